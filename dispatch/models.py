@@ -1,0 +1,180 @@
+"""What dispatch decided, what it asked ground control to fly, and how far the flight is."""
+
+import uuid
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from fleet.models import Drone, ServiceArea
+from orders.models import DeliveryJob, Order
+
+
+class DispatchRun(models.Model):
+    """One plan of all queued orders against all able drones, and how good it was."""
+
+    class Trigger(models.TextChoices):
+        SCHEDULE = "SCHEDULE", "Schedule"
+        API = "API", "API"
+        CONSOLE = "CONSOLE", "Console"
+        COMMAND = "COMMAND", "Command"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    trigger = models.CharField(max_length=8, choices=Trigger)
+    actor = models.CharField(max_length=180)
+    dry_run = models.BooleanField(default=False)
+    service_area = models.ForeignKey(ServiceArea, on_delete=models.PROTECT, null=True, blank=True)
+    policy_version = models.PositiveIntegerField()
+    picture_at = models.DateTimeField(null=True, help_text="When the fleet picture was taken.")
+    note = models.CharField(
+        max_length=300, blank=True, help_text="Why nothing was planned, if nothing was."
+    )
+    orders_considered = models.PositiveIntegerField(default=0)
+    drones_considered = models.PositiveIntegerField(default=0)
+    assigned = models.PositiveIntegerField(default=0)
+    value = models.FloatField(null=True, help_text="The plan's cost (dispatch.planner).")
+    bound = models.FloatField(null=True, help_text="No plan can cost less than this.")
+    started_at = models.DateTimeField(default=timezone.now)
+    duration_ms = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        ordering = ["-started_at", "-id"]
+        indexes = [models.Index(fields=["-started_at", "-id"], name="run_newest")]
+
+    def __str__(self) -> str:
+        return f"Run of {self.started_at:%Y-%m-%d %H:%M:%S}"
+
+
+class DispatchDecision(models.Model):
+    """What one run decided about one order, and why."""
+
+    class Outcome(models.TextChoices):
+        ASSIGNED = "ASSIGNED", "Assigned"
+        UNASSIGNED = "UNASSIGNED", "No drone"
+        OVERTAKEN = "OVERTAKEN", "Changed meanwhile"
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(DispatchRun, on_delete=models.CASCADE, related_name="decisions")
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="decisions")
+    outcome = models.CharField(max_length=10, choices=Outcome)
+    drone = models.ForeignKey(Drone, on_delete=models.PROTECT, null=True, related_name="+")
+    figures = models.JSONField(
+        default=dict, help_text="The chosen drone's delivery_s, energy_pct, distance_m and cost."
+    )
+    runners_up = models.JSONField(default=list, help_text="The next best drones and their figures.")
+    ruled_out = models.JSONField(
+        default=list, help_text="Per reason: code, how many drones, and the closest miss in words."
+    )
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["order", "-id"], name="decision_of_order")]
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.drone_id or 'none'}"
+
+
+class MissionIntentQuerySet(models.QuerySet["MissionIntent"]):
+    def unsent(self, now: datetime) -> Self:
+        """Intents that are to be published now and that nobody is publishing."""
+        return self.filter(
+            Q(claimed_until__isnull=True) | Q(claimed_until__lte=now),
+            state=MissionIntent.State.PENDING,
+            next_try_at__lte=now,
+        )
+
+    def recalls_due(self, now: datetime) -> Self:
+        """Withdrawals and aborts that the bridge has not confirmed and nobody is sending."""
+        return self.filter(
+            Q(claimed_until__isnull=True) | Q(claimed_until__lte=now),
+            recall_state=MissionIntent.Recall.WANTED,
+            next_try_at__lte=now,
+        )
+
+
+class MissionIntent(models.Model):
+    """What ground control is asked to fly for one job: stored with the assignment, sent after it.
+
+    This row is the outbox. Whatever is lost between commit and queue is found here again.
+    """
+
+    class State(models.TextChoices):
+        HELD = "HELD", "Held for ops to submit"
+        PENDING = "PENDING", "Waiting to be sent"
+        ACCEPTED = "ACCEPTED", "Accepted"
+        REJECTED = "REJECTED", "Rejected"
+        WITHDRAWN = "WITHDRAWN", "Withdrawn"
+
+    class Recall(models.TextChoices):
+        NONE = "", "Not recalled"
+        WANTED = "WANTED", "To be recalled"
+        ASKED = "ASKED", "Ground control was asked"
+        DONE = "DONE", "Recalled"
+        TOO_LATE = "TOO_LATE", "Launched already"
+
+    id = models.UUIDField(primary_key=True, editable=False, help_text="The intent_id.")
+    job = models.OneToOneField(DeliveryJob, on_delete=models.PROTECT, related_name="intent")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="intents")
+    body = models.JSONField(help_text="The contract, exactly as sent.")
+    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
+    tries = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(default=timezone.now)
+    claimed_until = models.DateTimeField(null=True)
+    bridge_status = models.PositiveSmallIntegerField(null=True)
+    bridge_answer = models.CharField(max_length=1000, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    accepted_at = models.DateTimeField(null=True)
+    recall_state = models.CharField(max_length=8, choices=Recall, default=Recall.NONE, blank=True)
+    recall_mode = models.CharField(max_length=8, blank=True, help_text="withdraw or abort")
+    recall_by = models.CharField(max_length=180, blank=True)
+    recall_reason = models.CharField(max_length=300, blank=True)
+    recall_asked_at = models.DateTimeField(null=True)
+
+    objects = MissionIntentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(
+                fields=["next_try_at"],
+                name="intent_to_send",
+                condition=Q(state="PENDING") | Q(recall_state="WANTED"),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Flight(models.Model):
+    """How far one job's flight is, as read from telemetry (the state of `dispatch.flight`)."""
+
+    job = models.OneToOneField(
+        DeliveryJob, on_delete=models.CASCADE, primary_key=True, related_name="flight"
+    )
+    state = models.JSONField(default=dict)
+    measured_at = models.DateTimeField(null=True)
+    link_lost_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"Flight of {self.job_id}"
+
+
+class MissionReport(models.Model):
+    """A mission event that was reported to us; the key makes sure that each is applied once."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="reports")
+    key = models.CharField(max_length=200, help_text="Source and event id of the sender.")
+    type = models.CharField(max_length=40)
+    applied = models.JSONField(default=list, help_text="The events that it caused.")
+    received_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["order", "key"], name="report_applied_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} ({self.key})"

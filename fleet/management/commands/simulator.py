@@ -1,0 +1,16 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from fleet.simulator import cli
+
+
+class Command(BaseCommand):
+    help = "Fly simulated drones: a stand-in for the Fleet API and the GCS bridge, over HTTP."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        cli.add_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        cli.run(options)

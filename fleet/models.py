@@ -1,0 +1,155 @@
+"""What can fly: drones, their kinds, and the hubs they live at."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from fleet.areas import NoFlyZone, ServiceArea
+from fleet.policy import Policy, PolicyVersion
+
+__all__ = ["Drone", "DroneKind", "Hub", "NoFlyZone", "Policy", "PolicyVersion", "ServiceArea"]
+
+# The Fleet API's own rule for drone ids.
+DRONE_ID_PATTERN = r"[A-Z0-9_-]{3,64}"
+
+LATITUDE = [MinValueValidator(-90.0), MaxValueValidator(90.0)]
+LONGITUDE = [MinValueValidator(-180.0), MaxValueValidator(180.0)]
+
+
+def on_earth(lat: str, lng: str) -> Q:
+    """A check that holds for coordinates that exist; NaN and infinity fail it as well."""
+    return Q(**{f"{lat}__range": (-90.0, 90.0), f"{lng}__range": (-180.0, 180.0)})
+
+
+class PayloadType(models.TextChoices):
+    PARCEL = "PARCEL", "Parcel"
+    FOOD = "FOOD", "Food"
+    MEDICINE = "MEDICINE", "Medicine"
+    BLOOD = "BLOOD", "Blood"
+    COLD_CHAIN = "COLD_CHAIN", "Cold chain"
+
+
+def default_payload_types() -> list[str]:
+    return [PayloadType.PARCEL]
+
+
+class DroneKind(models.Model):
+    """A type of airframe: what it lifts, how fast it flies, and the power that takes.
+
+    Powers are at the empty mass, out of the manufacturer's data sheet or a measured flight;
+    `fleet.feasibility` scales them with the payload.
+    """
+
+    name = models.CharField(max_length=60, unique=True)
+    max_payload_kg = models.FloatField(validators=[MinValueValidator(0.01)])
+    payload_types = ArrayField(
+        models.CharField(max_length=12, choices=PayloadType), default=default_payload_types
+    )
+    empty_mass_kg = models.FloatField(validators=[MinValueValidator(0.1)])
+    battery_wh = models.FloatField("battery (Wh)", validators=[MinValueValidator(1.0)])
+    hover_power_w = models.FloatField("hover power (W)", validators=[MinValueValidator(1.0)])
+    cruise_power_w = models.FloatField("cruise power (W)", validators=[MinValueValidator(1.0)])
+    cruise_speed_mps = models.FloatField("cruise speed (m/s)", validators=[MinValueValidator(0.5)])
+    climb_speed_mps = models.FloatField("climb speed (m/s)", validators=[MinValueValidator(0.1)])
+    descent_speed_mps = models.FloatField(
+        "descent speed (m/s)", validators=[MinValueValidator(0.1)]
+    )
+    max_wind_mps = models.FloatField("wind limit (m/s)", validators=[MinValueValidator(0.0)])
+
+    class Meta:
+        verbose_name = "drone kind"
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                name="drone_kind_physics_positive",
+                condition=Q(
+                    max_payload_kg__gt=0,
+                    empty_mass_kg__gt=0,
+                    battery_wh__gt=0,
+                    hover_power_w__gt=0,
+                    cruise_power_w__gt=0,
+                    cruise_speed_mps__gt=0,
+                    climb_speed_mps__gt=0,
+                    descent_speed_mps__gt=0,
+                ),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Hub(models.Model):
+    """Where drones live: they start there, come home to it, and charge."""
+
+    name = models.CharField(max_length=80, unique=True)
+    lat = models.FloatField(validators=LATITUDE)
+    lng = models.FloatField(validators=LONGITUDE)
+    service_area = models.ForeignKey(
+        ServiceArea,
+        on_delete=models.PROTECT,
+        related_name="hubs",
+        help_text="The usual area of the drones that live here.",
+    )
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(name="hub_on_earth", condition=on_earth("lat", "lng"))
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DroneQuerySet(models.QuerySet["Drone"]):
+    def with_home(self) -> "DroneQuerySet":
+        """Everything that feasibility asks about a registered drone, in one statement."""
+        return self.select_related("kind", "hub")
+
+
+class Drone(models.Model):
+    """A registered drone. Where it is and how full its battery is, only telemetry knows."""
+
+    drone_id = models.CharField(
+        "drone id",
+        primary_key=True,
+        max_length=64,
+        validators=[
+            RegexValidator(
+                rf"^{DRONE_ID_PATTERN}\Z",
+                "Use 3 to 64 capital letters, digits, “-” or “_”, as the Fleet API does.",
+            )
+        ],
+    )
+    kind = models.ForeignKey(DroneKind, on_delete=models.PROTECT, related_name="drones")
+    hub = models.ForeignKey(Hub, on_delete=models.PROTECT, related_name="drones")
+    active = models.BooleanField(default=True, help_text="Off: kept for the record, never flies.")
+    grounded_at = models.DateTimeField(null=True, editable=False)
+    grounded_by = models.CharField(max_length=160, blank=True, editable=False)
+    grounded_reason = models.CharField(max_length=300, blank=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = DroneQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["drone_id"]
+        constraints = [
+            models.CheckConstraint(
+                name="drone_id_as_the_fleet_api_has_it",
+                condition=Q(drone_id__regex=rf"^{DRONE_ID_PATTERN}$"),
+            ),
+            models.CheckConstraint(
+                name="drone_grounded_with_a_reason",
+                condition=Q(grounded_at__isnull=True, grounded_reason="")
+                | (Q(grounded_at__isnull=False) & ~Q(grounded_reason="")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.drone_id
+
+    @property
+    def is_grounded(self) -> bool:
+        return self.grounded_at is not None

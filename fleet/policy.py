@@ -1,0 +1,188 @@
+"""The rules that ADMIN edits: one row, its history, and its plain form for the pure core."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models, transaction
+from django.db.models import Q
+
+from wingxtra.accounts.identity import Actor
+
+
+class Priority(models.TextChoices):
+    NORMAL = "NORMAL", "Normal"
+    URGENT = "URGENT", "Urgent"
+    MEDICAL = "MEDICAL", "Medical"
+
+
+class LostLinkBehavior(models.TextChoices):
+    """What we ask of the vehicle; DroneEngage owns the failsafe itself."""
+
+    RTL = "RTL", "Return to launch"
+    LOITER = "LOITER", "Loiter"
+    LAND = "LAND", "Land"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The policy as the pure core takes it. Names carry the units."""
+
+    version: int
+    battery_min_pct: float
+    reserve_pct: float
+    telemetry_max_age_s: float
+    telemetry_hard_age_s: float
+    link_lost_after_s: float
+    detour_factor: float
+    launch_time_s: float
+    load_time_s: float
+    delivery_time_s: float
+    cruise_alt_m: float
+    delivery_alt_m: float
+    arrival_radius_m: float
+    max_wind_mps: float
+    dropoff_max_accuracy_m: float
+    busy_weight: float
+    age_cap_s: float
+    max_attempts: int
+    loiter_timeout_s: int
+    lost_link_behavior: str
+    auto_submit: bool
+    dispatch_paused: bool
+    promise_s: dict[str, float]
+    priority_weight: dict[str, float]
+
+
+def _number(default: float, low: float, high: float, text: str, **options: Any) -> Any:
+    return models.FloatField(
+        default=default,
+        validators=[MinValueValidator(low), MaxValueValidator(high)],
+        help_text=text,
+        **options,
+    )
+
+
+class Policy(models.Model):
+    """The one row of rules. `change` is the only way to edit it: it counts and remembers."""
+
+    version = models.PositiveIntegerField(default=1, editable=False)
+
+    battery_min_pct = _number(30, 0, 100, "No take-off below this charge, in percent.")
+    reserve_pct = _number(20, 5, 80, "Charge that must be left when the drone is home again, in percent.")
+    telemetry_max_age_s = _number(15, 1, 600, "Older telemetry rules a drone out, in seconds.")
+    telemetry_hard_age_s = _number(
+        60, 1, 3600, "Up to this age OPS may override with a reason, in seconds."
+    )
+    link_lost_after_s = _number(20, 2, 600, "A flying drone this long silent has lost its link, in seconds.")
+    detour_factor = _number(1.15, 1, 3, "Flown distance over straight distance.")
+    launch_time_s = _number(45, 0, 1800, "From assignment to take-off, in seconds.")
+    load_time_s = _number(30, 0, 1800, "On the ground or hovering at the pickup, in seconds.")
+    delivery_time_s = _number(30, 0, 1800, "Lowering the parcel at the door, in seconds.")
+    cruise_alt_m = _number(60, 10, 120, "Cruise height above ground, in metres.")
+    delivery_alt_m = _number(8, 1, 60, "Height from which the parcel is lowered, in metres.")
+    arrival_radius_m = _number(60, 5, 500, "Within this of the drop point the drone has arrived, in metres.")
+    max_wind_mps = _number(12, 0, 40, "No mission above this wind, in metres per second.")
+    dropoff_max_accuracy_m = _number(
+        50, 1, 1000, "A captured drop point less accurate than this is refused, in metres."
+    )
+    busy_weight = _number(
+        0.2, 0, 10, "What a second of drone time costs against a second of a normal order's lateness."
+    )
+    age_cap_s = _number(3600, 60, 86400, "Waiting longer than this raises the weight no further, in seconds.")
+    promise_medical_min = _number(15, 1, 1440, "Promise for MEDICAL orders, in minutes.")
+    promise_urgent_min = _number(30, 1, 1440, "Promise for URGENT orders, in minutes.")
+    promise_normal_min = _number(60, 1, 1440, "Promise for NORMAL orders, in minutes.")
+    weight_medical = _number(16, 0.01, 1000, "Weight of lateness of MEDICAL orders.")
+    weight_urgent = _number(4, 0.01, 1000, "Weight of lateness of URGENT orders.")
+    weight_normal = _number(1, 0.01, 1000, "Weight of lateness of NORMAL orders.")
+    max_attempts = models.PositiveSmallIntegerField(
+        default=3,
+        validators=[MinValueValidator(1), MaxValueValidator(10)],
+        help_text="How many drones may try before the order has failed.",
+    )
+    loiter_timeout_s = models.PositiveIntegerField(
+        default=180, help_text="How long the drone may wait at the drop point, in seconds."
+    )
+    lost_link_behavior = models.CharField(
+        max_length=8, choices=LostLinkBehavior, default=LostLinkBehavior.RTL
+    )
+    auto_submit = models.BooleanField(
+        default=True, help_text="Publish the mission intent as soon as a drone is assigned."
+    )
+    dispatch_paused = models.BooleanField(
+        default=False, help_text="No automatic dispatch anywhere while this is on."
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = verbose_name_plural = "policy"
+        constraints = [models.CheckConstraint(name="policy_is_one_row", condition=Q(id=1))]
+
+    def __str__(self) -> str:
+        return f"Policy, version {self.version}"
+
+    def rules(self) -> Rules:
+        derived = {
+            "promise_s": {
+                Priority.MEDICAL.value: self.promise_medical_min * 60,
+                Priority.URGENT.value: self.promise_urgent_min * 60,
+                Priority.NORMAL.value: self.promise_normal_min * 60,
+            },
+            "priority_weight": {
+                Priority.MEDICAL.value: self.weight_medical,
+                Priority.URGENT.value: self.weight_urgent,
+                Priority.NORMAL.value: self.weight_normal,
+            },
+        }
+        plain = {f.name: getattr(self, f.name) for f in fields(Rules) if f.name not in derived}
+        return Rules(**plain, **derived)
+
+
+class PolicyVersion(models.Model):
+    """What the policy was, since when, and who made it so. Runs name the version they used."""
+
+    version = models.PositiveIntegerField(primary_key=True)
+    rules = models.JSONField()
+    changes = models.JSONField(help_text="Field to [before, after].")
+    changed_by = models.CharField(max_length=160)
+    changed_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-version"]
+
+    def __str__(self) -> str:
+        return f"Version {self.version} by {self.changed_by}"
+
+
+def current() -> Rules:
+    """The rules that hold now. The row is made by a migration: it is always there."""
+    return Policy.objects.get(pk=1).rules()
+
+
+@transaction.atomic
+def change(*, by: Actor, **values: Any) -> Policy:
+    """Edit the policy. Raises ValidationError (with the fields) and then nothing has changed.
+
+    Changing nothing is no new version.
+    """
+    policy = Policy.objects.select_for_update().get(pk=1)
+    changes = {
+        name: [getattr(policy, name), value]
+        for name, value in values.items()
+        if getattr(policy, name) != value
+    }
+    if not changes:
+        return policy
+    for name, value in values.items():
+        setattr(policy, name, value)
+    policy.version += 1
+    policy.full_clean()
+    policy.save()
+    PolicyVersion.objects.create(
+        version=policy.version,
+        rules=asdict(policy.rules()),
+        changes=changes,
+        changed_by=str(by),
+    )
+    return policy

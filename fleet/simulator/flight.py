@@ -1,0 +1,283 @@
+"""One aircraft: the legs of its flight, how it moves along them, and the charge that takes."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from fleet.simulator.airframe import SimDrone, distance_m, moved, offset_m
+
+ACCELERATION_MPS2 = 2.5
+LOADING_ALT_M = 2.0
+HOME_RADIUS_M = 5.0
+MIN_GROUND_SPEED_FACTOR = 0.3  # of the cruise speed, in the worst headwind
+
+
+class Phase(StrEnum):
+    PARKED = "PARKED"
+    PREFLIGHT = "PREFLIGHT"
+    TAKEOFF = "TAKEOFF"
+    TO_PICKUP = "TO_PICKUP"
+    PICKUP_DESCENT = "PICKUP_DESCENT"
+    LOADING = "LOADING"
+    PICKUP_CLIMB = "PICKUP_CLIMB"
+    TO_DROPOFF = "TO_DROPOFF"
+    DROP_DESCENT = "DROP_DESCENT"
+    DROPPING = "DROPPING"
+    HOLDING = "HOLDING"
+    RETURN_CLIMB = "RETURN_CLIMB"
+    RETURN = "RETURN"
+    LANDING = "LANDING"
+    FORCED_LANDING = "FORCED_LANDING"
+
+
+class Motion(StrEnum):
+    WAIT_ON_GROUND = "WAIT_ON_GROUND"
+    HOVER = "HOVER"
+    CLIMB = "CLIMB"
+    DESCEND = "DESCEND"
+    CRUISE = "CRUISE"
+
+
+# How each phase moves, and ArduPilot's name of the flight mode meanwhile.
+PHASES: dict[Phase, tuple[Motion, str]] = {
+    Phase.PARKED: (Motion.WAIT_ON_GROUND, "STABILIZE"),
+    Phase.PREFLIGHT: (Motion.WAIT_ON_GROUND, "STABILIZE"),
+    Phase.TAKEOFF: (Motion.CLIMB, "AUTO"),
+    Phase.TO_PICKUP: (Motion.CRUISE, "AUTO"),
+    Phase.PICKUP_DESCENT: (Motion.DESCEND, "AUTO"),
+    Phase.LOADING: (Motion.HOVER, "AUTO"),
+    Phase.PICKUP_CLIMB: (Motion.CLIMB, "AUTO"),
+    Phase.TO_DROPOFF: (Motion.CRUISE, "AUTO"),
+    Phase.DROP_DESCENT: (Motion.DESCEND, "AUTO"),
+    Phase.DROPPING: (Motion.HOVER, "AUTO"),
+    Phase.HOLDING: (Motion.HOVER, "LOITER"),
+    Phase.RETURN_CLIMB: (Motion.CLIMB, "RTL"),
+    Phase.RETURN: (Motion.CRUISE, "RTL"),
+    Phase.LANDING: (Motion.DESCEND, "RTL"),
+    Phase.FORCED_LANDING: (Motion.DESCEND, "LAND"),
+}
+GOING_HOME = {
+    Phase.HOLDING,
+    Phase.RETURN_CLIMB,
+    Phase.RETURN,
+    Phase.LANDING,
+    Phase.FORCED_LANDING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One phase of a flight and where it ends; `hold_s` only where the aircraft waits."""
+
+    phase: Phase
+    lat: float
+    lng: float
+    alt_m: float
+    hold_s: float = 0.0
+
+    @property
+    def motion(self) -> Motion:
+        return PHASES[self.phase][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """Seconds on the ground before take-off, at the pickup and at the door."""
+
+    preflight_s: float = 5.0
+    load_s: float = 15.0
+    drop_s: float = 20.0
+
+
+def mission_legs(
+    drone: SimDrone, start: tuple[float, float], intent: dict[str, Any], handling: Handling
+) -> list[Leg]:
+    """From where the drone stands by pickup and drop point to its home pad."""
+    pickup, dropoff = intent["pickup"], intent["dropoff"]
+    at_pickup = (pickup["lat"], pickup["lng"])
+    at_door = (dropoff["lat"], dropoff["lng"])
+    return [
+        Leg(Phase.PREFLIGHT, *start, 0.0, handling.preflight_s),
+        Leg(Phase.TAKEOFF, *start, pickup["alt_m"]),
+        Leg(Phase.TO_PICKUP, *at_pickup, pickup["alt_m"]),
+        Leg(Phase.PICKUP_DESCENT, *at_pickup, LOADING_ALT_M),
+        Leg(Phase.LOADING, *at_pickup, LOADING_ALT_M, handling.load_s),
+        Leg(Phase.PICKUP_CLIMB, *at_pickup, dropoff["alt_m"]),
+        Leg(Phase.TO_DROPOFF, *at_door, dropoff["alt_m"]),
+        Leg(Phase.DROP_DESCENT, *at_door, dropoff["delivery_alt_m"]),
+        Leg(Phase.DROPPING, *at_door, dropoff["delivery_alt_m"], handling.drop_s),
+        *legs_home(drone, at_door, dropoff["alt_m"]),
+    ]
+
+
+def legs_home(drone: SimDrone, start: tuple[float, float], alt_m: float) -> list[Leg]:
+    home = (drone.home_lat, drone.home_lng)
+    return [
+        Leg(Phase.RETURN_CLIMB, *start, alt_m),
+        Leg(Phase.RETURN, *home, alt_m),
+        Leg(Phase.LANDING, *home, 0.0),
+    ]
+
+
+def energy_wh(drone: SimDrone, legs: list[Leg], payload_kg: float) -> float:
+    """What the legs take in still air; the parcel is aboard from LOADING to DROPPING."""
+    total_ws, here, aboard_kg = 0.0, legs[0], 0.0
+    for leg in legs:
+        match leg.motion:
+            case Motion.CLIMB:
+                duration_s = abs(leg.alt_m - here.alt_m) / drone.climb_speed_mps
+            case Motion.DESCEND:
+                duration_s = abs(leg.alt_m - here.alt_m) / drone.descent_speed_mps
+            case Motion.CRUISE:
+                way_m = distance_m(here.lat, here.lng, leg.lat, leg.lng)
+                duration_s = way_m / drone.cruise_speed_mps
+            case _:
+                duration_s = leg.hold_s
+        total_ws += duration_s * power_w(drone, leg.motion, aboard_kg)
+        if leg.phase is Phase.LOADING:
+            aboard_kg = payload_kg
+        elif leg.phase is Phase.DROPPING:
+            aboard_kg = 0.0
+        here = leg
+    return total_ws / 3600
+
+
+def power_w(drone: SimDrone, motion: Motion, payload_kg: float) -> float:
+    match motion:
+        case Motion.WAIT_ON_GROUND:
+            return 0.0
+        case Motion.CLIMB:
+            return drone.climb_w(payload_kg)
+        case Motion.CRUISE:
+            return drone.cruise_w(payload_kg)
+        case _:
+            return drone.hover_w(payload_kg)
+
+
+@dataclass(slots=True)
+class Aircraft:
+    """Where a drone is and what it is doing. `legs[0]` is the leg it is on; none: parked."""
+
+    drone: SimDrone
+    lat: float
+    lng: float
+    energy_wh: float
+    alt_m: float = 0.0
+    heading_deg: float = 0.0
+    speed_mps: float = 0.0
+    waited_s: float = 0.0
+    payload_kg: float = 0.0
+    legs: list[Leg] = field(default_factory=list)
+    intent_id: str | None = None
+    launched_from: tuple[float, float] = (0.0, 0.0)
+    abort_requested: bool = False
+
+    @classmethod
+    def parked_at_home(cls, drone: SimDrone) -> "Aircraft":
+        charge_wh = drone.battery_wh * drone.battery_pct / 100
+        return cls(drone, drone.home_lat, drone.home_lng, charge_wh)
+
+    @property
+    def phase(self) -> Phase:
+        return self.legs[0].phase if self.legs else Phase.PARKED
+
+    @property
+    def mode(self) -> str:
+        return PHASES[self.phase][1]
+
+    @property
+    def armed(self) -> bool:
+        return PHASES[self.phase][0] is not Motion.WAIT_ON_GROUND
+
+    @property
+    def battery_pct(self) -> float:
+        return 100 * self.energy_wh / self.drone.battery_wh
+
+    @property
+    def at_home(self) -> bool:
+        home_m = distance_m(self.lat, self.lng, self.drone.home_lat, self.drone.home_lng)
+        return self.alt_m == 0 and home_m <= HOME_RADIUS_M
+
+    def charge(self, dt_s: float) -> None:
+        full_wh = self.drone.battery_wh
+        self.energy_wh = min(full_wh, self.energy_wh + self.drone.charge_w * dt_s / 3600)
+
+    def fly(self, dt_s: float, wind: tuple[float, float]) -> None:
+        """Advance along the current leg by a short time; the next leg begins with the next call.
+
+        wind: metres per second towards east and north.
+        """
+        leg = self.legs[0]
+        used_wh = power_w(self.drone, leg.motion, self.payload_kg) * dt_s / 3600
+        self.energy_wh = max(0.0, self.energy_wh - used_wh)
+        match leg.motion:
+            case Motion.CRUISE:
+                done = self._cruise(leg, dt_s, wind)
+            case Motion.CLIMB:
+                done = self._change_altitude(leg, self.drone.climb_speed_mps * dt_s)
+            case Motion.DESCEND:
+                done = self._change_altitude(leg, self.drone.descent_speed_mps * dt_s)
+            case _:
+                self.speed_mps = 0.0
+                self.waited_s += dt_s
+                done = self.waited_s >= leg.hold_s
+        if done:
+            self.legs.pop(0)
+            self.waited_s = 0.0
+
+    def turn_home(self, loiter_s: float, alt_m: float) -> None:
+        """Give up what it is doing: hold for a time, then climb to a safe altitude and go home."""
+        here = (self.lat, self.lng)
+        holding = [Leg(Phase.HOLDING, *here, self.alt_m, loiter_s)] if loiter_s else []
+        self._replace_legs(holding + legs_home(self.drone, here, max(alt_m, self.alt_m)))
+
+    def land_here(self) -> None:
+        self._replace_legs([Leg(Phase.FORCED_LANDING, self.lat, self.lng, 0.0)])
+
+    def _replace_legs(self, legs: list[Leg]) -> None:
+        self.legs, self.waited_s = legs, 0.0
+
+    def _cruise(self, leg: Leg, dt_s: float, wind: tuple[float, float]) -> bool:
+        east_m, north_m = offset_m(self.lat, self.lng, leg.lat, leg.lng)
+        left_m = math.hypot(east_m, north_m)
+        if left_m > 0:
+            self.heading_deg = math.degrees(math.atan2(east_m, north_m)) % 360
+        braking_mps = math.sqrt(2 * ACCELERATION_MPS2 * left_m)
+        faster_mps = self.speed_mps + ACCELERATION_MPS2 * dt_s
+        track = (east_m / left_m, north_m / left_m) if left_m else (0.0, 0.0)
+        self.speed_mps = min(faster_mps, self._ground_speed_mps(track, wind), braking_mps)
+        step_m = self.speed_mps * dt_s
+        if step_m >= left_m:
+            self.lat, self.lng, self.speed_mps = leg.lat, leg.lng, 0.0
+            return True
+        self.lat, self.lng = moved(self.lat, self.lng, track[0] * step_m, track[1] * step_m)
+        return False
+
+    def _ground_speed_mps(self, track: tuple[float, float], wind: tuple[float, float]) -> float:
+        """The wind triangle: the nose points into the wind so that the track stays straight."""
+        along_mps = wind[0] * track[0] + wind[1] * track[1]
+        across_mps = wind[0] * track[1] - wind[1] * track[0]
+        airspeed_mps = self.drone.cruise_speed_mps
+        ahead_mps = math.sqrt(max(0.0, airspeed_mps**2 - across_mps**2))
+        return max(MIN_GROUND_SPEED_FACTOR * airspeed_mps, ahead_mps + along_mps)
+
+    def _change_altitude(self, leg: Leg, step_m: float) -> bool:
+        self.speed_mps = 0.0
+        left_m = leg.alt_m - self.alt_m
+        if abs(left_m) <= step_m:
+            self.alt_m = leg.alt_m
+            return True
+        self.alt_m += math.copysign(step_m, left_m)
+        return False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the drone's own numbers, for the state file."""
+        return {key: value for key, value in asdict(self).items() if key != "drone"}
+
+    @classmethod
+    def from_dict(cls, drone: SimDrone, values: dict[str, Any]) -> "Aircraft":
+        legs = [Leg(**leg | {"phase": Phase(leg["phase"])}) for leg in values["legs"]]
+        return cls(
+            drone, **values | {"legs": legs, "launched_from": tuple(values["launched_from"])}
+        )

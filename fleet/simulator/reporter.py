@@ -1,0 +1,95 @@
+"""Sends mission events back to the delivery API: until answered, in order per mission."""
+
+import logging
+import threading
+import time
+
+import requests
+
+from fleet.simulator.missions import Mission, MissionEvent
+from fleet.simulator.world import World
+
+LOOK_EVERY_S = 0.05
+TIMEOUT_S = 5.0
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 10.0
+TRY_AGAIN = {401, 403, 408, 425, 429}  # and every 5xx: somebody will repair that
+
+log = logging.getLogger(__name__)
+
+
+class Reporter(threading.Thread):
+    """POST {url}/api/v1/orders/{order_id}/events for every event that no one has answered yet."""
+
+    def __init__(self, world: World, lock: threading.RLock, url: str, key: str | None) -> None:
+        super().__init__(name="mission-events", daemon=True)
+        self._world = world
+        self._lock = lock
+        self._url = url.rstrip("/")
+        self._session = requests.Session()
+        self._session.headers.update({"X-API-Key": key} if key else {})
+        self._stopping = threading.Event()
+        self._pause_s: dict[str, float] = {}
+        self._not_before: dict[str, float] = {}
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join(TIMEOUT_S)
+        self._session.close()
+
+    def run(self) -> None:
+        while not self._stopping.wait(LOOK_EVERY_S):
+            with self._lock:
+                waiting = [
+                    mission
+                    for mission in self._world.missions.values()
+                    if mission.reported < len(mission.events)
+                ]
+            for mission in waiting:
+                due_at = self._not_before.get(mission.intent_id, 0.0)
+                if time.monotonic() >= due_at and not self._stopping.is_set():
+                    self._report_next(mission)
+
+    def _report_next(self, mission: Mission) -> None:
+        event = mission.events[mission.reported]
+        answered, outcome = self._post(mission, event)
+        with self._lock:
+            event.outcome = outcome
+            mission.reported += answered
+        if answered:
+            self._pause_s.pop(mission.intent_id, None)
+            self._not_before.pop(mission.intent_id, None)
+            return
+        pause_s = self._pause_s.get(mission.intent_id, FIRST_PAUSE_S)
+        self._not_before[mission.intent_id] = time.monotonic() + pause_s
+        self._pause_s[mission.intent_id] = min(2 * pause_s, LONGEST_PAUSE_S)
+        log.warning("%s not reported, again in %.1f s: %s", event.event_id, pause_s, outcome)
+
+    def _post(self, mission: Mission, event: MissionEvent) -> tuple[bool, str]:
+        """Whether the receiver has decided about the event, and what it said."""
+        try:
+            answer = self._session.post(
+                f"{self._url}/api/v1/orders/{mission.intent['order_id']}/events",
+                json={
+                    "event_type": event.event_type,
+                    "occurred_at": event.occurred_at,
+                    "source": "gcs",
+                    "event_id": event.event_id,
+                    "message": event.message,
+                    "payload": {
+                        "intent_id": mission.intent_id,
+                        "drone_id": mission.intent["drone_id"],
+                    },
+                },
+                timeout=TIMEOUT_S,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            return False, f"unsent: {type(error).__name__}"
+        if answer.ok and not answer.is_redirect:
+            return True, "accepted"
+        outcome = f"{answer.status_code}: {answer.text[:200]}"
+        if answer.status_code in TRY_AGAIN or answer.status_code >= 500:
+            return False, outcome
+        log.error("%s was refused for good: %s", event.event_id, outcome)
+        return True, f"refused, {outcome}"

@@ -1,0 +1,123 @@
+"""A world that lives: its clock, its server, its reports, and its memory over a restart."""
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from fleet.simulator.airframe import SimDrone
+from fleet.simulator.faults import Fault
+from fleet.simulator.flight import Handling
+from fleet.simulator.reporter import Reporter
+from fleet.simulator.server import SimulatorServer
+from fleet.simulator.world import SLICE_S, World
+
+TICK_S = 0.1
+LONGEST_TICK_S = 0.5  # a starved machine flies slower, it does not skip what a poll should see
+
+
+class Simulator:
+    """Fleet API and GCS bridge on a port of their own, in threads of this process.
+
+    with Simulator(drones, speed=20) as sim: requests.get(sim.url + "/api/v1/telemetry/latest")
+
+    speed: seconds of the world per real second. With 0 the drones stand still (their telemetry
+    stays fresh) until `advance` moves them, so that a test waits for nothing.
+    """
+
+    def __init__(
+        self,
+        drones: Iterable[SimDrone],
+        *,
+        speed: float = 1.0,
+        seed: int = 1,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        fleet_key: str | None = None,
+        bridge_key: str | None = None,
+        events_url: str | None = None,
+        events_key: str | None = None,
+        handling: Handling | None = None,
+        faults: Iterable[Fault] = (),
+        state_path: Path | None = None,
+    ) -> None:
+        self.world = World(drones, seed, datetime.now(UTC), handling)
+        self.lock = threading.RLock()
+        self._speed = speed
+        self._state_path = state_path
+        if state_path and state_path.exists():
+            self.world.restore(json.loads(state_path.read_text()))
+        for fault in faults:
+            self.world.faults.add(fault, 0.0)
+        self._server = SimulatorServer((host, port), self.world, self.lock, fleet_key, bridge_key)
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True),
+            threading.Thread(target=self._tick, daemon=True),
+        ]
+        self._reporter = (
+            Reporter(self.world, self.lock, events_url, events_key) if events_url else None
+        )
+
+    @property
+    def url(self) -> str:
+        host, port = self._server.server_address[:2]
+        return f"http://{host!s}:{port}"
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+        if self._reporter:
+            self._reporter.start()
+
+    def close(self) -> None:
+        """Stop everything at once, and remember the world if there is a place for it."""
+        self._stopping.set()
+        self._server.stop()
+        for thread in self._threads:
+            thread.join()
+        if self._reporter:
+            self._reporter.stop()
+        if self._state_path:
+            fresh = self._state_path.with_suffix(".new")
+            fresh.write_text(json.dumps(self.world.to_dict()))
+            fresh.replace(self._state_path)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def advance(self, seconds: float) -> None:
+        """Let the world's clock run so far, now. Telemetry is stamped with the real time."""
+        while seconds > 0:
+            with self.lock:
+                self.world.step(min(seconds, SLICE_S), datetime.now(UTC))
+            seconds -= SLICE_S
+
+    def missions(self) -> list[dict[str, Any]]:
+        """What the bridge has accepted: ids, status, how often each was posted, its events."""
+        with self.lock:
+            return [mission.summary() for mission in self.world.missions.values()]
+
+    def fault(self, kind: str, drone_id: str | None = None, **settings: Any) -> None:
+        """Let something go wrong, see `faults.Fault`. Raises ValueError."""
+        with self.lock:
+            self.world.faults.add(Fault(kind, drone_id, **settings), self.world.elapsed_s)
+
+    def clear_faults(self) -> None:
+        with self.lock:
+            self.world.faults.clear()
+
+    def _tick(self) -> None:
+        last = time.monotonic()
+        while not self._stopping.wait(TICK_S):
+            now = time.monotonic()
+            real_s, last = min(now - last, LONGEST_TICK_S), now
+            with self.lock:
+                self.world.step(real_s * self._speed, datetime.now(UTC))

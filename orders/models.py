@@ -1,0 +1,440 @@
+"""What was promised: the order with its state machine, its attempts, and what happened to it."""
+
+import secrets
+import uuid
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django_fsm import FSMField, FSMModelMixin, transition
+from phonenumber_field.modelfields import PhoneNumberField
+
+from fleet.models import Drone, PayloadType, ServiceArea, on_earth
+from fleet.policy import Priority
+from orders.states import (
+    CANCELABLE,
+    IN_FLIGHT,
+    ON_A_MISSION,
+    TERMINAL,
+    WITH_A_JOB,
+    CancelReason,
+    DropoffSource,
+    EventType,
+    Happened,
+    JobStatus,
+    PodRequirement,
+    Status,
+)
+from wingxtra.accounts.identity import ActorKind, Caller, Role
+from wingxtra.accounts.models import Merchant
+
+# Crockford's base 32: no I, L, O, U, so that it can be read aloud. 13 characters are 65 random bits.
+TRACKING_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+TRACKING_LENGTH = 13
+
+
+def new_tracking_id() -> str:
+    return "".join(secrets.choice(TRACKING_ALPHABET) for _ in range(TRACKING_LENGTH))
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    def visible_to(self, caller: Caller) -> Self:
+        """A merchant's own orders, or everything for our staff; nothing for anybody else."""
+        if caller.role in (Role.OPS, Role.ADMIN):
+            return self
+        if caller.role == Role.MERCHANT and caller.merchant_id is not None:
+            return self.filter(merchant_id=caller.merchant_id)
+        return self.none()
+
+    def dispatchable(self) -> Self:
+        return self.filter(status=Status.QUEUED, live_mode=True)
+
+    def due(self, now: datetime) -> Self:
+        """Scheduled orders whose time has come."""
+        return self.filter(status=Status.VALIDATED, not_before__lte=now)
+
+    def in_flight(self) -> Self:
+        return self.filter(status__in=IN_FLIGHT)
+
+    def without_their_proof(self) -> Self:
+        return self.filter(status=Status.DELIVERED, proof_missing=True)
+
+
+class Order(FSMModelMixin, models.Model):
+    """One delivery that somebody was promised.
+
+    `status` changes only through the transitions below, and those are called only by
+    `orders.lifecycle`, which locks, saves and records. A transition changes this object and its job
+    in memory and says what happened. Never `refresh_from_db()` an Order: it lifts the protection of
+    `status` for every thread; fetch it again instead.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    public_tracking_id = models.CharField(
+        max_length=TRACKING_LENGTH, unique=True, default=new_tracking_id, editable=False
+    )
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="orders")
+    external_id = models.CharField(
+        max_length=64, null=True, blank=True, help_text="The merchant's own reference."
+    )
+    live_mode = models.BooleanField(default=True, editable=False)
+
+    customer_name = models.CharField(max_length=120, blank=True)
+    customer_phone = PhoneNumberField(blank=True)
+    customer_email = models.EmailField(blank=True)
+
+    pickup_name = models.CharField(max_length=120, blank=True)
+    pickup_lat = models.FloatField()
+    pickup_lng = models.FloatField()
+    dropoff_lat = models.FloatField()
+    dropoff_lng = models.FloatField()
+    dropoff_accuracy_m = models.FloatField(null=True, blank=True)
+    dropoff_captured_at = models.DateTimeField(null=True, blank=True)
+    dropoff_source = models.CharField(
+        max_length=12, choices=DropoffSource, default=DropoffSource.MERCHANT
+    )
+    service_area = models.ForeignKey(ServiceArea, on_delete=models.PROTECT, related_name="orders")
+
+    payload_weight_kg = models.FloatField()
+    payload_type = models.CharField(
+        max_length=12, choices=PayloadType, default=PayloadType.PARCEL
+    )
+    priority = models.CharField(max_length=8, choices=Priority, default=Priority.NORMAL)
+    pod_requirement = models.CharField(
+        max_length=16, choices=PodRequirement, default=PodRequirement.NONE
+    )
+    proof_missing = models.BooleanField(
+        default=False, editable=False, help_text="Delivered without the proof that it needs."
+    )
+
+    not_before = models.DateTimeField(null=True, blank=True)
+    deliver_by = models.DateTimeField()
+
+    status = FSMField(max_length=20, choices=Status, default=Status.CREATED, protected=True)
+    current_job = models.ForeignKey(
+        "DeliveryJob",
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="+",
+        help_text="The attempt under way, or the one that ended the order.",
+    )
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    cancel_reason = models.CharField(max_length=20, choices=CancelReason, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    delivered_at = models.DateTimeField(null=True, editable=False)
+
+    # Told once, in the answer to the request that placed the order; never stored (see pod.proofs).
+    otp_code: str | None = None
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        permissions = [
+            ("view_personal_data", "Can see customers' names, phones and addresses in full")
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["merchant", "external_id"], name="order_external_id_once_per_merchant"
+            ),
+            models.CheckConstraint(
+                name="order_status_known", condition=Q(status__in=Status.values)
+            ),
+            models.CheckConstraint(
+                name="order_pickup_on_earth", condition=on_earth("pickup_lat", "pickup_lng")
+            ),
+            models.CheckConstraint(
+                name="order_dropoff_on_earth", condition=on_earth("dropoff_lat", "dropoff_lng")
+            ),
+            models.CheckConstraint(
+                name="order_weight_sensible",
+                condition=Q(payload_weight_kg__gt=0, payload_weight_kg__lte=1000),
+            ),
+            models.CheckConstraint(
+                name="order_window_in_order",
+                condition=Q(not_before__isnull=True) | Q(not_before__lt=F("deliver_by")),
+            ),
+            models.CheckConstraint(
+                name="order_delivered_has_its_time",
+                condition=Q(status=Status.DELIVERED, delivered_at__isnull=False)
+                | (~Q(status=Status.DELIVERED) & Q(delivered_at__isnull=True)),
+            ),
+            models.CheckConstraint(
+                name="order_has_a_job_while_one_is_needed",
+                condition=~Q(status__in=[*WITH_A_JOB, Status.DELIVERED])
+                | Q(current_job__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="order_newest"),
+            models.Index(fields=["merchant", "-created_at", "-id"], name="order_merchant_newest"),
+            models.Index(
+                fields=["status", "service_area"],
+                name="order_open",
+                condition=~Q(status__in=TERMINAL),
+            ),
+            models.Index(
+                fields=["delivered_at"], name="order_proofless", condition=Q(proof_missing=True)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.public_tracking_id
+
+    # --- transitions (called by orders.lifecycle only) -------------------------------------------
+
+    @transition(field=status, source=Status.CREATED, target=Status.VALIDATED)
+    def validate(self) -> Happened:
+        return Happened(EventType.VALIDATED, "Checked: it can be delivered.")
+
+    @transition(field=status, source=Status.VALIDATED, target=Status.QUEUED)
+    def enqueue(self) -> Happened:
+        return Happened(EventType.QUEUED, "Waiting for a drone.")
+
+    @transition(field=status, source=Status.QUEUED, target=Status.ASSIGNED)
+    def assign(self, *, drone_id: str | None, why: str, override_reason: str = "") -> Happened:
+        job = self._start_job(drone_id, override_reason)
+        return Happened(
+            EventType.ASSIGNED, why, {"drone_id": drone_id, "attempt": job.attempt}
+        )
+
+    @transition(field=status, source=Status.ASSIGNED, target=Status.ASSIGNED)
+    def reassign(self, *, drone_id: str, why: str, override_reason: str = "") -> Happened:
+        former = self._end_job(JobStatus.CANCELED, why)
+        job = self._start_job(drone_id, override_reason)
+        return Happened(
+            EventType.REASSIGNED,
+            why,
+            {"drone_id": drone_id, "attempt": job.attempt, "former_drone_id": former.drone_id},
+        )
+
+    @transition(field=status, source=Status.ASSIGNED, target=Status.MISSION_SUBMITTED)
+    def submit_mission(self, *, message: str = "Ground control accepted the mission.") -> Happened:
+        return Happened(EventType.MISSION_SUBMITTED, message)
+
+    @transition(field=status, source=Status.MISSION_SUBMITTED, target=Status.LAUNCHED)
+    def launch(self, *, message: str = "The drone has taken off.") -> Happened:
+        return Happened(EventType.LAUNCHED, message)
+
+    @transition(field=status, source=Status.LAUNCHED, target=Status.ENROUTE)
+    def go_enroute(self, *, message: str = "The drone is on its way.") -> Happened:
+        return Happened(EventType.ENROUTE, message)
+
+    @transition(field=status, source=Status.ENROUTE, target=Status.ARRIVED)
+    def arrive(self, *, message: str = "The drone is at the drop point.") -> Happened:
+        return Happened(EventType.ARRIVED, message)
+
+    @transition(field=status, source=Status.ARRIVED, target=Status.DELIVERING)
+    def begin_delivery(self, *, message: str = "The parcel is being handed over.") -> Happened:
+        return Happened(EventType.DELIVERING, message)
+
+    @transition(field=status, source=Status.DELIVERING, target=Status.DELIVERED)
+    def deliver(self, *, at: datetime, message: str = "The parcel was delivered.") -> Happened:
+        self._end_job(JobStatus.COMPLETED, "")
+        self.delivered_at = at
+        return Happened(
+            EventType.DELIVERED, message, {"on_time": at <= self.deliver_by}
+        )
+
+    @transition(field=status, source=WITH_A_JOB, target=Status.QUEUED)
+    def requeue(self, *, job_ends: JobStatus, why: str) -> Happened:
+        job = self._end_job(job_ends, why)
+        self.current_job = None
+        return Happened(
+            EventType.REQUEUED, why, {"drone_id": job.drone_id, "attempt": job.attempt}
+        )
+
+    @transition(
+        field=status,
+        source=[Status.VALIDATED, Status.QUEUED, Status.ASSIGNED],
+        target=Status.VALIDATED,
+    )
+    def reschedule(
+        self, *, not_before: datetime | None, deliver_by: datetime, why: str = ""
+    ) -> Happened:
+        if self.current_job:
+            self._end_job(JobStatus.CANCELED, "The order was rescheduled.")
+            self.current_job = None
+        self.not_before, self.deliver_by = not_before, deliver_by
+        return Happened(
+            EventType.RESCHEDULED,
+            why or "A new time was agreed.",
+            {
+                "not_before": not_before.isoformat() if not_before else None,
+                "deliver_by": deliver_by.isoformat(),
+            },
+        )
+
+    @transition(field=status, source=CANCELABLE, target=Status.CANCELED)
+    def cancel(self, *, reason: CancelReason, note: str = "") -> Happened:
+        if self.current_job:
+            self._end_job(JobStatus.CANCELED, reason.label)
+        self.cancel_reason = reason
+        return Happened(
+            EventType.CANCELED, f"{reason.label}: {note}" if note else reason.label, {"reason": reason}
+        )
+
+    @transition(field=status, source=ON_A_MISSION, target=Status.FAILED)
+    def fail(self, *, why: str) -> Happened:
+        self._end_job(JobStatus.FAILED, why)
+        return Happened(EventType.FAILED, why)
+
+    @transition(field=status, source=ON_A_MISSION, target=Status.ABORTED)
+    def abort(self, *, why: str) -> Happened:
+        self._end_job(JobStatus.ABORTED, why)
+        return Happened(EventType.ABORTED, why)
+
+    # --- the job that a transition starts or ends ------------------------------------------------
+
+    def _start_job(self, drone_id: str | None, override_reason: str) -> "DeliveryJob":
+        self.attempts += 1
+        self.current_job = DeliveryJob(
+            order=self, drone_id=drone_id, attempt=self.attempts, override_reason=override_reason
+        )
+        return self.current_job
+
+    def _end_job(self, status: JobStatus, why: str) -> "DeliveryJob":
+        job = self.current_job
+        if job is None:
+            raise ValueError(f"Order {self.pk} is {self.status} without a job.")
+        job.status, job.ended_because, job.ended_at = status, why[:300], timezone.now()
+        job.eta_at = None
+        return job
+
+    # --- what others ask -------------------------------------------------------------------------
+
+    @property
+    def is_terminal(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def assigned_drone_id(self) -> str | None:
+        return self.current_job.drone_id if self.current_job else None
+
+    def sla(self, now: datetime) -> str:
+        """`on_time`, `at_risk` or `late`, against deliver_by (see `sla_of`)."""
+        eta_at = self.current_job.eta_at if self.current_job else None
+        return sla_of(self.created_at, self.deliver_by, self.delivered_at, eta_at, now)
+
+
+# Without an ETA an order is at risk once less than this share of its time is left.
+AT_RISK_SHARE = 0.25
+
+
+def sla_of(
+    created_at: datetime,
+    deliver_by: datetime,
+    delivered_at: datetime | None,
+    eta_at: datetime | None,
+    now: datetime,
+) -> str:
+    if delivered_at is not None:
+        return "on_time" if delivered_at <= deliver_by else "late"
+    if now > deliver_by:
+        return "late"
+    if eta_at is not None:
+        return "at_risk" if eta_at > deliver_by else "on_time"
+    left: timedelta = deliver_by - now
+    return "at_risk" if left < AT_RISK_SHARE * (deliver_by - created_at) else "on_time"
+
+
+class DeliveryJobQuerySet(models.QuerySet["DeliveryJob"]):
+    def active(self) -> Self:
+        return self.filter(status=JobStatus.ACTIVE)
+
+
+class DeliveryJob(models.Model):
+    """One drone's attempt at an order. The database refuses a second active one for either."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="jobs")
+    drone = models.ForeignKey(
+        Drone,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="jobs",
+        help_text="Empty for a test order: no real drone ever flies one.",
+    )
+    # Every job has exactly one intent; its id is made here so that lists need not look it up.
+    mission_intent_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    attempt = models.PositiveSmallIntegerField()
+    status = models.CharField(max_length=10, choices=JobStatus, default=JobStatus.ACTIVE)
+    override_reason = models.CharField(max_length=300, blank=True)
+    promised_at = models.DateTimeField(
+        null=True, help_text="When dispatch expected the parcel at the door."
+    )
+    eta_at = models.DateTimeField(null=True, help_text="As it is known now, while it flies.")
+    ended_because = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+    ended_at = models.DateTimeField(null=True)
+
+    objects = DeliveryJobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["order"],
+                condition=Q(status=JobStatus.ACTIVE),
+                name="one_active_job_per_order",
+            ),
+            models.UniqueConstraint(
+                fields=["drone"],
+                condition=Q(status=JobStatus.ACTIVE),
+                name="one_active_job_per_drone",
+            ),
+            models.UniqueConstraint(fields=["order", "attempt"], name="job_attempts_counted"),
+            models.CheckConstraint(
+                name="job_ended_has_its_time",
+                condition=Q(status=JobStatus.ACTIVE, ended_at__isnull=True)
+                | (~Q(status=JobStatus.ACTIVE) & Q(ended_at__isnull=False)),
+            ),
+        ]
+        indexes = [models.Index(fields=["-created_at", "-id"], name="job_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.drone_id or 'test drone'}, attempt {self.attempt}"
+
+    def eta_seconds(self, now: datetime) -> int | None:
+        """Whole seconds until the parcel is at the door, never negative; None when not known."""
+        return None if self.eta_at is None else max(0, round((self.eta_at - now).total_seconds()))
+
+
+class DeliveryEvent(models.Model):
+    """What happened, who caused it and why. Append-only: the database refuses UPDATE and DELETE.
+
+    Kept for good, so no personal data goes in here. `id` grows in the order of writing.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
+    job = models.ForeignKey(DeliveryJob, on_delete=models.PROTECT, null=True, related_name="events")
+    type = models.CharField(max_length=20, choices=EventType)
+    status = models.CharField(
+        max_length=20, choices=Status, help_text="The order's status once this had happened."
+    )
+    message = models.CharField(max_length=500)
+    actor_kind = models.CharField(max_length=12, choices=ActorKind)
+    actor_ref = models.CharField(max_length=160, blank=True)
+    payload = models.JSONField(default=dict)
+    occurred_at = models.DateTimeField(help_text="When it happened, as the sender says.")
+    created_at = models.DateTimeField(default=timezone.now, help_text="When we wrote it down.")
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["order", "id"], name="event_of_order"),
+            models.Index(fields=["type", "created_at"], name="event_type_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} ({self.actor_kind})"
+
+    @property
+    def actor(self) -> str:
+        return f"{self.actor_kind}:{self.actor_ref}" if self.actor_ref else self.actor_kind

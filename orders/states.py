@@ -1,0 +1,114 @@
+"""The words of a delivery's life: statuses, events, reasons. No behaviour, no database."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import models
+
+
+class Status(models.TextChoices):
+    CREATED = "CREATED", "Created"
+    VALIDATED = "VALIDATED", "Validated"
+    QUEUED = "QUEUED", "Queued"
+    ASSIGNED = "ASSIGNED", "Assigned"
+    MISSION_SUBMITTED = "MISSION_SUBMITTED", "Mission submitted"
+    LAUNCHED = "LAUNCHED", "Launched"
+    ENROUTE = "ENROUTE", "En route"
+    ARRIVED = "ARRIVED", "Arrived"
+    DELIVERING = "DELIVERING", "Delivering"
+    DELIVERED = "DELIVERED", "Delivered"
+    CANCELED = "CANCELED", "Canceled"
+    FAILED = "FAILED", "Failed"
+    ABORTED = "ABORTED", "Aborted"
+
+
+WAITING = (Status.CREATED, Status.VALIDATED, Status.QUEUED)
+# What a mission goes through, in order. A report may skip steps; the timeline never does.
+MISSION_PATH = (
+    Status.ASSIGNED,
+    Status.MISSION_SUBMITTED,
+    Status.LAUNCHED,
+    Status.ENROUTE,
+    Status.ARRIVED,
+    Status.DELIVERING,
+    Status.DELIVERED,
+)
+IN_FLIGHT = (Status.LAUNCHED, Status.ENROUTE, Status.ARRIVED, Status.DELIVERING)
+WITH_A_JOB = (Status.ASSIGNED, Status.MISSION_SUBMITTED, *IN_FLIGHT)
+TERMINAL = (Status.DELIVERED, Status.CANCELED, Status.FAILED, Status.ABORTED)
+CANCELABLE = (*WAITING, Status.ASSIGNED, Status.MISSION_SUBMITTED)
+ON_A_MISSION = (Status.MISSION_SUBMITTED, *IN_FLIGHT)
+
+
+class JobStatus(models.TextChoices):
+    ACTIVE = "ACTIVE", "Active"
+    COMPLETED = "COMPLETED", "Completed"
+    FAILED = "FAILED", "Failed"
+    ABORTED = "ABORTED", "Aborted"
+    CANCELED = "CANCELED", "Canceled"
+
+
+class EventType(models.TextChoices):
+    """What a DeliveryEvent tells. The first group are transitions, the second are not."""
+
+    CREATED = "CREATED", "Order placed"
+    VALIDATED = "VALIDATED", "Checked"
+    QUEUED = "QUEUED", "Waiting for a drone"
+    ASSIGNED = "ASSIGNED", "Drone assigned"
+    REASSIGNED = "REASSIGNED", "Another drone assigned"
+    MISSION_SUBMITTED = "MISSION_SUBMITTED", "Mission accepted by ground control"
+    LAUNCHED = "LAUNCHED", "Launched"
+    ENROUTE = "ENROUTE", "On the way"
+    ARRIVED = "ARRIVED", "At the drop point"
+    DELIVERING = "DELIVERING", "Handing over"
+    DELIVERED = "DELIVERED", "Delivered"
+    REQUEUED = "REQUEUED", "Back in the queue"
+    RESCHEDULED = "RESCHEDULED", "Rescheduled"
+    CANCELED = "CANCELED", "Canceled"
+    FAILED = "FAILED", "Failed"
+    ABORTED = "ABORTED", "Aborted"
+
+    DROPOFF_CHANGED = "DROPOFF_CHANGED", "Drop point moved"
+    DETAILS_CHANGED = "DETAILS_CHANGED", "Details changed"
+    INTENT_FAILED = "INTENT_FAILED", "Ground control not reached"
+    ABORT_REQUESTED = "ABORT_REQUESTED", "Abort asked for"
+    LINK_LOST = "LINK_LOST", "Link lost"
+    LINK_RESTORED = "LINK_RESTORED", "Link restored"
+    PROOF_RECORDED = "PROOF_RECORDED", "Proof recorded"
+    CODE_REFUSED = "CODE_REFUSED", "Wrong code"
+
+
+class CancelReason(models.TextChoices):
+    CUSTOMER_REQUEST = "CUSTOMER_REQUEST", "The customer asked"
+    MERCHANT_REQUEST = "MERCHANT_REQUEST", "The merchant asked"
+    WEATHER = "WEATHER", "Weather"
+    NO_DRONE = "NO_DRONE", "No drone"
+    SAFETY = "SAFETY", "Safety"
+    ADDRESS_PROBLEM = "ADDRESS_PROBLEM", "Problem with the address"
+    OTHER = "OTHER", "Other"
+
+
+class DropoffSource(models.TextChoices):
+    MERCHANT = "MERCHANT", "Merchant"
+    CUSTOMER_GPS = "CUSTOMER_GPS", "Customer's GPS"
+    OPS = "OPS", "Operations"
+
+
+class PodRequirement(models.TextChoices):
+    NONE = "NONE", "None"
+    OTP = "OTP", "One-time code"
+    PHOTO = "PHOTO", "Photo"
+    SIGNATURE = "SIGNATURE", "Signature"
+    OPERATOR_CONFIRM = "OPERATOR_CONFIRM", "Operator's confirmation"
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What a transition (or a change without one) did, in words; becomes a DeliveryEvent.
+
+    `message` and `payload` hold no personal data: events are kept for good.
+    """
+
+    type: EventType
+    message: str
+    payload: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,66 @@
+"""How a caller proves who it is: an API key, or a JWT from `POST /api/v1/auth/token`."""
+
+from django.db.models import Q
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+from rest_framework_simplejwt.authentication import JWTAuthentication
+
+from wingxtra.accounts.models import ApiKey, User
+
+KEY_HEADERS = ("X-API-Key", "x-de-api-key")
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`X-API-Key` or `x-de-api-key`; `request.user` becomes the ApiKey, which has a role of its own.
+
+    A key is also taken from `Authorization: Bearer wx_...`, which is how the GCS's page may send it.
+    """
+
+    def authenticate(self, request: Request) -> tuple[ApiKey, None] | None:
+        key = self._key_of(request)
+        if key is None:
+            return None
+        now = timezone.now()
+        row = (
+            ApiKey.objects.usable(now)
+            .select_related("merchant")
+            .filter(digest=ApiKey.digest_of(key))
+            .first()
+        )
+        if row is None:
+            raise AuthenticationFailed(
+                "This API key is unknown, expired or revoked.", code="invalid_api_key"
+            )
+        if row.last_used_at is None or now - row.last_used_at > ApiKey.LAST_USE_RESOLUTION:
+            ApiKey.objects.filter(pk=row.pk).update(last_used_at=now)
+        return row, None
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'
+
+    @staticmethod
+    def _key_of(request: Request) -> str | None:
+        for header in KEY_HEADERS:
+            if key := request.headers.get(header):
+                return key
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and token.startswith("wx_"):
+            return token.strip()
+        return None
+
+
+class JwtAuthentication(JWTAuthentication):
+    """A bearer token, and the user behind it as the database knows it now, merchant included."""
+
+    def get_user(self, validated_token) -> User:  # type: ignore[no-untyped-def]
+        user = (
+            User.objects.select_related("merchant")
+            .filter(pk=validated_token["sub"], is_active=True)
+            .filter(Q(merchant__isnull=True) | Q(merchant__active=True))
+            .first()
+        )
+        if user is None:
+            raise AuthenticationFailed("The user of this token is gone or was switched off.")
+        return user

@@ -1,0 +1,132 @@
+"""Users, merchants and API keys."""
+
+import hashlib
+import secrets
+import uuid
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import Q
+
+from wingxtra.accounts.identity import Actor, ActorKind, Role
+
+
+class Merchant(models.Model):
+    """A business that sends parcels. Its orders are visible to nobody but itself and our staff."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=120, unique=True)
+    support_contact = models.CharField(
+        max_length=200, blank=True, help_text="Shown to customers on the tracking page."
+    )
+    active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+# A merchant's user or key without a merchant would see nobody's orders or, worse, everybody's.
+MERCHANT_ROLE_HAS_A_MERCHANT = Q(role=Role.MERCHANT, merchant__isnull=False) | (
+    ~Q(role=Role.MERCHANT) & Q(merchant__isnull=True)
+)
+
+
+class User(AbstractUser):
+    """Someone who logs in: ops staff in the console, a merchant's people through the API."""
+
+    role = models.CharField(max_length=10, choices=Role, default=Role.OPS)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, null=True, blank=True)
+
+    class Meta(AbstractUser.Meta):
+        constraints = [
+            models.CheckConstraint(
+                name="user_merchant_matches_role", condition=MERCHANT_ROLE_HAS_A_MERCHANT
+            )
+        ]
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(ActorKind.USER, self.get_username())
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def usable(self, at: datetime) -> Self:
+        """Neither revoked nor expired at `at`, and of a merchant that is still with us."""
+        return self.filter(
+            Q(expires_at__isnull=True) | Q(expires_at__gt=at),
+            Q(merchant__isnull=True) | Q(merchant__active=True),
+            revoked_at__isnull=True,
+        )
+
+
+class ApiKey(models.Model):
+    """A machine's credential. Only its digest is stored, so the key itself is shown exactly once.
+
+    The key carries 192 random bits: a plain SHA-256 is enough, there is nothing to guess.
+    """
+
+    LIVE_PREFIX = "wx_live_"
+    LAST_USE_RESOLUTION = timedelta(minutes=1)
+
+    name = models.CharField(max_length=80, help_text="What uses it, for example “till 3”.")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    hint = models.CharField(max_length=20, editable=False, help_text="How the key begins.")
+    role = models.CharField(max_length=10, choices=Role)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    is_authenticated = True
+    is_anonymous = False
+    is_active = True
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                name="apikey_merchant_matches_role", condition=MERCHANT_ROLE_HAS_A_MERCHANT
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.hint}…)"
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(ActorKind.API_KEY, self.name)
+
+    @staticmethod
+    def digest_of(key: str) -> str:
+        return hashlib.sha256(key.encode()).hexdigest()
+
+    @classmethod
+    def issue(
+        cls,
+        *,
+        name: str,
+        role: Role,
+        merchant: Merchant | None = None,
+        expires_at: datetime | None = None,
+    ) -> tuple["ApiKey", str]:
+        """Make a key; returns the row and the key, which nobody can read again afterwards."""
+        key = cls.LIVE_PREFIX + secrets.token_urlsafe(24)
+        row = cls.objects.create(
+            name=name,
+            role=role,
+            merchant=merchant,
+            expires_at=expires_at,
+            digest=cls.digest_of(key),
+            hint=key[: len(cls.LIVE_PREFIX) + 4],
+        )
+        return row, key
