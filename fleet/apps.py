@@ -1,6 +1,13 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class FleetConfig(AppConfig):
     name = "fleet"
     verbose_name = "Fleet"
+
+    def ready(self) -> None:
+        from fleet import policy
+
+        # A migration's row would be gone after every flush of a test database; this one is not.
+        post_migrate.connect(policy.ensure_first_version, sender=self)

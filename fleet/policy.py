@@ -1,13 +1,13 @@
 """The rules that ADMIN edits: one row, its history, and its plain form for the pure core."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q
 
-from wingxtra.accounts.identity import Actor
+from wingxtra.accounts.identity import SYSTEM, Actor
 
 
 class Priority(models.TextChoices):
@@ -139,6 +139,15 @@ class Policy(models.Model):
         return Rules(**plain, **derived)
 
 
+    def columns(self) -> dict[str, Any]:
+        """The rules as stored, for the history."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in self._meta.concrete_fields
+            if field.name not in ("id", "version", "updated_at")
+        }
+
+
 class PolicyVersion(models.Model):
     """What the policy was, since when, and who made it so. Runs name the version they used."""
 
@@ -155,8 +164,18 @@ class PolicyVersion(models.Model):
         return f"Version {self.version} by {self.changed_by}"
 
 
+def ensure_first_version(**_: Any) -> None:
+    """Make the one row and its first version where they are missing; runs after every migrate."""
+    policy, is_new = Policy.objects.get_or_create(pk=1)
+    if is_new:
+        PolicyVersion.objects.update_or_create(
+            version=policy.version,
+            defaults={"rules": policy.columns(), "changes": {}, "changed_by": str(SYSTEM)},
+        )
+
+
 def current() -> Rules:
-    """The rules that hold now. The row is made by a migration: it is always there."""
+    """The rules that hold now."""
     return Policy.objects.get(pk=1).rules()
 
 
@@ -181,7 +200,7 @@ def change(*, by: Actor, **values: Any) -> Policy:
     policy.save()
     PolicyVersion.objects.create(
         version=policy.version,
-        rules=asdict(policy.rules()),
+        rules=policy.columns(),
         changes=changes,
         changed_by=str(by),
     )

@@ -10,8 +10,6 @@ BEGIN
 END $$;
 CREATE TRIGGER orders_event_append_only BEFORE UPDATE OR DELETE ON orders_deliveryevent
     FOR EACH ROW EXECUTE FUNCTION orders_refuse_event_change();
-CREATE TRIGGER orders_event_no_truncate BEFORE TRUNCATE ON orders_deliveryevent
-    FOR EACH STATEMENT EXECUTE FUNCTION orders_refuse_event_change();
 """
 
 TERMINAL_ORDERS_STAY = """
@@ -35,7 +33,6 @@ class Migration(migrations.Migration):
         migrations.RunSQL(
             EVENTS_ARE_APPEND_ONLY,
             """
-            DROP TRIGGER orders_event_no_truncate ON orders_deliveryevent;
             DROP TRIGGER orders_event_append_only ON orders_deliveryevent;
             DROP FUNCTION orders_refuse_event_change();
             """,
