@@ -42,7 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--load-s", type=float, default=Handling().load_s)
     parser.add_argument("--drop-s", type=float, default=Handling().drop_s)
     parser.add_argument(
-        "--fault", action="append", default=[], type=parse_fault, dest="faults", help=FAULT_HELP
+        "--fault",
+        action="append",
+        default=[],
+        type=parse_fault,
+        dest="faults",
+        metavar="FAULT",
+        help=FAULT_HELP,
     )
     parser.add_argument(
         "--state", type=Path, metavar="FILE", help="where to remember the world over a restart"

@@ -1,0 +1,62 @@
+"""A simulated drone in Accra, and an intent that it can fly. Plain data, for any app's tests."""
+
+from typing import Any
+
+from fleet.simulator.airframe import SimDrone
+
+DRONE_ID = "WX-DRN-001"
+INTENT_ID = "11111111-1111-4111-8111-111111111111"
+ORDER_ID = "99999999-9999-4999-8999-999999999999"
+
+
+def sim_drone(**values: Any) -> SimDrone:
+    return SimDrone(
+        **{
+            "drone_id": DRONE_ID,
+            "home_lat": 5.6037,
+            "home_lng": -0.1870,
+            "battery_wh": 600.0,
+            "empty_mass_kg": 6.0,
+            "hover_power_w": 700.0,
+            "cruise_power_w": 600.0,
+            "cruise_speed_mps": 16.0,
+            "climb_speed_mps": 4.0,
+            "descent_speed_mps": 3.0,
+            "max_payload_kg": 2.5,
+            "charge_w": 900.0,
+        }
+        | values
+    )
+
+
+def mission_intent(**values: Any) -> dict[str, Any]:
+    """A valid intent; each value given replaces the field of that name, wherever it lies."""
+    intent: dict[str, Any] = {
+        "schema_version": 1,
+        "intent_id": INTENT_ID,
+        "order_id": ORDER_ID,
+        "drone_id": DRONE_ID,
+        "pickup": {"lat": 5.6090, "lng": -0.1900, "alt_m": 60},
+        "dropoff": {"lat": 5.6170, "lng": -0.1820, "alt_m": 60, "delivery_alt_m": 8},
+        "actions": ["TAKEOFF", "CRUISE", "DESCEND", "DROP_OR_WINCH", "ASCEND", "RTL"],
+        "constraints": {
+            "battery_min_pct": 30,
+            "service_area_id": None,
+            "geofence_id": None,
+            "max_wind_mps": 12,
+        },
+        "safety": {
+            "abort_rtl_on_fail": True,
+            "loiter_timeout_s": 120,
+            "lost_link_behavior": "RTL",
+        },
+        "metadata": {
+            "payload_type": "PARCEL",
+            "payload_weight_kg": 1.2,
+            "priority": "NORMAL",
+            "created_at": "2026-11-24T08:00:00Z",
+        },
+    }
+    for part in (intent, intent["constraints"], intent["metadata"]):
+        part |= {name: value for name, value in values.items() if name in part}
+    return intent
