@@ -1,0 +1,161 @@
+"""The demo city, as plain data: Accra with three hubs, a dozen drones and two merchants.
+
+The seed writes it into the database and the simulator flies it, so both see the same city.
+"""
+
+import random
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fleet.simulator.airframe import moved
+
+AREA_NAME = "Accra"
+AREA_POLYGON = {
+    "type": "Polygon",
+    "coordinates": [
+        [
+            [-0.285, 5.535],
+            [-0.230, 5.522],
+            [-0.160, 5.530],
+            [-0.105, 5.565],
+            [-0.105, 5.655],
+            [-0.170, 5.672],
+            [-0.260, 5.665],
+            [-0.285, 5.600],
+            [-0.285, 5.535],
+        ]
+    ],
+}
+AIRPORT_NAME = "Kotoka International Airport"
+AIRPORT_POLYGON = {
+    "type": "Polygon",
+    "coordinates": [
+        [
+            [-0.1790, 5.5880],
+            [-0.1600, 5.5880],
+            [-0.1560, 5.6240],
+            [-0.1740, 5.6240],
+            [-0.1790, 5.5880],
+        ]
+    ],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    name: str
+    max_payload_kg: float
+    payload_types: tuple[str, ...]
+    empty_mass_kg: float
+    battery_wh: float
+    hover_power_w: float
+    cruise_power_w: float
+    cruise_speed_mps: float
+    climb_speed_mps: float
+    descent_speed_mps: float
+    max_wind_mps: float
+    charge_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    name: str
+    lat: float
+    lng: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A merchant: where its parcels are picked up and what it sends."""
+
+    name: str
+    support_contact: str
+    pickup: Place
+    payload_type: str
+    priorities: tuple[str, ...]
+    pod_requirement: str
+    max_weight_kg: float
+
+
+KINDS = (
+    Kind("Courier", 2.5, ("PARCEL", "FOOD", "MEDICINE"), 6.0, 620, 820, 700, 16, 4, 3, 12, 900),
+    Kind("Medic", 1.5, ("MEDICINE", "BLOOD", "COLD_CHAIN"), 4.0, 430, 520, 440, 21, 5, 4, 13, 700),
+    Kind("Lifter", 5.0, ("PARCEL", "FOOD", "MEDICINE"), 11.0, 1200, 1650, 1450, 14, 3, 3, 11, 1400),
+)
+HUBS = (
+    Place("Ridge hub", 5.5655, -0.1985),
+    Place("Achimota hub", 5.6145, -0.2275),
+    Place("East Legon hub", 5.6370, -0.1560),
+)
+SHOPS = (
+    Shop(
+        "Akoma Pharmacy",
+        "+233 30 255 0101",
+        Place("Akoma Pharmacy, Ridge", 5.5680, -0.2010),
+        "MEDICINE",
+        ("MEDICAL", "MEDICAL", "URGENT"),
+        "OTP",
+        1.2,
+    ),
+    Shop(
+        "Sika Market",
+        "help@sika-market.example",
+        Place("Sika Market, Achimota", 5.6120, -0.2250),
+        "PARCEL",
+        ("NORMAL", "NORMAL", "URGENT"),
+        "OPERATOR_CONFIRM",
+        2.4,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CityDrone:
+    drone_id: str
+    kind: Kind
+    hub: Place
+
+
+def drones(count: int) -> list[CityDrone]:
+    """`count` drones, spread over hubs and kinds so that every hub has a bit of everything."""
+    return [
+        CityDrone(f"WX-DRN-{n + 1:03d}", KINDS[(n // len(HUBS)) % len(KINDS)], HUBS[n % len(HUBS)])
+        for n in range(count)
+    ]
+
+
+def simulated(count: int) -> list[dict[str, Any]]:
+    """The same drones as the simulator's `--drones` file has them, each on a pad of its own."""
+    described = []
+    for n, drone in enumerate(drones(count)):
+        lat, lng = moved(drone.hub.lat, drone.hub.lng, north_m=12.0 * (n // 3), east_m=0.0)
+        airframe = {
+            name: value
+            for name, value in asdict(drone.kind).items()
+            if name not in ("name", "payload_types", "max_wind_mps")
+        }
+        described.append({"drone_id": drone.drone_id, "home_lat": lat, "home_lng": lng, **airframe})
+    return described
+
+
+def order_of(shop: Shop, chance: random.Random) -> dict[str, Any]:
+    """The body of a `POST /api/v1/orders`: a customer somewhere near the shop."""
+    lat, lng = moved(
+        shop.pickup.lat,
+        shop.pickup.lng,
+        north_m=chance.choice((-1, 1)) * chance.uniform(400, 1100),
+        east_m=chance.uniform(-1000, 300),
+    )
+    return {
+        "customer_name": chance.choice(("Ama Mensah", "Kofi Boateng", "Esi Owusu", "Yaw Asante")),
+        "customer_phone": f"+23324{chance.randrange(1_000_000, 9_999_999)}",
+        "pickup_name": shop.pickup.name,
+        "pickup_lat": shop.pickup.lat,
+        "pickup_lng": shop.pickup.lng,
+        "dropoff_lat": round(lat, 6),
+        "dropoff_lng": round(lng, 6),
+        "payload_weight_kg": round(chance.uniform(0.2, shop.max_weight_kg), 2),
+        "payload_type": shop.payload_type,
+        "priority": chance.choice(shop.priorities),
+        "pod_requirement": shop.pod_requirement,
+    }

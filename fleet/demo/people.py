@@ -1,0 +1,148 @@
+"""The demo's people: merchants who order, customers who read out their code, an operator.
+
+They know nothing but the REST API, as their real selves would.
+"""
+
+import random
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import requests
+
+from fleet.demo import city
+from fleet.demo.seed import Credentials
+
+TERMINAL = {"DELIVERED", "CANCELED", "FAILED", "ABORTED"}
+PLACING_TRIES = 20  # a random customer may live beside the runway
+
+
+class DemoFailed(Exception):
+    """The API did not do what a demo needs. Says what it answered."""
+
+
+@dataclass
+class Story:
+    """One order as its followers saw it."""
+
+    order: dict[str, Any]
+    shop: str
+    otp_code: str | None
+    events: list[dict[str, Any]] = field(default_factory=list)
+    status: str = "CREATED"
+    promised_at: datetime | None = None
+    proof: str | None = None
+
+    @property
+    def id(self) -> str:
+        return str(self.order["id"])
+
+    @property
+    def is_over(self) -> bool:
+        return self.status in TERMINAL and (self.status != "DELIVERED" or bool(self.proof))
+
+    def at(self, event_type: str) -> datetime | None:
+        """When it last happened, as reported."""
+        times = [e["occurred_at"] for e in self.events if e["type"] == event_type]
+        return datetime.fromisoformat(times[-1]) if times else None
+
+    def drone_id(self) -> str | None:
+        drones = [e["payload"].get("drone_id") for e in self.events if "drone_id" in e["payload"]]
+        return drones[-1] if drones else None
+
+
+class People:
+    def __init__(self, base_url: str, credentials: Credentials, seed: int) -> None:
+        self.api = f"{base_url}/api/v1"
+        self.credentials = credentials
+        self.chance = random.Random(seed)  # noqa: S311 (a demo that can be repeated)
+        self.http = requests.Session()
+        self.stories: list[Story] = []
+
+    def place_order(self) -> Story:
+        """A random customer of the shops, in turn. Raises DemoFailed."""
+        shop = city.SHOPS[len(self.stories) % len(city.SHOPS)]
+        key = self.credentials.shop_keys[shop.name]
+        for _ in range(PLACING_TRIES):
+            answer = self._call("POST", "/orders", key, json=city.order_of(shop, self.chance))
+            if answer.status_code == 201:
+                order = answer.json()
+                story = Story(order, shop.name, order.pop("otp_code", None))
+                self.stories.append(story)
+                return story
+        raise DemoFailed(f"{PLACING_TRIES} orders in a row were refused: {answer.text[:400]}")
+
+    def catch_up(self) -> list[tuple[Story, dict[str, Any]]]:
+        """What is new in every running story, oldest first; gives the proofs that are due."""
+        news = []
+        for story in [story for story in self.stories if not story.is_over]:
+            answer = self._call(
+                "GET", f"/orders/{story.id}/events?page_size=100", self.credentials.ops_key
+            )
+            if not answer.ok:
+                raise DemoFailed(
+                    f"The events of {story.id}: {answer.status_code} {answer.text[:200]}"
+                )
+            fresh = answer.json()["items"][len(story.events) :]
+            story.events += fresh
+            news += [(story, event) for event in fresh]
+            self._note_state(story)
+            self._give_proof(story)
+        return news
+
+    def _note_state(self, story: Story) -> None:
+        transitions = [e["type"] for e in story.events]
+        for event_type in reversed(transitions):
+            if event_type == "REQUEUED":
+                story.status = "QUEUED"
+            elif event_type in STATUS_EVENTS:
+                story.status = event_type
+            else:
+                continue
+            break
+        if story.promised_at is None and story.status == "ASSIGNED":
+            order = self._call("GET", f"/orders/{story.id}", self.credentials.ops_key).json()
+            if order.get("eta_seconds") is not None:
+                story.promised_at = datetime.fromtimestamp(
+                    time.time() + order["eta_seconds"], tz=datetime.now().astimezone().tzinfo
+                )
+
+    def _give_proof(self, story: Story) -> None:
+        """The customer reads the code at the door; the operator confirms what needs no code."""
+        if story.proof or story.status not in ("ARRIVED", "DELIVERING", "DELIVERED"):
+            return
+        if story.otp_code:
+            path = f"/tracking/{story.order['public_tracking_id']}/otp"
+            answer = self.http.post(self.api + path, json={"otp_code": story.otp_code}, timeout=10)
+            method = "OTP"
+        else:
+            answer = self._call(
+                "POST",
+                f"/orders/{story.id}/pod",
+                self.credentials.ops_key,
+                json={"method": "OPERATOR_CONFIRM", "operator_name": "Demo operator"},
+            )
+            method = "OPERATOR_CONFIRM"
+        if answer.ok:
+            story.proof = method
+        elif answer.status_code != 409:  # 409: the drone is not there any more or not yet
+            raise DemoFailed(f"Proof of {story.id}: {answer.status_code} {answer.text[:300]}")
+
+    def _call(self, verb: str, path: str, key: str, **options: Any) -> requests.Response:
+        return self.http.request(
+            verb, self.api + path, headers={"X-API-Key": key}, timeout=10, **options
+        )
+
+
+STATUS_EVENTS = {
+    "VALIDATED",
+    "QUEUED",
+    "ASSIGNED",
+    "MISSION_SUBMITTED",
+    "LAUNCHED",
+    "ENROUTE",
+    "ARRIVED",
+    "DELIVERING",
+    *TERMINAL,
+}

@@ -1,0 +1,88 @@
+"""What the demo prints: a line per event worth reading, and a table at the end."""
+
+from datetime import datetime
+from typing import Any
+
+from fleet.demo.people import Story
+
+WORTH_A_LINE = {
+    "ASSIGNED": "assigned ",
+    "REASSIGNED": "assigned ",
+    "LAUNCHED": "launched ",
+    "ARRIVED": "arrived  ",
+    "DELIVERED": "delivered",
+    "REQUEUED": "requeued ",
+    "CANCELED": "canceled ",
+    "FAILED": "failed   ",
+    "ABORTED": "aborted  ",
+    "LINK_LOST": "link lost",
+}
+
+
+def placed(story: Story) -> str:
+    order = story.order
+    return (
+        f"{_clock()} placed     {_name(story)}  {order['priority']}, "
+        f"{order['payload_weight_kg']} kg, by {story.shop}   {order['tracking_url']}"
+    )
+
+
+def line(story: Story, event: dict[str, Any]) -> str | None:
+    """One line, or None for what is not worth one."""
+    what = WORTH_A_LINE.get(event["type"])
+    if what is None:
+        return None
+    words = event["message"]
+    if event["type"] == "DELIVERED":
+        seconds = _between(story, "CREATED", "DELIVERED")
+        words = f"{story.drone_id()}, {seconds:.0f} s after it was placed"
+    return f"{_clock()} {what}  {_name(story)}  {words}"
+
+
+def table(stories: list[Story], speed: float) -> str:
+    """Seconds are real ones; ETAs are put on the flights' clock, which runs `speed` times faster."""
+    head = (
+        f"{'order':13}  {'priority':8}  {'drone':12}  {'queued':>6}  {'to take-off':>11}  "
+        f"{'to the door':>11}  {'handover':>8}  {'ETA promised':>12}  {'ETA real':>8}  {'proof':16}"
+    )
+    rows = [head, "-" * len(head)]
+    for story in stories:
+        rows.append(
+            f"{_name(story):13}  {story.order['priority']:8}  {story.drone_id() or '-':12}  "
+            f"{_cell(_between(story, 'CREATED', 'ASSIGNED')):>6}  "
+            f"{_cell(_between(story, 'ASSIGNED', 'LAUNCHED')):>11}  "
+            f"{_cell(_between(story, 'LAUNCHED', 'ARRIVED')):>11}  "
+            f"{_cell(_between(story, 'ARRIVED', 'DELIVERED')):>8}  "
+            f"{_cell(_promised_s(story)):>12}  {_cell(_real_s(story, speed)):>8}  "
+            f"{story.proof or story.status:16}"
+        )
+    return "\n".join(["", *rows])
+
+
+def _promised_s(story: Story) -> float | None:
+    assigned = story.at("ASSIGNED")
+    if assigned is None or story.promised_at is None:
+        return None
+    return (story.promised_at - assigned).total_seconds()
+
+
+def _real_s(story: Story, speed: float) -> float | None:
+    seconds = _between(story, "ASSIGNED", "DELIVERED")
+    return None if seconds is None else seconds * speed
+
+
+def _between(story: Story, first: str, then: str) -> float | None:
+    start, end = story.at(first), story.at(then)
+    return None if start is None or end is None else (end - start).total_seconds()
+
+
+def _cell(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.0f} s"
+
+
+def _name(story: Story) -> str:
+    return str(story.order["public_tracking_id"])
+
+
+def _clock() -> str:
+    return f"{datetime.now().astimezone():%H:%M:%S}"

@@ -1,0 +1,105 @@
+"""Write the demo city into the database: hubs, drones, areas, merchants, users and their keys."""
+
+import secrets
+from dataclasses import asdict, dataclass
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.utils import timezone
+
+from fleet.demo import city
+from fleet.models import Drone, DroneKind, Hub, NoFlyZone, ServiceArea
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.models import ApiKey, Merchant, User
+
+KEY_NAME = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the demo logs in with. New at every start; nothing else can read them again."""
+
+    password: str
+    gcs_key: str
+    ops_key: str
+    shop_keys: dict[str, str]
+
+
+@transaction.atomic
+def seed(drone_count: int) -> Credentials:
+    """Make or renew the demo city; may run any number of times. Refused outside demo and test."""
+    if settings.ENVIRONMENT not in ("demo", "test"):
+        raise PermissionDenied(
+            f"The demo city has users with a printed password; ENVIRONMENT is "
+            f"{settings.ENVIRONMENT!r} and must be 'demo' or 'test'."
+        )
+    _seed_fleet(drone_count)
+    merchants = [
+        Merchant.objects.update_or_create(
+            name=shop.name, defaults={"support_contact": shop.support_contact}
+        )[0]
+        for shop in city.SHOPS
+    ]
+    return _seed_people(merchants)
+
+
+def _seed_fleet(drone_count: int) -> None:
+    area, _ = ServiceArea.objects.update_or_create(
+        name=city.AREA_NAME, defaults={"polygon": city.AREA_POLYGON}
+    )
+    NoFlyZone.objects.update_or_create(
+        name=city.AIRPORT_NAME, defaults={"polygon": city.AIRPORT_POLYGON}
+    )
+    kinds = {}
+    for kind in city.KINDS:
+        physics = {k: v for k, v in asdict(kind).items() if k not in ("name", "charge_w")}
+        physics["payload_types"] = list(kind.payload_types)
+        kinds[kind.name], _ = DroneKind.objects.update_or_create(name=kind.name, defaults=physics)
+    hubs = {
+        hub.name: Hub.objects.update_or_create(
+            name=hub.name, defaults={"lat": hub.lat, "lng": hub.lng, "service_area": area}
+        )[0]
+        for hub in city.HUBS
+    }
+    wanted = city.drones(drone_count)
+    for drone in wanted:
+        Drone.objects.update_or_create(
+            drone_id=drone.drone_id,
+            defaults={"kind": kinds[drone.kind.name], "hub": hubs[drone.hub.name], "active": True},
+        )
+    # A former demo may have had more drones; nobody flies those now.
+    Drone.objects.exclude(pk__in=[drone.drone_id for drone in wanted]).update(active=False)
+
+
+def _seed_people(merchants: list[Merchant]) -> Credentials:
+    password = secrets.token_urlsafe(9)
+    people: list[tuple[str, Role, Merchant | None]] = [
+        ("admin", Role.ADMIN, None),
+        ("ops", Role.OPS, None),
+        ("merchant", Role.MERCHANT, merchants[0]),
+    ]
+    for name, role, merchant in people:
+        user, _ = User.objects.get_or_create(
+            username=name, defaults={"role": role, "merchant": merchant}
+        )
+        user.role, user.merchant = role, merchant
+        user.is_staff = role != Role.MERCHANT
+        user.is_superuser = role == Role.ADMIN
+        user.set_password(password)
+        user.save()
+    ApiKey.objects.filter(name__startswith=KEY_NAME, revoked_at__isnull=True).update(
+        revoked_at=timezone.now()
+    )
+    shop_keys = {
+        merchant.name: ApiKey.issue(
+            name=f"{KEY_NAME}: {merchant.name}", role=Role.MERCHANT, merchant=merchant
+        )[1]
+        for merchant in merchants
+    }
+    return Credentials(
+        password=password,
+        gcs_key=ApiKey.issue(name=f"{KEY_NAME}: ground control", role=Role.OPS)[1],
+        ops_key=ApiKey.issue(name=f"{KEY_NAME}: operator", role=Role.OPS)[1],
+        shop_keys=shop_keys,
+    )

@@ -1,0 +1,159 @@
+"""`manage.py demo`: the whole product on one machine, with a city that orders and flies."""
+
+import json
+import os
+import signal
+import sys
+import time
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from fleet.demo import city, report
+from fleet.demo.people import DemoFailed, People
+from fleet.demo.processes import ProcessDied, Processes, answers, free_port, is_free
+from fleet.demo.seed import Credentials
+
+MANAGE = [sys.executable, "manage.py"]
+
+
+class Command(BaseCommand):
+    help = "Run web server, worker, scheduler and simulated flights, and order parcels."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--deliveries", type=int, help="End with a table once so many are delivered."
+        )
+        parser.add_argument(
+            "--timeout", type=float, default=180, help="Seconds, with --deliveries."
+        )
+        parser.add_argument(
+            "--port", type=int, default=8000, help="Of the web server; 0: a free one."
+        )
+        parser.add_argument("--drones", type=int, default=12)
+        parser.add_argument("--orders-per-minute", type=float, default=6)
+        parser.add_argument("--speed", type=float, default=10, help="Time factor of the flights.")
+        parser.add_argument("--seed", type=int, default=1, help="Of orders, wind and noise.")
+        parser.add_argument(
+            "--no-gcs-events", action="store_true", help="Follow the flights by telemetry alone."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.IS_PRODUCTION:
+            raise CommandError("The demo has users with a printed password: not in production.")
+        port = options["port"] or free_port()
+        if not is_free(port):
+            raise CommandError(f"Port {port} is in use; choose another with --port.")
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            self._run(port, options)
+        except KeyboardInterrupt:
+            self.stdout.write("Stopped. The data is kept; start again to go on.")
+        except (ProcessDied, DemoFailed) as failure:
+            raise CommandError(str(failure)) from failure
+
+    def _run(self, port: int, options: dict[str, Any]) -> None:
+        base_url = f"http://127.0.0.1:{port}"
+        simulator_port = free_port()
+        home = Path(settings.BASE_DIR) / ".local" / "demo"
+        env = os.environ | {
+            "ENVIRONMENT": "demo",
+            "PUBLIC_BASE_URL": base_url,
+            "FLEET_API_URL": f"http://127.0.0.1:{simulator_port}",
+            "GCS_BRIDGE_URL": f"http://127.0.0.1:{simulator_port}",
+            "PYTHONUNBUFFERED": "1",
+        }
+        with Processes(home / "logs", env) as processes:
+            processes.run("migrate", "--verbosity", "0")
+            credentials = Credentials(
+                **json.loads(processes.run("seed_demo", "--drones", str(options["drones"])))
+            )
+            self._start(processes, home, port, simulator_port, credentials, options)
+            processes.wait_for("web server", lambda: answers(f"{base_url}/health"))
+            self._welcome(base_url, credentials, home)
+            people = People(base_url, credentials, options["seed"])
+            self._live(processes, people, options)
+
+    def _start(
+        self,
+        processes: Processes,
+        home: Path,
+        port: int,
+        simulator_port: int,
+        credentials: Credentials,
+        options: dict[str, Any],
+    ) -> None:
+        fleet_file = home / "fleet.json"
+        fleet_file.write_text(json.dumps(city.simulated(options["drones"]), indent=1))
+        events = (
+            ["--no-events"]
+            if options["no_gcs_events"]
+            else ["--events-url", f"http://127.0.0.1:{port}", "--events-key", credentials.gcs_key]
+        )
+        processes.start(
+            "simulator",
+            [
+                *[sys.executable, "-m", "fleet.simulator"],
+                *["--drones", str(fleet_file), "--port", str(simulator_port)],
+                *["--speed", str(options["speed"]), "--seed", str(options["seed"])],
+                *["--state", str(home / "simulator.json")],
+                *events,
+            ],
+        )
+        processes.start("web server", web_command(port))
+        processes.start("worker", [*MANAGE, "worker", "--processes", "1", "--threads", "4"])
+        processes.start("scheduler", [*MANAGE, "scheduler"])
+
+    def _welcome(self, base_url: str, credentials: Credentials, home: Path) -> None:
+        self.stdout.write(
+            f"\nWingxtra Delivery is running.\n"
+            f"  console   {base_url}/admin/     users admin, ops, merchant; "
+            f"password {credentials.password}\n"
+            f"  API       {base_url}/api/docs   the shops' keys: "
+            + ", ".join(f"{name}: {key}" for name, key in credentials.shop_keys.items())
+            + f"\n  logs      {home / 'logs'}\nCtrl-C stops everything.\n"
+        )
+
+    def _live(self, processes: Processes, people: People, options: dict[str, Any]) -> None:
+        """Order, follow and print; without --deliveries until Ctrl-C."""
+        wanted: int | None = options["deliveries"]
+        interval_s = 60 / options["orders_per_minute"] if options["orders_per_minute"] else None
+        started = time.monotonic()
+        next_order_at = started
+        while True:
+            processes.check()
+            if interval_s and time.monotonic() >= next_order_at:
+                next_order_at += interval_s
+                story = people.place_order()
+                self.stdout.write(report.placed(story))
+            for story, event in people.catch_up():
+                if line := report.line(story, event):
+                    self.stdout.write(line)
+            done = [s for s in people.stories if s.status == "DELIVERED" and s.proof]
+            if wanted and len(done) >= wanted:
+                self.stdout.write(report.table(done[:wanted], options["speed"]))
+                return
+            if wanted and time.monotonic() - started > options["timeout"]:
+                raise DemoFailed(
+                    f"Only {len(done)} of {wanted} orders were delivered with proof within "
+                    f"{options['timeout']:.0f} s.\n"
+                    + report.table(people.stories, options["speed"])
+                )
+            time.sleep(0.5)
+
+
+def web_command(port: int) -> list[str]:
+    """The web server as in production (compose.yaml), on loopback."""
+    return [
+        *[str(Path(sys.executable).with_name("granian")), "--interface", "wsgi"],
+        *["--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
+        *["--blocking-threads", "4", "--no-ws", "wingxtra.wsgi:application"],
+    ]
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,25 @@
+"""`manage.py seed_demo`: the demo city in the database, and the credentials on standard output."""
+
+import json
+from argparse import ArgumentParser
+from dataclasses import asdict
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.core.management.base import BaseCommand, CommandError
+
+from fleet.demo import seed
+
+
+class Command(BaseCommand):
+    help = "Seed the demo city (Accra). Refused outside of the demo and the tests."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--drones", type=int, default=12)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            credentials = seed.seed(options["drones"])
+        except PermissionDenied as refusal:
+            raise CommandError(str(refusal)) from refusal
+        self.stdout.write(json.dumps(asdict(credentials)))
