@@ -1,7 +1,7 @@
 """Every knob, from the environment, checked at start. docs/operations.md explains each.
 
-Outside production a knob that is not given has a working default; in production the system checks in
-`wingxtra/checks.py` refuse weak or missing ones.
+Outside production a knob that is not given has a working default; in production the system
+checks in `wingxtra/checks.py` refuse weak or missing ones.
 """
 
 from datetime import timedelta
@@ -28,7 +28,8 @@ DEVELOPMENT_SECRET_KEY = "development-only-secret-key-that-production-refuses-to
 SECRET_KEY = env.str("SECRET_KEY", default="" if IS_PRODUCTION else DEVELOPMENT_SECRET_KEY)
 DEBUG = env.bool("DEBUG", default=ENVIRONMENT == "development")
 ALLOWED_HOSTS = env.list(
-    "ALLOWED_HOSTS", default=[] if IS_PRODUCTION else ["localhost", "127.0.0.1", "[::1]", "testserver"]
+    "ALLOWED_HOSTS",
+    default=[] if IS_PRODUCTION else ["localhost", "127.0.0.1", "[::1]", "testserver"],
 )
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -127,7 +128,11 @@ REDIS_URL = env.str("REDIS_URL", default="")
 DATABASES = {"default": _database(DATABASE_URL)} if DATABASE_URL else {}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-DRAMATIQ_IGNORED_MODULES: list[str] = []
+# Without a URL it fails by this name, instead of finding some Redis on localhost.
+DRAMATIQ_BROKER = {
+    "BROKER": "wingxtra.broker.redis_broker",
+    "OPTIONS": {"url": REDIS_URL or "redis://redis-url-is-not-set.invalid"},
+}
 
 # --- accounts ------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

@@ -1,0 +1,30 @@
+#!/usr/bin/env python
+"""Django's command line; outside of production it starts the servers that nobody named."""
+
+import os
+import sys
+from pathlib import Path
+
+# `embedded` decides by itself what to start; the others speak to no database.
+WITHOUT_SERVERS = {"embedded", "help", "version", "--version"}
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wingxtra.settings")
+    command = sys.argv[1] if len(sys.argv) > 1 else "help"
+    needs_servers = command not in WITHOUT_SERVERS and not {"--help", "-h"} & set(sys.argv)
+    if needs_servers and os.environ.get("ENVIRONMENT") != "production":
+        from wingxtra import embedded
+
+        try:
+            embedded.ensure(Path(__file__).parent)
+        except embedded.ServerError as error:
+            sys.exit(f"manage.py: {error}")
+
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

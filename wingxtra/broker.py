@@ -1,0 +1,206 @@
+"""The queue: a Dramatiq broker on Redis, its middleware, and the schedule.
+
+An app's work lives in its `actors.py`, found by itself. A message is a hint: whatever is lost
+between a commit and the queue is found again by a sweeper that looks at the rows.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+import dramatiq
+import psycopg
+import redis
+import structlog
+from django.db import connection, transaction
+from django.utils.module_loading import autodiscover_modules
+from django_dramatiq.middleware import DbConnectionsMiddleware
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import (
+    AgeLimit,
+    Callbacks,
+    CurrentMessage,
+    Middleware,
+    Retries,
+    ShutdownNotifications,
+    TimeLimit,
+)
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+HEARTBEAT_EVERY_S = 2.0
+STANDBY_LOOKS_EVERY_S = 0.2
+SCHEDULER_LOCK = 0x77_69_6E_67  # any number that nobody else takes as an advisory lock
+WORKER_SEEN = "wingxtra:seen:worker"
+SCHEDULER_SEEN = "wingxtra:seen:scheduler"
+
+
+def redis_broker(*, url: str, middleware: list[Middleware]) -> RedisBroker:
+    """What DRAMATIQ_BROKER names; django-dramatiq calls it once at start.
+
+    One quick retry and short timeouts, so that a request does not hang while Redis is away.
+    """
+    client = redis.Redis.from_url(
+        url, retry=Retry(NoBackoff(), retries=1), socket_connect_timeout=2, socket_timeout=5
+    )
+    return RedisBroker(
+        client=client,
+        middleware=[
+            AgeLimit(),
+            TimeLimit(),
+            ShutdownNotifications(),
+            Callbacks(),
+            Retries(),
+            CurrentMessage(),
+            DbConnectionsMiddleware(),
+            WorkerHeartbeat(),
+            *middleware,
+        ],
+    )
+
+
+def enqueue(actor: dramatiq.Actor[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Send when the current transaction commits, or at once outside of one; never on rollback.
+
+    A queue that is away then is logged and not raised: the work itself is committed.
+    """
+    transaction.on_commit(partial(actor.send, *args, **kwargs), robust=True)
+
+
+# --- the schedule --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tick:
+    actor: dramatiq.Actor[[], Any]
+    every_s: float
+
+    def send(self) -> None:
+        """One that no worker took in time is dropped, and a failed one is not retried: the next
+        tick is the retry."""
+        max_age_ms = int(max(self.every_s, 1.0) * 1000)
+        self.actor.send_with_options(max_age=max_age_ms, max_retries=0)
+
+
+schedule: list[Tick] = []
+
+
+def every(seconds: float) -> Callable[[dramatiq.Actor[[], R]], dramatiq.Actor[[], R]]:
+    """Put an actor without arguments on the schedule; stands above `@dramatiq.actor`."""
+
+    def register(actor: dramatiq.Actor[[], R]) -> dramatiq.Actor[[], R]:
+        schedule.append(Tick(actor, seconds))
+        return actor
+
+    return register
+
+
+def load_actors() -> None:
+    autodiscover_modules("actors")
+
+
+def run_schedule(stop: threading.Event) -> None:
+    """Send the ticks of `schedule` until `stop` is set; of several such processes only one does.
+
+    The leader is who holds an advisory lock of the database. The lock is its session's, so it is
+    free the moment the leader dies, and a standby goes on.
+    """
+    while not stop.is_set():
+        try:
+            with psycopg.connect(
+                **connection.get_connection_params(), autocommit=True, tcp_user_timeout=5000
+            ) as session:
+                _stand_by(session, stop)
+                _lead(session, stop)
+        except psycopg.OperationalError as error:
+            log.warning("scheduler_has_no_database", error=str(error))
+            stop.wait(1.0)
+
+
+def _stand_by(session: psycopg.Connection[Any], stop: threading.Event) -> None:
+    while not stop.is_set():
+        row = session.execute("SELECT pg_try_advisory_lock(%s)", [SCHEDULER_LOCK]).fetchone()
+        if row and next(iter(row)):
+            log.info("scheduler_leads", actors=[tick.actor.actor_name for tick in schedule])
+            return
+        stop.wait(STANDBY_LOOKS_EVERY_S)
+
+
+def _lead(session: psycopg.Connection[Any], stop: threading.Event) -> None:
+    due_at = dict.fromkeys(schedule, time.monotonic())
+    while not stop.is_set():
+        session.execute("SELECT 1")  # raises when the session is gone, and the lock with it
+        now = time.monotonic()
+        try:
+            for tick in schedule:
+                if due_at[tick] <= now:
+                    tick.send()
+                    # A pause of the process is not made up for by a burst of ticks.
+                    due_at[tick] = max(due_at[tick] + tick.every_s, now)
+            _mark_seen(SCHEDULER_SEEN)
+        except redis.RedisError as error:
+            log.warning("scheduler_has_no_redis", error=str(error))
+            stop.wait(1.0)
+            continue
+        wait_s = min([HEARTBEAT_EVERY_S, *(at - time.monotonic() for at in due_at.values())])
+        stop.wait(max(wait_s, 0.01))
+
+
+# --- who is alive --------------------------------------------------------------------------------
+
+
+class WorkerHeartbeat(Middleware):
+    """Writes from each worker process that it is alive, for `worker_seen_at`."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+
+    def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        self._stop.clear()
+        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        self._stop.set()
+
+    def _beat(self) -> None:
+        while True:
+            try:
+                _mark_seen(WORKER_SEEN)
+            except redis.RedisError as error:
+                log.warning("worker_has_no_redis", error=str(error))
+            if self._stop.wait(HEARTBEAT_EVERY_S):
+                return
+
+
+def worker_seen_at() -> datetime | None:
+    """When a worker last said that it is alive; None when none ever did. Raises RedisError."""
+    return _seen_at(WORKER_SEEN)
+
+
+def scheduler_seen_at() -> datetime | None:
+    """The same for the leading scheduler. Raises RedisError."""
+    return _seen_at(SCHEDULER_SEEN)
+
+
+def _client() -> redis.Redis:
+    broker = dramatiq.get_broker()
+    assert isinstance(broker, RedisBroker)
+    return broker.client
+
+
+def _mark_seen(key: str) -> None:
+    _client().set(key, time.time())
+
+
+def _seen_at(key: str) -> datetime | None:
+    seen = _client().get(key)
+    return datetime.fromtimestamp(float(seen), tz=UTC) if seen else None

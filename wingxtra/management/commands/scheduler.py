@@ -1,0 +1,25 @@
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from wingxtra import broker
+
+
+class Command(BaseCommand):
+    help = (
+        "Send the ticks of the schedule. Start a second one as a standby: it takes over by itself."
+    )
+
+    def handle(self, **options: Any) -> None:
+        stop = threading.Event()
+
+        def ask_to_stop(signum: int, frame: FrameType | None) -> None:
+            stop.set()
+
+        signal.signal(signal.SIGTERM, ask_to_stop)
+        signal.signal(signal.SIGINT, ask_to_stop)
+        broker.load_actors()
+        broker.run_schedule(stop)
