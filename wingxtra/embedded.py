@@ -247,7 +247,8 @@ def _sweep() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:  # another user's, still in use, or going away just now
             continue
-        _remove(Home(folder / "servers", {}, lasting=False), lock)
+        if (folder / "servers").exists():  # else another run swept it between the two lines above
+            _remove(Home(folder / "servers", {}, lasting=False), lock)
 
 
 # --- the servers ---------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ own (and, by pytest-django, a PostgreSQL one).
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest

@@ -9,9 +9,7 @@ from wingxtra import broker
 
 
 class Command(BaseCommand):
-    help = (
-        "Send the ticks of the schedule. Start a second one as a standby: it takes over by itself."
-    )
+    help = "Send the ticks of the schedule. A second one stands by and takes over."
 
     def handle(self, **options: Any) -> None:
         stop = threading.Event()

@@ -1,0 +1,159 @@
+"""The queue and its schedule, with real processes on real servers."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+import dramatiq
+import pytest
+import redis
+from django.conf import settings
+from django.db import connection, transaction
+
+from wingxtra import broker
+from wingxtra.tests.probe.actors import note
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _actors_of_the_probe_stay_out_of_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing them has put one on the schedule of this process, too."""
+    monkeypatch.setattr(broker, "schedule", [])
+
+
+@contextmanager
+def manage(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of its own on the test's database and Redis, with the probe as its only app."""
+    database = urlsplit(settings.DATABASE_URL)._replace(path="/" + connection.settings_dict["NAME"])
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "wingxtra.tests.probe.settings",
+        "DATABASE_URL": database.geturl(),
+    }
+    with subprocess.Popen(
+        [sys.executable, "manage.py", *command], cwd=settings.BASE_DIR, env=environment
+    ) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 20) -> float:
+    """Seconds that it took."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < timeout_s, "waited in vain"
+        time.sleep(0.01)
+    return time.monotonic() - start
+
+
+def client() -> redis.Redis:
+    return dramatiq.get_broker().client
+
+
+def queued() -> int:
+    return client().llen("dramatiq:probe")
+
+
+def ticks_go_on_after() -> float:
+    before = queued()
+    return wait_until(lambda: queued() > before)
+
+
+def somebody_stands_by() -> bool:
+    """A session has asked for the lock last, and not gone on to look whether it still lives."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND query LIKE 'SELECT pg_try_advisory_lock%'"
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def test_a_standby_goes_on_when_the_leading_scheduler_is_killed() -> None:
+    with manage("scheduler") as leader:
+        wait_until(queued)
+        with manage("scheduler") as standby:
+            wait_until(somebody_stands_by)
+            before, start = queued(), time.monotonic()
+            wait_until(lambda: time.monotonic() - start > 1)
+            assert 5 <= queued() - before <= 11  # one of them ticks, every 0.1 s
+            leader.kill()
+            leader.wait()
+            assert ticks_go_on_after() < 2
+            standby.send_signal(signal.SIGTERM)
+            assert wait_until(lambda: standby.poll() is not None) < 1
+            assert standby.returncode == 0
+
+
+def test_a_standby_stops_at_once_when_asked() -> None:
+    with manage("scheduler"):
+        wait_until(queued)
+        with manage("scheduler") as standby:
+            wait_until(somebody_stands_by)
+            standby.send_signal(signal.SIGTERM)
+            assert wait_until(lambda: standby.poll() is not None) < 1
+
+
+def test_the_scheduler_says_that_it_lives_and_goes_on_when_its_session_is_cut() -> None:
+    assert broker.scheduler_seen_at() is None
+    with manage("scheduler"):
+        wait_until(broker.scheduler_seen_at)
+        assert datetime.now(UTC) - broker.scheduler_seen_at() < timedelta(seconds=5)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_locks JOIN pg_database d"
+                " ON d.oid = database WHERE locktype = 'advisory' AND datname = current_database()"
+            )
+            assert cursor.fetchone()[0] == 1
+        assert ticks_go_on_after() < 5
+
+
+def test_a_worker_says_that_it_lives_and_drops_ticks_that_came_too_late() -> None:
+    with manage("scheduler"):
+        wait_until(lambda: queued() >= 3)
+    ended = time.monotonic()
+    note.send("in time")
+    wait_until(lambda: time.monotonic() - ended > 1.1)  # this tick is good for a second
+    assert broker.worker_seen_at() is None
+    with manage("worker", "--processes", "1", "--threads", "2") as worker:
+        wait_until(lambda: client().lrange("noted", 0, -1) == [b"in time"])
+        wait_until(lambda: queued() == 0)
+        assert client().llen("ticked") == 0
+        assert datetime.now(UTC) - broker.worker_seen_at() < timedelta(seconds=10)
+        worker.send_signal(signal.SIGTERM)
+        wait_until(lambda: worker.poll() is not None)
+        assert worker.returncode == 0
+
+
+def test_a_message_is_sent_on_commit_and_never_on_rollback() -> None:
+    with transaction.atomic():
+        broker.enqueue(note, "committed")
+        assert queued() == 0
+    assert queued() == 1
+
+    def fail() -> None:
+        with transaction.atomic():
+            broker.enqueue(note, "rolled back")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fail()
+    assert queued() == 1
+
+
+def test_a_queue_that_is_away_at_commit_fails_nobody_and_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = broker.redis_broker(url="redis://127.0.0.1:1", middleware=[])
+    monkeypatch.setattr(note, "broker", away)
+    with transaction.atomic():
+        broker.enqueue(note, "lost")
+    assert "Error calling" in caplog.text
