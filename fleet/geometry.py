@@ -1,0 +1,257 @@
+"""Distances and polygons on the globe. Pure: arrays in, arrays out; coordinates in degrees.
+
+Polygons are planar in longitude and latitude, as GeoJSON defines their edges, and a leg is the
+straight line between its ends in the same plane: within 10 m of the great circle on 20 km, up to
+50° from the equator. Polygons and legs across the 180° meridian are not served.
+"""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+EARTH_RADIUS_M = 6_371_008.8  # the mean radius (2a + b) / 3 of WGS 84
+
+MAX_POINTS = 10_000
+MAX_SIDE_M = 500_000
+MIN_AREA_M2 = 100
+
+
+def distance_m(
+    lat1: npt.ArrayLike, lng1: npt.ArrayLike, lat2: npt.ArrayLike, lng2: npt.ArrayLike
+) -> Floats:
+    """Great-circle distance in metres, elementwise and broadcasting; NaN where a coordinate is NaN.
+
+    The haversine formula (R. W. Sinnott, "Virtues of the Haversine", Sky & Telescope 68, 1984) on
+    a sphere of the mean Earth radius: keeps its digits over small distances, and is within 0.6 % of
+    the WGS 84 ellipsoid.
+    """
+    phi1, lambda1, phi2, lambda2 = (
+        np.radians(np.asarray(degrees, float)) for degrees in (lat1, lng1, lat2, lng2)
+    )
+    haversine = (
+        np.sin((phi2 - phi1) / 2) ** 2
+        + np.cos(phi1) * np.cos(phi2) * np.sin((lambda2 - lambda1) / 2) ** 2
+    )
+    # Rounding takes antipodes a hair above 1.
+    result: Floats = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(haversine, 1.0)))
+    return result
+
+
+class InvalidPolygon(ValueError):
+    """A polygon that cannot be used, in words for whoever drew it; `code` is for machines.
+
+    Codes: not_a_polygon, not_closed, too_few_points, too_many_points, not_a_number, off_the_globe,
+    crosses_itself, too_small, too_large.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def polygon(geojson: Any) -> shapely.Polygon:
+    """The polygon that a GeoJSON Polygon object describes (RFC 7946); raises InvalidPolygon.
+
+    Altitudes are ignored, holes are kept, and rings may turn either way.
+    """
+    if not isinstance(geojson, dict) or geojson.get("type") != "Polygon":
+        found = geojson.get("type") if isinstance(geojson, dict) else type(geojson).__name__
+        raise InvalidPolygon(
+            "not_a_polygon", f"This is not a GeoJSON Polygon: its type is {found!r}."
+        )
+    rings = geojson.get("coordinates")
+    if not isinstance(rings, list) or not rings:
+        raise InvalidPolygon("not_a_polygon", "The polygon has no list of rings in “coordinates”.")
+    outline, *holes = [_ring(ring) for ring in rings]
+    shape = shapely.Polygon(outline, holes)
+    if not shape.is_valid:
+        raise InvalidPolygon(
+            "crosses_itself",
+            f"The polygon's outline crosses or touches itself ({shapely.is_valid_reason(shape)}).",
+        )
+    _check_size(shape)
+    return shape
+
+
+def _ring(ring: Any) -> list[tuple[float, float]]:
+    if not isinstance(ring, list):
+        raise InvalidPolygon("not_a_polygon", "A ring of the polygon is not a list of points.")
+    if len(ring) > MAX_POINTS:
+        raise InvalidPolygon(
+            "too_many_points",
+            f"A ring of the polygon has {len(ring)} points; {MAX_POINTS} are allowed.",
+        )
+    points = [_point(point) for point in ring]
+    if len(points) < 4:
+        raise InvalidPolygon(
+            "too_few_points",
+            f"A ring of the polygon has {len(points)} points; it needs at least 4, "
+            "the last being the first again.",
+        )
+    if points[0] != points[-1]:
+        raise InvalidPolygon(
+            "not_closed",
+            f"The ring is not closed: it starts at {points[0]} and ends at {points[-1]}.",
+        )
+    return points
+
+
+def _point(point: Any) -> tuple[float, float]:
+    numbers = point[:2] if isinstance(point, list | tuple) else ()
+    if len(numbers) < 2 or any(
+        isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number)
+        for number in numbers
+    ):
+        raise InvalidPolygon(
+            "not_a_number", f"A point must be [longitude, latitude] in numbers, not {point!r:.80}."
+        )
+    lng, lat = numbers
+    if not (-180 <= lng <= 180 and -90 <= lat <= 90):
+        raise InvalidPolygon(
+            "off_the_globe",
+            f"The point [{lng}, {lat}] is not on Earth. GeoJSON writes the longitude first "
+            "(-180 to 180), then the latitude (-90 to 90).",
+        )
+    return float(lng), float(lat)
+
+
+def _check_size(shape: shapely.Polygon) -> None:
+    west, south, east, north = shape.bounds
+    nearest_equator = min(abs(south), abs(north)) if south * north > 0 else 0.0
+    width_m = EARTH_RADIUS_M * math.radians(east - west) * math.cos(math.radians(nearest_equator))
+    height_m = EARTH_RADIUS_M * math.radians(north - south)
+    if max(width_m, height_m) > MAX_SIDE_M:
+        raise InvalidPolygon(
+            "too_large",
+            f"The polygon is {width_m / 1000:,.0f} km by {height_m / 1000:,.0f} km; at most "
+            f"{MAX_SIDE_M / 1000:.0f} km are allowed. It must not cross the 180° meridian.",
+        )
+    share = shape.area / ((east - west) * (north - south))
+    area_m2 = share * width_m * height_m
+    if area_m2 < MIN_AREA_M2:
+        raise InvalidPolygon(
+            "too_small",
+            f"The polygon covers {area_m2:.1f} m²; at least {MIN_AREA_M2} m² are needed.",
+        )
+
+
+class Zones:
+    """A set of polygons, each with an optional time window, to be asked about many points or legs.
+
+    polygons: GeoJSON Polygons; windows: (from, until) of each, aware, None for open; names of each.
+    Zones are answered by their index in these lists. An edge belongs to its zone.
+    Raises InvalidPolygon, and ValueError for a naive time or lists of different lengths.
+    """
+
+    def __init__(
+        self,
+        polygons: Sequence[dict[str, Any]],
+        windows: Sequence[tuple[datetime | None, datetime | None]] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        count = len(polygons)
+        windows = [(None, None)] * count if windows is None else windows
+        self.names = [f"zone {i + 1}" for i in range(count)] if names is None else list(names)
+        if len(windows) != count or len(self.names) != count:
+            raise ValueError(f"{count} polygons, {len(windows)} windows, {len(self.names)} names")
+        self._shapes = np.array([polygon(geojson) for geojson in polygons], dtype=object)
+        self._bounds = shapely.bounds(self._shapes).reshape(count, 4)
+        self._starts_s = np.array([_stamp(start, -math.inf) for start, _ in windows], float)
+        self._ends_s = np.array([_stamp(end, math.inf) for _, end in windows], float)
+        self._tree = shapely.STRtree(self._shapes)
+        shapely.prepare(self._shapes)
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+    def contains(self, lat: npt.ArrayLike, lng: npt.ArrayLike) -> tuple[Ints, Ints]:
+        """Which points lie in which zones: an index of each for every hit, sorted.
+
+        Windows are left aside. A point with NaN lies nowhere.
+        """
+        points = shapely.points(np.atleast_1d(lng), np.atleast_1d(lat))
+        point, zone = self._tree.query(points, predicate="intersects")
+        order = np.lexsort((zone, point))
+        return point[order], zone[order]
+
+    def containing(self, lat: npt.ArrayLike, lng: npt.ArrayLike) -> Ints:
+        """The first zone that each point lies in, -1 where there is none."""
+        first = np.full(np.atleast_1d(lat).shape, -1, np.int64)
+        point, zone = self.contains(lat, lng)
+        first[point[::-1]] = zone[::-1]
+        return first
+
+    def in_the_way(
+        self, lat1: Floats, lng1: Floats, lat2: Floats, lng2: Floats, from_at: datetime
+    ) -> tuple[Floats, Ints]:
+        """The zone that first closes each leg (P,): since when, and which one.
+
+        Answers the POSIX time, not before `from_at`, from which an active zone lies across the leg,
+        and that zone's index; infinity and -1 where there is none. A leg of no length asks about a
+        point; a leg with NaN meets nothing.
+        """
+        now_s = _stamp(from_at, math.nan)
+        since_s = np.full(len(lat1), np.inf)
+        first = np.full(len(lat1), -1, np.int64)
+        legs = np.stack([lng1, lat1, lng2, lat2])
+        if not len(self) or not np.isfinite(legs).all(axis=0).any():
+            return since_s, first
+        boxes = _LegBoxes(*legs)
+        for zone in self._near(legs):
+            closes_s = max(self._starts_s[zone], now_s)
+            if self._ends_s[zone] <= now_s:
+                continue
+            maybe = np.flatnonzero(boxes.may_meet(self._bounds[zone]) & (closes_s < since_s))
+            lines = shapely.linestrings(legs[:, maybe].T.reshape(-1, 2, 2))
+            met = maybe[shapely.intersects(self._shapes[zone], lines)]
+            since_s[met] = closes_s
+            first[met] = zone
+        return since_s, first
+
+    def _near(self, legs: Floats) -> Ints:
+        """The zones within the box around all the legs, in order of their index."""
+        lngs, lats = legs[::2], legs[1::2]
+        around = shapely.box(np.nanmin(lngs), np.nanmin(lats), np.nanmax(lngs), np.nanmax(lats))
+        near: Ints = np.sort(self._tree.query(around))
+        return near
+
+
+class _LegBoxes:
+    """The boxes around legs, for a cheap test that spares most of them becoming geometries."""
+
+    def __init__(self, lng1: Floats, lat1: Floats, lng2: Floats, lat2: Floats) -> None:
+        self._dx, self._dy = (lng2 - lng1) / 2, (lat2 - lat1) / 2
+        self._x, self._y = (lng1 + lng2) / 2, (lat1 + lat2) / 2
+        self._wide, self._high = np.abs(self._dx), np.abs(self._dy)
+
+    def may_meet(self, bounds: Floats) -> npt.NDArray[np.bool_]:
+        """Legs that touch the box (west, south, east, north), by the separating axis test."""
+        west, south, east, north = bounds
+        # A hair wider: the exact test follows, and this one must lose nothing to rounding.
+        half_width, half_height = (east - west) / 2 + 1e-9, (north - south) / 2 + 1e-9
+        x, y = self._x - (west + east) / 2, self._y - (south + north) / 2
+        meets: npt.NDArray[np.bool_] = (
+            (np.abs(x) <= half_width + self._wide)
+            & (np.abs(y) <= half_height + self._high)
+            & (
+                np.abs(self._dx * y - self._dy * x)
+                <= half_width * self._high + half_height * self._wide + 1e-12
+            )
+        )
+        return meets
+
+
+def _stamp(at: datetime | None, otherwise: float) -> float:
+    if at is None:
+        return otherwise
+    if at.tzinfo is None:
+        raise ValueError(f"{at.isoformat()} has no time zone; give an aware time")
+    return at.timestamp()
