@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from wingxtra import embedded
+from wingxtra.embedded_servers import TEMP
 
 PROJECT = Path(embedded.__file__).parent.parent
 
@@ -30,7 +31,7 @@ def _nothing_given(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     # Not pytest's tmp_path: that one is closed to other accounts, which is a test of its own.
-    with tempfile.TemporaryDirectory(dir=embedded.TEMP, prefix="embedded-") as name:
+    with tempfile.TemporaryDirectory(dir=TEMP, prefix="embedded-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
@@ -124,7 +125,7 @@ def test_a_pid_that_belongs_to_a_stranger_now_is_neither_believed_nor_harmed(
     account = {"user": data.stat().st_uid} if os.geteuid() == 0 else {}
     with subprocess.Popen(["sleep", "60"], **account) as stranger:
         pid_file = (data / "postmaster.pid").read_text()
-        sockets = embedded.TEMP / servers.database_url.rpartition("/")[2]
+        sockets = TEMP / servers.database_url.rpartition("/")[2]
         lock_file = (sockets / ".s.PGSQL.5432.lock").read_text()
         main_processes(servers)["postgres"].kill()
         wait_until(lambda: "postgres" not in main_processes(servers))

@@ -1,0 +1,62 @@
+# Needs make and Python 3.11 or newer; everything else comes with the Python packages.
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13,\
+	$(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+RUN := .venv/bin/python
+JOBS ?= 3
+
+# One stamp per set of requirements, named by their checksum: changed requirements have no stamp yet.
+stamp = .venv/.$(1)-$(shell cksum < requirements/$(1).txt | tr -s ' \t' -)
+BASE := $(call stamp,base)
+TEST := $(call stamp,test)
+DEV := $(call stamp,dev)
+
+.DEFAULT_GOAL := help
+.PHONY: help install install-dev demo test lint format bench shell lock
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
+		|| sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1  -  \2/p' Makefile
+
+install: $(BASE)  ## the virtualenv .venv with the pinned requirements; does nothing when it is there
+
+install-dev: $(DEV)  ## the same with what tests, lint and types need
+
+.venv/.base-% .venv/.test-% .venv/.dev-%:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found: make PYTHON=/path/to/python"; exit 1; }
+	@$(RUN) -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || { \
+		echo "Python's venv module is missing (Debian and Ubuntu: apt install python3-venv)."; exit 1; }
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes \
+		-r requirements/$(word 1,$(subst ., ,$(subst -, ,$(notdir $@)))).txt
+	@rm -f $(firstword $(subst -, ,$@))-* && touch $@
+
+demo: $(BASE)  ## a city that orders and flies; Ctrl-C stops it
+	@$(RUN) manage.py demo
+
+test: $(TEST)  ## all tests, in parallel (JOBS=3), on throwaway servers of their own
+	@! grep -rqs 'pytest.mark.browser' --include='test_*.py' . --exclude-dir=.venv \
+		|| echo 'Not run here: tests marked "browser", which need Chromium.'
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal -m 'not browser and not bench'
+
+bench: $(TEST)  ## how fast: tests marked "bench", one after another, with what they measured
+	$(RUN) -m pytest -n 0 -m bench -s
+
+lint: $(DEV)  ## ruff, types, import layers, templates
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy .
+	$(RUN) -c 'import sys; from importlinter.cli import lint_imports_command; lint_imports_command()'
+	$(RUN) -m djlint --check --lint --quiet templates
+
+format: $(DEV)  ## rewrite the code as lint wants it
+	$(RUN) -m ruff check --fix-only .
+	$(RUN) -m ruff format .
+	-$(RUN) -m djlint --reformat --quiet templates
+
+shell: $(BASE)  ## Django's shell
+	@$(RUN) manage.py shell
+
+lock: $(DEV)  ## pin requirements/*.in into *.txt, with hashes
+	cd requirements && for set in base test dev; do \
+		../$(RUN) -m uv pip compile --quiet --generate-hashes --python-version 3.11 --universal \
+			$$set.in -o $$set.txt || exit 1; done
