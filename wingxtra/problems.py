@@ -21,6 +21,8 @@ class Problem(Exception):
 
     status = 400
     title = "The request cannot be carried out"
+    # What the API says in `Retry-After`, where trying the same again can help.
+    retry_after_s: int | None = None
 
     def __init__(self, code: str, detail: str, **extra: Any) -> None:
         super().__init__(detail)
@@ -59,3 +61,4 @@ class Unavailable(Problem):
 
     status = 503
     title = "Not available now"
+    retry_after_s = 5

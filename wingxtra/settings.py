@@ -45,8 +45,8 @@ GCS_BRIDGE_TIMEOUT_S = env.float("GCS_BRIDGE_TIMEOUT_S", default=10.0)
 
 # --- applications --------------------------------------------------------------------------------
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "wingxtra.console.apps.ConsoleAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -57,11 +57,13 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "rest_framework_simplejwt.token_blacklist",
+    "axes",
     "django_dramatiq",
     "wingxtra",
     "wingxtra.accounts",
     "wingxtra.api",
-    "wingxtra.console",
+    "wingxtra.console.apps.ConsoleConfig",
     "fleet",
     "orders",
     "dispatch",
@@ -80,6 +82,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "wingxtra.urls"
@@ -116,9 +119,17 @@ def _database(url: str) -> dict[str, object]:
         "min_size": env.int("DATABASE_POOL_MIN", default=1),
         "max_size": env.int("DATABASE_POOL_MAX", default=10),
         "timeout": env.float("DATABASE_POOL_TIMEOUT_S", default=5.0),
+        # The pool's own pauses grow to minutes while the database is away; asked again, it tries.
+        "reconnect_timeout": 3.0,
     }
     options["connect_timeout"] = 5
-    return {**config, "ENGINE": "django.db.backends.postgresql", "OPTIONS": options}
+    return {
+        **config,
+        "ENGINE": "django.db.backends.postgresql",
+        "OPTIONS": options,
+        # A connection that died in the pool is noticed before it is used, not by a caller.
+        "CONN_HEALTH_CHECKS": True,
+    }
 
 
 # manage.py, make and the test run start real servers and set both URLs when they are not given
@@ -160,10 +171,7 @@ REST_FRAMEWORK = {
         "wingxtra.accounts.authentication.JwtAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["wingxtra.api.permissions.NobodyByDefault"],
-    "DEFAULT_RENDERER_CLASSES": [
-        "rest_framework.renderers.JSONRenderer",
-        "wingxtra.api.errors.ProblemJsonRenderer",
-    ],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["wingxtra.api.parsers.StrictJsonParser"],
     "DEFAULT_PAGINATION_CLASS": "wingxtra.api.pagination.Envelope",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -172,6 +180,15 @@ REST_FRAMEWORK = {
     "DEFAULT_VERSIONING_CLASS": None,
 }
 API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=1_000_000)
+# "<calls>/<second|minute|hour|day>": per caller, and per client address where nobody logs in. What
+# the suite tests is not how fast it runs: its own test of the limits sets its own.
+_UNLIMITED = "1000000000/minute"
+API_RATE_AUTHENTICATED = env.str(
+    "API_RATE_AUTHENTICATED", default=_UNLIMITED if ENVIRONMENT == "test" else "6000/minute"
+)
+API_RATE_PUBLIC = env.str(
+    "API_RATE_PUBLIC", default=_UNLIMITED if ENVIRONMENT == "test" else "300/minute"
+)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000
 
 SIMPLE_JWT = {
@@ -179,7 +196,24 @@ SIMPLE_JWT = {
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("JWT_REFRESH_DAYS", default=7)),
     "USER_ID_CLAIM": "sub",
     "ALGORITHM": "HS256",
+    "AUTH_HEADER_TYPES": ("Bearer", "bearer"),
 }
+
+# Five wrong passwords for a name from an address, and that pair waits; nobody else is locked out.
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "wingxtra.console.roles.RoleBackend",
+]
+AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURE_LIMIT", default=5)
+AXES_COOLOFF_TIME = timedelta(minutes=env.int("LOGIN_COOLOFF_MINUTES", default=10))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True  # it would make a session for every token
+AXES_SENSITIVE_PARAMETERS: list[str] = []  # the log says who and from where; passwords never
+AXES_VERBOSE = False
+AXES_CLIENT_IP_CALLABLE = "wingxtra.api.client_address.client_address"
+AXES_LOCKOUT_CALLABLE = "wingxtra.accounts.lockout.answer"
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Wingxtra Delivery API",
@@ -218,7 +252,14 @@ UNFOLD = {
     "SITE_SUBHEADER": "Operations",
     "SITE_SYMBOL": "flight_takeoff",
     "SHOW_VIEW_ON_SITE": False,
+    "SITE_URL": None,
+    "ENVIRONMENT": "wingxtra.console.site.environment",
+    "STYLES": ["wingxtra.console.site.style_sheet"],
+    "SIDEBAR": {"navigation": "wingxtra.console.navigation.menu"},
 }
+# {z}, {x} and {y} are filled in by the browser; empty draws a grid instead of a street map.
+MAP_TILE_URL = env.str("MAP_TILE_URL", default="https://tile.openstreetmap.org/{z}/{x}/{y}.png")
+MAP_TILE_ATTRIBUTION = env.str("MAP_TILE_ATTRIBUTION", default="© OpenStreetMap contributors")
 
 # --- transport security --------------------------------------------------------------------------
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -13,6 +13,7 @@ class Role(models.TextChoices):
     MERCHANT = "MERCHANT", "Merchant"
     OPS = "OPS", "Operations"
     ADMIN = "ADMIN", "Administrator"
+    READONLY = "READONLY", "Read only"
 
 
 STAFF_ROLES = (Role.OPS, Role.ADMIN)
@@ -30,7 +31,7 @@ class ActorKind(models.TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who or what caused an event. `ref` names a user or a key; it never holds a customer's data."""
+    """Who or what caused an event. `ref` names a user or a key, never a customer."""
 
     kind: ActorKind
     ref: str = ""
@@ -57,3 +58,7 @@ class Caller(Protocol):
 
     @property
     def actor(self) -> Actor: ...
+
+    @property
+    def live_mode(self) -> bool:
+        """False for a test key: what it makes never reaches a real drone."""

@@ -54,6 +54,15 @@ class User(AbstractUser):
     def actor(self) -> Actor:
         return Actor(ActorKind.USER, self.get_username())
 
+    @property
+    def live_mode(self) -> bool:
+        """Always: only a key can be for tests."""
+        return True
+
+    @property
+    def may_log_in(self) -> bool:
+        return self.is_active and (self.merchant is None or self.merchant.active)
+
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self, at: datetime) -> Self:
@@ -72,6 +81,7 @@ class ApiKey(models.Model):
     """
 
     LIVE_PREFIX = "wx_live_"
+    TEST_PREFIX = "wx_test_"
     LAST_USE_RESOLUTION = timedelta(minutes=1)
 
     name = models.CharField(max_length=80, help_text="What uses it, for example “till 3”.")
@@ -79,6 +89,9 @@ class ApiKey(models.Model):
     hint = models.CharField(max_length=20, editable=False, help_text="How the key begins.")
     role = models.CharField(max_length=10, choices=Role)
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, null=True, blank=True)
+    live_mode = models.BooleanField(
+        default=True, help_text="Off: what the key makes never reaches a real drone."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
@@ -106,6 +119,14 @@ class ApiKey(models.Model):
     def actor(self) -> Actor:
         return Actor(ActorKind.API_KEY, self.name)
 
+    def note_use(self, at: datetime) -> None:
+        """Remember the last use, to the minute: not every call is worth a write."""
+        stale = at - self.LAST_USE_RESOLUTION
+        if self.last_used_at is None or self.last_used_at < stale:
+            unnoted = Q(last_used_at__isnull=True) | Q(last_used_at__lt=stale)
+            ApiKey.objects.filter(unnoted, pk=self.pk).update(last_used_at=at)
+            self.last_used_at = at
+
     @staticmethod
     def digest_of(key: str) -> str:
         return hashlib.sha256(key.encode()).hexdigest()
@@ -117,16 +138,19 @@ class ApiKey(models.Model):
         name: str,
         role: Role,
         merchant: Merchant | None = None,
+        live_mode: bool = True,
         expires_at: datetime | None = None,
     ) -> tuple["ApiKey", str]:
         """Make a key; returns the row and the key, which nobody can read again afterwards."""
-        key = cls.LIVE_PREFIX + secrets.token_urlsafe(24)
+        prefix = cls.LIVE_PREFIX if live_mode else cls.TEST_PREFIX
+        key = prefix + secrets.token_urlsafe(24)
         row = cls.objects.create(
             name=name,
             role=role,
             merchant=merchant,
+            live_mode=live_mode,
             expires_at=expires_at,
             digest=cls.digest_of(key),
-            hint=key[: len(cls.LIVE_PREFIX) + 4],
+            hint=key[: len(prefix) + 4],
         )
         return row, key

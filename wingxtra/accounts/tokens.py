@@ -1,22 +1,100 @@
-"""`POST /api/v1/auth/token`: a user's name and password for a pair of tokens."""
+"""`POST /api/v1/auth/token`: a user's name and password for a pair of tokens, and what follows."""
 
-from rest_framework_simplejwt.serializers import TokenObtainPairSerializer
-from rest_framework_simplejwt.tokens import RefreshToken, Token
-from rest_framework_simplejwt.views import TokenObtainPairView
+from typing import Any, NoReturn
 
+from django.contrib.auth import authenticate
+from django.contrib.auth.signals import user_logged_in
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.tokens import RefreshToken, UntypedToken
+
+from wingxtra.accounts.authentication import CHALLENGE
 from wingxtra.accounts.models import User
+from wingxtra.api.serializers import StrictSerializer, Text
+from wingxtra.api.views import PublicView
 
 
-class TokenPair(TokenObtainPairSerializer):
-    """Adds the claims that clients read: `role` and `merchant_id`."""
-
-    @classmethod
-    def get_token(cls, user: User) -> Token:  # type: ignore[override]
-        token = RefreshToken.for_user(user)
-        token["role"] = user.role
-        token["merchant_id"] = str(user.merchant_id) if user.merchant_id else None
-        return token
+class Credentials(StrictSerializer):
+    username = Text(max_length=150)
+    password = Text(max_length=1000, trim_whitespace=False)
 
 
-class ObtainToken(TokenObtainPairView):
-    serializer_class = TokenPair  # type: ignore[assignment]
+class Refresh(StrictSerializer):
+    refresh = Text(max_length=5000)
+
+
+class AnyToken(StrictSerializer):
+    token = Text(max_length=5000)
+
+
+class TokenPair(serializers.Serializer[Any]):
+    access = serializers.CharField(help_text="Claims: sub, role, merchant_id, exp.")
+    refresh = serializers.CharField(help_text="Good for one use: the answer has the next one.")
+
+
+class TokenView(PublicView):
+    # The answer is a secret, and asking twice does no harm.
+    idempotent = False
+
+    def get_authenticate_header(self, request: Request) -> str:
+        return CHALLENGE
+
+
+class ObtainToken(TokenView):
+    @extend_schema(request=Credentials, responses=TokenPair)
+    def post(self, request: Request) -> Response:
+        credentials = self.read(Credentials)
+        user = authenticate(request._request, **credentials)
+        if not isinstance(user, User) or not user.may_log_in:
+            raise AuthenticationFailed(
+                "The username or the password is wrong, or the account is switched off.",
+                code="invalid_credentials",
+            )
+        user_logged_in.send(sender=User, request=request._request, user=user)
+        return Response(_pair(user))
+
+
+class RefreshPair(TokenView):
+    """Each refresh token works once. One that comes twice was stolen, or its answer was lost."""
+
+    @extend_schema(request=Refresh, responses=TokenPair)
+    def post(self, request: Request) -> Response:
+        try:
+            token: Any = RefreshToken(self.read(Refresh)["refresh"])
+        except TokenError as error:
+            _refuse(error)
+        user = User.objects.select_related("merchant").filter(pk=token["sub"]).first()
+        if user is None or not user.may_log_in:
+            raise AuthenticationFailed("The account is gone or was switched off.", "user_inactive")
+        _, is_first_use = token.blacklist()
+        if not is_first_use:
+            _refuse("Token is blacklisted")
+        return Response(_pair(user))
+
+
+class VerifyToken(TokenView):
+    """200 when the token is genuine, not expired and not used up; else 401."""
+
+    @extend_schema(request=AnyToken, responses={200: None})
+    def post(self, request: Request) -> Response:
+        try:
+            UntypedToken(self.read(AnyToken)["token"])  # type: ignore[arg-type]
+        except TokenError as error:
+            _refuse(error)
+        return Response({})
+
+
+def _pair(user: User) -> dict[str, str]:
+    refresh: Any = RefreshToken.for_user(user)
+    # Copied into the access token; what counts is always the user's row.
+    refresh["role"] = user.role
+    refresh["merchant_id"] = str(user.merchant_id) if user.merchant_id else None
+    return {"access": str(refresh.access_token), "refresh": str(refresh)}
+
+
+def _refuse(why: object) -> NoReturn:
+    raise AuthenticationFailed(f"{why}.", code="token_not_valid")

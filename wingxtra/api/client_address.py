@@ -1,0 +1,19 @@
+"""Where a request really comes from, behind a known number of proxies of ours."""
+
+from django.conf import settings
+from django.http import HttpRequest
+
+
+def client_address(request: HttpRequest) -> str:
+    """The address that our outermost proxy saw.
+
+    Each proxy appends whom it heard from to `X-Forwarded-For`, so the entry TRUSTED_PROXY_COUNT
+    from the right is the last one that a client cannot forge. With no proxies the header is
+    ignored. A request that came around the proxies counts under the address that it came from.
+    """
+    peer = str(request.META.get("REMOTE_ADDR", ""))
+    proxies: int = settings.TRUSTED_PROXY_COUNT
+    if proxies < 1:
+        return peer
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
+    return hops[-proxies] if len(hops) >= proxies and hops[-proxies] else peer

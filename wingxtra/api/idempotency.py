@@ -1,0 +1,222 @@
+"""`Idempotency-Key`: a POST that is sent again, because its answer was lost, is carried out once.
+
+One mechanism for all POSTs (`ApiView` calls `once`). A row of IdempotencyKey claims the key for the
+caller, method and path; the answer is written into it and replayed for 24 hours. Whoever comes with
+the same key while the first still runs is told so at once: an advisory lock is tried, never waited
+for, and it is free again the moment its holder's transaction or connection ends, however it ends.
+
+Two kinds of views:
+
+- One whose effect is one database transaction (the default). Claim, effect and answer commit
+  together or not at all. A refused request leaves nothing but its answer, stored by itself.
+- One that talks to other systems between its transactions (`one_transaction = False`). Claim,
+  effects and answer are committed one after another under a lock of the session. If the process
+  dies between effect and answer, the claim is left without an answer and without a lock, and the
+  same request sent again is carried out again. So what such a view calls must do nothing new, and
+  answer the same, when it is called again: the verbs of `orders.lifecycle` and the bridge, which
+  knows an intent by its id, are made that way.
+
+A 5xx or 429 is never stored: sent again, the request is tried again.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from django.db import connection, transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from rest_framework.request import Request
+
+from wingxtra.api.models import IdempotencyKey
+from wingxtra.problems import Conflict, FieldProblem, Invalid, Problem
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+MAX_LENGTH = 255
+KEPT_FOR = timedelta(hours=24)
+
+
+class StillRunning(Conflict):
+    retry_after_s = 1
+
+    def __init__(self) -> None:
+        super().__init__(
+            "idempotency_in_progress",
+            "The first request with this Idempotency-Key is still running. Try again shortly.",
+        )
+
+
+class KeyReused(Problem):
+    status = 422
+    title = "The Idempotency-Key was used before"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "idempotency_key_reused",
+            "This Idempotency-Key came with another body before. Use a new key for a new request.",
+        )
+
+
+def once(
+    request: Request, caller_key: str, answer: Callable[[], HttpResponse], *, one_transaction: bool
+) -> HttpResponse:
+    """The stored answer to this request, or that of `answer()`, which is rendered and never raises.
+
+    Raises Invalid, StillRunning or KeyReused.
+    """
+    claim = Claim.of(request, caller_key)
+    return _in_one_transaction(claim, answer) if one_transaction else _in_steps(claim, answer)
+
+
+def _in_one_transaction(claim: "Claim", answer: Callable[[], HttpResponse]) -> HttpResponse:
+    with transaction.atomic():
+        if stored := claim.take("pg_try_advisory_xact_lock"):
+            return stored
+        response = answer()
+        if response.status_code < 400:
+            claim.store(response)
+            return response
+        transaction.set_rollback(True)
+    if _is_lasting(response):
+        with transaction.atomic():
+            # Somebody may have been faster meanwhile; then that answer is the first one.
+            if stored := claim.take("pg_try_advisory_xact_lock"):
+                return stored
+            claim.store(response)
+    return response
+
+
+def _in_steps(claim: "Claim", answer: Callable[[], HttpResponse]) -> HttpResponse:
+    if stored := claim.take("pg_try_advisory_lock"):
+        return stored
+    try:
+        response = answer()
+        if _is_lasting(response):
+            claim.store(response)
+        else:
+            claim.drop()
+        return response
+    finally:
+        claim.unlock()
+
+
+def _is_lasting(response: HttpResponse) -> bool:
+    return response.status_code < 500 and response.status_code != 429
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One request under one key. `digest` names caller, method, path and key."""
+
+    digest: str
+    body_digest: str
+
+    @classmethod
+    def of(cls, request: Request, caller_key: str) -> "Claim":
+        key = request.headers[HEADER]
+        if not 1 <= len(key) <= MAX_LENGTH:
+            message = f"Must have 1 to {MAX_LENGTH} characters, not {len(key)}."
+            raise Invalid([FieldProblem(HEADER, "invalid", message)])
+        call = [caller_key, request.method, request.path, key]
+        return cls(_digest(call), _digest(_contents(request)))
+
+    @property
+    def lock_id(self) -> int:
+        return int.from_bytes(bytes.fromhex(self.digest[:16]), signed=True)
+
+    def take(self, try_lock: str) -> HttpResponse | None:
+        """Claim the key, holding the lock; or the answer that is stored. Raises as `once` does.
+
+        A claim that nobody holds and nobody answered was left by a process that died: it is taken
+        over, by the same request only.
+        """
+        now = timezone.now()
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                WITH lock AS MATERIALIZED (SELECT {try_lock}(%(lock)s) AS mine),
+                taken AS (
+                    INSERT INTO api_idempotencykey AS k (digest, body_digest, created_at)
+                    SELECT %(digest)s, %(body)s, %(now)s FROM lock WHERE mine
+                    ON CONFLICT (digest) DO UPDATE
+                    SET body_digest = excluded.body_digest, created_at = excluded.created_at,
+                        status = NULL
+                    WHERE k.created_at < %(expired)s
+                       OR (k.status IS NULL AND k.body_digest = excluded.body_digest)
+                    RETURNING 1
+                )
+                SELECT mine, EXISTS (SELECT FROM taken) FROM lock
+                """,  # noqa: S608 (one of two names of ours)
+                {
+                    "lock": self.lock_id,
+                    "digest": self.digest,
+                    "body": self.body_digest,
+                    "now": now,
+                    "expired": now - KEPT_FOR,
+                },
+            )
+            locked, taken = cursor.fetchone()
+        if taken:
+            return None
+        if locked and try_lock == "pg_try_advisory_lock":
+            self.unlock()
+        return self._stored()
+
+    def _stored(self) -> HttpResponse:
+        row = IdempotencyKey.objects.filter(pk=self.digest).first()
+        if row is not None and row.body_digest != self.body_digest:
+            raise KeyReused
+        if row is None or row.status is None:
+            raise StillRunning
+        return HttpResponse(
+            bytes(row.body),
+            status=row.status,
+            content_type=row.content_type,
+            headers={REPLAYED: "true"},
+        )
+
+    def store(self, response: HttpResponse) -> None:
+        IdempotencyKey.objects.filter(pk=self.digest).update(
+            status=response.status_code,
+            content_type=response.headers["Content-Type"],
+            body=response.content,
+        )
+
+    def drop(self) -> None:
+        IdempotencyKey.objects.filter(pk=self.digest).delete()
+
+    def unlock(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [self.lock_id])
+
+
+def _contents(request: Request) -> Any:
+    """What was sent, whichever way it was written: a form has a new boundary each time."""
+    data = request.data
+    if not hasattr(data, "lists"):
+        return data
+    files = {name: [_file_digest(f) for f in found] for name, found in request.FILES.lists()}
+    return [{name: found for name, found in data.lists() if name not in files}, files]
+
+
+def _file_digest(file: Any) -> str:
+    digest = hashlib.sha256()
+    for chunk in file.chunks():
+        digest.update(chunk)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+
+
+def purge(*, at_most: int = 10_000) -> int:
+    """Forget answers older than a day; returns how many rows went."""
+    old = IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEPT_FOR)
+    deleted, _ = IdempotencyKey.objects.filter(pk__in=old.values("pk")[:at_most]).delete()
+    return deleted

@@ -1,0 +1,127 @@
+"""Lists: by page with a total, or by cursor for going deep."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.core import signing
+from django.db.models import Model, QuerySet
+from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from wingxtra.problems import FieldProblem, Invalid
+
+PAGE_SIZE = 20
+MAX_PAGE_SIZE = 100
+
+
+class Envelope(BasePagination):
+    """`?page=2&page_size=50` counts; `?cursor=` starts a walk whose cost does not grow.
+
+    A cursor names the last row seen by (time, id), so that rows that come or go meanwhile neither
+    repeat nor hide others, however many share one time. The walk goes newest first, or as
+    `oldest_first` says; it cannot be combined with another `ordering`.
+    """
+
+    time_field = "created_at"
+    oldest_first = False
+
+    def paginate_queryset(
+        self, queryset: QuerySet[Any], request: Request, view: Any = None
+    ) -> list[Any]:
+        """The rows of this page; `get_paginated_response` wraps what is made of them.
+
+        `queryset` is ordered by something unique. Raises Invalid.
+        """
+        self.page_size = _whole(request, "page_size", PAGE_SIZE, MAX_PAGE_SIZE)
+        self.cursor = request.query_params.get("cursor")
+        if self.cursor is None:
+            return self._by_page(queryset, _whole(request, "page", 1))
+        for other in ("page", "ordering"):
+            if other in request.query_params:
+                message = f"“{other}” and “cursor” cannot be combined."
+                raise Invalid([FieldProblem(other, "invalid", message)])
+        return self._by_cursor(queryset)
+
+    def _by_page(self, queryset: QuerySet[Any], page: int) -> list[Any]:
+        self.page = page
+        self.total = queryset.count()
+        first = (page - 1) * self.page_size
+        return list(queryset[first : first + self.page_size]) if first < self.total else []
+
+    def _by_cursor(self, queryset: QuerySet[Any]) -> list[Any]:
+        sign = "" if self.oldest_first else "-"
+        queryset = queryset.order_by(f"{sign}{self.time_field}", f"{sign}pk")
+        if self.cursor:
+            after = TupleGreaterThan if self.oldest_first else TupleLessThan
+            key = Tuple(self.time_field, queryset.model._meta.pk.name)
+            queryset = queryset.filter(after(key, _read(self.cursor, queryset.model)))
+        rows = list(queryset[: self.page_size + 1])
+        self.next_cursor = None
+        if len(rows) > self.page_size:
+            rows.pop()
+            self.next_cursor = _written(getattr(rows[-1], self.time_field), rows[-1].pk)
+        return rows
+
+    def get_paginated_response(self, data: Iterable[Any]) -> Response:
+        items = list(data)
+        if self.cursor is not None:
+            return Response({"items": items, "next_cursor": self.next_cursor})
+        place = {"page": self.page, "page_size": self.page_size, "total": self.total}
+        return Response({"items": items, **place, "pagination": place})
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        def parameter(name: str, text: str, schema: dict[str, Any]) -> dict[str, Any]:
+            return {"name": name, "in": "query", "description": text, "schema": schema}
+
+        size = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE}
+        return [
+            parameter("page", "From 1.", {"type": "integer", "minimum": 1, "default": 1}),
+            parameter("page_size", "Rows on a page.", size),
+            parameter(
+                "cursor",
+                "Empty for the first page, then the last answer's `next_cursor`. "
+                "The answer has no total.",
+                {"type": "string"},
+            ),
+        ]
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        whole = {"type": "integer"}
+        place = {"page": whole, "page_size": whole, "total": whole}
+        return {
+            "type": "object",
+            "required": ["items"],
+            "properties": {
+                "items": schema,
+                **place,
+                "pagination": {"type": "object", "properties": place},
+                "next_cursor": {"type": ["string", "null"]},
+            },
+        }
+
+
+def _whole(request: Request, name: str, default: int, most: int | None = None) -> int:
+    given = request.query_params.get(name)
+    if given is None:
+        return default
+    value = int(given) if given.isascii() and given.isdigit() and len(given) < 10 else 0
+    if value < 1 or (most is not None and value > most):
+        bounds = f"from 1 to {most}" if most else "from 1"
+        raise Invalid([FieldProblem(name, "invalid", f"Must be a whole number {bounds}.")])
+    return value
+
+
+def _written(moment: datetime, pk: Any) -> str:
+    return signing.dumps([moment.isoformat(), str(pk)], salt="cursor")
+
+
+def _read(cursor: str, model: type[Model]) -> tuple[datetime, Any]:
+    try:
+        moment, pk = signing.loads(cursor, salt="cursor")
+        return datetime.fromisoformat(moment), model._meta.pk.to_python(pk)
+    except (signing.BadSignature, ValueError) as error:
+        message = "This is no cursor of ours; begin again with an empty one."
+        raise Invalid([FieldProblem("cursor", "invalid", message)]) from error

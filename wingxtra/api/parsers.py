@@ -1,0 +1,118 @@
+"""Request bodies: JSON as RFC 8259 and I-JSON (RFC 7493) have it, and never more than is allowed."""
+
+import json
+import math
+from collections.abc import Mapping
+from io import BytesIO
+from typing import IO, Any, NoReturn
+
+from django.conf import settings
+from django.http import HttpRequest
+from rest_framework.exceptions import APIException, ParseError
+from rest_framework.parsers import BaseParser
+
+MAX_DEPTH = 32
+
+
+class BodyTooLarge(APIException):
+    status_code = 413
+    default_code = "body_too_large"
+
+
+class StrictJsonParser(BaseParser):
+    """Refuses what lenient parsers let through: NaN, Infinity, numbers too large for a double, a
+    name given twice, half a surrogate pair, and anything but an object on the outside.
+    """
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        return decode(stream.read())
+
+
+def decode(body: bytes) -> dict[str, Any]:
+    """The object that `body` holds. Raises ParseError, saying what is wrong and where."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ParseError(f"The body is not UTF-8: see byte {error.start}.") from error
+    try:
+        data = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_not_a_number,
+            parse_float=_number,
+        )
+        if "\\u" in text:
+            json.dumps(data, ensure_ascii=False).encode("utf-8")
+    except json.JSONDecodeError as error:
+        raise ParseError(
+            f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        ) from error
+    except UnicodeEncodeError as error:
+        raise ParseError("The body has half a surrogate pair in a string.") from error
+    except RecursionError as error:
+        raise ParseError(_TOO_DEEP) from error
+    except ValueError as error:  # thousands of digits: Python does not make an integer of them
+        raise ParseError("The body has a number that is too large.") from error
+    if not isinstance(data, dict):
+        raise ParseError("The body must be a JSON object: {…}.")
+    if _deeper_than(data, MAX_DEPTH):
+        raise ParseError(_TOO_DEEP)
+    return data
+
+
+_TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels."
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ParseError(f"The body names “{twice[:80]}” twice.")
+    return found
+
+
+def _not_a_number(word: str) -> NoReturn:
+    raise ParseError(f"The body has {word}, which JSON does not know.")
+
+
+def _number(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ParseError(f"The body has a number that is too large: {digits[:40]}.")
+    return value
+
+
+def _deeper_than(value: Any, levels: int) -> bool:
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return False
+    return levels == 0 or any(_deeper_than(inner, levels - 1) for inner in value)
+
+
+def bound_body(request: HttpRequest, max_bytes: int | None = None) -> None:
+    """Refuse a body over `max_bytes` (API_MAX_BODY_BYTES) before anybody reads it.
+
+    A chunked body says no length: it is read here, and no further than that. One that is longer
+    than its Content-Length is cut there by the server, and by Django again.
+    """
+    limit: int = settings.API_MAX_BODY_BYTES if max_bytes is None else max_bytes
+    if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
+        body = request.META["wsgi.input"].read(limit + 1)
+        request._body = body  # type: ignore[attr-defined]
+        request._stream = BytesIO(body)  # type: ignore[attr-defined]
+        size = len(body)
+        request.META["CONTENT_LENGTH"] = str(size)
+    else:
+        declared = request.META.get("CONTENT_LENGTH") or "0"
+        size = int(declared) if declared.isdecimal() and declared.isascii() else 0
+    if size > limit:
+        raise BodyTooLarge(f"The body is larger than {limit:,} bytes.")

@@ -1,0 +1,96 @@
+"""`/health`: the process answers. `/ready`: so does all that it needs, each by name.
+
+An app registers what it needs with `register`, from its AppConfig's `ready`.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import redis
+import structlog
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.utils import Error as DatabaseError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from wingxtra import broker
+from wingxtra.api.errors import Answer
+
+log = structlog.get_logger(__name__)
+
+# (is it fine, what to say about it); raising means that it is not.
+Check = Callable[[], tuple[bool, str]]
+
+HEARTBEAT_IS_OLD_AFTER = timedelta(seconds=10)
+
+_checks: dict[str, Check] = {}
+
+
+def register(name: str, check: Check) -> None:
+    """Make `check` a part of /ready. It is called in every probe: quick, and no secrets in words."""
+    _checks[name] = check
+
+
+@require_safe
+def health(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def ready(request: HttpRequest) -> HttpResponse:
+    results = {name: _run(name, check) for name, check in _checks.items()}
+    checks = {name: {"ok": ok, "detail": detail} for name, (ok, detail) in results.items()}
+    failed = [name for name, (ok, _) in results.items() if not ok]
+    if failed:
+        detail = f"Not ready: {', '.join(failed)}."
+        return Answer(503, detail, "not_ready", extra={"checks": checks}).response()
+    return JsonResponse({"status": "ready", "checks": checks})
+
+
+def _run(name: str, check: Check) -> tuple[bool, str]:
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 (one that breaks must not hide the others)
+        log.warning("check_failed", check=name, error=str(error))
+        return False, f"Does not answer ({type(error).__name__})."
+
+
+def database() -> tuple[bool, str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return True, "Answers."
+
+
+def migrations() -> tuple[bool, str]:
+    try:
+        executor = MigrationExecutor(connection)
+    except DatabaseError:
+        return False, "Unknown while the database is away."
+    missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return not missing, f"{len(missing)} to apply." if missing else "All applied."
+
+
+def redis_answers() -> tuple[bool, str]:
+    broker.scheduler_seen_at()
+    return True, "Answers."
+
+
+def worker() -> tuple[bool, str]:
+    try:
+        seen_at = broker.worker_seen_at()
+    except redis.RedisError:
+        return False, "Unknown while Redis is away."
+    if seen_at is None:
+        return False, "No worker was ever seen."
+    age = timezone.now() - seen_at
+    return age < HEARTBEAT_IS_OLD_AFTER, f"A worker was seen {age.total_seconds():.0f} s ago."
+
+
+register("database", database)
+register("migrations", migrations)
+register("redis", redis_answers)
+register("worker", worker)

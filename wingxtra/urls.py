@@ -1,0 +1,26 @@
+"""All addresses. The apps are included by name, so that the ground floor imports none of them."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from wingxtra import health
+from wingxtra.api.views import NothingHere
+
+handler500 = "wingxtra.api.errors.server_error"
+
+urlpatterns = [
+    path("health", health.health),
+    path("ready", health.ready),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/", include("wingxtra.accounts.urls")),
+    path("api/v1/", include("dispatch.urls")),
+    path("api/v1/", include("orders.urls")),
+    path("api/v1/", include("pod.urls")),
+    path("api/v1/", include("tracking.urls")),
+    path("api/v1/", include("fleet.urls")),
+    re_path(r"^(?:api|gcs)/", NothingHere.as_view()),
+    path("admin/", admin.site.urls),
+    path("", include("tracking.pages")),
+]
