@@ -82,6 +82,11 @@ def main_processes(servers: embedded.Servers) -> dict[str, psutil.Process]:
     return {process.name(): process for process in heads}
 
 
+def is_dead(process: psutil.Process) -> bool:
+    """Ended, though its parent may not have taken notice yet."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
 def wait_until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
@@ -123,20 +128,21 @@ def test_a_pid_that_belongs_to_a_stranger_now_is_neither_believed_nor_harmed(
     remember(servers, "stranger")
     data = checkout / ".local/servers/postgres"
     account = {"user": data.stat().st_uid} if os.geteuid() == 0 else {}
-    with subprocess.Popen(["sleep", "60"], **account) as stranger:
-        pid_file = (data / "postmaster.pid").read_text()
-        sockets = TEMP / servers.database_url.rpartition("/")[2]
-        lock_file = (sockets / ".s.PGSQL.5432.lock").read_text()
-        main_processes(servers)["postgres"].kill()
-        wait_until(lambda: "postgres" not in main_processes(servers))
-        for path, text in (
-            (data / "postmaster.pid", pid_file),
-            (sockets / ".s.PGSQL.5432.lock", lock_file),
-        ):
-            path.write_text("\n".join([str(stranger.pid), *text.split("\n")[1:]]))
+    stranger = subprocess.Popen(["sleep", "60"], **account)
+    try:
+        pid_file = data / "postmaster.pid"
+        lock_file = TEMP / servers.database_url.rpartition("/")[2] / ".s.PGSQL.5432.lock"
+        contents = {path: path.read_text().split("\n") for path in (pid_file, lock_file)}
+        postmaster = main_processes(servers)["postgres"]
+        postmaster.kill()
+        wait_until(lambda: is_dead(postmaster))
+        for path, (_, *lines) in contents.items():
+            path.write_text("\n".join([str(stranger.pid), *lines]))
         assert remembered(start_again(checkout)) == ["stranger", "stranger"]
         assert stranger.poll() is None
+    finally:
         stranger.kill()
+        stranger.wait()
 
 
 def test_a_moved_checkout_finds_its_running_servers(checkout: Path, folder: Path) -> None:
