@@ -1,0 +1,210 @@
+"""Reading the Fleet API: one GET, and no trust in what comes back."""
+
+import socket
+import ssl
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from http.client import (
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    IncompleteRead,
+)
+from urllib.parse import SplitResult, urlsplit
+
+from django.conf import settings
+
+from fleet.telemetry import Decoded, MalformedAnswer, decode_answer
+from wingxtra.problems import Unavailable
+
+PATH = "/api/v1/telemetry/latest"
+MAX_BYTES = 64 * 2**20
+PIECE_BYTES = 256 * 2**10
+
+
+class FleetUnavailable(Unavailable):
+    """There is no usable answer of the Fleet API.
+
+    Codes: fleet_api_not_configured, fleet_api_unreachable, fleet_api_slow, fleet_api_error (of a
+    status other than 200), fleet_api_redirects, fleet_api_truncated, fleet_api_too_large,
+    fleet_api_malformed.
+    """
+
+    title = "The Fleet API gives no usable answer"
+
+
+class FleetClient:
+    """The Fleet API at FLEET_API_URL, asked with FLEET_API_KEY where there is one.
+
+    Plain http.client: nothing follows a redirect, goes through a proxy or sends a cookie by itself,
+    and the socket is in our hands, so that FLEET_API_TIMEOUT_S holds for the whole exchange,
+    however the bytes trickle in.
+    """
+
+    def __init__(self) -> None:
+        self._key = settings.FLEET_API_KEY
+        self._timeout_s = settings.FLEET_API_TIMEOUT_S
+
+    def latest(self) -> Decoded:
+        """The telemetry of all drones as the Fleet API has it now. Raises FleetUnavailable."""
+        body = self._get(self._base())
+        try:
+            return decode_answer(body)
+        except MalformedAnswer as error:
+            raise FleetUnavailable("fleet_api_malformed", str(error)) from error
+
+    def _base(self) -> SplitResult:
+        found = repr(settings.FLEET_API_URL) if settings.FLEET_API_URL else "not set"
+        wrong = f"FLEET_API_URL is {found}; it must be like https://fleet.example.com"
+        try:
+            base = urlsplit(settings.FLEET_API_URL)
+            if base.scheme not in ("http", "https") or not base.hostname or base.port == 0:
+                raise _misconfigured(wrong)
+        except ValueError as error:
+            raise _misconfigured(wrong) from error
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise _misconfigured("FLEET_API_KEY holds a character that no key has, like a line end")
+        return base
+
+    def _get(self, base: SplitResult) -> bytes:
+        """The body of a 200 answer, complete, unpacked, and within limits of size and time."""
+        ends_at = time.monotonic() + self._timeout_s
+        connection = _connection(base, self._timeout_s)
+        try:
+            connection.connect()
+            with _Deadline(connection.sock, ends_at - time.monotonic()):
+                connection.request("GET", base.path.rstrip("/") + PATH, headers=self._headers())
+                body = _body_of(connection.getresponse())
+        except (OSError, HTTPException, UnicodeError, FleetUnavailable) as error:
+            # When the time was up, this is only what became of the connection that was cut.
+            if time.monotonic() < ends_at:
+                raise _as_unavailable(error, base) from error
+        finally:
+            connection.close()
+        if time.monotonic() >= ends_at:
+            raise FleetUnavailable(
+                "fleet_api_slow",
+                f"The Fleet API had not answered in full after {self._timeout_s:g} s.",
+            )
+        return body
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "Connection": "close"}
+        return headers | ({"X-API-Key": self._key} if self._key else {})
+
+
+def _misconfigured(what: str) -> FleetUnavailable:
+    return FleetUnavailable(
+        "fleet_api_not_configured", f"{what}. Without it there is no telemetry and no dispatch."
+    )
+
+
+def _connection(base: SplitResult, timeout_s: float) -> HTTPConnection:
+    if base.scheme == "https":
+        context = ssl.create_default_context()
+        return HTTPSConnection(base.hostname or "", base.port, timeout=timeout_s, context=context)
+    return HTTPConnection(base.hostname or "", base.port, timeout=timeout_s)
+
+
+class _Deadline:
+    """Cuts the connection when the time is up, whatever another thread waits for on it."""
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        self._sock = sock
+        self._timer = threading.Timer(max(0.0, seconds), self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _cut(self) -> None:
+        try:
+            # Not the method of a TLS socket, which would change what the other thread is reading.
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+        except OSError:
+            return  # closed at this very moment: there is nothing left to cut
+
+
+def _body_of(response: HTTPResponse) -> bytes:
+    if 300 <= response.status < 400:
+        raise FleetUnavailable(
+            "fleet_api_redirects",
+            f"The Fleet API answers {response.status} and points to "
+            f"{response.getheader('Location')!r}; that is not followed. Correct FLEET_API_URL.",
+        )
+    if response.status != 200:
+        hint = " Check FLEET_API_KEY." if response.status in (401, 403) else ""
+        raise FleetUnavailable(
+            "fleet_api_error", f"The Fleet API answers {response.status} {response.reason}.{hint}"
+        )
+    if (response.length or 0) > MAX_BYTES:
+        raise _too_large()
+    body = bytearray()
+    for piece in _unpacked(response):
+        body += piece
+        if len(body) > MAX_BYTES:
+            raise _too_large()
+    if response.length:  # http.client leaves here what was announced and never came
+        raise _truncated(f"{response.length:,} bytes are missing")
+    return bytes(body)
+
+
+def _unpacked(response: HTTPResponse) -> Iterator[bytes]:
+    """The body in pieces of bounded size, however small it was packed."""
+    packing = response.getheader("Content-Encoding", "identity").strip().lower()
+    if packing not in ("identity", "gzip"):
+        raise FleetUnavailable(
+            "fleet_api_malformed",
+            f"The Fleet API's answer is packed as {packing!r}, which was not asked for.",
+        )
+    if packing == "identity":
+        while piece := response.read(PIECE_BYTES):
+            yield piece
+        return
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # with the header of gzip
+    try:
+        while piece := response.read(PIECE_BYTES):
+            while piece:
+                yield inflater.decompress(piece, PIECE_BYTES)
+                piece = inflater.unconsumed_tail
+    except zlib.error as error:
+        raise FleetUnavailable(
+            "fleet_api_malformed", f"The Fleet API's answer is not gzip as it says: {error}."
+        ) from error
+    if not inflater.eof:
+        raise _truncated("its gzip stream has no end")
+
+
+def _too_large() -> FleetUnavailable:
+    return FleetUnavailable(
+        "fleet_api_too_large",
+        f"The Fleet API's answer is larger than {MAX_BYTES // 2**20} MiB; it was not read further.",
+    )
+
+
+def _truncated(how: str) -> FleetUnavailable:
+    return FleetUnavailable("fleet_api_truncated", f"The Fleet API's answer broke off: {how}.")
+
+
+def _as_unavailable(error: Exception, base: SplitResult) -> FleetUnavailable:
+    match error:
+        case FleetUnavailable():
+            return error
+        case IncompleteRead():
+            return _truncated("a chunk of it is missing")
+        case HTTPException() if not isinstance(error, OSError):
+            return FleetUnavailable(
+                "fleet_api_malformed",
+                f"What answers at {base.hostname} does not speak HTTP: {error!r}.",
+            )
+    return FleetUnavailable(
+        "fleet_api_unreachable",
+        f"The Fleet API at {base.hostname} cannot be reached: {error}. Look whether it runs, and "
+        "whether FLEET_API_URL is right.",
+    )

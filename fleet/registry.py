@@ -1,0 +1,153 @@
+"""The registered drones: as columns for feasibility, as people see them, grounded and released."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from fleet.models import Drone, DroneKind
+from fleet.picture import Picture
+from fleet.tables import DroneTable, payload_bits
+from wingxtra.accounts.identity import Actor
+from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
+
+if TYPE_CHECKING:
+    from fleet.rulebook import Rulebook
+
+log = structlog.get_logger(__name__)
+
+LONGEST_REASON = 300
+# The area of a drone whose hub lies in one that is not served now; no trip is there.
+NO_AREA = -1
+PHYSICS = (
+    "max_payload_kg",
+    "battery_wh",
+    "empty_mass_kg",
+    "hover_power_w",
+    "cruise_power_w",
+    "cruise_speed_mps",
+    "climb_speed_mps",
+    "descent_speed_mps",
+    "max_wind_mps",
+)
+
+
+def drone_table(
+    drones: Iterable[Drone],
+    picture: Picture | None,
+    busy_drone_ids: Collection[str | None],
+    book: "Rulebook",
+    now: datetime,
+) -> DroneTable:
+    """Registered drones (`with_home`) with what the picture says of them, in their order.
+
+    Without a picture nothing is known of any of them, and none is able.
+    """
+    areas = {area.pk: index for index, area in enumerate(book.areas)}
+    return table_of(drones, areas, picture, busy_drone_ids, now)
+
+
+def table_of(
+    drones: Iterable[Drone],
+    areas: Mapping[UUID, int],
+    picture: Picture | None = None,
+    busy_drone_ids: Collection[str | None] = (),
+    now: datetime | None = None,
+) -> DroneTable:
+    """The same by the place of each area; without a picture it needs no time."""
+    kinds: dict[int, dict[str, Any]] = {}
+
+    def row(drone: Drone) -> dict[str, Any]:
+        if drone.kind_id not in kinds:
+            kinds[drone.kind_id] = _physics(drone.kind)
+        return {
+            "drone_id": drone.drone_id,
+            "registered": True,
+            "active": drone.active,
+            "grounded": drone.is_grounded,
+            "busy": drone.drone_id in busy_drone_ids,
+            "home_lat": drone.hub.lat,
+            "home_lng": drone.hub.lng,
+            "area": areas.get(drone.hub.service_area_id, NO_AREA),
+            **kinds[drone.kind_id],
+            **_live(drone.drone_id, picture, now),
+        }
+
+    return DroneTable.from_rows(row(drone) for drone in drones)
+
+
+def _physics(kind: DroneKind) -> dict[str, Any]:
+    figures = {name: getattr(kind, name) for name in PHYSICS}
+    return figures | {"payload_types": payload_bits(kind.payload_types)}
+
+
+_UNHEARD = {
+    "lat": None,
+    "lng": None,
+    "battery_pct": None,
+    "armed": None,
+    "telemetry_age_s": float("inf"),
+}
+
+
+def _live(drone_id: str, picture: Picture | None, now: datetime | None) -> dict[str, Any]:
+    sample = picture.telemetry.get(drone_id) if picture else None
+    if picture is None or sample is None or now is None:
+        return _UNHEARD
+    return {
+        "lat": sample.lat,
+        "lng": sample.lng,
+        "battery_pct": sample.battery_pct,
+        "armed": sample.armed,
+        "telemetry_age_s": picture.age_s_of(drone_id, now),
+    }
+
+
+# --- grounding -----------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def ground(drone_id: str, *, by: Actor, reason: str) -> Drone:
+    """Take a drone out of dispatch at once; a flight under way goes on.
+
+    Raises NotFound, Invalid without a reason, and Conflict when it is grounded already: the first
+    reason stands until somebody has dealt with it.
+    """
+    reason = reason.strip()
+    if not 0 < len(reason) <= LONGEST_REASON:
+        message = f"Say in 1 to {LONGEST_REASON} characters why the drone must not fly."
+        raise Invalid([FieldProblem("reason", "required" if not reason else "too_long", message)])
+    drone = _locked(drone_id)
+    if drone.is_grounded:
+        raise Conflict(
+            "already_grounded",
+            f"{drone_id} is grounded already, by {drone.grounded_by} since "
+            f"{drone.grounded_at:%Y-%m-%d %H:%M} UTC: {drone.grounded_reason}",
+        )
+    drone.grounded_at, drone.grounded_by, drone.grounded_reason = timezone.now(), str(by), reason
+    drone.save(update_fields=["grounded_at", "grounded_by", "grounded_reason"])
+    log.info("drone_grounded", drone_id=drone_id, by=str(by), reason=reason)
+    return drone
+
+
+@transaction.atomic
+def unground(drone_id: str, *, by: Actor) -> Drone:
+    """Let a grounded drone fly again. Raises NotFound, and Conflict when it is not grounded."""
+    drone = _locked(drone_id)
+    if not drone.is_grounded:
+        raise Conflict("not_grounded", f"{drone_id} is not grounded.")
+    log.info("drone_ungrounded", drone_id=drone_id, by=str(by), was=drone.grounded_reason)
+    drone.grounded_at, drone.grounded_by, drone.grounded_reason = None, "", ""
+    drone.save(update_fields=["grounded_at", "grounded_by", "grounded_reason"])
+    return drone
+
+
+def _locked(drone_id: str) -> Drone:
+    drone = Drone.objects.select_for_update().filter(pk=drone_id).first()
+    if drone is None:
+        raise NotFound("drone")
+    return drone

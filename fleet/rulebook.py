@@ -1,0 +1,49 @@
+"""Everything that feasibility needs besides the drones and their telemetry, read together."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from fleet import areas, feasibility, policy, registry
+from fleet.areas import NoFlyZone, ServiceArea
+from fleet.geometry import Zones
+from fleet.models import Drone
+from fleet.policy import Rules
+from fleet.tables import DroneTable
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """The rules and the map as they were at one moment.
+
+    areas: the active ones; an index of `area_shapes`, and an area in a table, is a place in it.
+    zones: the no-fly zones that apply or will; an index of `zone_shapes` is a place in it.
+    best_drones: a drone of each kind in service at each hub, at its best (see `at_their_best`).
+    """
+
+    rules: Rules
+    areas: list[ServiceArea]
+    area_shapes: Zones
+    zones: list[NoFlyZone]
+    zone_shapes: Zones
+    best_drones: DroneTable
+
+
+def load(at: datetime) -> Rulebook:
+    """The rulebook as it is now; zones that are over at `at` are left out. Four statements."""
+    served = list(ServiceArea.objects.filter(active=True))
+    zones = list(NoFlyZone.objects.relevant(at))
+    one_of_each = (
+        Drone.objects.with_home()
+        .filter(active=True)
+        .order_by("hub_id", "kind_id", "drone_id")
+        .distinct("hub_id", "kind_id")
+    )
+    at_home = registry.table_of(one_of_each, {area.pk: i for i, area in enumerate(served)})
+    return Rulebook(
+        rules=policy.current(),
+        areas=served,
+        area_shapes=areas.areas_of(served),
+        zones=zones,
+        zone_shapes=areas.zones_of(zones),
+        best_drones=feasibility.at_their_best(at_home),
+    )
