@@ -24,9 +24,19 @@ class ProofOfDelivery(models.Model):
     confirmed_by = models.CharField(
         max_length=120, blank=True, help_text="Who confirmed it, where somebody did."
     )
-    photo_url = models.URLField(max_length=500, blank=True)
+    photo_url = models.URLField(
+        max_length=500, blank=True, help_text="A photo that somebody else keeps."
+    )
+    image = models.FileField(
+        upload_to="proofs", blank=True, help_text="The photo or signature, as we encoded it."
+    )
+    strokes = models.JSONField(
+        null=True, blank=True, help_text="A drawn signature: strokes of [x, y] points."
+    )
     note = models.CharField(max_length=500, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
+    # The same content given twice (a double tap, a repeated request) is the same proof.
+    fingerprint = models.CharField(max_length=64, editable=False)
     recorded_by = models.CharField(max_length=180, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -37,7 +47,15 @@ class ProofOfDelivery(models.Model):
             models.CheckConstraint(
                 name="proof_operator_named",
                 condition=~Q(method=PodRequirement.OPERATOR_CONFIRM) | ~Q(confirmed_by=""),
-            )
+            ),
+            models.CheckConstraint(
+                name="proof_photo_is_there",
+                condition=~Q(method=PodRequirement.PHOTO) | ~Q(image="") | ~Q(photo_url=""),
+            ),
+            models.CheckConstraint(
+                name="proof_signature_is_there",
+                condition=~Q(method=PodRequirement.SIGNATURE) | ~Q(image=""),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -45,7 +63,10 @@ class ProofOfDelivery(models.Model):
 
 
 class OneTimeCode(models.Model):
-    """Six digits that only the recipient knows, kept as a keyed hash. Five tries, then locked."""
+    """Six digits that only the recipient knows, kept as a keyed hash. Five tries, then locked.
+
+    Rows are read for change only under the order's row lock (see pod.codes).
+    """
 
     MAX_TRIES = 5
 
@@ -53,17 +74,19 @@ class OneTimeCode(models.Model):
         Order, on_delete=models.CASCADE, primary_key=True, related_name="one_time_code"
     )
     digest = models.CharField(max_length=64)
-    tries = models.PositiveSmallIntegerField(default=0)
+    tries = models.PositiveSmallIntegerField(default=0, help_text="Wrong ones.")
     issued_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [
-            models.CheckConstraint(name="code_tries_bounded", condition=Q(tries__lte=5))
-        ]
+        constraints = [models.CheckConstraint(name="code_tries_bounded", condition=Q(tries__lte=5))]
 
     def __str__(self) -> str:
-        return "locked" if self.is_locked else f"{self.MAX_TRIES - self.tries} tries left"
+        return "locked" if self.is_locked else f"{self.tries_left} tries left"
 
     @property
     def is_locked(self) -> bool:
         return self.tries >= self.MAX_TRIES
+
+    @property
+    def tries_left(self) -> int:
+        return self.MAX_TRIES - self.tries

@@ -1,0 +1,31 @@
+"""Proofs in the console. Read only: a proof is recorded, never edited."""
+
+from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from pod.models import ProofOfDelivery
+from wingxtra.console.admin import ReadOnlyAdmin, moment
+
+
+@admin.register(ProofOfDelivery)
+class ProofAdmin(ReadOnlyAdmin):
+    list_display = ("order", "method", "confirmed_by", "recorded_by", "recorded")
+    list_filter = ("method", "created_at")
+    list_select_related = ("order",)
+    search_fields = ("order__public_tracking_id", "confirmed_by")
+    ordering = ("-created_at",)
+    fields = ("order", "method", "confirmed_by", "photo", "note", "recorded_by", "created_at")
+    readonly_fields = ("photo",)
+
+    @admin.display(description="Recorded", ordering="created_at")
+    def recorded(self, proof: ProofOfDelivery) -> SafeString | str:
+        return moment(proof.created_at)
+
+    @admin.display(description="Photo")
+    def photo(self, proof: ProofOfDelivery) -> SafeString | str:
+        if proof.photo_url:
+            return format_html(
+                '<a class="wx-link" href="{0}" rel="noreferrer">{0}</a>', proof.photo_url
+            )
+        return "Kept by us." if proof.image else "—"

@@ -1,0 +1,137 @@
+"""The one-time code: issued with the order, told once, kept as a keyed hash, five tries.
+
+Whoever changes a code's row holds the order's row lock, so that tries cannot overtake each other:
+`judge` is called with it held, `unlock` and `renew` take it through `lifecycle.amend`.
+"""
+
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+from orders import lifecycle
+from orders.models import DeliveryEvent, Order
+from orders.states import EventType, Happened, PodRequirement
+from pod.models import OneTimeCode
+from wingxtra.accounts.identity import Actor
+from wingxtra.problems import Conflict, FieldProblem, Invalid, Problem
+
+DIGITS = 6
+
+
+class WrongCode(Problem):
+    """The code is not the order's. The try was counted; `tries_left` are left."""
+
+    title = "The code is not right"
+
+    def __init__(self, tries_left: int) -> None:
+        left = {0: "It is locked now; our staff can unlock it.", 1: "One try is left."}.get(
+            tries_left, f"{tries_left} tries are left."
+        )
+        super().__init__("wrong_code", f"This code is not right. {left}", tries_left=tries_left)
+
+
+def issue_codes(events: Sequence[DeliveryEvent], **_signal: Any) -> None:
+    """Receiver of `lifecycle.recorded`: a new order that needs a code gets one as it is placed.
+
+    The code itself is left on the order object as `otp_code`, to be told once and never stored.
+    """
+    for event in events:
+        order = event.order
+        if event.type == EventType.CREATED and order.pod_requirement == PodRequirement.OTP:
+            order.otp_code = new_code()
+            OneTimeCode.objects.create(order=order, digest=digest_of(order.pk, order.otp_code))
+
+
+def judge(order: Order, code: str, *, by: Actor) -> WrongCode | None:
+    """Compare a code with the order's, whose row lock the caller holds; None when it is right.
+
+    A wrong one is counted, and the refusal is returned rather than raised: the caller commits the
+    count before anybody hears the answer. Raises Invalid (not six digits: not a try) and Conflict
+    (no code was issued, or it is locked).
+    """
+    digits = _digits_of(code)
+    row = OneTimeCode.objects.filter(pk=order.pk).first()
+    if row is None:
+        raise Conflict(
+            "no_code", "No one-time code was issued for this order.", current_status=order.status
+        )
+    if row.is_locked:
+        raise Conflict(
+            "code_locked",
+            f"The code was wrong {row.MAX_TRIES} times and is locked. Our staff can unlock it.",
+            current_status=order.status,
+            tries_left=0,
+        )
+    if is_right(row, digits):
+        return None
+    row.tries += 1
+    row.save(update_fields=["tries"])
+    refusal = WrongCode(row.tries_left)
+    happened = Happened(
+        EventType.CODE_REFUSED, "A wrong code was entered.", {"tries_left": row.tries_left}
+    )
+    lifecycle.note(order.pk, happened, by=by)
+    return refusal
+
+
+def unlock(order_id: UUID, *, by: Actor) -> None:
+    """Give the recipient five fresh tries with the same code. Without wrong tries: no change."""
+
+    def fresh_tries(order: Order) -> Happened | None:
+        row = _row_of(order)
+        if row.tries == 0:
+            return None
+        row.tries = 0
+        row.save(update_fields=["tries"])
+        return Happened(EventType.DETAILS_CHANGED, "The one-time code was unlocked.")
+
+    lifecycle.amend(order_id, by=by, happened=fresh_tries)
+
+
+def renew(order_id: UUID, *, by: Actor) -> str:
+    """Replace a lost code; returns the new one, which nobody can read again afterwards."""
+    code = new_code()
+
+    def replace(order: Order) -> Happened:
+        row = _row_of(order)
+        row.digest, row.tries, row.issued_at = digest_of(order.pk, code), 0, timezone.now()
+        row.save()
+        return Happened(EventType.DETAILS_CHANGED, "A new one-time code was issued.")
+
+    lifecycle.amend(order_id, by=by, happened=replace)
+    return code
+
+
+def new_code() -> str:
+    return f"{secrets.randbelow(10**DIGITS):0{DIGITS}d}"
+
+
+def digest_of(order_id: UUID, code: str) -> str:
+    """HMAC-SHA256 under SECRET_KEY: of a plain hash, a million codes are quickly tried."""
+    return salted_hmac("pod.one_time_code", f"{order_id}:{code}", algorithm="sha256").hexdigest()
+
+
+def is_right(row: OneTimeCode, digits: str) -> bool:
+    return constant_time_compare(row.digest, digest_of(row.pk, digits))
+
+
+def _row_of(order: Order) -> OneTimeCode:
+    row = OneTimeCode.objects.filter(pk=order.pk).first()
+    if row is None:
+        raise Conflict(
+            "no_code", "No one-time code was issued for this order.", current_status=order.status
+        )
+    return row
+
+
+def _digits_of(code: str) -> str:
+    """People read codes aloud in groups, so blanks and hyphens between the digits are fine."""
+    digits = re.sub(r"[\s-]", "", code)
+    if not re.fullmatch(rf"[0-9]{{{DIGITS}}}", digits):
+        raise Invalid([FieldProblem("otp_code", "invalid", f"The code is {DIGITS} digits.")])
+    return digits

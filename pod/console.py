@@ -1,0 +1,112 @@
+"""What proofs put into the console: confirming by hand, unlocking codes, and what is missing."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest
+from django.urls import reverse
+
+from orders.models import Order
+from orders.states import PodRequirement, Status
+from pod import codes, proofs
+from pod.models import OneTimeCode, ProofOfDelivery
+from wingxtra.console import actions, registry, roles
+from wingxtra.console.registry import Attention, Section, add_section
+
+roles.seen_by_all("pod.view_proofofdelivery")
+
+
+class ConfirmForm(actions.ActionForm):
+    note = forms.CharField(
+        label="How do you know?",
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="For example whom you spoke to. Goes into the proof, with your name.",
+    )
+
+
+def _confirm(order: Order, data: dict[str, Any], user: Any) -> str:
+    name = user.get_full_name() or user.get_username()
+    evidence = proofs.Evidence.confirmation(name, note=data["note"])
+    proofs.record(order.pk, evidence, by=user.actor)
+    return f"{name} confirmed the delivery of order {order}."
+
+
+def _why_not_confirm(order: Order) -> str | None:
+    if order.status not in (*proofs.AT_THE_DROP_POINT, Status.DELIVERED):
+        return "Only once the drone is at the drop point."
+    if ProofOfDelivery.objects.filter(pk=order.pk).exists():
+        return "This order has its proof already."
+    return None
+
+
+def _unlock(order: Order, data: dict[str, Any], user: Any) -> str:
+    codes.unlock(order.pk, by=user.actor)
+    return f"The code of order {order} has {OneTimeCode.MAX_TRIES} fresh tries."
+
+
+def _why_not_unlock(order: Order) -> str | None:
+    if order.pod_requirement != PodRequirement.OTP:
+        return "This order has no one-time code."
+    code = OneTimeCode.objects.filter(pk=order.pk).first()
+    return None if code and code.tries else "No wrong code was entered."
+
+
+actions.register(
+    actions.Action(
+        model=Order,
+        name="confirm",
+        label="Confirm the delivery",
+        permission="orders.change_order",
+        form=ConfirmForm,
+        carry_out=_confirm,
+        why_not=_why_not_confirm,
+        explanation="Your word is the proof. At the drop point this completes the delivery.",
+    )
+)
+actions.register(
+    actions.Action(
+        model=Order,
+        name="unlock-code",
+        label="Unlock the code",
+        permission="orders.change_order",
+        carry_out=_unlock,
+        why_not=_why_not_unlock,
+        explanation="Gives the recipient fresh tries with the same code.",
+    )
+)
+
+
+def proof(order: Order, request: HttpRequest) -> Section | None:
+    found = ProofOfDelivery.objects.filter(pk=order.pk).first()
+    if found is None and order.pod_requirement == PodRequirement.NONE:
+        return None
+    code = OneTimeCode.objects.filter(pk=order.pk).first()
+    context = {
+        "proof": found,
+        "needed": order.get_pod_requirement_display(),
+        "is_missing": order.proof_missing,
+        "code": code,
+        "url": found and reverse("admin:pod_proofofdelivery_change", args=[order.pk]),
+    }
+    return Section("Proof of delivery", "console/order/proof.html", context)
+
+
+def missing_proofs(now: datetime) -> Iterator[Attention]:
+    for order in Order.objects.without_their_proof().order_by("delivered_at")[:20]:
+        yield Attention(
+            key=f"proof:{order.pk}",
+            level=5,
+            text=f"Order {order} was delivered without its proof",
+            detail=f"It needs: {order.get_pod_requirement_display().lower()}.",
+            url=reverse("admin:orders_order_change", args=[order.pk]),
+            since=order.delivered_at,
+            remedy_label="Confirm…",
+            remedy_url=reverse("admin:act", args=["orders.order", "confirm"]) + f"?id={order.pk}",
+        )
+
+
+add_section(Order, 70, proof)
+registry.attention_sources.append(missing_proofs)

@@ -1,0 +1,216 @@
+"""Proofs as the API takes and tells them."""
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.urls import reverse
+from rest_framework import serializers
+
+from pod import images, proofs
+from pod.models import ProofOfDelivery
+from wingxtra.api.serializers import StrictSerializer, Text, Timestamp
+from wingxtra.problems import FieldProblem, Invalid
+
+Method = ProofOfDelivery.Method
+
+MAX_STROKES = 200
+MAX_POINTS = 10_000
+MAX_COORDINATE = 100_000
+MAX_METADATA_CHARACTERS = 4_000
+
+
+class Strokes(serializers.Field[Any, Any, Any, Any]):
+    """A drawn signature: a list of strokes, each a list of [x, y] points, y downwards, any unit."""
+
+    default_error_messages = {
+        "invalid": "Must be a list of strokes, each a list of points [x, y] of two numbers.",
+        "too_long": f"Must have at most {MAX_STROKES} strokes and {MAX_POINTS} points.",
+    }
+
+    def to_internal_value(self, data: Any) -> list[images.Stroke]:
+        if not isinstance(data, list) or not all(isinstance(stroke, list) for stroke in data):
+            self.fail("invalid")
+        if len(data) > MAX_STROKES or sum(map(len, data)) > MAX_POINTS:
+            self.fail("too_long")
+        if not data or not all(stroke and all(map(_is_point, stroke)) for stroke in data):
+            self.fail("invalid")
+        return data
+
+
+class FileOrStrokes(Strokes):
+    """The same, or an uploaded PNG."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data if isinstance(data, UploadedFile) else super().to_internal_value(data)
+
+
+class Metadata(serializers.Field[Any, Any, Any, Any]):
+    """A JSON object; in a form, the text of one."""
+
+    default_error_messages = {
+        "invalid": "Must be a JSON object without NUL characters.",
+        "too_long": f"Must have at most {MAX_METADATA_CHARACTERS} characters.",
+    }
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if isinstance(data, str):
+            try:
+                data = json.loads(data)
+            except (ValueError, RecursionError):
+                self.fail("invalid")
+        text = json.dumps(data)
+        if not isinstance(data, dict) or "\\u0000" in text or "NaN" in text or "Infinity" in text:
+            self.fail("invalid")
+        if len(text) > MAX_METADATA_CHARACTERS:
+            self.fail("too_long")
+        return data
+
+
+class HttpsUrl(serializers.URLField):
+    default_error_messages = {"not_https": "Must be an https address without a password in it."}
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        url = super().run_validation(data)
+        if url and (urlsplit(url).scheme != "https" or urlsplit(url).username is not None):
+            self.fail("not_https")
+        return url
+
+
+def _optional(field: type[serializers.Field[Any, Any, Any, Any]], **options: Any) -> Any:
+    return field(required=False, allow_null=True, **options)
+
+
+class ProofInput(StrictSerializer):
+    """`POST /orders/{id}/pod`. Each method takes its own evidence and refuses the others'."""
+
+    method = serializers.ChoiceField(choices=Method.choices)
+    otp_code = _optional(Text, allow_blank=True, max_length=20)
+    photo = _optional(serializers.FileField, allow_empty_file=True)
+    photo_url = _optional(HttpsUrl, allow_blank=True, max_length=500)
+    signature = _optional(FileOrStrokes)
+    operator_name = _optional(Text, allow_blank=True, max_length=120)
+    confirmed_by = _optional(Text, allow_blank=True, max_length=120, help_text="operator_name.")
+    note = _optional(Text, allow_blank=True, max_length=500)
+    metadata = _optional(Metadata)
+
+    EVIDENCE = {
+        Method.OTP: ("otp_code",),
+        Method.PHOTO: ("photo", "photo_url"),
+        Method.SIGNATURE: ("signature",),
+        Method.OPERATOR_CONFIRM: ("operator_name", "confirmed_by"),
+    }
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        method = attrs["method"]
+        own = self.EVIDENCE[method]
+        given = [name for name in own if attrs.get(name)]
+        errors: dict[str, Any] = {}
+        if not given:
+            message = f"The method {method} needs {' or '.join(own)}."
+            errors[own[0]] = [serializers.ErrorDetail(message, code="required")]
+        if len({str(attrs[name]) for name in given}) > 1:
+            message = f"Give {' or '.join(own)}, not both."
+            errors[own[1]] = [serializers.ErrorDetail(message, code="ambiguous")]
+        # Who confirmed may be told with every method.
+        for name in ("otp_code", "photo", "photo_url", "signature"):
+            if name not in own and attrs.get(name):
+                message = f"Is no evidence for the method {method}."
+                errors[name] = [serializers.ErrorDetail(message, code="not_for_this_method")]
+        if errors:
+            raise serializers.ValidationError(errors)
+        return attrs
+
+
+class ProofAnswer(serializers.Serializer[ProofOfDelivery]):
+    """The proof; everything but `order_id` is null while there is none."""
+
+    order_id = serializers.UUIDField()
+    method = serializers.ChoiceField(choices=Method.choices, allow_null=True)
+    confirmed_by = serializers.CharField(allow_null=True)
+    photo_url = serializers.URLField(
+        allow_null=True,
+        help_text="The photo or the signature; a link of ours works for five minutes.",
+    )
+    created_at = Timestamp(allow_null=True)
+
+
+class CodeInput(StrictSerializer):
+    """`POST /tracking/{id}/otp`."""
+
+    otp_code = Text(max_length=20)
+
+
+class SignatureInput(StrictSerializer):
+    """`POST /tracking/{id}/signature`."""
+
+    signature = Strokes()
+
+
+def evidence(data: dict[str, Any]) -> proofs.Evidence:
+    """What a valid ProofInput brings, for every method but OTP. Raises Invalid for bad pictures."""
+    about = about_of(data)
+    method = data["method"]
+    if method == Method.OPERATOR_CONFIRM:
+        return proofs.Evidence.confirmation(about.pop("confirmed_by"), **about)
+    if method == Method.PHOTO and data.get("photo_url"):
+        return proofs.Evidence.photo_elsewhere(data["photo_url"], **about)
+    name = method.lower()
+    try:
+        if method == Method.PHOTO:
+            return proofs.Evidence.photo(data[name].read(), **about)
+        return signature_evidence(data[name], **about)
+    except images.BadImage as error:
+        raise Invalid([FieldProblem(name, error.code, str(error))]) from error
+
+
+def signature_evidence(signature: Any, **about: Any) -> proofs.Evidence:
+    """An uploaded file or strokes. Raises images.BadImage."""
+    if isinstance(signature, list):
+        return proofs.Evidence.drawn_signature(signature, **about)
+    return proofs.Evidence.signature(signature.read(), **about)
+
+
+def about_of(data: dict[str, Any]) -> dict[str, Any]:
+    """What may be said along with any evidence."""
+    return {
+        "confirmed_by": data.get("operator_name") or data.get("confirmed_by") or "",
+        "note": data.get("note") or "",
+        "metadata": data.get("metadata") or {},
+    }
+
+
+def told(proof: ProofOfDelivery) -> dict[str, Any]:
+    """The proof as ProofAnswer has it, with a fresh link to its picture."""
+    url = proof.photo_url or None
+    if proof.image:
+        path = reverse("pod-image", args=[proofs.image_token(proof)])
+        url = f"{settings.PUBLIC_BASE_URL}{path}"
+    answer = {
+        "order_id": proof.order_id,
+        "method": proof.method,
+        "confirmed_by": proof.confirmed_by or None,
+        "photo_url": url,
+        "created_at": proof.created_at,
+    }
+    return dict(ProofAnswer(answer).data)  # type: ignore[arg-type]
+
+
+def _is_point(point: Any) -> bool:
+    return (
+        isinstance(point, list)
+        and len(point) == 2
+        and all(
+            isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and abs(value) <= MAX_COORDINATE
+            for value in point
+        )
+    )

@@ -1,0 +1,11 @@
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+
+@pytest.fixture(autouse=True)
+def media(settings: Settings, tmp_path: Path) -> Path:
+    """Pictures of tests go nowhere else."""
+    settings.MEDIA_ROOT = tmp_path
+    return tmp_path

@@ -1,0 +1,271 @@
+"""The one-time code: told once, stored as a keyed hash, and never tried more than five times."""
+
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from orders.models import DeliveryEvent, Order
+from orders.states import EventType, PodRequirement, Status
+from orders.tests.factories import OrderFactory, order_in
+from pod import codes, proofs
+from pod.models import OneTimeCode, ProofOfDelivery
+from wingxtra.accounts.identity import CUSTOMER, SYSTEM
+from wingxtra.problems import Conflict, Invalid
+
+pytestmark = pytest.mark.django_db
+
+
+def at_the_door(status: Status = Status.ARRIVED) -> tuple[Order, str]:
+    """An order that needs a code, and the code."""
+    order = order_in(status, pod_requirement=PodRequirement.OTP)
+    return order, codes.renew(order.pk, by=SYSTEM)
+
+
+def wrong(code: str) -> str:
+    return f"{(int(code) + 1) % 1_000_000:06d}"
+
+
+def current(order: Order) -> Order:
+    return Order.objects.get(pk=order.pk)
+
+
+def test_an_order_that_needs_a_code_is_placed_with_one_that_is_told_once() -> None:
+    order = OrderFactory(pod_requirement=PodRequirement.OTP)
+
+    assert order.otp_code is not None
+    assert re.fullmatch("[0-9]{6}", order.otp_code)
+    assert current(order).otp_code is None
+
+
+@pytest.mark.parametrize("requirement", sorted(set(PodRequirement) - {PodRequirement.OTP}))
+def test_an_order_that_needs_none_has_none(requirement: PodRequirement) -> None:
+    order = OrderFactory(pod_requirement=requirement)
+
+    assert order.otp_code is None
+    assert not OneTimeCode.objects.exists()
+
+
+def test_the_code_is_in_no_table_and_its_hash_is_keyed_and_the_orders_own(
+    settings: Settings,
+) -> None:
+    first, second = (OrderFactory(pod_requirement=PodRequirement.OTP) for _ in range(2))
+    assert first.otp_code is not None
+    with connection.cursor() as cursor:
+        for table in connection.introspection.table_names():
+            cursor.execute(f'SELECT count(*) FROM "{table}" t WHERE t::text ~ %s', [first.otp_code])
+            assert cursor.fetchone() == (0,), table
+
+    digest = codes.digest_of(first.pk, first.otp_code)
+    assert digest == OneTimeCode.objects.get(pk=first.pk).digest
+    assert digest != codes.digest_of(second.pk, first.otp_code)
+    settings.SECRET_KEY = "another key"
+    assert digest != codes.digest_of(first.pk, first.otp_code)
+
+
+def test_the_right_code_at_the_door_completes_the_delivery() -> None:
+    order, code = at_the_door()
+
+    recorded = proofs.record_with_code(order.pk, code, by=CUSTOMER)
+
+    assert recorded.is_new
+    assert (recorded.proof.method, recorded.proof.recorded_by) == ("OTP", "customer")
+    assert current(order).status == Status.DELIVERED
+    assert not current(order).proof_missing
+
+
+@pytest.mark.parametrize("typed", ["{} {}", " {}-{} ", "{}\t{}"])
+def test_blanks_and_hyphens_between_the_digits_do_not_matter(typed: str) -> None:
+    order, code = at_the_door()
+
+    assert proofs.record_with_code(order.pk, typed.format(code[:3], code[3:]), by=CUSTOMER).is_new
+
+
+@pytest.mark.parametrize("typed", ["", "12345", "1234567", "12345a", "١٢٣٤٥٦", "123456\0"])
+def test_what_is_not_six_digits_is_no_try(typed: str) -> None:
+    order, _ = at_the_door()
+
+    with pytest.raises(Invalid, match="6 digits"):
+        proofs.record_with_code(order.pk, typed, by=CUSTOMER)
+
+    assert OneTimeCode.objects.get(pk=order.pk).tries == 0
+
+
+def test_a_wrong_code_is_counted_and_says_how_many_tries_are_left() -> None:
+    order, code = at_the_door()
+
+    with pytest.raises(codes.WrongCode, match="4 tries are left") as refused:
+        proofs.record_with_code(order.pk, wrong(code), by=CUSTOMER)
+
+    assert refused.value.extra == {"tries_left": 4}
+    assert OneTimeCode.objects.get(pk=order.pk).tries == 1
+    event = DeliveryEvent.objects.filter(order=order).last()
+    assert event is not None
+    assert (event.type, event.actor, event.payload["tries_left"]) == (
+        EventType.CODE_REFUSED,
+        "customer",
+        4,
+    )
+    assert code not in event.message
+    assert current(order).status == Status.ARRIVED
+
+
+def locked_out() -> tuple[Order, str]:
+    order, code = at_the_door()
+    for _ in range(OneTimeCode.MAX_TRIES):
+        with pytest.raises(codes.WrongCode):
+            proofs.record_with_code(order.pk, wrong(code), by=CUSTOMER)
+    return order, code
+
+
+def test_after_five_wrong_codes_even_the_right_one_is_refused() -> None:
+    order, code = locked_out()
+
+    with pytest.raises(Conflict, match="locked") as refused:
+        proofs.record_with_code(order.pk, code, by=CUSTOMER)
+
+    assert (refused.value.code, refused.value.extra["current_status"]) == ("code_locked", "ARRIVED")
+
+
+def test_ops_unlocks_it_for_the_same_code() -> None:
+    order, code = locked_out()
+
+    codes.unlock(order.pk, by=SYSTEM)
+
+    assert proofs.record_with_code(order.pk, code, by=CUSTOMER).is_new
+
+
+def test_unlocking_what_nobody_tried_changes_nothing() -> None:
+    order, _ = at_the_door()
+    events = DeliveryEvent.objects.filter(order=order).count()
+
+    codes.unlock(order.pk, by=SYSTEM)
+
+    assert DeliveryEvent.objects.filter(order=order).count() == events
+
+
+def test_a_new_code_replaces_the_old_one_and_its_tries() -> None:
+    order, old = locked_out()
+
+    new = codes.renew(order.pk, by=SYSTEM)
+
+    if old != new:
+        with pytest.raises(codes.WrongCode, match="4 tries"):
+            proofs.record_with_code(order.pk, old, by=CUSTOMER)
+    assert proofs.record_with_code(order.pk, new, by=CUSTOMER).is_new
+
+
+def test_an_order_without_a_code_says_so() -> None:
+    order = order_in(Status.ARRIVED)
+    attempts: list[Callable[[], Any]] = [
+        lambda: proofs.record_with_code(order.pk, "123456", by=CUSTOMER),
+        lambda: codes.unlock(order.pk, by=SYSTEM),
+        lambda: codes.renew(order.pk, by=SYSTEM),
+    ]
+    for attempt in attempts:
+        with pytest.raises(Conflict) as refused:
+            attempt()
+        assert refused.value.code == "no_code"
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.ASSIGNED, Status.ENROUTE, Status.FAILED])
+def test_before_the_drone_is_there_a_code_is_neither_judged_nor_counted(status: Status) -> None:
+    order, code = at_the_door(status)
+
+    for attempt in (code, wrong(code)):
+        with pytest.raises(Conflict) as refused:
+            proofs.record_with_code(order.pk, attempt, by=CUSTOMER)
+        assert refused.value.code == "not_at_the_drop_point"
+        assert refused.value.extra["current_status"] == status
+
+    assert OneTimeCode.objects.get(pk=order.pk).tries == 0
+
+
+def test_placing_orders_with_codes_takes_one_statement_more(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    order = order_in(Status.ARRIVED, pod_requirement=PodRequirement.OTP)
+    event = DeliveryEvent.objects.filter(order=order, type=EventType.CREATED).get()
+    OneTimeCode.objects.all().delete()
+
+    with django_assert_num_queries(1):
+        event.order = order
+        codes.issue_codes(events=[event])
+
+
+# --- at the same time ----------------------------------------------------------------------------
+
+THREADS = 10
+
+
+def try_at_once(order: Order, code: str) -> list[str]:
+    """The same code from ten threads together; what each of them heard."""
+
+    def attempt(_: int) -> str:
+        try:
+            return str(proofs.record_with_code(order.pk, code, by=CUSTOMER).is_new)
+        except Conflict as refused:
+            return refused.code
+        except codes.WrongCode as refused:
+            return refused.code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(attempt, range(THREADS)))
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every code that was compared, each comparison slow enough for the others to overtake it."""
+    seen: list[str] = []
+    is_right = codes.is_right
+
+    def slowly(row: OneTimeCode, digits: str) -> bool:
+        seen.append(digits)
+        time.sleep(0.05)
+        return is_right(row, digits)
+
+    monkeypatch.setattr(codes, "is_right", slowly)
+    return seen
+
+
+@pytest.mark.django_db(transaction=True)
+def test_tries_at_the_same_time_never_exceed_five(compared: list[str]) -> None:
+    order, code = at_the_door()
+
+    heard = try_at_once(order, wrong(code))
+
+    assert len(compared) == OneTimeCode.MAX_TRIES
+    assert sorted(heard) == ["code_locked"] * 5 + ["wrong_code"] * 5
+    assert OneTimeCode.objects.get(pk=order.pk).is_locked
+
+
+@pytest.mark.django_db(transaction=True)
+def test_control_without_the_row_lock_more_than_five_codes_are_compared(
+    compared: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, code = at_the_door()
+    monkeypatch.setattr(proofs, "_locked", lambda order_id: Order.objects.get(pk=order_id))
+
+    try_at_once(order, wrong(code))
+
+    assert len(compared) > OneTimeCode.MAX_TRIES
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_right_code_tapped_many_times_at_once_makes_one_proof_and_everybody_sees_success() -> (
+    None
+):
+    order, code = at_the_door()
+
+    heard = try_at_once(order, code)
+
+    assert sorted(heard) == ["False"] * (THREADS - 1) + ["True"]
+    assert ProofOfDelivery.objects.filter(order=order).count() == 1
+    assert DeliveryEvent.objects.filter(order=order, type=EventType.PROOF_RECORDED).count() == 1

@@ -1,0 +1,149 @@
+"""Pictures from outside: decoded, turned upright, encoded anew, or refused."""
+
+import struct
+import zlib
+from io import BytesIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
+from pod import images
+
+EXIF_ORIENTATION = 0x0112
+EXIF_MAKER = 0x010F
+
+
+def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
+    out = BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(BytesIO(data))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_photo_of_each_kind_becomes_a_jpeg_of_the_same_size(kind: str) -> None:
+    taken = opened(images.photo(encoded(Image.new("RGB", (64, 48), "teal"), kind)))
+
+    assert (taken.format, taken.size, taken.mode) == ("JPEG", (64, 48), "RGB")
+
+
+def test_a_photo_is_turned_upright_and_loses_its_exif() -> None:
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = 6  # the camera was held on its side
+    exif[EXIF_MAKER] = "SecretPhone"
+    exif.get_ifd(0x8825)[2] = (5.0, 36.0, 13.0)  # GPS latitude
+    sideways = encoded(Image.new("RGB", (80, 40)), exif=exif, comment=b"SecretComment")
+
+    data = images.photo(sideways)
+
+    assert opened(data).size == (40, 80)
+    assert not opened(data).getexif()
+    assert b"Exif" not in data
+    assert b"Secret" not in data
+
+
+def test_text_and_hidden_files_after_the_picture_are_gone() -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "SecretText")
+    data = encoded(Image.new("RGB", (9, 9)), "PNG", pnginfo=text) + b"<script>Secret</script>"
+
+    assert b"Secret" not in images.photo(data)
+    assert b"Secret" not in images.signature(data)
+
+
+def test_a_transparent_signature_lies_on_white() -> None:
+    pen_on_glass = Image.new("RGBA", (30, 20), (0, 0, 0, 0))
+    pen_on_glass.putpixel((15, 10), (0, 0, 0, 255))
+
+    taken = opened(images.signature(encoded(pen_on_glass, "PNG")))
+
+    assert (taken.format, taken.getpixel((0, 0))) == ("PNG", (255, 255, 255))
+    assert taken.getpixel((15, 10)) == (0, 0, 0)
+
+
+def claiming(width: int, height: int) -> bytes:
+    """A few bytes of PNG whose header claims a huge picture: a decompression bomb."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = b"IDAT" + zlib.compress(bytes(1000))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        for chunk in (header, pixels, b"IEND")
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "not_an_image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not_an_image"),
+        (b"%PDF-1.7 photo.jpg", "not_an_image"),
+        (b"\xff\xd8\xff\xe0 not really", "damaged_image"),
+        (encoded(Image.new("RGB", (9, 9)), "GIF"), "not_an_image"),
+        (encoded(Image.new("RGB", (9, 9)), "BMP"), "not_an_image"),
+        (encoded(Image.effect_noise((200, 200), 50))[:2000], "damaged_image"),
+        (encoded(Image.new("RGB", (4097, 2))), "image_too_large"),
+        (claiming(10_000, 10_000), "image_too_large"),
+        (claiming(60_000, 60_000), "image_too_large"),
+        (claiming(4_000, 4_000), "damaged_image"),
+        (b"\xff\xd8" + bytes(images.MAX_BYTES), "file_too_large"),
+    ],
+)
+def test_what_is_no_fit_picture_is_refused_with_a_code(data: bytes, code: str) -> None:
+    with pytest.raises(images.BadImage) as refused:
+        images.photo(data)
+
+    assert refused.value.code == code
+
+
+def test_a_signature_is_a_png_and_nothing_else() -> None:
+    with pytest.raises(images.BadImage, match="not a PNG"):
+        images.signature(encoded(Image.new("RGB", (9, 9))))
+
+
+@given(
+    data=st.binary(max_size=400),
+    start=st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]),
+)
+def test_any_bytes_are_taken_or_refused_but_never_an_accident(data: bytes, start: bytes) -> None:
+    try:
+        taken = images.photo(start + data)
+    except images.BadImage:
+        return
+    assert opened(taken).format == "JPEG"
+
+
+def test_a_drawn_signature_is_rendered_within_its_margins() -> None:
+    drawn = opened(images.drawn([[[0, 0], [100, 30], [200, 0]], [[40, 10], [41, 12]]]))
+
+    assert drawn.size == images.SIGNATURE_SIZE_PX
+    ink = Image.eval(drawn.convert("L"), lambda value: 255 * (value < 128)).getbbox()
+    assert ink is not None
+    width, height = images.SIGNATURE_SIZE_PX
+    margin = images.SIGNATURE_MARGIN_PX - images.PEN_PX
+    assert margin <= ink[0] < ink[2] <= width - margin
+    assert margin <= ink[1] < ink[3] <= height - margin
+
+
+@pytest.mark.parametrize("strokes", [[[[5, 5]]], [[[5, 5], [5, 5]], [[5, 5]]]])
+def test_a_tap_is_no_signature(strokes: list[images.Stroke]) -> None:
+    with pytest.raises(images.BadImage, match="Nothing was drawn"):
+        images.drawn(strokes)
+
+
+coordinate = st.floats(-10_000, 10_000)
+stroke = st.lists(st.tuples(coordinate, coordinate).map(list), min_size=1, max_size=20)
+
+
+@given(strokes=st.lists(stroke, min_size=1, max_size=8))
+def test_whatever_is_drawn_becomes_a_picture_of_the_same_size(strokes: list[images.Stroke]) -> None:
+    points = {tuple(point) for stroke in strokes for point in stroke}
+    if len(points) == 1:
+        with pytest.raises(images.BadImage):
+            images.drawn(strokes)
+    else:
+        assert opened(images.drawn(strokes)).size == images.SIGNATURE_SIZE_PX

@@ -1,0 +1,70 @@
+"""`/orders/{id}/pod`, and the pictures behind their short-lived links."""
+
+from uuid import UUID
+
+from django.http import FileResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.parsers import MultiPartParser
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from orders.models import Order
+from pod import images, proofs
+from pod.serializers import ProofAnswer, ProofInput, about_of, evidence, told
+from wingxtra.api.parsers import StrictJsonParser
+from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
+from wingxtra.api.views import ApiView, PublicView
+from wingxtra.problems import NotFound
+
+# What a form writes around its file.
+FORM_OVERHEAD_BYTES = 64 * 1024
+
+
+class Pod(ApiView):
+    parser_classes = (StrictJsonParser, MultiPartParser)
+    # A wrong code is refused and yet counted, so a refusal must not roll anything back. Doing it
+    # again makes no second proof.
+    one_transaction = False
+
+    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
+        if request.content_type.startswith("multipart/"):
+            self.max_body_bytes = images.MAX_BYTES + FORM_OVERHEAD_BYTES
+        super().initial(request, *args, **kwargs)
+
+    def get_permissions(self) -> list[BasePermission]:
+        return [IsStaff() if self.request.method == "POST" else IsMerchantOrStaff()]
+
+    @extend_schema(responses=ProofAnswer)
+    def get(self, request: Request, order_id: UUID) -> Response:
+        visible = Order.objects.visible_to(request.user).select_related("proof")
+        order = visible.filter(pk=order_id).first()
+        if order is None:
+            raise NotFound
+        proof = getattr(order, "proof", None)
+        nothing = dict.fromkeys(ProofAnswer().fields) | {"order_id": str(order_id)}
+        return Response(told(proof) if proof else nothing)
+
+    @extend_schema(request=ProofInput, responses={201: ProofAnswer, 200: ProofAnswer})
+    def post(self, request: Request, order_id: UUID) -> Response:
+        data = self.read(ProofInput)
+        by = request.user.actor
+        if data["method"] == proofs.Method.OTP:
+            recorded = proofs.record_with_code(order_id, data["otp_code"], by=by, **about_of(data))
+        else:
+            recorded = proofs.record(order_id, evidence(data), by=by)
+        return Response(told(recorded.proof), status=201 if recorded.is_new else 200)
+
+
+class PodImage(PublicView):
+    """Whoever was given the link may see the picture, for as long as the link works."""
+
+    @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY})
+    def get(self, request: Request, token: str) -> FileResponse:
+        picture = proofs.proof_of_token(token).image
+        answer = FileResponse(picture.open("rb"), filename=str(picture.name).rpartition("/")[2])
+        answer["Cache-Control"] = "private, no-store"
+        answer["Content-Security-Policy"] = "default-src 'none'; sandbox"
+        answer["Referrer-Policy"] = "no-referrer"
+        return answer
