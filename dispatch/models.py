@@ -64,9 +64,8 @@ class DispatchDecision(models.Model):
         default=dict, help_text="The chosen drone's delivery_s, energy_pct, distance_m and cost."
     )
     runners_up = models.JSONField(default=list, help_text="The next best drones and their figures.")
-    ruled_out = models.JSONField(
-        default=list, help_text="Per reason: code, how many drones, and the closest miss in words."
-    )
+    ruled_out = models.JSONField(default=list, help_text="Per reason: code and how many drones.")
+    why = models.CharField(max_length=500, blank=True, help_text="The decision in words.")
 
     class Meta:
         ordering = ["id"]
@@ -82,6 +81,7 @@ class MissionIntentQuerySet(models.QuerySet["MissionIntent"]):
         return self.filter(
             Q(claimed_until__isnull=True) | Q(claimed_until__lte=now),
             state=MissionIntent.State.PENDING,
+            recall_state=MissionIntent.Recall.NONE,
             next_try_at__lte=now,
         )
 
@@ -155,7 +155,9 @@ class Flight(models.Model):
         DeliveryJob, on_delete=models.CASCADE, primary_key=True, related_name="flight"
     )
     state = models.JSONField(default=dict)
-    measured_at = models.DateTimeField(null=True)
+    heard_at = models.DateTimeField(
+        help_text="When telemetry last said something new, by our clock."
+    )
     link_lost_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
@@ -172,9 +174,7 @@ class MissionReport(models.Model):
     received_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["order", "key"], name="report_applied_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["order", "key"], name="report_applied_once")]
 
     def __str__(self) -> str:
         return f"{self.type} ({self.key})"

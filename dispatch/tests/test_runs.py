@@ -1,0 +1,286 @@
+"""A dispatch run, from queued orders and the live picture to assignments and their reasons."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from dispatch import runs
+from dispatch.models import DispatchDecision, DispatchRun, MissionIntent
+from fleet import policy
+from fleet.models import Drone
+from fleet.policy import Priority
+from fleet.tests.factories import (
+    DroneFactory,
+    HubFactory,
+    NoFlyZoneFactory,
+    ServiceAreaFactory,
+    TelemetryFactory,
+    seconds_ago,
+    show,
+    square,
+)
+from orders import lifecycle
+from orders.models import DeliveryJob, Order
+from orders.states import CancelReason, Status
+from orders.tests.factories import OrderFactory, order_in
+from wingxtra.accounts.identity import DISPATCHER, SYSTEM
+from wingxtra.problems import Conflict, NotFound
+
+pytestmark = pytest.mark.django_db
+
+Outcome = DispatchDecision.Outcome
+
+
+def fleet_of(count: int, **telemetry: object) -> list[Drone]:
+    """So many drones that stand ready."""
+    drones = DroneFactory.create_batch(count)
+    show(*[TelemetryFactory(drone_id=drone.pk, **telemetry) for drone in drones])
+    return drones
+
+
+def run(**options: object) -> runs.Outcome:
+    options = {"trigger": DispatchRun.Trigger.COMMAND, "by": DISPATCHER, **options}
+    return runs.run(**options)
+
+
+def status_of(order: Order) -> str:
+    return Order.objects.get(pk=order.pk).status
+
+
+def test_a_queued_order_gets_an_able_drone_and_the_run_says_why():
+    (drone,) = fleet_of(1)
+    order = OrderFactory()
+
+    outcome = run()
+
+    assert status_of(order) == Status.ASSIGNED
+    decision = DispatchDecision.objects.get(order=order)
+    assert (decision.outcome, decision.drone_id) == (Outcome.ASSIGNED, drone.pk)
+    assert decision.figures["delivery_s"] > 0
+    assert f"{drone.pk} takes" in decision.why
+    assert "min to the door" in decision.why
+    stored = DispatchRun.objects.get(pk=outcome.run.pk)
+    assert (stored.assigned, stored.orders_considered, stored.drones_considered) == (1, 1, 1)
+    assert stored.value == stored.bound
+    assert stored.policy_version == policy.current().version
+    assert MissionIntent.objects.get(order=order).job.drone_id == drone.pk
+
+
+def test_the_event_of_the_assignment_names_the_drone_and_the_reason():
+    (drone,) = fleet_of(1)
+    order = OrderFactory()
+    run()
+    event = order.events.get(type="ASSIGNED")
+    assert event.payload["drone_id"] == drone.pk
+    assert event.actor == "dispatcher"
+    assert "of its battery" in event.message
+
+
+def test_the_promise_of_the_run_becomes_the_first_eta():
+    fleet_of(1)
+    order = OrderFactory()
+    outcome = run()
+    job = DeliveryJob.objects.get(order=order)
+    expected_s = outcome.decisions[0].figures["delivery_s"]
+    assert abs((job.promised_at - outcome.run.started_at).total_seconds() - expected_s) < 1
+    assert job.eta_at == job.promised_at
+
+
+def test_a_dry_run_decides_the_same_and_assigns_nothing():
+    (drone,) = fleet_of(1)
+    order = OrderFactory()
+    outcome = run(dry_run=True)
+    assert status_of(order) == Status.QUEUED
+    assert outcome.decisions[0].drone_id == drone.pk
+    assert outcome.run.assigned == 1
+    assert DispatchRun.objects.get().dry_run
+    assert not DeliveryJob.objects.exists()
+
+
+def test_an_order_without_a_drone_says_how_many_each_reason_rules_out_and_the_closest_miss():
+    low, lower = DroneFactory.create_batch(2)
+    show(
+        TelemetryFactory(drone_id=low.pk, battery_pct=29),
+        TelemetryFactory(drone_id=lower.pk, battery_pct=None),
+    )
+    order = OrderFactory()
+    outcome = run()
+    (decision,) = outcome.unassigned
+    assert decision.order_id == order.pk
+    assert {"code": "no_battery_reading", "drones": 1} in decision.ruled_out
+    assert {"code": "battery_below_minimum", "drones": 1} in decision.ruled_out
+    assert f"The nearest to it is {low.pk}" in decision.why or lower.pk in decision.why
+    assert status_of(order) == Status.QUEUED
+
+
+def test_without_any_drone_the_order_says_so():
+    OrderFactory()
+    outcome = run()
+    assert outcome.unassigned[0].why == "No drone lives in this service area."
+
+
+def test_nothing_is_dispatched_on_a_picture_older_than_the_policy_allows():
+    drone = DroneFactory()
+    show(
+        TelemetryFactory(drone_id=drone.pk, measured_at=seconds_ago(45)),
+        fetched_at=seconds_ago(45),
+    )
+    order = OrderFactory()
+    outcome = run()
+    assert status_of(order) == Status.QUEUED
+    assert outcome.unassigned[0].ruled_out == [{"code": "telemetry_aging", "drones": 1}]
+
+
+def test_nothing_is_dispatched_without_a_picture():
+    DroneFactory()
+    order = OrderFactory()
+    assert run().unassigned[0].ruled_out == [{"code": "no_telemetry", "drones": 1}]
+    assert status_of(order) == Status.QUEUED
+
+
+def test_a_drone_that_flies_for_somebody_else_is_never_chosen():
+    fleet_of(1, armed=True)
+    OrderFactory()
+    assert run().unassigned[0].ruled_out == [{"code": "already_flying", "drones": 1}]
+
+
+def test_a_grounded_drone_is_never_chosen():
+    (drone,) = fleet_of(1)
+    drone.grounded_at, drone.grounded_reason = timezone.now(), "Propeller"
+    drone.save()
+    OrderFactory()
+    assert run().unassigned[0].ruled_out == [{"code": "grounded", "drones": 1}]
+
+
+def test_a_drone_with_a_job_is_never_chosen():
+    (drone,) = fleet_of(1)
+    order_in(Status.ASSIGNED, drone=drone)
+    OrderFactory()
+    assert run().unassigned[0].ruled_out == [{"code": "busy", "drones": 1}]
+
+
+def test_a_no_fly_zone_across_every_way_keeps_the_order_waiting():
+    fleet_of(1)
+    order = OrderFactory()
+    NoFlyZoneFactory(polygon=square((5.6037 + 5.6150) / 2, (-0.1870 - 0.1750) / 2, 300))
+    assert run().unassigned[0].ruled_out == [{"code": "crosses_no_fly_zone", "drones": 1}]
+    assert status_of(order) == Status.QUEUED
+
+
+def test_the_medical_order_gets_the_only_drone():
+    fleet_of(1)
+    normal = OrderFactory()
+    medical = OrderFactory(priority=Priority.MEDICAL)
+    outcome = run()
+    assert status_of(medical) == Status.ASSIGNED
+    assert status_of(normal) == Status.QUEUED
+    assert "serves another order better" in outcome.unassigned[0].why
+
+
+def test_the_plan_is_the_best_together_and_not_one_after_another():
+    """The near drone is better for both; the far order can only wait for it, the near one not."""
+    near, far = DroneFactory.create_batch(2)
+    show(
+        TelemetryFactory(drone_id=near.pk),
+        TelemetryFactory(drone_id=far.pk, lat=5.6037 - 0.02),
+    )
+    late = OrderFactory(deliver_by=timezone.now() + timedelta(minutes=6))
+    relaxed = OrderFactory(deliver_by=timezone.now() + timedelta(hours=3))
+    run()
+    jobs = {job.order_id: job.drone_id for job in DeliveryJob.objects.active()}
+    assert jobs == {late.pk: near.pk, relaxed.pk: far.pk}
+
+
+def test_a_limit_of_assignments_takes_the_most_valuable():
+    fleet_of(2)
+    OrderFactory()
+    medical = OrderFactory(priority=Priority.MEDICAL)
+    outcome = run(max_assignments=1)
+    assert [order.pk for order in outcome.assigned] == [medical.pk]
+
+
+def test_a_run_of_one_area_leaves_the_others_alone():
+    fleet_of(2)
+    here = OrderFactory()
+    elsewhere = ServiceAreaFactory(name="Kumasi", polygon=square(6.69, -1.62, 20_000))
+    HubFactory(service_area=elsewhere, lat=6.69, lng=-1.62)
+    there = OrderFactory(service_area=elsewhere)
+    run(service_area_id=here.service_area_id)
+    assert (status_of(here), status_of(there)) == (Status.ASSIGNED, Status.QUEUED)
+
+
+def test_an_unknown_area_is_not_found():
+    with pytest.raises(NotFound):
+        run(service_area_id=uuid4())
+
+
+def test_a_test_order_never_gets_a_real_drone():
+    fleet_of(1)
+    order = OrderFactory(live_mode=False)
+    run()
+    assert status_of(order) == Status.QUEUED
+
+
+def test_an_order_canceled_while_the_run_plans_is_left_out_and_the_rest_stands(monkeypatch):
+    fleet_of(2)
+    canceled, kept = OrderFactory(), OrderFactory()
+    assign_many = lifecycle.assign_many
+
+    def cancel_first(assignments, *, by):
+        lifecycle.cancel(canceled.pk, by=SYSTEM, reason=CancelReason.OTHER)
+        return assign_many(assignments, by=by)
+
+    monkeypatch.setattr(lifecycle, "assign_many", cancel_first)
+    outcome = run()
+    outcomes = {decision.order_id: decision.outcome for decision in outcome.decisions}
+    assert outcomes == {canceled.pk: Outcome.OVERTAKEN, kept.pk: Outcome.ASSIGNED}
+    assert status_of(kept) == Status.ASSIGNED
+    assert outcome.run.assigned == 1
+
+
+class TestPause:
+    def test_everywhere(self):
+        fleet_of(1)
+        order = OrderFactory()
+        policy.change(by=SYSTEM, dispatch_paused=True)
+        with pytest.raises(Conflict, match="paused everywhere"):
+            run()
+        assert status_of(order) == Status.QUEUED
+        assert runs.areas_with_work() == []
+        assert runs.run_by_schedule(order.service_area_id) is None
+
+    def test_in_one_area(self):
+        fleet_of(1)
+        order = OrderFactory()
+        order.service_area.dispatch_paused = True
+        order.service_area.save()
+        with pytest.raises(Conflict, match=f"paused in {order.service_area.name}"):
+            run(service_area_id=order.service_area_id)
+        assert runs.areas_with_work() == []
+
+    def test_a_dry_run_still_shows_what_would_be(self):
+        fleet_of(1)
+        OrderFactory()
+        policy.change(by=SYSTEM, dispatch_paused=True)
+        assert run(dry_run=True).run.assigned == 1
+
+
+def test_the_schedule_plans_each_area_that_has_work():
+    fleet_of(1)
+    order = OrderFactory()
+    ServiceAreaFactory(name="Kumasi")
+    assert runs.areas_with_work() == [order.service_area_id]
+    runs.run_by_schedule(order.service_area_id)
+    assert runs.areas_with_work() == []
+    assert runs.run_by_schedule(order.service_area_id) is None
+    assert DispatchRun.objects.count() == 1, "a run with nothing to do is not worth a row"
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_statements_do_not_grow_with_orders(count, django_assert_max_num_queries):
+    fleet_of(count)
+    OrderFactory.create_batch(count)
+    with django_assert_max_num_queries(27):
+        assert run().run.assigned == count
