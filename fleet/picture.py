@@ -48,10 +48,10 @@ class Picture(Struct, frozen=True):
     def age_s_of(self, drone_id: str, now: datetime) -> float:
         """How old a drone's telemetry is at least; infinite when there is none.
 
-        Clocks may disagree, and doubt makes it older: this is the age of the older of its two times,
-        by our clock or by the Fleet API's, whichever says more. A time that was still to come when
-        the Fleet API answered is as doubtful as one so long ago: the age is negative then. So no
-        wrong clock makes telemetry fresh for ever.
+        Clocks may disagree, and doubt makes it older: this is the age of the older of its times, by
+        our clock or by the Fleet API's, whichever says more. A time that was still to come when the
+        Fleet API answered is as doubtful as one so long ago: the age is negative then. So no wrong
+        clock makes telemetry fresh for ever.
         """
         sample = self.telemetry.get(drone_id)
         if sample is None:

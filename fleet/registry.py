@@ -107,6 +107,16 @@ def _live(drone_id: str, picture: Picture | None, now: datetime | None) -> dict[
     }
 
 
+def active_jobs(drone_ids: Iterable[str]) -> dict[str, UUID]:
+    """The job that each of these drones is on; a drone without one is not in it.
+
+    Jobs belong to `orders`, which the fleet does not import; their relation to a drone is known
+    here by its name, `jobs`, and what is under way by its status, ACTIVE.
+    """
+    busy = Drone.objects.filter(drone_id__in=drone_ids, jobs__status="ACTIVE")
+    return dict(busy.values_list("drone_id", "jobs__id"))
+
+
 # --- grounding -----------------------------------------------------------------------------------
 
 

@@ -1,3 +1,8 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from fleet.views import DroneDetail, DroneList
+
+urlpatterns = [
+    path("drones", DroneList.as_view()),
+    path("drones/<str:drone_id>", DroneDetail.as_view()),
+]

@@ -1,0 +1,87 @@
+"""The drones as staff see them: the registry, the live picture and the job under way in one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from math import nan
+from uuid import UUID
+
+from fleet import picture, policy, registry
+from fleet.feasibility import against_drones
+from fleet.models import Drone
+from fleet.policy import Rules
+from fleet.reasons import Facts, Reason, Rule, explain
+from fleet.tables import DroneTable
+from fleet.telemetry import Telemetry
+
+
+class Readiness(StrEnum):
+    """Whether a drone could take a delivery now, whatever the trip."""
+
+    READY = "READY"
+    BUSY = "BUSY"  # on a delivery
+    NOT_READY = "NOT_READY"  # heard of, and something speaks against it; see the reasons
+    GROUNDED = "GROUNDED"
+    OFFLINE = "OFFLINE"  # no telemetry, or only old
+
+
+# The first that holds names it; whatever else speaks against a drone makes it NOT_READY.
+_READINESS = {
+    Rule.INACTIVE: Readiness.NOT_READY,
+    Rule.GROUNDED: Readiness.GROUNDED,
+    Rule.BUSY: Readiness.BUSY,
+    Rule.NO_TELEMETRY: Readiness.OFFLINE,
+    Rule.TELEMETRY_OLD: Readiness.OFFLINE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LiveDrone:
+    """`reasons` say why it is not READY. `telemetry` is the last we know, however old."""
+
+    drone: Drone
+    telemetry: Telemetry | None
+    readiness: Readiness
+    reasons: list[Reason]
+    active_job_id: UUID | None
+
+
+def look(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
+    """These drones (`with_home`) as they are now, in their order. Raises RedisError."""
+    seen, rules = picture.read(), policy.current()
+    jobs = registry.active_jobs(drone.drone_id for drone in drones)
+    table = registry.table_of(drones, {}, seen, jobs, now)
+    against = against_drones(table, rules)
+    return [
+        LiveDrone(
+            drone=drone,
+            telemetry=seen.telemetry.get(drone.drone_id) if seen else None,
+            readiness=_readiness(bits),
+            reasons=explain(bits, _facts(table, i, rules)),
+            active_job_id=jobs.get(drone.drone_id),
+        )
+        for i, (drone, bits) in enumerate(zip(drones, against.tolist(), strict=True))
+    ]
+
+
+def _readiness(bits: int) -> Readiness:
+    named = (readiness for rule, readiness in _READINESS.items() if rule & bits)
+    return next(named, Readiness.NOT_READY if bits else Readiness.READY)
+
+
+def _facts(table: DroneTable, i: int, rules: Rules) -> Facts:
+    """What the words need; there is no trip, and no reason here speaks of one."""
+    return Facts(
+        drone_id=str(table.drone_id[i]),
+        telemetry_age_s=float(table.telemetry_age_s[i]),
+        battery_pct=float(table.battery_pct[i]),
+        energy_pct=nan,
+        payload_weight_kg=nan,
+        max_payload_kg=float(table.max_payload_kg[i]),
+        payload_type="",
+        zone="",
+        wind_mps=nan,
+        max_wind_mps=float(table.max_wind_mps[i]),
+        rules=rules,
+    )

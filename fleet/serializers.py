@@ -1,0 +1,29 @@
+"""Drones as JSON. They only go out; the registry is kept in the console."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from fleet.live import LiveDrone, Readiness
+from wingxtra.api.serializers import Timestamp
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class LiveDroneSerializer(serializers.Serializer[LiveDrone]):
+    """Null where telemetry says nothing. The figures are the last known, as of `last_seen_at`."""
+
+    drone_id = serializers.CharField(source="drone.drone_id")
+    readiness = serializers.ChoiceField(choices=[(one.value, one.value) for one in Readiness])
+    reasons = ReasonSerializer(many=True)
+    lat = serializers.FloatField(source="telemetry.lat", allow_null=True)
+    lng = serializers.FloatField(source="telemetry.lng", allow_null=True)
+    alt_m = serializers.FloatField(source="telemetry.alt_m", allow_null=True)
+    battery_pct = serializers.FloatField(source="telemetry.battery_pct", allow_null=True)
+    mode = serializers.CharField(source="telemetry.mode", allow_null=True)
+    armed = serializers.BooleanField(source="telemetry.armed", allow_null=True)
+    last_seen_at = Timestamp(source="telemetry.seen_at", allow_null=True)
+    active_job_id = serializers.UUIDField(allow_null=True)
