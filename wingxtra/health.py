@@ -30,7 +30,7 @@ _checks: dict[str, Check] = {}
 
 
 def register(name: str, check: Check) -> None:
-    """Make `check` a part of /ready. It is called in every probe: quick, and no secrets in words."""
+    """Make `check` a part of /ready. Every probe calls it: quick, and no secrets in its words."""
     _checks[name] = check
 
 

@@ -21,9 +21,9 @@ KEY_HEADERS = ("X-API-Key", "x-de-api-key")
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`X-API-Key` or `x-de-api-key`; `request.user` becomes the ApiKey, which has a role of its own.
+    """`X-API-Key`, `x-de-api-key`, or `Authorization: Bearer wx_...` as the GCS's page may send it.
 
-    A key is also taken from `Authorization: Bearer wx_...`, which is how the GCS's page may send it.
+    `request.user` becomes the ApiKey, which has a role of its own.
     """
 
     def authenticate(self, request: Request) -> tuple[ApiKey, None] | None:

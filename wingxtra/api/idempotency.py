@@ -27,7 +27,7 @@ from typing import Any
 
 import msgspec
 from django.db import connection, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.request import Request
 

@@ -1,4 +1,4 @@
-"""Request bodies: JSON as RFC 8259 and I-JSON (RFC 7493) have it, and never more than is allowed."""
+"""Request bodies: JSON as RFC 8259 and RFC 7493 have it, and never more than is allowed."""
 
 import json
 import math

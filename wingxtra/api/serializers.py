@@ -1,4 +1,4 @@
-"""Building blocks for input: exactly the fields that are named, of exactly the type that is named."""
+"""Building blocks for input: exactly the fields named, of exactly the types named."""
 
 from collections.abc import Mapping
 from datetime import datetime

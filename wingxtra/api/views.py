@@ -1,7 +1,8 @@
 """What all our API views have in common."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponseBase
 from rest_framework.exceptions import AuthenticationFailed
@@ -13,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from wingxtra.accounts.identity import Caller
 from wingxtra.api import idempotency, throttling
 from wingxtra.api.parsers import bound_body
 from wingxtra.problems import FieldProblem, Invalid, NotFound
@@ -36,15 +38,23 @@ class ApiView(APIView):
 
     content_negotiation_class = OneRenderer
     metadata_class = None
+    format_kwarg = None  # no `.json` at the end of a path
 
-    # False where a POST talks to other systems between its transactions: see wingxtra.api.idempotency.
+    # False where a POST talks to other systems between its transactions (see
+    # wingxtra.api.idempotency).
     one_transaction = True
     # False where the answer is a secret that must not be stored, and doing it twice does no harm.
     idempotent = True
     # None: API_MAX_BODY_BYTES.
     max_body_bytes: int | None = None
 
+    post: Callable[..., Any]
     window: throttling.Window | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls, in a view that is not for strangers."""
+        return cast(Caller, self.request.user)
 
     @property
     def caller_key(self) -> str | None:

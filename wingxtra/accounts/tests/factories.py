@@ -19,7 +19,7 @@ class MerchantFactory(factory.django.DjangoModelFactory):
 
 
 class UserFactory(factory.django.DjangoModelFactory):
-    """Ops staff; `UserFactory(admin=True)` an administrator, `UserFactory(merchant=...)` a merchant's."""
+    """Ops staff; an administrator with `admin=True`, a merchant's with `merchant=...`."""
 
     class Meta:
         model = User
@@ -41,7 +41,6 @@ class UserFactory(factory.django.DjangoModelFactory):
 def api_client(user: User | ApiKey | None = None) -> APIClient:
     """Calls as `user`, whom it need not authenticate; as a stranger without one."""
     client = APIClient()
-    client.default_format = "json"  # type: ignore[attr-defined]
     if user is not None:
         client.force_authenticate(user)
     return client

@@ -1,0 +1,163 @@
+"""A small API of its own, for the tests of what all API views have in common."""
+
+import threading
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import connection
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import include, path, re_path
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from wingxtra import health
+from wingxtra.accounts.models import Merchant
+from wingxtra.api.pagination import Envelope
+from wingxtra.api.permissions import IsAdmin, IsMerchantOrStaff, IsStaff
+from wingxtra.api.serializers import Flag, Number, StrictSerializer, Text, Timestamp, WholeNumber
+from wingxtra.api.views import ApiView, NothingHere, PublicView
+from wingxtra.problems import Conflict, Unavailable
+
+handler500 = "wingxtra.api.errors.server_error"
+
+
+class PlaceInput(StrictSerializer):
+    lat = Number(min_value=-90, max_value=90)
+    lng = Number(min_value=-180, max_value=180)
+
+
+class ParcelInput(StrictSerializer):
+    name = Text(max_length=20)
+    weight_kg = Number(min_value=0, max_value=10)
+    pieces = WholeNumber(required=False, min_value=1)
+    fragile = Flag(required=False)
+    at = Timestamp(required=False)
+    dropoff = PlaceInput(required=False)
+
+
+class Parcels(ApiView):
+    """Takes a parcel apart and puts it together again; one that is called twice is a conflict."""
+
+    permission_classes = (IsMerchantOrStaff,)
+
+    def post(self, request: Request) -> Response:
+        return Response(self.read(ParcelInput), status=201)
+
+
+class Merchants(ApiView):
+    """Makes a merchant per POST. `gate` lets a test hold a request in the middle."""
+
+    permission_classes = (IsMerchantOrStaff,)
+    entered = threading.Event()
+    gate: threading.Event | None = None
+    fails_with: BaseException | None = None
+
+    def get(self, request: Request) -> Response:
+        pages = Envelope()
+        found = pages.paginate_queryset(Merchant.objects.order_by("-created_at", "-pk"), request)
+        return pages.get_paginated_response([one.name for one in found])
+
+    def post(self, request: Request) -> Response:
+        merchant = Merchant.objects.create(name=request.data["name"])
+        type(self).entered.set()
+        if self.gate is not None and not self.gate.wait(10):
+            raise TimeoutError
+        if self.fails_with is not None:
+            raise self.fails_with
+        return Response({"id": merchant.pk, "name": merchant.name}, status=201)
+
+
+class MerchantsInSteps(Merchants):
+    """As a view does it that talks to another system in between, and may be called again."""
+
+    one_transaction = False
+
+    def post(self, request: Request) -> Response:
+        merchant, _ = Merchant.objects.get_or_create(name=request.data["name"])
+        type(self).entered.set()
+        if self.gate is not None and not self.gate.wait(10):
+            raise TimeoutError
+        if self.fails_with is not None:
+            raise self.fails_with
+        return Response({"id": merchant.pk, "name": merchant.name}, status=201)
+
+
+class Links(PublicView):
+    """For anyone who holds the link."""
+
+    def post(self, request: Request, link: str) -> Response:
+        return Response({"name": Merchant.objects.create(name=request.data["name"]).name})
+
+
+class Raising(PublicView):
+    """Raises what it is asked for."""
+
+    errors: dict[str, Exception] = {
+        "conflict": Conflict("too_late", "The order is LAUNCHED.", current_status="LAUNCHED"),
+        "unavailable": Unavailable("bridge_down", "The bridge does not answer."),
+        "nested": ValidationError({"dropoff": {"lat": ["Too far north."]}, "stops": {1: ["No."]}}),
+        "model": ModelValidationError({"name": ModelValidationError("Taken.", code="unique")}),
+        "denied": PermissionDenied("Not yours."),
+        "missing": Http404(),
+        "bug": ZeroDivisionError("the secret is 42"),
+    }
+
+    def get(self, request: Request, what: str) -> Response:
+        raise self.errors[what]
+
+
+class ForStaff(ApiView):
+    permission_classes = (IsStaff,)
+
+    def get(self, request: Request) -> Response:
+        return Response({"role": request.user.role, "live_mode": request.user.live_mode})
+
+
+class ForAdmins(ForStaff):
+    permission_classes = (IsAdmin,)
+
+
+class ForNobody(ForStaff):
+    permission_classes = ApiView.permission_classes
+
+
+class Open(PublicView):
+    def get(self, request: Request) -> Response:
+        return Response({})
+
+
+class ById(ForStaff):
+    def get(self, request: Request, pk: Any) -> Response:
+        return Response({"id": pk})
+
+
+def broken_page(request: HttpRequest) -> HttpResponse:
+    raise ZeroDivisionError("the secret is 42")
+
+
+def database_page(request: HttpRequest) -> HttpResponse:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return HttpResponse("fine")
+
+
+urlpatterns = [
+    path("health", health.health),
+    path("ready", health.ready),
+    path("api/v1/", include("wingxtra.accounts.urls")),
+    path("api/v1/parcels", Parcels.as_view()),
+    path("api/v1/merchants", Merchants.as_view()),
+    path("api/v1/merchants-in-steps", MerchantsInSteps.as_view()),
+    path("api/v1/links/<str:link>", Links.as_view()),
+    path("api/v1/raising/<str:what>", Raising.as_view()),
+    path("api/v1/staff", ForStaff.as_view()),
+    path("api/v1/admins", ForAdmins.as_view()),
+    path("api/v1/nobody", ForNobody.as_view()),
+    path("api/v1/open", Open.as_view()),
+    path("api/v1/things/<uuid:pk>", ById.as_view()),
+    path("api/v1/broken-page", broken_page),
+    re_path(r"^(?:api|gcs)/", NothingHere.as_view()),
+    path("page", database_page),
+]

@@ -1,0 +1,258 @@
+"""A POST that is sent again is carried out once, whatever happened in between."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.test import APIClient
+
+from wingxtra.accounts.models import Merchant
+from wingxtra.accounts.tests.factories import api_client, key_client
+from wingxtra.api import idempotency
+from wingxtra.api.models import IdempotencyKey
+from wingxtra.problems import Conflict, Unavailable
+from wingxtra.tests.api_probe import Merchants, MerchantsInSteps
+from wingxtra.tests.test_api_errors import problem
+
+pytestmark = [
+    pytest.mark.urls("wingxtra.tests.api_probe"),
+    pytest.mark.django_db(transaction=True),
+]
+
+VIEWS = {"/api/v1/merchants": Merchants, "/api/v1/merchants-in-steps": MerchantsInSteps}
+
+
+@pytest.fixture(params=VIEWS)
+def path(request) -> str:
+    """A view whose effect is one transaction, and one that goes in steps."""
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _fresh_probes() -> Iterator[None]:
+    yield
+    for view in VIEWS.values():
+        view.gate = view.fails_with = None
+        view.entered = threading.Event()
+
+
+@pytest.fixture
+def client() -> APIClient:
+    return key_client()
+
+
+def post(client: APIClient, path: str, name: str = "Osu", key: str = "k1", **headers: str) -> Any:
+    return client.post(path, {"name": name}, HTTP_IDEMPOTENCY_KEY=key, **headers)
+
+
+def in_thread(client: APIClient, path: str, name: str = "Osu", key: str = "k1") -> Any:
+    again = APIClient()
+    again.credentials(**client._credentials)
+    try:
+        return post(again, path, name, key)
+    finally:
+        connection.close()
+
+
+def names() -> list[str]:
+    return list(Merchant.objects.values_list("name", flat=True))
+
+
+def test_the_first_answer_is_given_again(client, path):
+    first = post(client, path)
+    assert first.status_code == 201
+    assert "Idempotency-Replayed" not in first.headers
+    second = post(client, path)
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert (second.status_code, second.content) == (201, first.content)
+    assert second.headers["Content-Type"] == first.headers["Content-Type"]
+    assert names() == ["Osu"]
+
+
+def test_another_body_under_the_same_key_is_refused(client, path):
+    post(client, path)
+    problem(post(client, path, "Labadi"), 422, "idempotency_key_reused")
+    assert names() == ["Osu"]
+
+
+def test_spelling_a_body_differently_does_not_make_it_another(client, path):
+    for body in ('{"name": "Osu", "a": 1}', '{"a":1,  "name":"Osu"}'):
+        response = client.post(
+            path, body, content_type="application/json", HTTP_IDEMPOTENCY_KEY="k1"
+        )
+    assert response.headers["Idempotency-Replayed"] == "true"
+
+
+def test_a_key_is_the_callers_own_and_for_one_call(path):
+    other = next(one for one in VIEWS if one != path)
+    first, second = key_client(), key_client()
+    for client, call, name in ((first, path, "a"), (second, path, "b"), (second, other, "c")):
+        assert post(client, call, name).json()["name"] == name
+
+
+def test_a_refusal_is_remembered_and_leaves_nothing_behind(client, path):
+    VIEWS[path].fails_with = Conflict("too_late", "Too late.", current_status="LAUNCHED")
+    problem(post(client, path), 409, "too_late")
+    VIEWS[path].fails_with = None
+    again = post(client, path)
+    assert (again.status_code, again.json()["code"]) == (409, "too_late")
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.headers["Content-Type"] == "application/problem+json"
+    if path == "/api/v1/merchants":
+        assert names() == []
+
+
+@pytest.mark.parametrize("error", [Unavailable("away", "Away."), ZeroDivisionError()])
+def test_a_failure_of_ours_is_not_remembered(client, path, error):
+    VIEWS[path].fails_with = error
+    assert post(client, path).status_code >= 500
+    assert not IdempotencyKey.objects.exists()
+    VIEWS[path].fails_with = None
+    assert post(client, path, "Labadi").status_code == 201
+
+
+def test_too_many_requests_are_not_remembered(client, path, settings):
+    settings.API_RATE_AUTHENTICATED = "1/minute"
+    client.get(path)
+    problem(post(client, path), 429, "throttled")
+    settings.API_RATE_AUTHENTICATED = "2/minute"
+    assert post(client, path).status_code == 201
+
+
+def test_bad_keys_are_bad_input(client, path):
+    for key in ("", "k" * 256):
+        [error] = problem(post(client, path, key=key), 400, "invalid")["errors"]
+        assert error["field"] == "Idempotency-Key"
+    assert post(client, path, key="k" * 255).status_code == 201
+
+
+def test_without_a_key_nothing_is_stored(client):
+    client.post("/api/v1/merchants", {"name": "Osu"})
+    assert not IdempotencyKey.objects.exists()
+
+
+def test_who_comes_while_the_first_runs_is_told_so_at_once(client, path):
+    VIEWS[path].gate = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(in_thread, client, path)
+        assert VIEWS[path].entered.wait(10)
+        response = post(client, path)
+        body = problem(response, 409, "idempotency_in_progress")
+        assert "still running" in body["detail"]
+        assert response.headers["Retry-After"] == "1"
+        VIEWS[path].gate.set()
+        assert first.result().status_code == 201
+    assert post(client, path).headers["Idempotency-Replayed"] == "true"
+    assert names() == ["Osu"]
+
+
+def test_eight_at_once_make_one_and_the_others_get_its_answer_or_are_told_to_wait(client, path):
+    with ThreadPoolExecutor(8) as threads:
+        for key in ("a", "b", "c", "d"):
+            answers = list(
+                threads.map(lambda _: in_thread(client, path, name=key, key=key), range(8))  # noqa: B023
+            )
+            made = [a for a in answers if a.status_code == 201]
+            fresh = [a for a in made if "Idempotency-Replayed" not in a.headers]
+            assert len(fresh) == 1
+            assert {a.content for a in made} == {fresh[0].content}
+            assert set(Counter(a.status_code for a in answers)) <= {201, 409}
+    assert sorted(names()) == ["a", "b", "c", "d"]
+
+
+def test_a_crash_in_the_middle_leaves_nothing_and_the_next_try_is_carried_out(client, path):
+    VIEWS[path].fails_with = SystemExit()
+    with suppress(SystemExit):
+        in_thread(client, path)
+    VIEWS[path].fails_with = None
+    response = post(client, path)
+    assert response.status_code == 201
+    assert "Idempotency-Replayed" not in response.headers
+    assert names() == ["Osu"]
+    assert post(client, path).headers["Idempotency-Replayed"] == "true"
+
+
+def test_what_a_crash_left_is_taken_over_by_the_same_request_only(client):
+    path = "/api/v1/merchants-in-steps"
+    MerchantsInSteps.fails_with = SystemExit()
+    with suppress(SystemExit):
+        in_thread(client, path)
+    MerchantsInSteps.fails_with = None
+    problem(post(client, path, "Labadi"), 422, "idempotency_key_reused")
+    assert post(client, path, "Osu").status_code == 201
+
+
+def test_a_killed_process_holds_no_lock(client):
+    """Its connection is gone, and with it the lock that it held."""
+    path = "/api/v1/merchants-in-steps"
+    MerchantsInSteps.gate = threading.Event()
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(in_thread, client, path)
+        assert MerchantsInSteps.entered.wait(10)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks"
+                " WHERE locktype = 'advisory' AND pid <> pg_backend_pid() AND database ="
+                " (SELECT oid FROM pg_database WHERE datname = current_database())"
+            )
+        gate, MerchantsInSteps.gate = MerchantsInSteps.gate, None
+        assert post(client, path).status_code == 201
+        gate.set()
+        assert first.result().status_code in (201, 503)
+    assert names() == ["Osu"]
+
+
+def test_after_a_day_a_key_is_new_again(client, path):
+    post(client, path, "Osu")
+    with time_machine.travel(timezone.now() + timedelta(hours=23, minutes=59)):
+        assert post(client, path, "Osu").headers["Idempotency-Replayed"] == "true"
+    with time_machine.travel(timezone.now() + timedelta(hours=24, minutes=1)):
+        assert "Idempotency-Replayed" not in post(client, path, "Labadi").headers
+
+
+def test_old_answers_are_forgotten(client):
+    post(client, "/api/v1/merchants", "Osu", key="old")
+    with time_machine.travel(timezone.now() + timedelta(hours=25)):
+        post(client, "/api/v1/merchants", "Labadi", key="new")
+        assert idempotency.purge() == 1
+        assert idempotency.purge() == 0
+    assert IdempotencyKey.objects.count() == 1
+
+
+def test_a_form_is_known_again_though_its_boundary_is_new(rf):
+    def claim(content: bytes) -> idempotency.Claim:
+        photo = SimpleUploadedFile("photo.jpg", content)
+        request = rf.post("/", {"method": "PHOTO", "photo": photo}, HTTP_IDEMPOTENCY_KEY="k")
+        return idempotency.Claim.of(Request(request, parsers=[MultiPartParser()]), "user:1")
+
+    assert claim(b"door") == claim(b"door")
+    assert claim(b"door") != claim(b"window")
+
+
+def test_a_post_costs_one_statement_to_know_the_caller_and_two_to_be_done_once(client):
+    client.get("/api/v1/merchants")  # notes the key's use of this minute
+    with CaptureQueriesContext(connection) as statements:
+        post(client, "/api/v1/merchants")
+    kinds = [s["sql"].split()[0] for s in statements if s["sql"] not in ("BEGIN", "COMMIT")]
+    # caller, claim, (the view's own), answer
+    assert kinds == ["SELECT", "WITH", "INSERT", "UPDATE"]
+
+
+def test_a_stranger_is_known_by_the_link_they_hold():
+    for link in ("a", "b"):
+        first, again = (post(api_client(), f"/api/v1/links/{link}", link) for _ in range(2))
+        assert first.json() == {"name": link}
+        assert "Idempotency-Replayed" not in first.headers
+        assert again.headers["Idempotency-Replayed"] == "true"
