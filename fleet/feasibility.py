@@ -116,17 +116,20 @@ def judge(
     time until the drone is home. wind_mps: the steady wind where it is known; since its direction
     along the trip is not, every leg is planned against it.
     """
+    headwind_mps = wind_mps or 0.0
     legs = _legs(drones, trips, d, t)
-    figures = _figures(drones, trips, d, t, legs, rules, wind_mps or 0.0)
+    figures = _figures(drones, trips, d, t, legs, rules, headwind_mps)
     zone, in_zone = _zones_in_the_way(trips, t, legs, zones, at, figures.busy_s)
     battery_pct = drones.battery_pct[d]
-    known = (drones.placed & np.isfinite(drones.battery_pct))[d]
+    # In a wind that it cannot make way against, a drone's energy is not the question.
+    asked = drones.placed & np.isfinite(drones.battery_pct)
+    asked &= ~(drones.cruise_speed_mps <= headwind_mps)
     reasons = _bits(_against_drones(drones, rules, wind_mps))[d] | _bits(
         {
             Rule.TOO_HEAVY: ~(trips.payload_weight_kg[t] <= drones.max_payload_kg[d]),
             Rule.PAYLOAD_TYPE_UNSUPPORTED: (trips.payload_type[t] & drones.payload_types[d]) == 0,
             Rule.OUTSIDE_AREA: trips.area[t] != drones.area[d],
-            Rule.NOT_ENOUGH_ENERGY: known
+            Rule.NOT_ENOUGH_ENERGY: asked[d]
             & ~(figures.energy_pct + rules.reserve_pct <= battery_pct),
             Rule.IN_NO_FLY_ZONE: in_zone,
             Rule.CROSSES_NO_FLY_ZONE: (zone >= 0) & ~in_zone,
@@ -135,6 +138,11 @@ def judge(
     # Of a drone that is not registered nothing else is worth saying.
     reasons[~drones.registered[d]] = Rule.UNKNOWN_DRONE
     return Verdicts(reasons, *figures, zone, drones, trips, d, t, rules, zones, wind_mps)
+
+
+def against_drones(drones: DroneTable, rules: "Rules", wind_mps: float | None = None) -> Bits:
+    """What speaks against each drone (N,) whatever the trip: bits of `Rule`, 0 for nothing."""
+    return _bits(_against_drones(drones, rules, wind_mps))
 
 
 def _bits(against: Mapping[Rule, Bools]) -> Bits:
@@ -169,7 +177,7 @@ def _against_drones(
     }
     if wind_mps is not None:
         limit_mps = np.minimum(drones.max_wind_mps, rules.max_wind_mps)
-        against[Rule.TOO_WINDY] = ~(wind_mps <= limit_mps)
+        against[Rule.TOO_WINDY] = ~((wind_mps <= limit_mps) & (wind_mps < drones.cruise_speed_mps))
     return against
 
 

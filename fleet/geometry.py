@@ -107,20 +107,28 @@ def _ring(ring: Any) -> list[tuple[float, float]]:
 def _point(point: Any) -> tuple[float, float]:
     numbers = point[:2] if isinstance(point, list | tuple) else ()
     if len(numbers) < 2 or any(
-        isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number)
+        isinstance(number, bool)
+        or not isinstance(number, int | float)
+        or not abs(number) < math.inf
         for number in numbers
     ):
         raise InvalidPolygon(
-            "not_a_number", f"A point must be [longitude, latitude] in numbers, not {point!r:.80}."
+            "not_a_number",
+            f"A point must be [longitude, latitude] in numbers, not {_short(point)}.",
         )
     lng, lat = numbers
     if not (-180 <= lng <= 180 and -90 <= lat <= 90):
         raise InvalidPolygon(
             "off_the_globe",
-            f"The point [{lng}, {lat}] is not on Earth. GeoJSON writes the longitude first "
+            f"The point {_short(point)} is not on Earth. GeoJSON writes the longitude first "
             "(-180 to 180), then the latitude (-90 to 90).",
         )
     return float(lng), float(lat)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def _check_size(shape: shapely.Polygon) -> None:

@@ -136,7 +136,8 @@ def _age(facts: Facts, allowed_s: float, age_s: float) -> str:
             f"at most {allowed_s:.0f} s is allowed: check the clocks."
         )
     return (
-        f"The telemetry of {facts.drone_id} is {_up(age_s)} s old, allowed are {allowed_s:.0f} s."
+        f"The telemetry of {facts.drone_id} is {_up(age_s)} s old, at most {allowed_s:.0f} s is "
+        "allowed."
     )
 
 

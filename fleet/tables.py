@@ -20,7 +20,10 @@ PAYLOAD_TYPES = ("PARCEL", "FOOD", "MEDICINE", "BLOOD", "COLD_CHAIN")
 
 def payload_bits(types: Iterable[str]) -> int:
     """The types as a bit mask; ValueError for one that does not exist."""
-    return sum(1 << PAYLOAD_TYPES.index(payload_type) for payload_type in set(types))
+    wanted = set(types)
+    if unknown := wanted.difference(PAYLOAD_TYPES):
+        raise ValueError(f"no such payload type: {', '.join(sorted(unknown))}")
+    return sum(1 << i for i, name in enumerate(PAYLOAD_TYPES) if name in wanted)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

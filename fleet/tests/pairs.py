@@ -1,0 +1,83 @@
+"""Drones and trips for tests of feasibility.
+
+Places are in kilometres east and north of a hub on the equator, where a degree is as long either
+way.
+"""
+
+import math
+from datetime import UTC, datetime
+
+from fleet.feasibility import Verdicts, every_pair, judge
+from fleet.geometry import EARTH_RADIUS_M, Zones
+from fleet.policy import Policy, Rules
+from fleet.tables import DroneTable, TripTable, payload_bits
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+RULES = Policy().rules()
+NOWHERE = Zones([])
+DEG_PER_KM = math.degrees(1000 / EARTH_RADIUS_M)
+
+QUAD = {
+    "payload_types": payload_bits(["PARCEL", "MEDICINE"]),
+    "max_payload_kg": 2.5,
+    "battery_wh": 500.0,
+    "empty_mass_kg": 5.0,
+    "hover_power_w": 600.0,
+    "cruise_power_w": 500.0,
+    "cruise_speed_mps": 15.0,
+    "climb_speed_mps": 3.0,
+    "descent_speed_mps": 2.0,
+    "max_wind_mps": 10.0,
+}
+
+
+def drone(east_km: float | None = 0.0, north_km: float | None = 0.0, **changes) -> dict:
+    """A drone that may fly; `changes` make it one that may not."""
+    return {
+        "drone_id": "WX-DRN-001",
+        "lat": None if north_km is None else north_km * DEG_PER_KM,
+        "lng": None if east_km is None else east_km * DEG_PER_KM,
+        "battery_pct": 90.0,
+        "telemetry_age_s": 1.0,
+        "armed": False,
+        "registered": True,
+        "active": True,
+        "grounded": False,
+        "busy": False,
+        "home_lat": 0.0,
+        "home_lng": 0.0,
+        "area": 0,
+        **QUAD,
+        **changes,
+    }
+
+
+def trip(pickup_km=(0.0, 1.0), door_km=(0.0, 3.0), **changes) -> dict:
+    return {
+        "pickup_lng": pickup_km[0] * DEG_PER_KM,
+        "pickup_lat": pickup_km[1] * DEG_PER_KM,
+        "dropoff_lng": door_km[0] * DEG_PER_KM,
+        "dropoff_lat": door_km[1] * DEG_PER_KM,
+        "payload_weight_kg": 1.0,
+        "payload_type": payload_bits(["PARCEL"]),
+        "area": 0,
+        **changes,
+    }
+
+
+def verdicts(drones, trips, zones=NOWHERE, rules: Rules = RULES, wind_mps=None) -> Verdicts:
+    """Every drone with every trip, trip by trip."""
+    drones = drones if isinstance(drones, DroneTable) else DroneTable.from_rows(drones)
+    trips = TripTable.from_rows(trips)
+    pairs = every_pair(len(drones), len(trips))
+    return judge(drones, trips, *pairs, rules, zones, NOON, wind_mps)
+
+
+def codes(found: Verdicts, i: int = 0) -> set[str]:
+    return {reason.code for reason in found.explain(i)}
+
+
+def no_fly(west_km, south_km, east_km, north_km, window=(None, None)) -> Zones:
+    w, s, e, n = (km * DEG_PER_KM for km in (west_km, south_km, east_km, north_km))
+    ring = [[w, s], [e, s], [e, n], [w, n], [w, s]]
+    return Zones([{"type": "Polygon", "coordinates": [ring]}], [window], ["Airport"])
