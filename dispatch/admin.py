@@ -1,0 +1,147 @@
+"""Runs with their decisions, and missions with what the bridge said. Read only."""
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import TabularInline
+
+from dispatch.models import DispatchDecision, DispatchRun, MissionIntent
+from dispatch.words import INTENT_TONE, OUTCOME_TONE
+from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
+from wingxtra.console.registry import Tone
+
+MOST_DECISIONS = 100
+
+
+class DecisionInline(TabularInline):
+    model = DispatchDecision
+    fields = ("order_link", "result", "drone", "why", "others")
+    readonly_fields = fields
+    extra = 0
+    per_page = MOST_DECISIONS
+    can_delete = False
+    show_change_link = False
+    verbose_name_plural = "decisions"
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("order", "drone")
+
+    @admin.display(description="Order")
+    def order_link(self, decision: DispatchDecision) -> SafeString:
+        url = reverse("admin:orders_order_change", args=[decision.order_id])
+        return format_html('<a class="wx-link" href="{}">{}</a>', url, decision.order)
+
+    @admin.display(description="Outcome")
+    def result(self, decision: DispatchDecision) -> SafeString:
+        return badge(decision.get_outcome_display(), OUTCOME_TONE[decision.outcome])
+
+    @admin.display(description="Next best")
+    def others(self, decision: DispatchDecision) -> str:
+        return (
+            ", ".join(
+                f"{other['drone_id']} ({other['delivery_s'] / 60:.0f} min)"
+                for other in decision.runners_up
+            )
+            or "—"
+        )
+
+
+@admin.register(DispatchRun)
+class DispatchRunAdmin(ReadOnlyAdmin):
+    list_display = ("when", "by_what", "orders_considered", "got", "kind", "note")
+    list_filter = ("trigger", "dry_run", "service_area", "started_at")
+    list_select_related = ("service_area",)
+    ordering = ("-started_at", "-id")
+    fields = (
+        "started_at",
+        "duration_ms",
+        "trigger",
+        "actor",
+        "dry_run",
+        "service_area",
+        "policy_version",
+        "picture_at",
+        "orders_considered",
+        "drones_considered",
+        "assigned",
+        "value",
+        "bound",
+        "note",
+    )
+    inlines = (DecisionInline,)
+    show_full_result_count = False
+
+    @admin.display(description="When", ordering="started_at")
+    def when(self, run: DispatchRun) -> SafeString | str:
+        return moment(run.started_at)
+
+    @admin.display(description="Started by")
+    def by_what(self, run: DispatchRun) -> str:
+        who = run.actor.removeprefix("user:")
+        return f"{run.get_trigger_display()} ({who})"
+
+    @admin.display(description="Assigned", ordering="assigned")
+    def got(self, run: DispatchRun) -> SafeString:
+        tone = Tone.GOOD if run.assigned == run.orders_considered else Tone.WARN
+        return badge(f"{run.assigned} of {run.orders_considered}", tone)
+
+    @admin.display(description="Kind")
+    def kind(self, run: DispatchRun) -> SafeString | str:
+        return badge("Dry run", Tone.IDLE) if run.dry_run else "—"
+
+
+@admin.register(MissionIntent)
+class MissionIntentAdmin(ReadOnlyAdmin):
+    """The intent exactly as sent, and what became of it."""
+
+    list_display = ("order", "drone", "standing", "tries", "bridge_answer", "made")
+    list_filter = ("state", "recall_state", "created_at")
+    list_select_related = ("order", "job")
+    search_fields = ("id", "order__public_tracking_id", "job__drone__drone_id")
+    ordering = ("-created_at",)
+    fields = (
+        "id",
+        "order",
+        "job",
+        "state",
+        "tries",
+        "next_try_at",
+        "accepted_at",
+        "bridge_status",
+        "bridge_answer",
+        "recall_state",
+        "recall_mode",
+        "recall_by",
+        "recall_reason",
+        "recall_asked_at",
+        "as_sent",
+    )
+    readonly_fields = ("as_sent",)
+    show_full_result_count = False
+
+    @admin.display(description="Drone")
+    def drone(self, intent: MissionIntent) -> str:
+        return intent.job.drone_id or "—"
+
+    @admin.display(description="State", ordering="state")
+    def standing(self, intent: MissionIntent) -> SafeString:
+        return badge(intent.get_state_display(), INTENT_TONE[intent.state])
+
+    @admin.display(description="Made", ordering="created_at")
+    def made(self, intent: MissionIntent) -> SafeString | str:
+        return moment(intent.created_at)
+
+    @admin.display(description="As sent")
+    def as_sent(self, intent: MissionIntent) -> SafeString:
+        return format_html('<pre class="wx-code">{}</pre>', json.dumps(intent.body, indent=2))

@@ -1,0 +1,274 @@
+"""What ops can do to an order: assign, reassign, dispatch, submit, cancel, requeue and so on.
+
+Each is one verb of `dispatch` or `orders.lifecycle`; the pages around them are
+`wingxtra.console.actions`. Registered by dispatch/console.py, because orders knows no dispatch.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from dispatch import by_hand, candidates, missions, recalls, runs
+from dispatch.models import DispatchRun, MissionIntent
+from orders import lifecycle
+from orders.models import Order
+from orders.states import CANCELABLE, IN_FLIGHT, CancelReason, JobStatus, Status
+from wingxtra.console.actions import Action, ActionForm, ReasonForm
+from wingxtra.problems import Conflict
+
+BEFORE_LAUNCH = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
+
+
+def _in(*statuses: Status, otherwise: str) -> Any:
+    """A `why_not`: None in these statuses, else a sentence."""
+
+    def why_not(order: Order) -> str | None:
+        if order.status in statuses:
+            return None
+        return f"The order is {order.get_status_display().lower()}. {otherwise}"
+
+    return why_not
+
+
+# --- forms ---------------------------------------------------------------------------------------
+
+
+class AssignForm(ActionForm):
+    """One of the drones, best first; the page shows them with their figures and reasons."""
+
+    drone_id = forms.ChoiceField(label="Drone", widget=forms.RadioSelect)
+    override_reason = forms.CharField(
+        label="Why limits may be overridden",
+        max_length=300,
+        required=False,
+        help_text="Needed for a drone with soft reasons against it. Goes into the record.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        order = self.targets[0]
+        self.candidates = [
+            candidate
+            for candidate in candidates.candidates(order)
+            if candidate.drone_id != order.assigned_drone_id
+        ]
+        # All of them: who cannot be chosen any more is told why by the verb.
+        self.fields["drone_id"].choices = [(c.drone_id, c.drone_id) for c in self.candidates]  # type: ignore[attr-defined]
+        able = [c for c in self.candidates if c.feasible]
+        if able:
+            self.initial["drone_id"] = able[0].drone_id
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        chosen = next((c for c in self.candidates if c.drone_id == data.get("drone_id")), None)
+        if chosen and chosen.reasons and not data.get("override_reason"):
+            reasons = " ".join(reason.message for reason in chosen.reasons)
+            if chosen.overridable:
+                self.add_error("override_reason", f"{reasons} Write why it may fly all the same.")
+            else:
+                self.add_error("drone_id", f"{chosen.drone_id} may not fly this order. {reasons}")
+        return data
+
+
+class CancelForm(ActionForm):
+    reason = forms.ChoiceField(choices=CancelReason.choices)
+    note = forms.CharField(
+        max_length=300,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Goes into the record. No personal data of customers.",
+    )
+
+
+class RescheduleForm(ReasonForm):
+    not_before = forms.DateTimeField(
+        label="Not before (UTC)",
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
+        help_text="Empty: as soon as possible.",
+    )
+    deliver_by = forms.DateTimeField(
+        label="Deliver by (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
+    )
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        deliver_by: datetime | None = data.get("deliver_by")
+        not_before: datetime | None = data.get("not_before")
+        if deliver_by and deliver_by <= timezone.now():
+            self.add_error("deliver_by", "This is in the past.")
+        if deliver_by and not_before and not_before >= deliver_by:
+            self.add_error("deliver_by", "This must be after “not before”.")
+        return data
+
+
+# --- what they do --------------------------------------------------------------------------------
+
+
+def _assign(order: Order, data: dict[str, Any], user: Any) -> str:
+    by_hand.assign(
+        order.pk, data["drone_id"], by=user.actor, override_reason=data["override_reason"]
+    )
+    return f"{data['drone_id']} flies order {order}."
+
+
+def _reassign(order: Order, data: dict[str, Any], user: Any) -> str:
+    by_hand.reassign(
+        order.pk, data["drone_id"], by=user.actor, override_reason=data["override_reason"]
+    )
+    return f"{data['drone_id']} flies order {order} now."
+
+
+def _run(orders: list[Order], data: dict[str, Any], user: Any) -> runs.Outcome:
+    return runs.run(
+        trigger=DispatchRun.Trigger.CONSOLE, by=user.actor, only=[order.pk for order in orders]
+    )
+
+
+def _result_of_run(order: Order, data: dict[str, Any], user: Any) -> str:
+    outcome: runs.Outcome = data["prepared"]
+    assigned = {each.pk: each for each in outcome.assigned}
+    if order.pk in assigned:
+        return f"{assigned[order.pk].assigned_drone_id} flies order {order}."
+    decision = next((d for d in outcome.decisions if d.order_id == order.pk), None)
+    raise Conflict(
+        "not_assigned",
+        decision.why if decision else f"Order {order} was not planned: it is not queued any more.",
+    )
+
+
+def _submit(order: Order, data: dict[str, Any], user: Any) -> str:
+    missions.submit(order.pk, by=user.actor)
+    return f"Ground control accepted the mission of order {order}."
+
+
+def _cancel(order: Order, data: dict[str, Any], user: Any) -> str:
+    recalls.cancel(order.pk, by=user.actor, reason=CancelReason(data["reason"]), note=data["note"])
+    return f"Order {order} was canceled."
+
+
+def _requeue(order: Order, data: dict[str, Any], user: Any) -> str:
+    why = data["reason"]
+    job_id = recalls.recall_before(order.pk, by=user.actor, reason=why, statuses=BEFORE_LAUNCH)
+    lifecycle.requeue(order.pk, by=user.actor, why=why, job_ends=JobStatus.CANCELED, job_id=job_id)
+    return f"Order {order} is back in the queue."
+
+
+def _reschedule(order: Order, data: dict[str, Any], user: Any) -> str:
+    recalls.recall_before(order.pk, by=user.actor, reason=data["reason"])
+    lifecycle.reschedule(
+        order.pk,
+        not_before=data["not_before"],
+        deliver_by=data["deliver_by"],
+        by=user.actor,
+        why=data["reason"],
+    )
+    return f"Order {order} is to be there by {data['deliver_by']:%d %b %H:%M} UTC."
+
+
+def _abort(order: Order, data: dict[str, Any], user: Any) -> str:
+    recalls.request_abort(order.pk, by=user.actor, reason=data["reason"])
+    return f"Ground control is asked to abort the flight of order {order}. It decides."
+
+
+def _why_not_submit(order: Order) -> str | None:
+    waiting = (MissionIntent.State.HELD, MissionIntent.State.PENDING)
+    intents = MissionIntent.objects.filter(job_id=order.current_job_id, state__in=waiting)
+    if order.status == Status.ASSIGNED and intents.exists():
+        return None
+    return "There is no mission that waits to be sent."
+
+
+ACTIONS = [
+    Action(
+        model=Order,
+        name="assign",
+        label="Assign",
+        permission="orders.change_order",
+        form=AssignForm,
+        carry_out=_assign,
+        why_not=_in(Status.QUEUED, otherwise="Only a queued order can be assigned."),
+        in_bulk=False,
+        template="console/order/assign.html",
+    ),
+    Action(
+        model=Order,
+        name="reassign",
+        label="Reassign",
+        permission="orders.change_order",
+        form=AssignForm,
+        carry_out=_reassign,
+        why_not=_in(Status.ASSIGNED, otherwise="Only before its mission is accepted."),
+        explanation="What ground control may hold of the former mission is withdrawn first.",
+        in_bulk=False,
+        template="console/order/assign.html",
+    ),
+    Action(
+        model=Order,
+        name="dispatch",
+        label="Dispatch now",
+        permission="orders.change_order",
+        prepare=_run,
+        carry_out=_result_of_run,
+        why_not=_in(Status.QUEUED, otherwise="Only queued orders are dispatched."),
+        explanation="Plans these orders together, now, against all able drones.",
+    ),
+    Action(
+        model=Order,
+        name="submit",
+        label="Submit the mission",
+        permission="orders.change_order",
+        carry_out=_submit,
+        why_not=_why_not_submit,
+        explanation="Sends the mission intent to ground control now.",
+    ),
+    Action(
+        model=Order,
+        name="requeue",
+        label="Requeue",
+        permission="orders.change_order",
+        form=ReasonForm,
+        carry_out=_requeue,
+        why_not=_in(*BEFORE_LAUNCH, otherwise="Only before launch."),
+        explanation="Takes the order from its drone. Ground control's mission is withdrawn first.",
+    ),
+    Action(
+        model=Order,
+        name="reschedule",
+        label="Reschedule",
+        permission="orders.change_order",
+        form=RescheduleForm,
+        carry_out=_reschedule,
+        why_not=_in(
+            Status.VALIDATED,
+            Status.QUEUED,
+            Status.ASSIGNED,
+            otherwise="Only before its mission is accepted.",
+        ),
+    ),
+    Action(
+        model=Order,
+        name="abort",
+        label="Ask for abort",
+        permission="orders.change_order",
+        form=ReasonForm,
+        carry_out=_abort,
+        why_not=_in(*IN_FLIGHT, otherwise="Only a flight can be aborted."),
+        explanation="We ask, ground control decides. The order is aborted once it says so.",
+        is_grave=True,
+        in_bulk=False,
+    ),
+    Action(
+        model=Order,
+        name="cancel",
+        label="Cancel the order",
+        permission="orders.change_order",
+        form=CancelForm,
+        carry_out=_cancel,
+        why_not=_in(*CANCELABLE, otherwise="It cannot be canceled any more."),
+        explanation="Ground control's mission, if there is one, is withdrawn first.",
+        is_grave=True,
+    ),
+]

@@ -1,0 +1,247 @@
+"""What the fleet puts into the console: grounding, pausing, the map, and what is wrong with it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+
+from fleet import picture, policy, registry
+from fleet.models import Drone, Hub, NoFlyZone, Policy, ServiceArea
+from wingxtra.accounts.models import User
+from wingxtra.console import actions, roles
+from wingxtra.console import registry as console
+from wingxtra.console.registry import Attention, Feature, Layer, Tone
+from wingxtra.problems import Conflict
+
+roles.seen_by_all(
+    "fleet.view_drone",
+    "fleet.view_dronekind",
+    "fleet.view_hub",
+    "fleet.view_servicearea",
+    "fleet.view_noflyzone",
+)
+roles.done_by_ops(
+    "fleet.add_drone",
+    "fleet.change_drone",
+    "fleet.add_hub",
+    "fleet.change_hub",
+    "fleet.add_servicearea",
+    "fleet.change_servicearea",
+    "fleet.add_noflyzone",
+    "fleet.change_noflyzone",
+    "fleet.delete_noflyzone",
+)
+
+
+# --- actions -------------------------------------------------------------------------------------
+
+
+def _ground(drone: Drone, data: dict[str, Any], user: User) -> str:
+    registry.ground(drone.pk, by=user.actor, reason=data["reason"])
+    return f"{drone} is grounded: {data['reason']}"
+
+
+def _unground(drone: Drone, data: dict[str, Any], user: User) -> str:
+    registry.unground(drone.pk, by=user.actor)
+    return f"{drone} may fly again: {data['reason']}"
+
+
+def _set_area_paused(area: ServiceArea, paused: bool, reason: str) -> str:
+    if (
+        not ServiceArea.objects.filter(pk=area.pk)
+        .exclude(dispatch_paused=paused)
+        .update(dispatch_paused=paused)
+    ):
+        raise Conflict("nothing_to_do", f"Somebody did this to {area} a moment ago.")
+    return f"Dispatch in {area} {'is paused' if paused else 'goes on'}: {reason}"
+
+
+def _set_all_paused(paused: bool, reason: str, user: User) -> str:
+    policy.change(by=user.actor, dispatch_paused=paused)
+    return f"Dispatch {'is paused everywhere' if paused else 'goes on'}: {reason}"
+
+
+for action in [
+    actions.Action(
+        model=Drone,
+        name="ground",
+        label="Ground",
+        permission="fleet.change_drone",
+        form=actions.ReasonForm,
+        carry_out=_ground,
+        why_not=lambda drone: (
+            f"Grounded already: {drone.grounded_reason}" if drone.is_grounded else None
+        ),
+        explanation="It gets no new order. A flight under way goes on.",
+        is_grave=True,
+    ),
+    actions.Action(
+        model=Drone,
+        name="unground",
+        label="Release",
+        permission="fleet.change_drone",
+        form=actions.ReasonForm,
+        carry_out=_unground,
+        why_not=lambda drone: None if drone.is_grounded else "It is not grounded.",
+    ),
+    actions.Action(
+        model=ServiceArea,
+        name="pause",
+        label="Pause dispatch",
+        permission="fleet.change_servicearea",
+        form=actions.ReasonForm,
+        carry_out=lambda area, data, user: _set_area_paused(area, True, data["reason"]),
+        why_not=lambda area: "It is paused already." if area.dispatch_paused else None,
+        explanation="No automatic dispatch in this area. Assigning by hand goes on.",
+        is_grave=True,
+    ),
+    actions.Action(
+        model=ServiceArea,
+        name="resume",
+        label="Resume dispatch",
+        permission="fleet.change_servicearea",
+        form=actions.ReasonForm,
+        carry_out=lambda area, data, user: _set_area_paused(area, False, data["reason"]),
+        why_not=lambda area: None if area.dispatch_paused else "It is not paused.",
+    ),
+    # OPS may pause and resume, and still not see or edit the other rules.
+    actions.Action(
+        model=Policy,
+        name="pause",
+        label="Pause dispatch everywhere",
+        permission="fleet.change_servicearea",
+        form=actions.ReasonForm,
+        carry_out=lambda _, data, user: _set_all_paused(True, data["reason"], user),
+        why_not=lambda rules: "It is paused already." if rules.dispatch_paused else None,
+        explanation="No automatic dispatch anywhere. Assigning by hand goes on.",
+        is_grave=True,
+    ),
+    actions.Action(
+        model=Policy,
+        name="resume",
+        label="Resume dispatch everywhere",
+        permission="fleet.change_servicearea",
+        form=actions.ReasonForm,
+        carry_out=lambda _, data, user: _set_all_paused(False, data["reason"], user),
+        why_not=lambda rules: None if rules.dispatch_paused else "It is not paused.",
+        explanation="Areas that are paused on their own stay paused.",
+    ),
+]:
+    actions.register(action)
+
+
+def policy_action(name: str) -> str:
+    """The address of pausing or resuming everything; it leads back to the dashboard."""
+    path = reverse("admin:act", args=["fleet.policy", name])
+    return f"{path}?id=1&next={reverse('admin:index')}"
+
+
+# --- what needs attention ------------------------------------------------------------------------
+
+
+def paused_dispatch(now: datetime) -> Iterator[Attention]:
+    if policy.current().dispatch_paused:
+        yield Attention(
+            key="paused",
+            level=38,
+            text="Dispatch is paused everywhere",
+            detail="Orders wait until it is resumed or they are assigned by hand.",
+            remedy_label="Resume…",
+            remedy_url=policy_action("resume"),
+        )
+    for area in ServiceArea.objects.filter(active=True, dispatch_paused=True):
+        yield Attention(
+            key=f"paused:{area.pk}",
+            level=30,
+            text=f"Dispatch is paused in {area}",
+            url=reverse("admin:fleet_servicearea_change", args=[area.pk]),
+            remedy_label="Resume…",
+            remedy_url=reverse("admin:act", args=["fleet.servicearea", "resume"])
+            + f"?id={area.pk}&next={reverse('admin:index')}",
+        )
+
+
+def old_picture(now: datetime) -> Iterator[Attention]:
+    if not settings.FLEET_API_URL:
+        yield Attention(
+            key="no-fleet-api",
+            level=40,
+            text="No Fleet API is configured",
+            detail="Nothing is known of the drones: set FLEET_API_URL.",
+            tone=Tone.BAD,
+        )
+        return
+    seen = picture.read()
+    max_age_s = policy.current().telemetry_max_age_s
+    if seen is None or seen.age_s(now) > max_age_s:
+        age = "there has never been one" if seen is None else f"{seen.age_s(now):.0f} s old"
+        yield Attention(
+            key="picture",
+            level=39,
+            text="The fleet picture is old, so nothing is dispatched",
+            detail=f"It is {age}; allowed are {max_age_s:.0f} s. The Fleet API or the worker is "
+            "away.",
+            since=seen.fetched_at if seen else None,
+            tone=Tone.BAD,
+        )
+
+
+console.attention_sources.extend([paused_dispatch, old_picture])
+
+
+# --- on the map ----------------------------------------------------------------------------------
+
+
+def hubs(now: datetime) -> Iterator[Feature]:
+    for hub in Hub.objects.select_related("service_area"):
+        yield Feature(
+            id=f"hub-{hub.pk}",
+            look="hub",
+            geometry={"type": "Point", "coordinates": [hub.lng, hub.lat]},
+            label=hub.name,
+            facts=[("Service area", hub.service_area.name)],
+            url=reverse("admin:fleet_hub_change", args=[hub.pk]),
+            area=str(hub.service_area_id),
+        )
+
+
+def areas(now: datetime) -> Iterator[Feature]:
+    for area in ServiceArea.objects.filter(active=True):
+        yield Feature(
+            id=f"area-{area.pk}",
+            look="area",
+            geometry=area.polygon,
+            label=area.name,
+            tone=Tone.WARN if area.dispatch_paused else Tone.BUSY,
+            facts=[("Dispatch", "paused" if area.dispatch_paused else "running")],
+            url=reverse("admin:fleet_servicearea_change", args=[area.pk]),
+            area=str(area.pk),
+        )
+
+
+def zones(now: datetime) -> Iterator[Feature]:
+    for zone in NoFlyZone.objects.relevant(now):
+        waits = zone.starts_at is not None and zone.starts_at > now
+        yield Feature(
+            id=f"zone-{zone.pk}",
+            look="zone",
+            geometry=zone.polygon,
+            label=zone.name,
+            tone=Tone.WARN if waits else Tone.BAD,
+            facts=[
+                ("From", f"{zone.starts_at:%d %b %H:%M} UTC" if zone.starts_at else "always"),
+                ("Until", f"{zone.ends_at:%d %b %H:%M} UTC" if zone.ends_at else "for ever"),
+            ],
+            url=reverse("admin:fleet_noflyzone_change", args=[zone.pk]),
+        )
+
+
+console.layers.extend(
+    [
+        Layer("areas", "Service areas", areas, "fleet.view_servicearea", still=True),
+        Layer("zones", "No-fly zones", zones, "fleet.view_noflyzone", still=True),
+        Layer("hubs", "Hubs", hubs, "fleet.view_hub", still=True),
+    ]
+)

@@ -1,0 +1,78 @@
+"""The policy as one form: grouped, with a plain name and the unit of every rule."""
+
+from typing import Any
+
+from django import forms
+
+from fleet.models import Policy
+
+GROUPS: dict[str, dict[str, str]] = {
+    "Battery and energy": {
+        "battery_min_pct": "Minimum battery at take-off (%)",
+        "reserve_pct": "Reserve when home again (%)",
+        "detour_factor": "Detour factor",
+    },
+    "Telemetry": {
+        "telemetry_max_age_s": "Telemetry counts as fresh for (s)",
+        "telemetry_hard_age_s": "OPS may override up to (s)",
+        "link_lost_after_s": "Link lost after (s)",
+    },
+    "Flight": {
+        "cruise_alt_m": "Cruise height (m)",
+        "delivery_alt_m": "Delivery height (m)",
+        "arrival_radius_m": "Arrival radius (m)",
+        "max_wind_mps": "Wind limit (m/s)",
+        "loiter_timeout_s": "Loiter timeout (s)",
+        "lost_link_behavior": "On a lost link, ask for",
+    },
+    "Times": {
+        "launch_time_s": "Assignment to take-off (s)",
+        "load_time_s": "Loading at the pickup (s)",
+        "delivery_time_s": "Handing over at the door (s)",
+    },
+    "Promises and weights": {
+        "promise_medical_min": "Promise, medical (min)",
+        "promise_urgent_min": "Promise, urgent (min)",
+        "promise_normal_min": "Promise, normal (min)",
+        "weight_medical": "Weight of lateness, medical",
+        "weight_urgent": "Weight of lateness, urgent",
+        "weight_normal": "Weight of lateness, normal",
+        "busy_weight": "Weight of drone time",
+        "age_cap_s": "Waiting counts up to (s)",
+    },
+    "Orders": {
+        "max_attempts": "Attempts per order",
+        "dropoff_max_accuracy_m": "Least accurate drop point (m)",
+        "auto_submit": "Publish missions by itself",
+    },
+}
+# `dispatch_paused` is not here: pausing is an action of its own, with a reason.
+LABELS = {name: label for fields in GROUPS.values() for name, label in fields.items()}
+FIELDSETS = [(title, {"fields": list(fields)}) for title, fields in GROUPS.items()]
+FIELDSETS[0][1]["fields"].append("seen_version")
+
+
+class PolicyForm(forms.ModelForm):
+    """Refused when the policy has been changed since the form was opened."""
+
+    seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    class Meta:
+        model = Policy
+        fields = list(LABELS)
+        labels = LABELS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "seen_version" in self.fields:
+            self.initial["seen_version"] = self.instance.version
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if data.get("seen_version") != self.instance.version:
+            raise forms.ValidationError(
+                f"The policy was changed meanwhile: it is at version {self.instance.version}. "
+                "Open it again to see the rules that hold now.",
+                code="stale",
+            )
+        return data

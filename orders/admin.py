@@ -1,0 +1,127 @@
+"""Orders in the console: the list with its tabs, and one page that tells all of an order.
+
+Nothing here edits an order. What can be done are actions (`wingxtra.console.actions`), which
+`orders`, `dispatch` and `pod` register in their console.py, each calling one verb.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from orders import words
+from orders.models import Order
+from orders.privacy import masked_name, masked_phone
+from orders.tabs import LateFilter, TabFilter, tab_links
+from wingxtra.console import actions, registry
+from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
+from wingxtra.console.registry import Tone
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnlyAdmin):
+    list_display = (
+        "tracking_id",
+        "state",
+        "urgency",
+        "promise",
+        "merchant",
+        "drone",
+        "customer",
+        "placed",
+    )
+    list_filter = (
+        TabFilter,
+        "status",
+        "priority",
+        LateFilter,
+        "service_area",
+        "merchant",
+        "created_at",
+    )
+    list_select_related = ("merchant", "current_job")
+    list_before_template = "console/tabs.html"
+    search_fields = ("public_tracking_id", "external_id", "customer_name", "customer_phone")
+    search_help_text = "Tracking id, merchant's reference, name or phone"
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
+        return super().get_queryset(request).select_related("service_area")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        tabs = tab_links(request)
+        return super().changelist_view(request, {**(extra_context or {}), "tabs": tabs})
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        order = self.get_object(request, object_id)
+        if order is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        now = timezone.now()
+        promise, tone = words.clock(order, now)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Order {order.public_tracking_id}",
+            "opts": self.opts,
+            "original": order,
+            "state": badge(order.get_status_display(), words.STATUS_TONE[order.status]),
+            "urgency": badge(order.get_priority_display(), words.PRIORITY_TONE[order.priority]),
+            "promise": badge(promise, tone),
+            "offered": actions.possible(order, request.user),
+            "sections": registry.sections_of(order, request),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "console/order.html", context)
+
+    @admin.display(description="Order", ordering="public_tracking_id")
+    def tracking_id(self, order: Order) -> SafeString | str:
+        if order.live_mode:
+            return order.public_tracking_id
+        return format_html("{} {}", order.public_tracking_id, badge("Test", Tone.IDLE))
+
+    @admin.display(description="Status", ordering="status")
+    def state(self, order: Order) -> SafeString:
+        return badge(order.get_status_display(), words.STATUS_TONE[order.status])
+
+    @admin.display(description="Priority", ordering="priority")
+    def urgency(self, order: Order) -> SafeString:
+        return badge(order.get_priority_display(), words.PRIORITY_TONE[order.priority])
+
+    @admin.display(description="Promise", ordering="deliver_by")
+    def promise(self, order: Order) -> SafeString:
+        return badge(*words.clock(order, timezone.now()))
+
+    @admin.display(description="Drone")
+    def drone(self, order: Order) -> SafeString | str:
+        drone_id = order.assigned_drone_id
+        if drone_id is None:
+            return "—"
+        url = reverse("admin:fleet_drone_change", args=[drone_id])
+        return format_html('<a href="{}">{}</a>', url, drone_id)
+
+    @admin.display(description="Customer")
+    def customer(self, order: Order) -> str:
+        phone = str(order.customer_phone or "")
+        return (
+            " ".join(filter(None, [masked_name(order.customer_name), masked_phone(phone)])) or "—"
+        )
+
+    @admin.display(description="Placed", ordering="created_at")
+    def placed(self, order: Order) -> SafeString | str:
+        return moment(order.created_at)

@@ -1,0 +1,113 @@
+"""What `orders` itself tells on an order's page: the facts, the timeline, the jobs."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from orders import words
+from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.privacy import masked_name, masked_phone
+from orders.states import EventType
+from wingxtra.accounts.identity import ActorKind
+from wingxtra.console.admin import badge, moment
+from wingxtra.console.registry import Section, add_section
+
+
+def facts(order: Order, request: HttpRequest) -> Section:
+    in_full = request.user.has_perm("orders.view_personal_data")  # type: ignore[union-attr]
+    name, phone = order.customer_name, str(order.customer_phone or "")
+    if not in_full:
+        name, phone = masked_name(name), masked_phone(phone)
+    rows: list[tuple[str, Any]] = [
+        ("Customer", name or "—"),
+        ("Phone", phone or "—"),
+        ("E-mail", (order.customer_email if in_full else "•••") if order.customer_email else "—"),
+        ("Merchant", order.merchant),
+        ("Merchant's reference", order.external_id or "—"),
+        ("Parcel", f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg"),
+        ("Pickup", _place(order.pickup_lat, order.pickup_lng, order.pickup_name)),
+        ("Drop point", _place(order.dropoff_lat, order.dropoff_lng, _accuracy(order))),
+        ("Service area", order.service_area),
+        ("Not before", moment(order.not_before)),
+        ("Deliver by", moment(order.deliver_by)),
+        ("Delivered", moment(order.delivered_at)),
+        ("Proof needed", order.get_pod_requirement_display()),
+        ("Attempts so far", order.attempts),
+    ]
+    tracking_url = f"{settings.PUBLIC_BASE_URL}/track/{order.public_tracking_id}/"
+    return Section(
+        "The order", "console/order/facts.html", {"facts": rows, "tracking_url": tracking_url}
+    )
+
+
+def _place(lat: float, lng: float, about: str) -> str:
+    return f"{lat:.5f}, {lng:.5f}" + (f" ({about})" if about else "")
+
+
+def _accuracy(order: Order) -> str:
+    source = f"from {order.get_dropoff_source_display().lower()}"
+    if order.dropoff_accuracy_m is None:
+        return source
+    return f"{source}, ± {order.dropoff_accuracy_m:.0f} m"
+
+
+def timeline(order: Order, request: HttpRequest) -> Section:
+    events = list(order.events.all())
+    return Section("Timeline", "console/order/timeline.html", {"events": told(events, order)})
+
+
+def told(events: list[DeliveryEvent], order: Order) -> list[dict[str, Any]]:
+    """Each event in words: what, who, when, how long after the one before, since when late."""
+    rows = []
+    before = None
+    for event in events:
+        gap = f"after {words.duration(event.created_at - before)}" if before else ""
+        if event.occurred_at > order.deliver_by:
+            gap += f", {words.duration(event.occurred_at - order.deliver_by)} late"
+        rows.append(
+            {
+                "label": EventType(event.type).label,
+                "message": event.message,
+                "who": who(event),
+                "at": moment(event.occurred_at),
+                "gap": gap,
+            }
+        )
+        before = event.created_at
+    return rows
+
+
+def who(event: DeliveryEvent) -> str:
+    """“ama”, “API key till 3”, “Dispatcher”."""
+    kind = ActorKind(event.actor_kind)
+    if kind == ActorKind.USER:
+        return event.actor_ref
+    return f"{kind.label} {event.actor_ref}".strip()
+
+
+def jobs(order: Order, request: HttpRequest) -> Section:
+    rows = [_job(job) for job in order.jobs.order_by("-attempt")]
+    return Section("Attempts", "console/order/jobs.html", {"jobs": rows})
+
+
+def _job(job: DeliveryJob) -> dict[str, Any]:
+    now = timezone.now()
+    eta_s = job.eta_seconds(now)
+    return {
+        "attempt": job.attempt,
+        "drone_id": job.drone_id,
+        "drone_url": job.drone_id and reverse("admin:fleet_drone_change", args=[job.drone_id]),
+        "state": badge(job.get_status_display(), words.JOB_TONE[job.status]),
+        "eta": f"in {round(eta_s / 60)} min" if eta_s is not None else moment(job.promised_at),
+        "ended_because": job.ended_because,
+        "override_reason": job.override_reason,
+    }
+
+
+def add_to_console() -> None:
+    add_section(Order, 10, facts)
+    add_section(Order, 30, timeline)
+    add_section(Order, 40, jobs)

@@ -1,0 +1,111 @@
+"""The list and the page of orders in the console."""
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from orders.states import Status
+from orders.tests.factories import OrderFactory, order_in
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+LIST = "admin:orders_order_changelist"
+
+
+def browser_of(role: Role) -> Client:
+    browser = Client()
+    browser.force_login(UserFactory(role=role))
+    return browser
+
+
+@pytest.fixture
+def browser() -> Client:
+    return browser_of(Role.OPS)
+
+
+def test_the_list_masks_names_and_phone_numbers(browser: Client) -> None:
+    OrderFactory(customer_name="Ama Mensah", customer_phone="+233241234567")
+    page = browser.get(reverse(LIST)).content.decode()
+    assert "Mensah" not in page
+    assert "+233241234567" not in page
+    assert "***567" in page
+
+
+def test_the_page_shows_them_in_full_to_operations(browser: Client) -> None:
+    order = OrderFactory()
+    page = browser.get(reverse("admin:orders_order_change", args=[order.pk])).content.decode()
+    assert "Ama Mensah" in page
+    assert "+233241234567" in page
+
+
+def test_the_page_masks_them_for_readers() -> None:
+    order = OrderFactory()
+    url = reverse("admin:orders_order_change", args=[order.pk])
+    page = browser_of(Role.READONLY).get(url).content.decode()
+    assert "Mensah" not in page
+    assert "+233241234567" not in page
+
+
+@pytest.mark.parametrize(
+    ("tab", "inside"),
+    [
+        ("queued", Status.QUEUED),
+        ("assigned", Status.MISSION_SUBMITTED),
+        ("in_flight", Status.ENROUTE),
+        ("scheduled", Status.VALIDATED),
+        ("done", Status.DELIVERED),
+        ("", Status.CANCELED),
+    ],
+)
+def test_a_tab_shows_its_orders_and_no_others(browser: Client, tab: str, inside: Status) -> None:
+    orders = {status: order_in(status) for status in (*Status,) if status != Status.CREATED}
+    page = browser.get(reverse(LIST), {"tab": tab} if tab else {}).content.decode()
+    assert orders[inside].public_tracking_id in page
+    shown = [o for o in orders.values() if o.public_tracking_id in page]
+    assert len(shown) < len(orders) or not tab
+
+
+def test_an_empty_tab_says_so_in_a_sentence(browser: Client) -> None:
+    page = browser.get(reverse(LIST), {"tab": "queued"}).content.decode()
+    assert "No order is waiting for a drone." in page
+
+
+@pytest.mark.parametrize("how", ["tracking", "reference", "name", "phone"])
+def test_an_order_is_found_by_what_people_know_of_it(browser: Client, how: str) -> None:
+    wanted = OrderFactory(external_id="shop-17", customer_name="Kofi Boateng")
+    other = OrderFactory(customer_phone="+233200000001")
+    words = {
+        "tracking": wanted.public_tracking_id,
+        "reference": "shop-17",
+        "name": "boateng",
+        "phone": "+233241234567",
+    }
+    page = browser.get(reverse(LIST), {"q": words[how]}).content.decode()
+    assert wanted.public_tracking_id in page
+    assert other.public_tracking_id not in page
+
+
+def test_the_list_takes_at_most_12_statements_however_long(browser: Client) -> None:
+    for status in (Status.QUEUED, Status.ENROUTE, Status.DELIVERED, Status.FAILED):
+        for _ in range(3):
+            order_in(status)
+    with CaptureQueriesContext(connection) as statements:
+        assert browser.get(reverse(LIST), {"tab": "done", "q": "ama"}).status_code == 200
+    assert len(statements) <= 12, [query["sql"][:1000] for query in statements]
+
+
+def test_the_page_tells_who_did_what(browser: Client) -> None:
+    order = order_in(Status.DELIVERED)
+    page = browser.get(reverse("admin:orders_order_change", args=[order.pk])).content.decode()
+    for words in ("Order placed", "Drone assigned", "Dispatcher", "Delivered", "Ground control"):
+        assert words in page
+    assert "DELIVERED" not in page.split("<main")[-1].replace('"DELIVERED"', "")
+
+
+@pytest.mark.parametrize("pk", ["nonsense", "00000000-0000-0000-0000-000000000000"])
+def test_an_order_that_does_not_exist_leads_back_with_a_word(browser: Client, pk: str) -> None:
+    answer = browser.get(reverse("admin:orders_order_change", args=[pk]), follow=True)
+    assert "doesn’t exist" in answer.content.decode()

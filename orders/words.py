@@ -1,0 +1,75 @@
+"""An order's state in the words and colours of the console. Pure."""
+
+from datetime import datetime, timedelta
+
+from fleet.policy import Priority
+from orders.models import Order
+from orders.states import IN_FLIGHT, EventType, JobStatus, Status
+from wingxtra.console.registry import Tone
+
+STATUS_TONE: dict[str, Tone] = {
+    Status.CREATED: Tone.IDLE,
+    Status.VALIDATED: Tone.IDLE,
+    Status.QUEUED: Tone.WARN,
+    Status.ASSIGNED: Tone.BUSY,
+    Status.MISSION_SUBMITTED: Tone.BUSY,
+    **dict.fromkeys(IN_FLIGHT, Tone.BUSY),
+    Status.DELIVERED: Tone.GOOD,
+    Status.CANCELED: Tone.IDLE,
+    Status.FAILED: Tone.BAD,
+    Status.ABORTED: Tone.BAD,
+}
+PRIORITY_TONE: dict[str, Tone] = {
+    Priority.NORMAL: Tone.IDLE,
+    Priority.URGENT: Tone.WARN,
+    Priority.MEDICAL: Tone.BAD,
+}
+SLA_TONE = {"on_time": Tone.GOOD, "at_risk": Tone.WARN, "late": Tone.BAD}
+JOB_TONE: dict[str, Tone] = {
+    JobStatus.ACTIVE: Tone.BUSY,
+    JobStatus.COMPLETED: Tone.GOOD,
+    JobStatus.FAILED: Tone.BAD,
+    JobStatus.ABORTED: Tone.BAD,
+    JobStatus.CANCELED: Tone.IDLE,
+}
+EVENT_TONE: dict[str, Tone] = {
+    EventType.DELIVERED: Tone.GOOD,
+    EventType.PROOF_RECORDED: Tone.GOOD,
+    EventType.FAILED: Tone.BAD,
+    EventType.ABORTED: Tone.BAD,
+    EventType.LINK_LOST: Tone.BAD,
+    EventType.INTENT_FAILED: Tone.WARN,
+    EventType.REQUEUED: Tone.WARN,
+    EventType.ABORT_REQUESTED: Tone.WARN,
+    EventType.CODE_REFUSED: Tone.WARN,
+}
+
+
+def clock(order: Order, now: datetime) -> tuple[str, Tone]:
+    """The promise in words: how long is left, or since when it is broken."""
+    if order.is_terminal:
+        if order.delivered_at is None:
+            return "—", Tone.IDLE
+        over = order.delivered_at - order.deliver_by
+        if over > timedelta(0):
+            return f"{duration(over)} late", Tone.BAD
+        return "On time", Tone.GOOD
+    left = order.deliver_by - now
+    tone = SLA_TONE[order.sla(now)]
+    if left < timedelta(0):
+        return f"Late by {duration(-left)}", tone
+    return f"{duration(left)} left", tone
+
+
+def duration(span: timedelta) -> str:
+    """“45 s”, “12 min”, “3 h 05 min”, “4 d 2 h”: two units at most."""
+    seconds = round(span.total_seconds())
+    if seconds < 90:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02} min"
+    return f"{hours // 24} d {hours % 24} h"

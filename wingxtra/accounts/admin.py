@@ -1,0 +1,150 @@
+"""Merchants, API keys and users: ADMIN's pages."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.models import ApiKey, Merchant, User
+from wingxtra.console.admin import ConsoleAdmin, badge, moment
+from wingxtra.console.registry import Tone
+from wingxtra.console.roles import CONSOLE_ROLES
+
+# What a role may do is declared by the apps; editing it here would be undone by the next migrate.
+admin.site.unregister(Group)
+
+
+class RoleHasItsMerchant:
+    """For forms with `role` and `merchant`: a merchant's role has a merchant, and only that one."""
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}  # type: ignore[misc]
+        if "role" not in data or "merchant" not in data:
+            return data
+        if data["role"] == Role.MERCHANT and data["merchant"] is None:
+            self.add_error("merchant", "Say which merchant this is for.")  # type: ignore[attr-defined]
+        if data["role"] != Role.MERCHANT and data["merchant"] is not None:
+            self.add_error(  # type: ignore[attr-defined]
+                "merchant", "Only the merchant role belongs to a merchant. Leave this empty."
+            )
+        return data
+
+
+@admin.register(Merchant)
+class MerchantAdmin(ConsoleAdmin):
+    list_display = ("name", "support_contact", "active", "created_at")
+    list_filter = ("active",)
+    search_fields = ("name",)
+    fields = ("name", "support_contact", "active")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False  # its orders are kept; `active` ends its access
+
+
+class ApiKeyForm(RoleHasItsMerchant, forms.ModelForm):
+    class Meta:
+        model = ApiKey
+        fields = ("name", "role", "merchant", "live_mode", "expires_at")
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ConsoleAdmin):
+    """A key is issued here and shown in the answer, once; after that it can only be revoked."""
+
+    form = ApiKeyForm
+    list_display = ("name", "hint", "role", "merchant", "state", "last_used", "expires")
+    list_filter = ("role", "live_mode", "merchant")
+    list_select_related = ("merchant",)
+    search_fields = ("name", "hint")
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
+        row, key = ApiKey.issue(**form.cleaned_data)
+        obj.__dict__.update(row.__dict__)
+        request.issued_key = key  # type: ignore[attr-defined]
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Answered by the page itself, not by a redirect: the key is stored nowhere on its way."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"API key {obj.name}",
+            "key": request.issued_key,  # type: ignore[attr-defined]
+            "row": obj,
+        }
+        answer = TemplateResponse(request, "console/key_issued.html", context)
+        answer["Cache-Control"] = "no-store"
+        return answer
+
+    @admin.display(description="State")
+    def state(self, key: ApiKey) -> SafeString:
+        if key.revoked_at:
+            return badge("Revoked", Tone.BAD)
+        if key.expires_at and key.expires_at <= timezone.now():
+            return badge("Expired", Tone.WARN)
+        return badge("Live" if key.live_mode else "Test", Tone.GOOD if key.live_mode else Tone.IDLE)
+
+    @admin.display(description="Last used", ordering="last_used_at")
+    def last_used(self, key: ApiKey) -> SafeString | str:
+        return moment(key.last_used_at)
+
+    @admin.display(description="Expires", ordering="expires_at")
+    def expires(self, key: ApiKey) -> SafeString | str:
+        return moment(key.expires_at)
+
+
+class NewUserForm(RoleHasItsMerchant, UserCreationForm):
+    pass
+
+
+class EditedUserForm(RoleHasItsMerchant, UserChangeForm):
+    pass
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ConsoleAdmin):
+    """One form for a new person: name, role, password. What they may do follows from the role."""
+
+    form = EditedUserForm
+    add_form = NewUserForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("username", "full_name", "role", "merchant", "is_active", "last_login")
+    list_filter = ("role", "is_active", "merchant")
+    list_select_related = ("merchant",)
+    filter_horizontal = ()
+    readonly_fields = ("last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        ("Access", {"fields": ("role", "merchant", "is_active")}),
+        ("Record", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("username", "first_name", "last_name", "email", "role", "merchant")}),
+        ("Password", {"fields": ("usable_password", "password1", "password2")}),
+    )
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False  # events and history name them; `is_active` ends their access
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        obj.is_staff = obj.role in CONSOLE_ROLES
+        super().save_model(request, obj, form, change)
+
+    @admin.display(description="Name")
+    def full_name(self, user: User) -> str:
+        return user.get_full_name() or "—"

@@ -1,0 +1,32 @@
+"""What accounts put into the console."""
+
+from typing import Any
+
+from django.utils import timezone
+
+from wingxtra.accounts.models import ApiKey
+from wingxtra.console import actions, roles
+from wingxtra.problems import Conflict
+
+roles.seen_by_all("accounts.view_merchant")
+
+
+def _revoke(key: ApiKey, data: dict[str, Any], user: Any) -> str:
+    if not ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
+        raise Conflict("already_revoked", "Somebody revoked this key a moment ago.")
+    return f"The key “{key.name}” was revoked: {data['reason']}"
+
+
+actions.register(
+    actions.Action(
+        model=ApiKey,
+        name="revoke",
+        label="Revoke",
+        permission="accounts.change_apikey",
+        form=actions.ReasonForm,
+        carry_out=_revoke,
+        why_not=lambda key: "This key is revoked already." if key.revoked_at else None,
+        explanation="Whatever uses this key is locked out at once. It cannot be undone.",
+        is_grave=True,
+    )
+)

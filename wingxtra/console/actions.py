@@ -1,0 +1,283 @@
+"""What staff can do to things: one form, one permission, one call of a domain verb per thing.
+
+An app registers its actions (`register`); each is offered on the object's page and in the list,
+and both lead to the page of `act`. Looking at that page changes nothing; only its form does.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django import forms
+from django.apps import apps
+from django.contrib import messages
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import strip_tags
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from wingxtra.problems import Problem
+
+MAX_TARGETS = 200
+
+
+class ActionForm(forms.Form):
+    """What an action asks for. `targets` are the objects that it is about, `user` who does it."""
+
+    def __init__(self, *args: Any, targets: Sequence[Any], user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.targets = targets
+        self.user = user
+
+
+class ReasonForm(ActionForm):
+    reason = forms.CharField(
+        max_length=300,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Goes into the record, with your name. No personal data of customers.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`carry_out(target, form.cleaned_data, user)` does it to one target and says what happened.
+
+    It raises Problem to refuse. `why_not(target)` is a sentence when the target's state does not
+    allow it now, and None when it does. `prepare(targets, form.cleaned_data, user)` is for what is
+    done to all at once: it runs before the first target, and its answer is `data["prepared"]`.
+    """
+
+    model: type[Model]
+    name: str
+    label: str
+    permission: str
+    carry_out: Callable[[Any, dict[str, Any], Any], str]
+    prepare: Callable[[list[Any], dict[str, Any], Any], Any] | None = None
+    form: type[ActionForm] = ActionForm
+    why_not: Callable[[Any], str | None] = lambda target: None
+    explanation: str = ""
+    icon: str = "bolt"
+    is_grave: bool = False
+    in_bulk: bool = True
+    template: str = "console/action.html"
+
+    def url(self, *pks: Any) -> str:
+        query = QueryDict(mutable=True)
+        query.setlist("id", [str(pk) for pk in pks])
+        path = reverse("admin:act", args=[self.model._meta.label_lower, self.name])
+        return f"{path}?{query.urlencode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How to notice that a thing has changed since somebody opened a page about it.
+
+    `token(objects)` is a word per pk for their present state; `changes(object, token)` says what
+    happened since, a sentence each.
+    """
+
+    token: Callable[[Sequence[Any]], dict[Any, str]]
+    changes: Callable[[Any, str], list[str]]
+
+
+@dataclass
+class Target:
+    """One object of an action's page, as the page found it."""
+
+    object: Any
+    token: str = ""
+    why_not: str | None = None
+    result: str = ""
+    problem: str = ""
+    changes: list[str] = field(default_factory=list)
+
+
+_actions: dict[tuple[str, str], Action] = {}
+_watches: dict[str, Watch] = {}
+
+
+def register(action: Action) -> None:
+    _actions[action.model._meta.label_lower, action.name] = action
+
+
+def watch(model: type[Model], how: Watch) -> None:
+    _watches[model._meta.label_lower] = how
+
+
+def of_model(model: type[Model], user: Any) -> list[Action]:
+    """The actions on this model that the user may take, in order of registration."""
+    label = model._meta.label_lower
+    return [a for (of, _), a in _actions.items() if of == label and user.has_perm(a.permission)]
+
+
+def possible(instance: Model, user: Any) -> list[tuple[Action, str]]:
+    """What can be done to this object now, with the address of each."""
+    return [
+        (action, action.url(instance.pk))
+        for action in of_model(type(instance), user)
+        if action.why_not(instance) is None
+    ]
+
+
+def act(request: HttpRequest, label: str, name: str) -> HttpResponse:
+    """The page of one action on the objects that `id=` names; POST carries it out on each."""
+    action = _actions.get((label, name))
+    if action is None:
+        raise Http404
+    if not request.user.has_perm(action.permission):  # type: ignore[union-attr]
+        raise PermissionDenied
+    targets = _targets(action, request)
+    form = action.form(
+        request.POST if request.method == "POST" else None,
+        targets=[target.object for target in targets],
+        user=request.user,
+    )
+    if request.method == "POST" and form.is_valid():
+        _note_changes(action, targets, request.POST)
+        _carry_out_all(action, targets, form.cleaned_data, request)
+        answer = _answer(action, targets, form, request)
+        if answer is not None:
+            return answer
+        # Shown again as it is now, so that the next click is about what the person has read.
+        targets = _refreshed(action, targets)
+    return TemplateResponse(request, action.template, _context(action, targets, form, request))
+
+
+def _targets(action: Action, request: HttpRequest) -> list[Target]:
+    asked = list(dict.fromkeys(request.GET.getlist("id")))
+    if not asked or len(asked) > MAX_TARGETS:
+        raise Http404(f"Name 1 to {MAX_TARGETS} objects.")
+    manager = action.model._default_manager
+    try:
+        found = manager.in_bulk(asked)
+    except (ValidationError, ValueError) as error:
+        raise Http404("There is no such object.") from error
+    by_name = {str(pk): instance for pk, instance in found.items()}
+    if len(by_name) != len(asked):
+        raise Http404("There is no such object.")
+    instances = [by_name[pk] for pk in asked]
+    watch = _watches.get(action.model._meta.label_lower)
+    tokens = watch.token(instances) if watch else {}
+    return [
+        Target(instance, tokens.get(instance.pk, ""), action.why_not(instance))
+        for instance in instances
+    ]
+
+
+def _refreshed(action: Action, old: list[Target]) -> list[Target]:
+    """The same targets fetched anew, with what came of them."""
+    request = HttpRequest()
+    request.GET = QueryDict(mutable=True)
+    request.GET.setlist("id", [str(target.object.pk) for target in old])
+    fresh = _targets(action, request)
+    for target, before in zip(fresh, old, strict=True):
+        target.result, target.problem = before.result, before.problem
+        target.changes = before.changes
+    return fresh
+
+
+def _note_changes(action: Action, targets: list[Target], posted: QueryDict) -> None:
+    watch = _watches.get(action.model._meta.label_lower)
+    if watch is None:
+        return
+    for target in targets:
+        seen = posted.get(f"seen-{target.object.pk}", "")
+        if seen != target.token:
+            target.changes = watch.changes(target.object, seen)
+
+
+def _carry_out_all(
+    action: Action, targets: list[Target], data: dict[str, Any], request: HttpRequest
+) -> None:
+    for target in targets:
+        if target.changes:
+            target.problem = "Changed since you opened this page; nothing was done."
+        elif target.why_not:
+            target.problem = target.why_not
+    ready = [target for target in targets if not target.problem]
+    if action.prepare and ready:
+        try:
+            data["prepared"] = action.prepare([t.object for t in ready], data, request.user)
+        except Problem as problem:
+            for target in ready:
+                target.problem = problem.detail
+            return
+    for target in ready:
+        _carry_out(action, target, data, request)
+
+
+def _carry_out(action: Action, target: Target, data: dict[str, Any], request: HttpRequest) -> None:
+    try:
+        target.result = action.carry_out(target.object, data, request.user)
+    except Problem as problem:
+        target.problem = problem.detail
+    except ValidationError as problem:
+        target.problem = " ".join(problem.messages)
+    else:
+        log(request.user, target.object, f"{action.label}: {strip_tags(target.result)}")
+
+
+def log(user: Any, instance: Model, message: str) -> None:
+    """Into the history of what staff did."""
+    LogEntry.objects.create(
+        user=user,
+        content_type=ContentType.objects.get_for_model(type(instance)),
+        object_id=str(instance.pk),
+        object_repr=str(instance)[:200],
+        action_flag=CHANGE,
+        change_message=message,
+    )
+
+
+def _answer(
+    action: Action, targets: list[Target], form: ActionForm, request: HttpRequest
+) -> HttpResponse | None:
+    """Where to go when it is done; None to show the form again with what was refused."""
+    if len(targets) == 1:
+        if targets[0].problem:
+            return None
+        messages.success(request, targets[0].result)
+        return HttpResponseRedirect(_way_back(action, targets, request))
+    context = _context(action, targets, form, request)
+    context["done"] = sum(not target.problem for target in targets)
+    return TemplateResponse(request, "console/action_results.html", context)
+
+
+def _way_back(action: Action, targets: list[Target], request: HttpRequest) -> str:
+    wanted = request.POST.get("next") or request.GET.get("next", "")
+    if wanted and url_has_allowed_host_and_scheme(wanted, {request.get_host()}):
+        return wanted
+    return page_of(targets[0].object)
+
+
+def page_of(instance: Model) -> str:
+    meta = instance._meta
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[instance.pk])
+
+
+def _context(
+    action: Action, targets: list[Target], form: ActionForm, request: HttpRequest
+) -> dict[str, Any]:
+    from django.contrib import admin
+
+    meta = action.model._meta
+    count = len(targets)
+    about = str(targets[0].object) if count == 1 else f"{count} {meta.verbose_name_plural}"
+    return {
+        **admin.site.each_context(request),
+        "title": f"{action.label}: {about}",
+        "action": action,
+        "targets": targets,
+        "form": form,
+        "any_possible": any(target.why_not is None for target in targets),
+        "back": _way_back(action, targets, request)
+        if count == 1
+        else reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist"),
+        "next": request.GET.get("next", ""),
+        "app_label": apps.get_app_config(meta.app_label).verbose_name,
+    }

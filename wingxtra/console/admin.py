@@ -1,0 +1,111 @@
+"""Shared pieces of the apps' admin pages, and the history of what staff did."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+
+from wingxtra.console import actions
+from wingxtra.console.registry import Tone
+
+
+def badge(text: str, tone: Tone) -> SafeString:
+    return format_html('<span class="wx-badge wx-{}">{}</span>', tone, text)
+
+
+def moment(at: datetime | None) -> SafeString | str:
+    """A time that the page shows as how long ago, with the exact one (UTC) in its title."""
+    if at is None:
+        return "—"
+    return format_html(
+        '<time datetime="{}" title="{} UTC">{}</time>',
+        at.isoformat(),
+        f"{at:%Y-%m-%d %H:%M:%S}",
+        f"{at:%d %b %H:%M}",
+    )
+
+
+class ConsoleAdmin(ModelAdmin):
+    """A list and a page whose actions are those of `wingxtra.console.actions`."""
+
+    list_filter_submit = False
+    warn_unsaved_form = True
+    compressed_fields = True
+    change_form_outer_before_template = "console/object_actions.html"
+    list_per_page = 50
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        offered = [a for a in actions.of_model(self.model, request.user) if a.in_bulk]
+        return {a.name: (_to_page_of(a), a.name, f"{a.label}…") for a in offered}
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        instance = self.get_object(request, object_id)
+        offered = actions.possible(instance, request.user) if instance else []
+        return super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), "offered": offered}
+        )
+
+
+class ReadOnlyAdmin(ConsoleAdmin):
+    """Nothing of it is edited by hand: it changes through actions and verbs only."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+def _to_page_of(action: actions.Action) -> Any:
+    def go(
+        modeladmin: ModelAdmin, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponseRedirect | None:
+        pks = list(queryset.values_list("pk", flat=True)[: actions.MAX_TARGETS + 1])
+        if len(pks) > actions.MAX_TARGETS:
+            modeladmin.message_user(
+                request, f"Select at most {actions.MAX_TARGETS} at a time.", level="ERROR"
+            )
+            return None
+        return HttpResponseRedirect(action.url(*pks))
+
+    return go
+
+
+@admin.register(LogEntry)
+class HistoryAdmin(ReadOnlyAdmin):
+    """All that staff did in the console, newest first."""
+
+    list_display = ("when", "user", "what", "object_repr", "said")
+    list_filter = ("user", "content_type", "action_time")
+    search_fields = ("object_repr", "change_message")
+    list_select_related = ("user", "content_type")
+    date_hierarchy = "action_time"
+    ordering = ("-action_time", "-id")
+    list_display_links = None
+
+    @admin.display(description="When", ordering="action_time")
+    def when(self, entry: LogEntry) -> SafeString | str:
+        return moment(entry.action_time)
+
+    @admin.display(description="Kind")
+    def what(self, entry: LogEntry) -> str:
+        return str(entry.content_type.name).capitalize() if entry.content_type else ""
+
+    @admin.display(description="What was done")
+    def said(self, entry: LogEntry) -> str:
+        return str(entry.get_change_message())

@@ -1,0 +1,21 @@
+from django.apps import AppConfig
+from django.contrib.admin.apps import AdminConfig
+from django.db.models.signals import post_migrate
+from django.utils.module_loading import autodiscover_modules
+
+
+class ConsoleConfig(AppConfig):
+    name = "wingxtra.console"
+    label = "console"
+    verbose_name = "Console"
+
+    def ready(self) -> None:
+        from wingxtra.console import roles
+
+        autodiscover_modules("console")
+        # A migration's rows would be gone after every flush of a test database; these are not.
+        post_migrate.connect(roles.seed_groups)
+
+
+class ConsoleAdminConfig(AdminConfig):
+    default_site = "wingxtra.console.site.ConsoleSite"

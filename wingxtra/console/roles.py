@@ -1,0 +1,55 @@
+"""What a role may do in the console: Django's permissions, in a group that is named as the role.
+
+The groups are written after every migrate from what the apps declare here; ADMIN has everything.
+"""
+
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import Group, Permission
+from django.db.models import QuerySet
+
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.models import User
+
+CONSOLE_ROLES = (Role.READONLY, Role.OPS, Role.ADMIN)
+
+_seen_by_all: set[str] = set()
+_done_by_ops: set[str] = set()
+
+
+def seen_by_all(*permissions: str) -> None:
+    """Everybody who may enter the console has these (`app.codename`)."""
+    _seen_by_all.update(permissions)
+
+
+def done_by_ops(*permissions: str) -> None:
+    """OPS and ADMIN have these."""
+    _done_by_ops.update(permissions)
+
+
+class RoleBackend(ModelBackend):
+    """A user has the permissions of the group that is named as the user's role, and no others."""
+
+    def _get_user_permissions(self, user_obj: User) -> QuerySet[Permission]:
+        return Permission.objects.none()
+
+    def _get_group_permissions(self, user_obj: User) -> QuerySet[Permission]:
+        return Permission.objects.filter(group__name=user_obj.role)
+
+
+def seed_groups(sender: AppConfig, **_: Any) -> None:
+    """Receiver of post_migrate: once every app's permissions are there, give them to the roles."""
+    with_models = [config for config in apps.get_app_configs() if config.models_module]
+    if sender is not with_models[-1]:
+        return
+    everything = list(Permission.objects.select_related("content_type"))
+    named = {f"{p.content_type.app_label}.{p.codename}": p for p in everything}
+    grants = {
+        Role.READONLY: [named[name] for name in _seen_by_all],
+        Role.OPS: [named[name] for name in _seen_by_all | _done_by_ops],
+        Role.ADMIN: everything,
+    }
+    for role, permissions in grants.items():
+        Group.objects.get_or_create(name=role.value)[0].permissions.set(permissions)

@@ -1,0 +1,49 @@
+"""The admin site as an ops console: its own first page, live map and action pages."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+from django.templatetags.static import static
+from django.urls import URLPattern, path
+from unfold.sites import UnfoldAdminSite
+
+from wingxtra.accounts.identity import Role
+from wingxtra.console.roles import CONSOLE_ROLES
+
+
+class ConsoleSite(UnfoldAdminSite):
+    index_title = "Now"
+    enable_nav_sidebar = True
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Staff with a console role; a merchant's user never, whatever its flags say."""
+        user: Any = request.user
+        return bool(user.is_active and user.is_staff and Role(user.role) in CONSOLE_ROLES)
+
+    def extra_urls(self) -> list[URLPattern]:
+        from wingxtra.console import actions, views
+
+        # Not below /admin/<app>/<model>/, where the model's own pages would take them.
+        return [
+            path("do/<str:label>/<slug:name>/", self.admin_view(actions.act), name="act"),
+            path("now/", self.admin_view(views.now), name="now"),
+            path("map/", self.admin_view(views.live_map), name="map"),
+            path("map/data/", self.admin_view(views.map_data), name="map-data"),
+        ]
+
+    def index(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        from wingxtra.console import views
+
+        return views.dashboard(request, extra_context)
+
+
+def environment(request: HttpRequest) -> list[str] | None:
+    """A label beside the user's name wherever mistakes are harmless; nothing in production."""
+    return None if settings.IS_PRODUCTION else [settings.ENVIRONMENT.capitalize(), "info"]
+
+
+def style_sheet(request: HttpRequest) -> str:
+    return static("console/console.css")

@@ -1,0 +1,157 @@
+"""Who may open which page and take which action: every one of them, for every role."""
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.test import Client
+from django.urls import reverse
+
+from fleet.models import Policy, ServiceArea
+from fleet.tests.factories import DroneFactory, NoFlyZoneFactory
+from orders.models import Order
+from orders.states import Status
+from orders.tests.factories import OrderFactory, order_in
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.models import ApiKey, User
+from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
+from wingxtra.console import actions
+
+pytestmark = pytest.mark.django_db
+
+ADMIN_ONLY = {
+    "accounts.apikey",
+    "accounts.user",
+    "fleet.policy",
+    "fleet.policyversion",
+    "admin.logentry",
+}
+# Pages of libraries; nobody but ADMIN has permissions on what is not ours.
+OURS = {"accounts", "fleet", "orders", "dispatch", "pod", "tracking", "admin", "console"}
+
+
+def signed_in(role: Role | None, **client: Any) -> Client:
+    """A browser in which somebody of this role has logged in; nobody for None."""
+    browser = Client(**client)
+    if role is not None:
+        merchant = MerchantFactory() if role == Role.MERCHANT else None
+        browser.force_login(UserFactory(role=role, merchant=merchant, is_staff=True))
+    return browser
+
+
+def model_pages() -> list[str]:
+    return sorted(model._meta.label_lower for model in admin.site._registry)
+
+
+def test_each_role_has_a_group_with_its_permissions() -> None:
+    groups = {group.name: group for group in Group.objects.all()}
+    readonly, ops, everything = (
+        {p.codename for p in groups[name].permissions.all()} for name in ("READONLY", "OPS", "ADMIN")
+    )
+    assert readonly < ops < everything
+    assert all(codename.startswith("view_") for codename in readonly)
+    assert "view_personal_data" not in readonly
+    assert not any("policy" in codename or "user" in codename for codename in ops)
+
+
+@pytest.mark.parametrize("label", model_pages())
+@pytest.mark.parametrize("role", [*Role, None])
+def test_lists_open_for_those_who_may_see_them(label: str, role: Role | None) -> None:
+    app, model = label.split(".")
+    answer = signed_in(role).get(reverse(f"admin:{app}_{model}_changelist"))
+    if role in (None, Role.MERCHANT):
+        assert answer.status_code == 302
+        assert "/login/" in answer["Location"]
+    elif role != Role.ADMIN and (label in ADMIN_ONLY or app not in OURS):
+        assert answer.status_code == 403
+    elif label == "fleet.policy":
+        assert answer.status_code == 302
+        assert answer["Location"] == reverse("admin:fleet_policy_change", args=[1])
+    else:
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("name", ["index", "now", "map", "map-data"])
+@pytest.mark.parametrize("role", [*Role, None])
+def test_the_dashboard_and_the_map_open_for_staff_only(name: str, role: Role | None) -> None:
+    answer = signed_in(role).get(reverse(f"admin:{name}"))
+    assert answer.status_code == (302 if role in (None, Role.MERCHANT) else 200)
+
+
+def something_for(model: type) -> Any:
+    """An object of the model, to open an action's page about."""
+    if model is Order:
+        return OrderFactory()
+    if model is Policy:
+        return Policy.objects.get()
+    if model is ApiKey:
+        return ApiKey.issue(name="till 3", role=Role.OPS)[0]
+    if model is ServiceArea:
+        return OrderFactory().service_area
+    return DroneFactory()
+
+
+@pytest.mark.parametrize("key", sorted(actions._actions))
+@pytest.mark.parametrize("role", [*Role, None])
+def test_actions_open_and_act_for_those_who_may_take_them(
+    key: tuple[str, str], role: Role | None
+) -> None:
+    action = actions._actions[key]
+    target = something_for(action.model)
+    browser = signed_in(role)
+    url = action.url(target.pk)
+    may = role == Role.ADMIN or (role == Role.OPS and action.model is not ApiKey)
+    expected = 302 if role in (None, Role.MERCHANT) else 200 if may else 403
+    assert browser.get(url).status_code == expected
+    if not may:
+        # Posted straight, without ever having seen the form.
+        assert browser.post(url, {"reason": "OTHER"}).status_code == expected
+
+
+@pytest.mark.parametrize("key", sorted(actions._actions))
+def test_looking_at_an_action_changes_nothing(key: tuple[str, str]) -> None:
+    action = actions._actions[key]
+    target = something_for(action.model)
+    before = type(target)._default_manager.filter(pk=target.pk).values().get()
+    signed_in(Role.ADMIN).get(action.url(target.pk), {"id": target.pk, "reason": "OTHER"})
+    assert type(target)._default_manager.filter(pk=target.pk).values().get() == before
+
+
+@pytest.mark.parametrize("key", sorted(actions._actions))
+def test_an_action_without_a_csrf_token_is_refused(key: tuple[str, str]) -> None:
+    action = actions._actions[key]
+    target = something_for(action.model)
+    browser = signed_in(Role.ADMIN, enforce_csrf_checks=True)
+    assert browser.post(action.url(target.pk), {"reason": "OTHER"}).status_code == 403
+
+
+@pytest.mark.parametrize("role", [Role.OPS, Role.READONLY])
+def test_the_policy_is_for_administrators_only(role: Role) -> None:
+    url = reverse("admin:fleet_policy_change", args=[1])
+    browser = signed_in(role)
+    assert browser.get(url).status_code == 403
+    assert browser.post(url, {"battery_min_pct": 1}).status_code == 403
+    assert Policy.objects.get().battery_min_pct == 30
+
+
+@pytest.mark.parametrize("role", [Role.READONLY, Role.OPS, Role.ADMIN])
+def test_nobody_edits_or_deletes_an_order_by_hand(role: Role) -> None:
+    order = order_in(Status.QUEUED)
+    browser = signed_in(role)
+    page = reverse("admin:orders_order_change", args=[order.pk])
+    browser.post(page, {"status": "DELIVERED", "customer_name": "Somebody"})
+    delete = reverse("admin:orders_order_delete", args=[order.pk])
+    assert browser.post(delete, {"post": "yes"}).status_code == 403
+    assert browser.get(reverse("admin:orders_order_add")).status_code == 403
+    now = Order.objects.get(pk=order.pk)
+    assert (now.status, now.customer_name) == (Status.QUEUED, "Ama Mensah")
+
+
+def test_a_reader_sees_areas_and_zones_and_changes_none() -> None:
+    zone = NoFlyZoneFactory()
+    url = reverse("admin:fleet_noflyzone_change", args=[zone.pk])
+    browser = signed_in(Role.READONLY)
+    assert browser.get(url).status_code == 200
+    assert browser.post(url, {"name": "Mine"}).status_code == 403
+    assert User.objects.filter(role=Role.READONLY).count() == 1

@@ -1,0 +1,71 @@
+"""The console's own pages: what needs me now, and the live map. The apps fill both."""
+
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from wingxtra.console import registry
+
+
+@require_safe
+def dashboard(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    context = {
+        **admin.site.each_context(request),
+        "title": "Now",
+        **_now(),
+        **(extra_context or {}),
+    }
+    return TemplateResponse(request, "console/dashboard.html", context)
+
+
+@require_safe
+def now(request: HttpRequest) -> HttpResponse:
+    """The changing part of the dashboard, which the page fetches again every few seconds."""
+    return TemplateResponse(request, "console/now.html", _now())
+
+
+def _now() -> dict[str, Any]:
+    at = timezone.now()
+    items = [item for source in registry.attention_sources for item in source(at)]
+    return {
+        "at": at,
+        "items": sorted(items, key=lambda item: (-item.level, item.since or at)),
+        "numbers": [number for source in registry.number_sources for number in source(at)],
+        "charts": [source(at) for source in registry.chart_sources],
+    }
+
+
+@require_safe
+def live_map(request: HttpRequest) -> HttpResponse:
+    context = {
+        **admin.site.each_context(request),
+        "title": "Live map",
+        "is_fullwidth": "1",
+        "layers": _layers(request),
+        "tiles": tiles(),
+    }
+    return TemplateResponse(request, "console/map.html", context)
+
+
+@require_safe
+def map_data(request: HttpRequest) -> JsonResponse:
+    """`{at, layers: {name: [feature]}}`; still layers only with `?all`."""
+    at = timezone.now()
+    wanted = [layer for layer in _layers(request) if "all" in request.GET or not layer.still]
+    features = {layer.name: [asdict(f) for f in layer.features(at)] for layer in wanted}
+    return JsonResponse({"at": at, "layers": features})
+
+
+def tiles() -> dict[str, str]:
+    return {"url": settings.MAP_TILE_URL, "attribution": settings.MAP_TILE_ATTRIBUTION}
+
+
+def _layers(request: HttpRequest) -> list[registry.Layer]:
+    user: Any = request.user
+    return [layer for layer in registry.layers if user.has_perm(layer.permission)]
