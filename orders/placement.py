@@ -1,0 +1,366 @@
+"""Can we deliver this, and when: everything checked at once, then written once.
+
+Quotes, new orders and changes of the drop point or the window come through the same `check`. It
+reads an Order that need be neither saved nor complete: what is missing is not judged, so that a
+bad request hears of everything that is wrong with it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from django.db import IntegrityError
+from django.utils import timezone
+
+from fleet import feasibility, rulebook
+from fleet.feasibility import Verdicts
+from fleet.geometry import distance_m
+from fleet.models import ServiceArea
+from fleet.policy import Rules
+from fleet.rulebook import Rulebook
+from fleet.tables import DroneTable, TripTable, payload_bits
+from orders import lifecycle
+from orders.models import Order
+from orders.states import CANCELABLE, WAITING, DropoffSource, EventType, Happened
+from wingxtra.accounts.identity import Actor
+from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
+
+# What of an order can be changed until launch, and what it is called.
+DETAILS = {"customer_phone": "phone number", "priority": "priority"}
+FURTHEST_AHEAD = timedelta(days=365)
+NO_AREA = -2  # an index that no drone has for its area
+NAMES = {"pickup": "pickup", "dropoff": "drop point"}
+# The field to blame for what feasibility refuses.
+FIELDS = {
+    "payload_type_unsupported": "payload_type",
+    "payload_too_heavy": "payload_weight_kg",
+    "in_no_fly_zone": "dropoff_lat",
+    "out_of_range": "dropoff_lat",
+}
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found out about an order. `distance_m` is the straight way from pickup to drop.
+
+    The ETA counts from when work may start: `eta_low_s` with the fastest of our drones, free and
+    charged at its hub; `eta_high_s` is the promise, or the slowest able drone where that is later.
+    """
+
+    problems: list[FieldProblem]
+    service_area: ServiceArea | None = None
+    distance_m: float | None = None
+    eta_low_s: float | None = None
+    eta_high_s: float | None = None
+
+
+def check(order: Order, book: Rulebook, now: datetime) -> Checked:
+    """Every problem of an order at once. Pure: reads the order and the rulebook, writes nothing."""
+    points = _points(order)
+    area, in_no_area = _area(points, book)
+    closed = _in_zones(points, _window(order, now), book)
+    problems = [*_window_problems(order, now), *_accuracy_problems(order, book.rules), *in_no_area]
+    problems += closed
+    flight = _Flight.best(order, area, book, now)
+    # A zone around an end of the trip is in the way of every flight as well; once is enough.
+    problems += [p for p in flight.problems if not (closed and p.code == "in_no_fly_zone")]
+    return Checked(
+        problems,
+        None if area is None else book.areas[area],
+        float(distance_m(*points["pickup"], *points["dropoff"])) if len(points) == 2 else None,
+        flight.low_s,
+        flight.high_s,
+    )
+
+
+def starts_at(order: Order, now: datetime) -> datetime:
+    """When work on the order may begin: its `not_before`, or now when that is over or not given."""
+    return max(order.not_before or now, now)
+
+
+def trip_table(orders: Iterable[Order], book: Rulebook) -> TripTable:
+    """The orders as feasibility takes them, one row each."""
+    places = {area.pk: index for index, area in enumerate(book.areas)}
+    return TripTable.from_rows(
+        [_trip(order, places.get(order.service_area_id, NO_AREA)) for order in orders]
+    )
+
+
+# --- verbs ---------------------------------------------------------------------------------------
+
+
+def quote(order: Order) -> Checked:
+    """The answer that placing this order would get, and nothing written."""
+    now = timezone.now()
+    return _prepare(order, rulebook.load(now), now)
+
+
+def place(order: Order, *, by: Actor, known: Sequence[FieldProblem] = ()) -> Order:
+    """Check a new order and write it.
+
+    `known` is what is wrong with the input already, and is told along. Raises Invalid with every
+    problem, or Conflict naming the order that has its `external_id`; then nothing was written.
+    """
+    now = timezone.now()
+    checked = _prepare(order, rulebook.load(now), now)
+    if problems := [*known, *checked.problems]:
+        raise Invalid([*problems, *(problem for _, problem in already_placed(order))])
+    try:
+        return lifecycle.place(order, by=by)
+    except IntegrityError as error:
+        # The index decides: two at once may both find that there is none yet.
+        if "order_external_id_once_per_merchant" not in str(error):
+            raise
+        for first, problem in already_placed(order):
+            raise Conflict(problem.code, problem.message, order_id=str(first)) from error
+        raise
+
+
+def already_placed(order: Order) -> list[tuple[UUID, FieldProblem]]:
+    """The merchant's order with the same `external_id`, and what to say about it; or nothing."""
+    if not order.external_id:
+        return []
+    same = Order.objects.filter(merchant_id=order.merchant_id, external_id=order.external_id)
+    first = same.values_list("pk", flat=True).first()
+    message = f"Order {first} has the external_id “{order.external_id}” already."
+    problem = FieldProblem("external_id", "duplicate_external_id", message)
+    return [(first, problem)] if first else []
+
+
+def _prepare(order: Order, book: Rulebook, now: datetime) -> Checked:
+    """Fill in what an order takes from the policy and the map, and check it."""
+    too_far = order.not_before is not None and order.not_before > now + FURTHEST_AHEAD
+    if order.deliver_by is None and order.priority and not too_far:
+        promise = timedelta(seconds=book.rules.promise_s[order.priority])
+        order.deliver_by = starts_at(order, now) + promise
+    checked = check(order, book, now)
+    if checked.service_area is not None:
+        order.service_area = checked.service_area
+    return checked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """A new drop point, and how it came to be known."""
+
+    lat: float
+    lng: float
+    accuracy_m: float | None = None
+    captured_at: datetime | None = None
+    source: DropoffSource
+
+
+def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor) -> Order:
+    """Put the drop point elsewhere, checked again like a new order's.
+
+    Raises Refused once a drone is assigned, and Invalid when we cannot deliver there.
+    """
+    now = timezone.now()
+    book = rulebook.load(now)
+
+    def move(order: Order) -> Happened | None:
+        _refuse_unless(order, WAITING, "its drop point can be moved only until a drone is assigned")
+        if (order.dropoff_lat, order.dropoff_lng, order.dropoff_accuracy_m) == (
+            drop.lat,
+            drop.lng,
+            drop.accuracy_m,
+        ):
+            return None
+        moved_m = float(distance_m(order.dropoff_lat, order.dropoff_lng, drop.lat, drop.lng))
+        order.dropoff_lat, order.dropoff_lng = drop.lat, drop.lng
+        order.dropoff_accuracy_m = drop.accuracy_m
+        order.dropoff_captured_at, order.dropoff_source = drop.captured_at, drop.source
+        checked = check(order, book, now)
+        # A window that ran out meanwhile is not the new drop point's fault.
+        problems = [problem for problem in checked.problems if problem.code != "window_invalid"]
+        if problems or checked.service_area is None:
+            raise Invalid(problems)
+        order.service_area = checked.service_area
+        return Happened(
+            EventType.DROPOFF_CHANGED,
+            f"The drop point was moved by {moved_m:.0f} m.",
+            {"moved_m": round(moved_m), "source": drop.source},
+        )
+
+    return lifecycle.amend(order_id, by=by, happened=move)
+
+
+def change_details(order_id: UUID, details: dict[str, str], *, by: Actor) -> Order:
+    """Change some of DETAILS. Raises Refused once the drone has launched."""
+
+    def change(order: Order) -> Happened | None:
+        _refuse_unless(order, CANCELABLE, "its details can be changed only until launch")
+        changed = [name for name, value in details.items() if getattr(order, name) != value]
+        for name in changed:
+            setattr(order, name, details[name])
+        if not changed:
+            return None
+        what = " and the ".join(DETAILS[name] for name in changed)
+        return Happened(EventType.DETAILS_CHANGED, f"The {what} changed.", {"fields": changed})
+
+    return lifecycle.amend(order_id, by=by, happened=change)
+
+
+def reschedule(
+    order_id: UUID, *, not_before: datetime | None, deliver_by: datetime | None, by: Actor
+) -> Order:
+    """Agree on a new window, checked like a new order's; by default it ends with the promise.
+
+    Raises Invalid for a window in which we cannot deliver, and Refused when it is too late.
+    """
+    now = timezone.now()
+    order = Order.objects.filter(pk=order_id).first()
+    if order is None:
+        raise NotFound
+    order.not_before = not_before
+    order.deliver_by = deliver_by  # type: ignore[assignment]  # `_prepare` fills it in
+    checked = _prepare(order, rulebook.load(now), now)
+    if checked.problems:
+        raise Invalid(checked.problems)
+    return lifecycle.reschedule(order_id, not_before=not_before, deliver_by=order.deliver_by, by=by)
+
+
+def _refuse_unless(order: Order, statuses: Iterable[str], rule: str) -> None:
+    if order.status not in statuses:
+        raise lifecycle.Refused(order, f"The order is {order.status}; {rule}.")
+
+
+# --- what is checked -----------------------------------------------------------------------------
+
+
+def _window(order: Order, now: datetime) -> tuple[datetime, datetime]:
+    """From when to when the order may be flown, also where what was asked for makes no sense."""
+    start = min(starts_at(order, now), now + FURTHEST_AHEAD)
+    return start, max(order.deliver_by or start, start)
+
+
+def _window_problems(order: Order, now: datetime) -> list[FieldProblem]:
+    field, message = "deliver_by", ""
+    if order.not_before and order.not_before > now + FURTHEST_AHEAD:
+        field, message = "not_before", "An order can be placed up to a year ahead, no further."
+    elif order.deliver_by and order.not_before and order.deliver_by <= order.not_before:
+        message = "The window ends before it starts: deliver_by must be later than not_before."
+    elif order.deliver_by and order.deliver_by <= now:
+        message = "The window is over already: deliver_by must lie ahead."
+    elif order.deliver_by and order.deliver_by > now + 2 * FURTHEST_AHEAD:
+        message = "The window must end within two years."
+    return [FieldProblem(field, "window_invalid", message)] if message else []
+
+
+def _accuracy_problems(order: Order, rules: Rules) -> list[FieldProblem]:
+    accuracy_m, most_m = order.dropoff_accuracy_m, rules.dropoff_max_accuracy_m
+    if accuracy_m is None or accuracy_m <= most_m:
+        return []
+    message = f"The drop point is known to {accuracy_m:.0f} m; {most_m:.0f} m or better is needed."
+    return [FieldProblem("dropoff_accuracy_m", "dropoff_too_inaccurate", message)]
+
+
+def _points(order: Order) -> dict[str, Point]:
+    """Of pickup and drop point those that are known."""
+    ends = {
+        "pickup": (order.pickup_lat, order.pickup_lng),
+        "dropoff": (order.dropoff_lat, order.dropoff_lng),
+    }
+    return {end: point for end, point in ends.items() if None not in point}
+
+
+def _area(points: dict[str, Point], book: Rulebook) -> tuple[int | None, list[FieldProblem]]:
+    """The index of the first area that holds both ends, or what is wrong."""
+    problems, found = [], {}
+    for end, (lat, lng) in points.items():
+        found[end] = set(book.area_shapes.contains(lat, lng)[1].tolist())
+        if not found[end]:
+            message = f"The {NAMES[end]} at {lat:.5f}, {lng:.5f} is in none of our service areas."
+            problems.append(FieldProblem(f"{end}_lat", "outside_service_area", message))
+    if problems or len(found) < 2:
+        return None, problems
+    if common := found["pickup"] & found["dropoff"]:
+        return min(common), []
+    pickup, dropoff = (book.areas[min(found[end])].name for end in ("pickup", "dropoff"))
+    message = f"The pickup is in {pickup} and the drop point in {dropoff}; one area must hold both."
+    return None, [FieldProblem("dropoff_lat", "outside_service_area", message)]
+
+
+def _in_zones(
+    points: dict[str, Point], window: tuple[datetime, datetime], book: Rulebook
+) -> list[FieldProblem]:
+    """Ends that lie in a no-fly zone which is active at any time of the window."""
+    problems = []
+    for end, (lat, lng) in points.items():
+        at = (np.array([lat], float), np.array([lng], float))
+        since_s, zone = book.zone_shapes.in_the_way(*at, *at, window[0])
+        if since_s[0] <= window[1].timestamp():
+            name = book.zone_shapes.names[zone[0]]
+            message = f"The {NAMES[end]} is in the no-fly zone “{name}”."
+            problems.append(FieldProblem(f"{end}_lat", "in_no_fly_zone", message))
+    return problems
+
+
+def _trip(order: Order, area: int) -> dict[str, Any]:
+    return {
+        "pickup_lat": order.pickup_lat,
+        "pickup_lng": order.pickup_lng,
+        "dropoff_lat": order.dropoff_lat,
+        "dropoff_lng": order.dropoff_lng,
+        "payload_weight_kg": order.payload_weight_kg,
+        "payload_type": payload_bits([order.payload_type]),
+        "area": area,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """What the drones at their best make of an order, in seconds from when work may start."""
+
+    problems: list[FieldProblem]
+    low_s: float | None = None
+    high_s: float | None = None
+
+    @classmethod
+    def best(cls, order: Order, area: int | None, book: Rulebook, now: datetime) -> "_Flight":
+        if not (order.payload_weight_kg and order.payload_type):
+            return cls([])
+        if area is None:
+            return cls(_payload_refusals(order, book, now))
+        trips = TripTable.from_rows([_trip(order, area)])
+        start, end = _window(order, now)
+        # A zone that ends within the window only delays the flight.
+        ends = (zone.ends_at for zone in book.zones if zone.ends_at)
+        moments = [start, *sorted(at for at in ends if start < at < end)]
+        refused: list[FieldProblem] = []
+        for at in moments:
+            verdicts = _judge(book.best_drones, trips, book, at)
+            if verdicts.able.any():
+                wait_s = (at - start).total_seconds()
+                able_s = verdicts.delivery_s[verdicts.able] + wait_s
+                promise_s = book.rules.promise_s.get(order.priority, 0.0)
+                return cls([], float(able_s.min()), max(float(able_s.max()), promise_s))
+            refused = refused or _as_problems(verdicts)
+        return cls(refused)
+
+
+def _judge(drones: DroneTable, trips: TripTable, book: Rulebook, at: datetime) -> Verdicts:
+    pairs = feasibility.every_pair(len(drones), len(trips))
+    return feasibility.judge(drones, trips, *pairs, book.rules, book.zone_shapes, at)
+
+
+def _as_problems(verdicts: Verdicts) -> list[FieldProblem]:
+    return [
+        FieldProblem(FIELDS.get(reason.code, ""), reason.code, reason.message)
+        for reason in feasibility.refusals(verdicts)
+    ]
+
+
+def _payload_refusals(order: Order, book: Rulebook, now: datetime) -> list[FieldProblem]:
+    """What is wrong with the payload wherever it goes: judged at a hub, with all our drones."""
+    if not len(book.best_drones):
+        return []
+    drones = replace(book.best_drones, area=np.zeros(len(book.best_drones), np.int64))
+    hub = {"lat": drones.home_lat[0], "lng": drones.home_lng[0]}
+    trip = _trip(order, 0) | {f"{end}_{axis}": hub[axis] for end in NAMES for axis in hub}
+    problems = _as_problems(_judge(drones, TripTable.from_rows([trip]), book, now))
+    return [problem for problem in problems if problem.code.startswith("payload_")]

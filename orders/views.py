@@ -1,0 +1,230 @@
+"""Quotes, orders, their events, and jobs. Thin: read, call one function, answer."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.utils import extend_schema
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from orders import placement
+from orders.filters import JobFilter, OrderFilter
+from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
+from orders.serializers import (
+    NewWindow,
+    OrderChange,
+    OrderInput,
+    as_order,
+    event_json,
+    job_json,
+    order_json,
+    read,
+)
+from orders.states import DropoffSource
+from wingxtra.accounts.identity import STAFF_ROLES, Caller
+from wingxtra.accounts.models import Merchant
+from wingxtra.api.pagination import Envelope
+from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
+from wingxtra.api.views import ApiView
+from wingxtra.problems import FieldProblem, Invalid, NotFound
+
+
+class ListView(ApiView, GenericAPIView[Any]):
+    """A list in the envelope, narrowed by `filterset_class`; `shown` makes JSON of a row."""
+
+    filter_backends = (DjangoFilterBackend,)
+
+    def shown(self, row: Any) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def get(self, request: Request, **_path: Any) -> Response:
+        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response([self.shown(row) for row in rows or []])
+
+
+class Quotes(ApiView):
+    permission_classes = (IsMerchantOrStaff,)
+
+    @extend_schema(request=OrderInput)
+    def post(self, request: Request) -> Response:
+        values, problems = read(OrderInput, request.data)
+        checked = placement.quote(as_order(values))
+        if problems:
+            raise Invalid([*problems, *checked.problems])
+        serviceable = not checked.problems
+        return Response(
+            {
+                "serviceable": serviceable,
+                "reasons": [{"code": p.code, "message": p.message} for p in checked.problems],
+                "distance_m": _rounded(checked.distance_m),
+                "eta_seconds": {
+                    "low": _rounded(checked.eta_low_s) if serviceable else None,
+                    "high": _rounded(checked.eta_high_s) if serviceable else None,
+                },
+                "service_area_id": checked.service_area and checked.service_area.pk,
+            }
+        )
+
+
+class Orders(ListView):
+    permission_classes = (IsMerchantOrStaff,)
+    filterset_class = OrderFilter
+    queryset = Order.objects.all()
+
+    def get_queryset(self) -> OrderQuerySet:
+        return Order.objects.visible_to(self.caller).select_related("current_job")
+
+    def shown(self, row: Order) -> dict[str, Any]:
+        return order_json(row, self.caller, timezone.now(), in_full=False)
+
+    @extend_schema(request=OrderInput)
+    def post(self, request: Request) -> Response:
+        caller = self.caller
+        values, problems = read(OrderInput, request.data)
+        merchant_id, of_merchant = _merchant(values, caller)
+        if caller.role in STAFF_ROLES:
+            values.setdefault("dropoff_source", DropoffSource.OPS)
+        order = as_order(values)
+        order.live_mode = caller.live_mode
+        if merchant_id is not None:
+            order.merchant_id = merchant_id
+        order = placement.place(order, by=caller.actor, known=[*problems, *of_merchant])
+        shown = order_json(order, caller, timezone.now())
+        if order.otp_code is not None:
+            shown["otp_code"] = order.otp_code
+        return Response(shown, status=201, headers={"Location": f"{request.path}/{order.pk}"})
+
+
+class OneOrder(ApiView):
+    permission_classes = (IsMerchantOrStaff,)
+
+    def get(self, request: Request, order_id: UUID) -> Response:
+        orders = Order.objects.visible_to(self.caller).select_related("current_job")
+        return _answer(_found(orders, order_id), self.caller)
+
+    @extend_schema(request=OrderChange)
+    def patch(self, request: Request, order_id: UUID) -> Response:
+        order = _found(Order.objects.visible_to(self.caller), order_id)
+        change = self.read(OrderChange)
+        by = self.caller.actor
+        details = {name: change[name] or "" for name in placement.DETAILS if name in change}
+        with transaction.atomic():
+            if drop := _new_drop(order, change, self.caller):
+                order = placement.move_dropoff(order_id, drop, by=by)
+            if details:
+                order = placement.change_details(order_id, details, by=by)
+        return _answer(order, self.caller)
+
+
+class Reschedule(ApiView):
+    """Served by dispatch.views, which first withdraws what ground control may hold."""
+
+    permission_classes = (IsMerchantOrStaff,)
+
+    @extend_schema(request=NewWindow)
+    def post(self, request: Request, order_id: UUID) -> Response:
+        _found(Order.objects.visible_to(self.caller), order_id)
+        window = self.read(NewWindow)
+        if not any(window.values()):
+            message = "Give not_before, deliver_by, or both."
+            raise Invalid([FieldProblem("", "required", message)])
+        order = placement.reschedule(
+            order_id,
+            not_before=window.get("not_before"),
+            deliver_by=window.get("deliver_by"),
+            by=self.caller.actor,
+        )
+        return _answer(order, self.caller)
+
+
+class OldestFirst(Envelope):
+    oldest_first = True
+
+
+class OrderEvents(ListView):
+    """The timeline; served by dispatch.views, which adds ground control's POST."""
+
+    permission_classes = (IsMerchantOrStaff,)
+    pagination_class = OldestFirst
+    queryset = DeliveryEvent.objects.all()
+
+    def get_queryset(self) -> Any:
+        orders = Order.objects.visible_to(self.caller)
+        order = _found(orders.only("pk"), self.kwargs["order_id"])
+        return DeliveryEvent.objects.filter(order_id=order.pk)
+
+    def shown(self, row: DeliveryEvent) -> dict[str, Any]:
+        return event_json(row, self.caller)
+
+
+class Jobs(ListView):
+    permission_classes = (IsStaff,)
+    filterset_class = JobFilter
+    queryset = DeliveryJob.objects.all()
+
+    def shown(self, row: DeliveryJob) -> dict[str, Any]:
+        return job_json(row, timezone.now())
+
+
+class OneJob(ApiView):
+    permission_classes = (IsStaff,)
+
+    def get(self, request: Request, job_id: UUID) -> Response:
+        job = DeliveryJob.objects.filter(pk=job_id).first()
+        if job is None:
+            raise NotFound("job")
+        return Response(job_json(job, timezone.now()))
+
+
+def _found(orders: OrderQuerySet, order_id: UUID) -> Order:
+    order = orders.filter(pk=order_id).first()
+    if order is None:
+        raise NotFound
+    return order
+
+
+def _answer(order: Order, to: Caller) -> Response:
+    return Response(order_json(order, to, timezone.now()))
+
+
+def _rounded(number: float | None) -> int | None:
+    return None if number is None else round(number)
+
+
+def _merchant(values: dict[str, Any], caller: Caller) -> tuple[UUID | None, list[FieldProblem]]:
+    """Whose order it is to be: the caller's own, or the one that our staff names."""
+
+    def problem(code: str, message: str) -> list[FieldProblem]:
+        return [FieldProblem("merchant_id", code, message)]
+
+    named = values.get("merchant_id")
+    if caller.role not in STAFF_ROLES:
+        if named not in (None, caller.merchant_id):
+            return None, problem("not_yours", "An order can only be placed for yourself.")
+        return caller.merchant_id, []
+    if named is None:
+        # None was put there for one that could not be read, and is reported already.
+        missing = problem("required", "Name the merchant that the order is for.")
+        return None, [] if "merchant_id" in values else missing
+    if Merchant.objects.filter(pk=named, active=True).exists():
+        return named, []
+    return None, problem("does_not_exist", "There is no such merchant.")
+
+
+def _new_drop(order: Order, change: dict[str, Any], caller: Caller) -> placement.Drop | None:
+    """The drop point that a PATCH asks for; what it does not name of the point stays.
+
+    The accuracy belongs to one measurement: without a new one it is not known of a new point.
+    """
+    if not any(name.startswith("dropoff_") for name in change):
+        return None
+    return placement.Drop(
+        lat=change.get("dropoff_lat", order.dropoff_lat),
+        lng=change.get("dropoff_lng", order.dropoff_lng),
+        accuracy_m=change.get("dropoff_accuracy_m"),
+        source=DropoffSource.OPS if caller.role in STAFF_ROLES else DropoffSource.MERCHANT,
+    )
