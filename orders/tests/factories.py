@@ -1,0 +1,73 @@
+"""Orders as tests need them: placed through the real door, walked on by real verbs."""
+
+from datetime import timedelta
+from typing import Any
+
+import factory
+from django.utils import timezone
+
+from fleet.models import Drone, PayloadType, ServiceArea
+from fleet.tests.factories import DroneFactory, ServiceAreaFactory
+from orders import lifecycle
+from orders.models import Order
+from orders.states import MISSION_PATH, CancelReason, JobStatus, PodRequirement, Status
+from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM
+from wingxtra.accounts.tests.factories import MerchantFactory
+
+
+class OrderFactory(factory.django.DjangoModelFactory):
+    """An order across Accra, about 1.9 km apart, QUEUED (VALIDATED with a future `not_before`)."""
+
+    class Meta:
+        model = Order
+
+    merchant = factory.SubFactory(MerchantFactory)
+    service_area = factory.LazyFunction(lambda: ServiceArea.objects.first() or ServiceAreaFactory())
+    customer_name = "Ama Mensah"
+    customer_phone = "+233241234567"
+    pickup_name = "Ridge Pharmacy"
+    pickup_lat = 5.6037
+    pickup_lng = -0.1870
+    dropoff_lat = 5.6150
+    dropoff_lng = -0.1750
+    payload_weight_kg = 0.8
+    payload_type = PayloadType.PARCEL
+    pod_requirement = PodRequirement.NONE
+    deliver_by = factory.LazyFunction(lambda: timezone.now() + timedelta(hours=1))
+
+    @classmethod
+    def _create(cls, model_class: type[Order], *args: Any, **kwargs: Any) -> Order:
+        return lifecycle.place(model_class(*args, **kwargs), by=SYSTEM)
+
+
+def order_in(status: Status, *, drone: Drone | None = None, **attributes: Any) -> Order:
+    """An order that has come to `status` by the verbs that everybody uses.
+
+    `drone` flies it where it has come so far; without one it gets a drone of its own.
+    """
+    if status == Status.CREATED:
+        # Nothing rests in CREATED: placing goes on at once. Only a test can hold an order there.
+        order = OrderFactory.build(**{"merchant": MerchantFactory(), **attributes})
+        order.save(force_insert=True)
+        return order
+    if status == Status.VALIDATED:
+        later = timezone.now() + timedelta(hours=2)
+        attributes = {
+            "not_before": later,
+            "deliver_by": later + timedelta(hours=1),
+            **attributes,
+        }
+    order = OrderFactory(**attributes)
+    if status in (Status.VALIDATED, Status.QUEUED):
+        return order
+    if status == Status.CANCELED:
+        return lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
+    drone = drone or DroneFactory()
+    order = lifecycle.assign(order.pk, drone.pk, by=DISPATCHER, why="The only one.")
+    if status in (Status.FAILED, Status.ABORTED):
+        return lifecycle.mission_over(
+            order.pk, ended=JobStatus(status), by=GCS, why="Battery.", max_attempts=1
+        )
+    if status in MISSION_PATH[1:]:
+        order = lifecycle.advance(order.pk, status, by=GCS).order
+    return order

@@ -1,0 +1,267 @@
+"""What is wrong with a request is told all at once, in stable codes, and nothing is left behind."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from fleet.tests.factories import (
+    ACCRA,
+    METRE_DEG,
+    DroneFactory,
+    NoFlyZoneFactory,
+    ServiceAreaFactory,
+    square,
+)
+from orders.models import DeliveryEvent, Order
+from orders.tests.factories import OrderFactory
+from orders.tests.test_api import ORDERS, body, errors_of
+from pod.models import OneTimeCode
+from wingxtra.accounts.models import Merchant
+from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def merchant() -> Merchant:
+    DroneFactory()
+    return MerchantFactory()
+
+
+@pytest.fixture
+def client(merchant: Merchant) -> Iterator[APIClient]:
+    yield api_client(UserFactory(merchant=merchant))
+    assert not Order.objects.exists()
+    assert not DeliveryEvent.objects.exists()
+    assert not OneTimeCode.objects.exists()
+
+
+def north_of_the_hub(metres: float) -> float:
+    return ACCRA[0] + metres * METRE_DEG
+
+
+def in_minutes(minutes: float) -> str:
+    return (timezone.now() + timedelta(minutes=minutes)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("pickup_lat", "missing", "required"),
+        ("dropoff_lng", "missing", "required"),
+        ("payload_weight_kg", "missing", "required"),
+        ("pickup_lat", None, "null"),
+        ("dropoff_lat", None, "null"),
+        ("payload_weight_kg", None, "null"),
+        ("priority", None, "null"),
+        ("pickup_lat", "5.6037", "invalid"),
+        ("dropoff_lng", True, "invalid"),
+        ("dropoff_lng", [1], "invalid"),
+        ("pickup_lat", 91, "out_of_bounds"),
+        ("dropoff_lat", -90.01, "out_of_bounds"),
+        ("pickup_lng", 181, "out_of_bounds"),
+        ("dropoff_lng", 10**400, "overflow"),
+        ("payload_weight_kg", -1, "not_positive"),
+        ("payload_weight_kg", 0, "not_positive"),
+        ("payload_weight_kg", 2.6, "payload_too_heavy"),
+        ("payload_weight_kg", 5000, "payload_too_heavy"),
+        ("payload_weight_kg", 1e300, "payload_too_heavy"),
+        ("payload_type", "BLOOD", "payload_type_unsupported"),
+        ("payload_type", "ROCKS", "invalid_choice"),
+        ("priority", "SOON", "invalid_choice"),
+        ("priority", {}, "invalid_choice"),
+        ("pod_requirement", "", "invalid_choice"),
+        ("dropoff_lat", 6.9, "outside_service_area"),
+        ("pickup_lat", 0, "outside_service_area"),
+        ("dropoff_accuracy_m", 51, "dropoff_too_inaccurate"),
+        ("dropoff_accuracy_m", -1, "min_value"),
+        ("deliver_by", "2026-03-01T12:00:00", "naive"),
+        ("deliver_by", "tomorrow", "invalid"),
+        ("deliver_by", 1700000000, "invalid"),
+        ("not_before", "2026-02-30T12:00:00Z", "invalid"),
+        ("not_before", "9999-12-31T23:59:59Z", "window_invalid"),
+        ("deliver_by", "9999-12-31T23:59:59Z", "window_invalid"),
+        ("deliver_by", "2020-01-01T00:00:00Z", "window_invalid"),
+        ("customer_phone", "0241234567", "invalid_phone"),
+        ("customer_phone", "+1", "invalid_phone"),
+        ("customer_phone", 233241234567, "invalid"),
+        ("customer_email", "ama", "invalid"),
+        ("customer_name", "x" * 121, "max_length"),
+        ("external_id", "a b", "invalid"),
+        ("external_id", "", "blank"),
+        ("external_id", "x" * 65, "max_length"),
+        ("color", "red", "unknown_field"),
+        ("status", "DELIVERED", "unknown_field"),
+    ],
+)
+def test_one_bad_field_is_named_with_its_code(
+    client: APIClient, field: str, value: Any, code: str
+) -> None:
+    sent = body()
+    if value == "missing":
+        del sent[field]
+    else:
+        sent[field] = value
+    assert errors_of(client.post(ORDERS, sent)) == {(field, code)}
+
+
+def test_everything_that_is_wrong_is_told_at_once(client: APIClient) -> None:
+    sent = body(
+        pickup_lat=91,
+        dropoff_lat=6.9,
+        payload_weight_kg=5000,
+        priority="SOON",
+        dropoff_accuracy_m=80,
+        not_before=in_minutes(90),
+        deliver_by=in_minutes(60),
+        color="red",
+    )
+    answer = client.post(ORDERS, sent)
+    assert errors_of(answer) == {
+        ("pickup_lat", "out_of_bounds"),
+        ("dropoff_lat", "outside_service_area"),
+        ("payload_weight_kg", "payload_too_heavy"),
+        ("priority", "invalid_choice"),
+        ("dropoff_accuracy_m", "dropoff_too_inaccurate"),
+        ("deliver_by", "window_invalid"),
+        ("color", "unknown_field"),
+    }
+    assert "color" in [error["field"] for error in answer.json()["errors"]]
+
+
+def test_a_reference_used_before_is_told_beside_other_problems(merchant: Merchant) -> None:
+    OrderFactory(merchant=merchant, external_id="A-1")
+    client = api_client(UserFactory(merchant=merchant))
+    answer = client.post(ORDERS, body(external_id="A-1", dropoff_accuracy_m=80))
+    assert errors_of(answer) == {
+        ("external_id", "duplicate_external_id"),
+        ("dropoff_accuracy_m", "dropoff_too_inaccurate"),
+    }
+    assert Order.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b"[]", 400),
+        (b"null", 400),
+        (b'{"pickup_lat": NaN}', 400),
+        (b'{"pickup_lat": Infinity}', 400),
+        (b'{"customer_name": "\xff"}', 400),
+        (b'{"customer_name": "' + b"x" * 2_000_000 + b'"}', 413),
+    ],
+)
+def test_a_body_that_is_no_json_object_is_refused(
+    client: APIClient, raw: bytes, status: int
+) -> None:
+    answer = client.post(ORDERS, raw, content_type="application/json")
+    assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
+    assert answer.json()["detail"]
+
+
+def test_text_that_no_database_holds_is_refused(client: APIClient) -> None:
+    for name in ("a\0b", "\ud800"):
+        raw = json.dumps(body(customer_name=name))
+        answer = client.post(ORDERS, raw, content_type="application/json")
+        assert answer.status_code == 400, answer.content
+
+
+# --- where ---------------------------------------------------------------------------------------
+
+
+def test_pickup_and_drop_must_lie_in_one_common_area(client: APIClient) -> None:
+    ServiceAreaFactory(name="Tema", polygon=square(ACCRA[0], 0.0, 10_000))
+    answer = client.post(ORDERS, body(dropoff_lat=ACCRA[0], dropoff_lng=0.0))
+    assert errors_of(answer) == {("dropoff_lat", "outside_service_area")}
+    assert "Tema" in answer.json()["detail"]
+
+
+def test_an_area_that_is_switched_off_is_not_served(client: APIClient) -> None:
+    ServiceAreaFactory._meta.model.objects.update(active=False)
+    assert errors_of(client.post(ORDERS, body())) == {
+        ("pickup_lat", "outside_service_area"),
+        ("dropoff_lat", "outside_service_area"),
+    }
+
+
+def test_a_drop_point_in_a_no_fly_zone_is_refused(client: APIClient) -> None:
+    zone = NoFlyZoneFactory(name="Kotoka airport", polygon=square(5.6150, -0.1750, 500))
+    answer = client.post(ORDERS, body())
+    assert errors_of(answer) == {("dropoff_lat", "in_no_fly_zone")}
+    assert zone.name in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("starts_min", "ends_min", "refused"),
+    [
+        (None, None, True),
+        (None, 20, True),
+        (30, 120, True),
+        (61, 120, False),
+        (-120, -1, False),
+    ],
+)
+def test_a_zone_counts_when_it_is_active_within_the_window(
+    merchant: Merchant, starts_min: int | None, ends_min: int | None, refused: bool
+) -> None:
+    def moment(minutes: int | None) -> datetime | None:
+        return None if minutes is None else datetime.now(UTC) + timedelta(minutes=minutes)
+
+    NoFlyZoneFactory(
+        polygon=square(5.6150, -0.1750, 500),
+        starts_at=moment(starts_min),
+        ends_at=moment(ends_min),
+    )
+    client = api_client(UserFactory(merchant=merchant))
+    answer = client.post(ORDERS, body(deliver_by=in_minutes(60)))
+    assert answer.status_code == (400 if refused else 201)
+
+
+@pytest.mark.parametrize(("ends_min", "refused"), [(None, True), (20, False), (90, True)])
+def test_a_zone_across_the_way_is_refused_unless_it_ends_in_time(
+    merchant: Merchant, ends_min: int | None, refused: bool
+) -> None:
+    ends_at = ends_min and datetime.now(UTC) + timedelta(minutes=ends_min)
+    halfway = square((5.6037 + 5.6150) / 2, -0.1810, 300)
+    NoFlyZoneFactory(polygon=halfway, ends_at=ends_at or None)
+    client = api_client(UserFactory(merchant=merchant))
+    answer = client.post(ORDERS, body(deliver_by=in_minutes(60)))
+    if refused:
+        assert errors_of(answer) == {("dropoff_lat", "in_no_fly_zone")}
+    else:
+        assert answer.status_code == 201
+
+
+def test_a_trip_longer_than_a_battery_is_out_of_range(client: APIClient) -> None:
+    ServiceAreaFactory._meta.model.objects.update(polygon=square(*ACCRA, 100_000))
+    answer = client.post(ORDERS, body(dropoff_lat=north_of_the_hub(40_000)))
+    assert errors_of(answer) == {("dropoff_lat", "out_of_range")}
+
+
+def test_an_area_without_drones_is_out_of_range() -> None:
+    ServiceAreaFactory()
+    client = api_client(UserFactory(merchant=MerchantFactory()))
+    assert errors_of(client.post(ORDERS, body())) == {("dropoff_lat", "out_of_range")}
+
+
+# --- when ----------------------------------------------------------------------------------------
+
+
+def test_a_window_that_ends_before_it_starts_is_refused(client: APIClient) -> None:
+    sent = body(not_before=in_minutes(60), deliver_by=in_minutes(30))
+    assert errors_of(client.post(ORDERS, sent)) == {("deliver_by", "window_invalid")}
+
+
+def test_a_start_that_has_passed_means_now(merchant: Merchant) -> None:
+    client = api_client(UserFactory(merchant=merchant))
+    answer = client.post(ORDERS, body(not_before=in_minutes(-60)))
+    assert answer.json()["status"] == "QUEUED"
+    ahead = Order.objects.get().deliver_by - timezone.now()
+    assert timedelta(minutes=59) < ahead <= timedelta(minutes=60)

@@ -1,0 +1,178 @@
+"""Two at once. Each race has a control that goes wrong without the lock, or it proves nothing."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from threading import Barrier, BrokenBarrierError, Thread
+
+import pytest
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from fleet.tests.factories import DroneFactory
+from orders import lifecycle, placement
+from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.states import Status
+from orders.tests.factories import OrderFactory, order_in
+from wingxtra.accounts.identity import SYSTEM
+from wingxtra.accounts.tests.factories import MerchantFactory
+from wingxtra.problems import Problem
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def at_once(*verbs: Callable[[], object]) -> list[Exception | None]:
+    """Run them in as many threads, started together; returns what each of them raised."""
+    start = Barrier(len(verbs))
+    raised: list[Exception | None] = [None] * len(verbs)
+
+    def run(place: int, verb: Callable[[], object]) -> None:
+        try:
+            start.wait(10)
+            verb()
+        except (Problem, DatabaseError) as problem:
+            raised[place] = problem
+        finally:
+            connection.close()
+
+    threads = [Thread(target=run, args=pair) for pair in enumerate(verbs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return raised
+
+
+@contextmanager
+def without_index(name: str) -> Iterator[None]:
+    """Take a unique index away, and put it back once the rows that it forbids are gone."""
+    constraint = next(c for c in DeliveryJob._meta.constraints if c.name == name)
+    with connection.schema_editor() as editor:
+        editor.remove_constraint(DeliveryJob, constraint)
+    try:
+        yield
+    finally:
+        with connection.schema_editor() as editor:
+            editor.execute("TRUNCATE orders_deliveryjob CASCADE")
+            editor.add_constraint(DeliveryJob, constraint)
+
+
+def together(barrier: Barrier) -> None:
+    """Wait until everybody has read what is there; go on alone when nobody else comes."""
+    with suppress(BrokenBarrierError):
+        barrier.wait(2)
+
+
+def assigns_of_one_drone(count: int) -> list[Callable[[], object]]:
+    drone = DroneFactory()
+
+    def assign(order: Order) -> Callable[[], object]:
+        return lambda: lifecycle.assign(order.pk, drone.pk, by=SYSTEM, why="Near.")
+
+    return [assign(order_in(Status.QUEUED)) for _ in range(count)]
+
+
+def test_one_drone_is_given_to_one_of_many_orders() -> None:
+    raised = at_once(*assigns_of_one_drone(8))
+    assert raised.count(None) == 1
+    assert {problem.code for problem in raised if problem} == {"drone_busy"}
+    assert DeliveryJob.objects.active().count() == 1
+
+
+def without_the_drones_lock(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Everybody asks which drones are free before anybody takes one."""
+    everybody = Barrier(count)
+
+    def free_drones(drone_ids: Iterable[str]) -> set[str]:
+        busy = DeliveryJob.objects.active().filter(drone_id__in=(ids := set(drone_ids)))
+        free = ids - set(busy.values_list("drone_id", flat=True))
+        together(everybody)
+        return free
+
+    monkeypatch.setattr(lifecycle, "_free_drones", free_drones)
+
+
+def test_control_without_lock_and_index_one_drone_is_given_to_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    without_the_drones_lock(monkeypatch, 3)
+    with without_index("one_active_job_per_drone"):
+        assert at_once(*assigns_of_one_drone(3)) == [None, None, None]
+        assert DeliveryJob.objects.active().count() == 3
+
+
+def test_without_the_lock_the_index_alone_still_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_the_drones_lock(monkeypatch, 3)
+    raised = at_once(*assigns_of_one_drone(3))
+    assert raised.count(None) == 1
+    assert DeliveryJob.objects.active().count() == 1
+
+
+def assign_and_postpone() -> tuple[Order, list[Exception | None]]:
+    order, drone = order_in(Status.QUEUED), DroneFactory()
+    later = timezone.now() + timedelta(hours=2)
+    raised = at_once(
+        lambda: lifecycle.assign(order.pk, drone.pk, by=SYSTEM, why="Near."),
+        lambda: lifecycle.reschedule(
+            order.pk, not_before=later, deliver_by=later + timedelta(hours=1), by=SYSTEM
+        ),
+    )
+    return Order.objects.get(pk=order.pk), raised
+
+
+def waits_without_a_drone(order: Order) -> bool:
+    """What must be true whoever came first: postponing is possible before and after assigning."""
+    return order.status == Status.VALIDATED and not DeliveryJob.objects.active().exists()
+
+
+def test_two_verbs_on_one_order_happen_one_after_the_other() -> None:
+    order, raised = assign_and_postpone()
+    assert waits_without_a_drone(order)
+    written = DeliveryEvent.objects.filter(order=order).values_list("type", flat=True)[3:]
+    # Either the drone was assigned first, or the assignment found an order that has to wait.
+    assert list(written) == (["RESCHEDULED"] if raised[0] else ["ASSIGNED", "RESCHEDULED"])
+    assert raised[1] is None
+
+
+def test_control_without_the_orders_lock_both_leave_from_the_same_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = Barrier(2)
+
+    def locked(order_ids: Iterable[object], *, skip_locked: bool = False) -> list[Order]:
+        orders = list(Order.objects.select_related("current_job").filter(pk__in=order_ids))
+        together(both)
+        return orders
+
+    monkeypatch.setattr(lifecycle, "_locked", locked)
+    order, raised = assign_and_postpone()
+    assert raised == [None, None]
+    assert not waits_without_a_drone(order)
+
+
+def test_planners_that_collide_leave_what_the_other_holds() -> None:
+    orders = [order_in(Status.QUEUED) for _ in range(6)]
+    drones = DroneFactory.create_batch(6)
+    pairs = [
+        lifecycle.Assignment(order.pk, drone.pk, "Best.")
+        for order, drone in zip(orders, drones, strict=True)
+    ]
+    raised = at_once(*[lambda: lifecycle.assign_many(pairs, by=SYSTEM)] * 4)
+    assert raised == [None] * 4
+    assert DeliveryJob.objects.active().count() == 6
+
+
+def test_one_reference_makes_one_order_however_many_ask_at_once() -> None:
+    DroneFactory()
+    merchant = MerchantFactory()
+
+    def place() -> Order:
+        order = OrderFactory.build(merchant=merchant, service_area=None, external_id="A-1")
+        return placement.place(order, by=SYSTEM)
+
+    raised = at_once(*[place] * 6)
+    first = Order.objects.get()
+    assert raised.count(None) == 1
+    assert {(p.code, p.extra["order_id"]) for p in raised if p} == {
+        ("duplicate_external_id", str(first.pk))
+    }

@@ -1,0 +1,69 @@
+"""Nobody but the lifecycle changes a status or writes an event: read from the source itself."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+APPS = ("orders", "dispatch", "pod", "tracking")  # the others cannot know what an order is
+# django-fsm does not protect these two ways of writing, so nobody may use them on a status.
+BULK_WRITES = {"update", "bulk_update", "aupdate", "abulk_update", "update_or_create"}
+WRITES_EVENTS = {"create", "bulk_create", "acreate", "get_or_create", "update_or_create"}
+
+
+def findings(source: str) -> Iterator[str]:
+    """What in a module goes around the lifecycle, in words."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(func=ast.Attribute(attr=name), keywords=given) if name in BULK_WRITES:
+                if any(keyword.arg == "status" for keyword in given):
+                    yield f"line {node.lineno}: .{name}(status=…)"
+            case ast.Assign(targets=targets):
+                for target in targets:
+                    for part in ast.walk(target):
+                        if isinstance(part, ast.Attribute) and part.attr == "status":
+                            yield f"line {node.lineno}: .status = …"
+        match node:
+            case ast.Call(func=ast.Name(id="DeliveryEvent")):
+                yield f"line {node.lineno}: DeliveryEvent(…)"
+            case ast.Call(
+                func=ast.Attribute(
+                    attr=name, value=ast.Attribute(value=ast.Name(id="DeliveryEvent"))
+                )
+            ) if name in WRITES_EVENTS:
+                yield f"line {node.lineno}: DeliveryEvent.objects.{name}(…)"
+            case ast.Call(func=ast.Attribute(attr="refresh_from_db" | "arefresh_from_db")):
+                yield f"line {node.lineno}: refresh_from_db()"
+
+
+# The two files that are the door.
+DOOR = {"orders/models.py", "orders/lifecycle.py"}
+
+
+def test_nobody_goes_around_the_lifecycle() -> None:
+    root = Path(settings.BASE_DIR)
+    found = []
+    for app in APPS:
+        for path in sorted((root / app).rglob("*.py")):
+            name = path.relative_to(root).as_posix()
+            if name in DOOR or "/tests/" in name:
+                continue
+            found += [f"{name}, {finding}" for finding in findings(path.read_text())]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Order.objects.filter(pk=1).update(status='QUEUED')",
+        "order.status = Status.QUEUED",
+        "order.status, order.note = 'QUEUED', ''",
+        "DeliveryEvent.objects.create(order=order)",
+        "DeliveryEvent(order=order).save()",
+        "order.refresh_from_db()",
+    ],
+)
+def test_the_search_finds_what_it_is_looking_for(line: str) -> None:
+    assert list(findings(line))

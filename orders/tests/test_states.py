@@ -1,0 +1,121 @@
+"""The state machine by itself: every (state, transition) pair against the product's table."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+from django_fsm import TransitionNotAllowed
+
+from orders.management.commands.state_machine import EVENT_OF, PAGE, rendered, transitions
+from orders.models import DeliveryJob, Order
+from orders.states import CancelReason, EventType, JobStatus, Status
+
+NOW = timezone.now()
+IN_THE_AIR = "LAUNCHED ENROUTE ARRIVED DELIVERING"
+
+# Written down from the product's description, not from the code.
+PRODUCT = {
+    "validate": ("CREATED", "VALIDATED", "VALIDATED"),
+    "enqueue": ("VALIDATED", "QUEUED", "QUEUED"),
+    "assign": ("QUEUED", "ASSIGNED", "ASSIGNED"),
+    "reassign": ("ASSIGNED", "ASSIGNED", "REASSIGNED"),
+    "submit_mission": ("ASSIGNED", "MISSION_SUBMITTED", "MISSION_SUBMITTED"),
+    "launch": ("MISSION_SUBMITTED", "LAUNCHED", "LAUNCHED"),
+    "go_enroute": ("LAUNCHED", "ENROUTE", "ENROUTE"),
+    "arrive": ("ENROUTE", "ARRIVED", "ARRIVED"),
+    "begin_delivery": ("ARRIVED", "DELIVERING", "DELIVERING"),
+    "deliver": ("DELIVERING", "DELIVERED", "DELIVERED"),
+    "requeue": (f"ASSIGNED MISSION_SUBMITTED {IN_THE_AIR}", "QUEUED", "REQUEUED"),
+    "reschedule": ("VALIDATED QUEUED ASSIGNED", "VALIDATED", "RESCHEDULED"),
+    "cancel": ("CREATED VALIDATED QUEUED ASSIGNED MISSION_SUBMITTED", "CANCELED", "CANCELED"),
+    "fail": (f"MISSION_SUBMITTED {IN_THE_AIR}", "FAILED", "FAILED"),
+    "abort": (f"MISSION_SUBMITTED {IN_THE_AIR}", "ABORTED", "ABORTED"),
+}
+ARGUMENTS = {
+    "assign": {"drone_id": "D-1", "why": "Nearest."},
+    "reassign": {"drone_id": "D-2", "why": "Fuller battery."},
+    "deliver": {"at": NOW},
+    "requeue": {"job_ends": JobStatus.FAILED, "why": "Refused."},
+    "reschedule": {"not_before": NOW, "deliver_by": NOW + timedelta(hours=1)},
+    "cancel": {"reason": CancelReason.WEATHER},
+    "fail": {"why": "Lost."},
+    "abort": {"why": "Wind."},
+}
+
+
+def order_held_in(status: str) -> Order:
+    order = Order(status=status, deliver_by=NOW + timedelta(hours=1))
+    if status not in (Status.CREATED, Status.VALIDATED, Status.QUEUED):
+        order.current_job = DeliveryJob(order=order, drone_id="D-1", attempt=1)
+        order.attempts = 1
+    return order
+
+
+@pytest.mark.parametrize("status", Status.values)
+@pytest.mark.parametrize("verb", PRODUCT)
+def test_every_pair_of_state_and_transition_does_what_the_product_says(
+    status: str, verb: str
+) -> None:
+    sources, target, event = PRODUCT[verb]
+    order = order_held_in(status)
+    take = getattr(order, verb)
+    if status not in sources.split():
+        with pytest.raises(TransitionNotAllowed):
+            take(**ARGUMENTS.get(verb, {}))
+        assert order.status == status
+        return
+    happened = take(**ARGUMENTS.get(verb, {}))
+    assert (order.status, happened.type) == (target, event)
+
+
+def test_the_code_has_no_transition_that_the_product_does_not_name() -> None:
+    named = {
+        (verb, source, target)
+        for verb, (sources, target, _) in PRODUCT.items()
+        for source in sources.split()
+    }
+    assert set(transitions()) == named
+
+
+def test_the_status_cannot_be_assigned() -> None:
+    with pytest.raises(AttributeError):
+        Order().status = Status.DELIVERED
+
+
+def test_the_page_about_the_state_machine_is_what_the_code_says() -> None:
+    assert {verb: EventType(event) for verb, (_, _, event) in PRODUCT.items()} == EVENT_OF
+    page = PAGE.read_text()
+    assert page == rendered(page), "Run `python manage.py state_machine`."
+
+
+@pytest.mark.parametrize(
+    ("delivered_min", "eta_min", "now_min", "expected"),
+    [
+        (None, None, 10, "on_time"),
+        (None, None, 46, "at_risk"),
+        (None, None, 61, "late"),
+        (None, 59, 10, "on_time"),
+        (None, 61, 10, "at_risk"),
+        (59, None, 500, "on_time"),
+        (61, None, 500, "late"),
+    ],
+)
+def test_the_promise_is_judged_from_what_is_known(
+    delivered_min: int | None, eta_min: int | None, now_min: int, expected: str
+) -> None:
+    def minutes(count: int | None) -> object:
+        return None if count is None else NOW + timedelta(minutes=count)
+
+    order = order_held_in("ENROUTE")
+    order.created_at = NOW
+    order.delivered_at = minutes(delivered_min)
+    order.current_job.eta_at = minutes(eta_min)
+    assert order.sla(minutes(now_min)) == expected
+
+
+def test_a_scheduled_order_is_not_at_risk_before_its_window_opens() -> None:
+    order = order_held_in("VALIDATED")
+    order.created_at = NOW - timedelta(days=3)
+    order.not_before = NOW + timedelta(hours=5)
+    order.deliver_by = NOW + timedelta(hours=6)
+    assert order.sla(NOW) == "on_time"
