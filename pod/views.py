@@ -38,7 +38,7 @@ class Pod(ApiView):
 
     @extend_schema(responses=ProofAnswer)
     def get(self, request: Request, order_id: UUID) -> Response:
-        visible = Order.objects.visible_to(request.user).select_related("proof")
+        visible = Order.objects.visible_to(self.caller).select_related("proof")
         order = visible.filter(pk=order_id).first()
         if order is None:
             raise NotFound
@@ -49,7 +49,7 @@ class Pod(ApiView):
     @extend_schema(request=ProofInput, responses={201: ProofAnswer, 200: ProofAnswer})
     def post(self, request: Request, order_id: UUID) -> Response:
         data = self.read(ProofInput)
-        by = request.user.actor
+        by = self.caller.actor
         if data["method"] == proofs.Method.OTP:
             recorded = proofs.record_with_code(order_id, data["otp_code"], by=by, **about_of(data))
         else:

@@ -1,0 +1,125 @@
+"""The public view of one delivery, kept in Redis for a few seconds.
+
+Whoever asks within that time gets the same view and the same ETag, however many they are; it is
+also what keeps the position from being told more often than every few seconds.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import msgspec
+import redis
+from django.conf import settings
+from django.utils import timezone
+
+from fleet import picture, policy
+from orders.models import DeliveryEvent, Order
+from orders.states import IN_FLIGHT, EventType, Status
+from tracking import public
+from wingxtra.problems import NotFound
+
+KEPT_S = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The view as the API tells it, what only the page shows besides, and the tag of both."""
+
+    view: dict[str, Any]
+    merchant_name: str
+    support_contact: str
+    pod_requirement: str
+    etag: str
+
+
+def fetch(tracking_id: str, *, fresh: bool = False) -> Copy:
+    """The copy for an id as somebody typed it; `fresh` after a change of one's own.
+
+    Raises NotFound, the same for ids that are unknown and ids that cannot be.
+    """
+    canonical = public.canonical_id(tracking_id)
+    if canonical is None:
+        raise NotFound("delivery")
+    key = f"tracking:{canonical}"
+    if not fresh and (kept := _redis().get(key)):
+        return msgspec.json.decode(kept, type=Copy)
+    copy = _build(canonical, timezone.now())
+    _redis().set(key, msgspec.json.encode(copy), ex=KEPT_S)
+    return copy
+
+
+def order_of(tracking_id: str) -> Order:
+    """The order behind the link. Raises NotFound like `fetch`."""
+    canonical = public.canonical_id(tracking_id)
+    order = Order.objects.filter(public_tracking_id=canonical).first() if canonical else None
+    if order is None:
+        raise NotFound("delivery")
+    return order
+
+
+def _build(tracking_id: str, now: datetime) -> Copy:
+    order = (
+        Order.objects.select_related("current_job", "merchant", "proof")
+        .filter(public_tracking_id=tracking_id)
+        .first()
+    )
+    if order is None:
+        raise NotFound("delivery")
+    moments = [
+        public.Moment(EventType(kind), at)
+        for kind, at in DeliveryEvent.objects.filter(order=order)
+        .order_by("id")
+        .values_list("type", "occurred_at")
+    ]
+    view = public.view(_facts(order), moments, _seen(order, now), policy.current(), now)
+    shown: dict[str, Any] = {
+        "view": view,
+        "merchant_name": order.merchant.name,
+        "support_contact": order.merchant.support_contact,
+        "pod_requirement": order.pod_requirement,
+    }
+    tag = hashlib.sha256(msgspec.json.encode(shown)).hexdigest()[:32]
+    return Copy(**shown, etag=f'"{tag}"')
+
+
+def _facts(order: Order) -> public.Facts:
+    proof = getattr(order, "proof", None)
+    return public.Facts(
+        public_tracking_id=order.public_tracking_id,
+        status=Status(order.status),
+        not_before=order.not_before,
+        deliver_by=order.deliver_by,
+        eta_at=order.current_job.eta_at if order.current_job else None,
+        cancel_reason=order.cancel_reason,
+        dropoff_lat=order.dropoff_lat,
+        dropoff_lng=order.dropoff_lng,
+        proof_method=proof.method if proof else None,
+        proof_at=proof.created_at if proof else None,
+        updated_at=order.updated_at,
+    )
+
+
+def _seen(order: Order, now: datetime) -> public.Seen | None:
+    drone_id = order.assigned_drone_id
+    if order.status not in IN_FLIGHT or drone_id is None:
+        return None
+    fleet = picture.read()
+    sample = fleet.telemetry.get(drone_id) if fleet else None
+    if fleet is None or sample is None:
+        return public.Seen(age_s=math.inf)
+    return public.Seen(
+        fleet.age_s_of(drone_id, now),
+        sample.lat,
+        sample.lng,
+        sample.heading_deg,
+        sample.measured_at,
+    )
+
+
+@cache
+def _redis() -> redis.Redis:
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)

@@ -1,0 +1,231 @@
+"""What outsiders may see of a delivery: what helps the customer, and nothing that is private.
+
+Pure. What is not named here is not shown: no merchant internals, no operator, no drone id, no exact
+coordinates, no phone, no name, no file, and of the event log only types that mean something at the
+door, in words of our own.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from fleet.policy import Rules
+from orders.models import TRACKING_ALPHABET, TRACKING_LENGTH
+from orders.states import IN_FLIGHT, TERMINAL, WITH_A_JOB, CancelReason, EventType, Status
+
+# About 11 m, and about 110 m: enough for a dot on a map, and for a street but not a house.
+POSITION_DECIMALS = 4
+DROPOFF_DECIMALS = 3
+AT_THE_DOOR = (Status.ARRIVED, Status.DELIVERING)
+
+MILESTONES = (
+    EventType.CREATED,
+    EventType.QUEUED,
+    EventType.ASSIGNED,
+    EventType.LAUNCHED,
+    EventType.ENROUTE,
+    EventType.ARRIVED,
+    EventType.DELIVERING,
+    EventType.DELIVERED,
+    EventType.CANCELED,
+    EventType.FAILED,
+    EventType.ABORTED,
+)
+# What a fresh start takes back: the milestones that still hold after it.
+STARTS_OVER = {
+    EventType.REQUEUED: [EventType.CREATED, EventType.QUEUED],
+    EventType.RESCHEDULED: [EventType.CREATED],
+}
+LABELS = {
+    EventType.CREATED: "Order received",
+    EventType.QUEUED: "Waiting for a drone",
+    EventType.ASSIGNED: "Drone getting ready",
+    EventType.LAUNCHED: "Taken off",
+    EventType.ENROUTE: "On its way",
+    EventType.ARRIVED: "At the drop point",
+    EventType.DELIVERING: "Coming down",
+    EventType.DELIVERED: "Delivered",
+    EventType.REQUEUED: "We are sending another drone",
+    EventType.RESCHEDULED: "A new time was agreed",
+    EventType.DROPOFF_CHANGED: "Drop point moved",
+    EventType.PROOF_RECORDED: "Receipt confirmed",
+    EventType.CANCELED: "Canceled",
+    EventType.FAILED: "Could not be delivered",
+    EventType.ABORTED: "Could not be delivered",
+}
+PLAIN_WORDS = {
+    Status.CREATED: "We have your order",
+    Status.VALIDATED: "We have your order",
+    Status.QUEUED: "Waiting for a drone",
+    Status.ASSIGNED: "Your drone is getting ready",
+    Status.MISSION_SUBMITTED: "Your drone is getting ready",
+    Status.LAUNCHED: "Your drone has taken off",
+    Status.ENROUTE: "On its way",
+    Status.ARRIVED: "Your drone is here",
+    Status.DELIVERING: "Your parcel is coming down",
+    Status.DELIVERED: "Delivered",
+    Status.CANCELED: "Canceled",
+    Status.FAILED: "We could not deliver this order",
+    Status.ABORTED: "We could not deliver this order",
+}
+PUBLIC_REASONS: dict[str, str] = {
+    CancelReason.CUSTOMER_REQUEST: "as you asked",
+    CancelReason.MERCHANT_REQUEST: "by the sender",
+    CancelReason.WEATHER: "because of the weather",
+    CancelReason.NO_DRONE: "because no drone was free",
+    CancelReason.SAFETY: "for safety",
+    CancelReason.ADDRESS_PROBLEM: "because of a problem with the address",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the view needs of an order. The coordinates are the exact ones; they do not come out."""
+
+    public_tracking_id: str
+    status: Status
+    not_before: datetime | None
+    deliver_by: datetime
+    eta_at: datetime | None
+    cancel_reason: str
+    dropoff_lat: float
+    dropoff_lng: float
+    proof_method: str | None
+    proof_at: datetime | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The latest telemetry of the drone that flies the order, and how old it is at least."""
+
+    age_s: float
+    lat: float | None = None
+    lng: float | None = None
+    heading_deg: float | None = None
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One event of the order's log, in the order of writing."""
+
+    type: EventType
+    at: datetime
+
+
+def canonical_id(text: str) -> str | None:
+    """A tracking id as people type it (lower case, hyphens, blanks, O for 0, I or L for 1).
+
+    None when it cannot be one.
+    """
+    if len(text) > 4 * TRACKING_LENGTH:
+        return None
+    plain = re.sub(r"[\s-]", "", text).upper().translate(str.maketrans("OIL", "011"))
+    is_one = len(plain) == TRACKING_LENGTH and set(plain) <= set(TRACKING_ALPHABET)
+    return plain if is_one else None
+
+
+def view(
+    order: Facts,
+    moments: Sequence[Moment],
+    seen: Seen | None,
+    rules: Rules,
+    now: datetime,
+) -> dict[str, Any]:
+    """The public picture, exactly as `GET /api/v1/tracking/{id}` answers it (JSON-ready).
+
+    `seen` is None where no real drone flies. A drone that is silent for longer than the policy
+    allows, or whose clock cannot be right, takes position and ETA away: nothing is assumed.
+    """
+    in_flight = order.status in IN_FLIGHT
+    silent = in_flight and seen is not None and not 0 <= seen.age_s <= rules.link_lost_after_s
+    eta_at = order.eta_at if order.status in WITH_A_JOB and not silent else None
+    eta_s = None if eta_at is None else max(0, math.ceil((eta_at - now).total_seconds()))
+    proof = None
+    if order.proof_method is not None and order.proof_at is not None:
+        proof = {"method": order.proof_method, "created_at": stamp(order.proof_at)}
+    return {
+        "public_tracking_id": order.public_tracking_id,
+        "status": order.status.value,
+        "headline": _headline(order, moments, eta_at, now),
+        "milestones": _milestones(moments),
+        "timeline": [
+            {"type": moment.type.value, "label": LABELS[moment.type], "at": stamp(moment.at)}
+            for moment in moments
+            if moment.type in LABELS
+        ],
+        "eta_seconds": eta_s,
+        "eta_at": stamp(eta_at) if eta_at else None,
+        "position": _position(order, seen) if in_flight and not silent else None,
+        "dropoff": {
+            "lat": round(order.dropoff_lat, DROPOFF_DECIMALS),
+            "lng": round(order.dropoff_lng, DROPOFF_DECIMALS),
+        },
+        "drone": "masked",
+        "pod_summary": proof,
+        "updated_at": stamp(order.updated_at),
+    }
+
+
+def stamp(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _headline(
+    order: Facts, moments: Sequence[Moment], eta_at: datetime | None, now: datetime
+) -> str:
+    words = PLAIN_WORDS[order.status]
+    if order.status == Status.CANCELED:
+        # Reasons without public words are nobody's business but ours and the merchant's.
+        return f"{words} {PUBLIC_REASONS.get(order.cancel_reason, '')}".strip()
+    if order.status in TERMINAL or order.status in AT_THE_DOOR:
+        return words
+    if order.status == Status.VALIDATED and order.not_before and order.not_before > now:
+        return f"Scheduled for {order.not_before.astimezone(UTC):%A, %d %B, %H:%M} UTC"
+    if order.status == Status.QUEUED and _last_start(moments) == EventType.REQUEUED:
+        words = LABELS[EventType.REQUEUED]
+    if eta_at is not None:
+        words += f", {_in_minutes((eta_at - now).total_seconds())}"
+    if now > order.deliver_by or (eta_at is not None and eta_at > order.deliver_by):
+        words = f"Delayed: {words[0].lower()}{words[1:]}"
+    return words
+
+
+def _in_minutes(seconds: float) -> str:
+    minutes = math.ceil(seconds / 60)
+    if minutes < 1:
+        return "any moment now"
+    return "about a minute" if minutes == 1 else f"about {minutes} minutes"
+
+
+def _last_start(moments: Sequence[Moment]) -> EventType | None:
+    starts = [m.type for m in moments if m.type in (EventType.QUEUED, EventType.REQUEUED)]
+    return starts[-1] if starts else None
+
+
+def _milestones(moments: Sequence[Moment]) -> list[str]:
+    """What has been reached and still holds, oldest first."""
+    reached: list[EventType] = []
+    for moment in moments:
+        if moment.type in STARTS_OVER:
+            reached = list(STARTS_OVER[moment.type])
+        elif moment.type in MILESTONES and moment.type not in reached:
+            reached.append(moment.type)
+    return [milestone.value for milestone in reached]
+
+
+def _position(order: Facts, seen: Seen | None) -> dict[str, Any] | None:
+    if seen is None or seen.lat is None or seen.lng is None:
+        return None
+    # A drone over the door is the door: no closer than the drop point is told.
+    decimals = DROPOFF_DECIMALS if order.status in AT_THE_DOOR else POSITION_DECIMALS
+    return {
+        "lat": round(seen.lat, decimals),
+        "lng": round(seen.lng, decimals),
+        "heading_deg": seen.heading_deg,
+        "at": stamp(seen.at) if seen.at else None,
+    }
