@@ -51,7 +51,7 @@ class Refused(Conflict):
 
 
 def place(order: Order, *, by: Actor) -> Order:
-    """Write a new order with its first events. It waits in VALIDATED until a future `not_before`."""
+    """Write a new order with its first events; it waits in VALIDATED for a future `not_before`."""
     with transaction.atomic():
         change = _Change([order], by=by, new=True)
         change.note(order, Happened(EventType.CREATED, "The order was placed."))
@@ -63,17 +63,48 @@ def place(order: Order, *, by: Actor) -> Order:
 
 
 def assign(
-    order_id: UUID, drone_id: str | None, *, by: Actor, why: str, override_reason: str = ""
+    order_id: UUID,
+    drone_id: str | None,
+    *,
+    by: Actor,
+    why: str,
+    override_reason: str = "",
+    promised_at: datetime | None = None,
 ) -> Order:
-    """Give a queued order to a drone. Raises Refused, also when the drone has a job already."""
-    return _hand_over("assign", order_id, drone_id, by, why, override_reason)
+    """Give a queued order to a drone. Raises Refused, or Conflict when the drone has a job.
+
+    promised_at: when the parcel is expected at the door.
+    """
+    with _handing_over(order_id, drone_id, by=by) as (change, order):
+        change.step(
+            order.assign,
+            drone_id=drone_id,
+            why=why,
+            override_reason=override_reason,
+            promised_at=promised_at,
+        )
+    return order
 
 
 def reassign(
-    order_id: UUID, drone_id: str, *, by: Actor, why: str, override_reason: str = ""
+    order_id: UUID,
+    drone_id: str,
+    *,
+    by: Actor,
+    why: str,
+    override_reason: str = "",
+    promised_at: datetime | None = None,
 ) -> Order:
     """Give an assigned order, whose mission is not accepted yet, to another drone."""
-    return _hand_over("reassign", order_id, drone_id, by, why, override_reason)
+    with _handing_over(order_id, drone_id, by=by) as (change, order):
+        change.step(
+            order.reassign,
+            drone_id=drone_id,
+            why=why,
+            override_reason=override_reason,
+            promised_at=promised_at,
+        )
+    return order
 
 
 def submit_mission(
@@ -114,7 +145,7 @@ def cancel(order_id: UUID, *, by: Actor, reason: CancelReason, note: str = "") -
     """Cancel an order that has not launched. Canceling a canceled order changes nothing.
 
     Whoever cancels one whose intent may have reached ground control withdraws that first:
-    `dispatch.missions.cancel` does both.
+    `dispatch.recalls.cancel` does both.
     """
     with _changing(order_id, by=by) as (change, order):
         if order.status != Status.CANCELED:
@@ -200,7 +231,7 @@ def _take(change: "_Change", order: Order, step: Status, message: str, *, skippe
     }[step]
     arguments: dict[str, Any] = {"message": message} if message else {}
     if step == Status.DELIVERED:
-        arguments["at"] = change.occurred_at
+        arguments["at"] = change.happened_at
     # A step nobody reported is told from the one after it, and says so.
     change.step(method, **arguments, payload={"inferred": True} if skipped else {})
 
@@ -265,11 +296,15 @@ def assign_many(assignments: Sequence[Assignment], *, by: Actor) -> list[Order]:
         }
         change = _Change(list(orders.values()), by=by)
         for pair in assignments:
-            if pair.order_id in orders and pair.drone_id in free:
-                order = orders[pair.order_id]
-                change.step(order.assign, drone_id=pair.drone_id, why=pair.why)
-                assert order.current_job is not None  # noqa: S101 (assign has just made it)
-                order.current_job.promised_at = order.current_job.eta_at = pair.promised_at
+            order = orders.get(pair.order_id)
+            if order and order.status == Status.QUEUED and pair.drone_id in free:
+                free.remove(pair.drone_id)
+                change.step(
+                    order.assign,
+                    drone_id=pair.drone_id,
+                    why=pair.why,
+                    promised_at=pair.promised_at,
+                )
         change.write()
     return [order for order in orders.values() if order.status == Status.ASSIGNED]
 
@@ -289,9 +324,10 @@ def enqueue_due(now: datetime, *, by: Actor = SYSTEM, at_most: int = 1000) -> in
 # --- how it is done ------------------------------------------------------------------------------
 
 
-def _hand_over(
-    verb: str, order_id: UUID, drone_id: str | None, by: Actor, why: str, override_reason: str
-) -> Order:
+@contextmanager
+def _handing_over(
+    order_id: UUID, drone_id: str | None, *, by: Actor
+) -> Iterator[tuple["_Change", Order]]:
     with transaction.atomic():
         # Drones before orders, as in assign_many: one order of locking, no deadlock.
         if drone_id is not None and drone_id not in _free_drones([drone_id]):
@@ -299,10 +335,7 @@ def _hand_over(
                 raise NotFound("drone")
             raise Conflict("drone_busy", f"{drone_id} has an active job already.")
         with _changing(order_id, by=by) as (change, order):
-            change.step(
-                getattr(order, verb), drone_id=drone_id, why=why, override_reason=override_reason
-            )
-    return order
+            yield change, order
 
 
 def _free_drones(drone_ids: Iterable[str]) -> set[str]:
@@ -359,7 +392,7 @@ class _Change:
 
     orders: list[Order]
     by: Actor
-    occurred_at: datetime = None  # type: ignore[assignment]
+    occurred_at: datetime | None = None
     new: bool = False
     now: datetime = field(default_factory=timezone.now)
     events: list[DeliveryEvent] = field(default_factory=list)
@@ -367,8 +400,11 @@ class _Change:
     _loaded: dict[UUID, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.occurred_at = self.occurred_at or self.now
         self._loaded = {order.pk: dict(order.__dict__) for order in self.orders}
+
+    @property
+    def happened_at(self) -> datetime:
+        return self.occurred_at or self.now
 
     def step(
         self,
@@ -383,7 +419,7 @@ class _Change:
         try:
             happened = transition_method(**arguments)
         except TransitionNotAllowed as refusal:
-            verb = transition_method.__name__.replace("_", " ")  # type: ignore[attr-defined]
+            verb = transition_method.__name__.replace("_", " ")
             raise Refused(
                 order, f"The order is {order.status}; “{verb}” is not possible from there."
             ) from refusal
@@ -410,7 +446,7 @@ class _Change:
                 payload={**happened.payload, **(payload or {})},
                 actor_kind=self.by.kind,
                 actor_ref=self.by.ref,
-                occurred_at=self.occurred_at,
+                occurred_at=self.happened_at,
                 created_at=self.now,
             )
         )

@@ -3,7 +3,7 @@
 import secrets
 import uuid
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import F, Q
@@ -30,7 +30,7 @@ from orders.states import (
 from wingxtra.accounts.identity import ActorKind, Caller, Role
 from wingxtra.accounts.models import Merchant
 
-# Crockford's base 32: no I, L, O, U, so that it can be read aloud. 13 characters are 65 random bits.
+# Crockford's base 32: no I, L, O, U, so that it can be read aloud. 13 of them are 65 random bits.
 TRACKING_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 TRACKING_LENGTH = 13
 
@@ -98,9 +98,7 @@ class Order(FSMModelMixin, models.Model):
     service_area = models.ForeignKey(ServiceArea, on_delete=models.PROTECT, related_name="orders")
 
     payload_weight_kg = models.FloatField()
-    payload_type = models.CharField(
-        max_length=12, choices=PayloadType, default=PayloadType.PARCEL
-    )
+    payload_type = models.CharField(max_length=12, choices=PayloadType, default=PayloadType.PARCEL)
     priority = models.CharField(max_length=8, choices=Priority, default=Priority.NORMAL)
     pod_requirement = models.CharField(
         max_length=16, choices=PodRequirement, default=PodRequirement.NONE
@@ -196,21 +194,15 @@ class Order(FSMModelMixin, models.Model):
         return Happened(EventType.QUEUED, "Waiting for a drone.")
 
     @transition(field=status, source=Status.QUEUED, target=Status.ASSIGNED)
-    def assign(self, *, drone_id: str | None, why: str, override_reason: str = "") -> Happened:
-        job = self._start_job(drone_id, override_reason)
-        return Happened(
-            EventType.ASSIGNED, why, {"drone_id": drone_id, "attempt": job.attempt}
-        )
+    def assign(self, *, drone_id: str | None, why: str, **job: Any) -> Happened:
+        """`job`: what DeliveryJob shall have of `override_reason` and `promised_at`."""
+        return Happened(EventType.ASSIGNED, why, self._start_job(drone_id, **job))
 
     @transition(field=status, source=Status.ASSIGNED, target=Status.ASSIGNED)
-    def reassign(self, *, drone_id: str, why: str, override_reason: str = "") -> Happened:
+    def reassign(self, *, drone_id: str, why: str, **job: Any) -> Happened:
         former = self._end_job(JobStatus.CANCELED, why)
-        job = self._start_job(drone_id, override_reason)
-        return Happened(
-            EventType.REASSIGNED,
-            why,
-            {"drone_id": drone_id, "attempt": job.attempt, "former_drone_id": former.drone_id},
-        )
+        started = self._start_job(drone_id, **job)
+        return Happened(EventType.REASSIGNED, why, {**started, "former_drone_id": former.drone_id})
 
     @transition(field=status, source=Status.ASSIGNED, target=Status.MISSION_SUBMITTED)
     def submit_mission(self, *, message: str = "Ground control accepted the mission.") -> Happened:
@@ -236,17 +228,15 @@ class Order(FSMModelMixin, models.Model):
     def deliver(self, *, at: datetime, message: str = "The parcel was delivered.") -> Happened:
         self._end_job(JobStatus.COMPLETED, "")
         self.delivered_at = at
-        return Happened(
-            EventType.DELIVERED, message, {"on_time": at <= self.deliver_by}
-        )
+        # Until `pod.proofs` records it, which at the drop point is in this same transaction.
+        self.proof_missing = self.pod_requirement != PodRequirement.NONE
+        return Happened(EventType.DELIVERED, message, {"on_time": at <= self.deliver_by})
 
     @transition(field=status, source=WITH_A_JOB, target=Status.QUEUED)
     def requeue(self, *, job_ends: JobStatus, why: str) -> Happened:
         job = self._end_job(job_ends, why)
         self.current_job = None
-        return Happened(
-            EventType.REQUEUED, why, {"drone_id": job.drone_id, "attempt": job.attempt}
-        )
+        return Happened(EventType.REQUEUED, why, {"drone_id": job.drone_id, "attempt": job.attempt})
 
     @transition(
         field=status,
@@ -275,7 +265,9 @@ class Order(FSMModelMixin, models.Model):
             self._end_job(JobStatus.CANCELED, reason.label)
         self.cancel_reason = reason
         return Happened(
-            EventType.CANCELED, f"{reason.label}: {note}" if note else reason.label, {"reason": reason}
+            EventType.CANCELED,
+            f"{reason.label}: {note}" if note else reason.label,
+            {"reason": reason},
         )
 
     @transition(field=status, source=ON_A_MISSION, target=Status.FAILED)
@@ -290,12 +282,17 @@ class Order(FSMModelMixin, models.Model):
 
     # --- the job that a transition starts or ends ------------------------------------------------
 
-    def _start_job(self, drone_id: str | None, override_reason: str) -> "DeliveryJob":
+    def _start_job(self, drone_id: str | None, **attributes: Any) -> dict[str, Any]:
+        """Returns what the event says of the job."""
         self.attempts += 1
-        self.current_job = DeliveryJob(
-            order=self, drone_id=drone_id, attempt=self.attempts, override_reason=override_reason
-        )
-        return self.current_job
+        job = DeliveryJob(order=self, drone_id=drone_id, attempt=self.attempts, **attributes)
+        job.eta_at = job.promised_at
+        self.current_job = job
+        return {
+            "drone_id": drone_id,
+            "attempt": job.attempt,
+            "promised_at": job.promised_at.isoformat() if job.promised_at else None,
+        }
 
     def _end_job(self, status: JobStatus, why: str) -> "DeliveryJob":
         job = self.current_job
@@ -318,15 +315,16 @@ class Order(FSMModelMixin, models.Model):
     def sla(self, now: datetime) -> str:
         """`on_time`, `at_risk` or `late`, against deliver_by (see `sla_of`)."""
         eta_at = self.current_job.eta_at if self.current_job else None
-        return sla_of(self.created_at, self.deliver_by, self.delivered_at, eta_at, now)
+        starts_at = max(self.created_at, self.not_before or self.created_at)
+        return sla_of(starts_at, self.deliver_by, self.delivered_at, eta_at, now)
 
 
-# Without an ETA an order is at risk once less than this share of its time is left.
+# Without an ETA an order is at risk once less than this share of its window is left.
 AT_RISK_SHARE = 0.25
 
 
 def sla_of(
-    created_at: datetime,
+    starts_at: datetime,
     deliver_by: datetime,
     delivered_at: datetime | None,
     eta_at: datetime | None,
@@ -339,7 +337,7 @@ def sla_of(
     if eta_at is not None:
         return "at_risk" if eta_at > deliver_by else "on_time"
     left: timedelta = deliver_by - now
-    return "at_risk" if left < AT_RISK_SHARE * (deliver_by - created_at) else "on_time"
+    return "at_risk" if left < AT_RISK_SHARE * (deliver_by - starts_at) else "on_time"
 
 
 class DeliveryJobQuerySet(models.QuerySet["DeliveryJob"]):

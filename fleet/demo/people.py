@@ -4,7 +4,6 @@ They know nothing but the REST API, as their real selves would.
 """
 
 import random
-import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -31,7 +30,6 @@ class Story:
     otp_code: str | None
     events: list[dict[str, Any]] = field(default_factory=list)
     status: str = "CREATED"
-    promised_at: datetime | None = None
     proof: str | None = None
 
     @property
@@ -46,6 +44,11 @@ class Story:
         """When it last happened, as reported."""
         times = [e["occurred_at"] for e in self.events if e["type"] == event_type]
         return datetime.fromisoformat(times[-1]) if times else None
+
+    def promised_at(self) -> datetime | None:
+        """When dispatch expected the parcel at the door, by the last assignment."""
+        promises = [e["payload"]["promised_at"] for e in self.events if e["type"] == "ASSIGNED"]
+        return datetime.fromisoformat(promises[-1]) if promises else None
 
     def drone_id(self) -> str | None:
         drones = [e["payload"].get("drone_id") for e in self.events if "drone_id" in e["payload"]]
@@ -101,12 +104,6 @@ class People:
             else:
                 continue
             break
-        if story.promised_at is None and story.status == "ASSIGNED":
-            order = self._call("GET", f"/orders/{story.id}", self.credentials.ops_key).json()
-            if order.get("eta_seconds") is not None:
-                story.promised_at = datetime.fromtimestamp(
-                    time.time() + order["eta_seconds"], tz=datetime.now().astimezone().tzinfo
-                )
 
     def _give_proof(self, story: Story) -> None:
         """The customer reads the code at the door; the operator confirms what needs no code."""

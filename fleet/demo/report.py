@@ -40,30 +40,29 @@ def line(story: Story, event: dict[str, Any]) -> str | None:
 
 
 def table(stories: list[Story], speed: float) -> str:
-    """Seconds are real ones; ETAs are put on the flights' clock, which runs `speed` times faster."""
+    """Seconds are real ones; ETAs are on the flights' clock, which runs `speed` times faster."""
     head = (
         f"{'order':13}  {'priority':8}  {'drone':12}  {'queued':>6}  {'to take-off':>11}  "
         f"{'to the door':>11}  {'handover':>8}  {'ETA promised':>12}  {'ETA real':>8}  {'proof':16}"
     )
-    rows = [head, "-" * len(head)]
-    for story in stories:
-        rows.append(
-            f"{_name(story):13}  {story.order['priority']:8}  {story.drone_id() or '-':12}  "
-            f"{_cell(_between(story, 'CREATED', 'ASSIGNED')):>6}  "
-            f"{_cell(_between(story, 'ASSIGNED', 'LAUNCHED')):>11}  "
-            f"{_cell(_between(story, 'LAUNCHED', 'ARRIVED')):>11}  "
-            f"{_cell(_between(story, 'ARRIVED', 'DELIVERED')):>8}  "
-            f"{_cell(_promised_s(story)):>12}  {_cell(_real_s(story, speed)):>8}  "
-            f"{story.proof or story.status:16}"
-        )
-    return "\n".join(["", *rows])
+    return "\n".join(["", head, "-" * len(head), *[_row(story, speed) for story in stories]])
+
+
+def _row(story: Story, speed: float) -> str:
+    return (
+        f"{_name(story):13}  {story.order['priority']:8}  {story.drone_id() or '-':12}  "
+        f"{_cell(_between(story, 'CREATED', 'ASSIGNED')):>6}  "
+        f"{_cell(_between(story, 'ASSIGNED', 'LAUNCHED')):>11}  "
+        f"{_cell(_between(story, 'LAUNCHED', 'ARRIVED')):>11}  "
+        f"{_cell(_between(story, 'ARRIVED', 'DELIVERED')):>8}  "
+        f"{_cell(_promised_s(story)):>12}  {_cell(_real_s(story, speed)):>8}  "
+        f"{story.proof or story.status:16}"
+    )
 
 
 def _promised_s(story: Story) -> float | None:
-    assigned = story.at("ASSIGNED")
-    if assigned is None or story.promised_at is None:
-        return None
-    return (story.promised_at - assigned).total_seconds()
+    assigned, promised = story.at("ASSIGNED"), story.promised_at()
+    return (promised - assigned).total_seconds() if assigned and promised else None
 
 
 def _real_s(story: Story, speed: float) -> float | None:
