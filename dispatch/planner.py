@@ -170,6 +170,9 @@ def plan(problem: Problem) -> Plan:
 
 def _costs(problem: Problem) -> tuple[Floats, Floats]:
     """Of each pair, and of leaving each order: 0 without any pair, there is nothing to decide."""
+    times = (problem.waited_s, problem.due_s, problem.delivery_s, problem.busy_s)
+    if not all(np.isfinite(column).all() for column in times):
+        raise ValueError("a time of an order or of a pair is not a finite number")
     rules, order = problem.rules, problem.order
     spread_s = SPREAD * np.array([rules.promise_s[name] for name in problem.priority], float)
     weights = weight(problem.priority, problem.waited_s, rules)
@@ -179,8 +182,6 @@ def _costs(problem: Problem) -> tuple[Floats, Floats]:
     np.minimum.at(soonest_s, order, problem.delivery_s)
     left_out = cost_of_leaving(weights, soonest_s, problem.waited_s, problem.due_s, spread_s)
     left_out[np.isinf(soonest_s)] = 0.0
-    if not (np.isfinite(costs).all() and np.isfinite(left_out).all()):
-        raise ValueError("a time of an order or of a pair is not a finite number")
     return costs, left_out
 
 
