@@ -10,7 +10,7 @@ from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from fleet.tests.factories import DroneFactory
-from orders import lifecycle, placement
+from orders import changes, lifecycle, placement
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
@@ -89,7 +89,7 @@ def without_the_drones_lock(monkeypatch: pytest.MonkeyPatch, count: int) -> None
         together(everybody)
         return free
 
-    monkeypatch.setattr(lifecycle, "_free_drones", free_drones)
+    monkeypatch.setattr(changes, "free_drones", free_drones)
 
 
 def test_control_without_lock_and_index_one_drone_is_given_to_many(
@@ -144,7 +144,7 @@ def test_control_without_the_orders_lock_both_leave_from_the_same_state(
         together(both)
         return orders
 
-    monkeypatch.setattr(lifecycle, "_locked", locked)
+    monkeypatch.setattr(changes, "locked", locked)
     order, raised = assign_and_postpone()
     assert raised == [None, None]
     assert not waits_without_a_drone(order)
