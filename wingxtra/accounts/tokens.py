@@ -10,6 +10,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
 from rest_framework_simplejwt.tokens import RefreshToken, UntypedToken
 
 from wingxtra.accounts.authentication import CHALLENGE
@@ -82,9 +83,11 @@ class VerifyToken(TokenView):
     @extend_schema(request=AnyToken, responses={200: None})
     def post(self, request: Request) -> Response:
         try:
-            UntypedToken(self.read(AnyToken)["token"])  # type: ignore[arg-type]
+            token: Any = UntypedToken(self.read(AnyToken)["token"])
         except TokenError as error:
             _refuse(error)
+        if BlacklistedToken.objects.filter(token__jti=token["jti"]).exists():
+            _refuse("Token is blacklisted")
         return Response({})
 
 

@@ -2,9 +2,10 @@
 
 from django.conf import settings
 from django.http import HttpRequest
+from rest_framework.request import Request
 
 
-def client_address(request: HttpRequest) -> str:
+def client_address(request: HttpRequest | Request) -> str:
     """The address that our outermost proxy saw.
 
     Each proxy appends whom it heard from to `X-Forwarded-For`, so the entry TRUSTED_PROXY_COUNT

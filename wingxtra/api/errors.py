@@ -228,5 +228,6 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return answer.response()
     page: HttpResponse = defaults.server_error(request)
     page.status_code = answer.status
-    page.headers.update(answer.headers)
+    for name, value in answer.headers.items():
+        page[name] = value
     return page

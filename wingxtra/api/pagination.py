@@ -28,7 +28,7 @@ class Envelope(BasePagination):
     time_field = "created_at"
     oldest_first = False
 
-    def paginate_queryset(
+    def paginate_queryset(  # type: ignore[override]
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any]:
         """The rows of this page; `get_paginated_response` wraps what is made of them.

@@ -107,8 +107,8 @@ def bound_body(request: HttpRequest, max_bytes: int | None = None) -> None:
     limit: int = settings.API_MAX_BODY_BYTES if max_bytes is None else max_bytes
     if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
         body = request.META["wsgi.input"].read(limit + 1)
-        request._body = body  # type: ignore[attr-defined]
-        request._stream = BytesIO(body)  # type: ignore[attr-defined]
+        request._body = body
+        request._stream = BytesIO(body)
         size = len(body)
         request.META["CONTENT_LENGTH"] = str(size)
     else:

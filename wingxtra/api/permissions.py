@@ -13,7 +13,8 @@ class NobodyByDefault(BasePermission):
     message = "Your role may not do this."
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        return request.user is not None and request.user.role in self.roles
+        caller: Any = request.user  # a Caller, or None for a stranger
+        return caller is not None and caller.role in self.roles
 
 
 class IsMerchantOrStaff(NobodyByDefault):

@@ -12,7 +12,7 @@ from functools import lru_cache
 import redis
 import structlog
 from django.conf import settings
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import MovingWindowRateLimiter
@@ -65,7 +65,7 @@ class Window:
             response[f"{prefix}RateLimit-Reset"] = str(self.reset_s)
 
 
-def count(request: Request, caller_key: str | None) -> Window | None:
+def count(request: HttpRequest | Request, caller_key: str | None) -> Window | None:
     """Count this call; None when it could not be. `caller_key` is None for a stranger.
 
     Raises TooManyRequests.

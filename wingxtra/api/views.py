@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
-from django.http import HttpRequest, HttpResponseBase
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import AllowAny
@@ -59,7 +58,7 @@ class ApiView(APIView):
     @property
     def caller_key(self) -> str | None:
         """Names the caller, for limits and idempotency; None for a stranger."""
-        caller = self.request.user
+        caller: Any = self.request.user  # a Caller
         return f"{caller.actor.kind}:{caller.pk}" if caller else None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -99,15 +98,13 @@ class ApiView(APIView):
             self.window = error.window
         return super().handle_exception(error)
 
-    def finalize_response(
-        self, request: HttpRequest, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> Any:
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
         if self.window is not None:
             self.window.mark(response)
         return response
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         return Response(status=204)
 
     def read(self, serializer_class: type[BaseSerializer[Any]]) -> dict[str, Any]:

@@ -3,11 +3,15 @@
 import threading
 from typing import Any
 
+import redis
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import include, path, re_path
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -115,6 +119,12 @@ class ForStaff(ApiView):
         return Response({"role": request.user.role, "live_mode": request.user.live_mode})
 
 
+class AsksRedis(ForStaff):
+    def get(self, request: Request) -> Response:
+        with redis.Redis.from_url(settings.REDIS_URL, retry=Retry(NoBackoff(), 0)) as client:
+            return Response({"answered": client.ping()})
+
+
 class ForAdmins(ForStaff):
     permission_classes = (IsAdmin,)
 
@@ -151,6 +161,7 @@ urlpatterns = [
     path("api/v1/merchants", Merchants.as_view()),
     path("api/v1/merchants-in-steps", MerchantsInSteps.as_view()),
     path("api/v1/links/<str:link>", Links.as_view()),
+    path("api/v1/redis", AsksRedis.as_view()),
     path("api/v1/raising/<str:what>", Raising.as_view()),
     path("api/v1/staff", ForStaff.as_view()),
     path("api/v1/admins", ForAdmins.as_view()),

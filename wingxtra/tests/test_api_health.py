@@ -1,0 +1,81 @@
+"""`/health` and `/ready`: what a load balancer and whoever is on call ask."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.db import connection
+from django.test import Client
+from django.utils import timezone
+
+from wingxtra import broker, health
+from wingxtra.tests.test_api_errors import problem
+
+pytestmark = [pytest.mark.urls("wingxtra.tests.api_probe"), pytest.mark.django_db]
+
+
+@pytest.fixture(autouse=True)
+def _only_the_base_checks(monkeypatch):
+    """The apps' own are tested where they are written."""
+    base = ("database", "migrations", "redis", "worker")
+    monkeypatch.setattr(health, "_checks", {name: health._checks[name] for name in base})
+
+
+@pytest.fixture
+def a_worker() -> None:
+    broker._mark_seen(broker.WORKER_SEEN)
+
+
+def test_health_asks_nobody(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        response = Client().get("/health")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_ready_names_each_check(a_worker):
+    response = Client().get("/ready")
+    assert response.status_code == 200
+    body = response.json()
+    assert body["status"] == "ready"
+    assert set(body["checks"]) == {"database", "migrations", "redis", "worker"}
+    assert all(check["ok"] and check["detail"] for check in body["checks"].values())
+    assert "no-store" in response.headers["Cache-Control"]
+
+
+def test_without_a_worker_it_is_not_ready():
+    body = problem(Client().get("/ready"), 503, "not_ready")
+    assert body["checks"]["worker"] == {"ok": False, "detail": "No worker was ever seen."}
+    assert body["checks"]["database"]["ok"]
+
+
+def test_a_worker_that_fell_silent_is_none(a_worker):
+    with time_machine.travel(timezone.now() + timedelta(minutes=1)):
+        body = problem(Client().get("/ready"), 503, "not_ready")
+    assert not body["checks"]["worker"]["ok"]
+
+
+def test_a_migration_to_apply_is_counted(a_worker):
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'api' AND name = '0001_initial'")
+    body = problem(Client().get("/ready"), 503, "not_ready")
+    assert body["checks"]["migrations"] == {"ok": False, "detail": "1 to apply."}
+
+
+def test_an_app_adds_what_it_needs_and_one_that_breaks_hides_no_other(a_worker):
+    health.register("bridge", lambda: (False, "No bridge is configured."))
+    health.register("picture", lambda: 1 / 0)
+    body = problem(Client().get("/ready"), 503, "not_ready")
+    assert body["detail"] == "Not ready: bridge, picture."
+    assert body["checks"]["bridge"]["detail"] == "No bridge is configured."
+    assert body["checks"]["picture"] == {
+        "ok": False,
+        "detail": "Does not answer (ZeroDivisionError).",
+    }
+    assert body["checks"]["redis"]["ok"]
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_probes_are_only_read(path):
+    response = Client().post(path)
+    problem(response, 405, "method_not_allowed")
+    assert response.headers["Allow"] == "GET, HEAD"
