@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.urls import reverse
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from pod import images, proofs
@@ -21,7 +22,11 @@ MAX_POINTS = 10_000
 MAX_COORDINATE = 100_000
 MAX_METADATA_CHARACTERS = 4_000
 
+POINT = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+STROKES = {"type": "array", "items": {"type": "array", "items": POINT}, "maxItems": MAX_STROKES}
 
+
+@extend_schema_field(STROKES)
 class Strokes(serializers.Field[Any, Any, Any, Any]):
     """A drawn signature: a list of strokes, each a list of [x, y] points, y downwards, any unit."""
 
@@ -40,6 +45,7 @@ class Strokes(serializers.Field[Any, Any, Any, Any]):
         return data
 
 
+@extend_schema_field({"oneOf": [STROKES, {"type": "string", "format": "binary"}]})
 class FileOrStrokes(Strokes):
     """The same, or an uploaded PNG."""
 
@@ -47,6 +53,7 @@ class FileOrStrokes(Strokes):
         return data if isinstance(data, UploadedFile) else super().to_internal_value(data)
 
 
+@extend_schema_field({"type": "object"})
 class Metadata(serializers.Field[Any, Any, Any, Any]):
     """A JSON object; in a form, the text of one."""
 
