@@ -77,7 +77,8 @@ class FleetClient:
             connection.connect()
             with _Deadline(connection.sock, ends_at - time.monotonic()):
                 connection.request("GET", base.path.rstrip("/") + PATH, headers=self._headers())
-                body = _body_of(connection.getresponse())
+                with connection.getresponse() as response:
+                    body = _body_of(response)
         except (OSError, HTTPException, UnicodeError, FleetUnavailable) as error:
             # When the time was up, this is only what became of the connection that was cut.
             if time.monotonic() < ends_at:

@@ -1,0 +1,66 @@
+"""A server that answers whatever a test wants, byte by byte, over a real socket."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Answer = Callable[[socket.socket, threading.Event], None]
+
+
+class RawServer:
+    """Reads a request's head, then `answer(connection, stop)` may do as it likes."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self.requests: list[bytes] = []
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def _serve(self) -> None:
+        while not self._stop.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                head = b""
+                while not head.endswith(b"\r\n\r\n") and (data := connection.recv(4096)):
+                    head += data
+                self.requests.append(head)
+                try:
+                    self._answer(connection, self._stop)
+                except OSError:
+                    continue  # the client has had enough, as it should
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(timeout=5)
+        self._listener.close()
+
+
+@contextmanager
+def answering(answer: Answer | bytes) -> Iterator[RawServer]:
+    def send(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(answer)
+
+    server = RawServer(send if isinstance(answer, bytes) else answer)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def http(content: bytes = b"", *headers: str, status: str = "200 OK") -> bytes:
+    """A whole answer; its length is announced unless the headers say something about it."""
+    lines = [f"HTTP/1.1 {status}", "Content-Type: application/json", "Connection: close", *headers]
+    if not any(line.startswith(("Content-Length", "Transfer-Encoding")) for line in headers):
+        lines.append(f"Content-Length: {len(content)}")
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + content

@@ -1,0 +1,307 @@
+"""The live picture: what a poll makes of it, who may replace it, and how it grows old."""
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+
+from fleet import actors, picture
+from fleet.client import FleetUnavailable
+from fleet.picture import Picture
+from fleet.simulator.run import Simulator
+from fleet.telemetry import Decoded, Telemetry, decode_answer
+from fleet.tests.answers import body, entry
+from fleet.tests.factories import DroneFactory, TelemetryFactory, seconds_ago, show
+from fleet.tests.raw_server import answering, http
+from fleet.tests.simulated import DRONE_ID, sim_drone
+from wingxtra.broker import schedule
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def after(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def answer(server_time: datetime, *telemetry: Telemetry) -> Decoded:
+    return Decoded(server_time, list(telemetry), [])
+
+
+@pytest.fixture
+def simulator(settings):
+    with Simulator([sim_drone()], speed=0) as running:
+        settings.FLEET_API_URL = running.url
+        yield running
+
+
+def events(caplog: pytest.LogCaptureFixture) -> dict[str, dict[str, Any]]:
+    """What was logged, by its name."""
+    return {r.msg["event"]: r.msg for r in caplog.records if isinstance(r.msg, dict)}
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+# --- one write per poll, one read per run --------------------------------------------------------
+
+
+def test_before_the_first_poll_there_is_no_picture():
+    assert picture.read() is None
+
+
+def test_what_was_written_is_read_in_full():
+    bare = Telemetry(drone_id="WX-BARE", seen_at=NOON, measured_at=NOON)
+    full = TelemetryFactory(drone_id="WX-FULL", measured_at=NOON)
+
+    assert picture.write(answer(NOON, bare, full), after(0.1))
+
+    assert picture.read() == Picture(
+        fetched_at=after(0.1), telemetry={"WX-BARE": bare, "WX-FULL": full}, clock_ahead_s=-0.1
+    )
+
+
+def test_ten_thousand_drones_fit_into_one_poll():
+    decoded = decode_answer(body(*(entry(f"WX-{n:05d}") for n in range(10_000))))
+
+    picture.write(decoded, timezone.now())
+
+    seen = picture.read()
+    assert seen is not None
+    assert len(seen.telemetry) == 10_000
+
+
+def test_a_drone_that_left_the_answer_leaves_the_picture():
+    picture.write(answer(NOON, TelemetryFactory(drone_id="WX-1")), NOON)
+    picture.write(answer(after(2), TelemetryFactory(drone_id="WX-2")), after(2))
+
+    assert picture.read().telemetry.keys() == {"WX-2"}
+
+
+# --- an older answer never takes the place of a newer one ----------------------------------------
+
+
+@pytest.mark.parametrize("late_s", [0, 0.000001, 2, 59])
+def test_an_answer_that_comes_late_or_again_is_no_news(late_s):
+    picture.write(answer(NOON, TelemetryFactory(drone_id="WX-NEW")), NOON)
+
+    assert not picture.write(answer(after(-late_s), TelemetryFactory()), after(1))
+
+    assert picture.read().telemetry.keys() == {"WX-NEW"}
+    assert picture.read().fetched_at == NOON
+
+
+def test_a_clock_that_was_put_back_does_not_stop_the_picture_for_long():
+    picture.write(answer(after(3600)), NOON)
+
+    assert picture.write(answer(after(2)), after(2))
+
+
+def test_of_many_polls_at_once_the_newest_answer_remains():
+    answers = [answer(after(n / 100), TelemetryFactory(drone_id=f"WX-{n}")) for n in range(200)]
+    random.Random(4).shuffle(answers)
+
+    with ThreadPoolExecutor(8) as workers:
+        list(workers.map(lambda decoded: picture.write(decoded, NOON), answers))
+
+    assert picture.read().telemetry.keys() == {"WX-199"}
+
+
+# --- age, whatever the clocks say ----------------------------------------------------------------
+
+
+def age_s(measured_s: float, seen_s: float, *, server_s: float = 0, now_s: float = 0) -> float:
+    """The age at `now_s` of telemetry fetched at 0; `server_s` was the Fleet API's time then."""
+    sample = Telemetry(drone_id="WX-1", measured_at=after(measured_s), seen_at=after(seen_s))
+    seen = Picture(NOON, {"WX-1": sample}, clock_ahead_s=server_s)
+    return seen.age_s_of("WX-1", after(now_s))
+
+
+def test_telemetry_grows_old_with_its_picture():
+    assert age_s(-3, -3) == 3
+    assert age_s(-3, -3, now_s=10) == 13
+
+
+def test_a_message_that_was_long_on_its_way_is_as_old_as_its_measurement():
+    assert age_s(-2880, -0.1) == 2880
+
+
+def test_a_message_that_keeps_its_time_is_old_by_when_it_was_last_heard():
+    assert age_s(-1, -40) == 40
+
+
+def test_a_drone_that_nobody_heard_of_is_infinitely_old():
+    assert Picture(NOON, {}).age_s_of("WX-1", NOON) == float("inf")
+
+
+def test_a_drone_whose_clock_is_ahead_is_as_doubtful_as_an_old_one():
+    assert age_s(3600, -0.1) == -3600
+
+
+def test_a_drone_whose_clock_is_ahead_does_not_stay_fresh_when_it_falls_silent():
+    assert age_s(5, -0.1) == -5
+    assert age_s(5, -0.1, now_s=60) == pytest.approx(60.1)
+
+
+def test_a_fleet_api_whose_clock_is_ahead_hides_no_silence():
+    # It heard of the drone half an hour before it answered; by our clock that is still to come.
+    assert age_s(1800, 1800, server_s=3600) == 1800
+
+
+def test_a_fleet_api_whose_clock_is_behind_makes_everything_old():
+    assert age_s(-3600, -3600, server_s=-3600) == 3600
+
+
+def test_a_fleet_api_that_is_a_moment_ahead_is_fine():
+    assert age_s(0.4, 0.4, server_s=0.5) == pytest.approx(0.1)
+
+
+seconds = st.floats(-7200, 7200, allow_nan=False)
+
+
+@given(seconds, seconds, seconds, st.floats(0, 7200))
+def test_no_clock_makes_telemetry_look_young_that_is_old_by_another(measured, seen, server, now):
+    age = abs(age_s(measured, seen, server_s=server, now_s=now))
+
+    assert age >= now - min(measured, seen) - 1e-3
+    assert age >= max(measured, seen) - server - 1e-3
+    assert age >= server - min(measured, seen) - 1e-3
+
+
+# --- a poll --------------------------------------------------------------------------------------
+
+
+def test_a_poll_makes_the_picture(simulator):
+    before = counted("wingxtra_fleet_polls_total", outcome="ok")
+
+    actors.poll()
+
+    assert picture.read().telemetry.keys() == {DRONE_ID}
+    assert picture.read().age_s_of(DRONE_ID, timezone.now()) < 60
+    assert counted("wingxtra_fleet_polls_total", outcome="ok") == before + 1
+
+
+def test_the_poll_is_on_the_schedule_every_two_seconds():
+    assert [tick.every_s for tick in schedule if tick.actor is actors.poll] == [2]
+
+
+@pytest.mark.parametrize("how", ["non_json", "truncated", "error_500", "redirect"])
+def test_when_a_poll_fails_the_last_picture_stays_and_grows_old(simulator, caplog, how):
+    picture.renew()
+    kept = picture.read()
+    simulator.fault("garbage", how=how)
+
+    actors.poll()
+
+    assert picture.read() == kept
+    assert kept.age_s(kept.fetched_at + timedelta(seconds=90)) == 90
+    failed = events(caplog)["fleet_poll_failed"]
+    assert failed["code"].startswith("fleet_api_")
+    assert failed["detail"]
+
+
+def test_a_failed_poll_is_counted_by_its_code(settings):
+    settings.FLEET_API_URL = ""
+    before = counted("wingxtra_fleet_polls_total", outcome="fleet_api_not_configured")
+
+    with pytest.raises(FleetUnavailable):
+        picture.renew()
+
+    assert counted("wingxtra_fleet_polls_total", outcome="fleet_api_not_configured") == before + 1
+
+
+def test_a_fleet_api_that_comes_back_is_seen_at_the_next_poll(simulator):
+    simulator.fault("garbage", how="error_500", times=1)
+
+    actors.poll()
+    assert picture.read() is None
+    actors.poll()
+    assert picture.read().telemetry.keys() == {DRONE_ID}
+
+
+def test_skipped_drones_are_logged_and_counted(simulator, caplog):
+    before = counted("wingxtra_fleet_drones_skipped_total")
+    simulator.fault("one_bad_drone", DRONE_ID)
+
+    actors.poll()
+
+    assert events(caplog)["fleet_drones_skipped"]["first"].keys() == {DRONE_ID}
+    assert counted("wingxtra_fleet_drones_skipped_total") == before + 1
+
+
+def test_a_cache_that_repeats_an_old_answer_does_not_keep_the_picture_young(settings, caplog):
+    with answering(http(body(entry()))) as server:
+        settings.FLEET_API_URL = server.url
+        actors.poll()
+        first = picture.read()
+        actors.poll()
+
+    assert picture.read() == first
+    assert "fleet_answer_not_newer" in events(caplog)
+
+
+# --- by hand, and on /ready ----------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_poll_fleet_says_what_it_got_and_whom_it_missed(simulator, capsys):
+    DroneFactory(drone_id=DRONE_ID)
+    DroneFactory(drone_id="WX-ASLEEP")
+
+    call_command("poll_fleet")
+
+    said = capsys.readouterr().out
+    assert "1 drones" in said
+    assert "1 of our 2 in service" in said
+    assert "WX-ASLEEP is not in the answer." in said
+    assert picture.read().telemetry.keys() == {DRONE_ID}
+
+
+@pytest.mark.django_db
+def test_poll_fleet_names_the_drones_that_it_skipped(simulator, capsys):
+    simulator.fault("one_bad_drone", DRONE_ID)
+
+    call_command("poll_fleet")
+
+    assert f"{DRONE_ID} was skipped: " in capsys.readouterr().err
+
+
+def test_poll_fleet_without_an_address_fails_and_says_why(settings):
+    settings.FLEET_API_URL = ""
+
+    with pytest.raises(CommandError, match=r"FLEET_API_URL is not set.*\(fleet_api_not_config"):
+        call_command("poll_fleet")
+
+
+@pytest.mark.django_db
+def test_a_fresh_picture_is_ready():
+    show(TelemetryFactory())
+
+    assert picture.check() == (True, "1 drones, 0 s old, at most 15 s allowed.")
+
+
+@pytest.mark.django_db
+def test_without_a_fresh_picture_we_are_not_ready():
+    assert picture.check() == (
+        False,
+        "There is no picture of the fleet: the Fleet API has never answered.",
+    )
+    show(TelemetryFactory(), fetched_at=seconds_ago(40))
+    assert picture.check() == (False, "1 drones, 40 s old, at most 15 s allowed.")
+
+
+@pytest.mark.django_db
+def test_a_fleet_api_with_a_wrong_clock_is_named_on_ready():
+    picture.write(answer(seconds_ago(3600)), timezone.now())
+
+    ready, words = picture.check()
+
+    assert not ready
+    assert words.endswith("The Fleet API's clock is off ours by -3600 s.")

@@ -1,0 +1,241 @@
+"""Registered drones as feasibility takes them, the rulebook, and grounding."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from fleet import feasibility, policy, registry, rulebook
+from fleet.feasibility import TripTable
+from fleet.models import Drone, PayloadType
+from fleet.picture import Picture
+from fleet.reasons import Rule
+from fleet.tables import DroneTable, payload_bits
+from fleet.tests.factories import (
+    ACCRA,
+    DroneFactory,
+    DroneKindFactory,
+    HubFactory,
+    NoFlyZoneFactory,
+    ServiceAreaFactory,
+    TelemetryFactory,
+    seconds_ago,
+    show,
+)
+from wingxtra.accounts.identity import SYSTEM, Actor, ActorKind
+from wingxtra.problems import Conflict, Invalid, NotFound
+
+pytestmark = pytest.mark.django_db
+
+AMA = Actor(ActorKind.USER, "ama")
+
+
+def table(seen: Picture | None = None, busy: Any = ()) -> DroneTable:
+    """All drones of the registry, by id."""
+    now = timezone.now()
+    drones = Drone.objects.with_home()
+    return registry.drone_table(drones, seen, busy, rulebook.load(now), now)
+
+
+# --- columns for feasibility ---------------------------------------------------------------------
+
+
+def test_a_drone_is_what_the_registry_and_telemetry_say_together():
+    kind = DroneKindFactory(payload_types=[PayloadType.BLOOD], max_payload_kg=1.5)
+    hub = HubFactory(lat=5.6, lng=-0.2)
+    DroneFactory(drone_id="WX-1", kind=kind, hub=hub)
+    seen = show(TelemetryFactory(drone_id="WX-1", lat=5.61, lng=-0.19, battery_pct=80))
+
+    row = table(seen)
+
+    assert row.drone_id.tolist() == ["WX-1"]
+    assert (row.lat[0], row.lng[0], row.battery_pct[0], row.armed[0]) == (5.61, -0.19, 80, 0)
+    assert (row.home_lat[0], row.home_lng[0], row.area[0]) == (5.6, -0.2, 0)
+    assert (row.registered[0], row.active[0], row.grounded[0], row.busy[0]) == (1, 1, 0, 0)
+    assert row.payload_types[0] == payload_bits(["BLOOD"])
+    assert (row.max_payload_kg[0], row.battery_wh[0]) == (1.5, kind.battery_wh)
+    assert 0 <= row.telemetry_age_s[0] < 60
+
+
+def test_rows_are_in_the_order_of_the_drones():
+    drones = [DroneFactory(drone_id=f"WX-{n}") for n in (3, 1, 2)]
+    now = timezone.now()
+
+    found = registry.drone_table(drones, None, {"WX-1"}, rulebook.load(now), now)
+
+    assert found.drone_id.tolist() == ["WX-3", "WX-1", "WX-2"]
+    assert found.busy.tolist() == [False, True, False]
+
+
+def test_of_a_drone_without_telemetry_nothing_is_known():
+    DroneFactory()
+
+    for row in (table(None), table(show(TelemetryFactory(drone_id="WX-OTHER")))):
+        assert np.isnan([row.lat[0], row.lng[0], row.battery_pct[0], row.armed[0]]).all()
+        assert row.telemetry_age_s[0] == np.inf
+
+
+def test_what_telemetry_leaves_open_stays_open():
+    DroneFactory(drone_id="WX-1")
+
+    row = table(show(TelemetryFactory(drone_id="WX-1", armed=None, battery_pct=None)))
+
+    assert np.isnan([row.armed[0], row.battery_pct[0]]).all()
+    assert row.placed[0]
+
+
+def test_a_drone_of_an_area_that_is_not_served_is_in_no_area():
+    closed = ServiceAreaFactory(active=False)
+    DroneFactory(drone_id="WX-1", hub=HubFactory(service_area=closed))
+    DroneFactory(drone_id="WX-2", hub=HubFactory(service_area=ServiceAreaFactory()))
+
+    assert table().area.tolist() == [registry.NO_AREA, 0]
+
+
+def test_a_table_of_no_drones_is_empty():
+    assert len(table()) == 0
+
+
+@pytest.mark.parametrize(
+    ("age_s", "reason"),
+    [(1, Rule(0)), (30, Rule.TELEMETRY_AGING), (90, Rule.TELEMETRY_OLD)],
+)
+def test_no_drone_is_able_on_a_picture_older_than_the_policy_allows(age_s, reason):
+    DroneFactory(drone_id="WX-1")
+    at = seconds_ago(age_s)
+    seen = show(TelemetryFactory(drone_id="WX-1", measured_at=at), fetched_at=at)
+    book = rulebook.load(timezone.now())
+    trip = TripTable.from_rows(
+        [
+            {
+                "pickup_lat": ACCRA[0],
+                "pickup_lng": ACCRA[1],
+                "dropoff_lat": ACCRA[0] + 0.01,
+                "dropoff_lng": ACCRA[1],
+                "payload_weight_kg": 1.0,
+                "payload_type": payload_bits(["PARCEL"]),
+                "area": 0,
+            }
+        ]
+    )
+
+    verdicts = feasibility.judge(
+        table(seen),
+        trip,
+        *feasibility.every_pair(1, 1),
+        book.rules,
+        book.zone_shapes,
+        timezone.now(),
+    )
+
+    assert Rule(int(verdicts.reasons[0])) == reason
+
+
+# --- the rulebook --------------------------------------------------------------------------------
+
+
+def test_the_rulebook_takes_four_statements_however_much_there_is(django_assert_num_queries):
+    hubs = [HubFactory(service_area=ServiceAreaFactory()) for _ in range(3)]
+    kinds = [DroneKindFactory(max_payload_kg=kg) for kg in (1, 2)]
+    for n in range(12):
+        DroneFactory(hub=hubs[n % 3], kind=kinds[n % 2])
+    NoFlyZoneFactory.create_batch(3)
+
+    with django_assert_num_queries(4):
+        book = rulebook.load(timezone.now())
+
+    assert (len(book.areas), len(book.zones), len(book.best_drones)) == (3, 3, 6)
+    assert (len(book.area_shapes), len(book.zone_shapes)) == (3, 3)
+    assert book.rules == policy.current()
+
+
+def test_areas_that_are_not_served_and_zones_that_are_over_are_left_out():
+    now = timezone.now()
+    ServiceAreaFactory(active=False)
+    NoFlyZoneFactory(active=False)
+    NoFlyZoneFactory(ends_at=now - timedelta(minutes=1))
+    coming = NoFlyZoneFactory(starts_at=now + timedelta(hours=1))
+
+    book = rulebook.load(now)
+
+    assert book.areas == []
+    assert book.zones == [coming]
+
+
+def test_the_best_drones_are_those_in_service_at_home_and_charged():
+    DroneFactory(active=False, kind=DroneKindFactory())
+    hub = HubFactory(lat=5.6, lng=-0.2)
+    for drone in DroneFactory.create_batch(2, hub=hub):
+        registry.ground(drone.drone_id, by=SYSTEM, reason="Rotor 3.")
+
+    best = rulebook.load(timezone.now()).best_drones
+
+    assert len(best) == 1
+    assert (best.lat[0], best.lng[0], best.battery_pct[0]) == (5.6, -0.2, 100)
+    assert not best.grounded[0]
+
+
+def test_without_drones_the_rulebook_still_loads():
+    assert len(rulebook.load(timezone.now()).best_drones) == 0
+
+
+# --- grounding -----------------------------------------------------------------------------------
+
+
+def test_a_grounded_drone_says_who_when_and_why_and_is_out_of_dispatch():
+    drone = DroneFactory(drone_id="WX-1")
+
+    registry.ground("WX-1", by=AMA, reason="  Rotor 3 is chipped. ")
+
+    drone = Drone.objects.get(pk="WX-1")
+    assert drone.is_grounded
+    assert (drone.grounded_by, drone.grounded_reason) == ("user:ama", "Rotor 3 is chipped.")
+    assert table().grounded.tolist() == [True]
+
+
+def test_a_drone_that_is_let_go_again_flies_again():
+    DroneFactory(drone_id="WX-1")
+    registry.ground("WX-1", by=AMA, reason="Rotor 3.")
+
+    registry.unground("WX-1", by=AMA)
+
+    assert not Drone.objects.get(pk="WX-1").is_grounded
+    assert table().grounded.tolist() == [False]
+
+
+@pytest.mark.parametrize(("reason", "code"), [("  ", "required"), ("x" * 301, "too_long")])
+def test_nobody_grounds_a_drone_without_saying_why_in_a_few_words(reason, code):
+    DroneFactory(drone_id="WX-1")
+
+    with pytest.raises(Invalid) as caught:
+        registry.ground("WX-1", by=AMA, reason=reason)
+
+    assert [error.code for error in caught.value.errors] == [code]
+    assert not Drone.objects.get(pk="WX-1").is_grounded
+
+
+def test_a_second_reason_does_not_hide_the_first():
+    DroneFactory(drone_id="WX-1")
+    registry.ground("WX-1", by=AMA, reason="Rotor 3.")
+
+    with pytest.raises(Conflict, match=r"by user:ama since .*: Rotor 3\.") as caught:
+        registry.ground("WX-1", by=SYSTEM, reason="Battery.")
+
+    assert caught.value.code == "already_grounded"
+    assert Drone.objects.get(pk="WX-1").grounded_reason == "Rotor 3."
+
+
+def test_a_drone_that_is_not_grounded_cannot_be_let_go():
+    DroneFactory(drone_id="WX-1")
+
+    with pytest.raises(Conflict, match="WX-1 is not grounded"):
+        registry.unground("WX-1", by=AMA)
+
+
+def test_a_drone_that_does_not_exist_can_be_neither():
+    with pytest.raises(NotFound):
+        registry.ground("WX-1", by=AMA, reason="Rotor 3.")
+    with pytest.raises(NotFound):
+        registry.unground("WX-1", by=AMA)
