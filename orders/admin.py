@@ -8,7 +8,6 @@ from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -51,9 +50,6 @@ class OrderAdmin(ReadOnlyAdmin):
     search_fields = ("public_tracking_id", "external_id", "customer_name", "customer_phone")
     search_help_text = "Tracking id, merchant's reference, name or phone"
     show_full_result_count = False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
-        return super().get_queryset(request).select_related("service_area")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -37,7 +37,30 @@ def _now() -> dict[str, Any]:
         "at": at,
         "items": sorted(items, key=lambda item: (-item.level, item.since or at)),
         "numbers": [number for source in registry.number_sources for number in source(at)],
-        "charts": [source(at) for source in registry.chart_sources],
+        "charts": [_bars(source(at)) for source in registry.chart_sources],
+    }
+
+
+def _bars(chart: registry.Chart) -> dict[str, Any]:
+    """The chart as heights in percent of its highest value, for the template."""
+    highest = max((max(values) for values in chart.series.values()), default=0)
+    hours = zip(*chart.series.values(), strict=True)
+    return {
+        "title": chart.title,
+        "names": list(chart.series),
+        "highest": f"{highest:g}",
+        "bars": [
+            {
+                "label": label[:2] if i % 3 == 0 else "",
+                "title": f"{label}: "
+                + ", ".join(
+                    f"{value:g} {name.lower()}"
+                    for name, value in zip(chart.series, values, strict=True)
+                ),
+                "heights": [round(100 * value / highest) if highest else 0 for value in values],
+            }
+            for i, (label, values) in enumerate(zip(chart.labels, hours, strict=True))
+        ],
     }
 
 

@@ -1,0 +1,64 @@
+"use strict";
+
+// The live map: asks for what moves every two seconds, for what is still once.
+(() => {
+  const EVERY_MS = 2000;
+  const element = document.getElementById("live-map");
+  const age = document.getElementById("map-age");
+  const areaChoice = document.getElementById("map-area");
+  const stateChoice = document.getElementById("map-state");
+  const map = WxMap.create(element, WxMap.tilesOf(element));
+  const drawings = new Map();
+  const known = new Map();
+  let answeredAt = null;
+
+  const isOn = (name) => document.querySelector(`[data-layer="${name}"]`)?.checked;
+
+  function isWanted(feature) {
+    const area = areaChoice.value;
+    const state = stateChoice.value;
+    return (!area || !feature.area || feature.area === area) && (!state || !feature.state || feature.state === state);
+  }
+
+  function draw() {
+    for (const [name, features] of known) {
+      if (!drawings.has(name)) drawings.set(name, new WxMap.Drawing(map));
+      drawings.get(name).show(isOn(name) ? features.filter(isWanted) : []);
+    }
+  }
+
+  function offer(select, choices) {
+    for (const [value, words] of choices) {
+      if ([...select.options].some((option) => option.value === value)) continue;
+      select.append(new Option(words, value));
+    }
+  }
+
+  async function refresh(query = "") {
+    const answer = await fetch(element.dataset.url + query).catch(() => null);
+    if (!answer?.ok) return;
+    const { layers } = await answer.json();
+    for (const [name, features] of Object.entries(layers)) known.set(name, features);
+    offer(areaChoice, (known.get("areas") ?? []).map((area) => [area.area, area.label]));
+    const states = [...known.values()].flat().map((feature) => feature.state).filter(Boolean);
+    offer(stateChoice, [...new Set(states)].sort().map((state) => [state, stateChoice.dataset[state] ?? state]));
+    draw();
+    answeredAt = Date.now();
+  }
+
+  function tellAge() {
+    const seconds = answeredAt === null ? null : Math.round((Date.now() - answeredAt) / 1000);
+    age.textContent = seconds === null ? "Asking…" : seconds < 6 ? "Live" : `No answer for ${seconds} s: what you see is old`;
+    age.className = `wx-badge wx-${seconds === null ? "idle" : seconds < 6 ? "good" : "bad"}`;
+  }
+
+  document.querySelectorAll("[data-layer]").forEach((box) => box.addEventListener("change", draw));
+  for (const choice of [areaChoice, stateChoice]) choice.addEventListener("change", draw);
+  refresh("?all").then(() => {
+    const box = L.latLngBounds([]);
+    for (const name of ["areas", "hubs"]) if (drawings.has(name)) box.extend(drawings.get(name).bounds());
+    WxMap.fit(map, box);
+  });
+  setInterval(() => { if (!document.hidden) refresh(); }, EVERY_MS);
+  setInterval(tellAge, 1000);
+})();

@@ -1,0 +1,175 @@
+"use strict";
+
+// Maps of the console: a street map where there is one, else a drawn grid; and features on it, each
+// as wingxtra.console.registry.Feature describes it. Nothing here knows what the features are.
+
+const WxMap = (() => {
+  const TILE_ERRORS = 4;
+  const TRAIL_POINTS = 90;
+
+  const Grid = L.GridLayer.extend({
+    createTile() {
+      const tile = document.createElement("div");
+      tile.className = "wx-grid-tile";
+      return tile;
+    },
+  });
+
+  function create(element, tiles) {
+    const map = L.map(element, { zoomSnap: 0.5 }).setView([0, 0], 2);
+    map.attributionControl.setPrefix(false);
+    const useGrid = (words) => {
+      new Grid().addTo(map);
+      map.attributionControl.addAttribution(words);
+    };
+    if (tiles.url) {
+      let failed = 0;
+      const street = L.tileLayer(tiles.url, { attribution: tiles.attribution, maxZoom: 19 });
+      const giveUp = () => {
+        if (++failed < TILE_ERRORS || !map.hasLayer(street)) return;
+        street.remove();
+        useGrid("The street map cannot be reached: a plain grid instead");
+      };
+      street.on("tileerror", giveUp).on("tileload", () => street.off("tileerror", giveUp)).addTo(map);
+    } else {
+      useGrid("No street map is configured: a plain grid instead");
+    }
+    L.control.scale({ imperial: false }).addTo(map);
+    // Markers glide between reports by a CSS transition, which must not run while zooming.
+    map.on("zoomstart", () => element.classList.add("wx-zooming"));
+    map.on("zoomend", () => setTimeout(() => element.classList.remove("wx-zooming"), 50));
+    return map;
+  }
+
+  function popup(feature) {
+    const box = document.createElement("div");
+    const title = document.createElement("strong");
+    title.textContent = feature.label;
+    box.append(title);
+    const facts = document.createElement("dl");
+    facts.className = "wx-facts";
+    for (const [name, value] of feature.facts) {
+      const term = document.createElement("dt");
+      term.textContent = name;
+      const words = document.createElement("dd");
+      words.textContent = value;
+      facts.append(term, words);
+    }
+    box.append(facts);
+    if (feature.url) {
+      const link = document.createElement("a");
+      link.href = feature.url;
+      link.className = "wx-link";
+      link.textContent = "Open";
+      box.append(link);
+    }
+    return box;
+  }
+
+  function icon(feature) {
+    const turn = feature.heading_deg === null ? "" : ` style="transform: rotate(${Number(feature.heading_deg)}deg)"`;
+    return L.divIcon({
+      className: `wx-pin wx-${feature.look} wx-${feature.tone}`,
+      html: `<span${turn}></span>`,
+      iconSize: [22, 22],
+    });
+  }
+
+  const look = (feature) => `${feature.look} ${feature.tone} ${Math.round(feature.heading_deg ?? -1)}`;
+
+  // A drawing of features by id: those that stay are moved, not made anew.
+  class Drawing {
+    constructor(map) {
+      this.group = L.layerGroup().addTo(map);
+      this.shown = new Map();
+    }
+
+    show(features) {
+      const gone = new Set(this.shown.keys());
+      for (const feature of features) {
+        gone.delete(feature.id);
+        this.one(feature);
+      }
+      for (const id of gone) {
+        const { layer, trail } = this.shown.get(id);
+        layer.remove();
+        trail?.remove();
+        this.shown.delete(id);
+      }
+    }
+
+    one(feature) {
+      const before = this.shown.get(feature.id);
+      const isPoint = feature.geometry.type === "Point";
+      const shape = JSON.stringify(feature.geometry) + feature.tone;
+      if (before && isPoint) {
+        before.feature = feature;
+        before.layer.setLatLng(latLng(feature));
+        if (before.look !== look(feature)) {
+          before.layer.setIcon(icon(feature));
+          before.look = look(feature);
+        }
+        this.extendTrail(before, feature);
+        return;
+      }
+      if (before && before.shape === shape) {
+        before.feature = feature;
+        return;
+      }
+      before?.layer.remove();
+      const entry = { feature, shape, look: look(feature) };
+      entry.layer = isPoint
+        ? L.marker(latLng(feature), { icon: icon(feature), title: feature.label, alt: feature.label })
+        : L.geoJSON(feature.geometry, { className: `wx-shape wx-${feature.look} wx-${feature.tone}`, bubblingMouseEvents: true });
+      entry.layer.bindPopup(() => popup(entry.feature)).addTo(this.group);
+      if (feature.look === "drone") this.extendTrail(entry, feature);
+      this.shown.set(feature.id, entry);
+    }
+
+    extendTrail(entry, feature) {
+      if (feature.look !== "drone") return;
+      entry.trail ??= L.polyline([], { className: "wx-shape wx-trail", interactive: false }).addTo(this.group);
+      const points = entry.trail.getLatLngs();
+      const here = latLng(feature);
+      const last = points[points.length - 1];
+      if (!last || last.distanceTo(here) > 2) entry.trail.setLatLngs([...points, here].slice(-TRAIL_POINTS));
+    }
+
+    bounds() {
+      const box = L.latLngBounds([]);
+      for (const { layer } of this.shown.values()) {
+        box.extend(layer.getLatLng ? layer.getLatLng() : layer.getBounds());
+      }
+      return box;
+    }
+  }
+
+  const latLng = (feature) => L.latLng(feature.geometry.coordinates[1], feature.geometry.coordinates[0]);
+
+  const fit = (map, box) => {
+    if (box.isValid()) map.fitBounds(box.pad(0.1), { maxZoom: 16, animate: false });
+  };
+
+  const tilesOf = (element) => ({ url: element.dataset.tiles, attribution: element.dataset.attribution });
+
+  return { create, Drawing, fit, tilesOf };
+})();
+
+// A map inside a page: its features once, and the one drone that it follows every few seconds.
+document.querySelectorAll("[data-map]").forEach((element) => {
+  const map = WxMap.create(element, WxMap.tilesOf(element));
+  const drawing = new WxMap.Drawing(map);
+  drawing.show(JSON.parse(document.getElementById(element.dataset.map).textContent));
+  WxMap.fit(map, drawing.bounds());
+  if (!element.dataset.follow) return;
+  const live = new WxMap.Drawing(map);
+  const refresh = async () => {
+    if (document.hidden) return;
+    const answer = await fetch(element.dataset.live).catch(() => null);
+    if (!answer?.ok) return;
+    const drones = (await answer.json()).layers.drones ?? [];
+    live.show(drones.filter((drone) => drone.id === `drone-${element.dataset.follow}`));
+  };
+  refresh();
+  setInterval(refresh, 3000);
+});

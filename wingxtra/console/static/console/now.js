@@ -1,0 +1,36 @@
+"use strict";
+
+// The dashboard renews itself part by part; a part that has not changed is left alone, and what has
+// the focus keeps it.
+(() => {
+  const box = document.getElementById("now");
+  let renewedAt = Date.now();
+
+  function renew(html) {
+    const fresh = new DOMParser().parseFromString(html, "text/html");
+    const focused = document.activeElement?.id;
+    for (const part of fresh.body.querySelectorAll("[data-part]")) {
+      const old = document.getElementById(part.id);
+      if (old && old.innerHTML !== part.innerHTML) old.replaceWith(document.importNode(part, true));
+    }
+    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    renewedAt = Date.now();
+  }
+
+  async function ask() {
+    if (document.hidden) return;
+    const answer = await fetch(box.dataset.url).catch(() => null);
+    if (answer?.ok && !answer.redirected) renew(await answer.text());
+  }
+
+  function tellAge() {
+    const seconds = Math.round((Date.now() - renewedAt) / 1000);
+    const age = document.getElementById("now-age");
+    age.textContent = seconds < 15 ? `${seconds} s old` : `No answer for ${seconds} s: what you see is old`;
+    age.classList.toggle("wx-problem", seconds >= 15);
+  }
+
+  setInterval(ask, Number(box.dataset.everyS) * 1000);
+  setInterval(tellAge, 1000);
+  document.addEventListener("visibilitychange", ask);
+})();
