@@ -52,7 +52,7 @@ def decode(body: bytes) -> dict[str, Any]:
             json.dumps(data, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
         raise ParseError(
-            f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+            f"The body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})."
         ) from error
     except UnicodeEncodeError as error:
         raise ParseError("The body has half a surrogate pair in a string.") from error
