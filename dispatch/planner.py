@@ -147,7 +147,9 @@ def plan(problem: Problem) -> Plan:
     row, column = _places(problem.order_id), _places(problem.drone_id)
     pair = _matrix(problem, row, column)
     gains = np.append(gain, 0)[pair]
-    rows, columns = linear_sum_assignment(gains, maximize=True)
+    contenders = _contenders(gains)
+    rows, columns = linear_sum_assignment(gains[contenders], maximize=True)
+    rows = contenders[rows]
     served = pair[rows, columns] >= 0
     rows, columns = rows[served], columns[served]
     row_price, column_price = _prices(gains, rows, columns)
@@ -236,6 +238,19 @@ def _matrix(problem: Problem, row: Ints, column: Ints) -> Ints:
     return pair
 
 
+def _contenders(gains: Ints) -> Ints:
+    """The rows that an optimal plan can do with, out of many more orders than drones.
+
+    Of m drones each needs only its m best orders: the others take m - 1 of them at most, so one is
+    always left that is as good as any order beyond.
+    """
+    drones = gains.shape[1]
+    if len(gains) <= drones:
+        return np.arange(len(gains))
+    best = np.argpartition(gains, -drones, axis=0)[-drones:] if drones else np.empty(0, np.int64)
+    return np.unique(best)
+
+
 def _prices(gains: Ints, rows: Ints, columns: Ints) -> tuple[Ints, Ints]:
     """The dual prices that prove a plan optimal: the lowest that drones can have.
 
@@ -246,12 +261,12 @@ def _prices(gains: Ints, rows: Ints, columns: Ints) -> tuple[Ints, Ints]:
     """
     without = np.ones(len(gains), bool)
     without[rows] = False
-    floor = gains[without].max(axis=0, initial=0)
+    drone_price = gains[without].max(axis=0, initial=0)
     drawn = gains[rows] - gains[rows, columns][:, None]
-    drone_price = floor
     for _ in range(len(rows) + 1):
         before = drone_price
-        drone_price = np.maximum(floor, (drawn + before[columns][:, None]).max(axis=0, initial=0))
+        drone_price = (drawn + before[columns][:, None]).max(axis=0, initial=0)
+        drone_price = np.maximum(before, drone_price)
         if np.array_equal(drone_price, before):
             break
     order_price: Ints = (gains - drone_price).max(axis=1, initial=0)
