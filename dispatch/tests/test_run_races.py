@@ -1,0 +1,95 @@
+"""Many processes dispatch at once, and a control without the locks that must go wrong."""
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, connections
+
+from dispatch import planner, runs
+from dispatch.models import DispatchRun
+from fleet.tests.factories import DroneFactory, TelemetryFactory, show
+from orders import changes
+from orders.models import DeliveryJob, Order
+from orders.states import Status
+from orders.tests.factories import OrderFactory
+from wingxtra.accounts.identity import DISPATCHER
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PROCESSES, ORDERS, DRONES = 8, 50, 20
+fork = multiprocessing.get_context("fork")
+
+
+def dispatch_once(barrier: Any, results: Any) -> None:
+    """In a process of its own, with a connection of its own."""
+    barrier.wait(30)
+    try:
+        outcome = runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER)
+        results.put(outcome.run.assigned)
+    except IntegrityError as refusal:
+        results.put(f"refused by the database: {refusal}".splitlines()[0])
+    finally:
+        connections.close_all()
+
+
+def in_processes(work: Callable[[Any, Any], None]) -> list[int | str]:
+    connections.close_all()
+    connection.close_pool()
+    barrier, results = fork.Barrier(PROCESSES), fork.Queue()
+    processes = [fork.Process(target=work, args=(barrier, results)) for _ in range(PROCESSES)]
+    for process in processes:
+        process.start()
+    found = [results.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join(timeout=30)
+    return found
+
+
+@pytest.fixture
+def _busy_city() -> None:
+    drones = DroneFactory.create_batch(DRONES)
+    show(*[TelemetryFactory(drone_id=drone.pk) for drone in drones])
+    OrderFactory.create_batch(ORDERS)
+
+
+@pytest.mark.usefixtures("_busy_city")
+def test_eight_processes_never_give_a_drone_or_an_order_two_jobs() -> None:
+    found = in_processes(dispatch_once)
+
+    assert all(isinstance(assigned, int) for assigned in found), found
+    assert sum(found) == DRONES
+    jobs = list(DeliveryJob.objects.active())
+    assert len(jobs) == DRONES
+    assert max(Counter(job.drone_id for job in jobs).values()) == 1
+    assert max(Counter(job.order_id for job in jobs).values()) == 1
+    assert Order.objects.filter(status=Status.ASSIGNED).count() == DRONES
+
+
+@pytest.mark.usefixtures("_busy_city")
+def test_without_the_locks_they_do_and_only_the_index_stops_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The control: it shows that the test above would notice."""
+    everybody_has_planned = fork.Barrier(PROCESSES)
+    plan = planner.plan
+
+    def plan_together(problem: planner.Problem) -> planner.Plan:
+        made = plan(problem)
+        everybody_has_planned.wait(30)
+        return made
+
+    monkeypatch.setattr(planner, "plan", plan_together)
+    monkeypatch.setattr(runs, "_lock_planners", lambda areas: None)
+    monkeypatch.setattr(changes, "free_drones", set)
+    monkeypatch.setattr(
+        changes, "locked", lambda ids, **_: list(Order.objects.filter(pk__in=ids).order_by("pk"))
+    )
+
+    found = in_processes(dispatch_once)
+
+    refused = [result for result in found if isinstance(result, str)]
+    assert len(refused) == PROCESSES - 1, found
+    assert any("one_active_job_per" in result for result in refused), found
