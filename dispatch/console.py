@@ -23,6 +23,7 @@ from orders.states import JobStatus, Status
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import badge, moment
 from wingxtra.console.registry import Attention, Section, Tone, add_section
+from wingxtra.console.widgets import tiles
 
 roles.seen_by_all(
     "dispatch.view_dispatchrun", "dispatch.view_dispatchdecision", "dispatch.view_missionintent"
@@ -70,7 +71,7 @@ def where(order: Order, request: HttpRequest) -> Section:
     now = timezone.now()
     context = {
         "features": [asdict(feature) for feature in features_of(order, now)],
-        "tiles": {"url": settings.MAP_TILE_URL, "attribution": settings.MAP_TILE_ATTRIBUTION},
+        "tiles": tiles(),
         "drone": order.assigned_drone_id if not order.is_terminal else None,
     }
     return Section("Where it is", "console/order/where.html", context)

@@ -1,4 +1,4 @@
-"""The fleet in the console: drones, their kinds, hubs, areas, zones, and the policy."""
+"""The fleet in the console: kinds, hubs, areas, zones and the policy (drones: drone_admin)."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from fleet import policy
-from fleet.models import Drone, DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, ServiceArea
+from fleet import drone_admin, policy  # noqa: F401 (registers the drones' pages)
+from fleet.models import DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, ServiceArea
 from fleet.policy_form import FIELDSETS, LABELS, PolicyForm
 from wingxtra.console.admin import ConsoleAdmin, ReadOnlyAdmin, badge, moment
 from wingxtra.console.registry import Tone
@@ -123,25 +123,3 @@ class PolicyVersionAdmin(ReadOnlyAdmin):
             )
             or "The first version."
         )
-
-
-@admin.register(Drone)
-class DroneAdmin(ConsoleAdmin):
-    list_display = ("drone_id", "kind", "hub", "active", "grounded")
-    list_filter = ("hub", "kind", "active", "hub__service_area")
-    list_select_related = ("kind", "hub")
-    search_fields = ("drone_id",)
-    fields = ("drone_id", "kind", "hub", "active", "grounded_reason", "grounded_by", "grounded_at")
-    readonly_fields = ("grounded_reason", "grounded_by", "grounded_at")
-
-    def get_readonly_fields(
-        self, request: HttpRequest, obj: Drone | None = None
-    ) -> tuple[str, ...]:
-        return self.readonly_fields if obj is None else ("drone_id", *self.readonly_fields)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Drone | None = None) -> bool:
-        return False  # its jobs are kept; `active` retires it
-
-    @admin.display(description="Grounded")
-    def grounded(self, drone: Drone) -> str:
-        return drone.grounded_reason or "—"

@@ -1,18 +1,24 @@
 """What the fleet puts into the console: grounding, pausing, the map, and what is wrong with it."""
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
-from fleet import picture, policy, registry
+from fleet import live, picture, policy, registry, words
+from fleet.live import LiveDrone, Readiness
 from fleet.models import Drone, Hub, NoFlyZone, Policy, ServiceArea
 from wingxtra.accounts.models import User
 from wingxtra.console import actions, roles
 from wingxtra.console import registry as console
-from wingxtra.console.registry import Attention, Feature, Layer, Tone
+from wingxtra.console.registry import Attention, Feature, Layer, Number, Section, Tone
+from wingxtra.console.widgets import tiles
 from wingxtra.problems import Conflict
 
 roles.seen_by_all(
@@ -188,10 +194,93 @@ def old_picture(now: datetime) -> Iterator[Attention]:
         )
 
 
-console.attention_sources.extend([paused_dispatch, old_picture])
+def unknown_drones(now: datetime) -> Iterator[Attention]:
+    """Drones that telemetry shows and the registry does not know."""
+    seen = picture.read()
+    heard = set(seen.telemetry) if seen else set()
+    known = set(Drone.objects.filter(pk__in=heard).values_list("pk", flat=True))
+    for drone_id in sorted(heard - known)[:MOST_UNKNOWN]:
+        yield Attention(
+            key=f"unknown:{drone_id}",
+            level=2,
+            text=f"{drone_id} sends telemetry and is not registered",
+            detail="It gets no orders until it is.",
+            remedy_label="Register…",
+            remedy_url=f"{reverse('admin:fleet_drone_add')}?drone_id={drone_id}",
+        )
+
+
+MOST_UNKNOWN = 5
+console.attention_sources.extend([paused_dispatch, old_picture, unknown_drones])
+
+
+# --- the numbers ---------------------------------------------------------------------------------
+
+
+def drones_by_readiness(now: datetime) -> Iterator[Number]:
+    seen = live.look(list(Drone.objects.with_home().filter(active=True)), now)
+    counts = Counter(one.readiness for one in seen)
+    url = reverse("admin:fleet_drone_changelist")
+    for readiness in Readiness:
+        label, tone = words.READINESS[readiness]
+        count = counts[readiness]
+        yield Number(
+            f"Drones: {label.lower()}",
+            str(count),
+            f"of {len(seen)}",
+            tone if count else Tone.IDLE,
+            f"{url}?readiness={readiness}&active__exact=1",
+        )
+
+
+console.number_sources.append(drones_by_readiness)
+
+
+# --- on a drone's page ---------------------------------------------------------------------------
+
+
+def now_of(drone: Drone, request: HttpRequest) -> Section:
+    now = timezone.now()
+    seen = live.look(list(Drone.objects.with_home().filter(pk=drone.pk)), now)[0]
+    feature = drone_feature(seen, now)
+    context = {
+        "facts": words.facts(seen, now),
+        "features": [asdict(feature)] if feature else [],
+        "drone": drone.pk,
+        "tiles": tiles(),
+    }
+    return Section("Now", "console/drone/now.html", context)
+
+
+console.add_section(Drone, 10, now_of)
 
 
 # --- on the map ----------------------------------------------------------------------------------
+
+
+def drone_feature(seen: LiveDrone, now: datetime) -> Feature | None:
+    """None while nobody knows where it is."""
+    said = seen.telemetry
+    if said is None or said.lat is None or said.lng is None:
+        return None
+    return Feature(
+        id=f"drone-{seen.drone.pk}",
+        look="drone",
+        geometry={"type": "Point", "coordinates": [said.lng, said.lat]},
+        label=seen.drone.pk,
+        tone=words.READINESS[seen.readiness][1],
+        facts=words.facts(seen, now),
+        url=reverse("admin:fleet_drone_change", args=[seen.drone.pk]),
+        heading_deg=said.heading_deg,
+        area=str(seen.drone.hub.service_area_id),
+        state=words.READINESS[seen.readiness][0],
+    )
+
+
+def drones(now: datetime) -> Iterator[Feature]:
+    for seen in live.look(list(Drone.objects.with_home().filter(active=True)), now):
+        if feature := drone_feature(seen, now):
+            yield feature
 
 
 def hubs(now: datetime) -> Iterator[Feature]:
@@ -240,6 +329,7 @@ def zones(now: datetime) -> Iterator[Feature]:
 
 console.layers.extend(
     [
+        Layer("drones", "Drones", drones, "fleet.view_drone"),
         Layer("areas", "Service areas", areas, "fleet.view_servicearea", still=True),
         Layer("zones", "No-fly zones", zones, "fleet.view_noflyzone", still=True),
         Layer("hubs", "Hubs", hubs, "fleet.view_hub", still=True),

@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 
-from wingxtra.console import actions
+from wingxtra.console import actions, registry
 from wingxtra.console.registry import Tone
 
 
@@ -37,7 +37,7 @@ class ConsoleAdmin(ModelAdmin):
     list_filter_submit = False
     warn_unsaved_form = True
     compressed_fields = True
-    change_form_outer_before_template = "console/object_actions.html"
+    change_form_outer_before_template = "console/object_page.html"
     list_per_page = 50
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -52,10 +52,13 @@ class ConsoleAdmin(ModelAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
         instance = self.get_object(request, object_id)
-        offered = actions.possible(instance, request.user) if instance else []
-        return super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), "offered": offered}
-        )
+        may_see = instance is not None and self.has_view_permission(request, instance)
+        context = {
+            "offered": actions.possible(instance, request.user) if may_see else [],
+            "sections": registry.sections_of(instance, request) if may_see else [],
+            **(extra_context or {}),
+        }
+        return super().change_view(request, object_id, form_url, context)
 
 
 class ReadOnlyAdmin(ConsoleAdmin):

@@ -3,7 +3,6 @@
 from dataclasses import asdict
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
@@ -11,6 +10,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from wingxtra.console import registry
+from wingxtra.console.widgets import tiles
 
 
 @require_safe
@@ -83,10 +83,6 @@ def map_data(request: HttpRequest) -> JsonResponse:
     wanted = [layer for layer in _layers(request) if "all" in request.GET or not layer.still]
     features = {layer.name: [asdict(f) for f in layer.features(at)] for layer in wanted}
     return JsonResponse({"at": at, "layers": features})
-
-
-def tiles() -> dict[str, str]:
-    return {"url": settings.MAP_TILE_URL, "attribution": settings.MAP_TILE_ATTRIBUTION}
 
 
 def _layers(request: HttpRequest) -> list[registry.Layer]:

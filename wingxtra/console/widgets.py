@@ -7,6 +7,11 @@ from django import forms
 from django.conf import settings
 
 
+def tiles() -> dict[str, str]:
+    """The street map's address and whose it is, for maps in templates."""
+    return {"url": settings.MAP_TILE_URL, "attribution": settings.MAP_TILE_ATTRIBUTION}
+
+
 class PolygonInput(forms.Textarea):
     """A GeoJSON Polygon drawn on a map; the text below the map holds it and can be edited too."""
 
@@ -18,10 +23,7 @@ class PolygonInput(forms.Textarea):
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(name, value, attrs)
-        context["tiles"] = {
-            "url": settings.MAP_TILE_URL,
-            "attribution": settings.MAP_TILE_ATTRIBUTION,
-        }
+        context["tiles"] = tiles()
         return context
 
     def format_value(self, value: Any) -> str | None:

@@ -47,7 +47,8 @@ def model_pages() -> list[str]:
 def test_each_role_has_a_group_with_its_permissions() -> None:
     groups = {group.name: group for group in Group.objects.all()}
     readonly, ops, everything = (
-        {p.codename for p in groups[name].permissions.all()} for name in ("READONLY", "OPS", "ADMIN")
+        {p.codename for p in groups[name].permissions.all()}
+        for name in ("READONLY", "OPS", "ADMIN")
     )
     assert readonly < ops < everything
     assert all(codename.startswith("view_") for codename in readonly)

@@ -1,0 +1,83 @@
+"""Drones in the console, with what telemetry says of them now."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from unfold.views import ChangeList
+
+from fleet import live, words
+from fleet.live import Readiness
+from fleet.models import Drone
+from wingxtra.console.admin import ConsoleAdmin, badge
+
+
+class LiveChangeList(ChangeList):
+    """Looks at the drones of a page once, and hands each its live state as `live`."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        drones = list(self.result_list)
+        for drone, seen in zip(drones, live.look(drones, timezone.now()), strict=True):
+            drone.live = seen
+        self.result_list = drones
+
+
+class ReadinessFilter(admin.SimpleListFilter):
+    title = "readiness"
+    parameter_name = "readiness"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(one.value, words.READINESS[one][0]) for one in Readiness]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Drone]) -> QuerySet[Drone]:
+        if self.value() is None:
+            return queryset
+        seen = live.look(list(Drone.objects.with_home()), timezone.now())
+        wanted = [one.drone.pk for one in seen if one.readiness == self.value()]
+        return queryset.filter(pk__in=wanted)
+
+
+@admin.register(Drone)
+class DroneAdmin(ConsoleAdmin):
+    list_display = ("drone_id", "readiness", "why", "battery", "heard", "kind", "hub", "active")
+    list_filter = (ReadinessFilter, "hub", "kind", "active", "hub__service_area")
+    list_select_related = ("kind", "hub")
+    search_fields = ("drone_id",)
+    fields = ("drone_id", "kind", "hub", "active", "grounded_reason", "grounded_by", "grounded_at")
+    readonly_fields = ("grounded_reason", "grounded_by", "grounded_at")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return LiveChangeList
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Drone | None = None
+    ) -> tuple[str, ...]:
+        return self.readonly_fields if obj is None else ("drone_id", *self.readonly_fields)
+
+    def get_fields(self, request: HttpRequest, obj: Drone | None = None) -> tuple[str, ...]:
+        return self.fields if obj and obj.is_grounded else self.fields[:4]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Drone | None = None) -> bool:
+        return False  # its jobs are kept; `active` retires it
+
+    @admin.display(description="Now")
+    def readiness(self, drone: Any) -> SafeString:
+        return badge(*words.READINESS[drone.live.readiness])
+
+    @admin.display(description="Because")
+    def why(self, drone: Any) -> str:
+        if drone.live.readiness in (Readiness.READY, Readiness.BUSY):
+            return "—"
+        return drone.grounded_reason or " ".join(r.message for r in drone.live.reasons[:2])
+
+    @admin.display(description="Battery")
+    def battery(self, drone: Any) -> str:
+        return words.battery(drone.live)
+
+    @admin.display(description="Heard")
+    def heard(self, drone: Any) -> str:
+        return words.heard(drone.live, timezone.now())
