@@ -17,18 +17,26 @@ Two kinds of views:
   knows an intent by its id, are made that way.
 
 A 5xx or 429 is never stored: sent again, the request is tried again.
+
+An answer may hold what is told only once (a delivery's code). So it is stored sealed, under the
+client's key and SECRET_KEY: nobody reads it from the database. When SECRET_KEY was changed since, a
+key that comes again looks like one with another body; nothing is carried out twice.
 """
 
-import hashlib
+import hmac
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import msgspec
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from django.db import connection, transaction
 from django.http import HttpResponse
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
 
 from wingxtra.api.models import IdempotencyKey
@@ -38,6 +46,7 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 MAX_LENGTH = 255
 KEPT_FOR = timedelta(hours=24)
+NONCE_BYTES = 12
 
 
 class StillRunning(Conflict):
@@ -114,6 +123,7 @@ class Claim:
 
     digest: str
     body_digest: str
+    seal: ChaCha20Poly1305
 
     @classmethod
     def of(cls, request: Request, caller_key: str) -> "Claim":
@@ -122,7 +132,9 @@ class Claim:
             message = f"Must have 1 to {MAX_LENGTH} characters, not {len(key)}."
             raise Invalid([FieldProblem(HEADER, "invalid", message)])
         call = [caller_key, request.method, request.path, key]
-        return cls(_digest(call), _digest(_contents(request)))
+        secret = salted_hmac("idempotency", key, algorithm="sha256").digest()
+        body_digest = hmac.digest(secret, _encoded(_contents(request)), "sha256").hex()
+        return cls(sha256(_encoded(call)).hexdigest(), body_digest, ChaCha20Poly1305(secret))
 
     @property
     def lock_id(self) -> int:
@@ -173,7 +185,7 @@ class Claim:
         if row is None or row.status is None:
             raise StillRunning
         return HttpResponse(
-            bytes(row.body),
+            self._unsealed(bytes(row.body)),
             status=row.status,
             content_type=row.content_type,
             headers={REPLAYED: "true"},
@@ -183,8 +195,16 @@ class Claim:
         IdempotencyKey.objects.filter(pk=self.digest).update(
             status=response.status_code,
             content_type=response.headers["Content-Type"],
-            body=response.content,
+            body=self._sealed(response.content),
         )
+
+    def _sealed(self, body: bytes) -> bytes:
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + self.seal.encrypt(nonce, body, self.digest.encode())
+
+    def _unsealed(self, stored: bytes) -> bytes:
+        nonce, sealed = stored[:NONCE_BYTES], stored[NONCE_BYTES:]
+        return self.seal.decrypt(nonce, sealed, self.digest.encode())
 
     def drop(self) -> None:
         IdempotencyKey.objects.filter(pk=self.digest).delete()
@@ -204,15 +224,15 @@ def _contents(request: Request) -> Any:
 
 
 def _file_digest(file: Any) -> str:
-    digest = hashlib.sha256()
+    digest = sha256()
     for chunk in file.chunks():
         digest.update(chunk)
     file.seek(0)
     return digest.hexdigest()
 
 
-def _digest(value: Any) -> str:
-    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+def _encoded(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="deterministic")
 
 
 def purge(*, at_most: int = 10_000) -> int:

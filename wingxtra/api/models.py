@@ -7,7 +7,7 @@ from django.utils import timezone
 class IdempotencyKey(models.Model):
     """A POST made under an `Idempotency-Key`, and its answer (see wingxtra.api.idempotency).
 
-    Only digests are stored, so a key cannot be read back and used. `status` is empty while the
+    Neither the key nor the answer can be read from here. `status` is empty while the
     request runs, or when the process that ran it died.
     """
 
