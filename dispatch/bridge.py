@@ -1,0 +1,151 @@
+"""The GCS bridge over HTTP: hand in a mission intent, take one back, ask for an abort.
+
+An answer is not trusted further than its status and its words. A bridge that is away costs one
+timeout per try, and after a few of them nothing, until it is given another chance.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+from uuid import UUID
+
+import pybreaker
+import requests
+from django.conf import settings
+
+from wingxtra.problems import Unavailable
+
+FAILURES_TO_OPEN = 5
+OPEN_FOR_S = 10.0
+ANSWER_BYTES = 16_384
+WORDS = 1000
+# The bridge did not decide about the mission; HTTP says of these that trying again is right.
+TRY_AGAIN = {408, 425, 429}
+
+RecallMode = Literal["withdraw", "abort"]
+
+
+class BridgeUnavailable(Unavailable):
+    """The bridge did not answer, or not usefully. What was asked may have happened or not."""
+
+    def __init__(self, detail: str, code: str = "bridge_unavailable", status: int = 0) -> None:
+        super().__init__(code, detail)
+        self.bridge_status = status or None
+
+
+class BridgeNotAsked(BridgeUnavailable):
+    """Nothing was sent: there is no bridge configured, or it is given a rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the bridge decided. `words` are its own, for people."""
+
+    status: int
+    words: str
+    mission_status: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """It has the mission; 409 says that it had it already."""
+        return 200 <= self.status < 300 or self.status == 409
+
+
+class BridgeClient:
+    def __init__(self) -> None:
+        self._url, self._key = settings.GCS_BRIDGE_URL, settings.GCS_BRIDGE_KEY
+        self._timeout_s = settings.GCS_BRIDGE_TIMEOUT_S
+
+    def submit(self, intent_id: UUID, body: dict[str, Any]) -> Answer:
+        """Hand in a mission. Raises BridgeUnavailable; any other outcome is the bridge's decision.
+
+        The same intent may be handed in any number of times: it is flown once.
+        """
+        return self._post("/api/v1/mission-intents", body, {"Idempotency-Key": str(intent_id)})
+
+    def recall(self, intent_id: UUID, mode: RecallMode) -> Answer:
+        """Take a mission back before launch (`withdraw`), or ask for its end in flight (`abort`).
+
+        `mission_status` says what became of it: withdrawn, abort_requested, launched, or unknown.
+        """
+        path = f"/api/v1/mission-intents/{intent_id}/cancel"
+        answer = self._post(path, {"mode": mode}, {})
+        if answer.status == 404:
+            return Answer(404, answer.words, "unknown")
+        if not answer.accepted or not answer.mission_status:
+            raise BridgeUnavailable(
+                f"The GCS bridge answered {answer.status} to a recall: {answer.words}",
+                code="bridge_confused",
+                status=answer.status,
+            )
+        return answer
+
+    def _post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        if not self._url:
+            raise BridgeNotAsked(
+                "No GCS bridge is configured, so no mission can be published. Set GCS_BRIDGE_URL.",
+                code="bridge_not_configured",
+            )
+        if self._key:
+            headers = headers | {"X-API-Key": self._key}
+        try:
+            # Not `breaker.call`: that holds a lock while the bridge thinks.
+            with _breaker(self._url).calling():
+                return self._send(self._url + path, body, headers)
+        except pybreaker.CircuitBreakerError as error:
+            raise BridgeNotAsked(
+                f"The GCS bridge failed {FAILURES_TO_OPEN} times in a row and is left alone for "
+                f"{OPEN_FOR_S:g} s."
+            ) from error
+
+    def _send(self, url: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
+        try:
+            with requests.post(
+                url,
+                json=body,
+                headers=headers,
+                timeout=self._timeout_s,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                status = response.status_code
+                text = next(response.iter_content(ANSWER_BYTES), b"").decode(errors="replace")
+        except requests.RequestException as error:
+            raise BridgeUnavailable(
+                f"The GCS bridge was not reached: {type(error).__name__}."
+            ) from error
+        words, mission_status = _read(text)
+        if 300 <= status < 400 or status >= 500 or status in TRY_AGAIN:
+            raise BridgeUnavailable(
+                f"The GCS bridge answered {status}: {words[:200]}", status=status
+            )
+        return Answer(status, words, mission_status)
+
+
+def readiness() -> tuple[bool, str]:
+    """For /ready. A bridge that is away is no reason not to serve: missions wait in the outbox."""
+    if not settings.GCS_BRIDGE_URL:
+        return False, "No GCS bridge is configured (GCS_BRIDGE_URL): no mission can be published."
+    if _breaker(settings.GCS_BRIDGE_URL).current_state == pybreaker.STATE_OPEN:
+        return True, "Does not answer; missions wait in the outbox."
+    return True, "Configured."
+
+
+def _read(text: str) -> tuple[str, str]:
+    """The words of an answer for people, and the mission's status if it names one."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return text[:WORDS], ""
+    if not isinstance(body, dict):
+        return text[:WORDS], ""
+    words = next((body[k] for k in ("detail", "message", "error") if body.get(k)), text)
+    return str(words)[:WORDS], str(body.get("status", "")).lower()
+
+
+@cache
+def _breaker(url: str) -> pybreaker.CircuitBreaker:
+    return pybreaker.CircuitBreaker(
+        fail_max=FAILURES_TO_OPEN, reset_timeout=OPEN_FOR_S, throw_new_error_on_trip=False
+    )

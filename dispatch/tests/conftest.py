@@ -1,0 +1,18 @@
+"""A bridge that is really there."""
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_django import Settings
+
+from fleet.simulator.run import Simulator
+from fleet.tests.simulated import sim_drone
+
+
+@pytest.fixture
+def bridge(settings: Settings) -> Iterator[Simulator]:
+    """A simulated GCS with WX-DRN-001 standing in Accra; its clock stands still."""
+    with Simulator([sim_drone(drone_id="WX-DRN-001")], speed=0) as simulator:
+        settings.GCS_BRIDGE_URL = simulator.url
+        settings.GCS_BRIDGE_TIMEOUT_S = 1.0
+        yield simulator
