@@ -1,0 +1,443 @@
+"""The phases of a flight out of positions alone, whatever is wrong with the positions."""
+
+import json
+import math
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dispatch import flight
+from dispatch.flight import Phase, Plan, State, remaining_s, step
+from fleet.policy import Policy
+from fleet.simulator.airframe import SimDrone, moved
+from fleet.simulator.world import World
+from fleet.telemetry import Telemetry
+from fleet.tests.simulated import mission_intent, sim_drone
+
+RULES = Policy().rules()
+HUB = (5.6037, -0.1870)
+T0 = datetime(2026, 11, 24, 8, tzinfo=UTC)
+DELIVERY = ["LAUNCHED", "ENROUTE", "ARRIVED", "DELIVERING", "DELIVERED"]
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """One measurement: seconds after take-off of the clock, metres north of the hub, and so on."""
+
+    s: float
+    north_m: float
+    alt_m: float | None
+    speed_mps: float | None = 0.0
+    armed: bool | None = True
+    east_m: float = 0.0
+
+    def telemetry(self) -> Telemetry:
+        lat, lng = moved(*HUB, self.east_m, self.north_m)
+        when = T0 + timedelta(seconds=self.s)
+        return Telemetry(
+            drone_id="WX-DRN-001",
+            seen_at=when,
+            measured_at=when,
+            lat=lat,
+            lng=lng,
+            alt_m=self.alt_m,
+            speed_mps=self.speed_mps,
+            armed=self.armed,
+        )
+
+
+def plan(pickup_m: float = 500, dropoff_m: float = 2000) -> Plan:
+    """Pickup and drop point north of the hub; a drone of 16 m/s that climbs at 4, descends at 3."""
+    return Plan(
+        *moved(*HUB, 0, pickup_m),
+        *moved(*HUB, 0, dropoff_m),
+        cruise_alt_m=60,
+        delivery_alt_m=8,
+        cruise_speed_mps=16,
+        climb_speed_mps=4,
+        descent_speed_mps=3,
+    )
+
+
+class Pilot:
+    """Flies on a line north of the hub and measures every `every_s`."""
+
+    def __init__(self, every_s: float = 2.0) -> None:
+        self.every_s, self.s, self.north_m, self.alt_m = every_s, 0.0, 0.0, 0.0
+        self.armed = False
+        self.track: list[At] = []
+
+    def _measure(self, speed_mps: float = 0.0) -> None:
+        self.track.append(At(self.s, self.north_m, self.alt_m, speed_mps, self.armed))
+        self.s += self.every_s
+
+    def stand(self, seconds: float) -> "Pilot":
+        for _ in range(round(seconds / self.every_s)):
+            self._measure()
+        return self
+
+    def arm(self) -> "Pilot":
+        self.armed = True
+        return self
+
+    def disarm(self) -> "Pilot":
+        self.armed = False
+        return self.stand(10)
+
+    def to_alt(self, alt_m: float) -> "Pilot":
+        rate_mps = 4 if alt_m > self.alt_m else -3
+        while self.alt_m != alt_m:
+            change_m = rate_mps * self.every_s
+            left_m = alt_m - self.alt_m
+            self.alt_m = alt_m if abs(change_m) >= abs(left_m) else self.alt_m + change_m
+            self._measure()
+        return self
+
+    def fly(self, north_m: float) -> "Pilot":
+        while self.north_m != north_m:
+            left_m = north_m - self.north_m
+            ahead_m = math.copysign(min(16 * self.every_s, abs(left_m)), left_m)
+            self.north_m += ahead_m
+            self._measure(abs(ahead_m) / self.every_s)
+        return self
+
+
+def launched(every_s: float = 2.0) -> Pilot:
+    return Pilot(every_s).stand(10).arm().to_alt(60)
+
+
+def loaded(every_s: float = 2.0) -> Pilot:
+    """In cruise above the pickup, with the parcel."""
+    return launched(every_s).fly(500).to_alt(2).stand(16).to_alt(60)
+
+
+def delivery(every_s: float = 2.0) -> list[At]:
+    pilot = loaded(every_s).fly(2000).to_alt(8).stand(20).to_alt(60)
+    return pilot.fly(0).to_alt(0).disarm().track
+
+
+def phases_of(track: Iterable[At], where: Plan | None = None) -> list[str]:
+    return [phase.value for phase, _ in flown(track, where)[1]]
+
+
+def flown(track: Iterable[At], where: Plan | None = None) -> tuple[State, list[tuple[Phase, At]]]:
+    """Feeds them one by one, through JSON each time; returns who said what."""
+    state, said = State(), []
+    for at in track:
+        state = State.from_dict(json.loads(json.dumps(state.to_dict())))
+        state, events = step(state, [at.telemetry()], where or plan(), RULES)
+        said += [(event.phase, at) for event in events]
+    return state, said
+
+
+def shaken(track: Iterable[At], seed: int, metres: float = 2.0, alt_m: float = 1.0) -> Iterator[At]:
+    """The same with the noise of a receiver and a barometer."""
+    noise = random.Random(seed)
+    for at in track:
+        yield replace(
+            at,
+            north_m=at.north_m + noise.gauss(0, metres),
+            east_m=noise.gauss(0, metres),
+            alt_m=None if at.alt_m is None else at.alt_m + noise.gauss(0, alt_m),
+            speed_mps=abs((at.speed_mps or 0) + noise.gauss(0, 0.3)),
+        )
+
+
+# --- a flight as it should be --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("every_s", [0.2, 1, 2, 5, 10])
+def test_a_delivery_is_seen_phase_by_phase(every_s: float) -> None:
+    assert phases_of(delivery(every_s)) == DELIVERY
+
+
+def test_each_phase_is_seen_where_it_happens() -> None:
+    where = {phase.value: at for phase, at in flown(delivery())[1]}
+    assert where["LAUNCHED"].north_m == 0
+    assert 30 <= where["ENROUTE"].north_m <= 100
+    assert 1940 <= where["ARRIVED"].north_m <= 2000
+    assert (where["DELIVERING"].north_m, where["DELIVERING"].alt_m < 34) == (2000, True)
+    assert (where["DELIVERED"].north_m, where["DELIVERED"].alt_m > 34) == (2000, True)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.5, 1, 2, 4]))
+@settings(max_examples=40, deadline=None)
+def test_noise_changes_nothing(seed: int, every_s: float) -> None:
+    assert phases_of(shaken(delivery(every_s), seed)) == DELIVERY
+
+
+def test_altitudes_above_the_sea_are_taken_from_where_the_drone_stood() -> None:
+    assert phases_of(replace(at, alt_m=at.alt_m + 124) for at in delivery()) == DELIVERY
+
+
+def test_a_flight_that_was_first_seen_in_the_air_is_followed() -> None:
+    up = [replace(at, alt_m=at.alt_m + 124) for at in delivery() if at.alt_m == 60 or at.s > 60]
+    assert phases_of(up) == DELIVERY
+
+
+def test_a_drone_that_starts_at_the_pickup_delivers() -> None:
+    pilot = launched().fly(2000).to_alt(8).stand(20).to_alt(60).fly(0).to_alt(0).disarm()
+    assert phases_of(pilot.track, plan(pickup_m=0)) == DELIVERY
+
+
+def test_a_drone_that_lands_and_disarms_at_the_pickup_to_be_loaded_delivers() -> None:
+    pilot = launched().fly(500).to_alt(0).disarm().stand(60).arm().to_alt(60)
+    pilot.fly(2000).to_alt(8).stand(20).to_alt(60).fly(0).to_alt(0).disarm()
+    assert phases_of(pilot.track) == DELIVERY
+
+
+def test_a_drone_that_lands_at_the_drop_point_has_delivered_once_it_leaves() -> None:
+    pilot = loaded().fly(2000).to_alt(0)
+    assert phases_of(pilot.track) == DELIVERY[:4]
+    pilot.disarm().stand(60)
+    assert phases_of(pilot.track) == DELIVERY[:4]
+    pilot.arm().to_alt(60)
+    assert phases_of(pilot.track) == DELIVERY
+
+
+# --- what is no delivery -------------------------------------------------------------------------
+
+
+def test_a_drone_that_stands_with_its_motors_on_has_not_launched() -> None:
+    assert phases_of(shaken(Pilot().stand(10).arm().stand(120).track, seed=1)) == []
+
+
+def test_a_disarmed_drone_that_is_carried_around_has_not_launched() -> None:
+    assert phases_of(At(s, 10.0 * s, 1.0, 5.0, armed=False) for s in range(60)) == []
+
+
+def test_a_pickup_stop_is_no_delivery() -> None:
+    assert phases_of(loaded().stand(60).track) == ["LAUNCHED", "ENROUTE"]
+
+
+def test_passing_over_the_drop_point_on_the_way_to_the_pickup_is_no_arrival() -> None:
+    pilot = launched().fly(2000)
+    assert phases_of(pilot.track, plan(pickup_m=2000, dropoff_m=1000)) == ["LAUNCHED", "ENROUTE"]
+
+
+def test_a_launch_beside_the_drop_point_is_no_delivery() -> None:
+    where = plan(pickup_m=1000, dropoff_m=20)
+    pilot = launched().stand(20).fly(1000).to_alt(2).stand(16)
+    assert phases_of(pilot.track, where) == ["LAUNCHED", "ENROUTE"]
+    pilot.to_alt(60).fly(20).to_alt(8).stand(20).to_alt(60)
+    assert phases_of(pilot.track, where) == DELIVERY
+
+
+def test_a_drone_that_turns_back_has_not_delivered() -> None:
+    pilot = loaded().fly(1500).fly(0)
+    assert phases_of(pilot.track) == ["LAUNCHED", "ENROUTE"]
+    pilot.to_alt(0).disarm()
+    assert phases_of(pilot.track) == ["LAUNCHED", "ENROUTE", "RETURNED"]
+
+
+def test_a_drone_that_turns_back_above_the_drop_point_has_not_delivered() -> None:
+    pilot = loaded().fly(2000).stand(60).fly(0).to_alt(0).disarm()
+    assert phases_of(pilot.track) == ["LAUNCHED", "ENROUTE", "ARRIVED", "RETURNED"]
+
+
+def test_a_drone_that_hovers_low_short_of_the_drop_point_has_not_arrived() -> None:
+    pilot = loaded().fly(1900).to_alt(8).stand(60).to_alt(60)
+    assert phases_of(shaken(pilot.track, seed=2)) == ["LAUNCHED", "ENROUTE"]
+
+
+def test_a_drone_that_lands_where_it_should_not_has_not_delivered() -> None:
+    pilot = loaded().fly(1200).to_alt(0).disarm()
+    assert phases_of(pilot.track) == ["LAUNCHED", "ENROUTE", "RETURNED"]
+
+
+def test_one_low_measurement_is_no_handover() -> None:
+    """The altimeter says 8 m for once, while the drone hovers at 60 m above the drop point."""
+    hover = loaded().fly(2000).stand(40)
+    glitch = [
+        replace(at, alt_m=8.0) if i == len(hover.track) - 5 else at
+        for i, at in enumerate(hover.track)
+    ]
+    assert phases_of(glitch) == ["LAUNCHED", "ENROUTE", "ARRIVED"]
+    home = hover.fly(0).to_alt(0).disarm().track
+    assert phases_of([*glitch, *home[len(glitch) :]])[-1] == "RETURNED"
+
+
+@given(
+    at=st.integers(5, 10_000),
+    jump=st.tuples(st.floats(-40_000, 40_000), st.floats(-40_000, 40_000)),
+    alt_m=st.floats(-400, 900),
+    speed_mps=st.floats(0, 40),
+)
+@settings(max_examples=150, deadline=None)
+def test_one_wild_measurement_changes_nothing(
+    at: int, jump: tuple[float, float], alt_m: float, speed_mps: float
+) -> None:
+    """Wherever it says that the drone is: what a drone can have reached by then is not wild."""
+    track = delivery()
+    i = 5 + at % (len(track) - 16)
+    there = replace(track[i], north_m=jump[0], east_m=jump[1], alt_m=alt_m, speed_mps=speed_mps)
+    if math.hypot(there.north_m - track[i].north_m, there.east_m) < 150:
+        return
+    assert phases_of([*track[:i], there, *track[i + 1 :]]) == DELIVERY
+
+
+def test_a_jump_onto_the_drop_point_is_no_arrival() -> None:
+    track = loaded().fly(1200).track
+    jump = At(track[-1].s + 2, 2000, 8.0, 0.0)
+    back = [At(jump.s + 2 + i, 1232 + 16 * i, 60.0, 16.0) for i in range(5)]
+    assert phases_of([*track, jump, *back]) == ["LAUNCHED", "ENROUTE"]
+
+
+# --- gaps, order, repetition ---------------------------------------------------------------------
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_lost_late_or_repeated_phases_only_go_forward(data: st.DataObject) -> None:
+    track = delivery()
+    seed = data.draw(st.integers(0, 10_000))
+    chance = random.Random(seed)
+    told = [at for at in shaken(track, seed) if chance.random() > 0.3]
+    told += chance.sample(told, len(told) // 3)
+    for _ in range(len(told)):
+        i = chance.randrange(len(told) - 4)
+        if chance.random() < 0.3:
+            told[i], told[i + 3] = told[i + 3], told[i]
+    said = phases_of(told)
+    assert said == [phase for phase in [*DELIVERY, "RETURNED", "UNCLEAR"] if phase in said]
+    assert len(said) == len(set(said))
+
+
+def test_out_of_order_within_one_look_is_put_in_order() -> None:
+    samples = [at.telemetry() for at in reversed(delivery())]
+    _, events = step(State(), samples, plan(), RULES)
+    assert [event.phase.value for event in events] == DELIVERY
+
+
+def test_telling_everything_twice_changes_nothing() -> None:
+    assert phases_of([at for at in delivery() for _ in range(2)]) == DELIVERY
+
+
+def test_a_gap_that_hides_phases_is_made_up_for() -> None:
+    track = [at for at in delivery() if not 20 < at.s < 150]
+    assert phases_of(track) == DELIVERY
+
+
+def test_a_drone_that_is_home_after_a_silence_may_have_delivered() -> None:
+    track = delivery()
+    above = next(at.s for at in track if at.north_m > 1500)
+    away = [at for at in track if at.s < above or at.s > track[-1].s - 30]
+    assert phases_of(away) == ["LAUNCHED", "ENROUTE", "UNCLEAR"]
+
+
+def test_a_drone_that_is_home_after_a_short_silence_has_not_delivered() -> None:
+    pilot = loaded().fly(800)
+    silent = len(pilot.track)
+    home = pilot.fly(600).fly(0).to_alt(0).disarm().track
+    assert phases_of(home[:silent] + home[silent + 13 :])[-1] == "RETURNED"
+
+
+def test_a_clock_that_is_ahead_for_once_does_not_hide_what_follows() -> None:
+    track = [at.telemetry() for at in delivery()]
+    wrong = Telemetry(
+        **{
+            name: getattr(track[20], name)
+            for name in ("drone_id", "seen_at", "lat", "lng", "alt_m", "speed_mps", "armed")
+        },
+        measured_at=track[20].measured_at + timedelta(days=1),
+    )
+    state, said = State(), []
+    for sample in [*track[:20], wrong, *track[21:]]:
+        state, events = step(state, [sample], plan(), RULES)
+        said += [event.phase.value for event in events]
+    assert said == DELIVERY
+
+
+def test_what_has_no_position_says_nothing() -> None:
+    blind = Telemetry(drone_id="WX-DRN-001", seen_at=T0, measured_at=T0, armed=True)
+    assert step(State(), [blind], plan(), RULES) == (State(), [])
+
+
+def test_without_altitudes_a_flight_is_seen_and_a_handover_is_not() -> None:
+    track = [replace(at, alt_m=None) for at in delivery()]
+    assert phases_of(track) == ["LAUNCHED", "ENROUTE", "ARRIVED", "RETURNED"]
+
+
+def test_a_drone_that_does_not_say_its_speed_is_followed_all_the_same() -> None:
+    assert phases_of(replace(at, speed_mps=None) for at in delivery()) == DELIVERY
+
+
+# --- seen by few looks: two seconds apart on a clock that runs ten times faster ------------------
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_simulated_delivery_is_seen_by_few_looks(seed: int) -> None:
+    chance = random.Random(seed)
+    pickup = moved(*HUB, chance.uniform(-2000, 2000), chance.uniform(500, 1500))
+    dropoff = moved(*pickup, chance.uniform(-2000, 2000), chance.uniform(700, 1500))
+    assert simulated(seed, pickup, dropoff, speed=10, first_look_s=chance.uniform(0, 2)) == DELIVERY
+
+
+def simulated(
+    seed: int,
+    pickup: tuple[float, float],
+    dropoff: tuple[float, float],
+    *,
+    speed: float,
+    first_look_s: float,
+) -> list[str]:
+    drone: SimDrone = sim_drone()
+    world = World([drone], seed, T0)
+    intent = mission_intent()
+    for name, (lat, lng) in (("pickup", pickup), ("dropoff", dropoff)):
+        intent[name] |= {"lat": lat, "lng": lng}
+    world.accept(intent)
+    where = Plan(*pickup, *dropoff, 60, 8, 16, 4, 3)
+    state, said, now_s = State(), [], 0.0
+    while state.phase not in flight.OVER and now_s < 200:
+        now_s += 0.1
+        world.step(0.1 * speed, T0 + timedelta(seconds=now_s))
+        if (now_s - first_look_s) % 2 < 0.1:
+            reading = world.readings[drone.drone_id]
+            sample = Telemetry(
+                drone_id=drone.drone_id,
+                seen_at=reading.received_at,
+                measured_at=reading.measured_at,
+                lat=reading.lat,
+                lng=reading.lng,
+                alt_m=reading.alt_m,
+                speed_mps=reading.groundspeed_mps,
+                armed=reading.armed,
+            )
+            state, events = step(state, [sample], where, RULES)
+            said += [event.phase.value for event in events]
+    return said
+
+
+# --- ETA -----------------------------------------------------------------------------------------
+
+
+def test_there_is_no_eta_on_the_ground_and_none_after_the_end() -> None:
+    assert remaining_s(flown(Pilot().stand(10).track)[0], plan(), RULES) is None
+    assert remaining_s(flown(delivery())[0], plan(), RULES) is None
+
+
+def test_the_eta_is_the_remaining_path_at_the_measured_speed_and_the_handling() -> None:
+    pilot = loaded().fly(1200)
+    left_s = remaining_s(flown(pilot.track)[0], plan(), RULES)
+    expected_s = 800 * RULES.detour_factor / 16 + RULES.delivery_time_s
+    assert left_s == pytest.approx(expected_s, rel=0.05)
+
+
+def test_the_eta_before_the_pickup_goes_by_the_pickup() -> None:
+    pilot = launched().fly(200)
+    left_s = remaining_s(flown(pilot.track)[0], plan(), RULES)
+    handling_s = RULES.load_time_s + RULES.delivery_time_s
+    assert left_s == pytest.approx(1800 * RULES.detour_factor / 16 + handling_s, rel=0.1)
+
+
+def test_the_eta_never_grows_while_the_drone_flies_on() -> None:
+    track = loaded().fly(2000).track
+    left = [remaining_s(flown(track[:n])[0], plan(), RULES) for n in range(60, len(track))]
+    assert all(later <= sooner + 1 for sooner, later in pairwise(left))
