@@ -1,0 +1,51 @@
+"""An order with its mission, and a drone that is able to fly it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from dispatch import missions
+from dispatch.models import MissionIntent
+from fleet.models import Drone
+from fleet.tests.factories import DroneFactory, TelemetryFactory, show
+from orders.models import DeliveryEvent, Order
+from orders.states import Status
+from orders.tests.factories import order_in
+
+
+def able_drone(**telemetry: Any) -> Drone:
+    """WX-DRN-001, registered, charged and just heard of."""
+    drone = Drone.objects.filter(pk="WX-DRN-001").first() or DroneFactory(drone_id="WX-DRN-001")
+    seen(**telemetry)
+    return drone
+
+
+def seen(**telemetry: Any) -> None:
+    """Make this the newest picture of WX-DRN-001."""
+    show(TelemetryFactory(drone_id="WX-DRN-001", **telemetry), fetched_at=datetime.now(UTC))
+
+
+def assigned(**attributes: Any) -> tuple[Order, MissionIntent]:
+    """An order that has just been given to WX-DRN-001, and its intent."""
+    order = order_in(Status.ASSIGNED, drone=able_drone(), **attributes)
+    return order, intent_of(order)
+
+
+def submitted(**attributes: Any) -> tuple[Order, MissionIntent]:
+    """The same, and the bridge has it."""
+    order, intent = assigned(**attributes)
+    missions.publish(intent.pk)
+    order = stored(order)
+    assert order.status == Status.MISSION_SUBMITTED
+    return order, intent_of(order)
+
+
+def stored(order: Order) -> Order:
+    return Order.objects.select_related("current_job").get(pk=order.pk)
+
+
+def intent_of(order: Order) -> MissionIntent:
+    return MissionIntent.objects.select_related("job").get(job_id=stored(order).current_job_id)
+
+
+def timeline(order: Order) -> list[str]:
+    return list(DeliveryEvent.objects.filter(order=order).values_list("type", flat=True))

@@ -1,0 +1,404 @@
+"""A mission reaches the bridge exactly once, whatever goes wrong on the way."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection, transaction
+from django.utils import timezone
+from pytest_django import Settings
+
+from dispatch import contract, missions
+from dispatch.models import MissionIntent
+from dispatch.tests.support import (
+    able_drone,
+    assigned,
+    intent_of,
+    seen,
+    stored,
+    submitted,
+    timeline,
+)
+from fleet import policy, registry
+from fleet.simulator.run import Simulator
+from fleet.tests.factories import DroneFactory
+from orders import lifecycle
+from orders.models import DeliveryEvent, DeliveryJob
+from orders.states import CancelReason, Status
+from orders.tests.factories import OrderFactory, order_in
+from wingxtra.accounts.identity import DISPATCHER, SYSTEM
+from wingxtra.problems import Conflict, Unavailable
+
+pytestmark = pytest.mark.django_db(transaction=True)
+State = MissionIntent.State
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = 15) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def later(minutes: float = 5) -> Any:
+    return timezone.now() + timedelta(minutes=minutes)
+
+
+def why(order: Any, event: str) -> str:
+    return DeliveryEvent.objects.filter(order=order, type=event).latest("pk").message
+
+
+# --- stored with the assignment ------------------------------------------------------------------
+
+
+def test_every_number_of_an_intent_comes_from_the_order_the_drone_or_the_policy() -> None:
+    policy.change(
+        by=SYSTEM, cruise_alt_m=70, delivery_alt_m=9, max_wind_mps=14, loiter_timeout_s=99
+    )
+    order, intent = assigned(payload_weight_kg=1.25, priority="MEDICAL", payload_type="MEDICINE")
+    body = intent.body
+    assert body["intent_id"] == str(intent.pk) == str(order.current_job.mission_intent_id)
+    assert (body["order_id"], body["drone_id"]) == (str(order.pk), "WX-DRN-001")
+    assert body["pickup"] == {"lat": order.pickup_lat, "lng": order.pickup_lng, "alt_m": 70}
+    assert body["dropoff"] == {
+        "lat": order.dropoff_lat,
+        "lng": order.dropoff_lng,
+        "alt_m": 70,
+        "delivery_alt_m": 9,
+    }
+    assert body["constraints"]["max_wind_mps"] == 12  # the drone's own limit is the lower one
+    assert body["safety"]["loiter_timeout_s"] == 99
+    assert body["metadata"] | {"created_at": None} == {
+        "payload_type": "MEDICINE",
+        "payload_weight_kg": 1.25,
+        "priority": "MEDICAL",
+        "created_at": None,
+    }
+
+
+def test_an_intent_that_breaks_the_contract_is_never_stored() -> None:
+    policy.change(by=SYSTEM, cruise_alt_m=10, delivery_alt_m=20)
+    order = order_in(Status.QUEUED)
+    with pytest.raises(contract.InvalidIntent, match="20 m is above the cruise altitude of 10 m"):
+        lifecycle.assign(order.pk, able_drone().pk, by=DISPATCHER, why="The only one.")
+    assert stored(order).status == Status.QUEUED
+    assert not DeliveryJob.objects.exists()
+
+
+def test_an_assignment_that_is_rolled_back_leaves_no_intent() -> None:
+    order, drone = order_in(Status.QUEUED), able_drone()
+    with transaction.atomic():
+        lifecycle.assign(order.pk, drone.pk, by=DISPATCHER, why="The only one.")
+        transaction.set_rollback(True)
+    assert not MissionIntent.objects.exists()
+
+
+def test_a_test_order_has_no_mission() -> None:
+    order = OrderFactory(live_mode=False)
+    lifecycle.assign(order.pk, None, by=DISPATCHER, why="A test order.")
+    assert not MissionIntent.objects.exists()
+
+
+def test_with_automatic_submit_off_a_mission_waits_for_ops(bridge: Simulator) -> None:
+    policy.change(by=SYSTEM, auto_submit=False)
+    order, intent = assigned()
+    missions.publish(intent.pk)
+    assert (intent.state, bridge.missions()) == (State.HELD, [])
+    assert missions.submit(order.pk, by=SYSTEM).state == State.ACCEPTED
+    assert stored(order).status == Status.MISSION_SUBMITTED
+
+
+# --- published once ------------------------------------------------------------------------------
+
+
+def test_an_accepted_mission_is_submitted(bridge: Simulator) -> None:
+    _, intent = submitted()
+    assert (intent.state, intent.tries, intent.bridge_status) == (State.ACCEPTED, 1, 201)
+    assert [m["intent_id"] for m in bridge.missions()] == [str(intent.pk)]
+    missions.publish(intent.pk)
+    assert bridge.missions()[0]["posts"] == 1
+
+
+def test_500_twice_and_then_201_is_one_mission(bridge: Simulator) -> None:
+    bridge.fault("bridge_500", times=2)
+    order, intent = assigned()
+    for minute in range(2):
+        missions.publish(intent.pk, now=later(minute))
+        assert stored(order).status == Status.ASSIGNED
+    missions.publish(intent.pk, now=later(5))
+    assert stored(order).status == Status.MISSION_SUBMITTED
+    assert [m["posts"] for m in bridge.missions()] == [1]
+    assert timeline(order).count("INTENT_FAILED") == 1
+
+
+def test_500_that_came_after_the_mission_was_taken_is_one_mission(bridge: Simulator) -> None:
+    bridge.fault("bridge_500", times=1, after=True)
+    order, intent = assigned()
+    missions.publish(intent.pk)
+    assert stored(order).status == Status.ASSIGNED
+    missions.publish(intent.pk, now=later())
+    assert stored(order).status == Status.MISSION_SUBMITTED
+    assert intent_of(order).bridge_status == 409
+    assert [m["posts"] for m in bridge.missions()] == [2]
+
+
+def test_a_bridge_that_hangs_is_asked_again(bridge: Simulator, settings: Settings) -> None:
+    settings.GCS_BRIDGE_TIMEOUT_S = 0.2
+    bridge.fault("bridge_hang", times=1, seconds=1)
+    order, intent = assigned()
+    missions.publish(intent.pk)
+    assert stored(order).status == Status.ASSIGNED
+    assert "ReadTimeout" in intent_of(order).bridge_answer
+    settings.GCS_BRIDGE_TIMEOUT_S = 5
+    missions.publish(intent.pk, now=later())
+    assert stored(order).status == Status.MISSION_SUBMITTED
+    assert len(bridge.missions()) == 1
+
+
+def test_a_bridge_that_refuses_connections_leaves_the_order_assigned(
+    settings: Settings,
+) -> None:
+    settings.GCS_BRIDGE_URL = "http://127.0.0.1:9"
+    order, intent = assigned()
+    for minute in range(3):
+        missions.publish(intent.pk, now=later(minute))
+    intent = intent_of(order)
+    assert (stored(order).status, intent.state, intent.tries) == ("ASSIGNED", State.PENDING, 3)
+    assert timeline(order).count("INTENT_FAILED") == 1
+    assert "not reached" in why(order, "INTENT_FAILED")
+
+
+def test_the_pauses_grow_and_differ_and_have_an_end() -> None:
+    pauses = [[missions.pause(tries).total_seconds() for _ in range(20)] for tries in range(1, 30)]
+    assert all(0.5 <= one <= 1 for one in pauses[0])
+    assert all(2 <= one <= 4 for one in pauses[2])
+    assert all(30 <= one <= 60 for one in pauses[-1])
+    assert len(set(pauses[0])) > 1
+
+
+def test_what_is_not_due_is_not_sent(bridge: Simulator) -> None:
+    bridge.fault("bridge_500", times=1)
+    _, intent = assigned()
+    missions.publish(intent.pk)
+    missions.publish(intent.pk)
+    assert bridge.missions() == []
+
+
+def test_a_refused_mission_fails_the_job_in_the_words_of_the_bridge(bridge: Simulator) -> None:
+    bridge.fault("bridge_reject")
+    order, intent = assigned()
+    missions.publish(intent.pk)
+    assert stored(order).status == Status.QUEUED
+    assert "safety rules do not allow this mission" in why(order, "REQUEUED")
+    intent.refresh_from_db()
+    assert (intent.state, intent.job.status, bridge.missions()) == (State.REJECTED, "FAILED", [])
+
+
+def test_an_order_whose_last_attempt_is_refused_has_failed(bridge: Simulator) -> None:
+    policy.change(by=SYSTEM, max_attempts=1)
+    bridge.fault("bridge_reject")
+    order, intent = assigned()
+    missions.publish(intent.pk)
+    assert timeline(order)[-2:] == ["MISSION_SUBMITTED", "FAILED"]
+    assert MissionIntent.objects.get().state == State.REJECTED
+
+
+def test_a_publisher_that_is_killed_after_the_bridge_took_it_does_not_fly_it_twice(
+    bridge: Simulator,
+) -> None:
+    bridge.fault("bridge_hang", times=1, seconds=30)
+    order, intent = assigned()
+    with publisher(intent, bridge.url) as process:
+        wait_until(bridge.missions)
+        process.kill()
+    assert stored(order).status == Status.ASSIGNED
+    missions.publish(intent.pk)  # still claimed by the dead one
+    assert bridge.missions()[0]["posts"] == 1
+    missions.publish(intent.pk, now=later())
+    assert stored(order).status == Status.MISSION_SUBMITTED
+    assert [m["posts"] for m in bridge.missions()] == [2]
+
+
+def test_an_intent_whose_publisher_died_before_sending_is_sent(bridge: Simulator) -> None:
+    order, intent = assigned()
+    MissionIntent.objects.filter(pk=intent.pk).update(
+        claimed_until=missions.claim_end(timezone.now())
+    )
+    missions.publish(intent.pk)
+    assert bridge.missions() == []
+    assert MissionIntent.objects.unsent(later()).get() == intent
+    missions.publish(intent.pk, now=later())
+    assert stored(order).status == Status.MISSION_SUBMITTED
+
+
+def test_of_many_publishers_one_speaks_to_the_bridge(bridge: Simulator) -> None:
+    order, intent = assigned()
+    in_threads(*[lambda: missions.publish(intent.pk)] * 6)
+    assert stored(order).status == Status.MISSION_SUBMITTED
+    assert [m["posts"] for m in bridge.missions()] == [1]
+
+
+def test_a_mission_accepted_for_a_job_that_is_over_is_recalled(bridge: Simulator) -> None:
+    bridge.fault("bridge_hang", times=1, seconds=0.5)
+    order, intent = assigned()
+    sending = threading.Thread(target=closing(lambda: missions.publish(intent.pk)))
+    sending.start()
+    wait_until(bridge.missions)
+    lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
+    sending.join()
+    intent.refresh_from_db()
+    assert (stored(order).status, intent.state) == (Status.CANCELED, State.WITHDRAWN)
+    assert intent.recall_state == MissionIntent.Recall.WANTED
+
+
+def test_without_a_bridge_publishing_is_an_error_that_is_seen() -> None:
+    order, intent = assigned()
+    missions.publish(intent.pk)
+    intent = intent_of(order)
+    assert (stored(order).status, intent.state, intent.tries) == ("ASSIGNED", State.PENDING, 0)
+    assert "No GCS bridge is configured" in intent.bridge_answer
+    assert "GCS_BRIDGE_URL" in why(order, "INTENT_FAILED")
+    with pytest.raises(Unavailable, match="No GCS bridge is configured"):
+        missions.submit(order.pk, by=SYSTEM)
+
+
+# --- asked once more right before publishing -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("telemetry", "code"),
+    [({"battery_pct": 5.0}, "battery"), ({"armed": True}, "flying")],
+)
+def test_a_drone_that_may_no_longer_fly_is_not_sent(
+    bridge: Simulator, telemetry: dict[str, Any], code: str
+) -> None:
+    order, intent = assigned()
+    seen(**telemetry)
+    missions.publish(intent.pk)
+    assert (stored(order).status, bridge.missions()) == (Status.QUEUED, [])
+    assert code in why(order, "REQUEUED").lower()
+    intent.refresh_from_db()
+    assert (intent.state, intent.recall_state) == (State.WITHDRAWN, "")
+
+
+def test_a_drone_that_was_grounded_meanwhile_is_not_sent(bridge: Simulator) -> None:
+    order, intent = assigned()
+    registry.ground("WX-DRN-001", by=SYSTEM, reason="Cracked arm.")
+    missions.publish(intent.pk)
+    assert (stored(order).status, bridge.missions()) == (Status.QUEUED, [])
+
+
+def test_a_drone_in_the_air_because_an_answer_was_lost_flies_for_us(bridge: Simulator) -> None:
+    bridge.fault("bridge_500", times=1, after=True)
+    order, intent = assigned()
+    missions.publish(intent.pk)
+    bridge.advance(20)
+    seen(armed=True)
+    missions.publish(intent.pk, now=later(0.3))
+    assert stored(order).status == Status.MISSION_SUBMITTED
+
+
+def test_a_mission_that_may_be_there_is_withdrawn_before_another_drone_gets_it(
+    bridge: Simulator,
+) -> None:
+    bridge.fault("bridge_500", times=1, after=True)
+    order, intent = assigned()
+    missions.publish(intent.pk)
+    seen(battery_pct=5.0)
+    missions.publish(intent.pk, now=later(0.3))
+    assert stored(order).status == Status.QUEUED
+    assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
+
+
+# --- submitting by hand --------------------------------------------------------------------------
+
+
+def test_submitting_what_is_accepted_already_changes_nothing(bridge: Simulator) -> None:
+    order, intent = submitted()
+    assert missions.submit(order.pk, by=SYSTEM).pk == intent.pk
+    assert bridge.missions()[0]["posts"] == 1
+
+
+def test_submitting_by_hand_does_not_wait_for_the_pause(bridge: Simulator) -> None:
+    bridge.fault("bridge_500", times=1)
+    order, intent = assigned()
+    missions.publish(intent.pk)
+    assert missions.submit(order.pk, by=SYSTEM).state == State.ACCEPTED
+
+
+def test_submitting_what_the_bridge_refuses_says_so(bridge: Simulator) -> None:
+    bridge.fault("bridge_reject")
+    order, _ = assigned()
+    with pytest.raises(Conflict, match="safety rules") as refused:
+        missions.submit(order.pk, by=SYSTEM)
+    assert refused.value.code == "mission_refused"
+
+
+def test_an_order_without_a_drone_has_nothing_to_submit() -> None:
+    with pytest.raises(lifecycle.Refused) as refused:
+        missions.submit(order_in(Status.QUEUED).pk, by=SYSTEM)
+    assert refused.value.code == "no_active_job"
+
+
+def test_a_reassigned_order_has_a_new_mission_and_the_old_one_is_never_sent(
+    bridge: Simulator,
+) -> None:
+    order, old = assigned()
+    lifecycle.reassign(order.pk, DroneFactory().pk, by=SYSTEM, why="Faster.")
+    missions.publish(old.pk)
+    old.refresh_from_db()
+    assert (old.state, bridge.missions()) == (State.WITHDRAWN, [])
+    assert intent_of(order).pk != old.pk
+
+
+# --- helpers -------------------------------------------------------------------------------------
+
+
+def closing(verb: Callable[[], object]) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            verb()
+        finally:
+            connection.close()
+
+    return run
+
+
+def in_threads(*verbs: Callable[[], object]) -> None:
+    threads = [threading.Thread(target=closing(verb)) for verb in verbs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+
+PUBLISH = """
+import sys, uuid, django
+django.setup()
+from dispatch import missions
+missions.publish(uuid.UUID(sys.argv[1]))
+"""
+
+
+def publisher(intent: MissionIntent, url: str) -> "subprocess.Popen[bytes]":
+    """A process of its own on the test's database that publishes the intent."""
+    database = urlsplit(django_settings.DATABASE_URL)
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "wingxtra.settings",
+        "DATABASE_URL": database._replace(path="/" + connection.settings_dict["NAME"]).geturl(),
+        "GCS_BRIDGE_URL": url,
+        "GCS_BRIDGE_TIMEOUT_S": "30",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-c", PUBLISH, str(intent.pk)],
+        cwd=django_settings.BASE_DIR,
+        env=environment,
+    )

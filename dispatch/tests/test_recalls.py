@@ -1,0 +1,257 @@
+"""Nothing is changed before ground control has given the mission back."""
+
+import threading
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.utils import timezone
+
+from dispatch import missions, recalls
+from dispatch.models import MissionIntent
+from dispatch.tests.support import assigned, intent_of, stored, submitted, timeline
+from dispatch.tests.test_missions import closing, later, wait_until, why
+from fleet.simulator.run import Simulator
+from orders import lifecycle
+from orders.models import Order
+from orders.states import CancelReason, JobStatus, Status
+from orders.tests.factories import order_in
+from wingxtra.accounts.identity import GCS, SYSTEM
+from wingxtra.problems import Conflict, NotFound, Unavailable
+
+pytestmark = pytest.mark.django_db(transaction=True)
+State, Recall = MissionIntent.State, MissionIntent.Recall
+
+
+def cancel(order: Order) -> Order:
+    return recalls.cancel(order.pk, by=SYSTEM, reason=CancelReason.WEATHER, note="Storm.")
+
+
+def in_flight(bridge: Simulator) -> Order:
+    """An order whose drone has taken off, and we know it."""
+    order, _ = submitted()
+    bridge.advance(20)
+    return lifecycle.advance(order.pk, Status.LAUNCHED, by=GCS).order
+
+
+# --- cancel --------------------------------------------------------------------------------------
+
+
+def test_a_mission_that_was_never_sent_is_canceled_without_the_bridge() -> None:
+    order, intent = assigned()
+    assert cancel(order).status == Status.CANCELED
+    intent.refresh_from_db()
+    assert (intent.state, intent.recall_state) == (State.WITHDRAWN, Recall.NONE)
+
+
+def test_a_submitted_mission_is_withdrawn_and_then_canceled(bridge: Simulator) -> None:
+    order, intent = submitted()
+    assert cancel(order).status == Status.CANCELED
+    assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
+    intent.refresh_from_db()
+    assert (intent.state, intent.recall_state) == (State.WITHDRAWN, Recall.DONE)
+    assert why(order, "CANCELED") == "Weather: Storm."
+
+
+def test_canceling_again_changes_nothing(bridge: Simulator) -> None:
+    order, _ = submitted()
+    cancel(order)
+    before = timeline(order)
+    assert cancel(order).status == Status.CANCELED
+    assert timeline(order) == before
+
+
+def test_what_has_launched_cannot_be_canceled(bridge: Simulator) -> None:
+    order, _ = submitted()
+    bridge.advance(20)  # nobody has told us yet
+    before = timeline(order)
+    with pytest.raises(Conflict, match="launched") as refused:
+        cancel(order)
+    assert refused.value.code == "mission_launched"
+    assert (timeline(order), stored(order).status) == (before, Status.MISSION_SUBMITTED)
+    assert intent_of(order).recall_state == Recall.NONE
+
+
+def test_an_order_in_the_air_cannot_be_canceled(bridge: Simulator) -> None:
+    with pytest.raises(Conflict) as refused:
+        cancel(in_flight(bridge))
+    assert refused.value.code == "mission_launched"
+
+
+def test_while_the_bridge_is_away_nothing_is_canceled(bridge: Simulator) -> None:
+    order, _ = submitted()
+    bridge.fault("bridge_down")
+    with pytest.raises(Unavailable, match="not reached"):
+        cancel(order)
+    assert stored(order).status == Status.MISSION_SUBMITTED
+    bridge.clear_faults()
+    assert cancel(order).status == Status.CANCELED
+
+
+def test_a_mission_that_may_have_reached_the_bridge_is_asked_for(bridge: Simulator) -> None:
+    bridge.fault("bridge_500", times=1, after=True)
+    order, intent = assigned()
+    missions.publish(intent.pk)
+    assert cancel(order).status == Status.CANCELED
+    assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
+
+
+def test_a_mission_that_did_not_reach_the_bridge_is_canceled_all_the_same(
+    bridge: Simulator,
+) -> None:
+    bridge.fault("bridge_500", times=1)
+    order, intent = assigned()
+    missions.publish(intent.pk)
+    assert cancel(order).status == Status.CANCELED
+    missions.publish(intent.pk, now=later())
+    assert bridge.missions() == []
+
+
+def test_a_cancel_waits_for_the_publisher_that_is_speaking(bridge: Simulator) -> None:
+    bridge.fault("bridge_hang", times=1, seconds=0.4)
+    order, intent = assigned()
+    sending = threading.Thread(target=closing(lambda: missions.publish(intent.pk)))
+    sending.start()
+    wait_until(bridge.missions)
+    assert cancel(order).status == Status.CANCELED
+    sending.join()
+    assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
+
+
+def test_a_cancel_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recalls, "PATIENCE_S", 0.1)
+    order, intent = assigned()
+    MissionIntent.objects.filter(pk=intent.pk).update(
+        claimed_until=missions.claim_end(timezone.now())
+    )
+    with pytest.raises(Unavailable) as refused:
+        cancel(order)
+    assert refused.value.code == "mission_being_sent"
+    assert stored(order).status == Status.ASSIGNED
+
+
+def test_an_unknown_order_cannot_be_canceled() -> None:
+    with pytest.raises(NotFound):
+        recalls.cancel(UUID(int=1), by=SYSTEM, reason=CancelReason.OTHER)
+
+
+# --- before another verb -------------------------------------------------------------------------
+
+
+def test_a_mission_is_withdrawn_before_its_order_is_rescheduled(bridge: Simulator) -> None:
+    bridge.fault("bridge_500", times=1, after=True)
+    order, intent = assigned()
+    missions.publish(intent.pk)
+    recalls.recall_before(order.pk, by=SYSTEM, reason="Later.")
+    lifecycle.reschedule(
+        order.pk, not_before=None, deliver_by=timezone.now() + timedelta(hours=1), by=SYSTEM
+    )
+    assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
+    assert not MissionIntent.objects.recalls_due(later()).exists()
+
+
+def test_a_mission_in_a_state_that_the_verb_refuses_is_left_alone(bridge: Simulator) -> None:
+    order, _ = submitted()
+    assert recalls.recall_before(order.pk, by=SYSTEM, reason="Later.") is None
+    assert [m["status"] for m in bridge.missions()] == ["ACCEPTED"]
+
+
+def test_an_order_whose_mission_was_withdrawn_for_nothing_is_queued_again(
+    bridge: Simulator,
+) -> None:
+    bridge.fault("bridge_500", times=1, after=True)
+    order, intent = assigned()
+    missions.publish(intent.pk)
+    recalls.recall_before(order.pk, by=SYSTEM, reason="Reassigned.")
+    assert recalls.sweep_abandoned(timezone.now()) == 0  # somebody is just about to
+    assert recalls.sweep_abandoned(later()) == 1
+    assert stored(order).status == Status.QUEUED
+    assert recalls.sweep_abandoned(later()) == 0
+
+
+def test_a_recall_whose_asker_died_before_the_answer_is_carried_on(bridge: Simulator) -> None:
+    order, intent = submitted()
+    MissionIntent.objects.filter(pk=intent.pk).update(
+        recall_state=Recall.WANTED,
+        recall_mode="withdraw",
+        claimed_until=missions.claim_end(timezone.now()),
+    )
+    recalls.send_recall(intent.pk)
+    assert [m["status"] for m in bridge.missions()] == ["ACCEPTED"]
+    recalls.send_recall(intent.pk, now=later())
+    recalls.sweep_abandoned(later())
+    assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
+    assert stored(order).status == Status.QUEUED
+
+
+def test_what_ends_a_job_behind_our_back_is_recalled_by_the_sweep(bridge: Simulator) -> None:
+    order, intent = submitted()
+    lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
+    bridge.fault("bridge_500", times=1)
+    recalls.send_recall(intent.pk)
+    assert MissionIntent.objects.get(pk=intent.pk).recall_state == Recall.WANTED
+    recalls.send_recall(intent.pk, now=later())
+    assert MissionIntent.objects.get(pk=intent.pk).recall_state == Recall.DONE
+    assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
+
+
+def test_a_recall_that_comes_too_late_says_so(bridge: Simulator) -> None:
+    order, intent = submitted()
+    lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
+    bridge.advance(20)
+    recalls.send_recall(intent.pk)
+    assert MissionIntent.objects.get(pk=intent.pk).recall_state == Recall.TOO_LATE
+
+
+def test_what_ground_control_ended_itself_is_not_recalled(bridge: Simulator) -> None:
+    order, _ = submitted()
+    lifecycle.mission_over(order.pk, ended=JobStatus.FAILED, by=GCS, why="Motor.", max_attempts=3)
+    assert not MissionIntent.objects.recalls_due(later()).exists()
+
+
+# --- abort ---------------------------------------------------------------------------------------
+
+
+def test_an_abort_is_asked_for_and_the_order_waits_for_ground_control(bridge: Simulator) -> None:
+    order = in_flight(bridge)
+    assert recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.").status == Status.LAUNCHED
+    assert why(order, "ABORT_REQUESTED") == "An abort was asked for: Storm."
+    recalls.send_recall(intent_of(order).pk)
+    assert intent_of(order).recall_state == Recall.ASKED
+    bridge.advance(2)
+    assert bridge.missions()[0]["status"] == "ABORTED"
+    assert stored(order).status == Status.LAUNCHED
+
+
+def test_an_abort_is_asked_for_until_the_bridge_answers(bridge: Simulator) -> None:
+    order = in_flight(bridge)
+    recalls.request_abort(order.pk, by=SYSTEM, reason="")
+    bridge.fault("bridge_down", times=1)
+    recalls.send_recall(intent_of(order).pk)
+    assert intent_of(order).recall_state == Recall.WANTED
+    recalls.send_recall(intent_of(order).pk, now=later())
+    assert intent_of(order).recall_state == Recall.ASKED
+
+
+def test_asking_for_an_abort_twice_asks_once(bridge: Simulator) -> None:
+    order = in_flight(bridge)
+    for _ in range(2):
+        recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.")
+    assert timeline(order).count("ABORT_REQUESTED") == 1
+
+
+def test_only_a_flight_can_be_aborted(bridge: Simulator) -> None:
+    for order in (order_in(Status.QUEUED), submitted()[0]):
+        with pytest.raises(lifecycle.Refused) as refused:
+            recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.")
+        assert refused.value.code == "not_in_flight"
+
+
+def test_an_abort_of_a_mission_that_the_bridge_does_not_have_ends_the_order(
+    bridge: Simulator,
+) -> None:
+    order, intent = assigned()
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    recalls.request_abort(order.pk, by=SYSTEM, reason="Where is it?")
+    recalls.send_recall(intent.pk)
+    assert stored(order).status == Status.ABORTED
