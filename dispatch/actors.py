@@ -1,0 +1,77 @@
+"""What dispatch does by itself: plan, send missions and recalls, and follow the flights."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import dramatiq
+import structlog
+from django.utils import timezone
+
+from dispatch import missions, progress, recalls, runs
+from dispatch.models import MissionIntent
+from fleet import picture
+from orders.models import DeliveryEvent
+from orders.states import EventType
+from wingxtra.broker import enqueue, every
+
+# What is not sent in one sweep is in the next one.
+SWEEP_AT_MOST = 200
+STALE_AFTER_MS = 30_000
+
+log = structlog.get_logger(__name__)
+
+
+def hurry(events: Sequence[DeliveryEvent], **_: Any) -> None:
+    """Receives `lifecycle.recorded`. Hints after commit; `sweep_missions` finds what gets lost."""
+    for event in events:
+        if event.type in (EventType.ASSIGNED, EventType.REASSIGNED) and event.job:
+            enqueue(publish_intent, str(event.job.mission_intent_id))
+    if any(event.type in missions.ENDS_A_JOB | {EventType.ABORT_REQUESTED} for event in events):
+        enqueue(sweep_missions)
+
+
+# The sweep is the retry.
+@dramatiq.actor(max_retries=0, max_age=STALE_AFTER_MS)
+def publish_intent(intent_id: str) -> None:
+    missions.publish(UUID(intent_id))
+
+
+@dramatiq.actor(max_retries=0, max_age=STALE_AFTER_MS)
+def send_recall(intent_id: str) -> None:
+    recalls.send_recall(UUID(intent_id))
+
+
+@every(5)
+@dramatiq.actor(max_retries=0)
+def plan_areas() -> None:
+    """Have every service area planned that has orders waiting; each is a run of its own."""
+    for area_id in runs.areas_with_work():
+        plan_area.send(str(area_id))
+
+
+@dramatiq.actor(max_retries=0, max_age=STALE_AFTER_MS)
+def plan_area(service_area_id: str) -> None:
+    runs.run_by_schedule(UUID(service_area_id))
+
+
+@every(2)
+@dramatiq.actor(max_retries=0)
+def sweep_missions() -> None:
+    """Send what waits in the outbox: intents, withdrawals, aborts."""
+    now = timezone.now()
+    due = MissionIntent.objects.order_by("next_try_at")
+    for intent_id in due.unsent(now).values_list("pk", flat=True)[:SWEEP_AT_MOST]:
+        publish_intent.send(str(intent_id))
+    for intent_id in due.recalls_due(now).values_list("pk", flat=True)[:SWEEP_AT_MOST]:
+        send_recall.send(str(intent_id))
+    recalls.sweep_abandoned(now)
+
+
+@every(2)
+@dramatiq.actor(max_retries=0)
+def follow_flights() -> None:
+    """Read the flights' progress from the newest picture of the fleet."""
+    seen = picture.read()
+    if seen is not None:
+        progress.follow(seen, timezone.now())

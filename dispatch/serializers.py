@@ -1,0 +1,86 @@
+"""Missions as JSON: what comes in, strictly, and what goes out."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from dispatch.models import MissionIntent
+from dispatch.progress import REPORTABLE, MissionEvent, event_type
+from orders.states import CancelReason
+from wingxtra.api.serializers import StrictSerializer, Text, Timestamp
+
+
+class CancelInput(StrictSerializer):
+    reason = serializers.ChoiceField(CancelReason.choices, required=False)
+    note = Text(max_length=300, allow_blank=True, required=False, default="")
+
+
+class AbortInput(StrictSerializer):
+    reason = Text(max_length=300, allow_blank=True, required=False, default="")
+
+
+class ReportInput(StrictSerializer):
+    """A mission event. Senders name its type and its time in more than one way."""
+
+    event_type = Text(max_length=40, required=False)
+    event = Text(max_length=40, required=False)
+    type = Text(max_length=40, required=False)
+    occurred_at = Timestamp(required=False, allow_null=True)
+    timestamp = Timestamp(required=False, allow_null=True)
+    # A field has an attribute of that name itself.
+    source = Text(  # type: ignore[assignment]
+        max_length=40, allow_blank=True, required=False, allow_null=True
+    )
+    event_id = Text(max_length=120, allow_blank=True, required=False, allow_null=True)
+    message = Text(max_length=500, allow_blank=True, required=False, allow_null=True)
+    payload = serializers.DictField(required=False, allow_null=True)
+
+    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
+        name = data.get("event_type") or data.get("event") or data.get("type")
+        if not name:
+            raise _problem("event_type", "required", "Say what happened.")
+        status = event_type(name)
+        if status is None:
+            known = ", ".join(REPORTABLE)
+            raise _problem("event_type", "unknown_event", f"“{name}” is not one of {known}.")
+        intent_id = (data.get("payload") or {}).get("intent_id")
+        data["report"] = MissionEvent(
+            type=status,
+            occurred_at=data.get("occurred_at") or data.get("timestamp"),
+            source=data.get("source") or "gcs",
+            event_id=data.get("event_id") or "",
+            message=data.get("message") or "",
+            intent_id=None if intent_id is None else _uuid(intent_id),
+        )
+        return data
+
+
+def _uuid(value: Any) -> Any:
+    try:
+        return serializers.UUIDField().to_internal_value(value)
+    except serializers.ValidationError as error:
+        raise _problem("payload.intent_id", "invalid", "Must be a UUID.") from error
+
+
+def _problem(field: str, code: str, message: str) -> serializers.ValidationError:
+    return serializers.ValidationError({field: [serializers.ErrorDetail(message, code=code)]})
+
+
+def intent_json(intent: MissionIntent) -> dict[str, Any]:
+    """The contract as sent, and how far its publishing is."""
+    return {
+        "id": intent.pk,
+        "order_id": intent.order_id,
+        "job_id": intent.job_id,
+        "state": intent.state,
+        "intent": intent.body,
+        "tries": intent.tries,
+        "next_try_at": intent.next_try_at if intent.state == MissionIntent.State.PENDING else None,
+        "bridge_status": intent.bridge_status,
+        "bridge_answer": intent.bridge_answer or None,
+        "recall_state": intent.recall_state or None,
+        "recall_mode": intent.recall_mode or None,
+        "recall_reason": intent.recall_reason or None,
+        "created_at": intent.created_at,
+        "accepted_at": intent.accepted_at,
+    }

@@ -1,0 +1,125 @@
+"""Missions by API: submit, cancel, abort, report. Thin: read, call one function, answer."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from dispatch import missions, progress, recalls
+from dispatch.models import MissionIntent
+from dispatch.serializers import AbortInput, CancelInput, ReportInput, intent_json
+from orders import views as orders_views
+from orders.models import Order
+from orders.states import CancelReason, Status
+from wingxtra.accounts.identity import Actor, ActorKind, Role
+from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
+from wingxtra.api.views import ApiView
+from wingxtra.problems import NotFound
+
+
+class Cancel(ApiView):
+    """Cancel an order that has not launched; ground control is asked first where it has to be."""
+
+    permission_classes = (IsMerchantOrStaff,)
+    one_transaction = False
+
+    @extend_schema(request=CancelInput)
+    def post(self, request: Request, order_id: UUID) -> Response:
+        if not Order.objects.visible_to(self.caller).filter(pk=order_id).exists():
+            raise NotFound
+        wanted = self.read(CancelInput)
+        usual = (
+            CancelReason.MERCHANT_REQUEST
+            if self.caller.role == Role.MERCHANT
+            else CancelReason.OTHER
+        )
+        order = recalls.cancel(
+            order_id,
+            by=self.caller.actor,
+            reason=CancelReason(wanted.get("reason", usual)),
+            note=wanted["note"],
+        )
+        return Response({"order_id": order.pk, "status": order.status})
+
+
+class Reschedule(orders_views.Reschedule):
+    """As without missions, but what ground control may hold is withdrawn first."""
+
+    one_transaction = False
+
+    def post(self, request: Request, order_id: UUID) -> Response:
+        if Order.objects.filter(pk=order_id, status=Status.ASSIGNED).exists():
+            with transaction.atomic():  # nothing is withdrawn for a window that is refused
+                super().post(request, order_id)
+                transaction.set_rollback(True)
+            recalls.recall_before(order_id, by=self.caller.actor, reason="Rescheduled.")
+        return super().post(request, order_id)
+
+
+class SubmitMissionIntent(ApiView):
+    """Publish the order's mission now, also one that was held."""
+
+    permission_classes = (IsStaff,)
+    one_transaction = False
+
+    @extend_schema(request=None)
+    def post(self, request: Request, order_id: UUID) -> Response:
+        intent = missions.submit(order_id, by=self.caller.actor)
+        return Response(
+            {
+                "order_id": intent.order_id,
+                "mission_intent_id": intent.pk,
+                "status": intent.order.status,
+            }
+        )
+
+
+class Abort(ApiView):
+    """Ask ground control to end a flight; the order is aborted once it says so."""
+
+    permission_classes = (IsStaff,)
+
+    @extend_schema(request=AbortInput)
+    def post(self, request: Request, order_id: UUID) -> Response:
+        reason = self.read(AbortInput)["reason"]
+        order = recalls.request_abort(order_id, by=self.caller.actor, reason=reason)
+        return Response(
+            {"order_id": order.pk, "status": order.status, "abort_requested": True}, status=202
+        )
+
+
+class OrderEvents(orders_views.OrderEvents):
+    """The timeline, and the door by which ground control reports what happens in the air."""
+
+    def get_permissions(self) -> Any:
+        return [IsStaff()] if self.request.method == "POST" else super().get_permissions()
+
+    @extend_schema(request=ReportInput)
+    def post(self, request: Request, order_id: UUID) -> Response:
+        event = self.read(ReportInput)["report"]
+        by = self.caller.actor
+        if event.source == "gcs":
+            by = Actor(ActorKind.GCS, by.ref)
+        done = progress.report(order_id, event, by=by)
+        return Response(
+            {
+                "order_id": done.order.pk,
+                "status": done.order.status,
+                "applied_events": done.applied,
+                "duplicate": done.duplicate,
+                "note": done.note or None,
+            }
+        )
+
+
+class OneMissionIntent(ApiView):
+    permission_classes = (IsStaff,)
+
+    def get(self, request: Request, intent_id: UUID) -> Response:
+        intent = MissionIntent.objects.filter(pk=intent_id).first()
+        if intent is None:
+            raise NotFound("mission intent")
+        return Response(intent_json(intent))
