@@ -84,7 +84,7 @@ class DispatchRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="When", ordering="started_at")
     def when(self, run: DispatchRun) -> SafeString | str:
-        return moment(run.started_at)
+        return moment(run.started_at, seconds=True)
 
     @admin.display(description="Started by")
     def by_what(self, run: DispatchRun) -> str:

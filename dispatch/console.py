@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -85,13 +85,19 @@ add_section(Order, 60, missions_of)
 # --- what needs attention ------------------------------------------------------------------------
 
 
+# A drone that comes home within a minute or so is no trouble.
+PATIENCE = timedelta(minutes=1)
+
+
 def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
-    """Queued orders that the latest run could give to nobody, grouped by the main reason."""
+    """Orders that the latest run could give to nobody, once they have waited a while."""
     run = DispatchRun.objects.filter(dry_run=False, orders_considered__gt=0).first()
     if run is None:
         return
     stuck = run.decisions.filter(
-        outcome=DispatchDecision.Outcome.UNASSIGNED, order__status=Status.QUEUED
+        outcome=DispatchDecision.Outcome.UNASSIGNED,
+        order__status=Status.QUEUED,
+        order__created_at__lt=now - PATIENCE,
     ).select_related("order")
     for decision in stuck.order_by("order__deliver_by")[:20]:
         order = decision.order

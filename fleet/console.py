@@ -17,7 +17,7 @@ from fleet.models import Drone, Hub, NoFlyZone, Policy, ServiceArea
 from wingxtra.accounts.models import User
 from wingxtra.console import actions, roles
 from wingxtra.console import registry as console
-from wingxtra.console.registry import Attention, Feature, Layer, Number, Section, Tone
+from wingxtra.console.registry import Attention, Feature, Layer, Number, Section, Switch, Tone
 from wingxtra.console.widgets import tiles
 from wingxtra.problems import Conflict
 
@@ -142,6 +142,26 @@ def policy_action(name: str) -> str:
     """The address of pausing or resuming everything; it leads back to the dashboard."""
     path = reverse("admin:act", args=["fleet.policy", name])
     return f"{path}?id=1&next={reverse('admin:index')}"
+
+
+def dispatch_switches(now: datetime) -> Iterator[Switch]:
+    """Everything, and each area that is paused on its own."""
+    if policy.current().dispatch_paused:
+        yield _switch("Dispatch is paused everywhere", "Resume", policy_action("resume"))
+        return
+    yield _switch("Dispatch runs by itself", "Pause", policy_action("pause"))
+    for area in ServiceArea.objects.filter(active=True, dispatch_paused=True):
+        path = reverse("admin:act", args=["fleet.servicearea", "resume"])
+        url = f"{path}?id={area.pk}&next={reverse('admin:index')}"
+        yield _switch(f"Dispatch is paused in {area}", "Resume", url)
+
+
+def _switch(text: str, label: str, url: str) -> Switch:
+    tone = Tone.WARN if label == "Resume" else Tone.GOOD
+    return Switch(text, tone, label, url, "fleet.change_servicearea")
+
+
+console.switch_sources.append(dispatch_switches)
 
 
 # --- what needs attention ------------------------------------------------------------------------

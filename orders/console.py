@@ -214,7 +214,7 @@ def _on_map(*statuses: Status) -> Any:
 
 
 registry.attention_sources.append(late_orders)
-registry.number_sources.append(numbers)
+registry.number_sources.insert(0, numbers)  # before the drones
 registry.chart_sources.append(last_day)
 for name, title, statuses in [
     ("flying", "Orders in flight", IN_FLIGHT),

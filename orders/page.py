@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from fleet.models import Drone
 from orders import words
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.privacy import masked_name, masked_phone
@@ -72,7 +73,7 @@ def told(events: list[DeliveryEvent], order: Order) -> list[dict[str, Any]]:
                 "label": EventType(event.type).label,
                 "message": event.message,
                 "who": who(event),
-                "at": moment(event.occurred_at),
+                "at": moment(event.occurred_at, seconds=True),
                 "gap": gap,
             }
         )
@@ -107,7 +108,23 @@ def _job(job: DeliveryJob) -> dict[str, Any]:
     }
 
 
+def deliveries_of(drone: Drone, request: HttpRequest) -> Section:
+    """The drone's latest jobs."""
+    rows = [
+        {
+            "order": job.order,
+            "url": reverse("admin:orders_order_change", args=[job.order_id]),
+            "state": badge(job.get_status_display(), words.JOB_TONE[job.status]),
+            "at": moment(job.created_at),
+            "ended_because": job.ended_because,
+        }
+        for job in drone.jobs.select_related("order")[:10]
+    ]
+    return Section("Deliveries", "console/drone/deliveries.html", {"rows": rows})
+
+
 def add_to_console() -> None:
+    add_section(Drone, 20, deliveries_of)
     add_section(Order, 10, facts)
     add_section(Order, 30, timeline)
     add_section(Order, 40, jobs)

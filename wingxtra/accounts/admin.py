@@ -86,9 +86,8 @@ class ApiKeyAdmin(ConsoleAdmin):
             "key": request.issued_key,  # type: ignore[attr-defined]
             "row": obj,
         }
-        answer = TemplateResponse(request, "console/key_issued.html", context)
-        answer["Cache-Control"] = "no-store"
-        return answer
+        # Never cached: no page of the admin is.
+        return TemplateResponse(request, "console/key_issued.html", context)
 
     @admin.display(description="State")
     def state(self, key: ApiKey) -> SafeString:

@@ -19,15 +19,15 @@ def badge(text: str, tone: Tone) -> SafeString:
     return format_html('<span class="wx-badge wx-{}">{}</span>', tone, text)
 
 
-def moment(at: datetime | None) -> SafeString | str:
-    """A time that the page shows as how long ago, with the exact one (UTC) in its title."""
+def moment(at: datetime | None, *, seconds: bool = False) -> SafeString | str:
+    """A time (UTC) to the minute or second; its title is exact."""
     if at is None:
         return "—"
     return format_html(
         '<time datetime="{}" title="{} UTC">{}</time>',
         at.isoformat(),
         f"{at:%Y-%m-%d %H:%M:%S}",
-        f"{at:%d %b %H:%M}",
+        f"{at:%d %b %H:%M:%S}" if seconds else f"{at:%d %b %H:%M}",
     )
 
 

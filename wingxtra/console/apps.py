@@ -10,7 +10,7 @@ class ConsoleConfig(AppConfig):
     verbose_name = "Console"
 
     def ready(self) -> None:
-        from wingxtra.console import roles
+        from wingxtra.console import machinery, roles  # noqa: F401 (registers itself)
 
         autodiscover_modules("console")
         # A migration's rows would be gone after every flush of a test database; these are not.

@@ -43,6 +43,17 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """Something big that is on or off, shown on top of the dashboard with the way to turn it."""
+
+    text: str
+    tone: Tone
+    label: str
+    url: str
+    permission: str
+
+
+@dataclass(frozen=True, slots=True)
 class Number:
     """One figure of the dashboard, with what it counts."""
 
@@ -105,6 +116,7 @@ class Section:
 SectionSource = Callable[[Any, HttpRequest], Section | None]
 
 attention_sources: list[Callable[[datetime], Iterable[Attention]]] = []
+switch_sources: list[Callable[[datetime], Iterable[Switch]]] = []
 number_sources: list[Callable[[datetime], Iterable[Number]]] = []
 chart_sources: list[Callable[[datetime], Chart]] = []
 layers: list[Layer] = []

@@ -16,7 +16,7 @@ from wingxtra.accounts.models import User
 CONSOLE_ROLES = (Role.READONLY, Role.OPS, Role.ADMIN)
 
 _seen_by_all: set[str] = set()
-_done_by_ops: set[str] = set()
+_done_by_ops: set[str] = {"console.add_acknowledgement"}
 
 
 def seen_by_all(*permissions: str) -> None:

@@ -28,6 +28,7 @@ class ConsoleSite(UnfoldAdminSite):
         return [
             path("do/<str:label>/<slug:name>/", self.admin_view(actions.act), name="act"),
             path("now/", self.admin_view(views.now), name="now"),
+            path("now/seen/", self.admin_view(views.acknowledge), name="acknowledge"),
             path("map/", self.admin_view(views.live_map), name="map"),
             path("map/data/", self.admin_view(views.map_data), name="map-data"),
         ]

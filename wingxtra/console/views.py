@@ -3,13 +3,18 @@
 from dataclasses import asdict
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from wingxtra.console import registry
+from wingxtra.console import actions, registry
+from wingxtra.console import now as dashboard_now
+from wingxtra.console.models import Acknowledgement
 from wingxtra.console.widgets import tiles
 
 
@@ -18,7 +23,7 @@ def dashboard(request: HttpRequest, extra_context: dict[str, Any] | None = None)
     context = {
         **admin.site.each_context(request),
         "title": "Now",
-        **_now(),
+        **dashboard_now.content(request.user),
         **(extra_context or {}),
     }
     return TemplateResponse(request, "console/dashboard.html", context)
@@ -27,41 +32,48 @@ def dashboard(request: HttpRequest, extra_context: dict[str, Any] | None = None)
 @require_safe
 def now(request: HttpRequest) -> HttpResponse:
     """The changing part of the dashboard, which the page fetches again every few seconds."""
-    return TemplateResponse(request, "console/now.html", _now())
+    return TemplateResponse(request, "console/now.html", dashboard_now.content(request.user))
 
 
-def _now() -> dict[str, Any]:
-    at = timezone.now()
-    items = [item for source in registry.attention_sources for item in source(at)]
-    return {
-        "at": at,
-        "items": sorted(items, key=lambda item: (-item.level, item.since or at)),
-        "numbers": [number for source in registry.number_sources for number in source(at)],
-        "charts": [_bars(source(at)) for source in registry.chart_sources],
+class AcknowledgeForm(forms.Form):
+    note = forms.CharField(
+        max_length=300,
+        label="What are you doing about it?",
+        widget=forms.Textarea(attrs={"rows": 2, "autofocus": True}),
+    )
+
+
+def acknowledge(request: HttpRequest) -> HttpResponse:
+    """Say that one looks after the item that `key` names; it comes back when it gets worse."""
+    user: Any = request.user
+    if not user.has_perm("console.add_acknowledgement"):
+        raise PermissionDenied
+    key = request.GET.get("key", "")
+    item = next((item for item in dashboard_now.items(timezone.now()) if item.key == key), None)
+    if item is None:
+        messages.info(request, "That has been dealt with: it is not in the list any more.")
+        return HttpResponseRedirect(reverse("admin:index"))
+    form = AcknowledgeForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        mark, _ = Acknowledgement.objects.update_or_create(
+            key=item.key,
+            defaults={
+                "level": item.level,
+                "text": item.text[:300],
+                "note": form.cleaned_data["note"],
+                "by": user,
+                "at": timezone.now(),
+            },
+        )
+        actions.log(user, mark, f"Acknowledged: {mark.note}")
+        return HttpResponseRedirect(reverse("admin:index"))
+    context = {
+        **admin.site.each_context(request),
+        "title": "Acknowledge",
+        "item": item,
+        "form": form,
     }
-
-
-def _bars(chart: registry.Chart) -> dict[str, Any]:
-    """The chart as heights in percent of its highest value, for the template."""
-    highest = max((max(values) for values in chart.series.values()), default=0)
-    hours = zip(*chart.series.values(), strict=True)
-    return {
-        "title": chart.title,
-        "names": list(chart.series),
-        "highest": f"{highest:g}",
-        "bars": [
-            {
-                "label": label[:2] if i % 3 == 0 else "",
-                "title": f"{label}: "
-                + ", ".join(
-                    f"{value:g} {name.lower()}"
-                    for name, value in zip(chart.series, values, strict=True)
-                ),
-                "heights": [round(100 * value / highest) if highest else 0 for value in values],
-            }
-            for i, (label, values) in enumerate(zip(chart.labels, hours, strict=True))
-        ],
-    }
+    return TemplateResponse(request, "console/acknowledge.html", context)
 
 
 @require_safe

@@ -5,6 +5,8 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 
 
 def tiles() -> dict[str, str]:
@@ -15,16 +17,16 @@ def tiles() -> dict[str, str]:
 class PolygonInput(forms.Textarea):
     """A GeoJSON Polygon drawn on a map; the text below the map holds it and can be edited too."""
 
-    template_name = "console/polygon.html"
-
     class Media:
         css = {"all": ["console/leaflet/leaflet.css"]}
         js = ["console/leaflet/leaflet.js", "console/map.js", "console/polygon.js"]
 
-    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context(name, value, attrs)
-        context["tiles"] = tiles()
-        return context
+    def render(
+        self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None
+    ) -> SafeString:
+        textarea = super().render(name, value, attrs, renderer)
+        context = {"textarea": textarea, "id": (attrs or {}).get("id", ""), "tiles": tiles()}
+        return render_to_string("console/polygon.html", context)
 
     def format_value(self, value: Any) -> str | None:
         return json.dumps(value) if isinstance(value, dict) else value

@@ -11,7 +11,11 @@
     const focused = document.activeElement?.id;
     for (const part of fresh.body.querySelectorAll("[data-part]")) {
       const old = document.getElementById(part.id);
-      if (old && old.innerHTML !== part.innerHTML) old.replaceWith(document.importNode(part, true));
+      if (!old) continue;
+      const isUnfolded = old.querySelector("details")?.open;
+      const details = part.querySelector("details");
+      if (details && isUnfolded) details.open = true;
+      if (old.innerHTML !== part.innerHTML) old.replaceWith(document.importNode(part, true));
     }
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
     renewedAt = Date.now();

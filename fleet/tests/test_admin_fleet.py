@@ -1,0 +1,190 @@
+"""Drones, areas, zones and the policy in the console."""
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from fleet import policy
+from fleet.models import Drone, NoFlyZone, Policy, PolicyVersion, ServiceArea
+from fleet.policy_form import LABELS
+from fleet.tests.factories import (
+    ACCRA,
+    DroneFactory,
+    DroneKindFactory,
+    HubFactory,
+    NoFlyZoneFactory,
+    ServiceAreaFactory,
+    TelemetryFactory,
+    seconds_ago,
+    show,
+    square,
+)
+from wingxtra.accounts.identity import SYSTEM, Role
+from wingxtra.accounts.tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture()
+def ama() -> Client:
+    browser = Client()
+    browser.force_login(UserFactory(username="ama", role=Role.OPS))
+    return browser
+
+
+@pytest.fixture()
+def boss() -> Client:
+    browser = Client()
+    browser.force_login(UserFactory(username="boss", role=Role.ADMIN))
+    return browser
+
+
+def changed(app_model: str, pk: Any) -> str:
+    return reverse(f"admin:fleet_{app_model}_change", args=[pk])
+
+
+def test_every_form_of_the_fleet_opens(boss: Client) -> None:
+    pages = [
+        changed("drone", DroneFactory().pk),
+        changed("dronekind", DroneKindFactory().pk),
+        changed("hub", HubFactory().pk),
+        changed("noflyzone", NoFlyZoneFactory().pk),
+        changed("servicearea", ServiceAreaFactory().pk),
+        changed("policy", 1),
+        changed("policyversion", 1),
+        *(
+            reverse(f"admin:fleet_{model}_add")
+            for model in ("drone", "dronekind", "hub", "noflyzone", "servicearea")
+        ),
+    ]
+    for page in pages:
+        assert boss.get(page).status_code == 200, page
+
+
+def test_the_list_says_which_drone_is_ready_and_why_another_is_not(ama: Client) -> None:
+    ready, empty, silent = DroneFactory(), DroneFactory(), DroneFactory()
+    show(
+        TelemetryFactory(drone_id=ready.pk),
+        TelemetryFactory(drone_id=empty.pk, battery_pct=11),
+        TelemetryFactory(drone_id=silent.pk, measured_at=seconds_ago(4000)),
+    )
+    page = ama.get(reverse("admin:fleet_drone_changelist")).content.decode()
+    for words in ("Ready", "Not ready", "Offline", "has 11 %", "67 min ago"):
+        assert words in page
+    only = ama.get(reverse("admin:fleet_drone_changelist"), {"readiness": "READY"})
+    assert [drone.pk for drone in only.context["cl"].result_list] == [ready.pk]
+
+
+def test_a_drone_is_grounded_with_a_reason_and_released(ama: Client) -> None:
+    drone = DroneFactory()
+    ground = reverse("admin:act", args=["fleet.drone", "ground"]) + f"?id={drone.pk}"
+    assert "This field is required" in ama.post(ground, {}).content.decode()
+    ama.post(ground, {"reason": "Bent propeller."})
+    grounded = Drone.objects.get(pk=drone.pk)
+    assert (grounded.grounded_reason, grounded.grounded_by) == ("Bent propeller.", "user:ama")
+    again = ama.post(ground, {"reason": "Me too."}).content.decode()
+    assert "Grounded already: Bent propeller." in again
+    release = reverse("admin:act", args=["fleet.drone", "unground"]) + f"?id={drone.pk}"
+    ama.post(release, {"reason": "New propeller."})
+    assert not Drone.objects.get(pk=drone.pk).is_grounded
+
+
+def test_a_drone_id_cannot_be_changed_and_a_drone_not_deleted(boss: Client) -> None:
+    drone = DroneFactory()
+    boss.post(
+        changed("drone", drone.pk),
+        {"drone_id": "OTHER-1", "kind": drone.kind_id, "hub": drone.hub_id, "active": "on"},
+    )
+    assert not Drone.objects.filter(pk="OTHER-1").exists()
+    delete = reverse("admin:fleet_drone_delete", args=[drone.pk])
+    assert boss.post(delete, {"post": "yes"}).status_code == 403
+
+
+def zone_form(**fields: Any) -> dict[str, Any]:
+    drawn = json.dumps(square(*ACCRA, side_m=900))
+    return {"name": "Stadium", "active": "on", "polygon": drawn, **fields}
+
+
+def test_a_drawn_zone_is_kept_as_geojson(ama: Client) -> None:
+    ama.post(reverse("admin:fleet_noflyzone_add"), zone_form())
+    assert NoFlyZone.objects.get().polygon == square(*ACCRA, side_m=900)
+
+
+BOW_TIE = {"type": "Polygon", "coordinates": [[[0, 5], [1, 6], [1, 5], [0, 6], [0, 5]]]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"polygon": json.dumps(BOW_TIE)}, "crosses or touches itself"),
+        ({"polygon": ""}, "This field is required"),
+        ({"polygon": "{"}, "Enter a valid JSON"),
+        ({"polygon": '{"type": "Point"}'}, "not a GeoJSON Polygon"),
+        (
+            {
+                "starts_at_0": "2035-01-02",
+                "starts_at_1": "10:00",
+                "ends_at_0": "2035-01-01",
+                "ends_at_1": "10:00",
+            },
+            "The end must come after the start.",
+        ),
+    ],
+)
+def test_a_bad_zone_is_refused_in_words(ama: Client, fields: dict[str, str], words: str) -> None:
+    answer = ama.post(reverse("admin:fleet_noflyzone_add"), zone_form(**fields))
+    assert words in answer.content.decode()
+    assert not NoFlyZone.objects.exists()
+
+
+def test_the_same_checks_hold_for_areas(ama: Client) -> None:
+    url = reverse("admin:fleet_servicearea_add")
+    ama.post(url, {"name": "Tema", "active": "on", "polygon": json.dumps(BOW_TIE)})
+    assert not ServiceArea.objects.exists()
+
+
+# --- policy --------------------------------------------------------------------------------------
+
+
+def policy_form(**changes: Any) -> dict[str, Any]:
+    now = Policy.objects.get()
+    values = {name: getattr(now, name) for name in LABELS}
+    return {**values, "seen_version": now.version, **changes}
+
+
+def test_a_change_of_the_policy_is_counted_and_remembered(boss: Client) -> None:
+    boss.post(changed("policy", 1), policy_form(battery_min_pct=35, max_attempts=2))
+    assert policy.current().battery_min_pct == 35
+    newest = PolicyVersion.objects.first()
+    assert newest is not None
+    assert (newest.version, newest.changed_by) == (2, "user:boss")
+    assert newest.changes == {"battery_min_pct": [30, 35], "max_attempts": [3, 2]}
+    history = boss.get(reverse("admin:fleet_policyversion_changelist")).content.decode()
+    assert "Minimum battery at take-off (%): 30.0 → 35.0" in history
+
+
+def test_saving_the_policy_unchanged_is_no_new_version(boss: Client) -> None:
+    boss.post(changed("policy", 1), policy_form())
+    assert Policy.objects.get().version == 1
+
+
+@pytest.mark.parametrize("value", ["101", "-1", "nan", "lots", ""])
+def test_a_rule_out_of_its_range_is_refused(boss: Client, value: str) -> None:
+    answer = boss.post(changed("policy", 1), policy_form(battery_min_pct=value))
+    assert answer.status_code == 200
+    assert policy.current().battery_min_pct == 30
+
+
+def test_the_second_of_two_administrators_is_told(boss: Client) -> None:
+    form = policy_form(battery_min_pct=40)
+    policy.change(by=SYSTEM, reserve_pct=25)
+    answer = boss.post(changed("policy", 1), form).content.decode()
+    assert "The policy was changed meanwhile" in answer
+    assert policy.current().battery_min_pct == 30
+
+
+def test_every_rule_but_the_switch_is_in_the_form() -> None:
+    assert set(LABELS) == set(Policy.objects.get().columns()) - {"dispatch_paused"}

@@ -1,0 +1,35 @@
+"""What needs attention of our own processes: the worker and the scheduler."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from redis import RedisError
+
+from wingxtra import broker
+from wingxtra.console import registry
+from wingxtra.console.registry import Attention, Tone
+
+SILENT_AFTER_S = 15
+
+
+def silent_processes(now: datetime) -> Iterator[Attention]:
+    try:
+        seen = {"worker": broker.worker_seen_at(), "scheduler": broker.scheduler_seen_at()}
+    except RedisError as error:
+        yield Attention(
+            key="redis", level=50, text="Redis does not answer", detail=str(error), tone=Tone.BAD
+        )
+        return
+    for name, at in seen.items():
+        if at is None or (now - at).total_seconds() > SILENT_AFTER_S:
+            yield Attention(
+                key=f"silent:{name}",
+                level=45,
+                text=f"The {name} is silent",
+                detail="Nothing is polled, dispatched or sent until it runs again.",
+                since=at,
+                tone=Tone.BAD,
+            )
+
+
+registry.attention_sources.append(silent_processes)

@@ -1,0 +1,93 @@
+"""The dashboard's content: what is on top, what needs attention, the numbers, the chart."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.utils import timezone
+from redis import RedisError
+
+from wingxtra.console import registry
+from wingxtra.console.models import Acknowledgement
+from wingxtra.console.registry import Attention
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An item that somebody looks after."""
+
+    item: Attention
+    by: Acknowledgement
+
+
+def content(user: Any) -> dict[str, Any]:
+    at = timezone.now()
+    open_items, seen = split(items(at), at)
+    return {
+        "at": at,
+        "may_acknowledge": user.has_perm("console.add_acknowledgement"),
+        "switches": [
+            (switch, user.has_perm(switch.permission))
+            for source in registry.switch_sources
+            for switch in source(at)
+        ],
+        "items": open_items,
+        "seen": seen,
+        "numbers": [number for source in registry.number_sources for number in _told(source, at)],
+        "charts": [bars(source(at)) for source in registry.chart_sources],
+    }
+
+
+def items(at: datetime) -> list[Attention]:
+    """All that needs attention, the gravest and oldest first."""
+    found = [item for source in registry.attention_sources for item in _told(source, at)]
+    return sorted(found, key=lambda item: (-item.level, item.since or at))
+
+
+def _told(source: Any, at: datetime) -> list[Any]:
+    """What a source says; nothing while Redis is away, which is an item of its own."""
+    try:
+        return list(source(at))
+    except RedisError as error:
+        log.warning("dashboard_without_redis", source=source.__name__, error=str(error))
+        return []
+
+
+def split(found: list[Attention], at: datetime) -> tuple[list[Attention], list[Seen]]:
+    """Those that nobody looks after, and those that somebody does and that grew no worse."""
+    marks = {mark.key: mark for mark in Acknowledgement.objects.standing(at).select_related("by")}
+    nobodys, somebodys = [], []
+    for item in found:
+        mark = marks.get(item.key)
+        if mark is None or item.level > mark.level or (item.since and mark.at < item.since):
+            nobodys.append(item)
+        else:
+            somebodys.append(Seen(item, mark))
+    return nobodys, somebodys
+
+
+def bars(chart: registry.Chart) -> dict[str, Any]:
+    """The chart as heights in percent of its highest value, for the template."""
+    highest = max((max(values) for values in chart.series.values()), default=0)
+    hours = zip(*chart.series.values(), strict=True)
+    return {
+        "title": chart.title,
+        "names": list(chart.series),
+        "highest": f"{highest:g}",
+        "bars": [
+            {
+                "label": label[:2] if i % 3 == 0 else "",
+                "title": f"{label}: {_in_words(chart, values)}",
+                "heights": [round(100 * value / highest) if highest else 0 for value in values],
+            }
+            for i, (label, values) in enumerate(zip(chart.labels, hours, strict=True))
+        ],
+    }
+
+
+def _in_words(chart: registry.Chart, values: tuple[float, ...]) -> str:
+    named = zip(chart.series, values, strict=True)
+    return ", ".join(f"{value:g} {name.lower()}" for name, value in named)

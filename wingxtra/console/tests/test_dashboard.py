@@ -1,0 +1,189 @@
+"""What needs me now: items, who looks after them, and when they come back."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.urls import reverse
+
+from fleet.tests.factories import DroneFactory, TelemetryFactory, seconds_ago, show
+from orders.states import PodRequirement, Status
+from orders.tests.factories import OrderFactory, order_in
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.console import registry
+from wingxtra.console.registry import Attention
+
+pytestmark = pytest.mark.django_db
+
+
+def browser_of(role: Role, **about: str) -> Client:
+    browser = Client()
+    browser.force_login(UserFactory(role=role, **about))
+    return browser
+
+
+@pytest.fixture()
+def ama() -> Client:
+    return browser_of(Role.OPS, username="ama")
+
+
+@pytest.fixture()
+def leak() -> Iterator[list[Attention]]:
+    """A trouble of the test's own; replace its only element to make it worse."""
+    trouble = [Attention(key="leak", level=3, text="The roof of the Ridge hub leaks")]
+
+    def source(now: datetime) -> list[Attention]:
+        return trouble
+
+    registry.attention_sources.append(source)
+    yield trouble
+    registry.attention_sources.remove(source)
+
+
+def page(browser: Client) -> str:
+    return browser.get(reverse("admin:now")).content.decode()
+
+
+def open_part(browser: Client) -> str:
+    """The page without what somebody looks after already."""
+    return page(browser).split("<details")[0]
+
+
+def test_a_late_order_is_on_top_with_a_way_to_it(ama: Client) -> None:
+    order = OrderFactory(deliver_by=seconds_ago(700))
+    assert f"order {order} is late by 12 min" in page(ama)
+    assert reverse("admin:orders_order_change", args=[order.pk]) in page(ama)
+
+
+def test_a_delivery_without_its_proof_is_listed_with_its_remedy(ama: Client) -> None:
+    order = order_in(Status.DELIVERED, pod_requirement=PodRequirement.OPERATOR_CONFIRM)
+    assert f"Order {order} was delivered without its proof" in page(ama)
+    assert "orders.order/confirm/" in page(ama)
+
+
+def test_a_drone_that_the_registry_does_not_know_can_be_registered(ama: Client) -> None:
+    show(TelemetryFactory(drone_id="WX-NEW-1"), TelemetryFactory(drone_id=DroneFactory().pk))
+    assert "WX-NEW-1 sends telemetry and is not registered" in page(ama)
+    assert "?drone_id=WX-NEW-1" in page(ama)
+    form = ama.get(reverse("admin:fleet_drone_add") + "?drone_id=WX-NEW-1").content.decode()
+    assert 'value="WX-NEW-1"' in form
+
+
+def test_a_dead_worker_and_a_missing_bridge_are_said(ama: Client) -> None:
+    assert "The worker is silent" in page(ama)
+    assert "No ground control bridge is configured" in page(ama)
+
+
+def test_a_low_battery_in_flight_is_said(ama: Client) -> None:
+    drone = DroneFactory()
+    order_in(Status.ENROUTE, drone=drone)
+    show(TelemetryFactory(drone_id=drone.pk, armed=True, battery_pct=12))
+    assert f"{drone} flies with 12 % battery" in page(ama)
+
+
+def test_an_acknowledged_item_steps_aside_with_name_and_note(
+    ama: Client, leak: list[Attention]
+) -> None:
+    url = reverse("admin:acknowledge") + "?key=leak"
+    assert ama.get(url).status_code == 200
+    assert "The roof" in open_part(ama)
+    ama.post(url, {"note": "The roofer is on his way."})
+    assert "The roof" not in open_part(ama)
+    assert "ama" in page(ama)
+    assert "The roofer is on his way." in page(ama)
+    assert LogEntry.objects.get().change_message == "Acknowledged: The roofer is on his way."
+
+
+def test_it_comes_back_when_it_gets_worse(ama: Client, leak: list[Attention]) -> None:
+    ama.post(reverse("admin:acknowledge") + "?key=leak", {"note": "On it."})
+    leak[0] = Attention(key="leak", level=4, text="The Ridge hub is under water")
+    assert "The Ridge hub is under water" in open_part(ama)
+
+
+def test_it_comes_back_after_half_a_day(ama: Client, leak: list[Attention]) -> None:
+    import time_machine
+
+    with time_machine.travel(seconds_ago(13 * 3600)):
+        ama.force_login(UserFactory(role=Role.OPS))
+        ama.post(reverse("admin:acknowledge") + "?key=leak", {"note": "On it."})
+    ama.force_login(UserFactory(role=Role.OPS))
+    assert "The roof" in open_part(ama)
+
+
+def test_an_item_that_is_gone_cannot_be_acknowledged(ama: Client) -> None:
+    answer = ama.post(reverse("admin:acknowledge") + "?key=leak", {"note": "On it."}, follow=True)
+    assert "That has been dealt with" in answer.content.decode()
+
+
+def test_a_reader_acknowledges_nothing(leak: list[Attention]) -> None:
+    reader = browser_of(Role.READONLY)
+    assert "Acknowledge…" not in page(reader)
+    url = reverse("admin:acknowledge") + "?key=leak"
+    assert reader.post(url, {"note": "x"}).status_code == 403
+
+
+def test_operations_pause_and_resume_everything_without_seeing_the_policy(ama: Client) -> None:
+    from fleet import policy
+
+    address = reverse("admin:act", args=["fleet.policy", "pause"]) + "?id=1&next=/admin/"
+    assert address.replace("&", "&amp;") in page(ama)
+    answer = ama.post(address, {"reason": "Storm.", "next": "/admin/"})
+    assert answer["Location"] == "/admin/"
+    assert policy.current().dispatch_paused
+    assert "Dispatch is paused everywhere" in page(ama)
+    resume = reverse("admin:act", args=["fleet.policy", "resume"]) + "?id=1&next=/admin/"
+    ama.post(resume, {"reason": "Over."})
+    assert not policy.current().dispatch_paused
+
+
+def test_the_numbers_count_what_was_delivered_today(ama: Client) -> None:
+    order_in(Status.DELIVERED)
+    order_in(Status.QUEUED)
+    show(TelemetryFactory(drone_id=DroneFactory().pk))
+    numbers = {n.label: n.value for n in ama.get(reverse("admin:now")).context["numbers"]}
+    assert numbers["Queued"] == "1"
+    assert numbers["Delivered today"] == "1"
+    assert numbers["On time today"] == "100 %"
+    assert numbers["Normal, median"] == "0 min"
+    assert numbers["Drones: ready"] == "1"
+
+
+def test_without_trouble_it_says_so_in_a_sentence(
+    ama: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "attention_sources", [])
+    assert "Nothing needs you" in page(ama)
+
+
+def test_the_map_carries_drones_orders_and_places(ama: Client) -> None:
+    drone = DroneFactory()
+    show(TelemetryFactory(drone_id=drone.pk, heading_deg=90, armed=True))
+    order = order_in(Status.ENROUTE, drone=drone)
+    layers = ama.get(reverse("admin:map-data") + "?all").json()["layers"]
+    (shown,) = layers["drones"]
+    assert (shown["id"], shown["heading_deg"], shown["tone"]) == (f"drone-{drone}", 90, "busy")
+    assert [f["look"] for f in layers["flying"]] == ["line", "pickup", "drop"]
+    assert layers["flying"][0]["url"] == reverse("admin:orders_order_change", args=[order.pk])
+    assert len(layers["areas"]) == len(layers["hubs"]) == 1
+    moving = ama.get(reverse("admin:map-data")).json()["layers"]
+    assert set(moving) == {"drones", "flying", "assigned", "queued"}
+
+
+def test_the_map_holds_no_personal_data(ama: Client) -> None:
+    order_in(Status.ENROUTE)
+    data = ama.get(reverse("admin:map-data") + "?all").content.decode()
+    assert "Mensah" not in data
+    assert "241234567" not in data
+
+
+def test_a_paused_area_is_said_and_resumed(ama: Client) -> None:
+    area = OrderFactory().service_area
+    pause = reverse("admin:act", args=["fleet.servicearea", "pause"]) + f"?id={area.pk}"
+    ama.post(pause, {"reason": "Parade."})
+    assert f"Dispatch is paused in {area}" in page(ama)
+    resume = reverse("admin:act", args=["fleet.servicearea", "resume"]) + f"?id={area.pk}"
+    ama.post(resume, {"reason": "Over."})
+    assert f"Dispatch is paused in {area}" not in page(ama)
