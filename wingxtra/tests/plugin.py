@@ -10,10 +10,15 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import pytest
 import redis
 
 from wingxtra import embedded
+
+# How long one example takes says more about the machine's other work than about the code.
+hypothesis.settings.register_profile("wingxtra", deadline=None)
+hypothesis.settings.load_profile("wingxtra")
 
 # A test never speaks to a real fleet, a real bridge or a real collector of errors.
 OUTSIDE = ("FLEET_API_URL", "FLEET_API_KEY", "GCS_BRIDGE_URL", "GCS_BRIDGE_KEY", "SENTRY_DSN")
