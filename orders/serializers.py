@@ -4,13 +4,17 @@ What goes out is built by hand: an order is the most read thing here. Its shape 
 docs/contracts/, which the schema shows and the tests hold every answer against.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import phonenumbers
 from django.conf import settings
 from django.core.validators import RegexValidator
+from django.utils import timezone
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
 from fleet.models import PayloadType
@@ -209,23 +213,21 @@ def _drone_id(job: DeliveryJob | None, to: Caller) -> str | None:
     return job.drone_id if to.role in STAFF_ROLES else MASKED
 
 
-def job_json(job: DeliveryJob, now: datetime) -> dict[str, Any]:
-    return {
-        "id": job.pk,
-        "order_id": job.order_id,
-        "assigned_drone_id": job.drone_id,
-        "attempt": job.attempt,
-        "status": job.status,
-        "mission_intent_id": job.mission_intent_id,
-        "eta_seconds": job.eta_seconds(now),
-        "created_at": job.created_at,
-        "updated_at": job.updated_at,
-    }
-
-
 # What of an event's payload says nothing about who operates, or with what.
-FOR_MERCHANTS = {"attempt", "deliver_by", "fields", "inferred", "moved_m", "not_before", "on_time"}
-FOR_MERCHANTS |= {"reason", "source"}
+FOR_MERCHANTS = {
+    "attempt",
+    "deliver_by",
+    "fields",
+    "inferred",
+    "method",
+    "moved_m",
+    "not_before",
+    "on_time",
+    "promised_at",
+    "reason",
+    "source",
+    "tries_left",
+}
 
 
 def event_json(event: DeliveryEvent, to: Caller) -> dict[str, Any]:
@@ -251,3 +253,81 @@ def event_json(event: DeliveryEvent, to: Caller) -> dict[str, Any]:
         "created_at": event.created_at,
         "occurred_at": event.occurred_at,
     }
+
+
+# --- the same, for views and the schema ----------------------------------------------------------
+
+
+class FromContract(serializers.BaseSerializer[Any]):
+    """Answers in the shape of docs/contracts/<contract>.schema.json."""
+
+    contract: str
+
+
+class OrderAnswer(FromContract):
+    contract = "order"
+
+    def to_representation(self, instance: Order) -> dict[str, Any]:
+        caller = self.context["request"].user
+        return order_json(instance, caller, timezone.now(), in_full=self.parent is None)
+
+
+class EventAnswer(FromContract):
+    contract = "delivery_event"
+
+    def to_representation(self, instance: DeliveryEvent) -> dict[str, Any]:
+        return event_json(instance, self.context["request"].user)
+
+
+class ContractInSchema(OpenApiSerializerExtension):
+    """Shows the generator the contract itself."""
+
+    target_class = FromContract
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        folder = Path(settings.BASE_DIR) / "docs" / "contracts"
+        schema = json.loads((folder / f"{self.target.contract}.schema.json").read_text())
+        return {name: part for name, part in schema.items() if not name.startswith("$")}
+
+
+class JobAnswer(serializers.ModelSerializer[DeliveryJob]):
+    assigned_drone_id = serializers.CharField(source="drone_id", allow_null=True)
+    eta_seconds = serializers.SerializerMethodField()
+
+    class Meta:
+        model = DeliveryJob
+        fields = [
+            "id",
+            "order_id",
+            "assigned_drone_id",
+            "attempt",
+            "status",
+            "mission_intent_id",
+            "eta_seconds",
+            "created_at",
+            "updated_at",
+        ]
+
+    def get_eta_seconds(self, job: DeliveryJob) -> int | None:
+        return job.eta_seconds(timezone.now())
+
+
+class Why(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class EtaRange(serializers.Serializer[Any]):
+    low = serializers.IntegerField(allow_null=True)
+    high = serializers.IntegerField(allow_null=True)
+
+
+class QuoteAnswer(serializers.Serializer[Any]):
+    """Figures are null where they are not known, or the answer is no."""
+
+    serviceable = serializers.BooleanField()
+    reasons = Why(many=True)
+    distance_m = serializers.IntegerField(allow_null=True)
+    eta_seconds = EtaRange()
+    service_area_id = serializers.UUIDField(allow_null=True)

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import extend_schema
-from rest_framework.generics import GenericAPIView
+from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,12 +15,14 @@ from orders import placement
 from orders.filters import JobFilter, OrderFilter
 from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
 from orders.serializers import (
+    EventAnswer,
+    JobAnswer,
     NewWindow,
+    OrderAnswer,
     OrderChange,
     OrderInput,
+    QuoteAnswer,
     as_order,
-    event_json,
-    job_json,
     order_json,
     read,
 )
@@ -33,23 +35,10 @@ from wingxtra.api.views import ApiView
 from wingxtra.problems import FieldProblem, Invalid, NotFound
 
 
-class ListView(ApiView, GenericAPIView[Any]):
-    """A list in the envelope, narrowed by `filterset_class`; `shown` makes JSON of a row."""
-
-    filter_backends = (DjangoFilterBackend,)
-
-    def shown(self, row: Any) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def get(self, request: Request, **_path: Any) -> Response:
-        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response([self.shown(row) for row in rows or []])
-
-
 class Quotes(ApiView):
     permission_classes = (IsMerchantOrStaff,)
 
-    @extend_schema(request=OrderInput)
+    @extend_schema(request=OrderInput, responses=QuoteAnswer)
     def post(self, request: Request) -> Response:
         values, problems = read(OrderInput, request.data)
         checked = placement.quote(as_order(values))
@@ -70,18 +59,17 @@ class Quotes(ApiView):
         )
 
 
-class Orders(ListView):
+class Orders(ApiView, ListAPIView[Order]):
     permission_classes = (IsMerchantOrStaff,)
+    serializer_class = OrderAnswer
+    filter_backends = (DjangoFilterBackend,)
     filterset_class = OrderFilter
     queryset = Order.objects.all()
 
     def get_queryset(self) -> OrderQuerySet:
         return Order.objects.visible_to(self.caller).select_related("current_job")
 
-    def shown(self, row: Order) -> dict[str, Any]:
-        return order_json(row, self.caller, timezone.now(), in_full=False)
-
-    @extend_schema(request=OrderInput)
+    @extend_schema(request=OrderInput, responses={201: OrderAnswer})
     def post(self, request: Request) -> Response:
         caller = self.caller
         values, problems = read(OrderInput, request.data)
@@ -102,11 +90,12 @@ class Orders(ListView):
 class OneOrder(ApiView):
     permission_classes = (IsMerchantOrStaff,)
 
+    @extend_schema(responses=OrderAnswer)
     def get(self, request: Request, order_id: UUID) -> Response:
         orders = Order.objects.visible_to(self.caller).select_related("current_job")
         return _answer(_found(orders, order_id), self.caller)
 
-    @extend_schema(request=OrderChange)
+    @extend_schema(request=OrderChange, responses=OrderAnswer)
     def patch(self, request: Request, order_id: UUID) -> Response:
         order = _found(Order.objects.visible_to(self.caller), order_id)
         change = self.read(OrderChange)
@@ -125,7 +114,7 @@ class Reschedule(ApiView):
 
     permission_classes = (IsMerchantOrStaff,)
 
-    @extend_schema(request=NewWindow)
+    @extend_schema(request=NewWindow, responses=OrderAnswer)
     def post(self, request: Request, order_id: UUID) -> Response:
         _found(Order.objects.visible_to(self.caller), order_id)
         window = self.read(NewWindow)
@@ -145,10 +134,11 @@ class OldestFirst(Envelope):
     oldest_first = True
 
 
-class OrderEvents(ListView):
+class OrderEvents(ApiView, ListAPIView[DeliveryEvent]):
     """The timeline; served by dispatch.views, which adds ground control's POST."""
 
     permission_classes = (IsMerchantOrStaff,)
+    serializer_class = EventAnswer
     pagination_class = OldestFirst
     queryset = DeliveryEvent.objects.all()
 
@@ -157,27 +147,24 @@ class OrderEvents(ListView):
         order = _found(orders.only("pk"), self.kwargs["order_id"])
         return DeliveryEvent.objects.filter(order_id=order.pk)
 
-    def shown(self, row: DeliveryEvent) -> dict[str, Any]:
-        return event_json(row, self.caller)
 
-
-class Jobs(ListView):
+class Jobs(ApiView, ListAPIView[DeliveryJob]):
     permission_classes = (IsStaff,)
+    serializer_class = JobAnswer
+    filter_backends = (DjangoFilterBackend,)
     filterset_class = JobFilter
     queryset = DeliveryJob.objects.all()
-
-    def shown(self, row: DeliveryJob) -> dict[str, Any]:
-        return job_json(row, timezone.now())
 
 
 class OneJob(ApiView):
     permission_classes = (IsStaff,)
 
+    @extend_schema(responses=JobAnswer)
     def get(self, request: Request, job_id: UUID) -> Response:
         job = DeliveryJob.objects.filter(pk=job_id).first()
         if job is None:
             raise NotFound("job")
-        return Response(job_json(job, timezone.now()))
+        return Response(JobAnswer(job).data)
 
 
 def _found(orders: OrderQuerySet, order_id: UUID) -> Order:
