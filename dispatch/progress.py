@@ -30,6 +30,7 @@ from wingxtra.problems import FieldProblem, Invalid, NotFound
 FOLLOWER_LOCK = 0x57_46  # an advisory lock: one follower at a time
 ETA_STEP = timedelta(seconds=5)  # smaller changes of an ETA are not worth a write
 CLOCKS_DIFFER = timedelta(minutes=5)
+LANDED = (Phase.RETURNED, Phase.UNCLEAR)
 
 REPORTABLE = (
     Status.LAUNCHED,
@@ -222,16 +223,22 @@ class _Look:
                 self._advance(Status(event.phase.value), at)
             else:
                 self._landed(event.phase, at)
+        if not events and self.state.phase in LANDED and self._abort_was_asked:
+            self._landed(self.state.phase, self.now)  # landed before it was asked for
         if self.heard:
             self.flight.heard_at = self.now
             self._update_eta()
+
+    @property
+    def _abort_was_asked(self) -> bool:
+        return bool(self.job.intent.recall_mode == "abort")
 
     def _advance(self, to: Status, at: datetime) -> None:
         if MISSION_PATH.index(Status(self.order.status)) < MISSION_PATH.index(to):
             lifecycle.advance(self.order.pk, to, by=TELEMETRY, occurred_at=at, job_id=self.job.pk)
 
     def _landed(self, phase: Phase, at: datetime) -> None:
-        asked = self.job.intent.recall_mode == "abort"
+        asked = self._abort_was_asked
         where = "Landed away from the drop point"
         # Ground control saw it delivering, or nobody saw it at all: nothing is assumed.
         if not asked and (phase is Phase.UNCLEAR or self.order.status == Status.DELIVERING):
@@ -254,7 +261,7 @@ class _Look:
     def _tell_about_the_link(self) -> None:
         silence_s = (self.now - self.flight.heard_at).total_seconds()
         is_lost = self.flight.link_lost_at is not None
-        if self.order.status not in IN_FLIGHT:
+        if self.order.status not in IN_FLIGHT or self.state.phase in flight.OVER:
             return
         if self.heard and is_lost:
             self.flight.link_lost_at = None

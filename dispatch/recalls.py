@@ -163,8 +163,7 @@ def send_recall(intent_id: UUID, *, now: datetime | None = None) -> None:
         return
     outcome = {"abort_requested": Recall.ASKED, "launched": Recall.TOO_LATE}
     with transaction.atomic():
-        if answer.mission_status in GONE:
-            _mission_is_gone(intent)
+        _settle(intent, answer.mission_status)
         row.update(
             claimed_until=None,
             recall_state=outcome.get(answer.mission_status, Recall.DONE),
@@ -222,21 +221,25 @@ def _claim(order: Order) -> MissionIntent | None:
         time.sleep(LOOK_EVERY_S)
 
 
-def _mission_is_gone(intent: MissionIntent) -> None:
-    """What was recalled will not be flown. Its job may be waiting for that."""
+def _settle(intent: MissionIntent, mission: str) -> None:
+    """What ground control says of a recalled mission may be the news that its order waits for."""
     if intent.recall_mode != "abort":
-        # Somebody's verb should have ended the job; if none did, `sweep_abandoned` will.
-        MissionIntent.objects.filter(pk=intent.pk).update(state=State.WITHDRAWN)
+        if mission in GONE:
+            # Somebody's verb should have ended the job; if none did, `sweep_abandoned` will.
+            MissionIntent.objects.filter(pk=intent.pk).update(state=State.WITHDRAWN)
         return
     try:
-        lifecycle.mission_over(
-            intent.order_id,
-            job_id=intent.job_id,
-            ended=JobStatus.ABORTED,
-            by=GCS,
-            why="Ground control has no such mission (any more).",
-            max_attempts=0,
-            final=True,
-        )
+        if mission == "delivered":
+            lifecycle.advance(intent.order_id, Status.DELIVERED, by=GCS, job_id=intent.job_id)
+        elif mission in GONE | {"failed", "aborted"}:
+            lifecycle.mission_over(
+                intent.order_id,
+                job_id=intent.job_id,
+                ended=JobStatus.ABORTED,
+                by=GCS,
+                why=f"Asked for an abort, ground control says that the mission is {mission}.",
+                max_attempts=0,
+                final=True,
+            )
     except lifecycle.Refused as refusal:
         log.info("mission_over_already", intent_id=str(intent.pk), detail=refusal.detail)

@@ -37,11 +37,11 @@ from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
 from wingxtra.problems import Conflict, Unavailable
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 State = MissionIntent.State
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 15) -> None:
+def wait_until(condition: Callable[[], object], timeout_s: float = 60) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -93,6 +93,7 @@ def test_an_intent_that_breaks_the_contract_is_never_stored() -> None:
     assert not DeliveryJob.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_an_assignment_that_is_rolled_back_leaves_no_intent() -> None:
     order, drone = order_in(Status.QUEUED), able_drone()
     with transaction.atomic():
@@ -211,6 +212,7 @@ def test_an_order_whose_last_attempt_is_refused_has_failed(bridge: Simulator) ->
     assert MissionIntent.objects.get().state == State.REJECTED
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_publisher_that_is_killed_after_the_bridge_took_it_does_not_fly_it_twice(
     bridge: Simulator,
 ) -> None:
@@ -239,6 +241,7 @@ def test_an_intent_whose_publisher_died_before_sending_is_sent(bridge: Simulator
     assert stored(order).status == Status.MISSION_SUBMITTED
 
 
+@pytest.mark.django_db(transaction=True)
 def test_of_many_publishers_one_speaks_to_the_bridge(bridge: Simulator) -> None:
     order, intent = assigned()
     in_threads(*[lambda: missions.publish(intent.pk)] * 6)
@@ -246,6 +249,7 @@ def test_of_many_publishers_one_speaks_to_the_bridge(bridge: Simulator) -> None:
     assert [m["posts"] for m in bridge.missions()] == [1]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_mission_accepted_for_a_job_that_is_over_is_recalled(bridge: Simulator) -> None:
     bridge.fault("bridge_hang", times=1, seconds=0.5)
     order, intent = assigned()

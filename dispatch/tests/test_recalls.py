@@ -5,7 +5,9 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+import responses
 from django.utils import timezone
+from pytest_django import Settings
 
 from dispatch import missions, recalls
 from dispatch.models import MissionIntent
@@ -19,7 +21,7 @@ from orders.tests.factories import order_in
 from wingxtra.accounts.identity import GCS, SYSTEM
 from wingxtra.problems import Conflict, NotFound, Unavailable
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 State, Recall = MissionIntent.State, MissionIntent.Recall
 
 
@@ -107,6 +109,7 @@ def test_a_mission_that_did_not_reach_the_bridge_is_canceled_all_the_same(
     assert bridge.missions() == []
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_cancel_waits_for_the_publisher_that_is_speaking(bridge: Simulator) -> None:
     bridge.fault("bridge_hang", times=1, seconds=0.4)
     order, intent = assigned()
@@ -245,6 +248,23 @@ def test_only_a_flight_can_be_aborted(bridge: Simulator) -> None:
         with pytest.raises(lifecycle.Refused) as refused:
             recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.")
         assert refused.value.code == "not_in_flight"
+
+
+@pytest.mark.parametrize(
+    ("mission", "status"), [("delivered", Status.DELIVERED), ("failed", Status.ABORTED)]
+)
+@responses.activate
+def test_asked_for_an_abort_the_bridge_may_say_how_it_ended(
+    settings: Settings, mission: str, status: Status
+) -> None:
+    settings.GCS_BRIDGE_URL = f"http://{mission}.test"
+    order, intent = assigned()
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    recalls.request_abort(order.pk, by=SYSTEM, reason="Where is it?")
+    path = f"{settings.GCS_BRIDGE_URL}/api/v1/mission-intents/{intent.pk}/cancel"
+    responses.post(path, json={"status": mission}, status=409)
+    recalls.send_recall(intent.pk)
+    assert stored(order).status == status
 
 
 def test_an_abort_of_a_mission_that_the_bridge_does_not_have_ends_the_order(
