@@ -8,7 +8,7 @@ import dramatiq
 import structlog
 from django.utils import timezone
 
-from dispatch import missions, progress, recalls, runs
+from dispatch import missions, progress, recalls, runs, testmode
 from dispatch.models import MissionIntent
 from fleet import picture
 from orders.models import DeliveryEvent
@@ -75,3 +75,9 @@ def follow_flights() -> None:
     seen = picture.read()
     if seen is not None:
         progress.follow(seen, timezone.now())
+
+
+@every(1)
+@dramatiq.actor(max_retries=0)
+def fly_test_orders() -> None:
+    testmode.fly(timezone.now())

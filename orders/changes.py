@@ -44,6 +44,8 @@ def handing_over(
                 raise NotFound("drone")
             raise Conflict("drone_busy", f"{drone_id} has an active job already.")
         with changing(order_id, by=by) as (change, order):
+            if drone_id is not None and not order.live_mode:
+                raise Refused(order, "A test order never gets a real drone.", code="test_order")
             yield change, order
 
 

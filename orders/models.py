@@ -25,6 +25,7 @@ from orders.states import (
     Happened,
     JobStatus,
     PodRequirement,
+    Scenario,
     Status,
 )
 from wingxtra.accounts.identity import ActorKind, Caller, Role
@@ -41,15 +42,26 @@ def new_tracking_id() -> str:
 
 class OrderQuerySet(models.QuerySet["Order"]):
     def visible_to(self, caller: Caller) -> Self:
-        """A merchant's own orders, or everything for our staff; nothing for anybody else."""
+        """A merchant's own orders, or everything for our staff; nothing for anybody else.
+
+        With a test key a merchant sees its test orders only, and otherwise never one of them.
+        """
         if caller.role in (Role.OPS, Role.ADMIN):
             return self
         if caller.role == Role.MERCHANT and caller.merchant_id is not None:
-            return self.filter(merchant_id=caller.merchant_id)
+            return self.filter(merchant_id=caller.merchant_id, live_mode=caller.live_mode)
         return self.none()
 
     def dispatchable(self) -> Self:
         return self.filter(status=Status.QUEUED, live_mode=True)
+
+    def live(self) -> Self:
+        """Without test orders."""
+        return self.filter(live_mode=True)
+
+    def flying_themselves(self) -> Self:
+        """Test orders that are not over, and whose time has come."""
+        return self.filter(live_mode=False).exclude(status__in=[Status.VALIDATED, *TERMINAL])
 
     def due(self, now: datetime) -> Self:
         """Scheduled orders whose time has come."""
@@ -80,6 +92,12 @@ class Order(FSMModelMixin, models.Model):
         max_length=64, null=True, blank=True, help_text="The merchant's own reference."
     )
     live_mode = models.BooleanField(default=True, editable=False)
+    test_scenario = models.CharField(
+        max_length=24, choices=Scenario, blank=True, editable=False, help_text="Of a test order."
+    )
+    quote_id = models.UUIDField(
+        null=True, editable=False, help_text="The quote that the merchant named when placing it."
+    )
 
     customer_name = models.CharField(max_length=120, blank=True)
     customer_phone = PhoneNumberField(blank=True)
@@ -162,6 +180,10 @@ class Order(FSMModelMixin, models.Model):
                 | (~Q(status=Status.DELIVERED) & Q(delivered_at__isnull=True)),
             ),
             models.CheckConstraint(
+                name="order_scenario_of_test_orders_only",
+                condition=Q(live_mode=True, test_scenario="") | Q(live_mode=False),
+            ),
+            models.CheckConstraint(
                 name="order_has_a_job_while_one_is_needed",
                 condition=~Q(status__in=[*WITH_A_JOB, Status.DELIVERED])
                 | Q(current_job__isnull=False),
@@ -177,6 +199,11 @@ class Order(FSMModelMixin, models.Model):
             ),
             models.Index(
                 fields=["delivered_at"], name="order_proofless", condition=Q(proof_missing=True)
+            ),
+            models.Index(
+                fields=["created_at"],
+                name="order_open_test",
+                condition=Q(live_mode=False) & ~Q(status__in=TERMINAL),
             ),
         ]
 

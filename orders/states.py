@@ -102,6 +102,18 @@ class PodRequirement(models.TextChoices):
     OPERATOR_CONFIRM = "OPERATOR_CONFIRM", "Operator's confirmation"
 
 
+class Scenario(models.TextChoices):
+    """What becomes of a test order, as its merchant asked (see dispatch.testmode)."""
+
+    DELIVERED = "delivered", "Delivered"
+    NO_DRONE = "no_drone", "No drone is found"
+    BRIDGE_REJECTS = "bridge_rejects", "Ground control refuses every mission"
+    LINK_LOST = "link_lost", "The link is lost for a while"
+    ABORTED = "aborted", "Aborted in flight"
+    FAILED_THEN_REDELIVERED = "failed_then_redelivered", "Fails, and a second drone delivers"
+    WRONG_OTP = "wrong_otp", "The first code that is given is refused"
+
+
 @dataclass(frozen=True, slots=True)
 class Happened:
     """What a transition (or a change without one) did, in words; becomes a DeliveryEvent.
