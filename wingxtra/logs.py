@@ -4,6 +4,7 @@ Both `structlog.get_logger()` and `logging.getLogger()` end in the same format. 
 `structlog.contextvars.bind_contextvars` (the request id, a message id) is in every line.
 """
 
+import sys
 from typing import Any
 
 import structlog
@@ -34,7 +35,11 @@ def config(*, level: str, json_lines: bool) -> dict[str, Any]:
     render: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
         if json_lines
-        else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     )
     return {
         "version": 1,

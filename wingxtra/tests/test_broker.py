@@ -45,7 +45,7 @@ def manage(*command: str) -> Iterator[subprocess.Popen[bytes]]:
             started.kill()
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 20) -> float:
+def wait_until(condition: Callable[[], object], timeout_s: float = 60) -> float:
     """Seconds that it took."""
     start = time.monotonic()
     while not condition():
