@@ -139,6 +139,9 @@ class Order(FSMModelMixin, models.Model):
     )
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     cancel_reason = models.CharField(max_length=20, choices=CancelReason, blank=True)
+    # Free words may name the customer, so they stand here, where retention finds them, and not in
+    # the event, which is kept for good.
+    cancel_note = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     delivered_at = models.DateTimeField(null=True, editable=False)
@@ -290,12 +293,8 @@ class Order(FSMModelMixin, models.Model):
     def cancel(self, *, reason: CancelReason, note: str = "") -> Happened:
         if self.current_job:
             self._end_job(JobStatus.CANCELED, reason.label)
-        self.cancel_reason = reason
-        return Happened(
-            EventType.CANCELED,
-            f"{reason.label}: {note}" if note else reason.label,
-            {"reason": reason},
-        )
+        self.cancel_reason, self.cancel_note = reason, note
+        return Happened(EventType.CANCELED, reason.label, {"reason": reason})
 
     @transition(field=status, source=ON_A_MISSION, target=Status.FAILED)
     def fail(self, *, why: str) -> Happened:

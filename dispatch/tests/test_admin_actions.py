@@ -54,9 +54,10 @@ def test_an_order_is_canceled_with_a_reason_and_a_name(browser: Client) -> None:
     order = OrderFactory()
     answer = act(browser, "cancel", order, reason="CUSTOMER_REQUEST", note="Rang us.")
     assert "was canceled" in answer.content.decode()
-    assert now(order).status == Status.CANCELED
+    assert (now(order).status, now(order).cancel_note) == (Status.CANCELED, "Rang us.")
     event = order.events.get(type=EventType.CANCELED)
-    assert (event.actor, event.message) == ("user:ama", "The customer asked: Rang us.")
+    # The note may name the customer; events are kept for good.
+    assert (event.actor, event.message) == ("user:ama", "The customer asked")
     entry = LogEntry.objects.get()
     assert (entry.user.username, entry.object_id) == ("ama", str(order.pk))
 
@@ -212,3 +213,14 @@ def test_an_action_does_not_lead_to_another_site(browser: Client) -> None:
     url = actions._actions["orders.order", "cancel"].url(order.pk) + "&next=https://evil.example/"
     data = {**page_of(browser, "cancel", order), "reason": CancelReason.OTHER}
     assert browser.post(url, data)["Location"].startswith("/admin/")
+
+
+def test_the_drop_point_is_moved_and_checked_like_a_new_one(browser: Client) -> None:
+    DroneFactory()
+    order = OrderFactory()
+    act(browser, "move-drop", order, dropoff_lat=5.61, dropoff_lng=-0.18, reason="Side gate.")
+    assert (now(order).dropoff_lat, now(order).dropoff_source) == (5.61, "OPS")
+    assert order.events.filter(message="The drop point was moved: Side gate.").exists()
+    answer = act(browser, "move-drop", order, dropoff_lat=9.0, dropoff_lng=9.0, reason="Far.")
+    assert "outside" in answer.content.decode()
+    assert now(order).dropoff_lat == 5.61

@@ -52,7 +52,7 @@ def test_a_submitted_mission_is_withdrawn_and_then_canceled(bridge: Simulator) -
     assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
     intent.refresh_from_db()
     assert (intent.state, intent.recall_state) == (State.WITHDRAWN, Recall.DONE)
-    assert why(order, "CANCELED") == "Weather: Storm."
+    assert (why(order, "CANCELED"), stored(order).cancel_note) == ("Weather", "Storm.")
 
 
 def test_canceling_again_changes_nothing(bridge: Simulator) -> None:
