@@ -38,6 +38,18 @@ def facts(order: Order, request: HttpRequest) -> Section:
         ("Proof needed", order.get_pod_requirement_display()),
         ("Attempts so far", order.attempts),
     ]
+    if order.cancel_reason:
+        note = order.cancel_note if in_full or not order.cancel_note else "•••"
+        rows.append(
+            (
+                "Canceled because",
+                ": ".join(filter(None, [str(order.get_cancel_reason_display()), note])),
+            )
+        )
+    if order.cancel_reason:
+        note = order.cancel_note if in_full else "•••" if order.cancel_note else ""
+        because = f"{order.get_cancel_reason_display()}. {note}"
+        rows.append(("Canceled because", because))
     tracking_url = f"{settings.PUBLIC_BASE_URL}/track/{order.public_tracking_id}/"
     return Section(
         "The order", "console/order/facts.html", {"facts": rows, "tracking_url": tracking_url}
