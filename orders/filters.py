@@ -8,7 +8,7 @@ from django_filters import rest_framework as filters
 from fleet.policy import Priority
 from orders.models import DeliveryJob, DeliveryJobQuerySet, Order, OrderQuerySet
 from orders.states import JobStatus, Status
-from wingxtra.accounts.identity import STAFF_ROLES
+from wingxtra.accounts.identity import STAFF_ROLES, Caller
 
 
 class StableOrdering(filters.OrderingFilter):
@@ -21,6 +21,21 @@ class StableOrdering(filters.OrderingFilter):
         return qs.order_by(*qs.query.order_by, "-id")
 
 
+class ModeFilter(filters.ChoiceFilter):
+    """Staff see what is live, unless they ask for tests; a merchant sees what its key is for."""
+
+    def __init__(self, field_name: str = "live_mode") -> None:
+        modes = [("true", "Live"), ("false", "Test"), ("all", "Both")]
+        super().__init__(field_name=field_name, choices=modes)
+
+    def filter(self, qs: QuerySet[Any], value: str | None) -> QuerySet[Any]:
+        caller: Caller = self.parent.request.user
+        if value == "all" or (not value and caller.role not in STAFF_ROLES):
+            return qs
+        is_live = value == "true" if value else caller.live_mode
+        return qs.filter(**{self.field_name: is_live})
+
+
 class OrderFilter(filters.FilterSet):
     """`status` may be given several times; `q` and `search` are the same."""
 
@@ -30,6 +45,7 @@ class OrderFilter(filters.FilterSet):
     assigned_drone_id = filters.CharFilter(method="flown_by")
     q = filters.CharFilter(method="matching", label="Tracking id, external id, name or phone.")
     search = filters.CharFilter(method="matching", label="The same as q.")
+    live_mode = ModeFilter()
     ordering = StableOrdering(fields=["created_at", "updated_at", "deliver_by"])
 
     class Meta:
@@ -61,6 +77,7 @@ class JobFilter(filters.FilterSet):
         choices=[("true", "Active"), ("false", "Ended")], method="being_active"
     )
     order_id = filters.UUIDFilter()
+    live_mode = ModeFilter("order__live_mode")
 
     class Meta:
         model = DeliveryJob

@@ -21,7 +21,7 @@ from fleet.models import PayloadType
 from fleet.policy import Priority
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.privacy import masked_email, masked_name, masked_phone
-from orders.states import DropoffSource, EventType, PodRequirement
+from orders.states import DropoffSource, EventType, PodRequirement, Scenario
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.api.serializers import Number, StrictSerializer, Text, Timestamp
 from wingxtra.problems import FieldProblem
@@ -111,6 +111,17 @@ class OrderInput(StrictSerializer):
     deliver_by = Timestamp(**OPTIONAL)
 
 
+class NewOrder(OrderInput):
+    quote_id = serializers.UUIDField(
+        help_text="A quote for this very trip; the order is checked again.", **OPTIONAL
+    )
+    test_scenario = serializers.ChoiceField(
+        Scenario.choices,
+        required=False,
+        help_text="With a test key: what shall become of the order; `delivered` if not given.",
+    )
+
+
 class OrderChange(StrictSerializer):
     """What PATCH may change."""
 
@@ -176,6 +187,8 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
         "merchant_id": order.merchant_id,
         "external_id": order.external_id,
         "live_mode": order.live_mode,
+        "test_scenario": order.test_scenario or None,
+        "quote_id": order.quote_id,
         "status": order.status,
         "sla": order.sla(now),
         "customer_name": name or None,
@@ -324,8 +337,13 @@ class EtaRange(serializers.Serializer[Any]):
 
 
 class QuoteAnswer(serializers.Serializer[Any]):
-    """Figures are null where they are not known, or the answer is no."""
+    """Figures are null where they are not known, or the answer is no.
 
+    `id` can be named as the `quote_id` of an order until `expires_at`.
+    """
+
+    id = serializers.UUIDField()
+    expires_at = Timestamp()
     serviceable = serializers.BooleanField()
     reasons = Why(many=True)
     distance_m = serializers.IntegerField(allow_null=True)

@@ -11,12 +11,13 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orders import placement
+from orders import placement, quotes
 from orders.filters import JobFilter, OrderFilter
 from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
 from orders.serializers import (
     EventAnswer,
     JobAnswer,
+    NewOrder,
     NewWindow,
     OrderAnswer,
     OrderChange,
@@ -26,7 +27,7 @@ from orders.serializers import (
     order_json,
     read,
 )
-from orders.states import DropoffSource
+from orders.states import DropoffSource, PodRequirement, Scenario
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.accounts.models import Merchant
 from wingxtra.api.pagination import Envelope
@@ -41,12 +42,16 @@ class Quotes(ApiView):
     @extend_schema(request=OrderInput, responses=QuoteAnswer)
     def post(self, request: Request) -> Response:
         values, problems = read(OrderInput, request.data)
-        checked = placement.quote(as_order(values))
+        order = as_order(values)
+        checked = placement.quote(order)
         if problems:
             raise Invalid([*problems, *checked.problems])
         serviceable = not checked.problems
+        quote = quotes.remember(order, self.caller, timezone.now())
         return Response(
             {
+                "id": quote.id,
+                "expires_at": quote.expires_at,
                 "serviceable": serviceable,
                 "reasons": [{"code": p.code, "message": p.message} for p in checked.problems],
                 "distance_m": _rounded(checked.distance_m),
@@ -69,10 +74,10 @@ class Orders(ApiView, ListAPIView[Order]):
     def get_queryset(self) -> OrderQuerySet:
         return Order.objects.visible_to(self.caller).select_related("current_job")
 
-    @extend_schema(request=OrderInput, responses={201: OrderAnswer})
+    @extend_schema(request=NewOrder, responses={201: OrderAnswer})
     def post(self, request: Request) -> Response:
         caller = self.caller
-        values, problems = read(OrderInput, request.data)
+        values, problems = read(NewOrder, request.data)
         merchant_id, of_merchant = _merchant(values, caller)
         if caller.role in STAFF_ROLES:
             values.setdefault("dropoff_source", DropoffSource.OPS)
@@ -80,7 +85,9 @@ class Orders(ApiView, ListAPIView[Order]):
         order.live_mode = caller.live_mode
         if merchant_id is not None:
             order.merchant_id = merchant_id
-        order = placement.place(order, by=caller.actor, known=[*problems, *of_merchant])
+        problems += [*of_merchant, *_of_scenario(order)]
+        problems += quotes.problems(order, caller, timezone.now())
+        order = placement.place(order, by=caller.actor, known=problems)
         shown = order_json(order, caller, timezone.now())
         if order.otp_code is not None:
             shown["otp_code"] = order.otp_code
@@ -200,6 +207,21 @@ def _merchant(values: dict[str, Any], caller: Caller) -> tuple[UUID | None, list
     if Merchant.objects.filter(pk=named, active=True).exists():
         return named, []
     return None, problem("does_not_exist", "There is no such merchant.")
+
+
+def _of_scenario(order: Order) -> list[FieldProblem]:
+    """Give a test order its scenario, or say why this order cannot have the one asked for."""
+
+    def problem(code: str, message: str) -> list[FieldProblem]:
+        return [FieldProblem("test_scenario", code, message)]
+
+    if order.live_mode and order.test_scenario:
+        return problem("test_key_needed", "Only with a test key (wx_test_…) is an order a test.")
+    if order.test_scenario == Scenario.WRONG_OTP and order.pod_requirement != PodRequirement.OTP:
+        return problem("otp_needed", "“wrong_otp” needs pod_requirement OTP: there is no code.")
+    if not order.live_mode and order.test_scenario == "":
+        order.test_scenario = Scenario.DELIVERED
+    return []
 
 
 def _new_drop(order: Order, change: dict[str, Any], caller: Caller) -> placement.Drop | None:

@@ -426,30 +426,6 @@ def test_a_merchant_sees_no_operator_and_no_drone_in_the_timeline(
     assert drone.pk not in shown
 
 
-# --- quotes --------------------------------------------------------------------------------------
-
-
-def test_a_quote_says_how_far_and_how_long_and_writes_nothing(client: APIClient) -> None:
-    answer = client.post("/api/v1/quotes", body()).json()
-    assert answer["serviceable"] is True
-    assert answer["reasons"] == []
-    assert answer["distance_m"] == pytest.approx(1829, abs=5)
-    low, high = answer["eta_seconds"]["low"], answer["eta_seconds"]["high"]
-    assert 120 < low <= high == 3600
-    assert not Order.objects.exists()
-
-
-def test_a_quote_for_what_we_cannot_deliver_says_why(client: APIClient) -> None:
-    answer = client.post("/api/v1/quotes", body(dropoff_lat=6.9, payload_weight_kg=50)).json()
-    assert answer["serviceable"] is False
-    assert {reason["code"] for reason in answer["reasons"]} == {
-        "outside_service_area",
-        "payload_too_heavy",
-    }
-    assert answer["eta_seconds"] == {"low": None, "high": None}
-    assert answer["service_area_id"] is None
-
-
 def errors_of(answer: Any) -> set[tuple[str, str]]:
     assert answer.status_code == 400, answer.content
     problem = answer.json()

@@ -1,0 +1,84 @@
+"""Quotes: what a merchant was told about a trip, kept for as long as it may be named in an order.
+
+They are kept in Redis and not in a table: there are many for every order that is placed, nobody
+needs one after its quarter of an hour, and so a quote costs no statement and no row to clear away.
+An order that names one is checked again like any other, and keeps the quote's id.
+"""
+
+import uuid
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from orders.models import Order
+from wingxtra import redis_client
+from wingxtra.accounts.identity import Caller
+from wingxtra.problems import FieldProblem
+
+VALID_FOR = timedelta(minutes=15)
+# So that one that is over can be told from one that never was.
+KEPT_FOR = timedelta(days=1)
+# What a quote is about; another order needs another one.
+TRIP = (
+    "pickup_lat",
+    "pickup_lng",
+    "dropoff_lat",
+    "dropoff_lng",
+    "payload_weight_kg",
+    "payload_type",
+    "priority",
+)
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """`caller`: for whom it was made. `trip`: the values of TRIP."""
+
+    id: UUID
+    caller: str
+    trip: list[str | float]
+    expires_at: datetime
+
+
+def remember(order: Order, caller: Caller, now: datetime) -> Quote:
+    """Keep what is quoted for this unsaved order. Raises RedisError."""
+    quote = Quote(uuid.uuid4(), _owner(caller), _trip(order), now + VALID_FOR)
+    redis_client.client().set(_key(quote.id), msgspec.json.encode(quote), ex=KEPT_FOR)
+    return quote
+
+
+def problems(order: Order, caller: Caller, now: datetime) -> list[FieldProblem]:
+    """What is wrong with the quote that this unsaved order names, if it names one."""
+    if order.quote_id is None:
+        return []
+
+    def problem(code: str, message: str) -> list[FieldProblem]:
+        return [FieldProblem("quote_id", code, message)]
+
+    stored = redis_client.client().get(_key(order.quote_id))
+    quote = msgspec.json.decode(stored, type=Quote) if stored else None
+    if quote is None or quote.caller != _owner(caller):
+        return problem("quote_unknown", "You have no such quote.")
+    if quote.expires_at <= now:
+        ended = f"{quote.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        return problem("quote_expired", f"The quote was good until {ended}. Ask for a new one.")
+    differ = [
+        name
+        for name, was, now_is in zip(TRIP, quote.trip, _trip(order), strict=True)
+        if was != now_is
+    ]
+    if differ:
+        return problem("quote_differs", f"The quote was for another {', '.join(differ)}.")
+    return []
+
+
+def _owner(caller: Caller) -> str:
+    return f"{caller.merchant_id or 'staff'}:{'live' if caller.live_mode else 'test'}"
+
+
+def _trip(order: Order) -> list[str | float]:
+    return [getattr(order, name) for name in TRIP]
+
+
+def _key(quote_id: UUID) -> str:
+    return f"quote:{quote_id}"

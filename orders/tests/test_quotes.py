@@ -1,0 +1,94 @@
+"""Quotes: what they say, how long they hold, and what an order that names one must be."""
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import pytest
+import time_machine
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from fleet.tests.factories import DroneFactory
+from orders.models import Order
+from orders.tests.test_api import ORDERS, body, contract, errors_of
+from wingxtra.accounts.models import Merchant
+from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client, key_client
+
+pytestmark = pytest.mark.django_db
+QUOTES = "/api/v1/quotes"
+
+
+@pytest.fixture
+def merchant() -> Merchant:
+    DroneFactory()
+    return MerchantFactory()
+
+
+@pytest.fixture
+def client(merchant: Merchant) -> APIClient:
+    return api_client(UserFactory(merchant=merchant))
+
+
+def test_a_quote_says_how_far_and_how_long_and_writes_nothing(client: APIClient) -> None:
+    answer = client.post(QUOTES, body()).json()
+    assert answer["serviceable"] is True
+    assert answer["reasons"] == []
+    assert answer["distance_m"] == pytest.approx(1829, abs=5)
+    low, high = answer["eta_seconds"]["low"], answer["eta_seconds"]["high"]
+    assert 120 < low <= high == 3600
+    assert not Order.objects.exists()
+
+
+def test_a_quote_for_what_we_cannot_deliver_says_why(client: APIClient) -> None:
+    answer = client.post(QUOTES, body(dropoff_lat=6.9, payload_weight_kg=50)).json()
+    assert answer["serviceable"] is False
+    assert {reason["code"] for reason in answer["reasons"]} == {
+        "outside_service_area",
+        "payload_too_heavy",
+    }
+    assert answer["eta_seconds"] == {"low": None, "high": None}
+    assert answer["service_area_id"] is None
+
+
+def test_an_order_keeps_the_quote_that_it_names(client: APIClient) -> None:
+    quote = client.post(QUOTES, body()).json()
+    left = datetime.fromisoformat(quote["expires_at"]) - timezone.now()
+    assert timedelta(minutes=14) < left <= timedelta(minutes=15)
+    answer = client.post(ORDERS, body(quote_id=quote["id"], customer_name="Ama Mensah"))
+    assert (answer.status_code, answer.json()["quote_id"]) == (201, quote["id"])
+    contract("order").validate(answer.json())
+
+
+def test_a_quote_is_good_for_a_quarter_of_an_hour(client: APIClient) -> None:
+    quote = client.post(QUOTES, body()).json()
+    with time_machine.travel(timezone.now() + timedelta(minutes=15), tick=False):
+        answer = client.post(ORDERS, body(quote_id=quote["id"]))
+    assert errors_of(answer) == {("quote_id", "quote_expired")}
+    assert not Order.objects.exists()
+
+
+def test_anothers_quote_does_not_exist(client: APIClient, merchant: Merchant) -> None:
+    quote = client.post(QUOTES, body()).json()
+    for other in (
+        api_client(UserFactory(merchant=MerchantFactory())),
+        key_client(merchant=merchant, live_mode=False),
+    ):
+        answer = other.post(ORDERS, body(quote_id=quote["id"]))
+        assert errors_of(answer) == {("quote_id", "quote_unknown")}
+    for wrong, code in ((str(uuid4()), "quote_unknown"), ("Q-1", "invalid")):
+        answer = client.post(ORDERS, body(quote_id=wrong))
+        assert errors_of(answer) == {("quote_id", code)}
+
+
+def test_a_quote_is_for_one_trip(client: APIClient) -> None:
+    quote = client.post(QUOTES, body()).json()
+    answer = client.post(ORDERS, body(quote_id=quote["id"], payload_weight_kg=2.0))
+    assert errors_of(answer) == {("quote_id", "quote_differs")}
+    assert "payload_weight_kg" in answer.json()["detail"]
+
+
+def test_an_order_with_a_quote_is_checked_again(client: APIClient, merchant: Merchant) -> None:
+    quote = client.post(QUOTES, body(dropoff_lat=6.9)).json()
+    assert not quote["serviceable"]
+    answer = client.post(ORDERS, body(quote_id=quote["id"], dropoff_lat=6.9))
+    assert errors_of(answer) == {("dropoff_lat", "outside_service_area")}
