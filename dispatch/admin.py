@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
+from unfold.paginator import InfinitePaginator
 
 from dispatch.models import DispatchDecision, DispatchRun, MissionIntent
 from dispatch.words import INTENT_TONE, OUTCOME_TONE
@@ -80,6 +81,7 @@ class DispatchRunAdmin(ReadOnlyAdmin):
         "note",
     )
     inlines = (DecisionInline,)
+    paginator = InfinitePaginator
     show_full_result_count = False
 
     @admin.display(description="When", ordering="started_at")
@@ -128,6 +130,7 @@ class MissionIntentAdmin(ReadOnlyAdmin):
         "as_sent",
     )
     readonly_fields = ("as_sent",)
+    paginator = InfinitePaginator
     show_full_result_count = False
 
     @admin.display(description="Drone")

@@ -8,13 +8,24 @@ from datetime import datetime
 from typing import Any
 
 from django import forms
+from django.db import transaction
 from django.utils import timezone
 
 from dispatch import by_hand, candidates, missions, recalls, runs
 from dispatch.models import DispatchRun, MissionIntent
-from orders import lifecycle
+from orders import lifecycle, placement
 from orders.models import Order
-from orders.states import CANCELABLE, IN_FLIGHT, CancelReason, JobStatus, Status
+from orders.states import (
+    CANCELABLE,
+    IN_FLIGHT,
+    WAITING,
+    CancelReason,
+    DropoffSource,
+    EventType,
+    Happened,
+    JobStatus,
+    Status,
+)
 from wingxtra.console.actions import Action, ActionForm, ReasonForm
 from wingxtra.problems import Conflict
 
@@ -104,6 +115,19 @@ class RescheduleForm(ReasonForm):
         return data
 
 
+class MoveDropForm(ReasonForm):
+    """Where the parcel is to come down; the page has a map for it."""
+
+    dropoff_lat = forms.FloatField(label="Latitude", min_value=-90, max_value=90)
+    dropoff_lng = forms.FloatField(label="Longitude", min_value=-180, max_value=180)
+    field_order = ("dropoff_lat", "dropoff_lng", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        order = self.targets[0]
+        self.initial = {"dropoff_lat": order.dropoff_lat, "dropoff_lng": order.dropoff_lng}
+
+
 # --- what they do --------------------------------------------------------------------------------
 
 
@@ -171,6 +195,17 @@ def _reschedule(order: Order, data: dict[str, Any], user: Any) -> str:
 def _abort(order: Order, data: dict[str, Any], user: Any) -> str:
     recalls.request_abort(order.pk, by=user.actor, reason=data["reason"])
     return f"Ground control is asked to abort the flight of order {order}. It decides."
+
+
+def _move_drop(order: Order, data: dict[str, Any], user: Any) -> str:
+    drop = placement.Drop(
+        lat=data["dropoff_lat"], lng=data["dropoff_lng"], source=DropoffSource.OPS
+    )
+    with transaction.atomic():
+        placement.move_dropoff(order.pk, drop, by=user.actor)
+        reason = Happened(EventType.DETAILS_CHANGED, f"The drop point was moved: {data['reason']}")
+        lifecycle.note(order.pk, reason, by=user.actor)
+    return f"The drop point of order {order} was moved."
 
 
 def _why_not_submit(order: Order) -> str | None:
@@ -247,6 +282,18 @@ ACTIONS = [
             Status.ASSIGNED,
             otherwise="Only before its mission is accepted.",
         ),
+    ),
+    Action(
+        model=Order,
+        name="move-drop",
+        label="Move the drop point",
+        permission="orders.change_order",
+        form=MoveDropForm,
+        carry_out=_move_drop,
+        why_not=_in(*WAITING, otherwise="Only until a drone is assigned."),
+        explanation="Drag the pin, or write the coordinates. It is checked like a new order's.",
+        in_bulk=False,
+        template="console/order/move_drop.html",
     ),
     Action(
         model=Order,

@@ -163,6 +163,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 LOGIN_URL = "/admin/login/"
+LOGIN_REDIRECT_URL = "/admin/"
 
 # --- API -----------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -254,6 +255,9 @@ UNFOLD = {
     "SITE_SYMBOL": "flight_takeoff",
     "SHOW_VIEW_ON_SITE": False,
     "SITE_URL": None,
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "wingxtra.console.site.favicon"}
+    ],
     "ENVIRONMENT": "wingxtra.console.site.environment",
     "STYLES": ["wingxtra.console.site.style_sheet"],
     "SIDEBAR": {"navigation": "wingxtra.console.navigation.menu"},

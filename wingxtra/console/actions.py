@@ -21,6 +21,7 @@ from django.urls import reverse
 from django.utils.html import strip_tags
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from wingxtra.console.widgets import tiles
 from wingxtra.problems import Problem
 
 MAX_TARGETS = 200
@@ -274,6 +275,7 @@ def _context(
         "action": action,
         "targets": targets,
         "form": form,
+        "tiles": tiles(),
         "any_possible": any(target.why_not is None for target in targets),
         "back": _way_back(action, targets, request)
         if count == 1

@@ -48,3 +48,7 @@ def environment(request: HttpRequest) -> list[str] | None:
 
 def style_sheet(request: HttpRequest) -> str:
     return static("console/console.css")
+
+
+def favicon(request: HttpRequest) -> str:
+    return static("console/favicon.svg")

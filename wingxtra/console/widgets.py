@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.forms import Script
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
@@ -19,7 +20,11 @@ class PolygonInput(forms.Textarea):
 
     class Media:
         css = {"all": ["console/leaflet/leaflet.css"]}
-        js = ["console/leaflet/leaflet.js", "console/map.js", "console/polygon.js"]
+        js = [
+            Script("console/leaflet/leaflet.js", defer=True),
+            Script("console/map.js", defer=True),
+            Script("console/polygon.js", defer=True),
+        ]
 
     def render(
         self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None

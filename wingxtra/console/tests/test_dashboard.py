@@ -25,12 +25,12 @@ def browser_of(role: Role, **about: str) -> Client:
     return browser
 
 
-@pytest.fixture()
+@pytest.fixture
 def ama() -> Client:
     return browser_of(Role.OPS, username="ama")
 
 
-@pytest.fixture()
+@pytest.fixture
 def leak() -> Iterator[list[Attention]]:
     """A trouble of the test's own; replace its only element to make it worse."""
     trouble = [Attention(key="leak", level=3, text="The roof of the Ridge hub leaks")]
