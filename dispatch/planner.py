@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
+
+from dispatch import matching
+from dispatch.matching import Pairs
 
 if TYPE_CHECKING:
     from fleet.policy import Rules
@@ -71,6 +73,9 @@ class Plan:
     that serves as many of each rank costs less. They are equal when the plan is optimal, and
     anybody can check it: no price in order_price (n,) and drone_price (m,) is negative, no pair's
     gain (P,) is more than its two prices together, and all the prices sum up to the plan's gain.
+
+    regret: what choosing a pair (P,) all the same would cost the plan at the least, in weighted
+    seconds; infinite where an order would lose its drone to one that is not as urgent, or to none.
     """
 
     pairs: Ints
@@ -82,6 +87,7 @@ class Plan:
     gain: Ints
     order_price: Ints
     drone_price: Ints
+    regret: Floats
 
 
 # --- the objective -------------------------------------------------------------------------------
@@ -143,23 +149,23 @@ def plan(problem: Problem) -> Plan:
     costs, left_out = _costs(problem)
     unit_s = _unit_s(problem, costs, left_out)
     cost_units, left_units = _whole(costs / unit_s), _whole(left_out / unit_s)
-    gain = _gains(problem, cost_units, left_units)
+    step = _most_pairs(problem) * cost_units.max(initial=0) + left_units.max(initial=0) + 1
+    gain = _gains(problem, cost_units, left_units, step)
     row, column = _places(problem.order_id), _places(problem.drone_id)
-    pair = _matrix(problem, row, column)
-    gains = np.append(gain, 0)[pair]
-    contenders = _contenders(gains)
-    rows, columns = linear_sum_assignment(gains[contenders], maximize=True)
-    rows = contenders[rows]
-    served = pair[rows, columns] >= 0
-    rows, columns = rows[served], columns[served]
-    row_price, column_price = _prices(gains, rows, columns)
+    pairs, index = _sorted_pairs(problem, row, column, gain)
+    found = matching.best(pairs)
+    row_price, column_price = matching.prices(pairs, found)
 
-    chosen = pair[rows, columns]
+    chosen = index[found]
     gap = row_price.sum() + column_price.sum() - gain[chosen].sum()
     value = left_units.sum() + (cost_units[chosen] - left_units[problem.order[chosen]]).sum()
+    dearness = costs[index]
+    dearness[found] = np.inf
+    others = matching.cheapest(pairs, dearness, RUNNERS_UP)[row]
+    slack = row_price[row][problem.order] + column_price[column][problem.drone] - gain
     return Plan(
         pairs=chosen[np.argsort(-gain[chosen], kind="stable")],
-        runners_up=_runners_up(pair, costs, rows, columns)[row],
+        runners_up=np.append(index, -1)[others],
         cost=costs,
         left_out=left_out,
         value=float(value) * unit_s,
@@ -167,6 +173,7 @@ def plan(problem: Problem) -> Plan:
         gain=gain,
         order_price=row_price[row],
         drone_price=column_price[column],
+        regret=np.where(slack < step / 2, slack * unit_s, np.inf),
     )
 
 
@@ -194,15 +201,17 @@ def _most_pairs(problem: Problem) -> int:
 def _unit_s(problem: Problem, costs: Floats, left_out: Floats) -> float:
     most, worst = _most_pairs(problem), left_out.max(initial=0.0)
     step = most * costs.max(initial=0.0) + worst
-    highest = most * (max(RANKS.values()) * step + worst)
-    return max(FINEST_UNIT_S, 2 * float(highest) / EXACT)
+    highest = max(RANKS.values()) * step + worst
+    nodes = len(problem.order_id) + len(problem.drone_id) + 1
+    sums = max(most * highest / EXACT, nodes * highest / matching.FLOW_LIMIT)
+    return max(FINEST_UNIT_S, 2 * float(sums))
 
 
 def _whole(values: Floats) -> Ints:
     return np.rint(values).astype(np.int64)
 
 
-def _gains(problem: Problem, cost_units: Ints, left_units: Ints) -> Ints:
+def _gains(problem: Problem, cost_units: Ints, left_units: Ints, step: int) -> Ints:
     """What each pair adds to the score of a plan: rank * step + cost of leaving - cost, where
     step = k * (highest cost) + (highest cost of leaving) + 1 and k is the most pairs of a plan.
 
@@ -212,7 +221,6 @@ def _gains(problem: Problem, cost_units: Ints, left_units: Ints) -> Ints:
     place of one of a lower rank or of none. Swapping just that chain gains a step at least and
     loses less: at most k pairs become dearer, one order is left out. So the score was not highest.
     """
-    step = _most_pairs(problem) * cost_units.max(initial=0) + left_units.max(initial=0) + 1
     ranks = rank(problem.priority, problem.waited_s, problem.rules)
     gain: Ints = (ranks * step + left_units)[problem.order] - cost_units
     return gain
@@ -228,60 +236,12 @@ def _places(ids: Sequence[str]) -> Ints:
     return places
 
 
-def _matrix(problem: Problem, row: Ints, column: Ints) -> Ints:
-    """The index of the pair of each order and drone, both in the order of their ids; -1: none."""
-    count = len(problem.order)
-    pair = np.full((len(row), len(column)), -1, np.int64)
-    pair[row[problem.order], column[problem.drone]] = np.arange(count)
-    if np.count_nonzero(pair >= 0) < count:
+def _sorted_pairs(problem: Problem, row: Ints, column: Ints, gain: Ints) -> tuple[Pairs, Ints]:
+    """The pairs with orders and drones in the order of their ids, and the index of each."""
+    cell = row[problem.order] * len(column) + column[problem.drone]
+    index = np.argsort(cell, kind="stable")
+    cell = cell[index]
+    if (cell[1:] == cell[:-1]).any():
         raise ValueError("a pair is given twice")
-    return pair
-
-
-def _contenders(gains: Ints) -> Ints:
-    """The rows that an optimal plan can do with, out of many more orders than drones.
-
-    Of m drones each needs only its m best orders: the others take m - 1 of them at most, so one is
-    always left that is as good as any order beyond.
-    """
-    drones = gains.shape[1]
-    if len(gains) <= drones:
-        return np.arange(len(gains))
-    best = np.argpartition(gains, -drones, axis=0)[-drones:] if drones else np.empty(0, np.int64)
-    return np.unique(best)
-
-
-def _prices(gains: Ints, rows: Ints, columns: Ints) -> tuple[Ints, Ints]:
-    """The dual prices that prove a plan optimal: the lowest that drones can have.
-
-    A drone is worth at least what an order that goes without would gain by it, and what an order
-    that is served by another would gain by it beyond what it has there. This is Bellman and Ford's
-    way to the least such prices; it comes to rest unless there is a better plan. Whatever prices
-    come out, their sum is a bound.
-    """
-    without = np.ones(len(gains), bool)
-    without[rows] = False
-    drone_price = gains[without].max(axis=0, initial=0)
-    drawn = gains[rows] - gains[rows, columns][:, None]
-    for _ in range(len(rows) + 1):
-        before = drone_price
-        drone_price = (drawn + before[columns][:, None]).max(axis=0, initial=0)
-        drone_price = np.maximum(before, drone_price)
-        if np.array_equal(drone_price, before):
-            break
-    order_price: Ints = (gains - drone_price).max(axis=1, initial=0)
-    return order_price, drone_price
-
-
-def _runners_up(pair: Ints, costs: Floats, rows: Ints, columns: Ints) -> Ints:
-    """For each row the indices of its cheapest pairs that were not chosen, -1 after the last."""
-    dearness = np.append(costs, np.inf)[pair]
-    dearness[rows, columns] = np.inf
-    every = np.arange(len(pair))
-    found = np.full((len(pair), RUNNERS_UP), -1, np.int64)
-    for place in range(RUNNERS_UP if pair.size else 0):
-        cheapest = dearness.argmin(axis=1)
-        there = np.isfinite(dearness[every, cheapest])
-        found[there, place] = pair[every, cheapest][there]
-        dearness[every, cheapest] = np.inf
-    return found
+    rows, columns = np.divmod(cell, max(1, len(column)))
+    return Pairs(len(row), len(column), rows, columns, gain[index]), index

@@ -1,0 +1,61 @@
+"""Both solvers find the best choice, whatever the shape, and the prices prove it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatch import matching
+from dispatch.matching import Pairs
+
+
+def pairs_of(seed: int, rows: int, columns: int, share: float, most: int) -> Pairs:
+    random = np.random.default_rng(seed)
+    row, column = np.nonzero(random.random((rows, columns)) < share)
+    return Pairs(rows, columns, row, column, random.integers(1, most + 1, len(row)))
+
+
+def total(pairs: Pairs, chosen: np.ndarray) -> int:
+    """What a choice gains; it uses nothing twice."""
+    assert len(set(pairs.row[chosen])) == len(set(pairs.column[chosen])) == len(chosen)
+    return int(pairs.gain[chosen].sum())
+
+
+SHAPES = [(30, 8), (8, 30), (20, 20), (60, 15), (40, 40), (1, 30), (30, 1)]
+
+
+@pytest.mark.parametrize(("rows", "columns"), SHAPES)
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.2, 0.6, 1.0])
+@pytest.mark.parametrize("most", [1, 3, 10**6, 10**15])
+def test_the_flow_gains_as_much_as_the_matrix_and_the_prices_prove_both(rows, columns, share, most):
+    """`most` of 1: all alike; of 3: many ties."""
+    for seed in range(3):
+        pairs = pairs_of(seed, rows, columns, share, most)
+        if not len(pairs):
+            assert matching.best(pairs).tolist() == []
+            continue
+        by_matrix, by_flow = matching._by_matrix(pairs), matching._by_flow(pairs)
+        assert total(pairs, by_matrix) == total(pairs, by_flow)
+        for chosen in (by_matrix, by_flow):
+            row_price, column_price = matching.prices(pairs, chosen)
+            assert (row_price >= 0).all()
+            assert (column_price >= 0).all()
+            assert (row_price[pairs.row] + column_price[pairs.column] >= pairs.gain).all()
+            assert row_price.sum() + column_price.sum() == total(pairs, chosen)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 12), st.floats(0.1, 1))
+def test_a_row_is_worth_what_the_choice_loses_without_it(seed, rows, columns, share):
+    pairs = pairs_of(seed, rows, columns, share, 20)
+    chosen = matching.best(pairs)
+    row_price, _ = matching.prices(pairs, chosen)
+    for row in range(rows):
+        others = pairs.row != row
+        rest = Pairs(rows, columns, pairs.row[others], pairs.column[others], pairs.gain[others])
+        assert row_price[row] == total(pairs, chosen) - total(rest, matching.best(rest))
+
+
+def test_the_cheapest_pairs_of_each_row_are_found_in_turn():
+    pairs = Pairs(3, 4, np.array([0, 0, 0, 0, 2]), np.array([0, 1, 2, 3, 1]), np.ones(5, np.int64))
+    dearness = np.array([5.0, np.inf, 4.0, 4.0, 9.0])
+    assert matching.cheapest(pairs, dearness, 3).tolist() == [[2, 3, 0], [-1, -1, -1], [4, -1, -1]]
