@@ -20,8 +20,9 @@ FAILURES_TO_OPEN = 5
 OPEN_FOR_S = 10.0
 ANSWER_BYTES = 16_384
 WORDS = 1000
-# The bridge did not decide about the mission; HTTP says of these that trying again is right.
-TRY_AGAIN = {408, 425, 429}
+# The bridge did not decide about the mission: it does not know us (a wrong key must not use up the
+# attempts of every order), or HTTP says that trying again is right.
+TRY_AGAIN = {401, 403, 408, 425, 429}
 
 RecallMode = Literal["withdraw", "abort"]
 
