@@ -43,6 +43,7 @@ class Rules:
     arrival_radius_m: float
     max_wind_mps: float
     dropoff_max_accuracy_m: float
+    customer_dropoff_radius_m: float
     busy_weight: float
     age_cap_s: float
     max_attempts: int
@@ -69,27 +70,44 @@ class Policy(models.Model):
     version = models.PositiveIntegerField(default=1, editable=False)
 
     battery_min_pct = _number(30, 0, 100, "No take-off below this charge, in percent.")
-    reserve_pct = _number(20, 5, 80, "Charge that must be left when the drone is home again, in percent.")
+    reserve_pct = _number(
+        20, 5, 80, "Charge that must be left when the drone is home again, in percent."
+    )
     telemetry_max_age_s = _number(15, 1, 600, "Older telemetry rules a drone out, in seconds.")
     telemetry_hard_age_s = _number(
         60, 1, 3600, "Up to this age OPS may override with a reason, in seconds."
     )
-    link_lost_after_s = _number(20, 2, 600, "A flying drone this long silent has lost its link, in seconds.")
+    link_lost_after_s = _number(
+        20, 2, 600, "A flying drone this long silent has lost its link, in seconds."
+    )
     detour_factor = _number(1.15, 1, 3, "Flown distance over straight distance.")
     launch_time_s = _number(45, 0, 1800, "From assignment to take-off, in seconds.")
     load_time_s = _number(30, 0, 1800, "On the ground or hovering at the pickup, in seconds.")
     delivery_time_s = _number(30, 0, 1800, "Lowering the parcel at the door, in seconds.")
     cruise_alt_m = _number(60, 10, 120, "Cruise height above ground, in metres.")
     delivery_alt_m = _number(8, 1, 60, "Height from which the parcel is lowered, in metres.")
-    arrival_radius_m = _number(60, 5, 500, "Within this of the drop point the drone has arrived, in metres.")
+    arrival_radius_m = _number(
+        60, 5, 500, "Within this of the drop point the drone has arrived, in metres."
+    )
     max_wind_mps = _number(12, 0, 40, "No mission above this wind, in metres per second.")
     dropoff_max_accuracy_m = _number(
         50, 1, 1000, "A captured drop point less accurate than this is refused, in metres."
     )
-    busy_weight = _number(
-        0.2, 0, 10, "What a second of drone time costs against a second of a normal order's lateness."
+    customer_dropoff_radius_m = _number(
+        150,
+        0,
+        5000,
+        "How far customers may move the drop point from the address that was given, in metres.",
     )
-    age_cap_s = _number(3600, 60, 86400, "Waiting longer than this raises the weight no further, in seconds.")
+    busy_weight = _number(
+        0.2,
+        0,
+        10,
+        "What a second of drone time costs against a second of a normal order's lateness.",
+    )
+    age_cap_s = _number(
+        3600, 60, 86400, "Waiting longer than this raises the weight no further, in seconds."
+    )
     promise_medical_min = _number(15, 1, 1440, "Promise for MEDICAL orders, in minutes.")
     promise_urgent_min = _number(30, 1, 1440, "Promise for URGENT orders, in minutes.")
     promise_normal_min = _number(60, 1, 1440, "Promise for NORMAL orders, in minutes.")
@@ -137,7 +155,6 @@ class Policy(models.Model):
         }
         plain = {f.name: getattr(self, f.name) for f in fields(Rules) if f.name not in derived}
         return Rules(**plain, **derived)
-
 
     def columns(self) -> dict[str, Any]:
         """The rules as stored, for the history."""

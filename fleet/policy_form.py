@@ -43,6 +43,7 @@ GROUPS: dict[str, dict[str, str]] = {
     "Orders": {
         "max_attempts": "Attempts per order",
         "dropoff_max_accuracy_m": "Least accurate drop point (m)",
+        "customer_dropoff_radius_m": "Customers may move the drop point by (m)",
         "auto_submit": "Publish missions by itself",
     },
 }

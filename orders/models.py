@@ -113,6 +113,10 @@ class Order(FSMModelMixin, models.Model):
     dropoff_source = models.CharField(
         max_length=12, choices=DropoffSource, default=DropoffSource.MERCHANT
     )
+    given_lat = models.FloatField(
+        null=True, editable=False, help_text="The drop point before the customer moved it."
+    )
+    given_lng = models.FloatField(null=True, editable=False)
     service_area = models.ForeignKey(ServiceArea, on_delete=models.PROTECT, related_name="orders")
 
     payload_weight_kg = models.FloatField()

@@ -157,7 +157,9 @@ class Drop:
 def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor) -> Order:
     """Put the drop point elsewhere, checked again like a new order's.
 
-    Raises Refused once a drone is assigned, and Invalid when we cannot deliver there.
+    A customer may move it only so far from where it was given, as the policy says; whoever else
+    moves it gives it anew. Raises Refused once a drone is assigned, and Invalid when we cannot
+    deliver there.
     """
     now = timezone.now()
     book = rulebook.load(now)
@@ -171,12 +173,14 @@ def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor) -> Order:
         ):
             return None
         moved_m = float(distance_m(order.dropoff_lat, order.dropoff_lng, drop.lat, drop.lng))
+        too_far = _remember_where_it_was_given(order, drop, book.rules)
         order.dropoff_lat, order.dropoff_lng = drop.lat, drop.lng
         order.dropoff_accuracy_m = drop.accuracy_m
         order.dropoff_captured_at, order.dropoff_source = drop.captured_at, drop.source
         checked = check(order, book, now)
         # A window that ran out meanwhile is not the new drop point's fault.
         problems = [problem for problem in checked.problems if problem.code != "window_invalid"]
+        problems += too_far
         if problems or checked.service_area is None:
             raise Invalid(problems)
         order.service_area = checked.service_area
@@ -187,6 +191,24 @@ def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor) -> Order:
         )
 
     return lifecycle.amend(order_id, by=by, happened=move)
+
+
+def _remember_where_it_was_given(order: Order, drop: Drop, rules: Rules) -> list[FieldProblem]:
+    """Keeps the given drop point while a customer moves away from it, and says if that is too far.
+
+    Measured from there and not from the last move: many small moves are no way to a far place.
+    """
+    if drop.source != DropoffSource.CUSTOMER_GPS:
+        order.given_lat = order.given_lng = None
+        return []
+    if order.given_lat is None or order.given_lng is None:
+        order.given_lat, order.given_lng = order.dropoff_lat, order.dropoff_lng
+    away_m = float(distance_m(order.given_lat, order.given_lng, drop.lat, drop.lng))
+    most_m = rules.customer_dropoff_radius_m
+    if away_m <= most_m:
+        return []
+    message = f"This is {away_m:.0f} m from the given drop point; at most {most_m:.0f} m is allowed."
+    return [FieldProblem("dropoff_lat", "dropoff_too_far", message)]
 
 
 def change_details(order_id: UUID, details: dict[str, str], *, by: Actor) -> Order:

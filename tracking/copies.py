@@ -14,15 +14,26 @@ from typing import Any
 import msgspec
 import redis
 from django.conf import settings
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from fleet import picture, policy
 from orders.models import DeliveryEvent, Order
 from orders.states import IN_FLIGHT, EventType, Status
 from tracking import public
+from tracking.words import Face
 from wingxtra.problems import NotFound
 
 KEPT_S = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What the page shows of the merchant. `logo` names a file in the storage, or is empty."""
+
+    name: str
+    support_contact: str
+    brand_color: str
+    logo: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +41,10 @@ class Copy:
     """The view as the API tells it, what only the page shows besides, and the tag of both."""
 
     view: dict[str, Any]
-    merchant_name: str
-    support_contact: str
+    face: Face
+    sender: Sender
     pod_requirement: str
+    dropoff_radius_m: float
     etag: str
 
 
@@ -63,7 +75,7 @@ def order_of(tracking_id: str) -> Order:
 
 def _build(tracking_id: str, now: datetime) -> Copy:
     order = (
-        Order.objects.select_related("current_job", "merchant", "proof")
+        Order.objects.select_related("current_job", "merchant", "proof", "service_area")
         .filter(public_tracking_id=tracking_id)
         .first()
     )
@@ -75,18 +87,25 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         .order_by("id")
         .values_list("type", "occurred_at")
     ]
-    view = public.view(_facts(order), moments, _seen(order, now), policy.current(), now)
+    rules = policy.current()
+    # The API speaks one language, whoever asks first; the page has words of its own.
+    with translation.override(settings.LANGUAGE_CODE):
+        view, face = public.view(_facts(order, rules), moments, _seen(order, now), rules, now)
+    merchant = order.merchant
     shown: dict[str, Any] = {
         "view": view,
-        "merchant_name": order.merchant.name,
-        "support_contact": order.merchant.support_contact,
+        "face": face,
+        "sender": Sender(
+            merchant.name, merchant.support_contact, merchant.brand_color, str(merchant.logo)
+        ),
         "pod_requirement": order.pod_requirement,
+        "dropoff_radius_m": rules.customer_dropoff_radius_m,
     }
     tag = hashlib.sha256(msgspec.json.encode(shown)).hexdigest()[:32]
     return Copy(**shown, etag=f'"{tag}"')
 
 
-def _facts(order: Order) -> public.Facts:
+def _facts(order: Order, rules: policy.Rules) -> public.Facts:
     proof = getattr(order, "proof", None)
     return public.Facts(
         public_tracking_id=order.public_tracking_id,
@@ -95,6 +114,7 @@ def _facts(order: Order) -> public.Facts:
         deliver_by=order.deliver_by,
         eta_at=order.current_job.eta_at if order.current_job else None,
         cancel_reason=order.cancel_reason,
+        paused=rules.dispatch_paused or order.service_area.dispatch_paused,
         dropoff_lat=order.dropoff_lat,
         dropoff_lng=order.dropoff_lng,
         proof_method=proof.method if proof else None,

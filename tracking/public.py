@@ -14,7 +14,9 @@ from typing import Any
 
 from fleet.policy import Rules
 from orders.models import TRACKING_ALPHABET, TRACKING_LENGTH
-from orders.states import IN_FLIGHT, TERMINAL, WITH_A_JOB, CancelReason, EventType, Status
+from orders.states import IN_FLIGHT, TERMINAL, WITH_A_JOB, EventType, Status
+from tracking import words
+from tracking.words import Face, Look
 
 # About 11 m, and about 110 m: enough for a dot on a map, and for a street but not a house.
 POSITION_DECIMALS = 4
@@ -39,51 +41,33 @@ STARTS_OVER = {
     EventType.REQUEUED: [EventType.CREATED, EventType.QUEUED],
     EventType.RESCHEDULED: [EventType.CREATED],
 }
-LABELS = {
-    EventType.CREATED: "Order received",
-    EventType.QUEUED: "Waiting for a drone",
-    EventType.ASSIGNED: "Drone getting ready",
-    EventType.LAUNCHED: "Taken off",
-    EventType.ENROUTE: "On its way",
-    EventType.ARRIVED: "At the drop point",
-    EventType.DELIVERING: "Coming down",
-    EventType.DELIVERED: "Delivered",
-    EventType.REQUEUED: "We are sending another drone",
-    EventType.RESCHEDULED: "A new time was agreed",
-    EventType.DROPOFF_CHANGED: "Drop point moved",
-    EventType.PROOF_RECORDED: "Receipt confirmed",
-    EventType.CANCELED: "Canceled",
-    EventType.FAILED: "Could not be delivered",
-    EventType.ABORTED: "Could not be delivered",
+LOOKS = {
+    Status.CREATED: Look.RECEIVED,
+    Status.VALIDATED: Look.RECEIVED,
+    Status.QUEUED: Look.WAITING,
+    Status.ASSIGNED: Look.PREPARING,
+    Status.MISSION_SUBMITTED: Look.PREPARING,
+    Status.LAUNCHED: Look.TAKEN_OFF,
+    Status.ENROUTE: Look.ON_ITS_WAY,
+    Status.ARRIVED: Look.HERE,
+    Status.DELIVERING: Look.COMING_DOWN,
+    Status.DELIVERED: Look.DELIVERED,
+    Status.CANCELED: Look.CANCELED,
+    Status.FAILED: Look.FAILED,
+    Status.ABORTED: Look.FAILED,
 }
-PLAIN_WORDS = {
-    Status.CREATED: "We have your order",
-    Status.VALIDATED: "We have your order",
-    Status.QUEUED: "Waiting for a drone",
-    Status.ASSIGNED: "Your drone is getting ready",
-    Status.MISSION_SUBMITTED: "Your drone is getting ready",
-    Status.LAUNCHED: "Your drone has taken off",
-    Status.ENROUTE: "On its way",
-    Status.ARRIVED: "Your drone is here",
-    Status.DELIVERING: "Your parcel is coming down",
-    Status.DELIVERED: "Delivered",
-    Status.CANCELED: "Canceled",
-    Status.FAILED: "We could not deliver this order",
-    Status.ABORTED: "We could not deliver this order",
-}
-PUBLIC_REASONS: dict[str, str] = {
-    CancelReason.CUSTOMER_REQUEST: "as you asked",
-    CancelReason.MERCHANT_REQUEST: "by the sender",
-    CancelReason.WEATHER: "because of the weather",
-    CancelReason.NO_DRONE: "because no drone was free",
-    CancelReason.SAFETY: "for safety",
-    CancelReason.ADDRESS_PROBLEM: "because of a problem with the address",
-}
+# How wrong a forecast usually is, as shares of the time that is left: (sooner, later). Ours come
+# from distance and speed; before take-off there is also loading, checking and waiting in them.
+SPREAD_IN_FLIGHT = (0.1, 0.2)
+SPREAD_BEFORE = (0.15, 0.4)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the view needs of an order. The coordinates are the exact ones; they do not come out."""
+    """What the view needs of an order. The coordinates are the exact ones; they do not come out.
+
+    paused: nothing is dispatched just now where the order is.
+    """
 
     public_tracking_id: str
     status: Status
@@ -91,6 +75,7 @@ class Facts:
     deliver_by: datetime
     eta_at: datetime | None
     cancel_reason: str
+    paused: bool
     dropoff_lat: float
     dropoff_lng: float
     proof_method: str | None
@@ -135,11 +120,12 @@ def view(
     seen: Seen | None,
     rules: Rules,
     now: datetime,
-) -> dict[str, Any]:
-    """The public picture, exactly as `GET /api/v1/tracking/{id}` answers it (JSON-ready).
+) -> tuple[dict[str, Any], Face]:
+    """The public picture, exactly as `GET /api/v1/tracking/{id}` answers it (JSON-ready), and its
+    face. `seen` is None where no real drone flies.
 
-    `seen` is None where no real drone flies. A drone that is silent for longer than the policy
-    allows, or whose clock cannot be right, takes position and ETA away: nothing is assumed.
+    A drone that is silent for longer than the policy allows, or whose clock cannot be right, takes
+    position and ETA away: nothing is assumed.
     """
     in_flight = order.status in IN_FLIGHT
     silent = in_flight and seen is not None and not 0 <= seen.age_s <= rules.link_lost_after_s
@@ -148,15 +134,21 @@ def view(
     proof = None
     if order.proof_method is not None and order.proof_at is not None:
         proof = {"method": order.proof_method, "created_at": stamp(order.proof_at)}
-    return {
+    face = _face(order, moments, eta_at, now, silent=silent)
+    told_s = None if order.status in AT_THE_DOOR else eta_s
+    told = {
         "public_tracking_id": order.public_tracking_id,
         "status": order.status.value,
-        "headline": _headline(order, moments, eta_at, now),
+        "headline": str(words.headline(face, told_s)),
         "milestones": _milestones(moments),
         "timeline": [
-            {"type": moment.type.value, "label": LABELS[moment.type], "at": stamp(moment.at)}
+            {
+                "type": moment.type.value,
+                "label": str(words.LABELS[moment.type]),
+                "at": stamp(moment.at),
+            }
             for moment in moments
-            if moment.type in LABELS
+            if moment.type in words.LABELS
         ],
         "eta_seconds": eta_s,
         "eta_at": stamp(eta_at) if eta_at else None,
@@ -169,37 +161,39 @@ def view(
         "pod_summary": proof,
         "updated_at": stamp(order.updated_at),
     }
+    return told, face
+
+
+def eta_range(eta_s: float, *, in_flight: bool) -> tuple[float, float]:
+    """Between what and what the time that is left probably lies, in seconds."""
+    sooner, later = SPREAD_IN_FLIGHT if in_flight else SPREAD_BEFORE
+    return eta_s * (1 - sooner), eta_s * (1 + later)
 
 
 def stamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _headline(
-    order: Facts, moments: Sequence[Moment], eta_at: datetime | None, now: datetime
-) -> str:
-    words = PLAIN_WORDS[order.status]
+def _face(
+    order: Facts,
+    moments: Sequence[Moment],
+    eta_at: datetime | None,
+    now: datetime,
+    *,
+    silent: bool,
+) -> Face:
+    look = LOOKS[order.status]
     if order.status == Status.CANCELED:
-        # Reasons without public words are nobody's business but ours and the merchant's.
-        return f"{words} {PUBLIC_REASONS.get(order.cancel_reason, '')}".strip()
-    if order.status in TERMINAL or order.status in AT_THE_DOOR:
-        return words
+        return Face(look, because=order.cancel_reason)
+    if order.status in TERMINAL:
+        return Face(look)
     if order.status == Status.VALIDATED and order.not_before and order.not_before > now:
-        return f"Scheduled for {order.not_before.astimezone(UTC):%A, %d %B, %H:%M} UTC"
+        return Face(Look.SCHEDULED, not_before=order.not_before)
     if order.status == Status.QUEUED and _last_start(moments) == EventType.REQUEUED:
-        words = LABELS[EventType.REQUEUED]
-    if eta_at is not None:
-        words += f", {_in_minutes((eta_at - now).total_seconds())}"
-    if now > order.deliver_by or (eta_at is not None and eta_at > order.deliver_by):
-        words = f"Delayed: {words[0].lower()}{words[1:]}"
-    return words
-
-
-def _in_minutes(seconds: float) -> str:
-    minutes = math.ceil(seconds / 60)
-    if minutes < 1:
-        return "any moment now"
-    return "about a minute" if minutes == 1 else f"about {minutes} minutes"
+        look = Look.ANOTHER
+    because = "silence" if silent else "paused" if order.paused and look == Look.WAITING else ""
+    late = now > order.deliver_by or (eta_at is not None and eta_at > order.deliver_by)
+    return Face(look, delayed=late and order.status not in AT_THE_DOOR, because=because)
 
 
 def _last_start(moments: Sequence[Moment]) -> EventType | None:

@@ -9,14 +9,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orders.states import PodRequirement, Status
-from pod import images, proofs
-from pod.serializers import CodeInput, SignatureInput, signature_evidence
-from tracking import copies, headers
-from wingxtra.accounts.identity import CUSTOMER
-from wingxtra.api.serializers import Timestamp
+from orders.serializers import Degrees
+from orders.states import Status
+from pod.serializers import CodeInput, SignatureInput
+from tracking import copies, customer, headers
+from wingxtra.api.serializers import Number, StrictSerializer, Timestamp
 from wingxtra.api.views import PublicView
-from wingxtra.problems import Conflict, FieldProblem, Invalid
 
 
 class TimelineEntry(serializers.Serializer[Any]):
@@ -79,29 +77,50 @@ class Tracking(TrackingView):
         return answer
 
 
-class EnterCode(TrackingView):
+class CustomersPost(TrackingView):
+    """What a customer does; the answer is the delivery as it is then."""
+
+    def seen(self, tracking_id: str) -> Response:
+        return Response(copies.fetch(tracking_id, fresh=True).view)
+
+
+class EnterCode(CustomersPost):
     @extend_schema(request=CodeInput, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
         order = copies.order_of(tracking_id)
-        code = self.read(CodeInput)["otp_code"]
-        proofs.record_with_code(order.pk, code, by=CUSTOMER)
-        return Response(copies.fetch(tracking_id, fresh=True).view)
+        customer.enter_code(order, self.read(CodeInput)["otp_code"])
+        return self.seen(tracking_id)
 
 
-class Sign(TrackingView):
+class Sign(CustomersPost):
     @extend_schema(request=SignatureInput, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
         order = copies.order_of(tracking_id)
-        strokes = self.read(SignatureInput)["signature"]
-        if order.pod_requirement != PodRequirement.SIGNATURE:
-            raise Conflict(
-                "signature_not_asked_for",
-                "This delivery is not received with a signature.",
-                current_status=order.status,
-            )
-        try:
-            signed = signature_evidence(strokes)
-        except images.BadImage as error:
-            raise Invalid([FieldProblem("signature", error.code, str(error))]) from error
-        proofs.record(order.pk, signed, by=CUSTOMER)
-        return Response(copies.fetch(tracking_id, fresh=True).view)
+        customer.sign(order, self.read(SignatureInput)["signature"])
+        return self.seen(tracking_id)
+
+
+class Confirm(CustomersPost):
+    """“I have it”, where nothing more is asked for."""
+
+    @extend_schema(request=None, responses=TrackingAnswer)
+    def post(self, request: Request, tracking_id: str) -> Response:
+        customer.confirm(copies.order_of(tracking_id))
+        return self.seen(tracking_id)
+
+
+class DropoffInput(StrictSerializer):
+    """Where the customer stands, as their phone measured it; or a place on the map, and no more."""
+
+    lat = Degrees(90)
+    lng = Degrees(180)
+    accuracy_m = Number(min_value=0, required=False, allow_null=True)
+    captured_at = Timestamp(required=False, allow_null=True)
+
+
+class MoveDropoff(CustomersPost):
+    @extend_schema(request=DropoffInput, responses=TrackingAnswer)
+    def post(self, request: Request, tracking_id: str) -> Response:
+        order = copies.order_of(tracking_id)
+        customer.move_dropoff(order, customer.Fix(**self.read(DropoffInput)))
+        return self.seen(tracking_id)

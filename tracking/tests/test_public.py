@@ -42,6 +42,7 @@ def facts(status: Status, **changes: Any) -> public.Facts:
             deliver_by=NOW + timedelta(hours=1),
             eta_at=None,
             cancel_reason="",
+            paused=False,
             dropoff_lat=LAT,
             dropoff_lng=LNG,
             proof_method=None,
@@ -64,7 +65,8 @@ def seen(age_s: float = 1, lat: float | None = LAT) -> public.Seen:
 def view(
     order: public.Facts, *types: EventType, drone: public.Seen | None = None
 ) -> dict[str, Any]:
-    return public.view(order, moments(*types), drone, RULES, NOW)
+    told, _ = public.view(order, moments(*types), drone, RULES, NOW)
+    return told
 
 
 def test_the_shape_is_the_same_in_every_state() -> None:

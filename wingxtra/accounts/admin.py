@@ -6,12 +6,14 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from wingxtra.accounts import branding
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey, Merchant, User
 from wingxtra.console.admin import ConsoleAdmin, badge, moment
@@ -38,12 +40,23 @@ class RoleHasItsMerchant:
         return data
 
 
+class MerchantForm(forms.ModelForm):
+    def clean_logo(self) -> Any:
+        given = self.cleaned_data["logo"]
+        return branding.as_logo(given) if isinstance(given, UploadedFile) else given
+
+    class Meta:
+        model = Merchant
+        fields = ("name", "support_contact", "brand_color", "logo", "active")
+        widgets = {"brand_color": forms.TextInput(attrs={"placeholder": "#0b7a4b"})}
+
+
 @admin.register(Merchant)
 class MerchantAdmin(ConsoleAdmin):
+    form = MerchantForm
     list_display = ("name", "support_contact", "active", "created_at")
     list_filter = ("active",)
     search_fields = ("name",)
-    fields = ("name", "support_contact", "active")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # its orders are kept; `active` ends its access

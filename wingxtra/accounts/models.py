@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.contrib.auth.models import AbstractUser
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -21,11 +22,26 @@ class Merchant(models.Model):
     support_contact = models.CharField(
         max_length=200, blank=True, help_text="Shown to customers on the tracking page."
     )
+    brand_color = models.CharField(
+        max_length=7,
+        blank=True,
+        validators=[RegexValidator(r"^#[0-9a-fA-F]{6}\Z", "Must be a color like #0b7a4b.")],
+        help_text="Color of the tracking page, like #0b7a4b.",
+    )
+    logo = models.FileField(
+        upload_to="logos", blank=True, help_text="On the tracking page; as we encoded it."
+    )
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                name="merchant_color_is_one",
+                condition=Q(brand_color="") | Q(brand_color__regex=r"^#[0-9a-fA-F]{6}$"),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -1,0 +1,101 @@
+"""What the customer does with the link: receive the parcel, and say where to put it.
+
+The page and the API both come through here. Each may be done twice, in two tabs or by two taps,
+and has its effect once.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from orders import lifecycle, placement
+from orders.models import Order
+from orders.states import DropoffSource, PodRequirement, Status
+from pod import images, proofs
+from pod.serializers import signature_evidence
+from wingxtra.accounts.identity import CUSTOMER
+from wingxtra.problems import Conflict, FieldProblem, Invalid
+
+# A position of this morning says nothing of where somebody stands now; a clock may be a little off.
+FIX_MAX_AGE = timedelta(minutes=5)
+FIX_FROM_AHEAD = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """Where the drop point shall be: measured by a phone, or (without the rest) put on a map."""
+
+    lat: float
+    lng: float
+    accuracy_m: float | None = None
+    captured_at: datetime | None = None
+
+
+def enter_code(order: Order, code: str) -> None:
+    """Receive with the one-time code. Raises WrongCode, Conflict and Invalid."""
+    proofs.record_with_code(order.pk, code, by=CUSTOMER)
+
+
+def sign(order: Order, strokes: list[images.Stroke]) -> None:
+    """Receive with a signature. Raises Conflict, and Invalid when it cannot be drawn."""
+    if order.pod_requirement != PodRequirement.SIGNATURE:
+        raise Conflict(
+            "signature_not_asked_for",
+            "This delivery is not received with a signature.",
+            current_status=order.status,
+        )
+    try:
+        signed = signature_evidence(strokes)
+    except images.BadImage as error:
+        raise Invalid([FieldProblem("signature", error.code, str(error))]) from error
+    proofs.record(order.pk, signed, by=CUSTOMER)
+
+
+def confirm(order: Order) -> None:
+    """“I have it”: completes a delivery at the drop point that needs no proof. Raises Conflict."""
+    if order.pod_requirement != PodRequirement.NONE:
+        raise Conflict(
+            "proof_needed",
+            f"This delivery is received with {order.get_pod_requirement_display().lower()}.",
+            current_status=order.status,
+        )
+    if order.status not in (*proofs.AT_THE_DROP_POINT, Status.DELIVERED):
+        raise lifecycle.Refused(
+            order,
+            f"The order is {order.status}. It can be confirmed when the drone is at the drop point "
+            "(ARRIVED, DELIVERING).",
+            code="not_at_the_drop_point",
+        )
+    lifecycle.advance(
+        order.pk,
+        Status.DELIVERED,
+        by=CUSTOMER,
+        job_id=order.current_job_id,
+        message="The customer has it.",
+    )
+
+
+def move_dropoff(order: Order, fix: Fix) -> None:
+    """Put the drop point where the customer wants it.
+
+    Raises Refused once a drone is assigned, and Invalid for a place that is too far from the given
+    address, that we cannot deliver to, or that is not known well enough.
+    """
+    now = timezone.now()
+    if fix.captured_at and not now - FIX_MAX_AGE <= fix.captured_at <= now + FIX_FROM_AHEAD:
+        minutes = (now - fix.captured_at).total_seconds() / 60
+        message = (
+            f"This position was taken {minutes:.0f} minutes ago; at most "
+            f"{FIX_MAX_AGE.total_seconds() / 60:.0f} are taken. Take a new one."
+            if minutes > 0
+            else "This position was taken in the future. Correct the clock of the phone."
+        )
+        raise Invalid([FieldProblem("captured_at", "dropoff_too_old", message)])
+    drop: dict[str, Any] = {"lat": fix.lat, "lng": fix.lng, "accuracy_m": fix.accuracy_m}
+    placement.move_dropoff(
+        order.pk,
+        placement.Drop(**drop, captured_at=fix.captured_at, source=DropoffSource.CUSTOMER_GPS),
+        by=CUSTOMER,
+    )
