@@ -19,9 +19,9 @@ class PolygonInput(forms.Textarea):
     """A GeoJSON Polygon drawn on a map; the text below the map holds it and can be edited too."""
 
     class Media:
-        css = {"all": ["console/leaflet/leaflet.css"]}
+        css = {"all": ["vendor/leaflet/leaflet.css"]}
         js = [
-            Script("console/leaflet/leaflet.js", defer=True),
+            Script("vendor/leaflet/leaflet.js", defer=True),
             Script("console/map.js", defer=True),
             Script("console/polygon.js", defer=True),
         ]
