@@ -1,12 +1,22 @@
-"""Why an order has no drone: how many each reason rules out, and the closest miss. Pure."""
+"""Why an order has no drone: how many each reason rules out, and the closest miss. Pure.
 
+Only drones of the order's own area are looked at closely, and of those only the ones that nothing
+speaks against beforehand are asked about the trip. So the numbers stay small and say something, and
+they take no matrix of all drones with all orders.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
+from fleet import feasibility
 from fleet.feasibility import Verdicts
+from fleet.geometry import Ints
 from fleet.reasons import Rule
+from fleet.tables import Bools, DroneTable, TripTable
 
 # In words, how many drones: "9 of 12 …".
 PHRASES = {
@@ -31,54 +41,137 @@ PHRASES = {
     Rule.TOO_WINDY: "not made for this wind",
 }
 MOST_PHRASES = 3
+LONGEST = 500
+BLOCK_PAIRS = 500_000
+EVERY_RULE = np.array(list(Rule), np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """counts: [{code, drones}], most frequent first; words: a sentence with the closest miss."""
+    """counts: [{code, drones}], most frequent first; words: a sentence with the closest miss, where
+    no drone is able.
+    """
 
     counts: list[dict[str, Any]]
     words: str
 
 
-def of_all(verdicts: Verdicts, drone_count: int) -> list[Against]:
-    """What speaks against each trip of `verdicts`, whose pairs are every drone with every trip."""
-    if not drone_count:
-        nobody = Against([], "No drone lives in this service area.")
-        return [nobody] * len(verdicts.trips)
-    by_code = verdicts.ruled_out()
-    closest = _closest_misses(verdicts, drone_count)
-    return [
-        _against(
-            {code: int(counts[i]) for code, counts in by_code.items() if counts[i]},
-            drone_count,
-            verdicts,
-            int(closest[i]),
+def of_all(judged: Verdicts, at: datetime) -> list[Against]:
+    """What speaks against each trip; `judged` holds at least all its able pairs (fleet.reach)."""
+    trips = judged.trips
+    if not len(judged.drones):
+        return [Against([], "No drone lives in this service area.")] * len(trips)
+    counts = _counts(judged)
+    hopeless = np.ones(len(trips), bool)
+    hopeless[judged.t[judged.able]] = False
+    misses = _closest_misses(judged, np.flatnonzero(hopeless), at)
+    codes = [rule.code for rule in Rule]
+    found = []
+    for i, row in enumerate(counts.tolist()):
+        ranked = sorted(
+            ((code, number) for code, number in zip(codes, row, strict=True) if number),
+            key=lambda entry: (-entry[1], entry[0]),
         )
-        for i in range(len(verdicts.trips))
-    ]
+        listed = [{"code": code, "drones": number} for code, number in ranked]
+        words = _words(ranked, len(judged.drones), misses[i]) if i in misses else ""
+        found.append(Against(listed, words))
+    return found
 
 
-def _closest_misses(verdicts: Verdicts, drone_count: int) -> np.ndarray:
-    """For each trip the pair with the fewest reasons against it, the soonest among equals."""
-    bits = np.array([1 << n for n in range(len(Rule))], np.uint32)
-    number = ((verdicts.reasons[:, None] & bits) != 0).sum(axis=1)
-    soon = np.nan_to_num(verdicts.delivery_s, nan=1e9)
-    # An able pair is no miss.
-    rank = np.where(number == 0, np.inf, number * 1e10 + soon).reshape(-1, drone_count)
-    return np.asarray(rank.argmin(axis=1) + np.arange(len(rank)) * drone_count)
+def _counts(judged: Verdicts) -> Ints:
+    """How many drones each rule rules out, per trip (T, rules)."""
+    drones, trips = judged.drones, judged.trips
+    bits = feasibility.against_drones(drones, judged.rules, judged.wind_mps)
+    counts = np.zeros((len(trips), len(EVERY_RULE)), np.int64)
+    column = {rule: place for place, rule in enumerate(Rule)}
+    for area in np.unique(trips.area):
+        here, trip = drones.area == area, trips.area == area
+        counts[trip] += ((bits[here, None] & EVERY_RULE) != 0).sum(axis=0)
+        counts[trip, column[Rule.OUTSIDE_AREA]] += np.count_nonzero(~here)
+        fit = np.flatnonzero(here & (bits == 0))
+        carriers = _not_carrying(counts, column, drones.take(fit), trips, np.flatnonzero(trip))
+        likely = np.bincount(judged.t, minlength=len(trips))[trip]
+        counts[trip, column[Rule.NOT_ENOUGH_ENERGY]] += carriers - likely
+    for rule in (Rule.NOT_ENOUGH_ENERGY, Rule.IN_NO_FLY_ZONE, Rule.CROSSES_NO_FLY_ZONE):
+        counts[:, column[rule]] += np.bincount(judged.t[judged.has(rule)], minlength=len(trips))
+    return counts
 
 
-def _against(counts: dict[str, int], drone_count: int, verdicts: Verdicts, closest: int) -> Against:
-    ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-    listed = [{"code": code, "drones": number} for code, number in ranked]
-    if not ranked or not verdicts.reasons[closest]:
-        return Against(listed, "")
+def _not_carrying(
+    counts: Ints, column: dict[Rule, int], fit: DroneTable, trips: TripTable, here: Ints
+) -> Ints:
+    """Counts the fit drones that cannot carry each of these trips; answers how many can."""
+    carriers = np.full(len(here), len(fit))
+    loads = np.array([fit.payload_types, fit.max_payload_kg], float)
+    for (types, most_kg), drones in zip(*_unique_columns(loads), strict=True):
+        wrong = (trips.payload_type[here] & int(types)) == 0
+        heavy = trips.payload_weight_kg[here] > most_kg
+        counts[here, column[Rule.PAYLOAD_TYPE_UNSUPPORTED]] += wrong * drones
+        counts[here, column[Rule.TOO_HEAVY]] += heavy * drones
+        carriers -= (wrong | heavy) * drones
+    return carriers
+
+
+def _unique_columns(rows: Any) -> tuple[Any, Any]:
+    values, counts = np.unique(rows, axis=1, return_counts=True)
+    return values.T, counts
+
+
+def _closest_misses(judged: Verdicts, hopeless: Ints, at: datetime) -> dict[int, tuple[Any, int]]:
+    """For each of these trips the pair that comes closest (`_distance`), as the verdicts that hold
+    it and its index there.
+    """
+    drones, trips = judged.drones, judged.trips
+    bits = feasibility.against_drones(drones, judged.rules, judged.wind_mps)
+    against = ((bits[:, None] & EVERY_RULE) != 0).sum(axis=1)
+    found = {}
+    for area in np.unique(trips.area[hopeless]):
+        pool = _least_unfit(against, drones.area == area)
+        wanted = hopeless[trips.area[hopeless] == area]
+        for block in np.array_split(wanted, 1 + len(wanted) * len(pool) // BLOCK_PAIRS):
+            d, t = np.tile(pool, len(block)), np.repeat(block, len(pool))
+            verdicts = feasibility.judge(
+                drones, trips, d, t, judged.rules, judged.zones, at, judged.wind_mps
+            )
+            closest = _distance(verdicts).reshape(len(block), -1).argmin(axis=1)
+            for place, trip in enumerate(block):
+                found[int(trip)] = (verdicts, place * len(pool) + int(closest[place]))
+    return found
+
+
+def _least_unfit(against: Ints, here: Bools) -> Ints:
+    """The drones of an area, or all where it has none, with the fewest reasons against them."""
+    among = here if here.any() else np.ones_like(here)
+    return np.flatnonzero(among & (against == against[among].min()))
+
+
+def _distance(verdicts: Verdicts) -> Any:
+    """How far each pair is from being able: first whether the drone could ever carry this, then how
+    many reasons stand against it, then the charge that it lacks, then its time to the door.
+    """
+    never = verdicts.has(Rule.TOO_HEAVY | Rule.PAYLOAD_TYPE_UNSUPPORTED)
+    reasons = ((verdicts.reasons[:, None] & EVERY_RULE) != 0).sum(axis=1)
+    lacking_pct = np.where(verdicts.has(Rule.NOT_ENOUGH_ENERGY), lacking(verdicts), 0.0)
+    soon_s = np.minimum(np.nan_to_num(verdicts.delivery_s, nan=1e5), 1e5)
+    return never * 1e11 + reasons * 1e9 + np.nan_to_num(lacking_pct, nan=1e3) * 1e5 + soon_s
+
+
+def lacking(verdicts: Verdicts) -> Any:
+    """The charge, in percent, that each pair's drone lacks for the flight and the reserve."""
+    return (
+        verdicts.energy_pct + verdicts.rules.reserve_pct - verdicts.drones.battery_pct[verdicts.d]
+    )
+
+
+def _words(ranked: Sequence[tuple[str, int]], drones: int, miss: tuple[Verdicts, int]) -> str:
     phrases = ", ".join(
-        f"{number} of {drone_count} {PHRASES[Rule[code.upper()]]}"
+        f"{number} of {drones} {PHRASES[Rule[code.upper()]]}"
         for code, number in ranked[:MOST_PHRASES]
     )
-    reasons = verdicts.explain(closest)
-    drone_id = verdicts.drones.drone_id[verdicts.d[closest]]
-    nearest = " ".join(reason.message for reason in reasons)
-    return Against(listed, f"{phrases}. The nearest to it is {drone_id}: {nearest}"[:500])
+    verdicts, pair = miss
+    reasons = " ".join(reason.message for reason in verdicts.explain(pair))
+    drone_id = verdicts.drones.drone_id[verdicts.d[pair]]
+    short = ""
+    if verdicts.has(Rule.NOT_ENOUGH_ENERGY)[pair]:
+        short = f" It is {np.ceil(lacking(verdicts)[pair]):.0f} % of charge short."
+    return f"{phrases}. The nearest to it is {drone_id}: {reasons}{short}"[:LONGEST]

@@ -5,6 +5,7 @@ for many, and prices that prove what either of them found.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,7 @@ def _by_flow(pairs: Pairs) -> Ints:
     tails = np.concatenate([pairs.row, past])
     heads = np.concatenate([pairs.column + rows, np.full(sink, sink)])
     costs = np.concatenate([-pairs.gain, np.zeros(sink, np.int64)])
-    flow = min_cost_flow.SimpleMinCostFlow()
+    flow: Any = min_cost_flow.SimpleMinCostFlow()  # its stubs fit no array that NumPy makes
     flow.add_arcs_with_capacity_and_unit_cost(tails, heads, np.ones_like(costs), costs)
     supplies = np.concatenate([np.ones(rows), np.zeros(columns), [-rows]]).astype(np.int64)
     flow.set_nodes_supplies(np.arange(sink + 1), supplies)

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from dispatch import explanations, planner
 from dispatch.models import DispatchDecision, DispatchRun
-from fleet import feasibility, picture, policy, registry, rulebook
+from fleet import feasibility, picture, policy, reach, registry, rulebook
 from fleet.models import Drone, ServiceArea
 from fleet.rulebook import Rulebook
 from orders import lifecycle, placement
@@ -188,7 +188,7 @@ def _plan(
     busy = set(DeliveryJob.objects.active().values_list("drone_id", flat=True))
     table = registry.drone_table(drones, seen, busy, book, now)
     trips = placement.trip_table(orders, book)
-    d, t = feasibility.every_pair(len(drones), len(orders))
+    d, t = reach.likely_pairs(table, trips, book.rules, now)
     verdicts = feasibility.judge(table, trips, d, t, book.rules, book.zone_shapes, now)
     able = np.flatnonzero(verdicts.able)
     problem = planner.Problem(
@@ -226,7 +226,7 @@ def _carry_out(this: DispatchRun, made: _Plan, by: Actor, max_assignments: int |
     this.value, this.bound = made.plan.value, made.plan.bound
     this.assigned = len(pair_of_order) if this.dry_run else len(assigned)
     done = {order.pk for order in assigned}
-    explained = explanations.of_all(made.verdicts, len(made.drones))
+    explained = explanations.of_all(made.verdicts, made.now)
     decisions = [
         _decision(this, made, i, pair_of_order.get(i), done, explained[i])
         for i in range(len(made.orders))

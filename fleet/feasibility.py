@@ -142,7 +142,9 @@ def judge(
 
 def against_drones(drones: DroneTable, rules: "Rules", wind_mps: float | None = None) -> Bits:
     """What speaks against each drone (N,) whatever the trip: bits of `Rule`, 0 for nothing."""
-    return _bits(_against_drones(drones, rules, wind_mps))
+    bits = _bits(_against_drones(drones, rules, wind_mps))
+    bits[~drones.registered] = Rule.UNKNOWN_DRONE
+    return bits
 
 
 def _bits(against: Mapping[Rule, Bools]) -> Bits:
@@ -247,8 +249,7 @@ def _figures(
     descending is taken to need as much as hovering.
     """
     to_pickup_m, to_door_m, home_m = (leg.length_m() * rules.detour_factor for leg in legs)
-    ahead_mps = drones.cruise_speed_mps - headwind_mps
-    pace_spm = 1 / np.where(ahead_mps > 0, ahead_mps, np.nan)
+    pace_spm = _pace_spm(drones, headwind_mps)
     lowering_m = max(0.0, rules.cruise_alt_m - rules.delivery_alt_m)
     up_s = rules.cruise_alt_m / drones.climb_speed_mps
     down_s = rules.cruise_alt_m / drones.descent_speed_mps
@@ -263,7 +264,7 @@ def _figures(
     # Everything from here in percent of the full battery.
     pct_per_ws = 100 / (3600 * drones.battery_wh)
     hover_pct_per_s = drones.hover_power_w * pct_per_ws
-    cruise_pct_per_m = (drones.cruise_power_w * pace_spm * pct_per_ws)[d]
+    cruise_pct_per_m = cruising_pct_per_m(drones, headwind_mps)[d]
     lift_pct_per_kg_m = GRAVITY_MPS2 / CLIMB_EFFICIENCY * pct_per_ws
     lift_empty_kg_m = drones.empty_mass_kg * (2 * rules.cruise_alt_m + lowering_m)
     empty_pct = (up_s + down_s + raise_s + down_s) * hover_pct_per_s
@@ -279,6 +280,17 @@ def _figures(
         + payload_kg * (rules.cruise_alt_m * lift_pct_per_kg_m)[d]
     )
     return _Figures(to_pickup_m + to_door_m + home_m, to_pickup_s, delivery_s, busy_s, energy_pct)
+
+
+def cruising_pct_per_m(drones: DroneTable, headwind_mps: float) -> Floats:
+    """What a metre of cruise without payload takes of each drone's (N,) full battery."""
+    pct: Floats = drones.cruise_power_w * _pace_spm(drones, headwind_mps)
+    return pct * 100 / (3600 * drones.battery_wh)
+
+
+def _pace_spm(drones: DroneTable, headwind_mps: float) -> Floats:
+    ahead_mps = drones.cruise_speed_mps - headwind_mps
+    return 1 / np.where(ahead_mps > 0, ahead_mps, np.nan)
 
 
 def _zones_in_the_way(

@@ -1,0 +1,61 @@
+"""Leaving most pairs out loses none that could fly."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleet import feasibility, reach
+from fleet.tables import DroneTable, TripTable
+from fleet.tests.pairs import NOON, NOWHERE, RULES, drone, trip, verdicts
+from fleet.tests.test_feasibility_properties import DRONES, TRIPS, WINDS
+
+
+def likely(drones: list[dict], trips: list[dict], wind_mps: float | None = None):
+    d, t = reach.likely_pairs(
+        DroneTable.from_rows(drones), TripTable.from_rows(trips), RULES, NOON, wind_mps
+    )
+    return list(zip(d.tolist(), t.tolist(), strict=True))
+
+
+@given(st.lists(DRONES, max_size=12), st.lists(TRIPS, max_size=6), WINDS)
+def test_every_able_pair_is_likely(drones, trips, wind_mps):
+    found = likely(drones, trips, wind_mps)
+    every = verdicts(drones, trips, wind_mps=wind_mps)
+    able = {(int(every.d[i]), int(every.t[i])) for i in np.flatnonzero(every.able)}
+    assert able <= set(found)
+    assert found == sorted(found, key=lambda pair: pair[::-1]), "trip by trip"
+
+
+def test_the_very_last_percent_of_charge_still_reaches_the_pickup():
+    """A drone 3 km from the pickup with just the charge that it needs, and one with less."""
+    needed_pct = float(verdicts([drone(3.0)], [trip()]).energy_pct[0]) + RULES.reserve_pct
+    just, less = (drone(3.0, battery_pct=needed_pct + more) for more in (1e-9, -1.0))
+    assert likely([just, less], [trip()]) == [(0, 0)]
+
+
+def test_of_the_pairs_within_an_area_only_those_in_reach_are_judged():
+    """Half of the drones are 9 km out with little charge; the others carry on."""
+    near = [drone(0.1 * i) for i in range(20)]
+    far = [drone(9.0, 0.1 * i, battery_pct=35.0) for i in range(20)]
+    away = [drone(area=1) for _ in range(20)]
+    trips = [trip() for _ in range(50)]
+    d, t = zip(*likely(near + far + away, trips), strict=True)
+    assert sorted(set(d)) == list(range(20))
+    found = feasibility.judge(
+        DroneTable.from_rows(near + far + away),
+        TripTable.from_rows(trips),
+        np.array(d),
+        np.array(t),
+        RULES,
+        NOWHERE,
+        NOON,
+    )
+    assert found.able.all()
+
+
+def test_blocks_change_nothing(monkeypatch):
+    drones = [drone(0.3 * i, battery_pct=40 + i) for i in range(15)]
+    trips = [trip((0, 0.2 * i), (0, 1 + 0.3 * i)) for i in range(30)]
+    at_once = likely(drones, trips)
+    monkeypatch.setattr(reach, "BLOCK_CELLS", 7)
+    assert likely(drones, trips) == at_once
