@@ -141,7 +141,7 @@ class Policy(models.Model):
         return f"Policy, version {self.version}"
 
     def rules(self) -> Rules:
-        derived = {
+        derived: dict[str, Any] = {
             "promise_s": {
                 Priority.MEDICAL.value: self.promise_medical_min * 60,
                 Priority.URGENT.value: self.promise_urgent_min * 60,
