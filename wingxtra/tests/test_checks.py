@@ -1,0 +1,112 @@
+"""What production refuses to start with, and that it starts with everything right."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings as real_settings
+from django.core.management.base import SystemCheckError
+
+from wingxtra import checks
+
+STRONG = "q8Wm_2vT-xK5rY0bN7cJ4hD9fG1sL6pZ3aE-uV_oRiXtQwBnMk"
+RIGHT = {
+    "IS_PRODUCTION": True,
+    "SECRET_KEY": STRONG,
+    "SECRET_KEY_FALLBACKS": [STRONG[::-1]],
+    "DEBUG": False,
+    "ALLOWED_HOSTS": ["delivery.example.com"],
+    "PUBLIC_BASE_URL": "https://delivery.example.com",
+    "FLEET_API_URL": "https://fleet.example.com",
+    "GCS_BRIDGE_URL": "http://bridge:8080",
+    "DATABASE_URL": f"postgresql://wingxtra:{STRONG}@db/wingxtra",
+    "REDIS_URL": f"redis://:{STRONG}@redis/0",
+}
+EMBEDDED_DATABASE = "postgresql://postgres@/wingxtra?host=/tmp/wingxtra-fe01-12ab-servers"
+EMBEDDED_REDIS = "unix:///tmp/wingxtra-fe01-12ab-servers/redis.sock"
+
+REFUSED = [
+    ("wingxtra.E001", {"SECRET_KEY": ""}),
+    ("wingxtra.E001", {"SECRET_KEY": real_settings.DEVELOPMENT_SECRET_KEY}),
+    ("wingxtra.E001", {"SECRET_KEY": STRONG[:49]}),
+    ("wingxtra.E001", {"SECRET_KEY": "abcabcabc" * 10}),
+    ("wingxtra.E001", {"SECRET_KEY_FALLBACKS": [STRONG, "former"]}),
+    ("wingxtra.E002", {"DEBUG": True}),
+    ("wingxtra.E003", {"ALLOWED_HOSTS": []}),
+    ("wingxtra.E003", {"ALLOWED_HOSTS": ["delivery.example.com", "*"]}),
+    ("wingxtra.E004", {"PUBLIC_BASE_URL": "http://delivery.example.com"}),
+    ("wingxtra.E004", {"PUBLIC_BASE_URL": "https://127.0.0.1:8000"}),
+    ("wingxtra.E004", {"PUBLIC_BASE_URL": "delivery.example.com"}),
+    ("wingxtra.E005", {"FLEET_API_URL": ""}),
+    ("wingxtra.E005", {"FLEET_API_URL": "fleet.example.com"}),
+    ("wingxtra.E006", {"GCS_BRIDGE_URL": ""}),
+    ("wingxtra.E006", {"GCS_BRIDGE_URL": "ftp://bridge"}),
+    ("wingxtra.E006", {"GCS_BRIDGE_URL": "http://[bridge"}),
+    ("wingxtra.E007", {"DATABASE_URL": ""}),
+    ("wingxtra.E007", {"DATABASE_URL": EMBEDDED_DATABASE}),
+    ("wingxtra.E007", {"DATABASE_URL": "postgresql://wingxtra:wingxtra@db/wingxtra"}),
+    ("wingxtra.E008", {"REDIS_URL": ""}),
+    ("wingxtra.E008", {"REDIS_URL": EMBEDDED_REDIS}),
+    ("wingxtra.E008", {"REDIS_URL": "unix:///srv/app/.local/redis.sock"}),
+    ("wingxtra.E008", {"REDIS_URL": "redis://:secret@redis/0"}),
+]
+ALLOWED = [
+    {},
+    {"SECRET_KEY_FALLBACKS": []},
+    {"ALLOWED_HOSTS": [".example.com"]},
+    {"DATABASE_URL": "postgresql://wingxtra@/wingxtra?host=/run/postgresql"},  # by peer
+    {"REDIS_URL": "redis://redis:6379/0"},  # in a network of its own
+]
+
+
+def found(settings, **values):
+    for name, value in {**RIGHT, **values}.items():
+        setattr(settings, name, value)
+    return checks.checks.run_checks(tags=[checks.TAG])
+
+
+@pytest.mark.parametrize(("check_id", "values"), REFUSED)
+def test_production_refuses_to_start_with(settings, check_id, values):
+    (error,) = found(settings, **values)
+    assert (error.id, error.is_serious()) == (check_id, True)
+    assert error.msg
+    assert error.hint
+    with pytest.raises(SystemCheckError, match=check_id):
+        checks.refuse_wrong_settings()
+
+
+@pytest.mark.parametrize("values", ALLOWED)
+def test_production_starts_with(settings, values):
+    assert found(settings, **values) == []
+    checks.refuse_wrong_settings()
+
+
+@pytest.mark.parametrize(("check_id", "values"), REFUSED)
+def test_outside_production_nothing_is_refused(settings, check_id, values):
+    assert found(settings, **values, IS_PRODUCTION=False) == []
+
+
+def test_no_password_is_shown_in_what_is_refused(settings):
+    errors = found(settings, DATABASE_URL="postgresql://u:hunter2@db/x", SECRET_KEY="hunter2")
+    assert len(errors) == 2
+    assert not any("hunter2" in str(error) for error in errors)
+
+
+@pytest.mark.parametrize("start", [["manage.py", "check"], ["-c", "import wingxtra.wsgi"]])
+def test_neither_a_command_nor_the_web_server_starts_wrongly(start):
+    names = ("SECRET_KEY", "ALLOWED_HOSTS", "PUBLIC_BASE_URL", "FLEET_API_URL", "DATABASE_URL")
+    environment = {name: str(RIGHT[name]) for name in names}
+    environment["ALLOWED_HOSTS"] = "delivery.example.com"
+    done = subprocess.run(
+        [sys.executable, *start],
+        cwd=real_settings.BASE_DIR,
+        env={"PATH": os.environ["PATH"], "ENVIRONMENT": "production", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert "wingxtra.E006" in done.stderr
+    assert "wingxtra.E008" in done.stderr
+    assert STRONG not in done.stderr

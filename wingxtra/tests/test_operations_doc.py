@@ -1,0 +1,60 @@
+"""docs/operations.md against the code: no knob without a row, no row without a knob."""
+
+import ast
+import re
+from typing import Any
+
+from django.conf import settings
+
+DOC = settings.BASE_DIR / "docs" / "operations.md"
+
+
+def knobs() -> dict[str, ast.expr | None]:
+    """Each name that settings.py reads from the environment, with the expression of its default."""
+    tree = ast.parse((settings.BASE_DIR / "wingxtra" / "settings.py").read_text())
+    found = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="env")),
+                args=[ast.Constant(value=str(name)), *_],
+                keywords=keywords,
+            ):
+                found[name] = next((k.value for k in keywords if k.arg == "default"), None)
+    return found
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    """The table below a heading: what is in its first column to the other columns."""
+    section = DOC.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:3] == "| `"]
+    return {first.strip("`"): [cell.strip() for cell in rest] for first, *rest in lines}
+
+
+def written(value: Any) -> str:
+    """A default as the table writes it."""
+    return "empty" if value == "" else f"`{value}`"
+
+
+def test_every_knob_has_a_row_and_every_row_a_knob():
+    assert sorted(rows("Settings")) == sorted(knobs())
+
+
+def test_every_row_says_the_default_that_the_code_has():
+    table = rows("Settings")
+    wrong = {
+        name: table[name][0]
+        for name, default in knobs().items()
+        if isinstance(default, ast.Constant | ast.List)
+        and table[name][0] not in (written(ast.literal_eval(default)), "an embedded server")
+    }
+    assert wrong == {}
+
+
+def test_every_knob_is_explained():
+    assert [name for name, (_, what) in rows("Settings").items() if len(what) < 10] == []
+
+
+def test_every_check_of_production_has_a_row():
+    code = (settings.BASE_DIR / "wingxtra" / "checks.py").read_text()
+    assert sorted(rows("What production refuses")) == sorted(re.findall(r"wingxtra\.E\d+", code))
