@@ -6,6 +6,7 @@ checks in `wingxtra/checks.py` refuse weak or missing ones.
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import environ
@@ -14,7 +15,18 @@ from django.core.exceptions import ImproperlyConfigured
 from wingxtra import logs
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+
+
+class Env(environ.FileAwareEnv):
+    """NAME, or NAME_FILE with a file that holds the value, as containers hand over secrets."""
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        value = super().get_value(var, *args, **kwargs)
+        # Editors end a file with a line break; no knob of ours means one.
+        return value.rstrip("\r\n") if isinstance(value, str) else value
+
+
+env = Env()
 
 ENVIRONMENTS = ("production", "development", "demo", "test")
 ENVIRONMENT = env.str("ENVIRONMENT", default="development")
@@ -26,6 +38,7 @@ IS_PRODUCTION = ENVIRONMENT == "production"
 # The development key is public, so wingxtra.E001 refuses it in production.
 DEVELOPMENT_SECRET_KEY = "development-only-secret-key-that-production-refuses-to-start-with"  # noqa: S105
 SECRET_KEY = env.str("SECRET_KEY", default="" if IS_PRODUCTION else DEVELOPMENT_SECRET_KEY)
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])  # former ones, newest first
 DEBUG = env.bool("DEBUG", default=ENVIRONMENT == "development")
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS",
@@ -42,6 +55,16 @@ FLEET_API_TIMEOUT_S = env.float("FLEET_API_TIMEOUT_S", default=5.0)
 GCS_BRIDGE_URL = env.str("GCS_BRIDGE_URL", default="").rstrip("/")
 GCS_BRIDGE_KEY = env.str("GCS_BRIDGE_KEY", default="")
 GCS_BRIDGE_TIMEOUT_S = env.float("GCS_BRIDGE_TIMEOUT_S", default=10.0)
+
+# Seconds for a whole try; how many tries run at once, so that slow receivers leave workers for the
+# rest; and hosts, as URLs name them, that may be at private addresses and speak plain http.
+WEBHOOK_TIMEOUT_S = env.float("WEBHOOK_TIMEOUT_S", default=10.0)
+WEBHOOK_AT_ONCE = env.int("WEBHOOK_AT_ONCE", default=4)
+WEBHOOK_TRUSTED_HOSTS = env.list(
+    "WEBHOOK_TRUSTED_HOSTS",
+    default=["127.0.0.1", "localhost"] if ENVIRONMENT in ("development", "demo") else [],
+)
+WEBHOOK_DELIVERIES_KEPT_DAYS = env.int("WEBHOOK_DELIVERIES_KEPT_DAYS", default=30)
 
 # --- applications --------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -175,7 +198,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["wingxtra.api.parsers.StrictJsonParser"],
     "DEFAULT_PAGINATION_CLASS": "wingxtra.api.pagination.Envelope",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "wingxtra.api.schema.ApiSchema",
     "EXCEPTION_HANDLER": "wingxtra.api.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -221,15 +244,38 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Wingxtra Delivery API",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "POSTPROCESSING_HOOKS": [
+        # An enum is known by its values alone, as the contracts write it.
+        "drf_spectacular.hooks.postprocess_schema_enum_id_removal",
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "wingxtra.api.schema.complete",
+    ],
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_SUFFIX": "",
+    "ENUM_NAME_OVERRIDES": {
+        "OrderStatus": "orders.states.Status.values",
+        "JobStatus": "orders.states.JobStatus.values",
+        "EventType": "orders.states.EventType.values",
+        "CancelReason": "orders.states.CancelReason.values",
+        "DropoffSource": "orders.states.DropoffSource.values",
+        "PodRequirement": "orders.states.PodRequirement.values",
+        "TestScenario": "orders.states.Scenario.values",
+        "Priority": "fleet.policy.Priority.values",
+        "PayloadType": "fleet.models.PayloadType.values",
+        "ProofMethod": "pod.proofs.Method.values",
+    },
 }
 
 # --- pages and files -----------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
+# What customers are spoken to in; the console and the API speak English.
+LANGUAGES = [("en", "English"), ("fr", "Français")]
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
@@ -265,6 +311,9 @@ UNFOLD = {
 # {z}, {x} and {y} are filled in by the browser; empty draws a grid instead of a street map.
 MAP_TILE_URL = env.str("MAP_TILE_URL", default="https://tile.openstreetmap.org/{z}/{x}/{y}.png")
 MAP_TILE_ATTRIBUTION = env.str("MAP_TILE_ATTRIBUTION", default="© OpenStreetMap contributors")
+# The same for the customers' page: none by default, as its many visitors need a server that agrees.
+PUBLIC_MAP_TILE_URL = env.str("PUBLIC_MAP_TILE_URL", default="")
+PUBLIC_MAP_TILE_ATTRIBUTION = env.str("PUBLIC_MAP_TILE_ATTRIBUTION", default="")
 
 # --- transport security --------------------------------------------------------------------------
 SECURE_CONTENT_TYPE_NOSNIFF = True

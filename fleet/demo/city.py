@@ -3,7 +3,9 @@
 The seed writes it into the database and the simulator flies it, so both see the same city.
 """
 
+import json
 import random
+import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -159,3 +161,7 @@ def order_of(shop: Shop, chance: random.Random) -> dict[str, Any]:
         "priority": chance.choice(shop.priorities),
         "pod_requirement": shop.pod_requirement,
     }
+
+
+if __name__ == "__main__":  # the simulator's --drones file, as compose.yaml makes it
+    sys.stdout.write(json.dumps(simulated(int(sys.argv[1])), indent=1))

