@@ -37,7 +37,7 @@ for action in ops.ACTIONS:
 
 
 def decision(order: Order, request: HttpRequest) -> Section:
-    latest = order.decisions.select_related("run").order_by("-id").first()  # type: ignore[attr-defined]
+    latest = order.decisions.select_related("run").order_by("-id").first()
     context = {"decision": latest and told(latest)}
     return Section("Dispatch decision", "console/order/decision.html", context)
 
@@ -61,7 +61,7 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
             "url": reverse("admin:dispatch_missionintent_change", args=[intent.pk]),
             "sent": moment(intent.accepted_at),
         }
-        for intent in order.intents.select_related("job").order_by("-created_at")  # type: ignore[attr-defined]
+        for intent in order.intents.select_related("job").order_by("-created_at")
     ]
     return Section("Missions", "console/order/missions.html", {"rows": rows})
 
@@ -144,14 +144,14 @@ def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
 def lost_links(now: datetime) -> Iterator[Attention]:
     silent = Flight.objects.filter(link_lost_at__isnull=False, job__status=JobStatus.ACTIVE)
     for flight in silent.select_related("job__order"):
-        job = flight.job
+        job, lost_at = flight.job, flight.link_lost_at or now
         yield Attention(
             key=f"link:{job.pk}",
-            level=35 + min(9, int((now - flight.link_lost_at).total_seconds() // 120)),
+            level=35 + min(9, int((now - lost_at).total_seconds() // 120)),
             text=f"Link lost to {job.drone_id} in flight with order {job.order}",
             detail="Nothing is known about the parcel until it answers. Look in ground control.",
             url=reverse("admin:orders_order_change", args=[job.order_id]),
-            since=flight.link_lost_at,
+            since=lost_at,
             tone=Tone.BAD,
         )
 

@@ -38,7 +38,7 @@ def _in(*statuses: Status, otherwise: str) -> Any:
     def why_not(order: Order) -> str | None:
         if order.status in statuses:
             return None
-        return f"The order is {order.get_status_display().lower()}. {otherwise}"
+        return f"The order's status is “{order.get_status_display()}”. {otherwise}"
 
     return why_not
 

@@ -18,6 +18,8 @@ from wingxtra.console.admin import ConsoleAdmin, badge
 class LiveChangeList(ChangeList):
     """Looks at the drones of a page once, and hands each its live state as `live`."""
 
+    result_list: Any
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         drones = list(self.result_list)

@@ -11,6 +11,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "battery_min_pct": "Minimum battery at take-off (%)",
         "reserve_pct": "Reserve when home again (%)",
         "detour_factor": "Detour factor",
+        "full_charge_s": "Charging from empty to full (s)",
     },
     "Telemetry": {
         "telemetry_max_age_s": "Telemetry counts as fresh for (s)",
@@ -39,6 +40,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "weight_normal": "Weight of lateness, normal",
         "busy_weight": "Weight of drone time",
         "age_cap_s": "Waiting counts up to (s)",
+        "look_ahead_s": "Wait for a better drone up to (s)",
     },
     "Orders": {
         "max_attempts": "Attempts per order",

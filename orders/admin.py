@@ -112,14 +112,13 @@ class OrderAdmin(ReadOnlyAdmin):
         if drone_id is None:
             return "—"
         url = reverse("admin:fleet_drone_change", args=[drone_id])
-        return format_html('<a href="{}">{}</a>', url, drone_id)
+        return format_html('<a class="wx-whole" href="{}">{}</a>', url, drone_id)
 
     @admin.display(description="Customer")
-    def customer(self, order: Order) -> str:
-        phone = str(order.customer_phone or "")
-        return (
-            " ".join(filter(None, [masked_name(order.customer_name), masked_phone(phone)])) or "—"
-        )
+    def customer(self, order: Order) -> SafeString | str:
+        shown = [masked_name(order.customer_name), masked_phone(order.customer_phone)]
+        words_shown = " ".join(filter(None, shown))
+        return format_html('<span class="wx-whole">{}</span>', words_shown) if words_shown else "—"
 
     @admin.display(description="Placed", ordering="created_at")
     def placed(self, order: Order) -> SafeString | str:

@@ -65,8 +65,10 @@ def late_orders(now: datetime) -> Iterator[Attention]:
         text = f"{order.get_priority_display()} order {order} is late by {words.duration(over)}"
         yield _about(order, f"late:{order.pk}", level, text, Tone.BAD, order.deliver_by)
     for order in _most_urgent(at_risk):
-        assert order.current_job is not None  # noqa: S101 (it has an ETA)
-        over = order.current_job.eta_at - order.deliver_by
+        job = order.current_job
+        assert job is not None  # noqa: S101 (an ETA is a job's)
+        assert job.eta_at is not None  # noqa: S101
+        over = job.eta_at - order.deliver_by
         text = f"{order.get_priority_display()} order {order} will be {words.duration(over)} late"
         level = URGENCY[Priority(order.priority)] - 5
         yield _about(order, f"at-risk:{order.pk}", level, text, Tone.WARN, None)
@@ -118,7 +120,9 @@ def numbers(now: datetime) -> Iterator[Number]:
     if today["count"]:
         share = 100 * today["on_time"] / today["count"]
         tone = Tone.GOOD if share >= 95 else Tone.WARN if share >= 80 else Tone.BAD
-        yield Number("On time today", f"{share:.0f} %", f"{today['on_time']} orders", tone)
+        yield Number(
+            "On time today", f"{share:.0f} %", f"{today['on_time']} of {today['count']}", tone
+        )
     else:
         yield Number("On time today", "—", "nothing delivered yet")
     yield from _minutes_per_priority(midnight)

@@ -18,7 +18,7 @@ from wingxtra.console.registry import Section, add_section
 
 
 def facts(order: Order, request: HttpRequest) -> Section:
-    in_full = request.user.has_perm("orders.view_personal_data")  # type: ignore[union-attr]
+    in_full = request.user.has_perm("orders.view_personal_data")
     name, phone = order.customer_name, str(order.customer_phone or "")
     if not in_full:
         name, phone = masked_name(name), masked_phone(phone)

@@ -20,12 +20,12 @@ from wingxtra.console import actions
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture()
+@pytest.fixture
 def ama() -> User:
     return UserFactory(username="ama", ops=True)
 
 
-@pytest.fixture()
+@pytest.fixture
 def browser(ama: User) -> Client:
     browser = Client()
     browser.force_login(ama)

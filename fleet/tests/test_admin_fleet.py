@@ -28,14 +28,14 @@ from wingxtra.accounts.tests.factories import UserFactory
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture()
+@pytest.fixture
 def ama() -> Client:
     browser = Client()
     browser.force_login(UserFactory(username="ama", role=Role.OPS))
     return browser
 
 
-@pytest.fixture()
+@pytest.fixture
 def boss() -> Client:
     browser = Client()
     browser.force_login(UserFactory(username="boss", role=Role.ADMIN))

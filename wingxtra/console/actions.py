@@ -130,9 +130,9 @@ def act(request: HttpRequest, label: str, name: str) -> HttpResponse:
     action = _actions.get((label, name))
     if action is None:
         raise Http404
-    if not request.user.has_perm(action.permission):  # type: ignore[union-attr]
+    if not request.user.has_perm(action.permission):
         raise PermissionDenied
-    targets = _targets(action, request)
+    targets = _targets(action, request.GET.getlist("id"))
     form = action.form(
         request.POST if request.method == "POST" else None,
         targets=[target.object for target in targets],
@@ -149,8 +149,9 @@ def act(request: HttpRequest, label: str, name: str) -> HttpResponse:
     return TemplateResponse(request, action.template, _context(action, targets, form, request))
 
 
-def _targets(action: Action, request: HttpRequest) -> list[Target]:
-    asked = list(dict.fromkeys(request.GET.getlist("id")))
+def _targets(action: Action, pks: Sequence[str]) -> list[Target]:
+    """The objects that `id=` names, as they are now. Raises Http404 when one does not exist."""
+    asked = list(dict.fromkeys(pks))
     if not asked or len(asked) > MAX_TARGETS:
         raise Http404(f"Name 1 to {MAX_TARGETS} objects.")
     manager = action.model._default_manager
@@ -172,10 +173,7 @@ def _targets(action: Action, request: HttpRequest) -> list[Target]:
 
 def _refreshed(action: Action, old: list[Target]) -> list[Target]:
     """The same targets fetched anew, with what came of them."""
-    request = HttpRequest()
-    request.GET = QueryDict(mutable=True)
-    request.GET.setlist("id", [str(target.object.pk) for target in old])
-    fresh = _targets(action, request)
+    fresh = _targets(action, [str(target.object.pk) for target in old])
     for target, before in zip(fresh, old, strict=True):
         target.result, target.problem = before.result, before.problem
         target.changes = before.changes

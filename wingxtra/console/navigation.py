@@ -8,7 +8,7 @@ from django.urls import reverse_lazy
 
 
 def _needs(permission: str) -> Callable[[HttpRequest], bool]:
-    return lambda request: request.user.has_perm(permission)  # type: ignore[union-attr]
+    return lambda request: request.user.has_perm(permission)
 
 
 def _page(title: str, icon: str, model: str) -> dict[str, Any]:

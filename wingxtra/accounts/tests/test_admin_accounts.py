@@ -13,7 +13,7 @@ from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture()
+@pytest.fixture
 def boss() -> Client:
     browser = Client()
     browser.force_login(UserFactory(username="boss", role=Role.ADMIN))

@@ -168,7 +168,9 @@ document.querySelectorAll("[data-map]").forEach((element) => {
     const answer = await fetch(element.dataset.live).catch(() => null);
     if (!answer?.ok) return;
     const drones = (await answer.json()).layers.drones ?? [];
+    const isFirst = !live.shown.size;
     live.show(drones.filter((drone) => drone.id === `drone-${element.dataset.follow}`));
+    if (isFirst) WxMap.fit(map, drawing.bounds().extend(live.bounds()));
   };
   refresh();
   setInterval(refresh, 3000);
