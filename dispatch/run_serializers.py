@@ -1,8 +1,14 @@
 """What dispatch is asked, and what it tells, by API."""
 
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from dispatch.candidates import Candidate
 from dispatch.models import DispatchDecision, DispatchRun
+from orders.models import Order
+from orders.states import Status
 from wingxtra.api.serializers import Flag, StrictSerializer, Text, Timestamp, WholeNumber
 
 
@@ -42,9 +48,85 @@ class Run(serializers.ModelSerializer[DispatchRun]):
         ]
 
 
+class Assigned(serializers.Serializer[Order]):
+    """Who flies the order. In a dry run there is no job."""
+
+    order_id = serializers.UUIDField(source="pk")
+    status = serializers.ChoiceField(Status.choices)
+    job_id = serializers.UUIDField(source="current_job_id", allow_null=True)
+    drone_id = serializers.CharField(source="assigned_drone_id")
+
+
+class RuledOut(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    drones = serializers.IntegerField(help_text="How many it rules out.")
+
+
+class Unassigned(serializers.Serializer[DispatchDecision]):
+    order_id = serializers.UUIDField()
+    why = serializers.CharField()
+    reasons = RuledOut(many=True, source="ruled_out")
+
+
+class RunAnswer(serializers.Serializer[Any]):
+    run_id = serializers.UUIDField()
+    dry_run = serializers.BooleanField()
+    assigned = serializers.IntegerField()
+    note = serializers.CharField(help_text="Why nothing was planned, if nothing was.")
+    assignments = Assigned(many=True)
+    unassigned = Unassigned(many=True)
+
+
+class ReasonAgainst(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    overridable = serializers.BooleanField()
+    needed = serializers.FloatField(
+        allow_null=True, help_text="In the unit that the message names, like `has`."
+    )
+    has = serializers.FloatField(allow_null=True)
+
+
+class CandidateAnswer(serializers.Serializer[Candidate]):
+    """Figures are null where the drone's position is not known."""
+
+    drone_id = serializers.CharField()
+    feasible = serializers.BooleanField()
+    eta_seconds = serializers.IntegerField(allow_null=True)
+    energy_needed_pct = serializers.FloatField(allow_null=True)
+    battery_pct = serializers.FloatField(allow_null=True)
+    reasons = ReasonAgainst(many=True)
+
+
+class CandidateList(serializers.Serializer[Any]):
+    items = CandidateAnswer(many=True)
+
+
+class Figures(serializers.Serializer[Any]):
+    drone_id = serializers.CharField()
+    delivery_s = serializers.FloatField(help_text="From now to the customer's door.")
+    busy_s = serializers.FloatField(help_text="Until the drone is home again.")
+    energy_pct = serializers.FloatField()
+    distance_m = serializers.IntegerField()
+    cost = serializers.FloatField()
+
+
 class Decision(serializers.ModelSerializer[DispatchDecision]):
-    reasons = serializers.JSONField(source="ruled_out")
+    figures = serializers.SerializerMethodField(help_text="Of the drone that was chosen.")
+    runners_up = Figures(many=True)
+    reasons = RuledOut(many=True, source="ruled_out")
 
     class Meta:
         model = DispatchDecision
         fields = ["order_id", "outcome", "drone_id", "why", "figures", "runners_up", "reasons"]
+
+    @extend_schema_field(Figures(allow_null=True))
+    def get_figures(self, decision: DispatchDecision) -> Any:
+        return decision.figures or None
+
+
+class RunWithDecisions(Run):
+    decisions = Decision(many=True)
+
+    class Meta(Run.Meta):
+        fields = [*Run.Meta.fields, "decisions"]

@@ -1,17 +1,26 @@
 """Dispatch by API: run it, ask what it decided and why, and assign by hand."""
 
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
+from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from dispatch import by_hand, runs
-from dispatch.candidates import Candidate, candidates
+from dispatch.candidates import candidates
 from dispatch.models import DispatchDecision, DispatchRun
-from dispatch.run_serializers import AssignInput, Decision, Run, RunInput
+from dispatch.run_serializers import (
+    Assigned,
+    AssignInput,
+    CandidateList,
+    Run,
+    RunAnswer,
+    RunInput,
+    RunWithDecisions,
+    Unassigned,
+)
 from orders.models import Order
 from wingxtra.api.pagination import Envelope
 from wingxtra.api.permissions import IsStaff
@@ -26,11 +35,12 @@ class StaffView(ApiView):
 class DispatchRunView(StaffView):
     """Plan all queued orders now, and assign what the plan says."""
 
+    @extend_schema(request=RunInput, responses={200: RunAnswer, 404: None})
     def post(self, request: Request) -> Response:
         wanted = self.read(RunInput)
         outcome = runs.run(
             trigger=DispatchRun.Trigger.API,
-            by=request.user.actor,
+            by=self.caller.actor,
             service_area_id=wanted.get("service_area_id"),
             max_assignments=wanted.get("max_assignments"),
             dry_run=wanted.get("dry_run", False),
@@ -53,31 +63,33 @@ class RunList(StaffView, ListAPIView[DispatchRun]):
 class RunDetail(StaffView):
     """One run with what it decided about every order."""
 
+    @extend_schema(responses=RunWithDecisions)
     def get(self, request: Request, run_id: UUID) -> Response:
-        run = DispatchRun.objects.filter(pk=run_id).first()
+        run = DispatchRun.objects.prefetch_related("decisions").filter(pk=run_id).first()
         if run is None:
             raise NotFound("dispatch run")
-        decisions = run.decisions.select_related("order")
-        return Response({**Run(run).data, "decisions": Decision(decisions, many=True).data})
+        return Response(RunWithDecisions(run).data)
 
 
 class Candidates(StaffView):
     """All drones for one order, best first, with what speaks against each."""
 
+    @extend_schema(responses=CandidateList)
     def get(self, request: Request, order_id: UUID) -> Response:
-        order = Order.objects.visible_to(request.user).filter(pk=order_id).first()
+        order = Order.objects.visible_to(self.caller).filter(pk=order_id).first()
         if order is None:
             raise NotFound
-        return Response({"items": [_candidate(found) for found in candidates(order)]})
+        return Response(CandidateList({"items": candidates(order)}).data)
 
 
 class Assign(StaffView):
     """Give a queued order to a drone of one's choice."""
 
+    @extend_schema(request=AssignInput, responses=Assigned)
     def post(self, request: Request, order_id: UUID) -> Response:
         wanted = self.read(AssignInput)
-        order = by_hand.assign(order_id, by=request.user.actor, **wanted)
-        return Response(assigned(order))
+        order = by_hand.assign(order_id, by=self.caller.actor, **wanted)
+        return Response(Assigned(order).data)
 
 
 class Reassign(StaffView):
@@ -86,10 +98,11 @@ class Reassign(StaffView):
     # Ground control may have to be asked first.
     one_transaction = False
 
+    @extend_schema(request=AssignInput, responses=Assigned)
     def post(self, request: Request, order_id: UUID) -> Response:
         wanted = self.read(AssignInput)
-        order = by_hand.reassign(order_id, by=request.user.actor, **wanted)
-        return Response(assigned(order))
+        order = by_hand.reassign(order_id, by=self.caller.actor, **wanted)
+        return Response(Assigned(order).data)
 
 
 def _outcome(outcome: runs.Outcome) -> dict[str, Any]:
@@ -102,7 +115,7 @@ def _outcome(outcome: runs.Outcome) -> dict[str, Any]:
         "assigned": outcome.run.assigned,
         "note": outcome.run.note,
         "assignments": [
-            assigned(done[decision.order_id])
+            Assigned(done[decision.order_id]).data
             if decision.order_id in done
             else {
                 "order_id": decision.order_id,
@@ -112,29 +125,5 @@ def _outcome(outcome: runs.Outcome) -> dict[str, Any]:
             }
             for decision in chosen
         ],
-        "unassigned": [
-            {"order_id": decision.order_id, "why": decision.why, "reasons": decision.ruled_out}
-            for decision in outcome.unassigned
-        ],
-    }
-
-
-def assigned(order: Order) -> dict[str, Any]:
-    """What assigning answers."""
-    return {
-        "order_id": order.pk,
-        "status": order.status,
-        "job_id": order.current_job_id,
-        "drone_id": order.assigned_drone_id,
-    }
-
-
-def _candidate(found: Candidate) -> dict[str, Any]:
-    return {
-        "drone_id": found.drone_id,
-        "feasible": found.feasible,
-        "eta_seconds": found.eta_seconds,
-        "energy_needed_pct": found.energy_needed_pct,
-        "battery_pct": found.battery_pct,
-        "reasons": [asdict(reason) for reason in found.reasons],
+        "unassigned": [Unassigned(decision).data for decision in outcome.unassigned],
     }

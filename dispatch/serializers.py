@@ -6,8 +6,8 @@ from rest_framework import serializers
 
 from dispatch.models import MissionIntent
 from dispatch.progress import REPORTABLE, MissionEvent, event_type
-from orders.states import CancelReason
-from wingxtra.api.serializers import StrictSerializer, Text, Timestamp
+from orders.states import CancelReason, EventType, Status
+from wingxtra.api.serializers import FromContract, StrictSerializer, Text, Timestamp
 
 
 class CancelInput(StrictSerializer):
@@ -66,8 +66,57 @@ def _problem(field: str, code: str, message: str) -> serializers.ValidationError
     return serializers.ValidationError({field: [serializers.ErrorDetail(message, code=code)]})
 
 
-def intent_json(intent: MissionIntent) -> dict[str, Any]:
+class StatusAnswer(serializers.Serializer[Any]):
+    order_id = serializers.UUIDField()
+    status = serializers.ChoiceField(Status.choices)
+
+
+class SubmittedAnswer(StatusAnswer):
+    mission_intent_id = serializers.UUIDField()
+
+
+class AbortAnswer(StatusAnswer):
+    abort_requested = serializers.BooleanField()
+
+
+class ReportAnswer(StatusAnswer):
+    applied_events = serializers.ListField(
+        child=serializers.ChoiceField(EventType.choices),
+        help_text="What the report caused, in order; nothing when it told nothing new.",
+    )
+    duplicate = serializers.BooleanField(help_text="The same report came before.")
+    note = serializers.CharField(allow_null=True, help_text="Why nothing was applied.")
+
+
+class IntentContract(FromContract):
+    contract = "mission_intent"
+
+
+class IntentAnswer(serializers.Serializer[MissionIntent]):
     """The contract as sent, and how far its publishing is."""
+
+    id = serializers.UUIDField()
+    order_id = serializers.UUIDField()
+    job_id = serializers.UUIDField()
+    state = serializers.ChoiceField(MissionIntent.State.choices)
+    intent = IntentContract()
+    tries = serializers.IntegerField()
+    next_try_at = Timestamp(allow_null=True)
+    bridge_status = serializers.IntegerField(
+        allow_null=True, help_text="The HTTP status of the bridge's last answer."
+    )
+    bridge_answer = serializers.CharField(allow_null=True)
+    recall_state = serializers.ChoiceField(
+        [choice for choice in MissionIntent.Recall.choices if choice[0]], allow_null=True
+    )
+    recall_mode = serializers.ChoiceField(["withdraw", "abort"], allow_null=True)
+    recall_reason = serializers.CharField(allow_null=True)
+    created_at = Timestamp()
+    accepted_at = Timestamp(allow_null=True)
+
+
+def intent_json(intent: MissionIntent) -> dict[str, Any]:
+    """As IntentAnswer has it."""
     return {
         "id": intent.pk,
         "order_id": intent.order_id,

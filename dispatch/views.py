@@ -10,9 +10,20 @@ from rest_framework.response import Response
 
 from dispatch import missions, progress, recalls
 from dispatch.models import MissionIntent
-from dispatch.serializers import AbortInput, CancelInput, ReportInput, intent_json
+from dispatch.serializers import (
+    AbortAnswer,
+    AbortInput,
+    CancelInput,
+    IntentAnswer,
+    ReportAnswer,
+    ReportInput,
+    StatusAnswer,
+    SubmittedAnswer,
+    intent_json,
+)
 from orders import views as orders_views
 from orders.models import Order
+from orders.serializers import NewWindow, OrderAnswer
 from orders.states import CancelReason, Status
 from wingxtra.accounts.identity import Actor, ActorKind, Role
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
@@ -26,7 +37,7 @@ class Cancel(ApiView):
     permission_classes = (IsMerchantOrStaff,)
     one_transaction = False
 
-    @extend_schema(request=CancelInput)
+    @extend_schema(request=CancelInput, responses=StatusAnswer)
     def post(self, request: Request, order_id: UUID) -> Response:
         if not Order.objects.visible_to(self.caller).filter(pk=order_id).exists():
             raise NotFound
@@ -50,6 +61,7 @@ class Reschedule(orders_views.Reschedule):
 
     one_transaction = False
 
+    @extend_schema(request=NewWindow, responses=OrderAnswer)
     def post(self, request: Request, order_id: UUID) -> Response:
         if Order.objects.filter(pk=order_id, status=Status.ASSIGNED).exists():
             with transaction.atomic():  # nothing is withdrawn for a window that is refused
@@ -65,7 +77,7 @@ class SubmitMissionIntent(ApiView):
     permission_classes = (IsStaff,)
     one_transaction = False
 
-    @extend_schema(request=None)
+    @extend_schema(request=None, responses=SubmittedAnswer)
     def post(self, request: Request, order_id: UUID) -> Response:
         intent = missions.submit(order_id, by=self.caller.actor)
         return Response(
@@ -82,7 +94,7 @@ class Abort(ApiView):
 
     permission_classes = (IsStaff,)
 
-    @extend_schema(request=AbortInput)
+    @extend_schema(request=AbortInput, responses={202: AbortAnswer})
     def post(self, request: Request, order_id: UUID) -> Response:
         reason = self.read(AbortInput)["reason"]
         order = recalls.request_abort(order_id, by=self.caller.actor, reason=reason)
@@ -97,7 +109,7 @@ class OrderEvents(orders_views.OrderEvents):
     def get_permissions(self) -> Any:
         return [IsStaff()] if self.request.method == "POST" else super().get_permissions()
 
-    @extend_schema(request=ReportInput)
+    @extend_schema(request=ReportInput, responses=ReportAnswer)
     def post(self, request: Request, order_id: UUID) -> Response:
         event = self.read(ReportInput)["report"]
         by = self.caller.actor
@@ -118,6 +130,7 @@ class OrderEvents(orders_views.OrderEvents):
 class OneMissionIntent(ApiView):
     permission_classes = (IsStaff,)
 
+    @extend_schema(responses=IntentAnswer)
     def get(self, request: Request, intent_id: UUID) -> Response:
         intent = MissionIntent.objects.filter(pk=intent_id).first()
         if intent is None:

@@ -4,17 +4,14 @@ What goes out is built by hand: an order is the most read thing here. Its shape 
 docs/contracts/, which the schema shows and the tests hold every answer against.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import phonenumbers
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.utils import timezone
-from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
 from fleet.models import PayloadType
@@ -23,7 +20,7 @@ from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.privacy import masked_email, masked_name, masked_phone
 from orders.states import DropoffSource, EventType, PodRequirement, Scenario
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
-from wingxtra.api.serializers import Number, StrictSerializer, Text, Timestamp
+from wingxtra.api.serializers import FromContract, Number, StrictSerializer, Text, Timestamp
 from wingxtra.problems import FieldProblem
 
 MASKED = "masked"
@@ -271,12 +268,6 @@ def event_json(event: DeliveryEvent, to: Caller) -> dict[str, Any]:
 # --- the same, for views and the schema ----------------------------------------------------------
 
 
-class FromContract(serializers.BaseSerializer[Any]):
-    """Answers in the shape of docs/contracts/<contract>.schema.json."""
-
-    contract: str
-
-
 class OrderAnswer(FromContract):
     contract = "order"
 
@@ -290,18 +281,6 @@ class EventAnswer(FromContract):
 
     def to_representation(self, instance: DeliveryEvent) -> dict[str, Any]:
         return event_json(instance, self.context["request"].user)
-
-
-class ContractInSchema(OpenApiSerializerExtension):
-    """Shows the generator the contract itself."""
-
-    target_class = FromContract
-    match_subclasses = True
-
-    def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
-        folder = Path(settings.BASE_DIR) / "docs" / "contracts"
-        schema = json.loads((folder / f"{self.target.contract}.schema.json").read_text())
-        return {name: part for name, part in schema.items() if not name.startswith("$")}
 
 
 class JobAnswer(serializers.ModelSerializer[DeliveryJob]):

@@ -102,7 +102,7 @@ class OneOrder(ApiView):
         orders = Order.objects.visible_to(self.caller).select_related("current_job")
         return _answer(_found(orders, order_id), self.caller)
 
-    @extend_schema(request=OrderChange, responses=OrderAnswer)
+    @extend_schema(request=OrderChange, responses={200: OrderAnswer, 409: None})
     def patch(self, request: Request, order_id: UUID) -> Response:
         order = _found(Order.objects.visible_to(self.caller), order_id)
         change = self.read(OrderChange)

@@ -46,7 +46,7 @@ class TokenView(PublicView):
 
 
 class ObtainToken(TokenView):
-    @extend_schema(request=Credentials, responses=TokenPair)
+    @extend_schema(request=Credentials, responses={200: TokenPair, 401: None})
     def post(self, request: Request) -> Response:
         credentials = self.read(Credentials)
         user = authenticate(request._request, **credentials)
@@ -62,7 +62,7 @@ class ObtainToken(TokenView):
 class RefreshPair(TokenView):
     """Each refresh token works once. One that comes twice was stolen, or its answer was lost."""
 
-    @extend_schema(request=Refresh, responses=TokenPair)
+    @extend_schema(request=Refresh, responses={200: TokenPair, 401: None})
     def post(self, request: Request) -> Response:
         try:
             token: Any = RefreshToken(self.read(Refresh)["refresh"])
@@ -80,7 +80,7 @@ class RefreshPair(TokenView):
 class VerifyToken(TokenView):
     """200 when the token is genuine, not expired and not used up; else 401."""
 
-    @extend_schema(request=AnyToken, responses={200: None})
+    @extend_schema(request=AnyToken, responses={200: None, 401: None})
     def post(self, request: Request) -> Response:
         try:
             token: Any = UntypedToken(self.read(AnyToken)["token"])

@@ -1,8 +1,59 @@
-"""What the OpenAPI generator cannot see by itself."""
+"""The OpenAPI description: what the generator cannot see by itself.
 
+`ApiSchema` describes one call: who may make it, its headers, and the problems that it may answer.
+`complete` adds what those refer to, and the links from one call to the next.
+"""
+
+import json
+from pathlib import Path
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from django.conf import settings
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerExtension,
+)
+from drf_spectacular.openapi import AutoSchema
+from rest_framework.permissions import AllowAny
+
+from wingxtra.api import idempotency, request_id
+from wingxtra.api.errors import CONTENT_TYPE, STATUSES
+from wingxtra.api.serializers import StrictSerializer
+
+Schema = dict[str, Any]
+IDEMPOTENCY_KEY = "IdempotencyKey"
+# An operation's extension: {path parameter of others: where the answer has its value}. It becomes
+# links to all calls with that parameter.
+NAMES = "x-names"
+
+
+def contract(name: str) -> Schema:
+    """docs/contracts/<name>.schema.json as a component, with its $defs where they are used."""
+    path = Path(settings.BASE_DIR) / "docs" / "contracts" / f"{name}.schema.json"
+    whole = json.loads(path.read_text())
+    definitions = whole.get("$defs", {})
+
+    def written_out(part: Any) -> Any:
+        if isinstance(part, list):
+            return [written_out(one) for one in part]
+        if not isinstance(part, dict):
+            return part
+        reference = part.get("$ref", "")
+        definition = definitions[reference.rpartition("/")[2]] if reference else {}
+        rest = {key: written_out(value) for key, value in part.items() if key != "$ref"}
+        return {**definition, **rest}
+
+    return {key: written_out(part) for key, part in whole.items() if not key.startswith("$")}
+
+
+class ContractInSchema(OpenApiSerializerExtension):
+    """Shows the generator the contract itself."""
+
+    target_class = "wingxtra.api.serializers.FromContract"
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> Schema:
+        return contract(self.target.contract)
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):
@@ -19,3 +70,207 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+class ApiSchema(AutoSchema):
+    """REST framework's DEFAULT_SCHEMA_CLASS."""
+
+    view: Any  # an ApiView
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> Schema | None:
+        operation = super().get_operation(*args, **kwargs)
+        if operation is None:
+            return None
+        parameters = operation.setdefault("parameters", [])
+        parameters.append(_component("parameters", "RequestId"))
+        if self._is_idempotent:
+            parameters.append(_component("parameters", IDEMPOTENCY_KEY))
+        answers = {status: one for status, one in operation["responses"].items() if status < "400"}
+        for answer in answers.values():
+            answer["headers"] = {**_headers(self._answer_headers), **answer.get("headers", {})}
+        problems = {*self._problems, *(set(operation["responses"]) - set(answers))}
+        refusals = {status: _component("responses", f"Problem{status}") for status in problems}
+        operation["responses"] = answers | dict(sorted(refusals.items()))
+        if self._roles:
+            operation["x-roles"] = self._roles
+        return operation
+
+    def get_description(self) -> str:  # type: ignore[override]
+        described = super().get_description()
+        who = f"For {', '.join(self._roles)}." if self._roles else "For anyone."
+        return f"{described}\n\n{who}" if described else who
+
+    @property
+    def _roles(self) -> list[str]:
+        """Who may make the call; empty where anyone may."""
+        (permission,) = self.view.get_permissions()
+        return [] if isinstance(permission, AllowAny) else [str(role) for role in permission.roles]
+
+    @property
+    def _is_idempotent(self) -> bool:
+        return self.method == "POST" and self.view.idempotent
+
+    @property
+    def _answer_headers(self) -> list[str]:
+        replayed = [idempotency.REPLAYED] if self._is_idempotent else []
+        return [*COMMON_HEADERS, *replayed]
+
+    @property
+    def _problems(self) -> list[str]:
+        """What any such call may refuse with; a view names what is special to it."""
+        found = ["400", "429", "503"]
+        if self._roles:
+            found += ["401", "403"]
+        if "{" in self.path:
+            found.append("404")
+        if self.method in ("POST", "PATCH"):
+            found += ["413", "415"]
+        if self._is_idempotent:
+            found += ["409", "422"]
+        return found
+
+    def _postprocess_serializer_schema(
+        self, schema: Schema, serializer: Any, direction: Any
+    ) -> Any:
+        schema = super()._postprocess_serializer_schema(schema, serializer, direction)
+        if isinstance(serializer, StrictSerializer):
+            schema["additionalProperties"] = False
+        return schema
+
+
+# --- the parts that all calls share --------------------------------------------------------------
+
+HEADERS: dict[str, Schema] = {
+    request_id.HEADER: {
+        "description": "The id of the request; name it when you ask us about one.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+        "example": "b2f7c1d4e5a6478f9a0b1c2d3e4f5a6b",
+    },
+    "RateLimit-Limit": {
+        "description": "How many calls are allowed; also as X-RateLimit-Limit.",
+        "schema": {"type": "integer"},
+        "example": 6000,
+    },
+    "RateLimit-Remaining": {
+        "description": "How many of them are left; also as X-RateLimit-Remaining.",
+        "schema": {"type": "integer"},
+        "example": 5999,
+    },
+    "RateLimit-Reset": {
+        "description": "In how many seconds there is one more; also as X-RateLimit-Reset.",
+        "schema": {"type": "integer"},
+        "example": 60,
+    },
+    idempotency.REPLAYED: {
+        "description": "There when the request was carried out before, and this is that answer.",
+        "schema": {"const": "true"},
+        "example": "true",
+    },
+    "Retry-After": {
+        "description": "In how many seconds trying again makes sense.",
+        "schema": {"type": "integer", "minimum": 1},
+        "example": 5,
+    },
+    "WWW-Authenticate": {
+        "description": "How to prove who you are.",
+        "schema": {"type": "string"},
+        "example": 'Bearer realm="api"',
+    },
+}
+COMMON_HEADERS = [request_id.HEADER, "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"]
+PROBLEM_HEADERS = {401: ["WWW-Authenticate"], 409: ["Retry-After"], 429: ["Retry-After"]}
+PROBLEM_HEADERS[503] = ["Retry-After"]
+
+PARAMETERS: dict[str, Schema] = {
+    "RequestId": {
+        "name": request_id.HEADER,
+        "in": "header",
+        "description": "Your own id of the request. It is echoed, and it is in our logs.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+    },
+    IDEMPOTENCY_KEY: {
+        "name": idempotency.HEADER,
+        "in": "header",
+        "description": (
+            "Any text of yours that names this request. Sent again with the same key and body "
+            "within 24 hours, it is not carried out again: you get the first answer."
+        ),
+        "schema": {"type": "string", "minLength": 1, "maxLength": idempotency.MAX_LENGTH},
+    },
+}
+
+
+def complete(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
+    """A POSTPROCESSING_HOOK: adds the shared components, and links between calls."""
+    components = result.setdefault("components", {})
+    components["headers"] = HEADERS
+    components["parameters"] = PARAMETERS
+    components["schemas"]["Problem"] = problem = contract("problem")
+    codes = problem.pop("x-codes")
+    problem["properties"]["code"]["enum"] = [code for group in codes.values() for code in group]
+    components["responses"] = {
+        f"Problem{status}": _problem(int(status), group) for status, group in codes.items()
+    }
+    operations = [operation for calls in result["paths"].values() for operation in calls.values()]
+    for operation in operations:
+        for parameter, value in operation.pop(NAMES, {}).items():
+            _link(operation, parameter, value, operations)
+    return result
+
+
+def _link(operation: Schema, parameter: str, value: str, others: list[Schema]) -> None:
+    """Say that what `operation` answered as `value` is the path parameter of these others."""
+    answer = next(found for status, found in operation["responses"].items() if status < "300")
+    answer["links"] = {
+        other["operationId"]: {
+            "operationId": other["operationId"],
+            "parameters": {parameter: value},
+        }
+        for other in others
+        if {"in": "path", "name": parameter}.items()
+        <= {"in": "", **_path_parameter(other, parameter)}.items()
+    }
+
+
+def _path_parameter(operation: Schema, name: str) -> Schema:
+    named = [one for one in operation["parameters"] if one.get("name") == name]
+    return {key: named[0][key] for key in ("in", "name")} if named else {}
+
+
+def _problem(status: int, codes: dict[str, str]) -> Schema:
+    """The answer for all problems of one status. `codes`: what each means."""
+    _, title = STATUSES[status]
+    code, meaning = next(iter(codes.items()))
+    example: Schema = {
+        "type": f"urn:wingxtra:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": meaning,
+        "code": code,
+        "request_id": "b2f7c1d4e5a6478f9a0b1c2d3e4f5a6b",
+    }
+    if status == 400:
+        message = "Must be between -90 and 90 degrees."
+        example["errors"] = [{"field": "dropoff_lat", "code": "out_of_bounds", "message": message}]
+        example["detail"] = f"dropoff_lat: {message}"
+    if status == 409:
+        example["current_status"] = "DELIVERED"
+    listed = "\n".join(f"- `{one}`: {text}" for one, text in codes.items())
+    schema = {
+        "allOf": [_component("schemas", "Problem")],
+        "properties": {"status": {"const": status}, "code": {"enum": list(codes)}},
+    }
+    return {
+        "description": f"{title}.\n\n{listed}",
+        "headers": _headers([*COMMON_HEADERS, *PROBLEM_HEADERS.get(status, [])]),
+        "content": {CONTENT_TYPE: {"schema": schema, "example": example}},
+    }
+
+
+def _headers(names: list[str]) -> Schema:
+    return {name: _component("headers", name) for name in names}
+
+
+def _component(kind: str, name: str) -> Schema:
+    return {"$ref": f"#/components/{kind}/{name}"}

@@ -91,3 +91,9 @@ class StrictSerializer(serializers.Serializer[Any]):
         if errors:
             raise serializers.ValidationError(errors)
         return values
+
+
+class FromContract(serializers.BaseSerializer[Any]):
+    """Answers in the shape of docs/contracts/<contract>.schema.json."""
+
+    contract: str
