@@ -1,8 +1,6 @@
 """Reading the Fleet API: one GET, and no trust in what comes back."""
 
-import socket
 import ssl
-import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from django.conf import settings
 
 from fleet.telemetry import Decoded, MalformedAnswer, decode_answer
+from wingxtra.deadline import Deadline
 from wingxtra.problems import Unavailable
 
 PATH = "/api/v1/telemetry/latest"
@@ -75,7 +74,7 @@ class FleetClient:
         connection = _connection(base, self._timeout_s)
         try:
             connection.connect()
-            with _Deadline(connection.sock, ends_at - time.monotonic()):
+            with Deadline(connection.sock, ends_at - time.monotonic()):
                 connection.request("GET", base.path.rstrip("/") + PATH, headers=self._headers())
                 with connection.getresponse() as response:
                     body = _body_of(response)
@@ -108,28 +107,6 @@ def _connection(base: SplitResult, timeout_s: float) -> HTTPConnection:
         context = ssl.create_default_context()
         return HTTPSConnection(base.hostname or "", base.port, timeout=timeout_s, context=context)
     return HTTPConnection(base.hostname or "", base.port, timeout=timeout_s)
-
-
-class _Deadline:
-    """Cuts the connection when the time is up, whatever another thread waits for on it."""
-
-    def __init__(self, sock: socket.socket, seconds: float) -> None:
-        self._sock = sock
-        self._timer = threading.Timer(max(0.0, seconds), self._cut)
-        self._timer.daemon = True
-
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-    def _cut(self) -> None:
-        try:
-            # Not the method of a TLS socket, which would change what the other thread is reading.
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
-        except OSError:
-            return  # closed at this very moment: there is nothing left to cut
 
 
 def _body_of(response: HTTPResponse) -> bytes:

@@ -27,7 +27,7 @@ class RawServer:
                 return
             with connection:
                 head = b""
-                while not head.endswith(b"\r\n\r\n") and (data := connection.recv(4096)):
+                while b"\r\n\r\n" not in head and (data := connection.recv(4096)):
                     head += data
                 self.requests.append(head)
                 try:
