@@ -1,0 +1,178 @@
+"""Where merchants want to be told of events, and what each one is told: the outbox of webhooks."""
+
+import uuid
+from datetime import datetime
+from typing import Self
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from orders.models import DeliveryEvent, Order
+from wingxtra.accounts.identity import Caller, Role
+from wingxtra.accounts.models import Merchant
+
+# So that one slow receiver does not keep all others waiting.
+AT_ONCE_PER_ENDPOINT = 2
+
+
+class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
+    def visible_to(self, caller: Caller) -> Self:
+        """A merchant's own, or all for an administrator; nothing for anybody else."""
+        if caller.role == Role.ADMIN:
+            return self
+        if caller.role == Role.MERCHANT and caller.merchant_id is not None:
+            return self.filter(merchant_id=caller.merchant_id)
+        return self.none()
+
+    def switched_off(self) -> Self:
+        """By us, because they kept failing or asked for it; not those that a merchant paused."""
+        return self.filter(switched_off_at__isnull=False)
+
+
+class WebhookEndpoint(models.Model):
+    """An address of a merchant's that wants to be told of events."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="webhooks")
+    url = models.CharField("URL", max_length=2000)
+    description = models.CharField(max_length=200, blank=True)
+    events = ArrayField(
+        models.CharField(max_length=40),
+        default=list,
+        blank=True,
+        help_text="Types like “order.delivered”; none means all.",
+    )
+    enabled = models.BooleanField(default=True)
+    switched_off_at = models.DateTimeField(null=True, editable=False)
+    switched_off_because = models.CharField(max_length=300, blank=True, editable=False)
+
+    # Sealed, see tracking.webhook_secrets. After a rotation both sign for a while.
+    secret = models.BinaryField(editable=False)
+    former_secret = models.BinaryField(null=True, editable=False)
+    former_secret_until = models.DateTimeField(null=True, editable=False)
+
+    last_success_at = models.DateTimeField(
+        null=True, editable=False, help_text="To about a minute: not every one is worth a write."
+    )
+    rests_until = models.DateTimeField(
+        null=True, editable=False, help_text="Nothing is sent until then: it was slow to fail."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = WebhookEndpointQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.CheckConstraint(
+                name="webhook_switched_off_is_off",
+                condition=Q(switched_off_at__isnull=True) | Q(enabled=False),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.url
+
+    def wants(self, event_type: str) -> bool:
+        return not self.events or event_type in self.events
+
+
+class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
+    def waiting(self) -> Self:
+        return self.filter(state=WebhookDelivery.State.WAITING)
+
+    def due(self, now: datetime) -> Self:
+        """To be sent now, by anybody who claims it first.
+
+        An order's events go to an endpoint one after another: a later one waits until the earlier
+        one has arrived or was given up. The conditions on the row itself are columns of it, so that
+        a claim by UPDATE looks at them again when it had to wait for another one.
+        """
+        rows = WebhookDelivery.objects.order_by()
+        earlier = rows.waiting().filter(
+            order=OuterRef("order"),
+            endpoint=OuterRef("endpoint"),
+            event_id__lt=OuterRef("event_id"),
+        )
+        ready = WebhookEndpoint.objects.filter(
+            Q(rests_until__isnull=True) | Q(rests_until__lte=now),
+            pk=OuterRef("endpoint"),
+            enabled=True,
+        )
+        claimed = rows.filter(claimed_until__gt=now)
+        own = claimed.filter(endpoint=OuterRef("endpoint"))
+        at_once = settings.WEBHOOK_AT_ONCE
+        return self.waiting().filter(
+            Q(claimed_until__isnull=True) | Q(claimed_until__lte=now),
+            ~Exists(earlier),
+            Exists(ready),
+            ~Exists(own[AT_ONCE_PER_ENDPOINT - 1 : AT_ONCE_PER_ENDPOINT]),
+            ~Exists(claimed[at_once - 1 : at_once]),
+            next_try_at__lte=now,
+        )
+
+
+class WebhookDelivery(models.Model):
+    """One message to one endpoint, and what became of it. Its id is the message's."""
+
+    class State(models.TextChoices):
+        WAITING = "WAITING", "Waiting"
+        DELIVERED = "DELIVERED", "Delivered"
+        GIVEN_UP = "GIVEN_UP", "Given up"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    endpoint = models.ForeignKey(
+        WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries", db_index=False
+    )
+    order = models.ForeignKey(
+        Order, on_delete=models.CASCADE, null=True, related_name="webhook_deliveries"
+    )
+    event = models.ForeignKey(
+        DeliveryEvent, on_delete=models.CASCADE, null=True, related_name="+", db_index=False
+    )
+    type = models.CharField(max_length=40)
+    body = models.TextField(help_text="JSON, exactly as sent.")
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    given_up_because = models.CharField(max_length=300, blank=True)
+
+    tries = models.PositiveSmallIntegerField(default=0, help_text="Since it was last started.")
+    first_tried_at = models.DateTimeField(null=True)
+    next_try_at = models.DateTimeField(default=timezone.now)
+    claimed_until = models.DateTimeField(null=True)
+    attempts = models.JSONField(
+        default=list, help_text="The newest tries, oldest first: at, status, took_ms, answer."
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    delivered_at = models.DateTimeField(null=True)
+
+    objects = WebhookDeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "webhook deliveries"
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["endpoint", "-created_at", "-id"], name="webhook_newest"),
+            models.Index(fields=["created_at"], name="webhook_age"),
+            models.Index(
+                fields=["endpoint", "next_try_at"],
+                name="webhook_waiting",
+                condition=Q(state="WAITING"),
+            ),
+            models.Index(
+                fields=["order", "endpoint", "event"],
+                name="webhook_in_order",
+                condition=Q(state="WAITING"),
+            ),
+            models.Index(
+                fields=["endpoint"],
+                name="webhook_claimed",
+                condition=Q(claimed_until__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} ({self.get_state_display()})"

@@ -1,0 +1,43 @@
+"""What tracking does by itself: tell merchants of events."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import dramatiq
+from django.utils import timezone
+
+from orders.models import DeliveryEvent
+from tracking import webhooks
+from wingxtra.broker import enqueue, every
+
+# What is not hurried is found by the sweep.
+HURRIED_AT_MOST = 50
+STALE_AFTER_MS = 30_000
+
+
+def tell_merchants(events: Sequence[DeliveryEvent], **_: Any) -> None:
+    """Receives `lifecycle.recorded`."""
+    for delivery_id in webhooks.note_down(events)[:HURRIED_AT_MOST]:
+        enqueue(send_webhook, str(delivery_id))
+
+
+# The sweep is the retry.
+@dramatiq.actor(queue_name="webhooks", max_retries=0, max_age=STALE_AFTER_MS)
+def send_webhook(delivery_id: str) -> None:
+    if webhooks.deliver(UUID(delivery_id)) and (after := webhooks.due_after(UUID(delivery_id))):
+        send_webhook.send(str(after))
+
+
+@every(5)
+@dramatiq.actor(max_retries=0)
+def sweep_webhooks() -> None:
+    for delivery_id in webhooks.due(timezone.now()):
+        send_webhook.send(str(delivery_id))
+
+
+@every(3600)
+@dramatiq.actor(max_retries=0)
+def forget_old_webhooks() -> None:
+    while webhooks.purge(timezone.now()):
+        pass

@@ -1,0 +1,278 @@
+"""What is noted down to be told to merchants: with the event, in its words, and nothing else."""
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.conf import settings as current_settings
+from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from jsonschema import Draft202012Validator
+from pytest_django import DjangoAssertNumQueries, Settings
+from referencing import Registry, Resource
+
+from fleet.tests.factories import DroneFactory
+from orders import lifecycle
+from orders.models import DeliveryEvent, Order
+from orders.states import CancelReason, EventType, Happened, JobStatus, Status
+from orders.tests.factories import OrderFactory, order_in
+from tracking import webhook_secrets, webhooks
+from tracking.models import WebhookDelivery, WebhookEndpoint
+from tracking.tests.deliveries import DRONE_ID, OPERATOR, secret_order
+from tracking.tests.receiver import SECRET, WebhookFactory
+from wingxtra.accounts.identity import DISPATCHER, SYSTEM
+from wingxtra.accounts.tests.factories import MerchantFactory
+
+pytestmark = pytest.mark.django_db
+PLACED = ["order.created", "order.validated", "order.queued"]
+
+
+@cache
+def contract() -> Draft202012Validator:
+    schemas = [
+        json.loads(path.read_text())
+        for path in (Path(current_settings.BASE_DIR) / "docs" / "contracts").glob("*.schema.json")
+    ]
+    registry = Registry().with_resources(
+        (schema["$id"], Resource.from_contents(schema)) for schema in schemas
+    )
+    own = next(schema for schema in schemas if schema["$id"].endswith("/webhook.schema.json"))
+    Draft202012Validator.check_schema(own)
+    checker = Draft202012Validator.FORMAT_CHECKER
+    return Draft202012Validator(own, registry=registry, format_checker=checker)
+
+
+def noted(**wanted: Any) -> list[str]:
+    rows = WebhookDelivery.objects.filter(**wanted).order_by("event_id")
+    return list(rows.values_list("type", flat=True))
+
+
+def bodies() -> Iterator[dict[str, Any]]:
+    for row in WebhookDelivery.objects.order_by("event_id"):
+        assert len(row.body.encode()) <= 20_000
+        yield json.loads(row.body)
+
+
+# --- to whom -------------------------------------------------------------------------------------
+
+
+def test_every_event_is_noted_for_every_endpoint_of_the_orders_merchant() -> None:
+    one, other, strangers = WebhookFactory(), WebhookFactory(), WebhookFactory()
+    WebhookEndpoint.objects.filter(pk=other.pk).update(merchant=one.merchant)
+    order_in(Status.ASSIGNED, merchant=one.merchant)
+    assert noted(endpoint=one) == [*PLACED, "order.assigned"]
+    assert noted(endpoint=other) == noted(endpoint=one)
+    assert noted(endpoint=strangers) == []
+
+
+def test_an_endpoint_is_told_only_of_what_it_wants() -> None:
+    endpoint = WebhookFactory(events=["order.delivered", "order.canceled"])
+    order_in(Status.CANCELED, merchant=endpoint.merchant)
+    order_in(Status.DELIVERED, merchant=endpoint.merchant)
+    assert noted() == ["order.canceled", "order.delivered"]
+
+
+def test_nothing_is_noted_for_an_endpoint_that_is_off() -> None:
+    endpoint = WebhookFactory(enabled=False)
+    order_in(Status.QUEUED, merchant=endpoint.merchant)
+    assert noted() == []
+
+
+def test_what_is_rolled_back_is_told_to_nobody() -> None:
+    endpoint = WebhookFactory()
+    order = order_in(Status.QUEUED, merchant=endpoint.merchant)
+    before = noted()
+    with transaction.atomic():
+        lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
+        assert noted() == [*before, "order.canceled"]
+        transaction.set_rollback(True)
+    assert noted() == before
+
+
+def test_a_transition_that_is_refused_tells_nothing() -> None:
+    endpoint = WebhookFactory()
+    order = order_in(Status.DELIVERED, merchant=endpoint.merchant)
+    before = noted()
+    with pytest.raises(lifecycle.Refused):
+        lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
+    assert noted() == before
+
+
+# --- in which words ------------------------------------------------------------------------------
+
+
+def test_each_message_keeps_the_contract_and_names_its_event() -> None:
+    endpoint = WebhookFactory()
+    order = order_in(Status.DELIVERED, merchant=endpoint.merchant, external_id="A-1")
+    lifecycle.note(order.pk, Happened(EventType.LINK_LOST, "Silent."), by=SYSTEM)
+    other = order_in(Status.ASSIGNED, merchant=endpoint.merchant)
+    lifecycle.mission_over(
+        other.pk, ended=JobStatus.FAILED, by=SYSTEM, why="Battery.", max_attempts=3
+    )
+    told = list(bodies())
+    assert {one["type"] for one in told} >= {"order.delivered", "order.link_lost", "order.requeued"}
+    for one in told:
+        contract().validate(one)
+        assert one["type"] == f"order.{one['data']['event']['type'].lower()}"
+    delivered = next(one for one in told if one["type"] == "order.delivered")
+    assert delivered["data"]["order"]["status"] == "DELIVERED"
+    assert delivered["data"]["order"]["external_id"] == "A-1"
+    assert delivered["data"]["event"]["order_id"] == str(order.pk)
+    event = DeliveryEvent.objects.get(order=order, type=EventType.DELIVERED)
+    assert delivered["data"]["event"]["id"] == event.pk
+    assert delivered["timestamp"] == delivered["data"]["event"]["occurred_at"]
+
+
+def test_every_type_of_the_contract_can_be_wanted_and_no_other() -> None:
+    types = set(contract().schema["properties"]["type"]["enum"])
+    assert types == {*webhooks.EVENT_TYPES, webhooks.TEST_TYPE}
+
+
+def test_the_test_message_keeps_the_contract() -> None:
+    webhooks.make_test(WebhookFactory())
+    (told,) = bodies()
+    contract().validate(told)
+    assert told["type"] == "webhook.test"
+
+
+def test_a_merchant_learns_no_drone_and_no_operator() -> None:
+    WebhookFactory(merchant=MerchantFactory(name="Shop by the sea"))
+    merchant = WebhookEndpoint.objects.get().merchant
+    DroneFactory(drone_id=DRONE_ID)
+    order = OrderFactory(merchant=merchant)
+    lifecycle.assign(order.pk, DRONE_ID, by=OPERATOR, why=f"{DRONE_ID} is the best.")
+    lifecycle.cancel(order.pk, by=OPERATOR, reason=CancelReason.OTHER, note="Said Efua.")
+    told = "".join(WebhookDelivery.objects.values_list("body", flat=True))
+    assert "masked" in told
+    for secret in (DRONE_ID, OPERATOR.ref, "Efua"):
+        assert secret not in told
+
+
+def test_a_message_is_never_longer_than_20_kb() -> None:
+    endpoint = WebhookFactory()
+    order = order_in(
+        Status.QUEUED,
+        merchant=endpoint.merchant,
+        customer_name="\U0001f681" * 120,
+        pickup_name="\U0001f681" * 120,
+        external_id="x" * 64,
+    )
+    long = Happened(EventType.DETAILS_CHANGED, "Long.", {"reason": "x" * 30_000})
+    lifecycle.note(order.pk, long, by=SYSTEM)
+    told = list(bodies())
+    assert told[-1]["data"]["event"]["payload"] == {}
+    assert told[-1]["data"]["order"]["customer_name"] == "\U0001f681" * 120
+
+
+# --- at what cost --------------------------------------------------------------------------------
+
+
+def webhook_statements(captured: CaptureQueriesContext) -> list[str]:
+    return [one["sql"] for one in captured.captured_queries if "tracking_webhook" in one["sql"]]
+
+
+def test_one_statement_where_nobody_listens() -> None:
+    WebhookFactory()
+    order = order_in(Status.QUEUED)
+    with CaptureQueriesContext(connection) as captured:
+        lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
+    assert len(webhook_statements(captured)) == 1
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_two_statements_however_many_orders_and_endpoints(count: int) -> None:
+    merchant = MerchantFactory()
+    WebhookFactory.create_batch(count, merchant=merchant)
+    orders = [order_in(Status.QUEUED, merchant=merchant) for _ in range(count)]
+    pairs = [lifecycle.Assignment(order.pk, DroneFactory().pk, "Best.") for order in orders]
+    with CaptureQueriesContext(connection) as captured:
+        lifecycle.assign_many(pairs, by=DISPATCHER)
+    assert len(webhook_statements(captured)) == 2
+    assert len(noted(type="order.assigned")) == count * count
+
+
+def test_only_the_first_of_each_order_is_hurried() -> None:
+    endpoint = WebhookFactory()
+    order = order_in(Status.QUEUED, merchant=endpoint.merchant)
+    events = list(DeliveryEvent.objects.filter(order=order).select_related("order").order_by("id"))
+    WebhookDelivery.objects.all().delete()
+    (first,) = webhooks.note_down(events)
+    assert WebhookDelivery.objects.get(pk=first).event_id == events[0].pk
+
+
+# --- how long ------------------------------------------------------------------------------------
+
+
+def test_deliveries_are_forgotten_after_a_while(
+    settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    settings.WEBHOOK_DELIVERIES_KEPT_DAYS = 30
+    endpoint = WebhookFactory()
+    order_in(Status.QUEUED, merchant=endpoint.merchant)
+    now = timezone.now()
+    assert webhooks.purge(now + timedelta(days=29)) == 0
+    with django_assert_num_queries(1):
+        assert webhooks.purge(now + timedelta(days=31), at_most=2) == 2
+    assert webhooks.purge(now + timedelta(days=31)) == 1
+    assert Order.objects.count() == 1
+
+
+# --- the secret ----------------------------------------------------------------------------------
+
+
+def test_a_secret_is_stored_sealed_and_can_be_read_under_a_former_key(settings: Settings) -> None:
+    stored = webhook_secrets.sealed(SECRET)
+    assert SECRET.encode() not in stored
+    assert webhook_secrets.opened(stored) == SECRET
+    former, settings.SECRET_KEY = settings.SECRET_KEY, "another one"
+    with pytest.raises(webhook_secrets.Unreadable):
+        webhook_secrets.opened(stored)
+    settings.SECRET_KEY_FALLBACKS = [former]
+    assert webhook_secrets.opened(stored) == SECRET
+
+
+def test_secrets_are_long_and_never_the_same() -> None:
+    secrets = {webhook_secrets.new_secret() for _ in range(100)}
+    assert len(secrets) == 100
+    assert all(one.startswith("whsec_") and len(one) == 6 + 32 for one in secrets)
+
+
+# --- and when an endpoint goes -------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_endpoint_that_is_removed_meanwhile_does_not_fail_the_transition() -> None:
+    endpoint = WebhookFactory()
+    order = order_in(Status.QUEUED, merchant=endpoint.merchant)
+
+    def remove(endpoint_id: UUID) -> None:
+        webhooks.remove(endpoint_id)
+        connections.close_all()
+
+    thread = threading.Thread(target=remove, args=[endpoint.pk])
+    with transaction.atomic():
+        lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
+        thread.start()
+        thread.join(timeout=0.3)
+        assert thread.is_alive()  # it waits for us
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    assert Order.objects.get(pk=order.pk).status == Status.CANCELED
+    assert not WebhookEndpoint.objects.exists()
+    assert not WebhookDelivery.objects.exists()
+
+
+def test_what_the_public_page_hides_may_go_to_the_merchant_itself() -> None:
+    order = secret_order(Status.ENROUTE)
+    WebhookFactory(merchant=order.merchant)
+    lifecycle.note(order.pk, Happened(EventType.LINK_LOST, f"{DRONE_ID} is silent."), by=SYSTEM)
+    (told,) = bodies()
+    assert told["data"]["order"]["customer_name"] == "Ama Mensah"
+    assert told["data"]["event"]["message"] == "Link lost"

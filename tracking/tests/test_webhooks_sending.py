@@ -1,0 +1,521 @@
+"""How messages are sent: signed, in order, again and again, once by whoever claims them."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID
+
+import dramatiq
+import pytest
+import time_machine
+from django.db import connections
+from django.utils import timezone
+from pytest_django import Settings
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from orders import lifecycle
+from orders.models import Order
+from orders.states import EventType, Happened, Status
+from orders.tests.factories import order_in
+from tracking import webhook_secrets, webhooks
+from tracking.models import (
+    AT_ONCE_PER_ENDPOINT,
+    WebhookDelivery,
+    WebhookDeliveryQuerySet,
+    WebhookEndpoint,
+)
+from tracking.tests.receiver import SECRET, Receiver, WebhookFactory, receiving
+from wingxtra.accounts.identity import SYSTEM
+from wingxtra.tests.test_broker import wait_until
+
+pytestmark = pytest.mark.django_db
+State = WebhookDelivery.State
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _loopback_is_trusted(settings: Settings) -> None:
+    settings.WEBHOOK_TRUSTED_HOSTS = ["127.0.0.1"]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def endpoint(receiver: Receiver) -> WebhookEndpoint:
+    return WebhookFactory(url=receiver.url)
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(START, tick=False) as traveller:
+        yield traveller
+
+
+def placed(endpoint: WebhookEndpoint) -> Order:
+    """An order with one message waiting: that it was queued."""
+    row = WebhookEndpoint.objects.filter(pk=endpoint.pk)
+    row.update(events=["order.queued"])
+    order = order_in(Status.QUEUED, merchant=endpoint.merchant)
+    row.update(events=[])
+    return order
+
+
+def one(**wanted: Any) -> WebhookDelivery:
+    return WebhookDelivery.objects.select_related("endpoint").get(**wanted)
+
+
+def sweep() -> list[bool]:
+    """What the scheduler and the workers do together, once."""
+    return [webhooks.deliver(pk) for pk in webhooks.due(timezone.now())]
+
+
+def drain() -> None:
+    while any(sweep()):
+        pass
+
+
+# --- signed --------------------------------------------------------------------------------------
+
+
+def test_the_public_library_verifies_what_arrives(
+    receiver: Receiver, endpoint: WebhookEndpoint
+) -> None:
+    order_in(Status.ASSIGNED, merchant=endpoint.merchant)
+    drain()
+    assert len(receiver.received) == 4
+    for message in receiver.received:
+        verified = Webhook(SECRET).verify(message.body, message.headers)
+        assert verified["type"].startswith("order.")
+        assert message.headers["content-type"] == "application/json"
+        assert message.path == "/hooks?shop=7"
+    assert receiver.ids == [str(row.pk) for row in WebhookDelivery.objects.order_by("event_id")]
+
+
+def test_the_signature_is_that_of_the_schemes_own_example() -> None:
+    signed = webhook_secrets.signatures(
+        [SECRET],
+        "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        datetime.fromtimestamp(1614265330, tz=UTC),
+        '{"test": 2432232314}',
+    )
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_a_changed_body_or_another_secret_is_noticed(
+    receiver: Receiver, endpoint: WebhookEndpoint
+) -> None:
+    placed(endpoint)
+    drain()
+    (message,) = receiver.received
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(message.body + b" ", message.headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(webhook_secrets.new_secret()).verify(message.body, message.headers)
+
+
+def test_for_a_day_after_a_rotation_either_secret_verifies(
+    receiver: Receiver, endpoint: WebhookEndpoint
+) -> None:
+    _, secret = webhooks.rotate_secret(endpoint.pk)
+    placed(endpoint)
+    drain()
+    with time_machine.travel(timezone.now() + timedelta(hours=25)):
+        placed(endpoint)
+        drain()
+        within, after = receiver.received
+        Webhook(secret).verify(after.body, after.headers)
+        with pytest.raises(WebhookVerificationError):
+            Webhook(SECRET).verify(after.body, after.headers)
+    for key in (SECRET, secret):
+        Webhook(key).verify(within.body, within.headers)
+    assert within.headers["webhook-signature"].count("v1,") == 2
+
+
+def test_a_secret_that_cannot_be_read_is_said_and_put_right_by_rotating(
+    receiver: Receiver, endpoint: WebhookEndpoint, settings: Settings
+) -> None:
+    placed(endpoint)
+    settings.SECRET_KEY = "lost the former one"
+    drain()
+    assert "Rotate the secret" in one().attempts[0]["answer"]
+    assert not receiver.received
+    _, secret = webhooks.rotate_secret(endpoint.pk)
+    webhooks.replay(one())
+    drain()
+    Webhook(secret).verify(receiver.received[0].body, receiver.received[0].headers)
+
+
+# --- again and again -----------------------------------------------------------------------------
+
+
+def test_tries_come_at_growing_pauses_for_three_days_and_then_end(
+    receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
+) -> None:
+    receiver.respond = lambda _: 500
+    placed(endpoint)
+    tried_at = []
+    for _ in range(12):
+        sweep()
+        if one().state != State.WAITING:
+            break
+        tried_at.append(timezone.now())
+        assert sweep() == []  # not before its time
+        clock.move_to(one().next_try_at)
+    pauses = [(after - before).total_seconds() for before, after in pairwise(tried_at)]
+    pauses.append((timezone.now() - tried_at[-1]).total_seconds())
+    assert len(receiver.received) == 10
+    for pause, planned in zip(pauses, webhooks.PAUSES_S, strict=True):
+        assert planned <= pause <= 1.1 * planned
+    delivery = one()
+    assert (delivery.state, delivery.tries) == (State.GIVEN_UP, 10)
+    assert len(set(receiver.ids)) == 1
+    stamps = [message.headers["webhook-timestamp"] for message in receiver.received]
+    assert len(set(stamps)) == 10
+
+
+def test_what_failed_arrives_once_the_receiver_is_well(
+    receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
+) -> None:
+    answers = iter([503, 500, 200])
+    receiver.respond = lambda _: next(answers)
+    placed(endpoint)
+    for seconds in (0, 6, 331):
+        clock.shift(seconds)
+        sweep()
+    delivery = one()
+    assert delivery.state == State.DELIVERED
+    assert [attempt["status"] for attempt in delivery.attempts] == [503, 500, 200]
+    assert delivery.endpoint.last_success_at == timezone.now()
+    for message in receiver.received[-1:]:
+        Webhook(SECRET).verify(message.body, message.headers)
+
+
+def test_every_try_says_when_what_came_back_and_how_it_began(
+    receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
+) -> None:
+    receiver.respond = lambda _: (500, {}, b"Database\0 is \xff down. " + b"x" * 100_000)
+    placed(endpoint)
+    sweep()
+    (attempt,) = one().attempts
+    assert (attempt["at"], attempt["status"]) == ("2026-03-01T12:00:00.000Z", 500)
+    assert attempt["answer"].startswith("Database� is � down. xxx")
+    assert len(attempt["answer"]) == 1000
+    assert attempt["took_ms"] >= 0
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_a_failure_and_not_followed(
+    receiver: Receiver, endpoint: WebhookEndpoint, status: int
+) -> None:
+    receiver.respond = lambda _: (status, {"Location": receiver.url}, b"")
+    placed(endpoint)
+    drain()
+    assert len(receiver.received) == 1
+    assert one().state == State.WAITING
+
+
+def test_a_receiver_that_never_answers_costs_one_timeout_and_is_left_alone_for_a_while(
+    receiver: Receiver, endpoint: WebhookEndpoint, settings: Settings
+) -> None:
+    settings.WEBHOOK_TIMEOUT_S = 1.1
+    stop = threading.Event()
+    receiver.respond = lambda _: 200 if stop.wait(5) else 500
+    placed(endpoint)
+    placed(endpoint)
+    webhooks.deliver(webhooks.due(timezone.now())[0])
+    stop.set()
+    tried = one(tries=1)
+    assert tried.attempts[0]["status"] is None
+    assert tried.attempts[0]["answer"] == "No answer within 1.1 s."
+    assert webhooks.due(timezone.now()) == []
+    with time_machine.travel(timezone.now() + timedelta(seconds=20)):
+        assert len(webhooks.due(timezone.now())) == 2
+
+
+# --- in order ------------------------------------------------------------------------------------
+
+
+def test_a_later_event_of_an_order_waits_for_the_earlier_one(
+    receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
+) -> None:
+    receiver.respond = lambda _: 500
+    order = order_in(Status.QUEUED, merchant=endpoint.merchant)
+    created, validated, queued = WebhookDelivery.objects.order_by("event_id")
+    sweep()
+    assert not webhooks.deliver(queued.pk)
+    assert not webhooks.deliver(validated.pk)
+    assert receiver.ids == [str(created.pk)]
+    other = placed(endpoint)  # of another order, which waits for nobody
+    sweep()
+    assert receiver.ids == [str(created.pk), str(one(order=other).pk)]
+    receiver.respond = lambda _: 204
+    clock.shift(6)
+    drain()
+    told = [i for i in receiver.ids if UUID(i) in {created.pk, validated.pk, queued.pk}]
+    assert told == [str(pk) for pk in (created.pk, created.pk, validated.pk, queued.pk)]
+    assert not WebhookDelivery.objects.filter(order=order).waiting().exists()
+
+
+def test_the_next_event_goes_once_the_earlier_one_is_given_up(
+    receiver: Receiver, endpoint: WebhookEndpoint
+) -> None:
+    receiver.respond = lambda _: 500
+    order_in(Status.QUEUED, merchant=endpoint.merchant)
+    created, validated, _ = WebhookDelivery.objects.order_by("event_id")
+    WebhookDelivery.objects.filter(pk=created.pk).update(tries=9)
+    sweep()
+    assert one(pk=created.pk).state == State.GIVEN_UP
+    assert webhooks.due(timezone.now()) == [validated.pk]
+
+
+def test_one_endpoint_does_not_wait_for_another(receiver: Receiver) -> None:
+    broken = WebhookFactory(url="http://127.0.0.1:1/")
+    well = WebhookFactory(url=receiver.url, merchant=broken.merchant)
+    order_in(Status.QUEUED, merchant=well.merchant)
+    for _ in range(3):
+        sweep()
+    assert len(receiver.received) == 3
+    assert not WebhookDelivery.objects.waiting().filter(endpoint=well).exists()
+    assert WebhookDelivery.objects.waiting().filter(endpoint=broken).count() == 3
+
+
+# --- switched off --------------------------------------------------------------------------------
+
+
+def test_410_switches_the_endpoint_off_at_once(
+    receiver: Receiver, endpoint: WebhookEndpoint
+) -> None:
+    receiver.respond = lambda _: 410
+    order_in(Status.QUEUED, merchant=endpoint.merchant)
+    sweep()
+    off = WebhookEndpoint.objects.switched_off().get()
+    assert (off.enabled, off.switched_off_because) == (False, "It answered 410 (Gone).")
+    assert set(WebhookDelivery.objects.values_list("state", flat=True)) == {State.GIVEN_UP}
+    order_in(Status.QUEUED, merchant=endpoint.merchant)
+    assert WebhookDelivery.objects.count() == 3
+    assert sweep() == []
+
+
+def test_an_endpoint_that_fails_for_three_days_is_switched_off_and_says_so(
+    receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
+) -> None:
+    receiver.respond = lambda _: (500, {}, b"Out of order.")
+    order_in(Status.QUEUED, merchant=endpoint.merchant)
+    while sweep():
+        clock.move_to(WebhookDelivery.objects.order_by("event_id")[0].next_try_at)
+    off = WebhookEndpoint.objects.switched_off().get()
+    assert timedelta(days=3) <= off.switched_off_at - START < timedelta(days=3.5)
+    assert off.switched_off_because == (
+        "Nothing has arrived there since 01 March 2026, 12:00 UTC. Last: 500 Out of order."
+    )
+    assert not WebhookDelivery.objects.waiting().exists()
+
+
+def test_an_endpoint_that_refuses_one_message_and_takes_others_stays_on(
+    receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
+) -> None:
+    poison = one(order=placed(endpoint))
+    receiver.respond = lambda got: 500 if got.headers["webhook-id"] == str(poison.pk) else 200
+    while one(pk=poison.pk).state == State.WAITING:
+        sweep()
+        clock.move_to(one(pk=poison.pk).next_try_at)
+        placed(endpoint)
+        sweep()
+    assert one(pk=poison.pk).given_up_because == "All ten tries failed."
+    assert WebhookEndpoint.objects.get().enabled
+    assert not WebhookEndpoint.objects.switched_off().exists()
+
+
+def test_an_endpoint_that_was_switched_on_again_starts_afresh(
+    receiver: Receiver, endpoint: WebhookEndpoint
+) -> None:
+    receiver.respond = lambda _: 410
+    placed(endpoint)
+    sweep()
+    webhooks.change(endpoint.pk, {"enabled": True})
+    receiver.respond = lambda _: 204
+    webhooks.replay(one())
+    drain()
+    assert one().state == State.DELIVERED
+    assert not WebhookEndpoint.objects.switched_off().exists()
+
+
+# --- by hand -------------------------------------------------------------------------------------
+
+
+def test_a_replay_sends_the_same_message_under_the_same_id(
+    receiver: Receiver, endpoint: WebhookEndpoint
+) -> None:
+    placed(endpoint)
+    drain()
+    webhooks.replay(one())
+    drain()
+    first, second = receiver.received
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert first.body == second.body
+    assert len(one().attempts) == 2
+
+
+def test_a_test_event_is_tried_once(receiver: Receiver, endpoint: WebhookEndpoint) -> None:
+    webhooks.make_test(endpoint)
+    drain()
+    assert Webhook(SECRET).verify(receiver.received[0].body, receiver.received[0].headers)
+    receiver.respond = lambda _: 500
+    failed = webhooks.make_test(endpoint)
+    sweep()
+    assert one(pk=failed.pk).state == State.GIVEN_UP
+
+
+# --- many at once --------------------------------------------------------------------------------
+
+
+def at_once(count: int, work: Callable[[], Any]) -> list[Any]:
+    barrier = threading.Barrier(count)
+
+    def run() -> Any:
+        barrier.wait(10)
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(count) as pool:
+        return [done.result(30) for done in [pool.submit(run) for _ in range(count)]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_workers_one_sends(receiver: Receiver, endpoint: WebhookEndpoint) -> None:
+    placed(endpoint)
+    pk = one().pk
+    assert sorted(at_once(8, lambda: webhooks.deliver(pk))) == [False] * 7 + [True]
+    assert len(receiver.received) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_claim_many_would_send(
+    receiver: Receiver, endpoint: WebhookEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: it shows that the test above would notice."""
+    placed(endpoint)
+    pk = one().pk
+    monkeypatch.setattr(WebhookDeliveryQuerySet, "due", lambda rows, now: rows.waiting())
+    everybody_has_claimed = threading.Barrier(8)
+    send = webhooks._send
+
+    def send_together(*arguments: Any) -> Any:
+        everybody_has_claimed.wait(10)
+        return send(*arguments)
+
+    monkeypatch.setattr(webhooks, "_send", send_together)
+    at_once(8, lambda: webhooks.deliver(pk))
+    assert len(receiver.received) == 8
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_slow_endpoint_has_a_few_workers_at_most(
+    receiver: Receiver, endpoint: WebhookEndpoint
+) -> None:
+    go_on = threading.Event()
+    receiver.respond = lambda _: 204 if go_on.wait(10) else 500
+    for _ in range(5):
+        placed(endpoint)
+    with ThreadPoolExecutor(5) as pool:
+
+        def run(pk: UUID) -> bool:
+            try:
+                return webhooks.deliver(pk)
+            finally:
+                connections.close_all()
+
+        first = [pool.submit(run, pk) for pk in webhooks.due(timezone.now())[:2]]
+        wait_until(lambda: len(receiver.received) == AT_ONCE_PER_ENDPOINT)
+        assert webhooks.due(timezone.now()) == []
+        go_on.set()
+        assert all(sent.result(10) for sent in first)
+    assert len(webhooks.due(timezone.now())) == 3
+
+
+def test_no_more_tries_run_at_once_than_is_allowed(settings: Settings) -> None:
+    settings.WEBHOOK_AT_ONCE = 3
+    for _ in range(4):
+        placed(WebhookFactory())
+    pks = webhooks.due(timezone.now())
+    assert len(pks) == 4
+    soon = timezone.now() + timedelta(minutes=1)
+    WebhookDelivery.objects.filter(pk__in=pks[:3]).update(claimed_until=soon)
+    assert webhooks.due(timezone.now()) == []
+
+
+def test_what_a_dying_worker_had_claimed_is_sent_by_another_one(
+    receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
+) -> None:
+    placed(endpoint)
+    WebhookDelivery.objects.update(claimed_until=timezone.now() + timedelta(seconds=70))
+    assert sweep() == []
+    clock.shift(71)
+    assert sweep() == [True]
+
+
+def test_who_comes_back_after_its_claim_expired_changes_nothing(
+    receiver: Receiver, endpoint: WebhookEndpoint
+) -> None:
+    placed(endpoint)
+    pk = one().pk
+    later = timezone.now() + timedelta(minutes=5)
+    send = webhooks._send
+
+    def slowly(delivery: WebhookDelivery, now: datetime) -> Any:
+        answer = send(delivery, now)
+        WebhookDelivery.objects.filter(pk=pk).update(claimed_until=later)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(webhooks, "_send", slowly)
+        webhooks.deliver(pk)
+    delivery = one()
+    assert (delivery.tries, delivery.attempts, delivery.claimed_until) == (0, [], later)
+
+
+def test_a_merchant_with_much_to_send_does_not_keep_others_away(receiver: Receiver) -> None:
+    busy, quiet = WebhookFactory(url=receiver.url), WebhookFactory(url=receiver.url)
+    for _ in range(15):
+        placed(busy)
+    last = one(order=placed(quiet))
+    pks = webhooks.due(timezone.now())
+    assert last.pk in pks
+    assert len(pks) == webhooks.SWEEP_PER_ENDPOINT + 1
+
+
+# --- all together --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _worker() -> Iterator[None]:
+    worker = dramatiq.Worker(
+        dramatiq.get_broker(), queues={"webhooks"}, worker_threads=2, worker_timeout=50
+    )
+    worker.start()
+    yield
+    worker.stop()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_worker")
+def test_a_worker_tells_the_merchant_of_everything_in_order(
+    receiver: Receiver, endpoint: WebhookEndpoint
+) -> None:
+    order = order_in(Status.DELIVERED, merchant=endpoint.merchant)
+    lifecycle.note(order.pk, Happened(EventType.LINK_LOST, "Silent."), by=SYSTEM)
+    count = WebhookDelivery.objects.count()
+    wait_until(lambda: len(receiver.received) == count)
+    told = [Webhook(SECRET).verify(got.body, got.headers) for got in receiver.received]
+    ids = [message["data"]["event"]["id"] for message in told]
+    assert ids == sorted(ids)
+    assert [message["type"] for message in told[-2:]] == ["order.delivered", "order.link_lost"]
