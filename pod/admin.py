@@ -15,8 +15,17 @@ class ProofAdmin(ReadOnlyAdmin):
     list_select_related = ("order",)
     search_fields = ("order__public_tracking_id", "confirmed_by")
     ordering = ("-created_at",)
-    fields = ("order", "method", "confirmed_by", "photo", "note", "recorded_by", "created_at")
-    readonly_fields = ("photo",)
+    fields = (
+        "order",
+        "method",
+        "confirmed_by",
+        "photo",
+        "note",
+        "drone",
+        "recorded_by",
+        "created_at",
+    )
+    readonly_fields = ("photo", "drone")
 
     @admin.display(description="Recorded", ordering="created_at")
     def recorded(self, proof: ProofOfDelivery) -> SafeString | str:
@@ -29,3 +38,10 @@ class ProofAdmin(ReadOnlyAdmin):
                 '<a class="wx-link" href="{0}" rel="noreferrer">{0}</a>', proof.photo_url
             )
         return "Kept by us." if proof.image else "—"
+
+    @admin.display(description="Drone")
+    def drone(self, proof: ProofOfDelivery) -> str:
+        if proof.drone_distance_m is None:
+            return "Its position at the proof is not known."
+        seen_at = f"{proof.drone_seen_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{proof.drone_distance_m:.1f} m from the drop point at {seen_at}"

@@ -90,6 +90,7 @@ def proof(order: Order, request: HttpRequest) -> Section | None:
         "is_missing": order.proof_missing,
         "code": code,
         "url": found and reverse("admin:pod_proofofdelivery_change", args=[order.pk]),
+        "record_url": reverse("order-record", args=[order.pk]),
     }
     return Section("Proof of delivery", "console/order/proof.html", context)
 

@@ -35,6 +35,15 @@ class ProofOfDelivery(models.Model):
     )
     note = models.CharField(max_length=500, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
+    # Where the drone was when the proof was given at the drop point, as far as it was known.
+    drone_lat = models.FloatField(null=True, editable=False)
+    drone_lng = models.FloatField(null=True, editable=False)
+    drone_seen_at = models.DateTimeField(
+        null=True, editable=False, help_text="When the drone measured its position."
+    )
+    drone_distance_m = models.FloatField(
+        null=True, editable=False, help_text="From the drone to the drop point."
+    )
     # The same content given twice (a double tap, a repeated request) is the same proof.
     fingerprint = models.CharField(max_length=64, editable=False)
     recorded_by = models.CharField(max_length=180, editable=False)

@@ -16,12 +16,15 @@ from django.core import signing
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.utils import timezone
 
+from fleet.picture import Picture
 from orders import lifecycle
 from orders.models import Order
 from orders.states import EventType, Happened, Status
-from pod import codes, images
+from pod import codes, images, whereabouts
 from pod.models import ProofOfDelivery
+from pod.whereabouts import Whereabouts
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, NotFound, Problem
 
@@ -115,9 +118,10 @@ def record(order_id: UUID, evidence: Evidence, *, by: Actor) -> Recorded:
     """
     # The file is written before the transaction: a slow disk must not hold the order's lock.
     stored_as = _store(evidence)
+    seen = whereabouts.newest_picture()
     try:
         with transaction.atomic():
-            recorded = _record(_locked(order_id), evidence, stored_as, by)
+            recorded = _record(_locked(order_id), evidence, stored_as, seen, by)
     except BaseException:
         _discard(stored_as)
         raise
@@ -128,12 +132,13 @@ def record(order_id: UUID, evidence: Evidence, *, by: Actor) -> Recorded:
 
 def record_with_code(order_id: UUID, code: str, *, by: Actor, **about: Any) -> Recorded:
     """The same with the recipient's one-time code. Raises WrongCode once the try is committed."""
+    seen = whereabouts.newest_picture()
     with transaction.atomic():
         order = _locked(order_id)
         _refuse_unless_there(order)
         refusal = codes.judge(order, code, by=by)
         if refusal is None:
-            return _record(order, Evidence.code(**about), "", by)
+            return _record(order, Evidence.code(**about), "", seen, by)
     raise refusal
 
 
@@ -161,7 +166,9 @@ def _locked(order_id: UUID) -> Order:
     return order
 
 
-def _record(order: Order, evidence: Evidence, stored_as: str, by: Actor) -> Recorded:
+def _record(
+    order: Order, evidence: Evidence, stored_as: str, seen: Picture | None, by: Actor
+) -> Recorded:
     first = ProofOfDelivery.objects.filter(pk=order.pk).first()
     if first is not None:
         if first.fingerprint == evidence.fingerprint and first.method == evidence.method:
@@ -174,6 +181,9 @@ def _record(order: Order, evidence: Evidence, stored_as: str, by: Actor) -> Reco
             proof={"method": first.method, "created_at": first.created_at},
         )
     _refuse_unless_there(order)
+    # Once it has delivered, the drone's position says nothing about the delivery any more.
+    is_there = order.status in AT_THE_DROP_POINT
+    drone = whereabouts.of_the_drone(order, seen, timezone.now()) if is_there else None
     proof = ProofOfDelivery.objects.create(
         order_id=order.pk,
         method=evidence.method,
@@ -185,11 +195,23 @@ def _record(order: Order, evidence: Evidence, stored_as: str, by: Actor) -> Reco
         metadata=evidence.metadata,
         fingerprint=evidence.fingerprint,
         recorded_by=str(by),
+        **_where(drone),
     )
     if order.status != Status.DELIVERED:
         lifecycle.advance(order.pk, Status.DELIVERED, by=by)
     lifecycle.amend(order.pk, by=by, happened=lambda locked: _prove(locked, proof))
     return Recorded(proof, is_new=True)
+
+
+def _where(drone: Whereabouts | None) -> dict[str, Any]:
+    if drone is None:
+        return {}
+    return {
+        "drone_lat": drone.lat,
+        "drone_lng": drone.lng,
+        "drone_seen_at": drone.at,
+        "drone_distance_m": drone.distance_m,
+    }
 
 
 def _prove(order: Order, proof: ProofOfDelivery) -> Happened:

@@ -1,17 +1,22 @@
-"""`/orders/{id}/pod`, and the pictures behind their short-lived links."""
+"""`/orders/{id}/pod`, its pictures behind short-lived links, and the record to print."""
 
+import base64
+import hashlib
 from uuid import UUID
 
-from django.http import FileResponse
+from django.http import FileResponse, HttpResponse
+from django.template.loader import render_to_string
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.parsers import MultiPartParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders.models import Order
-from pod import images, proofs
+from pod import images, proofs, record
 from pod.serializers import ProofAnswer, ProofInput, about_of, evidence, told
 from wingxtra.api.parsers import StrictJsonParser
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
@@ -55,6 +60,33 @@ class Pod(ApiView):
         else:
             recorded = proofs.record(order_id, evidence(data), by=by)
         return Response(told(recorded.proof), status=201 if recorded.is_new else 200)
+
+
+class OrderRecord(ApiView):
+    """The whole record on one page, to be printed. Staff may open it out of the console, too."""
+
+    authentication_classes = (*ApiView.authentication_classes, SessionAuthentication)
+    permission_classes = (IsMerchantOrStaff,)
+
+    @extend_schema(responses={(200, "text/html"): OpenApiTypes.STR})
+    def get(self, request: Request, order_id: UUID) -> HttpResponse:
+        visible = Order.objects.visible_to(self.caller)
+        order = (
+            visible.select_related("proof", "merchant", "current_job").filter(pk=order_id).first()
+        )
+        if order is None:
+            raise NotFound
+        style = render_to_string("pod/record.css")
+        shown = {**record.facts(order, self.caller, timezone.now()), "style": style}
+        answer = HttpResponse(render_to_string("pod/record.html", shown))
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        answer["Cache-Control"] = "private, no-store"
+        answer["Content-Security-Policy"] = (
+            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        answer["Referrer-Policy"] = "no-referrer"
+        return answer
 
 
 class PodImage(PublicView):
