@@ -24,7 +24,7 @@ PHRASES = {
     Rule.INACTIVE: "out of service",
     Rule.GROUNDED: "grounded",
     Rule.BUSY: "on another delivery",
-    Rule.ALREADY_FLYING: "flying for somebody else",
+    Rule.ALREADY_FLYING: "in the air or about to be",
     Rule.ARMING_UNKNOWN: "do not say whether they are armed",
     Rule.NO_TELEMETRY: "without telemetry",
     Rule.TELEMETRY_OLD: "with telemetry too old",

@@ -181,14 +181,11 @@ def _requeue(order: Order, data: dict[str, Any], user: Any) -> str:
 
 
 def _reschedule(order: Order, data: dict[str, Any], user: Any) -> str:
+    window = {"not_before": data["not_before"], "deliver_by": data["deliver_by"]}
+    # Before the mission is withdrawn: for a window that cannot be, it would be in vain.
+    placement.check_window(order.pk, **window)
     recalls.recall_before(order.pk, by=user.actor, reason=data["reason"])
-    lifecycle.reschedule(
-        order.pk,
-        not_before=data["not_before"],
-        deliver_by=data["deliver_by"],
-        by=user.actor,
-        why=data["reason"],
-    )
+    placement.reschedule(order.pk, **window, by=user.actor, why=data["reason"])
     return f"Order {order} is to be there by {data['deliver_by']:%d %b %H:%M} UTC."
 
 

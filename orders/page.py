@@ -39,14 +39,6 @@ def facts(order: Order, request: HttpRequest) -> Section:
         ("Attempts so far", order.attempts),
     ]
     if order.cancel_reason:
-        note = order.cancel_note if in_full or not order.cancel_note else "•••"
-        rows.append(
-            (
-                "Canceled because",
-                ": ".join(filter(None, [str(order.get_cancel_reason_display()), note])),
-            )
-        )
-    if order.cancel_reason:
         note = order.cancel_note if in_full else "•••" if order.cancel_note else ""
         because = f"{order.get_cancel_reason_display()}. {note}"
         rows.append(("Canceled because", because))

@@ -207,7 +207,9 @@ def _remember_where_it_was_given(order: Order, drop: Drop, rules: Rules) -> list
     most_m = rules.customer_dropoff_radius_m
     if away_m <= most_m:
         return []
-    message = f"This is {away_m:.0f} m from the given drop point; at most {most_m:.0f} m is allowed."
+    message = (
+        f"This is {away_m:.0f} m from the given drop point; at most {most_m:.0f} m is allowed."
+    )
     return [FieldProblem("dropoff_lat", "dropoff_too_far", message)]
 
 
@@ -228,12 +230,27 @@ def change_details(order_id: UUID, details: dict[str, str], *, by: Actor) -> Ord
 
 
 def reschedule(
-    order_id: UUID, *, not_before: datetime | None, deliver_by: datetime | None, by: Actor
+    order_id: UUID,
+    *,
+    not_before: datetime | None,
+    deliver_by: datetime | None,
+    by: Actor,
+    why: str = "",
 ) -> Order:
     """Agree on a new window, checked like a new order's; by default it ends with the promise.
 
     Raises Invalid for a window in which we cannot deliver, and Refused when it is too late.
     """
+    deliver_by = check_window(order_id, not_before=not_before, deliver_by=deliver_by)
+    return lifecycle.reschedule(
+        order_id, not_before=not_before, deliver_by=deliver_by, by=by, why=why
+    )
+
+
+def check_window(
+    order_id: UUID, *, not_before: datetime | None, deliver_by: datetime | None
+) -> datetime:
+    """The end of that window. Raises Invalid when we cannot deliver in it, NotFound."""
     now = timezone.now()
     order = Order.objects.filter(pk=order_id).first()
     if order is None:
@@ -243,7 +260,7 @@ def reschedule(
     checked = _prepare(order, rulebook.load(now), now)
     if checked.problems:
         raise Invalid(checked.problems)
-    return lifecycle.reschedule(order_id, not_before=not_before, deliver_by=order.deliver_by, by=by)
+    return order.deliver_by
 
 
 def _refuse_unless(order: Order, statuses: Iterable[str], rule: str) -> None:

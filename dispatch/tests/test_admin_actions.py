@@ -1,13 +1,21 @@
 """What ops do to orders in the console, through its pages."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
-from fleet.tests.factories import DroneFactory, TelemetryFactory, show
+from fleet.tests.factories import (
+    DroneFactory,
+    NoFlyZoneFactory,
+    TelemetryFactory,
+    show,
+    square,
+)
 from orders import lifecycle
 from orders.models import Order
 from orders.states import CancelReason, EventType, Status
@@ -129,16 +137,26 @@ def test_a_requeued_order_says_who_took_its_drone_away(browser: Client) -> None:
 
 def test_a_rescheduled_order_waits_for_its_new_time(browser: Client) -> None:
     order = OrderFactory()
-    act(
-        browser,
-        "reschedule",
-        order,
-        not_before="2035-01-01T10:00",
-        deliver_by="2035-01-01T11:00",
-        reason="Closed today.",
-    )
+    start = (timezone.now() + timedelta(days=30)).replace(second=0, microsecond=0)
+    end = start + timedelta(hours=1)
+    DroneFactory()
+    window = {"not_before": f"{start:%Y-%m-%dT%H:%M}", "deliver_by": f"{end:%Y-%m-%dT%H:%M}"}
+    act(browser, "reschedule", order, **window, reason="Closed today.")
     assert now(order).status == Status.VALIDATED
-    assert f"{now(order).deliver_by:%Y-%m-%d %H:%M}" == "2035-01-01 11:00"
+    assert now(order).deliver_by == end
+    assert "Closed today." in order.events.get(type=EventType.RESCHEDULED).message
+
+
+def test_a_new_window_is_checked_like_a_new_orders(browser: Client) -> None:
+    order = OrderFactory()
+    DroneFactory()
+    NoFlyZoneFactory(name="Airport", polygon=square(order.dropoff_lat, order.dropoff_lng, 500))
+    end = timezone.now() + timedelta(days=1)
+    answer = act(
+        browser, "reschedule", order, not_before="", deliver_by=f"{end:%Y-%m-%dT%H:%M}", reason="x"
+    )
+    assert "in the no-fly zone “Airport”" in answer.content.decode()
+    assert order.events.filter(type=EventType.RESCHEDULED).count() == 0
 
 
 @pytest.mark.parametrize(
