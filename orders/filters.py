@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
 from fleet.policy import Priority
@@ -43,7 +43,7 @@ class OrderFilter(filters.FilterSet):
     priority = filters.ChoiceFilter(choices=Priority.choices)
     merchant_id = filters.UUIDFilter()
     assigned_drone_id = filters.CharFilter(method="flown_by")
-    q = filters.CharFilter(method="matching", label="Tracking id, external id, name or phone.")
+    q = filters.CharFilter(method="matching", label="Id, tracking id, external id, name or phone.")
     search = filters.CharFilter(method="matching", label="The same as q.")
     live_mode = ModeFilter()
     ordering = StableOrdering(fields=["created_at", "updated_at", "deliver_by"])
@@ -59,12 +59,7 @@ class OrderFilter(filters.FilterSet):
         return orders.filter(current_job__drone_id=drone_id)
 
     def matching(self, orders: OrderQuerySet, _name: str, text: str) -> OrderQuerySet:
-        return orders.filter(
-            Q(public_tracking_id__icontains=text)
-            | Q(external_id__icontains=text)
-            | Q(customer_name__icontains=text)
-            | Q(customer_phone__icontains=text)
-        )
+        return orders.matching(text)
 
 
 # `from` is no name that Python would take in a class.

@@ -2,6 +2,7 @@
 
 import secrets
 import uuid
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -54,6 +55,18 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def dispatchable(self) -> Self:
         return self.filter(status=Status.QUEUED, live_mode=True)
+
+    def matching(self, text: str) -> Self:
+        """With this id, or with this text in tracking id, external id, customer's name or phone."""
+        found = (
+            Q(public_tracking_id__icontains=text)
+            | Q(external_id__icontains=text)
+            | Q(customer_name__icontains=text)
+            | Q(customer_phone__icontains=text)
+        )
+        with suppress(ValueError):
+            found |= Q(pk=uuid.UUID(text))
+        return self.filter(found)
 
     def live(self) -> Self:
         """Without test orders."""

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import environ
+from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
 from wingxtra import logs
@@ -82,6 +83,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "rest_framework_simplejwt.token_blacklist",
     "axes",
+    "corsheaders",
     "django_dramatiq",
     "wingxtra",
     "wingxtra.accounts",
@@ -96,6 +98,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "wingxtra.api.request_id.RequestIdMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "wingxtra.api.errors.ApiErrorMiddleware",
@@ -214,6 +217,28 @@ API_RATE_AUTHENTICATED = env.str(
 API_RATE_PUBLIC = env.str(
     "API_RATE_PUBLIC", default=_UNLIMITED if ENVIRONMENT == "test" else "300/minute"
 )
+# Pages of others that may call us from a browser, like that of the GCS: scheme and host each. They
+# prove who they are by a key or a token, never by a cookie of ours.
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/(gcs|api)/"
+CORS_ALLOW_HEADERS = [
+    *default_headers,
+    "x-api-key",
+    "x-de-api-key",
+    "x-request-id",
+    "idempotency-key",
+    "if-none-match",
+]
+CORS_EXPOSE_HEADERS = [
+    "x-request-id",
+    "ratelimit-limit",
+    "ratelimit-remaining",
+    "ratelimit-reset",
+    "retry-after",
+    "location",
+    "idempotency-replayed",
+    "etag",
+]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000
 
 SIMPLE_JWT = {

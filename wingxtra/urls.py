@@ -20,6 +20,7 @@ urlpatterns = [
     path("api/v1/", include("pod.urls")),
     path("api/v1/", include("tracking.urls")),
     path("api/v1/", include("fleet.urls")),
+    path("gcs/", include("dispatch.gcs_urls")),
     re_path(r"^(?:api|gcs)/", NothingHere.as_view()),
     path("admin/", admin.site.urls),
     path("", include("tracking.pages")),

@@ -65,6 +65,12 @@ class Answer:
     extra: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def in_words(self) -> str:
+        """For a client that shows the body as it is; our own faults with what finds them again."""
+        words = self.detail or DETAILS.get(self.status, STATUSES[self.status][1] + ".")
+        return f"{words} (request {request_id()})" if self.status >= 500 else words
+
     def response(self) -> HttpResponse:
         default_code, default_title = STATUSES.get(self.status, ("error", "Error"))
         code = self.code or default_code
@@ -205,6 +211,7 @@ class ApiErrorMiddleware:
             response.status_code < 400
             or not request.path.startswith(API_PREFIXES)
             or response.headers.get("Content-Type", "") == CONTENT_TYPE
+            or getattr(response, "exception", False)  # a view's own words
         ):
             return response
         problem = Answer(response.status_code, "").response()
