@@ -12,7 +12,7 @@ TEST := $(call stamp,test)
 DEV := $(call stamp,dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test lint format bench shell lock
+.PHONY: help install install-dev demo test test-browser screenshots lint format bench restore-drill shell lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -36,22 +36,34 @@ demo: $(BASE)  ## a city that orders and flies; Ctrl-C stops it
 test: $(TEST)  ## all tests, in parallel (JOBS=3), on throwaway servers of their own
 	@! grep -rqs 'pytest.mark.browser' --include='test_*.py' . --exclude-dir=.venv \
 		|| echo 'Not run here: tests marked "browser", which need Chromium.'
-	$(RUN) -m pytest -n $(JOBS) --dist worksteal -m 'not browser and not bench'
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal -m 'not browser and not bench and not screenshots'
+
+test-browser: $(TEST)  ## tests in a real Chromium (CHROMIUM=/usr/bin/chromium)
+	$(RUN) -m pytest -n 0 -m browser
+
+screenshots: $(TEST)  ## the pictures of docs/images/, taken anew with Chromium
+	$(RUN) -m pytest -n 0 -q -m screenshots
 
 bench: $(TEST)  ## how fast: tests marked "bench", one after another, with what they measured
 	$(RUN) -m pytest -n 0 -m bench -s
 
-lint: $(DEV)  ## ruff, types, import layers, templates
+lint: $(DEV)  ## ruff, types, import layers, templates, Dockerfile, compose.yaml
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy .
 	$(RUN) -c 'import sys; from importlinter.cli import lint_imports_command; lint_imports_command()'
 	$(RUN) -m djlint --check --lint --quiet templates
+	.venv/bin/hadolint Dockerfile
+	@ALLOWED_HOSTS=x PUBLIC_BASE_URL=https://x FLEET_API_URL=https://x GCS_BRIDGE_URL=https://x \
+		.venv/bin/docker-compose --profile simulator config --quiet && echo 'compose.yaml is valid.'
 
 format: $(DEV)  ## rewrite the code as lint wants it
 	$(RUN) -m ruff check --fix-only .
 	$(RUN) -m ruff format .
 	-$(RUN) -m djlint --reformat --quiet templates
+
+restore-drill: $(BASE)  ## dump the database, restore it beside itself, and compare every table
+	@$(RUN) manage.py restore_drill
 
 shell: $(BASE)  ## Django's shell
 	@$(RUN) manage.py shell
