@@ -24,6 +24,7 @@ from dispatch.run_serializers import (
 from orders.models import Order
 from wingxtra.api.pagination import Envelope
 from wingxtra.api.permissions import IsStaff
+from wingxtra.api.schema import NAMES
 from wingxtra.api.views import ApiView
 from wingxtra.problems import NotFound
 
@@ -35,7 +36,11 @@ class StaffView(ApiView):
 class DispatchRunView(StaffView):
     """Plan all queued orders now, and assign what the plan says."""
 
-    @extend_schema(request=RunInput, responses={200: RunAnswer, 404: None})
+    @extend_schema(
+        request=RunInput,
+        responses={200: RunAnswer, 404: None},
+        extensions={NAMES: {"run_id": "$response.body#/run_id"}},
+    )
     def post(self, request: Request) -> Response:
         wanted = self.read(RunInput)
         outcome = runs.run(
@@ -53,7 +58,7 @@ class RunPages(Envelope):
 
 
 class RunList(StaffView, ListAPIView[DispatchRun]):
-    """Runs, newest first."""
+    """Dispatch runs, newest first."""
 
     queryset = DispatchRun.objects.all()
     serializer_class = Run
@@ -85,7 +90,11 @@ class Candidates(StaffView):
 class Assign(StaffView):
     """Give a queued order to a drone of one's choice."""
 
-    @extend_schema(request=AssignInput, responses=Assigned)
+    @extend_schema(
+        request=AssignInput,
+        responses=Assigned,
+        extensions={NAMES: {"job_id": "$response.body#/job_id"}},
+    )
     def post(self, request: Request, order_id: UUID) -> Response:
         wanted = self.read(AssignInput)
         order = by_hand.assign(order_id, by=self.caller.actor, **wanted)
@@ -98,7 +107,11 @@ class Reassign(StaffView):
     # Ground control may have to be asked first.
     one_transaction = False
 
-    @extend_schema(request=AssignInput, responses=Assigned)
+    @extend_schema(
+        request=AssignInput,
+        responses=Assigned,
+        extensions={NAMES: {"job_id": "$response.body#/job_id"}},
+    )
     def post(self, request: Request, order_id: UUID) -> Response:
         wanted = self.read(AssignInput)
         order = by_hand.reassign(order_id, by=self.caller.actor, **wanted)

@@ -27,6 +27,7 @@ from orders.serializers import NewWindow, OrderAnswer
 from orders.states import CancelReason, Status
 from wingxtra.accounts.identity import Actor, ActorKind, Role
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
+from wingxtra.api.schema import NAMES
 from wingxtra.api.views import ApiView
 from wingxtra.problems import NotFound
 
@@ -57,7 +58,7 @@ class Cancel(ApiView):
 
 
 class Reschedule(orders_views.Reschedule):
-    """As without missions, but what ground control may hold is withdrawn first."""
+    """Give an order another window. What ground control may hold is withdrawn first."""
 
     one_transaction = False
 
@@ -77,7 +78,11 @@ class SubmitMissionIntent(ApiView):
     permission_classes = (IsStaff,)
     one_transaction = False
 
-    @extend_schema(request=None, responses=SubmittedAnswer)
+    @extend_schema(
+        request=None,
+        responses=SubmittedAnswer,
+        extensions={NAMES: {"intent_id": "$response.body#/mission_intent_id"}},
+    )
     def post(self, request: Request, order_id: UUID) -> Response:
         intent = missions.submit(order_id, by=self.caller.actor)
         return Response(
@@ -104,13 +109,16 @@ class Abort(ApiView):
 
 
 class OrderEvents(orders_views.OrderEvents):
-    """The timeline, and the door by which ground control reports what happens in the air."""
+    """What happened to an order, oldest first."""
 
     def get_permissions(self) -> Any:
         return [IsStaff()] if self.request.method == "POST" else super().get_permissions()
 
     @extend_schema(request=ReportInput, responses=ReportAnswer)
     def post(self, request: Request, order_id: UUID) -> Response:
+        """Report what happens in the air, as ground control. The same event twice is applied once,
+        and one that would go backwards changes nothing and says so.
+        """
         event = self.read(ReportInput)["report"]
         by = self.caller.actor
         if event.source == "gcs":
@@ -128,6 +136,8 @@ class OrderEvents(orders_views.OrderEvents):
 
 
 class OneMissionIntent(ApiView):
+    """One mission intent: the contract as sent, and how far its publishing is."""
+
     permission_classes = (IsStaff,)
 
     @extend_schema(responses=IntentAnswer)

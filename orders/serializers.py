@@ -12,6 +12,7 @@ import phonenumbers
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from fleet.models import PayloadType
@@ -40,6 +41,7 @@ class Degrees(Number):
     def __init__(self, limit: int, **options: Any) -> None:
         super().__init__(**options)
         self.limit = limit
+        self.min_value, self.max_value = -limit, limit  # for the schema
 
     def to_internal_value(self, data: Any) -> float:
         value = super().to_internal_value(data)
@@ -48,6 +50,7 @@ class Degrees(Number):
         return value
 
 
+@extend_schema_field({"type": "number", "exclusiveMinimum": 0, "maximum": HEAVIEST_KG})
 class Weight(Number):
     """In kilograms. What no aircraft of ours could ever lift needs no fleet to say no."""
 
@@ -274,6 +277,16 @@ class OrderAnswer(FromContract):
     def to_representation(self, instance: Order) -> dict[str, Any]:
         caller = self.context["request"].user
         return order_json(instance, caller, timezone.now(), in_full=self.parent is None)
+
+
+class PlacedOrder(OrderAnswer):
+    more = {
+        "otp_code": {
+            "description": "For pod_requirement OTP: what the customer receives with; only here.",
+            "type": "string",
+            "pattern": "^[0-9]{6}$",
+        }
+    }
 
 
 class EventAnswer(FromContract):

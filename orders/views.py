@@ -22,6 +22,7 @@ from orders.serializers import (
     OrderAnswer,
     OrderChange,
     OrderInput,
+    PlacedOrder,
     QuoteAnswer,
     as_order,
     order_json,
@@ -32,11 +33,14 @@ from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.accounts.models import Merchant
 from wingxtra.api.pagination import Envelope
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
+from wingxtra.api.schema import NAMES
 from wingxtra.api.views import ApiView
 from wingxtra.problems import FieldProblem, Invalid, NotFound
 
 
 class Quotes(ApiView):
+    """Ask whether and when a trip can be flown, without an order. Good for 15 minutes."""
+
     permission_classes = (IsMerchantOrStaff,)
 
     @extend_schema(request=OrderInput, responses=QuoteAnswer)
@@ -65,6 +69,8 @@ class Quotes(ApiView):
 
 
 class Orders(ApiView, ListAPIView[Order]):
+    """Orders, newest first. Names and numbers are masked here; the order itself shows them."""
+
     permission_classes = (IsMerchantOrStaff,)
     serializer_class = OrderAnswer
     filter_backends = (DjangoFilterBackend,)
@@ -74,8 +80,21 @@ class Orders(ApiView, ListAPIView[Order]):
     def get_queryset(self) -> OrderQuerySet:
         return Order.objects.visible_to(self.caller).select_related("current_job")
 
-    @extend_schema(request=NewOrder, responses={201: OrderAnswer})
+    @extend_schema(
+        request=NewOrder,
+        responses={201: PlacedOrder},
+        extensions={
+            NAMES: {
+                "order_id": "$response.body#/id",
+                "tracking_id": "$response.body#/public_tracking_id",
+            }
+        },
+    )
     def post(self, request: Request) -> Response:
+        """Place an order. Everything that is wrong with it is told at once, and nothing half-made
+        stays behind. OPS and ADMIN name the `merchant_id`. With pod_requirement OTP the answer has
+        the `otp_code`, this once only.
+        """
         caller = self.caller
         values, problems = read(NewOrder, request.data)
         merchant_id, of_merchant = _merchant(values, caller)
@@ -99,11 +118,15 @@ class OneOrder(ApiView):
 
     @extend_schema(responses=OrderAnswer)
     def get(self, request: Request, order_id: UUID) -> Response:
+        """One order."""
         orders = Order.objects.visible_to(self.caller).select_related("current_job")
         return _answer(_found(orders, order_id), self.caller)
 
     @extend_schema(request=OrderChange, responses={200: OrderAnswer, 409: None})
     def patch(self, request: Request, order_id: UUID) -> Response:
+        """Change an order. The drop point until a drone is assigned, checked like a new one; phone
+        and priority until launch.
+        """
         order = _found(Order.objects.visible_to(self.caller), order_id)
         change = self.read(OrderChange)
         by = self.caller.actor
@@ -156,6 +179,8 @@ class OrderEvents(ApiView, ListAPIView[DeliveryEvent]):
 
 
 class Jobs(ApiView, ListAPIView[DeliveryJob]):
+    """Jobs, newest first: one for each attempt to deliver an order."""
+
     permission_classes = (IsStaff,)
     serializer_class = JobAnswer
     filter_backends = (DjangoFilterBackend,)
@@ -164,6 +189,8 @@ class Jobs(ApiView, ListAPIView[DeliveryJob]):
 
 
 class OneJob(ApiView):
+    """One job."""
+
     permission_classes = (IsStaff,)
 
     @extend_schema(responses=JobAnswer)

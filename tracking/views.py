@@ -4,7 +4,7 @@ from typing import Any
 
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -67,7 +67,15 @@ class TrackingView(PublicView):
 
 
 class Tracking(TrackingView):
-    @extend_schema(responses=TrackingAnswer)
+    """A delivery as its customer may see it."""
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER),
+            OpenApiParameter("ETag", str, OpenApiParameter.HEADER, response=[200, 304]),
+        ],
+        responses={200: TrackingAnswer, 304: OpenApiResponse(description="Nothing is new.")},
+    )
     def get(self, request: Request, tracking_id: str) -> HttpResponseBase:
         copy = copies.fetch(tracking_id)
         self.kept_s = copies.KEPT_S
@@ -85,6 +93,8 @@ class CustomersPost(TrackingView):
 
 
 class EnterCode(CustomersPost):
+    """Receive with the one-time code. After five wrong ones it is locked."""
+
     @extend_schema(request=CodeInput, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
         order = copies.order_of(tracking_id)
@@ -93,6 +103,8 @@ class EnterCode(CustomersPost):
 
 
 class Sign(CustomersPost):
+    """Receive with a signature, as the strokes of a finger."""
+
     @extend_schema(request=SignatureInput, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
         order = copies.order_of(tracking_id)
@@ -101,7 +113,7 @@ class Sign(CustomersPost):
 
 
 class Confirm(CustomersPost):
-    """“I have it”, where nothing more is asked for."""
+    """Say “I have it”, where nothing more is asked for."""
 
     @extend_schema(request=None, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
@@ -119,6 +131,8 @@ class DropoffInput(StrictSerializer):
 
 
 class MoveDropoff(CustomersPost):
+    """Put the drop point where the customer stands, before the flight and not far."""
+
     @extend_schema(request=DropoffInput, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
         order = copies.order_of(tracking_id)

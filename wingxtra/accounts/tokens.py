@@ -46,6 +46,8 @@ class TokenView(PublicView):
 
 
 class ObtainToken(TokenView):
+    """Get a pair of tokens for a name and a password. Guessing is slowed down: 429."""
+
     @extend_schema(request=Credentials, responses={200: TokenPair, 401: None})
     def post(self, request: Request) -> Response:
         credentials = self.read(Credentials)
@@ -60,7 +62,9 @@ class ObtainToken(TokenView):
 
 
 class RefreshPair(TokenView):
-    """Each refresh token works once. One that comes twice was stolen, or its answer was lost."""
+    """Get the next pair of tokens. Each refresh token works once; one that comes twice was stolen,
+    or its answer was lost.
+    """
 
     @extend_schema(request=Refresh, responses={200: TokenPair, 401: None})
     def post(self, request: Request) -> Response:
@@ -78,7 +82,7 @@ class RefreshPair(TokenView):
 
 
 class VerifyToken(TokenView):
-    """200 when the token is genuine, not expired and not used up; else 401."""
+    """Ask whether a token is genuine, not expired and not used up; else it is a 401."""
 
     @extend_schema(request=AnyToken, responses={200: None, 401: None})
     def post(self, request: Request) -> Response:

@@ -91,15 +91,23 @@ class Envelope(BasePagination):
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         whole = {"type": "integer"}
         place = {"page": whole, "page_size": whole, "total": whole}
+        after = {
+            "type": ["string", "null"],
+            "description": "The `cursor` of the next page; null on the last.",
+        }
         return {
             "type": "object",
+            "description": "With `cursor` it has a `next_cursor`; else it says where it is.",
             "required": ["items"],
             "properties": {
                 "items": schema,
                 **place,
-                "pagination": {"type": "object", "properties": place},
-                "next_cursor": {"type": ["string", "null"]},
+                "pagination": {"type": "object", "properties": place, "required": list(place)},
             },
+            "anyOf": [
+                {"required": [*place, "pagination"]},
+                {"required": ["next_cursor"], "properties": {"next_cursor": after}},
+            ],
         }
 
 

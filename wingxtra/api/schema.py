@@ -1,7 +1,8 @@
 """The OpenAPI description: what the generator cannot see by itself.
 
 `ApiSchema` describes one call: who may make it, its headers, and the problems that it may answer.
-`complete` adds what those refer to, and the links from one call to the next.
+`complete` adds what those refer to, the examples, and the links from one call to the next. Shapes
+and words that others rely on too are in docs/contracts/.
 """
 
 import json
@@ -21,6 +22,7 @@ from wingxtra.api.errors import CONTENT_TYPE, STATUSES
 from wingxtra.api.serializers import StrictSerializer
 
 Schema = dict[str, Any]
+CONTRACTS = Path(settings.BASE_DIR) / "docs" / "contracts"
 IDEMPOTENCY_KEY = "IdempotencyKey"
 # An operation's extension: {path parameter of others: where the answer has its value}. It becomes
 # links to all calls with that parameter.
@@ -29,8 +31,7 @@ NAMES = "x-names"
 
 def contract(name: str) -> Schema:
     """docs/contracts/<name>.schema.json as a component, with its $defs where they are used."""
-    path = Path(settings.BASE_DIR) / "docs" / "contracts" / f"{name}.schema.json"
-    whole = json.loads(path.read_text())
+    whole = json.loads((CONTRACTS / f"{name}.schema.json").read_text())
     definitions = whole.get("$defs", {})
 
     def written_out(part: Any) -> Any:
@@ -53,7 +54,9 @@ class ContractInSchema(OpenApiSerializerExtension):
     match_subclasses = True
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> Schema:
-        return contract(self.target.contract)
+        schema = contract(self.target.contract)
+        schema["properties"] |= self.target.more
+        return schema
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):
@@ -73,7 +76,9 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 
 class ApiSchema(AutoSchema):
-    """REST framework's DEFAULT_SCHEMA_CLASS."""
+    """REST framework's DEFAULT_SCHEMA_CLASS. A call's docstring is its description, and the first
+    sentence of it its summary.
+    """
 
     view: Any  # an ApiView
 
@@ -86,14 +91,17 @@ class ApiSchema(AutoSchema):
         if self._is_idempotent:
             parameters.append(_component("parameters", IDEMPOTENCY_KEY))
         answers = {status: one for status, one in operation["responses"].items() if status < "400"}
-        for answer in answers.values():
-            answer["headers"] = {**_headers(self._answer_headers), **answer.get("headers", {})}
+        for status, answer in answers.items():
+            answer["headers"] = {**_headers(self._headers_of(status)), **answer.get("headers", {})}
         problems = {*self._problems, *(set(operation["responses"]) - set(answers))}
         refusals = {status: _component("responses", f"Problem{status}") for status in problems}
         operation["responses"] = answers | dict(sorted(refusals.items()))
         if self._roles:
             operation["x-roles"] = self._roles
         return operation
+
+    def get_summary(self) -> str:
+        return super().get_description().partition(". ")[0].partition("\n")[0].rstrip(".")
 
     def get_description(self) -> str:  # type: ignore[override]
         described = super().get_description()
@@ -110,10 +118,10 @@ class ApiSchema(AutoSchema):
     def _is_idempotent(self) -> bool:
         return self.method == "POST" and self.view.idempotent
 
-    @property
-    def _answer_headers(self) -> list[str]:
+    def _headers_of(self, status: str) -> list[str]:
         replayed = [idempotency.REPLAYED] if self._is_idempotent else []
-        return [*COMMON_HEADERS, *replayed]
+        location = ["Location"] if status == "201" else []
+        return [*COMMON_HEADERS, *replayed, *location]
 
     @property
     def _problems(self) -> list[str]:
@@ -167,6 +175,11 @@ HEADERS: dict[str, Schema] = {
         "schema": {"const": "true"},
         "example": "true",
     },
+    "Location": {
+        "description": "Where what was made can be read.",
+        "schema": {"type": "string", "format": "uri-reference"},
+        "example": "/api/v1/orders/0b6f0c1e-6d0f-4a3a-9a51-3b8f3f6f2a10",
+    },
     "Retry-After": {
         "description": "In how many seconds trying again makes sense.",
         "schema": {"type": "integer", "minimum": 1},
@@ -202,40 +215,50 @@ PARAMETERS: dict[str, Schema] = {
 
 
 def complete(result: Schema, generator: Any, request: Any, public: bool) -> Schema:
-    """A POSTPROCESSING_HOOK: adds the shared components, and links between calls."""
+    """A POSTPROCESSING_HOOK: adds the shared components, examples, and links between calls."""
     components = result.setdefault("components", {})
     components["headers"] = HEADERS
     components["parameters"] = PARAMETERS
     components["schemas"]["Problem"] = problem = contract("problem")
     codes = problem.pop("x-codes")
-    problem["properties"]["code"]["enum"] = [code for group in codes.values() for code in group]
     components["responses"] = {
         f"Problem{status}": _problem(int(status), group) for status, group in codes.items()
     }
     operations = [operation for calls in result["paths"].values() for operation in calls.values()]
+    examples = json.loads((CONTRACTS / "examples.json").read_text())
     for operation in operations:
+        for part in (operation.get("requestBody", {}), *operation["responses"].values()):
+            for content in part.get("content", {}).values():
+                _show(content, examples)
         for parameter, value in operation.pop(NAMES, {}).items():
             _link(operation, parameter, value, operations)
     return result
 
 
+def _show(content: Schema, examples: Schema) -> None:
+    """Add the example of the component that this is, or is a list of."""
+    name = content["schema"].get("$ref", "").rpartition("/")[2]
+    item = name.removeprefix("Paginated").removesuffix("List")
+    if name in examples:
+        content["example"] = examples[name]
+    elif item in examples:
+        place = {"page": 1, "page_size": 20, "total": 1}
+        content["example"] = {"items": [examples[item]], **place, "pagination": place}
+
+
 def _link(operation: Schema, parameter: str, value: str, others: list[Schema]) -> None:
     """Say that what `operation` answered as `value` is the path parameter of these others."""
-    answer = next(found for status, found in operation["responses"].items() if status < "300")
-    answer["links"] = {
+    links = {
         other["operationId"]: {
             "operationId": other["operationId"],
             "parameters": {parameter: value},
         }
         for other in others
-        if {"in": "path", "name": parameter}.items()
-        <= {"in": "", **_path_parameter(other, parameter)}.items()
+        if any(one.get("name") == parameter for one in other["parameters"])
     }
-
-
-def _path_parameter(operation: Schema, name: str) -> Schema:
-    named = [one for one in operation["parameters"] if one.get("name") == name]
-    return {key: named[0][key] for key in ("in", "name")} if named else {}
+    for status, answer in operation["responses"].items():
+        if status < "300":
+            answer.setdefault("links", {}).update(links)
 
 
 def _problem(status: int, codes: dict[str, str]) -> Schema:

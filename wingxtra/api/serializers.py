@@ -94,6 +94,10 @@ class StrictSerializer(serializers.Serializer[Any]):
 
 
 class FromContract(serializers.BaseSerializer[Any]):
-    """Answers in the shape of docs/contracts/<contract>.schema.json."""
+    """Answers in the shape of docs/contracts/<contract>.schema.json.
+
+    `more`: the schemas of properties beside the contract's.
+    """
 
     contract: str
+    more: dict[str, dict[str, Any]] = {}

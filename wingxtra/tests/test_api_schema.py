@@ -1,32 +1,174 @@
-"""The interface describes itself, from our own files alone."""
+"""The interface describes itself: completely, truly, and from our own files alone."""
 
+import ast
+import json
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
+from django.conf import settings
+from django.core.management import call_command
 from django.test import Client
+from drf_spectacular.validation import validate_schema
+
+from wingxtra.api.errors import CONTENT_TYPE
+from wingxtra.tests.openapi import Described, described
 
 pytestmark = pytest.mark.django_db
 
+BASE = Path(settings.BASE_DIR)
+APPS = ("wingxtra", "fleet", "orders", "dispatch", "pod", "tracking")
+# Files and codes that speak to other people: staff in the console, customers on their pages.
+NOT_OF_THE_API = re.compile(
+    r"/(tests|simulator|demo)/|/(console|ops|admin|pages)\.py$|/fleet/client\.py$"
+)
+CODES_OF_THE_CONSOLE = {"already_grounded", "not_grounded"}
 
-def test_the_schema_is_openapi_and_knows_both_ways_to_prove_who_one_is():
+
+@pytest.fixture(scope="module")
+def api() -> Described:
+    return described()
+
+
+def test_the_schema_is_valid_openapi_and_knows_both_ways_to_prove_who_one_is(api):
     response = Client().get("/api/schema")
     assert response.status_code == 200
     schema = yaml.safe_load(response.content)
+    validate_schema(schema)
     assert schema["openapi"].startswith("3.1")
-    assert "/api/v1/auth/token" in schema["paths"]
     assert {one["type"] for one in schema["components"]["securitySchemes"].values()} == {
         "apiKey",
         "http",
     }
 
 
+def test_the_generator_has_nothing_to_complain_of(tmp_path):
+    call_command("spectacular", "--fail-on-warn", file=str(tmp_path / "schema.yml"))
+
+
+def test_every_call_says_what_it_does_for_whom_and_what_it_answers(api):
+    for call in api.calls:
+        about = (call.method, call.path)
+        assert call.operation["summary"], about
+        assert not call.operation["summary"].startswith("Authenticates"), about
+        who = r"For ((MERCHANT|OPS|ADMIN)(, )?)+\.|For anyone\."
+        assert re.search(who, call.description), about
+        answers = {status for status in call.operation["responses"] if status < "400"}
+        assert answers, about
+        assert {"400", "429", "503"} <= call.operation["responses"].keys(), about
+
+
+def test_every_body_has_an_example_that_is_right(api):
+    for call in api.calls:
+        for content in call.contents():
+            if content.media_type != "application/json" or not content.schema:
+                continue
+            assert "example" in content.described, (call.method, call.path)
+            api.check(content.described["example"], content.schema)
+
+
+def test_every_reference_leads_somewhere(api):
+    for reference in api.references():
+        assert api.resolve(reference), reference
+
+
+def test_every_enumeration_has_a_name_that_says_something(api):
+    named = [
+        name for name, schema in api.schema["components"]["schemas"].items() if "enum" in schema
+    ]
+    assert "OrderStatus" in named
+    assert not [name for name in named if re.search(r"Enum|[0-9a-f]{3}$", name)]
+
+
+def test_every_post_can_be_made_safe_to_repeat_and_says_so(api):
+    for call in api.calls:
+        key = {"$ref": "#/components/parameters/IdempotencyKey"} in call.operation["parameters"]
+        is_token = call.path.startswith("/api/v1/auth/")
+        assert key == (call.method == "post" and not is_token), call.path
+        assert ("422" in call.operation["responses"]) == key, call.path
+
+
+def test_an_order_leads_on_to_every_call_about_it(api):
+    (place,) = [call for call in api.calls if call.operation["operationId"] == "orders_create"]
+    links = place.operation["responses"]["201"]["links"]
+    about_one = {call.operation["operationId"] for call in api.calls if "{order_id}" in call.path}
+    assert about_one <= links.keys()
+    assert "tracking_retrieve" in links
+
+
+# --- problems ------------------------------------------------------------------------------------
+
+
+def _listed() -> dict[str, dict[str, str]]:
+    contract = BASE / "docs" / "contracts" / "problem.schema.json"
+    return json.loads(contract.read_text())["x-codes"]
+
+
+def _raised() -> Iterator[tuple[str, str]]:
+    """(code, where) for every problem that the sources raise by a code written down there."""
+    for app in APPS:
+        for path in (BASE / app).rglob("*.py"):
+            if NOT_OF_THE_API.search(str(path)):
+                continue
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Call):
+                    yield from ((code, str(path)) for code in _codes_of(node))
+
+
+def _codes_of(call: ast.Call) -> Iterator[str]:
+    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+    candidates: list[ast.expr] = []
+    if name in {"Problem", "Conflict", "Unavailable", "BridgeUnavailable"}:
+        candidates = call.args[:1] if name != "BridgeUnavailable" else []
+    if name in {"Refused", "AuthenticationFailed", "BridgeUnavailable", "Answer", "_away"}:
+        candidates += [word.value for word in call.keywords if word.arg == "code"]
+    for node in candidates:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def test_every_code_that_we_raise_is_described():
+    listed = {code for codes in _listed().values() for code in codes}
+    raised = dict(_raised())
+    assert len(raised) > 20
+    assert raised.keys() - listed <= CODES_OF_THE_CONSOLE
+
+
+def test_every_refusal_is_a_problem_with_its_codes(api):
+    for status, codes in _listed().items():
+        answer = api.resolve(f"#/components/responses/Problem{status}")
+        content = answer["content"][CONTENT_TYPE]
+        api.check(content["example"], content["schema"])
+        assert list(codes) == content["schema"]["properties"]["code"]["enum"]
+        assert "X-Request-ID" in answer["headers"]
+    assert "Retry-After" in api.resolve("#/components/responses/Problem429")["headers"]
+    assert "WWW-Authenticate" in api.resolve("#/components/responses/Problem401")["headers"]
+
+
+def test_what_the_schema_calls_a_problem_is_what_we_answer(api):
+    answered = Client().post("/api/v1/orders", {}, content_type="application/json").json()
+    problem = api.resolve("#/components/responses/Problem401")["content"][CONTENT_TYPE]["schema"]
+    api.check(answered, problem)
+    with pytest.raises(jsonschema.ValidationError):
+        api.check({**answered, "code": "made_up"}, problem)
+
+
+# --- the pages -----------------------------------------------------------------------------------
+
+
 def test_the_docs_load_nothing_from_elsewhere():
     response = Client().get("/api/docs")
     assert response.status_code == 200
-    links = re.findall(r'(?:src|href)="([^"]+)"', response.content.decode())
+    page = response.content.decode()
+    links = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert links
     assert all(link.startswith("/static/") for link in links)
+    assert not re.search(r"https?://|//cdn", page)
+    for link in links:
+        assert Client().get(link).status_code == 200, link
 
 
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/", "/gcs/nothing"])
