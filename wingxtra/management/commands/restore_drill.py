@@ -59,7 +59,7 @@ def _digests(session: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
             " FROM {} t"
         ).format(sql.Identifier(table))
         digests[table] = tuple(session.execute(query).fetchone() or ())
-    return digests  # type: ignore[return-value]
+    return digests
 
 
 def _run(program: str, params: dict[str, Any], *arguments: str) -> None:
