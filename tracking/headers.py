@@ -1,10 +1,13 @@
 """What goes with every public answer: nobody indexes it, and no link leaks its address."""
 
+import base64
+import hashlib
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from django.http.response import HttpResponseBase
 
-CONTENT_SECURITY_POLICY = (
+BARE_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -12,10 +15,29 @@ CONTENT_SECURITY_POLICY = (
 Answer = TypeVar("Answer", bound=HttpResponseBase)
 
 
-def add(answer: Answer, *, kept_s: int | None = None) -> Answer:
+def page_policy(style: str, tile_url: str) -> str:
+    """The Content-Security-Policy of a page with one `<style>` block and one source of map tiles.
+
+    The block is allowed by its digest, so nothing unsafe is. What Leaflet puts in place of a tile
+    that it stops loading is a data: address.
+    """
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    tiles = ""
+    if tile_url:
+        parts = urlsplit(tile_url.replace("{s}", "*"))
+        tiles = f" data: {parts.scheme}://{parts.netloc}"
+    return (
+        "default-src 'none'; script-src 'self'; connect-src 'self'; "
+        f"style-src 'self' 'sha256-{digest}'; img-src 'self'{tiles}; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+
+
+def add(answer: Answer, *, kept_s: int | None = None, policy: str = BARE_POLICY) -> Answer:
     """`kept_s`: for how long anybody on the way may keep the answer; None for nobody at all."""
     answer["Cache-Control"] = "no-store" if kept_s is None else f"public, max-age={kept_s}"
     answer["Referrer-Policy"] = "no-referrer"
     answer["X-Robots-Tag"] = "noindex, nofollow"
-    answer["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    answer["Content-Security-Policy"] = policy
+    answer["Permissions-Policy"] = "geolocation=(self), camera=(), microphone=()"
     return answer

@@ -13,9 +13,8 @@ from typing import Any
 from django.utils import dateformat
 from django.utils.formats import number_format
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as later
-from django.utils.translation import ngettext
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from orders.states import CancelReason, EventType, PodRequirement
 from wingxtra.problems import Invalid, Problem
@@ -68,101 +67,102 @@ class Headline:
 
 
 LABELS: dict[EventType, Words] = {
-    EventType.CREATED: later("Order received"),
-    EventType.QUEUED: later("Waiting for a drone"),
-    EventType.ASSIGNED: later("Drone getting ready"),
-    EventType.LAUNCHED: later("Taken off"),
-    EventType.ENROUTE: later("On its way"),
-    EventType.ARRIVED: later("At the drop point"),
-    EventType.DELIVERING: later("Coming down"),
-    EventType.DELIVERED: later("Delivered"),
-    EventType.REQUEUED: later("We are sending another drone"),
-    EventType.RESCHEDULED: later("A new time was agreed"),
-    EventType.DROPOFF_CHANGED: later("Drop point moved"),
-    EventType.PROOF_RECORDED: later("Receipt confirmed"),
-    EventType.CANCELED: later("Canceled"),
-    EventType.FAILED: later("Could not be delivered"),
-    EventType.ABORTED: later("Could not be delivered"),
+    EventType.CREATED: _("Order received"),
+    EventType.QUEUED: _("Waiting for a drone"),
+    EventType.ASSIGNED: _("Drone getting ready"),
+    EventType.LAUNCHED: _("Taken off"),
+    EventType.ENROUTE: _("On its way"),
+    EventType.ARRIVED: _("At the drop point"),
+    EventType.DELIVERING: _("Coming down"),
+    EventType.DELIVERED: _("Delivered"),
+    EventType.REQUEUED: _("We are sending another drone"),
+    EventType.RESCHEDULED: _("A new time was agreed"),
+    EventType.DROPOFF_CHANGED: _("Drop point moved"),
+    EventType.PROOF_RECORDED: _("Receipt confirmed"),
+    EventType.CANCELED: _("Canceled"),
+    EventType.FAILED: _("Could not be delivered"),
+    EventType.ABORTED: _("Could not be delivered"),
 }
 PLAIN: dict[Look, Words] = {
-    Look.RECEIVED: later("We have your order"),
-    Look.SCHEDULED: later("Scheduled for"),
-    Look.WAITING: later("Waiting for a drone"),
-    Look.ANOTHER: later("We are sending another drone"),
-    Look.PREPARING: later("Your drone is getting ready"),
-    Look.TAKEN_OFF: later("Your drone has taken off"),
-    Look.ON_ITS_WAY: later("On its way"),
-    Look.HERE: later("Your drone is here"),
-    Look.COMING_DOWN: later("Your parcel is coming down"),
-    Look.DELIVERED: later("Delivered"),
-    Look.CANCELED: later("Canceled"),
-    Look.FAILED: later("We could not deliver this order"),
+    Look.RECEIVED: _("We have your order"),
+    Look.SCHEDULED: _("Scheduled for"),
+    Look.WAITING: _("Waiting for a drone"),
+    Look.ANOTHER: _("We are sending another drone"),
+    Look.PREPARING: _("Your drone is getting ready"),
+    Look.TAKEN_OFF: _("Your drone has taken off"),
+    Look.ON_ITS_WAY: _("On its way"),
+    Look.HERE: _("Your drone is here"),
+    Look.COMING_DOWN: _("Your parcel is coming down"),
+    Look.DELIVERED: _("Delivered"),
+    Look.CANCELED: _("Canceled"),
+    Look.FAILED: _("We could not deliver this order"),
 }
 # What to do, or what it means, in a sentence or two under the headline.
 ADVICE: dict[Look, Words] = {
-    Look.RECEIVED: later("We are checking it now."),
-    Look.SCHEDULED: later("We will get a drone ready when it is time."),
-    Look.WAITING: later("Every drone is busy right now. The next one that fits is yours."),
-    Look.ANOTHER: later("The first one could not make it. Your parcel is not forgotten."),
-    Look.PREPARING: later("It is being loaded and checked."),
-    Look.TAKEN_OFF: later("It picks up your parcel and comes straight to you."),
-    Look.ON_ITS_WAY: later("Please keep an open spot at the drop point."),
-    Look.HERE: later("Please stand back until the parcel is on the ground."),
-    Look.COMING_DOWN: later("Please stand back until the parcel is on the ground."),
-    Look.DELIVERED: later("Thank you. Enjoy what is inside."),
-    Look.CANCELED: later("No drone is coming. The sender can tell you more."),
-    Look.FAILED: later("The sender knows and will contact you."),
+    Look.RECEIVED: _("We are checking it now."),
+    Look.SCHEDULED: _("We will get a drone ready when it is time."),
+    Look.WAITING: _("Every drone is busy right now. The next one that fits is yours."),
+    Look.ANOTHER: _("The first one could not make it. Your parcel is not forgotten."),
+    Look.PREPARING: _("It is being loaded and checked."),
+    Look.TAKEN_OFF: _("It picks up your parcel and comes straight to you."),
+    Look.ON_ITS_WAY: _("Please keep an open spot at the drop point."),
+    Look.HERE: _("Please stand back until the parcel is on the ground."),
+    Look.COMING_DOWN: _("Please stand back until the parcel is on the ground."),
+    Look.DELIVERED: _("Thank you. Enjoy what is inside."),
+    Look.CANCELED: _("No drone is coming. The sender can tell you more."),
+    Look.FAILED: _("The sender knows and will contact you."),
 }
 CANCELED_BECAUSE: dict[str, Words] = {
-    CancelReason.CUSTOMER_REQUEST: later("Canceled as you asked"),
-    CancelReason.MERCHANT_REQUEST: later("Canceled by the sender"),
-    CancelReason.WEATHER: later("Canceled because of the weather"),
-    CancelReason.NO_DRONE: later("Canceled because no drone was free"),
-    CancelReason.SAFETY: later("Canceled for safety"),
-    CancelReason.ADDRESS_PROBLEM: later("Canceled because of a problem with the address"),
+    CancelReason.CUSTOMER_REQUEST: _("Canceled as you asked"),
+    CancelReason.MERCHANT_REQUEST: _("Canceled by the sender"),
+    CancelReason.WEATHER: _("Canceled because of the weather"),
+    CancelReason.NO_DRONE: _("Canceled because no drone was free"),
+    CancelReason.SAFETY: _("Canceled for safety"),
+    CancelReason.ADDRESS_PROBLEM: _("Canceled because of a problem with the address"),
 }
 OTHER_ADVICE: dict[str, Words] = {
-    "paused": later("Flights are paused for the moment. Yours goes on as soon as they do."),
-    "silence": later(
+    "paused": _("Flights are paused for the moment. Yours goes on as soon as they do."),
+    "silence": _(
         "We have not heard from the drone for a moment. It knows its way, and we tell you as soon "
         "as we hear from it again."
     ),
 }
 NEEDS: dict[str, Words] = {
-    PodRequirement.OTP: later("Have your six-digit code ready."),
-    PodRequirement.SIGNATURE: later("You will be asked to sign."),
+    PodRequirement.OTP: _("Have your six-digit code ready."),
+    PodRequirement.SIGNATURE: _("You will be asked to sign."),
 }
 THANKS: dict[str, Words] = {
-    "otp": later("The code is right. Thank you."),
-    "signature": later("Thank you for signing."),
-    "confirm": later("Thank you for telling us."),
-    "dropoff": later("The drop point was moved. We deliver there."),
+    "otp": _("The code is right. Thank you."),
+    "signature": _("Thank you for signing."),
+    "confirm": _("Thank you for telling us."),
+    "dropoff": _("The drop point was moved. We deliver there."),
 }
 # What we refuse on the page, by the problem's code. `radius_m` and what the problem says along are
 # filled in.
 REFUSALS: dict[str, Words] = {
-    "code_locked": later("The code was wrong five times and is locked. Please ask for help below."),
-    "no_code": later("There is no code for this delivery. Please ask for help below."),
-    "otp_code": later("The code has six digits."),
-    "not_at_the_drop_point": later("The drone is not at the drop point yet. Please wait for it."),
-    "proof_exists": later("This delivery was received already."),
-    "nothing_drawn": later("Nothing was drawn. Please sign with your finger."),
-    "signature": later("This signature cannot be read. Please sign again."),
-    "dropoff_too_far": later(
+    "code_locked": _("The code was wrong five times and is locked. Please ask for help below."),
+    "no_code": _("There is no code for this delivery. Please ask for help below."),
+    "otp_code": _("The code has six digits."),
+    "not_at_the_drop_point": _("The drone is not at the drop point yet. Please wait for it."),
+    "proof_exists": _("This delivery was received already."),
+    "nothing_drawn": _("Nothing was drawn. Please sign with your finger."),
+    "signature": _("This signature cannot be read. Please sign again."),
+    "dropoff_too_far": _(
         "That is too far from the address that was given: at most %(radius_m)s m. The sender can "
         "change the address."
     ),
-    "dropoff_too_inaccurate": later(
+    "dropoff_too_inaccurate": _(
         "Your phone does not know well enough where it is. Step into the open, away from walls, "
         "and try again."
     ),
-    "dropoff_too_old": later("That position is too old. Please try again."),
-    "outside_service_area": later("We do not deliver there. Please choose another place."),
-    "in_no_fly_zone": later("Drones may not fly there. Please choose another place."),
-    "out_of_range": later("No drone of ours can fly there. Please choose another place."),
-    "invalid_transition": later("It is too late to move the drop point: a drone is on it."),
-    "dropoff": later("These coordinates cannot be read."),
-    "form_not_ours": later("This page was too old. Please try again."),
+    "dropoff_too_old": _("That position is too old. Please try again."),
+    "outside_service_area": _("We do not deliver there. Please choose another place."),
+    "in_no_fly_zone": _("Drones may not fly there. Please choose another place."),
+    "out_of_range": _("No drone of ours can fly there. Please choose another place."),
+    "invalid_transition": _("It is too late to move the drop point: a drone is on it."),
+    "lat": _("These coordinates cannot be read."),
+    "lng": _("These coordinates cannot be read."),
+    "form_not_ours": _("This page was too old. Please try again."),
 }
 
 
@@ -173,7 +173,7 @@ def headline(face: Face, eta_s: int | None) -> Headline:
         # Reasons without public words are nobody's business but ours and the merchant's.
         words = str(CANCELED_BECAUSE.get(face.because, words))
     if face.delayed:
-        words = _("Delayed: %(words)s") % {"words": words[0].lower() + words[1:]}
+        words = gettext("Delayed: %(words)s") % {"words": words[0].lower() + words[1:]}
     at = face.not_before if face.look == Look.SCHEDULED else None
     return Headline(words, at, "" if eta_s is None else in_minutes(eta_s))
 
@@ -185,14 +185,14 @@ def advice(face: Face) -> str:
 def in_minutes(seconds: float) -> str:
     minutes = math.ceil(seconds / 60)
     if minutes < 1:
-        return _("any moment now")
+        return gettext("any moment now")
     return ngettext("about a minute", "about %(minutes)s minutes", minutes) % {"minutes": minutes}
 
 
 def clock(at: datetime) -> str:
     """A moment on another day, for those whose time zone we do not know."""
     # Translators: Django's date format of “Wednesday, 04 March, 14:00”.
-    return f"{dateformat.format(at.astimezone(UTC), _('l, d F, H:i'))} UTC"
+    return f"{dateformat.format(at.astimezone(UTC), gettext('l, d F, H:i'))} UTC"
 
 
 def distance(metres: float) -> str:
@@ -216,9 +216,7 @@ def refusal(problem: Problem, known: Mapping[str, Any]) -> str:
     found = [problem.code]
     if isinstance(problem, Invalid):
         found = [name for error in problem.errors for name in (error.code, error.field)]
-    # A field of the drop point may be wrong in ways that need no words of their own.
-    found += [name.partition("_")[0] for name in found]
     for name in found:
         if name in REFUSALS:
             return str(REFUSALS[name]) % known
-    return _("This did not work. Please try again, or ask for help below.")
+    return gettext("This did not work. Please try again, or ask for help below.")

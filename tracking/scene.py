@@ -1,0 +1,163 @@
+"""What the customer's page shows of a delivery: plain values, in the language that is active."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext_lazy
+
+from fleet.geometry import distance_m
+from orders.states import IN_FLIGHT, TERMINAL, WAITING, EventType, PodRequirement, Status
+from tracking import public, words
+from tracking.copies import Copy
+from tracking.words import Look
+
+STEPS = (
+    (EventType.CREATED, gettext_lazy("Received")),
+    (EventType.ASSIGNED, gettext_lazy("Getting ready")),
+    (EventType.LAUNCHED, gettext_lazy("On its way")),
+    (EventType.ARRIVED, gettext_lazy("At the drop point")),
+    (EventType.DELIVERED, gettext_lazy("Delivered")),
+)
+# What the customer is asked for once the parcel is there.
+ASKED = {
+    PodRequirement.OTP: "otp",
+    PodRequirement.SIGNATURE: "signature",
+    PodRequirement.NONE: "confirm",
+}
+# How far along its way the drone is drawn, as a share: fixed, or while it flies between these.
+DRAWN_AT = {
+    Look.PREPARING: 0.0,
+    Look.TAKEN_OFF: 0.12,
+    Look.ON_ITS_WAY: 0.5,
+    Look.HERE: 1.0,
+    Look.COMING_DOWN: 1.0,
+    Look.DELIVERED: 1.0,
+}
+FLIES_FROM, FLIES_TO = 0.06, 0.97
+REFRESH_IN_FLIGHT_S = 4
+REFRESH_WAITING_S = 15
+# Without a script: whoever reads or types must not lose the page under their fingers.
+RELOAD_IN_FLIGHT_S = 10
+RELOAD_WAITING_S = 30
+RELOAD_WITH_A_FORM_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    label: str
+    at: datetime | None
+    state: str  # done, current or ahead
+
+
+def of(copy: Copy) -> dict[str, Any]:
+    """The template's context, but for what belongs to the request."""
+    view, face = copy.view, copy.face
+    status = Status(view["status"])
+    over = status in TERMINAL
+    in_flight = status in IN_FLIGHT
+    at_the_door = status in public.AT_THE_DOOR
+    eta_s = None if at_the_door else view["eta_seconds"]
+    ask = asked(copy)
+    return {
+        "view": view,
+        "look": face.look.value,
+        "tone": {Look.DELIVERED: "good"}.get(face.look, "bad" if over else "busy"),
+        "headline": words.headline(face, eta_s),
+        "advice": words.advice(face),
+        "need": None if over or ask in ASKED.values() else words.NEEDS.get(copy.pod_requirement),
+        "eta": expected(view, in_flight=in_flight) if eta_s is not None else None,
+        "away": away(view),
+        "progress": progress(copy),
+        "steps": steps(view),
+        "timeline": [
+            {"label": words.LABELS[EventType(entry["type"])], "at": moment(entry["at"])}
+            for entry in reversed(view["timeline"])
+        ],
+        "ask": ask,
+        "has_map": not over,
+        "refresh_s": 0 if over else REFRESH_IN_FLIGHT_S if in_flight else REFRESH_WAITING_S,
+        "reload_s": 0
+        if over
+        else RELOAD_WITH_A_FORM_S
+        if ask
+        else (RELOAD_IN_FLIGHT_S if in_flight else RELOAD_WAITING_S),
+        # For the script that counts down: {n} is its number.
+        "minute": words.in_minutes(60),
+        "minutes": words.in_minutes(120).replace("2", "{n}"),
+        "sender": copy.sender,
+        "dropoff_radius_m": round(copy.dropoff_radius_m),
+        "grouped_id": grouped(view["public_tracking_id"]),
+    }
+
+
+def asked(copy: Copy) -> str:
+    """What the customer can do now: otp, signature, confirm, dropoff, or nothing ("")."""
+    status = Status(copy.view["status"])
+    if status in WAITING:
+        return "dropoff" if copy.dropoff_radius_m > 0 else ""
+    ask = ASKED.get(PodRequirement(copy.pod_requirement), "")
+    late = status == Status.DELIVERED and copy.view["pod_summary"] is None and ask != "confirm"
+    return ask if status in public.AT_THE_DOOR or late else ""
+
+
+def expected(view: dict[str, Any], *, in_flight: bool) -> dict[str, Any]:
+    """The time left, and between when and when, to whole minutes outwards."""
+    eta_s, eta_at = view["eta_seconds"], moment(view["eta_at"])
+    low_s, high_s = public.eta_range(eta_s, in_flight=in_flight)
+    low = eta_at + timedelta(seconds=low_s - eta_s)
+    high = eta_at + timedelta(seconds=high_s - eta_s + 59.999)
+    return {
+        "seconds": eta_s,
+        "low": low.replace(second=0, microsecond=0),
+        "high": high.replace(second=0, microsecond=0),
+    }
+
+
+def progress(copy: Copy) -> dict[str, Any]:
+    """Where the drone is drawn between the sender and the door: on an arc, in its own units."""
+    view, look = copy.view, copy.face.look
+    share = DRAWN_AT.get(look, 0.0)
+    taken_off = [entry["at"] for entry in view["timeline"] if entry["type"] == EventType.LAUNCHED]
+    eta_s = view["eta_seconds"]
+    if look in (Look.TAKEN_OFF, Look.ON_ITS_WAY) and eta_s is not None and taken_off:
+        whole_s = (moment(view["eta_at"]) - moment(taken_off[-1])).total_seconds()
+        flown = min(1.0, max(0.0, 1 - eta_s / whole_s)) if whole_s > 0 else 1.0
+        share = FLIES_FROM + (FLIES_TO - FLIES_FROM) * flown
+    return {"share": f"{share:.3f}", "done": f"{100 * share:.1f}", "at": " ".join(arc(share))}
+
+
+def arc(share: float) -> tuple[str, str]:
+    """The point of the drawn arc (a quadratic curve, see look.html) at this share of it."""
+    return f"{74 + 174 * share:.1f}", f"{78 - 208 * share * (1 - share):.1f}"
+
+
+def away(view: dict[str, Any]) -> str:
+    """How far the drone has to go, about: both ends are rounded."""
+    here, there = view["position"], view["dropoff"]
+    if here is None or view["status"] not in (Status.LAUNCHED, Status.ENROUTE):
+        return ""
+    return words.distance(float(distance_m(here["lat"], here["lng"], there["lat"], there["lng"])))
+
+
+def steps(view: dict[str, Any]) -> list[Step]:
+    """The five steps of a delivery; the last one reached is current until it is over."""
+    reached_at = {entry["type"]: moment(entry["at"]) for entry in view["timeline"]}
+    reached = [kind in view["milestones"] for kind, _ in STEPS]
+    current = -1 if view["status"] in TERMINAL else reached.count(True) - 1
+    return [
+        Step(
+            str(label),
+            reached_at.get(kind) if reached[index] else None,
+            "current" if index == current else "done" if reached[index] else "ahead",
+        )
+        for index, (kind, label) in enumerate(STEPS)
+    ]
+
+
+def grouped(tracking_id: str) -> str:
+    return "-".join((tracking_id[:4], tracking_id[4:8], tracking_id[8:]))
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

@@ -1,0 +1,123 @@
+"""One delivery per look of the page, for tests in a browser and for pictures."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from fleet.tests.factories import ACCRA, DroneFactory, TelemetryFactory, show
+from orders import lifecycle
+from orders.models import Order
+from orders.states import CancelReason, PodRequirement, Status
+from orders.tests.factories import order_in
+from tracking.tests.deliveries import expect_in
+from wingxtra.accounts.identity import GCS, SYSTEM
+from wingxtra.accounts.models import Merchant
+
+DOOR = (5.6150, -0.1750)
+
+
+def sender() -> Merchant:
+    merchant, _ = Merchant.objects.get_or_create(
+        name="Ridge Pharmacy",
+        defaults={"support_contact": "+233 30 222 0000", "brand_color": "#0a6b5e"},
+    )
+    return merchant
+
+
+def order(status: Status, **attributes: Any) -> Order:
+    return order_in(status, merchant=sender(), **attributes)
+
+
+def flying(status: Status, *, share: float, minutes: float = 0, **attributes: Any) -> Order:
+    """An order in flight whose drone has flown this share of the straight way to the door."""
+    drone = DroneFactory()
+    made = order(Status.MISSION_SUBMITTED, drone=drone, **attributes)
+    taken_off = timezone.now() - timedelta(minutes=minutes * share / max(1 - share, 0.01))
+    lifecycle.advance(made.pk, Status.LAUNCHED, by=GCS, occurred_at=taken_off)
+    made = lifecycle.advance(made.pk, status, by=GCS).order
+    place(drone.pk, share)
+    if minutes:
+        expect_in(made, minutes)
+    return made
+
+
+def place(drone_id: str, share: float) -> None:
+    lat, lng = (start + share * (end - start) for start, end in zip(ACCRA, DOOR, strict=True))
+    show(TelemetryFactory(drone_id=drone_id, lat=lat, lng=lng, alt_m=60, heading_deg=46.0))
+
+
+def scheduled() -> Order:
+    return order(Status.VALIDATED)
+
+
+def waiting() -> Order:
+    return order(Status.QUEUED)
+
+
+def delayed() -> Order:
+    return order(Status.QUEUED, deliver_by=timezone.now() - timedelta(minutes=4))
+
+
+def another() -> Order:
+    first = flying(Status.ENROUTE, share=0.4)
+    return lifecycle.requeue(first.pk, by=GCS, why="Battery low.")
+
+
+def preparing() -> Order:
+    made = order(Status.MISSION_SUBMITTED)
+    expect_in(made, 9)
+    return made
+
+
+def on_its_way() -> Order:
+    return flying(Status.ENROUTE, share=0.55, minutes=3.6)
+
+
+def silent() -> Order:
+    return order(Status.ENROUTE)
+
+
+def here_for_a_code() -> Order:
+    return flying(Status.ARRIVED, share=1, pod_requirement=PodRequirement.OTP)
+
+
+def here_for_a_signature() -> Order:
+    return flying(Status.DELIVERING, share=1, pod_requirement=PodRequirement.SIGNATURE)
+
+
+def here_for_a_word() -> Order:
+    return flying(Status.DELIVERING, share=1)
+
+
+def delivered() -> Order:
+    return order(Status.DELIVERED)
+
+
+def canceled() -> Order:
+    made = order(Status.QUEUED)
+    return lifecycle.cancel(made.pk, by=SYSTEM, reason=CancelReason.WEATHER)
+
+
+def failed() -> Order:
+    return order(Status.FAILED)
+
+
+ALL = {
+    made.__name__.replace("_", "-"): made
+    for made in (
+        scheduled,
+        waiting,
+        delayed,
+        another,
+        preparing,
+        on_its_way,
+        silent,
+        here_for_a_code,
+        here_for_a_signature,
+        here_for_a_word,
+        delivered,
+        canceled,
+        failed,
+    )
+}

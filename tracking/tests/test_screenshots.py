@@ -1,0 +1,29 @@
+"""`make screenshots`: the tracking page in each of its looks, by day and by night."""
+
+from typing import Any
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Browser
+
+from tracking.tests import looks
+
+PICTURES = settings.BASE_DIR / "docs" / "images"
+PHONE: Any = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+
+
+@pytest.mark.screenshots
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("look", looks.ALL)
+def test_picture(look: str, scheme: str, chromium: Browser, live_server: Any) -> None:
+    order = looks.ALL[look]()
+    context = chromium.new_context(
+        **PHONE, color_scheme=scheme, locale="en-GB", timezone_id="Africa/Accra"
+    )
+    page = context.new_page()
+    page.goto(f"{live_server.url}/track/{order.public_tracking_id}/")
+    page.wait_for_function("document.title !== 'Your delivery'")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"tracking-{look}-{scheme}.png")
+    context.close()
