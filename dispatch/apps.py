@@ -6,10 +6,11 @@ class DispatchConfig(AppConfig):
     verbose_name = "Dispatch"
 
     def ready(self) -> None:
-        from dispatch import actors, bridge, missions
-        from orders import lifecycle
+        from dispatch import actors, bridge, forgetting, missions
+        from orders import lifecycle, retention
         from wingxtra import health
 
         lifecycle.recorded.connect(missions.keep_in_step)
         lifecycle.recorded.connect(actors.hurry)
+        retention.forgetting.connect(forgetting.forget)
         health.register("bridge", bridge.readiness)

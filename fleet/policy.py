@@ -44,6 +44,7 @@ class Rules:
     max_wind_mps: float
     dropoff_max_accuracy_m: float
     customer_dropoff_radius_m: float
+    personal_data_days: int
     busy_weight: float
     age_cap_s: float
     full_charge_s: float
@@ -132,6 +133,11 @@ class Policy(models.Model):
         default=3,
         validators=[MinValueValidator(1), MaxValueValidator(10)],
         help_text="How many drones may try before the order has failed.",
+    )
+    personal_data_days = models.PositiveSmallIntegerField(
+        default=90,
+        validators=[MinValueValidator(1), MaxValueValidator(3650)],
+        help_text="Personal data and proofs' pictures go this many days after an order was over.",
     )
     loiter_timeout_s = models.PositiveIntegerField(
         default=180, help_text="How long the drone may wait at the drop point, in seconds."

@@ -46,6 +46,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "max_attempts": "Attempts per order",
         "dropoff_max_accuracy_m": "Least accurate drop point (m)",
         "customer_dropoff_radius_m": "Customers may move the drop point by (m)",
+        "personal_data_days": "Remove personal data after (days)",
         "auto_submit": "Publish missions by itself",
     },
 }

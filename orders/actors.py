@@ -4,7 +4,7 @@ import dramatiq
 import structlog
 from django.utils import timezone
 
-from orders import lifecycle
+from orders import lifecycle, retention
 from wingxtra.broker import every
 
 log = structlog.get_logger(__name__)
@@ -16,3 +16,12 @@ def enqueue_due() -> None:
     """Queue the scheduled orders whose time has come."""
     if count := lifecycle.enqueue_due(timezone.now()):
         log.info("orders_due", count=count)
+
+
+@every(3600)
+@dramatiq.actor
+def forget_customers() -> None:
+    """Remove personal data past its time; what one hour does not manage, the next one does."""
+    done, failed = retention.forget_old(timezone.now())
+    if done or failed:
+        log.info("customers_forgotten", done=done, failed=failed)

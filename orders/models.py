@@ -84,7 +84,13 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.filter(status__in=IN_FLIGHT)
 
     def without_their_proof(self) -> Self:
-        return self.filter(status=Status.DELIVERED, proof_missing=True)
+        return self.filter(status=Status.DELIVERED, proof_missing=True, forgotten_at__isnull=True)
+
+    def to_be_forgotten(self, over_since: datetime) -> Self:
+        """Orders that were over then, and still have personal data."""
+        return self.filter(
+            status__in=TERMINAL, updated_at__lt=over_since, forgotten_at__isnull=True
+        )
 
 
 class Order(FSMModelMixin, models.Model):
@@ -162,6 +168,9 @@ class Order(FSMModelMixin, models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     delivered_at = models.DateTimeField(null=True, editable=False)
+    forgotten_at = models.DateTimeField(
+        null=True, editable=False, help_text="When personal data was removed (orders.retention)."
+    )
 
     # Told once, in the answer to the request that placed the order; never stored (see pod.proofs).
     otp_code: str | None = None
@@ -224,6 +233,11 @@ class Order(FSMModelMixin, models.Model):
                 fields=["created_at"],
                 name="order_open_test",
                 condition=Q(live_mode=False) & ~Q(status__in=TERMINAL),
+            ),
+            models.Index(
+                fields=["updated_at"],
+                name="order_to_be_forgotten",
+                condition=Q(status__in=TERMINAL, forgotten_at__isnull=True),
             ),
         ]
 

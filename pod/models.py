@@ -46,6 +46,9 @@ class ProofOfDelivery(models.Model):
     )
     # The same content given twice (a double tap, a repeated request) is the same proof.
     fingerprint = models.CharField(max_length=64, editable=False)
+    is_forgotten = models.BooleanField(
+        default=False, editable=False, help_text="Its personal data was removed."
+    )
     recorded_by = models.CharField(max_length=180, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -55,15 +58,20 @@ class ProofOfDelivery(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="proof_operator_named",
-                condition=~Q(method=PodRequirement.OPERATOR_CONFIRM) | ~Q(confirmed_by=""),
+                condition=~Q(method=PodRequirement.OPERATOR_CONFIRM)
+                | ~Q(confirmed_by="")
+                | Q(is_forgotten=True),
             ),
             models.CheckConstraint(
                 name="proof_photo_is_there",
-                condition=~Q(method=PodRequirement.PHOTO) | ~Q(image="") | ~Q(photo_url=""),
+                condition=~Q(method=PodRequirement.PHOTO)
+                | ~Q(image="")
+                | ~Q(photo_url="")
+                | Q(is_forgotten=True),
             ),
             models.CheckConstraint(
                 name="proof_signature_is_there",
-                condition=~Q(method=PodRequirement.SIGNATURE) | ~Q(image=""),
+                condition=~Q(method=PodRequirement.SIGNATURE) | ~Q(image="") | Q(is_forgotten=True),
             ),
         ]
 

@@ -224,6 +224,12 @@ def _prove(order: Order, proof: ProofOfDelivery) -> Happened:
 
 
 def _refuse_unless_there(order: Order) -> None:
+    if order.forgotten_at is not None:
+        raise Conflict(
+            "customer_forgotten",
+            "The personal data of this order was removed, and a proof would bring some back.",
+            current_status=order.status,
+        )
     if order.status not in (*AT_THE_DROP_POINT, Status.DELIVERED):
         raise lifecycle.Refused(
             order,

@@ -6,7 +6,8 @@ class TrackingConfig(AppConfig):
     verbose_name = "Tracking"
 
     def ready(self) -> None:
-        from orders import lifecycle
-        from tracking import actors
+        from orders import lifecycle, retention
+        from tracking import actors, forgetting
 
         lifecycle.recorded.connect(actors.tell_merchants)
+        retention.forgetting.connect(forgetting.forget)

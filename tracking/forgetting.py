@@ -1,0 +1,11 @@
+"""What goes of webhooks when a customer is forgotten: bodies name the customer."""
+
+from typing import Any
+
+from orders.models import Order
+from tracking.models import WebhookDelivery
+
+
+def forget(order: Order, **_signal: Any) -> None:
+    """Receiver of `retention.forgetting`. What still waits is not told any more."""
+    WebhookDelivery.objects.filter(order=order).delete()

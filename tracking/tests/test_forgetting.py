@@ -1,0 +1,161 @@
+"""Nothing personal is left anywhere: every column of every table and every stored file is read."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from dispatch.models import Flight
+from fleet.tests.factories import DroneFactory, TelemetryFactory, show
+from orders import lifecycle, retention
+from orders.models import Order
+from orders.states import CancelReason, PodRequirement, Status
+from orders.tests.factories import order_in
+from pod import codes, proofs
+from pod.models import ProofOfDelivery
+from tracking.tests.receiver import WebhookFactory
+from wingxtra.accounts.identity import CUSTOMER, SYSTEM
+from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client
+from wingxtra.problems import Conflict
+
+pytestmark = pytest.mark.django_db
+
+LAT, LNG = 5.6151847362, -0.1751952847
+GIVEN_LAT, GIVEN_LNG = 5.6153914785, -0.1748163952
+CUSTOMER_S = {
+    "customer_name": "Adwoa Boatengmaa",
+    "customer_phone": "+233209876543",
+    "customer_email": "adwoa.b@secret.example",
+}
+ABOUT = {
+    "confirmed_by": "Yaa Asantewaa",
+    "note": "Behind the blue gate",
+    "metadata": {"phone": "Nokia of Yaa"},
+}
+STROKES = [[[0.0, 0.0], [31.41592, 27.18281], [60.0, 5.0]]]
+SECRETS = [
+    "Adwoa",
+    "Boatengmaa",
+    "209876543",
+    "secret.example",
+    "5.61518",
+    "0.17519",
+    "5.61539",
+    "0.17481",
+    "Asantewaa",
+    "blue gate",
+    "Nokia",
+    "31.41592",
+    "photos.example",
+    "dog bites",
+]
+
+
+def tables_with(text: str) -> list[str]:
+    """The names of the tables in which a row, written as text, contains this in any column."""
+    with connection.cursor() as cursor:
+        tables = connection.introspection.table_names(cursor)
+        found = []
+        for table in tables:
+            name = connection.ops.quote_name(table)
+            cursor.execute(
+                f"SELECT EXISTS (SELECT FROM {name} AS r WHERE r::text ILIKE %s)", [f"%{text}%"]
+            )
+            found += [table] * cursor.fetchone()[0]
+    return found
+
+
+def order_of(requirement: PodRequirement, status: Status = Status.ARRIVED, **more: Any) -> Order:
+    return order_in(
+        status,
+        merchant=more.pop("merchant", None) or MerchantFactory(),
+        pod_requirement=requirement,
+        dropoff_lat=LAT,
+        dropoff_lng=LNG,
+        **CUSTOMER_S,
+        **more,
+    )
+
+
+def signed(**more: Any) -> Order:
+    """With the drone over the door, and a drop point that the customer has moved there."""
+    order = order_of(
+        PodRequirement.SIGNATURE,
+        drone=DroneFactory(drone_id="WX-FORGET-1"),
+        given_lat=GIVEN_LAT,
+        given_lng=GIVEN_LNG,
+        **more,
+    )
+    job = lifecycle.job_of(order)
+    fix = {"lat": LAT, "lng": LNG, "alt_m": 8.0}
+    Flight.objects.create(job=job, state={"fix": fix}, heard_at=timezone.now())
+    show(TelemetryFactory(drone_id="WX-FORGET-1", lat=LAT, lng=LNG))
+    signature = proofs.Evidence.drawn_signature(STROKES, **ABOUT)
+    proofs.record(order.pk, signature, by=CUSTOMER)
+    return order
+
+
+def all_kinds_of_orders() -> list[Order]:
+    merchant = MerchantFactory()
+    WebhookFactory(merchant=merchant)
+    with_signature = signed(merchant=merchant)
+    with_code = order_of(PodRequirement.OTP)
+    proofs.record_with_code(
+        with_code.pk, codes.renew(with_code.pk, by=SYSTEM), by=CUSTOMER, **ABOUT
+    )
+    with_photo = order_of(PodRequirement.PHOTO)
+    elsewhere = proofs.Evidence.photo_elsewhere("https://photos.example/1.jpg", **ABOUT)
+    proofs.record(with_photo.pk, elsewhere, by=CUSTOMER)
+    confirmed = order_of(PodRequirement.OPERATOR_CONFIRM)
+    word = proofs.Evidence.confirmation("Yaa Asantewaa", note=ABOUT["note"])
+    proofs.record(confirmed.pk, word, by=SYSTEM)
+    canceled = order_of(PodRequirement.NONE, Status.MISSION_SUBMITTED)
+    lifecycle.cancel(
+        canceled.pk, by=SYSTEM, reason=CancelReason.ADDRESS_PROBLEM, note="Adwoa's dog bites."
+    )
+    failed = order_of(PodRequirement.NONE, Status.FAILED)
+    return [with_signature, with_code, with_photo, confirmed, canceled, failed]
+
+
+def test_nothing_personal_is_left_in_the_database_or_among_the_files(media: Path):
+    orders = all_kinds_of_orders()
+    # The search finds what it is looking for, so that finding nothing means something.
+    assert [secret for secret in SECRETS if not tables_with(secret)] == []
+    assert [file for file in media.rglob("*") if file.is_file()]
+
+    for order in orders:
+        assert retention.forget(order.pk)
+
+    left = {secret: tables for secret in SECRETS if (tables := tables_with(secret))}
+    assert left == {}
+    assert [file for file in media.rglob("*") if file.is_file()] == []
+
+
+def test_that_and_how_it_was_proved_is_still_known():
+    order = signed()
+    retention.forget(order.pk)
+    proof = ProofOfDelivery.objects.get(pk=order.pk)
+    assert (proof.method, proof.drone_distance_m) == ("SIGNATURE", 0)
+    client = api_client(UserFactory(merchant=order.merchant))
+    assert client.get(f"/api/v1/orders/{order.pk}/pod").json()["method"] == "SIGNATURE"
+    record = client.get(f"/api/v1/orders/{order.pk}/record")
+    assert "Personal data was removed from this record" in record.content.decode()
+    answer = client.get(f"/api/v1/orders/{order.pk}").json()
+    assert answer["customer_name"] is answer["customer_phone"] is None
+
+
+def test_nobody_can_bring_personal_data_back():
+    order = order_of(PodRequirement.PHOTO, Status.DELIVERED)
+    retention.forget(order.pk)
+    with pytest.raises(Conflict) as refusal:
+        proofs.record(order.pk, proofs.Evidence.confirmation("Yaa Asantewaa"), by=SYSTEM)
+    assert refusal.value.code == "customer_forgotten"
+
+
+def test_nobody_else_is_forgotten():
+    forgotten, other = signed(), order_of(PodRequirement.NONE, Status.DELIVERED)
+    retention.forget(forgotten.pk)
+    assert tables_with("209876543") == ["orders_order"]
+    assert Order.objects.get(pk=other.pk).dropoff_lat == LAT
