@@ -102,6 +102,7 @@ def renew(order_id: UUID, *, by: Actor) -> str:
         row = _row_of(order)
         row.digest, row.tries, row.issued_at = digest_of(order.pk, code), 0, timezone.now()
         row.save()
+        order.otp_code = code
         return Happened(EventType.DETAILS_CHANGED, "A new one-time code was issued.")
 
     lifecycle.amend(order_id, by=by, happened=replace)

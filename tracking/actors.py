@@ -1,4 +1,4 @@
-"""What tracking does by itself: tell merchants of events."""
+"""What tracking does by itself: tell merchants and customers of events."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import dramatiq
 from django.utils import timezone
 
 from orders.models import DeliveryEvent
-from tracking import webhooks
+from tracking import messages, webhooks
 from wingxtra.broker import enqueue, every
 
 # What is not hurried is found by the sweep.
@@ -41,3 +41,32 @@ def sweep_webhooks() -> None:
 def forget_old_webhooks() -> None:
     while webhooks.purge(timezone.now()):
         pass
+
+
+def tell_customers(events: Sequence[DeliveryEvent], **_: Any) -> None:
+    """Receives `lifecycle.recorded`."""
+    _hurry(messages.note_down(events))
+
+
+def _hurry(message_ids: Sequence[UUID]) -> None:
+    for message_id in message_ids[:HURRIED_AT_MOST]:
+        enqueue(send_message, str(message_id))
+
+
+# The sweep is the retry.
+@dramatiq.actor(queue_name="messages", max_retries=0, max_age=STALE_AFTER_MS)
+def send_message(message_id: str) -> None:
+    messages.deliver(UUID(message_id))
+
+
+@every(5)
+@dramatiq.actor(max_retries=0)
+def sweep_messages() -> None:
+    for message_id in messages.due(timezone.now()):
+        send_message.send(str(message_id))
+
+
+@every(60)
+@dramatiq.actor(max_retries=0)
+def tell_of_delays() -> None:
+    _hurry(messages.note_delays(timezone.now()))

@@ -10,4 +10,6 @@ class TrackingConfig(AppConfig):
         from tracking import actors, forgetting
 
         lifecycle.recorded.connect(actors.tell_merchants)
+        # After `pod.codes`, whose codes it keeps: apps are made ready in the order of settings.
+        lifecycle.recorded.connect(actors.tell_customers)
         retention.forgetting.connect(forgetting.forget)

@@ -1,11 +1,13 @@
-"""What goes of webhooks when a customer is forgotten: bodies name the customer."""
+"""What goes of webhooks and messages when a customer is forgotten: they name the customer."""
 
 from typing import Any
 
 from orders.models import Order
+from tracking import messages
 from tracking.models import WebhookDelivery
 
 
 def forget(order: Order, **_signal: Any) -> None:
     """Receiver of `retention.forgetting`. What still waits is not told any more."""
     WebhookDelivery.objects.filter(order=order).delete()
+    messages.forget(order)

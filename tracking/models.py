@@ -11,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from orders.models import DeliveryEvent, Order
+from tracking.message_models import CodeToTell, CustomerMessage  # noqa: F401 (Django looks here)
 from wingxtra.accounts.identity import Caller, Role
 from wingxtra.accounts.models import Merchant
 

@@ -115,6 +115,20 @@ def redis() -> Found:
     yield from _server("REDIS_URL", settings.REDIS_URL, "rediss://:…@host:6379/0")
 
 
+@in_production("wingxtra.E010")
+def messages() -> Found:
+    hint = "See “Messages to customers” in docs/operations.md."
+    for channel in settings.MESSAGE_CHANNELS:
+        if channel == "sms" and not _is_url(settings.SMS_GATEWAY_URL, "https"):
+            yield "MESSAGE_CHANNELS has “sms”, but SMS_GATEWAY_URL is no https address.", hint
+        elif channel == "email" and settings.EMAIL_BACKEND.endswith("dummy.EmailBackend"):
+            yield "MESSAGE_CHANNELS has “email”, but EMAIL_URL names no mail server.", hint
+        elif channel not in ("sms", "email"):
+            yield f"MESSAGE_CHANNELS has {channel!r}, but only “sms” and “email” go out.", hint
+    if settings.MESSAGE_LANGUAGE not in dict(settings.LANGUAGES):
+        yield f"MESSAGE_LANGUAGE is {settings.MESSAGE_LANGUAGE!r}, which nobody here speaks.", hint
+
+
 def _server(name: str, url: str, example: str) -> Found:
     if not url:
         yield f"{name} is not set.", f"For example {name}={example}"

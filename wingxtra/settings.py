@@ -67,6 +67,24 @@ WEBHOOK_TRUSTED_HOSTS = env.list(
 )
 WEBHOOK_DELIVERIES_KEPT_DAYS = env.int("WEBHOOK_DELIVERIES_KEPT_DAYS", default=30)
 
+# Any of sms, email and console (a terminal). An order's customer is told by each for which there is
+# an address. Python's mail servers are named like smtp+tls://user:password@host:587.
+MESSAGE_CHANNELS = env.list(
+    "MESSAGE_CHANNELS",
+    default=["console"] if ENVIRONMENT in ("development", "demo") else [],
+)
+MESSAGE_LANGUAGE = env.str("MESSAGE_LANGUAGE", default="en")
+vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT_S", default=10)
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="Wingxtra Delivery <delivery@localhost>")
+SMS_GATEWAY_URL = env.str("SMS_GATEWAY_URL", default="")
+SMS_GATEWAY_METHOD = env.str("SMS_GATEWAY_METHOD", default="POST")
+SMS_GATEWAY_HEADERS = env.json("SMS_GATEWAY_HEADERS", default={"Content-Type": "application/json"})
+SMS_GATEWAY_BODY = env.str(
+    "SMS_GATEWAY_BODY", default='{"to": "{to}", "text": "{text}", "id": "{id}"}'
+)
+SMS_GATEWAY_TIMEOUT_S = env.float("SMS_GATEWAY_TIMEOUT_S", default=10.0)
+
 # --- applications --------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",

@@ -23,6 +23,7 @@ RIGHT = {
     "DATABASE_URL": f"postgresql://wingxtra:{STRONG}@db/wingxtra",
     "REDIS_URL": f"redis://:{STRONG}@redis/0",
 }
+DUMMY = "django.core.mail.backends.dummy.EmailBackend"
 EMBEDDED_DATABASE = "postgresql://postgres@/wingxtra?host=/tmp/wingxtra-fe01-12ab-servers"
 EMBEDDED_REDIS = "unix:///tmp/wingxtra-fe01-12ab-servers/redis.sock"
 
@@ -50,10 +51,15 @@ REFUSED = [
     ("wingxtra.E008", {"REDIS_URL": EMBEDDED_REDIS}),
     ("wingxtra.E008", {"REDIS_URL": "unix:///srv/app/.local/redis.sock"}),
     ("wingxtra.E008", {"REDIS_URL": "redis://:secret@redis/0"}),
+    ("wingxtra.E010", {"MESSAGE_CHANNELS": ["sms"]}),
+    ("wingxtra.E010", {"MESSAGE_CHANNELS": ["email"], "EMAIL_BACKEND": DUMMY}),
+    ("wingxtra.E010", {"MESSAGE_CHANNELS": ["console"]}),
+    ("wingxtra.E010", {"MESSAGE_LANGUAGE": "tlh"}),
 ]
 ALLOWED = [
     {},
     {"SECRET_KEY_FALLBACKS": []},
+    {"MESSAGE_CHANNELS": ["sms"], "SMS_GATEWAY_URL": "https://sms.example/send"},
     {"ALLOWED_HOSTS": [".example.com"]},
     {"DATABASE_URL": "postgresql://wingxtra@/wingxtra?host=/run/postgresql"},  # by peer
     {"REDIS_URL": "redis://redis:6379/0"},  # in a network of its own

@@ -1,0 +1,395 @@
+"""What customers are told: each thing once, where they can be reached, and nothing out of date."""
+
+import json
+import logging
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import responses
+from django.core import mail
+from django.db import connection, transaction
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries, Settings
+
+from fleet.tests.factories import DroneFactory
+from orders import lifecycle, placement
+from orders.models import Order
+from orders.states import CancelReason, JobStatus, PodRequirement, Scenario, Status
+from orders.tests.factories import OrderFactory, order_in
+from pod import codes, proofs
+from tracking import actors, messages
+from tracking.message_models import CodeToTell, CustomerMessage
+from tracking.tests.deliveries import expect_in
+from wingxtra.accounts.identity import CUSTOMER, DISPATCHER, GCS, SYSTEM
+from wingxtra.accounts.tests.factories import MerchantFactory
+
+pytestmark = pytest.mark.django_db
+
+Kind, State = CustomerMessage.Kind, CustomerMessage.State
+GATEWAY = "https://sms.example/send"
+PHONE, EMAIL = "+233241234567", "ama@mail.example"
+ON_THE_WAY = [Kind.RECEIVED, Kind.LAUNCHED, Kind.ARRIVING]
+
+
+@pytest.fixture(autouse=True)
+def gateways(settings: Settings) -> Settings:
+    settings.MESSAGE_CHANNELS = ["sms", "email"]
+    settings.SMS_GATEWAY_URL = GATEWAY
+    settings.SMS_GATEWAY_HEADERS = {"Content-Type": "application/json", "Authorization": "key 1"}
+    settings.PUBLIC_BASE_URL = "https://delivery.example"
+    return settings
+
+
+@pytest.fixture
+def sms() -> Any:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as gateway:
+        gateway.post(GATEWAY, status=202)
+        yield gateway
+
+
+def send_all() -> int:
+    now = timezone.now()
+    return sum(messages.deliver(message_id) for message_id in messages.due(now))
+
+
+def told(order: Order, channel: str = "sms") -> list[str]:
+    rows = CustomerMessage.objects.filter(order=order, channel=channel)
+    return list(rows.order_by("created_at").values_list("kind", flat=True))
+
+
+def texts(sms: Any) -> list[str]:
+    return [json.loads(call.request.body)["text"] for call in sms.calls]
+
+
+def delivered_order(**attributes: Any) -> Order:
+    """Flown step by step, as real ones are, with what is due sent after each."""
+    order = OrderFactory(**attributes)
+    send_all()
+    lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The only one.")
+    for status in (Status.LAUNCHED, Status.ENROUTE, Status.ARRIVED, Status.DELIVERED):
+        lifecycle.advance(order.pk, status, by=GCS)
+        send_all()
+    return order
+
+
+# --- what is said, and when ----------------------------------------------------------------------
+
+
+def test_a_customer_hears_of_each_step_once(sms: Any):
+    order = delivered_order(merchant=MerchantFactory(name="Ridge Pharmacy"))
+    assert told(order) == [*ON_THE_WAY, Kind.DELIVERED]
+    said = texts(sms)
+    assert len(said) == 4
+    assert all(text.startswith("Ridge Pharmacy: ") for text in said)
+    link = f"https://delivery.example/track/{order.public_tracking_id}/"
+    assert [link in text for text in said] == [True, True, True, False]
+    assert send_all() == 0
+    assert len(sms.calls) == 4
+
+
+def test_each_channel_gets_what_it_has_an_address_for(sms: Any):
+    both = OrderFactory(customer_email=EMAIL)
+    phone_only = OrderFactory()
+    email_only = OrderFactory(customer_phone="", customer_email=EMAIL)
+    nothing = OrderFactory(customer_phone="")
+    for order, channels in [
+        (both, {"sms", "email"}),
+        (phone_only, {"sms"}),
+        (email_only, {"email"}),
+        (nothing, set()),
+    ]:
+        rows = CustomerMessage.objects.filter(order=order)
+        assert set(rows.values_list("channel", flat=True)) == channels
+
+
+def test_the_code_comes_with_the_launch_and_works(sms: Any):
+    order = OrderFactory(pod_requirement=PodRequirement.OTP)
+    code = order.otp_code
+    assert code
+    send_all()
+    assert code not in texts(sms)[0]
+    lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The only one.")
+    lifecycle.advance(order.pk, Status.LAUNCHED, by=GCS)
+    send_all()
+    assert code in texts(sms)[1]
+    lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
+    proofs.record_with_code(order.pk, code, by=CUSTOMER)
+    # It has done its work.
+    assert not CodeToTell.objects.exists()
+
+
+def test_no_code_can_be_read_in_the_database(sms: Any):
+    order = order_in(Status.LAUNCHED, pod_requirement=PodRequirement.OTP)
+    code = codes.renew(order.pk, by=SYSTEM)
+    send_all()
+    assert any(code in text for text in texts(sms))
+    launched = CustomerMessage.objects.get(order=order, kind=Kind.LAUNCHED)
+    assert messages.BLOTTED_OUT in launched.text
+    with connection.cursor() as cursor:
+        for table in ("tracking_customermessage", "tracking_codetotell", "pod_onetimecode"):
+            cursor.execute(
+                f"SELECT count(*) FROM {table} AS r WHERE r::text LIKE %s", [f"%{code}%"]
+            )
+            assert cursor.fetchone() == (0,)
+        assert bytes(CodeToTell.objects.get(pk=order.pk).sealed).find(code.encode()) == -1
+
+
+def test_a_renewed_code_is_the_one_that_is_told(sms: Any):
+    order = OrderFactory(pod_requirement=PodRequirement.OTP)
+    code = codes.renew(order.pk, by=SYSTEM)
+    lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The only one.")
+    lifecycle.advance(order.pk, Status.LAUNCHED, by=GCS)
+    send_all()
+    assert any(code in text for text in texts(sms))
+
+
+def test_a_delivery_that_starts_over_says_nothing_twice(sms: Any):
+    order = order_in(Status.ENROUTE)
+    send_all()
+    lifecycle.mission_over(order.pk, ended=JobStatus.FAILED, by=GCS, why="Wind.", max_attempts=3)
+    lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The next one.")
+    lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
+    send_all()
+    assert sorted(told(order)) == sorted(ON_THE_WAY)
+    assert len(sms.calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [(CancelReason.WEATHER, "because of the weather"), (CancelReason.OTHER, "Canceled.")],
+)
+def test_a_cancelation_says_why_where_the_public_may_know(
+    sms: Any, reason: CancelReason, words: str
+):
+    order = OrderFactory(merchant=MerchantFactory(support_contact="+233 30 200 0000"))
+    send_all()
+    lifecycle.cancel(order.pk, by=SYSTEM, reason=reason, note="Ama said no")
+    send_all()
+    assert words in texts(sms)[-1]
+    assert "+233 30 200 0000" in texts(sms)[-1]
+    assert "said no" not in texts(sms)[-1]
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.ABORTED])
+def test_a_delivery_that_fails_is_not_passed_over_in_silence(status: Status):
+    assert told(order_in(status))[-1] == Kind.FAILED
+
+
+def test_what_is_not_true_any_more_is_not_said(sms: Any):
+    order = order_in(Status.DELIVERED)
+    assert send_all() == 1
+    (text,) = texts(sms)
+    assert "was delivered" in text
+    dropped = CustomerMessage.objects.filter(order=order, state=State.DROPPED)
+    assert set(dropped.values_list("kind", flat=True)) == set(ON_THE_WAY)
+
+
+def test_french_customers_read_french(sms: Any, settings: Settings):
+    settings.MESSAGE_LANGUAGE = "fr"
+    order_in(Status.LAUNCHED, pod_requirement=PodRequirement.OTP)
+    send_all()
+    assert any("votre drone a décollé. Votre code" in text for text in texts(sms))
+    assert not any("your" in text for text in texts(sms))
+
+
+def test_a_text_may_contain_what_html_may_not(sms: Any):
+    OrderFactory(merchant=MerchantFactory(name="Fish & Chips “Ama's”"))
+    send_all()
+    assert texts(sms)[0].startswith("Fish & Chips “Ama's”: ")
+
+
+# --- delays --------------------------------------------------------------------------------------
+
+
+def late_order(**attributes: Any) -> Order:
+    created = timezone.now() - timedelta(hours=2)
+    return OrderFactory(created_at=created, deliver_by=created + timedelta(hours=1), **attributes)
+
+
+def test_a_late_order_says_so_once():
+    order = late_order()
+    for _ in range(2):
+        messages.note_delays(timezone.now())
+    assert told(order).count(Kind.DELAYED) == 1
+
+
+def test_one_that_will_be_late_says_so_before():
+    order = order_in(Status.ENROUTE)
+    expect_in(order, minutes=62)
+    assert messages.note_delays(timezone.now()) == []
+    expect_in(order, minutes=70)
+    assert len(messages.note_delays(timezone.now())) == 1
+
+
+def test_nobody_is_told_that_a_drone_at_the_door_is_late():
+    now = timezone.now()
+    order = order_in(Status.ARRIVED, deliver_by=now - timedelta(minutes=1))
+    assert messages.note_delays(now) == []
+    assert Kind.DELAYED not in told(order)
+
+
+def test_a_delay_of_yesterday_is_no_news():
+    OrderFactory(deliver_by=timezone.now() - timedelta(days=1))
+    assert messages.note_delays(timezone.now()) == []
+
+
+def test_who_cannot_be_reached_does_not_come_up_again_and_again():
+    late_order(customer_phone="")
+    assert messages.note_delays(timezone.now()) == []
+
+
+# --- test orders, and no channels ----------------------------------------------------------------
+
+
+def test_test_orders_bother_nobody():
+    order_in(
+        Status.QUEUED,
+        live_mode=False,
+        test_scenario=Scenario.DELIVERED,
+        customer_email=EMAIL,
+        pod_requirement=PodRequirement.OTP,
+    )
+    late_order(live_mode=False, test_scenario=Scenario.DELIVERED)
+    messages.note_delays(timezone.now())
+    assert not CustomerMessage.objects.exists()
+    assert not CodeToTell.objects.exists()
+
+
+def test_on_a_terminal_test_orders_are_seen_and_addresses_are_not(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+):
+    settings.MESSAGE_CHANNELS = ["console", "sms"]
+    OrderFactory(live_mode=False, test_scenario=Scenario.DELIVERED)
+    assert send_all() == 1
+    shown = capsys.readouterr().out
+    assert "we have your order" in shown
+    assert "24123" not in shown
+
+
+def test_without_channels_nothing_is_written_and_nothing_asked(
+    settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
+):
+    settings.MESSAGE_CHANNELS = []
+    order = order_in(Status.LAUNCHED, pod_requirement=PodRequirement.OTP)
+    with django_assert_num_queries(0):
+        assert messages.note_down(list(order.events.none())) == []
+        assert messages.note_delays(timezone.now()) == []
+    assert not CustomerMessage.objects.exists()
+    assert not CodeToTell.objects.exists()
+
+
+def test_what_is_rolled_back_is_not_told():
+    with transaction.atomic():
+        OrderFactory()
+        transaction.set_rollback(True)
+    assert not CustomerMessage.objects.exists()
+
+
+# --- sending -------------------------------------------------------------------------------------
+
+
+def test_mail_names_the_message_so_that_a_second_one_can_be_told():
+    OrderFactory(customer_phone="", customer_email=EMAIL)
+    assert send_all() == 1
+    (sent,) = mail.outbox
+    message = CustomerMessage.objects.get()
+    assert sent.to == [EMAIL]
+    assert "\n" not in sent.subject
+    assert sent.extra_headers["Message-ID"] == f"<{message.pk}@delivery.example>"
+    assert (message.address, message.subject, message.text) == (EMAIL, sent.subject, sent.body)
+
+
+def test_a_gateway_that_wants_forms_gets_them(sms: Any, settings: Settings):
+    settings.SMS_GATEWAY_HEADERS = {"content-type": "application/x-www-form-urlencoded"}
+    settings.SMS_GATEWAY_BODY = "to={to}&reference={id}&message={text}"
+    OrderFactory(merchant=MerchantFactory(name="{to} & Söhne"))
+    send_all()
+    body = sms.calls[0].request.body.decode()
+    assert body.startswith("to=%2B233241234567&reference=")
+    assert "message=%7Bto%7D+%26+S%C3%B6hne%3A+we+have" in body
+
+
+def test_the_number_that_counts_is_that_of_the_moment(sms: Any):
+    order = OrderFactory()
+    placement.change_details(order.pk, {"customer_phone": "+233209999999"}, by=SYSTEM)
+    send_all()
+    assert json.loads(sms.calls[0].request.body)["to"] == "+233209999999"
+
+
+def test_a_gateway_that_is_away_is_tried_again_with_growing_pauses_and_then_no_more():
+    OrderFactory()
+    message = CustomerMessage.objects.get()
+    pauses = []
+    with responses.RequestsMock() as gateway:
+        gateway.post(GATEWAY, status=503)
+        while message.state == State.WAITING:
+            CustomerMessage.objects.update(next_try_at=timezone.now())
+            before = timezone.now()
+            assert not messages.deliver(message.pk)
+            message.refresh_from_db()
+            pauses.append(round((message.next_try_at - before).total_seconds()))
+        assert len(gateway.calls) == 8
+    assert pauses[:-1] == list(messages.PAUSES_S)
+    assert message.problem == "The SMS gateway answered 503."
+    assert CustomerMessage.objects.given_up().get() == message
+
+
+@pytest.mark.parametrize(("status", "state"), [(400, State.GIVEN_UP), (401, State.WAITING)])
+def test_what_a_gateway_refuses_for_good_is_not_tried_again(status: int, state: str):
+    OrderFactory()
+    with responses.RequestsMock() as gateway:
+        gateway.post(GATEWAY, status=status)
+        assert send_all() == 0
+    assert CustomerMessage.objects.get().state == state
+
+
+def test_while_one_sends_nobody_else_does(sms: Any):
+    OrderFactory()
+    message = CustomerMessage.objects.get()
+    soon = timezone.now() + timedelta(seconds=60)
+    CustomerMessage.objects.update(claimed_until=soon)
+    assert not messages.deliver(message.pk)
+    # It died; its claim does not.
+    CustomerMessage.objects.update(claimed_until=timezone.now())
+    assert messages.deliver(message.pk)
+    assert not messages.deliver(message.pk)
+    assert len(sms.calls) == 1
+
+
+def test_only_so_many_are_sent_at_once():
+    for _ in range(6):
+        OrderFactory()
+    busy = CustomerMessage.objects.values("pk")[:4]
+    CustomerMessage.objects.filter(pk__in=busy).update(
+        claimed_until=timezone.now() + timedelta(seconds=60)
+    )
+    assert messages.due(timezone.now()) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_sent_as_soon_as_it_is_committed(monkeypatch: pytest.MonkeyPatch):
+    hurried: list[str] = []
+    monkeypatch.setattr(actors.send_message, "send", hurried.append)
+    OrderFactory()
+    assert hurried == [str(CustomerMessage.objects.get().pk)]
+    actors.sweep_messages()
+    assert hurried == [str(CustomerMessage.objects.get().pk)] * 2
+
+
+# --- privacy -------------------------------------------------------------------------------------
+
+
+def test_no_log_line_has_a_number_an_address_or_a_code(caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
+    order = order_in(
+        Status.LAUNCHED, pod_requirement=PodRequirement.OTP, customer_email="ama@mail..example"
+    )
+    code = codes.renew(order.pk, by=SYSTEM)
+    with responses.RequestsMock() as gateway:
+        gateway.post(GATEWAY, body=f"unknown number {PHONE}", status=503)
+        send_all()
+    assert "message_tried" in caplog.text
+    for secret in ("241234567", "ama@mail", "Mensah", code):
+        assert secret not in caplog.text
+    assert "241234567" not in "".join(CustomerMessage.objects.values_list("problem", flat=True))
