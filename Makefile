@@ -12,7 +12,7 @@ TEST := $(call stamp,test)
 DEV := $(call stamp,dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-browser screenshots lint format bench restore-drill shell lock
+.PHONY: help install install-dev demo test test-browser screenshots lint format fuzz bench restore-drill shell lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -36,13 +36,16 @@ demo: $(BASE)  ## a city that orders and flies; Ctrl-C stops it
 test: $(TEST)  ## all tests, in parallel (JOBS=3), on throwaway servers of their own
 	@! grep -rqs 'pytest.mark.browser' --include='test_*.py' . --exclude-dir=.venv \
 		|| echo 'Not run here: tests marked "browser", which need Chromium.'
-	$(RUN) -m pytest -n $(JOBS) --dist worksteal -m 'not browser and not bench and not screenshots'
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal -m 'not browser and not bench and not fuzz and not screenshots'
 
 test-browser: $(TEST)  ## tests in a real Chromium (CHROMIUM=/usr/bin/chromium)
 	$(RUN) -m pytest -n 0 -m browser
 
 screenshots: $(TEST)  ## the pictures of docs/images/, taken anew with Chromium
 	$(RUN) -m pytest -n 0 -q -m screenshots
+
+fuzz: $(TEST)  ## schemathesis against a live server, as each role (FUZZ_SECONDS=120 each)
+	$(RUN) -m pytest -n 0 -m fuzz -s
 
 bench: $(TEST)  ## how fast: tests marked "bench", one after another, with what they measured
 	$(RUN) -m pytest -n 0 -m bench -s

@@ -43,6 +43,7 @@ class Pod(ApiView):
 
     @extend_schema(responses=ProofAnswer)
     def get(self, request: Request, order_id: UUID) -> Response:
+        """The proof that an order arrived. All null but `order_id` while there is none."""
         visible = Order.objects.visible_to(self.caller).select_related("proof")
         order = visible.filter(pk=order_id).first()
         if order is None:
@@ -53,13 +54,19 @@ class Pod(ApiView):
 
     @extend_schema(request=ProofInput, responses={201: ProofAnswer, 200: ProofAnswer})
     def post(self, request: Request, order_id: UUID) -> Response:
+        """Give the proof. At the drop point it completes the delivery, later the record; the same
+        proof again is a 200.
+        """
         data = self.read(ProofInput)
         by = self.caller.actor
         if data["method"] == proofs.Method.OTP:
             recorded = proofs.record_with_code(order_id, data["otp_code"], by=by, **about_of(data))
         else:
             recorded = proofs.record(order_id, evidence(data), by=by)
-        return Response(told(recorded.proof), status=201 if recorded.is_new else 200)
+        answer = told(recorded.proof)
+        if not recorded.is_new:
+            return Response(answer)
+        return Response(answer, status=201, headers={"Location": request.path})
 
 
 class OrderRecord(ApiView):

@@ -22,6 +22,7 @@ from tracking.webhook_serializers import (
 from wingxtra.accounts.identity import Caller, Role
 from wingxtra.accounts.models import Merchant
 from wingxtra.api.permissions import IsMerchantOrAdmin
+from wingxtra.api.schema import NAMES
 from wingxtra.api.views import ApiView
 from wingxtra.broker import enqueue
 from wingxtra.problems import FieldProblem, Invalid, NotFound
@@ -62,7 +63,7 @@ class WebhookView(ApiView):
 
 
 class Webhooks(WebhookView, ListAPIView[WebhookEndpoint]):
-    """Where to tell of events, newest first."""
+    """Webhooks: where to tell of events, newest first."""
 
     queryset = WebhookEndpoint.objects.all()
     serializer_class = Webhook
@@ -72,9 +73,13 @@ class Webhooks(WebhookView, ListAPIView[WebhookEndpoint]):
     def get_queryset(self) -> QuerySet[WebhookEndpoint]:
         return WebhookEndpoint.objects.visible_to(self.caller)
 
-    @extend_schema(request=WebhookInput, responses={201: WebhookWithSecret})
+    @extend_schema(
+        request=WebhookInput,
+        responses={201: WebhookWithSecret},
+        extensions={NAMES: {"webhook_id": "$response.body#/id"}},
+    )
     def post(self, request: Request) -> Response:
-        """Add one. The answer has its secret, this once."""
+        """Add a webhook. The answer has its secret, this once."""
         wanted = self.read(WebhookInput)
         merchant_id = _merchant_id(wanted.pop("merchant_id", None), self.caller)
         endpoint, secret = webhooks.create(merchant_id, **wanted)
@@ -85,17 +90,18 @@ class Webhooks(WebhookView, ListAPIView[WebhookEndpoint]):
 class OneWebhook(WebhookView):
     @extend_schema(responses=Webhook)
     def get(self, request: Request, webhook_id: UUID) -> Response:
+        """One webhook."""
         return Response(Webhook(self.endpoint(webhook_id)).data)
 
     @extend_schema(request=WebhookChange, responses=Webhook)
     def patch(self, request: Request, webhook_id: UUID) -> Response:
-        """Change it; `enabled` switches it off and on, also after it was switched off by us."""
+        """Change a webhook. `enabled` switches it off and on, also after we switched it off."""
         endpoint = self.endpoint(webhook_id)
         return Response(Webhook(webhooks.change(endpoint.pk, self.read(WebhookChange))).data)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, webhook_id: UUID) -> Response:
-        """Delete it, with its deliveries."""
+        """Delete a webhook, with its deliveries."""
         webhooks.remove(self.endpoint(webhook_id).pk)
         return Response(status=204)
 
@@ -103,19 +109,23 @@ class OneWebhook(WebhookView):
 class RotateSecret(WebhookView):
     @extend_schema(request=None, responses=WebhookWithSecret)
     def post(self, request: Request, webhook_id: UUID) -> Response:
-        """A new secret, told this once. For a day what is sent has a signature by either."""
+        """Give a webhook a new secret, told this once. For a day both sign what is sent."""
         return Response(_with(*webhooks.rotate_secret(self.endpoint(webhook_id).pk)))
 
 
 class SendTest(WebhookView):
-    @extend_schema(request=None, responses={202: Delivery})
+    @extend_schema(
+        request=None,
+        responses={202: Delivery},
+        extensions={NAMES: {"delivery_id": "$response.body#/id"}},
+    )
     def post(self, request: Request, webhook_id: UUID) -> Response:
-        """Send a test event; `GET /webhook-deliveries/{id}` tells what became of it."""
+        """Send a test event. `GET /webhook-deliveries/{id}` tells what became of it."""
         return _sent(webhooks.make_test(self.endpoint(webhook_id)))
 
 
 class Deliveries(WebhookView, ListAPIView[WebhookDelivery]):
-    """What was sent to one endpoint, newest first, with every try."""
+    """What was sent to one webhook, newest first, with every try."""
 
     queryset = WebhookDelivery.objects.all()
     serializer_class = Delivery
@@ -130,13 +140,14 @@ class Deliveries(WebhookView, ListAPIView[WebhookDelivery]):
 class OneDelivery(WebhookView):
     @extend_schema(responses=Delivery)
     def get(self, request: Request, delivery_id: UUID) -> Response:
+        """One delivery of a webhook, with every try."""
         return Response(Delivery(self.delivery(delivery_id)).data)
 
 
 class Replay(WebhookView):
     @extend_schema(request=None, responses={202: Delivery})
     def post(self, request: Request, delivery_id: UUID) -> Response:
-        """Send it again, or now if it is waiting."""
+        """Send a delivery again, or now if it is waiting."""
         return _sent(webhooks.replay(self.delivery(delivery_id)))
 
 

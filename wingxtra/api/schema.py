@@ -137,6 +137,15 @@ class ApiSchema(AutoSchema):
             found += ["409", "422"]
         return found
 
+    def _get_filter_parameters(self) -> list[Schema]:
+        """An empty filter, as forms send it, is like none."""
+        parameters: list[Schema] = super()._get_filter_parameters()
+        for parameter in parameters:
+            schema = parameter["schema"]
+            if "format" in schema or "enum" in schema:
+                parameter["schema"] = {"anyOf": [schema, {"const": ""}]}
+        return parameters
+
     def _postprocess_serializer_schema(
         self, schema: Schema, serializer: Any, direction: Any
     ) -> Any:
@@ -199,8 +208,11 @@ PARAMETERS: dict[str, Schema] = {
     "RequestId": {
         "name": request_id.HEADER,
         "in": "header",
-        "description": "Your own id of the request. It is echoed, and it is in our logs.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+        "description": (
+            "Your own id of the request: up to 128 letters, digits, “.”, “_” and “-”. It is "
+            "echoed, and it is in our logs; for anything else we make one."
+        ),
+        "schema": {"type": "string"},
     },
     IDEMPOTENCY_KEY: {
         "name": idempotency.HEADER,

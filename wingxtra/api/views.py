@@ -75,9 +75,11 @@ class ApiView(APIView):
         self.check_permissions(request)
         _refuse_nul(request)
         bound_body(request._request, self.max_body_bytes)
-        if request.method == "POST" and self.idempotent and idempotency.HEADER in request.headers:
+        post = getattr(self, "post", None)  # None: a POST here is a 404 or 405
+        asked = request.method == "POST" and idempotency.HEADER in request.headers
+        if post and asked and self.idempotent:
             # REST framework looks the handler up after this.
-            self.post = partial(self._post_once, self.post)
+            self.post = partial(self._post_once, post)
 
     def _post_once(self, post: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
         def answer() -> Any:

@@ -25,7 +25,7 @@ APPS = ("wingxtra", "fleet", "orders", "dispatch", "pod", "tracking")
 NOT_OF_THE_API = re.compile(
     r"/(tests|simulator|demo)/|/(console|ops|admin|pages)\.py$|/fleet/client\.py$"
 )
-CODES_OF_THE_CONSOLE = {"already_grounded", "not_grounded"}
+CODES_OF_THE_CONSOLE = {"already_grounded", "not_grounded", "not_over"}
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,8 @@ def test_the_docs_load_nothing_from_elsewhere():
 
 
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/", "/gcs/nothing"])
-def test_below_the_api_whatever_is_not_there_is_a_problem(path):
-    response = Client().get(path)
+@pytest.mark.parametrize("method", ["get", "post", "delete"])
+def test_below_the_api_whatever_is_not_there_is_a_problem(path, method):
+    response = getattr(Client(), method)(path, headers={"Idempotency-Key": "once"})
     assert response.status_code == 404
     assert response.headers["Content-Type"] == "application/problem+json"

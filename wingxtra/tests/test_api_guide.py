@@ -1,0 +1,103 @@
+"""docs/api.md: what it tells merchants to type is typed here, and its tables are true."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from fleet.demo import seed
+from fleet.models import Drone
+from fleet.tests.factories import TelemetryFactory, show
+from orders.states import Scenario
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.models import ApiKey, User
+from wingxtra.tests.serving import served
+
+GUIDE = Path(settings.BASE_DIR) / "docs" / "api.md"
+TEXT = GUIDE.read_text()
+# A block's first line may say what its calls answer: “… # 400”. All others answer a 2xx.
+ANSWERS = re.compile(r"#\s*([45]\d\d)$", re.MULTILINE)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def environment(transactional_db: None) -> Iterator[dict[str, str]]:
+    """What the guide's reader has: a server, a test key, a user."""
+    password = seed.seed(6).password
+    show(*[TelemetryFactory(drone_id=drone.pk) for drone in Drone.objects.all()])
+    user = User.objects.get(username="merchant")
+    _, key = ApiKey.issue(name="guide", role=Role.MERCHANT, merchant=user.merchant, live_mode=False)
+    with served() as (url,):
+        yield {
+            "WINGXTRA_URL": url,
+            "WINGXTRA_KEY": key,
+            "WINGXTRA_USER": user.username,
+            "WINGXTRA_PASSWORD": password,
+        }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_command_of_the_guide_works(environment: dict[str, str]) -> None:
+    assert shutil.which("curl"), "this test needs curl (Debian and Ubuntu: apt install curl)"
+    script = "\n".join(
+        [
+            "set -euo pipefail",
+            """curl() { command curl --write-out '%{stderr}STATUS %{http_code}\\n' "$@"; }""",
+            *(f"echo 'BLOCK {i}' >&2\n{block}" for i, block in enumerate(blocks("bash"))),
+        ]
+    )
+    done = subprocess.run(
+        ["bash", "-c", script], env=os.environ | environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-4000:]
+    answered = done.stderr.split("BLOCK ")[1:]
+    for block, told in zip(blocks("bash"), answered, strict=True):
+        expected = ANSWERS.findall(block)
+        statuses = re.findall(r"STATUS (\d+)", told)
+        assert len(statuses) >= ("wx " in block or "curl " in block) - ("wx()" in block)
+        assert all(status in expected or "200" <= status < "300" for status in statuses), told
+        assert set(expected) <= set(statuses), block
+    assert "this code, which is told here only: " in done.stdout
+
+
+def test_the_receiver_in_the_guide_believes_us_and_nobody_else() -> None:
+    (code,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(code, names)
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    now, body = datetime.now(UTC), json.dumps({"type": "order.delivered", "data": {"order": {}}})
+    headers = {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(secret).sign("msg_1", now, body),
+    }
+    receive = names["receive"]
+    assert receive(body=body, headers=headers, secret=secret) == ("order.delivered", {"order": {}})  # type: ignore[operator]
+    with pytest.raises(WebhookVerificationError):
+        receive(body=body + " ", headers=headers, secret=secret)  # type: ignore[operator]
+
+
+def test_the_guide_names_every_code_with_its_meaning() -> None:
+    contract = json.loads((GUIDE.parent / "contracts" / "problem.schema.json").read_text())
+    told = re.findall(r"^\| (\d{3}) \| `(\w+)` \| (.+) \|$", TEXT, re.MULTILINE)
+    assert told == [
+        (status, code, meaning)
+        for status, codes in contract["x-codes"].items()
+        for code, meaning in codes.items()
+    ]
+
+
+def test_the_guide_names_every_scenario() -> None:
+    section = TEXT.partition("## Test mode")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)[1:] == Scenario.values
