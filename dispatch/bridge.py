@@ -11,13 +11,21 @@ from typing import Any, Literal
 from uuid import UUID
 
 import pybreaker
+import redis
 import requests
+import structlog
 from django.conf import settings
 
+from wingxtra import metrics
 from wingxtra.problems import Unavailable
+from wingxtra.redis_client import client
+
+log = structlog.get_logger(__name__)
 
 FAILURES_TO_OPEN = 5
 OPEN_FOR_S = 10.0
+RESTING = "wingxtra:resting:gcs_bridge"
+RESTING_KNOWN_S = 60
 ANSWER_BYTES = 16_384
 WORDS = 1000
 # The bridge did not decide about the mission: it does not know us (a wrong key must not use up the
@@ -92,7 +100,7 @@ class BridgeClient:
             headers = headers | {"X-API-Key": self._key}
         try:
             # Not `breaker.call`: that holds a lock while the bridge thinks.
-            with _breaker(self._url).calling():
+            with _breaker(self._url).calling(), metrics.calling("gcs_bridge"):
                 return self._send(self._url + path, body, headers)
         except pybreaker.CircuitBreakerError as error:
             raise BridgeNotAsked(
@@ -124,6 +132,25 @@ class BridgeClient:
         return Answer(status, words, mission_status)
 
 
+class _TellOthers(pybreaker.CircuitBreakerListener):
+    """Notes in Redis that this process lets the bridge rest; forgotten by itself after a while."""
+
+    def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:
+        try:
+            if new_state.name == pybreaker.STATE_OPEN:
+                client().set(RESTING, 1, ex=RESTING_KNOWN_S)
+            elif new_state.name == pybreaker.STATE_CLOSED:
+                client().delete(RESTING)
+        except redis.RedisError as error:
+            log.warning("breaker_state_not_told", error=str(error))
+        log.info("bridge_breaker", state=new_state.name)
+
+
+def is_resting() -> bool:
+    """Whether some process of ours lets the bridge rest just now. Raises RedisError."""
+    return bool(client().exists(RESTING))
+
+
 def readiness() -> tuple[bool, str]:
     """For /ready. A bridge that is away is no reason not to serve: missions wait in the outbox."""
     if not settings.GCS_BRIDGE_URL:
@@ -148,5 +175,8 @@ def _read(text: str) -> tuple[str, str]:
 @cache
 def _breaker(url: str) -> pybreaker.CircuitBreaker:
     return pybreaker.CircuitBreaker(
-        fail_max=FAILURES_TO_OPEN, reset_timeout=OPEN_FOR_S, throw_new_error_on_trip=False
+        fail_max=FAILURES_TO_OPEN,
+        reset_timeout=OPEN_FOR_S,
+        throw_new_error_on_trip=False,
+        listeners=[_TellOthers()],
     )

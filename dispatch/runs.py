@@ -13,7 +13,7 @@ import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dispatch import explanations, planner
+from dispatch import explanations, metrics, planner
 from dispatch.models import DispatchDecision, DispatchRun
 from fleet import feasibility, picture, policy, reach, registry, rulebook
 from fleet.models import Drone, ServiceArea
@@ -44,6 +44,7 @@ class Outcome:
         return [decision for decision in self.decisions if decision.outcome != taken]
 
 
+@metrics.counted
 def run(
     *,
     trigger: DispatchRun.Trigger,
@@ -86,11 +87,13 @@ def run(
             this.note = "No orders were waiting."
             this.save(force_insert=True)
             return Outcome(this)
+        metrics.phase_seconds.labels("load").observe(time.perf_counter() - started)
         plan = _plan(orders, drones, seen, book, now)
-        outcome = _carry_out(this, plan, by, max_assignments)
-        this.duration_ms = round((time.perf_counter() - started) * 1000)
-        this.save(force_insert=True)
-        DispatchDecision.objects.bulk_create(outcome.decisions)
+        with metrics.phase_seconds.labels("record").time():
+            outcome = _carry_out(this, plan, by, max_assignments)
+            this.duration_ms = round((time.perf_counter() - started) * 1000)
+            this.save(force_insert=True)
+            DispatchDecision.objects.bulk_create(outcome.decisions)
     return outcome
 
 
@@ -185,6 +188,7 @@ def _plan(
     now: datetime,
 ) -> _Plan:
     """Judge every pair of order and drone, and find the best set of able ones."""
+    started = time.perf_counter()
     busy = set(DeliveryJob.objects.active().values_list("drone_id", flat=True))
     table = registry.drone_table(drones, seen, busy, book, now)
     trips = placement.trip_table(orders, book)
@@ -203,7 +207,10 @@ def _plan(
         busy_s=verdicts.busy_s[able],
         rules=book.rules,
     )
-    return _Plan(orders, drones, verdicts, able, planner.plan(problem), now)
+    metrics.phase_seconds.labels("judge").observe(time.perf_counter() - started)
+    with metrics.phase_seconds.labels("plan").time():
+        plan = planner.plan(problem)
+    return _Plan(orders, drones, verdicts, able, plan, now)
 
 
 def _waited_s(order: Order, now: datetime) -> float:

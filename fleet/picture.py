@@ -14,6 +14,7 @@ from prometheus_client import Counter
 from fleet import policy
 from fleet.client import FleetClient, FleetUnavailable
 from fleet.telemetry import Decoded, Telemetry
+from wingxtra import metrics
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +69,8 @@ def renew() -> Decoded:
     Raises FleetUnavailable, logged and counted; then the former picture stays and grows old.
     """
     try:
-        decoded = FleetClient().latest()
+        with metrics.calling("fleet_api"):
+            decoded = FleetClient().latest()
     except FleetUnavailable as problem:
         log.warning("fleet_poll_failed", code=problem.code, detail=problem.detail)
         polls.labels(problem.code).inc()

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class WingxtraConfig(AppConfig):
@@ -6,4 +7,6 @@ class WingxtraConfig(AppConfig):
     verbose_name = "Wingxtra"
 
     def ready(self) -> None:
-        from wingxtra import checks  # noqa: F401 (importing them registers them)
+        from wingxtra import checks  # noqa: F401 (importing it registers them)
+
+        autodiscover_modules("metrics")

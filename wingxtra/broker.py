@@ -31,6 +31,8 @@ from dramatiq.middleware import (
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from wingxtra.queue_metrics import ActorMetrics
+
 log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
@@ -62,6 +64,7 @@ def redis_broker(*, url: str, middleware: list[Middleware]) -> RedisBroker:
             CurrentMessage(),
             DbConnectionsMiddleware(),
             WorkerHeartbeat(),
+            ActorMetrics(),
             *middleware,
         ],
     )

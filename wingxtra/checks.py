@@ -115,6 +115,13 @@ def redis() -> Found:
     yield from _server("REDIS_URL", settings.REDIS_URL, "rediss://:…@host:6379/0")
 
 
+@in_production("wingxtra.E009")
+def metrics_token() -> Found:
+    token = settings.METRICS_TOKEN
+    if token and len(token) < SHORTEST_SECRET:
+        yield f"METRICS_TOKEN has {len(token)} characters; it needs {SHORTEST_SECRET}.", MAKE_ONE
+
+
 @in_production("wingxtra.E010")
 def messages() -> Found:
     hint = "See “Messages to customers” in docs/operations.md."

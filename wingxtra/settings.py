@@ -116,6 +116,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "wingxtra.api.request_id.RequestIdMiddleware",
+    "wingxtra.metrics.HttpMetrics",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -167,6 +168,8 @@ def _database(url: str) -> dict[str, object]:
         "reconnect_timeout": 3.0,
     }
     options["connect_timeout"] = 5
+    # For `wingxtra.statements`; Django's own cursors never prepare.
+    options["prepare_threshold"] = 2
     return {
         **config,
         "ENGINE": "django.db.backends.postgresql",
@@ -391,7 +394,8 @@ if IS_PRODUCTION:
     SESSION_COOKIE_SECURE = True
     CSRF_COOKIE_SECURE = True
 
-# --- logs ----------------------------------------------------------------------------------------
+# --- metrics and logs ----------------------------------------------------------------------------
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = logs.config(level=LOG_LEVEL, json_lines=IS_PRODUCTION)
 LOGGING_CONFIG = "logging.config.dictConfig"

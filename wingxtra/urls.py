@@ -6,12 +6,14 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from wingxtra import health
 from wingxtra.api.views import NothingHere
+from wingxtra.metrics_view import Metrics
 
 handler500 = "wingxtra.api.errors.server_error"
 
 urlpatterns = [
     path("health", health.health),
     path("ready", health.ready),
+    path("metrics", Metrics.as_view()),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/v1/", include("wingxtra.accounts.urls")),

@@ -51,6 +51,7 @@ REFUSED = [
     ("wingxtra.E008", {"REDIS_URL": EMBEDDED_REDIS}),
     ("wingxtra.E008", {"REDIS_URL": "unix:///srv/app/.local/redis.sock"}),
     ("wingxtra.E008", {"REDIS_URL": "redis://:secret@redis/0"}),
+    ("wingxtra.E009", {"METRICS_TOKEN": "prometheus"}),
     ("wingxtra.E010", {"MESSAGE_CHANNELS": ["sms"]}),
     ("wingxtra.E010", {"MESSAGE_CHANNELS": ["email"], "EMAIL_BACKEND": DUMMY}),
     ("wingxtra.E010", {"MESSAGE_CHANNELS": ["console"]}),
@@ -59,6 +60,7 @@ REFUSED = [
 ALLOWED = [
     {},
     {"SECRET_KEY_FALLBACKS": []},
+    {"METRICS_TOKEN": STRONG},
     {"MESSAGE_CHANNELS": ["sms"], "SMS_GATEWAY_URL": "https://sms.example/send"},
     {"ALLOWED_HOSTS": [".example.com"]},
     {"DATABASE_URL": "postgresql://wingxtra@/wingxtra?host=/run/postgresql"},  # by peer

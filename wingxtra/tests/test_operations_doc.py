@@ -46,7 +46,8 @@ def test_every_row_says_the_default_that_the_code_has():
         name: table[name][0]
         for name, default in knobs().items()
         if isinstance(default, ast.Constant | ast.List)
-        and table[name][0] not in (written(ast.literal_eval(default)), "an embedded server")
+        and (table[name][0][0] == "`" or table[name][0] == "empty")  # others are in words
+        and table[name][0] != written(ast.literal_eval(default))
     }
     assert wrong == {}
 

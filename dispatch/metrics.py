@@ -1,0 +1,103 @@
+"""What of dispatch goes to Prometheus: runs and their phases, missions, flights, what is paused."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from django.db.models import Count, Min, Q
+from prometheus_client import Counter, Histogram
+from prometheus_client.core import Metric
+
+from dispatch import bridge
+from dispatch.models import Flight, MissionIntent
+from fleet import policy
+from fleet.models import ServiceArea
+from orders.states import JobStatus
+from wingxtra import metrics
+
+State = MissionIntent.State
+BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+runs = Counter(
+    "wingxtra_dispatch_runs_total", "Runs by what started them and how they ended.",
+    ["trigger", "outcome"],
+)  # fmt: skip
+run_seconds = Histogram("wingxtra_dispatch_run_seconds", "Whole runs.", buckets=BUCKETS)
+phase_seconds = Histogram(
+    "wingxtra_dispatch_phase_seconds",
+    "The phases of runs that had orders to plan: load, judge, plan, record.",
+    ["phase"],
+    buckets=BUCKETS,
+)
+assigned = Counter("wingxtra_dispatch_orders_assigned_total", "Orders that runs gave to drones.")
+unassigned = Counter(
+    "wingxtra_dispatch_orders_unassigned_total", "Orders that a run left in the queue, each time."
+)
+
+
+P = ParamSpec("P")
+Outcome = TypeVar("Outcome")  # dispatch.runs.Outcome, which imports this
+
+
+def counted(run: Callable[P, Outcome]) -> Callable[P, Outcome]:
+    """Decorates `dispatch.runs.run`. Runs that could not be made show as what their caller did."""
+
+    @wraps(run)
+    def counting(*args: P.args, **kwargs: P.kwargs) -> Outcome:
+        with run_seconds.time():
+            done: Any = run(*args, **kwargs)
+        outcome = "dry" if done.run.dry_run else "assigned" if done.assigned else "nothing"
+        runs.labels(done.run.trigger, outcome).inc()
+        if not done.run.dry_run:
+            assigned.inc(len(done.assigned))
+            unassigned.inc(len(done.unassigned))
+        return done
+
+    return counting
+
+
+def missions(now: datetime) -> Iterator[Metric]:
+    """Of jobs under way: there are never more of them than drones."""
+    under_way = MissionIntent.objects.filter(job__status=JobStatus.ACTIVE).order_by()
+    states = dict(under_way.values_list("state").annotate(count=Count("pk")))
+    text = "Mission intents of jobs under way."
+    counts = {(state.value,): float(states.get(state, 0)) for state in State}
+    yield metrics.gauge("mission_intents", text, counts, "state")
+    unsent, recalls = Q(state=State.PENDING), Q(recall_state=MissionIntent.Recall.WANTED)
+    outbox = MissionIntent.objects.filter(unsent | recalls).aggregate(
+        unsent=Count("pk", filter=unsent),
+        recalls=Count("pk", filter=recalls),
+        oldest=Min("created_at", filter=unsent),
+    )
+    text = "What the GCS bridge has not answered yet."
+    waiting = {("mission",): outbox["unsent"], ("recall",): outbox["recalls"]}
+    yield metrics.gauge("mission_outbox", text, waiting, "kind")
+    age_s = (now - outbox["oldest"]).total_seconds() if outbox["oldest"] else 0.0
+    text = "How long the oldest unsent mission waits."
+    yield metrics.gauge("mission_outbox_seconds_max", text, {(): age_s})
+
+
+def flights(now: datetime) -> Iterator[Metric]:
+    lost = Flight.objects.filter(job__status=JobStatus.ACTIVE, link_lost_at__isnull=False)
+    text = "Drones under way with an order whose telemetry has stopped."
+    yield metrics.gauge("flights_link_lost", text, {(): lost.count()})
+
+
+def pauses(now: datetime) -> Iterator[Metric]:
+    text = "1 while automatic dispatch is paused everywhere."
+    everywhere = float(policy.current().dispatch_paused)
+    yield metrics.gauge("dispatch_paused", text, {(): everywhere})
+    text = "Service areas in which it is paused."
+    areas = ServiceArea.objects.filter(active=True, dispatch_paused=True)
+    yield metrics.gauge("dispatch_areas_paused", text, {(): areas.count()})
+
+
+def the_bridge(now: datetime) -> Iterator[Metric]:
+    text = "1 while a process lets a system rest that failed several times in a row."
+    resting = {("gcs_bridge",): float(bridge.is_resting())}
+    yield metrics.gauge("upstream_breaker_open", text, resting, "system")
+
+
+for source in (the_bridge, missions, flights, pauses):
+    metrics.register(source.__name__, source)

@@ -1,0 +1,264 @@
+"""What Prometheus is told at `/metrics`, the same by whichever web process it asks.
+
+- What happens is counted where it happens, with `prometheus_client`'s Counter and Histogram, by web,
+  worker and scheduler processes. Each adds what it counted to sums in Redis every few
+  seconds (`share`); the sums are what is shown. Lost with Redis they begin at zero, as after any
+  restart. A process that is killed loses its last seconds; a push whose answer got lost may count
+  twice.
+- What is (how many orders wait, how old the picture is) is read from database and Redis when
+  somebody asks, by functions that apps `register` in their `metrics.py`: few statements whose cost
+  does not grow with the history.
+
+Names begin with `wingxtra_`. Labels take few values, never an id.
+"""
+
+import atexit
+import json
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import redis
+import structlog
+from django.db.utils import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponseBase
+from django.utils import timezone
+from prometheus_client import REGISTRY, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from wingxtra.problems import Problem
+from wingxtra.redis_client import client
+
+log = structlog.get_logger(__name__)
+
+SUMS = "wingxtra:metrics"
+SHARE_EVERY_S = 2.0
+# Several scrapers, or an impatient one, cost no more than one.
+KEEP_S = 3.0
+
+Source = Callable[[datetime], Iterable[Metric]]
+_sources: dict[str, Source] = {}
+
+
+def register(name: str, source: Source) -> None:
+    """Show what `source(now)` yields; one that fails is left out and said to be down."""
+    _sources[name] = source
+
+
+def gauge(name: str, text: str, values: Mapping[Any, float], *labels: str) -> Metric:
+    """One figure per tuple of labels' values; `{(): value}` where there are no labels."""
+    family = GaugeMetricFamily(f"wingxtra_{name}", text, labels=labels)
+    for names, value in values.items():
+        family.add_metric(names, value)
+    return family
+
+
+# --- what the ground floor itself counts ---------------------------------------------------------
+
+http_requests = Counter(
+    "wingxtra_http_requests_total", "Requests by how they ended.", ["method", "route", "status"]
+)
+http_seconds = Histogram(
+    "wingxtra_http_seconds",
+    "How long requests took.",
+    ["method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+upstream_calls = Counter(
+    "wingxtra_upstream_calls_total",
+    "Calls to systems around us; `outcome` is ok, or a code of what went wrong.",
+    ["system", "outcome"],
+)
+upstream_seconds = Histogram(
+    "wingxtra_upstream_seconds",
+    "How long those calls took.",
+    ["system"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+class HttpMetrics:
+    """Middleware. A route is the pattern of the address, so that ids do not become labels."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        started = time.perf_counter()
+        response = self.get_response(request)
+        found = request.resolver_match
+        route = found.route if found else "none"
+        method = request.method if request.method in METHODS else "other"
+        http_requests.labels(method, route, str(response.status_code)).inc()
+        http_seconds.labels(method, route).observe(time.perf_counter() - started)
+        return response
+
+
+@contextmanager
+def calling(system: str) -> Iterator[None]:
+    """Count and time one call to a system around us; what it raises is its outcome."""
+    started = time.perf_counter()
+    outcome = "ok"
+    try:
+        yield
+    except Problem as problem:
+        outcome = problem.code
+        raise
+    except Exception as error:
+        outcome = type(error).__name__
+        raise
+    finally:
+        upstream_calls.labels(system, outcome).inc()
+        upstream_seconds.labels(system).observe(time.perf_counter() - started)
+
+
+# --- one sum of all processes --------------------------------------------------------------------
+
+_pushed: dict[str, float] = {}
+_push_lock = threading.Lock()
+_stop = threading.Event()
+
+
+def share() -> None:
+    """Begin to add what this process counts to the sums, until `stop_sharing` or its end."""
+    _stop.clear()
+    threading.Thread(target=_keep_pushing, name="metrics", daemon=True).start()
+
+
+def stop_sharing() -> None:
+    if not _stop.is_set():
+        _stop.set()
+        _push_quietly()
+
+
+def _keep_pushing() -> None:
+    while not _stop.wait(SHARE_EVERY_S):
+        _push_quietly()
+
+
+def _push_quietly() -> None:
+    try:
+        push()
+    except redis.RedisError as error:
+        log.warning("metrics_have_no_redis", error=str(error))
+
+
+def push() -> None:
+    """Add what was counted since the last time. Raises RedisError; then the next time adds it."""
+    with _push_lock:
+        counted = {
+            _key(sample.name, sample.labels): sample.value
+            for family in _own_families()
+            for sample in family.samples
+        }
+        news = {k: v - _pushed.get(k, 0.0) for k, v in counted.items() if v != _pushed.get(k, 0.0)}
+        if not news:
+            return
+        with client().pipeline() as pipe:
+            for key, more in news.items():
+                pipe.hincrbyfloat(SUMS, key, more)
+            pipe.execute()
+        _pushed.update(counted)
+
+
+def _after_fork() -> None:
+    """What was counted before the fork is the parent's to push, and so are its threads."""
+    global _push_lock
+    _push_lock = threading.Lock()
+    _stop.set()
+    for family in _own_families():
+        for sample in family.samples:
+            _pushed[_key(sample.name, sample.labels)] = sample.value
+
+
+os.register_at_fork(after_in_child=_after_fork)
+_stop.set()
+atexit.register(stop_sharing)
+
+
+def _own_families() -> Iterator[Metric]:
+    """The counters and histograms of this process, without the times of their making."""
+    for family in REGISTRY.collect():
+        if family.name.startswith("wingxtra_"):
+            family.samples = [s for s in family.samples if not s.name.endswith("_created")]
+            yield family
+
+
+def _key(name: str, labels: dict[str, str]) -> str:
+    return json.dumps([name, labels], sort_keys=True)
+
+
+class _Sums(Collector):
+    """The sums, in the shape of the families that this process knows: all import the same code."""
+
+    def collect(self) -> Iterator[Metric]:
+        sums: dict[str, dict[str, float]] = defaultdict(dict)
+        stored: Any = client().hgetall(SUMS)
+        for key, value in stored.items():
+            name, _ = json.loads(key)
+            sums[name][key.decode()] = float(value)
+        for family in _own_families():
+            shown = Metric(family.name, family.documentation, family.type)
+            known = {_key(s.name, s.labels): 0.0 for s in family.samples}
+            suffixes = ("_total",) if family.type == "counter" else ("_bucket", "_count", "_sum")
+            for suffix in suffixes:
+                known |= sums[family.name + suffix]
+            for key in sorted(known, key=_place):
+                name, labels = json.loads(key)
+                shown.add_sample(name, labels, known[key])
+            yield shown
+
+
+def _place(key: str) -> tuple[str, str, float]:
+    """Samples of one set of labels stand together, buckets first and from small to large."""
+    name, labels = json.loads(key)
+    limit = float(labels.pop("le", "inf"))
+    return json.dumps(labels, sort_keys=True), name, limit
+
+
+# --- what is shown -------------------------------------------------------------------------------
+
+_shown_lock = threading.Lock()
+_shown: tuple[float, bytes] = (float("-inf"), b"")
+
+
+def exposition() -> bytes:
+    """All of it as Prometheus reads it, at most KEEP_S seconds old."""
+    global _shown
+    with _shown_lock:
+        made_at, text = _shown
+        if time.monotonic() - made_at > KEEP_S:
+            text = generate_latest(_Everything())
+            _shown = time.monotonic(), text
+    return text
+
+
+class _Everything(Collector):
+    def collect(self) -> Iterator[Metric]:
+        up: dict[tuple[str, ...], float] = {}
+        now = timezone.now()
+        no_database = False
+        for name, source in {"counted": _counted, **_sources}.items():
+            up[(name,)] = 0.0
+            if no_database:  # waited for once: nobody would wait for the answer if each did
+                continue
+            try:
+                yield from list(source(now))
+                up[(name,)] = 1.0
+            except Exception as error:  # noqa: BLE001 (one that breaks must not hide the others)
+                log.warning("metrics_source_failed", source=name, error=type(error).__name__)
+                no_database = isinstance(error, OperationalError | InterfaceError)
+        text = "Whether these figures could be read: 0 when database or Redis is away, or a bug."
+        yield gauge("metrics_source_up", text, up, "source")
+
+
+def _counted(now: datetime) -> Iterator[Metric]:
+    push()
+    yield from _Sums().collect()
