@@ -123,7 +123,7 @@ def _closest_misses(judged: Verdicts, hopeless: Ints, at: datetime) -> dict[int,
     """
     drones, trips = judged.drones, judged.trips
     bits = feasibility.against_drones(drones, judged.rules, judged.wind_mps)
-    against = ((bits[:, None] & EVERY_RULE) != 0).sum(axis=1)
+    against = np.bitwise_count(bits)
     found = {}
     for area in np.unique(trips.area[hopeless]):
         pool = _least_unfit(against, drones.area == area)
@@ -150,7 +150,7 @@ def _distance(verdicts: Verdicts) -> Any:
     many reasons stand against it, then the charge that it lacks, then its time to the door.
     """
     never = verdicts.has(Rule.TOO_HEAVY | Rule.PAYLOAD_TYPE_UNSUPPORTED)
-    reasons = ((verdicts.reasons[:, None] & EVERY_RULE) != 0).sum(axis=1)
+    reasons = np.bitwise_count(verdicts.reasons).astype(float)
     lacking_pct = np.where(verdicts.has(Rule.NOT_ENOUGH_ENERGY), lacking(verdicts), 0.0)
     soon_s = np.minimum(np.nan_to_num(verdicts.delivery_s, nan=1e5), 1e5)
     return never * 1e11 + reasons * 1e9 + np.nan_to_num(lacking_pct, nan=1e3) * 1e5 + soon_s
@@ -173,5 +173,10 @@ def _words(ranked: Sequence[tuple[str, int]], drones: int, miss: tuple[Verdicts,
     drone_id = verdicts.drones.drone_id[verdicts.d[pair]]
     short = ""
     if verdicts.has(Rule.NOT_ENOUGH_ENERGY)[pair]:
-        short = f" It is {np.ceil(lacking(verdicts)[pair]):.0f} % of charge short."
+        lacking_pct = float(lacking(verdicts)[pair])
+        charging_min = lacking_pct * verdicts.rules.full_charge_s / 100 / 60
+        short = (
+            f" It is {np.ceil(lacking_pct):.0f} % of charge short, "
+            f"about {np.ceil(charging_min):.0f} min of charging."
+        )
     return f"{phrases}. The nearest to it is {drone_id}: {reasons}{short}"[:LONGEST]

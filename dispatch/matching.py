@@ -119,6 +119,31 @@ def prices(pairs: Pairs, chosen: Ints) -> tuple[Ints, Ints]:
     return row_price, column_price[:-1]
 
 
+def losses(pairs: Pairs, chosen: Ints) -> Ints:
+    """What choosing each pair (P,) all the same would lose at the least; 0 for those chosen.
+
+    Any prices bound the loss from below: a pair's two prices beyond its gain. The lowest prices of
+    columns are exact where the column is free, those of rows where the row goes without.
+    """
+    row_price, column_price = prices(pairs, chosen)
+    by_column = np.argsort(pairs.column, kind="stable")
+    flipped = Pairs(
+        pairs.columns,
+        pairs.rows,
+        pairs.column[by_column],
+        pairs.row[by_column],
+        pairs.gain[by_column],
+    )
+    is_chosen = np.zeros(len(pairs), bool)
+    is_chosen[chosen] = True
+    highest, lowest = prices(flipped, np.flatnonzero(is_chosen[by_column]))
+    loss: Ints = np.maximum(
+        row_price[pairs.row] + column_price[pairs.column],
+        lowest[pairs.row] + highest[pairs.column],
+    )
+    return loss - pairs.gain
+
+
 def cheapest(pairs: Pairs, dearness: npt.NDArray[np.float64], most: int) -> Ints:
     """For each row the indices (rows, most) of its least dear pairs, -1 after the last.
 

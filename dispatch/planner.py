@@ -29,8 +29,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 RANKS = {"NORMAL": 1, "URGENT": 2, "MEDICAL": 3}
-# Scale of the error of our times of delivery, as a share of the promise: lateness sets in softly.
-SPREAD = 0.25
+# Scale, as a share of the promise, over which lateness sets in: softly, so that being sooner counts
+# long before being late does.
+SPREAD = 1.0
 # How long, at the least, until another drone is free for an order that is left out.
 NEXT_DRONE_S = 600.0
 RUNNERS_UP = 3
@@ -162,7 +163,8 @@ def plan(problem: Problem) -> Plan:
     dearness = costs[index]
     dearness[found] = np.inf
     others = matching.cheapest(pairs, dearness, RUNNERS_UP)[row]
-    slack = row_price[row][problem.order] + column_price[column][problem.drone] - gain
+    loss = np.empty(len(pairs), np.int64)
+    loss[index] = matching.losses(pairs, found)
     return Plan(
         pairs=chosen[np.argsort(-gain[chosen], kind="stable")],
         runners_up=np.append(index, -1)[others],
@@ -173,7 +175,7 @@ def plan(problem: Problem) -> Plan:
         gain=gain,
         order_price=row_price[row],
         drone_price=column_price[column],
-        regret=np.where(slack < step / 2, slack * unit_s, np.inf),
+        regret=np.where(loss < step / 2, loss * unit_s, np.inf),
     )
 
 

@@ -13,7 +13,7 @@ import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dispatch import explanations, metrics, planner
+from dispatch import explanations, lookahead, metrics, planner
 from dispatch.models import DispatchDecision, DispatchRun
 from fleet import feasibility, picture, policy, reach, registry, rulebook
 from fleet.models import Drone, ServiceArea
@@ -195,16 +195,17 @@ def _plan(
     d, t = reach.likely_pairs(table, trips, book.rules, now)
     verdicts = feasibility.judge(table, trips, d, t, book.rules, book.zone_shapes, now)
     able = np.flatnonzero(verdicts.able)
+    options = lookahead.now(verdicts)
     problem = planner.Problem(
         order_id=[str(order.pk) for order in orders],
         priority=[order.priority for order in orders],
         waited_s=np.array([_waited_s(order, now) for order in orders]),
         due_s=np.array([(order.deliver_by - now).total_seconds() for order in orders]),
         drone_id=[drone.pk for drone in drones],
-        order=t[able],
-        drone=d[able],
-        delivery_s=verdicts.delivery_s[able],
-        busy_s=verdicts.busy_s[able],
+        order=options.trip,
+        drone=options.drone,
+        delivery_s=options.delivery_s,
+        busy_s=options.busy_s,
         rules=book.rules,
     )
     metrics.phase_seconds.labels("judge").observe(time.perf_counter() - started)
@@ -266,7 +267,11 @@ def _decision(
         run=this,
         order=order,
         outcome=DispatchDecision.Outcome.UNASSIGNED,
-        runners_up=[_figures(made, int(p)) for p in made.plan.runners_up[i] if p >= 0],
+        runners_up=[
+            _figures(made, int(p)) | {"regret": _regret(made, int(p))}
+            for p in made.plan.runners_up[i]
+            if p >= 0
+        ],
         ruled_out=against.counts,
         why=against.words,
     )
@@ -308,3 +313,11 @@ def _figures(made: _Plan, pair: int) -> dict[str, Any]:
         "distance_m": round(float(verdicts.distance_m[judged])),
         "cost": round(float(made.plan.cost[pair]), 3),
     }
+
+
+def _regret(made: _Plan, pair: int) -> float | None:
+    """What this pair instead would cost the plan at the least; None where an order would lose its
+    drone to it.
+    """
+    regret = float(made.plan.regret[pair])
+    return round(regret, 1) if np.isfinite(regret) else None

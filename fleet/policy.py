@@ -48,7 +48,6 @@ class Rules:
     busy_weight: float
     age_cap_s: float
     full_charge_s: float
-    look_ahead_s: float
     max_attempts: int
     loiter_timeout_s: int
     lost_link_behavior: str
@@ -116,12 +115,6 @@ class Policy(models.Model):
         60,
         86400,
         "Charging at the hub from empty to full, in seconds: what a trip costs besides its time.",
-    )
-    look_ahead_s = _number(
-        300,
-        0,
-        3600,
-        "An order may wait this long for a drone that serves it better, in seconds; 0 for never.",
     )
     promise_medical_min = _number(15, 1, 1440, "Promise for MEDICAL orders, in minutes.")
     promise_urgent_min = _number(30, 1, 1440, "Promise for URGENT orders, in minutes.")

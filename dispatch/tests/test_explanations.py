@@ -45,7 +45,7 @@ def test_each_reason_counts_its_drones_and_the_closest_miss_says_what_it_lacks()
     assert found.words == (
         "2 of 5 with too little battery for the trip, 1 of 5 grounded, 1 of 5 of another area. "
         "The nearest to it is LOW: Needs 43 % battery with the 20 % reserve, has 36 %. "
-        "It is 7 % of charge short."
+        "It is 7 % of charge short, about 3 min of charging."
     )
 
 

@@ -55,6 +55,22 @@ def test_a_row_is_worth_what_the_choice_loses_without_it(seed, rows, columns, sh
         assert row_price[row] == total(pairs, chosen) - total(rest, matching.best(rest))
 
 
+@given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 8), st.floats(0.1, 1))
+def test_no_choice_with_a_pair_loses_less_than_said(seed, rows, columns, share):
+    """And exactly that, where its row or its column is not in the best choice."""
+    pairs = pairs_of(seed, rows, columns, share, 20)
+    chosen = matching.best(pairs)
+    losses = matching.losses(pairs, chosen)
+    for pair in range(len(pairs)):
+        apart = (pairs.row != pairs.row[pair]) & (pairs.column != pairs.column[pair])
+        rest = Pairs(rows, columns, pairs.row[apart], pairs.column[apart], pairs.gain[apart])
+        true_loss = total(pairs, chosen) - total(rest, matching.best(rest)) - pairs.gain[pair]
+        free = pairs.row[pair] not in pairs.row[chosen]
+        free |= pairs.column[pair] not in pairs.column[chosen]
+        assert 0 <= losses[pair] <= true_loss
+        assert losses[pair] == true_loss or not free
+
+
 def test_the_cheapest_pairs_of_each_row_are_found_in_turn():
     pairs = Pairs(3, 4, np.array([0, 0, 0, 0, 2]), np.array([0, 1, 2, 3, 1]), np.ones(5, np.int64))
     dearness = np.array([5.0, np.inf, 4.0, 4.0, 9.0])

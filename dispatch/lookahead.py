@@ -1,0 +1,113 @@
+"""Drones that will be able soon: busy ones once they are home, others once they are charged. Pure.
+
+A good drone in two minutes can be better than a poor one now. So pairs with drones that are not
+able yet enter the plan with the wait that they take; only able ones are ever assigned.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fleet import feasibility, reach
+from fleet.feasibility import Verdicts
+from fleet.geometry import Floats, Ints, Zones
+from fleet.tables import DroneTable, TripTable
+
+if TYPE_CHECKING:
+    from fleet.policy import Rules
+
+
+# So few pairs are judged sooner than it is found out which are worth it.
+FEW_PAIRS = 20_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Options:
+    """Pairs (P,) that the plan may choose from, by index into the tables of `verdicts`.
+
+    wait_s: until the drone is able, 0 for now. delivery_s: from now, the wait included. busy_s:
+    what the trip takes of the drone, until it is home and as charged as before.
+    """
+
+    drone: Ints
+    trip: Ints
+    wait_s: Floats
+    delivery_s: Floats
+    busy_s: Floats
+    energy_pct: Floats
+    distance_m: Floats
+
+
+def charge_s(energy_pct: Floats, rules: "Rules") -> Floats:
+    """How long it takes at the hub to charge so many percent."""
+    return energy_pct * rules.full_charge_s / 100
+
+
+def now(verdicts: Verdicts) -> Options:
+    """What able drones offer."""
+    able = np.flatnonzero(verdicts.able)
+    return _options(verdicts, able, np.zeros(len(able)))
+
+
+def soon(
+    drones: DroneTable,
+    free_in_s: Floats,
+    trips: TripTable,
+    rules: "Rules",
+    zones: Zones,
+    at: datetime,
+    look_ahead_s: float,
+    wind_mps: float | None = None,
+) -> Options:
+    """What drones offer that are able within `look_ahead_s`.
+
+    drones: as they are expected when they are free, at home; free_in_s: when that is, 0 for those
+    that stand at home and charge; NaN for those of which nothing is to be expected.
+    """
+    left_s = look_ahead_s - free_in_s
+    index = np.flatnonzero(left_s >= 0)
+    later = drones.take(index)
+    gained_pct = 100 * left_s[index] / rules.full_charge_s
+    charged = replace(later, battery_pct=np.minimum(100.0, later.battery_pct + gained_pct))
+    few = len(later) * len(trips) <= FEW_PAIRS
+    pairs = (
+        feasibility.every_pair(len(later), len(trips))
+        if few
+        else reach.likely_pairs(charged, trips, rules, at, wind_mps)
+    )
+    verdicts = feasibility.judge(charged, trips, *pairs, rules, zones, at, wind_mps)
+    needed_pct = np.maximum(verdicts.energy_pct + rules.reserve_pct, rules.battery_min_pct)
+    lacking_pct = np.maximum(0.0, needed_pct - later.battery_pct[verdicts.d])
+    wait_s = free_in_s[index][verdicts.d] + charge_s(lacking_pct, rules)
+    found = np.flatnonzero(verdicts.able & (wait_s > 0))
+    options = _options(verdicts, found, wait_s[found])
+    return replace(options, drone=index[options.drone])
+
+
+def _options(verdicts: Verdicts, pairs: Ints, wait_s: Floats) -> Options:
+    energy_pct = verdicts.energy_pct[pairs]
+    return Options(
+        drone=verdicts.d[pairs],
+        trip=verdicts.t[pairs],
+        wait_s=wait_s,
+        delivery_s=verdicts.delivery_s[pairs] + wait_s,
+        busy_s=verdicts.busy_s[pairs] + charge_s(energy_pct, verdicts.rules),
+        energy_pct=energy_pct,
+        distance_m=verdicts.distance_m[pairs],
+    )
+
+
+def together(able: Options, later: Options, due_s: Floats) -> Options:
+    """Both, without the waits that would break a promise which an able drone could keep."""
+    soonest_s = np.full(len(due_s), np.inf)
+    np.minimum.at(soonest_s, able.trip, able.delivery_s)
+    kept = soonest_s <= due_s
+    late = later.delivery_s > due_s[later.trip]
+    stay = ~(late & kept[later.trip])
+    columns = {
+        name: np.concatenate([getattr(able, name), getattr(later, name)[stay]])
+        for name in Options.__dataclass_fields__
+    }
+    return Options(**columns)

@@ -1,0 +1,67 @@
+"""`manage.py why`: what the last runs decided about an order, in sentences."""
+
+from argparse import ArgumentParser
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+
+from dispatch.models import DispatchDecision
+from dispatch.words import ruled_out
+from orders.models import Order
+
+
+class Command(BaseCommand):
+    help = "Why an order got its drone, or got none: the last decisions, the newest first."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("order", help="Its tracking id, or its id.")
+        parser.add_argument("--last", type=int, default=3, help="How many decisions to show.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        order = _order(options["order"])
+        self.stdout.write(
+            f"{order.public_tracking_id} is {order.status}, {order.priority}, to be delivered by "
+            f"{order.deliver_by:%Y-%m-%d %H:%M} UTC."
+        )
+        decisions = order.decisions.select_related("run").order_by("-id")[: options["last"]]
+        for decision in decisions:
+            self.stdout.write("\n".join(["", *_sentences(decision)]))
+        if not decisions:
+            self.stdout.write("No run has looked at it yet.")
+
+
+def _order(name: str) -> Order:
+    found = Order.objects.filter(public_tracking_id__iexact=name).first()
+    if found is None:
+        with suppress(ValueError):
+            found = Order.objects.filter(pk=UUID(name)).first()
+    if found is None:
+        raise CommandError(f"There is no order “{name}”; give its tracking id or its UUID.")
+    return found
+
+
+def _sentences(decision: DispatchDecision) -> list[str]:
+    run = decision.run
+    dry = ", a dry run" if run.dry_run else ""
+    head = (
+        f"{run.started_at:%Y-%m-%d %H:%M:%S} UTC{dry}: {decision.get_outcome_display()}, of "
+        f"{run.orders_considered} orders and {run.drones_considered} drones."
+    )
+    lines = [head, f"  {decision.why}"]
+    lines += [f"  Next: {_runner_up(other)}" for other in decision.runners_up]
+    lines += [f"  {line}" for line in ruled_out(decision.ruled_out)]
+    return lines
+
+
+def _runner_up(other: dict[str, Any]) -> str:
+    words = (
+        f"{other['drone_id']}, {other['delivery_s'] / 60:.0f} min to the door, "
+        f"{other['energy_pct']:.0f} % of its battery"
+    )
+    if "regret" not in other:  # decided before it was kept
+        return f"{words}."
+    if other["regret"] is None:
+        return f"{words}; an order as urgent or more would lose its drone."
+    return f"{words}; would cost the plan {other['regret']:.0f} weighted seconds or more."

@@ -1,0 +1,54 @@
+"""The simulated day: the same demand for every way, and every order delivered."""
+
+from io import StringIO
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+
+from dispatch import simulation
+from dispatch.simulation import FIRST_COME, PLANNED, Day
+from fleet.policy import Policy
+
+RULES = Policy().rules()
+SMALL = Day("small", orders=60, drones=4, hubs=2)
+
+
+@pytest.mark.parametrize("way", simulation.WAYS, ids=lambda way: way.name)
+def test_a_day_ends_with_every_order_delivered(way):
+    outcome = simulation.simulate(SMALL, 1, RULES, way)
+    assert len(outcome.minutes) == 60
+    assert (outcome.minutes > 2).all()
+    assert outcome.drone_km > 60
+
+
+def test_the_same_seed_is_the_same_day():
+    once, again = (simulation.simulate(SMALL, 7, RULES, PLANNED) for _ in range(2))
+    other = simulation.simulate(SMALL, 8, RULES, PLANNED)
+    np.testing.assert_array_equal(once.minutes, again.minutes)
+    assert not np.array_equal(once.minutes, other.minutes)
+
+
+def test_no_drone_takes_an_order_before_it_is_back():
+    """One drone, orders that wait for it: they are delivered one after the other."""
+    day = Day("one", orders=12, drones=1, hubs=1)
+    _, demand = simulation.city(day, 3, RULES)
+    outcome = simulation.simulate(day, 3, RULES, FIRST_COME)
+    at_door_s = np.sort(demand.placed_s + 60 * outcome.minutes)
+    assert (np.diff(at_door_s) > 200).all()
+
+
+def test_a_medical_order_waits_less_when_all_are_planned_together():
+    day = Day("busy", orders=150, drones=3, hubs=1)
+    by_turn, by_plan = (simulation.simulate(day, 5, RULES, way) for way in (FIRST_COME, PLANNED))
+    medical = by_turn.priority == "MEDICAL"
+    assert by_plan.minutes[medical].max() < by_turn.minutes[medical].max()
+
+
+def test_the_command_compares_the_ways(db, monkeypatch):
+    monkeypatch.setattr(simulation, "DAYS", (SMALL,))
+    out = StringIO()
+    call_command("simulate_day", seeds=[1], days=["small"], stdout=out)
+    told = out.getvalue()
+    assert "small: 60 orders, 4 drones, 1 seeds" in told
+    assert all(way.name in told for way in simulation.WAYS)

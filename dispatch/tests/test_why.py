@@ -1,0 +1,65 @@
+"""`manage.py why`: anybody can ask later why this drone, and why not that one."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from dispatch.models import DispatchRun
+from dispatch.runs import run
+from fleet.tests.factories import DroneFactory, TelemetryFactory, show
+from orders.tests.factories import OrderFactory
+from wingxtra.accounts.identity import SYSTEM
+
+pytestmark = pytest.mark.django_db
+
+
+def why(order: object) -> str:
+    out = StringIO()
+    call_command("why", str(order), stdout=out)
+    return out.getvalue()
+
+
+def test_the_chosen_drone_the_next_best_and_those_ruled_out_are_told():
+    near, far, flying = DroneFactory.create_batch(3)
+    show(
+        TelemetryFactory(drone_id=near.pk),
+        TelemetryFactory(drone_id=far.pk, lat=5.6037 - 0.02),
+        TelemetryFactory(drone_id=flying.pk, armed=True),
+    )
+    order = OrderFactory()
+    run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM)
+    for name in (order.public_tracking_id, order.pk):
+        told = why(name)
+        assert f"{near.pk} takes" in told
+        assert f"Next: {far.pk}" in told
+        assert "would cost the plan" in told
+        assert "Already flying: 1 drone" in told
+
+
+def test_a_drone_short_of_charge_is_told_with_how_much():
+    drone = DroneFactory()
+    show(TelemetryFactory(drone_id=drone.pk, battery_pct=31))
+    order = OrderFactory()
+    run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM)
+    assert "% of charge short" in why(order.public_tracking_id)
+    assert "min of charging" in why(order.public_tracking_id)
+
+
+def test_the_drone_that_a_more_urgent_order_needs_is_told():
+    drone = DroneFactory()
+    show(TelemetryFactory(drone_id=drone.pk))
+    normal = OrderFactory()
+    OrderFactory(priority="MEDICAL")
+    run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM)
+    assert "would lose its drone" in why(normal.pk)
+
+
+def test_an_order_that_nobody_has_looked_at():
+    assert "No run has looked at it yet." in why(OrderFactory().pk)
+
+
+@pytest.mark.parametrize("name", ["nothing", "1f0e9a57-7f9c-4ba1-8d2c-1c6a0fbd7b1e"])
+def test_an_order_that_does_not_exist_is_said_so(name, db):
+    with pytest.raises(CommandError, match="no order"):
+        why(name)
