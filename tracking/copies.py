@@ -120,6 +120,7 @@ def _facts(order: Order, rules: policy.Rules) -> public.Facts:
         proof_method=proof.method if proof else None,
         proof_at=proof.created_at if proof else None,
         updated_at=order.updated_at,
+        forgotten=order.forgotten_at is not None,
     )
 
 

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleet.policy import Rules
@@ -21,6 +21,9 @@ from tracking.words import Face, Look
 # About 11 m, and about 110 m: enough for a dot on a map, and for a street but not a house.
 POSITION_DECIMALS = 4
 DROPOFF_DECIMALS = 3
+# This long after the last that happened, a link says only that it is over: it may still lie about
+# in chats and mailboxes, and has nothing to tell any more.
+SPEAKS_FOR = timedelta(days=30)
 AT_THE_DOOR = (Status.ARRIVED, Status.DELIVERING)
 
 MILESTONES = (
@@ -66,7 +69,8 @@ SPREAD_BEFORE = (0.15, 0.4)
 class Facts:
     """What the view needs of an order. The coordinates are the exact ones; they do not come out.
 
-    paused: nothing is dispatched just now where the order is.
+    paused: nothing is dispatched just now where the order is. forgotten: the customer's data was
+    removed, which can be asked for at any time.
     """
 
     public_tracking_id: str
@@ -81,6 +85,7 @@ class Facts:
     proof_method: str | None
     proof_at: datetime | None
     updated_at: datetime
+    forgotten: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,8 @@ def view(
     A drone that is silent for longer than the policy allows, or whose clock cannot be right, takes
     position and ETA away: nothing is assumed.
     """
+    if order.status in TERMINAL and (order.forgotten or now - order.updated_at > SPEAKS_FOR):
+        return _only_that_it_is_over(order), Face(Look.OVER)
     in_flight = order.status in IN_FLIGHT
     silent = in_flight and seen is not None and not 0 <= seen.age_s <= rules.link_lost_after_s
     eta_at = order.eta_at if order.status in WITH_A_JOB and not silent else None
@@ -162,6 +169,24 @@ def view(
         "updated_at": stamp(order.updated_at),
     }
     return told, face
+
+
+def _only_that_it_is_over(order: Facts) -> dict[str, Any]:
+    """The same shape with nothing in it, but the status, of which clients expect one they know."""
+    return {
+        "public_tracking_id": order.public_tracking_id,
+        "status": order.status.value,
+        "headline": str(words.headline(Face(Look.OVER), None)),
+        "milestones": [],
+        "timeline": [],
+        "eta_seconds": None,
+        "eta_at": None,
+        "position": None,
+        "dropoff": None,
+        "drone": "masked",
+        "pod_summary": None,
+        "updated_at": stamp(order.updated_at),
+    }
 
 
 def eta_range(eta_s: float, *, in_flight: bool) -> tuple[float, float]:

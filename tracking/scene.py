@@ -62,14 +62,16 @@ def of(copy: Copy) -> dict[str, Any]:
     return {
         "view": view,
         "look": face.look.value,
-        "tone": {Look.DELIVERED: "good"}.get(face.look, "bad" if over else "busy"),
+        "tone": {Look.DELIVERED: "good", Look.OVER: "busy"}.get(
+            face.look, "bad" if over else "busy"
+        ),
         "headline": words.headline(face, eta_s),
         "advice": words.advice(face),
         "need": None if over or ask in ASKED.values() else words.NEEDS.get(copy.pod_requirement),
         "eta": expected(view, in_flight=in_flight) if eta_s is not None else None,
         "away": away(view),
         "progress": progress(copy),
-        "steps": steps(view),
+        "steps": steps(view) if face.look != Look.OVER else [],
         "timeline": [
             {"label": words.LABELS[EventType(entry["type"])], "at": moment(entry["at"])}
             for entry in reversed(view["timeline"])
@@ -94,6 +96,8 @@ def of(copy: Copy) -> dict[str, Any]:
 def asked(copy: Copy) -> str:
     """What the customer can do now: otp, signature, confirm, dropoff, or nothing ("")."""
     status = Status(copy.view["status"])
+    if copy.face.look == Look.OVER:
+        return ""
     if status in WAITING:
         return "dropoff" if copy.dropoff_radius_m > 0 else ""
     ask = ASKED.get(PodRequirement(copy.pod_requirement), "")

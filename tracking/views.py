@@ -49,7 +49,7 @@ class TrackingAnswer(serializers.Serializer[Any]):
     eta_seconds = serializers.IntegerField(allow_null=True)
     eta_at = Timestamp(allow_null=True)
     position = Position(allow_null=True)
-    dropoff = Place()
+    dropoff = Place(allow_null=True, help_text="Null when it has been over for 30 days.")
     drone = serializers.CharField()
     pod_summary = ProofSummary(allow_null=True)
     updated_at = Timestamp()

@@ -37,6 +37,7 @@ class Look(StrEnum):
     DELIVERED = "delivered"
     CANCELED = "canceled"
     FAILED = "failed"
+    OVER = "over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,7 @@ PLAIN: dict[Look, Words] = {
     Look.DELIVERED: _("Delivered"),
     Look.CANCELED: _("Canceled"),
     Look.FAILED: _("We could not deliver this order"),
+    Look.OVER: _("This delivery is over"),
 }
 # What to do, or what it means, in a sentence or two under the headline.
 ADVICE: dict[Look, Words] = {
@@ -111,6 +113,7 @@ ADVICE: dict[Look, Words] = {
     Look.DELIVERED: _("Thank you. Enjoy what is inside."),
     Look.CANCELED: _("No drone is coming. The sender can tell you more."),
     Look.FAILED: _("The sender knows and will contact you."),
+    Look.OVER: _("It was a while ago, so nothing more is shown here."),
 }
 CANCELED_BECAUSE: dict[str, Words] = {
     CancelReason.CUSTOMER_REQUEST: _("Canceled as you asked"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from dispatch.models import Flight
@@ -159,3 +160,13 @@ def test_nobody_else_is_forgotten():
     retention.forget(forgotten.pk)
     assert tables_with("209876543") == ["orders_order"]
     assert Order.objects.get(pk=other.pk).dropoff_lat == LAT
+
+
+def test_the_customers_page_only_says_that_it_is_over():
+    order = order_of(PodRequirement.OTP, Status.DELIVERED)
+    retention.forget(order.pk)
+    answer = Client().get(f"/track/{order.public_tracking_id}/")
+    html = answer.content.decode()
+    assert answer.status_code == 200
+    assert "This delivery is over" in html
+    assert not any(words in html for words in ("Received", "Everything so far", "otp_code"))

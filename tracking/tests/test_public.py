@@ -218,6 +218,27 @@ def test_when_it_is_over_there_is_no_eta(status: Status) -> None:
     assert (told["eta_seconds"], told["eta_at"]) == (None, None)
 
 
+LONG_AGO = NOW - timedelta(days=30, seconds=1)
+
+
+@pytest.mark.parametrize("status", TERMINAL)
+@pytest.mark.parametrize("why", [{"updated_at": LONG_AGO}, {"forgotten": True}], ids=repr)
+def test_thirty_days_later_or_once_forgotten_it_only_says_that_it_is_over(
+    status: Status, why: dict[str, Any]
+) -> None:
+    order = facts(status, proof_method="OTP", proof_at=LONG_AGO, cancel_reason="WEATHER", **why)
+    told = view(order, *EventType)
+    assert told["headline"] == "This delivery is over"
+    kept = {"public_tracking_id", "status", "headline", "drone", "updated_at"}
+    assert {name for name, value in told.items() if value} == kept
+    assert set(told) == SHAPE
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status not in TERMINAL])
+def test_what_is_not_over_is_shown_however_old_it_is(status: Status) -> None:
+    assert view(facts(status, updated_at=LONG_AGO))["dropoff"] is not None
+
+
 def test_of_the_proof_only_method_and_time_are_told() -> None:
     proved = view(facts(Status.DELIVERED, proof_method="OTP", proof_at=NOW))
     bare = view(facts(Status.DELIVERED))
