@@ -38,8 +38,12 @@ test: $(TEST)  ## all tests, in parallel (JOBS=3), on throwaway servers of their
 		|| echo 'Not run here: tests marked "browser", which need Chromium.'
 	$(RUN) -m pytest -n $(JOBS) --dist worksteal -m 'not browser and not bench and not fuzz and not screenshots'
 
+CHROMIUM ?= /usr/bin/chromium
+export CHROMIUM
+
 test-browser: $(TEST)  ## tests in a real Chromium (CHROMIUM=/usr/bin/chromium)
-	$(RUN) -m pytest -n 0 -m browser
+	@if test -x "$(CHROMIUM)"; then $(RUN) -m pytest -n 0 -m browser; \
+		else echo 'Skipped: the tests marked "browser" need Chromium (apt install chromium).'; fi
 
 screenshots: $(TEST)  ## the pictures of docs/images/, taken anew with Chromium
 	$(RUN) -m pytest -n 0 -q -m screenshots

@@ -77,7 +77,7 @@ def where(order: Order, request: HttpRequest) -> Section:
     return Section("Where it is", "console/order/where.html", context)
 
 
-add_section(Order, 20, where)
+add_section(Order, 5, where)
 add_section(Order, 50, decision)
 add_section(Order, 60, missions_of)
 

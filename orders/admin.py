@@ -81,7 +81,7 @@ class OrderAdmin(ReadOnlyAdmin):
             "original": order,
             "state": badge(order.get_status_display(), words.STATUS_TONE[order.status]),
             "urgency": badge(order.get_priority_display(), words.PRIORITY_TONE[order.priority]),
-            "promise": badge(promise, tone),
+            "promise": badge(promise, tone) if promise != "—" else "",
             "offered": actions.possible(order, request.user),
             "sections": registry.sections_of(order, request),
             **(extra_context or {}),
@@ -103,8 +103,9 @@ class OrderAdmin(ReadOnlyAdmin):
         return badge(order.get_priority_display(), words.PRIORITY_TONE[order.priority])
 
     @admin.display(description="Promise", ordering="deliver_by")
-    def promise(self, order: Order) -> SafeString:
-        return badge(*words.clock(order, timezone.now()))
+    def promise(self, order: Order) -> SafeString | str:
+        said, tone = words.clock(order, timezone.now())
+        return badge(said, tone) if said != "—" else said
 
     @admin.display(description="Drone")
     def drone(self, order: Order) -> SafeString | str:

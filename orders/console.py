@@ -110,8 +110,10 @@ def numbers(now: datetime) -> Iterator[Number]:
         in_flight=Count("pk", filter=Q(status__in=IN_FLIGHT)),
     )
     list_url = reverse("admin:orders_order_changelist")
-    yield Number("Queued", str(counts["queued"]), url=f"{list_url}?tab=queued")
-    yield Number("In flight", str(counts["in_flight"]), url=f"{list_url}?tab=in_flight")
+    yield Number("Queued", str(counts["queued"]), "wait for a drone", url=f"{list_url}?tab=queued")
+    yield Number(
+        "In flight", str(counts["in_flight"]), "parcels in the air", url=f"{list_url}?tab=in_flight"
+    )
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     today = _delivered_since(midnight).aggregate(
         count=Count("pk"), on_time=Count("pk", filter=Q(delivered_at__lte=F("deliver_by")))
@@ -146,8 +148,8 @@ def _minutes_per_priority(start: datetime) -> Iterator[Number]:
     for priority in reversed(Priority):
         row = found.get(priority)
         value = f"{row['median_s'] / 60:.0f} min" if row else "—"
-        detail = f"95 % within {row['p95_s'] / 60:.0f} min" if row else "none delivered today"
-        yield Number(f"{priority.label}, median", value, detail)
+        detail = f"median; 95 % in {row['p95_s'] / 60:.0f} min" if row else "none delivered today"
+        yield Number(f"{priority.label}, to the door", value, detail)
 
 
 def last_day(now: datetime) -> Chart:

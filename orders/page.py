@@ -106,10 +106,14 @@ def _job(job: DeliveryJob) -> dict[str, Any]:
         "drone_id": job.drone_id,
         "drone_url": job.drone_id and reverse("admin:fleet_drone_change", args=[job.drone_id]),
         "state": badge(job.get_status_display(), words.JOB_TONE[job.status]),
-        "eta": f"in {round(eta_s / 60)} min" if eta_s is not None else moment(job.promised_at),
+        "eta": moment(job.promised_at) if eta_s is None else _soon(eta_s),
         "ended_because": job.ended_because,
         "override_reason": job.override_reason,
     }
+
+
+def _soon(eta_s: int) -> str:
+    return f"in {round(eta_s / 60)} min" if eta_s >= 30 else "any moment"
 
 
 def deliveries_of(drone: Drone, request: HttpRequest) -> Section:

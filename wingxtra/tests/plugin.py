@@ -8,6 +8,7 @@ own (and, by pytest-django, a PostgreSQL one).
 import os
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 import hypothesis
@@ -15,6 +16,9 @@ import pytest
 import redis
 
 from wingxtra import embedded
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # How long one example takes says more about the machine's other work than about the code.
 hypothesis.settings.register_profile("wingxtra", deadline=None)
@@ -56,6 +60,15 @@ def _empty_redis() -> Iterator[None]:
     yield
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
         client.flushdb()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator["Browser"]:
+    """The only one of the run: Playwright's loop cannot be started twice in a thread."""
+    from wingxtra.tests import browser
+
+    with browser.chromium() as started:
+        yield started
 
 
 def _with_database(url: str, number: int) -> str:

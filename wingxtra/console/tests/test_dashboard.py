@@ -147,7 +147,7 @@ def test_the_numbers_count_what_was_delivered_today(ama: Client) -> None:
     assert numbers["Queued"] == "1"
     assert numbers["Delivered today"] == "1"
     assert numbers["On time today"] == "100 %"
-    assert numbers["Normal, median"] == "0 min"
+    assert numbers["Normal, to the door"] == "0 min"
     assert numbers["Drones: ready"] == "1"
 
 

@@ -8,6 +8,7 @@ const WxMap = (() => {
   const TRAIL_POINTS = 90;
 
   const Grid = L.GridLayer.extend({
+    options: { tileSize: 128 },
     createTile() {
       const tile = document.createElement("div");
       tile.className = "wx-grid-tile";
@@ -147,7 +148,7 @@ const WxMap = (() => {
   const latLng = (feature) => L.latLng(feature.geometry.coordinates[1], feature.geometry.coordinates[0]);
 
   const fit = (map, box) => {
-    if (box.isValid()) map.fitBounds(box.pad(0.1), { maxZoom: 16, animate: false });
+    if (box.isValid()) map.fitBounds(box.pad(0.03), { maxZoom: 16, animate: false });
   };
 
   const tilesOf = (element) => ({ url: element.dataset.tiles, attribution: element.dataset.attribution });

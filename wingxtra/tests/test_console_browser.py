@@ -1,0 +1,239 @@
+"""A dispatcher's shift in a real Chromium: what people see and click, from login to dark mode."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from fleet.models import NoFlyZone
+from orders import lifecycle
+from orders.models import Order
+from orders.states import Status
+from wingxtra.accounts.identity import GCS
+from wingxtra.accounts.models import User
+from wingxtra.accounts.tests.factories import PASSWORD, UserFactory
+from wingxtra.tests import scene
+from wingxtra.tests.scene import Scene
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+TILES = "https://tiles.example/{z}/{x}/{y}.png"
+LAPTOP = {"width": 1440, "height": 900}
+TABLET = {"width": 820, "height": 1180}
+
+
+@pytest.fixture
+def city(settings: Settings, tmp_path: Path) -> Scene:
+    settings.MEDIA_ROOT = tmp_path
+    settings.MAP_TILE_URL = TILES
+    settings.FLEET_API_URL = settings.GCS_BRIDGE_URL = "http://127.0.0.1:9"
+    UserFactory(username="ama", ops=True)
+    return Scene()
+
+
+@pytest.fixture
+def visit(city: Scene, chromium: Browser, live_server: LiveServer) -> Iterator[Callable[..., Page]]:
+    """Opens a page as somebody; whoever goes elsewhere than to us, or breaks our rules, fails."""
+    contexts: list[BrowserContext] = []
+    trouble: list[str] = []
+
+    def watch(request: Request) -> None:
+        if not request.url.startswith((live_server.url, "data:", "https://tiles.example/")):
+            trouble.append(f"asked elsewhere: {request.url}")
+
+    def visit(path: str = "/admin/", user: User | None = None, **options: Any) -> Page:
+        context = chromium.new_context(
+            base_url=live_server.url, **{"viewport": LAPTOP, "reduced_motion": "reduce", **options}
+        )
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        context.route("https://tiles.example/**", lambda route: route.abort())
+        context.on("request", watch)
+        context.on("console", lambda said: _note(trouble, said.type, said.text))
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
+        page.goto("/admin/login/?next=" + path)
+        page.get_by_label("Username").fill(user.username if user else "ama")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(f"**{path}")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not trouble
+
+
+def _note(trouble: list[str], kind: str, text: str) -> None:
+    """What the browser complains of. The tile server of the tests is not there: no fault."""
+    if kind == "error" and "net::ERR_FAILED" not in text:
+        trouble.append(f"console: {text}")
+
+
+def order_page(order: Order) -> str:
+    return scene.page_of(order.pk)
+
+
+def test_a_dispatcher_assigns_a_drone_and_watches_it_move(
+    visit: Callable[..., Page], city: Scene
+) -> None:
+    order = city.orders["urgent"]
+    page = visit(order_page(order))
+    page.get_by_role("link", name="Assign…").click()
+    chosen = page.get_by_role("radio").and_(page.locator(":checked")).get_attribute("value")
+    page.get_by_role("button", name="Assign").click()
+    expect(page.get_by_text(f"{chosen} flies order {order}.")).to_be_visible()
+    expect(page.get_by_text("Chosen by hand")).to_be_visible()
+
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    city.orders["urgent"], city.progress["urgent"] = order, 0.1
+    city.fly(0)
+    page.goto("/admin/map/")
+    marker = page.locator(f'.wx-pin.wx-drone[title="{chosen}"]')
+    expect(marker).to_be_visible()
+    before = marker.get_attribute("style")
+    city.fly(0.3)
+    expect(marker).not_to_have_attribute("style", before or "")
+    page.get_by_role("combobox", name="State").select_option(label="On a delivery")
+    expect(marker).to_be_visible()
+    marker.dispatch_event("click")
+    expect(page.locator(".leaflet-popup")).to_contain_text(f"{chosen}")
+
+
+def test_an_order_is_canceled_with_a_reason(visit: Callable[..., Page], city: Scene) -> None:
+    order = city.orders["queued"]
+    page = visit(order_page(order))
+    page.get_by_role("link", name="Cancel the order…").click()
+    page.get_by_label("Reason").select_option("MERCHANT_REQUEST")
+    page.get_by_role("button", name="Cancel the order").click()
+    expect(page.get_by_text(f"Order {order} was canceled.")).to_be_visible()
+    expect(page.get_by_label("Timeline")).to_contain_text("The merchant asked")
+    expect(page.get_by_label("Timeline")).to_contain_text("ama")
+
+
+def test_dispatch_is_paused_from_the_dashboard(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.get_by_label("Dispatch", exact=True).get_by_role("link", name="Pause…").click()
+    page.get_by_label("Reason").fill("Thunderstorm over Ridge.")
+    page.get_by_role("button", name="Pause dispatch everywhere").click()
+    expect(page.get_by_label("Dispatch", exact=True)).to_contain_text("paused everywhere")
+    expect(page.get_by_label("Needs attention")).to_contain_text("Dispatch is paused everywhere")
+
+
+def test_a_zone_drawn_on_the_map_is_obeyed_by_the_next_run(
+    visit: Callable[..., Page], city: Scene
+) -> None:
+    page = visit("/admin/fleet/noflyzone/add/")
+    page.get_by_label("Name").fill("Stadium")
+    canvas = page.locator(".wx-polygon .wx-map")
+    canvas.scroll_into_view_if_needed()
+    # Not before the map has fitted itself to what is there already.
+    expect(canvas.get_by_role("button", name="Ridge hub")).to_be_visible()
+    box = canvas.bounding_box()
+    assert box is not None
+    for x, y in ((0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9)):
+        canvas.click(position={"x": box["width"] * x, "y": box["height"] * y})
+    expect(page.locator("[data-said]")).to_have_text("4 points.")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("was added successfully")).to_be_visible()
+    assert NoFlyZone.objects.filter(name="Stadium", active=True).exists()
+
+    page.goto(order_page(city.orders["queued"]))
+    page.get_by_role("link", name="Dispatch now…").click()
+    page.get_by_role("button", name="Dispatch now").click()
+    expect(page.get_by_role("alert")).to_contain_text("is in Stadium")
+
+
+def test_a_bulk_action_says_what_came_of_each(visit: Callable[..., Page], city: Scene) -> None:
+    page = visit("/admin/orders/order/")
+    for name in ("queued", "enroute"):
+        row = page.get_by_role("row").filter(has_text=str(city.orders[name]))
+        row.get_by_role("checkbox").check()
+    page.locator("select[name=action]").first.select_option("cancel")
+    page.get_by_role("button", name=re.compile("Run")).first.click()
+    page.get_by_label("Reason").select_option("WEATHER")
+    page.get_by_role("button", name="Cancel the order").click()
+    expect(page.get_by_text("1 of 2 done.")).to_be_visible()
+    done, refused = (
+        page.get_by_role("row").filter(has_text=str(city.orders[name]))
+        for name in ("queued", "enroute")
+    )
+    expect(done).to_contain_text("was canceled")
+    expect(refused).to_contain_text("cannot be canceled any more")
+
+
+def test_the_dashboard_renews_itself_and_keeps_the_focus(
+    visit: Callable[..., Page], city: Scene
+) -> None:
+    page = visit()
+    page.get_by_role("link", name="Acknowledge…").first.focus()
+    focused = page.evaluate("document.activeElement.id")
+    waiting = Order.objects.filter(status=Status.QUEUED).count()
+    scene.place(scene.MARKET)
+    figure = page.locator(".wx-number").filter(has_text="Queued").locator(".wx-figure")
+    expect(figure).to_have_text(str(waiting + 1))
+    assert page.evaluate("document.activeElement.id") == focused
+
+
+PAGES = ("dashboard", "map", "order", "policy", "orders", "assign")
+
+
+def address_of(where: str, city: Scene) -> str:
+    return {
+        "dashboard": "/admin/",
+        "map": "/admin/map/",
+        "order": order_page(city.orders["enroute"]),
+        "policy": "/admin/fleet/policy/1/change/",
+        "orders": "/admin/orders/order/",
+        "assign": f"/admin/do/orders.order/assign/?id={city.orders['urgent'].pk}",
+    }[where]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_accessible_in_light_and_dark(
+    visit: Callable[..., Page], city: Scene, scheme: str
+) -> None:
+    page = visit(user=UserFactory(username="boss", admin=True), color_scheme=scheme)
+    for where in PAGES:
+        page.goto(address_of(where, city))
+        is_dark = page.evaluate("document.documentElement.classList.contains('dark')")
+        assert is_dark == (scheme == "dark")
+        assert not serious_violations(page), where
+
+
+def serious_violations(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text(encoding="utf-8"))  # as a debugger does: no policy is in its way
+    found = page.evaluate("axe.run().then((result) => result.violations)")
+    return [
+        f"{violation['id']}: {[node['html'][:200] for node in violation['nodes'][:4]]}"
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]
+
+
+def test_pages_fit_a_tablet(visit: Callable[..., Page], city: Scene) -> None:
+    page = visit(user=UserFactory(username="boss", admin=True), viewport=TABLET)
+    for where in PAGES:
+        page.goto(address_of(where, city))
+        assert page.evaluate("document.documentElement.scrollWidth") <= TABLET["width"], where
+        expect(page.get_by_role("heading", level=1).first).to_be_visible()
+
+
+def test_without_its_tile_server_the_map_is_a_grid_and_says_so(visit: Callable[..., Page]) -> None:
+    page = visit("/admin/map/")
+    expect(page.locator(".leaflet-control-attribution")).to_contain_text("plain grid instead")
+    expect(page.locator(".wx-shape.wx-zone").first).to_be_visible()
+
+
+def test_a_drone_nobody_registered_is_shown_with_its_remedy(visit: Callable[..., Page]) -> None:
+    page = visit()
+    item = page.get_by_role("listitem").filter(has_text=scene.UNREGISTERED)
+    item.get_by_role("link", name="Register…").click()
+    expect(page.get_by_label("Drone id")).to_have_value(scene.UNREGISTERED)

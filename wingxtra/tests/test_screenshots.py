@@ -1,0 +1,60 @@
+"""`make screenshots`: the console's main pages, on laptop and tablet, by day and by night."""
+
+import pytest
+from django.conf import settings as project
+from playwright.sync_api import Browser, ViewportSize
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from fleet.demo import city
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.models import User
+from wingxtra.tests import scene
+
+PICTURES = project.BASE_DIR / "docs" / "images"
+SIZES = {
+    "laptop": ViewportSize(width=1440, height=900),
+    "tablet": ViewportSize(width=820, height=1180),
+}
+
+
+@pytest.mark.screenshots
+@pytest.mark.django_db(transaction=True)
+def test_pictures_of_the_console(
+    chromium: Browser, live_server: LiveServer, settings: Settings
+) -> None:
+    settings.MAP_TILE_URL = ""
+    settings.FLEET_API_URL = settings.GCS_BRIDGE_URL = "http://127.0.0.1:9"
+    town = scene.Scene(with_history=True)
+    boss = User.objects.create_user("ama.boateng", password=city.AREA_NAME, role=Role.ADMIN)
+    boss.is_staff = True
+    boss.save()
+    pages = {
+        "dashboard": "/admin/",
+        "map": "/admin/map/",
+        "order": scene.page_of(town.orders["enroute"].pk),
+        "policy": "/admin/fleet/policy/1/change/",
+        "orders": "/admin/orders/order/",
+        "assign": f"/admin/do/orders.order/assign/?id={town.orders['urgent'].pk}",
+    }
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for scheme in ("light", "dark"):
+        for size, viewport in SIZES.items():
+            context = chromium.new_context(
+                base_url=live_server.url, viewport=viewport, color_scheme=scheme
+            )
+            page = context.new_page()
+            page.goto("/admin/login/")
+            page.get_by_label("Username").fill("ama.boateng")
+            page.get_by_label("Password").fill(city.AREA_NAME)
+            page.get_by_role("button", name="Log in").click()
+            page.wait_for_url("**/admin/")
+            for name, address in pages.items():
+                town.fly(0)
+                page.goto(address)
+                if name in ("map", "order"):
+                    for _ in range(3):
+                        town.fly(0.02)
+                        page.wait_for_timeout(2200)  # the map asks so often
+                page.screenshot(path=PICTURES / f"console-{name}-{size}-{scheme}.png")
+            context.close()
