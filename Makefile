@@ -12,7 +12,7 @@ TEST := $(call stamp,test)
 DEV := $(call stamp,dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-browser screenshots lint format fuzz bench restore-drill shell lock
+.PHONY: help install install-dev demo test test-browser screenshots messages lint format fuzz bench restore-drill shell lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -47,6 +47,10 @@ test-browser: $(TEST)  ## tests in a real Chromium (CHROMIUM=/usr/bin/chromium)
 
 screenshots: $(TEST)  ## the pictures of docs/images/, taken anew with Chromium
 	$(RUN) -m pytest -n 0 -q -m screenshots
+
+messages: $(BASE)  ## collect and compile what customers are told in other languages (needs gettext)
+	cd tracking && ../$(RUN) ../manage.py makemessages --all --no-location --no-obsolete
+	cd tracking && ../$(RUN) ../manage.py compilemessages
 
 fuzz: $(TEST)  ## schemathesis against a live server, as each role (FUZZ_SECONDS=120 each)
 	$(RUN) -m pytest -n 0 -m fuzz -s

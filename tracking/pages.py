@@ -29,13 +29,13 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from orders.models import Order
-from orders.serializers import read
 from pod.serializers import CodeInput, SignatureInput
 from tracking import copies, customer, headers, scene, words
 from tracking.views import DropoffInput
 from wingxtra.accounts.branding import ink_on
 from wingxtra.api import throttling
-from wingxtra.problems import Invalid, NotFound, Problem
+from wingxtra.api.serializers import StrictSerializer
+from wingxtra.problems import FieldProblem, Invalid, NotFound, Problem
 
 log = structlog.get_logger(__name__)
 
@@ -206,6 +206,8 @@ def _sign(order: Order, form: QueryDict) -> None:
         strokes = json.loads(form.get("signature") or "[]")
     except (ValueError, RecursionError):
         strokes = None
+    if strokes == []:
+        raise Invalid([FieldProblem("signature", "nothing_drawn", "Nothing was drawn.")])
     customer.sign(order, _read(SignatureInput, {"signature": strokes})["signature"])
 
 
@@ -218,11 +220,17 @@ def _move_dropoff(order: Order, form: QueryDict) -> None:
     customer.move_dropoff(order, customer.Fix(**_read(DropoffInput, given)))
 
 
-def _read(kind: Any, data: dict[str, Any]) -> dict[str, Any]:
-    values, problems = read(kind, data)
-    if problems:
-        raise Invalid(problems)
-    return values
+def _read(kind: type[StrictSerializer], data: dict[str, Any]) -> dict[str, Any]:
+    given = kind(data=data)
+    if not given.is_valid():
+        raise Invalid(
+            [
+                FieldProblem(name, str(error.code), str(error))
+                for name, errors in given.errors.items()
+                for error in errors
+            ]
+        )
+    return dict(given.validated_data)
 
 
 def _number(text: str | None) -> float | str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from fleet.models import Drone
 from fleet.tests.factories import ACCRA, DroneFactory, TelemetryFactory, show
 from orders import lifecycle
 from orders.models import Order
@@ -26,6 +27,9 @@ def sender() -> Merchant:
 
 
 def order(status: Status, **attributes: Any) -> Order:
+    """With a drone that could fly it: a drop point moves only to where one can."""
+    if not Drone.objects.exists():
+        DroneFactory()
     return order_in(status, merchant=sender(), **attributes)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tracking.tests import looks
 
@@ -23,7 +23,7 @@ def test_picture(look: str, scheme: str, chromium: Browser, live_server: Any) ->
     )
     page = context.new_page()
     page.goto(f"{live_server.url}/track/{order.public_tracking_id}/")
-    page.wait_for_function("document.title !== 'Your delivery'")
+    expect(page).not_to_have_title("Your delivery")
     PICTURES.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=PICTURES / f"tracking-{look}-{scheme}.png")
     context.close()

@@ -1,0 +1,410 @@
+"""A customer's phone, played by a real Chromium: what they see, tap, drag and sign."""
+
+import gzip
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as current_settings
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from fleet.geometry import distance_m
+from fleet.tests.factories import METRE_DEG, DroneFactory
+from orders import lifecycle
+from orders.models import Order
+from orders.states import DropoffSource, EventType, PodRequirement, Status
+from pod import codes
+from pod.models import ProofOfDelivery
+from tracking import copies, scene
+from tracking.tests import looks
+from tracking.tests.deliveries import expect_in
+from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+AXE = current_settings.BASE_DIR / "wingxtra" / "tests" / "vendor" / "axe.min.js"
+PHONE: Any = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+    "locale": "en-GB",
+    "timezone_id": "Africa/Accra",
+}
+TILES = "https://tiles.example/{z}/{x}/{y}.png"
+FIRST_LOAD_BYTES = 100_000
+
+# Parts that stick out of the screen, but for what the map cuts off.
+TOO_WIDE = """
+[...document.body.querySelectorAll("*")]
+  .filter((part) => !part.closest(".map") && part.getBoundingClientRect().right > innerWidth)
+  .map((part) => part.outerHTML.slice(0, 80))
+"""
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """Seconds instead of many, as far as the page and its copies wait."""
+    monkeypatch.setattr(copies, "KEPT_S", 1)
+    monkeypatch.setattr(scene, "REFRESH_IN_FLIGHT_S", 1.2)
+    monkeypatch.setattr(scene, "REFRESH_WAITING_S", 1.2)
+    settings.PUBLIC_MAP_TILE_URL = ""
+
+
+@pytest.fixture
+def visit(chromium: Browser, live_server: LiveServer) -> Iterator[Visit]:
+    """Opens a delivery's page; a page that asks elsewhere, or breaks its own policy, fails."""
+    contexts: list[BrowserContext] = []
+    trouble: list[str] = []
+
+    def note(kind: str, text: str) -> None:
+        # Refusals and a lost connection are part of the tests; a policy that is broken never is.
+        if "Content Security Policy" in text or (kind == "error" and "Failed to load" not in text):
+            trouble.append(text)
+
+    def visit(order: Order, *, own_clock: bool = False, **options: Any) -> Page:
+        context = chromium.new_context(base_url=live_server.url, **{**PHONE, **options})
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        ours = (live_server.url, "https://tiles.example/", "data:")
+        context.on(
+            "request",
+            lambda asked: None if asked.url.startswith(ours) else trouble.append(asked.url),
+        )
+        context.on("console", lambda said: note(said.type, said.text))
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        if own_clock:
+            page.clock.install()
+        page.goto(f"/track/{order.public_tracking_id}/")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not trouble
+
+
+def fresh(order: Order) -> Order:
+    return Order.objects.get(pk=order.pk)
+
+
+def headline(page: Page) -> Any:
+    return expect(page.get_by_role("heading", level=1))
+
+
+def test_a_delivery_is_followed_from_received_to_delivered(visit: Visit) -> None:
+    drone = DroneFactory()
+    order = looks.order(Status.QUEUED, pod_requirement=PodRequirement.OTP)
+    code = codes.renew(order.pk, by=SYSTEM)
+    page = visit(order)
+    page.evaluate("window.same = true")
+    headline(page).to_have_text("Waiting for a drone")
+
+    lifecycle.assign(order.pk, drone.pk, by=DISPATCHER, why="The only one.")
+    headline(page).to_have_text("Your drone is getting ready")
+
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    order = fresh(order)
+    expect_in(order, 3.5)
+    looks.place(drone.pk, 0.3)
+    headline(page).to_have_text("On its way, about 4 minutes")
+    expect(page.locator(".pin-drone")).to_be_visible()
+    expect(page.locator("#eta")).to_contain_text(re.compile(r"Expected\s+\d\d:\d\d – \d\d:\d\d"))
+    assert page.title() == "On its way, about 4 minutes"
+
+    lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
+    looks.place(drone.pk, 1)
+    headline(page).to_have_text("Your drone is here")
+    field = page.get_by_label("Your six-digit code")
+    field.fill(f"{(int(code) + 1) % 1_000_000:06d}")
+    page.get_by_role("button", name="Receive the parcel").click()
+    expect(page.get_by_role("alert")).to_have_text("This code is not right. 4 tries are left.")
+
+    field.fill(code)
+    page.get_by_role("button", name="Receive the parcel").click()
+    headline(page).to_have_text("Delivered")
+    expect(page.locator("#told")).to_have_text("The code is right. Thank you.")
+    expect(page.locator("form")).to_have_count(0)
+    assert page.evaluate("window.same")  # never loaded anew
+    assert ProofOfDelivery.objects.get(pk=order.pk).method == "OTP"
+
+
+def test_a_half_typed_code_survives_what_comes_in(visit: Visit) -> None:
+    order = looks.here_for_a_code()
+    page = visit(order)
+    page.get_by_label("Your six-digit code").fill("123")
+
+    lifecycle.advance(order.pk, Status.DELIVERING, by=GCS)
+
+    headline(page).to_have_text("Your parcel is coming down")
+    expect(page.get_by_label("Your six-digit code")).to_have_value("123")
+
+
+def test_the_drop_point_goes_where_the_phone_is(visit: Visit) -> None:
+    order = looks.waiting()
+    here = (order.dropoff_lat + 60 * METRE_DEG, order.dropoff_lng)
+    at = {"latitude": here[0], "longitude": here[1], "accuracy": 7}
+    page = visit(order, geolocation=at, permissions=["geolocation"])
+    save = page.get_by_role("button", name="Deliver here")
+    expect(save).to_be_hidden()
+
+    page.get_by_role("button", name="Put it where I stand").click()
+    expect(page.locator("[data-fix]")).to_have_text("Your position is known to about 7 m.")
+    save.click()
+
+    expect(page.locator("#told")).to_have_text("The drop point was moved. We deliver there.")
+    moved = fresh(order)
+    assert (moved.dropoff_lat, moved.dropoff_lng) == pytest.approx(here, abs=1e-6)
+    assert (moved.dropoff_source, moved.dropoff_accuracy_m) == (DropoffSource.CUSTOMER_GPS, 7)
+
+
+def test_a_poor_position_is_answered_with_advice(visit: Visit) -> None:
+    order = looks.waiting()
+    at = {"latitude": order.dropoff_lat, "longitude": order.dropoff_lng, "accuracy": 400}
+    page = visit(order, geolocation=at, permissions=["geolocation"])
+
+    page.get_by_role("button", name="Put it where I stand").click()
+    page.get_by_role("button", name="Deliver here").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("Step into the open")
+    assert fresh(order).dropoff_source == DropoffSource.MERCHANT
+
+
+def test_who_does_not_want_to_be_located_is_told_of_the_pin(visit: Visit) -> None:
+    page = visit(looks.waiting())
+
+    page.get_by_role("button", name="Put it where I stand").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("drag the pin")
+
+
+def test_the_pin_can_be_dragged_and_put_back(visit: Visit) -> None:
+    order = looks.waiting()
+    page = visit(order, is_mobile=False, has_touch=False)
+    pin = page.locator(".pin-drop")
+    pin.scroll_into_view_if_needed()
+
+    def drag() -> None:
+        box = pin.bounding_box()
+        assert box
+        page.mouse.move(box["x"] + 17, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 47, box["y"] + 5, steps=5)
+        page.mouse.up()
+
+    drag()
+    page.get_by_role("button", name="Leave it").click()
+    expect(page.get_by_role("button", name="Deliver here")).to_be_hidden()
+    drag()
+    page.get_by_role("button", name="Deliver here").click()
+
+    expect(page.locator("#told")).to_have_text("The drop point was moved. We deliver there.")
+    moved = fresh(order)
+    away_m = distance_m(moved.dropoff_lat, moved.dropoff_lng, order.dropoff_lat, order.dropoff_lng)
+    assert 10 < float(away_m) < 150
+
+
+def sign(page: Page) -> None:
+    canvas = page.locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box
+    for start, end in (((30, 100), (120, 40)), ((120, 40), (260, 130))):
+        page.mouse.move(box["x"] + start[0], box["y"] + start[1])
+        page.mouse.down()
+        page.mouse.move(box["x"] + end[0], box["y"] + end[1], steps=12)
+        page.mouse.up()
+
+
+def test_a_signature_is_drawn_and_two_taps_make_one_proof(visit: Visit) -> None:
+    order = looks.here_for_a_signature()
+    page = visit(order)
+    button = page.get_by_role("button", name="Receive the parcel")
+
+    button.click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was drawn")
+    sign(page)
+    page.get_by_role("button", name="Clear").click()
+    sign(page)
+    button.dblclick(no_wait_after=True)
+
+    headline(page).to_have_text("Delivered")
+    strokes = ProofOfDelivery.objects.get(pk=order.pk).strokes
+    assert strokes is not None
+    assert [len(stroke) > 5 for stroke in strokes] == [True, True]
+    assert fresh(order).events.filter(type=EventType.PROOF_RECORDED).count() == 1
+
+
+def test_two_tabs_receive_it_once(visit: Visit) -> None:
+    order = looks.here_for_a_word()
+    tabs = [visit(order), visit(order)]
+
+    for tab in tabs:
+        tab.get_by_role("button", name="I have it").evaluate("button => button.click()")
+    for tab in tabs:
+        headline(tab).to_have_text("Delivered")
+
+    assert fresh(order).events.filter(type=EventType.DELIVERED).count() == 1
+
+
+def test_without_a_connection_it_says_so_and_catches_up(visit: Visit) -> None:
+    order = looks.on_its_way()
+    page = visit(order)
+    headline(page).to_contain_text("On its way")
+
+    page.context.set_offline(True)
+    expect(page.locator("#lost")).to_contain_text("No connection. This is from")
+    lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
+    page.context.set_offline(False)
+
+    headline(page).to_have_text("Your drone is here")
+    expect(page.locator("#lost")).to_be_empty()
+
+
+def test_what_could_not_be_sent_is_said_and_can_be_sent_again(visit: Visit) -> None:
+    order = looks.here_for_a_word()
+    page = visit(order)
+    button = page.get_by_role("button", name="I have it")
+
+    page.context.set_offline(True)
+    button.click()
+    expect(page.get_by_role("alert")).to_contain_text("this was not sent")
+    page.context.set_offline(False)
+    button.click()
+
+    headline(page).to_have_text("Delivered")
+
+
+def test_asked_to_wait_it_waits(visit: Visit) -> None:
+    page = visit(looks.on_its_way(), own_clock=True)
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=429, headers={"Retry-After": "30"}, body="")
+
+    page.route("**/track/**", refuse)
+    with page.expect_response("**/track/**"):
+        page.clock.fast_forward(2_000)
+    page.wait_for_load_state("networkidle")
+    page.clock.fast_forward(20_000)
+    assert len(asked) == 1
+    with page.expect_response("**/track/**"):
+        page.clock.fast_forward(20_000)
+    headline(page).to_contain_text("On its way")
+
+
+def test_without_javascript_it_is_whole(visit: Visit) -> None:
+    order = looks.here_for_a_code()
+    code = codes.renew(order.pk, by=SYSTEM)
+    page = visit(order, java_script_enabled=False)
+    headline(page).to_have_text("Your drone is here")
+    expect(page.locator("#map")).to_be_hidden()
+    expect(page.get_by_role("list", name="Progress").get_by_role("listitem")).to_have_count(5)
+
+    page.get_by_label("Your six-digit code").fill(code)
+    page.get_by_role("button", name="Receive the parcel").click()
+
+    headline(page).to_have_text("Delivered")
+    expect(page.locator("#told")).to_have_text("The code is right. Thank you.")
+
+
+def test_without_javascript_a_place_can_be_typed(visit: Visit) -> None:
+    order = looks.waiting()
+    page = visit(order, java_script_enabled=False)
+
+    page.get_by_label("Latitude").fill(f"{order.dropoff_lat + 50 * METRE_DEG:.6f}")
+    page.get_by_label("Longitude").fill(f"{order.dropoff_lng:.6f}")
+    page.get_by_role("button", name="Deliver here").click()
+
+    expect(page.locator("#told")).to_have_text("The drop point was moved. We deliver there.")
+
+
+def test_nothing_waits_for_a_script(visit: Visit) -> None:
+    order = looks.on_its_way()
+    page = visit(order, java_script_enabled=False)  # a context of its own, watched like the others
+    slow = page.context.browser.new_page()  # type: ignore[union-attr]
+    slow.route("**/*.js", lambda route: None)  # never answered
+
+    slow.goto(page.url, wait_until="commit")
+
+    headline(slow).to_be_visible()
+    slow.close()
+
+
+def test_the_first_load_is_light(visit: Visit) -> None:
+    page = visit(looks.waiting())
+    sizes: dict[str, int] = {}
+
+    def weigh(answer: Any) -> None:
+        sizes[answer.url] = len(gzip.compress(answer.body()))
+
+    page.on("response", weigh)
+    page.reload(wait_until="networkidle")
+
+    assert any(url.endswith("leaflet.js") for url in sizes)
+    assert sum(sizes.values()) < FIRST_LOAD_BYTES, sizes
+
+
+def test_tiles_that_do_not_come_are_replaced_by_a_grid(visit: Visit, settings: Settings) -> None:
+    settings.PUBLIC_MAP_TILE_URL = TILES
+    order = looks.waiting()
+    page = visit(order)
+    expect(page.locator(".leaflet-control-attribution")).to_contain_text("cannot be reached")
+    expect(page.locator(".grid-tile").first).to_be_visible()
+
+
+def test_tiles_that_come_are_shown(visit: Visit, settings: Settings, tmp_path: Path) -> None:
+    settings.PUBLIC_MAP_TILE_URL = TILES
+    settings.PUBLIC_MAP_TILE_ATTRIBUTION = "Example Maps"
+    order = looks.waiting()
+    page = visit(order)
+    tile = (current_settings.BASE_DIR / "wingxtra/static/vendor/leaflet/images").joinpath(
+        "layers.png"
+    )
+    page.route("https://tiles.example/**", lambda route: route.fulfill(path=tile))
+    page.reload()
+
+    expect(page.locator("img.leaflet-tile-loaded").first).to_be_visible()
+    expect(page.locator(".leaflet-control-attribution")).to_contain_text("Example Maps")
+    expect(page.locator(".grid-tile")).to_have_count(0)
+
+
+def test_it_speaks_the_phones_language(visit: Visit) -> None:
+    page = visit(looks.on_its_way(), locale="fr-FR")
+
+    headline(page).to_have_text("En route, environ 4 minutes")
+    expect(page.locator("html")).to_have_attribute("lang", "fr")
+    page.get_by_role("link", name="English").click()
+    headline(page).to_have_text("On its way, about 4 minutes")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("look", looks.ALL)
+def test_every_look_is_accessible_and_fits_the_smallest_phone(
+    look: str, scheme: str, visit: Visit
+) -> None:
+    small = {"width": 320, "height": 640}
+    page = visit(looks.ALL[look](), color_scheme=scheme, viewport=small, reduced_motion="reduce")
+    expect(page).not_to_have_title("Your delivery")
+    for more in page.locator("details").all():
+        more.evaluate("details => (details.open = true)")
+
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+
+    serious = [
+        (broken["id"], [node["html"] for node in broken["nodes"]])
+        for broken in found["violations"]
+        if broken["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+    assert page.evaluate(TOO_WIDE) == []
+    assert page.evaluate("document.getAnimations().length") == 0
