@@ -129,6 +129,9 @@ def publish(intent_id: UUID, *, by: Actor = GCS, now: datetime | None = None) ->
     if not due.update(claimed_until=claim_end(now)):
         return
     intent = MissionIntent.objects.select_related("job", "order").get(pk=intent_id)
+    structlog.contextvars.bind_contextvars(
+        order_id=str(intent.order_id), job_id=str(intent.job_id), drone_id=intent.job.drone_id
+    )
     try:
         if reasons := still_able(intent.job):
             _stop(intent, reasons)

@@ -201,10 +201,10 @@ class _Look:
         try:
             self._tell(events)
         except lifecycle.Refused as refusal:
-            log.info("flight_of_a_job_that_is_over", job=str(job.pk), detail=refusal.detail)
+            log.info("flight_of_a_job_that_is_over", **_named(job), detail=refusal.detail)
         except Exception:
             # One flight must not keep the others from being followed; it is looked at again.
-            log.exception("flight_not_followed", job=str(job.pk))
+            log.exception("flight_not_followed", **_named(job))
             self.changed = False
 
     def _samples(self, picture: Picture) -> list[Any]:
@@ -281,6 +281,10 @@ class _Look:
         eta_at = self.now + timedelta(seconds=left_s)
         if self.job.eta_at is None or abs(eta_at - self.job.eta_at) > ETA_STEP:
             self.job.eta_at, self.new_eta = eta_at, True
+
+
+def _named(job: DeliveryJob) -> dict[str, Any]:
+    return {"order_id": job.order_id, "job_id": job.pk, "drone_id": job.drone_id}
 
 
 def _plan(job: DeliveryJob) -> Plan:

@@ -56,6 +56,7 @@ def redis_broker(*, url: str, middleware: list[Middleware]) -> RedisBroker:
     return RedisBroker(
         client=client,
         middleware=[
+            LogContext(),
             AgeLimit(),
             TimeLimit(),
             ShutdownNotifications(),
@@ -80,6 +81,30 @@ def enqueue(actor: dramatiq.Actor[P, Any], *args: P.args, **kwargs: P.kwargs) ->
         actor.send(*args, **kwargs)
 
     transaction.on_commit(send, robust=True)
+
+
+class LogContext(Middleware):
+    """Lets a worker's log lines say which request they come from, and which actor writes them."""
+
+    def before_enqueue(self, broker: Any, message: Any, delay: Any) -> None:
+        if request_id := structlog.contextvars.get_contextvars().get("request_id"):
+            message.options.setdefault("request_id", request_id)
+
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        request_id = message.options.get("request_id")
+        known = {"request_id": request_id} if request_id else {}
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(
+            message_id=message.message_id, actor=message.actor_name, **known
+        )
+
+    def after_process_message(
+        self, broker: Any, message: Any, *, result: Any = None, exception: Any = None
+    ) -> None:
+        structlog.contextvars.clear_contextvars()
+
+    def after_skip_message(self, broker: Any, message: Any) -> None:
+        structlog.contextvars.clear_contextvars()
 
 
 # --- the schedule --------------------------------------------------------------------------------

@@ -1,13 +1,17 @@
 """What a log line looks like: JSON in production, for eyes elsewhere; never with local variables.
 
 Both `structlog.get_logger()` and `logging.getLogger()` end in the same format. What is bound with
-`structlog.contextvars.bind_contextvars` (the request id, a message id) is in every line.
+`structlog.contextvars.bind_contextvars` is in every line: `request_id` and what the address names
+(`order_id`, ...) in a request, `message_id`, `actor` and the `request_id` that a message comes from
+in a worker. So one id finds everything that a request caused, in all processes.
 """
 
 import sys
 from typing import Any
 
 import structlog
+
+from wingxtra.secrecy import scrub_line
 
 
 def config(*, level: str, json_lines: bool) -> dict[str, Any]:
@@ -32,14 +36,12 @@ def config(*, level: str, json_lines: bool) -> dict[str, Any]:
     )
     # Tracebacks are plain text on purpose: a rich one would print locals, and locals hold phone
     # numbers and keys.
-    render: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    render: Any = (
+        structlog.processors.JSONRenderer(default=str)
         if json_lines
-        else [
-            structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
-        ]
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
     )
     return {
         "version": 1,
@@ -48,7 +50,12 @@ def config(*, level: str, json_lines: bool) -> dict[str, Any]:
             "line": {
                 "()": structlog.stdlib.ProcessorFormatter,
                 "foreign_pre_chain": shared,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    structlog.processors.format_exc_info,
+                    scrub_line,
+                    render,
+                ],
             }
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
@@ -57,5 +64,7 @@ def config(*, level: str, json_lines: bool) -> dict[str, Any]:
         "loggers": {
             "django": {"handlers": [], "propagate": True},
             "django.server": {"handlers": [], "propagate": True},
+            # Refusals are in the line `request`; this is for what broke.
+            "django.request": {"level": "ERROR"},
         },
     }

@@ -1,10 +1,10 @@
 """What Prometheus is told at `/metrics`, the same by whichever web process it asks.
 
-- What happens is counted where it happens, with `prometheus_client`'s Counter and Histogram, by web,
-  worker and scheduler processes. Each adds what it counted to sums in Redis every few
-  seconds (`share`); the sums are what is shown. Lost with Redis they begin at zero, as after any
-  restart. A process that is killed loses its last seconds; a push whose answer got lost may count
-  twice.
+- What happens is counted where it happens, in web, worker and scheduler processes alike, with
+  `prometheus_client`'s Counter and Histogram. Each process adds what it counted to sums in Redis
+  every few seconds (`share`); the sums are what is shown. Lost with Redis they begin at zero, as
+  after any restart. A process that is killed loses its last seconds; a push whose answer got lost
+  may count twice.
 - What is (how many orders wait, how old the picture is) is read from database and Redis when
   somebody asks, by functions that apps `register` in their `metrics.py`: few statements whose cost
   does not grow with the history.

@@ -13,7 +13,7 @@ import environ
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
-from wingxtra import logs
+from wingxtra import logs, sentry
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -398,4 +398,6 @@ if IS_PRODUCTION:
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = logs.config(level=LOG_LEVEL, json_lines=IS_PRODUCTION)
+if SENTRY_DSN := env.str("SENTRY_DSN", default=""):
+    sentry.start(SENTRY_DSN, ENVIRONMENT)
 LOGGING_CONFIG = "logging.config.dictConfig"

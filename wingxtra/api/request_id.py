@@ -1,13 +1,18 @@
 """One id per request: the client's `X-Request-ID` or our own, echoed, and in every log line."""
 
+import logging
 import re
+import time
 import uuid
 from collections.abc import Callable
 
 import structlog
 from django.http import HttpRequest, HttpResponseBase
 
+log = structlog.get_logger(__name__)
+
 HEADER = "X-Request-ID"
+PROBES = ("/health", "/ready", "/metrics")
 ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 
 
@@ -25,6 +30,21 @@ class RequestIdMiddleware:
         own = given if ACCEPTED.fullmatch(given) else uuid.uuid4().hex
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=own)
+        started = time.perf_counter()
         response = self.get_response(request)
         response[HEADER] = own
+        self._log(request, response, started)
         return response
+
+    @staticmethod
+    def _log(request: HttpRequest, response: HttpResponseBase, started: float) -> None:
+        """By route and not by path: a path may hold a tracking id, which is its holder's key."""
+        found = request.resolver_match
+        log.log(
+            logging.DEBUG if request.path in PROBES else logging.INFO,
+            "request",
+            method=request.method,
+            route=found.route if found else None,
+            status=response.status_code,
+            took_ms=round(1000 * (time.perf_counter() - started), 1),
+        )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+import structlog
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import AllowAny
@@ -17,6 +18,9 @@ from wingxtra.accounts.identity import Caller
 from wingxtra.api import idempotency, throttling
 from wingxtra.api.parsers import bound_body
 from wingxtra.problems import FieldProblem, Invalid, NotFound
+
+# What an address may name that finds its log lines. A tracking id does not: it is a key.
+IN_EVERY_LOG_LINE = ("order_id", "job_id", "drone_id", "intent_id", "run_id")
 
 
 class OneRenderer(DefaultContentNegotiation):
@@ -62,6 +66,8 @@ class ApiView(APIView):
         return f"{caller.actor.kind}:{caller.pk}" if caller else None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        named = {name: str(value) for name, value in kwargs.items() if name in IN_EVERY_LOG_LINE}
+        structlog.contextvars.bind_contextvars(**named)
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(
             request
         )

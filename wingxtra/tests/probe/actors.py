@@ -1,4 +1,5 @@
 import dramatiq
+import structlog
 
 from wingxtra import broker
 
@@ -12,3 +13,4 @@ def tick() -> None:
 @dramatiq.actor(queue_name="probe")
 def note(word: str) -> None:
     dramatiq.get_broker().client.rpush("noted", word)
+    structlog.get_logger(__name__).info("noted")
