@@ -1,6 +1,7 @@
 """Proofs in the console. Read only: a proof is recorded, never edited."""
 
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -10,22 +11,20 @@ from wingxtra.console.admin import ReadOnlyAdmin, moment
 
 @admin.register(ProofOfDelivery)
 class ProofAdmin(ReadOnlyAdmin):
-    list_display = ("order", "method", "confirmed_by", "recorded_by", "recorded")
+    list_display = ("order", "method", "recorded_by", "recorded")
     list_filter = ("method", "created_at")
     list_select_related = ("order",)
-    search_fields = ("order__public_tracking_id", "confirmed_by")
+    search_fields = ("order__public_tracking_id",)
     ordering = ("-created_at",)
-    fields = (
-        "order",
-        "method",
-        "confirmed_by",
-        "photo",
-        "note",
-        "drone",
-        "recorded_by",
-        "created_at",
-    )
+    fields = ("order", "method", "drone", "recorded_by", "created_at")
+    personal = ("confirmed_by", "note", "photo")
     readonly_fields = ("photo", "drone")
+
+    def get_fields(
+        self, request: HttpRequest, obj: ProofOfDelivery | None = None
+    ) -> tuple[str, ...]:
+        may = request.user.has_perm("orders.view_personal_data")
+        return (*self.fields, *self.personal) if may else self.fields
 
     @admin.display(description="Recorded", ordering="created_at")
     def recorded(self, proof: ProofOfDelivery) -> SafeString | str:

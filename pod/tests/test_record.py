@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from orders.models import Order
 from orders.states import PodRequirement, Status
 from orders.tests.factories import order_in
 from pod import proofs, sketch
-from wingxtra.accounts.identity import Actor, ActorKind
+from wingxtra.accounts.identity import Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import (
     MerchantFactory,
     UserFactory,
@@ -152,3 +153,24 @@ def test_north_is_up_and_east_is_right():
     first, second = sketch.drawn(places).marks
     assert second.x > first.x
     assert second.y < first.y
+
+
+# --- in the console ------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("role", "in_full"), [(Role.OPS, True), (Role.READONLY, False)])
+def test_names_in_a_proof_are_for_those_who_may_see_personal_data(role: Role, in_full: bool):
+    order = signed_order()
+    client = Client()
+    user = UserFactory(role=role, is_staff=True)
+    client.force_login(user, backend="wingxtra.console.roles.RoleBackend")
+    for address in (
+        reverse("admin:pod_proofofdelivery_change", args=[order.pk]),
+        reverse("admin:pod_proofofdelivery_changelist"),
+        reverse("admin:orders_order_change", args=[order.pk]),
+    ):
+        answer = client.get(address)
+        assert answer.status_code == 200
+        is_list = address.endswith("proofofdelivery/")
+        assert ("Kofi" in answer.content.decode()) == (in_full and not is_list)
