@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -47,9 +46,9 @@ def environment(transactional_db: None) -> Iterator[dict[str, str]]:
         }
 
 
+@pytest.mark.curl
 @pytest.mark.django_db(transaction=True)
 def test_every_command_of_the_guide_works(environment: dict[str, str]) -> None:
-    assert shutil.which("curl"), "this test needs curl (Debian and Ubuntu: apt install curl)"
     script = "\n".join(
         [
             "set -euo pipefail",
