@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema_field
 
 from fleet.policy import Priority
 from orders.models import DeliveryJob, DeliveryJobQuerySet, Order, OrderQuerySet
@@ -21,6 +22,7 @@ class StableOrdering(filters.OrderingFilter):
         return qs.order_by(*qs.query.order_by, "-id")
 
 
+@extend_schema_field({"type": "string", "enum": ["true", "false", "all"]})
 class ModeFilter(filters.ChoiceFilter):
     """Staff see what is live, unless they ask for tests; a merchant sees what its key is for."""
 

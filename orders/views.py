@@ -97,7 +97,7 @@ class Orders(ApiView, ListAPIView[Order]):
         """
         caller = self.caller
         values, problems = read(NewOrder, request.data)
-        merchant_id, of_merchant = _merchant(values, caller)
+        merchant_id, of_merchant = _merchant(values, caller, problems)
         if caller.role in STAFF_ROLES:
             values.setdefault("dropoff_source", DropoffSource.OPS)
         order = as_order(values)
@@ -216,7 +216,9 @@ def _rounded(number: float | None) -> int | None:
     return None if number is None else round(number)
 
 
-def _merchant(values: dict[str, Any], caller: Caller) -> tuple[UUID | None, list[FieldProblem]]:
+def _merchant(
+    values: dict[str, Any], caller: Caller, known: list[FieldProblem]
+) -> tuple[UUID | None, list[FieldProblem]]:
     """Whose order it is to be: the caller's own, or the one that our staff names."""
 
     def problem(code: str, message: str) -> list[FieldProblem]:
@@ -229,8 +231,9 @@ def _merchant(values: dict[str, Any], caller: Caller) -> tuple[UUID | None, list
         return caller.merchant_id, []
     if named is None:
         # None was put there for one that could not be read, and is reported already.
+        reported = any(one.field == "merchant_id" for one in known)
         missing = problem("required", "Name the merchant that the order is for.")
-        return None, [] if "merchant_id" in values else missing
+        return None, [] if reported else missing
     if Merchant.objects.filter(pk=named, active=True).exists():
         return named, []
     return None, problem("does_not_exist", "There is no such merchant.")

@@ -436,6 +436,13 @@ def test_people_log_in_and_call_with_a_token(world: World) -> None:
     assert client.get("/api/v1/orders").status_code == 200
 
 
+@pytest.mark.parametrize("named", [{}, {"merchant_id": None}, {"merchant_id": "shop"}])
+def test_staff_who_name_no_merchant_are_asked_for_one(world: World, named: dict[str, Any]) -> None:
+    refused = client_of(OPS, world).post("/api/v1/orders", TRIP | named, format="json")
+    assert refused.status_code == 400
+    assert [error["field"] for error in refused.json()["errors"]] == ["merchant_id"]
+
+
 @pytest.mark.parametrize("header", ["X-API-Key", "x-de-api-key"])
 def test_a_key_is_taken_under_either_name(world: World, header: str) -> None:
     key = client_of(OPS, world)._credentials["HTTP_X_API_KEY"]
