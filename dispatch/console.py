@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from dispatch import ops, runs
+from dispatch import ops, runs, tracks
 from dispatch.models import DispatchDecision, DispatchRun, Flight, MissionIntent
 from dispatch.words import INTENT_TONE, OUTCOME_TONE, ruled_out
 from fleet import picture, policy
@@ -69,8 +69,12 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
 def where(order: Order, request: HttpRequest) -> Section:
     """Pickup, drop point and, while somebody flies it, the drone."""
     now = timezone.now()
+    features = features_of(order, now)
+    if flown := order.current_job and tracks.track_of(order.current_job):
+        line = {"type": "LineString", "coordinates": [[point.lng, point.lat] for point in flown]}
+        features.append(registry.Feature("flown", "line", line, "Flown", Tone.GOOD))
     context = {
-        "features": [asdict(feature) for feature in features_of(order, now)],
+        "features": [asdict(feature) for feature in features],
         "tiles": tiles(),
         "drone": order.assigned_drone_id if not order.is_terminal else None,
     }

@@ -1,8 +1,8 @@
-"""What goes of missions and flights when their customer is forgotten: where exactly the door is."""
+"""What goes of missions, flights and tracks when their customer is forgotten: where exactly the door is."""
 
 from typing import Any
 
-from dispatch.models import Flight, MissionIntent
+from dispatch.models import Flight, MissionIntent, TrackPiece
 from orders.models import Order
 from orders.retention import DROPOFF_DECIMALS
 
@@ -15,3 +15,4 @@ def forget(order: Order, **_signal: Any) -> None:
         intent.bridge_answer = ""
         intent.save(update_fields=["body", "bridge_answer"])
     Flight.objects.filter(job__order=order).delete()
+    TrackPiece.objects.filter(job__order=order).delete()

@@ -159,9 +159,24 @@ class Flight(models.Model):
         help_text="When telemetry last said something new, by our clock."
     )
     link_lost_at = models.DateTimeField(null=True)
+    recent = models.JSONField(default=list, help_text="The end of its track, as in TrackPiece.")
 
     def __str__(self) -> str:
         return f"Flight of {self.job_id}"
+
+
+class TrackPiece(models.Model):
+    """About a minute of where a job's flight was (see `dispatch.tracks`). Written once, whole."""
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.ForeignKey(DeliveryJob, on_delete=models.CASCADE, related_name="track_pieces")
+    points = models.JSONField(help_text="Each [POSIX seconds, lat, lng, alt_m, speed_mps].")
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{len(self.points)} points of {self.job_id}"
 
 
 class MissionReport(models.Model):

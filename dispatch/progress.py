@@ -15,7 +15,7 @@ import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dispatch import flight
+from dispatch import flight, tracks
 from dispatch.flight import FlightEvent, Phase, Plan, State
 from dispatch.models import Flight, MissionIntent, MissionReport
 from fleet import policy
@@ -227,6 +227,8 @@ class _Look:
             self._landed(self.state.phase, self.now)  # landed before it was asked for
         if self.heard:
             self.flight.heard_at = self.now
+            if self.state.phase is not Phase.GROUND or self.order.status in IN_FLIGHT:
+                tracks.keep(self.flight, self.state.fix)
             self._update_eta()
 
     @property
@@ -307,12 +309,12 @@ def _plan(job: DeliveryJob) -> Plan:
 def _save(looks: list[_Look]) -> None:
     for look in looks:
         look.flight.state = look.state.to_dict()
+    changed = [look.flight for look in looks if look.changed and not look.is_new]
     Flight.objects.bulk_create([look.flight for look in looks if look.is_new])
-    Flight.objects.bulk_update(
-        [look.flight for look in looks if look.changed and not look.is_new],
-        ["state", "heard_at", "link_lost_at"],
-        batch_size=1000,
-    )
+    with tracks.moving_to_pieces(changed):
+        Flight.objects.bulk_update(
+            changed, ["state", "heard_at", "link_lost_at", "recent"], batch_size=1000
+        )
     # Only while it is active: a job that has just ended has no ETA any more.
     DeliveryJob.objects.active().bulk_update(
         [look.job for look in looks if look.new_eta], ["eta_at"], batch_size=1000
