@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """One thing wrong with one field of the input. `field` is empty where no single one is to blame."""
+    """One thing wrong with one field of the input; `field` is empty where none is to blame."""
 
     field: str
     code: str
