@@ -30,7 +30,7 @@ NAMES = "x-names"
 
 
 def contract(name: str) -> Schema:
-    """docs/contracts/<name>.schema.json as a component, with its $defs where they are used."""
+    """docs/contracts/<name>.schema.json as a component, with all that it refers to written out."""
     whole = json.loads((CONTRACTS / f"{name}.schema.json").read_text())
     definitions = whole.get("$defs", {})
 
@@ -40,7 +40,10 @@ def contract(name: str) -> Schema:
         if not isinstance(part, dict):
             return part
         reference = part.get("$ref", "")
-        definition = definitions[reference.rpartition("/")[2]] if reference else {}
+        if reference.endswith(".schema.json"):
+            definition = contract(reference.removesuffix(".schema.json"))
+        else:
+            definition = definitions[reference.rpartition("/")[2]] if reference else {}
         rest = {key: written_out(value) for key, value in part.items() if key != "$ref"}
         return {**definition, **rest}
 
@@ -244,7 +247,27 @@ def complete(result: Schema, generator: Any, request: Any, public: bool) -> Sche
                 _show(content, examples)
         for parameter, value in operation.pop(NAMES, {}).items():
             _link(operation, parameter, value, operations)
+    result["webhooks"] = {"event": {"post": _webhook()}}
     return result
+
+
+def _webhook() -> Schema:
+    """What we send to merchants' endpoints."""
+    headers = ("webhook-id", "webhook-timestamp", "webhook-signature")
+    message = contract("webhook")
+    return {
+        "summary": message["title"],
+        "description": message["description"],
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "schema": {"type": "string"}}
+            for name in headers
+        ],
+        "requestBody": {"content": {"application/json": {"schema": message}}},
+        "responses": {
+            "2XX": {"description": "Taken. After anything else it is sent again."},
+            "410": {"description": "Nobody is there any more: the webhook is switched off."},
+        },
+    }
 
 
 def _show(content: Schema, examples: Schema) -> None:

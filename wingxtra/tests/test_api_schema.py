@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import jsonschema
 import pytest
@@ -89,6 +90,16 @@ def test_every_post_can_be_made_safe_to_repeat_and_says_so(api):
         is_token = call.path.startswith("/api/v1/auth/")
         assert key == (call.method == "post" and not is_token), call.path
         assert ("422" in call.operation["responses"]) == key, call.path
+
+
+def test_what_we_send_is_described_too(api):
+    sent = api.schema["webhooks"]["event"]["post"]
+    assert sent["parameters"][0]["name"] == "webhook-id"
+    schema = sent["requestBody"]["content"]["application/json"]["schema"]
+    test = {"type": "webhook.test", "timestamp": "2026-03-01T12:00:00Z"}
+    api.check({**test, "data": {"webhook_id": str(uuid4()), "message": "A test."}}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        api.check({**test, "type": "order.delivered", "data": {"order": {}}}, schema)
 
 
 def test_an_order_leads_on_to_every_call_about_it(api):
