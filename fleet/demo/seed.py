@@ -8,9 +8,11 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
+from fleet import policy
 from fleet.demo import city
 from fleet.models import Drone, DroneKind, Hub, NoFlyZone, ServiceArea
-from wingxtra.accounts.identity import Role
+from fleet.simulator.flight import Handling
+from wingxtra.accounts.identity import SYSTEM, Role
 from wingxtra.accounts.models import ApiKey, Merchant, User
 
 KEY_NAME = "demo"
@@ -34,6 +36,7 @@ def seed(drone_count: int) -> Credentials:
             f"The demo city has users with a printed password; ENVIRONMENT is "
             f"{settings.ENVIRONMENT!r} and must be 'demo' or 'test'."
         )
+    _seed_policy()
     _seed_fleet(drone_count)
     merchants = [
         Merchant.objects.update_or_create(
@@ -42,6 +45,19 @@ def seed(drone_count: int) -> Credentials:
         for shop in city.SHOPS
     ]
     return _seed_people(merchants)
+
+
+def _seed_policy() -> None:
+    """Times as the simulated crews take them, so that ETAs are honest; later edits are kept."""
+    if policy.current().version > 1:
+        return
+    crew = Handling()
+    policy.change(
+        by=SYSTEM,
+        launch_time_s=2 * crew.preflight_s,
+        load_time_s=crew.load_s,
+        delivery_time_s=crew.drop_s,
+    )
 
 
 def _seed_fleet(drone_count: int) -> None:
