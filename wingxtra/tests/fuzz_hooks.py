@@ -45,7 +45,7 @@ def map_body(context: Any, body: Any) -> Any:
         return body
     body = {name: _meaning(name, value) for name, value in body.items()}
     if "pickup_lat" in body or "url" in body:
-        if UUID.fullmatch(str(body.get("merchant_id"))):
+        if "merchant_id" not in body or UUID.fullmatch(str(body["merchant_id"])):
             body["merchant_id"] = os.environ["FUZZ_MERCHANT"]
         for name in ("quote_id", "not_before", "deliver_by"):
             if RIGHT.fullmatch(str(body.get(name))):
