@@ -89,7 +89,8 @@ def test_staff_say_why(ops: APIClient) -> None:
     order = order_in(Status.QUEUED)
     assert post(ops, order, "cancel", {"reason": "WEATHER", "note": "Storm."}).status_code == 200
     event = DeliveryEvent.objects.get(order=order, type="CANCELED")
-    assert (event.message, event.actor) == ("Weather: Storm.", "user:ama")
+    assert (event.message, event.actor) == ("Weather", "user:ama")
+    assert stored(order).cancel_note == "Storm."
 
 
 @pytest.mark.parametrize(
