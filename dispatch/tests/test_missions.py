@@ -279,7 +279,7 @@ def test_without_a_bridge_publishing_is_an_error_that_is_seen() -> None:
 
 @pytest.mark.parametrize(
     ("telemetry", "code"),
-    [({"battery_pct": 5.0}, "battery"), ({"armed": True}, "flying")],
+    [({"battery_pct": 5.0}, "battery"), ({"armed": True}, "is armed")],
 )
 def test_a_drone_that_may_no_longer_fly_is_not_sent(
     bridge: Simulator, telemetry: dict[str, Any], code: str
