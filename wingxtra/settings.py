@@ -101,6 +101,8 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "rest_framework_simplejwt.token_blacklist",
     "axes",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
     "corsheaders",
     "django_dramatiq",
     "wingxtra",
@@ -119,12 +121,14 @@ MIDDLEWARE = [
     "wingxtra.metrics.HttpMetrics",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "wingxtra.api.errors.ApiErrorMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -286,6 +290,10 @@ AXES_VERBOSE = False
 AXES_CLIENT_IP_CALLABLE = "wingxtra.api.client_address.client_address"
 AXES_LOCKOUT_CALLABLE = "wingxtra.accounts.lockout.answer"
 
+# Whether the console asks staff for the code of an authenticator app besides the password.
+STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=False)
+OTP_TOTP_ISSUER = "Wingxtra Delivery"
+
 SPECTACULAR_SETTINGS = {
     "TITLE": "Wingxtra Delivery API",
     "VERSION": "1",
@@ -377,6 +385,22 @@ MAP_TILE_ATTRIBUTION = env.str("MAP_TILE_ATTRIBUTION", default="© OpenStreetMap
 # The same for the customers' page: none by default, as its many visitors need a server that agrees.
 PUBLIC_MAP_TILE_URL = env.str("PUBLIC_MAP_TILE_URL", default="")
 PUBLIC_MAP_TILE_ATTRIBUTION = env.str("PUBLIC_MAP_TILE_ATTRIBUTION", default="")
+
+# --- what pages may load ---
+# Nothing but our own scripts, styles and answers. The console and the API's documentation need
+# more (wingxtra/page_policy.py), the tracking page says its own (tracking/headers.py).
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
 
 # --- transport security --------------------------------------------------------------------------
 SECURE_CONTENT_TYPE_NOSNIFF = True

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from wingxtra import health
 from wingxtra.api.views import NothingHere
 from wingxtra.metrics_view import Metrics
+from wingxtra.page_policy import for_documentation
 
 handler500 = "wingxtra.api.errors.server_error"
 
@@ -15,7 +16,11 @@ urlpatterns = [
     path("ready", health.ready),
     path("metrics", Metrics.as_view()),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path(
+        "api/docs",
+        for_documentation(SpectacularSwaggerView.as_view(url_name="schema")),
+        name="docs",
+    ),
     path("api/v1/", include("wingxtra.accounts.urls")),
     path("api/v1/", include("dispatch.urls")),
     path("api/v1/", include("orders.urls")),

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from wingxtra.accounts import branding
@@ -22,6 +23,8 @@ from wingxtra.console.roles import CONSOLE_ROLES
 
 # What a role may do is declared by the apps; editing it here would be undone by the next migrate.
 admin.site.unregister(Group)
+# Its pages show the secrets. Staff set up their own, and an administrator can only reset it.
+admin.site.unregister(TOTPDevice)
 
 
 class RoleHasItsMerchant:

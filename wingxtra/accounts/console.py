@@ -4,8 +4,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from wingxtra.accounts.models import ApiKey
-from wingxtra.console import actions, roles
+from wingxtra.accounts.models import ApiKey, User
+from wingxtra.console import actions, roles, second_factor
 from wingxtra.problems import Conflict
 
 roles.seen_by_all("accounts.view_merchant")
@@ -27,6 +27,29 @@ actions.register(
         carry_out=_revoke,
         why_not=lambda key: "This key is revoked already." if key.revoked_at else None,
         explanation="Whatever uses this key is locked out at once. It cannot be undone.",
+        is_grave=True,
+    )
+)
+
+
+def _reset_second_factor(user: User, data: dict[str, Any], by: Any) -> str:
+    if not second_factor.reset(user):
+        raise Conflict("nothing_to_reset", f"{user} has set up no authenticator app.")
+    return f"{user} sets up a new authenticator app at the next log-in: {data['reason']}"
+
+
+actions.register(
+    actions.Action(
+        model=User,
+        name="reset-second-factor",
+        label="Reset the second factor",
+        permission="accounts.change_user",
+        form=actions.ReasonForm,
+        carry_out=_reset_second_factor,
+        why_not=lambda user: (
+            None if second_factor.is_set_up(user) else "No authenticator app is set up."
+        ),
+        explanation="For a lost phone. Make sure that it is they who ask.",
         is_grave=True,
     )
 )

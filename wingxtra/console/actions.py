@@ -45,6 +45,15 @@ class ReasonForm(ActionForm):
 
 
 @dataclass(frozen=True, slots=True)
+class Secret:
+    """What an action tells the person once, on its answer's page; it is logged and kept nowhere."""
+
+    value: str
+    result: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """`carry_out(target, form.cleaned_data, user)` does it to one target and says what happened.
 
@@ -57,7 +66,7 @@ class Action:
     name: str
     label: str
     permission: str
-    carry_out: Callable[[Any, dict[str, Any], Any], str]
+    carry_out: Callable[[Any, dict[str, Any], Any], str | Secret]
     prepare: Callable[[list[Any], dict[str, Any], Any], Any] | None = None
     form: type[ActionForm] = ActionForm
     why_not: Callable[[Any], str | None] = lambda target: None
@@ -94,6 +103,7 @@ class Target:
     token: str = ""
     why_not: str | None = None
     result: str = ""
+    secret: Secret | None = None
     problem: str = ""
     changes: list[str] = field(default_factory=list)
 
@@ -212,12 +222,14 @@ def _carry_out_all(
 
 def _carry_out(action: Action, target: Target, data: dict[str, Any], request: HttpRequest) -> None:
     try:
-        target.result = action.carry_out(target.object, data, request.user)
+        done = action.carry_out(target.object, data, request.user)
     except Problem as problem:
         target.problem = problem.detail
     except ValidationError as problem:
         target.problem = " ".join(problem.messages)
     else:
+        target.secret = done if isinstance(done, Secret) else None
+        target.result = done.result if isinstance(done, Secret) else done
         log(request.user, target.object, f"{action.label}: {strip_tags(target.result)}")
 
 
@@ -225,7 +237,7 @@ def log(user: Any, instance: Model, message: str) -> None:
     """Into the history of what staff did."""
     LogEntry.objects.create(
         user=user,
-        content_type=ContentType.objects.get_for_model(type(instance)),
+        content_type=ContentType.objects.get_for_model(instance),
         object_id=str(instance.pk),
         object_repr=str(instance)[:200],
         action_flag=CHANGE,
@@ -240,6 +252,10 @@ def _answer(
     if len(targets) == 1:
         if targets[0].problem:
             return None
+        if targets[0].secret:
+            # By the page itself, not by a redirect: it is stored nowhere on its way.
+            context = _context(action, targets, form, request)
+            return TemplateResponse(request, "console/told_once.html", context)
         messages.success(request, targets[0].result)
         return HttpResponseRedirect(_way_back(action, targets, request))
     context = _context(action, targets, form, request)

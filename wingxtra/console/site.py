@@ -1,5 +1,6 @@
 """The admin site as an ops console: its own first page, live map and action pages."""
 
+from functools import update_wrapper
 from typing import Any
 
 from django.conf import settings
@@ -8,6 +9,7 @@ from django.templatetags.static import static
 from django.urls import URLPattern, path
 from unfold.sites import UnfoldAdminSite
 
+from wingxtra import page_policy
 from wingxtra.accounts.identity import Role
 from wingxtra.console.roles import CONSOLE_ROLES
 
@@ -18,8 +20,27 @@ class ConsoleSite(UnfoldAdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Staff with a console role; a merchant's user never, whatever its flags say."""
-        user: Any = request.user
+        from wingxtra.console import second_factor
+
+        return self._is_staff(request.user) and not second_factor.is_missing(request)
+
+    def _is_staff(self, user: Any) -> bool:
         return bool(user.is_active and user.is_staff and Role(user.role) in CONSOLE_ROLES)
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            return page_policy.for_console(guarded)(request, *args, **kwargs)
+
+        guarded = super().admin_view(view, cacheable)
+        return update_wrapper(answer, view)
+
+    def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponseBase:
+        """Also asks for the second factor, of who has given the password and still owes it."""
+        from wingxtra.console import second_factor
+
+        if self._is_staff(request.user) and second_factor.is_missing(request):
+            return page_policy.for_console(second_factor.ask)(request)
+        return page_policy.for_console(super().login)(request, extra_context)
 
     def extra_urls(self) -> list[URLPattern]:
         from wingxtra.console import actions, views

@@ -1,0 +1,116 @@
+"""The second factor of staff: a six-digit code of an authenticator app (TOTP, RFC 6238).
+
+On by STAFF_SECOND_FACTOR. Who has given the password and has no app yet sets one up at once, and
+nobody sees the console before the first code was right. An administrator resets a lost one.
+"""
+
+import base64
+from typing import Any
+
+import segno
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.auth import logout
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_protect
+from django_otp import login
+from django_otp.plugins.otp_totp.models import TOTPDevice
+
+from wingxtra.console import actions
+
+DEVICE = "Authenticator app"
+
+
+def is_missing(request: HttpRequest) -> bool:
+    """Whether this session still owes the code."""
+    user: Any = request.user
+    return bool(settings.STAFF_SECOND_FACTOR) and not user.is_verified()
+
+
+class CodeForm(forms.Form):
+    code = forms.CharField(
+        label="Six-digit code",
+        max_length=9,
+        widget=forms.TextInput(
+            attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}
+        ),
+    )
+
+    def clean_code(self) -> str:
+        code: str = self.cleaned_data["code"].replace(" ", "").replace("-", "")
+        if not (code.isascii() and code.isdigit() and len(code) == 6):
+            raise forms.ValidationError("The code is six digits.")
+        return code
+
+
+@never_cache
+@csrf_protect
+def ask(request: HttpRequest) -> HttpResponse:
+    """For who has given the password: the code, and before the first one the app's set-up."""
+    if request.method == "POST" and "leave" in request.POST:
+        logout(request)
+        return HttpResponseRedirect(reverse("admin:login"))
+    user: Any = request.user
+    form = CodeForm(request.POST if request.method == "POST" else None)
+    with transaction.atomic():
+        device = _device_of(user)
+        if request.method == "POST" and form.is_valid():
+            if problem := _problem_with(device, form.cleaned_data["code"]):
+                form.add_error("code", problem)
+            else:
+                if not device.confirmed:
+                    device.confirmed = True
+                    device.save(update_fields=["confirmed"])
+                    actions.log(user, user, "Second factor: set up.")
+                login(request, device)
+                return HttpResponseRedirect(_where_to(request))
+    context = {
+        **admin.site.each_context(request),
+        "title": "Second factor",
+        "form": form,
+        "next": _where_to(request),
+        "picture": None
+        if device.confirmed
+        else segno.make(device.config_url).svg_data_uri(scale=5),
+        "key": base64.b32encode(device.bin_key).decode(),
+    }
+    return TemplateResponse(request, "console/second_factor.html", context)
+
+
+def _device_of(user: Any) -> TOTPDevice:
+    """The person's app, or a new one that is not confirmed yet."""
+    devices = TOTPDevice.objects.select_for_update().filter(user=user)
+    found = devices.order_by("-confirmed", "pk").first()
+    return found or TOTPDevice.objects.create(user=user, name=DEVICE, confirmed=False)
+
+
+def _problem_with(device: TOTPDevice, code: str) -> str:
+    """Empty when the code is right. Wrong ones make the next try wait, longer each time."""
+    allowed, _ = device.verify_is_allowed()
+    if not allowed:
+        return "There were wrong codes. Wait some seconds before the next try."
+    if device.verify_token(code):
+        return ""
+    return "This code is not right. It changes every 30 seconds; does your phone know the time?"
+
+
+def _where_to(request: HttpRequest) -> str:
+    wanted = request.POST.get("next") or request.GET.get("next", "")
+    if wanted and url_has_allowed_host_and_scheme(wanted, {request.get_host()}):
+        return wanted
+    return reverse("admin:index")
+
+
+def reset(user: Any) -> bool:
+    """Forget the person's app; the next log-in sets up a new one. False when there was none."""
+    return TOTPDevice.objects.filter(user=user).delete()[0] > 0
+
+
+def is_set_up(user: Any) -> bool:
+    return TOTPDevice.objects.filter(user=user, confirmed=True).exists()
