@@ -1,28 +1,27 @@
 """What dispatch puts into the console: actions on orders, decisions, missions, troubles."""
 
-from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from dispatch import ops, runs, tracks
-from dispatch.models import DispatchDecision, DispatchRun, Flight, MissionIntent
+from dispatch import attention, ops, runs, tracks
+from dispatch.models import DispatchDecision, DispatchRun
 from dispatch.words import INTENT_TONE, OUTCOME_TONE, ruled_out
-from fleet import picture, policy
+from fleet import live
+from fleet.console import drone_feature
 from fleet.models import ServiceArea
-from orders import words
-from orders.console import features_of
-from orders.models import DeliveryJob, Order
-from orders.states import JobStatus, Status
+from orders import page
+from orders.console import MOST_ON_MAP, features_of
+from orders.models import Order
+from orders.states import EventType
+from wingxtra.accounts.identity import ActorKind
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import badge, moment
-from wingxtra.console.registry import Attention, Section, Tone, add_section
+from wingxtra.console.registry import Feature, Section, Tone, add_section
 from wingxtra.console.widgets import tiles
 
 roles.seen_by_all(
@@ -31,15 +30,25 @@ roles.seen_by_all(
 roles.done_by_ops("dispatch.add_dispatchrun")
 for action in ops.ACTIONS:
     actions.register(action)
+registry.attention_sources.extend(attention.SOURCES)
 
 
 # --- on an order's page --------------------------------------------------------------------------
 
 
 def decision(order: Order, request: HttpRequest) -> Section:
+    """What chose the drone: a person, if that was the last word, and what the latest run said."""
     latest = order.decisions.select_related("run").order_by("-id").first()
-    context = {"decision": latest and told(latest)}
+    context = {"decision": latest and told(latest), "by_hand": by_hand(order)}
     return Section("Dispatch decision", "console/order/decision.html", context)
+
+
+def by_hand(order: Order) -> dict[str, Any] | None:
+    """Who gave the order its latest drone, if a person did."""
+    given = order.events.filter(type__in=(EventType.ASSIGNED, EventType.REASSIGNED)).last()
+    if given is None or given.actor_kind not in (ActorKind.USER, ActorKind.API_KEY):
+        return None
+    return {"who": page.who(given), "at": moment(given.occurred_at), "why": given.message}
 
 
 def told(decision: DispatchDecision) -> dict[str, Any]:
@@ -81,108 +90,39 @@ def where(order: Order, request: HttpRequest) -> Section:
     return Section("Where it is", "console/order/where.html", context)
 
 
+def plan_on_the_map(run: DispatchRun, request: HttpRequest) -> Section | None:
+    """Which drone a run sent where, or a dry run would send; from where the drones are now."""
+    now = timezone.now()
+    chosen = list(
+        run.decisions.filter(outcome=DispatchDecision.Outcome.ASSIGNED, drone__isnull=False)
+        .select_related("order__current_job", "drone__hub", "drone__kind")
+        .order_by("id")[:MOST_ON_MAP]
+    )
+    if not chosen:
+        return None
+    features: list[Feature] = []
+    drones = [decision.drone for decision in chosen if decision.drone]
+    for decision, seen in zip(chosen, live.look(drones, now), strict=True):
+        features += features_of(decision.order, now)
+        if drone := drone_feature(seen, now):
+            features += [drone, _way_to_the_pickup(drone, decision.order)]
+    context = {"features": [asdict(f) for f in features], "tiles": tiles(), "drone": None}
+    title = "What it would do" if run.dry_run else "What it did"
+    return Section(title, "console/order/where.html", context)
+
+
+def _way_to_the_pickup(drone: Feature, order: Order) -> Feature:
+    way = [drone.geometry["coordinates"], [order.pickup_lng, order.pickup_lat]]
+    line = {"type": "LineString", "coordinates": way}
+    return Feature(
+        f"way-{order}", "line", line, f"{drone.label} to the pickup of {order}", Tone.BUSY
+    )
+
+
+add_section(DispatchRun, 10, plan_on_the_map)
 add_section(Order, 5, where)
 add_section(Order, 50, decision)
 add_section(Order, 60, missions_of)
-
-
-# --- what needs attention ------------------------------------------------------------------------
-
-
-# A drone that comes home within a minute or so is no trouble.
-PATIENCE = timedelta(minutes=1)
-
-
-def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
-    """Orders that the latest run could give to nobody, once they have waited a while."""
-    run = DispatchRun.objects.filter(dry_run=False, orders_considered__gt=0).first()
-    if run is None:
-        return
-    stuck = run.decisions.filter(
-        outcome=DispatchDecision.Outcome.UNASSIGNED,
-        order__status=Status.QUEUED,
-        order__created_at__lt=now - PATIENCE,
-    ).select_related("order")
-    for decision in stuck.order_by("order__deliver_by")[:20]:
-        order = decision.order
-        wait = words.duration(now - order.created_at)
-        yield Attention(
-            key=f"no-drone:{order.pk}",
-            level=8 + min(9, int((now - order.created_at).total_seconds() // 600)),
-            text=f"No drone can take order {order}, waiting {wait}",
-            detail=decision.why or "No drone is registered for its area.",
-            url=reverse("admin:orders_order_change", args=[order.pk]),
-            since=order.created_at,
-            remedy_label="Assign…",
-            remedy_url=reverse("admin:act", args=["orders.order", "assign"]) + f"?id={order.pk}",
-        )
-
-
-def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
-    if not settings.GCS_BRIDGE_URL:
-        yield Attention(
-            key="no-bridge",
-            level=40,
-            text="No ground control bridge is configured",
-            detail="Missions are kept and not sent: set GCS_BRIDGE_URL.",
-            tone=Tone.BAD,
-        )
-    waiting = MissionIntent.objects.filter(state=MissionIntent.State.PENDING).exclude(
-        bridge_answer=""
-    )
-    for intent in waiting.select_related("order", "job")[:20]:
-        yield Attention(
-            key=f"intent:{intent.pk}",
-            level=15 + min(9, intent.tries),
-            text=f"The mission of order {intent.order} does not get through to ground control",
-            detail=f"{intent.tries} tries. {intent.bridge_answer[:200]}",
-            url=reverse("admin:orders_order_change", args=[intent.order_id]),
-            since=intent.created_at,
-            tone=Tone.BAD,
-            remedy_label="Submit now…",
-            remedy_url=reverse("admin:act", args=["orders.order", "submit"])
-            + f"?id={intent.order_id}",
-        )
-
-
-def lost_links(now: datetime) -> Iterator[Attention]:
-    silent = Flight.objects.filter(link_lost_at__isnull=False, job__status=JobStatus.ACTIVE)
-    for flight in silent.select_related("job__order"):
-        job, lost_at = flight.job, flight.link_lost_at or now
-        yield Attention(
-            key=f"link:{job.pk}",
-            level=35 + min(9, int((now - lost_at).total_seconds() // 120)),
-            text=f"Link lost to {job.drone_id} in flight with order {job.order}",
-            detail="Nothing is known about the parcel until it answers. Look in ground control.",
-            url=reverse("admin:orders_order_change", args=[job.order_id]),
-            since=lost_at,
-            tone=Tone.BAD,
-        )
-
-
-def low_batteries(now: datetime) -> Iterator[Attention]:
-    """Drones on a delivery with less charge than the reserve they should come home with."""
-    seen = picture.read()
-    if seen is None:
-        return
-    reserve_pct = policy.current().reserve_pct
-    for job in DeliveryJob.objects.active().select_related("order"):
-        sample = seen.telemetry.get(job.drone_id or "")
-        if sample is None or not sample.armed or sample.battery_pct is None:
-            continue
-        if sample.battery_pct < reserve_pct:
-            yield Attention(
-                key=f"battery:{job.pk}",
-                level=32 + int((reserve_pct - sample.battery_pct) // 5),
-                text=f"{job.drone_id} flies with {sample.battery_pct:.0f} % battery",
-                detail=f"The reserve is {reserve_pct:.0f} %. It flies order {job.order}.",
-                url=reverse("admin:orders_order_change", args=[job.order_id]),
-                tone=Tone.BAD,
-            )
-
-
-for source in (orders_without_a_drone, missions_not_getting_through, lost_links, low_batteries):
-    registry.attention_sources.append(source)
 
 
 # --- runs by hand, per area ----------------------------------------------------------------------

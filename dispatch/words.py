@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dispatch.explanations import PHRASES
 from dispatch.models import DispatchDecision, MissionIntent
 from wingxtra.console.registry import Tone
 
@@ -20,9 +21,10 @@ INTENT_TONE: dict[str, Tone] = {
 
 
 def ruled_out(counts: list[dict[str, Any]]) -> list[str]:
-    """“telemetry old: 3 drones”, the most frequent reason first."""
+    """“3 drones: with telemetry too old”, the most frequent reason first."""
+    phrases = {rule.code: phrase for rule, phrase in PHRASES.items()}
     return [
-        f"{count['code'].replace('_', ' ').capitalize()}: "
-        f"{count['drones']} drone{'' if count['drones'] == 1 else 's'}"
+        f"{count['drones']} drone{'' if count['drones'] == 1 else 's'}: "
+        f"{phrases.get(count['code'], count['code'])}"
         for count in counts
     ]

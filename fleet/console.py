@@ -350,7 +350,7 @@ def zones(now: datetime) -> Iterator[Feature]:
 console.layers.extend(
     [
         Layer("drones", "Drones", drones, "fleet.view_drone"),
-        Layer("areas", "Service areas", areas, "fleet.view_servicearea", still=True),
+        Layer("areas", "Areas", areas, "fleet.view_servicearea", still=True),
         Layer("zones", "No-fly zones", zones, "fleet.view_noflyzone", still=True),
         Layer("hubs", "Hubs", hubs, "fleet.view_hub", still=True),
     ]

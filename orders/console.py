@@ -148,7 +148,7 @@ def _minutes_per_priority(start: datetime) -> Iterator[Number]:
     for priority in reversed(Priority):
         row = found.get(priority)
         value = f"{row['median_s'] / 60:.0f} min" if row else "—"
-        detail = f"median; 95 % in {row['p95_s'] / 60:.0f} min" if row else "none delivered today"
+        detail = f"median; 95 %: {row['p95_s'] / 60:.0f} min" if row else "none delivered today"
         yield Number(f"{priority.label}, to the door", value, detail)
 
 
@@ -223,8 +223,8 @@ registry.attention_sources.append(late_orders)
 registry.number_sources.insert(0, numbers)  # before the drones
 registry.chart_sources.append(last_day)
 for name, title, statuses in [
-    ("flying", "Orders in flight", IN_FLIGHT),
-    ("assigned", "Orders with a drone", (Status.ASSIGNED, Status.MISSION_SUBMITTED)),
+    ("flying", "Flying orders", IN_FLIGHT),
+    ("assigned", "Assigned orders", (Status.ASSIGNED, Status.MISSION_SUBMITTED)),
     ("queued", "Queued orders", (Status.QUEUED,)),
 ]:
     registry.layers.append(Layer(name, title, _on_map(*statuses), "orders.view_order"))

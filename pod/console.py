@@ -54,6 +54,23 @@ def _why_not_unlock(order: Order) -> str | None:
     return None if code and code.tries else "No wrong code was entered."
 
 
+def _renew(order: Order, data: dict[str, Any], user: Any) -> actions.Secret:
+    return actions.Secret(
+        codes.renew(order.pk, by=user.actor),
+        f"Order {order} has a new code; the former one opens nothing any more.",
+        "Read it to the recipient now: it is shown this once. Where customers get messages, the "
+        "one about the launch tells it as well, if that has not been sent yet.",
+    )
+
+
+def _why_not_renew(order: Order) -> str | None:
+    if order.is_terminal:
+        return "The order is over."
+    if not OneTimeCode.objects.filter(pk=order.pk).exists():
+        return "This order has no one-time code."
+    return None
+
+
 actions.register(
     actions.Action(
         model=Order,
@@ -75,6 +92,18 @@ actions.register(
         carry_out=_unlock,
         why_not=_why_not_unlock,
         explanation="Gives the recipient fresh tries with the same code.",
+    )
+)
+actions.register(
+    actions.Action(
+        model=Order,
+        name="renew-code",
+        label="New code",
+        permission="orders.change_order",
+        carry_out=_renew,
+        why_not=_why_not_renew,
+        explanation="For a recipient who has lost the code. The former one is void at once.",
+        in_bulk=False,
     )
 )
 

@@ -51,7 +51,7 @@ class Scene:
         self.progress: dict[str, float] = {}
         self.battery_pct: dict[str, float] = {}
         seed.seed(DRONES)
-        self.drones = list(Drone.objects.select_related("hub").order_by("pk"))
+        self.drones = list(Drone.objects.select_related("hub", "kind").order_by("pk"))
         now = timezone.now()
         for hours in range(23, 0, -1) if with_history else ():
             self._an_hour(now - timedelta(hours=hours, minutes=5), hours)
@@ -104,6 +104,9 @@ class Scene:
             self.orders[name] = order
             if status not in (Status.MISSION_SUBMITTED,):
                 self.progress[name] = share
+        MissionIntent.objects.filter(state=MissionIntent.State.ACCEPTED).update(
+            tries=1, bridge_status=202, bridge_answer="The mission was accepted."
+        )
         self.battery_pct[self.drone_of("low")] = 17.0
         lost = self.orders["lost"].current_job
         Flight.objects.create(
@@ -124,7 +127,7 @@ class Scene:
 
     def _add_trouble(self, now: datetime) -> None:
         with time_machine.travel(now - timedelta(minutes=26), tick=True):
-            self.orders["late"] = place(PHARMACY, priority="MEDICAL", payload_type="COLD_CHAIN")
+            self.orders["late"] = place(PHARMACY, priority="MEDICAL", payload_type="BLOOD")
         with time_machine.travel(now - timedelta(minutes=4), tick=True):
             self.orders["queued"] = place(MARKET, priority="NORMAL")
             self.orders["urgent"] = place(PHARMACY, priority="URGENT")
@@ -137,14 +140,16 @@ class Scene:
             bare = place(MARKET)
             lifecycle.assign(bare.pk, self.drones[8].pk, by=DISPATCHER, why="The soonest.")
             self.orders["unproven"] = lifecycle.advance(bare.pk, Status.DELIVERED, by=GCS).order
+        busy = Order.objects.filter(current_job__status=JobStatus.ACTIVE)
+        flying = set(busy.values_list("current_job__drone_id", flat=True))
+        # No other carries blood, so that one order waits for it.
+        for drone in self.drones:
+            if drone.kind.name == "Medic" and drone.pk not in flying:
+                registry.ground(drone.pk, by=AMA, reason="Propeller 3 is chipped.")
         with time_machine.travel(now - timedelta(minutes=2), tick=True):
             show(*(self._standing(drone) for drone in self.drones))
             late = [self.orders["late"].pk]
             runs.run(trigger=DispatchRun.Trigger.SCHEDULE, by=DISPATCHER, only=late)
-        busy = Order.objects.filter(current_job__status=JobStatus.ACTIVE)
-        flying = set(busy.values_list("current_job__drone_id", flat=True))
-        free = next(drone.pk for drone in reversed(self.drones) if drone.pk not in flying)
-        registry.ground(free, by=AMA, reason="Propeller 3 is chipped.")
 
     def orders_of(self, name: str) -> Order:
         return Order.objects.select_related("current_job").get(pk=self.orders[name].pk)

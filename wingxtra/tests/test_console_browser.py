@@ -90,7 +90,7 @@ def test_a_dispatcher_assigns_a_drone_and_watches_it_move(
     chosen = page.get_by_role("radio").and_(page.locator(":checked")).get_attribute("value")
     page.get_by_role("button", name="Assign").click()
     expect(page.get_by_text(f"{chosen} flies order {order}.")).to_be_visible()
-    expect(page.get_by_text("Chosen by hand")).to_be_visible()
+    expect(page.get_by_label("Dispatch decision")).to_contain_text("By hand")
 
     lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
     city.orders["urgent"], city.progress["urgent"] = order, 0.1
@@ -230,6 +230,12 @@ def test_without_its_tile_server_the_map_is_a_grid_and_says_so(visit: Callable[.
     page = visit("/admin/map/")
     expect(page.locator(".leaflet-control-attribution")).to_contain_text("plain grid instead")
     expect(page.locator(".wx-shape.wx-zone").first).to_be_visible()
+
+
+def test_the_documentation_of_the_api_runs_under_its_policy(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.goto("/api/docs")
+    expect(page.locator(".swagger-ui .opblock").first).to_be_visible()
 
 
 def test_a_drone_nobody_registered_is_shown_with_its_remedy(visit: Callable[..., Page]) -> None:

@@ -1,0 +1,200 @@
+"""What dispatch says on the dashboard: what is stuck on its way to, in or out of the air."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.urls import reverse
+
+from dispatch.models import DispatchDecision, DispatchRun, Flight, MissionIntent
+from fleet import picture, policy
+from orders import words
+from orders.models import DeliveryJob
+from orders.states import JobStatus, Status
+from wingxtra.console.registry import Attention, Tone
+
+# A drone that comes home within a minute or so is no trouble.
+PATIENCE = timedelta(minutes=1)
+# So long after the time that the policy plans for a take-off, somebody has to look.
+LAUNCH_LATE_BY = timedelta(minutes=2)
+# Several missions that fail together are the bridge's trouble, not theirs.
+MISSIONS_OF_A_DOWN_BRIDGE = 3
+RECALL_FAILED_FOR = timedelta(hours=1)
+
+
+def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
+    """Orders that the latest run could give to nobody, once they have waited a while."""
+    run = DispatchRun.objects.filter(dry_run=False, orders_considered__gt=0).first()
+    if run is None:
+        return
+    stuck = run.decisions.filter(
+        outcome=DispatchDecision.Outcome.UNASSIGNED,
+        order__status=Status.QUEUED,
+        order__created_at__lt=now - PATIENCE,
+    ).select_related("order")
+    for decision in stuck.order_by("order__deliver_by")[:20]:
+        order = decision.order
+        wait = words.duration(now - order.created_at)
+        yield Attention(
+            key=f"no-drone:{order.pk}",
+            level=8 + min(9, int((now - order.created_at).total_seconds() // 600)),
+            text=f"No drone can take order {order}, waiting {wait}",
+            detail=decision.why or "No drone is registered for its area.",
+            url=reverse("admin:orders_order_change", args=[order.pk]),
+            since=order.created_at,
+            remedy_label="Assign…",
+            remedy_url=reverse("admin:act", args=["orders.order", "assign"]) + f"?id={order.pk}",
+        )
+
+
+def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
+    if not settings.GCS_BRIDGE_URL:
+        yield Attention(
+            key="no-bridge",
+            level=40,
+            text="No ground control bridge is configured",
+            detail="Missions are kept and not sent: set GCS_BRIDGE_URL.",
+            tone=Tone.BAD,
+        )
+    waiting = list(
+        MissionIntent.objects.filter(state=MissionIntent.State.PENDING)
+        .exclude(bridge_answer="")
+        .select_related("order", "job")
+        .order_by("created_at")[:20]
+    )
+    if len(waiting) >= MISSIONS_OF_A_DOWN_BRIDGE:
+        oldest = waiting[0]
+        yield Attention(
+            key="bridge",
+            level=42 + min(9, len(waiting) // 5),
+            text="Ground control's bridge does not take missions",
+            detail=f"{len(waiting)} missions wait. It said: {oldest.bridge_answer[:200]}",
+            url=reverse("admin:dispatch_missionintent_changelist") + "?state__exact=PENDING",
+            since=oldest.created_at,
+            tone=Tone.BAD,
+        )
+        return
+    for intent in waiting:
+        yield Attention(
+            key=f"intent:{intent.pk}",
+            level=15 + min(9, intent.tries),
+            text=f"The mission of order {intent.order} does not get through to ground control",
+            detail=f"{intent.tries} tries. {intent.bridge_answer[:200]}",
+            url=reverse("admin:orders_order_change", args=[intent.order_id]),
+            since=intent.created_at,
+            tone=Tone.BAD,
+            remedy_label="Submit now…",
+            remedy_url=_act("submit", intent),
+        )
+
+
+def missions_held(now: datetime) -> Iterator[Attention]:
+    """Where the policy leaves publishing to ops, what they have not published yet."""
+    held = MissionIntent.objects.filter(
+        state=MissionIntent.State.HELD,
+        job__status=JobStatus.ACTIVE,
+        created_at__lt=now - PATIENCE,
+    )
+    for intent in held.select_related("order", "job").order_by("created_at")[:20]:
+        yield Attention(
+            key=f"held:{intent.pk}",
+            level=7,
+            text=f"The mission of order {intent.order} waits for you to submit it",
+            detail=f"For {intent.job.drone_id}. The policy does not publish missions by itself.",
+            url=reverse("admin:orders_order_change", args=[intent.order_id]),
+            since=intent.created_at,
+            remedy_label="Submit…",
+            remedy_url=_act("submit", intent),
+        )
+
+
+def slow_launches(now: datetime) -> Iterator[Attention]:
+    """Ground control has taken the mission, and its drone does not start."""
+    longest = timedelta(seconds=policy.current().launch_time_s) + LAUNCH_LATE_BY
+    grounded = MissionIntent.objects.filter(
+        state=MissionIntent.State.ACCEPTED,
+        job__status=JobStatus.ACTIVE,
+        order__status=Status.MISSION_SUBMITTED,
+        accepted_at__lt=now - longest,
+    )
+    for intent in grounded.select_related("order", "job").order_by("accepted_at")[:20]:
+        wait = now - (intent.accepted_at or now)
+        yield Attention(
+            key=f"launch:{intent.pk}",
+            level=14 + min(9, int(wait.total_seconds() // 300)),
+            text=f"{intent.job.drone_id} has not started with order {intent.order}",
+            detail=f"Ground control accepted the mission {words.duration(wait)} ago.",
+            url=reverse("admin:orders_order_change", args=[intent.order_id]),
+            since=intent.accepted_at,
+            remedy_label="Requeue…",
+            remedy_url=_act("requeue", intent),
+        )
+
+
+def launched_all_the_same(now: datetime) -> Iterator[Attention]:
+    """Missions that were taken back too late: nobody waits for what their drones carry."""
+    flying = MissionIntent.objects.filter(
+        recall_state=MissionIntent.Recall.TOO_LATE, recall_asked_at__gt=now - RECALL_FAILED_FOR
+    )
+    for intent in flying.select_related("order", "job").order_by("recall_asked_at")[:20]:
+        yield Attention(
+            key=f"too-late:{intent.pk}",
+            level=34,
+            text=f"{intent.job.drone_id} flies order {intent.order}, which was taken from it",
+            detail="The recall came too late: ground control had launched it. Have it called home "
+            f"there. It was recalled because: {intent.recall_reason}",
+            url=reverse("admin:orders_order_change", args=[intent.order_id]),
+            since=intent.recall_asked_at,
+            tone=Tone.BAD,
+        )
+
+
+def _act(name: str, intent: MissionIntent) -> str:
+    return reverse("admin:act", args=["orders.order", name]) + f"?id={intent.order_id}"
+
+
+def lost_links(now: datetime) -> Iterator[Attention]:
+    silent = Flight.objects.filter(link_lost_at__isnull=False, job__status=JobStatus.ACTIVE)
+    for flight in silent.select_related("job__order"):
+        job, lost_at = flight.job, flight.link_lost_at or now
+        yield Attention(
+            key=f"link:{job.pk}",
+            level=35 + min(9, int((now - lost_at).total_seconds() // 120)),
+            text=f"Link lost to {job.drone_id} in flight with order {job.order}",
+            detail="Nothing is known about the parcel until it answers. Look in ground control.",
+            url=reverse("admin:orders_order_change", args=[job.order_id]),
+            since=lost_at,
+            tone=Tone.BAD,
+        )
+
+
+def low_batteries(now: datetime) -> Iterator[Attention]:
+    """Drones on a delivery with less charge than the reserve they should come home with."""
+    seen = picture.read()
+    if seen is None:
+        return
+    reserve_pct = policy.current().reserve_pct
+    for job in DeliveryJob.objects.active().select_related("order"):
+        sample = seen.telemetry.get(job.drone_id or "")
+        if sample is None or not sample.armed or sample.battery_pct is None:
+            continue
+        if sample.battery_pct < reserve_pct:
+            yield Attention(
+                key=f"battery:{job.pk}",
+                level=32 + int((reserve_pct - sample.battery_pct) // 5),
+                text=f"{job.drone_id} flies with {sample.battery_pct:.0f} % battery",
+                detail=f"The reserve is {reserve_pct:.0f} %. It flies order {job.order}.",
+                url=reverse("admin:orders_order_change", args=[job.order_id]),
+                tone=Tone.BAD,
+            )
+
+
+SOURCES = (
+    orders_without_a_drone,
+    missions_not_getting_through,
+    missions_held,
+    slow_launches,
+    launched_all_the_same,
+    lost_links,
+    low_batteries,
+)

@@ -1,0 +1,105 @@
+"""Webhooks in the console: endpoints, and what each was sent with every try. Read only."""
+
+import json
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold.paginator import InfinitePaginator
+
+from tracking.models import WebhookDelivery, WebhookEndpoint
+from tracking.webhook_console import STATE_TONE
+from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
+from wingxtra.console.registry import Tone
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(ReadOnlyAdmin):
+    """Merchants make and change them by the API; staff see them and switch them on again."""
+
+    list_display = ("url", "merchant", "state", "last_success", "made")
+    list_filter = ("enabled", "merchant")
+    list_select_related = ("merchant",)
+    search_fields = ("url", "merchant__name")
+    fields = (
+        "url",
+        "merchant",
+        "description",
+        "events",
+        "enabled",
+        "switched_off_at",
+        "switched_off_because",
+        "last_success_at",
+        "created_at",
+    )
+
+    @admin.display(description="State", ordering="enabled")
+    def state(self, endpoint: WebhookEndpoint) -> SafeString:
+        if endpoint.switched_off_at:
+            return badge("Switched off: it kept failing", Tone.BAD)
+        return badge("On", Tone.GOOD) if endpoint.enabled else badge("Paused", Tone.IDLE)
+
+    @admin.display(description="Last success", ordering="last_success_at")
+    def last_success(self, endpoint: WebhookEndpoint) -> SafeString | str:
+        return moment(endpoint.last_success_at)
+
+    @admin.display(description="Made", ordering="created_at")
+    def made(self, endpoint: WebhookEndpoint) -> SafeString | str:
+        return moment(endpoint.created_at)
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(ReadOnlyAdmin):
+    list_display = ("type", "order", "endpoint", "standing", "tries", "made")
+    list_filter = ("state", "endpoint__merchant")
+    list_select_related = ("endpoint", "order")
+    ordering = ("-created_at", "-id")
+    fields = (
+        "id",
+        "type",
+        "order",
+        "endpoint",
+        "standing",
+        "given_up_because",
+        "created_at",
+        "delivered_at",
+        "next_try_at",
+        "every_try",
+        "as_sent",
+    )
+    readonly_fields = ("standing", "every_try", "as_sent")
+    paginator = InfinitePaginator
+    show_full_result_count = False
+
+    def get_fields(self, request: HttpRequest, obj: WebhookDelivery | None = None) -> Any:
+        """What was sent names the customer."""
+        if request.user.has_perm("orders.view_personal_data"):
+            return self.fields
+        return self.fields[:-1]
+
+    @admin.display(description="State", ordering="state")
+    def standing(self, delivery: WebhookDelivery) -> SafeString:
+        return badge(delivery.get_state_display(), STATE_TONE[delivery.state])
+
+    @admin.display(description="Made", ordering="created_at")
+    def made(self, delivery: WebhookDelivery) -> SafeString | str:
+        return moment(delivery.created_at)
+
+    @admin.display(description="Every try")
+    def every_try(self, delivery: WebhookDelivery) -> SafeString | str:
+        if not delivery.attempts:
+            return "None yet."
+        rows = ((_one_try(attempt),) for attempt in delivery.attempts)
+        return format_html("<ol>{}</ol>", format_html_join("", "<li>{}</li>", rows))
+
+    @admin.display(description="As sent")
+    def as_sent(self, delivery: WebhookDelivery) -> SafeString:
+        body = json.dumps(json.loads(delivery.body), indent=2)
+        return format_html('<pre class="wx-code">{}</pre>', body)
+
+
+def _one_try(attempt: dict[str, Any]) -> str:
+    status = attempt["status"] or "no answer"
+    return f"{attempt['at']}: {status} after {attempt['took_ms']} ms. {attempt['answer'][:200]}"

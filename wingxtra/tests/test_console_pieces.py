@@ -1,0 +1,217 @@
+"""What dispatch, proofs and tracking put into the console."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from dispatch import by_hand
+from dispatch.models import DispatchRun, MissionIntent
+from dispatch.runs import run
+from fleet.tests.factories import DroneFactory, TelemetryFactory, show
+from orders.models import Order
+from orders.states import PodRequirement, Status
+from orders.tests.factories import OrderFactory, order_in
+from tracking import webhooks
+from tracking.models import WebhookDelivery, WebhookEndpoint
+from wingxtra.accounts.identity import Actor, ActorKind, Role
+from wingxtra.accounts.tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+AMA = Actor(ActorKind.USER, "ama")
+
+
+def browser_of(role: Role) -> Client:
+    browser = Client()
+    browser.force_login(UserFactory(role=role, is_staff=True))
+    return browser
+
+
+@pytest.fixture
+def browser() -> Client:
+    return browser_of(Role.OPS)
+
+
+def now_page(browser: Client) -> str:
+    return browser.get(reverse("admin:now")).content.decode()
+
+
+def order_page(browser: Client, order: Order) -> str:
+    return browser.get(reverse("admin:orders_order_change", args=[order.pk])).content.decode()
+
+
+def ready_drone() -> str:
+    drone_id: str = DroneFactory().pk
+    show(TelemetryFactory(drone_id=drone_id))
+    return drone_id
+
+
+# --- missions ------------------------------------------------------------------------------------
+
+
+def intent_in(status: Status, **changes: object) -> MissionIntent:
+    order = order_in(status)
+    MissionIntent.objects.filter(order=order).update(**changes)
+    return MissionIntent.objects.get(order=order)
+
+
+def test_many_missions_that_wait_are_the_bridges_trouble(browser: Client) -> None:
+    for _ in range(3):
+        intent_in(Status.ASSIGNED, tries=2, bridge_answer="ConnectTimeout")
+    page = now_page(browser)
+    assert "bridge does not take missions" in page
+    assert "3 missions wait. It said: ConnectTimeout" in page
+    assert "does not get through" not in page
+
+
+def test_one_mission_that_waits_is_its_own_trouble(browser: Client) -> None:
+    intent = intent_in(Status.ASSIGNED, tries=2, bridge_answer="ConnectTimeout")
+    assert f"The mission of order {intent.order} does not get through" in now_page(browser)
+
+
+def test_a_drone_that_does_not_start_is_said(browser: Client) -> None:
+    accepted_at = timezone.now() - timedelta(minutes=10)
+    intent = intent_in(Status.MISSION_SUBMITTED, accepted_at=accepted_at)
+    page = now_page(browser)
+    assert f"has not started with order {intent.order}" in page
+    assert "accepted the mission 10 min ago" in page
+
+
+def test_a_drone_that_may_still_start_in_time_is_not(browser: Client) -> None:
+    intent_in(Status.MISSION_SUBMITTED)
+    assert "has not started" not in now_page(browser)
+
+
+def test_a_mission_that_was_recalled_too_late_is_said(browser: Client) -> None:
+    intent = intent_in(
+        Status.ASSIGNED,
+        recall_state=MissionIntent.Recall.TOO_LATE,
+        recall_asked_at=timezone.now(),
+        recall_reason="The customer asked.",
+    )
+    assert f"flies order {intent.order}, which was taken from it" in now_page(browser)
+
+
+def test_a_mission_that_ops_must_submit_is_said(browser: Client) -> None:
+    intent = intent_in(
+        Status.ASSIGNED,
+        state=MissionIntent.State.HELD,
+        created_at=timezone.now() - timedelta(minutes=2),
+    )
+    assert f"The mission of order {intent.order} waits for you" in now_page(browser)
+
+
+# --- decisions -----------------------------------------------------------------------------------
+
+
+def test_an_order_assigned_by_hand_says_by_whom(browser: Client) -> None:
+    order, drone_id = OrderFactory(), ready_drone()
+    by_hand.assign(order.pk, drone_id, by=AMA)
+    page = order_page(browser, order)
+    assert "By hand" in page
+    assert f"{drone_id} was chosen by hand" in page
+    assert "No run has looked at this order yet" not in page
+
+
+def test_a_dry_run_shows_its_plan_on_a_map(browser: Client) -> None:
+    order, drone_id = OrderFactory(), ready_drone()
+    planned = run(trigger=DispatchRun.Trigger.CONSOLE, by=AMA, dry_run=True).run
+    address = reverse("admin:dispatch_dispatchrun_change", args=[planned.pk])
+    page = browser.get(address).content.decode()
+    assert "What it would do" in page
+    assert f"{drone_id} to the pickup of {order}" in page
+    assert Order.objects.get(pk=order.pk).status == Status.QUEUED
+
+
+# --- codes ---------------------------------------------------------------------------------------
+
+
+def test_a_new_code_is_shown_once_and_written_down_nowhere(browser: Client) -> None:
+    order = order_in(Status.QUEUED, pod_requirement=PodRequirement.OTP)
+    address = reverse("admin:act", args=["orders.order", "renew-code"]) + f"?id={order.pk}"
+    seen = browser.get(address).context["targets"][0].token
+    answer = browser.post(address, {f"seen-{order.pk}": seen})
+    code = answer.context["targets"][0].secret.value
+    assert code in answer.content.decode()
+    assert "no-store" in answer["Cache-Control"]
+    assert code not in order_page(browser, order)
+    assert code not in LogEntry.objects.get().change_message
+    assert not any(code in event.message for event in order.events.all())
+
+
+def test_an_order_without_a_code_gets_no_new_one(browser: Client) -> None:
+    assert "renew-code" not in order_page(browser, order_in(Status.QUEUED))
+
+
+# --- webhooks ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def endpoint() -> WebhookEndpoint:
+    return webhooks.create(OrderFactory().merchant_id, url="https://shop.example/hook")[0]
+
+
+def switched_off(endpoint: WebhookEndpoint) -> WebhookEndpoint:
+    WebhookEndpoint.objects.filter(pk=endpoint.pk).update(
+        enabled=False, switched_off_at=timezone.now(), switched_off_because="It failed for 3 days."
+    )
+    return endpoint
+
+
+def test_an_orders_page_lists_its_webhooks(browser: Client, endpoint: WebhookEndpoint) -> None:
+    order = OrderFactory(merchant=endpoint.merchant)
+    page = order_page(browser, order)
+    assert "order.queued" in page
+    assert "https://shop.example/hook" in page
+
+
+def test_a_webhook_that_was_switched_off_is_said_and_switched_on(
+    browser: Client, endpoint: WebhookEndpoint
+) -> None:
+    switched_off(endpoint)
+    assert "It failed for 3 days." in now_page(browser)
+    action = reverse("admin:act", args=["tracking.webhookendpoint", "switch-on"])
+    browser.post(f"{action}?id={endpoint.pk}", {"reason": "They mended it."})
+    assert WebhookEndpoint.objects.get(pk=endpoint.pk).enabled
+    assert "It failed for 3 days." not in now_page(browser)
+
+
+def test_a_webhook_is_sent_again_by_hand(browser: Client, endpoint: WebhookEndpoint) -> None:
+    delivery = webhooks.make_test(endpoint)
+    rows = WebhookDelivery.objects.filter(pk=delivery.pk)
+    rows.update(state=WebhookDelivery.State.GIVEN_UP, given_up_because="All ten tries failed.")
+    action = reverse("admin:act", args=["tracking.webhookdelivery", "replay"])
+    browser.post(f"{action}?id={delivery.pk}")
+    assert rows.get().state == WebhookDelivery.State.WAITING
+
+
+@pytest.mark.parametrize(("role", "sees"), [(Role.OPS, True), (Role.READONLY, False)])
+def test_what_was_sent_is_for_those_who_may_see_personal_data(
+    role: Role, sees: bool, endpoint: WebhookEndpoint
+) -> None:
+    order = OrderFactory(merchant=endpoint.merchant)
+    delivery = order.webhook_deliveries.first()
+    assert delivery is not None
+    address = reverse("admin:tracking_webhookdelivery_change", args=[delivery.pk])
+    assert ("Ama Mensah" in browser_of(role).get(address).content.decode()) == sees
+
+
+# --- what pages may load -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/login/"])
+def test_the_console_may_load_nothing_from_elsewhere_but_tiles(browser: Client, path: str) -> None:
+    policy = browser.get(path)["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self' 'unsafe-eval';" in policy
+    assert "https://tile.openstreetmap.org" in policy
+
+
+@pytest.mark.parametrize("path", ["/health", "/nothing-here", "/api/v1/orders"])
+def test_everything_else_is_strict(path: str) -> None:
+    policy = Client().get(path)["Content-Security-Policy"]
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
