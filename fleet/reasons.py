@@ -119,7 +119,9 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
     Rule.TOO_HEAVY: lambda f, needed, has: (
         f"The payload weighs {needed:g} kg, {f.drone_id} carries at most {has:g} kg."
     ),
-    Rule.PAYLOAD_TYPE_UNSUPPORTED: lambda f, *_: f"{f.drone_id} does not carry {f.payload_type}.",
+    Rule.PAYLOAD_TYPE_UNSUPPORTED: lambda f, *_: (
+        f"{f.drone_id} does not carry {f.payload_type.replace('_', ' ').lower()}."
+    ),
     Rule.OUTSIDE_AREA: lambda f, *_: f"The trip is outside the usual area of {f.drone_id}.",
     Rule.IN_NO_FLY_ZONE: lambda f, *_: f"The pickup or the drop point is in {f.zone}.",
     Rule.CROSSES_NO_FLY_ZONE: lambda f, *_: f"The flight would cross {f.zone}.",

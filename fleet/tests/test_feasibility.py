@@ -227,7 +227,7 @@ def test_reasons_are_told_with_their_numbers():
         "The telemetry of WX-DRN-001 is 76 s old, at most 60 s is allowed."
     )
     assert "in the future" in message(verdicts([drone(telemetry_age_s=-75.0)], [trip()]))
-    assert message(verdicts([drone()], [trip(**BLOOD)])) == "WX-DRN-001 does not carry BLOOD."
+    assert message(verdicts([drone()], [trip(**BLOOD)])) == "WX-DRN-001 does not carry blood."
     crossing = verdicts([drone()], [trip()], no_fly(-1, 1.9, 1, 2.1))
     assert message(crossing) == "The flight would cross Airport."
 
