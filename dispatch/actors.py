@@ -8,7 +8,7 @@ import dramatiq
 import structlog
 from django.utils import timezone
 
-from dispatch import missions, progress, recalls, runs, testmode
+from dispatch import forgetting, missions, progress, recalls, runs, testmode
 from dispatch.models import MissionIntent
 from fleet import picture
 from orders.models import DeliveryEvent
@@ -81,3 +81,11 @@ def follow_flights() -> None:
 @dramatiq.actor(max_retries=0)
 def fly_test_orders() -> None:
     testmode.fly(timezone.now())
+
+
+@every(3600)
+@dramatiq.actor(max_retries=0)
+def forget_decisions() -> None:
+    """Remove what runs decided, past its time."""
+    if count := forgetting.forget_decisions(timezone.now()):
+        log.info("decisions_forgotten", runs=count)

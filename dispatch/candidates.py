@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 from django.utils import timezone
 
+from dispatch import hubs
 from fleet import feasibility, picture, registry, rulebook
 from fleet.models import Drone
 from fleet.reasons import Reason
@@ -67,11 +68,20 @@ def judged(
     busy = set(DeliveryJob.objects.active().values_list("drone_id", flat=True))
     if own_job is not None:
         busy.discard(own_job.drone_id)
-    table = registry.drone_table(drones, picture.read(), busy, book, now)
+    table = registry.drone_table(
+        drones, picture.read(), busy, book, now, hubs.full(hubs.free_launches())
+    )
     trips = placement.trip_table([order], book)
     pairs = np.arange(len(drones))
     verdicts = feasibility.judge(
-        table, trips, pairs, np.zeros_like(pairs), book.rules, book.zone_shapes, now
+        table,
+        trips,
+        pairs,
+        np.zeros_like(pairs),
+        book.rules,
+        book.zone_shapes,
+        now,
+        book.wind_mps,
     )
     return [
         Candidate(

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 
 from dispatch import attention, ops, runs, tracks
 from dispatch.models import DispatchDecision, DispatchRun
-from dispatch.words import INTENT_TONE, OUTCOME_TONE, ruled_out
+from dispatch.words import INTENT_TONE, OUTCOME_TONE, regret, ruled_out
 from fleet import live
 from fleet.console import drone_feature
 from fleet.models import ServiceArea
@@ -57,7 +57,10 @@ def told(decision: DispatchDecision) -> dict[str, Any]:
         "why": decision.why,
         "at": moment(decision.run.started_at),
         "run_url": reverse("admin:dispatch_dispatchrun_change", args=[decision.run_id]),
-        "runners_up": decision.runners_up,
+        "runners_up": [
+            {**other, "instead": regret(other) if "regret" in other else ""}
+            for other in decision.runners_up
+        ],
         "ruled_out": ruled_out(decision.ruled_out),
     }
 

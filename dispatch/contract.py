@@ -7,10 +7,12 @@ import json
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import msgspec
 from jsonschema import Draft202012Validator
+from msgspec import Meta, Struct
 
 from fleet.models import Drone
 from fleet.policy import Rules
@@ -71,6 +73,8 @@ def build(
 
 def check(body: dict[str, Any]) -> None:
     """Raises InvalidIntent unless the body keeps the contract."""
+    if fits(body):
+        return
     problems = [
         f"{error.json_path.removeprefix('$.')}: {error.message}"
         for error in sorted(_validator().iter_errors(body), key=lambda error: error.json_path)
@@ -81,6 +85,70 @@ def check(body: dict[str, Any]) -> None:
         problems = [f"dropoff.delivery_alt_m: {words}"]
     if problems:
         raise InvalidIntent("The mission intent breaks its contract: " + "; ".join(problems))
+
+
+# --- the same contract as types ------------------------------------------------------------------
+# A run makes thousands of intents, and the JSON Schema takes a millisecond for each. These types
+# accept nothing that it refuses; what they refuse, it judges, because it names every problem.
+
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+AltitudeM = Annotated[float, Meta(gt=0, le=1000)]
+AtLeastZero = Annotated[float, Meta(ge=0)]
+Name = Annotated[str, Meta(min_length=1)]
+
+
+class _Place(Struct, forbid_unknown_fields=True):
+    lat: Latitude
+    lng: Longitude
+    alt_m: AltitudeM
+
+
+class _Door(_Place, forbid_unknown_fields=True):
+    delivery_alt_m: AltitudeM
+
+
+class _Constraints(Struct, forbid_unknown_fields=True):
+    battery_min_pct: Annotated[float, Meta(ge=0, le=100)]
+    service_area_id: Name | None
+    geofence_id: Name | None
+    max_wind_mps: AtLeastZero
+
+
+class _Safety(Struct, forbid_unknown_fields=True):
+    abort_rtl_on_fail: bool
+    loiter_timeout_s: AtLeastZero
+    lost_link_behavior: Literal["RTL", "LOITER", "LAND"]
+
+
+class _Metadata(Struct, forbid_unknown_fields=True):
+    payload_type: Name
+    payload_weight_kg: Annotated[float, Meta(gt=0)]
+    priority: Literal["NORMAL", "URGENT", "MEDICAL"]
+    created_at: Annotated[datetime, Meta(tz=True)]
+
+
+class _Intent(Struct, forbid_unknown_fields=True):
+    schema_version: Literal[1]
+    intent_id: UUID
+    order_id: UUID
+    drone_id: Annotated[str, Meta(pattern=r"\A[A-Z0-9_-]{3,64}\Z")]
+    pickup: _Place
+    dropoff: _Door
+    actions: list[str]
+    constraints: _Constraints
+    safety: _Safety
+    metadata: _Metadata
+
+
+def fits(body: Any) -> bool:
+    """Whether the body keeps the contract beyond doubt."""
+    try:
+        intent = msgspec.convert(body, _Intent)
+    except msgspec.ValidationError:
+        return False
+    low_enough = intent.dropoff.delivery_alt_m <= intent.dropoff.alt_m
+    return intent.actions == ACTIONS and low_enough
 
 
 @cache

@@ -6,7 +6,7 @@ they take no matrix of all drones with all orders.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
@@ -39,6 +39,8 @@ PHRASES = {
     Rule.IN_NO_FLY_ZONE: "kept out by a no-fly zone",
     Rule.CROSSES_NO_FLY_ZONE: "would cross a no-fly zone",
     Rule.TOO_WINDY: "not made for this wind",
+    Rule.WEATHER_UNKNOWN: "without a word on the wind",
+    Rule.HUB_FULL: "at a hub that launches no more at once",
 }
 MOST_PHRASES = 3
 LONGEST = 500
@@ -48,12 +50,14 @@ EVERY_RULE = np.array(list(Rule), np.uint32)
 
 @dataclass(frozen=True, slots=True)
 class Against:
-    """counts: [{code, drones}], most frequent first; words: a sentence with the closest miss, where
-    no drone is able.
+    """counts: [{code, drones}], most frequent first. Where no drone is able: words, a sentence with
+    the closest miss; and nearest, that drone as data: drone_id, reasons (each a `Reason`), and
+    where charge is what it lacks, short_pct and the charging_s that this takes.
     """
 
     counts: list[dict[str, Any]]
     words: str
+    nearest: dict[str, Any] | None = None
 
 
 def of_all(judged: Verdicts, at: datetime) -> list[Against]:
@@ -73,8 +77,9 @@ def of_all(judged: Verdicts, at: datetime) -> list[Against]:
             key=lambda entry: (-entry[1], entry[0]),
         )
         listed = [{"code": code, "drones": number} for code, number in ranked]
-        words = _words(ranked, len(judged.drones), misses[i]) if i in misses else ""
-        found.append(Against(listed, words))
+        nearest = _nearest(*misses[i]) if i in misses else None
+        words = _words(ranked, len(judged.drones), nearest) if nearest else ""
+        found.append(Against(listed, words, nearest))
     return found
 
 
@@ -151,32 +156,40 @@ def _distance(verdicts: Verdicts) -> Any:
     """
     never = verdicts.has(Rule.TOO_HEAVY | Rule.PAYLOAD_TYPE_UNSUPPORTED)
     reasons = np.bitwise_count(verdicts.reasons).astype(float)
-    lacking_pct = np.where(verdicts.has(Rule.NOT_ENOUGH_ENERGY), lacking(verdicts), 0.0)
+    every = np.arange(len(reasons))
+    lacking_pct = np.where(verdicts.has(Rule.NOT_ENOUGH_ENERGY), lacking(verdicts, every), 0.0)
     soon_s = np.minimum(np.nan_to_num(verdicts.delivery_s, nan=1e5), 1e5)
     return never * 1e11 + reasons * 1e9 + np.nan_to_num(lacking_pct, nan=1e3) * 1e5 + soon_s
 
 
-def lacking(verdicts: Verdicts) -> Any:
-    """The charge, in percent, that each pair's drone lacks for the flight and the reserve."""
-    return (
-        verdicts.energy_pct + verdicts.rules.reserve_pct - verdicts.drones.battery_pct[verdicts.d]
-    )
+def lacking(verdicts: Verdicts, pair: Any) -> Any:
+    """The charge, in percent, that these pairs' drones lack for the flight and the reserve."""
+    has_pct = verdicts.drones.battery_pct[verdicts.d[pair]]
+    return verdicts.energy_pct[pair] + verdicts.rules.reserve_pct - has_pct
 
 
-def _words(ranked: Sequence[tuple[str, int]], drones: int, miss: tuple[Verdicts, int]) -> str:
+def _nearest(verdicts: Verdicts, pair: int) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "drone_id": str(verdicts.drones.drone_id[verdicts.d[pair]]),
+        "reasons": [asdict(reason) for reason in verdicts.explain(pair)],
+    }
+    if verdicts.reasons[pair] & Rule.NOT_ENOUGH_ENERGY:
+        short_pct = float(lacking(verdicts, pair))
+        charging_s = short_pct * verdicts.rules.full_charge_s / 100
+        found |= {"short_pct": round(short_pct, 1), "charging_s": round(charging_s)}
+    return found
+
+
+def _words(ranked: Sequence[tuple[str, int]], drones: int, nearest: dict[str, Any]) -> str:
     phrases = ", ".join(
         f"{number} of {drones} {PHRASES[Rule[code.upper()]]}"
         for code, number in ranked[:MOST_PHRASES]
     )
-    verdicts, pair = miss
-    reasons = " ".join(reason.message for reason in verdicts.explain(pair))
-    drone_id = verdicts.drones.drone_id[verdicts.d[pair]]
+    reasons = " ".join(reason["message"] for reason in nearest["reasons"])
     short = ""
-    if verdicts.has(Rule.NOT_ENOUGH_ENERGY)[pair]:
-        lacking_pct = float(lacking(verdicts)[pair])
-        charging_min = lacking_pct * verdicts.rules.full_charge_s / 100 / 60
+    if "short_pct" in nearest:
         short = (
-            f" It is {np.ceil(lacking_pct):.0f} % of charge short, "
-            f"about {np.ceil(charging_min):.0f} min of charging."
+            f" It is {np.ceil(nearest['short_pct']):.0f} % of charge short, "
+            f"about {np.ceil(nearest['charging_s'] / 60):.0f} min of charging."
         )
-    return f"{phrases}. The nearest to it is {drone_id}: {reasons}{short}"[:LONGEST]
+    return f"{phrases}. The nearest to it is {nearest['drone_id']}: {reasons}{short}"[:LONGEST]

@@ -1,8 +1,12 @@
-"""What goes of missions, flights and tracks when their customer is forgotten: where exactly the door is."""
+"""What goes with time: of missions, flights and tracks where exactly the door is, once their
+customer is forgotten; and what runs decided, once it is older than the policy wants.
+"""
 
+from datetime import datetime, timedelta
 from typing import Any
 
-from dispatch.models import Flight, MissionIntent, TrackPiece
+from dispatch.models import DispatchDecision, DispatchRun, Flight, MissionIntent, TrackPiece
+from fleet import policy
 from orders.models import Order
 from orders.retention import DROPOFF_DECIMALS
 
@@ -16,3 +20,16 @@ def forget(order: Order, **_signal: Any) -> None:
         intent.save(update_fields=["body", "bridge_answer"])
     Flight.objects.filter(job__order=order).delete()
     TrackPiece.objects.filter(job__order=order).delete()
+
+
+def forget_decisions(now: datetime, *, at_most: int = 1000) -> int:
+    """Remove the runs, and what they decided, that are older than the policy's `decision_days`.
+
+    The oldest first; returns how many runs are gone. The rest is for the next time.
+    """
+    before = now - timedelta(days=policy.current().decision_days)
+    old = DispatchRun.objects.filter(started_at__lt=before).order_by("started_at")
+    runs = list(old.values_list("pk", flat=True)[:at_most])
+    DispatchDecision.objects.filter(run__in=runs).delete()
+    DispatchRun.objects.filter(pk__in=runs).delete()
+    return len(runs)

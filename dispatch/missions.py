@@ -30,6 +30,7 @@ from fleet.reasons import Reason
 from orders import lifecycle
 from orders.models import DeliveryEvent, Order
 from orders.states import EventType, Happened, JobStatus
+from wingxtra import bulk
 from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor, ActorKind
 from wingxtra.problems import Conflict, NotFound, Unavailable
 
@@ -76,8 +77,8 @@ def _store(events: list[DeliveryEvent]) -> None:
     if not jobs:
         return
     rules = policy.current()
-    drones = Drone.objects.select_related("kind").in_bulk({job.drone_id for _, job in jobs})
-    MissionIntent.objects.bulk_create(
+    drones = Drone.objects.prefetch_related("kind").in_bulk({job.drone_id for _, job in jobs})
+    intents = [
         MissionIntent(
             id=job.mission_intent_id,
             job=job,
@@ -91,7 +92,8 @@ def _store(events: list[DeliveryEvent]) -> None:
         )
         for event, job in jobs
         if event.order.live_mode
-    )
+    ]
+    bulk.insert(intents)
 
 
 def _withdraw(events: list[DeliveryEvent]) -> None:

@@ -65,6 +65,9 @@ class DispatchDecision(models.Model):
     )
     runners_up = models.JSONField(default=list, help_text="The next best drones and their figures.")
     ruled_out = models.JSONField(default=list, help_text="Per reason: code and how many drones.")
+    nearest = models.JSONField(
+        null=True, help_text="Where no drone was able: the closest miss, and what it lacked."
+    )
     why = models.CharField(max_length=500, blank=True, help_text="The decision in words.")
 
     class Meta:

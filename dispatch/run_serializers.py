@@ -108,21 +108,64 @@ class Figures(serializers.Serializer[Any]):
     busy_s = serializers.FloatField(help_text="Until the drone is home again.")
     energy_pct = serializers.FloatField()
     distance_m = serializers.IntegerField()
-    cost = serializers.FloatField()
+    cost = serializers.FloatField(help_text="In weighted seconds (docs/dispatch.md).")
+
+
+class RunnerUp(Figures):
+    regret = serializers.FloatField(
+        required=False,
+        allow_null=True,
+        help_text="What choosing it would have cost the plan at the least, in weighted seconds; "
+        "null where an order as urgent or more would lose its drone.",
+    )
+
+
+class Nearest(serializers.Serializer[Any]):
+    """The closest miss of an order that no drone could fly."""
+
+    drone_id = serializers.CharField()
+    reasons = ReasonAgainst(many=True)
+    short_pct = serializers.FloatField(required=False, help_text="The charge that it lacks.")
+    charging_s = serializers.IntegerField(required=False, help_text="What that takes at its hub.")
 
 
 class Decision(serializers.ModelSerializer[DispatchDecision]):
     figures = serializers.SerializerMethodField(help_text="Of the drone that was chosen.")
-    runners_up = Figures(many=True)
+    runners_up = RunnerUp(many=True)
+    nearest = Nearest(allow_null=True)
     reasons = RuledOut(many=True, source="ruled_out")
 
     class Meta:
         model = DispatchDecision
-        fields = ["order_id", "outcome", "drone_id", "why", "figures", "runners_up", "reasons"]
+        fields = [
+            "order_id",
+            "outcome",
+            "drone_id",
+            "why",
+            "figures",
+            "runners_up",
+            "reasons",
+            "nearest",
+        ]
 
     @extend_schema_field(Figures(allow_null=True))
     def get_figures(self, decision: DispatchDecision) -> Any:
         return decision.figures or None
+
+
+class DecisionOfOrder(Decision):
+    """What one run decided about the order, with the run that did."""
+
+    run_id = serializers.UUIDField()
+    decided_at = Timestamp(source="run.started_at")
+    dry_run = serializers.BooleanField(source="run.dry_run")
+
+    class Meta(Decision.Meta):
+        fields = ["run_id", "decided_at", "dry_run", *Decision.Meta.fields]
+
+
+class DecisionList(serializers.Serializer[Any]):
+    items = DecisionOfOrder(many=True)
 
 
 class RunWithDecisions(Run):

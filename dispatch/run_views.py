@@ -15,6 +15,7 @@ from dispatch.run_serializers import (
     Assigned,
     AssignInput,
     CandidateList,
+    DecisionList,
     Run,
     RunAnswer,
     RunInput,
@@ -27,6 +28,8 @@ from wingxtra.api.permissions import IsStaff
 from wingxtra.api.schema import NAMES
 from wingxtra.api.views import ApiView
 from wingxtra.problems import NotFound
+
+LATEST_DECISIONS = 20
 
 
 class StaffView(ApiView):
@@ -74,6 +77,18 @@ class RunDetail(StaffView):
         if run is None:
             raise NotFound("dispatch run")
         return Response(RunWithDecisions(run).data)
+
+
+class Decisions(StaffView):
+    """What the latest runs decided about one order, and why, newest first; 20 at the most."""
+
+    @extend_schema(responses=DecisionList)
+    def get(self, request: Request, order_id: UUID) -> Response:
+        order = Order.objects.visible_to(self.caller).filter(pk=order_id).first()
+        if order is None:
+            raise NotFound
+        latest = order.decisions.select_related("run").order_by("-id")[:LATEST_DECISIONS]
+        return Response(DecisionList({"items": latest}).data)
 
 
 class Candidates(StaffView):

@@ -1,7 +1,7 @@
 """One dispatch run: load, judge, plan, assign, record. Everything it decided can be asked later."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 
-from dispatch import explanations, lookahead, metrics, planner
+from dispatch import explanations, hubs, lookahead, metrics, planner
 from dispatch.models import DispatchDecision, DispatchRun
 from fleet import feasibility, picture, policy, reach, registry, rulebook
 from fleet.models import Drone, ServiceArea
@@ -21,6 +21,7 @@ from fleet.rulebook import Rulebook
 from orders import lifecycle, placement
 from orders.lifecycle import Assignment
 from orders.models import DeliveryJob, Order
+from wingxtra import bulk
 from wingxtra.accounts.identity import DISPATCHER, Actor
 from wingxtra.problems import Conflict, NotFound
 
@@ -69,7 +70,10 @@ def run(
         open_areas = _not_paused(areas, book, dry_run)
         orders = _queued(open_areas, only)
         drones = list(
-            Drone.objects.with_home().filter(hub__service_area__in=open_areas, active=True)
+            Drone.objects.filter(hub__service_area__in=open_areas, active=True).prefetch_related(
+                "kind",
+                "hub",  # once each, not for every drone
+            )
         )
         seen = picture.read()
         this = DispatchRun(
@@ -93,7 +97,7 @@ def run(
             outcome = _carry_out(this, plan, by, max_assignments)
             this.duration_ms = round((time.perf_counter() - started) * 1000)
             this.save(force_insert=True)
-            DispatchDecision.objects.bulk_create(outcome.decisions)
+            bulk.insert(outcome.decisions)
     return outcome
 
 
@@ -170,13 +174,17 @@ def _queued(areas: Sequence[ServiceArea], only: Sequence[UUID] | None) -> list[O
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plan:
-    """The plan; `pair_of` maps the index of one of its pairs to that of the same in `verdicts`."""
+    """The plan; `pair_of` maps the index of one of its pairs to that of the same in `verdicts`.
+
+    launches: how many more drones each hub with a limit may have waiting for take-off.
+    """
 
     orders: list[Order]
     drones: list[Drone]
     verdicts: feasibility.Verdicts
     pair_of: npt.NDArray[np.int64]
     plan: planner.Plan
+    launches: dict[int, int]
     now: datetime
 
 
@@ -190,10 +198,13 @@ def _plan(
     """Judge every pair of order and drone, and find the best set of able ones."""
     started = time.perf_counter()
     busy = set(DeliveryJob.objects.active().values_list("drone_id", flat=True))
-    table = registry.drone_table(drones, seen, busy, book, now)
+    launches = hubs.free_launches()
+    table = registry.drone_table(drones, seen, busy, book, now, hubs.full(launches))
     trips = placement.trip_table(orders, book)
-    d, t = reach.likely_pairs(table, trips, book.rules, now)
-    verdicts = feasibility.judge(table, trips, d, t, book.rules, book.zone_shapes, now)
+    d, t = reach.likely_pairs(table, trips, book.rules, now, book.wind_mps)
+    verdicts = feasibility.judge(
+        table, trips, d, t, book.rules, book.zone_shapes, now, book.wind_mps
+    )
     able = np.flatnonzero(verdicts.able)
     options = lookahead.now(verdicts)
     problem = planner.Problem(
@@ -211,7 +222,7 @@ def _plan(
     metrics.phase_seconds.labels("judge").observe(time.perf_counter() - started)
     with metrics.phase_seconds.labels("plan").time():
         plan = planner.plan(problem)
-    return _Plan(orders, drones, verdicts, able, plan, now)
+    return _Plan(orders, drones, verdicts, able, plan, launches, now)
 
 
 def _waited_s(order: Order, now: datetime) -> float:
@@ -225,21 +236,65 @@ def _waited_s(order: Order, now: datetime) -> float:
 
 def _carry_out(this: DispatchRun, made: _Plan, by: Actor, max_assignments: int | None) -> Outcome:
     """Assign what was planned (unless it is a dry run) and say what was decided on each order."""
-    chosen = made.plan.pairs[:max_assignments]
-    pair_of_order = {int(made.verdicts.t[made.pair_of[p]]): int(p) for p in chosen}
+    planned = {int(made.verdicts.t[made.pair_of[p]]): int(p) for p in made.plan.pairs}
+    kept_back = _kept_back(made, planned)
+    launchable = [(i, p) for i, p in planned.items() if i not in kept_back]
+    pair_of_order = dict(launchable[:max_assignments])
     assigned: list[Order] = []
     if not this.dry_run:
-        assignments = [_assignment(made, i, p) for i, p in pair_of_order.items()]
+        kept_back |= _paused_meanwhile(made.orders, pair_of_order)
+        assignments = [
+            _assignment(made, i, p) for i, p in pair_of_order.items() if i not in kept_back
+        ]
         assigned = lifecycle.assign_many(assignments, by=by)
     this.value, this.bound = made.plan.value, made.plan.bound
     this.assigned = len(pair_of_order) if this.dry_run else len(assigned)
     done = {order.pk for order in assigned}
     explained = explanations.of_all(made.verdicts, made.now)
     decisions = [
-        _decision(this, made, i, pair_of_order.get(i), done, explained[i])
+        _decision(this, made, i, pair_of_order.get(i), done, explained[i], kept_back.get(i))
         for i in range(len(made.orders))
     ]
     return Outcome(this, assigned, decisions)
+
+
+def _kept_back(made: _Plan, planned: Mapping[int, int]) -> dict[int, str]:
+    """Orders (by index) whose drone's hub launches no more at once, and the words for it. Those
+    that gain the most keep their launch; the drones of a full hub are not able in the next run.
+    """
+    drones = [made.drones[made.verdicts.d[made.pair_of[pair]]] for pair in planned.values()]
+    launches = hubs.within(drones, made.launches)
+    return {
+        order: (
+            f"{drone.hub.name} launches {drone.hub.launches_at_once} at once, and {drone.drone_id} "
+            "would be one more."
+        )
+        for order, drone, launched in zip(planned, drones, launches, strict=True)
+        if not launched
+    }
+
+
+def _paused_meanwhile(orders: Sequence[Order], chosen: Iterable[int]) -> dict[int, str]:
+    """The chosen orders (by index) in whose area dispatch was paused while this run was planning.
+
+    Whoever pauses from here on waits until this run is committed: once a pause is there, nothing
+    more is assigned.
+    """
+    areas = sorted({orders[i].service_area_id for i in chosen})
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT dispatch_paused FROM fleet_policy FOR SHARE")
+        (everywhere,) = cursor.fetchone()
+        cursor.execute(
+            "SELECT id FROM fleet_servicearea WHERE id = ANY(%s) AND NOT dispatch_paused "
+            "ORDER BY id FOR SHARE",
+            [areas],
+        )
+        running = set() if everywhere else {area for (area,) in cursor.fetchall()}
+    return {
+        i: "Dispatch was paused while this run was planning."
+        for i in chosen
+        if orders[i].service_area_id not in running
+    }
 
 
 def _assignment(made: _Plan, order_index: int, pair: int) -> Assignment:
@@ -261,6 +316,7 @@ def _decision(
     pair: int | None,
     done: set[UUID],
     against: explanations.Against,
+    kept_back: str | None,
 ) -> DispatchDecision:
     order = made.orders[i]
     decision = DispatchDecision(
@@ -273,6 +329,7 @@ def _decision(
             if p >= 0
         ],
         ruled_out=against.counts,
+        nearest=against.nearest,
         why=against.words,
     )
     if pair is not None:
@@ -283,7 +340,11 @@ def _decision(
         decision.why = f"{decision.drone_id} {_why_chosen(made, judged)}"
         if not this.dry_run and order.pk not in done:
             decision.outcome = DispatchDecision.Outcome.OVERTAKEN
-            decision.why = f"The order or {decision.drone_id} changed while this run was planning."
+            decision.why = kept_back or (
+                f"The order or {decision.drone_id} changed while this run was planning."
+            )
+    elif kept_back:
+        decision.why = kept_back
     elif decision.runners_up:
         best = decision.runners_up[0]
         decision.why = (

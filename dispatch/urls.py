@@ -13,6 +13,7 @@ urlpatterns = [
     path(f"{ORDER}/assign", run_views.Assign.as_view(), name="order-assign"),
     path(f"{ORDER}/reassign", run_views.Reassign.as_view(), name="order-reassign"),
     path(f"{ORDER}/candidates", run_views.Candidates.as_view(), name="order-candidates"),
+    path(f"{ORDER}/decisions", run_views.Decisions.as_view(), name="order-decisions"),
     path("dispatch/run", run_views.DispatchRunView.as_view(), name="dispatch-run"),
     path("dispatch/runs", run_views.RunList.as_view(), name="dispatch-runs"),
     path("dispatch/runs/<uuid:run_id>", run_views.RunDetail.as_view(), name="dispatch-one-run"),

@@ -28,3 +28,20 @@ def ruled_out(counts: list[dict[str, Any]]) -> list[str]:
         f"{phrases.get(count['code'], count['code'])}"
         for count in counts
     ]
+
+
+def runner_up(other: dict[str, Any]) -> str:
+    """“WX-DRN-007, 9 min to the door, 31 % of its battery; would cost the plan 120 …”."""
+    words = (
+        f"{other['drone_id']}, {other['delivery_s'] / 60:.0f} min to the door, "
+        f"{other['energy_pct']:.0f} % of its battery"
+    )
+    if "regret" not in other:  # decided before it was kept
+        return f"{words}."
+    return f"{words}; {regret(other)}."
+
+
+def regret(other: dict[str, Any]) -> str:
+    if other["regret"] is None:
+        return "an order as urgent or more would lose its drone"
+    return f"would cost the plan {other['regret']:.0f} weighted seconds or more"

@@ -5,12 +5,16 @@ stopped must be noticed above all when the poll fails.
 """
 
 import dramatiq
+import structlog
 
-from fleet import picture
+from fleet import picture, weather
 from fleet.client import FleetUnavailable
 from wingxtra.broker import every
 
 POLL_EVERY_S = 2
+WEATHER_EVERY_S = 30
+
+log = structlog.get_logger(__name__)
 
 
 @every(POLL_EVERY_S)
@@ -20,3 +24,13 @@ def poll() -> None:
         picture.renew()
     except FleetUnavailable:
         return  # logged and counted; the former picture grows old, and the next tick tries again
+
+
+@every(WEATHER_EVERY_S)
+@dramatiq.actor
+def watch_weather() -> None:
+    """Where a source is set; what it does not say makes the wind unknown once it is too old."""
+    try:
+        weather.renew()
+    except weather.WeatherUnavailable as problem:
+        log.warning("weather_unavailable", detail=str(problem))

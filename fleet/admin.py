@@ -24,7 +24,7 @@ class DroneKindAdmin(ConsoleAdmin):
 
 @admin.register(Hub)
 class HubAdmin(ConsoleAdmin):
-    list_display = ("name", "service_area", "lat", "lng")
+    list_display = ("name", "service_area", "lat", "lng", "launches_at_once")
     list_select_related = ("service_area",)
     search_fields = ("name",)
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
+from math import isnan
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from fleet import live, picture, policy, registry, words
+from fleet import live, picture, policy, registry, weather, words
 from fleet.live import LiveDrone, Readiness
 from fleet.models import Drone, Hub, NoFlyZone, Policy, ServiceArea
 from wingxtra.accounts.models import User
@@ -214,6 +215,23 @@ def old_picture(now: datetime) -> Iterator[Attention]:
         )
 
 
+def unknown_wind(now: datetime) -> Iterator[Attention]:
+    rules = policy.current()
+    wind_mps = weather.wind_mps(rules, now)
+    if wind_mps is None or not isnan(wind_mps):
+        return
+    reading = weather.last()
+    yield Attention(
+        key="weather",
+        level=37,
+        text="Nobody knows the wind, so nothing is dispatched",
+        detail="The weather source is silent or wrong; readings count for "
+        f"{rules.weather_max_age_s / 60:.0f} min. Put it right, or take WEATHER_SOURCE away.",
+        since=reading.measured_at if reading else None,
+        tone=Tone.BAD,
+    )
+
+
 def unknown_drones(now: datetime) -> Iterator[Attention]:
     """Drones that telemetry shows and the registry does not know."""
     seen = picture.read()
@@ -231,7 +249,7 @@ def unknown_drones(now: datetime) -> Iterator[Attention]:
 
 
 MOST_UNKNOWN = 5
-console.attention_sources.extend([paused_dispatch, old_picture, unknown_drones])
+console.attention_sources.extend([paused_dispatch, old_picture, unknown_wind, unknown_drones])
 
 
 # --- the numbers ---------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fleet import detours
 from fleet.geometry import Floats, Ints, Zones, distance_m
 from fleet.reasons import SOFT, Facts, Reason, Rule, explain
 from fleet.tables import PAYLOAD_TYPES, Bools, DroneTable, TripTable
@@ -24,6 +25,9 @@ Bits = npt.NDArray[np.uint32]
 
 GRAVITY_MPS2 = 9.81
 CLIMB_EFFICIENCY = 0.7  # battery to lift
+# A way around stays clear of every zone that is active within this time, and no flight that needs
+# one may take longer.
+DETOUR_HORIZON_S = 4 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,13 +117,23 @@ def judge(
     """May drone d[i] fly trip t[i], assigned at `at`? For every i (P,).
 
     zones: the no-fly zones; every leg of a flight must stay clear of those that are active at any
-    time until the drone is home. wind_mps: the steady wind where it is known; since its direction
-    along the trip is not, every leg is planned against it.
+    time until the drone is home. Where the rules allow detours, a flight that would cross one bends
+    around them, and its figures are those of that way. wind_mps: the steady wind where it is
+    measured, NaN where that is silent or old; since its direction along the trip is not known,
+    every leg is planned against it.
     """
-    headwind_mps = wind_mps or 0.0
+    headwind_mps = _headwind_mps(wind_mps)
     legs = _legs(drones, trips, d, t)
-    figures = _figures(drones, trips, d, t, legs, rules, headwind_mps)
+    lengths_m = np.stack([leg.length_m() for leg in legs])
+    figures = _figures(drones, trips, d, t, lengths_m, rules, headwind_mps)
     zone, in_zone = _zones_in_the_way(trips, t, legs, zones, at, figures.busy_s)
+    if rules.detours_allowed and len(bent := np.flatnonzero((zone >= 0) & ~in_zone)):
+        lengths_m = _around_m(legs, bent, zones, at, rules.zone_margin_m)
+        around = _figures(drones, trips, d[bent], t[bent], lengths_m, rules, headwind_mps)
+        found = np.isfinite(lengths_m).all(axis=0) & (around.busy_s <= DETOUR_HORIZON_S)
+        zone[bent[found]] = -1
+        for figure, anew in zip(figures, around, strict=True):
+            figure[bent[found]] = anew[found]
     battery_pct = drones.battery_pct[d]
     # In a wind that it cannot make way against, a drone's energy is not the question.
     asked = drones.placed & np.isfinite(drones.battery_pct)
@@ -176,8 +190,11 @@ def _against_drones(
         Rule.NO_POSITION: heard & ~drones.placed,
         Rule.NO_BATTERY_READING: heard & ~metered,
         Rule.BATTERY_BELOW_MINIMUM: metered & ~(drones.battery_pct >= rules.battery_min_pct),
+        Rule.HUB_FULL: drones.hub_full,
     }
-    if wind_mps is not None:
+    if wind_mps is not None and np.isnan(wind_mps):
+        against[Rule.WEATHER_UNKNOWN] = np.ones(len(drones), bool)
+    elif wind_mps is not None:
         limit_mps = np.minimum(drones.max_wind_mps, rules.max_wind_mps)
         against[Rule.TOO_WINDY] = ~((wind_mps <= limit_mps) & (wind_mps < drones.cruise_speed_mps))
     return against
@@ -197,8 +214,9 @@ class _Legs(NamedTuple):
         return length
 
     def take(self, pairs: Ints) -> "_Legs":
-        """The legs of some pairs, where each pair has a leg of its own."""
-        lat1, lng1, lat2, lng2 = (end[pairs] for end in self[:4])
+        """The legs of some pairs, one for each."""
+        rows = pairs if isinstance(self.of, slice) else self.of[pairs]
+        lat1, lng1, lat2, lng2 = (end[rows] for end in self[:4])
         return _Legs(lat1, lng1, lat2, lng2, slice(None))
 
     def closed(self, zones: Zones, at: datetime) -> tuple[Floats, Ints]:
@@ -236,11 +254,11 @@ def _figures(
     trips: TripTable,
     d: Ints,
     t: Ints,
-    legs: tuple[_Legs, _Legs, _Legs],
+    lengths_m: Floats,
     rules: "Rules",
     headwind_mps: float,
 ) -> _Figures:
-    """Way, times and energy of each pair's flight.
+    """Way, times and energy of each pair's flight over three legs of these lengths (3, P).
 
     Each leg climbs to cruise altitude, cruises, and descends: to the ground at the pickup and at
     home, to the delivery altitude at the door. The drone hovers with the parcel while it is loaded
@@ -248,7 +266,7 @@ def _figures(
     theory of the hovering rotor); climbing adds m * g * v / CLIMB_EFFICIENCY to the hover;
     descending is taken to need as much as hovering.
     """
-    to_pickup_m, to_door_m, home_m = (leg.length_m() * rules.detour_factor for leg in legs)
+    to_pickup_m, to_door_m, home_m = lengths_m * rules.detour_factor
     pace_spm = _pace_spm(drones, headwind_mps)
     lowering_m = max(0.0, rules.cruise_alt_m - rules.delivery_alt_m)
     up_s = rules.cruise_alt_m / drones.climb_speed_mps
@@ -288,6 +306,10 @@ def cruising_pct_per_m(drones: DroneTable, headwind_mps: float) -> Floats:
     return pct * 100 / (3600 * drones.battery_wh)
 
 
+def _headwind_mps(wind_mps: float | None) -> float:
+    return wind_mps if wind_mps and np.isfinite(wind_mps) else 0.0
+
+
 def _pace_spm(drones: DroneTable, headwind_mps: float) -> Floats:
     ahead_mps = drones.cruise_speed_mps - headwind_mps
     return 1 / np.where(ahead_mps > 0, ahead_mps, np.nan)
@@ -319,6 +341,16 @@ def _zones_in_the_way(
     return np.where(inside, in_zone[t], np.where(since_s <= until_s, zone, -1)), inside
 
 
+def _around_m(
+    legs: tuple[_Legs, _Legs, _Legs], pairs: Ints, zones: Zones, at: datetime, margin_m: float
+) -> Floats:
+    """The lengths (3, n) of these pairs' legs around all zones; infinite where no way is found."""
+    until_s = at.timestamp() + DETOUR_HORIZON_S
+    return np.stack(
+        [detours.around_m(zones, leg.take(pairs)[:4], at, until_s, margin_m) for leg in legs]
+    )
+
+
 def _earliest(*closures: tuple[Floats, Ints]) -> tuple[Floats, Ints]:
     """Of several (since when, which zone), the one that closes first, elementwise."""
     since_s, zone = closures[0]
@@ -329,7 +361,7 @@ def _earliest(*closures: tuple[Floats, Ints]) -> tuple[Floats, Ints]:
 
 
 # What changes from minute to minute; a drone at its best has the best of each.
-_STATE = {"lat", "lng", "battery_pct", "telemetry_age_s", "armed", "grounded", "busy"}
+_STATE = {"lat", "lng", "battery_pct", "telemetry_age_s", "armed", "grounded", "busy", "hub_full"}
 
 
 def at_their_best(drones: DroneTable) -> DroneTable:
@@ -351,6 +383,7 @@ def at_their_best(drones: DroneTable) -> DroneTable:
         armed=zeros,
         grounded=zeros > 0,
         busy=zeros > 0,
+        hub_full=zeros > 0,
     )
 
 

@@ -155,7 +155,8 @@ class Zones:
     """A set of polygons, each with an optional time window, to be asked about many points or legs.
 
     polygons: GeoJSON Polygons; windows: (from, until) of each, aware, None for open; names of each.
-    Zones are answered by their index in these lists. An edge belongs to its zone.
+    Zones are answered by their index in these lists. An edge belongs to its zone. starts_s, ends_s:
+    the windows as POSIX times, infinite for open.
     Raises InvalidPolygon, and ValueError for a naive time or lists of different lengths.
     """
 
@@ -172,8 +173,8 @@ class Zones:
             raise ValueError(f"{count} polygons, {len(windows)} windows, {len(self.names)} names")
         self._shapes = np.array([polygon(geojson) for geojson in polygons], dtype=object)
         self._bounds = shapely.bounds(self._shapes).reshape(count, 4)
-        self._starts_s = np.array([_stamp(start, -math.inf) for start, _ in windows], float)
-        self._ends_s = np.array([_stamp(end, math.inf) for _, end in windows], float)
+        self.starts_s = np.array([_stamp(start, -math.inf) for start, _ in windows], float)
+        self.ends_s = np.array([_stamp(end, math.inf) for _, end in windows], float)
         self._tree = shapely.STRtree(self._shapes)
         shapely.prepare(self._shapes)
 
@@ -213,23 +214,36 @@ class Zones:
         if not len(self) or not np.isfinite(legs).all(axis=0).any():
             return since_s, first
         boxes = _LegBoxes(*legs)
-        for zone in self._near(legs):
-            closes_s = max(self._starts_s[zone], now_s)
-            if self._ends_s[zone] <= now_s:
+        for zone in self.near(lat1, lng1, lat2, lng2):
+            closes_s = max(self.starts_s[zone], now_s)
+            if self.ends_s[zone] <= now_s:
                 continue
             maybe = np.flatnonzero(boxes.may_meet(self._bounds[zone]) & (closes_s < since_s))
-            lines = shapely.linestrings(legs[:, maybe].T.reshape(-1, 2, 2))
-            met = maybe[shapely.intersects(self._shapes[zone], lines)]
+            met = maybe[self.meets(zone, *(end[maybe] for end in (lat1, lng1, lat2, lng2)))]
             since_s[met] = closes_s
             first[met] = zone
         return since_s, first
 
-    def _near(self, legs: Floats) -> Ints:
+    def near(self, lat1: Floats, lng1: Floats, lat2: Floats, lng2: Floats) -> Ints:
         """The zones within the box around all the legs, in order of their index."""
-        lngs, lats = legs[::2], legs[1::2]
+        lngs, lats = np.concatenate([lng1, lng2]), np.concatenate([lat1, lat2])
         around = shapely.box(np.nanmin(lngs), np.nanmin(lats), np.nanmax(lngs), np.nanmax(lats))
         near: Ints = np.sort(self._tree.query(around))
         return near
+
+    def meets(
+        self, zone: int, lat1: Floats, lng1: Floats, lat2: Floats, lng2: Floats
+    ) -> npt.NDArray[np.bool_]:
+        """Which legs touch this zone, whatever its window."""
+        ends = np.stack([lng1, lat1, lng2, lat2], axis=1).reshape(-1, 2, 2)
+        met: npt.NDArray[np.bool_] = shapely.intersects(
+            self._shapes[zone], shapely.linestrings(ends)
+        )
+        return met
+
+    def outline(self, zone: int) -> Floats:
+        """Longitudes and latitudes (2, n) of a zone's convex hull."""
+        return shapely.get_coordinates(shapely.convex_hull(self._shapes[zone])).T
 
 
 class _LegBoxes:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from math import nan
 from uuid import UUID
 
-from fleet import picture, policy, registry
+from fleet import picture, policy, registry, weather
 from fleet.feasibility import against_drones
 from fleet.models import Drone
 from fleet.policy import Rules
@@ -52,13 +52,14 @@ def look(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
     seen, rules = picture.read(), policy.current()
     jobs = registry.active_jobs(drone.drone_id for drone in drones)
     table = registry.table_of(drones, {}, seen, jobs, now)
-    against = against_drones(table, rules)
+    wind_mps = weather.wind_mps(rules, now)
+    against = against_drones(table, rules, wind_mps)
     return [
         LiveDrone(
             drone=drone,
             telemetry=seen.telemetry.get(drone.drone_id) if seen else None,
             readiness=_readiness(bits),
-            reasons=explain(bits, _facts(table, i, rules)),
+            reasons=explain(bits, _facts(table, i, rules, wind_mps)),
             active_job_id=jobs.get(drone.drone_id),
         )
         for i, (drone, bits) in enumerate(zip(drones, against.tolist(), strict=True))
@@ -70,7 +71,7 @@ def _readiness(bits: int) -> Readiness:
     return next(named, Readiness.NOT_READY if bits else Readiness.READY)
 
 
-def _facts(table: DroneTable, i: int, rules: Rules) -> Facts:
+def _facts(table: DroneTable, i: int, rules: Rules, wind_mps: float | None) -> Facts:
     """What the words need; there is no trip, and no reason here speaks of one."""
     return Facts(
         drone_id=str(table.drone_id[i]),
@@ -81,7 +82,7 @@ def _facts(table: DroneTable, i: int, rules: Rules) -> Facts:
         max_payload_kg=float(table.max_payload_kg[i]),
         payload_type="",
         zone="",
-        wind_mps=nan,
-        max_wind_mps=float(table.max_wind_mps[i]),
+        wind_mps=nan if wind_mps is None else wind_mps,
+        max_wind_mps=min(float(table.max_wind_mps[i]), rules.max_wind_mps),
         rules=rules,
     )

@@ -1,7 +1,7 @@
 """What can fly: drones, their kinds, and the hubs they live at."""
 
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -91,6 +91,12 @@ class Hub(models.Model):
         on_delete=models.PROTECT,
         related_name="hubs",
         help_text="The usual area of the drones that live here.",
+    )
+    launches_at_once = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="How many drones may be between assignment and take-off here. Empty: any number.",
     )
 
     class Meta:

@@ -42,9 +42,13 @@ class Rules:
     delivery_alt_m: float
     arrival_radius_m: float
     max_wind_mps: float
+    weather_max_age_s: float
+    detours_allowed: bool
+    zone_margin_m: float
     dropoff_max_accuracy_m: float
     customer_dropoff_radius_m: float
     personal_data_days: int
+    decision_days: int
     busy_weight: float
     age_cap_s: float
     full_charge_s: float
@@ -92,6 +96,20 @@ class Policy(models.Model):
         60, 5, 500, "Within this of the drop point the drone has arrived, in metres."
     )
     max_wind_mps = _number(12, 0, 40, "No mission above this wind, in metres per second.")
+    weather_max_age_s = _number(
+        900,
+        30,
+        86400,
+        "Where the wind is measured: no mission on a reading older than this, in seconds.",
+    )
+    detours_allowed = models.BooleanField(
+        default=False,
+        help_text="Plan trips around no-fly zones. Only where ground control knows the same zones "
+        "and flies around them by itself; off, a trip that would cross one is ruled out.",
+    )
+    zone_margin_m = _number(
+        50, 5, 2000, "How far from a no-fly zone the way around it turns, in metres."
+    )
     dropoff_max_accuracy_m = _number(
         50, 1, 1000, "A captured drop point less accurate than this is refused, in metres."
     )
@@ -131,6 +149,11 @@ class Policy(models.Model):
         default=90,
         validators=[MinValueValidator(1), MaxValueValidator(3650)],
         help_text="Personal data and proofs' pictures go this many days after an order was over.",
+    )
+    decision_days = models.PositiveSmallIntegerField(
+        default=90,
+        validators=[MinValueValidator(1), MaxValueValidator(3650)],
+        help_text="Dispatch runs and what they decided go after this many days.",
     )
     loiter_timeout_s = models.PositiveIntegerField(
         default=180, help_text="How long the drone may wait at the drop point, in seconds."

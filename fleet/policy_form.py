@@ -23,6 +23,9 @@ GROUPS: dict[str, dict[str, str]] = {
         "delivery_alt_m": "Delivery height (m)",
         "arrival_radius_m": "Arrival radius (m)",
         "max_wind_mps": "Wind limit (m/s)",
+        "weather_max_age_s": "A wind reading counts for (s)",
+        "detours_allowed": "Plan ways around no-fly zones",
+        "zone_margin_m": "Distance to zones on the way around (m)",
         "loiter_timeout_s": "Loiter timeout (s)",
         "lost_link_behavior": "On a lost link, ask for",
     },
@@ -46,6 +49,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "dropoff_max_accuracy_m": "Least accurate drop point (m)",
         "customer_dropoff_radius_m": "Customers may move the drop point by (m)",
         "personal_data_days": "Remove personal data after (days)",
+        "decision_days": "Keep dispatch decisions for (days)",
         "auto_submit": "Publish missions by itself",
     },
 }

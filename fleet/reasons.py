@@ -32,6 +32,8 @@ class Rule(IntFlag):
     IN_NO_FLY_ZONE = auto()
     CROSSES_NO_FLY_ZONE = auto()
     TOO_WINDY = auto()
+    WEATHER_UNKNOWN = auto()
+    HUB_FULL = auto()
 
     @property
     def code(self) -> str:
@@ -40,7 +42,7 @@ class Rule(IntFlag):
 
 # OPS may override these with a written reason; automatic dispatch takes them as a no.
 # All the others are hard: nobody overrides them.
-SOFT = Rule.TELEMETRY_AGING | Rule.OUTSIDE_AREA
+SOFT = Rule.TELEMETRY_AGING | Rule.OUTSIDE_AREA | Rule.HUB_FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,13 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
     Rule.CROSSES_NO_FLY_ZONE: lambda f, *_: f"The flight would cross {f.zone}.",
     Rule.TOO_WINDY: lambda f, needed, has: (
         f"The wind is {has:.1f} m/s, {f.drone_id} may fly in at most {needed:.1f} m/s."
+    ),
+    Rule.WEATHER_UNKNOWN: lambda f, *_: (
+        "Nobody knows the wind: the weather source has said nothing for more than "
+        f"{f.rules.weather_max_age_s / 60:.0f} min, or nothing that can be used."
+    ),
+    Rule.HUB_FULL: lambda f, *_: (
+        f"The hub of {f.drone_id} has as many drones waiting for take-off as it can launch at once."
     ),
 }
 

@@ -42,13 +42,15 @@ def drone_table(
     busy_drone_ids: Collection[str | None],
     book: "Rulebook",
     now: datetime,
+    full_hubs: Collection[int] = (),
 ) -> DroneTable:
     """Registered drones (`with_home`) with what the picture says of them, in their order.
 
-    Without a picture nothing is known of any of them, and none is able.
+    Without a picture nothing is known of any of them, and none is able. full_hubs: the keys of hubs
+    that launch no more drones now.
     """
     areas = {area.pk: index for index, area in enumerate(book.areas)}
-    return table_of(drones, areas, picture, busy_drone_ids, now)
+    return table_of(drones, areas, picture, busy_drone_ids, now, full_hubs)
 
 
 def table_of(
@@ -57,6 +59,7 @@ def table_of(
     picture: Picture | None = None,
     busy_drone_ids: Collection[str | None] = (),
     now: datetime | None = None,
+    full_hubs: Collection[int] = (),
 ) -> DroneTable:
     """The same by the place of each area; without a picture it needs no time."""
     kinds: dict[int, dict[str, Any]] = {}
@@ -75,6 +78,7 @@ def table_of(
             "area": areas.get(drone.hub.service_area_id, NO_AREA),
             **kinds[drone.kind_id],
             **_live(drone.drone_id, picture, now),
+            "hub_full": drone.hub_id in full_hubs,
         }
 
     return DroneTable.from_rows(row(drone) for drone in drones)

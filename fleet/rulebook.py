@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from fleet import areas, feasibility, policy, registry
+from fleet import areas, feasibility, policy, registry, weather
 from fleet.areas import NoFlyZone, ServiceArea
 from fleet.geometry import Zones
 from fleet.models import Drone
@@ -17,6 +17,7 @@ class Rulebook:
 
     areas: the active ones; an index of `area_shapes`, and an area in a table, is a place in it.
     zones: the no-fly zones that apply or will; an index of `zone_shapes` is a place in it.
+    wind_mps: as `judge` takes it; None where nobody measures it, NaN where it is not known.
     best_drones: a drone of each kind in service at each hub, at its best (see `at_their_best`).
     """
 
@@ -25,6 +26,7 @@ class Rulebook:
     area_shapes: Zones
     zones: list[NoFlyZone]
     zone_shapes: Zones
+    wind_mps: float | None
     best_drones: DroneTable
 
 
@@ -39,11 +41,13 @@ def load(at: datetime) -> Rulebook:
         .distinct("hub_id", "kind_id")
     )
     at_home = registry.table_of(one_of_each, {area.pk: i for i, area in enumerate(served)})
+    rules = policy.current()
     return Rulebook(
-        rules=policy.current(),
+        rules=rules,
         areas=served,
         area_shapes=areas.areas_of(served),
         zones=zones,
         zone_shapes=areas.zones_of(zones),
+        wind_mps=weather.wind_mps(rules, at),
         best_drones=feasibility.at_their_best(at_home),
     )

@@ -1,7 +1,7 @@
 """Drones and trips as columns, for arithmetic over many at once. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -33,6 +33,8 @@ class Table:
     def __post_init__(self) -> None:
         for column in fields(self):
             values = np.asarray(getattr(self, column.name), dtype=_DTYPES[column.type])
+            if values.ndim == 0:  # the same for all
+                values = np.full(len(self), values)
             object.__setattr__(self, column.name, values)
         lengths = {column.name: len(getattr(self, column.name)) for column in fields(self)}
         if len(set(lengths.values())) > 1:
@@ -45,7 +47,13 @@ class Table:
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Self:
         """One mapping of column name to value per row."""
         rows = list(rows)
-        return cls(**{column.name: [row[column.name] for row in rows] for column in fields(cls)})
+        return cls(
+            **{
+                column.name: [row[column.name] for row in rows]
+                for column in fields(cls)
+                if column.default is MISSING or any(column.name in row for row in rows)
+            }
+        )
 
     def take(self, index: npt.ArrayLike) -> Self:
         """The rows at these indices, or under this mask."""
@@ -60,7 +68,7 @@ class DroneTable(Table):
     telemetry_age_s: infinite when there is none, negative when it is stamped in the future.
     armed: 1, 0 or NaN. home_lat, home_lng, area: the hub and the index of its area.
     payload_types: bit mask. From there on the kind's physics, powers at empty mass; NaN for a drone
-    that is not registered.
+    that is not registered. hub_full: its hub launches no more drones now (False for none of them).
     """
 
     drone_id: Texts
@@ -86,6 +94,7 @@ class DroneTable(Table):
     climb_speed_mps: Floats
     descent_speed_mps: Floats
     max_wind_mps: Floats
+    hub_full: Bools = np.False_  # type: ignore[assignment]  # made a column like the others
 
     @property
     def placed(self) -> Bools:

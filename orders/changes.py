@@ -19,6 +19,7 @@ from django_fsm import TransitionNotAllowed
 from fleet.models import Drone
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import Happened
+from wingxtra import bulk
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, NotFound
 
@@ -177,10 +178,10 @@ class Change:
             for order in self.orders:
                 order.save(force_insert=True)
         if fresh := [job for job in jobs if job._state.adding]:
-            DeliveryJob.objects.bulk_create(fresh)
+            bulk.insert(fresh)
         if not self.new:
             self._update_orders()
-        DeliveryEvent.objects.bulk_create(self.events)
+        bulk.insert(self.events)
         recorded.send(sender=DeliveryEvent, events=self.events)
 
     def _update_orders(self) -> None:
@@ -199,4 +200,4 @@ class Change:
             touched[0].save(update_fields=changed)
         else:
             names = [f.name for f in Order._meta.concrete_fields if f.attname in changed]
-            Order.objects.bulk_update(touched, names, batch_size=1000)
+            bulk.update(touched, names)

@@ -31,6 +31,8 @@ from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
 # What of an order can be changed until launch, and what it is called.
 DETAILS = {"customer_phone": "phone number", "priority": "priority"}
 FURTHEST_AHEAD = timedelta(days=365)
+# Of flights that begin later than this, the wind of now says nothing.
+WIND_HOLDS = timedelta(minutes=15)
 NO_AREA = -2  # an index that no drone has for its area
 NAMES = {"pickup": "pickup", "dropoff": "drop point"}
 # The field to blame for what feasibility refuses.
@@ -49,6 +51,7 @@ class Checked:
 
     The ETA counts from when work may start: `eta_low_s` with the fastest of our drones, free and
     charged at its hub; `eta_high_s` is the promise, or the slowest able drone where that is later.
+    Both are None where nobody can say, because the wind of now lets no drone fly.
     """
 
     problems: list[FieldProblem]
@@ -374,6 +377,11 @@ class _Flight:
         for at in moments:
             verdicts = _judge(book.best_drones, trips, book, at)
             if verdicts.able.any():
+                # The wind of this hour refuses no order, but says whether and how fast it flies.
+                if book.wind_mps is not None and at <= now + WIND_HOLDS:
+                    verdicts = _judge(book.best_drones, trips, book, at, book.wind_mps)
+                if not verdicts.able.any():
+                    return cls([])
                 wait_s = (at - start).total_seconds()
                 able_s = verdicts.delivery_s[verdicts.able] + wait_s
                 promise_s = book.rules.promise_s.get(order.priority, 0.0)
@@ -382,9 +390,15 @@ class _Flight:
         return cls(refused)
 
 
-def _judge(drones: DroneTable, trips: TripTable, book: Rulebook, at: datetime) -> Verdicts:
+def _judge(
+    drones: DroneTable,
+    trips: TripTable,
+    book: Rulebook,
+    at: datetime,
+    wind_mps: float | None = None,
+) -> Verdicts:
     pairs = feasibility.every_pair(len(drones), len(trips))
-    return feasibility.judge(drones, trips, *pairs, book.rules, book.zone_shapes, at)
+    return feasibility.judge(drones, trips, *pairs, book.rules, book.zone_shapes, at, wind_mps)
 
 
 def _as_problems(verdicts: Verdicts) -> list[FieldProblem]:

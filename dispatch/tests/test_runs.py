@@ -278,9 +278,10 @@ def test_the_schedule_plans_each_area_that_has_work():
     assert DispatchRun.objects.count() == 1, "a run with nothing to do is not worth a row"
 
 
-@pytest.mark.parametrize("count", [1, 8])
+@pytest.mark.parametrize("count", [1, 8, 120])
 def test_statements_do_not_grow_with_orders(count, django_assert_max_num_queries):
+    """Two more for each kind of row where many are written: their keys are drawn first."""
     fleet_of(count)
     OrderFactory.create_batch(count)
-    with django_assert_max_num_queries(27):
+    with django_assert_max_num_queries(31 if count <= 50 else 36):
         assert run().run.assigned == count

@@ -34,7 +34,7 @@ def test_the_chosen_drone_the_next_best_and_those_ruled_out_are_told():
         assert f"{near.pk} takes" in told
         assert f"Next: {far.pk}" in told
         assert "would cost the plan" in told
-        assert "Already flying: 1 drone" in told
+        assert "1 drone: in the air or about to be" in told
 
 
 def test_a_drone_short_of_charge_is_told_with_how_much():

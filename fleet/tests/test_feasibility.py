@@ -151,9 +151,9 @@ def test_a_drone_has_the_energy_when_it_comes_home_with_exactly_the_reserve():
     assert not verdicts([drone(battery_pct=needed_pct - 1e-9)], [trip()]).able[0]
 
 
-def test_only_telemetry_age_and_the_usual_area_can_be_overridden():
+def test_only_telemetry_age_the_usual_area_and_a_full_hub_can_be_overridden():
     soft = {rule.code for rule in Rule if rule & SOFT}
-    assert soft == {"telemetry_aging", "outside_area"}
+    assert soft == {"telemetry_aging", "outside_area", "hub_full"}
 
 
 def test_every_payload_type_of_the_registry_has_its_bit():
@@ -241,8 +241,8 @@ def test_a_close_miss_does_not_read_as_if_it_were_enough():
 def test_hard_reasons_come_first_and_every_rule_has_words():
     found = verdicts([drone()], [trip()], no_fly(-1, 1.9, 1, 2.1), wind_mps=2.0)
     told = replace(found, reasons=np.array([sum(Rule)])).explain(0)
-    assert [reason.code for reason in told[-2:]] == ["telemetry_aging", "outside_area"]
-    assert [reason.overridable for reason in told] == [False] * (len(Rule) - 2) + [True] * 2
+    assert [reason.code for reason in told[-3:]] == ["telemetry_aging", "outside_area", "hub_full"]
+    assert [reason.overridable for reason in told] == [False] * (len(Rule) - 3) + [True] * 3
     assert all(reason.message.endswith(".") for reason in told)
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from dispatch.models import DispatchDecision
-from dispatch.words import ruled_out
+from dispatch.words import ruled_out, runner_up
 from orders.models import Order
 
 
@@ -50,18 +50,6 @@ def _sentences(decision: DispatchDecision) -> list[str]:
         f"{run.orders_considered} orders and {run.drones_considered} drones."
     )
     lines = [head, f"  {decision.why}"]
-    lines += [f"  Next: {_runner_up(other)}" for other in decision.runners_up]
+    lines += [f"  Next: {runner_up(other)}" for other in decision.runners_up]
     lines += [f"  {line}" for line in ruled_out(decision.ruled_out)]
     return lines
-
-
-def _runner_up(other: dict[str, Any]) -> str:
-    words = (
-        f"{other['drone_id']}, {other['delivery_s'] / 60:.0f} min to the door, "
-        f"{other['energy_pct']:.0f} % of its battery"
-    )
-    if "regret" not in other:  # decided before it was kept
-        return f"{words}."
-    if other["regret"] is None:
-        return f"{words}; an order as urgent or more would lose its drone."
-    return f"{words}; would cost the plan {other['regret']:.0f} weighted seconds or more."

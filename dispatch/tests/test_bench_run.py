@@ -1,0 +1,148 @@
+"""How long a whole run takes, from queued orders and the live picture to the committed rows."""
+
+import resource
+import time
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from dispatch import runs
+from dispatch.models import DispatchDecision, DispatchRun, MissionIntent
+from dispatch.tests.test_bench import SIDE_KM, big_city
+from fleet import picture, registry
+from fleet.models import Drone, DroneKind, Hub
+from fleet.tables import DroneTable
+from fleet.telemetry import Decoded, Telemetry
+from fleet.tests.factories import METRE_DEG, ServiceAreaFactory, square
+from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.states import Status
+from wingxtra import bulk
+from wingxtra.accounts.identity import DISPATCHER
+from wingxtra.accounts.tests.factories import MerchantFactory
+
+pytestmark = [pytest.mark.bench, pytest.mark.django_db(transaction=True)]
+
+
+def settle(orders: int, drones: int, areas: int) -> DroneTable:
+    """`big_city` as rows of the database; answers its drones, for their telemetry."""
+    fleet, trips = big_city(orders, drones, areas)
+    half_m = SIDE_KM * 1000 / 2
+    whole = square(half_m * METRE_DEG, half_m * METRE_DEG, side_m=2.2 * half_m)
+    area_of = [ServiceAreaFactory(polygon=whole) for _ in range(areas)]
+    hubs: dict[tuple[float, float], Hub] = {}
+    kinds: dict[float, DroneKind] = {}
+    rows = []
+    for i in range(drones):
+        place = float(fleet.home_lat[i]), float(fleet.home_lng[i])
+        if place not in hubs:
+            hubs[place] = Hub.objects.create(
+                name=f"Hub {len(hubs)}",
+                lat=place[0],
+                lng=place[1],
+                service_area=area_of[fleet.area[i]],
+            )
+        load_kg = float(fleet.max_payload_kg[i])
+        if load_kg not in kinds:
+            physics = {name: float(getattr(fleet, name)[i]) for name in registry.PHYSICS}
+            kinds[load_kg] = DroneKind.objects.create(
+                name=f"{load_kg} kg", payload_types=["PARCEL", "MEDICINE"], **physics
+            )
+        rows.append(Drone(drone_id=fleet.drone_id[i], kind=kinds[load_kg], hub=hubs[place]))
+    Drone.objects.bulk_create(rows)
+    place_orders(trips, area_of)
+    return fleet
+
+
+def place_orders(trips, area_of) -> None:
+    random = np.random.default_rng(1)
+    merchant, now = MerchantFactory(), datetime.now(UTC)
+    Order.objects.bulk_create(
+        [
+            Order(
+                merchant=merchant,
+                service_area=area_of[trips.area[i]],
+                pickup_lat=float(trips.pickup_lat[i]),
+                pickup_lng=float(trips.pickup_lng[i]),
+                dropoff_lat=float(trips.dropoff_lat[i]),
+                dropoff_lng=float(trips.dropoff_lng[i]),
+                payload_weight_kg=float(trips.payload_weight_kg[i]),
+                payload_type="PARCEL",
+                pod_requirement="NONE",
+                priority=str(random.choice(("NORMAL", "URGENT", "MEDICAL"), p=(0.7, 0.2, 0.1))),
+                status=Status.QUEUED,
+                deliver_by=now + timedelta(hours=1),
+            )
+            for i in range(len(trips))
+        ],
+        batch_size=1000,
+    )
+
+
+def be_heard(fleet: DroneTable) -> None:
+    """Telemetry of all of them, from just now; the busy ones fly for somebody else."""
+    now = datetime.now(UTC)
+    telemetry = [
+        Telemetry(
+            drone_id=fleet.drone_id[i],
+            measured_at=now,
+            seen_at=now,
+            lat=float(fleet.lat[i]),
+            lng=float(fleet.lng[i]),
+            armed=bool(fleet.busy[i]),
+            battery_pct=float(fleet.battery_pct[i]),
+        )
+        for i in range(len(fleet))
+    ]
+    assert picture.write(Decoded(now, telemetry, []), now)
+
+
+@pytest.mark.parametrize(
+    ("orders", "drones", "areas", "limit_s"), [(1000, 200, 4, 0.3), (10_000, 5000, 4, 8.0)]
+)
+def test_a_whole_run(orders, drones, areas, limit_s):
+    """From loading to committed assignments, jobs, events, decisions and intents, log lines and
+    hints to the workers included. Seconds of this processor, after a dry run of the same; the
+    database has another.
+    """
+    fleet = settle(orders, drones, areas)
+    be_heard(fleet)
+    run(dry_run=True)
+    be_heard(fleet)
+    began_s, began_cpu_s = time.perf_counter(), time.process_time()
+    outcome = run()
+    took_s, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
+
+    assigned = outcome.run.assigned
+    assert assigned > drones / 4
+    assert outcome.run.value == outcome.run.bound
+    assert DispatchDecision.objects.filter(run=outcome.run).count() == orders
+    assert DeliveryJob.objects.active().count() == assigned
+    assert DeliveryEvent.objects.filter(type="ASSIGNED").count() == assigned
+    assert MissionIntent.objects.count() == assigned
+    decisions_s = seconds_to_store(outcome.decisions)
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"\n{orders} x {drones}, {assigned} assigned: {cpu_s:.2f} s of the processor, "
+        f"{took_s:.2f} s by the clock, peak {peak_mb:.0f} MB; of it storing the decisions "
+        f"{decisions_s:.2f} s"
+    )
+    assert cpu_s <= limit_s
+    assert decisions_s <= 1.0
+    assert peak_mb <= 1536
+
+
+def run(**options: bool) -> runs.Outcome:
+    return runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER, **options)
+
+
+def seconds_to_store(decisions: list[DispatchDecision]) -> float:
+    """The same decisions once more; by the clock, the database included, the best of three."""
+    best_s = float("inf")
+    for _ in range(3):
+        for decision in decisions:
+            decision.pk = None
+        began_s = time.perf_counter()
+        bulk.insert(decisions)
+        best_s = min(best_s, time.perf_counter() - began_s)
+    return best_s

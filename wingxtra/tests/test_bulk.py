@@ -1,0 +1,87 @@
+"""Many rows written at once are the rows that Django would have written one by one."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from fleet.models import Drone
+from fleet.tests.factories import DroneFactory
+from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.tests.factories import OrderFactory
+from wingxtra import bulk
+
+pytestmark = pytest.mark.django_db
+
+MANY = bulk.FEW + 10
+
+
+def events(order: Order, count: int) -> list[DeliveryEvent]:
+    return [
+        DeliveryEvent(
+            order=order,
+            type="CREATED",
+            status="CREATED",
+            message=f"“{n}”\tÄ\\N\n",
+            payload={"n": n, "words": 'a "b" \\ c', "none": None},
+            actor_kind="system",
+            occurred_at=timezone.now(),
+        )
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [1, MANY])
+def test_new_rows_come_back_as_they_were_and_have_their_keys(count):
+    order = OrderFactory()
+    written = events(order, count)
+    bulk.insert(written)
+    read = DeliveryEvent.objects.in_bulk([event.pk for event in written])
+    assert len(read) == count
+    for event in written:
+        stored = read[event.pk]
+        assert (stored.message, stored.payload) == (event.message, event.payload)
+        assert (stored.occurred_at, stored.job_id) == (event.occurred_at, None)
+        assert not event._state.adding
+    assert sorted(read) == [event.pk for event in written]
+
+
+def test_the_next_row_gets_a_key_of_its_own():
+    order = OrderFactory()
+    bulk.insert(events(order, MANY))
+    (one,) = events(order, 1)
+    one.save()
+    assert DeliveryEvent.objects.filter(pk=one.pk).count() == 1
+
+
+def test_what_the_database_refuses_is_an_integrity_error_and_nothing_is_written():
+    order, drone = OrderFactory(), DroneFactory()
+    jobs = [DeliveryJob(order=order, drone=drone, attempt=n) for n in range(MANY)]
+    with pytest.raises(IntegrityError, match="one_active_job_per"), transaction.atomic():
+        bulk.insert(jobs)
+    assert not DeliveryJob.objects.exists()
+
+
+@pytest.mark.parametrize("count", [1, MANY])
+def test_rows_are_changed_each_to_its_own_values_and_no_others(count, django_assert_num_queries):
+    orders = OrderFactory.create_batch(count)
+    other = OrderFactory(attempts=7)
+    later = timezone.now() + timedelta(days=1)
+    for n, order in enumerate(orders):
+        order.attempts, order.not_before, order.cancel_note = n, None, f"Ä “{n}” \\ "
+        order.deliver_by = later + timedelta(microseconds=n)
+    with django_assert_num_queries(1):
+        bulk.update(orders, ["attempts", "not_before", "cancel_note", "deliver_by"])
+    for order in orders:
+        stored = Order.objects.get(pk=order.pk)
+        assert (stored.attempts, stored.cancel_note) == (order.attempts, order.cancel_note)
+        assert (stored.deliver_by, stored.not_before) == (order.deliver_by, None)
+    assert Order.objects.get(pk=other.pk).attempts == 7
+
+
+def test_no_rows_take_no_statement(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        bulk.insert([])
+        bulk.update([], ["attempts"])
+    assert not Drone.objects.exists()
