@@ -52,6 +52,7 @@ class DispatchDecision(models.Model):
 
     class Outcome(models.TextChoices):
         ASSIGNED = "ASSIGNED", "Assigned"
+        WAITING = "WAITING", "Waits for a better drone"
         UNASSIGNED = "UNASSIGNED", "No drone"
         OVERTAKEN = "OVERTAKEN", "Changed meanwhile"
 
@@ -60,6 +61,9 @@ class DispatchDecision(models.Model):
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="decisions")
     outcome = models.CharField(max_length=10, choices=Outcome)
     drone = models.ForeignKey(Drone, on_delete=models.PROTECT, null=True, related_name="+")
+    able_at = models.DateTimeField(
+        null=True, help_text="When the drone that the order waits for is expected to be able."
+    )
     figures = models.JSONField(
         default=dict, help_text="The chosen drone's delivery_s, energy_pct, distance_m and cost."
     )
@@ -72,7 +76,15 @@ class DispatchDecision(models.Model):
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["order", "-id"], name="decision_of_order")]
+        indexes = [
+            models.Index(fields=["order", "-id"], name="decision_of_order"),
+            models.Index(
+                fields=["order", "drone"],
+                name="decision_to_wait",
+                include=["able_at"],
+                condition=Q(outcome="WAITING"),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.outcome}: {self.drone_id or 'none'}"
@@ -86,6 +98,12 @@ class MissionIntentQuerySet(models.QuerySet["MissionIntent"]):
             state=MissionIntent.State.PENDING,
             recall_state=MissionIntent.Recall.NONE,
             next_try_at__lte=now,
+        )
+
+    def never_tried(self) -> Self:
+        """Intents of which ground control cannot know, and that wait to be sent or submitted."""
+        return self.filter(
+            state__in=(MissionIntent.State.HELD, MissionIntent.State.PENDING), tries=0
         )
 
     def recalls_due(self, now: datetime) -> Self:

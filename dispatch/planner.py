@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from dispatch import matching
 from dispatch.matching import Pairs
@@ -29,10 +30,15 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 RANKS = {"NORMAL": 1, "URGENT": 2, "MEDICAL": 3}
+# An order that holds a drone already never loses it to another: at the most it gets a better one.
+HOLDS_ONE = 4
+# So much sooner at the door, in seconds, must a drone be that takes the place of one that is held.
+CLEARLY_BETTER_S = 60.0
+NONE_HELD = -1
 # Scale, as a share of the promise, over which lateness sets in: softly, so that being sooner counts
 # long before being late does.
 SPREAD = 1.0
-# How long, at the least, until another drone is free for an order that is left out.
+# How long until another drone is free for an order that is left out: about a trip.
 NEXT_DRONE_S = 600.0
 RUNNERS_UP = 3
 # Costs are counted in whole multiples of this; coarser only where they are so huge that sums over
@@ -43,11 +49,13 @@ EXACT = 2.0**53
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """Orders (n), drones (m), and those pairs of them (P,) that are able, each once.
+    """Orders (n), drones (m), and those pairs of them (P,) that may be planned, each once.
 
     waited_s: how long the order has waited. due_s: from now until its `deliver_by`, negative when
     that is over. order, drone: the indices of each pair. delivery_s: from now until the parcel is
-    at the door. busy_s: from now until the drone can take another order. Ids decide ties.
+    at the door, a wait for the drone included. busy_s: what the trip takes of the drone. at_work:
+    how many drones fly such orders at present, those included that are on their way. holds: of each
+    order (n,) the drone that it has already, or NONE_HELD. Ids decide ties.
     """
 
     order_id: Sequence[str]
@@ -60,6 +68,8 @@ class Problem:
     delivery_s: Floats
     busy_s: Floats
     rules: "Rules"
+    at_work: int
+    holds: Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,11 +114,12 @@ def rank(priority: Sequence[str], waited_s: Floats, rules: "Rules") -> Ints:
 
 
 def weight(priority: Sequence[str], waited_s: Floats, rules: "Rules") -> Floats:
-    """What a second of lateness weighs: the priority's weight, growing in proportion with the wait
-    to twice as much at `age_cap_s`, and no further.
+    """What a second of lateness weighs: the priority's weight, and as much again for every promise
+    that the order has waited, counting no more than `age_cap_s`.
     """
     base = np.array([rules.priority_weight[name] for name in priority], float)
-    grown: Floats = base * (1 + np.clip(waited_s / rules.age_cap_s, 0.0, 1.0))
+    promise_s = np.array([rules.promise_s[name] for name in priority], float)
+    grown: Floats = base * (1 + np.clip(waited_s, 0.0, rules.age_cap_s) / promise_s)
     return grown
 
 
@@ -120,23 +131,41 @@ def expected_lateness_s(delivery_s: Floats, due_s: Floats, spread_s: Floats) -> 
     return late
 
 
-def cost(weight: Floats, lateness_s: Floats, busy_s: Floats, rules: "Rules") -> Floats:
+def urgency(delivery_s: Floats, due_s: Floats, spread_s: Floats) -> Floats:
+    """By how much a second of delay raises the expected lateness, from 0 to 1 (its derivative)."""
+    rise: Floats = expit((delivery_s - due_s) / spread_s)
+    return rise
+
+
+def price_of_drone_time(urgent_weight: Floats, drones: int, at_work: int, rules: "Rules") -> Floats:
+    """What a second of a drone is worth to each order (n,), in weighted seconds.
+
+    `busy_weight`, and where more orders wait than drones can be planned for, what a second costs
+    the others: it keeps those of them that stay behind waiting, shared by the drones that are at
+    work. So the longer the queue, the more it counts that trips are short.
+
+    urgent_weight: weight * urgency of each order, 0 for one that no drone can fly. drones: how many
+    drones there are for them.
+    """
+    waiting = int(np.count_nonzero(urgent_weight))
+    share_left = max(0, waiting - drones) / max(waiting, 1)
+    others: Floats = urgent_weight.sum() - urgent_weight
+    price: Floats = rules.busy_weight + share_left * others / max(at_work, 1)
+    return price
+
+
+def cost(weight: Floats, lateness_s: Floats, busy_s: Floats, drone_price: Floats) -> Floats:
     """Of serving an order with a drone, in weighted seconds:
-    weight * expected lateness + busy_weight * time that it takes of the drone.
+    weight * expected lateness + price of drone time * time that it takes of the drone.
     """
-    return weight * lateness_s + rules.busy_weight * busy_s
+    return weight * lateness_s + drone_price * busy_s
 
 
-def cost_of_leaving(
-    weight: Floats, soonest_s: Floats, waited_s: Floats, due_s: Floats, spread_s: Floats
-) -> Floats:
+def cost_of_leaving(weight: Floats, soonest_s: Floats, due_s: Floats, spread_s: Floats) -> Floats:
     """Of leaving an order for a later plan, in weighted seconds: weight * expected lateness when
-    its soonest delivery comes later by NEXT_DRONE_S, or by as long again as it has waited already.
-
-    It grows with the wait without limit, so that among equals the longest wait wins in the end.
+    its soonest delivery comes later by NEXT_DRONE_S.
     """
-    later_s = np.maximum(NEXT_DRONE_S, waited_s)
-    return weight * expected_lateness_s(soonest_s + later_s, due_s, spread_s)
+    return weight * expected_lateness_s(soonest_s + NEXT_DRONE_S, due_s, spread_s)
 
 
 # --- the optimum ---------------------------------------------------------------------------------
@@ -187,12 +216,21 @@ def _costs(problem: Problem) -> tuple[Floats, Floats]:
     rules, order = problem.rules, problem.order
     spread_s = SPREAD * np.array([rules.promise_s[name] for name in problem.priority], float)
     weights = weight(problem.priority, problem.waited_s, rules)
-    lateness_s = expected_lateness_s(problem.delivery_s, problem.due_s[order], spread_s[order])
-    costs = cost(weights[order], lateness_s, problem.busy_s, rules)
     soonest_s = np.full(len(weights), np.inf)
     np.minimum.at(soonest_s, order, problem.delivery_s)
-    left_out = cost_of_leaving(weights, soonest_s, problem.waited_s, problem.due_s, spread_s)
-    left_out[np.isinf(soonest_s)] = 0.0
+    asked = np.isfinite(soonest_s)
+    urgent_weight = asked * weights * urgency(soonest_s, problem.due_s, spread_s)
+    drones = len(np.unique(problem.drone))
+    price = price_of_drone_time(urgent_weight, drones, problem.at_work, rules)
+    # A drone that is held keeps its order unless another one is clearly better.
+    is_held = problem.holds[order] == problem.drone
+    changing_s = np.where((problem.holds[order] != NONE_HELD) & ~is_held, CLEARLY_BETTER_S, 0.0)
+    lateness_s = expected_lateness_s(
+        problem.delivery_s + changing_s, problem.due_s[order], spread_s[order]
+    )
+    costs = cost(weights[order], lateness_s, problem.busy_s + changing_s, price[order])
+    left_out = cost_of_leaving(weights, soonest_s, problem.due_s, spread_s)
+    left_out[~asked] = 0.0
     return costs, left_out
 
 
@@ -203,7 +241,7 @@ def _most_pairs(problem: Problem) -> int:
 def _unit_s(problem: Problem, costs: Floats, left_out: Floats) -> float:
     most, worst = _most_pairs(problem), left_out.max(initial=0.0)
     step = most * costs.max(initial=0.0) + worst
-    highest = max(RANKS.values()) * step + worst
+    highest = HOLDS_ONE * step + worst
     nodes = len(problem.order_id) + len(problem.drone_id) + 1
     sums = max(most * highest / EXACT, nodes * highest / matching.FLOW_LIMIT)
     return max(FINEST_UNIT_S, 2 * float(sums))
@@ -224,6 +262,7 @@ def _gains(problem: Problem, cost_units: Ints, left_units: Ints, step: int) -> I
     loses less: at most k pairs become dearer, one order is left out. So the score was not highest.
     """
     ranks = rank(problem.priority, problem.waited_s, problem.rules)
+    ranks = np.where(problem.holds == NONE_HELD, ranks, HOLDS_ONE)
     gain: Ints = (ranks * step + left_units)[problem.order] - cost_units
     return gain
 

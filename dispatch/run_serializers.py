@@ -104,6 +104,9 @@ class CandidateList(serializers.Serializer[Any]):
 
 class Figures(serializers.Serializer[Any]):
     drone_id = serializers.CharField()
+    wait_s = serializers.FloatField(
+        required=False, help_text="Until the drone is expected to be able; 0 for now."
+    )
     delivery_s = serializers.FloatField(help_text="From now to the customer's door.")
     busy_s = serializers.FloatField(help_text="Until the drone is home again.")
     energy_pct = serializers.FloatField()
@@ -134,6 +137,7 @@ class Decision(serializers.ModelSerializer[DispatchDecision]):
     runners_up = RunnerUp(many=True)
     nearest = Nearest(allow_null=True)
     reasons = RuledOut(many=True, source="ruled_out")
+    able_at = Timestamp(help_text="When the drone that it waits for is expected to be able.")
 
     class Meta:
         model = DispatchDecision
@@ -141,6 +145,7 @@ class Decision(serializers.ModelSerializer[DispatchDecision]):
             "order_id",
             "outcome",
             "drone_id",
+            "able_at",
             "why",
             "figures",
             "runners_up",

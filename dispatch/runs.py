@@ -2,27 +2,26 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-import numpy as np
-import numpy.typing as npt
 import structlog
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from dispatch import explanations, hubs, lookahead, metrics, planner
-from dispatch.models import DispatchDecision, DispatchRun
-from fleet import feasibility, picture, policy, reach, registry, rulebook
+from dispatch import decisions, hubs, metrics, plans
+from dispatch.models import DispatchDecision, DispatchRun, MissionIntent
+from dispatch.plans import Made
+from fleet import picture, policy, rulebook
 from fleet.models import Drone, ServiceArea
 from fleet.rulebook import Rulebook
-from orders import lifecycle, placement
+from orders import lifecycle
 from orders.lifecycle import Assignment
-from orders.models import DeliveryJob, Order
+from orders.models import Order
+from orders.states import EventType, JobStatus, Status
 from wingxtra import bulk
-from wingxtra.accounts.identity import DISPATCHER, Actor
+from wingxtra.accounts.identity import DISPATCHER, Actor, ActorKind
 from wingxtra.problems import Conflict, NotFound
 
 log = structlog.get_logger(__name__)
@@ -69,6 +68,10 @@ def run(
         book = rulebook.load(now)
         open_areas = _not_paused(areas, book, dry_run)
         orders = _queued(open_areas, only)
+        # Who asks for these very orders wants them to start now, and others left alone.
+        unsent = [] if only is not None else _unsent(open_areas)
+        if only is not None:
+            book = replace(book, rules=replace(book.rules, look_ahead_s=0.0))
         drones = list(
             Drone.objects.filter(hub__service_area__in=open_areas, active=True).prefetch_related(
                 "kind",
@@ -87,14 +90,16 @@ def run(
             drones_considered=len(drones),
             started_at=now,
         )
-        if not orders:
+        if not orders and not unsent:
             this.note = "No orders were waiting."
             this.save(force_insert=True)
             return Outcome(this)
         metrics.phase_seconds.labels("load").observe(time.perf_counter() - started)
-        plan = _plan(orders, drones, seen, book, now)
+        made = plans.make(orders, unsent, drones, seen, book, now)
         with metrics.phase_seconds.labels("record").time():
-            outcome = _carry_out(this, plan, by, max_assignments)
+            outcome = _carry_out(this, made, by, max_assignments)
+            if trigger == DispatchRun.Trigger.SCHEDULE and not outcome.decisions:
+                return outcome  # nothing waited and nothing was replanned: not worth a row
             this.duration_ms = round((time.perf_counter() - started) * 1000)
             this.save(force_insert=True)
             bulk.insert(outcome.decisions)
@@ -102,17 +107,24 @@ def run(
 
 
 def areas_with_work() -> list[UUID]:
-    """The service areas in which orders wait and dispatch is not paused."""
+    """The service areas in which orders wait, or missions that can be replanned, and dispatch is
+    not paused.
+    """
     if policy.current().dispatch_paused:
         return []
     waiting = Order.objects.dispatchable().values("service_area_id")
-    areas = ServiceArea.objects.filter(pk__in=waiting, active=True, dispatch_paused=False)
+    unsent = MissionIntent.objects.never_tried().filter(order__status=Status.ASSIGNED)
+    areas = ServiceArea.objects.filter(
+        Q(pk__in=waiting) | Q(pk__in=unsent.values("order__service_area_id")),
+        active=True,
+        dispatch_paused=False,
+    )
     return list(areas.order_by("pk").values_list("pk", flat=True))
 
 
 def run_by_schedule(service_area_id: UUID) -> Outcome | None:
     """One automatic run of one area; None when it was paused or its orders are gone meanwhile."""
-    if not Order.objects.dispatchable().filter(service_area_id=service_area_id).exists():
+    if service_area_id not in areas_with_work():
         return None
     try:
         return run(
@@ -169,107 +181,82 @@ def _queued(areas: Sequence[ServiceArea], only: Sequence[UUID] | None) -> list[O
     return list(orders.order_by("pk"))
 
 
-# --- plan ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Plan:
-    """The plan; `pair_of` maps the index of one of its pairs to that of the same in `verdicts`.
-
-    launches: how many more drones each hub with a limit may have waiting for take-off.
+def _unsent(areas: Sequence[ServiceArea]) -> list[Order]:
+    """Orders whose drone was chosen by dispatch and whose mission was never sent: they may still
+    get a better one. What a person has assigned stays.
     """
-
-    orders: list[Order]
-    drones: list[Drone]
-    verdicts: feasibility.Verdicts
-    pair_of: npt.NDArray[np.int64]
-    plan: planner.Plan
-    launches: dict[int, int]
-    now: datetime
-
-
-def _plan(
-    orders: list[Order],
-    drones: list[Drone],
-    seen: picture.Picture | None,
-    book: Rulebook,
-    now: datetime,
-) -> _Plan:
-    """Judge every pair of order and drone, and find the best set of able ones."""
-    started = time.perf_counter()
-    busy = set(DeliveryJob.objects.active().values_list("drone_id", flat=True))
-    launches = hubs.free_launches()
-    table = registry.drone_table(drones, seen, busy, book, now, hubs.full(launches))
-    trips = placement.trip_table(orders, book)
-    d, t = reach.likely_pairs(table, trips, book.rules, now, book.wind_mps)
-    verdicts = feasibility.judge(
-        table, trips, d, t, book.rules, book.zone_shapes, now, book.wind_mps
+    intents = MissionIntent.objects.never_tried().filter(
+        order__status=Status.ASSIGNED,
+        order__service_area__in=areas,
+        job__status=JobStatus.ACTIVE,
+        job__events__type__in=(EventType.ASSIGNED, EventType.REASSIGNED),
+        job__events__actor_kind=ActorKind.DISPATCHER,
     )
-    able = np.flatnonzero(verdicts.able)
-    options = lookahead.now(verdicts)
-    problem = planner.Problem(
-        order_id=[str(order.pk) for order in orders],
-        priority=[order.priority for order in orders],
-        waited_s=np.array([_waited_s(order, now) for order in orders]),
-        due_s=np.array([(order.deliver_by - now).total_seconds() for order in orders]),
-        drone_id=[drone.pk for drone in drones],
-        order=options.trip,
-        drone=options.drone,
-        delivery_s=options.delivery_s,
-        busy_s=options.busy_s,
-        rules=book.rules,
-    )
-    metrics.phase_seconds.labels("judge").observe(time.perf_counter() - started)
-    with metrics.phase_seconds.labels("plan").time():
-        plan = planner.plan(problem)
-    return _Plan(orders, drones, verdicts, able, plan, launches, now)
+    orders = Order.objects.filter(pk__in=intents.values("order_id"))
+    return list(orders.select_related("current_job").order_by("pk"))
 
 
-def _waited_s(order: Order, now: datetime) -> float:
-    """Since it was placed, or since it might start where that was agreed for later."""
-    since = max(order.created_at, order.not_before or order.created_at)
-    return max(0.0, (now - since).total_seconds())
+# --- assign --------------------------------------------------------------------------------------
 
 
-# --- assign and record ---------------------------------------------------------------------------
-
-
-def _carry_out(this: DispatchRun, made: _Plan, by: Actor, max_assignments: int | None) -> Outcome:
+def _carry_out(this: DispatchRun, made: Made, by: Actor, max_assignments: int | None) -> Outcome:
     """Assign what was planned (unless it is a dry run) and say what was decided on each order."""
-    planned = {int(made.verdicts.t[made.pair_of[p]]): int(p) for p in made.plan.pairs}
-    kept_back = _kept_back(made, planned)
-    launchable = [(i, p) for i, p in planned.items() if i not in kept_back]
-    pair_of_order = dict(launchable[:max_assignments])
+    planned = made.pair_of_order()
+    starting = {i: p for i, p in planned.items() if made.starts_now(p) and not made.is_held(p)}
+    kept_back = _kept_back(made, starting)
+    launchable = [(i, p) for i, p in starting.items() if i not in kept_back]
+    chosen = dict(launchable[:max_assignments])
     assigned: list[Order] = []
     if not this.dry_run:
-        kept_back |= _paused_meanwhile(made.orders, pair_of_order)
-        assignments = [
-            _assignment(made, i, p) for i, p in pair_of_order.items() if i not in kept_back
-        ]
-        assigned = lifecycle.assign_many(assignments, by=by)
+        kept_back |= _paused_meanwhile(made.orders, chosen)
+        assigned = _assign(made, {i: p for i, p in chosen.items() if i not in kept_back}, by)
     this.value, this.bound = made.plan.value, made.plan.bound
-    this.assigned = len(pair_of_order) if this.dry_run else len(assigned)
-    done = {order.pk for order in assigned}
-    explained = explanations.of_all(made.verdicts, made.now)
-    decisions = [
-        _decision(this, made, i, pair_of_order.get(i), done, explained[i], kept_back.get(i))
-        for i in range(len(made.orders))
-    ]
-    return Outcome(this, assigned, decisions)
+    this.assigned = len(chosen) if this.dry_run else len(assigned)
+    done = {made.orders[i].pk for i in chosen} if this.dry_run else {o.pk for o in assigned}
+    later = {i: p for i, p in planned.items() if not made.starts_now(p)}
+    decided = decisions.Decided(chosen | later, done, kept_back)
+    return Outcome(this, assigned, decisions.of_all(this, made, decided))
 
 
-def _kept_back(made: _Plan, planned: Mapping[int, int]) -> dict[int, str]:
+def _assign(made: Made, chosen: Mapping[int, int], by: Actor) -> list[Order]:
+    """The orders that got their drone. A mission that is sent while its order is about to get a
+    better drone keeps it: then nothing is moved, and only what waits is assigned.
+    """
+    pairs = [decisions.assignment(made, i, p) for i, p in chosen.items()]
+    moves = [pair for pair in pairs if pair.instead_of]
+    if moves:
+        try:
+            with transaction.atomic():
+                assigned = lifecycle.assign_many(pairs, by=by)
+                _refuse_if_sent(moves)
+                return assigned
+        except _SentMeanwhile:
+            log.info("replanning_came_too_late", orders=[str(pair.order_id) for pair in moves])
+    return lifecycle.assign_many([pair for pair in pairs if not pair.instead_of], by=by)
+
+
+class _SentMeanwhile(Exception):
+    """A mission that was to be replaced may have reached ground control."""
+
+
+def _refuse_if_sent(moves: Sequence[Assignment]) -> None:
+    replaced = MissionIntent.objects.filter(job_id__in=[pair.instead_of for pair in moves])
+    if replaced.exclude(recall_state=MissionIntent.Recall.NONE).exists():
+        raise _SentMeanwhile
+
+
+def _kept_back(made: Made, starting: Mapping[int, int]) -> dict[int, str]:
     """Orders (by index) whose drone's hub launches no more at once, and the words for it. Those
     that gain the most keep their launch; the drones of a full hub are not able in the next run.
     """
-    drones = [made.drones[made.verdicts.d[made.pair_of[pair]]] for pair in planned.values()]
+    drones = [made.drone_of(pair) for pair in starting.values()]
     launches = hubs.within(drones, made.launches)
     return {
         order: (
             f"{drone.hub.name} launches {drone.hub.launches_at_once} at once, and {drone.drone_id} "
             "would be one more."
         )
-        for order, drone, launched in zip(planned, drones, launches, strict=True)
+        for order, drone, launched in zip(starting, drones, launches, strict=True)
         if not launched
     }
 
@@ -295,90 +282,3 @@ def _paused_meanwhile(orders: Sequence[Order], chosen: Iterable[int]) -> dict[in
         for i in chosen
         if orders[i].service_area_id not in running
     }
-
-
-def _assignment(made: _Plan, order_index: int, pair: int) -> Assignment:
-    judged = made.pair_of[pair]
-    drone_id = made.drones[made.verdicts.d[judged]].pk
-    delivery_s = float(made.verdicts.delivery_s[judged])
-    return Assignment(
-        order_id=made.orders[order_index].pk,
-        drone_id=drone_id,
-        why=f"{drone_id} {_why_chosen(made, judged)}",
-        promised_at=made.now + timedelta(seconds=delivery_s),
-    )
-
-
-def _decision(
-    this: DispatchRun,
-    made: _Plan,
-    i: int,
-    pair: int | None,
-    done: set[UUID],
-    against: explanations.Against,
-    kept_back: str | None,
-) -> DispatchDecision:
-    order = made.orders[i]
-    decision = DispatchDecision(
-        run=this,
-        order=order,
-        outcome=DispatchDecision.Outcome.UNASSIGNED,
-        runners_up=[
-            _figures(made, int(p)) | {"regret": _regret(made, int(p))}
-            for p in made.plan.runners_up[i]
-            if p >= 0
-        ],
-        ruled_out=against.counts,
-        nearest=against.nearest,
-        why=against.words,
-    )
-    if pair is not None:
-        judged = made.pair_of[pair]
-        decision.drone_id = made.drones[made.verdicts.d[judged]].pk
-        decision.figures = _figures(made, pair)
-        decision.outcome = DispatchDecision.Outcome.ASSIGNED
-        decision.why = f"{decision.drone_id} {_why_chosen(made, judged)}"
-        if not this.dry_run and order.pk not in done:
-            decision.outcome = DispatchDecision.Outcome.OVERTAKEN
-            decision.why = kept_back or (
-                f"The order or {decision.drone_id} changed while this run was planning."
-            )
-    elif kept_back:
-        decision.why = kept_back
-    elif decision.runners_up:
-        best = decision.runners_up[0]
-        decision.why = (
-            f"Every able drone serves another order better; the best, {best['drone_id']}, would "
-            f"take {best['delivery_s'] / 60:.0f} min to the door."
-        )
-    return decision
-
-
-def _why_chosen(made: _Plan, judged: int) -> str:
-    verdicts = made.verdicts
-    return (
-        f"takes {verdicts.delivery_s[judged] / 60:.0f} min to the door and "
-        f"{verdicts.energy_pct[judged]:.0f} % of its battery, of "
-        f"{verdicts.drones.battery_pct[verdicts.d[judged]]:.0f} % that it has."
-    )
-
-
-def _figures(made: _Plan, pair: int) -> dict[str, Any]:
-    """A pair's numbers, as a decision keeps them."""
-    judged, verdicts = made.pair_of[pair], made.verdicts
-    return {
-        "drone_id": made.drones[verdicts.d[judged]].pk,
-        "delivery_s": round(float(verdicts.delivery_s[judged]), 1),
-        "busy_s": round(float(verdicts.busy_s[judged]), 1),
-        "energy_pct": round(float(verdicts.energy_pct[judged]), 1),
-        "distance_m": round(float(verdicts.distance_m[judged])),
-        "cost": round(float(made.plan.cost[pair]), 3),
-    }
-
-
-def _regret(made: _Plan, pair: int) -> float | None:
-    """What this pair instead would cost the plan at the least; None where an order would lose its
-    drone to it.
-    """
-    regret = float(made.plan.regret[pair])
-    return round(regret, 1) if np.isfinite(regret) else None

@@ -9,7 +9,6 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -209,7 +208,7 @@ def first_come(moment: Moment) -> Assignments:
     return chosen
 
 
-def planned(moment: Moment, look_ahead_s: float = 0.0) -> Assignments:
+def planned(moment: Moment) -> Assignments:
     """The best plan for all; what is planned for later waits."""
     free = np.flatnonzero(moment.free_in_s == 0)
     d, t = feasibility.every_pair(len(free), len(moment.trips))
@@ -218,15 +217,9 @@ def planned(moment: Moment, look_ahead_s: float = 0.0) -> Assignments:
     )
     able = lookahead.now(judged)
     options = replace(able, drone=free[able.drone])
-    if look_ahead_s > 0:
+    if moment.rules.look_ahead_s > 0:
         later = lookahead.soon(
-            moment.drones,
-            moment.free_in_s,
-            moment.trips,
-            moment.rules,
-            NOWHERE,
-            AT,
-            look_ahead_s,
+            moment.drones, moment.free_in_s, moment.trips, moment.rules, NOWHERE, AT
         )
         options = lookahead.together(options, later, moment.due_s)
     plan = planner.plan(
@@ -241,6 +234,8 @@ def planned(moment: Moment, look_ahead_s: float = 0.0) -> Assignments:
             delivery_s=options.delivery_s,
             busy_s=options.busy_s,
             rules=moment.rules,
+            at_work=len(moment.drones),
+            holds=np.full(len(moment.orders), planner.NONE_HELD),
         )
     )
     return [
@@ -248,10 +243,15 @@ def planned(moment: Moment, look_ahead_s: float = 0.0) -> Assignments:
     ]
 
 
+def at_once(moment: Moment) -> Assignments:
+    """The same, but nothing ever waits for a better drone."""
+    return planned(replace(moment, rules=replace(moment.rules, look_ahead_s=0.0)))
+
+
 FIRST_COME = Way("first come, nearest drone", first_come)
-PLANNED = Way("planned together", planned, interval_s=5.0)
-LOOKING_AHEAD = Way("… 5 min ahead", partial(planned, look_ahead_s=300.0), interval_s=5.0)
-WAYS = (FIRST_COME, PLANNED, LOOKING_AHEAD)
+AT_ONCE = Way("planned, never waiting", at_once, interval_s=5.0)
+PLANNED = Way("planned, looking ahead", planned, interval_s=5.0)
+WAYS = (FIRST_COME, AT_ONCE, PLANNED)
 
 
 # --- the day -------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from wingxtra.console.registry import Tone
 
 OUTCOME_TONE: dict[str, Tone] = {
     DispatchDecision.Outcome.ASSIGNED: Tone.GOOD,
+    DispatchDecision.Outcome.WAITING: Tone.BUSY,
     DispatchDecision.Outcome.UNASSIGNED: Tone.WARN,
     DispatchDecision.Outcome.OVERTAKEN: Tone.IDLE,
 }
@@ -32,8 +33,9 @@ def ruled_out(counts: list[dict[str, Any]]) -> list[str]:
 
 def runner_up(other: dict[str, Any]) -> str:
     """“WX-DRN-007, 9 min to the door, 31 % of its battery; would cost the plan 120 …”."""
+    soon = f"able in {other['wait_s'] / 60:.0f} min, " if other.get("wait_s") else ""
     words = (
-        f"{other['drone_id']}, {other['delivery_s'] / 60:.0f} min to the door, "
+        f"{other['drone_id']}, {soon}{other['delivery_s'] / 60:.0f} min to the door, "
         f"{other['energy_pct']:.0f} % of its battery"
     )
     if "regret" not in other:  # decided before it was kept

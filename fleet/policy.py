@@ -51,6 +51,7 @@ class Rules:
     decision_days: int
     busy_weight: float
     age_cap_s: float
+    look_ahead_s: float
     full_charge_s: float
     max_attempts: int
     loiter_timeout_s: int
@@ -120,13 +121,25 @@ class Policy(models.Model):
         "How far customers may move the drop point from the address that was given, in metres.",
     )
     busy_weight = _number(
-        0.2,
+        0.1,
         0,
         10,
-        "What a second of drone time costs against a second of a normal order's lateness.",
+        "What a second of drone time costs against a second of a normal order's lateness. More "
+        "while orders queue (docs/dispatch.md).",
     )
     age_cap_s = _number(
-        3600, 60, 86400, "Waiting longer than this raises the weight no further, in seconds."
+        28800,
+        60,
+        86400,
+        "Waiting raises an order's weight up to here, in seconds. A normal order that has waited "
+        "so long is planned like an urgent one.",
+    )
+    look_ahead_s = _number(
+        180,
+        0,
+        1800,
+        "An order may wait so long for a drone that serves it better than those that can start "
+        "now, in seconds. 0 for never.",
     )
     full_charge_s = _number(
         2400,

@@ -43,6 +43,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "weight_normal": "Weight of lateness, normal",
         "busy_weight": "Weight of drone time",
         "age_cap_s": "Waiting counts up to (s)",
+        "look_ahead_s": "Wait for a better drone up to (s)",
     },
     "Orders": {
         "max_attempts": "Attempts per order",

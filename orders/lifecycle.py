@@ -273,38 +273,60 @@ def note(
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
+    """instead_of: the job that a better drone takes over; None for an order without one."""
+
     order_id: UUID
     drone_id: str
     why: str
     promised_at: datetime | None = None
+    instead_of: UUID | None = None
 
 
 def assign_many(assignments: Sequence[Assignment], *, by: Actor) -> list[Order]:
-    """Assign each pair that is still possible; returns the orders assigned.
+    """Assign each pair that is still possible, and reassign where a job is given; returns the
+    orders that got their drone. Orders may exchange drones.
 
-    Pairs whose order is locked or no longer queued, or whose drone got a job meanwhile, are left
-    out; the rest stands. Statements do not grow with the number of pairs.
+    Pairs whose order is locked or changed, or whose drone got a job meanwhile, are left out, and
+    with them those that need the drone that such an order keeps; the rest stands. Statements do not
+    grow with the number of pairs.
     """
     with transaction.atomic():
         free = changes.free_drones(pair.drone_id for pair in assignments)
         orders = {
             order.pk: order
             for order in changes.locked([pair.order_id for pair in assignments], skip_locked=True)
-            if order.status == Status.QUEUED
         }
-        change = changes.Change(list(orders.values()), by=by)
-        for pair in assignments:
-            order = orders.get(pair.order_id)
-            if order and order.status == Status.QUEUED and pair.drone_id in free:
-                free.remove(pair.drone_id)
-                change.step(
-                    order.assign,
-                    drone_id=pair.drone_id,
-                    why=pair.why,
-                    promised_at=pair.promised_at,
-                )
+        possible = _possible(assignments, orders, free)
+        change = changes.Change([orders[pair.order_id] for pair in possible], by=by)
+        for pair in possible:
+            order = orders[pair.order_id]
+            change.step(
+                order.reassign if pair.instead_of else order.assign,
+                drone_id=pair.drone_id,
+                why=pair.why,
+                promised_at=pair.promised_at,
+            )
         change.write()
-    return [order for order in orders.values() if order.status == Status.ASSIGNED]
+    return change.orders
+
+
+def _possible(
+    assignments: Sequence[Assignment], orders: dict[UUID, Order], free: set[str]
+) -> list[Assignment]:
+    """Those whose order stands as the plan supposed, and whose drone is free or becomes so."""
+    pairs: list[Assignment] = []
+    for pair in assignments:
+        order = orders.get(pair.order_id)
+        wanted = Status.ASSIGNED if pair.instead_of else Status.QUEUED
+        stands = order and order.status == wanted and order.current_job_id == pair.instead_of
+        if stands and all(pair.drone_id != other.drone_id for other in pairs):
+            pairs.append(pair)
+    while True:
+        given_up = {orders[pair.order_id].assigned_drone_id for pair in pairs}
+        still = [pair for pair in pairs if pair.drone_id in free or pair.drone_id in given_up]
+        if len(still) == len(pairs):
+            return pairs
+        pairs = still
 
 
 def enqueue_due(now: datetime, *, by: Actor = SYSTEM, at_most: int = 1000) -> int:

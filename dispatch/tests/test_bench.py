@@ -84,6 +84,8 @@ def planned(drones: DroneTable, trips: TripTable) -> tuple[planner.Problem, plan
         delivery_s=able.delivery_s,
         busy_s=able.busy_s,
         rules=RULES,
+        at_work=len(drones),
+        holds=np.full(len(trips), planner.NONE_HELD),
     )
     return problem, planner.plan(problem)
 

@@ -46,6 +46,8 @@ def test_no_assigned_pair_breaks_a_rule_of_the_slow_and_obvious_check(
             delivery_s=able.delivery_s,
             busy_s=able.busy_s,
             rules=rules,
+            at_work=len(drones),
+            holds=np.full(len(orders), planner.NONE_HELD),
         )
     )
     chosen = [

@@ -39,7 +39,7 @@ def test_the_chosen_drone_the_next_best_and_those_ruled_out_are_told():
 
 def test_a_drone_short_of_charge_is_told_with_how_much():
     drone = DroneFactory()
-    show(TelemetryFactory(drone_id=drone.pk, battery_pct=31))
+    show(TelemetryFactory(drone_id=drone.pk, battery_pct=15))
     order = OrderFactory()
     run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM)
     assert "% of charge short" in why(order.public_tracking_id)

@@ -260,6 +260,47 @@ def test_many_assignments_take_what_is_still_possible() -> None:
     assert DeliveryJob.objects.active().filter(drone=free).count() == 1
 
 
+def test_orders_may_exchange_their_drones_and_give_one_on() -> None:
+    first, second, spare = DroneFactory.create_batch(3)
+    one = order_in(Status.ASSIGNED, drone=first)
+    other = order_in(Status.ASSIGNED, drone=second)
+    waiting = order_in(Status.QUEUED)
+    moves = [(one, second, one.current_job_id), (other, spare, other.current_job_id)]
+    done = lifecycle.assign_many(
+        [
+            lifecycle.Assignment(order.pk, drone.pk, why="Better.", instead_of=job)
+            for order, drone, job in [*moves, (waiting, first, None)]
+        ],
+        by=OPS,
+    )
+    assert len(done) == 3
+    active = dict(DeliveryJob.objects.active().values_list("order_id", "drone_id"))
+    assert active == {one.pk: second.pk, other.pk: spare.pk, waiting.pk: first.pk}
+    assert types_of(one)[-1] == "REASSIGNED"
+
+
+def test_whoever_needs_the_drone_of_an_order_that_keeps_it_is_left_out() -> None:
+    """The first order has launched meanwhile, so the chain behind it does not move."""
+    first, second = DroneFactory.create_batch(2)
+    launched = order_in(Status.LAUNCHED, drone=first)
+    behind = order_in(Status.ASSIGNED, drone=second)
+    waiting = order_in(Status.QUEUED)
+    moves = [
+        (launched, DroneFactory(), launched.current_job_id),
+        (behind, first, behind.current_job_id),
+        (waiting, second, None),
+    ]
+    done = lifecycle.assign_many(
+        [
+            lifecycle.Assignment(order.pk, drone.pk, why="Better.", instead_of=job)
+            for order, drone, job in moves
+        ],
+        by=OPS,
+    )
+    assert done == []
+    assert types_of(behind)[-1] == "ASSIGNED"
+
+
 def test_many_assignments_cost_no_more_statements_than_one(
     django_assert_max_num_queries: Callable[..., object],
 ) -> None:

@@ -1,0 +1,124 @@
+"""When a drone will stand at home again, and what it may then be planned for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dispatch import lookahead, releases
+from dispatch.releases import AT_HOME_M, Work
+from fleet.policy import Policy
+from fleet.tables import DroneTable, TripTable
+from fleet.tests.pairs import NOON, NOWHERE, drone, trip
+
+RULES = Policy().rules()
+NO_WORK = Work(np.empty(0, np.int64), TripTable.from_rows([]), np.empty(0))
+DEG_PER_M = 1 / 111_195
+
+
+def expected(*rows: dict[str, object], work: Work = NO_WORK, coming_home: bool = False):
+    drones = DroneTable.from_rows(rows)
+    return releases.expected(drones, work, np.full(len(drones), coming_home), RULES, NOON)
+
+
+def test_a_drone_that_charges_at_home_is_free_as_it_is():
+    drones, free_in_s = expected(drone(battery_pct=31.0))
+    assert free_in_s.tolist() == [0.0]
+    assert drones.battery_pct.tolist() == [31.0]
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"armed": None},
+        {"battery_pct": None},
+        {"lat": None, "lng": None},
+        {"telemetry_age_s": RULES.telemetry_max_age_s + 1},
+        {"telemetry_age_s": np.inf},
+        {"grounded": True},
+        {"active": False},
+        {"lat": 2 * AT_HOME_M * DEG_PER_M},  # landed, but at no charger
+    ],
+)
+def test_of_a_drone_of_which_nothing_is_sure_nothing_is_expected(state):
+    _, free_in_s = expected(drone(**state))
+    assert np.isnan(free_in_s).all()
+
+
+def test_a_drone_that_flies_for_somebody_else_is_not_expected():
+    _, free_in_s = expected(drone(armed=1, lat=0.01))
+    assert np.isnan(free_in_s).all()
+
+
+def test_a_drone_on_its_way_home_from_one_of_ours_is_expected_there():
+    """1,112 m at 1.15 times the straight way and 15 m/s, then 60 m down at 3 m/s."""
+    drones, free_in_s = expected(drone(armed=1, lat=0.01, battery_pct=50.0), coming_home=True)
+    speed_mps, descent_mps = drones.cruise_speed_mps[0], drones.descent_speed_mps[0]
+    assert free_in_s[0] == pytest.approx(1112 * 1.15 / speed_mps + 60 / descent_mps, rel=0.001)
+    hovering_pct = free_in_s[0] * drones.hover_power_w[0] * 100 / 3600 / drones.battery_wh[0]
+    assert drones.battery_pct[0] == pytest.approx(50 - hovering_pct)
+    assert (drones.lat[0], drones.lng[0]) == (drones.home_lat[0], drones.home_lng[0])
+
+
+def test_a_busy_drone_is_home_after_the_door_and_the_way_from_there():
+    trips = TripTable.from_rows([trip()])
+    work = Work(np.array([0]), trips, np.array([120.0]))
+    _, free_in_s = expected(drone(busy=True, armed=1), work=work)
+    assert 120 < free_in_s[0] < 600
+    unknown = Work(np.array([0]), trips, np.array([np.nan]))
+    _, free_in_s = expected(drone(busy=True, armed=1), work=unknown)
+    assert np.isnan(free_in_s).all()
+
+
+def soon(*rows: dict[str, object], look_ahead_s: float = 600.0) -> lookahead.Options:
+    drones, free_in_s = expected(*rows)
+    rules = replace(RULES, look_ahead_s=look_ahead_s)
+    trips = TripTable.from_rows([trip()])
+    return lookahead.soon(drones, free_in_s, trips, rules, NOWHERE, NOON)
+
+
+def test_a_drone_short_of_charge_waits_until_it_has_it():
+    options = soon(drone(battery_pct=20.0))
+    needed_pct = options.energy_pct[0] + RULES.reserve_pct
+    assert needed_pct > RULES.battery_min_pct
+    assert options.wait_s[0] == pytest.approx((needed_pct - 20) / 100 * RULES.full_charge_s)
+    assert options.battery_pct[0] == pytest.approx(needed_pct)
+    assert options.delivery_s[0] > options.wait_s[0]
+    assert options.home_s[0] > options.delivery_s[0]
+
+
+def test_who_would_be_able_too_late_is_no_option_and_who_is_able_now_no_wait():
+    assert len(soon(drone(battery_pct=5.0), look_ahead_s=60.0)) == 0
+    assert len(soon(drone(battery_pct=95.0))) == 0
+
+
+def options(*pairs: tuple[int, float, float]) -> lookahead.Options:
+    """(trip, wait_s, delivery_s)."""
+    trips, waits, deliveries = (np.array(column) for column in zip(*pairs, strict=True))
+    zeros = np.zeros(len(pairs))
+    return lookahead.Options(
+        drone=np.arange(len(pairs)),
+        trip=trips,
+        wait_s=waits.astype(float),
+        delivery_s=deliveries.astype(float),
+        home_s=zeros,
+        busy_s=zeros,
+        energy_pct=zeros,
+        battery_pct=zeros,
+        distance_m=zeros,
+    )
+
+
+@pytest.mark.parametrize(
+    ("due_s", "may_wait"),
+    [
+        (1000.0, True),  # both keep it
+        (700.0, False),  # only the able one keeps it
+        (500.0, True),  # neither keeps it
+    ],
+)
+def test_nobody_waits_past_a_promise_that_an_able_drone_could_keep(due_s, may_wait):
+    together = lookahead.together(
+        options((0, 0.0, 600.0)), options((0, 120.0, 800.0)), np.array([due_s])
+    )
+    assert together.wait_s.tolist() == ([0.0, 120.0] if may_wait else [0.0])
