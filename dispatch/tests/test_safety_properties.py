@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch import lookahead, planner
@@ -72,6 +72,7 @@ def a_zone(random: np.random.Generator) -> Box:
     return float(west), float(south), float(width), float(height), *window
 
 
+@settings(max_examples=300)
 @given(SEEDS, POLICIES)
 def test_no_assigned_pair_breaks_a_rule_of_the_slow_and_obvious_check(seed, rules):
     """As a run does it: likely pairs, judged, planned; and each chosen pair checked anew."""
