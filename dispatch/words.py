@@ -46,4 +46,6 @@ def runner_up(other: dict[str, Any]) -> str:
 def regret(other: dict[str, Any]) -> str:
     if other["regret"] is None:
         return "an order as urgent or more would lose its drone"
+    if other["regret"] < 0.5:
+        return "would be as good for the plan"
     return f"would cost the plan {other['regret']:.0f} weighted seconds or more"

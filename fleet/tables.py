@@ -1,7 +1,7 @@
 """Drones and trips as columns, for arithmetic over many at once. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -47,18 +47,16 @@ class Table:
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Self:
         """One mapping of column name to value per row."""
         rows = list(rows)
-        return cls(
-            **{
-                column.name: [row[column.name] for row in rows]
-                for column in fields(cls)
-                if column.default is MISSING or any(column.name in row for row in rows)
-            }
-        )
+        return cls(**{column.name: [_cell(row, column) for row in rows] for column in fields(cls)})
 
     def take(self, index: npt.ArrayLike) -> Self:
         """The rows at these indices, or under this mask."""
         rows = np.asarray(index)
         return type(self)(**{c.name: getattr(self, c.name)[rows] for c in fields(self)})
+
+
+def _cell(row: Mapping[str, Any], column: Field[Any]) -> Any:
+    return row[column.name] if column.default is MISSING else row.get(column.name, column.default)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

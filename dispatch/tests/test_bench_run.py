@@ -9,7 +9,7 @@ import pytest
 
 from dispatch import runs
 from dispatch.models import DispatchDecision, DispatchRun, MissionIntent
-from dispatch.tests.test_bench import SIDE_KM, big_city
+from dispatch.tests.test_bench import SIDE_KM, big_city, planned
 from fleet import picture, registry
 from fleet.models import Drone, DroneKind, Hub
 from fleet.tables import DroneTable
@@ -120,15 +120,16 @@ def test_a_whole_run(orders, drones, areas, limit_s):
     assert DeliveryJob.objects.active().count() == assigned
     assert DeliveryEvent.objects.filter(type="ASSIGNED").count() == assigned
     assert MissionIntent.objects.count() == assigned
-    decisions_s = seconds_to_store(outcome.decisions)
+    store_s, store_cpu_s = seconds_to_store(outcome.decisions)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"\n{orders} x {drones}, {assigned} assigned: {cpu_s:.2f} s of the processor, "
-        f"{took_s:.2f} s by the clock, peak {peak_mb:.0f} MB; of it storing the decisions "
-        f"{decisions_s:.2f} s"
+        f"{took_s:.2f} s by the clock, ratio to planning alone "
+        f"{cpu_s / planning_cpu_s(orders, drones, areas):.1f}, peak {peak_mb:.0f} MB; "
+        f"storing the decisions again: {store_cpu_s:.2f} s, {store_s:.2f} s by the clock"
     )
     assert cpu_s <= limit_s
-    assert decisions_s <= 1.0
+    assert store_cpu_s <= 1.0
     assert peak_mb <= 1536
 
 
@@ -136,13 +137,23 @@ def run(**options: bool) -> runs.Outcome:
     return runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER, **options)
 
 
-def seconds_to_store(decisions: list[DispatchDecision]) -> float:
-    """The same decisions once more; by the clock, the database included, the best of three."""
-    best_s = float("inf")
+def planning_cpu_s(orders: int, drones: int, areas: int) -> float:
+    """The same city from tables to the certified plan, without a database."""
+    city = big_city(orders, drones, areas)
+    began_cpu_s = time.process_time()
+    planned(*city)
+    return time.process_time() - began_cpu_s
+
+
+def seconds_to_store(decisions: list[DispatchDecision]) -> tuple[float, float]:
+    """The same decisions once more, the best of three: by the clock, the database included, and
+    of this processor.
+    """
+    found = []
     for _ in range(3):
         for decision in decisions:
             decision.pk = None
-        began_s = time.perf_counter()
+        began_s, began_cpu_s = time.perf_counter(), time.process_time()
         bulk.insert(decisions)
-        best_s = min(best_s, time.perf_counter() - began_s)
-    return best_s
+        found.append((time.perf_counter() - began_s, time.process_time() - began_cpu_s))
+    return min(found)

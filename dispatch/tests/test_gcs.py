@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from dispatch.tests.support import able_drone, assigned, stored, submitted
 from fleet.simulator.run import Simulator
+from fleet.tests.factories import DroneFactory
 from orders.models import DeliveryJob, Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
@@ -157,7 +158,7 @@ def test_a_drone_is_assigned(gcs: APIClient) -> None:
 def test_another_drone_is_assigned_after_the_first_is_withdrawn(
     gcs: APIClient, bridge: Simulator
 ) -> None:
-    order = order_in(Status.ASSIGNED)
+    order = order_in(Status.ASSIGNED, drone=DroneFactory(drone_id="WX-DRN-901"))
     drone = able_drone()
     answer = gcs.post(f"{ORDERS}/{order.pk}/reassign", {"droneId": drone.pk})
     assert answer.status_code == 200, answer.content

@@ -55,8 +55,8 @@ BOXES = st.tuples(KM, KM, st.floats(0.2, 3), st.floats(0.2, 3), MINUTES, MINUTES
 WINDS = st.one_of(st.none(), st.floats(0, 12), st.floats(0, 5), st.just(math.nan))
 POLICIES = st.builds(
     partial(replace, RULES),
-    battery_min_pct=st.floats(0, 60),
-    reserve_pct=st.floats(5, 40),
+    battery_min_pct=st.floats(0, 50),
+    reserve_pct=st.floats(5, 30),
     telemetry_max_age_s=st.sampled_from([1.0, 15.0, 60.0]),
     detour_factor=st.floats(1, 1.5),
     launch_time_s=st.floats(0, 120),
@@ -64,7 +64,7 @@ POLICIES = st.builds(
     delivery_time_s=st.floats(0, 120),
     cruise_alt_m=st.floats(20, 120),
     delivery_alt_m=st.floats(1, 20),
-    max_wind_mps=st.floats(0, 15),
+    max_wind_mps=st.floats(3, 15),
     detours_allowed=st.booleans(),
     zone_margin_m=st.floats(5, 300),
 )

@@ -198,6 +198,13 @@ ROWS = [
         item_keys=CANDIDATE,
     ),
     Row(
+        "GET",
+        f"{ONE}/decisions",
+        STAFF,
+        "items",
+        path=of_order(Status.QUEUED, "/decisions"),
+    ),
+    Row(
         "POST",
         f"{ONE}/submit-mission-intent",
         STAFF,
