@@ -3,7 +3,6 @@
 
 import os
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 # `embedded` decides by itself what to start; the others speak to no database.
@@ -14,20 +13,17 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wingxtra.settings")
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
     needs_servers = command not in WITHOUT_SERVERS and not {"--help", "-h"} & set(sys.argv)
-    with ExitStack() as at_the_end:
-        if needs_servers and os.environ.get("ENVIRONMENT") != "production":
-            from wingxtra import embedded
+    if needs_servers and os.environ.get("ENVIRONMENT") != "production":
+        from wingxtra import embedded
 
-            try:
-                servers = embedded.ensure(Path(__file__).parent)
-            except embedded.ServerError as error:
-                sys.exit(f"manage.py: {error}")
-            if command == "demo":  # Ctrl-C there stops everything; else servers stay for the next
-                at_the_end.callback(servers.stop)
+        try:
+            embedded.ensure(Path(__file__).parent)
+        except embedded.ServerError as error:
+            sys.exit(f"manage.py: {error}")
 
-        from django.core.management import execute_from_command_line
+    from django.core.management import execute_from_command_line
 
-        execute_from_command_line(sys.argv)
+    execute_from_command_line(sys.argv)
 
 
 if __name__ == "__main__":

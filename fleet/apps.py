@@ -12,4 +12,4 @@ class FleetConfig(AppConfig):
 
         # A migration's row would be gone after every flush of a test database; this one is not.
         post_migrate.connect(policy.ensure_first_version, sender=self)
-        health.register("fleet_picture", picture.check)
+        health.register("fleet_picture", picture.check, needs=("database", "redis"))

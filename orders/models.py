@@ -461,7 +461,8 @@ class DeliveryJob(models.Model):
 
 
 class DeliveryEvent(models.Model):
-    """What happened, who caused it and why. Append-only: the database refuses UPDATE and DELETE.
+    """What happened, who caused it and why. Append-only: the database refuses UPDATE, DELETE
+    and TRUNCATE.
 
     Kept for good, so no personal data goes in here. `id` grows in the order of writing.
     """

@@ -19,13 +19,14 @@ from wingxtra.console.registry import Tone
 class WebhookEndpointAdmin(ReadOnlyAdmin):
     """Merchants make and change them by the API; staff see them and switch them on again."""
 
-    list_display = ("url", "merchant", "state", "last_success", "made")
-    list_filter = ("enabled", "merchant")
+    list_display = ("url", "merchant", "live_mode", "state", "last_success", "made")
+    list_filter = ("enabled", "live_mode", "merchant")
     list_select_related = ("merchant",)
     search_fields = ("url", "merchant__name")
     fields = (
         "url",
         "merchant",
+        "live_mode",
         "description",
         "events",
         "enabled",

@@ -21,11 +21,14 @@ AT_ONCE_PER_ENDPOINT = 2
 
 class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
     def visible_to(self, caller: Caller) -> Self:
-        """A merchant's own, or all for an administrator; nothing for anybody else."""
+        """A merchant's own, or all for an administrator; nothing for anybody else.
+
+        A test key has those for tests to itself, and never sees another one.
+        """
         if caller.role == Role.ADMIN:
             return self
         if caller.role == Role.MERCHANT and caller.merchant_id is not None:
-            return self.filter(merchant_id=caller.merchant_id)
+            return self.filter(merchant_id=caller.merchant_id, live_mode=caller.live_mode)
         return self.none()
 
     def switched_off(self) -> Self:
@@ -34,10 +37,13 @@ class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
 
 
 class WebhookEndpoint(models.Model):
-    """An address of a merchant's that wants to be told of events."""
+    """An address of a merchant's that wants to be told of events: of its orders or, without
+    `live_mode`, of its test orders.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, related_name="webhooks")
+    live_mode = models.BooleanField(default=True, editable=False)
     url = models.CharField("URL", max_length=2000)
     description = models.CharField(max_length=200, blank=True)
     events = ArrayField(
@@ -78,8 +84,8 @@ class WebhookEndpoint(models.Model):
     def __str__(self) -> str:
         return self.url
 
-    def wants(self, event_type: str) -> bool:
-        return not self.events or event_type in self.events
+    def wants(self, event_type: str, *, live_mode: bool) -> bool:
+        return self.live_mode == live_mode and (not self.events or event_type in self.events)
 
 
 class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):

@@ -117,7 +117,10 @@ def check_url(url: str) -> SplitResult:
         return parts
     if parts.scheme != "https":
         raise BadUrl("https_required", "Must begin with https://.")
-    if not all(is_public(address) for address in _literal(parts.hostname or "")):
+    host = parts.hostname or ""
+    # RFC 6761: such names always mean the machine itself. Others are judged when they are used.
+    is_local = host.rstrip(".").rpartition(".")[2] == "localhost"
+    if is_local or not all(is_public(address) for address in _literal(host)):
         raise BadUrl(
             "private_address", "Must not lead to a private, local or otherwise special address."
         )

@@ -70,6 +70,7 @@ class Webhook(serializers.ModelSerializer[WebhookEndpoint]):
         fields = [
             "id",
             "merchant_id",
+            "live_mode",
             "url",
             "description",
             "events",

@@ -79,10 +79,12 @@ class Webhooks(WebhookView, ListAPIView[WebhookEndpoint]):
         extensions={NAMES: {"webhook_id": "$response.body#/id"}},
     )
     def post(self, request: Request) -> Response:
-        """Add a webhook. The answer has its secret, this once."""
+        """Add a webhook. The answer has its secret, this once. One that a test key adds is told of
+        test orders only, and any other of none.
+        """
         wanted = self.read(WebhookInput)
         merchant_id = _merchant_id(wanted.pop("merchant_id", None), self.caller)
-        endpoint, secret = webhooks.create(merchant_id, **wanted)
+        endpoint, secret = webhooks.create(merchant_id, live_mode=self.caller.live_mode, **wanted)
         at = {"Location": f"{request.path}/{endpoint.pk}"}
         return Response(_with(endpoint, secret), status=201, headers=at)
 

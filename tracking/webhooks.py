@@ -71,7 +71,11 @@ def note_down(events: Sequence[DeliveryEvent]) -> list[UUID]:
     rows: list[WebhookDelivery] = []
     for event in events:
         event_type = f"order.{event.type.lower()}"
-        wanting = [e for e in listeners[event.order.merchant_id] if e.wants(event_type)]
+        wanting = [
+            endpoint
+            for endpoint in listeners[event.order.merchant_id]
+            if endpoint.wants(event_type, live_mode=event.order.live_mode)
+        ]
         body = _body(event_type, event) if wanting else ""
         rows += [
             WebhookDelivery(
@@ -96,7 +100,7 @@ def _listeners(merchant_ids: set[UUID]) -> dict[UUID, list[WebhookEndpoint]]:
     # Locked as by a foreign key: an endpoint that is removed just now must not fail the delivery of
     # a parcel when that is committed. Django has no words for FOR KEY SHARE.
     found = WebhookEndpoint.objects.raw(
-        "SELECT id, merchant_id, events FROM tracking_webhookendpoint"
+        "SELECT id, merchant_id, live_mode, events FROM tracking_webhookendpoint"
         " WHERE merchant_id = ANY(%s) AND enabled ORDER BY id FOR KEY SHARE",
         [list(merchant_ids)],
     )
@@ -266,13 +270,19 @@ def due_after(delivery_id: UUID) -> UUID | None:
 
 
 def create(
-    merchant_id: UUID, url: str, *, description: str = "", events: Iterable[str] = ()
+    merchant_id: UUID,
+    url: str,
+    *,
+    live_mode: bool = True,
+    description: str = "",
+    events: Iterable[str] = (),
 ) -> tuple[WebhookEndpoint, str]:
     """A new endpoint, and its secret, which nobody is told again. `url` has been checked.
 
     Raises Conflict when the merchant has enough of them.
     """
-    if WebhookEndpoint.objects.filter(merchant_id=merchant_id).count() >= MAX_PER_MERCHANT:
+    own = WebhookEndpoint.objects.filter(merchant_id=merchant_id, live_mode=live_mode)
+    if own.count() >= MAX_PER_MERCHANT:
         raise Conflict(
             "too_many_webhooks",
             f"There are {MAX_PER_MERCHANT} webhooks already. Delete one that is not needed.",
@@ -280,6 +290,7 @@ def create(
     secret = webhook_secrets.new_secret()
     endpoint = WebhookEndpoint.objects.create(
         merchant_id=merchant_id,
+        live_mode=live_mode,
         url=url,
         description=description,
         events=list(events),

@@ -1,38 +1,56 @@
 """The demo's processes: started as on a server, watched, and stopped together."""
 
-import os
-import signal
+import fcntl
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import requests
 
-STOP_TIMEOUT_S = 10.0
+from fleet.demo.watcher import end
+
+LOCK_TIMEOUT_S = 15.0  # longer than the watcher of a demo that was killed just now takes
 
 
 class ProcessDied(Exception):
     """One of the demo's processes ended by itself. Says which, and where its log is."""
 
 
-@dataclass
-class Processes:
-    """Children of the demo, each with a log file of its own. `with` stops them in reverse order."""
+class AlreadyRunning(Exception):
+    """There is another demo in this checkout."""
 
-    logs: Path
-    env: dict[str, str]
-    _running: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
+
+class Processes:
+    """Children of the demo, each with a log file of its own. `with` stops them in reverse order.
+
+    There is one such at a time: they share the database, the drones and the logs in `home`. They
+    end with the demo even when it is killed; a watcher sees to that (`fleet.demo.watcher`).
+    """
+
+    def __init__(self, home: Path, env: dict[str, str]) -> None:
+        self.logs = home / "logs"
+        self.env = env
+        self._running: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def __enter__(self) -> "Processes":
+        """Raises AlreadyRunning."""
         self.logs.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self.logs.parent / "lock")
+        self._watcher = subprocess.Popen(
+            [sys.executable, "-m", "fleet.demo.watcher"],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=[self._lock.fileno()],  # held until it has cleaned up
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._lock.close()
 
     def run(self, *arguments: str) -> str:
         """Run `manage.py ARGUMENTS` to its end; returns what it printed. Raises ProcessDied."""
@@ -54,6 +72,10 @@ class Processes:
                 command, env=self.env, stdout=log, stderr=log, start_new_session=True
             )
         self._running.append((name, child))
+        pipe = self._watcher.stdin
+        assert pipe is not None  # noqa: S101 (it was asked for)
+        pipe.write(f"{child.pid}\n".encode())
+        pipe.flush()
 
     def check(self) -> None:
         """Raises ProcessDied when a child has ended."""
@@ -74,18 +96,29 @@ class Processes:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        for _, child in reversed(self._running):
-            if child.poll() is None:
-                child.terminate()
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        for _, child in reversed(self._running):
-            try:
-                child.wait(max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                # Its whole session: a worker's forks must not outlive it.
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+        end([child.pid for _, child in reversed(self._running)])
+        self._watcher.communicate()  # closes its input; it finds nothing left to do
+        for _, child in self._running:
+            child.wait()
         self._running.clear()
+
+
+def _locked(path: Path) -> IO[str]:
+    """Raises AlreadyRunning."""
+    lock = path.open("a")
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                lock.close()
+                raise AlreadyRunning(
+                    "A demo runs in this checkout already; stop it first."
+                ) from None
+            time.sleep(0.1)
+        else:
+            return lock
 
 
 def answers(url: str) -> bool:

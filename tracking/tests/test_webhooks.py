@@ -79,6 +79,15 @@ def test_an_endpoint_is_told_only_of_what_it_wants() -> None:
     assert noted() == ["order.canceled", "order.delivered"]
 
 
+def test_live_and_test_orders_are_told_to_endpoints_of_their_own() -> None:
+    live = WebhookFactory()
+    test = WebhookFactory(merchant=live.merchant, live_mode=False)
+    for endpoint in (live, test):
+        order = OrderFactory(merchant=live.merchant, live_mode=endpoint.live_mode)
+        assert noted(endpoint=endpoint) == PLACED
+        assert noted(order=order) == PLACED
+
+
 def test_nothing_is_noted_for_an_endpoint_that_is_off() -> None:
     endpoint = WebhookFactory(enabled=False)
     order_in(Status.QUEUED, merchant=endpoint.merchant)

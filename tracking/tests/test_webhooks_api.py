@@ -69,6 +69,7 @@ def test_a_merchant_adds_a_webhook_and_is_told_its_secret_once(
     assert shown == {
         "id": made["id"],
         "merchant_id": str(merchant.pk),
+        "live_mode": True,
         "url": URL,
         "description": "",
         "events": ["order.delivered"],
@@ -242,6 +243,27 @@ def test_another_merchants_webhook_is_not_there(every_call: list[tuple[str, str]
     assert stranger.get(WEBHOOKS).json()["items"] == []
     after = list(WebhookEndpoint.objects.values()), list(WebhookDelivery.objects.values())
     assert before == after
+
+
+def test_a_test_key_has_webhooks_of_its_own_and_sees_no_other(merchant: Merchant) -> None:
+    live = key_client(merchant=merchant)
+    test = key_client(merchant=merchant, live_mode=False)
+    made = {}
+    for client, is_live in ((live, True), (test, False)):
+        made[is_live] = client.post(WEBHOOKS, {"url": URL}).json()
+        assert made[is_live]["live_mode"] is is_live
+        assert [one["id"] for one in client.get(WEBHOOKS).json()["items"]] == [made[is_live]["id"]]
+    path = f"{WEBHOOKS}/{made[True]['id']}"
+    delivery = delivery_of(WebhookEndpoint.objects.get(pk=made[True]["id"]))
+    for answer in (
+        test.get(path),
+        test.patch(path, {"url": f"{URL}/stolen"}),
+        test.post(f"{path}/rotate-secret"),
+        test.get(f"{path}/deliveries"),
+        test.get(f"/api/v1/webhook-deliveries/{delivery.pk}"),
+        test.delete(path),
+    ):
+        assert answer.status_code == 404
 
 
 def test_ops_and_strangers_may_do_nothing(every_call: list[tuple[str, str]]) -> None:

@@ -126,12 +126,13 @@ def answer_for(error: BaseException) -> Answer:
 
 
 def _from_problem(error: Problem) -> Answer:
+    errors = error.errors if isinstance(error, Invalid) else []
     return Answer(
         error.status,
-        error.detail,
+        _in_words(errors) or error.detail,
         error.code,
         error.title,
-        errors=error.errors if isinstance(error, Invalid) else [],
+        errors=errors,
         extra=error.extra,
         headers=_retry_after(error.retry_after_s),
     )
@@ -153,10 +154,14 @@ def _from_api_exception(error: APIException) -> Answer:
 
 
 def _bad_input(errors: list[FieldProblem]) -> Answer:
-    detail = " ".join(
+    return Answer(400, _in_words(errors), "invalid", "The input is not valid", errors=errors)
+
+
+def _in_words(errors: Iterable[FieldProblem]) -> str:
+    """One readable string that names the fields, as senders know them."""
+    return " ".join(
         f"{error.field}: {error.message}" if error.field else error.message for error in errors
     )
-    return Answer(400, detail, "invalid", "The input is not valid", errors=errors)
 
 
 def _away(code: str, what: str, error: BaseException) -> Answer:

@@ -44,6 +44,22 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     return (yield)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_configure() -> None:
+    """Tests with transactions of their own end by TRUNCATE, which delivery events forbid."""
+    from django.apps import apps
+    from django.db import connection
+    from django.db.models.signals import post_migrate
+
+    def allow_truncate(**_: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "ALTER TABLE orders_deliveryevent DISABLE TRIGGER orders_events_not_truncated"
+            )
+
+    post_migrate.connect(allow_truncate, sender=apps.get_app_config("orders"), weak=False)
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Tests empty their Redis database, so one that holds somebody's data is refused."""
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:

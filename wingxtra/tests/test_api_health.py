@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 
@@ -72,6 +72,19 @@ def test_an_app_adds_what_it_needs_and_one_that_breaks_hides_no_other(a_worker):
         "detail": "Does not answer (ZeroDivisionError).",
     }
     assert body["checks"]["redis"]["ok"]
+
+
+def test_what_reads_in_a_database_that_is_away_does_not_wait_for_it_too(a_worker, monkeypatch):
+    def away() -> tuple[bool, str]:
+        raise OperationalError("couldn't get a connection after 5.00 sec")
+
+    asked = []
+    monkeypatch.setitem(health._checks, "database", health._Registered(away, ()))
+    health.register("zones", lambda: (not asked.append("zones"), ""), needs=("database", "redis"))
+    body = problem(Client().get("/ready"), 503, "not_ready")
+    assert body["detail"] == "Not ready: database, migrations, zones."
+    assert body["checks"]["zones"] == {"ok": False, "detail": "Unknown without database."}
+    assert asked == []
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready"])

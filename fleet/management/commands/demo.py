@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from argparse import ArgumentParser
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,16 @@ from django.core.management.base import BaseCommand, CommandError
 
 from fleet.demo import city, report
 from fleet.demo.people import DemoFailed, People
-from fleet.demo.processes import ProcessDied, Processes, answers, free_port, is_free
+from fleet.demo.processes import (
+    AlreadyRunning,
+    ProcessDied,
+    Processes,
+    answers,
+    free_port,
+    is_free,
+)
 from fleet.demo.seed import Credentials
+from wingxtra import embedded
 
 MANAGE = [sys.executable, "manage.py"]
 
@@ -45,15 +54,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.IS_PRODUCTION:
             raise CommandError("The demo has users with a printed password: not in production.")
-        port = options["port"] or free_port()
-        if not is_free(port):
-            raise CommandError(f"Port {port} is in use; choose another with --port.")
         signal.signal(signal.SIGTERM, _interrupt)
         try:
-            self._run(port, options)
+            self._run(options["port"] or free_port(), options)
         except KeyboardInterrupt:
             self.stdout.write("Stopped. The data is kept; start again to go on.")
-        except (ProcessDied, DemoFailed) as failure:
+        except (AlreadyRunning, ProcessDied, DemoFailed) as failure:
             raise CommandError(str(failure)) from failure
 
     def _run(self, port: int, options: dict[str, Any]) -> None:
@@ -67,7 +73,10 @@ class Command(BaseCommand):
             "GCS_BRIDGE_URL": f"http://127.0.0.1:{simulator_port}",
             "PYTHONUNBUFFERED": "1",
         }
-        with Processes(home / "logs", env) as processes:
+        with ExitStack() as at_the_end, Processes(home, env) as processes:
+            at_the_end.callback(_stop_servers)
+            if not is_free(port):
+                raise DemoFailed(f"Port {port} is in use; choose another with --port.")
             processes.run("migrate", "--verbosity", "0")
             credentials = Credentials(
                 **json.loads(processes.run("seed_demo", "--drones", str(options["drones"])))
@@ -153,6 +162,13 @@ def web_command(port: int) -> list[str]:
         *["--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
         *["--blocking-threads", "4", "--no-ws", "wingxtra.wsgi:application"],
     ]
+
+
+def _stop_servers() -> None:
+    """Of all commands only the demo stops the embedded servers: Ctrl-C there stops everything."""
+    root = Path(settings.BASE_DIR)
+    if {os.environ["DATABASE_URL"], os.environ["REDIS_URL"]} & set(embedded.status(root).values()):
+        embedded.stop(root)
 
 
 def _interrupt(*_: object) -> None:

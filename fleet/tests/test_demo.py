@@ -1,0 +1,138 @@
+"""The demo leaves nothing behind, however it ends, and is not to be had in production."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+
+from fleet.demo import processes, seed
+from fleet.demo.processes import AlreadyRunning, ProcessDied, Processes
+from fleet.models import Drone, NoFlyZone
+from wingxtra.accounts.models import ApiKey, User
+
+# Goes on after SIGTERM, and so does its own child: both have to be killed.
+STUBBORN = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+if os.fork():
+    print("ready", flush=True)
+time.sleep(60)
+"""
+# A demo that only starts what it is given, and waits.
+DEMO = """
+import pathlib, sys, time
+from fleet.demo.processes import Processes
+with Processes(pathlib.Path(sys.argv[1]), {}) as running:
+    running.start("sleeper", [sys.executable, "-c", "import time; time.sleep(60)"])
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def descendants(process: psutil.Process) -> list[psutil.Process]:
+    return process.children(recursive=True)
+
+
+def soon(happens: Callable[[], bool], within_s: float = 20) -> bool:
+    deadline = time.monotonic() + within_s
+    while not happens():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [sys.executable, "-c", DEMO, str(tmp_path)],
+        cwd=settings.BASE_DIR,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "ready\n"
+        yield running
+        running.kill()
+
+
+def test_a_demo_that_is_killed_leaves_no_process_behind(demo: subprocess.Popen[str]) -> None:
+    children = descendants(psutil.Process(demo.pid))
+    assert len(children) == 2
+    os.kill(demo.pid, signal.SIGKILL)
+    assert soon(lambda: all(ended(child) for child in children))
+
+
+def test_the_next_demo_waits_until_a_killed_one_is_cleaned_up(
+    demo: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    children = descendants(psutil.Process(demo.pid))
+    os.kill(demo.pid, signal.SIGKILL)
+    with Processes(tmp_path, dict(os.environ)):
+        assert all(ended(child) for child in children)
+
+
+def test_there_is_one_demo_at_a_time(
+    demo: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "LOCK_TIMEOUT_S", 0.2)
+    with pytest.raises(AlreadyRunning), Processes(tmp_path, {}):
+        pass
+    assert demo.poll() is None
+
+
+def test_what_does_not_stop_when_asked_is_killed_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.demo.watcher.STOP_TIMEOUT_S", 0.3)
+    with Processes(tmp_path, dict(os.environ)) as running:
+        running.start("stubborn", [sys.executable, "-c", STUBBORN])
+        log = tmp_path / "logs" / "stubborn.log"
+        assert soon(lambda: "ready" in log.read_text())
+        both = [one for one in descendants(psutil.Process()) if STUBBORN in one.cmdline()]
+        assert len(both) == 2
+    assert soon(lambda: all(ended(one) for one in both))
+
+
+def test_one_that_ends_by_itself_is_named_with_its_log(tmp_path: Path) -> None:
+    with Processes(tmp_path, dict(os.environ)) as running:
+        running.start("worker", [sys.executable, "-c", "raise SystemExit(3)"])
+        with pytest.raises(ProcessDied, match=r"worker ended with status 3; .*worker\.log"):
+            running.wait_for("worker", lambda: False)
+
+
+def test_production_gets_no_demo(settings: Settings) -> None:
+    settings.IS_PRODUCTION = True
+    with pytest.raises(CommandError, match="not in production"):
+        call_command("demo")
+
+
+@pytest.mark.django_db
+def test_the_city_is_made_in_demo_and_test_only_and_as_often_as_one_likes(
+    settings: Settings,
+) -> None:
+    first = seed.seed(12)
+    again = seed.seed(6)
+    assert Drone.objects.filter(active=True).count() == 6
+    assert NoFlyZone.objects.count() == 1
+    assert set(User.objects.values_list("username", flat=True)) == {"admin", "ops", "merchant"}
+    assert User.objects.get(username="ops").check_password(again.password)
+    former = ApiKey.objects.get(digest=ApiKey.digest_of(first.ops_key))
+    assert former.revoked_at is not None
+    settings.ENVIRONMENT = "development"
+    with pytest.raises(PermissionDenied, match="must be 'demo' or 'test'"):
+        seed.seed(6)
