@@ -116,7 +116,7 @@ def test_a_delivery_is_followed_from_received_to_delivered(visit: Visit) -> None
     looks.place(drone.pk, 0.3)
     headline(page).to_have_text("On its way, about 4 minutes")
     expect(page.locator(".pin-drone")).to_be_visible()
-    expect(page.locator("#eta")).to_contain_text(re.compile(r"Expected\s+\d\d:\d\d – \d\d:\d\d"))
+    expect(page.locator("#facts")).to_contain_text(re.compile(r"Expected\s+\d\d:\d\d – \d\d:\d\d"))
     assert page.title() == "On its way, about 4 minutes"
 
     lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
@@ -182,7 +182,7 @@ def test_who_does_not_want_to_be_located_is_told_of_the_pin(visit: Visit) -> Non
 
     page.get_by_role("button", name="Put it where I stand").click()
 
-    expect(page.get_by_role("alert")).to_contain_text("drag the pin")
+    expect(page.get_by_role("alert")).to_contain_text("tap the spot on the map")
 
 
 def test_the_pin_can_be_dragged_and_put_back(visit: Visit) -> None:
@@ -211,6 +211,45 @@ def test_the_pin_can_be_dragged_and_put_back(visit: Visit) -> None:
     assert 10 < float(away_m) < 150
 
 
+def test_a_tap_on_the_map_puts_the_pin_there_and_the_answer_is_in_reach(visit: Visit) -> None:
+    order = looks.waiting()
+    page = visit(order)
+    map_ = page.locator("#map")
+    map_.scroll_into_view_if_needed()
+    map_.tap(position={"x": 220, "y": 150})
+    save = page.get_by_role("button", name="Deliver here")
+    expect(save).to_be_in_viewport(ratio=1)
+    chosen = page.locator(".pin-drop").bounding_box()
+    save.tap()
+
+    expect(page.locator("#told")).to_have_text("The drop point was moved. We deliver there.")
+    moved = fresh(order)
+    away_m = distance_m(moved.dropoff_lat, moved.dropoff_lng, order.dropoff_lat, order.dropoff_lng)
+    assert 10 < float(away_m) < 150
+    assert moved.dropoff_source == DropoffSource.CUSTOMER_GPS
+    # The server tells it roughly; whoever put it there sees it where they put it, later too.
+    page.reload()
+    page.locator("#map").scroll_into_view_if_needed()
+    assert chosen
+    assert page.evaluate("JSON.parse(sessionStorage.getItem(sessionStorage.key(0))).at") == (
+        pytest.approx([moved.dropoff_lat, moved.dropoff_lng], abs=1e-6)
+    )
+    expect(page.locator(".around")).to_have_count(1)
+
+
+def test_the_pin_moves_by_keys(visit: Visit) -> None:
+    order = looks.waiting()
+    page = visit(order)
+    page.locator(".pin-drop").focus()
+    for _ in range(10):
+        page.keyboard.press("ArrowUp")
+    page.get_by_role("button", name="Deliver here").click()
+
+    expect(page.locator("#told")).to_have_text("The drop point was moved. We deliver there.")
+    north_m = (fresh(order).dropoff_lat - round(order.dropoff_lat, 3)) / METRE_DEG
+    assert north_m == pytest.approx(30, abs=2)
+
+
 def sign(page: Page) -> None:
     canvas = page.locator("canvas")
     canvas.scroll_into_view_if_needed()
@@ -230,8 +269,10 @@ def test_a_signature_is_drawn_and_two_taps_make_one_proof(visit: Visit) -> None:
 
     button.click()
     expect(page.get_by_role("alert")).to_contain_text("Nothing was drawn")
+    expect(page.get_by_role("button", name="Clear")).to_be_hidden()
     sign(page)
     page.get_by_role("button", name="Clear").click()
+    expect(page.get_by_role("button", name="Clear")).to_be_hidden()
     sign(page)
     button.dblclick(no_wait_after=True)
 
@@ -299,6 +340,45 @@ def test_asked_to_wait_it_waits(visit: Visit) -> None:
     with page.expect_response("**/track/**"):
         page.clock.fast_forward(20_000)
     headline(page).to_contain_text("On its way")
+
+
+def test_when_hidden_it_asks_less_and_when_seen_again_at_once(visit: Visit) -> None:
+    page = visit(looks.on_its_way(), own_clock=True)
+    asked: list[str] = []
+    page.on(
+        "request", lambda request: asked.append(request.url) if "/track/" in request.url else None
+    )
+    hide = """hidden => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(hide, True)
+
+    page.clock.run_for(4_000)  # three times as long as it waits when seen
+    page.wait_for_timeout(200)
+    assert asked == []
+    with page.expect_response("**/track/**"):
+        page.clock.run_for(3_000)
+    with page.expect_response("**/track/**"):
+        page.evaluate(hide, False)
+
+
+def test_after_errors_it_waits_longer_and_longer_and_says_so(visit: Visit) -> None:
+    page = visit(looks.on_its_way(), own_clock=True)
+    page.route("**/track/**", lambda route: route.fulfill(status=500, body=""))
+    pauses_s = [1.3, 2.7, 5.3, 10.6]  # each as long as the one before it twice, and a little
+
+    for pause_s in pauses_s:
+        with page.expect_response("**/track/**"):
+            page.clock.run_for(int(pause_s * 1000 * 1.15))
+        page.wait_for_timeout(100)
+        asked: list[str] = []
+        note = asked.append
+        page.on("request", lambda request, note=note: note(request.url))
+        page.clock.run_for(int(pause_s * 1000 * 0.6))
+        assert asked == []
+
+    expect(page.locator("#lost")).to_contain_text("No connection. This is from")
 
 
 def test_without_javascript_it_is_whole(visit: Visit) -> None:
@@ -384,6 +464,23 @@ def test_it_speaks_the_phones_language(visit: Visit) -> None:
     expect(page.locator("html")).to_have_attribute("lang", "fr")
     page.get_by_role("link", name="English").click()
     headline(page).to_have_text("On its way, about 4 minutes")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("color", ["#ffffff", "#000000", "#ffe600", "#767676", "#ff00ff"])
+def test_whatever_the_merchants_color_words_can_be_read(
+    color: str, scheme: str, visit: Visit
+) -> None:
+    order = looks.here_for_a_code()
+    order.merchant.brand_color = color
+    order.merchant.save()
+    page = visit(order, color_scheme=scheme)
+
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, { runOnly: ['color-contrast'] })")
+
+    assert [broken["nodes"][0]["html"] for broken in found["violations"]] == []
+    assert found["passes"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
