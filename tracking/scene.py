@@ -96,7 +96,7 @@ def of(copy: Copy) -> dict[str, Any]:
         "reload_s": 0
         if over
         else RELOAD_WITH_A_FORM_S
-        if ask
+        if ask not in ("", "locked")
         else (RELOAD_IN_FLIGHT_S if in_flight else RELOAD_WAITING_S),
         # For the script that counts down: {n} is its number.
         "minute": words.in_minutes(60),
