@@ -53,7 +53,7 @@ screenshots: $(TEST)  ## the pictures of docs/images/, taken anew with Chromium
 	$(RUN) -m pytest -n 0 -q -m screenshots
 
 messages: $(BASE)  ## collect and compile what customers are told in other languages (needs gettext)
-	cd tracking && ../$(RUN) ../manage.py makemessages --all --no-location --no-obsolete
+	cd tracking && ../$(RUN) ../manage.py makemessages --all --no-location --no-obsolete --no-wrap
 	cd tracking && ../$(RUN) ../manage.py compilemessages
 
 fuzz: $(TEST)  ## schemathesis against a live server, as each role (FUZZ_SECONDS=120 each)

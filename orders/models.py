@@ -121,6 +121,9 @@ class Order(FSMModelMixin, models.Model):
     customer_name = models.CharField(max_length=120, blank=True)
     customer_phone = PhoneNumberField(blank=True)
     customer_email = models.EmailField(blank=True)
+    customer_language = models.CharField(
+        max_length=7, blank=True, help_text="What messages are written in; empty: the usual one."
+    )
 
     pickup_name = models.CharField(max_length=120, blank=True)
     pickup_lat = models.FloatField()

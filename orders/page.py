@@ -26,6 +26,7 @@ def facts(order: Order, request: HttpRequest) -> Section:
         ("Customer", name or "—"),
         ("Phone", phone or "—"),
         ("E-mail", (order.customer_email if in_full else "•••") if order.customer_email else "—"),
+        ("Language", dict(settings.LANGUAGES).get(order.customer_language) or "—"),
         ("Merchant", order.merchant),
         ("Merchant's reference", order.external_id or "—"),
         ("Parcel", f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg"),

@@ -50,6 +50,7 @@ def forget(order_id: UUID) -> bool:
             customer_name="",
             customer_phone="",
             customer_email="",
+            customer_language="",
             cancel_note="",
             dropoff_lat=round(order.dropoff_lat, DROPOFF_DECIMALS),
             dropoff_lng=round(order.dropoff_lng, DROPOFF_DECIMALS),

@@ -95,6 +95,7 @@ class OrderInput(StrictSerializer):
     customer_name = Text(max_length=120, allow_blank=True, **OPTIONAL)
     customer_phone = Phone(**OPTIONAL)
     customer_email = serializers.EmailField(allow_blank=True, **OPTIONAL)
+    customer_language = serializers.ChoiceField(settings.LANGUAGES, **OPTIONAL)
     pickup_name = Text(max_length=120, allow_blank=True, **OPTIONAL)
     pickup_lat = Degrees(90)
     pickup_lng = Degrees(180)
@@ -159,7 +160,7 @@ def read(kind: type[StrictSerializer], data: Any) -> tuple[dict[str, Any], list[
 
 
 # Text that was not given is empty in the database and null in the API.
-TEXTS = ("customer_name", "customer_phone", "customer_email", "pickup_name")
+TEXTS = ("customer_name", "customer_phone", "customer_email", "customer_language", "pickup_name")
 
 
 def as_order(values: Mapping[str, Any]) -> Order:
@@ -194,6 +195,7 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
         "customer_name": name or None,
         "customer_phone": str(phone) if phone else None,
         "customer_email": email or None,
+        "customer_language": order.customer_language or None,
         "pickup_name": order.pickup_name or None,
         "pickup_lat": order.pickup_lat,
         "pickup_lng": order.pickup_lng,

@@ -1,6 +1,7 @@
 """The whole record of a delivery on one printable page: what a merchant shows in a dispute."""
 
 import base64
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,9 @@ from pod.sketch import Place, Sketch, drawn
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 
 TYPES = {"jpg": "image/jpeg", "png": "image/png"}
+# Where an order's flight really was, as (lat, lng): `pod` knows of no flights, so who does puts
+# one function in here.
+ways_flown: list[Callable[[Order], Sequence[tuple[float, float]]]] = []
 
 
 def facts(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
@@ -50,7 +54,8 @@ def _picture(proof: ProofOfDelivery | None) -> tuple[str, bool]:
 
 def _flight(order: Order) -> Sketch:
     pickup = Place("Pickup", "pickup", order.pickup_lat, order.pickup_lng)
-    return drawn([pickup, _drop_point(order)])
+    flown = [point for way_of in ways_flown for point in way_of(order)]
+    return drawn([pickup, _drop_point(order)], flown)
 
 
 def _drop(order: Order, proof: ProofOfDelivery | None) -> Sketch | None:

@@ -35,15 +35,20 @@ class Sketch:
     """Pixels are whole ones, so that no language writes them with a comma."""
 
     marks: list[Mark]
+    way: list[tuple[int, int]]
     bar_m: int
     bar_px: int
     width: int = WIDTH_PX
     height: int = HEIGHT_PX
 
 
-def drawn(places: Sequence[Place]) -> Sketch:
-    """North is up. Equirectangular around the middle: good for the few kilometres of a delivery."""
-    lats, lngs = [p.lat for p in places], [p.lng for p in places]
+def drawn(places: Sequence[Place], way: Sequence[tuple[float, float]] = ()) -> Sketch:
+    """The places, and a line along the (lat, lng) of `way`; all of it is inside.
+
+    North is up. Equirectangular around the middle: good for the few kilometres of a delivery.
+    """
+    lats = [p.lat for p in places] + [lat for lat, _ in way]
+    lngs = [p.lng for p in places] + [lng for _, lng in way]
     mid_lat, mid_lng = (min(lats) + max(lats)) / 2, (min(lngs) + max(lngs)) / 2
     m_per_deg = math.radians(EARTH_RADIUS_M)
     east_m = [(lng - mid_lng) * m_per_deg * math.cos(math.radians(mid_lat)) for lng in lngs]
@@ -52,17 +57,13 @@ def drawn(places: Sequence[Place]) -> Sketch:
         (WIDTH_PX - 2 * MARGIN_PX) / max(SMALLEST_EXTENT_M, 2 * max(map(abs, east_m))),
         (HEIGHT_PX - 2 * MARGIN_PX) / max(SMALLEST_EXTENT_M, 2 * max(map(abs, north_m))),
     )
-    marks = [
-        Mark(
-            place.name,
-            place.look,
-            round(WIDTH_PX / 2 + x * px_per_m),
-            round(HEIGHT_PX / 2 - y * px_per_m),
-        )
-        for place, x, y in zip(places, east_m, north_m, strict=True)
+    pixels = [
+        (round(WIDTH_PX / 2 + x * px_per_m), round(HEIGHT_PX / 2 - y * px_per_m))
+        for x, y in zip(east_m, north_m, strict=True)
     ]
+    marks = [Mark(p.name, p.look, x, y) for p, (x, y) in zip(places, pixels, strict=False)]
     bar_m = _round_length(LONGEST_BAR_PX / px_per_m)
-    return Sketch(marks, bar_m, round(bar_m * px_per_m))
+    return Sketch(marks, pixels[len(places) :], bar_m, round(bar_m * px_per_m))
 
 
 def _round_length(longest_m: float) -> int:

@@ -7,9 +7,11 @@ class TrackingConfig(AppConfig):
 
     def ready(self) -> None:
         from orders import lifecycle, retention
-        from tracking import actors, forgetting
+        from pod import record
+        from tracking import actors, flown, forgetting
 
         lifecycle.recorded.connect(actors.tell_merchants)
         # After `pod.codes`, whose codes it keeps: apps are made ready in the order of settings.
         lifecycle.recorded.connect(actors.tell_customers)
         retention.forgetting.connect(forgetting.forget)
+        record.ways_flown.append(flown.way_of)

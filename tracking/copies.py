@@ -44,6 +44,8 @@ class Copy:
     face: Face
     sender: Sender
     pod_requirement: str
+    code_locked: bool
+    deliver_by: datetime
     dropoff_radius_m: float
     etag: str
 
@@ -75,7 +77,9 @@ def order_of(tracking_id: str) -> Order:
 
 def _build(tracking_id: str, now: datetime) -> Copy:
     order = (
-        Order.objects.select_related("current_job", "merchant", "proof", "service_area")
+        Order.objects.select_related(
+            "current_job", "merchant", "proof", "one_time_code", "service_area"
+        )
         .filter(public_tracking_id=tracking_id)
         .first()
     )
@@ -91,7 +95,7 @@ def _build(tracking_id: str, now: datetime) -> Copy:
     # The API speaks one language, whoever asks first; the page has words of its own.
     with translation.override(settings.LANGUAGE_CODE):
         view, face = public.view(_facts(order, rules), moments, _seen(order, now), rules, now)
-    merchant = order.merchant
+    merchant, code = order.merchant, getattr(order, "one_time_code", None)
     shown: dict[str, Any] = {
         "view": view,
         "face": face,
@@ -99,6 +103,8 @@ def _build(tracking_id: str, now: datetime) -> Copy:
             merchant.name, merchant.support_contact, merchant.brand_color, str(merchant.logo)
         ),
         "pod_requirement": order.pod_requirement,
+        "code_locked": code is not None and code.is_locked,
+        "deliver_by": order.deliver_by,
         "dropoff_radius_m": rules.customer_dropoff_radius_m,
     }
     tag = hashlib.sha256(msgspec.json.encode(shown)).hexdigest()[:32]

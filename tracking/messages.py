@@ -21,6 +21,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
 
+from fleet import policy
 from orders.models import DeliveryEvent, Order
 from orders.states import TERMINAL, EventType, Status
 from tracking import message_sender, webhook_secrets, words
@@ -189,16 +190,17 @@ def _try(message: CustomerMessage) -> dict[str, Any]:
 
 
 def worded(message: CustomerMessage, code: str) -> tuple[str, str]:
-    """Subject and text, in the customers' language."""
+    """Subject and text, in the customer's language where the order names it."""
     order = message.order
     job = order.current_job
     eta_s = job.eta_seconds(timezone.now()) if job else None
     merchant = order.merchant
-    with translation.override(settings.MESSAGE_LANGUAGE):
+    with translation.override(order.customer_language or settings.MESSAGE_LANGUAGE):
         shown = {
             "sender": merchant.name,
             "support": merchant.support_contact,
-            "url": f"{settings.PUBLIC_BASE_URL}/track/{order.public_tracking_id}/",
+            "url": _link(order),
+            "can_move": policy.current().customer_dropoff_radius_m > 0,
             "code": code,
             "eta": None if eta_s is None else words.in_minutes(eta_s),
             "because": words.CANCELED_BECAUSE.get(
@@ -208,6 +210,12 @@ def worded(message: CustomerMessage, code: str) -> tuple[str, str]:
         written = render_to_string(f"tracking/messages/{message.kind.lower()}.txt", shown)
     subject, _, text = written.strip().partition("\n")
     return subject[:200], text.strip()
+
+
+def _link(order: Order) -> str:
+    """The page speaks the phone's language, unless the order names the customer's."""
+    link = f"{settings.PUBLIC_BASE_URL}/track/{order.public_tracking_id}/"
+    return f"{link}?lang={order.customer_language}" if order.customer_language else link
 
 
 def _code(order: Order) -> str:

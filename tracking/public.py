@@ -216,7 +216,8 @@ def _face(
         return Face(Look.SCHEDULED, not_before=order.not_before)
     if order.status == Status.QUEUED and _last_start(moments) == EventType.REQUEUED:
         look = Look.ANOTHER
-    because = "silence" if silent else "paused" if order.paused and look == Look.WAITING else ""
+    is_held = order.paused and look in (Look.WAITING, Look.ANOTHER)
+    because = "silence" if silent else "paused" if is_held else ""
     late = now > order.deliver_by or (eta_at is not None and eta_at > order.deliver_by)
     return Face(look, delayed=late and order.status not in AT_THE_DOOR, because=because)
 

@@ -1,10 +1,12 @@
 """What the customer's page shows of a delivery: plain values, in the language that is active."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from fleet.geometry import distance_m
 from orders.states import IN_FLIGHT, TERMINAL, WAITING, EventType, PodRequirement, Status
@@ -35,6 +37,7 @@ DRAWN_AT = {
     Look.DELIVERED: 1.0,
 }
 FLIES_FROM, FLIES_TO = 0.06, 0.97
+FELL_THROUGH = (Status.CANCELED, Status.FAILED, Status.ABORTED)
 REFRESH_IN_FLIGHT_S = 4
 REFRESH_WAITING_S = 15
 # Without a script: whoever reads or types must not lose the page under their fingers.
@@ -47,7 +50,17 @@ RELOAD_WITH_A_FORM_S = 120
 class Step:
     label: str
     at: datetime | None
-    state: str  # done, current or ahead
+    state: str  # done, current, ahead or ended
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One figure under the headline: a moment, a range of them, or words."""
+
+    label: str
+    words: str = ""
+    at: datetime | None = None
+    until: datetime | None = None
 
 
 def of(copy: Copy) -> dict[str, Any]:
@@ -67,9 +80,10 @@ def of(copy: Copy) -> dict[str, Any]:
         ),
         "headline": words.headline(face, eta_s),
         "advice": words.advice(face),
-        "need": None if over or ask in ASKED.values() else words.NEEDS.get(copy.pod_requirement),
-        "eta": expected(view, in_flight=in_flight) if eta_s is not None else None,
-        "away": away(view),
+        "need": words.NEEDS.get(copy.pod_requirement) if _has_a_need(status, ask) else None,
+        "is_silent": face.because == "silence",
+        "eta_s": eta_s,
+        "facts": facts(copy, eta_s),
         "progress": progress(copy),
         "steps": steps(view) if face.look != Look.OVER else [],
         "timeline": [
@@ -82,40 +96,81 @@ def of(copy: Copy) -> dict[str, Any]:
         "reload_s": 0
         if over
         else RELOAD_WITH_A_FORM_S
-        if ask
+        if ask not in ("", "locked")
         else (RELOAD_IN_FLIGHT_S if in_flight else RELOAD_WAITING_S),
         # For the script that counts down: {n} is its number.
         "minute": words.in_minutes(60),
         "minutes": words.in_minutes(120).replace("2", "{n}"),
         "sender": copy.sender,
+        "contact": contact(copy.sender.support_contact),
         "dropoff_radius_m": round(copy.dropoff_radius_m),
         "grouped_id": grouped(view["public_tracking_id"]),
     }
 
 
 def asked(copy: Copy) -> str:
-    """What the customer can do now: otp, signature, confirm, dropoff, or nothing ("")."""
+    """What the customer can do now: otp, signature, confirm, dropoff, or nothing ("").
+
+    help: nothing but to ask the sender, because it failed; locked: the same for their code.
+    """
     status = Status(copy.view["status"])
     if copy.face.look == Look.OVER:
         return ""
+    if status in FELL_THROUGH:
+        return "help" if contact(copy.sender.support_contact) else ""
     if status in WAITING:
         return "dropoff" if copy.dropoff_radius_m > 0 else ""
-    ask = ASKED.get(PodRequirement(copy.pod_requirement), "")
+    ask = "locked" if copy.code_locked else ASKED.get(PodRequirement(copy.pod_requirement), "")
     late = status == Status.DELIVERED and copy.view["pod_summary"] is None and ask != "confirm"
     return ask if status in public.AT_THE_DOOR or late else ""
 
 
-def expected(view: dict[str, Any], *, in_flight: bool) -> dict[str, Any]:
-    """The time left, and between when and when, to whole minutes outwards."""
+def _has_a_need(status: Status, ask: str) -> bool:
+    return status not in (*WAITING, *TERMINAL) and ask not in (*ASKED.values(), "locked")
+
+
+def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
+    """When and how far; before there is a forecast what was promised, and at the end what was."""
+    view, status = copy.view, Status(copy.view["status"])
+    if copy.face.look == Look.OVER or status in (*FELL_THROUGH, *public.AT_THE_DOOR):
+        return []
+    if status == Status.DELIVERED:
+        return list(_at_the_end(view))
+    if eta_s is None:
+        label = gettext("Was promised by") if copy.face.delayed else gettext("Promised by")
+        return [Fact(label, at=copy.deliver_by)]
+    low, high = expected(view, in_flight=status in IN_FLIGHT)
+    found = [Fact(gettext("Expected"), at=low, until=high)]
+    if far := away(view):
+        found.append(Fact(gettext("Still to fly"), words=far))
+    return found
+
+
+def _at_the_end(view: dict[str, Any]) -> Iterator[Fact]:
+    at = [entry["at"] for entry in view["timeline"] if entry["type"] == EventType.DELIVERED]
+    if at:
+        yield Fact(gettext("Arrived"), at=moment(at[-1]))
+    if proof := view["pod_summary"]:
+        yield Fact(gettext("Received with"), words=str(words.RECEIVED_WITH[proof["method"]]))
+
+
+def expected(view: dict[str, Any], *, in_flight: bool) -> tuple[datetime, datetime]:
+    """Between when and when it arrives, to whole minutes outwards."""
     eta_s, eta_at = view["eta_seconds"], moment(view["eta_at"])
     low_s, high_s = public.eta_range(eta_s, in_flight=in_flight)
     low = eta_at + timedelta(seconds=low_s - eta_s)
     high = eta_at + timedelta(seconds=high_s - eta_s + 59.999)
-    return {
-        "seconds": eta_s,
-        "low": low.replace(second=0, microsecond=0),
-        "high": high.replace(second=0, microsecond=0),
-    }
+    return low.replace(second=0, microsecond=0), high.replace(second=0, microsecond=0)
+
+
+def contact(text: str) -> str:
+    """What a tap on the support contact opens: a call, a mail or a page; "" for anything else."""
+    text = text.strip()
+    if re.fullmatch(r"[+(]?[0-9][0-9 ()./-]{4,}[0-9]", text):
+        return "tel:" + re.sub(r"[^0-9+]", "", text)
+    if re.fullmatch(r"[\w.+-]+@[\w-]+(\.[\w-]+)+", text):
+        return f"mailto:{text}"
+    return text if re.fullmatch(r"https://[^\s<>]+", text) else ""
 
 
 def progress(copy: Copy) -> dict[str, Any]:
@@ -145,11 +200,14 @@ def away(view: dict[str, Any]) -> str:
 
 
 def steps(view: dict[str, Any]) -> list[Step]:
-    """The five steps of a delivery; the last one reached is current until it is over."""
+    """The five steps of a delivery; the last one reached is current until it is over.
+
+    One that fell through has no steps ahead any more, but says when it ended, and how.
+    """
     reached_at = {entry["type"]: moment(entry["at"]) for entry in view["timeline"]}
     reached = [kind in view["milestones"] for kind, _ in STEPS]
     current = -1 if view["status"] in TERMINAL else reached.count(True) - 1
-    return [
+    found = [
         Step(
             str(label),
             reached_at.get(kind) if reached[index] else None,
@@ -157,6 +215,11 @@ def steps(view: dict[str, Any]) -> list[Step]:
         )
         for index, (kind, label) in enumerate(STEPS)
     ]
+    if view["status"] in FELL_THROUGH:
+        end = EventType(view["status"])
+        found = [step for step in found if step.state == "done"]
+        found.append(Step(str(words.LABELS[end]), reached_at.get(end), "ended"))
+    return found
 
 
 def grouped(tracking_id: str) -> str:

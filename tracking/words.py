@@ -103,7 +103,7 @@ PLAIN: dict[Look, Words] = {
 ADVICE: dict[Look, Words] = {
     Look.RECEIVED: _("We are checking it now."),
     Look.SCHEDULED: _("We will get a drone ready when it is time."),
-    Look.WAITING: _("Every drone is busy right now. The next one that fits is yours."),
+    Look.WAITING: _("The next drone that fits is yours."),
     Look.ANOTHER: _("The first one could not make it. Your parcel is not forgotten."),
     Look.PREPARING: _("It is being loaded and checked."),
     Look.TAKEN_OFF: _("It picks up your parcel and comes straight to you."),
@@ -133,6 +133,14 @@ OTHER_ADVICE: dict[str, Words] = {
 NEEDS: dict[str, Words] = {
     PodRequirement.OTP: _("Have your six-digit code ready."),
     PodRequirement.SIGNATURE: _("You will be asked to sign."),
+    PodRequirement.PHOTO: _("We take a photo of it at the drop point."),
+    PodRequirement.OPERATOR_CONFIRM: _("Our staff confirms that it arrived."),
+}
+RECEIVED_WITH: dict[str, Words] = {
+    PodRequirement.OTP: _("The code"),
+    PodRequirement.SIGNATURE: _("A signature"),
+    PodRequirement.PHOTO: _("A photo"),
+    PodRequirement.OPERATOR_CONFIRM: _("Our staff’s word"),
 }
 THANKS: dict[str, Words] = {
     "otp": _("The code is right. Thank you."),

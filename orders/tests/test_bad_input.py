@@ -91,6 +91,7 @@ def in_minutes(minutes: float) -> str:
         ("customer_phone", "+1", "invalid_phone"),
         ("customer_phone", 233241234567, "invalid"),
         ("customer_email", "ama", "invalid"),
+        ("customer_language", "tlh", "invalid_choice"),
         ("customer_name", "x" * 121, "max_length"),
         ("external_id", "a b", "invalid"),
         ("external_id", "", "blank"),

@@ -1,10 +1,17 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from django.conf import settings as current_settings
+from playwright.sync_api import Browser, BrowserContext, Page
 from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from orders.models import Order
+from tracking import copies, scene
+from tracking.tests.phone import PHONE, Visit
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +30,46 @@ def copies_expire() -> Callable[[], None]:
             client.delete(*client.keys("tracking:*"))
 
     return expire
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+    """Seconds instead of many, as far as the page and its copies wait."""
+    monkeypatch.setattr(copies, "KEPT_S", 1)
+    monkeypatch.setattr(scene, "REFRESH_IN_FLIGHT_S", 1.2)
+    monkeypatch.setattr(scene, "REFRESH_WAITING_S", 1.2)
+    settings.PUBLIC_MAP_TILE_URL = ""
+
+
+@pytest.fixture
+def visit(chromium: Browser, live_server: LiveServer, quick: None) -> Iterator[Visit]:
+    """Opens a delivery's page; a page that asks elsewhere, or breaks its own policy, fails."""
+    contexts: list[BrowserContext] = []
+    trouble: list[str] = []
+
+    def note(kind: str, text: str) -> None:
+        # Refusals and a lost connection are part of the tests; a policy that is broken never is.
+        if "Content Security Policy" in text or (kind == "error" and "Failed to load" not in text):
+            trouble.append(text)
+
+    def visit(order: Order, *, own_clock: bool = False, **options: Any) -> Page:
+        context = chromium.new_context(base_url=live_server.url, **{**PHONE, **options})
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        ours = (live_server.url, "https://tiles.example/", "data:")
+        context.on(
+            "request",
+            lambda asked: None if asked.url.startswith(ours) else trouble.append(asked.url),
+        )
+        context.on("console", lambda said: note(said.type, said.text))
+        page = context.new_page()
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        if own_clock:
+            page.clock.install()
+        page.goto(f"/track/{order.public_tracking_id}/")
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not trouble

@@ -1,8 +1,10 @@
 """One delivery per look of the page, for tests in a browser and for pictures."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+import time_machine
 from django.utils import timezone
 
 from fleet.models import Drone
@@ -11,11 +13,15 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import CancelReason, PodRequirement, Status
 from orders.tests.factories import order_in
-from tracking.tests.deliveries import expect_in
-from wingxtra.accounts.identity import GCS, SYSTEM
+from pod import codes, proofs
+from pod.models import OneTimeCode
+from tracking.tests.deliveries import STROKES, expect_in
+from wingxtra.accounts.identity import CUSTOMER, GCS, SYSTEM
 from wingxtra.accounts.models import Merchant
 
 DOOR = (5.6150, -0.1750)
+ORDERED_BEFORE = timedelta(minutes=7)
+USUAL_FLIGHT = timedelta(minutes=3)
 
 
 def sender() -> Merchant:
@@ -27,17 +33,19 @@ def sender() -> Merchant:
 
 
 def order(status: Status, **attributes: Any) -> Order:
-    """With a drone that could fly it: a drop point moves only to where one can."""
+    """Of some minutes ago; a drone could fly it: a drop point moves only to where one can."""
     if not Drone.objects.exists():
         DroneFactory()
-    return order_in(status, merchant=sender(), **attributes)
+    with time_machine.travel(timezone.now() - ORDERED_BEFORE):
+        return order_in(status, merchant=sender(), **attributes)
 
 
 def flying(status: Status, *, share: float, minutes: float = 0, **attributes: Any) -> Order:
     """An order in flight whose drone has flown this share of the straight way to the door."""
     drone = DroneFactory()
     made = order(Status.MISSION_SUBMITTED, drone=drone, **attributes)
-    taken_off = timezone.now() - timedelta(minutes=minutes * share / max(1 - share, 0.01))
+    flown = timedelta(minutes=minutes * share / (1 - share)) if minutes else USUAL_FLIGHT
+    taken_off = timezone.now() - flown
     lifecycle.advance(made.pk, Status.LAUNCHED, by=GCS, occurred_at=taken_off)
     made = lifecycle.advance(made.pk, status, by=GCS).order
     place(drone.pk, share)
@@ -94,8 +102,19 @@ def here_for_a_word() -> Order:
     return flying(Status.DELIVERING, share=1)
 
 
+def locked() -> Order:
+    made = here_for_a_code()
+    code = codes.renew(made.pk, by=SYSTEM)
+    for _ in range(OneTimeCode.MAX_TRIES):
+        with suppress(codes.WrongCode):
+            proofs.record_with_code(made.pk, f"{(int(code) + 1) % 10**6:06d}", by=CUSTOMER)
+    return made
+
+
 def delivered() -> Order:
-    return order(Status.DELIVERED)
+    made = flying(Status.DELIVERING, share=1, pod_requirement=PodRequirement.SIGNATURE)
+    proofs.record(made.pk, proofs.Evidence.drawn_signature(STROKES), by=CUSTOMER)
+    return made
 
 
 def canceled() -> Order:
@@ -120,6 +139,7 @@ ALL = {
         here_for_a_code,
         here_for_a_signature,
         here_for_a_word,
+        locked,
         delivered,
         canceled,
         failed,

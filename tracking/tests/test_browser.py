@@ -1,40 +1,28 @@
-"""A customer's phone, played by a real Chromium: what they see, tap, drag and sign."""
+"""What a customer's phone shows, in each look, language and kind of network."""
 
 import gzip
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings as current_settings
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+from playwright.sync_api import Route, expect
 from pytest_django import Settings
-from pytest_django.live_server_helper import LiveServer
 
-from fleet.geometry import distance_m
 from fleet.tests.factories import METRE_DEG, DroneFactory
 from orders import lifecycle
-from orders.models import Order
-from orders.states import DropoffSource, EventType, PodRequirement, Status
+from orders.states import PodRequirement, Status
 from pod import codes
 from pod.models import ProofOfDelivery
-from tracking import copies, scene
 from tracking.tests import looks
 from tracking.tests.deliveries import expect_in
+from tracking.tests.phone import Visit, fresh, headline
 from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 AXE = current_settings.BASE_DIR / "wingxtra" / "tests" / "vendor" / "axe.min.js"
-PHONE: Any = {
-    "viewport": {"width": 390, "height": 844},
-    "device_scale_factor": 2,
-    "is_mobile": True,
-    "has_touch": True,
-    "locale": "en-GB",
-    "timezone_id": "Africa/Accra",
-}
 TILES = "https://tiles.example/{z}/{x}/{y}.png"
 FIRST_LOAD_BYTES = 100_000
 
@@ -44,59 +32,6 @@ TOO_WIDE = """
   .filter((part) => !part.closest(".map") && part.getBoundingClientRect().right > innerWidth)
   .map((part) => part.outerHTML.slice(0, 80))
 """
-
-Visit = Callable[..., Page]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    """Seconds instead of many, as far as the page and its copies wait."""
-    monkeypatch.setattr(copies, "KEPT_S", 1)
-    monkeypatch.setattr(scene, "REFRESH_IN_FLIGHT_S", 1.2)
-    monkeypatch.setattr(scene, "REFRESH_WAITING_S", 1.2)
-    settings.PUBLIC_MAP_TILE_URL = ""
-
-
-@pytest.fixture
-def visit(chromium: Browser, live_server: LiveServer) -> Iterator[Visit]:
-    """Opens a delivery's page; a page that asks elsewhere, or breaks its own policy, fails."""
-    contexts: list[BrowserContext] = []
-    trouble: list[str] = []
-
-    def note(kind: str, text: str) -> None:
-        # Refusals and a lost connection are part of the tests; a policy that is broken never is.
-        if "Content Security Policy" in text or (kind == "error" and "Failed to load" not in text):
-            trouble.append(text)
-
-    def visit(order: Order, *, own_clock: bool = False, **options: Any) -> Page:
-        context = chromium.new_context(base_url=live_server.url, **{**PHONE, **options})
-        contexts.append(context)
-        context.set_default_timeout(10_000)
-        ours = (live_server.url, "https://tiles.example/", "data:")
-        context.on(
-            "request",
-            lambda asked: None if asked.url.startswith(ours) else trouble.append(asked.url),
-        )
-        context.on("console", lambda said: note(said.type, said.text))
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        if own_clock:
-            page.clock.install()
-        page.goto(f"/track/{order.public_tracking_id}/")
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert not trouble
-
-
-def fresh(order: Order) -> Order:
-    return Order.objects.get(pk=order.pk)
-
-
-def headline(page: Page) -> Any:
-    return expect(page.get_by_role("heading", level=1))
 
 
 def test_a_delivery_is_followed_from_received_to_delivered(visit: Visit) -> None:
@@ -116,7 +51,7 @@ def test_a_delivery_is_followed_from_received_to_delivered(visit: Visit) -> None
     looks.place(drone.pk, 0.3)
     headline(page).to_have_text("On its way, about 4 minutes")
     expect(page.locator(".pin-drone")).to_be_visible()
-    expect(page.locator("#eta")).to_contain_text(re.compile(r"Expected\s+\d\d:\d\d – \d\d:\d\d"))
+    expect(page.locator("#facts")).to_contain_text(re.compile(r"Expected\s+\d\d:\d\d – \d\d:\d\d"))
     assert page.title() == "On its way, about 4 minutes"
 
     lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
@@ -145,113 +80,6 @@ def test_a_half_typed_code_survives_what_comes_in(visit: Visit) -> None:
 
     headline(page).to_have_text("Your parcel is coming down")
     expect(page.get_by_label("Your six-digit code")).to_have_value("123")
-
-
-def test_the_drop_point_goes_where_the_phone_is(visit: Visit) -> None:
-    order = looks.waiting()
-    here = (order.dropoff_lat + 60 * METRE_DEG, order.dropoff_lng)
-    at = {"latitude": here[0], "longitude": here[1], "accuracy": 7}
-    page = visit(order, geolocation=at, permissions=["geolocation"])
-    save = page.get_by_role("button", name="Deliver here")
-    expect(save).to_be_hidden()
-
-    page.get_by_role("button", name="Put it where I stand").click()
-    expect(page.locator("[data-fix]")).to_have_text("Your position is known to about 7 m.")
-    save.click()
-
-    expect(page.locator("#told")).to_have_text("The drop point was moved. We deliver there.")
-    moved = fresh(order)
-    assert (moved.dropoff_lat, moved.dropoff_lng) == pytest.approx(here, abs=1e-6)
-    assert (moved.dropoff_source, moved.dropoff_accuracy_m) == (DropoffSource.CUSTOMER_GPS, 7)
-
-
-def test_a_poor_position_is_answered_with_advice(visit: Visit) -> None:
-    order = looks.waiting()
-    at = {"latitude": order.dropoff_lat, "longitude": order.dropoff_lng, "accuracy": 400}
-    page = visit(order, geolocation=at, permissions=["geolocation"])
-
-    page.get_by_role("button", name="Put it where I stand").click()
-    page.get_by_role("button", name="Deliver here").click()
-
-    expect(page.get_by_role("alert")).to_contain_text("Step into the open")
-    assert fresh(order).dropoff_source == DropoffSource.MERCHANT
-
-
-def test_who_does_not_want_to_be_located_is_told_of_the_pin(visit: Visit) -> None:
-    page = visit(looks.waiting())
-
-    page.get_by_role("button", name="Put it where I stand").click()
-
-    expect(page.get_by_role("alert")).to_contain_text("drag the pin")
-
-
-def test_the_pin_can_be_dragged_and_put_back(visit: Visit) -> None:
-    order = looks.waiting()
-    page = visit(order, is_mobile=False, has_touch=False)
-    pin = page.locator(".pin-drop")
-    pin.scroll_into_view_if_needed()
-
-    def drag() -> None:
-        box = pin.bounding_box()
-        assert box
-        page.mouse.move(box["x"] + 17, box["y"] + 20)
-        page.mouse.down()
-        page.mouse.move(box["x"] + 47, box["y"] + 5, steps=5)
-        page.mouse.up()
-
-    drag()
-    page.get_by_role("button", name="Leave it").click()
-    expect(page.get_by_role("button", name="Deliver here")).to_be_hidden()
-    drag()
-    page.get_by_role("button", name="Deliver here").click()
-
-    expect(page.locator("#told")).to_have_text("The drop point was moved. We deliver there.")
-    moved = fresh(order)
-    away_m = distance_m(moved.dropoff_lat, moved.dropoff_lng, order.dropoff_lat, order.dropoff_lng)
-    assert 10 < float(away_m) < 150
-
-
-def sign(page: Page) -> None:
-    canvas = page.locator("canvas")
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    assert box
-    for start, end in (((30, 100), (120, 40)), ((120, 40), (260, 130))):
-        page.mouse.move(box["x"] + start[0], box["y"] + start[1])
-        page.mouse.down()
-        page.mouse.move(box["x"] + end[0], box["y"] + end[1], steps=12)
-        page.mouse.up()
-
-
-def test_a_signature_is_drawn_and_two_taps_make_one_proof(visit: Visit) -> None:
-    order = looks.here_for_a_signature()
-    page = visit(order)
-    button = page.get_by_role("button", name="Receive the parcel")
-
-    button.click()
-    expect(page.get_by_role("alert")).to_contain_text("Nothing was drawn")
-    sign(page)
-    page.get_by_role("button", name="Clear").click()
-    sign(page)
-    button.dblclick(no_wait_after=True)
-
-    headline(page).to_have_text("Delivered")
-    strokes = ProofOfDelivery.objects.get(pk=order.pk).strokes
-    assert strokes is not None
-    assert [len(stroke) > 5 for stroke in strokes] == [True, True]
-    assert fresh(order).events.filter(type=EventType.PROOF_RECORDED).count() == 1
-
-
-def test_two_tabs_receive_it_once(visit: Visit) -> None:
-    order = looks.here_for_a_word()
-    tabs = [visit(order), visit(order)]
-
-    for tab in tabs:
-        tab.get_by_role("button", name="I have it").evaluate("button => button.click()")
-    for tab in tabs:
-        headline(tab).to_have_text("Delivered")
-
-    assert fresh(order).events.filter(type=EventType.DELIVERED).count() == 1
 
 
 def test_without_a_connection_it_says_so_and_catches_up(visit: Visit) -> None:
@@ -299,6 +127,45 @@ def test_asked_to_wait_it_waits(visit: Visit) -> None:
     with page.expect_response("**/track/**"):
         page.clock.fast_forward(20_000)
     headline(page).to_contain_text("On its way")
+
+
+def test_when_hidden_it_asks_less_and_when_seen_again_at_once(visit: Visit) -> None:
+    page = visit(looks.on_its_way(), own_clock=True)
+    asked: list[str] = []
+    page.on(
+        "request", lambda request: asked.append(request.url) if "/track/" in request.url else None
+    )
+    hide = """hidden => {
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    page.evaluate(hide, True)
+
+    page.clock.run_for(4_000)  # three times as long as it waits when seen
+    page.wait_for_timeout(200)
+    assert asked == []
+    with page.expect_response("**/track/**"):
+        page.clock.run_for(3_000)
+    with page.expect_response("**/track/**"):
+        page.evaluate(hide, False)
+
+
+def test_after_errors_it_waits_longer_and_longer_and_says_so(visit: Visit) -> None:
+    page = visit(looks.on_its_way(), own_clock=True)
+    page.route("**/track/**", lambda route: route.fulfill(status=500, body=""))
+    pauses_s = [1.3, 2.7, 5.3, 10.6]  # each as long as the one before it twice, and a little
+
+    for pause_s in pauses_s:
+        with page.expect_response("**/track/**"):
+            page.clock.run_for(int(pause_s * 1000 * 1.15))
+        page.wait_for_timeout(100)
+        asked: list[str] = []
+        note = asked.append
+        page.on("request", lambda request, note=note: note(request.url))
+        page.clock.run_for(int(pause_s * 1000 * 0.6))
+        assert asked == []
+
+    expect(page.locator("#lost")).to_contain_text("No connection. This is from")
 
 
 def test_without_javascript_it_is_whole(visit: Visit) -> None:
@@ -384,6 +251,23 @@ def test_it_speaks_the_phones_language(visit: Visit) -> None:
     expect(page.locator("html")).to_have_attribute("lang", "fr")
     page.get_by_role("link", name="English").click()
     headline(page).to_have_text("On its way, about 4 minutes")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("color", ["#ffffff", "#000000", "#ffe600", "#767676", "#ff00ff"])
+def test_whatever_the_merchants_color_words_can_be_read(
+    color: str, scheme: str, visit: Visit
+) -> None:
+    order = looks.here_for_a_code()
+    order.merchant.brand_color = color
+    order.merchant.save()
+    page = visit(order, color_scheme=scheme)
+
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, { runOnly: ['color-contrast'] })")
+
+    assert [broken["nodes"][0]["html"] for broken in found["violations"]] == []
+    assert found["passes"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

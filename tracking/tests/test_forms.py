@@ -18,6 +18,7 @@ from orders.states import DropoffSource, EventType, PodRequirement, Status
 from orders.tests.factories import order_in
 from pod import codes
 from pod.models import OneTimeCode, ProofOfDelivery
+from tracking import copies
 from tracking.tests.deliveries import LAT, LNG, STROKES, secret_order
 from wingxtra.accounts.identity import GCS, SYSTEM
 from wingxtra.accounts.tests.factories import api_client
@@ -73,13 +74,33 @@ def test_wrong_codes_are_counted_down_and_then_the_way_to_help_is_shown() -> Non
     code = codes.renew(order.pk, by=SYSTEM)
     wrong = f"{(int(code) + 1) % 1_000_000:06d}"
 
-    answers = [send(order, otp_code=wrong) for _ in range(6)]
+    client = Client()
+    form = form_of(client.get(path(order)).content.decode()) | {"otp_code": wrong}
+
+    answers = [client.post(path(order), form) for _ in range(6)]
 
     assert [answer.status_code for answer in answers] == [400] * 5 + [409]
     assert told(answers[0]) == "This code is not right. 4 tries are left."
     assert told(answers[3]) == "This code is not right. One try is left."
     assert told(answers[4]).startswith("The code was wrong five times and is locked.")
     assert told(answers[5]) == told(answers[4])
+
+
+def test_a_locked_code_is_not_asked_for_until_ops_unlocks_it() -> None:
+    order = secret_order(Status.ARRIVED, pod_requirement=PodRequirement.OTP)
+    code = codes.renew(order.pk, by=SYSTEM)
+    for _ in range(OneTimeCode.MAX_TRIES):
+        answer = send(order, otp_code=f"{(int(code) + 1) % 1_000_000:06d}")
+
+    locked = answer.content.decode()
+    assert "The code is locked" in locked
+    assert 'href="tel:+233302000000">Contact Shop by the sea' in locked
+    assert "<form" not in locked
+
+    codes.unlock(order.pk, by=SYSTEM)
+    copies.fetch(order.public_tracking_id, fresh=True)
+    assert send(order, otp_code=code).status_code == 303
+    assert fresh(order).status == Status.DELIVERED
 
 
 def test_what_is_no_code_is_no_try() -> None:

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from fleet import policy
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle, placement
 from orders.models import Order
@@ -191,6 +192,23 @@ def test_french_customers_read_french(sms: Any, settings: Settings):
     send_all()
     assert any("votre drone a décollé. Votre code" in text for text in texts(sms))
     assert not any("your" in text for text in texts(sms))
+
+
+def test_each_customer_reads_their_own_language_where_the_order_names_it(sms: Any):
+    french = OrderFactory(customer_language="fr")
+    OrderFactory()
+    send_all()
+    texts_by_language = sorted(texts(sms), key=lambda text: "Suivez" in text)
+    assert "Follow it" in texts_by_language[0]
+    assert f"/track/{french.public_tracking_id}/?lang=fr" in texts_by_language[1]
+
+
+def test_nobody_is_asked_for_a_spot_that_they_cannot_choose(sms: Any):
+    policy.change(by=SYSTEM, customer_dropoff_radius_m=0)
+    OrderFactory()
+    send_all()
+    assert "Follow it: https://" in texts(sms)[0]
+    assert "exact spot" not in texts(sms)[0]
 
 
 def test_a_text_may_contain_what_html_may_not(sms: Any):

@@ -3,15 +3,17 @@
 import base64
 import hashlib
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from orders.models import Order, new_tracking_id
 from orders.states import TERMINAL, PodRequirement, Status
-from tracking import copies
+from tracking import copies, scene
 from tracking.tests.deliveries import expect_in, proved_order, secret_order, secrets_of
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +65,66 @@ def test_the_step_that_it_is_at_is_marked() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("status", "steps"),
+    [
+        (Status.CANCELED, [("done", "Received"), ("ended", "Canceled")]),
+        (
+            Status.FAILED,
+            [("done", "Received"), ("done", "Getting ready"), ("ended", "Could not be delivered")],
+        ),
+    ],
+)
+def test_what_fell_through_has_no_steps_ahead_and_says_whom_to_ask(
+    status: Status, steps: list[tuple[str, str]]
+) -> None:
+    html = page(secret_order(status).public_tracking_id).content.decode()
+
+    assert re.findall(r'<li class="(\w+)"[^>]*>\s*<span>([^<]+)', html) == steps
+    assert 'class="button" href="tel:+233302000000">Contact Shop by the sea' in html
+
+
+def test_before_there_is_a_forecast_the_promise_is_told() -> None:
+    order = secret_order(Status.QUEUED)
+    assert re.search(r" Promised by \d+ \w{3}, \d\d:\d\d ", words(page(order.public_tracking_id)))
+
+    Order.objects.filter(pk=order.pk).update(deliver_by=timezone.now() - timedelta(minutes=5))
+    copies.fetch(order.public_tracking_id, fresh=True)
+    told = words(page(order.public_tracking_id))
+    assert "Delayed: waiting for a drone" in told
+    assert "Was promised by" in told
+
+
+def test_a_delivery_says_when_it_arrived_and_how_it_was_received() -> None:
+    told = words(page(proved_order().public_tracking_id))
+
+    assert re.search(r"Arrived \d+ \w{3}, \d\d:\d\d Received with A signature", told)
+
+
+@pytest.mark.parametrize(
+    ("text", "opens"),
+    [
+        ("+233 30 200-0000", "tel:+233302000000"),
+        ("(030) 200 0000", "tel:0302000000"),
+        ("030 200 0000", "tel:0302000000"),
+        ("help@shop.example", "mailto:help@shop.example"),
+        ("https://shop.example/help", "https://shop.example/help"),
+        ("http://shop.example", ""),
+        ("javascript:alert(1)@x.example", ""),
+        ("Ask at the counter", ""),
+        ("", ""),
+    ],
+)
+def test_a_tap_on_the_contact_calls_writes_or_opens(text: str, opens: str) -> None:
+    assert scene.contact(text) == opens
+
+
+def test_what_goes_on_is_read_out_when_it_changes() -> None:
+    html = page(secret_order(Status.ENROUTE).public_tracking_id).content.decode()
+
+    assert re.search(r'<div role="status">\s*<h1', html)
+
+
 @pytest.mark.parametrize("status", Status)
 def test_it_renews_itself_until_it_is_over(status: Status) -> None:
     html = page(secret_order(status).public_tracking_id).content.decode()
@@ -95,7 +157,7 @@ def test_nothing_on_it_comes_from_elsewhere() -> None:
 
     addresses = re.findall(r'(?:src|href|action)="([^"]*)"', html)
     assert addresses
-    assert all(re.match("/(static|track)/", address) for address in addresses)
+    assert all(re.match("/(static|track)/|tel:", address) for address in addresses)
 
 
 def test_the_id_may_be_typed_as_on_paper_and_without_the_last_slash() -> None:

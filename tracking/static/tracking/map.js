@@ -4,14 +4,19 @@
 (() => {
   const TILE_ERRORS = 4;
   const AROUND_M = 70; // the drop point is told rounded, so the pin stands for a neighbourhood
+  const NEAR_M = 5;
+  const STILL_ZOOM = 17; // about as far to its edges as a pin may be moved
+  const CLEAR = { paddingTopLeft: [40, 60], paddingBottomRight: [90, 60] }; // of buttons and pins
   const SVG = "http://www.w3.org/2000/svg";
   const element = document.getElementById("map");
   const words = element.dataset;
-  const map = L.map(element, { zoomControl: false, zoomSnap: 0.5, attributionControl: true }).setView(drop(), 16);
+  const map = L.map(element, { zoomControl: false, zoomSnap: 0.5, attributionControl: true }).setView(drop(), STILL_ZOOM);
   const drone = marker("drone", [34, 34], [17, 17], words.wordsDrone, "M6 9h5M17 9h5M8.500 9v2.500l3.500 2M19.500 9v2.500l-3.500 2M11 13h6v4h-6zM14 17v3");
   const target = marker("drop", [34, 44], [17, 43], words.wordsDrop, "M17 43C9 31 3 25 3 16a14 14 0 0 1 28 0c0 9-6 15-14 27z");
   const around = L.circle(drop(), { radius: AROUND_M, className: "around", interactive: false });
   const leg = L.polyline([], { className: "leg", interactive: false });
+  const KEPT = `drop ${location.pathname}`;
+  const STEP_M = 3;
   let moved = false;
   let framed = "";
 
@@ -29,13 +34,13 @@
       return part;
     };
     if (name === "drone") {
-      add("path", { class: "nose", d: "M14 -9l8 12h-16z" });
+      add("path", { class: "nose", d: "M14 -8l6 9a14 14 0 0 0 -12 0z" });
       add("circle", { cx: 14, cy: 14, r: 13 });
     }
     add("path", { d: shape });
     if (name === "drop") add("circle", { cx: 17, cy: 16, r: 5 });
     const icon = L.divIcon({ className: `pin-${name}`, html: drawing, iconSize, iconAnchor });
-    const made = L.marker(drop(), { icon, alt, title: alt, keyboard: false, interactive: name === "drop" });
+    const made = L.marker(drop(), { icon, alt, title: alt, keyboard: name === "drop", interactive: name === "drop" });
     made.nose = drawing.querySelector(".nose");
     return made;
   }
@@ -70,12 +75,14 @@
 
   function show() {
     if (!moved) {
-      target.setLatLng(drop());
-      around.setLatLng(drop()).setRadius(AROUND_M);
+      const own = kept();
+      target.setLatLng(own ?? drop());
+      around.setLatLng(own ?? drop()).setRadius(own ? NEAR_M : AROUND_M);
     }
     for (const layer of [around, target]) layer.addTo(map);
     target.dragging[element.dataset.movable === undefined ? "disable" : "enable"]();
     if (element.dataset.movable === undefined) moved = false;
+    target.getElement().tabIndex = element.dataset.movable === undefined ? -1 : 0;
     const here = element.dataset.drone?.split(",").map(Number);
     if (here) {
       drone.setLatLng(here).addTo(map);
@@ -93,8 +100,8 @@
     const scene = here ? "flight" : "still";
     if (framed === scene && (!here || map.getBounds().contains(here))) return;
     framed = scene;
-    if (here) map.fitBounds(L.latLngBounds([here, drop()]).pad(0.25), { maxZoom: 17, animate: false });
-    else map.setView(moved ? target.getLatLng() : drop(), 16, { animate: false });
+    if (here) map.fitBounds(L.latLngBounds([here, drop()]), { ...CLEAR, maxZoom: 17, animate: false });
+    else map.setView(target.getLatLng(), STILL_ZOOM, { animate: false });
   }
 
   // --- moving the drop point ---------------------------------------------------------------------
@@ -111,8 +118,28 @@
     form().classList.add("moved");
     moved = true;
     target.setLatLng([lat, lng]);
-    around.setLatLng([lat, lng]).setRadius(accuracy_m === "" ? 5 : accuracy_m);
+    around.setLatLng([lat, lng]).setRadius(accuracy_m === "" ? NEAR_M : accuracy_m);
     map.panTo([lat, lng]);
+  }
+
+  // The server tells the drop point only roughly. Where somebody has put it themselves, this tab
+  // remembers, until it is moved elsewhere.
+  function keep() {
+    const { lat, lng } = target.getLatLng();
+    remember(JSON.stringify({ at: [lat, lng], told: element.dataset.drop }));
+  }
+
+  function kept() {
+    const { at, told } = JSON.parse(remember() ?? "{}");
+    return told === element.dataset.drop ? at : undefined;
+  }
+
+  function remember(text) {
+    try {
+      return text === undefined ? sessionStorage.getItem(KEPT) : sessionStorage.setItem(KEPT, text);
+    } catch {
+      return null; // storage is switched off: then it is shown roughly
+    }
   }
 
   function leave() {
@@ -128,7 +155,9 @@
     navigator.geolocation.getCurrentPosition(
       ({ coords, timestamp }) => {
         free();
-        if (form()) put({ lat: coords.latitude, lng: coords.longitude }, coords.accuracy, new Date(timestamp).toISOString());
+        if (!form()) return;
+        put({ lat: coords.latitude, lng: coords.longitude }, coords.accuracy, new Date(timestamp).toISOString());
+        element.scrollIntoView({ block: "center" });
       },
       (error) => {
         free();
@@ -139,13 +168,25 @@
   }
 
   target.on("dragend", () => form() && put(target.getLatLng()));
+  map.on("click", ({ latlng }) => form() && put(latlng));
+  target.on("keydown", ({ originalEvent: event }) => {
+    const way = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
+    if (!way || !form()) return;
+    event.preventDefault();
+    event.stopPropagation(); // the map would move as well
+    const px_m = map.distance(map.containerPointToLatLng([0, 0]), map.containerPointToLatLng([1, 0]));
+    put(map.unproject(map.project(target.getLatLng()).add(L.point(way).multiplyBy(STEP_M / px_m))));
+  });
   document.addEventListener("click", (event) => {
     const gps = event.target.closest("[data-gps]");
     if (gps) locate(gps);
     if (event.target.closest("[data-undo]")) leave();
   });
   document.addEventListener("shown", () => {
-    if (moved && !form()?.classList.contains("moved")) moved = false; // it was sent
+    if (moved && !form()?.classList.contains("moved")) {
+      moved = false; // it was sent
+      if (document.querySelector("#told .thanks")) keep();
+    }
     show();
   });
 

@@ -46,6 +46,7 @@
     const ratio = devicePixelRatio || 1;
     canvas.width = canvas.clientWidth * ratio;
     canvas.height = canvas.clientHeight * ratio;
+    canvas.parentElement.classList.toggle("drawn", strokes.length > 0);
     const pen = canvas.getContext("2d");
     pen.scale(ratio, ratio);
     pen.lineWidth = 3;

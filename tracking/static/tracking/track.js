@@ -28,9 +28,13 @@ const Track = (() => {
     day: { weekday: "long", day: "numeric", month: "long", hour: "numeric", minute: "2-digit" },
   };
 
+  // “near” is the time alone today, and the day as well on any other.
   function localize() {
     for (const time of document.querySelectorAll("time[data-format]")) {
-      time.textContent = new Intl.DateTimeFormat(language, formats[time.dataset.format]).format(new Date(time.dateTime));
+      const at = new Date(time.dateTime);
+      let format = time.dataset.format;
+      if (format === "near") format = at.toDateString() === new Date().toDateString() ? "time" : "moment";
+      time.textContent = new Intl.DateTimeFormat(language, formats[format]).format(at);
     }
   }
 
@@ -42,7 +46,7 @@ const Track = (() => {
 
   // Counted from when the page came, so that the phone's own clock need not be right.
   function count() {
-    const left = document.getElementById("eta").dataset.seconds;
+    const left = document.getElementById("facts").dataset.seconds;
     const about = document.querySelector("[data-about]");
     if (left === "" || !about) return;
     const passed = (Date.now() - shownAt) / 1000;
