@@ -164,12 +164,14 @@ class Image:
         (of_image,) = [json.loads(rest) for what, rest in steps() if what == "CMD"]
         return [self.here(word) for word in service.get("command") or of_image]
 
-    def run(self, service: dict[str, Any], *command: str) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self, service: dict[str, Any], *command: str, **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
         """Like `docker compose run` or `exec`: another command in the same surroundings."""
         return subprocess.run(
             [self.here(word) for word in command] or self.command(service),
             cwd=self.folder / "app",
-            env=self.environment(service),
+            env=self.environment(service) | environment,
             capture_output=True,
             text=True,
         )
