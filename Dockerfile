@@ -17,7 +17,9 @@ RUN ENVIRONMENT=production SECRET_KEY=only-for-this-build \
 FROM python:3.11-slim-bookworm
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     DJANGO_SETTINGS_MODULE=wingxtra.settings ENVIRONMENT=production
-RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin wingxtra
+# A new volume on /media takes over its owner.
+RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin wingxtra \
+    && install -d -o 10001 -g 10001 /media
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app

@@ -123,16 +123,24 @@ def areas_with_work() -> list[UUID]:
 
 
 def run_by_schedule(service_area_id: UUID) -> Outcome | None:
-    """One automatic run of one area; None when it was paused or its orders are gone meanwhile."""
+    """One automatic run of one area; None when it is not the time for one.
+
+    That is when its orders are gone meanwhile, when it was paused, and when somebody else plans it
+    at this moment: waiting would keep a worker from everything else, and the next tick looks again.
+    """
     if service_area_id not in areas_with_work():
         return None
-    try:
-        return run(
-            trigger=DispatchRun.Trigger.SCHEDULE, by=DISPATCHER, service_area_id=service_area_id
-        )
-    except Conflict as paused:
-        log.info("dispatch_not_run", service_area_id=str(service_area_id), why=paused.detail)
-        return None
+    with transaction.atomic():
+        if not _may_plan_now(service_area_id):
+            log.info("dispatch_not_run", service_area_id=str(service_area_id), why="Under way.")
+            return None
+        try:
+            return run(
+                trigger=DispatchRun.Trigger.SCHEDULE, by=DISPATCHER, service_area_id=service_area_id
+            )
+        except Conflict as paused:
+            log.info("dispatch_not_run", service_area_id=str(service_area_id), why=paused.detail)
+            return None
 
 
 # --- load ----------------------------------------------------------------------------------------
@@ -156,6 +164,17 @@ def _lock_planners(areas: Sequence[ServiceArea]) -> None:
             cursor.execute(
                 "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [PLANNER_LOCK, str(area.pk)]
             )
+
+
+def _may_plan_now(service_area_id: UUID) -> bool:
+    """Take the area's lock, until the transaction ends, unless somebody has it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))",
+            [PLANNER_LOCK, str(service_area_id)],
+        )
+        (mine,) = cursor.fetchone()
+    return bool(mine)
 
 
 def _not_paused(

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import dramatiq
 import psycopg
 import redis
 import structlog
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils.module_loading import autodiscover_modules
 from django_dramatiq.middleware import DbConnectionsMiddleware
@@ -159,6 +161,7 @@ def run_schedule(stop: threading.Event) -> None:
 
 def _stand_by(session: psycopg.Connection[Any], stop: threading.Event) -> None:
     while not stop.is_set():
+        _touch_alive_path()
         row = session.execute("SELECT pg_try_advisory_lock(%s)", [SCHEDULER_LOCK]).fetchone()
         if row and next(iter(row)):
             log.info("scheduler_leads", actors=[tick.actor.actor_name for tick in schedule])
@@ -169,6 +172,7 @@ def _stand_by(session: psycopg.Connection[Any], stop: threading.Event) -> None:
 def _lead(session: psycopg.Connection[Any], stop: threading.Event) -> None:
     due_at = dict.fromkeys(schedule, time.monotonic())
     while not stop.is_set():
+        _touch_alive_path()
         session.execute("SELECT 1")  # raises when the session is gone, and the lock with it
         now = time.monotonic()
         try:
@@ -204,12 +208,19 @@ class WorkerHeartbeat(Middleware):
 
     def _beat(self) -> None:
         while True:
+            _touch_alive_path()
             try:
                 _mark_seen(WORKER_SEEN)
             except redis.RedisError as error:
                 log.warning("worker_has_no_redis", error=str(error))
             if self._stop.wait(HEARTBEAT_EVERY_S):
                 return
+
+
+def _touch_alive_path() -> None:
+    """For a supervisor of this one process, which has no port that could be asked."""
+    if settings.ALIVE_PATH:
+        Path(settings.ALIVE_PATH).touch()
 
 
 def worker_seen_at() -> datetime | None:

@@ -423,6 +423,7 @@ if IS_PRODUCTION:
 
 # --- metrics and logs ----------------------------------------------------------------------------
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+ALIVE_PATH = env.str("ALIVE_PATH", default="")
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = logs.config(level=LOG_LEVEL, json_lines=IS_PRODUCTION)
 if SENTRY_DSN := env.str("SENTRY_DSN", default=""):

@@ -29,11 +29,13 @@ def _actors_of_the_probe_stay_out_of_the_schedule(monkeypatch: pytest.MonkeyPatc
 
 
 @contextmanager
-def manage(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+def manage(
+    *command: str, settings_module: str = "wingxtra.tests.probe.settings"
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process of its own on the test's database and Redis, with the probe as its only app."""
     database = urlsplit(settings.DATABASE_URL)._replace(path="/" + connection.settings_dict["NAME"])
     environment = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "wingxtra.tests.probe.settings",
+        "DJANGO_SETTINGS_MODULE": settings_module,
         "DATABASE_URL": database.geturl(),
     }
     with subprocess.Popen(

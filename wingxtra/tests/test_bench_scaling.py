@@ -1,0 +1,141 @@
+"""What an order, a drone and somebody who watches cost, for docs/scaling.md."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psutil
+import pytest
+import requests
+from django.utils import timezone
+
+from dispatch import missions, progress, runs
+from dispatch.models import DispatchRun, MissionIntent
+from dispatch.tests.support import stored
+from dispatch.tests.test_progress import picture
+from fleet import picture as live
+from fleet.demo import city, seed
+from fleet.models import Drone, Hub
+from fleet.simulator.airframe import SimDrone
+from fleet.simulator.run import Simulator
+from fleet.telemetry import Decoded, Telemetry
+from fleet.tests.factories import ACCRA, METRE_DEG, DroneFactory, TelemetryFactory, show
+from orders.models import Order
+from orders.states import Status
+from orders.tests.factories import order_in
+from tracking import webhooks
+from wingxtra.accounts.identity import DISPATCHER, Role
+from wingxtra.accounts.models import Merchant
+from wingxtra.accounts.tests.factories import key_client
+from wingxtra.tests.cpu import Cost, measured
+from wingxtra.tests.serving import served
+
+pytestmark = [pytest.mark.bench, pytest.mark.django_db(transaction=True)]
+
+DRONES, ROUNDS = 40, 5
+STEPS = ("LAUNCHED", "ENROUTE", "ARRIVED", "DELIVERING", "DELIVERED")
+FLYING, STANDING = 300, 700
+CALLS = 1500
+
+
+def test_what_an_order_costs_from_its_placing_to_its_door(settings: Any) -> None:
+    """All that web and workers do for it, with a webhook of its merchant written for each step.
+
+    Sending webhooks is not in it, and the stand-in for the bridge is: it answers in this process.
+    """
+    seed.seed(DRONES)
+    shop = key_client(merchant=_merchant())
+    ops = key_client(role=Role.OPS)
+    drones = list(Drone.objects.select_related("hub"))
+    costs, done = [], 0
+    with Simulator([SimDrone.from_dict(d) for d in city.simulated(DRONES)], speed=0) as bridge:
+        settings.GCS_BRIDGE_URL = bridge.url
+        for number in range(ROUNDS):
+            at = datetime.now(UTC) + timedelta(seconds=number)
+            show(*[_at_home(drone) for drone in drones], fetched_at=at)
+            with measured() as cost:
+                placed = [shop.post("/api/v1/orders", _near(d.hub)).json() for d in drones]
+                runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER)
+                for intent in MissionIntent.objects.unsent(timezone.now()):
+                    missions.publish(intent.pk)
+                for order in Order.objects.filter(status=Status.MISSION_SUBMITTED):
+                    path = f"/api/v1/orders/{order.pk}/events"
+                    for step in STEPS:
+                        assert ops.post(path, {"event_type": step}).status_code == 200
+                    done += 1
+                for order in placed:
+                    shop.get(f"/api/v1/orders/{order['id']}")
+            costs.append(cost)
+            bridge.advance(900)
+    assert done >= 50, done
+    total = Cost(*(sum(getattr(c, n) for c in costs) for n in ("ours_s", "database_s", "redis_s")))
+    print(f"\nOne order, of {done} delivered: {total.per(done)}")
+
+
+def _merchant() -> Any:
+    merchant = Merchant.objects.first()
+    assert merchant is not None
+    webhooks.create(merchant.pk, "https://hooks.example.invalid/wingxtra")
+    return merchant
+
+
+def _near(hub: Hub) -> dict[str, Any]:
+    """An order that any drone of the hub can fly."""
+    return {
+        "pickup_lat": hub.lat,
+        "pickup_lng": hub.lng,
+        "dropoff_lat": hub.lat + 0.004,
+        "dropoff_lng": hub.lng,
+        "payload_weight_kg": 0.5,
+        "payload_type": "PARCEL",
+    }
+
+
+def _at_home(drone: Drone) -> Any:
+    return TelemetryFactory(drone_id=drone.pk, lat=drone.hub.lat, lng=drone.hub.lng)
+
+
+def test_what_drones_cost_in_each_look_at_them() -> None:
+    """A poll's answer written, and every flight followed, as each two seconds."""
+    flying = [order_in(Status.ENROUTE, drone=DroneFactory()) for _ in range(FLYING)]
+    ids = [str(stored(order).assigned_drone_id) for order in flying]
+    standing = [f"WX-STD-{number}" for number in range(STANDING)]
+    now = timezone.now()
+    moments = [now + timedelta(seconds=2 * look) for look in range(10)]
+    seen = [_seen(ids, standing, at, look) for look, at in enumerate(moments)]
+    with measured() as cost:
+        for at, telemetry in zip(moments, seen, strict=True):
+            live.write(Decoded(at, telemetry, []), at)
+            assert live.read() is not None
+            progress.follow(picture(*telemetry, at=at), at)
+    looks = len(moments)
+    print(f"\nOne look at {FLYING + STANDING} drones, {FLYING} in flight: {cost.per(looks)}")
+
+
+def _seen(flying: list[str], standing: list[str], at: datetime, look: int) -> list[Telemetry]:
+    """Those in flight at 15 m/s to the north."""
+    common = {"measured_at": at, "lat": ACCRA[0] + 30 * look * METRE_DEG}
+    return [
+        TelemetryFactory(drone_id=pk, armed=True, alt_m=60.0, speed_mps=15.0, **common)
+        for pk in flying
+    ] + [TelemetryFactory(drone_id=pk, measured_at=at) for pk in standing]
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_what_somebody_who_watches_costs(changed: bool) -> None:
+    """One call of the tracking page for news, when there are some and when there are none."""
+    order = order_in(Status.ENROUTE)
+    path = f"/api/v1/tracking/{order.public_tracking_id}"
+    with served(LOG_LEVEL="WARNING") as (url,), requests.Session() as session:
+        etag = session.get(url + path).headers["ETag"]
+        headers = {} if changed else {"If-None-Match": etag}
+        pid = _listening(url)
+        with measured(pid) as cost:
+            for _ in range(CALLS):
+                assert session.get(url + path, headers=headers).status_code in (200, 304)
+    print(f"\nOne look at a parcel, {'news' if changed else 'none'}: {cost.per(CALLS)}")
+
+
+def _listening(url: str) -> int:
+    """The main process of the server at this address."""
+    port = int(url.rpartition(":")[2])
+    return next(child.pid for child in psutil.Process().children() if str(port) in child.cmdline())
