@@ -134,8 +134,7 @@ def missing_proofs(now: datetime) -> Iterator[Attention]:
             detail=f"It needs: {order.get_pod_requirement_display().lower()}.",
             url=reverse("admin:orders_order_change", args=[order.pk]),
             since=order.delivered_at,
-            remedy_label="Confirm…",
-            remedy_url=reverse("admin:act", args=["orders.order", "confirm"]) + f"?id={order.pk}",
+            remedy=actions.button(Order, "confirm", order.pk),
         )
 
 

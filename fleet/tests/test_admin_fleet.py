@@ -163,7 +163,7 @@ def test_a_change_of_the_policy_is_counted_and_remembered(boss: Client) -> None:
     assert (newest.version, newest.changed_by) == (2, "user:boss")
     assert newest.changes == {"battery_min_pct": [30, 35], "max_attempts": [3, 2]}
     history = boss.get(reverse("admin:fleet_policyversion_changelist")).content.decode()
-    assert "Minimum battery at take-off (%): 30.0 → 35.0" in history
+    assert "Minimum battery at take-off (%): 30 → 35" in history
 
 
 def test_saving_the_policy_unchanged_is_no_new_version(boss: Client) -> None:

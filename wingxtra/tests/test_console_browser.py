@@ -120,7 +120,9 @@ def test_an_order_is_canceled_with_a_reason(visit: Callable[..., Page], city: Sc
 
 def test_dispatch_is_paused_from_the_dashboard(visit: Callable[..., Page]) -> None:
     page = visit()
-    page.get_by_label("Dispatch", exact=True).get_by_role("link", name="Pause…").click()
+    page.get_by_label("Dispatch", exact=True).get_by_role(
+        "link", name="Pause dispatch everywhere…"
+    ).click()
     page.get_by_label("Reason").fill("Thunderstorm over Ridge.")
     page.get_by_role("button", name="Pause dispatch everywhere").click()
     expect(page.get_by_label("Dispatch", exact=True)).to_contain_text("paused everywhere")
