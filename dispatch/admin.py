@@ -1,6 +1,7 @@
 """Runs with their decisions, and missions with what the bridge said. Read only."""
 
 import json
+from math import isclose
 from typing import Any
 
 from django.contrib import admin
@@ -30,6 +31,7 @@ class DecisionInline(TabularInline):
     can_delete = False
     show_change_link = False
     verbose_name_plural = "decisions"
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -67,21 +69,17 @@ class DispatchRunAdmin(ReadOnlyAdmin):
     list_select_related = ("service_area",)
     ordering = ("-started_at", "-id")
     fields = (
-        "started_at",
-        "duration_ms",
-        "trigger",
-        "actor",
-        "dry_run",
-        "service_area",
+        "began",
+        "by_what",
+        "where",
+        "kind",
+        "got",
+        "looked_at",
         "policy_version",
-        "picture_at",
-        "orders_considered",
-        "drones_considered",
-        "assigned",
-        "value",
-        "bound",
-        "note",
+        "optimum",
+        "remark",
     )
+    readonly_fields = ("began", "by_what", "where", "kind", "got", "looked_at", "optimum", "remark")
     inlines = (DecisionInline,)
     paginator = InfinitePaginator
     show_full_result_count = False
@@ -119,7 +117,29 @@ class DispatchRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Kind")
     def kind(self, run: DispatchRun) -> SafeString | str:
-        return badge("Dry run", Tone.IDLE) if run.dry_run else "—"
+        return badge("Dry run", Tone.IDLE) if run.dry_run else "Run"
+
+    @admin.display(description="When")
+    def began(self, run: DispatchRun) -> SafeString:
+        took = f"took {run.duration_ms} ms"
+        return format_html("{}, {}", moment(run.started_at, seconds=True), took)
+
+    @admin.display(description="Looked at")
+    def looked_at(self, run: DispatchRun) -> SafeString:
+        return format_html(
+            "{} orders and {} drones, as they were at {}",
+            run.orders_considered,
+            run.drones_considered,
+            moment(run.picture_at, seconds=True),
+        )
+
+    @admin.display(description="How good the plan is")
+    def optimum(self, run: DispatchRun) -> str:
+        if run.value is None or run.bound is None:
+            return "—"
+        if isclose(run.value, run.bound, rel_tol=1e-6):
+            return f"Its cost is {run.value:.1f}, and no plan costs less."
+        return f"Its cost is {run.value:.1f}; no plan costs less than {run.bound:.1f}."
 
 
 @admin.register(MissionIntent)

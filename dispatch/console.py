@@ -39,8 +39,12 @@ registry.attention_sources.extend(attention.SOURCES)
 
 
 def decision(order: Order, request: HttpRequest) -> Section:
-    """What chose the drone: a person, if that was the last word, and what the latest run said."""
-    latest = order.decisions.select_related("run").order_by("-id").first()
+    """What chose the drone: a person, if that was the last word, and what the latest run said.
+
+    Not a dry run: that has decided nothing.
+    """
+    real = order.decisions.filter(run__dry_run=False)
+    latest = real.select_related("run").order_by("-id").first()
     context = {"decision": latest and told(latest), "by_hand": by_hand(order)}
     return Section("Dispatch decision", "console/order/decision.html", context)
 

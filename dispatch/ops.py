@@ -318,7 +318,6 @@ ACTIONS = [
         why_not=_in(*IN_FLIGHT, otherwise="Only a flight can be aborted."),
         explanation="We ask, ground control decides. The order is aborted once it says so.",
         is_grave=True,
-        in_bulk=False,
     ),
     Action(
         model=Order,

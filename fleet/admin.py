@@ -45,7 +45,6 @@ class HubForm(forms.ModelForm):
         model = Hub
         fields = ("name", "service_area", "launches_at_once", "lat", "lng")
         labels = {"lat": "Latitude", "lng": "Longitude"}
-        help_texts = {"lat": "Click the map below, or write it.", "lng": "East is positive."}
 
     class Media(PolygonInput.Media):
         js = [*PolygonInput.Media.js[:2], Script("console/point.js", defer=True)]

@@ -109,6 +109,7 @@ class OrderAdmin(ReadOnlyAdmin):
             "state": badge(order.get_status_display(), words.STATUS_TONE[order.status]),
             "urgency": badge(order.get_priority_display(), words.PRIORITY_TONE[order.priority]),
             "promise": badge(promise, tone) if promise != "—" else "",
+            "changes_url": actions.watched(order),
             "offered": actions.possible(order, request.user),
             "sections": registry.sections_of(order, request),
             **(extra_context or {}),

@@ -42,7 +42,7 @@ def _since(order: Order, seen: str) -> list[str]:
     after = int(seen) if seen.isdecimal() else 0
     return [
         f"{event.occurred_at:%H:%M:%S} UTC, {page.who(event)}: "
-        f"{EventType(event.type).label}. {event.message}"
+        f"{EventType(event.type).label}. {page.message(event)}".strip()
         for event in order.events.filter(id__gt=after)
     ]
 

@@ -76,7 +76,7 @@ def told(events: list[DeliveryEvent], order: Order) -> list[dict[str, Any]]:
         rows.append(
             {
                 "label": EventType(event.type).label,
-                "message": event.message,
+                "message": message(event),
                 "who": who(event),
                 "at": moment(event.occurred_at, seconds=True),
                 "gap": ", ".join(gap),
@@ -90,6 +90,12 @@ def told(events: list[DeliveryEvent], order: Order) -> list[dict[str, Any]]:
 def _gap(span: timedelta) -> list[str]:
     """Nothing for what happened in one go."""
     return [f"after {duration(span)}"] if span >= timedelta(seconds=1) else []
+
+
+def message(event: DeliveryEvent) -> str:
+    """What it tells beyond the name of what happened."""
+    is_the_same = event.message.rstrip(".") == EventType(event.type).label
+    return "" if is_the_same else event.message
 
 
 def who(event: DeliveryEvent) -> str:

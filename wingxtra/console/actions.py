@@ -15,11 +15,18 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+    JsonResponse,
+    QueryDict,
+)
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import strip_tags
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from wingxtra.console.registry import Button
 from wingxtra.console.widgets import tiles
@@ -154,6 +161,30 @@ def button(model: type[Model], name: str, pk: Any, *, next: str = "") -> Button:
     """Leads to an action on one object, whichever app registered it."""
     action = _actions[model._meta.label_lower, name]
     return Button(f"{action.label}…", action.url(pk, next=next), action.permission)
+
+
+def changes(request: HttpRequest, label: str) -> JsonResponse:
+    """`{changes}`: what happened to the object `id=` since `seen=`, a sentence each."""
+    how, model = _watches.get(label), apps.get_model(label) if label in _watches else None
+    if how is None or model is None:
+        raise Http404
+    if not request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"):
+        raise PermissionDenied
+    try:
+        instance = model._default_manager.filter(pk=request.GET.get("id", "")).first()
+    except (ValidationError, ValueError) as error:
+        raise Http404("There is no such object.") from error
+    if instance is None:
+        raise Http404("There is no such object.")
+    return JsonResponse({"changes": how.changes(instance, request.GET.get("seen", ""))})
+
+
+def watched(instance: Model) -> str:
+    """The address that tells what has happened to this object from now on."""
+    label = instance._meta.label_lower
+    token = _watches[label].token([instance]).get(instance.pk, "")
+    path = reverse("admin:changes", args=[label])
+    return f"{path}?{urlencode({'id': instance.pk, 'seen': token})}"
 
 
 def of_model(model: type[Model], user: Any) -> list[Action]:

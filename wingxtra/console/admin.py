@@ -65,6 +65,7 @@ class ConsoleAdmin(ModelAdmin):
     compressed_fields = True
     change_form_outer_before_template = "console/object_page.html"
     list_per_page = 50
+    show_facets = admin.ShowFacets.NEVER  # a count for each choice of each filter
     when_empty = ""  # a sentence for a list with nothing in it; in general if it is left empty
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:

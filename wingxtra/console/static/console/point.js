@@ -4,10 +4,6 @@
 document.querySelectorAll("[data-point]").forEach((element) => {
   const lat = document.getElementById(element.dataset.lat);
   const lng = document.getElementById(element.dataset.lng);
-  if (!lat || !lng) {
-    element.hidden = true; // who may only look has no fields
-    return;
-  }
   const moved = document.querySelector("[data-moved]");
   const map = WxMap.create(element, WxMap.tilesOf(element));
   const isSet = () => lat.value !== "" && lng.value !== "";
