@@ -59,7 +59,7 @@ def _renew(order: Order, data: dict[str, Any], user: Any) -> actions.Secret:
         codes.renew(order.pk, by=user.actor),
         f"Order {order} has a new code; the former one opens nothing any more.",
         "Read it to the recipient now: it is shown this once. Where customers get messages, the "
-        "one about the launch tells it as well, if that has not been sent yet.",
+        "one about the launch tells it as well; in flight, “Send the code again” does.",
     )
 
 
