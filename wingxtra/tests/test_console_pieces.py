@@ -246,17 +246,14 @@ def test_everything_paused_leaves_no_area_to_pause(browser: Client) -> None:
     assert "fleet.servicearea/pause" not in page
 
 
-def test_a_runner_up_says_why_it_was_not_chosen() -> None:
+def test_a_runner_up_is_told_beside_the_chosen_drone() -> None:
     chosen = {"delivery_s": 240.0, "energy_pct": 16.0}
-    later = {"delivery_s": 300.0, "energy_pct": 19.0, "regret": 3.0}
-    needed = {"delivery_s": 180.0, "energy_pct": 16.0, "regret": None}
-    better_used = {"delivery_s": 240.0, "energy_pct": 12.0, "regret": 9.0}
-    same = {**chosen, "regret": 0.0}
+    later = {"delivery_s": 300.0, "energy_pct": 19.0}
+    sooner = {"delivery_s": 180.0, "energy_pct": 12.0}
     assert compared(later, chosen) == "1 min later, 3 % more battery"
-    assert compared(needed, chosen) == "1 min sooner, another order would lose it"
-    assert compared(better_used, chosen) == "4 % less battery, serves another order better"
-    assert compared(same, chosen) == "as good: one had to be chosen"
-    assert compared(same, {}) == "serves another order better"
+    assert compared(sooner, chosen) == "1 min sooner, 4 % less battery"
+    assert compared(chosen, chosen) == "as soon, for as much battery"
+    assert compared(later, {}) == ""
 
 
 def test_the_mission_stands_on_the_orders_page_as_it_was_sent(browser: Client) -> None:
