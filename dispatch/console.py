@@ -14,7 +14,8 @@ from dispatch import attention, ops, runs, tracks
 from dispatch.models import DispatchDecision, DispatchRun
 from dispatch.words import INTENT_TONE, OUTCOME_TONE, compared, regret, ruled_out
 from fleet import live
-from fleet.console import drone_feature, switch_of_area, switch_of_everything
+from fleet.console import switch_of_area, switch_of_everything
+from fleet.map_console import drone_feature
 from fleet.models import ServiceArea
 from orders import page
 from orders.console import MOST_ON_MAP, features_of

@@ -1,4 +1,4 @@
-"""What the fleet puts into the console: grounding, pausing, the map, and what is wrong with it."""
+"""What the fleet puts into the console: grounding, pausing, numbers, and what is wrong with it."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,16 +13,15 @@ from django.urls import reverse
 from django.utils import timezone
 
 from fleet import live, picture, policy, registry, weather, words
-from fleet.live import LiveDrone, Readiness
-from fleet.models import Drone, Hub, NoFlyZone, Policy, ServiceArea
+from fleet.live import Readiness
+from fleet.map_console import drone_feature
+from fleet.models import Drone, Policy, ServiceArea
 from wingxtra.accounts.models import User
 from wingxtra.console import actions, roles
 from wingxtra.console import registry as console
 from wingxtra.console.registry import (
     Attention,
     Button,
-    Feature,
-    Layer,
     Number,
     Section,
     Switch,
@@ -327,87 +326,3 @@ def now_of(drone: Drone, request: HttpRequest) -> Section:
 
 
 console.add_section(Drone, 10, now_of)
-
-
-# --- on the map ----------------------------------------------------------------------------------
-
-
-def drone_feature(seen: LiveDrone, now: datetime) -> Feature | None:
-    """None while nobody knows where it is."""
-    said = seen.telemetry
-    if said is None or said.lat is None or said.lng is None:
-        return None
-    return Feature(
-        id=f"drone-{seen.drone.pk}",
-        look="drone",
-        geometry={"type": "Point", "coordinates": [said.lng, said.lat]},
-        label=seen.drone.pk,
-        tone=words.READINESS[seen.readiness][1],
-        facts=words.facts(seen, now),
-        url=reverse("admin:fleet_drone_change", args=[seen.drone.pk]),
-        heading_deg=said.heading_deg,
-        is_alert=seen.is_silent,
-        area=str(seen.drone.hub.service_area_id),
-        state=words.READINESS[seen.readiness][0],
-    )
-
-
-def drones(now: datetime) -> Iterator[Feature]:
-    for seen in live.look(list(Drone.objects.with_home().filter(active=True)), now):
-        if feature := drone_feature(seen, now):
-            yield feature
-
-
-def hubs(now: datetime) -> Iterator[Feature]:
-    for hub in Hub.objects.select_related("service_area"):
-        yield Feature(
-            id=f"hub-{hub.pk}",
-            look="hub",
-            geometry={"type": "Point", "coordinates": [hub.lng, hub.lat]},
-            label=hub.name,
-            facts=[("Service area", hub.service_area.name)],
-            url=reverse("admin:fleet_hub_change", args=[hub.pk]),
-            area=str(hub.service_area_id),
-        )
-
-
-def areas(now: datetime) -> Iterator[Feature]:
-    for area in ServiceArea.objects.filter(active=True):
-        yield Feature(
-            id=f"area-{area.pk}",
-            look="area",
-            geometry=area.polygon,
-            label=area.name,
-            tone=Tone.WARN if area.dispatch_paused else Tone.BUSY,
-            facts=[("Dispatch", "paused" if area.dispatch_paused else "running")],
-            url=reverse("admin:fleet_servicearea_change", args=[area.pk]),
-            area=str(area.pk),
-        )
-
-
-def zones(now: datetime) -> Iterator[Feature]:
-    for zone in NoFlyZone.objects.relevant(now):
-        waits = zone.starts_at is not None and zone.starts_at > now
-        yield Feature(
-            id=f"zone-{zone.pk}",
-            look="zone",
-            geometry=zone.polygon,
-            label=zone.name,
-            tone=Tone.WARN if waits else Tone.BAD,
-            facts=[
-                ("From", f"{zone.starts_at:%d %b %H:%M} UTC" if zone.starts_at else "always"),
-                ("Until", f"{zone.ends_at:%d %b %H:%M} UTC" if zone.ends_at else "for ever"),
-            ],
-            url=reverse("admin:fleet_noflyzone_change", args=[zone.pk]),
-        )
-
-
-console.drone_tones.extend(words.READINESS.values())
-console.layers.extend(
-    [
-        Layer("drones", "Drones", drones, "fleet.view_drone", group="Drones"),
-        Layer("areas", "Areas", areas, "fleet.view_servicearea", still=True),
-        Layer("zones", "No-fly zones", zones, "fleet.view_noflyzone", still=True),
-        Layer("hubs", "Hubs", hubs, "fleet.view_hub", still=True),
-    ]
-)

@@ -181,7 +181,7 @@ def test_the_dashboard_renews_itself_and_keeps_the_focus(
     waiting = Order.objects.filter(status=Status.QUEUED).count()
     scene.place(scene.MARKET)
     figure = page.locator(".wx-number").filter(has_text="Queued").locator(".wx-figure")
-    expect(figure).to_have_text(str(waiting + 1))
+    expect(figure).to_have_text(str(waiting + 1), timeout=15_000)
     assert page.evaluate("document.activeElement.id") == focused
 
 
