@@ -1,19 +1,22 @@
 """Runs with their decisions, and missions with what the bridge said. Read only."""
 
 import json
+from math import isclose
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.paginator import InfinitePaginator
 
+from dispatch import console
 from dispatch.models import DispatchDecision, DispatchRun, MissionIntent
 from dispatch.words import INTENT_TONE, OUTCOME_TONE
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
+from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
 
 MOST_DECISIONS = 100
@@ -28,6 +31,7 @@ class DecisionInline(TabularInline):
     can_delete = False
     show_change_link = False
     verbose_name_plural = "decisions"
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -60,29 +64,33 @@ class DecisionInline(TabularInline):
 
 @admin.register(DispatchRun)
 class DispatchRunAdmin(ReadOnlyAdmin):
-    list_display = ("when", "by_what", "orders_considered", "got", "kind", "note")
-    list_filter = ("trigger", "dry_run", "service_area", "started_at")
+    list_display = ("when", "by_what", "where", "got", "kind", "remark")
+    list_filter = ("trigger", "dry_run", "service_area", ("started_at", DaysFilter))
     list_select_related = ("service_area",)
     ordering = ("-started_at", "-id")
     fields = (
-        "started_at",
-        "duration_ms",
-        "trigger",
-        "actor",
-        "dry_run",
-        "service_area",
+        "began",
+        "by_what",
+        "where",
+        "kind",
+        "got",
+        "looked_at",
         "policy_version",
-        "picture_at",
-        "orders_considered",
-        "drones_considered",
-        "assigned",
-        "value",
-        "bound",
-        "note",
+        "optimum",
+        "remark",
     )
+    readonly_fields = ("began", "by_what", "where", "kind", "got", "looked_at", "optimum", "remark")
     inlines = (DecisionInline,)
     paginator = InfinitePaginator
     show_full_result_count = False
+    list_before_template = "console/dispatch_bar.html"
+    when_empty = "No run has looked at any order yet."
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        switches = console.switches(request.user)
+        return super().changelist_view(request, {**(extra_context or {}), "switches": switches})
 
     @admin.display(description="When", ordering="started_at")
     def when(self, run: DispatchRun) -> SafeString | str:
@@ -91,24 +99,55 @@ class DispatchRunAdmin(ReadOnlyAdmin):
     @admin.display(description="Started by")
     def by_what(self, run: DispatchRun) -> str:
         who = run.actor.removeprefix("user:")
-        return f"{run.get_trigger_display()} ({who})"
+        by_itself = run.trigger == DispatchRun.Trigger.SCHEDULE
+        return "Schedule" if by_itself else f"{who} ({run.get_trigger_display().lower()})"
 
-    @admin.display(description="Assigned", ordering="assigned")
+    @admin.display(description="Where", ordering="service_area")
+    def where(self, run: DispatchRun) -> str:
+        return str(run.service_area or "Everywhere")
+
+    @admin.display(description="Note")
+    def remark(self, run: DispatchRun) -> str:
+        return run.note or "—"
+
+    @admin.display(description="Orders assigned", ordering="assigned")
     def got(self, run: DispatchRun) -> SafeString:
         tone = Tone.GOOD if run.assigned == run.orders_considered else Tone.WARN
         return badge(f"{run.assigned} of {run.orders_considered}", tone)
 
     @admin.display(description="Kind")
     def kind(self, run: DispatchRun) -> SafeString | str:
-        return badge("Dry run", Tone.IDLE) if run.dry_run else "—"
+        return badge("Dry run", Tone.IDLE) if run.dry_run else "Run"
+
+    @admin.display(description="When")
+    def began(self, run: DispatchRun) -> SafeString:
+        took = f"took {run.duration_ms} ms"
+        return format_html("{}, {}", moment(run.started_at, seconds=True), took)
+
+    @admin.display(description="Looked at")
+    def looked_at(self, run: DispatchRun) -> SafeString:
+        return format_html(
+            "{} orders and {} drones, as they were at {}",
+            run.orders_considered,
+            run.drones_considered,
+            moment(run.picture_at, seconds=True),
+        )
+
+    @admin.display(description="How good the plan is")
+    def optimum(self, run: DispatchRun) -> str:
+        if run.value is None or run.bound is None:
+            return "—"
+        if isclose(run.value, run.bound, rel_tol=1e-6):
+            return f"Its cost is {run.value:.1f}, and no plan costs less."
+        return f"Its cost is {run.value:.1f}; no plan costs less than {run.bound:.1f}."
 
 
 @admin.register(MissionIntent)
 class MissionIntentAdmin(ReadOnlyAdmin):
     """The intent exactly as sent, and what became of it."""
 
-    list_display = ("order", "drone", "standing", "tries", "bridge_answer", "made")
-    list_filter = ("state", "recall_state", "created_at")
+    list_display = ("order", "drone", "standing", "tries", "said", "made")
+    list_filter = ("state", "recall_state", ("created_at", DaysFilter))
     list_select_related = ("order", "job")
     search_fields = ("id", "order__public_tracking_id", "job__drone__drone_id")
     ordering = ("-created_at",)
@@ -140,6 +179,10 @@ class MissionIntentAdmin(ReadOnlyAdmin):
     @admin.display(description="State", ordering="state")
     def standing(self, intent: MissionIntent) -> SafeString:
         return badge(intent.get_state_display(), INTENT_TONE[intent.state])
+
+    @admin.display(description="Ground control said")
+    def said(self, intent: MissionIntent) -> str:
+        return intent.bridge_answer or "—"
 
     @admin.display(description="Made", ordering="created_at")
     def made(self, intent: MissionIntent) -> SafeString | str:

@@ -8,9 +8,10 @@ from django.urls import reverse
 
 from dispatch.models import DispatchDecision, DispatchRun, Flight, MissionIntent
 from fleet import picture, policy
-from orders import words
-from orders.models import DeliveryJob
-from orders.states import JobStatus, Status
+from orders.models import DeliveryJob, Order
+from orders.states import IN_FLIGHT, JobStatus, Status
+from wingxtra.console import actions
+from wingxtra.console.admin import duration
 from wingxtra.console.registry import Attention, Tone
 
 # A drone that comes home within a minute or so is no trouble.
@@ -34,7 +35,7 @@ def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
     ).select_related("order")
     for decision in stuck.order_by("order__deliver_by")[:20]:
         order = decision.order
-        wait = words.duration(now - order.created_at)
+        wait = duration(now - order.created_at)
         yield Attention(
             key=f"no-drone:{order.pk}",
             level=8 + min(9, int((now - order.created_at).total_seconds() // 600)),
@@ -42,8 +43,7 @@ def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
             detail=decision.why or "No drone is registered for its area.",
             url=reverse("admin:orders_order_change", args=[order.pk]),
             since=order.created_at,
-            remedy_label="Assign…",
-            remedy_url=reverse("admin:act", args=["orders.order", "assign"]) + f"?id={order.pk}",
+            remedy=actions.button(Order, "assign", order.pk),
         )
 
 
@@ -83,8 +83,7 @@ def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
             url=reverse("admin:orders_order_change", args=[intent.order_id]),
             since=intent.created_at,
             tone=Tone.BAD,
-            remedy_label="Submit now…",
-            remedy_url=_act("submit", intent),
+            remedy=actions.button(Order, "submit", intent.order_id),
         )
 
 
@@ -103,8 +102,7 @@ def missions_held(now: datetime) -> Iterator[Attention]:
             detail=f"For {intent.job.drone_id}. The policy does not publish missions by itself.",
             url=reverse("admin:orders_order_change", args=[intent.order_id]),
             since=intent.created_at,
-            remedy_label="Submit…",
-            remedy_url=_act("submit", intent),
+            remedy=actions.button(Order, "submit", intent.order_id),
         )
 
 
@@ -123,11 +121,10 @@ def slow_launches(now: datetime) -> Iterator[Attention]:
             key=f"launch:{intent.pk}",
             level=14 + min(9, int(wait.total_seconds() // 300)),
             text=f"{intent.job.drone_id} has not started with order {intent.order}",
-            detail=f"Ground control accepted the mission {words.duration(wait)} ago.",
+            detail=f"Ground control accepted the mission {duration(wait)} ago.",
             url=reverse("admin:orders_order_change", args=[intent.order_id]),
             since=intent.accepted_at,
-            remedy_label="Requeue…",
-            remedy_url=_act("requeue", intent),
+            remedy=actions.button(Order, "requeue", intent.order_id),
         )
 
 
@@ -147,10 +144,6 @@ def launched_all_the_same(now: datetime) -> Iterator[Attention]:
             since=intent.recall_asked_at,
             tone=Tone.BAD,
         )
-
-
-def _act(name: str, intent: MissionIntent) -> str:
-    return reverse("admin:act", args=["orders.order", name]) + f"?id={intent.order_id}"
 
 
 def lost_links(now: datetime) -> Iterator[Attention]:
@@ -186,6 +179,9 @@ def low_batteries(now: datetime) -> Iterator[Attention]:
                 detail=f"The reserve is {reserve_pct:.0f} %. It flies order {job.order}.",
                 url=reverse("admin:orders_order_change", args=[job.order_id]),
                 tone=Tone.BAD,
+                remedy=actions.button(Order, "abort", job.order_id)
+                if job.order.status in IN_FLIGHT
+                else None,
             )
 
 

@@ -1,27 +1,30 @@
 """What dispatch puts into the console: actions on orders, decisions, missions, troubles."""
 
+import json
+from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
 
 from dispatch import attention, ops, runs, tracks
 from dispatch.models import DispatchDecision, DispatchRun
-from dispatch.words import INTENT_TONE, OUTCOME_TONE, regret, ruled_out
+from dispatch.words import INTENT_TONE, OUTCOME_TONE, compared, regret, ruled_out
 from fleet import live
-from fleet.console import drone_feature
+from fleet.console import switch_of_area, switch_of_everything
+from fleet.map_console import drone_feature
 from fleet.models import ServiceArea
 from orders import page
 from orders.console import MOST_ON_MAP, features_of
-from orders.models import Order
+from orders.models import DeliveryJob, Order
 from orders.states import EventType
 from wingxtra.accounts.identity import ActorKind
-from wingxtra.console import actions, registry, roles
+from wingxtra.console import actions, now, registry, roles
 from wingxtra.console.admin import badge, moment
-from wingxtra.console.registry import Feature, Section, Tone, add_section
+from wingxtra.console.registry import Feature, Layer, Section, Tone, add_section
 from wingxtra.console.widgets import tiles
 
 roles.seen_by_all(
@@ -37,8 +40,12 @@ registry.attention_sources.extend(attention.SOURCES)
 
 
 def decision(order: Order, request: HttpRequest) -> Section:
-    """What chose the drone: a person, if that was the last word, and what the latest run said."""
-    latest = order.decisions.select_related("run").order_by("-id").first()
+    """What chose the drone: a person, if that was the last word, and what the latest run said.
+
+    Not a dry run: that has decided nothing.
+    """
+    real = order.decisions.filter(run__dry_run=False)
+    latest = real.select_related("run").order_by("-id").first()
     context = {"decision": latest and told(latest), "by_hand": by_hand(order)}
     return Section("Dispatch decision", "console/order/decision.html", context)
 
@@ -58,7 +65,11 @@ def told(decision: DispatchDecision) -> dict[str, Any]:
         "at": moment(decision.run.started_at),
         "run_url": reverse("admin:dispatch_dispatchrun_change", args=[decision.run_id]),
         "runners_up": [
-            {**other, "instead": regret(other) if "regret" in other else ""}
+            {
+                **other,
+                "because": compared(other, decision.figures),
+                "instead": regret(other) if "regret" in other else "",
+            }
             for other in decision.runners_up
         ],
         "ruled_out": ruled_out(decision.ruled_out),
@@ -72,6 +83,7 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
             "state": badge(intent.get_state_display(), INTENT_TONE[intent.state]),
             "url": reverse("admin:dispatch_missionintent_change", args=[intent.pk]),
             "sent": moment(intent.accepted_at),
+            "body": json.dumps(intent.body, indent=2),
         }
         for intent in order.intents.select_related("job").order_by("-created_at")
     ]
@@ -122,6 +134,22 @@ def _way_to_the_pickup(drone: Feature, order: Order) -> Feature:
     )
 
 
+TRAIL = timedelta(minutes=5)
+
+
+def trails(now: datetime) -> Iterator[Feature]:
+    """Where each drone on a delivery came from in the last minutes; the map goes on drawing it."""
+    tracks_by_job = tracks.latest_of_all(now - TRAIL)
+    jobs = DeliveryJob.objects.filter(pk__in=tracks_by_job, drone__isnull=False)
+    for job_id, drone_id in jobs.values_list("pk", "drone"):
+        line = [[point.lng, point.lat] for point in tracks_by_job[job_id]]
+        if len(line) > 1:
+            geometry = {"type": "LineString", "coordinates": line}
+            name = f"Trail of {drone_id}"
+            yield Feature(f"trail-{drone_id}", "trail", geometry, name, of=f"drone-{drone_id}")
+
+
+registry.layers.append(Layer("trails", "Trails", trails, "orders.view_order", still=True))
 add_section(DispatchRun, 10, plan_on_the_map)
 add_section(Order, 5, where)
 add_section(Order, 50, decision)
@@ -131,21 +159,28 @@ add_section(Order, 60, missions_of)
 # --- runs by hand, per area ----------------------------------------------------------------------
 
 
-def _run(area: ServiceArea, user: Any, *, dry_run: bool) -> str:
+def switches(user: Any) -> list[registry.Switch]:
+    """Above the list of runs: everything, and each area with what can be run there by hand."""
+    here = reverse("admin:dispatch_dispatchrun_changelist")
+    found = [switch_of_everything(next=here)]
+    for area in ServiceArea.objects.filter(active=True):
+        by_hand = (
+            actions.button(ServiceArea, "dry-run", area.pk),
+            actions.button(ServiceArea, "dispatch", area.pk),
+        )
+        found.append(switch_of_area(area, next=here, more=by_hand))
+    return [now.usable(switch, user) for switch in found]
+
+
+def _run(area: ServiceArea, user: Any, *, dry_run: bool) -> actions.Led:
     outcome = runs.run(
         trigger=DispatchRun.Trigger.CONSOLE, by=user.actor, service_area_id=area.pk, dry_run=dry_run
     )
     run = outcome.run
     url = reverse("admin:dispatch_dispatchrun_change", args=[run.pk])
     would = "would get" if dry_run else "got"
-    return format_html(
-        '{}: {} of {} queued orders {} a drone. <a class="wx-link" href="{}">See the decisions</a>',
-        area,
-        run.assigned,
-        run.orders_considered,
-        would,
-        url,
-    )
+    of_how_many = f"{run.assigned} of {run.orders_considered}"
+    return actions.Led(url, f"{area}: {of_how_many} queued orders {would} a drone.")
 
 
 actions.register(

@@ -93,16 +93,32 @@ class CancelForm(ActionForm):
     )
 
 
+class MomentInput(forms.DateTimeInput):
+    """A day and a minute, picked in the browser's own way."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
 class RescheduleForm(ReasonForm):
+    """One window for all of the orders; that of a single one is filled in as it is now."""
+
     not_before = forms.DateTimeField(
         label="Not before (UTC)",
         required=False,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
+        widget=MomentInput,
         help_text="Empty: as soon as possible.",
     )
-    deliver_by = forms.DateTimeField(
-        label="Deliver by (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
-    )
+    deliver_by = forms.DateTimeField(label="Deliver by (UTC)", widget=MomentInput)
+    field_order = ("not_before", "deliver_by", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if len(self.targets) == 1:
+            order = self.targets[0]
+            self.initial = {"not_before": order.not_before, "deliver_by": order.deliver_by}
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
@@ -302,7 +318,6 @@ ACTIONS = [
         why_not=_in(*IN_FLIGHT, otherwise="Only a flight can be aborted."),
         explanation="We ask, ground control decides. The order is aborted once it says so.",
         is_grave=True,
-        in_bulk=False,
     ),
     Action(
         model=Order,

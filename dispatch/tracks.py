@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Self
+from uuid import UUID
 
 from django.db import transaction
 
 from dispatch.flight import Fix
 from dispatch.models import Flight, TrackPiece
 from orders.models import DeliveryJob
+from orders.states import JobStatus
 
 EVERY_S = 3.0
 PIECE_POINTS = 20
@@ -69,6 +71,26 @@ def moving_to_pieces(flights: Sequence[Flight]) -> Iterator[None]:
     with transaction.atomic():
         TrackPiece.objects.bulk_create(pieces)
         yield
+
+
+def latest_of_all(since: datetime) -> dict[UUID, list[Point]]:
+    """Of every flight under way that was heard since then, its points since then. Two statements.
+
+    By job, oldest first.
+    """
+    flights = Flight.objects.filter(job__status=JobStatus.ACTIVE, heard_at__gte=since)
+    recent = dict(flights.values_list("pk", "recent"))
+    stored: dict[UUID, list[Any]] = {job_id: [] for job_id in recent}
+    pieces = TrackPiece.objects.filter(job__in=recent).values_list("job", "points")
+    for job_id, points in pieces:
+        stored[job_id] += points
+    for job_id, points in recent.items():
+        stored[job_id] += points
+    start = since.timestamp()
+    return {
+        job_id: [Point.of(point) for point in points if point[0] >= start]
+        for job_id, points in stored.items()
+    }
 
 
 def track_of(job: DeliveryJob) -> list[Point]:

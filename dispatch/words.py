@@ -21,6 +21,20 @@ INTENT_TONE: dict[str, Tone] = {
 }
 
 
+def compared(other: dict[str, Any], chosen: dict[str, Any]) -> str:
+    """A runner-up beside the chosen drone: “2 min later, 4 % more battery”; empty without one."""
+    if not chosen:
+        return ""
+    minutes = round(other["delivery_s"] / 60) - round(chosen["delivery_s"] / 60)
+    percent = round(other["energy_pct"]) - round(chosen["energy_pct"])
+    told = []
+    if minutes:
+        told.append(f"{abs(minutes)} min {'later' if minutes > 0 else 'sooner'}")
+    if percent:
+        told.append(f"{abs(percent)} % {'more' if percent > 0 else 'less'} battery")
+    return ", ".join(told) or "as soon, for as much battery"
+
+
 def ruled_out(counts: list[dict[str, Any]]) -> list[str]:
     """“3 drones: with telemetry too old”, the most frequent reason first."""
     phrases = {rule.code: phrase for rule, phrase in PHRASES.items()}

@@ -5,34 +5,81 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.forms import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from fleet import drone_admin, policy  # noqa: F401 (registers the drones' pages)
 from fleet.models import DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, ServiceArea
-from fleet.policy_form import FIELDSETS, LABELS, PolicyForm
+from fleet.policy_form import ALL_LABELS, FIELDSETS, LABELS, PolicyForm
 from wingxtra.console.admin import ConsoleAdmin, ReadOnlyAdmin, badge, moment
 from wingxtra.console.registry import Tone
-from wingxtra.console.widgets import PolygonInput
+from wingxtra.console.widgets import PolygonInput, tiles
 
 
 @admin.register(DroneKind)
 class DroneKindAdmin(ConsoleAdmin):
-    list_display = ("name", "max_payload_kg", "battery_wh", "cruise_speed_mps", "max_wind_mps")
+    list_display = ("name", "payload", "battery", "cruise", "wind")
+
+    @admin.display(description="Carries at most", ordering="max_payload_kg")
+    def payload(self, kind: DroneKind) -> str:
+        return f"{kind.max_payload_kg:g} kg"
+
+    @admin.display(description="Battery", ordering="battery_wh")
+    def battery(self, kind: DroneKind) -> str:
+        return f"{kind.battery_wh:g} Wh"
+
+    @admin.display(description="Cruises at", ordering="cruise_speed_mps")
+    def cruise(self, kind: DroneKind) -> str:
+        return f"{kind.cruise_speed_mps:g} m/s"
+
+    @admin.display(description="Flies in wind up to", ordering="max_wind_mps")
+    def wind(self, kind: DroneKind) -> str:
+        return f"{kind.max_wind_mps:g} m/s"
+
+
+class HubForm(forms.ModelForm):
+    class Meta:
+        model = Hub
+        fields = ("name", "service_area", "launches_at_once", "lat", "lng")
+        labels = {"lat": "Latitude", "lng": "Longitude"}
+
+    class Media(PolygonInput.Media):
+        js = [*PolygonInput.Media.js[:2], Script("console/point.js", defer=True)]
 
 
 @admin.register(Hub)
 class HubAdmin(ConsoleAdmin):
-    list_display = ("name", "service_area", "lat", "lng", "launches_at_once")
+    """Where drones live, put on the map."""
+
+    form = HubForm
+    change_form_after_template = "console/hub_map.html"
+    list_display = ("name", "service_area", "position", "launches")
     list_select_related = ("service_area",)
     search_fields = ("name",)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        return super().render_change_form(request, {**context, "tiles": tiles()}, *args, **kwargs)
+
+    @admin.display(description="Position")
+    def position(self, hub: Hub) -> str:
+        return f"{hub.lat:.5f}, {hub.lng:.5f}"
+
+    @admin.display(description="Launches at once", ordering="launches_at_once")
+    def launches(self, hub: Hub) -> str:
+        return "Any number" if hub.launches_at_once is None else f"{hub.launches_at_once}"
 
 
 class ServiceAreaForm(forms.ModelForm):
     class Meta:
         model = ServiceArea
         fields = ("name", "active", "polygon")
+        labels = {"polygon": "Outline"}
+        help_texts = {"polygon": ""}
         widgets = {"polygon": PolygonInput}
 
 
@@ -53,6 +100,13 @@ class NoFlyZoneForm(forms.ModelForm):
     class Meta:
         model = NoFlyZone
         fields = ("name", "active", "starts_at", "ends_at", "polygon")
+        labels = {"starts_at": "From (UTC)", "ends_at": "Until (UTC)", "polygon": "Outline"}
+        help_texts = {
+            "active": "Off: kept for another time, and flown through.",
+            "starts_at": "Empty: since always.",
+            "ends_at": "Empty: for ever.",
+            "polygon": "",
+        }
         widgets = {"polygon": PolygonInput}
 
     def clean(self) -> dict[str, Any]:
@@ -66,8 +120,21 @@ class NoFlyZoneForm(forms.ModelForm):
 @admin.register(NoFlyZone)
 class NoFlyZoneAdmin(ConsoleAdmin):
     form = NoFlyZoneForm
-    list_display = ("name", "active", "starts", "ends")
+    list_display = ("name", "now", "starts", "ends")
+    list_filter = ("active",)
+    when_empty = "There are no no-fly zones: drones may fly everywhere in the service areas."
     search_fields = ("name",)
+
+    @admin.display(description="Now", ordering="active")
+    def now(self, zone: NoFlyZone) -> SafeString:
+        now = timezone.now()
+        if not zone.active:
+            return badge("Off", Tone.IDLE)
+        if zone.ends_at and zone.ends_at <= now:
+            return badge("Over", Tone.IDLE)
+        if zone.starts_at and zone.starts_at > now:
+            return badge("To come", Tone.WARN)
+        return badge("Closed", Tone.BAD)
 
     @admin.display(description="From", ordering="starts_at")
     def starts(self, zone: NoFlyZone) -> SafeString | str:
@@ -104,9 +171,15 @@ class PolicyAdmin(ConsoleAdmin):
         obj.__dict__.update(policy.change(by=user.actor, **changes).__dict__)
 
 
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 @admin.register(PolicyVersion)
 class PolicyVersionAdmin(ReadOnlyAdmin):
-    list_display = ("version", "changed_by", "when", "what")
+    list_display = ("version", "by", "when", "what")
     list_filter = ("changed_by",)
     fields = ("version", "changed_by", "changed_at", "what", "rules")
 
@@ -114,11 +187,15 @@ class PolicyVersionAdmin(ReadOnlyAdmin):
     def when(self, version: PolicyVersion) -> SafeString | str:
         return moment(version.changed_at)
 
+    @admin.display(description="Changed by", ordering="changed_by")
+    def by(self, version: PolicyVersion) -> str:
+        return version.changed_by.removeprefix("user:")
+
     @admin.display(description="What changed")
     def what(self, version: PolicyVersion) -> str:
         return (
             "; ".join(
-                f"{LABELS.get(name, name)}: {before} → {after}"
+                f"{ALL_LABELS.get(name, name)}: {_said(before)} → {_said(after)}"
                 for name, (before, after) in version.changes.items()
             )
             or "The first version."

@@ -1,4 +1,4 @@
-"""What the fleet puts into the console: grounding, pausing, the map, and what is wrong with it."""
+"""What the fleet puts into the console: grounding, pausing, numbers, and what is wrong with it."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,12 +13,20 @@ from django.urls import reverse
 from django.utils import timezone
 
 from fleet import live, picture, policy, registry, weather, words
-from fleet.live import LiveDrone, Readiness
-from fleet.models import Drone, Hub, NoFlyZone, Policy, ServiceArea
+from fleet.live import Readiness
+from fleet.map_console import drone_feature
+from fleet.models import Drone, Policy, ServiceArea
 from wingxtra.accounts.models import User
 from wingxtra.console import actions, roles
 from wingxtra.console import registry as console
-from wingxtra.console.registry import Attention, Feature, Layer, Number, Section, Switch, Tone
+from wingxtra.console.registry import (
+    Attention,
+    Button,
+    Number,
+    Section,
+    Switch,
+    Tone,
+)
 from wingxtra.console.widgets import tiles
 from wingxtra.problems import Conflict
 
@@ -139,27 +147,54 @@ for action in [
     actions.register(action)
 
 
-def policy_action(name: str) -> str:
-    """The address of pausing or resuming everything; it leads back to the dashboard."""
-    path = reverse("admin:act", args=["fleet.policy", name])
-    return f"{path}?id=1&next={reverse('admin:index')}"
+def _described(drone: Drone) -> str:
+    grounded = f"grounded: {drone.grounded_reason}" if drone.is_grounded else ""
+    return " · ".join(filter(None, [str(drone.kind), str(drone.hub), grounded]))
+
+
+actions.describe(Drone, _described, "kind", "hub")
+
+
+PAUSE = "fleet.change_servicearea"
+
+
+def switch_of_everything(*, next: str, more: tuple[Button, ...] = ()) -> Switch:
+    """Pauses or resumes all automatic dispatch, and leads to `next` then."""
+    if policy.current().dispatch_paused:
+        resume = actions.button(Policy, "resume", 1, next=next)
+        return Switch(
+            "Dispatch is paused everywhere",
+            Tone.WARN,
+            (resume, *more),
+            "Orders wait until it is resumed or they are assigned by hand.",
+            icon="pause_circle",
+        )
+    pause = actions.button(Policy, "pause", 1, next=next)
+    text = "Dispatch runs by itself"
+    return Switch(text, Tone.GOOD, (pause, *more), "Waiting orders get drones without you.")
+
+
+def switch_of_area(area: ServiceArea, *, next: str, more: tuple[Button, ...] = ()) -> Switch:
+    """Pauses or resumes automatic dispatch in one area."""
+    if policy.current().dispatch_paused:
+        return Switch(f"{area} waits, as everything does", Tone.IDLE, more, icon="pause_circle")
+    if area.dispatch_paused:
+        resume = actions.button(ServiceArea, "resume", area.pk, next=next)
+        text = f"Dispatch is paused in {area}"
+        return Switch(text, Tone.WARN, (resume, *more), icon="pause_circle")
+    pause = actions.button(ServiceArea, "pause", area.pk, next=next)
+    return Switch(f"Dispatch runs in {area}", Tone.GOOD, (pause, *more))
 
 
 def dispatch_switches(now: datetime) -> Iterator[Switch]:
     """Everything, and each area that is paused on its own."""
-    if policy.current().dispatch_paused:
-        yield _switch("Dispatch is paused everywhere", "Resume", policy_action("resume"))
-        return
-    yield _switch("Dispatch runs by itself", "Pause", policy_action("pause"))
-    for area in ServiceArea.objects.filter(active=True, dispatch_paused=True):
-        path = reverse("admin:act", args=["fleet.servicearea", "resume"])
-        url = f"{path}?id={area.pk}&next={reverse('admin:index')}"
-        yield _switch(f"Dispatch is paused in {area}", "Resume", url)
-
-
-def _switch(text: str, label: str, url: str) -> Switch:
-    tone = Tone.WARN if label == "Resume" else Tone.GOOD
-    return Switch(text, tone, label, url, "fleet.change_servicearea")
+    here = reverse("admin:index")
+    # Single areas are paused where their runs are, by a name that fleet need not import.
+    one = Button("One area…", reverse("admin:dispatch_dispatchrun_changelist"), PAUSE)
+    yield switch_of_everything(next=here, more=(one,))
+    if not policy.current().dispatch_paused:
+        for area in ServiceArea.objects.filter(active=True, dispatch_paused=True):
+            yield switch_of_area(area, next=here)
 
 
 console.switch_sources.append(dispatch_switches)
@@ -175,8 +210,7 @@ def paused_dispatch(now: datetime) -> Iterator[Attention]:
             level=38,
             text="Dispatch is paused everywhere",
             detail="Orders wait until it is resumed or they are assigned by hand.",
-            remedy_label="Resume…",
-            remedy_url=policy_action("resume"),
+            remedy=actions.button(Policy, "resume", 1, next=reverse("admin:index")),
         )
     for area in ServiceArea.objects.filter(active=True, dispatch_paused=True):
         yield Attention(
@@ -184,9 +218,7 @@ def paused_dispatch(now: datetime) -> Iterator[Attention]:
             level=30,
             text=f"Dispatch is paused in {area}",
             url=reverse("admin:fleet_servicearea_change", args=[area.pk]),
-            remedy_label="Resume…",
-            remedy_url=reverse("admin:act", args=["fleet.servicearea", "resume"])
-            + f"?id={area.pk}&next={reverse('admin:index')}",
+            remedy=actions.button(ServiceArea, "resume", area.pk, next=reverse("admin:index")),
         )
 
 
@@ -243,8 +275,11 @@ def unknown_drones(now: datetime) -> Iterator[Attention]:
             level=2,
             text=f"{drone_id} sends telemetry and is not registered",
             detail="It gets no orders until it is.",
-            remedy_label="Register…",
-            remedy_url=f"{reverse('admin:fleet_drone_add')}?drone_id={drone_id}",
+            remedy=Button(
+                "Register…",
+                f"{reverse('admin:fleet_drone_add')}?drone_id={drone_id}",
+                "fleet.add_drone",
+            ),
         )
 
 
@@ -291,85 +326,3 @@ def now_of(drone: Drone, request: HttpRequest) -> Section:
 
 
 console.add_section(Drone, 10, now_of)
-
-
-# --- on the map ----------------------------------------------------------------------------------
-
-
-def drone_feature(seen: LiveDrone, now: datetime) -> Feature | None:
-    """None while nobody knows where it is."""
-    said = seen.telemetry
-    if said is None or said.lat is None or said.lng is None:
-        return None
-    return Feature(
-        id=f"drone-{seen.drone.pk}",
-        look="drone",
-        geometry={"type": "Point", "coordinates": [said.lng, said.lat]},
-        label=seen.drone.pk,
-        tone=words.READINESS[seen.readiness][1],
-        facts=words.facts(seen, now),
-        url=reverse("admin:fleet_drone_change", args=[seen.drone.pk]),
-        heading_deg=said.heading_deg,
-        area=str(seen.drone.hub.service_area_id),
-        state=words.READINESS[seen.readiness][0],
-    )
-
-
-def drones(now: datetime) -> Iterator[Feature]:
-    for seen in live.look(list(Drone.objects.with_home().filter(active=True)), now):
-        if feature := drone_feature(seen, now):
-            yield feature
-
-
-def hubs(now: datetime) -> Iterator[Feature]:
-    for hub in Hub.objects.select_related("service_area"):
-        yield Feature(
-            id=f"hub-{hub.pk}",
-            look="hub",
-            geometry={"type": "Point", "coordinates": [hub.lng, hub.lat]},
-            label=hub.name,
-            facts=[("Service area", hub.service_area.name)],
-            url=reverse("admin:fleet_hub_change", args=[hub.pk]),
-            area=str(hub.service_area_id),
-        )
-
-
-def areas(now: datetime) -> Iterator[Feature]:
-    for area in ServiceArea.objects.filter(active=True):
-        yield Feature(
-            id=f"area-{area.pk}",
-            look="area",
-            geometry=area.polygon,
-            label=area.name,
-            tone=Tone.WARN if area.dispatch_paused else Tone.BUSY,
-            facts=[("Dispatch", "paused" if area.dispatch_paused else "running")],
-            url=reverse("admin:fleet_servicearea_change", args=[area.pk]),
-            area=str(area.pk),
-        )
-
-
-def zones(now: datetime) -> Iterator[Feature]:
-    for zone in NoFlyZone.objects.relevant(now):
-        waits = zone.starts_at is not None and zone.starts_at > now
-        yield Feature(
-            id=f"zone-{zone.pk}",
-            look="zone",
-            geometry=zone.polygon,
-            label=zone.name,
-            tone=Tone.WARN if waits else Tone.BAD,
-            facts=[
-                ("From", f"{zone.starts_at:%d %b %H:%M} UTC" if zone.starts_at else "always"),
-                ("Until", f"{zone.ends_at:%d %b %H:%M} UTC" if zone.ends_at else "for ever"),
-            ],
-            url=reverse("admin:fleet_noflyzone_change", args=[zone.pk]),
-        )
-
-
-console.layers.extend(
-    [
-        Layer("drones", "Drones", drones, "fleet.view_drone"),
-        Layer("areas", "Areas", areas, "fleet.view_servicearea", still=True),
-        Layer("zones", "No-fly zones", zones, "fleet.view_noflyzone", still=True),
-        Layer("hubs", "Hubs", hubs, "fleet.view_hub", still=True),
-    ]
-)

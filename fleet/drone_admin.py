@@ -7,15 +7,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from unfold.views import ChangeList
 
 from fleet import live, words
 from fleet.live import Readiness
 from fleet.models import Drone
-from wingxtra.console.admin import ConsoleAdmin, badge
+from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, badge
 
 
-class LiveChangeList(ChangeList):
+class LiveChangeList(ConsoleChangeList):
     """Looks at the drones of a page once, and hands each its live state as `live`."""
 
     result_list: Any
@@ -52,7 +51,7 @@ class DroneAdmin(ConsoleAdmin):
     fields = ("drone_id", "kind", "hub", "active", "grounded_reason", "grounded_by", "grounded_at")
     readonly_fields = ("grounded_reason", "grounded_by", "grounded_at")
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ConsoleChangeList]:
         return LiveChangeList
 
     def get_readonly_fields(

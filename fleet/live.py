@@ -38,13 +38,17 @@ _READINESS = {
 
 @dataclass(frozen=True, slots=True)
 class LiveDrone:
-    """`reasons` say why it is not READY. `telemetry` is the last we know, however old."""
+    """`reasons` say why it is not READY. `telemetry` is the last we know, however old.
+
+    `is_silent`: on a delivery, and not heard for longer than the policy's link_lost_after_s.
+    """
 
     drone: Drone
     telemetry: Telemetry | None
     readiness: Readiness
     reasons: list[Reason]
     active_job_id: UUID | None
+    is_silent: bool
 
 
 def look(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
@@ -61,6 +65,8 @@ def look(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
             readiness=_readiness(bits),
             reasons=explain(bits, _facts(table, i, rules, wind_mps)),
             active_job_id=jobs.get(drone.drone_id),
+            is_silent=drone.drone_id in jobs
+            and bool(table.telemetry_age_s[i] > rules.link_lost_after_s),
         )
         for i, (drone, bits) in enumerate(zip(drones, against.tolist(), strict=True))
     ]

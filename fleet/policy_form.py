@@ -54,8 +54,23 @@ GROUPS: dict[str, dict[str, str]] = {
         "auto_submit": "Publish missions by itself",
     },
 }
-# `dispatch_paused` is not here: pausing is an action of its own, with a reason.
+# Where the field's own help says less than somebody at the form wants to know.
+EXPLANATIONS = {
+    "detour_factor": "Flown distance over straight distance: 1.15 is 15 % longer.",
+    "telemetry_hard_age_s": "Up to this age OPS may override with a reason, beyond it nobody may.",
+    "promise_medical_min": "Deliver by, where the merchant gives no time: so long after placing.",
+    "promise_urgent_min": "The same for urgent orders.",
+    "promise_normal_min": "The same for normal orders.",
+    "weight_medical": "How much worse a late minute of a medical order is than one of weight 1.",
+    "weight_urgent": "The same for urgent orders.",
+    "weight_normal": "The same for normal orders; usually 1.",
+    "busy_weight": "What a second of drone time costs against a second late of weight 1: higher "
+    "prefers short flights, lower prefers quick ones.",
+    "auto_submit": "Off: each mission waits until somebody submits it in the console.",
+}
 LABELS = {name: label for fields in GROUPS.values() for name, label in fields.items()}
+# Not in the form: pausing is an action of its own, with a reason.
+ALL_LABELS = {**LABELS, "dispatch_paused": "Dispatch paused"}
 FIELDSETS = [(title, {"fields": list(fields)}) for title, fields in GROUPS.items()]
 FIELDSETS[0][1]["fields"].append("seen_version")
 
@@ -69,9 +84,13 @@ class PolicyForm(forms.ModelForm):
         model = Policy
         fields = list(LABELS)
         labels = LABELS
+        help_texts = EXPLANATIONS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        for name, value in self.initial.items():
+            if isinstance(value, float) and value.is_integer():
+                self.initial[name] = int(value)  # 30, not 30.0
         if "seen_version" in self.fields:
             self.initial["seen_version"] = self.instance.version
 

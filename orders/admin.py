@@ -20,10 +20,25 @@ from unfold.paginator import InfinitePaginator
 from orders import words
 from orders.models import Order
 from orders.privacy import masked_name, masked_phone
-from orders.tabs import LateFilter, TabFilter, tab_links
+from orders.tabs import TABS, LateFilter, TabFilter, tab_links
 from wingxtra.console import actions, registry
-from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
+from wingxtra.console.admin import ConsoleChangeList, ReadOnlyAdmin, badge, moment
+from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
+
+
+class OrderChangeList(ConsoleChangeList):
+    """Below tabs, which are no filters to those who look at it."""
+
+    def get_filters(self, request: HttpRequest) -> Any:
+        found = super().get_filters(request)
+        active = any(f.used_parameters for f in found[0] if not isinstance(f, TabFilter))
+        return (*found[:-1], active)
+
+    @property
+    def when_empty(self) -> str:
+        tab = TABS.get(self.params.get("tab", ""))
+        return tab.empty if tab else "No order was placed yet."
 
 
 @admin.register(Order)
@@ -45,7 +60,8 @@ class OrderAdmin(ReadOnlyAdmin):
         LateFilter,
         "service_area",
         "merchant",
-        "created_at",
+        ("created_at", DaysFilter),
+        ("deliver_by", DaysFilter),
     )
     list_select_related = ("merchant", "current_job")
     list_before_template = "console/tabs.html"
@@ -67,6 +83,9 @@ class OrderAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         tabs = tab_links(request)
         return super().changelist_view(request, {**(extra_context or {}), "tabs": tabs})
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[OrderChangeList]:
+        return OrderChangeList
 
     def change_view(
         self,
@@ -90,6 +109,7 @@ class OrderAdmin(ReadOnlyAdmin):
             "state": badge(order.get_status_display(), words.STATUS_TONE[order.status]),
             "urgency": badge(order.get_priority_display(), words.PRIORITY_TONE[order.priority]),
             "promise": badge(promise, tone) if promise != "—" else "",
+            "changes_url": actions.watched(order),
             "offered": actions.possible(order, request.user),
             "sections": registry.sections_of(order, request),
             **(extra_context or {}),
@@ -124,10 +144,10 @@ class OrderAdmin(ReadOnlyAdmin):
         return format_html('<a class="wx-whole" href="{}">{}</a>', url, drone_id)
 
     @admin.display(description="Customer")
-    def customer(self, order: Order) -> SafeString | str:
+    def customer(self, order: Order) -> str:
         shown = [masked_name(order.customer_name), masked_phone(order.customer_phone)]
         words_shown = " ".join(filter(None, shown))
-        return format_html('<span class="wx-whole">{}</span>', words_shown) if words_shown else "—"
+        return words_shown or "—"
 
     @admin.display(description="Placed", ordering="created_at")
     def placed(self, order: Order) -> SafeString | str:

@@ -8,12 +8,14 @@ from uuid import UUID
 from django.db.models import Aggregate, Count, DurationField, F, FloatField, Max, Q
 from django.db.models.functions import Coalesce, TruncHour
 from django.urls import reverse
+from django.utils import timezone
 
 from fleet.policy import Priority
 from orders import page, tabs, words
 from orders.models import DeliveryEvent, Order
 from orders.states import IN_FLIGHT, EventType, Status
 from wingxtra.console import actions, registry, roles
+from wingxtra.console.admin import duration
 from wingxtra.console.registry import Attention, Chart, Feature, Layer, Number, Tone
 
 AT_MOST = 20
@@ -40,36 +42,53 @@ def _since(order: Order, seen: str) -> list[str]:
     after = int(seen) if seen.isdecimal() else 0
     return [
         f"{event.occurred_at:%H:%M:%S} UTC, {page.who(event)}: "
-        f"{EventType(event.type).label}. {event.message}"
+        f"{EventType(event.type).label}. {page.message(event)}".strip()
         for event in order.events.filter(id__gt=after)
     ]
 
 
+def _described(order: Order) -> str:
+    """Without personal data: it is in lists of many."""
+    promise, _ = words.clock(order, timezone.now())
+    told = [
+        order.get_status_display(),
+        order.get_priority_display(),
+        "" if promise == "—" else promise,
+        f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg",
+        f"from {order.merchant}",
+        f"with {order.assigned_drone_id}" if order.assigned_drone_id else "",
+    ]
+    return " · ".join(filter(None, told))
+
+
+actions.describe(Order, _described, "merchant", "current_job")
 actions.watch(Order, actions.Watch(_last_events, _since))
 
 
 # --- what needs attention ------------------------------------------------------------------------
 
+# What speeds up an order that waits; what flies already cannot be hurried. dispatch has the verbs.
+REMEDIES = {Status.QUEUED: "assign", Status.ASSIGNED: "reassign"}
 URGENCY = {Priority.MEDICAL: 30, Priority.URGENT: 20, Priority.NORMAL: 10}
 
 
 def late_orders(now: datetime) -> Iterator[Attention]:
     """The open orders that are late, or will be by their ETA; the most urgent ones."""
-    late = Order.objects.filter(tabs.OPEN & Q(deliver_by__lt=now))
-    at_risk = Order.objects.filter(
+    late = Order.objects.live().filter(tabs.OPEN & Q(deliver_by__lt=now))
+    at_risk = Order.objects.live().filter(
         tabs.OPEN, deliver_by__gte=now, current_job__eta_at__gt=F("deliver_by")
     )
     for order in _most_urgent(late):
         over = now - order.deliver_by
         level = URGENCY[Priority(order.priority)] + min(9, int(over.total_seconds() // 600))
-        text = f"{order.get_priority_display()} order {order} is late by {words.duration(over)}"
+        text = f"{order.get_priority_display()} order {order} is late by {duration(over)}"
         yield _about(order, f"late:{order.pk}", level, text, Tone.BAD, order.deliver_by)
     for order in _most_urgent(at_risk):
         job = order.current_job
         assert job is not None  # noqa: S101 (an ETA is a job's)
         assert job.eta_at is not None  # noqa: S101
         over = job.eta_at - order.deliver_by
-        text = f"{order.get_priority_display()} order {order} will be {words.duration(over)} late"
+        text = f"{order.get_priority_display()} order {order} will be {duration(over)} late"
         level = URGENCY[Priority(order.priority)] - 5
         yield _about(order, f"at-risk:{order.pk}", level, text, Tone.WARN, None)
 
@@ -86,7 +105,17 @@ def _about(
     detail = order.get_status_display()
     if order.assigned_drone_id:
         detail += f" with {order.assigned_drone_id}"
-    return Attention(key, level, text, detail, url, since, tone)
+    remedy = REMEDIES.get(Status(order.status))
+    return Attention(
+        key,
+        level,
+        text,
+        detail,
+        url,
+        since,
+        tone,
+        remedy=actions.button(Order, remedy, order.pk) if remedy else None,
+    )
 
 
 # --- the numbers ---------------------------------------------------------------------------------
@@ -105,12 +134,18 @@ class Percentile(Aggregate):
 
 
 def numbers(now: datetime) -> Iterator[Number]:
-    counts = Order.objects.filter(tabs.OPEN).aggregate(
-        queued=Count("pk", filter=Q(status=Status.QUEUED)),
-        in_flight=Count("pk", filter=Q(status__in=IN_FLIGHT)),
+    counts = (
+        Order.objects.live()
+        .filter(tabs.OPEN)
+        .aggregate(
+            queued=Count("pk", filter=Q(status=Status.QUEUED)),
+            in_flight=Count("pk", filter=Q(status__in=IN_FLIGHT)),
+        )
     )
     list_url = reverse("admin:orders_order_changelist")
-    yield Number("Queued", str(counts["queued"]), "wait for a drone", url=f"{list_url}?tab=queued")
+    yield Number(
+        "Queued", str(counts["queued"]), "waiting for a drone", url=f"{list_url}?tab=queued"
+    )
     yield Number(
         "In flight", str(counts["in_flight"]), "parcels in the air", url=f"{list_url}?tab=in_flight"
     )
@@ -132,7 +167,9 @@ def numbers(now: datetime) -> Iterator[Number]:
 
 def _delivered_since(start: datetime) -> Any:
     """Found through the events, which have an index on type and time."""
-    return Order.objects.filter(events__type=EventType.DELIVERED, events__created_at__gte=start)
+    return Order.objects.live().filter(
+        events__type=EventType.DELIVERED, events__created_at__gte=start
+    )
 
 
 def _minutes_per_priority(start: datetime) -> Iterator[Number]:
@@ -156,7 +193,9 @@ def last_day(now: datetime) -> Chart:
     first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=23)
     rows = (
         DeliveryEvent.objects.filter(
-            type__in=[EventType.CREATED, EventType.DELIVERED], created_at__gte=first
+            order__live_mode=True,
+            type__in=[EventType.CREATED, EventType.DELIVERED],
+            created_at__gte=first,
         )
         .order_by()
         .annotate(hour=TruncHour("created_at"))
@@ -195,7 +234,7 @@ def features_of(order: Order, now: datetime) -> list[Feature]:
         ],
         "url": reverse("admin:orders_order_change", args=[order.pk]),
         "area": str(order.service_area_id),
-        "state": order.status,
+        "state": order.get_status_display(),
     }
     name = str(order)
     line = {"type": "LineString", "coordinates": [pickup, drop]}
@@ -212,7 +251,7 @@ def _point(coordinates: list[float]) -> dict[str, Any]:
 
 def _on_map(*statuses: Status) -> Any:
     def features(now: datetime) -> Iterator[Feature]:
-        orders = Order.objects.filter(status__in=statuses).select_related("current_job")
+        orders = Order.objects.live().filter(status__in=statuses).select_related("current_job")
         for order in orders.order_by("deliver_by")[:MOST_ON_MAP]:
             yield from features_of(order, now)
 
@@ -223,8 +262,10 @@ registry.attention_sources.append(late_orders)
 registry.number_sources.insert(0, numbers)  # before the drones
 registry.chart_sources.append(last_day)
 for name, title, statuses in [
-    ("flying", "Flying orders", IN_FLIGHT),
-    ("assigned", "Assigned orders", (Status.ASSIGNED, Status.MISSION_SUBMITTED)),
-    ("queued", "Queued orders", (Status.QUEUED,)),
+    ("flying", "In flight", IN_FLIGHT),
+    ("assigned", "Assigned", (Status.ASSIGNED, Status.MISSION_SUBMITTED)),
+    ("queued", "Queued", (Status.QUEUED,)),
 ]:
-    registry.layers.append(Layer(name, title, _on_map(*statuses), "orders.view_order"))
+    registry.layers.append(
+        Layer(name, title, _on_map(*statuses), "orders.view_order", group="Orders")
+    )

@@ -1,5 +1,6 @@
 """What `orders` itself tells on an order's page: the facts, the timeline, the jobs."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -13,8 +14,8 @@ from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.privacy import masked_name, masked_phone
 from orders.states import EventType
 from wingxtra.accounts.identity import ActorKind
-from wingxtra.console.admin import badge, moment
-from wingxtra.console.registry import Section, add_section
+from wingxtra.console.admin import badge, duration, moment
+from wingxtra.console.registry import Section, Tone, add_section
 
 
 def facts(order: Order, request: HttpRequest) -> Section:
@@ -70,20 +71,32 @@ def told(events: list[DeliveryEvent], order: Order) -> list[dict[str, Any]]:
     rows = []
     before = None
     for event in events:
-        gap = f"after {words.duration(event.created_at - before)}" if before else ""
+        gap = _gap(event.created_at - before) if before else []
         if event.occurred_at > order.deliver_by:
-            gap += f", {words.duration(event.occurred_at - order.deliver_by)} late"
+            gap.append(f"{duration(event.occurred_at - order.deliver_by)} late")
         rows.append(
             {
                 "label": EventType(event.type).label,
-                "message": event.message,
+                "message": message(event),
                 "who": who(event),
                 "at": moment(event.occurred_at, seconds=True),
-                "gap": gap,
+                "gap": ", ".join(gap),
+                "tone": words.EVENT_TONE.get(event.type, Tone.IDLE),
             }
         )
         before = event.created_at
     return rows
+
+
+def _gap(span: timedelta) -> list[str]:
+    """Nothing for what happened in one go."""
+    return [f"after {duration(span)}"] if span >= timedelta(seconds=1) else []
+
+
+def message(event: DeliveryEvent) -> str:
+    """What it tells beyond the name of what happened."""
+    is_the_same = event.message.rstrip(".") == EventType(event.type).label
+    return "" if is_the_same else event.message
 
 
 def who(event: DeliveryEvent) -> str:

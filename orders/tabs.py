@@ -65,12 +65,12 @@ def tab_links(request: HttpRequest) -> list[dict[str, Any]]:
     """Title, address and whether it is the open one; other filters are left behind."""
     here = request.GET.get("tab", "")
     links = [
-        {"title": tab.title, "url": f"?tab={name}", "current": name == here, "empty": tab.empty}
+        {"title": tab.title, "url": f"?tab={name}", "current": name == here}
         for name, tab in TABS.items()
     ]
     return [
         *links,
-        {"title": "All", "url": "?", "current": not here, "empty": "No order was placed yet."},
+        {"title": "All", "url": "?", "current": not here},
     ]
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from fleet.policy import Priority
 from orders.models import Order
 from orders.states import IN_FLIGHT, EventType, JobStatus, Status
+from wingxtra.console.admin import duration
 from wingxtra.console.registry import Tone
 
 STATUS_TONE: dict[str, Tone] = {
@@ -59,17 +60,3 @@ def clock(order: Order, now: datetime) -> tuple[str, Tone]:
     if left < timedelta(0):
         return f"Late by {duration(-left)}", tone
     return f"{duration(left)} left", tone
-
-
-def duration(span: timedelta) -> str:
-    """“45 s”, “12 min”, “3 h 05 min”, “4 d 2 h”: two units at most."""
-    seconds = round(span.total_seconds())
-    if seconds < 90:
-        return f"{seconds} s"
-    minutes = round(seconds / 60)
-    if minutes < 120:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes:02} min"
-    return f"{hours // 24} d {hours % 24} h"

@@ -59,7 +59,7 @@ def _renew(order: Order, data: dict[str, Any], user: Any) -> actions.Secret:
         codes.renew(order.pk, by=user.actor),
         f"Order {order} has a new code; the former one opens nothing any more.",
         "Read it to the recipient now: it is shown this once. Where customers get messages, the "
-        "one about the launch tells it as well, if that has not been sent yet.",
+        "one about the launch tells it as well; in flight, “Send the code again” does.",
     )
 
 
@@ -134,8 +134,7 @@ def missing_proofs(now: datetime) -> Iterator[Attention]:
             detail=f"It needs: {order.get_pod_requirement_display().lower()}.",
             url=reverse("admin:orders_order_change", args=[order.pk]),
             since=order.delivered_at,
-            remedy_label="Confirm…",
-            remedy_url=reverse("admin:act", args=["orders.order", "confirm"]) + f"?id={order.pk}",
+            remedy=actions.button(Order, "confirm", order.pk),
         )
 
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
 
 from orders.models import Order
 from orders.states import TERMINAL
+from tracking import actors, resending
 from tracking.message_models import CustomerMessage
-from wingxtra.console import registry
+from wingxtra.broker import enqueue
+from wingxtra.console import actions, registry
 from wingxtra.console.registry import Attention, Section, add_section
 
 
@@ -36,5 +39,24 @@ def not_told(now: datetime) -> Iterator[Attention]:
         )
 
 
+def _send_again(order: Order, data: dict[str, Any], user: Any) -> str:
+    rows = resending.send_code_again(order.pk, by=user.actor, why=data["reason"])
+    for row in rows:
+        enqueue(actors.send_message, str(row))
+    return f"The recipient of order {order} is sent the code again."
+
+
 add_section(Order, 80, told)
+actions.register(
+    actions.Action(
+        model=Order,
+        name="resend-code",
+        label="Send the code again",
+        permission="orders.change_order",
+        form=actions.ReasonForm,
+        carry_out=_send_again,
+        why_not=resending.why_not,
+        explanation="The message about the launch, with the code, goes to the recipient once more.",
+    )
+)
 registry.attention_sources.append(not_told)

@@ -69,7 +69,7 @@ def note_down(events: Sequence[DeliveryEvent]) -> list[UUID]:
     if over:
         CodeToTell.objects.filter(order_id__in=over).delete()
     wanted = [(e.order, KINDS[EventType(e.type)]) for e in events if e.type in KINDS]
-    return _write(wanted)
+    return write(wanted)
 
 
 def note_delays(now: datetime) -> list[UUID]:
@@ -85,7 +85,7 @@ def note_delays(now: datetime) -> list[UUID]:
     )
     with transaction.atomic():
         orders = late.select_for_update(skip_locked=True, no_key=True, of=("self",))
-        return _write((order, Kind.DELAYED) for order in orders[:SWEEP_AT_MOST])
+        return write((order, Kind.DELAYED) for order in orders[:SWEEP_AT_MOST])
 
 
 def _reachable() -> Q:
@@ -104,7 +104,8 @@ def _is_told_of(order: Order) -> bool:
     return order.live_mode or Channel.CONSOLE in settings.MESSAGE_CHANNELS
 
 
-def _write(wanted: Iterable[tuple[Order, CustomerMessage.Kind]]) -> list[UUID]:
+def write(wanted: Iterable[tuple[Order, CustomerMessage.Kind]]) -> list[UUID]:
+    """By each channel that reaches the customer, once per kind; returns the ids to send."""
     rows = [
         CustomerMessage(order_id=order.pk, kind=kind, channel=channel)
         for order, kind in wanted

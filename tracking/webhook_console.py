@@ -50,9 +50,7 @@ def switched_off(now: datetime) -> Iterator[Attention]:
             detail=f"{endpoint.url}: {endpoint.switched_off_because}",
             url=reverse("admin:tracking_webhookendpoint_change", args=[endpoint.pk]),
             since=endpoint.switched_off_at,
-            remedy_label="Switch on…",
-            remedy_url=reverse("admin:act", args=["tracking.webhookendpoint", "switch-on"])
-            + f"?id={endpoint.pk}",
+            remedy=actions.button(WebhookEndpoint, "switch-on", endpoint.pk),
         )
 
 

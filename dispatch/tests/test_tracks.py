@@ -86,7 +86,7 @@ def test_a_track_costs_no_statement_but_when_a_piece_is_full() -> None:
     drones = [DroneFactory() for _ in range(4)]
     for drone in drones:
         order_in(Status.ENROUTE, drone=drone)
-    start = timezone.now()
+    start = timezone.now().replace(microsecond=0)  # points are kept to a tenth of a second
     costs = []
     for second in range(0, 90, 3):
         at = start + timedelta(seconds=second)
@@ -125,3 +125,27 @@ def test_the_orders_page_draws_it(bridge: Simulator, client: Any) -> None:
     page = client.get(f"/admin/orders/order/{order.pk}/change/")
     assert page.status_code == 200
     assert b"Flown" in page.content
+
+
+def test_the_live_map_is_told_the_last_minutes_of_each_flight(client: Any) -> None:
+    now = timezone.now()
+    job = order_in(Status.ENROUTE).current_job
+    at = now.timestamp()
+    points = [[at - ago_s, 5.6, -0.2 + ago_s / 1e6, 60.0, 15.0] for ago_s in (900, 120, 60)]
+    TrackPiece.objects.create(job=job, points=points)
+    Flight.objects.create(job=job, heard_at=now, recent=[[at - 3, 5.61, -0.2, 60.0, 15.0]])
+    client.force_login(UserFactory(ops=True))
+    (trail,) = client.get("/admin/map/data/?all").json()["layers"]["trails"]
+    assert trail["of"] == f"drone-{job.drone_id}"
+    assert trail["geometry"]["coordinates"] == [
+        [-0.2 + 120 / 1e6, 5.6],
+        [-0.2 + 60 / 1e6, 5.6],
+        [-0.2, 5.61],
+    ]
+
+
+def test_a_flight_that_was_not_heard_for_minutes_has_no_trail() -> None:
+    now = timezone.now()
+    job = order_in(Status.ENROUTE).current_job
+    Flight.objects.create(job=job, heard_at=now - timedelta(minutes=9), recent=[])
+    assert tracks.latest_of_all(now - timedelta(minutes=5)) == {}

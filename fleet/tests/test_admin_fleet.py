@@ -163,7 +163,7 @@ def test_a_change_of_the_policy_is_counted_and_remembered(boss: Client) -> None:
     assert (newest.version, newest.changed_by) == (2, "user:boss")
     assert newest.changes == {"battery_min_pct": [30, 35], "max_attempts": [3, 2]}
     history = boss.get(reverse("admin:fleet_policyversion_changelist")).content.decode()
-    assert "Minimum battery at take-off (%): 30.0 → 35.0" in history
+    assert "Minimum battery at take-off (%): 30 → 35" in history
 
 
 def test_saving_the_policy_unchanged_is_no_new_version(boss: Client) -> None:
@@ -188,3 +188,42 @@ def test_the_second_of_two_administrators_is_told(boss: Client) -> None:
 
 def test_every_rule_but_the_switch_is_in_the_form() -> None:
     assert set(LABELS) == set(Policy.objects.get().columns()) - {"dispatch_paused"}
+
+
+def test_pausing_is_in_the_history_in_words(boss: Client) -> None:
+    pause = reverse("admin:act", args=["fleet.policy", "pause"]) + "?id=1"
+    boss.post(pause, {"reason": "Storm."})
+    history = boss.get(reverse("admin:fleet_policyversion_changelist")).content.decode()
+    assert "Dispatch paused: off → on" in history
+
+
+def test_the_policys_form_shows_whole_numbers_whole(boss: Client) -> None:
+    form = boss.get(changed("policy", 1)).content.decode()
+    assert 'value="30"' in form
+    assert 'value="30.0"' not in form
+    assert "MEDICAL" not in form.split("<main")[-1]
+
+
+def test_the_list_of_zones_says_which_hold_now(ama: Client) -> None:
+    NoFlyZoneFactory(name="Parade", starts_at=seconds_ago(-3600))
+    NoFlyZoneFactory(name="Fireworks", ends_at=seconds_ago(3600))
+    NoFlyZoneFactory(name="Prison")
+    NoFlyZoneFactory(name="Former palace", active=False)
+    page = ama.get(reverse("admin:fleet_noflyzone_changelist")).content.decode()
+    for words in ("To come", "Over", "Closed", "Off"):
+        assert f">{words}</span>" in page
+
+
+def test_an_unknown_drone_is_registered_by_operations(ama: Client) -> None:
+    hub, kind = HubFactory(), DroneKindFactory()
+    form = {"drone_id": "WX-NEW-1", "kind": kind.pk, "hub": hub.pk, "active": "on"}
+    ama.post(reverse("admin:fleet_drone_add"), form)
+    assert Drone.objects.get(pk="WX-NEW-1").hub == hub
+
+
+def test_a_reader_sees_a_hub_and_cannot_move_it(boss: Client) -> None:
+    hub = HubFactory()
+    assert "data-point" in boss.get(changed("hub", hub.pk)).content.decode()
+    reader = Client()
+    reader.force_login(UserFactory(role=Role.READONLY))
+    assert "data-point" not in reader.get(changed("hub", hub.pk)).content.decode()

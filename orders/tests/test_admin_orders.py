@@ -1,5 +1,7 @@
 """The list and the page of orders in the console."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -9,7 +11,8 @@ from django.urls import reverse
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import Role
-from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
+from wingxtra.console import actions
 
 pytestmark = pytest.mark.django_db
 LIST = "admin:orders_order_changelist"
@@ -109,3 +112,50 @@ def test_the_page_tells_who_did_what(browser: Client) -> None:
 def test_an_order_that_does_not_exist_leads_back_with_a_word(browser: Client, pk: str) -> None:
     answer = browser.get(reverse("admin:orders_order_change", args=[pk]), follow=True)
     assert "doesn’t exist" in answer.content.decode()
+
+
+@pytest.mark.parametrize(("days", "inside"), [(-1, False), (0, True), (1, False)])
+def test_the_list_is_narrowed_to_days_both_within(browser: Client, days: int, inside: bool) -> None:
+    order = OrderFactory()
+    day = (order.created_at + timedelta(days=days)).date().isoformat()
+    page = browser.get(reverse(LIST), {"created_at_from": day, "created_at_to": day})
+    assert (order.public_tracking_id in page.content.decode()) == inside
+
+
+def test_a_day_that_is_none_is_refused(browser: Client) -> None:
+    answer = browser.get(reverse(LIST), {"created_at_from": "yesterday"})
+    assert answer.status_code == 302
+    assert answer["Location"].endswith("?e=1")
+
+
+def test_filters_keep_the_tab_and_each_other(browser: Client) -> None:
+    waiting, done = order_in(Status.QUEUED), order_in(Status.DELIVERED)
+    today = waiting.created_at.date().isoformat()
+    page = browser.get(reverse(LIST), {"tab": "queued", "created_at_from": today}).content.decode()
+    assert waiting.public_tracking_id in page
+    assert done.public_tracking_id not in page
+    assert '<input type="hidden" name="tab" value="queued">' in page
+
+
+def test_a_search_without_a_result_says_what_it_looked_for(browser: Client) -> None:
+    page = browser.get(reverse(LIST), {"q": "nobody"}).content.decode()
+    assert "Nothing is found for “nobody”." in page
+
+
+def test_an_action_tells_which_order_it_is_about_and_no_personal_data(browser: Client) -> None:
+    order = OrderFactory()
+    url = actions._actions["orders.order", "cancel"].url(order.pk)
+    page = browser.get(url).content.decode()
+    assert f"Parcel, 0.8 kg · from {order.merchant}" in page
+    assert "Mensah" not in page
+
+
+def test_an_action_on_many_orders_takes_no_statement_for_each(browser: Client) -> None:
+    def statements(count: int) -> int:
+        orders = [OrderFactory(merchant=MerchantFactory()) for _ in range(count)]
+        url = actions._actions["orders.order", "cancel"].url(*(order.pk for order in orders))
+        with CaptureQueriesContext(connection) as taken:
+            assert browser.get(url).status_code == 200
+        return len(taken)
+
+    assert statements(12) == statements(3)

@@ -8,12 +8,14 @@ from pytest_django import Settings
 
 from orders import lifecycle
 from orders.models import Order
-from orders.states import CancelReason
-from orders.tests.factories import OrderFactory
+from orders.states import CancelReason, PodRequirement, Status
+from orders.tests.factories import OrderFactory, order_in
+from tracking import resending
 from tracking.message_console import not_told
 from tracking.message_models import CustomerMessage
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.problems import Conflict
 
 pytestmark = pytest.mark.django_db
 
@@ -49,3 +51,47 @@ def test_a_message_that_was_given_up_needs_attention_while_it_matters(order: Ord
     assert "24123" not in item.text + item.detail
     lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
     assert not list(not_told(timezone.now()))
+
+
+def resend(client: Client, order: Order) -> str:
+    url = reverse("admin:act", args=["orders.order", "resend-code"]) + f"?id={order.pk}"
+    seen = client.get(url).context["targets"][0].token
+    form = {f"seen-{order.pk}": seen, "reason": "She has deleted it."}
+    return client.post(url, form, follow=True).content.decode()
+
+
+def test_the_code_is_sent_again_as_a_new_message(client: Client, settings: Settings):
+    settings.MESSAGE_CHANNELS = ["sms"]
+    client.force_login(
+        UserFactory(username="ama", ops=True), backend="wingxtra.console.roles.RoleBackend"
+    )
+    order = order_in(Status.ENROUTE, pod_requirement=PodRequirement.OTP)
+    launched = CustomerMessage.objects.filter(order=order, kind=CustomerMessage.Kind.LAUNCHED)
+    first = launched.get()
+    assert "is on its way" in resend(client, order)
+    launched.update(state=CustomerMessage.State.SENT)
+    assert "is sent the code again" in resend(client, order)
+    second = launched.get()
+    assert second.pk != first.pk
+    assert second.state == CustomerMessage.State.WAITING
+    told = order.events.get(message="The code is sent again: She has deleted it.")
+    assert told.actor == "user:ama"
+
+
+@pytest.mark.parametrize(
+    ("status", "pod", "channels"),
+    [
+        (Status.QUEUED, PodRequirement.OTP, ["sms"]),
+        (Status.ENROUTE, PodRequirement.NONE, ["sms"]),
+        (Status.ENROUTE, PodRequirement.OTP, []),
+        (Status.DELIVERED, PodRequirement.OTP, ["sms"]),
+    ],
+)
+def test_a_code_that_was_not_told_cannot_be_sent_again(
+    settings: Settings, status: Status, pod: PodRequirement, channels: list[str]
+):
+    settings.MESSAGE_CHANNELS = channels
+    order = order_in(status, pod_requirement=pod)
+    with pytest.raises(Conflict):
+        resending.send_code_again(order.pk, by=SYSTEM, why="Lost.")
+    assert not order.events.filter(message__startswith="The code is sent again").exists()

@@ -57,9 +57,13 @@ class MerchantForm(forms.ModelForm):
 @admin.register(Merchant)
 class MerchantAdmin(ConsoleAdmin):
     form = MerchantForm
-    list_display = ("name", "support_contact", "active", "created_at")
+    list_display = ("name", "support_contact", "active", "since")
     list_filter = ("active",)
     search_fields = ("name",)
+
+    @admin.display(description="Since", ordering="created_at")
+    def since(self, merchant: Merchant) -> SafeString | str:
+        return moment(merchant.created_at)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False  # its orders are kept; `active` ends its access
@@ -122,12 +126,20 @@ class ApiKeyAdmin(ConsoleAdmin):
         return moment(key.expires_at)
 
 
+MERCHANT_HELP = {"merchant": "Only for the merchant role: whose orders they see. Else empty."}
+
+
 class NewUserForm(RoleHasItsMerchant, UserCreationForm):
-    pass
+    # Nobody logs in but by a password: there is nothing to choose.
+    usable_password = None
+
+    class Meta(UserCreationForm.Meta):
+        help_texts = MERCHANT_HELP
 
 
 class EditedUserForm(RoleHasItsMerchant, UserChangeForm):
-    pass
+    class Meta(UserChangeForm.Meta):
+        help_texts = MERCHANT_HELP
 
 
 @admin.register(User)
@@ -136,8 +148,9 @@ class UserAdmin(DjangoUserAdmin, ConsoleAdmin):
 
     form = EditedUserForm
     add_form = NewUserForm
+    add_form_template = None  # Django's own promises a second form
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "full_name", "role", "merchant", "is_active", "last_login")
+    list_display = ("username", "full_name", "role", "merchant", "is_active", "seen")
     list_filter = ("role", "is_active", "merchant")
     list_select_related = ("merchant",)
     filter_horizontal = ()
@@ -150,7 +163,7 @@ class UserAdmin(DjangoUserAdmin, ConsoleAdmin):
     )
     add_fieldsets = (
         (None, {"fields": ("username", "first_name", "last_name", "email", "role", "merchant")}),
-        ("Password", {"fields": ("usable_password", "password1", "password2")}),
+        ("Password", {"fields": ("password1", "password2")}),
     )
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
@@ -159,6 +172,10 @@ class UserAdmin(DjangoUserAdmin, ConsoleAdmin):
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         obj.is_staff = obj.role in CONSOLE_ROLES
         super().save_model(request, obj, form, change)
+
+    @admin.display(description="Last log-in", ordering="last_login")
+    def seen(self, user: User) -> SafeString | str:
+        return moment(user.last_login) if user.last_login else "Never"
 
     @admin.display(description="Name")
     def full_name(self, user: User) -> str:

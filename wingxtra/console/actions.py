@@ -15,12 +15,20 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+    JsonResponse,
+    QueryDict,
+)
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import strip_tags
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
+from wingxtra.console.registry import Button
 from wingxtra.console.widgets import tiles
 from wingxtra.problems import Problem
 
@@ -54,6 +62,14 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class Led:
+    """What an action made, and where to look at it: there it leads, and not back."""
+
+    url: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """`carry_out(target, form.cleaned_data, user)` does it to one target and says what happened.
 
@@ -66,7 +82,7 @@ class Action:
     name: str
     label: str
     permission: str
-    carry_out: Callable[[Any, dict[str, Any], Any], str | Secret]
+    carry_out: Callable[[Any, dict[str, Any], Any], str | Secret | Led]
     prepare: Callable[[list[Any], dict[str, Any], Any], Any] | None = None
     form: type[ActionForm] = ActionForm
     why_not: Callable[[Any], str | None] = lambda target: None
@@ -76,11 +92,15 @@ class Action:
     in_bulk: bool = True
     template: str = "console/action.html"
 
-    def url(self, *pks: Any) -> str:
+    def url(self, *pks: Any, next: str = "") -> str:
+        """The address of its page about these; `next` is where it leads when it is done."""
         query = QueryDict(mutable=True)
         query.setlist("id", [str(pk) for pk in pks])
+        if next:
+            query["next"] = next
         path = reverse("admin:act", args=[self.model._meta.label_lower, self.name])
-        return f"{path}?{query.urlencode()}"
+        asked = query.urlencode(safe="/")
+        return f"{path}?{asked}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +115,12 @@ class Watch:
     changes: Callable[[Any, str], list[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    how: Callable[[Any], str] = lambda instance: ""
+    related: tuple[str, ...] = ()
+
+
 @dataclass
 class Target:
     """One object of an action's page, as the page found it."""
@@ -102,14 +128,17 @@ class Target:
     object: Any
     token: str = ""
     why_not: str | None = None
+    about: str = ""
     result: str = ""
     secret: Secret | None = None
+    leads_to: str = ""
     problem: str = ""
     changes: list[str] = field(default_factory=list)
 
 
 _actions: dict[tuple[str, str], Action] = {}
 _watches: dict[str, Watch] = {}
+_descriptions: dict[str, Description] = {}
 
 
 def register(action: Action) -> None:
@@ -120,6 +149,44 @@ def watch(model: type[Model], how: Watch) -> None:
     _watches[model._meta.label_lower] = how
 
 
+def describe(model: type[Model], how: Callable[[Any], str], *related: str) -> None:
+    """`how(object)` is a line that tells people which one it is, beside its name.
+
+    `related` are the foreign keys that it reads.
+    """
+    _descriptions[model._meta.label_lower] = Description(how, related)
+
+
+def button(model: type[Model], name: str, pk: Any, *, next: str = "") -> Button:
+    """Leads to an action on one object, whichever app registered it."""
+    action = _actions[model._meta.label_lower, name]
+    return Button(f"{action.label}…", action.url(pk, next=next), action.permission)
+
+
+def changes(request: HttpRequest, label: str) -> JsonResponse:
+    """`{changes}`: what happened to the object `id=` since `seen=`, a sentence each."""
+    how, model = _watches.get(label), apps.get_model(label) if label in _watches else None
+    if how is None or model is None:
+        raise Http404
+    if not request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"):
+        raise PermissionDenied
+    try:
+        instance = model._default_manager.filter(pk=request.GET.get("id", "")).first()
+    except (ValidationError, ValueError) as error:
+        raise Http404("There is no such object.") from error
+    if instance is None:
+        raise Http404("There is no such object.")
+    return JsonResponse({"changes": how.changes(instance, request.GET.get("seen", ""))})
+
+
+def watched(instance: Model) -> str:
+    """The address that tells what has happened to this object from now on."""
+    label = instance._meta.label_lower
+    token = _watches[label].token([instance]).get(instance.pk, "")
+    path = reverse("admin:changes", args=[label])
+    return f"{path}?{urlencode({'id': instance.pk, 'seen': token})}"
+
+
 def of_model(model: type[Model], user: Any) -> list[Action]:
     """The actions on this model that the user may take, in order of registration."""
     label = model._meta.label_lower
@@ -127,12 +194,10 @@ def of_model(model: type[Model], user: Any) -> list[Action]:
 
 
 def possible(instance: Model, user: Any) -> list[tuple[Action, str]]:
-    """What can be done to this object now, with the address of each."""
-    return [
-        (action, action.url(instance.pk))
-        for action in of_model(type(instance), user)
-        if action.why_not(instance) is None
-    ]
+    """What can be done to this object now, with the address of each; what is grave comes last."""
+    offered = [a for a in of_model(type(instance), user) if a.why_not(instance) is None]
+    offered.sort(key=lambda action: action.is_grave)
+    return [(action, action.url(instance.pk)) for action in offered]
 
 
 def act(request: HttpRequest, label: str, name: str) -> HttpResponse:
@@ -164,9 +229,10 @@ def _targets(action: Action, pks: Sequence[str]) -> list[Target]:
     asked = list(dict.fromkeys(pks))
     if not asked or len(asked) > MAX_TARGETS:
         raise Http404(f"Name 1 to {MAX_TARGETS} objects.")
-    manager = action.model._default_manager
+    description = _descriptions.get(action.model._meta.label_lower, Description())
+    rows = action.model._default_manager.all()
     try:
-        found = manager.in_bulk(asked)
+        found = rows.select_related(*description.related or [None]).in_bulk(asked)
     except (ValidationError, ValueError) as error:
         raise Http404("There is no such object.") from error
     by_name = {str(pk): instance for pk, instance in found.items()}
@@ -176,7 +242,12 @@ def _targets(action: Action, pks: Sequence[str]) -> list[Target]:
     watch = _watches.get(action.model._meta.label_lower)
     tokens = watch.token(instances) if watch else {}
     return [
-        Target(instance, tokens.get(instance.pk, ""), action.why_not(instance))
+        Target(
+            instance,
+            tokens.get(instance.pk, ""),
+            action.why_not(instance),
+            description.how(instance),
+        )
         for instance in instances
     ]
 
@@ -229,7 +300,8 @@ def _carry_out(action: Action, target: Target, data: dict[str, Any], request: Ht
         target.problem = " ".join(problem.messages)
     else:
         target.secret = done if isinstance(done, Secret) else None
-        target.result = done.result if isinstance(done, Secret) else done
+        target.leads_to = done.url if isinstance(done, Led) else ""
+        target.result = done if isinstance(done, str) else done.result
         log(request.user, target.object, f"{action.label}: {strip_tags(target.result)}")
 
 
@@ -257,7 +329,7 @@ def _answer(
             context = _context(action, targets, form, request)
             return TemplateResponse(request, "console/told_once.html", context)
         messages.success(request, targets[0].result)
-        return HttpResponseRedirect(_way_back(action, targets, request))
+        return HttpResponseRedirect(targets[0].leads_to or _way_back(action, targets, request))
     context = _context(action, targets, form, request)
     context["done"] = sum(not target.problem for target in targets)
     return TemplateResponse(request, "console/action_results.html", context)

@@ -1,6 +1,6 @@
 """Shared pieces of the apps' admin pages, and the history of what staff did."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -9,9 +9,12 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
 
 from wingxtra.console import actions, registry
+from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
 
 
@@ -31,6 +34,29 @@ def moment(at: datetime | None, *, seconds: bool = False) -> SafeString | str:
     )
 
 
+def duration(span: timedelta) -> str:
+    """“45 s”, “12 min”, “3 h 05 min”, “4 d 2 h”: two units at most."""
+    seconds = round(span.total_seconds())
+    if seconds < 90:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+class ConsoleChangeList(ChangeList):
+    """A list that says in a sentence that it is empty."""
+
+    @property
+    def when_empty(self) -> str:
+        said: str = self.model_admin.when_empty
+        return said or f"There are no {self.opts.verbose_name_plural} yet."
+
+
 class ConsoleAdmin(ModelAdmin):
     """A list and a page whose actions are those of `wingxtra.console.actions`."""
 
@@ -39,10 +65,21 @@ class ConsoleAdmin(ModelAdmin):
     compressed_fields = True
     change_form_outer_before_template = "console/object_page.html"
     list_per_page = 50
+    show_facets = admin.ShowFacets.NEVER  # a count for each choice of each filter
+    when_empty = ""  # a sentence for a list with nothing in it; in general if it is left empty
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         offered = [a for a in actions.of_model(self.model, request.user) if a.in_bulk]
         return {a.name: (_to_page_of(a), a.name, f"{a.label}…") for a in offered}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return ConsoleChangeList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        title = {"title": capfirst(self.opts.verbose_name_plural)}
+        return super().changelist_view(request, {**title, **(extra_context or {})})
 
     def change_view(
         self,
@@ -93,21 +130,38 @@ def _to_page_of(action: actions.Action) -> Any:
 class HistoryAdmin(ReadOnlyAdmin):
     """All that staff did in the console, newest first."""
 
-    list_display = ("when", "user", "what", "object_repr", "said")
-    list_filter = ("user", "content_type", "action_time")
+    list_display = ("when", "user", "what", "about", "said")
+    list_filter = (
+        ("user", admin.RelatedOnlyFieldListFilter),
+        ("content_type", admin.RelatedOnlyFieldListFilter),
+        ("action_time", DaysFilter),
+    )
     search_fields = ("object_repr", "change_message")
     list_select_related = ("user", "content_type")
-    date_hierarchy = "action_time"
+    search_help_text = "Name of the object, or what was done"
+    when_empty = "Nobody has done anything in the console yet."
     ordering = ("-action_time", "-id")
     list_display_links = None
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(request, {"title": "History", **(extra_context or {})})
+
     @admin.display(description="When", ordering="action_time")
     def when(self, entry: LogEntry) -> SafeString | str:
-        return moment(entry.action_time)
+        return moment(entry.action_time, seconds=True)
 
     @admin.display(description="Kind")
     def what(self, entry: LogEntry) -> str:
         return str(entry.content_type.name).capitalize() if entry.content_type else ""
+
+    @admin.display(description="Object", ordering="object_repr")
+    def about(self, entry: LogEntry) -> SafeString | str:
+        url = entry.get_admin_url()
+        if url is None:
+            return entry.object_repr
+        return format_html('<a class="wx-link" href="{}">{}</a>', url, entry.object_repr)
 
     @admin.display(description="What was done")
     def said(self, entry: LogEntry) -> str:

@@ -1,6 +1,6 @@
 """The dashboard's content: what is on top, what needs attention, the numbers, the chart."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,20 +25,33 @@ class Seen:
 
 def content(user: Any) -> dict[str, Any]:
     at = timezone.now()
-    open_items, seen = split(items(at), at)
+    open_items, seen = split([for_user(item, user) for item in items(at)], at)
     return {
         "at": at,
         "may_acknowledge": user.has_perm("console.add_acknowledgement"),
-        "switches": [
-            (switch, user.has_perm(switch.permission))
-            for source in registry.switch_sources
-            for switch in source(at)
-        ],
+        "switches": switches(user, at),
         "items": open_items,
         "seen": seen,
         "numbers": [number for source in registry.number_sources for number in _told(source, at)],
         "charts": [bars(source(at)) for source in registry.chart_sources],
     }
+
+
+def switches(user: Any, at: datetime) -> list[registry.Switch]:
+    found = [switch for source in registry.switch_sources for switch in source(at)]
+    return [usable(switch, user) for switch in found]
+
+
+def usable(switch: registry.Switch, user: Any) -> registry.Switch:
+    """With only those buttons that the user may use."""
+    allowed = tuple(button for button in switch.buttons if user.has_perm(button.permission))
+    return replace(switch, buttons=allowed)
+
+
+def for_user(item: Attention, user: Any) -> Attention:
+    """Without a remedy that is not the user's to apply."""
+    may = item.remedy and user.has_perm(item.remedy.permission)
+    return item if may else replace(item, remedy=None)
 
 
 def items(at: datetime) -> list[Attention]:
@@ -70,22 +83,29 @@ def split(found: list[Attention], at: datetime) -> tuple[list[Attention], list[S
 
 
 def bars(chart: registry.Chart) -> dict[str, Any]:
-    """The chart as heights in percent of its highest value, for the template."""
-    highest = max((max(values) for values in chart.series.values()), default=0)
+    """The chart as heights in percent of the top of its scale, for the template."""
+    top = _round_top(max((max(values) for values in chart.series.values()), default=0))
     hours = zip(*chart.series.values(), strict=True)
     return {
         "title": chart.title,
         "names": list(chart.series),
-        "highest": f"{highest:g}",
+        "totals": _in_words(chart, tuple(sum(values) for values in chart.series.values())),
+        "scale": [f"{top:g}", f"{top / 2:g}", "0"],
         "bars": [
             {
                 "label": label[:2] if i % 3 == 0 else "",
                 "title": f"{label}: {_in_words(chart, values)}",
-                "heights": [round(100 * value / highest) if highest else 0 for value in values],
+                "heights": [round(100 * value / top) for value in values],
             }
             for i, (label, values) in enumerate(zip(chart.labels, hours, strict=True))
         ],
     }
+
+
+def _round_top(highest: float) -> int:
+    """The top of the scale: the next even 1, 2 or 5 times a power of ten."""
+    steps = (step * 10**power for power in range(9) for step in (2, 4, 6, 10, 20))
+    return next(step for step in steps if step >= highest)
 
 
 def _in_words(chart: registry.Chart, values: tuple[float, ...]) -> str:

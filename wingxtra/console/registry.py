@@ -24,6 +24,15 @@ class Tone(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Button:
+    """Leads to a form; shown to those who have the permission to use it."""
+
+    label: str
+    url: str
+    permission: str
+
+
+@dataclass(frozen=True, slots=True)
 class Attention:
     """Something that needs somebody, now.
 
@@ -38,8 +47,7 @@ class Attention:
     url: str = ""
     since: datetime | None = None
     tone: Tone = Tone.WARN
-    remedy_label: str = ""
-    remedy_url: str = ""
+    remedy: Button | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +56,9 @@ class Switch:
 
     text: str
     tone: Tone
-    label: str
-    url: str
-    permission: str
+    buttons: tuple[Button, ...]
+    detail: str = ""
+    icon: str = "play_circle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +85,8 @@ class Chart:
 class Feature:
     """Something on the live map. `geometry` is GeoJSON (longitude first); `look` is its drawing.
 
-    Looks: drone, hub, pickup, drop, line, area, zone.
+    Looks: drone, hub, pickup, drop, line, area, zone, trail. A trail belongs to the feature that
+    `of` names, which lengthens it as it moves. `is_alert` rings what needs somebody.
     """
 
     id: str
@@ -88,7 +97,8 @@ class Feature:
     facts: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
     heading_deg: float | None = None
-    trail: list[tuple[float, float]] = field(default_factory=list)
+    is_alert: bool = False
+    of: str = ""
     area: str = ""
     state: str = ""
 
@@ -102,6 +112,7 @@ class Layer:
     features: Callable[[datetime], Iterable[Feature]]
     permission: str
     still: bool = False
+    group: str = ""  # of its states, in the map's filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +131,7 @@ switch_sources: list[Callable[[datetime], Iterable[Switch]]] = []
 number_sources: list[Callable[[datetime], Iterable[Number]]] = []
 chart_sources: list[Callable[[datetime], Chart]] = []
 layers: list[Layer] = []
+drone_tones: list[tuple[str, Tone]] = []  # for the map's legend
 _sections: dict[type[Model], list[tuple[int, SectionSource]]] = {}
 
 

@@ -48,6 +48,7 @@ class ConsoleSite(UnfoldAdminSite):
         # Not below /admin/<app>/<model>/, where the model's own pages would take them.
         return [
             path("do/<str:label>/<slug:name>/", self.admin_view(actions.act), name="act"),
+            path("changes/<str:label>/", self.admin_view(actions.changes), name="changes"),
             path("now/", self.admin_view(views.now), name="now"),
             path("now/seen/", self.admin_view(views.acknowledge), name="acknowledge"),
             path("map/", self.admin_view(views.live_map), name="map"),

@@ -83,6 +83,8 @@ def live_map(request: HttpRequest) -> HttpResponse:
         "title": "Live map",
         "is_fullwidth": "1",
         "layers": _layers(request),
+        "groups": {layer.name: layer.group for layer in _layers(request) if layer.group},
+        "drone_tones": registry.drone_tones,
         "tiles": tiles(),
     }
     return TemplateResponse(request, "console/map.html", context)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from dispatch import by_hand
 from dispatch.models import DispatchRun, MissionIntent
 from dispatch.runs import run
+from dispatch.words import compared
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders.models import Order
 from orders.states import PodRequirement, Status
@@ -215,3 +216,65 @@ def test_everything_else_is_strict(path: str) -> None:
     policy = Client().get(path)["Content-Security-Policy"]
     assert "script-src 'self'" in policy
     assert "unsafe" not in policy
+
+
+def test_a_dry_run_is_no_decision_about_the_order(browser: Client) -> None:
+    order, drone_id = OrderFactory(), ready_drone()
+    run(trigger=DispatchRun.Trigger.CONSOLE, by=AMA, dry_run=True)
+    page = order_page(browser, order)
+    assert "No run has looked at this order yet" in page
+    assert f"{drone_id} takes" not in page
+
+
+def test_a_dry_run_from_the_list_of_runs_leads_to_what_it_would_do(browser: Client) -> None:
+    order, drone_id = OrderFactory(), ready_drone()
+    runs_page = browser.get(reverse("admin:dispatch_dispatchrun_changelist")).content.decode()
+    address = reverse("admin:act", args=["fleet.servicearea", "dry-run"])
+    assert f"{address}?id={order.service_area_id}" in runs_page
+    answer = browser.post(f"{address}?id={order.service_area_id}", follow=True).content.decode()
+    assert "1 of 1 queued orders would get a drone" in answer
+    assert f"{drone_id} to the pickup of {order}" in answer
+    assert DispatchRun.objects.get().dry_run
+
+
+def test_everything_paused_leaves_no_area_to_pause(browser: Client) -> None:
+    OrderFactory()
+    browser.post(reverse("admin:act", args=["fleet.policy", "pause"]) + "?id=1", {"reason": "x"})
+    page = browser.get(reverse("admin:dispatch_dispatchrun_changelist")).content.decode()
+    assert "Dispatch is paused everywhere" in page
+    assert "waits, as everything does" in page
+    assert "fleet.servicearea/pause" not in page
+
+
+def test_a_runner_up_is_told_beside_the_chosen_drone() -> None:
+    chosen = {"delivery_s": 240.0, "energy_pct": 16.0}
+    later = {"delivery_s": 300.0, "energy_pct": 19.0}
+    sooner = {"delivery_s": 180.0, "energy_pct": 12.0}
+    assert compared(later, chosen) == "1 min later, 3 % more battery"
+    assert compared(sooner, chosen) == "1 min sooner, 4 % less battery"
+    assert compared(chosen, chosen) == "as soon, for as much battery"
+    assert compared(later, {}) == ""
+
+
+def test_the_mission_stands_on_the_orders_page_as_it_was_sent(browser: Client) -> None:
+    intent = intent_in(Status.MISSION_SUBMITTED)
+    page = order_page(browser, intent.order)
+    assert "The mission as sent" in page
+    assert "&quot;intent_id&quot;" in page
+
+
+@pytest.mark.parametrize("role", [Role.READONLY, Role.OPS])
+def test_a_page_learns_what_has_happened_since_it_was_opened(role: Role) -> None:
+    order, reader = OrderFactory(), browser_of(role)
+    opened = reader.get(reverse("admin:orders_order_change", args=[order.pk]))
+    since = opened.context["changes_url"]
+    assert reader.get(since).json() == {"changes": []}
+    by_hand.assign(order.pk, ready_drone(), by=AMA)
+    (told,) = reader.get(since).json()["changes"]
+    assert "ama: Drone assigned." in told
+
+
+@pytest.mark.parametrize("query", ["", "?id=nonsense", "?id=00000000-0000-0000-0000-000000000000"])
+@pytest.mark.parametrize("label", ["orders.order", "fleet.drone", "no.thing"])
+def test_what_does_not_exist_has_not_changed(browser: Client, label: str, query: str) -> None:
+    assert browser.get(reverse("admin:changes", args=[label]) + query).status_code == 404

@@ -90,3 +90,10 @@ def test_a_person_whose_role_becomes_merchant_leaves_the_console(boss: Client) -
     browser = Client()
     browser.force_login(User.objects.get(pk=kofi.pk))
     assert browser.get("/admin/").status_code == 302
+
+
+def test_the_form_of_a_new_user_is_the_whole_of_it(boss: Client) -> None:
+    page = boss.get(reverse("admin:accounts_user_add")).content.decode()
+    assert "edit more user options" not in page
+    assert "usable_password" not in page
+    assert "Only for the merchant role" in page

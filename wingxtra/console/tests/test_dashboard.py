@@ -187,3 +187,57 @@ def test_a_paused_area_is_said_and_resumed(ama: Client) -> None:
     resume = reverse("admin:act", args=["fleet.servicearea", "resume"]) + f"?id={area.pk}"
     ama.post(resume, {"reason": "Over."})
     assert f"Dispatch is paused in {area}" not in page(ama)
+
+
+def test_a_remedy_is_offered_to_those_who_may_apply_it(ama: Client) -> None:
+    order_in(Status.DELIVERED, pod_requirement=PodRequirement.OPERATOR_CONFIRM)
+    assert "Confirm the delivery…" in page(ama)
+    reader = page(browser_of(Role.READONLY))
+    assert "was delivered without its proof" in reader
+    assert "Confirm the delivery…" not in reader
+    assert "Pause dispatch everywhere" not in reader
+
+
+def test_a_late_order_that_waits_can_be_assigned_from_its_line(ama: Client) -> None:
+    order = OrderFactory(deliver_by=seconds_ago(700))
+    assert f"orders.order/assign/?id={order.pk}" in page(ama)
+
+
+def test_test_orders_neither_count_nor_trouble_nor_fly_over_the_map(ama: Client) -> None:
+    order = OrderFactory(live_mode=False, deliver_by=seconds_ago(700))
+    assert f"order {order} is late" not in page(ama)
+    numbers = {n.label: n.value for n in ama.get(reverse("admin:now")).context["numbers"]}
+    assert numbers["Queued"] == "0"
+    layers = ama.get(reverse("admin:map-data") + "?all").json()["layers"]
+    assert layers["queued"] == []
+
+
+def test_the_charts_scale_ends_above_its_highest_hour() -> None:
+    from wingxtra.console.now import bars
+
+    labels = [f"{hour}:00" for hour in range(24)]
+    chart = bars(registry.Chart("Orders", labels, {"Placed": [7.0, *[0.0] * 23]}))
+    assert chart["scale"] == ["10", "5", "0"]
+    assert chart["bars"][0]["heights"] == [70]
+    assert chart["totals"] == "7 placed"
+
+
+def test_a_drone_on_a_delivery_that_falls_silent_is_ringed_on_the_map(ama: Client) -> None:
+    silent, heard = DroneFactory(), DroneFactory()
+    for drone in (silent, heard):
+        order_in(Status.ENROUTE, drone=drone)
+    show(
+        TelemetryFactory(drone_id=silent.pk, measured_at=seconds_ago(40)),
+        TelemetryFactory(drone_id=heard.pk),
+    )
+    drones = ama.get(reverse("admin:map-data")).json()["layers"]["drones"]
+    assert {drone["label"]: drone["is_alert"] for drone in drones} == {
+        silent.pk: True,
+        heard.pk: False,
+    }
+
+
+def test_states_on_the_map_are_in_words(ama: Client) -> None:
+    order_in(Status.ENROUTE)
+    layers = ama.get(reverse("admin:map-data") + "?all").json()["layers"]
+    assert {feature["state"] for feature in layers["flying"]} == {"En route"}

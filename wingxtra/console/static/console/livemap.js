@@ -10,6 +10,9 @@
   const map = WxMap.create(element, WxMap.tilesOf(element));
   const drawings = new Map();
   const known = new Map();
+  const groups = JSON.parse(document.getElementById("map-groups").textContent);
+  const TRAILS = "trails";
+  const trails = new Map();
   let answeredAt = null;
 
   const isOn = (name) => document.querySelector(`[data-layer="${name}"]`)?.checked;
@@ -21,16 +24,35 @@
   }
 
   function draw() {
+    element.classList.toggle("wx-no-trails", isOn(TRAILS) === false);
     for (const [name, features] of known) {
-      if (!drawings.has(name)) drawings.set(name, new WxMap.Drawing(map));
+      if (name === TRAILS) continue; // they are drawn with the drones
+      if (!drawings.has(name)) drawings.set(name, new WxMap.Drawing(map, trails));
       drawings.get(name).show(isOn(name) ? features.filter(isWanted) : []);
     }
   }
 
   function offer(select, choices) {
-    for (const [value, words] of choices) {
-      if ([...select.options].some((option) => option.value === value)) continue;
-      select.append(new Option(words, value));
+    const offered = new Set([...select.options].map((option) => option.value));
+    for (const [value, words] of choices) if (!offered.has(value)) select.append(new Option(words, value));
+  }
+
+  // The states that there are now, of drones and of orders apart.
+  function offerStates() {
+    for (const [name, features] of known) {
+      if (!groups[name]) continue;
+      let group = stateChoice.querySelector(`optgroup[label="${groups[name]}"]`);
+      if (!group) {
+        group = document.createElement("optgroup");
+        group.label = groups[name];
+        stateChoice.append(group);
+      }
+      const offered = new Set([...group.children].map((option) => option.value));
+      for (const { state } of features) {
+        if (!state || offered.has(state)) continue;
+        offered.add(state);
+        group.append(new Option(state, state));
+      }
     }
   }
 
@@ -39,9 +61,9 @@
     if (!answer?.ok) return;
     const { layers } = await answer.json();
     for (const [name, features] of Object.entries(layers)) known.set(name, features);
+    if (layers[TRAILS]) for (const [id, points] of WxMap.trailsOf(layers[TRAILS])) trails.set(id, points);
     offer(areaChoice, (known.get("areas") ?? []).map((area) => [area.area, area.label]));
-    const states = [...known.values()].flat().map((feature) => feature.state).filter(Boolean);
-    offer(stateChoice, [...new Set(states)].sort().map((state) => [state, stateChoice.dataset[state] ?? state]));
+    offerStates();
     draw();
     answeredAt = Date.now();
   }

@@ -5,7 +5,9 @@
 
 const WxMap = (() => {
   const TILE_ERRORS = 4;
-  const TRAIL_POINTS = 90;
+  const TRAIL_POINTS = 150;
+  // A drone is never below what stands still.
+  const Z = { drone: 2000, drop: 1000, pickup: 500 };
 
   const Grid = L.GridLayer.extend({
     options: { tileSize: 128 },
@@ -70,19 +72,21 @@ const WxMap = (() => {
   function icon(feature) {
     const turn = feature.heading_deg === null ? "" : ` style="transform: rotate(${Number(feature.heading_deg)}deg)"`;
     return L.divIcon({
-      className: `wx-pin wx-${feature.look} wx-${feature.tone}`,
+      className: `wx-pin wx-${feature.look} wx-${feature.tone}${feature.is_alert ? " wx-alert" : ""}`,
       html: `<span${turn}></span>`,
       iconSize: [22, 22],
     });
   }
 
-  const look = (feature) => `${feature.look} ${feature.tone} ${Math.round(feature.heading_deg ?? -1)}`;
+  const look = (feature) => `${feature.look} ${feature.tone} ${feature.is_alert} ${Math.round(feature.heading_deg ?? -1)}`;
 
   // A drawing of features by id: those that stay are moved, not made anew.
   class Drawing {
-    constructor(map) {
+    // `trails`: where things came from before this page was opened, by feature id.
+    constructor(map, trails = new Map()) {
       this.group = L.layerGroup().addTo(map);
       this.shown = new Map();
+      this.trails = trails;
     }
 
     show(features) {
@@ -111,6 +115,9 @@ const WxMap = (() => {
           before.look = look(feature);
         }
         this.extendTrail(before, feature);
+        // Unless somebody is on the link in it, which would lose the focus.
+        const open = before.layer.isPopupOpen() && before.layer.getPopup();
+        if (open && !open.getElement()?.contains(document.activeElement)) open.update();
         return;
       }
       if (before && before.shape === shape) {
@@ -120,7 +127,7 @@ const WxMap = (() => {
       before?.layer.remove();
       const entry = { feature, shape, look: look(feature) };
       entry.layer = isPoint
-        ? L.marker(latLng(feature), { icon: icon(feature), title: feature.label, alt: feature.label })
+        ? L.marker(latLng(feature), { icon: icon(feature), title: feature.label, alt: feature.label, zIndexOffset: Z[feature.look] ?? 0 })
         : L.geoJSON(feature.geometry, { className: `wx-shape wx-${feature.look} wx-${feature.tone}`, bubblingMouseEvents: true });
       entry.layer.bindPopup(() => popup(entry.feature)).addTo(this.group);
       if (feature.look === "drone") this.extendTrail(entry, feature);
@@ -129,7 +136,7 @@ const WxMap = (() => {
 
     extendTrail(entry, feature) {
       if (feature.look !== "drone") return;
-      entry.trail ??= L.polyline([], { className: "wx-shape wx-trail", interactive: false }).addTo(this.group);
+      entry.trail ??= L.polyline(this.trails.get(feature.id) ?? [], { className: "wx-shape wx-trail", interactive: false }).addTo(this.group);
       const points = entry.trail.getLatLngs();
       const here = latLng(feature);
       const last = points[points.length - 1];
@@ -147,13 +154,18 @@ const WxMap = (() => {
 
   const latLng = (feature) => L.latLng(feature.geometry.coordinates[1], feature.geometry.coordinates[0]);
 
+  // What the server says of trails, as points by the feature that each belongs to.
+  const trailsOf = (features) => new Map(
+    features.map(({ of, geometry }) => [of, geometry.coordinates.map(([lng, lat]) => L.latLng(lat, lng))]),
+  );
+
   const fit = (map, box) => {
     if (box.isValid()) map.fitBounds(box.pad(0.03), { maxZoom: 16, animate: false });
   };
 
   const tilesOf = (element) => ({ url: element.dataset.tiles, attribution: element.dataset.attribution });
 
-  return { create, Drawing, fit, tilesOf };
+  return { create, Drawing, fit, tilesOf, trailsOf };
 })();
 
 // A map inside a page: its features once, and the one drone that it follows every few seconds.

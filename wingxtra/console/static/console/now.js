@@ -4,7 +4,14 @@
 // the focus keeps it.
 (() => {
   const box = document.getElementById("now");
+  const title = document.title;
   let renewedAt = Date.now();
+
+  // What needs somebody is seen in the browser's tab too.
+  function tellTitle() {
+    const count = Number(document.getElementById("attention")?.dataset.count);
+    document.title = count ? `(${count}) ${title}` : title;
+  }
 
   function renew(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html");
@@ -17,7 +24,8 @@
       if (details && isUnfolded) details.open = true;
       if (old.innerHTML !== part.innerHTML) old.replaceWith(document.importNode(part, true));
     }
-    if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+    tellTitle();
+    if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
     renewedAt = Date.now();
   }
 
@@ -30,10 +38,11 @@
   function tellAge() {
     const seconds = Math.round((Date.now() - renewedAt) / 1000);
     const age = document.getElementById("now-age");
-    age.textContent = seconds < 15 ? `${seconds} s old` : `No answer for ${seconds} s: what you see is old`;
+    age.textContent = seconds < 15 ? `Renewed ${seconds} s ago` : `No answer for ${seconds} s: what you see is old`;
     age.classList.toggle("wx-problem", seconds >= 15);
   }
 
+  tellTitle();
   setInterval(ask, Number(box.dataset.everyS) * 1000);
   setInterval(tellAge, 1000);
   document.addEventListener("visibilitychange", ask);

@@ -4,20 +4,32 @@
 document.querySelectorAll("[data-point]").forEach((element) => {
   const lat = document.getElementById(element.dataset.lat);
   const lng = document.getElementById(element.dataset.lng);
+  const moved = document.querySelector("[data-moved]");
   const map = WxMap.create(element, WxMap.tilesOf(element));
-  const here = () => [Number(lat.value) || 0, Number(lng.value) || 0];
+  const isSet = () => lat.value !== "" && lng.value !== "";
+  const here = () => L.latLng(Number(lat.value) || 0, Number(lng.value) || 0);
+  const start = here();
   const icon = L.divIcon({ className: "wx-pin wx-drop wx-busy", html: "<span></span>", iconSize: [22, 22] });
-  const pin = L.marker(here(), { draggable: true, icon, title: "Drop point", zIndexOffset: 1000 }).addTo(map);
+  const pin = L.marker(start, { draggable: true, icon, title: element.dataset.label, zIndexOffset: 1000 });
+  const show = () => {
+    if (isSet()) pin.setLatLng(here()).addTo(map);
+    const metres = Math.round(map.distance(start, here()));
+    if (moved) moved.textContent = metres ? `${metres} m from where it is now.` : "Where it is now.";
+  };
   const put = (point) => {
-    pin.setLatLng(point);
     lat.value = point.lat.toFixed(6);
     lng.value = point.wrap().lng.toFixed(6);
+    show();
   };
   pin.on("drag", () => put(pin.getLatLng()));
   map.on("click", (event) => put(event.latlng));
-  for (const field of [lat, lng]) field.addEventListener("change", () => pin.setLatLng(here()));
-  map.setView(here(), 16);
+  for (const field of [lat, lng]) field.addEventListener("change", show);
+  show();
+  const isNew = !isSet();
+  map.setView(start, isNew ? 2 : 16);
   fetch(`${element.dataset.around}?all`).then((answer) => answer.json()).then(({ layers }) => {
-    new WxMap.Drawing(map).show(["areas", "zones", "hubs"].flatMap((name) => layers[name] ?? []));
+    const around = new WxMap.Drawing(map);
+    around.show(["areas", "zones", "hubs"].flatMap((name) => layers[name] ?? []));
+    if (isNew) WxMap.fit(map, around.bounds());
   }).catch(() => {});
 });

@@ -4,7 +4,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("orders", "0006_forgotten")]
+    dependencies = [("orders", "0007_customer_language")]
 
     operations = [
         migrations.RunSQL(
