@@ -137,7 +137,9 @@ class Decision(serializers.ModelSerializer[DispatchDecision]):
     runners_up = RunnerUp(many=True)
     nearest = Nearest(allow_null=True)
     reasons = RuledOut(many=True, source="ruled_out")
-    able_at = Timestamp(help_text="When the drone that it waits for is expected to be able.")
+    able_at = Timestamp(
+        allow_null=True, help_text="When the drone that it waits for is expected to be able."
+    )
 
     class Meta:
         model = DispatchDecision
