@@ -58,13 +58,11 @@ def areas() -> list[ServiceArea]:
 def _workers(areas: list[ServiceArea]) -> Iterator[None]:
     """Four processes that do one thing at a time each, and telemetry that they find fresh."""
     command = ("worker", "--processes", str(PROCESSES), "--threads", "1")
-    with manage(*command, settings_module="wingxtra.settings") as worker:
+    with manage(*command, settings_module="wingxtra.settings"):
         wait_until(broker.worker_seen_at)
         homes = {drone.pk: drone.hub for drone in Drone.objects.select_related("hub")}
         show(*[TelemetryFactory(drone_id=pk, lat=h.lat, lng=h.lng) for pk, h in homes.items()])
         yield
-        worker.terminate()
-        worker.wait(60)
 
 
 @contextmanager

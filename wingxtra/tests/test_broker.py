@@ -44,7 +44,8 @@ def manage(
         try:
             yield started
         finally:
-            started.kill()
+            started.terminate()  # not kill: a worker's own processes would stay behind
+            started.wait(60)
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 60) -> float:
