@@ -26,7 +26,7 @@ APPS = ("wingxtra", "fleet", "orders", "dispatch", "pod", "tracking")
 NOT_OF_THE_API = re.compile(
     r"/(tests|simulator|demo)/|/(console|ops|admin|pages)\.py$|/fleet/client\.py$"
 )
-CODES_OF_THE_CONSOLE = {"already_grounded", "not_grounded", "not_over"}
+CODES_OF_THE_CONSOLE = {"already_grounded", "code_not_sendable", "not_grounded", "not_over"}
 
 
 @pytest.fixture(scope="module")
