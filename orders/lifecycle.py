@@ -315,11 +315,13 @@ def _possible(
 ) -> list[Assignment]:
     """Those whose order stands as the plan supposed, and whose drone is free or becomes so."""
     pairs: list[Assignment] = []
+    seen: set[UUID | str] = set()  # each order and each drone once
     for pair in assignments:
         order = orders.get(pair.order_id)
         wanted = Status.ASSIGNED if pair.instead_of else Status.QUEUED
         stands = order and order.status == wanted and order.current_job_id == pair.instead_of
-        if stands and all(pair.drone_id != other.drone_id for other in pairs):
+        if stands and pair.order_id not in seen and pair.drone_id not in seen:
+            seen |= {pair.order_id, pair.drone_id}
             pairs.append(pair)
     while True:
         given_up = {orders[pair.order_id].assigned_drone_id for pair in pairs}
