@@ -67,7 +67,7 @@ lint: $(DEV)  ## ruff, types, import layers, templates, Dockerfile, compose.yaml
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy .
 	$(RUN) -c 'import sys; from importlinter.cli import lint_imports_command; lint_imports_command()'
-	$(RUN) -m djlint --check --lint --quiet templates
+	$(RUN) -m djlint --lint --quiet templates
 	.venv/bin/hadolint Dockerfile
 	@ALLOWED_HOSTS=x PUBLIC_BASE_URL=https://x FLEET_API_URL=https://x GCS_BRIDGE_URL=https://x \
 		.venv/bin/docker-compose --profile simulator config --quiet && echo 'compose.yaml is valid.'
@@ -75,7 +75,6 @@ lint: $(DEV)  ## ruff, types, import layers, templates, Dockerfile, compose.yaml
 format: $(DEV)  ## rewrite the code as lint wants it
 	$(RUN) -m ruff check --fix-only .
 	$(RUN) -m ruff format .
-	-$(RUN) -m djlint --reformat --quiet templates
 
 restore-drill: $(BASE)  ## dump the database, restore it beside itself, and compare every table
 	@$(RUN) manage.py restore_drill
