@@ -60,6 +60,16 @@ def pytest_configure() -> None:
     post_migrate.connect(allow_truncate, sender=apps.get_app_config("orders"), weak=False)
 
 
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
+    """A pool that was asked for before there was a test database would lead to the other one:
+    tests would work there, and the processes that they start in one without tables.
+    """
+    if fixturedef.argname == "django_db_setup":
+        from django.db import connection
+
+        connection.close_pool()
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Tests empty their Redis database, so one that holds somebody's data is refused."""
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
