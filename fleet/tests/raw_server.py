@@ -1,5 +1,6 @@
 """A server that answers whatever a test wants, byte by byte, over a real socket."""
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -9,7 +10,10 @@ Answer = Callable[[socket.socket, threading.Event], None]
 
 
 class RawServer:
-    """Reads a request's head, then `answer(connection, stop)` may do as it likes."""
+    """Reads a request, then `answer(connection, stop)` may do as it likes.
+
+    Whole, because closing a connection with something unread resets it.
+    """
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -26,10 +30,7 @@ class RawServer:
             except OSError:
                 return
             with connection:
-                head = b""
-                while b"\r\n\r\n" not in head and (data := connection.recv(4096)):
-                    head += data
-                self.requests.append(head)
+                self.requests.append(_request(connection))
                 try:
                     self._answer(connection, self._stop)
                 except OSError:
@@ -43,6 +44,18 @@ class RawServer:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join(timeout=5)
         self._listener.close()
+
+
+def _request(connection: socket.socket) -> bytes:
+    request = b""
+    while b"\r\n\r\n" not in request and (data := connection.recv(4096)):
+        request += data
+    head, _, body = request.partition(b"\r\n\r\n")
+    announced = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+    missing = int(announced[1]) - len(body) if announced else 0
+    while missing > 0 and (data := connection.recv(4096)):
+        request, missing = request + data, missing - len(data)
+    return request
 
 
 @contextmanager
