@@ -7,9 +7,10 @@ class FleetConfig(AppConfig):
     verbose_name = "Fleet"
 
     def ready(self) -> None:
-        from fleet import picture, policy
+        from fleet import picture, policy, rulebook
         from wingxtra import health
 
         # A migration's row would be gone after every flush of a test database; this one is not.
         post_migrate.connect(policy.ensure_first_version, sender=self)
+        rulebook.announce_changes()
         health.register("fleet_picture", picture.check, needs=("database", "redis"))

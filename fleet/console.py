@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from fleet import live, picture, policy, registry, weather, words
+from fleet import live, picture, policy, registry, rulebook, weather, words
 from fleet.live import Readiness
 from fleet.map_console import drone_feature
 from fleet.models import Drone, Policy, ServiceArea
@@ -70,6 +70,7 @@ def _set_area_paused(area: ServiceArea, paused: bool, reason: str) -> str:
         .update(dispatch_paused=paused)
     ):
         raise Conflict("nothing_to_do", f"Somebody did this to {area} a moment ago.")
+    rulebook.changed()
     return f"Dispatch in {area} {'is paused' if paused else 'goes on'}: {reason}"
 
 

@@ -19,10 +19,12 @@ from django_fsm import TransitionNotAllowed
 from fleet.models import Drone
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import Happened
-from wingxtra import bulk
+from wingxtra import bulk, statements
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, NotFound
 
+# More events than this are written by a statement of their own length, which is not worth keeping.
+FEW = 8
 # Sent with `events`: the DeliveryEvents just written, each with its `.order` and `.job` loaded.
 recorded = Signal()
 
@@ -32,6 +34,16 @@ class Refused(Conflict):
 
     def __init__(self, order: Order, detail: str, code: str = "invalid_transition") -> None:
         super().__init__(code, detail, current_status=order.status)
+
+
+def first_placed(order: Order) -> Conflict | None:
+    """The merchant's order that has this one's `external_id` already, named in a refusal."""
+    if not order.external_id:
+        return None
+    same = Order.objects.filter(merchant_id=order.merchant_id, external_id=order.external_id)
+    first = same.values_list("pk", flat=True).first()
+    words = f"Order {first} has the external_id “{order.external_id}” already."
+    return Conflict("duplicate_external_id", words, order_id=str(first)) if first else None
 
 
 @contextmanager
@@ -105,7 +117,6 @@ class Change:
     orders: list[Order]
     by: Actor
     occurred_at: datetime | None = None
-    new: bool = False
     now: datetime = field(default_factory=timezone.now)
     events: list[DeliveryEvent] = field(default_factory=list)
     _jobs: dict[UUID, DeliveryJob] = field(default_factory=dict)
@@ -174,14 +185,28 @@ class Change:
             DeliveryJob.objects.bulk_update(
                 ended, ["status", "ended_because", "ended_at", "eta_at", "updated_at"]
             )
-        if self.new:
-            for order in self.orders:
-                order.save(force_insert=True)
         if fresh := [job for job in jobs if job._state.adding]:
             bulk.insert(fresh)
-        if not self.new:
-            self._update_orders()
-        bulk.insert(self.events)
+        self._update_orders()
+        self._write_events()
+
+    def write_new(self) -> bool:
+        """The same for one order that is not in the database yet.
+
+        False, with nothing written, when one is there that it must not repeat: the index decides,
+        since two at once may both find that there is none.
+        """
+        (order,) = self.orders
+        is_new = statements.insert_unless_it_exists(order)
+        if is_new:
+            self._write_events()
+        return is_new
+
+    def _write_events(self) -> None:
+        if len(self.events) <= FEW:
+            statements.insert(self.events)
+        else:
+            bulk.insert(self.events)
         recorded.send(sender=DeliveryEvent, events=self.events)
 
     def _update_orders(self) -> None:

@@ -39,6 +39,9 @@ class ModeFilter(filters.ChoiceFilter):
         return qs.filter(**{self.field_name: is_live})
 
 
+SEARCHES = ("q", "search")
+
+
 class InstantFilter(filters.IsoDateTimeFilter):
     """A moment, asked for in UTC: the database knows no zone as far off as ISO 8601 can write."""
 

@@ -12,7 +12,6 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from django.db import IntegrityError
 from django.utils import timezone
 
 from fleet import feasibility, rulebook
@@ -22,11 +21,11 @@ from fleet.models import ServiceArea
 from fleet.policy import Rules
 from fleet.rulebook import Rulebook
 from fleet.tables import DroneTable, TripTable, payload_bits
-from orders import lifecycle
+from orders import changes, lifecycle
 from orders.models import Order
 from orders.states import CANCELABLE, WAITING, DropoffSource, EventType, Happened
 from wingxtra.accounts.identity import Actor
-from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
+from wingxtra.problems import FieldProblem, Invalid, NotFound
 
 # What of an order can be changed until launch, and what it is called.
 DETAILS = {"customer_phone": "phone number", "priority": "priority"}
@@ -99,7 +98,7 @@ def trip_table(orders: Iterable[Order], book: Rulebook) -> TripTable:
 def quote(order: Order) -> Checked:
     """The answer that placing this order would get, and nothing written."""
     now = timezone.now()
-    return _prepare(order, rulebook.load(now), now)
+    return _prepare(order, rulebook.current(now), now)
 
 
 def place(order: Order, *, by: Actor, known: Sequence[FieldProblem] = ()) -> Order:
@@ -109,29 +108,15 @@ def place(order: Order, *, by: Actor, known: Sequence[FieldProblem] = ()) -> Ord
     problem, or Conflict naming the order that has its `external_id`; then nothing was written.
     """
     now = timezone.now()
-    checked = _prepare(order, rulebook.load(now), now)
+    checked = _prepare(order, rulebook.current(now), now)
     if problems := [*known, *checked.problems]:
-        raise Invalid([*problems, *(problem for _, problem in already_placed(order))])
-    try:
-        return lifecycle.place(order, by=by)
-    except IntegrityError as error:
-        # The index decides: two at once may both find that there is none yet.
-        if "order_external_id_once_per_merchant" not in str(error):
-            raise
-        for first, problem in already_placed(order):
-            raise Conflict(problem.code, problem.message, order_id=str(first)) from error
-        raise
+        raise Invalid([*problems, *_already_placed(order)])
+    return lifecycle.place(order, by=by)
 
 
-def already_placed(order: Order) -> list[tuple[UUID, FieldProblem]]:
-    """The merchant's order with the same `external_id`, and what to say about it; or nothing."""
-    if not order.external_id:
-        return []
-    same = Order.objects.filter(merchant_id=order.merchant_id, external_id=order.external_id)
-    first = same.values_list("pk", flat=True).first()
-    message = f"Order {first} has the external_id “{order.external_id}” already."
-    problem = FieldProblem("external_id", "duplicate_external_id", message)
-    return [(first, problem)] if first else []
+def _already_placed(order: Order) -> list[FieldProblem]:
+    first = changes.first_placed(order)
+    return [FieldProblem("external_id", first.code, first.detail)] if first else []
 
 
 def _prepare(order: Order, book: Rulebook, now: datetime) -> Checked:
@@ -165,7 +150,7 @@ def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor) -> Order:
     deliver there.
     """
     now = timezone.now()
-    book = rulebook.load(now)
+    book = rulebook.current(now)
 
     def move(order: Order) -> Happened | None:
         _refuse_unless(order, WAITING, "its drop point can be moved only until a drone is assigned")
@@ -260,7 +245,7 @@ def check_window(
         raise NotFound
     order.not_before = not_before
     order.deliver_by = deliver_by  # type: ignore[assignment]  # `_prepare` fills it in
-    checked = _prepare(order, rulebook.load(now), now)
+    checked = _prepare(order, rulebook.current(now), now)
     if checked.problems:
         raise Invalid(checked.problems)
     return order.deliver_by

@@ -145,6 +145,8 @@ def read(kind: type[StrictSerializer], data: Any) -> tuple[dict[str, Any], list[
 
     A field with a problem is None among the values, so that no default takes its place.
     """
+    if (values := kind.read_quickly(data)) is not None:
+        return values, []
     whole = kind(data=data)
     if whole.is_valid():
         return dict(whole.validated_data), []

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import extend_schema
@@ -12,8 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders import placement, quotes
-from orders.filters import JobFilter, OrderFilter
+from orders.filters import SEARCHES, JobFilter, OrderFilter
 from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
+from orders.reading import order_for
 from orders.serializers import (
     EventAnswer,
     JobAnswer,
@@ -68,6 +70,19 @@ class Quotes(ApiView):
         )
 
 
+class OrderPages(Envelope):
+    """A search looks at each order that it counts."""
+
+    count_at_most_of_a_search = 1_000
+
+    def paginate_queryset(  # type: ignore[override]
+        self, queryset: QuerySet[Any], request: Request, view: Any = None
+    ) -> list[Any]:
+        if any(request.query_params.get(name) for name in SEARCHES):
+            self.count_at_most = self.count_at_most_of_a_search
+        return super().paginate_queryset(queryset, request, view)
+
+
 class Orders(ApiView, ListAPIView[Order]):
     """Orders, newest first. Names and numbers are masked here; the order itself shows them."""
 
@@ -75,6 +90,7 @@ class Orders(ApiView, ListAPIView[Order]):
     serializer_class = OrderAnswer
     filter_backends = (DjangoFilterBackend,)
     filterset_class = OrderFilter
+    pagination_class = OrderPages
     queryset = Order.objects.all()
 
     def get_queryset(self) -> OrderQuerySet:
@@ -119,8 +135,7 @@ class OneOrder(ApiView):
     @extend_schema(responses=OrderAnswer)
     def get(self, request: Request, order_id: UUID) -> Response:
         """One order."""
-        orders = Order.objects.visible_to(self.caller).select_related("current_job")
-        return _answer(_found(orders, order_id), self.caller)
+        return _answer(order_for(self.caller, order_id), self.caller)
 
     @extend_schema(request=OrderChange, responses={200: OrderAnswer, 409: None})
     def patch(self, request: Request, order_id: UUID) -> Response:

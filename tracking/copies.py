@@ -50,20 +50,41 @@ class Copy:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Of a copy what the API tells: the view, as JSON already, and its tag."""
+
+    view: msgspec.Raw
+    etag: str
+
+
 def fetch(tracking_id: str, *, fresh: bool = False) -> Copy:
     """The copy for an id as somebody typed it; `fresh` after a change of one's own.
 
     Raises NotFound, the same for ids that are unknown and ids that cannot be.
     """
+    return _as_copy(_kept(tracking_id, fresh=fresh))
+
+
+def told(tracking_id: str) -> Told:
+    """The same for who passes it on as it is. Raises NotFound like `fetch`."""
+    return _as_told(_kept(tracking_id))
+
+
+_as_copy = msgspec.json.Decoder(Copy).decode
+_as_told = msgspec.json.Decoder(Told).decode
+
+
+def _kept(tracking_id: str, *, fresh: bool = False) -> bytes:
     canonical = public.canonical_id(tracking_id)
     if canonical is None:
         raise NotFound("delivery")
     key = f"tracking:{canonical}"
-    if not fresh and (kept := _redis().get(key)):
-        return msgspec.json.decode(kept, type=Copy)
-    copy = _build(canonical, timezone.now())
-    _redis().set(key, msgspec.json.encode(copy), ex=KEPT_S)
-    return copy
+    kept: Any = None if fresh else _redis().get(key)
+    if not kept:
+        kept = msgspec.json.encode(_build(canonical, timezone.now()))
+        _redis().set(key, kept, ex=KEPT_S)
+    return bytes(kept)
 
 
 def order_of(tracking_id: str) -> Order:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponse, HttpResponseBase
 from django.utils.cache import get_conditional_response
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
@@ -77,11 +77,11 @@ class Tracking(TrackingView):
         responses={200: TrackingAnswer, 304: OpenApiResponse(description="Nothing is new.")},
     )
     def get(self, request: Request, tracking_id: str) -> HttpResponseBase:
-        copy = copies.fetch(tracking_id)
+        told = copies.told(tracking_id)
         self.kept_s = copies.KEPT_S
-        unchanged = get_conditional_response(request._request, etag=copy.etag)
-        answer = unchanged or Response(copy.view)
-        answer["ETag"] = copy.etag
+        unchanged = get_conditional_response(request._request, etag=told.etag)
+        answer = unchanged or HttpResponse(bytes(told.view), content_type="application/json")
+        answer["ETag"] = told.etag
         return answer
 
 

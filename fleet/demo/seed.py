@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
-from fleet import policy
+from fleet import policy, rulebook
 from fleet.demo import city
 from fleet.models import Drone, DroneKind, Hub, NoFlyZone, ServiceArea
 from fleet.simulator.flight import Handling
@@ -86,6 +86,7 @@ def _seed_fleet(drone_count: int) -> None:
         )
     # A former demo may have had more drones; nobody flies those now.
     Drone.objects.exclude(pk__in=[drone.drone_id for drone in wanted]).update(active=False)
+    rulebook.changed()
 
 
 def _seed_people(merchants: list[Merchant]) -> Credentials:

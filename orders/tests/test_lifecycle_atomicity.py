@@ -77,7 +77,7 @@ def test_a_listener_that_raises_undoes_everything(verb: Callable[[Order], None])
     assert kept(order) != before
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)  # the failure ends the transaction that it happens in
 def test_an_order_that_cannot_be_written_as_a_whole_is_not_placed() -> None:
     with listening(raise_downstream), pytest.raises(Downstream):
         OrderFactory()

@@ -4,6 +4,7 @@ Either costs one statement, and tells what the database knows now: a key or a us
 off is out at once.
 """
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
@@ -15,9 +16,19 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 from wingxtra.accounts.models import ApiKey, User
+from wingxtra.statements import Statement
 
 CHALLENGE = 'Bearer realm="api"'
 KEY_HEADERS = ("X-API-Key", "x-de-api-key")
+
+
+_USABLE_KEY = Statement(
+    lambda digest, now: (
+        ApiKey.objects.usable(now).select_related("merchant").filter(digest=digest).order_by()
+    ),
+    digest=str,
+    now=datetime,
+)
 
 
 class ApiKeyAuthentication(BaseAuthentication):
@@ -31,12 +42,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         if key is None:
             return None
         now = timezone.now()
-        row = (
-            ApiKey.objects.usable(now)
-            .select_related("merchant")
-            .filter(digest=ApiKey.digest_of(key))
-            .first()
-        )
+        row = _USABLE_KEY.first(digest=ApiKey.digest_of(key), now=now)
         if row is None:
             raise AuthenticationFailed(
                 "This API key is unknown, expired or revoked.", code="invalid_api_key"

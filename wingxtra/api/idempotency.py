@@ -33,7 +33,7 @@ from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-from django.db import connection, transaction
+from django.db import transaction
 from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -41,6 +41,7 @@ from rest_framework.request import Request
 
 from wingxtra.api.models import IdempotencyKey
 from wingxtra.problems import Conflict, FieldProblem, Invalid, Problem
+from wingxtra.statements import connection
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -147,7 +148,7 @@ class Claim:
         over, by the same request only.
         """
         now = timezone.now()
-        with connection.cursor() as cursor:
+        with connection.prepared_cursor() as cursor:
             cursor.execute(
                 f"""
                 WITH lock AS MATERIALIZED (SELECT {try_lock}(%(lock)s) AS mine),
@@ -192,11 +193,19 @@ class Claim:
         )
 
     def store(self, response: HttpResponse) -> None:
-        IdempotencyKey.objects.filter(pk=self.digest).update(
-            status=response.status_code,
-            content_type=response.headers["Content-Type"],
-            body=self._sealed(response.content),
-        )
+        with connection.prepared_cursor() as cursor:
+            cursor.execute(
+                """
+                UPDATE api_idempotencykey SET status = %s, content_type = %s, body = %s
+                WHERE digest = %s
+                """,
+                [
+                    response.status_code,
+                    response.headers["Content-Type"],
+                    self._sealed(response.content),
+                    self.digest,
+                ],
+            )
 
     def _sealed(self, body: bytes) -> bytes:
         nonce = secrets.token_bytes(NONCE_BYTES)

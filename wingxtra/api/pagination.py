@@ -15,10 +15,15 @@ from wingxtra.problems import FieldProblem, Invalid
 
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
+# Counting on would cost more than the page itself.
+COUNT_AT_MOST = 10_000
 
 
 class Envelope(BasePagination):
     """`?page=2&page_size=50` counts; `?cursor=` starts a walk whose cost does not grow.
+
+    Counting stops at `count_at_most`, and then the answer says so (`total_is_at_least`); the pages
+    go on behind it.
 
     A cursor names the last row seen by (time, id), so that rows that come or go meanwhile neither
     repeat nor hide others, however many share one time. The walk goes newest first, or as
@@ -27,6 +32,7 @@ class Envelope(BasePagination):
 
     time_field = "created_at"
     oldest_first = False
+    count_at_most = COUNT_AT_MOST
 
     def paginate_queryset(  # type: ignore[override]
         self, queryset: QuerySet[Any], request: Request, view: Any = None
@@ -47,9 +53,13 @@ class Envelope(BasePagination):
 
     def _by_page(self, queryset: QuerySet[Any], page: int) -> list[Any]:
         self.page = page
-        self.total = queryset.count()
+        most = self.count_at_most
+        counted = queryset.order_by()[: most + 1].count()
+        self.total, self.has_more_than_total = min(counted, most), counted > most
         first = (page - 1) * self.page_size
-        return list(queryset[first : first + self.page_size]) if first < self.total else []
+        if first >= counted and not self.has_more_than_total:
+            return []
+        return _rows(queryset, slice(first, first + self.page_size))
 
     def _by_cursor(self, queryset: QuerySet[Any]) -> list[Any]:
         sign = "" if self.oldest_first else "-"
@@ -58,7 +68,7 @@ class Envelope(BasePagination):
             after = TupleGreaterThan if self.oldest_first else TupleLessThan
             key = Tuple(self.time_field, queryset.model._meta.pk.name)
             queryset = queryset.filter(after(key, _read(self.cursor, queryset.model)))
-        rows = list(queryset[: self.page_size + 1])
+        rows = _rows(queryset, slice(0, self.page_size + 1))
         self.next_cursor = None
         if len(rows) > self.page_size:
             rows.pop()
@@ -69,7 +79,13 @@ class Envelope(BasePagination):
         items = list(data)
         if self.cursor is not None:
             return Response({"items": items, "next_cursor": self.next_cursor})
-        place = {"page": self.page, "page_size": self.page_size, "total": self.total}
+        place: dict[str, Any] = {
+            "page": self.page,
+            "page_size": self.page_size,
+            "total": self.total,
+        }
+        if self.has_more_than_total:
+            place["total_is_at_least"] = True
         return Response({"items": items, **place, "pagination": place})
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
@@ -90,7 +106,19 @@ class Envelope(BasePagination):
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         whole = {"type": "integer"}
-        place = {"page": whole, "page_size": whole, "total": whole}
+        total = {
+            "type": "integer",
+            "description": f"Exact up to {COUNT_AT_MOST:,} rows, with a search up to fewer; where "
+            "there are more, counting stops and `total_is_at_least` says so. Pages go on behind.",
+        }
+        place = {"page": whole, "page_size": whole, "total": total}
+        capped = {
+            "total_is_at_least": {
+                "type": "boolean",
+                "enum": [True],
+                "description": "There are more rows than `total`. Absent where `total` is exact.",
+            }
+        }
         after = {
             "type": ["string", "null"],
             "description": "The `cursor` of the next page; null on the last.",
@@ -102,13 +130,30 @@ class Envelope(BasePagination):
             "properties": {
                 "items": schema,
                 **place,
-                "pagination": {"type": "object", "properties": place, "required": list(place)},
+                **capped,
+                "pagination": {
+                    "type": "object",
+                    "properties": {**place, **capped},
+                    "required": list(place),
+                },
             },
             "anyOf": [
                 {"required": [*place, "pagination"]},
                 {"required": ["next_cursor"], "properties": {"next_cursor": after}},
             ],
         }
+
+
+def _rows(queryset: QuerySet[Any], window: slice) -> list[Any]:
+    """The rows of a page. Only they are joined with others: a search may find many more."""
+    joined = queryset.query.select_related
+    if not joined or queryset.query.annotation_select:
+        return list(queryset[window])
+    ids = queryset.select_related(None).values("pk")[window]
+    ordering = queryset.query.order_by or queryset.model._meta.ordering
+    rows = queryset.model._default_manager.filter(pk__in=ids).order_by(*ordering)
+    rows.query.select_related = joined
+    return list(rows)
 
 
 def _whole(request: Request, name: str, default: int, most: int | None = None) -> int:

@@ -6,15 +6,16 @@ is away, callers we know go on unlimited and strangers are limited by each proce
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import redis
 import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from limits import RateLimitItem, parse
-from limits.storage import MemoryStorage, RedisStorage
+from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from prometheus_client import Counter
 from redis.backoff import NoBackoff
@@ -76,19 +77,42 @@ def count(request: HttpRequest | Request, caller_key: str | None) -> Window | No
     who = caller_key or f"address:{client_address(request)}"
     if time.monotonic() >= _redis_rests_until:
         try:
-            return _hit(_shared(settings.REDIS_URL), parse(rate), who)
+            return _hit_shared(_limit(rate), who)
         except redis.RedisError as error:
             _redis_rests_until = time.monotonic() + REDIS_PAUSE_S
             log.warning("rate_limits_without_redis", error=str(error))
     uncounted.labels("authenticated" if known else "public").inc()
-    return None if known else _hit(_own(), parse(rate), who)
+    return None if known else _hit_own(_limit(rate), who)
 
 
 _redis_rests_until = 0.0
 
 
-@lru_cache
-def _shared(url: str) -> MovingWindowRateLimiter:
+# One round trip, whose work does not grow with the limit.
+# KEYS[1]: the times of the caller's calls in microseconds, newest first. ARGV: limit, window in us.
+# Answers whether the call is allowed, how many are left, and in how many seconds there is one more.
+_COUNT = """
+local clock = redis.call('TIME')
+local now, limit, window = clock[1] * 1000000 + clock[2], tonumber(ARGV[1]), tonumber(ARGV[2])
+local oldest = redis.call('LINDEX', KEYS[1], -1)
+while oldest and oldest + window <= now do
+    redis.call('RPOP', KEYS[1])
+    oldest = redis.call('LINDEX', KEYS[1], -1)
+end
+local used = redis.call('LLEN', KEYS[1])
+local allowed = used < limit
+if allowed then
+    redis.call('LPUSH', KEYS[1], string.format('%.0f', now))
+    redis.call('PEXPIRE', KEYS[1], math.ceil(window / 1000))
+    used = used + 1
+end
+local free_in = math.ceil(((oldest or now) + window - now) / 1000000)
+return {allowed and 1 or 0, limit - used, free_in}
+"""
+
+
+@cache
+def _shared(url: str) -> Callable[..., tuple[int, int, int]]:
     pool = redis.BlockingConnectionPool.from_url(
         url,
         socket_timeout=REDIS_TIMEOUT_S,
@@ -96,19 +120,34 @@ def _shared(url: str) -> MovingWindowRateLimiter:
         retry=Retry(NoBackoff(), retries=0),
         timeout=REDIS_TIMEOUT_S,
     )
-    return MovingWindowRateLimiter(RedisStorage("redis://", pool, key_prefix="wingxtra:limits"))
+    return redis.Redis(connection_pool=pool).register_script(_COUNT)
 
 
-@lru_cache
+@cache
 def _own() -> MovingWindowRateLimiter:
     return MovingWindowRateLimiter(MemoryStorage())
 
 
-def _hit(limiter: MovingWindowRateLimiter, limit: RateLimitItem, who: str) -> Window:
-    allowed = limiter.hit(limit, who)
-    stats = limiter.get_window_stats(limit, who)
-    reset_s = max(1, math.ceil(stats.reset_time - time.time()))
-    window = Window(limit.amount, stats.remaining if allowed else 0, reset_s)
+@cache
+def _limit(rate: str) -> RateLimitItem:
+    return parse(rate)
+
+
+def _hit_shared(limit: RateLimitItem, who: str) -> Window:
+    ask = _shared(settings.REDIS_URL)
+    window_us = limit.get_expiry() * 1_000_000
+    allowed, remaining, reset_s = ask([f"wingxtra:calls:{who}"], [limit.amount, window_us])
+    return _judged(limit, bool(allowed), remaining, reset_s)
+
+
+def _hit_own(limit: RateLimitItem, who: str) -> Window:
+    allowed = _own().hit(limit, who)
+    stats = _own().get_window_stats(limit, who)
+    return _judged(limit, allowed, stats.remaining, math.ceil(stats.reset_time - time.time()))
+
+
+def _judged(limit: RateLimitItem, allowed: bool, remaining: int, reset_s: int) -> Window:
+    window = Window(limit.amount, remaining if allowed else 0, max(1, reset_s))
     if not allowed:
         raise TooManyRequests(limit, window)
     return window

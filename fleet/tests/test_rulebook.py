@@ -1,0 +1,108 @@
+"""The rulebook that placing keeps in memory: never older than what was committed."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import redis
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from fleet import policy, registry, rulebook
+from fleet.console import _set_area_paused
+from fleet.rulebook import Rulebook
+from fleet.tests.factories import DroneFactory, ServiceAreaFactory
+from wingxtra import redis_client
+from wingxtra.accounts.identity import SYSTEM
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def current() -> Rulebook:
+    return rulebook.current(timezone.now())
+
+
+def statements_of(read: Callable[[], Any]) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        read()
+    return len(captured)
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Callable[[Callable[[], Any]], Any]]:
+    """Runs something in another thread, whose memory and connection are its own, as another
+    process's are."""
+    with ThreadPoolExecutor(1) as pool:
+
+        def run(task: Callable[[], Any]) -> Any:
+            return pool.submit(task).result()
+
+        yield run
+        run(lambda: connection.close())  # the one of that thread
+
+
+def test_it_is_read_once_while_nothing_changes() -> None:
+    DroneFactory()
+    assert statements_of(current) > 0
+    assert statements_of(current) == 0
+    assert current() is current()
+
+
+CHANGES: dict[str, Callable[[Any], Any]] = {
+    "policy": lambda _: policy.change(by=SYSTEM, detour_factor=1.31),
+    "new drone": lambda _: DroneFactory(),
+    "grounded drone": lambda drone: registry.ground(drone.pk, by=SYSTEM, reason="Propeller."),
+    "new area": lambda _: ServiceAreaFactory(),
+    "moved area": lambda drone: drone.hub.service_area.save(),
+    "hub": lambda drone: drone.hub.save(),
+    "kind": lambda drone: drone.kind.save(),
+    "paused area": lambda drone: _set_area_paused(drone.hub.service_area, True, "Storm."),
+    "gone hub": lambda _: DroneFactory().hub.delete,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_a_change_is_seen_at_once_everywhere(
+    change: Callable[[Any], Any], elsewhere: Callable[[Callable[[], Any]], Any]
+) -> None:
+    drone = DroneFactory()
+    here, there = current(), elsewhere(current)
+    assert elsewhere(current) is there
+    change(drone)
+    assert current() is not here
+    assert elsewhere(current) is not there
+
+
+def test_a_change_that_is_rolled_back_was_never_in_it(
+    elsewhere: Callable[[Callable[[], Any]], Any],
+) -> None:
+    areas = len(current().areas)
+    with transaction.atomic():
+        ServiceAreaFactory()
+        assert len(current().areas) == areas + 1
+        assert len(elsewhere(current).areas) == areas
+        transaction.set_rollback(True)
+    assert len(current().areas) == areas
+
+
+def test_while_redis_is_away_it_is_read_each_time(settings: Any) -> None:
+    current()
+    settings.REDIS_URL = "unix:///nowhere/redis.sock"
+    redis_client.client.cache_clear()
+    try:
+        with pytest.raises(redis.ConnectionError):
+            redis_client.client().ping()
+        assert statements_of(current) > 0
+        DroneFactory()  # a change that cannot be announced is made all the same
+        assert statements_of(current) > 0
+    finally:
+        redis_client.client.cache_clear()
+
+
+def test_threads_share_nothing_of_it(elsewhere: Callable[[Callable[[], Any]], Any]) -> None:
+    """GEOS crashes the process when two threads ask one shape for the first time."""
+    here, there = current(), elsewhere(current)
+    assert here is not there
+    assert here.zone_shapes is not there.zone_shapes

@@ -1,0 +1,211 @@
+"""What the hot calls may cost the database: statements, and rows read.
+
+How long they take is measured by `make bench`, never here.
+"""
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from fleet.tests.factories import DroneFactory
+from orders.models import Order
+from orders.tests.factories import OrderFactory
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.tests.factories import UserFactory, key_client
+from wingxtra.tests.test_broker import wait_until
+
+pytestmark = pytest.mark.django_db
+PATH = "/api/v1/orders"
+CONSOLE = "/admin/orders/order/"
+
+TRIP = {
+    "pickup_lat": 5.6037,
+    "pickup_lng": -0.1870,
+    "dropoff_lat": 5.6150,
+    "dropoff_lng": -0.1750,
+    "payload_weight_kg": 0.8,
+}
+
+
+@contextmanager
+def sent() -> Iterator[list[tuple[str, Any]]]:
+    """The statements sent meanwhile, with their values."""
+    statements: list[tuple[str, Any]] = []
+
+    def note(execute: Any, sql: str, values: Any, many: bool, context: Any) -> Any:
+        statements.append((sql, values))
+        return execute(sql, values, many, context)
+
+    with connection.execute_wrapper(note):
+        yield statements
+
+
+def heads(statements: list[tuple[str, Any]]) -> list[str]:
+    return [" ".join(sql.split())[:70] for sql, _ in statements]
+
+
+def rows_read(sql: str, values: Any) -> int:
+    """The most rows that any step of the plan read, those that it threw away included."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", values)
+        (plan,) = cursor.fetchone()
+    return max(_rows_of(plan[0]["Plan"]))
+
+
+def _rows_of(step: dict[str, Any]) -> Iterator[float]:
+    removed = sum(n for name, n in step.items() if name.startswith("Rows Removed"))
+    yield (step["Actual Rows"] + removed) * step["Actual Loops"]
+    for inner in step.get("Plans", ()):
+        yield from _rows_of(inner)
+
+
+@pytest.fixture
+def plenty() -> Order:
+    """One of 3,000 orders of 3 merchants."""
+    order = OrderFactory(external_id="ref-0")
+    OrderFactory(external_id="ref-1")
+    OrderFactory(external_id="ref-2")
+    columns = [field.column for field in Order._meta.concrete_fields]
+    changed = {
+        "id": "gen_random_uuid()",
+        "public_tracking_id": "left(md5('track' || external_id || n || merchant_id), 13)",
+        "external_id": "external_id || '-' || n",
+        "created_at": "created_at - n * interval '1 minute'",
+    }
+    values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO orders_order ({', '.join(columns)}) "
+            f"SELECT {values} FROM orders_order, generate_series(1, 1000) AS n"
+        )
+        cursor.execute("ANALYZE orders_order")
+    return order
+
+
+def test_placing_an_order_takes_six_statements() -> None:
+    DroneFactory()
+    client = key_client(merchant=OrderFactory().merchant)
+
+    def place() -> Any:
+        headers = {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}
+        return client.post(PATH, {**TRIP, "external_id": uuid.uuid4().hex}, **headers)
+
+    # Who places again finds the rulebook in memory. Tests keep none of what is not committed, so
+    # what is read for it is told apart by its tables.
+    assert place().status_code == 201
+    with sent() as statements:
+        assert place().status_code == 201
+    own = [sql for sql, _ in statements if not re.search(r'FROM "fleet_', sql)]
+    own = [sql for sql in own if "SAVEPOINT" not in sql]
+    assert len(own) <= 6, heads(statements)
+
+
+def test_reading_an_order_takes_two(plenty: Order) -> None:
+    client = key_client(merchant=plenty.merchant)
+    client.get(PATH)  # a key's first use in a minute is noted
+    with sent() as statements:
+        assert client.get(f"{PATH}/{plenty.pk}").json()["id"] == str(plenty.pk)
+    assert len(statements) == 2, heads(statements)
+
+
+def as_merchant(order: Order) -> Any:
+    return key_client(merchant=order.merchant)
+
+
+def as_staff(_order: Order) -> Any:
+    return key_client(role=Role.OPS)
+
+
+@pytest.mark.parametrize("caller", [as_merchant, as_staff])
+def test_a_first_page_takes_three_and_reads_a_page(plenty: Order, caller: Any) -> None:
+    client = caller(plenty)
+    client.get(f"{PATH}/{plenty.pk}")  # a key's first use in a minute is noted
+    with sent() as statements:
+        assert len(client.get(PATH).json()["items"]) == 20
+    assert len(statements) == 3, heads(statements)
+    assert rows_read(*statements[-1]) <= 20
+
+
+@pytest.mark.parametrize("caller", [as_merchant, as_staff])
+def test_a_page_by_cursor_takes_two_and_reads_a_page(plenty: Order, caller: Any) -> None:
+    client = caller(plenty)
+    cursor = client.get(f"{PATH}?cursor=&page_size=100").json()["next_cursor"]
+    with sent() as statements:
+        assert len(client.get(f"{PATH}?cursor={cursor}").json()["items"]) == 20
+    assert len(statements) == 2, heads(statements)
+    assert rows_read(*statements[-1]) <= 21  # one more tells whether there is a next page
+
+
+@pytest.mark.django_db(transaction=True)
+def test_counting_looks_at_no_order(plenty: Order) -> None:
+    wait_until(_is_vacuumed)
+    client = key_client(merchant=plenty.merchant)
+    with sent() as statements:
+        assert client.get(PATH).json()["total"] == 1001
+    (count,) = [one for one in statements if "COUNT" in one[0]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {count[0]}", count[1])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Only Scan using order_merchant_newest_mode" in plan, plan
+
+
+def _is_vacuumed() -> bool:
+    """Whether all is known to be visible to everybody: not while some old transaction goes on."""
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE) orders_order")
+        cursor.execute(
+            "SELECT relallvisible >= relpages FROM pg_class WHERE relname = 'orders_order'"
+        )
+        (is_all_visible,) = cursor.fetchone()
+    return bool(is_all_visible)
+
+
+def test_tracking_asks_the_database_nothing(plenty: Order) -> None:
+    address = f"/api/v1/tracking/{plenty.public_tracking_id}"
+    tag = Client().get(address)["ETag"]
+    with sent() as statements:
+        assert Client().get(address).status_code == 200
+        assert Client().get(address, headers={"If-None-Match": tag}).status_code == 304
+    assert heads(statements) == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "?p=2",
+        "?tab=attention",
+        "?tab=queued",
+        "?tab=done",
+        "?status__exact=QUEUED",
+        "?priority__exact=MEDICAL",
+        "?promise=late",
+        "?q=ref-1-77",
+        "?q=mensah",
+        "?q=nobody",
+        "?o=4",
+    ],
+)
+def test_the_consoles_list_takes_twelve(plenty: Order, query: str) -> None:
+    browser = Client()
+    browser.force_login(UserFactory(role=Role.OPS))
+    with sent() as statements:
+        assert browser.get(CONSOLE + query).status_code == 200
+    assert len(statements) <= 12, heads(statements)
+
+
+def test_an_answer_is_the_same_whichever_way_it_is_read(plenty: Order) -> None:
+    client = key_client(merchant=plenty.merchant)
+    one = client.get(f"{PATH}/{plenty.pk}").json()
+    listed = next(i for i in client.get(PATH).json()["items"] if i["id"] == str(plenty.pk))
+    hidden = {"customer_name", "customer_phone", "customer_email"}
+    assert {k: v for k, v in one.items() if k not in hidden} == {
+        k: v for k, v in listed.items() if k not in hidden
+    }
+    assert {one[k] for k in hidden} & {listed[k] for k in hidden} == {None}

@@ -1,0 +1,52 @@
+"""One order, as it is read most often."""
+
+import uuid
+
+import pytest
+
+from orders.reading import order_for
+from orders.states import Status
+from orders.tests.factories import OrderFactory, order_in
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.models import ApiKey, Merchant
+from wingxtra.accounts.tests.factories import MerchantFactory
+from wingxtra.problems import NotFound
+
+pytestmark = pytest.mark.django_db
+
+
+def key(role: Role, merchant: Merchant | None = None, live_mode: bool = True) -> ApiKey:
+    return ApiKey.issue(name="till", role=role, merchant=merchant, live_mode=live_mode)[0]
+
+
+def test_its_merchant_and_our_staff_see_it_with_its_job(django_assert_num_queries) -> None:
+    order = order_in(Status.ASSIGNED)
+    for caller in (key(Role.MERCHANT, order.merchant), key(Role.OPS), key(Role.ADMIN)):
+        with django_assert_num_queries(1):
+            found = order_for(caller, order.pk)
+            assert found == order
+            assert found.assigned_drone_id == order.assigned_drone_id
+
+
+def test_nobody_else_does() -> None:
+    order = OrderFactory()
+    shop = order.merchant
+    for caller in (
+        key(Role.MERCHANT, MerchantFactory()),
+        key(Role.MERCHANT, shop, live_mode=False),
+    ):
+        with pytest.raises(NotFound):
+            order_for(caller, order.pk)
+    stranger = key(Role.OPS)
+    stranger.role = "CUSTOMER"
+    with pytest.raises(NotFound):
+        order_for(stranger, order.pk)
+    with pytest.raises(NotFound):
+        order_for(key(Role.OPS), uuid.uuid4())
+
+
+def test_a_test_key_sees_test_orders_only() -> None:
+    order = OrderFactory(live_mode=False)
+    assert order_for(key(Role.MERCHANT, order.merchant, live_mode=False), order.pk) == order
+    with pytest.raises(NotFound):
+        order_for(key(Role.MERCHANT, order.merchant), order.pk)

@@ -1,0 +1,157 @@
+"""Searching orders: what is found, and that an index finds it."""
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from orders.models import Order
+from orders.tests.factories import OrderFactory
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.tests.factories import MerchantFactory, key_client
+
+pytestmark = pytest.mark.django_db
+
+PLENTY = 20_000
+
+
+def found(text: str) -> set[Order]:
+    return set(Order.objects.matching(text))
+
+
+def test_any_part_of_an_id_a_reference_a_name_or_a_number_finds_it_in_any_case() -> None:
+    order = OrderFactory(
+        external_id="Shop-77.b", customer_name="Ɛfua Ménsah", customer_phone="+233201112223"
+    )
+    OrderFactory(external_id="other", customer_name="Kofi", customer_phone="+14155550100")
+    tracking_id = order.public_tracking_id
+    for text in (
+        tracking_id,
+        tracking_id[2:7].lower(),
+        "shop-77",
+        "P-77.B",
+        "ɛfua",
+        "MÉNSAH",
+        "fua mén",
+        "233201112",
+        "+2332",
+        str(order.pk),
+        str(order.pk).upper(),
+    ):
+        assert found(text) == {order}, text
+    assert found("nobody") == found(str(uuid.uuid4())) == set()
+
+
+def test_what_means_something_to_a_pattern_means_itself() -> None:
+    percent = OrderFactory(customer_name="100% Ama")
+    under = OrderFactory(customer_name="Ama_B")
+    slash = OrderFactory(customer_name="Ama\\B")
+    OrderFactory(customer_name="Ama B")
+    assert found("100%") == found("%") == {percent}
+    assert found("Ama_") == found("_") == {under}
+    assert found("a\\B") == {slash}
+
+
+def test_nothing_is_found_across_two_fields() -> None:
+    OrderFactory(external_id="abc", customer_name="def", customer_phone="+233241234567")
+    assert found("abcdef") == found("def+233") == set()
+    assert found("abc\ndef") == set()
+    assert found("\n") == set()
+
+
+@pytest.fixture
+def plenty() -> None:
+    """Orders of one merchant that is called alike, few of whom have another name."""
+    OrderFactory(external_id="ref-0", customer_name="Kojo Owusu")
+    columns = [field.column for field in Order._meta.concrete_fields]
+    changed = {
+        "id": "gen_random_uuid()",
+        "public_tracking_id": "left(md5('track' || n), 13)",
+        "external_id": "'ref-' || n",
+        "customer_name": "CASE mod(n, 5) WHEN 0 THEN 'Ama Mensah ' ELSE 'Kofi Boateng ' END || n",
+        "created_at": "created_at - n * interval '1 minute'",
+    }
+    values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO orders_order ({', '.join(columns)}) "
+            f"SELECT {values} FROM orders_order, generate_series(1, {PLENTY}) AS n"
+        )
+        cursor.execute("SELECT gin_clean_pending_list('order_search')")
+        cursor.execute("ANALYZE orders_order")
+
+
+def explained(sql: str, values: Any = None) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {sql}", values)
+        return "\n".join(line for (line,) in cursor.fetchall())
+
+
+def page_of(text: str) -> tuple[str, Any]:
+    return Order.objects.matching(text)[:20].query.sql_with_params()
+
+
+RARE, FREQUENT, NONE = "mensah 1995", "boateng", "nobody"
+
+
+@pytest.mark.parametrize("text", [RARE, NONE])
+def test_an_index_finds_what_is_rare(plenty: None, text: str) -> None:
+    plan = explained(*page_of(text))
+    assert "order_search" in plan
+    assert "Seq Scan" not in plan
+
+
+def test_what_is_frequent_is_found_among_the_newest(plenty: None) -> None:
+    plan = explained(*page_of(FREQUENT))
+    assert "order_newest_mode" in plan
+    assert "Sort" not in plan
+
+
+@pytest.fixture
+def prepared_search(plenty: None) -> Iterator[None]:
+    """The same as a prepared statement, whose plan PostgreSQL may have settled on."""
+    sql, values = page_of("PATTERN")
+    with connection.cursor() as cursor:
+        text = cursor.cursor.mogrify(sql, values)
+        cursor.execute("PREPARE search (text) AS " + text.replace("'%PATTERN%'", "$1"))
+        for sought in [RARE, FREQUENT, NONE] * 4:
+            cursor.execute(f"EXECUTE search ('%{sought}%')")
+        yield
+        cursor.execute("DEALLOCATE search")
+
+
+@pytest.mark.parametrize("text", [RARE, NONE])
+def test_an_index_finds_what_is_rare_also_when_prepared(prepared_search: None, text: str) -> None:
+    plan = explained(f"EXECUTE search ('%{text}%')")
+    assert "order_search" in plan
+    assert "Seq Scan" not in plan
+
+
+def test_searches_are_never_prepared(plenty: None) -> None:
+    client = key_client(role=Role.OPS)
+    for text in [RARE, FREQUENT, NONE] * 4:
+        assert client.get("/api/v1/orders", {"q": text}).status_code == 200
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%LIKE%'")
+        assert cursor.fetchone() == (0,)
+
+
+def test_a_merchant_finds_only_its_own(plenty: None) -> None:
+    mine = OrderFactory(merchant=MerchantFactory(), customer_name="Ama Mensah 1995")
+    client = key_client(merchant=mine.merchant)
+    body = client.get("/api/v1/orders", {"q": "mensah"}).json()
+    assert [item["id"] for item in body["items"]] == [str(mine.pk)]
+    assert body["total"] == 1
+
+
+def test_the_total_of_a_search_says_when_there_are_more(plenty: None) -> None:
+    client = key_client(role=Role.OPS)
+    body = client.get("/api/v1/orders", {"q": "boateng"}).json()
+    assert (body["total"], body["total_is_at_least"]) == (1_000, True)
+    last = client.get("/api/v1/orders", {"q": "boateng", "page": "200"}).json()
+    assert len(last["items"]) == 20
+    few = client.get("/api/v1/orders", {"q": "mensah 1995"}).json()
+    assert few["total"] == 3  # 1995, 19950, 19955
+    assert "total_is_at_least" not in few

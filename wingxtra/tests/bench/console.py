@@ -1,0 +1,72 @@
+"""The console's list of orders: how long the server takes for what a dispatcher clicks."""
+
+import re
+import time
+from urllib.parse import urlencode
+
+from django.test import Client
+
+from orders.models import Order
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.models import User
+from wingxtra.tests.bench import references, tables
+
+LIST = "/admin/orders/order/"
+SAMPLES = 5
+WIDTHS = (36, 7, 4, 6)
+HEAD = ("the list", "ms", "SQL", "db ms")
+
+
+def views() -> dict[str, dict[str, object]]:
+    """What is clicked or typed, as the query of the address."""
+    merchant = Order.objects.get(external_id="REF-77").merchant_id
+    return {
+        "all": {},
+        "page 50": {"p": 50},
+        "tab: needs attention": {"tab": "attention"},
+        "tab: queued": {"tab": "queued"},
+        "tab: in flight": {"tab": "in_flight"},
+        "tab: done": {"tab": "done"},
+        "filter: failed, 1 in 1,000": {"status__exact": "FAILED"},
+        "filter: aborted, none": {"status__exact": "ABORTED"},
+        "filter: medical": {"priority__exact": "MEDICAL"},
+        "filter: failed and medical, none": {
+            "status__exact": "FAILED",
+            "priority__exact": "MEDICAL",
+        },
+        "filter: late": {"promise": "late"},
+        "filter: late, of one merchant": {"promise": "late", "merchant__id__exact": merchant},
+        "filter: one merchant": {"merchant__id__exact": merchant},
+        "search: rare": {"q": "ref-50517"},
+        "search: some": {"q": "mensah 99"},
+        "search: frequent": {"q": "mensah"},
+        "search: all": {"q": "REF"},
+        "search: none": {"q": "nobody"},
+        "search: frequent, failed": {"q": "mensah", "status__exact": "FAILED"},
+        "sorted by promise": {"o": "4"},
+    }
+
+
+def measure(wanted: re.Pattern[str]) -> None:
+    """The median of a few, in this process: rendering included, the network not."""
+    client = Client(SERVER_NAME="127.0.0.1")
+    user = User.objects.create_user("bench", role=Role.OPS, is_staff=True)
+    client.force_login(user, backend="wingxtra.console.roles.RoleBackend")
+    tables.row(WIDTHS, HEAD)
+    for name, query in views().items():
+        if wanted.search(name):
+            address = f"{LIST}?{urlencode(query)}"
+            took = sorted((_took(client, address) for _ in range(SAMPLES)), key=lambda t: t[0])
+            took_ms, cost = took[SAMPLES // 2]
+            statements, database_ms = len(cost.statements), f"{cost.database_ms:.1f}"
+            tables.row(WIDTHS, [name, f"{took_ms:.0f}", statements, database_ms])
+
+
+def _took(client: Client, address: str) -> tuple[float, references.Cost]:
+    with references.watched() as cost:
+        start = time.perf_counter()
+        answer = client.get(address)
+        took_ms = 1000 * (time.perf_counter() - start)
+    if answer.status_code != 200:
+        raise RuntimeError(f"{address}: {answer.status_code}")
+    return took_ms, cost

@@ -1,0 +1,130 @@
+"""What a call costs the database: its statements, their time, and how fast psycopg alone is."""
+
+import os
+import random
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from django.db import connection
+from django.db.backends.postgresql.base import ServerBindingCursor
+from django.test import Client
+
+SAMPLES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One statement as psycopg got it."""
+
+    text: Any
+    values: Any
+    is_prepared: bool
+    in_transaction: bool
+
+
+@dataclass(slots=True)
+class Cost:
+    """Of one call to the database."""
+
+    statements: list[Sent] = field(default_factory=list)
+    database_ms: float = 0.0
+
+
+def cost_of(call: Callable[[Client], Any]) -> Cost:
+    """Make the call in this process, often: the cost of the one whose time is the median."""
+    client = Client(SERVER_NAME="127.0.0.1")
+    for _ in range(3):  # what is prepared is prepared then
+        call(client)
+    costs = []
+    for _ in range(SAMPLES):
+        with watched() as cost:
+            call(client)
+        costs.append(cost)
+    return sorted(costs, key=lambda cost: cost.database_ms)[SAMPLES // 2]
+
+
+@contextmanager
+def watched() -> Iterator[Cost]:
+    """What is sent meanwhile."""
+    cost = Cost()
+
+    def timed(execute: Any, text: Any, values: Any, many: bool, context: Any) -> Any:
+        is_prepared = isinstance(context["cursor"].cursor, ServerBindingCursor)
+        cost.statements.append(Sent(text, values, is_prepared, connection.in_atomic_block))
+        start = time.perf_counter()
+        try:
+            return execute(text, values, many, context)
+        finally:
+            cost.database_ms += 1000 * (time.perf_counter() - start)
+
+    with connection.execute_wrapper(timed):
+        yield cost
+
+
+def psycopg_rate(
+    statements: Sequence[Sent], own: Sequence[Any], *, threads: int, seconds: float
+) -> float:
+    """How often a second bare psycopg sends these statements, from as many threads as the server
+    has. `own`: values that must be others each time, as keys are."""
+    counts = [0] * threads
+    start = threading.Barrier(threads + 1)
+
+    def work(mine: int) -> None:
+        url = os.environ["DATABASE_URL"]
+        with psycopg.connect(url, autocommit=True, prepare_threshold=2) as session:
+            start.wait()
+            until = time.perf_counter() + seconds
+            while time.perf_counter() < until:
+                _send_all(session, statements, {value: _another(value) for value in own})
+                counts[mine] += 1
+
+    workers = [threading.Thread(target=work, args=(n,)) for n in range(threads)]
+    for worker in workers:
+        worker.start()
+    start.wait()
+    for worker in workers:
+        worker.join()
+    return sum(counts) / seconds
+
+
+def _send_all(session: Any, statements: Sequence[Sent], others: dict[Any, Any]) -> None:
+    """As Django does: those of the transaction between BEGIN and COMMIT."""
+    begun = False
+    for sent in statements:
+        if sent.in_transaction != begun:
+            session.execute("BEGIN" if sent.in_transaction else "COMMIT")
+            begun = sent.in_transaction
+        kind = psycopg.Cursor if sent.is_prepared else psycopg.ClientCursor
+        with kind(session) as cursor:
+            cursor.execute(sent.text, _exchanged(sent.values, others))
+            if cursor.description:
+                cursor.fetchall()
+    if begun:
+        session.execute("COMMIT")
+
+
+def _exchanged(values: Any, others: dict[Any, Any]) -> Any:
+    if isinstance(values, dict):
+        return {name: _exchanged(value, others) for name, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_exchanged(value, others) for value in values]
+    try:
+        return others.get(values, values)
+    except TypeError:  # JSON, which is no key
+        return values
+
+
+def _another(value: Any) -> Any:
+    """One of its kind: a UUID, a number of 62 bits, or as many hexadecimal digits."""
+    if isinstance(value, uuid.UUID):
+        return uuid.uuid4()
+    if isinstance(value, int):
+        return random.getrandbits(62)
+    return secrets.token_hex(len(value))[: len(value)].upper()

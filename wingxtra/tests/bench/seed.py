@@ -1,0 +1,157 @@
+"""100,000 orders of 50 merchants with a job and four events each, multiplied inside the database.
+
+One order is placed and delivered by the real verbs; the others are copies of its rows with other
+ids, names, times, references and ends. So nothing here knows the columns that it does not change.
+The console's million is 900,000 more without events, which its list does not read.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.db.models import Model
+from django.utils import timezone
+
+from fleet.demo import city, seed
+from fleet.models import Drone, ServiceArea
+from orders import lifecycle
+from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.states import Status
+from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Role
+from wingxtra.accounts.models import ApiKey, Merchant
+
+ORDERS = 100_000
+MERCHANTS = 50
+
+# Of the copies, numbered by n; UUIDs are the hexadecimal digits of a hash of n.
+MERCHANT_ID = f"md5('merchant' || mod(n, {MERCHANTS}))::uuid"
+FIRST_NAMES = "(ARRAY['Ama','Kofi','Yaa','Kwame','Efua','Kojo','Akosua','Yaw'])[1 + mod(n, 8)]"
+LAST_NAMES = "(ARRAY['Mensah','Owusu','Boateng','Asante','Osei','Appiah'])[1 + mod(n / 8, 6)]"
+AGO = "now() - n * interval '1 minute'"
+HAS_FAILED = "mod(n, 1000) = 0"
+CHANGED: dict[type[Model], dict[str, str]] = {
+    Merchant: {"id": MERCHANT_ID, "name": "'Shop ' || n"},
+    Order: {
+        "id": "md5('order' || n)::uuid",
+        "current_job_id": "md5('job' || n)::uuid",
+        "public_tracking_id": "upper(left(md5('track' || n), 13))",
+        "merchant_id": MERCHANT_ID,
+        "external_id": "'REF-' || n",
+        "customer_name": f"{FIRST_NAMES} || ' ' || {LAST_NAMES} || ' ' || mod(n, 997)",
+        "customer_phone": "'+23324' || lpad((mod(n::bigint * 7919, 10000000))::text, 7, '0')",
+        "priority": "CASE WHEN mod(n, 50) = 7 THEN 'MEDICAL' WHEN mod(n, 9) = 0 THEN 'URGENT' "
+        "ELSE 'NORMAL' END",
+        "status": f"CASE WHEN {HAS_FAILED} THEN 'FAILED' ELSE 'DELIVERED' END",
+        "delivered_at": f"CASE WHEN {HAS_FAILED} THEN NULL WHEN mod(n, 100) = 17 "
+        f"THEN {AGO} + interval '90 minutes' ELSE {AGO} + interval '20 minutes' END",
+        "deliver_by": f"{AGO} + interval '1 hour'",
+        "created_at": AGO,
+        "updated_at": AGO,
+    },
+    DeliveryJob: {
+        "id": "md5('job' || n)::uuid",
+        "order_id": "md5('order' || n)::uuid",
+        "mission_intent_id": "md5('intent' || n)::uuid",
+        "created_at": AGO,
+    },
+    DeliveryEvent: {
+        "id": "nextval(pg_get_serial_sequence('orders_deliveryevent', 'id'))",
+        "order_id": "md5('order' || n)::uuid",
+        "job_id": "md5('job' || n)::uuid",
+        "created_at": AGO,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """One merchant's key, the staff's key, and an order of the merchant's that is open."""
+
+    merchant_key: str
+    ops_key: str
+    order: Order
+    body: dict[str, object]
+
+
+def run() -> Seeded:
+    seed.seed(12)
+    first = Merchant.objects.create(name="Shop of all shops")
+    where = city.HUBS[0]
+    body: dict[str, object] = {
+        "pickup_lat": where.lat,
+        "pickup_lng": where.lng,
+        "dropoff_lat": where.lat + 0.01,
+        "dropoff_lng": where.lng,
+        "payload_weight_kg": 0.5,
+    }
+    delivered = _order(first, body)
+    lifecycle.assign(delivered.pk, Drone.objects.all()[0].pk, by=DISPATCHER, why="The only one.")
+    lifecycle.advance(delivered.pk, Status.DELIVERED, by=GCS)
+    events = DeliveryEvent.objects.filter(order=delivered).values_list("pk", flat=True)
+    with _in_bulk():
+        _multiply(Merchant, 1, MERCHANTS, pk=first.pk)
+        _multiply(Order, 1, ORDERS, pk=delivered.pk)
+        _multiply(DeliveryJob, 1, ORDERS, order=delivered)
+        for event_id in list(events)[-4:]:
+            _multiply(DeliveryEvent, 1, ORDERS, pk=event_id)
+    merchant = Merchant.objects.get(name="Shop 1")
+    return Seeded(
+        ApiKey.issue(name="bench", role=Role.MERCHANT, merchant=merchant)[1],
+        ApiKey.issue(name="bench", role=Role.OPS)[1],
+        _order(merchant, body),
+        body,
+    )
+
+
+def _order(merchant: Merchant, body: dict[str, object]) -> Order:
+    order = Order(
+        merchant=merchant,
+        service_area=ServiceArea.objects.get(name=city.AREA_NAME),
+        customer_name="Ama Mensah",
+        customer_phone="+233241234567",
+        pickup_name="Ridge Pharmacy",
+        deliver_by=timezone.now() + timedelta(hours=1),
+        **body,
+    )
+    return lifecycle.place(order, by=SYSTEM)
+
+
+def grow(orders: int) -> int:
+    """Until there are about so many orders; returns how many there are."""
+    if orders > ORDERS:
+        delivered = Order.objects.get(external_id="REF-1")
+        with _in_bulk():
+            _multiply(Order, ORDERS + 1, orders, pk=delivered.pk)
+            _multiply(DeliveryJob, ORDERS + 1, orders, order=delivered)
+    return Order.objects.count()
+
+
+@contextmanager
+def _in_bulk() -> Iterator[None]:
+    """Without triggers, which check each row, and with the search's index made at the end."""
+    (search,) = (index for index in Order._meta.indexes if index.name == "order_search")
+    with transaction.atomic(), connection.schema_editor() as editor, connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("SET LOCAL maintenance_work_mem = '512MB'")
+        editor.remove_index(Order, search)
+        yield
+        editor.add_index(Order, search)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE)")
+
+
+def _multiply(model: type[Model], first: int, last: int, **one: object) -> None:
+    row = model._default_manager.get(**one)
+    columns = [field.column for field in model._meta.concrete_fields]
+    changed = CHANGED[model]
+    values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
+    names = ", ".join(f'"{column}"' for column in columns)
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({names}) SELECT {values} "
+            f"FROM {table}, generate_series({first}, {last}) AS n WHERE {table}.id = %s",
+            [row.pk],
+        )

@@ -1,0 +1,120 @@
+"""Statements that are written once: what they find, and what they live through."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+from django.db import IntegrityError, connections, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from wingxtra import statements
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.models import ApiKey, Merchant
+from wingxtra.accounts.tests.factories import MerchantFactory
+from wingxtra.statements import Statement, connection
+
+
+def keys_of(name: str) -> Statement[ApiKey]:
+    def usable(now: datetime, hint: str):
+        keys = ApiKey.objects.usable(now).select_related("merchant")
+        return keys.filter(hint=hint, name=name).order_by("pk")
+
+    return Statement(usable, now=datetime, hint=str)
+
+
+def prepared() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements ORDER BY statement")
+        return [statement for (statement,) in cursor.fetchall()]
+
+
+@pytest.mark.django_db
+def test_it_finds_what_the_queryset_finds_with_what_is_joined() -> None:
+    merchant = MerchantFactory()
+    key, _ = ApiKey.issue(name="till 3", role=Role.MERCHANT, merchant=merchant)
+    with CaptureQueriesContext(connection) as captured:
+        found = keys_of("till 3").first(now=timezone.now(), hint=key.hint)
+        assert found == key
+        assert found.merchant == merchant
+    assert len(captured) == 1
+    assert key.hint in captured[0]["sql"], "a captured query shows its values"
+    for column in ApiKey._meta.concrete_fields:
+        assert getattr(found, column.attname) == getattr(key, column.attname)
+
+
+@pytest.mark.django_db
+def test_it_finds_nothing_where_there_is_nothing() -> None:
+    assert keys_of("till 3").first(now=timezone.now(), hint="wx_live_none") is None
+    nobody = Statement(lambda hint: ApiKey.objects.none().filter(hint=hint), hint=str)
+    assert nobody.first(hint="wx_live_none") is None
+
+
+@pytest.mark.django_db
+def test_a_value_that_is_spelled_like_a_parameter_stays_a_value() -> None:
+    key, _ = ApiKey.issue(name="hint", role=Role.OPS)
+    assert keys_of("hint").first(now=timezone.now(), hint=key.hint) == key
+    assert keys_of("now").first(now=timezone.now(), hint=key.hint) is None
+
+
+@pytest.mark.django_db
+def test_a_queryset_that_loses_a_parameter_is_refused() -> None:
+    careless = Statement(lambda hint: ApiKey.objects.filter(hint=hint + "…"), hint=str)
+    with pytest.raises(ValueError, match="does not use hint"):
+        careless.first(hint="wx_live_none")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_postgresql_prepares_it_and_keeps_it_between_requests() -> None:
+    statement = keys_of("till 3")
+    for _ in range(40):  # a few times on each connection of the pool
+        statement.first(now=timezone.now(), hint="wx_live_none")
+        connection.close()  # as at the end of a request: back to the pool
+    assert any("accounts_apikey" in text for text in prepared())
+
+
+@pytest.fixture
+def widened_merchants() -> Iterator[None]:
+    """A migration changes the type of a column, and back."""
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE accounts_merchant ALTER name TYPE varchar(120)")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_migration_under_it_costs_no_caller_an_error(widened_merchants: None) -> None:
+    merchant = MerchantFactory()
+    key, _ = ApiKey.issue(name="till 3", role=Role.MERCHANT, merchant=merchant)
+    statement = keys_of("till 3")
+    for _ in range(4):
+        assert statement.first(now=timezone.now(), hint=key.hint) == key
+    other = connections.create_connection("default")
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("ALTER TABLE accounts_merchant ALTER name TYPE text")
+    finally:
+        other.close()
+    assert statement.first(now=timezone.now(), hint=key.hint) == key
+
+
+@pytest.mark.django_db
+def test_rows_are_written_in_one_statement_and_know_their_ids() -> None:
+    merchants = [Merchant(name=f"Shop {n}") for n in range(3)]
+    with CaptureQueriesContext(connection) as captured:
+        statements.insert(merchants)
+    assert len(captured) == 1
+    assert list(Merchant.objects.order_by("name")) == merchants
+    merchants[0].name = "Corner shop"
+    merchants[0].save()  # an UPDATE: it knows that it is in the database
+    assert Merchant.objects.get(pk=merchants[0].pk).name == "Corner shop"
+
+
+@pytest.mark.django_db
+def test_a_row_that_exists_is_refused_or_left_alone() -> None:
+    merchant = MerchantFactory()
+    copy = Merchant(pk=merchant.pk, name="Another")
+    assert not statements.insert_unless_it_exists(copy)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        statements.insert([copy])
+    assert Merchant.objects.get().name == merchant.name
+    assert statements.insert_unless_it_exists(Merchant(name="Another"))
