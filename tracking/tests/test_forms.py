@@ -287,15 +287,18 @@ def test_once_the_merchant_gives_a_new_address_it_counts_from_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fix", "code", "words"),
+    ("accuracy_m", "taken_min_ago", "code", "words"),
     [
-        ({"accuracy_m": 80.0}, "dropoff_too_inaccurate", "Step into the open"),
-        ({"captured_at": just_now(minutes=6)}, "dropoff_too_old", "too old"),
-        ({"captured_at": just_now(minutes=-5)}, "dropoff_too_old", "too old"),
+        (80.0, 0, "dropoff_too_inaccurate", "Step into the open"),
+        (8.0, 6, "dropoff_too_old", "too old"),
+        (8.0, -5, "dropoff_too_old", "too old"),
     ],
 )
-def test_a_poor_position_is_refused_with_advice(fix: dict[str, Any], code: str, words: str) -> None:
+def test_a_poor_position_is_refused_with_advice(
+    accuracy_m: float, taken_min_ago: int, code: str, words: str
+) -> None:
     order = secret_order(Status.QUEUED)
+    fix = {"accuracy_m": accuracy_m, "captured_at": just_now(minutes=taken_min_ago)}
 
     by_api = move(order, *NEAR, **fix)
     by_form = send(order, lat=NEAR[0], lng=NEAR[1], **fix)
