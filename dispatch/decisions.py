@@ -40,16 +40,21 @@ def assignment(made: Made, order: int, pair: int) -> Assignment:
 
 def of_all(this: DispatchRun, made: Made, decided: Decided) -> list[DispatchDecision]:
     """One for each order; of those that have a drone already only where they got another."""
-    against = explanations.of_all(made.verdicts, made.now)
+    against, soonest_now_s = explanations.of_all(made.verdicts, made.now), made.soonest_now_s()
     return [
-        _decision(this, made, i, decided, against[i])
+        _decision(this, made, i, decided, against[i], float(soonest_now_s[i]))
         for i in range(len(made.orders))
         if made.orders[i].current_job_id is None or i in decided.pair
     ]
 
 
 def _decision(
-    this: DispatchRun, made: Made, i: int, decided: Decided, against: explanations.Against
+    this: DispatchRun,
+    made: Made,
+    i: int,
+    decided: Decided,
+    against: explanations.Against,
+    soonest_now_s: float,
 ) -> DispatchDecision:
     order, pair = made.orders[i], decided.pair.get(i)
     decision = DispatchDecision(
@@ -74,7 +79,7 @@ def _decision(
     if not made.starts_now(pair):
         decision.outcome = Outcome.WAITING
         decision.able_at = made.now + timedelta(seconds=float(made.options.wait_s[pair]))
-        decision.why = _why_waiting(made, i, pair)
+        decision.why = _why_waiting(made, pair, soonest_now_s)
     elif order.pk in decided.got:
         decision.outcome = Outcome.ASSIGNED
         decision.why = f"{decision.drone_id} {_why_chosen(made, pair)}"
@@ -98,18 +103,19 @@ def _why_chosen(made: Made, pair: int) -> str:
     )
 
 
-def _why_waiting(made: Made, order: int, pair: int) -> str:
+def _why_waiting(made: Made, pair: int, soonest_now_s: float) -> str:
     """“Waits for WX-DRN-007, able in about 2 min: 9 min to the door, 6 min sooner than …”."""
     wait_s, delivery_s = made.options.wait_s[pair], made.options.delivery_s[pair]
     drone_id = made.drone_of(pair).pk
     words = f"Waits for {drone_id}, able in {_about(wait_s)}: {_about(delivery_s)} to the door"
-    now_s = made.soonest_now_s(order)
-    if np.isinf(now_s):
+    if np.isinf(soonest_now_s):
         return f"{words}. No drone can start now."
-    saved_s = now_s - delivery_s
+    saved_s = soonest_now_s - delivery_s
     if saved_s >= 30:
         return f"{words}, {_about(saved_s)} sooner than by a drone that could start now."
-    return f"{words}. Those that could start now ({_about(now_s)}) are of more use elsewhere."
+    return (
+        f"{words}. Those that could start now ({_about(soonest_now_s)}) are of more use elsewhere."
+    )
 
 
 def _about(seconds: float) -> str:

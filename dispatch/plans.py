@@ -16,7 +16,7 @@ from dispatch.models import DispatchDecision
 from dispatch.releases import Work
 from fleet import feasibility, reach, registry
 from fleet.feasibility import Verdicts
-from fleet.geometry import Ints
+from fleet.geometry import Floats, Ints
 from fleet.models import Drone
 from fleet.picture import Picture
 from fleet.rulebook import Rulebook
@@ -62,11 +62,12 @@ class Made:
         """Whether the order of this pair has its drone already."""
         return bool(self.holds[self.options.trip[pair]] == self.options.drone[pair])
 
-    def soonest_now_s(self, order: int) -> float:
-        """How soon a drone that is able now would be at this order's door; infinite without one."""
-        options = self.options
-        mine = (options.trip == order) & (options.wait_s == 0)
-        return float(options.delivery_s[mine].min(initial=np.inf))
+    def soonest_now_s(self) -> Floats:
+        """How soon a drone that is able now would be at each order's door; infinite without one."""
+        able = self.options.wait_s == 0
+        soonest_s = np.full(len(self.orders), np.inf)
+        np.minimum.at(soonest_s, self.options.trip[able], self.options.delivery_s[able])
+        return soonest_s
 
 
 def make(

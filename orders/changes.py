@@ -23,8 +23,6 @@ from wingxtra import bulk, statements
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, NotFound
 
-# More events than this are written by a statement of their own length, which is not worth keeping.
-FEW = 8
 # Sent with `events`: the DeliveryEvents just written, each with its `.order` and `.job` loaded.
 recorded = Signal()
 
@@ -203,10 +201,7 @@ class Change:
         return is_new
 
     def _write_events(self) -> None:
-        if len(self.events) <= FEW:
-            statements.insert(self.events)
-        else:
-            bulk.insert(self.events)
+        bulk.insert(self.events)
         recorded.send(sender=DeliveryEvent, events=self.events)
 
     def _update_orders(self) -> None:

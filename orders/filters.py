@@ -39,9 +39,6 @@ class ModeFilter(filters.ChoiceFilter):
         return qs.filter(**{self.field_name: is_live})
 
 
-SEARCHES = ("q", "search")
-
-
 class InstantFilter(filters.IsoDateTimeFilter):
     """A moment, asked for in UTC: the database knows no zone as far off as ISO 8601 can write."""
 
@@ -53,6 +50,9 @@ class InstantFilter(filters.IsoDateTimeFilter):
         except OverflowError:  # at the very edge of the calendar an hour more or less is nothing
             value = value.replace(tzinfo=UTC)
         return super().filter(qs, value)
+
+
+SEARCHES = ("q", "search")
 
 
 class OrderFilter(filters.FilterSet):

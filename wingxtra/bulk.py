@@ -12,12 +12,15 @@ import msgspec
 from django.db import connection, models
 from psycopg.types.json import Jsonb
 
-# So few are written as fast by Django's own way, in one statement instead of two.
-FEW = 50
+from wingxtra import statements
+
+# So few go by one prepared statement, of which there is one for each number of rows.
+FEW = 8
 
 
 def insert(rows: Sequence[models.Model]) -> None:
-    """Write new rows of one model by COPY; keys that the database counts are set on the rows.
+    """Write new rows of one model: a few by a prepared statement, more by COPY. Keys that the
+    database counts are set on the rows.
 
     Raises IntegrityError like any insert. Inside the caller's transaction.
     """
@@ -25,7 +28,7 @@ def insert(rows: Sequence[models.Model]) -> None:
         return
     model = type(rows[0])
     if len(rows) <= FEW:
-        model._default_manager.bulk_create(rows)
+        statements.insert(rows)
         return
     _number(rows)
     fields = model._meta.concrete_fields

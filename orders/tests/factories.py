@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import factory
+from django.db import connection
 from django.utils import timezone
 
 from fleet.models import Drone, PayloadType, ServiceArea
@@ -71,3 +72,16 @@ def order_in(status: Status, *, drone: Drone | None = None, **attributes: Any) -
     if status in MISSION_PATH[1:]:
         order = lifecycle.advance(order.pk, status, by=GCS).order
     return order
+
+
+def multiply_orders(times: int, changed: dict[str, str]) -> None:
+    """So many copies of each order there is, made inside the database. `changed`: column to SQL, in
+    which n counts the copies from 1.
+    """
+    columns = [field.column for field in Order._meta.concrete_fields]
+    values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO orders_order ({', '.join(columns)}) "
+            f"SELECT {values} FROM orders_order, generate_series(1, {times}) AS n"
+        )

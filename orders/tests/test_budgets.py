@@ -15,7 +15,7 @@ from django.test import Client
 
 from fleet.tests.factories import DroneFactory
 from orders.models import Order
-from orders.tests.factories import OrderFactory
+from orders.tests.factories import OrderFactory, multiply_orders
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import UserFactory, key_client
 from wingxtra.tests.test_broker import wait_until
@@ -71,19 +71,16 @@ def plenty() -> Order:
     order = OrderFactory(external_id="ref-0")
     OrderFactory(external_id="ref-1")
     OrderFactory(external_id="ref-2")
-    columns = [field.column for field in Order._meta.concrete_fields]
-    changed = {
-        "id": "gen_random_uuid()",
-        "public_tracking_id": "left(md5('track' || external_id || n || merchant_id), 13)",
-        "external_id": "external_id || '-' || n",
-        "created_at": "created_at - n * interval '1 minute'",
-    }
-    values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
+    multiply_orders(
+        1000,
+        {
+            "id": "gen_random_uuid()",
+            "public_tracking_id": "left(md5('track' || external_id || n || merchant_id), 13)",
+            "external_id": "external_id || '-' || n",
+            "created_at": "created_at - n * interval '1 minute'",
+        },
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO orders_order ({', '.join(columns)}) "
-            f"SELECT {values} FROM orders_order, generate_series(1, 1000) AS n"
-        )
         cursor.execute("ANALYZE orders_order")
     return order
 

@@ -308,9 +308,9 @@ def test_many_assignments_cost_no_more_statements_than_one(
         lifecycle.Assignment(order_in(Status.QUEUED).pk, DroneFactory().pk, why="Best.")
         for _ in range(12)
     ]
-    # savepoint and release, drones, busy, orders, jobs, orders again in one UPDATE, events;
-    # and for the mission intents: policy, drones, intents
-    with django_assert_max_num_queries(13):
+    # savepoint and release, drones, busy, orders, jobs, orders again in one UPDATE, the keys of
+    # the events, the events; and for the mission intents: policy, drones, intents
+    with django_assert_max_num_queries(14):
         assert len(lifecycle.assign_many(pairs, by=OPS)) == 12
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from orders.models import Order
-from orders.tests.factories import OrderFactory
+from orders.tests.factories import OrderFactory, multiply_orders
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import MerchantFactory, key_client
 
@@ -65,20 +65,18 @@ def test_nothing_is_found_across_two_fields() -> None:
 def plenty() -> None:
     """Orders of one merchant that is called alike, few of whom have another name."""
     OrderFactory(external_id="ref-0", customer_name="Kojo Owusu")
-    columns = [field.column for field in Order._meta.concrete_fields]
-    changed = {
-        "id": "gen_random_uuid()",
-        "public_tracking_id": "left(md5('track' || n), 13)",
-        "external_id": "'ref-' || n",
-        "customer_name": "CASE mod(n, 5) WHEN 0 THEN 'Ama Mensah ' ELSE 'Kofi Boateng ' END || n",
-        "created_at": "created_at - n * interval '1 minute'",
-    }
-    values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
+    name = "CASE mod(n, 5) WHEN 0 THEN 'Ama Mensah ' ELSE 'Kofi Boateng ' END || n"
+    multiply_orders(
+        PLENTY,
+        {
+            "id": "gen_random_uuid()",
+            "public_tracking_id": "left(md5('track' || n), 13)",
+            "external_id": "'ref-' || n",
+            "customer_name": name,
+            "created_at": "created_at - n * interval '1 minute'",
+        },
+    )
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO orders_order ({', '.join(columns)}) "
-            f"SELECT {values} FROM orders_order, generate_series(1, {PLENTY}) AS n"
-        )
         cursor.execute("SELECT gin_clean_pending_list('order_search')")
         cursor.execute("ANALYZE orders_order")
 
