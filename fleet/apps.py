@@ -12,5 +12,5 @@ class FleetConfig(AppConfig):
 
         # A migration's row would be gone after every flush of a test database; this one is not.
         post_migrate.connect(policy.ensure_first_version, sender=self)
-        rulebook.announce_changes()
+        rulebook.STAMP.renew_with(*rulebook.WRITTEN_IN_IT)
         health.register("fleet_picture", picture.check, needs=("database", "redis"))

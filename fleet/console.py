@@ -70,7 +70,7 @@ def _set_area_paused(area: ServiceArea, paused: bool, reason: str) -> str:
         .update(dispatch_paused=paused)
     ):
         raise Conflict("nothing_to_do", f"Somebody did this to {area} a moment ago.")
-    rulebook.changed()
+    rulebook.STAMP.renew()
     return f"Dispatch in {area} {'is paused' if paused else 'goes on'}: {reason}"
 
 

@@ -227,8 +227,10 @@ class Zones:
     def near(self, lat1: Floats, lng1: Floats, lat2: Floats, lng2: Floats) -> Ints:
         """The zones within the box around all the legs, in order of their index."""
         lngs, lats = np.concatenate([lng1, lng2]), np.concatenate([lat1, lat2])
-        around = shapely.box(np.nanmin(lngs), np.nanmin(lats), np.nanmax(lngs), np.nanmax(lats))
-        near: Ints = np.sort(self._tree.query(around))
+        west, south, east, north = self._bounds.T
+        beside = (west > np.nanmax(lngs)) | (east < np.nanmin(lngs))
+        beside |= (south > np.nanmax(lats)) | (north < np.nanmin(lats))
+        near: Ints = np.flatnonzero(~beside)
         return near
 
     def meets(

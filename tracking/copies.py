@@ -63,28 +63,39 @@ def fetch(tracking_id: str, *, fresh: bool = False) -> Copy:
 
     Raises NotFound, the same for ids that are unknown and ids that cannot be.
     """
-    return _as_copy(_kept(tracking_id, fresh=fresh))
+    canonical = _canonical(tracking_id)
+    kept: Any = None if fresh else _redis().get(key_of(canonical))
+    return _as_copy(kept or _keep(canonical))
 
 
-def told(tracking_id: str) -> Told:
-    """The same for who passes it on as it is. Raises NotFound like `fetch`."""
-    return _as_told(_kept(tracking_id))
+def told(tracking_id: str, kept: bytes | None) -> Told:
+    """The same for who passes it on as it is, and has asked what is `kept` under `key_of` it.
+
+    Raises NotFound like `fetch`.
+    """
+    return _as_told(kept or _keep(_canonical(tracking_id)))
 
 
 _as_copy = msgspec.json.Decoder(Copy).decode
 _as_told = msgspec.json.Decoder(Told).decode
 
 
-def _kept(tracking_id: str, *, fresh: bool = False) -> bytes:
+def key_of(tracking_id: str) -> str:
+    """Where the copy lies in Redis; ids that cannot be have a place where there is never one."""
+    return f"tracking:{public.canonical_id(tracking_id)}"
+
+
+def _keep(canonical: str) -> bytes:
+    made = msgspec.json.encode(_build(canonical, timezone.now()))
+    _redis().set(key_of(canonical), made, ex=KEPT_S)
+    return made
+
+
+def _canonical(tracking_id: str) -> str:
     canonical = public.canonical_id(tracking_id)
     if canonical is None:
         raise NotFound("delivery")
-    key = f"tracking:{canonical}"
-    kept: Any = None if fresh else _redis().get(key)
-    if not kept:
-        kept = msgspec.json.encode(_build(canonical, timezone.now()))
-        _redis().set(key, kept, ex=KEPT_S)
-    return bytes(kept)
+    return canonical
 
 
 def order_of(tracking_id: str) -> Order:

@@ -1,5 +1,6 @@
 """`/api/v1/tracking/...`: for anyone who holds the link."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.http.response import HttpResponse, HttpResponseBase
@@ -69,6 +70,9 @@ class TrackingView(PublicView):
 class Tracking(TrackingView):
     """A delivery as its customer may see it."""
 
+    def asked_along(self) -> Sequence[str]:
+        return (copies.key_of(self.kwargs["tracking_id"]),)
+
     @extend_schema(
         parameters=[
             OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER),
@@ -77,7 +81,8 @@ class Tracking(TrackingView):
         responses={200: TrackingAnswer, 304: OpenApiResponse(description="Nothing is new.")},
     )
     def get(self, request: Request, tracking_id: str) -> HttpResponseBase:
-        told = copies.told(tracking_id)
+        (kept,) = self.along or (None,)
+        told = copies.told(tracking_id, kept)
         self.kept_s = copies.KEPT_S
         unchanged = get_conditional_response(request._request, etag=told.etag)
         answer = unchanged or HttpResponse(bytes(told.view), content_type="application/json")

@@ -30,6 +30,7 @@ from tracking.webhook_sender import Answer
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey
 from wingxtra.problems import Conflict, NotFound
+from wingxtra.statements import connection
 
 log = structlog.get_logger(__name__)
 State = WebhookDelivery.State
@@ -99,14 +100,17 @@ def note_down(events: Sequence[DeliveryEvent]) -> list[UUID]:
 def _listeners(merchant_ids: set[UUID]) -> dict[UUID, list[WebhookEndpoint]]:
     # Locked as by a foreign key: an endpoint that is removed just now must not fail the delivery of
     # a parcel when that is committed. Django has no words for FOR KEY SHARE.
-    found = WebhookEndpoint.objects.raw(
-        "SELECT id, merchant_id, live_mode, events FROM tracking_webhookendpoint"
-        " WHERE merchant_id = ANY(%s) AND enabled ORDER BY id FOR KEY SHARE",
-        [list(merchant_ids)],
-    )
+    with connection.prepared_cursor() as cursor:
+        cursor.execute(
+            "SELECT id, merchant_id, live_mode, events FROM tracking_webhookendpoint"
+            " WHERE merchant_id = ANY(%s) AND enabled ORDER BY id FOR KEY SHARE",
+            [list(merchant_ids)],
+        )
+        found = cursor.fetchall()
     listeners = defaultdict(list)
-    for endpoint in found:
-        listeners[endpoint.merchant_id].append(endpoint)
+    for pk, merchant_id, live_mode, events in found:
+        endpoint = WebhookEndpoint(pk, merchant_id=merchant_id, live_mode=live_mode, events=events)
+        listeners[merchant_id].append(endpoint)
     return listeners
 
 

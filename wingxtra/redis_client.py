@@ -1,11 +1,24 @@
-"""The one Redis client of a process, for what is not a queue or a rate limit."""
+"""The Redis of a process, for what is not a queue: `client` waits for an answer, `ask` does not."""
 
+import time
+from collections.abc import Callable
 from functools import cache
+from typing import TypeVar
 
 import redis
+import structlog
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 TIMEOUT_S = 2
+# A Redis that hangs must not hang every call: so long at most, and then it is left alone a while.
+QUICK_TIMEOUT_S = 0.5
+REST_S = 1.0
 
 
 @cache
@@ -14,3 +27,35 @@ def client() -> redis.Redis:
     return redis.Redis.from_url(
         settings.REDIS_URL, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
     )
+
+
+class Away(Exception):
+    """Redis does not answer, or did not a moment ago."""
+
+
+def ask(question: Callable[[redis.Redis], T]) -> T:
+    """What `question` gets of a client, for which a call does not have to wait. Raises Away."""
+    global _rests_until
+    if time.monotonic() < _rests_until:
+        raise Away
+    try:
+        return question(_quick(settings.REDIS_URL))
+    except redis.RedisError as error:
+        _rests_until = time.monotonic() + REST_S
+        log.warning("redis_left_alone", error=str(error), for_s=REST_S)
+        raise Away from error
+
+
+_rests_until = 0.0
+
+
+@cache
+def _quick(url: str) -> redis.Redis:
+    pool = redis.BlockingConnectionPool.from_url(
+        url,
+        socket_timeout=QUICK_TIMEOUT_S,
+        socket_connect_timeout=QUICK_TIMEOUT_S,
+        retry=Retry(NoBackoff(), retries=0),
+        timeout=QUICK_TIMEOUT_S,
+    )
+    return redis.Redis(connection_pool=pool)

@@ -134,7 +134,7 @@ def drone_of(order: Order) -> str | None:
 
 
 def test_an_order_whose_mission_was_not_sent_moves_to_a_clearly_better_drone(held):
-    near = Drone.objects.order_by("pk")[0]
+    near = Drone.objects.exclude(pk=drone_of(held)).get()
     decision = decided(run(), held)
     assert drone_of(held) == near.pk
     assert (decision.outcome, decision.drone_id) == (Outcome.ASSIGNED, near.pk)

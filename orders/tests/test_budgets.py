@@ -103,12 +103,12 @@ def test_placing_an_order_takes_six_statements() -> None:
     assert len(own) <= 6, heads(statements)
 
 
-def test_reading_an_order_takes_two(plenty: Order) -> None:
+def test_reading_an_order_takes_two_at_most(plenty: Order) -> None:
     client = key_client(merchant=plenty.merchant)
     client.get(PATH)  # a key's first use in a minute is noted
     with sent() as statements:
         assert client.get(f"{PATH}/{plenty.pk}").json()["id"] == str(plenty.pk)
-    assert len(statements) == 2, heads(statements)
+    assert 1 <= len(statements) <= 2, heads(statements)
 
 
 def as_merchant(order: Order) -> Any:

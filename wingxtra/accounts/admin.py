@@ -113,7 +113,7 @@ class ApiKeyAdmin(ConsoleAdmin):
     def state(self, key: ApiKey) -> SafeString:
         if key.revoked_at:
             return badge("Revoked", Tone.BAD)
-        if key.expires_at and key.expires_at <= timezone.now():
+        if key.has_expired(timezone.now()):
             return badge("Expired", Tone.WARN)
         return badge("Live" if key.live_mode else "Test", Tone.GOOD if key.live_mode else Tone.IDLE)
 

@@ -1,7 +1,8 @@
 """How a caller proves who it is: an API key, or a JWT from `POST /api/v1/auth/token`.
 
-Either costs one statement, and tells what the database knows now: a key or a user that was switched
-off is out at once.
+Either tells what the database knows now: a key or a user that was switched off is out at once. A
+token costs one statement; a key costs one where it was not asked about lately or something was
+changed since (`ApiView` looks whether what we remember is still true).
 """
 
 from datetime import datetime
@@ -16,6 +17,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 from wingxtra.accounts.models import ApiKey, User
+from wingxtra.stamps import Kept, Stamp
 from wingxtra.statements import Statement
 
 CHALLENGE = 'Bearer realm="api"'
@@ -30,6 +32,11 @@ _USABLE_KEY = Statement(
     now=datetime,
 )
 
+# Renewed whenever a key or a merchant is changed.
+STAMP = Stamp("accounts:keys")
+MOST_KEPT = 1_000
+_kept: dict[str, Kept[ApiKey]] = {}
+
 
 class ApiKeyAuthentication(BaseAuthentication):
     """`X-API-Key`, `x-de-api-key`, or `Authorization: Bearer wx_...` as the GCS's page may send it.
@@ -41,14 +48,25 @@ class ApiKeyAuthentication(BaseAuthentication):
         key = self._key_of(request)
         if key is None:
             return None
-        now = timezone.now()
-        row = _USABLE_KEY.first(digest=ApiKey.digest_of(key), now=now)
+        now, digest, stamp = timezone.now(), ApiKey.digest_of(key), STAMP.now()
+        row = _USABLE_KEY.first(digest=digest, now=now)
         if row is None:
             raise AuthenticationFailed(
                 "This API key is unknown, expired or revoked.", code="invalid_api_key"
             )
         row.note_use(now)
+        if stamp:  # older than the row
+            if len(_kept) >= MOST_KEPT:
+                _kept.clear()
+            _kept[digest] = Kept(row, stamp)
         return row, None
+
+    @classmethod
+    def remembered(cls, request: Request) -> Kept[ApiKey] | None:
+        """The key as it was when it was last asked about: true if the stamp is still the same."""
+        key = cls._key_of(request)
+        kept = _kept.get(ApiKey.digest_of(key)) if key else None
+        return kept if kept and not kept.value.has_expired(timezone.now()) else None
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE

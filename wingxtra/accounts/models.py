@@ -135,6 +135,9 @@ class ApiKey(models.Model):
     def actor(self) -> Actor:
         return Actor(ActorKind.API_KEY, self.name)
 
+    def has_expired(self, at: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= at
+
     def note_use(self, at: datetime) -> None:
         """Remember the last use, to the minute: not every call is worth a write."""
         stale = at - self.LAST_USE_RESOLUTION

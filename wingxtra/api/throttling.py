@@ -6,30 +6,22 @@ is away, callers we know go on unlimited and strangers are limited by each proce
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import redis
-import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from prometheus_client import Counter
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 from rest_framework.request import Request
 
+from wingxtra import redis_client
 from wingxtra.api.client_address import client_address
 from wingxtra.problems import Problem
-
-log = structlog.get_logger(__name__)
-
-# A Redis that hangs must not hang us: so long at most, and then it is left alone for a while.
-REDIS_TIMEOUT_S = 0.5
-REDIS_PAUSE_S = 1.0
 
 uncounted = Counter(
     "wingxtra_api_calls_uncounted",
@@ -58,6 +50,8 @@ class Window:
     limit: int
     remaining: int
     reset_s: int
+    # The values of what was asked along in Redis.
+    along: Sequence[bytes | None] = ()
 
     def mark(self, response: HttpResponseBase) -> None:
         for prefix in ("", "X-"):
@@ -66,31 +60,28 @@ class Window:
             response[f"{prefix}RateLimit-Reset"] = str(self.reset_s)
 
 
-def count(request: HttpRequest | Request, caller_key: str | None) -> Window | None:
+def count(
+    request: HttpRequest | Request, caller_key: str | None, along: Sequence[str] = ()
+) -> Window | None:
     """Count this call; None when it could not be. `caller_key` is None for a stranger.
 
-    Raises TooManyRequests.
+    `along`: keys in Redis whose values are wanted as well. They cost no trip of their own, but are
+    not there when Redis is away. Raises TooManyRequests.
     """
-    global _redis_rests_until
     known = caller_key is not None
     rate = settings.API_RATE_AUTHENTICATED if known else settings.API_RATE_PUBLIC
     who = caller_key or f"address:{client_address(request)}"
-    if time.monotonic() >= _redis_rests_until:
-        try:
-            return _hit_shared(_limit(rate), who)
-        except redis.RedisError as error:
-            _redis_rests_until = time.monotonic() + REDIS_PAUSE_S
-            log.warning("rate_limits_without_redis", error=str(error))
-    uncounted.labels("authenticated" if known else "public").inc()
-    return None if known else _hit_own(_limit(rate), who)
-
-
-_redis_rests_until = 0.0
+    try:
+        return _hit_shared(_limit(rate), who, along)
+    except redis_client.Away:
+        uncounted.labels("authenticated" if known else "public").inc()
+        return None if known else _hit_own(_limit(rate), who)
 
 
 # One round trip, whose work does not grow with the limit.
-# KEYS[1]: the times of the caller's calls in microseconds, newest first. ARGV: limit, window in us.
-# Answers whether the call is allowed, how many are left, and in how many seconds there is one more.
+# KEYS[1]: the times of the caller's calls in microseconds, newest first; then what is asked along.
+# ARGV: limit, window in us. Answers whether the call is allowed, how many are left, in how many
+# seconds there is one more, and what was asked along.
 _COUNT = """
 local clock = redis.call('TIME')
 local now, limit, window = clock[1] * 1000000 + clock[2], tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -107,20 +98,14 @@ if allowed then
     used = used + 1
 end
 local free_in = math.ceil(((oldest or now) + window - now) / 1000000)
-return {allowed and 1 or 0, limit - used, free_in}
+local along = #KEYS > 1 and redis.call('MGET', unpack(KEYS, 2)) or {}
+return {allowed and 1 or 0, limit - used, free_in, along}
 """
 
 
 @cache
-def _shared(url: str) -> Callable[..., tuple[int, int, int]]:
-    pool = redis.BlockingConnectionPool.from_url(
-        url,
-        socket_timeout=REDIS_TIMEOUT_S,
-        socket_connect_timeout=REDIS_TIMEOUT_S,
-        retry=Retry(NoBackoff(), retries=0),
-        timeout=REDIS_TIMEOUT_S,
-    )
-    return redis.Redis(connection_pool=pool).register_script(_COUNT)
+def _script(client: redis.Redis) -> Callable[..., tuple[int, int, int, list[bytes | None]]]:
+    return client.register_script(_COUNT)
 
 
 @cache
@@ -133,11 +118,10 @@ def _limit(rate: str) -> RateLimitItem:
     return parse(rate)
 
 
-def _hit_shared(limit: RateLimitItem, who: str) -> Window:
-    ask = _shared(settings.REDIS_URL)
-    window_us = limit.get_expiry() * 1_000_000
-    allowed, remaining, reset_s = ask([f"wingxtra:calls:{who}"], [limit.amount, window_us])
-    return _judged(limit, bool(allowed), remaining, reset_s)
+def _hit_shared(limit: RateLimitItem, who: str, along: Sequence[str]) -> Window:
+    keys, values = [f"wingxtra:calls:{who}", *along], [limit.amount, limit.get_expiry() * 1_000_000]
+    allowed, remaining, reset_s, found = redis_client.ask(lambda r: _script(r)(keys, values))
+    return _judged(limit, bool(allowed), remaining, reset_s, found)
 
 
 def _hit_own(limit: RateLimitItem, who: str) -> Window:
@@ -146,8 +130,14 @@ def _hit_own(limit: RateLimitItem, who: str) -> Window:
     return _judged(limit, allowed, stats.remaining, math.ceil(stats.reset_time - time.time()))
 
 
-def _judged(limit: RateLimitItem, allowed: bool, remaining: int, reset_s: int) -> Window:
-    window = Window(limit.amount, remaining if allowed else 0, max(1, reset_s))
+def _judged(
+    limit: RateLimitItem,
+    allowed: bool,
+    remaining: int,
+    reset_s: int,
+    along: Sequence[bytes | None] = (),
+) -> Window:
+    window = Window(limit.amount, remaining if allowed else 0, max(1, reset_s), along)
     if not allowed:
         raise TooManyRequests(limit, window)
     return window

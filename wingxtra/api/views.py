@@ -1,10 +1,11 @@
 """What all our API views have in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
 import structlog
+from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import AllowAny
@@ -14,10 +15,13 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from wingxtra.accounts.authentication import STAMP, ApiKeyAuthentication
 from wingxtra.accounts.identity import Caller
+from wingxtra.accounts.models import ApiKey
 from wingxtra.api import idempotency, throttling
 from wingxtra.api.parsers import bound_body
 from wingxtra.problems import FieldProblem, Invalid, NotFound
+from wingxtra.stamps import Kept
 
 # What an address may name that finds its log lines. A tracking id does not: it is a key.
 IN_EVERY_LOG_LINE = ("order_id", "job_id", "drone_id", "intent_id", "run_id")
@@ -63,7 +67,7 @@ class ApiView(APIView):
     def caller_key(self) -> str | None:
         """Names the caller, for limits and idempotency; None for a stranger."""
         caller: Any = self.request.user  # a Caller
-        return f"{caller.actor.kind}:{caller.pk}" if caller else None
+        return _key_of(caller) if caller else None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         named = {name: str(value) for name, value in kwargs.items() if name in IN_EVERY_LOG_LINE}
@@ -71,13 +75,7 @@ class ApiView(APIView):
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(
             request
         )
-        try:
-            self.perform_authentication(request)
-        except AuthenticationFailed:
-            # Guessing keys and tokens is limited by address, like everything by strangers.
-            self.window = throttling.count(request, None)
-            raise
-        self.window = throttling.count(request, self.caller_key)
+        self._know_and_count(request)
         self.check_permissions(request)
         _refuse_nul(request)
         bound_body(request._request, self.max_body_bytes)
@@ -86,6 +84,42 @@ class ApiView(APIView):
         if post and asked and self.idempotent:
             # REST framework looks the handler up after this.
             self.post = partial(self._post_once, post)
+
+    def _know_and_count(self, request: Request) -> None:
+        """Who calls, and how often. Of a key that we remember it is asked along with the count
+        whether that is still true.
+        """
+        kept = self._remembered(request)
+        if kept is not None:
+            along = (STAMP.name, *self.asked_along())
+            self.window = throttling.count(request, _key_of(kept.value), along)
+            if self.window and kept.is_true(self.window.along[0]):
+                caller: Any = kept.value  # a key is a Caller, if no User
+                request.user, request.auth = caller, None
+                kept.value.note_use(timezone.now())
+                return
+        try:
+            self.perform_authentication(request)
+        except AuthenticationFailed:
+            # Guessing keys and tokens is limited by address, like everything by strangers.
+            self.window = throttling.count(request, None)
+            raise
+        if kept is None:
+            self.window = throttling.count(request, self.caller_key, self.asked_along())
+
+    def _remembered(self, request: Request) -> Kept[ApiKey] | None:
+        by_key = ApiKeyAuthentication in self.authentication_classes
+        return ApiKeyAuthentication.remembered(request) if by_key else None
+
+    def asked_along(self) -> Sequence[str]:
+        """Keys in Redis whose values the view needs and that come with the count of the call."""
+        return ()
+
+    @property
+    def along(self) -> Sequence[bytes | None]:
+        """Their values, None where there is none; empty when the call could not be counted."""
+        of_this_view = -len(self.asked_along())
+        return self.window.along[of_this_view:] if self.window and of_this_view else ()
 
     def _post_once(self, post: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
         def answer() -> Any:
@@ -137,6 +171,10 @@ class NothingHere(PublicView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         raise NotFound("address")
+
+
+def _key_of(caller: Any) -> str:
+    return f"{caller.actor.kind}:{caller.pk}"
 
 
 def _refuse_nul(request: Request) -> None:

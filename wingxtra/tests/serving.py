@@ -1,12 +1,13 @@
 """The API as it is served in production, on the test's database, to be called from outside."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,35 +16,56 @@ import requests
 from django.conf import settings
 from django.db import connection
 
+from wingxtra.tests import image
+
 STARTS_WITHIN_S = 60
 REFUSED = "[django.request]"  # a line for each answer of 4xx; tests get many on purpose
 
 
+ONE_PROCESS = (
+    *("granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "4", "--no-ws"),
+    "wingxtra.wsgi:application",
+)
+
+
+def production_command() -> tuple[str, ...]:
+    """What `Dockerfile` starts."""
+    (command,) = [json.loads(rest) for what, rest in image.steps() if what == "CMD"]
+    return tuple(command)
+
+
 @contextmanager
-def served(*, processes: int = 1, threads: int = 4, **environment: str) -> Iterator[list[str]]:
-    """Base URLs of so many server processes; the caller's transactions must be committed."""
+def served(
+    command: Sequence[str] = ONE_PROCESS, *, servers: int = 1, **environment: str
+) -> Iterator[list[str]]:
+    """Base URLs of so many servers; the caller's transactions must be committed."""
     with ExitStack() as stack:
-        servers = [stack.enter_context(_server(threads, environment)) for _ in range(processes)]
-        for url, process in servers:
+        started = [stack.enter_context(_server(command, environment)) for _ in range(servers)]
+        for url, process in started:
             _wait_for(url, process)
-        yield [url for url, _ in servers]
+        yield [url for url, _ in started]
 
 
 @contextmanager
 def _server(
-    threads: int, environment: dict[str, str]
+    command: Sequence[str], environment: dict[str, str]
 ) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("granian")), "--interface", "wsgi"]
-    command += ["--port", str(port), "--workers", "1", "--blocking-threads", str(threads)]
-    command += ["--no-ws", "--no-log", "wingxtra.wsgi:application"]
+    program, *options, application = command
+    program = str(Path(sys.executable).with_name(program))
+    here = ["--host", "127.0.0.1", "--port", str(port), "--no-log"]  # the last of each counts
     database = urlsplit(settings.DATABASE_URL)._replace(path="/" + connection.settings_dict["NAME"])
     environment = os.environ | {"DATABASE_URL": database.geturl()} | environment
     with (
         tempfile.TemporaryFile("w+") as log,
-        subprocess.Popen(command, cwd=settings.BASE_DIR, env=environment, stderr=log) as process,
+        subprocess.Popen(
+            [program, *options, *here, application],
+            cwd=settings.BASE_DIR,
+            env=environment,
+            stderr=log,
+        ) as process,
     ):
         try:
             yield f"http://127.0.0.1:{port}", process

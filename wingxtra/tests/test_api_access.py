@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
+from wingxtra import redis_client
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client, key_client
 from wingxtra.api import throttling
@@ -116,7 +117,7 @@ def test_of_two_hundred_calls_from_eight_threads_exactly_fifty_pass(settings):
 def test_without_redis_strangers_are_limited_in_process_and_callers_go_on(
     settings, caplog, monkeypatch
 ):
-    monkeypatch.setattr(throttling, "_redis_rests_until", 0.0)  # and back: the next test has one
+    monkeypatch.setattr(redis_client, "_rests_until", 0.0)  # and back: the next test has one
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
     settings.API_RATE_PUBLIC = settings.API_RATE_AUTHENTICATED = "2/minute"
     counted = throttling.uncounted.labels("authenticated")._value.get()
@@ -127,6 +128,6 @@ def test_without_redis_strangers_are_limited_in_process_and_callers_go_on(
         api_client().get("/api/v1/open", REMOTE_ADDR="10.9.9.9").status_code for _ in range(3)
     ]
     assert statuses == [200, 200, 429]
-    assert [r.msg["event"] for r in caplog.records if r.name == "wingxtra.api.throttling"] == [
-        "rate_limits_without_redis"
+    assert [r.msg["event"] for r in caplog.records if r.name == "wingxtra.redis_client"] == [
+        "redis_left_alone"
     ]

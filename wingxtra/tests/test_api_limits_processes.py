@@ -38,7 +38,7 @@ def test_of_two_hundred_calls_to_two_processes_exactly_fifty_pass(key: str) -> N
         return requests.get(f"{url}/api/v1/orders", headers={"X-API-Key": key}, timeout=60)
 
     with (
-        served(processes=2, API_RATE_AUTHENTICATED="50/hour") as urls,
+        served(servers=2, API_RATE_AUTHENTICATED="50/hour") as urls,
         ThreadPoolExecutor(8) as threads,
     ):
         answers = list(threads.map(call, islice(cycle(urls), 200)))
@@ -73,7 +73,7 @@ def test_of_fifty_orders_at_once_to_four_processes_one_is_made_and_all_hear_of_i
             time.sleep(0.05)
         return heard
 
-    with served(processes=4) as urls, ThreadPoolExecutor(50) as threads:
+    with served(servers=4) as urls, ThreadPoolExecutor(50) as threads:
         heard = list(threads.map(place, islice(cycle(urls), 50)))
 
     order = Order.objects.get()

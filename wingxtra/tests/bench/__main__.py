@@ -16,7 +16,6 @@ import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-THREADS = 4
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))
 ORDERS = int(os.environ.get("BENCH_ORDERS", "1000000"))
 # Counted as ever, and never reached.
@@ -55,17 +54,18 @@ def main() -> None:
 
 def _measure() -> None:
     from wingxtra.tests.bench import api, console, seed
+    from wingxtra.tests.serving import production_command
 
     print(
-        f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}; one server "
-        f"process with {THREADS} threads, {SECONDS:g} s of load for each call."
+        f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}; "
+        f"{SECONDS:g} s of load for each call, on {' '.join(production_command())}."
     )
     print(
         f"\nThe API, with {seed.ORDERS:,} orders of {seed.MERCHANTS} merchants, 4 events each:\n",
         flush=True,
     )
     wanted = re.compile(os.environ.get("BENCH_ONLY", ""))
-    api.measure(seed.run(), wanted, threads=THREADS, seconds=SECONDS)
+    api.measure(seed.run(), wanted, seconds=SECONDS)
     if ORDERS:
         print(f"\nThe console's list of orders, with {seed.grow(ORDERS):,} of them:\n", flush=True)
         console.measure(wanted)

@@ -13,10 +13,11 @@ from django.test import Client
 
 from wingxtra.tests.bench import load, references, tables
 from wingxtra.tests.bench.seed import Seeded
-from wingxtra.tests.serving import served
+from wingxtra.tests.serving import production_command, served
 
 CLIENTS = 8
 CROWDS = (64, 200)
+SESSIONS = 4  # of psycopg alone; more are not faster
 NUMBER = "########"  # eight hashes, which are another number in each request
 WIDTHS = (36, 7, 7, 7, 7, 4, 6, 13, 14)
 HEAD = ("call", "clients", "req/s", "p50 ms", "p99 ms", "SQL", "db ms", "% of constant", "% of SQL")
@@ -81,10 +82,10 @@ def calls(seeded: Seeded) -> list[Call]:
     ]
 
 
-def measure(seeded: Seeded, wanted: re.Pattern[str], *, threads: int, seconds: float) -> None:
+def measure(seeded: Seeded, wanted: re.Pattern[str], *, seconds: float) -> None:
     rows = [call for call in calls(seeded) if wanted.search(call.name)]
     tables.row(WIDTHS, HEAD)
-    with served(threads=threads, ENVIRONMENT="demo") as (base,):
+    with served(production_command(), ENVIRONMENT="demo") as (base,):
         port = urlsplit(base).port or 0
 
         def loaded(call: Call, clients: int = CLIENTS) -> load.Result:
@@ -100,7 +101,7 @@ def measure(seeded: Seeded, wanted: re.Pattern[str], *, threads: int, seconds: f
             result = loaded(call)
             best[call.name] = result.rate
             cells = _load_cells(call.name, CLIENTS, result)
-            cells += _cost_cells(call, result.rate, threads, seconds / 2)
+            cells += _cost_cells(call, result.rate, seconds / 2)
             cells.insert(-1, f"{result.rate / constant.rate:.0%}")
             tables.row(WIDTHS, cells)
         crowded = [c for c in rows if c.name in ("POST /orders", "GET /orders/{id}")]
@@ -115,7 +116,7 @@ def _load_cells(name: str, clients: int, result: load.Result) -> list[object]:
     return [name, clients, f"{result.rate:.0f}", *times]
 
 
-def _cost_cells(call: Call, rate: float, threads: int, seconds: float) -> list[object]:
+def _cost_cells(call: Call, rate: float, seconds: float) -> list[object]:
     """Statements, their time, and the share of what psycopg alone does."""
     made: list[Any] = []
     cost = references.cost_of(lambda client: made.append(call.make(client)))
@@ -125,7 +126,7 @@ def _cost_cells(call: Call, rate: float, threads: int, seconds: float) -> list[o
     alone = references.psycopg_rate(
         cost.statements,
         _own(cost.statements) if call.body else [],
-        threads=threads,
+        threads=SESSIONS,
         seconds=seconds,
     )
     return [*cells, f"{rate / alone:.0%} of {alone:.0f}"]
@@ -133,6 +134,7 @@ def _cost_cells(call: Call, rate: float, threads: int, seconds: float) -> list[o
 
 def _own(statements: Sequence[references.Sent]) -> list[Any]:
     """What another request would have of its own: order and tracking id, lock and digest."""
-    claim, order = statements[1].values, statements[2].values
+    # The key is remembered: what is read of it is not sent again.
+    claim, order = (sent.values for sent in statements[:2])
     ids = [value for value in order[:2] if isinstance(value, str | uuid.UUID)]
     return [claim["lock"], claim["digest"], *ids]

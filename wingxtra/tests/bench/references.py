@@ -71,8 +71,8 @@ def watched() -> Iterator[Cost]:
 def psycopg_rate(
     statements: Sequence[Sent], own: Sequence[Any], *, threads: int, seconds: float
 ) -> float:
-    """How often a second bare psycopg sends these statements, from as many threads as the server
-    has. `own`: values that must be others each time, as keys are."""
+    """How often a second bare psycopg sends these statements, from so many sessions. `own`: values
+    that must be others each time, as keys are."""
     counts = [0] * threads
     start = threading.Barrier(threads + 1)
 
