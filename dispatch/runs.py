@@ -1,8 +1,9 @@
 """One dispatch run: load, judge, plan, assign, record. Everything it decided can be asked later."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from uuid import UUID
 
 import structlog
@@ -97,13 +98,19 @@ def run(
         metrics.phase_seconds.labels("load").observe(time.perf_counter() - started)
         made = plans.make(orders, unsent, drones, seen, book, now)
         with metrics.phase_seconds.labels("record").time():
-            outcome = _carry_out(this, made, by, max_assignments)
-            if trigger == DispatchRun.Trigger.SCHEDULE and not outcome.decisions:
-                return outcome  # nothing waited and nothing was replanned: not worth a row
-            this.duration_ms = round((time.perf_counter() - started) * 1000)
-            this.save(force_insert=True)
-            bulk.insert(outcome.decisions)
+            try:
+                with transaction.atomic():
+                    outcome = _carry_out(this, made, by, max_assignments, started)
+                    if outcome.assigned and _paused(outcome.assigned):
+                        raise _PausedMeanwhile
+            except _PausedMeanwhile:
+                paused = _paused(made.orders)
+                outcome = _carry_out(this, made, by, max_assignments, started, paused)
     return outcome
+
+
+class _PausedMeanwhile(Exception):
+    """Somebody paused dispatch while this run planned or wrote: nothing of it has happened."""
 
 
 def areas_with_work() -> list[UUID]:
@@ -218,23 +225,39 @@ def _unsent(areas: Sequence[ServiceArea]) -> list[Order]:
 # --- assign --------------------------------------------------------------------------------------
 
 
-def _carry_out(this: DispatchRun, made: Made, by: Actor, max_assignments: int | None) -> Outcome:
-    """Assign what was planned (unless it is a dry run) and say what was decided on each order."""
+def _carry_out(
+    this: DispatchRun,
+    made: Made,
+    by: Actor,
+    max_assignments: int | None,
+    started: float,
+    paused: Mapping[int, str] = MappingProxyType({}),
+) -> Outcome:
+    """Assign what was planned (unless it is a dry run) and write what was decided on each order.
+
+    `paused`: orders (by index) that must not be assigned, and why.
+    """
     planned = made.pair_of_order()
     starting = {i: p for i, p in planned.items() if made.starts_now(p) and not made.is_held(p)}
     kept_back = _kept_back(made, starting)
     launchable = [(i, p) for i, p in starting.items() if i not in kept_back]
     chosen = dict(launchable[:max_assignments])
+    kept_back |= {i: words for i, words in paused.items() if i in chosen}
     assigned: list[Order] = []
     if not this.dry_run:
-        kept_back |= _paused_meanwhile(made.orders, chosen)
         assigned = _assign(made, {i: p for i, p in chosen.items() if i not in kept_back}, by)
     this.value, this.bound = made.plan.value, made.plan.bound
     this.assigned = len(chosen) if this.dry_run else len(assigned)
     done = {made.orders[i].pk for i in chosen} if this.dry_run else {o.pk for o in assigned}
     later = {i: p for i, p in planned.items() if not made.starts_now(p)}
     decided = decisions.Decided(chosen | later, done, kept_back)
-    return Outcome(this, assigned, decisions.of_all(this, made, decided))
+    outcome = Outcome(this, assigned, decisions.of_all(this, made, decided))
+    # Where nothing waited and nothing was replanned, the schedule leaves no row.
+    if outcome.decisions or this.trigger != DispatchRun.Trigger.SCHEDULE:
+        this.duration_ms = round((time.perf_counter() - started) * 1000)
+        this.save(force_insert=True)
+        bulk.insert(outcome.decisions)
+    return outcome
 
 
 def _assign(made: Made, chosen: Mapping[int, int], by: Actor) -> list[Order]:
@@ -280,13 +303,13 @@ def _kept_back(made: Made, starting: Mapping[int, int]) -> dict[int, str]:
     }
 
 
-def _paused_meanwhile(orders: Sequence[Order], chosen: Iterable[int]) -> dict[int, str]:
-    """The chosen orders (by index) in whose area dispatch was paused while this run was planning.
+def _paused(orders: Sequence[Order]) -> dict[int, str]:
+    """Those of the orders (by index) in whose area dispatch is paused now, and the words for it.
 
-    Whoever pauses from here on waits until this run is committed: once a pause is there, nothing
-    more is assigned.
+    Asked right before the commit: whoever pauses from here on waits that long, and no longer. Once
+    a pause is there, nothing more is assigned.
     """
-    areas = sorted({orders[i].service_area_id for i in chosen})
+    areas = sorted({order.service_area_id for order in orders})
     with connection.cursor() as cursor:
         cursor.execute("SELECT dispatch_paused FROM fleet_policy FOR SHARE")
         (everywhere,) = cursor.fetchone()
@@ -298,6 +321,6 @@ def _paused_meanwhile(orders: Sequence[Order], chosen: Iterable[int]) -> dict[in
         running = set() if everywhere else {area for (area,) in cursor.fetchall()}
     return {
         i: "Dispatch was paused while this run was planning."
-        for i in chosen
-        if orders[i].service_area_id not in running
+        for i, order in enumerate(orders)
+        if order.service_area_id not in running
     }

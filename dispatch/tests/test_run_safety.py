@@ -23,6 +23,7 @@ from orders import lifecycle, placement
 from orders.models import DeliveryJob, Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory
+from wingxtra import bulk
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
 from wingxtra.problems import Conflict
 
@@ -245,11 +246,33 @@ class TestMeanwhile:
         assert [done.pk for done in outcome.assigned] == [other.pk]
         assert why(outcome, order)[0] == Outcome.OVERTAKEN
 
+    def test_a_pause_while_it_writes_waits_for_nothing_and_takes_it_all_back(self, monkeypatch):
+        fleet_of(3)
+        orders = OrderFactory.create_batch(3)
+        write, written = bulk.insert, []
+
+        def write_and_pause(rows: Any) -> None:
+            write(rows)
+            if isinstance(rows[0], DispatchDecision) and not written:
+                written.append(DeliveryJob.objects.count())
+                elsewhere(lambda: policy.change(by=SYSTEM, dispatch_paused=True))
+
+        monkeypatch.setattr(bulk, "insert", write_and_pause)
+        outcome = run()
+        assert (written, outcome.assigned) == ([3], [])
+        assert not DeliveryJob.objects.exists()
+        assert {status_of(order) for order in orders} == {Status.QUEUED}
+        assert DispatchRun.objects.get() == outcome.run
+        assert [why(outcome, order) for order in orders] == [
+            (Outcome.OVERTAKEN, "Dispatch was paused while this run was planning.")
+        ] * 3
+        assert DispatchDecision.objects.count() == 3
+
     def test_once_a_pause_is_there_nothing_more_is_assigned(self, monkeypatch):
-        """A pause that comes while a run is writing waits for it; it never passes it."""
+        """One that comes between the last look and the commit waits for the commit."""
         fleet_of(3)
         OrderFactory.create_batch(3)
-        assign_many = lifecycle.assign_many
+        look = runs._paused
         pool = ThreadPoolExecutor(1)
         found: list[Future[object]] = []
 
@@ -257,13 +280,14 @@ class TestMeanwhile:
             policy.change(by=SYSTEM, dispatch_paused=True)
             return DeliveryJob.objects.count()
 
-        def assign_while_pausing(assignments: Any, *, by: Any) -> list[Order]:
+        def look_and_then(orders: Any) -> dict[int, str]:
+            seen = look(orders)
             found.append(pool.submit(alone, pause))
             with pytest.raises(TimeoutError):
                 found[0].result(0.5)
-            return assign_many(assignments, by=by)
+            return seen
 
-        monkeypatch.setattr(lifecycle, "assign_many", assign_while_pausing)
+        monkeypatch.setattr(runs, "_paused", look_and_then)
         run()
         at_the_pause = found[0].result(10)
         pool.shutdown()

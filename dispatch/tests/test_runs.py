@@ -25,6 +25,7 @@ from orders import lifecycle
 from orders.models import DeliveryJob, Order
 from orders.states import CancelReason, Status
 from orders.tests.factories import OrderFactory, order_in
+from wingxtra import bulk
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
 from wingxtra.problems import Conflict, NotFound
 
@@ -286,5 +287,5 @@ def test_statements_do_not_grow_with_orders(count, django_assert_max_num_queries
     """Two more for each kind of row where many are written: their keys are drawn first."""
     fleet_of(count)
     OrderFactory.create_batch(count)
-    with django_assert_max_num_queries(33 if count <= 50 else 38):
+    with django_assert_max_num_queries(35 if count <= bulk.FEW else 40):
         assert run().run.assigned == count
