@@ -56,10 +56,8 @@ def compute(what_if_id: UUID) -> None:
         _end(what_if, state=State.FAILED, problem=problem.detail)
     except TimeLimitExceeded:
         _end(what_if, state=State.FAILED, problem=TOO_LONG)
-        raise
     except Shutdown:  # the next worker begins it anew
         _end(what_if, state=State.QUEUED)
-        raise
     except Exception:
         _end(what_if, state=State.FAILED, problem=OUR_FAULT)
         raise

@@ -15,7 +15,7 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory
-from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM
+from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor
 
 NOON_S = 12 * 3600.0
 RULES = Policy().rules()
@@ -72,14 +72,15 @@ def orders_from_noon(count: int, *, apart_s: float, **attributes: Any) -> Servic
     return first.service_area
 
 
-def answered() -> WhatIf:
+def answered(by: Actor = SYSTEM) -> WhatIf:
     """One that is done, about a busy hour and two more drones at the first hub that there is."""
     area = orders_from_noon(60, apart_s=60.0, **IN_THE_CITY)
     hub = area.hubs.order_by("name")[0]
-    what_if = asked(area, more_drones=2, hub=hub, rules={"look_ahead_s": 240.0})
+    what_if = asked(area, by=by, more_drones=2, hub=hub, rules={"look_ahead_s": 240.0})
     whatif_work.compute(what_if.pk)
     return WhatIf.objects.get(pk=what_if.pk)
 
 
 def asked(area: ServiceArea, **wanted: Any) -> WhatIf:
-    return whatif.ask(by=SYSTEM, area=area, **{"day": yesterday(), "rules": {}, **wanted})
+    usual: dict[str, Any] = {"by": SYSTEM, "day": yesterday(), "rules": {}}
+    return whatif.ask(area=area, **usual | wanted)
