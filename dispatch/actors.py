@@ -8,7 +8,7 @@ import dramatiq
 import structlog
 from django.utils import timezone
 
-from dispatch import forgetting, missions, progress, recalls, runs, testmode
+from dispatch import forgetting, missions, progress, recalls, runs, testmode, whatif_work
 from dispatch.models import MissionIntent
 from fleet import picture
 from orders.models import DeliveryEvent
@@ -18,6 +18,8 @@ from wingxtra.broker import enqueue, every
 # What is not sent in one sweep is in the next one.
 SWEEP_AT_MOST = 200
 STALE_AFTER_MS = 30_000
+# Higher numbers are taken later: simulating lets everything else go first.
+LAST = 100
 
 log = structlog.get_logger(__name__)
 
@@ -83,9 +85,35 @@ def fly_test_orders() -> None:
     testmode.fly(timezone.now())
 
 
+# The sweep is the retry.
+@dramatiq.actor(
+    queue_name="what_ifs",
+    priority=LAST,
+    max_retries=0,
+    max_age=STALE_AFTER_MS,
+    time_limit=whatif_work.TIME_LIMIT.seconds * 1000,
+    notify_shutdown=True,
+)
+def compute_what_if(what_if_id: str) -> None:
+    whatif_work.compute(UUID(what_if_id))
+
+
+@every(5)
+@dramatiq.actor(max_retries=0)
+def sweep_what_ifs() -> None:
+    """Have the next what-if simulated, also one whose worker died; one at a time."""
+    now = timezone.now()
+    whatif_work.give_up_dead(now)
+    if what_if_id := whatif_work.next_due(now):
+        compute_what_if.send(str(what_if_id))
+
+
 @every(3600)
 @dramatiq.actor(max_retries=0)
 def forget_decisions() -> None:
-    """Remove what runs decided, past its time."""
-    if count := forgetting.forget_decisions(timezone.now()):
+    """Remove what runs decided and what-ifs, past their time."""
+    now = timezone.now()
+    if count := forgetting.forget_decisions(now):
         log.info("decisions_forgotten", runs=count)
+    if count := forgetting.forget_what_ifs(now):
+        log.info("what_ifs_forgotten", count=count)

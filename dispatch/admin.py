@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.paginator import InfinitePaginator
 
-from dispatch import console
+from dispatch import console, whatif_admin  # noqa: F401 (registers the what-ifs' pages)
 from dispatch.models import DispatchDecision, DispatchRun, MissionIntent
 from dispatch.words import INTENT_TONE, OUTCOME_TONE
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment

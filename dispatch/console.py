@@ -28,9 +28,12 @@ from wingxtra.console.registry import Feature, Layer, Section, Tone, add_section
 from wingxtra.console.widgets import tiles
 
 roles.seen_by_all(
-    "dispatch.view_dispatchrun", "dispatch.view_dispatchdecision", "dispatch.view_missionintent"
+    "dispatch.view_dispatchrun",
+    "dispatch.view_dispatchdecision",
+    "dispatch.view_missionintent",
+    "dispatch.view_whatif",
 )
-roles.done_by_ops("dispatch.add_dispatchrun")
+roles.done_by_ops("dispatch.add_dispatchrun", "dispatch.add_whatif")
 for action in ops.ACTIONS:
     actions.register(action)
 registry.attention_sources.extend(attention.SOURCES)

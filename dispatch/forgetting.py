@@ -1,11 +1,19 @@
 """What goes with time: of missions, flights and tracks where exactly the door is, once their
-customer is forgotten; and what runs decided, once it is older than the policy wants.
+customer is forgotten; and what runs decided and what-ifs found, once it is older than the policy
+wants.
 """
 
 from datetime import datetime, timedelta
 from typing import Any
 
-from dispatch.models import DispatchDecision, DispatchRun, Flight, MissionIntent, TrackPiece
+from dispatch.models import (
+    DispatchDecision,
+    DispatchRun,
+    Flight,
+    MissionIntent,
+    TrackPiece,
+    WhatIf,
+)
 from fleet import policy
 from orders.models import Order
 from orders.retention import DROPOFF_DECIMALS
@@ -27,9 +35,17 @@ def forget_decisions(now: datetime, *, at_most: int = 1000) -> int:
 
     The oldest first; returns how many runs are gone. The rest is for the next time.
     """
-    before = now - timedelta(days=policy.current().decision_days)
-    old = DispatchRun.objects.filter(started_at__lt=before).order_by("started_at")
+    old = DispatchRun.objects.filter(started_at__lt=_kept_since(now)).order_by("started_at")
     runs = list(old.values_list("pk", flat=True)[:at_most])
     DispatchDecision.objects.filter(run__in=runs).delete()
     DispatchRun.objects.filter(pk__in=runs).delete()
     return len(runs)
+
+
+def forget_what_ifs(now: datetime) -> int:
+    """Remove the what-ifs that are as old; returns how many are gone."""
+    return WhatIf.objects.filter(asked_at__lt=_kept_since(now)).delete()[0]
+
+
+def _kept_since(now: datetime) -> datetime:
+    return now - timedelta(days=policy.current().decision_days)

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from fleet.models import Drone, ServiceArea
+from fleet.models import Drone, DroneKind, Hub, ServiceArea
 from orders.models import DeliveryJob, Order
 
 
@@ -214,3 +214,69 @@ class MissionReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} ({self.key})"
+
+
+class WhatIfQuerySet(models.QuerySet["WhatIf"]):
+    def due(self, now: datetime) -> Self:
+        """Those that nobody computes: new ones, and those whose worker is not heard of any more."""
+        return self.filter(
+            Q(state=WhatIf.State.QUEUED) | Q(state=WhatIf.State.RUNNING, claimed_until__lte=now)
+        )
+
+
+class WhatIf(models.Model):
+    """A day's orders simulated as it is and with a change: what is asked, and what came of it.
+
+    This row is the outbox, as a mission intent is: a worker claims it, and the sweep finds it again
+    when that worker dies. No personal data is in it.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "QUEUED", "Waiting"
+        RUNNING = "RUNNING", "Being simulated"
+        DONE = "DONE", "Done"
+        FAILED = "FAILED", "Failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    actor = models.CharField(max_length=180)
+    asked_at = models.DateTimeField(default=timezone.now)
+    day = models.DateField()
+    service_area = models.ForeignKey(ServiceArea, on_delete=models.PROTECT, related_name="+")
+    policy_version = models.PositiveIntegerField(help_text="The rules as it is.")
+    changes = models.JSONField(default=dict, help_text="Rule to [as it is, with the change].")
+    more_drones = models.SmallIntegerField(default=0, help_text="Below 0: so many fewer.")
+    hub = models.ForeignKey(Hub, on_delete=models.SET_NULL, null=True, related_name="+")
+    kind = models.ForeignKey(DroneKind, on_delete=models.SET_NULL, null=True, related_name="+")
+    state = models.CharField(max_length=7, choices=State, default=State.QUEUED)
+    progress_pct = models.PositiveSmallIntegerField(default=0)
+    tries = models.PositiveSmallIntegerField(default=0)
+    claimed_until = models.DateTimeField(null=True)
+    results = models.JSONField(null=True, help_text="As dispatch.whatif_figures makes them.")
+    problem = models.CharField(max_length=500, blank=True, help_text="Why it failed, in words.")
+
+    objects = WhatIfQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "what-if"
+        ordering = ["-asked_at", "-id"]
+        constraints = [
+            # Simulating must leave the workers to dispatch.
+            models.UniqueConstraint(
+                fields=["state"], condition=Q(state="RUNNING"), name="one_what_if_at_a_time"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["-asked_at", "-id"], name="what_if_newest"),
+            models.Index(
+                fields=["asked_at"],
+                name="what_if_to_compute",
+                condition=Q(state__in=("QUEUED", "RUNNING")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"What if of {self.day:%d %b %Y}"
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in (self.State.DONE, self.State.FAILED)

@@ -1,14 +1,15 @@
 """A day of deliveries in seconds: the same feasibility, planner and rules, but no server. Pure.
 
-A seeded city of hubs and drones takes a day's orders, with peaks at noon and in the evening. Drones
-fly as estimated but for a seeded error, come home, and charge. Two ways to dispatch meet the very
-same demand: `first_come` is the simple one, `planned` is ours; looking ahead is tried out here.
+A seeded city of hubs and drones takes a day's orders, with peaks at noon and in the evening; or a
+real day's orders are flown again (`dispatch.whatif`). Drones fly as estimated but for an error,
+come home, and charge. Two ways to dispatch meet the very same demand: `first_come` is the simple
+one, `planned` is ours; looking ahead is tried out here.
 """
 
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,12 +67,23 @@ DAYS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Demand:
-    """A day's orders, by the time at which they are placed; `error`: true over estimated time."""
+    """A day's orders, by the time at which they are placed; `error`: true over estimated time.
+
+    own_promise_s: from placing to the door where an order has a promise of its own, NaN where the
+    policy's holds; None where it holds for all.
+    """
 
     trips: TripTable
     priority: list[str]
     placed_s: Floats
     error: Floats
+    own_promise_s: Floats | None = None
+
+    def promise_s(self, rules: "Rules") -> Floats:
+        by_policy = np.array([rules.promise_s[name] for name in self.priority], float)
+        if self.own_promise_s is None:
+            return by_policy
+        return np.where(np.isnan(self.own_promise_s), by_policy, self.own_promise_s)
 
 
 @dataclass(slots=True, eq=False)
@@ -84,12 +96,10 @@ class Moment:
     trips: TripTable
     priority: list[str]
     waited_s: Floats
+    due_s: Floats
     rules: "Rules"
-
-    @property
-    def due_s(self) -> Floats:
-        promise_s = np.array([self.rules.promise_s[name] for name in self.priority], float)
-        return promise_s - self.waited_s
+    zones: Zones
+    at: datetime
 
 
 # (place among the waiting orders, drone), in the order in which they are to be assigned.
@@ -107,7 +117,10 @@ class Way:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """Per order: minutes from placing to the door, and whether the promise was kept."""
+    """Per order: minutes from placing to the door, and whether the promise was kept.
+
+    The minutes are NaN for an order that was not delivered while the day lasted.
+    """
 
     minutes: Floats
     kept: np.ndarray
@@ -196,7 +209,7 @@ def first_come(moment: Moment) -> Assignments:
     free = np.flatnonzero(moment.free_in_s == 0)
     d, t = feasibility.every_pair(len(free), len(moment.trips))
     found = feasibility.judge(
-        moment.drones.take(free), moment.trips, d, t, moment.rules, NOWHERE, AT
+        moment.drones.take(free), moment.trips, d, t, moment.rules, moment.zones, moment.at
     )
     times_s = np.where(found.able, found.delivery_s, np.inf).reshape(-1, len(free))
     chosen = []
@@ -213,13 +226,18 @@ def planned(moment: Moment) -> Assignments:
     free = np.flatnonzero(moment.free_in_s == 0)
     d, t = feasibility.every_pair(len(free), len(moment.trips))
     judged = feasibility.judge(
-        moment.drones.take(free), moment.trips, d, t, moment.rules, NOWHERE, AT
+        moment.drones.take(free), moment.trips, d, t, moment.rules, moment.zones, moment.at
     )
     able = lookahead.now(judged)
     options = replace(able, drone=free[able.drone])
     if moment.rules.look_ahead_s > 0:
         later = lookahead.soon(
-            moment.drones, moment.free_in_s, moment.trips, moment.rules, NOWHERE, AT
+            moment.drones,
+            moment.free_in_s,
+            moment.trips,
+            moment.rules,
+            moment.zones,
+            moment.at,
         )
         options = lookahead.together(options, later, moment.due_s)
     plan = planner.plan(
@@ -260,8 +278,25 @@ WAYS = (FIRST_COME, AT_ONCE, PLANNED)
 def simulate(day: Day, seed: int, rules: "Rules", way: Way) -> Outcome:
     """One day until its last order is delivered. The same seed makes the same demand."""
     drones, demand = city(day, seed, rules)
-    rules = replace(rules, full_charge_s=day.full_charge_s)
+    return flown(drones, demand, replace(rules, full_charge_s=day.full_charge_s), way)
+
+
+def flown(
+    drones: DroneTable,
+    demand: Demand,
+    rules: "Rules",
+    way: Way,
+    *,
+    zones: Zones = NOWHERE,
+    at: datetime = AT,
+    until_s: float = np.inf,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> Outcome:
+    """These orders by these drones, which begin at home, from `at` until all are delivered, or
+    until `until_s` after it. on_progress: told the share of the orders that a drone has taken.
+    """
     count = len(demand.placed_s)
+    promise_s = demand.promise_s(rules)
     free_at_s, battery_pct = np.zeros(len(drones)), drones.battery_pct.copy()
     delivered_s, flown_m = np.full(count, np.nan), 0.0
     waiting: list[int] = []
@@ -272,6 +307,8 @@ def simulate(day: Day, seed: int, rules: "Rules", way: Way) -> Outcome:
         now_s = min(again_s, releases[0] if releases else np.inf)
         if arrived < count:
             now_s = min(now_s, float(demand.placed_s[arrived]))
+        if now_s > until_s:
+            break
         if way.interval_s:
             now_s = float(np.ceil(now_s / way.interval_s) * way.interval_s)
         while releases and releases[0] <= now_s:
@@ -284,18 +321,22 @@ def simulate(day: Day, seed: int, rules: "Rules", way: Way) -> Outcome:
             gained_pct = 100 * np.maximum(0.0, now_s - free_at_s) / rules.full_charge_s
             table = replace(drones, battery_pct=np.minimum(100.0, battery_pct + gained_pct))
             orders = np.array(waiting)
+            waited_s = now_s - demand.placed_s[orders]
             moment = Moment(
                 drones=table,
                 free_in_s=np.maximum(0.0, free_at_s - now_s),
                 orders=orders,
                 trips=demand.trips.take(orders),
                 priority=[demand.priority[order] for order in waiting],
-                waited_s=now_s - demand.placed_s[orders],
+                waited_s=waited_s,
+                due_s=promise_s[orders] - waited_s,
                 rules=rules,
+                zones=zones,
+                at=at + timedelta(seconds=now_s),
             )
             pairs = way.choose(moment)
             for order, drone in pairs:
-                flight = _fly(moment, order, drone, rules)
+                flight = _fly(moment, order, drone)
                 error = demand.error[orders[order]]
                 delivered_s[orders[order]] = now_s + flight.delivery_s[0] * error
                 free_at_s[drone] = now_s + flight.busy_s[0] * error
@@ -304,14 +345,15 @@ def simulate(day: Day, seed: int, rules: "Rules", way: Way) -> Outcome:
                 heapq.heappush(releases, float(free_at_s[drone]))
             taken = {int(orders[order]) for order, _ in pairs}
             waiting = [order for order in waiting if order not in taken]
+            on_progress((arrived - len(waiting)) / count)
         # Those that stand there are charging: one of them may be able soon.
         again_s = now_s + RECHECK_S if waiting and (free_at_s <= now_s).any() else np.inf
-    minutes = (delivered_s - demand.placed_s) / 60
-    priority = np.array(demand.priority)
-    promise_min = np.array([rules.promise_s[name] / 60 for name in demand.priority])
-    return Outcome(minutes, minutes <= promise_min, priority, flown_m / 1000)
+    took_s = delivered_s - demand.placed_s
+    return Outcome(took_s / 60, took_s <= promise_s, np.array(demand.priority), flown_m / 1000)
 
 
-def _fly(moment: Moment, order: int, drone: int, rules: "Rules") -> feasibility.Verdicts:
+def _fly(moment: Moment, order: int, drone: int) -> feasibility.Verdicts:
     one = np.array([drone]), np.array([order])
-    return feasibility.judge(moment.drones, moment.trips, *one, rules, NOWHERE, AT)
+    return feasibility.judge(
+        moment.drones, moment.trips, *one, moment.rules, moment.zones, moment.at
+    )

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from fleet import drone_admin, policy  # noqa: F401 (registers the drones' pages)
 from fleet.models import DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, ServiceArea
-from fleet.policy_form import ALL_LABELS, FIELDSETS, LABELS, PolicyForm
+from fleet.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from wingxtra.console.admin import ConsoleAdmin, ReadOnlyAdmin, badge, moment
 from wingxtra.console.registry import Tone
 from wingxtra.console.widgets import PolygonInput, tiles
@@ -171,12 +171,6 @@ class PolicyAdmin(ConsoleAdmin):
         obj.__dict__.update(policy.change(by=user.actor, **changes).__dict__)
 
 
-def _said(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 @admin.register(PolicyVersion)
 class PolicyVersionAdmin(ReadOnlyAdmin):
     list_display = ("version", "by", "when", "what")
@@ -193,10 +187,4 @@ class PolicyVersionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="What changed")
     def what(self, version: PolicyVersion) -> str:
-        return (
-            "; ".join(
-                f"{ALL_LABELS.get(name, name)}: {_said(before)} → {_said(after)}"
-                for name, (before, after) in version.changes.items()
-            )
-            or "The first version."
-        )
+        return "; ".join(changes_in_words(version.changes)) or "The first version."

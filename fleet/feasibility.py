@@ -373,6 +373,11 @@ def at_their_best(drones: DroneTable) -> DroneTable:
     alike = [c.name for c in fields(DroneTable) if c.name not in _STATE | {"drone_id"}]
     rows = np.array([getattr(drones, name) for name in alike], dtype=float)
     drones = drones.take(np.sort(np.unique(rows, axis=1, return_index=True)[1]))
+    return ready_at_home(drones)
+
+
+def ready_at_home(drones: DroneTable) -> DroneTable:
+    """These drones as they would be at home with a full battery, heard of and free to fly."""
     zeros = np.zeros(len(drones))
     return replace(
         drones,

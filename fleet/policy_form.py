@@ -75,6 +75,20 @@ FIELDSETS = [(title, {"fields": list(fields)}) for title, fields in GROUPS.items
 FIELDSETS[0][1]["fields"].append("seen_version")
 
 
+def changes_in_words(changes: dict[str, list[Any]]) -> list[str]:
+    """Each rule by its label: “Detour factor: 1.15 → 1.2”. changes: name to [before, after]."""
+    return [
+        f"{ALL_LABELS.get(name, name)}: {in_words(before)} → {in_words(after)}"
+        for name, (before, after) in changes.items()
+    ]
+
+
+def in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 class PolicyForm(forms.ModelForm):
     """Refused when the policy has been changed since the form was opened."""
 

@@ -30,6 +30,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Orders", "package_2", "orders.order"),
             _page("Drones", "drone", "fleet.drone"),
             _page("Dispatch runs", "alt_route", "dispatch.dispatchrun"),
+            _page("What if", "experiment", "dispatch.whatif"),
             _page("Mission intents", "send", "dispatch.missionintent"),
             _page("Proofs", "verified", "pod.proofofdelivery"),
         ],

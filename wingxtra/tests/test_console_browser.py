@@ -1,15 +1,20 @@
 """A dispatcher's shift in a real Chromium: what people see and click, from login to dark mode."""
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
+from dispatch import actors
+from dispatch.models import WhatIf
+from dispatch.tests import whatif_day
 from fleet.models import Drone, NoFlyZone
 from fleet.tests.factories import TelemetryFactory, show
 from orders import lifecycle
@@ -269,6 +274,36 @@ def test_500_drones_move_without_a_hitch(visit: Callable[..., Page], city: Scene
     assert page.evaluate("window.longest ?? 0") < LONGEST_PAUSE_MS
 
 
+def test_ops_ask_what_if_and_watch_it_being_simulated(
+    visit: Callable[..., Page], city: Scene
+) -> None:
+    whatif_day.orders_from_noon(400, apart_s=30.0, **whatif_day.IN_THE_CITY)
+    page = visit("/admin/dispatch/whatif/")
+    page.get_by_role("link", name="Ask “what if”…").click()
+    page.get_by_label("More drones").fill("2")
+    page.get_by_label("At the hub").select_option(label="Ridge hub")
+    page.get_by_label("Wait for a better drone up to (s)").fill("240")
+    page.get_by_role("button", name="Simulate").click()
+    state = page.get_by_role("status")
+    expect(state).to_contain_text("Waiting for a worker")
+    worker = threading.Thread(target=_simulate)
+    worker.start()
+    expect(state).to_contain_text(re.compile(r"Being simulated: [1-9]\d? %"))
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(state).to_contain_text("With 2 more drones at Ridge hub", timeout=60_000)
+    worker.join()
+    comparison = page.get_by_role("region", name="Comparison")
+    expect(comparison).to_contain_text("All orders (400)")
+    page.get_by_role("link", name="Once more with changes…").click()
+    expect(page.get_by_label("Wait for a better drone up to (s)")).to_have_value("240")
+
+
+def _simulate() -> None:
+    """What a worker does with the hint."""
+    actors.compute_what_if.fn(str(WhatIf.objects.get().pk))
+    connection.close()
+
+
 LONGEST_PAUSE_MS = 250
 PAGES = (
     "dashboard",
@@ -280,6 +315,9 @@ PAGES = (
     "drones",
     "drone",
     "runs",
+    "what-ifs",
+    "what-if",
+    "what-if-form",
     "zone",
     "hub",
     "move-drop",
@@ -300,6 +338,9 @@ def address_of(where: str, city: Scene) -> str:
         "drones": "/admin/fleet/drone/",
         "drone": f"/admin/fleet/drone/{city.drone_of('enroute')}/change/",
         "runs": "/admin/dispatch/dispatchrun/",
+        "what-ifs": "/admin/dispatch/whatif/",
+        "what-if": f"/admin/dispatch/whatif/{WhatIf.objects.get().pk}/change/",
+        "what-if-form": "/admin/dispatch/whatif/add/",
         "zone": "/admin/fleet/noflyzone/add/",
         "hub": f"/admin/fleet/hub/{city.drones[0].hub_id}/change/",
         "move-drop": f"/admin/do/orders.order/move-drop/?id={city.orders['urgent'].pk}",
@@ -313,6 +354,7 @@ def address_of(where: str, city: Scene) -> str:
 def test_pages_are_accessible_in_light_and_dark(
     visit: Callable[..., Page], city: Scene, scheme: str
 ) -> None:
+    whatif_day.answered()
     page = visit(user=UserFactory(username="boss", admin=True), color_scheme=scheme)
     for where in PAGES:
         page.goto(address_of(where, city))
@@ -332,6 +374,7 @@ def serious_violations(page: Page) -> list[str]:
 
 
 def test_pages_fit_a_tablet(visit: Callable[..., Page], city: Scene) -> None:
+    whatif_day.answered()
     page = visit(user=UserFactory(username="boss", admin=True), viewport=TABLET)
     for where in PAGES:
         page.goto(address_of(where, city))

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, ViewportSize
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
+from dispatch.tests import whatif_day
 from fleet.demo import city
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import User
@@ -18,7 +19,12 @@ LAPTOP = ViewportSize(width=1440, height=900)
 TABLET = ViewportSize(width=820, height=1180)
 # What docs/console.md shows: the file's last words, the size, the colours, and which pages.
 SETS: tuple[tuple[str, ViewportSize, Literal["light", "dark"], tuple[str, ...]], ...] = (
-    ("laptop-light", LAPTOP, "light", ("dashboard", "map", "order", "policy", "orders", "assign")),
+    (
+        "laptop-light",
+        LAPTOP,
+        "light",
+        ("dashboard", "map", "order", "policy", "orders", "assign", "what-if"),
+    ),
     ("tablet-light", TABLET, "light", ("dashboard", "policy")),
     ("tablet-dark", TABLET, "dark", ("map", "order")),
 )
@@ -42,6 +48,7 @@ def test_pictures_of_the_console(
         "policy": "/admin/fleet/policy/1/change/",
         "orders": "/admin/orders/order/",
         "assign": f"/admin/do/orders.order/assign/?id={town.orders['urgent'].pk}",
+        "what-if": f"/admin/dispatch/whatif/{whatif_day.answered(by=boss.actor).pk}/change/",
     }
     PICTURES.mkdir(parents=True, exist_ok=True)
     for ending, viewport, scheme, names in SETS:
