@@ -26,6 +26,6 @@ WORKDIR /app
 USER 10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "2", \
-     "--blocking-threads", "8", "--backpressure", "256", "--no-ws", "--workers-kill-timeout", "8", \
+CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "4", \
+     "--blocking-threads", "2", "--backpressure", "256", "--no-ws", "--workers-kill-timeout", "8", \
      "wingxtra.wsgi:application"]

@@ -57,6 +57,8 @@ class ApiView(APIView):
 
     post: Callable[..., Any]
     window: throttling.Window | None = None
+    # The values of the keys `asked_along`, None where there is none; empty while Redis is away.
+    along: Sequence[bytes | None] = ()
 
     @property
     def caller(self) -> Caller:
@@ -91,9 +93,8 @@ class ApiView(APIView):
         """
         kept = self._remembered(request)
         if kept is not None:
-            along = (STAMP.name, *self.asked_along())
-            self.window = throttling.count(request, _key_of(kept.value), along)
-            if self.window and kept.is_true(self.window.along[0]):
+            found = self._count(request, _key_of(kept.value), STAMP.name)
+            if found and kept.is_true(found[0]):
                 caller: Any = kept.value  # a key is a Caller, if no User
                 request.user, request.auth = caller, None
                 kept.value.note_use(timezone.now())
@@ -105,21 +106,24 @@ class ApiView(APIView):
             self.window = throttling.count(request, None)
             raise
         if kept is None:
-            self.window = throttling.count(request, self.caller_key, self.asked_along())
+            self._count(request, self.caller_key)
 
     def _remembered(self, request: Request) -> Kept[ApiKey] | None:
         by_key = ApiKeyAuthentication in self.authentication_classes
         return ApiKeyAuthentication.remembered(request) if by_key else None
 
-    def asked_along(self) -> Sequence[str]:
-        """Keys in Redis whose values the view needs and that come with the count of the call."""
-        return ()
+    def _count(
+        self, request: Request, caller_key: str | None, *first: str
+    ) -> Sequence[bytes | None]:
+        """Count the call; answers the values of the keys `first` in Redis, nothing without it."""
+        self.window = throttling.count(request, caller_key, (*first, *self.asked_along()))
+        found = self.window.along if self.window else ()
+        self.along = found[len(first) :]
+        return found
 
-    @property
-    def along(self) -> Sequence[bytes | None]:
-        """Their values, None where there is none; empty when the call could not be counted."""
-        of_this_view = -len(self.asked_along())
-        return self.window.along[of_this_view:] if self.window and of_this_view else ()
+    def asked_along(self) -> Sequence[str]:
+        """Keys in Redis whose values the view needs: they come with the count of the call."""
+        return ()
 
     def _post_once(self, post: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
         def answer() -> Any:
