@@ -2,11 +2,12 @@
 
 from argparse import ArgumentParser
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from dispatch import comparison, simulation
+from dispatch import chart, comparison, simulation
 from fleet import policy
 
 
@@ -17,12 +18,16 @@ class Command(BaseCommand):
         parser.add_argument("--seeds", type=int, nargs="+", default=[1])
         parser.add_argument("--days", nargs="+", default=[day.name for day in simulation.DAYS])
         parser.add_argument("--drones", type=int, help="How many drones instead of 40.")
+        parser.add_argument("--plot", type=Path, help="Draw the days into this file (SVG), too.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        rules = policy.current()
+        rules, compared = policy.current(), []
         for day in simulation.DAYS:
             if day.name in options["days"]:
                 if options["drones"]:
                     day = replace(day, drones=options["drones"])
                 runs = comparison.run(day, options["seeds"], rules)
                 self.stdout.write(comparison.table(day, runs))
+                compared.append((day, runs))
+        if options["plot"]:
+            options["plot"].write_text(chart.svg(compared))
