@@ -10,11 +10,11 @@ from dispatch.comparison import Runs
 from dispatch.simulation import FIRST_COME, PLANNED, Day
 
 # The box of one panel in its own coordinates, and what separates one panel's from the next one's.
-WIDTH, HEIGHT = 320.0, 150.0
-STEP_X, STEP_Y = 400.0, 230.0
+WIDTH, HEIGHT = 320.0, 170.0
+STEP_X, STEP_Y = 390.0, 250.0
 COLUMNS = 2
 TICKS_MIN = (5, 10, 20, 60, 120, 300, 600)
-TICKS_PCT = (0, 25, 50, 75, 95, 100)
+TICKS_PCT = (0, 25, 50, 75, 95)
 SHARES_PCT = np.linspace(0, 100, 101)
 # Class in the picture, the way, and the orders.
 CURVES = (
@@ -45,7 +45,7 @@ def svg(compared: Iterable[tuple[Day, Runs]]) -> str:
             "panels": panels,
             "width": WIDTH,
             "height": HEIGHT,
-            "whole_height": 110 + rows * STEP_Y,
+            "whole_height": 80 + rows * STEP_Y,
             "ticks_x": [(f"{_x(tick):.1f}", tick) for tick in TICKS_MIN],
             "ticks_y": [(f"{_y(tick):.1f}", tick) for tick in TICKS_PCT],
         },

@@ -8,15 +8,16 @@ from fleet.policy import Policy
 
 pytestmark = pytest.mark.bench
 
-# Nothing was chosen on this one. `simulate_day --seeds 21 22 23` takes three times as long.
-SEED = 21
+# Nothing was chosen on these: the table of docs/dispatch.md.
+SEEDS = (21, 22, 23)
+# There no figure is worse by more than 3 %. A day is chaotic: what another processor rounds
+# otherwise may move a figure by some more.
+MARGIN = 0.05
 
 
 @pytest.mark.parametrize("day", simulation.DAYS, ids=lambda day: day.name)
-def test_the_plan_against_first_come(day):
-    runs = comparison.run(day, [SEED], Policy().rules(), [FIRST_COME, PLANNED])
+def test_the_plan_is_nowhere_worse_than_first_come(day):
+    runs = comparison.run(day, SEEDS, Policy().rules(), [FIRST_COME, PLANNED])
     print(f"\n{comparison.table(day, runs)}")
     first_come, planned = (comparison.figures(outcomes) for outcomes in runs.values())
-    ratio = comparison.ratios(planned, first_come)
-    for_everybody = {name: ratio[name] for name in ("all p50", "all p95", "kept", "km")}
-    assert comparison.worse(for_everybody, by=0.03) == {}
+    assert comparison.worse(comparison.ratios(planned, first_come), by=MARGIN) == {}
