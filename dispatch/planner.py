@@ -38,8 +38,12 @@ NONE_HELD = -1
 # Scale, as a share of the promise, over which lateness sets in: softly, so that being sooner counts
 # long before being late does.
 SPREAD = 1.0
-# How long until another drone is free for an order that is left out: about a trip.
-NEXT_DRONE_S = 600.0
+# How long until another drone is free for an order that is left out.
+NEXT_DRONE_S = 180.0
+# A NORMAL order has waited too long after so many promises, and after so many times as long as the
+# drones need for all that wait.
+LONG_PROMISES = 1.5
+LONG_QUEUES = 2.3
 RUNNERS_UP = 3
 # Costs are counted in whole multiples of this; coarser only where they are so huge that sums over
 # a plan would leave the whole numbers that a float holds exactly.
@@ -104,13 +108,25 @@ class Plan:
 # --- the objective -------------------------------------------------------------------------------
 
 
-def rank(priority: Sequence[str], waited_s: Floats, rules: "Rules") -> Ints:
-    """Who is served first: NORMAL 1, URGENT 2, MEDICAL 3. A NORMAL order that has waited
-    `age_cap_s` ranks as URGENT, so that urgent orders cannot pass it for ever. Nothing else ever
-    ranks as MEDICAL.
+def too_long_s(least_busy_s: Floats, at_work: int, rules: "Rules") -> float:
+    """After how long a NORMAL order ranks as URGENT: LONG_PROMISES promises, or LONG_QUEUES times
+    as long as the drones at work need for all that wait, whichever is longer; but `age_cap_s` at
+    the latest. In a long queue everybody waits long: it is for those who wait longer than others.
+
+    least_busy_s: what each order that a drone can fly takes of a drone at the least.
+    """
+    queue_s = float(least_busy_s.sum()) / max(at_work, 1)
+    long_s = max(LONG_PROMISES * rules.promise_s["NORMAL"], LONG_QUEUES * queue_s)
+    return min(long_s, rules.age_cap_s)
+
+
+def rank(priority: Sequence[str], waited_s: Floats, too_long_s: float) -> Ints:
+    """Who is served first: NORMAL 1, URGENT 2, MEDICAL 3. A NORMAL order that has waited too long
+    ranks as URGENT, so that urgent orders cannot pass it for ever. Nothing else ever ranks as
+    MEDICAL.
     """
     ranks = np.array([RANKS[name] for name in priority], np.int64)
-    return np.where((ranks == 1) & (waited_s >= rules.age_cap_s), 2, ranks)
+    return np.where((ranks == 1) & (waited_s >= too_long_s), 2, ranks)
 
 
 def weight(priority: Sequence[str], waited_s: Floats, rules: "Rules") -> Floats:
@@ -216,8 +232,7 @@ def _costs(problem: Problem) -> tuple[Floats, Floats]:
     rules, order = problem.rules, problem.order
     spread_s = SPREAD * np.array([rules.promise_s[name] for name in problem.priority], float)
     weights = weight(problem.priority, problem.waited_s, rules)
-    soonest_s = np.full(len(weights), np.inf)
-    np.minimum.at(soonest_s, order, problem.delivery_s)
+    soonest_s = _least(problem, problem.delivery_s)
     asked = np.isfinite(soonest_s)
     urgent_weight = asked * weights * urgency(soonest_s, problem.due_s, spread_s)
     drones = len(np.unique(problem.drone))
@@ -232,6 +247,13 @@ def _costs(problem: Problem) -> tuple[Floats, Floats]:
     left_out = cost_of_leaving(weights, soonest_s, problem.due_s, spread_s)
     left_out[~asked] = 0.0
     return costs, left_out
+
+
+def _least(problem: Problem, of_pairs: Floats) -> Floats:
+    """Of each order (n,) the least that one of its pairs (P,) has; infinite without any."""
+    least = np.full(len(problem.order_id), np.inf)
+    np.minimum.at(least, problem.order, of_pairs)
+    return least
 
 
 def _most_pairs(problem: Problem) -> int:
@@ -261,7 +283,9 @@ def _gains(problem: Problem, cost_units: Ints, left_units: Ints, step: int) -> I
     place of one of a lower rank or of none. Swapping just that chain gains a step at least and
     loses less: at most k pairs become dearer, one order is left out. So the score was not highest.
     """
-    ranks = rank(problem.priority, problem.waited_s, problem.rules)
+    least_busy_s = _least(problem, problem.busy_s)
+    long_s = too_long_s(least_busy_s[np.isfinite(least_busy_s)], problem.at_work, problem.rules)
+    ranks = rank(problem.priority, problem.waited_s, long_s)
     ranks = np.where(problem.holds == NONE_HELD, ranks, HOLDS_ONE)
     gain: Ints = (ranks * step + left_units)[problem.order] - cost_units
     return gain

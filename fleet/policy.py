@@ -132,7 +132,7 @@ class Policy(models.Model):
         60,
         86400,
         "Waiting raises an order's weight up to here, in seconds. A normal order that has waited "
-        "so long is planned like an urgent one.",
+        "so long is planned like an urgent one, if not before.",
     )
     look_ahead_s = _number(
         180,

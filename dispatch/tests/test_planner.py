@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from dispatch.planner import (
     CLEARLY_BETTER_S,
+    LONG_PROMISES,
+    LONG_QUEUES,
     NEXT_DRONE_S,
     NONE_HELD,
     SPREAD,
@@ -21,6 +23,7 @@ from dispatch.planner import (
     plan,
     price_of_drone_time,
     rank,
+    too_long_s,
     urgency,
     weight,
 )
@@ -121,16 +124,30 @@ def test_a_drone_is_dearer_the_more_orders_wait_behind(waiting, drones, price):
 
 def test_leaving_an_order_costs_the_lateness_of_a_later_drone():
     figures = {"soonest_s": np.array(300.0), "spread_s": np.array(225.0)}
-    soon = cost_of_leaving(weight=np.array(16.0), due_s=np.array(900.0), **figures)
+    soon = cost_of_leaving(weight=np.array(16.0), due_s=np.array(480.0), **figures)
     assert soon == pytest.approx(16 * 225 * np.log(2))  # comes just when it is due
     late = cost_of_leaving(weight=np.array(16.0), due_s=np.array(-7200.0), **figures)
-    assert late == pytest.approx(16 * (300 + 600 + 7200))
+    assert late == pytest.approx(16 * (300 + 180 + 7200))
+
+
+@pytest.mark.parametrize(
+    ("waiting", "drones", "long_s"),
+    [
+        (10, 40, 5400),  # 1.5 promises of an hour
+        (100, 40, 5400),  # worked off in 37.5 minutes
+        (200, 40, 2.3 * 200 * 900 / 40),  # worked off in 75 minutes
+        (10_000, 40, 28800),  # nobody waits longer than the policy allows
+        (0, 0, 5400),
+    ],
+)
+def test_what_is_too_long_grows_with_the_queue(waiting, drones, long_s):
+    assert too_long_s(np.full(waiting, 900.0), drones, RULES) == pytest.approx(long_s)
 
 
 def test_a_normal_order_that_waited_too_long_ranks_with_the_urgent_ones():
-    waited_s = np.array([0, 28799, 28800, 0, 86400, 0], float)
+    waited_s = np.array([0, 5399, 5400, 0, 86400, 0], float)
     priorities = ["NORMAL", "NORMAL", "NORMAL", "URGENT", "URGENT", "MEDICAL"]
-    assert rank(priorities, waited_s, RULES).tolist() == [1, 1, 2, 2, 2, 3]
+    assert rank(priorities, waited_s, too_long_s=5400).tolist() == [1, 1, 2, 2, 2, 3]
 
 
 # --- what the product promises -------------------------------------------------------------------
@@ -181,12 +198,14 @@ def test_with_time_in_hand_the_trip_that_takes_less_of_the_drone_goes_first():
 
 
 def test_a_stream_of_urgent_orders_does_not_starve_a_normal_one():
-    """Every ten minutes one drone is free, and a fresh urgent order next door wants it."""
+    """Every ten minutes one drone is free, and a fresh urgent order next door wants it. The normal
+    one ranks with it after 90 minutes, and outweighs its short trip after 190.
+    """
     for minute in range(0, 600, 10):
         orders = [fresh("NORMAL", 60.0 * minute), fresh("URGENT")]
         if 0 in chosen(problem(orders, 1, {(0, 0): (900, 1800), (1, 0): (200, 400)})):
             break
-    assert minute == 480
+    assert minute == 190
 
 
 def test_a_stream_of_short_trips_does_not_starve_a_long_one():
@@ -337,11 +356,19 @@ def a_second(of: Problem, order: int) -> float:
     return RULES.priority_weight[of.priority[order]] * (1 + waited_s / promise_s)
 
 
+def is_too_long(of: Problem, waited_s: float) -> bool:
+    queue_s = 0.0
+    for order in set(of.order.tolist()):
+        queue_s += of.busy_s[of.order == order].min() / max(of.at_work, 1)
+    promised = LONG_PROMISES * RULES.promise_s["NORMAL"]
+    return waited_s >= RULES.age_cap_s or waited_s >= max(promised, LONG_QUEUES * queue_s)
+
+
 def choices(of: Problem, order: int) -> list[tuple[int | None, Badness]]:
     """What can become of an order, as (drone or None, how bad that is)."""
     promise_s, price = RULES.promise_s[of.priority[order]], drone_price(of, order)
     level = PRIORITIES.index(of.priority[order])
-    if level == 0 and of.waited_s[order] >= RULES.age_cap_s:
+    if level == 0 and is_too_long(of, float(of.waited_s[order])):
         level = 1
     held = int(of.holds[order])
     if held != NONE_HELD:

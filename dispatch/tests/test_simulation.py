@@ -1,16 +1,19 @@
 """The simulated day: the same demand for every way, and every order delivered."""
 
+from dataclasses import replace
 from io import StringIO
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from django.core.management import call_command
 
-from dispatch import simulation
+from dispatch import chart, simulation
 from dispatch.simulation import FIRST_COME, PLANNED, Day
 from fleet.policy import Policy
 
 RULES = Policy().rules()
+SVG = "{http://www.w3.org/2000/svg}"
 SMALL = Day("small", orders=60, drones=4, hubs=2)
 
 
@@ -52,3 +55,18 @@ def test_the_command_compares_the_ways(db, monkeypatch):
     told = out.getvalue()
     assert "small: 60 orders, 4 drones, 1 seeds" in told
     assert all(way.name in told for way in simulation.WAYS)
+
+
+def test_the_command_draws_the_days(db, monkeypatch, tmp_path):
+    monkeypatch.setattr(simulation, "DAYS", (SMALL, replace(SMALL, name="other")))
+    picture = tmp_path / "days.svg"
+    call_command("simulate_day", plot=picture, stdout=StringIO())
+    drawn = ElementTree.parse(picture).getroot()
+    told = [text.text for text in drawn.iter(f"{SVG}text")]
+    assert {"small, 60 orders", "other, 60 orders", "minutes (logarithmic)"} <= set(told)
+    curves = [curve.get("points").split() for curve in drawn.iter(f"{SVG}polyline")]
+    assert len(curves) == 2 * 4
+    for curve in curves:  # from nobody to everybody, and never back
+        points = np.array([point.split(",") for point in curve], float)
+        assert (np.diff(points[:, 0]) >= 0).all()
+        assert (points[0, 1], points[-1, 1]) == (chart.HEIGHT, 0)

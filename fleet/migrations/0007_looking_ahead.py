@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='policy',
             name='age_cap_s',
-            field=models.FloatField(default=28800, help_text="Waiting raises an order's weight up to here, in seconds. A normal order that has waited so long is planned like an urgent one.", validators=[django.core.validators.MinValueValidator(60), django.core.validators.MaxValueValidator(86400)]),
+            field=models.FloatField(default=28800, help_text="Waiting raises an order's weight up to here, in seconds. A normal order that has waited so long is planned like an urgent one, if not before.", validators=[django.core.validators.MinValueValidator(60), django.core.validators.MaxValueValidator(86400)]),
         ),
         migrations.AlterField(
             model_name='policy',

@@ -1,0 +1,52 @@
+"""Two ways to dispatch beside each other: what the figures are made of, and which ratio is bad."""
+
+import numpy as np
+import pytest
+
+from dispatch import comparison
+from dispatch.simulation import Day, Outcome
+
+DAY = Day("short", orders=4, drones=2)
+
+
+def outcome(minutes: list[float], kept: list[bool], km: float) -> Outcome:
+    priority = np.array(["NORMAL", "NORMAL", "URGENT", "MEDICAL"])
+    return Outcome(np.array(minutes), np.array(kept), priority, km)
+
+
+SLOW = outcome([10, 30, 20, 40], [True, True, True, False], km=100)
+QUICK = outcome([10, 40, 10, 10], [True] * 4, km=90)
+
+
+def test_figures_are_of_all_orders_and_of_each_priority():
+    found = comparison.figures([SLOW])
+    assert found["all p50"] == 25
+    assert found["NORMAL p50"] == 20
+    assert found["NORMAL p95"] == pytest.approx(29)
+    assert found["MEDICAL p95"] == found["longest"] == 40
+    assert (found["kept"], found["km"]) == (75, 100)
+
+
+def test_several_days_count_as_one_but_for_the_kilometres():
+    found = comparison.figures([SLOW, QUICK])
+    assert found["MEDICAL p50"] == 25
+    assert (found["kept"], found["km"]) == (87.5, 95)
+
+
+def test_slower_is_worse_and_so_is_to_keep_less():
+    slow, quick = comparison.figures([SLOW]), comparison.figures([QUICK])
+    assert comparison.worse(comparison.ratios(quick, slow), by=0.03) == {
+        "NORMAL p50": 1.25,
+        "NORMAL p95": pytest.approx(38.5 / 29),
+    }
+    assert comparison.worse(comparison.ratios(slow, quick), by=0.03)["kept"] == 0.75
+    assert comparison.worse(comparison.ratios(slow, slow), by=0.0) == {}
+
+
+def test_the_table_holds_every_way_to_the_first():
+    told = comparison.table(DAY, {"slow": [SLOW], "quick": [QUICK]}).splitlines()
+    assert told[0] == "short: 4 orders, 2 drones, 1 seeds"
+    names = [line[:24].strip() for line in told[2:]]
+    assert names == ["slow", "ratio", "quick", "ratio"]
+    assert told[4].split()[-3:] == ["100.0", "90", "40"]
+    assert told[5].split()[-3:] == ["1.33", "0.90", "1.00"]
