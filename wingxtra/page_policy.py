@@ -1,13 +1,25 @@
-"""Where pages need more than the strict Content-Security-Policy of the settings."""
+"""What answers allow a browser: data nothing, pages what the settings say, some pages more."""
 
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from csp.constants import HEADER
 from csp.decorators import csp_update
+from csp.middleware import CSPMiddleware
 from django.conf import settings
+from django.http.response import HttpResponseBase
 
 View = Callable[..., Any]
+# Of what is no page. Should a browser show it as one all the same, nothing in it comes alive.
+NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
+
+
+class ContentSecurityPolicy(CSPMiddleware):
+    """The policy of the settings, for whatever does not come with one of its own."""
+
+    def process_response(self, request: Any, response: HttpResponseBase) -> HttpResponseBase:
+        return response if HEADER in response else super().process_response(request, response)
 
 
 def for_console(view: View) -> View:

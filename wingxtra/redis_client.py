@@ -1,9 +1,10 @@
 """The Redis of a process, for what is not a queue: `client` waits for an answer, `ask` does not."""
 
+import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 import structlog
@@ -47,6 +48,29 @@ def ask(question: Callable[[redis.Redis], T]) -> T:
 
 
 _rests_until = 0.0
+
+
+class Script:
+    """A Lua script that every call asks: straight over a connection of the client's pool, which
+    takes half the time that the client's own way does (redis.commands.core.Script).
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text, self._sha = text, hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 (EVALSHA's)
+
+    def __call__(self, client: redis.Redis, keys: Sequence[str], values: Sequence[int]) -> Any:
+        connection = client.connection_pool.get_connection()
+        try:
+            connection.send_command("EVALSHA", self._sha, len(keys), *keys, *values)
+            return connection.read_response()
+        except redis.exceptions.NoScriptError:
+            connection.send_command("EVAL", self._text, len(keys), *keys, *values)
+            return connection.read_response()
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            client.connection_pool.release(connection)
 
 
 @cache

@@ -1,3 +1,4 @@
+import gc
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -9,3 +10,7 @@ from wingxtra import checks, metrics  # noqa: E402 (they need the applications)
 
 checks.refuse_wrong_settings()
 metrics.share()
+# What is loaded by now stays as long as the process: the collector need not walk through it again
+# and again, which took a tenth of a second each time.
+gc.collect()
+gc.freeze()

@@ -6,11 +6,10 @@ is away, callers we know go on unlimited and strangers are limited by each proce
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-import redis
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from limits import RateLimitItem, parse
@@ -82,7 +81,7 @@ def count(
 # KEYS[1]: the times of the caller's calls in microseconds, newest first; then what is asked along.
 # ARGV: limit, window in us. Answers whether the call is allowed, how many are left, in how many
 # seconds there is one more, and what was asked along.
-_COUNT = """
+_count = redis_client.Script("""
 local clock = redis.call('TIME')
 local now, limit, window = clock[1] * 1000000 + clock[2], tonumber(ARGV[1]), tonumber(ARGV[2])
 local oldest = redis.call('LINDEX', KEYS[1], -1)
@@ -100,12 +99,7 @@ end
 local free_in = math.ceil(((oldest or now) + window - now) / 1000000)
 local along = #KEYS > 1 and redis.call('MGET', unpack(KEYS, 2)) or {}
 return {allowed and 1 or 0, limit - used, free_in, along}
-"""
-
-
-@cache
-def _script(client: redis.Redis) -> Callable[..., tuple[int, int, int, list[bytes | None]]]:
-    return client.register_script(_COUNT)
+""")
 
 
 @cache
@@ -120,7 +114,8 @@ def _limit(rate: str) -> RateLimitItem:
 
 def _hit_shared(limit: RateLimitItem, who: str, along: Sequence[str]) -> Window:
     keys, values = [f"wingxtra:calls:{who}", *along], [limit.amount, limit.get_expiry() * 1_000_000]
-    allowed, remaining, reset_s, found = redis_client.ask(lambda r: _script(r)(keys, values))
+    counted = redis_client.ask(lambda client: _count(client, keys, values))
+    allowed, remaining, reset_s, found = counted
     return _judged(limit, bool(allowed), remaining, reset_s, found)
 
 

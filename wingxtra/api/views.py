@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, cast
 
 import structlog
+from csp.constants import HEADER as CONTENT_SECURITY_POLICY
 from django.utils import timezone
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -20,6 +21,7 @@ from wingxtra.accounts.identity import Caller
 from wingxtra.accounts.models import ApiKey
 from wingxtra.api import idempotency, throttling
 from wingxtra.api.parsers import bound_body
+from wingxtra.page_policy import NO_PAGE
 from wingxtra.problems import FieldProblem, Invalid, NotFound
 from wingxtra.stamps import Kept
 
@@ -146,6 +148,7 @@ class ApiView(APIView):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
+        response.headers.setdefault(CONTENT_SECURITY_POLICY, NO_PAGE)
         if self.window is not None:
             self.window.mark(response)
         return response

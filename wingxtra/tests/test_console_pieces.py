@@ -211,11 +211,17 @@ def test_the_console_may_load_nothing_from_elsewhere_but_tiles(browser: Client, 
     assert "https://tile.openstreetmap.org" in policy
 
 
-@pytest.mark.parametrize("path", ["/health", "/nothing-here", "/api/v1/orders"])
+@pytest.mark.parametrize("path", ["/health", "/nothing-here"])
 def test_everything_else_is_strict(path: str) -> None:
     policy = Client().get(path)["Content-Security-Policy"]
     assert "script-src 'self'" in policy
     assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize("path", ["/api/v1/orders", "/api/v1/nothing-here", "/gcs/nothing-here"])
+def test_data_may_load_nothing_at_all(path: str) -> None:
+    policy = Client().get(path)["Content-Security-Policy"]
+    assert policy == "default-src 'none'; frame-ancestors 'none'"
 
 
 def test_a_dry_run_is_no_decision_about_the_order(browser: Client) -> None:
