@@ -59,7 +59,7 @@ messages: $(BASE)  ## collect and compile what customers are told in other langu
 fuzz: $(TEST)  ## schemathesis against a live server, as each role (FUZZ_SECONDS=120 each)
 	$(RUN) -m pytest -n 0 -m fuzz -s
 
-bench: $(TEST)  ## how fast: API and console (BENCH_SECONDS=4, BENCH_ORDERS=1000000), then dispatch and days
+bench: $(TEST)  ## how fast: API and console (BENCH_SECONDS=2, BENCH_ORDERS=1000000), then dispatch and days
 	$(RUN) -m wingxtra.tests.bench
 	$(RUN) -m pytest -n 0 -q -m bench -s
 

@@ -88,14 +88,14 @@ def measure(seeded: Seeded, wanted: re.Pattern[str], *, seconds: float) -> None:
     rows = [call for call in calls(seeded) if wanted.search(call.name)]
     tables.row(WIDTHS, HEAD)
     with served(production_command(), ENVIRONMENT="demo") as (base,):
-        server = Server(urlsplit(base).port or 0, seconds / 2)
+        server = Server(urlsplit(base).port or 0, seconds)
         constant = Call("constant view", "/health", {})
         server.loaded(constant, CLIENTS)  # what is done once is done then
         tables.row(WIDTHS, _load_cells(constant.name, CLIENTS, server.loaded(constant, CLIENTS)))
         for call in rows:
             result, share = server.beside((call, CLIENTS), (constant, CLIENTS))
             cells = _load_cells(call.name, CLIENTS, result)
-            cells += _cost_cells(call, result.rate, seconds / 2)
+            cells += _cost_cells(call, result.rate, seconds)
             cells.insert(-1, f"{share:.0%}")
             tables.row(WIDTHS, cells)
         crowded = [c for c in rows if c.name in ("POST /orders", "GET /orders/{id}")]
