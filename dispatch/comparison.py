@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dispatch import simulation
+from dispatch import day_figures, simulation
+from dispatch.day_figures import ALL
 from dispatch.simulation import Day, Outcome, Way
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ Runs = dict[str, list[Outcome]]
 # In minutes to the door, "all p50" to "MEDICAL p95" and "longest"; in percent "kept"; and "km".
 Figures = dict[str, float]
 
-GROUPS = ("all", *simulation.PRIORITIES)
+GROUPS = (ALL, *simulation.PRIORITIES)
 
 
 def run(
@@ -30,16 +31,15 @@ def run(
 def figures(outcomes: list[Outcome]) -> Figures:
     """Of all orders of these days together; kilometres of a day on average."""
     minutes = np.concatenate([outcome.minutes for outcome in outcomes])
-    priority = np.concatenate([outcome.priority for outcome in outcomes])
-    found = {}
-    for group in GROUPS:
-        of_group = minutes[(priority == group) | (group == "all")]
-        for q in (50, 95):
-            found[f"{group} p{q}"] = float(np.percentile(of_group, q))
     kept = np.concatenate([outcome.kept for outcome in outcomes])
-    found["kept"] = 100 * float(kept.mean())
+    priority = np.concatenate([outcome.priority for outcome in outcomes])
+    groups = day_figures.by_priority(minutes, kept, priority.tolist())
+    found: Figures = {}
+    for name, of_group in groups.items():
+        found[f"{name} p50"], found[f"{name} p95"] = of_group["median_min"], of_group["p95_min"]
+    found["kept"] = groups[ALL]["kept_pct"]
     found["km"] = float(np.mean([outcome.drone_km for outcome in outcomes]))
-    found["longest"] = float(minutes.max())
+    found["longest"] = groups[ALL]["longest_min"]
     return found
 
 

@@ -251,7 +251,7 @@ class WhatIf(models.Model):
     progress_pct = models.PositiveSmallIntegerField(default=0)
     tries = models.PositiveSmallIntegerField(default=0)
     claimed_until = models.DateTimeField(null=True)
-    results = models.JSONField(null=True, help_text="As dispatch.whatif_figures makes them.")
+    results = models.JSONField(null=True, help_text="As dispatch.day_figures makes them.")
     problem = models.CharField(max_length=500, blank=True, help_text="Why it failed, in words.")
 
     objects = WhatIfQuerySet.as_manager()

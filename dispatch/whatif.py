@@ -14,7 +14,7 @@ from django.db.models import Count, Q, QuerySet
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
-from dispatch import simulation, whatif_figures
+from dispatch import day_figures, simulation
 from dispatch.models import WhatIf
 from dispatch.simulation import Demand
 from fleet import feasibility, registry, rulebook
@@ -181,7 +181,7 @@ class _Side:
 
 
 def results(what_if: WhatIf, on_progress: Callable[[float], None]) -> dict[str, Any]:
-    """What came of it, as JSON: figures (`whatif_figures`) under `now`, `then` and `real`.
+    """What came of it, as JSON: figures (`day_figures`) under `now`, `then` and `real`.
 
     Both sides fly those orders that both can fly. on_progress: told the share that is done. Raises
     Conflict when there is nothing to simulate.
@@ -211,7 +211,7 @@ def results(what_if: WhatIf, on_progress: Callable[[float], None]) -> dict[str, 
             on_progress=_half(on_progress, done),
         )
         unflyable = int((~side.flyable).sum())
-        told[name] = whatif_figures.simulated(outcome, len(side.drones), unflyable)
+        told[name] = day_figures.simulated(outcome, len(side.drones), unflyable)
     return told
 
 
@@ -305,4 +305,4 @@ def _real(orders: Sequence[Order]) -> dict[str, Any]:
     minutes = [(at - begins(order)).total_seconds() / 60 for order, at in delivered]
     kept = [at <= order.deliver_by for order, at in delivered]
     priority = [order.priority for order, _ in delivered]
-    return whatif_figures.by_priority(np.array(minutes), np.array(kept, bool), priority)
+    return day_figures.by_priority(np.array(minutes), np.array(kept, bool), priority)

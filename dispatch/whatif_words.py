@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from dispatch.day_figures import ALL
 from dispatch.models import WhatIf
-from dispatch.whatif_figures import ALL
 from fleet.policy import Priority
 from fleet.policy_form import LABELS, changes_in_words, in_words
 from wingxtra.console.admin import duration

@@ -62,11 +62,13 @@ class Script:
         connection = client.connection_pool.get_connection()
         try:
             connection.send_command("EVALSHA", self._sha, len(keys), *keys, *values)
-            return connection.read_response()
-        except redis.exceptions.NoScriptError:
-            connection.send_command("EVAL", self._text, len(keys), *keys, *values)
-            return connection.read_response()
+            try:
+                return connection.read_response()
+            except redis.exceptions.NoScriptError:
+                connection.send_command("EVAL", self._text, len(keys), *keys, *values)
+                return connection.read_response()
         except BaseException:
+            # An answer that still comes must not be taken for that to somebody else's question.
             connection.disconnect()
             raise
         finally:

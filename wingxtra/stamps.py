@@ -40,7 +40,9 @@ class Kept(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    name: str  # in Redis
+    """Stands in Redis under `name`, for all processes."""
+
+    name: str
 
     def now(self) -> bytes | None:
         """None while a change is not settled, or Redis is away: then no memory is true."""
@@ -50,12 +52,12 @@ class Stamp:
             return None
         return None if stamp == UNSETTLED else stamp
 
-    def _read(self, client: redis.Redis) -> bytes:
+    def _read(self, client: redis.Redis) -> bytes | None:
         stamp: Any = client.get(self.name)
-        while stamp is None:
+        if stamp is None:
             client.set(self.name, uuid.uuid4().bytes, nx=True)
             stamp = client.get(self.name)
-        return bytes(stamp)
+        return stamp
 
     def renew_with(self, *written: type[models.Model]) -> None:
         """Renew it whenever rows of these models are saved or deleted, one by one.

@@ -8,10 +8,10 @@ import pytest
 from django.utils import timezone
 
 from dispatch import simulation, whatif, whatif_words, whatif_work
+from dispatch.day_figures import ALL, figures
 from dispatch.models import WhatIf
 from dispatch.simulation import PLANNED, Demand
 from dispatch.tests.whatif_day import NOON_S, asked, delivered, placed, rush, yesterday
-from dispatch.whatif_figures import ALL, figures
 from fleet import policy, registry
 from fleet.models import Drone, Hub, Policy
 from fleet.tests.factories import (

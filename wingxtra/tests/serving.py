@@ -1,4 +1,4 @@
-"""The API as it is served in production, on the test's database, to be called from outside."""
+"""The API behind a real server, on the test's database, to be called from outside."""
 
 import json
 import os
@@ -20,8 +20,7 @@ from wingxtra.tests import image
 
 STARTS_WITHIN_S = 60
 REFUSED = "[django.request]"  # a line for each answer of 4xx; tests get many on purpose
-
-
+# Of production it has the program; tests start several where more processes matter.
 ONE_PROCESS = (
     *("granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "4", "--no-ws"),
     "wingxtra.wsgi:application",
