@@ -3,7 +3,9 @@
 import uuid
 
 import pytest
+from django.utils import timezone
 
+from orders.models import Order
 from orders.reading import order_for
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
@@ -26,6 +28,19 @@ def test_its_merchant_and_our_staff_see_it_with_its_job(django_assert_num_querie
             found = order_for(caller, order.pk)
             assert found == order
             assert found.assigned_drone_id == order.assigned_drone_id
+
+
+def test_every_column_is_what_the_queryset_finds() -> None:
+    """It comes in binary here, and as text there."""
+    pk = order_in(Status.DELIVERED, dropoff_accuracy_m=4.25, not_before=timezone.now()).pk
+    found = order_for(key(Role.OPS), pk)
+    order = Order.objects.select_related("current_job").get(pk=pk)
+    assert found.current_job
+    assert order.current_job
+    for one, other in ((found, order), (found.current_job, order.current_job)):
+        for column in one._meta.concrete_fields:
+            mine, theirs = (getattr(row, column.attname) for row in (one, other))
+            assert (mine, type(mine)) == (theirs, type(theirs)), column.attname
 
 
 def test_nobody_else_does() -> None:

@@ -4,9 +4,10 @@
   stream waiting to be read; one with nothing to read is as good as asked. Django's own check always
   asks, which is a third round trip for a call that needs two.
 - `prepared_cursor` is for statements whose text does not change (`wingxtra.statements`): PostgreSQL
-  binds their parameters and prepares them at their second use. Django's own cursors put the values
-  into the text and never prepare, and everything else stays with them: above all searches, whose
-  best plan depends on what is searched for.
+  binds their parameters, prepares them at their second use, and answers in binary, which neither
+  side has to spell out or to read. Django's own cursors put the values into the text and never
+  prepare, and everything else stays with them: above all searches, whose best plan depends on what
+  is searched for.
 """
 
 import select
@@ -15,6 +16,7 @@ from typing import Any, cast
 import psycopg
 from django.db.backends.postgresql import base, operations
 from psycopg import Connection
+from psycopg.pq import Format
 from psycopg_pool import ConnectionPool
 
 # How often a text is sent before PostgreSQL is asked to keep its plan.
@@ -47,13 +49,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def prepared_cursor(self) -> Any:
-        """Like `cursor()`, for text that does not change."""
+        """Like `cursor()`, for text that does not change. What it finds in a jsonb column is
+        parsed already.
+        """
         self.close_if_health_check_failed()
         self.ensure_connection()
         # What backends are made of is not in the types.
         wrapper, cursor_class = cast(Any, self), cast(Any, base.ServerBindingCursor)
         with self.wrap_database_errors:
-            return wrapper._prepare_cursor(cursor_class(wrapper.connection))
+            cursor = cursor_class(wrapper.connection)
+            cursor.format = Format.BINARY
+            return wrapper._prepare_cursor(cursor)
 
 
 def _is_alive(connection: Connection[Any]) -> bool:
