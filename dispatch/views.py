@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -63,7 +64,7 @@ class Reschedule(orders_views.Reschedule):
     one_transaction = False
 
     @extend_schema(request=NewWindow, responses=OrderAnswer)
-    def post(self, request: Request, order_id: UUID) -> Response:
+    def post(self, request: Request, order_id: UUID) -> HttpResponse:
         if Order.objects.filter(pk=order_id, status=Status.ASSIGNED).exists():
             with transaction.atomic():  # nothing is withdrawn for a window that is refused
                 super().post(request, order_id)

@@ -3,10 +3,10 @@ from django.urls import path
 from orders import views
 
 urlpatterns = [
-    path("quotes", views.Quotes.as_view(), name="quotes"),
-    path("orders", views.Orders.as_view(), name="orders"),
     path("orders/<uuid:order_id>", views.OneOrder.as_view(), name="order"),
     # orders/<id>/events and /reschedule are in dispatch.urls: it adds what missions need to them.
+    path("orders", views.Orders.as_view(), name="orders"),
+    path("quotes", views.Quotes.as_view(), name="quotes"),
     path("jobs", views.Jobs.as_view(), name="jobs"),
     path("jobs/<uuid:job_id>", views.OneJob.as_view(), name="job"),
 ]

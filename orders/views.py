@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.utils import timezone
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import extend_schema
@@ -35,6 +36,7 @@ from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.accounts.models import Merchant
 from wingxtra.api.pagination import Envelope
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
+from wingxtra.api.renderers import json_answer
 from wingxtra.api.schema import NAMES
 from wingxtra.api.views import ApiView
 from wingxtra.problems import FieldProblem, Invalid, NotFound
@@ -106,7 +108,7 @@ class Orders(ApiView, ListAPIView[Order]):
             }
         },
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         """Place an order. Everything that is wrong with it is told at once, and nothing half-made
         stays behind. OPS and ADMIN name the `merchant_id`. With pod_requirement OTP the answer has
         the `otp_code`, this once only.
@@ -126,19 +128,19 @@ class Orders(ApiView, ListAPIView[Order]):
         shown = order_json(order, caller, timezone.now())
         if order.otp_code is not None:
             shown["otp_code"] = order.otp_code
-        return Response(shown, status=201, headers={"Location": f"{request.path}/{order.pk}"})
+        return json_answer(shown, status=201, headers={"Location": f"{request.path}/{order.pk}"})
 
 
 class OneOrder(ApiView):
     permission_classes = (IsMerchantOrStaff,)
 
     @extend_schema(responses=OrderAnswer)
-    def get(self, request: Request, order_id: UUID) -> Response:
+    def get(self, request: Request, order_id: UUID) -> HttpResponse:
         """One order."""
         return _answer(order_for(self.caller, order_id), self.caller)
 
     @extend_schema(request=OrderChange, responses={200: OrderAnswer, 409: None})
-    def patch(self, request: Request, order_id: UUID) -> Response:
+    def patch(self, request: Request, order_id: UUID) -> HttpResponse:
         """Change an order. The drop point until a drone is assigned, checked like a new one; phone
         and priority until launch.
         """
@@ -160,7 +162,7 @@ class Reschedule(ApiView):
     permission_classes = (IsMerchantOrStaff,)
 
     @extend_schema(request=NewWindow, responses=OrderAnswer)
-    def post(self, request: Request, order_id: UUID) -> Response:
+    def post(self, request: Request, order_id: UUID) -> HttpResponse:
         _found(Order.objects.visible_to(self.caller), order_id)
         window = self.read(NewWindow)
         if not any(window.values()):
@@ -223,8 +225,8 @@ def _found(orders: OrderQuerySet, order_id: UUID) -> Order:
     return order
 
 
-def _answer(order: Order, to: Caller) -> Response:
-    return Response(order_json(order, to, timezone.now()))
+def _answer(order: Order, to: Caller) -> HttpResponse:
+    return json_answer(order_json(order, to, timezone.now()))
 
 
 def _rounded(number: float | None) -> int | None:

@@ -12,6 +12,9 @@ from wingxtra.page_policy import for_documentation
 handler500 = "wingxtra.api.errors.server_error"
 
 urlpatterns = [
+    # Each is tried in turn, so those that are called most stand first.
+    path("api/v1/", include("orders.urls")),
+    path("api/v1/", include("tracking.urls")),
     path("health", health.health),
     path("ready", health.ready),
     path("metrics", Metrics.as_view()),
@@ -21,9 +24,6 @@ urlpatterns = [
         for_documentation(SpectacularSwaggerView.as_view(url_name="schema")),
         name="docs",
     ),
-    # Each is tried in turn, so those that are called most stand first.
-    path("api/v1/", include("orders.urls")),
-    path("api/v1/", include("tracking.urls")),
     path("api/v1/", include("dispatch.urls")),
     path("api/v1/", include("pod.urls")),
     path("api/v1/", include("fleet.urls")),

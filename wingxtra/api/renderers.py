@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from django.http import HttpResponse
 from django.utils.functional import Promise
 from rest_framework.renderers import BaseRenderer
 
@@ -22,6 +23,17 @@ class JsonRenderer(BaseRenderer):
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         return b"" if data is None else _encode(data)
+
+
+def json_answer(
+    data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> HttpResponse:
+    """An answer that is encoded at once. REST framework's Response waits to be told its renderer,
+    of which there is but one here; where every call counts, that takes longer than encoding.
+    """
+    return HttpResponse(
+        _encode(data), status=status, headers=headers, content_type=JsonRenderer.media_type
+    )
 
 
 def _plain(value: Any) -> Any:
