@@ -1,22 +1,24 @@
 """The GCS bridge over HTTP: hand in a mission intent, take one back, ask for an abort.
 
-An answer is not trusted further than its status and its words. A bridge that is away costs one
-timeout per try, and after a few of them nothing, until it is given another chance.
+An answer is not trusted further than its status and its words. A bridge that is away, or answers
+byte by byte, costs one timeout per try, and after a few of them nothing, until it is given another
+chance.
 """
 
 import json
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
+from urllib.parse import SplitResult
 from uuid import UUID
 
 import pybreaker
 import redis
-import requests
 import structlog
 from django.conf import settings
 
 from wingxtra import metrics
+from wingxtra.exchange import Failed, TooSlow, base_of, exchange, is_sendable
 from wingxtra.problems import Unavailable
 from wingxtra.redis_client import client
 
@@ -91,45 +93,67 @@ class BridgeClient:
         return answer
 
     def _post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
-        if not self._url:
-            raise BridgeNotAsked(
-                "No GCS bridge is configured, so no mission can be published. Set GCS_BRIDGE_URL.",
-                code="bridge_not_configured",
-            )
+        base = self._base()
+        headers = {"Content-Type": "application/json", **headers}
         if self._key:
-            headers = headers | {"X-API-Key": self._key}
+            headers["X-API-Key"] = self._key
         try:
             # Not `breaker.call`: that holds a lock while the bridge thinks.
             with _breaker(self._url).calling(), metrics.calling("gcs_bridge"):
-                return self._send(self._url + path, body, headers)
+                return self._send(base, path, body, headers)
         except pybreaker.CircuitBreakerError as error:
             raise BridgeNotAsked(
                 f"The GCS bridge failed {FAILURES_TO_OPEN} times in a row and is left alone for "
                 f"{OPEN_FOR_S:g} s."
             ) from error
 
-    def _send(self, url: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
+    def _base(self) -> SplitResult:
+        if not self._url:
+            raise _misconfigured("No GCS bridge is configured", "Set GCS_BRIDGE_URL.")
+        if not is_sendable(self._key):
+            raise _misconfigured(
+                "GCS_BRIDGE_KEY holds a character that no key has, like a line end", "Correct it."
+            )
         try:
-            with requests.post(
-                url,
-                json=body,
-                headers=headers,
-                timeout=self._timeout_s,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                status = response.status_code
-                text = next(response.iter_content(ANSWER_BYTES), b"").decode(errors="replace")
-        except requests.RequestException as error:
-            raise BridgeUnavailable(
-                f"The GCS bridge was not reached: {type(error).__name__}."
+            return base_of(self._url)
+        except ValueError as error:
+            raise _misconfigured(
+                f"GCS_BRIDGE_URL is {self._url!r}", "It must be like https://gcs.example.com."
             ) from error
+
+    def _send(
+        self, base: SplitResult, path: str, body: dict[str, Any], headers: dict[str, str]
+    ) -> Answer:
+        try:
+            with exchange(
+                "POST",
+                base,
+                path,
+                headers=headers,
+                body=json.dumps(body).encode(),
+                timeout_s=self._timeout_s,
+            ) as response:
+                status = response.status
+                text = response.read(ANSWER_BYTES).decode(errors="replace")
+        except TooSlow as error:
+            raise BridgeUnavailable(
+                f"The GCS bridge had not answered in full after {self._timeout_s:g} s."
+            ) from error
+        except Failed as error:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise BridgeUnavailable(f"The GCS bridge was not reached: {why}.") from error
         words, mission_status = _read(text)
         if 300 <= status < 400 or status >= 500 or status in TRY_AGAIN:
             raise BridgeUnavailable(
                 f"The GCS bridge answered {status}: {words[:200]}", status=status
             )
         return Answer(status, words, mission_status)
+
+
+def _misconfigured(what: str, so: str) -> BridgeNotAsked:
+    return BridgeNotAsked(
+        f"{what}, so no mission can be published. {so}", code="bridge_not_configured"
+    )
 
 
 class _TellOthers(pybreaker.CircuitBreakerListener):

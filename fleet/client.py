@@ -1,22 +1,14 @@
 """Reading the Fleet API: one GET, and no trust in what comes back."""
 
-import ssl
-import time
 import zlib
 from collections.abc import Iterator
-from http.client import (
-    HTTPConnection,
-    HTTPException,
-    HTTPResponse,
-    HTTPSConnection,
-    IncompleteRead,
-)
-from urllib.parse import SplitResult, urlsplit
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from urllib.parse import SplitResult
 
 from django.conf import settings
 
 from fleet.telemetry import Decoded, MalformedAnswer, decode_answer
-from wingxtra.deadline import Deadline
+from wingxtra.exchange import Failed, TooSlow, base_of, exchange, is_sendable
 from wingxtra.problems import Unavailable
 
 PATH = "/api/v1/telemetry/latest"
@@ -38,9 +30,7 @@ class FleetUnavailable(Unavailable):
 class FleetClient:
     """The Fleet API at FLEET_API_URL, asked with FLEET_API_KEY where there is one.
 
-    Plain http.client: nothing follows a redirect, goes through a proxy or sends a cookie by itself,
-    and the socket is in our hands, so that FLEET_API_TIMEOUT_S holds for the whole exchange,
-    however the bytes trickle in.
+    FLEET_API_TIMEOUT_S holds for the whole exchange.
     """
 
     def __init__(self) -> None:
@@ -59,40 +49,30 @@ class FleetClient:
         found = repr(settings.FLEET_API_URL) if settings.FLEET_API_URL else "not set"
         wrong = f"FLEET_API_URL is {found}; it must be like https://fleet.example.com"
         try:
-            base = urlsplit(settings.FLEET_API_URL)
-            if base.scheme not in ("http", "https") or not base.hostname or base.port == 0:
-                raise _misconfigured(wrong)
+            base = base_of(settings.FLEET_API_URL)
         except ValueError as error:
             raise _misconfigured(wrong) from error
-        if not (self._key.isascii() and self._key.isprintable()):
+        if not is_sendable(self._key):
             raise _misconfigured("FLEET_API_KEY holds a character that no key has, like a line end")
         return base
 
     def _get(self, base: SplitResult) -> bytes:
         """The body of a 200 answer, complete, unpacked, and within limits of size and time."""
-        ends_at = time.monotonic() + self._timeout_s
-        connection = _connection(base, self._timeout_s)
         try:
-            connection.connect()
-            with Deadline(connection.sock, ends_at - time.monotonic()):
-                connection.request("GET", base.path.rstrip("/") + PATH, headers=self._headers())
-                with connection.getresponse() as response:
-                    body = _body_of(response)
-        except (OSError, HTTPException, UnicodeError, FleetUnavailable) as error:
-            # When the time was up, this is only what became of the connection that was cut.
-            if time.monotonic() < ends_at:
-                raise _as_unavailable(error, base) from error
-        finally:
-            connection.close()
-        if time.monotonic() >= ends_at:
+            with exchange(
+                "GET", base, PATH, headers=self._headers(), timeout_s=self._timeout_s
+            ) as response:
+                return _body_of(response)
+        except TooSlow as error:
             raise FleetUnavailable(
                 "fleet_api_slow",
                 f"The Fleet API had not answered in full after {self._timeout_s:g} s.",
-            )
-        return body
+            ) from error
+        except Failed as error:
+            raise _as_unavailable(error, base) from error
 
     def _headers(self) -> dict[str, str]:
-        headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "Connection": "close"}
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
         return headers | ({"X-API-Key": self._key} if self._key else {})
 
 
@@ -100,13 +80,6 @@ def _misconfigured(what: str) -> FleetUnavailable:
     return FleetUnavailable(
         "fleet_api_not_configured", f"{what}. Without it there is no telemetry and no dispatch."
     )
-
-
-def _connection(base: SplitResult, timeout_s: float) -> HTTPConnection:
-    if base.scheme == "https":
-        context = ssl.create_default_context()
-        return HTTPSConnection(base.hostname or "", base.port, timeout=timeout_s, context=context)
-    return HTTPConnection(base.hostname or "", base.port, timeout=timeout_s)
 
 
 def _body_of(response: HTTPResponse) -> bytes:
@@ -172,8 +145,6 @@ def _truncated(how: str) -> FleetUnavailable:
 
 def _as_unavailable(error: Exception, base: SplitResult) -> FleetUnavailable:
     match error:
-        case FleetUnavailable():
-            return error
         case IncompleteRead():
             return _truncated("a chunk of it is missing")
         case HTTPException() if not isinstance(error, OSError):

@@ -1,83 +1,137 @@
-"""What the bridge may answer, and what we make of it."""
+"""What the bridge may answer, and what we make of it: a raw socket says all of it."""
 
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
 from uuid import UUID
 
 import pytest
-import requests
-import responses
 from pytest_django import Settings
 
 from dispatch import bridge
 from dispatch.bridge import BridgeClient, BridgeNotAsked, BridgeUnavailable
+from fleet.tests.raw_server import Answer, RawServer, answering, http
 
 INTENT = UUID("11111111-1111-4111-8111-111111111111")
-# Every test has a bridge of its own, or one test's failures would open another one's breaker.
-URL = "http://bridge-{}.test"
+PATH = "/api/v1/mission-intents"
 
 
 @pytest.fixture(autouse=True)
-def _a_bridge(settings: Settings, request: pytest.FixtureRequest) -> None:
-    settings.GCS_BRIDGE_URL = URL.format(abs(hash(request.node.name)))
+def _a_key(settings: Settings) -> None:
     settings.GCS_BRIDGE_KEY = "k-123"
 
 
-def url(settings: Settings, path: str = "") -> str:
-    return f"{settings.GCS_BRIDGE_URL}/api/v1/mission-intents{path}"
+@contextmanager
+def a_bridge(settings: Settings, answer: Answer | bytes) -> Iterator[RawServer]:
+    # Every one has a port of its own, or one test's failures would open another one's breaker.
+    with answering(answer) as server:
+        settings.GCS_BRIDGE_URL = server.url
+        yield server
 
 
-@responses.activate
+def said(body: Any, status: int, *headers: str) -> bytes:
+    """An answer of JSON, or of text as it is."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    return http(text.encode(), *headers, status=f"{status} {HTTPStatus(status).phrase}")
+
+
+def parts_of(request: bytes) -> tuple[str, set[str], bytes]:
+    head, _, body = request.partition(b"\r\n\r\n")
+    line, *headers = head.decode().split("\r\n")
+    return line, set(headers), body
+
+
 def test_an_intent_goes_with_its_own_id_as_the_key(settings: Settings) -> None:
-    responses.post(url(settings), json={"status": "ACCEPTED"}, status=201)
-    assert BridgeClient().submit(INTENT, {"a": 1}).accepted
-    sent = responses.calls[0].request
-    assert sent.headers["Idempotency-Key"] == str(INTENT)
-    assert sent.headers["X-API-Key"] == "k-123"
-    assert sent.body == b'{"a": 1}'
+    with a_bridge(settings, said({"status": "ACCEPTED"}, 201)) as server:
+        assert BridgeClient().submit(INTENT, {"a": 1}).accepted
+    line, headers, body = parts_of(server.requests[0])
+    assert line == f"POST {PATH} HTTP/1.1"
+    assert headers >= {
+        f"Idempotency-Key: {INTENT}",
+        "X-API-Key: k-123",
+        "Content-Type: application/json",
+    }
+    assert body == b'{"a": 1}'
 
 
-@responses.activate
+def test_the_bridge_may_lie_below_a_path(settings: Settings) -> None:
+    with a_bridge(settings, said({}, 201)) as server:
+        settings.GCS_BRIDGE_URL += "/gcs/"
+        BridgeClient().submit(INTENT, {})
+    assert parts_of(server.requests[0])[0] == f"POST /gcs{PATH} HTTP/1.1"
+
+
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 409])
 def test_2xx_and_409_say_that_it_has_the_mission(settings: Settings, status: int) -> None:
-    responses.post(url(settings), body="", status=status)
-    assert BridgeClient().submit(INTENT, {}).accepted
+    with a_bridge(settings, said("", status)):
+        assert BridgeClient().submit(INTENT, {}).accepted
 
 
-@responses.activate
 @pytest.mark.parametrize("status", [400, 404, 410, 422])
 def test_another_4xx_is_a_refusal_in_its_own_words(settings: Settings, status: int) -> None:
-    responses.post(url(settings), json={"detail": "Too windy."}, status=status)
-    answer = BridgeClient().submit(INTENT, {})
+    with a_bridge(settings, said({"detail": "Too windy."}, status)):
+        answer = BridgeClient().submit(INTENT, {})
     assert (answer.accepted, answer.words) == (False, "Too windy.")
 
 
-@responses.activate
 @pytest.mark.parametrize("status", [301, 307, 401, 403, 408, 425, 429, 500, 502, 503, 504])
 def test_what_is_no_decision_is_tried_again(settings: Settings, status: int) -> None:
-    elsewhere = {"Location": "http://elsewhere.test/"}
-    responses.post(url(settings), body="Sorry.", status=status, headers=elsewhere)
-    with pytest.raises(BridgeUnavailable, match=f"answered {status}") as problem:
+    with (
+        a_bridge(settings, said("Sorry.", status, "Location: /elsewhere")) as server,
+        pytest.raises(BridgeUnavailable, match=f"answered {status}") as problem,
+    ):
         BridgeClient().submit(INTENT, {})
     assert problem.value.bridge_status == status
-    assert len(responses.calls) == 1  # and no redirect is followed
+    assert len(server.requests) == 1  # and no redirect is followed
 
 
-@responses.activate
 def test_a_refused_connection_is_tried_again(settings: Settings) -> None:
-    responses.post(url(settings), body=requests.ConnectionError())
-    with pytest.raises(BridgeUnavailable, match="ConnectionError") as problem:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings.GCS_BRIDGE_URL = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(BridgeUnavailable, match="not reached: Connection refused") as problem:
         BridgeClient().submit(INTENT, {})
     assert not isinstance(problem.value, BridgeNotAsked)
 
 
-@responses.activate
+def test_what_does_not_speak_http_is_tried_again(settings: Settings) -> None:
+    with (
+        a_bridge(settings, b"SSH-2.0-OpenSSH_9.2\r\n"),
+        pytest.raises(BridgeUnavailable, match="not reached: SSH"),
+    ):
+        BridgeClient().submit(INTENT, {})
+
+
+@pytest.mark.parametrize("before", [b"", b"HTTP/1.1 200 OK\r\n", said("x" * 9999, 200)[:200]])
+def test_an_answer_that_trickles_in_costs_one_timeout(settings: Settings, before: bytes) -> None:
+    """Each byte comes in time, and the whole does not."""
+
+    def trickle(connection: socket.socket, stop: threading.Event) -> None:
+        connection.sendall(before)
+        while not stop.wait(0.05):
+            connection.sendall(b"x")
+
+    settings.GCS_BRIDGE_TIMEOUT_S = 0.5
+    began = time.monotonic()
+    with (
+        a_bridge(settings, trickle),
+        pytest.raises(BridgeUnavailable, match=r"not answered in full after 0\.5 s"),
+    ):
+        BridgeClient().submit(INTENT, {})
+    assert time.monotonic() - began < 2
+
+
 @pytest.mark.parametrize("body", ["<html>hello</html>", "[1]", '"x"', "x" * 100_000, "\xff"])
 def test_words_that_are_not_ours_are_kept_short(settings: Settings, body: str) -> None:
-    responses.post(url(settings), body=body, status=422)
-    answer = BridgeClient().submit(INTENT, {})
+    with a_bridge(settings, said(body, 422)):
+        answer = BridgeClient().submit(INTENT, {})
     assert answer.words == body[:1000]
 
 
-@responses.activate
 @pytest.mark.parametrize(
     ("status", "body", "mission"),
     [
@@ -90,41 +144,50 @@ def test_words_that_are_not_ours_are_kept_short(settings: Settings, body: str) -
 def test_a_recall_says_what_became_of_the_mission(
     settings: Settings, status: int, body: dict[str, str], mission: str
 ) -> None:
-    responses.post(url(settings, f"/{INTENT}/cancel"), json=body, status=status)
-    assert BridgeClient().recall(INTENT, "withdraw").mission_status == mission
-    assert responses.calls[0].request.body == b'{"mode": "withdraw"}'
+    with a_bridge(settings, said(body, status)) as server:
+        assert BridgeClient().recall(INTENT, "withdraw").mission_status == mission
+    line, _, sent = parts_of(server.requests[0])
+    assert line == f"POST {PATH}/{INTENT}/cancel HTTP/1.1"
+    assert sent == b'{"mode": "withdraw"}'
 
 
-@responses.activate
 @pytest.mark.parametrize(("status", "body"), [(200, {}), (422, {"status": "x"}), (400, {})])
 def test_a_recall_that_says_nothing_usable_is_no_answer(
     settings: Settings, status: int, body: dict[str, str]
 ) -> None:
-    responses.post(url(settings, f"/{INTENT}/cancel"), json=body, status=status)
-    with pytest.raises(BridgeUnavailable, match=str(status)):
+    with (
+        a_bridge(settings, said(body, status)),
+        pytest.raises(BridgeUnavailable, match=str(status)),
+    ):
         BridgeClient().recall(INTENT, "withdraw")
 
 
-@responses.activate
+def test_a_recall_whose_answer_breaks_off_is_no_answer(settings: Settings) -> None:
+    with (
+        a_bridge(settings, said({"status": "withdrawn"}, 200)[:-5]),
+        pytest.raises(BridgeUnavailable, match="answered 200"),
+    ):
+        BridgeClient().recall(INTENT, "withdraw")
+
+
 def test_a_bridge_that_keeps_failing_is_left_alone_for_a_while(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bridge, "OPEN_FOR_S", 0.2)
-    responses.post(url(settings), status=500)
-    for _ in range(bridge.FAILURES_TO_OPEN):
-        with pytest.raises(BridgeUnavailable, match="answered 500"):
+    with a_bridge(settings, said("", 500)) as server:
+        for _ in range(bridge.FAILURES_TO_OPEN):
+            with pytest.raises(BridgeUnavailable, match="answered 500"):
+                BridgeClient().submit(INTENT, {})
+        with pytest.raises(BridgeNotAsked, match="5 times in a row"):
             BridgeClient().submit(INTENT, {})
-    with pytest.raises(BridgeNotAsked, match="5 times in a row"):
-        BridgeClient().submit(INTENT, {})
-    assert len(responses.calls) == bridge.FAILURES_TO_OPEN
+    assert len(server.requests) == bridge.FAILURES_TO_OPEN
     assert bridge.readiness()[0]
 
 
-@responses.activate
 def test_refusals_are_answers_and_no_failures(settings: Settings) -> None:
-    responses.post(url(settings), status=422)
-    for _ in range(2 * bridge.FAILURES_TO_OPEN):
-        assert not BridgeClient().submit(INTENT, {}).accepted
+    with a_bridge(settings, said("", 422)):
+        for _ in range(2 * bridge.FAILURES_TO_OPEN):
+            assert not BridgeClient().submit(INTENT, {}).accepted
 
 
 def test_without_a_bridge_nothing_is_sent_and_ready_says_so(settings: Settings) -> None:
@@ -136,3 +199,20 @@ def test_without_a_bridge_nothing_is_sent_and_ready_says_so(settings: Settings) 
         False,
         "No GCS bridge is configured (GCS_BRIDGE_URL): no mission can be published.",
     )
+
+
+@pytest.mark.parametrize(
+    "url", ["gcs.example.com", "ftp://gcs.example.com", "http://", "http://x:0"]
+)
+def test_an_address_that_cannot_be_is_an_error_that_shows_it(settings: Settings, url: str) -> None:
+    settings.GCS_BRIDGE_URL = url
+    with pytest.raises(BridgeNotAsked, match=url) as problem:
+        BridgeClient().submit(INTENT, {})
+    assert problem.value.code == "bridge_not_configured"
+
+
+def test_a_key_with_a_line_end_is_an_error_that_does_not_show_it(settings: Settings) -> None:
+    settings.GCS_BRIDGE_URL, settings.GCS_BRIDGE_KEY = "http://gcs.test", "secret\n"
+    with pytest.raises(BridgeNotAsked, match="GCS_BRIDGE_KEY") as problem:
+        BridgeClient().submit(INTENT, {})
+    assert "secret" not in str(problem.value.detail)

@@ -1,11 +1,11 @@
 """Nothing is changed before ground control has given the mission back."""
 
+import json
 import threading
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
-import responses
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -14,6 +14,7 @@ from dispatch.models import MissionIntent
 from dispatch.tests.support import assigned, intent_of, stored, submitted, timeline
 from dispatch.tests.test_missions import closing, later, wait_until, why
 from fleet.simulator.run import Simulator
+from fleet.tests.raw_server import answering, http
 from orders import lifecycle
 from orders.models import Order
 from orders.states import CancelReason, JobStatus, Status
@@ -253,17 +254,16 @@ def test_only_a_flight_can_be_aborted(bridge: Simulator) -> None:
 @pytest.mark.parametrize(
     ("mission", "status"), [("delivered", Status.DELIVERED), ("failed", Status.ABORTED)]
 )
-@responses.activate
 def test_asked_for_an_abort_the_bridge_may_say_how_it_ended(
     settings: Settings, mission: str, status: Status
 ) -> None:
-    settings.GCS_BRIDGE_URL = f"http://{mission}.test"
     order, intent = assigned()
     lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
     recalls.request_abort(order.pk, by=SYSTEM, reason="Where is it?")
-    path = f"{settings.GCS_BRIDGE_URL}/api/v1/mission-intents/{intent.pk}/cancel"
-    responses.post(path, json={"status": mission}, status=409)
-    recalls.send_recall(intent.pk)
+    answer = json.dumps({"status": mission}).encode()
+    with answering(http(answer, status="409 Conflict")) as server:
+        settings.GCS_BRIDGE_URL = server.url
+        recalls.send_recall(intent.pk)
     assert stored(order).status == status
 
 

@@ -115,7 +115,7 @@ class Scene:
             link_lost_at=now - timedelta(seconds=45),
         )
         MissionIntent.objects.filter(job=self.orders_of("stuck").current_job).update(
-            tries=4, bridge_answer="The GCS bridge was not reached: ConnectTimeout."
+            tries=4, bridge_answer="The GCS bridge was not reached: Connection refused."
         )
         lifecycle.mission_over(
             self.orders["failed"].pk,
