@@ -66,6 +66,12 @@ def sweep_messages() -> None:
         send_message.send(str(message_id))
 
 
+@every(10)
+@dramatiq.actor(max_retries=0)
+def tell_of_arrivals() -> None:
+    _hurry(messages.note_arrivals(timezone.now()))
+
+
 @every(60)
 @dramatiq.actor(max_retries=0)
 def tell_of_delays() -> None:

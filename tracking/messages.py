@@ -22,7 +22,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone, translation
 
 from fleet import policy
-from orders.models import DeliveryEvent, Order
+from orders.models import DeliveryEvent, Order, OrderQuerySet
 from orders.states import TERMINAL, EventType, Status
 from tracking import message_sender, webhook_secrets, words
 from tracking.message_models import CodeToTell, CustomerMessage
@@ -34,7 +34,7 @@ Kind, Channel, State = CustomerMessage.Kind, CustomerMessage.Channel, CustomerMe
 KINDS = {
     EventType.CREATED: Kind.RECEIVED,
     EventType.LAUNCHED: Kind.LAUNCHED,
-    EventType.ARRIVED: Kind.ARRIVING,
+    EventType.ARRIVED: Kind.ARRIVING,  # unless `note_arrivals` was first
     EventType.DELIVERED: Kind.DELIVERED,
     EventType.CANCELED: Kind.CANCELED,
     EventType.FAILED: Kind.FAILED,
@@ -47,6 +47,10 @@ TOO_CLOSE_TO_BE_LATE = (Status.ARRIVED, Status.DELIVERING, *TERMINAL)
 # A forecast is no promise: a little later is no news. An old delay is no news either.
 LATE_BY = timedelta(minutes=5)
 OLD_NEWS = timedelta(hours=12)
+# Time enough to go to the door, and not to wait there.
+NEAR = timedelta(minutes=2)
+# On a short flight the launch has said it all.
+JUST_TOLD = timedelta(minutes=1)
 
 PAUSES_S = (10, 30, 120, 600, 1800, 3600, 7200)
 CLAIM = timedelta(seconds=90)
@@ -74,18 +78,37 @@ def note_down(events: Sequence[DeliveryEvent]) -> list[UUID]:
 
 def note_delays(now: datetime) -> list[UUID]:
     """Write a message for each order that is late, or will be; returns their ids."""
+    late = Q(deliver_by__range=(now - OLD_NEWS, now)) | Q(
+        current_job__eta_at__gt=F("deliver_by") + LATE_BY
+    )
+    return _note(Kind.DELAYED, Order.objects.exclude(status__in=TOO_CLOSE_TO_BE_LATE).filter(late))
+
+
+def note_arrivals(now: datetime) -> list[UUID]:
+    """Write a message for each order whose drone is about to be there; returns their ids."""
+    launch = CustomerMessage.objects.filter(
+        order=OuterRef("pk"), kind=Kind.LAUNCHED, created_at__lte=now - JUST_TOLD
+    )
+    near = Order.objects.filter(
+        Exists(launch),
+        status=Status.ENROUTE,
+        current_job__eta_at__range=(now, now + NEAR),
+        # A forecast that nothing is heard of any more would come true by itself.
+        current_job__flight__isnull=False,
+        current_job__flight__link_lost_at__isnull=True,
+    )
+    return _note(Kind.ARRIVING, near)
+
+
+def _note(kind: CustomerMessage.Kind, orders: OrderQuerySet) -> list[UUID]:
+    """Write it for those of these orders whose customers can be told and were not."""
     if not settings.MESSAGE_CHANNELS:
         return []
-    told = CustomerMessage.objects.filter(order=OuterRef("pk"), kind=Kind.DELAYED)
-    late = Order.objects.exclude(status__in=TOO_CLOSE_TO_BE_LATE).filter(
-        Q(deliver_by__range=(now - OLD_NEWS, now))
-        | Q(current_job__eta_at__gt=F("deliver_by") + LATE_BY),
-        _reachable(),
-        ~Exists(told),
-    )
+    told = CustomerMessage.objects.filter(order=OuterRef("pk"), kind=kind)
     with transaction.atomic():
-        orders = late.select_for_update(skip_locked=True, no_key=True, of=("self",))
-        return write((order, Kind.DELAYED) for order in orders[:SWEEP_AT_MOST])
+        orders = orders.filter(_reachable(), ~Exists(told))
+        orders = orders.select_for_update(skip_locked=True, no_key=True, of=("self",))
+        return write((order, kind) for order in orders[:SWEEP_AT_MOST])
 
 
 def _reachable() -> Q:
@@ -204,6 +227,7 @@ def worded(message: CustomerMessage, code: str) -> tuple[str, str]:
             "can_move": policy.current().customer_dropoff_radius_m > 0,
             "code": code,
             "eta": None if eta_s is None else words.in_minutes(eta_s),
+            "is_here": order.status != Status.ENROUTE,
             "because": words.CANCELED_BECAUSE.get(
                 order.cancel_reason, words.PLAIN[words.Look.CANCELED]
             ),

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from dispatch.models import Flight
 from fleet import policy
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle, placement
@@ -217,6 +218,65 @@ def test_a_text_may_contain_what_html_may_not(sms: Any):
     assert texts(sms)[0].startswith("Fish & Chips “Ama's”: ")
 
 
+# --- just before arrival -------------------------------------------------------------------------
+
+
+def followed(order: Order, *, told_of_launch: timedelta, **flight: Any) -> Order:
+    """Its flight is seen, and its customer was told of the launch so long ago."""
+    Flight.objects.create(job=lifecycle.job_of(order), heard_at=timezone.now(), **flight)
+    launched = CustomerMessage.objects.filter(order=order, kind=Kind.LAUNCHED)
+    launched.update(created_at=timezone.now() - told_of_launch)
+    send_all()
+    return order
+
+
+def test_a_customer_hears_of_the_arrival_in_time_to_be_there(sms: Any):
+    order = followed(order_in(Status.ENROUTE), told_of_launch=timedelta(minutes=9))
+    expect_in(order, minutes=2.1)
+    assert messages.note_arrivals(timezone.now()) == []
+    expect_in(order, minutes=1.9)
+    for _ in range(2):
+        messages.note_arrivals(timezone.now())
+        send_all()
+    lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
+    send_all()
+    assert sorted(told(order)) == sorted(ON_THE_WAY)
+    assert "your drone is almost here (about 2 minutes). Please stand back" in texts(sms)[-1]
+
+
+def test_who_was_just_told_of_the_launch_hears_next_that_it_is_here(sms: Any):
+    order = followed(order_in(Status.ENROUTE), told_of_launch=timedelta(seconds=40))
+    expect_in(order, minutes=1)
+    assert messages.note_arrivals(timezone.now()) == []
+    lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
+    send_all()
+    assert sorted(told(order)) == sorted(ON_THE_WAY)
+    assert "your drone is here. Please stand back" in texts(sms)[-1]
+
+
+def test_what_is_sent_late_says_how_it_is_by_then(sms: Any):
+    order = followed(order_in(Status.ENROUTE), told_of_launch=timedelta(minutes=9))
+    expect_in(order, minutes=1)
+    messages.note_arrivals(timezone.now())
+    lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
+    send_all()
+    assert "your drone is here." in texts(sms)[-1]
+
+
+def test_nobody_is_called_out_to_a_drone_that_is_not_heard_of(sms: Any):
+    lost_at = timezone.now() - timedelta(minutes=1)
+    lost = followed(
+        order_in(Status.ENROUTE), told_of_launch=timedelta(minutes=9), link_lost_at=lost_at
+    )
+    expect_in(lost, minutes=1)
+    unseen = order_in(Status.ENROUTE)
+    CustomerMessage.objects.update(created_at=lost_at)
+    expect_in(unseen, minutes=1)  # as it was promised, and nothing else is known
+    overdue = followed(order_in(Status.ENROUTE), told_of_launch=timedelta(minutes=9))
+    expect_in(overdue, minutes=-1)
+    assert messages.note_arrivals(timezone.now()) == []
+
+
 # --- delays --------------------------------------------------------------------------------------
 
 
@@ -293,6 +353,7 @@ def test_without_channels_nothing_is_written_and_nothing_asked(
     with django_assert_num_queries(0):
         assert messages.note_down(list(order.events.none())) == []
         assert messages.note_delays(timezone.now()) == []
+        assert messages.note_arrivals(timezone.now()) == []
     assert not CustomerMessage.objects.exists()
     assert not CodeToTell.objects.exists()
 
