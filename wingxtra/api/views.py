@@ -188,7 +188,7 @@ def _refuse_nul(request: Request) -> None:
     """PostgreSQL's text has no NUL; nothing that we store could match it."""
     if "\0" in request.path:
         raise NotFound("address")
-    query = request.META["QUERY_STRING"]
+    query = request.META.get("QUERY_STRING", "")
     if "%00" not in query and "\0" not in query:
         return
     for name, values in request.query_params.lists():
