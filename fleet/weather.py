@@ -10,17 +10,17 @@ import math
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import redis
-import requests
 import structlog
 from django.conf import settings
 from msgspec import Meta, Struct
 
 from fleet.policy import Rules
 from wingxtra import redis_client
+from wingxtra.exchange import Failed, base_of, exchange
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ def renew() -> Reading | None:
         return None
     try:
         reading = msgspec.json.decode(_read(source), type=Reading)
-    except (OSError, msgspec.DecodeError, UnicodeError) as error:
+    except (*Failed, msgspec.DecodeError, ValueError) as error:
         raise WeatherUnavailable(f"The weather source gives no reading: {error}") from error
     redis_client.client().set(KEY, msgspec.json.encode(reading))
     return reading
@@ -88,8 +88,10 @@ def _read(source: str) -> bytes:
     if urlsplit(source).scheme not in ("http", "https"):
         with Path(source.removeprefix("file://")).open("rb") as file:
             return file.read(MAX_BYTES)
-    # requests' errors are OSErrors.
-    with requests.get(source, timeout=settings.WEATHER_TIMEOUT_S, stream=True) as response:
-        response.raise_for_status()
-        body: bytes = response.raw.read(MAX_BYTES, decode_content=True)
-        return body
+    base = base_of(source)
+    path = urlunsplit(("", "", base.path or "/", base.query, ""))
+    timeout_s = settings.WEATHER_TIMEOUT_S
+    with exchange("GET", base._replace(path=""), path, headers={}, timeout_s=timeout_s) as response:
+        if response.status != 200:
+            raise WeatherUnavailable(f"The weather source answers {response.status}.")
+        return response.read(MAX_BYTES)

@@ -6,10 +6,11 @@ the socket is in our hands, so that the time holds however the bytes trickle in.
 
 import ssl
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from wingxtra.deadline import Deadline
 
@@ -30,7 +31,7 @@ def base_of(url: str) -> SplitResult:
     """
     base = urlsplit(url)
     if base.scheme not in ("http", "https") or not base.hostname or base.port == 0:
-        raise ValueError(url)
+        raise ValueError(f"{url!r} is no address like https://host:port/path")
     return base
 
 
@@ -59,7 +60,8 @@ def exchange(
         connection.connect()
         with Deadline(connection.sock, ends_at - time.monotonic()):
             path = base.path.rstrip("/") + path
-            connection.request(method, path, body, {**headers, "Connection": "close"})
+            headers = {**headers, **_credentials(base), "Connection": "close"}
+            connection.request(method, path, body, headers)
             with connection.getresponse() as response:
                 yield response
     except Exception as error:
@@ -78,3 +80,11 @@ def _connection(base: SplitResult, timeout_s: float) -> HTTPConnection:
         context = ssl.create_default_context()
         return HTTPSConnection(base.hostname or "", base.port, timeout=timeout_s, context=context)
     return HTTPConnection(base.hostname or "", base.port, timeout=timeout_s)
+
+
+def _credentials(base: SplitResult) -> dict[str, str]:
+    """Those of https://user:password@host, as a browser would send them."""
+    if base.username is None:
+        return {}
+    pair = f"{unquote(base.username)}:{unquote(base.password or '')}"
+    return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}

@@ -2,11 +2,13 @@
 
 import json
 import math
+import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from fleet.console import unknown_wind
 from fleet.models import Drone
 from fleet.policy import Policy
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
+from fleet.tests.raw_server import answering, http
 from fleet.weather import WeatherUnavailable
 from wingxtra.accounts.identity import SYSTEM
 
@@ -130,6 +133,37 @@ def test_a_station_is_asked_over_http(station):
     assert weather.wind_mps(RULES, now()) == 7
     station["status"] = 500
     with pytest.raises(WeatherUnavailable, match="500"):
+        weather.renew()
+
+
+def test_an_address_may_have_a_query_and_a_password(settings):
+    with answering(http(json.dumps(reading(wind_mps=7)).encode())) as server:
+        at = server.url.removeprefix("http://")
+        settings.WEATHER_SOURCE = f"http://ops:se%40cret@{at}/wind?station=3"
+        weather.renew()
+    (request,) = server.requests
+    assert request.startswith(b"GET /wind?station=3 HTTP/1.1\r\n")
+    assert b"Authorization: Basic b3BzOnNlQGNyZXQ=\r\n" in request
+
+
+def test_an_answer_that_trickles_in_is_given_up_in_time(settings):
+    def trickle(connection: socket.socket, stop: Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not stop.wait(0.05):
+            connection.sendall(b" ")
+
+    settings.WEATHER_TIMEOUT_S = 0.4
+    began = time.monotonic()
+    with answering(trickle) as server:
+        settings.WEATHER_SOURCE = server.url
+        with pytest.raises(WeatherUnavailable, match=r"no whole answer within 0\.4 s"):
+            weather.renew()
+    assert time.monotonic() - began < 2
+
+
+def test_an_address_that_cannot_be_is_said(settings):
+    settings.WEATHER_SOURCE = "http://:80/wind"
+    with pytest.raises(WeatherUnavailable, match="http://:80/wind"):
         weather.renew()
 
 
