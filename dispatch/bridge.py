@@ -18,7 +18,7 @@ import structlog
 from django.conf import settings
 
 from wingxtra import metrics
-from wingxtra.exchange import Failed, TooSlow, base_of, exchange, is_sendable
+from wingxtra.exchange import Failed, TooSlow, address, below, exchange, is_sendable
 from wingxtra.problems import Unavailable
 from wingxtra.redis_client import client
 
@@ -93,14 +93,14 @@ class BridgeClient:
         return answer
 
     def _post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
-        base = self._base()
+        url = below(self._base(), path)
         headers = {"Content-Type": "application/json", **headers}
         if self._key:
             headers["X-API-Key"] = self._key
         try:
             # Not `breaker.call`: that holds a lock while the bridge thinks.
             with _breaker(self._url).calling(), metrics.calling("gcs_bridge"):
-                return self._send(base, path, body, headers)
+                return self._send(url, body, headers)
         except pybreaker.CircuitBreakerError as error:
             raise BridgeNotAsked(
                 f"The GCS bridge failed {FAILURES_TO_OPEN} times in a row and is left alone for "
@@ -115,20 +115,17 @@ class BridgeClient:
                 "GCS_BRIDGE_KEY holds a character that no key has, like a line end", "Correct it."
             )
         try:
-            return base_of(self._url)
+            return address(self._url)
         except ValueError as error:
             raise _misconfigured(
                 f"GCS_BRIDGE_URL is {self._url!r}", "It must be like https://gcs.example.com."
             ) from error
 
-    def _send(
-        self, base: SplitResult, path: str, body: dict[str, Any], headers: dict[str, str]
-    ) -> Answer:
+    def _send(self, url: SplitResult, body: dict[str, Any], headers: dict[str, str]) -> Answer:
         try:
             with exchange(
                 "POST",
-                base,
-                path,
+                url,
                 headers=headers,
                 body=json.dumps(body).encode(),
                 timeout_s=self._timeout_s,

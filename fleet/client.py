@@ -8,7 +8,7 @@ from urllib.parse import SplitResult
 from django.conf import settings
 
 from fleet.telemetry import Decoded, MalformedAnswer, decode_answer
-from wingxtra.exchange import Failed, TooSlow, base_of, exchange, is_sendable
+from wingxtra.exchange import Failed, TooSlow, address, below, exchange, is_sendable
 from wingxtra.problems import Unavailable
 
 PATH = "/api/v1/telemetry/latest"
@@ -49,7 +49,7 @@ class FleetClient:
         found = repr(settings.FLEET_API_URL) if settings.FLEET_API_URL else "not set"
         wrong = f"FLEET_API_URL is {found}; it must be like https://fleet.example.com"
         try:
-            base = base_of(settings.FLEET_API_URL)
+            base = address(settings.FLEET_API_URL)
         except ValueError as error:
             raise _misconfigured(wrong) from error
         if not is_sendable(self._key):
@@ -60,7 +60,7 @@ class FleetClient:
         """The body of a 200 answer, complete, unpacked, and within limits of size and time."""
         try:
             with exchange(
-                "GET", base, PATH, headers=self._headers(), timeout_s=self._timeout_s
+                "GET", below(base, PATH), headers=self._headers(), timeout_s=self._timeout_s
             ) as response:
                 return _body_of(response)
         except TooSlow as error:

@@ -10,7 +10,7 @@ import math
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import msgspec
 import redis
@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from fleet.policy import Rules
 from wingxtra import redis_client
-from wingxtra.exchange import Failed, base_of, exchange
+from wingxtra.exchange import Failed, address, exchange
 
 log = structlog.get_logger(__name__)
 
@@ -88,10 +88,8 @@ def _read(source: str) -> bytes:
     if urlsplit(source).scheme not in ("http", "https"):
         with Path(source.removeprefix("file://")).open("rb") as file:
             return file.read(MAX_BYTES)
-    base = base_of(source)
-    path = urlunsplit(("", "", base.path or "/", base.query, ""))
     timeout_s = settings.WEATHER_TIMEOUT_S
-    with exchange("GET", base._replace(path=""), path, headers={}, timeout_s=timeout_s) as response:
+    with exchange("GET", address(source), headers={}, timeout_s=timeout_s) as response:
         if response.status != 200:
             raise WeatherUnavailable(f"The weather source answers {response.status}.")
         return response.read(MAX_BYTES)

@@ -12,12 +12,12 @@ from smtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
 from urllib.parse import quote_plus, urlsplit
 from uuid import UUID
 
-import requests
 from django.conf import settings
 from django.core.mail import EmailMessage
 
 from orders.privacy import masked_email, masked_phone
 from tracking.message_models import CustomerMessage
+from wingxtra.exchange import Failed, address, exchange
 
 Channel = CustomerMessage.Channel
 
@@ -77,21 +77,21 @@ def _by_sms(letter: Letter) -> None:
     headers = {str(name): str(value) for name, value in settings.SMS_GATEWAY_HEADERS.items()}
     body = filled_in(settings.SMS_GATEWAY_BODY, letter, _content_type(headers))
     try:
-        answer = requests.request(
+        with exchange(
             settings.SMS_GATEWAY_METHOD,
-            settings.SMS_GATEWAY_URL,
+            address(settings.SMS_GATEWAY_URL),
             headers=headers,
-            data=body.encode(),
-            timeout=settings.SMS_GATEWAY_TIMEOUT_S,
-            allow_redirects=False,
-        )
-    except requests.RequestException as error:
+            body=body.encode(),
+            timeout_s=settings.SMS_GATEWAY_TIMEOUT_S,
+        ) as answer:
+            status = answer.status
+    except (*Failed, ValueError) as error:
         raise NotSent(f"The SMS gateway was not reached: {type(error).__name__}.") from None
-    if not answer.ok or answer.is_redirect:
-        refused = 400 <= answer.status_code < 500
+    if not 200 <= status < 300:
+        refused = 400 <= status < 500
         raise NotSent(
-            f"The SMS gateway answered {answer.status_code}.",
-            for_good=refused and answer.status_code not in WORTH_ANOTHER_TRY,
+            f"The SMS gateway answered {status}.",
+            for_good=refused and status not in WORTH_ANOTHER_TRY,
         )
 
 

@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from wingxtra.deadline import Deadline
 
@@ -25,14 +25,12 @@ class TooSlow(TimeoutError):
         super().__init__(f"no whole answer within {timeout_s:g} s")
 
 
-def base_of(url: str) -> SplitResult:
-    """The address below which a system answers. Raises ValueError unless it is like
-    https://host:port/path.
-    """
-    base = urlsplit(url)
-    if base.scheme not in ("http", "https") or not base.hostname or base.port == 0:
+def address(url: str) -> SplitResult:
+    """Raises ValueError unless it is like https://host:port/path."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError(f"{url!r} is no address like https://host:port/path")
-    return base
+    return parts
 
 
 def is_sendable(key: str) -> bool:
@@ -40,28 +38,32 @@ def is_sendable(key: str) -> bool:
     return key.isascii() and key.isprintable()
 
 
+def below(base: SplitResult, path: str) -> SplitResult:
+    return base._replace(path=base.path.rstrip("/") + path, query="")
+
+
 @contextmanager
 def exchange(
     method: str,
-    base: SplitResult,
-    path: str,
+    url: SplitResult,
     *,
     headers: Mapping[str, str],
     body: bytes | None = None,
     timeout_s: float,
 ) -> Iterator[HTTPResponse]:
-    """The answer to a request for `path` below `base`, to be read before `timeout_s` is over.
+    """The answer to a request, to be read before `timeout_s` is over.
 
-    Raises TooSlow, whatever became of the reading, and one of `Failed` otherwise.
+    Raises TooSlow, whatever became of the reading; one of `Failed`; and ValueError for a header
+    that cannot be one.
     """
     ends_at = time.monotonic() + timeout_s
-    connection = _connection(base, timeout_s)
+    connection = _connection(url, timeout_s)
     try:
         connection.connect()
         with Deadline(connection.sock, ends_at - time.monotonic()):
-            path = base.path.rstrip("/") + path
-            headers = {**headers, **_credentials(base), "Connection": "close"}
-            connection.request(method, path, body, headers)
+            target = urlunsplit(("", "", url.path or "/", url.query, ""))
+            headers = {**headers, **_credentials(url), "Connection": "close"}
+            connection.request(method, target, body, headers)
             with connection.getresponse() as response:
                 yield response
     except Exception as error:
@@ -75,16 +77,16 @@ def exchange(
         raise TooSlow(timeout_s)
 
 
-def _connection(base: SplitResult, timeout_s: float) -> HTTPConnection:
-    if base.scheme == "https":
+def _connection(url: SplitResult, timeout_s: float) -> HTTPConnection:
+    if url.scheme == "https":
         context = ssl.create_default_context()
-        return HTTPSConnection(base.hostname or "", base.port, timeout=timeout_s, context=context)
-    return HTTPConnection(base.hostname or "", base.port, timeout=timeout_s)
+        return HTTPSConnection(url.hostname or "", url.port, timeout=timeout_s, context=context)
+    return HTTPConnection(url.hostname or "", url.port, timeout=timeout_s)
 
 
-def _credentials(base: SplitResult) -> dict[str, str]:
+def _credentials(url: SplitResult) -> dict[str, str]:
     """Those of https://user:password@host, as a browser would send them."""
-    if base.username is None:
+    if url.username is None:
         return {}
-    pair = f"{unquote(base.username)}:{unquote(base.password or '')}"
+    pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
     return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}

@@ -2,11 +2,11 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import responses
 from django.core import mail
 from django.db import connection, transaction
 from django.utils import timezone
@@ -23,6 +23,7 @@ from pod import codes, proofs
 from tracking import actors, messages
 from tracking.message_models import CodeToTell, CustomerMessage
 from tracking.tests.deliveries import expect_in
+from tracking.tests.receiver import Receiver, receiving
 from wingxtra.accounts.identity import CUSTOMER, DISPATCHER, GCS, SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory
 
@@ -44,9 +45,11 @@ def gateways(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def sms() -> Any:
-    with responses.RequestsMock(assert_all_requests_are_fired=False) as gateway:
-        gateway.post(GATEWAY, status=202)
+def sms(gateways: Settings) -> Iterator[Receiver]:
+    """The gateway, over real HTTP."""
+    with receiving() as gateway:
+        gateway.respond = lambda _: 202
+        gateways.SMS_GATEWAY_URL = gateway.url
         yield gateway
 
 
@@ -60,8 +63,8 @@ def told(order: Order, channel: str = "sms") -> list[str]:
     return list(rows.order_by("created_at").values_list("kind", flat=True))
 
 
-def texts(sms: Any) -> list[str]:
-    return [json.loads(call.request.body)["text"] for call in sms.calls]
+def texts(sms: Receiver) -> list[str]:
+    return [json.loads(one.body)["text"] for one in sms.received]
 
 
 def delivered_order(**attributes: Any) -> Order:
@@ -78,7 +81,7 @@ def delivered_order(**attributes: Any) -> Order:
 # --- what is said, and when ----------------------------------------------------------------------
 
 
-def test_a_customer_hears_of_each_step_once(sms: Any):
+def test_a_customer_hears_of_each_step_once(sms: Receiver):
     order = delivered_order(merchant=MerchantFactory(name="Ridge Pharmacy"))
     assert told(order) == [*ON_THE_WAY, Kind.DELIVERED]
     said = texts(sms)
@@ -87,10 +90,10 @@ def test_a_customer_hears_of_each_step_once(sms: Any):
     link = f"https://delivery.example/track/{order.public_tracking_id}/"
     assert [link in text for text in said] == [True, True, True, False]
     assert send_all() == 0
-    assert len(sms.calls) == 4
+    assert len(sms.received) == 4
 
 
-def test_each_channel_gets_what_it_has_an_address_for(sms: Any):
+def test_each_channel_gets_what_it_has_an_address_for(sms: Receiver):
     both = OrderFactory(customer_email=EMAIL)
     phone_only = OrderFactory()
     email_only = OrderFactory(customer_phone="", customer_email=EMAIL)
@@ -105,7 +108,7 @@ def test_each_channel_gets_what_it_has_an_address_for(sms: Any):
         assert set(rows.values_list("channel", flat=True)) == channels
 
 
-def test_the_code_comes_with_the_launch_and_works(sms: Any):
+def test_the_code_comes_with_the_launch_and_works(sms: Receiver):
     order = OrderFactory(pod_requirement=PodRequirement.OTP)
     code = order.otp_code
     assert code
@@ -121,7 +124,7 @@ def test_the_code_comes_with_the_launch_and_works(sms: Any):
     assert not CodeToTell.objects.exists()
 
 
-def test_no_code_can_be_read_in_the_database(sms: Any):
+def test_no_code_can_be_read_in_the_database(sms: Receiver):
     order = order_in(Status.LAUNCHED, pod_requirement=PodRequirement.OTP)
     code = codes.renew(order.pk, by=SYSTEM)
     send_all()
@@ -137,7 +140,7 @@ def test_no_code_can_be_read_in_the_database(sms: Any):
         assert bytes(CodeToTell.objects.get(pk=order.pk).sealed).find(code.encode()) == -1
 
 
-def test_a_renewed_code_is_the_one_that_is_told(sms: Any):
+def test_a_renewed_code_is_the_one_that_is_told(sms: Receiver):
     order = OrderFactory(pod_requirement=PodRequirement.OTP)
     code = codes.renew(order.pk, by=SYSTEM)
     lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The only one.")
@@ -146,7 +149,7 @@ def test_a_renewed_code_is_the_one_that_is_told(sms: Any):
     assert any(code in text for text in texts(sms))
 
 
-def test_a_delivery_that_starts_over_says_nothing_twice(sms: Any):
+def test_a_delivery_that_starts_over_says_nothing_twice(sms: Receiver):
     order = order_in(Status.ENROUTE)
     send_all()
     lifecycle.mission_over(order.pk, ended=JobStatus.FAILED, by=GCS, why="Wind.", max_attempts=3)
@@ -154,7 +157,7 @@ def test_a_delivery_that_starts_over_says_nothing_twice(sms: Any):
     lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
     send_all()
     assert sorted(told(order)) == sorted(ON_THE_WAY)
-    assert len(sms.calls) == 3
+    assert len(sms.received) == 3
 
 
 @pytest.mark.parametrize(
@@ -162,7 +165,7 @@ def test_a_delivery_that_starts_over_says_nothing_twice(sms: Any):
     [(CancelReason.WEATHER, "because of the weather"), (CancelReason.OTHER, "Canceled.")],
 )
 def test_a_cancelation_says_why_where_the_public_may_know(
-    sms: Any, reason: CancelReason, words: str
+    sms: Receiver, reason: CancelReason, words: str
 ):
     order = OrderFactory(merchant=MerchantFactory(support_contact="+233 30 200 0000"))
     send_all()
@@ -178,7 +181,7 @@ def test_a_delivery_that_fails_is_not_passed_over_in_silence(status: Status):
     assert told(order_in(status))[-1] == Kind.FAILED
 
 
-def test_what_is_not_true_any_more_is_not_said(sms: Any):
+def test_what_is_not_true_any_more_is_not_said(sms: Receiver):
     order = order_in(Status.DELIVERED)
     assert send_all() == 1
     (text,) = texts(sms)
@@ -187,7 +190,7 @@ def test_what_is_not_true_any_more_is_not_said(sms: Any):
     assert set(dropped.values_list("kind", flat=True)) == set(ON_THE_WAY)
 
 
-def test_french_customers_read_french(sms: Any, settings: Settings):
+def test_french_customers_read_french(sms: Receiver, settings: Settings):
     settings.MESSAGE_LANGUAGE = "fr"
     order_in(Status.LAUNCHED, pod_requirement=PodRequirement.OTP)
     send_all()
@@ -195,7 +198,7 @@ def test_french_customers_read_french(sms: Any, settings: Settings):
     assert not any("your" in text for text in texts(sms))
 
 
-def test_each_customer_reads_their_own_language_where_the_order_names_it(sms: Any):
+def test_each_customer_reads_their_own_language_where_the_order_names_it(sms: Receiver):
     french = OrderFactory(customer_language="fr")
     OrderFactory()
     send_all()
@@ -204,7 +207,7 @@ def test_each_customer_reads_their_own_language_where_the_order_names_it(sms: An
     assert f"/track/{french.public_tracking_id}/?lang=fr" in texts_by_language[1]
 
 
-def test_nobody_is_asked_for_a_spot_that_they_cannot_choose(sms: Any):
+def test_nobody_is_asked_for_a_spot_that_they_cannot_choose(sms: Receiver):
     policy.change(by=SYSTEM, customer_dropoff_radius_m=0)
     OrderFactory()
     send_all()
@@ -212,7 +215,7 @@ def test_nobody_is_asked_for_a_spot_that_they_cannot_choose(sms: Any):
     assert "exact spot" not in texts(sms)[0]
 
 
-def test_a_text_may_contain_what_html_may_not(sms: Any):
+def test_a_text_may_contain_what_html_may_not(sms: Receiver):
     OrderFactory(merchant=MerchantFactory(name="Fish & Chips “Ama's”"))
     send_all()
     assert texts(sms)[0].startswith("Fish & Chips “Ama's”: ")
@@ -230,7 +233,7 @@ def followed(order: Order, *, told_of_launch: timedelta, **flight: Any) -> Order
     return order
 
 
-def test_a_customer_hears_of_the_arrival_in_time_to_be_there(sms: Any):
+def test_a_customer_hears_of_the_arrival_in_time_to_be_there(sms: Receiver):
     order = followed(order_in(Status.ENROUTE), told_of_launch=timedelta(minutes=9))
     expect_in(order, minutes=2.1)
     assert messages.note_arrivals(timezone.now()) == []
@@ -244,7 +247,7 @@ def test_a_customer_hears_of_the_arrival_in_time_to_be_there(sms: Any):
     assert "your drone is almost here (about 2 minutes). Please stand back" in texts(sms)[-1]
 
 
-def test_who_was_just_told_of_the_launch_hears_next_that_it_is_here(sms: Any):
+def test_who_was_just_told_of_the_launch_hears_next_that_it_is_here(sms: Receiver):
     order = followed(order_in(Status.ENROUTE), told_of_launch=timedelta(seconds=40))
     expect_in(order, minutes=1)
     assert messages.note_arrivals(timezone.now()) == []
@@ -254,7 +257,7 @@ def test_who_was_just_told_of_the_launch_hears_next_that_it_is_here(sms: Any):
     assert "your drone is here. Please stand back" in texts(sms)[-1]
 
 
-def test_what_is_sent_late_says_how_it_is_by_then(sms: Any):
+def test_what_is_sent_late_says_how_it_is_by_then(sms: Receiver):
     order = followed(order_in(Status.ENROUTE), told_of_launch=timedelta(minutes=9))
     expect_in(order, minutes=1)
     messages.note_arrivals(timezone.now())
@@ -263,7 +266,7 @@ def test_what_is_sent_late_says_how_it_is_by_then(sms: Any):
     assert "your drone is here." in texts(sms)[-1]
 
 
-def test_nobody_is_called_out_to_a_drone_that_is_not_heard_of(sms: Any):
+def test_nobody_is_called_out_to_a_drone_that_is_not_heard_of(sms: Receiver):
     lost_at = timezone.now() - timedelta(minutes=1)
     lost = followed(
         order_in(Status.ENROUTE), told_of_launch=timedelta(minutes=9), link_lost_at=lost_at
@@ -379,51 +382,75 @@ def test_mail_names_the_message_so_that_a_second_one_can_be_told():
     assert (message.address, message.subject, message.text) == (EMAIL, sent.subject, sent.body)
 
 
-def test_a_gateway_that_wants_forms_gets_them(sms: Any, settings: Settings):
+def test_a_gateway_that_wants_forms_gets_them(sms: Receiver, settings: Settings):
     settings.SMS_GATEWAY_HEADERS = {"content-type": "application/x-www-form-urlencoded"}
     settings.SMS_GATEWAY_BODY = "to={to}&reference={id}&message={text}"
     OrderFactory(merchant=MerchantFactory(name="{to} & Söhne"))
     send_all()
-    body = sms.calls[0].request.body.decode()
+    body = sms.received[0].body.decode()
     assert body.startswith("to=%2B233241234567&reference=")
     assert "message=%7Bto%7D+%26+S%C3%B6hne%3A+we+have" in body
 
 
-def test_the_number_that_counts_is_that_of_the_moment(sms: Any):
+def test_the_number_that_counts_is_that_of_the_moment(sms: Receiver):
     order = OrderFactory()
     placement.change_details(order.pk, {"customer_phone": "+233209999999"}, by=SYSTEM)
     send_all()
-    assert json.loads(sms.calls[0].request.body)["to"] == "+233209999999"
+    assert json.loads(sms.received[0].body)["to"] == "+233209999999"
 
 
-def test_a_gateway_that_is_away_is_tried_again_with_growing_pauses_and_then_no_more():
+def test_a_gateway_that_is_away_is_tried_again_with_growing_pauses_and_then_no_more(
+    sms: Receiver,
+):
     OrderFactory()
     message = CustomerMessage.objects.get()
     pauses = []
-    with responses.RequestsMock() as gateway:
-        gateway.post(GATEWAY, status=503)
-        while message.state == State.WAITING:
-            CustomerMessage.objects.update(next_try_at=timezone.now())
-            before = timezone.now()
-            assert not messages.deliver(message.pk)
-            message.refresh_from_db()
-            pauses.append(round((message.next_try_at - before).total_seconds()))
-        assert len(gateway.calls) == 8
+    sms.respond = lambda _: 503
+    while message.state == State.WAITING:
+        CustomerMessage.objects.update(next_try_at=timezone.now())
+        before = timezone.now()
+        assert not messages.deliver(message.pk)
+        message.refresh_from_db()
+        pauses.append(round((message.next_try_at - before).total_seconds()))
+    assert len(sms.received) == 8
     assert pauses[:-1] == list(messages.PAUSES_S)
     assert message.problem == "The SMS gateway answered 503."
     assert CustomerMessage.objects.given_up().get() == message
 
 
 @pytest.mark.parametrize(("status", "state"), [(400, State.GIVEN_UP), (401, State.WAITING)])
-def test_what_a_gateway_refuses_for_good_is_not_tried_again(status: int, state: str):
+def test_what_a_gateway_refuses_for_good_is_not_tried_again(sms: Receiver, status: int, state: str):
     OrderFactory()
-    with responses.RequestsMock() as gateway:
-        gateway.post(GATEWAY, status=status)
-        assert send_all() == 0
+    sms.respond = lambda _: status
+    assert send_all() == 0
     assert CustomerMessage.objects.get().state == state
 
 
-def test_while_one_sends_nobody_else_does(sms: Any):
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("http://127.0.0.1:9/send", "ConnectionRefusedError"),
+        ("sms.example/send", "ValueError"),
+    ],
+)
+def test_a_gateway_that_is_not_reached_is_tried_again(settings: Settings, url: str, why: str):
+    settings.SMS_GATEWAY_URL = url
+    OrderFactory()
+    assert send_all() == 0
+    message = CustomerMessage.objects.get()
+    assert message.state == State.WAITING
+    assert message.problem == f"The SMS gateway was not reached: {why}."
+
+
+def test_a_redirect_is_no_gateway(sms: Receiver):
+    sms.respond = lambda _: (302, {"Location": sms.url}, b"")
+    OrderFactory()
+    assert send_all() == 0
+    assert CustomerMessage.objects.get().problem == "The SMS gateway answered 302."
+    assert len(sms.received) == 1
+
+
+def test_while_one_sends_nobody_else_does(sms: Receiver):
     OrderFactory()
     message = CustomerMessage.objects.get()
     soon = timezone.now() + timedelta(seconds=60)
@@ -433,7 +460,7 @@ def test_while_one_sends_nobody_else_does(sms: Any):
     CustomerMessage.objects.update(claimed_until=timezone.now())
     assert messages.deliver(message.pk)
     assert not messages.deliver(message.pk)
-    assert len(sms.calls) == 1
+    assert len(sms.received) == 1
 
 
 def test_only_so_many_are_sent_at_once():
@@ -459,15 +486,16 @@ def test_it_is_sent_as_soon_as_it_is_committed(monkeypatch: pytest.MonkeyPatch):
 # --- privacy -------------------------------------------------------------------------------------
 
 
-def test_no_log_line_has_a_number_an_address_or_a_code(caplog: pytest.LogCaptureFixture):
+def test_no_log_line_has_a_number_an_address_or_a_code(
+    sms: Receiver, caplog: pytest.LogCaptureFixture
+):
     caplog.set_level(logging.DEBUG)
     order = order_in(
         Status.LAUNCHED, pod_requirement=PodRequirement.OTP, customer_email="ama@mail..example"
     )
     code = codes.renew(order.pk, by=SYSTEM)
-    with responses.RequestsMock() as gateway:
-        gateway.post(GATEWAY, body=f"unknown number {PHONE}", status=503)
-        send_all()
+    sms.respond = lambda _: (503, {}, f"unknown number {PHONE}".encode())
+    send_all()
     assert "message_tried" in caplog.text
     for secret in ("241234567", "ama@mail", "Mensah", code):
         assert secret not in caplog.text
