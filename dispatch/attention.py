@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.urls import reverse
 
+from dispatch.bridge import BridgeClient, BridgeNotAsked
 from dispatch.models import DispatchDecision, DispatchRun, Flight, MissionIntent
 from fleet import picture, policy
 from orders.models import DeliveryJob, Order
@@ -48,12 +48,14 @@ def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
 
 
 def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
-    if not settings.GCS_BRIDGE_URL:
+    try:
+        BridgeClient().base()
+    except BridgeNotAsked as problem:
         yield Attention(
             key="no-bridge",
             level=40,
             text="No ground control bridge is configured",
-            detail="Missions are kept and not sent: set GCS_BRIDGE_URL.",
+            detail=f"Missions are kept and not sent. {problem.detail}",
             tone=Tone.BAD,
         )
     waiting = list(

@@ -93,7 +93,7 @@ class BridgeClient:
         return answer
 
     def _post(self, path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
-        url = below(self._base(), path)
+        url = below(self.base(), path)
         headers = {"Content-Type": "application/json", **headers}
         if self._key:
             headers["X-API-Key"] = self._key
@@ -107,7 +107,8 @@ class BridgeClient:
                 f"{OPEN_FOR_S:g} s."
             ) from error
 
-    def _base(self) -> SplitResult:
+    def base(self) -> SplitResult:
+        """Where it is. Raises BridgeNotAsked when that cannot be known from the settings."""
         if not self._url:
             raise _misconfigured("No GCS bridge is configured", "Set GCS_BRIDGE_URL.")
         if not is_sendable(self._key):
@@ -117,8 +118,9 @@ class BridgeClient:
         try:
             return address(self._url)
         except ValueError as error:
+            # It may hold a password, and merchants may read this.
             raise _misconfigured(
-                f"GCS_BRIDGE_URL is {self._url!r}", "It must be like https://gcs.example.com."
+                "GCS_BRIDGE_URL is no address", "It must be like https://gcs.example.com."
             ) from error
 
     def _send(self, url: SplitResult, body: dict[str, Any], headers: dict[str, str]) -> Answer:
@@ -174,8 +176,10 @@ def is_resting() -> bool:
 
 def readiness() -> tuple[bool, str]:
     """For /ready. A bridge that is away is no reason not to serve: missions wait in the outbox."""
-    if not settings.GCS_BRIDGE_URL:
-        return False, "No GCS bridge is configured (GCS_BRIDGE_URL): no mission can be published."
+    try:
+        BridgeClient().base()
+    except BridgeNotAsked as problem:
+        return False, problem.detail
     if _breaker(settings.GCS_BRIDGE_URL).current_state == pybreaker.STATE_OPEN:
         return True, "Does not answer; missions wait in the outbox."
     return True, "Configured."

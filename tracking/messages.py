@@ -49,6 +49,8 @@ LATE_BY = timedelta(minutes=5)
 OLD_NEWS = timedelta(hours=12)
 # Time enough to go to the door, and not to wait there.
 NEAR = timedelta(minutes=2)
+PUT_OFF = timedelta(seconds=10)
+AT_THE_DOOR = (Status.ARRIVED, Status.DELIVERING)
 # On a short flight the launch has said it all.
 JUST_TOLD = timedelta(minutes=1)
 
@@ -191,6 +193,9 @@ def _try(message: CustomerMessage) -> dict[str, Any]:
     order = message.order
     if order.is_terminal and message.kind in ONLY_WHILE_UNDER_WAY:
         return {"state": State.DROPPED, "problem": f"The order is {order.status} already."}
+    if message.kind == Kind.ARRIVING and not _is_near(order, timezone.now()):
+        problem = "No drone is known to be near just now. It is said when one is."
+        return {"next_try_at": timezone.now() + PUT_OFF, "problem": problem}
     address = _address(order, message.channel)
     if not address:
         return {"state": State.DROPPED, "problem": "The order has no such address any more."}
@@ -213,6 +218,13 @@ def _try(message: CustomerMessage) -> dict[str, Any]:
     return {**kept, "state": State.SENT, "sent_at": timezone.now(), "problem": ""}
 
 
+def _is_near(order: Order, now: datetime) -> bool:
+    if order.status != Status.ENROUTE:
+        return order.status in AT_THE_DOOR
+    eta_at = order.current_job.eta_at if order.current_job else None
+    return eta_at is not None and now <= eta_at <= now + NEAR
+
+
 def worded(message: CustomerMessage, code: str) -> tuple[str, str]:
     """Subject and text, in the customer's language where the order names it."""
     order = message.order
@@ -227,7 +239,7 @@ def worded(message: CustomerMessage, code: str) -> tuple[str, str]:
             "can_move": policy.current().customer_dropoff_radius_m > 0,
             "code": code,
             "eta": None if eta_s is None else words.in_minutes(eta_s),
-            "is_here": order.status != Status.ENROUTE,
+            "is_here": order.status in AT_THE_DOOR,
             "because": words.CANCELED_BECAUSE.get(
                 order.cancel_reason, words.PLAIN[words.Look.CANCELED]
             ),

@@ -13,6 +13,8 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import SystemCheckError
 
+from wingxtra.exchange import address
+
 TAG = "wingxtra"
 SHORTEST_SECRET_KEY = 50
 FEWEST_CHARACTERS = 10  # different ones, of a secret
@@ -154,7 +156,6 @@ def _server(name: str, url: str, example: str) -> Found:
 
 def _is_url(url: str, *schemes: str) -> bool:
     try:
-        parts = urlsplit(url)
-        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        return address(url).scheme in schemes
     except ValueError:
         return False

@@ -26,10 +26,10 @@ class TooSlow(TimeoutError):
 
 
 def address(url: str) -> SplitResult:
-    """Raises ValueError unless it is like https://host:port/path."""
+    """Raises ValueError, which does not show it, unless it is like https://host:port/path."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError(f"{url!r} is no address like https://host:port/path")
+        raise ValueError("no address like https://host:port/path")
     return parts
 
 
@@ -39,6 +39,7 @@ def is_sendable(key: str) -> bool:
 
 
 def below(base: SplitResult, path: str) -> SplitResult:
+    """The address of `path`, which begins with a slash, in a system that answers at `base`."""
     return base._replace(path=base.path.rstrip("/") + path, query="")
 
 

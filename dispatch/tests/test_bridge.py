@@ -197,22 +197,27 @@ def test_without_a_bridge_nothing_is_sent_and_ready_says_so(settings: Settings) 
     assert problem.value.code == "bridge_not_configured"
     assert bridge.readiness() == (
         False,
-        "No GCS bridge is configured (GCS_BRIDGE_URL): no mission can be published.",
+        "No GCS bridge is configured, so no mission can be published. Set GCS_BRIDGE_URL.",
     )
 
 
 @pytest.mark.parametrize(
-    "url", ["gcs.example.com", "ftp://gcs.example.com", "http://", "http://x:0"]
+    "url",
+    ["gcs.example.com", "ftp://gcs.example.com", "http://", "http://x:0", "http://ops:secret@:80"],
 )
-def test_an_address_that_cannot_be_is_an_error_that_shows_it(settings: Settings, url: str) -> None:
+def test_an_address_that_cannot_be_is_an_error_wherever_one_looks(
+    settings: Settings, url: str
+) -> None:
     settings.GCS_BRIDGE_URL = url
-    with pytest.raises(BridgeNotAsked, match=url) as problem:
+    with pytest.raises(BridgeNotAsked, match="GCS_BRIDGE_URL is no address") as problem:
         BridgeClient().submit(INTENT, {})
     assert problem.value.code == "bridge_not_configured"
+    assert bridge.readiness() == (False, problem.value.detail)
 
 
 def test_a_key_with_a_line_end_is_an_error_that_does_not_show_it(settings: Settings) -> None:
     settings.GCS_BRIDGE_URL, settings.GCS_BRIDGE_KEY = "http://gcs.test", "secret\n"
     with pytest.raises(BridgeNotAsked, match="GCS_BRIDGE_KEY") as problem:
         BridgeClient().submit(INTENT, {})
-    assert "secret" not in str(problem.value.detail)
+    assert "secret" not in problem.value.detail
+    assert not bridge.readiness()[0]

@@ -12,6 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 from orders.models import Order
 from tracking import copies, scene
 from tracking.tests.phone import PHONE, Visit
+from tracking.tests.receiver import Receiver, receiving
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +20,25 @@ def media(settings: Settings, tmp_path: Path) -> Path:
     """Signatures of tests go nowhere else."""
     settings.MEDIA_ROOT = tmp_path
     return tmp_path
+
+
+@pytest.fixture
+def gateways(settings: Settings) -> Settings:
+    """Customers are told by SMS and by mail; nobody answers at the SMS gateway."""
+    settings.MESSAGE_CHANNELS = ["sms", "email"]
+    settings.SMS_GATEWAY_URL = "https://sms.example/send"
+    settings.SMS_GATEWAY_HEADERS = {"Content-Type": "application/json", "Authorization": "key 1"}
+    settings.PUBLIC_BASE_URL = "https://delivery.example"
+    return settings
+
+
+@pytest.fixture
+def sms(gateways: Settings) -> Iterator[Receiver]:
+    """The SMS gateway, over real HTTP."""
+    with receiving() as gateway:
+        gateway.respond = lambda _: 202
+        gateways.SMS_GATEWAY_URL = gateway.url
+        yield gateway
 
 
 @pytest.fixture

@@ -77,11 +77,14 @@ def test_a_forked_process_does_not_listen_to_its_parents_connection() -> None:
         mine, (reading, writing) = ask(my_id), os.pipe()
         child = os.fork()
         if not child:
-            os.write(writing, str(ask(my_id)).encode())
-            os._exit(0)
+            try:
+                os.write(writing, str(ask(my_id)).encode())
+            finally:
+                os._exit(0)
+        os.close(writing)
         os.waitpid(child, 0)
-        with open(reading) as answer, open(writing):
-            return mine, int(os.read(answer.fileno(), 100)), ask(my_id)
+        with open(reading) as answer:
+            return mine, int(answer.read()), ask(my_id)
 
     with ThreadPoolExecutor(1) as thread:
         for mine, the_childs, mine_after in (forked(), thread.submit(forked).result()):

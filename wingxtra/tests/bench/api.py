@@ -19,7 +19,7 @@ from wingxtra.tests.serving import production_command, served
 CLIENTS = 8
 CROWDS = (64, 200)
 ROUNDS = 3
-CROWD_ROUNDS = 7  # beside itself a call shows less than how restless a machine is
+CROWD_ROUNDS = 7  # shares near 100 % are told apart from a machine's drift only by many
 SESSIONS = 4  # of psycopg alone; more are not faster
 NUMBER = "########"  # eight hashes, which are another number in each request of a run
 RUN = "{run}"  # another in each run
@@ -45,8 +45,8 @@ class Call:
 
     def make(self, client: Client) -> Any:
         """In this process, through Django's test client."""
-        number = secrets.token_hex(4)
-        headers = {name: value.replace(RUN, number) for name, value in self.headers.items()}
+        run = secrets.token_hex(4)
+        headers = {name: value.replace(RUN, run) for name, value in self.headers.items()}
         if self.body:
             return client.post(
                 self.path, self.body, content_type="application/json", headers=headers
