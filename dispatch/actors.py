@@ -8,8 +8,17 @@ import dramatiq
 import structlog
 from django.utils import timezone
 
-from dispatch import forgetting, missions, progress, recalls, runs, testmode, whatif_work
-from dispatch.models import MissionIntent
+from dispatch import (
+    forgetting,
+    missions,
+    progress,
+    publishing_pause,
+    recalls,
+    runs,
+    testmode,
+    whatif_work,
+)
+from dispatch.models import Mission
 from fleet import picture
 from orders.models import DeliveryEvent
 from orders.states import EventType
@@ -62,8 +71,8 @@ def plan_area(service_area_id: str) -> None:
 def sweep_missions() -> None:
     """Send what waits in the outbox: intents, withdrawals, aborts."""
     now = timezone.now()
-    due = MissionIntent.objects.order_by("next_try_at")
-    for intent_id in due.unsent(now).values_list("pk", flat=True)[:SWEEP_AT_MOST]:
+    due = Mission.objects.order_by("next_try_at")
+    for intent_id in publishing_pause.unless_paused(due.unsent(now)).values_list("pk", flat=True)[:SWEEP_AT_MOST]:
         publish_intent.send(str(intent_id))
     for intent_id in due.recalls_due(now).values_list("pk", flat=True)[:SWEEP_AT_MOST]:
         send_recall.send(str(intent_id))

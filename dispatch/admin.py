@@ -13,7 +13,7 @@ from unfold.admin import TabularInline
 from unfold.paginator import InfinitePaginator
 
 from dispatch import console, whatif_admin  # noqa: F401 (registers the what-ifs' pages)
-from dispatch.models import DispatchDecision, DispatchRun, MissionIntent
+from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.words import INTENT_TONE, OUTCOME_TONE
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
 from wingxtra.console.filters import DaysFilter
@@ -142,19 +142,19 @@ class DispatchRunAdmin(ReadOnlyAdmin):
         return f"Its cost is {run.value:.1f}; no plan costs less than {run.bound:.1f}."
 
 
-@admin.register(MissionIntent)
-class MissionIntentAdmin(ReadOnlyAdmin):
-    """The intent exactly as sent, and what became of it."""
+@admin.register(Mission)
+class MissionAdmin(ReadOnlyAdmin):
+    """The intent exactly as sent, what became of it, and by whose word it is over."""
 
-    list_display = ("order", "drone", "standing", "tries", "said", "made")
-    list_filter = ("state", "recall_state", ("created_at", DaysFilter))
-    list_select_related = ("order", "job")
-    search_fields = ("id", "order__public_tracking_id", "job__drone__drone_id")
+    list_display = ("flown_for", "drone", "standing", "tries", "answer", "made")
+    list_filter = ("state", "recall_state", "kind", ("created_at", DaysFilter))
+    search_fields = ("id", "parts__order__public_tracking_id", "drone__drone_id")
     ordering = ("-created_at",)
     fields = (
         "id",
-        "order",
-        "job",
+        "flown_for",
+        "drone",
+        "kind",
         "state",
         "tries",
         "next_try_at",
@@ -166,28 +166,37 @@ class MissionIntentAdmin(ReadOnlyAdmin):
         "recall_by",
         "recall_reason",
         "recall_asked_at",
+        "recall_refused_at",
+        "said",
+        "said_at",
+        "over_at",
+        "over_by",
+        "over_because",
         "as_sent",
     )
-    readonly_fields = ("as_sent",)
+    readonly_fields = ("flown_for", "as_sent")
     paginator = InfinitePaginator
     show_full_result_count = False
 
-    @admin.display(description="Drone")
-    def drone(self, intent: MissionIntent) -> str:
-        return intent.job.drone_id or "—"
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("parts__order")
+
+    @admin.display(description="Order")
+    def flown_for(self, intent: Mission) -> str:
+        return ", ".join(str(part.order) for part in intent.parts.all())
 
     @admin.display(description="State", ordering="state")
-    def standing(self, intent: MissionIntent) -> SafeString:
+    def standing(self, intent: Mission) -> SafeString:
         return badge(intent.get_state_display(), INTENT_TONE[intent.state])
 
     @admin.display(description="Ground control said")
-    def said(self, intent: MissionIntent) -> str:
+    def answer(self, intent: Mission) -> str:
         return intent.bridge_answer or "—"
 
     @admin.display(description="Made", ordering="created_at")
-    def made(self, intent: MissionIntent) -> SafeString | str:
+    def made(self, intent: Mission) -> SafeString | str:
         return moment(intent.created_at)
 
     @admin.display(description="As sent")
-    def as_sent(self, intent: MissionIntent) -> SafeString:
+    def as_sent(self, intent: Mission) -> SafeString:
         return format_html('<pre class="wx-code">{}</pre>', json.dumps(intent.body, indent=2))

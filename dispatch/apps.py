@@ -6,11 +6,12 @@ class DispatchConfig(AppConfig):
     verbose_name = "Dispatch"
 
     def ready(self) -> None:
-        from dispatch import actors, bridge, forgetting, missions
+        from dispatch import actors, bridge, discrepancies, forgetting, missions
         from orders import lifecycle, retention
         from wingxtra import health
 
         lifecycle.recorded.connect(missions.keep_in_step)
+        lifecycle.recorded.connect(discrepancies.keep_in_step)
         lifecycle.recorded.connect(actors.hurry)
         retention.forgetting.connect(forgetting.forget)
         health.register("bridge", bridge.readiness)

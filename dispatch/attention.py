@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.urls import reverse
 
 from dispatch.bridge import BridgeClient, BridgeNotAsked
-from dispatch.models import DispatchDecision, DispatchRun, Flight, MissionIntent
+from dispatch.models import DispatchDecision, DispatchRun, Flight, Mission, MissionPart
 from fleet import picture, policy
 from orders.models import DeliveryJob, Order
 from orders.states import IN_FLIGHT, JobStatus, Status
@@ -20,7 +20,6 @@ PATIENCE = timedelta(minutes=1)
 LAUNCH_LATE_BY = timedelta(minutes=2)
 # Several missions that fail together are the bridge's trouble, not theirs.
 MISSIONS_OF_A_DOWN_BRIDGE = 3
-RECALL_FAILED_FOR = timedelta(hours=1)
 
 
 def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
@@ -43,7 +42,7 @@ def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
             detail=decision.why or "No drone is registered for its area.",
             url=reverse("admin:orders_order_change", args=[order.pk]),
             since=order.created_at,
-            remedy=actions.button(Order, "assign", order.pk),
+            remedies=(actions.button(Order, "assign", order.pk),),
         )
 
 
@@ -59,10 +58,10 @@ def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
             tone=Tone.BAD,
         )
     waiting = list(
-        MissionIntent.objects.filter(state=MissionIntent.State.PENDING)
-        .exclude(bridge_answer="")
-        .select_related("order", "job")
-        .order_by("created_at")[:20]
+        MissionPart.objects.whole()
+        .filter(mission__state=Mission.State.PENDING)
+        .exclude(mission__bridge_answer="")
+        .order_by("mission__created_at")[:20]
     )
     if len(waiting) >= MISSIONS_OF_A_DOWN_BRIDGE:
         oldest = waiting[0]
@@ -70,81 +69,83 @@ def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
             key="bridge",
             level=42 + min(9, len(waiting) // 5),
             text="Ground control's bridge does not take missions",
-            detail=f"{len(waiting)} missions wait. It said: {oldest.bridge_answer[:200]}",
-            url=reverse("admin:dispatch_missionintent_changelist") + "?state__exact=PENDING",
-            since=oldest.created_at,
+            detail=f"{len(waiting)} missions wait. It said: {oldest.mission.bridge_answer[:200]}",
+            url=reverse("admin:dispatch_mission_changelist") + "?state__exact=PENDING",
+            since=oldest.mission.created_at,
             tone=Tone.BAD,
         )
         return
-    for intent in waiting:
+    for part in waiting:
+        mission = part.mission
         yield Attention(
-            key=f"intent:{intent.pk}",
-            level=15 + min(9, intent.tries),
-            text=f"The mission of order {intent.order} does not get through to ground control",
-            detail=f"{intent.tries} tries. {intent.bridge_answer[:200]}",
-            url=reverse("admin:orders_order_change", args=[intent.order_id]),
-            since=intent.created_at,
+            key=f"intent:{mission.pk}",
+            level=15 + min(9, mission.tries),
+            text=f"The mission of order {part.order} does not get through to ground control",
+            detail=f"{mission.tries} tries. {mission.bridge_answer[:200]}",
+            url=reverse("admin:orders_order_change", args=[part.order_id]),
+            since=mission.created_at,
             tone=Tone.BAD,
-            remedy=actions.button(Order, "submit", intent.order_id),
+            remedies=(actions.button(Order, "submit", part.order_id),),
         )
 
 
 def missions_held(now: datetime) -> Iterator[Attention]:
     """Where the policy leaves publishing to ops, what they have not published yet."""
-    held = MissionIntent.objects.filter(
-        state=MissionIntent.State.HELD,
+    held = MissionPart.objects.whole().filter(
+        mission__state=Mission.State.HELD,
         job__status=JobStatus.ACTIVE,
-        created_at__lt=now - PATIENCE,
+        mission__created_at__lt=now - PATIENCE,
     )
-    for intent in held.select_related("order", "job").order_by("created_at")[:20]:
+    for part in held.order_by("mission__created_at")[:20]:
         yield Attention(
-            key=f"held:{intent.pk}",
+            key=f"held:{part.mission_id}",
             level=7,
-            text=f"The mission of order {intent.order} waits for you to submit it",
-            detail=f"For {intent.job.drone_id}. The policy does not publish missions by itself.",
-            url=reverse("admin:orders_order_change", args=[intent.order_id]),
-            since=intent.created_at,
-            remedy=actions.button(Order, "submit", intent.order_id),
+            text=f"The mission of order {part.order} waits for you to submit it",
+            detail=f"For {part.job.drone_id}. The policy does not publish missions by itself.",
+            url=reverse("admin:orders_order_change", args=[part.order_id]),
+            since=part.mission.created_at,
+            remedies=(actions.button(Order, "submit", part.order_id),),
         )
 
 
 def slow_launches(now: datetime) -> Iterator[Attention]:
     """Ground control has taken the mission, and its drone does not start."""
     longest = timedelta(seconds=policy.current().launch_time_s) + LAUNCH_LATE_BY
-    grounded = MissionIntent.objects.filter(
-        state=MissionIntent.State.ACCEPTED,
+    grounded = MissionPart.objects.whole().filter(
+        mission__state=Mission.State.ACCEPTED,
         job__status=JobStatus.ACTIVE,
         order__status=Status.MISSION_SUBMITTED,
-        accepted_at__lt=now - longest,
+        mission__accepted_at__lt=now - longest,
     )
-    for intent in grounded.select_related("order", "job").order_by("accepted_at")[:20]:
-        wait = now - (intent.accepted_at or now)
+    for part in grounded.order_by("mission__accepted_at")[:20]:
+        wait = now - (part.mission.accepted_at or now)
         yield Attention(
-            key=f"launch:{intent.pk}",
+            key=f"launch:{part.mission_id}",
             level=14 + min(9, int(wait.total_seconds() // 300)),
-            text=f"{intent.job.drone_id} has not started with order {intent.order}",
+            text=f"{part.job.drone_id} has not started with order {part.order}",
             detail=f"Ground control accepted the mission {duration(wait)} ago.",
-            url=reverse("admin:orders_order_change", args=[intent.order_id]),
-            since=intent.accepted_at,
-            remedy=actions.button(Order, "requeue", intent.order_id),
+            url=reverse("admin:orders_order_change", args=[part.order_id]),
+            since=part.mission.accepted_at,
+            remedies=(actions.button(Order, "requeue", part.order_id),),
         )
 
 
 def launched_all_the_same(now: datetime) -> Iterator[Attention]:
     """Missions that were taken back too late: nobody waits for what their drones carry."""
-    flying = MissionIntent.objects.filter(
-        recall_state=MissionIntent.Recall.TOO_LATE, recall_asked_at__gt=now - RECALL_FAILED_FOR
+    flying = MissionPart.objects.live().whole().filter(
+        mission__recall_state=Mission.Recall.TOO_LATE
     )
-    for intent in flying.select_related("order", "job").order_by("recall_asked_at")[:20]:
+    for part in flying.order_by("mission__recall_asked_at")[:20]:
         yield Attention(
-            key=f"too-late:{intent.pk}",
+            key=f"too-late:{part.mission_id}",
             level=34,
-            text=f"{intent.job.drone_id} flies order {intent.order}, which was taken from it",
+            text=f"{part.job.drone_id} flies order {part.order}, which was taken from it",
             detail="The recall came too late: ground control had launched it. Have it called home "
-            f"there. It was recalled because: {intent.recall_reason}",
-            url=reverse("admin:orders_order_change", args=[intent.order_id]),
-            since=intent.recall_asked_at,
+            f"there. It was recalled because: {part.mission.recall_reason}",
+            url=reverse("admin:orders_order_change", args=[part.order_id]),
+            since=part.mission.recall_asked_at,
             tone=Tone.BAD,
+            remedies=(actions.button(Order, "mission-over", part.order_id),),
         )
 
 
@@ -181,9 +182,9 @@ def low_batteries(now: datetime) -> Iterator[Attention]:
                 detail=f"The reserve is {reserve_pct:.0f} %. It flies order {job.order}.",
                 url=reverse("admin:orders_order_change", args=[job.order_id]),
                 tone=Tone.BAD,
-                remedy=actions.button(Order, "abort", job.order_id)
+                remedies=(actions.button(Order, "abort", job.order_id),)
                 if job.order.status in IN_FLIGHT
-                else None,
+                else (),
             )
 
 

@@ -34,6 +34,22 @@ WORDS = 1000
 # attempts of every order), or HTTP says that trying again is right.
 TRY_AGAIN = {401, 403, 408, 425, 429}
 
+# Words of the bridge for a mission that it will not fly any more, and for one that was flown.
+FLOWN = frozenset({"completed", "delivered"})
+OVER = FLOWN | {
+    "withdrawn",
+    "canceled",
+    "cancelled",
+    "expired",
+    "rejected",
+    "failed",
+    "aborted",
+    "over",
+    "ended",
+}
+FLYING = frozenset({"launched", "enroute", "arrived", "delivering", "flying", "in_flight"})
+UNKNOWN = "unknown"
+
 RecallMode = Literal["withdraw", "abort"]
 
 
@@ -56,6 +72,7 @@ class Answer:
     status: int
     words: str
     mission_status: str = ""
+    code: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -78,12 +95,21 @@ class BridgeClient:
     def recall(self, intent_id: UUID, mode: RecallMode) -> Answer:
         """Take a mission back before launch (`withdraw`), or ask for its end in flight (`abort`).
 
-        `mission_status` says what became of it: withdrawn, abort_requested, launched, or unknown.
+        `mission_status` says what became of it: one of OVER, abort_requested, launched, or another
+        word of the bridge; UNKNOWN only where the bridge itself says that it has no such mission,
+        never for a route that it does not have. Raises BridgeUnavailable without a word.
         """
         path = f"/api/v1/mission-intents/{intent_id}/cancel"
         answer = self._post(path, {"mode": mode}, {})
+        if answer.status == 404 and UNKNOWN in (answer.mission_status, answer.code.split("_")[0]):
+            return Answer(404, answer.words, UNKNOWN)
         if answer.status == 404:
-            return Answer(404, answer.words, "unknown")
+            raise BridgeUnavailable(
+                f"The GCS bridge answered 404 to {path}: {answer.words} It says nothing about the "
+                "mission; look whether the bridge has this route.",
+                code="bridge_confused",
+                status=404,
+            )
         if not answer.accepted or not answer.mission_status:
             raise BridgeUnavailable(
                 f"The GCS bridge answered {answer.status} to a recall: {answer.words}",
@@ -141,12 +167,12 @@ class BridgeClient:
         except Failed as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise BridgeUnavailable(f"The GCS bridge was not reached: {why}.") from error
-        words, mission_status = _read(text)
+        words, mission_status, code = _read(text)
         if 300 <= status < 400 or status >= 500 or status in TRY_AGAIN:
             raise BridgeUnavailable(
                 f"The GCS bridge answered {status}: {words[:200]}", status=status
             )
-        return Answer(status, words, mission_status)
+        return Answer(status, words, mission_status, code)
 
 
 def _misconfigured(what: str, so: str) -> BridgeNotAsked:
@@ -185,16 +211,17 @@ def readiness() -> tuple[bool, str]:
     return True, "Configured."
 
 
-def _read(text: str) -> tuple[str, str]:
-    """The words of an answer for people, and the mission's status if it names one."""
+def _read(text: str) -> tuple[str, str, str]:
+    """The words of an answer for people, the mission's status and a code if it names them."""
     try:
         body = json.loads(text)
     except ValueError:
-        return text[:WORDS], ""
+        return text[:WORDS], "", ""
     if not isinstance(body, dict):
-        return text[:WORDS], ""
+        return text[:WORDS], "", ""
     words = next((body[k] for k in ("detail", "message", "error") if body.get(k)), text)
-    return str(words)[:WORDS], str(body.get("status", "")).lower()
+    status, code = (str(body.get(name) or "").lower() for name in ("status", "code"))
+    return str(words)[:WORDS], status, code
 
 
 @cache

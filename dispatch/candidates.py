@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 from django.utils import timezone
 
-from dispatch import hubs
+from dispatch import engagements, hubs
 from fleet import feasibility, picture, registry, rulebook
 from fleet.models import Drone
 from fleet.reasons import Reason
@@ -65,11 +65,9 @@ def judged(
     if not drones:
         return []
     book = rulebook.load(now)
-    busy = set(DeliveryJob.objects.active().values_list("drone_id", flat=True))
-    if own_job is not None:
-        busy.discard(own_job.drone_id)
+    engaged = engagements.now(but=own_job)
     table = registry.drone_table(
-        drones, picture.read(), busy, book, now, hubs.full(hubs.free_launches())
+        drones, picture.read(), engaged, book, now, hubs.full(hubs.free_launches())
     )
     trips = placement.trip_table([order], book)
     pairs = np.arange(len(drones))

@@ -30,7 +30,7 @@ from wingxtra.console.widgets import tiles
 roles.seen_by_all(
     "dispatch.view_dispatchrun",
     "dispatch.view_dispatchdecision",
-    "dispatch.view_missionintent",
+    "dispatch.view_mission",
     "dispatch.view_whatif",
 )
 roles.done_by_ops("dispatch.add_dispatchrun", "dispatch.add_whatif")
@@ -82,13 +82,15 @@ def told(decision: DispatchDecision) -> dict[str, Any]:
 def missions_of(order: Order, request: HttpRequest) -> Section:
     rows = [
         {
-            "intent": intent,
-            "state": badge(intent.get_state_display(), INTENT_TONE[intent.state]),
-            "url": reverse("admin:dispatch_missionintent_change", args=[intent.pk]),
-            "sent": moment(intent.accepted_at),
-            "body": json.dumps(intent.body, indent=2),
+            "mission": part.mission,
+            "attempt": part.job.attempt,
+            "state": badge(part.mission.get_state_display(), INTENT_TONE[part.mission.state]),
+            "url": reverse("admin:dispatch_mission_change", args=[part.mission_id]),
+            "sent": moment(part.mission.accepted_at),
+            "over": moment(part.mission.over_at),
+            "body": json.dumps(part.mission.body, indent=2),
         }
-        for intent in order.intents.select_related("job").order_by("-created_at")
+        for part in order.parts.select_related("mission", "job").order_by("-mission__created_at")
     ]
     return Section("Missions", "console/order/missions.html", {"rows": rows})
 

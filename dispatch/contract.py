@@ -34,12 +34,13 @@ def build(
 
     Raises InvalidIntent with everything that is wrong.
     """
+    pickup_lat, pickup_lng = order.flown_from
     body = {
         "schema_version": SCHEMA_VERSION,
         "intent_id": str(intent_id),
         "order_id": str(order.pk),
         "drone_id": drone.drone_id,
-        "pickup": {"lat": order.pickup_lat, "lng": order.pickup_lng, "alt_m": rules.cruise_alt_m},
+        "pickup": {"lat": pickup_lat, "lng": pickup_lng, "alt_m": rules.cruise_alt_m},
         "dropoff": {
             "lat": order.dropoff_lat,
             "lng": order.dropoff_lng,

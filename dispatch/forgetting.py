@@ -10,7 +10,7 @@ from dispatch.models import (
     DispatchDecision,
     DispatchRun,
     Flight,
-    MissionIntent,
+    Mission,
     TrackPiece,
     WhatIf,
 )
@@ -21,7 +21,7 @@ from orders.retention import DROPOFF_DECIMALS
 
 def forget(order: Order, **_signal: Any) -> None:
     """Receiver of `retention.forgetting`. Of what was sent, only the drop point is blurred."""
-    for intent in MissionIntent.objects.select_for_update().filter(order=order):
+    for intent in Mission.objects.select_for_update().filter(parts__order=order):
         for axis in ("lat", "lng"):
             intent.body["dropoff"][axis] = round(intent.body["dropoff"][axis], DROPOFF_DECIMALS)
         intent.bridge_answer = ""

@@ -10,13 +10,13 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.core import Metric
 
 from dispatch import bridge
-from dispatch.models import Flight, MissionIntent
+from dispatch.models import Flight, Mission
 from fleet import policy
 from fleet.models import ServiceArea
 from orders.states import JobStatus
 from wingxtra import metrics
 
-State = MissionIntent.State
+State = Mission.State
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 runs = Counter(
@@ -59,13 +59,13 @@ def counted(run: Callable[P, Outcome]) -> Callable[P, Outcome]:
 
 def missions(now: datetime) -> Iterator[Metric]:
     """Of jobs under way: there are never more of them than drones."""
-    under_way = MissionIntent.objects.filter(job__status=JobStatus.ACTIVE).order_by()
+    under_way = Mission.objects.filter(parts__job__status=JobStatus.ACTIVE).order_by()
     states = dict(under_way.values_list("state").annotate(count=Count("pk")))
     text = "Mission intents of jobs under way."
     counts = {(state.value,): float(states.get(state, 0)) for state in State}
     yield metrics.gauge("mission_intents", text, counts, "state")
-    unsent, recalls = Q(state=State.PENDING), Q(recall_state=MissionIntent.Recall.WANTED)
-    outbox = MissionIntent.objects.filter(unsent | recalls).aggregate(
+    unsent, recalls = Q(state=State.PENDING), Q(recall_state=Mission.Recall.WANTED)
+    outbox = Mission.objects.filter(unsent | recalls).aggregate(
         unsent=Count("pk", filter=unsent),
         recalls=Count("pk", filter=recalls),
         oldest=Min("created_at", filter=unsent),

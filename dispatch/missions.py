@@ -1,35 +1,43 @@
-"""Mission intents on their way to ground control.
+"""Missions on their way to ground control, and what is known of their end.
 
-An intent is stored in the assignment's transaction and published after it; the row is the outbox.
+A mission is stored in the assignment's transaction and published after it; the row is the outbox.
 A publisher claims the row by a conditional UPDATE with an expiry, counts the try, and only then
-speaks: from the first try on the mission may have reached the bridge, whatever came back. What may
-be there is taken back before anything else is done with the order (dispatch.recalls).
+speaks: from the first try on the mission is live, whatever came back, until it is known to be over.
+The database refuses a second live mission of an order, so the next one waits for that knowledge.
 
-Locks are taken in one order: the order's row, then its intents.
+Locks are taken in one order: the order's row, then its missions.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from dispatch import contract
-from dispatch.bridge import Answer, BridgeClient, BridgeNotAsked, BridgeUnavailable
+from dispatch import contract, publishing_pause
+from dispatch.bridge import (
+    FLOWN,
+    OVER,
+    UNKNOWN,
+    Answer,
+    BridgeClient,
+    BridgeNotAsked,
+    BridgeUnavailable,
+)
 from dispatch.candidates import still_able
-from dispatch.models import MissionIntent
+from dispatch.models import Discrepancy, Mission, MissionPart
 from fleet import policy
 from fleet.models import Drone
 from fleet.reasons import Reason
 from orders import lifecycle
-from orders.models import DeliveryEvent, Order
-from orders.states import EventType, Happened, JobStatus
+from orders.models import DeliveryEvent, Order, OrderQuerySet
+from orders.states import EventType, Happened, JobStatus, ReasonCode
 from wingxtra import bulk
 from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor, ActorKind
 from wingxtra.problems import Conflict, NotFound, Unavailable
@@ -37,30 +45,13 @@ from wingxtra.problems import Conflict, NotFound, Unavailable
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
 NOT_ASKED_PAUSE_S = 5.0
-# What the bridge says of a mission that it will not fly.
-GONE = {"withdrawn", "unknown"}
 
 log = structlog.get_logger(__name__)
-State = MissionIntent.State
-Recall = MissionIntent.Recall
+State = Mission.State
+Recall = Mission.Recall
 
 
 # --- in step with the order ----------------------------------------------------------------------
-
-
-def keep_in_step(events: Sequence[DeliveryEvent], **_: Any) -> None:
-    """Receives `lifecycle.recorded`: intents follow their jobs in the same transaction.
-
-    Statements do not grow with the events.
-    """
-    _store([e for e in events if e.type in (EventType.ASSIGNED, EventType.REASSIGNED)])
-    submitted = [e.job_id for e in events if e.type == EventType.MISSION_SUBMITTED]
-    if submitted:
-        MissionIntent.objects.filter(job_id__in=submitted, state=State.PENDING).update(
-            state=State.ACCEPTED, accepted_at=timezone.now()
-        )
-    _withdraw([e for e in events if e.type in ENDS_A_JOB])
-
 
 ENDS_A_JOB = {
     EventType.REASSIGNED,
@@ -72,17 +63,37 @@ ENDS_A_JOB = {
 }
 
 
+def keep_in_step(events: Sequence[DeliveryEvent], **_: Any) -> None:
+    """Receives `lifecycle.recorded`: missions follow their jobs in the same transaction.
+
+    Statements do not grow with the events.
+    """
+    _store([e for e in events if e.type in (EventType.ASSIGNED, EventType.REASSIGNED)])
+    submitted = [e.job_id for e in events if e.type == EventType.MISSION_SUBMITTED]
+    if submitted:
+        Mission.objects.filter(parts__job__in=submitted, state=State.PENDING).update(
+            state=State.ACCEPTED, accepted_at=timezone.now()
+        )
+    delivered = [e for e in events if e.type == EventType.DELIVERED]
+    if delivered:
+        set_over([e.job_id for e in delivered], by=delivered[0].actor, because="Delivered.")
+    _end([e for e in events if e.type in ENDS_A_JOB])
+
+
 def _store(events: list[DeliveryEvent]) -> None:
-    jobs = [(event, event.job) for event in events if event.job and event.job.drone_id]
+    jobs = [
+        (event, event.job)
+        for event in events
+        if event.job and event.job.drone_id and event.order.live_mode
+    ]
     if not jobs:
         return
     rules = policy.current()
     drones = Drone.objects.prefetch_related("kind").in_bulk({job.drone_id for _, job in jobs})
-    intents = [
-        MissionIntent(
+    stored = [
+        Mission(
             id=job.mission_intent_id,
-            job=job,
-            order=event.order,
+            drone_id=job.drone_id,
             body=contract.build(
                 job.mission_intent_id, event.order, drones[job.drone_id], rules, event.created_at
             ),
@@ -91,25 +102,32 @@ def _store(events: list[DeliveryEvent]) -> None:
             next_try_at=event.created_at,
         )
         for event, job in jobs
-        if event.order.live_mode
     ]
-    bulk.insert(intents)
+    bulk.insert(stored)
+    bulk.insert(
+        [
+            MissionPart(mission_id=job.mission_intent_id, job=job, order=event.order)
+            for event, job in jobs
+        ]
+    )
 
 
-def _withdraw(events: list[DeliveryEvent]) -> None:
+def _end(events: list[DeliveryEvent]) -> None:
     """Never publish for a job that is over, and take back what may have reached the bridge."""
     if not events:
         return
     ended = [e.job_id for e in events if e.type != EventType.REASSIGNED]
     reassigned = [e.order_id for e in events if e.type == EventType.REASSIGNED]
-    intents = MissionIntent.objects.filter(
-        Q(job_id__in=ended) | Q(order_id__in=reassigned, job__status=JobStatus.CANCELED)
+    of_ended = Mission.objects.filter(
+        Q(parts__job__in=ended)
+        | Q(parts__order__in=reassigned, parts__job__status=JobStatus.CANCELED)
     )
-    intents.filter(state__in=(State.HELD, State.PENDING), tries=0).update(state=State.WITHDRAWN)
-    # Who flies it says that it is over: there is nothing to take back.
-    told_by_the_flight = events[0].actor_kind in (ActorKind.GCS, ActorKind.TELEMETRY)
-    sent = (State.PENDING,) if told_by_the_flight else (State.PENDING, State.ACCEPTED)
-    intents.filter(state__in=sent).update(
+    of_ended.filter(state__in=(State.HELD, State.PENDING), tries=0).update(state=State.WITHDRAWN)
+    if events[0].actor_kind == ActorKind.GCS:
+        set_over(ended, by=events[0].actor, because=events[0].message)
+        of_ended.filter(state=State.PENDING).update(state=State.WITHDRAWN)
+        return
+    of_ended.filter(state__in=(State.PENDING, State.ACCEPTED), over_at__isnull=True).update(
         state=State.WITHDRAWN,
         recall_state=Recall.WANTED,
         recall_mode="withdraw",
@@ -119,32 +137,79 @@ def _withdraw(events: list[DeliveryEvent]) -> None:
     )
 
 
+# --- whether a mission is over -------------------------------------------------------------------
+
+
+def set_over(job_ids: Iterable[UUID | None], *, by: str, because: str) -> None:
+    """The missions of these jobs are known to be over; the first word stands."""
+    ids = list(job_ids)
+    Mission.objects.filter(parts__job__in=ids, tries__gt=0, over_at__isnull=True).update(
+        over_at=timezone.now(), over_by=by[:180], over_because=because[:300], stands_since=None
+    )
+    MissionPart.objects.filter(job__in=ids, live=True).update(live=False)
+
+
+def may_be_planned(orders: OrderQuerySet) -> OrderQuerySet:
+    """Those of these orders that no mission can be in the air for, and about which no reports
+    contradict each other.
+    """
+    doubtful = Discrepancy.objects.filter(
+        settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
+    )
+    return orders.exclude(pk__in=MissionPart.objects.live().values("order_id")).exclude(
+        pk__in=doubtful.values("order_id")
+    )
+
+
+def refuse_unless_clear(order: Order) -> None:
+    """Raises Conflict while an earlier mission of this order is not known to be over, or reports
+    about it contradict each other.
+    """
+    doubt = order.discrepancies.filter(
+        settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
+    ).first()
+    if doubt is not None:
+        raise Conflict(
+            "reports_contradict",
+            f"{doubt.message} Settle that first.",
+            current_status=order.status,
+        )
+    former = order.parts.live().exclude(job=order.current_job_id).select_related("mission").first()
+    if former is not None:
+        raise Conflict(
+            "mission_not_over",
+            f"The mission {former.mission_id} of {former.mission.drone_id} is not known to be over. "
+            "Look in ground control, and say in writing that it is.",
+            current_status=order.status,
+        )
+
+
 # --- publishing ----------------------------------------------------------------------------------
 
 
-def publish(intent_id: UUID, *, by: Actor = GCS, now: datetime | None = None) -> None:
-    """Hand one intent to the bridge if it is due and nobody else is at it; call it any number of
-    times. Never inside a transaction: what happened must be written down whatever comes next.
+def publish(mission_id: UUID, *, by: Actor = GCS, now: datetime | None = None) -> None:
+    """Hand one mission to the bridge if it is due and no other worker is at it; call it any number
+    of times. Never inside a transaction: what happened must be written down whatever comes next.
     """
     now = now or timezone.now()
-    due = MissionIntent.objects.unsent(now).filter(pk=intent_id)
+    due = publishing_pause.unless_paused(Mission.objects.unsent(now)).filter(pk=mission_id)
     if not due.update(claimed_until=claim_end(now)):
         return
-    intent = MissionIntent.objects.select_related("job", "order").get(pk=intent_id)
+    part = MissionPart.objects.whole().get(mission=mission_id)
     structlog.contextvars.bind_contextvars(
-        order_id=str(intent.order_id), job_id=str(intent.job_id), drone_id=intent.job.drone_id
+        order_id=str(part.order_id), job_id=str(part.job_id), drone_id=part.job.drone_id
     )
     try:
-        if reasons := still_able(intent.job):
-            _stop(intent, reasons)
+        if reasons := still_able(part.job):
+            _stop(part, reasons)
         else:
-            _send(intent, by)
+            _send(part, by)
     except BridgeUnavailable as problem:
-        _put_off(intent, problem, now)
+        _put_off(part, problem, now)
 
 
-def submit(order_id: UUID, *, by: Actor) -> MissionIntent:
-    """Publish the order's current intent now, also one that was held for ops.
+def submit(order_id: UUID, *, by: Actor) -> MissionPart:
+    """Publish the order's current mission now, also one that was held for ops.
 
     Raises Conflict when there is none, or the bridge or feasibility refused it, and Unavailable
     when the bridge was not reached (it is tried again by itself).
@@ -154,31 +219,30 @@ def submit(order_id: UUID, *, by: Actor) -> MissionIntent:
     if order is None:
         raise NotFound
     job = lifecycle.job_of(order)
-    intents = MissionIntent.objects.filter(pk=job.mission_intent_id)
-    intents.filter(state__in=(State.HELD, State.PENDING)).update(
-        state=State.PENDING, next_try_at=now
-    )
+    Mission.objects.filter(
+        pk=job.mission_intent_id, state__in=(State.HELD, State.PENDING)
+    ).update(state=State.PENDING, next_try_at=now)
     publish(job.mission_intent_id, by=by)
-    intent = intents.select_related("order", "job").first()
-    if intent is None:
+    part = MissionPart.objects.whole().filter(job=job.pk).first()
+    if part is None:
         raise Conflict(
             "no_mission_intent",
             "A test order has no mission: no real drone flies it.",
             current_status=order.status,
         )
-    if intent.state == State.PENDING:
+    if part.mission.state == State.PENDING:
+        why = publishing_pause.words() or part.mission.bridge_answer or "It is being sent."
         raise Unavailable(
             "bridge_unavailable",
-            f"{intent.bridge_answer or 'It is being sent.'} The mission stays in the outbox and is "
-            "tried again by itself.",
+            f"{why} The mission stays in the outbox and is tried again by itself.",
         )
-    if intent.state != State.ACCEPTED:
+    if part.mission.state != State.ACCEPTED:
         raise Conflict(
             "mission_refused",
-            f"The mission was not submitted. {intent.job.ended_because}".strip(),
-            current_status=intent.order.status,
+            f"The mission was not submitted. {part.job.ended_because}".strip(),
+            current_status=part.order.status,
         )
-    return intent
+    return part
 
 
 def claim_end(now: datetime) -> datetime:
@@ -192,107 +256,145 @@ def pause(tries: int) -> timedelta:
     return timedelta(seconds=longest_s * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
 
 
-def _send(intent: MissionIntent, by: Actor) -> None:
+def _send(part: MissionPart, by: Actor) -> None:
     """Raises BridgeUnavailable."""
-    # Counted and committed before anything is sent; withdrawn meanwhile, it is not sent at all.
-    row = MissionIntent.objects.filter(pk=intent.pk, state=State.PENDING)
-    if not row.update(tries=F("tries") + 1):
+    mission = part.mission
+    if not _go_live(part):
         return
-    intent.tries += 1
     try:
-        answer = BridgeClient().submit(intent.pk, intent.body)
+        answer = BridgeClient().submit(mission.pk, mission.body)
     except BridgeNotAsked:  # it cannot have reached the bridge by a try that was none
-        intent.tries -= 1
-        MissionIntent.objects.filter(pk=intent.pk).update(tries=intent.tries)
+        mission.tries -= 1
+        Mission.objects.filter(pk=mission.pk).update(tries=mission.tries)
+        if not mission.tries:
+            MissionPart.objects.filter(mission=mission.pk).update(live=False)
         raise
     if answer.accepted:
-        _accepted(intent, answer, by)
+        _accepted(part, answer, by)
     else:
-        _rejected(intent, answer)
+        _rejected(part, answer)
 
 
-def _accepted(intent: MissionIntent, answer: Answer, by: Actor) -> None:
+def _go_live(part: MissionPart) -> bool:
+    """Count the try, committed before anything is sent: from here on the mission may be flown.
+
+    False when it is not to be sent: it was withdrawn meanwhile, or another mission of its order is
+    not known to be over, and then it waits.
+    """
+    mission = part.mission
+    try:
+        with transaction.atomic():
+            row = Mission.objects.filter(pk=mission.pk, state=State.PENDING)
+            if not row.update(tries=F("tries") + 1):
+                return False
+            if not mission.tries:
+                MissionPart.objects.filter(mission=mission.pk).update(live=True)
+    except IntegrityError:
+        words = "An earlier mission of this order is not known to be over."
+        row = Mission.objects.filter(pk=mission.pk)
+        row.update(next_try_at=timezone.now() + timedelta(seconds=NOT_ASKED_PAUSE_S))
+        _record(row, None, words)
+        log.warning("mission_waits_for_the_former", intent_id=str(mission.pk))
+        return False
+    mission.tries += 1
+    return True
+
+
+def _accepted(part: MissionPart, answer: Answer, by: Actor) -> None:
     with transaction.atomic():
         try:
-            lifecycle.submit_mission(intent.order_id, job_id=intent.job_id, by=by)
+            lifecycle.submit_mission(part.order_id, job_id=part.job_id, by=by)
         except lifecycle.Refused:
-            log.info("mission_accepted_too_late", intent_id=str(intent.pk))
-        row = MissionIntent.objects.filter(pk=intent.pk)
+            log.info("mission_accepted_too_late", intent_id=str(part.mission_id))
+        row = Mission.objects.filter(pk=part.mission_id)
         _record(row, answer.status, answer.words)
         # The job ended while the bridge was thinking: whatever was recalled before does not count.
         row.filter(state=State.WITHDRAWN).update(
-            recall_state=Recall.WANTED, recall_mode="withdraw", next_try_at=timezone.now()
+            recall_state=Recall.WANTED,
+            recall_mode="withdraw",
+            accepted_at=timezone.now(),
+            over_at=None,
+            over_by="",
+            over_because="",
+            next_try_at=timezone.now(),
         )
-    log.info("mission_accepted", intent_id=str(intent.pk), status=answer.status)
+    log.info("mission_accepted", intent_id=str(part.mission_id), status=answer.status)
 
 
-def _rejected(intent: MissionIntent, answer: Answer) -> None:
+def _rejected(part: MissionPart, answer: Answer) -> None:
+    """It was never accepted, so it is over; the order never was MISSION_SUBMITTED."""
+    why = f"Ground control refused the mission ({answer.status}): {answer.words}"
     with transaction.atomic():
         try:
             lifecycle.mission_over(
-                intent.order_id,
-                job_id=intent.job_id,
+                part.order_id,
+                job_id=part.job_id,
                 ended=JobStatus.FAILED,
                 by=GCS,
-                why=f"Ground control refused the mission ({answer.status}): {answer.words}",
+                why=why,
                 max_attempts=policy.current().max_attempts,
+                reason=ReasonCode.MISSION_REFUSED,
             )
         except lifecycle.Refused:
-            log.info("mission_rejected_too_late", intent_id=str(intent.pk))
-        row = MissionIntent.objects.filter(pk=intent.pk)
+            log.info("mission_rejected_too_late", intent_id=str(part.mission_id))
+        set_over([part.job_id], by=str(GCS), because=why)
+        row = Mission.objects.filter(pk=part.mission_id)
         _record(row, answer.status, answer.words)
         row.update(state=State.REJECTED, recall_state=Recall.NONE)
-    log.warning("mission_rejected", intent_id=str(intent.pk), words=answer.words)
+    log.warning("mission_rejected", intent_id=str(part.mission_id), words=answer.words)
+    publishing_pause.after_a_refusal(why)
 
 
-def _stop(intent: MissionIntent, reasons: list[Reason]) -> None:
+def _stop(part: MissionPart, reasons: list[Reason]) -> None:
     """The drone may no longer fly it: the order goes back to the queue, with the reasons.
 
     Unless an earlier try did reach the bridge and the drone is flying just this mission.
     Raises BridgeUnavailable.
     """
-    if intent.tries:
-        answer = BridgeClient().recall(intent.pk, "withdraw")
-        if answer.mission_status not in GONE:
-            _accepted(intent, answer, GCS)
+    if part.mission.tries:
+        answer = BridgeClient().recall(part.mission_id, "withdraw")
+        if answer.mission_status not in (OVER - FLOWN) | {UNKNOWN}:
+            _accepted(part, answer, GCS)
             return
     why = " ".join(reason.message for reason in reasons)
     with transaction.atomic():
+        set_over([part.job_id], by=str(GCS), because=f"Not flown: {why}")
         try:
             lifecycle.requeue(
-                intent.order_id,
-                job_id=intent.job_id,
+                part.order_id,
+                job_id=part.job_id,
                 by=DISPATCHER,
-                why=f"{intent.job.drone_id} may no longer fly it. {why}",
+                why=f"{part.job.drone_id} may no longer fly it. {why}",
             )
         except lifecycle.Refused:
-            log.info("mission_stopped_too_late", intent_id=str(intent.pk))
-        row = MissionIntent.objects.filter(pk=intent.pk)
+            log.info("mission_stopped_too_late", intent_id=str(part.mission_id))
+        row = Mission.objects.filter(pk=part.mission_id)
         _record(row, None, why)
-        row.update(state=State.WITHDRAWN, recall_state=Recall.DONE if intent.tries else Recall.NONE)
-    log.warning("mission_stopped", intent_id=str(intent.pk), why=why)
+        recalled = Recall.DONE if part.mission.tries else Recall.NONE
+        row.update(state=State.WITHDRAWN, recall_state=recalled)
+    log.warning("mission_stopped", intent_id=str(part.mission_id), why=why)
 
 
-def _put_off(intent: MissionIntent, problem: BridgeUnavailable, now: datetime) -> None:
+def _put_off(part: MissionPart, problem: BridgeUnavailable, now: datetime) -> None:
     """Try again later. The timeline says so once, not for every try."""
     not_asked = isinstance(problem, BridgeNotAsked)
-    wait = timedelta(seconds=NOT_ASKED_PAUSE_S) if not_asked else pause(intent.tries)
+    wait = timedelta(seconds=NOT_ASKED_PAUSE_S) if not_asked else pause(part.mission.tries)
     with transaction.atomic():
-        if not intent.bridge_answer:
-            _say_that_it_failed(intent, problem)
-        row = MissionIntent.objects.filter(pk=intent.pk)
+        if not part.mission.bridge_answer:
+            _say_that_it_failed(part, problem)
+        row = Mission.objects.filter(pk=part.mission_id)
         _record(row, problem.bridge_status, problem.detail)
         row.filter(state=State.PENDING).update(next_try_at=now + wait)
-    log.warning("bridge_unavailable", intent_id=str(intent.pk), detail=problem.detail)
+    log.warning("bridge_unavailable", intent_id=str(part.mission_id), detail=problem.detail)
 
 
-def _say_that_it_failed(intent: MissionIntent, problem: BridgeUnavailable) -> None:
+def _say_that_it_failed(part: MissionPart, problem: BridgeUnavailable) -> None:
     message = f"{problem.detail} The mission is tried again by itself."
     happened = Happened(EventType.INTENT_FAILED, message, {"code": problem.code})
     try:
-        lifecycle.note(intent.order_id, happened, by=SYSTEM, job_id=intent.job_id)
+        lifecycle.note(part.order_id, happened, by=SYSTEM, job_id=part.job_id)
     except lifecycle.Refused:
-        log.info("mission_not_needed_any_more", intent_id=str(intent.pk))
+        log.info("mission_not_needed_any_more", intent_id=str(part.mission_id))
 
 
 def _record(row: Any, status: int | None, words: str) -> None:

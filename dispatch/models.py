@@ -3,6 +3,7 @@
 import uuid
 from datetime import datetime
 from typing import Self
+from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
@@ -90,36 +91,42 @@ class DispatchDecision(models.Model):
         return f"{self.outcome}: {self.drone_id or 'none'}"
 
 
-class MissionIntentQuerySet(models.QuerySet["MissionIntent"]):
+class MissionQuerySet(models.QuerySet["Mission"]):
+    def unclaimed(self, now: datetime) -> Self:
+        return self.filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now))
+
     def unsent(self, now: datetime) -> Self:
-        """Intents that are to be published now and that nobody is publishing."""
-        return self.filter(
-            Q(claimed_until__isnull=True) | Q(claimed_until__lte=now),
-            state=MissionIntent.State.PENDING,
-            recall_state=MissionIntent.Recall.NONE,
-            next_try_at__lte=now,
+        """Missions that are to be published now and that no worker is publishing."""
+        return self.unclaimed(now).filter(
+            state=Mission.State.PENDING, recall_state=Mission.Recall.NONE, next_try_at__lte=now
         )
 
     def never_tried(self) -> Self:
-        """Intents of which ground control cannot know, and that wait to be sent or submitted."""
-        return self.filter(
-            state__in=(MissionIntent.State.HELD, MissionIntent.State.PENDING), tries=0
-        )
+        """Missions of which ground control cannot know, and that wait to be sent or submitted."""
+        return self.filter(state__in=(Mission.State.HELD, Mission.State.PENDING), tries=0)
 
     def recalls_due(self, now: datetime) -> Self:
-        """Withdrawals and aborts that the bridge has not confirmed and nobody is sending."""
-        return self.filter(
-            Q(claimed_until__isnull=True) | Q(claimed_until__lte=now),
-            recall_state=MissionIntent.Recall.WANTED,
-            next_try_at__lte=now,
+        """Withdrawals and aborts that the bridge has not confirmed and no worker is sending."""
+        return self.unclaimed(now).filter(
+            recall_state=Mission.Recall.WANTED, next_try_at__lte=now
         )
 
+    def of_job(self, job_id: UUID | None) -> Self:
+        return self.filter(parts__job_id=job_id)
 
-class MissionIntent(models.Model):
-    """What ground control is asked to fly for one job: stored with the assignment, sent after it.
 
-    This row is the outbox. Whatever is lost between commit and queue is found here again.
+class Mission(models.Model):
+    """One flight that ground control is asked for: stored with the assignment, sent after it.
+
+    This row is the outbox. Whatever is lost between commit and queue is found here again. The
+    mission is known to be over (`over_at`) by the word of ground control, of telemetry or of a
+    person, named in `over_by`; what nobody has said is not known.
     """
+
+    class Kind(models.TextChoices):
+        DELIVERY = "DELIVERY", "Delivery"
+        RETURN = "RETURN", "Return of a parcel"
+        REPOSITION = "REPOSITION", "To another hub"
 
     class State(models.TextChoices):
         HELD = "HELD", "Held for ops to submit"
@@ -136,8 +143,8 @@ class MissionIntent(models.Model):
         TOO_LATE = "TOO_LATE", "Launched already"
 
     id = models.UUIDField(primary_key=True, editable=False, help_text="The intent_id.")
-    job = models.OneToOneField(DeliveryJob, on_delete=models.PROTECT, related_name="intent")
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="intents")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.DELIVERY)
+    drone = models.ForeignKey(Drone, on_delete=models.PROTECT, related_name="missions")
     body = models.JSONField(help_text="The contract, exactly as sent.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     tries = models.PositiveIntegerField(default=0)
@@ -152,21 +159,154 @@ class MissionIntent(models.Model):
     recall_by = models.CharField(max_length=180, blank=True)
     recall_reason = models.CharField(max_length=300, blank=True)
     recall_asked_at = models.DateTimeField(null=True)
+    recall_refused_at = models.DateTimeField(
+        null=True, help_text="When ground control last gave no confirmation of a withdrawal."
+    )
+    said = models.CharField(
+        max_length=40, blank=True, help_text="What ground control last said of it."
+    )
+    said_at = models.DateTimeField(null=True)
+    stands_since = models.DateTimeField(
+        null=True, help_text="Since when every look shows its drone disarmed at a hub."
+    )
+    over_at = models.DateTimeField(null=True)
+    over_by = models.CharField(max_length=180, blank=True)
+    over_because = models.CharField(max_length=300, blank=True)
 
-    objects = MissionIntentQuerySet.as_manager()
+    objects = MissionQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                name="mission_over_by_a_word",
+                condition=Q(over_at__isnull=True, over_by="")
+                | (Q(over_at__isnull=False) & ~Q(over_by="")),
+            )
+        ]
         indexes = [
             models.Index(
                 fields=["next_try_at"],
-                name="intent_to_send",
+                name="mission_to_send",
                 condition=Q(state="PENDING") | Q(recall_state="WANTED"),
-            )
+            ),
+            models.Index(fields=["-created_at"], name="mission_newest"),
         ]
 
     def __str__(self) -> str:
         return str(self.pk)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may be at ground control or in the air."""
+        return self.tries > 0 and self.over_at is None
+
+
+class MissionPartQuerySet(models.QuerySet["MissionPart"]):
+    def live(self) -> Self:
+        return self.filter(live=True)
+
+    def whole(self) -> Self:
+        """With the mission, the job and the order, in one statement."""
+        return self.select_related("mission", "job", "order")
+
+
+class MissionPart(models.Model):
+    """A job that a mission carries out. `live`: ground control may still fly it for this order.
+
+    The database refuses a second live mission of an order.
+    """
+
+    mission = models.ForeignKey(Mission, on_delete=models.PROTECT, related_name="parts")
+    job = models.OneToOneField(DeliveryJob, on_delete=models.PROTECT, related_name="part")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="parts")
+    live = models.BooleanField(default=False)
+
+    objects = MissionPartQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["order"], condition=Q(live=True), name="one_live_mission_per_order"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.mission_id} for {self.order_id}"
+
+
+class Discrepancy(models.Model):
+    """Something about a flight that is not clear, or two sources that contradict each other.
+
+    Kept for good. It stands until a person settles it, or what it is about has become clear.
+    """
+
+    class Code(models.TextChoices):
+        UNCLEAR_LANDING = "UNCLEAR_LANDING", "Landed, and it is not known whether it delivered"
+        AT_THE_DROP = "AT_THE_DROP", "Stands at the drop point"
+        STANDS_AT_HUB = "STANDS_AT_HUB", "Said to fly, seen standing at a hub"
+        DELIVERED_AFTER_END = "DELIVERED_AFTER_END", "Reported delivered after its end"
+        FLIES_AFTER_END = "FLIES_AFTER_END", "Reported flying after its end"
+        FAILED_AFTER_DELIVERY = "FAILED_AFTER_DELIVERY", "Reported failed after its delivery"
+        AIRSPACE = "AIRSPACE", "A zone is in the way"
+        WEATHER = "WEATHER", "The weather is over its limit"
+
+    # Nothing new is flown for an order while one of these stands.
+    STOPS_THE_ORDER = (Code.UNCLEAR_LANDING, Code.DELIVERED_AFTER_END, Code.FLIES_AFTER_END)
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="discrepancies")
+    job = models.ForeignKey(DeliveryJob, on_delete=models.PROTECT, related_name="discrepancies")
+    code = models.CharField(max_length=24, choices=Code)
+    message = models.CharField(max_length=500)
+    raised_at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(null=True)
+    settled_by = models.CharField(max_length=180, blank=True)
+    settlement = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        verbose_name_plural = "discrepancies"
+        ordering = ["-raised_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["job", "code"],
+                condition=Q(settled_at__isnull=True),
+                name="discrepancy_raised_once",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["raised_at"],
+                name="discrepancy_standing",
+                condition=Q(settled_at__isnull=True),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_code_display()}: {self.order}"
+
+
+class PublishingPause(models.Model):
+    """Publishing stands still because ground control refuses the form of our missions."""
+
+    began_at = models.DateTimeField(default=timezone.now)
+    because = models.CharField(max_length=1000)
+    refused = models.PositiveSmallIntegerField(help_text="Orders refused one after another.")
+    ended_at = models.DateTimeField(null=True)
+    ended_by = models.CharField(max_length=180, blank=True)
+
+    class Meta:
+        ordering = ["-began_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["ended_at"],
+                condition=Q(ended_at__isnull=True),
+                nulls_distinct=False,
+                name="one_publishing_pause_at_a_time",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Since {self.began_at:%Y-%m-%d %H:%M}"
 
 
 class Flight(models.Model):

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dispatch import by_hand, candidates, missions, recalls, runs
-from dispatch.models import DispatchRun, MissionIntent
+from dispatch.models import DispatchRun, Mission
 from orders import lifecycle, placement
 from orders.models import Order
 from orders.states import (
@@ -222,9 +222,9 @@ def _move_drop(order: Order, data: dict[str, Any], user: Any) -> str:
 
 
 def _why_not_submit(order: Order) -> str | None:
-    waiting = (MissionIntent.State.HELD, MissionIntent.State.PENDING)
-    intents = MissionIntent.objects.filter(job_id=order.current_job_id, state__in=waiting)
-    if order.status == Status.ASSIGNED and intents.exists():
+    waiting = (Mission.State.HELD, Mission.State.PENDING)
+    unsent = Mission.objects.of_job(order.current_job_id).filter(state__in=waiting)
+    if order.status == Status.ASSIGNED and unsent.exists():
         return None
     return "There is no mission that waits to be sent."
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 import numpy as np
 from django.db.models import Min
 
-from dispatch import hubs, lookahead, metrics, planner, releases
+from dispatch import engagements, hubs, lookahead, metrics, planner, releases
 from dispatch.lookahead import Options
 from dispatch.models import DispatchDecision
 from dispatch.releases import Work
@@ -87,15 +87,16 @@ def make(
     holds = _holds(orders, places)
     held = {drones[place].pk for place in holds if place != planner.NONE_HELD}
     jobs = _jobs_underway(drones)
-    busy = {job["drone_id"] for job in jobs} - held
+    engaged = engagements.now()
+    engaged = replace(engaged, busy={job["drone_id"] for job in jobs} - held)
     launches = hubs.free_launches()
-    table = registry.drone_table(drones, seen, busy, book, now, hubs.full(launches))
+    table = registry.drone_table(drones, seen, engaged, book, now, hubs.full(launches))
     trips = placement.trip_table(orders, book)
     due_s = np.array([(order.deliver_by - now).total_seconds() for order in orders])
     pairs = reach.likely_pairs(table, trips, rules, now, book.wind_mps)
     verdicts = feasibility.judge(table, trips, *pairs, rules, book.zone_shapes, now, book.wind_mps)
     options = lookahead.now(verdicts)
-    work = _work([job for job in jobs if job["drone_id"] in busy], places, now)
+    work = _work([job for job in jobs if job["drone_id"] in engaged.busy], places, now)
     if rules.look_ahead_s > 0:
         later = _later(table, work, trips, book, now)
         wanted = (holds[later.trip] == planner.NONE_HELD) & _believed(later, orders, drones, now)

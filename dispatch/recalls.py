@@ -1,7 +1,8 @@
 """Taking missions back: before launch they are withdrawn, in flight an abort is asked for.
 
-What may have reached the bridge is withdrawn there first; only then the order is changed. When the
-bridge says that it has launched, or says nothing, the order stays as it is.
+What may have reached the bridge is withdrawn there first; only then the order is changed. Only an
+explicit word means that a mission is over. When the bridge says that it has launched, or says
+nothing, the order stays as it is, unless a person overrides that in writing.
 """
 
 import time
@@ -13,9 +14,17 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from dispatch.bridge import BridgeClient, BridgeUnavailable
-from dispatch.missions import GONE, Recall, State, claim_end, pause
-from dispatch.models import MissionIntent
+from dispatch.bridge import (
+    FLOWN,
+    FLYING,
+    OVER,
+    UNKNOWN,
+    Answer,
+    BridgeClient,
+    BridgeUnavailable,
+)
+from dispatch.missions import Recall, State, claim_end, pause, set_over
+from dispatch.models import Mission, MissionPart
 from orders import lifecycle
 from orders.models import Order
 from orders.states import (
@@ -27,7 +36,7 @@ from orders.states import (
     Status,
 )
 from wingxtra.accounts.identity import GCS, SYSTEM, Actor
-from wingxtra.problems import Conflict, NotFound, Unavailable
+from wingxtra.problems import Conflict, NotFound, Problem, Unavailable
 
 # A publisher that is just speaking to the bridge is waited for so long.
 PATIENCE_S = 2.0
@@ -36,29 +45,38 @@ LOOK_EVERY_S = 0.05
 log = structlog.get_logger(__name__)
 
 
+# --- before launch -------------------------------------------------------------------------------
+
+
 def recall_before(
-    order_id: UUID, *, by: Actor, reason: str, statuses: tuple[Status, ...] = (Status.ASSIGNED,)
+    order_id: UUID,
+    *,
+    by: Actor,
+    reason: str,
+    statuses: tuple[Status, ...] = (Status.ASSIGNED,),
+    override: str = "",
 ) -> UUID | None:
     """Make sure that the bridge has no mission of this order; to be called before a verb that ends
     its job. Returns the job it is about, None when the order (not in `statuses`) has no mission to
     take back: the verb itself decides then.
 
-    On return nobody publishes the intent for as long as a claim lasts, and the verb has to follow
-    at once. Where it does not (it was refused, the process died) `sweep_abandoned` queues the order
-    again. Never inside a transaction.
+    override: why a person is sure that the mission does not fly, where the bridge confirms nothing.
+    On return no worker publishes the mission for as long as a claim lasts, and the verb has to
+    follow at once. Where it does not (it was refused, the process died) `sweep_abandoned` queues
+    the order again. Never inside a transaction.
 
-    Raises Conflict `mission_launched`, and Unavailable when the bridge was not reached; then
-    nothing has changed.
+    Raises Conflict `mission_launched` or `mission_flown`, and Unavailable when the bridge confirms
+    nothing; then nothing has changed.
     """
     order = Order.objects.filter(pk=order_id).first()
     if order is None:
         raise NotFound
     if order.status not in statuses:
         return None
-    intent = _claim(order)
-    if intent is None or not intent.tries:
+    mission = _claim(order)
+    if mission is None or not mission.is_live:
         return order.current_job_id
-    row = MissionIntent.objects.filter(pk=intent.pk)
+    row = Mission.objects.filter(pk=mission.pk)
     # Written down first: if we die while the bridge withdraws it, `send_recall` finds out.
     row.update(
         recall_state=Recall.WANTED,
@@ -68,35 +86,81 @@ def recall_before(
         next_try_at=timezone.now(),
     )
     try:
-        answer = BridgeClient().recall(intent.pk, "withdraw")
-        if answer.mission_status not in GONE:
-            raise Conflict(
-                "mission_launched",
-                f"Ground control says that the mission is {answer.mission_status}, so it cannot be "
-                "withdrawn; nothing was changed. Ask for an abort instead.",
-                current_status=order.status,
-            )
-    except Exception:
-        row.update(recall_state=Recall.NONE, recall_mode="", claimed_until=None)
+        answer = _withdrawn(mission, order, override)
+    except Exception as problem:
+        words = problem.detail if isinstance(problem, Problem) else str(problem)
+        row.update(
+            recall_state=Recall.NONE,
+            recall_mode="",
+            recall_refused_at=timezone.now(),
+            bridge_answer=words[:1000],
+            claimed_until=None,
+        )
         raise
-    row.update(
-        state=State.WITHDRAWN,
-        recall_state=Recall.DONE,
-        recall_asked_at=timezone.now(),
-        bridge_status=answer.status,
-        bridge_answer=answer.words,
-    )
+    with transaction.atomic():
+        row.update(
+            state=State.WITHDRAWN,
+            recall_state=Recall.DONE,
+            recall_asked_at=timezone.now(),
+            bridge_status=answer.status or None,
+            bridge_answer=answer.words,
+        )
+        word_of = by if override and not answer.mission_status else GCS
+        set_over([order.current_job_id], by=str(word_of), because=answer.words)
     return order.current_job_id
 
 
-def cancel(order_id: UUID, *, by: Actor, reason: CancelReason, note: str = "") -> Order:
+def _withdrawn(mission: Mission, order: Order, override: str) -> Answer:
+    """What the bridge says of a mission that will not fly; a person's word where it says nothing.
+
+    Raises Conflict when it flies or has flown, and Unavailable without any word of either.
+    """
+    try:
+        answer = BridgeClient().recall(mission.pk, "withdraw")
+    except BridgeUnavailable:
+        if not override:
+            raise
+        return Answer(0, override)
+    said = answer.mission_status
+    if said in FLOWN:
+        raise Conflict(
+            "mission_flown",
+            f"Ground control says that the mission is {said}; nothing was changed. If the parcel "
+            "was delivered, confirm the delivery instead.",
+            current_status=order.status,
+        )
+    if said in OVER or (said == UNKNOWN and mission.accepted_at is None):
+        return answer
+    if override and said not in FLYING:
+        return Answer(0, override)
+    if said == UNKNOWN:
+        raise Unavailable(
+            "withdrawal_not_confirmed",
+            f"Ground control accepted this mission at {mission.accepted_at:%H:%M:%S} UTC and says "
+            "now that it does not know it. That is no confirmation; nothing was changed. Look "
+            "there, and say in writing that it does not fly.",
+        )
+    raise Conflict(
+        "mission_launched",
+        f"Ground control says that the mission is {said}, so it cannot be withdrawn; nothing was "
+        "changed. Once it flies, ask for an abort.",
+        current_status=order.status,
+    )
+
+
+def cancel(
+    order_id: UUID, *, by: Actor, reason: CancelReason, note: str = "", override: str = ""
+) -> Order:
     """Cancel an order that has not launched; what ground control may hold is withdrawn first.
 
-    Raises Conflict `mission_launched`, Refused, or Unavailable; then nothing has changed.
+    override: see `recall_before`. Raises Conflict `mission_launched`, Refused, or Unavailable; then
+    nothing has changed.
     """
     cancelable = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
     for _ in range(3):
-        job_id = recall_before(order_id, by=by, reason=reason.label, statuses=cancelable)
+        job_id = recall_before(
+            order_id, by=by, reason=reason.label, statuses=cancelable, override=override
+        )
         with transaction.atomic():
             order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
             if order.status in IN_FLIGHT:
@@ -109,6 +173,39 @@ def cancel(order_id: UUID, *, by: Actor, reason: CancelReason, note: str = "") -
             if order.status not in cancelable or order.current_job_id == job_id:
                 return lifecycle.cancel(order_id, by=by, reason=reason, note=note)
     raise Conflict("order_busy", "The order is being reassigned; try again in a moment.")
+
+
+def say_over(order_id: UUID, *, by: Actor, note: str) -> Order:
+    """A person has looked, and no mission of this order flies any more.
+
+    Its current job ends with it where it has not launched. Raises NotFound, and Conflict when no
+    mission is live.
+    """
+    part = MissionPart.objects.live().filter(order=order_id).whole().first()
+    if part is None:
+        raise Conflict("no_live_mission", "No mission of this order is live at ground control.")
+    with transaction.atomic():
+        lifecycle.note(
+            order_id,
+            Happened(EventType.MISSION_OVER, f"The mission does not fly any more: {note}"),
+            by=by,
+        )
+        set_over([part.job_id], by=str(by), because=note)
+        Mission.objects.filter(pk=part.mission_id).update(
+            state=State.WITHDRAWN, recall_state=Recall.DONE, recall_reason=note[:300]
+        )
+        order = Order.objects.get(pk=order_id)
+        if order.current_job_id == part.job_id and order.status in (
+            Status.ASSIGNED,
+            Status.MISSION_SUBMITTED,
+        ):
+            order = lifecycle.requeue(
+                order_id, by=by, why=note, job_ends=JobStatus.CANCELED, job_id=part.job_id
+            )
+    return order
+
+
+# --- in flight -----------------------------------------------------------------------------------
 
 
 def request_abort(order_id: UUID, *, by: Actor, reason: str) -> Order:
@@ -125,8 +222,8 @@ def request_abort(order_id: UUID, *, by: Actor, reason: str) -> Order:
                 "it.",
                 code="not_in_flight",
             )
-        intents = MissionIntent.objects.filter(job_id=order.current_job_id)
-        changed = intents.exclude(recall_mode="abort").update(
+        of_job = Mission.objects.of_job(order.current_job_id)
+        changed = of_job.exclude(recall_mode="abort").update(
             recall_state=Recall.WANTED,
             recall_mode="abort",
             recall_by=str(by)[:180],
@@ -140,77 +237,139 @@ def request_abort(order_id: UUID, *, by: Actor, reason: str) -> Order:
     return lifecycle.amend(order_id, by=by, happened=ask)
 
 
-def send_recall(intent_id: UUID, *, now: datetime | None = None) -> None:
-    """Ask the bridge for a recall that is wanted, if nobody else is at it."""
+def take_back(part: MissionPart, *, reason: str) -> None:
+    """Have a mission recalled by itself because what is known contradicts it."""
+    flies = part.order.status in IN_FLIGHT and part.order.current_job_id == part.job_id
+    if flies:
+        request_abort(part.order_id, by=SYSTEM, reason=reason)
+        return
+    Mission.objects.filter(pk=part.mission_id, over_at__isnull=True, tries__gt=0).exclude(
+        recall_state=Recall.WANTED
+    ).update(
+        recall_state=Recall.WANTED,
+        recall_mode="withdraw",
+        recall_by=str(SYSTEM),
+        recall_reason=reason[:300],
+        next_try_at=timezone.now(),
+    )
+
+
+# --- the outbox of recalls -----------------------------------------------------------------------
+
+
+def send_recall(mission_id: UUID, *, now: datetime | None = None) -> None:
+    """Ask the bridge for a recall that is wanted, if no other worker is at it."""
     now = now or timezone.now()
-    due = MissionIntent.objects.recalls_due(now).filter(pk=intent_id)
+    due = Mission.objects.recalls_due(now).filter(pk=mission_id)
     if not due.update(claimed_until=claim_end(now), tries=F("tries") + 1):
         return
-    row = MissionIntent.objects.filter(pk=intent_id)
-    intent = row.get()
+    row = Mission.objects.filter(pk=mission_id)
+    part = MissionPart.objects.whole().get(mission=mission_id)
+    mission = part.mission
     try:
         answer = BridgeClient().recall(
-            intent.pk, "abort" if intent.recall_mode == "abort" else "withdraw"
+            mission.pk, "abort" if mission.recall_mode == "abort" else "withdraw"
         )
+        if answer.mission_status == UNKNOWN and mission.accepted_at is not None:
+            raise BridgeUnavailable(
+                "The GCS bridge accepted this mission and says now that it does not know it.",
+                code="bridge_confused",
+                status=answer.status,
+            )
     except BridgeUnavailable as problem:
         row.update(
             claimed_until=None,
-            next_try_at=now + pause(intent.tries),
+            next_try_at=now + pause(mission.tries),
+            recall_refused_at=now,
             bridge_status=problem.bridge_status,
             bridge_answer=problem.detail[:1000],
         )
-        log.warning("recall_not_sent", intent_id=str(intent_id), detail=problem.detail)
+        log.warning("recall_not_sent", intent_id=str(mission_id), detail=problem.detail)
         return
-    outcome = {"abort_requested": Recall.ASKED, "launched": Recall.TOO_LATE}
+    said = answer.mission_status
     with transaction.atomic():
-        _settle(intent, answer.mission_status)
+        _settle(part, said)
         row.update(
             claimed_until=None,
-            recall_state=outcome.get(answer.mission_status, Recall.DONE),
+            recall_state=_outcome(said),
             recall_asked_at=now,
+            said=said[:40],
+            said_at=now,
             bridge_status=answer.status,
             bridge_answer=answer.words,
         )
-    log.info("mission_recalled", intent_id=str(intent_id), mission=answer.mission_status)
+    log.info("mission_recalled", intent_id=str(mission_id), mission=said)
+
+
+def _outcome(said: str) -> Recall:
+    if said in OVER or said == UNKNOWN:
+        return Recall.DONE
+    return Recall.ASKED if said == "abort_requested" else Recall.TOO_LATE
+
+
+def _settle(part: MissionPart, said: str) -> None:
+    """What ground control says of a recalled mission may be the news that its order waits for."""
+    mission = part.mission
+    if said in OVER or said == UNKNOWN:
+        set_over([part.job_id], by=str(GCS), because=f"Recalled, ground control says: {said}.")
+    if mission.recall_mode != "abort":
+        if said in (OVER - FLOWN) | {UNKNOWN}:
+            # A verb should have ended the job; if none did, `sweep_abandoned` will.
+            Mission.objects.filter(pk=mission.pk).update(state=State.WITHDRAWN)
+        return
+    try:
+        if said == "delivered":
+            lifecycle.advance(part.order_id, Status.DELIVERED, by=GCS, job_id=part.job_id)
+        elif said in (OVER - FLOWN) | {UNKNOWN}:
+            lifecycle.mission_over(
+                part.order_id,
+                job_id=part.job_id,
+                ended=JobStatus.ABORTED,
+                by=GCS,
+                why=f"Asked for an abort, ground control says that the mission is {said}.",
+                max_attempts=0,
+                final=True,
+            )
+    except lifecycle.Refused as refusal:
+        log.info("mission_over_already", intent_id=str(mission.pk), detail=refusal.detail)
 
 
 def sweep_abandoned(now: datetime) -> int:
     """Queue again the orders whose mission was withdrawn for something that then did not happen."""
-    abandoned = MissionIntent.objects.filter(
-        Q(claimed_until__isnull=True) | Q(claimed_until__lte=now),
-        state=State.WITHDRAWN,
+    abandoned = MissionPart.objects.whole().filter(
+        Q(mission__claimed_until__isnull=True) | Q(mission__claimed_until__lte=now),
+        mission__state=State.WITHDRAWN,
         job__status=JobStatus.ACTIVE,
     )
-    intents = list(abandoned)
-    for intent in intents:
+    parts = list(abandoned)
+    for part in parts:
         try:
             lifecycle.requeue(
-                intent.order_id,
-                job_id=intent.job_id,
+                part.order_id,
+                job_id=part.job_id,
                 by=SYSTEM,
                 job_ends=JobStatus.CANCELED,
-                why=f"The mission was withdrawn: {intent.recall_reason}",
+                why=f"The mission was withdrawn: {part.mission.recall_reason}",
             )
         except lifecycle.Refused as refusal:
-            log.info("nothing_abandoned", intent_id=str(intent.pk), detail=refusal.detail)
-    return len(intents)
+            log.info("nothing_abandoned", intent_id=str(part.mission_id), detail=refusal.detail)
+    return len(parts)
 
 
-def _claim(order: Order) -> MissionIntent | None:
-    """The order's intent, claimed so that nobody publishes it; None when there is nothing to claim.
+def _claim(order: Order) -> Mission | None:
+    """The order's mission, claimed so that no worker publishes it; None without one to claim.
 
     Raises Unavailable when a publisher keeps it.
     """
-    live = MissionIntent.objects.filter(
-        job_id=order.current_job_id, state__in=(State.HELD, State.PENDING, State.ACCEPTED)
+    current = Mission.objects.of_job(order.current_job_id).filter(
+        state__in=(State.HELD, State.PENDING, State.ACCEPTED)
     )
     deadline = time.monotonic() + PATIENCE_S
     while True:
         now = timezone.now()
-        free = live.filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now))
-        if free.update(claimed_until=claim_end(now)):
-            return live.get()
-        if not live.exists():
+        if current.unclaimed(now).update(claimed_until=claim_end(now)):
+            return current.get()
+        if not current.exists():
             return None
         if time.monotonic() > deadline:
             raise Unavailable(
@@ -219,27 +378,3 @@ def _claim(order: Order) -> MissionIntent | None:
                 "in some seconds.",
             )
         time.sleep(LOOK_EVERY_S)
-
-
-def _settle(intent: MissionIntent, mission: str) -> None:
-    """What ground control says of a recalled mission may be the news that its order waits for."""
-    if intent.recall_mode != "abort":
-        if mission in GONE:
-            # Somebody's verb should have ended the job; if none did, `sweep_abandoned` will.
-            MissionIntent.objects.filter(pk=intent.pk).update(state=State.WITHDRAWN)
-        return
-    try:
-        if mission == "delivered":
-            lifecycle.advance(intent.order_id, Status.DELIVERED, by=GCS, job_id=intent.job_id)
-        elif mission in GONE | {"failed", "aborted"}:
-            lifecycle.mission_over(
-                intent.order_id,
-                job_id=intent.job_id,
-                ended=JobStatus.ABORTED,
-                by=GCS,
-                why=f"Asked for an abort, ground control says that the mission is {mission}.",
-                max_attempts=0,
-                final=True,
-            )
-    except lifecycle.Refused as refusal:
-        log.info("mission_over_already", intent_id=str(intent.pk), detail=refusal.detail)

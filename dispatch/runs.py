@@ -11,8 +11,8 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from dispatch import decisions, hubs, metrics, plans
-from dispatch.models import DispatchDecision, DispatchRun, MissionIntent
+from dispatch import decisions, hubs, metrics, missions, plans
+from dispatch.models import DispatchDecision, DispatchRun, Mission, MissionPart
 from dispatch.plans import Made
 from fleet import picture, policy, rulebook
 from fleet.models import Drone, ServiceArea
@@ -20,7 +20,7 @@ from fleet.rulebook import Rulebook
 from orders import lifecycle
 from orders.lifecycle import Assignment
 from orders.models import Order
-from orders.states import EventType, JobStatus, Status
+from orders.states import FLOWN_FROM, EventType, JobStatus, Status
 from wingxtra import bulk
 from wingxtra.accounts.identity import DISPATCHER, Actor, ActorKind
 from wingxtra.problems import Conflict, NotFound
@@ -119,8 +119,10 @@ def areas_with_work() -> list[UUID]:
     """
     if policy.current().dispatch_paused:
         return []
-    waiting = Order.objects.dispatchable().values("service_area_id")
-    unsent = MissionIntent.objects.never_tried().filter(order__status=Status.ASSIGNED)
+    waiting = missions.may_be_planned(Order.objects.dispatchable()).values("service_area_id")
+    unsent = MissionPart.objects.filter(
+        mission__in=Mission.objects.never_tried(), order__status=Status.ASSIGNED
+    )
     areas = ServiceArea.objects.filter(
         Q(pk__in=waiting) | Q(pk__in=unsent.values("order__service_area_id")),
         active=True,
@@ -201,25 +203,28 @@ def _not_paused(
 
 
 def _queued(areas: Sequence[ServiceArea], only: Sequence[UUID] | None) -> list[Order]:
-    orders = Order.objects.dispatchable().filter(service_area__in=areas)
+    orders = missions.may_be_planned(Order.objects.dispatchable())
+    orders = orders.filter(service_area__in=areas)
     if only is not None:
         orders = orders.filter(pk__in=only)
-    return list(orders.order_by("pk"))
+    return list(orders.select_related("holder_hub").order_by("pk"))
 
 
 def _unsent(areas: Sequence[ServiceArea]) -> list[Order]:
     """Orders whose drone was chosen by dispatch and whose mission was never sent: they may still
     get a better one. What a person has assigned stays.
     """
-    intents = MissionIntent.objects.never_tried().filter(
+    parts = MissionPart.objects.filter(
+        mission__in=Mission.objects.never_tried(),
         order__status=Status.ASSIGNED,
         order__service_area__in=areas,
+        order__holder__in=FLOWN_FROM,
         job__status=JobStatus.ACTIVE,
         job__events__type__in=(EventType.ASSIGNED, EventType.REASSIGNED),
         job__events__actor_kind=ActorKind.DISPATCHER,
     )
-    orders = Order.objects.filter(pk__in=intents.values("order_id"))
-    return list(orders.select_related("current_job").order_by("pk"))
+    orders = Order.objects.filter(pk__in=parts.values("order_id"))
+    return list(orders.select_related("current_job", "holder_hub").order_by("pk"))
 
 
 # --- assign --------------------------------------------------------------------------------------
@@ -282,8 +287,8 @@ class _SentMeanwhile(Exception):
 
 
 def _refuse_if_sent(moves: Sequence[Assignment]) -> None:
-    replaced = MissionIntent.objects.filter(job_id__in=[pair.instead_of for pair in moves])
-    if replaced.exclude(recall_state=MissionIntent.Recall.NONE).exists():
+    replaced = Mission.objects.filter(parts__job__in=[pair.instead_of for pair in moves])
+    if replaced.exclude(recall_state=Mission.Recall.NONE).exists():
         raise _SentMeanwhile
 
 

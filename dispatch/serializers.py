@@ -4,8 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from dispatch.models import MissionIntent
-from dispatch.progress import REPORTABLE, MissionEvent, event_type
+from dispatch.models import Mission, MissionPart
+from dispatch.reports import MissionEvent, ReportType, report_type
 from orders.states import CancelReason, EventType, Status
 from wingxtra.api.serializers import FromContract, StrictSerializer, Text, Timestamp
 
@@ -39,13 +39,13 @@ class ReportInput(StrictSerializer):
         name = data.get("event_type") or data.get("event") or data.get("type")
         if not name:
             raise _problem("event_type", "required", "Say what happened.")
-        status = event_type(name)
-        if status is None:
-            known = ", ".join(REPORTABLE)
+        kind = report_type(name)
+        if kind is None:
+            known = ", ".join(ReportType)
             raise _problem("event_type", "unknown_event", f"“{name}” is not one of {known}.")
         intent_id = (data.get("payload") or {}).get("intent_id")
         data["report"] = MissionEvent(
-            type=status,
+            type=kind,
             occurred_at=data.get("occurred_at") or data.get("timestamp"),
             source=data.get("source") or "gcs",
             event_id=data.get("event_id") or "",
@@ -92,13 +92,15 @@ class IntentContract(FromContract):
     contract = "mission_intent"
 
 
-class IntentAnswer(serializers.Serializer[MissionIntent]):
+class IntentAnswer(serializers.Serializer[Mission]):
     """The contract as sent, and how far its publishing is."""
 
     id = serializers.UUIDField()
     order_id = serializers.UUIDField()
     job_id = serializers.UUIDField()
-    state = serializers.ChoiceField(MissionIntent.State.choices)
+    drone_id = serializers.CharField()
+    kind = serializers.ChoiceField(Mission.Kind.choices)
+    state = serializers.ChoiceField(Mission.State.choices)
     intent = IntentContract()
     tries = serializers.IntegerField()
     next_try_at = Timestamp(allow_null=True)
@@ -107,24 +109,34 @@ class IntentAnswer(serializers.Serializer[MissionIntent]):
     )
     bridge_answer = serializers.CharField(allow_null=True)
     recall_state = serializers.ChoiceField(
-        [choice for choice in MissionIntent.Recall.choices if choice[0]], allow_null=True
+        [choice for choice in Mission.Recall.choices if choice[0]], allow_null=True
     )
     recall_mode = serializers.ChoiceField(["withdraw", "abort"], allow_null=True)
     recall_reason = serializers.CharField(allow_null=True)
     created_at = Timestamp()
     accepted_at = Timestamp(allow_null=True)
+    said = serializers.CharField(
+        allow_null=True, help_text="What ground control last said of the mission."
+    )
+    said_at = Timestamp(allow_null=True)
+    over_at = Timestamp(allow_null=True, help_text="When the mission was known to be over.")
+    over_by = serializers.CharField(allow_null=True, help_text="By whose word.")
+    over_because = serializers.CharField(allow_null=True)
 
 
-def intent_json(intent: MissionIntent) -> dict[str, Any]:
+def intent_json(part: MissionPart) -> dict[str, Any]:
     """As IntentAnswer has it."""
+    intent = part.mission
     return {
         "id": intent.pk,
-        "order_id": intent.order_id,
-        "job_id": intent.job_id,
+        "order_id": part.order_id,
+        "job_id": part.job_id,
+        "drone_id": intent.drone_id,
+        "kind": intent.kind,
         "state": intent.state,
         "intent": intent.body,
         "tries": intent.tries,
-        "next_try_at": intent.next_try_at if intent.state == MissionIntent.State.PENDING else None,
+        "next_try_at": intent.next_try_at if intent.state == Mission.State.PENDING else None,
         "bridge_status": intent.bridge_status,
         "bridge_answer": intent.bridge_answer or None,
         "recall_state": intent.recall_state or None,
@@ -132,4 +144,9 @@ def intent_json(intent: MissionIntent) -> dict[str, Any]:
         "recall_reason": intent.recall_reason or None,
         "created_at": intent.created_at,
         "accepted_at": intent.accepted_at,
+        "said": intent.said or None,
+        "said_at": intent.said_at,
+        "over_at": intent.over_at,
+        "over_by": intent.over_by or None,
+        "over_because": intent.over_because or None,
     }

@@ -9,8 +9,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from dispatch import missions, progress, recalls
-from dispatch.models import MissionIntent
+from dispatch import missions, recalls, reports
+from dispatch.models import MissionPart
 from dispatch.serializers import (
     AbortAnswer,
     AbortInput,
@@ -85,12 +85,12 @@ class SubmitMissionIntent(ApiView):
         extensions={NAMES: {"intent_id": "$response.body#/mission_intent_id"}},
     )
     def post(self, request: Request, order_id: UUID) -> Response:
-        intent = missions.submit(order_id, by=self.caller.actor)
+        part = missions.submit(order_id, by=self.caller.actor)
         return Response(
             {
-                "order_id": intent.order_id,
-                "mission_intent_id": intent.pk,
-                "status": intent.order.status,
+                "order_id": part.order_id,
+                "mission_intent_id": part.mission_id,
+                "status": part.order.status,
             }
         )
 
@@ -124,7 +124,7 @@ class OrderEvents(orders_views.OrderEvents):
         by = self.caller.actor
         if event.source == "gcs":
             by = Actor(ActorKind.GCS, by.ref)
-        done = progress.report(order_id, event, by=by)
+        done = reports.report(order_id, event, by=by)
         return Response(
             {
                 "order_id": done.order.pk,
@@ -143,7 +143,7 @@ class OneMissionIntent(ApiView):
 
     @extend_schema(responses=IntentAnswer)
     def get(self, request: Request, intent_id: UUID) -> Response:
-        intent = MissionIntent.objects.filter(pk=intent_id).first()
-        if intent is None:
+        part = MissionPart.objects.whole().filter(mission=intent_id).first()
+        if part is None:
             raise NotFound("mission intent")
-        return Response(intent_json(intent))
+        return Response(intent_json(part))

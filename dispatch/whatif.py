@@ -270,7 +270,7 @@ def _side(
     if not fleet:
         text = "No drone is in service there any more. Release or register some, and ask again."
         raise Conflict("no_drones", text)
-    table = registry.drone_table(fleet, None, (), book, start)
+    table = registry.drone_table(fleet, None, registry.FREE, book, start)
     best = feasibility.at_their_best(table)
     pairs = feasibility.every_pair(len(best), len(trips))
     # A zone that ends within the day only delays the flight.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dispatch.explanations import PHRASES
-from dispatch.models import DispatchDecision, MissionIntent
+from dispatch.models import DispatchDecision, Mission
 from wingxtra.console.registry import Tone
 
 OUTCOME_TONE: dict[str, Tone] = {
@@ -13,11 +13,11 @@ OUTCOME_TONE: dict[str, Tone] = {
     DispatchDecision.Outcome.OVERTAKEN: Tone.IDLE,
 }
 INTENT_TONE: dict[str, Tone] = {
-    MissionIntent.State.HELD: Tone.WARN,
-    MissionIntent.State.PENDING: Tone.WARN,
-    MissionIntent.State.ACCEPTED: Tone.GOOD,
-    MissionIntent.State.REJECTED: Tone.BAD,
-    MissionIntent.State.WITHDRAWN: Tone.IDLE,
+    Mission.State.HELD: Tone.WARN,
+    Mission.State.PENDING: Tone.WARN,
+    Mission.State.ACCEPTED: Tone.GOOD,
+    Mission.State.REJECTED: Tone.BAD,
+    Mission.State.WITHDRAWN: Tone.IDLE,
 }
 
 

@@ -211,7 +211,7 @@ def paused_dispatch(now: datetime) -> Iterator[Attention]:
             level=38,
             text="Dispatch is paused everywhere",
             detail="Orders wait until it is resumed or they are assigned by hand.",
-            remedy=actions.button(Policy, "resume", 1, next=reverse("admin:index")),
+            remedies=(actions.button(Policy, "resume", 1, next=reverse("admin:index")),),
         )
     for area in ServiceArea.objects.filter(active=True, dispatch_paused=True):
         yield Attention(
@@ -219,7 +219,7 @@ def paused_dispatch(now: datetime) -> Iterator[Attention]:
             level=30,
             text=f"Dispatch is paused in {area}",
             url=reverse("admin:fleet_servicearea_change", args=[area.pk]),
-            remedy=actions.button(ServiceArea, "resume", area.pk, next=reverse("admin:index")),
+            remedies=(actions.button(ServiceArea, "resume", area.pk, next=reverse("admin:index")),),
         )
 
 
@@ -276,10 +276,12 @@ def unknown_drones(now: datetime) -> Iterator[Attention]:
             level=2,
             text=f"{drone_id} sends telemetry and is not registered",
             detail="It gets no orders until it is.",
-            remedy=Button(
-                "Register…",
-                f"{reverse('admin:fleet_drone_add')}?drone_id={drone_id}",
-                "fleet.add_drone",
+            remedies=(
+                Button(
+                    "Register…",
+                    f"{reverse('admin:fleet_drone_add')}?drone_id={drone_id}",
+                    "fleet.add_drone",
+                ),
             ),
         )
 

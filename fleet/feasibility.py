@@ -181,6 +181,8 @@ def _against_drones(
     against = {
         Rule.INACTIVE: ~drones.active,
         Rule.GROUNDED: drones.grounded,
+        Rule.ON_HOLD: drones.held,
+        Rule.CARRIES_PARCEL: drones.carrying & ~drones.busy,
         Rule.BUSY: drones.busy,
         Rule.ALREADY_FLYING: (drones.armed == 1) & ~drones.busy,
         Rule.ARMING_UNKNOWN: heard & ~np.isin(drones.armed, (0, 1)),
@@ -361,7 +363,18 @@ def _earliest(*closures: tuple[Floats, Ints]) -> tuple[Floats, Ints]:
 
 
 # What changes from minute to minute; a drone at its best has the best of each.
-_STATE = {"lat", "lng", "battery_pct", "telemetry_age_s", "armed", "grounded", "busy", "hub_full"}
+_STATE = {
+    "lat",
+    "lng",
+    "battery_pct",
+    "telemetry_age_s",
+    "armed",
+    "grounded",
+    "held",
+    "carrying",
+    "busy",
+    "hub_full",
+}
 
 
 def at_their_best(drones: DroneTable) -> DroneTable:
@@ -387,6 +400,8 @@ def ready_at_home(drones: DroneTable) -> DroneTable:
         telemetry_age_s=zeros,
         armed=zeros,
         grounded=zeros > 0,
+        held=zeros > 0,
+        carrying=zeros > 0,
         busy=zeros > 0,
         hub_full=zeros > 0,
     )

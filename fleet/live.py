@@ -9,9 +9,10 @@ from uuid import UUID
 
 from fleet import picture, policy, registry, weather
 from fleet.feasibility import against_drones
-from fleet.models import Drone
+from fleet.models import Drone, DroneHold
 from fleet.policy import Rules
 from fleet.reasons import Facts, Reason, Rule, explain
+from fleet.registry import Engaged
 from fleet.tables import DroneTable
 from fleet.telemetry import Telemetry
 
@@ -23,6 +24,7 @@ class Readiness(StrEnum):
     BUSY = "BUSY"  # on a delivery
     NOT_READY = "NOT_READY"  # heard of, and something speaks against it; see the reasons
     GROUNDED = "GROUNDED"
+    ON_HOLD = "ON_HOLD"  # a doubt about it; a person releases it
     OFFLINE = "OFFLINE"  # no telemetry, or only old
 
 
@@ -30,6 +32,7 @@ class Readiness(StrEnum):
 _READINESS = {
     Rule.INACTIVE: Readiness.NOT_READY,
     Rule.GROUNDED: Readiness.GROUNDED,
+    Rule.ON_HOLD: Readiness.ON_HOLD,
     Rule.BUSY: Readiness.BUSY,
     Rule.NO_TELEMETRY: Readiness.OFFLINE,
     Rule.TELEMETRY_OLD: Readiness.OFFLINE,
@@ -38,7 +41,7 @@ _READINESS = {
 
 @dataclass(frozen=True, slots=True)
 class LiveDrone:
-    """`reasons` say why it is not READY. `telemetry` is the last we know, however old.
+    """`reasons` say why it is not READY, `holds` what it is on hold for. `telemetry` is the last we know, however old.
 
     `is_silent`: on a delivery, and not heard for longer than the policy's link_lost_after_s.
     """
@@ -48,14 +51,17 @@ class LiveDrone:
     readiness: Readiness
     reasons: list[Reason]
     active_job_id: UUID | None
+    holds: list[DroneHold]
     is_silent: bool
 
 
 def look(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
     """These drones (`with_home`) as they are now, in their order. Raises RedisError."""
     seen, rules = picture.read(), policy.current()
-    jobs = registry.active_jobs(drone.drone_id for drone in drones)
-    table = registry.table_of(drones, {}, seen, jobs, now)
+    ids = [drone.drone_id for drone in drones]
+    jobs, held = registry.active_jobs(ids), registry.held(ids)
+    engaged = Engaged(busy=jobs, held=held, carrying=registry.carrying(ids))
+    table = registry.table_of(drones, {}, seen, engaged, now)
     wind_mps = weather.wind_mps(rules, now)
     against = against_drones(table, rules, wind_mps)
     return [
@@ -65,6 +71,7 @@ def look(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
             readiness=_readiness(bits),
             reasons=explain(bits, _facts(table, i, rules, wind_mps)),
             active_job_id=jobs.get(drone.drone_id),
+            holds=held.get(drone.drone_id, []),
             is_silent=drone.drone_id in jobs
             and bool(table.telemetry_age_s[i] > rules.link_lost_after_s),
         )

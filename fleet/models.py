@@ -4,11 +4,21 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from fleet.areas import NoFlyZone, ServiceArea
 from fleet.policy import Policy, PolicyVersion
 
-__all__ = ["Drone", "DroneKind", "Hub", "NoFlyZone", "Policy", "PolicyVersion", "ServiceArea"]
+__all__ = [
+    "Drone",
+    "DroneHold",
+    "DroneKind",
+    "Hub",
+    "NoFlyZone",
+    "Policy",
+    "PolicyVersion",
+    "ServiceArea",
+]
 
 # The Fleet API's own rule for drone ids.
 DRONE_ID_PATTERN = r"[A-Z0-9_-]{3,64}"
@@ -159,3 +169,51 @@ class Drone(models.Model):
     @property
     def is_grounded(self) -> bool:
         return self.grounded_at is not None
+
+
+class DroneHoldQuerySet(models.QuerySet["DroneHold"]):
+    def standing(self) -> "DroneHoldQuerySet":
+        return self.filter(released_at__isnull=True)
+
+
+class DroneHold(models.Model):
+    """A doubt about a drone that keeps it out of the air until a person releases it in writing.
+
+    A row of its own, and not a column of Drone, so that setting one waits for no lock of the drone:
+    it is set while an order is locked, and drones are locked before orders.
+    """
+
+    class Code(models.TextChoices):
+        FLIGHT_FAILED = "FLIGHT_FAILED", "Its flight failed"
+        LANDED_AWAY = "LANDED_AWAY", "It landed away from every hub"
+        UNCLEAR_LANDING = "UNCLEAR_LANDING", "It is not known whether it delivered"
+        CONTRADICTION = "CONTRADICTION", "Ground control and telemetry contradict each other"
+
+    drone = models.ForeignKey(Drone, on_delete=models.PROTECT, related_name="holds")
+    code = models.CharField(max_length=16, choices=Code)
+    message = models.CharField(max_length=300)
+    held_by = models.CharField(max_length=180)
+    held_at = models.DateTimeField(default=timezone.now)
+    released_at = models.DateTimeField(null=True)
+    released_by = models.CharField(max_length=180, blank=True)
+    release_note = models.CharField(max_length=300, blank=True)
+
+    objects = DroneHoldQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-held_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["drone", "code"],
+                condition=Q(released_at__isnull=True),
+                name="drone_held_once_for_the_same",
+            ),
+            models.CheckConstraint(
+                name="drone_released_in_writing",
+                condition=Q(released_at__isnull=True, released_by="", release_note="")
+                | (Q(released_at__isnull=False) & ~Q(released_by="") & ~Q(release_note="")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.drone_id}: {self.get_code_display()}"

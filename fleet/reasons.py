@@ -34,6 +34,8 @@ class Rule(IntFlag):
     TOO_WINDY = auto()
     WEATHER_UNKNOWN = auto()
     HUB_FULL = auto()
+    ON_HOLD = auto()
+    CARRIES_PARCEL = auto()
 
     @property
     def code(self) -> str:
@@ -103,6 +105,8 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
     Rule.UNKNOWN_DRONE: lambda f, *_: f"{f.drone_id} is not registered.",
     Rule.INACTIVE: lambda f, *_: f"{f.drone_id} is out of service.",
     Rule.GROUNDED: lambda f, *_: f"{f.drone_id} is grounded.",
+    Rule.ON_HOLD: lambda f, *_: f"{f.drone_id} is on hold until a person releases it.",
+    Rule.CARRIES_PARCEL: lambda f, *_: f"{f.drone_id} still has a parcel aboard.",
     Rule.BUSY: lambda f, *_: f"{f.drone_id} is on another delivery.",
     Rule.ALREADY_FLYING: lambda f, *_: f"{f.drone_id} is armed: it is in the air or about to be.",
     Rule.ARMING_UNKNOWN: lambda f, *_: f"Telemetry does not say whether {f.drone_id} is armed.",

@@ -1,6 +1,7 @@
 """The registered drones: as columns for feasibility, as people see them, grounded and released."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -9,7 +10,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from fleet.models import Drone, DroneKind
+from fleet.models import Drone, DroneHold, DroneKind
 from fleet.picture import Picture
 from fleet.tables import DroneTable, payload_bits
 from wingxtra.accounts.identity import Actor
@@ -36,10 +37,22 @@ PHYSICS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Engaged:
+    """Ids of drones that must not get a trip: on a job, on hold, with a parcel aboard."""
+
+    busy: Collection[str | None] = ()
+    held: Collection[str | None] = ()
+    carrying: Collection[str | None] = ()
+
+
+FREE = Engaged()
+
+
 def drone_table(
     drones: Iterable[Drone],
     picture: Picture | None,
-    busy_drone_ids: Collection[str | None],
+    engaged: Engaged,
     book: "Rulebook",
     now: datetime,
     full_hubs: Collection[int] = (),
@@ -50,14 +63,14 @@ def drone_table(
     that launch no more drones now.
     """
     areas = {area.pk: index for index, area in enumerate(book.areas)}
-    return table_of(drones, areas, picture, busy_drone_ids, now, full_hubs)
+    return table_of(drones, areas, picture, engaged, now, full_hubs)
 
 
 def table_of(
     drones: Iterable[Drone],
     areas: Mapping[UUID, int],
     picture: Picture | None = None,
-    busy_drone_ids: Collection[str | None] = (),
+    engaged: Engaged = FREE,
     now: datetime | None = None,
     full_hubs: Collection[int] = (),
 ) -> DroneTable:
@@ -72,7 +85,9 @@ def table_of(
             "registered": True,
             "active": drone.active,
             "grounded": drone.is_grounded,
-            "busy": drone.drone_id in busy_drone_ids,
+            "busy": drone.drone_id in engaged.busy,
+            "held": drone.drone_id in engaged.held,
+            "carrying": drone.drone_id in engaged.carrying,
             "home_lat": drone.hub.lat,
             "home_lng": drone.hub.lng,
             "area": areas.get(drone.hub.service_area_id, NO_AREA),
@@ -111,6 +126,14 @@ def _live(drone_id: str, picture: Picture | None, now: datetime | None) -> dict[
     }
 
 
+def held(drone_ids: Iterable[str]) -> dict[str, list[DroneHold]]:
+    """What each of these drones is on hold for, the oldest first; free ones are not in it."""
+    found: dict[str, list[DroneHold]] = {}
+    for hold in DroneHold.objects.standing().filter(drone__in=drone_ids).order_by("id"):
+        found.setdefault(hold.drone_id, []).append(hold)
+    return found
+
+
 def active_jobs(drone_ids: Iterable[str]) -> dict[str, UUID]:
     """The job that each of these drones is on; a drone without one is not in it.
 
@@ -119,6 +142,12 @@ def active_jobs(drone_ids: Iterable[str]) -> dict[str, UUID]:
     """
     busy = Drone.objects.filter(drone_id__in=drone_ids, jobs__status="ACTIVE")
     return dict(busy.values_list("drone_id", "jobs__id"))
+
+
+def carrying(drone_ids: Iterable[str]) -> set[str]:
+    """Those of these drones that have a parcel aboard. Known here by the relation `parcels`."""
+    loaded = Drone.objects.filter(drone_id__in=drone_ids, parcels__isnull=False)
+    return set(loaded.values_list("drone_id", flat=True))
 
 
 # --- grounding -----------------------------------------------------------------------------------
@@ -165,3 +194,32 @@ def _locked(drone_id: str) -> Drone:
     if drone is None:
         raise NotFound("drone")
     return drone
+
+
+# --- holds ---------------------------------------------------------------------------------------
+
+
+def hold(drone_id: str, code: DroneHold.Code, message: str, *, by: Actor) -> None:
+    """Keep a drone out of the air until a person releases it; the first doubt of a kind stands."""
+    row = DroneHold(drone_id=drone_id, code=code, message=message[:300], held_by=str(by)[:180])
+    DroneHold.objects.bulk_create([row], ignore_conflicts=True)
+    log.warning("drone_held", drone_id=drone_id, code=code, why=message, by=str(by))
+
+
+@transaction.atomic
+def release(drone_id: str, *, by: Actor, note: str) -> None:
+    """A person has looked at the drone: it may fly again. Raises Invalid without a note, NotFound
+    for an unknown drone, and Conflict when it is not on hold.
+    """
+    note = note.strip()
+    if not 0 < len(note) <= LONGEST_REASON:
+        message = f"Say in 1 to {LONGEST_REASON} characters what was checked."
+        raise Invalid([FieldProblem("note", "required" if not note else "too_long", message)])
+    _locked(drone_id)
+    standing = DroneHold.objects.standing().filter(drone=drone_id)
+    released = standing.update(
+        released_at=timezone.now(), released_by=str(by)[:180], release_note=note
+    )
+    if not released:
+        raise Conflict("not_on_hold", f"{drone_id} is not on hold.")
+    log.info("drone_released", drone_id=drone_id, by=str(by), note=note)

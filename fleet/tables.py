@@ -66,7 +66,7 @@ class DroneTable(Table):
     telemetry_age_s: infinite when there is none, negative when it is stamped in the future.
     armed: 1, 0 or NaN. home_lat, home_lng, area: the hub and the index of its area.
     payload_types: bit mask. From there on the kind's physics, powers at empty mass; NaN for a drone
-    that is not registered. hub_full: its hub launches no more drones now (False for none of them).
+    that is not registered. held: on hold for a doubt. carrying: a parcel is aboard. hub_full: its hub launches no more drones now (False for none of them).
     """
 
     drone_id: Texts
@@ -92,7 +92,9 @@ class DroneTable(Table):
     climb_speed_mps: Floats
     descent_speed_mps: Floats
     max_wind_mps: Floats
-    hub_full: Bools = np.False_  # type: ignore[assignment]  # made a column like the others
+    held: Bools = np.False_  # type: ignore[assignment]  # made a column like the others
+    carrying: Bools = np.False_  # type: ignore[assignment]
+    hub_full: Bools = np.False_  # type: ignore[assignment]
 
     @property
     def placed(self) -> Bools:

@@ -7,7 +7,7 @@ never wait for each other.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,9 @@ from orders.states import Happened
 from wingxtra import bulk, statements
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, NotFound
+
+# A report whose clock is off by more than this is noted with the time that it named.
+CLOCK_NOISE = timedelta(seconds=2)
 
 # Sent with `events`: the DeliveryEvents just written, each with its `.order` and `.job` loaded.
 recorded = Signal()
@@ -123,9 +126,10 @@ class Change:
     def __post_init__(self) -> None:
         self._loaded = {order.pk: dict(order.__dict__) for order in self.orders}
 
-    @property
-    def happened_at(self) -> datetime:
-        return self.occurred_at or self.now
+    def happened_at(self, order: Order) -> datetime:
+        """The reported time, between the order's last step and now: clocks of others are off."""
+        reported = self.occurred_at or self.now
+        return min(max(reported, order.last_step_at), max(self.now, order.last_step_at))
 
     def step(
         self,
@@ -148,6 +152,7 @@ class Change:
             if job is not None:
                 self._jobs[job.pk] = job
         self.note(order, happened, job=order.current_job or before, payload=payload)
+        order.last_step_at = self.happened_at(order)
 
     def note(
         self,
@@ -157,6 +162,9 @@ class Change:
         job: DeliveryJob | None = None,
         payload: dict[str, Any] | None = None,
     ) -> None:
+        at = self.happened_at(order)
+        if self.occurred_at and abs(self.occurred_at - at) > CLOCK_NOISE:
+            payload = {**(payload or {}), "reported_at": self.occurred_at.isoformat()}
         self.events.append(
             DeliveryEvent(
                 order=order,
@@ -167,7 +175,7 @@ class Change:
                 payload={**happened.payload, **(payload or {})},
                 actor_kind=self.by.kind,
                 actor_ref=self.by.ref,
-                occurred_at=self.happened_at,
+                occurred_at=at,
                 created_at=self.now,
             )
         )

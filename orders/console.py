@@ -114,7 +114,7 @@ def _about(
         url,
         since,
         tone,
-        remedy=actions.button(Order, remedy, order.pk) if remedy else None,
+        remedies=(actions.button(Order, remedy, order.pk),) if remedy else (),
     )
 
 

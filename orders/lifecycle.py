@@ -17,22 +17,45 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
+from fleet import registry
+from fleet.models import DroneHold
 from orders import changes
 from orders.changes import Refused, recorded
+from orders.custody import given_back, loaded, lost, ready, sight_lost, unloaded
 from orders.models import DeliveryJob, Order
+from orders.outcome import correct, delivered_after_all
 from orders.states import (
+    FLOWN_FROM,
+    IN_FLIGHT,
     MISSION_PATH,
     TERMINAL,
     WAITING,
     CancelReason,
     EventType,
     Happened,
+    HoldCode,
+    Holder,
     JobStatus,
+    ReasonCode,
     Status,
 )
 from wingxtra.accounts.identity import SYSTEM, Actor
 
-__all__ = ["Refused", "recorded"]  # what others need besides the verbs
+__all__ = [
+    "Refused",
+    "correct",
+    "delivered_after_all",
+    "given_back",
+    "loaded",
+    "lost",
+    "ready",
+    "recorded",
+    "sight_lost",
+    "unloaded",
+]  # what others need besides the verbs below
+
+# A drone that is there has the parcel aboard, also when its pickup was not seen.
+AT_THE_DOOR = (Status.ARRIVED, Status.DELIVERING, Status.DELIVERED)
 
 # --- one order at a time -------------------------------------------------------------------------
 
@@ -70,6 +93,7 @@ def assign(
     promised_at: when the parcel is expected at the door.
     """
     with changes.handing_over(order_id, drone_id, by=by) as (change, order):
+        _refuse_without_the_parcel(order)
         change.step(
             order.assign,
             drone_id=drone_id,
@@ -91,6 +115,7 @@ def reassign(
 ) -> Order:
     """Give an assigned order, whose mission is not accepted yet, to another drone."""
     with changes.handing_over(order_id, drone_id, by=by) as (change, order):
+        _refuse_without_the_parcel(order)
         change.step(
             order.reassign,
             drone_id=drone_id,
@@ -127,8 +152,12 @@ def requeue(
 def reschedule(
     order_id: UUID, *, not_before: datetime | None, deliver_by: datetime, by: Actor, why: str = ""
 ) -> Order:
-    """Agree on a new window; the order is queued at once when it is due already."""
+    """Agree on a new window; the order is queued at once when it is due already.
+
+    Raises Refused as well while a person is asked where its parcel is.
+    """
     with changes.changing(order_id, by=by) as (change, order):
+        _refuse_without_the_parcel(order)
         change.step(order.reschedule, not_before=not_before, deliver_by=deliver_by, why=why)
         if not_before is None or not_before <= change.now:
             change.step(order.enqueue)
@@ -155,25 +184,56 @@ def mission_over(
     why: str,
     max_attempts: int,
     final: bool = False,
+    parcel_astray: str = "",
+    reason: ReasonCode = ReasonCode.DRONE_PROBLEM,
     job_id: UUID | None = None,
     occurred_at: datetime | None = None,
 ) -> Order:
     """The mission ended without a delivery: `ended` is FAILED or ABORTED.
 
-    The order is queued again while attempts are left, unless `final` (ops asked for the abort).
-    Otherwise it ends FAILED or ABORTED; one whose mission was refused before it was accepted walks
-    through MISSION_SUBMITTED, because it was submitted.
+    parcel_astray: why it is not known where the parcel is now; empty when it is where the order
+    says. The order is queued again while attempts are left, unless `final` (ops asked for the
+    abort); on hold when no drone can be sent for the parcel. Otherwise it ends FAILED or ABORTED
+    with `reason`. A drone that had taken off is on hold until a person releases it.
     """
     with changes.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
         order,
     ):
-        if order.attempts < max_attempts and not final:
-            change.step(order.requeue, job_ends=ended, why=why)
+        job, had_taken_off = order.current_job, order.status in IN_FLIGHT
+        if had_taken_off and parcel_astray:
+            change.note(order, order.lose_sight(parcel_astray))
+        gives_up = order.holder in FLOWN_FROM and order.attempts_used >= max_attempts
+        if final or gives_up:
+            end = order.abort if ended == JobStatus.ABORTED else order.fail
+            change.step(end, why=why, reason=reason)
         else:
-            if order.status == Status.ASSIGNED:
-                change.step(order.submit_mission, message="Submitted to ground control.")
-            change.step(order.abort if ended == JobStatus.ABORTED else order.fail, why=why)
+            change.step(order.requeue, job_ends=ended, why=why)
+        if had_taken_off and job and job.drone_id:
+            registry.hold(job.drone_id, DroneHold.Code.FLIGHT_FAILED, why, by=by)
+    return order
+
+
+def hold(order_id: UUID, *, code: HoldCode, why: str, by: Actor) -> Order:
+    """Keep a queued order out of dispatch until a person has answered; others stay as they are."""
+    with changes.changing(order_id, by=by) as (change, order):
+        if order.status == Status.QUEUED:
+            order.hold(code, why)
+            change.note(order, Happened(EventType.CONTRADICTION, why))
+    return order
+
+
+def release_hold(order_id: UUID, *, by: Actor, note: str) -> Order:
+    """A contradiction is settled: the order may be flown from where its parcel is.
+
+    Raises Refused when the parcel is not where a drone can be sent for it.
+    """
+    with changes.changing(order_id, by=by) as (change, order):
+        if order.holder not in FLOWN_FROM:
+            _refuse_without_the_parcel(order)
+        if order.hold_code:
+            order.lift_hold()
+            change.note(order, Happened(EventType.DETAILS_CHANGED, f"Released: {note}"))
     return order
 
 
@@ -216,6 +276,8 @@ def advance(
         if there <= here:
             return Advance(order, [], f"The order is {order.status} already; nothing was changed.")
         for step in MISSION_PATH[here + 1 : there + 1]:
+            if step in AT_THE_DOOR and order.holder in FLOWN_FROM:
+                change.note(order, order.load(), payload={"inferred": True})
             _take(change, order, step, message if step == to else "", skipped=step != to)
         return Advance(order, [EventType(event.type) for event in change.events])
 
@@ -233,7 +295,7 @@ def _take(
     }[step]
     arguments: dict[str, Any] = {"message": message} if message else {}
     if step == Status.DELIVERED:
-        arguments["at"] = change.happened_at
+        arguments["at"] = change.happened_at(order)
     # A step nobody reported is told from the one after it, and says so.
     change.step(method, **arguments, payload={"inferred": True} if skipped else {})
 
@@ -326,7 +388,13 @@ def _possible(
     for pair in assignments:
         order = orders.get(pair.order_id)
         wanted = Status.ASSIGNED if pair.instead_of else Status.QUEUED
-        stands = order and order.status == wanted and order.current_job_id == pair.instead_of
+        stands = (
+            order
+            and order.status == wanted
+            and order.current_job_id == pair.instead_of
+            and not order.hold_code
+            and order.holder in FLOWN_FROM
+        )
         if stands and pair.order_id not in seen and pair.drone_id not in seen:
             seen |= {pair.order_id, pair.drone_id}
             pairs.append(pair)
@@ -348,6 +416,19 @@ def enqueue_due(now: datetime, *, by: Actor = SYSTEM, at_most: int = 1000) -> in
             change.step(order.enqueue)
         change.write()
     return len(orders)
+
+
+def _refuse_without_the_parcel(order: Order) -> None:
+    """Raises Refused unless a drone can be sent for the parcel."""
+    if order.hold_code:
+        raise Refused(
+            order,
+            f"{order.get_hold_code_display()}: {order.hold_message} Say first where the parcel is.",
+            code="order_on_hold",
+        )
+    if order.holder not in FLOWN_FROM:
+        words = f"The parcel is not where a drone can be sent for it: {order.get_holder_display()}."
+        raise Refused(order, words, code="parcel_elsewhere")
 
 
 def job_of(order: Order) -> DeliveryJob:

@@ -15,18 +15,21 @@ from django_fsm import FSMField, FSMModelMixin, transition
 
 from fleet.models import Drone, PayloadType, ServiceArea, on_earth
 from fleet.policy import Priority
+from orders import parcel
+from orders.parcel import Parcel
 from orders.states import (
     CANCELABLE,
     IN_FLIGHT,
-    ON_A_MISSION,
     TERMINAL,
     WITH_A_JOB,
     CancelReason,
     DropoffSource,
     EventType,
     Happened,
+    Holder,
     JobStatus,
     PodRequirement,
+    ReasonCode,
     Scenario,
     Status,
 )
@@ -68,7 +71,15 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.none()
 
     def dispatchable(self) -> Self:
-        return self.filter(status=Status.QUEUED, live_mode=True)
+        """Queued orders of which no answer of a person is awaited."""
+        return self.filter(status=Status.QUEUED, live_mode=True, hold_code="")
+
+    def awaiting_an_answer(self) -> Self:
+        """Orders whose parcel is not where it should be, or whose reports contradict each other."""
+        astray = Q(holder=Holder.UNKNOWN) | (
+            Q(holder=Holder.DRONE) & ~Q(status__in=WITH_A_JOB)
+        )
+        return self.filter(astray | ~Q(hold_code=""), live_mode=True)
 
     def matching(self, text: str) -> Self:
         """With this id, or with this text in tracking id, external id, customer's name or phone."""
@@ -104,8 +115,8 @@ class OrderQuerySet(models.QuerySet["Order"]):
         )
 
 
-class Order(FSMModelMixin, models.Model):
-    """One delivery that somebody was promised.
+class Order(FSMModelMixin, Parcel):
+    """One delivery that was promised.
 
     `status` changes only through the transitions below, and those are called only by
     `orders.lifecycle`, which locks, saves and records. A transition changes this object and its job
@@ -180,6 +191,23 @@ class Order(FSMModelMixin, models.Model):
         help_text="The attempt under way, or the one that ended the order.",
     )
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    attempts_forgiven = models.PositiveSmallIntegerField(
+        default=0,
+        editable=False,
+        help_text="Attempts that do not count: ground control refused the form of every mission.",
+    )
+    reason_code = models.CharField(
+        max_length=20,
+        choices=ReasonCode,
+        blank=True,
+        editable=False,
+        help_text="Why it ended FAILED or ABORTED.",
+    )
+    last_step_at = models.DateTimeField(
+        default=timezone.now,
+        editable=False,
+        help_text="When its latest step happened; no later report is dated before it.",
+    )
     cancel_reason = models.CharField(max_length=20, choices=CancelReason, blank=True)
     # Free words may name the customer, so they stand here, where retention finds them, and not in
     # the event, which is kept for good.
@@ -202,6 +230,7 @@ class Order(FSMModelMixin, models.Model):
             ("view_personal_data", "Can see customers' names, phones and addresses in full")
         ]
         constraints = [
+            *parcel.CONSTRAINTS,
             models.UniqueConstraint(
                 fields=["merchant", "external_id"], name="order_external_id_once_per_merchant"
             ),
@@ -238,6 +267,7 @@ class Order(FSMModelMixin, models.Model):
             ),
         ]
         indexes = [
+            *parcel.INDEXES,
             # `live_mode` goes along, so that counting need not look at the orders themselves.
             models.Index(
                 fields=["-created_at", "-id"], include=["live_mode"], name="order_newest_mode"
@@ -330,15 +360,19 @@ class Order(FSMModelMixin, models.Model):
     def deliver(self, *, at: datetime, message: str = "The parcel was delivered.") -> Happened:
         self._end_job(JobStatus.COMPLETED, "")
         self.delivered_at = at
+        self.hand_over()
         # Until `pod.proofs` records it, which at the drop point is in this same transaction.
         self.proof_missing = self.pod_requirement != PodRequirement.NONE
         return Happened(EventType.DELIVERED, message, {"on_time": at <= self.deliver_by})
 
     @transition(field=status, source=WITH_A_JOB, target=Status.QUEUED)
     def requeue(self, *, job_ends: JobStatus, why: str) -> Happened:
+        """On hold unless a drone can be sent for the parcel."""
         job = self._end_job(job_ends, why)
         self.current_job = None
-        return Happened(EventType.REQUEUED, why, {"drone_id": job.drone_id, "attempt": job.attempt})
+        self.hold_for_the_parcel(why)
+        about = {"drone_id": job.drone_id, "attempt": job.attempt, "hold": self.hold_code or None}
+        return Happened(EventType.REQUEUED, why, about)
 
     @transition(
         field=status,
@@ -365,18 +399,56 @@ class Order(FSMModelMixin, models.Model):
     def cancel(self, *, reason: CancelReason, note: str = "") -> Happened:
         if self.current_job:
             self._end_job(JobStatus.CANCELED, reason.label)
+        self.lift_hold()
         self.cancel_reason, self.cancel_note = reason, note
         return Happened(EventType.CANCELED, reason.label, {"reason": reason})
 
-    @transition(field=status, source=ON_A_MISSION, target=Status.FAILED)
-    def fail(self, *, why: str) -> Happened:
-        self._end_job(JobStatus.FAILED, why)
-        return Happened(EventType.FAILED, why)
+    # From QUEUED: an order on hold whose parcel went back to the sender or is lost.
+    @transition(field=status, source=[Status.QUEUED, *WITH_A_JOB], target=Status.FAILED)
+    def fail(self, *, why: str, reason: ReasonCode) -> Happened:
+        return self._end(EventType.FAILED, JobStatus.FAILED, why, reason)
 
-    @transition(field=status, source=ON_A_MISSION, target=Status.ABORTED)
-    def abort(self, *, why: str) -> Happened:
-        self._end_job(JobStatus.ABORTED, why)
-        return Happened(EventType.ABORTED, why)
+    @transition(field=status, source=WITH_A_JOB, target=Status.ABORTED)
+    def abort(self, *, why: str, reason: ReasonCode) -> Happened:
+        return self._end(EventType.ABORTED, JobStatus.ABORTED, why, reason)
+
+    @transition(
+        field=status,
+        source=[Status.QUEUED, Status.FAILED, Status.ABORTED],
+        target=Status.DELIVERED,
+    )
+    def correct_to_delivered(self, *, at: datetime, job: "DeliveryJob", why: str) -> Happened:
+        """`job` is the attempt that delivered it, although it was believed to have failed."""
+        was = self.status
+        event = EventType.DELIVERED if was == Status.QUEUED else EventType.CORRECTED
+        job.status, job.ended_because = JobStatus.COMPLETED, why[:300]
+        self.current_job, self.delivered_at, self.reason_code = job, at, ""
+        self.lift_hold()
+        self.hand_over()
+        self.proof_missing = self.pod_requirement != PodRequirement.NONE
+        about = {"outcome": Status.DELIVERED, "was": was, "on_time": at <= self.deliver_by}
+        return Happened(event, why, about)
+
+    @transition(
+        field=status,
+        source=[Status.DELIVERED, Status.FAILED, Status.ABORTED],
+        target=Status.FAILED,
+    )
+    def correct_to_failed(self, *, why: str, reason: ReasonCode) -> Happened:
+        was, self.reason_code = self.status, reason
+        self.delivered_at, self.proof_missing = None, False
+        return Happened(
+            EventType.CORRECTED, why, {"outcome": Status.FAILED, "was": was, "reason": reason}
+        )
+
+    def _end(
+        self, event: EventType, job_ends: JobStatus, why: str, reason: ReasonCode
+    ) -> Happened:
+        if self.current_job:
+            self._end_job(job_ends, why)
+        self.reason_code = reason
+        self.lift_hold()
+        return Happened(event, why, {"reason": reason})
 
     # --- the job that a transition starts or ends ------------------------------------------------
 
@@ -405,6 +477,10 @@ class Order(FSMModelMixin, models.Model):
     @property
     def is_terminal(self) -> bool:
         return self.status in TERMINAL
+
+    @property
+    def attempts_used(self) -> int:
+        return self.attempts - self.attempts_forgiven
 
     @property
     def assigned_drone_id(self) -> str | None:
@@ -455,8 +531,8 @@ class DeliveryJob(models.Model):
         related_name="jobs",
         help_text="Empty for a test order: no real drone ever flies one.",
     )
-    # Every job has exactly one intent; its id is made here so that lists need not look it up.
-    mission_intent_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    # The mission that carries the job out; its id is made here so that lists need not look it up.
+    mission_intent_id = models.UUIDField(default=uuid.uuid4, db_index=True, editable=False)
     attempt = models.PositiveSmallIntegerField()
     status = models.CharField(max_length=10, choices=JobStatus, default=JobStatus.ACTIVE)
     override_reason = models.CharField(max_length=300, blank=True)

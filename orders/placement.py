@@ -328,9 +328,10 @@ def _in_zones(
 
 
 def _trip(order: Order, area: int) -> dict[str, Any]:
+    pickup_lat, pickup_lng = order.flown_from
     return {
-        "pickup_lat": order.pickup_lat,
-        "pickup_lng": order.pickup_lng,
+        "pickup_lat": pickup_lat,
+        "pickup_lng": pickup_lng,
         "dropoff_lat": order.dropoff_lat,
         "dropoff_lng": order.dropoff_lng,
         "payload_weight_kg": order.payload_weight_kg,

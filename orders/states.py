@@ -37,7 +37,45 @@ IN_FLIGHT = (Status.LAUNCHED, Status.ENROUTE, Status.ARRIVED, Status.DELIVERING)
 WITH_A_JOB = (Status.ASSIGNED, Status.MISSION_SUBMITTED, *IN_FLIGHT)
 TERMINAL = (Status.DELIVERED, Status.CANCELED, Status.FAILED, Status.ABORTED)
 CANCELABLE = (*WAITING, Status.ASSIGNED, Status.MISSION_SUBMITTED)
-ON_A_MISSION = (Status.MISSION_SUBMITTED, *IN_FLIGHT)
+
+
+class Holder(models.TextChoices):
+    """Who has the parcel. Exactly one of them at every moment; UNKNOWN means that a person is asked."""
+
+    SENDER = "SENDER", "With the sender"
+    DRONE = "DRONE", "On a drone"
+    HUB = "HUB", "At a hub"
+    RECIPIENT = "RECIPIENT", "With the recipient"
+    RETURNED = "RETURNED", "Back with the sender"
+    LOST = "LOST", "Lost"
+    UNKNOWN = "UNKNOWN", "Not known"
+
+
+# A drone can be sent to pick the parcel up there.
+FLOWN_FROM = (Holder.SENDER, Holder.HUB)
+# The last word about a parcel.
+AT_REST = (Holder.RECIPIENT, Holder.RETURNED, Holder.LOST)
+
+
+class HoldCode(models.TextChoices):
+    """Why a queued order stays out of dispatch until a person has answered."""
+
+    PARCEL_ABOARD = "PARCEL_ABOARD", "The parcel is on a drone whose flight is over"
+    PARCEL_UNKNOWN = "PARCEL_UNKNOWN", "It is not known where the parcel is"
+    CONTRADICTION = "CONTRADICTION", "Reports about the delivery contradict each other"
+
+
+class ReasonCode(models.TextChoices):
+    """Why an order ended FAILED or ABORTED; the label is what its merchant reads."""
+
+    NO_DRONE = "NO_DRONE", "No drone could take it."
+    WEATHER = "WEATHER", "The weather did not allow the flight."
+    MISSION_REFUSED = "MISSION_REFUSED", "Ground control refused the flight."
+    DRONE_PROBLEM = "DRONE_PROBLEM", "The drone had a problem."
+    CUSTOMER_ABSENT = "CUSTOMER_ABSENT", "The customer was not there."
+    RETURNED_TO_SENDER = "RETURNED_TO_SENDER", "The parcel went back to the sender."
+    LOST = "LOST", "The parcel is lost."
+    OTHER = "OTHER", "It could not be delivered."
 
 
 class JobStatus(models.TextChoices):
@@ -74,6 +112,16 @@ class EventType(models.TextChoices):
     ABORT_REQUESTED = "ABORT_REQUESTED", "Abort asked for"
     LINK_LOST = "LINK_LOST", "Link lost"
     LINK_RESTORED = "LINK_RESTORED", "Link restored"
+    PARCEL_READY = "PARCEL_READY", "Ready for pickup"
+    PARCEL_LOADED = "PARCEL_LOADED", "Picked up"
+    PARCEL_UNLOADED = "PARCEL_UNLOADED", "Back at a hub"
+    PARCEL_UNKNOWN = "PARCEL_UNKNOWN", "Looking for the parcel"
+    PARCEL_RETURNED = "PARCEL_RETURNED", "Back with the sender"
+    PARCEL_LOST = "PARCEL_LOST", "Lost"
+    CORRECTED = "CORRECTED", "Outcome corrected"
+    CONTRADICTION = "CONTRADICTION", "Reports contradict each other"
+    LATE_REPORT = "LATE_REPORT", "Report about an ended attempt"
+    MISSION_OVER = "MISSION_OVER", "Mission known to be over"
     PROOF_RECORDED = "PROOF_RECORDED", "Proof recorded"
     CODE_REFUSED = "CODE_REFUSED", "Wrong code"
 

@@ -134,7 +134,7 @@ def missing_proofs(now: datetime) -> Iterator[Attention]:
             detail=f"It needs: {order.get_pod_requirement_display().lower()}.",
             url=reverse("admin:orders_order_change", args=[order.pk]),
             since=order.delivered_at,
-            remedy=actions.button(Order, "confirm", order.pk),
+            remedies=(actions.button(Order, "confirm", order.pk),),
         )
 
 

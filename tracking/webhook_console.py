@@ -50,7 +50,7 @@ def switched_off(now: datetime) -> Iterator[Attention]:
             detail=f"{endpoint.url}: {endpoint.switched_off_because}",
             url=reverse("admin:tracking_webhookendpoint_change", args=[endpoint.pk]),
             since=endpoint.switched_off_at,
-            remedy=actions.button(WebhookEndpoint, "switch-on", endpoint.pk),
+            remedies=(actions.button(WebhookEndpoint, "switch-on", endpoint.pk),),
         )
 
 

@@ -59,6 +59,8 @@ WEATHER_TIMEOUT_S = env.float("WEATHER_TIMEOUT_S", default=5.0)
 GCS_BRIDGE_URL = env.str("GCS_BRIDGE_URL", default="").rstrip("/")
 GCS_BRIDGE_KEY = env.str("GCS_BRIDGE_KEY", default="")
 GCS_BRIDGE_TIMEOUT_S = env.float("GCS_BRIDGE_TIMEOUT_S", default=10.0)
+# 1: the members that every ground control knows. 2: more (docs/mission-intent.md).
+GCS_INTENT_VERSION = env.int("GCS_INTENT_VERSION", default=1)
 
 # Seconds for a whole try; how many tries run at once, so that slow receivers leave workers for the
 # rest; and hosts, as URLs name them, that may be at private addresses and speak plain http.

@@ -31,7 +31,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Drones", "drone", "fleet.drone"),
             _page("Dispatch runs", "alt_route", "dispatch.dispatchrun"),
             _page("What if", "experiment", "dispatch.whatif"),
-            _page("Mission intents", "send", "dispatch.missionintent"),
+            _page("Missions", "send", "dispatch.mission"),
             _page("Proofs", "verified", "pod.proofofdelivery"),
         ],
     },

@@ -49,9 +49,9 @@ def usable(switch: registry.Switch, user: Any) -> registry.Switch:
 
 
 def for_user(item: Attention, user: Any) -> Attention:
-    """Without a remedy that is not the user's to apply."""
-    may = item.remedy and user.has_perm(item.remedy.permission)
-    return item if may else replace(item, remedy=None)
+    """With only those remedies that are the user's to apply."""
+    may = tuple(button for button in item.remedies if user.has_perm(button.permission))
+    return replace(item, remedies=may)
 
 
 def items(at: datetime) -> list[Attention]:

@@ -47,7 +47,7 @@ class Attention:
     url: str = ""
     since: datetime | None = None
     tone: Tone = Tone.WARN
-    remedy: Button | None = None
+    remedies: tuple[Button, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import time_machine
 from django.utils import timezone
 
 from dispatch import runs
-from dispatch.models import DispatchRun, Flight, MissionIntent
+from dispatch.models import DispatchRun, Flight, Mission
 from fleet import registry
 from fleet.demo import city, seed
 from fleet.models import Drone
@@ -104,7 +104,7 @@ class Scene:
             self.orders[name] = order
             if status not in (Status.MISSION_SUBMITTED,):
                 self.progress[name] = share
-        MissionIntent.objects.filter(state=MissionIntent.State.ACCEPTED).update(
+        Mission.objects.filter(state=Mission.State.ACCEPTED).update(
             tries=1, bridge_status=202, bridge_answer="The mission was accepted."
         )
         self.battery_pct[self.drone_of("low")] = 17.0
@@ -114,7 +114,7 @@ class Scene:
             heard_at=now - timedelta(seconds=75),
             link_lost_at=now - timedelta(seconds=45),
         )
-        MissionIntent.objects.filter(job=self.orders_of("stuck").current_job).update(
+        Mission.objects.filter(parts__job=self.orders_of("stuck").current_job).update(
             tries=4, bridge_answer="The GCS bridge was not reached: Connection refused."
         )
         lifecycle.mission_over(

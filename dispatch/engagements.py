@@ -1,0 +1,31 @@
+"""Which drones must not get a trip now, whatever it is."""
+
+from typing import Any
+
+from django.db.models import F, Value
+
+from fleet.models import DroneHold
+from fleet.registry import Engaged
+from orders.models import DeliveryJob, Order
+from orders.states import Holder
+
+
+def now(*, but: DeliveryJob | None = None) -> Engaged:
+    """All of them, in one statement; what one's own job `but` does to its drone does not count."""
+    jobs = DeliveryJob.objects.active()
+    parcels = Order.objects.filter(holder=Holder.DRONE, holder_drone__isnull=False)
+    if but is not None:
+        jobs, parcels = jobs.exclude(pk=but.pk), parcels.exclude(pk=but.order_id)
+    found: dict[str, set[str | None]] = {"busy": set(), "held": set(), "carrying": set()}
+    rows = _as("busy", jobs, "drone_id").union(
+        _as("held", DroneHold.objects.standing(), "drone_id"),
+        _as("carrying", parcels, "holder_drone_id"),
+        all=True,
+    )
+    for kind, drone_id in rows:
+        found[kind].add(drone_id)
+    return Engaged(**found)
+
+
+def _as(kind: str, rows: Any, drone: str) -> Any:
+    return rows.order_by().values_list(Value(kind), F(drone))

@@ -1,0 +1,100 @@
+"""When ground control refuses the form of every mission, publishing stops until a person resumes it.
+
+Several orders refused one after another, with no mission accepted between them, are no trouble of
+these orders: a wrong version of the intent, a new rule of the bridge. Their attempts do not count.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, F, Max
+from django.utils import timezone
+
+from dispatch.models import Mission, MissionPart, MissionQuerySet, PublishingPause
+from orders.models import Order
+from wingxtra.accounts.identity import Actor
+from wingxtra.problems import Conflict
+
+REFUSALS_IN_A_ROW = 3  # of different orders
+A_ROW_LASTS = timedelta(hours=1)
+# Members that the first contract of ground control does not know; version 1 leaves them out.
+MEMBERS_OF_VERSION_2 = (
+    "schema_version",
+    "geofence_id",
+    "alt_datum",
+    "return_to",
+    "alternate",
+    "airspace_version",
+    "LOAD",
+)
+
+log = structlog.get_logger(__name__)
+
+
+def standing() -> PublishingPause | None:
+    return PublishingPause.objects.filter(ended_at__isnull=True).first()
+
+
+def words() -> str:
+    """Why publishing stands still, empty when it does not."""
+    pause = standing()
+    return f"Publishing is paused: {pause.because}" if pause else ""
+
+
+def unless_paused(missions: MissionQuerySet) -> MissionQuerySet:
+    return missions.filter(~Exists(PublishingPause.objects.filter(ended_at__isnull=True)))
+
+
+@transaction.atomic
+def after_a_refusal(why: str) -> None:
+    """Pause when this was the last of a row. `why` is what the bridge said, with its status."""
+    refused = _refused_in_a_row()
+    if len(set(refused)) < REFUSALS_IN_A_ROW:
+        return
+    about = {"because": f"{why} {hint(why)}".strip()[:1000], "refused": len(set(refused))}
+    _, is_new = PublishingPause.objects.get_or_create(ended_at=None, defaults=about)
+    if not is_new:
+        return
+    for order_id in set(refused):
+        Order.objects.filter(pk=order_id, attempts_forgiven__lt=F("attempts")).update(
+            attempts_forgiven=F("attempts_forgiven") + refused.count(order_id)
+        )
+    log.error("publishing_paused", refused=len(set(refused)), why=why)
+
+
+def resume(*, by: Actor) -> None:
+    """Publish again, the oldest mission first. Raises Conflict when nothing is paused."""
+    now = timezone.now()
+    ended = PublishingPause.objects.filter(ended_at__isnull=True).update(
+        ended_at=now, ended_by=str(by)[:180]
+    )
+    if not ended:
+        raise Conflict("not_paused", "Publishing is not paused.")
+    Mission.objects.filter(state=Mission.State.PENDING).update(next_try_at=F("created_at"))
+    log.info("publishing_resumed", by=str(by))
+
+
+def hint(why: str) -> str:
+    """The setting that helps, where the refusal names a member of the intent."""
+    named = [member for member in MEMBERS_OF_VERSION_2 if member in why]
+    if named and settings.GCS_INTENT_VERSION != 1:
+        return f"It names {', '.join(named)}: set GCS_INTENT_VERSION=1 to leave that out."
+    if "return_to" in why or "schema_version" in why:
+        return "If it misses members of version 2, set GCS_INTENT_VERSION=2."
+    return ""
+
+
+def _refused_in_a_row() -> list[UUID]:
+    """The orders whose missions were refused since one was accepted, one entry for each mission."""
+    since = timezone.now() - A_ROW_LASTS
+    recent = Mission.objects.filter(created_at__gt=since)
+    accepted_at = recent.aggregate(latest=Max("accepted_at"))["latest"]
+    resumed_at = PublishingPause.objects.aggregate(latest=Max("ended_at"))["latest"]
+    since = max(at for at in (since, accepted_at, resumed_at) if at is not None)
+    refused = MissionPart.objects.filter(
+        mission__state=Mission.State.REJECTED, mission__over_at__gt=since
+    )
+    return list(refused.values_list("order_id", flat=True))

@@ -1,0 +1,86 @@
+"""Drones that stand: where, and since when every look agrees.
+
+A drone that has stood disarmed at a hub for KNOWN_AFTER_S with every look agreeing flies no mission:
+what was live for it is over. One look is not enough, and neither is a look without a value.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from dispatch.flight_trust import stands
+from dispatch.missions import set_over
+from dispatch.models import Mission, MissionPart
+from fleet import registry
+from fleet.geometry import distance_m
+from fleet.models import DroneHold, Hub
+from fleet.picture import Picture
+from fleet.policy import Rules
+from orders.states import JobStatus
+from wingxtra.accounts.identity import TELEMETRY
+
+KNOWN_AFTER_S = 60.0
+AT_A_HUB_M = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hubs:
+    places: list[tuple[str, float, float]]
+
+    @classmethod
+    def load(cls) -> Self:
+        return cls(list(Hub.objects.values_list("name", "lat", "lng")))
+
+    def at(self, lat: float, lng: float) -> str | None:
+        """The name of the hub that this place is at, within AT_A_HUB_M."""
+        near = ((float(distance_m(lat, lng, *at)), name) for name, *at in self.places)
+        away_m, name = min(near, default=(float("inf"), ""))
+        return name if away_m <= AT_A_HUB_M else None
+
+
+def hold_away(drone_id: str, words: str) -> None:
+    registry.hold(drone_id, DroneHold.Code.LANDED_AWAY, words, by=TELEMETRY)
+
+
+def look_after(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
+    """Remember since when the drones of live missions stand at a hub, and end the missions of ended
+    jobs whose drones have stood for long enough. One statement while nothing changes.
+    """
+    changed, over = [], []
+    for part in MissionPart.objects.live().select_related("mission", "job"):
+        mission = part.mission
+        is_standing = _stands_at_a_hub(mission.drone_id, picture, hubs)
+        if picture.age_s_of(mission.drone_id, now) > rules.telemetry_max_age_s:
+            is_standing = False  # an old look agrees with nothing
+        if is_standing is None:
+            continue
+        if not is_standing and mission.stands_since is not None:
+            mission.stands_since = None
+            changed.append(mission)
+        elif is_standing and mission.stands_since is None:
+            mission.stands_since = now
+            changed.append(mission)
+        elif is_standing and part.job.status != JobStatus.ACTIVE and _long_enough(mission, now):
+            over.append(part.job_id)
+    Mission.objects.bulk_update(changed, ["stands_since"])
+    if over:
+        words = f"Its drone has stood disarmed at a hub for {KNOWN_AFTER_S:.0f} s."
+        set_over(over, by=str(TELEMETRY), because=words)
+
+
+def _long_enough(mission: Mission, now: datetime) -> bool:
+    since = mission.stands_since
+    return since is not None and (now - since).total_seconds() >= KNOWN_AFTER_S
+
+
+def _stands_at_a_hub(drone_id: str, picture: Picture, hubs: Hubs) -> bool | None:
+    """None when this look cannot say."""
+    sample = picture.telemetry.get(drone_id)
+    if sample is None or sample.lat is None or sample.lng is None:
+        return None
+    if sample.armed is None:
+        return None
+    is_down = stands(sample, None)
+    if is_down:
+        return hubs.at(sample.lat, sample.lng) is not None
+    return is_down

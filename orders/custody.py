@@ -1,0 +1,126 @@
+"""The verbs that change who holds a parcel. Reached through `orders.lifecycle`, as all verbs are."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from fleet.models import Hub
+from orders import changes
+from orders.changes import Refused
+from orders.models import Order
+from orders.states import FLOWN_FROM, IN_FLIGHT, WITH_A_JOB, Holder, JobStatus, ReasonCode, Status
+from wingxtra.accounts.identity import Actor
+from wingxtra.problems import NotFound
+
+OPEN_BEFORE_LOADING = (
+    Status.VALIDATED,
+    Status.QUEUED,
+    Status.ASSIGNED,
+    Status.MISSION_SUBMITTED,
+    Status.LAUNCHED,
+    Status.ENROUTE,
+)
+
+
+def ready(order_id: UUID, *, by: Actor) -> Order:
+    """The parcel can be loaded. Saying so again, or once it is loaded, changes nothing."""
+    with changes.changing(order_id, by=by) as (change, order):
+        if order.status not in (*OPEN_BEFORE_LOADING, *WITH_A_JOB):
+            raise Refused(order, f"The order is {order.status}; its parcel is not waited for.")
+        if order.parcel_ready_at is None and order.holder in FLOWN_FROM:
+            change.note(order, order.ready())
+    return order
+
+
+def loaded(
+    order_id: UUID,
+    *,
+    by: Actor,
+    message: str = "",
+    job_id: UUID | None = None,
+    occurred_at: datetime | None = None,
+) -> Order:
+    """The parcel is aboard the drone of the current job. Saying so again changes nothing.
+
+    Raises Refused without a job, and when the parcel is neither with the sender nor at a hub.
+    """
+    with changes.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
+        change,
+        order,
+    ):
+        job = order.current_job
+        if order.status not in WITH_A_JOB or job is None:
+            words = f"The order is {order.status} and has no drone to be loaded onto."
+            raise Refused(order, words, code="no_active_job")
+        if order.holder != Holder.DRONE:
+            _refuse_unless_held_by(order, FLOWN_FROM)
+            change.note(order, order.load(message))
+    return order
+
+
+def sight_lost(
+    order_id: UUID,
+    *,
+    by: Actor,
+    why: str,
+    job_id: UUID | None = None,
+    occurred_at: datetime | None = None,
+) -> Order:
+    """It is not known any more where the parcel is. Saying so again changes nothing."""
+    with changes.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
+        change,
+        order,
+    ):
+        if not order.is_at_rest and order.holder != Holder.UNKNOWN:
+            change.note(order, order.lose_sight(why))
+            if order.status == Status.QUEUED:
+                order.hold_for_the_parcel(why)
+    return order
+
+
+def unloaded(order_id: UUID, hub_id: int, *, by: Actor, note: str = "") -> Order:
+    """The parcel is at this hub: a queued order is flown from there.
+
+    A flight under way is over with it. Raises NotFound, and Refused for a parcel at rest.
+    """
+    hub = Hub.objects.filter(pk=hub_id).first()
+    if hub is None:
+        raise NotFound("hub")
+    with changes.changing(order_id, by=by) as (change, order):
+        _refuse_unless_held_by(order, (Holder.DRONE, Holder.UNKNOWN, *FLOWN_FROM))
+        change.note(order, order.unload(hub, note))
+        if order.status in IN_FLIGHT:
+            words = f"The parcel came back to {hub.name}."
+            change.step(order.requeue, job_ends=JobStatus.FAILED, why=words)
+        elif order.status == Status.QUEUED:
+            order.lift_hold()
+    return order
+
+
+def given_back(order_id: UUID, *, by: Actor, received_by: str) -> Order:
+    """The sender has the parcel again: an order that is not over ends FAILED with that reason."""
+    with changes.changing(order_id, by=by) as (change, order):
+        _refuse_unless_held_by(order, (Holder.DRONE, Holder.UNKNOWN, Holder.HUB))
+        change.note(order, order.give_back(received_by))
+        _fail_unless_over(change, order, ReasonCode.RETURNED_TO_SENDER)
+    return order
+
+
+def lost(order_id: UUID, *, by: Actor, note: str) -> Order:
+    """The parcel is lost: an order that is not over ends FAILED with that reason."""
+    with changes.changing(order_id, by=by) as (change, order):
+        _refuse_unless_held_by(order, (Holder.DRONE, Holder.UNKNOWN, Holder.HUB))
+        change.note(order, order.lose(note))
+        _fail_unless_over(change, order, ReasonCode.LOST)
+    return order
+
+
+def _fail_unless_over(change: changes.Change, order: Order, reason: ReasonCode) -> None:
+    if not order.is_terminal:
+        change.step(order.fail, why=reason.label, reason=reason)
+
+
+def _refuse_unless_held_by(order: Order, holders: Iterable[Holder]) -> None:
+    if order.holder not in holders:
+        words = f"The parcel is elsewhere: {order.get_holder_display().lower()}."
+        raise Refused(order, words, code="parcel_elsewhere")

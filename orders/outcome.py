@@ -1,0 +1,70 @@
+"""Putting an outcome right that was believed wrongly. Reached through `orders.lifecycle`."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from orders import changes
+from orders.changes import Refused
+from orders.models import DeliveryJob, Order
+from orders.states import EventType, ReasonCode, Status
+from wingxtra.accounts.identity import Actor
+
+CORRECTABLE_FOR = timedelta(days=7)
+
+
+def delivered_after_all(
+    order_id: UUID, *, by: Actor, why: str, occurred_at: datetime | None = None
+) -> Order:
+    """A person knows that an order on hold was delivered. Raises Refused for any other order."""
+    with changes.changing(order_id, by=by, occurred_at=occurred_at) as (change, order):
+        if order.status != Status.QUEUED or not order.hold_code:
+            words = f"The order is {order.status} and waits for no answer about its parcel."
+            raise Refused(order, words, code="not_on_hold")
+        change.step(
+            order.correct_to_delivered,
+            at=change.happened_at(order),
+            job=_latest_job(order),
+            why=why,
+        )
+    return order
+
+
+def correct(
+    order_id: UUID, *, outcome: Status, by: Actor, why: str, reason: ReasonCode = ReasonCode.OTHER
+) -> Order:
+    """Change DELIVERED to FAILED or FAILED and ABORTED to DELIVERED, within 7 days of the end.
+
+    `why` is a person's written word. A parcel that was not delivered after all is looked for.
+    Raises Refused when the order is not over, is over for longer, or has that outcome already.
+    """
+    with changes.changing(order_id, by=by) as (change, order):
+        if order.status not in (Status.DELIVERED, Status.FAILED, Status.ABORTED):
+            words = f"The order is {order.status}; only a delivered, failed or aborted one is corrected."
+            raise Refused(order, words, code="not_over")
+        if outcome == order.status and reason == (order.reason_code or reason):
+            raise Refused(order, f"The order is {order.status} already.", code="no_change")
+        _refuse_when_too_late(order, change.now)
+        if outcome == Status.DELIVERED:
+            at = order.last_step_at
+            change.step(order.correct_to_delivered, at=at, job=_latest_job(order), why=why)
+        else:
+            was_delivered = order.status == Status.DELIVERED
+            change.step(order.correct_to_failed, why=why, reason=reason)
+            if was_delivered:
+                change.note(order, order.lose_sight(f"Not delivered after all: {why}"))
+    return order
+
+
+def _refuse_when_too_late(order: Order, now: datetime) -> None:
+    ends = order.events.filter(type__in=(EventType.DELIVERED, EventType.FAILED, EventType.ABORTED))
+    over_since = ends.values_list("created_at", flat=True).order_by("id").first() or now
+    if now - over_since > CORRECTABLE_FOR:
+        words = f"It is over since {over_since:%Y-%m-%d}; 7 days are allowed for a correction."
+        raise Refused(order, words, code="too_late_to_correct")
+
+
+def _latest_job(order: Order) -> DeliveryJob:
+    job = order.current_job or DeliveryJob.objects.filter(order=order).order_by("attempt").last()
+    if job is None:
+        raise Refused(order, "No drone has ever flown this order.", code="never_flown")
+    return job
