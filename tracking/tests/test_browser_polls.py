@@ -7,9 +7,10 @@ from playwright.sync_api import Page, expect
 
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle
+from orders.states import JobStatus, Status
 from tracking.tests import looks
 from tracking.tests.phone import Visit
-from wingxtra.accounts.identity import DISPATCHER
+from wingxtra.accounts.identity import DISPATCHER, GCS
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -78,3 +79,22 @@ def test_what_the_map_shows_is_renewed_all_the_same(visit: Visit) -> None:
     lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The only one.")
 
     expect(pin).to_have_attribute("tabindex", "-1")
+
+
+@pytest.mark.parametrize("end", [Status.DELIVERED, Status.FAILED])
+def test_the_map_goes_when_the_delivery_is_over(end: Status, visit: Visit) -> None:
+    order = looks.on_its_way()
+    page = visit(order)
+    page.evaluate("window.same = true")
+    expect(page.locator(".pin-drone")).to_be_visible()
+
+    if end == Status.DELIVERED:
+        lifecycle.advance(order.pk, end, by=GCS)
+    else:
+        lifecycle.mission_over(
+            order.pk, ended=JobStatus.FAILED, by=GCS, why="Motor 3 failed.", max_attempts=1
+        )
+
+    expect(page.locator("#map")).to_have_count(0)
+    expect(page.locator("#lost")).to_be_empty()
+    assert page.evaluate("window.same")  # never loaded anew

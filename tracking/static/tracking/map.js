@@ -183,6 +183,7 @@
     if (event.target.closest("[data-undo]")) leave();
   });
   document.addEventListener("shown", () => {
+    if (!element.isConnected) return; // the delivery is over
     if (moved && !form()?.classList.contains("moved")) {
       moved = false; // it was sent
       if (document.querySelector("#told .thanks")) keep();

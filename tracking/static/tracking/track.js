@@ -89,6 +89,8 @@ const Track = (() => {
       raw.set(element.id, element.innerHTML);
       shown.replaceChildren(...element.childNodes);
     }
+    // Over: the page has no map any more, and what this one shows would stay for good.
+    if (!fresh.getElementById("where")) document.getElementById("where")?.remove();
     shownAt = Date.now();
     shown();
   }
