@@ -102,7 +102,6 @@ def _seed_people(merchants: list[Merchant]) -> Credentials:
         )
         user.role, user.merchant = role, merchant
         user.is_staff = role != Role.MERCHANT
-        user.is_superuser = role == Role.ADMIN
         user.set_password(password)
         user.save()
     ApiKey.objects.filter(name__startswith=KEY_NAME, revoked_at__isnull=True).update(

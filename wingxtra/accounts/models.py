@@ -4,8 +4,9 @@ import hashlib
 import secrets
 import uuid
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, ClassVar, Self
 
+from django.contrib.auth.base_user import BaseUserManager
 from django.contrib.auth.models import AbstractUser
 from django.core.validators import RegexValidator
 from django.db import models
@@ -53,11 +54,36 @@ MERCHANT_ROLE_HAS_A_MERCHANT = Q(role=Role.MERCHANT, merchant__isnull=False) | (
 )
 
 
+class UserManager(BaseUserManager["User"]):
+    def create_user(
+        self, username: str, email: str | None = None, password: str | None = None, **fields: Any
+    ) -> "User":
+        user = self.model(
+            username=self.model.normalize_username(username),
+            email=self.normalize_email(email),
+            **fields,
+        )
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(
+        self, username: str, email: str | None = None, password: str | None = None
+    ) -> "User":
+        """An administrator who may enter the console: what `manage.py createsuperuser` makes."""
+        return self.create_user(username, email, password, role=Role.ADMIN, is_staff=True)
+
+
 class User(AbstractUser):
-    """Someone who logs in: ops staff in the console, a merchant's people through the API."""
+    """Someone who logs in: ops staff in the console, a merchant's people through the API.
+
+    What they may do follows from `role` alone (`wingxtra.console.roles`).
+    """
 
     role = models.CharField(max_length=10, choices=Role, default=Role.OPS)
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, null=True, blank=True)
+
+    objects: ClassVar = UserManager()  # type: ignore[assignment]
 
     class Meta(AbstractUser.Meta):
         constraints = [
@@ -65,6 +91,14 @@ class User(AbstractUser):
                 name="user_merchant_matches_role", condition=MERCHANT_ROLE_HAS_A_MERCHANT
             )
         ]
+
+    @property
+    def is_superuser(self) -> bool:  # type: ignore[override]
+        """Never: Django gives a superuser every permission, and here only the role gives any.
+
+        In the place of Django's column, so that it cannot be set on a user or in the database.
+        """
+        return False
 
     @property
     def actor(self) -> Actor:

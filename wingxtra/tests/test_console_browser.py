@@ -2,15 +2,12 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.db import connection
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
-from pytest_django import Settings
-from pytest_django.live_server_helper import LiveServer
+from playwright.sync_api import Page, expect
 
 from dispatch import actors
 from dispatch.models import WhatIf
@@ -21,66 +18,14 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import CancelReason, Status
 from wingxtra.accounts.identity import GCS
-from wingxtra.accounts.models import User
-from wingxtra.accounts.tests.factories import PASSWORD, UserFactory
+from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.tests import scene
 from wingxtra.tests.scene import Scene
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
-TILES = "https://tiles.example/{z}/{x}/{y}.png"
-LAPTOP = {"width": 1440, "height": 900}
 TABLET = {"width": 820, "height": 1180}
-
-
-@pytest.fixture
-def city(settings: Settings, tmp_path: Path) -> Scene:
-    settings.MEDIA_ROOT = tmp_path
-    settings.MAP_TILE_URL = TILES
-    settings.FLEET_API_URL = settings.GCS_BRIDGE_URL = "http://127.0.0.1:9"
-    UserFactory(username="ama", ops=True)
-    return Scene()
-
-
-@pytest.fixture
-def visit(city: Scene, chromium: Browser, live_server: LiveServer) -> Iterator[Callable[..., Page]]:
-    """Opens a page as somebody; whoever goes elsewhere than to us, or breaks our rules, fails."""
-    contexts: list[BrowserContext] = []
-    trouble: list[str] = []
-
-    def watch(request: Request) -> None:
-        if not request.url.startswith((live_server.url, "data:", "https://tiles.example/")):
-            trouble.append(f"asked elsewhere: {request.url}")
-
-    def visit(path: str = "/admin/", user: User | None = None, **options: Any) -> Page:
-        context = chromium.new_context(
-            base_url=live_server.url, **{"viewport": LAPTOP, "reduced_motion": "reduce", **options}
-        )
-        contexts.append(context)
-        context.set_default_timeout(10_000)
-        context.route("https://tiles.example/**", lambda route: route.abort())
-        context.on("request", watch)
-        context.on("console", lambda said: _note(trouble, said.type, said.text))
-        page = context.new_page()
-        page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
-        page.goto("/admin/login/?next=" + path)
-        page.get_by_label("Username").fill(user.username if user else "ama")
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Log in").click()
-        page.wait_for_url(f"**{path}")
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert not trouble
-
-
-def _note(trouble: list[str], kind: str, text: str) -> None:
-    """What the browser complains of. The tile server of the tests is not there: no fault."""
-    if kind == "error" and "net::ERR_FAILED" not in text:
-        trouble.append(f"console: {text}")
 
 
 def order_page(order: Order) -> str:
@@ -175,30 +120,6 @@ def test_a_bulk_action_says_what_came_of_each(visit: Callable[..., Page], city: 
     )
     expect(done).to_contain_text("was canceled")
     expect(refused).to_contain_text("cannot be canceled any more")
-
-
-def test_the_dashboard_renews_itself_and_keeps_the_focus(
-    visit: Callable[..., Page], city: Scene
-) -> None:
-    page = visit()
-    page.get_by_role("link", name="Acknowledge…").first.focus()
-    focused = page.evaluate("document.activeElement.id")
-    waiting = Order.objects.filter(status=Status.QUEUED).count()
-    scene.place(scene.MARKET)
-    figure = page.locator(".wx-number").filter(has_text="Queued").locator(".wx-figure")
-    expect(figure).to_have_text(str(waiting + 1), timeout=15_000)
-    assert page.evaluate("document.activeElement.id") == focused
-
-
-def test_the_chart_stays_in_its_card(visit: Callable[..., Page]) -> None:
-    page = visit()
-    card = page.get_by_role("region", name="Orders per hour").bounding_box()
-    assert card is not None
-    bars = page.locator(".wx-bar").all()
-    boxes = [box for box in (bar.bounding_box() for bar in bars) if box]
-    assert len(boxes) == 48
-    assert min(box["y"] for box in boxes) > card["y"]
-    assert max(box["y"] + box["height"] for box in boxes) < card["y"] + card["height"]
 
 
 def test_the_list_is_filtered_without_a_mouse(visit: Callable[..., Page], city: Scene) -> None:

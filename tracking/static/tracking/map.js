@@ -8,11 +8,11 @@
   const STILL_ZOOM = 17; // about as far to its edges as a pin may be moved
   const CLEAR = { paddingTopLeft: [40, 60], paddingBottomRight: [90, 60] }; // of buttons and pins
   const SVG = "http://www.w3.org/2000/svg";
-  const element = document.getElementById("map");
-  const words = element.dataset;
+  const element = document.getElementById("map"); // Leaflet's: track.js must not touch it
+  const told = document.getElementById("where").dataset; // the server's: track.js renews it
   const map = L.map(element, { zoomControl: false, zoomSnap: 0.5, attributionControl: true }).setView(drop(), STILL_ZOOM);
-  const drone = marker("drone", [34, 34], [17, 17], words.wordsDrone, "M6 9h5M17 9h5M8.500 9v2.500l3.500 2M19.500 9v2.500l-3.500 2M11 13h6v4h-6zM14 17v3");
-  const target = marker("drop", [34, 44], [17, 43], words.wordsDrop, "M17 43C9 31 3 25 3 16a14 14 0 0 1 28 0c0 9-6 15-14 27z");
+  const drone = marker("drone", [34, 34], [17, 17], told.wordsDrone, "M6 9h5M17 9h5M8.500 9v2.500l3.500 2M19.500 9v2.500l-3.500 2M11 13h6v4h-6zM14 17v3");
+  const target = marker("drop", [34, 44], [17, 43], told.wordsDrop, "M17 43C9 31 3 25 3 16a14 14 0 0 1 28 0c0 9-6 15-14 27z");
   const around = L.circle(drop(), { radius: AROUND_M, className: "around", interactive: false });
   const leg = L.polyline([], { className: "leg", interactive: false });
   const KEPT = `drop ${location.pathname}`;
@@ -21,7 +21,7 @@
   let framed = "";
 
   function drop() {
-    return element.dataset.drop.split(",").map(Number);
+    return told.drop.split(",").map(Number);
   }
 
   function marker(name, iconSize, iconAnchor, alt, shape) {
@@ -59,13 +59,13 @@
       map.attributionControl.addAttribution(said);
     };
     map.attributionControl.setPrefix(false);
-    if (!words.tiles) return grid(words.wordsGrid);
+    if (!told.tiles) return grid(told.wordsGrid);
     let failed = 0;
-    const streets = L.tileLayer(words.tiles, { attribution: words.attribution, maxZoom: 19 });
+    const streets = L.tileLayer(told.tiles, { attribution: told.attribution, maxZoom: 19 });
     streets.on("tileerror", () => {
       if (++failed < TILE_ERRORS || !map.hasLayer(streets)) return;
       streets.remove();
-      grid(words.wordsFailed);
+      grid(told.wordsFailed);
     });
     streets.on("tileload", () => (failed = -Infinity));
     streets.addTo(map);
@@ -80,14 +80,14 @@
       around.setLatLng(own ?? drop()).setRadius(own ? NEAR_M : AROUND_M);
     }
     for (const layer of [around, target]) layer.addTo(map);
-    target.dragging[element.dataset.movable === undefined ? "disable" : "enable"]();
-    if (element.dataset.movable === undefined) moved = false;
-    target.getElement().tabIndex = element.dataset.movable === undefined ? -1 : 0;
-    const here = element.dataset.drone?.split(",").map(Number);
+    target.dragging[told.movable === undefined ? "disable" : "enable"]();
+    if (told.movable === undefined) moved = false;
+    target.getElement().tabIndex = told.movable === undefined ? -1 : 0;
+    const here = told.drone?.split(",").map(Number);
     if (here) {
       drone.setLatLng(here).addTo(map);
       drone.nose.style.transformOrigin = "14px 14px";
-      drone.nose.style.transform = `rotate(${Number(element.dataset.heading)}deg)`;
+      drone.nose.style.transform = `rotate(${Number(told.heading)}deg)`;
       leg.setLatLngs([here, drop()]).addTo(map);
     } else {
       for (const layer of [drone, leg]) layer.remove();
@@ -126,12 +126,12 @@
   // remembers, until it is moved elsewhere.
   function keep() {
     const { lat, lng } = target.getLatLng();
-    remember(JSON.stringify({ at: [lat, lng], told: element.dataset.drop }));
+    remember(JSON.stringify({ at: [lat, lng], drop: told.drop }));
   }
 
   function kept() {
-    const { at, told } = JSON.parse(remember() ?? "{}");
-    return told === element.dataset.drop ? at : undefined;
+    const { at, drop } = JSON.parse(remember() ?? "{}");
+    return drop === told.drop ? at : undefined;
   }
 
   function remember(text) {
@@ -183,6 +183,7 @@
     if (event.target.closest("[data-undo]")) leave();
   });
   document.addEventListener("shown", () => {
+    if (!element.isConnected) return; // the delivery is over
     if (moved && !form()?.classList.contains("moved")) {
       moved = false; // it was sent
       if (document.querySelector("#told .thanks")) keep();
@@ -191,7 +192,7 @@
   });
 
   ground();
-  L.control.zoom({ position: "topright", zoomInTitle: words.wordsIn, zoomOutTitle: words.wordsOut }).addTo(map);
+  L.control.zoom({ position: "topright", zoomInTitle: told.wordsIn, zoomOutTitle: told.wordsOut }).addTo(map);
   L.control.scale({ imperial: false }).addTo(map);
   // The drone glides between two reports by a transition, which must not run while zooming.
   map.on("zoomstart", () => element.classList.add("zooming"));

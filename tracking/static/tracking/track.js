@@ -5,6 +5,8 @@
 //   attributes  only these (whatever is in the element is drawn here)
 //   content     attributes and children
 //   ask         as a whole, once something else is asked for: somebody may be typing in it
+// An element that another script owns (the map's, where Leaflet sets classes and style) is inside such
+// an element and is never marked itself: it would lose what the server does not write.
 const Track = (() => {
   const HIDDEN_TIMES = 5;
   const SLOWEST_S = 120;
@@ -87,6 +89,8 @@ const Track = (() => {
       raw.set(element.id, element.innerHTML);
       shown.replaceChildren(...element.childNodes);
     }
+    // Over: the page has no map any more, and what this one shows would stay for good.
+    if (!fresh.getElementById("where")) document.getElementById("where")?.remove();
     shownAt = Date.now();
     shown();
   }

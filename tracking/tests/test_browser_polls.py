@@ -1,0 +1,100 @@
+"""What the page keeps while it renews itself: the map is Leaflet's, and stays as it was."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from fleet.tests.factories import DroneFactory
+from orders import lifecycle
+from orders.states import JobStatus, Status
+from tracking.tests import looks
+from tracking.tests.phone import Visit
+from wingxtra.accounts.identity import DISPATCHER, GCS
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+TABLET: dict[str, Any] = {"viewport": {"width": 1024, "height": 768}}
+OVER = ("delivered", "canceled", "failed")
+WITH_A_MAP = [look for look in looks.ALL if look not in OVER]
+
+# The map as a phone shows it: what Leaflet wrote on it, its box in its card, and what it covers.
+SEEN = """() => {
+    const map = document.getElementById("map");
+    const box = map.getBoundingClientRect();
+    const card = map.parentElement.getBoundingClientRect();
+    const isOnTop = (part) => {
+        const { left, top, width, height } = part.getBoundingClientRect();
+        return part.contains(document.elementFromPoint(left + width / 2, top + height / 2));
+    };
+    scrollTo(0, 0);
+    const hidden = [...document.querySelectorAll(".brand p, h1")].filter((part) => !isOnTop(part));
+    return {
+        classes: [...map.classList].sort(),
+        style: map.getAttribute("style"),
+        box: [box.left - card.left, box.top - card.top, box.width, box.height],
+        covered: hidden.length,
+    };
+}"""
+
+
+def poll_twice(page: Page) -> None:
+    for _ in range(2):
+        with page.expect_response(lambda answer: "/track/" in answer.url and answer.ok) as polled:
+            pass
+        polled.value.finished()
+    page.evaluate("new Promise(requestAnimationFrame)")
+
+
+@pytest.mark.parametrize("look", WITH_A_MAP)
+def test_the_map_is_the_same_after_two_polls(look: str, visit: Visit) -> None:
+    page = visit(looks.ALL[look]())
+    expect(page).not_to_have_title("Your delivery")
+    before = page.evaluate(SEEN)
+
+    poll_twice(page)
+
+    after = page.evaluate(SEEN)
+    assert "leaflet-container" in after["classes"]
+    assert after["covered"] == 0
+    assert after == before
+
+
+def test_on_a_wide_screen_it_is_the_same_too(visit: Visit) -> None:
+    page = visit(looks.on_its_way(), **TABLET)
+    expect(page).not_to_have_title("Your delivery")
+    before = page.evaluate(SEEN)
+
+    poll_twice(page)
+
+    assert page.evaluate(SEEN) == before
+
+
+def test_what_the_map_shows_is_renewed_all_the_same(visit: Visit) -> None:
+    order = looks.waiting()
+    page = visit(order)
+    pin = page.locator(".pin-drop")
+    expect(pin).to_have_attribute("tabindex", "0")
+
+    lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The only one.")
+
+    expect(pin).to_have_attribute("tabindex", "-1")
+
+
+@pytest.mark.parametrize("end", [Status.DELIVERED, Status.FAILED])
+def test_the_map_goes_when_the_delivery_is_over(end: Status, visit: Visit) -> None:
+    order = looks.on_its_way()
+    page = visit(order)
+    page.evaluate("window.same = true")
+    expect(page.locator(".pin-drone")).to_be_visible()
+
+    if end == Status.DELIVERED:
+        lifecycle.advance(order.pk, end, by=GCS)
+    else:
+        lifecycle.mission_over(
+            order.pk, ended=JobStatus.FAILED, by=GCS, why="Motor 3 failed.", max_attempts=1
+        )
+
+    expect(page.locator("#map")).to_have_count(0)
+    expect(page.locator("#lost")).to_be_empty()
+    assert page.evaluate("window.same")  # never loaded anew
