@@ -38,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     events.add_argument("--events-url", help="base URL of the API that mission events go to")
     events.add_argument("--no-events", action="store_true", help="report nothing, only fly")
     parser.add_argument("--events-key", help="X-API-Key to send with mission events")
+    parser.add_argument(
+        "--report-pickup",
+        action="store_true",
+        help="report PICKED_UP when a drone has loaded its parcel",
+    )
     parser.add_argument("--preflight-s", type=float, default=Handling().preflight_s)
     parser.add_argument("--load-s", type=float, default=Handling().load_s)
     parser.add_argument("--drop-s", type=float, default=Handling().drop_s)
@@ -92,6 +97,7 @@ def run(options: dict[str, Any]) -> None:
             handling=Handling(options["preflight_s"], options["load_s"], options["drop_s"]),
             faults=options["faults"],
             state_path=options["state"],
+            report_pickup=options["report_pickup"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         where = f"{options['host']}:{options['port']}, state {options['state']}"

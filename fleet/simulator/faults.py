@@ -1,21 +1,51 @@
 """Things that go wrong because somebody asked for it: which, for whom, from when, for how long."""
 
+import json
 import math
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from typing import Any
 
 GARBAGE = ("non_json", "truncated", "error_500", "oversized", "redirect", "slow")
 
-# Kinds that strike one drone.
-OF_A_DRONE = {
-    "lose_link": "its telemetry stops, the flight goes on",
-    "freeze": "its telemetry repeats the same old moment",
+IN_FLIGHT = {
     "mission_fail": "it reports FAILED in mid-flight and returns (parked: on its next mission)",
     "abort": "the operator aborts it in flight (parked: on its next mission)",
     "drain_battery": "its charge falls to `pct` at once (5 when not given)",
-    "one_bad_drone": "its entry in the fleet answer is broken",
+    "land_short": "it lands `metres` before the drop (400) and lies there; `report`: says FAILED; "
+    "`drop`: the parcel falls out",
+    "motor_failure": "like land_short, with a FAILED report of a failed motor",
+    "carry_home": "it turns back `metres` before the drop (400) with the parcel; `report`: says "
+    "FAILED",
+    "stay_at_drop": "it lands at the drop and stays for `seconds` (for ever); `drop`=false: the "
+    "parcel stays aboard; `report`=false: nothing is said of it",
 }
+IN_TELEMETRY = {
+    "lose_link": "its telemetry stops, the flight goes on",
+    "freeze": "its telemetry repeats the same old moment",
+    "one_bad_drone": "its entry in the fleet answer is broken",
+    "glitch_armed": "a sample says armed when it is not, and the other way round",
+    "glitch_altitude": "its altitude is `metres` off (60)",
+    "datum_change": "its altitude is told above sea level, `metres` more (61)",
+    "null_position": "no position from `metres` before the drop (60) until as far on the way back",
+    "bad_value": "the value at `field`, like battery.remaining_pct, is `value`, any JSON",
+    "production_plugin": "only position and yaw; altitude is the GPS accuracy in millimetres",
+}
+IN_REPORTS = {
+    "lie_delivered": "DELIVERED is reported of a mission whose parcel stays aboard",
+    "lie_failed": "FAILED is reported after loading, and the flight goes on and delivers; "
+    "`report`: its other reports go on as well",
+    "silent_reports": "nothing more is reported of its mission",
+    "late_report": "each report of its mission comes `seconds` late (30)",
+    "clock": "reports of its mission are dated `seconds` ahead (360; negative: back), or all `at` "
+    "one ISO time",
+    "duplicate_reports": "each report of its mission is sent twice",
+    "swapped_reports": "reports of its mission change places in pairs",
+}
+# Kinds that strike one drone.
+OF_A_DRONE = IN_FLIGHT | IN_TELEMETRY | IN_REPORTS
 # Kinds that strike an interface.
 OF_A_SERVICE = {
     "garbage": f"the fleet API answers badly; `how` is one of {', '.join(GARBAGE)}",
@@ -23,9 +53,34 @@ OF_A_SERVICE = {
     "bridge_500": "the bridge answers 500",
     "bridge_hang": "the bridge answers only after `seconds` real seconds (30 when not given)",
     "bridge_reject": "the bridge answers 422",
+    "no_cancel_route": "a cancel is answered by a framework's 404",
+    "cancel_word": "a cancel is answered with `status` (200) and the status `word` (none: an empty "
+    "object), and has no effect unless `after`",
+    "strict_members": "422 for each member of an intent that version 1 does not have",
+    "refuse_form": "422 to every intent: a member is missing",
+    "accept_silently": "an intent is accepted after `seconds` real seconds (30); no answer comes",
 }
 KINDS = OF_A_DRONE | OF_A_SERVICE
-ONE_SHOT = {"mission_fail", "abort", "drain_battery"}
+# One strike unless `times` says more: one flight, or one mission's reports.
+ONE_SHOT = IN_FLIGHT.keys() | IN_REPORTS.keys()
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "drain_battery": {"pct": 5.0},
+    "land_short": {"metres": 400.0, "report": False, "drop": False},
+    "motor_failure": {"metres": 400.0, "report": True, "drop": False},
+    "carry_home": {"metres": 400.0, "report": False},
+    "stay_at_drop": {"report": True, "drop": True},
+    "glitch_altitude": {"metres": 60.0},
+    "datum_change": {"metres": 61.0},
+    "null_position": {"metres": 60.0},
+    "lie_failed": {"report": False},
+    "late_report": {"seconds": 30.0},
+    "clock": {"seconds": 360.0},
+    "garbage": {"how": "non_json", "seconds": 30.0},
+    "bridge_hang": {"seconds": 30.0, "after": True},
+    "accept_silently": {"seconds": 30.0},
+    "cancel_word": {"status": 200},
+}
+SIGNED = {("glitch_altitude", "metres"), ("datum_change", "metres"), ("clock", "seconds")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +89,8 @@ class Fault:
 
     `times`: so many strikes and it is over. `after`: a bridge fault that strikes once the request
     has had its effect (by default only bridge_hang does), as when an answer is lost on the way.
+    `phase`: only while the flight is in this phase. What else there is, `KINDS` says for each kind;
+    what is not given is filled in from `DEFAULTS`. `seconds` are the world's unless it says real.
     """
 
     kind: str
@@ -41,10 +98,19 @@ class Fault:
     in_s: float = 0.0
     for_s: float | None = None
     times: int | None = None
-    how: str = "non_json"
-    seconds: float = 30.0
-    pct: float = 5.0
+    phase: str | None = None
+    how: str | None = None
+    seconds: float | None = None
+    pct: float | None = None
+    metres: float | None = None
+    report: bool | None = None
+    drop: bool | None = None
     after: bool | None = None
+    field: str | None = None
+    value: Any = None
+    at: str | None = None
+    word: str | None = None
+    status: int | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError that says what may be given instead."""
@@ -53,16 +119,24 @@ class Fault:
         if (self.kind in OF_A_DRONE) != (self.drone_id is not None):
             needs = "needs a" if self.kind in OF_A_DRONE else "takes no"
             raise ValueError(f"{self.kind} {needs} drone_id")
-        if self.how not in GARBAGE:
+        for name, value in DEFAULTS.get(self.kind, {}).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        if self.how not in (None, *GARBAGE):
             raise ValueError(f"unknown garbage {self.how!r}; there are {', '.join(GARBAGE)}")
-        for name in ("in_s", "for_s", "times", "seconds", "pct"):
-            value = getattr(self, name)
-            if value is not None and not (_is_number(value) and value >= 0):
-                raise ValueError(f"{name} is {value!r}, not a number from 0 up")
+        if self.kind == "bad_value" and not self.field:
+            raise ValueError("bad_value needs a field, like battery.remaining_pct")
+        if self.at is not None:
+            datetime.fromisoformat(self.at)
+        self._check_numbers()
 
-    @property
-    def strikes_after(self) -> bool:
-        return self.kind == "bridge_hang" if self.after is None else self.after
+    def _check_numbers(self) -> None:
+        for name in ("in_s", "for_s", "times", "seconds", "pct", "metres", "status"):
+            value = getattr(self, name)
+            if value is None or (_is_number(value) and (self.kind, name) in SIGNED):
+                continue
+            if not (_is_number(value) and value >= 0):
+                raise ValueError(f"{name} is {value!r}, not a number from 0 up")
 
 
 def _is_number(value: object) -> bool:
@@ -75,6 +149,26 @@ def from_dict(values: dict[str, Any]) -> Fault:
     if unknown or "kind" not in values:
         raise ValueError(f"unknown fields {sorted(unknown)}" if unknown else "kind is missing")
     return Fault(**values)
+
+
+def _truth(text: str) -> bool:
+    return text == "true"
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+# How a setting of the command line is read; all others are text.
+READ: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("in_s", "for_s", "seconds", "pct", "metres"), float),
+    **dict.fromkeys(("times", "status"), int),
+    **dict.fromkeys(("after", "report", "drop"), _truth),
+    "value": _json_or_text,
+}
 
 
 def parse(text: str) -> Fault:
@@ -92,51 +186,72 @@ def parse(text: str) -> Fault:
     values: dict[str, Any] = {k: v for k, v in match.groupdict().items() if v is not None}
     values |= dict(setting.partition("=")[::2] for setting in settings)
     values["kind"] = values["kind"].replace("-", "_")
-    for name in ("in_s", "for_s", "seconds", "pct"):
-        if name in values:
-            values[name] = float(values[name])
-    if "times" in values:
-        values["times"] = int(values["times"])
-    if "after" in values:
-        values["after"] = values["after"] == "true"
-    return from_dict(values)
+    return from_dict({name: READ.get(name, str)(value) for name, value in values.items()})
 
 
 @dataclass(slots=True)
 class _Pending:
+    """`end_s` and `strikes_left`: None has no limit."""
+
     fault: Fault
     start_s: float
-    end_s: float
-    strikes_left: float
+    end_s: float | None
+    strikes_left: int | None
+
+    def is_over(self, now_s: float) -> bool:
+        return self.strikes_left == 0 or (self.end_s is not None and now_s >= self.end_s)
 
 
 class FaultBoard:
-    """The faults asked for, oldest first."""
+    """The faults asked for, oldest first. `changes` grows with all that must not be forgotten."""
 
     def __init__(self) -> None:
         self._pending: list[_Pending] = []
+        self.changes = 0
 
     def add(self, fault: Fault, now_s: float) -> None:
         start_s = now_s + fault.in_s
-        end_s = math.inf if fault.for_s is None else start_s + fault.for_s
-        once = 1 if fault.kind in ONE_SHOT else math.inf
+        end_s = None if fault.for_s is None else start_s + fault.for_s
+        once = 1 if fault.kind in ONE_SHOT else None
         strikes = once if fault.times is None else fault.times
         self._pending.append(_Pending(fault, start_s, end_s, strikes))
+        self.changes += 1
 
     def clear(self) -> None:
         self._pending.clear()
+        self.changes += 1
 
-    def strike(self, kind: str, now_s: float, drone_id: str | None = None) -> Fault | None:
+    def waiting(
+        self, kind: str, now_s: float, drone_id: str | None = None, phase: str | None = None
+    ) -> Fault | None:
+        """The fault of this kind that would strike now, if any."""
+        pending = self._find(kind, now_s, drone_id, phase)
+        return pending.fault if pending else None
+
+    def strike(
+        self, kind: str, now_s: float, drone_id: str | None = None, phase: str | None = None
+    ) -> Fault | None:
         """The fault of this kind that holds now, if any. Counts as one of its `times`."""
+        pending = self._find(kind, now_s, drone_id, phase)
+        if pending is None:
+            return None
+        if pending.strikes_left is not None:
+            pending.strikes_left -= 1
+            self.changes += 1
+        return pending.fault
+
+    def _find(
+        self, kind: str, now_s: float, drone_id: str | None, phase: str | None
+    ) -> _Pending | None:
         for pending in self._pending:
+            fault = pending.fault
             if (
-                pending.fault.kind == kind
-                and pending.fault.drone_id == drone_id
-                and pending.start_s <= now_s < pending.end_s
-                and pending.strikes_left > 0
+                (fault.kind, fault.drone_id) == (kind, drone_id)
+                and fault.phase in (None, phase)
+                and pending.start_s <= now_s
+                and not pending.is_over(now_s)
             ):
-                pending.strikes_left -= 1
-                return pending.fault
+                return pending
         return None
 
     def listed(self, now_s: float) -> list[dict[str, Any]]:
@@ -144,5 +259,12 @@ class FaultBoard:
         return [
             asdict(pending.fault) | {"starts_in_s": max(0.0, round(pending.start_s - now_s, 1))}
             for pending in self._pending
-            if now_s < pending.end_s and pending.strikes_left > 0
+            if not pending.is_over(now_s)
         ]
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """For the state file."""
+        return [asdict(pending) for pending in self._pending]
+
+    def restore(self, kept: list[dict[str, Any]]) -> None:
+        self._pending = [_Pending(**one | {"fault": from_dict(one["fault"])}) for one in kept]

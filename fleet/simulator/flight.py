@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from fleet.simulator.airframe import SimDrone, distance_m, moved, offset_m
+from fleet.simulator.intents import loads_at_pickup
 
 ACCELERATION_MPS2 = 2.5
 LOADING_ALT_M = 2.0
@@ -24,6 +25,8 @@ class Phase(StrEnum):
     TO_DROPOFF = "TO_DROPOFF"
     DROP_DESCENT = "DROP_DESCENT"
     DROPPING = "DROPPING"
+    DROP_LANDING = "DROP_LANDING"
+    STAYING = "STAYING"
     HOLDING = "HOLDING"
     RETURN_CLIMB = "RETURN_CLIMB"
     RETURN = "RETURN"
@@ -51,13 +54,18 @@ PHASES: dict[Phase, tuple[Motion, str]] = {
     Phase.TO_DROPOFF: (Motion.CRUISE, "AUTO"),
     Phase.DROP_DESCENT: (Motion.DESCEND, "AUTO"),
     Phase.DROPPING: (Motion.HOVER, "AUTO"),
+    Phase.DROP_LANDING: (Motion.DESCEND, "LAND"),
+    Phase.STAYING: (Motion.WAIT_ON_GROUND, "LAND"),
     Phase.HOLDING: (Motion.HOVER, "LOITER"),
     Phase.RETURN_CLIMB: (Motion.CLIMB, "RTL"),
     Phase.RETURN: (Motion.CRUISE, "RTL"),
     Phase.LANDING: (Motion.DESCEND, "RTL"),
     Phase.FORCED_LANDING: (Motion.DESCEND, "LAND"),
 }
-GOING_HOME = {
+# The delivery is over, well or not.
+LEAVING = {
+    Phase.DROP_LANDING,
+    Phase.STAYING,
     Phase.HOLDING,
     Phase.RETURN_CLIMB,
     Phase.RETURN,
@@ -91,28 +99,31 @@ class Handling:
 
 
 def mission_legs(
-    drone: SimDrone, start: tuple[float, float], intent: dict[str, Any], handling: Handling
+    start: tuple[float, float], home: tuple[float, float], intent: dict[str, Any], crew: Handling
 ) -> list[Leg]:
-    """From where the drone stands by pickup and drop point to its home pad."""
+    """From where the drone stands by pickup and drop point to the pad that it returns to."""
     pickup, dropoff = intent["pickup"], intent["dropoff"]
     at_pickup = (pickup["lat"], pickup["lng"])
     at_door = (dropoff["lat"], dropoff["lng"])
-    return [
-        Leg(Phase.PREFLIGHT, *start, 0.0, handling.preflight_s),
+    by_pickup = [
         Leg(Phase.TAKEOFF, *start, pickup["alt_m"]),
         Leg(Phase.TO_PICKUP, *at_pickup, pickup["alt_m"]),
         Leg(Phase.PICKUP_DESCENT, *at_pickup, LOADING_ALT_M),
-        Leg(Phase.LOADING, *at_pickup, LOADING_ALT_M, handling.load_s),
+        Leg(Phase.LOADING, *at_pickup, LOADING_ALT_M, crew.load_s),
         Leg(Phase.PICKUP_CLIMB, *at_pickup, dropoff["alt_m"]),
+    ]
+    straight = [Leg(Phase.TAKEOFF, *start, dropoff["alt_m"])]
+    return [
+        Leg(Phase.PREFLIGHT, *start, 0.0, crew.preflight_s),
+        *(by_pickup if loads_at_pickup(intent) else straight),
         Leg(Phase.TO_DROPOFF, *at_door, dropoff["alt_m"]),
         Leg(Phase.DROP_DESCENT, *at_door, dropoff["delivery_alt_m"]),
-        Leg(Phase.DROPPING, *at_door, dropoff["delivery_alt_m"], handling.drop_s),
-        *legs_home(drone, at_door, dropoff["alt_m"]),
+        Leg(Phase.DROPPING, *at_door, dropoff["delivery_alt_m"], crew.drop_s),
+        *legs_home(home, at_door, dropoff["alt_m"]),
     ]
 
 
-def legs_home(drone: SimDrone, start: tuple[float, float], alt_m: float) -> list[Leg]:
-    home = (drone.home_lat, drone.home_lng)
+def legs_home(home: tuple[float, float], start: tuple[float, float], alt_m: float) -> list[Leg]:
     return [
         Leg(Phase.RETURN_CLIMB, *start, alt_m),
         Leg(Phase.RETURN, *home, alt_m),
@@ -157,7 +168,10 @@ def power_w(drone: SimDrone, motion: Motion, payload_kg: float) -> float:
 
 @dataclass(slots=True)
 class Aircraft:
-    """Where a drone is and what it is doing. `legs[0]` is the leg it is on; none: parked."""
+    """Where a drone is and what it is doing. `legs[0]` is the leg it is on; none: parked.
+
+    pad: where it returns to and is charged.
+    """
 
     drone: SimDrone
     lat: float
@@ -171,12 +185,15 @@ class Aircraft:
     legs: list[Leg] = field(default_factory=list)
     intent_id: str | None = None
     launched_from: tuple[float, float] = (0.0, 0.0)
+    pad: tuple[float, float] = (0.0, 0.0)
+    landed_at: str | None = None
     abort_requested: bool = False
 
     @classmethod
     def parked_at_home(cls, drone: SimDrone) -> "Aircraft":
         charge_wh = drone.battery_wh * drone.battery_pct / 100
-        return cls(drone, drone.home_lat, drone.home_lng, charge_wh)
+        home = (drone.home_lat, drone.home_lng)
+        return cls(drone, *home, charge_wh, pad=home)
 
     @property
     def phase(self) -> Phase:
@@ -196,8 +213,7 @@ class Aircraft:
 
     @property
     def at_home(self) -> bool:
-        home_m = distance_m(self.lat, self.lng, self.drone.home_lat, self.drone.home_lng)
-        return self.alt_m == 0 and home_m <= HOME_RADIUS_M
+        return self.alt_m == 0 and distance_m(self.lat, self.lng, *self.pad) <= HOME_RADIUS_M
 
     def charge(self, dt_s: float) -> None:
         full_wh = self.drone.battery_wh
@@ -230,10 +246,19 @@ class Aircraft:
         """Give up what it is doing: hold for a time, then climb to a safe altitude and go home."""
         here = (self.lat, self.lng)
         holding = [Leg(Phase.HOLDING, *here, self.alt_m, loiter_s)] if loiter_s else []
-        self._replace_legs(holding + legs_home(self.drone, here, max(alt_m, self.alt_m)))
+        self._replace_legs(holding + legs_home(self.pad, here, max(alt_m, self.alt_m)))
 
     def land_here(self) -> None:
         self._replace_legs([Leg(Phase.FORCED_LANDING, self.lat, self.lng, 0.0)])
+
+    def stay_here(self, stay_s: float | None, alt_m: float) -> None:
+        """Land and disarm, and go home at this altitude after a time; None: lie there."""
+        here = (self.lat, self.lng)
+        landing = [Leg(Phase.DROP_LANDING, *here, 0.0)]
+        if stay_s is None:
+            return self._replace_legs(landing)
+        stay = Leg(Phase.STAYING, *here, 0.0, stay_s)
+        return self._replace_legs([*landing, stay, *legs_home(self.pad, here, alt_m)])
 
     def _replace_legs(self, legs: list[Leg]) -> None:
         self.legs, self.waited_s = legs, 0.0
@@ -278,6 +303,5 @@ class Aircraft:
     @classmethod
     def from_dict(cls, drone: SimDrone, values: dict[str, Any]) -> "Aircraft":
         legs = [Leg(**leg | {"phase": Phase(leg["phase"])}) for leg in values["legs"]]
-        return cls(
-            drone, **values | {"legs": legs, "launched_from": tuple(values["launched_from"])}
-        )
+        places = {name: tuple(values[name]) for name in ("launched_from", "pad")}
+        return cls(drone, **values | {"legs": legs} | places)

@@ -26,7 +26,7 @@ def send(handler: BaseHTTPRequestHandler, fault: Fault, body: bytes) -> None:
         case "oversized":
             _oversized(handler)
         case "slow":
-            _dribble(handler, body, fault.seconds)
+            _dribble(handler, body, fault.seconds or 0.0)
 
 
 def _head(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str]) -> None:

@@ -1,17 +1,11 @@
 """A mission as the GCS keeps it: the intent, how often it was posted, and what was reported."""
 
-import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
-SCHEMA_PATH = Path(__file__).parents[2] / "docs" / "contracts" / "mission_intent.schema.json"
 COURSE = ("LAUNCHED", "ENROUTE", "ARRIVED", "DELIVERING", "DELIVERED")
+PICKED_UP = "PICKED_UP"
 ENDS = {"DELIVERED", "FAILED", "ABORTED"}
 
 
@@ -26,28 +20,78 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class MissionEvent:
-    """One report. `event_id` is the same however often the report is sent."""
+    """One report. `event_id` is the same however often the report is sent.
+
+    due_s: by the world's clock, not sent before. turn: its place among the mission's reports, from
+    0; the first to be sent has the lowest. copies: how often it is still to be sent.
+    """
 
     event_id: str
     event_type: str
     occurred_at: str
     message: str
     outcome: str = "unsent"
+    due_s: float = 0.0
+    turn: int = 0
+    copies: int = 1
+
+    def summary(self) -> dict[str, Any]:
+        return {
+            "event_id": self.event_id,
+            "event_type": self.event_type,
+            "occurred_at": self.occurred_at,
+            "message": self.message,
+            "outcome": self.outcome,
+        }
+
+
+@dataclass(slots=True)
+class Manner:
+    """How the reports of one mission are spoilt. `at`: the time that all of them are dated."""
+
+    silent: bool = False
+    delay_s: float = 0.0
+    ahead_s: float = 0.0
+    at: str | None = None
+    copies: int = 1
+    swapped: bool = False
+
+    @property
+    def ahead(self) -> timedelta:
+        return timedelta(seconds=self.ahead_s)
 
 
 @dataclass(slots=True)
 class Mission:
-    """An accepted intent. `reported` counts the events that the receiver has answered."""
+    """An accepted intent.
+
+    What the GCS says is `events`. What is true: `accepted_at`, `launched_at`, `over_at` and
+    `over_why` (dropped, gave_up, landed or withdrawn): from then on it cannot deliver any more.
+    talks_on: it goes on after an event that ended it, and says so.
+    """
 
     intent: dict[str, Any]
+    accepted_at: str = ""
     posts: int = 1
     withdrawn: bool = False
     events: list[MissionEvent] = field(default_factory=list)
-    reported: int = 0
+    manner: Manner = field(default_factory=Manner)
+    launched_at: str | None = None
+    over_at: str | None = None
+    over_why: str | None = None
+    talks_on: bool = False
 
     @property
     def intent_id(self) -> str:
         return str(self.intent["intent_id"])
+
+    @property
+    def order_id(self) -> str:
+        return str(self.intent["order_id"])
+
+    @property
+    def drone_id(self) -> str:
+        return str(self.intent["drone_id"])
 
     @property
     def status(self) -> str:
@@ -58,57 +102,87 @@ class Mission:
 
     @property
     def ended(self) -> bool:
-        return self.withdrawn or self.status in ENDS
+        """By the words of the GCS."""
+        return self.withdrawn or any(event.event_type in ENDS for event in self.events)
 
-    def record(self, event_type: str, occurred_at: datetime, message: str) -> None:
-        stamp = as_utc_text(occurred_at)
-        event_id = f"{self.intent_id}:{event_type}"
-        self.events.append(MissionEvent(event_id, event_type, stamp, message))
+    @property
+    def in_air(self) -> bool:
+        """Truly on its way to deliver."""
+        return self.launched_at is not None and self.over_at is None
+
+    def has_told(self, event_type: str) -> bool:
+        return any(event.event_type == event_type for event in self.events)
+
+    def finish(self, why: str, now: datetime) -> None:
+        """It cannot deliver any more. Only the first reason counts."""
+        if self.over_at is None:
+            self.over_at, self.over_why = as_utc_text(now), why
+
+    def record(self, event_type: str, occurred_at: datetime, message: str, due_s: float) -> None:
+        """Keep a report to be sent at `due_s`, in the mission's manner. Each type only once."""
+        if self.has_told(event_type):
+            return
+        number, manner = len(self.events), self.manner
+        self.events.append(
+            MissionEvent(
+                event_id=f"{self.intent_id}:{event_type}",
+                event_type=event_type,
+                occurred_at=manner.at or as_utc_text(occurred_at + manner.ahead),
+                message=message,
+                outcome="kept silent" if manner.silent else "unsent",
+                due_s=due_s + manner.delay_s,
+                turn=number ^ 1 if manner.swapped else number,
+                copies=0 if manner.silent else manner.copies,
+            )
+        )
+
+    def next_report(self, now_s: float) -> MissionEvent | None:
+        """What is to be sent now. A report whose turn has not come waits for the one before it."""
+        waiting = [event for event in self.events if event.copies]
+        if not waiting:
+            return None
+        first = min(waiting, key=lambda event: event.turn)
+        turns_due = len(self.events) - len(waiting)
+        if first.turn > turns_due and not self.ended:
+            return None
+        return first if first.due_s <= now_s else None
 
     def summary(self) -> dict[str, Any]:
         return {
             "intent_id": self.intent_id,
-            "order_id": self.intent["order_id"],
-            "drone_id": self.intent["drone_id"],
+            "order_id": self.order_id,
+            "drone_id": self.drone_id,
             "status": self.status,
             "posts": self.posts,
-            "events": [asdict(event) for event in self.events],
+            "events": [event.summary() for event in self.events],
+        }
+
+    def truth(self) -> dict[str, Any]:
+        """What really became of it, for tests."""
+        return {
+            "intent_id": self.intent_id,
+            "order_id": self.order_id,
+            "drone_id": self.drone_id,
+            "live": self.over_at is None,
+            "in_air": self.in_air,
+            "accepted_at": self.accepted_at,
+            "launched_at": self.launched_at,
+            "over_at": self.over_at,
+            "over_why": self.over_why,
+            "gcs_says": self.status,
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Mission":
-        return cls(**values | {"events": [MissionEvent(**event) for event in values["events"]]})
+        return cls(
+            **values
+            | {
+                "events": [MissionEvent(**event) for event in values["events"]],
+                "manner": Manner(**values["manner"]),
+            }
+        )
 
 
 def as_utc_text(moment: datetime) -> str:
     """As the Fleet API writes it: 2026-11-24T02:48:40.099989Z."""
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-@cache
-def _validator() -> Draft202012Validator:
-    schema = json.loads(SCHEMA_PATH.read_text())
-    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
-
-
-def check_intent(body: object) -> dict[str, Any]:
-    """The intent when it keeps the contract. Raises Refused with everything that is wrong."""
-    problems = [
-        f"{'.'.join(map(str, error.path)) or 'intent'}: {error.message}"
-        for error in _sorted(_validator().iter_errors(body))
-    ]
-    if problems:
-        raise Refused("malformed_intent", "; ".join(problems))
-    assert isinstance(body, dict)  # noqa: S101 - the schema has just said so
-    dropoff = body["dropoff"]
-    if dropoff["delivery_alt_m"] > dropoff["alt_m"]:
-        raise Refused(
-            "malformed_intent",
-            f"dropoff.delivery_alt_m: {dropoff['delivery_alt_m']} m is above the cruise altitude "
-            f"of {dropoff['alt_m']} m",
-        )
-    return body
-
-
-def _sorted(errors: Iterable[Any]) -> list[Any]:
-    return sorted(errors, key=lambda error: list(map(str, error.path)))

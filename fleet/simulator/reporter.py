@@ -1,4 +1,7 @@
-"""Sends mission events back to the delivery API: until answered, in order per mission."""
+"""Sends mission events back to the delivery API: until answered, in order per mission.
+
+The order and the time are the mission's (`Mission.next_report`); faults may spoil both.
+"""
 
 import logging
 import threading
@@ -40,22 +43,23 @@ class Reporter(threading.Thread):
     def run(self) -> None:
         while not self._stopping.wait(LOOK_EVERY_S):
             with self._lock:
+                now_s = self._world.elapsed_s
                 waiting = [
-                    mission
+                    (mission, event)
                     for mission in self._world.missions.values()
-                    if mission.reported < len(mission.events)
+                    if (event := mission.next_report(now_s))
                 ]
-            for mission in waiting:
+            for mission, event in waiting:
                 due_at = self._not_before.get(mission.intent_id, 0.0)
                 if time.monotonic() >= due_at and not self._stopping.is_set():
-                    self._report_next(mission)
+                    self._report(mission, event)
 
-    def _report_next(self, mission: Mission) -> None:
-        event = mission.events[mission.reported]
+    def _report(self, mission: Mission, event: MissionEvent) -> None:
         answered, outcome = self._post(mission, event)
         with self._lock:
             event.outcome = outcome
-            mission.reported += answered
+            event.copies -= answered
+            self._world.changes += 1
         if answered:
             self._pause_s.pop(mission.intent_id, None)
             self._not_before.pop(mission.intent_id, None)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from fleet.simulator import staff
 from fleet.simulator.airframe import SimDrone
 from fleet.simulator.faults import Fault
 from fleet.simulator.flight import Handling
@@ -16,6 +17,7 @@ from fleet.simulator.server import SimulatorServer
 from fleet.simulator.world import SLICE_S, World
 
 TICK_S = 0.1
+KEEP_EVERY_S = 1.0
 LONGEST_TICK_S = 0.5  # a starved machine flies slower, it does not skip what a poll should see
 
 
@@ -24,6 +26,8 @@ class Simulator:
 
     with Simulator(drones, speed=20) as sim: requests.get(sim.url + "/api/v1/telemetry/latest")
 
+    state_path: what is accepted, reported and moved is written there before it is answered or
+    sent, so that a killed process goes on from there. `faults` are those of a new world only.
     speed: seconds of the world per real second. With 0 the drones stand still (their telemetry
     stays fresh) until `advance` moves them, so that a test waits for nothing.
     """
@@ -43,16 +47,21 @@ class Simulator:
         handling: Handling | None = None,
         faults: Iterable[Fault] = (),
         state_path: Path | None = None,
+        report_pickup: bool = False,
     ) -> None:
-        self.world = World(drones, seed, datetime.now(UTC), handling)
+        self.world = World(drones, seed, datetime.now(UTC), handling, report_pickup)
         self.lock = threading.RLock()
         self._speed = speed
         self._state_path = state_path
+        self._kept, self._kept_at = (0, 0), 0.0
         if state_path and state_path.exists():
             self.world.restore(json.loads(state_path.read_text()))
-        for fault in faults:
-            self.world.faults.add(fault, 0.0)
-        self._server = SimulatorServer((host, port), self.world, self.lock, fleet_key, bridge_key)
+        else:
+            for fault in faults:
+                self.world.faults.add(fault, 0.0)
+        self._server = SimulatorServer(
+            (host, port), self.world, self.lock, self._keep, fleet_key, bridge_key
+        )
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True),
@@ -81,10 +90,21 @@ class Simulator:
             thread.join()
         if self._reporter:
             self._reporter.stop()
-        if self._state_path:
-            fresh = self._state_path.with_suffix(".new")
-            fresh.write_text(json.dumps(self.world.to_dict()))
-            fresh.replace(self._state_path)
+        self._keep(at_once=True)
+
+    def _keep(self, at_once: bool = False) -> None:
+        """Write the world down if something happened in it, or a second has passed.
+
+        Call it with the lock held, before others can know of what happened.
+        """
+        now, changes = time.monotonic(), (self.world.changes, self.world.faults.changes)
+        due = at_once or self._kept != changes or now - self._kept_at >= KEEP_EVERY_S
+        if not (due and self._state_path):
+            return
+        self._kept, self._kept_at = changes, now
+        fresh = self._state_path.with_suffix(".new")
+        fresh.write_bytes(self.world.to_json())
+        fresh.replace(self._state_path)
 
     def __enter__(self) -> Self:
         self.start()
@@ -98,6 +118,7 @@ class Simulator:
         while seconds > 0:
             with self.lock:
                 self.world.step(min(seconds, SLICE_S), datetime.now(UTC))
+                self._keep()
             seconds -= SLICE_S
 
     def missions(self) -> list[dict[str, Any]]:
@@ -109,6 +130,12 @@ class Simulator:
         """Let something go wrong, see `faults.Fault`. Raises ValueError."""
         with self.lock:
             self.world.faults.add(Fault(kind, drone_id, **settings), self.world.elapsed_s)
+            self._keep()
+
+    def truth(self) -> dict[str, Any]:
+        """Where parcels and drones really are, see `staff.truth`."""
+        with self.lock:
+            return staff.truth(self.world)
 
     def clear_faults(self) -> None:
         with self.lock:
@@ -121,3 +148,4 @@ class Simulator:
             real_s, last = min(now - last, LONGEST_TICK_S), now
             with self.lock:
                 self.world.step(real_s * self._speed, datetime.now(UTC))
+                self._keep()

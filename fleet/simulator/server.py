@@ -1,4 +1,4 @@
-"""The HTTP face of the world: Fleet API, GCS bridge, and the switchboard for faults."""
+"""The HTTP face of the world: Fleet API, GCS bridge, the switchboard for faults, the truth."""
 
 import json
 import re
@@ -9,23 +9,20 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from fleet.simulator import faults, garbage
-from fleet.simulator.missions import Refused, check_intent
+from fleet.simulator import bridge, faults, garbage, staff
+from fleet.simulator.bridge import Answer, HungUp
+from fleet.simulator.missions import Refused
 from fleet.simulator.telemetry import latest
 from fleet.simulator.world import World
 
 MAX_BODY_BYTES = 1_000_000
-BRIDGE_FAULTS = ("bridge_down", "bridge_hang", "bridge_500", "bridge_reject")
-
-Answer = tuple[int, dict[str, Any]]
-
-
-class HungUp(Exception):
-    """A fault asks for the connection to be closed without an answer."""
 
 
 class SimulatorServer(ThreadingHTTPServer):
-    """Serves one world. Hold `lock` to touch the world while the server runs."""
+    """Serves one world. Hold `lock` to touch the world while the server runs.
+
+    keep: called with the lock held after each change, before it is answered.
+    """
 
     daemon_threads = True
     block_on_close = False
@@ -35,11 +32,13 @@ class SimulatorServer(ThreadingHTTPServer):
         address: tuple[str, int],
         world: World,
         lock: threading.RLock,
+        keep: Callable[[], None],
         fleet_key: str | None,
         bridge_key: str | None,
     ) -> None:
         self.world = world
         self.lock = lock
+        self.keep = keep
         self.fleet_key = fleet_key
         self.bridge_key = bridge_key
         self.stopping = threading.Event()
@@ -113,9 +112,18 @@ class Handler(BaseHTTPRequestHandler):
                         "items": [m.summary() for m in self.server.world.missions.values()]
                     }
             case "POST", "/api/v1/mission-intents":
-                return self._bridge(self._accept)
+                key = self.headers.get("Idempotency-Key")
+                return self._bridge(
+                    lambda world, body: bridge.accept(world, body, key), bridge.INTENT_FAULTS
+                )
             case "POST", "/cancel" if cancel:
-                return self._bridge(lambda: self._cancel(cancel[1]))
+                return self._bridge(
+                    lambda world, body: bridge.cancel(world, cancel[1], body), bridge.CANCEL_FAULTS
+                )
+            case "GET", "/truth":
+                return self._truth("")
+            case "POST", "/truth/load" | "/truth/unload" | "/truth/collect" | "/truth/bring-home":
+                return self._truth(path.removeprefix("/truth/"))
             case _, "/faults":
                 return self._faults(method)
             case "GET", "/health":
@@ -132,7 +140,8 @@ class Handler(BaseHTTPRequestHandler):
         world = server.world
         with server.lock:
             bad = world.faults.strike("garbage", world.elapsed_s)
-            readings = list(world.readings.values())
+            readings = world.samples()
+            server.keep()
             broken = {
                 reading.drone_id
                 for reading in readings
@@ -146,64 +155,55 @@ class Handler(BaseHTTPRequestHandler):
 
     # -- GCS bridge ----------------------------------------------------------------------------
 
-    def _bridge(self, effect: Callable[[], Answer]) -> Answer:
-        """The answer of the effect, or what a fault makes of it."""
-        if not self._has_key(self.server.bridge_key):
+    def _bridge(self, asked: Callable[[World, Any], Answer], kinds: tuple[str, ...]) -> Answer:
+        """What the bridge answers to the body, or what a fault of these kinds makes of it."""
+        server = self.server
+        if not self._has_key(server.bridge_key):
             return 401, {"code": "unauthorized", "detail": "X-API-Key is missing or wrong."}
-        world = self.server.world
-        with self.server.lock:
-            struck = (world.faults.strike(kind, world.elapsed_s) for kind in BRIDGE_FAULTS)
+        body = self._json()
+
+        def effect() -> Answer:
+            with server.lock:
+                answer = asked(server.world, body)
+                server.keep()
+                return answer
+
+        with server.lock:
+            struck = (server.world.faults.strike(kind, server.world.elapsed_s) for kind in kinds)
             fault = next(filter(None, struck), None)
+            server.keep()
         if fault is None:
             return effect()
-        answer = effect() if fault.strikes_after else None
-        match fault.kind:
-            case "bridge_down":
-                raise HungUp
-            case "bridge_500":
-                return 500, {"code": "internal_error", "detail": "The bridge has a fault."}
-            case "bridge_reject":
-                raise Refused("rejected", "The operator's safety rules do not allow this mission.")
-            case _:
-                if self.server.stopping.wait(fault.seconds):
-                    raise HungUp
-                return answer or effect()
+        return bridge.under_fault(fault, body, effect, server.stopping.wait)
 
-    def _accept(self) -> Answer:
-        intent = check_intent(self._json())
-        key, intent_id = self.headers.get("Idempotency-Key"), intent["intent_id"]
-        if key != intent_id:
-            raise Refused(
-                "idempotency_key_mismatch",
-                f"Idempotency-Key is {key!r}; it must be the intent_id, {intent_id}.",
-            )
-        with self.server.lock:
-            is_new = self.server.world.accept(intent)
-            status = self.server.world.missions[intent_id].status
-        if is_new:
-            return 201, {"intent_id": intent_id, "status": status}
-        return 409, {
-            "code": "already_accepted",
-            "detail": f"Mission {intent_id} is here already ({status}).",
-            "intent_id": intent_id,
-            "status": status,
-        }
+    # -- the truth, for tests ------------------------------------------------------------------
 
-    def _cancel(self, intent_id: str) -> Answer:
-        body = self._json()
-        mode = body.get("mode") if isinstance(body, dict) else None
-        if mode not in {"withdraw", "abort"}:
-            raise Refused("malformed_cancel", f'mode is {mode!r}; it is "withdraw" or "abort".')
+    def _truth(self, what: str) -> Answer:
+        """Let the staff do something, or only look; either way the answer is the whole truth."""
+        server = self.server
+        with server.lock:
+            if what:
+                self._staff(what)
+                server.keep()
+            return 200, staff.truth(server.world)
+
+    def _staff(self, what: str) -> None:
+        body, world = self._json(), self.server.world
         try:
-            with self.server.lock:
-                outcome = self.server.world.cancel(intent_id, mode)
-        except KeyError:
-            return 404, {
-                "code": "unknown_intent",
-                "detail": f"No mission {intent_id} was accepted.",
-            }
-        status = {"withdrawn": 200, "abort_requested": 202}.get(outcome, 409)
-        return status, {"intent_id": intent_id, "status": outcome}
+            match what:
+                case "load":
+                    staff.load(world, body["order_id"], body["drone_id"])
+                case "unload":
+                    place = _place(body) if "lat" in body else None
+                    staff.unload(world, body["drone_id"], place)
+                case "collect":
+                    staff.collect(world, body["order_id"], _place(body))
+                case "bring-home":
+                    staff.bring_home(world, body["drone_id"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise Refused(
+                "malformed_body", f"The body is not what {what} takes: {error}"
+            ) from error
 
     # -- faults --------------------------------------------------------------------------------
 
@@ -222,6 +222,7 @@ class Handler(BaseHTTPRequestHandler):
                 world.faults.add(fault, world.elapsed_s)
             elif method == "DELETE":
                 world.faults.clear()
+            self.server.keep()
             return 200, {"items": world.faults.listed(world.elapsed_s)}
 
     # -- plumbing ------------------------------------------------------------------------------
@@ -251,6 +252,10 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(encoded)))
         self.end_headers()
         self.wfile.write(encoded)
+
+
+def _place(body: dict[str, Any]) -> tuple[float, float]:
+    return float(body["lat"]), float(body["lng"])
 
 
 def _no_constant(name: str) -> None:

@@ -12,12 +12,16 @@ from fleet.simulator.missions import as_utc_text
 
 POSITION_NOISE_M = 0.6
 ALTITUDE_NOISE_M = 0.4
+RECEIVERS_OWN = {"last_seen_ts", "source_ip"}  # the Fleet API's members beside the message
 EMPTY_V, FULL_V = 18.6, 22.2  # a battery of six cells
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One telemetry message and when the Fleet API received it. `alt_m` is above ground."""
+    """One telemetry message and when the Fleet API received it. `alt_m` is above ground.
+
+    changes: paths in the message like "battery.remaining_pct", and what a fault makes of them.
+    """
 
     drone_id: str
     received_at: datetime
@@ -32,12 +36,28 @@ class Reading:
     voltage_v: float
     remaining_pct: int
     rssi_dbm: int
+    changes: tuple[tuple[str, Any], ...] = ()
 
     def repeated(self, received_at: datetime) -> "Reading":
         """The same old measurement, received again."""
         return replace(self, received_at=received_at)
 
+    def changed(self, path: str, value: Any) -> "Reading":
+        return replace(self, changes=(*self.changes, (path, value)))
+
     def as_entry(self) -> dict[str, Any]:
+        entry = self._true_entry()
+        for path, value in self.changes:
+            first, *rest = path.split(".")
+            here = entry if first in RECEIVERS_OWN else entry["telemetry"]
+            for name in rest:
+                if not isinstance(here.get(first), dict):
+                    here[first] = {}
+                here, first = here[first], name
+            here[first] = value
+        return entry
+
+    def _true_entry(self) -> dict[str, Any]:
         return {
             "drone_id": self.drone_id,
             "last_seen_ts": as_utc_text(self.received_at),

@@ -3,27 +3,31 @@
 import math
 import random
 from collections.abc import Iterable
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
+from fleet.simulator import trouble
 from fleet.simulator.airframe import SimDrone, distance_m
-from fleet.simulator.faults import FaultBoard
+from fleet.simulator.faults import Fault, FaultBoard
 from fleet.simulator.flight import (
-    GOING_HOME,
+    LEAVING,
     Aircraft,
     Handling,
     Phase,
     energy_wh,
     mission_legs,
 )
-from fleet.simulator.missions import COURSE, Mission, Refused
+from fleet.simulator.intents import loads_at_pickup
+from fleet.simulator.missions import COURSE, PICKED_UP, Mission, Refused, as_utc_text
+from fleet.simulator.spoil import spoil_manner, spoilt
 from fleet.simulator.telemetry import Reading, read
+from fleet.simulator.truth import SAME_PLACE_M, Ledger, Where
 
 SLICE_S = 0.5  # flights are worked out in slices no longer than this
 ARRIVAL_RADIUS_M = 30.0
 AWAY_RADIUS_M = 30.0
-RETURN_BELOW_PCT = 10.0
 WIND_MEMORY_S = 300.0
 WIND_GUST_MPS = 0.8
 
@@ -33,6 +37,7 @@ WORDS = {
     "ARRIVED": "At the drop point",
     "DELIVERING": "Low over the drop point, lowering the parcel",
     "DELIVERED": "Parcel dropped, leaving",
+    PICKED_UP: "Parcel aboard",
 }
 
 
@@ -40,7 +45,8 @@ class World:
     """Drones in the air and on their pads. Same seed and same steps, same telemetry.
 
     now: aware UTC time that telemetry and events are stamped with. It moves on by the seconds of
-    each step, unless the step is told what time it is.
+    each step, unless the step is told what time it is. report_pickup: whether PICKED_UP is reported
+    of a drone that has loaded. `changes` grows with everything that must not be forgotten.
     """
 
     def __init__(
@@ -49,6 +55,7 @@ class World:
         seed: int,
         now: datetime,
         handling: Handling | None = None,
+        report_pickup: bool = False,
     ) -> None:
         self.now = now
         self.elapsed_s = 0.0
@@ -56,6 +63,9 @@ class World:
         self.faults = FaultBoard()
         self.aircraft = {drone.drone_id: Aircraft.parked_at_home(drone) for drone in drones}
         self.missions: dict[str, Mission] = {}
+        self.ledger = Ledger()
+        self.changes = 0
+        self._report_pickup = report_pickup
         self._air = random.Random(f"{seed}:wind")  # noqa: S311 - a game of chance, not a secret
         self._noise = {
             drone_id: random.Random(f"{seed}:{drone_id}")  # noqa: S311
@@ -87,15 +97,30 @@ class World:
                 "drone_busy",
                 f"{drone_id} is flying ({aircraft.phase}, mission {aircraft.intent_id}).",
             )
-        legs = mission_legs(aircraft.drone, (aircraft.lat, aircraft.lng), intent, self.handling)
+        drone, here = aircraft.drone, (aircraft.lat, aircraft.lng)
+        back = intent.get("return_to", {"lat": drone.home_lat, "lng": drone.home_lng})
+        pad = (back["lat"], back["lng"])
+        legs = mission_legs(here, pad, intent, self.handling)
         payload_kg = intent["metadata"]["payload_weight_kg"]
-        self._check_limits(aircraft, intent, energy_wh(aircraft.drone, legs, payload_kg))
-        aircraft.legs = legs
+        self._check_limits(aircraft, intent, energy_wh(drone, legs, payload_kg))
+        aircraft.legs, aircraft.pad = legs, pad
         aircraft.intent_id = intent["intent_id"]
-        aircraft.launched_from = (aircraft.lat, aircraft.lng)
+        aircraft.launched_from = here
         aircraft.abort_requested = False
-        self.missions[intent["intent_id"]] = Mission(intent)
+        mission = Mission(intent, as_utc_text(self.now))
+        self._check_siblings("two_open_missions", mission, in_air=False)
+        self.missions[mission.intent_id] = mission
+        self.ledger.expect(intent, self.now)
+        self.changes += 1
         return True
+
+    def _check_siblings(self, kind: str, mission: Mission, in_air: bool) -> None:
+        """Note when another mission of the same order could still deliver as well."""
+        for other in self.missions.values():
+            live = other.in_air if in_air else other.over_at is None
+            if live and other is not mission and other.order_id == mission.order_id:
+                detail = f"Mission {other.intent_id} of {other.drone_id} is not over."
+                self.ledger.violate(kind, mission.intent, self.now, detail)
 
     def _check_limits(self, aircraft: Aircraft, intent: dict[str, Any], trip_wh: float) -> None:
         drone, limits = aircraft.drone, intent["constraints"]
@@ -138,8 +163,20 @@ class World:
             aircraft.legs.clear()
             aircraft.intent_id = None
             mission.withdrawn = True
+            mission.finish("withdrawn", self.now)
+            self.changes += 1
             return "withdrawn"
+        if mission.over_why == "gave_up":
+            return self._own_up(aircraft, mission)
         aircraft.abort_requested = True
+        self.changes += 1
+        return "abort_requested"
+
+    def _own_up(self, aircraft: Aircraft, mission: Mission) -> str:
+        """Asked to abort a mission that gave up without a word."""
+        if aircraft.intent_id != mission.intent_id:
+            return "failed"
+        self.tell(mission, "ABORTED", "Aborted by the operator: on its way home already")
         return "abort_requested"
 
     # -- time ----------------------------------------------------------------------------------
@@ -168,89 +205,136 @@ class World:
         self.wind = (east, north)
 
     def _move(self, aircraft: Aircraft, dt_s: float) -> None:
-        drone_id = aircraft.drone.drone_id
-        drained = self.faults.strike("drain_battery", self.elapsed_s, drone_id)
-        if drained:
+        drained = self.strike("drain_battery", aircraft)
+        if drained and drained.pct is not None:
             aircraft.energy_wh = aircraft.drone.battery_wh * min(drained.pct, 100) / 100
         if not aircraft.legs:
             if aircraft.at_home:
                 aircraft.charge(dt_s)
             return
+        phase, mission = aircraft.phase, self.missions[str(aircraft.intent_id)]
         aircraft.fly(dt_s, self.wind)
-        mission = self.missions[str(aircraft.intent_id)]
-        if aircraft.phase is Phase.PICKUP_CLIMB:
-            aircraft.payload_kg = mission.intent["metadata"]["payload_weight_kg"]
-        elif aircraft.phase is Phase.RETURN_CLIMB and not mission.ended:
-            aircraft.payload_kg = 0.0
+        if aircraft.phase is not phase:
+            self._leave(phase, aircraft, mission)
         self._report_course(aircraft, mission)
-        self._look_for_trouble(aircraft, mission)
+        trouble.look(self, aircraft, mission)
         if not aircraft.legs:
             aircraft.intent_id = None
-            aircraft.payload_kg = 0.0
+            aircraft.landed_at = as_utc_text(self.now)
+            self.changes += 1
+
+    def _leave(self, phase: Phase, aircraft: Aircraft, mission: Mission) -> None:
+        """What happens where one phase of a flight ends."""
+        match phase:
+            case Phase.PREFLIGHT:
+                self._launch(aircraft, mission)
+            case Phase.LOADING:
+                self._load(aircraft, mission)
+            case Phase.DROPPING:
+                trouble.at_the_drop(self, aircraft, mission)
+
+    def _launch(self, aircraft: Aircraft, mission: Mission) -> None:
+        mission.launched_at = as_utc_text(self.now)
+        self.changes += 1
+        self._check_siblings("two_live_missions", mission, in_air=True)
+        if not loads_at_pickup(mission.intent):
+            return self._load(aircraft, mission)
+        pickup = mission.intent["pickup"]
+        away_m = distance_m(*aircraft.launched_from, pickup["lat"], pickup["lng"])
+        if self.ledger.parcels[mission.order_id].aboard(mission.drone_id) and away_m > SAME_PLACE_M:
+            detail = f"The parcel is aboard already, {away_m:.0f} m from the pickup."
+            self.ledger.violate("sent_to_wrong_pickup", mission.intent, self.now, detail)
+        return None
+
+    def _load(self, aircraft: Aircraft, mission: Mission) -> None:
+        self.ledger.load(mission.intent, (aircraft.lat, aircraft.lng), self.now)
+        self.weigh(aircraft)
+        if self._report_pickup and self.ledger.parcels[mission.order_id].aboard(mission.drone_id):
+            self.tell(mission, PICKED_UP, WORDS[PICKED_UP])
+
+    def put_down(self, aircraft: Aircraft, mission: Mission, where: Where) -> None:
+        """The drone lets go of the mission's parcel here, if it has it."""
+        self.ledger.put_down(mission.intent, where, (aircraft.lat, aircraft.lng), self.now)
+        self.weigh(aircraft)
+
+    def weigh(self, aircraft: Aircraft) -> None:
+        """Make the aircraft as heavy as what is aboard. To be called after each change of that."""
+        aircraft.payload_kg = self.ledger.weight_kg(aircraft.drone.drone_id)
+        self.changes += 1
+
+    # -- faults and reports --------------------------------------------------------------------
+
+    def strike(self, kind: str, aircraft: Aircraft) -> Fault | None:
+        return self.faults.strike(kind, self.elapsed_s, aircraft.drone.drone_id, aircraft.phase)
+
+    def fault_waiting(self, kind: str, aircraft: Aircraft) -> Fault | None:
+        return self.faults.waiting(kind, self.elapsed_s, aircraft.drone.drone_id, aircraft.phase)
 
     def _report_course(self, aircraft: Aircraft, mission: Mission) -> None:
         """Record every event between the last one and how far the flight has come."""
-        if not mission.ended:
-            for event_type in COURSE[len(mission.events) : _events_due(aircraft, mission)]:
-                mission.record(event_type, self.now, WORDS[event_type])
-
-    def _look_for_trouble(self, aircraft: Aircraft, mission: Mission) -> None:
-        if not aircraft.armed or aircraft.phase is Phase.FORCED_LANDING:
+        if mission.over_why == "gave_up" or (mission.ended and not mission.talks_on):
             return
-        drone_id, battery_pct = aircraft.drone.drone_id, aircraft.battery_pct
-        if battery_pct <= 0:
-            aircraft.land_here()
-            self._end(mission, "FAILED", "Battery empty: landed where it was")
-        elif mission.ended or aircraft.phase in GOING_HOME:
-            return
-        elif battery_pct < RETURN_BELOW_PCT:
-            self._turn_home(aircraft, mission, "FAILED", f"Battery at {battery_pct:.0f} %")
-        elif aircraft.abort_requested or self.faults.strike("abort", self.elapsed_s, drone_id):
-            self._turn_home(aircraft, mission, "ABORTED", "Aborted by the operator")
-        elif len(mission.events) > 1 and self.faults.strike(
-            "mission_fail", self.elapsed_s, drone_id
-        ):
-            self._turn_home(aircraft, mission, "FAILED", "The vehicle reported a failure")
+        told = sum(event.event_type in COURSE for event in mission.events)
+        for event_type in COURSE[told : _events_due(aircraft, mission)]:
+            self.tell(mission, event_type, WORDS[event_type])
 
-    def _turn_home(
-        self, aircraft: Aircraft, mission: Mission, event_type: str, reason: str
-    ) -> None:
-        safety = mission.intent["safety"]
-        waits = event_type == "FAILED" and not safety["abort_rtl_on_fail"]
-        loiter_s = safety["loiter_timeout_s"] if waits else 0.0
-        aircraft.turn_home(loiter_s, mission.intent["dropoff"]["alt_m"])
-        self._end(mission, event_type, f"{reason}: returning home with the parcel undelivered")
-
-    def _end(self, mission: Mission, event_type: str, message: str) -> None:
-        if not mission.ended:
-            mission.record(event_type, self.now, message)
+    def tell(self, mission: Mission, event_type: str, message: str) -> None:
+        """Report something of a mission, in the manner that the faults of its drone ask for."""
+        aircraft = self.aircraft[mission.drone_id]
+        spoil_manner(mission, lambda kind: self.strike(kind, aircraft))
+        mission.record(event_type, self.now, message, self.elapsed_s)
+        self.changes += 1
 
     def _send_telemetry(self) -> None:
         for drone_id, aircraft in self.aircraft.items():
             fresh = read(aircraft, self._noise[drone_id], self.now)
             last = self.readings.get(drone_id)
-            if last and self.faults.strike("lose_link", self.elapsed_s, drone_id):
+            if last and self.strike("lose_link", aircraft):
                 continue
-            if last and self.faults.strike("freeze", self.elapsed_s, drone_id):
+            if last and self.strike("freeze", aircraft):
                 fresh = last.repeated(self.now)
             self.readings[drone_id] = fresh
 
+    def samples(self) -> list[Reading]:
+        """The readings as the Fleet API hands them out: each call counts as one sample."""
+        return [
+            spoilt(
+                reading,
+                self.aircraft[drone_id],
+                self.missions.get(self.aircraft[drone_id].intent_id or ""),
+                self.faults,
+                self.elapsed_s,
+            )
+            for drone_id, reading in self.readings.items()
+        ]
+
     # -- keeping -------------------------------------------------------------------------------
 
-    def to_dict(self) -> dict[str, Any]:
-        return {
+    def to_json(self) -> bytes:
+        """For the state file. Thousands of missions take a few milliseconds."""
+        kept = {
             "aircraft": {key: aircraft.to_dict() for key, aircraft in self.aircraft.items()},
-            "missions": [asdict(mission) for mission in self.missions.values()],
+            "missions": list(self.missions.values()),
+            "ledger": self.ledger,
+            "faults": self.faults.to_list(),
+            "elapsed_s": self.elapsed_s,
         }
+        return msgspec.json.encode(kept)
 
     def restore(self, values: dict[str, Any]) -> None:
-        """Put known drones back to where they were, and remember every mission."""
+        """Put known drones back to where they were; remember missions, parcels and faults.
+
+        values: what `to_json` wrote, decoded.
+        """
         for drone_id, kept in values["aircraft"].items():
             if drone_id in self.aircraft:
                 drone = self.aircraft[drone_id].drone
                 self.aircraft[drone_id] = Aircraft.from_dict(drone, kept)
         missions = map(Mission.from_dict, values["missions"])
         self.missions = {mission.intent_id: mission for mission in missions}
+        self.ledger = Ledger.from_dict(values["ledger"])
+        self.faults.restore(values["faults"])
+        self.elapsed_s = values["elapsed_s"]
         self.readings.clear()
         self._send_telemetry()
 
@@ -263,7 +347,7 @@ def _events_due(aircraft: Aircraft, mission: Mission) -> int:
             return 0
         case Phase.DROPPING:
             return COURSE.index("DELIVERING") + 1
-        case phase if phase in GOING_HOME or phase is Phase.PARKED:
+        case phase if phase in LEAVING or phase is Phase.PARKED:
             return COURSE.index("DELIVERED") + 1
         case Phase.TO_DROPOFF | Phase.DROP_DESCENT if (
             distance_m(*here, dropoff["lat"], dropoff["lng"]) <= ARRIVAL_RADIUS_M

@@ -60,3 +60,24 @@ def mission_intent(**values: Any) -> dict[str, Any]:
     for part in (intent, intent["constraints"], intent["metadata"]):
         part |= {name: value for name, value in values.items() if name in part}
     return intent
+
+
+def first_intent(**values: Any) -> dict[str, Any]:
+    """The same as version 1 has it: no number of its form, no geofence."""
+    intent = mission_intent(**values)
+    del intent["schema_version"], intent["constraints"]["geofence_id"]
+    return intent
+
+
+def second_intent(*, load: bool = True, **values: Any) -> dict[str, Any]:
+    """The same as version 2 has it: it loads at the pickup, and returns to the drone's home."""
+    loading = ["LOAD", "ASCEND", "CRUISE", "DESCEND"] if load else []
+    intent = first_intent(**values)
+    return intent | {
+        "schema_version": 2,
+        "alt_datum": "AGL",
+        "actions": [*intent["actions"][:3], *loading, *intent["actions"][3:]],
+        "return_to": {"hub_id": "1", "lat": 5.6037, "lng": -0.1870},
+        "alternate": None,
+        "airspace_version": "7",
+    }

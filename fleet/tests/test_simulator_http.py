@@ -6,12 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import requests
 
 from fleet.simulator.missions import COURSE
 from fleet.simulator.run import Simulator
+from fleet.tests.over_http import cancel, delivery_api, latest, post_intent, until
 from fleet.tests.simulated import DRONE_ID, INTENT_ID, ORDER_ID, mission_intent, sim_drone
 
 SECOND_ID = "22222222-2222-4222-8222-222222222222"
@@ -31,34 +30,6 @@ def sim() -> Iterator[Simulator]:
     drones = [sim_drone(), sim_drone(drone_id="WX-DRN-002", home_lat=5.61)]
     with Simulator(drones, speed=0) as simulator:
         yield simulator
-
-
-def latest(sim: Simulator, **options: Any) -> requests.Response:
-    return requests.get(f"{sim.url}/api/v1/telemetry/latest", timeout=5, **options)
-
-
-def post_intent(
-    sim: Simulator, intent: dict[str, Any] | None = None, timeout: float = 5
-) -> requests.Response:
-    intent = intent or mission_intent()
-    return requests.post(
-        f"{sim.url}/api/v1/mission-intents",
-        json=intent,
-        headers={"Idempotency-Key": intent["intent_id"]},
-        timeout=timeout,
-    )
-
-
-def cancel(sim: Simulator, mode: str, intent_id: str = INTENT_ID) -> requests.Response:
-    url = f"{sim.url}/api/v1/mission-intents/{intent_id}/cancel"
-    return requests.post(url, json={"mode": mode}, timeout=5)
-
-
-def until(holds: Callable[[], Any], within_s: float = 10) -> None:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 def shape_of(value: Any) -> Any:
@@ -252,52 +223,6 @@ def test_a_closed_simulator_answers_nobody_not_even_on_open_connections():
             session.get(url, timeout=5)
 
 
-class DeliveryApi(ThreadingHTTPServer):
-    """Keeps what it is told; answers the statuses in `answers` first, and 200 from then on."""
-
-    daemon_threads = True
-
-    def __init__(self, *answers: int) -> None:
-        super().__init__(("127.0.0.1", 0), DeliveryApiHandler)
-        self.answers = list(answers)
-        self.calls: list[tuple[str, str | None, dict[str, Any], int]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def accepted(self) -> list[str]:
-        return [body["event_type"] for _, _, body, status in self.calls if status == 200]
-
-
-class DeliveryApiHandler(BaseHTTPRequestHandler):
-    server: DeliveryApi
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        status = self.server.answers.pop(0) if self.server.answers else 200
-        self.server.calls.append((self.path, self.headers.get("X-API-Key"), body, status))
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
-
-
-@contextlib.contextmanager
-def delivery_api(*answers: int) -> Iterator[DeliveryApi]:
-    api = DeliveryApi(*answers)
-    thread = threading.Thread(target=api.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield api
-    finally:
-        api.shutdown()
-        api.server_close()
-        thread.join()
-
-
 def test_mission_events_reach_the_delivery_api_in_order_through_its_failures():
     with (
         delivery_api(503, 200, 500) as api,
@@ -372,6 +297,37 @@ def test_the_process_stops_at_once_and_remembers_flying_drones(tmp_path, stop):
         assert altitude_m() > 1.5
         items = requests.get(f"{url}/api/v1/mission-intents", timeout=5).json()["items"]
         assert [item["intent_id"] for item in items] == [INTENT_ID]
+
+
+def test_a_killed_process_loses_nothing_that_others_know_of(tmp_path):
+    state = tmp_path / "world.json"
+    options = ("--no-events", "--speed", "60", "--state", str(state), "--report-pickup")
+    fault = ("--fault", f"stay-at-drop:{DRONE_ID},drop=false,seconds=600")
+
+    def told(url: str) -> dict[str, Any]:
+        return requests.get(f"{url}/truth", timeout=5).json()
+
+    with simulator_process(tmp_path, *options, *fault) as (process, url):
+        requests.post(
+            f"{url}/api/v1/mission-intents",
+            json=mission_intent(),
+            headers={"Idempotency-Key": INTENT_ID},
+            timeout=5,
+        )
+        until(lambda: told(url)["parcels"][0]["where"] == "ABOARD")
+        before = told(url)
+        process.kill()
+        process.wait()
+    with simulator_process(tmp_path, *options, *fault) as (_, url):
+        after = told(url)
+        assert after["now_s"] >= before["now_s"] - 60 * 1.5
+        assert after["parcels"] == before["parcels"]
+        assert after["missions"][0]["launched_at"] == before["missions"][0]["launched_at"]
+        faults = requests.get(f"{url}/faults", timeout=5).json()["items"]
+        assert [one["kind"] for one in faults] in (["stay_at_drop"], [])
+        items = requests.get(f"{url}/api/v1/mission-intents", timeout=5).json()["items"]
+        assert "PICKED_UP" in [event["event_type"] for event in items[0]["events"]]
+        until(lambda: told(url)["missions"][0]["over_why"] == "gave_up")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """The simulated world by itself: physics, missions, events. No network, no waiting."""
 
 import json
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,41 +8,12 @@ from hypothesis import strategies as st
 
 from fleet.simulator.airframe import distance_m
 from fleet.simulator.faults import Fault, parse
-from fleet.simulator.flight import Aircraft
-from fleet.simulator.missions import COURSE, Refused, check_intent
+from fleet.simulator.intents import check_intent
+from fleet.simulator.missions import COURSE, Refused
 from fleet.simulator.telemetry import latest
 from fleet.simulator.world import ARRIVAL_RADIUS_M, World
+from fleet.tests.flown import a_world, event_types, fly_home, fly_until, the_aircraft
 from fleet.tests.simulated import DRONE_ID, INTENT_ID, mission_intent, sim_drone
-
-NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
-
-
-def a_world(seed: int = 1, **drone: Any) -> World:
-    return World([sim_drone(**drone)], seed, NOW)
-
-
-def the_aircraft(world: World) -> Aircraft:
-    return world.aircraft[DRONE_ID]
-
-
-def event_types(world: World) -> list[str]:
-    return [event.event_type for event in world.missions[INTENT_ID].events]
-
-
-def fly_until(world: World, event_type: str) -> None:
-    for _ in range(4000):
-        if event_type in event_types(world):
-            return
-        world.step(0.5)
-    raise AssertionError(f"{event_type} never came: {event_types(world)}")
-
-
-def fly_home(world: World) -> None:
-    for _ in range(8000):
-        if not the_aircraft(world).legs:
-            return
-        world.step(0.5)
-    raise AssertionError(f"still {the_aircraft(world).phase}")
 
 
 def answer_of(world: World) -> str:
@@ -360,7 +329,7 @@ def test_a_world_put_away_in_mid_flight_goes_on_from_there():
     world.accept(mission_intent())
     fly_until(world, "ARRIVED")
     again = a_world()
-    again.restore(json.loads(json.dumps(world.to_dict())))
+    again.restore(json.loads(world.to_json()))
     assert the_aircraft(again) == the_aircraft(world)
     assert again.missions == world.missions
     fly_home(again)

@@ -1,0 +1,136 @@
+"""The forms of a mission intent that a GCS may know, in the simulator's own words.
+
+Version 1 is the first contract. Version 1 with its number and a geofence is what came after it, and
+version 2 names datum, loading and the place to return to.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from fleet.simulator.missions import Refused
+
+LATITUDE = {"type": "number", "minimum": -90, "maximum": 90}
+LONGITUDE = {"type": "number", "minimum": -180, "maximum": 180}
+ALTITUDE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1000}
+PLACE = {"lat": LATITUDE, "lng": LONGITUDE}
+NAME = {"type": ["string", "null"], "minLength": 1}
+UUID = {"type": "string", "format": "uuid"}
+ACTIONS = ["TAKEOFF", "CRUISE", "DESCEND", "DROP_OR_WINCH", "ASCEND", "RTL"]
+# Whether a climb and the second way are named after LOAD is left to the sender.
+LOADING = [
+    [*ACTIONS[:3], "LOAD", *climb, *way, *ACTIONS[3:]]
+    for climb in ([], ["ASCEND"])
+    for way in ([], ["CRUISE", "DESCEND"])
+]
+
+
+def _object(properties: dict[str, Any], optional: Iterable[str] = ()) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [name for name in properties if name not in optional],
+        "properties": properties,
+    }
+
+
+CONSTRAINTS = {
+    "battery_min_pct": {"type": "number", "minimum": 0, "maximum": 100},
+    "service_area_id": NAME,
+    "max_wind_mps": {"type": "number", "minimum": 0},
+}
+VERSION_1 = {
+    "intent_id": UUID,
+    "order_id": UUID,
+    "drone_id": {"type": "string", "pattern": "^[A-Z0-9_-]{3,64}$"},
+    "pickup": _object(PLACE | {"alt_m": ALTITUDE}),
+    "dropoff": _object(PLACE | {"alt_m": ALTITUDE, "delivery_alt_m": ALTITUDE}),
+    "actions": {"const": ACTIONS},
+    "constraints": _object(CONSTRAINTS),
+    "safety": _object(
+        {
+            "abort_rtl_on_fail": {"type": "boolean"},
+            "loiter_timeout_s": {"type": "number", "minimum": 0},
+            "lost_link_behavior": {"enum": ["RTL", "LOITER", "LAND"]},
+        }
+    ),
+    "metadata": _object(
+        {
+            "payload_type": {"type": "string", "minLength": 1},
+            "payload_weight_kg": {"type": "number", "exclusiveMinimum": 0},
+            "priority": {"enum": ["NORMAL", "URGENT", "MEDICAL"]},
+            "created_at": {"type": "string", "format": "date-time"},
+        }
+    ),
+}
+VERSION_1_NUMBERED = VERSION_1 | {
+    "schema_version": {"const": 1},
+    "constraints": _object(CONSTRAINTS | {"geofence_id": NAME}),
+}
+HUB = _object({"hub_id": {"type": ["string", "integer"]}, **PLACE})
+VERSION_2 = VERSION_1 | {
+    "schema_version": {"const": 2},
+    "alt_datum": {"const": "AGL"},
+    "actions": {"enum": [ACTIONS, *LOADING]},
+    "return_to": HUB,
+    "alternate": {"anyOf": [HUB, {"type": "null"}]},
+    "airspace_version": {"type": ["string", "integer", "null"]},
+}
+OPTIONAL_IN_2 = ("return_to", "alternate", "airspace_version")
+
+
+@cache
+def _validator(version: int | None) -> Draft202012Validator:
+    """version: of the body; None where it has none."""
+    schema = {
+        None: _object(VERSION_1),
+        1: _object(VERSION_1_NUMBERED),
+        2: _object(VERSION_2, OPTIONAL_IN_2),
+    }[version]
+    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+def check_intent(body: object) -> dict[str, Any]:
+    """The intent when it keeps the contract. Raises Refused with everything that is wrong."""
+    version = body.get("schema_version") if isinstance(body, dict) else None
+    if version not in (None, 1, 2):
+        raise Refused("malformed_intent", f"schema_version: {version!r} is not 1 or 2")
+    errors = _validator(version).iter_errors(body)
+    problems = [
+        f"{'.'.join(map(str, error.path)) or 'intent'}: {error.message}"
+        for error in sorted(errors, key=lambda error: list(map(str, error.path)))
+    ]
+    if problems:
+        raise Refused("malformed_intent", "; ".join(problems))
+    assert isinstance(body, dict)  # noqa: S101 - the schema has just said so
+    dropoff = body["dropoff"]
+    if dropoff["delivery_alt_m"] > dropoff["alt_m"]:
+        raise Refused(
+            "malformed_intent",
+            f"dropoff.delivery_alt_m: {dropoff['delivery_alt_m']} m is above the cruise altitude "
+            f"of {dropoff['alt_m']} m",
+        )
+    return body
+
+
+def loads_at_pickup(intent: dict[str, Any]) -> bool:
+    """Version 1 always goes by the pickup; version 2 only when it says LOAD."""
+    return intent.get("schema_version") != 2 or "LOAD" in intent["actions"]
+
+
+def strange_members(body: object) -> list[list[str]]:
+    """The paths of all members that version 1 does not have, for a reader that is strict."""
+    return list(_strange(body, _object(VERSION_1), []))
+
+
+def _strange(body: object, schema: dict[str, Any], path: list[str]) -> Iterator[list[str]]:
+    known = schema.get("properties")
+    if known is None or not isinstance(body, dict):
+        return
+    for name, value in body.items():
+        if name in known:
+            yield from _strange(value, known[name], [*path, name])
+        else:
+            yield [*path, name]
