@@ -13,4 +13,4 @@ class DispatchConfig(AppConfig):
         lifecycle.recorded.connect(missions.keep_in_step)
         lifecycle.recorded.connect(actors.hurry)
         retention.forgetting.connect(forgetting.forget)
-        health.register("bridge", bridge.readiness)
+        health.dispatching.register("bridge", bridge.readiness, needs=("redis",))

@@ -1,6 +1,6 @@
 """What dispatch says on the dashboard: what is stuck on its way to, in or out of the air."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from django.urls import reverse
@@ -12,7 +12,7 @@ from orders.models import DeliveryJob, Order
 from orders.states import IN_FLIGHT, JobStatus, Status
 from wingxtra.console import actions
 from wingxtra.console.admin import duration
-from wingxtra.console.registry import Attention, Tone
+from wingxtra.console.registry import Attention, NotChecked, Tone
 
 # A drone that comes home within a minute or so is no trouble.
 PATIENCE = timedelta(minutes=1)
@@ -167,7 +167,7 @@ def low_batteries(now: datetime) -> Iterator[Attention]:
     """Drones on a delivery with less charge than the reserve they should come home with."""
     seen = picture.read()
     if seen is None:
-        return
+        raise NotChecked("there is no picture of the fleet")
     reserve_pct = policy.current().reserve_pct
     for job in DeliveryJob.objects.active().select_related("order"):
         sample = seen.telemetry.get(job.drone_id or "")
@@ -187,12 +187,13 @@ def low_batteries(now: datetime) -> Iterator[Attention]:
             )
 
 
-SOURCES = (
-    orders_without_a_drone,
-    missions_not_getting_through,
-    missions_held,
-    slow_launches,
-    launched_all_the_same,
-    lost_links,
-    low_batteries,
-)
+# Each with what is the case while it finds nothing.
+SOURCES: dict[Callable[[datetime], Iterator[Attention]], str] = {
+    orders_without_a_drone: "no order waits for a drone in vain",
+    missions_not_getting_through: "every mission reaches ground control",
+    missions_held: "no mission waits for you to submit it",
+    slow_launches: "no launch is overdue",
+    launched_all_the_same: "no drone flies an order that was taken from it",
+    lost_links: "no link is lost",
+    low_batteries: "no drone flies on its reserve",
+}
