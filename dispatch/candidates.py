@@ -8,7 +8,7 @@ import numpy as np
 from django.utils import timezone
 
 from dispatch import hubs
-from fleet import feasibility, picture, registry, rulebook
+from fleet import feasibility, picture, quality, registry, rulebook
 from fleet.models import Drone
 from fleet.reasons import Reason
 from orders import placement
@@ -68,9 +68,8 @@ def judged(
     busy = set(DeliveryJob.objects.active().values_list("drone_id", flat=True))
     if own_job is not None:
         busy.discard(own_job.drone_id)
-    table = registry.drone_table(
-        drones, picture.read(), busy, book, now, hubs.full(hubs.free_launches())
-    )
+    seen = picture.read()
+    table = registry.drone_table(drones, seen, busy, book, now, hubs.full(hubs.free_launches()))
     trips = placement.trip_table([order], book)
     pairs = np.arange(len(drones))
     verdicts = feasibility.judge(
@@ -86,7 +85,7 @@ def judged(
     return [
         Candidate(
             drone_id=drone.drone_id,
-            reasons=verdicts.explain(i),
+            reasons=quality.quoted(verdicts.explain(i), seen, drone.drone_id),
             eta_seconds=_whole(verdicts.delivery_s[i]),
             energy_needed_pct=_rounded(verdicts.energy_pct[i]),
             battery_pct=_rounded(table.battery_pct[i]),

@@ -237,13 +237,12 @@ def old_picture(now: datetime) -> Iterator[Attention]:
     seen = picture.read()
     max_age_s = policy.current().telemetry_max_age_s
     if seen is None or seen.age_s(now) > max_age_s:
-        age = "there has never been one" if seen is None else f"{seen.age_s(now):.0f} s old"
+        age = "There has never been one" if seen is None else f"It is {seen.age_s(now):.0f} s old"
         yield Attention(
             key="picture",
             level=39,
             text="The fleet picture is old, so nothing is dispatched",
-            detail=f"It is {age}; allowed are {max_age_s:.0f} s. The Fleet API or the worker is "
-            "away.",
+            detail=f"{age}; allowed are {max_age_s:.0f} s. The Fleet API or the worker is away.",
             since=seen.fetched_at if seen else None,
             tone=Tone.BAD,
         )

@@ -5,10 +5,13 @@ What each value is for, and what happens without it, is in docs/connect.md for t
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from fleet.picture import Picture
 from fleet.reasons import Reason, Rule
 from fleet.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from fleet.picture import Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ def completeness(samples: Collection[Telemetry]) -> Completeness:
     return Completeness(len(samples), lacking, able)
 
 
-def problems(seen: Picture | None, drone_id: str) -> list[str]:
+def problems(seen: "Picture | None", drone_id: str) -> list[str]:
     """What is wrong with what the Fleet API sends of a drone, each a sentence."""
     if seen is None:
         return []
@@ -72,7 +75,7 @@ def problems(seen: Picture | None, drone_id: str) -> list[str]:
     return found + ([f"{words}." for words in sample.refused.values()] if sample else [])
 
 
-def quoted(reasons: Iterable[Reason], seen: Picture | None, drone_id: str) -> list[Reason]:
+def quoted(reasons: Iterable[Reason], seen: "Picture | None", drone_id: str) -> list[Reason]:
     """The reasons why a drone may not fly, those that come from its telemetry with its words."""
     sample = seen.telemetry.get(drone_id) if seen else None
     skipped = seen.skipped.get(drone_id) if seen else None
