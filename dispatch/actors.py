@@ -72,7 +72,8 @@ def sweep_missions() -> None:
     """Send what waits in the outbox: intents, withdrawals, aborts."""
     now = timezone.now()
     due = Mission.objects.order_by("next_try_at")
-    for intent_id in publishing_pause.unless_paused(due.unsent(now)).values_list("pk", flat=True)[:SWEEP_AT_MOST]:
+    unsent = publishing_pause.unless_paused(due.unsent(now))
+    for intent_id in unsent.values_list("pk", flat=True)[:SWEEP_AT_MOST]:
         publish_intent.send(str(intent_id))
     for intent_id in due.recalls_due(now).values_list("pk", flat=True)[:SWEEP_AT_MOST]:
         send_recall.send(str(intent_id))

@@ -14,4 +14,4 @@ class DispatchConfig(AppConfig):
         lifecycle.recorded.connect(discrepancies.keep_in_step)
         lifecycle.recorded.connect(actors.hurry)
         retention.forgetting.connect(forgetting.forget)
-        health.register("bridge", bridge.readiness)
+        health.dispatching.register("bridge", bridge.readiness, needs=("redis",))

@@ -1,6 +1,6 @@
 """What dispatch says on the dashboard: what is stuck on its way to, in or out of the air."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from django.urls import reverse
@@ -12,7 +12,7 @@ from orders.models import DeliveryJob, Order
 from orders.states import IN_FLIGHT, JobStatus, Status
 from wingxtra.console import actions
 from wingxtra.console.admin import duration
-from wingxtra.console.registry import Attention, Tone
+from wingxtra.console.registry import Attention, NotChecked, Tone
 
 # A drone that comes home within a minute or so is no trouble.
 PATIENCE = timedelta(minutes=1)
@@ -132,8 +132,8 @@ def slow_launches(now: datetime) -> Iterator[Attention]:
 
 def launched_all_the_same(now: datetime) -> Iterator[Attention]:
     """Missions that were taken back too late: nobody waits for what their drones carry."""
-    flying = MissionPart.objects.live().whole().filter(
-        mission__recall_state=Mission.Recall.TOO_LATE
+    flying = (
+        MissionPart.objects.live().whole().filter(mission__recall_state=Mission.Recall.TOO_LATE)
     )
     for part in flying.order_by("mission__recall_asked_at")[:20]:
         yield Attention(
@@ -168,7 +168,7 @@ def low_batteries(now: datetime) -> Iterator[Attention]:
     """Drones on a delivery with less charge than the reserve they should come home with."""
     seen = picture.read()
     if seen is None:
-        return
+        raise NotChecked("there is no picture of the fleet")
     reserve_pct = policy.current().reserve_pct
     for job in DeliveryJob.objects.active().select_related("order"):
         sample = seen.telemetry.get(job.drone_id or "")
@@ -188,12 +188,13 @@ def low_batteries(now: datetime) -> Iterator[Attention]:
             )
 
 
-SOURCES = (
-    orders_without_a_drone,
-    missions_not_getting_through,
-    missions_held,
-    slow_launches,
-    launched_all_the_same,
-    lost_links,
-    low_batteries,
-)
+# Each with what is the case while it finds nothing.
+SOURCES: dict[Callable[[datetime], Iterator[Attention]], str] = {
+    orders_without_a_drone: "no order waits for a drone in vain",
+    missions_not_getting_through: "every mission reaches ground control",
+    missions_held: "no mission waits for you to submit it",
+    slow_launches: "no launch is overdue",
+    launched_all_the_same: "no drone flies an order that was taken from it",
+    lost_links: "no link is lost",
+    low_batteries: "no drone flies on its reserve",
+}

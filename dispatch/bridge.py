@@ -201,14 +201,14 @@ def is_resting() -> bool:
 
 
 def readiness() -> tuple[bool, str]:
-    """For /ready. A bridge that is away is no reason not to serve: missions wait in the outbox."""
+    """For /ready/dispatch: whether missions get through to ground control. Raises RedisError."""
     try:
         BridgeClient().base()
     except BridgeNotAsked as problem:
         return False, problem.detail
-    if _breaker(settings.GCS_BRIDGE_URL).current_state == pybreaker.STATE_OPEN:
-        return True, "Does not answer; missions wait in the outbox."
-    return True, "Configured."
+    if is_resting():
+        return False, "Does not answer; missions wait in the outbox."
+    return True, "Configured, and no call has failed lately."
 
 
 def _read(text: str) -> tuple[str, str, str]:

@@ -8,7 +8,7 @@ import numpy as np
 from django.utils import timezone
 
 from dispatch import engagements, hubs
-from fleet import feasibility, picture, registry, rulebook
+from fleet import feasibility, picture, quality, registry, rulebook
 from fleet.models import Drone
 from fleet.reasons import Reason
 from orders import placement
@@ -65,10 +65,8 @@ def judged(
     if not drones:
         return []
     book = rulebook.load(now)
-    engaged = engagements.now(but=own_job)
-    table = registry.drone_table(
-        drones, picture.read(), engaged, book, now, hubs.full(hubs.free_launches())
-    )
+    engaged, seen = engagements.now(but=own_job), picture.read()
+    table = registry.drone_table(drones, seen, engaged, book, now, hubs.full(hubs.free_launches()))
     trips = placement.trip_table([order], book)
     pairs = np.arange(len(drones))
     verdicts = feasibility.judge(
@@ -84,7 +82,7 @@ def judged(
     return [
         Candidate(
             drone_id=drone.drone_id,
-            reasons=verdicts.explain(i),
+            reasons=quality.quoted(verdicts.explain(i), seen, drone.drone_id),
             eta_seconds=_whole(verdicts.delivery_s[i]),
             energy_needed_pct=_rounded(verdicts.energy_pct[i]),
             battery_pct=_rounded(table.battery_pct[i]),

@@ -36,7 +36,8 @@ roles.seen_by_all(
 roles.done_by_ops("dispatch.add_dispatchrun", "dispatch.add_whatif")
 for action in ops.ACTIONS:
     actions.register(action)
-registry.attention_sources.extend(attention.SOURCES)
+for look, checks in attention.SOURCES.items():
+    registry.add_attention(look, checks=checks)
 
 
 # --- on an order's page --------------------------------------------------------------------------

@@ -82,32 +82,32 @@ def keep_in_step(events: Sequence[DeliveryEvent], **_: Any) -> None:
 
 def _store(events: list[DeliveryEvent]) -> None:
     jobs = [
-        (event, event.job)
+        (event, event.job, event.job.drone_id)
         for event in events
         if event.job and event.job.drone_id and event.order.live_mode
     ]
     if not jobs:
         return
     rules = policy.current()
-    drones = Drone.objects.prefetch_related("kind").in_bulk({job.drone_id for _, job in jobs})
+    drones = Drone.objects.prefetch_related("kind").in_bulk({drone_id for _, _, drone_id in jobs})
     stored = [
         Mission(
             id=job.mission_intent_id,
-            drone_id=job.drone_id,
+            drone_id=drone_id,
             body=contract.build(
-                job.mission_intent_id, event.order, drones[job.drone_id], rules, event.created_at
+                job.mission_intent_id, event.order, drones[drone_id], rules, event.created_at
             ),
             state=State.PENDING if rules.auto_submit else State.HELD,
             created_at=event.created_at,
             next_try_at=event.created_at,
         )
-        for event, job in jobs
+        for event, job, drone_id in jobs
     ]
     bulk.insert(stored)
     bulk.insert(
         [
             MissionPart(mission_id=job.mission_intent_id, job=job, order=event.order)
-            for event, job in jobs
+            for event, job, _ in jobs
         ]
     )
 
@@ -178,8 +178,8 @@ def refuse_unless_clear(order: Order) -> None:
     if former is not None:
         raise Conflict(
             "mission_not_over",
-            f"The mission {former.mission_id} of {former.mission.drone_id} is not known to be over. "
-            "Look in ground control, and say in writing that it is.",
+            f"The mission {former.mission_id} of {former.mission.drone_id} is not known to be "
+            "over. Look in ground control, and say in writing that it is.",
             current_status=order.status,
         )
 
@@ -219,9 +219,9 @@ def submit(order_id: UUID, *, by: Actor) -> MissionPart:
     if order is None:
         raise NotFound
     job = lifecycle.job_of(order)
-    Mission.objects.filter(
-        pk=job.mission_intent_id, state__in=(State.HELD, State.PENDING)
-    ).update(state=State.PENDING, next_try_at=now)
+    Mission.objects.filter(pk=job.mission_intent_id, state__in=(State.HELD, State.PENDING)).update(
+        state=State.PENDING, next_try_at=now
+    )
     publish(job.mission_intent_id, by=by)
     part = MissionPart.objects.whole().filter(job=job.pk).first()
     if part is None:

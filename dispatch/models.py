@@ -107,9 +107,7 @@ class MissionQuerySet(models.QuerySet["Mission"]):
 
     def recalls_due(self, now: datetime) -> Self:
         """Withdrawals and aborts that the bridge has not confirmed and no worker is sending."""
-        return self.unclaimed(now).filter(
-            recall_state=Mission.Recall.WANTED, next_try_at__lte=now
-        )
+        return self.unclaimed(now).filter(recall_state=Mission.Recall.WANTED, next_try_at__lte=now)
 
     def of_job(self, job_id: UUID | None) -> Self:
         return self.filter(parts__job_id=job_id)

@@ -169,7 +169,9 @@ class _Look:
         if since is not None and self.state.fix is not None:
             stood_s = self.state.fix.at - since
             if stood_s >= STANDS_AT_THE_DROP_FOR_S:
-                words = f"{self.job.drone_id} stands disarmed at the drop point since {stood_s:.0f} s."
+                words = (
+                    f"{self.job.drone_id} stands disarmed at the drop point since {stood_s:.0f} s."
+                )
                 discrepancies.raise_(self.job, Discrepancy.Code.AT_THE_DROP, words)
         elif self.state.phase is Phase.GROUND and self.mission.stands_since:
             # Counted from the report on: it stood there before the launch as well.

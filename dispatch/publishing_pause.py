@@ -1,4 +1,4 @@
-"""When ground control refuses the form of every mission, publishing stops until a person resumes it.
+"""Ground control refuses the form of every mission: publishing stops until a person resumes it.
 
 Several orders refused one after another, with no mission accepted between them, are no trouble of
 these orders: a wrong version of the intent, a new rule of the bridge. Their attempts do not count.

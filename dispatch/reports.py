@@ -92,7 +92,7 @@ def report(order_id: UUID, event: MissionEvent, *, by: Actor) -> Reported:
     Refused when the order never had a mission, NotFound, and Invalid for an intent of another
     order.
     """
-    order = Order.objects.filter(pk=order_id).first()
+    order = Order.objects.select_related("current_job").filter(pk=order_id).first()
     if order is None:
         raise NotFound
     with transaction.atomic():
@@ -166,9 +166,7 @@ def _over(order: Order, job: DeliveryJob | None, event: MissionEvent, by: Actor)
     return Reported(order, [EventType.REQUEUED.value if is_queued else str(order.status)])
 
 
-def _about_an_ended_job(
-    order: Order, job: DeliveryJob, event: MissionEvent, by: Actor
-) -> Reported:
+def _about_an_ended_job(order: Order, job: DeliveryJob, event: MissionEvent, by: Actor) -> Reported:
     """Kept, shown in the timeline, and where it contradicts us a person is asked."""
     delivered = job.status == JobStatus.COMPLETED
     words = (
@@ -212,7 +210,7 @@ def _job_of(order: Order, event: MissionEvent) -> DeliveryJob | None:
             raise Invalid([FieldProblem("payload.intent_id", "unknown_intent", message)])
         return job
     if order.status in WITH_A_JOB:
-        return jobs.filter(pk=order.current_job_id).first()
+        return order.current_job
     return jobs.order_by("attempt").last()
 
 

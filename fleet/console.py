@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from fleet import live, picture, policy, registry, rulebook, weather, words
+from fleet import attention, live, picture, policy, registry, rulebook, weather, words
 from fleet.live import Readiness
 from fleet.map_console import drone_feature
 from fleet.models import Drone, Policy, ServiceArea
@@ -22,6 +22,7 @@ from wingxtra.console import registry as console
 from wingxtra.console.registry import (
     Attention,
     Button,
+    NotChecked,
     Number,
     Section,
     Switch,
@@ -236,13 +237,12 @@ def old_picture(now: datetime) -> Iterator[Attention]:
     seen = picture.read()
     max_age_s = policy.current().telemetry_max_age_s
     if seen is None or seen.age_s(now) > max_age_s:
-        age = "there has never been one" if seen is None else f"{seen.age_s(now):.0f} s old"
+        age = "There has never been one" if seen is None else f"It is {seen.age_s(now):.0f} s old"
         yield Attention(
             key="picture",
             level=39,
             text="The fleet picture is old, so nothing is dispatched",
-            detail=f"It is {age}; allowed are {max_age_s:.0f} s. The Fleet API or the worker is "
-            "away.",
+            detail=f"{age}; allowed are {max_age_s:.0f} s. The Fleet API or the worker is away.",
             since=seen.fetched_at if seen else None,
             tone=Tone.BAD,
         )
@@ -268,7 +268,9 @@ def unknown_wind(now: datetime) -> Iterator[Attention]:
 def unknown_drones(now: datetime) -> Iterator[Attention]:
     """Drones that telemetry shows and the registry does not know."""
     seen = picture.read()
-    heard = set(seen.telemetry) if seen else set()
+    if seen is None:
+        raise NotChecked("there is no picture of the fleet")
+    heard = set(seen.telemetry)
     known = set(Drone.objects.filter(pk__in=heard).values_list("pk", flat=True))
     for drone_id in sorted(heard - known)[:MOST_UNKNOWN]:
         yield Attention(
@@ -287,7 +289,15 @@ def unknown_drones(now: datetime) -> Iterator[Attention]:
 
 
 MOST_UNKNOWN = 5
-console.attention_sources.extend([paused_dispatch, old_picture, unknown_wind, unknown_drones])
+for look, checks in [
+    (paused_dispatch, "dispatch is paused nowhere"),
+    (old_picture, "the fleet picture is young"),
+    (unknown_wind, "the wind is known where it is measured"),
+    (unknown_drones, "no drone without registration sends telemetry"),
+    (attention.offline_drones, "no drone in service is offline"),
+    (attention.incomplete_telemetry, "no drone's telemetry lacks a value that dispatch needs"),
+]:
+    console.add_attention(look, checks=checks)
 
 
 # --- the numbers ---------------------------------------------------------------------------------

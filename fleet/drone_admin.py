@@ -4,13 +4,14 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from fleet import live, words
+from fleet import live, picture, words
 from fleet.live import Readiness
 from fleet.models import Drone
+from fleet.quality import NEEDS
 from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, badge
 
 
@@ -42,17 +43,40 @@ class ReadinessFilter(admin.SimpleListFilter):
         return queryset.filter(pk__in=wanted)
 
 
+class LackingFilter(admin.SimpleListFilter):
+    title = "missing in telemetry"
+    parameter_name = "lacks"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(need.name, need.words) for need in NEEDS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Drone]) -> QuerySet[Drone]:
+        need = next((need for need in NEEDS if need.name == self.value()), None)
+        if need is None:
+            return queryset
+        seen = picture.read()
+        samples = seen.telemetry.values() if seen else []
+        return queryset.filter(pk__in=[s.drone_id for s in samples if not need.is_given(s)])
+
+
 @admin.register(Drone)
 class DroneAdmin(ConsoleAdmin):
     list_display = ("drone_id", "readiness", "why", "battery", "heard", "kind", "hub", "active")
-    list_filter = (ReadinessFilter, "hub", "kind", "active", "hub__service_area")
+    list_filter = (ReadinessFilter, LackingFilter, "hub", "kind", "active", "hub__service_area")
     list_select_related = ("kind", "hub")
+    list_before_template = "console/telemetry_bar.html"
     search_fields = ("drone_id",)
     fields = ("drone_id", "kind", "hub", "active", "grounded_reason", "grounded_by", "grounded_at")
     readonly_fields = ("grounded_reason", "grounded_by", "grounded_at")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ConsoleChangeList]:
         return LiveChangeList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        gaps = live.completeness(picture.read()).gaps
+        return super().changelist_view(request, {**(extra_context or {}), "telemetry_gaps": gaps})
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Drone | None = None

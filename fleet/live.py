@@ -7,10 +7,12 @@ from enum import StrEnum
 from math import nan
 from uuid import UUID
 
-from fleet import picture, policy, registry, weather
+from fleet import picture, policy, quality, registry, weather
 from fleet.feasibility import against_drones
 from fleet.models import Drone, DroneHold
+from fleet.picture import Picture
 from fleet.policy import Rules
+from fleet.quality import Completeness
 from fleet.reasons import Facts, Reason, Rule, explain
 from fleet.registry import Engaged
 from fleet.tables import DroneTable
@@ -41,9 +43,11 @@ _READINESS = {
 
 @dataclass(frozen=True, slots=True)
 class LiveDrone:
-    """`reasons` say why it is not READY, `holds` what it is on hold for. `telemetry` is the last we know, however old.
+    """`reasons` say why it is not READY, `holds` what it is on hold for. `telemetry` is the last
+    that is known, however old.
 
-    `is_silent`: on a delivery, and not heard for longer than the policy's link_lost_after_s.
+    `problems`: what is wrong with what the Fleet API sends of it, each a sentence. `is_silent`: it
+    is on a delivery and was not heard for longer than the policy's link_lost_after_s.
     """
 
     drone: Drone
@@ -53,6 +57,7 @@ class LiveDrone:
     active_job_id: UUID | None
     holds: list[DroneHold]
     is_silent: bool
+    problems: list[str]
 
 
 def look(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
@@ -69,14 +74,33 @@ def look(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
             drone=drone,
             telemetry=seen.telemetry.get(drone.drone_id) if seen else None,
             readiness=_readiness(bits),
-            reasons=explain(bits, _facts(table, i, rules, wind_mps)),
+            reasons=quality.quoted(
+                explain(bits, _facts(table, i, rules, wind_mps)), seen, drone.drone_id
+            ),
             active_job_id=jobs.get(drone.drone_id),
             holds=held.get(drone.drone_id, []),
             is_silent=drone.drone_id in jobs
             and bool(table.telemetry_age_s[i] > rules.link_lost_after_s),
+            problems=quality.problems(seen, drone.drone_id),
         )
         for i, (drone, bits) in enumerate(zip(drones, against.tolist(), strict=True))
     ]
+
+
+def completeness(seen: Picture | None) -> Completeness:
+    """What the telemetry of the drones in service lacks, of those that the picture shows."""
+    heard = seen.telemetry if seen else {}
+    in_service = Drone.objects.filter(active=True, pk__in=heard).values_list("pk", flat=True)
+    return quality.completeness([heard[drone_id] for drone_id in in_service])
+
+
+def check_fields() -> tuple[bool, str]:
+    """For /ready/dispatch: whether telemetry says enough of at least one drone to dispatch it."""
+    found = completeness(picture.read())
+    if not found.drones:
+        return False, "The fleet picture shows no drone that is registered and in service."
+    gaps = "; ".join(found.gaps.values())
+    return found.able > 0, f"{gaps}." if gaps else f"{found.drones} drones, no value is missing."
 
 
 def _readiness(bits: int) -> Readiness:

@@ -1,11 +1,11 @@
-"""What of the fleet goes to Prometheus: how old the picture is, and how much is in it."""
+"""What of the fleet goes to Prometheus: how old the picture is, and what is in it."""
 
 from collections.abc import Iterator
 from datetime import datetime
 
 from prometheus_client.core import Metric
 
-from fleet import picture, policy
+from fleet import live, picture, policy
 from wingxtra import metrics
 
 
@@ -22,6 +22,10 @@ def the_picture(now: datetime) -> Iterator[Metric]:
     yield metrics.gauge("fleet_drones_seen", text, {(): len(seen.telemetry) if seen else 0})
     text = "How far the Fleet API's clock is ahead of ours."
     yield metrics.gauge("fleet_clock_ahead_seconds", text, {(): seen.clock_ahead_s if seen else 0})
+    found = live.completeness(seen)
+    text = "Drones in service that send telemetry without this value, which dispatch needs."
+    lacking = {(need.name,): count for need, count in found.lacking.items()}
+    yield metrics.gauge("fleet_drones_lacking", text, lacking, "field")
 
 
 metrics.register("fleet", the_picture)

@@ -22,6 +22,9 @@ KEY = "fleet:picture"
 # No answer is on its way for this long. One that is older by more comes from a clock put right.
 LONGEST_WAY_S = 60
 SKIPPED_IN_THE_LOG = 5
+# The picture stays small whatever the Fleet API sends.
+SKIPPED_IN_THE_PICTURE = 10_000
+REASON_CHARACTERS = 300
 
 polls = Counter(
     "wingxtra_fleet_polls_total", "Polls of the Fleet API by how they ended.", ["outcome"]
@@ -36,11 +39,13 @@ class Picture(Struct, frozen=True):
     """All drones as one answer of the Fleet API showed them. fetched_at: when it was here.
 
     clock_ahead_s: how far the Fleet API's clock was ahead of ours; negative when it was behind.
+    skipped: drones with an entry that was not usable, or with a second one, and why, as a sentence.
     """
 
     fetched_at: datetime
     telemetry: dict[str, Telemetry]
     clock_ahead_s: float = 0.0
+    skipped: dict[str, str] = {}
 
     def age_s(self, now: datetime) -> float:
         """How long ago the Fleet API answered."""
@@ -90,7 +95,7 @@ def renew() -> Decoded:
 
 
 def check() -> tuple[bool, str]:
-    """For /ready: whether the picture is as young as dispatch needs it, and how old it is."""
+    """For /ready/dispatch: whether the picture is as young as dispatch needs it, and its age."""
     seen, allowed_s = read(), policy.current().telemetry_max_age_s
     if seen is None:
         return False, "There is no picture of the fleet: the Fleet API has never answered."
@@ -111,6 +116,10 @@ def write(decoded: Decoded, fetched_at: datetime) -> bool:
         fetched_at=fetched_at,
         telemetry={sample.drone_id: sample for sample in decoded.telemetry},
         clock_ahead_s=(decoded.server_time - fetched_at).total_seconds(),
+        skipped={
+            drone: reason[:REASON_CHARACTERS]
+            for drone, reason in decoded.skipped[:SKIPPED_IN_THE_PICTURE]
+        },
     )
     server_time_us = round(decoded.server_time.timestamp() * 1_000_000)
     return bool(

@@ -110,7 +110,7 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
     Rule.BUSY: lambda f, *_: f"{f.drone_id} is on another delivery.",
     Rule.ALREADY_FLYING: lambda f, *_: f"{f.drone_id} is armed: it is in the air or about to be.",
     Rule.ARMING_UNKNOWN: lambda f, *_: f"Telemetry does not say whether {f.drone_id} is armed.",
-    Rule.NO_TELEMETRY: lambda f, *_: f"There is no telemetry of {f.drone_id}.",
+    Rule.NO_TELEMETRY: lambda f, *_: f"There is no usable telemetry of {f.drone_id}.",
     Rule.NO_POSITION: lambda f, *_: f"Telemetry has no position of {f.drone_id}.",
     Rule.NO_BATTERY_READING: lambda f, *_: f"Telemetry has no battery reading of {f.drone_id}.",
     Rule.TELEMETRY_OLD: lambda f, needed, has: _age(f, needed, has),

@@ -14,7 +14,10 @@ class ReasonSerializer(serializers.Serializer[Any]):
 
 
 class LiveDroneSerializer(serializers.Serializer[LiveDrone]):
-    """Null where telemetry says nothing. The figures are the last known, as of `last_seen_at`."""
+    """Null where telemetry says nothing. The figures are the last known, as of `last_seen_at`.
+
+    `telemetry_problems`: what is wrong with what the Fleet API sends of the drone, in sentences.
+    """
 
     drone_id = serializers.CharField(source="drone.drone_id")
     readiness = serializers.ChoiceField(choices=[(one.value, one.value) for one in Readiness])
@@ -26,4 +29,5 @@ class LiveDroneSerializer(serializers.Serializer[LiveDrone]):
     mode = serializers.CharField(source="telemetry.mode", allow_null=True)
     armed = serializers.BooleanField(source="telemetry.armed", allow_null=True)
     last_seen_at = Timestamp(source="telemetry.seen_at", allow_null=True)
+    telemetry_problems = serializers.ListField(child=serializers.CharField(), source="problems")
     active_job_id = serializers.UUIDField(allow_null=True)

@@ -1,32 +1,43 @@
 """What the Fleet API says of the drones, decoded and judged. Pure.
 
-An answer is judged drone by drone, so that a bad one never costs the others:
+An answer is judged drone by drone, and a drone value by value, so that a bad one costs no other:
 
-- A value of the wrong type or that cannot be (latitude 91, battery 140 %), a time that is missing
-  or without a zone, ids that contradict each other: the whole entry is not trusted and is skipped.
+- A value of the wrong type or that cannot be (latitude 91, battery -1 %) is None alone, and
+  `Telemetry.refused` says why. Latitude and longitude count together or not at all.
+- A time that is missing or without a zone, ids that contradict each other, another schema_version
+  (other units): nothing in such an entry can be trusted. It is skipped, and `Decoded.skipped` says
+  why.
 - NaN and infinity, which JSON does not have but senders write, are taken as null: a sensor that
   says nothing. So is the position 0, 0, which receivers send until they have a fix.
-- null is allowed everywhere but in ids and times. Whoever needs the value counts it as a no.
+- null is allowed everywhere but in ids and times. A rule that needs the value counts it as a no.
+
+An entry without a fault is decoded at once by its type; only the others go value by value
+(`fleet/scrutiny.py`).
 """
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-# The Fleet API's own limits.
-DroneId = Annotated[str, Meta(pattern=r"\A[A-Z0-9_-]{3,64}\Z")]
-Time = Annotated[datetime, Meta(tz=True)]
-Latitude = Annotated[float, Meta(ge=-90, le=90)]
-Longitude = Annotated[float, Meta(ge=-180, le=180)]
-AltitudeM = Annotated[float, Meta(ge=-500, le=20_000)]
-Percent = Annotated[float, Meta(ge=0, le=100)]
-SpeedMps = Annotated[float, Meta(ge=0)]
-Mode = Annotated[str, Meta(max_length=40)]
+from fleet.scrutiny import (
+    AltitudeM,
+    DroneId,
+    Latitude,
+    Longitude,
+    Mode,
+    Percent,
+    SchemaVersion,
+    SpeedMps,
+    Time,
+    Unusable,
+    lenient_json,
+    scrutinize,
+)
 
 
 class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,7 +45,8 @@ class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     measured_at is by the drone's own clock, seen_at by the Fleet API's when it arrived there; both
     may be wrong (see `Picture.age_s_of`). lat and lng are both given or both None. alt_m is as the
-    drone sends it, heading_deg from 0 up to 360.
+    drone sends it, heading_deg from 0 up to 360. refused: the Fleet API's name of a value that was
+    not used ("battery.remaining_pct") and why, as a sentence without its full stop.
     """
 
     drone_id: str
@@ -50,6 +62,7 @@ class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     battery_pct: float | None = None
     voltage_v: float | None = None
     rssi_dbm: float | None = None
+    refused: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +92,9 @@ def decode_answer(body: bytes) -> Decoded:
     skipped = []
     for place, raw in enumerate(entries):
         try:
-            sample = _telemetry(_entry.decode(raw))
-        except (msgspec.DecodeError, OverflowError, RecursionError, UnicodeError) as error:
-            skipped.append((_label(raw, place), f"{error}"))
+            sample = _decoded(raw)
+        except (Unusable, RecursionError) as error:
+            skipped.append((_label(raw, place), str(error)))
             continue
         other = newest.get(sample.drone_id)
         if other is not None:
@@ -127,7 +140,7 @@ class _Message(Struct):
 
     drone_id: DroneId
     ts: Time
-    schema_version: Literal[1] = 1
+    schema_version: SchemaVersion = 1
     position: _Position | None = None
     attitude: _Attitude | None = None
     velocity: _Velocity | None = None
@@ -170,8 +183,7 @@ def _entries(body: bytes) -> tuple[datetime, Iterable[bytes | msgspec.Raw]]:
 def _lenient_entries(body: bytes) -> tuple[datetime, Iterable[bytes]]:
     """The same for an answer in which somebody wrote NaN, or half a character."""
     try:
-        parsed: Any = json.loads(body.decode(errors="replace"), parse_constant=lambda _: None)
-        answer = msgspec.convert(parsed, _LenientAnswer)
+        answer = msgspec.convert(lenient_json(body), _LenientAnswer)
         return answer.server_time.astimezone(UTC), [json.dumps(e).encode() for e in answer.drones]
     except msgspec.ValidationError as error:
         raise MalformedAnswer(f"The answer is not the Fleet API's: {error}.") from error
@@ -184,10 +196,20 @@ class _LenientAnswer(Struct):
     drones: list[Any]
 
 
+def _decoded(raw: bytes | msgspec.Raw) -> Telemetry:
+    """Raises Unusable."""
+    try:
+        entry = _entry.decode(raw)
+        if entry.telemetry.drone_id == entry.drone_id:
+            return _telemetry(entry)
+    except (msgspec.DecodeError, OverflowError, UnicodeError):
+        pass  # what is wrong with it, and only that, is found out below
+    usable, refused = scrutinize(bytes(raw))
+    return msgspec.structs.replace(_telemetry(msgspec.convert(usable, _Entry)), refused=refused)
+
+
 def _telemetry(entry: _Entry) -> Telemetry:
     said = entry.telemetry
-    if said.drone_id != entry.drone_id:
-        raise msgspec.ValidationError(f"Its telemetry is that of {said.drone_id}")
     position = said.position or _NO_POSITION
     lat, lng = position.lat, position.lon
     if lat is None or lng is None or (lat == 0 and lng == 0):

@@ -10,6 +10,7 @@ READINESS: dict[Readiness, tuple[str, Tone]] = {
     Readiness.BUSY: ("On a delivery", Tone.BUSY),
     Readiness.NOT_READY: ("Not ready", Tone.WARN),
     Readiness.GROUNDED: ("Grounded", Tone.BAD),
+    Readiness.ON_HOLD: ("On hold", Tone.BAD),
     Readiness.OFFLINE: ("Offline", Tone.IDLE),
 }
 MODES = {True: "Armed", False: "Disarmed", None: "not known"}
@@ -23,7 +24,7 @@ def battery(live: LiveDrone) -> str:
 def heard(live: LiveDrone, now: datetime) -> str:
     """“3 s ago”, “12 min ago”, “never”."""
     if live.telemetry is None:
-        return "never"
+        return "not usable" if live.problems else "never"
     seconds = (now - live.telemetry.seen_at).total_seconds()
     if seconds < 120:
         return f"{max(0, seconds):.0f} s ago"
@@ -50,4 +51,7 @@ def facts(live: LiveDrone, now: datetime) -> list[tuple[str, str]]:
         ]
     if live.readiness not in (Readiness.READY, Readiness.BUSY):
         rows += [("Because", reason.message) for reason in live.reasons]
+    told = " ".join(text for _, text in rows)
+    # A reason may quote it already.
+    rows += [("Telemetry", text) for text in live.problems if text.removesuffix(".") not in told]
     return rows

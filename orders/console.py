@@ -258,7 +258,7 @@ def _on_map(*statuses: Status) -> Any:
     return features
 
 
-registry.attention_sources.append(late_orders)
+registry.add_attention(late_orders, checks="no order is late or about to be")
 registry.number_sources.insert(0, numbers)  # before the drones
 registry.chart_sources.append(last_day)
 for name, title, statuses in [

@@ -1,6 +1,6 @@
 """The verbs that change who holds a parcel. Reached through `orders.lifecycle`, as all verbs are."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -97,6 +97,16 @@ def unloaded(order_id: UUID, hub_id: int, *, by: Actor, note: str = "") -> Order
     return order
 
 
+def never_left(order_id: UUID, *, by: Actor, note: str) -> Order:
+    """The parcel was not picked up: it is where it was before, with the sender."""
+    with changes.changing(order_id, by=by) as (change, order):
+        _refuse_unless_held_by(order, (Holder.UNKNOWN, Holder.DRONE))
+        change.note(order, order.stay(note))
+        if order.status == Status.QUEUED:
+            order.lift_hold()
+    return order
+
+
 def given_back(order_id: UUID, *, by: Actor, received_by: str) -> Order:
     """The sender has the parcel again: an order that is not over ends FAILED with that reason."""
     with changes.changing(order_id, by=by) as (change, order):
@@ -120,7 +130,7 @@ def _fail_unless_over(change: changes.Change, order: Order, reason: ReasonCode) 
         change.step(order.fail, why=reason.label, reason=reason)
 
 
-def _refuse_unless_held_by(order: Order, holders: Iterable[Holder]) -> None:
+def _refuse_unless_held_by(order: Order, holders: Collection[str]) -> None:
     if order.holder not in holders:
         words = f"The parcel is elsewhere: {order.get_holder_display().lower()}."
         raise Refused(order, words, code="parcel_elsewhere")

@@ -21,7 +21,7 @@ from fleet import registry
 from fleet.models import DroneHold
 from orders import changes
 from orders.changes import Refused, recorded
-from orders.custody import given_back, loaded, lost, ready, sight_lost, unloaded
+from orders.custody import given_back, loaded, lost, never_left, ready, sight_lost, unloaded
 from orders.models import DeliveryJob, Order
 from orders.outcome import correct, delivered_after_all
 from orders.states import (
@@ -34,7 +34,6 @@ from orders.states import (
     EventType,
     Happened,
     HoldCode,
-    Holder,
     JobStatus,
     ReasonCode,
     Status,
@@ -48,6 +47,7 @@ __all__ = [
     "given_back",
     "loaded",
     "lost",
+    "never_left",
     "ready",
     "recorded",
     "sight_lost",

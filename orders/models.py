@@ -76,9 +76,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def awaiting_an_answer(self) -> Self:
         """Orders whose parcel is not where it should be, or whose reports contradict each other."""
-        astray = Q(holder=Holder.UNKNOWN) | (
-            Q(holder=Holder.DRONE) & ~Q(status__in=WITH_A_JOB)
-        )
+        astray = Q(holder=Holder.UNKNOWN) | (Q(holder=Holder.DRONE) & ~Q(status__in=WITH_A_JOB))
         return self.filter(astray | ~Q(hold_code=""), live_mode=True)
 
     def matching(self, text: str) -> Self:
@@ -441,9 +439,7 @@ class Order(FSMModelMixin, Parcel):
             EventType.CORRECTED, why, {"outcome": Status.FAILED, "was": was, "reason": reason}
         )
 
-    def _end(
-        self, event: EventType, job_ends: JobStatus, why: str, reason: ReasonCode
-    ) -> Happened:
+    def _end(self, event: EventType, job_ends: JobStatus, why: str, reason: ReasonCode) -> Happened:
         if self.current_job:
             self._end_job(job_ends, why)
         self.reason_code = reason

@@ -39,7 +39,7 @@ def correct(
     """
     with changes.changing(order_id, by=by) as (change, order):
         if order.status not in (Status.DELIVERED, Status.FAILED, Status.ABORTED):
-            words = f"The order is {order.status}; only a delivered, failed or aborted one is corrected."
+            words = f"The order is {order.status}; only an outcome can be corrected."
             raise Refused(order, words, code="not_over")
         if outcome == order.status and reason == (order.reason_code or reason):
             raise Refused(order, f"The order is {order.status} already.", code="no_change")

@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 class Parcel(models.Model):
     """One holder at every moment. A hold keeps a queued order out of dispatch."""
 
-    holder = models.CharField(
-        max_length=12, choices=Holder, default=Holder.SENDER, editable=False
-    )
+    holder = models.CharField(max_length=12, choices=Holder, default=Holder.SENDER, editable=False)
     holder_drone = models.ForeignKey(
         Drone,
         on_delete=models.PROTECT,
@@ -87,6 +85,10 @@ class Parcel(models.Model):
         self._held_by(Holder.HUB, hub=hub)
         words = f"The parcel is at {hub.name}. {message}".rstrip()
         return Happened(EventType.PARCEL_UNLOADED, words, {"hub": hub.name})
+
+    def stay(self, note: str) -> Happened:
+        self._held_by(Holder.SENDER)
+        return Happened(EventType.PARCEL_READY, f"It never left the sender: {note}")
 
     def hand_over(self) -> None:
         """To the recipient, with the transition that delivers it."""

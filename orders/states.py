@@ -40,7 +40,7 @@ CANCELABLE = (*WAITING, Status.ASSIGNED, Status.MISSION_SUBMITTED)
 
 
 class Holder(models.TextChoices):
-    """Who has the parcel. Exactly one of them at every moment; UNKNOWN means that a person is asked."""
+    """Who has the parcel, exactly one at every moment. UNKNOWN: a person is asked."""
 
     SENDER = "SENDER", "With the sender"
     DRONE = "DRONE", "On a drone"

@@ -139,4 +139,4 @@ def missing_proofs(now: datetime) -> Iterator[Attention]:
 
 
 add_section(Order, 70, proof)
-registry.attention_sources.append(missing_proofs)
+registry.add_attention(missing_proofs, checks="no proof of delivery is missing")

@@ -59,4 +59,4 @@ actions.register(
         explanation="The message about the launch, with the code, goes to the recipient once more.",
     )
 )
-registry.attention_sources.append(not_told)
+registry.add_attention(not_told, checks="no message to a customer has failed")

@@ -66,7 +66,7 @@ def _replay(delivery: WebhookDelivery, data: dict[str, Any], user: Any) -> str:
 
 
 add_section(Order, 75, told)
-registry.attention_sources.append(switched_off)
+registry.add_attention(switched_off, checks="no webhook is switched off")
 actions.register(
     actions.Action(
         model=WebhookEndpoint,

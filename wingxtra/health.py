@@ -1,6 +1,8 @@
-"""`/health`: the process answers. `/ready`: so does all that it needs, each by name.
+"""`/health`: the process answers. `/ready`: it may serve. `/ready/dispatch`: drones may be sent.
 
-An app registers what it needs with `register`, from its AppConfig's `ready`.
+`/ready` is what a load balancer asks: database, migrations and Redis. A worker, a Fleet API or a
+bridge that is away is no reason to take a web process out of service; `/ready/dispatch` names it,
+for people and monitors. An app registers with `dispatching.register`, from its AppConfig's `ready`.
 """
 
 from collections.abc import Callable
@@ -32,16 +34,39 @@ class _Registered:
     needs: tuple[str, ...]
 
 
-_checks: dict[str, _Registered] = {}
+class Readiness:
+    """A question that is answered by named checks, `what` for short in its answer."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.checks: dict[str, _Registered] = {}
+
+    def register(self, name: str, check: Check, *, needs: tuple[str, ...] = ()) -> None:
+        """Make `check` a part of it. Every probe calls it: quick, and no secrets in its words.
+
+        needs: checks that were registered before it; where one of them fails, this one is not
+        asked. So a database that is away costs a probe one timeout, and not one for each check that
+        reads there.
+        """
+        self.checks[name] = _Registered(check, needs)
+
+    def answer(self) -> HttpResponse:
+        """200 when every check is fine, else 503; each by name."""
+        results: dict[str, tuple[bool, str]] = {}
+        for name, registered in self.checks.items():
+            missing = [need for need in registered.needs if not results[need][0]]
+            unknown = f"Unknown without {' and '.join(missing)}."
+            results[name] = (False, unknown) if missing else _run(name, registered.check)
+        checks = {name: {"ok": ok, "detail": detail} for name, (ok, detail) in results.items()}
+        failed = [name for name, (ok, _) in results.items() if not ok]
+        if failed:
+            detail = f"Not ready to {self.what}: {', '.join(failed)}."
+            return Answer(503, detail, "not_ready", extra={"checks": checks}).response()
+        return JsonResponse({"status": "ready", "checks": checks})
 
 
-def register(name: str, check: Check, *, needs: tuple[str, ...] = ()) -> None:
-    """Make `check` a part of /ready. Every probe calls it: quick, and no secrets in its words.
-
-    needs: checks that were registered before it; where one of them fails, this one is not asked. So
-    a database that is away costs a probe one timeout, and not one for each check that reads there.
-    """
-    _checks[name] = _Registered(check, needs)
+serving = Readiness("serve")
+dispatching = Readiness("dispatch")
 
 
 @require_safe
@@ -52,17 +77,13 @@ def health(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    results: dict[str, tuple[bool, str]] = {}
-    for name, registered in _checks.items():
-        missing = [need for need in registered.needs if not results[need][0]]
-        unknown = f"Unknown without {' and '.join(missing)}."
-        results[name] = (False, unknown) if missing else _run(name, registered.check)
-    checks = {name: {"ok": ok, "detail": detail} for name, (ok, detail) in results.items()}
-    failed = [name for name, (ok, _) in results.items() if not ok]
-    if failed:
-        detail = f"Not ready: {', '.join(failed)}."
-        return Answer(503, detail, "not_ready", extra={"checks": checks}).response()
-    return JsonResponse({"status": "ready", "checks": checks})
+    return serving.answer()
+
+
+@never_cache
+@require_safe
+def ready_to_dispatch(request: HttpRequest) -> HttpResponse:
+    return dispatching.answer()
 
 
 def _run(name: str, check: Check) -> tuple[bool, str]:
@@ -98,7 +119,9 @@ def worker() -> tuple[bool, str]:
     return age < HEARTBEAT_IS_OLD_AFTER, f"A worker was seen {age.total_seconds():.0f} s ago."
 
 
-register("database", database)
-register("migrations", migrations, needs=("database",))
-register("redis", redis_answers)
-register("worker", worker, needs=("redis",))
+serving.register("database", database)
+serving.register("migrations", migrations, needs=("database",))
+serving.register("redis", redis_answers)
+dispatching.register("database", database)
+dispatching.register("redis", redis_answers)
+dispatching.register("worker", worker, needs=("redis",))

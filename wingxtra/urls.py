@@ -17,6 +17,7 @@ urlpatterns = [
     path("api/v1/", include("tracking.urls")),
     path("health", health.health),
     path("ready", health.ready),
+    path("ready/dispatch", health.ready_to_dispatch),
     path("metrics", Metrics.as_view()),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path(

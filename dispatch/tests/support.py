@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dispatch import missions
-from dispatch.models import MissionIntent
+from dispatch.models import Mission, MissionPart
 from fleet.models import Drone
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders.models import DeliveryEvent, Order
@@ -24,27 +24,31 @@ def seen(**telemetry: Any) -> None:
     show(TelemetryFactory(drone_id="WX-DRN-001", **telemetry), fetched_at=datetime.now(UTC))
 
 
-def assigned(**attributes: Any) -> tuple[Order, MissionIntent]:
-    """An order that has just been given to WX-DRN-001, and its intent."""
+def assigned(**attributes: Any) -> tuple[Order, Mission]:
+    """An order that has just been given to WX-DRN-001, and its mission."""
     order = order_in(Status.ASSIGNED, drone=able_drone(), **attributes)
-    return order, intent_of(order)
+    return order, mission_of(order)
 
 
-def submitted(**attributes: Any) -> tuple[Order, MissionIntent]:
+def submitted(**attributes: Any) -> tuple[Order, Mission]:
     """The same, and the bridge has it."""
-    order, intent = assigned(**attributes)
-    missions.publish(intent.pk)
+    order, mission = assigned(**attributes)
+    missions.publish(mission.pk)
     order = stored(order)
     assert order.status == Status.MISSION_SUBMITTED
-    return order, intent_of(order)
+    return order, mission_of(order)
 
 
 def stored(order: Order) -> Order:
     return Order.objects.select_related("current_job").get(pk=order.pk)
 
 
-def intent_of(order: Order) -> MissionIntent:
-    return MissionIntent.objects.select_related("job").get(job_id=stored(order).current_job_id)
+def mission_of(order: Order) -> Mission:
+    return Mission.objects.get(parts__job=stored(order).current_job_id)
+
+
+def part_of(order: Order) -> MissionPart:
+    return MissionPart.objects.whole().get(job=stored(order).current_job_id)
 
 
 def timeline(order: Order) -> list[str]:

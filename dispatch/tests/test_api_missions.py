@@ -9,8 +9,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from dispatch import missions
-from dispatch.models import MissionIntent
-from dispatch.tests.support import assigned, intent_of, stored, submitted, timeline
+from dispatch.models import Mission
+from dispatch.tests.support import assigned, mission_of, stored, submitted, timeline
 from dispatch.tests.test_missions import why
 from fleet import policy
 from fleet.simulator.run import Simulator
@@ -193,7 +193,7 @@ def test_submitting_to_a_bridge_that_is_away_is_503_and_is_retried(
     answer = post(ops, order, "submit-mission-intent", headers={"Idempotency-Key": "k1"})
     assert answer.status_code == 503
     assert "tried again by itself" in answer.json()["detail"]
-    assert MissionIntent.objects.unsent(timezone.now() + timedelta(minutes=2)).get() == intent
+    assert Mission.objects.unsent(timezone.now() + timedelta(minutes=2)).get() == intent
     again = post(ops, order, "submit-mission-intent", headers={"Idempotency-Key": "k1"})
     assert again.status_code == 200
 
@@ -226,7 +226,7 @@ def test_an_abort_is_asked_for(ops: APIClient) -> None:
         {"order_id": str(order.pk), "status": "ENROUTE", "abort_requested": True},
     )
     assert why(order, "ABORT_REQUESTED") == "An abort was asked for: Storm."
-    assert intent_of(order).recall_mode == "abort"
+    assert mission_of(order).recall_mode == "abort"
 
 
 def test_what_does_not_fly_cannot_be_aborted(ops: APIClient) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dispatch import runs
-from dispatch.models import DispatchDecision, DispatchRun, MissionIntent
+from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.tests.test_bench import SIDE_KM, big_city, planned
 from fleet import picture, registry
 from fleet.models import Drone, DroneKind, Hub
@@ -119,7 +119,7 @@ def test_a_whole_run(orders, drones, areas, limit_s):
     assert DispatchDecision.objects.filter(run=outcome.run).count() == orders
     assert DeliveryJob.objects.active().count() == assigned
     assert DeliveryEvent.objects.filter(type="ASSIGNED").count() == assigned
-    assert MissionIntent.objects.count() == assigned
+    assert Mission.objects.count() == assigned
     store_s, store_cpu_s = seconds_to_store(outcome.decisions)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(

@@ -181,7 +181,7 @@ def test_a_bridge_that_keeps_failing_is_left_alone_for_a_while(
         with pytest.raises(BridgeNotAsked, match="5 times in a row"):
             BridgeClient().submit(INTENT, {})
     assert len(server.requests) == bridge.FAILURES_TO_OPEN
-    assert bridge.readiness()[0]
+    assert bridge.readiness() == (False, "Does not answer; missions wait in the outbox.")
 
 
 def test_refusals_are_answers_and_no_failures(settings: Settings) -> None:

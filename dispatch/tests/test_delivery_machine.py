@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
 from dispatch import progress, runs
-from dispatch.models import DispatchRun, MissionIntent
+from dispatch.models import DispatchRun, Mission
 from dispatch.progress import MissionEvent
 from fleet import registry
 from fleet.models import Drone
@@ -77,7 +77,7 @@ class Dispatching(Deliveries):
         for job in jobs:
             assert job.intent.pk == job.mission_intent_id
             if job.status != JobStatus.ACTIVE:
-                assert job.intent.state != MissionIntent.State.PENDING
+                assert job.intent.state != Mission.State.PENDING
 
     def _sample(self, drone_id: str) -> Any:
         look = dict(self.looks[drone_id])

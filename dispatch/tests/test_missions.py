@@ -17,11 +17,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from dispatch import contract, missions
-from dispatch.models import MissionIntent
+from dispatch.models import Mission
 from dispatch.tests.support import (
     able_drone,
     assigned,
-    intent_of,
+    mission_of,
     seen,
     stored,
     submitted,
@@ -38,7 +38,7 @@ from wingxtra.accounts.identity import DISPATCHER, SYSTEM
 from wingxtra.problems import Conflict, Unavailable
 
 pytestmark = pytest.mark.django_db
-State = MissionIntent.State
+State = Mission.State
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 60) -> None:
@@ -99,13 +99,13 @@ def test_an_assignment_that_is_rolled_back_leaves_no_intent() -> None:
     with transaction.atomic():
         lifecycle.assign(order.pk, drone.pk, by=DISPATCHER, why="The only one.")
         transaction.set_rollback(True)
-    assert not MissionIntent.objects.exists()
+    assert not Mission.objects.exists()
 
 
 def test_a_test_order_has_no_mission() -> None:
     order = OrderFactory(live_mode=False)
     lifecycle.assign(order.pk, None, by=DISPATCHER, why="A test order.")
-    assert not MissionIntent.objects.exists()
+    assert not Mission.objects.exists()
 
 
 def test_with_automatic_submit_off_a_mission_waits_for_ops(bridge: Simulator) -> None:
@@ -147,7 +147,7 @@ def test_500_that_came_after_the_mission_was_taken_is_one_mission(bridge: Simula
     assert stored(order).status == Status.ASSIGNED
     missions.publish(intent.pk, now=later())
     assert stored(order).status == Status.MISSION_SUBMITTED
-    assert intent_of(order).bridge_status == 409
+    assert mission_of(order).bridge_status == 409
     assert [m["posts"] for m in bridge.missions()] == [2]
 
 
@@ -157,7 +157,7 @@ def test_a_bridge_that_hangs_is_asked_again(bridge: Simulator, settings: Setting
     order, intent = assigned()
     missions.publish(intent.pk)
     assert stored(order).status == Status.ASSIGNED
-    assert "had not answered in full after 0.2 s" in intent_of(order).bridge_answer
+    assert "had not answered in full after 0.2 s" in mission_of(order).bridge_answer
     settings.GCS_BRIDGE_TIMEOUT_S = 5
     missions.publish(intent.pk, now=later())
     assert stored(order).status == Status.MISSION_SUBMITTED
@@ -171,7 +171,7 @@ def test_a_bridge_that_refuses_connections_leaves_the_order_assigned(
     order, intent = assigned()
     for minute in range(3):
         missions.publish(intent.pk, now=later(minute))
-    intent = intent_of(order)
+    intent = mission_of(order)
     assert (stored(order).status, intent.state, intent.tries) == ("ASSIGNED", State.PENDING, 3)
     assert timeline(order).count("INTENT_FAILED") == 1
     assert "not reached" in why(order, "INTENT_FAILED")
@@ -209,7 +209,7 @@ def test_an_order_whose_last_attempt_is_refused_has_failed(bridge: Simulator) ->
     order, intent = assigned()
     missions.publish(intent.pk)
     assert timeline(order)[-2:] == ["MISSION_SUBMITTED", "FAILED"]
-    assert MissionIntent.objects.get().state == State.REJECTED
+    assert Mission.objects.get().state == State.REJECTED
 
 
 @pytest.mark.django_db(transaction=True)
@@ -231,12 +231,10 @@ def test_a_publisher_that_is_killed_after_the_bridge_took_it_does_not_fly_it_twi
 
 def test_an_intent_whose_publisher_died_before_sending_is_sent(bridge: Simulator) -> None:
     order, intent = assigned()
-    MissionIntent.objects.filter(pk=intent.pk).update(
-        claimed_until=missions.claim_end(timezone.now())
-    )
+    Mission.objects.filter(pk=intent.pk).update(claimed_until=missions.claim_end(timezone.now()))
     missions.publish(intent.pk)
     assert bridge.missions() == []
-    assert MissionIntent.objects.unsent(later()).get() == intent
+    assert Mission.objects.unsent(later()).get() == intent
     missions.publish(intent.pk, now=later())
     assert stored(order).status == Status.MISSION_SUBMITTED
 
@@ -260,13 +258,13 @@ def test_a_mission_accepted_for_a_job_that_is_over_is_recalled(bridge: Simulator
     sending.join()
     intent.refresh_from_db()
     assert (stored(order).status, intent.state) == (Status.CANCELED, State.WITHDRAWN)
-    assert intent.recall_state == MissionIntent.Recall.WANTED
+    assert intent.recall_state == Mission.Recall.WANTED
 
 
 def test_without_a_bridge_publishing_is_an_error_that_is_seen() -> None:
     order, intent = assigned()
     missions.publish(intent.pk)
-    intent = intent_of(order)
+    intent = mission_of(order)
     assert (stored(order).status, intent.state, intent.tries) == ("ASSIGNED", State.PENDING, 0)
     assert "No GCS bridge is configured" in intent.bridge_answer
     assert "GCS_BRIDGE_URL" in why(order, "INTENT_FAILED")
@@ -360,7 +358,7 @@ def test_a_reassigned_order_has_a_new_mission_and_the_old_one_is_never_sent(
     missions.publish(old.pk)
     old.refresh_from_db()
     assert (old.state, bridge.missions()) == (State.WITHDRAWN, [])
-    assert intent_of(order).pk != old.pk
+    assert mission_of(order).pk != old.pk
 
 
 # --- helpers -------------------------------------------------------------------------------------
@@ -392,7 +390,7 @@ missions.publish(uuid.UUID(sys.argv[1]))
 """
 
 
-def publisher(intent: MissionIntent, url: str) -> "subprocess.Popen[bytes]":
+def publisher(intent: Mission, url: str) -> "subprocess.Popen[bytes]":
     """A process of its own on the test's database that publishes the intent."""
     database = urlsplit(django_settings.DATABASE_URL)
     environment = os.environ | {

@@ -10,9 +10,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from dispatch import missions, progress, recalls
-from dispatch.models import Flight, MissionIntent, MissionReport
+from dispatch.models import Flight, Mission, MissionReport
 from dispatch.progress import MissionEvent, Reported
-from dispatch.tests.support import able_drone, assigned, intent_of, stored, submitted, timeline
+from dispatch.tests.support import able_drone, assigned, mission_of, stored, submitted, timeline
 from dispatch.tests.test_missions import in_threads, why
 from fleet import policy
 from fleet.picture import Picture
@@ -124,7 +124,7 @@ def test_a_report_about_an_order_without_a_mission_is_refused(kind: Status) -> N
 
 def test_a_report_about_a_mission_that_is_over_does_not_touch_the_next_one() -> None:
     order = order_in(Status.MISSION_SUBMITTED)
-    first = intent_of(order)
+    first = mission_of(order)
     lifecycle.requeue(order.pk, by=SYSTEM, why="Motor.")
     lifecycle.assign(order.pk, DroneFactory().pk, by=SYSTEM, why="Next.")
     for kind in (Status.LAUNCHED, Status.FAILED):
@@ -180,7 +180,7 @@ def test_a_report_of_a_launch_is_also_the_answer_that_was_lost(bridge: Simulator
     missions.publish(intent.pk)
     done = report(order, Status.LAUNCHED, intent_id=intent.pk)
     assert done.applied == ["MISSION_SUBMITTED", "LAUNCHED"]
-    assert intent_of(order).state == MissionIntent.State.ACCEPTED
+    assert mission_of(order).state == Mission.State.ACCEPTED
 
 
 # --- what telemetry shows ------------------------------------------------------------------------

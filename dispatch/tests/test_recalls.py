@@ -10,8 +10,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from dispatch import missions, recalls
-from dispatch.models import MissionIntent
-from dispatch.tests.support import assigned, intent_of, stored, submitted, timeline
+from dispatch.models import Mission
+from dispatch.tests.support import assigned, mission_of, stored, submitted, timeline
 from dispatch.tests.test_missions import closing, later, wait_until, why
 from fleet.simulator.run import Simulator
 from fleet.tests.raw_server import answering, http
@@ -23,7 +23,7 @@ from wingxtra.accounts.identity import GCS, SYSTEM
 from wingxtra.problems import Conflict, NotFound, Unavailable
 
 pytestmark = pytest.mark.django_db
-State, Recall = MissionIntent.State, MissionIntent.Recall
+State, Recall = Mission.State, Mission.Recall
 
 
 def cancel(order: Order) -> Order:
@@ -72,7 +72,7 @@ def test_what_has_launched_cannot_be_canceled(bridge: Simulator) -> None:
         cancel(order)
     assert refused.value.code == "mission_launched"
     assert (timeline(order), stored(order).status) == (before, Status.MISSION_SUBMITTED)
-    assert intent_of(order).recall_state == Recall.NONE
+    assert mission_of(order).recall_state == Recall.NONE
 
 
 def test_an_order_in_the_air_cannot_be_canceled(bridge: Simulator) -> None:
@@ -125,9 +125,7 @@ def test_a_cancel_waits_for_the_publisher_that_is_speaking(bridge: Simulator) ->
 def test_a_cancel_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recalls, "PATIENCE_S", 0.1)
     order, intent = assigned()
-    MissionIntent.objects.filter(pk=intent.pk).update(
-        claimed_until=missions.claim_end(timezone.now())
-    )
+    Mission.objects.filter(pk=intent.pk).update(claimed_until=missions.claim_end(timezone.now()))
     with pytest.raises(Unavailable) as refused:
         cancel(order)
     assert refused.value.code == "mission_being_sent"
@@ -151,7 +149,7 @@ def test_a_mission_is_withdrawn_before_its_order_is_rescheduled(bridge: Simulato
         order.pk, not_before=None, deliver_by=timezone.now() + timedelta(hours=1), by=SYSTEM
     )
     assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
-    assert not MissionIntent.objects.recalls_due(later()).exists()
+    assert not Mission.objects.recalls_due(later()).exists()
 
 
 def test_a_mission_in_a_state_that_the_verb_refuses_is_left_alone(bridge: Simulator) -> None:
@@ -175,7 +173,7 @@ def test_an_order_whose_mission_was_withdrawn_for_nothing_is_queued_again(
 
 def test_a_recall_whose_asker_died_before_the_answer_is_carried_on(bridge: Simulator) -> None:
     order, intent = submitted()
-    MissionIntent.objects.filter(pk=intent.pk).update(
+    Mission.objects.filter(pk=intent.pk).update(
         recall_state=Recall.WANTED,
         recall_mode="withdraw",
         claimed_until=missions.claim_end(timezone.now()),
@@ -193,9 +191,9 @@ def test_what_ends_a_job_behind_our_back_is_recalled_by_the_sweep(bridge: Simula
     lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
     bridge.fault("bridge_500", times=1)
     recalls.send_recall(intent.pk)
-    assert MissionIntent.objects.get(pk=intent.pk).recall_state == Recall.WANTED
+    assert Mission.objects.get(pk=intent.pk).recall_state == Recall.WANTED
     recalls.send_recall(intent.pk, now=later())
-    assert MissionIntent.objects.get(pk=intent.pk).recall_state == Recall.DONE
+    assert Mission.objects.get(pk=intent.pk).recall_state == Recall.DONE
     assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
 
 
@@ -204,13 +202,13 @@ def test_a_recall_that_comes_too_late_says_so(bridge: Simulator) -> None:
     lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
     bridge.advance(20)
     recalls.send_recall(intent.pk)
-    assert MissionIntent.objects.get(pk=intent.pk).recall_state == Recall.TOO_LATE
+    assert Mission.objects.get(pk=intent.pk).recall_state == Recall.TOO_LATE
 
 
 def test_what_ground_control_ended_itself_is_not_recalled(bridge: Simulator) -> None:
     order, _ = submitted()
     lifecycle.mission_over(order.pk, ended=JobStatus.FAILED, by=GCS, why="Motor.", max_attempts=3)
-    assert not MissionIntent.objects.recalls_due(later()).exists()
+    assert not Mission.objects.recalls_due(later()).exists()
 
 
 # --- abort ---------------------------------------------------------------------------------------
@@ -220,8 +218,8 @@ def test_an_abort_is_asked_for_and_the_order_waits_for_ground_control(bridge: Si
     order = in_flight(bridge)
     assert recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.").status == Status.LAUNCHED
     assert why(order, "ABORT_REQUESTED") == "An abort was asked for: Storm."
-    recalls.send_recall(intent_of(order).pk)
-    assert intent_of(order).recall_state == Recall.ASKED
+    recalls.send_recall(mission_of(order).pk)
+    assert mission_of(order).recall_state == Recall.ASKED
     bridge.advance(2)
     assert bridge.missions()[0]["status"] == "ABORTED"
     assert stored(order).status == Status.LAUNCHED
@@ -231,10 +229,10 @@ def test_an_abort_is_asked_for_until_the_bridge_answers(bridge: Simulator) -> No
     order = in_flight(bridge)
     recalls.request_abort(order.pk, by=SYSTEM, reason="")
     bridge.fault("bridge_down", times=1)
-    recalls.send_recall(intent_of(order).pk)
-    assert intent_of(order).recall_state == Recall.WANTED
-    recalls.send_recall(intent_of(order).pk, now=later())
-    assert intent_of(order).recall_state == Recall.ASKED
+    recalls.send_recall(mission_of(order).pk)
+    assert mission_of(order).recall_state == Recall.WANTED
+    recalls.send_recall(mission_of(order).pk, now=later())
+    assert mission_of(order).recall_state == Recall.ASKED
 
 
 def test_asking_for_an_abort_twice_asks_once(bridge: Simulator) -> None:

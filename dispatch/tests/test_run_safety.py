@@ -13,8 +13,8 @@ from pytest_django import Settings
 
 from dispatch import by_hand, missions, planner, runs
 from dispatch.candidates import candidates
-from dispatch.models import DispatchDecision, DispatchRun, MissionIntent
-from dispatch.tests.support import assigned, intent_of, stored
+from dispatch.models import DispatchDecision, DispatchRun, Mission
+from dispatch.tests.support import assigned, mission_of, stored
 from dispatch.tests.test_runs import fleet_of, run, status_of
 from fleet import policy, weather
 from fleet.models import Hub, ServiceArea
@@ -105,8 +105,8 @@ class TestWind:
         wind(13.0)
         missions.publish(intent.pk)
         assert stored(order).status == Status.QUEUED
-        intent = MissionIntent.objects.get(pk=intent.pk)
-        assert intent.state == MissionIntent.State.WITHDRAWN
+        intent = Mission.objects.get(pk=intent.pk)
+        assert intent.state == Mission.State.WITHDRAWN
         assert "The wind is 13.0 m/s" in intent.bridge_answer
         assert bridge.world.missions == {}
 
@@ -349,4 +349,4 @@ class TestMeanwhile:
         assert not DispatchRun.objects.exists()
         run()
         assert status_of(order) == Status.ASSIGNED
-        assert intent_of(order).job.drone_id is not None
+        assert mission_of(order).job.drone_id is not None

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from dispatch import runs
-from dispatch.models import DispatchDecision, DispatchRun, MissionIntent
+from dispatch.models import DispatchDecision, DispatchRun, Mission
 from fleet import policy
 from fleet.models import Drone
 from fleet.policy import Priority
@@ -66,7 +66,7 @@ def test_a_queued_order_gets_an_able_drone_and_the_run_says_why():
     assert (stored.assigned, stored.orders_considered, stored.drones_considered) == (1, 1, 1)
     assert stored.value == stored.bound
     assert stored.policy_version == policy.current().version
-    assert MissionIntent.objects.get(order=order).job.drone_id == drone.pk
+    assert Mission.objects.get(order=order).job.drone_id == drone.pk
 
 
 def test_the_event_of_the_assignment_names_the_drone_and_the_reason():
@@ -276,7 +276,7 @@ def test_the_schedule_plans_each_area_that_has_work():
     runs.run_by_schedule(order.service_area_id)
     assert runs.areas_with_work() == [order.service_area_id], "its mission may be replanned yet"
     runs.run_by_schedule(order.service_area_id)
-    MissionIntent.objects.update(tries=1)
+    Mission.objects.update(tries=1)
     assert runs.areas_with_work() == []
     assert runs.run_by_schedule(order.service_area_id) is None
     assert DispatchRun.objects.count() == 1, "a run with nothing to do is not worth a row"

@@ -8,7 +8,7 @@ import time_machine
 from django.utils import timezone
 
 from dispatch import actors, runs, testmode
-from dispatch.models import DispatchRun, MissionIntent
+from dispatch.models import DispatchRun, Mission
 from dispatch.testmode import TIMETABLES, due
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle
@@ -116,7 +116,7 @@ def test_a_scenario_tells_its_story(
     assert fly_for(order, 70, tick_s=tick_s) == told
     assert Order.objects.get().status == ends
     assert not DeliveryJob.objects.exclude(drone=None).exists()
-    assert not MissionIntent.objects.exists()
+    assert not Mission.objects.exists()
     assert {e.actor for e in DeliveryEvent.objects.all()[3:]} == {"system:test mode"}
     assert fly_for(order, 3) == told
 

@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from dispatch import by_hand, runs
-from dispatch.models import DispatchDecision, MissionIntent
+from dispatch.models import DispatchDecision, Mission
 from dispatch.tests.test_runs import run, status_of
 from fleet import policy
 from fleet.models import Drone
@@ -140,7 +140,7 @@ def test_an_order_whose_mission_was_not_sent_moves_to_a_clearly_better_drone(hel
     assert (decision.outcome, decision.drone_id) == (Outcome.ASSIGNED, near.pk)
     event = held.events.get(type="REASSIGNED")
     assert event.actor == "dispatcher"
-    former, current = MissionIntent.objects.order_by("created_at")
+    former, current = Mission.objects.order_by("created_at")
     assert (former.state, former.recall_state) == ("WITHDRAWN", "")
     assert (current.state, current.job.drone_id) == ("HELD", near.pk)
 
@@ -169,7 +169,7 @@ def test_what_a_person_has_assigned_stays():
 
 def test_a_mission_that_may_have_been_sent_stays(held):
     far = drone_of(held)
-    MissionIntent.objects.update(tries=1)
+    Mission.objects.update(tries=1)
     run()
     assert drone_of(held) == far
 
@@ -181,7 +181,7 @@ def test_a_mission_that_is_sent_while_the_run_plans_stays_and_the_rest_stands(he
 
     def send_first(assignments, *, by):
         calls.append(assignments)
-        MissionIntent.objects.filter(order=held).update(tries=1, state="PENDING")
+        Mission.objects.filter(order=held).update(tries=1, state="PENDING")
         return assign_many(assignments, by=by)
 
     monkeypatch.setattr(lifecycle, "assign_many", send_first)
@@ -195,4 +195,4 @@ def test_a_mission_that_is_sent_while_the_run_plans_stays_and_the_rest_stands(he
     assert drone_of(held) == far
     assert decided(outcome, held).outcome == Outcome.OVERTAKEN
     assert status_of(other) == Status.ASSIGNED
-    assert not MissionIntent.objects.exclude(recall_state="").exists()
+    assert not Mission.objects.exclude(recall_state="").exists()

@@ -69,6 +69,34 @@ REAL: dict[str, Any] = {
 }
 
 
+# As the real telemetry plugin sends it in its production mode: position and yaw, and where the
+# altitude belongs the GPS accuracy in millimetres. The first drone has 1.2 m, which passes for an
+# altitude; the second has no good fix.
+PLUGIN: dict[str, Any] = {
+    "server_time": "2026-11-24T02:48:40.099989Z",
+    "count": 2,
+    "drones": [
+        {
+            "drone_id": drone_id,
+            "last_seen_ts": "2026-11-24T02:48:39.877743Z",
+            "source_ip": "10.8.0.7",
+            "telemetry": {
+                "schema_version": 1,
+                "drone_id": drone_id,
+                "ts": "2026-11-24T02:48:39.875000Z",
+                "position": {"lat": 5.603982821615486, "lon": -0.1860408274, "alt_m": accuracy_mm},
+                "attitude": {"yaw_deg": 86.02036714553833},
+                "velocity": None,
+                "state": None,
+                "battery": None,
+                "link": None,
+            },
+        }
+        for drone_id, accuracy_mm in [("WX-DRN-001", 1_210.0), ("WX-DRN-002", 48_000.0)]
+    ],
+}
+
+
 def entry(drone_id: str = "WX-DRN-001", **changes: Any) -> dict[str, Any]:
     """One drone's entry. A change is named by its path: `telemetry__battery__remaining_pct=140`."""
     made = deepcopy(REAL["drones"][0])

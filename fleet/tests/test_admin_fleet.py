@@ -7,9 +7,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from fleet import policy
+from fleet import picture, policy
 from fleet.models import Drone, NoFlyZone, Policy, PolicyVersion, ServiceArea
 from fleet.policy_form import LABELS
+from fleet.telemetry import Decoded
 from fleet.tests.factories import (
     ACCRA,
     DroneFactory,
@@ -227,3 +228,50 @@ def test_a_reader_sees_a_hub_and_cannot_move_it(boss: Client) -> None:
     reader = Client()
     reader.force_login(UserFactory(role=Role.READONLY))
     assert "data-point" not in reader.get(changed("hub", hub.pk)).content.decode()
+
+
+def test_a_drones_page_quotes_each_value_that_was_not_believed(ama: Client) -> None:
+    drone = DroneFactory(drone_id="WX-1")
+    wrong = {
+        "battery.remaining_pct": "battery.remaining_pct is -1; it must be 0 to 100",
+        "velocity.groundspeed_mps": "velocity.groundspeed_mps is -0.01; it must be 0 to 200",
+    }
+    show(TelemetryFactory(drone_id="WX-1", battery_pct=None, speed_mps=None, refused=wrong))
+
+    page = ama.get(changed("drone", drone.pk)).content.decode()
+
+    assert "no battery reading of WX-1: battery.remaining_pct is -1; it must be 0 to 100." in page
+    assert "<dt>Telemetry</dt><dd>velocity.groundspeed_mps is -0.01; it must be 0 to 200." in page
+    assert "<dd>battery.remaining_pct is -1" not in page  # the reason quotes it already
+
+
+def test_a_drones_page_says_why_its_entry_cannot_be_used(ama: Client) -> None:
+    drone = DroneFactory(drone_id="WX-1")
+    now = seconds_ago(0)
+    assert picture.write(Decoded(now, [], [("WX-1", "telemetry.ts is missing.")]), now)
+
+    page = ama.get(changed("drone", drone.pk)).content.decode()
+
+    assert "sends an entry of WX-1 that cannot be used: telemetry.ts is missing." in page
+    assert "There is no telemetry" not in page
+    assert "<dt>Heard</dt><dd>not usable</dd>" in page
+
+
+def test_the_list_says_how_many_drones_lack_which_value_and_shows_them(ama: Client) -> None:
+    for n in (1, 2, 3):
+        DroneFactory(drone_id=f"WX-{n}")
+    drones = reverse("admin:fleet_drone_changelist")
+    show(*(TelemetryFactory(drone_id=f"WX-{n}") for n in (1, 2, 3)))
+    assert "Telemetry lacks" not in ama.get(drones).content.decode()
+
+    show(
+        TelemetryFactory(drone_id="WX-1"),
+        TelemetryFactory(drone_id="WX-2", armed=None, speed_mps=None),
+        TelemetryFactory(drone_id="WX-3", armed=None),
+    )
+
+    page = ama.get(drones).content.decode()
+    assert "2 of 3 drones lack state.armed" in page
+    assert "1 of 3 drones lacks velocity.groundspeed_mps" in page
+    found = ama.get(drones, {"lacks": "speed"}).context["cl"].queryset
+    assert [drone.pk for drone in found] == ["WX-2"]

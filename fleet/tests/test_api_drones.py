@@ -3,6 +3,8 @@
 import pytest
 
 from fleet import picture, registry
+from fleet.telemetry import decode_answer
+from fleet.tests.answers import body, entry
 from fleet.tests.factories import DroneFactory, TelemetryFactory, seconds_ago, show
 from orders.states import Status
 from orders.tests.factories import order_in
@@ -42,6 +44,7 @@ def test_a_drone_that_could_fly_now_is_ready_and_shown_as_it_is(ops):
         "mode": "GUIDED",
         "armed": False,
         "last_seen_at": seen_at.isoformat().replace("+00:00", "Z"),
+        "telemetry_problems": [],
         "active_job_id": None,
     }
 
@@ -57,6 +60,78 @@ def test_a_drone_that_nobody_heard_of_is_offline_and_all_null(ops):
     ]
     live = ("lat", "lng", "alt_m", "battery_pct", "mode", "armed", "last_seen_at")
     assert [drone[name] for name in live] == [None] * len(live)
+
+
+def polled(drone):
+    """What a poll makes of an answer with this entry, as if it came just now."""
+    decoded = decode_answer(body(drone, server_time=f"{seconds_ago(0):%Y-%m-%dT%H:%M:%S.%fZ}"))
+    assert picture.write(decoded, seconds_ago(0))
+
+
+def just_now(drone_id="WX-1", **changes):
+    now = f"{seconds_ago(0):%Y-%m-%dT%H:%M:%S.%fZ}"
+    disarmed = {"telemetry__state__armed": False, "last_seen_ts": now, "telemetry__ts": now}
+    return entry(drone_id, **(disarmed | changes))
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "message"),
+    [
+        (
+            {"telemetry__battery__remaining_pct": -1},
+            "no_battery_reading",
+            "no battery reading of WX-1: battery.remaining_pct is -1; it must be 0 to 100.",
+        ),
+        (
+            {"telemetry__position": "north"},
+            "no_position",
+            'no position of WX-1: position is "north"; it must be an object.',
+        ),
+        (
+            {"telemetry__state__armed": "no"},
+            "arming_unknown",
+            'whether WX-1 is armed: state.armed is "no"; it must be true or false.',
+        ),
+    ],
+)
+def test_a_reason_quotes_the_value_that_is_wrong(ops, value, code, message):
+    DroneFactory(drone_id="WX-1")
+    polled(just_now(**value))
+
+    drone = ops.get(f"{DRONES}/WX-1").json()
+
+    (reason,) = drone["reasons"]
+    assert reason["code"] == code
+    assert reason["message"].startswith("Telemetry ")
+    assert reason["message"].endswith(message)
+    assert drone["telemetry_problems"][0] in message
+    assert drone["last_seen_at"] is not None
+
+
+def test_a_wrong_value_that_dispatch_does_not_need_keeps_no_drone_from_flying(ops):
+    DroneFactory(drone_id="WX-1")
+    polled(just_now(telemetry__velocity__groundspeed_mps=-0.01))
+
+    drone = ops.get(f"{DRONES}/WX-1").json()
+
+    assert (drone["readiness"], drone["battery_pct"]) == ("READY", 99)
+    assert drone["telemetry_problems"] == [
+        "velocity.groundspeed_mps is -0.01; it must be 0 to 200."
+    ]
+
+
+def test_an_entry_that_cannot_be_used_is_not_taken_for_silence(ops):
+    DroneFactory(drone_id="WX-1")
+    polled(just_now(telemetry__ts=None))
+
+    drone = ops.get(f"{DRONES}/WX-1").json()
+
+    (reason,) = drone["reasons"]
+    assert reason["code"] == "no_telemetry"
+    assert reason["message"].startswith(
+        "The Fleet API sends an entry of WX-1 that cannot be used: telemetry.ts is null;"
+    )
+    assert drone["last_seen_at"] is None
 
 
 def test_a_drone_that_fell_silent_is_offline_and_shown_where_it_was(ops):

@@ -1,5 +1,6 @@
 """The live picture: what a poll makes of it, who may replace it, and how it grows old."""
 
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -12,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from fleet import actors, picture
+from fleet import actors, live, metrics, picture
 from fleet.client import FleetUnavailable
 from fleet.picture import Picture
 from fleet.simulator.run import Simulator
 from fleet.telemetry import Decoded, Telemetry, decode_answer
-from fleet.tests.answers import body, entry
+from fleet.tests.answers import PLUGIN, body, entry
 from fleet.tests.factories import DroneFactory, TelemetryFactory, seconds_ago, show
 from fleet.tests.raw_server import answering, http
 from fleet.tests.simulated import DRONE_ID, sim_drone
@@ -247,7 +248,7 @@ def test_a_cache_that_repeats_an_old_answer_does_not_keep_the_picture_young(sett
     assert "fleet_answer_not_newer" in events(caplog)
 
 
-# --- by hand, and on /ready ----------------------------------------------------------------------
+# --- by hand, and on /ready/dispatch -------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -271,6 +272,34 @@ def test_poll_fleet_names_the_drones_that_it_skipped(simulator, capsys):
     call_command("poll_fleet")
 
     assert f"{DRONE_ID} was skipped: " in capsys.readouterr().err
+
+
+@pytest.mark.django_db
+def test_poll_fleet_names_the_values_that_dispatch_needs_and_who_lacks_them(settings, capsys):
+    for drone_id in ("WX-DRN-001", "WX-DRN-002"):
+        DroneFactory(drone_id=drone_id)
+    with answering(http(json.dumps(PLUGIN).encode())) as server:
+        settings.FLEET_API_URL = server.url
+        call_command("poll_fleet")
+
+    said = capsys.readouterr()
+    assert "  position.lat and position.lon (degrees, no order without it): there\n" in said.out
+    assert "  state.armed (true or false, no order without it): missing in 2 of 2\n" in said.out
+    assert "  battery.remaining_pct (%, no order without it): missing in 2 of 2\n" in said.out
+    assert "  velocity.groundspeed_mps (m/s): missing in 2 of 2\n" in said.out
+    assert "  position.alt_m (m): missing in 1 of 2\n" in said.out
+    assert "  state.mode (text): missing in 2 of 2\n" in said.out
+    assert "WX-DRN-002: position.alt_m is 48000.0; it must be -500 to 20000." in said.err
+
+
+def test_why_entries_were_skipped_is_kept_within_bounds():
+    many = [(f"WX-{n}", "It is bad. " * 100) for n in range(picture.SKIPPED_IN_THE_PICTURE + 5)]
+
+    picture.write(Decoded(NOON, [], many), NOON)
+
+    kept = picture.read().skipped
+    assert len(kept) == picture.SKIPPED_IN_THE_PICTURE
+    assert {len(reason) for reason in kept.values()} == {picture.REASON_CHARACTERS}
 
 
 def test_poll_fleet_without_an_address_fails_and_says_why(settings):
@@ -298,10 +327,62 @@ def test_without_a_fresh_picture_we_are_not_ready():
 
 
 @pytest.mark.django_db
-def test_a_fleet_api_with_a_wrong_clock_is_named_on_ready():
+def test_a_fleet_api_with_a_wrong_clock_is_named_on_ready_to_dispatch():
     picture.write(answer(seconds_ago(3600)), timezone.now())
 
     ready, words = picture.check()
 
     assert not ready
     assert words.endswith("The Fleet API's clock is off ours by -3600 s.")
+
+
+# --- how complete it is --------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_without_a_drone_of_ours_in_the_picture_nothing_can_be_dispatched():
+    show(TelemetryFactory(drone_id="WX-UNREGISTERED"))
+
+    assert live.check_fields() == (
+        False,
+        "The fleet picture shows no drone that is registered and in service.",
+    )
+
+
+@pytest.mark.django_db
+def test_one_drone_that_says_all_that_is_needed_is_enough_and_gaps_are_told():
+    whole, blind = DroneFactory(), DroneFactory()
+    show(TelemetryFactory(drone_id=whole.pk))
+    assert live.check_fields() == (True, "1 drones, no value is missing.")
+
+    show(
+        TelemetryFactory(drone_id=whole.pk),
+        TelemetryFactory(drone_id=blind.pk, battery_pct=None, speed_mps=None),
+    )
+
+    assert live.check_fields() == (
+        True,
+        "1 of 2 drones lacks battery.remaining_pct; 1 of 2 drones lacks velocity.groundspeed_mps.",
+    )
+
+
+@pytest.mark.django_db
+def test_the_plugin_in_production_is_not_ready_to_dispatch():
+    for drone_id in ("WX-DRN-001", "WX-DRN-002"):
+        DroneFactory(drone_id=drone_id)
+    picture.write(decode_answer(json.dumps(PLUGIN).encode()), timezone.now())
+
+    ready, words = live.check_fields()
+
+    assert not ready
+    assert "2 of 2 drones lack state.armed" in words
+    assert "2 of 2 drones lack battery.remaining_pct" in words
+    lacking = list(metrics.the_picture(timezone.now()))[-1]
+    assert {s.labels["field"]: s.value for s in lacking.samples} == {
+        "position": 0,
+        "armed": 2,
+        "battery": 2,
+        "speed": 2,
+        "altitude": 1,
+        "mode": 2,
+    }

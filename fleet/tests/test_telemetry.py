@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from fleet.telemetry import MalformedAnswer, Telemetry, decode_answer
-from fleet.tests.answers import REAL, body, entry
+from fleet.tests.answers import PLUGIN, REAL, body, entry
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "contracts" / "telemetry.schema.json"
+
+
+POSITION = ("lat", "lng", "alt_m")
 
 
 def only(drone: Any) -> Telemetry:
@@ -72,19 +75,6 @@ BAD = {
     "a time that is a number": entry(last_seen_ts=1795488516),
     "a time that is none": entry(last_seen_ts="yesterday"),
     "a time before all times": entry(telemetry__ts="0001-01-01T00:00:00+14:00"),
-    "latitude 91": entry(telemetry__position__lat=91),
-    "longitude -180.1": entry(telemetry__position__lon=-180.1),
-    "an altitude of 20,001 m": entry(telemetry__position__alt_m=20_001),
-    "an altitude of -501 m": entry(telemetry__position__alt_m=-501),
-    "a position in words": entry(telemetry__position={"lat": "north", "lon": 999, "alt_m": []}),
-    "a position that is a list": entry(telemetry__position=[5.6, -0.18]),
-    "battery 140 %": entry(telemetry__battery__remaining_pct=140),
-    "battery -1 %": entry(telemetry__battery__remaining_pct=-1),
-    "battery true": entry(telemetry__battery__remaining_pct=True),
-    "armed in words": entry(telemetry__state__armed="yes"),
-    "flying backwards": entry(telemetry__velocity__groundspeed_mps=-3),
-    "a mode as long as a novel": entry(telemetry__state__mode="A" * 41),
-    "half a character in the mode": entry(telemetry__state__mode="\ud800"),
     "a version from the future": entry(telemetry__schema_version=2),
     "a number": 7,
     "null": None,
@@ -102,19 +92,82 @@ def test_one_bad_drone_is_skipped_and_reported_and_the_others_count(bad):
 
 
 def test_a_skipped_drone_is_reported_with_what_was_wrong():
-    decoded = decode_answer(body(entry(telemetry__battery__remaining_pct=140)))
+    decoded = decode_answer(body(entry(telemetry__drone_id="WX-DRN-002")))
 
     assert decoded.skipped == [
-        ("WX-DRN-001", "Expected `float` <= 100.0 - at `$.telemetry.battery.remaining_pct`")
+        ("WX-DRN-001", "telemetry.drone_id is WX-DRN-002; it must be WX-DRN-001, as beside it.")
     ]
 
 
-def test_a_number_too_large_for_any_computer_costs_one_drone():
+# A value that cannot be, the sentence about it, and what it costs.
+REFUSED = {
+    "latitude 91": ("position__lat", 91, "91; it must be -90 to 90", ["lat", "lng"]),
+    "longitude -180.1": ("position__lon", -180.1, "-180.1; it must be -180 to 180", ["lat", "lng"]),
+    "a longitude in words": ("position__lon", "west", '"west"; it must be -180', ["lat", "lng"]),
+    "a position that is a list": ("position", [5.6], "a list; it must be an object", [*POSITION]),
+    "a position in words": ("position", "north", '"north"; it must be an object', [*POSITION]),
+    "an altitude in the sky": ("position__alt_m", 1e9, "1000000000.0; it must", ["alt_m"]),
+    "an altitude of -501 m": ("position__alt_m", -501, "-501; it must be -500", ["alt_m"]),
+    "battery 140 %": ("battery__remaining_pct", 140, "140; it must be 0 to", ["battery_pct"]),
+    "battery not known": ("battery__remaining_pct", -1, "-1; it must be 0 to", ["battery_pct"]),
+    "battery below empty": ("battery__remaining_pct", -0.01, "-0.01; it must", ["battery_pct"]),
+    "battery true": ("battery__remaining_pct", True, "true; it must be 0", ["battery_pct"]),
+    "a battery in words": ("battery", "full", '"full"; it must', ["battery_pct", "voltage_v"]),
+    "armed in words": ("state__armed", "yes", '"yes"; it must be true or false', ["armed"]),
+    "flying backwards": ("velocity__groundspeed_mps", -0.01, "-0.01; it must", ["speed_mps"]),
+    "faster than sound": ("velocity__groundspeed_mps", 1500, "1500; it must", ["speed_mps"]),
+    "a heading in words": ("attitude__yaw_deg", "x", '"x"; it must be a number', ["heading_deg"]),
+    "a mode like a novel": ("state__mode", "A" * 200, "… (200 characters); it must", ["mode"]),
+    "half a character": ("state__mode", "\ud800", "it must be a text of up to 40", ["mode"]),
+    "a link that is 7": ("link", 7, "7; it must be an object", ["rssi_dbm"]),
+}
+
+
+@pytest.mark.parametrize(("path", "value", "words", "lost"), REFUSED.values(), ids=REFUSED.keys())
+def test_one_bad_value_costs_itself_and_says_why(path, value, words, lost):
+    good, sample = only(entry()), only(entry(**{f"telemetry__{path}": value}))
+
+    name = path.replace("__", ".")
+    assert sample.refused.keys() == {name}
+    assert sample.refused[name].startswith(f"{name} is ")
+    assert words in sample.refused[name]
+    assert len(sample.refused[name]) < 200
+    changed = {f for f in Telemetry.__struct_fields__ if getattr(sample, f) != getattr(good, f)}
+    assert changed == {*lost, "refused"}
+    assert {getattr(sample, field) for field in lost} == {None}
+
+
+def test_a_section_that_is_missing_says_nothing():
+    made = entry()
+    for section in ("attitude", "velocity", "state", "battery", "link"):
+        del made["telemetry"][section]
+    sample = only(made)
+
+    assert (sample.battery_pct, sample.armed, sample.speed_mps) == (None, None, None)
+    assert sample.lat is not None
+    assert sample.refused == {}
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 5000])
+def test_a_number_too_large_for_any_computer_costs_itself(number):
     answer = body(entry("WX-DRN-008"), entry("WX-DRN-009", telemetry__position__lat=12345))
 
-    decoded = decode_answer(answer.replace(b"12345", b"1e999"))
+    decoded = decode_answer(answer.replace(b"12345", number))
 
-    assert [name for name, _ in decoded.skipped] == ["WX-DRN-009"]
+    good, bad = decoded.telemetry
+    assert good.refused == {}
+    assert bad.refused.keys() == {"position.lat"}
+    assert (bad.lat, bad.battery_pct) == (None, 99)
+    assert decoded.skipped == []
+
+
+def test_bytes_that_are_no_text_cost_their_value():
+    answer = body(entry(telemetry__state__mode="AUTO"))
+
+    (sample,) = decode_answer(answer.replace(b"AUTO", b"A\xffTO")).telemetry
+
+    assert sample.refused.keys() == {"state.mode"}
+    assert (sample.mode, sample.armed) == (None, True)
 
 
 @pytest.mark.parametrize("number", [nan, inf, -inf])
@@ -246,12 +299,72 @@ sections = {
 }
 
 
-@given(st.fixed_dictionaries({}, optional={n: s | anything for n, s in sections.items()}))
-@example({"telemetry__battery": {"remaining_pct": 100.5}})
-def test_the_contract_says_exactly_what_is_understood(changes):
-    answer = json.loads(body(entry(**changes)))
+entries = st.fixed_dictionaries({}, optional={n: s | anything for n, s in sections.items()})
+# Where each value is put in the Fleet API's message, and what we call it.
+OURS = {
+    "position.lat": "lat",
+    "position.lon": "lng",
+    "position.alt_m": "alt_m",
+    "attitude.yaw_deg": "heading_deg",
+    "velocity.groundspeed_mps": "speed_mps",
+    "state.armed": "armed",
+    "state.mode": "mode",
+    "battery.voltage_v": "voltage_v",
+    "battery.remaining_pct": "battery_pct",
+    "link.rssi_dbm": "rssi_dbm",
+}
+TOGETHER = {"lat": {"lat", "lng"}, "lng": {"lat", "lng"}}
 
-    assert contract().is_valid(answer) == (decode_answer(body(entry(**changes))).skipped == [])
+
+@given(
+    st.sampled_from(sorted(OURS)),
+    anything | st.lists(anything) | st.dictionaries(st.text(), anything),
+)
+def test_no_value_changes_any_other(path, value):
+    section, name = path.split(".")
+    good, sample = only(entry()), only(entry(**{f"telemetry__{section}__{name}": value}))
+
+    ours = OURS[path]
+    changed = {f for f in Telemetry.__struct_fields__ if getattr(sample, f) != getattr(good, f)}
+    assert changed <= {*TOGETHER.get(ours, {ours}), "refused"}
+    assert sample.refused.keys() <= {path}
+    if sample.refused:
+        assert getattr(sample, ours) is None
+
+
+@given(entries, entries)
+def test_each_value_is_judged_as_if_it_were_alone(one, other):
+    """A section from the first entry is read the same whatever the second puts beside it."""
+    alone, beside = only(entry(**one)), only(entry(**other | one))
+
+    mine = {name.removeprefix("telemetry__") for name in one}
+    for path, ours in OURS.items():
+        if path.split(".")[0] in mine:
+            assert getattr(alone, ours) == getattr(beside, ours), path
+    assert alone.refused.items() <= beside.refused.items()
+
+
+@given(entries)
+@example({"telemetry__battery": {"remaining_pct": 100.5}})
+@example({"telemetry__velocity": {"groundspeed_mps": 200.5}})
+def test_the_contract_says_exactly_what_is_understood(changes):
+    answer = body(entry(**changes))
+    decoded = decode_answer(answer)
+
+    assert decoded.skipped == []
+    assert contract().is_valid(json.loads(answer)) == (decoded.telemetry[0].refused == {})
+
+
+def test_the_plugin_in_production_says_where_its_drones_are_and_nothing_else():
+    first, second = decode_answer(json.dumps(PLUGIN).encode()).telemetry
+
+    assert (first.lat, first.heading_deg) == (second.lat, second.heading_deg)
+    assert first.lat is not None
+    for sample in (first, second):
+        assert (sample.armed, sample.battery_pct, sample.speed_mps, sample.mode) == (None,) * 4
+    assert second.refused == {
+        "position.alt_m": "position.alt_m is 48000.0; it must be -500 to 20000"
+    }
 
 
 def test_the_real_answer_keeps_the_contract():

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponseBase
 log = structlog.get_logger(__name__)
 
 HEADER = "X-Request-ID"
-PROBES = ("/health", "/ready", "/metrics")
+PROBES = ("/health", "/ready", "/ready/dispatch", "/metrics")
 ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 
 

@@ -32,4 +32,4 @@ def silent_processes(now: datetime) -> Iterator[Attention]:
             )
 
 
-registry.attention_sources.append(silent_processes)
+registry.add_attention(silent_processes, checks="Redis, worker and scheduler answer")

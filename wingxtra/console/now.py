@@ -1,18 +1,22 @@
 """The dashboard's content: what is on top, what needs attention, the numbers, the chart."""
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import structlog
+from django.db import DatabaseError
 from django.utils import timezone
 from redis import RedisError
 
 from wingxtra.console import registry
 from wingxtra.console.models import Acknowledgement
-from wingxtra.console.registry import Attention
+from wingxtra.console.registry import Attention, NotChecked
 
 log = structlog.get_logger(__name__)
+
+BROKEN = "the check itself failed (see attention_not_checked in the log)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +27,33 @@ class Seen:
     by: Acknowledgement
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What all sources found. `clear`: what was checked and is fine, as clauses.
+
+    `unknown`: for each reason why something was not checked, the clauses that may be true or not.
+    """
+
+    items: list[Attention]
+    clear: list[str]
+    unknown: dict[str, list[str]]
+
+
 def content(user: Any) -> dict[str, Any]:
     at = timezone.now()
-    open_items, seen = split([for_user(item, user) for item in items(at)], at)
+    found = look(at)
+    open_items, seen = split([for_user(item, user) for item in found.items], at)
     return {
         "at": at,
         "may_acknowledge": user.has_perm("console.add_acknowledgement"),
         "switches": switches(user, at),
         "items": open_items,
         "seen": seen,
+        "clear": listed(found.clear),
+        "unknown": {
+            why: listed([f"that {clause}" for clause in clauses])
+            for why, clauses in found.unknown.items()
+        },
         "numbers": [number for source in registry.number_sources for number in _told(source, at)],
         "charts": [bars(source(at)) for source in registry.chart_sources],
     }
@@ -56,12 +78,40 @@ def for_user(item: Attention, user: Any) -> Attention:
 
 def items(at: datetime) -> list[Attention]:
     """All that needs attention, the gravest and oldest first."""
-    found = [item for source in registry.attention_sources for item in _told(source, at)]
-    return sorted(found, key=lambda item: (-item.level, item.since or at))
+    return look(at).items
+
+
+def look(at: datetime) -> Look:
+    """Ask every source. One that fails hides no other, and counts as not checked."""
+    found: list[Attention] = []
+    clear: list[str] = []
+    unknown: defaultdict[str, list[str]] = defaultdict(list)
+    for source in registry.attention_sources:
+        try:
+            told = list(source.look(at))
+        except NotChecked as reason:
+            unknown[str(reason)].append(source.checks)
+        except DatabaseError:
+            raise  # the page itself needs the database
+        except Exception as error:
+            is_redis = isinstance(error, RedisError)
+            log.warning("attention_not_checked", checks=source.checks, exc_info=True)
+            unknown["Redis does not answer" if is_redis else BROKEN].append(source.checks)
+        else:
+            found += told
+            clear += [] if told else [source.checks]
+    found.sort(key=lambda item: (-item.level, item.since or at))
+    return Look(found, clear, unknown)
+
+
+def listed(clauses: list[str]) -> str:
+    """ "a, b and c"."""
+    *most, last = clauses or [""]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _told(source: Any, at: datetime) -> list[Any]:
-    """What a source says; nothing while Redis is away, which is an item of its own."""
+    """What a source of numbers says; nothing while Redis is away, which the attention list says."""
     try:
         return list(source(at))
     except RedisError as error:

@@ -124,15 +124,35 @@ class Section:
     context: dict[str, Any]
 
 
+class NotChecked(Exception):
+    """A source of attention cannot know now; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionSource:
+    """`checks`: what is the case while it finds nothing, as a clause: "no order is late"."""
+
+    look: Callable[[datetime], Iterable[Attention]]
+    checks: str
+
+
 SectionSource = Callable[[Any, HttpRequest], Section | None]
 
-attention_sources: list[Callable[[datetime], Iterable[Attention]]] = []
+attention_sources: list[AttentionSource] = []
 switch_sources: list[Callable[[datetime], Iterable[Switch]]] = []
 number_sources: list[Callable[[datetime], Iterable[Number]]] = []
 chart_sources: list[Callable[[datetime], Chart]] = []
 layers: list[Layer] = []
 drone_tones: list[tuple[str, Tone]] = []  # for the map's legend
 _sections: dict[type[Model], list[tuple[int, SectionSource]]] = {}
+
+
+def add_attention(look: Callable[[datetime], Iterable[Attention]], *, checks: str) -> None:
+    """Show what `look(now)` finds on the dashboard, and say `checks` while it finds nothing.
+
+    It raises NotChecked where it cannot know: nothing found and nothing known are two answers.
+    """
+    attention_sources.append(AttentionSource(look, checks))
 
 
 def add_section(model: type[Model], place: int, source: SectionSource) -> None:

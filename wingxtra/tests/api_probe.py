@@ -156,6 +156,7 @@ def database_page(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("health", health.health),
     path("ready", health.ready),
+    path("ready/dispatch", health.ready_to_dispatch),
     path("api/v1/", include("wingxtra.accounts.urls")),
     path("api/v1/parcels", Parcels.as_view()),
     path("api/v1/merchants", Merchants.as_view()),

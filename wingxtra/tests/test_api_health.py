@@ -1,4 +1,4 @@
-"""`/health` and `/ready`: what a load balancer and whoever is on call ask."""
+"""`/health`, `/ready`, `/ready/dispatch`: what a load balancer and the person on call ask."""
 
 from datetime import timedelta
 
@@ -17,8 +17,9 @@ pytestmark = [pytest.mark.urls("wingxtra.tests.api_probe"), pytest.mark.django_d
 @pytest.fixture(autouse=True)
 def _only_the_base_checks(monkeypatch):
     """The apps' own are tested where they are written."""
-    base = ("database", "migrations", "redis", "worker")
-    monkeypatch.setattr(health, "_checks", {name: health._checks[name] for name in base})
+    base = ("database", "redis", "worker")
+    checks = {name: health.dispatching.checks[name] for name in base}
+    monkeypatch.setattr(health.dispatching, "checks", checks)
 
 
 @pytest.fixture
@@ -32,29 +33,45 @@ def test_health_asks_nobody(django_assert_num_queries):
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
-def test_ready_names_each_check(a_worker):
+def test_ready_names_each_check():
     response = Client().get("/ready")
     assert response.status_code == 200
     body = response.json()
     assert body["status"] == "ready"
-    assert set(body["checks"]) == {"database", "migrations", "redis", "worker"}
+    assert set(body["checks"]) == {"database", "migrations", "redis"}
     assert all(check["ok"] and check["detail"] for check in body["checks"].values())
     assert "no-store" in response.headers["Cache-Control"]
 
 
-def test_without_a_worker_it_is_not_ready():
-    body = problem(Client().get("/ready"), 503, "not_ready")
+def test_a_process_serves_whatever_keeps_it_from_dispatching():
+    health.dispatching.register("fleet_picture", lambda: (False, "It is 40 s old."))
+    assert Client().get("/ready").status_code == 200
+    body = problem(Client().get("/ready/dispatch"), 503, "not_ready")
+    assert body["detail"] == "Not ready to dispatch: worker, fleet_picture."
+    assert body["checks"]["fleet_picture"] == {"ok": False, "detail": "It is 40 s old."}
+    assert body["checks"]["database"]["ok"]
+
+
+def test_ready_to_dispatch_with_a_worker(a_worker):
+    response = Client().get("/ready/dispatch")
+    assert response.status_code == 200
+    assert set(response.json()["checks"]) == {"database", "redis", "worker"}
+    assert "no-store" in response.headers["Cache-Control"]
+
+
+def test_without_a_worker_nothing_is_dispatched():
+    body = problem(Client().get("/ready/dispatch"), 503, "not_ready")
     assert body["checks"]["worker"] == {"ok": False, "detail": "No worker was ever seen."}
     assert body["checks"]["database"]["ok"]
 
 
 def test_a_worker_that_fell_silent_is_none(a_worker):
     with time_machine.travel(timezone.now() + timedelta(minutes=1)):
-        body = problem(Client().get("/ready"), 503, "not_ready")
+        body = problem(Client().get("/ready/dispatch"), 503, "not_ready")
     assert not body["checks"]["worker"]["ok"]
 
 
-def test_a_migration_to_apply_is_counted(a_worker):
+def test_a_migration_to_apply_is_counted():
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'api' AND name = '0001_initial'")
     body = problem(Client().get("/ready"), 503, "not_ready")
@@ -62,10 +79,10 @@ def test_a_migration_to_apply_is_counted(a_worker):
 
 
 def test_an_app_adds_what_it_needs_and_one_that_breaks_hides_no_other(a_worker):
-    health.register("bridge", lambda: (False, "No bridge is configured."))
-    health.register("picture", lambda: 1 / 0)
-    body = problem(Client().get("/ready"), 503, "not_ready")
-    assert body["detail"] == "Not ready: bridge, picture."
+    health.dispatching.register("bridge", lambda: (False, "No bridge is configured."))
+    health.dispatching.register("picture", lambda: 1 / 0)
+    body = problem(Client().get("/ready/dispatch"), 503, "not_ready")
+    assert body["detail"] == "Not ready to dispatch: bridge, picture."
     assert body["checks"]["bridge"]["detail"] == "No bridge is configured."
     assert body["checks"]["picture"] == {
         "ok": False,
@@ -79,15 +96,16 @@ def test_what_reads_in_a_database_that_is_away_does_not_wait_for_it_too(a_worker
         raise OperationalError("couldn't get a connection after 5.00 sec")
 
     asked = []
-    monkeypatch.setitem(health._checks, "database", health._Registered(away, ()))
-    health.register("zones", lambda: (not asked.append("zones"), ""), needs=("database", "redis"))
-    body = problem(Client().get("/ready"), 503, "not_ready")
-    assert body["detail"] == "Not ready: database, migrations, zones."
+    monkeypatch.setitem(health.dispatching.checks, "database", health._Registered(away, ()))
+    needs = ("database", "redis")
+    health.dispatching.register("zones", lambda: (not asked.append("zones"), ""), needs=needs)
+    body = problem(Client().get("/ready/dispatch"), 503, "not_ready")
+    assert body["detail"] == "Not ready to dispatch: database, zones."
     assert body["checks"]["zones"] == {"ok": False, "detail": "Unknown without database."}
     assert asked == []
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/ready/dispatch"])
 def test_probes_are_only_read(path):
     response = Client().post(path)
     problem(response, 405, "method_not_allowed")

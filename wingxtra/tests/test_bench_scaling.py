@@ -9,7 +9,7 @@ import requests
 from django.utils import timezone
 
 from dispatch import missions, progress, runs
-from dispatch.models import DispatchRun, MissionIntent
+from dispatch.models import DispatchRun, Mission
 from dispatch.tests.support import stored
 from dispatch.tests.test_progress import picture
 from fleet import picture as live
@@ -55,7 +55,7 @@ def test_what_an_order_costs_from_its_placing_to_its_door(settings: Any) -> None
             with measured() as cost:
                 placed = [shop.post("/api/v1/orders", _near(d.hub)).json() for d in drones]
                 runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER)
-                for intent in MissionIntent.objects.unsent(timezone.now()):
+                for intent in Mission.objects.unsent(timezone.now()):
                     missions.publish(intent.pk)
                 for order in Order.objects.filter(status=Status.MISSION_SUBMITTED):
                     path = f"/api/v1/orders/{order.pk}/events"

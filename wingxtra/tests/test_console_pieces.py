@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dispatch import by_hand
-from dispatch.models import DispatchRun, MissionIntent
+from dispatch.models import DispatchRun, Mission
 from dispatch.runs import run
 from dispatch.words import compared
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
@@ -53,10 +53,10 @@ def ready_drone() -> str:
 # --- missions ------------------------------------------------------------------------------------
 
 
-def intent_in(status: Status, **changes: object) -> MissionIntent:
+def intent_in(status: Status, **changes: object) -> Mission:
     order = order_in(status)
-    MissionIntent.objects.filter(order=order).update(**changes)
-    return MissionIntent.objects.get(order=order)
+    Mission.objects.filter(order=order).update(**changes)
+    return Mission.objects.get(order=order)
 
 
 def test_many_missions_that_wait_are_the_bridges_trouble(browser: Client) -> None:
@@ -89,7 +89,7 @@ def test_a_drone_that_may_still_start_in_time_is_not(browser: Client) -> None:
 def test_a_mission_that_was_recalled_too_late_is_said(browser: Client) -> None:
     intent = intent_in(
         Status.ASSIGNED,
-        recall_state=MissionIntent.Recall.TOO_LATE,
+        recall_state=Mission.Recall.TOO_LATE,
         recall_asked_at=timezone.now(),
         recall_reason="The customer asked.",
     )
@@ -99,7 +99,7 @@ def test_a_mission_that_was_recalled_too_late_is_said(browser: Client) -> None:
 def test_a_mission_that_ops_must_submit_is_said(browser: Client) -> None:
     intent = intent_in(
         Status.ASSIGNED,
-        state=MissionIntent.State.HELD,
+        state=Mission.State.HELD,
         created_at=timezone.now() - timedelta(minutes=2),
     )
     assert f"The mission of order {intent.order} waits for you" in now_page(browser)

@@ -14,7 +14,7 @@ import pytest
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from dispatch.models import DispatchRun, MissionIntent
+from dispatch.models import DispatchRun, Mission
 from dispatch.runs import run
 from fleet.models import Drone
 from fleet.simulator.run import Simulator
@@ -99,7 +99,7 @@ class World:
 
     def intent_id(self) -> Any:
         job = self.job()
-        assert MissionIntent.objects.filter(pk=job.mission_intent_id).exists()
+        assert Mission.objects.filter(pk=job.mission_intent_id).exists()
         return job.mission_intent_id
 
     def run_id(self) -> Any:

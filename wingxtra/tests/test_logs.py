@@ -22,7 +22,7 @@ from rest_framework.test import APIClient
 
 from dispatch import missions, runs
 from dispatch.models import DispatchRun
-from dispatch.tests.support import able_drone, intent_of, stored
+from dispatch.tests.support import able_drone, mission_of, stored
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle
 from orders.models import Order
@@ -121,7 +121,7 @@ def test_probes_do_not_fill_the_log(lines: Lines) -> None:
 def test_a_mission_that_does_not_get_through_names_order_job_and_drone(lines: Lines) -> None:
     able_drone()
     order = order_in(Status.ASSIGNED, drone=able_drone())
-    missions.publish(intent_of(order).pk)
+    missions.publish(mission_of(order).pk)
     (line,) = named(lines, "bridge_unavailable")
     assert line["order_id"] == str(order.pk)
     assert (line["job_id"], line["drone_id"]) == (str(order.current_job.pk), "WX-DRN-001")
@@ -185,7 +185,7 @@ def test_the_main_flows_log_nothing_personal_and_nothing_secret(
     drone = able_drone()
     runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER)
     assert stored(order).status == Status.ASSIGNED
-    missions.publish(intent_of(order).pk)  # nobody answers
+    missions.publish(mission_of(order).pk)  # nobody answers
     ops.post(f"{one}/submit-mission-intent")
     ops.post(f"{one}/cancel", {"reason": "OTHER", "note": NOTE})
     for event in ("LAUNCHED", "ENROUTE", "ARRIVED"):

@@ -5,10 +5,12 @@ from django.core.management.base import BaseCommand, CommandError
 from fleet import picture
 from fleet.client import FleetUnavailable
 from fleet.models import Drone
+from fleet.quality import completeness
+from fleet.telemetry import Telemetry
 
 
 class Command(BaseCommand):
-    help = "Ask the Fleet API once, keep what it says as the live picture, and say what it was."
+    help = "Ask the Fleet API once, keep what it says as the live picture, say what it lacks."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -25,3 +27,15 @@ class Command(BaseCommand):
             self.stdout.write(f"  {drone_id} is not in the answer.")
         for drone, reason in decoded.skipped:
             self.stderr.write(f"  {drone} was skipped: {reason}")
+        for sample in decoded.telemetry:
+            for reason in sample.refused.values():
+                self.stderr.write(f"  {sample.drone_id}: {reason}. It is not used.")
+        self._say_what_is_missing([s for s in decoded.telemetry if s.drone_id in registered])
+
+    def _say_what_is_missing(self, samples: list[Telemetry]) -> None:
+        found = completeness(samples)
+        self.stdout.write("What dispatch needs of each drone (docs/connect.md):")
+        for need, lacking in found.lacking.items():
+            state = f"missing in {lacking} of {found.drones}" if lacking else "there"
+            vital = ", no order without it" if need.rules_out else ""
+            self.stdout.write(f"  {need.words} ({need.unit}{vital}): {state}")

@@ -30,6 +30,8 @@ EVENT_OF = {
     "cancel": EventType.CANCELED,
     "fail": EventType.FAILED,
     "abort": EventType.ABORTED,
+    "correct_to_delivered": EventType.CORRECTED,
+    "correct_to_failed": EventType.CORRECTED,
 }
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
+from redis import RedisError
 
 from fleet.tests.factories import DroneFactory, TelemetryFactory, seconds_ago, show
 from orders.states import PodRequirement, Status
@@ -14,7 +16,7 @@ from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.console import registry
-from wingxtra.console.registry import Attention
+from wingxtra.console.registry import Attention, NotChecked
 
 pytestmark = pytest.mark.django_db
 
@@ -38,9 +40,9 @@ def leak() -> Iterator[list[Attention]]:
     def source(now: datetime) -> list[Attention]:
         return trouble
 
-    registry.attention_sources.append(source)
+    registry.add_attention(source, checks="no roof leaks")
     yield trouble
-    registry.attention_sources.remove(source)
+    registry.attention_sources[:] = [s for s in registry.attention_sources if s.look != source]
 
 
 def page(browser: Client) -> str:
@@ -151,11 +153,105 @@ def test_the_numbers_count_what_was_delivered_today(ama: Client) -> None:
     assert numbers["Drones: ready"] == "1"
 
 
-def test_without_trouble_it_says_so_in_a_sentence(
-    ama: Client, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def sources(monkeypatch: pytest.MonkeyPatch) -> list[registry.AttentionSource]:
+    """No source but those that the test adds."""
+    monkeypatch.setattr(registry, "attention_sources", made := [])
+    return made
+
+
+def calm(now: datetime) -> list[Attention]:
+    return []
+
+
+def test_without_trouble_a_sentence_says_what_was_checked(ama: Client, sources: Any) -> None:
+    for checks in ("no order is late", "no drone is offline", "no roof leaks"):
+        registry.add_attention(calm, checks=checks)
+    sentence = "Nothing needs you: no order is late, no drone is offline and no roof leaks."
+    assert sentence in page(ama)
+    assert "Not checked" not in page(ama)
+
+
+def test_what_was_found_is_not_in_the_sentence_even_when_somebody_looks_after_it(
+    ama: Client, sources: Any, leak: list[Attention]
 ) -> None:
-    monkeypatch.setattr(registry, "attention_sources", [])
-    assert "Nothing needs you" in page(ama)
+    registry.add_attention(calm, checks="no order is late")
+    assert "Nothing" not in page(ama)
+    ama.post(reverse("admin:acknowledge") + "?key=leak", {"note": "On it."})
+    assert "Nothing else needs you: no order is late." in page(ama)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (RedisError("Connection refused"), "Redis does not answer"),
+        (NotChecked("the fleet picture is old"), "the fleet picture is old"),
+        (ValueError("a bug"), "the check itself failed"),
+    ],
+)
+def test_what_was_not_checked_is_said_and_not_taken_for_well(
+    ama: Client, sources: Any, error: Exception, why: str
+) -> None:
+    def broken(now: datetime) -> Iterator[Attention]:
+        raise error
+        yield
+
+    registry.add_attention(calm, checks="no order is late")
+    registry.add_attention(broken, checks="no drone is offline")
+    said = page(ama)
+    assert "Nothing that could be checked needs you: no order is late." in said
+    assert f"Not checked, because {why}" in said
+    assert "It is not known that no drone is offline." in said
+
+
+def test_where_nothing_could_be_checked_nothing_is_called_well(ama: Client, sources: Any) -> None:
+    assert "Nothing was checked, so nothing is known." in page(ama)
+
+
+def test_offline_drones_are_one_line_that_names_the_first(ama: Client) -> None:
+    heard = [DroneFactory() for _ in range(5)]
+    for _ in range(6):
+        DroneFactory()
+    old = DroneFactory()
+    DroneFactory(active=False)
+    silent_since = seconds_ago(600)
+    show(
+        *(TelemetryFactory(drone_id=drone.pk) for drone in heard),
+        TelemetryFactory(drone_id=old.pk, measured_at=silent_since),
+    )
+    said = page(ama)
+    assert "7 of 12 drones are offline" in said
+    assert f"{old} (heard 10 min ago)" in said
+    assert "(never heard) and 2 more. They get no orders." in said
+    assert f"{reverse('admin:fleet_drone_changelist')}?readiness=OFFLINE" in said
+    assert said.count('id="ack-offline"') == 1
+    assert f'datetime="{silent_since:%Y-%m-%dT%H:%M}' in said
+
+
+def test_while_no_drone_is_offline_there_is_no_line_of_them(ama: Client) -> None:
+    show(TelemetryFactory(drone_id=DroneFactory().pk))
+    assert "offline" not in page(ama).partition('id="numbers"')[0]
+
+
+def test_an_old_picture_says_nothing_of_single_drones(ama: Client) -> None:
+    DroneFactory()
+    assert "drones are offline" not in page(ama)
+    assert "because there is no picture of the fleet" in page(ama)
+    show(TelemetryFactory(), fetched_at=seconds_ago(100))
+    assert "drone is offline" not in open_part(ama).replace("that no drone in service is", "")
+    assert "because the fleet picture is old" in page(ama)
+
+
+def test_values_that_telemetry_lacks_are_one_line(ama: Client) -> None:
+    blind, whole = DroneFactory(), DroneFactory()
+    show(
+        TelemetryFactory(drone_id=blind.pk, battery_pct=None, mode=None),
+        TelemetryFactory(drone_id=whole.pk),
+    )
+    said = page(ama)
+    assert "Telemetry lacks values that dispatch needs" in said
+    assert "1 of 2 drones lacks battery.remaining_pct" in said
+    assert "1 can get no order." in said
 
 
 def test_the_map_carries_drones_orders_and_places(ama: Client) -> None:

@@ -1,0 +1,55 @@
+"""What a person answers when it is not clear how a flight ended or where its parcel is.
+
+Each is called by the console, the loader's page and the API alike. `note` is what the person knows
+and how; it goes into the timeline for good, so it holds no personal data.
+"""
+
+from uuid import UUID
+
+from dispatch.models import Flight
+from dispatch.parcel_doubt import parcel_astray
+from fleet import policy
+from orders import lifecycle
+from orders.models import Order
+from orders.states import IN_FLIGHT, JobStatus, Status
+from wingxtra.accounts.identity import Actor
+from wingxtra.problems import NotFound
+
+
+def it_was_delivered(order_id: UUID, *, by: Actor, note: str) -> Order:
+    """The parcel arrived: of a flight under way, or of an order on hold. Raises Refused for any
+    other order; an order that is over is corrected (lifecycle.correct).
+    """
+    order = _found(order_id)
+    if order.status in IN_FLIGHT:
+        done = lifecycle.advance(
+            order_id, Status.DELIVERED, by=by, job_id=order.current_job_id, message=note
+        )
+        return done.order
+    return lifecycle.delivered_after_all(order_id, by=by, why=note)
+
+
+def it_failed(order_id: UUID, *, by: Actor, note: str) -> Order:
+    """The flight under way is over and did not deliver. Where its parcel is, is asked next unless
+    that is known. Raises Refused unless it is in flight.
+    """
+    order = _found(order_id)
+    job = order.current_job
+    if order.status not in IN_FLIGHT or job is None:
+        raise lifecycle.Refused(order, f"The order is {order.status}, not in flight.")
+    return lifecycle.mission_over(
+        order_id,
+        ended=JobStatus.FAILED,
+        by=by,
+        why=note,
+        max_attempts=policy.current().max_attempts,
+        job_id=job.pk,
+        parcel_astray=parcel_astray(order, job, Flight.objects.filter(job=job).first()),
+    )
+
+
+def _found(order_id: UUID) -> Order:
+    order = Order.objects.select_related("current_job").filter(pk=order_id).first()
+    if order is None:
+        raise NotFound
+    return order
