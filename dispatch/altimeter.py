@@ -72,7 +72,8 @@ class Altimeter:
         """
         if self.ground and self.ground_m is None and not self.broken:
             ground = ", ".join(f"{alt_m:.0f}" for alt_m in self.ground)
-            return replace(self, broken=f"altitudes {ground} m on the ground"), self.broken
+            broken = f"altitudes {ground} m on the ground"
+            return replace(self, broken=broken), broken
         after = self._repeated(alt_m, at)
         if self.broken:
             return after, self.broken

@@ -24,7 +24,7 @@ seconds apart allow any altitude between the ground and the cruise height.
 from dataclasses import dataclass, replace
 
 from dispatch.altimeter import Rates
-from dispatch.flight_state import Fix, Phase, Plan, State, way_m
+from dispatch.flight_state import Fix, Phase, Plan, State, to_pickup_m, way_m
 from fleet.telemetry import Telemetry
 
 JITTER_M = 30.0
@@ -80,19 +80,43 @@ def trusted(state: State, fix: Fix, plan: Plan) -> list[Fix]:
     if last is not None and fix.at <= max(last.at, doubt.at if doubt else 0.0):
         return []
     state.doubt = state.doubt_before = None
+    agreed = _agreed(state, last, (before, doubt), fix, plan)
+    if not agreed:
+        state.doubt = fix
+        state.doubted += 1
+        state.low_at_pickup |= to_pickup_m(plan, fix) <= 2 * JITTER_M
+        if doubt is not None and _reachable(state, doubt, fix, plan):
+            state.doubt_before = doubt
+        return []
+    if state.doubted > len(agreed):  # looks went by that nothing agreed with
+        _lose_track(state)
+    state.doubted = 0
+    return agreed
+
+
+def _agreed(
+    state: State, last: Fix | None, doubts: tuple[Fix | None, Fix | None], fix: Fix, plan: Plan
+) -> list[Fix]:
+    before, doubt = doubts
     if last is None or _reachable(state, last, fix, plan):
         return [fix]
-    if doubt is not None and _goes_on(state, last, doubt, fix, plan):
+    if doubt is None:
+        return []
+    if _goes_on(state, last, doubt, fix, plan):
         return [doubt, fix]
-    agrees = doubt is not None and _reachable(state, doubt, fix, plan)
-    if agrees and doubt is not None and before is not None:
-        # It really is over there. How it came there, and what it did on the way, is not known.
-        state.fix = None
-        if fix.armed is not False:
-            state.silent = state.pickup_hidden = state.gap = True
-        return [before, doubt, fix]
-    state.doubt, state.doubt_before = fix, doubt if agrees else None
-    return []
+    if before is None or not _reachable(state, doubt, fix, plan):
+        return []
+    state.fix = None  # it really is over there; how it came there says nothing about its speed
+    if fix.armed is not False:
+        _lose_track(state)
+    if state.phase is Phase.GROUND:  # so where it seemed to stand was wrong, or is long ago
+        state.start, state.start_is_ground = None, False
+    return [before, doubt, fix]
+
+
+def _lose_track(state: State) -> None:
+    """What it did on the way is not known."""
+    state.silent = state.pickup_hidden = state.gap = True
 
 
 def _reachable(state: State, a: Fix, b: Fix, plan: Plan) -> bool:

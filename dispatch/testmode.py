@@ -20,6 +20,7 @@ from orders.states import (
     EventType,
     Happened,
     JobStatus,
+    ReasonCode,
     Scenario,
     Status,
 )
@@ -42,8 +43,9 @@ _TAKE_OFF: list[Step] = [
     (10, E.LAUNCHED),
     (15, E.ENROUTE),
 ]
+_PICKED_UP: list[Step] = [*_TAKE_OFF, (20, E.PARCEL_LOADED)]
 _HAPPY: list[Step] = [
-    *_TAKE_OFF,
+    *_PICKED_UP,
     (40, E.ARRIVED),
     (48, E.DELIVERING),
     (60, E.DELIVERED),
@@ -59,17 +61,17 @@ TIMETABLES: dict[Scenario, list[Step]] = {
         *[(40, E.ASSIGNED), (44, E.FAILED)],
     ],
     Scenario.LINK_LOST: [
-        *_TAKE_OFF,
+        *_PICKED_UP,
         (22, E.LINK_LOST),
         (32, E.LINK_RESTORED),
-        *_HAPPY[4:],
+        *_HAPPY[len(_PICKED_UP) :],
     ],
     Scenario.ABORTED: [*_TAKE_OFF, (30, E.ABORTED)],
     Scenario.FAILED_THEN_REDELIVERED: [
         *_TAKE_OFF,
         (20, E.REQUEUED),
         *[(22, E.ASSIGNED), (24, E.MISSION_SUBMITTED), (27, E.LAUNCHED), (30, E.ENROUTE)],
-        *[(52, E.ARRIVED), (56, E.DELIVERING), (62, E.DELIVERED)],
+        *[(35, E.PARCEL_LOADED), (52, E.ARRIVED), (56, E.DELIVERING), (62, E.DELIVERED)],
     ],
 }
 PROMISED_AFTER = timedelta(seconds=60)
@@ -163,10 +165,18 @@ def _advance(to: Status) -> Callable[[UUID, datetime], None]:
     return verb
 
 
-def _over(ended: JobStatus, why: str, *, final: bool) -> Callable[[UUID, datetime], None]:
+def _over(
+    ended: JobStatus, why: str, *, final: bool, reason: ReasonCode = ReasonCode.DRONE_PROBLEM
+) -> Callable[[UUID, datetime], None]:
     def verb(order_id: UUID, queued_at: datetime) -> None:
         lifecycle.mission_over(
-            order_id, ended=ended, by=TEST_MODE, why=why, max_attempts=99, final=final
+            order_id,
+            ended=ended,
+            by=TEST_MODE,
+            why=why,
+            max_attempts=99,
+            final=final,
+            reason=reason,
         )
 
     return verb
@@ -179,6 +189,10 @@ def _note(kind: EventType, message: str) -> Callable[[UUID, datetime], None]:
     return verb
 
 
+def _load(order_id: UUID, queued_at: datetime) -> None:
+    lifecycle.loaded(order_id, by=TEST_MODE)
+
+
 def _cancel(order_id: UUID, queued_at: datetime) -> None:
     lifecycle.cancel(order_id, by=TEST_MODE, reason=CancelReason.NO_DRONE)
 
@@ -187,9 +201,15 @@ _VERBS: dict[EventType, Callable[[UUID, datetime], None]] = {
     E.ASSIGNED: _assign,
     **{E(status): _advance(status) for status in MISSION_PATH[1:]},
     E.REQUEUED: _over(JobStatus.FAILED, "The test mission failed, as asked for.", final=False),
-    E.FAILED: _over(JobStatus.FAILED, "The test mission failed, as asked for.", final=True),
+    E.FAILED: _over(
+        JobStatus.FAILED,
+        "The test mission was refused, as asked for.",
+        final=True,
+        reason=ReasonCode.MISSION_REFUSED,
+    ),
     E.ABORTED: _over(JobStatus.ABORTED, "The test flight was aborted, as asked for.", final=True),
     E.CANCELED: _cancel,
+    E.PARCEL_LOADED: _load,
     E.LINK_LOST: _note(E.LINK_LOST, "No telemetry, as asked for."),
     E.LINK_RESTORED: _note(E.LINK_RESTORED, "Telemetry is back."),
 }

@@ -279,7 +279,8 @@ def advance(
             if step in AT_THE_DOOR and order.holder in FLOWN_FROM:
                 change.note(order, order.load(), payload={"inferred": True})
             _take(change, order, step, message if step == to else "", skipped=step != to)
-        return Advance(order, [EventType(event.type) for event in change.events])
+        steps = [EventType(e.type) for e in change.events if e.type in MISSION_PATH]
+        return Advance(order, steps)
 
 
 def _take(

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import time_machine
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -238,7 +239,8 @@ def test_what_does_not_fly_cannot_be_aborted(ops: APIClient) -> None:
 
 
 def test_ground_control_reports_with_its_key() -> None:
-    order = order_in(Status.MISSION_SUBMITTED)
+    with time_machine.travel(timezone.now() - timedelta(minutes=1)):
+        order = order_in(Status.MISSION_SUBMITTED)
     gcs = key_client(name="bridge", role=Role.OPS)
     at = (timezone.now() - timedelta(seconds=5)).replace(microsecond=0)
     body = {
@@ -270,11 +272,12 @@ def test_ground_control_reports_with_its_key() -> None:
 def test_senders_name_type_and_time_in_more_than_one_way(
     ops: APIClient, name: str, time: str
 ) -> None:
-    order = order_in(Status.MISSION_SUBMITTED)
-    answer = post(ops, order, "events", {name: "ENROUTE", time: "2026-01-01T10:00:00Z"})
+    with time_machine.travel(timezone.now() - timedelta(minutes=1)):
+        order = order_in(Status.MISSION_SUBMITTED)
+    at = timezone.now() - timedelta(seconds=20)
+    answer = post(ops, order, "events", {name: "ENROUTE", time: at.isoformat()})
     assert answer.json()["applied_events"] == ["LAUNCHED", "ENROUTE"]
-    event = DeliveryEvent.objects.get(order=order, type="ENROUTE")
-    assert event.occurred_at.isoformat() == "2026-01-01T10:00:00+00:00"
+    assert DeliveryEvent.objects.get(order=order, type="ENROUTE").occurred_at == at
 
 
 def test_a_report_of_somebody_else_carries_their_name(ops: APIClient) -> None:
@@ -301,7 +304,6 @@ def test_a_report_about_an_order_without_a_mission_is_a_conflict(ops: APIClient)
         ({"type": "EXPLODED"}, "event_type"),
         ({"type": 5}, "type"),
         ({"type": "LAUNCHED", "occurred_at": "2026-01-01T10:00:00"}, "occurred_at"),
-        ({"type": "LAUNCHED", "occurred_at": "2099-01-01T10:00:00Z"}, "occurred_at"),
         ({"type": "LAUNCHED", "timestamp": "noon"}, "timestamp"),
         ({"type": "LAUNCHED", "payload": []}, "payload"),
         ({"type": "LAUNCHED", "payload": {"intent_id": "x"}}, "payload.intent_id"),

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
-from dispatch import progress, runs
+from dispatch import reports, runs
 from dispatch.models import DispatchRun, Mission
-from dispatch.progress import MissionEvent
+from dispatch.reports import MissionEvent
 from fleet import registry
 from fleet.models import Drone
 from fleet.tests.factories import ACCRA, DroneFactory, TelemetryFactory, seconds_ago, show
@@ -66,18 +66,18 @@ class Dispatching(Deliveries):
             assert (look["battery_pct"] or 0) >= 60
             assert look["age_s"] == 0
 
-    @rule(choice=CHOICE, kind=st.sampled_from(progress.REPORTABLE), event_id=st.integers(0, 5))
+    @rule(choice=CHOICE, kind=st.sampled_from(list(reports.ReportType)), event_id=st.integers(0, 5))
     def gcs_reports(self, choice: int, kind: Status, event_id: int) -> None:
         event = MissionEvent(type=kind, event_id=str(event_id))
-        self.attempt(choice, lambda order: progress.report(order.pk, event, by=GCS))
+        self.attempt(choice, lambda order: reports.report(order.pk, event, by=GCS))
 
     @invariant()
     def every_job_has_its_intent_and_none_waits_for_a_job_that_is_over(self) -> None:
-        jobs = DeliveryJob.objects.select_related("intent")
+        jobs = DeliveryJob.objects.select_related("part__mission")
         for job in jobs:
-            assert job.intent.pk == job.mission_intent_id
+            assert job.part.mission_id == job.mission_intent_id
             if job.status != JobStatus.ACTIVE:
-                assert job.intent.state != Mission.State.PENDING
+                assert job.part.mission.state != Mission.State.PENDING
 
     def _sample(self, drone_id: str) -> Any:
         look = dict(self.looks[drone_id])

@@ -17,7 +17,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from dispatch import contract, missions
-from dispatch.models import Mission
+from dispatch.models import Mission, MissionPart
 from dispatch.tests.support import (
     able_drone,
     assigned,
@@ -32,7 +32,7 @@ from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle
 from orders.models import DeliveryEvent, DeliveryJob
-from orders.states import CancelReason, Status
+from orders.states import CancelReason, ReasonCode, Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
 from wingxtra.problems import Conflict, Unavailable
@@ -113,7 +113,7 @@ def test_with_automatic_submit_off_a_mission_waits_for_ops(bridge: Simulator) ->
     order, intent = assigned()
     missions.publish(intent.pk)
     assert (intent.state, bridge.missions()) == (State.HELD, [])
-    assert missions.submit(order.pk, by=SYSTEM).state == State.ACCEPTED
+    assert missions.submit(order.pk, by=SYSTEM).mission.state == State.ACCEPTED
     assert stored(order).status == Status.MISSION_SUBMITTED
 
 
@@ -200,7 +200,10 @@ def test_a_refused_mission_fails_the_job_in_the_words_of_the_bridge(bridge: Simu
     assert stored(order).status == Status.QUEUED
     assert "safety rules do not allow this mission" in why(order, "REQUEUED")
     intent.refresh_from_db()
-    assert (intent.state, intent.job.status, bridge.missions()) == (State.REJECTED, "FAILED", [])
+    part = MissionPart.objects.whole().get()
+    assert (intent.state, part.job.status, bridge.missions()) == (State.REJECTED, "FAILED", [])
+    assert (intent.over_by, part.live) == ("gcs", False)
+    assert not registry.held([intent.drone_id])  # refused on paper
 
 
 def test_an_order_whose_last_attempt_is_refused_has_failed(bridge: Simulator) -> None:
@@ -208,7 +211,8 @@ def test_an_order_whose_last_attempt_is_refused_has_failed(bridge: Simulator) ->
     bridge.fault("bridge_reject")
     order, intent = assigned()
     missions.publish(intent.pk)
-    assert timeline(order)[-2:] == ["MISSION_SUBMITTED", "FAILED"]
+    assert timeline(order)[-2:] == ["ASSIGNED", "FAILED"]
+    assert stored(order).reason_code == ReasonCode.MISSION_REFUSED
     assert Mission.objects.get().state == State.REJECTED
 
 
@@ -325,7 +329,7 @@ def test_a_mission_that_may_be_there_is_withdrawn_before_another_drone_gets_it(
 
 def test_submitting_what_is_accepted_already_changes_nothing(bridge: Simulator) -> None:
     order, intent = submitted()
-    assert missions.submit(order.pk, by=SYSTEM).pk == intent.pk
+    assert missions.submit(order.pk, by=SYSTEM).mission == intent
     assert bridge.missions()[0]["posts"] == 1
 
 
@@ -333,7 +337,7 @@ def test_submitting_by_hand_does_not_wait_for_the_pause(bridge: Simulator) -> No
     bridge.fault("bridge_500", times=1)
     order, intent = assigned()
     missions.publish(intent.pk)
-    assert missions.submit(order.pk, by=SYSTEM).state == State.ACCEPTED
+    assert missions.submit(order.pk, by=SYSTEM).mission.state == State.ACCEPTED
 
 
 def test_submitting_what_the_bridge_refuses_says_so(bridge: Simulator) -> None:

@@ -5,16 +5,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
+import time_machine
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from dispatch import missions, progress, recalls
-from dispatch.models import Flight, Mission, MissionReport
-from dispatch.progress import MissionEvent, Reported
+from dispatch import answers, missions, progress, recalls, reports
+from dispatch.models import Discrepancy, Flight, Mission, MissionPart, MissionReport
+from dispatch.reports import MissionEvent, Reported, ReportType
 from dispatch.tests.support import able_drone, assigned, mission_of, stored, submitted, timeline
 from dispatch.tests.test_missions import in_threads, why
-from fleet import policy
+from fleet import policy, registry
 from fleet.picture import Picture
 from fleet.simulator.airframe import moved
 from fleet.simulator.run import Simulator
@@ -23,9 +25,9 @@ from fleet.telemetry import Telemetry, decode_answer
 from fleet.tests.factories import ACCRA, DroneFactory, TelemetryFactory
 from orders import lifecycle
 from orders.models import DeliveryEvent, Order
-from orders.states import JobStatus, Status
+from orders.states import HoldCode, Holder, JobStatus, Status
 from orders.tests.factories import order_in
-from wingxtra.accounts.identity import GCS, SYSTEM
+from wingxtra.accounts.identity import GCS, SYSTEM, Actor, ActorKind
 from wingxtra.problems import Invalid, NotFound
 
 pytestmark = pytest.mark.django_db
@@ -33,8 +35,8 @@ pytestmark = pytest.mark.django_db
 WHOLE_FLIGHT = ["LAUNCHED", "ENROUTE", "ARRIVED", "DELIVERING", "DELIVERED"]
 
 
-def report(order: Order, kind: Status, **values: Any) -> Reported:
-    return progress.report(order.pk, MissionEvent(kind, **values), by=GCS)
+def report(order: Order, kind: Any, **values: Any) -> Reported:
+    return reports.report(order.pk, MissionEvent(kind, **values), by=GCS)
 
 
 # --- what ground control reports -----------------------------------------------------------------
@@ -54,11 +56,12 @@ def report(order: Order, kind: Status, **values: Any) -> Reported:
     ],
 )
 def test_events_are_known_by_their_names(name: str, status: Status | None) -> None:
-    assert progress.event_type(name) == status
+    assert reports.report_type(name) == status
 
 
 def test_a_report_moves_the_order_with_the_time_it_happened() -> None:
-    order = order_in(Status.MISSION_SUBMITTED)
+    with time_machine.travel(timezone.now() - timedelta(minutes=1)):
+        order = order_in(Status.MISSION_SUBMITTED)
     at = timezone.now() - timedelta(seconds=40)
     done = report(order, Status.LAUNCHED, occurred_at=at, message="Up.")
     assert (done.applied, done.order.status) == (["LAUNCHED"], Status.LAUNCHED)
@@ -91,8 +94,7 @@ def test_a_report_without_an_id_is_told_by_its_time() -> None:
 def test_the_same_report_from_many_senders_at_once_is_applied_once() -> None:
     order = order_in(Status.MISSION_SUBMITTED)
     in_threads(*[lambda: report(order, Status.DELIVERED, event_id="e1")] * 6)
-    assert timeline(order)[-5:] == WHOLE_FLIGHT
-    assert timeline(order).count("DELIVERED") == 1
+    assert [step for step in timeline(order) if step in WHOLE_FLIGHT] == WHOLE_FLIGHT
 
 
 @pytest.mark.parametrize("kind", [Status.LAUNCHED, Status.ARRIVED])
@@ -104,14 +106,37 @@ def test_a_backward_report_changes_nothing_and_says_so(kind: Status) -> None:
     assert "ARRIVED already" in done.note
 
 
-@pytest.mark.parametrize("kind", [Status.LAUNCHED, Status.DELIVERED, Status.FAILED, Status.ABORTED])
-@pytest.mark.parametrize("status", [Status.DELIVERED, Status.FAILED, Status.CANCELED])
-def test_a_report_after_the_end_changes_nothing_and_says_so(status: Status, kind: Status) -> None:
+@pytest.mark.parametrize(
+    ("status", "kind", "kept_as"),
+    [
+        (Status.DELIVERED, Status.LAUNCHED, []),
+        (Status.DELIVERED, Status.DELIVERED, []),
+        (Status.DELIVERED, Status.FAILED, ["CONTRADICTION"]),
+        (Status.DELIVERED, Status.ABORTED, ["CONTRADICTION"]),
+        (Status.FAILED, Status.LAUNCHED, ["CONTRADICTION"]),
+        (Status.FAILED, Status.DELIVERED, ["CONTRADICTION"]),
+        (Status.FAILED, Status.FAILED, ["LATE_REPORT"]),
+        (Status.ABORTED, Status.ABORTED, ["LATE_REPORT"]),
+    ],
+)
+def test_a_report_after_the_end_changes_no_outcome_and_is_kept_where_it_says_something_else(
+    status: Status, kind: Status, kept_as: list[str]
+) -> None:
     order = order_in(status)
     before = timeline(order)
     done = report(order, kind)
-    assert (done.applied, timeline(order)) == ([], before)
-    assert "Nothing was changed" in done.note or "nothing was changed" in done.note
+    assert (done.applied, stored(order).status) == ([], status)
+    assert timeline(order)[len(before) :] == kept_as
+    assert done.note
+    standing = Discrepancy.objects.filter(order=order, settled_at__isnull=True)
+    assert standing.exists() == (kept_as == ["CONTRADICTION"])
+
+
+@pytest.mark.parametrize("kind", [Status.LAUNCHED, Status.DELIVERED])
+def test_a_report_about_a_canceled_order_that_never_had_a_drone_is_refused(kind: Status) -> None:
+    done = report(order_in(Status.CANCELED), kind)
+    assert done.applied == []
+    assert "nothing was changed" in done.note
 
 
 @pytest.mark.parametrize("kind", [Status.LAUNCHED, Status.FAILED])
@@ -127,10 +152,32 @@ def test_a_report_about_a_mission_that_is_over_does_not_touch_the_next_one() -> 
     first = mission_of(order)
     lifecycle.requeue(order.pk, by=SYSTEM, why="Motor.")
     lifecycle.assign(order.pk, DroneFactory().pk, by=SYSTEM, why="Next.")
-    for kind in (Status.LAUNCHED, Status.FAILED):
-        done = report(order, kind, intent_id=first.pk)
-        assert (done.applied, stored(order).status) == ([], Status.ASSIGNED)
-        assert "job that is over" in done.note
+    done = report(order, Status.FAILED, intent_id=first.pk)
+    assert (done.applied, stored(order).status) == ([], Status.ASSIGNED)
+    assert "which is over for us" in done.note
+
+
+@pytest.mark.parametrize("kind", [Status.LAUNCHED, Status.ENROUTE, Status.DELIVERED])
+def test_a_mission_that_flies_on_after_its_end_takes_back_the_next_one(kind: Status) -> None:
+    order = order_in(Status.MISSION_SUBMITTED)
+    first = mission_of(order)
+    lifecycle.requeue(order.pk, by=SYSTEM, why="Motor.")
+    lifecycle.assign(order.pk, DroneFactory().pk, by=SYSTEM, why="Next.")
+    report(order, kind, intent_id=first.pk)
+    order = stored(order)
+    assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.CONTRADICTION)
+    assert "CONTRADICTION" in timeline(order)
+    assert not Mission.objects.filter(state=Mission.State.PENDING).exists()
+    assert registry.held([first.drone_id])
+
+
+def test_a_step_that_comes_late_is_no_contradiction() -> None:
+    order = order_in(Status.MISSION_SUBMITTED)
+    first, flown_at = mission_of(order), timezone.now()
+    lifecycle.requeue(order.pk, by=SYSTEM, why="Motor.")
+    report(order, Status.LAUNCHED, intent_id=first.pk, occurred_at=flown_at)
+    assert timeline(order)[-1] == "LATE_REPORT"
+    assert stored(order).hold_code == ""
 
 
 def test_a_report_about_somebody_elses_mission_is_a_mistake() -> None:
@@ -138,29 +185,58 @@ def test_a_report_about_somebody_elses_mission_is_a_mistake() -> None:
         report(order_in(Status.MISSION_SUBMITTED), Status.LAUNCHED, intent_id=uuid4())
 
 
-def test_a_report_from_the_future_is_refused_and_a_clock_a_little_ahead_is_set_right() -> None:
+@pytest.mark.parametrize(
+    "reported_at",
+    [datetime(1970, 1, 1, tzinfo=UTC), timezone.now() + timedelta(hours=1)],
+    ids=["1970", "an hour ahead"],
+)
+def test_no_report_is_refused_for_its_clock_and_a_time_that_cannot_be_is_noted(
+    reported_at: datetime,
+) -> None:
     order = order_in(Status.MISSION_SUBMITTED)
-    with pytest.raises(Invalid, match="in the future"):
-        report(order, Status.LAUNCHED, occurred_at=timezone.now() + timedelta(hours=1))
-    report(order, Status.DELIVERED, occurred_at=timezone.now() + timedelta(seconds=30))
-    delivered_at = stored(order).delivered_at
-    assert delivered_at is not None
-    assert delivered_at <= timezone.now()
+    before = stored(order).last_step_at
+    report(order, Status.DELIVERED, occurred_at=reported_at)
+    order = stored(order)
+    assert order.delivered_at is not None
+    assert before <= order.delivered_at <= timezone.now()
+    event = order.events.get(type="DELIVERED")
+    assert event.payload["reported_at"] == reported_at.isoformat()
 
 
 def test_an_unknown_order_is_not_found() -> None:
     with pytest.raises(NotFound):
-        progress.report(UUID(int=1), MissionEvent(Status.LAUNCHED), by=GCS)
+        reports.report(UUID(int=1), MissionEvent(Status.LAUNCHED), by=GCS)
 
 
 def test_a_failed_mission_is_tried_again_until_no_attempt_is_left() -> None:
     policy.change(by=SYSTEM, max_attempts=2)
-    order = order_in(Status.ENROUTE)
+    order = order_in(Status.MISSION_SUBMITTED)
     assert report(order, Status.FAILED, message="Motor 3.").applied == ["REQUEUED"]
     assert why(order, "REQUEUED") == "Motor 3."
     lifecycle.assign(order.pk, DroneFactory().pk, by=SYSTEM, why="Next.")
     assert report(order, Status.FAILED).applied == ["FAILED"]
     assert stored(order).current_job.status == JobStatus.FAILED
+
+
+def test_a_failure_in_flight_that_telemetry_did_not_see_leaves_the_parcel_unknown() -> None:
+    order = order_in(Status.ENROUTE)
+    drone_id = stored(order).assigned_drone_id
+    assert report(order, Status.FAILED, message="Motor 3.").applied == ["REQUEUED"]
+    order = stored(order)
+    assert (order.holder, order.hold_code) == (Holder.UNKNOWN, HoldCode.PARCEL_UNKNOWN)
+    assert timeline(order)[-2:] == ["PARCEL_UNKNOWN", "REQUEUED"]
+    assert list(registry.held([drone_id])) == [drone_id]
+
+
+def test_a_parcel_that_ground_control_saw_going_aboard_stays_with_its_drone() -> None:
+    order = order_in(Status.ENROUTE)
+    drone_id = stored(order).assigned_drone_id
+    assert report(order, ReportType.PICKED_UP).applied == ["PARCEL_LOADED"]
+    assert report(order, ReportType.PICKED_UP).applied == []
+    report(order, Status.FAILED, message="Motor 3.")
+    order = stored(order)
+    assert (order.holder, order.holder_drone_id) == (Holder.DRONE, drone_id)
+    assert order.hold_code == HoldCode.PARCEL_ABOARD
 
 
 def test_an_abort_by_ground_control_itself_leaves_the_order_to_another_drone() -> None:
@@ -238,7 +314,10 @@ def test_a_whole_flight_is_read_from_the_fleet_api_alone(bridge: Simulator) -> N
         progress.follow(picture(*answer.telemetry, at=now), now)
         if stored(order).status == Status.DELIVERED:
             break
-    assert timeline(order)[-5:] == WHOLE_FLIGHT
+    flown = ["LAUNCHED", "ENROUTE", "PARCEL_LOADED", "ARRIVED", "DELIVERING", "DELIVERED"]
+    assert sorted(timeline(order)[-6:]) == sorted(flown)
+    assert [step for step in timeline(order) if step in WHOLE_FLIGHT] == WHOLE_FLIGHT
+    assert stored(order).holder == Holder.RECIPIENT
     assert {e.actor for e in order.events.filter(type__in=WHOLE_FLIGHT)} == {"telemetry"}
     assert stored(order).current_job.status == JobStatus.COMPLETED
 
@@ -257,7 +336,8 @@ def test_what_ground_control_reported_first_is_not_told_again() -> None:
     order = order_in(Status.ENROUTE, drone=able_drone())
     watch = Watch(order)
     assert watch.sees(0, 0) == []
-    assert [step for alt_m in (4.0, 8.0, 12.0) for step in watch.sees(0, alt_m)] == []
+    seen = [step for alt_m in (4.0, 8.0, 12.0) for step in watch.sees(0, alt_m)]
+    assert set(seen) <= {"PARCEL_LOADED"}  # it stands at the pickup
 
 
 def test_a_drone_that_takes_off_before_its_mission_was_sent_flies_for_somebody_else() -> None:
@@ -308,20 +388,22 @@ def landed_away(order: Order) -> list[str]:
     watch = Watch(order).launches()
     course = [*range(0, 300, 15), *range(300, -1, -15)]
     steps = [step for north_m in course for step in watch.sees(north_m, 12)]
-    return steps + [step for alt_m in (9, 6, 3, 0, 0, 0) for step in watch.sees(0, alt_m)]
+    return steps + [step for alt_m in (9, 6, 3, *[0] * 8) for step in watch.sees(0, alt_m)]
 
 
 def test_a_drone_that_landed_without_delivering_gives_the_order_back() -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
     assert landed_away(order) == ["ENROUTE", "REQUEUED"]
-    assert "Landed away from the drop point" in why(order, "REQUEUED")
+    assert "without a delivery" in why(order, "REQUEUED")
+    assert stored(order).hold_code == ""  # it was never at the pickup
+    assert registry.held(["WX-DRN-001"])
 
 
 def test_a_landing_away_from_the_drop_point_confirms_an_abort() -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
     watch = Watch(order).launches()
     recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.")
-    for alt_m in (9, 6, 3, 0, 0, 0):
+    for alt_m in (9, 6, 3, *[0] * 8):
         watch.sees(0, alt_m)
     assert stored(order).status == Status.ABORTED
 
@@ -330,13 +412,69 @@ def test_where_a_silence_may_hide_a_delivery_nothing_is_assumed() -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone())
     watch = Watch(order).launches()
     watch.hears_nothing(900)
-    steps = [step for _ in range(4) for step in watch.sees(0, 0)]
-    assert steps == ["LINK_RESTORED", "LINK_RESTORED"]
-    assert "is not known" in why(order, "LINK_RESTORED")
+    steps = [step for _ in range(9) for step in watch.sees(0, 0)]
+    assert steps == ["LINK_RESTORED", "CONTRADICTION", "PARCEL_UNKNOWN"]
+    assert "is not known" in why(order, "CONTRADICTION")
     assert stored(order).status == Status.LAUNCHED
+    assert stored(order).holder == Holder.UNKNOWN
+    assert Discrepancy.objects.get().code == Discrepancy.Code.UNCLEAR_LANDING
     assert watch.hears_nothing(300) == []  # it stands somewhere: no link is lost
-    recalls.request_abort(order.pk, by=SYSTEM, reason="It came back with the parcel.")
-    assert watch.hears_nothing(1) == ["ABORTED"]
+
+
+def test_a_person_says_how_an_unclear_flight_ended() -> None:
+    order = order_in(Status.MISSION_SUBMITTED, drone=able_drone())
+    watch = Watch(order).launches()
+    watch.hears_nothing(900)
+    for _ in range(9):
+        watch.sees(0, 0)
+    by = Actor(ActorKind.USER, "ama")
+    answers.it_was_delivered(order.pk, by=by, note="The customer has it.")
+    order = stored(order)
+    assert (order.status, order.holder) == (Status.DELIVERED, Holder.RECIPIENT)
+    settled = Discrepancy.objects.get()
+    assert (settled.settled_by, settled.settlement) == ("user:ama", "The customer has it.")
+    assert registry.held(["WX-DRN-001"])  # the drone is released apart
+
+
+def test_two_samples_that_say_disarmed_high_up_and_fast_change_nothing() -> None:
+    order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
+    watch = Watch(order).launches()
+    for north_m in range(0, 600, 15):
+        watch.sees(north_m, 60)
+    for north_m in (600, 630):
+        watch.now += timedelta(seconds=2)
+        look = there(watch.now, north_m, 60)
+        assert watch._look(msgspec.structs.replace(look, armed=False, speed_mps=16.0)) == []
+    assert stored(order).status == Status.ENROUTE
+
+
+def test_ground_control_says_it_flies_and_it_stands_at_its_hub() -> None:
+    order = order_in(Status.MISSION_SUBMITTED, drone=able_drone())
+    Mission.objects.update(tries=1)
+    MissionPart.objects.update(live=True)
+    report(order, Status.ENROUTE)
+    watch = Watch(order)
+    steps = [step for _ in range(75) for step in watch.sees(0, 0)]
+    assert steps == ["CONTRADICTION"]
+    assert Discrepancy.objects.get().code == Discrepancy.Code.STANDS_AT_HUB
+    assert "disarmed at its hub" in why(order, "CONTRADICTION")
+    assert stored(order).status == Status.ENROUTE
+
+
+def test_a_mission_is_over_once_its_drone_has_stood_at_a_hub_for_a_minute() -> None:
+    order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
+    Mission.objects.update(tries=1)
+    MissionPart.objects.update(live=True)
+    landed_away(order)
+    assert stored(order).status == Status.QUEUED
+    assert not missions.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
+    watch = Watch(order)
+    watch.now += timedelta(seconds=120)
+    for _ in range(70):
+        watch.sees(0, 0)
+    mission = Mission.objects.get()
+    assert (mission.over_by, mission.is_live) == ("telemetry", False)
+    assert missions.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
 
 
 def test_the_eta_follows_the_flight_and_small_changes_are_not_written() -> None:
@@ -369,10 +507,10 @@ def test_looking_at_many_flights_takes_no_more_statements_than_at_one(
         assert progress.follow(picture(*samples, at=at), at) == len(drones)
 
     look(1)
-    # lock, jobs, policy, flights (in a transaction of its own), unlock
-    with django_assert_num_queries(7):
+    # lock, jobs, policy, hubs, flights (in a transaction of its own), live missions, unlock
+    with django_assert_num_queries(9):
         look(2)
-    with django_assert_num_queries(4):  # nothing new, nothing written
+    with django_assert_num_queries(6):  # nothing new, nothing written
         look(2)
 
 

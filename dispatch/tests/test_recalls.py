@@ -265,11 +265,13 @@ def test_asked_for_an_abort_the_bridge_may_say_how_it_ended(
     assert stored(order).status == status
 
 
-def test_an_abort_of_a_mission_that_the_bridge_does_not_have_ends_the_order(
+def test_an_abort_of_a_mission_that_the_bridge_does_not_know_any_more_is_not_confirmed(
     bridge: Simulator,
 ) -> None:
     order, intent = assigned()
     lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
     recalls.request_abort(order.pk, by=SYSTEM, reason="Where is it?")
     recalls.send_recall(intent.pk)
-    assert stored(order).status == Status.ABORTED
+    assert stored(order).status == Status.ENROUTE
+    intent.refresh_from_db()
+    assert (intent.recall_state, intent.over_at) == (Recall.WANTED, None)

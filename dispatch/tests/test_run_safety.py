@@ -349,4 +349,4 @@ class TestMeanwhile:
         assert not DispatchRun.objects.exists()
         run()
         assert status_of(order) == Status.ASSIGNED
-        assert mission_of(order).job.drone_id is not None
+        assert mission_of(order).drone_id is not None

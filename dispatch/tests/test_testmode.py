@@ -86,25 +86,25 @@ TO_THE_DOOR = ["ARRIVED", "DELIVERING", "DELIVERED"]
 @pytest.mark.parametrize(
     ("scenario", "told", "ends"),
     [
-        (Scenario.DELIVERED, [*TO_THE_AIR, *TO_THE_DOOR], Status.DELIVERED),
+        (Scenario.DELIVERED, [*TO_THE_AIR, "PARCEL_LOADED", *TO_THE_DOOR], Status.DELIVERED),
         (Scenario.NO_DRONE, ["CANCELED"], Status.CANCELED),
         (
             Scenario.BRIDGE_REJECTS,
-            ["ASSIGNED", "REQUEUED"] * 2 + ["ASSIGNED", "MISSION_SUBMITTED", "FAILED"],
+            ["ASSIGNED", "REQUEUED"] * 2 + ["ASSIGNED", "FAILED"],
             Status.FAILED,
         ),
         (
             Scenario.LINK_LOST,
-            [*TO_THE_AIR, "LINK_LOST", "LINK_RESTORED", *TO_THE_DOOR],
+            [*TO_THE_AIR, "PARCEL_LOADED", "LINK_LOST", "LINK_RESTORED", *TO_THE_DOOR],
             Status.DELIVERED,
         ),
         (Scenario.ABORTED, [*TO_THE_AIR, "ABORTED"], Status.ABORTED),
         (
             Scenario.FAILED_THEN_REDELIVERED,
-            [*TO_THE_AIR, "REQUEUED", *TO_THE_AIR, *TO_THE_DOOR],
+            [*TO_THE_AIR, "REQUEUED", *TO_THE_AIR, "PARCEL_LOADED", *TO_THE_DOOR],
             Status.DELIVERED,
         ),
-        (Scenario.WRONG_OTP, [*TO_THE_AIR, *TO_THE_DOOR], Status.DELIVERED),
+        (Scenario.WRONG_OTP, [*TO_THE_AIR, "PARCEL_LOADED", *TO_THE_DOOR], Status.DELIVERED),
     ],
 )
 @pytest.mark.parametrize("tick_s", [1.0, 13.0])
@@ -148,7 +148,7 @@ def test_what_others_do_to_a_test_order_counts() -> None:
     lifecycle.advance(reported.pk, Status.ARRIVED, by=SYSTEM)
     fly_for(reported, 70)
     assert story(canceled) == ["ASSIGNED", "MISSION_SUBMITTED", "CANCELED"]
-    assert story(reported) == [*TO_THE_AIR, *TO_THE_DOOR]
+    assert story(reported) == [*TO_THE_AIR, "PARCEL_LOADED", *TO_THE_DOOR]
 
 
 @pytest.mark.django_db
@@ -179,7 +179,7 @@ def test_the_first_code_is_refused_and_the_second_delivers() -> None:
     proofs.record_with_code(order.pk, code, by=CUSTOMER)
     stored = Order.objects.get()
     assert (stored.status, stored.proof_missing) == (Status.DELIVERED, False)
-    assert story(order)[4:] == [
+    assert story(order)[5:] == [
         "ARRIVED",
         "CODE_REFUSED",
         "DELIVERING",

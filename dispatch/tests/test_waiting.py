@@ -142,7 +142,7 @@ def test_an_order_whose_mission_was_not_sent_moves_to_a_clearly_better_drone(hel
     assert event.actor == "dispatcher"
     former, current = Mission.objects.order_by("created_at")
     assert (former.state, former.recall_state) == ("WITHDRAWN", "")
-    assert (current.state, current.job.drone_id) == ("HELD", near.pk)
+    assert (current.state, current.drone_id) == ("HELD", near.pk)
 
 
 def test_the_schedule_replans_also_when_nothing_is_queued(held):
@@ -181,7 +181,7 @@ def test_a_mission_that_is_sent_while_the_run_plans_stays_and_the_rest_stands(he
 
     def send_first(assignments, *, by):
         calls.append(assignments)
-        Mission.objects.filter(order=held).update(tries=1, state="PENDING")
+        Mission.objects.filter(parts__order=held).update(tries=1, state="PENDING")
         return assign_many(assignments, by=by)
 
     monkeypatch.setattr(lifecycle, "assign_many", send_first)
