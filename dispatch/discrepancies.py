@@ -18,7 +18,7 @@ from fleet import registry
 from fleet.models import DroneHold
 from orders import lifecycle
 from orders.models import DeliveryEvent, DeliveryJob, Order
-from orders.states import EventType, Happened, HoldCode, JobStatus
+from orders.states import EventType, Happened, JobStatus, Status
 from wingxtra.accounts.identity import SYSTEM, Actor, ActorKind
 from wingxtra.problems import Conflict, FieldProblem, Invalid
 
@@ -40,10 +40,12 @@ ANSWERS = {
     EventType.FAILED,
     EventType.ABORTED,
     EventType.CORRECTED,
+    EventType.PARCEL_FOUND,
     EventType.PARCEL_UNLOADED,
     EventType.PARCEL_RETURNED,
     EventType.PARCEL_LOST,
 }
+BEFORE_LAUNCH = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
 # These are over with the job, whoever says so.
 OF_A_FLIGHT = (Code.AT_THE_DROP, Code.STANDS_AT_HUB, Code.AIRSPACE, Code.WEATHER)
 
@@ -67,7 +69,9 @@ def raise_(job: DeliveryJob, code: Discrepancy.Code, message: str, *, by: Actor 
 
 def about_an_ended_job(job: DeliveryJob, code: Discrepancy.Code, message: str, by: Actor) -> None:
     """A report says that a job which is over for us goes on, or has delivered: nothing new is
-    flown for its order, and what flies for it is taken back.
+    flown for its order, what flies for it is taken back, and its parcel is asked for.
+
+    While the next mission is only submitted, that is taken back first (`keep_in_step` goes on).
     """
     if not raise_(job, code, message, by=by):
         return
@@ -82,7 +86,9 @@ def about_an_ended_job(job: DeliveryJob, code: Discrepancy.Code, message: str, b
                 job_ends=JobStatus.CANCELED,
                 job_id=part.job_id,
             )
-    lifecycle.hold(job.order_id, code=HoldCode.CONTRADICTION, why=message, by=SYSTEM)
+    order = Order.objects.get(pk=job.order_id)
+    if order.status not in BEFORE_LAUNCH:
+        lifecycle.sight_lost(order.pk, by=SYSTEM, why=message)
 
 
 def settle(discrepancy_id: int, *, by: Actor, note: str) -> Discrepancy:
@@ -116,6 +122,7 @@ def keep_in_step(events: Sequence[DeliveryEvent], **_: Any) -> None:
         if e.type in ANSWERS and e.actor_kind in (ActorKind.USER, ActorKind.API_KEY)
     ]
     over = [e.job_id for e in events if e.type in ANSWERS and e.job_id]
+    by_itself = [e for e in events if e.type == EventType.REQUEUED and e not in by_people]
     if by_people:
         last = by_people[-1]
         standing = Discrepancy.objects.filter(
@@ -124,6 +131,15 @@ def keep_in_step(events: Sequence[DeliveryEvent], **_: Any) -> None:
         _settle(standing, last.actor, last.message)
     if over:
         settle_when_clear(over, OF_A_FLIGHT, "The flight is over.")
+    for doubt in _stopping({e.order_id for e in by_itself}) if by_itself else ():
+        lifecycle.sight_lost(doubt.order_id, by=SYSTEM, why=doubt.message)
+
+
+def _stopping(order_ids: set[UUID]) -> QuerySet[Discrepancy]:
+    """The doubts because of which nothing new is flown for these orders."""
+    return Discrepancy.objects.filter(
+        order__in=order_ids, settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
+    )
 
 
 def _settle(standing: QuerySet[Discrepancy], by: Actor | str, why: str) -> None:

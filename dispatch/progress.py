@@ -22,7 +22,15 @@ from fleet.picture import Picture
 from fleet.policy import Rules
 from orders import lifecycle
 from orders.models import DeliveryJob
-from orders.states import IN_FLIGHT, MISSION_PATH, EventType, Happened, JobStatus, Status
+from orders.states import (
+    FLOWN_FROM,
+    IN_FLIGHT,
+    MISSION_PATH,
+    EventType,
+    Happened,
+    JobStatus,
+    Status,
+)
 from wingxtra.accounts.identity import SYSTEM, TELEMETRY
 
 FOLLOWER_LOCK = 0x57_46  # an advisory lock: one follower at a time
@@ -100,9 +108,7 @@ class _Look:
         for event in events:
             at = min(datetime.fromtimestamp(event.at, tz=UTC), self.now)
             if isinstance(event, ParcelLoaded):
-                self.order = lifecycle.loaded(
-                    self.order.pk, by=TELEMETRY, job_id=self.job.pk, occurred_at=at
-                )
+                self._load(at)
             elif event.phase in flight.PATH:
                 self._advance(Status(event.phase.value), at)
             else:
@@ -125,6 +131,13 @@ class _Look:
             self.order = lifecycle.advance(
                 self.order.pk, to, by=TELEMETRY, occurred_at=at, job_id=self.job.pk
             ).order
+
+    def _load(self, at: datetime) -> None:
+        """What telemetry sees at the pickup is news only while the parcel is there."""
+        if self.order.holder in FLOWN_FROM:
+            self.order = lifecycle.loaded(
+                self.order.pk, by=TELEMETRY, job_id=self.job.pk, occurred_at=at
+            )
 
     def _landed(self, phase: Phase, at: datetime) -> None:
         asked = self._abort_was_asked

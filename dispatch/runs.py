@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from types import MappingProxyType
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from dispatch.models import DispatchDecision, DispatchRun, Mission, MissionPart
 from dispatch.plans import Made
 from fleet import picture, policy, rulebook
 from fleet.models import Drone, ServiceArea
+from fleet.policy import Rules
 from fleet.rulebook import Rulebook
 from orders import lifecycle
 from orders.lifecycle import Assignment
@@ -68,7 +70,7 @@ def run(
         _lock_planners(areas)
         book = rulebook.load(now)
         open_areas = _not_paused(areas, book, dry_run)
-        orders = _queued(open_areas, only)
+        orders = _queued(open_areas, only, book.rules, now)
         # Who asks for these very orders wants them to start now, and others left alone.
         unsent = [] if only is not None else _unsent(open_areas)
         if only is not None:
@@ -117,9 +119,11 @@ def areas_with_work() -> list[UUID]:
     """The service areas in which orders wait, or missions that can be replanned, and dispatch is
     not paused.
     """
-    if policy.current().dispatch_paused:
+    rules = policy.current()
+    if rules.dispatch_paused:
         return []
-    waiting = missions.may_be_planned(Order.objects.dispatchable()).values("service_area_id")
+    ready = Order.objects.dispatchable().ready_for(rules, timezone.now())
+    waiting = missions.may_be_planned(ready).values("service_area_id")
     unsent = MissionPart.objects.filter(
         mission__in=Mission.objects.never_tried(), order__status=Status.ASSIGNED
     )
@@ -202,8 +206,10 @@ def _not_paused(
     return unpaused
 
 
-def _queued(areas: Sequence[ServiceArea], only: Sequence[UUID] | None) -> list[Order]:
-    orders = missions.may_be_planned(Order.objects.dispatchable())
+def _queued(
+    areas: Sequence[ServiceArea], only: Sequence[UUID] | None, rules: Rules, now: datetime
+) -> list[Order]:
+    orders = missions.may_be_planned(Order.objects.dispatchable().ready_for(rules, now))
     orders = orders.filter(service_area__in=areas)
     if only is not None:
         orders = orders.filter(pk__in=only)

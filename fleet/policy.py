@@ -57,6 +57,7 @@ class Rules:
     loiter_timeout_s: int
     lost_link_behavior: str
     auto_submit: bool
+    ready_required: bool
     dispatch_paused: bool
     promise_s: dict[str, float]
     priority_weight: dict[str, float]
@@ -176,6 +177,11 @@ class Policy(models.Model):
     )
     auto_submit = models.BooleanField(
         default=True, help_text="Publish the mission intent as soon as a drone is assigned."
+    )
+    ready_required = models.BooleanField(
+        default=False,
+        help_text="Send a drone only once the sender or a loader has said that the parcel is "
+        "ready. Off, an order without an estimate is flown at once.",
     )
     dispatch_paused = models.BooleanField(
         default=False, help_text="No automatic dispatch anywhere while this is on."

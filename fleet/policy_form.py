@@ -52,6 +52,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "personal_data_days": "Remove personal data after (days)",
         "decision_days": "Keep dispatch decisions for (days)",
         "auto_submit": "Publish missions by itself",
+        "ready_required": "Fly only parcels that are ready",
     },
 }
 # Where the field's own help says less than somebody at the form wants to know.

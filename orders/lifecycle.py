@@ -33,7 +33,6 @@ from orders.states import (
     CancelReason,
     EventType,
     Happened,
-    HoldCode,
     JobStatus,
     ReasonCode,
     Status,
@@ -211,29 +210,6 @@ def mission_over(
             change.step(order.requeue, job_ends=ended, why=why)
         if had_taken_off and job and job.drone_id:
             registry.hold(job.drone_id, DroneHold.Code.FLIGHT_FAILED, why, by=by)
-    return order
-
-
-def hold(order_id: UUID, *, code: HoldCode, why: str, by: Actor) -> Order:
-    """Keep a queued order out of dispatch until a person has answered; others stay as they are."""
-    with changes.changing(order_id, by=by) as (change, order):
-        if order.status == Status.QUEUED:
-            order.hold(code, why)
-            change.note(order, Happened(EventType.CONTRADICTION, why))
-    return order
-
-
-def release_hold(order_id: UUID, *, by: Actor, note: str) -> Order:
-    """A contradiction is settled: the order may be flown from where its parcel is.
-
-    Raises Refused when the parcel is not where a drone can be sent for it.
-    """
-    with changes.changing(order_id, by=by) as (change, order):
-        if order.holder not in FLOWN_FROM:
-            _refuse_without_the_parcel(order)
-        if order.hold_code:
-            order.lift_hold()
-            change.note(order, Happened(EventType.DETAILS_CHANGED, f"Released: {note}"))
     return order
 
 

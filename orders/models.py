@@ -14,7 +14,7 @@ from django.utils import timezone
 from django_fsm import FSMField, FSMModelMixin, transition
 
 from fleet.models import Drone, PayloadType, ServiceArea, on_earth
-from fleet.policy import Priority
+from fleet.policy import Priority, Rules
 from orders import parcel
 from orders.parcel import Parcel
 from orders.states import (
@@ -73,6 +73,16 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def dispatchable(self) -> Self:
         """Queued orders of which no answer of a person is awaited."""
         return self.filter(status=Status.QUEUED, live_mode=True, hold_code="")
+
+    def ready_for(self, rules: Rules, now: datetime) -> Self:
+        """Orders whose parcel is ready by the time that a drone can be there: none waits at a
+        pickup. Where the policy wants that, only those whose parcel was said to be ready.
+        """
+        said = Q(parcel_ready_at__isnull=False) | ~Q(holder=Holder.SENDER)
+        if rules.ready_required:
+            return self.filter(said)
+        soonest = now + timedelta(seconds=rules.launch_time_s)
+        return self.filter(said | Q(ready_at__isnull=True) | Q(ready_at__lte=soonest))
 
     def awaiting_an_answer(self) -> Self:
         """Orders whose parcel is not where it should be, or whose reports contradict each other."""
@@ -176,6 +186,9 @@ class Order(FSMModelMixin, Parcel):
         default=False, editable=False, help_text="Delivered without the proof that it needs."
     )
 
+    ready_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the sender expects the parcel to be ready."
+    )
     not_before = models.DateTimeField(null=True, blank=True)
     deliver_by = models.DateTimeField()
 

@@ -88,7 +88,7 @@ class Parcel(models.Model):
 
     def stay(self, note: str) -> Happened:
         self._held_by(Holder.SENDER)
-        return Happened(EventType.PARCEL_READY, f"It never left the sender: {note}")
+        return Happened(EventType.PARCEL_FOUND, f"It never left the sender: {note}")
 
     def hand_over(self) -> None:
         """To the recipient, with the transition that delivers it."""

@@ -62,7 +62,6 @@ class HoldCode(models.TextChoices):
 
     PARCEL_ABOARD = "PARCEL_ABOARD", "The parcel is on a drone whose flight is over"
     PARCEL_UNKNOWN = "PARCEL_UNKNOWN", "It is not known where the parcel is"
-    CONTRADICTION = "CONTRADICTION", "Reports about the delivery contradict each other"
 
 
 class ReasonCode(models.TextChoices):
@@ -116,6 +115,7 @@ class EventType(models.TextChoices):
     PARCEL_LOADED = "PARCEL_LOADED", "Picked up"
     PARCEL_UNLOADED = "PARCEL_UNLOADED", "Back at a hub"
     PARCEL_UNKNOWN = "PARCEL_UNKNOWN", "Looking for the parcel"
+    PARCEL_FOUND = "PARCEL_FOUND", "Still with the sender"
     PARCEL_RETURNED = "PARCEL_RETURNED", "Back with the sender"
     PARCEL_LOST = "PARCEL_LOST", "Lost"
     CORRECTED = "CORRECTED", "Outcome corrected"

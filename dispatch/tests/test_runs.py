@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from dispatch import runs
 from dispatch.models import DispatchDecision, DispatchRun, Mission
-from fleet import policy
-from fleet.models import Drone
+from dispatch.tests.support import able_drone
+from fleet import policy, registry
+from fleet.models import Drone, DroneHold
 from fleet.policy import Priority
 from fleet.tests.factories import (
     DroneFactory,
@@ -23,7 +24,7 @@ from fleet.tests.factories import (
 )
 from orders import lifecycle
 from orders.models import DeliveryJob, Order
-from orders.states import CancelReason, Status
+from orders.states import CancelReason, JobStatus, Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra import bulk
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
@@ -289,3 +290,81 @@ def test_statements_do_not_grow_with_orders(count, django_assert_max_num_queries
     OrderFactory.create_batch(count)
     with django_assert_max_num_queries(38 if count <= bulk.FEW else 43):
         assert run().run.assigned == count
+
+
+# --- only when the parcel can be loaded ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(("in_s", "flown"), [(-60, True), (30, True), (600, False)])
+def test_no_drone_waits_at_a_pickup_for_a_parcel(in_s: float, flown: bool) -> None:
+    able_drone()
+    OrderFactory(ready_at=timezone.now() + timedelta(seconds=in_s))
+    outcome = runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM)
+    assert bool(outcome.assigned) == flown
+
+
+def test_a_parcel_that_is_ready_early_is_flown_early() -> None:
+    able_drone()
+    order = OrderFactory(ready_at=timezone.now() + timedelta(minutes=10))
+    lifecycle.ready(order.pk, by=SYSTEM)
+    assert runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM).assigned
+
+
+def test_a_policy_can_ask_for_the_word_that_a_parcel_is_ready() -> None:
+    policy.change(by=SYSTEM, ready_required=True)
+    able_drone()
+    order = OrderFactory()
+    assert not runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM).assigned
+    lifecycle.ready(order.pk, by=SYSTEM)
+    assert runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM).assigned
+
+
+# --- what is on hold -----------------------------------------------------------------------------
+
+
+def test_a_drone_on_hold_and_one_with_a_parcel_aboard_get_no_order() -> None:
+    drone = able_drone()
+    registry.hold(drone.pk, DroneHold.Code.FLIGHT_FAILED, "Motor 3.", by=SYSTEM)
+    OrderFactory()
+    outcome = runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM)
+    assert outcome.unassigned[0].ruled_out == [{"code": "on_hold", "drones": 1}]
+    registry.release(drone.pk, by=SYSTEM, note="New motor.")
+    carried = order_in(Status.LAUNCHED, drone=drone)
+    lifecycle.loaded(carried.pk, by=SYSTEM)
+    lifecycle.mission_over(
+        carried.pk, ended=JobStatus.FAILED, by=SYSTEM, why="Motor 3.", max_attempts=3
+    )
+    registry.release(drone.pk, by=SYSTEM, note="New motor.")
+    outcome = runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM)
+    assert outcome.unassigned[0].ruled_out == [{"code": "carries_parcel", "drones": 1}]
+
+
+def test_a_parcel_at_a_hub_is_flown_from_there() -> None:
+    drone = able_drone()
+    order = order_in(Status.LAUNCHED, drone=drone)
+    lifecycle.loaded(order.pk, by=SYSTEM)
+    hub = HubFactory(service_area=order.service_area, lat=5.6100, lng=-0.1800)
+    lifecycle.unloaded(order.pk, hub.pk, by=SYSTEM)
+    able_drone()
+    outcome = runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM)
+    assert [each.pk for each in outcome.assigned] == [order.pk]
+    body = Mission.objects.get(parts__job=outcome.assigned[0].current_job_id).body
+    assert (body["pickup"]["lat"], body["pickup"]["lng"]) == (5.6100, -0.1800)
+
+
+def test_an_order_on_hold_is_left_alone() -> None:
+    drone = able_drone()
+    order = order_in(Status.LAUNCHED, drone=drone)
+    lifecycle.mission_over(
+        order.pk,
+        ended=JobStatus.FAILED,
+        by=SYSTEM,
+        why="Motor 3.",
+        max_attempts=3,
+        parcel_astray="Nobody saw it.",
+    )
+    DroneHold.objects.all().update(
+        released_at=timezone.now(), released_by="ama", release_note="Looked."
+    )
+    assert runs.areas_with_work() == []
+    assert not runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM).assigned

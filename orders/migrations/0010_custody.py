@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='order',
             name='hold_code',
-            field=models.CharField(blank=True, choices=[('PARCEL_ABOARD', 'The parcel is on a drone whose flight is over'), ('PARCEL_UNKNOWN', 'It is not known where the parcel is'), ('CONTRADICTION', 'Reports about the delivery contradict each other')], editable=False, max_length=16),
+            field=models.CharField(blank=True, choices=[('PARCEL_ABOARD', 'The parcel is on a drone whose flight is over'), ('PARCEL_UNKNOWN', 'It is not known where the parcel is')], editable=False, max_length=16),
         ),
         migrations.AddField(
             model_name='order',
@@ -85,7 +85,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='deliveryevent',
             name='type',
-            field=models.CharField(choices=[('CREATED', 'Order placed'), ('VALIDATED', 'Checked'), ('QUEUED', 'Waiting for a drone'), ('ASSIGNED', 'Drone assigned'), ('REASSIGNED', 'Another drone assigned'), ('MISSION_SUBMITTED', 'Mission accepted by ground control'), ('LAUNCHED', 'Launched'), ('ENROUTE', 'On the way'), ('ARRIVED', 'At the drop point'), ('DELIVERING', 'Handing over'), ('DELIVERED', 'Delivered'), ('REQUEUED', 'Back in the queue'), ('RESCHEDULED', 'Rescheduled'), ('CANCELED', 'Canceled'), ('FAILED', 'Failed'), ('ABORTED', 'Aborted'), ('DROPOFF_CHANGED', 'Drop point moved'), ('DETAILS_CHANGED', 'Details changed'), ('INTENT_FAILED', 'Ground control not reached'), ('ABORT_REQUESTED', 'Abort asked for'), ('LINK_LOST', 'Link lost'), ('LINK_RESTORED', 'Link restored'), ('PARCEL_READY', 'Ready for pickup'), ('PARCEL_LOADED', 'Picked up'), ('PARCEL_UNLOADED', 'Back at a hub'), ('PARCEL_UNKNOWN', 'Looking for the parcel'), ('PARCEL_RETURNED', 'Back with the sender'), ('PARCEL_LOST', 'Lost'), ('CORRECTED', 'Outcome corrected'), ('CONTRADICTION', 'Reports contradict each other'), ('LATE_REPORT', 'Report about an ended attempt'), ('MISSION_OVER', 'Mission known to be over'), ('PROOF_RECORDED', 'Proof recorded'), ('CODE_REFUSED', 'Wrong code')], max_length=20),
+            field=models.CharField(choices=[('CREATED', 'Order placed'), ('VALIDATED', 'Checked'), ('QUEUED', 'Waiting for a drone'), ('ASSIGNED', 'Drone assigned'), ('REASSIGNED', 'Another drone assigned'), ('MISSION_SUBMITTED', 'Mission accepted by ground control'), ('LAUNCHED', 'Launched'), ('ENROUTE', 'On the way'), ('ARRIVED', 'At the drop point'), ('DELIVERING', 'Handing over'), ('DELIVERED', 'Delivered'), ('REQUEUED', 'Back in the queue'), ('RESCHEDULED', 'Rescheduled'), ('CANCELED', 'Canceled'), ('FAILED', 'Failed'), ('ABORTED', 'Aborted'), ('DROPOFF_CHANGED', 'Drop point moved'), ('DETAILS_CHANGED', 'Details changed'), ('INTENT_FAILED', 'Ground control not reached'), ('ABORT_REQUESTED', 'Abort asked for'), ('LINK_LOST', 'Link lost'), ('LINK_RESTORED', 'Link restored'), ('PARCEL_READY', 'Ready for pickup'), ('PARCEL_LOADED', 'Picked up'), ('PARCEL_UNLOADED', 'Back at a hub'), ('PARCEL_UNKNOWN', 'Looking for the parcel'), ('PARCEL_FOUND', 'Still with the sender'), ('PARCEL_RETURNED', 'Back with the sender'), ('PARCEL_LOST', 'Lost'), ('CORRECTED', 'Outcome corrected'), ('CONTRADICTION', 'Reports contradict each other'), ('LATE_REPORT', 'Report about an ended attempt'), ('MISSION_OVER', 'Mission known to be over'), ('PROOF_RECORDED', 'Proof recorded'), ('CODE_REFUSED', 'Wrong code')], max_length=20),
         ),
         migrations.AlterField(
             model_name='deliveryjob',
