@@ -4,161 +4,94 @@ The real Fleet API knows no missions, only positions. `step` turns them into the
 delivery: one call per look at the fleet, with the newest measurements of one drone. It never skips,
 repeats or takes back a phase, whatever is noisy, missing, late or there twice.
 
-What is trusted: a measurement that the drone can have reached since the last one, or that the next
-one agrees with. Vertically as well: no glitch of the altimeter hands over a parcel. The clock of a
-simulated fleet may run faster than ours; how much faster is measured on the way (`State.pace`).
+`dispatch/flight_trust.py` decides what to believe. What is left is read like this:
+
+| read | from |
+|---|---|
+| LAUNCHED | armed and lifted in two looks, or away from where it stood in three |
+| ENROUTE | away from where it stood in three looks |
+| pickup | low and slow there in two looks, then high; or launched there (`ParcelLoaded`) |
+| ARRIVED | within the arrival radius of the drop point in two looks |
+| DELIVERING, DELIVERED | low and slow there in two looks; then high again |
+| landed | low, slow and disarmed, see LANDED_S |
+
+A landing after DELIVERING that no look at the climb preceded is UNCLEAR: that the drone was low at
+the drop point and is elsewhere now does not say where its parcel is. The same holds when positions
+or altitudes are missing for so long that the drone can have dipped to the drop point and come back,
+and for a flight that was first seen in the air.
+
+The clock of a simulated fleet may run faster than ours; how much faster is measured on the way
+(`State.pace`).
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
-from typing import Any, Self
+from dataclasses import replace
 
-from fleet.geometry import distance_m
+from dispatch import flight_trust
+from dispatch.altimeter import CLIMB_SLACK
+from dispatch.flight_state import (
+    OVER,
+    PATH,
+    Event,
+    Fix,
+    FlightEvent,
+    ParcelLoaded,
+    Phase,
+    Plan,
+    State,
+    to_dropoff_m,
+    to_pickup_m,
+    way_m,
+)
+from dispatch.flight_trust import GROUND_M, MOVING_SHARE, SPEED_SLACK, Look, stands
 from fleet.policy import Rules
 from fleet.telemetry import Telemetry
 
+__all__ = [
+    "OVER",
+    "PATH",
+    "Event",
+    "Fix",
+    "FlightEvent",
+    "ParcelLoaded",
+    "Phase",
+    "Plan",
+    "State",
+    "may_carry",
+    "remaining_s",
+    "stands",
+    "step",
+]
+
 AWAY_M = 30.0  # farther than this from where it stood, it is on its way
-LIFTED_M = 5.0  # higher than this above where it stood, it has taken off
-SLOW_MPS = 3.0  # ground speed of a drone that keeps its place, with room for gusts
-SPEED_SLACK = 2.0  # a tail wind may nearly double the speed over ground
-CLIMB_SLACK = 1.5
-JITTER_M = 30.0  # GPS near buildings
-ALT_JITTER_M = 5.0
-MOVING_SHARE = 0.4  # of the cruise speed; slower is braking or manoeuvring and says no ETA
+AWAY_LOOKS = 3  # a pair of bad positions is no departure
+LIFTED_M, LIFTED_LOOKS = 5.0, 2  # higher than this above where it stood, it has taken off
+PEAK_M = 12.0  # how far a barometer and gusts take a drone from its cruise height
+HIGH_LOOKS = 3  # at the drop point, before a hand-over is ruled out: a pair may be wrong
 
-
-class Phase(StrEnum):
-    GROUND = "GROUND"
-    LAUNCHED = "LAUNCHED"
-    ENROUTE = "ENROUTE"
-    ARRIVED = "ARRIVED"
-    DELIVERING = "DELIVERING"
-    DELIVERED = "DELIVERED"
-    RETURNED = "RETURNED"  # landed away from the drop point without a delivery
-    UNCLEAR = "UNCLEAR"  # the same, after a silence that may hide a delivery
-
-
-PATH = (
-    Phase.GROUND,
-    Phase.LAUNCHED,
-    Phase.ENROUTE,
-    Phase.ARRIVED,
-    Phase.DELIVERING,
-    Phase.DELIVERED,
-)
-OVER = (Phase.DELIVERED, Phase.RETURNED, Phase.UNCLEAR)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Where the drone is to go, and how fast it can. Altitudes are above ground."""
-
-    pickup_lat: float
-    pickup_lng: float
-    dropoff_lat: float
-    dropoff_lng: float
-    cruise_alt_m: float
-    delivery_alt_m: float
-    cruise_speed_mps: float
-    climb_speed_mps: float
-    descent_speed_mps: float
-
-    @property
-    def trip_m(self) -> float:
-        return _between(self.pickup_lat, self.pickup_lng, self.dropoff_lat, self.dropoff_lng)
-
-    @property
-    def low_m(self) -> float:
-        """Half way down from cruising to handing over: room for terrain and for a barometer."""
-        return (self.cruise_alt_m + self.delivery_alt_m) / 2
-
-
-@dataclass(frozen=True, slots=True)
-class Fix:
-    """One measurement with a position. Times are POSIX seconds."""
-
-    at: float
-    lat: float
-    lng: float
-    alt_m: float | None
-    speed_mps: float | None
-    armed: bool | None
-
-    @classmethod
-    def of(cls, sample: Telemetry) -> Self | None:
-        """None without a position. A drone whose clock is ahead of ours measured it just now."""
-        if sample.lat is None or sample.lng is None:
-            return None
-        return cls(
-            at=min(sample.measured_at, sample.seen_at).timestamp(),
-            lat=sample.lat,
-            lng=sample.lng,
-            alt_m=sample.alt_m,
-            speed_mps=sample.speed_mps,
-            armed=sample.armed,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class FlightEvent:
-    """The flight entered `phase` at `at` (POSIX seconds, by the drone's clock)."""
-
-    phase: Phase
-    at: float
-
-
-@dataclass(slots=True)
-class State:
-    """What is remembered of a flight between two looks; `to_dict` is JSON."""
-
-    phase: Phase = Phase.GROUND
-    fix: Fix | None = None  # the last measurement that was trusted
-    doubt: Fix | None = None  # one that the drone cannot have reached, until another agrees
-    start: Fix | None = None  # where it stood, or where it was first seen when flying already
-    start_is_ground: bool = False
-    peak_alt_m: float | None = None
-    speed_mps: float | None = None  # over ground while cruising, smoothed
-    pace: float = 1.0  # of the drone's clock against ours, smoothed
-    picked_up: bool = False
-    left_pickup: bool = False
-    silent: bool = False  # a silence that may hide a delivery
-    arrived_at: float | None = None
-    # When the present run of measurements that say the same began, and how many there were.
-    since: float | None = None
-    lifted: int = 0
-    away: int = 0
-    near: int = 0
-    low: int = 0
-    high: int = 0
-    landed: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        fixes = {
-            name: Fix(**values[name]) if values.get(name) else None
-            for name in ("fix", "doubt", "start")
-        }
-        phase = Phase(values.get("phase", Phase.GROUND))
-        return cls(**values | fixes | {"phase": phase})
+# A landing takes so many looks over so many seconds, whatever the sample rate: a pair of bad ones
+# is not enough at 2 s, nor a burst at 0.5 s. Without a good altitude and a speed, position and
+# motors have to say it for longer.
+LANDED_LOOKS, LANDED_S = 3, 4.0
+LANDED_LOOKS_WEAK, LANDED_S_WEAK = 5, 12.0
 
 
 def step(
     state: State, samples: Iterable[Telemetry], plan: Plan, rules: Rules
-) -> tuple[State, list[FlightEvent]]:
-    """The state after these measurements of one drone, and the phases that it entered."""
-    state, events = replace(state), []
+) -> tuple[State, list[Event]]:
+    """The state after these measurements of one drone, and what happened, in order of time.
+
+    Where it happened is in each FlightEvent; where a landed drone stands, in `State.fix` as well.
+    """
+    state, events = replace(state), list[Event]()
     fixes = [fix for sample in samples if (fix := Fix.of(sample)) is not None]
     for fix in sorted(fixes, key=lambda fix: fix.at):
         if state.phase in OVER:
             break
-        for trusted in _trusted(state, fix, plan):
-            before = state.phase
+        for trusted in flight_trust.trusted(state, fix, plan):
+            before, loaded_at = state.phase, state.loaded_at
             _look(state, trusted, plan, rules)
-            events += _entered(state, before, trusted)
+            events += _entered(state, before, trusted, is_loaded=state.loaded_at != loaded_at)
     return state, events
 
 
@@ -172,122 +105,111 @@ def remaining_s(state: State, plan: Plan, rules: Rules) -> float | None:
         return None
     if state.arrived_at is not None:
         return max(state.arrived_at + rules.delivery_time_s / state.pace - fix.at, 0.0)
-    path_m, handling_s = _to_dropoff_m(plan, fix), rules.delivery_time_s
+    path_m, handling_s = to_dropoff_m(plan, fix), rules.delivery_time_s
     if not state.picked_up:
-        path_m = _to_pickup_m(plan, fix) + plan.trip_m
+        path_m = to_pickup_m(plan, fix) + plan.trip_m
         handling_s += rules.load_time_s
     speed_mps = state.speed_mps or plan.cruise_speed_mps
     return path_m * rules.detour_factor / speed_mps + handling_s / state.pace
 
 
-# --- which measurements to trust -----------------------------------------------------------------
+def may_carry(state: State, plan: Plan) -> bool:
+    """Whether a parcel may be aboard, for all that telemetry has shown; doubt means yes.
 
-
-def _trusted(state: State, fix: Fix, plan: Plan) -> list[Fix]:
-    """What to go on with: nothing while `fix` is old, or in doubt; or two once they agree."""
-    last, doubt = state.fix, state.doubt
-    if last is not None and fix.at <= max(last.at, doubt.at if doubt else 0.0):
-        return []
-    state.doubt = None
-    if last is None or _reachable(state, last, fix, plan):
-        return [fix]
-    if doubt is not None and _reachable(state, doubt, fix, plan):
-        state.fix = None  # it really is over there; how it came there says nothing about its speed
-        return [doubt, fix]
-    if doubt is not None and _goes_on(last, doubt, fix, plan):
-        return [doubt, fix]
-    state.doubt = fix
-    return []
-
-
-def _reachable(state: State, a: Fix, b: Fix, plan: Plan) -> bool:
-    own_s = (b.at - a.at) * state.pace
-    up_s, along_s = _flying_s(a, b, plan)
-    return (
-        along_s <= SPEED_SLACK * own_s + JITTER_M / plan.cruise_speed_mps
-        and up_s <= CLIMB_SLACK * own_s + ALT_JITTER_M / plan.climb_speed_mps
-    )
-
-
-def _goes_on(last: Fix, doubt: Fix, fix: Fix, plan: Plan) -> bool:
-    """Both too far, but onwards and about as fast: a clock that runs faster than ours."""
-    first_s, second_s = sum(_flying_s(last, doubt, plan)), sum(_flying_s(doubt, fix, plan))
-    onwards = sum(_flying_s(last, fix, plan)) > 0.9 * (first_s + second_s)
-    ratio = (first_s / (doubt.at - last.at)) / (second_s / (fix.at - doubt.at))
-    return bool(fix.armed) and onwards and 1 / 4 < ratio < 4
-
-
-def _flying_s(a: Fix, b: Fix, plan: Plan) -> tuple[float, float]:
-    """How long the drone takes up or down, and along the ground, at its own speeds."""
-    climb_m = 0.0 if a.alt_m is None or b.alt_m is None else b.alt_m - a.alt_m
-    rate_mps = plan.climb_speed_mps if climb_m > 0 else plan.descent_speed_mps
-    return abs(climb_m) / rate_mps, _way_m(a, b) / plan.cruise_speed_mps
+    No only if the drone was followed from the ground on without a gap and never was low at the
+    pickup. A silence that has not ended yet is not in the state: see `State.fresh_at`.
+    """
+    followed = state.start_is_ground and not (state.gap or state.pickup_hidden or state.doubt)
+    if not followed or state.low_at_pickup or state.loaded_at is not None:
+        return True
+    return state.start is None or to_pickup_m(plan, state.start) <= AWAY_M
 
 
 # --- what a measurement says ---------------------------------------------------------------------
 
 
 def _look(state: State, fix: Fix, plan: Plan, rules: Rules) -> None:
-    last, state.fix = state.fix, fix
+    last = state.fix
+    look = flight_trust.judged(state, fix, plan)
     if last is not None:
-        _measure(state, last, fix, plan, rules)
-    if fix.armed and fix.alt_m is not None:
-        state.peak_alt_m = max(fix.alt_m, state.peak_alt_m or fix.alt_m)
+        _measure(state, last, look.fix, plan, rules)
+    radius_m = min(rules.arrival_radius_m, plan.trip_m / 2)
     if state.phase is Phase.GROUND:
-        _look_for_launch(state, fix)
-    is_away = state.start is not None and _way_m(state.start, fix) >= AWAY_M
-    state.away = state.away + 1 if is_away else 0
+        _look_for_launch(state, look, plan, radius_m)
+    else:
+        _count_away(state, fix)
+    _look_for_gaps(state, look, last, plan, rules)
     if state.phase is Phase.GROUND:
         return
-    if state.phase is Phase.LAUNCHED and state.away >= 2:
+    if state.phase is Phase.LAUNCHED and state.away >= AWAY_LOOKS:
         state.phase = Phase.ENROUTE
-    radius_m = min(rules.arrival_radius_m, plan.trip_m / 2)
-    _look_at_pickup(state, fix, plan, radius_m)
-    _look_at_dropoff(state, fix, plan, radius_m)
-    _look_for_landing(state, fix, plan, radius_m)
+    _look_at_pickup(state, look, plan, radius_m)
+    _look_at_dropoff(state, look, plan, radius_m)
+    _look_for_landing(state, look, plan, radius_m)
 
 
-def _look_for_launch(state: State, fix: Fix) -> None:
+def _look_for_launch(state: State, look: Look, plan: Plan, radius_m: float) -> None:
+    fix = look.fix
     if fix.armed is not True:
-        if fix.armed is False:  # it stands here: remember where, and how high the ground is
-            state.start, state.start_is_ground = _smoothed(state, fix), True
-        state.lifted = 0
+        if look.stands:  # remember where, and how high the ground is
+            state.start = replace(fix, alt_m=state.altimeter.ground_m)
+            state.start_is_ground = True
+        state.lifted = state.away = 0
         return
     if state.start is None:
         state.start = fix
-    height_m = _above_start_m(state, fix)
+    height_m = None
+    if fix.alt_m is not None and state.start.alt_m is not None:
+        height_m = fix.alt_m - state.start.alt_m
     is_up = height_m is not None and height_m >= LIFTED_M
-    state.lifted = state.lifted + 1 if is_up or _way_m(state.start, fix) >= AWAY_M else 0
-    if state.lifted >= 2:
-        state.phase = Phase.LAUNCHED
+    state.lifted = state.lifted + 1 if is_up else 0
+    _count_away(state, fix)
+    if state.lifted < LIFTED_LOOKS and state.away < AWAY_LOOKS:
+        return
+    state.phase = Phase.LAUNCHED
+    if not state.start_is_ground:  # what it did before it was first seen is not known
+        state.silent = True
+    elif to_pickup_m(plan, state.start) <= radius_m:
+        state.loaded_at = fix.at
 
 
-def _smoothed(state: State, fix: Fix) -> Fix:
-    before = state.start
-    if before is None or before.alt_m is None or fix.alt_m is None or _way_m(before, fix) > AWAY_M:
-        return fix
-    return replace(fix, alt_m=0.8 * before.alt_m + 0.2 * fix.alt_m)
+def _count_away(state: State, fix: Fix) -> None:
+    is_away = state.start is not None and way_m(state.start, fix) >= AWAY_M
+    state.away = state.away + 1 if is_away else 0
 
 
-def _look_at_pickup(state: State, fix: Fix, plan: Plan, radius_m: float) -> None:
-    at_pickup = _to_pickup_m(plan, fix) <= radius_m
+def _look_at_pickup(state: State, look: Look, plan: Plan, radius_m: float) -> None:
+    """A visit that may have loaded the parcel: low and slow in two looks, or one when seen by few.
+
+    Passing over the pickup at cruise height counts for the way (`picked_up`), not for the parcel.
+    """
+    at_pickup = to_pickup_m(plan, look.fix) <= radius_m
     state.left_pickup = state.left_pickup or (state.picked_up and not at_pickup)
     state.picked_up = state.picked_up or at_pickup
+    if state.loaded_at is not None:
+        return
+    is_high = look.height_m is not None and look.height_m > plan.low_m
+    is_low = look.height_m is not None and not is_high and at_pickup and look.is_slow
+    state.pickup_low += is_low
+    state.pickup_high = 0 if is_low else state.pickup_high + is_high
+    if _has_left(state.pickup_low, state.pickup_high, is_out=is_high and not at_pickup):
+        state.loaded_at = look.fix.at if not state.near else state.since
+    elif state.pickup_high >= 2:
+        state.pickup_low = 0
 
 
-def _look_at_dropoff(state: State, fix: Fix, plan: Plan, radius_m: float) -> None:
+def _look_at_dropoff(state: State, look: Look, plan: Plan, radius_m: float) -> None:
     """Counts what consecutive measurements say. One alone is never enough, but for one: low at the
     drop point and then on the way out is a delivery, seen by few looks."""
     if state.phase not in (Phase.ENROUTE, Phase.ARRIVED, Phase.DELIVERING):
         return
-    height_m = _above_ground_m(state, fix, plan)
-    is_slow = fix.speed_mps is None or fix.speed_mps <= SLOW_MPS
-    is_near = _to_dropoff_m(plan, fix) <= radius_m and _has_parcel(state, plan, radius_m, is_slow)
+    fix, height_m = look.fix, look.height_m
+    is_near = to_dropoff_m(plan, fix) <= radius_m and _has_parcel(state, plan, radius_m, look)
     is_high = height_m is not None and height_m > plan.low_m
-    is_low = height_m is not None and not is_high and is_near and is_slow
+    is_low = height_m is not None and not is_high and is_near and look.is_slow
 
     state.near = state.near + 1 if is_near else 0
-    state.low = state.low + 1 if is_low else state.low
+    state.low += is_low
     state.high = 0 if is_low else state.high + is_high
     if is_near and state.near == 1:
         state.since = fix.at
@@ -297,97 +219,160 @@ def _look_at_dropoff(state: State, fix: Fix, plan: Plan, radius_m: float) -> Non
     elif state.near >= 2:
         state.phase = Phase.ARRIVED
 
-    left_it = is_high and not is_near
-    if (was_low and (state.high >= 2 or left_it)) or (state.low == 1 and left_it):
+    low = 2 if was_low else state.low
+    if _has_left(low, state.high, is_out=is_high and not is_near):
         state.phase = Phase.DELIVERED
     elif state.high >= 2:
         state.low = 0  # high, low once, high and high again: a feint or a glitch
 
 
-def _has_parcel(state: State, plan: Plan, radius_m: float, is_slow: bool) -> bool:
+def _has_left(low: int, high: int, *, is_out: bool) -> bool:
+    return (low >= 2 and high >= 2) or (low >= 1 and is_out)
+
+
+def _has_parcel(state: State, plan: Plan, radius_m: float, look: Look) -> bool:
     """Passing over the drop point on the way to the pickup is no arrival.
 
     A pickup that was not where the order says, or not seen, is made up for by slowing down here.
     """
     if state.picked_up or state.start is None:
         return state.picked_up
-    return is_slow and _to_dropoff_m(plan, state.start) > 2 * radius_m
+    return look.is_slow and to_dropoff_m(plan, state.start) > 2 * radius_m
 
 
-def _look_for_landing(state: State, fix: Fix, plan: Plan, radius_m: float) -> None:
-    start_at_pickup = state.start is not None and _to_pickup_m(plan, state.start) <= radius_m
+# --- landings ------------------------------------------------------------------------------------
+
+
+def _look_for_landing(state: State, look: Look, plan: Plan, radius_m: float) -> None:
+    start_at_pickup = state.start is not None and to_pickup_m(plan, state.start) <= radius_m
     loading = state.picked_up and not state.left_pickup and not start_at_pickup
-    at_dropoff = _to_dropoff_m(plan, fix) <= radius_m and state.picked_up
-    is_down = fix.armed is False and not at_dropoff and not loading
-    state.landed = state.landed + 1 if is_down else 0
-    if state.landed < 2 or state.phase in OVER:
+    at_dropoff = to_dropoff_m(plan, look.fix) <= radius_m and state.picked_up
+    _count_down(state, look, plan)
+    if state.phase in OVER or loading or not _is_down(state, look):
         return
-    if state.phase is Phase.DELIVERING:
-        state.phase = Phase.DELIVERED
+    if at_dropoff:
+        state.phase = Phase.DELIVERING
+        state.stands_at_drop_since = state.stands_at_drop_since or state.down_since
+    elif state.silent or state.phase is Phase.DELIVERING:
+        state.phase = Phase.UNCLEAR
     else:
-        state.phase = Phase.UNCLEAR if state.silent else Phase.RETURNED
+        state.phase = Phase.RETURNED
 
 
-def _above_ground_m(state: State, fix: Fix, plan: Plan) -> float | None:
-    """Where the ground was not seen, it is taken to be the cruise altitude below the highest."""
-    height_m = _above_start_m(state, fix) if state.start_is_ground else None
-    if height_m is not None or fix.alt_m is None or state.peak_alt_m is None:
-        return height_m
-    return fix.alt_m - state.peak_alt_m + plan.cruise_alt_m
+def _count_down(state: State, look: Look, plan: Plan) -> None:
+    """How long it has been low, slow and disarmed; a look without `armed` is passed over."""
+    fix, height_m = look.fix, look.height_m
+    is_high = height_m is not None and height_m > plan.low_m
+    if fix.armed or is_high or not look.is_slow:
+        state.down, state.down_sure, state.down_since = 0, 0, None
+        state.off_drop += 1
+        if state.off_drop >= 2:
+            state.stands_at_drop_since = None
+    elif fix.armed is False:
+        state.down += 1
+        on_ground = height_m is not None and height_m <= GROUND_M
+        state.down_sure += on_ground and fix.speed_mps is not None
+        state.down_since = fix.at if state.down_since is None else state.down_since
+        state.off_drop = 0
 
 
-def _above_start_m(state: State, fix: Fix) -> float | None:
-    if fix.alt_m is None or state.start is None or state.start.alt_m is None:
-        return None
-    return fix.alt_m - state.start.alt_m
+def _is_down(state: State, look: Look) -> bool:
+    if state.down_since is None or look.fix.armed is not False:
+        return False
+    held_s = min(look.fix.at - state.down_since, look.still_s)
+    if state.down_sure >= LANDED_LOOKS and held_s >= LANDED_S:
+        return True
+    return state.down >= LANDED_LOOKS_WEAK and held_s >= LANDED_S_WEAK
+
+
+# --- silences, speed -----------------------------------------------------------------------------
 
 
 def _measure(state: State, last: Fix, fix: Fix, plan: Plan, rules: Rules) -> None:
-    """The speed while it cruises, and whether a silence may hide a delivery."""
+    """The speed while it cruises, and the pace of its clock."""
     silence_s = fix.at - last.at
-    speed_mps = _way_m(last, fix) / silence_s
-    flying = state.phase not in (Phase.GROUND, *OVER)
-    if silence_s > rules.link_lost_after_s and flying:
-        by_pickup_m = _to_pickup_m(plan, last) + plan.trip_m
-        there_m = _to_dropoff_m(plan, last) if state.picked_up else by_pickup_m
-        way_m = there_m + _to_dropoff_m(plan, fix)
-        state.silent |= way_m <= plan.cruise_speed_mps * SPEED_SLACK * state.pace * silence_s
+    if silence_s > rules.link_lost_after_s or not fix.armed:
         return
-    if not fix.armed:
-        return
-    if speed_mps >= MOVING_SHARE * plan.cruise_speed_mps:
+    way = way_m(last, fix)
+    if (speed_mps := way / silence_s) >= MOVING_SHARE * plan.cruise_speed_mps:
         before = speed_mps if state.speed_mps is None else state.speed_mps
         state.speed_mps = (before + speed_mps) / 2
-    if (pace := sum(_flying_s(last, fix, plan)) / silence_s) >= MOVING_SHARE * state.pace:
-        state.pace = max(1.0, (state.pace + pace) / 2)
+    climb_m = 0.0 if fix.alt_m is None or last.alt_m is None else fix.alt_m - last.alt_m
+    rate_mps = plan.climb_speed_mps if climb_m > 0 else plan.descent_speed_mps
+    pace = (way / plan.cruise_speed_mps + abs(climb_m) / rate_mps) / silence_s
+    if silence_s * state.pace >= 1 and pace >= MOVING_SHARE * state.pace:
+        state.pace = min(max(1.0, (state.pace + pace) / 2), flight_trust.MAX_PACE)
 
 
-def _entered(state: State, before: Phase, fix: Fix) -> list[FlightEvent]:
-    """One event per phase since `before`, with the time that is known best."""
-    if state.phase is before:
-        return []
-    if state.phase not in PATH:
-        return [FlightEvent(state.phase, fix.at)]
-    phases = PATH[PATH.index(before) + 1 : PATH.index(state.phase) + 1]
+def _look_for_gaps(state: State, look: Look, last: Fix | None, plan: Plan, rules: Rules) -> None:
+    """Whether what was not seen may hide a hand-over, a visit to the pickup, or anything.
+
+    No receiver in the air measures the same place to the last digit again: such a look may be
+    frozen, and rules nothing out.
+    """
+    fix, radius_m = look.fix, min(rules.arrival_radius_m, plan.trip_m / 2)
+    is_fresh = last is None or look.stands or (last.lat, last.lng) != (fix.lat, fix.lng)
+    if state.fresh_at is not None and fix.at - state.fresh_at > rules.link_lost_after_s:
+        state.gap = True
+    if is_fresh:
+        state.fresh_at = fix.at
+    is_up = look.height_m is not None and look.height_m > plan.low_m and _is_at_peak(state, fix)
+    at_pickup = to_pickup_m(plan, fix) <= radius_m
+    flies = state.phase is not Phase.GROUND or fix.armed is not False
+    state.low_at_pickup |= flies and at_pickup and not is_up and not look.moves_on
+    if not at_pickup or is_up:
+        _rule_pickup_out(state, fix, plan, is_fresh=is_fresh)
+    if to_dropoff_m(plan, fix) > radius_m or (is_up and state.high >= HIGH_LOOKS):
+        _rule_handover_out(state, fix, plan, is_fresh=is_fresh)
+
+
+def _rule_pickup_out(state: State, fix: Fix, plan: Plan, *, is_fresh: bool) -> None:
+    """It is not there now. Since it last was not, it must have had no time to go there, down and
+    up, and on to here, as fast as it can."""
+    if (clear := state.pickup_clear) is not None:
+        path_m = to_pickup_m(plan, clear) + to_pickup_m(plan, fix)
+        state.pickup_hidden |= _has_time(state, clear, fix, plan, path_m)
+    if is_fresh:
+        state.pickup_clear = fix
+
+
+def _rule_handover_out(state: State, fix: Fix, plan: Plan, *, is_fresh: bool) -> None:
+    """The same for the drop point; by the pickup, as long as it has not been there."""
+    if (clear := state.clear) is not None:
+        path_m = to_dropoff_m(plan, clear) + to_dropoff_m(plan, fix)
+        if not (state.picked_up or state.pickup_hidden or state.phase is Phase.ARRIVED):
+            path_m += to_pickup_m(plan, clear) + plan.trip_m - to_dropoff_m(plan, clear)
+        state.silent |= _has_time(state, clear, fix, plan, path_m)
+    if is_fresh:
+        state.clear = fix
+
+
+def _is_at_peak(state: State, fix: Fix) -> bool:
+    """Lower than it cruised, if only a little: its ground may be another than it seems."""
+    if fix.alt_m is None or state.peak_alt_m is None:
+        return False
+    return fix.alt_m >= state.peak_alt_m - PEAK_M
+
+
+def _has_time(state: State, a: Fix, b: Fix, plan: Plan, path_m: float) -> bool:
+    """Down and up count only where it is known to have been high, or at least somewhere."""
+    dip_s = 0.0 if a.alt_m is None or b.alt_m is None else plan.dip_s / CLIMB_SLACK
+    path_s = path_m / (SPEED_SLACK * plan.cruise_speed_mps)
+    return path_s + dip_s <= (b.at - a.at) * state.pace
+
+
+def _entered(state: State, before: Phase, fix: Fix, *, is_loaded: bool) -> list[Event]:
+    """One event per phase since `before`, with the time that is known best; then the parcel."""
+    events: list[Event] = []
+    if state.phase in PATH:
+        phases = PATH[PATH.index(before) + 1 : PATH.index(state.phase) + 1]
+    else:
+        phases = (state.phase,)
     if Phase.ARRIVED in phases:
         state.arrived_at = state.since
-    return [
-        FlightEvent(phase, (state.since or fix.at) if phase is Phase.ARRIVED else fix.at)
-        for phase in phases
-    ]
-
-
-def _between(lat1: float, lng1: float, lat2: float, lng2: float) -> float:
-    return float(distance_m(lat1, lng1, lat2, lng2))
-
-
-def _way_m(a: Fix, b: Fix) -> float:
-    return _between(a.lat, a.lng, b.lat, b.lng)
-
-
-def _to_pickup_m(plan: Plan, fix: Fix) -> float:
-    return _between(plan.pickup_lat, plan.pickup_lng, fix.lat, fix.lng)
-
-
-def _to_dropoff_m(plan: Plan, fix: Fix) -> float:
-    return _between(plan.dropoff_lat, plan.dropoff_lng, fix.lat, fix.lng)
+    for phase in phases:
+        at = (state.since or fix.at) if phase is Phase.ARRIVED else fix.at
+        events.append(FlightEvent(phase, at, fix.lat, fix.lng))
+    if is_loaded and state.loaded_at is not None:
+        events.insert(1 if Phase.LAUNCHED in phases else 0, ParcelLoaded(state.loaded_at))
+    return events

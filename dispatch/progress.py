@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from dispatch import flight, tracks
-from dispatch.flight import FlightEvent, Phase, Plan, State
+from dispatch.flight import Event, FlightEvent, Phase, Plan, State
 from dispatch.models import Flight, MissionIntent, MissionReport
 from fleet import policy
 from fleet.picture import Picture
@@ -215,9 +215,11 @@ class _Look:
         flies_for_us = self.job.intent.tries or self.order.status != Status.ASSIGNED
         return [sample] if flies_for_us or sample.armed is False else []
 
-    def _tell(self, events: list[FlightEvent]) -> None:
+    def _tell(self, events: list[Event]) -> None:
         self._tell_about_the_link()
         for event in events:
+            if not isinstance(event, FlightEvent):
+                continue
             at = min(datetime.fromtimestamp(event.at, tz=UTC), self.now)
             if event.phase in flight.PATH:
                 self._advance(Status(event.phase.value), at)
