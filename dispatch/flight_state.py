@@ -141,6 +141,8 @@ class State:
     stands_at_drop_since: float | None = None  # disarmed at the drop point; None once it leaves
     # When the present run of measurements that say the same began, and how many there were.
     since: float | None = None
+    stood: int = 0
+    stood_elsewhere: int = 0
     lifted: int = 0
     away: int = 0
     near: int = 0

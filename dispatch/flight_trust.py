@@ -14,6 +14,7 @@ it. Each other value is judged alone: one that the rest contradict is None for t
 | BRAKING_S | 4 | over longer gaps the mean speed says nothing about the present one |
 | GROUND_M | 10 | as high as a standing drone may seem: barometer drift and a slope |
 | MAX_TERRAIN_M | 100 | how far ground may differ within a delivery's reach |
+| MOVED_LOOKS | 3 | before a drone counts as carried to another place |
 | GRAZING_M, GRAZING_LOOKS | 5, 3 | no drone cruises as low: the altimeter or its ground is wrong |
 
 A pair of bad values is common (a sender that repeats itself), so what overrules all the others
@@ -36,6 +37,7 @@ STILL_M = 15.0
 BRAKING_S = 4.0
 GROUND_M = 10.0
 MAX_TERRAIN_M = 100.0
+MOVED_LOOKS = 3
 GRAZING_M = 5.0
 GRAZING_LOOKS = 3
 
@@ -45,12 +47,15 @@ class Look:
     """A trusted measurement, and what its values say together.
 
     height_m: above the ground where it stood; None when not known. is_slow: by its own word and by
-    its position.
+    its position. moves_on: by its position alone. stands: disarmed, before its launch. still_s: for
+    how long it has kept its place.
     """
 
     fix: Fix
     height_m: float | None
     is_slow: bool
+    moves_on: bool
+    stands: bool
     still_s: float
 
 
@@ -155,7 +160,7 @@ def judged(state: State, fix: Fix, plan: Plan) -> Look:
     moved_mps = _moved_mps(state, last, fix)
     speed_mps = _speed(state, fix, still_s, moved_mps)
     is_slow = (speed_mps is None or speed_mps <= SLOW_MPS) and (moved_mps or 0.0) <= SLOW_MPS
-    on_ground = state.phase is Phase.GROUND and fix.armed is False and is_slow
+    on_ground = _stands(state, fix, is_slow=is_slow)
     if fix.alt_m is None:
         alt_m = None
     elif on_ground:
@@ -171,7 +176,20 @@ def judged(state: State, fix: Fix, plan: Plan) -> Look:
         state.disbelieve(_flying_words(height_m, speed_mps, moved_mps), fix.at)
     kept = replace(fix, alt_m=alt_m, speed_mps=speed_mps, armed=armed)
     state.fix = kept
-    return Look(kept, height_m, is_slow, still_s)
+    return Look(kept, height_m, is_slow, (moved_mps or 0.0) > SLOW_MPS, on_ground, still_s)
+
+
+def _stands(state: State, fix: Fix, *, is_slow: bool) -> bool:
+    """Before its launch, where it is known to stand, or in the third look elsewhere."""
+    if state.phase is not Phase.GROUND or fix.armed is not False or not is_slow:
+        state.stood_elsewhere = 0
+        return False
+    if state.start is None or not state.start_is_ground or way_m(state.start, fix) <= STILL_M:
+        state.stood_elsewhere = 0
+        state.stood += 1
+        return True
+    state.stood_elsewhere += 1
+    return state.stood_elsewhere >= min(MOVED_LOOKS, state.stood + 1)
 
 
 def _moved_mps(state: State, last: Fix | None, fix: Fix) -> float | None:

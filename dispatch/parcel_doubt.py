@@ -1,8 +1,11 @@
-"""Whether it is still known where a parcel is when its flight ends without a delivery. Pure."""
+"""Whether it is still known where a parcel is when its flight ends without a delivery."""
+
+from django.utils import timezone
 
 from dispatch import flight
 from dispatch.flight_state import Plan, State
 from dispatch.models import Flight
+from fleet import policy
 from orders.models import DeliveryJob, Order
 from orders.states import FLOWN_FROM, IN_FLIGHT, Holder
 
@@ -36,7 +39,9 @@ def parcel_astray(order: Order, job: DeliveryJob | None, seen: Flight | None) ->
         return ""
     if seen is None:
         return "The flight was not seen: the parcel may be aboard or still at the pickup."
-    if flight.may_carry(State.from_dict(seen.state), plan_of(job)):
+    silence_s = (timezone.now() - seen.heard_at).total_seconds()
+    is_silent = silence_s > policy.current().link_lost_after_s
+    if is_silent or flight.may_carry(State.from_dict(seen.state), plan_of(job)):
         return "The drone may have picked the parcel up without being seen."
     return ""
 

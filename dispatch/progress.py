@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from django.db import connection
+from django.utils import timezone
 
 from dispatch import discrepancies, flight, standing, tracks
 from dispatch.flight_state import FlightEvent, ParcelLoaded, Phase, State
@@ -164,7 +165,7 @@ class _Look:
 
     @property
     def _seen(self) -> Flight:
-        return Flight(job=self.job, state=self.state.to_dict())
+        return Flight(job=self.job, state=self.state.to_dict(), heard_at=timezone.now())
 
     def _ask_about_the_landing(self, where: str, at: datetime) -> None:
         words = f"{where}. Whether it delivered before is not known."
