@@ -335,25 +335,30 @@ def _accepted(part: MissionPart, answer: Answer, by: Actor) -> None:
 def _rejected(part: MissionPart, answer: Answer) -> None:
     """It was never accepted, so it is over; the order never was MISSION_SUBMITTED."""
     why = f"Ground control refused the mission ({answer.status}): {answer.words}"
-    with transaction.atomic():
-        try:
-            lifecycle.mission_over(
-                part.order_id,
-                job_id=part.job_id,
-                ended=JobStatus.FAILED,
-                by=GCS,
-                why=why,
-                max_attempts=policy.current().max_attempts,
-                reason=ReasonCode.MISSION_REFUSED,
-            )
-        except lifecycle.Refused:
-            log.info("mission_rejected_too_late", intent_id=str(part.mission_id))
-        set_over([part.job_id], by=str(GCS), because=why)
-        row = Mission.objects.filter(pk=part.mission_id)
-        _record(row, answer.status, answer.words)
-        row.update(state=State.REJECTED, recall_state=Recall.NONE)
+    with publishing_pause.one_refusal_at_a_time():
+        _write_down_the_refusal(part, answer, why)
+        publishing_pause.after_a_refusal(part.order_id, why)
     log.warning("mission_rejected", intent_id=str(part.mission_id), words=answer.words)
-    publishing_pause.after_a_refusal(why)
+
+
+@transaction.atomic
+def _write_down_the_refusal(part: MissionPart, answer: Answer, why: str) -> None:
+    try:
+        lifecycle.mission_over(
+            part.order_id,
+            job_id=part.job_id,
+            ended=JobStatus.FAILED,
+            by=GCS,
+            why=why,
+            max_attempts=policy.current().max_attempts,
+            reason=ReasonCode.MISSION_REFUSED,
+        )
+    except lifecycle.Refused:
+        log.info("mission_rejected_too_late", intent_id=str(part.mission_id))
+    set_over([part.job_id], by=str(GCS), because=why)
+    row = Mission.objects.filter(pk=part.mission_id)
+    _record(row, answer.status, answer.words)
+    row.update(state=State.REJECTED, recall_state=Recall.NONE)
 
 
 def _stop(part: MissionPart, reasons: list[Reason]) -> None:
