@@ -6,8 +6,8 @@ tells them apart.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -38,24 +38,29 @@ class InvalidIntent(ValueError):
     """What was built breaks the contract; the policy or the drone's data must be put right."""
 
 
-@dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What version 2 says of the map: every hub by its id, and the version of areas and zones."""
+    """What version 2 says of the map: where hubs are, and the version of areas and zones."""
 
-    hubs: Mapping[int, Hub]
-    airspace_version: str
+    def __init__(self, hubs: Iterable[Hub], airspace_version: str) -> None:
+        self.airspace_version = airspace_version
+        self.hubs = {hub.pk: hub for hub in hubs}
+        of_area = defaultdict(list)
+        for hub in self.hubs.values():
+            of_area[hub.service_area_id].append(hub)
+        self._of_area = {
+            area: (those, np.array([(hub.lat, hub.lng, hub.pk) for hub in those]).T)
+            for area, those in of_area.items()
+        }
 
     def alternate(self, drone: Drone, order: Order) -> Hub | None:
         """The hub of the order's area that is nearest to the drop point, the drone's own aside."""
-        others = [
-            hub
-            for hub in self.hubs.values()
-            if hub.service_area_id == order.service_area_id and hub.pk != drone.hub_id
-        ]
-        if not others:
+        if order.service_area_id not in self._of_area:
             return None
-        lats, lngs = [hub.lat for hub in others], [hub.lng for hub in others]
-        return others[np.argmin(distance_m(order.dropoff_lat, order.dropoff_lng, lats, lngs))]
+        hubs, (lats, lngs, ids) = self._of_area[order.service_area_id]
+        away_m = distance_m(order.dropoff_lat, order.dropoff_lng, lats, lngs)
+        away_m[ids == drone.hub_id] = np.inf
+        nearest = int(away_m.argmin())
+        return hubs[nearest] if np.isfinite(away_m[nearest]) else None
 
 
 def build(

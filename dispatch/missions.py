@@ -120,7 +120,7 @@ def _store(events: list[DeliveryEvent]) -> None:
 
 
 def _surroundings() -> contract.Surroundings:
-    return contract.Surroundings(Hub.objects.in_bulk(), rulebook.airspace_version())
+    return contract.Surroundings(Hub.objects.all(), rulebook.airspace_version())
 
 
 def _end(events: list[DeliveryEvent]) -> None:

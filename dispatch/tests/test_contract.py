@@ -62,7 +62,7 @@ def _second(settings: Settings) -> None:
 
 def built(order: Order, drone: Drone) -> dict[str, Any]:
     """Version 2 of an intent, as it would be built now."""
-    around = contract.Surroundings(Hub.objects.in_bulk(), rulebook.airspace_version())
+    around = contract.Surroundings(Hub.objects.all(), rulebook.airspace_version())
     return contract.build(uuid4(), order, drone, policy.current(), datetime.now(UTC), around)
 
 
