@@ -9,6 +9,7 @@ import structlog
 from django.utils import timezone
 
 from dispatch import (
+    airspace_watch,
     forgetting,
     missions,
     progress,
@@ -87,6 +88,13 @@ def follow_flights() -> None:
     seen = picture.read()
     if seen is not None:
         progress.follow(seen, timezone.now())
+
+
+@every(5)
+@dramatiq.actor(max_retries=0)
+def watch_airspace() -> None:
+    """Look whether zones and wind still allow what flies and what is about to."""
+    airspace_watch.watch(timezone.now())
 
 
 @every(1)

@@ -219,9 +219,27 @@ def _read(text: str) -> tuple[str, str, str]:
         return text[:WORDS], "", ""
     if not isinstance(body, dict):
         return text[:WORDS], "", ""
-    words = next((body[k] for k in ("detail", "message", "error") if body.get(k)), text)
+    said = next((body[k] for k in ("detail", "message", "error") if body.get(k)), text)
     status, code = (str(body.get(name) or "").lower() for name in ("status", "code"))
-    return str(words)[:WORDS], status, code
+    return _in_words(said)[:WORDS], status, code
+
+
+def _in_words(said: Any) -> str:
+    """A list of problems as FastAPI makes it, `{"loc": ["body", "dropoff", "lat"], "msg": ...}`,
+    becomes "dropoff.lat: ...; ..."; anything else stays as it is.
+    """
+    if not isinstance(said, list):
+        return str(said)
+    return "; ".join(_problem(one) for one in said)
+
+
+def _problem(one: Any) -> str:
+    if not isinstance(one, dict) or not one.get("msg"):
+        return str(one)
+    loc = one.get("loc")
+    place = [str(name) for name in loc] if isinstance(loc, list) else []
+    member = ".".join(place[1:] if place[:1] == ["body"] else place)
+    return f"{member}: {one['msg']}" if member else str(one["msg"])
 
 
 @cache

@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, prefetch_related_objects
 from django.utils import timezone
 
 from dispatch import contract, publishing_pause
@@ -32,8 +32,8 @@ from dispatch.bridge import (
 )
 from dispatch.candidates import still_able
 from dispatch.models import Discrepancy, Mission, MissionPart
-from fleet import policy
-from fleet.models import Drone
+from fleet import policy, rulebook
+from fleet.models import Drone, Hub
 from fleet.reasons import Reason
 from orders import lifecycle
 from orders.models import DeliveryEvent, Order, OrderQuerySet
@@ -90,12 +90,19 @@ def _store(events: list[DeliveryEvent]) -> None:
         return
     rules = policy.current()
     drones = Drone.objects.prefetch_related("kind").in_bulk({drone_id for _, _, drone_id in jobs})
+    prefetch_related_objects([event.order for event, _, _ in jobs], "holder_hub")
+    around = _surroundings() if settings.GCS_INTENT_VERSION == 2 else None
     stored = [
         Mission(
             id=job.mission_intent_id,
             drone_id=drone_id,
             body=contract.build(
-                job.mission_intent_id, event.order, drones[drone_id], rules, event.created_at
+                job.mission_intent_id,
+                event.order,
+                drones[drone_id],
+                rules,
+                event.created_at,
+                around,
             ),
             state=State.PENDING if rules.auto_submit else State.HELD,
             created_at=event.created_at,
@@ -110,6 +117,10 @@ def _store(events: list[DeliveryEvent]) -> None:
             for event, job, _ in jobs
         ]
     )
+
+
+def _surroundings() -> contract.Surroundings:
+    return contract.Surroundings(Hub.objects.all(), rulebook.airspace_version())
 
 
 def _end(events: list[DeliveryEvent]) -> None:
@@ -324,25 +335,30 @@ def _accepted(part: MissionPart, answer: Answer, by: Actor) -> None:
 def _rejected(part: MissionPart, answer: Answer) -> None:
     """It was never accepted, so it is over; the order never was MISSION_SUBMITTED."""
     why = f"Ground control refused the mission ({answer.status}): {answer.words}"
-    with transaction.atomic():
-        try:
-            lifecycle.mission_over(
-                part.order_id,
-                job_id=part.job_id,
-                ended=JobStatus.FAILED,
-                by=GCS,
-                why=why,
-                max_attempts=policy.current().max_attempts,
-                reason=ReasonCode.MISSION_REFUSED,
-            )
-        except lifecycle.Refused:
-            log.info("mission_rejected_too_late", intent_id=str(part.mission_id))
-        set_over([part.job_id], by=str(GCS), because=why)
-        row = Mission.objects.filter(pk=part.mission_id)
-        _record(row, answer.status, answer.words)
-        row.update(state=State.REJECTED, recall_state=Recall.NONE)
+    with publishing_pause.one_refusal_at_a_time():
+        _write_down_the_refusal(part, answer, why)
+        publishing_pause.after_a_refusal(part.order_id, why)
     log.warning("mission_rejected", intent_id=str(part.mission_id), words=answer.words)
-    publishing_pause.after_a_refusal(why)
+
+
+@transaction.atomic
+def _write_down_the_refusal(part: MissionPart, answer: Answer, why: str) -> None:
+    try:
+        lifecycle.mission_over(
+            part.order_id,
+            job_id=part.job_id,
+            ended=JobStatus.FAILED,
+            by=GCS,
+            why=why,
+            max_attempts=policy.current().max_attempts,
+            reason=ReasonCode.MISSION_REFUSED,
+        )
+    except lifecycle.Refused:
+        log.info("mission_rejected_too_late", intent_id=str(part.mission_id))
+    set_over([part.job_id], by=str(GCS), because=why)
+    row = Mission.objects.filter(pk=part.mission_id)
+    _record(row, answer.status, answer.words)
+    row.update(state=State.REJECTED, recall_state=Recall.NONE)
 
 
 def _stop(part: MissionPart, reasons: list[Reason]) -> None:

@@ -4,13 +4,18 @@ Several orders refused one after another, with no mission accepted between them,
 these orders: a wrong version of the intent, a new rule of the bridge. Their attempts do not count.
 """
 
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, F, Max
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from dispatch.models import Mission, MissionPart, MissionQuerySet, PublishingPause
@@ -20,10 +25,10 @@ from wingxtra.problems import Conflict
 
 REFUSALS_IN_A_ROW = 3  # of different orders
 A_ROW_LASTS = timedelta(hours=1)
-# Members that the first contract of ground control does not know; version 1 leaves them out.
+REFUSALS_LOCK = 0x57_52  # an advisory lock
+# What version 1 of the intent leaves out.
 MEMBERS_OF_VERSION_2 = (
     "schema_version",
-    "geofence_id",
     "alt_datum",
     "return_to",
     "alternate",
@@ -48,21 +53,44 @@ def unless_paused(missions: MissionQuerySet) -> MissionQuerySet:
     return missions.filter(~Exists(PublishingPause.objects.filter(ended_at__isnull=True)))
 
 
+@contextmanager
+def one_refusal_at_a_time() -> Iterator[None]:
+    """Around writing a refusal down and `after_a_refusal`: each of them sees all before it, so that
+    every attempt is forgiven once. The lock is the connection's and dies with it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [REFUSALS_LOCK])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [REFUSALS_LOCK])
+
+
 @transaction.atomic
-def after_a_refusal(why: str) -> None:
-    """Pause when this was the last of a row. `why` is what the bridge said, with its status."""
+def after_a_refusal(order_id: UUID, why: str) -> None:
+    """Pause when this was the last of a row. `why` is what the bridge said, with its status.
+
+    A mission that was on its way when the pause began does not count for its order either.
+    """
+    if standing():
+        _forgive([order_id])
+        return
     refused = _refused_in_a_row()
-    if len(set(refused)) < REFUSALS_IN_A_ROW:
+    orders = len(set(refused))
+    if orders < REFUSALS_IN_A_ROW:
         return
-    about = {"because": f"{why} {hint(why)}".strip()[:1000], "refused": len(set(refused))}
-    _, is_new = PublishingPause.objects.get_or_create(ended_at=None, defaults=about)
-    if not is_new:
-        return
-    for order_id in set(refused):
-        Order.objects.filter(pk=order_id, attempts_forgiven__lt=F("attempts")).update(
-            attempts_forgiven=F("attempts_forgiven") + refused.count(order_id)
+    PublishingPause.objects.create(because=f"{why} {hint(why)}".strip()[:1000], refused=orders)
+    _forgive(refused)
+    log.error("publishing_paused", refused=orders, why=why)
+
+
+def _forgive(refused: list[UUID]) -> None:
+    """One attempt of its order for each entry."""
+    for order_id, times in sorted(Counter(refused).items()):
+        Order.objects.filter(pk=order_id).update(
+            attempts_forgiven=Least(F("attempts_forgiven") + times, F("attempts"))
         )
-    log.error("publishing_paused", refused=len(set(refused)), why=why)
 
 
 def resume(*, by: Actor) -> None:
@@ -79,12 +107,12 @@ def resume(*, by: Actor) -> None:
 
 def hint(why: str) -> str:
     """The setting that helps, where the refusal names a member of the intent."""
-    named = [member for member in MEMBERS_OF_VERSION_2 if member in why]
-    if named and settings.GCS_INTENT_VERSION != 1:
-        return f"It names {', '.join(named)}: set GCS_INTENT_VERSION=1 to leave that out."
-    if "return_to" in why or "schema_version" in why:
-        return "If it misses members of version 2, set GCS_INTENT_VERSION=2."
-    return ""
+    named = [member for member in MEMBERS_OF_VERSION_2 if re.search(rf"\b{member}\b", why)]
+    if not named:
+        return ""
+    if settings.GCS_INTENT_VERSION == 1:
+        return f"It names {', '.join(named)}: set GCS_INTENT_VERSION=2 to send that."
+    return f"It names {', '.join(named)}: set GCS_INTENT_VERSION=1 to leave that out."
 
 
 def _refused_in_a_row() -> list[UUID]:

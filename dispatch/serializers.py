@@ -89,7 +89,7 @@ class ReportAnswer(StatusAnswer):
 
 
 class IntentContract(FromContract):
-    contract = "mission_intent"
+    contract = "any_mission_intent"
 
 
 class IntentAnswer(serializers.Serializer[Mission]):

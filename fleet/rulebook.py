@@ -5,6 +5,8 @@ take it from their thread's memory (`current`) as long as a stamp in Redis stays
 change of what is in the book renews the stamp.
 """
 
+import hashlib
+import json
 import threading
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -61,6 +63,17 @@ def load(at: datetime) -> Rulebook:
         wind_mps=weather.wind_mps(rules, at),
         best_drones=feasibility.at_their_best(at_home),
     )
+
+
+def airspace_version() -> str:
+    """Names the areas and zones as they are: the same text for the same map, another one for any
+    change of what is served or closed, or when. Two statements; nothing of the policy counts.
+    """
+    served = ServiceArea.objects.filter(active=True).order_by("pk").values_list("pk", "polygon")
+    zones = NoFlyZone.objects.filter(active=True).order_by("pk")
+    closed = zones.values_list("pk", "polygon", "starts_at", "ends_at")
+    told = json.dumps([list(served), list(closed)], default=str)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 # --- kept in memory ------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """What production refuses to start with: Django system checks, each with an id and a hint.
 
 Every command runs them before it does anything, and so does the web server (`wingxtra/wsgi.py`).
-Outside production nothing here is an error: there, knobs that are not given have working defaults.
+Outside production only a value that nothing can be done with is an error: there, knobs that are not
+given have working defaults.
 """
 
 import re
@@ -27,13 +28,15 @@ MAKE_ONE = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(48)
 Found = Iterator[tuple[str, str]]
 
 
-def in_production(check_id: str) -> Callable[[Callable[[], Found]], Callable[[], Found]]:
-    """Register a check whose findings are errors, in production only."""
+def in_production(
+    check_id: str, *, elsewhere: bool = False
+) -> Callable[[Callable[[], Found]], Callable[[], Found]]:
+    """Register a check whose findings are errors in production, and `elsewhere` too if said so."""
 
     def register(find: Callable[[], Found]) -> Callable[[], Found]:
         @checks.register(TAG)
         def check(**_: object) -> list[checks.CheckMessage]:
-            if not settings.IS_PRODUCTION:
+            if not (settings.IS_PRODUCTION or elsewhere):
                 return []
             return [checks.Error(wrong, hint=hint, id=check_id) for wrong, hint in find()]
 
@@ -136,6 +139,15 @@ def messages() -> Found:
             yield f"MESSAGE_CHANNELS has {channel!r}, but only “sms” and “email” go out.", hint
     if settings.MESSAGE_LANGUAGE not in dict(settings.LANGUAGES):
         yield f"MESSAGE_LANGUAGE is {settings.MESSAGE_LANGUAGE!r}, which nobody here speaks.", hint
+
+
+@in_production("wingxtra.E011", elsewhere=True)
+def intent_version() -> Found:
+    if settings.GCS_INTENT_VERSION not in (1, 2):
+        yield (
+            f"GCS_INTENT_VERSION is {settings.GCS_INTENT_VERSION}; there are versions 1 and 2.",
+            "See docs/mission-intent.md; unset it for version 1.",
+        )
 
 
 def _server(name: str, url: str, example: str) -> Found:

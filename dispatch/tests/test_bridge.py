@@ -138,7 +138,9 @@ def test_words_that_are_not_ours_are_kept_short(settings: Settings, body: str) -
         (200, {"status": "withdrawn"}, "withdrawn"),
         (202, {"status": "abort_requested"}, "abort_requested"),
         (409, {"status": "launched"}, "launched"),
-        (404, {"detail": "What?"}, "unknown"),
+        (404, {"status": "unknown"}, "unknown"),
+        (404, {"code": "unknown_intent", "detail": "No mission of this id."}, "unknown"),
+        (404, {"code": "UNKNOWN", "detail": "No mission of this id."}, "unknown"),
     ],
 )
 def test_a_recall_says_what_became_of_the_mission(
@@ -149,6 +151,55 @@ def test_a_recall_says_what_became_of_the_mission(
     line, _, sent = parts_of(server.requests[0])
     assert line == f"POST {PATH}/{INTENT}/cancel HTTP/1.1"
     assert sent == b'{"mode": "withdraw"}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"detail": "Not Found"},
+        {"code": "not_found", "detail": "There is no POST /cancel here."},
+        {"detail": [{"loc": ["path"], "msg": "unknown route"}]},
+        {"detail": "The mission is unknown."},
+        "<html>404 Not Found</html>",
+        "unknown",
+        "",
+    ],
+)
+def test_a_route_that_is_not_there_says_nothing_about_the_mission(
+    settings: Settings, body: Any
+) -> None:
+    with (
+        a_bridge(settings, said(body, 404)),
+        pytest.raises(BridgeUnavailable, match="look whether the bridge has this route") as problem,
+    ):
+        BridgeClient().recall(INTENT, "withdraw")
+    assert (problem.value.code, problem.value.bridge_status) == ("bridge_confused", 404)
+
+
+@pytest.mark.parametrize(
+    ("detail", "words"),
+    [
+        (
+            [
+                {"type": "missing", "loc": ["body", "schema_version"], "msg": "Field required"},
+                {"loc": ["body", "constraints", "geofence_id"], "msg": "Not permitted"},
+            ],
+            "schema_version: Field required; constraints.geofence_id: Not permitted",
+        ),
+        (
+            [{"loc": ["body", "actions", 3], "msg": "Not one of these"}],
+            "actions.3: Not one of these",
+        ),
+        ([{"loc": ["body"], "msg": "Not an object"}], "Not an object"),
+        ([{"loc": "body", "msg": "Odd"}, {"msg": ""}, "x"], "Odd; {'msg': ''}; x"),
+        ({"dropoff": "too far"}, "{'dropoff': 'too far'}"),
+    ],
+)
+def test_a_refusal_of_the_form_names_each_member(
+    settings: Settings, detail: Any, words: str
+) -> None:
+    with a_bridge(settings, said({"detail": detail}, 422)):
+        assert BridgeClient().submit(INTENT, {}).words == words
 
 
 @pytest.mark.parametrize(("status", "body"), [(200, {}), (422, {"status": "x"}), (400, {})])

@@ -1,17 +1,69 @@
-"""The contract of missions as types says the same as the JSON Schema that is published."""
+"""Both versions of the contract: what is built keeps them, and the types say the same as the JSON
+Schemas that are published.
+"""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
+import jsonschema
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from dispatch import contract
-from dispatch.tests.support import assigned
+from dispatch.tests.support import able_drone, assigned
+from fleet import policy, rulebook
+from fleet.models import Drone, Hub, NoFlyZone
+from fleet.simulator.intents import check_intent, strange_members
+from fleet.tests.factories import (
+    ACCRA,
+    METRE_DEG,
+    DroneFactory,
+    HubFactory,
+    NoFlyZoneFactory,
+    ServiceAreaFactory,
+)
+from orders import lifecycle
+from orders.models import Order
+from orders.states import Holder, Status
+from orders.tests.factories import OrderFactory, order_in
+from wingxtra.accounts.identity import DISPATCHER
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bridge")]
 
-WRONG = [None, True, "", "x", -1, 0, 1, 91, 181, 1001, 2.5, [], {}, ["RTL"], "2026-03-01"]
+WRONG = [None, True, "", "x", -1, 0, 1, 2, 91, 181, 1001, 2.5, [], {}, ["RTL"], "2026-03-01"]
 GONE = object()
+SEED = {  # what the first ground control's reader knows, and nothing else
+    "intent_id": None,
+    "order_id": None,
+    "drone_id": None,
+    "pickup": {"lat", "lng", "alt_m"},
+    "dropoff": {"lat", "lng", "alt_m", "delivery_alt_m"},
+    "actions": None,
+    "constraints": {"battery_min_pct", "service_area_id", "max_wind_mps"},
+    "safety": {"abort_rtl_on_fail", "loiter_timeout_s", "lost_link_behavior"},
+    "metadata": {"payload_type", "payload_weight_kg", "priority", "created_at"},
+}
+
+
+@pytest.fixture(params=[1, 2])
+def version(request: pytest.FixtureRequest, settings: Settings) -> int:
+    settings.GCS_INTENT_VERSION = request.param
+    return int(request.param)
+
+
+@pytest.fixture
+def _second(settings: Settings) -> None:
+    settings.GCS_INTENT_VERSION = 2
+
+
+def built(order: Order, drone: Drone) -> dict[str, Any]:
+    """Version 2 of an intent, as it would be built now."""
+    around = contract.Surroundings(Hub.objects.all(), rulebook.airspace_version())
+    return contract.build(uuid4(), order, drone, policy.current(), datetime.now(UTC), around)
 
 
 def places(body: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -29,8 +81,93 @@ def changed(body: dict[str, Any], place: tuple[str, ...], value: Any) -> dict[st
     return copy
 
 
-def test_whatever_the_types_accept_the_schema_accepts_too() -> None:
+# --- what is sent --------------------------------------------------------------------------------
+
+
+def test_by_default_an_intent_has_the_members_that_every_ground_control_knows() -> None:
     body = assigned()[1].body
+    assert {k: set(v) if isinstance(v, dict) else None for k, v in body.items()} == SEED
+    assert body["actions"] == ["TAKEOFF", "CRUISE", "DESCEND", "DROP_OR_WINCH", "ASCEND", "RTL"]
+    assert strange_members(body) == []
+    assert check_intent(body) == body
+
+
+@pytest.mark.usefixtures("_second")
+def test_version_2_says_datum_loading_where_to_return_and_by_which_map() -> None:
+    able_drone()
+    near = HubFactory(lat=ACCRA[0] + 2000 * METRE_DEG)
+    HubFactory(lat=ACCRA[0] + 6000 * METRE_DEG)
+    HubFactory(lat=ACCRA[0], service_area=ServiceAreaFactory())
+    order, mission = assigned()
+    home = mission.drone.hub
+    assert {name: mission.body[name] for name in mission.body if name not in SEED} == {
+        "schema_version": 2,
+        "alt_datum": "AGL",
+        "return_to": {"hub_id": str(home.pk), "lat": home.lat, "lng": home.lng},
+        "alternate": {"hub_id": str(near.pk), "lat": near.lat, "lng": near.lng},
+        "airspace_version": rulebook.airspace_version(),
+    }
+    assert mission.body["actions"] == [
+        *("TAKEOFF", "CRUISE", "DESCEND", "LOAD"),
+        *("ASCEND", "CRUISE", "DESCEND", "DROP_OR_WINCH", "ASCEND", "RTL"),
+    ]
+    assert mission.body["pickup"]["lat"] == order.pickup_lat
+    assert check_intent(mission.body) == mission.body
+
+
+@pytest.mark.usefixtures("_second")
+def test_nothing_is_loaded_when_the_parcel_is_aboard_and_one_hub_has_no_alternate() -> None:
+    order = order_in(Status.ENROUTE, drone=able_drone())
+    assert order.current_job is not None
+    order = lifecycle.loaded(order.pk, by=DISPATCHER, job_id=order.current_job_id)
+    assert order.holder == Holder.DRONE
+    body = built(order, Drone.objects.get())
+    assert body["actions"] == contract.ACTIONS
+    assert body["alternate"] is None
+    assert check_intent(body) == body
+
+
+def test_the_version_of_the_airspace_changes_with_the_map_and_with_nothing_else() -> None:
+    ServiceAreaFactory()
+    zone = NoFlyZoneFactory()
+    DroneFactory()
+    first = rulebook.airspace_version()
+    DroneFactory()
+    policy.change(by=DISPATCHER, cruise_alt_m=70)
+    assert rulebook.airspace_version() == first
+    zone.ends_at = datetime(2030, 1, 1, tzinfo=UTC)
+    zone.save()
+    second = rulebook.airspace_version()
+    area = ServiceAreaFactory()
+    third = rulebook.airspace_version()
+    area.active = False
+    area.save()
+    assert rulebook.airspace_version() == second
+    NoFlyZone.objects.all().delete()
+    assert len({first, second, third, rulebook.airspace_version()}) == 4
+
+
+@pytest.mark.usefixtures("version")
+def test_statements_do_not_grow_with_the_intents() -> None:
+    def statements(count: int) -> int:
+        orders = OrderFactory.create_batch(count)
+        hub = Hub.objects.first() or HubFactory()
+        lie_there = Order.objects.filter(pk__in=[order.pk for order in orders[1:]])
+        lie_there.update(holder=Holder.HUB, holder_hub=hub)
+        pairs = [lifecycle.Assignment(order.pk, DroneFactory().pk, "") for order in orders]
+        with CaptureQueriesContext(connection) as asked:
+            assert len(lifecycle.assign_many(pairs, by=DISPATCHER)) == count
+        return len(asked)
+
+    assert statements(2) == statements(6)
+
+
+# --- the types and the schemas -------------------------------------------------------------------
+
+
+def test_whatever_the_types_accept_the_schema_accepts_too(version: int) -> None:
+    body = assigned()[1].body
+    assert contract.version_of(body) == version
     assert contract.fits(body), "else every intent of a run would be checked the slow way"
     accepted = 0
     for place in places(body):
@@ -38,16 +175,39 @@ def test_whatever_the_types_accept_the_schema_accepts_too() -> None:
             other = changed(body, place, value)
             if contract.fits(other):
                 accepted += 1
-                assert list(contract._validator().iter_errors(other)) == [], (place, value)
+                schema = contract.validator(contract.version_of(other))
+                assert list(schema.iter_errors(other)) == [], (place, value)
     assert accepted > 20
 
 
-def test_what_is_missing_or_too_much_is_refused_by_both() -> None:
+def test_what_is_missing_or_too_much_is_refused_by_both(version: int) -> None:
     body = assigned()[1].body
-    extra = [("more",), *((key, "more") for key in ("pickup", "dropoff", "safety", "metadata"))]
+    inner = [key for key, value in body.items() if isinstance(value, dict)]
+    extra = [("more",), *((key, "more") for key in inner)]
+    if version == 1:
+        extra += [("schema_version",), ("constraints", "geofence_id")]
     for other in [changed(body, place, GONE) for place in places(body)] + [
         changed(body, place, 1) for place in extra
     ]:
         assert not contract.fits(other)
         with pytest.raises(contract.InvalidIntent):
             contract.check(other)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_schemas_are_schemas_and_their_examples_keep_them(number: int) -> None:
+    schema = json.loads(contract.SCHEMAS[number].read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for example in schema["examples"]:
+        contract.check(example)
+        assert contract.version_of(example) == number
+        assert check_intent(example) == example
+
+
+def test_version_2_has_all_that_version_1_has() -> None:
+    first, second = (json.loads(contract.SCHEMAS[n].read_text()) for n in (1, 2))
+    assert set(first["required"]) < set(second["required"])
+    shared = first["properties"].keys() - {"actions"}
+    assert {n: first["properties"][n] for n in shared} == {
+        n: second["properties"][n] for n in shared
+    }

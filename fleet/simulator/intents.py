@@ -1,7 +1,7 @@
-"""The forms of a mission intent that a GCS may know, in the simulator's own words.
+"""The two versions of a mission intent that a GCS may know, in the simulator's own words.
 
-Version 1 is the first contract. Version 1 with its number and a geofence is what came after it, and
-version 2 names datum, loading and the place to return to.
+Version 1 is the first contract and has no number. Version 2 names datum, loading and the place to
+return to.
 """
 
 from collections.abc import Iterable, Iterator
@@ -65,10 +65,6 @@ VERSION_1 = {
         }
     ),
 }
-VERSION_1_NUMBERED = VERSION_1 | {
-    "schema_version": {"const": 1},
-    "constraints": _object(CONSTRAINTS | {"geofence_id": NAME}),
-}
 HUB = _object({"hub_id": {"type": ["string", "integer"]}, **PLACE})
 VERSION_2 = VERSION_1 | {
     "schema_version": {"const": 2},
@@ -82,22 +78,15 @@ OPTIONAL_IN_2 = ("return_to", "alternate", "airspace_version")
 
 
 @cache
-def _validator(version: int | None) -> Draft202012Validator:
-    """version: of the body; None where it has none."""
-    schema = {
-        None: _object(VERSION_1),
-        1: _object(VERSION_1_NUMBERED),
-        2: _object(VERSION_2, OPTIONAL_IN_2),
-    }[version]
+def _validator(version: int) -> Draft202012Validator:
+    schema = {1: _object(VERSION_1), 2: _object(VERSION_2, OPTIONAL_IN_2)}[version]
     return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def check_intent(body: object) -> dict[str, Any]:
     """The intent when it keeps the contract. Raises Refused with everything that is wrong."""
-    version = body.get("schema_version") if isinstance(body, dict) else None
-    if version not in (None, 1, 2):
-        raise Refused("malformed_intent", f"schema_version: {version!r} is not 1 or 2")
-    errors = _validator(version).iter_errors(body)
+    is_second = isinstance(body, dict) and body.get("schema_version") == 2
+    errors = _validator(2 if is_second else 1).iter_errors(body)
     problems = [
         f"{'.'.join(map(str, error.path)) or 'intent'}: {error.message}"
         for error in sorted(errors, key=lambda error: list(map(str, error.path)))

@@ -30,9 +30,8 @@ def sim_drone(**values: Any) -> SimDrone:
 
 
 def mission_intent(**values: Any) -> dict[str, Any]:
-    """A valid intent; each value given replaces the field of that name, wherever it lies."""
+    """A valid intent of version 1; each value given replaces the field of that name, anywhere."""
     intent: dict[str, Any] = {
-        "schema_version": 1,
         "intent_id": INTENT_ID,
         "order_id": ORDER_ID,
         "drone_id": DRONE_ID,
@@ -42,7 +41,6 @@ def mission_intent(**values: Any) -> dict[str, Any]:
         "constraints": {
             "battery_min_pct": 30,
             "service_area_id": None,
-            "geofence_id": None,
             "max_wind_mps": 12,
         },
         "safety": {
@@ -62,17 +60,10 @@ def mission_intent(**values: Any) -> dict[str, Any]:
     return intent
 
 
-def first_intent(**values: Any) -> dict[str, Any]:
-    """The same as version 1 has it: no number of its form, no geofence."""
-    intent = mission_intent(**values)
-    del intent["schema_version"], intent["constraints"]["geofence_id"]
-    return intent
-
-
 def second_intent(*, load: bool = True, **values: Any) -> dict[str, Any]:
     """The same as version 2 has it: it loads at the pickup, and returns to the drone's home."""
     loading = ["LOAD", "ASCEND", "CRUISE", "DESCEND"] if load else []
-    intent = first_intent(**values)
+    intent = mission_intent(**values)
     return intent | {
         "schema_version": 2,
         "alt_datum": "AGL",

@@ -13,7 +13,7 @@ from fleet.simulator.missions import Refused
 from fleet.simulator.telemetry import latest
 from fleet.simulator.world import World
 from fleet.tests.flown import SECOND_DRONE, two_drones
-from fleet.tests.simulated import DRONE_ID, first_intent, second_intent
+from fleet.tests.simulated import DRONE_ID, mission_intent, second_intent
 
 HUB = (5.6037, -0.1870)
 DRONES = st.sampled_from([DRONE_ID, SECOND_DRONE])
@@ -41,7 +41,7 @@ def act(world: World, what: str, *how: object) -> World:
         case "fault", Fault() as fault:
             world.faults.add(fault, world.elapsed_s)
         case "fly", str(drone_id), str(order_id), bool(form_2):
-            form = second_intent if form_2 else first_intent
+            form = second_intent if form_2 else mission_intent
             intent_id = str(uuid.uuid5(uuid.NAMESPACE_URL, str(len(world.missions))))
             world.accept(form(intent_id=intent_id, order_id=order_id, drone_id=drone_id))
         case "cancel", str(mode):

@@ -201,7 +201,7 @@ def test_a_flying_drone_takes_no_second_mission():
         ("pickup", "speed", 3, "'speed' was unexpected"),
         ("metadata", "created_at", "yesterday", "metadata.created_at: 'yesterday'"),
         ("metadata", "priority", "SOON", "metadata.priority: 'SOON'"),
-        ("constraints", "geofence_id", 3, "constraints.geofence_id: 3"),
+        ("constraints", "geofence_id", "x", "'geofence_id' was unexpected"),
     ],
 )
 def test_an_intent_that_breaks_the_contract_is_refused_by_name(place, name, value, words):

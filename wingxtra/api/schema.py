@@ -58,7 +58,8 @@ class ContractInSchema(OpenApiSerializerExtension):
 
     def map_serializer(self, auto_schema: Any, direction: Any) -> Schema:
         schema = contract(self.target.contract)
-        schema["properties"] |= self.target.more
+        if self.target.more:
+            schema["properties"] |= self.target.more
         return schema
 
 

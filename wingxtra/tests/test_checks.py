@@ -61,6 +61,7 @@ ALLOWED = [
     {},
     {"SECRET_KEY_FALLBACKS": []},
     {"METRICS_TOKEN": STRONG},
+    {"GCS_INTENT_VERSION": 2},
     {"MESSAGE_CHANNELS": ["sms"], "SMS_GATEWAY_URL": "https://sms.example/send"},
     {"ALLOWED_HOSTS": [".example.com"]},
     {"DATABASE_URL": "postgresql://wingxtra@/wingxtra?host=/run/postgresql"},  # by peer
@@ -88,6 +89,13 @@ def test_production_refuses_to_start_with(settings, check_id, values):
 def test_production_starts_with(settings, values):
     assert found(settings, **values) == []
     checks.refuse_wrong_settings()
+
+
+@pytest.mark.parametrize("version", [0, 3])
+@pytest.mark.parametrize("production", [True, False])
+def test_an_intent_version_that_does_not_exist_is_refused_everywhere(settings, version, production):
+    (error,) = found(settings, GCS_INTENT_VERSION=version, IS_PRODUCTION=production)
+    assert (error.id, error.is_serious()) == ("wingxtra.E011", True)
 
 
 @pytest.mark.parametrize(("check_id", "values"), REFUSED)
