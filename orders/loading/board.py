@@ -12,7 +12,15 @@ from fleet.policy import Priority
 from orders import tracking_ids
 from orders.loading.access import NEAR_M
 from orders.models import Order
-from orders.states import FLOWN_FROM, IN_FLIGHT, MISSION_PATH, WITH_A_JOB, Holder, Status
+from orders.states import (
+    FLOWN_FROM,
+    IN_FLIGHT,
+    MISSION_PATH,
+    WITH_A_JOB,
+    HoldCode,
+    Holder,
+    Status,
+)
 
 
 class Deed(StrEnum):
@@ -181,6 +189,8 @@ def _note(order: Order) -> str:
     if order.is_terminal and order.holder in (Holder.DRONE, Holder.HUB):
         over = order.get_status_display().lower()
         return f"The order is over ({over}). Keep the parcel until operations say where it goes."
+    if order.holder == Holder.DRONE and order.hold_code == HoldCode.PARCEL_ABOARD:
+        return "Its flight is over. Take it off the drone, then tap."
     return "Operations decide where it goes." if order.hold_code else ""
 
 

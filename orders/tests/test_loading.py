@@ -220,7 +220,7 @@ def test_a_double_tap_changes_nothing(hub: Hub, browser: Client, deed: str) -> N
 def test_a_drone_that_came_back_with_its_parcel_frees_the_order(hub: Hub, browser: Client) -> None:
     order = back_with_its_parcel(drone_of(hub))
     assert order.hold_code == HoldCode.PARCEL_ABOARD
-    assert "Operations decide where it goes." in browser.get(page_of(hub)).content.decode()
+    assert "Take it off the drone, then tap." in browser.get(page_of(hub)).content.decode()
 
     browser.post(page_of(hub), tap(order, "unloaded"))
 

@@ -1,6 +1,7 @@
 """The hub's list in a real phone: taps, double taps, bad networks, day and night."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -126,13 +127,29 @@ def fill(hub: Hub, parcels: int) -> None:
 @pytest.mark.parametrize("parcels", [0, 1, 30])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_list_is_readable_day_and_night(
-    visit: Visit, hub: Hub, parcels: int, scheme: str, tmp_path: Any
+    visit: Visit, hub: Hub, parcels: int, scheme: str, tmp_path: Path
 ) -> None:
     fill(hub, parcels)
     page = visit(color_scheme=scheme)
     expect(page.get_by_role("heading", level=1)).to_have_text("Ridge hub")
     expect(page.locator("section li")).to_have_count(parcels)
     page.screenshot(path=tmp_path / f"loading-{parcels}-{scheme}.png", full_page=True)
+    assert_easy_to_read_and_tap(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_one_parcel_is_readable_day_and_night(
+    visit: Visit, hub: Hub, scheme: str, tmp_path: Path
+) -> None:
+    order = loaded_by(drone_of(hub), Status.ENROUTE, priority="MEDICAL")
+    page = visit(f"/load/scan/{order.pk}", color_scheme=scheme)
+    page.get_by_text("Came back…").tap()
+    expect(page.get_by_role("button", name="Yes: came back")).to_be_visible()
+    page.screenshot(path=tmp_path / f"loading-scan-{scheme}.png", full_page=True)
+    assert_easy_to_read_and_tap(page)
+
+
+def assert_easy_to_read_and_tap(page: Page) -> None:
     assert page.evaluate(TOO_WIDE) == []
     for button in page.locator("#list button").all():
         box = button.bounding_box()
