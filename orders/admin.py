@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 from unfold.paginator import InfinitePaginator
 
 from orders import words
+from orders.loading import admin as loading_admin  # noqa: F401 (hubs on the users' pages)
 from orders.models import Order
 from orders.privacy import masked_name, masked_phone
 from orders.tabs import TABS, LateFilter, TabFilter, tab_links

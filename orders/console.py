@@ -14,6 +14,7 @@ from fleet.policy import Priority
 from orders import page, tabs, words
 from orders.models import DeliveryEvent, Order
 from orders.states import IN_FLIGHT, EventType, Status
+from wingxtra.accounts.identity import Role
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import duration
 from wingxtra.console.registry import Attention, Chart, Feature, Layer, Number, Tone
@@ -23,6 +24,7 @@ AT_MOST = 20
 roles.seen_by_all("orders.view_order")
 roles.done_by_ops("orders.change_order", "orders.view_personal_data")
 page.add_to_console()
+registry.homes[Role.LOADER] = "loading"
 
 
 # --- who changed what meanwhile ------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The verbs that change who holds a parcel. Reached through `orders.lifecycle`, as all verbs are."""
+"""The verbs that change who holds a parcel, reached through `orders.lifecycle` as all verbs are."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -54,6 +54,9 @@ def loaded(
             raise Refused(order, words, code="no_active_job")
         if order.holder != Holder.DRONE:
             _refuse_unless_held_by(order, FLOWN_FROM)
+            if job.drone_id and Order.objects.filter(holder_drone=job.drone_id).exists():
+                words = f"{job.drone_id} has another parcel aboard."
+                raise Refused(order, words, code="drone_carries_parcel")
             change.note(order, order.load(message))
     return order
 
@@ -81,13 +84,16 @@ def sight_lost(
 def unloaded(order_id: UUID, hub_id: int, *, by: Actor, note: str = "") -> Order:
     """The parcel is at this hub: a queued order is flown from there.
 
-    A flight under way is over with it. Raises NotFound, and Refused for a parcel at rest.
+    A flight under way is over with it. Saying so again changes nothing. Raises NotFound, and
+    Refused for a parcel at rest.
     """
     hub = Hub.objects.filter(pk=hub_id).first()
     if hub is None:
         raise NotFound("hub")
     with changes.changing(order_id, by=by) as (change, order):
         _refuse_unless_held_by(order, (Holder.DRONE, Holder.UNKNOWN, *FLOWN_FROM))
+        if order.holder_hub_id == hub.pk:
+            return order
         change.note(order, order.unload(hub, note))
         if order.status in IN_FLIGHT:
             words = f"The parcel came back to {hub.name}."

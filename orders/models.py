@@ -16,6 +16,7 @@ from django_fsm import FSMField, FSMModelMixin, transition
 from fleet.models import Drone, PayloadType, ServiceArea, on_earth
 from fleet.policy import Priority, Rules
 from orders import parcel
+from orders.loading.models import Loader
 from orders.parcel import Parcel
 from orders.states import (
     CANCELABLE,
@@ -35,6 +36,8 @@ from orders.states import (
 )
 from wingxtra.accounts.identity import ActorKind, Caller, Role
 from wingxtra.accounts.models import Merchant
+
+__all__ = ["DeliveryEvent", "DeliveryJob", "Loader", "Order"]
 
 # Crockford's base 32: no I, L, O, U, so that it can be read aloud. 13 of them are 65 random bits.
 TRACKING_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -45,9 +45,10 @@ def facts(order: Order, request: HttpRequest) -> Section:
         because = f"{order.get_cancel_reason_display()}. {note}"
         rows.append(("Canceled because", because))
     tracking_url = f"{settings.PUBLIC_BASE_URL}/track/{order.public_tracking_id}/"
-    return Section(
-        "The order", "console/order/facts.html", {"facts": rows, "tracking_url": tracking_url}
-    )
+    shown: dict[str, Any] = {"facts": rows, "tracking_url": tracking_url}
+    if request.user.has_perm("orders.change_order"):
+        shown["label_url"] = reverse("order-label", args=[order.pk])
+    return Section("The order", "console/order/facts.html", shown)
 
 
 def _place(lat: float, lng: float, about: str) -> str:

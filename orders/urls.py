@@ -1,10 +1,12 @@
 from django.urls import path
 
 from orders import views
+from orders.loading.views import Label
 
 urlpatterns = [
     path("orders/<uuid:order_id>", views.OneOrder.as_view(), name="order"),
     # orders/<id>/events and /reschedule are in dispatch.urls: it adds what missions need to them.
+    path("orders/<uuid:order_id>/label", Label.as_view(), name="order-label"),
     path("orders", views.Orders.as_view(), name="orders"),
     path("quotes", views.Quotes.as_view(), name="quotes"),
     path("jobs", views.Jobs.as_view(), name="jobs"),

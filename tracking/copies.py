@@ -19,6 +19,7 @@ from django.utils import timezone, translation
 from fleet import picture, policy
 from orders.models import DeliveryEvent, Order
 from orders.states import IN_FLIGHT, EventType, Status
+from orders.tracking_ids import canonical_id
 from tracking import public
 from tracking.words import Face
 from wingxtra.problems import NotFound
@@ -82,7 +83,7 @@ _as_told = msgspec.json.Decoder(Told).decode
 
 def key_of(tracking_id: str) -> str:
     """Where the copy lies in Redis; ids that cannot be have a place where there is never one."""
-    return f"tracking:{public.canonical_id(tracking_id)}"
+    return f"tracking:{canonical_id(tracking_id)}"
 
 
 def _keep(canonical: str) -> bytes:
@@ -92,7 +93,7 @@ def _keep(canonical: str) -> bytes:
 
 
 def _canonical(tracking_id: str) -> str:
-    canonical = public.canonical_id(tracking_id)
+    canonical = canonical_id(tracking_id)
     if canonical is None:
         raise NotFound("delivery")
     return canonical
@@ -100,7 +101,7 @@ def _canonical(tracking_id: str) -> str:
 
 def order_of(tracking_id: str) -> Order:
     """The order behind the link. Raises NotFound like `fetch`."""
-    canonical = public.canonical_id(tracking_id)
+    canonical = canonical_id(tracking_id)
     order = Order.objects.filter(public_tracking_id=canonical).first() if canonical else None
     if order is None:
         raise NotFound("delivery")

@@ -6,14 +6,12 @@ door, in words of our own.
 """
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleet.policy import Rules
-from orders.models import TRACKING_ALPHABET, TRACKING_LENGTH
 from orders.states import IN_FLIGHT, TERMINAL, WITH_A_JOB, EventType, Status
 from tracking import words
 from tracking.words import Face, Look
@@ -105,18 +103,6 @@ class Moment:
 
     type: EventType
     at: datetime
-
-
-def canonical_id(text: str) -> str | None:
-    """A tracking id as people type it (lower case, hyphens, blanks, O for 0, I or L for 1).
-
-    None when it cannot be one.
-    """
-    if len(text) > 4 * TRACKING_LENGTH:
-        return None
-    plain = re.sub(r"[\s-]", "", text).upper().translate(str.maketrans("OIL", "011"))
-    is_one = len(plain) == TRACKING_LENGTH and set(plain) <= set(TRACKING_ALPHABET)
-    return plain if is_one else None
 
 
 def view(

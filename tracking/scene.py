@@ -10,6 +10,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from fleet.geometry import distance_m
 from orders.states import IN_FLIGHT, TERMINAL, WAITING, EventType, PodRequirement, Status
+from orders.tracking_ids import spoken
 from tracking import public, words
 from tracking.copies import Copy
 from tracking.words import Look
@@ -104,7 +105,7 @@ def of(copy: Copy) -> dict[str, Any]:
         "sender": copy.sender,
         "contact": contact(copy.sender.support_contact),
         "dropoff_radius_m": round(copy.dropoff_radius_m),
-        "grouped_id": grouped(view["public_tracking_id"]),
+        "grouped_id": spoken(view["public_tracking_id"]),
     }
 
 
@@ -220,10 +221,6 @@ def steps(view: dict[str, Any]) -> list[Step]:
         found = [step for step in found if step.state == "done"]
         found.append(Step(str(words.LABELS[end]), reached_at.get(end), "ended"))
     return found
-
-
-def grouped(tracking_id: str) -> str:
-    return "-".join((tracking_id[:4], tracking_id[4:8], tracking_id[8:]))
 
 
 def moment(text: str) -> datetime:

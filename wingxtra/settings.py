@@ -380,6 +380,7 @@ UNFOLD = {
     ],
     "ENVIRONMENT": "wingxtra.console.site.environment",
     "STYLES": ["wingxtra.console.site.style_sheet"],
+    "LOGIN": {"form": "wingxtra.console.login.LoginForm"},
     "SIDEBAR": {"navigation": "wingxtra.console.navigation.menu"},
 }
 # {z}, {x} and {y} are filled in by the browser; empty draws a grid instead of a street map.

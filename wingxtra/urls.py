@@ -32,5 +32,6 @@ urlpatterns = [
     path("gcs/", include("dispatch.gcs_urls")),
     re_path(r"^(?:api|gcs)/", NothingHere.as_view()),
     path("admin/", admin.site.urls),
+    path("", include("orders.loading.pages")),
     path("", include("tracking.pages")),
 ]

@@ -161,7 +161,7 @@ def test_the_list_says_who_asked_when_what_and_with_which_answer(browser):
 def test_who_may_read_and_who_may_ask(role):
     what_if = asked(rush(1, drones=1), rules={"look_ahead_s": 0.0})
     browser = signed_in(role)
-    outside = role in (None, Role.MERCHANT)
+    outside = role in (None, Role.MERCHANT, Role.LOADER)
     for page in (LIST, page_of(what_if), reverse("admin:what_if_now", args=[what_if.pk])):
         assert browser.get(page).status_code == (302 if outside else 200)
     may_ask = role in (Role.OPS, Role.ADMIN)

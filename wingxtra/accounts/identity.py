@@ -14,6 +14,7 @@ class Role(models.TextChoices):
     OPS = "OPS", "Operations"
     ADMIN = "ADMIN", "Administrator"
     READONLY = "READONLY", "Read only"
+    LOADER = "LOADER", "Loader"
 
 
 STAFF_ROLES = (Role.OPS, Role.ADMIN)

@@ -53,6 +53,9 @@ MERCHANT_ROLE_HAS_A_MERCHANT = Q(role=Role.MERCHANT, merchant__isnull=False) | (
     ~Q(role=Role.MERCHANT) & Q(merchant__isnull=True)
 )
 
+# A loader is a person at a place: a machine has neither.
+KEY_ROLES = [(role.value, role.label) for role in Role if role != Role.LOADER]
+
 
 class UserManager(BaseUserManager["User"]):
     def create_user(
@@ -75,7 +78,8 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractUser):
-    """Someone who logs in: ops staff in the console, a merchant's people through the API.
+    """Someone who logs in: ops staff in the console, a merchant's people through the API, loaders
+    on the page of their hub (`orders.loading`).
 
     What they may do follows from `role` alone (`wingxtra.console.roles`).
     """
@@ -137,7 +141,7 @@ class ApiKey(models.Model):
     name = models.CharField(max_length=80, help_text="What uses it, for example “till 3”.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
     hint = models.CharField(max_length=20, editable=False, help_text="How the key begins.")
-    role = models.CharField(max_length=10, choices=Role)
+    role = models.CharField(max_length=10, choices=KEY_ROLES)
     merchant = models.ForeignKey(Merchant, on_delete=models.PROTECT, null=True, blank=True)
     live_mode = models.BooleanField(
         default=True, help_text="Off: what the key makes never reaches a real drone."
@@ -159,7 +163,8 @@ class ApiKey(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="apikey_merchant_matches_role", condition=MERCHANT_ROLE_HAS_A_MERCHANT
-            )
+            ),
+            models.CheckConstraint(name="apikey_is_no_loader", condition=~Q(role=Role.LOADER)),
         ]
 
     def __str__(self) -> str:

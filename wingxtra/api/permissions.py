@@ -21,6 +21,12 @@ class IsMerchantOrStaff(NobodyByDefault):
     roles = (Role.MERCHANT, *STAFF_ROLES)
 
 
+class IsMerchantLoaderOrStaff(NobodyByDefault):
+    """Which orders a loader may touch says `orders.loading.access`."""
+
+    roles = (Role.MERCHANT, Role.LOADER, *STAFF_ROLES)
+
+
 class IsMerchantOrAdmin(NobodyByDefault):
     roles = (Role.MERCHANT, Role.ADMIN)
 

@@ -33,6 +33,12 @@ _MENU: list[dict[str, Any]] = [
             _page("What if", "experiment", "dispatch.whatif"),
             _page("Missions", "send", "dispatch.mission"),
             _page("Proofs", "verified", "pod.proofofdelivery"),
+            {
+                "title": "Loading",
+                "icon": "forklift",
+                "link": reverse_lazy("loading"),
+                "permission": _needs("orders.change_order"),
+            },
         ],
     },
     {

@@ -136,6 +136,9 @@ class AttentionSource:
     checks: str
 
 
+# Where somebody of a role that is not for the console is led after the log-in: a URL's name.
+homes: dict[str, str] = {}
+
 SectionSource = Callable[[Any, HttpRequest], Section | None]
 
 attention_sources: list[AttentionSource] = []

@@ -4,9 +4,9 @@ from functools import update_wrapper
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.templatetags.static import static
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from unfold.sites import UnfoldAdminSite
 
 from wingxtra import page_policy
@@ -35,11 +35,18 @@ class ConsoleSite(UnfoldAdminSite):
         return update_wrapper(answer, view)
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponseBase:
-        """Also asks for the second factor, of who has given the password and still owes it."""
-        from wingxtra.console import second_factor
+        """Also asks for the second factor, of who has given the password and still owes it.
 
-        if self._is_staff(request.user) and second_factor.is_missing(request):
+        Those whose role has a home outside the console log in here as well, and are led there.
+        """
+        from wingxtra.console import registry, second_factor
+
+        user: Any = request.user
+        home = registry.homes.get(user.role) if user.is_authenticated else None
+        if (home or self._is_staff(user)) and second_factor.is_missing(request):
             return page_policy.for_console(second_factor.ask)(request)
+        if home and request.method == "GET":
+            return HttpResponseRedirect(reverse(home))
         return page_policy.for_console(super().login)(request, extra_context)
 
     def extra_urls(self) -> list[URLPattern]:

@@ -58,7 +58,7 @@ def test_every_call_says_what_it_does_for_whom_and_what_it_answers(api):
         about = (call.method, call.path)
         assert call.operation["summary"], about
         assert not call.operation["summary"].startswith("Authenticates"), about
-        who = r"For ((MERCHANT|OPS|ADMIN)(, )?)+\.|For anyone\."
+        who = r"For ((MERCHANT|LOADER|OPS|ADMIN)(, )?)+\.|For anyone\."
         assert re.search(who, call.description), about
         answers = {status for status in call.operation["responses"] if status < "400"}
         assert answers, about

@@ -19,7 +19,9 @@ class MerchantFactory(factory.django.DjangoModelFactory):
 
 
 class UserFactory(factory.django.DjangoModelFactory):
-    """Ops staff; an administrator with `admin=True`, a merchant's with `merchant=...`."""
+    """Ops staff; an administrator with `admin=True`, a loader with `loader=True`, a merchant's with
+    `merchant=...`.
+    """
 
     class Meta:
         model = User
@@ -27,6 +29,7 @@ class UserFactory(factory.django.DjangoModelFactory):
     class Params:
         ops = factory.Trait(role=Role.OPS, is_staff=True)
         admin = factory.Trait(role=Role.ADMIN, is_staff=True)
+        loader = factory.Trait(role=Role.LOADER, is_staff=False)
 
     username = factory.Sequence(lambda n: f"ama{n}")
     merchant = None

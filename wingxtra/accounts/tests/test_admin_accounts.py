@@ -11,6 +11,8 @@ from wingxtra.accounts.models import ApiKey, User
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
+# The part of a user's form that says at which hubs a loader works (orders.loading.admin).
+NO_HUBS = {"loads_at-TOTAL_FORMS": "0", "loads_at-INITIAL_FORMS": "0"}
 
 
 @pytest.fixture
@@ -58,6 +60,7 @@ def test_a_role_and_its_merchant_must_agree(boss: Client, role: str, with_mercha
 )
 def test_one_form_makes_a_person_who_can_log_in(boss: Client, role: str, is_staff: bool) -> None:
     form = {
+        **NO_HUBS,
         "username": "kofi",
         "role": role,
         "merchant": MerchantFactory().pk if role == "MERCHANT" else "",
@@ -74,7 +77,7 @@ def test_one_form_makes_a_person_who_can_log_in(boss: Client, role: str, is_staf
 
 def test_a_form_cannot_make_a_superuser(boss: Client) -> None:
     kofi = UserFactory(username="kofi", role=Role.OPS)
-    form = {"username": "kofi", "role": "OPS", "merchant": "", "is_active": "on"}
+    form = {"username": "kofi", "role": "OPS", "is_active": "on", **NO_HUBS}
     boss.post(
         reverse("admin:accounts_user_change", args=[kofi.pk]),
         {**form, "is_superuser": "on", "is_staff": "on"},
@@ -85,7 +88,7 @@ def test_a_form_cannot_make_a_superuser(boss: Client) -> None:
 def test_a_person_whose_role_becomes_merchant_leaves_the_console(boss: Client) -> None:
     kofi = UserFactory(username="kofi", role=Role.OPS)
     merchant = MerchantFactory()
-    form = {"username": "kofi", "role": "MERCHANT", "merchant": merchant.pk, "is_active": "on"}
+    form = {"username": "kofi", "role": "MERCHANT", "merchant": merchant.pk, **NO_HUBS}
     boss.post(reverse("admin:accounts_user_change", args=[kofi.pk]), form)
     browser = Client()
     browser.force_login(User.objects.get(pk=kofi.pk))

@@ -14,6 +14,7 @@ from django.utils import timezone
 from wingxtra.accounts.identity import STAFF_ROLES, Role
 from wingxtra.accounts.models import User
 from wingxtra.accounts.tests.factories import PASSWORD, MerchantFactory, UserFactory, api_client
+from wingxtra.console.roles import CONSOLE_ROLES
 
 pytestmark = pytest.mark.django_db
 
@@ -47,7 +48,7 @@ def test_permissions_are_those_of_the_roles_group_and_no_others(role: Role) -> N
     }
     may = {permission for permission in everything if user.has_perm(permission)}
     assert may == group_permissions(role)
-    assert user.has_module_perms("accounts") == bool(role != Role.MERCHANT)
+    assert user.has_module_perms("accounts") == (role in CONSOLE_ROLES)
     assert (may == everything) == (role == Role.ADMIN)
 
 

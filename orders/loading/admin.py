@@ -1,0 +1,40 @@
+"""A loader's hubs, on the user's own page in the console: accounts do not know what a hub is."""
+
+from typing import Any
+
+from django import forms
+from django.forms.models import BaseInlineFormSet
+from unfold.admin import TabularInline
+
+from orders.loading.models import Loader
+from wingxtra.accounts.admin import UserAdmin
+from wingxtra.accounts.identity import Role
+
+
+class RoleHasItsHubs(BaseInlineFormSet):
+    """A loader without a hub would see nothing; a hub of any other role would mean nothing."""
+
+    def clean(self) -> None:
+        super().clean()
+        kept = [
+            form
+            for form in self.forms
+            if form.cleaned_data.get("hub") and not form.cleaned_data.get("DELETE")
+        ]
+        user: Any = self.instance
+        if user.role == Role.LOADER and not kept:
+            raise forms.ValidationError("Say at which hub the loader works.")
+        if user.role != Role.LOADER and kept:
+            raise forms.ValidationError("Only the loader role belongs to hubs. Remove these.")
+
+
+class LoaderInline(TabularInline):
+    model = Loader
+    formset = RoleHasItsHubs
+    fields = ("hub",)
+    extra = 1
+    verbose_name = "hub"
+    verbose_name_plural = "Hubs of a loader"
+
+
+UserAdmin.inlines = [*UserAdmin.inlines, LoaderInline]

@@ -1,0 +1,214 @@
+"""What a hub's page shows, composed out of orders that are loaded already. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from fleet.geometry import distance_m
+from fleet.models import Hub
+from fleet.policy import Priority
+from orders import tracking_ids
+from orders.loading.access import NEAR_M
+from orders.models import Order
+from orders.states import (
+    FLOWN_FROM,
+    IN_FLIGHT,
+    MISSION_PATH,
+    WITH_A_JOB,
+    HoldCode,
+    Holder,
+    Status,
+)
+
+
+class Deed(StrEnum):
+    READY = "ready"
+    LOADED = "loaded"
+    UNLOADED = "unloaded"
+
+
+class Part(StrEnum):
+    """Of the list; in the order in which they stand on the page."""
+
+    EXPECTED = "expected"
+    LEAVING = "leaving"
+    LYING = "lying"
+    WAITING = "waiting"
+    FLYING = "flying"
+
+
+TITLES = {
+    Part.EXPECTED: "Expected back",
+    Part.LEAVING: "Leaves next",
+    Part.LYING: "Lies here",
+    Part.WAITING: "Waits for a drone",
+    Part.FLYING: "In the air",
+}
+STATES = {
+    Status.VALIDATED: "Scheduled",
+    Status.QUEUED: "Waits for a drone",
+    Status.ASSIGNED: "Has a drone",
+    Status.MISSION_SUBMITTED: "Ground control has the mission",
+    Status.LAUNCHED: "Took off",
+    Status.ENROUTE: "Under way",
+    Status.ARRIVED: "At the drop point",
+    Status.DELIVERING: "Being handed over",
+}
+RANK = {Priority.MEDICAL: 0, Priority.URGENT: 1, Priority.NORMAL: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """`asks`: what to think about before the tap; then the button opens only after a first one."""
+
+    deed: Deed
+    label: str
+    asks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One parcel. Nothing of the customer, and not where it is flown to.
+
+    `job_id`: the attempt that is shown; a tap is about that one and no later one.
+    """
+
+    order_id: UUID
+    job_id: UUID | None
+    short_id: str
+    payload: str
+    urgency: str
+    state: str
+    since: datetime
+    drone_id: str
+    drone_from: str
+    pickup: str
+    note: str
+    is_ready: bool
+    is_aboard: bool
+    buttons: tuple[Button, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    part: Part
+    title: str
+    rows: tuple[Row, ...]
+
+
+def compose(orders: Iterable[Order], hub: Hub) -> list[Section]:
+    """The parts of the hub's list that have something in them."""
+    parts: dict[Part, list[Order]] = {part: [] for part in Part}
+    for order in orders:
+        parts[part_of(order)].append(order)
+    return [
+        Section(part, TITLES[part], tuple(row_of(o, hub) for o in sorted(found, key=_turn)))
+        for part, found in parts.items()
+        if found
+    ]
+
+
+def part_of(order: Order) -> Part:
+    if order.holder == Holder.UNKNOWN:
+        return Part.EXPECTED
+    if order.status not in WITH_A_JOB:
+        if order.holder == Holder.DRONE:
+            return Part.EXPECTED
+        return Part.LYING if order.holder == Holder.HUB else Part.WAITING
+    if order.status in IN_FLIGHT and order.holder == Holder.DRONE:
+        return Part.FLYING
+    return Part.LEAVING
+
+
+def _turn(order: Order) -> tuple[float, ...]:
+    """Its place among the others of its part: with a job in order of launch, else of urgency."""
+    job = order.current_job
+    if order.status in WITH_A_JOB and job is not None:
+        return (-MISSION_PATH.index(Status(order.status)), job.created_at.timestamp())
+    starts_at = order.not_before.timestamp() if order.not_before else 0.0
+    return (starts_at, RANK[Priority(order.priority)], order.deliver_by.timestamp())
+
+
+def row_of(order: Order, hub: Hub | None, *, in_hand: bool = False) -> Row:
+    """`in_hand`: its label was scanned, so the parcel is here whatever we believed."""
+    job = order.current_job if order.status in WITH_A_JOB else None
+    drone = job.drone if job else order.holder_drone
+    is_aboard = order.holder == Holder.DRONE
+    return Row(
+        order_id=order.pk,
+        job_id=job.pk if job else None,
+        short_id=tracking_ids.short(order.public_tracking_id),
+        payload=f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg",
+        urgency="" if order.priority == Priority.NORMAL else order.get_priority_display(),
+        state=_state(order),
+        since=order.last_step_at if job else order.holder_since,
+        drone_id=drone.pk if drone else "",
+        drone_from=drone.hub.name if drone and drone.hub != hub else "",
+        pickup="" if is_aboard or _is_here(order, hub) else _whereabouts(order),
+        note=_note(order),
+        is_ready=order.parcel_ready_at is not None and order.holder in FLOWN_FROM,
+        is_aboard=is_aboard,
+        buttons=tuple(_buttons(order, hub, in_hand)),
+    )
+
+
+def _is_here(order: Order, hub: Hub | None) -> bool:
+    if hub is None:
+        return False
+    if order.holder == Holder.HUB:
+        return order.holder_hub == hub
+    if order.holder != Holder.SENDER:
+        return False
+    away_m = distance_m(order.pickup_lat, order.pickup_lng, hub.lat, hub.lng)
+    return float(away_m) <= NEAR_M
+
+
+def _whereabouts(order: Order) -> str:
+    if order.holder == Holder.SENDER:
+        return order.pickup_name or "the sender's place"
+    return order.holder_hub.name if order.holder_hub else order.get_holder_display().lower()
+
+
+def _state(order: Order) -> str:
+    if order.status in WITH_A_JOB and order.holder == Holder.DRONE and not _flies(order):
+        return "Aboard, about to leave"
+    if order.status in WITH_A_JOB or order.holder == Holder.SENDER:
+        return STATES.get(Status(order.status), order.get_status_display())
+    return order.get_holder_display()
+
+
+def _flies(order: Order) -> bool:
+    return order.status in IN_FLIGHT
+
+
+def _note(order: Order) -> str:
+    if order.holder == Holder.UNKNOWN:
+        return "Nobody knows where it is. Tap only if you hold it in your hands."
+    if order.is_terminal and order.holder in (Holder.DRONE, Holder.HUB):
+        over = order.get_status_display().lower()
+        return f"The order is over ({over}). Keep the parcel until operations say where it goes."
+    if order.holder == Holder.DRONE and order.hold_code == HoldCode.PARCEL_ABOARD:
+        return "Its flight is over. Take it off the drone, then tap."
+    return "Operations decide where it goes." if order.hold_code else ""
+
+
+def _buttons(order: Order, hub: Hub | None, in_hand: bool) -> Iterable[Button]:
+    with_a_job = order.status in WITH_A_JOB and order.current_job is not None
+    if order.holder in FLOWN_FROM and (in_hand or _is_here(order, hub)):
+        if order.parcel_ready_at is None and not order.is_terminal:
+            yield Button(Deed.READY, "Ready")
+        if with_a_job:
+            yield Button(Deed.LOADED, "Loaded")
+    if hub is None or order.is_at_rest:
+        return
+    if order.holder == Holder.UNKNOWN or (order.holder == Holder.DRONE and not with_a_job):
+        yield Button(Deed.UNLOADED, "Came back")
+    elif order.holder == Holder.DRONE and in_hand:
+        flies = "As far as we know it is in the air. Is it here all the same?"
+        asks = flies if _flies(order) else "Taken off the drone again?"
+        yield Button(Deed.UNLOADED, "Came back", asks)
+    elif order.holder == Holder.HUB and in_hand and order.holder_hub != hub:
+        asks = f"As far as we know it lies at {_whereabouts(order)}. Is it here?"
+        yield Button(Deed.UNLOADED, "Is here", asks)

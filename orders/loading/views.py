@@ -1,0 +1,31 @@
+"""The label by API, for merchants who print their own."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.request import Request
+
+from orders.loading import access, label
+from wingxtra.api.permissions import IsMerchantLoaderOrStaff
+from wingxtra.api.views import ApiView
+
+
+class Label(ApiView):
+    """The label of a parcel, to be printed: an SVG picture of 100 mm by 62 mm."""
+
+    # A session counts as well: loaders and staff open it out of their pages.
+    authentication_classes = (*ApiView.authentication_classes, SessionAuthentication)
+    permission_classes = (IsMerchantLoaderOrStaff,)
+
+    @extend_schema(responses={(200, "image/svg+xml"): OpenApiTypes.STR})
+    def get(self, request: Request, order_id: UUID) -> HttpResponse:
+        order = access.order_to_handle(self.caller, order_id)
+        scan_url = settings.PUBLIC_BASE_URL + reverse("loading-scan", args=[order.pk])
+        answer = HttpResponse(label.svg(order, scan_url), content_type="image/svg+xml")
+        answer["Cache-Control"] = "private, no-store"
+        return answer
