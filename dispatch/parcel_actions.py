@@ -55,8 +55,8 @@ class HubForm(ActionForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        drone = self.targets[0].holder_drone
-        self.initial["hub"] = drone and drone.hub_id
+        if drone := self.targets[0].holder_drone:
+            self.initial["hub"] = drone.hub_id
 
 
 class ReturnForm(ActionForm):
@@ -79,6 +79,11 @@ class CorrectForm(ActionForm):
         help_text="The merchant reads this.",
     )
     note = _words("How do you know?", "Why the former outcome is wrong.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        was_delivered = all(order.status == Status.DELIVERED for order in self.targets)
+        self.initial["outcome"] = Status.FAILED if was_delivered else Status.DELIVERED
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
