@@ -1,7 +1,7 @@
 """Drones that stand: where, and since when every look agrees.
 
-A drone that has stood disarmed at a hub for KNOWN_AFTER_S with every look agreeing flies no mission:
-what was live for it is over. One look is not enough, and neither is a look without a value.
+A drone that has stood disarmed at a hub for KNOWN_AFTER_S, with every look agreeing, flies no
+mission: what was live for it is over. One look is not enough, nor is a look without a value.
 """
 
 from dataclasses import dataclass

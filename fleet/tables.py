@@ -66,7 +66,8 @@ class DroneTable(Table):
     telemetry_age_s: infinite when there is none, negative when it is stamped in the future.
     armed: 1, 0 or NaN. home_lat, home_lng, area: the hub and the index of its area.
     payload_types: bit mask. From there on the kind's physics, powers at empty mass; NaN for a drone
-    that is not registered. held: on hold for a doubt. carrying: a parcel is aboard. hub_full: its hub launches no more drones now (False for none of them).
+    that is not registered. held: on hold for a doubt. carrying: a parcel is aboard. hub_full: its
+    hub launches no more drones now. The last three are False where nothing else is given.
     """
 
     drone_id: Texts

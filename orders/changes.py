@@ -56,7 +56,8 @@ def handing_over(
         if drone_id is not None and drone_id not in free_drones([drone_id]):
             if not Drone.objects.filter(pk=drone_id).exists():
                 raise NotFound("drone")
-            raise Conflict("drone_busy", f"{drone_id} has an active job already.")
+            words = f"{drone_id} has an active job already, or a parcel aboard."
+            raise Conflict("drone_busy", words)
         with changing(order_id, by=by) as (change, order):
             if drone_id is not None and not order.live_mode:
                 raise Refused(order, "A test order never gets a real drone.", code="test_order")
@@ -64,7 +65,9 @@ def handing_over(
 
 
 def free_drones(drone_ids: Iterable[str]) -> set[str]:
-    """Lock these drones (in id order) and return the ids of those without an active job."""
+    """Lock these drones (in id order) and return the ids of those without an active job and
+    without a parcel of a flight that is over.
+    """
     rows = set(
         Drone.objects.select_for_update(no_key=True)
         .filter(pk__in=set(drone_ids))
@@ -72,8 +75,13 @@ def free_drones(drone_ids: Iterable[str]) -> set[str]:
         .values_list("pk", flat=True)
     )
     # A statement of its own: it must see what was committed while we waited for the locks.
-    busy = DeliveryJob.objects.active().filter(drone_id__in=rows)
-    return rows - set(busy.values_list("drone_id", flat=True))
+    busy = DeliveryJob.objects.active().filter(drone_id__in=rows).order_by()
+    loaded = Order.objects.filter(holder_drone_id__in=rows).order_by()
+    return rows - set(
+        busy.values_list("drone_id", flat=True).union(
+            loaded.values_list("holder_drone_id", flat=True)
+        )
+    )
 
 
 def locked(order_ids: Sequence[UUID], *, skip_locked: bool = False) -> list[Order]:

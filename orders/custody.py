@@ -1,4 +1,4 @@
-"""The verbs that change who holds a parcel, reached through `orders.lifecycle` as all verbs are."""
+"""The verbs that change who holds a parcel. Reached through `orders.lifecycle`, as all are."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -69,35 +69,40 @@ def sight_lost(
     job_id: UUID | None = None,
     occurred_at: datetime | None = None,
 ) -> Order:
-    """It is not known any more where the parcel is. Saying so again changes nothing."""
+    """It is not known any more where the parcel is. Saying so again changes nothing.
+
+    A job that has not taken off is over with it: no drone is sent to where the parcel is not.
+    """
     with changes.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
         order,
     ):
         if not order.is_at_rest and order.holder != Holder.UNKNOWN:
             change.note(order, order.lose_sight(why))
-            if order.status == Status.QUEUED:
+            if order.status in (Status.ASSIGNED, Status.MISSION_SUBMITTED):
+                change.step(order.requeue, job_ends=JobStatus.CANCELED, why=why)
+            elif order.status == Status.QUEUED:
                 order.hold_for_the_parcel(why)
     return order
 
 
 def unloaded(order_id: UUID, hub_id: int, *, by: Actor, note: str = "") -> Order:
-    """The parcel is at this hub: a queued order is flown from there.
+    """The parcel is at this hub: the order is flown from there. Saying so again changes nothing.
 
-    A flight under way is over with it. Saying so again changes nothing. Raises NotFound, and
-    Refused for a parcel at rest.
+    A job that was planned otherwise is over with it, its flight, too. Raises NotFound, and Refused
+    for a parcel at rest.
     """
     hub = Hub.objects.filter(pk=hub_id).first()
     if hub is None:
         raise NotFound("hub")
     with changes.changing(order_id, by=by) as (change, order):
         _refuse_unless_held_by(order, (Holder.DRONE, Holder.UNKNOWN, *FLOWN_FROM))
-        if order.holder_hub_id == hub.pk:
+        if order.holder_hub_id == hub.pk and not order.hold_code:
             return order
         change.note(order, order.unload(hub, note))
-        if order.status in IN_FLIGHT:
-            words = f"The parcel came back to {hub.name}."
-            change.step(order.requeue, job_ends=JobStatus.FAILED, why=words)
+        if order.status in WITH_A_JOB:
+            ends = JobStatus.FAILED if order.status in IN_FLIGHT else JobStatus.CANCELED
+            change.step(order.requeue, job_ends=ends, why=f"The parcel is at {hub.name}.")
         elif order.status == Status.QUEUED:
             order.lift_hold()
     return order

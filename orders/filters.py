@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 
 from fleet.policy import Priority
 from orders.models import DeliveryJob, DeliveryJobQuerySet, Order, OrderQuerySet
-from orders.states import JobStatus, Status
+from orders.states import Holder, JobStatus, Status
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 
 
@@ -56,9 +56,10 @@ SEARCHES = ("q", "search")
 
 
 class OrderFilter(filters.FilterSet):
-    """`status` may be given several times; `q` and `search` are the same."""
+    """`status` and `custody` may be given several times; `q` and `search` are the same."""
 
     status = filters.MultipleChoiceFilter(choices=Status.choices, distinct=False)
+    custody = filters.MultipleChoiceFilter("holder", choices=Holder.choices, distinct=False)
     priority = filters.ChoiceFilter(choices=Priority.choices)
     merchant_id = filters.UUIDFilter()
     assigned_drone_id = filters.CharFilter(method="flown_by")

@@ -27,6 +27,7 @@ from orders.states import (
     DropoffSource,
     EventType,
     Happened,
+    Holder,
     JobStatus,
     PodRequirement,
     ReasonCode,
@@ -335,6 +336,7 @@ class Order(FSMModelMixin, Parcel):
 
     @transition(field=status, source=Status.VALIDATED, target=Status.QUEUED)
     def enqueue(self) -> Happened:
+        self.hold_for_the_parcel("It is not where a drone could be sent for it.")
         return Happened(EventType.QUEUED, "Waiting for a drone.")
 
     @transition(field=status, source=Status.QUEUED, target=Status.ASSIGNED)
@@ -448,6 +450,8 @@ class Order(FSMModelMixin, Parcel):
     )
     def correct_to_failed(self, *, why: str, reason: ReasonCode) -> Happened:
         was, self.reason_code = self.status, reason
+        if was == Status.DELIVERED and self.current_job:
+            self.current_job.status, self.current_job.ended_because = JobStatus.FAILED, why[:300]
         self.delivered_at, self.proof_missing = None, False
         return Happened(
             EventType.CORRECTED, why, {"outcome": Status.FAILED, "was": was, "reason": reason}

@@ -11,7 +11,10 @@ from wingxtra.statements import Statement
 
 
 def order_for(caller: Caller, order_id: UUID) -> Order:
-    """The order with its job. Raises NotFound, also for one that the caller may not see."""
+    """The order with its job and the hub where its parcel is.
+
+    Raises NotFound, also for one that the caller may not see.
+    """
     statement = _visible(caller.role, caller.live_mode)
     order = statement.first(order_id=order_id, merchant_id=caller.merchant_id)
     if order is None:
@@ -31,7 +34,8 @@ def _visible(role: str, live_mode: bool) -> Statement[Order]:
     def orders(order_id: UUID, merchant_id: UUID | None = None) -> OrderQuerySet:
         caller = _AnyCaller(role, live_mode, merchant_id)
         visible = Order.objects.visible_to(caller)  # type: ignore[arg-type]
-        return visible.select_related("current_job").filter(pk=order_id).order_by()
+        whole = visible.select_related("current_job", "holder_hub")
+        return whole.filter(pk=order_id).order_by()
 
     if role == Role.MERCHANT:
         return Statement(orders, order_id=UUID, merchant_id=UUID)

@@ -18,13 +18,13 @@ from rest_framework import serializers
 from fleet.models import PayloadType
 from fleet.policy import Priority
 from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.parcel_serializers import MASKED, custody_json, hold_json, reason_json
 from orders.privacy import masked_email, masked_name, masked_phone
 from orders.states import DropoffSource, EventType, PodRequirement, Scenario
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.api.serializers import FromContract, Number, StrictSerializer, Text, Timestamp
 from wingxtra.problems import FieldProblem
 
-MASKED = "masked"
 HEAVIEST_KG = 1000  # the database refuses more
 EXTERNAL_ID = RegexValidator(
     r"^[a-zA-Z0-9._~-]+\Z", "May hold letters, digits and “-”, “.”, “_”, “~”."
@@ -177,7 +177,7 @@ def as_order(values: Mapping[str, Any]) -> Order:
 def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True) -> dict[str, Any]:
     """The order as `to` may see it; in lists not `in_full`: names and numbers are masked.
 
-    Takes no statement when the order was fetched with its `current_job`.
+    Takes no statement when the order was fetched with its `current_job` and `holder_hub`.
     """
     job = order.current_job
     name, phone, email = order.customer_name, order.customer_phone, order.customer_email
@@ -214,6 +214,9 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
         "not_before": order.not_before,
         "deliver_by": order.deliver_by,
         "cancel_reason": order.cancel_reason or None,
+        "reason": reason_json(order),
+        "custody": custody_json(order, to),
+        "hold": hold_json(order, to),
         "assigned_drone_id": _drone_id(job, to),
         "job_id": job.pk if job else None,
         "mission_intent_id": job.mission_intent_id if job else None,
@@ -235,15 +238,19 @@ FOR_MERCHANTS = {
     "attempt",
     "deliver_by",
     "fields",
+    "hold",
+    "hub",
     "inferred",
     "method",
     "moved_m",
     "not_before",
     "on_time",
+    "outcome",
     "promised_at",
     "reason",
     "source",
     "tries_left",
+    "was",
 }
 
 

@@ -1,10 +1,13 @@
 from django.urls import path
 
-from orders import views
+from orders import parcel_views, views
 from orders.loading.views import Label
 
 urlpatterns = [
     path("orders/<uuid:order_id>", views.OneOrder.as_view(), name="order"),
+    path("orders/<uuid:order_id>/ready", parcel_views.Ready.as_view(), name="order-ready"),
+    path("orders/<uuid:order_id>/custody", parcel_views.Custody.as_view(), name="order-custody"),
+    path("orders/<uuid:order_id>/correct", parcel_views.Correct.as_view(), name="order-correct"),
     # orders/<id>/events and /reschedule are in dispatch.urls: it adds what missions need to them.
     path("orders/<uuid:order_id>/label", Label.as_view(), name="order-label"),
     path("orders", views.Orders.as_view(), name="orders"),

@@ -96,7 +96,7 @@ class Orders(ApiView, ListAPIView[Order]):
     queryset = Order.objects.all()
 
     def get_queryset(self) -> OrderQuerySet:
-        return Order.objects.visible_to(self.caller).select_related("current_job")
+        return Order.objects.visible_to(self.caller).select_related("current_job", "holder_hub")
 
     @extend_schema(
         request=NewOrder,

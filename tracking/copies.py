@@ -18,9 +18,9 @@ from django.utils import timezone, translation
 
 from fleet import picture, policy
 from orders.models import DeliveryEvent, Order
-from orders.states import IN_FLIGHT, EventType, Status
+from orders.states import IN_FLIGHT, EventType, Holder, Status
 from orders.tracking_ids import canonical_id
-from tracking import public
+from tracking import doubts, public
 from tracking.words import Face
 from wingxtra.problems import NotFound
 
@@ -113,21 +113,30 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         Order.objects.select_related(
             "current_job", "merchant", "proof", "one_time_code", "service_area"
         )
+        .annotate(is_contradicted=doubts.contradicted())
         .filter(public_tracking_id=tracking_id)
         .first()
     )
     if order is None:
         raise NotFound("delivery")
+    doubted = order.is_contradicted or order.hold_code != ""
+    events = DeliveryEvent.objects.filter(order=order).order_by("id")
     moments = [
-        public.Moment(EventType(kind), at)
-        for kind, at in DeliveryEvent.objects.filter(order=order)
-        .order_by("id")
-        .values_list("type", "occurred_at")
+        public.Moment(
+            EventType(kind),
+            at,
+            held=bool(payload.get("hold")),
+            outcome=payload.get("outcome", ""),
+            inferred=bool(payload.get("inferred")),
+        )
+        for kind, at, payload in events.values_list("type", "occurred_at", "payload")
     ]
     rules = policy.current()
     # The API speaks one language, whoever asks first; the page has words of its own.
     with translation.override(settings.LANGUAGE_CODE):
-        view, face = public.view(_facts(order, rules), moments, _seen(order, now), rules, now)
+        view, face = public.view(
+            _facts(order, rules, doubted), moments, _seen(order, now), rules, now
+        )
     merchant, code = order.merchant, getattr(order, "one_time_code", None)
     shown: dict[str, Any] = {
         "view": view,
@@ -144,7 +153,7 @@ def _build(tracking_id: str, now: datetime) -> Copy:
     return Copy(**shown, etag=f'"{tag}"')
 
 
-def _facts(order: Order, rules: policy.Rules) -> public.Facts:
+def _facts(order: Order, rules: policy.Rules, doubted: bool) -> public.Facts:
     proof = getattr(order, "proof", None)
     return public.Facts(
         public_tracking_id=order.public_tracking_id,
@@ -159,6 +168,9 @@ def _facts(order: Order, rules: policy.Rules) -> public.Facts:
         proof_method=proof.method if proof else None,
         proof_at=proof.created_at if proof else None,
         updated_at=order.updated_at,
+        holder=Holder(order.holder),
+        holder_since=order.holder_since,
+        doubted=doubted,
         forgotten=order.forgotten_at is not None,
     )
 

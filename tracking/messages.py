@@ -23,8 +23,8 @@ from django.utils import timezone, translation
 
 from fleet import policy
 from orders.models import DeliveryEvent, Order, OrderQuerySet
-from orders.states import TERMINAL, EventType, Status
-from tracking import message_sender, webhook_secrets, words
+from orders.states import IN_FLIGHT, TERMINAL, EventType, Status
+from tracking import doubts, message_sender, webhook_secrets, words
 from tracking.message_models import CodeToTell, CustomerMessage
 from tracking.message_sender import Letter, NotSent
 
@@ -39,6 +39,17 @@ KINDS = {
     EventType.CANCELED: Kind.CANCELED,
     EventType.FAILED: Kind.FAILED,
     EventType.ABORTED: Kind.FAILED,
+}
+# What a correction tells: the new outcome, to who was told another one.
+CORRECTED_TO: dict[str, CustomerMessage.Kind] = {
+    Status.DELIVERED: Kind.DELIVERED,
+    Status.FAILED: Kind.FAILED,
+}
+# What is said of an end is said only while that is the end.
+TRUE_OF = {
+    Kind.DELIVERED: (Status.DELIVERED,),
+    Kind.FAILED: (Status.FAILED, Status.ABORTED),
+    Kind.CANCELED: (Status.CANCELED,),
 }
 # What makes no sense to anybody once the order is over.
 ONLY_WHILE_UNDER_WAY = (Kind.RECEIVED, Kind.LAUNCHED, Kind.ARRIVING, Kind.DELAYED)
@@ -74,8 +85,15 @@ def note_down(events: Sequence[DeliveryEvent]) -> list[UUID]:
     over = [event.order_id for event in events if event.status in TERMINAL]
     if over:
         CodeToTell.objects.filter(order_id__in=over).delete()
-    wanted = [(e.order, KINDS[EventType(e.type)]) for e in events if e.type in KINDS]
-    return write(wanted)
+    return write((e.order, kind) for e in events if (kind := _kind_of(e)) is not None)
+
+
+def _kind_of(event: DeliveryEvent) -> CustomerMessage.Kind | None:
+    if event.type != EventType.CORRECTED:
+        return KINDS.get(EventType(event.type))
+    # Between FAILED and ABORTED nothing changes for the customer.
+    was, outcome = event.payload["was"], event.payload["outcome"]
+    return CORRECTED_TO[outcome] if Status.DELIVERED in (was, outcome) else None
 
 
 def note_delays(now: datetime) -> list[UUID]:
@@ -98,7 +116,7 @@ def note_arrivals(now: datetime) -> list[UUID]:
         # A forecast that nothing is heard of any more would come true by itself.
         current_job__flight__isnull=False,
         current_job__flight__link_lost_at__isnull=True,
-    )
+    ).exclude(doubts.doubted())
     return _note(Kind.ARRIVING, near)
 
 
@@ -193,6 +211,11 @@ def _try(message: CustomerMessage) -> dict[str, Any]:
     order = message.order
     if order.is_terminal and message.kind in ONLY_WHILE_UNDER_WAY:
         return {"state": State.DROPPED, "problem": f"The order is {order.status} already."}
+    if order.status not in TRUE_OF.get(Kind(message.kind), Status):
+        return {"state": State.DROPPED, "problem": f"The order is {order.status} now."}
+    if message.kind == Kind.LAUNCHED and order.status not in IN_FLIGHT:
+        problem = "No drone is in the air just now. It is said when one is."
+        return {"next_try_at": timezone.now() + PUT_OFF, "problem": problem}
     if message.kind == Kind.ARRIVING and not _is_near(order, timezone.now()):
         problem = "No drone is known to be near just now. It is said when one is."
         return {"next_try_at": timezone.now() + PUT_OFF, "problem": problem}
@@ -219,6 +242,8 @@ def _try(message: CustomerMessage) -> dict[str, Any]:
 
 
 def _is_near(order: Order, now: datetime) -> bool:
+    if doubts.is_doubted(order):
+        return False
     if order.status != Status.ENROUTE:
         return order.status in AT_THE_DOOR
     eta_at = order.current_job.eta_at if order.current_job else None
@@ -229,7 +254,8 @@ def worded(message: CustomerMessage, code: str) -> tuple[str, str]:
     """Subject and text, in the customer's language where the order names it."""
     order = message.order
     job = order.current_job
-    eta_s = job.eta_seconds(timezone.now()) if job else None
+    eta_s = job.eta_seconds(timezone.now()) if job and not doubts.is_doubted(order) else None
+    is_an_end = message.kind in (Kind.DELIVERED, Kind.FAILED)
     merchant = order.merchant
     with translation.override(order.customer_language or settings.MESSAGE_LANGUAGE):
         shown = {
@@ -239,6 +265,7 @@ def worded(message: CustomerMessage, code: str) -> tuple[str, str]:
             "can_move": policy.current().customer_dropoff_radius_m > 0,
             "code": code,
             "eta": None if eta_s is None else words.in_minutes(eta_s),
+            "is_corrected": is_an_end and _is_corrected(order),
             "is_here": order.status in AT_THE_DOOR,
             "because": words.CANCELED_BECAUSE.get(
                 order.cancel_reason, words.PLAIN[words.Look.CANCELED]
@@ -247,6 +274,12 @@ def worded(message: CustomerMessage, code: str) -> tuple[str, str]:
         written = render_to_string(f"tracking/messages/{message.kind.lower()}.txt", shown)
     subject, _, text = written.strip().partition("\n")
     return subject[:200], text.strip()
+
+
+def _is_corrected(order: Order) -> bool:
+    """The end that the customer was told of was not the end."""
+    corrections = order.events.filter(type=EventType.CORRECTED)
+    return corrections.filter(payload__outcome=order.status).exists()
 
 
 def _link(order: Order) -> str:

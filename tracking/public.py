@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleet.policy import Rules
-from orders.states import IN_FLIGHT, TERMINAL, WITH_A_JOB, EventType, Status
+from orders.states import IN_FLIGHT, TERMINAL, WITH_A_JOB, EventType, Holder, Status
 from tracking import words
 from tracking.words import Face, Look
 
@@ -37,6 +37,7 @@ MILESTONES = (
     EventType.FAILED,
     EventType.ABORTED,
 )
+ENDS = (EventType.DELIVERED, EventType.FAILED, EventType.ABORTED)
 # What a fresh start takes back: the milestones that still hold after it.
 STARTS_OVER = {
     EventType.REQUEUED: [EventType.CREATED, EventType.QUEUED],
@@ -68,7 +69,8 @@ class Facts:
     """What the view needs of an order. The coordinates are the exact ones; they do not come out.
 
     paused: nothing is dispatched just now where the order is. forgotten: the customer's data was
-    removed, which can be asked for at any time.
+    removed, which can be asked for at any time. doubted: our staff are asked about the order, or
+    reports about its flight contradict each other; nothing of the flight is told then.
     """
 
     public_tracking_id: str
@@ -83,6 +85,9 @@ class Facts:
     proof_method: str | None
     proof_at: datetime | None
     updated_at: datetime
+    holder: Holder = Holder.SENDER
+    holder_since: datetime | None = None
+    doubted: bool = False
     forgotten: bool = False
 
 
@@ -99,10 +104,17 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One event of the order's log, in the order of writing."""
+    """One event of the order's log, in the order of writing.
+
+    held: the order went back to the queue and waits there for our staff. outcome: what a correction
+    corrected it to. inferred: nobody saw it, so its time is not known.
+    """
 
     type: EventType
     at: datetime
+    held: bool = False
+    outcome: str = ""
+    inferred: bool = False
 
 
 def view(
@@ -121,13 +133,15 @@ def view(
     if order.status in TERMINAL and (order.forgotten or now - order.updated_at > SPEAKS_FOR):
         return _only_that_it_is_over(order), Face(Look.OVER)
     in_flight = order.status in IN_FLIGHT
+    believed = not order.doubted and order.holder != Holder.UNKNOWN
     silent = in_flight and seen is not None and not 0 <= seen.age_s <= rules.link_lost_after_s
-    eta_at = order.eta_at if order.status in WITH_A_JOB and not silent else None
+    is_forecast = order.status in WITH_A_JOB and believed and not silent
+    eta_at = order.eta_at if is_forecast else None
     eta_s = None if eta_at is None else max(0, math.ceil((eta_at - now).total_seconds()))
     proof = None
     if order.proof_method is not None and order.proof_at is not None:
         proof = {"method": order.proof_method, "created_at": stamp(order.proof_at)}
-    face = _face(order, moments, eta_at, now, silent=silent)
+    face = _face(order, moments, eta_at, now, silent=silent, believed=believed)
     told_s = None if order.status in AT_THE_DOOR else eta_s
     told = {
         "public_tracking_id": order.public_tracking_id,
@@ -135,17 +149,18 @@ def view(
         "headline": str(words.headline(face, told_s)),
         "milestones": _milestones(moments),
         "timeline": [
-            {
-                "type": moment.type.value,
-                "label": str(words.LABELS[moment.type]),
-                "at": stamp(moment.at),
-            }
+            {"type": moment.type.value, "label": str(label), "at": stamp(moment.at)}
             for moment in moments
-            if moment.type in words.LABELS
+            if (label := _label(moment)) is not None
         ],
+        "custody": {
+            "holder": order.holder.value,
+            "label": str(words.HOLDERS[order.holder]),
+            "since": stamp(order.holder_since) if order.holder_since else None,
+        },
         "eta_seconds": eta_s,
         "eta_at": stamp(eta_at) if eta_at else None,
-        "position": _position(order, seen) if in_flight and not silent else None,
+        "position": _position(order, seen) if in_flight and believed and not silent else None,
         "dropoff": {
             "lat": round(order.dropoff_lat, DROPOFF_DECIMALS),
             "lng": round(order.dropoff_lng, DROPOFF_DECIMALS),
@@ -165,6 +180,7 @@ def _only_that_it_is_over(order: Facts) -> dict[str, Any]:
         "headline": str(words.headline(Face(Look.OVER), None)),
         "milestones": [],
         "timeline": [],
+        "custody": None,
         "eta_seconds": None,
         "eta_at": None,
         "position": None,
@@ -192,20 +208,41 @@ def _face(
     now: datetime,
     *,
     silent: bool,
+    believed: bool,
 ) -> Face:
     look = LOOKS[order.status]
     if order.status == Status.CANCELED:
         return Face(look, because=order.cancel_reason)
     if order.status in TERMINAL:
-        return Face(look)
+        return Face(look, holder=order.holder)
+    if not believed:
+        return Face(Look.LOOKING if order.holder == Holder.UNKNOWN else Look.CHECKING)
     if order.status == Status.VALIDATED and order.not_before and order.not_before > now:
         return Face(Look.SCHEDULED, not_before=order.not_before)
-    if order.status == Status.QUEUED and _last_start(moments) == EventType.REQUEUED:
+    if order.status == Status.QUEUED and order.holder == Holder.HUB:
+        look = Look.AT_HUB
+    elif order.status == Status.QUEUED and _last_start(moments) == EventType.REQUEUED:
         look = Look.ANOTHER
-    is_held = order.paused and look in (Look.WAITING, Look.ANOTHER)
-    because = "silence" if silent else "paused" if is_held else ""
+    is_paused = order.paused and look in (Look.WAITING, Look.ANOTHER, Look.AT_HUB)
+    because = "silence" if silent else "paused" if is_paused else ""
     late = now > order.deliver_by or (eta_at is not None and eta_at > order.deliver_by)
-    return Face(look, delayed=late and order.status not in AT_THE_DOOR, because=because)
+    return Face(
+        look,
+        delayed=late and order.status not in AT_THE_DOOR,
+        because=because,
+        holder=order.holder,
+    )
+
+
+def _label(moment: Moment) -> words.Words | None:
+    """None: it means nothing at the door, or not what its time says."""
+    if moment.type == EventType.REQUEUED and moment.held:
+        return words.HELD
+    if moment.type == EventType.CORRECTED and moment.outcome == Status.DELIVERED:
+        return words.DELIVERED_AFTER_ALL
+    if moment.type == EventType.PARCEL_LOADED and moment.inferred:
+        return None
+    return words.LABELS.get(moment.type)
 
 
 def _last_start(moments: Sequence[Moment]) -> EventType | None:
@@ -219,6 +256,8 @@ def _milestones(moments: Sequence[Moment]) -> list[str]:
     for moment in moments:
         if moment.type in STARTS_OVER:
             reached = list(STARTS_OVER[moment.type])
+        elif moment.type == EventType.CORRECTED and moment.outcome:
+            reached = [kind for kind in reached if kind not in ENDS] + [EventType(moment.outcome)]
         elif moment.type in MILESTONES and moment.type not in reached:
             reached.append(moment.type)
     return [milestone.value for milestone in reached]

@@ -38,6 +38,8 @@ DRAWN_AT = {
     Look.DELIVERED: 1.0,
 }
 FLIES_FROM, FLIES_TO = 0.06, 0.97
+# Our staff are asked: nothing is promised, and there is nothing to choose.
+UNCLEAR = (Look.CHECKING, Look.LOOKING)
 FELL_THROUGH = (Status.CANCELED, Status.FAILED, Status.ABORTED)
 REFRESH_IN_FLIGHT_S = 4
 REFRESH_WAITING_S = 15
@@ -88,7 +90,8 @@ def of(copy: Copy) -> dict[str, Any]:
         "progress": progress(copy),
         "steps": steps(view) if face.look != Look.OVER else [],
         "timeline": [
-            {"label": words.LABELS[EventType(entry["type"])], "at": moment(entry["at"])}
+            # In the view it is the English one, which is what translations are found by.
+            {"label": gettext(entry["label"]), "at": moment(entry["at"])}
             for entry in reversed(view["timeline"])
         ],
         "ask": ask,
@@ -112,12 +115,13 @@ def of(copy: Copy) -> dict[str, Any]:
 def asked(copy: Copy) -> str:
     """What the customer can do now: otp, signature, confirm, dropoff, or nothing ("").
 
-    help: nothing but to ask the sender, because it failed; locked: the same for their code.
+    help: nothing but to ask the sender, because it failed or is not clear; locked: the same for
+    their code.
     """
     status = Status(copy.view["status"])
     if copy.face.look == Look.OVER:
         return ""
-    if status in FELL_THROUGH:
+    if status in FELL_THROUGH or (copy.face.look in UNCLEAR and status in WAITING):
         return "help" if contact(copy.sender.support_contact) else ""
     if status in WAITING:
         return "dropoff" if copy.dropoff_radius_m > 0 else ""
@@ -133,7 +137,7 @@ def _has_a_need(status: Status, ask: str) -> bool:
 def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
     """When and how far; before there is a forecast what was promised, and at the end what was."""
     view, status = copy.view, Status(copy.view["status"])
-    if copy.face.look == Look.OVER or status in (*FELL_THROUGH, *public.AT_THE_DOOR):
+    if copy.face.look in (Look.OVER, *UNCLEAR) or status in (*FELL_THROUGH, *public.AT_THE_DOOR):
         return []
     if status == Status.DELIVERED:
         return list(_at_the_end(view))
@@ -219,7 +223,8 @@ def steps(view: dict[str, Any]) -> list[Step]:
     if view["status"] in FELL_THROUGH:
         end = EventType(view["status"])
         found = [step for step in found if step.state == "done"]
-        found.append(Step(str(words.LABELS[end]), reached_at.get(end), "ended"))
+        at = reached_at.get(end, reached_at.get(EventType.CORRECTED))
+        found.append(Step(str(words.LABELS[end]), at, "ended"))
     return found
 
 

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders.serializers import Degrees
-from orders.states import Status
+from orders.states import Holder, Status
 from pod.serializers import CodeInput, SignatureInput
 from tracking import copies, customer, headers
 from wingxtra.api.serializers import Number, StrictSerializer, Timestamp
@@ -39,6 +39,12 @@ class ProofSummary(serializers.Serializer[Any]):
     created_at = Timestamp()
 
 
+class CustodyShown(serializers.Serializer[Any]):
+    holder = serializers.ChoiceField(choices=Holder.choices)
+    label = serializers.CharField()  # type: ignore[assignment]
+    since = Timestamp(allow_null=True)
+
+
 class TrackingAnswer(serializers.Serializer[Any]):
     """For the schema only: `tracking.public.view` makes it."""
 
@@ -47,6 +53,7 @@ class TrackingAnswer(serializers.Serializer[Any]):
     headline = serializers.CharField()
     milestones = serializers.ListField(child=serializers.CharField())
     timeline = TimelineEntry(many=True)
+    custody = CustodyShown(allow_null=True, help_text="Null when it has been over for 30 days.")
     eta_seconds = serializers.IntegerField(allow_null=True)
     eta_at = Timestamp(allow_null=True)
     position = Position(allow_null=True)

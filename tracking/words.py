@@ -16,7 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from orders.states import CancelReason, EventType, PodRequirement
+from orders.states import CancelReason, EventType, Holder, PodRequirement
 from wingxtra.problems import Invalid, Problem
 
 Words = str | Promise
@@ -38,6 +38,9 @@ class Look(StrEnum):
     CANCELED = "canceled"
     FAILED = "failed"
     OVER = "over"
+    CHECKING = "checking"
+    LOOKING = "looking"
+    AT_HUB = "at_hub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,13 @@ class Face:
     """A look, and what else decides on the words.
 
     because: why it was canceled (a CancelReason), why it waits ("paused"), or why nothing is known
-    of the flight just now ("silence").
+    of the flight just now ("silence"). holder: who has the parcel, where that changes the advice.
     """
 
     look: Look
     delayed: bool = False
     because: str = ""
+    holder: str = ""
     not_before: datetime | None = None
 
 
@@ -67,6 +71,7 @@ class Headline:
         return f"{words}, {self.about}" if self.about else words
 
 
+# Of an event; `label_of` knows those that depend on what the event says.
 LABELS: dict[EventType, Words] = {
     EventType.CREATED: _("Order received"),
     EventType.QUEUED: _("Waiting for a drone"),
@@ -79,10 +84,29 @@ LABELS: dict[EventType, Words] = {
     EventType.REQUEUED: _("We are sending another drone"),
     EventType.RESCHEDULED: _("A new time was agreed"),
     EventType.DROPOFF_CHANGED: _("Drop point moved"),
+    EventType.PARCEL_READY: _("Your parcel is ready"),
+    EventType.PARCEL_LOADED: _("Picked up"),
+    EventType.PARCEL_UNLOADED: _("Your parcel is back at our hub"),
+    EventType.PARCEL_UNKNOWN: _("We are looking for your parcel"),
+    EventType.PARCEL_RETURNED: _("Your parcel is back with the sender"),
+    EventType.PARCEL_LOST: _("Your parcel is lost"),
+    EventType.CORRECTED: _("We were wrong: it was not delivered"),
     EventType.PROOF_RECORDED: _("Receipt confirmed"),
     EventType.CANCELED: _("Canceled"),
     EventType.FAILED: _("Could not be delivered"),
     EventType.ABORTED: _("Could not be delivered"),
+}
+HELD = _("We are checking what happened")
+DELIVERED_AFTER_ALL = _("Delivered after all")
+# Who has the parcel, as the view tells it.
+HOLDERS: dict[Holder, Words] = {
+    Holder.SENDER: _("With the sender"),
+    Holder.DRONE: _("Picked up"),
+    Holder.HUB: _("Your parcel is back at our hub"),
+    Holder.RECIPIENT: _("Delivered"),
+    Holder.RETURNED: _("Your parcel is back with the sender"),
+    Holder.LOST: _("Your parcel is lost"),
+    Holder.UNKNOWN: _("We are looking for your parcel"),
 }
 PLAIN: dict[Look, Words] = {
     Look.RECEIVED: _("We have your order"),
@@ -98,6 +122,9 @@ PLAIN: dict[Look, Words] = {
     Look.CANCELED: _("Canceled"),
     Look.FAILED: _("We could not deliver this order"),
     Look.OVER: _("This delivery is over"),
+    Look.CHECKING: _("We are checking your delivery"),
+    Look.LOOKING: _("We are looking for your parcel"),
+    Look.AT_HUB: _("Your parcel is back at our hub"),
 }
 # What to do, or what it means, in a sentence or two under the headline.
 ADVICE: dict[Look, Words] = {
@@ -114,6 +141,20 @@ ADVICE: dict[Look, Words] = {
     Look.CANCELED: _("No drone is coming. The sender can tell you more."),
     Look.FAILED: _("The sender knows and will contact you."),
     Look.OVER: _("It was a while ago, so nothing more is shown here."),
+    Look.CHECKING: _("Something is not clear, and our staff are asking. We tell you here."),
+    Look.LOOKING: _("Our staff are asking where it is. We tell you here."),
+    Look.AT_HUB: _("The next drone that fits flies it from there."),
+}
+# Where the parcel is says more than the look does.
+ADVICE_BY_HOLDER: dict[tuple[Look, str], Words] = {
+    (Look.TAKEN_OFF, Holder.DRONE): _("Your parcel is picked up and comes to you."),
+    (Look.ON_ITS_WAY, Holder.SENDER): _("The drone picks up your parcel first."),
+    (Look.ON_ITS_WAY, Holder.HUB): _("The drone picks up your parcel first."),
+    (Look.FAILED, Holder.DRONE): _("The drone still has your parcel. Our staff see to it."),
+    (Look.FAILED, Holder.HUB): _("Your parcel is back at our hub. The sender knows."),
+    (Look.FAILED, Holder.UNKNOWN): _("We are looking for your parcel. The sender knows."),
+    (Look.FAILED, Holder.RETURNED): _("Your parcel is back with the sender."),
+    (Look.FAILED, Holder.LOST): _("Your parcel is lost. We are sorry. The sender knows."),
 }
 CANCELED_BECAUSE: dict[str, Words] = {
     CancelReason.CUSTOMER_REQUEST: _("Canceled as you asked"),
@@ -190,7 +231,8 @@ def headline(face: Face, eta_s: int | None) -> Headline:
 
 
 def advice(face: Face) -> str:
-    return str(OTHER_ADVICE.get(face.because) or ADVICE[face.look])
+    by_holder = ADVICE_BY_HOLDER.get((face.look, face.holder))
+    return str(OTHER_ADVICE.get(face.because) or by_holder or ADVICE[face.look])
 
 
 def in_minutes(seconds: float) -> str:

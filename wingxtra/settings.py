@@ -319,6 +319,10 @@ SPECTACULAR_SETTINGS = {
         "JobStatus": "orders.states.JobStatus.values",
         "EventType": "orders.states.EventType.values",
         "CancelReason": "orders.states.CancelReason.values",
+        "ReasonCode": "orders.states.ReasonCode.values",
+        # Of a dispatch decision: a path here does not reach a class within a class.
+        "Outcome": ["ASSIGNED", "WAITING", "UNASSIGNED", "OVERTAKEN"],
+        "CorrectedOutcome": "orders.parcel_serializers.OUTCOMES",
         "DropoffSource": "orders.states.DropoffSource.values",
         "PodRequirement": "orders.states.PodRequirement.values",
         "TestScenario": "orders.states.Scenario.values",

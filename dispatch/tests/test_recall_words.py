@@ -31,8 +31,7 @@ def cancel(order: Order, **more: Any) -> Order:
 
 def says(settings: Settings, body: Any, status: str = "200 OK") -> Any:
     """The bridge answers this to whatever it is asked."""
-    server = answering(http(json.dumps(body).encode(), status=status))
-    return server
+    return answering(http(json.dumps(body).encode(), status=status))
 
 
 @pytest.mark.parametrize("status", ["200 OK", "409 Conflict"])

@@ -6,13 +6,13 @@ from datetime import timedelta
 from threading import Barrier, BrokenBarrierError, Thread
 
 import pytest
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, IntegrityError, connection
 from django.utils import timezone
 
 from fleet.tests.factories import DroneFactory
 from orders import changes, lifecycle, placement
 from orders.models import DeliveryEvent, DeliveryJob, Order
-from orders.states import Status
+from orders.states import HoldCode, Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory
@@ -148,6 +148,45 @@ def test_control_without_the_orders_lock_both_leave_from_the_same_state(
     order, raised = assign_and_postpone()
     assert raised == [None, None]
     assert not waits_without_a_drone(order)
+
+
+def assign_while_the_parcel_goes_astray() -> tuple[Order, list[Exception | None]]:
+    order, drone = order_in(Status.QUEUED), DroneFactory()
+    raised = at_once(
+        lambda: lifecycle.assign(order.pk, drone.pk, by=SYSTEM, why="Near."),
+        lambda: lifecycle.sight_lost(order.pk, by=SYSTEM, why="The shelf is empty."),
+    )
+    return Order.objects.get(pk=order.pk), raised
+
+
+def no_drone_is_on_it(order: Order) -> bool:
+    """Whoever came first: the parcel is gone, so no drone is sent for it and a person is asked."""
+    is_held = order.status == Status.QUEUED and order.hold_code == HoldCode.PARCEL_UNKNOWN
+    return is_held and not DeliveryJob.objects.active().exists()
+
+
+def test_no_drone_is_sent_for_a_parcel_that_goes_astray_at_the_same_moment() -> None:
+    order, raised = assign_while_the_parcel_goes_astray()
+    assert no_drone_is_on_it(order)
+    assert raised[1] is None
+    assert raised[0] is None or isinstance(raised[0], lifecycle.Refused)
+
+
+def test_control_without_the_orders_lock_a_drone_is_sent_for_a_parcel_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The constraints alone stop one of the two writes, and leave the order to chance."""
+    both = Barrier(2)
+
+    def locked(order_ids: Iterable[object], *, skip_locked: bool = False) -> list[Order]:
+        orders = list(Order.objects.select_related("current_job").filter(pk__in=order_ids))
+        together(both)
+        return orders
+
+    monkeypatch.setattr(changes, "locked", locked)
+    order, raised = assign_while_the_parcel_goes_astray()
+    assert any(isinstance(problem, IntegrityError) for problem in raised)
+    assert no_drone_is_on_it(order) == (raised[1] is None)
 
 
 def test_planners_that_collide_leave_what_the_other_holds() -> None:

@@ -8,7 +8,7 @@ from django_fsm import TransitionNotAllowed
 
 from orders.management.commands.state_machine import EVENT_OF, PAGE, rendered, transitions
 from orders.models import DeliveryJob, Order
-from orders.states import CancelReason, EventType, JobStatus, Status
+from orders.states import CancelReason, EventType, JobStatus, ReasonCode, Status
 
 NOW = timezone.now()
 IN_THE_AIR = "LAUNCHED ENROUTE ARRIVED DELIVERING"
@@ -28,9 +28,14 @@ PRODUCT = {
     "requeue": (f"ASSIGNED MISSION_SUBMITTED {IN_THE_AIR}", "QUEUED", "REQUEUED"),
     "reschedule": ("VALIDATED QUEUED ASSIGNED", "VALIDATED", "RESCHEDULED"),
     "cancel": ("CREATED VALIDATED QUEUED ASSIGNED MISSION_SUBMITTED", "CANCELED", "CANCELED"),
-    "fail": (f"MISSION_SUBMITTED {IN_THE_AIR}", "FAILED", "FAILED"),
-    "abort": (f"MISSION_SUBMITTED {IN_THE_AIR}", "ABORTED", "ABORTED"),
+    # From QUEUED: an order on hold whose parcel went back or is lost.
+    "fail": (f"QUEUED ASSIGNED MISSION_SUBMITTED {IN_THE_AIR}", "FAILED", "FAILED"),
+    "abort": (f"ASSIGNED MISSION_SUBMITTED {IN_THE_AIR}", "ABORTED", "ABORTED"),
+    # From QUEUED: an order on hold that was delivered after all, which writes DELIVERED.
+    "correct_to_delivered": ("QUEUED FAILED ABORTED", "DELIVERED", "CORRECTED"),
+    "correct_to_failed": ("DELIVERED FAILED ABORTED", "FAILED", "CORRECTED"),
 }
+WRITES_ANOTHER = {("correct_to_delivered", "QUEUED"): "DELIVERED"}
 ARGUMENTS = {
     "assign": {"drone_id": "D-1", "why": "Nearest."},
     "reassign": {"drone_id": "D-2", "why": "Fuller battery."},
@@ -38,8 +43,14 @@ ARGUMENTS = {
     "requeue": {"job_ends": JobStatus.FAILED, "why": "Refused."},
     "reschedule": {"not_before": NOW, "deliver_by": NOW + timedelta(hours=1)},
     "cancel": {"reason": CancelReason.WEATHER},
-    "fail": {"why": "Lost."},
-    "abort": {"why": "Wind."},
+    "fail": {"why": "Lost.", "reason": ReasonCode.LOST},
+    "abort": {"why": "Wind.", "reason": ReasonCode.WEATHER},
+    "correct_to_delivered": {
+        "at": NOW,
+        "job": DeliveryJob(drone_id="D-1", attempt=1),
+        "why": "The customer has it.",
+    },
+    "correct_to_failed": {"why": "It lies at the gate.", "reason": ReasonCode.OTHER},
 }
 
 
@@ -65,7 +76,8 @@ def test_every_pair_of_state_and_transition_does_what_the_product_says(
         assert order.status == status
         return
     happened = take(**ARGUMENTS.get(verb, {}))
-    assert (order.status, happened.type) == (target, event)
+    written = WRITES_ANOTHER.get((verb, status), event)
+    assert (order.status, happened.type) == (target, written)
 
 
 def test_the_code_has_no_transition_that_the_product_does_not_name() -> None:

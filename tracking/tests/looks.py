@@ -8,7 +8,7 @@ import time_machine
 from django.utils import timezone
 
 from fleet.models import Drone
-from fleet.tests.factories import ACCRA, DroneFactory, TelemetryFactory, show
+from fleet.tests.factories import ACCRA, DroneFactory, HubFactory, TelemetryFactory, show
 from orders import lifecycle
 from orders.models import Order
 from orders.states import CancelReason, PodRequirement, Status
@@ -76,6 +76,23 @@ def another() -> Order:
     return lifecycle.requeue(first.pk, by=GCS, why="Battery low.")
 
 
+def checking() -> Order:
+    """The flight failed with the parcel aboard."""
+    first = flying(Status.ENROUTE, share=0.6)
+    lifecycle.loaded(first.pk, by=GCS)
+    return lifecycle.requeue(first.pk, by=GCS, why="Motor 3 failed.")
+
+
+def looking() -> Order:
+    first = flying(Status.ENROUTE, share=0.6)
+    return lifecycle.sight_lost(first.pk, by=GCS, why="It landed in a field.")
+
+
+def at_hub() -> Order:
+    made = checking()
+    return lifecycle.unloaded(made.pk, HubFactory(name="East").pk, by=SYSTEM)
+
+
 def preparing() -> Order:
     made = order(Status.MISSION_SUBMITTED)
     expect_in(made, 9)
@@ -133,6 +150,9 @@ ALL = {
         waiting,
         delayed,
         another,
+        checking,
+        looking,
+        at_hub,
         preparing,
         on_its_way,
         silent,

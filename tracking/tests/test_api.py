@@ -45,6 +45,7 @@ def test_a_flight_is_told_in_the_shape_of_the_contract() -> None:
         "headline",
         "milestones",
         "timeline",
+        "custody",
         "eta_seconds",
         "eta_at",
         "position",

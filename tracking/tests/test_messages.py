@@ -1,5 +1,6 @@
 """What customers are told: each thing once, where they can be reached, and nothing out of date."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from dispatch.models import Flight
+from dispatch import discrepancies
+from dispatch.models import Discrepancy, Flight
 from fleet import policy
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle
@@ -345,3 +347,79 @@ def test_what_is_rolled_back_is_not_told():
         OrderFactory()
         transaction.set_rollback(True)
     assert not CustomerMessage.objects.exists()
+
+
+# --- what is not known is not promised, and what was wrong is put right --------------------------
+
+
+def corrected(order: Order, outcome: Status) -> Order:
+    changed = lifecycle.correct(order.pk, outcome=outcome, by=SYSTEM, why="The customer called.")
+    send_all()
+    return changed
+
+
+def test_a_correction_tells_the_new_outcome(sms: Receiver):
+    order = order_in(Status.FAILED)
+    send_all()
+    corrected(order, Status.DELIVERED)
+    assert "we were wrong, your order was delivered" in texts(sms)[-1]
+    assert texts(sms)[-2].startswith(order.merchant.name)
+    assert "we could not deliver" in texts(sms)[-2]
+
+
+def test_a_delivery_that_was_none_is_taken_back(sms: Receiver):
+    order = delivered_order()
+    corrected(order, Status.FAILED)
+    assert "we were wrong, your order was not delivered" in texts(sms)[-1]
+
+
+def test_another_reason_for_the_same_end_is_no_news(sms: Receiver):
+    order = order_in(Status.ABORTED)
+    send_all()
+    said = texts(sms)
+    corrected(order, Status.FAILED)
+    assert texts(sms) == said
+
+
+def test_an_end_that_was_taken_back_before_it_was_told_is_not_told(sms: Receiver):
+    order = order_in(Status.FAILED)
+    corrected(order, Status.DELIVERED)
+    assert not any("could not deliver" in text for text in texts(sms))
+    failed = CustomerMessage.objects.get(order=order, kind=Kind.FAILED)
+    assert (failed.state, failed.problem) == (State.DROPPED, "The order is DELIVERED now.")
+
+
+def test_a_launch_that_is_over_waits_for_the_next_one_with_its_code(sms: Receiver):
+    order = order_in(Status.LAUNCHED, pod_requirement=PodRequirement.OTP)
+    lifecycle.mission_over(order.pk, ended=JobStatus.FAILED, by=GCS, why="Wind.", max_attempts=3)
+    send_all()
+    launched = CustomerMessage.objects.get(order=order, kind=Kind.LAUNCHED)
+    assert (launched.state, launched.sent_at) == (State.WAITING, None)
+    assert not any("taken off" in text for text in texts(sms))
+
+
+def lose_sight(order: Order) -> None:
+    lifecycle.sight_lost(order.pk, by=GCS, why="It went silent.")
+
+
+def contradict(order: Order) -> None:
+    discrepancies.raise_(
+        lifecycle.job_of(order), Discrepancy.Code.STANDS_AT_HUB, "It stands at its hub."
+    )
+
+
+@pytest.mark.parametrize("doubt", [lose_sight, contradict])
+def test_no_arrival_is_told_that_is_not_believed(
+    sms: Receiver, doubt: Callable[[Order], None]
+) -> None:
+    order = order_in(Status.ENROUTE)
+    expect_in(order, minutes=1)
+    doubt(order)
+    send_all()
+    launched = CustomerMessage.objects.get(order=order, kind=Kind.LAUNCHED)
+    assert "Arrival" not in launched.text
+    Flight.objects.create(job_id=order.current_job_id, heard_at=timezone.now())
+    CustomerMessage.objects.filter(pk=launched.pk).update(
+        created_at=timezone.now() - timedelta(minutes=5)
+    )
+    assert messages.note_arrivals(timezone.now()) == []

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from fleet.policy import Policy
 from orders.models import TRACKING_ALPHABET, new_tracking_id
-from orders.states import IN_FLIGHT, TERMINAL, CancelReason, EventType, Status
+from orders.states import IN_FLIGHT, TERMINAL, CancelReason, EventType, Holder, Status
 from orders.tracking_ids import canonical_id
-from tracking import public
+from tracking import public, words
+from tracking.public import LOOKS
 
 NOW = datetime(2026, 3, 3, 14, 0, 0, 123456, tzinfo=UTC)
 RULES = Policy().rules()
@@ -23,6 +24,7 @@ SHAPE = {
     "headline",
     "milestones",
     "timeline",
+    "custody",
     "eta_seconds",
     "eta_at",
     "position",
@@ -146,6 +148,115 @@ def test_an_order_that_starts_over_says_so_and_takes_its_milestones_back() -> No
     ]
 
 
+# --- where the parcel is, and what is not believed ----------------------------------------------
+
+
+def held(holder: Holder) -> tuple[public.Facts, list[public.Moment]]:
+    order = facts(Status.QUEUED, holder=holder, doubted=True, eta_at=NOW + timedelta(minutes=4))
+    back = public.Moment(EventType.REQUEUED, NOW, held=True)
+    return order, [*moments(*FLOWN, EventType.PARCEL_LOADED), back]
+
+
+@pytest.mark.parametrize(
+    ("holder", "headline"),
+    [
+        (Holder.DRONE, "We are checking your delivery"),
+        (Holder.UNKNOWN, "We are looking for your parcel"),
+        (Holder.SENDER, "We are checking your delivery"),
+    ],
+)
+def test_an_order_on_hold_promises_no_other_drone(holder: Holder, headline: str) -> None:
+    order, log = held(holder)
+    told, face = public.view(order, log, None, RULES, NOW)
+
+    assert told["headline"] == headline
+    assert told["timeline"][-1]["label"] == "We are checking what happened"
+    assert "another drone" not in str(told) + words.advice(face)
+    assert (told["eta_seconds"], told["position"]) == (None, None)
+
+
+def test_a_parcel_at_a_hub_is_said_to_be_there() -> None:
+    told = view(facts(Status.QUEUED, holder=Holder.HUB), *FLOWN, EventType.PARCEL_UNLOADED)
+
+    assert told["headline"] == "Your parcel is back at our hub"
+    assert told["custody"]["label"] == "Your parcel is back at our hub"
+    assert told["timeline"][-1]["label"] == "Your parcel is back at our hub"
+
+
+def test_once_it_is_clear_that_it_never_left_another_drone_comes() -> None:
+    _, log = held(Holder.SENDER)
+    told, _ = public.view(facts(Status.QUEUED), log, None, RULES, NOW)
+
+    assert told["headline"] == "We are sending another drone"
+
+
+@pytest.mark.parametrize("status", IN_FLIGHT)
+@pytest.mark.parametrize("why", [{"doubted": True}, {"holder": Holder.UNKNOWN}], ids=repr)
+def test_what_is_not_believed_of_a_flight_is_not_told(status: Status, why: dict[str, Any]) -> None:
+    told = view(facts(status, eta_at=NOW + timedelta(minutes=4), **why), *FLOWN, drone=seen())
+
+    assert (told["eta_seconds"], told["eta_at"], told["position"]) == (None, None, None)
+    assert "minutes" not in told["headline"]
+    assert told["headline"].startswith("We are")
+
+
+@pytest.mark.parametrize("holder", Holder)
+def test_who_has_the_parcel_is_told_in_words(holder: Holder) -> None:
+    told = view(facts(Status.FAILED, holder=holder, holder_since=NOW))["custody"]
+
+    assert (told["holder"], told["since"]) == (holder, "2026-03-03T14:00:00Z")
+    assert told["label"] == words.HOLDERS[holder]
+
+
+@pytest.mark.parametrize(
+    ("status", "holder", "advice"),
+    [
+        (Status.LAUNCHED, Holder.SENDER, "It picks up your parcel and comes straight to you."),
+        (Status.LAUNCHED, Holder.DRONE, "Your parcel is picked up and comes to you."),
+        (Status.ENROUTE, Holder.SENDER, "The drone picks up your parcel first."),
+        (Status.ENROUTE, Holder.DRONE, "Please keep an open spot at the drop point."),
+        (Status.FAILED, Holder.SENDER, "The sender knows and will contact you."),
+        (Status.ABORTED, Holder.HUB, "Your parcel is back at our hub. The sender knows."),
+        (Status.FAILED, Holder.RETURNED, "Your parcel is back with the sender."),
+        (Status.FAILED, Holder.LOST, "Your parcel is lost. We are sorry. The sender knows."),
+    ],
+)
+def test_the_advice_fits_where_the_parcel_is(status: Status, holder: Holder, advice: str) -> None:
+    _, face = public.view(facts(status, holder=holder), moments(*FLOWN), None, RULES, NOW)
+
+    assert words.advice(face) == advice
+
+
+def test_a_pickup_that_nobody_saw_has_no_time_to_tell() -> None:
+    log = [
+        *moments(*FLOWN, EventType.ENROUTE),
+        public.Moment(EventType.PARCEL_LOADED, NOW, inferred=True),
+        public.Moment(EventType.ARRIVED, NOW),
+    ]
+    told, _ = public.view(facts(Status.ARRIVED, holder=Holder.DRONE), log, seen(), RULES, NOW)
+
+    assert "Picked up" not in [entry["label"] for entry in told["timeline"]]
+    assert told["custody"]["label"] == "Picked up"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "label"),
+    [
+        (EventType.FAILED, Status.DELIVERED, "Delivered after all"),
+        (EventType.ABORTED, Status.DELIVERED, "Delivered after all"),
+        (EventType.DELIVERED, Status.FAILED, "We were wrong: it was not delivered"),
+    ],
+)
+def test_a_correction_takes_the_former_end_back(was: EventType, now: Status, label: str) -> None:
+    log = [*moments(*FLOWN, was), public.Moment(EventType.CORRECTED, NOW, outcome=now)]
+    told, face = public.view(facts(now), log, None, RULES, NOW)
+
+    assert told["milestones"][-1] == now
+    assert was not in told["milestones"]
+    assert told["timeline"][-1]["label"] == label
+    assert face.look == LOOKS[now]
+
+
 def test_a_rescheduled_order_keeps_only_that_it_was_received() -> None:
     told = view(facts(Status.VALIDATED), *FLOWN[:4], EventType.RESCHEDULED)
 
@@ -163,6 +274,9 @@ def test_what_happens_behind_the_scenes_stays_there() -> None:
         EventType.ABORT_REQUESTED,
         EventType.CODE_REFUSED,
         EventType.DETAILS_CHANGED,
+        EventType.CONTRADICTION,
+        EventType.LATE_REPORT,
+        EventType.MISSION_OVER,
     }
     told = view(facts(Status.ENROUTE), *EventType)
 

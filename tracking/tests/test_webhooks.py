@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator
 from pytest_django import DjangoAssertNumQueries, Settings
 from referencing import Registry, Resource
 
-from fleet.tests.factories import DroneFactory
+from fleet.tests.factories import DroneFactory, HubFactory
 from orders import lifecycle
 from orders.models import DeliveryEvent, Order
 from orders.states import CancelReason, EventType, Happened, JobStatus, Status
@@ -285,3 +285,42 @@ def test_what_the_public_page_hides_may_go_to_the_merchant_itself() -> None:
     (told,) = bodies()
     assert told["data"]["order"]["customer_name"] == "Ama Mensah"
     assert told["data"]["event"]["message"] == "Link lost"
+
+
+# --- where the parcel is -------------------------------------------------------------------------
+
+
+def test_custody_and_corrections_are_told_in_plain_words_and_without_a_drone() -> None:
+    endpoint = WebhookFactory()
+    order = order_in(Status.LAUNCHED, merchant=endpoint.merchant)
+    drone_id = str(order.assigned_drone_id)
+    lifecycle.loaded(order.pk, by=OPERATOR)
+    lifecycle.mission_over(
+        order.pk,
+        ended=JobStatus.FAILED,
+        by=OPERATOR,
+        why=f"{drone_id} burned.",
+        max_attempts=3,
+        parcel_astray=f"{drone_id} landed in a field.",
+    )
+    lifecycle.unloaded(order.pk, HubFactory(name="East").pk, by=OPERATOR)
+    lifecycle.given_back(order.pk, by=OPERATOR, received_by="Kofi of the shop")
+    lifecycle.correct(order.pk, outcome=Status.DELIVERED, by=OPERATOR, why="Kofi was wrong.")
+
+    told = {body["type"]: body["data"] for body in bodies()}
+    for body in bodies():
+        contract().validate(body)
+        assert drone_id not in json.dumps(body)
+        assert "Kofi" not in json.dumps(body)
+    picked_up = told["order.parcel_loaded"]
+    assert picked_up["event"]["message"] == "Picked up"
+    assert picked_up["order"]["custody"]["drone"] == "masked"
+    assert told["order.parcel_unknown"]["event"]["message"] == "Looking for the parcel"
+    requeued = told["order.requeued"]
+    assert requeued["event"]["payload"]["hold"] == "PARCEL_UNKNOWN"
+    assert requeued["order"]["hold"]["message"] == "It is not known where the parcel is."
+    assert told["order.parcel_unloaded"]["order"]["custody"]["place"] == "East"
+    assert told["order.failed"]["order"]["reason"]["code"] == "RETURNED_TO_SENDER"
+    corrected = told["order.corrected"]
+    assert corrected["event"]["payload"]["outcome"] == "DELIVERED"
+    assert corrected["order"]["custody"]["holder"] == "RECIPIENT"

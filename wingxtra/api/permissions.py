@@ -27,6 +27,12 @@ class IsMerchantLoaderOrStaff(NobodyByDefault):
     roles = (Role.MERCHANT, Role.LOADER, *STAFF_ROLES)
 
 
+class IsLoaderOrStaff(NobodyByDefault):
+    """Which orders a loader may touch says `orders.loading.access`."""
+
+    roles = (Role.LOADER, *STAFF_ROLES)
+
+
 class IsMerchantOrAdmin(NobodyByDefault):
     roles = (Role.MERCHANT, Role.ADMIN)
 

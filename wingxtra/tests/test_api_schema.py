@@ -27,7 +27,8 @@ NOT_OF_THE_API = re.compile(
     r"/(tests|simulator|demo)/|/(console|ops|admin|pages)\.py$|/fleet/client\.py$"
 )
 CODES_OF_THE_CONSOLE = {
-    *("already_grounded", "code_not_sendable", "not_grounded", "not_over"),
+    *("already_grounded", "code_not_sendable", "not_grounded"),
+    *("no_live_mission", "not_paused", "settled"),
     *("hub_gone", "no_drones", "nothing_to_fly"),  # what ifs
 }
 
