@@ -108,6 +108,7 @@ class OrderInput(StrictSerializer):
     payload_type = serializers.ChoiceField(PayloadType.choices, required=False)
     priority = serializers.ChoiceField(Priority.choices, required=False)
     pod_requirement = serializers.ChoiceField(PodRequirement.choices, required=False)
+    ready_at = Timestamp(help_text="When the parcel is expected to be ready.", **OPTIONAL)
     not_before = Timestamp(**OPTIONAL)
     deliver_by = Timestamp(**OPTIONAL)
 
@@ -211,6 +212,7 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
         "payload_type": order.payload_type,
         "priority": order.priority,
         "pod_requirement": order.pod_requirement,
+        "ready_at": order.ready_at,
         "not_before": order.not_before,
         "deliver_by": order.deliver_by,
         "cancel_reason": order.cancel_reason or None,

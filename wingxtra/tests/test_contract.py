@@ -49,8 +49,8 @@ ORDER = (
     "id public_tracking_id merchant_id external_id customer_name customer_phone customer_email "
     "pickup_lat pickup_lng pickup_name dropoff_lat dropoff_lng dropoff_accuracy_m "
     "dropoff_captured_at dropoff_source payload_weight_kg payload_type priority pod_requirement "
-    "not_before deliver_by status created_at updated_at delivered_at assigned_drone_id job_id "
-    "mission_intent_id eta_seconds tracking_url sla"
+    "ready_at not_before deliver_by status created_at updated_at delivered_at assigned_drone_id "
+    "job_id mission_intent_id eta_seconds tracking_url sla"
 )
 EVENT = "id order_id job_id type message actor payload created_at occurred_at"
 JOB = (
