@@ -54,9 +54,6 @@ def loaded(
             raise Refused(order, words, code="no_active_job")
         if order.holder != Holder.DRONE:
             _refuse_unless_held_by(order, FLOWN_FROM)
-            if job.drone_id and Order.objects.filter(holder_drone=job.drone_id).exists():
-                words = f"{job.drone_id} has another parcel aboard."
-                raise Refused(order, words, code="drone_carries_parcel")
             change.note(order, order.load(message))
     return order
 

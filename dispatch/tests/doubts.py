@@ -11,7 +11,7 @@ from fleet import registry
 from fleet.models import DroneHold
 from orders import lifecycle
 from orders.models import DeliveryJob, Order
-from orders.states import HoldCode, JobStatus, Status
+from orders.states import JobStatus, Status
 from orders.tests.factories import order_in
 from wingxtra.accounts.identity import GCS, TELEMETRY
 
@@ -48,7 +48,7 @@ def contradicted() -> Order:
     """Queued again, and held because of what was reported afterwards."""
     order = order_in(Status.ASSIGNED)
     lifecycle.requeue(order.pk, by=GCS, why="It stayed at the hub.")
-    return lifecycle.hold(order.pk, code=HoldCode.CONTRADICTION, why="Said twice.", by=GCS)
+    return lifecycle.sight_lost(order.pk, why="Said twice.", by=GCS)
 
 
 def doubtful(code: Discrepancy.Code, status: Status = Status.DELIVERING) -> Discrepancy:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from dispatch import attention, attention_doubts, discrepancies
 from dispatch.models import Discrepancy, DispatchDecision, DispatchRun, Flight, PublishingPause
 from dispatch.tests import doubts
-from dispatch.tests.doubts import aboard, astray, contradicted, doubtful, held, job_of
+from dispatch.tests.doubts import aboard, astray, doubtful, held, job_of
 from fleet import hold_console
 from fleet.models import Drone, Hub
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
@@ -114,12 +114,6 @@ def test_an_aborted_flight_with_a_parcel_aboard_is_not_over_for_us() -> None:
     assert "It is at a hub" in labels(item)
     assert "Correct the outcome" in labels(item)
     assert "It was delivered" not in labels(item)
-
-
-def test_a_contradiction_ends_with_an_answer_or_a_new_flight() -> None:
-    contradicted()
-    (item,) = questions()
-    assert labels(item) == ["It was delivered", "It is at a hub", "Fly it from where it is"]
 
 
 def test_medical_parcels_are_asked_for_first() -> None:
@@ -341,7 +335,7 @@ def test_three_orders_of_one_cause_are_named_each(run: DispatchRun) -> None:
 
 def test_an_order_on_hold_lacks_no_drone(run: DispatchRun) -> None:
     order = undecided(run, EMPTY)
-    lifecycle.hold(order.pk, code="CONTRADICTION", why="Said twice.", by=GCS)
+    lifecycle.sight_lost(order.pk, why="Said twice.", by=GCS)
     assert found(attention.orders_without_a_drone) == []
 
 

@@ -144,7 +144,7 @@ def test_it_is_lost(browser: Client) -> None:
 
 def test_after_a_contradiction_it_is_flown_from_where_it_is(browser: Client) -> None:
     order = contradicted()
-    act(browser, "release", order, note="The first drone never left.")
+    act(browser, "never-left", order, note="The first drone never left.")
     assert (stored(order).status, stored(order).hold_code) == (Status.QUEUED, "")
     assert Order.objects.dispatchable().filter(pk=order.pk).exists()
 

@@ -43,7 +43,6 @@ SAID = {
 REFUSED = {
     "job_is_over": "It has another drone by now, or none. Look at the list before you load it.",
     "no_active_job": "It has no drone to be loaded onto. Leave it where it is.",
-    "drone_carries_parcel": "This drone has another parcel aboard, as far as we know.",
     "not_found": "This parcel does not belong to this place any more.",
     "not_a_tap": "This was not understood. Please tap again.",
 }

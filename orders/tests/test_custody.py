@@ -207,8 +207,6 @@ def test_no_drone_is_sent_for_an_order_that_waits_for_an_answer() -> None:
         lifecycle.reschedule(
             order.pk, not_before=None, deliver_by=timezone.now() + timedelta(hours=2), by=OPS
         )
-    with pytest.raises(lifecycle.Refused):
-        lifecycle.release_hold(order.pk, by=OPS, note="Never mind.")
 
 
 def test_a_drone_with_a_parcel_aboard_is_given_no_other_order() -> None:
@@ -309,13 +307,13 @@ def test_an_order_that_is_aborted_with_its_parcel_aboard_is_not_over_for_us() ->
     assert order not in Order.objects.awaiting_an_answer()
 
 
-def test_a_contradiction_is_held_and_released_in_writing() -> None:
+def test_a_parcel_that_is_not_believed_is_asked_for_and_found_in_writing() -> None:
     order = order_in(Status.QUEUED)
-    lifecycle.hold(order.pk, code=HoldCode.CONTRADICTION, why="Delivered, it says.", by=GCS)
+    lifecycle.sight_lost(order.pk, why="Delivered, it says.", by=GCS)
     assert order not in Order.objects.dispatchable()
-    order = lifecycle.release_hold(order.pk, by=OPS, note="Asked the customer.")
+    order = lifecycle.never_left(order.pk, by=OPS, note="Asked the shop.")
     assert order in Order.objects.dispatchable()
-    assert last(order).message == "Released: Asked the customer."
+    assert last(order).message == "It never left the sender: Asked the shop."
 
 
 # --- the clocks of others ------------------------------------------------------------------------
@@ -369,7 +367,7 @@ def test_a_report_with_a_right_clock_is_not_remarked_on() -> None:
         (Holder.RECIPIENT, {"holder": Holder.LOST}, "order_delivered_is_with_the_recipient"),
         (Holder.SENDER, {"hold_code": "PARCEL_ABOARD"}, "order_hold_of_queued_orders_only"),
         (Holder.DRONE, {"hold_since": None}, "order_hold_of_queued_orders_only"),
-        (Holder.RETURNED, {"hold_code": "CONTRADICTION"}, "order_hold_of_queued_orders_only"),
+        (Holder.RETURNED, {"hold_code": "PARCEL_UNKNOWN"}, "order_hold_of_queued_orders_only"),
     ],
 )
 def test_the_database_refuses_two_holders_or_none(

@@ -24,7 +24,6 @@ from orders.states import (
     TERMINAL,
     CancelReason,
     EventType,
-    HoldCode,
     Holder,
     JobStatus,
     Status,
@@ -143,15 +142,10 @@ class Deliveries(RuleBasedStateMachine):
     def somebody_says_where_the_parcel_is(self, choice: int, verb: CustodyVerb) -> None:
         self.attempt(choice, lambda order: verb(order.pk, self.hubs[choice % 2]))
 
-    @rule(choice=CHOICE, contradicts=st.booleans())
-    def reports_contradict_or_are_settled(self, choice: int, contradicts: bool) -> None:
+    @rule(choice=CHOICE)
+    def reports_contradict(self, choice: int) -> None:
         self.attempt(
-            choice,
-            lambda order: (
-                lifecycle.hold(order.pk, code=HoldCode.CONTRADICTION, why="Who knows.", by=SYSTEM)
-                if contradicts
-                else lifecycle.release_hold(order.pk, by=SYSTEM, note="Looked.")
-            ),
+            choice, lambda order: lifecycle.sight_lost(order.pk, why="Who knows.", by=SYSTEM)
         )
 
     @rule(choice=CHOICE, outcome=st.sampled_from([Status.DELIVERED, Status.FAILED]))

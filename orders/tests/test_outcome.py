@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from orders import lifecycle
 from orders.models import DeliveryEvent, Order
-from orders.states import HoldCode, Holder, JobStatus, PodRequirement, ReasonCode, Status
+from orders.states import Holder, JobStatus, PodRequirement, ReasonCode, Status
 from orders.tests.factories import order_in
 from orders.tests.test_custody import at_a_hub, on_hold
 from wingxtra.accounts.identity import Actor, ActorKind
@@ -99,9 +99,9 @@ def test_an_order_on_hold_was_delivered_after_all() -> None:
     assert ends_of(order) == ["DELIVERED"]
 
 
-def test_a_contradiction_is_answered_by_it_was_delivered() -> None:
+def test_a_parcel_that_was_believed_at_a_hub_was_delivered() -> None:
     order = at_a_hub()
-    lifecycle.hold(order.pk, code=HoldCode.CONTRADICTION, why="Delivered, it says.", by=OPS)
+    lifecycle.sight_lost(order.pk, why="Delivered, it says.", by=OPS)
     order = lifecycle.delivered_after_all(order.pk, by=OPS, why="The customer has it.")
     assert (order.status, order.holder, order.holder_hub) == ("DELIVERED", "RECIPIENT", None)
 
