@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest
@@ -11,12 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dispatch import attention, attention_doubts, ops, parcel_actions, runs, tracks
-from dispatch.models import DispatchDecision, DispatchRun
+from dispatch.models import DispatchDecision, DispatchRun, Flight
 from dispatch.words import INTENT_TONE, OUTCOME_TONE, compared, regret, ruled_out
 from fleet import live
 from fleet.console import switch_of_area, switch_of_everything
 from fleet.map_console import drone_feature
-from fleet.models import ServiceArea
+from fleet.models import Drone, ServiceArea
 from orders import page
 from orders.console import MOST_ON_MAP, features_of
 from orders.models import DeliveryJob, Order
@@ -114,6 +114,22 @@ def where(order: Order, request: HttpRequest) -> Section:
     return Section("Where it is", "console/order/where.html", context)
 
 
+def not_believed(drone: Drone, request: HttpRequest) -> Section | None:
+    """The latest value of the drone's latest flight that contradicted the others."""
+    flown = Flight.objects.filter(job__drone=drone).select_related("job__order")
+    flight = flown.order_by("-job__created_at").first()
+    words = flight.state.get("disbelieved") if flight else ""
+    if flight is None or not words:
+        return None
+    context = {
+        "words": words,
+        "at": moment(datetime.fromtimestamp(flight.state["disbelieved_at"], UTC)),
+        "order": flight.job.order,
+        "url": reverse("admin:orders_order_change", args=[flight.job.order_id]),
+    }
+    return Section("Not believed in flight", "console/drone/not_believed.html", context)
+
+
 def plan_on_the_map(run: DispatchRun, request: HttpRequest) -> Section | None:
     """Which drone a run sent where, or a dry run would send; from where the drones are now."""
     now = timezone.now()
@@ -160,6 +176,7 @@ def trails(now: datetime) -> Iterator[Feature]:
 
 registry.layers.append(Layer("trails", "Trails", trails, "orders.view_order", still=True))
 add_section(DispatchRun, 10, plan_on_the_map)
+add_section(Drone, 15, not_believed)
 add_section(Order, 5, where)
 add_section(Order, 50, decision)
 add_section(Order, 60, missions_of)

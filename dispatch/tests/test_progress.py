@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 import time_machine
+from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -27,7 +28,8 @@ from orders import lifecycle
 from orders.models import DeliveryEvent, Order
 from orders.states import HoldCode, Holder, JobStatus, Status
 from orders.tests.factories import order_in
-from wingxtra.accounts.identity import GCS, SYSTEM, Actor, ActorKind
+from wingxtra.accounts.identity import GCS, SYSTEM, Actor, ActorKind, Role
+from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.problems import Invalid, NotFound
 
 pytestmark = pytest.mark.django_db
@@ -524,3 +526,17 @@ def test_only_one_follower_works_at_a_time(bridge: Simulator) -> None:
         in_threads(lambda: followed.append(progress.follow(picture(at=now), now)))
     assert followed == [0]
     assert progress.follow(picture(at=now), now) == 1
+
+
+def test_a_drones_page_quotes_the_value_that_was_not_believed(client: Client) -> None:
+    order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
+    watch = Watch(order).launches()
+    for north_m in range(0, 600, 15):
+        watch.sees(north_m, 60)
+    watch.now += timedelta(seconds=2)
+    look = there(watch.now, 615, 60)
+    watch._look(msgspec.structs.replace(look, armed=False, speed_mps=16.0))
+    client.force_login(UserFactory(role=Role.OPS))
+    page = client.get("/admin/fleet/drone/WX-DRN-001/change/").content.decode()
+    assert "Not believed in flight" in page
+    assert "armed: false" in page
