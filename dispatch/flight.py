@@ -8,7 +8,8 @@ repeats or takes back a phase, whatever is noisy, missing, late or there twice.
 
 | read | from |
 |---|---|
-| LAUNCHED | armed and lifted, or away from where it stood, in two looks |
+| LAUNCHED | armed and lifted in two looks, or away from where it stood in three |
+| ENROUTE | away from where it stood in three looks |
 | pickup | low and slow there in two looks, then high; or launched there (`ParcelLoaded`) |
 | ARRIVED | within the arrival radius of the drop point in two looks |
 | DELIVERING, DELIVERED | low and slow there in two looks; then high again |
@@ -16,7 +17,8 @@ repeats or takes back a phase, whatever is noisy, missing, late or there twice.
 
 A landing after DELIVERING that no look at the climb preceded is UNCLEAR: that the drone was low at
 the drop point and is elsewhere now does not say where its parcel is. The same holds when positions
-or altitudes are missing for so long that the drone can have dipped to the drop point and come back.
+or altitudes are missing for so long that the drone can have dipped to the drop point and come back,
+and for a flight that was first seen in the air.
 
 The clock of a simulated fleet may run faster than ours; how much faster is measured on the way
 (`State.pace`).
@@ -62,7 +64,9 @@ __all__ = [
 ]
 
 AWAY_M = 30.0  # farther than this from where it stood, it is on its way
-LIFTED_M = 5.0  # higher than this above where it stood, it has taken off
+AWAY_LOOKS = 3  # a pair of bad positions is no departure
+LIFTED_M, LIFTED_LOOKS = 5.0, 2  # higher than this above where it stood, it has taken off
+PEAK_M = 12.0  # how far a barometer and gusts take a drone from its cruise height
 HIGH_LOOKS = 3  # at the drop point, before a hand-over is ruled out: a pair may be wrong
 
 # A landing takes so many looks over so many seconds, whatever the sample rate: a pair of bad ones
@@ -113,7 +117,7 @@ def may_carry(state: State, plan: Plan) -> bool:
     """Whether a parcel may be aboard, for all that telemetry has shown; doubt means yes.
 
     No only if the drone was followed from the ground on without a gap and never was low at the
-    pickup. A silence that has not ended yet is not in the state: ask `Flight.heard_at` for it.
+    pickup. A silence that has not ended yet is not in the state: see `State.fresh_at`.
     """
     followed = state.start_is_ground and not (state.gap or state.pickup_hidden or state.doubt)
     if not followed or state.low_at_pickup or state.loaded_at is not None:
@@ -130,15 +134,14 @@ def _look(state: State, fix: Fix, plan: Plan, rules: Rules) -> None:
     if last is not None:
         _measure(state, last, look.fix, plan, rules)
     radius_m = min(rules.arrival_radius_m, plan.trip_m / 2)
-    was_on_ground = state.phase is Phase.GROUND
-    if was_on_ground:
+    if state.phase is Phase.GROUND:
         _look_for_launch(state, look, plan, radius_m)
-    is_away = state.start is not None and way_m(state.start, fix) >= AWAY_M
-    state.away = state.away + 1 if is_away else 0
-    _rule_out(state, look, plan, radius_m)
+    else:
+        _count_away(state, fix)
+    _look_for_gaps(state, look, last, plan, rules)
     if state.phase is Phase.GROUND:
         return
-    if state.phase is Phase.LAUNCHED and state.away >= 2:
+    if state.phase is Phase.LAUNCHED and state.away >= AWAY_LOOKS:
         state.phase = Phase.ENROUTE
     _look_at_pickup(state, look, plan, radius_m)
     _look_at_dropoff(state, look, plan, radius_m)
@@ -148,10 +151,10 @@ def _look(state: State, fix: Fix, plan: Plan, rules: Rules) -> None:
 def _look_for_launch(state: State, look: Look, plan: Plan, radius_m: float) -> None:
     fix = look.fix
     if fix.armed is not True:
-        if fix.armed is False and look.is_slow:  # it stands here: remember where, and how high
+        if look.stands:  # remember where, and how high the ground is
             state.start = replace(fix, alt_m=state.altimeter.ground_m)
             state.start_is_ground = True
-        state.lifted = 0
+        state.lifted = state.away = 0
         return
     if state.start is None:
         state.start = fix
@@ -159,11 +162,20 @@ def _look_for_launch(state: State, look: Look, plan: Plan, radius_m: float) -> N
     if fix.alt_m is not None and state.start.alt_m is not None:
         height_m = fix.alt_m - state.start.alt_m
     is_up = height_m is not None and height_m >= LIFTED_M
-    state.lifted = state.lifted + 1 if is_up or way_m(state.start, fix) >= AWAY_M else 0
-    if state.lifted >= 2:
-        state.phase = Phase.LAUNCHED
-        if state.start_is_ground and to_pickup_m(plan, state.start) <= radius_m:
-            state.loaded_at = fix.at
+    state.lifted = state.lifted + 1 if is_up else 0
+    _count_away(state, fix)
+    if state.lifted < LIFTED_LOOKS and state.away < AWAY_LOOKS:
+        return
+    state.phase = Phase.LAUNCHED
+    if not state.start_is_ground:  # what it did before it was first seen is not known
+        state.silent = True
+    elif to_pickup_m(plan, state.start) <= radius_m:
+        state.loaded_at = fix.at
+
+
+def _count_away(state: State, fix: Fix) -> None:
+    is_away = state.start is not None and way_m(state.start, fix) >= AWAY_M
+    state.away = state.away + 1 if is_away else 0
 
 
 def _look_at_pickup(state: State, look: Look, plan: Plan, radius_m: float) -> None:
@@ -181,7 +193,7 @@ def _look_at_pickup(state: State, look: Look, plan: Plan, radius_m: float) -> No
     state.pickup_low += is_low
     state.pickup_high = 0 if is_low else state.pickup_high + is_high
     if _has_left(state.pickup_low, state.pickup_high, is_out=is_high and not at_pickup):
-        state.loaded_at = look.fix.at
+        state.loaded_at = look.fix.at if not state.near else state.since
     elif state.pickup_high >= 2:
         state.pickup_low = 0
 
@@ -277,12 +289,9 @@ def _is_down(state: State, look: Look) -> bool:
 
 
 def _measure(state: State, last: Fix, fix: Fix, plan: Plan, rules: Rules) -> None:
-    """The speed while it cruises, the pace of its clock, and gaps."""
+    """The speed while it cruises, and the pace of its clock."""
     silence_s = fix.at - last.at
-    if silence_s > rules.link_lost_after_s:
-        state.gap |= state.phase is not Phase.GROUND or fix.armed is not False
-        return
-    if not fix.armed:
+    if silence_s > rules.link_lost_after_s or not fix.armed:
         return
     way = way_m(last, fix)
     if (speed_mps := way / silence_s) >= MOVING_SHARE * plan.cruise_speed_mps:
@@ -295,31 +304,54 @@ def _measure(state: State, last: Fix, fix: Fix, plan: Plan, rules: Rules) -> Non
         state.pace = min(max(1.0, (state.pace + pace) / 2), flight_trust.MAX_PACE)
 
 
-def _rule_out(state: State, look: Look, plan: Plan, radius_m: float) -> None:
-    """Whether what was not seen since the last clear look may hide a hand-over, or a pickup.
+def _look_for_gaps(state: State, look: Look, last: Fix | None, plan: Plan, rules: Rules) -> None:
+    """Whether what was not seen may hide a hand-over, a visit to the pickup, or anything.
 
-    Far away rules it out, and so do several high looks close by. In between the drone must have had
-    the time to go there, down and up, and on to here, as fast as it can.
+    No receiver in the air measures the same place to the last digit again: such a look may be
+    frozen, and rules nothing out.
     """
-    fix = look.fix
-    is_high = look.height_m is not None and look.height_m > plan.low_m
+    fix, radius_m = look.fix, min(rules.arrival_radius_m, plan.trip_m / 2)
+    is_fresh = last is None or look.stands or (last.lat, last.lng) != (fix.lat, fix.lng)
+    if state.fresh_at is not None and fix.at - state.fresh_at > rules.link_lost_after_s:
+        state.gap = True
+    if is_fresh:
+        state.fresh_at = fix.at
+    is_up = look.height_m is not None and look.height_m > plan.low_m and _is_at_peak(state, fix)
     at_pickup = to_pickup_m(plan, fix) <= radius_m
-    state.low_at_pickup |= (
-        at_pickup and not is_high and look.is_slow and state.phase is not Phase.GROUND
-    )
-    if not at_pickup or is_high:
-        if (clear := state.pickup_clear) is not None:
-            path_m = to_pickup_m(plan, clear) + to_pickup_m(plan, fix)
-            state.pickup_hidden |= _has_time(state, clear, fix, plan, path_m)
+    flies = state.phase is not Phase.GROUND or fix.armed is not False
+    state.low_at_pickup |= flies and at_pickup and not is_up and not look.moves_on
+    if not at_pickup or is_up:
+        _rule_pickup_out(state, fix, plan, is_fresh=is_fresh)
+    if to_dropoff_m(plan, fix) > radius_m or (is_up and state.high >= HIGH_LOOKS):
+        _rule_handover_out(state, fix, plan, is_fresh=is_fresh)
+
+
+def _rule_pickup_out(state: State, fix: Fix, plan: Plan, *, is_fresh: bool) -> None:
+    """It is not there now. Since it last was not, it must have had no time to go there, down and
+    up, and on to here, as fast as it can."""
+    if (clear := state.pickup_clear) is not None:
+        path_m = to_pickup_m(plan, clear) + to_pickup_m(plan, fix)
+        state.pickup_hidden |= _has_time(state, clear, fix, plan, path_m)
+    if is_fresh:
         state.pickup_clear = fix
-    if to_dropoff_m(plan, fix) > radius_m or (is_high and state.high >= HIGH_LOOKS):
-        if (clear := state.clear) is not None:
-            to_drop_m = to_dropoff_m(plan, clear)
-            if not state.picked_up:
-                to_drop_m = to_pickup_m(plan, clear) + plan.trip_m
-            path_m = to_drop_m + to_dropoff_m(plan, fix)
-            state.silent |= _has_time(state, clear, fix, plan, path_m)
+
+
+def _rule_handover_out(state: State, fix: Fix, plan: Plan, *, is_fresh: bool) -> None:
+    """The same for the drop point; by the pickup, as long as it has not been there."""
+    if (clear := state.clear) is not None:
+        path_m = to_dropoff_m(plan, clear) + to_dropoff_m(plan, fix)
+        if not (state.picked_up or state.pickup_hidden or state.phase is Phase.ARRIVED):
+            path_m += to_pickup_m(plan, clear) + plan.trip_m - to_dropoff_m(plan, clear)
+        state.silent |= _has_time(state, clear, fix, plan, path_m)
+    if is_fresh:
         state.clear = fix
+
+
+def _is_at_peak(state: State, fix: Fix) -> bool:
+    """Lower than it cruised, if only a little: its ground may be another than it seems."""
+    if fix.alt_m is None or state.peak_alt_m is None:
+        return False
+    return fix.alt_m >= state.peak_alt_m - PEAK_M
 
 
 def _has_time(state: State, a: Fix, b: Fix, plan: Plan, path_m: float) -> bool:
@@ -341,6 +373,6 @@ def _entered(state: State, before: Phase, fix: Fix, *, is_loaded: bool) -> list[
     for phase in phases:
         at = (state.since or fix.at) if phase is Phase.ARRIVED else fix.at
         events.append(FlightEvent(phase, at, fix.lat, fix.lng))
-    if is_loaded:
-        events.insert(1 if Phase.LAUNCHED in phases else 0, ParcelLoaded(fix.at))
+    if is_loaded and state.loaded_at is not None:
+        events.insert(1 if Phase.LAUNCHED in phases else 0, ParcelLoaded(state.loaded_at))
     return events
