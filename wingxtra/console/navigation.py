@@ -32,6 +32,8 @@ _MENU: list[dict[str, Any]] = [
             _page("Dispatch runs", "alt_route", "dispatch.dispatchrun"),
             _page("What if", "experiment", "dispatch.whatif"),
             _page("Missions", "send", "dispatch.mission"),
+            _page("Contradictions", "rule", "dispatch.discrepancy"),
+            _page("Holds of drones", "pan_tool", "fleet.dronehold"),
             _page("Proofs", "verified", "pod.proofofdelivery"),
         ],
     },
