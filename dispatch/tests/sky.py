@@ -38,7 +38,7 @@ from wingxtra.accounts.identity import DISPATCHER, GCS
 from wingxtra.problems import Problem
 
 LOOK_EVERY_S = 2.0
-PACE = 12.0  # seconds of the world for one of ours
+PACE = 15.0  # seconds of the world for one of ours
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 
 

@@ -1,8 +1,12 @@
 """The console's pages as a person reads them: what needs attention, its remedies, and forms."""
 
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlencode
+
+ORDER_ID = "[0-9a-f]{8}-[0-9a-f-]{27}"
 
 
 @dataclass
@@ -18,9 +22,13 @@ class Remedy:
 
     @property
     def ids(self) -> list[str]:
-        query = self.url.partition("?")[2]
-        pairs = [pair.partition("=")[::2] for pair in query.split("&")]
-        return [value for name, value in pairs if name == "id"]
+        return parse_qs(self.url.partition("?")[2]).get("id", [])
+
+    def about(self, ids: list[str]) -> "Remedy":
+        """The same for these only."""
+        path, _, query = self.url.partition("?")
+        asked = [(name, v) for name, v in parse_qsl(query) if name != "id" or v in ids]
+        return Remedy(self.label, f"{path}?{urlencode(asked)}")
 
 
 @dataclass
@@ -31,6 +39,12 @@ class Item:
     text: str = ""
     url: str = ""
     remedies: list[Remedy] = field(default_factory=list)
+
+    @property
+    def orders(self) -> list[str]:
+        """The ids of the orders that it is about, as far as its links tell."""
+        links = [self.url, *(one.url for one in self.remedies if "/orders.order/" in one.url)]
+        return [found for link in links for found in re.findall(ORDER_ID, link)]
 
 
 @dataclass
@@ -133,13 +147,13 @@ class _Reader(HTMLParser):
         self._text_of = None
 
     def _of_item(self, tag: str, has: dict[str, str], words: str, item: Item) -> None:
-        place = has.get("id", "")
+        place, link = has.get("id", ""), has.get("href", "")
         if place.startswith("ack-"):
-            item.key = place.removeprefix("ack-")
+            item.key = parse_qs(link.partition("?")[2]).get("key", [""])[0]
         elif place.startswith("do-") or self._within(css="wx-remedies"):
-            item.remedies.append(Remedy(words, has.get("href", "")))
+            item.remedies.append(Remedy(words, link))
         elif not item.text:
-            item.text, item.url = words, has.get("href", "")
+            item.text, item.url = words, link
 
     def _within(self, id: str = "", css: str = "", tag: str = "") -> bool:
         return any(

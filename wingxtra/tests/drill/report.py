@@ -35,7 +35,7 @@ def show(
     _row("contradictions", _counts(row["code"] for row in doubts))
     holds = database.rows("SELECT code FROM fleet_dronehold")
     _row("drones held", _counts(row["code"] for row in holds))
-    _row("attention lines", _counts(key.partition("-")[0] for key in desk.seen))
+    _row("attention lines", _counts(key.partition(":")[0] for key in desk.seen))
     _row("remedies used", _counts(desk.used.elements()))
     _row("found by people", _counts(desk.found.elements()))
     _row("put right within", f"{took_s:.0f} s")

@@ -5,9 +5,7 @@ remedies that the list offers the one is taken that says what is so.
 """
 
 import random
-import re
 import threading
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -64,12 +62,14 @@ class Staff:
         truth = self._outside.truth()
         for item in items:
             self.desk.seen[item.key] = item.text
-            remedies_for = {one for remedy in item.remedies for one in remedy.ids}
-            self.desk.about |= remedies_for | set(re.findall(r"[0-9a-f-]{36}|WX-DRN-\d+", item.url))
+            self.desk.about |= set(item.orders)
             truth = self._work_off(item, truth)
         return items
 
     def _work_off(self, item: Item, truth: Truth) -> Truth:
+        """The first remedy that says what is so. Of a line about many, for those of whom it does:
+        a person ticks these in the list that the line leads to, and gets the same form.
+        """
         for remedy in item.remedies:
             model, _, name = remedy.action.rpartition("/")
             for one in remedy.ids:
@@ -77,7 +77,8 @@ class Staff:
                     truth = self._on_the_ground(one, truth)
                 elif model == "fleet.drone":
                     truth = self._fetch(one, truth)
-            if self._is_right(model, name, remedy.ids, truth) and self._apply(item, remedy, truth):
+            fitting = [one for one in remedy.ids if self._is_right(model, name, one, item, truth)]
+            if fitting and self._apply(item, remedy.about(fitting), truth):
                 return self._outside.truth()
         return truth
 
@@ -108,39 +109,39 @@ class Staff:
 
     # -- which remedy says what is so --------------------------------------------------------------
 
-    def _is_right(self, model: str, name: str, ids: list[str], truth: Truth) -> bool:
+    def _is_right(self, model: str, name: str, one: str, item: Item, truth: Truth) -> bool:
         if model == "orders.order":
-            return all(self._is_so(name, one, truth) for one in ids)
+            return self._is_so(name, one, truth)
         if model == "fleet.drone":
-            return all(self._drone_is_fine(truth.drones[one]) for one in ids)
+            return name == "release" and self._drone_is_fine(truth.drones[one])
         if model == "dispatch.discrepancy":
-            return True
-        return model in ("dispatch.publishingpause", "fleet.policy", "fleet.servicearea")
+            # One line may be about many; while any of them flies, nothing is settled.
+            return not any(truth.live(order_id) for order_id in item.orders or truth.missions)
+        return name == "resume"
 
     def _is_so(self, name: str, order_id: str, truth: Truth) -> bool:
         where, live = truth.where(order_id), truth.live(order_id)
-        back = where == "AT_HUB"
         match name:
-            case "it-was-delivered":
+            case "delivered":
                 return where == "AT_DROP"
-            case "it-failed":
+            case "failed":
                 return where != "AT_DROP" and not live
             case "at-hub":
-                return back and self._fate(order_id) >= BACK_TO_THE_SENDER
-            case "returned":
-                return back and self._fate(order_id) < BACK_TO_THE_SENDER
+                return where == "AT_HUB" and self._fate(order_id) >= BACK_TO_THE_SENDER
+            case "given-back":
+                return where == "AT_HUB" and self._fate(order_id) < BACK_TO_THE_SENDER
             case "never-left":
                 return where == "AT_PICKUP" and not live
             case "lost":
                 return where == "ON_GROUND" and self._fate(order_id) < NEVER_FOUND
-            case "mission-over":
-                return not live
+            case "release":
+                return where in ("AT_PICKUP", "AT_HUB") and not live
             case "correct":
-                return not live and where in ("AT_DROP", "AT_HUB", "AT_PICKUP")
+                return where in ("AT_DROP", "AT_HUB", "AT_PICKUP") and not live
+            case "mission-over" | "requeue":
+                return not live
             case "submit":
                 return True
-            case "requeue":
-                return not live
         return False
 
     @staticmethod
@@ -165,13 +166,14 @@ class Staff:
         )
         if answer.status_code not in (302, 303):
             again = page.read(answer.text)
-            words = " ".join(again.problems) or f"It was answered with {answer.status_code}."
-            return self._refused(item, remedy, words)
+            if again.problems or len(remedy.ids) == 1:
+                words = " ".join(again.problems) or f"It was answered with {answer.status_code}."
+                return self._refused(item, remedy, words)
         self.desk.used[remedy.action] += 1
         self.desk.refused.pop((item.key, remedy.action), None)
         _, _, name = remedy.action.rpartition("/")
-        if name in ("returned", "lost"):
-            kept = self.desk.given_back if name == "returned" else self.desk.lost
+        if name in ("given-back", "lost"):
+            kept = self.desk.given_back if name == "given-back" else self.desk.lost
             kept.update(remedy.ids)
         return True
 
@@ -187,7 +189,10 @@ class Staff:
         where, parcel = truth.where(order_id), truth.parcels.get(order_id)
         hub = nearest(city.HUBS, parcel["lat"], parcel["lng"])[0] if parcel else ""
         delivered = where == "AT_DROP"
-        wanted = {"hub": hub, "outcome": "DELIVERED" if delivered else "FAILED"}
+        outcome = (
+            {"outcome": "DELIVERED"} if delivered else {"outcome": "FAILED", "reason": "OTHER"}
+        )
+        wanted = {"hub": hub, **outcome}
         return f"Looked on site: the parcel is {where.lower().replace('_', ' ')}.", wanted
 
     def _get(self, url: str) -> str:
@@ -217,20 +222,11 @@ class Staff:
         """
         truth = self._outside.truth()
         for order_id in delivered:
-            if truth.where(order_id) in ("AT_DROP", "AT_PICKUP") or truth.live(order_id):
+            if truth.where(order_id) == "AT_DROP" or truth.live(order_id):
                 continue
             truth = self._on_the_ground(order_id, truth)
-            if truth.where(order_id) != "AT_HUB":
+            if truth.where(order_id) not in ("AT_HUB", "AT_PICKUP"):
                 continue
             url = f"/admin/do/orders.order/correct/?id={order_id}"
             if self._apply(Item(f"found-{order_id}"), Remedy("Correct", url), truth):
                 self.desk.found["after a report of a delivery that was none"] += 1
-
-
-def until(holds: Any, within_s: float, every_s: float = 1.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-        time.sleep(every_s)
-    return False
