@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 import time_machine
 from django.db import transaction
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from pytest_django import Settings
@@ -347,6 +347,7 @@ def test_whatever_happens_an_order_has_one_live_mission(ground_control: Simulato
                 max_examples=EXAMPLES,
                 stateful_step_count=STEPS,
                 deadline=None,
+                phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             ),
         )

@@ -91,7 +91,7 @@ def findings(
     yield from _stuck(orders, truth, database)
     yield from _custody(orders, truth, desk)
     yield from _silent(truth, desk, database)
-    yield from _drones(database)
+    yield from _drones(database, truth)
     for item in desk.left:
         offered = ", ".join(remedy.label for remedy in item.remedies) or "none"
         yield Finding("left on the list", f"{item.key}: {item.text} (remedies: {offered})")
@@ -179,7 +179,8 @@ def _silent(truth: Truth, desk: Desk, database: Database) -> Iterator[Finding]:
                 yield Finding("silent", words, order_id)
 
 
-def _drones(database: Database) -> Iterator[Finding]:
+def _drones(database: Database, truth: Truth) -> Iterator[Finding]:
+    """Each is able, or on hold with a reason; and when all is put right, none is on hold."""
     jobs = database.rows(
         "SELECT j.drone_id, o.status, o.id::text AS order_id FROM orders_deliveryjob j"
         " JOIN orders_order o ON o.id = j.order_id WHERE j.status = 'ACTIVE'"
@@ -194,3 +195,7 @@ def _drones(database: Database) -> Iterator[Finding]:
     for row in holds:
         words = f"{row['drone_id']} is still on hold ({row['code']}): {row['message']}"
         yield Finding("drone on hold", words)
+    for drone_id, drone in truth.drones.items():
+        if not drone["airborne"] and not drone["at_home"]:
+            words = f"{drone_id} stands in the field since {drone['landed_at']}, and nothing says so."
+            yield Finding("drone in the field", words)
