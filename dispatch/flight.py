@@ -4,7 +4,8 @@ The real Fleet API knows no missions, only positions. `step` turns them into the
 delivery: one call per look at the fleet, with the newest measurements of one drone. It never skips,
 repeats or takes back a phase, whatever is noisy, missing, late or there twice.
 
-`dispatch/flight_trust.py` decides what to believe. What is left is read like this:
+`dispatch/flight_trust.py` decides what to believe, `dispatch/flight_gaps.py` what may have been
+missed. What is left is read like this:
 
 | read | from |
 |---|---|
@@ -27,8 +28,7 @@ The clock of a simulated fleet may run faster than ours; how much faster is meas
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dispatch import flight_trust
-from dispatch.altimeter import CLIMB_SLACK
+from dispatch import flight_gaps, flight_trust
 from dispatch.flight_state import (
     OVER,
     PATH,
@@ -43,7 +43,7 @@ from dispatch.flight_state import (
     to_pickup_m,
     way_m,
 )
-from dispatch.flight_trust import GROUND_M, MOVING_SHARE, SPEED_SLACK, Look, stands
+from dispatch.flight_trust import GROUND_M, MOVING_SHARE, Look, stands
 from fleet.policy import Rules
 from fleet.telemetry import Telemetry
 
@@ -63,11 +63,10 @@ __all__ = [
     "step",
 ]
 
+AT_DROPOFF = (Phase.ARRIVED, Phase.DELIVERING, Phase.DELIVERED)
 AWAY_M = 30.0  # farther than this from where it stood, it is on its way
 AWAY_LOOKS = 3  # a pair of bad positions is no departure
 LIFTED_M, LIFTED_LOOKS = 5.0, 2  # higher than this above where it stood, it has taken off
-PEAK_M = 12.0  # how far a barometer and gusts take a drone from its cruise height
-HIGH_LOOKS = 3  # at the drop point, before a hand-over is ruled out: a pair may be wrong
 
 # A landing takes so many looks over so many seconds, whatever the sample rate: a pair of bad ones
 # is not enough at 2 s, nor a burst at 0.5 s. Without a good altitude and a speed, position and
@@ -138,13 +137,15 @@ def _look(state: State, fix: Fix, plan: Plan, rules: Rules) -> None:
         _look_for_launch(state, look, plan, radius_m)
     else:
         _count_away(state, fix)
-    _look_for_gaps(state, look, last, plan, rules)
+    flight_gaps.look(state, look, last, plan, rules)
     if state.phase is Phase.GROUND:
         return
     if state.phase is Phase.LAUNCHED and state.away >= AWAY_LOOKS:
         state.phase = Phase.ENROUTE
     _look_at_pickup(state, look, plan, radius_m)
     _look_at_dropoff(state, look, plan, radius_m)
+    if state.loaded_at is None and state.pickup_low and state.phase in AT_DROPOFF:
+        state.loaded_at = state.since  # it was low at the pickup, and how it left was not seen
     _look_for_landing(state, look, plan, radius_m)
 
 
@@ -285,7 +286,7 @@ def _is_down(state: State, look: Look) -> bool:
     return state.down >= LANDED_LOOKS_WEAK and held_s >= LANDED_S_WEAK
 
 
-# --- silences, speed -----------------------------------------------------------------------------
+# --- speed ---------------------------------------------------------------------------------------
 
 
 def _measure(state: State, last: Fix, fix: Fix, plan: Plan, rules: Rules) -> None:
@@ -302,63 +303,6 @@ def _measure(state: State, last: Fix, fix: Fix, plan: Plan, rules: Rules) -> Non
     pace = (way / plan.cruise_speed_mps + abs(climb_m) / rate_mps) / silence_s
     if silence_s * state.pace >= 1 and pace >= MOVING_SHARE * state.pace:
         state.pace = min(max(1.0, (state.pace + pace) / 2), flight_trust.MAX_PACE)
-
-
-def _look_for_gaps(state: State, look: Look, last: Fix | None, plan: Plan, rules: Rules) -> None:
-    """Whether what was not seen may hide a hand-over, a visit to the pickup, or anything.
-
-    No receiver in the air measures the same place to the last digit again: such a look may be
-    frozen, and rules nothing out.
-    """
-    fix, radius_m = look.fix, min(rules.arrival_radius_m, plan.trip_m / 2)
-    is_fresh = last is None or look.stands or (last.lat, last.lng) != (fix.lat, fix.lng)
-    if state.fresh_at is not None and fix.at - state.fresh_at > rules.link_lost_after_s:
-        state.gap = True
-    if is_fresh:
-        state.fresh_at = fix.at
-    is_up = look.height_m is not None and look.height_m > plan.low_m and _is_at_peak(state, fix)
-    at_pickup = to_pickup_m(plan, fix) <= radius_m
-    flies = state.phase is not Phase.GROUND or fix.armed is not False
-    state.low_at_pickup |= flies and at_pickup and not is_up and not look.moves_on
-    if not at_pickup or is_up:
-        _rule_pickup_out(state, fix, plan, is_fresh=is_fresh)
-    if to_dropoff_m(plan, fix) > radius_m or (is_up and state.high >= HIGH_LOOKS):
-        _rule_handover_out(state, fix, plan, is_fresh=is_fresh)
-
-
-def _rule_pickup_out(state: State, fix: Fix, plan: Plan, *, is_fresh: bool) -> None:
-    """It is not there now. Since it last was not, it must have had no time to go there, down and
-    up, and on to here, as fast as it can."""
-    if (clear := state.pickup_clear) is not None:
-        path_m = to_pickup_m(plan, clear) + to_pickup_m(plan, fix)
-        state.pickup_hidden |= _has_time(state, clear, fix, plan, path_m)
-    if is_fresh:
-        state.pickup_clear = fix
-
-
-def _rule_handover_out(state: State, fix: Fix, plan: Plan, *, is_fresh: bool) -> None:
-    """The same for the drop point; by the pickup, as long as it has not been there."""
-    if (clear := state.clear) is not None:
-        path_m = to_dropoff_m(plan, clear) + to_dropoff_m(plan, fix)
-        if not (state.picked_up or state.pickup_hidden or state.phase is Phase.ARRIVED):
-            path_m += to_pickup_m(plan, clear) + plan.trip_m - to_dropoff_m(plan, clear)
-        state.silent |= _has_time(state, clear, fix, plan, path_m)
-    if is_fresh:
-        state.clear = fix
-
-
-def _is_at_peak(state: State, fix: Fix) -> bool:
-    """Lower than it cruised, if only a little: its ground may be another than it seems."""
-    if fix.alt_m is None or state.peak_alt_m is None:
-        return False
-    return fix.alt_m >= state.peak_alt_m - PEAK_M
-
-
-def _has_time(state: State, a: Fix, b: Fix, plan: Plan, path_m: float) -> bool:
-    """Down and up count only where it is known to have been high, or at least somewhere."""
-    dip_s = 0.0 if a.alt_m is None or b.alt_m is None else plan.dip_s / CLIMB_SLACK
-    path_s = path_m / (SPEED_SLACK * plan.cruise_speed_mps)
-    return path_s + dip_s <= (b.at - a.at) * state.pace
 
 
 def _entered(state: State, before: Phase, fix: Fix, *, is_loaded: bool) -> list[Event]:
