@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="drill", description=__doc__)
     parser.add_argument("--minutes", type=float, default=3, help="under fire; then it is put right")
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
-    parser.add_argument("--speed", type=float, default=15, help="time factor of the flights")
+    parser.add_argument("--speed", type=float, default=10, help="time factor of the flights")
     parser.add_argument("--drones", type=int, default=45)
     parser.add_argument("--orders-per-minute", type=float, default=80)
     parser.add_argument("--faults-per-minute", type=float, default=60)

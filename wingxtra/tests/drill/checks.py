@@ -91,6 +91,7 @@ def findings(
     yield from _stuck(orders, truth, database)
     yield from _custody(orders, truth, desk)
     yield from _silent(truth, desk, database)
+    yield from _read_wrongly(desk, database)
     yield from _drones(database, truth)
     for item in desk.left:
         offered = ", ".join(remedy.label for remedy in item.remedies) or "none"
@@ -171,12 +172,26 @@ def _silent(truth: Truth, desk: Desk, database: Database) -> Iterator[Finding]:
     for order_id, missions in truth.missions.items():
         for mission in missions:
             loaded = any(
-                stop["where"] == "ABOARD" and stop["drone_id"] == mission["drone_id"]
+                stop["where"] == "ABOARD"
+                and mission["accepted_at"] <= stop["at"] <= (mission["over_at"] or stop["at"])
                 for stop in truth.parcels[order_id]["stops"]
             )
             if mission["over_why"] in ("gave_up", "kept") and loaded and order_id not in told:
                 words = f"Mission {mission['intent_id']} {mission['over_why']} with the parcel."
                 yield Finding("silent", words, order_id)
+
+
+def _read_wrongly(desk: Desk, database: Database) -> Iterator[Finding]:
+    """Ground control may lie about a delivery; telemetry must never show one that was none."""
+    by_telemetry = database.rows(
+        "SELECT DISTINCT order_id::text FROM orders_deliveryevent"
+        " WHERE type = 'DELIVERED' AND actor_kind = 'telemetry'"
+    )
+    for row in by_telemetry:
+        if row["order_id"] in desk.found:
+            yield Finding(
+                "delivery misread", "Telemetry showed one that was none.", row["order_id"]
+            )
 
 
 def _drones(database: Database, truth: Truth) -> Iterator[Finding]:
@@ -197,5 +212,7 @@ def _drones(database: Database, truth: Truth) -> Iterator[Finding]:
         yield Finding("drone on hold", words)
     for drone_id, drone in truth.drones.items():
         if not drone["airborne"] and not drone["at_home"]:
-            words = f"{drone_id} stands in the field since {drone['landed_at']}, and nothing says so."
+            words = (
+                f"{drone_id} stands in the field since {drone['landed_at']}, and nothing says so."
+            )
             yield Finding("drone in the field", words)

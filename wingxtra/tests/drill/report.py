@@ -37,7 +37,7 @@ def show(
     _row("drones held", _counts(row["code"] for row in holds))
     _row("attention lines", _counts(key.partition(":")[0] for key in desk.seen))
     _row("remedies used", _counts(desk.used.elements()))
-    _row("found by people", _counts(desk.found.elements()))
+    _row("found by people", f"{len(desk.found)} parcels that were said to be delivered")
     _row("put right within", f"{took_s:.0f} s")
     _row("findings", _counts(one.check for one in found))
     told: Counter[str] = Counter()

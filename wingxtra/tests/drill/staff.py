@@ -33,7 +33,7 @@ class Desk:
     left: list[Item] = field(default_factory=list)
     given_back: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
-    found: Counter[str] = field(default_factory=Counter)  # parcels that no system knew of
+    found: set[str] = field(default_factory=set)  # orders that were not delivered after all
 
 
 class Staff:
@@ -229,4 +229,4 @@ class Staff:
                 continue
             url = f"/admin/do/orders.order/correct/?id={order_id}"
             if self._apply(Item(f"found-{order_id}"), Remedy("Correct", url), truth):
-                self.desk.found["after a report of a delivery that was none"] += 1
+                self.desk.found.add(order_id)
