@@ -49,6 +49,7 @@ class Sky:
         self, simulator: Simulator, clock: time_machine.Traveller, drones: list[str]
     ) -> None:
         self.clock, self.simulator = clock, simulator
+        clock.move_to(START, tick=False)
         pads = (moved(*ACCRA, east_m=9.0 * n, north_m=0) for n in range(len(drones)))
         fleet = [
             sim_drone(drone_id=drone_id, home_lat=lat, home_lng=lng)
@@ -85,9 +86,10 @@ class Sky:
     def sweep(self) -> None:
         """What `dispatch.actors.sweep_missions` has done."""
         now = timezone.now()
-        for mission in publishing_pause.unless_paused(Mission.objects.unsent(now)):
+        due = Mission.objects.order_by("drone")
+        for mission in publishing_pause.unless_paused(due.unsent(now)):
             missions.publish(mission.pk, now=now)
-        for mission in Mission.objects.recalls_due(now):
+        for mission in due.recalls_due(now):
             recalls.send_recall(mission.pk, now=now)
         recalls.sweep_abandoned(now)
 

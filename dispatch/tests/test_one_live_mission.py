@@ -4,7 +4,6 @@ Each example is a sky of its own with three drones and a few orders, where every
 and every source can be late, silent or wrong. The simulator's truth is what it is judged by.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from uuid import UUID
@@ -12,7 +11,7 @@ from uuid import UUID
 import pytest
 import time_machine
 from django.db import transaction
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from pytest_django import Settings
@@ -38,6 +37,7 @@ STAFF = Actor(ActorKind.USER, "ama")
 NOTE = "Looked on site."
 MOST_ORDERS = 3
 CHOICE = st.integers(0, 999)
+PARTS, EXAMPLES, STEPS = 4, 25, 100
 # Of one drone, with how it strikes where the usual is not enough.
 OF_A_DRONE = [
     ("mission_fail", {}),
@@ -99,23 +99,17 @@ class Deliveries(RuleBasedStateMachine):
     hub: Hub
     simulator: Simulator
     clock: time_machine.Traveller
-    steps = 0
-    seen: Counter[str | None] = Counter()
 
     def __init__(self) -> None:
         super().__init__()
         self.transaction = transaction.atomic()
         self.transaction.__enter__()
         self.sky = Sky(self.simulator, self.clock, self.drones)
-        self.ids: list[object] = []
+        self.ids: list[UUID] = []
         for _ in range(MOST_ORDERS - 1):
             self.place(0)
 
     def teardown(self) -> None:
-        for mission in self.sky.world.missions.values():
-            self.seen[mission.over_why] += 1
-        self.seen.update(Order.objects.values_list("status", flat=True))
-        self.seen.update(Discrepancy.objects.values_list("code", flat=True))
         transaction.set_rollback(True)
         self.transaction.__exit__(None, None, None)
 
@@ -132,12 +126,13 @@ class Deliveries(RuleBasedStateMachine):
     # One rule for all, so that how often each happens is ours to say, not Hypothesis's.
     @rule(choice=CHOICE, what=st.sampled_from(HAPPENS))
     def something_happens(self, choice: int, what: str) -> None:
-        self.seen[what] += 1
         getattr(self, what)(choice)
 
     def place(self, _: int) -> None:
         if len(self.ids) < MOST_ORDERS:
-            self.ids.append(OrderFactory(merchant=self.merchant, **TRIP).pk)
+            # By number, so that a failing example fails again: runs go by the ids of orders.
+            order_id = UUID(int=len(self.ids) + 1)
+            self.ids.append(OrderFactory(pk=order_id, merchant=self.merchant, **TRIP).pk)
 
     def dispatch(self, _: int) -> None:
         held = held_drones()
@@ -259,7 +254,6 @@ class Deliveries(RuleBasedStateMachine):
     @invariant()
     def the_promises_hold(self) -> None:
         """One look at the database for all of them: there are thousands of steps."""
-        type(self).steps += 1
         # Never two live missions, never to a pickup without its parcel.
         assert self.sky.world.ledger.violations == []
         orders = list(Order.objects.select_related("holder_hub"))
@@ -329,12 +323,16 @@ ANSWERS: dict[Where, Callable[[Deliveries, bool], Callable[[Order], object]]] = 
 def ground_control(settings: Settings) -> Iterator[Simulator]:
     with Simulator([], speed=0) as simulator:
         settings.GCS_BRIDGE_URL = simulator.url
-        settings.GCS_BRIDGE_TIMEOUT_S = 1.0
+        settings.GCS_BRIDGE_TIMEOUT_S = 10.0
         yield simulator
 
 
 @pytest.mark.django_db
-def test_whatever_happens_an_order_has_one_live_mission(ground_control: Simulator) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_whatever_happens_an_order_has_one_live_mission(
+    ground_control: Simulator, part: int
+) -> None:
+    """10,000 steps in all, in parts that run beside each other."""
     Deliveries.merchant = MerchantFactory()
     drones = DroneFactory.create_batch(3)
     Deliveries.drones = [drone.pk for drone in drones]
@@ -347,11 +345,6 @@ def test_whatever_happens_an_order_has_one_live_mission(ground_control: Simulato
                 max_examples=EXAMPLES,
                 stateful_step_count=STEPS,
                 deadline=None,
-                phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             ),
         )
-    print(f"{Deliveries.steps} steps, {Deliveries.seen}")
-
-
-EXAMPLES, STEPS = 60, 100
