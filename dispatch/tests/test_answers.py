@@ -106,3 +106,31 @@ def test_a_drone_that_lies_unseen_in_a_field_is_asked_about(sky: Sky) -> None:
     order = fly_unseen_to_the_drop(sky, kind="lose_link", for_s=600)
     assert order.holder == Holder.UNKNOWN
     assert Discrepancy.objects.filter(order=order, code=Code.UNCLEAR_LANDING).exists()
+
+
+def test_a_drone_that_stays_at_the_door_after_its_delivery_is_on_hold(sky: Sky) -> None:
+    order = OrderFactory(
+        pickup_lat=5.6070, pickup_lng=-0.1885, dropoff_lat=5.6110, dropoff_lng=-0.1830
+    )
+    drone_id = next(iter(sky.world.aircraft))
+    sky.fault("stay_at_drop", drone_id, drop=True)
+    sky.dispatch()
+    sky.sweep()
+    for _ in range(80):
+        sky.look()
+        for mission, told in list(sky.untold()):
+            sky.tell(mission, told)
+    assert stored(order).status == Status.DELIVERED
+    (hold,) = DroneHold.objects.standing().filter(drone=drone_id)
+    assert hold.code == DroneHold.Code.LANDED_AWAY
+
+
+def test_a_drone_that_comes_home_from_its_delivery_is_not(sky: Sky) -> None:
+    OrderFactory(pickup_lat=5.6070, pickup_lng=-0.1885, dropoff_lat=5.6110, dropoff_lng=-0.1830)
+    sky.dispatch()
+    sky.sweep()
+    for _ in range(80):
+        sky.look()
+        for mission, told in list(sky.untold()):
+            sky.tell(mission, told)
+    assert not DroneHold.objects.exists()

@@ -22,8 +22,8 @@ def of_a_flight(chance: random.Random) -> Fault:
             {"kind": "land_short", "report": either, "drop": chance.random() < 0.3},
             {"kind": "motor_failure", "drop": either},
             {"kind": "carry_home", "report": either},
-            {"kind": "stay_at_drop", "report": either, "seconds": chance.choice([60, 900, 2400])},
-            {"kind": "stay_at_drop", "report": either, "drop": False},
+            {"kind": "stay_at_drop", "report": either, "seconds": chance.choice([60, 700, 1200])},
+            {"kind": "stay_at_drop", "report": either, "drop": False, "seconds": 1200},
         ]
     )
 

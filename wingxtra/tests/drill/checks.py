@@ -91,7 +91,7 @@ def findings(
     yield from _stuck(orders, truth, database)
     yield from _custody(orders, truth, desk)
     yield from _silent(truth, desk, database)
-    yield from _read_wrongly(desk, database)
+    yield from _read_wrongly(truth, desk, database)
     yield from _drones(database, truth)
     for item in desk.left:
         offered = ", ".join(remedy.label for remedy in item.remedies) or "none"
@@ -181,14 +181,17 @@ def _silent(truth: Truth, desk: Desk, database: Database) -> Iterator[Finding]:
                 yield Finding("silent", words, order_id)
 
 
-def _read_wrongly(desk: Desk, database: Database) -> Iterator[Finding]:
-    """Ground control may lie about a delivery; telemetry must never show one that was none."""
+def _read_wrongly(truth: Truth, desk: Desk, database: Database) -> Iterator[Finding]:
+    """Ground control may lie about a delivery; telemetry must never show one that was none, but
+    where the drone did all that it does to deliver and kept its parcel.
+    """
     by_telemetry = database.rows(
         "SELECT DISTINCT order_id::text FROM orders_deliveryevent"
         " WHERE type = 'DELIVERED' AND actor_kind = 'telemetry'"
     )
     for row in by_telemetry:
-        if row["order_id"] in desk.found:
+        missions = truth.missions.get(row["order_id"], [])
+        if row["order_id"] in desk.found and not any(m["over_why"] == "kept" for m in missions):
             yield Finding(
                 "delivery misread", "Telemetry showed one that was none.", row["order_id"]
             )
