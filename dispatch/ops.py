@@ -30,10 +30,12 @@ from wingxtra.problems import Conflict
 BEFORE_LAUNCH = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
 
 
-def _in(*statuses: Status, otherwise: str) -> Any:
+def _in(*statuses: Status, otherwise: str, may_be_held: bool = False) -> Any:
     """A `why_not`: None in these statuses, else a sentence."""
 
     def why_not(order: Order) -> str | None:
+        if order.status in statuses and order.hold_code and not may_be_held:
+            return f"{order.get_hold_code_display()}. Answer that first."
         if order.status in statuses:
             return None
         return f"The order's status is “{order.get_status_display()}”. {otherwise}"
@@ -212,7 +214,7 @@ ACTIONS = [
         permission="orders.change_order",
         form=MoveDropForm,
         carry_out=_move_drop,
-        why_not=_in(*WAITING, otherwise="Only until a drone is assigned."),
+        why_not=_in(*WAITING, otherwise="Only until a drone is assigned.", may_be_held=True),
         explanation="Drag the pin, or write the coordinates. It is checked like a new order's.",
         in_bulk=False,
         template="console/order/move_drop.html",
@@ -235,7 +237,7 @@ ACTIONS = [
         permission="orders.change_order",
         form=CancelForm,
         carry_out=_cancel,
-        why_not=_in(*CANCELABLE, otherwise="It cannot be canceled any more."),
+        why_not=_in(*CANCELABLE, otherwise="It cannot be canceled any more.", may_be_held=True),
         explanation="Ground control's mission, if there is one, is withdrawn first.",
         is_grave=True,
     ),

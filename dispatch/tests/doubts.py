@@ -12,7 +12,7 @@ from fleet.models import DroneHold
 from orders import lifecycle
 from orders.models import DeliveryJob, Order
 from orders.states import HoldCode, JobStatus, Status
-from orders.tests.factories import OrderFactory, order_in
+from orders.tests.factories import order_in
 from wingxtra.accounts.identity import GCS, TELEMETRY
 
 IN_A_FIELD = "Its drone landed in a field."
@@ -46,13 +46,22 @@ def aboard(**attributes: Any) -> Order:
 
 def contradicted() -> Order:
     """Queued again, and held because of what was reported afterwards."""
-    order = OrderFactory()
+    order = order_in(Status.ASSIGNED)
+    lifecycle.requeue(order.pk, by=GCS, why="It stayed at the hub.")
     return lifecycle.hold(order.pk, code=HoldCode.CONTRADICTION, why="Said twice.", by=GCS)
 
 
 def doubtful(code: Discrepancy.Code, status: Status = Status.DELIVERING) -> Discrepancy:
-    order = order_in(status)
-    discrepancies.raise_(job_of(order), code, "Two sources differ.", by=TELEMETRY)
+    """QUEUED: once more, after an attempt that is over; what is reported is about that one."""
+    order = order_in(Status.ENROUTE if status == Status.QUEUED else status)
+    job = job_of(order)
+    if status == Status.QUEUED:
+        lifecycle.mission_over(
+            order.pk, ended=JobStatus.FAILED, by=GCS, why="It landed.", max_attempts=3
+        )
+        discrepancies.about_an_ended_job(job, code, "Two sources differ.", GCS)
+    else:
+        discrepancies.raise_(job, code, "Two sources differ.", by=TELEMETRY)
     return Discrepancy.objects.get(order=order)
 
 

@@ -152,7 +152,12 @@ def test_after_a_contradiction_it_is_flown_from_where_it_is(browser: Client) -> 
 def test_an_order_that_waits_for_an_answer_gets_no_drone(browser: Client) -> None:
     order = astray()
     drone = DroneFactory()
-    act(browser, "assign", order, drone_id=drone.pk)
+    answer = act(browser, "assign", order, drone_id=drone.pk).content.decode()
+    assert "It is not known where the parcel is. Answer that first." in answer
+    page = browser.get(actions.page_of(order)).content.decode()
+    for words in ("Assign…", "Dispatch now…", "Reschedule…"):
+        assert words not in page
+    assert "Cancel the order…" in page
     assert stored(order).status == Status.QUEUED
 
 
