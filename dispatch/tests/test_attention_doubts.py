@@ -149,7 +149,11 @@ def test_test_orders_ask_nobody() -> None:
         (Code.UNCLEAR_LANDING, Status.DELIVERING, ["It was delivered", "It failed"]),
         (Code.AT_THE_DROP, Status.DELIVERING, ["It was delivered", "It failed"]),
         (Code.STANDS_AT_HUB, Status.ENROUTE, ["It was delivered", "It failed"]),
-        (Code.STANDS_AT_HUB, Status.MISSION_SUBMITTED, ["Requeue"]),
+        (
+            Code.STANDS_AT_HUB,
+            Status.MISSION_SUBMITTED,
+            ["It was delivered", "It failed", "Requeue"],
+        ),
         (Code.FAILED_AFTER_DELIVERY, Status.DELIVERED, ["Correct the outcome", "Settle"]),
         (Code.DELIVERED_AFTER_END, Status.ENROUTE, ["Ask for abort", "Settle"]),
         (Code.DELIVERED_AFTER_END, Status.FAILED, ["Correct the outcome", "Settle"]),
@@ -157,7 +161,6 @@ def test_test_orders_ask_nobody() -> None:
         (Code.AIRSPACE, Status.MISSION_SUBMITTED, ["Requeue"]),
         (Code.AIRSPACE, Status.ENROUTE, ["Ask for abort"]),
         (Code.WEATHER, Status.ENROUTE, ["Ask for abort"]),
-        (Code.UNCLEAR_LANDING, Status.DELIVERED, ["Correct the outcome", "Settle"]),
     ],
 )
 def test_each_doubt_has_what_ends_it(code: Code, status: Status, offered: list[str]) -> None:
@@ -168,6 +171,13 @@ def test_each_doubt_has_what_ends_it(code: Code, status: Status, offered: list[s
     assert item.detail.startswith("Two sources differ.")
 
 
+def test_a_landing_that_was_not_clear_can_be_corrected_after_the_report_of_a_delivery() -> None:
+    doubt = doubtful(Code.UNCLEAR_LANDING)
+    lifecycle.advance(doubt.order_id, Status.DELIVERED, by=GCS)
+    (item,) = questions()
+    assert labels(item) == ["Correct the outcome", "Settle"]
+
+
 def test_delivered_after_all_is_one_line_with_the_answer() -> None:
     order = order_in(Status.ENROUTE)
     job = job_of(order)
@@ -176,7 +186,10 @@ def test_delivered_after_all_is_one_line_with_the_answer() -> None:
     )
     discrepancies.about_an_ended_job(job, Code.DELIVERED_AFTER_END, "Reported DELIVERED.", GCS)
     (item,) = questions()
-    assert labels(item) == ["It was delivered", "Settle"]
+    assert labels(item) == [
+        *("It was delivered", "It is at a hub", "Fly it from where it is"),
+        "Settle",
+    ]
 
 
 def test_a_mission_that_flies_after_its_end_can_be_said_to_be_over() -> None:
