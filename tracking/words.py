@@ -88,6 +88,7 @@ LABELS: dict[EventType, Words] = {
     EventType.PARCEL_LOADED: _("Picked up"),
     EventType.PARCEL_UNLOADED: _("Your parcel is back at our hub"),
     EventType.PARCEL_UNKNOWN: _("We are looking for your parcel"),
+    EventType.PARCEL_FOUND: _("Your parcel is with the sender"),
     EventType.PARCEL_RETURNED: _("Your parcel is back with the sender"),
     EventType.PARCEL_LOST: _("Your parcel is lost"),
     EventType.CORRECTED: _("We were wrong: it was not delivered"),

@@ -12,7 +12,7 @@ from dispatch.models import DispatchRun, Mission
 from dispatch.reports import MissionEvent
 from fleet import registry
 from fleet.models import Drone
-from fleet.tests.factories import ACCRA, DroneFactory, TelemetryFactory, seconds_ago, show
+from fleet.tests.factories import ACCRA, DroneFactory, HubFactory, TelemetryFactory, seconds_ago, show
 from orders.models import DeliveryJob
 from orders.states import JobStatus, Status
 from orders.tests.test_lifecycle_machine import CHOICE, Deliveries
@@ -94,6 +94,7 @@ class Dispatching(Deliveries):
 def test_whatever_happens_only_able_drones_are_chosen_and_the_promises_hold() -> None:
     Dispatching.merchant = MerchantFactory()
     Dispatching.drones = DroneFactory.create_batch(3)
+    Dispatching.hubs = HubFactory.create_batch(2)
     run_state_machine_as_test(
         Dispatching,
         settings=settings(

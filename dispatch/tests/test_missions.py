@@ -167,7 +167,7 @@ def test_a_bridge_that_hangs_is_asked_again(bridge: Simulator, settings: Setting
 def test_a_bridge_that_refuses_connections_leaves_the_order_assigned(
     settings: Settings,
 ) -> None:
-    settings.GCS_BRIDGE_URL = "http://127.0.0.1:9"
+    settings.GCS_BRIDGE_URL = "http://127.0.0.1:11"  # its breaker is this test's own
     order, intent = assigned()
     for minute in range(3):
         missions.publish(intent.pk, now=later(minute))

@@ -247,7 +247,7 @@ def test_a_page_of_drones_takes_the_same_few_statements_however_many_there_are(
 ):
     DroneFactory.create_batch(30)
 
-    with django_assert_num_queries(4):  # count, drones, jobs, policy
+    with django_assert_num_queries(6):  # count, drones, policy, jobs, holds, parcels
         ops.get(DRONES, {"page_size": 30})
 
 

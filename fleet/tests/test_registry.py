@@ -12,6 +12,7 @@ from fleet.feasibility import TripTable
 from fleet.models import Drone, PayloadType
 from fleet.picture import Picture
 from fleet.reasons import Rule
+from fleet.registry import Engaged
 from fleet.tables import DroneTable, payload_bits
 from fleet.tests.factories import (
     ACCRA,
@@ -36,7 +37,7 @@ def table(seen: Picture | None = None, busy: Any = ()) -> DroneTable:
     """All drones of the registry, by id."""
     now = timezone.now()
     drones = Drone.objects.with_home()
-    return registry.drone_table(drones, seen, busy, rulebook.load(now), now)
+    return registry.drone_table(drones, seen, Engaged(busy=busy), rulebook.load(now), now)
 
 
 # --- columns for feasibility ---------------------------------------------------------------------
@@ -63,7 +64,7 @@ def test_rows_are_in_the_order_of_the_drones():
     drones = [DroneFactory(drone_id=f"WX-{n}") for n in (3, 1, 2)]
     now = timezone.now()
 
-    found = registry.drone_table(drones, None, {"WX-1"}, rulebook.load(now), now)
+    found = registry.drone_table(drones, None, Engaged(busy={"WX-1"}), rulebook.load(now), now)
 
     assert found.drone_id.tolist() == ["WX-3", "WX-1", "WX-2"]
     assert found.busy.tolist() == [False, True, False]
