@@ -7,6 +7,7 @@ or descended to it since the last one that counted.
 | limit | value | reason |
 |---|---|---|
 | JITTER_M | 5 | a barometer in gusts, twice its usual error |
+| NOISE_M | 10 | so small a jump is noise once what follows agrees |
 | CLIMB_SLACK | 1.5 | a drone climbs and descends faster than its kind's usual rate |
 | SAME_M | 15 | drift of a GPS altitude on the ground within a minute |
 | FROZEN_S, FROZEN_LOOKS | 5, 3 | no sensor repeats a value for so long in flight |
@@ -17,6 +18,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 JITTER_M = 5.0
+NOISE_M = 10.0
 CLIMB_SLACK = 1.5
 SAME_M = 15.0
 GROUND_LOOKS = 5
@@ -45,6 +47,7 @@ class Altimeter:
     off_m: float | None = None  # the last one not believed, of a run that agrees with itself
     off_at: float = 0.0
     off_looks: int = 0
+    off_jump_m: float = 0.0  # from the last one believed to the first of that run
     off_pace: float = 0.0  # how fast the clock must run for the jump to that run to be a climb
     said_m: float | None = None  # the last one of all, and since when it is the same
     said_since: float = 0.0
@@ -102,6 +105,8 @@ class Altimeter:
             return goes_on_off
         if goes_on_off and self.off_pace <= rates.pace:
             return True  # the clock runs faster than was known: it was a climb
+        if goes_on_off and self.off_looks >= ESTABLISHED and self.off_jump_m <= NOISE_M:
+            return True
         if _pace(self.alt_m, self.at, alt_m, at, rates) > rates.pace:
             return False
         if self.off_m is None or not goes_on_off:
@@ -119,8 +124,12 @@ class Altimeter:
         )
         pace = self.off_pace if goes_on else _pace(self.alt_m, self.at, alt_m, at, rates)
         looks = self.off_looks + 1 if goes_on else 1
-        after = replace(self, off_m=alt_m, off_at=at, off_looks=looks, off_pace=pace)
-        return after, f"altitude {alt_m:.0f} m, {abs(alt_m - self.alt_m):.0f} m from the last one"
+        away_m = abs(alt_m - self.alt_m)
+        jump_m = self.off_jump_m if goes_on else away_m
+        after = replace(
+            self, off_m=alt_m, off_at=at, off_looks=looks, off_jump_m=jump_m, off_pace=pace
+        )
+        return after, f"altitude {alt_m:.0f} m, {away_m:.0f} m from the last one"
 
 
 def _pace(from_m: float, from_at: float, to_m: float, to_at: float, rates: Rates) -> float:

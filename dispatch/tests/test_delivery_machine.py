@@ -12,7 +12,14 @@ from dispatch.models import DispatchRun, Mission
 from dispatch.reports import MissionEvent
 from fleet import registry
 from fleet.models import Drone
-from fleet.tests.factories import ACCRA, DroneFactory, HubFactory, TelemetryFactory, seconds_ago, show
+from fleet.tests.factories import (
+    ACCRA,
+    DroneFactory,
+    HubFactory,
+    TelemetryFactory,
+    seconds_ago,
+    show,
+)
 from orders.models import DeliveryJob
 from orders.states import JobStatus, Status
 from orders.tests.test_lifecycle_machine import CHOICE, Deliveries
