@@ -268,7 +268,7 @@ class Deliveries(RuleBasedStateMachine):
         self.what_may_still_fly_is_known_to_be_live(set(live.values()))
         for order in orders:
             if order.pk in planned:  # it is flown from where its parcel is
-                assert self.sky.lies_at(order, order.flown_from), self.sky.where(order)
+                assert self.sky.lies_at(order, order.flown_from), self.sky.story(order)
                 assert not order.hold_code
             elif order.status not in (*TERMINAL, *WITH_A_JOB):  # nothing is stuck in silence
                 assert order.pk in asked or order.pk in doubted or order.pk in live, order.status
