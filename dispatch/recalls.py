@@ -26,6 +26,8 @@ from dispatch.bridge import (
 from dispatch.missions import Recall, State, claim_end, pause, set_over
 from dispatch.models import Flight, Mission, MissionPart
 from dispatch.parcel_doubt import unseen_pickup
+from fleet import registry
+from fleet.models import DroneHold
 from orders import lifecycle
 from orders.models import Order
 from orders.states import (
@@ -208,6 +210,8 @@ def say_over(order_id: UUID, *, by: Actor, note: str) -> Order:
             )
             if astray and part.mission.accepted_at:
                 order = lifecycle.sight_lost(order_id, by=by, why=astray)
+                code = DroneHold.Code.UNCLEAR_LANDING
+                registry.hold(part.mission.drone_id, code, astray, by=by)
     return order
 
 

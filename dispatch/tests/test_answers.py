@@ -80,6 +80,7 @@ def test_a_mission_said_to_be_over_that_nobody_saw_asks_where_the_parcel_is(sky:
     sky.sweep()
     order = recalls.say_over(order.pk, by=STAFF, note=NOTE)
     assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
+    assert DroneHold.objects.standing().count() == 1
 
 
 def fly_unseen_to_the_drop(sky: Sky, **fault: object) -> Order:

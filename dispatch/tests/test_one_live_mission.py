@@ -210,6 +210,8 @@ class Deliveries(RuleBasedStateMachine):
         if not asked and order.status not in WITH_A_JOB:
             return
         self.sky.bring_to_the_hub(order)
+        if self.sky.where(order) == Where.ABOARD and order.status not in WITH_A_JOB:
+            return  # the drone flies on with it for another order: nobody can look
         self.attempt(choice, ANSWERS[self.sky.where(order)](self, choice % 4 == 0))
 
     def release_drones(self, _: int) -> None:
