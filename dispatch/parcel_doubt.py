@@ -33,7 +33,12 @@ def parcel_astray(order: Order, job: DeliveryJob | None, seen: Flight | None) ->
     A parcel that was seen going aboard is aboard. One that was not is with its sender only if
     telemetry followed the whole flight and saw no visit to the pickup.
     """
-    if order.status not in IN_FLIGHT or order.holder not in FLOWN_FROM:
+    return unseen_pickup(order, job, seen) if order.status in IN_FLIGHT else ""
+
+
+def unseen_pickup(order: Order, job: DeliveryJob | None, seen: Flight | None) -> str:
+    """The same of a mission that may have been flown without a sign of it, whatever the status."""
+    if order.holder not in FLOWN_FROM:
         return ""
     if job is None or job.drone_id is None:  # a test order, whose parcel is not real
         return ""

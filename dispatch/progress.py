@@ -131,6 +131,8 @@ class _Look:
         return bool(self.mission.recall_mode == "abort")
 
     def _advance(self, to: Status, at: datetime) -> None:
+        if to == Status.DELIVERED and self._is_asked_at_the_drop:
+            return  # it landed there and has left: whether with its parcel, nobody has said
         if MISSION_PATH.index(Status(self.order.status)) < MISSION_PATH.index(to):
             self.order = lifecycle.advance(
                 self.order.pk, to, by=TELEMETRY, occurred_at=at, job_id=self.job.pk
@@ -142,6 +144,12 @@ class _Look:
             self.order = lifecycle.loaded(
                 self.order.pk, by=TELEMETRY, job_id=self.job.pk, occurred_at=at
             )
+
+    @property
+    def _is_asked_at_the_drop(self) -> bool:
+        return Discrepancy.objects.filter(
+            job=self.job, code=Discrepancy.Code.AT_THE_DROP, settled_at__isnull=True
+        ).exists()
 
     def _landed(self, phase: Phase, at: datetime) -> None:
         asked = self._abort_was_asked

@@ -135,6 +135,15 @@ class Sky:
     def missions_of(self, order: Order) -> list[Flown]:
         return [m for m in self.world.missions.values() if m.order_id == str(order.pk)]
 
+    def story(self, order: Order) -> str:
+        """What we know and what is so, for the message of a failed assertion."""
+        events = order.events.order_by("id").values_list("created_at", "type", "message")
+        known = [f"{at:%H:%M:%S} {kind}: {words}" for at, kind, words in events]
+        parcel = self.world.ledger.parcels.get(str(order.pk))
+        stops = [f"{stop.at[11:19]} {stop.where}" for stop in parcel.stops] if parcel else []
+        flown = [str(mission.truth()) for mission in self.missions_of(order)]
+        return "\n".join(["", *known, "in truth", *stops, *flown])
+
     def flies(self, order: Order) -> bool:
         """Whether a mission can still deliver it, or is still in the air."""
         flying = {aircraft.intent_id for aircraft in self.world.aircraft.values()}

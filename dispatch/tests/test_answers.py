@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from pytest_django import Settings
 
-from dispatch import answers, attention_doubts, discrepancies
+from dispatch import answers, attention_doubts, discrepancies, recalls
 from dispatch.models import Discrepancy
 from dispatch.tests.sky import START, Sky
 from dispatch.tests.support import stored
@@ -74,6 +74,15 @@ def test_a_doubt_about_an_order_on_hold_offers_every_answer_about_its_parcel() -
     assert offered >= {"delivered", "at-hub", "never-left", "given-back", "lost", "settle"}
 
 
+def test_a_mission_said_to_be_over_that_nobody_saw_asks_where_the_parcel_is(sky: Sky) -> None:
+    order = OrderFactory()
+    sky.dispatch()
+    sky.sweep()
+    order = recalls.say_over(order.pk, by=STAFF, note=NOTE)
+    assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
+    assert DroneHold.objects.standing().count() == 1
+
+
 def fly_unseen_to_the_drop(sky: Sky, **fault: object) -> Order:
     """Ground control says only that it has launched; the drone lands at the drop and stays."""
     order = OrderFactory(
@@ -106,6 +115,21 @@ def test_a_drone_that_lies_unseen_in_a_field_is_asked_about(sky: Sky) -> None:
     order = fly_unseen_to_the_drop(sky, kind="lose_link", for_s=600)
     assert order.holder == Holder.UNKNOWN
     assert Discrepancy.objects.filter(order=order, code=Code.UNCLEAR_LANDING).exists()
+
+
+def test_one_that_leaves_again_without_a_word_has_not_delivered_for_sure(sky: Sky) -> None:
+    order = OrderFactory(
+        pickup_lat=5.6070, pickup_lng=-0.1885, dropoff_lat=5.6110, dropoff_lng=-0.1830
+    )
+    drone_id = next(iter(sky.world.aircraft))
+    sky.fault("stay_at_drop", drone_id, drop=False, report=False, seconds=1500)
+    sky.dispatch()
+    sky.sweep()
+    for _ in range(90):
+        sky.look()
+    assert sky.stands_at_home(drone_id) is False  # with the parcel aboard
+    assert stored(order).status != Status.DELIVERED
+    assert order.discrepancies.filter(settled_at__isnull=True).exists()
 
 
 def test_a_drone_that_stays_at_the_door_after_its_delivery_is_on_hold(sky: Sky) -> None:

@@ -161,6 +161,7 @@ def test_test_orders_ask_nobody() -> None:
         (Code.AIRSPACE, Status.MISSION_SUBMITTED, ["Requeue"]),
         (Code.AIRSPACE, Status.ENROUTE, ["Ask for abort"]),
         (Code.WEATHER, Status.ENROUTE, ["Ask for abort"]),
+        (Code.UNCLEAR_LANDING, Status.DELIVERED, ["Correct the outcome", "Settle"]),
     ],
 )
 def test_each_doubt_has_what_ends_it(code: Code, status: Status, offered: list[str]) -> None:
@@ -169,13 +170,6 @@ def test_each_doubt_has_what_ends_it(code: Code, status: Status, offered: list[s
     assert labels(item)[: len(offered)] == offered
     assert item.text == f"{code.label}: order {doubt.order} with {doubt.job.drone_id}"
     assert item.detail.startswith("Two sources differ.")
-
-
-def test_a_landing_that_was_not_clear_can_be_corrected_after_the_report_of_a_delivery() -> None:
-    doubt = doubtful(Code.UNCLEAR_LANDING)
-    lifecycle.advance(doubt.order_id, Status.DELIVERED, by=GCS)
-    (item,) = questions()
-    assert labels(item) == ["Correct the outcome", "Settle"]
 
 
 def test_delivered_after_all_is_one_line_with_the_answer() -> None:

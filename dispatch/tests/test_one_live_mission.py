@@ -210,6 +210,8 @@ class Deliveries(RuleBasedStateMachine):
         if not asked and order.status not in WITH_A_JOB:
             return
         self.sky.bring_to_the_hub(order)
+        if self.sky.where(order) == Where.ABOARD and order.status not in WITH_A_JOB:
+            return  # the drone flies on with it for another order: nobody can look
         self.attempt(choice, ANSWERS[self.sky.where(order)](self, choice % 4 == 0))
 
     def release_drones(self, _: int) -> None:
@@ -268,7 +270,7 @@ class Deliveries(RuleBasedStateMachine):
         self.what_may_still_fly_is_known_to_be_live(set(live.values()))
         for order in orders:
             if order.pk in planned:  # it is flown from where its parcel is
-                assert self.sky.lies_at(order, order.flown_from), self.sky.where(order)
+                assert self.sky.lies_at(order, order.flown_from), self.sky.story(order)
                 assert not order.hold_code
             elif order.status not in (*TERMINAL, *WITH_A_JOB):  # nothing is stuck in silence
                 assert order.pk in asked or order.pk in doubted or order.pk in live, order.status

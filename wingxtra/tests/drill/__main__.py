@@ -106,7 +106,9 @@ def _under_fire(
 
 
 def _put_right(within_s: float, staff: Staff, database: Database) -> None:
-    """The staff go on until nothing is left for QUIET_S, or the time is over."""
+    """The staff go on until nothing is left for QUIET_S and every drone is home, or the time is
+    over.
+    """
     deadline = time.monotonic() + within_s
     quiet_since = time.monotonic()
     while time.monotonic() < deadline:
@@ -115,7 +117,7 @@ def _put_right(within_s: float, staff: Staff, database: Database) -> None:
             left = staff.look()
         except requests.RequestException:
             continue
-        if left or database.open_orders():
+        if left or database.open_orders() or staff.sees_a_drone_away():
             quiet_since = time.monotonic()
         if time.monotonic() - quiet_since > QUIET_S:
             return

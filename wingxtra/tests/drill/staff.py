@@ -148,6 +148,11 @@ class Staff:
     def _drone_is_fine(drone: dict[str, Any]) -> bool:
         return not drone["airborne"] and drone["at_home"] and not drone["aboard"]
 
+    def sees_a_drone_away(self) -> bool:
+        """In the air, at a door or in a field."""
+        drones = self._outside.truth().drones.values()
+        return any(drone["intent_id"] or not drone["at_home"] for drone in drones)
+
     # -- forms -------------------------------------------------------------------------------------
 
     def _apply(self, item: Item, remedy: Remedy, truth: Truth) -> bool:
