@@ -5,6 +5,7 @@ from math import isclose
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -12,10 +13,10 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.paginator import InfinitePaginator
 
-from dispatch import console, whatif_admin  # noqa: F401 (registers the what-ifs' pages)
+from dispatch import console, doubts_page, whatif_admin  # noqa: F401 (register their pages)
 from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.words import INTENT_TONE, OUTCOME_TONE
-from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
+from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
 
@@ -142,12 +143,25 @@ class DispatchRunAdmin(ReadOnlyAdmin):
         return f"Its cost is {run.value:.1f}; no plan costs less than {run.bound:.1f}."
 
 
+class LiveFilter(admin.SimpleListFilter):
+    title = "known to be over"
+    parameter_name = "live"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "No: it may be flown"), ("no", "Yes")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Mission]) -> QuerySet[Mission]:
+        if self.value() == "yes":
+            return queryset.filter(parts__live=True).distinct()
+        return queryset.filter(over_at__isnull=False) if self.value() == "no" else queryset
+
+
 @admin.register(Mission)
 class MissionAdmin(ReadOnlyAdmin):
     """The intent exactly as sent, what became of it, and by whose word it is over."""
 
     list_display = ("flown_for", "drone", "standing", "tries", "answer", "made")
-    list_filter = ("state", "recall_state", "kind", ("created_at", DaysFilter))
+    list_filter = (LiveFilter, "state", "recall_state", "kind", ("created_at", DaysFilter))
     search_fields = ("id", "parts__order__public_tracking_id", "drone__drone_id")
     ordering = ("-created_at",)
     fields = (
@@ -162,19 +176,18 @@ class MissionAdmin(ReadOnlyAdmin):
         "bridge_status",
         "bridge_answer",
         "recall_state",
-        "recall_mode",
-        "recall_by",
+        "recalled",
         "recall_reason",
         "recall_asked_at",
         "recall_refused_at",
         "said",
         "said_at",
         "over_at",
-        "over_by",
+        "over_said_by",
         "over_because",
         "as_sent",
     )
-    readonly_fields = ("flown_for", "as_sent")
+    readonly_fields = ("flown_for", "recalled", "over_said_by", "as_sent")
     paginator = InfinitePaginator
     show_full_result_count = False
 
@@ -196,6 +209,17 @@ class MissionAdmin(ReadOnlyAdmin):
     @admin.display(description="Made", ordering="created_at")
     def made(self, intent: Mission) -> SafeString | str:
         return moment(intent.created_at)
+
+    @admin.display(description="Recalled by")
+    def recalled(self, intent: Mission) -> str:
+        if not intent.recall_by:
+            return "—"
+        how = "abort" if intent.recall_mode == "abort" else "withdrawal"
+        return f"{said_by(intent.recall_by)} ({how})"
+
+    @admin.display(description="Over by the word of")
+    def over_said_by(self, intent: Mission) -> str:
+        return said_by(intent.over_by) or "—"
 
     @admin.display(description="As sent")
     def as_sent(self, intent: Mission) -> SafeString:

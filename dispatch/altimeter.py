@@ -1,15 +1,15 @@
 """Which altitudes of one drone to believe. Pure.
 
-Senders differ in what an altitude is measured from (the ground, the sea, an ellipsoid), change it in
-flight, freeze, or send another quantity in its place. So only changes are judged: a value counts
-while the drone can have climbed or descended to it since the last one that counted.
+Senders measure from the ground, the sea or an ellipsoid, change that in flight, freeze, or send
+another quantity instead. So only changes are judged: a value counts when the drone can have climbed
+or descended to it since the last one that counted.
 
 | limit | value | reason |
 |---|---|---|
 | JITTER_M | 5 | a barometer in gusts, twice its usual error |
 | CLIMB_SLACK | 1.5 | a drone climbs and descends faster than its kind's usual rate |
-| SAME_M | 15 | drift of a GPS altitude on the ground within a minute; more is no altitude |
-| FROZEN_S, FROZEN_LOOKS | 5, 3 | no sensor repeats a value for so long in the air; a rounded one may |
+| SAME_M | 15 | drift of a GPS altitude on the ground within a minute |
+| FROZEN_S, FROZEN_LOOKS | 5, 3 | no sensor repeats a value for so long in flight |
 | ESTABLISHED | 3 | a pair of bad values is common, three that agree are another datum |
 """
 
@@ -72,7 +72,8 @@ class Altimeter:
         """
         if self.ground and self.ground_m is None and not self.broken:
             ground = ", ".join(f"{alt_m:.0f}" for alt_m in self.ground)
-            return replace(self, broken=f"altitudes {ground} m on the ground"), self.broken
+            broken = f"altitudes {ground} m on the ground"
+            return replace(self, broken=broken), broken
         after = self._repeated(alt_m, at)
         if self.broken:
             return after, self.broken

@@ -1,13 +1,16 @@
 """What dispatch says on the dashboard: what is stuck on its way to, in or out of the air."""
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from django.urls import reverse
 
+from dispatch import words
 from dispatch.bridge import BridgeClient, BridgeNotAsked
 from dispatch.models import DispatchDecision, DispatchRun, Flight, Mission, MissionPart
 from fleet import picture, policy
+from fleet.policy import Priority
 from orders.models import DeliveryJob, Order
 from orders.states import IN_FLIGHT, JobStatus, Status
 from wingxtra.console import actions
@@ -20,30 +23,68 @@ PATIENCE = timedelta(minutes=1)
 LAUNCH_LATE_BY = timedelta(minutes=2)
 # Several missions that fail together are the bridge's trouble, not theirs.
 MISSIONS_OF_A_DOWN_BRIDGE = 3
+# More orders without a drone for the same cause are one line.
+ORDERS_OF_ONE_CAUSE = 3
+RANK = {Priority.MEDICAL: 0, Priority.URGENT: 1, Priority.NORMAL: 2}
 
 
 def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
-    """Orders that the latest run could give to nobody, once they have waited a while."""
+    """Orders that the latest run could give to nobody, once they have waited a while.
+
+    Many with the same cause are one line.
+    """
     run = DispatchRun.objects.filter(dry_run=False, orders_considered__gt=0).first()
     if run is None:
         return
     stuck = run.decisions.filter(
         outcome=DispatchDecision.Outcome.UNASSIGNED,
-        order__status=Status.QUEUED,
+        order__in=Order.objects.dispatchable(),
         order__created_at__lt=now - PATIENCE,
     ).select_related("order")
-    for decision in stuck.order_by("order__deliver_by")[:20]:
-        order = decision.order
-        wait = duration(now - order.created_at)
-        yield Attention(
-            key=f"no-drone:{order.pk}",
-            level=8 + min(9, int((now - order.created_at).total_seconds() // 600)),
-            text=f"No drone can take order {order}, waiting {wait}",
-            detail=decision.why or "No drone is registered for its area.",
-            url=reverse("admin:orders_order_change", args=[order.pk]),
-            since=order.created_at,
-            remedies=(actions.button(Order, "assign", order.pk),),
-        )
+    causes: defaultdict[str, list[DispatchDecision]] = defaultdict(list)
+    for decision in stuck.order_by("order__deliver_by"):
+        causes[words.main_cause(decision.ruled_out)].append(decision)
+    for cause, decisions in causes.items():
+        decisions.sort(key=lambda decision: RANK[Priority(decision.order.priority)])
+        if len(decisions) > ORDERS_OF_ONE_CAUSE:
+            yield _many_without_a_drone(cause, decisions)
+        else:
+            yield from (_without_a_drone(decision, now) for decision in decisions)
+
+
+def _without_a_drone(decision: DispatchDecision, now: datetime) -> Attention:
+    order = decision.order
+    wait = duration(now - order.created_at)
+    return Attention(
+        key=f"no-drone:{order.pk}",
+        level=8 + min(9, int((now - order.created_at).total_seconds() // 600)),
+        text=f"No drone can take order {order}, waiting {wait}",
+        detail=decision.why or "No drone is registered for its area.",
+        url=reverse("admin:orders_order_change", args=[order.pk]),
+        since=order.created_at,
+        remedies=(actions.button(Order, "assign", order.pk),),
+    )
+
+
+def _many_without_a_drone(cause: str, decisions: list[DispatchDecision]) -> Attention:
+    """`decisions`: the most urgent first."""
+    orders = [decision.order for decision in decisions]
+    counts = Counter(order.get_priority_display() for order in orders)
+    told = ", ".join(f"{count} {priority.lower()}" for priority, count in counts.items())
+    first = decisions[0].why or "No drone is registered for its area."
+    return Attention(
+        key=f"no-drone:{cause}",
+        level=12 + min(9, len(orders).bit_length()) + 2 * (2 - RANK[Priority(orders[0].priority)]),
+        text=f"{len(orders)} orders have no able drone: {words.cause_in_words(cause)}",
+        detail=f"{told}. Order {orders[0]}, the most urgent: {first}",
+        url=reverse("admin:orders_order_changelist") + "?tab=queued",
+        since=min(order.created_at for order in orders),
+        remedies=(
+            actions.button(
+                Order, "dispatch", *[order.pk for order in orders[: actions.MAX_TARGETS]]
+            ),
+        ),
+    )
 
 
 def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
@@ -161,6 +202,7 @@ def lost_links(now: datetime) -> Iterator[Attention]:
             url=reverse("admin:orders_order_change", args=[job.order_id]),
             since=lost_at,
             tone=Tone.BAD,
+            remedies=actions.buttons(job.order, "delivered", "failed"),
         )
 
 

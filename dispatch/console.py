@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatch import attention, ops, runs, tracks
+from dispatch import attention, attention_doubts, ops, parcel_actions, runs, tracks
 from dispatch.models import DispatchDecision, DispatchRun
 from dispatch.words import INTENT_TONE, OUTCOME_TONE, compared, regret, ruled_out
 from fleet import live
@@ -23,7 +23,7 @@ from orders.models import DeliveryJob, Order
 from orders.states import EventType
 from wingxtra.accounts.identity import ActorKind
 from wingxtra.console import actions, now, registry, roles
-from wingxtra.console.admin import badge, moment
+from wingxtra.console.admin import badge, moment, said_by
 from wingxtra.console.registry import Feature, Layer, Section, Tone, add_section
 from wingxtra.console.widgets import tiles
 
@@ -31,12 +31,14 @@ roles.seen_by_all(
     "dispatch.view_dispatchrun",
     "dispatch.view_dispatchdecision",
     "dispatch.view_mission",
+    "dispatch.view_discrepancy",
+    "dispatch.view_publishingpause",
     "dispatch.view_whatif",
 )
 roles.done_by_ops("dispatch.add_dispatchrun", "dispatch.add_whatif")
-for action in ops.ACTIONS:
+for action in [*ops.ACTIONS, *parcel_actions.ACTIONS]:
     actions.register(action)
-for look, checks in attention.SOURCES.items():
+for look, checks in [*attention_doubts.SOURCES.items(), *attention.SOURCES.items()]:
     registry.add_attention(look, checks=checks)
 
 
@@ -89,6 +91,7 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
             "url": reverse("admin:dispatch_mission_change", args=[part.mission_id]),
             "sent": moment(part.mission.accepted_at),
             "over": moment(part.mission.over_at),
+            "over_by": said_by(part.mission.over_by),
             "body": json.dumps(part.mission.body, indent=2),
         }
         for part in order.parts.select_related("mission", "job").order_by("-mission__created_at")

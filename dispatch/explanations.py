@@ -41,6 +41,8 @@ PHRASES = {
     Rule.TOO_WINDY: "not made for this wind",
     Rule.WEATHER_UNKNOWN: "without a word on the wind",
     Rule.HUB_FULL: "at a hub that launches no more at once",
+    Rule.ON_HOLD: "on hold until a person releases them",
+    Rule.CARRIES_PARCEL: "with a parcel aboard",
 }
 MOST_PHRASES = 3
 LONGEST = 500

@@ -4,11 +4,13 @@ The real Fleet API knows no missions, only positions. `step` turns them into the
 delivery: one call per look at the fleet, with the newest measurements of one drone. It never skips,
 repeats or takes back a phase, whatever is noisy, missing, late or there twice.
 
-`dispatch/flight_trust.py` decides what to believe. What is left is read like this:
+`dispatch/flight_trust.py` decides what to believe, `dispatch/flight_gaps.py` what may have been
+missed. What is left is read like this:
 
 | read | from |
 |---|---|
-| LAUNCHED | armed and lifted, or away from where it stood, in two looks |
+| LAUNCHED | armed and lifted in two looks, or away from where it stood in three |
+| ENROUTE | away from where it stood in three looks |
 | pickup | low and slow there in two looks, then high; or launched there (`ParcelLoaded`) |
 | ARRIVED | within the arrival radius of the drop point in two looks |
 | DELIVERING, DELIVERED | low and slow there in two looks; then high again |
@@ -16,7 +18,8 @@ repeats or takes back a phase, whatever is noisy, missing, late or there twice.
 
 A landing after DELIVERING that no look at the climb preceded is UNCLEAR: that the drone was low at
 the drop point and is elsewhere now does not say where its parcel is. The same holds when positions
-or altitudes are missing for so long that the drone can have dipped to the drop point and come back.
+or altitudes are missing for so long that the drone can have dipped to the drop point and come back,
+and for a flight that was first seen in the air.
 
 The clock of a simulated fleet may run faster than ours; how much faster is measured on the way
 (`State.pace`).
@@ -25,8 +28,7 @@ The clock of a simulated fleet may run faster than ours; how much faster is meas
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dispatch import flight_trust
-from dispatch.altimeter import CLIMB_SLACK
+from dispatch import flight_gaps, flight_trust
 from dispatch.flight_state import (
     OVER,
     PATH,
@@ -41,7 +43,7 @@ from dispatch.flight_state import (
     to_pickup_m,
     way_m,
 )
-from dispatch.flight_trust import GROUND_M, MOVING_SHARE, SPEED_SLACK, Look, stands
+from dispatch.flight_trust import GROUND_M, MOVING_SHARE, Look, stands
 from fleet.policy import Rules
 from fleet.telemetry import Telemetry
 
@@ -61,9 +63,10 @@ __all__ = [
     "step",
 ]
 
+AT_DROPOFF = (Phase.ARRIVED, Phase.DELIVERING, Phase.DELIVERED)
 AWAY_M = 30.0  # farther than this from where it stood, it is on its way
-LIFTED_M = 5.0  # higher than this above where it stood, it has taken off
-HIGH_LOOKS = 3  # at the drop point, before a hand-over is ruled out: a pair may be wrong
+AWAY_LOOKS = 3  # a pair of bad positions is no departure
+LIFTED_M, LIFTED_LOOKS = 5.0, 2  # higher than this above where it stood, it has taken off
 
 # A landing takes so many looks over so many seconds, whatever the sample rate: a pair of bad ones
 # is not enough at 2 s, nor a burst at 0.5 s. Without a good altitude and a speed, position and
@@ -113,7 +116,7 @@ def may_carry(state: State, plan: Plan) -> bool:
     """Whether a parcel may be aboard, for all that telemetry has shown; doubt means yes.
 
     No only if the drone was followed from the ground on without a gap and never was low at the
-    pickup. A silence that has not ended yet is not in the state: ask `Flight.heard_at` for it.
+    pickup. A silence that has not ended yet is not in the state: see `State.fresh_at`.
     """
     followed = state.start_is_ground and not (state.gap or state.pickup_hidden or state.doubt)
     if not followed or state.low_at_pickup or state.loaded_at is not None:
@@ -130,28 +133,29 @@ def _look(state: State, fix: Fix, plan: Plan, rules: Rules) -> None:
     if last is not None:
         _measure(state, last, look.fix, plan, rules)
     radius_m = min(rules.arrival_radius_m, plan.trip_m / 2)
-    was_on_ground = state.phase is Phase.GROUND
-    if was_on_ground:
+    if state.phase is Phase.GROUND:
         _look_for_launch(state, look, plan, radius_m)
-    is_away = state.start is not None and way_m(state.start, fix) >= AWAY_M
-    state.away = state.away + 1 if is_away else 0
-    _rule_out(state, look, plan, radius_m)
+    else:
+        _count_away(state, fix)
+    flight_gaps.look(state, look, last, plan, rules)
     if state.phase is Phase.GROUND:
         return
-    if state.phase is Phase.LAUNCHED and state.away >= 2:
+    if state.phase is Phase.LAUNCHED and state.away >= AWAY_LOOKS:
         state.phase = Phase.ENROUTE
     _look_at_pickup(state, look, plan, radius_m)
     _look_at_dropoff(state, look, plan, radius_m)
+    if state.loaded_at is None and state.pickup_low and state.phase in AT_DROPOFF:
+        state.loaded_at = state.since  # it was low at the pickup, and how it left was not seen
     _look_for_landing(state, look, plan, radius_m)
 
 
 def _look_for_launch(state: State, look: Look, plan: Plan, radius_m: float) -> None:
     fix = look.fix
     if fix.armed is not True:
-        if fix.armed is False and look.is_slow:  # it stands here: remember where, and how high
+        if look.stands:  # remember where, and how high the ground is
             state.start = replace(fix, alt_m=state.altimeter.ground_m)
             state.start_is_ground = True
-        state.lifted = 0
+        state.lifted = state.away = 0
         return
     if state.start is None:
         state.start = fix
@@ -159,11 +163,20 @@ def _look_for_launch(state: State, look: Look, plan: Plan, radius_m: float) -> N
     if fix.alt_m is not None and state.start.alt_m is not None:
         height_m = fix.alt_m - state.start.alt_m
     is_up = height_m is not None and height_m >= LIFTED_M
-    state.lifted = state.lifted + 1 if is_up or way_m(state.start, fix) >= AWAY_M else 0
-    if state.lifted >= 2:
-        state.phase = Phase.LAUNCHED
-        if state.start_is_ground and to_pickup_m(plan, state.start) <= radius_m:
-            state.loaded_at = fix.at
+    state.lifted = state.lifted + 1 if is_up else 0
+    _count_away(state, fix)
+    if state.lifted < LIFTED_LOOKS and state.away < AWAY_LOOKS:
+        return
+    state.phase = Phase.LAUNCHED
+    if not state.start_is_ground:  # what it did before it was first seen is not known
+        state.silent = True
+    elif to_pickup_m(plan, state.start) <= radius_m:
+        state.loaded_at = fix.at
+
+
+def _count_away(state: State, fix: Fix) -> None:
+    is_away = state.start is not None and way_m(state.start, fix) >= AWAY_M
+    state.away = state.away + 1 if is_away else 0
 
 
 def _look_at_pickup(state: State, look: Look, plan: Plan, radius_m: float) -> None:
@@ -181,7 +194,7 @@ def _look_at_pickup(state: State, look: Look, plan: Plan, radius_m: float) -> No
     state.pickup_low += is_low
     state.pickup_high = 0 if is_low else state.pickup_high + is_high
     if _has_left(state.pickup_low, state.pickup_high, is_out=is_high and not at_pickup):
-        state.loaded_at = look.fix.at
+        state.loaded_at = look.fix.at if not state.near else state.since
     elif state.pickup_high >= 2:
         state.pickup_low = 0
 
@@ -273,16 +286,13 @@ def _is_down(state: State, look: Look) -> bool:
     return state.down >= LANDED_LOOKS_WEAK and held_s >= LANDED_S_WEAK
 
 
-# --- silences, speed -----------------------------------------------------------------------------
+# --- speed ---------------------------------------------------------------------------------------
 
 
 def _measure(state: State, last: Fix, fix: Fix, plan: Plan, rules: Rules) -> None:
-    """The speed while it cruises, the pace of its clock, and gaps."""
+    """The speed while it cruises, and the pace of its clock."""
     silence_s = fix.at - last.at
-    if silence_s > rules.link_lost_after_s:
-        state.gap |= state.phase is not Phase.GROUND or fix.armed is not False
-        return
-    if not fix.armed:
+    if silence_s > rules.link_lost_after_s or not fix.armed:
         return
     way = way_m(last, fix)
     if (speed_mps := way / silence_s) >= MOVING_SHARE * plan.cruise_speed_mps:
@@ -293,40 +303,6 @@ def _measure(state: State, last: Fix, fix: Fix, plan: Plan, rules: Rules) -> Non
     pace = (way / plan.cruise_speed_mps + abs(climb_m) / rate_mps) / silence_s
     if silence_s * state.pace >= 1 and pace >= MOVING_SHARE * state.pace:
         state.pace = min(max(1.0, (state.pace + pace) / 2), flight_trust.MAX_PACE)
-
-
-def _rule_out(state: State, look: Look, plan: Plan, radius_m: float) -> None:
-    """Whether what was not seen since the last clear look may hide a hand-over, or a pickup.
-
-    Far away rules it out, and so do several high looks close by. In between the drone must have had
-    the time to go there, down and up, and on to here, as fast as it can.
-    """
-    fix = look.fix
-    is_high = look.height_m is not None and look.height_m > plan.low_m
-    at_pickup = to_pickup_m(plan, fix) <= radius_m
-    state.low_at_pickup |= (
-        at_pickup and not is_high and look.is_slow and state.phase is not Phase.GROUND
-    )
-    if not at_pickup or is_high:
-        if (clear := state.pickup_clear) is not None:
-            path_m = to_pickup_m(plan, clear) + to_pickup_m(plan, fix)
-            state.pickup_hidden |= _has_time(state, clear, fix, plan, path_m)
-        state.pickup_clear = fix
-    if to_dropoff_m(plan, fix) > radius_m or (is_high and state.high >= HIGH_LOOKS):
-        if (clear := state.clear) is not None:
-            to_drop_m = to_dropoff_m(plan, clear)
-            if not state.picked_up:
-                to_drop_m = to_pickup_m(plan, clear) + plan.trip_m
-            path_m = to_drop_m + to_dropoff_m(plan, fix)
-            state.silent |= _has_time(state, clear, fix, plan, path_m)
-        state.clear = fix
-
-
-def _has_time(state: State, a: Fix, b: Fix, plan: Plan, path_m: float) -> bool:
-    """Down and up count only where it is known to have been high, or at least somewhere."""
-    dip_s = 0.0 if a.alt_m is None or b.alt_m is None else plan.dip_s / CLIMB_SLACK
-    path_s = path_m / (SPEED_SLACK * plan.cruise_speed_mps)
-    return path_s + dip_s <= (b.at - a.at) * state.pace
 
 
 def _entered(state: State, before: Phase, fix: Fix, *, is_loaded: bool) -> list[Event]:
@@ -341,6 +317,6 @@ def _entered(state: State, before: Phase, fix: Fix, *, is_loaded: bool) -> list[
     for phase in phases:
         at = (state.since or fix.at) if phase is Phase.ARRIVED else fix.at
         events.append(FlightEvent(phase, at, fix.lat, fix.lng))
-    if is_loaded:
-        events.insert(1 if Phase.LAUNCHED in phases else 0, ParcelLoaded(fix.at))
+    if is_loaded and state.loaded_at is not None:
+        events.insert(1 if Phase.LAUNCHED in phases else 0, ParcelLoaded(state.loaded_at))
     return events

@@ -116,9 +116,11 @@ class State:
     fix: Fix | None = None  # the last measurement that was trusted; values not believed are None
     doubt: Fix | None = None  # one that the drone cannot have reached, until others agree
     doubt_before: Fix | None = None  # the one before it, when the two agree
+    doubted: int = 0  # looks in a row that were not trusted
     start: Fix | None = None  # where it stood, or where it was first seen when flying already
     start_is_ground: bool = False
     still: Fix | None = None  # where its position has stayed since
+    fresh_at: float | None = None  # when its position last was another than before
     clear: Fix | None = None  # the last look that rules a hand-over out
     pickup_clear: Fix | None = None  # the last look that rules a visit to the pickup out
     altimeter: Altimeter = field(default_factory=Altimeter)
@@ -134,11 +136,13 @@ class State:
     low_at_pickup: bool = False  # a look that does not rule a visit out
     silent: bool = False  # a silence that may hide a delivery
     pickup_hidden: bool = False  # a silence that may hide a visit to the pickup
-    gap: bool = False  # a silence in flight longer than the policy's link_lost_after_s
+    gap: bool = False  # a silence longer than the policy's link_lost_after_s
     arrived_at: float | None = None
     stands_at_drop_since: float | None = None  # disarmed at the drop point; None once it leaves
     # When the present run of measurements that say the same began, and how many there were.
     since: float | None = None
+    stood: int = 0
+    stood_elsewhere: int = 0
     lifted: int = 0
     away: int = 0
     near: int = 0

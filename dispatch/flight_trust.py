@@ -14,6 +14,7 @@ it. Each other value is judged alone: one that the rest contradict is None for t
 | BRAKING_S | 4 | over longer gaps the mean speed says nothing about the present one |
 | GROUND_M | 10 | as high as a standing drone may seem: barometer drift and a slope |
 | MAX_TERRAIN_M | 100 | how far ground may differ within a delivery's reach |
+| MOVED_LOOKS | 3 | before a drone counts as carried to another place |
 | GRAZING_M, GRAZING_LOOKS | 5, 3 | no drone cruises as low: the altimeter or its ground is wrong |
 
 A pair of bad values is common (a sender that repeats itself), so what overrules all the others
@@ -24,7 +25,7 @@ seconds apart allow any altitude between the ground and the cruise height.
 from dataclasses import dataclass, replace
 
 from dispatch.altimeter import Rates
-from dispatch.flight_state import Fix, Phase, Plan, State, way_m
+from dispatch.flight_state import Fix, Phase, Plan, State, to_pickup_m, way_m
 from fleet.telemetry import Telemetry
 
 JITTER_M = 30.0
@@ -36,6 +37,7 @@ STILL_M = 15.0
 BRAKING_S = 4.0
 GROUND_M = 10.0
 MAX_TERRAIN_M = 100.0
+MOVED_LOOKS = 3
 GRAZING_M = 5.0
 GRAZING_LOOKS = 3
 
@@ -45,12 +47,15 @@ class Look:
     """A trusted measurement, and what its values say together.
 
     height_m: above the ground where it stood; None when not known. is_slow: by its own word and by
-    its position.
+    its position. moves_on: by its position alone. stands: disarmed, before its launch. still_s: for
+    how long it has kept its place.
     """
 
     fix: Fix
     height_m: float | None
     is_slow: bool
+    moves_on: bool
+    stands: bool
     still_s: float
 
 
@@ -80,19 +85,43 @@ def trusted(state: State, fix: Fix, plan: Plan) -> list[Fix]:
     if last is not None and fix.at <= max(last.at, doubt.at if doubt else 0.0):
         return []
     state.doubt = state.doubt_before = None
+    agreed = _agreed(state, last, (before, doubt), fix, plan)
+    if not agreed:
+        state.doubt = fix
+        state.doubted += 1
+        state.low_at_pickup |= to_pickup_m(plan, fix) <= 2 * JITTER_M
+        if doubt is not None and _reachable(state, doubt, fix, plan):
+            state.doubt_before = doubt
+        return []
+    if state.doubted > len(agreed):  # looks went by that nothing agreed with
+        _lose_track(state)
+    state.doubted = 0
+    return agreed
+
+
+def _agreed(
+    state: State, last: Fix | None, doubts: tuple[Fix | None, Fix | None], fix: Fix, plan: Plan
+) -> list[Fix]:
+    before, doubt = doubts
     if last is None or _reachable(state, last, fix, plan):
         return [fix]
-    if doubt is not None and _goes_on(state, last, doubt, fix, plan):
+    if doubt is None:
+        return []
+    if _goes_on(state, last, doubt, fix, plan):
         return [doubt, fix]
-    agrees = doubt is not None and _reachable(state, doubt, fix, plan)
-    if agrees and doubt is not None and before is not None:
-        # It really is over there. How it came there, and what it did on the way, is not known.
-        state.fix = None
-        if fix.armed is not False:
-            state.silent = state.pickup_hidden = state.gap = True
-        return [before, doubt, fix]
-    state.doubt, state.doubt_before = fix, doubt if agrees else None
-    return []
+    if before is None or not _reachable(state, doubt, fix, plan):
+        return []
+    state.fix = None  # it really is over there; how it came there says nothing about its speed
+    if fix.armed is not False:
+        _lose_track(state)
+    if state.phase is Phase.GROUND:  # so where it seemed to stand was wrong, or is long ago
+        state.start, state.start_is_ground = None, False
+    return [before, doubt, fix]
+
+
+def _lose_track(state: State) -> None:
+    """What it did on the way is not known."""
+    state.silent = state.pickup_hidden = state.gap = True
 
 
 def _reachable(state: State, a: Fix, b: Fix, plan: Plan) -> bool:
@@ -131,7 +160,7 @@ def judged(state: State, fix: Fix, plan: Plan) -> Look:
     moved_mps = _moved_mps(state, last, fix)
     speed_mps = _speed(state, fix, still_s, moved_mps)
     is_slow = (speed_mps is None or speed_mps <= SLOW_MPS) and (moved_mps or 0.0) <= SLOW_MPS
-    on_ground = state.phase is Phase.GROUND and fix.armed is False and is_slow
+    on_ground = _stands(state, fix, is_slow=is_slow)
     if fix.alt_m is None:
         alt_m = None
     elif on_ground:
@@ -147,7 +176,20 @@ def judged(state: State, fix: Fix, plan: Plan) -> Look:
         state.disbelieve(_flying_words(height_m, speed_mps, moved_mps), fix.at)
     kept = replace(fix, alt_m=alt_m, speed_mps=speed_mps, armed=armed)
     state.fix = kept
-    return Look(kept, height_m, is_slow, still_s)
+    return Look(kept, height_m, is_slow, (moved_mps or 0.0) > SLOW_MPS, on_ground, still_s)
+
+
+def _stands(state: State, fix: Fix, *, is_slow: bool) -> bool:
+    """Before its launch, where it is known to stand, or in the third look elsewhere."""
+    if state.phase is not Phase.GROUND or fix.armed is not False or not is_slow:
+        state.stood_elsewhere = 0
+        return False
+    if state.start is None or not state.start_is_ground or way_m(state.start, fix) <= STILL_M:
+        state.stood_elsewhere = 0
+        state.stood += 1
+        return True
+    state.stood_elsewhere += 1
+    return state.stood_elsewhere >= min(MOVED_LOOKS, state.stood + 1)
 
 
 def _moved_mps(state: State, last: Fix | None, fix: Fix) -> float | None:

@@ -4,15 +4,13 @@ Each is one verb of `dispatch` or `orders.lifecycle`; the pages around them are
 `wingxtra.console.actions`. Registered by dispatch/console.py, because orders knows no dispatch.
 """
 
-from datetime import datetime
 from typing import Any
 
-from django import forms
 from django.db import transaction
-from django.utils import timezone
 
-from dispatch import by_hand, candidates, missions, recalls, runs
+from dispatch import by_hand, missions, recalls, runs
 from dispatch.models import DispatchRun, Mission
+from dispatch.ops_forms import AssignForm, CancelForm, MoveDropForm, RequeueForm, RescheduleForm
 from orders import lifecycle, placement
 from orders.models import Order
 from orders.states import (
@@ -26,122 +24,23 @@ from orders.states import (
     JobStatus,
     Status,
 )
-from wingxtra.console.actions import Action, ActionForm, ReasonForm
+from wingxtra.console.actions import Action, ReasonForm
 from wingxtra.problems import Conflict
 
 BEFORE_LAUNCH = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
 
 
-def _in(*statuses: Status, otherwise: str) -> Any:
+def _in(*statuses: Status, otherwise: str, may_be_held: bool = False) -> Any:
     """A `why_not`: None in these statuses, else a sentence."""
 
     def why_not(order: Order) -> str | None:
+        if order.status in statuses and order.hold_code and not may_be_held:
+            return f"{order.get_hold_code_display()}. Answer that first."
         if order.status in statuses:
             return None
         return f"The order's status is “{order.get_status_display()}”. {otherwise}"
 
     return why_not
-
-
-# --- forms ---------------------------------------------------------------------------------------
-
-
-class AssignForm(ActionForm):
-    """One of the drones, best first; the page shows them with their figures and reasons."""
-
-    drone_id = forms.ChoiceField(label="Drone", widget=forms.RadioSelect)
-    override_reason = forms.CharField(
-        label="Why limits may be overridden",
-        max_length=300,
-        required=False,
-        help_text="Needed for a drone with soft reasons against it. Goes into the record.",
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        order = self.targets[0]
-        self.candidates = [
-            candidate
-            for candidate in candidates.candidates(order)
-            if candidate.drone_id != order.assigned_drone_id
-        ]
-        # All of them: who cannot be chosen any more is told why by the verb.
-        self.fields["drone_id"].choices = [(c.drone_id, c.drone_id) for c in self.candidates]  # type: ignore[attr-defined]
-        able = [c for c in self.candidates if c.feasible]
-        if able:
-            self.initial["drone_id"] = able[0].drone_id
-
-    def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().clean() or {}
-        chosen = next((c for c in self.candidates if c.drone_id == data.get("drone_id")), None)
-        if chosen and chosen.reasons and not data.get("override_reason"):
-            reasons = " ".join(reason.message for reason in chosen.reasons)
-            if chosen.overridable:
-                self.add_error("override_reason", f"{reasons} Write why it may fly all the same.")
-            else:
-                self.add_error("drone_id", f"{chosen.drone_id} may not fly this order. {reasons}")
-        return data
-
-
-class CancelForm(ActionForm):
-    reason = forms.ChoiceField(choices=CancelReason.choices)
-    note = forms.CharField(
-        max_length=300,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="Goes into the record. No personal data of customers.",
-    )
-
-
-class MomentInput(forms.DateTimeInput):
-    """A day and a minute, picked in the browser's own way."""
-
-    input_type = "datetime-local"
-
-    def __init__(self) -> None:
-        super().__init__(format="%Y-%m-%dT%H:%M")
-
-
-class RescheduleForm(ReasonForm):
-    """One window for all of the orders; that of a single one is filled in as it is now."""
-
-    not_before = forms.DateTimeField(
-        label="Not before (UTC)",
-        required=False,
-        widget=MomentInput,
-        help_text="Empty: as soon as possible.",
-    )
-    deliver_by = forms.DateTimeField(label="Deliver by (UTC)", widget=MomentInput)
-    field_order = ("not_before", "deliver_by", "reason")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if len(self.targets) == 1:
-            order = self.targets[0]
-            self.initial = {"not_before": order.not_before, "deliver_by": order.deliver_by}
-
-    def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().clean() or {}
-        deliver_by: datetime | None = data.get("deliver_by")
-        not_before: datetime | None = data.get("not_before")
-        if deliver_by and deliver_by <= timezone.now():
-            self.add_error("deliver_by", "This is in the past.")
-        if deliver_by and not_before and not_before >= deliver_by:
-            self.add_error("deliver_by", "This must be after “not before”.")
-        return data
-
-
-class MoveDropForm(ReasonForm):
-    """Where the parcel is to come down; the page has a map for it."""
-
-    dropoff_lat = forms.FloatField(label="Latitude", min_value=-90, max_value=90)
-    dropoff_lng = forms.FloatField(label="Longitude", min_value=-180, max_value=180)
-    field_order = ("dropoff_lat", "dropoff_lng", "reason")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        order = self.targets[0]
-        self.initial = {"dropoff_lat": order.dropoff_lat, "dropoff_lng": order.dropoff_lng}
 
 
 # --- what they do --------------------------------------------------------------------------------
@@ -185,13 +84,25 @@ def _submit(order: Order, data: dict[str, Any], user: Any) -> str:
 
 
 def _cancel(order: Order, data: dict[str, Any], user: Any) -> str:
-    recalls.cancel(order.pk, by=user.actor, reason=CancelReason(data["reason"]), note=data["note"])
+    recalls.cancel(
+        order.pk,
+        by=user.actor,
+        reason=CancelReason(data["reason"]),
+        note=data["note"],
+        override=data["override"],
+    )
     return f"Order {order} was canceled."
 
 
 def _requeue(order: Order, data: dict[str, Any], user: Any) -> str:
     why = data["reason"]
-    job_id = recalls.recall_before(order.pk, by=user.actor, reason=why, statuses=BEFORE_LAUNCH)
+    job_id = recalls.recall_before(
+        order.pk,
+        by=user.actor,
+        reason=why,
+        statuses=BEFORE_LAUNCH,
+        override=data["override"],
+    )
     lifecycle.requeue(order.pk, by=user.actor, why=why, job_ends=JobStatus.CANCELED, job_id=job_id)
     return f"Order {order} is back in the queue."
 
@@ -200,7 +111,7 @@ def _reschedule(order: Order, data: dict[str, Any], user: Any) -> str:
     window = {"not_before": data["not_before"], "deliver_by": data["deliver_by"]}
     # Before the mission is withdrawn: for a window that cannot be, it would be in vain.
     placement.check_window(order.pk, **window)
-    recalls.recall_before(order.pk, by=user.actor, reason=data["reason"])
+    recalls.recall_before(order.pk, by=user.actor, reason=data["reason"], override=data["override"])
     placement.reschedule(order.pk, **window, by=user.actor, why=data["reason"])
     return f"Order {order} is to be there by {data['deliver_by']:%d %b %H:%M} UTC."
 
@@ -277,7 +188,7 @@ ACTIONS = [
         name="requeue",
         label="Requeue",
         permission="orders.change_order",
-        form=ReasonForm,
+        form=RequeueForm,
         carry_out=_requeue,
         why_not=_in(*BEFORE_LAUNCH, otherwise="Only before launch."),
         explanation="Takes the order from its drone. Ground control's mission is withdrawn first.",
@@ -303,7 +214,7 @@ ACTIONS = [
         permission="orders.change_order",
         form=MoveDropForm,
         carry_out=_move_drop,
-        why_not=_in(*WAITING, otherwise="Only until a drone is assigned."),
+        why_not=_in(*WAITING, otherwise="Only until a drone is assigned.", may_be_held=True),
         explanation="Drag the pin, or write the coordinates. It is checked like a new order's.",
         in_bulk=False,
         template="console/order/move_drop.html",
@@ -326,7 +237,7 @@ ACTIONS = [
         permission="orders.change_order",
         form=CancelForm,
         carry_out=_cancel,
-        why_not=_in(*CANCELABLE, otherwise="It cannot be canceled any more."),
+        why_not=_in(*CANCELABLE, otherwise="It cannot be canceled any more.", may_be_held=True),
         explanation="Ground control's mission, if there is one, is withdrawn first.",
         is_grave=True,
     ),

@@ -4,6 +4,7 @@ from typing import Any
 
 from dispatch.explanations import PHRASES
 from dispatch.models import DispatchDecision, Mission
+from fleet.reasons import Rule
 from wingxtra.console.registry import Tone
 
 OUTCOME_TONE: dict[str, Tone] = {
@@ -43,6 +44,21 @@ def ruled_out(counts: list[dict[str, Any]]) -> list[str]:
         f"{phrases.get(count['code'], count['code'])}"
         for count in counts
     ]
+
+
+def main_cause(counts: list[dict[str, Any]]) -> str:
+    """The code that rules out most drones of the order's own area; empty without any drone there.
+
+    `counts`: as in DispatchDecision.ruled_out, the most frequent first.
+    """
+    codes = [count["code"] for count in counts]
+    return next((code for code in codes if code != Rule.OUTSIDE_AREA.code), "")
+
+
+def cause_in_words(code: str) -> str:
+    """“drones are below the minimum charge”, for `main_cause`."""
+    phrases = {rule.code: phrase for rule, phrase in PHRASES.items()}
+    return f"drones {phrases[code]}" if code in phrases else "no drone serves their area"
 
 
 def runner_up(other: dict[str, Any]) -> str:

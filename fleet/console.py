@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from fleet import attention, live, picture, policy, registry, rulebook, weather, words
+from fleet import attention, hold_console, live, picture, policy, registry, rulebook, weather, words
 from fleet.live import Readiness
 from fleet.map_console import drone_feature
 from fleet.models import Drone, Policy, ServiceArea
@@ -33,6 +33,7 @@ from wingxtra.problems import Conflict
 
 roles.seen_by_all(
     "fleet.view_drone",
+    "fleet.view_dronehold",
     "fleet.view_dronekind",
     "fleet.view_hub",
     "fleet.view_servicearea",
@@ -295,6 +296,7 @@ for look, checks in [
     (unknown_wind, "the wind is known where it is measured"),
     (unknown_drones, "no drone without registration sends telemetry"),
     (attention.offline_drones, "no drone in service is offline"),
+    (hold_console.drones_on_hold, "no drone in service is on hold"),
     (attention.incomplete_telemetry, "no drone's telemetry lacks a value that dispatch needs"),
 ]:
     console.add_attention(look, checks=checks)
@@ -339,3 +341,4 @@ def now_of(drone: Drone, request: HttpRequest) -> Section:
 
 
 console.add_section(Drone, 10, now_of)
+console.add_section(Drone, 30, hold_console.holds_of)

@@ -26,7 +26,7 @@ def drone_feature(seen: LiveDrone, now: datetime) -> Feature | None:
         facts=words.facts(seen, now),
         url=reverse("admin:fleet_drone_change", args=[seen.drone.pk]),
         heading_deg=said.heading_deg,
-        is_alert=seen.is_silent,
+        is_alert=seen.is_silent or bool(seen.holds),
         area=str(seen.drone.hub.service_area_id),
         state=words.READINESS[seen.readiness][0],
     )

@@ -17,10 +17,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.paginator import InfinitePaginator
 
-from orders import words
+from orders import page, words
 from orders.models import Order
 from orders.privacy import masked_name, masked_phone
-from orders.tabs import TABS, LateFilter, TabFilter, tab_links
+from orders.tabs import TABS, HoldFilter, LateFilter, TabFilter, tab_links
 from wingxtra.console import actions, registry
 from wingxtra.console.admin import ConsoleChangeList, ReadOnlyAdmin, badge, moment
 from wingxtra.console.filters import DaysFilter
@@ -48,6 +48,7 @@ class OrderAdmin(ReadOnlyAdmin):
         "state",
         "urgency",
         "promise",
+        "parcel",
         "merchant",
         "drone",
         "customer",
@@ -58,12 +59,14 @@ class OrderAdmin(ReadOnlyAdmin):
         "status",
         "priority",
         LateFilter,
+        "holder",
+        HoldFilter,
         "service_area",
         "merchant",
         ("created_at", DaysFilter),
         ("deliver_by", DaysFilter),
     )
-    list_select_related = ("merchant", "current_job")
+    list_select_related = ("merchant", "current_job", "holder_hub")
     sortable_by = ("tracking_id", "promise", "placed")  # what an index has in order
     list_before_template = "console/tabs.html"
     search_fields = ("public_tracking_id", "external_id", "customer_name", "customer_phone")
@@ -102,6 +105,8 @@ class OrderAdmin(ReadOnlyAdmin):
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         now = timezone.now()
         promise, tone = words.clock(order, now)
+        offered = actions.possible(order, request.user)
+        answers = [(action, url) for action, url in offered if action.is_answer]
         context = {
             **self.admin_site.each_context(request),
             "title": f"Order {order.public_tracking_id}",
@@ -110,8 +115,12 @@ class OrderAdmin(ReadOnlyAdmin):
             "state": badge(order.get_status_display(), words.STATUS_TONE[order.status]),
             "urgency": badge(order.get_priority_display(), words.PRIORITY_TONE[order.priority]),
             "promise": badge(promise, tone) if promise != "—" else "",
+            "holder": badge(words.parcel_is(order), words.HOLDER_TONE[order.holder]),
+            "question": page.question(order),
+            "held_since": moment(order.hold_since or order.holder_since),
+            "answers": answers,
             "changes_url": actions.watched(order),
-            "offered": actions.possible(order, request.user),
+            "offered": [one for one in offered if one not in answers],
             "sections": registry.sections_of(order, request),
             **(extra_context or {}),
         }
@@ -135,6 +144,12 @@ class OrderAdmin(ReadOnlyAdmin):
     def promise(self, order: Order) -> SafeString | str:
         said, tone = words.clock(order, timezone.now())
         return badge(said, tone) if said != "—" else said
+
+    @admin.display(description="Parcel")
+    def parcel(self, order: Order) -> SafeString:
+        held = badge("On hold", Tone.BAD) if order.hold_code else ""
+        where = badge(words.parcel_is(order), words.HOLDER_TONE[order.holder])
+        return format_html("{} {}", where, held)
 
     @admin.display(description="Drone")
     def drone(self, order: Order) -> SafeString | str:

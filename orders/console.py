@@ -114,7 +114,7 @@ def _about(
         url,
         since,
         tone,
-        remedies=(actions.button(Order, remedy, order.pk),) if remedy else (),
+        remedies=actions.buttons(order, remedy) if remedy else (),
     )
 
 

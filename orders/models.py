@@ -26,7 +26,6 @@ from orders.states import (
     DropoffSource,
     EventType,
     Happened,
-    Holder,
     JobStatus,
     PodRequirement,
     ReasonCode,
@@ -76,8 +75,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def awaiting_an_answer(self) -> Self:
         """Orders whose parcel is not where it should be, or whose reports contradict each other."""
-        astray = Q(holder=Holder.UNKNOWN) | (Q(holder=Holder.DRONE) & ~Q(status__in=WITH_A_JOB))
-        return self.filter(astray | ~Q(hold_code=""), live_mode=True)
+        return self.filter(parcel.AWAITS_AN_ANSWER)
 
     def matching(self, text: str) -> Self:
         """With this id, or with this text in tracking id, external id, customer's name or phone."""

@@ -7,12 +7,14 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from fleet.models import Drone
 from orders import words
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.privacy import masked_name, masked_phone
-from orders.states import EventType
+from orders.states import WITH_A_JOB, EventType, HoldCode, Holder
 from wingxtra.accounts.identity import ActorKind
 from wingxtra.console.admin import badge, duration, moment
 from wingxtra.console.registry import Section, Tone, add_section
@@ -31,6 +33,8 @@ def facts(order: Order, request: HttpRequest) -> Section:
         ("Merchant", order.merchant),
         ("Merchant's reference", order.external_id or "—"),
         ("Parcel", f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg"),
+        ("Where the parcel is", _holder(order)),
+        ("Ready for pickup", moment(order.parcel_ready_at)),
         ("Pickup", _place(order.pickup_lat, order.pickup_lng, order.pickup_name)),
         ("Drop point", _place(order.dropoff_lat, order.dropoff_lng, _accuracy(order))),
         ("Service area", order.service_area),
@@ -40,6 +44,8 @@ def facts(order: Order, request: HttpRequest) -> Section:
         ("Proof needed", order.get_pod_requirement_display()),
         ("Attempts so far", order.attempts),
     ]
+    if order.reason_code:
+        rows.append(("Ended because", order.get_reason_code_display()))
     if order.cancel_reason:
         note = order.cancel_note if in_full else "•••" if order.cancel_note else ""
         because = f"{order.get_cancel_reason_display()}. {note}"
@@ -48,6 +54,21 @@ def facts(order: Order, request: HttpRequest) -> Section:
     return Section(
         "The order", "console/order/facts.html", {"facts": rows, "tracking_url": tracking_url}
     )
+
+
+def _holder(order: Order) -> SafeString:
+    where = badge(words.parcel_is(order), words.HOLDER_TONE[order.holder])
+    return format_html("{} since {}", where, moment(order.holder_since))
+
+
+def question(order: Order) -> str:
+    """What a person is asked about the order's parcel, empty when nothing is."""
+    if order.hold_code:
+        return str(order.get_hold_code_display())
+    if order.holder == Holder.UNKNOWN:
+        return str(HoldCode.PARCEL_UNKNOWN.label)
+    is_aboard = order.holder == Holder.DRONE and order.status not in WITH_A_JOB
+    return str(HoldCode.PARCEL_ABOARD.label) if is_aboard else ""
 
 
 def _place(lat: float, lng: float, about: str) -> str:

@@ -14,6 +14,7 @@ from fleet.models import Drone, Hub
 from orders.states import (
     AT_REST,
     FLOWN_FROM,
+    WITH_A_JOB,
     EventType,
     Happened,
     HoldCode,
@@ -23,6 +24,14 @@ from orders.states import (
 
 if TYPE_CHECKING:
     from orders.models import DeliveryJob
+
+
+# Of orders whose parcel is not where it should be, or whose reports contradict each other.
+AWAITS_AN_ANSWER = Q(live_mode=True) & (
+    Q(holder=Holder.UNKNOWN)
+    | (Q(holder=Holder.DRONE) & ~Q(status__in=WITH_A_JOB))
+    | ~Q(hold_code="")
+)
 
 
 class Parcel(models.Model):

@@ -10,7 +10,8 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from orders.models import Order
-from orders.states import IN_FLIGHT, TERMINAL, Status
+from orders.parcel import AWAITS_AN_ANSWER
+from orders.states import IN_FLIGHT, TERMINAL, HoldCode, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +31,9 @@ TABS: dict[str, Tab] = {
             (OPEN & Q(deliver_by__lt=Now()))
             | (OPEN & Q(current_job__eta_at__gt=F("deliver_by")))
             | Q(status=Status.DELIVERED, proof_missing=True)
+            | AWAITS_AN_ANSWER
         ),
-        "No order is late or at risk, and no proof is missing.",
+        "No order is late or at risk, every parcel is where it should be, and no proof is missing.",
     ),
     "queued": Tab(
         "Queued",
@@ -102,3 +104,16 @@ class LateFilter(admin.SimpleListFilter):
         if self.value() == "kept":
             return queryset.exclude(LATE)
         return queryset
+
+
+class HoldFilter(admin.SimpleListFilter):
+    title = "hold"
+    parameter_name = "hold"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("any", "An answer is awaited"), *HoldCode.choices]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
+        if self.value() == "any":
+            return queryset.filter(AWAITS_AN_ANSWER)
+        return queryset.filter(hold_code=self.value()) if self.value() in HoldCode else queryset

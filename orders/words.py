@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from fleet.policy import Priority
 from orders.models import Order
-from orders.states import IN_FLIGHT, EventType, JobStatus, Status
+from orders.states import IN_FLIGHT, EventType, Holder, JobStatus, Status
 from wingxtra.console.admin import duration
 from wingxtra.console.registry import Tone
 
@@ -33,6 +33,15 @@ JOB_TONE: dict[str, Tone] = {
     JobStatus.ABORTED: Tone.BAD,
     JobStatus.CANCELED: Tone.IDLE,
 }
+HOLDER_TONE: dict[str, Tone] = {
+    Holder.SENDER: Tone.IDLE,
+    Holder.DRONE: Tone.BUSY,
+    Holder.HUB: Tone.WARN,
+    Holder.RECIPIENT: Tone.GOOD,
+    Holder.RETURNED: Tone.IDLE,
+    Holder.LOST: Tone.BAD,
+    Holder.UNKNOWN: Tone.BAD,
+}
 EVENT_TONE: dict[str, Tone] = {
     EventType.DELIVERED: Tone.GOOD,
     EventType.PROOF_RECORDED: Tone.GOOD,
@@ -43,7 +52,21 @@ EVENT_TONE: dict[str, Tone] = {
     EventType.REQUEUED: Tone.WARN,
     EventType.ABORT_REQUESTED: Tone.WARN,
     EventType.CODE_REFUSED: Tone.WARN,
+    EventType.PARCEL_LOADED: Tone.GOOD,
+    EventType.PARCEL_UNLOADED: Tone.WARN,
+    EventType.PARCEL_UNKNOWN: Tone.BAD,
+    EventType.PARCEL_LOST: Tone.BAD,
+    EventType.CORRECTED: Tone.WARN,
+    EventType.CONTRADICTION: Tone.BAD,
+    EventType.LATE_REPORT: Tone.WARN,
 }
+
+
+def parcel_is(order: Order) -> str:
+    """Who has the parcel, by name: “On WX-DRN-001”, “At Ridge hub”, “With the sender”."""
+    if order.holder_drone_id:
+        return f"On {order.holder_drone_id}"
+    return f"At {order.holder_hub}" if order.holder_hub else order.get_holder_display()
 
 
 def clock(order: Order, now: datetime) -> tuple[str, Tone]:

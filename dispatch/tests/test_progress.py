@@ -308,7 +308,7 @@ def landed_away(order: Order) -> list[str]:
     watch = Watch(order).launches()
     course = [*range(0, 300, 15), *range(300, -1, -15)]
     steps = [step for north_m in course for step in watch.sees(north_m, 12)]
-    return steps + [step for alt_m in (9, 6, 3, 0, 0, 0) for step in watch.sees(0, alt_m)]
+    return steps + [step for alt_m in (9, 6, 3, *[0] * 6) for step in watch.sees(0, alt_m)]
 
 
 def test_a_drone_that_landed_without_delivering_gives_the_order_back() -> None:
@@ -321,7 +321,7 @@ def test_a_landing_away_from_the_drop_point_confirms_an_abort() -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
     watch = Watch(order).launches()
     recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.")
-    for alt_m in (9, 6, 3, 0, 0, 0):
+    for alt_m in (9, 6, 3, *[0] * 6):
         watch.sees(0, alt_m)
     assert stored(order).status == Status.ABORTED
 
@@ -330,7 +330,7 @@ def test_where_a_silence_may_hide_a_delivery_nothing_is_assumed() -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone())
     watch = Watch(order).launches()
     watch.hears_nothing(900)
-    steps = [step for _ in range(4) for step in watch.sees(0, 0)]
+    steps = [step for _ in range(6) for step in watch.sees(0, 0)]
     assert steps == ["LINK_RESTORED", "LINK_RESTORED"]
     assert "is not known" in why(order, "LINK_RESTORED")
     assert stored(order).status == Status.LAUNCHED

@@ -89,6 +89,7 @@ class Action:
     explanation: str = ""
     icon: str = "bolt"
     is_grave: bool = False
+    is_answer: bool = False  # to a question that the object's page puts on top
     in_bulk: bool = True
     template: str = "console/action.html"
 
@@ -157,10 +158,20 @@ def describe(model: type[Model], how: Callable[[Any], str], *related: str) -> No
     _descriptions[model._meta.label_lower] = Description(how, related)
 
 
-def button(model: type[Model], name: str, pk: Any, *, next: str = "") -> Button:
-    """Leads to an action on one object, whichever app registered it."""
+def button(model: type[Model], name: str, *pks: Any, next: str = "") -> Button:
+    """Leads to an action on these objects, MAX_TARGETS at most, whichever app registered it."""
     action = _actions[model._meta.label_lower, name]
-    return Button(f"{action.label}…", action.url(pk, next=next), action.permission)
+    return Button(f"{action.label}…", action.url(*pks, next=next), action.permission)
+
+
+def buttons(instance: Model, *names: str) -> tuple[Button, ...]:
+    """Those of these actions that the object's state allows now."""
+    label = instance._meta.label_lower
+    return tuple(
+        button(type(instance), name, instance.pk)
+        for name in names
+        if _actions[label, name].why_not(instance) is None
+    )
 
 
 def changes(request: HttpRequest, label: str) -> JsonResponse:

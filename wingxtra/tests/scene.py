@@ -26,7 +26,7 @@ from orders.models import Order
 from orders.states import CancelReason, JobStatus, Status
 from pod import proofs
 from wingxtra import broker
-from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor, ActorKind
+from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, TELEMETRY, Actor, ActorKind
 from wingxtra.accounts.models import Merchant
 
 DRONES = 12
@@ -50,6 +50,7 @@ class Scene:
         self.orders: dict[str, Order] = {}
         self.progress: dict[str, float] = {}
         self.battery_pct: dict[str, float] = {}
+        self.landed: dict[str, tuple[float, float]] = {}  # away from every hub, by drone
         seed.seed(DRONES)
         self.drones = list(Drone.objects.select_related("hub", "kind").order_by("pk"))
         now = timezone.now()
@@ -82,9 +83,9 @@ class Scene:
                 proofs.record(order.pk, confirmation, by=AMA)
 
     def _assign_all(self) -> None:
-        """Eight orders that one run of the dispatcher gives to eight drones."""
-        names = ("launched", "enroute", "arrived", "lost", "low", "submitted", "stuck", "failed")
-        for n, name in enumerate(names):
+        """Nine orders that one run of the dispatcher gives to nine drones."""
+        flown = ("launched", "enroute", "arrived", "lost", "low", "submitted", "stuck", "failed")
+        for n, name in enumerate((*flown, "astray")):
             shop = PHARMACY if n % 2 else MARKET
             self.orders[name] = place(shop, priority=shop.priorities[n % 3])
         show(*(self._standing(drone) for drone in self.drones))
@@ -124,6 +125,25 @@ class Scene:
             why="The motor check failed.",
             max_attempts=1,
         )
+
+        self._come_down(now)
+
+    def _come_down(self, now: datetime) -> None:
+        """A drone lands in a field with its parcel: order and drone wait for a person."""
+        order = self.orders["astray"]
+        drone_id = self.drone_of("astray")
+        with time_machine.travel(now - timedelta(minutes=5), tick=True):
+            lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+            lifecycle.loaded(order.pk, by=TELEMETRY)
+        with time_machine.travel(now - timedelta(minutes=3), tick=True):
+            self.orders["astray"] = lifecycle.mission_over(
+                order.pk,
+                ended=JobStatus.FAILED,
+                by=GCS,
+                why="Motor 3 failed; it landed in a field.",
+                max_attempts=3,
+            )
+        self.landed[drone_id] = (order.dropoff_lat + 0.003, order.dropoff_lng - 0.002)
 
     def _add_trouble(self, now: datetime) -> None:
         with time_machine.travel(now - timedelta(minutes=26), tick=True):
@@ -196,10 +216,12 @@ class Scene:
 
     def _standing(self, drone: Drone) -> Telemetry:
         n = int(drone.pk[-3:])
+        place = (drone.hub.lat + 0.002 * (n % 4), drone.hub.lng - 0.002 * (n // 3))
+        lat, lng = self.landed.get(drone.pk, place)
         return TelemetryFactory(
             drone_id=drone.pk,
-            lat=drone.hub.lat + 0.002 * (n % 4),
-            lng=drone.hub.lng - 0.002 * (n // 3),
+            lat=lat,
+            lng=lng,
             battery_pct=99.0 - n,
         )
 

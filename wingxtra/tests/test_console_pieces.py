@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from dispatch import by_hand
-from dispatch.models import DispatchRun, Mission
+from dispatch.models import DispatchRun, Mission, MissionPart
 from dispatch.runs import run
 from dispatch.words import compared
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
@@ -53,15 +53,16 @@ def ready_drone() -> str:
 # --- missions ------------------------------------------------------------------------------------
 
 
-def intent_in(status: Status, **changes: object) -> Mission:
+def mission_in(status: Status, **changes: object) -> MissionPart:
+    """The mission of an order in this state, as a part of it."""
     order = order_in(status)
-    Mission.objects.filter(order=order).update(**changes)
-    return Mission.objects.get(order=order)
+    Mission.objects.filter(parts__order=order).update(**changes)
+    return MissionPart.objects.whole().get(order=order)
 
 
 def test_many_missions_that_wait_are_the_bridges_trouble(browser: Client) -> None:
     for _ in range(3):
-        intent_in(Status.ASSIGNED, tries=2, bridge_answer="ConnectTimeout")
+        mission_in(Status.ASSIGNED, tries=2, bridge_answer="ConnectTimeout")
     page = now_page(browser)
     assert "bridge does not take missions" in page
     assert "3 missions wait. It said: ConnectTimeout" in page
@@ -69,40 +70,41 @@ def test_many_missions_that_wait_are_the_bridges_trouble(browser: Client) -> Non
 
 
 def test_one_mission_that_waits_is_its_own_trouble(browser: Client) -> None:
-    intent = intent_in(Status.ASSIGNED, tries=2, bridge_answer="ConnectTimeout")
-    assert f"The mission of order {intent.order} does not get through" in now_page(browser)
+    part = mission_in(Status.ASSIGNED, tries=2, bridge_answer="ConnectTimeout")
+    assert f"The mission of order {part.order} does not get through" in now_page(browser)
 
 
 def test_a_drone_that_does_not_start_is_said(browser: Client) -> None:
     accepted_at = timezone.now() - timedelta(minutes=10)
-    intent = intent_in(Status.MISSION_SUBMITTED, accepted_at=accepted_at)
+    part = mission_in(Status.MISSION_SUBMITTED, accepted_at=accepted_at)
     page = now_page(browser)
-    assert f"has not started with order {intent.order}" in page
+    assert f"has not started with order {part.order}" in page
     assert "accepted the mission 10 min ago" in page
 
 
 def test_a_drone_that_may_still_start_in_time_is_not(browser: Client) -> None:
-    intent_in(Status.MISSION_SUBMITTED)
+    mission_in(Status.MISSION_SUBMITTED)
     assert "has not started" not in now_page(browser)
 
 
 def test_a_mission_that_was_recalled_too_late_is_said(browser: Client) -> None:
-    intent = intent_in(
+    part = mission_in(
         Status.ASSIGNED,
         recall_state=Mission.Recall.TOO_LATE,
         recall_asked_at=timezone.now(),
         recall_reason="The customer asked.",
     )
-    assert f"flies order {intent.order}, which was taken from it" in now_page(browser)
+    MissionPart.objects.filter(pk=part.pk).update(live=True)
+    assert f"flies order {part.order}, which was taken from it" in now_page(browser)
 
 
 def test_a_mission_that_ops_must_submit_is_said(browser: Client) -> None:
-    intent = intent_in(
+    part = mission_in(
         Status.ASSIGNED,
         state=Mission.State.HELD,
         created_at=timezone.now() - timedelta(minutes=2),
     )
-    assert f"The mission of order {intent.order} waits for you" in now_page(browser)
+    assert f"The mission of order {part.order} waits for you" in now_page(browser)
 
 
 # --- decisions -----------------------------------------------------------------------------------
@@ -263,8 +265,8 @@ def test_a_runner_up_is_told_beside_the_chosen_drone() -> None:
 
 
 def test_the_mission_stands_on_the_orders_page_as_it_was_sent(browser: Client) -> None:
-    intent = intent_in(Status.MISSION_SUBMITTED)
-    page = order_page(browser, intent.order)
+    part = mission_in(Status.MISSION_SUBMITTED)
+    page = order_page(browser, part.order)
     assert "The mission as sent" in page
     assert "&quot;intent_id&quot;" in page
 

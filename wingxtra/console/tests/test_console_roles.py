@@ -8,6 +8,8 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
+from dispatch import discrepancies
+from dispatch.models import Discrepancy, PublishingPause
 from fleet.models import Policy, ServiceArea
 from fleet.tests.factories import DroneFactory, NoFlyZoneFactory
 from orders.models import Order
@@ -88,6 +90,13 @@ def something_for(model: type) -> Any:
         return OrderFactory()
     if model is Policy:
         return Policy.objects.get()
+    if model is Discrepancy:
+        order = order_in(Status.ENROUTE)
+        assert order.current_job is not None
+        discrepancies.raise_(order.current_job, Discrepancy.Code.AT_THE_DROP, "It stands there.")
+        return Discrepancy.objects.get()
+    if model is PublishingPause:
+        return PublishingPause.objects.create(because="422", refused=3)
     if model is ApiKey:
         return ApiKey.issue(name="till 3", role=Role.OPS)[0]
     if model is ServiceArea:

@@ -1,0 +1,107 @@
+"""Orders, missions and drones of which something is not known."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from dispatch import discrepancies
+from dispatch.models import Discrepancy, Mission, MissionPart
+from fleet import registry
+from fleet.models import DroneHold
+from orders import lifecycle
+from orders.models import DeliveryJob, Order
+from orders.states import HoldCode, JobStatus, Status
+from orders.tests.factories import order_in
+from wingxtra.accounts.identity import GCS, TELEMETRY
+
+IN_A_FIELD = "Its drone landed in a field."
+
+
+def astray(**attributes: Any) -> Order:
+    """It had a parcel aboard, and landed where nobody looks: on hold, the parcel is not known."""
+    order = order_in(Status.ENROUTE, **attributes)
+    lifecycle.mission_over(
+        order.pk,
+        ended=JobStatus.FAILED,
+        by=GCS,
+        why="Motor 3 failed.",
+        max_attempts=3,
+        parcel_astray=IN_A_FIELD,
+    )
+    let_its_mission_be_over(order)
+    return stored(order)
+
+
+def aboard(**attributes: Any) -> Order:
+    """The same, and its parcel is aboard for sure."""
+    order = order_in(Status.ENROUTE, **attributes)
+    lifecycle.loaded(order.pk, by=GCS)
+    lifecycle.mission_over(
+        order.pk, ended=JobStatus.FAILED, by=GCS, why="Motor 3 failed.", max_attempts=3
+    )
+    let_its_mission_be_over(order)
+    return stored(order)
+
+
+def contradicted() -> Order:
+    """Queued again, and held because of what was reported afterwards."""
+    order = order_in(Status.ASSIGNED)
+    lifecycle.requeue(order.pk, by=GCS, why="It stayed at the hub.")
+    return lifecycle.hold(order.pk, code=HoldCode.CONTRADICTION, why="Said twice.", by=GCS)
+
+
+def doubtful(code: Discrepancy.Code, status: Status = Status.DELIVERING) -> Discrepancy:
+    """QUEUED: once more, after an attempt that is over; what is reported is about that one."""
+    order = order_in(Status.ENROUTE if status == Status.QUEUED else status)
+    job = job_of(order)
+    if status == Status.QUEUED:
+        lifecycle.mission_over(
+            order.pk, ended=JobStatus.FAILED, by=GCS, why="It landed.", max_attempts=3
+        )
+        discrepancies.about_an_ended_job(job, code, "Two sources differ.", GCS)
+    else:
+        discrepancies.raise_(job, code, "Two sources differ.", by=TELEMETRY)
+    return Discrepancy.objects.get(order=order)
+
+
+def not_over(minutes: float = 5) -> MissionPart:
+    """Ground control had the mission, its job has ended, and nobody knows whether it flies."""
+    order = order_in(Status.MISSION_SUBMITTED)
+    part = MissionPart.objects.get(order=order)
+    Mission.objects.filter(pk=part.mission_id).update(tries=1)
+    MissionPart.objects.filter(pk=part.pk).update(live=True)
+    lifecycle.requeue(order.pk, by=TELEMETRY, why="It never took off.")
+    ended_at = timezone.now() - timedelta(minutes=minutes)
+    DeliveryJob.objects.filter(pk=part.job_id).update(ended_at=ended_at)
+    return MissionPart.objects.whole().get(pk=part.pk)
+
+
+def unconfirmed(status: Status, **recall: Any) -> MissionPart:
+    """Ground control did not confirm that its mission is taken back."""
+    order = order_in(status)
+    part = MissionPart.objects.get(order=order)
+    at = timezone.now() - timedelta(minutes=1)
+    Mission.objects.filter(pk=part.mission_id).update(
+        tries=1, recall_refused_at=at, bridge_answer="404 page not found", **recall
+    )
+    MissionPart.objects.filter(pk=part.pk).update(live=True)
+    return MissionPart.objects.whole().get(pk=part.pk)
+
+
+def held(drone_id: str) -> None:
+    registry.hold(drone_id, DroneHold.Code.LANDED_AWAY, "It landed in a field.", by=TELEMETRY)
+
+
+def let_its_mission_be_over(order: Order) -> None:
+    MissionPart.objects.filter(order=order).update(live=False)
+
+
+def job_of(order: Order) -> DeliveryJob:
+    job = stored(order).current_job
+    assert job is not None
+    return job
+
+
+def stored(order: Order) -> Order:
+    return Order.objects.select_related("current_job", "holder_hub").get(pk=order.pk)

@@ -1,0 +1,150 @@
+"""What goes wrong with telemetry, as functions from measurements to measurements. Seeded."""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from msgspec.structs import replace
+
+from fleet.simulator.airframe import moved
+from fleet.telemetry import Telemetry
+
+Samples = list[Telemetry]
+Noise = Callable[[random.Random, Samples], Samples]
+
+VALUES = ("armed", "alt_m", "speed_mps", "position")
+
+
+def bad_ones(chance: random.Random, samples: Samples) -> Samples:
+    """One or two measurements in a row with one wrong value, at a few places."""
+    samples = list(samples)
+    for _ in range(chance.randint(1, 4)):
+        value, at = chance.choice(VALUES), chance.randrange(max(1, len(samples) - 2))
+        wrong = _wrong(chance, value, samples[at])
+        for i in range(at, min(at + chance.randint(1, 2), len(samples))):
+            samples[i] = replace(samples[i], **wrong)
+    return samples
+
+
+def _wrong(chance: random.Random, value: str, sample: Telemetry) -> dict[str, Any]:
+    match value:
+        case "armed":
+            return {"armed": not sample.armed}
+        case "alt_m":
+            return {"alt_m": chance.choice([0.0, 8.0, 60.0, chance.uniform(-200, 900)])}
+        case "speed_mps":
+            return {"speed_mps": chance.choice([0.0, chance.uniform(0, 40)])}
+        case _:
+            if sample.lat is None or sample.lng is None:
+                return {}
+            metres = chance.choice([300, 3000, 40_000])
+            east_m, north_m = chance.uniform(-metres, metres), chance.uniform(-metres, metres)
+            lat, lng = moved(sample.lat, sample.lng, east_m, north_m)
+            return {"lat": lat, "lng": lng}
+
+
+def frozen(chance: random.Random, samples: Samples) -> Samples:
+    """One value, or all of them, stay as they were for up to a dozen measurements."""
+    value = chance.choice([*VALUES, "all"])
+    start, end = _window(chance, samples)
+    kept = {name: getattr(samples[start], name) for name in _fields(value)}
+    return [
+        replace(sample, **kept) if start <= i < end else sample for i, sample in enumerate(samples)
+    ]
+
+
+def without(chance: random.Random, samples: Samples) -> Samples:
+    """One value is null for a while, or from first to last."""
+    nothing = dict.fromkeys(_fields(chance.choice(VALUES)))
+    start, end = chance.choice([_window(chance, samples), (0, len(samples))])
+    return [
+        replace(sample, **nothing) if start <= i < end else sample
+        for i, sample in enumerate(samples)
+    ]
+
+
+def swapped(chance: random.Random, samples: Samples) -> Samples:
+    samples = list(samples)
+    for i in range(len(samples) - 1):
+        if chance.random() < 0.2:
+            samples[i], samples[i + 1] = samples[i + 1], samples[i]
+    return samples
+
+
+def lost(chance: random.Random, samples: Samples) -> Samples:
+    """Some here and there, or many in a row."""
+    if chance.random() < 0.5:
+        return [sample for sample in samples if chance.random() > 0.3]
+    start = chance.randrange(len(samples))
+    return samples[:start] + samples[start + chance.randint(2, 60) :]
+
+
+def offset(chance: random.Random, samples: Samples) -> Samples:
+    """Altitudes above the sea, or below the ground."""
+    return _raised(samples, chance.choice([-30.0, 124.0, chance.uniform(-100, 2000)]), 0)
+
+
+def another_datum(chance: random.Random, samples: Samples) -> Samples:
+    """From some moment on."""
+    by_m = chance.choice([-124.0, 124.0, chance.uniform(-300, 300)])
+    return _raised(samples, by_m, chance.randrange(len(samples)))
+
+
+def another_quantity(chance: random.Random, samples: Samples) -> Samples:
+    """The accuracy in millimetres in place of the altitude."""
+    return [replace(sample, alt_m=float(chance.randint(400, 3000))) for sample in samples]
+
+
+def late(chance: random.Random, samples: Samples) -> Samples:
+    """Told again later, in between the others."""
+    again = sorted(chance.sample(range(len(samples)), len(samples) // 10))
+    samples = list(samples)
+    for i in reversed(again):
+        samples.insert(min(i + chance.randint(1, 8), len(samples)), samples[i])
+    return samples
+
+
+def jittering(chance: random.Random, samples: Samples) -> Samples:
+    """The clock of the drone goes a little wrong each time, never backwards."""
+    return [
+        replace(
+            sample, measured_at=sample.measured_at - timedelta(milliseconds=chance.random() * 90)
+        )
+        for sample in samples
+    ]
+
+
+EVERY: tuple[Noise, ...] = (
+    bad_ones,
+    bad_ones,
+    frozen,
+    without,
+    swapped,
+    lost,
+    offset,
+    another_datum,
+    another_quantity,
+    late,
+    jittering,
+)
+
+
+def _fields(value: str) -> list[str]:
+    if value == "all":
+        return ["armed", "alt_m", "speed_mps", "lat", "lng"]
+    return ["lat", "lng"] if value == "position" else [value]
+
+
+def _window(chance: random.Random, samples: Samples) -> tuple[int, int]:
+    start = chance.randrange(len(samples))
+    return start, start + chance.randint(2, 12)
+
+
+def _raised(samples: Samples, by_m: float, start: int) -> Samples:
+    return [
+        replace(sample, alt_m=sample.alt_m + by_m)
+        if i >= start and sample.alt_m is not None
+        else sample
+        for i, sample in enumerate(samples)
+    ]

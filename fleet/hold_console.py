@@ -1,0 +1,182 @@
+"""Drones on hold in the console: releasing them, the line on the dashboard, and their history."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from fleet import registry
+from fleet.models import Drone, DroneHold
+from wingxtra.accounts.models import User
+from wingxtra.console import actions
+from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
+from wingxtra.console.filters import DaysFilter
+from wingxtra.console.registry import Attention, Section, Tone
+
+# More drones than these are one line.
+MOST_ON_THEIR_OWN = 3
+MOST_SHOWN = 20
+
+
+class ReleaseForm(actions.ActionForm):
+    note = forms.CharField(
+        label="What was checked?",
+        max_length=registry.LONGEST_REASON,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="For example where you found it and in what state. Goes into the record, with "
+        "your name.",
+    )
+
+
+def _release(drone: Drone, data: dict[str, Any], user: User) -> str:
+    registry.release(drone.pk, by=user.actor, note=data["note"])
+    return f"{drone} is released: {data['note']}"
+
+
+def _why_not(drone: Drone) -> str | None:
+    is_held = DroneHold.objects.standing().filter(drone=drone.pk).exists()
+    return None if is_held else "It is not on hold."
+
+
+def _many_held(drones: Sequence[Drone]) -> str:
+    names = ", ".join(drone.pk for drone in drones[:MOST_ON_THEIR_OWN])
+    more = len(drones) - MOST_ON_THEIR_OWN
+    return f"{names} and {more} more" if more > 0 else names
+
+
+actions.register(
+    actions.Action(
+        model=Drone,
+        name="release",
+        label="Release from hold",
+        permission="fleet.change_drone",
+        form=ReleaseForm,
+        carry_out=_release,
+        why_not=_why_not,
+        explanation="You have looked at the drone, and it may fly again. Every doubt about it "
+        "ends with this; a drone that is grounded as well stays grounded.",
+    )
+)
+
+
+def drones_on_hold(now: datetime) -> Iterator[Attention]:
+    held = DroneHold.objects.standing().filter(drone__active=True).select_related("drone")
+    drones: dict[Drone, list[DroneHold]] = {}
+    for hold in held.order_by("held_at", "id"):
+        drones.setdefault(hold.drone, []).append(hold)
+    if len(drones) > MOST_ON_THEIR_OWN:
+        yield _all_of_them(drones)
+        return
+    for drone, holds in drones.items():
+        yield Attention(
+            key=f"on-hold:{drone.pk}",
+            level=26,
+            text=f"{drone} is on hold: {holds[0].get_code_display()}",
+            detail=f"{' '.join(hold.message for hold in holds)} It gets no orders until you "
+            "release it.",
+            url=reverse("admin:fleet_drone_change", args=[drone.pk]),
+            since=holds[0].held_at,
+            tone=Tone.BAD,
+            remedies=(_button(drone),),
+        )
+
+
+def _all_of_them(drones: dict[Drone, list[DroneHold]]) -> Attention:
+    first = next(iter(drones.values()))[0]
+    return Attention(
+        key="on-hold",
+        level=27 + min(9, len(drones).bit_length()),
+        text=f"{len(drones)} drones are on hold",
+        detail=f"{_many_held(list(drones))}. They get no orders until you release them. The "
+        f"first: {first.message}",
+        url=f"{reverse('admin:fleet_drone_changelist')}?readiness=ON_HOLD&active__exact=1",
+        since=first.held_at,
+        tone=Tone.BAD,
+        remedies=(_button(*list(drones)[: actions.MAX_TARGETS]),),
+    )
+
+
+def _button(*drones: Drone) -> Any:
+    pks = [drone.pk for drone in drones]
+    return actions.button(Drone, "release", *pks, next=reverse("admin:index"))
+
+
+def holds_of(drone: Drone, request: HttpRequest) -> Section:
+    """What it is, and was, on hold for: what stands first."""
+    rows = [
+        {
+            "label": hold.get_code_display(),
+            "message": hold.message,
+            "held": moment(hold.held_at),
+            "by": said_by(hold.held_by),
+            "released": hold.released_at and moment(hold.released_at),
+            "released_by": said_by(hold.released_by),
+            "note": hold.release_note,
+        }
+        for hold in sorted(drone.holds.all()[:MOST_SHOWN], key=lambda hold: bool(hold.released_at))
+    ]
+    return Section("Holds", "console/drone/holds.html", {"rows": rows})
+
+
+class StandingFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "standing"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "On hold"), ("no", "Released")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.value() not in ("yes", "no"):
+            return queryset
+        return queryset.filter(released_at__isnull=self.value() == "yes")
+
+
+@admin.register(DroneHold)
+class DroneHoldAdmin(ReadOnlyAdmin):
+    """All holds, also those that were released. Releasing is an action of the drone."""
+
+    list_display = ("since", "about", "what", "message", "by", "state", "note")
+    list_filter = (StandingFilter, "code", ("held_at", DaysFilter))
+    list_select_related = ("drone",)
+    search_fields = ("drone__drone_id",)
+    when_empty = "No drone has been on hold yet."
+    fields = ("about", "what", "message", "since", "by", "state", "released", "note")
+    readonly_fields = fields
+
+    @admin.display(description="Since", ordering="held_at")
+    def since(self, hold: DroneHold) -> SafeString | str:
+        return moment(hold.held_at, seconds=True)
+
+    @admin.display(description="Drone", ordering="drone")
+    def about(self, hold: DroneHold) -> SafeString:
+        url = reverse("admin:fleet_drone_change", args=[hold.drone_id])
+        return format_html('<a class="wx-link" href="{}">{}</a>', url, hold.drone_id)
+
+    @admin.display(description="What")
+    def what(self, hold: DroneHold) -> str:
+        return str(hold.get_code_display())
+
+    @admin.display(description="Set by")
+    def by(self, hold: DroneHold) -> str:
+        return said_by(hold.held_by)
+
+    @admin.display(description="State")
+    def state(self, hold: DroneHold) -> SafeString:
+        return badge("Released", Tone.IDLE) if hold.released_at else badge("On hold", Tone.BAD)
+
+    @admin.display(description="Released")
+    def released(self, hold: DroneHold) -> SafeString | str:
+        if hold.released_at is None:
+            return "—"
+        return format_html("{}, by {}", moment(hold.released_at), said_by(hold.released_by))
+
+    @admin.display(description="What was checked")
+    def note(self, hold: DroneHold) -> str:
+        return hold.release_note or "—"
