@@ -167,7 +167,7 @@ def slow_launches(now: datetime) -> Iterator[Attention]:
             detail=f"Ground control accepted the mission {duration(wait)} ago.",
             url=reverse("admin:orders_order_change", args=[part.order_id]),
             since=part.mission.accepted_at,
-            remedies=(actions.button(Order, "requeue", part.order_id),),
+            remedies=actions.buttons(part.order, "requeue", "delivered", "failed"),
         )
 
 

@@ -93,6 +93,8 @@ def remedies_of(doubt: Discrepancy) -> tuple[Button, ...]:
     names = REMEDIES[doubt.code]
     if doubt.code == Code.DELIVERED_AFTER_END and doubt.order.status in IN_FLIGHT:
         names = ("abort",)  # what flies now is another attempt
+    if is_asked(doubt.order):  # no other line asks where the parcel of this order is
+        names = tuple(dict.fromkeys((*names, *WHERE_IT_IS)))
     found = actions.buttons(doubt.order, *names)
     if doubt.code in NEVER_SETTLED:
         return found

@@ -46,14 +46,19 @@ ANSWERS = {
 }
 # These are over with the job, whoever says so.
 OF_A_FLIGHT = (Code.AT_THE_DROP, Code.STANDS_AT_HUB, Code.AIRSPACE, Code.WEATHER)
+# Telemetry may see these while a person ends the job, and then they are answered already.
+WHILE_IT_LASTS = (*OF_A_FLIGHT, Code.UNCLEAR_LANDING)
 
 
 @transaction.atomic
 def raise_(job: DeliveryJob, code: Discrepancy.Code, message: str, *, by: Actor = SYSTEM) -> bool:
     """Keep it, say it in the timeline, and hold the drone where the code asks for that. False, and
-    nothing done, when it stands already. The order's row is locked first.
+    nothing done, when it stands already, or is about a flight and the job has ended meanwhile. The
+    order's row is locked first.
     """
     Order.objects.select_for_update(no_key=True).get(pk=job.order_id)
+    if code in WHILE_IT_LASTS and not DeliveryJob.objects.active().filter(pk=job.pk).exists():
+        return False
     standing = Discrepancy.objects.filter(job=job, code=code, settled_at__isnull=True)
     if standing.exists():
         return False

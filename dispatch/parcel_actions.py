@@ -36,7 +36,7 @@ def is_asked(order: Order) -> bool:
 
 
 def _why_not_delivered(order: Order) -> str | None:
-    if order.status in IN_FLIGHT or order.hold_code:
+    if order.status in answers.MAY_HAVE_FLOWN or order.hold_code:
         return None
     if order.status in TERMINAL:
         return "The order is over: “Correct the outcome” changes that."
@@ -44,7 +44,7 @@ def _why_not_delivered(order: Order) -> str | None:
 
 
 def _why_not_failed(order: Order) -> str | None:
-    return None if order.status in IN_FLIGHT else "It is not in flight."
+    return None if order.status in answers.MAY_HAVE_FLOWN else "It is not in flight."
 
 
 def _why_not_at_hub(order: Order) -> str | None:

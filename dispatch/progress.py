@@ -14,7 +14,7 @@ import structlog
 from django.db import connection
 
 from dispatch import discrepancies, flight, standing, tracks
-from dispatch.flight_state import FlightEvent, ParcelLoaded, Phase, State
+from dispatch.flight_state import FlightEvent, ParcelLoaded, Phase, State, to_dropoff_m
 from dispatch.models import Discrepancy, Flight
 from dispatch.parcel_doubt import lost_with_the_drone, parcel_astray, plan_of
 from fleet import policy
@@ -30,6 +30,9 @@ ETA_STEP = timedelta(seconds=5)  # smaller changes of an ETA are not worth a wri
 LANDED = (Phase.RETURNED, Phase.UNCLEAR)
 # A drone that stands at the drop point for longer needs a person.
 STANDS_AT_THE_DROP_FOR_S = 60.0
+# The same for one that is not seen armed and keeps its place elsewhere, or whose landing at the
+# drop point is not believed: no drone waits in the air for so long without a word.
+KEEPS_ITS_PLACE_FOR_S = 180.0
 
 log = structlog.get_logger(__name__)
 
@@ -121,10 +124,18 @@ class _Look:
         return bool(self.mission.recall_mode == "abort")
 
     def _advance(self, to: Status, at: datetime) -> None:
+        if to == Status.DELIVERED and self._is_asked_at_the_drop:
+            return  # it landed there and has left: whether with its parcel, nobody has said
         if MISSION_PATH.index(Status(self.order.status)) < MISSION_PATH.index(to):
             self.order = lifecycle.advance(
                 self.order.pk, to, by=TELEMETRY, occurred_at=at, job_id=self.job.pk
             ).order
+
+    @property
+    def _is_asked_at_the_drop(self) -> bool:
+        return Discrepancy.objects.filter(
+            job=self.job, code=Discrepancy.Code.AT_THE_DROP, settled_at__isnull=True
+        ).exists()
 
     def _landed(self, phase: Phase, at: datetime) -> None:
         asked = self._abort_was_asked
@@ -184,6 +195,23 @@ class _Look:
                     f"its hub since {stood_s:.0f} s."
                 )
                 discrepancies.raise_(self.job, Discrepancy.Code.STANDS_AT_HUB, words)
+        else:
+            self._tell_about_keeping_its_place()
+
+    def _tell_about_keeping_its_place(self) -> None:
+        fix, still = self.state.fix, self.state.still
+        if not self.heard or fix is None or still is None or fix.armed:
+            return
+        kept_s = fix.at - max(still.at, self.order.last_step_at.timestamp())
+        if kept_s < KEEPS_ITS_PLACE_FOR_S or self.hubs.at(fix.lat, fix.lng):
+            return
+        words = f"{self.job.drone_id} keeps its place since {kept_s:.0f} s"
+        if to_dropoff_m(self.plan, fix) <= self.rules.arrival_radius_m:
+            words = f"{words}, at the drop point."
+            discrepancies.raise_(self.job, Discrepancy.Code.AT_THE_DROP, words)
+            return
+        where = f"{words}, away from every hub and the drop point"
+        self._ask_about_the_landing(where, self.now)
 
     def _tell_about_the_link(self) -> None:
         silence_s = (self.now - self.flight.heard_at).total_seconds()

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from dispatch import answers
 from dispatch.bridge import (
     FLOWN,
     FLYING,
@@ -24,7 +25,10 @@ from dispatch.bridge import (
     BridgeUnavailable,
 )
 from dispatch.missions import Recall, State, claim_end, pause, set_over
-from dispatch.models import Mission, MissionPart
+from dispatch.models import Flight, Mission, MissionPart
+from dispatch.parcel_doubt import unseen_pickup
+from fleet import registry
+from fleet.models import DroneHold
 from orders import lifecycle
 from orders.models import Order
 from orders.states import (
@@ -178,7 +182,8 @@ def cancel(
 def say_over(order_id: UUID, *, by: Actor, note: str) -> Order:
     """A person has looked, and no mission of this order flies any more.
 
-    Its current job ends with it where it has not launched. Raises NotFound, and Conflict when no
+    Its current job ends with it; a flight under way has failed. Where the parcel is, is
+    asked next, unless telemetry has followed the drone. Raises NotFound, and Conflict when no
     mission is live.
     """
     part = MissionPart.objects.live().filter(order=order_id).whole().first()
@@ -195,13 +200,21 @@ def say_over(order_id: UUID, *, by: Actor, note: str) -> Order:
             state=State.WITHDRAWN, recall_state=Recall.DONE, recall_reason=note[:300]
         )
         order = Order.objects.get(pk=order_id)
+        if order.current_job_id == part.job_id and order.status in IN_FLIGHT:
+            return answers.it_failed(order_id, by=by, note=note)
         if order.current_job_id == part.job_id and order.status in (
             Status.ASSIGNED,
             Status.MISSION_SUBMITTED,
         ):
+            seen = Flight.objects.filter(job=part.job_id).first()
+            astray = unseen_pickup(order, part.job, seen)
             order = lifecycle.requeue(
                 order_id, by=by, why=note, job_ends=JobStatus.CANCELED, job_id=part.job_id
             )
+            if astray and part.mission.accepted_at:
+                order = lifecycle.sight_lost(order_id, by=by, why=astray)
+                code = DroneHold.Code.UNCLEAR_LANDING
+                registry.hold(part.mission.drone_id, code, astray, by=by)
     return order
 
 

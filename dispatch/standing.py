@@ -1,11 +1,12 @@
 """Drones that stand: where, and since when every look agrees.
 
-A drone that has stood disarmed at a hub for KNOWN_AFTER_S with every look agreeing flies no mission:
-what was live for it is over. One look is not enough, and neither is a look without a value.
+A drone that has stood disarmed at a hub for KNOWN_AFTER_S with every look agreeing flies no
+mission: what was live for it is over. One that stands elsewhere for as long is on hold. One look is
+not enough, and neither is a look without a value.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from dispatch.flight_trust import stands
@@ -20,6 +21,8 @@ from orders.states import JobStatus
 from wingxtra.accounts.identity import TELEMETRY
 
 KNOWN_AFTER_S = 60.0
+# Longer than any way home; a drone that lies somewhere since before that was asked about then.
+COMES_HOME_WITHIN = timedelta(hours=1)
 AT_A_HUB_M = 60.0
 
 
@@ -44,8 +47,9 @@ def hold_away(drone_id: str, words: str) -> None:
 
 def look_after(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
     """Remember since when the drones of live missions stand at a hub, and end the missions of ended
-    jobs whose drones have stood for long enough. One statement while nothing changes.
+    jobs whose drones have stood for long enough. Two statements while nothing changes.
     """
+    _hold_strays(picture, hubs, rules, now)
     changed, over = [], []
     for part in MissionPart.objects.live().select_related("mission", "job"):
         mission = part.mission
@@ -66,6 +70,33 @@ def look_after(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> Non
     if over:
         words = f"Its drone has stood disarmed at a hub for {KNOWN_AFTER_S:.0f} s."
         set_over(over, by=str(TELEMETRY), because=words)
+
+
+def _hold_strays(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
+    """A drone that does not come home from a mission that is over, such as one that landed at the
+    door after it delivered, is on hold. Of such a mission `stands_since` counts standing elsewhere.
+    """
+    latest = (
+        Mission.objects.filter(over_at__gt=now - COMES_HOME_WITHIN, tries__gt=0, drone__active=True)
+        .exclude(drone__jobs__status=JobStatus.ACTIVE)
+        .exclude(drone__holds__in=DroneHold.objects.standing())
+        .order_by("drone_id", "-over_at")
+        .distinct("drone_id")
+    )
+    changed = []
+    for mission in latest:
+        drone_id = mission.drone_id
+        is_at_hub = _stands_at_a_hub(drone_id, picture, hubs)
+        if is_at_hub is None or picture.age_s_of(drone_id, now) > rules.telemetry_max_age_s:
+            continue
+        is_stray = not is_at_hub and bool(stands(picture.telemetry[drone_id], None))
+        if is_stray and _long_enough(mission, now):
+            words = f"It stands disarmed away from every hub since {KNOWN_AFTER_S:.0f} s."
+            hold_away(drone_id, words)
+        elif is_stray != (mission.stands_since is not None):
+            mission.stands_since = now if is_stray else None
+            changed.append(mission)
+    Mission.objects.bulk_update(changed, ["stands_since"])
 
 
 def _long_enough(mission: Mission, now: datetime) -> bool:

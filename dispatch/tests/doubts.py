@@ -52,8 +52,13 @@ def contradicted() -> Order:
 
 
 def doubtful(code: Discrepancy.Code, status: Status = Status.DELIVERING) -> Discrepancy:
-    """QUEUED: once more, after an attempt that is over; what is reported is about that one."""
-    order = order_in(Status.ENROUTE if status == Status.QUEUED else status)
+    """QUEUED: once more, after an attempt that is over; what is reported is about that one.
+
+    What is seen of a flight was raised before its end.
+    """
+    was_in_flight = status == Status.DELIVERED and code in discrepancies.WHILE_IT_LASTS
+    began = Status.DELIVERING if was_in_flight else status
+    order = order_in(Status.ENROUTE if status == Status.QUEUED else began)
     job = job_of(order)
     if status == Status.QUEUED:
         lifecycle.mission_over(
@@ -62,6 +67,8 @@ def doubtful(code: Discrepancy.Code, status: Status = Status.DELIVERING) -> Disc
         discrepancies.about_an_ended_job(job, code, "Two sources differ.", GCS)
     else:
         discrepancies.raise_(job, code, "Two sources differ.", by=TELEMETRY)
+        if was_in_flight:
+            lifecycle.advance(order.pk, status, by=GCS)
     return Discrepancy.objects.get(order=order)
 
 

@@ -155,7 +155,11 @@ def test_test_orders_ask_nobody() -> None:
         (Code.UNCLEAR_LANDING, Status.DELIVERING, ["It was delivered", "It failed"]),
         (Code.AT_THE_DROP, Status.DELIVERING, ["It was delivered", "It failed"]),
         (Code.STANDS_AT_HUB, Status.ENROUTE, ["It was delivered", "It failed"]),
-        (Code.STANDS_AT_HUB, Status.MISSION_SUBMITTED, ["Requeue"]),
+        (
+            Code.STANDS_AT_HUB,
+            Status.MISSION_SUBMITTED,
+            ["It was delivered", "It failed", "Requeue"],
+        ),
         (Code.FAILED_AFTER_DELIVERY, Status.DELIVERED, ["Correct the outcome", "Settle"]),
         (Code.DELIVERED_AFTER_END, Status.ENROUTE, ["Ask for abort", "Settle"]),
         (Code.DELIVERED_AFTER_END, Status.FAILED, ["Correct the outcome", "Settle"]),
@@ -182,7 +186,10 @@ def test_delivered_after_all_is_one_line_with_the_answer() -> None:
     )
     discrepancies.about_an_ended_job(job, Code.DELIVERED_AFTER_END, "Reported DELIVERED.", GCS)
     (item,) = questions()
-    assert labels(item) == ["It was delivered", "Settle"]
+    assert labels(item) == [
+        *("It was delivered", "It is at a hub", "Fly it from where it is"),
+        "Settle",
+    ]
 
 
 def test_a_mission_that_flies_after_its_end_can_be_said_to_be_over() -> None:

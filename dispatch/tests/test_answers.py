@@ -1,0 +1,216 @@
+"""What a person says about a flight: of one that nobody saw, and of one that is ended meanwhile."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+import time_machine
+from pytest_django import Settings
+
+from dispatch import answers, attention_doubts, discrepancies, ops, recalls, reports
+from dispatch.models import Discrepancy
+from dispatch.tests.sky import START, Sky
+from dispatch.tests.support import stored
+from fleet.models import DroneHold
+from fleet.simulator.run import Simulator
+from fleet.tests.factories import DroneFactory
+from orders import lifecycle
+from orders.models import Order
+from orders.states import HoldCode, Holder, JobStatus, Status
+from orders.tests.factories import OrderFactory, order_in
+from wingxtra.accounts.identity import GCS, TELEMETRY, Actor, ActorKind
+from wingxtra.problems import Conflict
+
+pytestmark = pytest.mark.django_db
+STAFF = Actor(ActorKind.USER, "ama")
+NOTE = "Looked on site."
+Code = Discrepancy.Code
+
+
+@pytest.fixture
+def sky(settings: Settings) -> Iterator[Sky]:
+    with Simulator([], speed=0) as simulator, time_machine.travel(START, tick=False) as clock:
+        settings.GCS_BRIDGE_URL = simulator.url
+        yield Sky(simulator, clock, [DroneFactory().pk])
+
+
+def test_a_mission_that_was_flown_without_a_sign_can_be_said_to_have_delivered() -> None:
+    order = order_in(Status.MISSION_SUBMITTED)
+    assert answers.it_was_delivered(order.pk, by=STAFF, note=NOTE).status == Status.DELIVERED
+
+
+def test_one_that_failed_without_a_sign_asks_where_the_parcel_is_and_holds_its_drone() -> None:
+    order = order_in(Status.MISSION_SUBMITTED)
+    drone_id = order.assigned_drone_id
+    order = answers.it_failed(order.pk, by=STAFF, note=NOTE)
+    assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
+    assert DroneHold.objects.standing().filter(drone=drone_id).exists()
+
+
+def test_before_ground_control_has_the_mission_nothing_can_have_failed() -> None:
+    with pytest.raises(lifecycle.Refused):
+        answers.it_failed(order_in(Status.ASSIGNED).pk, by=STAFF, note=NOTE)
+
+
+def test_a_question_about_a_flight_that_was_just_ended_is_not_asked() -> None:
+    order = order_in(Status.ENROUTE)
+    job = order.current_job
+    assert job is not None
+    lifecycle.mission_over(
+        order.pk, ended=JobStatus.FAILED, by=STAFF, why=NOTE, max_attempts=3, job_id=job.pk
+    )
+    for code in (Code.STANDS_AT_HUB, Code.UNCLEAR_LANDING, Code.AT_THE_DROP):
+        assert not discrepancies.raise_(job, code, "It stands.", by=TELEMETRY)
+    assert not Discrepancy.objects.exists()
+
+
+def test_a_doubt_about_an_order_on_hold_offers_every_answer_about_its_parcel() -> None:
+    order = order_in(Status.ENROUTE)
+    lifecycle.loaded(order.pk, by=GCS)
+    job = stored(order).current_job
+    assert job is not None
+    lifecycle.mission_over(order.pk, ended=JobStatus.FAILED, by=GCS, why="Motor.", max_attempts=3)
+    discrepancies.raise_(job, Code.FLIES_AFTER_END, "It flies on.", by=GCS)
+    doubt = Discrepancy.objects.select_related("order__current_job").get()
+    offered = {button.url.split("/")[4] for button in attention_doubts.remedies_of(doubt)}
+    assert offered >= {"delivered", "at-hub", "never-left", "given-back", "lost", "settle"}
+
+
+def test_a_mission_said_to_be_over_that_nobody_saw_asks_where_the_parcel_is(sky: Sky) -> None:
+    order = OrderFactory()
+    sky.dispatch()
+    sky.sweep()
+    order = recalls.say_over(order.pk, by=STAFF, note=NOTE)
+    assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
+    assert DroneHold.objects.standing().count() == 1
+
+
+def test_a_pickup_that_is_reported_after_the_end_of_its_attempt_keeps_the_next_one_back() -> None:
+    order = order_in(Status.ENROUTE)
+    job = order.current_job
+    assert job is not None
+    lifecycle.requeue(order.pk, by=STAFF, why=NOTE)
+    before_its_end = reports.MissionEvent(
+        reports.ReportType.PICKED_UP, occurred_at=job.created_at, intent_id=job.mission_intent_id
+    )
+    reports.report(order.pk, before_its_end, by=GCS)
+    assert stored(order).hold_code == HoldCode.CONTRADICTION
+
+
+def test_what_has_launched_since_the_page_was_opened_is_not_requeued() -> None:
+    order = order_in(Status.ENROUTE)
+    with pytest.raises(Conflict):
+        ops._requeue(order, {"reason": NOTE, "override": ""}, SimpleNamespace(actor=STAFF))
+    assert stored(order).status == Status.ENROUTE
+
+
+def test_a_mission_in_flight_that_is_said_to_be_over_has_failed(sky: Sky) -> None:
+    order = OrderFactory()
+    sky.dispatch()
+    sky.sweep()
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    order = recalls.say_over(order.pk, by=STAFF, note=NOTE)
+    assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
+
+
+def test_a_failure_reported_of_a_flight_that_was_never_seen_asks_for_the_parcel(sky: Sky) -> None:
+    order = OrderFactory()
+    sky.dispatch()
+    sky.sweep()
+    failed = reports.MissionEvent(reports.ReportType.FAILED, event_id="1")
+    order = reports.report(order.pk, failed, by=GCS).order
+    assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
+    assert DroneHold.objects.standing().count() == 1
+
+
+def test_a_drone_that_was_silent_at_the_end_may_have_picked_the_parcel_up(sky: Sky) -> None:
+    order = OrderFactory(
+        pickup_lat=5.6370, pickup_lng=-0.1885, dropoff_lat=5.6410, dropoff_lng=-0.1830
+    )
+    drone_id = next(iter(sky.world.aircraft))
+    sky.dispatch()
+    sky.sweep()
+    for _ in range(4):
+        sky.look()
+    sky.fault("lose_link", drone_id, for_s=6000)
+    for _ in range(4):
+        sky.look()
+    order = answers.it_failed(order.pk, by=STAFF, note=NOTE)
+    assert order.hold_code == HoldCode.PARCEL_UNKNOWN
+
+
+def fly_unseen_to_the_drop(sky: Sky, **fault: object) -> Order:
+    """Ground control says only that it has launched; the drone lands at the drop and stays."""
+    order = OrderFactory(
+        pickup_lat=5.6070, pickup_lng=-0.1885, dropoff_lat=5.6110, dropoff_lng=-0.1830
+    )
+    drone_id = next(iter(sky.world.aircraft))
+    sky.fault("stay_at_drop", drone_id, drop=False, report=False)
+    sky.fault(drone_id=drone_id, **fault)  # type: ignore[arg-type]
+    sky.dispatch()
+    sky.sweep()
+    sky.look()
+    launched = next(told for told in sky.untold() if told[1].event_type == "LAUNCHED")
+    sky.tell(*launched)
+    for _ in range(130):
+        sky.look()
+    return stored(order)
+
+
+def test_a_drone_that_came_unseen_to_the_drop_and_stays_is_asked_about(sky: Sky) -> None:
+    order = fly_unseen_to_the_drop(sky, kind="lose_link", for_s=600)
+    assert order.status == Status.LAUNCHED
+    doubt = Discrepancy.objects.get(order=order)
+    assert doubt.code == Code.AT_THE_DROP
+    assert "keeps its place since" in doubt.message
+
+
+def test_a_drone_that_lies_unseen_in_a_field_is_asked_about(sky: Sky) -> None:
+    drone_id = next(iter(sky.world.aircraft))
+    sky.fault("land_short", drone_id)
+    order = fly_unseen_to_the_drop(sky, kind="lose_link", for_s=600)
+    assert order.holder == Holder.UNKNOWN
+    assert Discrepancy.objects.filter(order=order, code=Code.UNCLEAR_LANDING).exists()
+
+
+def test_one_that_leaves_again_without_a_word_has_not_delivered_for_sure(sky: Sky) -> None:
+    order = OrderFactory(
+        pickup_lat=5.6070, pickup_lng=-0.1885, dropoff_lat=5.6110, dropoff_lng=-0.1830
+    )
+    drone_id = next(iter(sky.world.aircraft))
+    sky.fault("stay_at_drop", drone_id, drop=False, report=False, seconds=1500)
+    sky.dispatch()
+    sky.sweep()
+    for _ in range(90):
+        sky.look()
+    assert sky.stands_at_home(drone_id) is False  # with the parcel aboard
+    assert stored(order).status != Status.DELIVERED
+    assert order.discrepancies.filter(settled_at__isnull=True).exists()
+
+
+def test_a_drone_that_stays_at_the_door_after_its_delivery_is_on_hold(sky: Sky) -> None:
+    order = OrderFactory(
+        pickup_lat=5.6070, pickup_lng=-0.1885, dropoff_lat=5.6110, dropoff_lng=-0.1830
+    )
+    drone_id = next(iter(sky.world.aircraft))
+    sky.fault("stay_at_drop", drone_id, drop=True)
+    sky.dispatch()
+    sky.sweep()
+    for _ in range(80):
+        sky.look()
+        for mission, told in list(sky.untold()):
+            sky.tell(mission, told)
+    assert stored(order).status == Status.DELIVERED
+    (hold,) = DroneHold.objects.standing().filter(drone=drone_id)
+    assert hold.code == DroneHold.Code.LANDED_AWAY
+
+
+def test_a_drone_that_comes_home_from_its_delivery_is_not(sky: Sky) -> None:
+    OrderFactory(pickup_lat=5.6070, pickup_lng=-0.1885, dropoff_lat=5.6110, dropoff_lng=-0.1830)
+    sky.dispatch()
+    sky.sweep()
+    for _ in range(80):
+        sky.look()
+        for mission, told in list(sky.untold()):
+            sky.tell(mission, told)
+    assert not DroneHold.objects.exists()
