@@ -12,7 +12,7 @@ TEST := $(call stamp,test)
 DEV := $(call stamp,dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-browser screenshots messages lint format fuzz bench restore-drill shell lock
+.PHONY: help install install-dev demo test test-browser drill screenshots messages lint format fuzz bench restore-drill shell lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -48,6 +48,11 @@ export CHROMIUM
 test-browser: $(TEST)  ## tests in a real Chromium (CHROMIUM=/usr/bin/chromium)
 	@if test -x "$(CHROMIUM)"; then $(RUN) -m pytest -n 0 -m browser; \
 		else echo 'Skipped: the tests marked "browser" need Chromium (apt install chromium).'; fi
+
+DRILL_MINUTES ?= 3
+
+drill: $(TEST)  ## everything fails at once and is put right (DRILL_MINUTES=3, DRILL_SEED=a number)
+	@$(RUN) -m wingxtra.tests.drill --minutes $(DRILL_MINUTES) $(if $(DRILL_SEED),--seed $(DRILL_SEED))
 
 screenshots: $(TEST)  ## the pictures of docs/images/, taken anew with Chromium
 	$(RUN) -m pytest -n 0 -q -m screenshots

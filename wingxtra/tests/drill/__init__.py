@@ -1,0 +1,1 @@
+"""`make drill`: the whole product under every fault at once, and people who put it right."""

@@ -1,0 +1,182 @@
+"""The processes of a drill: real servers of its own, killed without warning and started again."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from fleet.demo.processes import free_port
+from wingxtra import embedded
+from wingxtra.embedded_servers import TEMP, Home, Postgres, Server, Valkey
+
+ROOT = Path(__file__).parents[3]
+MANAGE = [sys.executable, "manage.py"]
+# As in production (compose.yaml), with one process.
+WEB = "--interface wsgi --workers 1 --blocking-threads 4 --no-ws wingxtra.wsgi:application"
+STOP_S = 10.0
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What `manage.py seed_demo` prints."""
+
+    password: str
+    gcs_key: str
+    ops_key: str
+    shop_keys: dict[str, str]
+
+
+class DrillFailed(Exception):
+    """The drill itself could not go on. Says why."""
+
+
+class Machine:
+    """Database, queue, web, workers, scheduler and simulator, in a folder that goes at the end.
+
+    with Machine(...) as machine: machine.kill("PostgreSQL")
+    """
+
+    def __init__(self, drones: Sequence[dict[str, object]], speed: float, seed: int) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="wingxtra-drill-", dir=TEMP))
+        self.folder.chmod(0o755)
+        self.url, self.simulator_url = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+        self._drones, self._speed, self._seed = drones, speed, seed
+        self._commands: dict[str, list[str]] = {}
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._stopping = False
+        self.credentials: Keys
+
+    def __enter__(self) -> "Machine":
+        try:
+            self._start_all()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start_all(self) -> None:
+        for name in ("DATABASE_URL", "REDIS_URL"):
+            os.environ.pop(name, None)
+        embedded.ensure(self.folder)
+        self.database_url = os.environ["DATABASE_URL"]
+        account = embedded._account(self.folder)
+        home = Home((self.folder / ".local/servers").resolve(), account, lasting=True)
+        self._servers: dict[str, Server] = {"PostgreSQL": Postgres(home), "Valkey": Valkey(home)}
+        self._env = os.environ | {
+            "ENVIRONMENT": "demo",
+            "PUBLIC_BASE_URL": self.url,
+            "FLEET_API_URL": self.simulator_url,
+            "GCS_BRIDGE_URL": self.simulator_url,
+            "GCS_BRIDGE_TIMEOUT_S": "3",
+            "FLEET_API_TIMEOUT_S": "3",
+            "MESSAGE_CHANNELS": "",
+            "PYTHONUNBUFFERED": "1",
+        }
+        self._manage("migrate", "--verbosity", "0")
+        seeded = self._manage("seed_demo", "--drones", str(len(self._drones)))
+        self.credentials = Keys(**json.loads(seeded))
+        fleet = self.folder / "fleet.json"
+        fleet.write_text(json.dumps(self._drones))
+        self._commands = {
+            "simulator": [
+                *[sys.executable, "-m", "fleet.simulator", "--drones", str(fleet)],
+                *["--port", self.simulator_url.rsplit(":", 1)[1], "--report-pickup"],
+                *["--speed", str(self._speed), "--seed", str(self._seed)],
+                *["--events-url", self.url, "--events-key", self.credentials.gcs_key],
+            ],
+            "web": [
+                *[str(Path(sys.executable).with_name("granian")), "--host", "127.0.0.1"],
+                *["--port", self.url.rsplit(":", 1)[1], *WEB.split()],
+            ],
+            "worker": [*MANAGE, "worker", "--processes", "1", "--threads", "6"],
+            "second worker": [*MANAGE, "worker", "--processes", "1", "--threads", "4"],
+            "scheduler": [*MANAGE, "scheduler"],
+        }
+        for name in self._commands:
+            self._start(name)
+        self.until("web", lambda: requests.get(f"{self.url}/health", timeout=2).ok)
+        self.until("simulator", lambda: requests.get(f"{self.simulator_url}/health", timeout=2).ok)
+
+    @property
+    def killable(self) -> list[str]:
+        """The simulator is not: it stands for others, and knows the truth."""
+        return [name for name in (*self._commands, *self._servers) if name != "simulator"]
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to all of its processes, and a start at once."""
+        if name in self._servers:
+            self._servers[name].kill()
+            self._servers[name].start()
+            return
+        self._end(self._children[name], signal.SIGKILL)
+        if not self._stopping:
+            self._start(name)
+
+    def until(self, what: str, holds: Callable[[], bool], within_s: float = 60) -> None:
+        """Raises DrillFailed when it does not come true."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            try:
+                if holds():
+                    return
+            except requests.RequestException:
+                pass
+            time.sleep(0.1)
+        raise DrillFailed(f"The {what} does not answer after {within_s:.0f} s; see {self.folder}.")
+
+    def ended_by_themselves(self) -> list[str]:
+        """Processes that nobody killed and that run no more."""
+        return [name for name, child in self._children.items() if child.poll() is not None]
+
+    def log(self, name: str) -> str:
+        path = self.folder / f"{name}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def _manage(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [*MANAGE, *arguments], cwd=ROOT, env=self._env, capture_output=True, text=True
+        )
+        if done.returncode:
+            raise DrillFailed(f"manage.py {arguments[0]} failed:\n{done.stderr[-2000:]}")
+        return done.stdout
+
+    def _start(self, name: str) -> None:
+        # A session of its own, so that a signal reaches what it has started as well.
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self._children[name] = subprocess.Popen(
+                self._commands[name],
+                cwd=ROOT,
+                env=self._env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def _end(self, child: "subprocess.Popen[bytes]", how: signal.Signals) -> None:
+        """The whole session; what does not go by itself within STOP_S is killed."""
+        for sent in (how, signal.SIGKILL):
+            try:
+                os.killpg(child.pid, sent)
+                child.wait(STOP_S)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                continue
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping = True
+        for name in reversed(self._commands):
+            if name in self._children:
+                self._end(self._children[name], signal.SIGTERM)
+        embedded.stop(self.folder)
+        servers = self.folder / ".local/servers"
+        if servers.is_symlink():
+            shutil.rmtree(servers.resolve().parent, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
