@@ -103,6 +103,10 @@ def _requeue(order: Order, data: dict[str, Any], user: Any) -> str:
         statuses=BEFORE_LAUNCH,
         override=data["override"],
     )
+    if job_id is None:  # it has launched since the page was opened
+        raise Conflict(
+            "mission_launched", "It cannot be requeued any more. Once it flies, abort it."
+        )
     lifecycle.requeue(order.pk, by=user.actor, why=why, job_ends=JobStatus.CANCELED, job_id=job_id)
     return f"Order {order} is back in the queue."
 

@@ -1,13 +1,17 @@
 """Whether it is still known where a parcel is when its flight ends without a delivery."""
 
+from datetime import timedelta
+
 from django.utils import timezone
 
 from dispatch import flight
 from dispatch.flight_state import Plan, State
 from dispatch.models import Flight
-from fleet import policy
 from orders.models import DeliveryJob, Order
-from orders.states import FLOWN_FROM, IN_FLIGHT, Holder
+from orders.states import FLOWN_FROM, WITH_A_JOB, Holder
+
+# Two polls of the Fleet API and some way. In a longer silence a drone may come to the pickup.
+LAST_SEEN_WITHIN = timedelta(seconds=5)
 
 
 def plan_of(job: DeliveryJob) -> Plan:
@@ -33,7 +37,8 @@ def parcel_astray(order: Order, job: DeliveryJob | None, seen: Flight | None) ->
     A parcel that was seen going aboard is aboard. One that was not is with its sender only if
     telemetry followed the whole flight and saw no visit to the pickup.
     """
-    return unseen_pickup(order, job, seen) if order.status in IN_FLIGHT else ""
+    # Also before its launch, for all we know: whoever reports an end may know of more.
+    return unseen_pickup(order, job, seen) if order.status in WITH_A_JOB else ""
 
 
 def unseen_pickup(order: Order, job: DeliveryJob | None, seen: Flight | None) -> str:
@@ -44,9 +49,9 @@ def unseen_pickup(order: Order, job: DeliveryJob | None, seen: Flight | None) ->
         return ""
     if seen is None:
         return "The flight was not seen: the parcel may be aboard or still at the pickup."
-    silence_s = (timezone.now() - seen.heard_at).total_seconds()
-    is_silent = silence_s > policy.current().link_lost_after_s
-    if is_silent or flight.may_carry(State.from_dict(seen.state), plan_of(job)):
+    if seen.heard_at is not None and timezone.now() - seen.heard_at > LAST_SEEN_WITHIN:
+        return "The drone was not seen at its end: it may have picked the parcel up."
+    if flight.may_carry(State.from_dict(seen.state), plan_of(job)):
         return "The drone may have picked the parcel up without being seen."
     return ""
 

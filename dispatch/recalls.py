@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from dispatch import answers
 from dispatch.bridge import (
     FLOWN,
     FLYING,
@@ -181,7 +182,7 @@ def cancel(
 def say_over(order_id: UUID, *, by: Actor, note: str) -> Order:
     """A person has looked, and no mission of this order flies any more.
 
-    Its current job ends with it where it has not launched for all we know. Where the parcel is, is
+    Its current job ends with it; a flight under way has failed. Where the parcel is, is
     asked next, unless telemetry has followed the drone. Raises NotFound, and Conflict when no
     mission is live.
     """
@@ -199,6 +200,8 @@ def say_over(order_id: UUID, *, by: Actor, note: str) -> Order:
             state=State.WITHDRAWN, recall_state=Recall.DONE, recall_reason=note[:300]
         )
         order = Order.objects.get(pk=order_id)
+        if order.current_job_id == part.job_id and order.status in IN_FLIGHT:
+            return answers.it_failed(order_id, by=by, note=note)
         if order.current_job_id == part.job_id and order.status in (
             Status.ASSIGNED,
             Status.MISSION_SUBMITTED,

@@ -21,6 +21,7 @@ from fleet import policy
 from orders import lifecycle
 from orders.models import DeliveryJob, Order
 from orders.states import (
+    FLOWN_FROM,
     TERMINAL,
     WITH_A_JOB,
     EventType,
@@ -173,7 +174,7 @@ def _about_an_ended_job(order: Order, job: DeliveryJob, event: MissionEvent, by:
         f"Ground control reports {event.type} for attempt {job.attempt}, which is over for us "
         f"since {job.ended_at:%H:%M:%S} UTC: {job.ended_because or job.get_status_display()}"
     )
-    code = _contradiction(job, event, delivered=delivered)
+    code = _contradiction(order, job, event, delivered=delivered)
     if event.type in (*ENDS_WITHOUT_DELIVERY, ReportType.DELIVERED):
         missions.set_over([job.pk], by=str(by), because=f"Reported {event.type}. {event.message}")
     if code is not None:
@@ -187,7 +188,7 @@ def _about_an_ended_job(order: Order, job: DeliveryJob, event: MissionEvent, by:
 
 
 def _contradiction(
-    job: DeliveryJob, event: MissionEvent, *, delivered: bool
+    order: Order, job: DeliveryJob, event: MissionEvent, *, delivered: bool
 ) -> Discrepancy.Code | None:
     if event.type in ENDS_WITHOUT_DELIVERY:
         return Discrepancy.Code.FAILED_AFTER_DELIVERY if delivered else None
@@ -195,6 +196,8 @@ def _contradiction(
         return None
     if event.type == ReportType.DELIVERED:
         return Discrepancy.Code.DELIVERED_AFTER_END
+    if event.type == ReportType.PICKED_UP and order.holder in FLOWN_FROM:
+        return Discrepancy.Code.FLIES_AFTER_END  # so the parcel is not where the order says
     # A step that happened before the end is only late.
     is_late = event.occurred_at is not None and job.ended_at and event.occurred_at <= job.ended_at
     return None if is_late else Discrepancy.Code.FLIES_AFTER_END

@@ -193,14 +193,14 @@ def mission_over(
     parcel_astray: why it is not known where the parcel is now; empty when it is where the order
     says. The order is queued again while attempts are left, unless `final` (ops asked for the
     abort); on hold when no drone can be sent for the parcel. Otherwise it ends FAILED or ABORTED
-    with `reason`. A drone that had taken off is on hold until a person releases it.
+    with `reason`. A drone that had taken off, or may have, is on hold until a person releases it.
     """
     with changes.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
         order,
     ):
         job, had_taken_off = order.current_job, order.status in IN_FLIGHT
-        if had_taken_off and parcel_astray:
+        if parcel_astray:
             change.note(order, order.lose_sight(parcel_astray))
         gives_up = order.holder in FLOWN_FROM and order.attempts_used >= max_attempts
         if final or gives_up:
@@ -208,7 +208,7 @@ def mission_over(
             change.step(end, why=why, reason=reason)
         else:
             change.step(order.requeue, job_ends=ended, why=why)
-        if had_taken_off and job and job.drone_id:
+        if (had_taken_off or parcel_astray) and job and job.drone_id:
             registry.hold(job.drone_id, DroneHold.Code.FLIGHT_FAILED, why, by=by)
     return order
 

@@ -1,12 +1,13 @@
 """What a person says about a flight: of one that nobody saw, and of one that is ended meanwhile."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import time_machine
 from pytest_django import Settings
 
-from dispatch import answers, attention_doubts, discrepancies, recalls
+from dispatch import answers, attention_doubts, discrepancies, ops, recalls, reports
 from dispatch.models import Discrepancy
 from dispatch.tests.sky import START, Sky
 from dispatch.tests.support import stored
@@ -18,6 +19,7 @@ from orders.models import Order
 from orders.states import HoldCode, Holder, JobStatus, Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import GCS, TELEMETRY, Actor, ActorKind
+from wingxtra.problems import Conflict
 
 pytestmark = pytest.mark.django_db
 STAFF = Actor(ActorKind.USER, "ama")
@@ -81,6 +83,60 @@ def test_a_mission_said_to_be_over_that_nobody_saw_asks_where_the_parcel_is(sky:
     order = recalls.say_over(order.pk, by=STAFF, note=NOTE)
     assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
     assert DroneHold.objects.standing().count() == 1
+
+
+def test_a_pickup_that_is_reported_after_the_end_of_its_attempt_keeps_the_next_one_back() -> None:
+    order = order_in(Status.ENROUTE)
+    job = order.current_job
+    assert job is not None
+    lifecycle.requeue(order.pk, by=STAFF, why=NOTE)
+    before_its_end = reports.MissionEvent(
+        reports.ReportType.PICKED_UP, occurred_at=job.created_at, intent_id=job.mission_intent_id
+    )
+    reports.report(order.pk, before_its_end, by=GCS)
+    assert stored(order).hold_code == HoldCode.CONTRADICTION
+
+
+def test_what_has_launched_since_the_page_was_opened_is_not_requeued() -> None:
+    order = order_in(Status.ENROUTE)
+    with pytest.raises(Conflict):
+        ops._requeue(order, {"reason": NOTE, "override": ""}, SimpleNamespace(actor=STAFF))
+    assert stored(order).status == Status.ENROUTE
+
+
+def test_a_mission_in_flight_that_is_said_to_be_over_has_failed(sky: Sky) -> None:
+    order = OrderFactory()
+    sky.dispatch()
+    sky.sweep()
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    order = recalls.say_over(order.pk, by=STAFF, note=NOTE)
+    assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
+
+
+def test_a_failure_reported_of_a_flight_that_was_never_seen_asks_for_the_parcel(sky: Sky) -> None:
+    order = OrderFactory()
+    sky.dispatch()
+    sky.sweep()
+    failed = reports.MissionEvent(reports.ReportType.FAILED, event_id="1")
+    order = reports.report(order.pk, failed, by=GCS).order
+    assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
+    assert DroneHold.objects.standing().count() == 1
+
+
+def test_a_drone_that_was_silent_at_the_end_may_have_picked_the_parcel_up(sky: Sky) -> None:
+    order = OrderFactory(
+        pickup_lat=5.6370, pickup_lng=-0.1885, dropoff_lat=5.6410, dropoff_lng=-0.1830
+    )
+    drone_id = next(iter(sky.world.aircraft))
+    sky.dispatch()
+    sky.sweep()
+    for _ in range(4):
+        sky.look()
+    sky.fault("lose_link", drone_id, for_s=6000)
+    for _ in range(4):
+        sky.look()
+    order = answers.it_failed(order.pk, by=STAFF, note=NOTE)
+    assert order.hold_code == HoldCode.PARCEL_UNKNOWN
 
 
 def fly_unseen_to_the_drop(sky: Sky, **fault: object) -> Order:

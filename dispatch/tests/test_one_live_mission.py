@@ -6,6 +6,7 @@ and every source can be late, silent or wrong. The simulator's truth is what it 
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from pytest_django import Settings
 
-from dispatch import answers, discrepancies, missions, publishing_pause, recalls
+from dispatch import answers, discrepancies, missions, ops, publishing_pause, recalls
 from dispatch.models import Discrepancy, MissionPart
 from dispatch.tests.sky import START, Sky, held_drones
 from fleet import registry
@@ -26,7 +27,7 @@ from fleet.simulator.truth import Where
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle
 from orders.models import Order
-from orders.states import FLOWN_FROM, TERMINAL, WITH_A_JOB, CancelReason, JobStatus, Status
+from orders.states import FLOWN_FROM, TERMINAL, WITH_A_JOB, CancelReason, Status
 from orders.tests.factories import OrderFactory
 from wingxtra.accounts.identity import Actor, ActorKind
 from wingxtra.accounts.models import Merchant
@@ -187,9 +188,7 @@ class Deliveries(RuleBasedStateMachine):
 
     def requeue(self, choice: int) -> None:
         def verb(order: Order) -> None:
-            before = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
-            job = recalls.recall_before(order.pk, by=STAFF, reason=NOTE, statuses=before)
-            lifecycle.requeue(order.pk, by=STAFF, why=NOTE, job_ends=JobStatus.CANCELED, job_id=job)
+            ops._requeue(order, {"reason": NOTE, "override": ""}, SimpleNamespace(actor=STAFF))
 
         self.attempt(choice, verb)
 
