@@ -91,7 +91,7 @@ def _hold_strays(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> N
             continue
         is_stray = not is_at_hub and bool(stands(picture.telemetry[drone_id], None))
         if is_stray and _long_enough(mission, now):
-            words = f"It stands disarmed away from every hub since {KNOWN_AFTER_S:.0f} s."
+            words = f"It has stood disarmed away from every hub for {KNOWN_AFTER_S:.0f} s."
             hold_away(drone_id, words)
         elif is_stray != (mission.stands_since is not None):
             mission.stands_since = now if is_stray else None

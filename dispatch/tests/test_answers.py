@@ -97,7 +97,7 @@ def test_a_drone_that_came_unseen_to_the_drop_and_stays_is_asked_about(sky: Sky)
     assert order.status == Status.LAUNCHED
     doubt = Discrepancy.objects.get(order=order)
     assert doubt.code == Code.AT_THE_DROP
-    assert "keeps its place since" in doubt.message
+    assert "has kept its place for" in doubt.message
 
 
 def test_a_drone_that_lies_unseen_in_a_field_is_asked_about(sky: Sky) -> None:
