@@ -9,6 +9,7 @@ from django.urls import reverse
 from dispatch import words
 from dispatch.bridge import BridgeClient, BridgeNotAsked
 from dispatch.models import DispatchDecision, DispatchRun, Flight, Mission, MissionPart
+from dispatch.sightings import Sightings
 from fleet import picture, policy
 from fleet.policy import Priority
 from orders.models import DeliveryJob, Order
@@ -176,13 +177,19 @@ def launched_all_the_same(now: datetime) -> Iterator[Attention]:
     flying = (
         MissionPart.objects.live().whole().filter(mission__recall_state=Mission.Recall.TOO_LATE)
     )
-    for part in flying.order_by("mission__recall_asked_at")[:20]:
+    parts = list(flying.order_by("mission__recall_asked_at")[:20])
+    seen = Sightings.load(now) if parts else None
+    for part in parts:
+        drone_id = part.job.drone_id
+        where = seen.where_is(drone_id, part.order) if seen else ""
         yield Attention(
             key=f"too-late:{part.mission_id}",
             level=34,
-            text=f"{part.job.drone_id} flies order {part.order}, which was taken from it",
-            detail="The recall came too late: ground control had launched it. Have it called home "
-            f"there. It was recalled because: {part.mission.recall_reason}",
+            text=f"Ground control says that {drone_id} flies order {part.order}, which was taken "
+            "from it",
+            detail=f"The recall came too late: ground control had launched it. {where} If it "
+            "flies, have it called home there. Nothing new is flown for this order until its "
+            f"mission is over. It was recalled because: {part.mission.recall_reason}",
             url=reverse("admin:orders_order_change", args=[part.order_id]),
             since=part.mission.recall_asked_at,
             tone=Tone.BAD,

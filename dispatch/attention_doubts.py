@@ -21,6 +21,7 @@ from orders.models import DeliveryJob, Order
 from orders.states import IN_FLIGHT, WITH_A_JOB, JobStatus, Status
 from wingxtra.console import actions
 from wingxtra.console.registry import Attention, Button, Tone
+from wingxtra.sentences import sentence
 
 T = TypeVar("T")
 
@@ -80,7 +81,7 @@ def _doubt(doubt: Discrepancy, seen: Sightings) -> Attention:
         key=f"doubt:{doubt.pk}",
         level=34 - RANK[Priority(order.priority)],
         text=f"{doubt.get_code_display()}: order {order} with {doubt.job.drone_id}",
-        detail=f"{doubt.message} {seen.where_is(doubt.job.drone_id, order)}".strip(),
+        detail=f"{sentence(doubt.message)} {seen.where_is(doubt.job.drone_id, order)}".strip(),
         url=_page(order),
         since=doubt.raised_at,
         tone=Tone.BAD,
@@ -133,7 +134,7 @@ def _why_it_waits(order: Order) -> str:
 def _question(order: Order, why: str, job: DeliveryJob | None, seen: Sightings) -> Attention:
     drone_id = order.holder_drone_id or (job.drone_id if job else None)
     where = order.get_holder_display().lower()
-    told = order.hold_message or (job.ended_because if job else "")
+    told = sentence(order.hold_message or (job.ended_because if job else ""))
     return Attention(
         key=f"answer:{order.pk}",
         level=33 - RANK[Priority(order.priority)],
@@ -190,7 +191,7 @@ def missions_not_known_to_be_over(now: datetime) -> Iterator[Attention]:
             key=f"not-over:{part.mission_id}",
             level=28,
             text=f"It is not known whether {drone_id} still flies order {part.order}",
-            detail=f"The attempt has ended: {part.job.ended_because} {said} "
+            detail=f"The attempt has ended: {sentence(part.job.ended_because)} {said} "
             f"{seen.where_is(drone_id, part.order)} Nothing new is flown for this order until it "
             "is known.",
             url=_page(part.order),
@@ -234,7 +235,7 @@ def recalls_not_confirmed(now: datetime) -> Iterator[Attention]:
             level=33,
             text=f"Ground control does not confirm the {what} of order {part.order}",
             detail=f"Nothing was changed: {part.mission.drone_id} may fly it. The answer was: "
-            f"{part.mission.bridge_answer[:200]} Look in ground control.",
+            f"{sentence(part.mission.bridge_answer[:200])} Look in ground control.",
             url=_page(part.order),
             since=None if flies else part.mission.recall_refused_at,
             tone=Tone.BAD,
@@ -251,7 +252,7 @@ def publishing_paused(now: datetime) -> Iterator[Attention]:
         key="publishing",
         level=45,
         text="Publishing is paused: ground control refuses the form of our missions",
-        detail=f"{pause.refused} orders in a row. {pause.because} "
+        detail=f"{pause.refused} orders in a row. {sentence(pause.because)} "
         f"{waiting} mission{'' if waiting == 1 else 's'} wait{'s' if waiting == 1 else ''}.",
         url=f"{reverse('admin:dispatch_mission_changelist')}?state__exact=PENDING",
         since=pause.began_at,

@@ -21,6 +21,7 @@ from wingxtra import metrics
 from wingxtra.exchange import Failed, TooSlow, address, below, exchange, is_sendable
 from wingxtra.problems import Unavailable
 from wingxtra.redis_client import client
+from wingxtra.sentences import sentence
 
 log = structlog.get_logger(__name__)
 
@@ -105,8 +106,8 @@ class BridgeClient:
             return Answer(404, answer.words, UNKNOWN)
         if answer.status == 404:
             raise BridgeUnavailable(
-                f"The GCS bridge answered 404 to {path}: {answer.words} It says nothing about the "
-                "mission; look whether the bridge has this route.",
+                f"The GCS bridge answered 404 to {path}: {sentence(answer.words)} It says nothing "
+                "about the mission; look whether the bridge has this route.",
                 code="bridge_confused",
                 status=404,
             )

@@ -195,7 +195,7 @@ class _Look:
             stood_s = self.state.fix.at - since
             if stood_s >= STANDS_AT_THE_DROP_FOR_S:
                 words = (
-                    f"{self.job.drone_id} stands disarmed at the drop point since {stood_s:.0f} s."
+                    f"{self.job.drone_id} has stood disarmed at the drop point for {stood_s:.0f} s."
                 )
                 discrepancies.raise_(self.job, Discrepancy.Code.AT_THE_DROP, words)
         elif self.state.phase is Phase.GROUND and self.mission.stands_since:
@@ -205,8 +205,8 @@ class _Look:
             if stood_s >= standing.KNOWN_AFTER_S:
                 words = (
                     f"Ground control says that {self.job.drone_id} flies this order "
-                    f"({self.order.get_status_display().lower()}); telemetry shows it disarmed at "
-                    f"its hub since {stood_s:.0f} s."
+                    f"({self.order.get_status_display().lower()}); telemetry has shown it disarmed "
+                    f"at its hub for {stood_s:.0f} s."
                 )
                 discrepancies.raise_(self.job, Discrepancy.Code.STANDS_AT_HUB, words)
         else:
@@ -219,7 +219,7 @@ class _Look:
         kept_s = fix.at - max(still.at, self.order.last_step_at.timestamp())
         if kept_s < KEEPS_ITS_PLACE_FOR_S or self.hubs.at(fix.lat, fix.lng):
             return
-        words = f"{self.job.drone_id} keeps its place since {kept_s:.0f} s"
+        words = f"{self.job.drone_id} has kept its place for {kept_s:.0f} s"
         if to_dropoff_m(self.plan, fix) <= self.rules.arrival_radius_m:
             words = f"{words}, at the drop point."
             discrepancies.raise_(self.job, Discrepancy.Code.AT_THE_DROP, words)

@@ -31,6 +31,7 @@ from orders.states import (
 )
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import FieldProblem, Invalid, NotFound
+from wingxtra.sentences import sentence
 
 
 class ReportType(StrEnum):
@@ -170,7 +171,7 @@ def _over(order: Order, job: DeliveryJob | None, event: MissionEvent, by: Actor)
 def _about_an_ended_job(order: Order, job: DeliveryJob, event: MissionEvent, by: Actor) -> Reported:
     """Kept, shown in the timeline, and where it contradicts us a person is asked."""
     delivered = job.status == JobStatus.COMPLETED
-    words = (
+    words = sentence(
         f"Ground control reports {event.type} for attempt {job.attempt}, which is over for us "
         f"since {job.ended_at:%H:%M:%S} UTC: {job.ended_because or job.get_status_display()}"
     )

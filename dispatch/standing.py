@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
+from django.db.models import Exists, OuterRef
+
 from dispatch.flight_trust import stands
 from dispatch.missions import set_over
 from dispatch.models import Mission, MissionPart
@@ -75,11 +77,16 @@ def look_after(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> Non
 def _hold_strays(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
     """A drone that does not come home from a mission that is over, such as one that landed at the
     door after it delivered, is on hold. Of such a mission `stands_since` counts standing elsewhere.
+    Who releases it has seen it stand there: it is held again only when it stood up meanwhile.
     """
+    holds = DroneHold.objects.filter(drone=OuterRef("drone"))
     latest = (
         Mission.objects.filter(over_at__gt=now - COMES_HOME_WITHIN, tries__gt=0, drone__active=True)
         .exclude(drone__jobs__status=JobStatus.ACTIVE)
-        .exclude(drone__holds__in=DroneHold.objects.standing())
+        .annotate(
+            is_held=Exists(holds.standing()),
+            was_released=Exists(holds.filter(released_at__gte=OuterRef("stands_since"))),
+        )
         .order_by("drone_id", "-over_at")
         .distinct("drone_id")
     )
@@ -91,7 +98,9 @@ def _hold_strays(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> N
             continue
         is_stray = not is_at_hub and bool(stands(picture.telemetry[drone_id], None))
         if is_stray and _long_enough(mission, now):
-            words = f"It stands disarmed away from every hub since {KNOWN_AFTER_S:.0f} s."
+            if mission.is_held or mission.was_released:
+                continue
+            words = f"It has stood disarmed away from every hub for {KNOWN_AFTER_S:.0f} s."
             hold_away(drone_id, words)
         elif is_stray != (mission.stands_since is not None):
             mission.stands_since = now if is_stray else None

@@ -19,6 +19,7 @@ from wingxtra.console import actions
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Attention, Section, Tone
+from wingxtra.sentences import sentence
 
 # More drones than these are one line.
 MOST_ON_THEIR_OWN = 3
@@ -79,8 +80,8 @@ def drones_on_hold(now: datetime) -> Iterator[Attention]:
             key=f"on-hold:{drone.pk}",
             level=26,
             text=f"{drone} is on hold: {holds[0].get_code_display()}",
-            detail=f"{' '.join(hold.message for hold in holds)} It gets no orders until you "
-            "release it.",
+            detail=" ".join(sentence(hold.message) for hold in holds)
+            + " It gets no orders until you release it.",
             url=reverse("admin:fleet_drone_change", args=[drone.pk]),
             since=holds[0].held_at,
             tone=Tone.BAD,

@@ -11,6 +11,7 @@ from dispatch import answers, attention_doubts, discrepancies, ops, recalls, rep
 from dispatch.models import Discrepancy
 from dispatch.tests.sky import START, Sky
 from dispatch.tests.support import stored
+from fleet import registry
 from fleet.models import DroneHold
 from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory
@@ -162,7 +163,7 @@ def test_a_drone_that_came_unseen_to_the_drop_and_stays_is_asked_about(sky: Sky)
     assert order.status == Status.LAUNCHED
     doubt = Discrepancy.objects.get(order=order)
     assert doubt.code == Code.AT_THE_DROP
-    assert "keeps its place since" in doubt.message
+    assert "has kept its place for" in doubt.message
 
 
 def test_a_drone_that_lies_unseen_in_a_field_is_asked_about(sky: Sky) -> None:
@@ -203,6 +204,10 @@ def test_a_drone_that_stays_at_the_door_after_its_delivery_is_on_hold(sky: Sky) 
     assert stored(order).status == Status.DELIVERED
     (hold,) = DroneHold.objects.standing().filter(drone=drone_id)
     assert hold.code == DroneHold.Code.LANDED_AWAY
+    registry.release(drone_id, by=STAFF, note="I stand beside it: the customer lets it stay.")
+    for _ in range(40):
+        sky.look()
+    assert not DroneHold.objects.standing().exists()
 
 
 def test_a_drone_that_comes_home_from_its_delivery_is_not(sky: Sky) -> None:

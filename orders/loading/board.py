@@ -146,7 +146,7 @@ def row_of(order: Order, hub: Hub | None, *, in_hand: bool = False) -> Row:
         since=order.last_step_at if job else order.holder_since,
         drone_id=drone.pk if drone else "",
         drone_from=drone.hub.name if drone and drone.hub != hub else "",
-        pickup="" if is_aboard or _is_here(order, hub) else _whereabouts(order),
+        pickup="" if _is_here(order, hub) else _whereabouts(order),
         note=_note(order),
         is_ready=order.parcel_ready_at is not None and order.holder in FLOWN_FROM,
         is_aboard=is_aboard,
@@ -166,9 +166,10 @@ def _is_here(order: Order, hub: Hub | None) -> bool:
 
 
 def _whereabouts(order: Order) -> str:
+    """The place at which it lies; empty where it lies at none, or nobody knows which."""
     if order.holder == Holder.SENDER:
         return order.pickup_name or "the sender's place"
-    return order.holder_hub.name if order.holder_hub else order.get_holder_display().lower()
+    return order.holder_hub.name if order.holder_hub else ""
 
 
 def _state(order: Order) -> str:

@@ -271,6 +271,15 @@ def test_in_the_list_only_what_is_here_can_be_loaded(hub: Hub, browser: Client) 
     assert f"loaded:{order.pk}" in browser.get(scan_of(order)).content.decode()
 
 
+@pytest.mark.parametrize("holder", [Holder.UNKNOWN, Holder.RECIPIENT, Holder.LOST])
+def test_a_parcel_that_lies_at_no_known_place_is_said_to_be_at_none(
+    hub: Hub, browser: Client, holder: Holder
+) -> None:
+    order = order_in(Status.ENROUTE, drone=drone_of(hub))
+    Order.objects.filter(pk=order.pk).update(holder=holder, holder_drone=None)
+    assert "Its parcel is at" not in browser.get(scan_of(order)).content.decode()
+
+
 # --- scans ---------------------------------------------------------------------------------------
 
 

@@ -95,7 +95,19 @@ def test_a_mission_that_was_recalled_too_late_is_said(browser: Client) -> None:
         recall_reason="The customer asked.",
     )
     MissionPart.objects.filter(pk=part.pk).update(live=True)
-    assert f"flies order {part.order}, which was taken from it" in now_page(browser)
+    page = now_page(browser)
+    assert f"flies order {part.order}, which was taken from it" in page
+    assert f"Ground control says that {part.mission.drone_id} flies" in page
+
+
+def test_what_was_recalled_too_late_is_not_said_to_fly_where_telemetry_shows_it(
+    browser: Client,
+) -> None:
+    part = mission_in(Status.ASSIGNED, recall_state=Mission.Recall.TOO_LATE)
+    MissionPart.objects.filter(pk=part.pk).update(live=True)
+    drone_id, order = str(part.mission.drone_id), part.order
+    show(TelemetryFactory(drone_id=drone_id, lat=order.dropoff_lat, lng=order.dropoff_lng))
+    assert f"{drone_id} is at the drop point, motors off" in now_page(browser)
 
 
 def test_a_mission_that_ops_must_submit_is_said(browser: Client) -> None:

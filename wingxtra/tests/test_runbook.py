@@ -14,6 +14,7 @@ from django.urls import get_resolver
 from prometheus_client import REGISTRY
 
 from wingxtra import metrics
+from wingxtra.console import actions
 
 DOCS = settings.BASE_DIR / "docs"
 RUNBOOK = (DOCS / "runbook.md").read_text()
@@ -83,6 +84,14 @@ def test_every_alert_has_words_a_severity_and_its_page_in_the_runbook() -> None:
 def test_every_line_of_the_attention_list_has_its_page_in_the_runbook() -> None:
     described = [heading.split("`")[1] for heading in headings("The console's attention list")]
     assert sorted(described) == sorted(set(attention_keys()))
+
+
+def test_the_remedies_that_it_names_are_there() -> None:
+    get_resolver().url_patterns  # noqa: B018 (imports all that a web process does)
+    labels = {action.label for action in actions._actions.values()}
+    named = set(re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", RUNBOOK))
+    assert named
+    assert {" ".join(name.split()) for name in named} - labels == set()
 
 
 def attention_keys() -> Iterator[str]:
