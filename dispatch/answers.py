@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from dispatch.missions import set_over
 from dispatch.models import Flight
 from dispatch.parcel_doubt import parcel_astray
 from fleet import policy
@@ -44,6 +45,7 @@ def it_failed(order_id: UUID, *, by: Actor, note: str) -> Order:
     if order.status not in MAY_HAVE_FLOWN or job is None:
         raise lifecycle.Refused(order, f"The order is {order.status}, not in flight.")
     order = lifecycle.advance(order_id, Status.LAUNCHED, by=by, job_id=job.pk).order
+    set_over([job.pk], by=str(by), because=note)
     return lifecycle.mission_over(
         order_id,
         ended=JobStatus.FAILED,

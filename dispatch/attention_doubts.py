@@ -40,6 +40,7 @@ REMEDIES: dict[str, tuple[str, ...]] = {
     Code.UNCLEAR_LANDING: (*HOW_IT_ENDED, *WHERE_IT_IS[1:]),
     Code.AT_THE_DROP: HOW_IT_ENDED,
     Code.STANDS_AT_HUB: (*HOW_IT_ENDED, "requeue"),
+    Code.EARLY_REPORT: (*HOW_IT_ENDED, "abort"),
     Code.DELIVERED_AFTER_END: ("delivered", "correct", "abort"),
     Code.FLIES_AFTER_END: ("mission-over", "abort"),
     Code.FAILED_AFTER_DELIVERY: ("correct",),
@@ -48,7 +49,12 @@ REMEDIES: dict[str, tuple[str, ...]] = {
 }
 # These end by themselves once what they are about is over.
 NEVER_SETTLED = (Code.AIRSPACE, Code.WEATHER)
-SETTLED_BY_AN_ANSWER = (Code.UNCLEAR_LANDING, Code.AT_THE_DROP, Code.STANDS_AT_HUB)
+SETTLED_BY_AN_ANSWER = (
+    Code.EARLY_REPORT,
+    Code.UNCLEAR_LANDING,
+    Code.AT_THE_DROP,
+    Code.STANDS_AT_HUB,
+)
 
 
 def parcels_and_flights(now: datetime) -> Iterator[Attention]:

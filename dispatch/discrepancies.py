@@ -47,7 +47,7 @@ ANSWERS = {
 }
 BEFORE_LAUNCH = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
 # These are over with the job, whoever says so.
-OF_A_FLIGHT = (Code.AT_THE_DROP, Code.STANDS_AT_HUB, Code.AIRSPACE, Code.WEATHER)
+OF_A_FLIGHT = (Code.EARLY_REPORT, Code.AT_THE_DROP, Code.STANDS_AT_HUB, Code.AIRSPACE, Code.WEATHER)
 # Telemetry may see these while a person ends the job, and then they are answered already.
 WHILE_IT_LASTS = (*OF_A_FLIGHT, Code.UNCLEAR_LANDING)
 

@@ -64,6 +64,7 @@ __all__ = [
 ]
 
 AT_DROPOFF = (Phase.ARRIVED, Phase.DELIVERING, Phase.DELIVERED)
+FAR_M = 200.0  # beside the way that it may have flown on: positions and clocks differ
 AWAY_M = 30.0  # farther than this from where it stood, it is on its way
 AWAY_LOOKS = 3  # a pair of bad positions is no departure
 LIFTED_M, LIFTED_LOOKS = 5.0, 2  # higher than this above where it stood, it has taken off
@@ -122,6 +123,20 @@ def may_carry(state: State, plan: Plan) -> bool:
     if not followed or state.low_at_pickup or state.loaded_at is not None:
         return True
     return state.start is None or to_pickup_m(plan, state.start) <= AWAY_M
+
+
+def is_far_from_drop(state: State, plan: Plan, rules: Rules, silence_s: float) -> bool:
+    """Whether telemetry shows beyond doubt that the drone has not come to the drop point yet.
+
+    silence_s: since its last measurement; the drone may have flown on for so long, at twice its
+    speed. Doubt means no.
+    """
+    followed = state.start_is_ground and not (state.gap or state.silent or state.doubt)
+    on_its_way = state.phase in (Phase.GROUND, Phase.LAUNCHED, Phase.ENROUTE)
+    if not followed or not on_its_way or state.fix is None:
+        return False
+    flown_on_m = flight_trust.SPEED_SLACK * plan.cruise_speed_mps * state.pace * silence_s
+    return to_dropoff_m(plan, state.fix) > rules.arrival_radius_m + FAR_M + flown_on_m
 
 
 # --- what a measurement says ---------------------------------------------------------------------

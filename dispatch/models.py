@@ -246,6 +246,7 @@ class Discrepancy(models.Model):
         DELIVERED_AFTER_END = "DELIVERED_AFTER_END", "Reported delivered after its end"
         FLIES_AFTER_END = "FLIES_AFTER_END", "Reported flying after its end"
         FAILED_AFTER_DELIVERY = "FAILED_AFTER_DELIVERY", "Reported failed after its delivery"
+        EARLY_REPORT = "EARLY_REPORT", "Reported at the drop point, seen far from it"
         AIRSPACE = "AIRSPACE", "A zone is in the way"
         WEATHER = "WEATHER", "The weather is over its limit"
 

@@ -38,6 +38,8 @@ def is_asked(order: Order) -> bool:
 def _why_not_delivered(order: Order) -> str | None:
     if order.status in answers.MAY_HAVE_FLOWN or order.hold_code:
         return None
+    if order.status == Status.CANCELED and is_asked(order):
+        return None
     if order.status in TERMINAL:
         return "The order is over: “Correct the outcome” changes that."
     return "It neither flies nor waits for an answer about its parcel."
@@ -57,7 +59,7 @@ def _why_not_at_hub(order: Order) -> str | None:
 
 def _why_not_never_left(order: Order) -> str | None:
     if is_asked(order) and order.holder in (Holder.UNKNOWN, Holder.DRONE):
-        return None
+        return None  # the verb refuses it for a parcel that was seen going aboard
     return "The parcel is not looked for."
 
 

@@ -14,9 +14,10 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from dispatch import discrepancies, missions
+from dispatch import discrepancies, flight, missions
+from dispatch.flight_state import State, to_dropoff_m
 from dispatch.models import Discrepancy, Flight, Mission, MissionReport
-from dispatch.parcel_doubt import parcel_astray
+from dispatch.parcel_doubt import parcel_astray, plan_of
 from fleet import policy
 from orders import lifecycle
 from orders.models import DeliveryJob, Order
@@ -48,6 +49,7 @@ class ReportType(StrEnum):
 
 
 ENDS_WITHOUT_DELIVERY = (ReportType.FAILED, ReportType.ABORTED)
+AT_THE_DROP = (ReportType.ARRIVED, ReportType.DELIVERING, ReportType.DELIVERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,9 @@ def _about_the_current_job(
     order: Order, job: DeliveryJob | None, event: MissionEvent, by: Actor
 ) -> Reported:
     job_id = job.pk if job else None
+    if job is not None and event.type in AT_THE_DROP and (words := _too_early(order, job, event)):
+        discrepancies.raise_(job, Discrepancy.Code.EARLY_REPORT, words, by=by)
+        return Reported(order, note=f"{words} It is kept, and operations is asked.")
     if event.type in ENDS_WITHOUT_DELIVERY:
         return _over(order, job, event, by)
     if event.type == ReportType.PICKED_UP:
@@ -148,6 +153,28 @@ def _about_the_current_job(
         message=event.message,
     )
     return Reported(done.order, [step.value for step in done.applied], note=done.note)
+
+
+def _too_early(order: Order, job: DeliveryJob, event: MissionEvent) -> str:
+    """Why a report that the drone is at the drop point cannot be, empty when it can."""
+    seen = Flight.objects.filter(job=job).first()
+    if seen is None or job.drone_id is None:
+        return ""
+    state, plan, rules = State.from_dict(seen.state), plan_of(job), policy.current()
+    silence_s = (timezone.now() - seen.heard_at).total_seconds()
+    if state.fix is None or not flight.is_far_from_drop(state, plan, rules, silence_s):
+        return ""
+    away_m = to_dropoff_m(plan, state.fix)
+    return (
+        f"Ground control reports “{_label(event)}”; telemetry shows {job.drone_id} {away_m:.0f} m "
+        f"from the drop point {silence_s:.0f} s ago, and never nearer."
+    )
+
+
+def _label(event: MissionEvent) -> str:
+    picked_up = EventType.PARCEL_LOADED
+    kind = picked_up if event.type == ReportType.PICKED_UP else EventType(event.type.value)
+    return str(kind.label)
 
 
 def _over(order: Order, job: DeliveryJob | None, event: MissionEvent, by: Actor) -> Reported:
@@ -172,12 +199,14 @@ def _about_an_ended_job(order: Order, job: DeliveryJob, event: MissionEvent, by:
     """Kept, shown in the timeline, and where it contradicts us a person is asked."""
     delivered = job.status == JobStatus.COMPLETED
     words = sentence(
-        f"Ground control reports {event.type} for attempt {job.attempt}, which is over for us "
+        f"Ground control reports “{_label(event)}” for attempt {job.attempt}, which is over for us "
         f"since {job.ended_at:%H:%M:%S} UTC: {job.ended_because or job.get_status_display()}"
     )
     code = _contradiction(order, job, event, delivered=delivered)
     if event.type in (*ENDS_WITHOUT_DELIVERY, ReportType.DELIVERED):
-        missions.set_over([job.pk], by=str(by), because=f"Reported {event.type}. {event.message}")
+        missions.set_over(
+            [job.pk], by=str(by), because=f"Reported: {_label(event)}. {event.message}"
+        )
     if code is not None:
         discrepancies.about_an_ended_job(job, code, words, by)
         return Reported(order, note=f"{words} It is kept, and operations is asked.")

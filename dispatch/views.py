@@ -1,5 +1,7 @@
 """Missions by API: submit, cancel, abort, report. Thin: read, call one function, answer."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -26,11 +28,26 @@ from orders import views as orders_views
 from orders.models import Order
 from orders.serializers import NewWindow, OrderAnswer
 from orders.states import CancelReason, Status
-from wingxtra.accounts.identity import Actor, ActorKind, Role
+from wingxtra.accounts.identity import Actor, ActorKind, Caller, Role
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
 from wingxtra.api.schema import NAMES
 from wingxtra.api.views import ApiView
-from wingxtra.problems import NotFound
+from wingxtra.problems import NotFound, Unavailable
+
+
+@contextmanager
+def words_for(caller: Caller) -> Iterator[None]:
+    """What the bridge answered is for our staff; a merchant reads what it means."""
+    try:
+        yield
+    except Unavailable as problem:
+        if caller.role != Role.MERCHANT:
+            raise
+        raise Unavailable(
+            problem.code,
+            "Ground control does not confirm that the flight is taken back; nothing was changed. "
+            "Try again in a minute, or ask operations.",
+        ) from problem
 
 
 class Cancel(ApiView):
@@ -49,12 +66,13 @@ class Cancel(ApiView):
             if self.caller.role == Role.MERCHANT
             else CancelReason.OTHER
         )
-        order = recalls.cancel(
-            order_id,
-            by=self.caller.actor,
-            reason=CancelReason(wanted.get("reason", usual)),
-            note=wanted["note"],
-        )
+        with words_for(self.caller):
+            order = recalls.cancel(
+                order_id,
+                by=self.caller.actor,
+                reason=CancelReason(wanted.get("reason", usual)),
+                note=wanted["note"],
+            )
         return Response({"order_id": order.pk, "status": order.status})
 
 
@@ -69,7 +87,8 @@ class Reschedule(orders_views.Reschedule):
             with transaction.atomic():  # nothing is withdrawn for a window that is refused
                 super().post(request, order_id)
                 transaction.set_rollback(True)
-            recalls.recall_before(order_id, by=self.caller.actor, reason="Rescheduled.")
+            with words_for(self.caller):
+                recalls.recall_before(order_id, by=self.caller.actor, reason="Rescheduled.")
         return super().post(request, order_id)
 
 

@@ -7,8 +7,17 @@ from uuid import UUID
 from fleet.models import Hub
 from orders import changes
 from orders.changes import Refused
-from orders.models import Order
-from orders.states import FLOWN_FROM, IN_FLIGHT, WITH_A_JOB, Holder, JobStatus, ReasonCode, Status
+from orders.models import DeliveryEvent, Order
+from orders.states import (
+    FLOWN_FROM,
+    IN_FLIGHT,
+    WITH_A_JOB,
+    EventType,
+    Holder,
+    JobStatus,
+    ReasonCode,
+    Status,
+)
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import NotFound
 
@@ -106,13 +115,33 @@ def unloaded(order_id: UUID, hub_id: int, *, by: Actor, note: str = "") -> Order
 
 
 def never_left(order_id: UUID, *, by: Actor, note: str) -> Order:
-    """The parcel was not picked up: it is where it was before, with the sender."""
+    """The parcel was not picked up: it is where it was before, with the sender.
+
+    Raises Refused as well when it was seen going aboard: then say where it is now.
+    """
     with changes.changing(order_id, by=by) as (change, order):
         _refuse_unless_held_by(order, (Holder.UNKNOWN, Holder.DRONE))
+        if (seen := _seen_aboard(order)) is not None:
+            words = (
+                f"It was seen going aboard at {seen.occurred_at:%H:%M:%S} UTC. Say where it is now."
+            )
+            raise Refused(order, words, code="parcel_was_loaded")
         change.note(order, order.stay(note))
         if order.status == Status.QUEUED:
             order.lift_hold()
     return order
+
+
+def _seen_aboard(order: Order) -> DeliveryEvent | None:
+    """When the parcel was last seen going aboard, if it was not said to be elsewhere since.
+
+    A pickup that is only concluded from a later step was not seen.
+    """
+    places = (EventType.PARCEL_LOADED, EventType.PARCEL_UNLOADED, EventType.PARCEL_FOUND)
+    last = order.events.filter(type__in=places).order_by("id").last()
+    if last is None or last.type != EventType.PARCEL_LOADED or last.payload.get("inferred"):
+        return None
+    return last
 
 
 def given_back(order_id: UUID, *, by: Actor, received_by: str) -> Order:

@@ -428,7 +428,7 @@ class Order(FSMModelMixin, Parcel):
 
     @transition(
         field=status,
-        source=[Status.QUEUED, Status.FAILED, Status.ABORTED],
+        source=[Status.QUEUED, Status.CANCELED, Status.FAILED, Status.ABORTED],
         target=Status.DELIVERED,
     )
     def correct_to_delivered(self, *, at: datetime, job: "DeliveryJob", why: str) -> Happened:
@@ -436,7 +436,8 @@ class Order(FSMModelMixin, Parcel):
         was = self.status
         event = EventType.DELIVERED if was == Status.QUEUED else EventType.CORRECTED
         job.status, job.ended_because = JobStatus.COMPLETED, why[:300]
-        self.current_job, self.delivered_at, self.reason_code = job, at, ""
+        self.current_job, self.delivered_at = job, at
+        self.reason_code, self.cancel_reason = "", ""
         self.lift_hold()
         self.hand_over()
         self.proof_missing = self.pod_requirement != PodRequirement.NONE

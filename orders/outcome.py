@@ -6,7 +6,7 @@ from uuid import UUID
 from orders import changes
 from orders.changes import Refused
 from orders.models import DeliveryJob, Order
-from orders.states import EventType, ReasonCode, Status
+from orders.states import EventType, Holder, ReasonCode, Status
 from wingxtra.accounts.identity import Actor
 
 CORRECTABLE_FOR = timedelta(days=7)
@@ -15,9 +15,12 @@ CORRECTABLE_FOR = timedelta(days=7)
 def delivered_after_all(
     order_id: UUID, *, by: Actor, why: str, occurred_at: datetime | None = None
 ) -> Order:
-    """A person knows that an order on hold was delivered. Raises Refused for any other order."""
+    """A person knows that an order on hold was delivered, or one that was canceled and whose parcel
+    is looked for. Raises Refused for any other order.
+    """
     with changes.changing(order_id, by=by, occurred_at=occurred_at) as (change, order):
-        if order.status != Status.QUEUED or not order.hold_code:
+        is_looked_for = order.holder in (Holder.DRONE, Holder.UNKNOWN)
+        if not order.hold_code and not (order.status == Status.CANCELED and is_looked_for):
             words = f"The order is {order.status} and waits for no answer about its parcel."
             raise Refused(order, words, code="not_on_hold")
         change.step(

@@ -95,7 +95,7 @@ def test_a_pickup_that_is_reported_after_the_end_of_its_attempt_keeps_the_next_o
         reports.ReportType.PICKED_UP, occurred_at=job.created_at, intent_id=job.mission_intent_id
     )
     reports.report(order.pk, before_its_end, by=GCS)
-    assert stored(order).hold_code == HoldCode.CONTRADICTION
+    assert stored(order).hold_code == HoldCode.PARCEL_UNKNOWN
 
 
 def test_what_has_launched_since_the_page_was_opened_is_not_requeued() -> None:

@@ -181,7 +181,8 @@ def test_delivered_after_all_is_one_line_with_the_answer() -> None:
     discrepancies.about_an_ended_job(job, Code.DELIVERED_AFTER_END, "Reported DELIVERED.", GCS)
     (item,) = questions()
     assert labels(item) == [
-        *("It was delivered", "It is at a hub", "Fly it from where it is"),
+        *("It was delivered", "It is at a hub", "It never left the sender"),
+        *("It goes back to the sender", "It is lost"),
         "Settle",
     ]
 

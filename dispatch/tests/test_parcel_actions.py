@@ -106,12 +106,18 @@ def test_it_is_at_a_hub_and_is_flown_from_there(browser: Client, lost_sight: Any
     assert after.flown_from == (hub.lat, hub.lng)
 
 
-@pytest.mark.parametrize("lost_sight", [astray, aboard])
-def test_it_never_left_the_sender(browser: Client, lost_sight: Any) -> None:
-    order = lost_sight()
+def test_it_never_left_the_sender(browser: Client) -> None:
+    order = astray()
     act(browser, "never-left", order, note="It stands on the shop's table.")
     after = stored(order)
     assert (after.status, after.holder, after.hold_code) == (Status.QUEUED, Holder.SENDER, "")
+
+
+def test_what_was_seen_going_aboard_has_left_the_sender(browser: Client) -> None:
+    order = aboard()
+    answer = act(browser, "never-left", order, note="It stands on the shop's table.")
+    assert "It was seen going aboard" in answer.content.decode()
+    assert stored(order).holder == Holder.DRONE
 
 
 def test_it_goes_back_to_the_sender(browser: Client) -> None:

@@ -212,10 +212,13 @@ def test_an_unknown_order_is_not_found() -> None:
 
 def test_a_failed_mission_is_tried_again_until_no_attempt_is_left() -> None:
     policy.change(by=SYSTEM, max_attempts=2)
-    order = order_in(Status.MISSION_SUBMITTED)
+    order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
+    Watch(order).launches()  # seen from the ground on, and never at the pickup
     assert report(order, Status.FAILED, message="Motor 3.").applied == ["REQUEUED"]
-    assert why(order, "REQUEUED") == "Motor 3."
-    lifecycle.assign(order.pk, DroneFactory().pk, by=SYSTEM, why="Next.")
+    assert (why(order, "REQUEUED"), stored(order).hold_code) == ("Motor 3.", "")
+    lifecycle.assign(order.pk, "WX-DRN-001", by=SYSTEM, why="Next.")
+    report(order, Status.LAUNCHED)
+    Watch(order).launches()
     assert report(order, Status.FAILED).applied == ["FAILED"]
     assert stored(order).current_job.status == JobStatus.FAILED
 
@@ -509,10 +512,10 @@ def test_looking_at_many_flights_takes_no_more_statements_than_at_one(
         assert progress.follow(picture(*samples, at=at), at) == len(drones)
 
     look(1)
-    # lock, jobs, policy, hubs, flights (in a transaction of its own), live missions, unlock
-    with django_assert_num_queries(9):
+    # lock, jobs, policy, hubs, flights (in a transaction of its own), live missions, strays, unlock
+    with django_assert_num_queries(10):
         look(2)
-    with django_assert_num_queries(6):  # nothing new, nothing written
+    with django_assert_num_queries(7):  # nothing new, nothing written
         look(2)
 
 
@@ -540,3 +543,21 @@ def test_a_drones_page_quotes_the_value_that_was_not_believed(client: Client) ->
     page = client.get("/admin/fleet/drone/WX-DRN-001/change/").content.decode()
     assert "Not believed in flight" in page
     assert "armed: false" in page
+
+
+# --- ground control against telemetry ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["ARRIVED", "DELIVERED"])
+def test_a_delivery_that_telemetry_rules_out_is_asked_about_and_not_told(kind: str) -> None:
+    order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
+    Watch(order).launches()
+    done = report(order, ReportType(kind))
+    assert (done.applied, stored(order).status) == ([], Status.LAUNCHED)
+    doubt = Discrepancy.objects.get()
+    assert doubt.code == Discrepancy.Code.EARLY_REPORT
+    assert "m from the drop point" in doubt.message
+
+
+def test_without_telemetry_ground_control_is_believed() -> None:
+    assert report(order_in(Status.LAUNCHED), Status.DELIVERED).order.status == Status.DELIVERED

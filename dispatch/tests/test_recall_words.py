@@ -16,7 +16,7 @@ from fleet.simulator.run import Simulator
 from fleet.tests.raw_server import answering, http
 from orders import lifecycle
 from orders.models import Order
-from orders.states import CancelReason, JobStatus, Status
+from orders.states import CancelReason, HoldCode, JobStatus, Status
 from wingxtra.accounts.identity import SYSTEM, TELEMETRY, Actor, ActorKind
 from wingxtra.problems import Conflict, Unavailable
 
@@ -102,8 +102,9 @@ def test_no_word_of_a_person_overrides_a_mission_that_is_in_the_air(
 def test_a_person_says_in_writing_that_the_mission_is_over(bridge: Simulator) -> None:
     order, mission = submitted()
     order = recalls.say_over(order.pk, by=AMA, note="Its battery is out.")
-    assert order.status == Status.QUEUED
-    assert timeline(order)[-2:] == ["MISSION_OVER", "REQUEUED"]
+    # Telemetry has not followed the drone: whether it was at the pickup is asked.
+    assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
+    assert timeline(order)[-3:] == ["MISSION_OVER", "REQUEUED", "PARCEL_UNKNOWN"]
     mission.refresh_from_db()
     assert (mission.over_by, mission.is_live) == ("user:ama", False)
     with pytest.raises(Conflict, match="No mission"):

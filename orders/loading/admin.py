@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.forms.models import BaseInlineFormSet
-from unfold.admin import TabularInline
+from unfold.admin import StackedInline
 
 from orders.loading.models import Loader
 from wingxtra.accounts.admin import UserAdmin
@@ -28,7 +28,7 @@ class RoleHasItsHubs(BaseInlineFormSet):
             raise forms.ValidationError("Only the loader role belongs to hubs. Remove these.")
 
 
-class LoaderInline(TabularInline):
+class LoaderInline(StackedInline):
     model = Loader
     formset = RoleHasItsHubs
     fields = ("hub",)

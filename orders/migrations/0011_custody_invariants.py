@@ -7,15 +7,15 @@ import django.db.models.deletion
 import django.db.models.lookups
 from django.db import migrations, models
 
-# An outcome is corrected in writing (orders.outcome); a canceled order stays canceled.
+# An outcome is corrected in writing (orders.outcome); a canceled order can only turn out delivered.
 CORRECTED_ONLY = """
 DROP TRIGGER orders_terminal_is_final ON orders_order;
 CREATE TRIGGER orders_terminal_is_final BEFORE UPDATE OF status ON orders_order
     FOR EACH ROW
     WHEN (OLD.status IN ('DELIVERED', 'CANCELED', 'FAILED', 'ABORTED')
           AND NEW.status IS DISTINCT FROM OLD.status
-          AND NOT (OLD.status IN ('DELIVERED', 'FAILED', 'ABORTED')
-                   AND NEW.status IN ('DELIVERED', 'FAILED')))
+          AND NEW.status <> 'DELIVERED'
+          AND NOT (OLD.status IN ('DELIVERED', 'FAILED', 'ABORTED') AND NEW.status = 'FAILED'))
     EXECUTE FUNCTION orders_refuse_leaving_the_end();
 """
 NEVER_LEFT = """

@@ -8,8 +8,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from fleet.models import Hub
 from fleet.tests.factories import DroneFactory, HubFactory
 from orders import lifecycle
+from orders.loading.models import Loader
 from orders.models import DeliveryEvent, Order
 from orders.states import CancelReason, Holder, Status
 from orders.tests.factories import OrderFactory, order_in
@@ -17,7 +19,12 @@ from orders.tests.test_api import ORDERS, contract, errors_of
 from orders.tests.test_custody import aboard, at_a_hub, on_hold, with_holder
 from wingxtra.accounts.identity import SYSTEM, Role
 from wingxtra.accounts.models import Merchant
-from wingxtra.accounts.tests.factories import MerchantFactory, api_client, key_client
+from wingxtra.accounts.tests.factories import (
+    MerchantFactory,
+    UserFactory,
+    api_client,
+    key_client,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -185,10 +192,16 @@ def test_it_is_back_at_a_hub(ops: APIClient, named: str) -> None:
 
 
 def test_it_never_left(ops: APIClient) -> None:
-    order = on_hold(Holder.UNKNOWN)
+    order = lifecycle.sight_lost(order_in(Status.QUEUED).pk, why="It flies, they say.", by=SYSTEM)
     body = {"holder": "SENDER", "note": "The shop has it."}
     shown = ops.post(f"{ORDERS}/{order.pk}/custody", body).json()
     assert (shown["custody"]["holder"], shown["hold"]) == ("SENDER", None)
+
+
+def test_what_was_seen_going_aboard_has_left(ops: APIClient) -> None:
+    body = {"holder": "SENDER", "note": "The shop has it."}
+    answer = ops.post(f"{ORDERS}/{on_hold(Holder.UNKNOWN).pk}/custody", body)
+    assert (answer.status_code, answer.json()["code"]) == (409, "parcel_was_loaded")
 
 
 @pytest.mark.parametrize(("holder", "code"), [("RETURNED", "RETURNED_TO_SENDER"), ("LOST", "LOST")])
@@ -318,3 +331,23 @@ def test_an_order_with_no_drone_to_spare_is_assigned_again_from_the_hub(ops: API
     shown = shown_to(ops, order)
     assert (shown["status"], shown["custody"]["holder"]) == ("ASSIGNED", "HUB")
     assert shown["custody"]["since"] <= timezone.now().isoformat()
+
+
+# --- a loader's calls ----------------------------------------------------------------------------
+
+
+def test_a_loader_says_ready_and_came_back_for_its_own_hub_and_reads_no_customer() -> None:
+    order = on_hold(Holder.DRONE)
+    hub = Hub.objects.get(drones__parcels=order.pk)
+    kofi = UserFactory(username="kofi", role=Role.LOADER)
+    Loader.objects.create(user=kofi, hub=hub)
+    loader, path = api_client(kofi), f"{ORDERS}/{order.pk}"
+    answer = loader.post(f"{path}/custody", {"holder": "HUB", "place": HubFactory().name})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "not_yours")
+    shown = loader.post(f"{path}/custody", {"holder": "HUB", "place": hub.name}).json()
+    assert shown["custody"]["holder"] == "HUB"
+    assert "customer_name" not in shown
+    assert "dropoff_lat" not in shown
+    assert loader.get(path).status_code == 403
+    elsewhere = order_in(Status.QUEUED, pickup_lat=5.7, pickup_lng=-0.3)
+    assert loader.post(f"{ORDERS}/{elsewhere.pk}/ready").status_code == 404

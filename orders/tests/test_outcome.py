@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from orders import lifecycle
 from orders.models import DeliveryEvent, Order
-from orders.states import Holder, JobStatus, PodRequirement, ReasonCode, Status
+from orders.states import CancelReason, Holder, JobStatus, PodRequirement, ReasonCode, Status
 from orders.tests.factories import order_in
 from orders.tests.test_custody import at_a_hub, on_hold
 from wingxtra.accounts.identity import Actor, ActorKind
@@ -20,7 +20,7 @@ OPS = Actor(ActorKind.USER, "ops")
 
 
 def ends_of(order: Order) -> list[str]:
-    ends = ("DELIVERED", "FAILED", "ABORTED", "CORRECTED")
+    ends = ("DELIVERED", "CANCELED", "FAILED", "ABORTED", "CORRECTED")
     events = DeliveryEvent.objects.filter(order=order, type__in=ends)
     return list(events.values_list("type", flat=True))
 
@@ -133,3 +133,14 @@ def test_the_database_reopens_nothing_that_is_canceled() -> None:
         connection.cursor() as cursor,
     ):
         cursor.execute("UPDATE orders_order SET status = 'FAILED' WHERE id = %s", [order.pk])
+
+
+def test_an_order_that_was_canceled_turns_out_to_be_delivered() -> None:
+    order = order_in(Status.MISSION_SUBMITTED)
+    lifecycle.cancel(order.pk, by=OPS, reason=CancelReason.WEATHER)
+    with pytest.raises(lifecycle.Refused):
+        lifecycle.delivered_after_all(order.pk, by=OPS, why="The customer has it.")
+    lifecycle.sight_lost(order.pk, by=OPS, why="Ground control says that it flies.")
+    order = lifecycle.delivered_after_all(order.pk, by=OPS, why="The customer has it.")
+    assert (order.status, order.holder, order.cancel_reason) == ("DELIVERED", "RECIPIENT", "")
+    assert ends_of(order) == ["CANCELED", "CORRECTED"]

@@ -32,7 +32,7 @@ PRODUCT = {
     "fail": (f"QUEUED ASSIGNED MISSION_SUBMITTED {IN_THE_AIR}", "FAILED", "FAILED"),
     "abort": (f"ASSIGNED MISSION_SUBMITTED {IN_THE_AIR}", "ABORTED", "ABORTED"),
     # From QUEUED: an order on hold that was delivered after all, which writes DELIVERED.
-    "correct_to_delivered": ("QUEUED FAILED ABORTED", "DELIVERED", "CORRECTED"),
+    "correct_to_delivered": ("QUEUED CANCELED FAILED ABORTED", "DELIVERED", "CORRECTED"),
     "correct_to_failed": ("DELIVERED FAILED ABORTED", "FAILED", "CORRECTED"),
 }
 WRITES_ANOTHER = {("correct_to_delivered", "QUEUED"): "DELIVERED"}

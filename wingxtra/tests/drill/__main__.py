@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--orders-per-minute", type=float, default=80)
     parser.add_argument("--faults-per-minute", type=float, default=60)
     parser.add_argument("--kill-every", type=float, default=12, help="seconds")
-    parser.add_argument("--put-right-within", type=float, default=4, help="minutes")
+    parser.add_argument("--put-right-within", type=float, default=6, help="minutes")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
