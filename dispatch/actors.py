@@ -11,6 +11,7 @@ from django.utils import timezone
 from dispatch import (
     airspace_watch,
     forgetting,
+    live_missions,
     missions,
     progress,
     publishing_pause,
@@ -39,7 +40,8 @@ def hurry(events: Sequence[DeliveryEvent], **_: Any) -> None:
     for event in events:
         if event.type in (EventType.ASSIGNED, EventType.REASSIGNED) and event.job:
             enqueue(publish_intent, str(event.job.mission_intent_id))
-    if any(event.type in missions.ENDS_A_JOB | {EventType.ABORT_REQUESTED} for event in events):
+    sends_a_recall = live_missions.ENDS_A_JOB | {EventType.ABORT_REQUESTED}
+    if any(event.type in sends_a_recall for event in events):
         enqueue(sweep_missions)
 
 

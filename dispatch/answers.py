@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from dispatch.missions import set_over
+from dispatch.live_missions import set_over
 from dispatch.models import Flight
 from dispatch.parcel_doubt import parcel_astray
 from fleet import policy

@@ -6,11 +6,11 @@ class DispatchConfig(AppConfig):
     verbose_name = "Dispatch"
 
     def ready(self) -> None:
-        from dispatch import actors, bridge, discrepancies, forgetting, missions
+        from dispatch import actors, bridge, discrepancies, forgetting, live_missions
         from orders import lifecycle, retention
         from wingxtra import health
 
-        lifecycle.recorded.connect(missions.keep_in_step)
+        lifecycle.recorded.connect(live_missions.keep_in_step)
         lifecycle.recorded.connect(discrepancies.keep_in_step)
         lifecycle.recorded.connect(actors.hurry)
         retention.forgetting.connect(forgetting.forget)

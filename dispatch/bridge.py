@@ -49,6 +49,8 @@ OVER = FLOWN | {
     "ended",
 }
 FLYING = frozenset({"launched", "enroute", "arrived", "delivering", "flying", "in_flight"})
+# Of these the mission may have flown before it was over.
+MAY_HAVE_FLOWN = frozenset({"failed", "aborted", "over", "ended"})
 UNKNOWN = "unknown"
 
 RecallMode = Literal["withdraw", "abort"]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from dispatch import missions, recalls
+from dispatch import live_missions, recalls
 from dispatch.candidates import Candidate, judged
 from fleet.models import Drone
 from orders import lifecycle
@@ -57,7 +57,7 @@ def _may_fly(order_id: UUID, drone_id: str, override_reason: str) -> tuple[Order
     drone = Drone.objects.with_home().filter(pk=drone_id).first()
     if drone is None:
         raise NotFound("drone")
-    missions.refuse_unless_clear(order)
+    live_missions.refuse_unless_clear(order)
     chosen = judged(order, [drone], timezone.now())[0]
     reasons = [asdict(reason) for reason in chosen.reasons]
     words = " ".join(reason.message for reason in chosen.reasons)

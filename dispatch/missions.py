@@ -1,6 +1,7 @@
-"""Missions on their way to ground control, and what is known of their end.
+"""Missions on their way to ground control.
 
-A mission is stored in the assignment's transaction and published after it; the row is the outbox.
+A mission is stored in the assignment's transaction (dispatch.live_missions) and published after it;
+the row is the outbox.
 A publisher claims the row by a conditional UPDATE with an expiry, counts the try, and only then
 speaks: from the first try on the mission is live, whatever came back, until it is known to be over.
 The database refuses a second live mission of an order, so the next one waits for that knowledge.
@@ -9,7 +10,6 @@ Locks are taken in one order: the order's row, then its missions.
 """
 
 import random
-from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,10 +17,10 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q, prefetch_related_objects
+from django.db.models import F
 from django.utils import timezone
 
-from dispatch import contract, publishing_pause
+from dispatch import live_missions, publishing_pause
 from dispatch.bridge import (
     FLOWN,
     OVER,
@@ -31,15 +31,13 @@ from dispatch.bridge import (
     BridgeUnavailable,
 )
 from dispatch.candidates import still_able
-from dispatch.models import Discrepancy, Mission, MissionPart
-from fleet import policy, rulebook
-from fleet.models import Drone, Hub
+from dispatch.models import Mission, MissionPart
+from fleet import policy
 from fleet.reasons import Reason
 from orders import lifecycle
-from orders.models import DeliveryEvent, Order, OrderQuerySet
+from orders.models import Order
 from orders.states import EventType, Happened, JobStatus, ReasonCode
-from wingxtra import bulk
-from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor, ActorKind
+from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor
 from wingxtra.problems import Conflict, NotFound, Unavailable
 
 FIRST_PAUSE_S = 1.0
@@ -49,153 +47,6 @@ NOT_ASKED_PAUSE_S = 5.0
 log = structlog.get_logger(__name__)
 State = Mission.State
 Recall = Mission.Recall
-
-
-# --- in step with the order ----------------------------------------------------------------------
-
-ENDS_A_JOB = {
-    EventType.REASSIGNED,
-    EventType.REQUEUED,
-    EventType.RESCHEDULED,
-    EventType.CANCELED,
-    EventType.FAILED,
-    EventType.ABORTED,
-}
-
-
-def keep_in_step(events: Sequence[DeliveryEvent], **_: Any) -> None:
-    """Receives `lifecycle.recorded`: missions follow their jobs in the same transaction.
-
-    Statements do not grow with the events.
-    """
-    _store([e for e in events if e.type in (EventType.ASSIGNED, EventType.REASSIGNED)])
-    submitted = [e.job_id for e in events if e.type == EventType.MISSION_SUBMITTED]
-    if submitted:
-        Mission.objects.filter(parts__job__in=submitted, state=State.PENDING).update(
-            state=State.ACCEPTED, accepted_at=timezone.now()
-        )
-    delivered = [e for e in events if e.type == EventType.DELIVERED]
-    if delivered:
-        set_over([e.job_id for e in delivered], by=delivered[0].actor, because="Delivered.")
-    _end([e for e in events if e.type in ENDS_A_JOB])
-
-
-def _store(events: list[DeliveryEvent]) -> None:
-    jobs = [
-        (event, event.job, event.job.drone_id)
-        for event in events
-        if event.job and event.job.drone_id and event.order.live_mode
-    ]
-    if not jobs:
-        return
-    rules = policy.current()
-    drones = Drone.objects.prefetch_related("kind").in_bulk({drone_id for _, _, drone_id in jobs})
-    prefetch_related_objects([event.order for event, _, _ in jobs], "holder_hub")
-    around = _surroundings() if settings.GCS_INTENT_VERSION == 2 else None
-    stored = [
-        Mission(
-            id=job.mission_intent_id,
-            drone_id=drone_id,
-            body=contract.build(
-                job.mission_intent_id,
-                event.order,
-                drones[drone_id],
-                rules,
-                event.created_at,
-                around,
-            ),
-            state=State.PENDING if rules.auto_submit else State.HELD,
-            created_at=event.created_at,
-            next_try_at=event.created_at,
-        )
-        for event, job, drone_id in jobs
-    ]
-    bulk.insert(stored)
-    bulk.insert(
-        [
-            MissionPart(mission_id=job.mission_intent_id, job=job, order=event.order)
-            for event, job, _ in jobs
-        ]
-    )
-
-
-def _surroundings() -> contract.Surroundings:
-    return contract.Surroundings(Hub.objects.all(), rulebook.airspace_version())
-
-
-def _end(events: list[DeliveryEvent]) -> None:
-    """Never publish for a job that is over, and take back what may have reached the bridge."""
-    if not events:
-        return
-    ended = [e.job_id for e in events if e.type != EventType.REASSIGNED]
-    reassigned = [e.order_id for e in events if e.type == EventType.REASSIGNED]
-    of_ended = Mission.objects.filter(
-        Q(parts__job__in=ended)
-        | Q(parts__order__in=reassigned, parts__job__status=JobStatus.CANCELED)
-    )
-    of_ended.filter(state__in=(State.HELD, State.PENDING), tries=0).update(state=State.WITHDRAWN)
-    if events[0].actor_kind == ActorKind.GCS:
-        set_over(ended, by=events[0].actor, because=events[0].message)
-        of_ended.filter(state=State.PENDING).update(state=State.WITHDRAWN)
-        return
-    of_ended.filter(state__in=(State.PENDING, State.ACCEPTED), over_at__isnull=True).update(
-        state=State.WITHDRAWN,
-        recall_state=Recall.WANTED,
-        recall_mode="withdraw",
-        recall_by=events[0].actor[:180],
-        recall_reason=events[0].message[:300],
-        next_try_at=timezone.now(),
-    )
-
-
-# --- whether a mission is over -------------------------------------------------------------------
-
-
-def set_over(job_ids: Iterable[UUID | None], *, by: str, because: str) -> None:
-    """The missions of these jobs are known to be over; the first word stands."""
-    ids = list(job_ids)
-    Mission.objects.filter(parts__job__in=ids, tries__gt=0, over_at__isnull=True).update(
-        over_at=timezone.now(), over_by=by[:180], over_because=because[:300], stands_since=None
-    )
-    MissionPart.objects.filter(job__in=ids, live=True).update(live=False)
-
-
-def may_be_planned(orders: OrderQuerySet) -> OrderQuerySet:
-    """Those of these orders that no mission can be in the air for, and about which no reports
-    contradict each other.
-    """
-    doubtful = Discrepancy.objects.filter(
-        settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
-    )
-    return orders.exclude(pk__in=MissionPart.objects.live().values("order_id")).exclude(
-        pk__in=doubtful.values("order_id")
-    )
-
-
-def refuse_unless_clear(order: Order) -> None:
-    """Raises Conflict while an earlier mission of this order is not known to be over, or reports
-    about it contradict each other.
-    """
-    doubt = order.discrepancies.filter(
-        settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
-    ).first()
-    if doubt is not None:
-        raise Conflict(
-            "reports_contradict",
-            f"{doubt.message} Settle that first.",
-            current_status=order.status,
-        )
-    former = order.parts.live().exclude(job=order.current_job_id).select_related("mission").first()
-    if former is not None:
-        raise Conflict(
-            "mission_not_over",
-            f"The mission {former.mission_id} of {former.mission.drone_id} is not known to be "
-            "over. Look in ground control, and say in writing that it is.",
-            current_status=order.status,
-        )
-
-
-# --- publishing ----------------------------------------------------------------------------------
 
 
 def publish(mission_id: UUID, *, by: Actor = GCS, now: datetime | None = None) -> None:
@@ -355,7 +206,7 @@ def _write_down_the_refusal(part: MissionPart, answer: Answer, why: str) -> None
         )
     except lifecycle.Refused:
         log.info("mission_rejected_too_late", intent_id=str(part.mission_id))
-    set_over([part.job_id], by=str(GCS), because=why)
+    live_missions.set_over([part.job_id], by=str(GCS), because=why)
     row = Mission.objects.filter(pk=part.mission_id)
     _record(row, answer.status, answer.words)
     row.update(state=State.REJECTED, recall_state=Recall.NONE)
@@ -374,7 +225,7 @@ def _stop(part: MissionPart, reasons: list[Reason]) -> None:
             return
     why = " ".join(reason.message for reason in reasons)
     with transaction.atomic():
-        set_over([part.job_id], by=str(GCS), because=f"Not flown: {why}")
+        live_missions.set_over([part.job_id], by=str(GCS), because=f"Not flown: {why}")
         try:
             lifecycle.requeue(
                 part.order_id,

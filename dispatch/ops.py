@@ -24,6 +24,7 @@ from orders.states import (
     JobStatus,
     Status,
 )
+from wingxtra.accounts.identity import GCS
 from wingxtra.console.actions import Action, ReasonForm
 from wingxtra.problems import Conflict
 
@@ -107,7 +108,11 @@ def _requeue(order: Order, data: dict[str, Any], user: Any) -> str:
         raise Conflict(
             "mission_launched", "It cannot be requeued any more. Once it flies, abort it."
         )
+    doubt = recalls.unseen_flight(order, job_id)
     lifecycle.requeue(order.pk, by=user.actor, why=why, job_ends=JobStatus.CANCELED, job_id=job_id)
+    if doubt:
+        lifecycle.sight_lost(order.pk, by=GCS, why=doubt)
+        return f"Order {order} is on hold: say where its parcel is. {doubt}"
     return f"Order {order} is back in the queue."
 
 

@@ -18,13 +18,15 @@ from dispatch import answers
 from dispatch.bridge import (
     FLOWN,
     FLYING,
+    MAY_HAVE_FLOWN,
     OVER,
     UNKNOWN,
     Answer,
     BridgeClient,
     BridgeUnavailable,
 )
-from dispatch.missions import Recall, State, claim_end, pause, set_over
+from dispatch.live_missions import set_over
+from dispatch.missions import Recall, State, claim_end, pause
 from dispatch.models import Flight, Mission, MissionPart
 from dispatch.parcel_doubt import unseen_pickup
 from fleet import registry
@@ -106,6 +108,8 @@ def recall_before(
             state=State.WITHDRAWN,
             recall_state=Recall.DONE,
             recall_asked_at=timezone.now(),
+            said=answer.mission_status[:40],
+            said_at=timezone.now(),
             bridge_status=answer.status or None,
             bridge_answer=answer.words,
         )
@@ -175,8 +179,23 @@ def cancel(
                     current_status=order.status,
                 )
             if order.status not in cancelable or order.current_job_id == job_id:
-                return lifecycle.cancel(order_id, by=by, reason=reason, note=note)
+                doubt = unseen_flight(order, job_id)
+                order = lifecycle.cancel(order_id, by=by, reason=reason, note=note)
+                if doubt:
+                    order = lifecycle.sight_lost(order_id, by=GCS, why=doubt)
+                return order
     raise Conflict("order_busy", "The order is being reassigned; try again in a moment.")
+
+
+def unseen_flight(order: Order, job_id: UUID | None) -> str:
+    """Why a mission that was just taken back may have moved the parcel, empty when it has not: the
+    bridge says that it ended, not that it never flew, and telemetry has not followed the drone.
+    """
+    part = MissionPart.objects.whole().filter(job=job_id).first()
+    if part is None or part.mission.said not in MAY_HAVE_FLOWN:
+        return ""
+    seen = Flight.objects.filter(job=part.job).first()
+    return unseen_pickup(order, part.job, seen)
 
 
 def say_over(order_id: UUID, *, by: Actor, note: str) -> Order:

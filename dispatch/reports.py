@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from dispatch import discrepancies, flight, missions
+from dispatch import discrepancies, flight, live_missions
 from dispatch.flight_state import State, to_dropoff_m
 from dispatch.models import Discrepancy, Flight, Mission, MissionReport
 from dispatch.parcel_doubt import parcel_astray, plan_of
@@ -204,7 +204,7 @@ def _about_an_ended_job(order: Order, job: DeliveryJob, event: MissionEvent, by:
     )
     code = _contradiction(order, job, event, delivered=delivered)
     if event.type in (*ENDS_WITHOUT_DELIVERY, ReportType.DELIVERED):
-        missions.set_over(
+        live_missions.set_over(
             [job.pk], by=str(by), because=f"Reported: {_label(event)}. {event.message}"
         )
     if code is not None:

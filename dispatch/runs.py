@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from dispatch import decisions, hubs, metrics, missions, plans
+from dispatch import decisions, hubs, live_missions, metrics, plans
 from dispatch.models import DispatchDecision, DispatchRun, Mission, MissionPart
 from dispatch.plans import Made
 from fleet import picture, policy, rulebook
@@ -123,7 +123,7 @@ def areas_with_work() -> list[UUID]:
     if rules.dispatch_paused:
         return []
     ready = Order.objects.dispatchable().ready_for(rules, timezone.now())
-    waiting = missions.may_be_planned(ready).values("service_area_id")
+    waiting = live_missions.may_be_planned(ready).values("service_area_id")
     unsent = MissionPart.objects.filter(
         mission__in=Mission.objects.never_tried(), order__status=Status.ASSIGNED
     )
@@ -209,7 +209,7 @@ def _not_paused(
 def _queued(
     areas: Sequence[ServiceArea], only: Sequence[UUID] | None, rules: Rules, now: datetime
 ) -> list[Order]:
-    orders = missions.may_be_planned(Order.objects.dispatchable().ready_for(rules, now))
+    orders = live_missions.may_be_planned(Order.objects.dispatchable().ready_for(rules, now))
     orders = orders.filter(service_area__in=areas)
     if only is not None:
         orders = orders.filter(pk__in=only)

@@ -12,7 +12,7 @@ from typing import Self
 from django.db.models import Exists, OuterRef
 
 from dispatch.flight_trust import stands
-from dispatch.missions import set_over
+from dispatch.live_missions import set_over
 from dispatch.models import Mission, MissionPart
 from fleet import registry
 from fleet.geometry import distance_m

@@ -8,7 +8,8 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
 
 from fleet.policy import Priority
-from orders.models import DeliveryJob, DeliveryJobQuerySet, Order, OrderQuerySet
+from orders.jobs import DeliveryJobQuerySet
+from orders.models import DeliveryJob, Order, OrderQuerySet
 from orders.states import Holder, JobStatus, Status
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 

@@ -13,9 +13,10 @@ from django.db.models.functions import Concat, Upper
 from django.utils import timezone
 from django_fsm import FSMField, FSMModelMixin, transition
 
-from fleet.models import Drone, PayloadType, ServiceArea, on_earth
+from fleet.models import PayloadType, ServiceArea, on_earth
 from fleet.policy import Priority, Rules
 from orders import parcel
+from orders.jobs import DeliveryEvent, DeliveryJob
 from orders.loading.models import Loader
 from orders.parcel import Parcel
 from orders.states import (
@@ -34,7 +35,7 @@ from orders.states import (
     Scenario,
     Status,
 )
-from wingxtra.accounts.identity import ActorKind, Caller, Role
+from wingxtra.accounts.identity import Caller, Role
 from wingxtra.accounts.models import Merchant
 
 __all__ = ["DeliveryEvent", "DeliveryJob", "Loader", "Order"]
@@ -527,102 +528,3 @@ def sla_of(
         return "at_risk" if eta_at > deliver_by else "on_time"
     left: timedelta = deliver_by - now
     return "at_risk" if left < AT_RISK_SHARE * (deliver_by - starts_at) else "on_time"
-
-
-class DeliveryJobQuerySet(models.QuerySet["DeliveryJob"]):
-    def active(self) -> Self:
-        return self.filter(status=JobStatus.ACTIVE)
-
-
-class DeliveryJob(models.Model):
-    """One drone's attempt at an order. The database refuses a second active one for either."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="jobs")
-    drone = models.ForeignKey(
-        Drone,
-        on_delete=models.PROTECT,
-        null=True,
-        related_name="jobs",
-        help_text="Empty for a test order: no real drone ever flies one.",
-    )
-    # The mission that carries the job out; its id is made here so that lists need not look it up.
-    mission_intent_id = models.UUIDField(default=uuid.uuid4, db_index=True, editable=False)
-    attempt = models.PositiveSmallIntegerField()
-    status = models.CharField(max_length=10, choices=JobStatus, default=JobStatus.ACTIVE)
-    override_reason = models.CharField(max_length=300, blank=True)
-    promised_at = models.DateTimeField(
-        null=True, help_text="When dispatch expected the parcel at the door."
-    )
-    eta_at = models.DateTimeField(null=True, help_text="As it is known now, while it flies.")
-    ended_because = models.CharField(max_length=300, blank=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    updated_at = models.DateTimeField(auto_now=True)
-    ended_at = models.DateTimeField(null=True)
-
-    objects = DeliveryJobQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["-created_at", "-id"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["order"],
-                condition=Q(status=JobStatus.ACTIVE),
-                name="one_active_job_per_order",
-            ),
-            models.UniqueConstraint(
-                fields=["drone"],
-                condition=Q(status=JobStatus.ACTIVE),
-                name="one_active_job_per_drone",
-            ),
-            models.UniqueConstraint(fields=["order", "attempt"], name="job_attempts_counted"),
-            models.CheckConstraint(
-                name="job_ended_has_its_time",
-                condition=Q(status=JobStatus.ACTIVE, ended_at__isnull=True)
-                | (~Q(status=JobStatus.ACTIVE) & Q(ended_at__isnull=False)),
-            ),
-        ]
-        indexes = [models.Index(fields=["-created_at", "-id"], name="job_newest")]
-
-    def __str__(self) -> str:
-        return f"{self.drone_id or 'test drone'}, attempt {self.attempt}"
-
-    def eta_seconds(self, now: datetime) -> int | None:
-        """Whole seconds until the parcel is at the door, never negative; None when not known."""
-        return None if self.eta_at is None else max(0, round((self.eta_at - now).total_seconds()))
-
-
-class DeliveryEvent(models.Model):
-    """What happened, who caused it and why. Append-only: the database refuses UPDATE, DELETE
-    and TRUNCATE.
-
-    Kept for good, so no personal data goes in here. `id` grows in the order of writing.
-    """
-
-    id = models.BigAutoField(primary_key=True)
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="events")
-    job = models.ForeignKey(DeliveryJob, on_delete=models.PROTECT, null=True, related_name="events")
-    type = models.CharField(max_length=20, choices=EventType)
-    status = models.CharField(
-        max_length=20, choices=Status, help_text="The order's status once this had happened."
-    )
-    message = models.CharField(max_length=500)
-    actor_kind = models.CharField(max_length=12, choices=ActorKind)
-    actor_ref = models.CharField(max_length=160, blank=True)
-    payload = models.JSONField(default=dict)
-    occurred_at = models.DateTimeField(help_text="When it happened, as the sender says.")
-    created_at = models.DateTimeField(default=timezone.now, help_text="When we wrote it down.")
-
-    class Meta:
-        ordering = ["id"]
-        indexes = [
-            models.Index(fields=["order", "id"], name="event_of_order"),
-            models.Index(fields=["type", "created_at"], name="event_type_time"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.type} ({self.actor_kind})"
-
-    @property
-    def actor(self) -> str:
-        return f"{self.actor_kind}:{self.actor_ref}" if self.actor_ref else self.actor_kind

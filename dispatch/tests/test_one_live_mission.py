@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from pytest_django import Settings
 
-from dispatch import answers, discrepancies, missions, ops, publishing_pause, recalls
+from dispatch import answers, discrepancies, live_missions, missions, ops, publishing_pause, recalls
 from dispatch.models import Discrepancy, MissionPart
 from dispatch.tests.sky import START, Sky, held_drones
 from fleet import registry
@@ -259,7 +259,7 @@ class Deliveries(RuleBasedStateMachine):
         assert self.sky.world.ledger.violations == []
         orders = list(Order.objects.select_related("holder_hub"))
         asked = set(Order.objects.awaiting_an_answer().values_list("pk", flat=True))
-        ready = missions.may_be_planned(Order.objects.dispatchable())
+        ready = live_missions.may_be_planned(Order.objects.dispatchable())
         planned = set(ready.values_list("pk", flat=True))
         parts = MissionPart.objects.live().values_list("order_id", "mission_id")
         live = dict(parts)

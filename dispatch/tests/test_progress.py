@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from dispatch import answers, missions, progress, recalls, reports
+from dispatch import answers, live_missions, missions, progress, recalls, reports
 from dispatch.models import Discrepancy, Flight, Mission, MissionPart, MissionReport
 from dispatch.reports import MissionEvent, Reported, ReportType
 from dispatch.tests.support import able_drone, assigned, mission_of, stored, submitted, timeline
@@ -472,14 +472,14 @@ def test_a_mission_is_over_once_its_drone_has_stood_at_a_hub_for_a_minute() -> N
     MissionPart.objects.update(live=True)
     landed_away(order)
     assert stored(order).status == Status.QUEUED
-    assert not missions.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
+    assert not live_missions.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
     watch = Watch(order)
     watch.now += timedelta(seconds=120)
     for _ in range(70):
         watch.sees(0, 0)
     mission = Mission.objects.get()
     assert (mission.over_by, mission.is_live) == ("telemetry", False)
-    assert missions.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
+    assert live_missions.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
 
 
 def test_the_eta_follows_the_flight_and_small_changes_are_not_written() -> None:

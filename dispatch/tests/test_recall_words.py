@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from pytest_django import Settings
 
-from dispatch import missions, recalls, runs
+from dispatch import live_missions, missions, recalls, runs
 from dispatch.models import DispatchRun, Mission, MissionPart
 from dispatch.tests.support import able_drone, mission_of, stored, submitted, timeline
 from fleet import registry
@@ -45,6 +45,9 @@ def test_a_mission_that_is_over_at_ground_control_is_over(
         assert cancel(order).status == Status.CANCELED
     mission.refresh_from_db()
     assert (mission.over_by, MissionPart.objects.get().live) == ("gcs", False)
+    # A mission that failed may have flown first, and telemetry has not followed this one.
+    asked = Order.objects.awaiting_an_answer().filter(pk=order.pk).exists()
+    assert asked == (word == "failed")
 
 
 @pytest.mark.parametrize("word", ["completed", "delivered"])
@@ -159,7 +162,7 @@ def test_a_recalled_mission_that_flies_is_a_mission_in_the_air(
         recalls.send_recall(Mission.objects.get().pk)
     mission = Mission.objects.get()
     assert (mission.recall_state, mission.over_at) == (Mission.Recall.TOO_LATE, None)
-    assert not missions.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
+    assert not live_missions.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
 
 
 def test_an_assigned_drone_on_hold_is_not_sent(bridge: Simulator) -> None:
