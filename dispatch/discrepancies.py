@@ -101,6 +101,9 @@ def settle(discrepancy_id: int, *, by: Actor, note: str) -> Discrepancy:
     if not note.strip():
         raise Invalid([FieldProblem("note", "required", "Say how it was.")])
     with transaction.atomic():
+        order_id = Discrepancy.objects.values_list("order_id", flat=True).get(pk=discrepancy_id)
+        # The order first, as every verb does that settles one on its way.
+        Order.objects.select_for_update(no_key=True).get(pk=order_id)
         one = Discrepancy.objects.select_for_update().get(pk=discrepancy_id)
         if one.settled_at is not None:
             raise Conflict("settled", f"Settled already by {one.settled_by}: {one.settlement}")

@@ -189,6 +189,10 @@ class Mission(models.Model):
                 condition=Q(state="PENDING") | Q(recall_state="WANTED"),
             ),
             models.Index(fields=["-created_at"], name="mission_newest"),
+            # Every look at the fleet asks for the missions that have just ended.
+            models.Index(
+                fields=["over_at"], name="mission_over", condition=Q(over_at__isnull=False)
+            ),
         ]
 
     def __str__(self) -> str:
