@@ -1,0 +1,33 @@
+"""What happens by itself, and how often. An actor that falls off the schedule fails here."""
+
+from wingxtra.broker import load_actors, schedule
+
+# Seconds between two ticks.
+EVERY_S = {
+    "enqueue_due": 5,
+    "fly_test_orders": 1,
+    "follow_flights": 2,
+    "forget_customers": 3600,
+    "forget_decisions": 3600,
+    "forget_expired_tokens": 3600,
+    "forget_old_answers": 600,
+    "forget_old_webhooks": 3600,
+    "plan_areas": 5,
+    "poll": 2,
+    "sweep_messages": 5,
+    "sweep_missions": 2,
+    "sweep_webhooks": 5,
+    "sweep_what_ifs": 5,
+    "tell_of_arrivals": 10,
+    "tell_of_delays": 60,
+    "watch_airspace": 5,
+    "watch_weather": 30,
+}
+
+
+def test_every_actor_of_the_schedule_has_its_period_and_no_other_is_on_it() -> None:
+    load_actors()
+    # Tests of the broker put actors of their own on it.
+    ours = [tick for tick in schedule if ".tests." not in tick.actor.fn.__module__]
+    assert {tick.actor.actor_name: tick.every_s for tick in ours} == EVERY_S
+    assert len(ours) == len(EVERY_S)
