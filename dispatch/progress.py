@@ -15,7 +15,14 @@ from django.db import connection
 from django.utils import timezone
 
 from dispatch import discrepancies, flight, standing, tracks
-from dispatch.flight_state import FlightEvent, ParcelLoaded, Phase, State, to_dropoff_m
+from dispatch.flight_state import (
+    FlightEvent,
+    ParcelLoaded,
+    Phase,
+    State,
+    to_dropoff_m,
+    to_pickup_m,
+)
 from dispatch.models import Discrepancy, Flight
 from dispatch.parcel_doubt import lost_with_the_drone, parcel_astray, plan_of
 from fleet import policy
@@ -188,7 +195,9 @@ class _Look:
 
     def _tell_about_standing(self) -> None:
         """A drone that stands at the drop point, or at a hub while it is said to fly."""
-        if self.order.status not in IN_FLIGHT or self.state.phase in flight.OVER:
+        if self.order.status not in IN_FLIGHT or self._stands_at_a_hub():
+            return
+        if self.state.phase in flight.OVER:
             return
         since = self.state.stands_at_drop_since
         if since is not None and self.state.fix is not None:
@@ -198,19 +207,35 @@ class _Look:
                     f"{self.job.drone_id} has stood disarmed at the drop point for {stood_s:.0f} s."
                 )
                 discrepancies.raise_(self.job, Discrepancy.Code.AT_THE_DROP, words)
-        elif self.state.phase is Phase.GROUND and self.mission.stands_since:
-            # Counted from the report on: it stood there before the launch as well.
-            since_both = max(self.mission.stands_since, self.order.last_step_at)
-            stood_s = (self.now - since_both).total_seconds()
-            if stood_s >= standing.KNOWN_AFTER_S:
-                words = (
-                    f"Ground control says that {self.job.drone_id} flies this order "
-                    f"({self.order.get_status_display().lower()}); telemetry has shown it disarmed "
-                    f"at its hub for {stood_s:.0f} s."
-                )
-                discrepancies.raise_(self.job, Discrepancy.Code.STANDS_AT_HUB, words)
         else:
             self._tell_about_keeping_its_place()
+
+    def _stands_at_a_hub(self) -> bool:
+        """Asked whatever was read of the flight: a drone that stands there flies no more."""
+        if self.mission.stands_since is None or self._is_being_loaded:
+            return False
+        # Counted from the report on: it stood there before the launch as well.
+        since = max(self.mission.stands_since, self.order.last_step_at)
+        stood_s = (self.now - since).total_seconds()
+        if stood_s < standing.KNOWN_AFTER_S:
+            return False
+        if self.state.phase is Phase.GROUND:
+            words = (
+                f"Ground control says that {self.job.drone_id} flies this order "
+                f"({self.order.get_status_display().lower()}); telemetry has shown it disarmed "
+                f"at its hub for {stood_s:.0f} s."
+            )
+            discrepancies.raise_(self.job, Discrepancy.Code.STANDS_AT_HUB, words)
+        else:
+            where = f"{self.job.drone_id} has stood disarmed at a hub for {stood_s:.0f} s"
+            self._ask_about_the_landing(where, self.now)
+        return True
+
+    @property
+    def _is_being_loaded(self) -> bool:
+        fix, was_launched = self.state.fix, self.state.phase is not Phase.GROUND
+        at_pickup = fix is not None and to_pickup_m(self.plan, fix) <= self.rules.arrival_radius_m
+        return was_launched and at_pickup and self.order.holder in FLOWN_FROM
 
     def _tell_about_keeping_its_place(self) -> None:
         fix, still = self.state.fix, self.state.still

@@ -561,3 +561,20 @@ def test_a_delivery_that_telemetry_rules_out_is_asked_about_and_not_told(kind: s
 
 def test_without_telemetry_ground_control_is_believed() -> None:
     assert report(order_in(Status.LAUNCHED), Status.DELIVERED).order.status == Status.DELIVERED
+
+
+def test_a_flight_that_is_said_to_go_on_and_whose_drone_is_home_is_asked_about() -> None:
+    order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
+    Mission.objects.update(tries=1)
+    MissionPart.objects.update(live=True)
+    watch = Watch(order).launches()
+    for north_m in range(0, 600, 15):
+        watch.sees(north_m, 60)
+    lifecycle.advance(order.pk, Status.DELIVERING, by=GCS)
+    flight = Flight.objects.get()
+    flight.state["phase"] = "DELIVERED"  # read, and for some reason never told
+    flight.save()
+    watch.now += timedelta(seconds=200)
+    steps = [step for _ in range(70) for step in watch.sees(0, 0)]
+    assert "CONTRADICTION" in steps
+    assert Discrepancy.objects.get().code == Discrepancy.Code.UNCLEAR_LANDING
