@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 import time_machine
 from django.db import transaction
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from pytest_django import Settings
@@ -225,8 +225,6 @@ class Deliveries(RuleBasedStateMachine):
         if order and not self.sky.flies(order) and self.custody_is_true(order):
             for one in order.discrepancies.filter(settled_at__isnull=True):
                 discrepancies.settle(one.pk, by=STAFF, note=NOTE)
-            if order.status == Status.QUEUED and order.holder in FLOWN_FROM:
-                self.attempt(choice, lambda o: lifecycle.release_hold(o.pk, by=STAFF, note=NOTE))
 
     def people_answer(self, choice: int) -> None:
         self.look_for_the_parcel(choice)
@@ -347,6 +345,7 @@ def test_whatever_happens_an_order_has_one_live_mission(
                 stateful_step_count=STEPS,
                 deadline=None,
                 derandomize=True,  # chance has its place in `make drill`
+                phases=[Phase.generate],  # to shrink a hundred steps takes an hour
                 suppress_health_check=list(HealthCheck),
             ),
         )
