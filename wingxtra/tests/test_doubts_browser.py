@@ -55,7 +55,6 @@ def gone(page: Page, words: str | re.Pattern[str]) -> None:
     [
         ("It was delivered", {"note": SURE}, Holder.RECIPIENT),
         ("It is at a hub", {"note": "Shelf 2"}, Holder.HUB),
-        ("It never left the sender", {"note": SURE}, Holder.SENDER),
         ("It goes back to the sender", {"received_by": "Market, till 3"}, Holder.RETURNED),
         ("It is lost", {"note": SURE}, Holder.LOST),
     ],
@@ -71,6 +70,28 @@ def test_a_parcel_is_found(
     expect(page.get_by_label("Timeline")).to_contain_text("ama")
     assert Order.objects.get(pk=order.pk).holder == holder
     gone(page, question)
+
+
+def test_what_was_seen_going_aboard_has_left_the_sender(
+    visit: Callable[..., Page], city: Scene
+) -> None:
+    page = visit()
+    question = f"Where is the parcel of order {city.orders['astray']}?"
+    take(page, line(page, question), "It never left the sender", note=SURE)
+    expect(page.get_by_text("It was seen going aboard")).to_be_visible()
+
+
+def test_a_flight_that_failed_before_its_pickup_left_the_parcel_there(
+    visit: Callable[..., Page], city: Scene
+) -> None:
+    page = visit()
+    take(page, line(page, "Link lost to"), "It failed", note="It never took off.")
+    answers = page.get_by_role("navigation", name="Answers")
+    answers.get_by_role("link", name="It never left the sender…").click()
+    page.get_by_label("How do you know?").fill(SURE)
+    page.get_by_role("button", name="It never left the sender").click()
+    expect(page.get_by_text("is with its sender.")).to_be_visible()
+    assert Order.objects.get(pk=city.orders["lost"].pk).holder == Holder.SENDER
 
 
 def test_a_lost_link_ends_in_two_answers(visit: Callable[..., Page], city: Scene) -> None:
