@@ -239,7 +239,7 @@ def low_batteries(now: datetime) -> Iterator[Attention]:
 
 # Each with what is the case while it finds nothing.
 SOURCES: dict[Callable[[datetime], Iterator[Attention]], str] = {
-    orders_without_a_drone: "no order waits for a drone in vain",
+    orders_without_a_drone: "no waiting order lacks an able drone",
     missions_not_getting_through: "every mission reaches ground control",
     missions_held: "no mission waits for you to submit it",
     slow_launches: "no launch is overdue",

@@ -169,7 +169,7 @@ def _many_questions(why: str, orders: Sequence[Order]) -> Attention:
 
 
 def missions_not_known_to_be_over(now: datetime) -> Iterator[Attention]:
-    """Missions of ended attempts of which nobody has said that they are over."""
+    """Missions of ended attempts that are not known to be over."""
     live = MissionPart.objects.live().exclude(mission__recall_state=Mission.Recall.TOO_LATE)
     parts = list(
         live.whole()

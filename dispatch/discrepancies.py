@@ -46,7 +46,7 @@ ANSWERS = {
     EventType.PARCEL_LOST,
 }
 BEFORE_LAUNCH = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
-# These are over with the job, whoever says so.
+# These end with the job, by any source.
 OF_A_FLIGHT = (Code.EARLY_REPORT, Code.AT_THE_DROP, Code.STANDS_AT_HUB, Code.AIRSPACE, Code.WEATHER)
 # Telemetry may see these while a person ends the job, and then they are answered already.
 WHILE_IT_LASTS = (*OF_A_FLIGHT, Code.UNCLEAR_LANDING)
@@ -55,7 +55,7 @@ WHILE_IT_LASTS = (*OF_A_FLIGHT, Code.UNCLEAR_LANDING)
 @transaction.atomic
 def raise_(job: DeliveryJob, code: Discrepancy.Code, message: str, *, by: Actor = SYSTEM) -> bool:
     """Keep it, say it in the timeline, and hold the drone where the code asks for that. False, and
-    nothing done, when it stands already, or is about a flight and the job has ended meanwhile. The
+    nothing done, when it stands already, or is about a flight whose job has ended. The
     order's row is locked first.
     """
     Order.objects.select_for_update(no_key=True).get(pk=job.order_id)

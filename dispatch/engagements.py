@@ -1,4 +1,4 @@
-"""Which drones must not get a trip now, whatever it is."""
+"""Which drones must not get a trip now."""
 
 from typing import Any
 

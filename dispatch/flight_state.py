@@ -130,7 +130,7 @@ class State:
     recent_alts: tuple[float, ...] = ()
     speed_mps: float | None = None  # over ground while cruising, smoothed
     pace: float = 1.0  # of the drone's clock against ours, smoothed
-    picked_up: bool = False  # it was at the pickup, at whatever height
+    picked_up: bool = False  # it was at the pickup, at any height
     left_pickup: bool = False
     loaded_at: float | None = None  # see ParcelLoaded
     low_at_pickup: bool = False  # a look that does not rule a visit out

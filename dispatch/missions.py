@@ -3,7 +3,7 @@
 A mission is stored in the assignment's transaction (dispatch.live_missions) and published after it;
 the row is the outbox.
 A publisher claims the row by a conditional UPDATE with an expiry, counts the try, and only then
-speaks: from the first try on the mission is live, whatever came back, until it is known to be over.
+speaks: from the first try on the mission is live until it is known to be over.
 The database refuses a second live mission of an order, so the next one waits for that knowledge.
 
 Locks are taken in one order: the order's row, then its missions.
@@ -51,7 +51,7 @@ Recall = Mission.Recall
 
 def publish(mission_id: UUID, *, by: Actor = GCS, now: datetime | None = None) -> None:
     """Hand one mission to the bridge if it is due and no other worker is at it; call it any number
-    of times. Never inside a transaction: what happened must be written down whatever comes next.
+    of times. Never inside a transaction: what happened must be written down.
     """
     now = now or timezone.now()
     due = publishing_pause.unless_paused(Mission.objects.unsent(now)).filter(pk=mission_id)
@@ -140,7 +140,7 @@ def _send(part: MissionPart, by: Actor) -> None:
 def _go_live(part: MissionPart) -> bool:
     """Count the try, committed before anything is sent: from here on the mission may be flown.
 
-    False when it is not to be sent: it was withdrawn meanwhile, or another mission of its order is
+    False when it is not to be sent: it was withdrawn, or another mission of its order is
     not known to be over, and then it waits.
     """
     mission = part.mission

@@ -116,7 +116,7 @@ class MissionQuerySet(models.QuerySet["Mission"]):
 class Mission(models.Model):
     """One flight that ground control is asked for: stored with the assignment, sent after it.
 
-    This row is the outbox. Whatever is lost between commit and queue is found here again. The
+    This row is the outbox. What is lost between commit and queue is found here again. The
     mission is known to be over (`over_at`) by the word of ground control, of telemetry or of a
     person, named in `over_by`; what nobody has said is not known.
     """

@@ -118,7 +118,7 @@ def _requeue(order: Order, data: dict[str, Any], user: Any) -> str:
 
 def _reschedule(order: Order, data: dict[str, Any], user: Any) -> str:
     window = {"not_before": data["not_before"], "deliver_by": data["deliver_by"]}
-    # Before the mission is withdrawn: for a window that cannot be, it would be in vain.
+    # Checked before the mission is withdrawn: a refused window must not cost the mission.
     placement.check_window(order.pk, **window)
     recalls.recall_before(order.pk, by=user.actor, reason=data["reason"], override=data["override"])
     placement.reschedule(order.pk, **window, by=user.actor, why=data["reason"])
