@@ -10,14 +10,14 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from fleet.feasibility.tables import DroneTable, payload_bits
+from fleet.live.picture import Picture
 from fleet.models import Drone, DroneHold, DroneKind
-from fleet.picture import Picture
-from fleet.tables import DroneTable, payload_bits
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
 
 if TYPE_CHECKING:
-    from fleet.rulebook import Rulebook
+    from fleet.airspace.rulebook import Rulebook
 
 log = structlog.get_logger(__name__)
 
