@@ -24,7 +24,7 @@ from fleet.live.telemetry import decode_answer
 from fleet.models import DroneHold
 from fleet.simulator import staff
 from fleet.simulator.airframe import moved
-from fleet.simulator.faults import Fault
+from fleet.simulator.faults.board import Fault
 from fleet.simulator.missions import Mission as Flown
 from fleet.simulator.missions import MissionEvent as Told
 from fleet.simulator.missions import Refused

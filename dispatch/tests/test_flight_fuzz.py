@@ -27,7 +27,7 @@ from dispatch.tests import noise
 from dispatch.tests.flights import HUB, RULES, T0, names
 from fleet.live.telemetry import Telemetry
 from fleet.simulator.airframe import distance_m, moved
-from fleet.simulator.faults import Fault
+from fleet.simulator.faults.board import Fault
 from fleet.simulator.flight import Aircraft
 from fleet.simulator.flight import Phase as Truth
 from fleet.simulator.world import World

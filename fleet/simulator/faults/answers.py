@@ -2,7 +2,7 @@
 
 from http.server import BaseHTTPRequestHandler
 
-from fleet.simulator.faults import Fault
+from fleet.simulator.faults.board import Fault
 
 ELSEWHERE = "/elsewhere"
 OVERSIZED_BYTES = 80 * 2**20

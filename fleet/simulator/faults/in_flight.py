@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fleet.simulator.airframe import distance_m
-from fleet.simulator.faults import Fault
+from fleet.simulator.faults.board import Fault
 from fleet.simulator.flight import LEAVING, Aircraft, Phase
 from fleet.simulator.intents import loads_at_pickup
 from fleet.simulator.missions import Mission

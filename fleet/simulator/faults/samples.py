@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from fleet.simulator.airframe import distance_m
-from fleet.simulator.faults import Fault, FaultBoard
+from fleet.simulator.faults.board import Fault, FaultBoard
 from fleet.simulator.flight import LEAVING, Aircraft, Phase
 from fleet.simulator.missions import Mission
 from fleet.simulator.telemetry import Reading
