@@ -11,7 +11,8 @@ from prometheus_client import Counter
 from prometheus_client.core import Metric
 
 from orders import lifecycle
-from orders.models import DeliveryEvent, Order, sla_of
+from orders.models import DeliveryEvent, Order
+from orders.sla import sla_of
 from orders.states import TERMINAL, EventType, Status
 from wingxtra.observability import metrics
 

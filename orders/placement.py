@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from fleet.airspace import rulebook
 from fleet.airspace.rulebook import Rulebook
-from fleet.feasibility import judge
+from fleet.feasibility import best_case, judge
 from fleet.feasibility.geometry import distance_m
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.rules import Rules
@@ -391,7 +391,7 @@ def _judge(
 def _as_problems(verdicts: Verdicts) -> list[FieldProblem]:
     return [
         FieldProblem(FIELDS.get(reason.code, ""), reason.code, reason.message)
-        for reason in judge.refusals(verdicts)
+        for reason in best_case.refusals(verdicts)
     ]
 
 

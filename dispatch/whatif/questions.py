@@ -20,7 +20,7 @@ from dispatch.whatif.simulation import Demand
 from fleet import registry
 from fleet.airspace import rulebook
 from fleet.airspace.rulebook import Rulebook
-from fleet.feasibility import judge
+from fleet.feasibility import best_case, judge
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import Bools, DroneTable, TripTable
 from fleet.models import Drone, DroneKind, Hub, Policy, PolicyVersion, ServiceArea
@@ -273,7 +273,7 @@ def _side(
         text = "No drone is in service there any more. Release or register some, and ask again."
         raise Conflict("no_drones", text)
     table = registry.drone_table(fleet, None, registry.FREE, book, start)
-    best = judge.at_their_best(table)
+    best = best_case.at_their_best(table)
     pairs = judge.every_pair(len(best), len(trips))
     # A zone that ends within the day only delays the flight.
     ends = [zone.ends_at for zone in book.zones if zone.ends_at and zone.ends_at < start + LONGEST]
@@ -281,7 +281,7 @@ def _side(
     for at in (start, *ends):
         able = judge.judge(best, trips, *pairs, rules, book.zone_shapes, at).able
         flyable |= able.reshape(len(trips), -1).any(axis=1)
-    return _Side(rules, judge.ready_at_home(table), flyable)
+    return _Side(rules, best_case.ready_at_home(table), flyable)
 
 
 def _demand(orders: Sequence[Order], trips: TripTable, rules: Rules, start: datetime) -> Demand:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from dispatch.planning import lookahead, planner
-from fleet.feasibility import judge
+from fleet.feasibility import best_case, judge
 from fleet.feasibility.geometry import EARTH_RADIUS_M, Floats, Ints, Zones
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
@@ -160,7 +160,7 @@ def _demand(
     hour = random.choice(len(HOURLY), day.orders, p=HOURLY / HOURLY.sum())
     placed_s = np.sort((hour + random.random(day.orders)) * OPEN_S / len(HOURLY))
     trips = _trips(2 * day.orders, day, shops, random)
-    best = judge.at_their_best(drones)
+    best = best_case.at_their_best(drones)
     pairs = judge.every_pair(len(best), len(trips))
     # As placing an order would: refuse what no drone could ever fly.
     able = judge.judge(best, trips, *pairs, rules, NOWHERE, AT).able

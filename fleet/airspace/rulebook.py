@@ -14,7 +14,7 @@ from datetime import datetime
 from fleet import policy, registry
 from fleet.airspace import areas
 from fleet.airspace.areas import NoFlyZone, ServiceArea
-from fleet.feasibility import judge
+from fleet.feasibility import best_case
 from fleet.feasibility.geometry import Zones
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable
@@ -64,7 +64,7 @@ def load(at: datetime) -> Rulebook:
         zones=zones,
         zone_shapes=areas.zones_of(zones),
         wind_mps=weather.wind_mps(rules, at),
-        best_drones=judge.at_their_best(at_home),
+        best_drones=best_case.at_their_best(at_home),
     )
 
 

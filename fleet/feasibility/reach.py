@@ -11,7 +11,7 @@ from datetime import datetime
 
 import numpy as np
 
-from fleet.feasibility import judge
+from fleet.feasibility import energy, judge
 from fleet.feasibility.geometry import EARTH_RADIUS_M, Floats, Ints, Zones
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable, TripTable
@@ -77,7 +77,7 @@ def _of_one_sort(
         waiting, trips, np.arange(len(here)), here, rules, Zones([]), at, wind_mps
     )
     here, needed_pct = here[at_pickup.able], at_pickup.energy_pct[at_pickup.able]
-    a_metre_pct = judge.cruising_pct_per_m(drones.take(alike[:1]), wind_mps or 0.0)[0]
+    a_metre_pct = energy.cruising_pct_per_m(drones.take(alike[:1]), wind_mps or 0.0)[0]
     metres_per_pct = 1 / (a_metre_pct * rules.detour_factor)
     spare_pct = drones.battery_pct[alike] - rules.reserve_pct
     stands = _on_the_globe(drones.lat[alike], drones.lng[alike])

@@ -27,6 +27,11 @@ def payload_bits(types: Iterable[str]) -> int:
     return sum(1 << i for i, name in enumerate(PAYLOAD_TYPES) if name in wanted)
 
 
+def payload_name(bit: int) -> str:
+    """The payload type of this bit."""
+    return PAYLOAD_TYPES[int(bit).bit_length() - 1]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """Columns of equal length. Lists become arrays; None in a column of floats becomes NaN."""

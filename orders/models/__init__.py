@@ -2,11 +2,8 @@
 
 from orders.loading.models import Loader
 from orders.models.jobs import DeliveryEvent, DeliveryJob
-from orders.models.order import (
-    Order,
-    OrderQuerySet,
-    sla_of,
-)
+from orders.models.order import Order
+from orders.models.queries import OrderQuerySet
 
 __all__ = [
     "DeliveryEvent",
@@ -14,5 +11,4 @@ __all__ = [
     "Loader",
     "Order",
     "OrderQuerySet",
-    "sla_of",
 ]

@@ -1,32 +1,28 @@
 """What was promised: the order with its state machine, its attempts, and what happened to it."""
 
 import uuid
-from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import Any, Self
+from datetime import datetime
+from typing import Any
 
-from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
-from django.db.models import F, Q, Value
-from django.db.models.functions import Concat, Upper
 from django.utils import timezone
 from django_fsm import FSMField, FSMModelMixin, transition
 
-from fleet.feasibility.rules import PayloadType, Priority, Rules
-from fleet.models import ServiceArea, on_earth
-from orders.models import parcel
+from fleet.feasibility.rules import PayloadType, Priority
+from fleet.models import ServiceArea
+from orders.models import parcel, schema
 from orders.models.jobs import DeliveryJob
 from orders.models.parcel import Parcel
+from orders.models.queries import OrderQuerySet
+from orders.sla import sla_of
 from orders.states import (
     CANCELABLE,
-    IN_FLIGHT,
     TERMINAL,
     WITH_A_JOB,
     CancelReason,
     DropoffSource,
     EventType,
     Happened,
-    Holder,
     JobStatus,
     PodRequirement,
     ReasonCode,
@@ -34,84 +30,7 @@ from orders.states import (
     Status,
 )
 from orders.tracking_ids import TRACKING_LENGTH, new_tracking_id
-from wingxtra.accounts.identity import Caller, Role
 from wingxtra.accounts.models import Merchant
-
-# What a search looks through, as one text: so that one index answers it. A line break, which nobody
-# searches for, keeps the end of one field and the begin of the next apart.
-SEARCHED = Concat(
-    "public_tracking_id",
-    Value("\n"),
-    "external_id",
-    Value("\n"),
-    "customer_name",
-    Value("\n"),
-    "customer_phone",
-)
-
-
-class OrderQuerySet(models.QuerySet["Order"]):
-    def visible_to(self, caller: Caller) -> Self:
-        """A merchant's own orders, or everything for our staff; nothing for anybody else.
-
-        With a test key a merchant sees its test orders only, and otherwise never one of them.
-        """
-        if caller.role in (Role.OPS, Role.ADMIN):
-            return self
-        if caller.role == Role.MERCHANT and caller.merchant_id is not None:
-            return self.filter(merchant_id=caller.merchant_id, live_mode=caller.live_mode)
-        return self.none()
-
-    def dispatchable(self) -> Self:
-        """Queued orders of which no answer of a person is awaited."""
-        return self.filter(status=Status.QUEUED, live_mode=True, hold_code="")
-
-    def ready_for(self, rules: Rules, now: datetime) -> Self:
-        """Orders whose parcel is ready by the time that a drone can be there: none waits at a
-        pickup. Where the policy wants that, only those whose parcel was said to be ready.
-        """
-        said = Q(parcel_ready_at__isnull=False) | ~Q(holder=Holder.SENDER)
-        if rules.ready_required:
-            return self.filter(said)
-        soonest = now + timedelta(seconds=rules.launch_time_s)
-        return self.filter(said | Q(ready_at__isnull=True) | Q(ready_at__lte=soonest))
-
-    def awaiting_an_answer(self) -> Self:
-        """Orders whose parcel is not where it should be, or whose reports contradict each other."""
-        return self.filter(parcel.AWAITS_AN_ANSWER)
-
-    def matching(self, text: str) -> Self:
-        """With this id, or with this text in tracking id, external id, customer's name or phone."""
-        if "\n" in text:  # it stands between two fields, and in none of them
-            return self.none()
-        found = Q(searched__icontains=text)
-        with suppress(ValueError):
-            found |= Q(pk=uuid.UUID(text))
-        return self.alias(searched=SEARCHED).filter(found)
-
-    def live(self) -> Self:
-        """Without test orders."""
-        return self.filter(live_mode=True)
-
-    def flying_themselves(self) -> Self:
-        """Test orders that are not over, and whose time has come."""
-        return self.filter(live_mode=False).exclude(status__in=[Status.VALIDATED, *TERMINAL])
-
-    def due(self, now: datetime) -> Self:
-        """Scheduled orders whose time has come."""
-        return self.filter(status=Status.VALIDATED, not_before__lte=now)
-
-    def in_flight(self) -> Self:
-        return self.filter(status__in=IN_FLIGHT)
-
-    def without_their_proof(self) -> Self:
-        return self.filter(status=Status.DELIVERED, proof_missing=True, forgotten_at__isnull=True)
-
-    def to_be_forgotten(self, over_since: datetime) -> Self:
-        """Orders that were over then, and still have personal data."""
-        return self.filter(
-            status__in=TERMINAL, updated_at__lt=over_since, forgotten_at__isnull=True
-        )
 
 
 class Order(FSMModelMixin, Parcel):
@@ -233,88 +152,8 @@ class Order(FSMModelMixin, Parcel):
         permissions = [
             ("view_personal_data", "Can see customers' names, phones and addresses in full")
         ]
-        constraints = [
-            *parcel.CONSTRAINTS,
-            models.UniqueConstraint(
-                fields=["merchant", "external_id"], name="order_external_id_once_per_merchant"
-            ),
-            models.CheckConstraint(
-                name="order_status_known", condition=Q(status__in=Status.values)
-            ),
-            models.CheckConstraint(
-                name="order_pickup_on_earth", condition=on_earth("pickup_lat", "pickup_lng")
-            ),
-            models.CheckConstraint(
-                name="order_dropoff_on_earth", condition=on_earth("dropoff_lat", "dropoff_lng")
-            ),
-            models.CheckConstraint(
-                name="order_weight_sensible",
-                condition=Q(payload_weight_kg__gt=0, payload_weight_kg__lte=1000),
-            ),
-            models.CheckConstraint(
-                name="order_window_in_order",
-                condition=Q(not_before__isnull=True) | Q(not_before__lt=F("deliver_by")),
-            ),
-            models.CheckConstraint(
-                name="order_delivered_has_its_time",
-                condition=Q(status=Status.DELIVERED, delivered_at__isnull=False)
-                | (~Q(status=Status.DELIVERED) & Q(delivered_at__isnull=True)),
-            ),
-            models.CheckConstraint(
-                name="order_scenario_of_test_orders_only",
-                condition=Q(live_mode=True, test_scenario="") | Q(live_mode=False),
-            ),
-            models.CheckConstraint(
-                name="order_has_a_job_while_one_is_needed",
-                condition=~Q(status__in=[*WITH_A_JOB, Status.DELIVERED])
-                | Q(current_job__isnull=False),
-            ),
-        ]
-        indexes = [
-            *parcel.INDEXES,
-            # `live_mode` goes along, so that counting need not look at the orders themselves.
-            models.Index(
-                fields=["-created_at", "-id"], include=["live_mode"], name="order_newest_mode"
-            ),
-            models.Index(
-                fields=["merchant", "-created_at", "-id"],
-                include=["live_mode"],
-                name="order_merchant_newest_mode",
-            ),
-            # For a filter that few of many orders pass.
-            models.Index(fields=["status", "-created_at", "-id"], name="order_status_newest"),
-            models.Index(fields=["priority", "-created_at", "-id"], name="order_priority_newest"),
-            models.Index(fields=["deliver_by"], name="order_promise"),
-            models.Index(
-                fields=["-created_at"],
-                name="order_delivered_late",
-                condition=Q(delivered_at__gt=F("deliver_by")),
-            ),
-            models.Index(
-                fields=["status", "service_area"],
-                name="order_open",
-                condition=~Q(status__in=TERMINAL),
-            ),
-            models.Index(
-                fields=["delivered_at"], name="order_proofless", condition=Q(proof_missing=True)
-            ),
-            # What is new waits in a list that each search reads from begin to end: keep it short.
-            GinIndex(
-                OpClass(Upper(SEARCHED), name="gin_trgm_ops"),
-                name="order_search",
-                gin_pending_list_limit=256,
-            ),
-            models.Index(
-                fields=["created_at"],
-                name="order_open_test",
-                condition=Q(live_mode=False) & ~Q(status__in=TERMINAL),
-            ),
-            models.Index(
-                fields=["updated_at"],
-                name="order_to_be_forgotten",
-                condition=Q(status__in=TERMINAL, forgotten_at__isnull=True),
-            ),
-        ]
+        constraints = [*parcel.CONSTRAINTS, *schema.CONSTRAINTS]
+        indexes = [*parcel.INDEXES, *schema.INDEXES]
 
     def __str__(self) -> str:
         return self.public_tracking_id
@@ -497,24 +336,3 @@ class Order(FSMModelMixin, Parcel):
         eta_at = self.current_job.eta_at if self.current_job else None
         starts_at = max(self.created_at, self.not_before or self.created_at)
         return sla_of(starts_at, self.deliver_by, self.delivered_at, eta_at, now)
-
-
-# Without an ETA an order is at risk once less than this share of its window is left.
-AT_RISK_SHARE = 0.25
-
-
-def sla_of(
-    starts_at: datetime,
-    deliver_by: datetime,
-    delivered_at: datetime | None,
-    eta_at: datetime | None,
-    now: datetime,
-) -> str:
-    if delivered_at is not None:
-        return "on_time" if delivered_at <= deliver_by else "late"
-    if now > deliver_by:
-        return "late"
-    if eta_at is not None:
-        return "at_risk" if eta_at > deliver_by else "on_time"
-    left: timedelta = deliver_by - now
-    return "at_risk" if left < AT_RISK_SHARE * (deliver_by - starts_at) else "on_time"
