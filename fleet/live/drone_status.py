@@ -7,7 +7,7 @@ from enum import StrEnum
 from math import nan
 from uuid import UUID
 
-from fleet import policy, registry
+from fleet import policy, registry, work
 from fleet.feasibility.judge import against_drones
 from fleet.feasibility.reasons import Facts, Reason, Rule, explain
 from fleet.feasibility.rules import Rules
@@ -65,8 +65,8 @@ def look(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
     """These drones (`with_home`) as they are now, in their order. Raises RedisError."""
     seen, rules = picture.read(), policy.current()
     ids = [drone.drone_id for drone in drones]
-    jobs, held = registry.active_jobs(ids), registry.held(ids)
-    engaged = Engaged(busy=jobs, held=held, carrying=registry.carrying(ids))
+    jobs, held = work.active_jobs(ids), registry.held(ids)
+    engaged = Engaged(busy=jobs, held=held, carrying=work.carrying(ids))
     table = registry.table_of(drones, {}, seen, engaged, now)
     wind_mps = weather.wind_mps(rules, now)
     against = against_drones(table, rules, wind_mps)
