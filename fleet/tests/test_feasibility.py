@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from fleet.feasibility.geometry import Zones
-from fleet.feasibility.judge import Verdicts, at_their_best, refusals
+from fleet.feasibility.best_case import at_their_best, refusals
+from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.reasons import SOFT, Rule
 from fleet.feasibility.rules import PayloadType
 from fleet.feasibility.tables import PAYLOAD_TYPES, DroneTable, TripTable, payload_bits

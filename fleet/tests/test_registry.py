@@ -10,7 +10,7 @@ from django.utils import timezone
 from fleet import policy, registry
 from fleet.airspace import rulebook
 from fleet.feasibility import judge
-from fleet.feasibility.judge import TripTable
+from fleet.feasibility.tables import TripTable
 from fleet.feasibility.reasons import Rule
 from fleet.feasibility.rules import PayloadType
 from fleet.feasibility.tables import DroneTable, payload_bits
