@@ -16,6 +16,7 @@ from uuid import UUID
 
 import msgspec
 import numpy as np
+from django.conf import settings
 from jsonschema import Draft202012Validator
 from msgspec import Meta, Struct
 
@@ -25,7 +26,7 @@ from fleet.models import Drone, Hub
 from orders.models import Order
 from orders.states import Holder
 
-CONTRACTS = Path(__file__).parent.parent / "docs" / "contracts"
+CONTRACTS = Path(settings.BASE_DIR) / "docs" / "contracts"
 SCHEMAS = {
     1: CONTRACTS / "mission_intent.schema.json",
     2: CONTRACTS / "mission_intent.v2.schema.json",

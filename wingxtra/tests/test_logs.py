@@ -252,7 +252,7 @@ FAILS_AND_REPORTS = """
 import json, sys
 import django
 from sentry_sdk.transport import Transport
-from wingxtra import sentry
+from wingxtra.observability import sentry
 
 class Printed(Transport):
     def capture_envelope(self, envelope):
