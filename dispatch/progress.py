@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from dispatch import discrepancies, flight, standing, tracks
 from dispatch.flight_state import (
+    STATUS_OF,
     FlightEvent,
     ParcelLoaded,
     Phase,
@@ -33,11 +34,11 @@ from orders.models import DeliveryJob
 from orders.states import (
     FLOWN_FROM,
     IN_FLIGHT,
-    MISSION_PATH,
     EventType,
     Happened,
     JobStatus,
     Status,
+    before,
 )
 from wingxtra.accounts.identity import SYSTEM, TELEMETRY
 
@@ -120,8 +121,8 @@ class _Look:
             at = min(datetime.fromtimestamp(event.at, tz=UTC), self.now)
             if isinstance(event, ParcelLoaded):
                 self._load(at)
-            elif event.phase in flight.PATH:
-                self._advance(Status(event.phase.value), at)
+            elif event.phase in STATUS_OF:
+                self._advance(STATUS_OF[event.phase], at)
             else:
                 self._landed(event.phase, at)
         if not events and self.state.phase in LANDED and self._abort_was_asked:
@@ -140,7 +141,7 @@ class _Look:
     def _advance(self, to: Status, at: datetime) -> None:
         if to == Status.DELIVERED and self._is_asked_at_the_drop:
             return  # it landed there and has left: whether with its parcel, nobody has said
-        if MISSION_PATH.index(Status(self.order.status)) < MISSION_PATH.index(to):
+        if before(Status(self.order.status), to):
             self.order = lifecycle.advance(
                 self.order.pk, to, by=TELEMETRY, occurred_at=at, job_id=self.job.pk
             ).order

@@ -13,7 +13,7 @@ from fleet.policy import Policy
 from orders.models import TRACKING_ALPHABET, new_tracking_id
 from orders.states import IN_FLIGHT, TERMINAL, CancelReason, EventType, Holder, Status
 from orders.tracking_ids import canonical_id
-from tracking import public, words
+from tracking import public, scene, words
 from tracking.public import LOOKS
 
 NOW = datetime(2026, 3, 3, 14, 0, 0, 123456, tzinfo=UTC)
@@ -255,6 +255,15 @@ def test_a_correction_takes_the_former_end_back(was: EventType, now: Status, lab
     assert was not in told["milestones"]
     assert told["timeline"][-1]["label"] == label
     assert face.look == LOOKS[now]
+
+
+def test_a_parcel_that_was_delivered_although_its_order_waited_has_no_steps_ahead() -> None:
+    told = view(facts(Status.DELIVERED), *FLOWN[:4], EventType.REQUEUED, EventType.DELIVERED)
+
+    assert told["milestones"] == ["CREATED", "QUEUED", "DELIVERED"]
+    steps = scene.steps(told)
+    assert [step.state for step in steps] == ["done"] * len(scene.STEPS)
+    assert [step.at is not None for step in steps] == [True, False, False, False, True]
 
 
 def test_a_rescheduled_order_keeps_only_that_it_was_received() -> None:
