@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pgbulk
 import structlog
 from django.db import connection
 from django.utils import timezone
@@ -288,10 +289,9 @@ def _save(looks: list[_Look]) -> None:
     changed = [look.flight for look in looks if look.changed and not look.is_new]
     Flight.objects.bulk_create([look.flight for look in looks if look.is_new])
     with tracks.moving_to_pieces(changed):
-        Flight.objects.bulk_update(
-            changed, ["state", "heard_at", "link_lost_at", "recent"], batch_size=1000
-        )
-    # Only while it is active: a job that has just ended has no ETA any more.
+        pgbulk.update(Flight, changed, ["state", "heard_at", "link_lost_at", "recent"])
+    # Only while it is active: a job that has just ended has no ETA any more. (pgbulk knows no more
+    # conditions than the key.)
     DeliveryJob.objects.active().bulk_update(
         [look.job for look in looks if look.new_eta], ["eta_at"], batch_size=1000
     )
