@@ -10,7 +10,7 @@ from django.urls import get_resolver
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from dispatch.gcs_views import _job
+from dispatch.api.gcs_views import _job
 from dispatch.tests.support import able_drone, assigned, stored, submitted
 from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory

@@ -6,12 +6,12 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from dispatch import runs
 from dispatch.models import DispatchDecision, DispatchRun, Mission
+from dispatch.planning import runs
 from dispatch.tests.support import able_drone
 from fleet import policy, registry
+from fleet.feasibility.rules import Priority
 from fleet.models import Drone, DroneHold
-from fleet.policy import Priority
 from fleet.tests.factories import (
     DroneFactory,
     HubFactory,

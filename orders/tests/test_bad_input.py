@@ -17,8 +17,8 @@ from fleet.tests.factories import (
     ServiceAreaFactory,
     square,
 )
+from orders.api.serializers import NewOrder
 from orders.models import DeliveryEvent, Order
-from orders.serializers import NewOrder
 from orders.tests.factories import OrderFactory
 from orders.tests.test_api import ORDERS, body, errors_of
 from pod.models import OneTimeCode
