@@ -26,7 +26,6 @@ from orders.outcome import correct, delivered_after_all
 from orders.states import (
     FLOWN_FROM,
     IN_FLIGHT,
-    MISSION_PATH,
     TERMINAL,
     WAITING,
     CancelReason,
@@ -35,6 +34,9 @@ from orders.states import (
     JobStatus,
     ReasonCode,
     Status,
+    Transition,
+    before,
+    steps_between,
 )
 from orders.unit_of_work import Refused, recorded
 from wingxtra.accounts.identity import SYSTEM, Actor
@@ -231,10 +233,11 @@ def advance(
     job_id: UUID | None = None,
     message: str = "",
 ) -> Advance:
-    """Walk the order along the mission's path up to `to`, through every step between.
+    """Take every step from where the order is to `to`.
 
-    A report that would go backwards, or comes after the end, is a no-op that says so. Raises
-    Refused when the order has no mission: there is nothing to report about.
+    A report to which no step leads, because it would go backwards or comes after the end, is a
+    no-op that says so. Raises Refused when the order has no mission: there is nothing to report
+    about.
     """
     with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
@@ -248,30 +251,28 @@ def advance(
             )
         if order.status in TERMINAL:
             return Advance(order, [], f"The order is {order.status} already; nothing was changed.")
-        here, there = MISSION_PATH.index(Status(order.status)), MISSION_PATH.index(to)
-        if there <= here:
-            return Advance(order, [], f"The order is {order.status} already; nothing was changed.")
-        for step in MISSION_PATH[here + 1 : there + 1]:
-            if step in AT_THE_DOOR and order.holder in FLOWN_FROM:
+        here = Status(order.status)
+        steps = steps_between(here, to)
+        if not steps:
+            is_past = to == here or before(to, here)
+            why = (
+                f"The order is {here} already" if is_past else f"Nothing leads from {here} to {to}"
+            )
+            return Advance(order, [], f"{why}; nothing was changed.")
+        for step in steps:
+            if step.target in AT_THE_DOOR and order.holder in FLOWN_FROM:
                 change.note(order, order.load(), payload={"inferred": True})
-            _take(change, order, step, message if step == to else "", skipped=step != to)
-        steps = [EventType(e.type) for e in change.events if e.type in MISSION_PATH]
-        return Advance(order, steps)
+            is_last = step.target == to
+            _take(change, order, step, message if is_last else "", skipped=not is_last)
+        return Advance(order, [step.event for step in steps])
 
 
 def _take(
-    change: unit_of_work.Change, order: Order, step: Status, message: str, *, skipped: bool
+    change: unit_of_work.Change, order: Order, step: Transition, message: str, *, skipped: bool
 ) -> None:
-    method: Callable[..., Happened] = {
-        Status.MISSION_SUBMITTED: order.submit_mission,
-        Status.LAUNCHED: order.launch,
-        Status.ENROUTE: order.go_enroute,
-        Status.ARRIVED: order.arrive,
-        Status.DELIVERING: order.begin_delivery,
-        Status.DELIVERED: order.deliver,
-    }[step]
+    method: Callable[..., Happened] = getattr(order, step.name)
     arguments: dict[str, Any] = {"message": message} if message else {}
-    if step == Status.DELIVERED:
+    if step.target == Status.DELIVERED:
         arguments["at"] = change.happened_at(order)
     # A step nobody reported is told from the one after it, and says so.
     change.step(method, **arguments, payload={"inferred": True} if skipped else {})

@@ -18,7 +18,7 @@ from dispatch.missions import reassignment, recalls
 from dispatch.planning import manual_assignment
 from fleet.live import picture
 from orders.models import DeliveryJob, Order
-from orders.states import IN_FLIGHT, MISSION_PATH, WAITING, CancelReason, Status
+from orders.states import IN_FLIGHT, MISSION_STEPS, WAITING, CancelReason, Status, steps_between
 from wingxtra.api.errors import answer_for
 from wingxtra.api.permissions import IsStaff
 from wingxtra.api.serializers import StrictSerializer, Text
@@ -158,13 +158,13 @@ def _order(order: Order) -> dict[str, Any]:
 
 def _job(job: DeliveryJob) -> dict[str, Any]:
     """Progress is how many of the mission's steps are done, in percent."""
-    step = MISSION_PATH.index(Status(job.order.status))
+    done = steps_between(Status.ASSIGNED, Status(job.order.status))
     return {
         "id": job.pk,
         "orderId": job.order_id,
         "droneId": job.drone_id,
         "status": IN_ITS_WORDS[Status(job.order.status)],
-        "progress": round(100 * step / (len(MISSION_PATH) - 1)),
+        "progress": round(100 * len(done) / len(MISSION_STEPS)),
     }
 
 

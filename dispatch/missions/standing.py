@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
+import pgbulk
 from django.db.models import Exists, OuterRef
 
 from dispatch.missions.flight.trust import stands
@@ -68,7 +69,7 @@ def look_after(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> Non
             changed.append(mission)
         elif is_standing and part.job.status != JobStatus.ACTIVE and _long_enough(mission, now):
             over.append(part.job_id)
-    Mission.objects.bulk_update(changed, ["stands_since"])
+    pgbulk.update(Mission, changed, ["stands_since"])
     if over:
         words = f"Its drone has stood disarmed at a hub for {KNOWN_AFTER_S:.0f} s."
         set_over(over, by=str(TELEMETRY), because=words)
@@ -105,7 +106,7 @@ def _hold_strays(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> N
         elif is_stray != (mission.stands_since is not None):
             mission.stands_since = now if is_stray else None
             changed.append(mission)
-    Mission.objects.bulk_update(changed, ["stands_since"])
+    pgbulk.update(Mission, changed, ["stands_since"])
 
 
 def _long_enough(mission: Mission, now: datetime) -> bool:

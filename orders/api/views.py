@@ -27,7 +27,6 @@ from orders.api.serializers import (
     QuoteAnswer,
     as_order,
     order_json,
-    read,
 )
 from orders.fetch import order_for
 from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
@@ -49,7 +48,7 @@ class Quotes(ApiView):
 
     @extend_schema(request=OrderInput, responses=QuoteAnswer)
     def post(self, request: Request) -> Response:
-        values, problems = read(OrderInput, request.data)
+        values, problems = OrderInput.read(request.data)
         order = as_order(values)
         checked = placement.quote(order)
         if problems:
@@ -114,7 +113,7 @@ class Orders(ApiView, ListAPIView[Order]):
         the `otp_code`, this once only.
         """
         caller = self.caller
-        values, problems = read(NewOrder, request.data)
+        values, problems = NewOrder.read(request.data)
         merchant_id, of_merchant = _merchant(values, caller, problems)
         if caller.role in STAFF_ROLES:
             values.setdefault("dropoff_source", DropoffSource.OPS)
