@@ -10,8 +10,8 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from fleet.feasibility.geometry import Zones
 from fleet.feasibility.best_case import at_their_best, refusals
+from fleet.feasibility.geometry import Zones
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.reasons import SOFT, Rule
 from fleet.feasibility.rules import PayloadType

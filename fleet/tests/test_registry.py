@@ -10,10 +10,9 @@ from django.utils import timezone
 from fleet import policy, registry
 from fleet.airspace import rulebook
 from fleet.feasibility import judge
-from fleet.feasibility.tables import TripTable
 from fleet.feasibility.reasons import Rule
 from fleet.feasibility.rules import PayloadType
-from fleet.feasibility.tables import DroneTable, payload_bits
+from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.live.picture import Picture
 from fleet.models import Drone
 from fleet.registry import Engaged
