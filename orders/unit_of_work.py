@@ -38,6 +38,14 @@ class Refused(Conflict):
         super().__init__(code, detail, current_status=order.status)
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The order after a verb, and whether there was anything to change."""
+
+    order: Order
+    changed: bool
+
+
 def first_placed(order: Order) -> Conflict | None:
     """The merchant's order that has this one's `external_id` already, named in a refusal."""
     if not order.external_id:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from dispatch.missions import reassignment, recalls
+from dispatch.missions import before_launch
 from dispatch.planning import manual_assignment
 from fleet.live import picture
 from orders.models import DeliveryJob, Order
@@ -97,7 +97,7 @@ class Reassign(GcsView):
 
     def post(self, request: Request, order_id: str) -> Response:
         drone_id = self.read(Chosen)["droneId"]
-        reassignment.reassign(_uuid(order_id), drone_id, by=self.caller.actor)
+        before_launch.reassign(_uuid(order_id), drone_id, by=self.caller.actor)
         return Response(_order(_found(order_id)))
 
 
@@ -107,7 +107,7 @@ class Cancel(GcsView):
     one_transaction = False
 
     def post(self, request: Request, order_id: str) -> Response:
-        recalls.cancel(
+        before_launch.cancel(
             _uuid(order_id),
             by=self.caller.actor,
             reason=CancelReason.OTHER,

@@ -18,7 +18,6 @@ from dispatch.missions import answers
 from dispatch.missions.bridge import (
     FLOWN,
     FLYING,
-    MAY_HAVE_FLOWN,
     OVER,
     UNKNOWN,
     Answer,
@@ -35,7 +34,6 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import (
     IN_FLIGHT,
-    CancelReason,
     EventType,
     Happened,
     JobStatus,
@@ -156,48 +154,6 @@ def _withdrawn(mission: Mission, order: Order, override: str) -> Answer:
     )
 
 
-def cancel(
-    order_id: UUID, *, by: Actor, reason: CancelReason, note: str = "", override: str = ""
-) -> Order:
-    """Cancel an order that has not launched; what ground control may hold is withdrawn first.
-
-    override: see `recall_before`. Raises Conflict `mission_launched`, Refused, or Unavailable; then
-    nothing has changed.
-    """
-    cancelable = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
-    for _ in range(3):
-        job_id = recall_before(
-            order_id, by=by, reason=reason.label, statuses=cancelable, override=override
-        )
-        with transaction.atomic():
-            order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
-            if order.status in IN_FLIGHT:
-                raise Conflict(
-                    "mission_launched",
-                    f"The order is {order.status}: its drone is in the air. Operations can ask for "
-                    "an abort.",
-                    current_status=order.status,
-                )
-            if order.status not in cancelable or order.current_job_id == job_id:
-                doubt = unseen_flight(order, job_id)
-                order = lifecycle.cancel(order_id, by=by, reason=reason, note=note)
-                if doubt:
-                    order = lifecycle.sight_lost(order_id, by=GCS, why=doubt)
-                return order
-    raise Conflict("order_busy", "The order is being reassigned; try again in a moment.")
-
-
-def unseen_flight(order: Order, job_id: UUID | None) -> str:
-    """Why a mission that was just taken back may have moved the parcel, empty when it has not: the
-    bridge says that it ended, not that it never flew, and telemetry has not followed the drone.
-    """
-    part = MissionPart.objects.whole().filter(job=job_id).first()
-    if part is None or part.mission.said not in MAY_HAVE_FLOWN:
-        return ""
-    seen = Flight.objects.filter(job=part.job).first()
-    return unseen_pickup(order, part.job, seen)
-
-
 def say_over(order_id: UUID, *, by: Actor, note: str) -> Order:
     """A person has looked, and no mission of this order flies any more.
 
@@ -266,7 +222,7 @@ def request_abort(order_id: UUID, *, by: Actor, reason: str) -> Order:
             return None
         return Happened(EventType.ABORT_REQUESTED, f"An abort was asked for: {reason}".rstrip(": "))
 
-    return lifecycle.amend(order_id, by=by, happened=ask)
+    return lifecycle.amend(order_id, by=by, happened=ask).order
 
 
 def take_back(part: MissionPart, *, reason: str) -> None:

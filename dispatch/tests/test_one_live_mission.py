@@ -20,6 +20,7 @@ from pytest_django import Settings
 from dispatch.console import order_actions
 from dispatch.missions import (
     answers,
+    before_launch,
     discrepancies,
     publishing,
     publishing_pause,
@@ -190,7 +191,7 @@ class Deliveries(RuleBasedStateMachine):
         def verb(order: Order) -> None:
             sure = NOTE if not self.sky.flies(order) else ""
             why = CancelReason.CUSTOMER_REQUEST
-            recalls.cancel(order.pk, by=STAFF, reason=why, override=sure)
+            before_launch.cancel(order.pk, by=STAFF, reason=why, override=sure)
 
         self.attempt(choice, verb)
 

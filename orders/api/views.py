@@ -19,7 +19,6 @@ from orders.api.serializers import (
     EventAnswer,
     JobAnswer,
     NewOrder,
-    NewWindow,
     OrderAnswer,
     OrderChange,
     OrderInput,
@@ -149,30 +148,9 @@ class OneOrder(ApiView):
         details = {name: change[name] or "" for name in placement.DETAILS if name in change}
         with transaction.atomic():
             if drop := _new_drop(order, change, self.caller):
-                order = placement.move_dropoff(order_id, drop, by=by)
+                order = placement.move_dropoff(order_id, drop, by=by).order
             if details:
                 order = placement.change_details(order_id, details, by=by)
-        return _answer(order, self.caller)
-
-
-class Reschedule(ApiView):
-    """Served by dispatch.api.views, which first withdraws what ground control may hold."""
-
-    permission_classes = (IsMerchantOrStaff,)
-
-    @extend_schema(request=NewWindow, responses=OrderAnswer)
-    def post(self, request: Request, order_id: UUID) -> HttpResponse:
-        _found(Order.objects.visible_to(self.caller), order_id)
-        window = self.read(NewWindow)
-        if not any(window.values()):
-            message = "Give not_before, deliver_by, or both."
-            raise Invalid([FieldProblem("", "required", message)])
-        order = placement.reschedule(
-            order_id,
-            not_before=window.get("not_before"),
-            deliver_by=window.get("deliver_by"),
-            by=self.caller.actor,
-        )
         return _answer(order, self.caller)
 
 
