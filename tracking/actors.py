@@ -9,6 +9,9 @@ from django.utils import timezone
 
 from orders.models import DeliveryEvent
 from tracking import messages, webhooks
+from tracking.message_models import CustomerMessage
+from tracking.models import WebhookDelivery
+from wingxtra import outbox
 from wingxtra.broker import enqueue, every
 
 # What is not hurried is found by the sweep.
@@ -32,8 +35,7 @@ def send_webhook(delivery_id: str) -> None:
 @every(5)
 @dramatiq.actor(max_retries=0)
 def sweep_webhooks() -> None:
-    for delivery_id in webhooks.due(timezone.now()):
-        send_webhook.send(str(delivery_id))
+    outbox.sweep(WebhookDelivery.objects.a_few_due(timezone.now()), send_webhook)
 
 
 @every(3600)
@@ -62,8 +64,7 @@ def send_message(message_id: str) -> None:
 @every(5)
 @dramatiq.actor(max_retries=0)
 def sweep_messages() -> None:
-    for message_id in messages.due(timezone.now()):
-        send_message.send(str(message_id))
+    outbox.sweep(CustomerMessage.objects.due(timezone.now()), send_message)
 
 
 @every(10)

@@ -12,13 +12,14 @@ from uuid import UUID
 import pytest
 import time_machine
 from django.db import transaction
+from django.utils import timezone
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from pytest_django import Settings
 
 from dispatch import answers, discrepancies, live_missions, missions, ops, publishing_pause, recalls
-from dispatch.models import Discrepancy, MissionPart
+from dispatch.models import Discrepancy, Mission, MissionPart
 from dispatch.tests.sky import START, Sky, held_drones
 from fleet import registry
 from fleet.models import Hub
@@ -29,6 +30,7 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import FLOWN_FROM, TERMINAL, WITH_A_JOB, CancelReason, Status
 from orders.tests.factories import OrderFactory
+from wingxtra import outbox
 from wingxtra.accounts.identity import Actor, ActorKind
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory
@@ -170,11 +172,13 @@ class Deliveries(RuleBasedStateMachine):
         self.sky.fault(kind, times=times + 1, **how)
 
     def a_worker_dies_while_it_sends(self, choice: int) -> None:
-        """The try is counted, and nothing was sent or written after that."""
+        """The try is counted, nothing is sent or written after that, and its claim expires."""
         order = self.order(choice)
         part = order and MissionPart.objects.whole().filter(job=order.current_job_id).first()
         if part and part.mission.state == missions.State.PENDING:
-            missions._go_live(part)
+            rows = Mission.objects.all()
+            claim = outbox.claim(rows, part.mission_id, until=timezone.now())
+            missions._go_live(claim, part)
 
     # --- what people do --------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
 from tracking import webhooks
+from tracking.models import WebhookDelivery
 from wingxtra import logs, secrecy
 from wingxtra.accounts.identity import DISPATCHER, GCS, Role
 from wingxtra.accounts.models import ApiKey
@@ -197,8 +198,8 @@ def test_the_main_flows_log_nothing_personal_and_nothing_secret(
         Client().post(f"{link}/otp", {"otp_code": tried}, content_type="application/json")
         Client().post(f"{link}/otp", {"code": tried}, content_type="application/json")
     assert stored(order).status == Status.DELIVERED
-    for delivery_id in webhooks.due(timezone.now() + timedelta(hours=1)):
-        webhooks.deliver(delivery_id)
+    for delivery in WebhookDelivery.objects.due(timezone.now() + timedelta(hours=1)):
+        webhooks.deliver(delivery.pk)
     other = shop.post("/api/v1/orders", body(external_id="Q-2")).json()
     shop.post(f"/api/v1/orders/{other['id']}/cancel", {"note": NOTE})
     assert drone.pk
