@@ -11,7 +11,8 @@ from django.db import IntegrityError, connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from dispatch import actors, missions, publishing_pause
+from dispatch import actors
+from dispatch.missions import publishing, publishing_pause
 from dispatch.models import Mission, PublishingPause
 from dispatch.tests.support import mission_of, stored, timeline
 from fleet import policy
@@ -51,7 +52,7 @@ def assigned(count: int) -> list[Order]:
 
 def publish(*orders: Order) -> None:
     for order in orders:
-        missions.publish(mission_of(order).pk)
+        publishing.publish(mission_of(order).pk)
 
 
 def sweep() -> list[str]:
@@ -121,11 +122,11 @@ def test_a_mission_that_was_on_its_way_when_the_pause_began_costs_no_attempt(
     orders = assigned(4)
     now = timezone.now()
     early = outbox.claim(
-        Mission.objects.unsent(now), mission_of(orders[3]).pk, until=missions.claim_end(now)
+        Mission.objects.unsent(now), mission_of(orders[3]).pk, until=publishing.claim_end(now)
     )
     publish(*orders[:3])
     assert early is not None
-    missions._publish(early, SYSTEM, timezone.now())
+    publishing._publish(early, SYSTEM, timezone.now())
     assert stored(orders[3]).attempts_used == 0
     assert PublishingPause.objects.get().refused == 3
 
@@ -164,7 +165,7 @@ def test_submitting_by_hand_says_why_nothing_is_sent(bridge: Simulator) -> None:
     orders = assigned(4)
     publish(*orders[:3])
     with pytest.raises(Unavailable, match="Publishing is paused: Ground control refused"):
-        missions.submit(orders[3].pk, by=SYSTEM)
+        publishing.submit(orders[3].pk, by=SYSTEM)
     assert mission_of(orders[3]).state == State.PENDING
 
 
@@ -224,7 +225,7 @@ def in_two_threads(orders: list[Order]) -> list[IntegrityError]:
     def work(mission: Mission) -> None:
         try:
             barrier.wait(10)
-            missions.publish(mission.pk)
+            publishing.publish(mission.pk)
         except IntegrityError as error:
             wrong.append(error)
         finally:

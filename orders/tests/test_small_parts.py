@@ -5,14 +5,13 @@ import time_machine
 from django.core.management import call_command
 from django.utils import timezone
 
-from fleet import rulebook
-from fleet.models import PayloadType
-from fleet.policy import Priority
+from fleet.airspace import rulebook
+from fleet.feasibility.rules import PayloadType, Priority
 from fleet.tests.factories import DroneFactory, ServiceAreaFactory
 from orders import actors, placement
 from orders.management.commands import state_machine
-from orders.models import TRACKING_ALPHABET, Order, new_tracking_id
-from orders.privacy import masked_email, masked_name, masked_phone
+from orders.models import Order
+from orders.personal_data.masking import masked_email, masked_name, masked_phone
 from orders.states import (
     CancelReason,
     DropoffSource,
@@ -25,6 +24,7 @@ from orders.states import (
 )
 from orders.tests.factories import OrderFactory, order_in
 from orders.tests.test_api import contract
+from orders.tracking_ids import TRACKING_ALPHABET, new_tracking_id
 from wingxtra.broker import schedule
 
 

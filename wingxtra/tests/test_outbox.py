@@ -20,18 +20,21 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from dispatch import missions, recalls, whatif_work
+from dispatch.missions import publishing, recalls
 from dispatch.models import Mission, WhatIf
 from dispatch.tests.support import assigned, mission_of, seen, stored, submitted
 from dispatch.tests.whatif_day import asked, rush
+from dispatch.whatif import worker
 from orders import lifecycle
 from orders.models import Order
 from orders.states import CancelReason, Status
 from orders.tests.factories import OrderFactory, order_in
-from tracking import actors, messages, webhooks
-from tracking.message_models import CustomerMessage
+from tracking import actors
+from tracking.messages import texts
+from tracking.messages.models import CustomerMessage
 from tracking.models import WebhookDelivery
 from tracking.tests.receiver import Received, Receiver, WebhookFactory, receiving
+from tracking.webhooks import events
 from wingxtra import outbox
 from wingxtra.accounts.identity import GCS, SYSTEM
 from wingxtra.outbox import ClaimLost, Outgoing
@@ -130,8 +133,8 @@ def test_a_publisher_that_wakes_up_after_another_one_has_published(
 ) -> None:
     order, mission = assigned()
     answers = [late, said(409, "accepted")]
-    with standing_still(other_side, answers, lambda: missions.publish(mission.pk)):
-        missions.publish(mission.pk)
+    with standing_still(other_side, answers, lambda: publishing.publish(mission.pk)):
+        publishing.publish(mission.pk)
         assert stored(order).status == Status.MISSION_SUBMITTED
         before = everything()
     assert everything() == before
@@ -141,7 +144,9 @@ def test_an_answer_after_the_claim_expired_counts_while_no_other_worker_has_clai
     other_side: Receiver,
 ) -> None:
     order, mission = assigned()
-    with standing_still(other_side, [said(201, "accepted")], lambda: missions.publish(mission.pk)):
+    with standing_still(
+        other_side, [said(201, "accepted")], lambda: publishing.publish(mission.pk)
+    ):
         pass
     assert stored(order).status == Status.MISSION_SUBMITTED
     assert mission_of(order).claimed_until is None
@@ -153,13 +158,13 @@ def test_a_publisher_that_stands_still_while_it_withdraws_leaves_the_rest_to_the
     """The drone may no longer fly. When it may again, no other worker publishes the mission."""
     order, mission = assigned()
     other_side.respond = Script([said(503, "busy")], waiting=0)
-    missions.publish(mission.pk)
+    publishing.publish(mission.pk)
     seen(battery_pct=5.0)
     Mission.objects.update(next_try_at=timezone.now())
     answers = [said(200, "withdrawn"), said(200, "withdrawn")]
-    with standing_still(other_side, answers, lambda: missions.publish(mission.pk)):
+    with standing_still(other_side, answers, lambda: publishing.publish(mission.pk)):
         seen()
-        missions.publish(mission.pk)  # nothing: a recall is wanted
+        publishing.publish(mission.pk)  # nothing: a recall is wanted
         recalls.send_recall(mission.pk)
         recalls.sweep_abandoned(timezone.now())
         assert stored(order).status == Status.QUEUED
@@ -174,7 +179,7 @@ def test_an_acceptance_that_comes_after_the_withdrawal_is_recalled(other_side: R
     """The bridge did not know the mission yet when the order was canceled."""
     order, mission = assigned()
     answers = [said(201, "accepted"), said(404, "unknown"), said(200, "withdrawn")]
-    with standing_still(other_side, answers, lambda: missions.publish(mission.pk)):
+    with standing_still(other_side, answers, lambda: publishing.publish(mission.pk)):
         cancel(order)
         assert Mission.objects.get().over_at
     assert stored(order).status == Status.CANCELED
@@ -191,7 +196,7 @@ def test_an_acceptance_while_the_withdrawal_is_being_asked_for_revokes_its_answe
     answers = [said(201, "accepted"), said(404, "unknown"), said(200, "withdrawn")]
     other_side.respond = script = Script(answers, waiting=2)
     problems: list[Unavailable] = []
-    publisher = started(lambda: missions.publish(mission.pk))
+    publisher = started(lambda: publishing.publish(mission.pk))
     wait_until(lambda: script.arrived == 1)
     expire()
     canceler = started(lambda: problems.append(refusal_of(lambda: cancel(order))))
@@ -279,8 +284,8 @@ def test_a_webhook_that_wakes_up_after_another_one_has_arrived(
     endpoint = WebhookFactory(url=other_side.url, events=["order.queued"])
     order_in(Status.QUEUED, merchant=endpoint.merchant)
     pk = WebhookDelivery.objects.get().pk
-    with standing_still(other_side, [late, 204], lambda: webhooks.deliver(pk)):
-        assert webhooks.deliver(pk)
+    with standing_still(other_side, [late, 204], lambda: events.deliver(pk)):
+        assert events.deliver(pk)
         before = everything()
     assert everything() == before
 
@@ -295,8 +300,8 @@ def test_a_message_that_wakes_up_after_another_one_was_sent(
     settings.MESSAGE_CHANNELS = ["sms"]
     OrderFactory()
     pk = CustomerMessage.objects.get().pk
-    with standing_still(other_side, [late, 202], lambda: messages.deliver(pk)):
-        assert messages.deliver(pk)
+    with standing_still(other_side, [late, 202], lambda: texts.deliver(pk)):
+        assert texts.deliver(pk)
         before = everything()
     assert everything() == before
 
@@ -307,8 +312,8 @@ def test_what_was_forgotten_while_it_was_sent_stays_forgotten(
     settings.MESSAGE_CHANNELS = ["sms"]
     order = OrderFactory()
     pk = CustomerMessage.objects.get().pk
-    with standing_still(other_side, [202], lambda: messages.deliver(pk)):
-        messages.forget(order)
+    with standing_still(other_side, [202], lambda: texts.deliver(pk)):
+        texts.forget(order)
     message = CustomerMessage.objects.get()
     assert (message.state, message.address, message.text) == ("DROPPED", "", "")
 
@@ -319,8 +324,8 @@ def test_what_was_forgotten_while_it_was_sent_stays_forgotten(
 SIMULATE = """
 import sys, uuid, django
 django.setup()
-from dispatch import whatif_work
-whatif_work.compute(uuid.UUID(sys.argv[1]))
+from dispatch.whatif import worker
+worker.compute(uuid.UUID(sys.argv[1]))
 """
 
 
@@ -332,7 +337,7 @@ def test_a_simulation_that_wakes_up_after_another_one_is_done() -> None:
         wait_until(lambda: row.get().state == WhatIf.State.RUNNING)
         process.send_signal(signal.SIGSTOP)
         expire()
-        whatif_work.compute(what_if.pk)
+        worker.compute(what_if.pk)
         assert row.get().state == WhatIf.State.DONE
         row.update(results={"computed_by": "the second worker"})
         before = everything()
@@ -384,7 +389,7 @@ def test_a_row_is_claimed_by_one_until_the_claim_ends() -> None:
 
 def test_the_pauses_grow_and_differ_and_have_an_end() -> None:
     pauses = [
-        [outbox.pause(tries, missions.PAUSES_S).total_seconds() for _ in range(20)]
+        [outbox.pause(tries, publishing.PAUSES_S).total_seconds() for _ in range(20)]
         for tries in range(1, 30)
     ]
     for tries, least_s in ((1, 1), (3, 4), (7, 60), (29, 60)):
