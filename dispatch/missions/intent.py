@@ -25,7 +25,7 @@ from fleet.models import Drone, Hub
 from orders.models import Order
 from orders.states import Holder
 
-CONTRACTS = Path(__file__).parent.parent / "docs" / "contracts"
+CONTRACTS = Path(__file__).parents[2] / "docs" / "contracts"
 SCHEMAS = {
     1: CONTRACTS / "mission_intent.schema.json",
     2: CONTRACTS / "mission_intent.v2.schema.json",

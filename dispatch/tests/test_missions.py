@@ -382,8 +382,8 @@ def in_threads(*verbs: Callable[[], object]) -> None:
 PUBLISH = """
 import sys, uuid, django
 django.setup()
-from dispatch import missions
-missions.publish(uuid.UUID(sys.argv[1]))
+from dispatch.missions import publishing
+publishing.publish(uuid.UUID(sys.argv[1]))
 """
 
 
