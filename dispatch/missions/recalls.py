@@ -6,12 +6,13 @@ nothing, the order stays as it is, unless a person overrides that in writing.
 """
 
 import time
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
 from dispatch.missions import answers
@@ -26,7 +27,14 @@ from dispatch.missions.bridge import (
 )
 from dispatch.missions.live_missions import set_over
 from dispatch.missions.parcel_doubt import unseen_pickup
-from dispatch.missions.publishing import Recall, State, claim_end, pause
+from dispatch.missions.publishing import (
+    NOT_FLOWN,
+    PAUSES_S,
+    Recall,
+    State,
+    claim_end,
+    part_of,
+)
 from dispatch.models import Flight, Mission, MissionPart
 from fleet import registry
 from fleet.models import DroneHold
@@ -39,7 +47,9 @@ from orders.states import (
     JobStatus,
     Status,
 )
+from wingxtra import outbox
 from wingxtra.accounts.identity import GCS, SYSTEM, Actor
+from wingxtra.outbox import Claim, ClaimLost
 from wingxtra.problems import Conflict, NotFound, Problem, Unavailable
 
 # A publisher that is just speaking to the bridge is waited for so long.
@@ -72,17 +82,29 @@ def recall_before(
     Raises Conflict `mission_launched` or `mission_flown`, and Unavailable when the bridge confirms
     nothing; then nothing has changed.
     """
-    order = Order.objects.filter(pk=order_id).first()
+    order = Order.objects.select_related("current_job").filter(pk=order_id).first()
     if order is None:
         raise NotFound
     if order.status not in statuses:
         return None
-    mission = _claim(order)
-    if mission is None or not mission.is_live:
+    claim = _claim(order)
+    if claim is None:
         return order.current_job_id
-    row = Mission.objects.filter(pk=mission.pk)
+    try:
+        mission = claim.read(claim.mine())
+        if mission.is_live:
+            _withdraw(claim, mission, order, by=by, reason=reason, override=override)
+    except ClaimLost as lost:
+        raise _busy() from lost
+    return order.current_job_id
+
+
+def _withdraw(
+    claim: Claim[Mission], mission: Mission, order: Order, *, by: Actor, reason: str, override: str
+) -> None:
+    """Raises Conflict, Unavailable and ClaimLost."""
     # Written down first: if we die while the bridge withdraws it, `send_recall` finds out.
-    row.update(
+    claim.update(
         recall_state=Recall.WANTED,
         recall_mode="withdraw",
         recall_by=str(by)[:180],
@@ -93,16 +115,16 @@ def recall_before(
         answer = _withdrawn(mission, order, override)
     except Exception as problem:
         words = problem.detail if isinstance(problem, Problem) else str(problem)
-        row.update(
-            recall_state=Recall.NONE,
-            recall_mode="",
-            recall_refused_at=timezone.now(),
-            bridge_answer=words[:1000],
-            claimed_until=None,
-        )
+        with suppress(ClaimLost):
+            claim.end(
+                recall_state=mission.recall_state,
+                recall_mode=mission.recall_mode,
+                recall_refused_at=timezone.now(),
+                bridge_answer=words[:1000],
+            )
         raise
     with transaction.atomic():
-        row.update(
+        claim.update(
             state=State.WITHDRAWN,
             recall_state=Recall.DONE,
             recall_asked_at=timezone.now(),
@@ -113,7 +135,6 @@ def recall_before(
         )
         word_of = by if override and not answer.mission_status else GCS
         set_over([order.current_job_id], by=str(word_of), because=answer.words)
-    return order.current_job_id
 
 
 def _withdrawn(mission: Mission, order: Order, override: str) -> Answer:
@@ -248,11 +269,17 @@ def take_back(part: MissionPart, *, reason: str) -> None:
 def send_recall(mission_id: UUID, *, now: datetime | None = None) -> None:
     """Ask the bridge for a recall that is wanted, if no other worker is at it."""
     now = now or timezone.now()
-    due = Mission.objects.recalls_due(now).filter(pk=mission_id)
-    if not due.update(claimed_until=claim_end(now), tries=F("tries") + 1):
+    due = Mission.objects.recalls_due(now)
+    claim = outbox.claim(due, mission_id, until=claim_end(now), tries=F("tries") + 1)
+    if claim is None:
         return
-    row = Mission.objects.filter(pk=mission_id)
-    part = MissionPart.objects.whole().get(mission=mission_id)
+    with suppress(ClaimLost):
+        _ask_for_it(claim, now)
+
+
+def _ask_for_it(claim: Claim[Mission], now: datetime) -> None:
+    """Raises ClaimLost: the later worker asks the bridge as well, and is told the same or more."""
+    part = part_of(claim)
     mission = part.mission
     try:
         answer = BridgeClient().recall(
@@ -265,20 +292,18 @@ def send_recall(mission_id: UUID, *, now: datetime | None = None) -> None:
                 status=answer.status,
             )
     except BridgeUnavailable as problem:
-        row.update(
-            claimed_until=None,
-            next_try_at=now + pause(mission.tries),
+        claim.end(
+            next_try_at=now + outbox.pause(mission.tries, PAUSES_S),
             recall_refused_at=now,
             bridge_status=problem.bridge_status,
             bridge_answer=problem.detail[:1000],
         )
-        log.warning("recall_not_sent", intent_id=str(mission_id), detail=problem.detail)
+        log.warning("recall_not_sent", intent_id=str(mission.pk), detail=problem.detail)
         return
     said = answer.mission_status
     with transaction.atomic():
         _settle(part, said)
-        row.update(
-            claimed_until=None,
+        claim.end(
             recall_state=_outcome(said),
             recall_asked_at=now,
             said=said[:40],
@@ -286,7 +311,7 @@ def send_recall(mission_id: UUID, *, now: datetime | None = None) -> None:
             bridge_status=answer.status,
             bridge_answer=answer.words,
         )
-    log.info("mission_recalled", intent_id=str(mission_id), mission=said)
+    log.info("mission_recalled", intent_id=str(mission.pk), mission=said)
 
 
 def _outcome(said: str) -> Recall:
@@ -301,14 +326,14 @@ def _settle(part: MissionPart, said: str) -> None:
     if said in OVER or said == UNKNOWN:
         set_over([part.job_id], by=str(GCS), because=f"Recalled, ground control says: {said}.")
     if mission.recall_mode != "abort":
-        if said in (OVER - FLOWN) | {UNKNOWN}:
+        if said in NOT_FLOWN:
             # A verb should have ended the job; if none did, `sweep_abandoned` will.
             Mission.objects.filter(pk=mission.pk).update(state=State.WITHDRAWN)
         return
     try:
         if said == "delivered":
             lifecycle.advance(part.order_id, Status.DELIVERED, by=GCS, job_id=part.job_id)
-        elif said in (OVER - FLOWN) | {UNKNOWN}:
+        elif said in NOT_FLOWN:
             lifecycle.mission_over(
                 part.order_id,
                 job_id=part.job_id,
@@ -325,8 +350,7 @@ def _settle(part: MissionPart, said: str) -> None:
 def sweep_abandoned(now: datetime) -> int:
     """Queue again the orders whose mission was withdrawn for something that then did not happen."""
     abandoned = MissionPart.objects.whole().filter(
-        Q(mission__claimed_until__isnull=True) | Q(mission__claimed_until__lte=now),
-        mission__state=State.WITHDRAWN,
+        mission__in=Mission.objects.unclaimed(now).filter(state=State.WITHDRAWN),
         job__status=JobStatus.ACTIVE,
     )
     parts = list(abandoned)
@@ -344,25 +368,31 @@ def sweep_abandoned(now: datetime) -> int:
     return len(parts)
 
 
-def _claim(order: Order) -> Mission | None:
+def _claim(order: Order) -> Claim[Mission] | None:
     """The order's mission, claimed so that no worker publishes it; None without one to claim.
 
     Raises Unavailable when a publisher keeps it.
     """
-    current = Mission.objects.of_job(order.current_job_id).filter(
-        state__in=(State.HELD, State.PENDING, State.ACCEPTED)
-    )
+    job = order.current_job
+    if job is None:
+        return None
+    current = Mission.objects.filter(state__in=(State.HELD, State.PENDING, State.ACCEPTED))
     deadline = time.monotonic() + PATIENCE_S
     while True:
         now = timezone.now()
-        if current.unclaimed(now).update(claimed_until=claim_end(now)):
-            return current.get()
-        if not current.exists():
+        free = current.unclaimed(now)
+        if claim := outbox.claim(free, job.mission_intent_id, until=claim_end(now)):
+            return claim
+        if not current.filter(pk=job.mission_intent_id).exists():
             return None
         if time.monotonic() > deadline:
-            raise Unavailable(
-                "mission_being_sent",
-                "The mission is just being sent to ground control; nothing was changed. Try again "
-                "in some seconds.",
-            )
+            raise _busy()
         time.sleep(LOOK_EVERY_S)
+
+
+def _busy() -> Unavailable:
+    return Unavailable(
+        "mission_being_sent",
+        "The mission is just being sent to ground control; nothing was changed. Try again in some "
+        "seconds.",
+    )

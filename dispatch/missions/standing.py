@@ -7,10 +7,10 @@ not enough, and neither is a look without a value.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 import pgbulk
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 
 from dispatch.missions.flight.trust import stands
 from dispatch.missions.live_missions import set_over
@@ -81,7 +81,7 @@ def _hold_strays(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> N
     Who releases it has seen it stand there: it is held again only when it stood up meanwhile.
     """
     holds = DroneHold.objects.filter(drone=OuterRef("drone"))
-    latest = (
+    latest: QuerySet[Any] = (  # with is_held and was_released
         Mission.objects.filter(over_at__gt=now - COMES_HOME_WITHIN, tries__gt=0, drone__active=True)
         .exclude(drone__jobs__status=JobStatus.ACTIVE)
         .annotate(
