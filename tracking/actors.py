@@ -8,9 +8,10 @@ import dramatiq
 from django.utils import timezone
 
 from orders.models import DeliveryEvent
-from tracking.messages import texts
+from tracking.messages import sending, triggers
 from tracking.messages.models import CustomerMessage
 from tracking.models import WebhookDelivery
+from tracking.webhooks import deliveries
 from tracking.webhooks import events as webhook_events
 from wingxtra import outbox
 from wingxtra.broker import enqueue, every
@@ -29,9 +30,7 @@ def tell_merchants(events: Sequence[DeliveryEvent], **_: Any) -> None:
 # The sweep is the retry.
 @dramatiq.actor(queue_name="webhooks", max_retries=0, max_age=STALE_AFTER_MS)
 def send_webhook(delivery_id: str) -> None:
-    if webhook_events.deliver(UUID(delivery_id)) and (
-        after := webhook_events.due_after(UUID(delivery_id))
-    ):
+    if deliveries.deliver(UUID(delivery_id)) and (after := deliveries.due_after(UUID(delivery_id))):
         send_webhook.send(str(after))
 
 
@@ -44,13 +43,13 @@ def sweep_webhooks() -> None:
 @every(3600)
 @dramatiq.actor(max_retries=0)
 def forget_old_webhooks() -> None:
-    while webhook_events.purge(timezone.now()):
+    while deliveries.purge(timezone.now()):
         pass
 
 
 def tell_customers(events: Sequence[DeliveryEvent], **_: Any) -> None:
     """Receives `lifecycle.recorded`."""
-    _hurry(texts.note_down(events))
+    _hurry(triggers.note_down(events))
 
 
 def _hurry(message_ids: Sequence[UUID]) -> None:
@@ -61,7 +60,7 @@ def _hurry(message_ids: Sequence[UUID]) -> None:
 # The sweep is the retry.
 @dramatiq.actor(queue_name="messages", max_retries=0, max_age=STALE_AFTER_MS)
 def send_message(message_id: str) -> None:
-    texts.deliver(UUID(message_id))
+    sending.deliver(UUID(message_id))
 
 
 @every(5)
@@ -73,10 +72,10 @@ def sweep_messages() -> None:
 @every(10)
 @dramatiq.actor(max_retries=0)
 def tell_of_arrivals() -> None:
-    _hurry(texts.note_arrivals(timezone.now()))
+    _hurry(triggers.note_arrivals(timezone.now()))
 
 
 @every(60)
 @dramatiq.actor(max_retries=0)
 def tell_of_delays() -> None:
-    _hurry(texts.note_delays(timezone.now()))
+    _hurry(triggers.note_delays(timezone.now()))

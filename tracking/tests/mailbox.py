@@ -5,14 +5,14 @@ import json
 from django.utils import timezone
 
 from orders.models import Order
-from tracking.messages import texts as messages
+from tracking.messages import sending
 from tracking.messages.models import CustomerMessage
 from tracking.tests.receiver import Receiver
 
 
 def send_all() -> int:
     due = CustomerMessage.objects.due(timezone.now())
-    return sum(messages.deliver(message_id) for message_id in due.values_list("pk", flat=True))
+    return sum(sending.deliver(message_id) for message_id in due.values_list("pk", flat=True))
 
 
 def told(order: Order, channel: str = "sms") -> list[str]:

@@ -14,7 +14,7 @@ from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
 from pod import codes
 from tracking import actors
-from tracking.messages import texts
+from tracking.messages import sending
 from tracking.messages.models import CustomerMessage
 from tracking.tests.mailbox import send_all
 from tracking.tests.receiver import Receiver
@@ -65,11 +65,11 @@ def test_a_gateway_that_is_away_is_tried_again_with_growing_pauses_and_then_no_m
     while message.state == State.WAITING:
         CustomerMessage.objects.update(next_try_at=timezone.now())
         before = timezone.now()
-        assert not texts.deliver(message.pk)
+        assert not sending.deliver(message.pk)
         message.refresh_from_db()
         pauses.append((message.next_try_at - before).total_seconds())
     assert len(sms.received) == 8
-    for pause_s, expected_s in zip(pauses, texts.PAUSES_S, strict=False):
+    for pause_s, expected_s in zip(pauses, sending.PAUSES_S, strict=False):
         assert expected_s <= pause_s <= 1.1 * expected_s + 1
     assert message.problem == "The SMS gateway answered 503."
     assert CustomerMessage.objects.given_up().get() == message
@@ -112,11 +112,11 @@ def test_while_one_sends_nobody_else_does(sms: Receiver):
     message = CustomerMessage.objects.get()
     soon = timezone.now() + timedelta(seconds=60)
     CustomerMessage.objects.update(claimed_until=soon)
-    assert not texts.deliver(message.pk)
+    assert not sending.deliver(message.pk)
     # It died; its claim does not.
     CustomerMessage.objects.update(claimed_until=timezone.now())
-    assert texts.deliver(message.pk)
-    assert not texts.deliver(message.pk)
+    assert sending.deliver(message.pk)
+    assert not sending.deliver(message.pk)
     assert len(sms.received) == 1
 
 

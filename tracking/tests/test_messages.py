@@ -18,7 +18,8 @@ from orders.models import Order
 from orders.states import CancelReason, JobStatus, PodRequirement, Scenario, Status
 from orders.tests.factories import OrderFactory, order_in
 from pod import codes, proofs
-from tracking.messages import texts as messages
+from tracking.messages import sending
+from tracking.messages import triggers as messages
 from tracking.messages.models import CodeToTell, CustomerMessage
 from tracking.tests.deliveries import expect_in
 from tracking.tests.mailbox import send_all, texts, told
@@ -96,7 +97,7 @@ def test_no_code_can_be_read_in_the_database(sms: Receiver):
     send_all()
     assert any(code in text for text in texts(sms))
     launched = CustomerMessage.objects.get(order=order, kind=Kind.LAUNCHED)
-    assert messages.BLOTTED_OUT in launched.text
+    assert sending.BLOTTED_OUT in launched.text
     with connection.cursor() as cursor:
         for table in ("tracking_customermessage", "tracking_codetotell", "pod_onetimecode"):
             cursor.execute(
@@ -235,15 +236,15 @@ def test_a_drone_that_turned_back_meanwhile_is_not_said_to_come(sms: Receiver):
     expect_in(order, minutes=1)
     (noted,) = messages.note_arrivals(timezone.now())
     lifecycle.mission_over(order.pk, ended=JobStatus.FAILED, by=GCS, why="Wind.", max_attempts=3)
-    assert not messages.deliver(noted)
+    assert not sending.deliver(noted)
     lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The next one.")
     order = lifecycle.advance(order.pk, Status.ENROUTE, by=GCS).order
     expect_in(order, minutes=9)
     CustomerMessage.objects.update(next_try_at=timezone.now())
-    assert not messages.deliver(noted)
+    assert not sending.deliver(noted)
     expect_in(order, minutes=2)
     CustomerMessage.objects.update(next_try_at=timezone.now())
-    assert messages.deliver(noted)
+    assert sending.deliver(noted)
     assert "almost here (about 2 minutes)" in texts(sms)[-1]
 
 

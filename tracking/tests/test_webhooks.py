@@ -26,6 +26,7 @@ from orders.tests.factories import OrderFactory, order_in
 from tracking.models import WebhookDelivery, WebhookEndpoint
 from tracking.tests.deliveries import DRONE_ID, OPERATOR, secret_order
 from tracking.tests.receiver import SECRET, WebhookFactory
+from tracking.webhooks import deliveries, endpoints
 from tracking.webhooks import events as webhooks
 from tracking.webhooks import secrets as webhook_secrets
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
@@ -146,7 +147,7 @@ def test_every_type_of_the_contract_can_be_wanted_and_no_other() -> None:
 
 
 def test_the_test_message_keeps_the_contract() -> None:
-    webhooks.make_test(WebhookFactory())
+    endpoints.make_test(WebhookFactory())
     (told,) = bodies()
     contract().validate(told)
     assert told["type"] == "webhook.test"
@@ -227,10 +228,10 @@ def test_deliveries_are_forgotten_after_a_while(
     endpoint = WebhookFactory()
     order_in(Status.QUEUED, merchant=endpoint.merchant)
     now = timezone.now()
-    assert webhooks.purge(now + timedelta(days=29)) == 0
+    assert deliveries.purge(now + timedelta(days=29)) == 0
     with django_assert_num_queries(1):
-        assert webhooks.purge(now + timedelta(days=31), at_most=2) == 2
-    assert webhooks.purge(now + timedelta(days=31)) == 1
+        assert deliveries.purge(now + timedelta(days=31), at_most=2) == 2
+    assert deliveries.purge(now + timedelta(days=31)) == 1
     assert Order.objects.count() == 1
 
 
@@ -263,7 +264,7 @@ def test_an_endpoint_that_is_removed_meanwhile_does_not_fail_the_transition() ->
     order = order_in(Status.QUEUED, merchant=endpoint.merchant)
 
     def remove(endpoint_id: UUID) -> None:
-        webhooks.remove(endpoint_id)
+        endpoints.remove(endpoint_id)
         connections.close_all()
 
     thread = threading.Thread(target=remove, args=[endpoint.pk])

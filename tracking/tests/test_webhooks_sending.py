@@ -28,7 +28,7 @@ from tracking.models import (
     WebhookEndpoint,
 )
 from tracking.tests.receiver import SECRET, Receiver, WebhookFactory, receiving
-from tracking.webhooks import events, secrets
+from tracking.webhooks import deliveries, endpoints, secrets
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.outbox import Claim
 from wingxtra.tests.test_broker import wait_until
@@ -79,7 +79,7 @@ def due_now() -> list[UUID]:
 
 def sweep() -> list[bool]:
     """What the scheduler and the workers do together, once."""
-    return [events.deliver(pk) for pk in due_now()]
+    return [deliveries.deliver(pk) for pk in due_now()]
 
 
 def drain() -> None:
@@ -129,7 +129,7 @@ def test_a_changed_body_or_another_secret_is_noticed(
 def test_for_a_day_after_a_rotation_either_secret_verifies(
     receiver: Receiver, endpoint: WebhookEndpoint
 ) -> None:
-    _, secret = events.rotate_secret(endpoint.pk)
+    _, secret = endpoints.rotate_secret(endpoint.pk)
     placed(endpoint)
     drain()
     with time_machine.travel(timezone.now() + timedelta(hours=25)):
@@ -152,8 +152,8 @@ def test_a_secret_that_cannot_be_read_is_said_and_put_right_by_rotating(
     drain()
     assert "Rotate the secret" in one().attempts[0]["answer"]
     assert not receiver.received
-    _, secret = events.rotate_secret(endpoint.pk)
-    events.replay(one())
+    _, secret = endpoints.rotate_secret(endpoint.pk)
+    endpoints.replay(one())
     drain()
     Webhook(secret).verify(receiver.received[0].body, receiver.received[0].headers)
 
@@ -177,7 +177,7 @@ def test_tries_come_at_growing_pauses_for_three_days_and_then_end(
     pauses = [(after - before).total_seconds() for before, after in pairwise(tried_at)]
     pauses.append((timezone.now() - tried_at[-1]).total_seconds())
     assert len(receiver.received) == 10
-    for pause, planned in zip(pauses, events.PAUSES_S, strict=True):
+    for pause, planned in zip(pauses, deliveries.PAUSES_S, strict=True):
         assert planned <= pause <= 1.1 * planned
     delivery = one()
     assert (delivery.state, delivery.tries) == (State.GIVEN_UP, 10)
@@ -235,7 +235,7 @@ def test_a_receiver_that_never_answers_costs_one_timeout_and_is_left_alone_for_a
     receiver.respond = lambda _: 200 if stop.wait(5) else 500
     placed(endpoint)
     placed(endpoint)
-    events.deliver(due_now()[0])
+    deliveries.deliver(due_now()[0])
     stop.set()
     tried = one(tries=1)
     assert tried.attempts[0]["status"] is None
@@ -255,8 +255,8 @@ def test_a_later_event_of_an_order_waits_for_the_earlier_one(
     order = order_in(Status.QUEUED, merchant=endpoint.merchant)
     created, validated, queued = WebhookDelivery.objects.order_by("event_id")
     sweep()
-    assert not events.deliver(queued.pk)
-    assert not events.deliver(validated.pk)
+    assert not deliveries.deliver(queued.pk)
+    assert not deliveries.deliver(validated.pk)
     assert receiver.ids == [str(created.pk)]
     other = placed(endpoint)  # of another order, which waits for nobody
     sweep()
@@ -345,9 +345,9 @@ def test_an_endpoint_that_was_switched_on_again_starts_afresh(
     receiver.respond = lambda _: 410
     placed(endpoint)
     sweep()
-    events.change(endpoint.pk, {"enabled": True})
+    endpoints.change(endpoint.pk, {"enabled": True})
     receiver.respond = lambda _: 204
-    events.replay(one())
+    endpoints.replay(one())
     drain()
     assert one().state == State.DELIVERED
     assert not WebhookEndpoint.objects.switched_off().exists()
@@ -361,7 +361,7 @@ def test_a_replay_sends_the_same_message_under_the_same_id(
 ) -> None:
     placed(endpoint)
     drain()
-    events.replay(one())
+    endpoints.replay(one())
     drain()
     first, second = receiver.received
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
@@ -370,11 +370,11 @@ def test_a_replay_sends_the_same_message_under_the_same_id(
 
 
 def test_a_test_event_is_tried_once(receiver: Receiver, endpoint: WebhookEndpoint) -> None:
-    events.make_test(endpoint)
+    endpoints.make_test(endpoint)
     drain()
     assert Webhook(SECRET).verify(receiver.received[0].body, receiver.received[0].headers)
     receiver.respond = lambda _: 500
-    failed = events.make_test(endpoint)
+    failed = endpoints.make_test(endpoint)
     sweep()
     assert one(pk=failed.pk).state == State.GIVEN_UP
 
@@ -400,7 +400,7 @@ def at_once(count: int, work: Callable[[], Any]) -> list[Any]:
 def test_of_many_workers_one_sends(receiver: Receiver, endpoint: WebhookEndpoint) -> None:
     placed(endpoint)
     pk = one().pk
-    assert sorted(at_once(8, lambda: events.deliver(pk))) == [False] * 7 + [True]
+    assert sorted(at_once(8, lambda: deliveries.deliver(pk))) == [False] * 7 + [True]
     assert len(receiver.received) == 1
 
 
@@ -414,14 +414,14 @@ def test_without_the_claim_many_would_send(
     monkeypatch.setattr(WebhookDeliveryQuerySet, "due", lambda rows, now: rows.waiting())
     monkeypatch.setattr(Claim, "mine", lambda claim: claim.model.objects.filter(pk=claim.pk))
     everybody_has_claimed = threading.Barrier(8)
-    send = events._send
+    send = deliveries._send
 
     def send_together(*arguments: Any) -> Any:
         everybody_has_claimed.wait(10)
         return send(*arguments)
 
-    monkeypatch.setattr(events, "_send", send_together)
-    at_once(8, lambda: events.deliver(pk))
+    monkeypatch.setattr(deliveries, "_send", send_together)
+    at_once(8, lambda: deliveries.deliver(pk))
     assert len(receiver.received) == 8
 
 
@@ -437,7 +437,7 @@ def test_a_slow_endpoint_has_a_few_workers_at_most(
 
         def run(pk: UUID) -> bool:
             try:
-                return events.deliver(pk)
+                return deliveries.deliver(pk)
             finally:
                 connections.close_all()
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from orders.models import Order
 from tracking import actors
 from tracking.models import WebhookDelivery, WebhookEndpoint
-from tracking.webhooks import events
+from tracking.webhooks import endpoints
 from wingxtra.broker import enqueue
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import badge
@@ -56,12 +56,12 @@ def switched_off(now: datetime) -> Iterator[Attention]:
 
 
 def _switch_on(endpoint: WebhookEndpoint, data: dict[str, Any], user: Any) -> str:
-    events.change(endpoint.pk, {"enabled": True})
+    endpoints.change(endpoint.pk, {"enabled": True})
     return f"{endpoint} is told of events again: {data['reason']}"
 
 
 def _replay(delivery: WebhookDelivery, data: dict[str, Any], user: Any) -> str:
-    events.replay(delivery)
+    endpoints.replay(delivery)
     enqueue(actors.send_webhook, str(delivery.pk))
     return f"{delivery.type} is sent to {delivery.endpoint} again."
 

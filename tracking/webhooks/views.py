@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from tracking import actors
 from tracking.models import WebhookDelivery, WebhookEndpoint
-from tracking.webhooks import events
+from tracking.webhooks import endpoints
 from tracking.webhooks.serializers import (
     Delivery,
     Webhook,
@@ -85,7 +85,7 @@ class Webhooks(WebhookView, ListAPIView[WebhookEndpoint]):
         """
         wanted = self.read(WebhookInput)
         merchant_id = _merchant_id(wanted.pop("merchant_id", None), self.caller)
-        endpoint, secret = events.create(merchant_id, live_mode=self.caller.live_mode, **wanted)
+        endpoint, secret = endpoints.create(merchant_id, live_mode=self.caller.live_mode, **wanted)
         at = {"Location": f"{request.path}/{endpoint.pk}"}
         return Response(_with(endpoint, secret), status=201, headers=at)
 
@@ -100,12 +100,12 @@ class OneWebhook(WebhookView):
     def patch(self, request: Request, webhook_id: UUID) -> Response:
         """Change a webhook. `enabled` switches it off and on, also after we switched it off."""
         endpoint = self.endpoint(webhook_id)
-        return Response(Webhook(events.change(endpoint.pk, self.read(WebhookChange))).data)
+        return Response(Webhook(endpoints.change(endpoint.pk, self.read(WebhookChange))).data)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, webhook_id: UUID) -> Response:
         """Delete a webhook, with its deliveries."""
-        events.remove(self.endpoint(webhook_id).pk)
+        endpoints.remove(self.endpoint(webhook_id).pk)
         return Response(status=204)
 
 
@@ -113,7 +113,7 @@ class RotateSecret(WebhookView):
     @extend_schema(request=None, responses=WebhookWithSecret)
     def post(self, request: Request, webhook_id: UUID) -> Response:
         """Give a webhook a new secret, told this once. For a day both sign what is sent."""
-        return Response(_with(*events.rotate_secret(self.endpoint(webhook_id).pk)))
+        return Response(_with(*endpoints.rotate_secret(self.endpoint(webhook_id).pk)))
 
 
 class SendTest(WebhookView):
@@ -124,7 +124,7 @@ class SendTest(WebhookView):
     )
     def post(self, request: Request, webhook_id: UUID) -> Response:
         """Send a test event. `GET /webhook-deliveries/{id}` tells what became of it."""
-        return _sent(events.make_test(self.endpoint(webhook_id)))
+        return _sent(endpoints.make_test(self.endpoint(webhook_id)))
 
 
 class Deliveries(WebhookView, ListAPIView[WebhookDelivery]):
@@ -151,7 +151,7 @@ class Replay(WebhookView):
     @extend_schema(request=None, responses={202: Delivery})
     def post(self, request: Request, delivery_id: UUID) -> Response:
         """Send a delivery again, or now if it is waiting."""
-        return _sent(events.replay(self.delivery(delivery_id)))
+        return _sent(endpoints.replay(self.delivery(delivery_id)))
 
 
 def _sent(delivery: WebhookDelivery) -> Response:

@@ -23,7 +23,7 @@ from fleet.tests.factories import ACCRA, METRE_DEG, DroneFactory, TelemetryFacto
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
-from tracking.webhooks import events
+from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import DISPATCHER, Role
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import key_client
@@ -75,7 +75,7 @@ def test_what_an_order_costs_from_its_placing_to_its_door(settings: Any) -> None
 def _merchant() -> Any:
     merchant = Merchant.objects.first()
     assert merchant is not None
-    events.create(merchant.pk, "https://hooks.example.invalid/wingxtra")
+    endpoints.create(merchant.pk, "https://hooks.example.invalid/wingxtra")
     return merchant
 
 

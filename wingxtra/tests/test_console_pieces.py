@@ -17,7 +17,7 @@ from orders.models import Order
 from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
 from tracking.models import WebhookDelivery, WebhookEndpoint
-from tracking.webhooks import events
+from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import UserFactory
 
@@ -166,7 +166,7 @@ def test_an_order_without_a_code_gets_no_new_one(browser: Client) -> None:
 
 @pytest.fixture
 def endpoint() -> WebhookEndpoint:
-    return events.create(OrderFactory().merchant_id, url="https://shop.example/hook")[0]
+    return endpoints.create(OrderFactory().merchant_id, url="https://shop.example/hook")[0]
 
 
 def switched_off(endpoint: WebhookEndpoint) -> WebhookEndpoint:
@@ -195,7 +195,7 @@ def test_a_webhook_that_was_switched_off_is_said_and_switched_on(
 
 
 def test_a_webhook_is_sent_again_by_hand(browser: Client, endpoint: WebhookEndpoint) -> None:
-    delivery = events.make_test(endpoint)
+    delivery = endpoints.make_test(endpoint)
     rows = WebhookDelivery.objects.filter(pk=delivery.pk)
     rows.update(state=WebhookDelivery.State.GIVEN_UP, given_up_because="All ten tries failed.")
     action = reverse("admin:act", args=["tracking.webhookdelivery", "replay"])

@@ -24,7 +24,7 @@ from orders.models import DeliveryJob, Order
 from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
 from tracking.models import WebhookEndpoint
-from tracking.webhooks import events as webhooks
+from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import DISPATCHER, Role
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import (
@@ -108,10 +108,10 @@ class World:
 
     def webhook(self) -> WebhookEndpoint:
         WebhookEndpoint.objects.all().delete()
-        return webhooks.create(self.merchant.pk, "https://shop.example.com/hooks")[0]
+        return endpoints.create(self.merchant.pk, "https://shop.example.com/hooks")[0]
 
     def delivery_id(self) -> Any:
-        return webhooks.make_test(self.webhook()).pk
+        return endpoints.make_test(self.webhook()).pk
 
 
 Path = Callable[[World], str]

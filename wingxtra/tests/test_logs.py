@@ -30,7 +30,7 @@ from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
 from tracking.models import WebhookDelivery
-from tracking.webhooks import events
+from tracking.webhooks import endpoints
 from wingxtra import secrecy
 from wingxtra.accounts.identity import DISPATCHER, GCS, Role
 from wingxtra.accounts.models import ApiKey
@@ -165,7 +165,7 @@ def test_the_main_flows_log_nothing_personal_and_nothing_secret(
     _, ops_key = ApiKey.issue(name="ops", role=Role.OPS)
     ops = APIClient(headers={"x-de-api-key": ops_key})
     user = UserFactory(ops=True)
-    _, secret = events.create(merchant.pk, "https://hooks.example.invalid/qqq")
+    _, secret = endpoints.create(merchant.pk, "https://hooks.example.invalid/qqq")
 
     token = shop.post("/api/v1/auth/token", {"username": user.username, "password": PASSWORD})
     shop.post("/api/v1/auth/token", {"username": user.username, "password": "wrong-qqq"})
@@ -201,7 +201,7 @@ def test_the_main_flows_log_nothing_personal_and_nothing_secret(
         Client().post(f"{link}/otp", {"code": tried}, content_type="application/json")
     assert stored(order).status == Status.DELIVERED
     for delivery in WebhookDelivery.objects.due(timezone.now() + timedelta(hours=1)):
-        events.deliver(delivery.pk)
+        delivery.deliver(delivery.pk)
     other = shop.post("/api/v1/orders", body(external_id="Q-2")).json()
     shop.post(f"/api/v1/orders/{other['id']}/cancel", {"note": NOTE})
     assert drone.pk

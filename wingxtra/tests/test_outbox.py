@@ -20,7 +20,7 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from dispatch.missions import publishing, recalls
+from dispatch.missions import before_launch, publishing, recalls
 from dispatch.models import Mission, WhatIf
 from dispatch.tests.support import assigned, mission_of, seen, stored, submitted
 from dispatch.tests.whatif_day import asked, rush
@@ -30,11 +30,11 @@ from orders.models import Order
 from orders.states import CancelReason, Status
 from orders.tests.factories import OrderFactory, order_in
 from tracking import actors
-from tracking.messages import texts
+from tracking.messages import sending, triggers
 from tracking.messages.models import CustomerMessage
 from tracking.models import WebhookDelivery
 from tracking.tests.receiver import Received, Receiver, WebhookFactory, receiving
-from tracking.webhooks import events
+from tracking.webhooks import deliveries
 from wingxtra import outbox
 from wingxtra.accounts.identity import GCS, SYSTEM
 from wingxtra.outbox import ClaimLost, Outgoing
@@ -212,7 +212,7 @@ def test_an_acceptance_while_the_withdrawal_is_being_asked_for_revokes_its_answe
 
 
 def cancel(order: Order) -> None:
-    recalls.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
+    before_launch.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
 
 
 def refusal_of(verb: Callable[[], object]) -> Unavailable:
@@ -284,8 +284,8 @@ def test_a_webhook_that_wakes_up_after_another_one_has_arrived(
     endpoint = WebhookFactory(url=other_side.url, events=["order.queued"])
     order_in(Status.QUEUED, merchant=endpoint.merchant)
     pk = WebhookDelivery.objects.get().pk
-    with standing_still(other_side, [late, 204], lambda: events.deliver(pk)):
-        assert events.deliver(pk)
+    with standing_still(other_side, [late, 204], lambda: deliveries.deliver(pk)):
+        assert deliveries.deliver(pk)
         before = everything()
     assert everything() == before
 
@@ -300,8 +300,8 @@ def test_a_message_that_wakes_up_after_another_one_was_sent(
     settings.MESSAGE_CHANNELS = ["sms"]
     OrderFactory()
     pk = CustomerMessage.objects.get().pk
-    with standing_still(other_side, [late, 202], lambda: texts.deliver(pk)):
-        assert texts.deliver(pk)
+    with standing_still(other_side, [late, 202], lambda: sending.deliver(pk)):
+        assert sending.deliver(pk)
         before = everything()
     assert everything() == before
 
@@ -312,8 +312,8 @@ def test_what_was_forgotten_while_it_was_sent_stays_forgotten(
     settings.MESSAGE_CHANNELS = ["sms"]
     order = OrderFactory()
     pk = CustomerMessage.objects.get().pk
-    with standing_still(other_side, [202], lambda: texts.deliver(pk)):
-        texts.forget(order)
+    with standing_still(other_side, [202], lambda: sending.deliver(pk)):
+        triggers.forget(order)
     message = CustomerMessage.objects.get()
     assert (message.state, message.address, message.text) == ("DROPPED", "", "")
 

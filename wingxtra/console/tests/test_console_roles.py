@@ -16,7 +16,7 @@ from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
 from tracking.models import WebhookDelivery, WebhookEndpoint
-from tracking.webhooks import events
+from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey, User
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
@@ -105,8 +105,8 @@ def something_for(model: type) -> Any:
     if model is User:
         return UserFactory(ops=True)
     if model in (WebhookEndpoint, WebhookDelivery):
-        endpoint, _ = events.create(MerchantFactory().pk, url="https://shop.example/hook")
-        return endpoint if model is WebhookEndpoint else events.make_test(endpoint)
+        endpoint, _ = endpoints.create(MerchantFactory().pk, url="https://shop.example/hook")
+        return endpoint if model is WebhookEndpoint else endpoints.make_test(endpoint)
     return DroneFactory()
 
 

@@ -1,0 +1,143 @@
+"""Merchants' endpoints: create, change, rotate the secret, remove, test, replay."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from tracking.models import WebhookDelivery, WebhookEndpoint
+from tracking.webhooks import secrets
+from tracking.webhooks.deliveries import State, give_up_waiting, log
+from tracking.webhooks.events import TEST_TYPE, encoded
+from wingxtra.problems import Conflict, NotFound
+
+MAX_PER_MERCHANT = 16
+FORMER_SECRET_SIGNS_FOR = timedelta(days=1)
+
+
+def create(
+    merchant_id: UUID,
+    url: str,
+    *,
+    live_mode: bool = True,
+    description: str = "",
+    events: Iterable[str] = (),
+) -> tuple[WebhookEndpoint, str]:
+    """A new endpoint, and its secret, which nobody is told again. `url` has been checked.
+
+    Raises Conflict when the merchant has enough of them.
+    """
+    own = WebhookEndpoint.objects.filter(merchant_id=merchant_id, live_mode=live_mode)
+    if own.count() >= MAX_PER_MERCHANT:
+        raise Conflict(
+            "too_many_webhooks",
+            f"There are {MAX_PER_MERCHANT} webhooks already. Delete one that is not needed.",
+        )
+    secret = secrets.new_secret()
+    endpoint = WebhookEndpoint.objects.create(
+        merchant_id=merchant_id,
+        live_mode=live_mode,
+        url=url,
+        description=description,
+        events=list(events),
+        secret=secrets.sealed(secret),
+    )
+    return endpoint, secret
+
+
+def change(endpoint_id: UUID, values: dict[str, Any]) -> WebhookEndpoint:
+    """Change `url`, `description`, `events` or `enabled`. Switched on, it starts afresh; switched
+    off, it is told nothing more, and what waits is given up. Raises NotFound.
+    """
+    with transaction.atomic():
+        endpoint = _locked(endpoint_id)
+        for name, value in values.items():
+            setattr(endpoint, name, value)
+        if endpoint.enabled:
+            endpoint.switched_off_at, endpoint.switched_off_because = None, ""
+            endpoint.rests_until = None
+        else:
+            give_up_waiting(endpoint)
+        endpoint.save()
+    return endpoint
+
+
+def rotate_secret(endpoint_id: UUID) -> tuple[WebhookEndpoint, str]:
+    """A new secret. For a day the former one signs, too, so that receivers can change over.
+
+    Raises NotFound.
+    """
+    secret = secrets.new_secret()
+    with transaction.atomic():
+        endpoint = _locked(endpoint_id)
+        endpoint.former_secret, endpoint.former_secret_until = None, None
+        try:
+            secrets.opened(endpoint.secret)
+        except secrets.Unreadable:
+            log.warning("webhook_secret_unreadable", endpoint_id=str(endpoint_id))
+        else:
+            endpoint.former_secret = endpoint.secret
+            endpoint.former_secret_until = timezone.now() + FORMER_SECRET_SIGNS_FOR
+        endpoint.secret = secrets.sealed(secret)
+        endpoint.save()
+    return endpoint, secret
+
+
+def remove(endpoint_id: UUID) -> None:
+    """Delete an endpoint with its deliveries. Raises NotFound."""
+    with transaction.atomic():
+        _locked(endpoint_id).delete()
+
+
+def _locked(endpoint_id: UUID) -> WebhookEndpoint:
+    """For its change or removal; waits for the transactions that are noting deliveries to it."""
+    endpoint = WebhookEndpoint.objects.select_for_update().filter(pk=endpoint_id).first()
+    if endpoint is None:
+        raise NotFound("webhook")
+    return endpoint
+
+
+def make_test(endpoint: WebhookEndpoint) -> WebhookDelivery:
+    """A test event, whatever types the endpoint wants. It is tried once.
+
+    Raises Conflict when the endpoint is switched off.
+    """
+    _refuse_switched_off(endpoint)
+    now = timezone.now()
+    data = {"webhook_id": endpoint.pk, "message": "This is a test. Your webhook works."}
+    return WebhookDelivery.objects.create(
+        endpoint=endpoint,
+        type=TEST_TYPE,
+        body=encoded(TEST_TYPE, now, data),
+        created_at=now,
+        next_try_at=now,
+    )
+
+
+def replay(delivery: WebhookDelivery) -> WebhookDelivery:
+    """Send it again, or at once if it is waiting: the same message under the same id, with all its
+    tries before it. Raises Conflict when the endpoint is switched off.
+    """
+    _refuse_switched_off(delivery.endpoint)
+    delivery.state, delivery.given_up_because = State.WAITING, ""
+    delivery.tries, delivery.first_tried_at = 0, None
+    delivery.next_try_at, delivery.delivered_at = timezone.now(), None
+    delivery.save(
+        update_fields=[
+            "state",
+            "given_up_because",
+            "tries",
+            "first_tried_at",
+            "next_try_at",
+            "delivered_at",
+        ]
+    )
+    return delivery
+
+
+def _refuse_switched_off(endpoint: WebhookEndpoint) -> None:
+    if not endpoint.enabled:
+        raise Conflict("webhook_is_off", "This webhook is switched off. Switch it on first.")
