@@ -29,6 +29,7 @@ from tracking.models import WebhookDelivery, WebhookEndpoint
 from tracking.webhook_sender import Answer
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey
+from wingxtra.api.contracts import published_values
 from wingxtra.problems import Conflict, NotFound
 from wingxtra.statements import connection
 
@@ -37,6 +38,7 @@ State = WebhookDelivery.State
 
 EVENT_TYPES = tuple(f"order.{kind.lower()}" for kind in EventType)
 TEST_TYPE = "webhook.test"
+published_values("webhook", "type", [*EVENT_TYPES, TEST_TYPE])
 MAX_BODY_BYTES = 20_000
 MAX_PER_MERCHANT = 16
 # Whoever may see an order and its events just as its merchant does.
