@@ -1,8 +1,6 @@
 """docs/contracts/members.md: every member of the published contracts, as tables."""
 
-from collections.abc import Iterator
-
-from wingxtra.api.contracts import CONTRACTS, PUBLISHED, Schema, generated
+from wingxtra.api.contracts import CONTRACTS, PUBLISHED, Schema, generated, members
 
 PAGE = CONTRACTS / "members.md"
 HEAD = """# Members of the contracts
@@ -17,17 +15,14 @@ def text() -> str:
     for name in sorted(PUBLISHED):
         schema = generated(name)
         parts.append(f"## {schema['title']}\n\n[{name}.schema.json]({name}.schema.json)\n")
-        lines = ["| member | type | what it is |", "|---|---|---|", *_rows(schema)]
-        parts.append("\n".join(lines) + "\n")
+        rows = [_row(*member) for member in members(schema)]
+        parts.append("\n".join(["| member | type | what it is |", "|---|---|---|", *rows, ""]))
     return "\n".join(parts)
 
 
-def _rows(schema: Schema, prefix: str = "") -> Iterator[str]:
-    for name, member in schema.get("properties", {}).items():
-        optional = "" if name in schema["required"] else "; not always there"
-        words = member.get("description", "")
-        yield f"| `{prefix}{name}` | {_type(member)}{optional} | {words} |"
-        yield from _rows(member, f"{prefix}{name}.")
+def _row(name: str, member: Schema, is_always_there: bool) -> str:
+    optional = "" if is_always_there else "; not always there"
+    return f"| `{name}` | {_type(member)}{optional} | {member.get('description', '')} |"
 
 
 def _type(member: Schema) -> str:

@@ -8,7 +8,7 @@ docs/contracts/order.schema.json. Title, description and examples are written by
 
 import json
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -97,6 +97,13 @@ def committed(name: str) -> Schema:
 def generated(name: str) -> Schema:
     """What docs/contracts/<name>.schema.json must be."""
     return PUBLISHED[name](committed(name))
+
+
+def members(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Schema, bool]]:
+    """Each member as (name, schema, whether it is always there); an inner one is named "a.b"."""
+    for name, member in schema.get("properties", {}).items():
+        yield f"{prefix}{name}", member, name in schema["required"]
+        yield from members(member, f"{prefix}{name}.")
 
 
 # --- from types to schemas -----------------------------------------------------------------------
