@@ -1,8 +1,10 @@
 """docs/contracts/ is generated from the types of the code, and the types say all that it needs."""
 
+import shutil
 from datetime import datetime
 from importlib import import_module
 from io import StringIO
+from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 from uuid import UUID
 
@@ -102,16 +104,21 @@ def test_a_type_that_no_contract_uses_is_refused() -> None:
         schema_of(bytes)
 
 
-def test_the_command_says_what_is_not_current(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+def test_the_command_says_what_is_not_current_and_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = contracts.CONTRACTS / "members.md"
-    copy = tmp_path / "members.md"
-    copy.write_text(page.read_text() + "By hand.\n")
-    monkeypatch.setattr(contract_page, "PAGE", copy)
+    folder = contracts.CONTRACTS
+    copy = Path(shutil.copytree(folder, tmp_path / "contracts"))
+    page, order = copy / "members.md", copy / "order.schema.json"
+    page.write_text("By hand.\n")
+    order.write_text(order.read_text().replace("dropoff_lat", "dropoff_latitude"))
+    monkeypatch.setattr(contracts, "CONTRACTS", copy)
+    monkeypatch.setattr(contract_page, "PAGE", page)
     said = StringIO()
     with pytest.raises(SystemExit):
         call_command("contracts", "--check", stderr=said)
     assert "members.md is not what the code says" in said.getvalue()
+    assert "order.schema.json is not what the code says" in said.getvalue()
     call_command("contracts", stdout=StringIO())
-    assert copy.read_text() == page.read_text()
+    for path in (page, order):
+        assert path.read_text() == (folder / path.name).read_text()
