@@ -14,11 +14,11 @@ def main() -> None:
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
     needs_servers = command not in WITHOUT_SERVERS and not {"--help", "-h"} & set(sys.argv)
     if needs_servers and os.environ.get("ENVIRONMENT") != "production":
-        from wingxtra import embedded
+        from wingxtra.embedded import launcher
 
         try:
-            embedded.ensure(Path(__file__).parent)
-        except embedded.ServerError as error:
+            launcher.ensure(Path(__file__).parent)
+        except launcher.ServerError as error:
             sys.exit(f"manage.py: {error}")
 
     from django.core.management import execute_from_command_line

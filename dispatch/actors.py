@@ -8,20 +8,19 @@ import dramatiq
 import structlog
 from django.utils import timezone
 
-from dispatch import (
+from dispatch import forgetting, testmode
+from dispatch.missions import (
     airspace_watch,
-    forgetting,
     live_missions,
-    missions,
     progress,
+    publishing,
     publishing_pause,
     recalls,
-    runs,
-    testmode,
-    whatif_work,
 )
 from dispatch.models import Mission
-from fleet import picture
+from dispatch.planning import runs
+from dispatch.whatif import worker
+from fleet.live import picture
 from orders.models import DeliveryEvent
 from orders.states import EventType
 from wingxtra.broker import enqueue, every
@@ -48,7 +47,7 @@ def hurry(events: Sequence[DeliveryEvent], **_: Any) -> None:
 # The sweep is the retry.
 @dramatiq.actor(max_retries=0, max_age=STALE_AFTER_MS)
 def publish_intent(intent_id: str) -> None:
-    missions.publish(UUID(intent_id))
+    publishing.publish(UUID(intent_id))
 
 
 @dramatiq.actor(max_retries=0, max_age=STALE_AFTER_MS)
@@ -111,11 +110,11 @@ def fly_test_orders() -> None:
     priority=LAST,
     max_retries=0,
     max_age=STALE_AFTER_MS,
-    time_limit=whatif_work.TIME_LIMIT.seconds * 1000,
+    time_limit=worker.TIME_LIMIT.seconds * 1000,
     notify_shutdown=True,
 )
 def compute_what_if(what_if_id: str) -> None:
-    whatif_work.compute(UUID(what_if_id))
+    worker.compute(UUID(what_if_id))
 
 
 @every(5)
@@ -123,8 +122,8 @@ def compute_what_if(what_if_id: str) -> None:
 def sweep_what_ifs() -> None:
     """Have the next what-if simulated, also one whose worker died; one at a time."""
     now = timezone.now()
-    whatif_work.give_up_dead(now)
-    if what_if_id := whatif_work.next_due(now):
+    worker.give_up_dead(now)
+    if what_if_id := worker.next_due(now):
         compute_what_if.send(str(what_if_id))
 
 

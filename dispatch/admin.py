@@ -13,9 +13,10 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.paginator import InfinitePaginator
 
-from dispatch import console, doubts_page, whatif_admin  # noqa: F401 (register their pages)
+from dispatch.console import doubts_page, pages  # noqa: F401 (register their pages)
+from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE
 from dispatch.models import DispatchDecision, DispatchRun, Mission
-from dispatch.words import INTENT_TONE, OUTCOME_TONE
+from dispatch.whatif import console as whatif_admin  # noqa: F401 (register their pages)
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
@@ -90,7 +91,7 @@ class DispatchRunAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        switches = console.switches(request.user)
+        switches = pages.switches(request.user)
         return super().changelist_view(request, {**(extra_context or {}), "switches": switches})
 
     @admin.display(description="When", ordering="started_at")

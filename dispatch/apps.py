@@ -6,9 +6,11 @@ class DispatchConfig(AppConfig):
     verbose_name = "Dispatch"
 
     def ready(self) -> None:
-        from dispatch import actors, bridge, discrepancies, forgetting, live_missions
-        from orders import lifecycle, retention
-        from wingxtra import health
+        from dispatch import actors, forgetting
+        from dispatch.missions import bridge, discrepancies, live_missions
+        from orders import lifecycle
+        from orders.personal_data import retention
+        from wingxtra.observability import health
 
         lifecycle.recorded.connect(live_missions.keep_in_step)
         lifecycle.recorded.connect(discrepancies.keep_in_step)

@@ -16,7 +16,7 @@ from dispatch.models import (
 )
 from fleet import policy
 from orders.models import Order
-from orders.retention import DROPOFF_DECIMALS
+from orders.personal_data.retention import DROPOFF_DECIMALS
 
 
 def forget(order: Order, **_signal: Any) -> None:

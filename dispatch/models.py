@@ -35,7 +35,7 @@ class DispatchRun(models.Model):
     orders_considered = models.PositiveIntegerField(default=0)
     drones_considered = models.PositiveIntegerField(default=0)
     assigned = models.PositiveIntegerField(default=0)
-    value = models.FloatField(null=True, help_text="The plan's cost (dispatch.planner).")
+    value = models.FloatField(null=True, help_text="The plan's cost (dispatch.planning.planner).")
     bound = models.FloatField(null=True, help_text="No plan can cost less than this.")
     started_at = models.DateTimeField(default=timezone.now)
     duration_ms = models.PositiveIntegerField(default=0)
@@ -313,7 +313,7 @@ class PublishingPause(models.Model):
 
 
 class Flight(models.Model):
-    """How far one job's flight is, as read from telemetry (the state of `dispatch.flight`)."""
+    """How far one job's flight is, as read from telemetry (the state of `flight.phases`)."""
 
     job = models.OneToOneField(
         DeliveryJob, on_delete=models.CASCADE, primary_key=True, related_name="flight"
@@ -330,7 +330,7 @@ class Flight(models.Model):
 
 
 class TrackPiece(models.Model):
-    """About a minute of where a job's flight was (see `dispatch.tracks`). Written once, whole."""
+    """About a minute of where a job's flight was (see `missions.tracks`). Written once, whole."""
 
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(DeliveryJob, on_delete=models.CASCADE, related_name="track_pieces")
@@ -394,7 +394,7 @@ class WhatIf(models.Model):
     progress_pct = models.PositiveSmallIntegerField(default=0)
     tries = models.PositiveSmallIntegerField(default=0)
     claimed_until = models.DateTimeField(null=True)
-    results = models.JSONField(null=True, help_text="As dispatch.day_figures makes them.")
+    results = models.JSONField(null=True, help_text="As dispatch.whatif.day_figures makes them.")
     problem = models.CharField(max_length=500, blank=True, help_text="Why it failed, in words.")
 
     objects = WhatIfQuerySet.as_manager()

@@ -7,8 +7,8 @@ stopped must be noticed above all when the poll fails.
 import dramatiq
 import structlog
 
-from fleet import picture, weather
-from fleet.client import FleetUnavailable
+from fleet.live import picture, weather
+from fleet.live.client import FleetUnavailable
 from wingxtra.broker import every
 
 POLL_EVERY_S = 2

@@ -11,9 +11,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from fleet import drone_admin, policy  # noqa: F401 (registers the drones' pages)
+from fleet import policy
+from fleet.console import drone_admin  # noqa: F401 (registers the drones' pages)
+from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from fleet.models import DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, ServiceArea
-from fleet.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from wingxtra.console.admin import ConsoleAdmin, ReadOnlyAdmin, badge, moment
 from wingxtra.console.registry import Tone
 from wingxtra.console.widgets import PolygonInput, tiles

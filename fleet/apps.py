@@ -7,11 +7,15 @@ class FleetConfig(AppConfig):
     verbose_name = "Fleet"
 
     def ready(self) -> None:
-        from fleet import live, picture, policy, rulebook
-        from wingxtra import health
+        from fleet import policy
+        from fleet.airspace import rulebook
+        from fleet.live import drone_status, picture
+        from wingxtra.observability import health
 
         # A migration's row would be gone after every flush of a test database; this one is not.
         post_migrate.connect(policy.ensure_first_version, sender=self)
         rulebook.STAMP.renew_with(*rulebook.WRITTEN_IN_IT)
         health.dispatching.register("fleet_picture", picture.check, needs=("database", "redis"))
-        health.dispatching.register("fleet_fields", live.check_fields, needs=("database", "redis"))
+        health.dispatching.register(
+            "fleet_fields", drone_status.check_fields, needs=("database", "redis")
+        )

@@ -5,8 +5,9 @@ from datetime import datetime
 
 from prometheus_client.core import Metric
 
-from fleet import live, picture, policy
-from wingxtra import metrics
+from fleet import policy
+from fleet.live import drone_status, picture
+from wingxtra.observability import metrics
 
 
 def the_picture(now: datetime) -> Iterator[Metric]:
@@ -22,7 +23,7 @@ def the_picture(now: datetime) -> Iterator[Metric]:
     yield metrics.gauge("fleet_drones_seen", text, {(): len(seen.telemetry) if seen else 0})
     text = "How far the Fleet API's clock is ahead of ours."
     yield metrics.gauge("fleet_clock_ahead_seconds", text, {(): seen.clock_ahead_s if seen else 0})
-    found = live.completeness(seen)
+    found = drone_status.completeness(seen)
     text = "Drones in service that send telemetry without this value, which dispatch needs."
     lacking = {(need.name,): count for need, count in found.lacking.items()}
     yield metrics.gauge("fleet_drones_lacking", text, lacking, "field")

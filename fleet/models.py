@@ -6,7 +6,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from fleet.areas import NoFlyZone, ServiceArea
+from fleet.airspace.areas import NoFlyZone, ServiceArea
+from fleet.feasibility.rules import PayloadType
 from fleet.policy import Policy, PolicyVersion
 
 __all__ = [
@@ -32,14 +33,6 @@ def on_earth(lat: str, lng: str) -> Q:
     return Q(**{f"{lat}__range": (-90.0, 90.0), f"{lng}__range": (-180.0, 180.0)})
 
 
-class PayloadType(models.TextChoices):
-    PARCEL = "PARCEL", "Parcel"
-    FOOD = "FOOD", "Food"
-    MEDICINE = "MEDICINE", "Medicine"
-    BLOOD = "BLOOD", "Blood"
-    COLD_CHAIN = "COLD_CHAIN", "Cold chain"
-
-
 def default_payload_types() -> list[str]:
     return [PayloadType.PARCEL]
 
@@ -48,7 +41,7 @@ class DroneKind(models.Model):
     """A type of airframe: what it lifts, how fast it flies, and the power that takes.
 
     Powers are at the empty mass, out of the manufacturer's data sheet or a measured flight;
-    `fleet.feasibility` scales them with the payload.
+    `fleet.feasibility.judge` scales them with the payload.
     """
 
     name = models.CharField(max_length=60, unique=True)

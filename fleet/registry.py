@@ -10,14 +10,14 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from fleet.feasibility.tables import DroneTable, payload_bits
+from fleet.live.picture import Picture
 from fleet.models import Drone, DroneHold, DroneKind
-from fleet.picture import Picture
-from fleet.tables import DroneTable, payload_bits
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
 
 if TYPE_CHECKING:
-    from fleet.rulebook import Rulebook
+    from fleet.airspace.rulebook import Rulebook
 
 log = structlog.get_logger(__name__)
 
@@ -132,22 +132,6 @@ def held(drone_ids: Iterable[str]) -> dict[str, list[DroneHold]]:
     for hold in DroneHold.objects.standing().filter(drone__in=drone_ids).order_by("id"):
         found.setdefault(hold.drone_id, []).append(hold)
     return found
-
-
-def active_jobs(drone_ids: Iterable[str]) -> dict[str, UUID]:
-    """The job that each of these drones is on; a drone without one is not in it.
-
-    Jobs belong to `orders`, which the fleet does not import; their relation to a drone is known
-    here by its name, `jobs`, and what is under way by its status, ACTIVE.
-    """
-    busy = Drone.objects.filter(drone_id__in=drone_ids, jobs__status="ACTIVE")
-    return dict(busy.values_list("drone_id", "jobs__id"))
-
-
-def carrying(drone_ids: Iterable[str]) -> set[str]:
-    """Those of these drones that have a parcel aboard. Known here by the relation `parcels`."""
-    loaded = Drone.objects.filter(drone_id__in=drone_ids, parcels__isnull=False)
-    return set(loaded.values_list("drone_id", flat=True))
 
 
 # --- grounding -----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from fleet.live import LiveDrone, Readiness
+from fleet.live.drone_status import LiveDrone, Readiness
 from wingxtra.api.serializers import Timestamp
 
 

@@ -9,7 +9,7 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from fleet import live
+from fleet.live import drone_status
 from fleet.models import Drone
 from fleet.serializers import LiveDroneSerializer
 from wingxtra.api.permissions import IsStaff
@@ -26,7 +26,7 @@ class DroneList(ApiView, ListAPIView[Any]):
 
     def paginate_queryset(self, queryset: QuerySet[Any] | Any) -> list[Any]:
         page = super().paginate_queryset(queryset)
-        return [*live.look(page or [], timezone.now())]
+        return [*drone_status.look(page or [], timezone.now())]
 
 
 class DroneDetail(ApiView):
@@ -39,4 +39,4 @@ class DroneDetail(ApiView):
         drones = list(Drone.objects.with_home().filter(pk=drone_id))
         if not drones:
             raise NotFound("drone")
-        return Response(LiveDroneSerializer(live.look(drones, timezone.now())[0]).data)
+        return Response(LiveDroneSerializer(drone_status.look(drones, timezone.now())[0]).data)

@@ -4,7 +4,8 @@ import dramatiq
 import structlog
 from django.utils import timezone
 
-from orders import lifecycle, retention
+from orders import lifecycle
+from orders.personal_data import retention
 from wingxtra.broker import every
 
 log = structlog.get_logger(__name__)

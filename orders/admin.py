@@ -17,11 +17,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.paginator import InfinitePaginator
 
-from orders import page, words
+from orders import presentation
+from orders.console import order_page
+from orders.console.tabs import TABS, HoldFilter, LateFilter, TabFilter, tab_links
 from orders.loading import admin as loading_admin  # noqa: F401 (hubs on the users' pages)
 from orders.models import Order
-from orders.privacy import masked_name, masked_phone
-from orders.tabs import TABS, HoldFilter, LateFilter, TabFilter, tab_links
+from orders.personal_data.masking import masked_name, masked_phone
 from wingxtra.console import actions, registry
 from wingxtra.console.admin import ConsoleChangeList, ReadOnlyAdmin, badge, moment
 from wingxtra.console.filters import DaysFilter
@@ -105,7 +106,7 @@ class OrderAdmin(ReadOnlyAdmin):
         if order is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         now = timezone.now()
-        promise, tone = words.clock(order, now)
+        promise, tone = presentation.clock(order, now)
         offered = actions.possible(order, request.user)
         answers = [(action, url) for action, url in offered if action.is_answer]
         context = {
@@ -113,11 +114,13 @@ class OrderAdmin(ReadOnlyAdmin):
             "title": f"Order {order.public_tracking_id}",
             "opts": self.opts,
             "original": order,
-            "state": badge(order.get_status_display(), words.STATUS_TONE[order.status]),
-            "urgency": badge(order.get_priority_display(), words.PRIORITY_TONE[order.priority]),
+            "state": badge(order.get_status_display(), presentation.STATUS_TONE[order.status]),
+            "urgency": badge(
+                order.get_priority_display(), presentation.PRIORITY_TONE[order.priority]
+            ),
             "promise": badge(promise, tone) if promise != "—" else "",
-            "holder": badge(words.parcel_is(order), words.HOLDER_TONE[order.holder]),
-            "question": page.question(order),
+            "holder": badge(presentation.parcel_is(order), presentation.HOLDER_TONE[order.holder]),
+            "question": order_page.question(order),
             "held_since": moment(order.hold_since or order.holder_since),
             "answers": answers,
             "changes_url": actions.watched(order),
@@ -135,21 +138,21 @@ class OrderAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Status")
     def state(self, order: Order) -> SafeString:
-        return badge(order.get_status_display(), words.STATUS_TONE[order.status])
+        return badge(order.get_status_display(), presentation.STATUS_TONE[order.status])
 
     @admin.display(description="Priority")
     def urgency(self, order: Order) -> SafeString:
-        return badge(order.get_priority_display(), words.PRIORITY_TONE[order.priority])
+        return badge(order.get_priority_display(), presentation.PRIORITY_TONE[order.priority])
 
     @admin.display(description="Promise", ordering="deliver_by")
     def promise(self, order: Order) -> SafeString | str:
-        said, tone = words.clock(order, timezone.now())
+        said, tone = presentation.clock(order, timezone.now())
         return badge(said, tone) if said != "—" else said
 
     @admin.display(description="Parcel")
     def parcel(self, order: Order) -> SafeString:
         held = badge("On hold", Tone.BAD) if order.hold_code else ""
-        where = badge(words.parcel_is(order), words.HOLDER_TONE[order.holder])
+        where = badge(presentation.parcel_is(order), presentation.HOLDER_TONE[order.holder])
         return format_html("{} {}", where, held)
 
     @admin.display(description="Drone")

@@ -6,6 +6,8 @@ class OrdersConfig(AppConfig):
     verbose_name = "Orders"
 
     def ready(self) -> None:
-        from orders import journal, lifecycle
+        from fleet import work
+        from orders import drone_work, journal, lifecycle
 
+        work.register(drone_work.active_jobs, drone_work.carrying)
         lifecycle.recorded.connect(journal.tell)

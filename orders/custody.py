@@ -5,8 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from fleet.models import Hub
-from orders import changes
-from orders.changes import Refused
+from orders import unit_of_work
 from orders.models import DeliveryEvent, Order
 from orders.states import (
     FLOWN_FROM,
@@ -18,6 +17,7 @@ from orders.states import (
     ReasonCode,
     Status,
 )
+from orders.unit_of_work import Refused
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import NotFound
 
@@ -33,7 +33,7 @@ OPEN_BEFORE_LOADING = (
 
 def ready(order_id: UUID, *, by: Actor) -> Order:
     """The parcel can be loaded. Saying so again, or once it is loaded, changes nothing."""
-    with changes.changing(order_id, by=by) as (change, order):
+    with unit_of_work.changing(order_id, by=by) as (change, order):
         if order.status not in (*OPEN_BEFORE_LOADING, *WITH_A_JOB):
             raise Refused(order, f"The order is {order.status}; its parcel is not waited for.")
         if order.parcel_ready_at is None and order.holder in FLOWN_FROM:
@@ -53,7 +53,7 @@ def loaded(
 
     Raises Refused without a job, and when the parcel is neither with the sender nor at a hub.
     """
-    with changes.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
+    with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
         order,
     ):
@@ -79,7 +79,7 @@ def sight_lost(
 
     A job that has not taken off is over with it: no drone is sent to where the parcel is not.
     """
-    with changes.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
+    with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
         order,
     ):
@@ -101,7 +101,7 @@ def unloaded(order_id: UUID, hub_id: int, *, by: Actor, note: str = "") -> Order
     hub = Hub.objects.filter(pk=hub_id).first()
     if hub is None:
         raise NotFound("hub")
-    with changes.changing(order_id, by=by) as (change, order):
+    with unit_of_work.changing(order_id, by=by) as (change, order):
         _refuse_unless_held_by(order, (Holder.DRONE, Holder.UNKNOWN, *FLOWN_FROM))
         if order.holder_hub_id == hub.pk and not order.hold_code:
             return order
@@ -119,7 +119,7 @@ def never_left(order_id: UUID, *, by: Actor, note: str) -> Order:
 
     Raises Refused as well when it was seen going aboard: then say where it is now.
     """
-    with changes.changing(order_id, by=by) as (change, order):
+    with unit_of_work.changing(order_id, by=by) as (change, order):
         _refuse_unless_held_by(order, (Holder.UNKNOWN, Holder.DRONE))
         if (seen := _seen_aboard(order)) is not None:
             words = (
@@ -146,7 +146,7 @@ def _seen_aboard(order: Order) -> DeliveryEvent | None:
 
 def given_back(order_id: UUID, *, by: Actor, received_by: str) -> Order:
     """The sender has the parcel again: an order that is not over ends FAILED with that reason."""
-    with changes.changing(order_id, by=by) as (change, order):
+    with unit_of_work.changing(order_id, by=by) as (change, order):
         _refuse_unless_held_by(order, (Holder.DRONE, Holder.UNKNOWN, Holder.HUB))
         change.note(order, order.give_back(received_by))
         _fail_unless_over(change, order, ReasonCode.RETURNED_TO_SENDER)
@@ -155,14 +155,14 @@ def given_back(order_id: UUID, *, by: Actor, received_by: str) -> Order:
 
 def lost(order_id: UUID, *, by: Actor, note: str) -> Order:
     """The parcel is lost: an order that is not over ends FAILED with that reason."""
-    with changes.changing(order_id, by=by) as (change, order):
+    with unit_of_work.changing(order_id, by=by) as (change, order):
         _refuse_unless_held_by(order, (Holder.DRONE, Holder.UNKNOWN, Holder.HUB))
         change.note(order, order.lose(note))
         _fail_unless_over(change, order, ReasonCode.LOST)
     return order
 
 
-def _fail_unless_over(change: changes.Change, order: Order, reason: ReasonCode) -> None:
+def _fail_unless_over(change: unit_of_work.Change, order: Order, reason: ReasonCode) -> None:
     if not order.is_terminal:
         change.step(order.fail, why=reason.label, reason=reason)
 

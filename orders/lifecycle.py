@@ -19,8 +19,7 @@ from django.db import IntegrityError, transaction
 
 from fleet import registry
 from fleet.models import DroneHold
-from orders import changes
-from orders.changes import Refused, recorded
+from orders import unit_of_work
 from orders.custody import given_back, loaded, lost, never_left, ready, sight_lost, unloaded
 from orders.models import DeliveryJob, Order
 from orders.outcome import correct, delivered_after_all
@@ -37,6 +36,7 @@ from orders.states import (
     ReasonCode,
     Status,
 )
+from orders.unit_of_work import Refused, recorded
 from wingxtra.accounts.identity import SYSTEM, Actor
 
 __all__ = [
@@ -67,7 +67,7 @@ def place(order: Order, *, by: Actor) -> Order:
     """
     # A savepoint would be two statements more, and who places an order does nothing else meanwhile.
     with transaction.atomic(savepoint=False):
-        change = changes.Change([order], by=by)
+        change = unit_of_work.Change([order], by=by)
         change.note(order, Happened(EventType.CREATED, "The order was placed."))
         change.step(order.validate)
         if order.not_before is None or order.not_before <= change.now:
@@ -75,7 +75,7 @@ def place(order: Order, *, by: Actor) -> Order:
         is_new = change.write_new()
     if is_new:
         return order
-    raise changes.first_placed(order) or IntegrityError(f"Order {order.pk} exists already.")
+    raise unit_of_work.first_placed(order) or IntegrityError(f"Order {order.pk} exists already.")
 
 
 def assign(
@@ -91,7 +91,7 @@ def assign(
 
     promised_at: when the parcel is expected at the door.
     """
-    with changes.handing_over(order_id, drone_id, by=by) as (change, order):
+    with unit_of_work.handing_over(order_id, drone_id, by=by) as (change, order):
         _refuse_without_the_parcel(order)
         change.step(
             order.assign,
@@ -113,7 +113,7 @@ def reassign(
     promised_at: datetime | None = None,
 ) -> Order:
     """Give an assigned order, whose mission is not accepted yet, to another drone."""
-    with changes.handing_over(order_id, drone_id, by=by) as (change, order):
+    with unit_of_work.handing_over(order_id, drone_id, by=by) as (change, order):
         _refuse_without_the_parcel(order)
         change.step(
             order.reassign,
@@ -143,7 +143,7 @@ def requeue(
     job_id: UUID | None = None,
 ) -> Order:
     """End the current job and put the order back in the queue."""
-    with changes.changing(order_id, by=by, job_id=job_id) as (change, order):
+    with unit_of_work.changing(order_id, by=by, job_id=job_id) as (change, order):
         change.step(order.requeue, job_ends=job_ends, why=why)
     return order
 
@@ -155,7 +155,7 @@ def reschedule(
 
     Raises Refused as well while a person is asked where its parcel is.
     """
-    with changes.changing(order_id, by=by) as (change, order):
+    with unit_of_work.changing(order_id, by=by) as (change, order):
         _refuse_without_the_parcel(order)
         change.step(order.reschedule, not_before=not_before, deliver_by=deliver_by, why=why)
         if not_before is None or not_before <= change.now:
@@ -167,9 +167,9 @@ def cancel(order_id: UUID, *, by: Actor, reason: CancelReason, note: str = "") -
     """Cancel an order that has not launched. Canceling a canceled order changes nothing.
 
     Whoever cancels one whose intent may have reached ground control withdraws that first:
-    `dispatch.recalls.cancel` does both.
+    `dispatch.missions.recalls.cancel` does both.
     """
-    with changes.changing(order_id, by=by) as (change, order):
+    with unit_of_work.changing(order_id, by=by) as (change, order):
         if order.status != Status.CANCELED:
             change.step(order.cancel, reason=CancelReason(reason), note=note)
     return order
@@ -195,7 +195,7 @@ def mission_over(
     abort); on hold when no drone can be sent for the parcel. Otherwise it ends FAILED or ABORTED
     with `reason`. A drone that had taken off, or may have, is on hold until a person releases it.
     """
-    with changes.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
+    with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
         order,
     ):
@@ -236,7 +236,7 @@ def advance(
     A report that would go backwards, or comes after the end, is a no-op that says so. Raises
     Refused when the order has no mission: there is nothing to report about.
     """
-    with changes.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
+    with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
         order,
     ):
@@ -260,7 +260,7 @@ def advance(
 
 
 def _take(
-    change: changes.Change, order: Order, step: Status, message: str, *, skipped: bool
+    change: unit_of_work.Change, order: Order, step: Status, message: str, *, skipped: bool
 ) -> None:
     method: Callable[..., Happened] = {
         Status.MISSION_SUBMITTED: order.submit_mission,
@@ -290,7 +290,7 @@ def amend(
 
     It returns None when there is nothing to change, and raises to refuse.
     """
-    with changes.changing(order_id, by=by) as (change, order):
+    with unit_of_work.changing(order_id, by=by) as (change, order):
         what = happened(order)
         if what is not None:
             change.note(order, what)
@@ -306,7 +306,7 @@ def note(
     occurred_at: datetime | None = None,
 ) -> Order:
     """Write into the timeline what changed nothing about the order itself."""
-    with changes.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
+    with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
         order,
     ):
@@ -337,13 +337,15 @@ def assign_many(assignments: Sequence[Assignment], *, by: Actor) -> list[Order]:
     grow with the number of pairs.
     """
     with transaction.atomic():
-        free = changes.free_drones(pair.drone_id for pair in assignments)
+        free = unit_of_work.free_drones(pair.drone_id for pair in assignments)
         orders = {
             order.pk: order
-            for order in changes.locked([pair.order_id for pair in assignments], skip_locked=True)
+            for order in unit_of_work.locked(
+                [pair.order_id for pair in assignments], skip_locked=True
+            )
         }
         possible = _possible(assignments, orders, free)
-        change = changes.Change([orders[pair.order_id] for pair in possible], by=by)
+        change = unit_of_work.Change([orders[pair.order_id] for pair in possible], by=by)
         for pair in possible:
             order = orders[pair.order_id]
             change.step(
@@ -387,8 +389,10 @@ def enqueue_due(now: datetime, *, by: Actor = SYSTEM, at_most: int = 1000) -> in
     """Queue the scheduled orders whose time has come; returns how many."""
     with transaction.atomic():
         ids = list(Order.objects.due(now).values_list("pk", flat=True)[:at_most])
-        orders = [o for o in changes.locked(ids, skip_locked=True) if o.status == Status.VALIDATED]
-        change = changes.Change(orders, by=by)
+        orders = [
+            o for o in unit_of_work.locked(ids, skip_locked=True) if o.status == Status.VALIDATED
+        ]
+        change = unit_of_work.Change(orders, by=by)
         for order in orders:
             change.step(order.enqueue)
         change.write()

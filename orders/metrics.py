@@ -11,9 +11,10 @@ from prometheus_client import Counter
 from prometheus_client.core import Metric
 
 from orders import lifecycle
-from orders.models import DeliveryEvent, Order, sla_of
+from orders.models import DeliveryEvent, Order
+from orders.sla import sla_of
 from orders.states import TERMINAL, EventType, Status
-from wingxtra import metrics
+from wingxtra.observability import metrics
 
 happened = Counter(
     "wingxtra_order_events_total", "What happened to orders, test orders aside.", ["type"]

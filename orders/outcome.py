@@ -3,10 +3,10 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from orders import changes
-from orders.changes import Refused
+from orders import unit_of_work
 from orders.models import DeliveryJob, Order
 from orders.states import EventType, Holder, ReasonCode, Status
+from orders.unit_of_work import Refused
 from wingxtra.accounts.identity import Actor
 
 CORRECTABLE_FOR = timedelta(days=7)
@@ -18,7 +18,7 @@ def delivered_after_all(
     """A person knows that an order on hold was delivered, or one that was canceled and whose parcel
     is looked for. Raises Refused for any other order.
     """
-    with changes.changing(order_id, by=by, occurred_at=occurred_at) as (change, order):
+    with unit_of_work.changing(order_id, by=by, occurred_at=occurred_at) as (change, order):
         is_looked_for = order.holder in (Holder.DRONE, Holder.UNKNOWN)
         if not order.hold_code and not (order.status == Status.CANCELED and is_looked_for):
             words = f"The order is {order.status} and waits for no answer about its parcel."
@@ -40,7 +40,7 @@ def correct(
     `why` is a person's written word. A parcel that was not delivered after all is looked for.
     Raises Refused when the order is not over, is over for longer, or has that outcome already.
     """
-    with changes.changing(order_id, by=by) as (change, order):
+    with unit_of_work.changing(order_id, by=by) as (change, order):
         if order.status not in (Status.DELIVERED, Status.FAILED, Status.ABORTED):
             words = f"The order is {order.status}; only an outcome can be corrected."
             raise Refused(order, words, code="not_over")

@@ -14,14 +14,15 @@ from uuid import UUID
 import numpy as np
 from django.utils import timezone
 
-from fleet import feasibility, rulebook
-from fleet.feasibility import Verdicts
-from fleet.geometry import distance_m
+from fleet.airspace import rulebook
+from fleet.airspace.rulebook import Rulebook
+from fleet.feasibility import best_case, judge
+from fleet.feasibility.geometry import distance_m
+from fleet.feasibility.judge import Verdicts
+from fleet.feasibility.rules import Rules
+from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.models import ServiceArea
-from fleet.policy import Rules
-from fleet.rulebook import Rulebook
-from fleet.tables import DroneTable, TripTable, payload_bits
-from orders import changes, lifecycle
+from orders import lifecycle, unit_of_work
 from orders.models import Order
 from orders.states import CANCELABLE, WAITING, DropoffSource, EventType, Happened
 from wingxtra.accounts.identity import Actor
@@ -115,7 +116,7 @@ def place(order: Order, *, by: Actor, known: Sequence[FieldProblem] = ()) -> Ord
 
 
 def _already_placed(order: Order) -> list[FieldProblem]:
-    first = changes.first_placed(order)
+    first = unit_of_work.first_placed(order)
     return [FieldProblem("external_id", first.code, first.detail)] if first else []
 
 
@@ -383,14 +384,14 @@ def _judge(
     at: datetime,
     wind_mps: float | None = None,
 ) -> Verdicts:
-    pairs = feasibility.every_pair(len(drones), len(trips))
-    return feasibility.judge(drones, trips, *pairs, book.rules, book.zone_shapes, at, wind_mps)
+    pairs = judge.every_pair(len(drones), len(trips))
+    return judge.judge(drones, trips, *pairs, book.rules, book.zone_shapes, at, wind_mps)
 
 
 def _as_problems(verdicts: Verdicts) -> list[FieldProblem]:
     return [
         FieldProblem(FIELDS.get(reason.code, ""), reason.code, reason.message)
-        for reason in feasibility.refusals(verdicts)
+        for reason in best_case.refusals(verdicts)
     ]
 
 

@@ -6,7 +6,8 @@ class PodConfig(AppConfig):
     verbose_name = "Proof"
 
     def ready(self) -> None:
-        from orders import lifecycle, retention
+        from orders import lifecycle
+        from orders.personal_data import retention
         from pod import codes, forgetting
 
         lifecycle.recorded.connect(codes.issue_codes)

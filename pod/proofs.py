@@ -18,7 +18,7 @@ from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils import timezone
 
-from fleet.picture import Picture
+from fleet.live.picture import Picture
 from orders import lifecycle
 from orders.models import Order
 from orders.states import EventType, Happened, Status

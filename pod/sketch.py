@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fleet.geometry import EARTH_RADIUS_M
+from fleet.feasibility.geometry import EARTH_RADIUS_M
 
 WIDTH_PX, HEIGHT_PX = 640, 260
 MARGIN_PX = 50

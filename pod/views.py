@@ -16,7 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders.models import Order
-from pod import images, proofs, record
+from pod import evidence as record
+from pod import images, proofs
 from pod.serializers import ProofAnswer, ProofInput, about_of, evidence, told
 from wingxtra.api.parsers import StrictJsonParser
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff

@@ -6,8 +6,9 @@ from datetime import datetime
 import redis
 import structlog
 
-from fleet import picture, policy
-from fleet.geometry import distance_m
+from fleet import policy
+from fleet.feasibility.geometry import distance_m
+from fleet.live import picture
 from orders.models import Order
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,8 @@ import dramatiq
 from django.utils import timezone
 
 from orders.models import DeliveryEvent
-from tracking import messages, webhooks
+from tracking.messages import texts
+from tracking.webhooks import events as webhook_events
 from wingxtra.broker import enqueue, every
 
 # What is not hurried is found by the sweep.
@@ -18,34 +19,36 @@ STALE_AFTER_MS = 30_000
 
 def tell_merchants(events: Sequence[DeliveryEvent], **_: Any) -> None:
     """Receives `lifecycle.recorded`."""
-    for delivery_id in webhooks.note_down(events)[:HURRIED_AT_MOST]:
+    for delivery_id in webhook_events.note_down(events)[:HURRIED_AT_MOST]:
         enqueue(send_webhook, str(delivery_id))
 
 
 # The sweep is the retry.
 @dramatiq.actor(queue_name="webhooks", max_retries=0, max_age=STALE_AFTER_MS)
 def send_webhook(delivery_id: str) -> None:
-    if webhooks.deliver(UUID(delivery_id)) and (after := webhooks.due_after(UUID(delivery_id))):
+    if webhook_events.deliver(UUID(delivery_id)) and (
+        after := webhook_events.due_after(UUID(delivery_id))
+    ):
         send_webhook.send(str(after))
 
 
 @every(5)
 @dramatiq.actor(max_retries=0)
 def sweep_webhooks() -> None:
-    for delivery_id in webhooks.due(timezone.now()):
+    for delivery_id in webhook_events.due(timezone.now()):
         send_webhook.send(str(delivery_id))
 
 
 @every(3600)
 @dramatiq.actor(max_retries=0)
 def forget_old_webhooks() -> None:
-    while webhooks.purge(timezone.now()):
+    while webhook_events.purge(timezone.now()):
         pass
 
 
 def tell_customers(events: Sequence[DeliveryEvent], **_: Any) -> None:
     """Receives `lifecycle.recorded`."""
-    _hurry(messages.note_down(events))
+    _hurry(texts.note_down(events))
 
 
 def _hurry(message_ids: Sequence[UUID]) -> None:
@@ -56,23 +59,23 @@ def _hurry(message_ids: Sequence[UUID]) -> None:
 # The sweep is the retry.
 @dramatiq.actor(queue_name="messages", max_retries=0, max_age=STALE_AFTER_MS)
 def send_message(message_id: str) -> None:
-    messages.deliver(UUID(message_id))
+    texts.deliver(UUID(message_id))
 
 
 @every(5)
 @dramatiq.actor(max_retries=0)
 def sweep_messages() -> None:
-    for message_id in messages.due(timezone.now()):
+    for message_id in texts.due(timezone.now()):
         send_message.send(str(message_id))
 
 
 @every(10)
 @dramatiq.actor(max_retries=0)
 def tell_of_arrivals() -> None:
-    _hurry(messages.note_arrivals(timezone.now()))
+    _hurry(texts.note_arrivals(timezone.now()))
 
 
 @every(60)
 @dramatiq.actor(max_retries=0)
 def tell_of_delays() -> None:
-    _hurry(messages.note_delays(timezone.now()))
+    _hurry(texts.note_delays(timezone.now()))

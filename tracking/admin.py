@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from unfold.paginator import InfinitePaginator
 
 from tracking.models import WebhookDelivery, WebhookEndpoint
-from tracking.webhook_console import STATE_TONE
+from tracking.webhooks.console import STATE_TONE
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
 from wingxtra.console.registry import Tone
 

@@ -6,12 +6,14 @@ class TrackingConfig(AppConfig):
     verbose_name = "Tracking"
 
     def ready(self) -> None:
-        from orders import lifecycle, retention
-        from pod import record
-        from tracking import actors, flown, forgetting
+        from orders import lifecycle
+        from orders.personal_data import retention
+        from pod import evidence
+        from tracking import actors, forgetting
+        from tracking.page import flown
 
         lifecycle.recorded.connect(actors.tell_merchants)
         # After `pod.codes`, whose codes it keeps: apps are made ready in the order of settings.
         lifecycle.recorded.connect(actors.tell_customers)
         retention.forgetting.connect(forgetting.forget)
-        record.ways_flown.append(flown.way_of)
+        evidence.ways_flown.append(flown.way_of)

@@ -1,3 +1,4 @@
-"""What tracking puts into the console."""
+"""What tracking puts into the console. Importing registers it."""
 
-from tracking import message_console, webhook_console  # noqa: F401 (importing registers them)
+import tracking.messages.console
+import tracking.webhooks.console  # noqa: F401

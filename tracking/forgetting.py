@@ -3,11 +3,11 @@
 from typing import Any
 
 from orders.models import Order
-from tracking import messages
+from tracking.messages import texts
 from tracking.models import WebhookDelivery
 
 
 def forget(order: Order, **_signal: Any) -> None:
     """Receiver of `retention.forgetting`. What still waits is not told any more."""
     WebhookDelivery.objects.filter(order=order).delete()
-    messages.forget(order)
+    texts.forget(order)

@@ -7,7 +7,7 @@ from django.db.models import Count, Min
 from prometheus_client.core import Metric
 
 from tracking.models import WebhookDelivery, WebhookEndpoint
-from wingxtra import metrics
+from wingxtra.observability import metrics
 
 
 def webhooks(now: datetime) -> Iterator[Metric]:

@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from orders.models import DeliveryEvent, Order
-from tracking.message_models import CodeToTell, CustomerMessage  # noqa: F401 (Django looks here)
+from tracking.messages.models import CodeToTell, CustomerMessage  # noqa: F401 (Django looks here)
 from wingxtra.accounts.identity import Caller, Role
 from wingxtra.accounts.models import Merchant
 
@@ -56,7 +56,7 @@ class WebhookEndpoint(models.Model):
     switched_off_at = models.DateTimeField(null=True, editable=False)
     switched_off_because = models.CharField(max_length=300, blank=True, editable=False)
 
-    # Sealed, see tracking.webhook_secrets. After a rotation both sign for a while.
+    # Sealed, see tracking.webhooks.secrets. After a rotation both sign for a while.
     secret = models.BinaryField(editable=False)
     former_secret = models.BinaryField(null=True, editable=False)
     former_secret_until = models.DateTimeField(null=True, editable=False)

@@ -1,7 +1,7 @@
 from django.urls import path
 
-from tracking import webhook_views
-from tracking.views import Confirm, EnterCode, MoveDropoff, Sign, Tracking
+from tracking.page.views import Confirm, EnterCode, MoveDropoff, Sign, Tracking
+from tracking.webhooks import views
 
 WEBHOOK = "webhooks/<uuid:webhook_id>"
 DELIVERY = "webhook-deliveries/<uuid:delivery_id>"
@@ -12,11 +12,11 @@ urlpatterns = [
     path("tracking/<str:tracking_id>/otp", EnterCode.as_view(), name="tracking-otp"),
     path("tracking/<str:tracking_id>/signature", Sign.as_view(), name="tracking-signature"),
     path("tracking/<str:tracking_id>/confirm", Confirm.as_view(), name="tracking-confirm"),
-    path("webhooks", webhook_views.Webhooks.as_view(), name="webhooks"),
-    path(WEBHOOK, webhook_views.OneWebhook.as_view(), name="webhook"),
-    path(f"{WEBHOOK}/rotate-secret", webhook_views.RotateSecret.as_view(), name="webhook-rotate"),
-    path(f"{WEBHOOK}/test", webhook_views.SendTest.as_view(), name="webhook-test"),
-    path(f"{WEBHOOK}/deliveries", webhook_views.Deliveries.as_view(), name="webhook-deliveries"),
-    path(DELIVERY, webhook_views.OneDelivery.as_view(), name="webhook-delivery"),
-    path(f"{DELIVERY}/replay", webhook_views.Replay.as_view(), name="webhook-replay"),
+    path("webhooks", views.Webhooks.as_view(), name="webhooks"),
+    path(WEBHOOK, views.OneWebhook.as_view(), name="webhook"),
+    path(f"{WEBHOOK}/rotate-secret", views.RotateSecret.as_view(), name="webhook-rotate"),
+    path(f"{WEBHOOK}/test", views.SendTest.as_view(), name="webhook-test"),
+    path(f"{WEBHOOK}/deliveries", views.Deliveries.as_view(), name="webhook-deliveries"),
+    path(DELIVERY, views.OneDelivery.as_view(), name="webhook-delivery"),
+    path(f"{DELIVERY}/replay", views.Replay.as_view(), name="webhook-replay"),
 ]

@@ -33,7 +33,7 @@ from dramatiq.middleware import (
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from wingxtra.queue_metrics import ActorMetrics
+from wingxtra.observability.queue_metrics import ActorMetrics
 
 log = structlog.get_logger(__name__)
 

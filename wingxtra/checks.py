@@ -20,7 +20,7 @@ TAG = "wingxtra"
 SHORTEST_SECRET_KEY = 50
 FEWEST_CHARACTERS = 10  # different ones, of a secret
 SHORTEST_SECRET = 16
-# As wingxtra/embedded_servers.py names the folder of its sockets.
+# As wingxtra/embedded/servers.py names the folder of its sockets.
 EMBEDDED = re.compile(r"/wingxtra-[0-9a-f]+-[0-9a-f]+-servers\b|/\.local/")
 MAKE_ONE = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
 

@@ -13,7 +13,7 @@ import environ
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
-from wingxtra import logs, sentry
+from wingxtra.observability import logs, sentry
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -53,7 +53,7 @@ TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 FLEET_API_URL = env.str("FLEET_API_URL", default="").rstrip("/")
 FLEET_API_KEY = env.str("FLEET_API_KEY", default="")
 FLEET_API_TIMEOUT_S = env.float("FLEET_API_TIMEOUT_S", default=5.0)
-# Where the wind is measured: a file or an http(s) address (fleet/weather.py); empty for nowhere.
+# Where the wind is measured: a file or an http(s) address (fleet/live/weather.py); empty: none.
 WEATHER_SOURCE = env.str("WEATHER_SOURCE", default="")
 WEATHER_TIMEOUT_S = env.float("WEATHER_TIMEOUT_S", default=5.0)
 GCS_BRIDGE_URL = env.str("GCS_BRIDGE_URL", default="").rstrip("/")
@@ -123,7 +123,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "wingxtra.api.request_id.RequestIdMiddleware",
-    "wingxtra.metrics.HttpMetrics",
+    "wingxtra.observability.metrics.HttpMetrics",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "wingxtra.page_policy.ContentSecurityPolicy",
@@ -180,13 +180,13 @@ def _database(url: str) -> dict[str, object]:
     return {
         **config,
         # Django's own, but for a check of pooled connections that costs no round trip.
-        "ENGINE": "wingxtra.postgresql",
+        "ENGINE": "wingxtra.database.postgresql",
         "OPTIONS": options,
     }
 
 
 # manage.py, make and the test run start real servers and set both URLs when they are not given
-# (wingxtra/embedded.py); importing settings never starts anything.
+# (wingxtra/embedded/launcher.py); importing settings never starts anything.
 DATABASE_URL = env.str("DATABASE_URL", default="")
 REDIS_URL = env.str("REDIS_URL", default="")
 DATABASES = {"default": _database(DATABASE_URL)} if DATABASE_URL else {}
@@ -322,7 +322,7 @@ SPECTACULAR_SETTINGS = {
         "ReasonCode": "orders.states.ReasonCode.values",
         # Of a dispatch decision: a path here does not reach a class within a class.
         "Outcome": ["ASSIGNED", "WAITING", "UNASSIGNED", "OVERTAKEN"],
-        "CorrectedOutcome": "orders.parcel_serializers.OUTCOMES",
+        "CorrectedOutcome": "orders.api.parcel_serializers.OUTCOMES",
         "DropoffSource": "orders.states.DropoffSource.values",
         "PodRequirement": "orders.states.PodRequirement.values",
         "TestScenario": "orders.states.Scenario.values",
@@ -396,7 +396,7 @@ PUBLIC_MAP_TILE_ATTRIBUTION = env.str("PUBLIC_MAP_TILE_ATTRIBUTION", default="")
 
 # --- what pages may load ---
 # Nothing but our own scripts, styles and answers. The console and the API's documentation need
-# more (wingxtra/page_policy.py), the tracking page says its own (tracking/headers.py).
+# more (wingxtra/page_policy.py), the tracking page says its own (tracking/page/headers.py).
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],

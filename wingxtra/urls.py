@@ -4,16 +4,16 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from wingxtra import health
 from wingxtra.api.views import NothingHere
-from wingxtra.metrics_view import Metrics
+from wingxtra.observability import health
+from wingxtra.observability.metrics_view import Metrics
 from wingxtra.page_policy import for_documentation
 
 handler500 = "wingxtra.api.errors.server_error"
 
 urlpatterns = [
     # Each is tried in turn, so those that are called most stand first.
-    path("api/v1/", include("orders.urls")),
+    path("api/v1/", include("orders.api.urls")),
     path("api/v1/", include("tracking.urls")),
     path("health", health.health),
     path("ready", health.ready),
@@ -25,13 +25,13 @@ urlpatterns = [
         for_documentation(SpectacularSwaggerView.as_view(url_name="schema")),
         name="docs",
     ),
-    path("api/v1/", include("dispatch.urls")),
+    path("api/v1/", include("dispatch.api.urls")),
     path("api/v1/", include("pod.urls")),
     path("api/v1/", include("fleet.urls")),
     path("api/v1/", include("wingxtra.accounts.urls")),
-    path("gcs/", include("dispatch.gcs_urls")),
+    path("gcs/", include("dispatch.api.gcs_urls")),
     re_path(r"^(?:api|gcs)/", NothingHere.as_view()),
     path("admin/", admin.site.urls),
     path("", include("orders.loading.pages")),
-    path("", include("tracking.pages")),
+    path("", include("tracking.page.pages")),
 ]

@@ -6,7 +6,8 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wingxtra.settings")
 application = get_wsgi_application()
 
-from wingxtra import checks, metrics  # noqa: E402 (they need the applications)
+from wingxtra import checks  # noqa: E402 (they need the applications)
+from wingxtra.observability import metrics  # noqa: E402 (they need the applications)
 
 checks.refuse_wrong_settings()
 metrics.share()

@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                 ('progress_pct', models.PositiveSmallIntegerField(default=0)),
                 ('tries', models.PositiveSmallIntegerField(default=0)),
                 ('claimed_until', models.DateTimeField(null=True)),
-                ('results', models.JSONField(help_text='As dispatch.day_figures makes them.', null=True)),
+                ('results', models.JSONField(help_text='As dispatch.whatif.day_figures makes them.', null=True)),
                 ('problem', models.CharField(blank=True, help_text='Why it failed, in words.', max_length=500)),
                 ('hub', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='fleet.hub')),
                 ('kind', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='fleet.dronekind')),

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from dispatch import discrepancies
+from dispatch.missions import discrepancies
 from dispatch.models import Discrepancy, Mission, MissionPart
 from fleet import registry
 from fleet.models import DroneHold

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from dispatch.flight import Event, FlightEvent, Phase, Plan, State, step
+from dispatch.missions.flight.phases import Event, FlightEvent, Phase, Plan, State, step
+from fleet.live.telemetry import Telemetry
 from fleet.policy import Policy
 from fleet.simulator.airframe import moved
-from fleet.telemetry import Telemetry
 
 RULES = Policy().rules()
 HUB = (5.6037, -0.1870)

@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from fleet.live.telemetry import Telemetry
 from fleet.simulator.airframe import moved
-from fleet.telemetry import Telemetry
 
 Samples = list[Telemetry]
 Noise = Callable[[random.Random, Samples], Samples]

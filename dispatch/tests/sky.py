@@ -14,15 +14,17 @@ from uuid import UUID
 import time_machine
 from django.utils import timezone
 
-from dispatch import bridge, missions, progress, publishing_pause, recalls, runs
+from dispatch.missions import bridge, progress, publishing, publishing_pause, recalls
+from dispatch.missions.reports import MissionEvent, ReportType, report
 from dispatch.models import DispatchRun, Mission
-from dispatch.reports import MissionEvent, ReportType, report
-from fleet import picture
-from fleet.geometry import distance_m
+from dispatch.planning import runs
+from fleet.feasibility.geometry import distance_m
+from fleet.live import picture
+from fleet.live.telemetry import decode_answer
 from fleet.models import DroneHold
 from fleet.simulator import staff
 from fleet.simulator.airframe import moved
-from fleet.simulator.faults import Fault
+from fleet.simulator.faults.board import Fault
 from fleet.simulator.missions import Mission as Flown
 from fleet.simulator.missions import MissionEvent as Told
 from fleet.simulator.missions import Refused
@@ -30,7 +32,6 @@ from fleet.simulator.run import Simulator
 from fleet.simulator.telemetry import latest
 from fleet.simulator.truth import SAME_PLACE_M, Where
 from fleet.simulator.world import World
-from fleet.telemetry import decode_answer
 from fleet.tests.factories import ACCRA
 from fleet.tests.simulated import sim_drone
 from orders.models import Order
@@ -88,7 +89,7 @@ class Sky:
         now = timezone.now()
         due = Mission.objects.order_by("drone")
         for mission in publishing_pause.unless_paused(due.unsent(now)):
-            missions.publish(mission.pk, now=now)
+            publishing.publish(mission.pk, now=now)
         for mission in due.recalls_due(now):
             recalls.send_recall(mission.pk, now=now)
         recalls.sweep_abandoned(now)

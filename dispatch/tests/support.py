@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from dispatch import missions
+from dispatch.missions import publishing
 from dispatch.models import Mission, MissionPart
 from fleet.models import Drone
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
@@ -33,7 +33,7 @@ def assigned(**attributes: Any) -> tuple[Order, Mission]:
 def submitted(**attributes: Any) -> tuple[Order, Mission]:
     """The same, and the bridge has it."""
     order, mission = assigned(**attributes)
-    missions.publish(mission.pk)
+    publishing.publish(mission.pk)
     order = stored(order)
     assert order.status == Status.MISSION_SUBMITTED
     return order, mission_of(order)

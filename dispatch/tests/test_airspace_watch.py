@@ -13,16 +13,17 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from dispatch import actors, airspace_watch, recalls
-from dispatch.airspace_watch import Ahead, Spoken
-from dispatch.flight_state import Fix, Phase, State
+from dispatch import actors
+from dispatch.missions import airspace_watch, recalls
+from dispatch.missions.airspace_watch import Ahead, Spoken
+from dispatch.missions.flight.state import Fix, Phase, State
 from dispatch.models import Discrepancy, Flight
 from dispatch.tests.support import stored, submitted, timeline
-from fleet import weather
-from fleet.geometry import Zones
+from fleet.airspace.rulebook import Rulebook
+from fleet.feasibility.geometry import Zones
+from fleet.feasibility.tables import DroneTable
+from fleet.live import weather
 from fleet.models import NoFlyZone
-from fleet.rulebook import Rulebook
-from fleet.tables import DroneTable
 from fleet.tests.factories import NoFlyZoneFactory, square
 from fleet.tests.pairs import DEG_PER_KM, NOON, NOWHERE, RULES, drone, no_fly
 from orders import lifecycle
@@ -68,7 +69,7 @@ def judged(
         best_drones=DroneTable.from_rows([]),
     )
     drones = DroneTable.from_rows([drone(None, None) for _ in ways])
-    return airspace_watch.judge(drones, ways, book, 42.0, NOON)
+    return airspace_watch.judge_flights(drones, ways, book, 42.0, NOON)
 
 
 ACROSS_TO_PICKUP = no_fly(-1, 1, 1, 1.5)

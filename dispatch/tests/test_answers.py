@@ -7,7 +7,8 @@ import pytest
 import time_machine
 from pytest_django import Settings
 
-from dispatch import answers, attention_doubts, discrepancies, ops, recalls, reports
+from dispatch.console import attention_doubts, order_actions
+from dispatch.missions import answers, discrepancies, recalls, reports
 from dispatch.models import Discrepancy
 from dispatch.tests.sky import START, Sky
 from dispatch.tests.support import stored
@@ -101,7 +102,9 @@ def test_a_pickup_that_is_reported_after_the_end_of_its_attempt_keeps_the_next_o
 def test_what_has_launched_since_the_page_was_opened_is_not_requeued() -> None:
     order = order_in(Status.ENROUTE)
     with pytest.raises(Conflict):
-        ops._requeue(order, {"reason": NOTE, "override": ""}, SimpleNamespace(actor=STAFF))
+        order_actions._requeue(
+            order, {"reason": NOTE, "override": ""}, SimpleNamespace(actor=STAFF)
+        )
     assert stored(order).status == Status.ENROUTE
 
 

@@ -9,7 +9,7 @@ import time_machine
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from dispatch import missions
+from dispatch.missions import publishing
 from dispatch.models import Mission
 from dispatch.tests.support import assigned, mission_of, stored, submitted, timeline
 from dispatch.tests.test_missions import why
@@ -149,7 +149,7 @@ def test_an_assigned_order_is_withdrawn_before_it_is_rescheduled(
 ) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     start = timezone.now() + timedelta(hours=2)
     assert post(ops, order, "reschedule", {"not_before": start.isoformat()}).status_code == 200
     assert stored(order).status == Status.VALIDATED
@@ -161,7 +161,7 @@ def test_nothing_is_withdrawn_for_a_window_that_is_refused(
 ) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     answer = post(ops, order, "reschedule", {"deliver_by": "2020-01-01T00:00:00Z"})
     assert answer.status_code == 400
     assert (stored(order).status, bridge.missions()[0]["status"]) == ("ASSIGNED", "ACCEPTED")

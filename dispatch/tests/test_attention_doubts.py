@@ -9,11 +9,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatch import attention, attention_doubts, discrepancies
+from dispatch.console import attention, attention_doubts
+from dispatch.missions import discrepancies
 from dispatch.models import Discrepancy, DispatchDecision, DispatchRun, Flight, PublishingPause
 from dispatch.tests import doubts
 from dispatch.tests.doubts import aboard, astray, doubtful, held, job_of
-from fleet import hold_console
+from fleet.console import holds
 from fleet.models import Drone, Hub
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders import lifecycle
@@ -89,7 +90,7 @@ def test_the_question_says_where_the_drone_is() -> None:
 def test_without_redis_the_question_is_asked_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     from redis import RedisError
 
-    from fleet import picture
+    from fleet.live import picture
 
     def away() -> None:
         raise RedisError("Connection refused")
@@ -269,12 +270,12 @@ def test_a_lost_link_ends_with_a_persons_word() -> None:
 def test_held_drones_are_named_each_and_many_in_one_line() -> None:
     for _ in range(3):
         held(DroneFactory().pk)
-    items = found(hold_console.drones_on_hold)
+    items = found(holds.drones_on_hold)
     assert len(items) == 3
     assert "It landed in a field." in items[0].detail
     held(DroneFactory().pk)
     held(DroneFactory(active=False).pk)
-    (item,) = found(hold_console.drones_on_hold)
+    (item,) = found(holds.drones_on_hold)
     assert item.text == "4 drones are on hold"
     assert "and 1 more" in item.detail
     assert labels(item) == ["Release from hold"]
@@ -376,7 +377,7 @@ def test_a_retired_drone_asks_for_nothing() -> None:
     drone = DroneFactory()
     held(drone.pk)
     Drone.objects.filter(pk=drone.pk).update(active=False)
-    assert found(hold_console.drones_on_hold) == []
+    assert found(holds.drones_on_hold) == []
 
 
 def test_questions_cost_few_statements_whatever_their_number(

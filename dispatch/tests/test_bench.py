@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from dispatch import lookahead, planner
-from fleet import feasibility, reach
+from dispatch.planning import lookahead, planner
+from fleet.feasibility import judge, reach
+from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.policy import Policy
-from fleet.tables import DroneTable, TripTable, payload_bits
 from fleet.tests.pairs import DEG_PER_KM, NOON, NOWHERE, QUAD
 from wingxtra.tests.bench.tables import Figure, Table
 
@@ -75,7 +75,7 @@ def big_city(orders: int, drones: int, areas: int) -> tuple[DroneTable, TripTabl
 
 def planned(drones: DroneTable, trips: TripTable) -> tuple[planner.Problem, planner.Plan]:
     pairs = reach.likely_pairs(drones, trips, RULES, NOON)
-    able = lookahead.now(feasibility.judge(drones, trips, *pairs, RULES, NOWHERE, NOON))
+    able = lookahead.now(judge.judge(drones, trips, *pairs, RULES, NOWHERE, NOON))
     random = np.random.default_rng(1)
     waited_s = random.uniform(0, 1200, len(trips))
     priority = random.choice(("NORMAL", "URGENT", "MEDICAL"), len(trips), p=(0.7, 0.2, 0.1))

@@ -2,8 +2,9 @@
 
 import pytest
 
-from dispatch import comparison, simulation
-from dispatch.simulation import FIRST_COME, PLANNED
+from dispatch.evaluation import comparison
+from dispatch.whatif import simulation
+from dispatch.whatif.simulation import FIRST_COME, PLANNED
 from fleet.policy import Policy
 from wingxtra.tests.bench import tables
 

@@ -6,19 +6,20 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from dispatch import runs
 from dispatch.models import DispatchDecision, DispatchRun, Mission
+from dispatch.planning import runs
 from dispatch.tests.test_bench import SIDE_KM, big_city, peak_mb, planned
-from fleet import picture, registry
+from fleet import registry
+from fleet.feasibility.tables import DroneTable
+from fleet.live import picture
+from fleet.live.telemetry import Decoded, Telemetry
 from fleet.models import Drone, DroneKind, Hub
-from fleet.tables import DroneTable
-from fleet.telemetry import Decoded, Telemetry
 from fleet.tests.factories import METRE_DEG, ServiceAreaFactory, square
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import Status
-from wingxtra import bulk
 from wingxtra.accounts.identity import DISPATCHER
 from wingxtra.accounts.tests.factories import MerchantFactory
+from wingxtra.database import bulk
 from wingxtra.tests.bench.tables import Figure, Table
 
 pytestmark = [pytest.mark.bench, pytest.mark.django_db(transaction=True)]

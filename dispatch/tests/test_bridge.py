@@ -13,8 +13,8 @@ from uuid import UUID
 import pytest
 from pytest_django import Settings
 
-from dispatch import bridge
-from dispatch.bridge import BridgeClient, BridgeNotAsked, BridgeUnavailable
+from dispatch.missions import bridge
+from dispatch.missions.bridge import BridgeClient, BridgeNotAsked, BridgeUnavailable
 from fleet.tests.raw_server import Answer, RawServer, answering, http
 
 INTENT = UUID("11111111-1111-4111-8111-111111111111")

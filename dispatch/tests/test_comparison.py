@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dispatch import comparison
-from dispatch.simulation import Day, Outcome
+from dispatch.evaluation import comparison
+from dispatch.whatif.simulation import Day, Outcome
 
 DAY = Day("short", orders=4, drones=2)
 

@@ -13,9 +13,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from dispatch import contract
+from dispatch.missions import intent
 from dispatch.tests.support import able_drone, assigned
-from fleet import policy, rulebook
+from fleet import policy
+from fleet.airspace import rulebook
 from fleet.models import Drone, Hub, NoFlyZone
 from fleet.simulator.intents import check_intent, strange_members
 from fleet.tests.factories import (
@@ -63,8 +64,8 @@ def _second(settings: Settings) -> None:
 
 def built(order: Order, drone: Drone) -> dict[str, Any]:
     """Version 2 of an intent, as it would be built now."""
-    around = contract.Surroundings(Hub.objects.all(), rulebook.airspace_version())
-    return contract.build(uuid4(), order, drone, policy.current(), datetime.now(UTC), around)
+    around = intent.Surroundings(Hub.objects.all(), rulebook.airspace_version())
+    return intent.build(uuid4(), order, drone, policy.current(), datetime.now(UTC), around)
 
 
 def places(body: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -123,7 +124,7 @@ def test_nothing_is_loaded_when_the_parcel_is_aboard_and_one_hub_has_no_alternat
     order = lifecycle.loaded(order.pk, by=DISPATCHER, job_id=order.current_job_id)
     assert order.holder == Holder.DRONE
     body = built(order, Drone.objects.get())
-    assert body["actions"] == contract.ACTIONS
+    assert body["actions"] == intent.ACTIONS
     assert body["alternate"] is None
     assert check_intent(body) == body
 
@@ -168,15 +169,15 @@ def test_statements_do_not_grow_with_the_intents() -> None:
 
 def test_what_the_types_accept_the_schema_accepts_too(version: int) -> None:
     body = assigned()[1].body
-    assert contract.version_of(body) == version
-    assert contract.fits(body), "else every intent of a run would be checked the slow way"
+    assert intent.version_of(body) == version
+    assert intent.fits(body), "else every intent of a run would be checked the slow way"
     accepted = 0
     for place in places(body):
         for value in WRONG:
             other = changed(body, place, value)
-            if contract.fits(other):
+            if intent.fits(other):
                 accepted += 1
-                schema = contract.validator(contract.version_of(other))
+                schema = intent.validator(intent.version_of(other))
                 assert list(schema.iter_errors(other)) == [], (place, value)
     assert accepted > 20
 
@@ -190,16 +191,16 @@ def test_what_is_missing_or_too_much_is_refused_by_both(version: int) -> None:
     for other in [changed(body, place, GONE) for place in places(body)] + [
         changed(body, place, 1) for place in extra
     ]:
-        assert not contract.fits(other)
-        with pytest.raises(contract.InvalidIntent):
-            contract.check(other)
+        assert not intent.fits(other)
+        with pytest.raises(intent.InvalidIntent):
+            intent.check(other)
 
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_the_schemas_are_schemas_and_their_examples_keep_them(number: int) -> None:
-    schema = committed(contract.SCHEMAS[number])
+    schema = committed(intent.SCHEMAS[number])
     jsonschema.Draft202012Validator.check_schema(schema)
     for example in schema["examples"]:
-        contract.check(example)
-        assert contract.version_of(example) == number
+        intent.check(example)
+        assert intent.version_of(example) == number
         assert check_intent(example) == example

@@ -7,9 +7,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
-from dispatch import reports, runs
+from dispatch.missions import reports
+from dispatch.missions.reports import MissionEvent
 from dispatch.models import DispatchRun, Mission
-from dispatch.reports import MissionEvent
+from dispatch.planning import runs
 from fleet import registry
 from fleet.models import Drone
 from fleet.tests.factories import (

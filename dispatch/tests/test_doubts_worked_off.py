@@ -6,11 +6,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from dispatch import attention_doubts
+from dispatch.console import attention_doubts
 from dispatch.models import Discrepancy, PublishingPause
 from dispatch.tests import doubts
 from dispatch.tests.doubts import aboard, astray, contradicted, doubtful, held
-from fleet import hold_console
+from fleet.console import holds
 from fleet.models import Hub
 from fleet.tests.factories import DroneFactory
 from orders.states import Status
@@ -26,7 +26,7 @@ WRITTEN = {"note": SURE, "received_by": "Till 3", "override": SURE, "reason": "O
 
 
 def all_items() -> list[Attention]:
-    sources = [*attention_doubts.SOURCES, hold_console.drones_on_hold]
+    sources = [*attention_doubts.SOURCES, holds.drones_on_hold]
     return [item for source in sources for item in source(timezone.now())]
 
 

@@ -7,11 +7,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch import explanations
-from dispatch.explanations import Against
-from fleet import feasibility, reach
-from fleet.geometry import Zones
-from fleet.tables import DroneTable, TripTable, payload_bits
+from dispatch.planning import explanations
+from dispatch.planning.explanations import Against
+from fleet.feasibility import judge, reach
+from fleet.feasibility.geometry import Zones
+from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.tests.pairs import NOON, NOWHERE, RULES, drone, no_fly, trip, verdicts
 from fleet.tests.test_feasibility_properties import DRONES, TRIPS
 
@@ -19,7 +19,7 @@ from fleet.tests.test_feasibility_properties import DRONES, TRIPS
 def explained(drones: list[dict], trips: list[dict], zones: Zones = NOWHERE) -> list[Against]:
     table, wanted = DroneTable.from_rows(drones), TripTable.from_rows(trips)
     pairs = reach.likely_pairs(table, wanted, RULES, NOON)
-    judged = feasibility.judge(table, wanted, *pairs, RULES, zones, NOON)
+    judged = judge.judge(table, wanted, *pairs, RULES, zones, NOON)
     return explanations.of_all(judged, NOON)
 
 
@@ -82,7 +82,7 @@ def test_the_numbers_are_those_of_judging_every_pair(drones, trips):
     """Of drones of the area; of the trip are asked those that nothing else speaks against."""
     every = verdicts(drones, trips)
     table = every.drones
-    beforehand = feasibility.against_drones(table, RULES)
+    beforehand = judge.against_drones(table, RULES)
     for t, against in enumerate(explained(drones, trips)):
         expected: dict[str, int] = {}
         for i in np.flatnonzero(every.t == t):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatch import flight
-from dispatch.flight import Plan, State, remaining_s, step
+from dispatch.missions.flight import phases
+from dispatch.missions.flight.phases import Plan, State, remaining_s, step
 from dispatch.tests.flights import (
     DELIVERY,
     HUB,
@@ -28,9 +28,9 @@ from dispatch.tests.flights import (
     plan,
     shaken,
 )
+from fleet.live.telemetry import Telemetry
 from fleet.simulator.airframe import SimDrone, moved
 from fleet.simulator.world import World
-from fleet.telemetry import Telemetry
 from fleet.tests.simulated import mission_intent, sim_drone
 
 # --- a flight as it should be --------------------------------------------------------------------
@@ -283,7 +283,7 @@ def simulated(
     world.accept(intent)
     where = Plan(*pickup, *dropoff, 60, 8, 16, 4, 3)
     state, said, now_s = State(), [], 0.0
-    while state.phase not in flight.OVER and now_s < 200:
+    while state.phase not in phases.OVER and now_s < 200:
         now_s += 0.1
         world.step(0.1 * speed, T0 + timedelta(seconds=now_s))
         if (now_s - first_look_s) % 2 < 0.1:

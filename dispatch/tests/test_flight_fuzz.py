@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import pytest
 
-from dispatch.flight import (
+from dispatch.missions.flight.phases import (
     PATH,
     Event,
     ParcelLoaded,
@@ -25,12 +25,12 @@ from dispatch.flight import (
 )
 from dispatch.tests import noise
 from dispatch.tests.flights import HUB, RULES, T0, names
+from fleet.live.telemetry import Telemetry
 from fleet.simulator.airframe import distance_m, moved
-from fleet.simulator.faults import Fault
+from fleet.simulator.faults.board import Fault
 from fleet.simulator.flight import Aircraft
 from fleet.simulator.flight import Phase as Truth
 from fleet.simulator.world import World
-from fleet.telemetry import Telemetry
 from fleet.tests.simulated import DRONE_ID, INTENT_ID, mission_intent, sim_drone
 
 FACTORS = (0.5, 1, 1, 2, 5, 10, 20)  # of the flight's clock against the one of its measurements

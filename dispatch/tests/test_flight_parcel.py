@@ -5,7 +5,15 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
-from dispatch.flight import Event, FlightEvent, ParcelLoaded, Plan, State, may_carry, step
+from dispatch.missions.flight.phases import (
+    Event,
+    FlightEvent,
+    ParcelLoaded,
+    Plan,
+    State,
+    may_carry,
+    step,
+)
 from dispatch.tests.flights import (
     DELIVERY,
     RULES,
@@ -19,7 +27,7 @@ from dispatch.tests.flights import (
     plan,
     shaken,
 )
-from fleet.telemetry import Telemetry
+from fleet.live.telemetry import Telemetry
 
 
 def told(pilot: Pilot, where: Plan | None = None) -> list[Event]:

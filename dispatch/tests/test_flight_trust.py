@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatch.flight import Phase, State, stands, step
+from dispatch.missions.flight.phases import Phase, State, stands, step
 from dispatch.tests.flights import (
     DELIVERY,
     RULES,

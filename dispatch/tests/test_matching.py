@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch import matching
-from dispatch.matching import Pairs
+from dispatch.planning import matching
+from dispatch.planning.matching import Pairs
 
 
 def pairs_of(seed: int, rows: int, columns: int, share: float, most: int) -> Pairs:

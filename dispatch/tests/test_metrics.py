@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from dispatch import bridge as the_bridge
-from dispatch import runs
+from dispatch.missions import bridge as the_bridge
 from dispatch.models import DispatchRun, Flight
+from dispatch.planning import runs
 from dispatch.tests.support import able_drone, assigned, submitted
 from fleet import policy
 from fleet.models import ServiceArea

@@ -16,7 +16,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
-from dispatch import contract, missions
+from dispatch.missions import intent as contract
+from dispatch.missions import publishing
 from dispatch.models import Mission, MissionPart
 from dispatch.tests.support import (
     able_drone,
@@ -111,9 +112,9 @@ def test_a_test_order_has_no_mission() -> None:
 def test_with_automatic_submit_off_a_mission_waits_for_ops(bridge: Simulator) -> None:
     policy.change(by=SYSTEM, auto_submit=False)
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     assert (intent.state, bridge.missions()) == (State.HELD, [])
-    assert missions.submit(order.pk, by=SYSTEM).mission.state == State.ACCEPTED
+    assert publishing.submit(order.pk, by=SYSTEM).mission.state == State.ACCEPTED
     assert stored(order).status == Status.MISSION_SUBMITTED
 
 
@@ -124,7 +125,7 @@ def test_an_accepted_mission_is_submitted(bridge: Simulator) -> None:
     _, intent = submitted()
     assert (intent.state, intent.tries, intent.bridge_status) == (State.ACCEPTED, 1, 201)
     assert [m["intent_id"] for m in bridge.missions()] == [str(intent.pk)]
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     assert bridge.missions()[0]["posts"] == 1
 
 
@@ -132,9 +133,9 @@ def test_500_twice_and_then_201_is_one_mission(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=2)
     order, intent = assigned()
     for minute in range(2):
-        missions.publish(intent.pk, now=later(minute))
+        publishing.publish(intent.pk, now=later(minute))
         assert stored(order).status == Status.ASSIGNED
-    missions.publish(intent.pk, now=later(5))
+    publishing.publish(intent.pk, now=later(5))
     assert stored(order).status == Status.MISSION_SUBMITTED
     assert [m["posts"] for m in bridge.missions()] == [1]
     assert timeline(order).count("INTENT_FAILED") == 1
@@ -143,9 +144,9 @@ def test_500_twice_and_then_201_is_one_mission(bridge: Simulator) -> None:
 def test_500_that_came_after_the_mission_was_taken_is_one_mission(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     assert stored(order).status == Status.ASSIGNED
-    missions.publish(intent.pk, now=later())
+    publishing.publish(intent.pk, now=later())
     assert stored(order).status == Status.MISSION_SUBMITTED
     assert mission_of(order).bridge_status == 409
     assert [m["posts"] for m in bridge.missions()] == [2]
@@ -155,11 +156,11 @@ def test_a_bridge_that_hangs_is_asked_again(bridge: Simulator, settings: Setting
     settings.GCS_BRIDGE_TIMEOUT_S = 0.2
     bridge.fault("bridge_hang", times=1, seconds=1)
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     assert stored(order).status == Status.ASSIGNED
     assert "had not answered in full after 0.2 s" in mission_of(order).bridge_answer
     settings.GCS_BRIDGE_TIMEOUT_S = 5
-    missions.publish(intent.pk, now=later())
+    publishing.publish(intent.pk, now=later())
     assert stored(order).status == Status.MISSION_SUBMITTED
     assert len(bridge.missions()) == 1
 
@@ -170,7 +171,7 @@ def test_a_bridge_that_refuses_connections_leaves_the_order_assigned(
     settings.GCS_BRIDGE_URL = "http://127.0.0.1:11"  # its breaker is this test's own
     order, intent = assigned()
     for minute in range(3):
-        missions.publish(intent.pk, now=later(minute))
+        publishing.publish(intent.pk, now=later(minute))
     intent = mission_of(order)
     assert (stored(order).status, intent.state, intent.tries) == ("ASSIGNED", State.PENDING, 3)
     assert timeline(order).count("INTENT_FAILED") == 1
@@ -178,7 +179,9 @@ def test_a_bridge_that_refuses_connections_leaves_the_order_assigned(
 
 
 def test_the_pauses_grow_and_differ_and_have_an_end() -> None:
-    pauses = [[missions.pause(tries).total_seconds() for _ in range(20)] for tries in range(1, 30)]
+    pauses = [
+        [publishing.pause(tries).total_seconds() for _ in range(20)] for tries in range(1, 30)
+    ]
     assert all(0.5 <= one <= 1 for one in pauses[0])
     assert all(2 <= one <= 4 for one in pauses[2])
     assert all(30 <= one <= 60 for one in pauses[-1])
@@ -188,15 +191,15 @@ def test_the_pauses_grow_and_differ_and_have_an_end() -> None:
 def test_what_is_not_due_is_not_sent(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1)
     _, intent = assigned()
-    missions.publish(intent.pk)
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
+    publishing.publish(intent.pk)
     assert bridge.missions() == []
 
 
 def test_a_refused_mission_fails_the_job_in_the_words_of_the_bridge(bridge: Simulator) -> None:
     bridge.fault("bridge_reject")
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     assert stored(order).status == Status.QUEUED
     assert "safety rules do not allow this mission" in why(order, "REQUEUED")
     intent.refresh_from_db()
@@ -210,7 +213,7 @@ def test_an_order_whose_last_attempt_is_refused_has_failed(bridge: Simulator) ->
     policy.change(by=SYSTEM, max_attempts=1)
     bridge.fault("bridge_reject")
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     assert timeline(order)[-2:] == ["ASSIGNED", "FAILED"]
     assert stored(order).reason_code == ReasonCode.MISSION_REFUSED
     assert Mission.objects.get().state == State.REJECTED
@@ -226,27 +229,27 @@ def test_a_publisher_that_is_killed_after_the_bridge_took_it_does_not_fly_it_twi
         wait_until(bridge.missions)
         process.kill()
     assert stored(order).status == Status.ASSIGNED
-    missions.publish(intent.pk)  # still claimed by the dead one
+    publishing.publish(intent.pk)  # still claimed by the dead one
     assert bridge.missions()[0]["posts"] == 1
-    missions.publish(intent.pk, now=later())
+    publishing.publish(intent.pk, now=later())
     assert stored(order).status == Status.MISSION_SUBMITTED
     assert [m["posts"] for m in bridge.missions()] == [2]
 
 
 def test_an_intent_whose_publisher_died_before_sending_is_sent(bridge: Simulator) -> None:
     order, intent = assigned()
-    Mission.objects.filter(pk=intent.pk).update(claimed_until=missions.claim_end(timezone.now()))
-    missions.publish(intent.pk)
+    Mission.objects.filter(pk=intent.pk).update(claimed_until=publishing.claim_end(timezone.now()))
+    publishing.publish(intent.pk)
     assert bridge.missions() == []
     assert Mission.objects.unsent(later()).get() == intent
-    missions.publish(intent.pk, now=later())
+    publishing.publish(intent.pk, now=later())
     assert stored(order).status == Status.MISSION_SUBMITTED
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_many_publishers_one_speaks_to_the_bridge(bridge: Simulator) -> None:
     order, intent = assigned()
-    in_threads(*[lambda: missions.publish(intent.pk)] * 6)
+    in_threads(*[lambda: publishing.publish(intent.pk)] * 6)
     assert stored(order).status == Status.MISSION_SUBMITTED
     assert [m["posts"] for m in bridge.missions()] == [1]
 
@@ -255,7 +258,7 @@ def test_of_many_publishers_one_speaks_to_the_bridge(bridge: Simulator) -> None:
 def test_a_mission_accepted_for_a_job_that_is_over_is_recalled(bridge: Simulator) -> None:
     bridge.fault("bridge_hang", times=1, seconds=0.5)
     order, intent = assigned()
-    sending = threading.Thread(target=closing(lambda: missions.publish(intent.pk)))
+    sending = threading.Thread(target=closing(lambda: publishing.publish(intent.pk)))
     sending.start()
     wait_until(bridge.missions)
     lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
@@ -267,13 +270,13 @@ def test_a_mission_accepted_for_a_job_that_is_over_is_recalled(bridge: Simulator
 
 def test_without_a_bridge_publishing_is_an_error_that_is_seen() -> None:
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     intent = mission_of(order)
     assert (stored(order).status, intent.state, intent.tries) == ("ASSIGNED", State.PENDING, 0)
     assert "No GCS bridge is configured" in intent.bridge_answer
     assert "GCS_BRIDGE_URL" in why(order, "INTENT_FAILED")
     with pytest.raises(Unavailable, match="No GCS bridge is configured"):
-        missions.submit(order.pk, by=SYSTEM)
+        publishing.submit(order.pk, by=SYSTEM)
 
 
 # --- asked once more right before publishing -----------------------------------------------------
@@ -288,7 +291,7 @@ def test_a_drone_that_may_no_longer_fly_is_not_sent(
 ) -> None:
     order, intent = assigned()
     seen(**telemetry)
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     assert (stored(order).status, bridge.missions()) == (Status.QUEUED, [])
     assert code in why(order, "REQUEUED").lower()
     intent.refresh_from_db()
@@ -298,17 +301,17 @@ def test_a_drone_that_may_no_longer_fly_is_not_sent(
 def test_a_drone_that_was_grounded_meanwhile_is_not_sent(bridge: Simulator) -> None:
     order, intent = assigned()
     registry.ground("WX-DRN-001", by=SYSTEM, reason="Cracked arm.")
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     assert (stored(order).status, bridge.missions()) == (Status.QUEUED, [])
 
 
 def test_a_drone_in_the_air_because_an_answer_was_lost_flies_for_us(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     bridge.advance(20)
     seen(armed=True)
-    missions.publish(intent.pk, now=later(0.3))
+    publishing.publish(intent.pk, now=later(0.3))
     assert stored(order).status == Status.MISSION_SUBMITTED
 
 
@@ -317,9 +320,9 @@ def test_a_mission_that_may_be_there_is_withdrawn_before_another_drone_gets_it(
 ) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     seen(battery_pct=5.0)
-    missions.publish(intent.pk, now=later(0.3))
+    publishing.publish(intent.pk, now=later(0.3))
     assert stored(order).status == Status.QUEUED
     assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
 
@@ -329,28 +332,28 @@ def test_a_mission_that_may_be_there_is_withdrawn_before_another_drone_gets_it(
 
 def test_submitting_what_is_accepted_already_changes_nothing(bridge: Simulator) -> None:
     order, intent = submitted()
-    assert missions.submit(order.pk, by=SYSTEM).mission == intent
+    assert publishing.submit(order.pk, by=SYSTEM).mission == intent
     assert bridge.missions()[0]["posts"] == 1
 
 
 def test_submitting_by_hand_does_not_wait_for_the_pause(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1)
     order, intent = assigned()
-    missions.publish(intent.pk)
-    assert missions.submit(order.pk, by=SYSTEM).mission.state == State.ACCEPTED
+    publishing.publish(intent.pk)
+    assert publishing.submit(order.pk, by=SYSTEM).mission.state == State.ACCEPTED
 
 
 def test_submitting_what_the_bridge_refuses_says_so(bridge: Simulator) -> None:
     bridge.fault("bridge_reject")
     order, _ = assigned()
     with pytest.raises(Conflict, match="safety rules") as refused:
-        missions.submit(order.pk, by=SYSTEM)
+        publishing.submit(order.pk, by=SYSTEM)
     assert refused.value.code == "mission_refused"
 
 
 def test_an_order_without_a_drone_has_nothing_to_submit() -> None:
     with pytest.raises(lifecycle.Refused) as refused:
-        missions.submit(order_in(Status.QUEUED).pk, by=SYSTEM)
+        publishing.submit(order_in(Status.QUEUED).pk, by=SYSTEM)
     assert refused.value.code == "no_active_job"
 
 
@@ -359,7 +362,7 @@ def test_a_reassigned_order_has_a_new_mission_and_the_old_one_is_never_sent(
 ) -> None:
     order, old = assigned()
     lifecycle.reassign(order.pk, DroneFactory().pk, by=SYSTEM, why="Faster.")
-    missions.publish(old.pk)
+    publishing.publish(old.pk)
     old.refresh_from_db()
     assert (old.state, bridge.missions()) == (State.WITHDRAWN, [])
     assert mission_of(order).pk != old.pk

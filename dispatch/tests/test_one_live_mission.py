@@ -17,8 +17,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from pytest_django import Settings
 
-from dispatch import answers, discrepancies, live_missions, missions, ops, publishing_pause, recalls
+from dispatch.console import order_actions
+from dispatch.missions import (
+    answers,
+    discrepancies,
+    publishing,
+    publishing_pause,
+    recalls,
+)
 from dispatch.models import Discrepancy, MissionPart
+from dispatch.planning import eligibility
 from dispatch.tests.sky import START, Sky, held_drones
 from fleet import registry
 from fleet.models import Hub
@@ -173,8 +181,8 @@ class Deliveries(RuleBasedStateMachine):
         """The try is counted, and nothing was sent or written after that."""
         order = self.order(choice)
         part = order and MissionPart.objects.whole().filter(job=order.current_job_id).first()
-        if part and part.mission.state == missions.State.PENDING:
-            missions._go_live(part)
+        if part and part.mission.state == publishing.State.PENDING:
+            publishing._go_live(part)
 
     # --- what people do --------------------------------------------------------------------------
 
@@ -188,7 +196,9 @@ class Deliveries(RuleBasedStateMachine):
 
     def requeue(self, choice: int) -> None:
         def verb(order: Order) -> None:
-            ops._requeue(order, {"reason": NOTE, "override": ""}, SimpleNamespace(actor=STAFF))
+            order_actions._requeue(
+                order, {"reason": NOTE, "override": ""}, SimpleNamespace(actor=STAFF)
+            )
 
         self.attempt(choice, verb)
 
@@ -257,7 +267,7 @@ class Deliveries(RuleBasedStateMachine):
         assert self.sky.world.ledger.violations == []
         orders = list(Order.objects.select_related("holder_hub"))
         asked = set(Order.objects.awaiting_an_answer().values_list("pk", flat=True))
-        ready = live_missions.may_be_planned(Order.objects.dispatchable())
+        ready = eligibility.may_be_planned(Order.objects.dispatchable())
         planned = set(ready.values_list("pk", flat=True))
         parts = MissionPart.objects.live().values_list("order_id", "mission_id")
         live = dict(parts)

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from django.db import connection
 
-from dispatch import runs
 from dispatch.actors import plan_area, plan_areas
 from dispatch.models import DispatchDecision, DispatchRun
+from dispatch.planning import runs
 from fleet.models import Drone, ServiceArea
 from fleet.tests.factories import (
     ACCRA,

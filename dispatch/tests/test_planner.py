@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch.planner import (
+from dispatch.planning.planner import (
     CLEARLY_BETTER_S,
     LONG_PROMISES,
     LONG_QUEUES,
@@ -27,7 +27,8 @@ from dispatch.planner import (
     urgency,
     weight,
 )
-from fleet.policy import Policy, Rules
+from fleet.feasibility.rules import Rules
+from fleet.policy import Policy
 
 RULES = Policy().rules()
 PRIORITIES = ("NORMAL", "URGENT", "MEDICAL")
@@ -509,7 +510,7 @@ def test_plans_of_every_shape_carry_their_proof(orders, drones, able, waited_s):
 
 def test_a_plan_that_is_not_optimal_would_be_found_out(monkeypatch):
     """The bound does not lean on the solver: a solver that errs leaves a gap."""
-    monkeypatch.setattr("dispatch.matching.best", lambda pairs: np.array([0, 3]))
+    monkeypatch.setattr("dispatch.planning.matching.best", lambda pairs: np.array([0, 3]))
     of = problem(
         [fresh("URGENT"), fresh("URGENT")],
         2,

@@ -12,17 +12,18 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from dispatch import answers, live_missions, missions, progress, recalls, reports
+from dispatch.missions import answers, progress, publishing, recalls, reports
+from dispatch.missions.reports import MissionEvent, Reported, ReportType
 from dispatch.models import Discrepancy, Flight, Mission, MissionPart, MissionReport
-from dispatch.reports import MissionEvent, Reported, ReportType
+from dispatch.planning import eligibility
 from dispatch.tests.support import able_drone, assigned, mission_of, stored, submitted, timeline
 from dispatch.tests.test_missions import in_threads, why
 from fleet import policy, registry
-from fleet.picture import Picture
+from fleet.live.picture import Picture
+from fleet.live.telemetry import Telemetry, decode_answer
 from fleet.simulator.airframe import moved
 from fleet.simulator.run import Simulator
 from fleet.simulator.telemetry import latest
-from fleet.telemetry import Telemetry, decode_answer
 from fleet.tests.factories import ACCRA, DroneFactory, TelemetryFactory
 from orders import lifecycle
 from orders.models import DeliveryEvent, Order
@@ -258,7 +259,7 @@ def test_an_abort_that_ops_asked_for_is_the_end() -> None:
 def test_a_report_of_a_launch_is_also_the_answer_that_was_lost(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     done = report(order, Status.LAUNCHED, intent_id=intent.pk)
     assert done.applied == ["MISSION_SUBMITTED", "LAUNCHED"]
     assert mission_of(order).state == Mission.State.ACCEPTED
@@ -472,14 +473,14 @@ def test_a_mission_is_over_once_its_drone_has_stood_at_a_hub_for_a_minute() -> N
     MissionPart.objects.update(live=True)
     landed_away(order)
     assert stored(order).status == Status.QUEUED
-    assert not live_missions.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
+    assert not eligibility.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
     watch = Watch(order)
     watch.now += timedelta(seconds=120)
     for _ in range(70):
         watch.sees(0, 0)
     mission = Mission.objects.get()
     assert (mission.over_by, mission.is_live) == ("telemetry", False)
-    assert live_missions.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
+    assert eligibility.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
 
 
 def test_the_eta_follows_the_flight_and_small_changes_are_not_written() -> None:

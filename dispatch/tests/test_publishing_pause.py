@@ -11,7 +11,8 @@ from django.db import IntegrityError, connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from dispatch import actors, missions, publishing_pause
+from dispatch import actors
+from dispatch.missions import publishing, publishing_pause
 from dispatch.models import Mission, PublishingPause
 from dispatch.tests.support import mission_of, part_of, stored, timeline
 from fleet import policy
@@ -50,7 +51,7 @@ def assigned(count: int) -> list[Order]:
 
 def publish(*orders: Order) -> None:
     for order in orders:
-        missions.publish(mission_of(order).pk)
+        publishing.publish(mission_of(order).pk)
 
 
 def sweep() -> list[str]:
@@ -119,7 +120,7 @@ def test_a_mission_that_was_on_its_way_when_the_pause_began_costs_no_attempt(
 ) -> None:
     orders = assigned(4)
     publish(*orders[:3])
-    missions._send(part_of(orders[3]), SYSTEM)  # it was claimed before the pause began
+    publishing._send(part_of(orders[3]), SYSTEM)  # it was claimed before the pause began
     assert stored(orders[3]).attempts_used == 0
     assert PublishingPause.objects.get().refused == 3
 
@@ -158,7 +159,7 @@ def test_submitting_by_hand_says_why_nothing_is_sent(bridge: Simulator) -> None:
     orders = assigned(4)
     publish(*orders[:3])
     with pytest.raises(Unavailable, match="Publishing is paused: Ground control refused"):
-        missions.submit(orders[3].pk, by=SYSTEM)
+        publishing.submit(orders[3].pk, by=SYSTEM)
     assert mission_of(orders[3]).state == State.PENDING
 
 
@@ -218,7 +219,7 @@ def in_two_threads(orders: list[Order]) -> list[IntegrityError]:
     def work(mission: Mission) -> None:
         try:
             barrier.wait(10)
-            missions.publish(mission.pk)
+            publishing.publish(mission.pk)
         except IntegrityError as error:
             wrong.append(error)
         finally:

@@ -7,8 +7,9 @@ import pytest
 from django.db import IntegrityError, transaction
 from pytest_django import Settings
 
-from dispatch import live_missions, missions, recalls, runs
+from dispatch.missions import publishing, recalls
 from dispatch.models import DispatchRun, Mission, MissionPart
+from dispatch.planning import eligibility, runs
 from dispatch.tests.support import able_drone, mission_of, stored, submitted, timeline
 from fleet import registry
 from fleet.models import DroneHold
@@ -132,7 +133,7 @@ def test_the_next_mission_waits_until_the_former_is_known_to_be_over(bridge: Sim
     assert (outcome.assigned, stored(order).status) == ([], Status.QUEUED)
     # Even where it was assigned some other way, nothing is sent.
     lifecycle.assign(order.pk, former.drone_id, by=SYSTEM, why="By mistake.")
-    missions.publish(mission_of(order).pk)
+    publishing.publish(mission_of(order).pk)
     assert mission_of(order).tries == 0
     assert "not known to be over" in mission_of(order).bridge_answer
     assert len(bridge.missions()) == 1
@@ -141,7 +142,7 @@ def test_the_next_mission_waits_until_the_former_is_known_to_be_over(bridge: Sim
     former.refresh_from_db()
     assert (former.over_by, former.recall_state) == ("gcs", Mission.Recall.DONE)
     Mission.objects.filter(tries=0).update(next_try_at=former.created_at)
-    missions.publish(mission_of(order).pk)
+    publishing.publish(mission_of(order).pk)
     assert mission_of(order).state == Mission.State.ACCEPTED
     assert MissionPart.objects.live().count() == 1
 
@@ -162,7 +163,7 @@ def test_a_recalled_mission_that_flies_is_a_mission_in_the_air(
         recalls.send_recall(Mission.objects.get().pk)
     mission = Mission.objects.get()
     assert (mission.recall_state, mission.over_at) == (Mission.Recall.TOO_LATE, None)
-    assert not live_missions.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
+    assert not eligibility.may_be_planned(Order.objects.filter(pk=order.pk)).exists()
 
 
 def test_an_assigned_drone_on_hold_is_not_sent(bridge: Simulator) -> None:
@@ -171,6 +172,6 @@ def test_an_assigned_drone_on_hold_is_not_sent(bridge: Simulator) -> None:
     recalls.send_recall(mission.pk)
     lifecycle.assign(order.pk, able_drone().pk, by=SYSTEM, why="Next.")
     registry.hold("WX-DRN-001", DroneHold.Code.FLIGHT_FAILED, "Motor 3.", by=SYSTEM)
-    missions.publish(mission_of(order).pk)
+    publishing.publish(mission_of(order).pk)
     assert stored(order).status == Status.QUEUED
     assert len(bridge.missions()) == 1

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from dispatch import missions, recalls
+from dispatch.missions import publishing, recalls
 from dispatch.models import Mission
 from dispatch.tests.support import assigned, mission_of, stored, submitted, timeline
 from dispatch.tests.test_missions import closing, later, wait_until, why
@@ -94,7 +94,7 @@ def test_while_the_bridge_is_away_nothing_is_canceled(bridge: Simulator) -> None
 def test_a_mission_that_may_have_reached_the_bridge_is_asked_for(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     assert cancel(order).status == Status.CANCELED
     assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
 
@@ -104,9 +104,9 @@ def test_a_mission_that_did_not_reach_the_bridge_is_canceled_all_the_same(
 ) -> None:
     bridge.fault("bridge_500", times=1)
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     assert cancel(order).status == Status.CANCELED
-    missions.publish(intent.pk, now=later())
+    publishing.publish(intent.pk, now=later())
     assert bridge.missions() == []
 
 
@@ -114,7 +114,7 @@ def test_a_mission_that_did_not_reach_the_bridge_is_canceled_all_the_same(
 def test_a_cancel_waits_for_the_publisher_that_is_speaking(bridge: Simulator) -> None:
     bridge.fault("bridge_hang", times=1, seconds=0.4)
     order, intent = assigned()
-    sending = threading.Thread(target=closing(lambda: missions.publish(intent.pk)))
+    sending = threading.Thread(target=closing(lambda: publishing.publish(intent.pk)))
     sending.start()
     wait_until(bridge.missions)
     assert cancel(order).status == Status.CANCELED
@@ -125,7 +125,7 @@ def test_a_cancel_waits_for_the_publisher_that_is_speaking(bridge: Simulator) ->
 def test_a_cancel_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recalls, "PATIENCE_S", 0.1)
     order, intent = assigned()
-    Mission.objects.filter(pk=intent.pk).update(claimed_until=missions.claim_end(timezone.now()))
+    Mission.objects.filter(pk=intent.pk).update(claimed_until=publishing.claim_end(timezone.now()))
     with pytest.raises(Unavailable) as refused:
         cancel(order)
     assert refused.value.code == "mission_being_sent"
@@ -143,7 +143,7 @@ def test_an_unknown_order_cannot_be_canceled() -> None:
 def test_a_mission_is_withdrawn_before_its_order_is_rescheduled(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     recalls.recall_before(order.pk, by=SYSTEM, reason="Later.")
     lifecycle.reschedule(
         order.pk, not_before=None, deliver_by=timezone.now() + timedelta(hours=1), by=SYSTEM
@@ -163,7 +163,7 @@ def test_an_order_whose_mission_was_withdrawn_for_nothing_is_queued_again(
 ) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     recalls.recall_before(order.pk, by=SYSTEM, reason="Reassigned.")
     assert recalls.sweep_abandoned(timezone.now()) == 0  # somebody is just about to
     assert recalls.sweep_abandoned(later()) == 1
@@ -176,7 +176,7 @@ def test_a_recall_whose_asker_died_before_the_answer_is_carried_on(bridge: Simul
     Mission.objects.filter(pk=intent.pk).update(
         recall_state=Recall.WANTED,
         recall_mode="withdraw",
-        claimed_until=missions.claim_end(timezone.now()),
+        claimed_until=publishing.claim_end(timezone.now()),
     )
     recalls.send_recall(intent.pk)
     assert [m["status"] for m in bridge.missions()] == ["ACCEPTED"]

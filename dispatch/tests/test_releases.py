@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dispatch import lookahead, releases
-from dispatch.releases import AT_HOME_M, Work
+from dispatch.planning import lookahead, releases
+from dispatch.planning.releases import AT_HOME_M, Work
+from fleet.feasibility.tables import DroneTable, TripTable
 from fleet.policy import Policy
-from fleet.tables import DroneTable, TripTable
 from fleet.tests.pairs import NOON, NOWHERE, drone, trip
 
 RULES = Policy().rules()

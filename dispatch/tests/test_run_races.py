@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, connection, connections
 
-from dispatch import planner, runs
 from dispatch.models import DispatchRun
+from dispatch.planning import planner, runs
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
-from orders import changes
+from orders import unit_of_work
 from orders.models import DeliveryJob, Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory
@@ -83,9 +83,11 @@ def test_without_the_locks_they_do_and_only_the_index_stops_it(
 
     monkeypatch.setattr(planner, "plan", plan_together)
     monkeypatch.setattr(runs, "_lock_planners", lambda areas: None)
-    monkeypatch.setattr(changes, "free_drones", set)
+    monkeypatch.setattr(unit_of_work, "free_drones", set)
     monkeypatch.setattr(
-        changes, "locked", lambda ids, **_: list(Order.objects.filter(pk__in=ids).order_by("pk"))
+        unit_of_work,
+        "locked",
+        lambda ids, **_: list(Order.objects.filter(pk__in=ids).order_by("pk")),
     )
 
     found = in_processes(dispatch_once)

@@ -11,20 +11,22 @@ import pytest
 from django.db import close_old_connections, connection, transaction
 from pytest_django import Settings
 
-from dispatch import by_hand, missions, planner, runs
-from dispatch.candidates import candidates
+from dispatch.missions import publishing
 from dispatch.models import DispatchDecision, DispatchRun, Mission
+from dispatch.planning import manual_assignment, planner, runs
+from dispatch.planning.candidates import candidates
 from dispatch.tests.support import assigned, mission_of, stored
 from dispatch.tests.test_runs import fleet_of, run, status_of
-from fleet import policy, weather
+from fleet import policy
+from fleet.live import weather
 from fleet.models import Hub, ServiceArea
 from fleet.tests.factories import HubFactory, NoFlyZoneFactory, ServiceAreaFactory, square
 from orders import lifecycle, placement
 from orders.models import DeliveryJob, Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory
-from wingxtra import bulk
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
+from wingxtra.database import bulk
 from wingxtra.problems import Conflict
 
 pytestmark = pytest.mark.django_db
@@ -75,7 +77,9 @@ class TestWind:
         (candidate,) = candidates(order)
         assert [reason.code for reason in candidate.reasons] == ["weather_unknown"]
         with pytest.raises(Conflict, match="Nobody knows the wind"):
-            by_hand.assign(order.pk, candidate.drone_id, by=SYSTEM, override_reason="It is calm.")
+            manual_assignment.assign(
+                order.pk, candidate.drone_id, by=SYSTEM, override_reason="It is calm."
+            )
 
     def test_a_head_wind_takes_time_and_energy_by_hand_as_by_itself(self, wind):
         fleet_of(1)
@@ -103,7 +107,7 @@ class TestWind:
         wind(3.0)
         order, intent = assigned()
         wind(13.0)
-        missions.publish(intent.pk)
+        publishing.publish(intent.pk)
         assert stored(order).status == Status.QUEUED
         intent = Mission.objects.get(pk=intent.pk)
         assert intent.state == Mission.State.WITHDRAWN
@@ -114,7 +118,7 @@ class TestWind:
 def test_a_mission_that_is_not_out_yet_is_stopped_by_a_zone_that_was_drawn_meanwhile(bridge):
     order, intent = assigned()
     NoFlyZoneFactory(polygon=square(5.6150, -0.1750, 300))
-    missions.publish(intent.pk)
+    publishing.publish(intent.pk)
     assert stored(order).status == Status.QUEUED
     event = order.events.filter(type="REQUEUED").get()
     assert "is in No-fly zone" in event.message
@@ -181,8 +185,10 @@ class TestLaunchesAtOnce:
         free = next(c for c in candidates(order) if c.overridable)
         assert [reason.code for reason in free.reasons] == ["hub_full"]
         with pytest.raises(Conflict, match="can launch at once"):
-            by_hand.assign(order.pk, free.drone_id, by=SYSTEM)
-        by_hand.assign(order.pk, free.drone_id, by=SYSTEM, override_reason="Two pads today.")
+            manual_assignment.assign(order.pk, free.drone_id, by=SYSTEM)
+        manual_assignment.assign(
+            order.pk, free.drone_id, by=SYSTEM, override_reason="Two pads today."
+        )
 
 
 # --- what happens while a run is under way -------------------------------------------------------

@@ -6,12 +6,12 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from dispatch import runs
 from dispatch.models import DispatchDecision, DispatchRun, Mission
+from dispatch.planning import runs
 from dispatch.tests.support import able_drone
 from fleet import policy, registry
+from fleet.feasibility.rules import Priority
 from fleet.models import Drone, DroneHold
-from fleet.policy import Priority
 from fleet.tests.factories import (
     DroneFactory,
     HubFactory,
@@ -26,8 +26,8 @@ from orders import lifecycle
 from orders.models import DeliveryJob, Order
 from orders.states import CancelReason, JobStatus, Status
 from orders.tests.factories import OrderFactory, order_in
-from wingxtra import bulk
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
+from wingxtra.database import bulk
 from wingxtra.problems import Conflict, NotFound
 
 pytestmark = pytest.mark.django_db

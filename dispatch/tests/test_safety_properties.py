@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatch import lookahead, planner
-from fleet import feasibility, reach
-from fleet.tables import DroneTable, TripTable, payload_bits
+from dispatch.planning import lookahead, planner
+from fleet.feasibility import judge, reach
+from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.tests.obvious import Box, broken_rules
 from fleet.tests.pairs import DEG_PER_KM, NOON, drone, trip
 from fleet.tests.test_feasibility_properties import POLICIES, zones_of
@@ -83,7 +83,7 @@ def test_no_assigned_pair_breaks_a_rule_of_the_slow_and_obvious_check(seed, rule
     wind_mps = drawn(random, None, 0.0, 2.0, float(random.uniform(0, 14)), np.nan)
     table, trips = DroneTable.from_rows(drones), TripTable.from_rows(orders)
     pairs = reach.likely_pairs(table, trips, rules, NOON, wind_mps)
-    judged = feasibility.judge(table, trips, *pairs, rules, zones_of(boxes), NOON, wind_mps)
+    judged = judge.judge(table, trips, *pairs, rules, zones_of(boxes), NOON, wind_mps)
     able = lookahead.now(judged)
     waited_s = random.uniform(0, 7200, len(orders))
     plan = planner.plan(

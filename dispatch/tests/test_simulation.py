@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 
-from dispatch import chart, simulation
-from dispatch.simulation import FIRST_COME, PLANNED, Day
+from dispatch.evaluation import chart
+from dispatch.whatif import simulation
+from dispatch.whatif.simulation import FIRST_COME, PLANNED, Day
 from fleet.policy import Policy
 
 RULES = Policy().rules()

@@ -7,8 +7,9 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from dispatch import actors, runs, testmode
+from dispatch import actors, testmode
 from dispatch.models import DispatchRun, Mission
+from dispatch.planning import runs
 from dispatch.testmode import TIMETABLES, due
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle

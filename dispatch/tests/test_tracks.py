@@ -9,13 +9,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from dispatch import forgetting, progress, tracks
+from dispatch import forgetting
+from dispatch.missions import progress, tracks
 from dispatch.models import Flight, TrackPiece
 from dispatch.tests.support import able_drone, stored, submitted
 from dispatch.tests.test_progress import Watch, fleet_answer, picture, there
-from fleet.geometry import distance_m
+from fleet.feasibility.geometry import distance_m
+from fleet.live.telemetry import decode_answer
 from fleet.simulator.run import Simulator
-from fleet.telemetry import decode_answer
 from fleet.tests.factories import DroneFactory
 from orders.models import Order
 from orders.states import Status

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from dispatch import by_hand, runs
 from dispatch.models import DispatchDecision, Mission
+from dispatch.planning import manual_assignment, runs
 from dispatch.tests.test_runs import run, status_of
 from fleet import policy
 from fleet.models import Drone
@@ -162,7 +162,9 @@ def test_what_a_person_has_assigned_stays():
     policy.change(by=SYSTEM, auto_submit=False)
     _, far = near_and_far(near_pct=90.0)
     order = OrderFactory()
-    by_hand.assign(order.pk, far.pk, by=Actor(ActorKind.USER, "ama"), override_reason="Test.")
+    manual_assignment.assign(
+        order.pk, far.pk, by=Actor(ActorKind.USER, "ama"), override_reason="Test."
+    )
     run()
     assert drone_of(order) == far.pk
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from dispatch import simulation, whatif, whatif_words, whatif_work
-from dispatch.day_figures import ALL, figures
 from dispatch.models import WhatIf
-from dispatch.simulation import PLANNED, Demand
 from dispatch.tests.whatif_day import NOON_S, asked, delivered, placed, rush, yesterday
+from dispatch.whatif import presentation, questions, simulation, worker
+from dispatch.whatif.day_figures import ALL, figures
+from dispatch.whatif.simulation import PLANNED, Demand
 from fleet import policy, registry
 from fleet.models import Drone, Hub, Policy
 from fleet.tests.factories import (
@@ -37,7 +37,7 @@ RULES = Policy().rules()
 
 def done(what_if: WhatIf) -> WhatIf:
     """The same once a worker has simulated it."""
-    whatif_work.compute(what_if.pk)
+    worker.compute(what_if.pk)
     computed = WhatIf.objects.get(pk=what_if.pk)
     assert (computed.state, computed.problem) == (WhatIf.State.DONE, "")
     return computed
@@ -61,8 +61,8 @@ def test_more_drones_deliver_sooner_and_keep_more_promises():
     assert then["orders"][ALL]["p95_min"] < now["orders"][ALL]["p95_min"]
     assert then["orders"][ALL]["kept_pct"] > now["orders"][ALL]["kept_pct"]
     assert now["orders"][ALL]["delivered"] == then["orders"][ALL]["delivered"] == 40
-    assert whatif_words.tone(answer) == "good"
-    told = whatif_words.headline(answer)
+    assert presentation.tone(answer) == "good"
+    told = presentation.headline(answer)
     assert told.startswith(f"With 2 more drones at {Hub.objects.get()}: 95 in 100 orders within ")
     assert "of promises kept instead of" in told
 
@@ -71,7 +71,7 @@ def test_fewer_drones_are_taken_from_their_hub():
     area = rush(20, drones=3)
     answer = done(asked(area, more_drones=-1, hub=Hub.objects.get()))
     assert (answer.results["now"]["drones"], answer.results["then"]["drones"]) == (3, 2)
-    assert whatif_words.tone(answer) == "bad"
+    assert presentation.tone(answer) == "bad"
 
 
 def test_a_changed_rule_is_simulated_beside_the_present_one():
@@ -80,7 +80,7 @@ def test_a_changed_rule_is_simulated_beside_the_present_one():
     assert answer.changes == {"full_charge_s": [2400.0, 600.0]}
     before, after = (answer.results[side]["orders"][ALL] for side in ("now", "then"))
     assert after["longest_min"] < before["longest_min"]
-    assert "“Charging from empty to full (s)” at 600 instead of 2400" in whatif_words.headline(
+    assert "“Charging from empty to full (s)” at 600 instead of 2400" in presentation.headline(
         answer
     )
 
@@ -89,13 +89,13 @@ def test_as_it_is_means_the_policy_at_the_time_of_asking():
     area = rush(2, drones=1)
     what_if = asked(area, rules={"promise_normal_min": 1.0})
     policy.change(by=SYSTEM, promise_normal_min=2.0)
-    now, then = whatif.rules_of(what_if)
+    now, then = questions.rules_of(what_if)
     assert (now.promise_s["NORMAL"], then.promise_s["NORMAL"]) == (3600, 60)
 
 
 def test_a_changed_promise_is_that_of_orders_without_one_of_their_own():
     DroneFactory.create_batch(2)
-    at = whatif.starts_at(yesterday()) + timedelta(seconds=NOON_S)
+    at = questions.starts_at(yesterday()) + timedelta(seconds=NOON_S)
     area = placed().service_area
     placed(deliver_by=at + timedelta(minutes=90))
     answer = done(asked(area, rules={"promise_normal_min": 1.0}))
@@ -113,7 +113,7 @@ def test_what_really_happened_stands_beside_it():
     assert (real[ALL]["orders"], real[ALL]["median_min"], real[ALL]["longest_min"]) == (3, 24, 70)
     assert real[ALL]["kept_pct"] == pytest.approx(66.67)
     assert real["URGENT"]["orders"] == 1
-    assert "On the real day, 3 of 4 orders were delivered." in whatif_words.notes(answer.results)
+    assert "On the real day, 3 of 4 orders were delivered." in presentation.notes(answer.results)
 
 
 def test_orders_that_no_drone_could_fly_are_left_out_and_counted():
@@ -123,7 +123,7 @@ def test_orders_that_no_drone_could_fly_are_left_out_and_counted():
     assert answer.results["now"]["unflyable"] == answer.results["then"]["unflyable"] == 1
     assert answer.results["now"]["orders"][ALL]["orders"] == 3
     note = "1 order that no drone could fly, as it is or with the change, is left out."
-    assert note in whatif_words.notes(answer.results)
+    assert note in presentation.notes(answer.results)
 
 
 def test_a_change_that_makes_orders_impossible_says_how_many():
@@ -131,13 +131,13 @@ def test_a_change_that_makes_orders_impossible_says_how_many():
     placed(dropoff_lat=ACCRA[0] + 6000 * METRE_DEG)
     answer = done(asked(area, rules={"reserve_pct": 65.0}))
     assert answer.results["then"]["unflyable"] - answer.results["now"]["unflyable"] == 1
-    assert "1 more order that no drone can fly." in whatif_words.headline(answer)
-    assert whatif_words.tone(answer) == "bad"
+    assert "1 more order that no drone can fly." in presentation.headline(answer)
+    assert presentation.tone(answer) == "bad"
 
 
 def test_a_zone_of_an_hour_delays_an_order_and_does_not_rule_it_out():
     area = rush(1, drones=1)
-    opens = whatif.starts_at(yesterday()) + timedelta(hours=15)
+    opens = questions.starts_at(yesterday()) + timedelta(hours=15)
     NoFlyZoneFactory(polygon=square(5.6150, -0.1750, 500), ends_at=opens)
     answer = done(asked(area, rules={"look_ahead_s": 0.0}))
     assert answer.results["now"]["unflyable"] == 0
@@ -147,12 +147,12 @@ def test_a_zone_of_an_hour_delays_an_order_and_does_not_rule_it_out():
 def test_an_order_that_is_not_flown_in_time_is_counted_and_no_promise_kept():
     """A zone that comes and stays: what waited for it to be flown is never at the door."""
     area = rush(2, drones=1, apart_s=1.0)
-    closes = whatif.starts_at(yesterday()) + timedelta(seconds=NOON_S + 600)
+    closes = questions.starts_at(yesterday()) + timedelta(seconds=NOON_S + 600)
     NoFlyZoneFactory(polygon=square(5.6150, -0.1750, 500), starts_at=closes)
     answer = done(asked(area, rules={"look_ahead_s": 0.0}))
     everything = answer.results["now"]["orders"][ALL]
     assert (everything["orders"], everything["delivered"], everything["kept_pct"]) == (2, 1, 50)
-    rows = dict(whatif_words.groups(answer.results))["All orders (2)"]
+    rows = dict(presentation.groups(answer.results))["All orders (2)"]
     assert [row.now for row in rows if row.label == "Not at the door a day later"] == ["1"]
 
 
@@ -178,20 +178,20 @@ def test_nothing_real_is_touched_and_nothing_personal_is_kept():
 
 def test_the_days_orders_are_those_that_might_begin_then():
     at_noon = placed()
-    tomorrow = whatif.starts_at(yesterday()) + timedelta(days=1)
+    tomorrow = questions.starts_at(yesterday()) + timedelta(days=1)
     placed(not_before=tomorrow, deliver_by=tomorrow + timedelta(hours=1))
     placed(-60.0)
-    later = whatif.starts_at(yesterday()) + timedelta(hours=9)
+    later = questions.starts_at(yesterday()) + timedelta(hours=9)
     agreed = placed(-9000.0, not_before=later, deliver_by=later + timedelta(hours=1))
     placed(live_mode=False)
     for reason in (CancelReason.CUSTOMER_REQUEST, CancelReason.NO_DRONE):
         lifecycle.cancel(placed(NOON_S + 1).pk, by=SYSTEM, reason=reason)
     area = at_noon.service_area
-    found = whatif.orders_of(yesterday(), area)
+    found = questions.orders_of(yesterday(), area)
     assert {order.pk for order in found} >= {at_noon.pk, agreed.pk}
     assert [order.cancel_reason for order in found if order.status == "CANCELED"] == ["NO_DRONE"]
     assert len(found) == 3
-    assert not whatif.orders_of(yesterday(), ServiceAreaFactory()).exists()
+    assert not questions.orders_of(yesterday(), ServiceAreaFactory()).exists()
 
 
 def test_drones_that_are_grounded_or_off_do_not_fly():
@@ -199,7 +199,7 @@ def test_drones_that_are_grounded_or_off_do_not_fly():
     registry.ground(DroneFactory().pk, by=SYSTEM, reason="Bent propeller.")
     DroneFactory(active=False)
     DroneFactory(hub=HubFactory(service_area=ServiceAreaFactory()))
-    assert list(whatif.fleet_of(here.hub.service_area)) == [here]
+    assert list(questions.fleet_of(here.hub.service_area)) == [here]
 
 
 def test_new_drones_are_of_the_hubs_usual_kind_or_of_the_chosen_one():
@@ -221,7 +221,7 @@ def test_a_day_without_orders_says_so_before_anything_is_simulated():
 
 def test_a_day_with_too_many_orders_is_refused(monkeypatch):
     area = rush(4, drones=1)
-    monkeypatch.setattr(whatif, "MOST_ORDERS", 3)
+    monkeypatch.setattr(questions, "MOST_ORDERS", 3)
     assert refused(area, rules={"look_ahead_s": 0.0}) == ["too_many_orders"]
 
 
@@ -250,7 +250,7 @@ def test_a_fleet_without_a_drone_is_refused():
 
 def test_so_many_may_wait_and_no_more(monkeypatch):
     area = rush(1, drones=1)
-    monkeypatch.setattr(whatif, "MOST_WAITING", 1)
+    monkeypatch.setattr(questions, "MOST_WAITING", 1)
     asked(area, rules={"look_ahead_s": 0.0})
     with pytest.raises(Invalid, match="1 what-ifs wait already"):
         asked(area, rules={"look_ahead_s": 0.0})
@@ -283,14 +283,14 @@ def test_nothing_delivered_has_no_minutes():
     ],
 )
 def test_a_difference_is_told_in_words_and_a_tone(now, then, words, tone):
-    difference = whatif_words._compared(now, then, whatif_words._minutes, "later", "sooner")
+    difference = presentation._compared(now, then, presentation._minutes, "later", "sooner")
     assert (difference.text, difference.tone) == (words, tone)
 
 
 def test_a_share_that_misses_something_is_never_told_as_all():
-    assert whatif_words._percent(99.97) == "99.9 %"
-    assert whatif_words._percent(100.0) == "100 %"
-    assert whatif_words._percent(88.4) == "88 %"
+    assert presentation._percent(99.97) == "99.9 %"
+    assert presentation._percent(100.0) == "100 %"
+    assert presentation._percent(88.4) == "88 %"
 
 
 # --- the loop ------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
 
-from dispatch import whatif, whatif_work
 from dispatch.models import WhatIf
 from dispatch.tests.whatif_day import asked, delivered, placed, rush, yesterday
+from dispatch.whatif import questions, worker
 from fleet import policy
 from fleet.models import Hub, ServiceArea
 from fleet.tests.factories import DroneFactory, ServiceAreaFactory
@@ -81,7 +81,7 @@ def test_the_form_begins_with_yesterday_the_only_area_and_the_present_policy(bro
     form = form_of(browser)
     assert (form["day"], form["service_area"]) == (yesterday(), ServiceArea.objects.get().pk)
     assert (form["look_ahead_s"], form["reserve_pct"]) == (240, 20)
-    assert set(whatif.RULES) - set(form) == {"detours_allowed"}  # a box that is not ticked
+    assert set(questions.RULES) - set(form) == {"detours_allowed"}  # a box that is not ticked
     ServiceAreaFactory()
     assert "service_area" not in form_of(browser)
 
@@ -132,7 +132,7 @@ def test_the_page_goes_on_asking_until_the_answer_is_there(browser):
     WhatIf.objects.filter(pk=what_if.pk).update(state=WhatIf.State.RUNNING, progress_pct=37)
     assert "Being simulated: 37 %" in browser.get(now).content.decode()
     WhatIf.objects.filter(pk=what_if.pk).update(state=WhatIf.State.QUEUED)
-    whatif_work.compute(what_if.pk)
+    worker.compute(what_if.pk)
     for page in (browser.get(now), browser.get(page_of(what_if))):
         shown = page.content.decode()
         assert "data-goes-on" not in shown
@@ -151,7 +151,7 @@ def test_the_list_says_who_asked_when_what_and_with_which_answer(browser):
     assert "Nobody has asked “what if” yet." in browser.get(LIST).content.decode()
     rush(3, drones=1)
     ask(browser, more_drones=1, hub=Hub.objects.get().pk)
-    whatif_work.compute(WhatIf.objects.get().pk)
+    worker.compute(WhatIf.objects.get().pk)
     shown = browser.get(LIST).content.decode()
     for words in ("ama-ops", f"{yesterday():%d %b %Y}", "1 more drone at", "95 in 100 orders"):
         assert words in shown
@@ -203,7 +203,7 @@ def test_the_pages_ask_as_often_for_many_as_for_one(browser, django_assert_num_q
     area = rush(2, drones=2)
     browser.get(LIST)  # what is asked once per process
     first = asked(area, more_drones=1, hub=Hub.objects.get())
-    whatif_work.compute(first.pk)
+    worker.compute(first.pk)
     with django_assert_num_queries(LIST_QUERIES):
         browser.get(LIST)
     for n in range(5):

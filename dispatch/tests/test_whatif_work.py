@@ -12,9 +12,11 @@ from django.db import connection
 from django.utils import timezone
 from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
-from dispatch import actors, whatif, whatif_words, whatif_work
+from dispatch import actors
 from dispatch.models import WhatIf
 from dispatch.tests.whatif_day import asked, rush
+from dispatch.whatif import presentation, questions
+from dispatch.whatif import worker as whatif_work
 from fleet.models import DroneKind
 from fleet.tests.factories import HubFactory
 from wingxtra.broker import schedule
@@ -91,7 +93,7 @@ def test_no_transaction_is_open_while_it_is_simulated():
         status = connection.connection.info.transaction_status.name
         seen.append((connection.in_atomic_block, status))
 
-    whatif.results(what_if, look)
+    questions.results(what_if, look)
     assert set(seen) == {(False, "IDLE")}
 
 
@@ -187,7 +189,7 @@ def test_however_it_ends_the_row_says_so(monkeypatch, raised, state, words):
     def ends(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr(whatif, "results", ends)
+    monkeypatch.setattr(questions, "results", ends)
     with pytest.raises(RuntimeError) if raised is RuntimeError else nullcontext():
         whatif_work.compute(what_if.pk)
     answer = WhatIf.objects.get(pk=what_if.pk)
@@ -216,7 +218,7 @@ def test_a_hub_that_was_deleted_meanwhile_is_a_sentence():
     answer = WhatIf.objects.get(pk=what_if.pk)
     assert answer.state == State.FAILED
     assert "has been deleted meanwhile. Ask again." in answer.problem
-    assert whatif_words.changed(answer)[0].startswith("1 more drone at a hub that is gone")
+    assert presentation.changed(answer)[0].startswith("1 more drone at a hub that is gone")
 
 
 def test_simulating_lets_everything_else_go_first():

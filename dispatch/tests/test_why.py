@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from dispatch.models import DispatchRun
-from dispatch.runs import run
+from dispatch.planning.runs import run
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders.tests.factories import OrderFactory
 from wingxtra.accounts.identity import SYSTEM

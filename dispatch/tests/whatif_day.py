@@ -6,8 +6,8 @@ from typing import Any
 import time_machine
 from django.utils import timezone
 
-from dispatch import whatif, whatif_work
 from dispatch.models import WhatIf
+from dispatch.whatif import questions, worker
 from fleet.demo import city
 from fleet.models import Policy, ServiceArea
 from fleet.tests.factories import DroneFactory
@@ -36,7 +36,7 @@ def yesterday() -> date:
 
 def placed(at_s: float = NOON_S, **attributes: Any) -> Order:
     """An order of yesterday, so many seconds after midnight, with the policy's usual promise."""
-    at = whatif.starts_at(yesterday()) + timedelta(seconds=at_s)
+    at = questions.starts_at(yesterday()) + timedelta(seconds=at_s)
     with time_machine.travel(at, tick=False):
         promise_s = RULES.promise_s[attributes.get("priority", "NORMAL")]
         return OrderFactory(**{"deliver_by": at + timedelta(seconds=promise_s), **attributes})
@@ -77,10 +77,10 @@ def answered(by: Actor = SYSTEM) -> WhatIf:
     area = orders_from_noon(60, apart_s=60.0, **IN_THE_CITY)
     hub = area.hubs.order_by("name")[0]
     what_if = asked(area, by=by, more_drones=2, hub=hub, rules={"look_ahead_s": 240.0})
-    whatif_work.compute(what_if.pk)
+    worker.compute(what_if.pk)
     return WhatIf.objects.get(pk=what_if.pk)
 
 
 def asked(area: ServiceArea, **wanted: Any) -> WhatIf:
     usual: dict[str, Any] = {"by": SYSTEM, "day": yesterday(), "rules": {}}
-    return whatif.ask(area=area, **usual | wanted)
+    return questions.ask(area=area, **usual | wanted)

@@ -8,7 +8,8 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
-from fleet import policy, rulebook
+from fleet import policy
+from fleet.airspace import rulebook
 from fleet.demo import city
 from fleet.models import Drone, DroneKind, Hub, NoFlyZone, ServiceArea
 from fleet.simulator.flight import Handling

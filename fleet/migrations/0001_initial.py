@@ -3,7 +3,7 @@
 import django.contrib.postgres.fields
 import django.core.validators
 import django.db.models.deletion
-import fleet.areas
+import fleet.airspace.areas
 import fleet.models
 import uuid
 from django.db import migrations, models
@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=80, unique=True)),
-                ('polygon', models.JSONField(help_text='GeoJSON Polygon.', validators=[fleet.areas.validate_polygon])),
+                ('polygon', models.JSONField(help_text='GeoJSON Polygon.', validators=[fleet.airspace.areas.validate_polygon])),
                 ('active', models.BooleanField(default=True)),
                 ('dispatch_paused', models.BooleanField(default=False, help_text='No automatic dispatch in this area while this is on.')),
             ],
@@ -70,7 +70,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('name', models.CharField(max_length=80, unique=True)),
-                ('polygon', models.JSONField(help_text='GeoJSON Polygon.', validators=[fleet.areas.validate_polygon])),
+                ('polygon', models.JSONField(help_text='GeoJSON Polygon.', validators=[fleet.airspace.areas.validate_polygon])),
                 ('active', models.BooleanField(default=True)),
                 ('starts_at', models.DateTimeField(blank=True, help_text='Empty: since always.', null=True)),
                 ('ends_at', models.DateTimeField(blank=True, help_text='Empty: for ever.', null=True)),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fleet.simulator.faults import Fault
+from fleet.simulator.faults.board import Fault
 from fleet.simulator.intents import check_intent, strange_members
 from fleet.simulator.missions import Refused
 from fleet.simulator.world import World

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from fleet.simulator import faults
 from fleet.simulator.airframe import SimDrone
+from fleet.simulator.faults import board
 from fleet.simulator.flight import Handling
 from fleet.simulator.run import Simulator
 
 FAULT_HELP = (
     "KIND[:DRONE][@IN_S][+FOR_S][,name=value], in seconds of the world's clock, for example "
     "lose-link:WX-DRN-003@30+60 or bridge-500,times=3 or garbage@20,how=truncated. Kinds: "
-    + "; ".join(f"{kind}: {what}" for kind, what in faults.KINDS.items())
+    + "; ".join(f"{kind}: {what}" for kind, what in board.KINDS.items())
 ).replace("%", "%%")
 
 
@@ -70,9 +70,9 @@ def load_drones(text: str) -> list[SimDrone]:
         raise argparse.ArgumentTypeError(f"{text}: {error}") from error
 
 
-def parse_fault(text: str) -> faults.Fault:
+def parse_fault(text: str) -> board.Fault:
     try:
-        return faults.parse(text)
+        return board.parse(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 

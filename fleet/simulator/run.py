@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from fleet.simulator import staff
 from fleet.simulator.airframe import SimDrone
-from fleet.simulator.faults import Fault
+from fleet.simulator.faults.board import Fault
 from fleet.simulator.flight import Handling
 from fleet.simulator.reporter import Reporter
 from fleet.simulator.server import SimulatorServer

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from fleet.simulator import bridge, faults, garbage, staff
+from fleet.simulator import bridge, staff
 from fleet.simulator.bridge import Answer, HungUp
+from fleet.simulator.faults import answers, board
 from fleet.simulator.missions import Refused
 from fleet.simulator.telemetry import latest
 from fleet.simulator.world import World
@@ -104,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         match method, path:
             case "GET", "/api/v1/telemetry/latest":
                 return self._telemetry()
-            case "GET", garbage.ELSEWHERE:
+            case "GET", answers.ELSEWHERE:
                 return 200, latest([], datetime.now(UTC), broken=set())
             case "GET", "/api/v1/mission-intents":
                 with self.server.lock:
@@ -150,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
         answer = latest(readings, datetime.now(UTC), broken)
         if bad is None:
             return 200, answer
-        garbage.send(self, bad, json.dumps(answer).encode())
+        answers.send(self, bad, json.dumps(answer).encode())
         return None
 
     # -- GCS bridge ----------------------------------------------------------------------------
@@ -212,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
         if method == "POST":
             values = self._json()
             try:
-                fault = faults.from_dict(values if isinstance(values, dict) else {})
+                fault = board.from_dict(values if isinstance(values, dict) else {})
             except (ValueError, TypeError) as error:
                 raise Refused("malformed_fault", str(error)) from error
             if fault.drone_id and fault.drone_id not in world.aircraft:

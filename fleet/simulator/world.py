@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
-from fleet.simulator import trouble
 from fleet.simulator.airframe import SimDrone, distance_m
-from fleet.simulator.faults import Fault, FaultBoard
+from fleet.simulator.faults import in_flight
+from fleet.simulator.faults.board import Fault, FaultBoard
+from fleet.simulator.faults.samples import spoil_manner, spoilt
 from fleet.simulator.flight import (
     LEAVING,
     Aircraft,
@@ -21,7 +22,6 @@ from fleet.simulator.flight import (
 )
 from fleet.simulator.intents import loads_at_pickup
 from fleet.simulator.missions import COURSE, PICKED_UP, Mission, Refused, as_utc_text
-from fleet.simulator.spoil import spoil_manner, spoilt
 from fleet.simulator.telemetry import Reading, read
 from fleet.simulator.truth import SAME_PLACE_M, Ledger, Where
 
@@ -217,7 +217,7 @@ class World:
         if aircraft.phase is not phase:
             self._leave(phase, aircraft, mission)
         self._report_course(aircraft, mission)
-        trouble.look(self, aircraft, mission)
+        in_flight.look(self, aircraft, mission)
         if not aircraft.legs:
             aircraft.intent_id = None
             aircraft.landed_at = as_utc_text(self.now)
@@ -231,7 +231,7 @@ class World:
             case Phase.LOADING:
                 self._load(aircraft, mission)
             case Phase.DROPPING:
-                trouble.at_the_drop(self, aircraft, mission)
+                in_flight.at_the_drop(self, aircraft, mission)
 
     def _launch(self, aircraft: Aircraft, mission: Mission) -> None:
         mission.launched_at = as_utc_text(self.now)

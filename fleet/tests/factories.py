@@ -5,10 +5,11 @@ from typing import Any
 
 import factory
 
-from fleet import picture
-from fleet.geometry import EARTH_RADIUS_M
-from fleet.models import Drone, DroneKind, Hub, NoFlyZone, PayloadType, ServiceArea
-from fleet.telemetry import Decoded, Telemetry
+from fleet.feasibility.geometry import EARTH_RADIUS_M
+from fleet.feasibility.rules import PayloadType
+from fleet.live import picture
+from fleet.live.telemetry import Decoded, Telemetry
+from fleet.models import Drone, DroneKind, Hub, NoFlyZone, ServiceArea
 
 ACCRA = (5.6037, -0.1870)
 METRE_DEG = 360 / (

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from fleet.simulator.faults import Fault
+from fleet.simulator.faults.board import Fault
 from fleet.simulator.flight import Aircraft
 from fleet.simulator.world import World
 from fleet.tests.simulated import DRONE_ID, INTENT_ID, mission_intent, sim_drone

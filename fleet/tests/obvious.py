@@ -1,6 +1,6 @@
 """A second check of one pair, slow and obvious: the rules of dispatch one after the other.
 
-It shares nothing with `fleet.feasibility` but the policy: the Earth is flat here, zones are boxes
+It shares nothing with `feasibility.judge` but the policy: the Earth is flat here, zones are boxes
 in kilometres, and a way around them is looked for over their corners.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import shapely
 
-from fleet.policy import Rules
+from fleet.feasibility.rules import Rules
 from fleet.tests.pairs import DEG_PER_KM
 
 # (west_km, south_km, width_km, height_km, from_min, until_min)

@@ -7,10 +7,11 @@ way.
 import math
 from datetime import UTC, datetime
 
-from fleet.feasibility import Verdicts, every_pair, judge
-from fleet.geometry import EARTH_RADIUS_M, Zones
-from fleet.policy import Policy, Rules
-from fleet.tables import DroneTable, TripTable, payload_bits
+from fleet.feasibility.geometry import EARTH_RADIUS_M, Zones
+from fleet.feasibility.judge import Verdicts, every_pair, judge
+from fleet.feasibility.rules import Rules
+from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
+from fleet.policy import Policy
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 RULES = Policy().rules()

@@ -7,10 +7,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from fleet import picture, policy
+from fleet import policy
+from fleet.console.policy_form import LABELS
+from fleet.live import picture
+from fleet.live.telemetry import Decoded
 from fleet.models import Drone, NoFlyZone, Policy, PolicyVersion, ServiceArea
-from fleet.policy_form import LABELS
-from fleet.telemetry import Decoded
 from fleet.tests.factories import (
     ACCRA,
     DroneFactory,

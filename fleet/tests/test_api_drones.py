@@ -2,8 +2,9 @@
 
 import pytest
 
-from fleet import picture, registry
-from fleet.telemetry import decode_answer
+from fleet import registry
+from fleet.live import picture
+from fleet.live.telemetry import decode_answer
 from fleet.tests.answers import body, entry
 from fleet.tests.factories import DroneFactory, TelemetryFactory, seconds_ago, show
 from orders.states import Status

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from fleet.client import MAX_BYTES, FleetClient, FleetUnavailable
+from fleet.live.client import MAX_BYTES, FleetClient, FleetUnavailable
 from fleet.simulator.run import Simulator
 from fleet.tests.answers import body, entry
 from fleet.tests.raw_server import Answer, answering, http

@@ -13,9 +13,9 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet import detours
-from fleet.feasibility import DETOUR_HORIZON_S
-from fleet.geometry import Zones, distance_m
+from fleet.feasibility import detours
+from fleet.feasibility.geometry import Zones, distance_m
+from fleet.feasibility.legs import DETOUR_HORIZON_S
 from fleet.tests.pairs import DEG_PER_KM, NOON, RULES, codes, drone, no_fly, trip, verdicts
 from fleet.tests.test_feasibility_properties import BOXES, PLACES, zones_of
 

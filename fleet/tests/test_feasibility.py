@@ -10,11 +10,12 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from fleet.feasibility import Verdicts, at_their_best, refusals
-from fleet.geometry import Zones
-from fleet.models import PayloadType
-from fleet.reasons import SOFT, Rule
-from fleet.tables import PAYLOAD_TYPES, DroneTable, TripTable, payload_bits
+from fleet.feasibility.best_case import at_their_best, refusals
+from fleet.feasibility.geometry import Zones
+from fleet.feasibility.judge import Verdicts
+from fleet.feasibility.reasons import SOFT, Rule
+from fleet.feasibility.rules import PayloadType
+from fleet.feasibility.tables import PAYLOAD_TYPES, DroneTable, TripTable, payload_bits
 from fleet.tests.pairs import (
     DEG_PER_KM,
     NOON,

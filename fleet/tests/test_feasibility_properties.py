@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.geometry import Zones
-from fleet.tables import payload_bits
+from fleet.feasibility.geometry import Zones
+from fleet.feasibility.tables import payload_bits
 from fleet.tests.obvious import broken_rules
 from fleet.tests.pairs import DEG_PER_KM, NOON, RULES, drone, trip, verdicts
 

@@ -8,7 +8,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.geometry import EARTH_RADIUS_M, InvalidPolygon, Zones, distance_m, polygon
+from fleet.feasibility.geometry import EARTH_RADIUS_M, InvalidPolygon, Zones, distance_m, polygon
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATITUDES = st.floats(-90, 90)

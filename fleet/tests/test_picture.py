@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from fleet import actors, live, metrics, picture
-from fleet.client import FleetUnavailable
-from fleet.picture import Picture
+from fleet import actors, metrics
+from fleet.live import drone_status, picture
+from fleet.live.client import FleetUnavailable
+from fleet.live.picture import Picture
+from fleet.live.telemetry import Decoded, Telemetry, decode_answer
 from fleet.simulator.run import Simulator
-from fleet.telemetry import Decoded, Telemetry, decode_answer
 from fleet.tests.answers import PLUGIN, body, entry
 from fleet.tests.factories import DroneFactory, TelemetryFactory, seconds_ago, show
 from fleet.tests.raw_server import answering, http
@@ -343,7 +344,7 @@ def test_a_fleet_api_with_a_wrong_clock_is_named_on_ready_to_dispatch():
 def test_without_a_drone_of_ours_in_the_picture_nothing_can_be_dispatched():
     show(TelemetryFactory(drone_id="WX-UNREGISTERED"))
 
-    assert live.check_fields() == (
+    assert drone_status.check_fields() == (
         False,
         "The fleet picture shows no drone that is registered and in service.",
     )
@@ -353,14 +354,14 @@ def test_without_a_drone_of_ours_in_the_picture_nothing_can_be_dispatched():
 def test_one_drone_that_says_all_that_is_needed_is_enough_and_gaps_are_told():
     whole, blind = DroneFactory(), DroneFactory()
     show(TelemetryFactory(drone_id=whole.pk))
-    assert live.check_fields() == (True, "1 drones, no value is missing.")
+    assert drone_status.check_fields() == (True, "1 drones, no value is missing.")
 
     show(
         TelemetryFactory(drone_id=whole.pk),
         TelemetryFactory(drone_id=blind.pk, battery_pct=None, speed_mps=None),
     )
 
-    assert live.check_fields() == (
+    assert drone_status.check_fields() == (
         True,
         "1 of 2 drones lacks battery.remaining_pct; 1 of 2 drones lacks velocity.groundspeed_mps.",
     )
@@ -372,7 +373,7 @@ def test_the_plugin_in_production_is_not_ready_to_dispatch():
         DroneFactory(drone_id=drone_id)
     picture.write(decode_answer(json.dumps(PLUGIN).encode()), timezone.now())
 
-    ready, words = live.check_fields()
+    ready, words = drone_status.check_fields()
 
     assert not ready
     assert "2 of 2 drones lack state.armed" in words

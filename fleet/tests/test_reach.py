@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet import feasibility, reach
-from fleet.tables import DroneTable, TripTable
+from fleet.feasibility import judge, reach
+from fleet.feasibility.tables import DroneTable, TripTable
 from fleet.tests.pairs import NOON, NOWHERE, RULES, drone, trip, verdicts
 from fleet.tests.test_feasibility_properties import DRONES, TRIPS, WINDS
 
@@ -41,7 +41,7 @@ def test_of_the_pairs_within_an_area_only_those_in_reach_are_judged():
     trips = [trip() for _ in range(50)]
     d, t = zip(*likely(near + far + away, trips), strict=True)
     assert sorted(set(d)) == list(range(20))
-    found = feasibility.judge(
+    found = judge.judge(
         DroneTable.from_rows(near + far + away),
         TripTable.from_rows(trips),
         np.array(d),

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from fleet import feasibility, policy, registry, rulebook
-from fleet.feasibility import TripTable
-from fleet.models import Drone, PayloadType
-from fleet.picture import Picture
-from fleet.reasons import Rule
+from fleet import policy, registry
+from fleet.airspace import rulebook
+from fleet.feasibility import judge
+from fleet.feasibility.reasons import Rule
+from fleet.feasibility.rules import PayloadType
+from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
+from fleet.live.picture import Picture
+from fleet.models import Drone
 from fleet.registry import Engaged
-from fleet.tables import DroneTable, payload_bits
 from fleet.tests.factories import (
     ACCRA,
     DroneFactory,
@@ -122,10 +124,10 @@ def test_no_drone_is_able_on_a_picture_older_than_the_policy_allows(age_s, reaso
         ]
     )
 
-    verdicts = feasibility.judge(
+    verdicts = judge.judge(
         table(seen),
         trip,
-        *feasibility.every_pair(1, 1),
+        *judge.every_pair(1, 1),
         book.rules,
         book.zone_shapes,
         timezone.now(),

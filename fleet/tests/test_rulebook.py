@@ -10,9 +10,10 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from fleet import policy, registry, rulebook
-from fleet.console import _set_area_paused
-from fleet.rulebook import Rulebook
+from fleet import policy, registry
+from fleet.airspace import rulebook
+from fleet.airspace.rulebook import Rulebook
+from fleet.console.pages import _set_area_paused
 from fleet.tests.factories import DroneFactory, ServiceAreaFactory
 from wingxtra import redis_client
 from wingxtra.accounts.identity import SYSTEM

@@ -10,7 +10,7 @@ import pytest
 
 from fleet.simulator import staff
 from fleet.simulator.airframe import distance_m
-from fleet.simulator.faults import DEFAULTS, KINDS, Fault, parse
+from fleet.simulator.faults.board import DEFAULTS, KINDS, Fault, parse
 from fleet.simulator.missions import COURSE, PICKED_UP
 from fleet.simulator.world import World
 from fleet.tests.flown import (

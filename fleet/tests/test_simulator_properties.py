@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.simulator import staff
-from fleet.simulator.faults import OF_A_DRONE, Fault
+from fleet.simulator.faults.board import OF_A_DRONE, Fault
 from fleet.simulator.missions import Refused
 from fleet.simulator.telemetry import latest
 from fleet.simulator.world import World

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fleet.simulator import staff
-from fleet.simulator.faults import Fault
+from fleet.simulator.faults.board import Fault
 from fleet.simulator.missions import Refused
 from fleet.simulator.world import World
 from fleet.tests.flown import (

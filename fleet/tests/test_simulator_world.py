@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.simulator.airframe import distance_m
-from fleet.simulator.faults import Fault, parse
+from fleet.simulator.faults.board import Fault, parse
 from fleet.simulator.intents import check_intent
 from fleet.simulator.missions import COURSE, Refused
 from fleet.simulator.telemetry import latest

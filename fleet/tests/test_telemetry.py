@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from fleet.telemetry import MalformedAnswer, Telemetry, decode_answer
+from fleet.live.telemetry import MalformedAnswer, Telemetry, decode_answer
 from fleet.tests.answers import PLUGIN, REAL, body, entry
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "contracts" / "telemetry.schema.json"

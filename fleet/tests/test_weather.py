@@ -14,13 +14,15 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
-from fleet import actors, live, policy, rulebook, weather
-from fleet.console import unknown_wind
+from fleet import actors, policy
+from fleet.airspace import rulebook
+from fleet.console.pages import unknown_wind
+from fleet.live import drone_status, weather
+from fleet.live.weather import WeatherUnavailable
 from fleet.models import Drone
 from fleet.policy import Policy
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from fleet.tests.raw_server import answering, http
-from fleet.weather import WeatherUnavailable
 from wingxtra.accounts.identity import SYSTEM
 
 RULES = Policy().rules()
@@ -181,9 +183,9 @@ class TestUnknown:
     def test_no_drone_is_ready_and_each_says_why(self):
         drone = DroneFactory()
         show(TelemetryFactory(drone_id=drone.pk))
-        (seen,) = live.look(list(Drone.objects.with_home()), now())
+        (seen,) = drone_status.look(list(Drone.objects.with_home()), now())
         assert (seen.readiness, [r.code for r in seen.reasons]) == (
-            live.Readiness.NOT_READY,
+            drone_status.Readiness.NOT_READY,
             ["weather_unknown"],
         )
         assert seen.reasons[0].message.startswith("Nobody knows the wind")

@@ -9,7 +9,7 @@ from django.db.models import F, FloatField, Q, QuerySet, Value
 from django.db.models.functions import Power
 from django.db.models.lookups import LessThanOrEqual
 
-from fleet.geometry import EARTH_RADIUS_M
+from fleet.feasibility.geometry import EARTH_RADIUS_M
 from fleet.models import Drone, Hub
 from orders import tracking_ids
 from orders.models import DeliveryJob, Order, OrderQuerySet

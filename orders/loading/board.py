@@ -6,9 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from fleet.geometry import distance_m
+from fleet.feasibility.geometry import distance_m
+from fleet.feasibility.rules import Priority
 from fleet.models import Hub
-from fleet.policy import Priority
 from orders import tracking_ids
 from orders.loading.access import NEAR_M
 from orders.models import Order

@@ -3,7 +3,7 @@
 import django.db.models.deletion
 import django.utils.timezone
 import django_fsm
-import orders.models
+import orders.tracking_ids
 import phonenumber_field.modelfields
 import uuid
 from django.db import migrations, models
@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
             name='Order',
             fields=[
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('public_tracking_id', models.CharField(default=orders.models.new_tracking_id, editable=False, max_length=13, unique=True)),
+                ('public_tracking_id', models.CharField(default=orders.tracking_ids.new_tracking_id, editable=False, max_length=13, unique=True)),
                 ('external_id', models.CharField(blank=True, help_text="The merchant's own reference.", max_length=64, null=True)),
                 ('live_mode', models.BooleanField(default=True, editable=False)),
                 ('customer_name', models.CharField(blank=True, max_length=120)),

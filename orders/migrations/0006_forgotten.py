@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='order',
             name='forgotten_at',
-            field=models.DateTimeField(editable=False, help_text='When personal data was removed (orders.retention).', null=True),
+            field=models.DateTimeField(editable=False, help_text='When personal data was removed (orders.personal_data.retention).', null=True),
         ),
         migrations.AddIndex(
             model_name='order',

@@ -7,7 +7,8 @@ import factory
 from django.db import connection
 from django.utils import timezone
 
-from fleet.models import Drone, PayloadType, ServiceArea
+from fleet.feasibility.rules import PayloadType
+from fleet.models import Drone, ServiceArea
 from fleet.tests.factories import DroneFactory, ServiceAreaFactory
 from orders import lifecycle
 from orders.models import Order

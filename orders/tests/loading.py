@@ -4,7 +4,7 @@ from typing import Any
 
 from django.test import Client
 
-from fleet.geometry import EARTH_RADIUS_M
+from fleet.feasibility.geometry import EARTH_RADIUS_M
 from fleet.models import Drone, Hub
 from fleet.tests.factories import ACCRA, DroneFactory, HubFactory
 from orders import lifecycle

@@ -10,7 +10,7 @@ from django.db import DatabaseError, IntegrityError, connection
 from django.utils import timezone
 
 from fleet.tests.factories import DroneFactory
-from orders import changes, lifecycle, placement
+from orders import lifecycle, placement, unit_of_work
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import HoldCode, Status
 from orders.tests.factories import OrderFactory, order_in
@@ -89,7 +89,7 @@ def without_the_drones_lock(monkeypatch: pytest.MonkeyPatch, count: int) -> None
         together(everybody)
         return free
 
-    monkeypatch.setattr(changes, "free_drones", free_drones)
+    monkeypatch.setattr(unit_of_work, "free_drones", free_drones)
 
 
 def test_control_without_lock_and_index_one_drone_is_given_to_many(
@@ -144,7 +144,7 @@ def test_control_without_the_orders_lock_both_leave_from_the_same_state(
         together(both)
         return orders
 
-    monkeypatch.setattr(changes, "locked", locked)
+    monkeypatch.setattr(unit_of_work, "locked", locked)
     order, raised = assign_and_postpone()
     assert raised == [None, None]
     assert not waits_without_a_drone(order)
@@ -183,7 +183,7 @@ def test_control_without_the_orders_lock_a_drone_is_sent_for_a_parcel_that_is_go
         together(both)
         return orders
 
-    monkeypatch.setattr(changes, "locked", locked)
+    monkeypatch.setattr(unit_of_work, "locked", locked)
     order, raised = assign_while_the_parcel_goes_astray()
     assert any(isinstance(problem, IntegrityError) for problem in raised)
     assert no_drone_is_on_it(order) == (raised[1] is None)

@@ -5,8 +5,8 @@ import uuid
 import pytest
 from django.utils import timezone
 
+from orders.fetch import order_for
 from orders.models import Order
-from orders.reading import order_for
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import Role

@@ -12,8 +12,9 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 
 from fleet import policy
-from orders import actors, retention
+from orders import actors
 from orders.models import DeliveryEvent, Order
+from orders.personal_data import retention
 from orders.states import TERMINAL, PodRequirement, Status
 from orders.tests.factories import order_in
 from wingxtra.accounts.identity import SYSTEM

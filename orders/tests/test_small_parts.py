@@ -5,16 +5,17 @@ import time_machine
 from django.core.management import call_command
 from django.utils import timezone
 
-from fleet import rulebook
+from fleet.airspace import rulebook
 from fleet.tests.factories import DroneFactory, ServiceAreaFactory
 from orders import actors, placement
 from orders.management.commands import state_machine
-from orders.models import TRACKING_ALPHABET, Order, new_tracking_id
-from orders.privacy import masked_email, masked_name, masked_phone
+from orders.models import Order
+from orders.personal_data.masking import masked_email, masked_name, masked_phone
 from orders.states import (
     Status,
 )
 from orders.tests.factories import OrderFactory, order_in
+from orders.tracking_ids import TRACKING_ALPHABET, new_tracking_id
 from wingxtra.broker import schedule
 
 

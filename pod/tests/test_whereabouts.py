@@ -61,5 +61,5 @@ def test_a_proof_is_taken_without_any_picture_of_the_fleet():
 
 def test_a_proof_is_taken_while_redis_is_away(monkeypatch: pytest.MonkeyPatch):
     nowhere = redis.Redis(host="127.0.0.1", port=1)
-    monkeypatch.setattr("fleet.picture._redis", lambda: nowhere)
+    monkeypatch.setattr("fleet.live.picture._redis", lambda: nowhere)
     assert proved(order_in(Status.ARRIVED)).drone_lat is None

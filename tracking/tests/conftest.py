@@ -10,7 +10,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from orders.models import Order
-from tracking import copies, scene
+from tracking.page import cache, page_context
 from tracking.tests.phone import PHONE, Visit
 from tracking.tests.receiver import Receiver, receiving
 
@@ -55,9 +55,9 @@ def copies_expire() -> Callable[[], None]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """Seconds instead of many, as far as the page and its copies wait."""
-    monkeypatch.setattr(copies, "KEPT_S", 1)
-    monkeypatch.setattr(scene, "REFRESH_IN_FLIGHT_S", 1.2)
-    monkeypatch.setattr(scene, "REFRESH_WAITING_S", 1.2)
+    monkeypatch.setattr(cache, "KEPT_S", 1)
+    monkeypatch.setattr(page_context, "REFRESH_IN_FLIGHT_S", 1.2)
+    monkeypatch.setattr(page_context, "REFRESH_WAITING_S", 1.2)
     settings.PUBLIC_MAP_TILE_URL = ""
 
 

@@ -5,8 +5,8 @@ import json
 from django.utils import timezone
 
 from orders.models import Order
-from tracking import messages
-from tracking.message_models import CustomerMessage
+from tracking.messages import texts as messages
+from tracking.messages.models import CustomerMessage
 from tracking.tests.receiver import Receiver
 
 

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import factory
 
-from tracking import webhook_secrets
 from tracking.models import WebhookEndpoint
+from tracking.webhooks import secrets
 from wingxtra.accounts.tests.factories import MerchantFactory
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -90,4 +90,4 @@ class WebhookFactory(factory.django.DjangoModelFactory):
 
     merchant = factory.SubFactory(MerchantFactory)
     url = "https://shop.example/hooks"
-    secret = factory.LazyFunction(lambda: webhook_secrets.sealed(SECRET))
+    secret = factory.LazyFunction(lambda: secrets.sealed(SECRET))

@@ -8,8 +8,9 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from orders import lifecycle
-from orders.models import Order, new_tracking_id
+from orders.models import Order
 from orders.states import EventType, PodRequirement, Status
+from orders.tracking_ids import new_tracking_id
 from pod import codes
 from pod.models import OneTimeCode, ProofOfDelivery
 from tracking.tests.deliveries import STROKES, expect_in, proved_order, secret_order

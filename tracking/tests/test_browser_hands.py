@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from fleet.geometry import distance_m
+from fleet.feasibility.geometry import distance_m
 from fleet.tests.factories import METRE_DEG
 from orders.states import DropoffSource, EventType
 from pod.models import ProofOfDelivery

@@ -3,12 +3,12 @@
 import pytest
 from django.test import Client
 
-from dispatch import discrepancies
+from dispatch.missions import discrepancies
 from dispatch.models import Discrepancy
 from orders import lifecycle
 from orders.models import Order
 from orders.states import Status
-from tracking import copies
+from tracking.page import cache
 from tracking.tests import looks
 from wingxtra.accounts.identity import SYSTEM
 
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.django_db
 
 
 def json_of(order: Order) -> dict[str, object]:
-    copies.fetch(order.public_tracking_id, fresh=True)
+    cache.fetch(order.public_tracking_id, fresh=True)
     return Client().get(f"/api/v1/tracking/{order.public_tracking_id}").json()
 
 
 def page_of(order: Order, lang: str = "en") -> str:
-    copies.fetch(order.public_tracking_id, fresh=True)
+    cache.fetch(order.public_tracking_id, fresh=True)
     return Client().get(f"/track/{order.public_tracking_id}/?lang={lang}").content.decode()
 
 

@@ -5,8 +5,9 @@ import re
 import pytest
 
 from dispatch.models import TrackPiece
-from orders import lifecycle, retention
+from orders import lifecycle
 from orders.models import Order
+from orders.personal_data import retention
 from orders.states import Status
 from orders.tests.factories import order_in
 from wingxtra.accounts.tests.factories import UserFactory, api_client

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from dispatch.models import Flight
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
-from orders import lifecycle, retention
+from orders import lifecycle
 from orders.models import Order
+from orders.personal_data import retention
 from orders.states import CancelReason, PodRequirement, Status
 from orders.tests.factories import order_in
 from pod import codes, proofs

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from fleet import policy
-from fleet.geometry import distance_m
+from fleet.feasibility.geometry import distance_m
 from fleet.tests.factories import METRE_DEG, DroneFactory, NoFlyZoneFactory, square
 from orders import lifecycle, placement
 from orders.models import Order
@@ -18,7 +18,7 @@ from orders.states import DropoffSource, EventType, PodRequirement, Status
 from orders.tests.factories import order_in
 from pod import codes
 from pod.models import OneTimeCode, ProofOfDelivery
-from tracking import copies
+from tracking.page import cache
 from tracking.tests.deliveries import LAT, LNG, STROKES, secret_order
 from wingxtra.accounts.identity import GCS, SYSTEM
 from wingxtra.accounts.tests.factories import api_client
@@ -98,7 +98,7 @@ def test_a_locked_code_is_not_asked_for_until_ops_unlocks_it() -> None:
     assert "<form" not in locked
 
     codes.unlock(order.pk, by=SYSTEM)
-    copies.fetch(order.public_tracking_id, fresh=True)
+    cache.fetch(order.public_tracking_id, fresh=True)
     assert send(order, otp_code=code).status_code == 303
     assert fresh(order).status == Status.DELIVERED
 

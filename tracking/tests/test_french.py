@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import translation
 
 from orders.states import PodRequirement, Status
-from tracking import words
+from tracking.page import texts
 from tracking.tests.deliveries import expect_in, secret_order
 
 TRACKING = settings.BASE_DIR / "tracking"
@@ -25,7 +25,7 @@ def sentences() -> set[str]:
     found: set[str] = set()
     for template in (TRACKING / "templates").rglob("*.html"):
         found |= set(re.findall(r'translate "([^"]+)"|_\("([^"]+)"\)', template.read_text()))
-    for code in TRACKING.glob("*.py"):
+    for code in TRACKING.rglob("*.py"):
         found |= set(
             re.findall(r'\b(?:_|gettext(?:_lazy)?)\(\s*"([^"]+)"()\s*\)', code.read_text())
         )
@@ -37,10 +37,10 @@ def tables() -> set[str]:
     with translation.override("en"):
         return {
             str(sentence)
-            for table in vars(words).values()
+            for table in vars(texts).values()
             if isinstance(table, dict)
             for sentence in table.values()
-            if isinstance(sentence, words.Promise)
+            if isinstance(sentence, texts.Promise)
         }
 
 
@@ -66,14 +66,14 @@ def test_what_is_filled_in_has_the_same_names_in_french() -> None:
 def test_times_and_distances_are_written_as_in_france() -> None:
     at = datetime(2026, 3, 4, 14, 5, tzinfo=UTC)
     with translation.override("fr"):
-        assert words.clock(at) == "mercredi 4 mars à 14:05 UTC"
-        assert [words.distance(m) for m in (12, 380, 1234)] == ["50 m", "400 m", "1,2 km"]
-        assert [words.in_minutes(s) for s in (-1, 30, 200)] == [
+        assert texts.clock(at) == "mercredi 4 mars à 14:05 UTC"
+        assert [texts.distance(m) for m in (12, 380, 1234)] == ["50 m", "400 m", "1,2 km"]
+        assert [texts.in_minutes(s) for s in (-1, 30, 200)] == [
             "d’un instant à l’autre",
             "environ une minute",
             "environ 4 minutes",
         ]
-    assert words.distance(1234) == "1.2 km"
+    assert texts.distance(1234) == "1.2 km"
 
 
 def page(status: Status, query: str = "", **headers: str) -> Any:

@@ -10,9 +10,9 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import CancelReason, PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
-from tracking import resending
-from tracking.message_console import not_told
-from tracking.message_models import CustomerMessage
+from tracking.messages import resending
+from tracking.messages.console import not_told
+from tracking.messages.models import CustomerMessage
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.problems import Conflict

@@ -13,8 +13,9 @@ from orders import placement
 from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
 from pod import codes
-from tracking import actors, messages
-from tracking.message_models import CustomerMessage
+from tracking import actors
+from tracking.messages import texts
+from tracking.messages.models import CustomerMessage
 from tracking.tests.mailbox import send_all
 from tracking.tests.receiver import Receiver
 from wingxtra.accounts.identity import SYSTEM
@@ -64,11 +65,11 @@ def test_a_gateway_that_is_away_is_tried_again_with_growing_pauses_and_then_no_m
     while message.state == State.WAITING:
         CustomerMessage.objects.update(next_try_at=timezone.now())
         before = timezone.now()
-        assert not messages.deliver(message.pk)
+        assert not texts.deliver(message.pk)
         message.refresh_from_db()
         pauses.append(round((message.next_try_at - before).total_seconds()))
     assert len(sms.received) == 8
-    assert pauses[:-1] == list(messages.PAUSES_S)
+    assert pauses[:-1] == list(texts.PAUSES_S)
     assert message.problem == "The SMS gateway answered 503."
     assert CustomerMessage.objects.given_up().get() == message
 
@@ -110,11 +111,11 @@ def test_while_one_sends_nobody_else_does(sms: Receiver):
     message = CustomerMessage.objects.get()
     soon = timezone.now() + timedelta(seconds=60)
     CustomerMessage.objects.update(claimed_until=soon)
-    assert not messages.deliver(message.pk)
+    assert not texts.deliver(message.pk)
     # It died; its claim does not.
     CustomerMessage.objects.update(claimed_until=timezone.now())
-    assert messages.deliver(message.pk)
-    assert not messages.deliver(message.pk)
+    assert texts.deliver(message.pk)
+    assert not texts.deliver(message.pk)
     assert len(sms.received) == 1
 
 
@@ -125,7 +126,7 @@ def test_only_so_many_are_sent_at_once():
     CustomerMessage.objects.filter(pk__in=busy).update(
         claimed_until=timezone.now() + timedelta(seconds=60)
     )
-    assert messages.due(timezone.now()) == []
+    assert texts.due(timezone.now()) == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from dispatch import discrepancies
+from dispatch.missions import discrepancies
 from dispatch.models import Discrepancy, Flight
 from fleet import policy
 from fleet.tests.factories import DroneFactory
@@ -18,8 +18,8 @@ from orders.models import Order
 from orders.states import CancelReason, JobStatus, PodRequirement, Scenario, Status
 from orders.tests.factories import OrderFactory, order_in
 from pod import codes, proofs
-from tracking import messages
-from tracking.message_models import CodeToTell, CustomerMessage
+from tracking.messages import texts as messages
+from tracking.messages.models import CodeToTell, CustomerMessage
 from tracking.tests.deliveries import expect_in
 from tracking.tests.mailbox import send_all, texts, told
 from tracking.tests.receiver import Receiver

@@ -11,9 +11,10 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from orders.models import Order, new_tracking_id
+from orders.models import Order
 from orders.states import TERMINAL, PodRequirement, Status
-from tracking import copies, scene
+from orders.tracking_ids import new_tracking_id
+from tracking.page import cache, page_context
 from tracking.tests.deliveries import expect_in, proved_order, secret_order, secrets_of
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +36,7 @@ def test_every_state_has_a_page_with_its_headline(status: Status) -> None:
     answer = page(order.public_tracking_id)
 
     assert answer.status_code == 200
-    assert copies.fetch(order.public_tracking_id).view["headline"] in words(answer)
+    assert cache.fetch(order.public_tracking_id).view["headline"] in words(answer)
     assert "Shop by the sea" in words(answer)
     assert "+233 30 200 0000" in words(answer)
 
@@ -89,7 +90,7 @@ def test_before_there_is_a_forecast_the_promise_is_told() -> None:
     assert re.search(r" Promised by \d+ \w{3}, \d\d:\d\d ", words(page(order.public_tracking_id)))
 
     Order.objects.filter(pk=order.pk).update(deliver_by=timezone.now() - timedelta(minutes=5))
-    copies.fetch(order.public_tracking_id, fresh=True)
+    cache.fetch(order.public_tracking_id, fresh=True)
     told = words(page(order.public_tracking_id))
     assert "Delayed: waiting for a drone" in told
     assert "Was promised by" in told
@@ -116,7 +117,7 @@ def test_a_delivery_says_when_it_arrived_and_how_it_was_received() -> None:
     ],
 )
 def test_a_tap_on_the_contact_calls_writes_or_opens(text: str, opens: str) -> None:
-    assert scene.contact(text) == opens
+    assert page_context.contact(text) == opens
 
 
 def test_what_goes_on_is_read_out_when_it_changes() -> None:
@@ -224,12 +225,12 @@ def test_when_redis_is_away_the_page_says_so_and_comes_back(settings: Settings) 
     tracking_id = secret_order(Status.QUEUED).public_tracking_id
     there = settings.REDIS_URL
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
-    copies._redis.cache_clear()
+    cache._redis.cache_clear()
     try:
         away = page(tracking_id)
     finally:
         settings.REDIS_URL = there
-        copies._redis.cache_clear()
+        cache._redis.cache_clear()
 
     assert away.status_code == 503
     assert 'http-equiv="refresh"' in away.content.decode()

@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.policy import Policy
-from orders.models import TRACKING_ALPHABET, new_tracking_id
 from orders.states import IN_FLIGHT, TERMINAL, CancelReason, EventType, Holder, Status
-from orders.tracking_ids import canonical_id
-from tracking import public, words
-from tracking.public import LOOKS
+from orders.tracking_ids import TRACKING_ALPHABET, canonical_id, new_tracking_id
+from tracking.page import public, texts
+from tracking.page.public import LOOKS
 
 NOW = datetime(2026, 3, 3, 14, 0, 0, 123456, tzinfo=UTC)
 RULES = Policy().rules()
@@ -171,7 +170,7 @@ def test_an_order_on_hold_promises_no_other_drone(holder: Holder, headline: str)
 
     assert told["headline"] == headline
     assert told["timeline"][-1]["label"] == "We are checking what happened"
-    assert "another drone" not in str(told) + words.advice(face)
+    assert "another drone" not in str(told) + texts.advice(face)
     assert (told["eta_seconds"], told["position"]) == (None, None)
 
 
@@ -205,7 +204,7 @@ def test_who_has_the_parcel_is_told_in_words(holder: Holder) -> None:
     told = view(facts(Status.FAILED, holder=holder, holder_since=NOW))["custody"]
 
     assert (told["holder"], told["since"]) == (holder, "2026-03-03T14:00:00Z")
-    assert told["label"] == words.HOLDERS[holder]
+    assert told["label"] == texts.HOLDERS[holder]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +223,7 @@ def test_who_has_the_parcel_is_told_in_words(holder: Holder) -> None:
 def test_the_advice_fits_where_the_parcel_is(status: Status, holder: Holder, advice: str) -> None:
     _, face = public.view(facts(status, holder=holder), moments(*FLOWN), None, RULES, NOW)
 
-    assert words.advice(face) == advice
+    assert texts.advice(face) == advice
 
 
 def test_a_pickup_that_nobody_saw_has_no_time_to_tell() -> None:

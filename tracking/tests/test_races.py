@@ -19,7 +19,7 @@ from orders.states import EventType, PodRequirement, Status
 from orders.tests.factories import order_in
 from pod import codes, images, proofs, whereabouts
 from pod.models import OneTimeCode, ProofOfDelivery
-from tracking import customer
+from tracking.page import customer
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.problems import Conflict
 from wingxtra.tests.serving import served

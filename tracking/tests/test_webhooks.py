@@ -23,10 +23,11 @@ from orders import lifecycle
 from orders.models import DeliveryEvent, Order
 from orders.states import CancelReason, EventType, Happened, JobStatus, Status
 from orders.tests.factories import OrderFactory, order_in
-from tracking import webhook_secrets, webhooks
 from tracking.models import WebhookDelivery, WebhookEndpoint
 from tracking.tests.deliveries import DRONE_ID, OPERATOR, secret_order
 from tracking.tests.receiver import SECRET, WebhookFactory
+from tracking.webhooks import events as webhooks
+from tracking.webhooks import secrets as webhook_secrets
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory
 

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from fleet.tests.raw_server import answering, http
-from tracking import webhook_sender
 from tracking.tests.receiver import Receiver, port_of, receiving
-from tracking.webhook_sender import BadUrl, check_url, is_public
+from tracking.webhooks import sender
+from tracking.webhooks.sender import BadUrl, check_url, is_public
 
 NAME = "hooks.shop.test"
 Resolve = Callable[..., None]
@@ -55,8 +55,8 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
     return set_to
 
 
-def post(url: str) -> webhook_sender.Answer:
-    return webhook_sender.post(url, b"{}", {"webhook-id": "1"})
+def post(url: str) -> sender.Answer:
+    return sender.post(url, b"{}", {"webhook-id": "1"})
 
 
 # --- which addresses -----------------------------------------------------------------------------

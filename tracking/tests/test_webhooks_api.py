@@ -11,9 +11,9 @@ from standardwebhooks import Webhook
 
 from orders.states import Status
 from orders.tests.factories import order_in
-from tracking import webhooks
 from tracking.models import WebhookDelivery, WebhookEndpoint
 from tracking.tests.receiver import Receiver, WebhookFactory, receiving
+from tracking.webhooks import events
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client, key_client
@@ -51,7 +51,7 @@ def problems(answer: Any) -> set[tuple[str, str]]:
 
 
 def delivery_of(endpoint: WebhookEndpoint) -> WebhookDelivery:
-    return webhooks.make_test(endpoint)
+    return events.make_test(endpoint)
 
 
 # --- make, read, change, delete ------------------------------------------------------------------
@@ -91,7 +91,7 @@ def test_the_secret_of_the_answer_is_the_one_that_signs(
     answer = shop.post(f"{WEBHOOKS}/{made['id']}/test")
     assert answer.status_code == 202
     assert (answer.json()["state"], answer.json()["type"]) == ("WAITING", "webhook.test")
-    assert webhooks.deliver(UUID(answer.json()["id"]))
+    assert events.deliver(UUID(answer.json()["id"]))
     (got,) = receiver.received
     assert Webhook(made["secret"]).verify(got.body, got.headers)["type"] == "webhook.test"
     seen = shop.get(f"/api/v1/webhook-deliveries/{answer.json()['id']}").json()
@@ -137,7 +137,7 @@ def test_one_that_we_switched_off_says_why_and_can_be_switched_on_again(
 ) -> None:
     receiver.respond = lambda _: 410
     endpoint = WebhookFactory(merchant=merchant, url=receiver.url)
-    webhooks.deliver(webhooks.make_test(endpoint).pk)
+    events.deliver(events.make_test(endpoint).pk)
     path = f"{WEBHOOKS}/{endpoint.pk}"
     off = shop.get(path).json()
     assert off["enabled"] is False
@@ -166,7 +166,7 @@ def test_a_webhook_is_deleted_with_its_deliveries(shop: APIClient, merchant: Mer
 
 
 def test_there_is_an_end_to_how_many(shop: APIClient, merchant: Merchant) -> None:
-    WebhookFactory.create_batch(webhooks.MAX_PER_MERCHANT, merchant=merchant)
+    WebhookFactory.create_batch(events.MAX_PER_MERCHANT, merchant=merchant)
     answer = shop.post(WEBHOOKS, {"url": URL})
     assert (answer.status_code, answer.json()["code"]) == (409, "too_many_webhooks")
 
@@ -196,17 +196,17 @@ def test_a_delivery_is_replayed_by_hand(
     shop: APIClient, merchant: Merchant, receiver: Receiver
 ) -> None:
     delivery = delivery_of(WebhookFactory(merchant=merchant, url=receiver.url))
-    webhooks.deliver(delivery.pk)
+    events.deliver(delivery.pk)
     answer = shop.post(f"/api/v1/webhook-deliveries/{delivery.pk}/replay")
     assert (answer.status_code, answer.json()["state"]) == (202, "WAITING")
-    assert webhooks.deliver(delivery.pk)
+    assert events.deliver(delivery.pk)
     assert len(receiver.received) == 2
 
 
 def test_nothing_is_replayed_to_one_that_is_off(shop: APIClient, merchant: Merchant) -> None:
     endpoint = WebhookFactory(merchant=merchant)
     delivery = delivery_of(endpoint)
-    webhooks.change(endpoint.pk, {"enabled": False})
+    events.change(endpoint.pk, {"enabled": False})
     answer = shop.post(f"/api/v1/webhook-deliveries/{delivery.pk}/replay")
     assert (answer.status_code, answer.json()["code"]) == (409, "webhook_is_off")
 

@@ -20,7 +20,6 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import EventType, Happened, Status
 from orders.tests.factories import order_in
-from tracking import webhook_secrets, webhooks
 from tracking.models import (
     AT_ONCE_PER_ENDPOINT,
     WebhookDelivery,
@@ -28,6 +27,7 @@ from tracking.models import (
     WebhookEndpoint,
 )
 from tracking.tests.receiver import SECRET, Receiver, WebhookFactory, receiving
+from tracking.webhooks import events, secrets
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.tests.test_broker import wait_until
 
@@ -73,7 +73,7 @@ def one(**wanted: Any) -> WebhookDelivery:
 
 def sweep() -> list[bool]:
     """What the scheduler and the workers do together, once."""
-    return [webhooks.deliver(pk) for pk in webhooks.due(timezone.now())]
+    return [events.deliver(pk) for pk in events.due(timezone.now())]
 
 
 def drain() -> None:
@@ -99,7 +99,7 @@ def test_the_public_library_verifies_what_arrives(
 
 
 def test_the_signature_is_that_of_the_schemes_own_example() -> None:
-    signed = webhook_secrets.signatures(
+    signed = secrets.signatures(
         [SECRET],
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
         datetime.fromtimestamp(1614265330, tz=UTC),
@@ -117,13 +117,13 @@ def test_a_changed_body_or_another_secret_is_noticed(
     with pytest.raises(WebhookVerificationError):
         Webhook(SECRET).verify(message.body + b" ", message.headers)
     with pytest.raises(WebhookVerificationError):
-        Webhook(webhook_secrets.new_secret()).verify(message.body, message.headers)
+        Webhook(secrets.new_secret()).verify(message.body, message.headers)
 
 
 def test_for_a_day_after_a_rotation_either_secret_verifies(
     receiver: Receiver, endpoint: WebhookEndpoint
 ) -> None:
-    _, secret = webhooks.rotate_secret(endpoint.pk)
+    _, secret = events.rotate_secret(endpoint.pk)
     placed(endpoint)
     drain()
     with time_machine.travel(timezone.now() + timedelta(hours=25)):
@@ -146,8 +146,8 @@ def test_a_secret_that_cannot_be_read_is_said_and_put_right_by_rotating(
     drain()
     assert "Rotate the secret" in one().attempts[0]["answer"]
     assert not receiver.received
-    _, secret = webhooks.rotate_secret(endpoint.pk)
-    webhooks.replay(one())
+    _, secret = events.rotate_secret(endpoint.pk)
+    events.replay(one())
     drain()
     Webhook(secret).verify(receiver.received[0].body, receiver.received[0].headers)
 
@@ -171,7 +171,7 @@ def test_tries_come_at_growing_pauses_for_three_days_and_then_end(
     pauses = [(after - before).total_seconds() for before, after in pairwise(tried_at)]
     pauses.append((timezone.now() - tried_at[-1]).total_seconds())
     assert len(receiver.received) == 10
-    for pause, planned in zip(pauses, webhooks.PAUSES_S, strict=True):
+    for pause, planned in zip(pauses, events.PAUSES_S, strict=True):
         assert planned <= pause <= 1.1 * planned
     delivery = one()
     assert (delivery.state, delivery.tries) == (State.GIVEN_UP, 10)
@@ -229,14 +229,14 @@ def test_a_receiver_that_never_answers_costs_one_timeout_and_is_left_alone_for_a
     receiver.respond = lambda _: 200 if stop.wait(5) else 500
     placed(endpoint)
     placed(endpoint)
-    webhooks.deliver(webhooks.due(timezone.now())[0])
+    events.deliver(events.due(timezone.now())[0])
     stop.set()
     tried = one(tries=1)
     assert tried.attempts[0]["status"] is None
     assert tried.attempts[0]["answer"] == "No answer within 1.1 s."
-    assert webhooks.due(timezone.now()) == []
+    assert events.due(timezone.now()) == []
     with time_machine.travel(timezone.now() + timedelta(seconds=20)):
-        assert len(webhooks.due(timezone.now())) == 2
+        assert len(events.due(timezone.now())) == 2
 
 
 # --- in order ------------------------------------------------------------------------------------
@@ -249,8 +249,8 @@ def test_a_later_event_of_an_order_waits_for_the_earlier_one(
     order = order_in(Status.QUEUED, merchant=endpoint.merchant)
     created, validated, queued = WebhookDelivery.objects.order_by("event_id")
     sweep()
-    assert not webhooks.deliver(queued.pk)
-    assert not webhooks.deliver(validated.pk)
+    assert not events.deliver(queued.pk)
+    assert not events.deliver(validated.pk)
     assert receiver.ids == [str(created.pk)]
     other = placed(endpoint)  # of another order, which waits for nobody
     sweep()
@@ -272,7 +272,7 @@ def test_the_next_event_goes_once_the_earlier_one_is_given_up(
     WebhookDelivery.objects.filter(pk=created.pk).update(tries=9)
     sweep()
     assert one(pk=created.pk).state == State.GIVEN_UP
-    assert webhooks.due(timezone.now()) == [validated.pk]
+    assert events.due(timezone.now()) == [validated.pk]
 
 
 def test_one_endpoint_does_not_wait_for_another(receiver: Receiver) -> None:
@@ -339,9 +339,9 @@ def test_an_endpoint_that_was_switched_on_again_starts_afresh(
     receiver.respond = lambda _: 410
     placed(endpoint)
     sweep()
-    webhooks.change(endpoint.pk, {"enabled": True})
+    events.change(endpoint.pk, {"enabled": True})
     receiver.respond = lambda _: 204
-    webhooks.replay(one())
+    events.replay(one())
     drain()
     assert one().state == State.DELIVERED
     assert not WebhookEndpoint.objects.switched_off().exists()
@@ -355,7 +355,7 @@ def test_a_replay_sends_the_same_message_under_the_same_id(
 ) -> None:
     placed(endpoint)
     drain()
-    webhooks.replay(one())
+    events.replay(one())
     drain()
     first, second = receiver.received
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
@@ -364,11 +364,11 @@ def test_a_replay_sends_the_same_message_under_the_same_id(
 
 
 def test_a_test_event_is_tried_once(receiver: Receiver, endpoint: WebhookEndpoint) -> None:
-    webhooks.make_test(endpoint)
+    events.make_test(endpoint)
     drain()
     assert Webhook(SECRET).verify(receiver.received[0].body, receiver.received[0].headers)
     receiver.respond = lambda _: 500
-    failed = webhooks.make_test(endpoint)
+    failed = events.make_test(endpoint)
     sweep()
     assert one(pk=failed.pk).state == State.GIVEN_UP
 
@@ -394,7 +394,7 @@ def at_once(count: int, work: Callable[[], Any]) -> list[Any]:
 def test_of_many_workers_one_sends(receiver: Receiver, endpoint: WebhookEndpoint) -> None:
     placed(endpoint)
     pk = one().pk
-    assert sorted(at_once(8, lambda: webhooks.deliver(pk))) == [False] * 7 + [True]
+    assert sorted(at_once(8, lambda: events.deliver(pk))) == [False] * 7 + [True]
     assert len(receiver.received) == 1
 
 
@@ -407,14 +407,14 @@ def test_without_the_claim_many_would_send(
     pk = one().pk
     monkeypatch.setattr(WebhookDeliveryQuerySet, "due", lambda rows, now: rows.waiting())
     everybody_has_claimed = threading.Barrier(8)
-    send = webhooks._send
+    send = events._send
 
     def send_together(*arguments: Any) -> Any:
         everybody_has_claimed.wait(10)
         return send(*arguments)
 
-    monkeypatch.setattr(webhooks, "_send", send_together)
-    at_once(8, lambda: webhooks.deliver(pk))
+    monkeypatch.setattr(events, "_send", send_together)
+    at_once(8, lambda: events.deliver(pk))
     assert len(receiver.received) == 8
 
 
@@ -430,27 +430,27 @@ def test_a_slow_endpoint_has_a_few_workers_at_most(
 
         def run(pk: UUID) -> bool:
             try:
-                return webhooks.deliver(pk)
+                return events.deliver(pk)
             finally:
                 connections.close_all()
 
-        first = [pool.submit(run, pk) for pk in webhooks.due(timezone.now())[:2]]
+        first = [pool.submit(run, pk) for pk in events.due(timezone.now())[:2]]
         wait_until(lambda: len(receiver.received) == AT_ONCE_PER_ENDPOINT)
-        assert webhooks.due(timezone.now()) == []
+        assert events.due(timezone.now()) == []
         go_on.set()
         assert all(sent.result(10) for sent in first)
-    assert len(webhooks.due(timezone.now())) == 3
+    assert len(events.due(timezone.now())) == 3
 
 
 def test_no_more_tries_run_at_once_than_is_allowed(settings: Settings) -> None:
     settings.WEBHOOK_AT_ONCE = 3
     for _ in range(4):
         placed(WebhookFactory())
-    pks = webhooks.due(timezone.now())
+    pks = events.due(timezone.now())
     assert len(pks) == 4
     soon = timezone.now() + timedelta(minutes=1)
     WebhookDelivery.objects.filter(pk__in=pks[:3]).update(claimed_until=soon)
-    assert webhooks.due(timezone.now()) == []
+    assert events.due(timezone.now()) == []
 
 
 def test_what_a_dying_worker_had_claimed_is_sent_by_another_one(
@@ -469,7 +469,7 @@ def test_who_comes_back_after_its_claim_expired_changes_nothing(
     placed(endpoint)
     pk = one().pk
     later = timezone.now() + timedelta(minutes=5)
-    send = webhooks._send
+    send = events._send
 
     def slowly(delivery: WebhookDelivery, now: datetime) -> Any:
         answer = send(delivery, now)
@@ -477,8 +477,8 @@ def test_who_comes_back_after_its_claim_expired_changes_nothing(
         return answer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(webhooks, "_send", slowly)
-        webhooks.deliver(pk)
+        patch.setattr(events, "_send", slowly)
+        events.deliver(pk)
     delivery = one()
     assert (delivery.tries, delivery.attempts, delivery.claimed_until) == (0, [], later)
 
@@ -488,9 +488,9 @@ def test_a_merchant_with_much_to_send_does_not_keep_others_away(receiver: Receiv
     for _ in range(15):
         placed(busy)
     last = one(order=placed(quiet))
-    pks = webhooks.due(timezone.now())
+    pks = events.due(timezone.now())
     assert last.pk in pks
-    assert len(pks) == webhooks.SWEEP_PER_ENDPOINT + 1
+    assert len(pks) == events.SWEEP_PER_ENDPOINT + 1
 
 
 # --- all together --------------------------------------------------------------------------------

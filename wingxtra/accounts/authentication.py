@@ -17,8 +17,8 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 from wingxtra.accounts.models import ApiKey, User
-from wingxtra.stamps import Kept, Stamp
-from wingxtra.statements import Statement
+from wingxtra.cache_version import Kept, Stamp
+from wingxtra.database.statements import Statement
 
 CHALLENGE = 'Bearer realm="api"'
 KEY_HEADERS = ("X-API-Key", "x-de-api-key")

@@ -40,8 +40,8 @@ from django.utils.crypto import salted_hmac
 from rest_framework.request import Request
 
 from wingxtra.api.models import IdempotencyKey
+from wingxtra.database.statements import connection
 from wingxtra.problems import Conflict, FieldProblem, Invalid, Problem
-from wingxtra.statements import connection
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"

@@ -21,9 +21,9 @@ from wingxtra.accounts.identity import Caller
 from wingxtra.accounts.models import ApiKey
 from wingxtra.api import idempotency, throttling
 from wingxtra.api.parsers import bound_body
+from wingxtra.cache_version import Kept
 from wingxtra.page_policy import NO_PAGE
 from wingxtra.problems import FieldProblem, Invalid, NotFound
-from wingxtra.stamps import Kept
 
 # What an address may name that finds its log lines. A tracking id does not: it is a key.
 IN_EVERY_LOG_LINE = ("order_id", "job_id", "drone_id", "intent_id", "run_id")

@@ -338,7 +338,7 @@ def _answer(
         if targets[0].secret:
             # By the page itself, not by a redirect: it is stored nowhere on its way.
             context = _context(action, targets, form, request)
-            return TemplateResponse(request, "console/told_once.html", context)
+            return TemplateResponse(request, "console/secret_once.html", context)
         messages.success(request, targets[0].result)
         return HttpResponseRedirect(targets[0].leads_to or _way_back(action, targets, request))
     context = _context(action, targets, form, request)

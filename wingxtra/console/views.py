@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from wingxtra.console import actions, registry
-from wingxtra.console import now as dashboard_now
+from wingxtra.console.dashboard import content, items
 from wingxtra.console.models import Acknowledgement
 from wingxtra.console.widgets import tiles
 
@@ -23,7 +23,7 @@ def dashboard(request: HttpRequest, extra_context: dict[str, Any] | None = None)
     context = {
         **admin.site.each_context(request),
         "title": "Now",
-        **dashboard_now.content(request.user),
+        **content(request.user),
         **(extra_context or {}),
     }
     return TemplateResponse(request, "console/dashboard.html", context)
@@ -32,7 +32,7 @@ def dashboard(request: HttpRequest, extra_context: dict[str, Any] | None = None)
 @require_safe
 def now(request: HttpRequest) -> HttpResponse:
     """The changing part of the dashboard, which the page fetches again every few seconds."""
-    return TemplateResponse(request, "console/now.html", dashboard_now.content(request.user))
+    return TemplateResponse(request, "console/dashboard_parts.html", content(request.user))
 
 
 class AcknowledgeForm(forms.Form):
@@ -49,7 +49,7 @@ def acknowledge(request: HttpRequest) -> HttpResponse:
     if not user.has_perm("console.add_acknowledgement"):
         raise PermissionDenied
     key = request.GET.get("key", "")
-    item = next((item for item in dashboard_now.items(timezone.now()) if item.key == key), None)
+    item = next((item for item in items(timezone.now()) if item.key == key), None)
     if item is None:
         messages.info(request, "That has been dealt with: it is not in the list any more.")
         return HttpResponseRedirect(reverse("admin:index"))

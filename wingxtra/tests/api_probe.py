@@ -16,12 +16,12 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from wingxtra import health
 from wingxtra.accounts.models import Merchant
 from wingxtra.api.pagination import Envelope
 from wingxtra.api.permissions import IsAdmin, IsMerchantOrStaff, IsStaff
 from wingxtra.api.serializers import Flag, Number, StrictSerializer, Text, Timestamp, WholeNumber
 from wingxtra.api.views import ApiView, NothingHere, PublicView
+from wingxtra.observability import health
 from wingxtra.problems import Conflict, Unavailable
 
 handler500 = "wingxtra.api.errors.server_error"

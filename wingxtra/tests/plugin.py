@@ -15,7 +15,7 @@ import hypothesis
 import pytest
 import redis
 
-from wingxtra import embedded
+from wingxtra.embedded import launcher
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -39,7 +39,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
         number = int(re.sub(r"\D", "", worker)) + 1
         os.environ["REDIS_URL"] = _with_database(os.environ["REDIS_URL"], number)
     elif not (asked.help or asked.version):
-        servers = embedded.ensure(early_config.rootpath, throwaway=True)
+        servers = launcher.ensure(early_config.rootpath, throwaway=True)
         early_config.add_cleanup(servers.stop)
     return (yield)
 

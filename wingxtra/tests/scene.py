@@ -14,12 +14,12 @@ from uuid import UUID
 import time_machine
 from django.utils import timezone
 
-from dispatch import runs
 from dispatch.models import DispatchRun, Flight, Mission
+from dispatch.planning import runs
 from fleet import registry
 from fleet.demo import city, seed
+from fleet.live.telemetry import Telemetry
 from fleet.models import Drone
-from fleet.telemetry import Telemetry
 from fleet.tests.factories import TelemetryFactory, show
 from orders import lifecycle, placement
 from orders.models import Order

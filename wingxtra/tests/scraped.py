@@ -4,7 +4,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from wingxtra import metrics
+from wingxtra.observability import metrics
 
 
 def scraped(text: str | None = None) -> dict[tuple[Any, ...], float]:

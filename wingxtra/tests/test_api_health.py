@@ -8,7 +8,8 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 
-from wingxtra import broker, health
+from wingxtra import broker
+from wingxtra.observability import health
 from wingxtra.tests.test_api_errors import problem
 
 pytestmark = [pytest.mark.urls("wingxtra.tests.api_probe"), pytest.mark.django_db]

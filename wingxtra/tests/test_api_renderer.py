@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from rest_framework.renderers import JSONRenderer
 from rest_framework.utils.serializer_helpers import ReturnDict
 
-from fleet.policy import Priority
+from fleet.feasibility.rules import Priority
 from wingxtra.api.renderers import JsonRenderer
 
 ACCRA = timezone(timedelta(hours=1))

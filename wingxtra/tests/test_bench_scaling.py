@@ -8,21 +8,22 @@ import pytest
 import requests
 from django.utils import timezone
 
-from dispatch import missions, progress, runs
+from dispatch.missions import progress, publishing
 from dispatch.models import DispatchRun, Mission
+from dispatch.planning import runs
 from dispatch.tests.support import stored
 from dispatch.tests.test_progress import picture
-from fleet import picture as live
 from fleet.demo import city, seed
+from fleet.live import picture as live
+from fleet.live.telemetry import Decoded, Telemetry
 from fleet.models import Drone, Hub
 from fleet.simulator.airframe import SimDrone
 from fleet.simulator.run import Simulator
-from fleet.telemetry import Decoded, Telemetry
 from fleet.tests.factories import ACCRA, METRE_DEG, DroneFactory, TelemetryFactory, show
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
-from tracking import webhooks
+from tracking.webhooks import events
 from wingxtra.accounts.identity import DISPATCHER, Role
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import key_client
@@ -62,7 +63,7 @@ def test_what_an_order_costs_from_its_placing_to_its_door(settings: Any) -> None
                 placed = [shop.post("/api/v1/orders", _near(d.hub)).json() for d in drones]
                 runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER)
                 for intent in Mission.objects.unsent(timezone.now()):
-                    missions.publish(intent.pk)
+                    publishing.publish(intent.pk)
                 for order in Order.objects.filter(status=Status.MISSION_SUBMITTED):
                     path = f"/api/v1/orders/{order.pk}/events"
                     for step in STEPS:
@@ -80,7 +81,7 @@ def test_what_an_order_costs_from_its_placing_to_its_door(settings: Any) -> None
 def _merchant() -> Any:
     merchant = Merchant.objects.first()
     assert merchant is not None
-    webhooks.create(merchant.pk, "https://hooks.example.invalid/wingxtra")
+    events.create(merchant.pk, "https://hooks.example.invalid/wingxtra")
     return merchant
 
 

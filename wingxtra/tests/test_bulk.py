@@ -10,7 +10,7 @@ from fleet.models import Drone
 from fleet.tests.factories import DroneFactory
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.tests.factories import OrderFactory
-from wingxtra import bulk
+from wingxtra.database import bulk
 
 pytestmark = pytest.mark.django_db
 

@@ -8,16 +8,16 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatch import by_hand
+from dispatch.console.presentation import compared
 from dispatch.models import DispatchRun, Mission, MissionPart
-from dispatch.runs import run
-from dispatch.words import compared
+from dispatch.planning import manual_assignment
+from dispatch.planning.runs import run
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders.models import Order
 from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
-from tracking import webhooks
 from tracking.models import WebhookDelivery, WebhookEndpoint
+from tracking.webhooks import events
 from wingxtra.accounts.identity import Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import UserFactory
 
@@ -124,7 +124,7 @@ def test_a_mission_that_ops_must_submit_is_said(browser: Client) -> None:
 
 def test_an_order_assigned_by_hand_says_by_whom(browser: Client) -> None:
     order, drone_id = OrderFactory(), ready_drone()
-    by_hand.assign(order.pk, drone_id, by=AMA)
+    manual_assignment.assign(order.pk, drone_id, by=AMA)
     page = order_page(browser, order)
     assert "By hand" in page
     assert f"{drone_id} was chosen by hand" in page
@@ -166,7 +166,7 @@ def test_an_order_without_a_code_gets_no_new_one(browser: Client) -> None:
 
 @pytest.fixture
 def endpoint() -> WebhookEndpoint:
-    return webhooks.create(OrderFactory().merchant_id, url="https://shop.example/hook")[0]
+    return events.create(OrderFactory().merchant_id, url="https://shop.example/hook")[0]
 
 
 def switched_off(endpoint: WebhookEndpoint) -> WebhookEndpoint:
@@ -195,7 +195,7 @@ def test_a_webhook_that_was_switched_off_is_said_and_switched_on(
 
 
 def test_a_webhook_is_sent_again_by_hand(browser: Client, endpoint: WebhookEndpoint) -> None:
-    delivery = webhooks.make_test(endpoint)
+    delivery = events.make_test(endpoint)
     rows = WebhookDelivery.objects.filter(pk=delivery.pk)
     rows.update(state=WebhookDelivery.State.GIVEN_UP, given_up_because="All ten tries failed.")
     action = reverse("admin:act", args=["tracking.webhookdelivery", "replay"])
@@ -289,7 +289,7 @@ def test_a_page_learns_what_has_happened_since_it_was_opened(role: Role) -> None
     opened = reader.get(reverse("admin:orders_order_change", args=[order.pk]))
     since = opened.context["changes_url"]
     assert reader.get(since).json() == {"changes": []}
-    by_hand.assign(order.pk, ready_drone(), by=AMA)
+    manual_assignment.assign(order.pk, ready_drone(), by=AMA)
     (told,) = reader.get(since).json()["changes"]
     assert "ama: Drone assigned." in told
 

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from dispatch.models import DispatchRun, Mission
-from dispatch.runs import run
+from dispatch.planning.runs import run
 from fleet.models import Drone
 from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
@@ -23,8 +23,8 @@ from fleet.tests.simulated import sim_drone
 from orders.models import DeliveryJob, Order
 from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
-from tracking import webhooks
 from tracking.models import WebhookEndpoint
+from tracking.webhooks import events as webhooks
 from wingxtra.accounts.identity import DISPATCHER, Role
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import (

@@ -15,10 +15,10 @@ import psycopg
 import pytest
 import redis
 
-from wingxtra import embedded
-from wingxtra.embedded_servers import TEMP
+from wingxtra.embedded import launcher
+from wingxtra.embedded.servers import TEMP
 
-PROJECT = Path(embedded.__file__).parent.parent
+PROJECT = Path(launcher.__file__).parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -42,16 +42,16 @@ def checkout(folder: Path) -> Iterator[Path]:
     root = folder / f"Où l'on vole {'très ' * 20}loin"
     root.mkdir()
     yield root
-    embedded.stop(root)
+    launcher.stop(root)
 
 
-def start_again(root: Path) -> embedded.Servers:
+def start_again(root: Path) -> launcher.Servers:
     for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
-    return embedded.ensure(root)
+    return launcher.ensure(root)
 
 
-def remember(servers: embedded.Servers, word: str) -> None:
+def remember(servers: launcher.Servers, word: str) -> None:
     with psycopg.connect(servers.database_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS memory (word text)")
         connection.execute("TRUNCATE memory")
@@ -60,14 +60,14 @@ def remember(servers: embedded.Servers, word: str) -> None:
         client.set("word", word)
 
 
-def remembered(servers: embedded.Servers) -> list[str]:
+def remembered(servers: launcher.Servers) -> list[str]:
     with psycopg.connect(servers.database_url) as connection:
         rows = connection.execute("SELECT word FROM memory").fetchall()
     with redis.Redis.from_url(servers.redis_url) as client:
         return [*(row[0] for row in rows), client.get("word").decode()]
 
 
-def main_processes(servers: embedded.Servers) -> dict[str, psutil.Process]:
+def main_processes(servers: launcher.Servers) -> dict[str, psutil.Process]:
     """The two servers themselves: those of our processes whose parent is not one of ours."""
     mark = Path(servers.redis_url.removeprefix("unix://").partition("?")[0]).parent.name
     ours = {}
@@ -97,9 +97,9 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
 def test_data_survive_a_stop_and_a_start(checkout: Path) -> None:
     servers = start_again(checkout)
     remember(servers, "parcel")
-    embedded.stop(checkout)
+    launcher.stop(checkout)
     assert main_processes(servers) == {}
-    assert embedded.status(checkout) == {"postgres": None, "valkey-server": None}
+    assert launcher.status(checkout) == {"postgres": None, "valkey-server": None}
     assert remembered(start_again(checkout)) == ["parcel", "parcel"]
 
 
@@ -153,7 +153,7 @@ def test_a_moved_checkout_finds_its_running_servers(checkout: Path, folder: Path
     try:
         servers = start_again(elsewhere)
         assert main_processes(servers) == before
-        embedded.stop(elsewhere)
+        launcher.stop(elsewhere)
         assert remembered(start_again(elsewhere)) == ["moved", "moved"]
     finally:
         elsewhere.rename(checkout)
@@ -161,7 +161,7 @@ def test_a_moved_checkout_finds_its_running_servers(checkout: Path, folder: Path
 
 def test_a_copied_checkout_gets_servers_and_data_of_its_own(checkout: Path, folder: Path) -> None:
     remember(start_again(checkout), "original")
-    embedded.stop(checkout)
+    launcher.stop(checkout)
     copy = folder / "copy"
     shutil.copytree(checkout, copy)
     original = start_again(checkout)
@@ -171,7 +171,7 @@ def test_a_copied_checkout_gets_servers_and_data_of_its_own(checkout: Path, fold
         remember(copied, "copy")
         assert remembered(original) == ["original", "original"]
     finally:
-        embedded.stop(copy)
+        launcher.stop(copy)
 
 
 def test_six_starters_at_once_share_one_start(folder: Path) -> None:
@@ -196,7 +196,7 @@ def test_six_starters_at_once_share_one_start(folder: Path) -> None:
         assert urls == {servers.database_url}
         assert set(main_processes(servers)) == {"postgres", "valkey-server"}
     finally:
-        embedded.stop(root)
+        launcher.stop(root)
 
 
 def test_when_the_data_are_removed_under_running_servers_fresh_ones_start(folder: Path) -> None:
@@ -213,7 +213,7 @@ def test_when_the_data_are_removed_under_running_servers_fresh_ones_start(folder
             assert client.dbsize() == 0
         assert set(main_processes(servers)) == {"postgres", "valkey-server"}
     finally:
-        embedded.stop(root)
+        launcher.stop(root)
 
 
 def test_a_checkout_that_only_its_owner_can_enter_works_too(tmp_path: Path) -> None:
@@ -222,10 +222,10 @@ def test_a_checkout_that_only_its_owner_can_enter_works_too(tmp_path: Path) -> N
     private.mkdir(mode=0o700)
     try:
         remember(start_again(private), "private")
-        embedded.stop(private)
+        launcher.stop(private)
         assert remembered(start_again(private)) == ["private", "private"]
     finally:
-        embedded.stop(private)
+        launcher.stop(private)
         data = private / ".local/servers"
         if data.is_symlink():
             shutil.rmtree(data.resolve().parent)
@@ -233,7 +233,7 @@ def test_a_checkout_that_only_its_owner_can_enter_works_too(tmp_path: Path) -> N
 
 def test_only_what_is_not_given_is_started(checkout: Path) -> None:
     os.environ["REDIS_URL"] = "redis://redis.example:6379/0"
-    servers = embedded.ensure(checkout)
+    servers = launcher.ensure(checkout)
     assert servers.redis_url == "redis://redis.example:6379/0"
     with psycopg.connect(servers.database_url) as connection:
         version = connection.execute("SHOW server_version").fetchone()[0]
@@ -245,13 +245,13 @@ def test_a_server_that_does_not_start_says_why(folder: Path) -> None:
     data = root / ".local/servers/postgres"
     data.mkdir(parents=True, mode=0o700)
     (data / "PG_VERSION").write_text("12\n")
-    with pytest.raises(embedded.ServerError, match=r"postgresql\.conf"):
-        embedded.ensure(root)
-    embedded.stop(root)
+    with pytest.raises(launcher.ServerError, match=r"postgresql\.conf"):
+        launcher.ensure(root)
+    launcher.stop(root)
 
 
 def test_throwaway_servers_go_without_a_trace() -> None:
-    servers = embedded.ensure(PROJECT, throwaway=True)
+    servers = launcher.ensure(PROJECT, throwaway=True)
     remember(servers, "soon forgotten")
     sockets = Path(servers.redis_url.removeprefix("unix://").partition("?")[0]).parent
     servers.stop()
@@ -269,7 +269,7 @@ def test_throwaway_servers_of_a_killed_process_are_swept_by_the_next() -> None:
         [sys.executable, "-c", program], cwd=PROJECT, stdout=subprocess.PIPE, text=True
     )
     assert killed.returncode == -signal.SIGKILL
-    left = embedded.Servers("", killed.stdout.strip(), lambda: None)
+    left = launcher.Servers("", killed.stdout.strip(), lambda: None)
     assert set(main_processes(left)) == {"postgres", "valkey-server"}
-    embedded.ensure(PROJECT, throwaway=True).stop()
+    launcher.ensure(PROJECT, throwaway=True).stop()
     assert main_processes(left) == {}

@@ -20,19 +20,21 @@ from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from dispatch import missions, runs
+from dispatch.missions import publishing
 from dispatch.models import DispatchRun
+from dispatch.planning import runs
 from dispatch.tests.support import able_drone, mission_of, stored
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
-from tracking import webhooks
-from wingxtra import logs, secrecy
+from tracking.webhooks import events
+from wingxtra import secrecy
 from wingxtra.accounts.identity import DISPATCHER, GCS, Role
 from wingxtra.accounts.models import ApiKey
 from wingxtra.accounts.tests.factories import PASSWORD, MerchantFactory, UserFactory, key_client
+from wingxtra.observability import logs
 from wingxtra.tests.probe.actors import note
 from wingxtra.tests.test_broker import wait_until
 
@@ -121,7 +123,7 @@ def test_probes_do_not_fill_the_log(lines: Lines) -> None:
 def test_a_mission_that_does_not_get_through_names_order_job_and_drone(lines: Lines) -> None:
     able_drone()
     order = order_in(Status.ASSIGNED, drone=able_drone())
-    missions.publish(mission_of(order).pk)
+    publishing.publish(mission_of(order).pk)
     (line,) = named(lines, "bridge_unavailable")
     assert line["order_id"] == str(order.pk)
     assert (line["job_id"], line["drone_id"]) == (str(order.current_job.pk), "WX-DRN-001")
@@ -162,7 +164,7 @@ def test_the_main_flows_log_nothing_personal_and_nothing_secret(
     _, ops_key = ApiKey.issue(name="ops", role=Role.OPS)
     ops = APIClient(headers={"x-de-api-key": ops_key})
     user = UserFactory(ops=True)
-    _, secret = webhooks.create(merchant.pk, "https://hooks.example.invalid/qqq")
+    _, secret = events.create(merchant.pk, "https://hooks.example.invalid/qqq")
 
     token = shop.post("/api/v1/auth/token", {"username": user.username, "password": PASSWORD})
     shop.post("/api/v1/auth/token", {"username": user.username, "password": "wrong-qqq"})
@@ -185,7 +187,7 @@ def test_the_main_flows_log_nothing_personal_and_nothing_secret(
     drone = able_drone()
     runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER)
     assert stored(order).status == Status.ASSIGNED
-    missions.publish(mission_of(order).pk)  # nobody answers
+    publishing.publish(mission_of(order).pk)  # nobody answers
     ops.post(f"{one}/submit-mission-intent")
     ops.post(f"{one}/cancel", {"reason": "OTHER", "note": NOTE})
     for event in ("LAUNCHED", "ENROUTE", "ARRIVED"):
@@ -197,8 +199,8 @@ def test_the_main_flows_log_nothing_personal_and_nothing_secret(
         Client().post(f"{link}/otp", {"otp_code": tried}, content_type="application/json")
         Client().post(f"{link}/otp", {"code": tried}, content_type="application/json")
     assert stored(order).status == Status.DELIVERED
-    for delivery_id in webhooks.due(timezone.now() + timedelta(hours=1)):
-        webhooks.deliver(delivery_id)
+    for delivery_id in events.due(timezone.now() + timedelta(hours=1)):
+        events.deliver(delivery_id)
     other = shop.post("/api/v1/orders", body(external_id="Q-2")).json()
     shop.post(f"/api/v1/orders/{other['id']}/cancel", {"note": NOTE})
     assert drone.pk

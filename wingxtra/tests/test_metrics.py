@@ -14,9 +14,9 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from wingxtra import metrics
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client, key_client
+from wingxtra.observability import metrics
 from wingxtra.problems import Unavailable
 from wingxtra.redis_client import client
 from wingxtra.tests.probe.actors import note

@@ -13,8 +13,8 @@ from django.core.management import get_commands
 from django.urls import get_resolver
 from prometheus_client import REGISTRY
 
-from wingxtra import metrics
 from wingxtra.console import actions
+from wingxtra.observability import metrics
 
 DOCS = settings.BASE_DIR / "docs"
 RUNBOOK = (DOCS / "runbook.md").read_text()

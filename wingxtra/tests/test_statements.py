@@ -8,11 +8,11 @@ from django.db import IntegrityError, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from wingxtra import statements
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey, Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory
-from wingxtra.statements import Statement, connection
+from wingxtra.database import statements
+from wingxtra.database.statements import Statement, connection
 
 
 def keys_of(name: str) -> Statement[ApiKey]:

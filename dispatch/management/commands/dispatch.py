@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
-from dispatch import runs
 from dispatch.models import DispatchDecision, DispatchRun
+from dispatch.planning import runs
 from fleet.models import ServiceArea
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.problems import Problem

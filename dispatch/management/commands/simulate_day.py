@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from dispatch import chart, comparison, simulation
+from dispatch.evaluation import chart, comparison
+from dispatch.whatif import simulation
 from fleet import policy
 
 

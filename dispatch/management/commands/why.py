@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
+from dispatch.console.presentation import ruled_out, runner_up
 from dispatch.models import DispatchDecision
-from dispatch.words import ruled_out, runner_up
 from orders.models import Order
 
 

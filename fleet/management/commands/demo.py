@@ -24,7 +24,7 @@ from fleet.demo.processes import (
     is_free,
 )
 from fleet.demo.seed import Credentials
-from wingxtra import embedded
+from wingxtra.embedded import launcher
 
 MANAGE = [sys.executable, "manage.py"]
 
@@ -167,8 +167,8 @@ def web_command(port: int) -> list[str]:
 def _stop_servers() -> None:
     """Of all commands only the demo stops the embedded servers: Ctrl-C there stops everything."""
     root = Path(settings.BASE_DIR)
-    if {os.environ["DATABASE_URL"], os.environ["REDIS_URL"]} & set(embedded.status(root).values()):
-        embedded.stop(root)
+    if {os.environ["DATABASE_URL"], os.environ["REDIS_URL"]} & set(launcher.status(root).values()):
+        launcher.stop(root)
 
 
 def _interrupt(*_: object) -> None:

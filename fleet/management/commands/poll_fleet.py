@@ -2,11 +2,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from fleet import picture
-from fleet.client import FleetUnavailable
+from fleet.live import picture
+from fleet.live.client import FleetUnavailable
+from fleet.live.quality import completeness
+from fleet.live.telemetry import Telemetry
 from fleet.models import Drone
-from fleet.quality import completeness
-from fleet.telemetry import Telemetry
 
 
 class Command(BaseCommand):

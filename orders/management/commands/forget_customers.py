@@ -7,8 +7,8 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from orders import retention
 from orders.models import Order
+from orders.personal_data import retention
 from wingxtra.problems import Problem
 
 

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from wingxtra import redis_client, stamps
+from wingxtra import cache_version, redis_client
 from wingxtra.accounts.console import _revoke
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey
@@ -45,7 +45,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> tuple[ApiKey, str]:
 def test_a_key_that_is_known_costs_a_statement_less(known: tuple[ApiKey, str]) -> None:
     _, key = known
     of_the_view = statements_of(key)
-    stamps.Stamp("accounts:keys").renew()
+    cache_version.Stamp("accounts:keys").renew()
     assert statements_of(key) == of_the_view + 1
     assert statements_of(key) == of_the_view
 
@@ -106,7 +106,7 @@ def test_one_that_nobody_announced_is_believed_for_some_seconds_only(
     row, key = known
     ApiKey.objects.filter(pk=row.pk).update(revoked_at=timezone.now())
     assert call(key) == 200
-    monkeypatch.setattr(stamps, "BELIEVED_S", 0.0)
+    monkeypatch.setattr(cache_version, "BELIEVED_S", 0.0)
     assert call(key) == 401
 
 

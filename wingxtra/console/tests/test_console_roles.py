@@ -8,15 +8,15 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
-from dispatch import discrepancies
+from dispatch.missions import discrepancies
 from dispatch.models import Discrepancy, PublishingPause
 from fleet.models import Policy, ServiceArea
 from fleet.tests.factories import DroneFactory, NoFlyZoneFactory
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
-from tracking import webhooks
 from tracking.models import WebhookDelivery, WebhookEndpoint
+from tracking.webhooks import events
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey, User
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
@@ -105,8 +105,8 @@ def something_for(model: type) -> Any:
     if model is User:
         return UserFactory(ops=True)
     if model in (WebhookEndpoint, WebhookDelivery):
-        endpoint, _ = webhooks.create(MerchantFactory().pk, url="https://shop.example/hook")
-        return endpoint if model is WebhookEndpoint else webhooks.make_test(endpoint)
+        endpoint, _ = events.create(MerchantFactory().pk, url="https://shop.example/hook")
+        return endpoint if model is WebhookEndpoint else events.make_test(endpoint)
     return DroneFactory()
 
 

@@ -309,7 +309,7 @@ def test_test_orders_neither_count_nor_trouble_nor_fly_over_the_map(ama: Client)
 
 
 def test_the_charts_scale_ends_above_its_highest_hour() -> None:
-    from wingxtra.console.now import bars
+    from wingxtra.console.dashboard import bars
 
     labels = [f"{hour}:00" for hour in range(24)]
     chart = bars(registry.Chart("Orders", labels, {"Placed": [7.0, *[0.0] * 23]}))

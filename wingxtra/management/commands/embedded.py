@@ -3,7 +3,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from wingxtra import embedded
+from wingxtra.embedded import launcher
 
 
 class Command(BaseCommand):
@@ -16,10 +16,10 @@ class Command(BaseCommand):
     def handle(self, *, action: str, **options: Any) -> None:
         try:
             if action == "start":
-                embedded.ensure(settings.BASE_DIR)
+                launcher.ensure(settings.BASE_DIR)
             elif action == "stop":
-                embedded.stop(settings.BASE_DIR)
-            for program, url in embedded.status(settings.BASE_DIR).items():
+                launcher.stop(settings.BASE_DIR)
+            for program, url in launcher.status(settings.BASE_DIR).items():
                 self.stdout.write(f"{program}: {url or 'not running'}")
-        except embedded.ServerError as error:
+        except launcher.ServerError as error:
             raise CommandError(str(error)) from error

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from wingxtra import broker, metrics
+from wingxtra import broker
+from wingxtra.observability import metrics
 
 
 class Command(BaseCommand):

@@ -18,7 +18,7 @@ NO_LIMIT = "100000000/minute"
 
 
 def main() -> None:
-    from wingxtra import embedded
+    from wingxtra.embedded import launcher
 
     for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
@@ -31,7 +31,7 @@ def main() -> None:
         "API_RATE_PUBLIC": NO_LIMIT,
     }
     warnings.filterwarnings("ignore", "No directory at")  # static files, collected in production
-    servers = embedded.ensure(ROOT, throwaway=True)
+    servers = launcher.ensure(ROOT, throwaway=True)
     try:
         import django
 

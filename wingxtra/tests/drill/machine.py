@@ -15,8 +15,8 @@ from pathlib import Path
 import requests
 
 from fleet.demo.processes import free_port
-from wingxtra import embedded
-from wingxtra.embedded_servers import TEMP, Home, Postgres, Server, Valkey
+from wingxtra.embedded import launcher
+from wingxtra.embedded.servers import TEMP, Home, Postgres, Server, Valkey
 
 ROOT = Path(__file__).parents[3]
 MANAGE = [sys.executable, "manage.py"]
@@ -66,9 +66,9 @@ class Machine:
     def _start_all(self) -> None:
         for name in ("DATABASE_URL", "REDIS_URL"):
             os.environ.pop(name, None)
-        embedded.ensure(self.folder)
+        launcher.ensure(self.folder)
         self.database_url = os.environ["DATABASE_URL"]
-        account = embedded._account(self.folder)
+        account = launcher._account(self.folder)
         home = Home((self.folder / ".local/servers").resolve(), account, lasting=True)
         self._servers: dict[str, Server] = {"PostgreSQL": Postgres(home), "Valkey": Valkey(home)}
         self._env = os.environ | {
@@ -175,7 +175,7 @@ class Machine:
         for name in reversed(self._commands):
             if name in self._children:
                 self._end(self._children[name], signal.SIGTERM)
-        embedded.stop(self.folder)
+        launcher.stop(self.folder)
         servers = self.folder / ".local/servers"
         if servers.is_symlink():
             shutil.rmtree(servers.resolve().parent, ignore_errors=True)

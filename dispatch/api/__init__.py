@@ -1,0 +1,1 @@
+"""Assignments, runs and ground control over HTTP."""

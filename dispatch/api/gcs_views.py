@@ -1,0 +1,200 @@
+"""What the GCS's Delivery page speaks: few calls, camelCase, and six statuses.
+
+That page cannot be changed. It unwraps `items`, ignores what a POST answers and loads again, and
+shows the body of an error as it is: so here errors are plain text. Everything it does is done by
+the verbs that the API and the console use.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from dispatch.missions import reassignment, recalls
+from dispatch.planning import manual_assignment
+from fleet.live import picture
+from orders.models import DeliveryJob, Order
+from orders.states import IN_FLIGHT, MISSION_PATH, WAITING, CancelReason, Status
+from wingxtra.api.errors import answer_for
+from wingxtra.api.permissions import IsStaff
+from wingxtra.api.serializers import StrictSerializer, Text
+from wingxtra.api.views import ApiView
+from wingxtra.problems import FieldProblem, Invalid, NotFound
+
+# The page has no second page: who looks for an older order searches for it.
+MOST_ORDERS = 200
+MOST_JOBS = 500
+
+STATUSES: dict[str, tuple[Status, ...]] = {
+    "pending": WAITING,
+    "assigned": (Status.ASSIGNED, Status.MISSION_SUBMITTED),
+    "in_transit": IN_FLIGHT,
+    "delivered": (Status.DELIVERED,),
+    "canceled": (Status.CANCELED,),
+    "failed": (Status.FAILED, Status.ABORTED),
+}
+IN_ITS_WORDS = {ours: theirs for theirs, statuses in STATUSES.items() for ours in statuses}
+
+
+class GcsView(ApiView):
+    permission_classes = (IsStaff,)
+    schema = None  # of no use to anybody else
+
+    def get_exception_handler(self) -> Any:
+        return _as_text
+
+
+def _as_text(error: Exception, context: dict[str, Any]) -> HttpResponse:
+    """REST framework's exception handler for a client that shows the body to its operator."""
+    answer = answer_for(error)
+    return HttpResponse(
+        answer.in_words,
+        status=answer.status,
+        content_type="text/plain; charset=utf-8",
+        headers=answer.headers,
+    )
+
+
+class Chosen(StrictSerializer):
+    droneId = Text(max_length=64)
+
+
+class Orders(GcsView):
+    """The newest orders, or the newest of those searched for."""
+
+    def get(self, request: Request) -> Response:
+        orders = Order.objects.live().select_related("current_job")
+        if wanted := [name for name in request.query_params.getlist("status") if name]:
+            orders = orders.filter(status__in=_statuses(wanted))
+        if text := request.query_params.get("search", "").strip():
+            orders = orders.matching(text)
+        return Response({"items": [_order(order) for order in orders[:MOST_ORDERS]]})
+
+
+class OneOrder(GcsView):
+    def get(self, request: Request, order_id: str) -> Response:
+        order = _found(order_id)
+        events = [
+            {"type": event.type, "timestamp": event.occurred_at, "description": event.message}
+            for event in order.events.all()
+        ]
+        return Response({**_order(order), "events": events})
+
+
+class Assign(GcsView):
+    def post(self, request: Request, order_id: str) -> Response:
+        drone_id = self.read(Chosen)["droneId"]
+        manual_assignment.assign(_uuid(order_id), drone_id, by=self.caller.actor)
+        return Response(_order(_found(order_id)))
+
+
+class Reassign(GcsView):
+    one_transaction = False  # ground control may have to be asked first
+
+    def post(self, request: Request, order_id: str) -> Response:
+        drone_id = self.read(Chosen)["droneId"]
+        reassignment.reassign(_uuid(order_id), drone_id, by=self.caller.actor)
+        return Response(_order(_found(order_id)))
+
+
+class Cancel(GcsView):
+    """The page sends no body: it has no field for a reason."""
+
+    one_transaction = False
+
+    def post(self, request: Request, order_id: str) -> Response:
+        recalls.cancel(
+            _uuid(order_id),
+            by=self.caller.actor,
+            reason=CancelReason.OTHER,
+            note="On the GCS's Delivery page.",
+        )
+        return Response(_order(_found(order_id)))
+
+
+class ActiveJobs(GcsView):
+    def get(self, request: Request) -> Response:
+        jobs = DeliveryJob.objects.active().filter(order__live_mode=True).select_related("order")
+        return Response({"items": [_job(job) for job in jobs[:MOST_JOBS]]})
+
+
+class TrackingPreview(GcsView):
+    """Where the drone is that has the order now; nulls where it is not known, or it has none."""
+
+    def get(self, request: Request) -> Response:
+        order_id = request.query_params.get("orderId", "").strip()
+        if not order_id:
+            raise Invalid([FieldProblem("orderId", "required", "Name the order: ?orderId=…")])
+        order = _found(order_id)
+        drone_id = order.assigned_drone_id
+        seen = picture.read() if drone_id and not order.is_terminal else None
+        place = seen.telemetry.get(drone_id) if seen and drone_id else None
+        return Response(
+            {
+                "status": IN_ITS_WORDS[Status(order.status)],
+                "droneId": drone_id,
+                "lat": place and place.lat,
+                "lng": place and place.lng,
+            }
+        )
+
+
+# --- in its shapes -------------------------------------------------------------------------------
+
+
+def _order(order: Order) -> dict[str, Any]:
+    job = order.current_job
+    return {
+        "id": order.pk,
+        "status": IN_ITS_WORDS[Status(order.status)],
+        "assignedDroneId": order.assigned_drone_id,
+        "eta": _moment(job.eta_at) if job else None,
+    }
+
+
+def _job(job: DeliveryJob) -> dict[str, Any]:
+    """Progress is how many of the mission's steps are done, in percent."""
+    step = MISSION_PATH.index(Status(job.order.status))
+    return {
+        "id": job.pk,
+        "orderId": job.order_id,
+        "droneId": job.drone_id,
+        "status": IN_ITS_WORDS[Status(job.order.status)],
+        "progress": round(100 * step / (len(MISSION_PATH) - 1)),
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    """The page shows it as it is, so it is a time and not a number of something."""
+    if at is None:
+        return None
+    return at.astimezone(timezone.get_default_timezone()).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# --- what it asks for ----------------------------------------------------------------------------
+
+
+def _statuses(names: list[str]) -> list[Status]:
+    if unknown := [name for name in names if name not in STATUSES]:
+        message = f"“{unknown[0]}” is not one of {', '.join(STATUSES)}."
+        raise Invalid([FieldProblem("status", "invalid_choice", message)])
+    return [status for name in names for status in STATUSES[name]]
+
+
+def _uuid(order_id: str) -> UUID:
+    try:
+        return UUID(order_id)
+    except ValueError:
+        raise NotFound from None
+
+
+def _found(order_id: str) -> Order:
+    orders = Order.objects.select_related("current_job")
+    order = orders.filter(pk=_uuid(order_id)).first()
+    if order is None:
+        raise NotFound
+    return order

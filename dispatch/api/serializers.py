@@ -1,0 +1,152 @@
+"""Missions as JSON: what comes in, strictly, and what goes out."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from dispatch.missions.reports import MissionEvent, ReportType, report_type
+from dispatch.models import Mission, MissionPart
+from orders.states import CancelReason, EventType, Status
+from wingxtra.api.serializers import FromContract, StrictSerializer, Text, Timestamp
+
+
+class CancelInput(StrictSerializer):
+    reason = serializers.ChoiceField(CancelReason.choices, required=False)
+    note = Text(max_length=300, allow_blank=True, required=False, default="")
+
+
+class AbortInput(StrictSerializer):
+    reason = Text(max_length=300, allow_blank=True, required=False, default="")
+
+
+class ReportInput(StrictSerializer):
+    """A mission event. Senders name its type and its time in more than one way."""
+
+    event_type = Text(max_length=40, required=False)
+    event = Text(max_length=40, required=False)
+    type = Text(max_length=40, required=False)
+    occurred_at = Timestamp(required=False, allow_null=True)
+    timestamp = Timestamp(required=False, allow_null=True)
+    # A field has an attribute of that name itself.
+    source = Text(  # type: ignore[assignment]
+        max_length=40, allow_blank=True, required=False, allow_null=True
+    )
+    event_id = Text(max_length=120, allow_blank=True, required=False, allow_null=True)
+    message = Text(max_length=500, allow_blank=True, required=False, allow_null=True)
+    payload = serializers.DictField(required=False, allow_null=True)
+
+    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
+        name = data.get("event_type") or data.get("event") or data.get("type")
+        if not name:
+            raise _problem("event_type", "required", "Say what happened.")
+        kind = report_type(name)
+        if kind is None:
+            known = ", ".join(ReportType)
+            raise _problem("event_type", "unknown_event", f"“{name}” is not one of {known}.")
+        intent_id = (data.get("payload") or {}).get("intent_id")
+        data["report"] = MissionEvent(
+            type=kind,
+            occurred_at=data.get("occurred_at") or data.get("timestamp"),
+            source=data.get("source") or "gcs",
+            event_id=data.get("event_id") or "",
+            message=data.get("message") or "",
+            intent_id=None if intent_id is None else _uuid(intent_id),
+        )
+        return data
+
+
+def _uuid(value: Any) -> Any:
+    try:
+        return serializers.UUIDField().to_internal_value(value)
+    except serializers.ValidationError as error:
+        raise _problem("payload.intent_id", "invalid", "Must be a UUID.") from error
+
+
+def _problem(field: str, code: str, message: str) -> serializers.ValidationError:
+    return serializers.ValidationError({field: [serializers.ErrorDetail(message, code=code)]})
+
+
+class StatusAnswer(serializers.Serializer[Any]):
+    order_id = serializers.UUIDField()
+    status = serializers.ChoiceField(Status.choices)
+
+
+class SubmittedAnswer(StatusAnswer):
+    mission_intent_id = serializers.UUIDField()
+
+
+class AbortAnswer(StatusAnswer):
+    abort_requested = serializers.BooleanField()
+
+
+class ReportAnswer(StatusAnswer):
+    applied_events = serializers.ListField(
+        child=serializers.ChoiceField(EventType.choices),
+        help_text="What the report caused, in order; nothing when it told nothing new.",
+    )
+    duplicate = serializers.BooleanField(help_text="The same report came before.")
+    note = serializers.CharField(allow_null=True, help_text="Why nothing was applied.")
+
+
+class IntentContract(FromContract):
+    contract = "any_mission_intent"
+
+
+class IntentAnswer(serializers.Serializer[Mission]):
+    """The contract as sent, and how far its publishing is."""
+
+    id = serializers.UUIDField()
+    order_id = serializers.UUIDField()
+    job_id = serializers.UUIDField()
+    drone_id = serializers.CharField()
+    kind = serializers.ChoiceField(Mission.Kind.choices)
+    state = serializers.ChoiceField(Mission.State.choices)
+    intent = IntentContract()
+    tries = serializers.IntegerField()
+    next_try_at = Timestamp(allow_null=True)
+    bridge_status = serializers.IntegerField(
+        allow_null=True, help_text="The HTTP status of the bridge's last answer."
+    )
+    bridge_answer = serializers.CharField(allow_null=True)
+    recall_state = serializers.ChoiceField(
+        [choice for choice in Mission.Recall.choices if choice[0]], allow_null=True
+    )
+    recall_mode = serializers.ChoiceField(["withdraw", "abort"], allow_null=True)
+    recall_reason = serializers.CharField(allow_null=True)
+    created_at = Timestamp()
+    accepted_at = Timestamp(allow_null=True)
+    said = serializers.CharField(
+        allow_null=True, help_text="What ground control last said of the mission."
+    )
+    said_at = Timestamp(allow_null=True)
+    over_at = Timestamp(allow_null=True, help_text="When the mission was known to be over.")
+    over_by = serializers.CharField(allow_null=True, help_text="By whose word.")
+    over_because = serializers.CharField(allow_null=True)
+
+
+def intent_json(part: MissionPart) -> dict[str, Any]:
+    """As IntentAnswer has it."""
+    intent = part.mission
+    return {
+        "id": intent.pk,
+        "order_id": part.order_id,
+        "job_id": part.job_id,
+        "drone_id": intent.drone_id,
+        "kind": intent.kind,
+        "state": intent.state,
+        "intent": intent.body,
+        "tries": intent.tries,
+        "next_try_at": intent.next_try_at if intent.state == Mission.State.PENDING else None,
+        "bridge_status": intent.bridge_status,
+        "bridge_answer": intent.bridge_answer or None,
+        "recall_state": intent.recall_state or None,
+        "recall_mode": intent.recall_mode or None,
+        "recall_reason": intent.recall_reason or None,
+        "created_at": intent.created_at,
+        "accepted_at": intent.accepted_at,
+        "said": intent.said or None,
+        "said_at": intent.said_at,
+        "over_at": intent.over_at,
+        "over_by": intent.over_by or None,
+        "over_because": intent.over_because or None,
+    }

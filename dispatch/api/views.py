@@ -1,0 +1,168 @@
+"""Missions by API: submit, cancel, abort, report. Thin: read, call one function, answer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from dispatch.api.serializers import (
+    AbortAnswer,
+    AbortInput,
+    CancelInput,
+    IntentAnswer,
+    ReportAnswer,
+    ReportInput,
+    StatusAnswer,
+    SubmittedAnswer,
+    intent_json,
+)
+from dispatch.missions import publishing, recalls, reports
+from dispatch.models import MissionPart
+from orders.api import views as orders_views
+from orders.api.serializers import NewWindow, OrderAnswer
+from orders.models import Order
+from orders.states import CancelReason, Status
+from wingxtra.accounts.identity import Actor, ActorKind, Caller, Role
+from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
+from wingxtra.api.schema import NAMES
+from wingxtra.api.views import ApiView
+from wingxtra.problems import NotFound, Unavailable
+
+
+@contextmanager
+def words_for(caller: Caller) -> Iterator[None]:
+    """What the bridge answered is for our staff; a merchant reads what it means."""
+    try:
+        yield
+    except Unavailable as problem:
+        if caller.role != Role.MERCHANT:
+            raise
+        raise Unavailable(
+            problem.code,
+            "Ground control does not confirm that the flight is taken back; nothing was changed. "
+            "Try again in a minute, or ask operations.",
+        ) from problem
+
+
+class Cancel(ApiView):
+    """Cancel an order that has not launched; ground control is asked first where it has to be."""
+
+    permission_classes = (IsMerchantOrStaff,)
+    one_transaction = False
+
+    @extend_schema(request=CancelInput, responses=StatusAnswer)
+    def post(self, request: Request, order_id: UUID) -> Response:
+        if not Order.objects.visible_to(self.caller).filter(pk=order_id).exists():
+            raise NotFound
+        wanted = self.read(CancelInput)
+        usual = (
+            CancelReason.MERCHANT_REQUEST
+            if self.caller.role == Role.MERCHANT
+            else CancelReason.OTHER
+        )
+        with words_for(self.caller):
+            order = recalls.cancel(
+                order_id,
+                by=self.caller.actor,
+                reason=CancelReason(wanted.get("reason", usual)),
+                note=wanted["note"],
+            )
+        return Response({"order_id": order.pk, "status": order.status})
+
+
+class Reschedule(orders_views.Reschedule):
+    """Give an order another window. What ground control may hold is withdrawn first."""
+
+    one_transaction = False
+
+    @extend_schema(request=NewWindow, responses=OrderAnswer)
+    def post(self, request: Request, order_id: UUID) -> HttpResponse:
+        if Order.objects.filter(pk=order_id, status=Status.ASSIGNED).exists():
+            with transaction.atomic():  # nothing is withdrawn for a window that is refused
+                super().post(request, order_id)
+                transaction.set_rollback(True)
+            with words_for(self.caller):
+                recalls.recall_before(order_id, by=self.caller.actor, reason="Rescheduled.")
+        return super().post(request, order_id)
+
+
+class SubmitMissionIntent(ApiView):
+    """Publish the order's mission now, also one that was held."""
+
+    permission_classes = (IsStaff,)
+    one_transaction = False
+
+    @extend_schema(
+        request=None,
+        responses=SubmittedAnswer,
+        extensions={NAMES: {"intent_id": "$response.body#/mission_intent_id"}},
+    )
+    def post(self, request: Request, order_id: UUID) -> Response:
+        part = publishing.submit(order_id, by=self.caller.actor)
+        return Response(
+            {
+                "order_id": part.order_id,
+                "mission_intent_id": part.mission_id,
+                "status": part.order.status,
+            }
+        )
+
+
+class Abort(ApiView):
+    """Ask ground control to end a flight; the order is aborted once it says so."""
+
+    permission_classes = (IsStaff,)
+
+    @extend_schema(request=AbortInput, responses={202: AbortAnswer})
+    def post(self, request: Request, order_id: UUID) -> Response:
+        reason = self.read(AbortInput)["reason"]
+        order = recalls.request_abort(order_id, by=self.caller.actor, reason=reason)
+        return Response(
+            {"order_id": order.pk, "status": order.status, "abort_requested": True}, status=202
+        )
+
+
+class OrderEvents(orders_views.OrderEvents):
+    """What happened to an order, oldest first."""
+
+    def get_permissions(self) -> Any:
+        return [IsStaff()] if self.request.method == "POST" else super().get_permissions()
+
+    @extend_schema(request=ReportInput, responses=ReportAnswer)
+    def post(self, request: Request, order_id: UUID) -> Response:
+        """Report what happens in the air, as ground control. The same event twice is applied once,
+        and one that would go backwards changes nothing and says so.
+        """
+        event = self.read(ReportInput)["report"]
+        by = self.caller.actor
+        if event.source == "gcs":
+            by = Actor(ActorKind.GCS, by.ref)
+        done = reports.report(order_id, event, by=by)
+        return Response(
+            {
+                "order_id": done.order.pk,
+                "status": done.order.status,
+                "applied_events": done.applied,
+                "duplicate": done.duplicate,
+                "note": done.note or None,
+            }
+        )
+
+
+class OneMissionIntent(ApiView):
+    """One mission intent: the contract as sent, and how far its publishing is."""
+
+    permission_classes = (IsStaff,)
+
+    @extend_schema(responses=IntentAnswer)
+    def get(self, request: Request, intent_id: UUID) -> Response:
+        part = MissionPart.objects.whole().filter(mission=intent_id).first()
+        if part is None:
+            raise NotFound("mission intent")
+        return Response(intent_json(part))

@@ -1,0 +1,260 @@
+"""What ops can do to an order: assign, reassign, dispatch, submit, cancel, requeue and so on.
+
+Each is one verb of `dispatch` or `orders.lifecycle`; the pages around them are
+`wingxtra.console.actions`. dispatch/console/pages.py registers them: orders knows no dispatch.
+"""
+
+from typing import Any
+
+from django.db import transaction
+
+from dispatch.console.order_forms import (
+    AssignForm,
+    CancelForm,
+    MoveDropForm,
+    RequeueForm,
+    RescheduleForm,
+)
+from dispatch.missions import publishing, reassignment, recalls
+from dispatch.models import DispatchRun, Mission
+from dispatch.planning import manual_assignment, runs
+from orders import lifecycle, placement
+from orders.models import Order
+from orders.states import (
+    CANCELABLE,
+    IN_FLIGHT,
+    WAITING,
+    CancelReason,
+    DropoffSource,
+    EventType,
+    Happened,
+    JobStatus,
+    Status,
+)
+from wingxtra.accounts.identity import GCS
+from wingxtra.console.actions import Action, ReasonForm
+from wingxtra.problems import Conflict
+
+BEFORE_LAUNCH = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
+
+
+def _in(*statuses: Status, otherwise: str, may_be_held: bool = False) -> Any:
+    """A `why_not`: None in these statuses, else a sentence."""
+
+    def why_not(order: Order) -> str | None:
+        if order.status in statuses and order.hold_code and not may_be_held:
+            return f"{order.get_hold_code_display()}. Answer that first."
+        if order.status in statuses:
+            return None
+        return f"The order's status is “{order.get_status_display()}”. {otherwise}"
+
+    return why_not
+
+
+# --- what they do --------------------------------------------------------------------------------
+
+
+def _assign(order: Order, data: dict[str, Any], user: Any) -> str:
+    manual_assignment.assign(
+        order.pk, data["drone_id"], by=user.actor, override_reason=data["override_reason"]
+    )
+    return f"{data['drone_id']} flies order {order}."
+
+
+def _reassign(order: Order, data: dict[str, Any], user: Any) -> str:
+    reassignment.reassign(
+        order.pk, data["drone_id"], by=user.actor, override_reason=data["override_reason"]
+    )
+    return f"{data['drone_id']} flies order {order} now."
+
+
+def _run(orders: list[Order], data: dict[str, Any], user: Any) -> runs.Outcome:
+    return runs.run(
+        trigger=DispatchRun.Trigger.CONSOLE, by=user.actor, only=[order.pk for order in orders]
+    )
+
+
+def _result_of_run(order: Order, data: dict[str, Any], user: Any) -> str:
+    outcome: runs.Outcome = data["prepared"]
+    assigned = {each.pk: each for each in outcome.assigned}
+    if order.pk in assigned:
+        return f"{assigned[order.pk].assigned_drone_id} flies order {order}."
+    decision = next((d for d in outcome.decisions if d.order_id == order.pk), None)
+    raise Conflict(
+        "not_assigned",
+        decision.why if decision else f"Order {order} was not planned: it is not queued any more.",
+    )
+
+
+def _submit(order: Order, data: dict[str, Any], user: Any) -> str:
+    publishing.submit(order.pk, by=user.actor)
+    return f"Ground control accepted the mission of order {order}."
+
+
+def _cancel(order: Order, data: dict[str, Any], user: Any) -> str:
+    recalls.cancel(
+        order.pk,
+        by=user.actor,
+        reason=CancelReason(data["reason"]),
+        note=data["note"],
+        override=data["override"],
+    )
+    return f"Order {order} was canceled."
+
+
+def _requeue(order: Order, data: dict[str, Any], user: Any) -> str:
+    why = data["reason"]
+    job_id = recalls.recall_before(
+        order.pk,
+        by=user.actor,
+        reason=why,
+        statuses=BEFORE_LAUNCH,
+        override=data["override"],
+    )
+    if job_id is None:  # it has launched since the page was opened
+        raise Conflict(
+            "mission_launched", "It cannot be requeued any more. Once it flies, abort it."
+        )
+    doubt = recalls.unseen_flight(order, job_id)
+    lifecycle.requeue(order.pk, by=user.actor, why=why, job_ends=JobStatus.CANCELED, job_id=job_id)
+    if doubt:
+        lifecycle.sight_lost(order.pk, by=GCS, why=doubt)
+        return f"Order {order} is on hold: say where its parcel is. {doubt}"
+    return f"Order {order} is back in the queue."
+
+
+def _reschedule(order: Order, data: dict[str, Any], user: Any) -> str:
+    window = {"not_before": data["not_before"], "deliver_by": data["deliver_by"]}
+    # Checked before the mission is withdrawn: a refused window must not cost the mission.
+    placement.check_window(order.pk, **window)
+    recalls.recall_before(order.pk, by=user.actor, reason=data["reason"], override=data["override"])
+    placement.reschedule(order.pk, **window, by=user.actor, why=data["reason"])
+    return f"Order {order} is to be there by {data['deliver_by']:%d %b %H:%M} UTC."
+
+
+def _abort(order: Order, data: dict[str, Any], user: Any) -> str:
+    recalls.request_abort(order.pk, by=user.actor, reason=data["reason"])
+    return f"Ground control is asked to abort the flight of order {order}. It decides."
+
+
+def _move_drop(order: Order, data: dict[str, Any], user: Any) -> str:
+    drop = placement.Drop(
+        lat=data["dropoff_lat"], lng=data["dropoff_lng"], source=DropoffSource.OPS
+    )
+    with transaction.atomic():
+        placement.move_dropoff(order.pk, drop, by=user.actor)
+        reason = Happened(EventType.DETAILS_CHANGED, f"The drop point was moved: {data['reason']}")
+        lifecycle.note(order.pk, reason, by=user.actor)
+    return f"The drop point of order {order} was moved."
+
+
+def _why_not_submit(order: Order) -> str | None:
+    waiting = (Mission.State.HELD, Mission.State.PENDING)
+    unsent = Mission.objects.of_job(order.current_job_id).filter(state__in=waiting)
+    if order.status == Status.ASSIGNED and unsent.exists():
+        return None
+    return "There is no mission that waits to be sent."
+
+
+ACTIONS = [
+    Action(
+        model=Order,
+        name="assign",
+        label="Assign",
+        permission="orders.change_order",
+        form=AssignForm,
+        carry_out=_assign,
+        why_not=_in(Status.QUEUED, otherwise="Only a queued order can be assigned."),
+        in_bulk=False,
+        template="console/order/assign.html",
+    ),
+    Action(
+        model=Order,
+        name="reassign",
+        label="Reassign",
+        permission="orders.change_order",
+        form=AssignForm,
+        carry_out=_reassign,
+        why_not=_in(Status.ASSIGNED, otherwise="Only before its mission is accepted."),
+        explanation="What ground control may hold of the former mission is withdrawn first.",
+        in_bulk=False,
+        template="console/order/assign.html",
+    ),
+    Action(
+        model=Order,
+        name="dispatch",
+        label="Dispatch now",
+        permission="orders.change_order",
+        prepare=_run,
+        carry_out=_result_of_run,
+        why_not=_in(Status.QUEUED, otherwise="Only queued orders are dispatched."),
+        explanation="Plans these orders together, now, against all able drones.",
+    ),
+    Action(
+        model=Order,
+        name="submit",
+        label="Submit the mission",
+        permission="orders.change_order",
+        carry_out=_submit,
+        why_not=_why_not_submit,
+        explanation="Sends the mission intent to ground control now.",
+    ),
+    Action(
+        model=Order,
+        name="requeue",
+        label="Requeue",
+        permission="orders.change_order",
+        form=RequeueForm,
+        carry_out=_requeue,
+        why_not=_in(*BEFORE_LAUNCH, otherwise="Only before launch."),
+        explanation="Takes the order from its drone. Ground control's mission is withdrawn first.",
+    ),
+    Action(
+        model=Order,
+        name="reschedule",
+        label="Reschedule",
+        permission="orders.change_order",
+        form=RescheduleForm,
+        carry_out=_reschedule,
+        why_not=_in(
+            Status.VALIDATED,
+            Status.QUEUED,
+            Status.ASSIGNED,
+            otherwise="Only before its mission is accepted.",
+        ),
+    ),
+    Action(
+        model=Order,
+        name="move-drop",
+        label="Move the drop point",
+        permission="orders.change_order",
+        form=MoveDropForm,
+        carry_out=_move_drop,
+        why_not=_in(*WAITING, otherwise="Only until a drone is assigned.", may_be_held=True),
+        explanation="Drag the pin, or write the coordinates. It is checked like a new order's.",
+        in_bulk=False,
+        template="console/order/move_drop.html",
+    ),
+    Action(
+        model=Order,
+        name="abort",
+        label="Ask for abort",
+        permission="orders.change_order",
+        form=ReasonForm,
+        carry_out=_abort,
+        why_not=_in(*IN_FLIGHT, otherwise="Only a flight can be aborted."),
+        explanation="We ask, ground control decides. The order is aborted once it says so.",
+        is_grave=True,
+    ),
+    Action(
+        model=Order,
+        name="cancel",
+        label="Cancel the order",
+        permission="orders.change_order",
+        form=CancelForm,
+        carry_out=_cancel,
+        why_not=_in(*CANCELABLE, otherwise="It cannot be canceled any more.", may_be_held=True),
+        explanation="Ground control's mission, if there is one, is withdrawn first.",
+        is_grave=True,
+    ),
+]

@@ -1,0 +1,126 @@
+"""What the actions on orders (dispatch/console/order_actions.py) ask for."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from dispatch.planning import candidates
+from orders.states import CancelReason
+from wingxtra.console.actions import ActionForm, ReasonForm
+
+
+class AssignForm(ActionForm):
+    """One of the drones, best first; the page shows them with their figures and reasons."""
+
+    drone_id = forms.ChoiceField(label="Drone", widget=forms.RadioSelect)
+    override_reason = forms.CharField(
+        label="Why limits may be overridden",
+        max_length=300,
+        required=False,
+        help_text="Needed for a drone with soft reasons against it. Goes into the record.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        order = self.targets[0]
+        self.candidates = [
+            candidate
+            for candidate in candidates.candidates(order)
+            if candidate.drone_id != order.assigned_drone_id
+        ]
+        # All of them: who cannot be chosen any more is told why by the verb.
+        self.fields["drone_id"].choices = [(c.drone_id, c.drone_id) for c in self.candidates]  # type: ignore[attr-defined]
+        able = [c for c in self.candidates if c.feasible]
+        if able:
+            self.initial["drone_id"] = able[0].drone_id
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        chosen = next((c for c in self.candidates if c.drone_id == data.get("drone_id")), None)
+        if chosen and chosen.reasons and not data.get("override_reason"):
+            reasons = " ".join(reason.message for reason in chosen.reasons)
+            if chosen.overridable:
+                self.add_error("override_reason", f"{reasons} Write why it may fly all the same.")
+            else:
+                self.add_error("drone_id", f"{chosen.drone_id} may not fly this order. {reasons}")
+        return data
+
+
+class OverrideForm(ActionForm):
+    """For what withdraws a mission first: a person's word where ground control says nothing."""
+
+    override = forms.CharField(
+        label="If ground control confirms nothing: why it is safe",
+        max_length=300,
+        required=False,
+        help_text="Only if you have looked there and know that the mission does not fly. Empty: "
+        "without a confirmation nothing is changed. No personal data.",
+    )
+
+
+class CancelForm(OverrideForm):
+    reason = forms.ChoiceField(choices=CancelReason.choices)
+    note = forms.CharField(
+        max_length=300,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Goes into the record. No personal data of customers.",
+    )
+    field_order = ("reason", "note", "override")
+
+
+class RequeueForm(ReasonForm, OverrideForm):
+    field_order = ("reason", "override")
+
+
+class MomentInput(forms.DateTimeInput):
+    """A day and a minute, picked in the browser's own way."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+class RescheduleForm(ReasonForm, OverrideForm):
+    """One window for all of the orders; that of a single one is filled in as it is now."""
+
+    not_before = forms.DateTimeField(
+        label="Not before (UTC)",
+        required=False,
+        widget=MomentInput,
+        help_text="Empty: as soon as possible.",
+    )
+    deliver_by = forms.DateTimeField(label="Deliver by (UTC)", widget=MomentInput)
+    field_order = ("not_before", "deliver_by", "reason", "override")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if len(self.targets) == 1:
+            order = self.targets[0]
+            self.initial = {"not_before": order.not_before, "deliver_by": order.deliver_by}
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        deliver_by: datetime | None = data.get("deliver_by")
+        not_before: datetime | None = data.get("not_before")
+        if deliver_by and deliver_by <= timezone.now():
+            self.add_error("deliver_by", "This is in the past.")
+        if deliver_by and not_before and not_before >= deliver_by:
+            self.add_error("deliver_by", "This must be after “not before”.")
+        return data
+
+
+class MoveDropForm(ReasonForm):
+    """Where the parcel is to come down; the page has a map for it."""
+
+    dropoff_lat = forms.FloatField(label="Latitude", min_value=-90, max_value=90)
+    dropoff_lng = forms.FloatField(label="Longitude", min_value=-180, max_value=180)
+    field_order = ("dropoff_lat", "dropoff_lng", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        order = self.targets[0]
+        self.initial = {"dropoff_lat": order.dropoff_lat, "dropoff_lng": order.dropoff_lng}

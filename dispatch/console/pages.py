@@ -1,0 +1,233 @@
+"""What dispatch puts into the console: actions on orders, decisions, missions, troubles."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from dispatch.console import attention, attention_doubts, order_actions, parcel_actions
+from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE, compared, regret, ruled_out
+from dispatch.missions import tracks
+from dispatch.models import DispatchDecision, DispatchRun, Flight
+from dispatch.planning import runs
+from fleet.console.map_pages import drone_feature
+from fleet.console.pages import switch_of_area, switch_of_everything
+from fleet.live import drone_status
+from fleet.models import Drone, ServiceArea
+from orders.console import order_page
+from orders.console.pages import MOST_ON_MAP, features_of
+from orders.models import DeliveryJob, Order
+from orders.states import EventType
+from wingxtra.accounts.identity import ActorKind
+from wingxtra.console import actions, dashboard, registry, roles
+from wingxtra.console.admin import badge, moment, said_by
+from wingxtra.console.registry import Feature, Layer, Section, Tone, add_section
+from wingxtra.console.widgets import tiles
+
+roles.seen_by_all(
+    "dispatch.view_dispatchrun",
+    "dispatch.view_dispatchdecision",
+    "dispatch.view_mission",
+    "dispatch.view_discrepancy",
+    "dispatch.view_publishingpause",
+    "dispatch.view_whatif",
+)
+roles.done_by_ops("dispatch.add_dispatchrun", "dispatch.add_whatif")
+for action in [*order_actions.ACTIONS, *parcel_actions.ACTIONS]:
+    actions.register(action)
+for look, checks in [*attention_doubts.SOURCES.items(), *attention.SOURCES.items()]:
+    registry.add_attention(look, checks=checks)
+
+
+# --- on an order's page --------------------------------------------------------------------------
+
+
+def decision(order: Order, request: HttpRequest) -> Section:
+    """What chose the drone: a person, if that was the last word, and what the latest run said.
+
+    Not a dry run: that has decided nothing.
+    """
+    real = order.decisions.filter(run__dry_run=False)
+    latest = real.select_related("run").order_by("-id").first()
+    context = {"decision": latest and told(latest), "by_hand": by_hand(order)}
+    return Section("Dispatch decision", "console/order/decision.html", context)
+
+
+def by_hand(order: Order) -> dict[str, Any] | None:
+    """Who gave the order its latest drone, if a person did."""
+    given = order.events.filter(type__in=(EventType.ASSIGNED, EventType.REASSIGNED)).last()
+    if given is None or given.actor_kind not in (ActorKind.USER, ActorKind.API_KEY):
+        return None
+    return {"who": order_page.who(given), "at": moment(given.occurred_at), "why": given.message}
+
+
+def told(decision: DispatchDecision) -> dict[str, Any]:
+    return {
+        "outcome": badge(decision.get_outcome_display(), OUTCOME_TONE[decision.outcome]),
+        "why": decision.why,
+        "at": moment(decision.run.started_at),
+        "run_url": reverse("admin:dispatch_dispatchrun_change", args=[decision.run_id]),
+        "runners_up": [
+            {
+                **other,
+                "because": compared(other, decision.figures),
+                "instead": regret(other) if "regret" in other else "",
+            }
+            for other in decision.runners_up
+        ],
+        "ruled_out": ruled_out(decision.ruled_out),
+    }
+
+
+def missions_of(order: Order, request: HttpRequest) -> Section:
+    rows = [
+        {
+            "mission": part.mission,
+            "attempt": part.job.attempt,
+            "state": badge(part.mission.get_state_display(), INTENT_TONE[part.mission.state]),
+            "url": reverse("admin:dispatch_mission_change", args=[part.mission_id]),
+            "sent": moment(part.mission.accepted_at),
+            "over": moment(part.mission.over_at),
+            "over_by": said_by(part.mission.over_by),
+            "body": json.dumps(part.mission.body, indent=2),
+        }
+        for part in order.parts.select_related("mission", "job").order_by("-mission__created_at")
+    ]
+    return Section("Missions", "console/order/missions.html", {"rows": rows})
+
+
+def where(order: Order, request: HttpRequest) -> Section:
+    """Pickup, drop point and, while somebody flies it, the drone."""
+    now = timezone.now()
+    features = features_of(order, now)
+    if flown := order.current_job and tracks.track_of(order.current_job):
+        line = {"type": "LineString", "coordinates": [[point.lng, point.lat] for point in flown]}
+        features.append(registry.Feature("flown", "line", line, "Flown", Tone.GOOD))
+    context = {
+        "features": [asdict(feature) for feature in features],
+        "tiles": tiles(),
+        "drone": order.assigned_drone_id if not order.is_terminal else None,
+    }
+    return Section("Where it is", "console/order/where.html", context)
+
+
+def not_believed(drone: Drone, request: HttpRequest) -> Section | None:
+    """The latest value of the drone's latest flight that contradicted the others."""
+    flown = Flight.objects.filter(job__drone=drone).select_related("job__order")
+    flight = flown.order_by("-job__created_at").first()
+    words = flight.state.get("disbelieved") if flight else ""
+    if flight is None or not words:
+        return None
+    context = {
+        "words": words,
+        "at": moment(datetime.fromtimestamp(flight.state["disbelieved_at"], UTC)),
+        "order": flight.job.order,
+        "url": reverse("admin:orders_order_change", args=[flight.job.order_id]),
+    }
+    return Section("Not believed in flight", "console/drone/not_believed.html", context)
+
+
+def plan_on_the_map(run: DispatchRun, request: HttpRequest) -> Section | None:
+    """Which drone a run sent where, or a dry run would send; from where the drones are now."""
+    now = timezone.now()
+    chosen = list(
+        run.decisions.filter(outcome=DispatchDecision.Outcome.ASSIGNED, drone__isnull=False)
+        .select_related("order__current_job", "drone__hub", "drone__kind")
+        .order_by("id")[:MOST_ON_MAP]
+    )
+    if not chosen:
+        return None
+    features: list[Feature] = []
+    drones = [decision.drone for decision in chosen if decision.drone]
+    for decision, seen in zip(chosen, drone_status.look(drones, now), strict=True):
+        features += features_of(decision.order, now)
+        if drone := drone_feature(seen, now):
+            features += [drone, _way_to_the_pickup(drone, decision.order)]
+    context = {"features": [asdict(f) for f in features], "tiles": tiles(), "drone": None}
+    title = "What it would do" if run.dry_run else "What it did"
+    return Section(title, "console/order/where.html", context)
+
+
+def _way_to_the_pickup(drone: Feature, order: Order) -> Feature:
+    way = [drone.geometry["coordinates"], [order.pickup_lng, order.pickup_lat]]
+    line = {"type": "LineString", "coordinates": way}
+    return Feature(
+        f"way-{order}", "line", line, f"{drone.label} to the pickup of {order}", Tone.BUSY
+    )
+
+
+TRAIL = timedelta(minutes=5)
+
+
+def trails(now: datetime) -> Iterator[Feature]:
+    """Where each drone on a delivery came from in the last minutes; the map goes on drawing it."""
+    tracks_by_job = tracks.latest_of_all(now - TRAIL)
+    jobs = DeliveryJob.objects.filter(pk__in=tracks_by_job, drone__isnull=False)
+    for job_id, drone_id in jobs.values_list("pk", "drone"):
+        line = [[point.lng, point.lat] for point in tracks_by_job[job_id]]
+        if len(line) > 1:
+            geometry = {"type": "LineString", "coordinates": line}
+            name = f"Trail of {drone_id}"
+            yield Feature(f"trail-{drone_id}", "trail", geometry, name, of=f"drone-{drone_id}")
+
+
+registry.layers.append(Layer("trails", "Trails", trails, "orders.view_order", still=True))
+add_section(DispatchRun, 10, plan_on_the_map)
+add_section(Drone, 15, not_believed)
+add_section(Order, 5, where)
+add_section(Order, 50, decision)
+add_section(Order, 60, missions_of)
+
+
+# --- runs by hand, per area ----------------------------------------------------------------------
+
+
+def switches(user: Any) -> list[registry.Switch]:
+    """Above the list of runs: everything, and each area with what can be run there by hand."""
+    here = reverse("admin:dispatch_dispatchrun_changelist")
+    found = [switch_of_everything(next=here)]
+    for area in ServiceArea.objects.filter(active=True):
+        by_hand = (
+            actions.button(ServiceArea, "dry-run", area.pk),
+            actions.button(ServiceArea, "dispatch", area.pk),
+        )
+        found.append(switch_of_area(area, next=here, more=by_hand))
+    return [dashboard.usable(switch, user) for switch in found]
+
+
+def _run(area: ServiceArea, user: Any, *, dry_run: bool) -> actions.Led:
+    outcome = runs.run(
+        trigger=DispatchRun.Trigger.CONSOLE, by=user.actor, service_area_id=area.pk, dry_run=dry_run
+    )
+    run = outcome.run
+    url = reverse("admin:dispatch_dispatchrun_change", args=[run.pk])
+    would = "would get" if dry_run else "got"
+    of_how_many = f"{run.assigned} of {run.orders_considered}"
+    return actions.Led(url, f"{area}: {of_how_many} queued orders {would} a drone.")
+
+
+actions.register(
+    actions.Action(
+        model=ServiceArea,
+        name="dispatch",
+        label="Dispatch now",
+        permission="dispatch.add_dispatchrun",
+        carry_out=lambda area, data, user: _run(area, user, dry_run=False),
+        explanation="Plans all queued orders of the area and assigns them.",
+    )
+)
+actions.register(
+    actions.Action(
+        model=ServiceArea,
+        name="dry-run",
+        label="Dry run",
+        permission="dispatch.add_dispatchrun",
+        carry_out=lambda area, data, user: _run(area, user, dry_run=True),
+        explanation="Decides and records what a run would do now, and assigns nothing.",
+    )
+)

@@ -1,0 +1,306 @@
+"""What ops answer when it is not clear how a flight ended or where its parcel is.
+
+Each is one verb, as in dispatch/console/order_actions.py. Those with `is_answer` stand on top of
+an order's page while an answer is awaited. What a person writes here stays in the timeline.
+"""
+
+from typing import Any
+
+from dispatch.console.parcel_forms import CorrectForm, HubForm, KnownForm, ReturnForm
+from dispatch.missions import answers, discrepancies, publishing_pause, recalls
+from dispatch.models import Discrepancy, MissionPart, PublishingPause
+from orders import lifecycle
+from orders.models import Order
+from orders.states import (
+    FLOWN_FROM,
+    IN_FLIGHT,
+    TERMINAL,
+    WITH_A_JOB,
+    Holder,
+    ReasonCode,
+    Status,
+)
+from wingxtra.console import actions
+from wingxtra.console.actions import Action
+
+CHANGE = "orders.change_order"
+
+
+# --- when ----------------------------------------------------------------------------------------
+
+
+def is_asked(order: Order) -> bool:
+    """Whether a person is asked where its parcel is (`awaiting_an_answer`, of a test order too)."""
+    is_astray = order.holder == Holder.DRONE and order.status not in WITH_A_JOB
+    return bool(order.hold_code) or order.holder == Holder.UNKNOWN or is_astray
+
+
+def _why_not_delivered(order: Order) -> str | None:
+    if order.status in answers.MAY_HAVE_FLOWN or order.hold_code:
+        return None
+    if order.status == Status.CANCELED and is_asked(order):
+        return None
+    if order.status in TERMINAL:
+        return "The order is over: “Correct the outcome” changes that."
+    return "It neither flies nor waits for an answer about its parcel."
+
+
+def _why_not_failed(order: Order) -> str | None:
+    return None if order.status in answers.MAY_HAVE_FLOWN else "It is not in flight."
+
+
+def _why_not_at_hub(order: Order) -> str | None:
+    if order.is_at_rest:
+        return f"The parcel is elsewhere: {order.get_holder_display().lower()}."
+    if is_asked(order) or order.status in IN_FLIGHT:
+        return None
+    return "The parcel is where the order says."
+
+
+def _why_not_never_left(order: Order) -> str | None:
+    if is_asked(order) and order.holder in (Holder.UNKNOWN, Holder.DRONE):
+        return None  # the verb refuses it for a parcel that was seen going aboard
+    return "The parcel is not looked for."
+
+
+def _why_not_out(order: Order) -> str | None:
+    """For what ends the order with its parcel: lost, or back with the sender."""
+    if order.status in WITH_A_JOB:
+        return "A drone has the order: say first how its flight ended, or requeue it."
+    if order.holder == Holder.HUB or (is_asked(order) and order.holder not in FLOWN_FROM):
+        return None
+    return "The parcel is neither looked for nor at a hub."
+
+
+def _why_not_correct(order: Order) -> str | None:
+    if order.status in (Status.DELIVERED, Status.FAILED, Status.ABORTED):
+        return None
+    return "Only the outcome of an order that has ended can be corrected."
+
+
+def _why_not_over(order: Order) -> str | None:
+    if MissionPart.objects.live().filter(order=order.pk).exists():
+        return None
+    return "No mission of this order can be in the air."
+
+
+def _why_not_ready(order: Order) -> str | None:
+    if order.parcel_ready_at is not None:
+        return "It is ready already."
+    if order.holder in FLOWN_FROM and order.status not in (Status.CREATED, *TERMINAL):
+        return None
+    return "Its parcel is not waited for."
+
+
+def _why_not_loaded(order: Order) -> str | None:
+    if order.status not in WITH_A_JOB:
+        return "No drone has this order."
+    return None if order.holder in FLOWN_FROM else "The parcel is not at the pickup any more."
+
+
+# --- what they do --------------------------------------------------------------------------------
+
+
+def _delivered(order: Order, data: dict[str, Any], user: Any) -> str:
+    answers.it_was_delivered(order.pk, by=user.actor, note=data["note"])
+    return f"Order {order} was delivered."
+
+
+def _failed(order: Order, data: dict[str, Any], user: Any) -> str:
+    after = answers.it_failed(order.pk, by=user.actor, note=data["note"])
+    if after.hold_code:
+        return f"The flight of order {order} failed. Say now where its parcel is."
+    return f"The flight of order {order} failed: {after.get_status_display().lower()}."
+
+
+def _at_hub(order: Order, data: dict[str, Any], user: Any) -> str:
+    lifecycle.unloaded(order.pk, data["hub"].pk, by=user.actor, note=data["note"])
+    return f"The parcel of order {order} is at {data['hub']}."
+
+
+def _never_left(order: Order, data: dict[str, Any], user: Any) -> str:
+    lifecycle.never_left(order.pk, by=user.actor, note=data["note"])
+    return f"The parcel of order {order} is with its sender."
+
+
+def _given_back(order: Order, data: dict[str, Any], user: Any) -> str:
+    lifecycle.given_back(order.pk, by=user.actor, received_by=data["received_by"])
+    return f"The parcel of order {order} is back with its sender."
+
+
+def _lost(order: Order, data: dict[str, Any], user: Any) -> str:
+    lifecycle.lost(order.pk, by=user.actor, note=data["note"])
+    return f"The parcel of order {order} is lost."
+
+
+def _correct(order: Order, data: dict[str, Any], user: Any) -> str:
+    outcome = Status(data["outcome"])
+    reason = ReasonCode(data["reason"] or ReasonCode.OTHER)
+    lifecycle.correct(order.pk, outcome=outcome, by=user.actor, why=data["note"], reason=reason)
+    return f"The outcome of order {order} is {outcome.label.lower()} now."
+
+
+def _over(order: Order, data: dict[str, Any], user: Any) -> str:
+    recalls.say_over(order.pk, by=user.actor, note=data["note"])
+    return f"No mission of order {order} flies any more."
+
+
+def _ready(order: Order, data: dict[str, Any], user: Any) -> str:
+    lifecycle.ready(order.pk, by=user.actor)
+    return f"The parcel of order {order} is ready."
+
+
+def _loaded(order: Order, data: dict[str, Any], user: Any) -> str:
+    lifecycle.loaded(order.pk, by=user.actor)
+    return f"The parcel of order {order} is aboard."
+
+
+def _settle(doubt: Discrepancy, data: dict[str, Any], user: Any) -> str:
+    discrepancies.settle(doubt.pk, by=user.actor, note=data["note"])
+    return f"Settled: {data['note']}"
+
+
+def _resume(pause: PublishingPause, data: dict[str, Any], user: Any) -> str:
+    publishing_pause.resume(by=user.actor)
+    return "Missions are sent again, the oldest first."
+
+
+ACTIONS = [
+    Action(
+        model=Order,
+        name="delivered",
+        label="It was delivered",
+        permission=CHANGE,
+        form=KnownForm,
+        carry_out=_delivered,
+        why_not=_why_not_delivered,
+        explanation="The recipient has the parcel. The order ends as delivered, and customer and "
+        "merchant are told.",
+        is_answer=True,
+    ),
+    Action(
+        model=Order,
+        name="failed",
+        label="It failed",
+        permission=CHANGE,
+        form=KnownForm,
+        carry_out=_failed,
+        why_not=_why_not_failed,
+        explanation="The flight is over and did not deliver. Its drone is on hold, and unless it "
+        "is known you are asked next where the parcel is.",
+        is_answer=True,
+    ),
+    Action(
+        model=Order,
+        name="at-hub",
+        label="It is at a hub",
+        permission=CHANGE,
+        form=HubForm,
+        carry_out=_at_hub,
+        why_not=_why_not_at_hub,
+        explanation="The parcel lies at this hub. An order that is open is flown from there.",
+        is_answer=True,
+    ),
+    Action(
+        model=Order,
+        name="never-left",
+        label="It never left the sender",
+        permission=CHANGE,
+        form=KnownForm,
+        carry_out=_never_left,
+        why_not=_why_not_never_left,
+        explanation="No drone picked the parcel up. An order that is open is flown from there.",
+        is_answer=True,
+    ),
+    Action(
+        model=Order,
+        name="given-back",
+        label="It goes back to the sender",
+        permission=CHANGE,
+        form=ReturnForm,
+        carry_out=_given_back,
+        why_not=_why_not_out,
+        explanation="The sender has the parcel again. An order that is open ends as failed, and "
+        "customer and merchant are told.",
+        is_grave=True,
+        is_answer=True,
+    ),
+    Action(
+        model=Order,
+        name="lost",
+        label="It is lost",
+        permission=CHANGE,
+        form=KnownForm,
+        carry_out=_lost,
+        why_not=_why_not_out,
+        explanation="The parcel will not be found. An order that is open ends as failed, and "
+        "customer and merchant are told.",
+        is_grave=True,
+        is_answer=True,
+    ),
+    Action(
+        model=Order,
+        name="ready",
+        label="Parcel is ready",
+        permission=CHANGE,
+        carry_out=_ready,
+        why_not=_why_not_ready,
+        explanation="The parcel is packed and can be loaded.",
+    ),
+    Action(
+        model=Order,
+        name="loaded",
+        label="Loaded",
+        permission=CHANGE,
+        carry_out=_loaded,
+        why_not=_why_not_loaded,
+        explanation="The parcel is aboard the drone that has this order.",
+    ),
+    Action(
+        model=Order,
+        name="mission-over",
+        label="Its mission is over",
+        permission=CHANGE,
+        form=KnownForm,
+        carry_out=_over,
+        why_not=_why_not_over,
+        explanation="You have looked in ground control, and no drone flies this order any more. "
+        "From then on another one may be sent. Never guess here.",
+        is_grave=True,
+    ),
+    Action(
+        model=Order,
+        name="correct",
+        label="Correct the outcome",
+        permission=CHANGE,
+        form=CorrectForm,
+        carry_out=_correct,
+        why_not=_why_not_correct,
+        explanation="Within 7 days of its end. Customer and merchant are told; the former outcome "
+        "stays in the timeline. A parcel that was not delivered is looked for.",
+        is_grave=True,
+    ),
+    Action(
+        model=Discrepancy,
+        name="settle",
+        label="Settle",
+        permission=CHANGE,
+        form=KnownForm,
+        carry_out=_settle,
+        why_not=lambda doubt: "It is settled already." if doubt.settled_at else None,
+        explanation="Say how it was. This changes neither the order nor its drone.",
+    ),
+    Action(
+        model=PublishingPause,
+        name="resume",
+        label="Resume publishing",
+        permission=CHANGE,
+        carry_out=_resume,
+        why_not=lambda pause: "It has ended already." if pause.ended_at else None,
+        explanation="Missions are sent again, the oldest first. If ground control refuses them "
+        "once more, publishing pauses again.",
+    ),
+]
+
+actions.describe(Discrepancy, lambda doubt: doubt.message)
+actions.describe(PublishingPause, lambda pause: pause.because)

@@ -1,0 +1,70 @@
+"""What the answers about flights and parcels (dispatch/console/parcel_actions.py) ask for."""
+
+from typing import Any
+
+from django import forms
+
+from fleet.models import Hub
+from orders.states import ReasonCode, Status
+from wingxtra.console.actions import ActionForm
+
+
+def _words(label: str, help_text: str) -> forms.CharField:
+    return forms.CharField(
+        label=label,
+        max_length=300,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=f"{help_text} Goes into the record, with your name. No personal data.",
+    )
+
+
+class KnownForm(ActionForm):
+    note = _words("How do you know?", "What you saw, or who told you.")
+
+
+class HubForm(ActionForm):
+    hub = forms.ModelChoiceField(Hub.objects.all(), empty_label=None)
+    note = forms.CharField(
+        label="Note",
+        max_length=200,
+        required=False,
+        help_text="For example the shelf. No personal data.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if drone := self.targets[0].holder_drone:
+            self.initial["hub"] = drone.hub_id
+
+
+class ReturnForm(ActionForm):
+    received_by = forms.CharField(
+        label="Who received it?",
+        max_length=200,
+        help_text="The shop and the role, such as “Market, till 3”. Goes into the record. No "
+        "personal data.",
+    )
+
+
+class CorrectForm(ActionForm):
+    outcome = forms.ChoiceField(
+        choices=[(Status.DELIVERED, "It was delivered"), (Status.FAILED, "It was not delivered")]
+    )
+    reason = forms.ChoiceField(
+        label="Why it was not delivered",
+        choices=[("", "It was delivered"), *ReasonCode.choices],
+        required=False,
+        help_text="The merchant reads this.",
+    )
+    note = _words("How do you know?", "Why the former outcome is wrong.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        was_delivered = all(order.status == Status.DELIVERED for order in self.targets)
+        self.initial["outcome"] = Status.FAILED if was_delivered else Status.DELIVERED
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if data.get("outcome") == Status.FAILED and not data.get("reason"):
+            self.add_error("reason", "Choose why it was not delivered.")
+        return data

@@ -1,0 +1,81 @@
+"""Decisions and missions in the words and colours of the console. Pure."""
+
+from typing import Any
+
+from dispatch.models import DispatchDecision, Mission
+from dispatch.planning.explanations import PHRASES
+from fleet.feasibility.reasons import Rule
+from wingxtra.console.registry import Tone
+
+OUTCOME_TONE: dict[str, Tone] = {
+    DispatchDecision.Outcome.ASSIGNED: Tone.GOOD,
+    DispatchDecision.Outcome.WAITING: Tone.BUSY,
+    DispatchDecision.Outcome.UNASSIGNED: Tone.WARN,
+    DispatchDecision.Outcome.OVERTAKEN: Tone.IDLE,
+}
+INTENT_TONE: dict[str, Tone] = {
+    Mission.State.HELD: Tone.WARN,
+    Mission.State.PENDING: Tone.WARN,
+    Mission.State.ACCEPTED: Tone.GOOD,
+    Mission.State.REJECTED: Tone.BAD,
+    Mission.State.WITHDRAWN: Tone.IDLE,
+}
+
+
+def compared(other: dict[str, Any], chosen: dict[str, Any]) -> str:
+    """A runner-up beside the chosen drone: “2 min later, 4 % more battery”; empty without one."""
+    if not chosen:
+        return ""
+    minutes = round(other["delivery_s"] / 60) - round(chosen["delivery_s"] / 60)
+    percent = round(other["energy_pct"]) - round(chosen["energy_pct"])
+    told = []
+    if minutes:
+        told.append(f"{abs(minutes)} min {'later' if minutes > 0 else 'sooner'}")
+    if percent:
+        told.append(f"{abs(percent)} % {'more' if percent > 0 else 'less'} battery")
+    return ", ".join(told) or "as soon, for as much battery"
+
+
+def ruled_out(counts: list[dict[str, Any]]) -> list[str]:
+    """“3 drones: with telemetry too old”, the most frequent reason first."""
+    phrases = {rule.code: phrase for rule, phrase in PHRASES.items()}
+    return [
+        f"{count['drones']} drone{'' if count['drones'] == 1 else 's'}: "
+        f"{phrases.get(count['code'], count['code'])}"
+        for count in counts
+    ]
+
+
+def main_cause(counts: list[dict[str, Any]]) -> str:
+    """The code that rules out most drones of the order's own area; empty without any drone there.
+
+    `counts`: as in DispatchDecision.ruled_out, the most frequent first.
+    """
+    codes = [count["code"] for count in counts]
+    return next((code for code in codes if code != Rule.OUTSIDE_AREA.code), "")
+
+
+def cause_in_words(code: str) -> str:
+    """“drones are below the minimum charge”, for `main_cause`."""
+    phrases = {rule.code: phrase for rule, phrase in PHRASES.items()}
+    return f"drones {phrases[code]}" if code in phrases else "no drone serves their area"
+
+
+def runner_up(other: dict[str, Any]) -> str:
+    """“WX-DRN-007, 9 min to the door, 31 % of its battery; would cost the plan 120 …”."""
+    soon = f"able in {other['wait_s'] / 60:.0f} min, " if other.get("wait_s") else ""
+    words = (
+        f"{other['drone_id']}, {soon}{other['delivery_s'] / 60:.0f} min to the door, "
+        f"{other['energy_pct']:.0f} % of its battery"
+    )
+    if "regret" not in other:  # decided before it was kept
+        return f"{words}."
+    return f"{words}; {regret(other)}."
+
+
+def regret(other: dict[str, Any]) -> str:
+    if other["regret"] is None:
+        return "an order as urgent or more would lose its drone"
+    if other["regret"] < 0.5:
+        return "would be as good for the plan"
+    return f"would cost the plan {other['regret']:.0f} weighted seconds or more"

@@ -1,0 +1,59 @@
+"""Where a drone is, in a sentence: for a person who is to say where its parcel is."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from redis import RedisError
+
+from dispatch.missions.standing import Hubs
+from fleet.feasibility.geometry import distance_m
+from fleet.live import picture
+from fleet.live.picture import Picture
+from orders.models import Order
+
+MOTORS: dict[bool | None, str] = {True: "motors on", False: "motors off", None: "motors not known"}
+NEAR_M = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """The fleet picture, and the hubs by name. `now`: the ages are of that moment."""
+
+    seen: Picture | None
+    hubs: Hubs
+    now: datetime
+
+    @classmethod
+    def load(cls, now: datetime) -> Self:
+        """Without Redis nothing is known of any drone; what is asked is not less true for it."""
+        try:
+            seen = picture.read()
+        except RedisError:
+            seen = None
+        return cls(seen, Hubs.load(), now)
+
+    def where_is(self, drone_id: str | None, order: Order) -> str:
+        """“WX-1 is 410 m from the drop point, motors off, heard 3 s ago.” Empty without a drone."""
+        if drone_id is None:
+            return ""
+        sample = self.seen.telemetry.get(drone_id) if self.seen else None
+        if sample is None or sample.lat is None or sample.lng is None:
+            return f"It is not known where {drone_id} is."
+        place = self.hubs.at(sample.lat, sample.lng)
+        where = f"at {place}" if place else _from_the_ends(sample.lat, sample.lng, order)
+        age_s = max(0.0, (self.now - sample.seen_at).total_seconds())
+        heard = f"{age_s:.0f} s" if age_s < 120 else f"{age_s / 60:.0f} min"
+        return f"{drone_id} is {where}, {MOTORS[sample.armed]}, heard {heard} ago."
+
+
+def _from_the_ends(lat: float, lng: float, order: Order) -> str:
+    """How far from the nearer end of its order's way."""
+    ends = {
+        "the drop point": (order.dropoff_lat, order.dropoff_lng),
+        "the pickup": (order.pickup_lat, order.pickup_lng),
+    }
+    away_m, name = min((float(distance_m(lat, lng, *at)), name) for name, at in ends.items())
+    if away_m <= NEAR_M:
+        return f"at {name}"
+    return f"{away_m:.0f} m from {name}" if away_m < 2000 else f"{away_m / 1000:.1f} km from {name}"

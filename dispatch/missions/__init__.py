@@ -1,0 +1,1 @@
+"""What ground control is asked, and what is known of the flights."""

@@ -1,0 +1,216 @@
+"""What is known of a flight between two looks at it, and the words for what happened. Pure."""
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Self
+
+from dispatch.missions.flight.altimeter import Altimeter
+from fleet.feasibility.geometry import EARTH_RADIUS_M
+from fleet.live.telemetry import Telemetry
+
+
+class Phase(StrEnum):
+    GROUND = "GROUND"
+    LAUNCHED = "LAUNCHED"
+    ENROUTE = "ENROUTE"
+    ARRIVED = "ARRIVED"
+    DELIVERING = "DELIVERING"
+    DELIVERED = "DELIVERED"
+    RETURNED = "RETURNED"  # landed away from the drop point without a delivery
+    UNCLEAR = "UNCLEAR"  # landed away from the drop point, and whether it delivered was not seen
+
+
+PATH = (
+    Phase.GROUND,
+    Phase.LAUNCHED,
+    Phase.ENROUTE,
+    Phase.ARRIVED,
+    Phase.DELIVERING,
+    Phase.DELIVERED,
+)
+OVER = (Phase.DELIVERED, Phase.RETURNED, Phase.UNCLEAR)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where the drone is to go, and how fast it can. Altitudes are above ground."""
+
+    pickup_lat: float
+    pickup_lng: float
+    dropoff_lat: float
+    dropoff_lng: float
+    cruise_alt_m: float
+    delivery_alt_m: float
+    cruise_speed_mps: float
+    climb_speed_mps: float
+    descent_speed_mps: float
+
+    @property
+    def trip_m(self) -> float:
+        return between_m(self.pickup_lat, self.pickup_lng, self.dropoff_lat, self.dropoff_lng)
+
+    @property
+    def low_m(self) -> float:
+        """Half way down from cruising to handing over: room for terrain and for a barometer."""
+        return (self.cruise_alt_m + self.delivery_alt_m) / 2
+
+    @property
+    def dip_s(self) -> float:
+        """How long the drone takes from cruising down to `low_m` and up again."""
+        depth_m = self.cruise_alt_m - self.low_m
+        return depth_m / self.descent_speed_mps + depth_m / self.climb_speed_mps
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """One measurement with a position. Times are POSIX seconds."""
+
+    at: float
+    lat: float
+    lng: float
+    alt_m: float | None
+    speed_mps: float | None
+    armed: bool | None
+
+    @classmethod
+    def of(cls, sample: Telemetry) -> Self | None:
+        """None without a position. A drone whose clock is ahead of ours measured it just now."""
+        if sample.lat is None or sample.lng is None:
+            return None
+        return cls(
+            at=min(sample.measured_at, sample.seen_at).timestamp(),
+            lat=sample.lat,
+            lng=sample.lng,
+            alt_m=sample.alt_m,
+            speed_mps=sample.speed_mps,
+            armed=sample.armed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FlightEvent:
+    """The flight entered `phase` at `at` (POSIX seconds, by the drone's clock), seen at a place."""
+
+    phase: Phase
+    at: float
+    lat: float | None = None
+    lng: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParcelLoaded:
+    """The drone left the pickup upwards at `at`, after it stood or hovered low there."""
+
+    at: float
+
+
+Event = FlightEvent | ParcelLoaded
+
+
+@dataclass(slots=True)
+class State:
+    """What is remembered of a flight between two looks; `to_dict` is JSON."""
+
+    phase: Phase = Phase.GROUND
+    fix: Fix | None = None  # the last measurement that was trusted; values not believed are None
+    doubt: Fix | None = None  # one that the drone cannot have reached, until others agree
+    doubt_before: Fix | None = None  # the one before it, when the two agree
+    doubted: int = 0  # looks in a row that were not trusted
+    start: Fix | None = None  # where it stood, or where it was first seen when flying already
+    start_is_ground: bool = False
+    still: Fix | None = None  # where its position has stayed since
+    fresh_at: float | None = None  # when its position last was another than before
+    clear: Fix | None = None  # the last look that rules a hand-over out
+    pickup_clear: Fix | None = None  # the last look that rules a visit to the pickup out
+    altimeter: Altimeter = field(default_factory=Altimeter)
+    disbelieved: str = ""  # the latest value that was not believed, in words
+    disbelieved_at: float | None = None
+    peak_alt_m: float | None = None
+    recent_alts: tuple[float, ...] = ()
+    speed_mps: float | None = None  # over ground while cruising, smoothed
+    pace: float = 1.0  # of the drone's clock against ours, smoothed
+    picked_up: bool = False  # it was at the pickup, at any height
+    left_pickup: bool = False
+    loaded_at: float | None = None  # see ParcelLoaded
+    low_at_pickup: bool = False  # a look that does not rule a visit out
+    silent: bool = False  # a silence that may hide a delivery
+    pickup_hidden: bool = False  # a silence that may hide a visit to the pickup
+    gap: bool = False  # a silence longer than the policy's link_lost_after_s
+    arrived_at: float | None = None
+    stands_at_drop_since: float | None = None  # disarmed at the drop point; None once it leaves
+    # When the present run of measurements that say the same began, and how many there were.
+    since: float | None = None
+    stood: int = 0
+    stood_elsewhere: int = 0
+    lifted: int = 0
+    away: int = 0
+    near: int = 0
+    low: int = 0
+    high: int = 0
+    pickup_low: int = 0
+    pickup_high: int = 0
+    grazing: int = 0
+    down_since: float | None = None
+    down: int = 0
+    down_sure: int = 0
+    off_drop: int = 0
+
+    @property
+    def ground_alt_m(self) -> float | None:
+        """The altitude of the ground where it stood, as the drone says it; None if not known."""
+        return self.start.alt_m if self.start is not None and self.start_is_ground else None
+
+    def disbelieve(self, words: str, at: float) -> None:
+        self.disbelieved, self.disbelieved_at = words, at
+
+    def to_dict(self) -> dict[str, Any]:
+        values = {name: getattr(self, name) for name in _NAMES}
+        for name in _FIXES:
+            if values[name] is not None:
+                values[name] = {key: getattr(values[name], key) for key in _FIX_NAMES}
+        return values | {"altimeter": asdict(self.altimeter), "recent_alts": [*self.recent_alts]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Unknown names are left out: they are a version's that looked at this flight before."""
+        if not values:
+            return cls()
+        kept = {name: value for name, value in values.items() if name in _NAMES}
+        for name in _FIXES:
+            if kept.get(name):
+                kept[name] = Fix(**kept[name])
+        kept["phase"] = Phase(values["phase"])
+        altimeter = kept.get("altimeter")
+        if altimeter is None:  # that version did not look for gaps
+            return cls(**kept | {"gap": True})
+        kept["altimeter"] = Altimeter(**altimeter | {"ground": tuple(altimeter["ground"])})
+        kept["recent_alts"] = tuple(kept["recent_alts"])
+        return cls(**kept)
+
+
+_NAMES = {one.name for one in fields(State)}
+_FIX_NAMES = [one.name for one in fields(Fix)]
+_FIXES = ("fix", "doubt", "doubt_before", "start", "still", "clear", "pickup_clear")
+
+
+def between_m(lat1: float, lng1: float, lat2: float, lng2: float) -> float:
+    """`fleet.feasibility.geometry.distance_m` for one pair, without the cost of arrays."""
+    phi1, phi2 = math.radians(lat1), math.radians(lat2)
+    half_lng = math.radians(lng2 - lng1) / 2
+    haversine = (
+        math.sin((phi2 - phi1) / 2) ** 2 + math.cos(phi1) * math.cos(phi2) * math.sin(half_lng) ** 2
+    )
+    return 2 * float(EARTH_RADIUS_M) * math.asin(math.sqrt(min(haversine, 1.0)))
+
+
+def way_m(a: Fix, b: Fix) -> float:
+    return between_m(a.lat, a.lng, b.lat, b.lng)
+
+
+def to_pickup_m(plan: Plan, fix: Fix) -> float:
+    return between_m(plan.pickup_lat, plan.pickup_lng, fix.lat, fix.lng)
+
+
+def to_dropoff_m(plan: Plan, fix: Fix) -> float:
+    return between_m(plan.dropoff_lat, plan.dropoff_lng, fix.lat, fix.lng)

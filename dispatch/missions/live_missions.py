@@ -1,0 +1,129 @@
+"""Missions in step with their jobs, and what is known of their end.
+
+A mission is stored in the transaction that assigns its job. From the first try to send it, it is
+live for its order until it is known to be over, and the database refuses a second live one.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q, prefetch_related_objects
+from django.utils import timezone
+
+from dispatch.missions import intent
+from dispatch.models import Mission, MissionPart
+from fleet import policy
+from fleet.airspace import rulebook
+from fleet.models import Drone, Hub
+from orders.models import DeliveryEvent
+from orders.states import EventType, JobStatus
+from wingxtra.accounts.identity import ActorKind
+from wingxtra.database import bulk
+
+State = Mission.State
+Recall = Mission.Recall
+
+ENDS_A_JOB = {
+    EventType.REASSIGNED,
+    EventType.REQUEUED,
+    EventType.RESCHEDULED,
+    EventType.CANCELED,
+    EventType.FAILED,
+    EventType.ABORTED,
+}
+
+
+def keep_in_step(events: Sequence[DeliveryEvent], **_: Any) -> None:
+    """Receives `lifecycle.recorded`: missions follow their jobs in the same transaction.
+
+    Statements do not grow with the events.
+    """
+    _store([e for e in events if e.type in (EventType.ASSIGNED, EventType.REASSIGNED)])
+    submitted = [e.job_id for e in events if e.type == EventType.MISSION_SUBMITTED]
+    if submitted:
+        Mission.objects.filter(parts__job__in=submitted, state=State.PENDING).update(
+            state=State.ACCEPTED, accepted_at=timezone.now()
+        )
+    delivered = [e for e in events if e.type == EventType.DELIVERED]
+    if delivered:
+        set_over([e.job_id for e in delivered], by=delivered[0].actor, because="Delivered.")
+    _end([e for e in events if e.type in ENDS_A_JOB])
+
+
+def _store(events: list[DeliveryEvent]) -> None:
+    jobs = [
+        (event, event.job, event.job.drone_id)
+        for event in events
+        if event.job and event.job.drone_id and event.order.live_mode
+    ]
+    if not jobs:
+        return
+    rules = policy.current()
+    drones = Drone.objects.prefetch_related("kind").in_bulk({drone_id for _, _, drone_id in jobs})
+    prefetch_related_objects([event.order for event, _, _ in jobs], "holder_hub")
+    around = _surroundings() if settings.GCS_INTENT_VERSION == 2 else None
+    stored = [
+        Mission(
+            id=job.mission_intent_id,
+            drone_id=drone_id,
+            body=intent.build(
+                job.mission_intent_id,
+                event.order,
+                drones[drone_id],
+                rules,
+                event.created_at,
+                around,
+            ),
+            state=State.PENDING if rules.auto_submit else State.HELD,
+            created_at=event.created_at,
+            next_try_at=event.created_at,
+        )
+        for event, job, drone_id in jobs
+    ]
+    bulk.insert(stored)
+    bulk.insert(
+        [
+            MissionPart(mission_id=job.mission_intent_id, job=job, order=event.order)
+            for event, job, _ in jobs
+        ]
+    )
+
+
+def _surroundings() -> intent.Surroundings:
+    return intent.Surroundings(Hub.objects.all(), rulebook.airspace_version())
+
+
+def _end(events: list[DeliveryEvent]) -> None:
+    """Never publish for a job that is over, and take back what may have reached the bridge."""
+    if not events:
+        return
+    ended = [e.job_id for e in events if e.type != EventType.REASSIGNED]
+    reassigned = [e.order_id for e in events if e.type == EventType.REASSIGNED]
+    of_ended = Mission.objects.filter(
+        Q(parts__job__in=ended)
+        | Q(parts__order__in=reassigned, parts__job__status=JobStatus.CANCELED)
+    )
+    of_ended.filter(state__in=(State.HELD, State.PENDING), tries=0).update(state=State.WITHDRAWN)
+    if events[0].actor_kind == ActorKind.GCS:
+        set_over(ended, by=events[0].actor, because=events[0].message)
+        of_ended.filter(state=State.PENDING).update(state=State.WITHDRAWN)
+        return
+    of_ended.filter(state__in=(State.PENDING, State.ACCEPTED), over_at__isnull=True).update(
+        state=State.WITHDRAWN,
+        recall_state=Recall.WANTED,
+        recall_mode="withdraw",
+        recall_by=events[0].actor[:180],
+        recall_reason=events[0].message[:300],
+        next_try_at=timezone.now(),
+    )
+
+
+def set_over(job_ids: Iterable[UUID | None], *, by: str, because: str) -> None:
+    """The missions of these jobs are known to be over; the first word stands."""
+    ids = list(job_ids)
+    Mission.objects.filter(parts__job__in=ids, tries__gt=0, over_at__isnull=True).update(
+        over_at=timezone.now(), over_by=by[:180], over_because=because[:300], stands_since=None
+    )
+    MissionPart.objects.filter(job__in=ids, live=True).update(live=False)

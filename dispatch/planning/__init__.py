@@ -1,0 +1,1 @@
+"""Who flies what: candidates, the plan, runs, their decisions and manual assignment."""

@@ -1,0 +1,104 @@
+"""One order against drones: who could fly it, ranked, and what speaks against the others."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from django.utils import timezone
+
+from dispatch.planning import engagements, hub_launches
+from fleet import registry
+from fleet.airspace import rulebook
+from fleet.feasibility import judge
+from fleet.feasibility.reasons import Reason
+from fleet.live import picture, quality
+from fleet.models import Drone
+from orders import placement
+from orders.models import DeliveryJob, Order
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One drone for one order. Figures are None where its position is not known."""
+
+    drone_id: str
+    reasons: list[Reason]
+    eta_seconds: int | None
+    energy_needed_pct: float | None
+    battery_pct: float | None
+
+    @property
+    def feasible(self) -> bool:
+        return not self.reasons
+
+    @property
+    def overridable(self) -> bool:
+        """Whether ops may take it, with a written reason where there are soft ones."""
+        return all(reason.overridable for reason in self.reasons)
+
+
+def candidates(order: Order) -> list[Candidate]:
+    """All registered drones, best first: able, then overridable, then the others, each by time."""
+    drones = list(Drone.objects.with_home())
+    found = judged(order, drones, timezone.now())
+    return sorted(
+        found,
+        key=lambda c: (
+            not c.feasible,
+            not c.overridable,
+            len(c.reasons),
+            c.eta_seconds if c.eta_seconds is not None else np.inf,
+            c.drone_id,
+        ),
+    )
+
+
+def still_able(job: DeliveryJob) -> list[Reason]:
+    """What now stands hard against a job's drone flying it; asked right before publishing."""
+    drone = Drone.objects.with_home().get(pk=job.drone_id)
+    found = judged(job.order, [drone], timezone.now(), own_job=job)
+    return [reason for reason in found[0].reasons if not reason.overridable]
+
+
+def judged(
+    order: Order, drones: Sequence[Drone], now: datetime, own_job: DeliveryJob | None = None
+) -> list[Candidate]:
+    """A verdict for each of `drones`, in their order; `own_job` does not count as being busy."""
+    if not drones:
+        return []
+    book = rulebook.load(now)
+    engaged, seen = engagements.now(but=own_job), picture.read()
+    table = registry.drone_table(
+        drones, seen, engaged, book, now, hub_launches.full(hub_launches.free_launches())
+    )
+    trips = placement.trip_table([order], book)
+    pairs = np.arange(len(drones))
+    verdicts = judge.judge(
+        table,
+        trips,
+        pairs,
+        np.zeros_like(pairs),
+        book.rules,
+        book.zone_shapes,
+        now,
+        book.wind_mps,
+    )
+    return [
+        Candidate(
+            drone_id=drone.drone_id,
+            reasons=quality.quoted(verdicts.explain(i), seen, drone.drone_id),
+            eta_seconds=_whole(verdicts.delivery_s[i]),
+            energy_needed_pct=_rounded(verdicts.energy_pct[i]),
+            battery_pct=_rounded(table.battery_pct[i]),
+        )
+        for i, drone in enumerate(drones)
+    ]
+
+
+def _whole(seconds: float) -> int | None:
+    return round(float(seconds)) if np.isfinite(seconds) else None
+
+
+def _rounded(value: float) -> float | None:
+    return round(float(value), 1) if np.isfinite(value) else None

@@ -1,0 +1,40 @@
+"""Which queued orders may be planned: not while an earlier mission may still fly."""
+
+from dispatch.models import Discrepancy, MissionPart
+from orders.models import Order, OrderQuerySet
+from wingxtra.problems import Conflict
+
+
+def may_be_planned(orders: OrderQuerySet) -> OrderQuerySet:
+    """Those of these orders that no mission can be in the air for, and about which no reports
+    contradict each other.
+    """
+    doubtful = Discrepancy.objects.filter(
+        settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
+    )
+    return orders.exclude(pk__in=MissionPart.objects.live().values("order_id")).exclude(
+        pk__in=doubtful.values("order_id")
+    )
+
+
+def refuse_unless_clear(order: Order) -> None:
+    """Raises Conflict while an earlier mission of this order is not known to be over, or reports
+    about it contradict each other.
+    """
+    doubt = order.discrepancies.filter(
+        settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
+    ).first()
+    if doubt is not None:
+        raise Conflict(
+            "reports_contradict",
+            f"{doubt.message} Settle that first.",
+            current_status=order.status,
+        )
+    former = order.parts.live().exclude(job=order.current_job_id).select_related("mission").first()
+    if former is not None:
+        raise Conflict(
+            "mission_not_over",
+            f"The mission {former.mission_id} of {former.mission.drone_id} is not known to be "
+            "over. Look in ground control, and say in writing that it is.",
+            current_status=order.status,
+        )

@@ -1,0 +1,125 @@
+"""Drones that will be able soon: busy ones once they are home, others once they are charged. Pure.
+
+A good drone in two minutes can be better than a poor one now. So pairs with drones that are not
+able yet enter the plan with the wait that they take; only able ones are ever assigned.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+
+from fleet.feasibility import judge, reach
+from fleet.feasibility.geometry import Floats, Ints, Zones
+from fleet.feasibility.judge import Verdicts
+from fleet.feasibility.rules import Rules
+from fleet.feasibility.tables import Bools, DroneTable, TripTable
+
+# So few pairs are judged sooner than it is found out which are worth it.
+FEW_PAIRS = 20_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Options:
+    """Pairs (P,) that the plan may choose from, by index into the tables of drones and trips.
+
+    wait_s: until the drone is able, 0 for now. delivery_s: from now, the wait included. home_s:
+    from now until it is home again. busy_s: what the trip takes of the drone, until it is home and
+    as charged as before. battery_pct: what it has, or will have, when it starts.
+    """
+
+    drone: Ints
+    trip: Ints
+    wait_s: Floats
+    delivery_s: Floats
+    home_s: Floats
+    busy_s: Floats
+    energy_pct: Floats
+    battery_pct: Floats
+    distance_m: Floats
+
+    def __len__(self) -> int:
+        return len(self.drone)
+
+    def take(self, index: Ints | Bools) -> "Options":
+        """The options at these indices, or under this mask."""
+        return Options(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+
+def charge_s(energy_pct: Floats, rules: Rules) -> Floats:
+    """How long it takes at the hub to charge so many percent."""
+    return energy_pct * rules.full_charge_s / 100
+
+
+def now(verdicts: Verdicts) -> Options:
+    """What able drones offer."""
+    able = np.flatnonzero(verdicts.able)
+    battery_pct = verdicts.drones.battery_pct[verdicts.d[able]]
+    return _options(verdicts, able, np.zeros(len(able)), battery_pct)
+
+
+def soon(
+    drones: DroneTable,
+    free_in_s: Floats,
+    trips: TripTable,
+    rules: Rules,
+    zones: Zones,
+    at: datetime,
+    wind_mps: float | None = None,
+) -> Options:
+    """What drones offer that are not able now and will be within `rules.look_ahead_s`.
+
+    drones: as they are expected when they are free, at home; free_in_s: when that is, 0 for those
+    that stand at home and charge; NaN for those of which nothing is to be expected.
+    """
+    left_s = rules.look_ahead_s - free_in_s
+    index = np.flatnonzero(left_s >= 0)
+    later = drones.take(index)
+    gained_pct = 100 * left_s[index] / rules.full_charge_s
+    charged = replace(later, battery_pct=np.minimum(100.0, later.battery_pct + gained_pct))
+    few = len(later) * len(trips) <= FEW_PAIRS
+    pairs = (
+        judge.every_pair(len(later), len(trips))
+        if few
+        else reach.likely_pairs(charged, trips, rules, at, wind_mps)
+    )
+    verdicts = judge.judge(charged, trips, *pairs, rules, zones, at, wind_mps)
+    battery_pct = later.battery_pct[verdicts.d]
+    needed_pct = np.maximum(verdicts.energy_pct + rules.reserve_pct, rules.battery_min_pct)
+    wait_s = free_in_s[index][verdicts.d] + charge_s(
+        np.maximum(0.0, needed_pct - battery_pct), rules
+    )
+    found = np.flatnonzero(verdicts.able & (wait_s > 0))
+    starts_with_pct = np.maximum(battery_pct, needed_pct)[found]
+    options = _options(verdicts, found, wait_s[found], starts_with_pct)
+    return replace(options, drone=index[options.drone])
+
+
+def _options(verdicts: Verdicts, pairs: Ints, wait_s: Floats, battery_pct: Floats) -> Options:
+    energy_pct = verdicts.energy_pct[pairs]
+    return Options(
+        drone=verdicts.d[pairs],
+        trip=verdicts.t[pairs],
+        wait_s=wait_s,
+        delivery_s=verdicts.delivery_s[pairs] + wait_s,
+        home_s=verdicts.busy_s[pairs] + wait_s,
+        busy_s=verdicts.busy_s[pairs] + charge_s(energy_pct, verdicts.rules),
+        energy_pct=energy_pct,
+        battery_pct=battery_pct,
+        distance_m=verdicts.distance_m[pairs],
+    )
+
+
+def together(able: Options, later: Options, due_s: Floats) -> Options:
+    """Both, without the waits that would break a promise which an able drone could keep."""
+    soonest_s = np.full(len(due_s), np.inf)
+    np.minimum.at(soonest_s, able.trip, able.delivery_s)
+    kept = soonest_s <= due_s
+    late = later.delivery_s > due_s[later.trip]
+    later = later.take(~(late & kept[later.trip]))
+    return Options(
+        *(
+            np.concatenate([getattr(able, name), getattr(later, name)])
+            for name in Options.__dataclass_fields__
+        )
+    )

@@ -1,0 +1,74 @@
+"""Assigning by hand: soft limits may be overridden with a written reason, hard ones never.
+
+An order that has a drone already is reassigned in `missions.reassignment`.
+"""
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.utils import timezone
+
+from dispatch.planning import eligibility
+from dispatch.planning.candidates import Candidate, judged
+from fleet.models import Drone
+from orders import lifecycle
+from orders.models import Order
+from wingxtra.accounts.identity import Actor
+from wingxtra.problems import Conflict, NotFound
+
+
+def assign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str = "") -> Order:
+    """Give a queued order to this drone.
+
+    Raises Conflict with the reasons when the drone may not fly it, `override_needed` when only soft
+    ones stand against it and nothing was written; NotFound for an unknown order or drone.
+    """
+    order, chosen = may_fly(order_id, drone_id, override_reason)
+    return lifecycle.assign(
+        order.pk,
+        drone_id,
+        by=by,
+        why=in_words(chosen, override_reason),
+        override_reason=override_reason,
+        promised_at=promise(chosen),
+    )
+
+
+def may_fly(order_id: UUID, drone_id: str, override_reason: str) -> tuple[Order, Candidate]:
+    """The order and the judged drone. Raises as `assign` does."""
+    order = Order.objects.select_related("current_job").filter(pk=order_id).first()
+    if order is None:
+        raise NotFound
+    drone = Drone.objects.with_home().filter(pk=drone_id).first()
+    if drone is None:
+        raise NotFound("drone")
+    eligibility.refuse_unless_clear(order)
+    chosen = judged(order, [drone], timezone.now())[0]
+    reasons = [asdict(reason) for reason in chosen.reasons]
+    words = " ".join(reason.message for reason in chosen.reasons)
+    if not chosen.overridable:
+        raise Conflict(
+            "drone_not_able", f"{drone_id} may not fly this order. {words}", reasons=reasons
+        )
+    if chosen.reasons and not override_reason.strip():
+        raise Conflict(
+            "override_needed",
+            f"{words} It can be assigned all the same with a written override_reason.",
+            reasons=reasons,
+        )
+    return order, chosen
+
+
+def in_words(chosen: Candidate, override_reason: str) -> str:
+    why = f"{chosen.drone_id} was chosen by hand"
+    if chosen.eta_seconds is not None:
+        why += f": about {round(chosen.eta_seconds / 60)} min to the door"
+    overridden = ", ".join(reason.code for reason in chosen.reasons)
+    return f"{why}; {overridden} overridden: {override_reason}" if overridden else f"{why}."
+
+
+def promise(chosen: Candidate) -> datetime | None:
+    if chosen.eta_seconds is None:
+        return None
+    return timezone.now() + timedelta(seconds=chosen.eta_seconds)

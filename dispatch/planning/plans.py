@@ -1,0 +1,216 @@
+"""From what is known at a moment to a plan: who is able now, who soon will be, who flies what."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from django.db.models import Min
+
+from dispatch.models import DispatchDecision
+from dispatch.planning import engagements, hub_launches, lookahead, planner, releases, run_metrics
+from dispatch.planning.lookahead import Options
+from dispatch.planning.releases import Work
+from fleet import registry
+from fleet.airspace.rulebook import Rulebook
+from fleet.feasibility import judge, reach
+from fleet.feasibility.geometry import Floats, Ints
+from fleet.feasibility.judge import Verdicts
+from fleet.feasibility.tables import Bools, DroneTable, TripTable, payload_bits
+from fleet.live.picture import Picture
+from fleet.models import Drone
+from orders import placement
+from orders.models import DeliveryJob, Order
+from orders.states import JobStatus
+
+# A drone that delivered for us so long ago at the most may still be on its way home.
+WAY_HOME = timedelta(minutes=30)
+# A drone that is so much later than expected is not waited for again.
+PATIENCE = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A plan, and what it was made of. `plan.pairs` are indices into `options`, whose columns
+    `trip` and `drone` are indices into `orders` and `drones`. verdicts: of pairs as they are now.
+    holds: the drone that each order has already. launches: how many more drones each hub with a
+    limit may have waiting for take-off.
+    """
+
+    orders: list[Order]
+    drones: list[Drone]
+    verdicts: Verdicts
+    options: Options
+    holds: Ints
+    plan: planner.Plan
+    launches: dict[int, int]
+    now: datetime
+
+    def pair_of_order(self) -> dict[int, int]:
+        """Order to pair, both by index, the most valuable first."""
+        return {int(self.options.trip[pair]): int(pair) for pair in self.plan.pairs}
+
+    def drone_of(self, pair: int) -> Drone:
+        return self.drones[self.options.drone[pair]]
+
+    def starts_now(self, pair: int) -> bool:
+        return bool(self.options.wait_s[pair] == 0)
+
+    def is_held(self, pair: int) -> bool:
+        """Whether the order of this pair has its drone already."""
+        return bool(self.holds[self.options.trip[pair]] == self.options.drone[pair])
+
+    def soonest_now_s(self) -> Floats:
+        """How soon a drone that is able now would be at each order's door; infinite without one."""
+        able = self.options.wait_s == 0
+        soonest_s = np.full(len(self.orders), np.inf)
+        np.minimum.at(soonest_s, self.options.trip[able], self.options.delivery_s[able])
+        return soonest_s
+
+
+def make(
+    queued: list[Order],
+    assigned: list[Order],
+    drones: list[Drone],
+    seen: Picture | None,
+    book: Rulebook,
+    now: datetime,
+) -> Made:
+    """The best plan for all orders that are `queued`, and for those `assigned` (with their job)
+    whose missions were not sent yet and may get a better drone.
+    """
+    started = time.perf_counter()
+    orders, rules = [*queued, *assigned], book.rules
+    places = {drone.pk: place for place, drone in enumerate(drones)}
+    holds = _holds(orders, places)
+    held = {drones[place].pk for place in holds if place != planner.NONE_HELD}
+    jobs = _jobs_underway(drones)
+    engaged = engagements.now()
+    engaged = replace(engaged, busy={job["drone_id"] for job in jobs} - held)
+    launches = hub_launches.free_launches()
+    table = registry.drone_table(drones, seen, engaged, book, now, hub_launches.full(launches))
+    trips = placement.trip_table(orders, book)
+    due_s = np.array([(order.deliver_by - now).total_seconds() for order in orders])
+    pairs = reach.likely_pairs(table, trips, rules, now, book.wind_mps)
+    verdicts = judge.judge(table, trips, *pairs, rules, book.zone_shapes, now, book.wind_mps)
+    options = lookahead.now(verdicts)
+    work = _work([job for job in jobs if job["drone_id"] in engaged.busy], places, now)
+    if rules.look_ahead_s > 0:
+        later = _later(table, work, trips, book, now)
+        wanted = (holds[later.trip] == planner.NONE_HELD) & _believed(later, orders, drones, now)
+        options = lookahead.together(options, later.take(wanted), due_s)
+    problem = planner.Problem(
+        order_id=[str(order.pk) for order in orders],
+        priority=[order.priority for order in orders],
+        waited_s=np.array([_waited_s(order, now) for order in orders]),
+        due_s=due_s,
+        drone_id=[drone.pk for drone in drones],
+        order=options.trip,
+        drone=options.drone,
+        delivery_s=options.delivery_s,
+        busy_s=options.busy_s,
+        rules=rules,
+        at_work=len(np.union1d(options.drone, work.drone)),
+        holds=holds,
+    )
+    run_metrics.phase_seconds.labels("judge").observe(time.perf_counter() - started)
+    with run_metrics.phase_seconds.labels("plan").time():
+        plan = planner.plan(problem)
+    return Made(orders, drones, verdicts, options, holds, plan, launches, now)
+
+
+def _holds(orders: list[Order], places: dict[str, int]) -> Ints:
+    """The drone that each order has already, by index."""
+    held = [
+        places.get(order.assigned_drone_id or "", planner.NONE_HELD)
+        if order.current_job_id
+        else planner.NONE_HELD
+        for order in orders
+    ]
+    return np.array(held, np.int64)
+
+
+def _waited_s(order: Order, now: datetime) -> float:
+    """Since it was placed, or since it might start where that was agreed for later."""
+    since = max(order.created_at, order.not_before or order.created_at)
+    return max(0.0, (now - since).total_seconds())
+
+
+# --- what will be able soon ----------------------------------------------------------------------
+
+JOB_COLUMNS = (
+    "drone_id",
+    "eta_at",
+    "order__pickup_lat",
+    "order__pickup_lng",
+    "order__dropoff_lat",
+    "order__dropoff_lng",
+    "order__payload_weight_kg",
+    "order__payload_type",
+)
+
+
+def _jobs_underway(drones: Sequence[Drone]) -> list[dict[str, Any]]:
+    areas = {drone.hub.service_area_id for drone in drones}
+    jobs = DeliveryJob.objects.active().filter(drone__hub__service_area__in=areas)
+    return list(jobs.values(*JOB_COLUMNS))
+
+
+def _work(jobs: list[dict[str, Any]], places: dict[str, int], now: datetime) -> Work:
+    known = [job for job in jobs if job["drone_id"] in places]
+    trips = TripTable.from_rows(
+        {
+            **{
+                name: job[f"order__{name}"]
+                for name in ("pickup_lat", "pickup_lng", "dropoff_lat", "dropoff_lng")
+            },
+            "payload_weight_kg": job["order__payload_weight_kg"],
+            "payload_type": payload_bits([job["order__payload_type"]]),
+            "area": registry.NO_AREA,
+        }
+        for job in known
+    )
+    to_door_s = [_seconds_until(job["eta_at"], now) for job in known]
+    drone = np.array([places[job["drone_id"]] for job in known], np.int64)
+    return Work(drone, trips, np.array(to_door_s, float))
+
+
+def _seconds_until(at: datetime | None, now: datetime) -> float:
+    return np.nan if at is None else max(0.0, (at - now).total_seconds())
+
+
+def _later(
+    table: DroneTable, work: Work, trips: TripTable, book: Rulebook, now: datetime
+) -> Options:
+    drones_back = DeliveryJob.objects.filter(
+        status=JobStatus.COMPLETED, ended_at__gt=now - WAY_HOME, drone__isnull=False
+    )
+    coming_home = np.isin(
+        table.drone_id, list(drones_back.values_list("drone_id", flat=True).distinct())
+    )
+    wind_mps = book.wind_mps
+    expected, free_in_s = releases.expected(table, work, coming_home, book.rules, now, wind_mps)
+    return lookahead.soon(expected, free_in_s, trips, book.rules, book.zone_shapes, now, wind_mps)
+
+
+def _believed(later: Options, orders: list[Order], drones: list[Drone], now: datetime) -> Bools:
+    """Whether each of these waits is worth believing: not once the drone did not come in time."""
+    told = (
+        DispatchDecision.objects.filter(
+            order__in={orders[order].pk for order in np.unique(later.trip)},
+            outcome=DispatchDecision.Outcome.WAITING,
+            run__dry_run=False,
+        )
+        .values("order_id", "drone_id")
+        .annotate(first=Min("able_at"))
+    )
+    broken: set[tuple[UUID, str]] = {
+        (row["order_id"], row["drone_id"]) for row in told if row["first"] + PATIENCE < now
+    }
+    if not broken:
+        return np.ones(len(later), bool)
+    pairs = zip(later.trip.tolist(), later.drone.tolist(), strict=True)
+    return np.array([(orders[t].pk, drones[d].pk) not in broken for t, d in pairs], bool)

@@ -1,0 +1,1 @@
+"""Simulated days, and the questions that people ask of them."""

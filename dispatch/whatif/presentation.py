@@ -1,0 +1,250 @@
+"""A what-if in words: what was changed, what that did, and whether it is better. Pure."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from dispatch.models import WhatIf
+from dispatch.whatif.day_figures import ALL
+from fleet.console.policy_form import LABELS, changes_in_words, in_words
+from fleet.feasibility.rules import Priority
+from wingxtra.console.admin import duration
+from wingxtra.console.registry import Tone
+
+STATE_TONE: dict[str, Tone] = {
+    WhatIf.State.QUEUED: Tone.IDLE,
+    WhatIf.State.RUNNING: Tone.BUSY,
+    WhatIf.State.DONE: Tone.GOOD,
+    WhatIf.State.FAILED: Tone.BAD,
+}
+NOTHING = "—"
+GROUPS = {
+    ALL: "All orders",
+    Priority.MEDICAL: "Medical",
+    Priority.URGENT: "Urgent",
+    Priority.NORMAL: "Normal",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    text: str = ""
+    tone: Tone = Tone.IDLE
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure as it is, with the change, and as it really was."""
+
+    label: str
+    now: str
+    then: str
+    real: str = NOTHING
+    difference: Difference = Difference()
+
+
+# --- what was changed ----------------------------------------------------------------------------
+
+
+def changed(what_if: WhatIf) -> list[str]:
+    """“2 more drones at Hub A (Courier)”, “Detour factor: 1.15 → 1.2”."""
+    kind = f" ({what_if.kind})" if what_if.kind else ""
+    drones = [f"{_drones(what_if)}{kind}"] if what_if.more_drones else []
+    return drones + changes_in_words(what_if.changes)
+
+
+def _drones(what_if: WhatIf) -> str:
+    count = abs(what_if.more_drones)
+    more = "more" if what_if.more_drones > 0 else "fewer"
+    return f"{count} {more} drone{_s(count)} at {what_if.hub or 'a hub that is gone'}"
+
+
+def _with(what_if: WhatIf) -> str:
+    parts = [_drones(what_if)] if what_if.more_drones else []
+    if len(what_if.changes) == 1:
+        ((name, (before, after)),) = what_if.changes.items()
+        label = LABELS.get(name, name)
+        parts.append(f"“{label}” at {in_words(after)} instead of {in_words(before)}")
+    elif what_if.changes:
+        parts.append(f"{len(what_if.changes)} changed rules")
+    return " and ".join(parts)
+
+
+# --- what that did -------------------------------------------------------------------------------
+
+
+def headline(what_if: WhatIf) -> str:
+    """The answer in a sentence, with what was changed; empty until it is there."""
+    told = answer(what_if)
+    return f"With {_with(what_if)}: {told}" if told else ""
+
+
+def answer(what_if: WhatIf) -> str:
+    """“95 in 100 orders within 31 min instead of 44 min, 96 % of promises kept instead of 88 %.”"""
+    if not what_if.results:
+        return ""
+    now, then = what_if.results["now"], what_if.results["then"]
+    before, after = now["orders"][ALL], then["orders"][ALL]
+    within = _instead(_minutes(before["p95_min"]), _minutes(after["p95_min"]))
+    kept = _instead(_percent(before["kept_pct"]), _percent(after["kept_pct"]), "of promises kept")
+    told = f"95 in 100 orders within {within}, {kept}."
+    if lost := then["unflyable"] - now["unflyable"]:
+        more = "more" if lost > 0 else "fewer"
+        told += f" {abs(lost):,} {more} order{_s(abs(lost))} that no drone can fly."
+    return told
+
+
+def _instead(before: str, after: str, of: str = "") -> str:
+    words = f"{after} {of}".strip()
+    return f"{words} as before" if before == after else f"{words} instead of {before}"
+
+
+def tone(what_if: WhatIf) -> Tone:
+    """Whether the change is for the better: by promises first, then by the slow end."""
+    if not what_if.results:
+        return STATE_TONE[what_if.state]
+    now, then = (what_if.results[side] for side in ("now", "then"))
+    before, after = now["orders"][ALL], then["orders"][ALL]
+    for less in (
+        then["unflyable"] - now["unflyable"],
+        round(before["kept_pct"]) - round(after["kept_pct"]),
+        round(after["p95_min"] or 0) - round(before["p95_min"] or 0),
+    ):
+        if less:
+            return Tone.BAD if less > 0 else Tone.GOOD
+    return Tone.IDLE
+
+
+def groups(results: dict[str, Any]) -> Iterator[tuple[str, list[Row]]]:
+    """The comparison: a title and its rows."""
+    now, then, real = results["now"]["orders"], results["then"]["orders"], results["real"]
+    for name, title in GROUPS.items():
+        # One priority alone would be told twice.
+        if name == ALL or (name in now and now[name]["orders"] < now[ALL]["orders"]):
+            count = now[name]["orders"]
+            yield f"{title} ({count:,})", _rows(now[name], then[name], real.get(name))
+    yield "The fleet", list(_fleet_rows(results["now"], results["then"]))
+
+
+def _rows(now: dict[str, Any], then: dict[str, Any], real: dict[str, Any] | None) -> list[Row]:
+    really = real or {}
+    times = {
+        "median_min": "Half within",
+        "p95_min": "95 in 100 within",
+        "longest_min": "Longest",
+    }
+    rows = [
+        _row(label, now[name], then[name], _minutes, "later", "sooner", really.get(name))
+        for name, label in times.items()
+    ]
+    kept = _row("Promises kept", now["kept_pct"], then["kept_pct"], _percent, "", "")
+    told = _compared(-now["kept_pct"], -then["kept_pct"], _points, "less", "more")
+    rows.append(replace(kept, real=_percent(really.get("kept_pct")), difference=told))
+    never = now["orders"] - now["delivered"], then["orders"] - then["delivered"]
+    if any(never):
+        rows.append(_row("Not at the door a day later", *never, _count, "more", "fewer"))
+    return rows
+
+
+def _fleet_rows(now: dict[str, Any], then: dict[str, Any]) -> Iterator[Row]:
+    more = then["drones"] - now["drones"]
+    drones = Row("Drones", _count(now["drones"]), _count(then["drones"]))
+    told = f"{_count(abs(more))} {'more' if more > 0 else 'fewer'}" if more else ""
+    yield replace(drones, difference=Difference(told))
+    yield _row("Flown by drones", now["drone_km"], then["drone_km"], _km, "more", "less")
+    if now["unflyable"] or then["unflyable"]:
+        lost = now["unflyable"], then["unflyable"]
+        yield _row("Orders that no drone can fly", *lost, _count, "more", "fewer")
+
+
+def _row(
+    label: str,
+    now: float | None,
+    then: float | None,
+    unit: Callable[[float | None], str],
+    worse: str,
+    better: str,
+    real: float | None = None,
+) -> Row:
+    told = _compared(now, then, unit, worse, better)
+    return Row(label, unit(now), unit(then), unit(real), told)
+
+
+def _compared(
+    now: float | None,
+    then: float | None,
+    unit: Callable[[float | None], str],
+    worse: str,
+    better: str,
+) -> Difference:
+    """“2.1 min sooner”; less is better. Nothing to tell where one of them is not there."""
+    if now is None or then is None:
+        return Difference()
+    if unit(now) == unit(then):
+        return Difference("the same")
+    if unit is _minutes:
+        now, then = _shown_min(now), _shown_min(then)
+    is_worse = then > now
+    told = f"{unit(abs(then - now))} {worse if is_worse else better}"
+    return Difference(told, Tone.BAD if is_worse else Tone.GOOD)
+
+
+def notes(results: dict[str, Any]) -> list[str]:
+    """What one must know to read the figures."""
+    flown, in_the_day = results["now"]["orders"][ALL]["orders"], results["in_the_day"]
+    real = results["real"].get(ALL)
+    told = [f"Both sides fly the same {flown:,} orders with flights as long as estimated."]
+    if left := in_the_day - flown:
+        told.append(
+            f"{left:,} order{_s(left)} that no drone could fly, as it is or with the change, "
+            f"{'is' if left == 1 else 'are'} left out."
+        )
+    told.append(
+        f"On the real day, {real['orders']:,} of {in_the_day:,} orders were delivered."
+        if real
+        else "On the real day nothing was delivered, so there is nothing to compare with."
+    )
+    told.append(
+        "Not simulated: wind, limits of launches at hubs, and what people do by hand. Drones that "
+        "are grounded now do not fly."
+    )
+    return told
+
+
+# --- figures in words ----------------------------------------------------------------------------
+
+
+def _minutes(minutes: float | None) -> str:
+    if minutes is None:
+        return NOTHING
+    shown_min = _shown_min(minutes)
+    return f"{shown_min:.1f} min" if shown_min < 20 else duration(timedelta(minutes=shown_min))
+
+
+def _shown_min(minutes: float) -> float:
+    """As it is read, so that differences are those of what is read."""
+    return round(minutes, 1) if minutes < 20 else round(minutes)
+
+
+def _percent(pct: float | None) -> str:
+    """Never 100 % while something is missing."""
+    if pct is None:
+        return NOTHING
+    return f"{pct:.0f} %" if pct == 100 or pct < 99 else f"{min(pct, 99.9):.1f} %"
+
+
+def _points(pct: float | None) -> str:
+    return NOTHING if pct is None else f"{abs(pct):.1f} points"
+
+
+def _km(km: float | None) -> str:
+    return NOTHING if km is None else f"{km:,.0f} km"
+
+
+def _count(count: float | None) -> str:
+    return NOTHING if count is None else f"{count:,.0f}"
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"

@@ -1,0 +1,310 @@
+"""What if: a real day's orders, flown again as it is and with another policy or other drones.
+
+Whoever asks writes a row (`ask`); `dispatch.whatif.worker` has it simulated (`results`). Orders,
+policy and drones are only read.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Greatest
+from django.utils import timezone
+
+from dispatch.models import WhatIf
+from dispatch.whatif import day_figures, simulation
+from dispatch.whatif.simulation import Demand
+from fleet import registry
+from fleet.airspace import rulebook
+from fleet.airspace.rulebook import Rulebook
+from fleet.feasibility import best_case, judge
+from fleet.feasibility.rules import Rules
+from fleet.feasibility.tables import Bools, DroneTable, TripTable
+from fleet.models import Drone, DroneKind, Hub, Policy, PolicyVersion, ServiceArea
+from orders import placement
+from orders.models import Order
+from orders.states import CancelReason, Status
+from wingxtra.accounts.identity import Actor
+from wingxtra.problems import Conflict, FieldProblem, Invalid
+
+# What of the policy can be tried out: what the simulation takes notice of, and people may wish.
+RULES = (
+    "look_ahead_s",
+    "busy_weight",
+    "age_cap_s",
+    "promise_medical_min",
+    "promise_urgent_min",
+    "promise_normal_min",
+    "weight_medical",
+    "weight_urgent",
+    "weight_normal",
+    "battery_min_pct",
+    "reserve_pct",
+    "full_charge_s",
+    "launch_time_s",
+    "load_time_s",
+    "delivery_time_s",
+    "detours_allowed",
+)
+MOST_ORDERS = 20_000
+MOST_DRONES = 20  # more, or fewer
+MOST_WAITING = 20
+# What is not at the door so long after the day began is not flown at all.
+LONGEST = timedelta(days=2)
+# A promise that differs by less from the policy's is the policy's.
+SAME_PROMISE_S = 2.0
+
+
+# --- asking --------------------------------------------------------------------------------------
+
+
+def ask(
+    *,
+    by: Actor,
+    day: date,
+    area: ServiceArea,
+    rules: dict[str, Any],
+    more_drones: int = 0,
+    hub: Hub | None = None,
+    kind: DroneKind | None = None,
+) -> WhatIf:
+    """Write down what is to be simulated. rules: values for some of `RULES`, validated.
+
+    Raises Invalid with every problem, and then nothing is written.
+    """
+    policy = Policy.objects.get(pk=1)
+    changes = {
+        name: [getattr(policy, name), value]
+        for name, value in rules.items()
+        if getattr(policy, name) != value
+    }
+    problems = [*_day_problems(day, area), *_drone_problems(area, more_drones, hub, kind)]
+    if WhatIf.objects.filter(state=WhatIf.State.QUEUED).count() >= MOST_WAITING:
+        text = f"{MOST_WAITING} what-ifs wait already. Ask again when some of them are done."
+        problems.append(FieldProblem("", "too_many_waiting", text))
+    if not changes and not more_drones:
+        text = "Nothing is changed. Change a rule or the number of drones to have a comparison."
+        problems.append(FieldProblem("", "nothing_changed", text))
+    if problems:
+        raise Invalid(problems)
+    return WhatIf.objects.create(
+        actor=str(by),
+        day=day,
+        service_area=area,
+        policy_version=policy.version,
+        changes=changes,
+        more_drones=more_drones,
+        hub=hub if more_drones else None,
+        kind=kind or _usual_kind(hub) if hub and more_drones > 0 else kind,
+    )
+
+
+def _day_problems(day: date, area: ServiceArea) -> list[FieldProblem]:
+    count = orders_of(day, area)[: MOST_ORDERS + 1].count()
+    if not count:
+        text = f"There are no orders for {day:%d %B %Y} in {area}. Choose another day."
+        return [FieldProblem("day", "no_orders", text)]
+    if count > MOST_ORDERS:
+        text = f"{day:%d %B %Y} has more orders in {area} than the {MOST_ORDERS:,} that can be "
+        return [FieldProblem("day", "too_many_orders", f"{text}simulated. Choose another day.")]
+    return []
+
+
+def _drone_problems(
+    area: ServiceArea, more: int, hub: Hub | None, kind: DroneKind | None
+) -> list[FieldProblem]:
+    here = fleet_of(area)
+    if not more:
+        text = f"No drone of {area} is in service. Add some to simulate the day."
+        return [] if here.exists() else [FieldProblem("more_drones", "no_drones", text)]
+    if hub is None or hub.service_area_id != area.pk:
+        text = f"Choose a hub of {area} for the change of drones."
+        return [FieldProblem("hub", "hub_needed", text)]
+    if more > 0 and not kind and not _usual_kind(hub):
+        text = f"{hub} has no drones yet: choose the kind of the new ones."
+        return [FieldProblem("kind", "kind_needed", text)]
+    there = here.filter(hub=hub, **({"kind": kind} if kind else {})).count()
+    if there + more < 0:
+        text = f"{hub} has {there} such drones in service; {-more} cannot be taken away."
+        return [FieldProblem("more_drones", "too_few_drones", text)]
+    if here.count() + more < 1:
+        text = f"No drone would be left in {area}. Take fewer away."
+        return [FieldProblem("more_drones", "no_drones", text)]
+    return []
+
+
+def _usual_kind(hub: Hub) -> DroneKind | None:
+    """The most frequent kind in service there."""
+    counted = DroneKind.objects.filter(drones__hub=hub, drones__active=True)
+    return counted.alias(n=Count("drones")).order_by("-n", "name").first()
+
+
+def orders_of(day: date, area: ServiceArea) -> QuerySet[Order]:
+    """The area's orders of a day, by when work on them might begin.
+
+    Test orders are left out, and what was canceled for another reason than that no drone came.
+    """
+    start = starts_at(day)
+    canceled = Q(status=Status.CANCELED) & ~Q(cancel_reason=CancelReason.NO_DRONE)
+    begins = Greatest("created_at", "not_before")  # of the two that there are
+    return (
+        Order.objects.live()
+        .filter(service_area=area, created_at__lt=start + timedelta(days=1))
+        .exclude(canceled)
+        .alias(begins=begins)
+        .filter(begins__gte=start, begins__lt=start + timedelta(days=1))
+    )
+
+
+def starts_at(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, datetime.min.time()))
+
+
+def fleet_of(area: ServiceArea) -> QuerySet[Drone]:
+    """The drones that fly there now: registered, active, not grounded."""
+    return Drone.objects.with_home().filter(
+        active=True, grounded_at__isnull=True, hub__service_area=area
+    )
+
+
+# --- simulating ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Side:
+    """One of the two that are compared."""
+
+    rules: Rules
+    drones: DroneTable
+    flyable: Bools  # of each of the day's trips
+
+
+def results(what_if: WhatIf, on_progress: Callable[[float], None]) -> dict[str, Any]:
+    """What came of it, as JSON: figures (`day_figures`) under `now`, `then` and `real`.
+
+    Both sides fly those orders that both can fly. on_progress: told the share that is done. Raises
+    Conflict when there is nothing to simulate.
+    """
+    start = starts_at(what_if.day)
+    book = rulebook.load(start)
+    orders = sorted(orders_of(what_if.day, what_if.service_area), key=begins)
+    trips = placement.trip_table(orders, book)
+    rules, changed_rules = rules_of(what_if)
+    fleet = list(fleet_of(what_if.service_area))
+    now = _side(rules, fleet, trips, book, start)
+    then = _side(changed_rules, _changed_fleet(fleet, what_if), trips, book, start)
+    both = np.flatnonzero(now.flyable & then.flyable)
+    if not len(both):
+        raise _nothing_to_fly(len(orders), bool(now.flyable.any()))
+    demand = _demand([orders[order] for order in both], trips.take(both), rules, start)
+    told: dict[str, Any] = {"in_the_day": len(orders), "real": _real(orders)}
+    for done, (name, side) in enumerate({"now": now, "then": then}.items()):
+        outcome = simulation.flown(
+            side.drones,
+            demand,
+            side.rules,
+            simulation.PLANNED,
+            zones=book.zone_shapes,
+            at=start,
+            until_s=LONGEST.total_seconds(),
+            on_progress=_half(on_progress, done),
+        )
+        unflyable = int((~side.flyable).sum())
+        told[name] = day_figures.simulated(outcome, len(side.drones), unflyable)
+    return told
+
+
+def _nothing_to_fly(orders: int, as_it_is: bool) -> Conflict:
+    who = "With the change, none" if as_it_is else "None"
+    return Conflict(
+        "nothing_to_fly",
+        f"{who} of the {orders:,} orders can be flown by any drone: they are too far or too heavy, "
+        f"or a no-fly zone is in the way. {'Change less.' if as_it_is else 'Choose another day.'}",
+    )
+
+
+def _half(on_progress: Callable[[float], None], done: int) -> Callable[[float], None]:
+    """The progress of one of the two sides, as that of both."""
+    return lambda share: on_progress((done + share) / 2)
+
+
+def begins(order: Order) -> datetime:
+    """When work on the order might begin."""
+    return max(order.created_at, order.not_before or order.created_at)
+
+
+def rules_of(what_if: WhatIf) -> tuple[Rules, Rules]:
+    """As it was when it was asked, and with the change."""
+    stored = PolicyVersion.objects.get(version=what_if.policy_version).rules
+    known = {field.name for field in Policy._meta.concrete_fields}
+    columns = {name: value for name, value in stored.items() if name in known}
+    changed = {name: after for name, (_, after) in what_if.changes.items()}
+    version = what_if.policy_version
+    return (
+        Policy(version=version, **columns).rules(),
+        Policy(version=version, **columns | changed).rules(),
+    )
+
+
+def _changed_fleet(fleet: list[Drone], what_if: WhatIf) -> list[Drone]:
+    """Raises Conflict when the hub or the kind is gone meanwhile."""
+    more, hub, kind = what_if.more_drones, what_if.hub, what_if.kind
+    if not more:
+        return fleet
+    if hub is None or (more > 0 and kind is None):
+        text = "The hub or the kind of the drones has been deleted meanwhile. Ask again."
+        raise Conflict("hub_gone", text)
+    if more > 0:
+        new = [Drone(drone_id=f"WHAT-IF-{n + 1:03}", hub=hub, kind=kind) for n in range(more)]
+        return fleet + new
+    there = [d.pk for d in fleet if d.hub_id == hub.pk and kind in (None, d.kind)]
+    taken = set(there[more:])
+    return [drone for drone in fleet if drone.pk not in taken]
+
+
+def _side(
+    rules: Rules, fleet: Sequence[Drone], trips: TripTable, book: Rulebook, start: datetime
+) -> _Side:
+    """Raises Conflict when there is no drone."""
+    if not fleet:
+        text = "No drone is in service there any more. Release or register some, and ask again."
+        raise Conflict("no_drones", text)
+    table = registry.drone_table(fleet, None, registry.FREE, book, start)
+    best = best_case.at_their_best(table)
+    pairs = judge.every_pair(len(best), len(trips))
+    # A zone that ends within the day only delays the flight.
+    ends = [zone.ends_at for zone in book.zones if zone.ends_at and zone.ends_at < start + LONGEST]
+    flyable = np.zeros(len(trips), bool)
+    for at in (start, *ends):
+        able = judge.judge(best, trips, *pairs, rules, book.zone_shapes, at).able
+        flyable |= able.reshape(len(trips), -1).any(axis=1)
+    return _Side(rules, best_case.ready_at_home(table), flyable)
+
+
+def _demand(orders: Sequence[Order], trips: TripTable, rules: Rules, start: datetime) -> Demand:
+    """Flown as estimated. A promise that the policy gave is the policy's, whatever it becomes."""
+    begun = [begins(order) for order in orders]
+    promise_s = np.array(
+        [(o.deliver_by - at).total_seconds() for o, at in zip(orders, begun, strict=True)]
+    )
+    by_policy_s = np.array([rules.promise_s[order.priority] for order in orders])
+    is_policys = np.abs(promise_s - by_policy_s) < SAME_PROMISE_S
+    return Demand(
+        trips=trips,
+        priority=[order.priority for order in orders],
+        placed_s=np.array([(at - start).total_seconds() for at in begun]),
+        error=np.ones(len(orders)),
+        own_promise_s=np.where(is_policys, np.nan, promise_s),
+    )
+
+
+def _real(orders: Sequence[Order]) -> dict[str, Any]:
+    """What really became of those that were delivered; empty where none was."""
+    delivered = [(order, order.delivered_at) for order in orders if order.delivered_at]
+    minutes = [(at - begins(order)).total_seconds() / 60 for order, at in delivered]
+    kept = [at <= order.deliver_by for order, at in delivered]
+    priority = [order.priority for order, _ in delivered]
+    return day_figures.by_priority(np.array(minutes), np.array(kept, bool), priority)

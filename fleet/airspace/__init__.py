@@ -1,0 +1,1 @@
+"""Service areas, zones and the rules in force, kept in memory."""

@@ -1,0 +1,85 @@
+"""Where we deliver and where nobody may fly: polygons that ops staff draw on a map."""
+
+import uuid
+from datetime import datetime
+from typing import Any, Self
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import F, Q
+
+from fleet.feasibility import geometry
+
+
+def validate_polygon(value: Any) -> None:
+    """A GeoJSON Polygon that is closed, does not cross itself and lies on Earth."""
+    try:
+        geometry.polygon(value)
+    except geometry.InvalidPolygon as problem:
+        raise ValidationError(str(problem), code=problem.code) from problem
+
+
+class ServiceArea(models.Model):
+    """A region that is served as one: its orders are planned against its own hubs' drones."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=80, unique=True)
+    polygon = models.JSONField(validators=[validate_polygon], help_text="GeoJSON Polygon.")
+    active = models.BooleanField(default=True)
+    dispatch_paused = models.BooleanField(
+        default=False, help_text="No automatic dispatch in this area while this is on."
+    )
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class NoFlyZoneQuerySet(models.QuerySet["NoFlyZone"]):
+    def relevant(self, at: datetime) -> Self:
+        """Zones that apply now or will; those that are over are left out."""
+        return self.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=at), active=True)
+
+
+class NoFlyZone(models.Model):
+    """Airspace that no leg of a trip may touch, always or within a time window."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=80, unique=True)
+    polygon = models.JSONField(validators=[validate_polygon], help_text="GeoJSON Polygon.")
+    active = models.BooleanField(default=True)
+    starts_at = models.DateTimeField(null=True, blank=True, help_text="Empty: since always.")
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="Empty: for ever.")
+
+    objects = NoFlyZoneQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "no-fly zone"
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(
+                name="no_fly_zone_window_in_order",
+                condition=Q(starts_at__isnull=True)
+                | Q(ends_at__isnull=True)
+                | Q(starts_at__lt=F("ends_at")),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def areas_of(rows: list[ServiceArea]) -> geometry.Zones:
+    """The areas as geometry; indices of answers are indices of `rows`."""
+    return geometry.Zones([row.polygon for row in rows])
+
+
+def zones_of(rows: list[NoFlyZone]) -> geometry.Zones:
+    """The zones as geometry with their time windows; indices of answers are indices of `rows`."""
+    return geometry.Zones(
+        [row.polygon for row in rows],
+        windows=[(row.starts_at, row.ends_at) for row in rows],
+        names=[row.name for row in rows],
+    )

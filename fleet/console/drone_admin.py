@@ -1,0 +1,109 @@
+"""Drones in the console, with what telemetry says of them now."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from fleet import presentation
+from fleet.live import drone_status, picture
+from fleet.live.drone_status import Readiness
+from fleet.live.quality import NEEDS
+from fleet.models import Drone
+from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, badge
+
+
+class LiveChangeList(ConsoleChangeList):
+    """Looks at the drones of a page once, and hands each its live state as `live`."""
+
+    result_list: Any
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        drones = list(self.result_list)
+        for drone, seen in zip(drones, drone_status.look(drones, timezone.now()), strict=True):
+            drone.live = seen
+        self.result_list = drones
+
+
+class ReadinessFilter(admin.SimpleListFilter):
+    title = "readiness"
+    parameter_name = "readiness"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(one.value, presentation.READINESS[one][0]) for one in Readiness]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Drone]) -> QuerySet[Drone]:
+        if self.value() is None:
+            return queryset
+        seen = drone_status.look(list(Drone.objects.with_home()), timezone.now())
+        wanted = [one.drone.pk for one in seen if one.readiness == self.value()]
+        return queryset.filter(pk__in=wanted)
+
+
+class LackingFilter(admin.SimpleListFilter):
+    title = "missing in telemetry"
+    parameter_name = "lacks"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(need.name, need.words) for need in NEEDS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Drone]) -> QuerySet[Drone]:
+        need = next((need for need in NEEDS if need.name == self.value()), None)
+        if need is None:
+            return queryset
+        seen = picture.read()
+        samples = seen.telemetry.values() if seen else []
+        return queryset.filter(pk__in=[s.drone_id for s in samples if not need.is_given(s)])
+
+
+@admin.register(Drone)
+class DroneAdmin(ConsoleAdmin):
+    list_display = ("drone_id", "readiness", "why", "battery", "heard", "kind", "hub", "active")
+    list_filter = (ReadinessFilter, LackingFilter, "hub", "kind", "active", "hub__service_area")
+    list_select_related = ("kind", "hub")
+    list_before_template = "console/telemetry_bar.html"
+    search_fields = ("drone_id",)
+    fields = ("drone_id", "kind", "hub", "active", "grounded_reason", "grounded_by", "grounded_at")
+    readonly_fields = ("grounded_reason", "grounded_by", "grounded_at")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ConsoleChangeList]:
+        return LiveChangeList
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        gaps = drone_status.completeness(picture.read()).gaps
+        return super().changelist_view(request, {**(extra_context or {}), "telemetry_gaps": gaps})
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Drone | None = None
+    ) -> tuple[str, ...]:
+        return self.readonly_fields if obj is None else ("drone_id", *self.readonly_fields)
+
+    def get_fields(self, request: HttpRequest, obj: Drone | None = None) -> tuple[str, ...]:
+        return self.fields if obj and obj.is_grounded else self.fields[:4]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Drone | None = None) -> bool:
+        return False  # its jobs are kept; `active` retires it
+
+    @admin.display(description="Now")
+    def readiness(self, drone: Any) -> SafeString:
+        return badge(*presentation.READINESS[drone.live.readiness])
+
+    @admin.display(description="Because")
+    def why(self, drone: Any) -> str:
+        if drone.live.readiness in (Readiness.READY, Readiness.BUSY):
+            return "—"
+        return drone.grounded_reason or " ".join(r.message for r in drone.live.reasons[:2])
+
+    @admin.display(description="Battery")
+    def battery(self, drone: Any) -> str:
+        return presentation.battery(drone.live)
+
+    @admin.display(description="Heard")
+    def heard(self, drone: Any) -> str:
+        return presentation.heard(drone.live, timezone.now())

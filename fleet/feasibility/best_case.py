@@ -1,0 +1,104 @@
+"""Drones at their best: whether any drone could ever fly a trip, and why not. Pure."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+
+from fleet.feasibility.judge import Verdicts
+from fleet.feasibility.reasons import Reason, Rule
+from fleet.feasibility.tables import Bools, DroneTable, payload_name
+
+# What changes from minute to minute; a drone at its best has the best of each.
+_STATE = {
+    "lat",
+    "lng",
+    "battery_pct",
+    "telemetry_age_s",
+    "armed",
+    "grounded",
+    "held",
+    "carrying",
+    "busy",
+    "hub_full",
+}
+
+
+def at_their_best(drones: DroneTable) -> DroneTable:
+    """One drone of each kind in service at each hub, at home, with a full battery, free to fly.
+
+    Judged with these, a trip that no drone could ever fly shows itself (see `refusals`).
+    """
+    drones = drones.take(drones.registered & drones.active)
+    alike = [c.name for c in fields(DroneTable) if c.name not in _STATE | {"drone_id"}]
+    rows = np.array([getattr(drones, name) for name in alike], dtype=float)
+    drones = drones.take(np.sort(np.unique(rows, axis=1, return_index=True)[1]))
+    return ready_at_home(drones)
+
+
+def ready_at_home(drones: DroneTable) -> DroneTable:
+    """These drones as they would be at home with a full battery, heard of and free to fly."""
+    zeros = np.zeros(len(drones))
+    return replace(
+        drones,
+        lat=drones.home_lat,
+        lng=drones.home_lng,
+        battery_pct=zeros + 100,
+        telemetry_age_s=zeros,
+        armed=zeros,
+        grounded=zeros > 0,
+        held=zeros > 0,
+        carrying=zeros > 0,
+        busy=zeros > 0,
+        hub_full=zeros > 0,
+    )
+
+
+def refusals(best: Verdicts) -> list[Reason]:
+    """Why one trip cannot be delivered by any drone; empty when at least one could.
+
+    best: the verdicts of that trip with all drones `at_their_best`. The codes are those of placing
+    an order: payload_type_unsupported, payload_too_heavy, in_no_fly_zone, out_of_range.
+    """
+    if best.able.any():
+        return []
+    here = ~best.has(Rule.OUTSIDE_AREA)
+    if not here.any():
+        return [Reason("out_of_range", "No drone is based in the service area of this trip.")]
+    found = _unliftable(best, here) + _unreachable(best, here)
+    return found or best.explain(int(np.flatnonzero(here)[0]))
+
+
+def _unliftable(best: Verdicts, here: Bools) -> list[Reason]:
+    found = []
+    t = best.t[0]
+    carriers = here & ~best.has(Rule.PAYLOAD_TYPE_UNSUPPORTED)
+    if not carriers.any():
+        text = f"No drone here carries {payload_name(best.trips.payload_type[t])}."
+        found.append(Reason("payload_type_unsupported", text))
+        carriers = here
+    if best.has(Rule.TOO_HEAVY)[carriers].all():
+        weight_kg = float(best.trips.payload_weight_kg[t])
+        most_kg = float(best.drones.max_payload_kg[best.d[carriers]].max())
+        text = f"The payload weighs {weight_kg:g} kg; at most {most_kg:g} kg can be carried here."
+        found.append(Reason("payload_too_heavy", text, needed=weight_kg, has=most_kg))
+    return found
+
+
+def _unreachable(best: Verdicts, here: Bools) -> list[Reason]:
+    in_zone = here & best.has(Rule.IN_NO_FLY_ZONE)
+    if in_zone[here].all():
+        zone = best.zones.names[best.zone[here][0]]
+        return [Reason("in_no_fly_zone", f"The pickup or the drop point is in {zone}.")]
+    carriers = here & ~best.has(Rule.TOO_HEAVY | Rule.PAYLOAD_TYPE_UNSUPPORTED)
+    reaching = carriers & ~best.has(Rule.NOT_ENOUGH_ENERGY)
+    if carriers.any() and not reaching.any():
+        needed_pct = float(best.energy_pct[carriers].min()) + best.rules.reserve_pct
+        text = (
+            f"The trip is too long: even the best drone here would need {needed_pct:.0f} % battery "
+            f"with the {best.rules.reserve_pct:.0f} % reserve."
+        )
+        return [Reason("out_of_range", text, needed=needed_pct, has=100.0)]
+    if reaching.any() and best.has(Rule.CROSSES_NO_FLY_ZONE)[reaching].all():
+        zone = best.zones.names[best.zone[reaching][0]]
+        return [Reason("in_no_fly_zone", f"Every drone that could fly this would cross {zone}.")]
+    return []

@@ -1,0 +1,86 @@
+"""How long a flight takes, and how much of the battery. Pure."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fleet.feasibility.geometry import Floats, Ints
+from fleet.feasibility.rules import Rules
+from fleet.feasibility.tables import DroneTable, TripTable
+
+GRAVITY_MPS2 = 9.81
+CLIMB_EFFICIENCY = 0.7  # battery to lift
+
+
+class Figures(NamedTuple):
+    distance_m: Floats
+    to_pickup_s: Floats
+    delivery_s: Floats
+    busy_s: Floats
+    energy_pct: Floats
+
+
+def figures_of(
+    drones: DroneTable,
+    trips: TripTable,
+    d: Ints,
+    t: Ints,
+    lengths_m: Floats,
+    rules: Rules,
+    headwind_mps: float,
+) -> Figures:
+    """Way, times and energy of each pair's flight over three legs of these lengths (3, P).
+
+    Each leg climbs to cruise altitude, cruises, and descends: to the ground at the pickup and at
+    home, to the delivery altitude at the door. The drone hovers with the parcel while it is loaded
+    and lowered. Power at mass m is the power at empty mass m0 times (m / m0) ** 1.5 (momentum
+    theory of the hovering rotor); climbing adds m * g * v / CLIMB_EFFICIENCY to the hover;
+    descending is taken to need as much as hovering.
+    """
+    to_pickup_m, to_door_m, home_m = lengths_m * rules.detour_factor
+    pace_spm = _pace_spm(drones, headwind_mps)
+    lowering_m = max(0.0, rules.cruise_alt_m - rules.delivery_alt_m)
+    up_s = rules.cruise_alt_m / drones.climb_speed_mps
+    down_s = rules.cruise_alt_m / drones.descent_speed_mps
+    lower_s, raise_s = lowering_m / drones.descent_speed_mps, lowering_m / drones.climb_speed_mps
+
+    pace = pace_spm[d]
+    carrying_s = rules.load_time_s + up_s + lower_s + rules.delivery_time_s
+    to_pickup_s = (rules.launch_time_s + up_s + down_s)[d] + pace * to_pickup_m
+    delivery_s = to_pickup_s + carrying_s[d] + pace * to_door_m
+    busy_s = delivery_s + (raise_s + down_s)[d] + pace * home_m
+
+    # Everything from here in percent of the full battery.
+    pct_per_ws = 100 / (3600 * drones.battery_wh)
+    hover_pct_per_s = drones.hover_power_w * pct_per_ws
+    cruise_pct_per_m = cruising_pct_per_m(drones, headwind_mps)[d]
+    lift_pct_per_kg_m = GRAVITY_MPS2 / CLIMB_EFFICIENCY * pct_per_ws
+    lift_empty_kg_m = drones.empty_mass_kg * (2 * rules.cruise_alt_m + lowering_m)
+    empty_pct = (up_s + down_s + raise_s + down_s) * hover_pct_per_s
+    empty_pct += lift_empty_kg_m * lift_pct_per_kg_m
+    payload_kg = trips.payload_weight_kg[t]
+    mass_ratio = 1 + payload_kg / drones.empty_mass_kg[d]
+    energy_pct = (
+        empty_pct[d]
+        + (to_pickup_m + home_m) * cruise_pct_per_m
+        + mass_ratio
+        * np.sqrt(mass_ratio)
+        * ((carrying_s * hover_pct_per_s)[d] + to_door_m * cruise_pct_per_m)
+        + payload_kg * (rules.cruise_alt_m * lift_pct_per_kg_m)[d]
+    )
+    return Figures(to_pickup_m + to_door_m + home_m, to_pickup_s, delivery_s, busy_s, energy_pct)
+
+
+def cruising_pct_per_m(drones: DroneTable, headwind_mps: float) -> Floats:
+    """What a metre of cruise without payload takes of each drone's (N,) full battery."""
+    pct: Floats = drones.cruise_power_w * _pace_spm(drones, headwind_mps)
+    return pct * 100 / (3600 * drones.battery_wh)
+
+
+def headwind_of(wind_mps: float | None) -> float:
+    return wind_mps if wind_mps and np.isfinite(wind_mps) else 0.0
+
+
+def _pace_spm(drones: DroneTable, headwind_mps: float) -> Floats:
+    ahead_mps = drones.cruise_speed_mps - headwind_mps
+    return 1 / np.where(ahead_mps > 0, ahead_mps, np.nan)

@@ -1,0 +1,100 @@
+"""The three legs of a flight, and the no-fly zones that lie in their way. Pure."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fleet.feasibility import detours
+from fleet.feasibility.geometry import Floats, Ints, Zones, distance_m
+from fleet.feasibility.tables import Bools, DroneTable, TripTable
+
+# A way around stays clear of every zone that is active within this time, and no flight that needs
+# one may take longer.
+DETOUR_HORIZON_S = 4 * 3600.0
+
+
+class Legs(NamedTuple):
+    """Straight legs (L,), and which of them each pair flies (P,): pairs may share legs."""
+
+    lat1: Floats
+    lng1: Floats
+    lat2: Floats
+    lng2: Floats
+    of: Any
+
+    def length_m(self) -> Floats:
+        length: Floats = distance_m(self.lat1, self.lng1, self.lat2, self.lng2)[self.of]
+        return length
+
+    def take(self, pairs: Ints) -> "Legs":
+        """The legs of some pairs, one for each."""
+        rows = pairs if isinstance(self.of, slice) else self.of[pairs]
+        lat1, lng1, lat2, lng2 = (end[rows] for end in self[:4])
+        return Legs(lat1, lng1, lat2, lng2, slice(None))
+
+    def closed(self, zones: Zones, at: datetime) -> tuple[Floats, Ints]:
+        since_s, zone = zones.in_the_way(self.lat1, self.lng1, self.lat2, self.lng2, at)
+        return since_s[self.of], zone[self.of]
+
+
+def legs_of(drones: DroneTable, trips: TripTable, d: Ints, t: Ints) -> tuple[Legs, Legs, Legs]:
+    """The three legs of every pair: to the pickup, to the door, and home."""
+    each = slice(None)
+    pickup, door = (trips.pickup_lat, trips.pickup_lng), (trips.dropoff_lat, trips.dropoff_lng)
+    to_pickup = Legs(drones.lat[d], drones.lng[d], pickup[0][t], pickup[1][t], each)
+    to_door = Legs(*pickup, *door, t)
+    hubs, hub = np.unique([drones.home_lat, drones.home_lng], axis=1, return_inverse=True)
+    count = hubs.shape[1]
+    if count * len(trips) > len(d):
+        home = Legs(door[0][t], door[1][t], drones.home_lat[d], drones.home_lng[d], each)
+    else:
+        door_lat, door_lng = np.tile(door, count)
+        hub_lat, hub_lng = np.repeat(hubs, len(trips), axis=1)
+        home = Legs(door_lat, door_lng, hub_lat, hub_lng, hub[d] * len(trips) + t)
+    return to_pickup, to_door, home
+
+
+def zones_in_the_way(
+    trips: TripTable,
+    t: Ints,
+    legs: tuple[Legs, Legs, Legs],
+    zones: Zones,
+    at: datetime,
+    busy_s: Floats,
+) -> tuple[Ints, Bools]:
+    """Per pair: the zone that stops it (-1: none), and whether an end of the trip lies in it."""
+    until_s = at.timestamp() + np.nan_to_num(busy_s)
+    pickup = (trips.pickup_lat, trips.pickup_lng)
+    door = (trips.dropoff_lat, trips.dropoff_lng)
+    in_since_s, in_zone = _earliest(
+        zones.in_the_way(*pickup, *pickup, at), zones.in_the_way(*door, *door, at)
+    )
+    to_pickup, to_door, home = legs
+    since_s, zone = _earliest(to_door.closed(zones, at), home.closed(zones, at))
+    # By far the most legs: spared where the trip itself is closed already.
+    still = np.flatnonzero(since_s > at.timestamp())
+    since_s[still], zone[still] = _earliest(
+        (since_s[still], zone[still]), to_pickup.take(still).closed(zones, at)
+    )
+    inside = in_since_s[t] <= until_s
+    return np.where(inside, in_zone[t], np.where(since_s <= until_s, zone, -1)), inside
+
+
+def around_m(
+    legs: tuple[Legs, Legs, Legs], pairs: Ints, zones: Zones, at: datetime, margin_m: float
+) -> Floats:
+    """The lengths (3, n) of these pairs' legs around all zones; infinite where no way is found."""
+    until_s = at.timestamp() + DETOUR_HORIZON_S
+    return np.stack(
+        [detours.around_m(zones, leg.take(pairs)[:4], at, until_s, margin_m) for leg in legs]
+    )
+
+
+def _earliest(*closures: tuple[Floats, Ints]) -> tuple[Floats, Ints]:
+    """Of several (since when, which zone), the one that closes first, elementwise."""
+    since_s, zone = closures[0]
+    for other_since_s, other_zone in closures[1:]:
+        zone = np.where(other_since_s < since_s, other_zone, zone)
+        since_s = np.minimum(other_since_s, since_s)
+    return since_s, zone

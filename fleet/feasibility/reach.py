@@ -1,0 +1,97 @@
+"""Which pairs of drone and trip are worth judging, out of far too many. Pure.
+
+Drones that are alike (of one kind, at one hub) differ in where they stand and in their charge
+alone. So each sort is judged once per trip, as if it stood at the pickup with the fullest battery
+of them; then the charge that this leaves tells how far from the pickup each of them may be.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from datetime import datetime
+
+import numpy as np
+
+from fleet.feasibility import energy, judge
+from fleet.feasibility.geometry import EARTH_RADIUS_M, Floats, Ints, Zones
+from fleet.feasibility.rules import Rules
+from fleet.feasibility.tables import DroneTable, TripTable
+
+# What differs between drones that are alike.
+OWN = {"drone_id", "lat", "lng", "battery_pct", "telemetry_age_s", "armed"}
+BLOCK_CELLS = 2_000_000
+ROUNDING_M = 1.0
+
+
+def likely_pairs(
+    drones: DroneTable,
+    trips: TripTable,
+    rules: Rules,
+    at: datetime,
+    wind_mps: float | None = None,
+) -> tuple[Ints, Ints]:
+    """Indices (d, t), trip by trip, of every pair that could be able; no-fly zones are left aside.
+
+    Whatever is left out, `feasibility.judge` would call unable; some of what is in, too. Memory
+    grows with the pairs that are found, not with drones times trips.
+    """
+    fit = np.flatnonzero(judge.against_drones(drones, rules, wind_mps) == 0)
+    found_d, found_t = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    trips_of = {area: np.flatnonzero(trips.area == area) for area in np.unique(trips.area)}
+    for alike in _sorts(drones, fit):
+        here = trips_of.get(drones.area[alike[0]])
+        if here is None:
+            continue
+        for d, t in _of_one_sort(drones, alike, trips, here, rules, at, wind_mps):
+            found_d.append(d)
+            found_t.append(t)
+    d, t = np.concatenate(found_d), np.concatenate(found_t)
+    by_trip = np.argsort(t * len(drones) + d, kind="stable")
+    return d[by_trip], t[by_trip]
+
+
+def _sorts(drones: DroneTable, fit: Ints) -> Iterator[Ints]:
+    """The drones that are alike, together."""
+    names = [c.name for c in fields(DroneTable) if c.name not in OWN]
+    rows = np.array([getattr(drones, name)[fit] for name in names], dtype=float)
+    _, sort, counts = np.unique(rows, axis=1, return_inverse=True, return_counts=True)
+    if len(fit):
+        yield from np.split(fit[np.argsort(sort, kind="stable")], np.cumsum(counts)[:-1])
+
+
+def _of_one_sort(
+    drones: DroneTable,
+    alike: Ints,
+    trips: TripTable,
+    here: Ints,
+    rules: Rules,
+    at: datetime,
+    wind_mps: float | None,
+) -> Iterator[tuple[Ints, Ints]]:
+    fullest = alike[drones.battery_pct[alike].argmax()]
+    waiting = replace(
+        drones.take(np.full(len(here), fullest)),
+        lat=trips.pickup_lat[here],
+        lng=trips.pickup_lng[here],
+    )
+    at_pickup = judge.judge(
+        waiting, trips, np.arange(len(here)), here, rules, Zones([]), at, wind_mps
+    )
+    here, needed_pct = here[at_pickup.able], at_pickup.energy_pct[at_pickup.able]
+    a_metre_pct = energy.cruising_pct_per_m(drones.take(alike[:1]), wind_mps or 0.0)[0]
+    metres_per_pct = 1 / (a_metre_pct * rules.detour_factor)
+    spare_pct = drones.battery_pct[alike] - rules.reserve_pct
+    stands = _on_the_globe(drones.lat[alike], drones.lng[alike])
+    for block in np.array_split(here, 1 + len(here) * len(alike) // BLOCK_CELLS):
+        wanted_pct = needed_pct[np.searchsorted(here, block)]
+        pickups = _on_the_globe(trips.pickup_lat[block], trips.pickup_lng[block])
+        # The chord is never longer than the way over ground: nobody in reach is lost.
+        chord_m2 = 2 * EARTH_RADIUS_M**2 * (1 - pickups @ stands.T)
+        reach_m = (spare_pct - wanted_pct[:, None]) * metres_per_pct + ROUNDING_M
+        t, d = np.nonzero((reach_m > 0) & (chord_m2 <= reach_m**2))
+        yield alike[d], block[t]
+
+
+def _on_the_globe(lat: Floats, lng: Floats) -> Floats:
+    """Unit vectors (n, 3) from the centre of the Earth."""
+    phi, lam = np.radians(lat), np.radians(lng)
+    return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=1)

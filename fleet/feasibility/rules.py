@@ -1,0 +1,66 @@
+"""The rules of dispatch and the choices that they name, without a database."""
+
+from dataclasses import dataclass
+
+from django.db.models import TextChoices
+
+
+class PayloadType(TextChoices):
+    PARCEL = "PARCEL", "Parcel"
+    FOOD = "FOOD", "Food"
+    MEDICINE = "MEDICINE", "Medicine"
+    BLOOD = "BLOOD", "Blood"
+    COLD_CHAIN = "COLD_CHAIN", "Cold chain"
+
+
+class Priority(TextChoices):
+    NORMAL = "NORMAL", "Normal"
+    URGENT = "URGENT", "Urgent"
+    MEDICAL = "MEDICAL", "Medical"
+
+
+class LostLinkBehavior(TextChoices):
+    """What we ask of the vehicle; DroneEngage owns the failsafe itself."""
+
+    RTL = "RTL", "Return to launch"
+    LOITER = "LOITER", "Loiter"
+    LAND = "LAND", "Land"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The policy as pure functions take it. Names carry the units."""
+
+    version: int
+    battery_min_pct: float
+    reserve_pct: float
+    telemetry_max_age_s: float
+    telemetry_hard_age_s: float
+    link_lost_after_s: float
+    detour_factor: float
+    launch_time_s: float
+    load_time_s: float
+    delivery_time_s: float
+    cruise_alt_m: float
+    delivery_alt_m: float
+    arrival_radius_m: float
+    max_wind_mps: float
+    weather_max_age_s: float
+    detours_allowed: bool
+    zone_margin_m: float
+    dropoff_max_accuracy_m: float
+    customer_dropoff_radius_m: float
+    personal_data_days: int
+    decision_days: int
+    busy_weight: float
+    age_cap_s: float
+    look_ahead_s: float
+    full_charge_s: float
+    max_attempts: int
+    loiter_timeout_s: int
+    lost_link_behavior: str
+    auto_submit: bool
+    ready_required: bool
+    dispatch_paused: bool
+    promise_s: dict[str, float]
+    priority_weight: dict[str, float]

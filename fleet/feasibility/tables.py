@@ -1,0 +1,133 @@
+"""Drones and trips as columns, for arithmetic over many at once. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from fleet.feasibility.geometry import Floats, Ints
+from fleet.feasibility.rules import PayloadType
+
+Bools = npt.NDArray[np.bool_]
+Texts = npt.NDArray[np.object_]
+
+_DTYPES: dict[Any, Any] = {Floats: float, Ints: np.int64, Bools: bool, Texts: object}
+
+# The bit of each type is its place here.
+PAYLOAD_TYPES = tuple(PayloadType.values)
+
+
+def payload_bits(types: Iterable[str]) -> int:
+    """The types as a bit mask; ValueError for one that does not exist."""
+    wanted = set(types)
+    if unknown := wanted.difference(PAYLOAD_TYPES):
+        raise ValueError(f"no such payload type: {', '.join(sorted(unknown))}")
+    return sum(1 << i for i, name in enumerate(PAYLOAD_TYPES) if name in wanted)
+
+
+def payload_name(bit: int) -> str:
+    """The payload type of this bit."""
+    return PAYLOAD_TYPES[int(bit).bit_length() - 1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Columns of equal length. Lists become arrays; None in a column of floats becomes NaN."""
+
+    def __post_init__(self) -> None:
+        for column in fields(self):
+            values = np.asarray(getattr(self, column.name), dtype=_DTYPES[column.type])
+            if values.ndim == 0:  # the same for all
+                values = np.full(len(self), values)
+            object.__setattr__(self, column.name, values)
+        lengths = {column.name: len(getattr(self, column.name)) for column in fields(self)}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"columns of different lengths: {lengths}")
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Self:
+        """One mapping of column name to value per row."""
+        rows = list(rows)
+        return cls(**{column.name: [_cell(row, column) for row in rows] for column in fields(cls)})
+
+    def take(self, index: npt.ArrayLike) -> Self:
+        """The rows at these indices, or under this mask."""
+        rows = np.asarray(index)
+        return type(self)(**{c.name: getattr(self, c.name)[rows] for c in fields(self)})
+
+
+def _cell(row: Mapping[str, Any], column: Field[Any]) -> Any:
+    return row[column.name] if column.default is MISSING else row.get(column.name, column.default)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DroneTable(Table):
+    """Drones as the registry and telemetry show them; NaN where nothing says.
+
+    telemetry_age_s: infinite when there is none, negative when it is stamped in the future.
+    armed: 1, 0 or NaN. home_lat, home_lng, area: the hub and the index of its area.
+    payload_types: bit mask. From there on the kind's physics, powers at empty mass; NaN for a drone
+    that is not registered. held: on hold for a doubt. carrying: a parcel is aboard. hub_full: its
+    hub launches no more drones now. The last three are False where nothing else is given.
+    """
+
+    drone_id: Texts
+    lat: Floats
+    lng: Floats
+    battery_pct: Floats
+    telemetry_age_s: Floats
+    armed: Floats
+    registered: Bools
+    active: Bools
+    grounded: Bools
+    busy: Bools
+    home_lat: Floats
+    home_lng: Floats
+    area: Ints
+    payload_types: Ints
+    max_payload_kg: Floats
+    battery_wh: Floats
+    empty_mass_kg: Floats
+    hover_power_w: Floats
+    cruise_power_w: Floats
+    cruise_speed_mps: Floats
+    climb_speed_mps: Floats
+    descent_speed_mps: Floats
+    max_wind_mps: Floats
+    held: Bools = np.False_  # type: ignore[assignment]  # made a column like the others
+    carrying: Bools = np.False_  # type: ignore[assignment]
+    hub_full: Bools = np.False_  # type: ignore[assignment]
+
+    @property
+    def placed(self) -> Bools:
+        """Drones whose position is known."""
+        return np.isfinite(self.lat) & np.isfinite(self.lng)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TripTable(Table):
+    """From where to where, with what. payload_type: one bit. area: index of the order's area.
+
+    Raises ValueError for a coordinate, a weight or a type that is missing.
+    """
+
+    pickup_lat: Floats
+    pickup_lng: Floats
+    dropoff_lat: Floats
+    dropoff_lng: Floats
+    payload_weight_kg: Floats
+    payload_type: Ints
+    area: Ints
+
+    def __post_init__(self) -> None:
+        Table.__post_init__(self)
+        places = [self.pickup_lat, self.pickup_lng, self.dropoff_lat, self.dropoff_lng]
+        if not np.isfinite(places).all():
+            raise ValueError("a trip has no coordinates of its pickup or its drop point")
+        if not ((self.payload_weight_kg > 0).all() and (self.payload_type > 0).all()):
+            raise ValueError("a trip has no payload weight above 0 kg or no payload type")

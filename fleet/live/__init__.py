@@ -1,0 +1,1 @@
+"""What the Fleet API says of the drones right now, and how far it is believed."""

@@ -1,0 +1,17 @@
+from django.urls import path
+
+from orders.api import parcel_views, views
+from orders.loading.views import Label
+
+urlpatterns = [
+    path("orders/<uuid:order_id>", views.OneOrder.as_view(), name="order"),
+    path("orders/<uuid:order_id>/ready", parcel_views.Ready.as_view(), name="order-ready"),
+    path("orders/<uuid:order_id>/custody", parcel_views.Custody.as_view(), name="order-custody"),
+    path("orders/<uuid:order_id>/correct", parcel_views.Correct.as_view(), name="order-correct"),
+    # orders/<id>/events and /reschedule are in dispatch.api.urls: it adds what missions need.
+    path("orders/<uuid:order_id>/label", Label.as_view(), name="order-label"),
+    path("orders", views.Orders.as_view(), name="orders"),
+    path("quotes", views.Quotes.as_view(), name="quotes"),
+    path("jobs", views.Jobs.as_view(), name="jobs"),
+    path("jobs/<uuid:job_id>", views.OneJob.as_view(), name="job"),
+]

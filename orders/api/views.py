@@ -1,0 +1,286 @@
+"""Quotes, orders, their events, and jobs. Thin: read, call one function, answer."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.utils import timezone
+from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.utils import extend_schema
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from orders import placement, quotes
+from orders.api.filters import SEARCHES, JobFilter, OrderFilter
+from orders.api.serializers import (
+    EventAnswer,
+    JobAnswer,
+    NewOrder,
+    NewWindow,
+    OrderAnswer,
+    OrderChange,
+    OrderInput,
+    PlacedOrder,
+    QuoteAnswer,
+    as_order,
+    order_json,
+    read,
+)
+from orders.fetch import order_for
+from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
+from orders.states import DropoffSource, PodRequirement, Scenario
+from wingxtra.accounts.identity import STAFF_ROLES, Caller
+from wingxtra.accounts.models import Merchant
+from wingxtra.api.pagination import Envelope
+from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
+from wingxtra.api.renderers import json_answer
+from wingxtra.api.schema import NAMES
+from wingxtra.api.views import ApiView
+from wingxtra.problems import FieldProblem, Invalid, NotFound
+
+
+class Quotes(ApiView):
+    """Ask whether and when a trip can be flown, without an order. Good for 15 minutes."""
+
+    permission_classes = (IsMerchantOrStaff,)
+
+    @extend_schema(request=OrderInput, responses=QuoteAnswer)
+    def post(self, request: Request) -> Response:
+        values, problems = read(OrderInput, request.data)
+        order = as_order(values)
+        checked = placement.quote(order)
+        if problems:
+            raise Invalid([*problems, *checked.problems])
+        serviceable = not checked.problems
+        quote = quotes.remember(order, self.caller, timezone.now())
+        return Response(
+            {
+                "id": quote.id,
+                "expires_at": quote.expires_at,
+                "serviceable": serviceable,
+                "reasons": [{"code": p.code, "message": p.message} for p in checked.problems],
+                "distance_m": _rounded(checked.distance_m),
+                "eta_seconds": {
+                    "low": _rounded(checked.eta_low_s) if serviceable else None,
+                    "high": _rounded(checked.eta_high_s) if serviceable else None,
+                },
+                "service_area_id": checked.service_area and checked.service_area.pk,
+            }
+        )
+
+
+class OrderPages(Envelope):
+    """A search looks at each order that it counts."""
+
+    count_at_most_of_a_search = 1_000
+
+    def paginate_queryset(  # type: ignore[override]
+        self, queryset: QuerySet[Any], request: Request, view: Any = None
+    ) -> list[Any]:
+        if any(request.query_params.get(name) for name in SEARCHES):
+            self.count_at_most = self.count_at_most_of_a_search
+        return super().paginate_queryset(queryset, request, view)
+
+
+class Orders(ApiView, ListAPIView[Order]):
+    """Orders, newest first. Names and numbers are masked here; the order itself shows them."""
+
+    permission_classes = (IsMerchantOrStaff,)
+    serializer_class = OrderAnswer
+    filter_backends = (DjangoFilterBackend,)
+    filterset_class = OrderFilter
+    pagination_class = OrderPages
+    queryset = Order.objects.all()
+
+    def get_queryset(self) -> OrderQuerySet:
+        return Order.objects.visible_to(self.caller).select_related("current_job", "holder_hub")
+
+    @extend_schema(
+        request=NewOrder,
+        responses={201: PlacedOrder},
+        extensions={
+            NAMES: {
+                "order_id": "$response.body#/id",
+                "tracking_id": "$response.body#/public_tracking_id",
+            }
+        },
+    )
+    def post(self, request: Request) -> HttpResponse:
+        """Place an order. Everything that is wrong with it is told at once, and nothing half-made
+        stays behind. OPS and ADMIN name the `merchant_id`. With pod_requirement OTP the answer has
+        the `otp_code`, this once only.
+        """
+        caller = self.caller
+        values, problems = read(NewOrder, request.data)
+        merchant_id, of_merchant = _merchant(values, caller, problems)
+        if caller.role in STAFF_ROLES:
+            values.setdefault("dropoff_source", DropoffSource.OPS)
+        order = as_order(values)
+        order.live_mode = caller.live_mode
+        if merchant_id is not None:
+            order.merchant_id = merchant_id
+        problems += [*of_merchant, *_of_scenario(order)]
+        problems += quotes.problems(order, caller, timezone.now())
+        order = placement.place(order, by=caller.actor, known=problems)
+        shown = order_json(order, caller, timezone.now())
+        if order.otp_code is not None:
+            shown["otp_code"] = order.otp_code
+        return json_answer(shown, status=201, headers={"Location": f"{request.path}/{order.pk}"})
+
+
+class OneOrder(ApiView):
+    permission_classes = (IsMerchantOrStaff,)
+
+    @extend_schema(responses=OrderAnswer)
+    def get(self, request: Request, order_id: UUID) -> HttpResponse:
+        """One order."""
+        return _answer(order_for(self.caller, order_id), self.caller)
+
+    @extend_schema(request=OrderChange, responses={200: OrderAnswer, 409: None})
+    def patch(self, request: Request, order_id: UUID) -> HttpResponse:
+        """Change an order. The drop point until a drone is assigned, checked like a new one; phone
+        and priority until launch.
+        """
+        order = _found(Order.objects.visible_to(self.caller), order_id)
+        change = self.read(OrderChange)
+        by = self.caller.actor
+        details = {name: change[name] or "" for name in placement.DETAILS if name in change}
+        with transaction.atomic():
+            if drop := _new_drop(order, change, self.caller):
+                order = placement.move_dropoff(order_id, drop, by=by)
+            if details:
+                order = placement.change_details(order_id, details, by=by)
+        return _answer(order, self.caller)
+
+
+class Reschedule(ApiView):
+    """Served by dispatch.api.views, which first withdraws what ground control may hold."""
+
+    permission_classes = (IsMerchantOrStaff,)
+
+    @extend_schema(request=NewWindow, responses=OrderAnswer)
+    def post(self, request: Request, order_id: UUID) -> HttpResponse:
+        _found(Order.objects.visible_to(self.caller), order_id)
+        window = self.read(NewWindow)
+        if not any(window.values()):
+            message = "Give not_before, deliver_by, or both."
+            raise Invalid([FieldProblem("", "required", message)])
+        order = placement.reschedule(
+            order_id,
+            not_before=window.get("not_before"),
+            deliver_by=window.get("deliver_by"),
+            by=self.caller.actor,
+        )
+        return _answer(order, self.caller)
+
+
+class OldestFirst(Envelope):
+    oldest_first = True
+
+
+class OrderEvents(ApiView, ListAPIView[DeliveryEvent]):
+    """The timeline; served by dispatch.api.views, which adds ground control's POST."""
+
+    permission_classes = (IsMerchantOrStaff,)
+    serializer_class = EventAnswer
+    pagination_class = OldestFirst
+    queryset = DeliveryEvent.objects.all()
+
+    def get_queryset(self) -> Any:
+        orders = Order.objects.visible_to(self.caller)
+        order = _found(orders.only("pk"), self.kwargs["order_id"])
+        return DeliveryEvent.objects.filter(order_id=order.pk)
+
+
+class Jobs(ApiView, ListAPIView[DeliveryJob]):
+    """Jobs, newest first: one for each attempt to deliver an order."""
+
+    permission_classes = (IsStaff,)
+    serializer_class = JobAnswer
+    filter_backends = (DjangoFilterBackend,)
+    filterset_class = JobFilter
+    queryset = DeliveryJob.objects.all()
+
+
+class OneJob(ApiView):
+    """One job."""
+
+    permission_classes = (IsStaff,)
+
+    @extend_schema(responses=JobAnswer)
+    def get(self, request: Request, job_id: UUID) -> Response:
+        job = DeliveryJob.objects.filter(pk=job_id).first()
+        if job is None:
+            raise NotFound("job")
+        return Response(JobAnswer(job).data)
+
+
+def _found(orders: OrderQuerySet, order_id: UUID) -> Order:
+    order = orders.filter(pk=order_id).first()
+    if order is None:
+        raise NotFound
+    return order
+
+
+def _answer(order: Order, to: Caller) -> HttpResponse:
+    return json_answer(order_json(order, to, timezone.now()))
+
+
+def _rounded(number: float | None) -> int | None:
+    return None if number is None else round(number)
+
+
+def _merchant(
+    values: dict[str, Any], caller: Caller, known: list[FieldProblem]
+) -> tuple[UUID | None, list[FieldProblem]]:
+    """Whose order it is to be: the caller's own, or the one that our staff names."""
+
+    def problem(code: str, message: str) -> list[FieldProblem]:
+        return [FieldProblem("merchant_id", code, message)]
+
+    named = values.get("merchant_id")
+    if caller.role not in STAFF_ROLES:
+        if named not in (None, caller.merchant_id):
+            return None, problem("not_yours", "An order can only be placed for yourself.")
+        return caller.merchant_id, []
+    if named is None:
+        # None was put there for one that could not be read, and is reported already.
+        reported = any(one.field == "merchant_id" for one in known)
+        missing = problem("required", "Name the merchant that the order is for.")
+        return None, [] if reported else missing
+    if Merchant.objects.filter(pk=named, active=True).exists():
+        return named, []
+    return None, problem("does_not_exist", "There is no such merchant.")
+
+
+def _of_scenario(order: Order) -> list[FieldProblem]:
+    """Give a test order its scenario, or say why this order cannot have the one asked for."""
+
+    def problem(code: str, message: str) -> list[FieldProblem]:
+        return [FieldProblem("test_scenario", code, message)]
+
+    if order.live_mode and order.test_scenario:
+        return problem("test_key_needed", "Only with a test key (wx_test_…) is an order a test.")
+    if order.test_scenario == Scenario.WRONG_OTP and order.pod_requirement != PodRequirement.OTP:
+        return problem("otp_needed", "“wrong_otp” needs pod_requirement OTP: there is no code.")
+    if not order.live_mode and order.test_scenario == "":
+        order.test_scenario = Scenario.DELIVERED
+    return []
+
+
+def _new_drop(order: Order, change: dict[str, Any], caller: Caller) -> placement.Drop | None:
+    """The drop point that a PATCH asks for; what it does not name of the point stays.
+
+    The accuracy belongs to one measurement: without a new one it is not known of a new point.
+    """
+    if not any(name.startswith("dropoff_") for name in change):
+        return None
+    return placement.Drop(
+        lat=change.get("dropoff_lat", order.dropoff_lat),
+        lng=change.get("dropoff_lng", order.dropoff_lng),
+        accuracy_m=change.get("dropoff_accuracy_m"),
+        source=DropoffSource.OPS if caller.role in STAFF_ROLES else DropoffSource.MERCHANT,
+    )

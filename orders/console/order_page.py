@@ -1,0 +1,174 @@
+"""What `orders` itself tells on an order's page: the facts, the timeline, the jobs."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from fleet.models import Drone
+from orders import presentation
+from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.personal_data.masking import masked_name, masked_phone
+from orders.states import WITH_A_JOB, EventType, HoldCode, Holder
+from wingxtra.accounts.identity import ActorKind
+from wingxtra.console.admin import badge, duration, moment
+from wingxtra.console.registry import Section, Tone, add_section
+
+
+def facts(order: Order, request: HttpRequest) -> Section:
+    in_full = request.user.has_perm("orders.view_personal_data")
+    name, phone = order.customer_name, str(order.customer_phone or "")
+    if not in_full:
+        name, phone = masked_name(name), masked_phone(phone)
+    rows: list[tuple[str, Any]] = [
+        ("Customer", name or "—"),
+        ("Phone", phone or "—"),
+        ("E-mail", (order.customer_email if in_full else "•••") if order.customer_email else "—"),
+        ("Language", dict(settings.LANGUAGES).get(order.customer_language) or "—"),
+        ("Merchant", order.merchant),
+        ("Merchant's reference", order.external_id or "—"),
+        ("Parcel", f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg"),
+        ("Where the parcel is", _holder(order)),
+        ("Ready for pickup", moment(order.parcel_ready_at)),
+        ("Pickup", _place(order.pickup_lat, order.pickup_lng, order.pickup_name)),
+        ("Drop point", _place(order.dropoff_lat, order.dropoff_lng, _accuracy(order))),
+        ("Service area", order.service_area),
+        ("Not before", moment(order.not_before)),
+        ("Deliver by", moment(order.deliver_by)),
+        ("Delivered", moment(order.delivered_at)),
+        ("Proof needed", order.get_pod_requirement_display()),
+        ("Attempts so far", order.attempts),
+    ]
+    if order.reason_code:
+        rows.append(("Ended because", order.get_reason_code_display()))
+    if order.cancel_reason:
+        note = order.cancel_note if in_full else "•••" if order.cancel_note else ""
+        because = f"{order.get_cancel_reason_display()}. {note}"
+        rows.append(("Canceled because", because))
+    tracking_url = f"{settings.PUBLIC_BASE_URL}/track/{order.public_tracking_id}/"
+    shown: dict[str, Any] = {"facts": rows, "tracking_url": tracking_url}
+    if request.user.has_perm("orders.change_order"):
+        shown["label_url"] = reverse("order-label", args=[order.pk])
+    return Section("The order", "console/order/facts.html", shown)
+
+
+def _holder(order: Order) -> SafeString:
+    where = badge(presentation.parcel_is(order), presentation.HOLDER_TONE[order.holder])
+    return format_html("{} since {}", where, moment(order.holder_since))
+
+
+def question(order: Order) -> str:
+    """What a person is asked about the order's parcel, empty when nothing is."""
+    if order.hold_code:
+        return str(order.get_hold_code_display())
+    if order.holder == Holder.UNKNOWN:
+        return str(HoldCode.PARCEL_UNKNOWN.label)
+    is_aboard = order.holder == Holder.DRONE and order.status not in WITH_A_JOB
+    return str(HoldCode.PARCEL_ABOARD.label) if is_aboard else ""
+
+
+def _place(lat: float, lng: float, about: str) -> str:
+    return f"{lat:.5f}, {lng:.5f}" + (f" ({about})" if about else "")
+
+
+def _accuracy(order: Order) -> str:
+    source = f"from {order.get_dropoff_source_display().lower()}"
+    if order.dropoff_accuracy_m is None:
+        return source
+    return f"{source}, ± {order.dropoff_accuracy_m:.0f} m"
+
+
+def timeline(order: Order, request: HttpRequest) -> Section:
+    events = list(order.events.all())
+    return Section("Timeline", "console/order/timeline.html", {"events": told(events, order)})
+
+
+def told(events: list[DeliveryEvent], order: Order) -> list[dict[str, Any]]:
+    """Each event in words: what, who, when, how long after the one before, since when late."""
+    rows = []
+    before = None
+    for event in events:
+        gap = _gap(event.created_at - before) if before else []
+        if event.occurred_at > order.deliver_by:
+            gap.append(f"{duration(event.occurred_at - order.deliver_by)} late")
+        rows.append(
+            {
+                "label": EventType(event.type).label,
+                "message": message(event),
+                "who": who(event),
+                "at": moment(event.occurred_at, seconds=True),
+                "gap": ", ".join(gap),
+                "tone": presentation.EVENT_TONE.get(event.type, Tone.IDLE),
+            }
+        )
+        before = event.created_at
+    return rows
+
+
+def _gap(span: timedelta) -> list[str]:
+    """Nothing for what happened in one go."""
+    return [f"after {duration(span)}"] if span >= timedelta(seconds=1) else []
+
+
+def message(event: DeliveryEvent) -> str:
+    """What it tells beyond the name of what happened."""
+    is_the_same = event.message.rstrip(".") == EventType(event.type).label
+    return "" if is_the_same else event.message
+
+
+def who(event: DeliveryEvent) -> str:
+    """“ama”, “API key till 3”, “Dispatcher”."""
+    kind = ActorKind(event.actor_kind)
+    if kind == ActorKind.USER:
+        return event.actor_ref
+    return f"{kind.label} {event.actor_ref}".strip()
+
+
+def jobs(order: Order, request: HttpRequest) -> Section:
+    rows = [_job(job) for job in order.jobs.order_by("-attempt")]
+    return Section("Attempts", "console/order/jobs.html", {"jobs": rows})
+
+
+def _job(job: DeliveryJob) -> dict[str, Any]:
+    now = timezone.now()
+    eta_s = job.eta_seconds(now)
+    return {
+        "attempt": job.attempt,
+        "drone_id": job.drone_id,
+        "drone_url": job.drone_id and reverse("admin:fleet_drone_change", args=[job.drone_id]),
+        "state": badge(job.get_status_display(), presentation.JOB_TONE[job.status]),
+        "eta": moment(job.promised_at) if eta_s is None else _soon(eta_s),
+        "ended_because": job.ended_because,
+        "override_reason": job.override_reason,
+    }
+
+
+def _soon(eta_s: int) -> str:
+    return f"in {round(eta_s / 60)} min" if eta_s >= 30 else "any moment"
+
+
+def deliveries_of(drone: Drone, request: HttpRequest) -> Section:
+    """The drone's latest jobs."""
+    rows = [
+        {
+            "order": job.order,
+            "url": reverse("admin:orders_order_change", args=[job.order_id]),
+            "state": badge(job.get_status_display(), presentation.JOB_TONE[job.status]),
+            "at": moment(job.created_at),
+            "ended_because": job.ended_because,
+        }
+        for job in drone.jobs.select_related("order")[:10]
+    ]
+    return Section("Deliveries", "console/drone/deliveries.html", {"rows": rows})
+
+
+def add_to_console() -> None:
+    add_section(Drone, 20, deliveries_of)
+    add_section(Order, 10, facts)
+    add_section(Order, 30, timeline)
+    add_section(Order, 40, jobs)

@@ -1,0 +1,274 @@
+"""What orders put into the console: their page, what is late, the numbers, and where they are."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Aggregate, Count, DurationField, F, FloatField, Max, Q
+from django.db.models.functions import Coalesce, TruncHour
+from django.urls import reverse
+from django.utils import timezone
+
+from fleet.feasibility.rules import Priority
+from orders import presentation
+from orders.console import order_page, tabs
+from orders.models import DeliveryEvent, Order
+from orders.states import IN_FLIGHT, EventType, Status
+from wingxtra.accounts.identity import Role
+from wingxtra.console import actions, registry, roles
+from wingxtra.console.admin import duration
+from wingxtra.console.registry import Attention, Chart, Feature, Layer, Number, Tone
+
+AT_MOST = 20
+
+roles.seen_by_all("orders.view_order")
+roles.done_by_ops("orders.change_order", "orders.view_personal_data")
+order_page.add_to_console()
+registry.homes[Role.LOADER] = "loading"
+
+
+# --- who changed what meanwhile ------------------------------------------------------------------
+
+
+def _last_events(orders: Sequence[Order]) -> dict[UUID, str]:
+    newest = (
+        DeliveryEvent.objects.filter(order__in=orders)
+        .order_by()
+        .values_list("order")
+        .annotate(Max("id"))
+    )
+    return {order_id: str(event_id) for order_id, event_id in newest}
+
+
+def _since(order: Order, seen: str) -> list[str]:
+    after = int(seen) if seen.isdecimal() else 0
+    return [
+        f"{event.occurred_at:%H:%M:%S} UTC, {order_page.who(event)}: "
+        f"{EventType(event.type).label}. {order_page.message(event)}".strip()
+        for event in order.events.filter(id__gt=after)
+    ]
+
+
+def _described(order: Order) -> str:
+    """Without personal data: it is in lists of many."""
+    promise, _ = presentation.clock(order, timezone.now())
+    told = [
+        order.get_status_display(),
+        order.get_priority_display(),
+        "" if promise == "—" else promise,
+        f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg",
+        f"from {order.merchant}",
+        f"with {order.assigned_drone_id}" if order.assigned_drone_id else "",
+    ]
+    return " · ".join(filter(None, told))
+
+
+actions.describe(Order, _described, "merchant", "current_job")
+actions.watch(Order, actions.Watch(_last_events, _since))
+
+
+# --- what needs attention ------------------------------------------------------------------------
+
+# What speeds up an order that waits; what flies already cannot be hurried. dispatch has the verbs.
+REMEDIES = {Status.QUEUED: "assign", Status.ASSIGNED: "reassign"}
+URGENCY = {Priority.MEDICAL: 30, Priority.URGENT: 20, Priority.NORMAL: 10}
+
+
+def late_orders(now: datetime) -> Iterator[Attention]:
+    """The open orders that are late, or will be by their ETA; the most urgent ones."""
+    late = Order.objects.live().filter(tabs.OPEN & Q(deliver_by__lt=now))
+    at_risk = Order.objects.live().filter(
+        tabs.OPEN, deliver_by__gte=now, current_job__eta_at__gt=F("deliver_by")
+    )
+    for order in _most_urgent(late):
+        over = now - order.deliver_by
+        level = URGENCY[Priority(order.priority)] + min(9, int(over.total_seconds() // 600))
+        text = f"{order.get_priority_display()} order {order} is late by {duration(over)}"
+        yield _about(order, f"late:{order.pk}", level, text, Tone.BAD, order.deliver_by)
+    for order in _most_urgent(at_risk):
+        job = order.current_job
+        assert job is not None  # noqa: S101 (an ETA is a job's)
+        assert job.eta_at is not None  # noqa: S101
+        over = job.eta_at - order.deliver_by
+        text = f"{order.get_priority_display()} order {order} will be {duration(over)} late"
+        level = URGENCY[Priority(order.priority)] - 5
+        yield _about(order, f"at-risk:{order.pk}", level, text, Tone.WARN, None)
+
+
+def _most_urgent(orders: Any) -> list[Order]:
+    found = orders.select_related("current_job").order_by("deliver_by")[: AT_MOST * 5]
+    return sorted(found, key=lambda order: -URGENCY[Priority(order.priority)])[:AT_MOST]
+
+
+def _about(
+    order: Order, key: str, level: int, text: str, tone: Tone, since: datetime | None
+) -> Attention:
+    url = reverse("admin:orders_order_change", args=[order.pk])
+    detail = order.get_status_display()
+    if order.assigned_drone_id:
+        detail += f" with {order.assigned_drone_id}"
+    remedy = REMEDIES.get(Status(order.status))
+    return Attention(
+        key,
+        level,
+        text,
+        detail,
+        url,
+        since,
+        tone,
+        remedies=actions.buttons(order, remedy) if remedy else (),
+    )
+
+
+# --- the numbers ---------------------------------------------------------------------------------
+
+
+class Percentile(Aggregate):
+    """PostgreSQL's percentile_cont of an interval, in seconds."""
+
+    template = (
+        "EXTRACT(EPOCH FROM PERCENTILE_CONT(%(share)s) WITHIN GROUP (ORDER BY %(expressions)s))"
+    )
+    output_field = FloatField()
+
+    def __init__(self, expression: Any, share: float) -> None:
+        super().__init__(expression, share=float(share))
+
+
+def numbers(now: datetime) -> Iterator[Number]:
+    counts = (
+        Order.objects.live()
+        .filter(tabs.OPEN)
+        .aggregate(
+            queued=Count("pk", filter=Q(status=Status.QUEUED)),
+            in_flight=Count("pk", filter=Q(status__in=IN_FLIGHT)),
+        )
+    )
+    list_url = reverse("admin:orders_order_changelist")
+    yield Number(
+        "Queued", str(counts["queued"]), "waiting for a drone", url=f"{list_url}?tab=queued"
+    )
+    yield Number(
+        "In flight", str(counts["in_flight"]), "parcels in the air", url=f"{list_url}?tab=in_flight"
+    )
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    today = _delivered_since(midnight).aggregate(
+        count=Count("pk"), on_time=Count("pk", filter=Q(delivered_at__lte=F("deliver_by")))
+    )
+    yield Number("Delivered today", str(today["count"]), "since 00:00 UTC")
+    if today["count"]:
+        share = 100 * today["on_time"] / today["count"]
+        tone = Tone.GOOD if share >= 95 else Tone.WARN if share >= 80 else Tone.BAD
+        yield Number(
+            "On time today", f"{share:.0f} %", f"{today['on_time']} of {today['count']}", tone
+        )
+    else:
+        yield Number("On time today", "—", "nothing delivered yet")
+    yield from _minutes_per_priority(midnight)
+
+
+def _delivered_since(start: datetime) -> Any:
+    """Found through the events, which have an index on type and time."""
+    return Order.objects.live().filter(
+        events__type=EventType.DELIVERED, events__created_at__gte=start
+    )
+
+
+def _minutes_per_priority(start: datetime) -> Iterator[Number]:
+    took: Any = F("delivered_at") - Coalesce(F("not_before"), F("created_at"))
+    took.output_field = DurationField()
+    rows = (
+        _delivered_since(start)
+        .order_by()
+        .values("priority")
+        .annotate(median_s=Percentile(took, 0.5), p95_s=Percentile(took, 0.95))
+    )
+    found = {row["priority"]: row for row in rows}
+    for priority in reversed(Priority):
+        row = found.get(priority)
+        value = f"{row['median_s'] / 60:.0f} min" if row else "—"
+        detail = f"median; 95 %: {row['p95_s'] / 60:.0f} min" if row else "none delivered today"
+        yield Number(f"{priority.label}, to the door", value, detail)
+
+
+def last_day(now: datetime) -> Chart:
+    first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=23)
+    rows = (
+        DeliveryEvent.objects.filter(
+            order__live_mode=True,
+            type__in=[EventType.CREATED, EventType.DELIVERED],
+            created_at__gte=first,
+        )
+        .order_by()
+        .annotate(hour=TruncHour("created_at"))
+        .values_list("type", "hour")
+        .annotate(count=Count("id"))
+    )
+    counts = {(kind, hour): count for kind, hour, count in rows}
+    hours = [first + timedelta(hours=n) for n in range(24)]
+    return Chart(
+        "Orders per hour, last 24 hours (UTC)",
+        [f"{hour:%H}:00" for hour in hours],
+        {
+            "Placed": [counts.get((EventType.CREATED, hour), 0) for hour in hours],
+            "Delivered": [counts.get((EventType.DELIVERED, hour), 0) for hour in hours],
+        },
+    )
+
+
+# --- on the map ----------------------------------------------------------------------------------
+
+MOST_ON_MAP = 500
+
+
+def features_of(order: Order, now: datetime) -> list[Feature]:
+    """Pickup, drop point and the line between them."""
+    pickup = [order.pickup_lng, order.pickup_lat]
+    drop = [order.dropoff_lng, order.dropoff_lat]
+    promise, tone = presentation.clock(order, now)
+    about: dict[str, Any] = {
+        "tone": tone,
+        "facts": [
+            ("Status", order.get_status_display()),
+            ("Priority", order.get_priority_display()),
+            ("Promise", promise),
+            ("Drone", order.assigned_drone_id or "none"),
+        ],
+        "url": reverse("admin:orders_order_change", args=[order.pk]),
+        "area": str(order.service_area_id),
+        "state": order.get_status_display(),
+    }
+    name = str(order)
+    line = {"type": "LineString", "coordinates": [pickup, drop]}
+    return [
+        Feature(f"line-{name}", "line", line, name, **about),
+        Feature(f"from-{name}", "pickup", _point(pickup), f"Pickup of {name}", **about),
+        Feature(f"to-{name}", "drop", _point(drop), f"Drop point of {name}", **about),
+    ]
+
+
+def _point(coordinates: list[float]) -> dict[str, Any]:
+    return {"type": "Point", "coordinates": coordinates}
+
+
+def _on_map(*statuses: Status) -> Any:
+    def features(now: datetime) -> Iterator[Feature]:
+        orders = Order.objects.live().filter(status__in=statuses).select_related("current_job")
+        for order in orders.order_by("deliver_by")[:MOST_ON_MAP]:
+            yield from features_of(order, now)
+
+    return features
+
+
+registry.add_attention(late_orders, checks="no order is late or about to be")
+registry.number_sources.insert(0, numbers)  # before the drones
+registry.chart_sources.append(last_day)
+for name, title, statuses in [
+    ("flying", "In flight", IN_FLIGHT),
+    ("assigned", "Assigned", (Status.ASSIGNED, Status.MISSION_SUBMITTED)),
+    ("queued", "Queued", (Status.QUEUED,)),
+]:
+    registry.layers.append(
+        Layer(name, title, _on_map(*statuses), "orders.view_order", group="Orders")
+    )

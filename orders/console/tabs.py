@@ -1,0 +1,119 @@
+"""The tabs and filters above the console's list of orders."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest
+
+from orders.models import Order
+from orders.models.parcel import AWAITS_AN_ANSWER
+from orders.states import IN_FLIGHT, TERMINAL, HoldCode, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    title: str
+    narrow: Callable[[QuerySet[Order]], QuerySet[Order]]
+    empty: str
+
+
+OPEN = ~Q(status__in=TERMINAL)
+LATE = (OPEN & Q(deliver_by__lt=Now())) | Q(delivered_at__gt=F("deliver_by"))
+
+TABS: dict[str, Tab] = {
+    "attention": Tab(
+        "Needs attention",
+        lambda orders: orders.filter(
+            (OPEN & Q(deliver_by__lt=Now()))
+            | (OPEN & Q(current_job__eta_at__gt=F("deliver_by")))
+            | Q(status=Status.DELIVERED, proof_missing=True)
+            | AWAITS_AN_ANSWER
+        ),
+        "No order is late or at risk, every parcel is where it should be, and no proof is missing.",
+    ),
+    "queued": Tab(
+        "Queued",
+        lambda orders: orders.filter(status=Status.QUEUED),
+        "No order is waiting for a drone.",
+    ),
+    "assigned": Tab(
+        "Assigned",
+        lambda orders: orders.filter(status__in=[Status.ASSIGNED, Status.MISSION_SUBMITTED]),
+        "No drone is about to start.",
+    ),
+    "in_flight": Tab(
+        "In flight",
+        lambda orders: orders.filter(status__in=IN_FLIGHT),
+        "No drone is flying an order.",
+    ),
+    "scheduled": Tab(
+        "Scheduled",
+        lambda orders: orders.filter(status__in=[Status.CREATED, Status.VALIDATED]),
+        "No order waits for its time.",
+    ),
+    "done": Tab(
+        "Done",
+        lambda orders: orders.filter(status__in=TERMINAL),
+        "No order has ended yet.",
+    ),
+}
+
+
+def tab_links(request: HttpRequest) -> list[dict[str, Any]]:
+    """Title, address and whether it is the open one; other filters are left behind."""
+    here = request.GET.get("tab", "")
+    links = [
+        {"title": tab.title, "url": f"?tab={name}", "current": name == here}
+        for name, tab in TABS.items()
+    ]
+    return [
+        *links,
+        {"title": "All", "url": "?", "current": not here},
+    ]
+
+
+class TabFilter(admin.SimpleListFilter):
+    """Reads the tab from the address; the tabs above the list are its only display."""
+
+    title = "tab"
+    parameter_name = "tab"
+    template = "console/no_filter.html"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, tab.title) for name, tab in TABS.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
+        tab = TABS.get(self.value() or "")
+        return tab.narrow(queryset) if tab else queryset
+
+
+class LateFilter(admin.SimpleListFilter):
+    title = "promise"
+    parameter_name = "promise"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("late", "Late"), ("kept", "On time so far")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
+        if self.value() == "late":
+            return queryset.filter(LATE)
+        if self.value() == "kept":
+            return queryset.exclude(LATE)
+        return queryset
+
+
+class HoldFilter(admin.SimpleListFilter):
+    title = "hold"
+    parameter_name = "hold"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("any", "An answer is awaited"), *HoldCode.choices]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
+        if self.value() == "any":
+            return queryset.filter(AWAITS_AN_ANSWER)
+        return queryset.filter(hold_code=self.value()) if self.value() in HoldCode else queryset

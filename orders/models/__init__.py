@@ -1,0 +1,14 @@
+"""What was promised: the order, its jobs, its events, and who may load where."""
+
+from orders.loading.models import Loader
+from orders.models.jobs import DeliveryEvent, DeliveryJob
+from orders.models.order import Order
+from orders.models.queries import OrderQuerySet
+
+__all__ = [
+    "DeliveryEvent",
+    "DeliveryJob",
+    "Loader",
+    "Order",
+    "OrderQuerySet",
+]

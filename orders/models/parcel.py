@@ -1,0 +1,177 @@
+"""Where an order's parcel is: the columns, and what happens when its holder changes.
+
+The methods change the order in memory and say what happened; `orders.custody` has the verbs that
+lock, check, save and record.
+"""
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from fleet.models import Drone, Hub
+from orders.models.jobs import DeliveryJob
+from orders.states import (
+    AT_REST,
+    FLOWN_FROM,
+    WITH_A_JOB,
+    EventType,
+    Happened,
+    HoldCode,
+    Holder,
+    Status,
+)
+
+# Of orders whose parcel is not where it should be, or whose reports contradict each other.
+AWAITS_AN_ANSWER = Q(live_mode=True) & (
+    Q(holder=Holder.UNKNOWN)
+    | (Q(holder=Holder.DRONE) & ~Q(status__in=WITH_A_JOB))
+    | ~Q(hold_code="")
+)
+
+
+class Parcel(models.Model):
+    """One holder at every moment. A hold keeps a queued order out of dispatch."""
+
+    holder = models.CharField(max_length=12, choices=Holder, default=Holder.SENDER, editable=False)
+    holder_drone = models.ForeignKey(
+        Drone,
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="parcels",
+        db_index=False,  # order_one_parcel_per_drone is one
+    )
+    holder_hub = models.ForeignKey(
+        Hub, on_delete=models.PROTECT, null=True, editable=False, related_name="parcels"
+    )
+    holder_since = models.DateTimeField(default=timezone.now, editable=False)
+    parcel_ready_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it was said that the parcel can be loaded."
+    )
+    hold_code = models.CharField(max_length=16, choices=HoldCode, blank=True, editable=False)
+    hold_message = models.CharField(max_length=300, blank=True, editable=False)
+    hold_since = models.DateTimeField(null=True, editable=False)
+
+    # Of Order, which this is a part of.
+    pickup_lat: float
+    pickup_lng: float
+    current_job: "DeliveryJob | None"
+
+    class Meta:
+        abstract = True
+
+    @property
+    def flown_from(self) -> tuple[float, float]:
+        """Latitude and longitude where the next drone picks the parcel up."""
+        if self.holder_hub is not None:
+            return self.holder_hub.lat, self.holder_hub.lng
+        return self.pickup_lat, self.pickup_lng
+
+    @property
+    def is_at_rest(self) -> bool:
+        return self.holder in AT_REST
+
+    # --- what happens to it (called by orders.custody and by transitions only) --------------------
+
+    def ready(self) -> Happened:
+        self.parcel_ready_at = timezone.now()
+        return Happened(EventType.PARCEL_READY, "The parcel is ready to be loaded.")
+
+    def load(self, message: str = "") -> Happened:
+        """Onto the drone of the current job; a test order's has none."""
+        job = self.current_job
+        drone_id = job.drone_id if job else None
+        self._held_by(Holder.DRONE, drone_id=drone_id)
+        words = message or f"The parcel is aboard {drone_id or 'its drone'}."
+        return Happened(EventType.PARCEL_LOADED, words, {"drone_id": drone_id})
+
+    def unload(self, hub: Hub, message: str) -> Happened:
+        self._held_by(Holder.HUB, hub=hub)
+        words = f"The parcel is at {hub.name}. {message}".rstrip()
+        return Happened(EventType.PARCEL_UNLOADED, words, {"hub": hub.name})
+
+    def stay(self, note: str) -> Happened:
+        self._held_by(Holder.SENDER)
+        return Happened(EventType.PARCEL_FOUND, f"It never left the sender: {note}")
+
+    def hand_over(self) -> None:
+        """To the recipient, with the transition that delivers it."""
+        self._held_by(Holder.RECIPIENT)
+
+    def lose_sight(self, why: str) -> Happened:
+        """Nobody saw where it went: a person is asked."""
+        self._held_by(Holder.UNKNOWN)
+        return Happened(EventType.PARCEL_UNKNOWN, why)
+
+    def give_back(self, received_by: str) -> Happened:
+        self._held_by(Holder.RETURNED)
+        return Happened(EventType.PARCEL_RETURNED, f"Back with the sender: {received_by}")
+
+    def lose(self, note: str) -> Happened:
+        self._held_by(Holder.LOST)
+        return Happened(EventType.PARCEL_LOST, f"The parcel is lost: {note}")
+
+    def _held_by(
+        self, holder: Holder, *, drone_id: str | None = None, hub: Hub | None = None
+    ) -> None:
+        self.holder, self.holder_drone_id, self.holder_hub = holder, drone_id, hub
+        self.holder_since = timezone.now()
+
+    # --- the hold --------------------------------------------------------------------------------
+
+    def hold(self, code: HoldCode, message: str) -> None:
+        if not self.hold_code:
+            self.hold_since = timezone.now()
+        self.hold_code, self.hold_message = code, message[:300]
+
+    def lift_hold(self) -> None:
+        self.hold_code, self.hold_message, self.hold_since = "", "", None
+
+    def hold_for_the_parcel(self, why: str) -> None:
+        """Wait for a person unless the parcel is where a drone can be sent for it."""
+        if self.holder in FLOWN_FROM:
+            self.lift_hold()
+        elif self.holder == Holder.DRONE:
+            self.hold(HoldCode.PARCEL_ABOARD, why)
+        else:
+            self.hold(HoldCode.PARCEL_UNKNOWN, why)
+
+
+CONSTRAINTS = [
+    models.CheckConstraint(name="order_holder_known", condition=Q(holder__in=Holder.values)),
+    models.CheckConstraint(
+        name="order_drone_holds_what_it_carries",
+        condition=Q(holder=Holder.DRONE, holder_drone__isnull=False)
+        | Q(holder=Holder.DRONE, live_mode=False)
+        | (~Q(holder=Holder.DRONE) & Q(holder_drone__isnull=True)),
+    ),
+    models.CheckConstraint(
+        name="order_hub_holds_what_lies_there",
+        condition=Q(holder=Holder.HUB, holder_hub__isnull=False)
+        | (~Q(holder=Holder.HUB) & Q(holder_hub__isnull=True)),
+    ),
+    # Every kind carries one parcel at a time.
+    models.UniqueConstraint(fields=["holder_drone"], name="order_one_parcel_per_drone"),
+    models.CheckConstraint(
+        name="order_delivered_is_with_the_recipient",
+        condition=~Q(status=Status.DELIVERED) | Q(holder=Holder.RECIPIENT),
+    ),
+    models.CheckConstraint(
+        name="order_is_flown_from_where_its_parcel_is",
+        condition=~Q(status__in=[Status.ASSIGNED, Status.MISSION_SUBMITTED])
+        | Q(holder__in=[*FLOWN_FROM, Holder.DRONE]),
+    ),
+    models.CheckConstraint(
+        name="order_hold_of_queued_orders_only",
+        condition=Q(hold_code="", hold_since__isnull=True)
+        | (Q(status=Status.QUEUED, hold_since__isnull=False) & ~Q(hold_code="")),
+    ),
+]
+INDEXES = [
+    models.Index(
+        fields=["holder_since"],
+        name="order_parcel_not_at_rest",
+        condition=Q(holder__in=[Holder.DRONE, Holder.UNKNOWN]),
+    ),
+    models.Index(fields=["hold_since"], name="order_held", condition=~Q(hold_code="")),
+]

@@ -1,0 +1,85 @@
+"""An order's state in the words and colours of the console. Pure."""
+
+from datetime import datetime, timedelta
+
+from fleet.feasibility.rules import Priority
+from orders.models import Order
+from orders.states import IN_FLIGHT, EventType, Holder, JobStatus, Status
+from wingxtra.console.admin import duration
+from wingxtra.console.registry import Tone
+
+STATUS_TONE: dict[str, Tone] = {
+    Status.CREATED: Tone.IDLE,
+    Status.VALIDATED: Tone.IDLE,
+    Status.QUEUED: Tone.WARN,
+    Status.ASSIGNED: Tone.BUSY,
+    Status.MISSION_SUBMITTED: Tone.BUSY,
+    **dict.fromkeys(IN_FLIGHT, Tone.BUSY),
+    Status.DELIVERED: Tone.GOOD,
+    Status.CANCELED: Tone.IDLE,
+    Status.FAILED: Tone.BAD,
+    Status.ABORTED: Tone.BAD,
+}
+PRIORITY_TONE: dict[str, Tone] = {
+    Priority.NORMAL: Tone.IDLE,
+    Priority.URGENT: Tone.WARN,
+    Priority.MEDICAL: Tone.BAD,
+}
+SLA_TONE = {"on_time": Tone.GOOD, "at_risk": Tone.WARN, "late": Tone.BAD}
+JOB_TONE: dict[str, Tone] = {
+    JobStatus.ACTIVE: Tone.BUSY,
+    JobStatus.COMPLETED: Tone.GOOD,
+    JobStatus.FAILED: Tone.BAD,
+    JobStatus.ABORTED: Tone.BAD,
+    JobStatus.CANCELED: Tone.IDLE,
+}
+HOLDER_TONE: dict[str, Tone] = {
+    Holder.SENDER: Tone.IDLE,
+    Holder.DRONE: Tone.BUSY,
+    Holder.HUB: Tone.WARN,
+    Holder.RECIPIENT: Tone.GOOD,
+    Holder.RETURNED: Tone.IDLE,
+    Holder.LOST: Tone.BAD,
+    Holder.UNKNOWN: Tone.BAD,
+}
+EVENT_TONE: dict[str, Tone] = {
+    EventType.DELIVERED: Tone.GOOD,
+    EventType.PROOF_RECORDED: Tone.GOOD,
+    EventType.FAILED: Tone.BAD,
+    EventType.ABORTED: Tone.BAD,
+    EventType.LINK_LOST: Tone.BAD,
+    EventType.INTENT_FAILED: Tone.WARN,
+    EventType.REQUEUED: Tone.WARN,
+    EventType.ABORT_REQUESTED: Tone.WARN,
+    EventType.CODE_REFUSED: Tone.WARN,
+    EventType.PARCEL_LOADED: Tone.GOOD,
+    EventType.PARCEL_UNLOADED: Tone.WARN,
+    EventType.PARCEL_UNKNOWN: Tone.BAD,
+    EventType.PARCEL_LOST: Tone.BAD,
+    EventType.CORRECTED: Tone.WARN,
+    EventType.CONTRADICTION: Tone.BAD,
+    EventType.LATE_REPORT: Tone.WARN,
+}
+
+
+def parcel_is(order: Order) -> str:
+    """Who has the parcel, by name: “On WX-DRN-001”, “At Ridge hub”, “With the sender”."""
+    if order.holder_drone_id:
+        return f"On {order.holder_drone_id}"
+    return f"At {order.holder_hub}" if order.holder_hub else order.get_holder_display()
+
+
+def clock(order: Order, now: datetime) -> tuple[str, Tone]:
+    """The promise in words: how long is left, or since when it is broken."""
+    if order.is_terminal:
+        if order.delivered_at is None:
+            return "—", Tone.IDLE
+        over = order.delivered_at - order.deliver_by
+        if over > timedelta(0):
+            return f"{duration(over)} late", Tone.BAD
+        return "On time", Tone.GOOD
+    left = order.deliver_by - now
+    tone = SLA_TONE[order.sla(now)]
+    if left < timedelta(0):
+        return f"Late by {duration(-left)}", tone
+    return f"{duration(left)} left", tone

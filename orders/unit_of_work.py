@@ -1,0 +1,239 @@
+"""How a verb of `orders.lifecycle` changes orders: lock them, take steps, write everything once.
+
+Only lifecycle uses this. Locks are taken drones first, then orders, each by id, so that two verbs
+never wait for each other.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.dispatch import Signal
+from django.utils import timezone
+from django_fsm import TransitionNotAllowed
+
+from fleet.models import Drone
+from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.states import Happened
+from wingxtra.accounts.identity import Actor
+from wingxtra.database import bulk, statements
+from wingxtra.problems import Conflict, NotFound
+
+# A report whose clock is off by more than this is noted with the time that it named.
+CLOCK_NOISE = timedelta(seconds=2)
+
+# Sent with `events`: the DeliveryEvents just written, each with its `.order` and `.job` loaded.
+recorded = Signal()
+
+
+class Refused(Conflict):
+    """The order's state does not allow the verb. Nothing was changed."""
+
+    def __init__(self, order: Order, detail: str, code: str = "invalid_transition") -> None:
+        super().__init__(code, detail, current_status=order.status)
+
+
+def first_placed(order: Order) -> Conflict | None:
+    """The merchant's order that has this one's `external_id` already, named in a refusal."""
+    if not order.external_id:
+        return None
+    same = Order.objects.filter(merchant_id=order.merchant_id, external_id=order.external_id)
+    first = same.values_list("pk", flat=True).first()
+    words = f"Order {first} has the external_id “{order.external_id}” already."
+    return Conflict("duplicate_external_id", words, order_id=str(first)) if first else None
+
+
+@contextmanager
+def handing_over(
+    order_id: UUID, drone_id: str | None, *, by: Actor
+) -> Iterator[tuple["Change", Order]]:
+    with transaction.atomic():
+        # Drones before orders, as in assign_many: one order of locking, no deadlock.
+        if drone_id is not None and drone_id not in free_drones([drone_id]):
+            if not Drone.objects.filter(pk=drone_id).exists():
+                raise NotFound("drone")
+            words = f"{drone_id} has an active job already, or a parcel aboard."
+            raise Conflict("drone_busy", words)
+        with changing(order_id, by=by) as (change, order):
+            if drone_id is not None and not order.live_mode:
+                raise Refused(order, "A test order never gets a real drone.", code="test_order")
+            yield change, order
+
+
+def free_drones(drone_ids: Iterable[str]) -> set[str]:
+    """Lock these drones (in id order) and return the ids of those without an active job and
+    without a parcel of a flight that is over.
+    """
+    rows = set(
+        Drone.objects.select_for_update(no_key=True)
+        .filter(pk__in=set(drone_ids))
+        .order_by("pk")
+        .values_list("pk", flat=True)
+    )
+    # A statement of its own: it must see what was committed while we waited for the locks.
+    busy = DeliveryJob.objects.active().filter(drone_id__in=rows).order_by()
+    loaded = Order.objects.filter(holder_drone_id__in=rows).order_by()
+    return rows - set(
+        busy.values_list("drone_id", flat=True).union(
+            loaded.values_list("holder_drone_id", flat=True)
+        )
+    )
+
+
+def locked(order_ids: Sequence[UUID], *, skip_locked: bool = False) -> list[Order]:
+    orders = list(
+        Order.objects.select_for_update(skip_locked=skip_locked, no_key=True)
+        .filter(pk__in=order_ids)
+        .order_by("pk")
+    )
+    # Not a join: after waiting for a lock PostgreSQL reads the order anew but not what it is
+    # joined with, and a job that was inserted meanwhile would be missing.
+    jobs = DeliveryJob.objects.in_bulk({o.current_job_id for o in orders if o.current_job_id})
+    for order in orders:
+        order.current_job = jobs[order.current_job_id] if order.current_job_id else None
+    return orders
+
+
+@contextmanager
+def changing(
+    order_id: UUID,
+    *,
+    by: Actor,
+    job_id: UUID | None = None,
+    occurred_at: datetime | None = None,
+) -> Iterator[tuple["Change", Order]]:
+    """One transaction around one locked order; with `job_id`, only while that job is current."""
+    with transaction.atomic():
+        found = locked([order_id])
+        if not found:
+            raise NotFound
+        order = found[0]
+        if job_id is not None and (order.current_job is None or order.current_job.pk != job_id):
+            raise Refused(order, "This is about a job that is over.", code="job_is_over")
+        change = Change([order], by=by, occurred_at=occurred_at)
+        yield change, order
+        change.write()
+
+
+@dataclass
+class Change:
+    """Locked orders, what happens to them, and one write of it all."""
+
+    orders: list[Order]
+    by: Actor
+    occurred_at: datetime | None = None
+    now: datetime = field(default_factory=timezone.now)
+    events: list[DeliveryEvent] = field(default_factory=list)
+    _jobs: dict[UUID, DeliveryJob] = field(default_factory=dict)
+    _loaded: dict[UUID, dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._loaded = {order.pk: dict(order.__dict__) for order in self.orders}
+
+    def happened_at(self, order: Order) -> datetime:
+        """The reported time, between the order's last step and now: clocks of others are off."""
+        reported = self.occurred_at or self.now
+        return min(max(reported, order.last_step_at), max(self.now, order.last_step_at))
+
+    def step(
+        self,
+        transition_method: Callable[..., Happened],
+        *,
+        payload: dict[str, Any] | None = None,
+        **arguments: Any,
+    ) -> None:
+        """Take one transition. Raises Refused when the order's state does not allow it."""
+        order: Order = transition_method.__self__  # type: ignore[attr-defined]
+        before = order.current_job
+        try:
+            happened = transition_method(**arguments)
+        except TransitionNotAllowed as refusal:
+            verb = transition_method.__name__.replace("_", " ")
+            raise Refused(
+                order, f"The order is {order.status}; “{verb}” is not possible from there."
+            ) from refusal
+        for job in (before, order.current_job):
+            if job is not None:
+                self._jobs[job.pk] = job
+        self.note(order, happened, job=order.current_job or before, payload=payload)
+        order.last_step_at = self.happened_at(order)
+
+    def note(
+        self,
+        order: Order,
+        happened: Happened,
+        *,
+        job: DeliveryJob | None = None,
+        payload: dict[str, Any] | None = None,
+    ) -> None:
+        at = self.happened_at(order)
+        if self.occurred_at and abs(self.occurred_at - at) > CLOCK_NOISE:
+            payload = {**(payload or {}), "reported_at": self.occurred_at.isoformat()}
+        self.events.append(
+            DeliveryEvent(
+                order=order,
+                job=job or order.current_job,
+                type=happened.type,
+                status=order.status,
+                message=happened.message[:500],
+                payload={**happened.payload, **(payload or {})},
+                actor_kind=self.by.kind,
+                actor_ref=self.by.ref,
+                occurred_at=at,
+                created_at=self.now,
+            )
+        )
+
+    def write(self) -> None:
+        """Ended jobs first: the database allows one active job per order and per drone."""
+        if not self.events:
+            return
+        jobs = self._jobs.values()
+        if ended := [job for job in jobs if not job._state.adding and job.ended_at]:
+            for job in ended:
+                job.updated_at = self.now
+            DeliveryJob.objects.bulk_update(
+                ended, ["status", "ended_because", "ended_at", "eta_at", "updated_at"]
+            )
+        if fresh := [job for job in jobs if job._state.adding]:
+            bulk.insert(fresh)
+        self._update_orders()
+        self._write_events()
+
+    def write_new(self) -> bool:
+        """The same for one order that is not in the database yet.
+
+        False, with nothing written, when one is there that it must not repeat: the index decides,
+        since two at once may both find that there is none.
+        """
+        (order,) = self.orders
+        is_new = statements.insert_unless_it_exists(order)
+        if is_new:
+            self._write_events()
+        return is_new
+
+    def _write_events(self) -> None:
+        bulk.insert(self.events)
+        recorded.send(sender=DeliveryEvent, events=self.events)
+
+    def _update_orders(self) -> None:
+        touched = list({event.order_id: event.order for event in self.events}.values())
+        changed = {"updated_at"}
+        for order in touched:
+            order.updated_at = self.now
+            order.current_job_id = order.current_job.pk if order.current_job else None
+            loaded = self._loaded[order.pk]
+            changed |= {
+                f.attname
+                for f in Order._meta.concrete_fields
+                if order.__dict__[f.attname] != loaded[f.attname]
+            }
+        if len(touched) == 1:
+            touched[0].save(update_fields=changed)
+        else:
+            names = [f.name for f in Order._meta.concrete_fields if f.attname in changed]
+            bulk.update(touched, names)

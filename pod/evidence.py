@@ -1,0 +1,73 @@
+"""The whole record of a delivery on one printable page: what a merchant shows in a dispute."""
+
+import base64
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from orders.api.serializers import event_json, order_json
+from orders.models import Order
+from orders.states import EventType
+from pod.models import ProofOfDelivery
+from pod.sketch import Place, Sketch, drawn
+from wingxtra.accounts.identity import STAFF_ROLES, Caller
+
+TYPES = {"jpg": "image/jpeg", "png": "image/png"}
+# Where an order's flight really was, as (lat, lng): `pod` knows of no flights, so who does puts
+# one function in here.
+ways_flown: list[Callable[[Order], Sequence[tuple[float, float]]]] = []
+
+
+def facts(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
+    """What the page shows: of order and events what the API tells `to`, and no more."""
+    proof: ProofOfDelivery | None = getattr(order, "proof", None)
+    events = [
+        {**event_json(event, to), "label": EventType(event.type).label}
+        for event in order.events.all()
+    ]
+    picture, is_missing = _picture(proof)
+    return {
+        "order": order,
+        "told": order_json(order, to, now),
+        "events": events,
+        "proof": proof,
+        # Who of our staff recorded it is our business.
+        "recorded_by": proof and (proof.recorded_by if to.role in STAFF_ROLES else ""),
+        "picture": picture,
+        "picture_is_missing": is_missing,
+        "flight": _flight(order),
+        "drop": _drop(order, proof),
+        "printed_at": now,
+    }
+
+
+def _picture(proof: ProofOfDelivery | None) -> tuple[str, bool]:
+    """As a data: address, because a kept page outlives every link; and whether it is lost."""
+    if proof is None or not proof.image:
+        return "", False
+    kind = TYPES[str(proof.image.name).rpartition(".")[2]]
+    try:
+        with proof.image.open("rb") as file:
+            return f"data:{kind};base64,{base64.b64encode(file.read()).decode()}", False
+    except FileNotFoundError:
+        return "", True
+
+
+def _flight(order: Order) -> Sketch:
+    pickup = Place("Pickup", "pickup", order.pickup_lat, order.pickup_lng)
+    flown = [point for way_of in ways_flown for point in way_of(order)]
+    return drawn([pickup, _drop_point(order)], flown)
+
+
+def _drop(order: Order, proof: ProofOfDelivery | None) -> Sketch | None:
+    """The drop point from near, where there is something to compare it with."""
+    places = [_drop_point(order)]
+    if order.given_lat is not None and order.given_lng is not None:
+        places.append(Place("As first given", "given", order.given_lat, order.given_lng))
+    if proof and proof.drone_lat is not None and proof.drone_lng is not None:
+        places.append(Place("Drone at the proof", "drone", proof.drone_lat, proof.drone_lng))
+    return drawn(places) if len(places) > 1 else None
+
+
+def _drop_point(order: Order) -> Place:
+    return Place("Drop point", "drop", order.dropoff_lat, order.dropoff_lng)

@@ -1,0 +1,1 @@
+"""What customers are told by SMS and e-mail."""

@@ -1,0 +1,10 @@
+"""Where an order's drone really flew, for the record of the delivery."""
+
+from dispatch.missions import tracks
+from orders.models import Order
+
+
+def way_of(order: Order) -> list[tuple[float, float]]:
+    """(lat, lng) of the latest flight, oldest first; empty once its customer is forgotten."""
+    job = order.current_job
+    return [(point.lat, point.lng) for point in tracks.track_of(job)] if job else []

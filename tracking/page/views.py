@@ -1,0 +1,152 @@
+"""`/api/v1/tracking/...`: for anyone who holds the link."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.http.response import HttpResponse, HttpResponseBase
+from django.utils.cache import get_conditional_response
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from orders.api.serializers import Degrees
+from orders.states import Holder, Status
+from pod.serializers import CodeInput, SignatureInput
+from tracking.page import cache, customer, headers
+from wingxtra.api.serializers import Number, StrictSerializer, Timestamp
+from wingxtra.api.views import PublicView
+
+
+class TimelineEntry(serializers.Serializer[Any]):
+    type = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+    at = Timestamp()
+
+
+class Place(serializers.Serializer[Any]):
+    lat = serializers.FloatField()
+    lng = serializers.FloatField()
+
+
+class Position(Place):
+    heading_deg = serializers.FloatField(allow_null=True)
+    at = Timestamp()
+
+
+class ProofSummary(serializers.Serializer[Any]):
+    method = serializers.CharField()
+    created_at = Timestamp()
+
+
+class CustodyShown(serializers.Serializer[Any]):
+    holder = serializers.ChoiceField(choices=Holder.choices)
+    label = serializers.CharField()  # type: ignore[assignment]
+    since = Timestamp(allow_null=True)
+
+
+class TrackingAnswer(serializers.Serializer[Any]):
+    """For the schema only: `tracking.page.public.view` makes it."""
+
+    public_tracking_id = serializers.CharField()
+    status = serializers.ChoiceField(choices=Status.choices)
+    headline = serializers.CharField()
+    milestones = serializers.ListField(child=serializers.CharField())
+    timeline = TimelineEntry(many=True)
+    custody = CustodyShown(allow_null=True, help_text="Null when it has been over for 30 days.")
+    eta_seconds = serializers.IntegerField(allow_null=True)
+    eta_at = Timestamp(allow_null=True)
+    position = Position(allow_null=True)
+    dropoff = Place(allow_null=True, help_text="Null when it has been over for 30 days.")
+    drone = serializers.CharField()
+    pod_summary = ProofSummary(allow_null=True)
+    updated_at = Timestamp()
+
+
+class TrackingView(PublicView):
+    """Every answer, refusals too, stays out of search engines and referrers."""
+
+    # A wrong code is refused and yet counted: see pod.views.Pod.
+    one_transaction = False
+    kept_s: int | None = None
+
+    def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
+        return headers.add(super().finalize_response(*args, **kwargs), kept_s=self.kept_s)
+
+
+class Tracking(TrackingView):
+    """A delivery as its customer may see it."""
+
+    def asked_along(self) -> Sequence[str]:
+        return (cache.key_of(self.kwargs["tracking_id"]),)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("If-None-Match", str, OpenApiParameter.HEADER),
+            OpenApiParameter("ETag", str, OpenApiParameter.HEADER, response=[200, 304]),
+        ],
+        responses={200: TrackingAnswer, 304: OpenApiResponse(description="Nothing is new.")},
+    )
+    def get(self, request: Request, tracking_id: str) -> HttpResponseBase:
+        (kept,) = self.along or (None,)
+        told = cache.told(tracking_id, kept)
+        self.kept_s = cache.KEPT_S
+        unchanged = get_conditional_response(request._request, etag=told.etag)
+        answer = unchanged or HttpResponse(bytes(told.view), content_type="application/json")
+        answer["ETag"] = told.etag
+        return answer
+
+
+class CustomersPost(TrackingView):
+    """What a customer does; the answer is the delivery as it is then."""
+
+    def seen(self, tracking_id: str) -> Response:
+        return Response(cache.fetch(tracking_id, fresh=True).view)
+
+
+class EnterCode(CustomersPost):
+    """Receive with the one-time code. After five wrong ones it is locked."""
+
+    @extend_schema(request=CodeInput, responses=TrackingAnswer)
+    def post(self, request: Request, tracking_id: str) -> Response:
+        order = cache.order_of(tracking_id)
+        customer.enter_code(order, self.read(CodeInput)["otp_code"])
+        return self.seen(tracking_id)
+
+
+class Sign(CustomersPost):
+    """Receive with a signature, as the strokes of a finger."""
+
+    @extend_schema(request=SignatureInput, responses=TrackingAnswer)
+    def post(self, request: Request, tracking_id: str) -> Response:
+        order = cache.order_of(tracking_id)
+        customer.sign(order, self.read(SignatureInput)["signature"])
+        return self.seen(tracking_id)
+
+
+class Confirm(CustomersPost):
+    """Say “I have it”, where nothing more is asked for."""
+
+    @extend_schema(request=None, responses=TrackingAnswer)
+    def post(self, request: Request, tracking_id: str) -> Response:
+        customer.confirm(cache.order_of(tracking_id))
+        return self.seen(tracking_id)
+
+
+class DropoffInput(StrictSerializer):
+    """Where the customer stands, as their phone measured it; or a place on the map, and no more."""
+
+    lat = Degrees(90)
+    lng = Degrees(180)
+    accuracy_m = Number(min_value=0, required=False, allow_null=True)
+    captured_at = Timestamp(required=False, allow_null=True)
+
+
+class MoveDropoff(CustomersPost):
+    """Put the drop point where the customer stands, before the flight and not far."""
+
+    @extend_schema(request=DropoffInput, responses=TrackingAnswer)
+    def post(self, request: Request, tracking_id: str) -> Response:
+        order = cache.order_of(tracking_id)
+        customer.move_dropoff(order, customer.Fix(**self.read(DropoffInput)))
+        return self.seen(tracking_id)

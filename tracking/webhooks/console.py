@@ -1,0 +1,92 @@
+"""Webhooks in the console: what each merchant was told, every try, and what was switched off."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from orders.models import Order
+from tracking import actors
+from tracking.models import WebhookDelivery, WebhookEndpoint
+from tracking.webhooks import events
+from wingxtra.broker import enqueue
+from wingxtra.console import actions, registry, roles
+from wingxtra.console.admin import badge
+from wingxtra.console.registry import Attention, Section, Tone, add_section
+
+MOST_SHOWN = 50
+STATE_TONE: dict[str, Tone] = {
+    WebhookDelivery.State.WAITING: Tone.WARN,
+    WebhookDelivery.State.DELIVERED: Tone.GOOD,
+    WebhookDelivery.State.GIVEN_UP: Tone.BAD,
+}
+
+roles.seen_by_all("tracking.view_webhookendpoint", "tracking.view_webhookdelivery")
+roles.done_by_ops("tracking.change_webhookdelivery", "tracking.change_webhookendpoint")
+
+
+def told(order: Order, request: HttpRequest) -> Section | None:
+    found = order.webhook_deliveries.select_related("endpoint").order_by("created_at", "event_id")
+    rows = [
+        {
+            "delivery": delivery,
+            "state": badge(delivery.get_state_display(), STATE_TONE[delivery.state]),
+            "url": reverse("admin:tracking_webhookdelivery_change", args=[delivery.pk]),
+        }
+        for delivery in found[:MOST_SHOWN]
+    ]
+    if not rows:
+        return None
+    return Section("Webhooks to the merchant", "console/order/webhooks.html", {"rows": rows})
+
+
+def switched_off(now: datetime) -> Iterator[Attention]:
+    for endpoint in WebhookEndpoint.objects.switched_off().select_related("merchant")[:20]:
+        yield Attention(
+            key=f"webhook:{endpoint.pk}",
+            level=6,
+            text=f"A webhook of {endpoint.merchant} was switched off",
+            detail=f"{endpoint.url}: {endpoint.switched_off_because}",
+            url=reverse("admin:tracking_webhookendpoint_change", args=[endpoint.pk]),
+            since=endpoint.switched_off_at,
+            remedies=(actions.button(WebhookEndpoint, "switch-on", endpoint.pk),),
+        )
+
+
+def _switch_on(endpoint: WebhookEndpoint, data: dict[str, Any], user: Any) -> str:
+    events.change(endpoint.pk, {"enabled": True})
+    return f"{endpoint} is told of events again: {data['reason']}"
+
+
+def _replay(delivery: WebhookDelivery, data: dict[str, Any], user: Any) -> str:
+    events.replay(delivery)
+    enqueue(actors.send_webhook, str(delivery.pk))
+    return f"{delivery.type} is sent to {delivery.endpoint} again."
+
+
+add_section(Order, 75, told)
+registry.add_attention(switched_off, checks="no webhook is switched off")
+actions.register(
+    actions.Action(
+        model=WebhookEndpoint,
+        name="switch-on",
+        label="Switch on",
+        permission="tracking.change_webhookendpoint",
+        form=actions.ReasonForm,
+        carry_out=_switch_on,
+        why_not=lambda endpoint: "It is switched on." if endpoint.enabled else None,
+        explanation="It is told of events from now on. What was given up can be sent again.",
+    )
+)
+actions.register(
+    actions.Action(
+        model=WebhookDelivery,
+        name="replay",
+        label="Send again",
+        permission="tracking.change_webhookdelivery",
+        carry_out=_replay,
+        explanation="The same message under the same id: a receiver that has it drops it.",
+    )
+)

@@ -1,0 +1,137 @@
+"""Webhooks as JSON: what comes in, strictly, and what goes out."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from tracking.models import WebhookDelivery, WebhookEndpoint
+from tracking.webhooks import sender
+from tracking.webhooks.events import EVENT_TYPES
+from wingxtra.api.serializers import Flag, StrictSerializer, Text, Timestamp
+
+URL_LENGTH = 2000
+
+
+class Url(Text):
+    """An address that something could be sent to; whether it is there is another question."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=URL_LENGTH, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        url = super().to_internal_value(data)
+        if len(url) <= URL_LENGTH:
+            try:
+                sender.check_url(url)
+            except sender.BadUrl as error:
+                raise serializers.ValidationError(str(error), code=error.code) from error
+        return url
+
+
+class EventTypes(serializers.ListField):
+    """Which events are wanted; none means all."""
+
+    child = Text(max_length=40)
+    default_error_messages = {"unknown_event": "There is no event “{name}”. There are: {known}."}
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        wanted = super().to_internal_value(data)
+        for name in wanted:
+            if name not in EVENT_TYPES:
+                self.fail("unknown_event", name=name, known=", ".join(EVENT_TYPES))
+        return [name for name in EVENT_TYPES if name in wanted]
+
+
+class WebhookChange(StrictSerializer):
+    url = Url(required=False)
+    description = Text(max_length=200, allow_blank=True, required=False)
+    events = EventTypes(required=False)
+    enabled = Flag(required=False)
+
+
+class WebhookInput(StrictSerializer):
+    merchant_id = serializers.UUIDField(required=False, allow_null=True)
+    url = Url()
+    description = Text(max_length=200, allow_blank=True, required=False)
+    events = EventTypes(required=False)
+
+
+class Webhook(serializers.ModelSerializer[WebhookEndpoint]):
+    merchant_id = serializers.UUIDField()
+    switched_off_at = Timestamp(allow_null=True)
+    switched_off_because = serializers.SerializerMethodField()
+    former_secret_until = Timestamp(allow_null=True)
+    last_success_at = Timestamp(allow_null=True)
+    created_at = Timestamp()
+    updated_at = Timestamp()
+
+    class Meta:
+        model = WebhookEndpoint
+        fields = [
+            "id",
+            "merchant_id",
+            "live_mode",
+            "url",
+            "description",
+            "events",
+            "enabled",
+            "switched_off_at",
+            "switched_off_because",
+            "former_secret_until",
+            "last_success_at",
+            "created_at",
+            "updated_at",
+        ]
+
+    def get_switched_off_because(self, endpoint: WebhookEndpoint) -> str | None:
+        return endpoint.switched_off_because or None
+
+
+class WebhookWithSecret(Webhook):
+    """For the schema: the only two answers that have the secret."""
+
+    secret = serializers.CharField(help_text="Shown this once. Signs what is sent.")
+
+    class Meta(Webhook.Meta):
+        fields = [*Webhook.Meta.fields, "secret"]
+
+
+class Attempt(serializers.Serializer[Any]):
+    at = Timestamp()
+    status = serializers.IntegerField(allow_null=True, help_text="Null when there was no answer.")
+    took_ms = serializers.IntegerField()
+    answer = serializers.CharField(help_text="How it began, or why there was none.")
+
+
+class Delivery(serializers.ModelSerializer[WebhookDelivery]):
+    webhook_id = serializers.UUIDField(source="endpoint_id")
+    order_id = serializers.UUIDField(allow_null=True)
+    given_up_because = serializers.SerializerMethodField()
+    next_try_at = serializers.SerializerMethodField()
+    attempts = Attempt(many=True)
+    created_at = Timestamp()
+    delivered_at = Timestamp(allow_null=True)
+
+    class Meta:
+        model = WebhookDelivery
+        fields = [
+            "id",
+            "webhook_id",
+            "order_id",
+            "type",
+            "state",
+            "given_up_because",
+            "tries",
+            "next_try_at",
+            "attempts",
+            "created_at",
+            "delivered_at",
+        ]
+
+    def get_given_up_because(self, delivery: WebhookDelivery) -> str | None:
+        return delivery.given_up_because or None
+
+    def get_next_try_at(self, delivery: WebhookDelivery) -> Any:
+        """Null when there will be none."""
+        waiting = delivery.state == WebhookDelivery.State.WAITING
+        return Timestamp().to_representation(delivery.next_try_at) if waiting else None

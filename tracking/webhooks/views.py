@@ -1,0 +1,180 @@
+"""`/api/v1/webhooks` and their deliveries: for merchants (their own) and administrators."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tracking import actors
+from tracking.models import WebhookDelivery, WebhookEndpoint
+from tracking.webhooks import events
+from tracking.webhooks.serializers import (
+    Delivery,
+    Webhook,
+    WebhookChange,
+    WebhookInput,
+    WebhookWithSecret,
+)
+from wingxtra.accounts.identity import Caller, Role
+from wingxtra.accounts.models import Merchant
+from wingxtra.api.permissions import IsMerchantOrAdmin
+from wingxtra.api.schema import NAMES
+from wingxtra.api.views import ApiView
+from wingxtra.broker import enqueue
+from wingxtra.problems import FieldProblem, Invalid, NotFound
+
+
+class WebhookFilter(filters.FilterSet):
+    merchant_id = filters.UUIDFilter()
+
+    class Meta:
+        model = WebhookEndpoint
+        fields: list[str] = []
+
+
+class DeliveryFilter(filters.FilterSet):
+    order_id = filters.UUIDFilter()
+
+    class Meta:
+        model = WebhookDelivery
+        fields = ["state", "type"]
+
+
+class WebhookView(ApiView):
+    permission_classes = (IsMerchantOrAdmin,)
+
+    def endpoint(self, webhook_id: UUID) -> WebhookEndpoint:
+        endpoint = WebhookEndpoint.objects.visible_to(self.caller).filter(pk=webhook_id).first()
+        if endpoint is None:
+            raise NotFound("webhook")
+        return endpoint
+
+    def delivery(self, delivery_id: UUID) -> WebhookDelivery:
+        endpoints = WebhookEndpoint.objects.visible_to(self.caller)
+        deliveries = WebhookDelivery.objects.select_related("endpoint")
+        delivery = deliveries.filter(pk=delivery_id, endpoint__in=endpoints).first()
+        if delivery is None:
+            raise NotFound("webhook delivery")
+        return delivery
+
+
+class Webhooks(WebhookView, ListAPIView[WebhookEndpoint]):
+    """Webhooks: where to tell of events, newest first."""
+
+    queryset = WebhookEndpoint.objects.all()
+    serializer_class = Webhook
+    filter_backends = (filters.DjangoFilterBackend,)
+    filterset_class = WebhookFilter
+
+    def get_queryset(self) -> QuerySet[WebhookEndpoint]:
+        return WebhookEndpoint.objects.visible_to(self.caller)
+
+    @extend_schema(
+        request=WebhookInput,
+        responses={201: WebhookWithSecret},
+        extensions={NAMES: {"webhook_id": "$response.body#/id"}},
+    )
+    def post(self, request: Request) -> Response:
+        """Add a webhook. The answer has its secret, this once. One that a test key adds is told of
+        test orders only, and any other of none.
+        """
+        wanted = self.read(WebhookInput)
+        merchant_id = _merchant_id(wanted.pop("merchant_id", None), self.caller)
+        endpoint, secret = events.create(merchant_id, live_mode=self.caller.live_mode, **wanted)
+        at = {"Location": f"{request.path}/{endpoint.pk}"}
+        return Response(_with(endpoint, secret), status=201, headers=at)
+
+
+class OneWebhook(WebhookView):
+    @extend_schema(responses=Webhook)
+    def get(self, request: Request, webhook_id: UUID) -> Response:
+        """One webhook."""
+        return Response(Webhook(self.endpoint(webhook_id)).data)
+
+    @extend_schema(request=WebhookChange, responses=Webhook)
+    def patch(self, request: Request, webhook_id: UUID) -> Response:
+        """Change a webhook. `enabled` switches it off and on, also after we switched it off."""
+        endpoint = self.endpoint(webhook_id)
+        return Response(Webhook(events.change(endpoint.pk, self.read(WebhookChange))).data)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, webhook_id: UUID) -> Response:
+        """Delete a webhook, with its deliveries."""
+        events.remove(self.endpoint(webhook_id).pk)
+        return Response(status=204)
+
+
+class RotateSecret(WebhookView):
+    @extend_schema(request=None, responses=WebhookWithSecret)
+    def post(self, request: Request, webhook_id: UUID) -> Response:
+        """Give a webhook a new secret, told this once. For a day both sign what is sent."""
+        return Response(_with(*events.rotate_secret(self.endpoint(webhook_id).pk)))
+
+
+class SendTest(WebhookView):
+    @extend_schema(
+        request=None,
+        responses={202: Delivery},
+        extensions={NAMES: {"delivery_id": "$response.body#/id"}},
+    )
+    def post(self, request: Request, webhook_id: UUID) -> Response:
+        """Send a test event. `GET /webhook-deliveries/{id}` tells what became of it."""
+        return _sent(events.make_test(self.endpoint(webhook_id)))
+
+
+class Deliveries(WebhookView, ListAPIView[WebhookDelivery]):
+    """What was sent to one webhook, newest first, with every try."""
+
+    queryset = WebhookDelivery.objects.all()
+    serializer_class = Delivery
+    filter_backends = (filters.DjangoFilterBackend,)
+    filterset_class = DeliveryFilter
+
+    def get_queryset(self) -> QuerySet[WebhookDelivery]:
+        endpoint = self.endpoint(self.kwargs["webhook_id"])
+        return WebhookDelivery.objects.filter(endpoint=endpoint).defer("body")
+
+
+class OneDelivery(WebhookView):
+    @extend_schema(responses=Delivery)
+    def get(self, request: Request, delivery_id: UUID) -> Response:
+        """One delivery of a webhook, with every try."""
+        return Response(Delivery(self.delivery(delivery_id)).data)
+
+
+class Replay(WebhookView):
+    @extend_schema(request=None, responses={202: Delivery})
+    def post(self, request: Request, delivery_id: UUID) -> Response:
+        """Send a delivery again, or now if it is waiting."""
+        return _sent(events.replay(self.delivery(delivery_id)))
+
+
+def _sent(delivery: WebhookDelivery) -> Response:
+    enqueue(actors.send_webhook, str(delivery.pk))
+    return Response(Delivery(delivery).data, status=202)
+
+
+def _with(endpoint: WebhookEndpoint, secret: str) -> dict[str, Any]:
+    return {**Webhook(endpoint).data, "secret": secret}
+
+
+def _merchant_id(named: UUID | None, caller: Caller) -> UUID:
+    """Whose it is to be: the caller's own, or the merchant that an administrator names."""
+    if caller.role == Role.MERCHANT and caller.merchant_id is not None:
+        if named not in (None, caller.merchant_id):
+            raise _problem("not_yours", "A webhook can only be added for yourself.")
+        return caller.merchant_id
+    if named is None:
+        raise _problem("required", "Name the merchant that the webhook is for.")
+    if not Merchant.objects.filter(pk=named, active=True).exists():
+        raise _problem("does_not_exist", "There is no such merchant.")
+    return named
+
+
+def _problem(code: str, message: str) -> Invalid:
+    return Invalid([FieldProblem("merchant_id", code, message)])

@@ -1,0 +1,1 @@
+"""PostgreSQL and Valkey for machines that have none."""
