@@ -17,16 +17,15 @@ from dispatch.missions import (
     publishing_pause,
     recalls,
 )
-from dispatch.models import Mission
+from dispatch.models import Mission, WhatIf
 from dispatch.planning import runs
 from dispatch.whatif import worker
 from fleet.live import picture
 from orders.models import DeliveryEvent
 from orders.states import EventType
+from wingxtra import outbox
 from wingxtra.broker import enqueue, every
 
-# What is not sent in one sweep is in the next one.
-SWEEP_AT_MOST = 200
 STALE_AFTER_MS = 30_000
 # Higher numbers are taken later: simulating lets everything else go first.
 LAST = 100
@@ -73,12 +72,8 @@ def plan_area(service_area_id: str) -> None:
 def sweep_missions() -> None:
     """Send what waits in the outbox: intents, withdrawals, aborts."""
     now = timezone.now()
-    due = Mission.objects.order_by("next_try_at")
-    unsent = publishing_pause.unless_paused(due.unsent(now))
-    for intent_id in unsent.values_list("pk", flat=True)[:SWEEP_AT_MOST]:
-        publish_intent.send(str(intent_id))
-    for intent_id in due.recalls_due(now).values_list("pk", flat=True)[:SWEEP_AT_MOST]:
-        send_recall.send(str(intent_id))
+    outbox.sweep(publishing_pause.unless_paused(Mission.objects.unsent(now)), publish_intent)
+    outbox.sweep(Mission.objects.recalls_due(now), send_recall)
     recalls.sweep_abandoned(now)
 
 
@@ -123,8 +118,7 @@ def sweep_what_ifs() -> None:
     """Have the next what-if simulated, also one whose worker died; one at a time."""
     now = timezone.now()
     worker.give_up_dead(now)
-    if what_if_id := worker.next_due(now):
-        compute_what_if.send(str(what_if_id))
+    outbox.sweep(WhatIf.objects.due(now), compute_what_if, at_most=1)
 
 
 @every(3600)

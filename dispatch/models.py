@@ -6,11 +6,12 @@ from typing import Self
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, F, Q
 from django.utils import timezone
 
 from fleet.models import Drone, DroneKind, Hub, ServiceArea
 from orders.models import DeliveryJob, Order
+from wingxtra.outbox import Outgoing, OutgoingQuerySet
 
 
 class DispatchRun(models.Model):
@@ -91,15 +92,10 @@ class DispatchDecision(models.Model):
         return f"{self.outcome}: {self.drone_id or 'none'}"
 
 
-class MissionQuerySet(models.QuerySet["Mission"]):
-    def unclaimed(self, now: datetime) -> Self:
-        return self.filter(Q(claimed_until__isnull=True) | Q(claimed_until__lte=now))
-
+class MissionQuerySet(OutgoingQuerySet["Mission"]):
     def unsent(self, now: datetime) -> Self:
         """Missions that are to be published now and that no worker is publishing."""
-        return self.unclaimed(now).filter(
-            state=Mission.State.PENDING, recall_state=Mission.Recall.NONE, next_try_at__lte=now
-        )
+        return self.due(now).filter(state=Mission.State.PENDING, recall_state=Mission.Recall.NONE)
 
     def never_tried(self) -> Self:
         """Missions of which ground control cannot know, and that wait to be sent or submitted."""
@@ -107,13 +103,13 @@ class MissionQuerySet(models.QuerySet["Mission"]):
 
     def recalls_due(self, now: datetime) -> Self:
         """Withdrawals and aborts that the bridge has not confirmed and no worker is sending."""
-        return self.unclaimed(now).filter(recall_state=Mission.Recall.WANTED, next_try_at__lte=now)
+        return self.due(now).filter(recall_state=Mission.Recall.WANTED)
 
     def of_job(self, job_id: UUID | None) -> Self:
         return self.filter(parts__job_id=job_id)
 
 
-class Mission(models.Model):
+class Mission(Outgoing):
     """One flight that ground control is asked for: stored with the assignment, sent after it.
 
     This row is the outbox. What is lost between commit and queue is found here again. The
@@ -146,8 +142,6 @@ class Mission(models.Model):
     body = models.JSONField(help_text="The contract, exactly as sent.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     tries = models.PositiveIntegerField(default=0)
-    next_try_at = models.DateTimeField(default=timezone.now)
-    claimed_until = models.DateTimeField(null=True)
     bridge_status = models.PositiveSmallIntegerField(null=True)
     bridge_answer = models.CharField(max_length=1000, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -359,15 +353,25 @@ class MissionReport(models.Model):
         return f"{self.type} ({self.key})"
 
 
-class WhatIfQuerySet(models.QuerySet["WhatIf"]):
+class WhatIfQuerySet(OutgoingQuerySet["WhatIf"]):
     def due(self, now: datetime) -> Self:
-        """Those that nobody computes: new ones, and those whose worker is not heard of any more."""
-        return self.filter(
-            Q(state=WhatIf.State.QUEUED) | Q(state=WhatIf.State.RUNNING, claimed_until__lte=now)
+        """New ones, and those whose worker is not heard of any more; none while one is simulated.
+
+        One that was begun comes first: it is in the way of the others.
+        """
+        begun = WhatIf.objects.order_by().filter(state=WhatIf.State.RUNNING)
+        return (
+            super()
+            .due(now)
+            .filter(
+                ~Exists(begun.filter(claimed_until__gt=now)),
+                state__in=(WhatIf.State.QUEUED, WhatIf.State.RUNNING),
+            )
+            .order_by(F("claimed_until").asc(nulls_last=True), "asked_at")
         )
 
 
-class WhatIf(models.Model):
+class WhatIf(Outgoing):
     """A day's orders simulated as it is and with a change: what is asked, and what came of it.
 
     This row is the outbox, as a mission intent is: a worker claims it, and the sweep finds it again
@@ -393,7 +397,6 @@ class WhatIf(models.Model):
     state = models.CharField(max_length=7, choices=State, default=State.QUEUED)
     progress_pct = models.PositiveSmallIntegerField(default=0)
     tries = models.PositiveSmallIntegerField(default=0)
-    claimed_until = models.DateTimeField(null=True)
     results = models.JSONField(null=True, help_text="As dispatch.whatif.day_figures makes them.")
     problem = models.CharField(max_length=500, blank=True, help_text="Why it failed, in words.")
 

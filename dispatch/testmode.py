@@ -15,7 +15,7 @@ from django.db import transaction
 from orders import lifecycle
 from orders.models import DeliveryEvent, Order
 from orders.states import (
-    MISSION_PATH,
+    MISSION_STEPS,
     CancelReason,
     EventType,
     Happened,
@@ -199,7 +199,7 @@ def _cancel(order_id: UUID, queued_at: datetime) -> None:
 
 _VERBS: dict[EventType, Callable[[UUID, datetime], None]] = {
     E.ASSIGNED: _assign,
-    **{E(status): _advance(status) for status in MISSION_PATH[1:]},
+    **{E(status): _advance(status) for status in MISSION_STEPS},
     E.REQUEUED: _over(JobStatus.FAILED, "The test mission failed, as asked for.", final=False),
     E.FAILED: _over(
         JobStatus.FAILED,

@@ -9,24 +9,25 @@ After a verb has written its events it sends `recorded` inside the transaction: 
 (mission intents, webhooks, messages) writes its own rows there, and does slow work after commit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django_fsm import can_proceed
 
 from fleet import registry
 from fleet.models import DroneHold
 from orders import unit_of_work
+from orders.batches import Assignment, assign_many, enqueue_due
 from orders.custody import given_back, loaded, lost, never_left, ready, sight_lost, unloaded
 from orders.models import DeliveryJob, Order
 from orders.outcome import correct, delivered_after_all
 from orders.states import (
     FLOWN_FROM,
     IN_FLIGHT,
-    MISSION_PATH,
     TERMINAL,
     WAITING,
     CancelReason,
@@ -35,14 +36,21 @@ from orders.states import (
     JobStatus,
     ReasonCode,
     Status,
+    Transition,
+    before,
+    steps_between,
 )
-from orders.unit_of_work import Refused, recorded
-from wingxtra.accounts.identity import SYSTEM, Actor
+from orders.unit_of_work import Done, Refused, recorded
+from wingxtra.accounts.identity import Actor
 
 __all__ = [
+    "Assignment",
+    "Done",
     "Refused",
+    "assign_many",
     "correct",
     "delivered_after_all",
+    "enqueue_due",
     "given_back",
     "loaded",
     "lost",
@@ -151,23 +159,35 @@ def requeue(
 def reschedule(
     order_id: UUID, *, not_before: datetime | None, deliver_by: datetime, by: Actor, why: str = ""
 ) -> Order:
-    """Agree on a new window; the order is queued at once when it is due already.
+    """Agree on a new window; the order is queued at once when it is due already. The window that
+    it has changes nothing.
 
-    Raises Refused as well while a person is asked where its parcel is.
+    Call `dispatch.missions.before_launch.reschedule`, which checks the window and withdraws the
+    mission.
     """
     with unit_of_work.changing(order_id, by=by) as (change, order):
-        _refuse_without_the_parcel(order)
-        change.step(order.reschedule, not_before=not_before, deliver_by=deliver_by, why=why)
-        if not_before is None or not_before <= change.now:
-            change.step(order.enqueue)
+        refuse_reschedule(order)
+        if (order.not_before, order.deliver_by) != (not_before, deliver_by):
+            change.step(order.reschedule, not_before=not_before, deliver_by=deliver_by, why=why)
+            if not_before is None or not_before <= change.now:
+                change.step(order.enqueue)
     return order
+
+
+def refuse_reschedule(order: Order) -> None:
+    """Raises Refused when it is too late for another window, or the parcel is not where a drone
+    can be sent for it.
+    """
+    _refuse_without_the_parcel(order)
+    if not can_proceed(order.reschedule):
+        words = f"The order is {order.status}; “reschedule” is not possible from there."
+        raise Refused(order, words)
 
 
 def cancel(order_id: UUID, *, by: Actor, reason: CancelReason, note: str = "") -> Order:
     """Cancel an order that has not launched. Canceling a canceled order changes nothing.
 
-    Whoever cancels one whose intent may have reached ground control withdraws that first:
-    `dispatch.missions.recalls.cancel` does both.
+    Call `dispatch.missions.before_launch.cancel`, which withdraws the mission first.
     """
     with unit_of_work.changing(order_id, by=by) as (change, order):
         if order.status != Status.CANCELED:
@@ -231,10 +251,11 @@ def advance(
     job_id: UUID | None = None,
     message: str = "",
 ) -> Advance:
-    """Walk the order along the mission's path up to `to`, through every step between.
+    """Take every step from where the order is to `to`.
 
-    A report that would go backwards, or comes after the end, is a no-op that says so. Raises
-    Refused when the order has no mission: there is nothing to report about.
+    A report to which no step leads, because it would go backwards or comes after the end, is a
+    no-op that says so. Raises Refused when the order has no mission: there is nothing to report
+    about.
     """
     with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
@@ -248,30 +269,53 @@ def advance(
             )
         if order.status in TERMINAL:
             return Advance(order, [], f"The order is {order.status} already; nothing was changed.")
-        here, there = MISSION_PATH.index(Status(order.status)), MISSION_PATH.index(to)
-        if there <= here:
-            return Advance(order, [], f"The order is {order.status} already; nothing was changed.")
-        for step in MISSION_PATH[here + 1 : there + 1]:
-            if step in AT_THE_DOOR and order.holder in FLOWN_FROM:
-                change.note(order, order.load(), payload={"inferred": True})
-            _take(change, order, step, message if step == to else "", skipped=step != to)
-        steps = [EventType(e.type) for e in change.events if e.type in MISSION_PATH]
-        return Advance(order, steps)
+        here = Status(order.status)
+        if not steps_between(here, to):
+            is_past = to == here or before(to, here)
+            why = (
+                f"The order is {here} already" if is_past else f"Nothing leads from {here} to {to}"
+            )
+            return Advance(order, [], f"{why}; nothing was changed.")
+        return Advance(order, _walk(change, order, to, message))
+
+
+def confirm(order_id: UUID, *, by: Actor, proof: Callable[[Order], Happened | None]) -> Order:
+    """Take a proof under the order's lock. At the drop point it completes the delivery, after it
+    the record.
+
+    `proof(order)` judges the proof, keeps it, and says PROOF_RECORDED; it raises to refuse. Any
+    other event is only noted, such as CODE_REFUSED, and None changes nothing.
+    """
+    with unit_of_work.changing(order_id, by=by) as (change, order):
+        happened = proof(order)
+        if happened is None:
+            return order
+        if happened.type == EventType.PROOF_RECORDED:
+            _walk(change, order, Status.DELIVERED)
+            order.proof_missing = False
+        change.note(order, happened)
+    return order
+
+
+def _walk(
+    change: unit_of_work.Change, order: Order, to: Status, message: str = ""
+) -> list[EventType]:
+    """Take each step from where the order is to `to`, and return their events."""
+    steps = steps_between(Status(order.status), to)
+    for step in steps:
+        if step.target in AT_THE_DOOR and order.holder in FLOWN_FROM:
+            change.note(order, order.load(), payload={"inferred": True})
+        is_last = step.target == to
+        _take(change, order, step, message if is_last else "", skipped=not is_last)
+    return [step.event for step in steps]
 
 
 def _take(
-    change: unit_of_work.Change, order: Order, step: Status, message: str, *, skipped: bool
+    change: unit_of_work.Change, order: Order, step: Transition, message: str, *, skipped: bool
 ) -> None:
-    method: Callable[..., Happened] = {
-        Status.MISSION_SUBMITTED: order.submit_mission,
-        Status.LAUNCHED: order.launch,
-        Status.ENROUTE: order.go_enroute,
-        Status.ARRIVED: order.arrive,
-        Status.DELIVERING: order.begin_delivery,
-        Status.DELIVERED: order.deliver,
-    }[step]
+    method: Callable[..., Happened] = getattr(order, step.name)
     arguments: dict[str, Any] = {"message": message} if message else {}
-    if step == Status.DELIVERED:
+    if step.target == Status.DELIVERED:
         arguments["at"] = change.happened_at(order)
     # A step nobody reported is told from the one after it, and says so.
     change.step(method, **arguments, payload={"inferred": True} if skipped else {})
@@ -285,7 +329,7 @@ def amend(
     *,
     by: Actor,
     happened: Callable[[Order], Happened | None],
-) -> Order:
+) -> Done:
     """Change details of an order under its lock. `happened(order)` edits it and says what it did.
 
     It returns None when there is nothing to change, and raises to refuse.
@@ -294,7 +338,7 @@ def amend(
         what = happened(order)
         if what is not None:
             change.note(order, what)
-    return order
+    return Done(order, changed=what is not None)
 
 
 def note(
@@ -312,91 +356,6 @@ def note(
     ):
         change.note(order, happened)
     return order
-
-
-# --- many at once --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """instead_of: the job that a better drone takes over; None for an order without one."""
-
-    order_id: UUID
-    drone_id: str
-    why: str
-    promised_at: datetime | None = None
-    instead_of: UUID | None = None
-
-
-def assign_many(assignments: Sequence[Assignment], *, by: Actor) -> list[Order]:
-    """Assign each pair that is still possible, and reassign where a job is given; returns the
-    orders that got their drone. Orders may exchange drones.
-
-    Pairs whose order is locked or changed, or whose drone got a job meanwhile, are left out, and
-    with them those that need the drone that such an order keeps; the rest stands. Statements do not
-    grow with the number of pairs.
-    """
-    with transaction.atomic():
-        free = unit_of_work.free_drones(pair.drone_id for pair in assignments)
-        orders = {
-            order.pk: order
-            for order in unit_of_work.locked(
-                [pair.order_id for pair in assignments], skip_locked=True
-            )
-        }
-        possible = _possible(assignments, orders, free)
-        change = unit_of_work.Change([orders[pair.order_id] for pair in possible], by=by)
-        for pair in possible:
-            order = orders[pair.order_id]
-            change.step(
-                order.reassign if pair.instead_of else order.assign,
-                drone_id=pair.drone_id,
-                why=pair.why,
-                promised_at=pair.promised_at,
-            )
-        change.write()
-    return change.orders
-
-
-def _possible(
-    assignments: Sequence[Assignment], orders: dict[UUID, Order], free: set[str]
-) -> list[Assignment]:
-    """Those whose order stands as the plan supposed, and whose drone is free or becomes so."""
-    pairs: list[Assignment] = []
-    seen: set[UUID | str] = set()  # each order and each drone once
-    for pair in assignments:
-        order = orders.get(pair.order_id)
-        wanted = Status.ASSIGNED if pair.instead_of else Status.QUEUED
-        stands = (
-            order
-            and order.status == wanted
-            and order.current_job_id == pair.instead_of
-            and not order.hold_code
-            and order.holder in FLOWN_FROM
-        )
-        if stands and pair.order_id not in seen and pair.drone_id not in seen:
-            seen |= {pair.order_id, pair.drone_id}
-            pairs.append(pair)
-    while True:
-        given_up = {orders[pair.order_id].assigned_drone_id for pair in pairs}
-        still = [pair for pair in pairs if pair.drone_id in free or pair.drone_id in given_up]
-        if len(still) == len(pairs):
-            return pairs
-        pairs = still
-
-
-def enqueue_due(now: datetime, *, by: Actor = SYSTEM, at_most: int = 1000) -> int:
-    """Queue the scheduled orders whose time has come; returns how many."""
-    with transaction.atomic():
-        ids = list(Order.objects.due(now).values_list("pk", flat=True)[:at_most])
-        orders = [
-            o for o in unit_of_work.locked(ids, skip_locked=True) if o.status == Status.VALIDATED
-        ]
-        change = unit_of_work.Change(orders, by=by)
-        for order in orders:
-            change.step(order.enqueue)
-        change.write()
-    return len(orders)
 
 
 def _refuse_without_the_parcel(order: Order) -> None:

@@ -1,4 +1,7 @@
-"""Putting an outcome right that was believed wrongly. Reached through `orders.lifecycle`."""
+"""Saying how an order ended, where that was not known or was believed wrongly.
+
+Reached through `orders.lifecycle`.
+"""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -23,12 +26,7 @@ def delivered_after_all(
         if not order.hold_code and not (order.status == Status.CANCELED and is_looked_for):
             words = f"The order is {order.status} and waits for no answer about its parcel."
             raise Refused(order, words, code="not_on_hold")
-        change.step(
-            order.correct_to_delivered,
-            at=change.happened_at(order),
-            job=_latest_job(order),
-            why=why,
-        )
+        _deliver(change, order, why)
     return order
 
 
@@ -38,9 +36,13 @@ def correct(
     """Change DELIVERED to FAILED or FAILED and ABORTED to DELIVERED, within 7 days of the end.
 
     `why` is a person's written word. A parcel that was not delivered after all is looked for.
-    Raises Refused when the order is not over, is over for longer, or has that outcome already.
+    DELIVERED also answers an order on hold. Raises Refused when the order is not over, is over for
+    longer, or has that outcome already.
     """
     with unit_of_work.changing(order_id, by=by) as (change, order):
+        if order.hold_code and outcome == Status.DELIVERED:
+            _deliver(change, order, why)
+            return order
         if order.status not in (Status.DELIVERED, Status.FAILED, Status.ABORTED):
             words = f"The order is {order.status}; only an outcome can be corrected."
             raise Refused(order, words, code="not_over")
@@ -56,6 +58,12 @@ def correct(
             if was_delivered:
                 change.note(order, order.lose_sight(f"Not delivered after all: {why}"))
     return order
+
+
+def _deliver(change: unit_of_work.Change, order: Order, why: str) -> None:
+    """It is delivered now, by the latest attempt."""
+    at, job = change.happened_at(order), _latest_job(order)
+    change.step(order.correct_to_delivered, at=at, job=job, why=why)
 
 
 def _refuse_when_too_late(order: Order, now: datetime) -> None:

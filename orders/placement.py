@@ -28,6 +28,8 @@ from orders.states import CANCELABLE, WAITING, DropoffSource, EventType, Happene
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import FieldProblem, Invalid, NotFound
 
+# A pin nearer than this to the drop point has not been moved: no phone measures better.
+SAME_PLACE_M = 0.5
 # What of an order can be changed until launch, and what it is called.
 DETAILS = {"customer_phone": "phone number", "priority": "priority"}
 FURTHEST_AHEAD = timedelta(days=365)
@@ -143,11 +145,12 @@ class Drop:
     source: DropoffSource
 
 
-def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor) -> Order:
-    """Put the drop point elsewhere, checked again like a new order's.
+def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor, why: str = "") -> lifecycle.Done:
+    """Put the drop point elsewhere, checked again like a new order's. A pin that was not moved
+    changes nothing.
 
-    A customer may move it only so far from where it was given, as the policy says; whoever else
-    moves it gives it anew. Raises Refused once a drone is assigned, and Invalid when we cannot
+    A customer may move it only as far from where it was given as the policy says; a merchant and
+    operations give it anew. Raises Refused once a drone is assigned, and Invalid when we cannot
     deliver there.
     """
     now = timezone.now()
@@ -155,13 +158,9 @@ def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor) -> Order:
 
     def move(order: Order) -> Happened | None:
         _refuse_unless(order, WAITING, "its drop point can be moved only until a drone is assigned")
-        if (order.dropoff_lat, order.dropoff_lng, order.dropoff_accuracy_m) == (
-            drop.lat,
-            drop.lng,
-            drop.accuracy_m,
-        ):
-            return None
         moved_m = float(distance_m(order.dropoff_lat, order.dropoff_lng, drop.lat, drop.lng))
+        if moved_m < SAME_PLACE_M:
+            return _measure_again(order, drop, book.rules)
         too_far = _remember_where_it_was_given(order, drop, book.rules)
         order.dropoff_lat, order.dropoff_lng = drop.lat, drop.lng
         order.dropoff_accuracy_m = drop.accuracy_m
@@ -175,11 +174,26 @@ def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor) -> Order:
         order.service_area = checked.service_area
         return Happened(
             EventType.DROPOFF_CHANGED,
-            f"The drop point was moved by {moved_m:.0f} m.",
+            f"The drop point was moved by {moved_m:.0f} m{f': {why}' if why else '.'}",
             {"moved_m": round(moved_m), "source": drop.source},
         )
 
     return lifecycle.amend(order_id, by=by, happened=move)
+
+
+def _measure_again(order: Order, drop: Drop, rules: Rules) -> Happened | None:
+    """The same place, of which a merchant or operations may say how well it is known.
+
+    Raises Invalid when that is not well enough.
+    """
+    is_known = drop.accuracy_m in (None, order.dropoff_accuracy_m)
+    if is_known or drop.source == DropoffSource.CUSTOMER_GPS:
+        return None
+    order.dropoff_accuracy_m = drop.accuracy_m
+    if problems := _accuracy_problems(order, rules):
+        raise Invalid(problems)
+    words = f"The drop point is known to {drop.accuracy_m:.0f} m."
+    return Happened(EventType.DETAILS_CHANGED, words, {"fields": ["dropoff_accuracy_m"]})
 
 
 def _remember_where_it_was_given(order: Order, drop: Drop, rules: Rules) -> list[FieldProblem]:
@@ -215,31 +229,16 @@ def change_details(order_id: UUID, details: dict[str, str], *, by: Actor) -> Ord
         what = " and the ".join(DETAILS[name] for name in changed)
         return Happened(EventType.DETAILS_CHANGED, f"The {what} changed.", {"fields": changed})
 
-    return lifecycle.amend(order_id, by=by, happened=change)
-
-
-def reschedule(
-    order_id: UUID,
-    *,
-    not_before: datetime | None,
-    deliver_by: datetime | None,
-    by: Actor,
-    why: str = "",
-) -> Order:
-    """Agree on a new window, checked like a new order's; by default it ends with the promise.
-
-    Raises Invalid for a window in which we cannot deliver, and Refused when it is too late.
-    """
-    deliver_by = check_window(order_id, not_before=not_before, deliver_by=deliver_by)
-    return lifecycle.reschedule(
-        order_id, not_before=not_before, deliver_by=deliver_by, by=by, why=why
-    )
+    return lifecycle.amend(order_id, by=by, happened=change).order
 
 
 def check_window(
     order_id: UUID, *, not_before: datetime | None, deliver_by: datetime | None
 ) -> datetime:
-    """The end of that window. Raises Invalid when we cannot deliver in it, NotFound."""
+    """The end of a new window, checked like a new order's; by default it ends with the promise.
+
+    Raises Invalid when we cannot deliver in it, and NotFound.
+    """
     now = timezone.now()
     order = Order.objects.filter(pk=order_id).first()
     if order is None:

@@ -1,6 +1,7 @@
-"""The words of a delivery's life: statuses, events, reasons. No behaviour, no database."""
+"""A delivery's life as data: statuses, events, reasons, transitions. Pure."""
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from django.db import models
@@ -23,16 +24,6 @@ class Status(models.TextChoices):
 
 
 WAITING = (Status.CREATED, Status.VALIDATED, Status.QUEUED)
-# What a mission goes through, in order. A report may skip steps; the timeline never does.
-MISSION_PATH = (
-    Status.ASSIGNED,
-    Status.MISSION_SUBMITTED,
-    Status.LAUNCHED,
-    Status.ENROUTE,
-    Status.ARRIVED,
-    Status.DELIVERING,
-    Status.DELIVERED,
-)
 IN_FLIGHT = (Status.LAUNCHED, Status.ENROUTE, Status.ARRIVED, Status.DELIVERING)
 WITH_A_JOB = (Status.ASSIGNED, Status.MISSION_SUBMITTED, *IN_FLIGHT)
 TERMINAL = (Status.DELIVERED, Status.CANCELED, Status.FAILED, Status.ABORTED)
@@ -172,3 +163,85 @@ class Happened:
     type: EventType
     message: str
     payload: dict[str, Any] = field(default_factory=dict)
+
+
+# --- the state machine ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An edge of the state machine from each of `sources`, named like the method of Order.
+
+    event: what it writes. is_forward: it brings the delivery closer to its end. A transition that
+    goes back, starts over, ends the order early or corrects its outcome is not forward.
+    """
+
+    name: str
+    sources: tuple[Status, ...]
+    target: Status
+    event: EventType
+    is_forward: bool = False
+
+
+_S, _E = Status, EventType
+TRANSITIONS = {
+    transition.name: transition
+    for transition in (
+        Transition("validate", (_S.CREATED,), _S.VALIDATED, _E.VALIDATED, is_forward=True),
+        Transition("enqueue", (_S.VALIDATED,), _S.QUEUED, _E.QUEUED, is_forward=True),
+        Transition("assign", (_S.QUEUED,), _S.ASSIGNED, _E.ASSIGNED, is_forward=True),
+        Transition("reassign", (_S.ASSIGNED,), _S.ASSIGNED, _E.REASSIGNED),
+        Transition(
+            "submit_mission",
+            (_S.ASSIGNED,),
+            _S.MISSION_SUBMITTED,
+            _E.MISSION_SUBMITTED,
+            is_forward=True,
+        ),
+        Transition("launch", (_S.MISSION_SUBMITTED,), _S.LAUNCHED, _E.LAUNCHED, is_forward=True),
+        Transition("go_enroute", (_S.LAUNCHED,), _S.ENROUTE, _E.ENROUTE, is_forward=True),
+        Transition("arrive", (_S.ENROUTE,), _S.ARRIVED, _E.ARRIVED, is_forward=True),
+        Transition("begin_delivery", (_S.ARRIVED,), _S.DELIVERING, _E.DELIVERING, is_forward=True),
+        Transition("deliver", (_S.DELIVERING,), _S.DELIVERED, _E.DELIVERED, is_forward=True),
+        Transition("requeue", WITH_A_JOB, _S.QUEUED, _E.REQUEUED),
+        Transition(
+            "reschedule", (_S.VALIDATED, _S.QUEUED, _S.ASSIGNED), _S.VALIDATED, _E.RESCHEDULED
+        ),
+        Transition("cancel", CANCELABLE, _S.CANCELED, _E.CANCELED),
+        # From QUEUED: an order on hold whose parcel went back to the sender or is lost.
+        Transition("fail", (_S.QUEUED, *WITH_A_JOB), _S.FAILED, _E.FAILED),
+        Transition("abort", WITH_A_JOB, _S.ABORTED, _E.ABORTED),
+        # From QUEUED, where an order on hold was delivered after all, it writes DELIVERED.
+        Transition(
+            "correct_to_delivered",
+            (_S.QUEUED, _S.CANCELED, _S.FAILED, _S.ABORTED),
+            _S.DELIVERED,
+            _E.CORRECTED,
+        ),
+        Transition(
+            "correct_to_failed", (_S.DELIVERED, _S.FAILED, _S.ABORTED), _S.FAILED, _E.CORRECTED
+        ),
+    )
+}
+
+
+@cache
+def steps_between(start: Status, end: Status) -> tuple[Transition, ...]:
+    """The fewest forward transitions that lead from `start` to `end`; empty when none do."""
+    ways: dict[Status, tuple[Transition, ...]] = {start: ()}
+    reached = [start]  # grows while it is walked: breadth first
+    for status in reached:
+        for step in TRANSITIONS.values():
+            if step.is_forward and status in step.sources and step.target not in ways:
+                ways[step.target] = (*ways[status], step)
+                reached.append(step.target)
+    return ways.get(end, ())
+
+
+def before(first: Status, second: Status) -> bool:
+    """Whether a delivery goes forward from `first` to `second`."""
+    return bool(steps_between(first, second))
+
+
+# What a report about a mission can bring an order to. It may skip some; the timeline never does.
+MISSION_STEPS = tuple(step.target for step in steps_between(Status.ASSIGNED, Status.DELIVERED))

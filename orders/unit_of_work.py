@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pgbulk
 from django.db import transaction
 from django.dispatch import Signal
 from django.utils import timezone
@@ -35,6 +36,14 @@ class Refused(Conflict):
 
     def __init__(self, order: Order, detail: str, code: str = "invalid_transition") -> None:
         super().__init__(code, detail, current_status=order.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The order after a verb, and whether there was anything to change."""
+
+    order: Order
+    changed: bool
 
 
 def first_placed(order: Order) -> Conflict | None:
@@ -196,8 +205,8 @@ class Change:
         if ended := [job for job in jobs if not job._state.adding and job.ended_at]:
             for job in ended:
                 job.updated_at = self.now
-            DeliveryJob.objects.bulk_update(
-                ended, ["status", "ended_because", "ended_at", "eta_at", "updated_at"]
+            pgbulk.update(
+                DeliveryJob, ended, ["status", "ended_because", "ended_at", "eta_at", "updated_at"]
             )
         if fresh := [job for job in jobs if job._state.adding]:
             bulk.insert(fresh)
@@ -236,4 +245,4 @@ class Change:
             touched[0].save(update_fields=changed)
         else:
             names = [f.name for f in Order._meta.concrete_fields if f.attname in changed]
-            bulk.update(touched, names)
+            pgbulk.update(Order, touched, names)

@@ -1,7 +1,8 @@
 """The one-time code: issued with the order, told once, kept as a keyed hash, five tries.
 
 Whoever changes a code's row holds the order's row lock, so that tries cannot overtake each other:
-`judge` is called with it held, `unlock` and `renew` take it through `lifecycle.amend`.
+`judge` is called with it held (`lifecycle.confirm`), `unlock` and `renew` take it through
+`lifecycle.amend`.
 """
 
 import re
@@ -34,6 +35,10 @@ class WrongCode(Problem):
         )
         super().__init__("wrong_code", f"This code is not right. {left}", tries_left=tries_left)
 
+    @property
+    def happened(self) -> Happened:
+        return Happened(EventType.CODE_REFUSED, "A wrong code was entered.", dict(self.extra))
+
 
 def issue_codes(events: Sequence[DeliveryEvent], **_signal: Any) -> None:
     """Receiver of `lifecycle.recorded`: a new order that needs a code gets one as it is placed.
@@ -47,12 +52,12 @@ def issue_codes(events: Sequence[DeliveryEvent], **_signal: Any) -> None:
             OneTimeCode.objects.create(order=order, digest=digest_of(order.pk, order.otp_code))
 
 
-def judge(order: Order, code: str, *, by: Actor) -> WrongCode | None:
+def judge(order: Order, code: str) -> WrongCode | None:
     """Compare a code with the order's, whose row lock the caller holds; None when it is right.
 
     A wrong one is counted, and the refusal is returned rather than raised: the caller commits the
-    count before anybody hears the answer. Raises Invalid (not six digits: not a try) and Conflict
-    (no code was issued, or it is locked).
+    count before the customer hears the answer. Raises Invalid (not six digits: not a try) and
+    Conflict (no code was issued, or it is locked).
     """
     digits = _digits_of(code)
     row = OneTimeCode.objects.filter(pk=order.pk).first()
@@ -72,12 +77,7 @@ def judge(order: Order, code: str, *, by: Actor) -> WrongCode | None:
         return None
     row.tries += 1
     row.save(update_fields=["tries"])
-    refusal = WrongCode(row.tries_left)
-    happened = Happened(
-        EventType.CODE_REFUSED, "A wrong code was entered.", {"tries_left": row.tries_left}
-    )
-    lifecycle.note(order.pk, happened, by=by)
-    return refusal
+    return WrongCode(row.tries_left)
 
 
 def unlock(order_id: UUID, *, by: Actor) -> None:

@@ -15,7 +15,6 @@ from uuid import UUID
 from django.core import signing
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import transaction
 from django.utils import timezone
 
 from fleet.live.picture import Picture
@@ -26,7 +25,7 @@ from pod import codes, images, whereabouts
 from pod.models import ProofOfDelivery
 from pod.whereabouts import Whereabouts
 from wingxtra.accounts.identity import Actor
-from wingxtra.problems import Conflict, NotFound, Problem
+from wingxtra.problems import Conflict, Problem
 
 Method = ProofOfDelivery.Method
 
@@ -47,11 +46,12 @@ class Evidence:
     strokes: list[images.Stroke] | None = None
     note: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
+    typed: str | None = field(default=None, repr=False)
 
     @classmethod
-    def code(cls, **about: Any) -> Self:
-        """The recipient's code; `record_with_code` judges it."""
-        return cls(Method.OTP, _fingerprint("code"), **about)
+    def code(cls, typed: str, **about: Any) -> Self:
+        """The recipient's one-time code as it was typed; `record` judges it."""
+        return cls(Method.OTP, _fingerprint("code"), typed=typed, **about)
 
     @classmethod
     def photo(cls, data: bytes, **about: Any) -> Self:
@@ -114,32 +114,20 @@ def record(order_id: UUID, evidence: Evidence, *, by: Actor) -> Recorded:
     """Record a proof and, at the drop point, complete the delivery with it.
 
     The same evidence again is answered with the proof it made. Raises NotFound, Refused (the parcel
-    cannot have arrived yet, or never will) and Conflict (another proof was given before).
+    cannot have arrived yet, or never will), Conflict (another proof was given before), and
+    WrongCode once the try is committed.
     """
     # The file is written before the transaction: a slow disk must not hold the order's lock.
-    stored_as = _store(evidence)
-    seen = whereabouts.newest_picture()
+    taking = _Taking(evidence, _store(evidence), whereabouts.newest_picture(), by)
     try:
-        with transaction.atomic():
-            recorded = _record(_locked(order_id), evidence, stored_as, seen, by)
+        lifecycle.confirm(order_id, by=by, proof=taking)
+        recorded = taking.result()
     except BaseException:
-        _discard(stored_as)
+        _discard(taking.stored_as)
         raise
     if not recorded.is_new:
-        _discard(stored_as)
+        _discard(taking.stored_as)
     return recorded
-
-
-def record_with_code(order_id: UUID, code: str, *, by: Actor, **about: Any) -> Recorded:
-    """The same with the recipient's one-time code. Raises WrongCode once the try is committed."""
-    seen = whereabouts.newest_picture()
-    with transaction.atomic():
-        order = _locked(order_id)
-        _refuse_unless_there(order)
-        refusal = codes.judge(order, code, by=by)
-        if refusal is None:
-            return _record(order, Evidence.code(**about), "", seen, by)
-    raise refusal
 
 
 def image_token(proof: ProofOfDelivery) -> str:
@@ -159,48 +147,76 @@ def proof_of_token(token: str) -> ProofOfDelivery:
     return proof
 
 
-def _locked(order_id: UUID) -> Order:
-    order = Order.objects.select_for_update(no_key=True).filter(pk=order_id).first()
-    if order is None:
-        raise NotFound
-    return order
+@dataclass(slots=True)
+class _Taking:
+    """Takes one proof of an order whose lock is held, and keeps what came of it."""
 
+    evidence: Evidence
+    stored_as: str
+    seen: Picture | None
+    by: Actor
+    recorded: Recorded | None = None
+    wrong_code: codes.WrongCode | None = None
 
-def _record(
-    order: Order, evidence: Evidence, stored_as: str, seen: Picture | None, by: Actor
-) -> Recorded:
-    first = ProofOfDelivery.objects.filter(pk=order.pk).first()
-    if first is not None:
-        if first.fingerprint == evidence.fingerprint and first.method == evidence.method:
-            return Recorded(first, is_new=False)
-        raise Conflict(
-            "proof_exists",
-            f"This order has its proof already: {first.get_method_display().lower()}, "
-            f"{first.created_at:%Y-%m-%d %H:%M:%S} UTC. There is one proof per order.",
-            current_status=order.status,
-            proof={"method": first.method, "created_at": first.created_at},
+    def __call__(self, order: Order) -> Happened | None:
+        if self.evidence.typed is not None:
+            _refuse_unless_there(order)
+            self.wrong_code = codes.judge(order, self.evidence.typed)
+            if self.wrong_code is not None:
+                return self.wrong_code.happened
+        if first := _proof_of(order):
+            _refuse_another(order, first, self.evidence)
+            self.recorded = Recorded(first, is_new=False)
+            return None
+        _refuse_unless_there(order)
+        proof = self._keep(order)
+        self.recorded = Recorded(proof, is_new=True)
+        words = f"Proof of delivery: {proof.get_method_display().lower()}."
+        return Happened(EventType.PROOF_RECORDED, words, {"method": proof.method})
+
+    def _keep(self, order: Order) -> ProofOfDelivery:
+        # Once it has delivered, the drone's position says nothing about the delivery any more.
+        is_there = order.status in AT_THE_DROP_POINT
+        drone = whereabouts.of_the_drone(order, self.seen, timezone.now()) if is_there else None
+        return ProofOfDelivery.objects.create(
+            order_id=order.pk,
+            method=self.evidence.method,
+            confirmed_by=self.evidence.confirmed_by,
+            photo_url=self.evidence.photo_url,
+            image=self.stored_as,
+            strokes=self.evidence.strokes,
+            note=self.evidence.note,
+            metadata=self.evidence.metadata,
+            fingerprint=self.evidence.fingerprint,
+            recorded_by=str(self.by),
+            **_where(drone),
         )
-    _refuse_unless_there(order)
-    # Once it has delivered, the drone's position says nothing about the delivery any more.
-    is_there = order.status in AT_THE_DROP_POINT
-    drone = whereabouts.of_the_drone(order, seen, timezone.now()) if is_there else None
-    proof = ProofOfDelivery.objects.create(
-        order_id=order.pk,
-        method=evidence.method,
-        confirmed_by=evidence.confirmed_by,
-        photo_url=evidence.photo_url,
-        image=stored_as,
-        strokes=evidence.strokes,
-        note=evidence.note,
-        metadata=evidence.metadata,
-        fingerprint=evidence.fingerprint,
-        recorded_by=str(by),
-        **_where(drone),
+
+    def result(self) -> Recorded:
+        """Raises WrongCode."""
+        if self.wrong_code is not None:
+            raise self.wrong_code
+        assert self.recorded is not None  # noqa: S101 (else `__call__` has raised)
+        return self.recorded
+
+
+def _proof_of(order: Order) -> ProofOfDelivery | None:
+    """A proof completes the delivery, so an order that is still at the drop point has none."""
+    if order.status in AT_THE_DROP_POINT:
+        return None
+    return ProofOfDelivery.objects.filter(pk=order.pk).first()
+
+
+def _refuse_another(order: Order, first: ProofOfDelivery, evidence: Evidence) -> None:
+    if (first.fingerprint, first.method) == (evidence.fingerprint, evidence.method):
+        return
+    raise Conflict(
+        "proof_exists",
+        f"This order has its proof already: {first.get_method_display().lower()}, "
+        f"{first.created_at:%Y-%m-%d %H:%M:%S} UTC. There is one proof per order.",
+        current_status=order.status,
+        proof={"method": first.method, "created_at": first.created_at},
     )
-    if order.status != Status.DELIVERED:
-        lifecycle.advance(order.pk, Status.DELIVERED, by=by)
-    lifecycle.amend(order.pk, by=by, happened=lambda locked: _prove(locked, proof))
-    return Recorded(proof, is_new=True)
 
 
 def _where(drone: Whereabouts | None) -> dict[str, Any]:
@@ -212,15 +228,6 @@ def _where(drone: Whereabouts | None) -> dict[str, Any]:
         "drone_seen_at": drone.at,
         "drone_distance_m": drone.distance_m,
     }
-
-
-def _prove(order: Order, proof: ProofOfDelivery) -> Happened:
-    order.proof_missing = False
-    return Happened(
-        EventType.PROOF_RECORDED,
-        f"Proof of delivery: {proof.get_method_display().lower()}.",
-        {"method": proof.method},
-    )
 
 
 def _refuse_unless_there(order: Order) -> None:

@@ -162,9 +162,11 @@ class SignatureInput(StrictSerializer):
 
 
 def evidence(data: dict[str, Any]) -> proofs.Evidence:
-    """What a valid ProofInput brings, for every method but OTP. Raises Invalid for bad pictures."""
-    about = about_of(data)
+    """What a valid ProofInput brings. Raises Invalid for bad pictures."""
+    about = _about_of(data)
     method = data["method"]
+    if method == Method.OTP:
+        return proofs.Evidence.code(data["otp_code"], **about)
     if method == Method.OPERATOR_CONFIRM:
         return proofs.Evidence.confirmation(about.pop("confirmed_by"), **about)
     if method == Method.PHOTO and data.get("photo_url"):
@@ -185,7 +187,7 @@ def signature_evidence(signature: Any, **about: Any) -> proofs.Evidence:
     return proofs.Evidence.signature(signature.read(), **about)
 
 
-def about_of(data: dict[str, Any]) -> dict[str, Any]:
+def _about_of(data: dict[str, Any]) -> dict[str, Any]:
     """What may be said along with any evidence."""
     return {
         "confirmed_by": data.get("operator_name") or data.get("confirmed_by") or "",

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from orders.models import Order
 from pod import evidence as record
 from pod import images, proofs
-from pod.serializers import ProofAnswer, ProofInput, about_of, evidence, told
+from pod.serializers import ProofAnswer, ProofInput, evidence, told
 from wingxtra.api.parsers import StrictJsonParser
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
 from wingxtra.api.views import ApiView, PublicView
@@ -58,12 +58,8 @@ class Pod(ApiView):
         """Give the proof. At the drop point it completes the delivery, later the record; the same
         proof again is a 200.
         """
-        data = self.read(ProofInput)
-        by = self.caller.actor
-        if data["method"] == proofs.Method.OTP:
-            recorded = proofs.record_with_code(order_id, data["otp_code"], by=by, **about_of(data))
-        else:
-            recorded = proofs.record(order_id, evidence(data), by=by)
+        given = evidence(self.read(ProofInput))
+        recorded = proofs.record(order_id, given, by=self.caller.actor)
         answer = told(recorded.proof)
         if not recorded.is_new:
             return Response(answer)

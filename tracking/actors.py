@@ -9,7 +9,10 @@ from django.utils import timezone
 
 from orders.models import DeliveryEvent
 from tracking.messages import texts
+from tracking.messages.models import CustomerMessage
+from tracking.models import WebhookDelivery
 from tracking.webhooks import events as webhook_events
+from wingxtra import outbox
 from wingxtra.broker import enqueue, every
 
 # What is not hurried is found by the sweep.
@@ -35,8 +38,7 @@ def send_webhook(delivery_id: str) -> None:
 @every(5)
 @dramatiq.actor(max_retries=0)
 def sweep_webhooks() -> None:
-    for delivery_id in webhook_events.due(timezone.now()):
-        send_webhook.send(str(delivery_id))
+    outbox.sweep(WebhookDelivery.objects.a_few_due(timezone.now()), send_webhook)
 
 
 @every(3600)
@@ -65,8 +67,7 @@ def send_message(message_id: str) -> None:
 @every(5)
 @dramatiq.actor(max_retries=0)
 def sweep_messages() -> None:
-    for message_id in texts.due(timezone.now()):
-        send_message.send(str(message_id))
+    outbox.sweep(CustomerMessage.objects.due(timezone.now()), send_message)
 
 
 @every(10)

@@ -7,16 +7,19 @@ from typing import Self
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Window
+from django.db.models.functions import RowNumber
 from django.utils import timezone
 
 from orders.models import DeliveryEvent, Order
 from tracking.messages.models import CodeToTell, CustomerMessage  # noqa: F401 (Django looks here)
 from wingxtra.accounts.identity import Caller, Role
 from wingxtra.accounts.models import Merchant
+from wingxtra.outbox import Outgoing, OutgoingQuerySet
 
 # So that one slow receiver does not keep all others waiting.
 AT_ONCE_PER_ENDPOINT = 2
+SWEEP_PER_ENDPOINT = 10
 
 
 class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
@@ -88,12 +91,12 @@ class WebhookEndpoint(models.Model):
         return self.live_mode == live_mode and (not self.events or event_type in self.events)
 
 
-class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
+class WebhookDeliveryQuerySet(OutgoingQuerySet["WebhookDelivery"]):
     def waiting(self) -> Self:
         return self.filter(state=WebhookDelivery.State.WAITING)
 
     def due(self, now: datetime) -> Self:
-        """To be sent now, by anybody who claims it first.
+        """To be sent now, by the worker that claims it first.
 
         An order's events go to an endpoint one after another: a later one waits until the earlier
         one has arrived or was given up. The conditions on the row itself are columns of it, so that
@@ -113,17 +116,25 @@ class WebhookDeliveryQuerySet(models.QuerySet["WebhookDelivery"]):
         claimed = rows.filter(claimed_until__gt=now)
         own = claimed.filter(endpoint=OuterRef("endpoint"))
         at_once = settings.WEBHOOK_AT_ONCE
-        return self.waiting().filter(
-            Q(claimed_until__isnull=True) | Q(claimed_until__lte=now),
-            ~Exists(earlier),
-            Exists(ready),
-            ~Exists(own[AT_ONCE_PER_ENDPOINT - 1 : AT_ONCE_PER_ENDPOINT]),
-            ~Exists(claimed[at_once - 1 : at_once]),
-            next_try_at__lte=now,
+        return (
+            super()
+            .due(now)
+            .waiting()
+            .filter(
+                ~Exists(earlier),
+                Exists(ready),
+                ~Exists(own[AT_ONCE_PER_ENDPOINT - 1 : AT_ONCE_PER_ENDPOINT]),
+                ~Exists(claimed[at_once - 1 : at_once]),
+            )
         )
 
+    def a_few_due(self, now: datetime) -> Self:
+        """A few of each endpoint, so that none keeps others away."""
+        place = Window(RowNumber(), partition_by=F("endpoint"), order_by=F("next_try_at").asc())
+        return self.due(now).annotate(place=place).filter(place__lte=SWEEP_PER_ENDPOINT)
 
-class WebhookDelivery(models.Model):
+
+class WebhookDelivery(Outgoing):
     """One message to one endpoint, and what became of it. Its id is the message's."""
 
     class State(models.TextChoices):
@@ -148,8 +159,6 @@ class WebhookDelivery(models.Model):
 
     tries = models.PositiveSmallIntegerField(default=0, help_text="Since it was last started.")
     first_tried_at = models.DateTimeField(null=True)
-    next_try_at = models.DateTimeField(default=timezone.now)
-    claimed_until = models.DateTimeField(null=True)
     attempts = models.JSONField(
         default=list, help_text="The newest tries, oldest first: at, status, took_ms, answer."
     )

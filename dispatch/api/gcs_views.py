@@ -14,11 +14,11 @@ from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from dispatch.missions import reassignment, recalls
+from dispatch.missions import before_launch
 from dispatch.planning import manual_assignment
 from fleet.live import picture
 from orders.models import DeliveryJob, Order
-from orders.states import IN_FLIGHT, MISSION_PATH, WAITING, CancelReason, Status
+from orders.states import IN_FLIGHT, MISSION_STEPS, WAITING, CancelReason, Status, steps_between
 from wingxtra.api.errors import answer_for
 from wingxtra.api.permissions import IsStaff
 from wingxtra.api.serializers import StrictSerializer, Text
@@ -97,7 +97,7 @@ class Reassign(GcsView):
 
     def post(self, request: Request, order_id: str) -> Response:
         drone_id = self.read(Chosen)["droneId"]
-        reassignment.reassign(_uuid(order_id), drone_id, by=self.caller.actor)
+        before_launch.reassign(_uuid(order_id), drone_id, by=self.caller.actor)
         return Response(_order(_found(order_id)))
 
 
@@ -107,7 +107,7 @@ class Cancel(GcsView):
     one_transaction = False
 
     def post(self, request: Request, order_id: str) -> Response:
-        recalls.cancel(
+        before_launch.cancel(
             _uuid(order_id),
             by=self.caller.actor,
             reason=CancelReason.OTHER,
@@ -158,13 +158,13 @@ def _order(order: Order) -> dict[str, Any]:
 
 def _job(job: DeliveryJob) -> dict[str, Any]:
     """Progress is how many of the mission's steps are done, in percent."""
-    step = MISSION_PATH.index(Status(job.order.status))
+    done = steps_between(Status.ASSIGNED, Status(job.order.status))
     return {
         "id": job.pk,
         "orderId": job.order_id,
         "droneId": job.drone_id,
         "status": IN_ITS_WORDS[Status(job.order.status)],
-        "progress": round(100 * step / (len(MISSION_PATH) - 1)),
+        "progress": round(100 * len(done) / len(MISSION_STEPS)),
     }
 
 

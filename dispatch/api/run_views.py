@@ -19,7 +19,7 @@ from dispatch.api.run_serializers import (
     RunWithDecisions,
     Unassigned,
 )
-from dispatch.missions import reassignment
+from dispatch.missions import before_launch
 from dispatch.models import DispatchDecision, DispatchRun
 from dispatch.planning import manual_assignment, runs
 from dispatch.planning.candidates import candidates
@@ -130,7 +130,7 @@ class Reassign(StaffView):
     )
     def post(self, request: Request, order_id: UUID) -> Response:
         wanted = self.read(AssignInput)
-        order = reassignment.reassign(order_id, by=self.caller.actor, **wanted)
+        order = before_launch.reassign(order_id, by=self.caller.actor, **wanted)
         return Response(Assigned(order).data)
 
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
 from django.http import HttpResponse
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,17 +22,18 @@ from dispatch.api.serializers import (
     SubmittedAnswer,
     intent_json,
 )
-from dispatch.missions import publishing, recalls, reports
+from dispatch.missions import before_launch, publishing, recalls, reports
 from dispatch.models import MissionPart
 from orders.api import views as orders_views
-from orders.api.serializers import NewWindow, OrderAnswer
+from orders.api.serializers import NewWindow, OrderAnswer, order_json
 from orders.models import Order
-from orders.states import CancelReason, Status
+from orders.states import CancelReason
 from wingxtra.accounts.identity import Actor, ActorKind, Caller, Role
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
+from wingxtra.api.renderers import json_answer
 from wingxtra.api.schema import NAMES
 from wingxtra.api.views import ApiView
-from wingxtra.problems import NotFound, Unavailable
+from wingxtra.problems import FieldProblem, Invalid, NotFound, Unavailable
 
 
 @contextmanager
@@ -58,8 +59,7 @@ class Cancel(ApiView):
 
     @extend_schema(request=CancelInput, responses=StatusAnswer)
     def post(self, request: Request, order_id: UUID) -> Response:
-        if not Order.objects.visible_to(self.caller).filter(pk=order_id).exists():
-            raise NotFound
+        _refuse_unless_visible(order_id, self.caller)
         wanted = self.read(CancelInput)
         usual = (
             CancelReason.MERCHANT_REQUEST
@@ -67,7 +67,7 @@ class Cancel(ApiView):
             else CancelReason.OTHER
         )
         with words_for(self.caller):
-            order = recalls.cancel(
+            order = before_launch.cancel(
                 order_id,
                 by=self.caller.actor,
                 reason=CancelReason(wanted.get("reason", usual)),
@@ -76,20 +76,28 @@ class Cancel(ApiView):
         return Response({"order_id": order.pk, "status": order.status})
 
 
-class Reschedule(orders_views.Reschedule):
+class Reschedule(ApiView):
     """Give an order another window. What ground control may hold is withdrawn first."""
 
+    permission_classes = (IsMerchantOrStaff,)
     one_transaction = False
 
     @extend_schema(request=NewWindow, responses=OrderAnswer)
     def post(self, request: Request, order_id: UUID) -> HttpResponse:
-        if Order.objects.filter(pk=order_id, status=Status.ASSIGNED).exists():
-            with transaction.atomic():  # nothing is withdrawn for a window that is refused
-                super().post(request, order_id)
-                transaction.set_rollback(True)
-            with words_for(self.caller):
-                recalls.recall_before(order_id, by=self.caller.actor, reason="Rescheduled.")
-        return super().post(request, order_id)
+        """The window that the order has changes nothing."""
+        _refuse_unless_visible(order_id, self.caller)
+        window = self.read(NewWindow)
+        if not any(window.values()):
+            message = "Give not_before, deliver_by, or both."
+            raise Invalid([FieldProblem("", "required", message)])
+        with words_for(self.caller):
+            done = before_launch.reschedule(
+                order_id,
+                not_before=window.get("not_before"),
+                deliver_by=window.get("deliver_by"),
+                by=self.caller.actor,
+            )
+        return json_answer(order_json(done.order, self.caller, timezone.now()))
 
 
 class SubmitMissionIntent(ApiView):
@@ -166,3 +174,8 @@ class OneMissionIntent(ApiView):
         if part is None:
             raise NotFound("mission intent")
         return Response(intent_json(part))
+
+
+def _refuse_unless_visible(order_id: UUID, caller: Caller) -> None:
+    if not Order.objects.visible_to(caller).filter(pk=order_id).exists():
+        raise NotFound

@@ -6,8 +6,6 @@ Each is one verb of `dispatch` or `orders.lifecycle`; the pages around them are
 
 from typing import Any
 
-from django.db import transaction
-
 from dispatch.console.order_forms import (
     AssignForm,
     CancelForm,
@@ -15,10 +13,11 @@ from dispatch.console.order_forms import (
     RequeueForm,
     RescheduleForm,
 )
-from dispatch.missions import publishing, reassignment, recalls
+from dispatch.missions import before_launch, publishing, recalls
+from dispatch.missions.before_launch import BEFORE_LAUNCH
 from dispatch.models import DispatchRun, Mission
 from dispatch.planning import manual_assignment, runs
-from orders import lifecycle, placement
+from orders import placement
 from orders.models import Order
 from orders.states import (
     CANCELABLE,
@@ -26,16 +25,10 @@ from orders.states import (
     WAITING,
     CancelReason,
     DropoffSource,
-    EventType,
-    Happened,
-    JobStatus,
     Status,
 )
-from wingxtra.accounts.identity import GCS
 from wingxtra.console.actions import Action, ReasonForm
 from wingxtra.problems import Conflict
-
-BEFORE_LAUNCH = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
 
 
 def _in(*statuses: Status, otherwise: str, may_be_held: bool = False) -> Any:
@@ -62,7 +55,7 @@ def _assign(order: Order, data: dict[str, Any], user: Any) -> str:
 
 
 def _reassign(order: Order, data: dict[str, Any], user: Any) -> str:
-    reassignment.reassign(
+    before_launch.reassign(
         order.pk, data["drone_id"], by=user.actor, override_reason=data["override_reason"]
     )
     return f"{data['drone_id']} flies order {order} now."
@@ -92,7 +85,7 @@ def _submit(order: Order, data: dict[str, Any], user: Any) -> str:
 
 
 def _cancel(order: Order, data: dict[str, Any], user: Any) -> str:
-    recalls.cancel(
+    before_launch.cancel(
         order.pk,
         by=user.actor,
         reason=CancelReason(data["reason"]),
@@ -103,32 +96,25 @@ def _cancel(order: Order, data: dict[str, Any], user: Any) -> str:
 
 
 def _requeue(order: Order, data: dict[str, Any], user: Any) -> str:
-    why = data["reason"]
-    job_id = recalls.recall_before(
-        order.pk,
-        by=user.actor,
-        reason=why,
-        statuses=BEFORE_LAUNCH,
-        override=data["override"],
+    after = before_launch.requeue(
+        order.pk, by=user.actor, why=data["reason"], override=data["override"]
     )
-    if job_id is None:  # it has launched since the page was opened
-        raise Conflict(
-            "mission_launched", "It cannot be requeued any more. Once it flies, abort it."
-        )
-    doubt = recalls.unseen_flight(order, job_id)
-    lifecycle.requeue(order.pk, by=user.actor, why=why, job_ends=JobStatus.CANCELED, job_id=job_id)
-    if doubt:
-        lifecycle.sight_lost(order.pk, by=GCS, why=doubt)
-        return f"Order {order} is on hold: say where its parcel is. {doubt}"
+    if after.hold_code:
+        return f"Order {order} is on hold: say where its parcel is. {after.hold_message}"
     return f"Order {order} is back in the queue."
 
 
 def _reschedule(order: Order, data: dict[str, Any], user: Any) -> str:
-    window = {"not_before": data["not_before"], "deliver_by": data["deliver_by"]}
-    # Checked before the mission is withdrawn: a refused window must not cost the mission.
-    placement.check_window(order.pk, **window)
-    recalls.recall_before(order.pk, by=user.actor, reason=data["reason"], override=data["override"])
-    placement.reschedule(order.pk, **window, by=user.actor, why=data["reason"])
+    done = before_launch.reschedule(
+        order.pk,
+        not_before=data["not_before"],
+        deliver_by=data["deliver_by"],
+        by=user.actor,
+        why=data["reason"],
+        override=data["override"],
+    )
+    if not done.changed:
+        return f"Order {order} has that window already; nothing was changed."
     return f"Order {order} is to be there by {data['deliver_by']:%d %b %H:%M} UTC."
 
 
@@ -141,10 +127,9 @@ def _move_drop(order: Order, data: dict[str, Any], user: Any) -> str:
     drop = placement.Drop(
         lat=data["dropoff_lat"], lng=data["dropoff_lng"], source=DropoffSource.OPS
     )
-    with transaction.atomic():
-        placement.move_dropoff(order.pk, drop, by=user.actor)
-        reason = Happened(EventType.DETAILS_CHANGED, f"The drop point was moved: {data['reason']}")
-        lifecycle.note(order.pk, reason, by=user.actor)
+    done = placement.move_dropoff(order.pk, drop, by=user.actor, why=data["reason"])
+    if not done.changed:
+        return f"The drop point of order {order} is there already; nothing was changed."
     return f"The drop point of order {order} was moved."
 
 

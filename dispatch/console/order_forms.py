@@ -104,6 +104,10 @@ class RescheduleForm(ReasonForm, OverrideForm):
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
+        # The browser shows minutes: a time that was left alone comes back without its seconds.
+        for name, shown in self.initial.items():
+            if shown and data.get(name) == shown.replace(second=0, microsecond=0):
+                data[name] = shown
         deliver_by: datetime | None = data.get("deliver_by")
         not_before: datetime | None = data.get("not_before")
         if deliver_by and deliver_by <= timezone.now():

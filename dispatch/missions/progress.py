@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pgbulk
 import structlog
 from django.db import connection
 from django.utils import timezone
@@ -17,6 +18,7 @@ from django.utils import timezone
 from dispatch.missions import discrepancies, standing, tracks
 from dispatch.missions.flight import phases
 from dispatch.missions.flight.state import (
+    STATUS_OF,
     FlightEvent,
     ParcelLoaded,
     Phase,
@@ -34,11 +36,11 @@ from orders.models import DeliveryJob
 from orders.states import (
     FLOWN_FROM,
     IN_FLIGHT,
-    MISSION_PATH,
     EventType,
     Happened,
     JobStatus,
     Status,
+    before,
 )
 from wingxtra.accounts.identity import SYSTEM, TELEMETRY
 
@@ -121,8 +123,8 @@ class _Look:
             at = min(datetime.fromtimestamp(event.at, tz=UTC), self.now)
             if isinstance(event, ParcelLoaded):
                 self._load(at)
-            elif event.phase in phases.PATH:
-                self._advance(Status(event.phase.value), at)
+            elif event.phase in STATUS_OF:
+                self._advance(STATUS_OF[event.phase], at)
             else:
                 self._landed(event.phase, at)
         if not events and self.state.phase in LANDED and self._abort_was_asked:
@@ -141,7 +143,7 @@ class _Look:
     def _advance(self, to: Status, at: datetime) -> None:
         if to == Status.DELIVERED and self._is_asked_at_the_drop:
             return  # it landed there and has left: whether with its parcel, nobody has said
-        if MISSION_PATH.index(Status(self.order.status)) < MISSION_PATH.index(to):
+        if before(Status(self.order.status), to):
             self.order = lifecycle.advance(
                 self.order.pk, to, by=TELEMETRY, occurred_at=at, job_id=self.job.pk
             ).order
@@ -288,10 +290,9 @@ def _save(looks: list[_Look]) -> None:
     changed = [look.flight for look in looks if look.changed and not look.is_new]
     Flight.objects.bulk_create([look.flight for look in looks if look.is_new])
     with tracks.moving_to_pieces(changed):
-        Flight.objects.bulk_update(
-            changed, ["state", "heard_at", "link_lost_at", "recent"], batch_size=1000
-        )
-    # Only while it is active: a job that has just ended has no ETA any more.
+        pgbulk.update(Flight, changed, ["state", "heard_at", "link_lost_at", "recent"])
+    # Only while it is active: a job that has just ended has no ETA any more. (pgbulk knows no more
+    # conditions than the key.)
     DeliveryJob.objects.active().bulk_update(
         [look.job for look in looks if look.new_eta], ["eta_at"], batch_size=1000
     )

@@ -1,23 +1,25 @@
 """Missions on their way to ground control.
 
 A mission is stored in the assignment's transaction (live_missions.py) and published after it; the
-row is the outbox.
-A publisher claims the row by a conditional UPDATE with an expiry, counts the try, and only then
-speaks: from the first try on the mission is live until it is known to be over.
+row is the outbox (wingxtra.outbox).
+A publisher claims the row, counts the try, and only then speaks: from the first try on the mission
+is live until it is known to be over.
 The database refuses a second live mission of an order, so the next one waits for that knowledge.
+
+A publisher whose claim is lost writes nothing: the later one asks for the same intent, which the
+bridge takes once, and gets an answer of its own. There is one exception, `_recall_if_withdrawn`.
 
 Locks are taken in one order: the order's row, then its missions.
 """
 
-import random
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from dispatch.missions import live_missions, publishing_pause
@@ -37,12 +39,14 @@ from fleet.feasibility.reasons import Reason
 from orders import lifecycle
 from orders.models import Order
 from orders.states import EventType, Happened, JobStatus, ReasonCode
+from wingxtra import outbox
 from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor
+from wingxtra.outbox import Claim, ClaimLost
 from wingxtra.problems import Conflict, NotFound, Unavailable
 
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 60.0
+PAUSES_S = (1, 2, 4, 8, 16, 32, 60)
 NOT_ASKED_PAUSE_S = 5.0
+NOT_FLOWN = (OVER - FLOWN) | {UNKNOWN}
 
 log = structlog.get_logger(__name__)
 State = Mission.State
@@ -54,20 +58,26 @@ def publish(mission_id: UUID, *, by: Actor = GCS, now: datetime | None = None) -
     of times. Never inside a transaction: what happened must be written down.
     """
     now = now or timezone.now()
-    due = publishing_pause.unless_paused(Mission.objects.unsent(now)).filter(pk=mission_id)
-    if not due.update(claimed_until=claim_end(now)):
+    due = publishing_pause.unless_paused(Mission.objects.unsent(now))
+    claim = outbox.claim(due, mission_id, until=claim_end(now))
+    if claim is None:
         return
-    part = MissionPart.objects.whole().get(mission=mission_id)
+    with suppress(ClaimLost):
+        _publish(claim, by, now)
+
+
+def _publish(claim: Claim[Mission], by: Actor, now: datetime) -> None:
+    part = part_of(claim)
     structlog.contextvars.bind_contextvars(
         order_id=str(part.order_id), job_id=str(part.job_id), drone_id=part.job.drone_id
     )
     try:
         if reasons := still_able(part.job):
-            _stop(part, reasons)
+            _stop(claim, part, reasons)
         else:
-            _send(part, by)
+            _send(claim, part, by)
     except BridgeUnavailable as problem:
-        _put_off(part, problem, now)
+        _put_off(claim, part, problem, now)
 
 
 def submit(order_id: UUID, *, by: Actor) -> MissionPart:
@@ -112,88 +122,120 @@ def claim_end(now: datetime) -> datetime:
     return now + timedelta(seconds=3 * settings.GCS_BRIDGE_TIMEOUT_S + 5)
 
 
-def pause(tries: int) -> timedelta:
-    """Before the next try: 1, 2, 4 ... 60 s, shortened by chance so that not all come at once."""
-    longest_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(tries - 1, 10))
-    return timedelta(seconds=longest_s * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
+def part_of(claim: Claim[Mission]) -> MissionPart:
+    """Raises ClaimLost."""
+    parts = MissionPart.objects.whole()
+    return claim.read(parts.filter(mission=claim.pk, mission__claim_id=claim.id))
 
 
-def _send(part: MissionPart, by: Actor) -> None:
-    """Raises BridgeUnavailable."""
+def _send(claim: Claim[Mission], part: MissionPart, by: Actor) -> None:
+    """Raises BridgeUnavailable and ClaimLost."""
     mission = part.mission
-    if not _go_live(part):
+    if not _go_live(claim, part):
         return
     try:
         answer = BridgeClient().submit(mission.pk, mission.body)
-    except BridgeNotAsked:  # it cannot have reached the bridge by a try that was none
-        mission.tries -= 1
-        Mission.objects.filter(pk=mission.pk).update(tries=mission.tries)
-        if not mission.tries:
-            MissionPart.objects.filter(mission=mission.pk).update(live=False)
+    except BridgeNotAsked:
+        _take_back_the_try(claim, part)
         raise
     if answer.accepted:
-        _accepted(part, answer, by)
+        _accepted(claim, part, answer, by)
     else:
-        _rejected(part, answer)
+        _rejected(claim, part, answer)
 
 
-def _go_live(part: MissionPart) -> bool:
+@transaction.atomic
+def _take_back_the_try(claim: Claim[Mission], part: MissionPart) -> None:
+    """It cannot have reached the bridge by a try that was none. Raises ClaimLost."""
+    part.mission.tries -= 1
+    claim.update(tries=part.mission.tries)
+    if not part.mission.tries:
+        MissionPart.objects.filter(mission=claim.pk).update(live=False)
+
+
+def _go_live(claim: Claim[Mission], part: MissionPart) -> bool:
     """Count the try, committed before anything is sent: from here on the mission may be flown.
 
     False when it is not to be sent: it was withdrawn, or another mission of its order is
-    not known to be over, and then it waits.
+    not known to be over, and then it waits. Also False when the claim is lost by now.
     """
     mission = part.mission
     try:
         with transaction.atomic():
-            row = Mission.objects.filter(pk=mission.pk, state=State.PENDING)
-            if not row.update(tries=F("tries") + 1):
+            if not claim.mine().filter(state=State.PENDING).update(tries=F("tries") + 1):
                 return False
             if not mission.tries:
                 MissionPart.objects.filter(mission=mission.pk).update(live=True)
     except IntegrityError:
-        words = "An earlier mission of this order is not known to be over."
-        row = Mission.objects.filter(pk=mission.pk)
-        row.update(next_try_at=timezone.now() + timedelta(seconds=NOT_ASKED_PAUSE_S))
-        _record(row, None, words)
+        claim.end(
+            next_try_at=timezone.now() + timedelta(seconds=NOT_ASKED_PAUSE_S),
+            bridge_status=None,
+            bridge_answer="An earlier mission of this order is not known to be over.",
+        )
         log.warning("mission_waits_for_the_former", intent_id=str(mission.pk))
         return False
     mission.tries += 1
     return True
 
 
-def _accepted(part: MissionPart, answer: Answer, by: Actor) -> None:
-    with transaction.atomic():
-        try:
-            lifecycle.submit_mission(part.order_id, job_id=part.job_id, by=by)
-        except lifecycle.Refused:
-            log.info("mission_accepted_too_late", intent_id=str(part.mission_id))
-        row = Mission.objects.filter(pk=part.mission_id)
-        _record(row, answer.status, answer.words)
-        # The job ended while the bridge was thinking: whatever was recalled before does not count.
-        row.filter(state=State.WITHDRAWN).update(
-            recall_state=Recall.WANTED,
-            recall_mode="withdraw",
-            accepted_at=timezone.now(),
-            over_at=None,
-            over_by="",
-            over_because="",
-            next_try_at=timezone.now(),
-        )
-    log.info("mission_accepted", intent_id=str(part.mission_id), status=answer.status)
+def _accepted(claim: Claim[Mission], part: MissionPart, answer: Answer, by: Actor) -> None:
+    """Raises ClaimLost."""
+    try:
+        with transaction.atomic():
+            try:
+                lifecycle.submit_mission(part.order_id, job_id=part.job_id, by=by)
+            except lifecycle.Refused:
+                log.info("mission_accepted_too_late", intent_id=str(claim.pk))
+            claim.end(**_said(answer.status, answer.words))
+            _recall_if_withdrawn(claim.pk)
+    except ClaimLost:
+        _recall_if_withdrawn(claim.pk)
+        raise
+    log.info("mission_accepted", intent_id=str(claim.pk), status=answer.status)
 
 
-def _rejected(part: MissionPart, answer: Answer) -> None:
-    """It was never accepted, so it is over; the order never was MISSION_SUBMITTED."""
+def _recall_if_withdrawn(mission_id: UUID) -> None:
+    """The job ended while the bridge was thinking, and the bridge has accepted the mission: an
+    earlier answer to a withdrawal does not count, and it is asked again.
+
+    Needs no claim. A later worker that withdraws the mission may have got its answer before the
+    mission arrived there; then only this acceptance says that it may fly. So the claim of that
+    worker is revoked as well.
+    """
+    withdrawn = Mission.objects.filter(
+        Q(state__in=(State.WITHDRAWN, State.REJECTED))
+        | Q(recall_state=Recall.WANTED, recall_mode="withdraw"),
+        pk=mission_id,
+    )
+    recalled = withdrawn.revoke(
+        recall_state=Recall.WANTED,
+        recall_mode="withdraw",
+        accepted_at=timezone.now(),
+        over_at=None,
+        over_by="",
+        over_because="",
+        next_try_at=timezone.now(),
+    )
+    if recalled:
+        log.warning("mission_accepted_and_recalled", intent_id=str(mission_id))
+
+
+def _rejected(claim: Claim[Mission], part: MissionPart, answer: Answer) -> None:
+    """It was never accepted, so it is over; the order never was MISSION_SUBMITTED.
+
+    Raises ClaimLost.
+    """
     why = f"Ground control refused the mission ({answer.status}): {answer.words}"
     with publishing_pause.one_refusal_at_a_time():
-        _write_down_the_refusal(part, answer, why)
+        _write_down_the_refusal(claim, part, answer, why)
         publishing_pause.after_a_refusal(part.order_id, why)
-    log.warning("mission_rejected", intent_id=str(part.mission_id), words=answer.words)
+    log.warning("mission_rejected", intent_id=str(claim.pk), words=answer.words)
 
 
 @transaction.atomic
-def _write_down_the_refusal(part: MissionPart, answer: Answer, why: str) -> None:
+def _write_down_the_refusal(
+    claim: Claim[Mission], part: MissionPart, answer: Answer, why: str
+) -> None:
     try:
         lifecycle.mission_over(
             part.order_id,
@@ -205,25 +247,27 @@ def _write_down_the_refusal(part: MissionPart, answer: Answer, why: str) -> None
             reason=ReasonCode.MISSION_REFUSED,
         )
     except lifecycle.Refused:
-        log.info("mission_rejected_too_late", intent_id=str(part.mission_id))
+        log.info("mission_rejected_too_late", intent_id=str(claim.pk))
     live_missions.set_over([part.job_id], by=str(GCS), because=why)
-    row = Mission.objects.filter(pk=part.mission_id)
-    _record(row, answer.status, answer.words)
-    row.update(state=State.REJECTED, recall_state=Recall.NONE)
+    claim.end(
+        state=State.REJECTED,
+        recall_state=Recall.NONE,
+        **_said(answer.status, answer.words),
+    )
 
 
-def _stop(part: MissionPart, reasons: list[Reason]) -> None:
+def _stop(claim: Claim[Mission], part: MissionPart, reasons: list[Reason]) -> None:
     """The drone may no longer fly it: the order goes back to the queue, with the reasons.
 
     Unless an earlier try did reach the bridge and the drone is flying just this mission.
-    Raises BridgeUnavailable.
+    Raises BridgeUnavailable and ClaimLost.
     """
-    if part.mission.tries:
-        answer = BridgeClient().recall(part.mission_id, "withdraw")
-        if answer.mission_status not in (OVER - FLOWN) | {UNKNOWN}:
-            _accepted(part, answer, GCS)
-            return
     why = " ".join(reason.message for reason in reasons)
+    if part.mission.tries:
+        answer = _withdrawn(claim, why)
+        if answer.mission_status not in NOT_FLOWN:
+            _accepted(claim, part, answer, GCS)
+            return
     with transaction.atomic():
         live_missions.set_over([part.job_id], by=str(GCS), because=f"Not flown: {why}")
         try:
@@ -234,25 +278,54 @@ def _stop(part: MissionPart, reasons: list[Reason]) -> None:
                 why=f"{part.job.drone_id} may no longer fly it. {why}",
             )
         except lifecycle.Refused:
-            log.info("mission_stopped_too_late", intent_id=str(part.mission_id))
-        row = Mission.objects.filter(pk=part.mission_id)
-        _record(row, None, why)
-        recalled = Recall.DONE if part.mission.tries else Recall.NONE
-        row.update(state=State.WITHDRAWN, recall_state=recalled)
-    log.warning("mission_stopped", intent_id=str(part.mission_id), why=why)
+            log.info("mission_stopped_too_late", intent_id=str(claim.pk))
+        claim.end(
+            state=State.WITHDRAWN,
+            recall_state=Recall.DONE if part.mission.tries else Recall.NONE,
+            **_said(None, why),
+        )
+    log.warning("mission_stopped", intent_id=str(claim.pk), why=why)
 
 
-def _put_off(part: MissionPart, problem: BridgeUnavailable, now: datetime) -> None:
-    """Try again later. The timeline says so once, not for every try."""
+def _withdrawn(claim: Claim[Mission], why: str) -> Answer:
+    """What the bridge says to a withdrawal. Raises BridgeUnavailable and ClaimLost.
+
+    Written down first: if this worker dies or stands still while the bridge withdraws the mission,
+    no other one publishes it, and `recalls.send_recall` finds out.
+    """
+    claim.update(
+        recall_state=Recall.WANTED,
+        recall_mode="withdraw",
+        recall_by=str(DISPATCHER),
+        recall_reason=why[:300],
+    )
+    is_over = False
+    try:
+        answer = BridgeClient().recall(claim.pk, "withdraw")
+        is_over = answer.mission_status in NOT_FLOWN
+    finally:
+        if not is_over:
+            ours = claim.mine().filter(state=State.PENDING, recall_mode="withdraw")
+            ours.update(recall_state=Recall.NONE, recall_mode="")
+    return answer
+
+
+def _put_off(
+    claim: Claim[Mission], part: MissionPart, problem: BridgeUnavailable, now: datetime
+) -> None:
+    """Try again later. The timeline says so once, not for every try. Raises ClaimLost."""
     not_asked = isinstance(problem, BridgeNotAsked)
-    wait = timedelta(seconds=NOT_ASKED_PAUSE_S) if not_asked else pause(part.mission.tries)
+    wait = (
+        timedelta(seconds=NOT_ASKED_PAUSE_S)
+        if not_asked
+        else outbox.pause(part.mission.tries, PAUSES_S)
+    )
     with transaction.atomic():
         if not part.mission.bridge_answer:
             _say_that_it_failed(part, problem)
-        row = Mission.objects.filter(pk=part.mission_id)
-        _record(row, problem.bridge_status, problem.detail)
-        row.filter(state=State.PENDING).update(next_try_at=now + wait)
-    log.warning("bridge_unavailable", intent_id=str(part.mission_id), detail=problem.detail)
+        claim.mine().filter(state=State.PENDING).update(next_try_at=now + wait)
+        claim.end(**_said(problem.bridge_status, problem.detail))
+    log.warning("bridge_unavailable", intent_id=str(claim.pk), detail=problem.detail)
 
 
 def _say_that_it_failed(part: MissionPart, problem: BridgeUnavailable) -> None:
@@ -264,5 +337,6 @@ def _say_that_it_failed(part: MissionPart, problem: BridgeUnavailable) -> None:
         log.info("mission_not_needed_any_more", intent_id=str(part.mission_id))
 
 
-def _record(row: Any, status: int | None, words: str) -> None:
-    row.update(claimed_until=None, bridge_status=status, bridge_answer=words[:1000])
+def _said(status: int | None, words: str) -> dict[str, int | str | None]:
+    """The bridge's last answer, as the row keeps it."""
+    return {"bridge_status": status, "bridge_answer": words[:1000]}

@@ -6,19 +6,19 @@ nothing, the order stays as it is, unless a person overrides that in writing.
 """
 
 import time
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
 from dispatch.missions import answers
 from dispatch.missions.bridge import (
     FLOWN,
     FLYING,
-    MAY_HAVE_FLOWN,
     OVER,
     UNKNOWN,
     Answer,
@@ -27,7 +27,14 @@ from dispatch.missions.bridge import (
 )
 from dispatch.missions.live_missions import set_over
 from dispatch.missions.parcel_doubt import unseen_pickup
-from dispatch.missions.publishing import Recall, State, claim_end, pause
+from dispatch.missions.publishing import (
+    NOT_FLOWN,
+    PAUSES_S,
+    Recall,
+    State,
+    claim_end,
+    part_of,
+)
 from dispatch.models import Flight, Mission, MissionPart
 from fleet import registry
 from fleet.models import DroneHold
@@ -35,13 +42,14 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import (
     IN_FLIGHT,
-    CancelReason,
     EventType,
     Happened,
     JobStatus,
     Status,
 )
+from wingxtra import outbox
 from wingxtra.accounts.identity import GCS, SYSTEM, Actor
+from wingxtra.outbox import Claim, ClaimLost
 from wingxtra.problems import Conflict, NotFound, Problem, Unavailable
 
 # A publisher that is just speaking to the bridge is waited for so long.
@@ -74,17 +82,29 @@ def recall_before(
     Raises Conflict `mission_launched` or `mission_flown`, and Unavailable when the bridge confirms
     nothing; then nothing has changed.
     """
-    order = Order.objects.filter(pk=order_id).first()
+    order = Order.objects.select_related("current_job").filter(pk=order_id).first()
     if order is None:
         raise NotFound
     if order.status not in statuses:
         return None
-    mission = _claim(order)
-    if mission is None or not mission.is_live:
+    claim = _claim(order)
+    if claim is None:
         return order.current_job_id
-    row = Mission.objects.filter(pk=mission.pk)
+    try:
+        mission = claim.read(claim.mine())
+        if mission.is_live:
+            _withdraw(claim, mission, order, by=by, reason=reason, override=override)
+    except ClaimLost as lost:
+        raise _busy() from lost
+    return order.current_job_id
+
+
+def _withdraw(
+    claim: Claim[Mission], mission: Mission, order: Order, *, by: Actor, reason: str, override: str
+) -> None:
+    """Raises Conflict, Unavailable and ClaimLost."""
     # Written down first: if we die while the bridge withdraws it, `send_recall` finds out.
-    row.update(
+    claim.update(
         recall_state=Recall.WANTED,
         recall_mode="withdraw",
         recall_by=str(by)[:180],
@@ -95,16 +115,16 @@ def recall_before(
         answer = _withdrawn(mission, order, override)
     except Exception as problem:
         words = problem.detail if isinstance(problem, Problem) else str(problem)
-        row.update(
-            recall_state=Recall.NONE,
-            recall_mode="",
-            recall_refused_at=timezone.now(),
-            bridge_answer=words[:1000],
-            claimed_until=None,
-        )
+        with suppress(ClaimLost):
+            claim.end(
+                recall_state=mission.recall_state,
+                recall_mode=mission.recall_mode,
+                recall_refused_at=timezone.now(),
+                bridge_answer=words[:1000],
+            )
         raise
     with transaction.atomic():
-        row.update(
+        claim.update(
             state=State.WITHDRAWN,
             recall_state=Recall.DONE,
             recall_asked_at=timezone.now(),
@@ -115,7 +135,6 @@ def recall_before(
         )
         word_of = by if override and not answer.mission_status else GCS
         set_over([order.current_job_id], by=str(word_of), because=answer.words)
-    return order.current_job_id
 
 
 def _withdrawn(mission: Mission, order: Order, override: str) -> Answer:
@@ -154,48 +173,6 @@ def _withdrawn(mission: Mission, order: Order, override: str) -> Answer:
         "changed. Once it flies, ask for an abort.",
         current_status=order.status,
     )
-
-
-def cancel(
-    order_id: UUID, *, by: Actor, reason: CancelReason, note: str = "", override: str = ""
-) -> Order:
-    """Cancel an order that has not launched; what ground control may hold is withdrawn first.
-
-    override: see `recall_before`. Raises Conflict `mission_launched`, Refused, or Unavailable; then
-    nothing has changed.
-    """
-    cancelable = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
-    for _ in range(3):
-        job_id = recall_before(
-            order_id, by=by, reason=reason.label, statuses=cancelable, override=override
-        )
-        with transaction.atomic():
-            order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
-            if order.status in IN_FLIGHT:
-                raise Conflict(
-                    "mission_launched",
-                    f"The order is {order.status}: its drone is in the air. Operations can ask for "
-                    "an abort.",
-                    current_status=order.status,
-                )
-            if order.status not in cancelable or order.current_job_id == job_id:
-                doubt = unseen_flight(order, job_id)
-                order = lifecycle.cancel(order_id, by=by, reason=reason, note=note)
-                if doubt:
-                    order = lifecycle.sight_lost(order_id, by=GCS, why=doubt)
-                return order
-    raise Conflict("order_busy", "The order is being reassigned; try again in a moment.")
-
-
-def unseen_flight(order: Order, job_id: UUID | None) -> str:
-    """Why a mission that was just taken back may have moved the parcel, empty when it has not: the
-    bridge says that it ended, not that it never flew, and telemetry has not followed the drone.
-    """
-    part = MissionPart.objects.whole().filter(job=job_id).first()
-    if part is None or part.mission.said not in MAY_HAVE_FLOWN:
-        return ""
-    seen = Flight.objects.filter(job=part.job).first()
-    return unseen_pickup(order, part.job, seen)
 
 
 def say_over(order_id: UUID, *, by: Actor, note: str) -> Order:
@@ -266,7 +243,7 @@ def request_abort(order_id: UUID, *, by: Actor, reason: str) -> Order:
             return None
         return Happened(EventType.ABORT_REQUESTED, f"An abort was asked for: {reason}".rstrip(": "))
 
-    return lifecycle.amend(order_id, by=by, happened=ask)
+    return lifecycle.amend(order_id, by=by, happened=ask).order
 
 
 def take_back(part: MissionPart, *, reason: str) -> None:
@@ -292,11 +269,17 @@ def take_back(part: MissionPart, *, reason: str) -> None:
 def send_recall(mission_id: UUID, *, now: datetime | None = None) -> None:
     """Ask the bridge for a recall that is wanted, if no other worker is at it."""
     now = now or timezone.now()
-    due = Mission.objects.recalls_due(now).filter(pk=mission_id)
-    if not due.update(claimed_until=claim_end(now), tries=F("tries") + 1):
+    due = Mission.objects.recalls_due(now)
+    claim = outbox.claim(due, mission_id, until=claim_end(now), tries=F("tries") + 1)
+    if claim is None:
         return
-    row = Mission.objects.filter(pk=mission_id)
-    part = MissionPart.objects.whole().get(mission=mission_id)
+    with suppress(ClaimLost):
+        _ask_for_it(claim, now)
+
+
+def _ask_for_it(claim: Claim[Mission], now: datetime) -> None:
+    """Raises ClaimLost: the later worker asks the bridge as well, and is told the same or more."""
+    part = part_of(claim)
     mission = part.mission
     try:
         answer = BridgeClient().recall(
@@ -309,20 +292,18 @@ def send_recall(mission_id: UUID, *, now: datetime | None = None) -> None:
                 status=answer.status,
             )
     except BridgeUnavailable as problem:
-        row.update(
-            claimed_until=None,
-            next_try_at=now + pause(mission.tries),
+        claim.end(
+            next_try_at=now + outbox.pause(mission.tries, PAUSES_S),
             recall_refused_at=now,
             bridge_status=problem.bridge_status,
             bridge_answer=problem.detail[:1000],
         )
-        log.warning("recall_not_sent", intent_id=str(mission_id), detail=problem.detail)
+        log.warning("recall_not_sent", intent_id=str(mission.pk), detail=problem.detail)
         return
     said = answer.mission_status
     with transaction.atomic():
         _settle(part, said)
-        row.update(
-            claimed_until=None,
+        claim.end(
             recall_state=_outcome(said),
             recall_asked_at=now,
             said=said[:40],
@@ -330,7 +311,7 @@ def send_recall(mission_id: UUID, *, now: datetime | None = None) -> None:
             bridge_status=answer.status,
             bridge_answer=answer.words,
         )
-    log.info("mission_recalled", intent_id=str(mission_id), mission=said)
+    log.info("mission_recalled", intent_id=str(mission.pk), mission=said)
 
 
 def _outcome(said: str) -> Recall:
@@ -345,14 +326,14 @@ def _settle(part: MissionPart, said: str) -> None:
     if said in OVER or said == UNKNOWN:
         set_over([part.job_id], by=str(GCS), because=f"Recalled, ground control says: {said}.")
     if mission.recall_mode != "abort":
-        if said in (OVER - FLOWN) | {UNKNOWN}:
+        if said in NOT_FLOWN:
             # A verb should have ended the job; if none did, `sweep_abandoned` will.
             Mission.objects.filter(pk=mission.pk).update(state=State.WITHDRAWN)
         return
     try:
         if said == "delivered":
             lifecycle.advance(part.order_id, Status.DELIVERED, by=GCS, job_id=part.job_id)
-        elif said in (OVER - FLOWN) | {UNKNOWN}:
+        elif said in NOT_FLOWN:
             lifecycle.mission_over(
                 part.order_id,
                 job_id=part.job_id,
@@ -369,8 +350,7 @@ def _settle(part: MissionPart, said: str) -> None:
 def sweep_abandoned(now: datetime) -> int:
     """Queue again the orders whose mission was withdrawn for something that then did not happen."""
     abandoned = MissionPart.objects.whole().filter(
-        Q(mission__claimed_until__isnull=True) | Q(mission__claimed_until__lte=now),
-        mission__state=State.WITHDRAWN,
+        mission__in=Mission.objects.unclaimed(now).filter(state=State.WITHDRAWN),
         job__status=JobStatus.ACTIVE,
     )
     parts = list(abandoned)
@@ -388,25 +368,31 @@ def sweep_abandoned(now: datetime) -> int:
     return len(parts)
 
 
-def _claim(order: Order) -> Mission | None:
+def _claim(order: Order) -> Claim[Mission] | None:
     """The order's mission, claimed so that no worker publishes it; None without one to claim.
 
     Raises Unavailable when a publisher keeps it.
     """
-    current = Mission.objects.of_job(order.current_job_id).filter(
-        state__in=(State.HELD, State.PENDING, State.ACCEPTED)
-    )
+    job = order.current_job
+    if job is None:
+        return None
+    current = Mission.objects.filter(state__in=(State.HELD, State.PENDING, State.ACCEPTED))
     deadline = time.monotonic() + PATIENCE_S
     while True:
         now = timezone.now()
-        if current.unclaimed(now).update(claimed_until=claim_end(now)):
-            return current.get()
-        if not current.exists():
+        free = current.unclaimed(now)
+        if claim := outbox.claim(free, job.mission_intent_id, until=claim_end(now)):
+            return claim
+        if not current.filter(pk=job.mission_intent_id).exists():
             return None
         if time.monotonic() > deadline:
-            raise Unavailable(
-                "mission_being_sent",
-                "The mission is just being sent to ground control; nothing was changed. Try again "
-                "in some seconds.",
-            )
+            raise _busy()
         time.sleep(LOOK_EVERY_S)
+
+
+def _busy() -> Unavailable:
+    return Unavailable(
+        "mission_being_sent",
+        "The mission is just being sent to ground control; nothing was changed. Try again in some "
+        "seconds.",
+    )

@@ -7,9 +7,10 @@ not enough, and neither is a look without a value.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
-from django.db.models import Exists, OuterRef
+import pgbulk
+from django.db.models import Exists, OuterRef, QuerySet
 
 from dispatch.missions.flight.trust import stands
 from dispatch.missions.live_missions import set_over
@@ -68,7 +69,7 @@ def look_after(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> Non
             changed.append(mission)
         elif is_standing and part.job.status != JobStatus.ACTIVE and _long_enough(mission, now):
             over.append(part.job_id)
-    Mission.objects.bulk_update(changed, ["stands_since"])
+    pgbulk.update(Mission, changed, ["stands_since"])
     if over:
         words = f"Its drone has stood disarmed at a hub for {KNOWN_AFTER_S:.0f} s."
         set_over(over, by=str(TELEMETRY), because=words)
@@ -80,7 +81,7 @@ def _hold_strays(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> N
     Who releases it has seen it stand there: it is held again only when it stood up meanwhile.
     """
     holds = DroneHold.objects.filter(drone=OuterRef("drone"))
-    latest = (
+    latest: QuerySet[Any] = (  # with is_held and was_released
         Mission.objects.filter(over_at__gt=now - COMES_HOME_WITHIN, tries__gt=0, drone__active=True)
         .exclude(drone__jobs__status=JobStatus.ACTIVE)
         .annotate(
@@ -105,7 +106,7 @@ def _hold_strays(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> N
         elif is_stray != (mission.stands_since is not None):
             mission.stands_since = now if is_stray else None
             changed.append(mission)
-    Mission.objects.bulk_update(changed, ["stands_since"])
+    pgbulk.update(Mission, changed, ["stands_since"])
 
 
 def _long_enough(mission: Mission, now: datetime) -> bool:

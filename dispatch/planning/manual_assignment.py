@@ -1,6 +1,6 @@
 """Assigning by hand: soft limits may be overridden with a written reason, hard ones never.
 
-An order that has a drone already is reassigned in `missions.reassignment`.
+An order that has a drone already is reassigned in `missions.before_launch`.
 """
 
 from dataclasses import asdict

@@ -269,7 +269,7 @@ def _carry_out(
     if outcome.decisions or this.trigger != DispatchRun.Trigger.SCHEDULE:
         this.duration_ms = round((time.perf_counter() - started) * 1000)
         this.save(force_insert=True)
-        bulk.insert(outcome.decisions)
+        bulk.copy(outcome.decisions)
     return outcome
 
 

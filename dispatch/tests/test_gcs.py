@@ -10,11 +10,12 @@ from django.urls import get_resolver
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from dispatch.api.gcs_views import _job
 from dispatch.tests.support import able_drone, assigned, stored, submitted
 from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory
 from orders.models import DeliveryJob, Order
-from orders.states import Status
+from orders.states import Status, before
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey
@@ -207,6 +208,14 @@ def test_a_launched_mission_is_not_canceled_and_the_page_is_told_why(
 
 
 # --- jobs and positions --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_job_says_how_far_it_is_whatever_its_order_is(status: Status) -> None:
+    job = DeliveryJob(order=Order(status=status), drone_id="D-1", attempt=1)
+    progress = _job(job)["progress"]
+    assert (progress > 0) == before(Status.ASSIGNED, status)
+    assert (progress == 100) == (status == Status.DELIVERED)
 
 
 def test_active_jobs_say_how_far_they_are(gcs: APIClient) -> None:

@@ -178,16 +178,6 @@ def test_a_bridge_that_refuses_connections_leaves_the_order_assigned(
     assert "not reached" in why(order, "INTENT_FAILED")
 
 
-def test_the_pauses_grow_and_differ_and_have_an_end() -> None:
-    pauses = [
-        [publishing.pause(tries).total_seconds() for _ in range(20)] for tries in range(1, 30)
-    ]
-    assert all(0.5 <= one <= 1 for one in pauses[0])
-    assert all(2 <= one <= 4 for one in pauses[2])
-    assert all(30 <= one <= 60 for one in pauses[-1])
-    assert len(set(pauses[0])) > 1
-
-
 def test_what_is_not_due_is_not_sent(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1)
     _, intent = assigned()
@@ -392,8 +382,8 @@ def in_threads(*verbs: Callable[[], object]) -> None:
 PUBLISH = """
 import sys, uuid, django
 django.setup()
-from dispatch import missions
-missions.publish(uuid.UUID(sys.argv[1]))
+from dispatch.missions import publishing
+publishing.publish(uuid.UUID(sys.argv[1]))
 """
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 import time_machine
 from django.db import transaction
+from django.utils import timezone
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -20,12 +21,13 @@ from pytest_django import Settings
 from dispatch.console import order_actions
 from dispatch.missions import (
     answers,
+    before_launch,
     discrepancies,
     publishing,
     publishing_pause,
     recalls,
 )
-from dispatch.models import Discrepancy, MissionPart
+from dispatch.models import Discrepancy, Mission, MissionPart
 from dispatch.planning import eligibility
 from dispatch.tests.sky import START, Sky, held_drones
 from fleet import registry
@@ -37,6 +39,7 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import FLOWN_FROM, TERMINAL, WITH_A_JOB, CancelReason, Status
 from orders.tests.factories import OrderFactory
+from wingxtra import outbox
 from wingxtra.accounts.identity import Actor, ActorKind
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory
@@ -178,11 +181,13 @@ class Deliveries(RuleBasedStateMachine):
         self.sky.fault(kind, times=times + 1, **how)
 
     def a_worker_dies_while_it_sends(self, choice: int) -> None:
-        """The try is counted, and nothing was sent or written after that."""
+        """The try is counted, nothing is sent or written after that, and its claim expires."""
         order = self.order(choice)
         part = order and MissionPart.objects.whole().filter(job=order.current_job_id).first()
         if part and part.mission.state == publishing.State.PENDING:
-            publishing._go_live(part)
+            rows = Mission.objects.all()
+            claim = outbox.claim(rows, part.mission_id, until=timezone.now())
+            publishing._go_live(claim, part)
 
     # --- what people do --------------------------------------------------------------------------
 
@@ -190,7 +195,7 @@ class Deliveries(RuleBasedStateMachine):
         def verb(order: Order) -> None:
             sure = NOTE if not self.sky.flies(order) else ""
             why = CancelReason.CUSTOMER_REQUEST
-            recalls.cancel(order.pk, by=STAFF, reason=why, override=sure)
+            before_launch.cancel(order.pk, by=STAFF, reason=why, override=sure)
 
         self.attempt(choice, verb)
 

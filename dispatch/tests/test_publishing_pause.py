@@ -14,7 +14,7 @@ from pytest_django import Settings
 from dispatch import actors
 from dispatch.missions import publishing, publishing_pause
 from dispatch.models import Mission, PublishingPause
-from dispatch.tests.support import mission_of, part_of, stored, timeline
+from dispatch.tests.support import mission_of, stored, timeline
 from fleet import policy
 from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
@@ -23,6 +23,7 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
+from wingxtra import outbox
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.problems import Conflict, Unavailable
 
@@ -119,8 +120,13 @@ def test_a_mission_that_was_on_its_way_when_the_pause_began_costs_no_attempt(
     bridge: Simulator,
 ) -> None:
     orders = assigned(4)
+    now = timezone.now()
+    early = outbox.claim(
+        Mission.objects.unsent(now), mission_of(orders[3]).pk, until=publishing.claim_end(now)
+    )
     publish(*orders[:3])
-    publishing._send(part_of(orders[3]), SYSTEM)  # it was claimed before the pause began
+    assert early is not None
+    publishing._publish(early, SYSTEM, timezone.now())
     assert stored(orders[3]).attempts_used == 0
     assert PublishingPause.objects.get().refused == 3
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from pytest_django import Settings
 
-from dispatch.missions import publishing, recalls
+from dispatch.missions import before_launch, publishing, recalls
 from dispatch.models import DispatchRun, Mission, MissionPart
 from dispatch.planning import eligibility, runs
 from dispatch.tests.support import able_drone, mission_of, stored, submitted, timeline
@@ -27,7 +27,7 @@ AMA = Actor(ActorKind.USER, "ama")
 
 
 def cancel(order: Order, **more: Any) -> Order:
-    return recalls.cancel(order.pk, by=AMA, reason=CancelReason.SAFETY, **more)
+    return before_launch.cancel(order.pk, by=AMA, reason=CancelReason.SAFETY, **more)
 
 
 def says(settings: Settings, body: Any, status: str = "200 OK") -> Any:

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from dispatch.missions import publishing, recalls
+from dispatch.missions import before_launch, publishing, recalls
 from dispatch.models import Mission
 from dispatch.tests.support import assigned, mission_of, stored, submitted, timeline
 from dispatch.tests.test_missions import closing, later, wait_until, why
@@ -27,7 +27,7 @@ State, Recall = Mission.State, Mission.Recall
 
 
 def cancel(order: Order) -> Order:
-    return recalls.cancel(order.pk, by=SYSTEM, reason=CancelReason.WEATHER, note="Storm.")
+    return before_launch.cancel(order.pk, by=SYSTEM, reason=CancelReason.WEATHER, note="Storm.")
 
 
 def in_flight(bridge: Simulator) -> Order:
@@ -134,7 +134,7 @@ def test_a_cancel_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_an_unknown_order_cannot_be_canceled() -> None:
     with pytest.raises(NotFound):
-        recalls.cancel(UUID(int=1), by=SYSTEM, reason=CancelReason.OTHER)
+        before_launch.cancel(UUID(int=1), by=SYSTEM, reason=CancelReason.OTHER)
 
 
 # --- before another verb -------------------------------------------------------------------------

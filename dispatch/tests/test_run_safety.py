@@ -255,7 +255,7 @@ class TestMeanwhile:
     def test_a_pause_while_it_writes_waits_for_nothing_and_takes_it_all_back(self, monkeypatch):
         fleet_of(3)
         orders = OrderFactory.create_batch(3)
-        write, written = bulk.insert, []
+        write, written = bulk.copy, []
 
         def write_and_pause(rows: Any) -> None:
             write(rows)
@@ -263,7 +263,7 @@ class TestMeanwhile:
                 written.append(DeliveryJob.objects.count())
                 elsewhere(lambda: policy.change(by=SYSTEM, dispatch_paused=True))
 
-        monkeypatch.setattr(bulk, "insert", write_and_pause)
+        monkeypatch.setattr(bulk, "copy", write_and_pause)
         outcome = run()
         assert (written, outcome.assigned) == ([3], [])
         assert not DeliveryJob.objects.exists()

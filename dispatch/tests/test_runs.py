@@ -27,7 +27,6 @@ from orders.models import DeliveryJob, Order
 from orders.states import CancelReason, JobStatus, Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
-from wingxtra.database import bulk
 from wingxtra.problems import Conflict, NotFound
 
 pytestmark = pytest.mark.django_db
@@ -285,10 +284,9 @@ def test_the_schedule_plans_each_area_that_has_work():
 
 @pytest.mark.parametrize("count", [1, 8, 120])
 def test_statements_do_not_grow_with_orders(count, django_assert_max_num_queries):
-    """Two more for each kind of row where many are written: their keys are drawn first."""
     fleet_of(count)
     OrderFactory.create_batch(count)
-    with django_assert_max_num_queries(38 if count <= bulk.FEW else 43):
+    with django_assert_max_num_queries(38):
         assert run().run.assigned == count
 
 

@@ -175,9 +175,9 @@ def test_the_first_code_is_refused_and_the_second_delivers() -> None:
     assert code is not None
     fly_for(order, 41)
     with pytest.raises(codes.WrongCode) as refusal:
-        proofs.record_with_code(order.pk, code, by=CUSTOMER)
+        proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER)
     assert refusal.value.extra == {"tries_left": 4}
-    proofs.record_with_code(order.pk, code, by=CUSTOMER)
+    proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER)
     stored = Order.objects.get()
     assert (stored.status, stored.proof_missing) == (Status.DELIVERED, False)
     assert story(order)[5:] == [

@@ -3,6 +3,7 @@ writes down what came of it. What a dead worker leaves behind is taken up again.
 """
 
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,8 @@ from dramatiq.middleware import Shutdown, TimeLimitExceeded
 
 from dispatch.models import WhatIf
 from dispatch.whatif import questions
+from wingxtra import outbox
+from wingxtra.outbox import Claim, ClaimLost
 from wingxtra.problems import Problem
 
 log = structlog.get_logger(__name__)
@@ -36,88 +39,76 @@ WORKER_DIED = (
 )
 
 
-class Overtaken(Exception):
-    """The claim is somebody else's by now, or the row is gone."""
-
-
 def compute(what_if_id: UUID) -> None:
     """Simulate one what-if if it is due and no other is being simulated.
 
     Call it any number of times, never inside a transaction: it takes seconds to minutes.
     """
-    what_if = _claimed(what_if_id)
-    if what_if is None:
+    claim = _claimed(what_if_id)
+    if claim is None:
         return
-    try:
-        results = questions.results(what_if, _Beat(what_if))
-    except Overtaken:
-        log.warning("what_if_overtaken", what_if_id=str(what_if_id))
-    except Problem as problem:
-        _end(what_if, state=State.FAILED, problem=problem.detail)
-    except TimeLimitExceeded:
-        _end(what_if, state=State.FAILED, problem=TOO_LONG)
-    except Shutdown:  # the next worker begins it anew
-        _end(what_if, state=State.QUEUED)
-    except Exception:
-        _end(what_if, state=State.FAILED, problem=OUR_FAULT)
-        raise
-    else:
-        _end(what_if, state=State.DONE, progress_pct=100, results=results)
-
-
-def next_due(now: datetime) -> UUID | None:
-    """What is to be simulated next; None while one is being simulated."""
-    if WhatIf.objects.filter(state=State.RUNNING, claimed_until__gt=now).exists():
-        return None
-    # One that was begun is in the way of the others.
-    due = WhatIf.objects.due(now).order_by(F("claimed_until").asc(nulls_last=True), "asked_at")
-    return due.values_list("pk", flat=True).first()
+    with suppress(ClaimLost):
+        _simulate(claim)
 
 
 def give_up_dead(now: datetime) -> None:
-    """Whatever ends the worker each time would end the next one as well."""
+    """What ends the worker each time would end the next one as well."""
     dead = WhatIf.objects.filter(state=State.RUNNING, claimed_until__lte=now, tries__gte=MOST_TRIES)
-    if count := dead.update(state=State.FAILED, claimed_until=None, problem=WORKER_DIED):
+    if count := dead.revoke(state=State.FAILED, problem=WORKER_DIED):
         log.error("what_ifs_given_up", count=count)
 
 
-def _claimed(what_if_id: UUID) -> WhatIf | None:
+def _claimed(what_if_id: UUID) -> Claim[WhatIf] | None:
     now = timezone.now()
-    due = WhatIf.objects.due(now).filter(pk=what_if_id)
     try:
         with transaction.atomic():
-            claimed = due.update(
+            return outbox.claim(
+                WhatIf.objects.due(now),
+                what_if_id,
+                until=now + CLAIM,
                 state=State.RUNNING,
-                claimed_until=now + CLAIM,
                 progress_pct=0,
                 tries=F("tries") + 1,
             )
     except IntegrityError:  # one at a time; the sweep comes back to it
         return None
-    rows = WhatIf.objects.select_related("service_area", "hub", "kind")
-    return rows.filter(pk=what_if_id).first() if claimed else None
 
 
-def _mine(what_if: WhatIf) -> Any:
-    """The row as long as the claim is ours: each has its own number."""
-    return WhatIf.objects.filter(pk=what_if.pk, state=State.RUNNING, tries=what_if.tries)
+def _simulate(claim: Claim[WhatIf]) -> None:
+    """Raises ClaimLost."""
+    what_if = claim.read(claim.mine().select_related("service_area", "hub", "kind"))
+    try:
+        results = questions.results(what_if, _Beat(claim))
+    except ClaimLost:
+        raise
+    except Problem as problem:
+        _end(claim, state=State.FAILED, problem=problem.detail)
+    except TimeLimitExceeded:
+        _end(claim, state=State.FAILED, problem=TOO_LONG)
+    except Shutdown:  # the next worker begins it anew
+        _end(claim, state=State.QUEUED)
+    except Exception:
+        with suppress(ClaimLost):
+            _end(claim, state=State.FAILED, problem=OUR_FAULT)
+        raise
+    else:
+        _end(claim, state=State.DONE, progress_pct=100, results=results)
 
 
-def _end(what_if: WhatIf, **values: Any) -> None:
-    if _mine(what_if).update(claimed_until=None, **values):
-        log.info("what_if_over", what_if_id=str(what_if.pk), state=values["state"].value)
+def _end(claim: Claim[WhatIf], **values: Any) -> None:
+    claim.end(**values)
+    log.info("what_if_over", what_if_id=str(claim.pk), state=values["state"].value)
 
 
 class _Beat:
-    """Says how far it is, and by that that the worker lives. Raises Overtaken."""
+    """Says how far it is, and by that that the worker lives. Raises ClaimLost."""
 
-    def __init__(self, what_if: WhatIf) -> None:
-        self.what_if, self._said_at_s = what_if, 0.0
+    def __init__(self, claim: Claim[WhatIf]) -> None:
+        self._claim, self._said_at_s = claim, 0.0
 
     def __call__(self, share: float) -> None:
         if time.monotonic() - self._said_at_s < BEAT_S:
             return
         self._said_at_s = time.monotonic()
-        values = {"progress_pct": int(100 * share), "claimed_until": timezone.now() + CLAIM}
-        if not _mine(self.what_if).update(**values):
-            raise Overtaken
+        until = timezone.now() + CLAIM
+        self._claim.update(progress_pct=int(100 * share), claimed_until=until)

@@ -19,7 +19,7 @@ from wingxtra.accounts.identity import Actor, Caller, Role
 from wingxtra.api.permissions import IsLoaderOrStaff, IsMerchantLoaderOrStaff, IsStaff
 from wingxtra.api.renderers import json_answer
 from wingxtra.api.views import ApiView
-from wingxtra.problems import FieldProblem, Invalid, NotFound
+from wingxtra.problems import FieldProblem, Invalid
 
 
 class Ready(ApiView):
@@ -91,27 +91,15 @@ class Correct(ApiView):
         """Correct the outcome, in writing, for 7 days. DELIVERED also answers an order on hold: it
         was delivered after all.
         """
-        on_hold = _seen_by(self.caller, order_id).hold_code != ""
-        said, by = self.read(CorrectionInput), self.caller.actor
-        if on_hold and said["outcome"] == Status.DELIVERED:
-            order = lifecycle.delivered_after_all(order_id, by=by, why=said["note"])
-        else:
-            order = lifecycle.correct(
-                order_id,
-                outcome=Status(said["outcome"]),
-                reason=ReasonCode(said.get("reason_code", ReasonCode.OTHER)),
-                by=by,
-                why=said["note"],
-            )
+        said = self.read(CorrectionInput)
+        order = lifecycle.correct(
+            order_id,
+            outcome=Status(said["outcome"]),
+            reason=ReasonCode(said.get("reason_code", ReasonCode.OTHER)),
+            by=self.caller.actor,
+            why=said["note"],
+        )
         return _answer(order, self.caller)
-
-
-def _seen_by(caller: Caller, order_id: UUID) -> Order:
-    """Raises NotFound, also for an order that the caller may not see."""
-    order = Order.objects.visible_to(caller).only("pk", "hold_code").filter(pk=order_id).first()
-    if order is None:
-        raise NotFound
-    return order
 
 
 # What a loader reads of an order: nothing about its customer, and not where it goes.

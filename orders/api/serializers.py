@@ -23,7 +23,6 @@ from orders.personal_data.masking import masked_email, masked_name, masked_phone
 from orders.states import DropoffSource, EventType, PodRequirement, Scenario
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.api.serializers import FromContract, Number, StrictSerializer, Text, Timestamp
-from wingxtra.problems import FieldProblem
 
 HEAVIEST_KG = 1000  # the database refuses more
 EXTERNAL_ID = RegexValidator(
@@ -139,27 +138,6 @@ class NewWindow(StrictSerializer):
 
     not_before = Timestamp(**OPTIONAL)
     deliver_by = Timestamp(**OPTIONAL)
-
-
-def read(kind: type[StrictSerializer], data: Any) -> tuple[dict[str, Any], list[FieldProblem]]:
-    """What can be used of the input, and every problem with the rest.
-
-    A field with a problem is None among the values, so that no default takes its place.
-    """
-    if (values := kind.read_quickly(data)) is not None:
-        return values, []
-    whole = kind(data=data)
-    if whole.is_valid():
-        return dict(whole.validated_data), []
-    problems = [
-        FieldProblem(name, str(error.code), str(error))
-        for name, errors in whole.errors.items()
-        for error in errors
-    ]
-    sound = kind(data={k: v for k, v in data.items() if k not in whole.errors}, partial=True)
-    sound.is_valid(raise_exception=True)
-    refused = {name for name in whole.errors if name in whole.fields}
-    return {**sound.validated_data, **dict.fromkeys(refused)}, problems
 
 
 # Text that was not given is empty in the database and null in the API.

@@ -19,7 +19,6 @@ from orders.api.serializers import (
     EventAnswer,
     JobAnswer,
     NewOrder,
-    NewWindow,
     OrderAnswer,
     OrderChange,
     OrderInput,
@@ -27,7 +26,6 @@ from orders.api.serializers import (
     QuoteAnswer,
     as_order,
     order_json,
-    read,
 )
 from orders.fetch import order_for
 from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
@@ -49,7 +47,7 @@ class Quotes(ApiView):
 
     @extend_schema(request=OrderInput, responses=QuoteAnswer)
     def post(self, request: Request) -> Response:
-        values, problems = read(OrderInput, request.data)
+        values, problems = OrderInput.read(request.data)
         order = as_order(values)
         checked = placement.quote(order)
         if problems:
@@ -114,7 +112,7 @@ class Orders(ApiView, ListAPIView[Order]):
         the `otp_code`, this once only.
         """
         caller = self.caller
-        values, problems = read(NewOrder, request.data)
+        values, problems = NewOrder.read(request.data)
         merchant_id, of_merchant = _merchant(values, caller, problems)
         if caller.role in STAFF_ROLES:
             values.setdefault("dropoff_source", DropoffSource.OPS)
@@ -150,30 +148,9 @@ class OneOrder(ApiView):
         details = {name: change[name] or "" for name in placement.DETAILS if name in change}
         with transaction.atomic():
             if drop := _new_drop(order, change, self.caller):
-                order = placement.move_dropoff(order_id, drop, by=by)
+                order = placement.move_dropoff(order_id, drop, by=by).order
             if details:
                 order = placement.change_details(order_id, details, by=by)
-        return _answer(order, self.caller)
-
-
-class Reschedule(ApiView):
-    """Served by dispatch.api.views, which first withdraws what ground control may hold."""
-
-    permission_classes = (IsMerchantOrStaff,)
-
-    @extend_schema(request=NewWindow, responses=OrderAnswer)
-    def post(self, request: Request, order_id: UUID) -> HttpResponse:
-        _found(Order.objects.visible_to(self.caller), order_id)
-        window = self.read(NewWindow)
-        if not any(window.values()):
-            message = "Give not_before, deliver_by, or both."
-            raise Invalid([FieldProblem("", "required", message)])
-        order = placement.reschedule(
-            order_id,
-            not_before=window.get("not_before"),
-            deliver_by=window.get("deliver_by"),
-            by=self.caller.actor,
-        )
         return _answer(order, self.caller)
 
 

@@ -15,11 +15,11 @@ from orders.models import Order
 from orders.states import (
     FLOWN_FROM,
     IN_FLIGHT,
-    MISSION_PATH,
     WITH_A_JOB,
     HoldCode,
     Holder,
     Status,
+    steps_between,
 )
 
 
@@ -126,7 +126,8 @@ def _turn(order: Order) -> tuple[float, ...]:
     """Its place among the others of its part: with a job in order of launch, else of urgency."""
     job = order.current_job
     if order.status in WITH_A_JOB and job is not None:
-        return (-MISSION_PATH.index(Status(order.status)), job.created_at.timestamp())
+        left = steps_between(Status(order.status), Status.DELIVERED)
+        return (len(left), job.created_at.timestamp())
     starts_at = order.not_before.timestamp() if order.not_before else 0.0
     return (starts_at, RANK[Priority(order.priority)], order.deliver_by.timestamp())
 

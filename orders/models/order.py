@@ -1,8 +1,9 @@
 """What was promised: the order with its state machine, its attempts, and what happened to it."""
 
 import uuid
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import models
 from django.utils import timezone
@@ -16,9 +17,8 @@ from orders.models.parcel import Parcel
 from orders.models.queries import OrderQuerySet
 from orders.sla import sla_of
 from orders.states import (
-    CANCELABLE,
     TERMINAL,
-    WITH_A_JOB,
+    TRANSITIONS,
     CancelReason,
     DropoffSource,
     EventType,
@@ -31,6 +31,15 @@ from orders.states import (
 )
 from orders.tracking_ids import TRACKING_LENGTH, new_tracking_id
 from wingxtra.accounts.models import Merchant
+
+Method = TypeVar("Method", bound=Callable[..., Happened])
+
+
+def _transition(method: Method) -> Method:
+    """Make a method of Order the transition of its name in `orders.states`."""
+    edge = TRANSITIONS[method.__name__]
+    made: Method = transition("status", source=edge.sources, target=edge.target)(method)
+    return made
 
 
 class Order(FSMModelMixin, Parcel):
@@ -160,47 +169,47 @@ class Order(FSMModelMixin, Parcel):
 
     # --- transitions (called by orders.lifecycle only) -------------------------------------------
 
-    @transition(field=status, source=Status.CREATED, target=Status.VALIDATED)
+    @_transition
     def validate(self) -> Happened:
         return Happened(EventType.VALIDATED, "Checked: it can be delivered.")
 
-    @transition(field=status, source=Status.VALIDATED, target=Status.QUEUED)
+    @_transition
     def enqueue(self) -> Happened:
         self.hold_for_the_parcel("It is not where a drone could be sent for it.")
         return Happened(EventType.QUEUED, "Waiting for a drone.")
 
-    @transition(field=status, source=Status.QUEUED, target=Status.ASSIGNED)
+    @_transition
     def assign(self, *, drone_id: str | None, why: str, **job: Any) -> Happened:
         """`job`: what DeliveryJob shall have of `override_reason` and `promised_at`."""
         return Happened(EventType.ASSIGNED, why, self._start_job(drone_id, **job))
 
-    @transition(field=status, source=Status.ASSIGNED, target=Status.ASSIGNED)
+    @_transition
     def reassign(self, *, drone_id: str, why: str, **job: Any) -> Happened:
         former = self._end_job(JobStatus.CANCELED, why)
         started = self._start_job(drone_id, **job)
         return Happened(EventType.REASSIGNED, why, {**started, "former_drone_id": former.drone_id})
 
-    @transition(field=status, source=Status.ASSIGNED, target=Status.MISSION_SUBMITTED)
+    @_transition
     def submit_mission(self, *, message: str = "Ground control accepted the mission.") -> Happened:
         return Happened(EventType.MISSION_SUBMITTED, message)
 
-    @transition(field=status, source=Status.MISSION_SUBMITTED, target=Status.LAUNCHED)
+    @_transition
     def launch(self, *, message: str = "The drone has taken off.") -> Happened:
         return Happened(EventType.LAUNCHED, message)
 
-    @transition(field=status, source=Status.LAUNCHED, target=Status.ENROUTE)
+    @_transition
     def go_enroute(self, *, message: str = "The drone is on its way.") -> Happened:
         return Happened(EventType.ENROUTE, message)
 
-    @transition(field=status, source=Status.ENROUTE, target=Status.ARRIVED)
+    @_transition
     def arrive(self, *, message: str = "The drone is at the drop point.") -> Happened:
         return Happened(EventType.ARRIVED, message)
 
-    @transition(field=status, source=Status.ARRIVED, target=Status.DELIVERING)
+    @_transition
     def begin_delivery(self, *, message: str = "The parcel is being handed over.") -> Happened:
         return Happened(EventType.DELIVERING, message)
 
-    @transition(field=status, source=Status.DELIVERING, target=Status.DELIVERED)
+    @_transition
     def deliver(self, *, at: datetime, message: str = "The parcel was delivered.") -> Happened:
         self._end_job(JobStatus.COMPLETED, "")
         self.delivered_at = at
@@ -209,7 +218,7 @@ class Order(FSMModelMixin, Parcel):
         self.proof_missing = self.pod_requirement != PodRequirement.NONE
         return Happened(EventType.DELIVERED, message, {"on_time": at <= self.deliver_by})
 
-    @transition(field=status, source=WITH_A_JOB, target=Status.QUEUED)
+    @_transition
     def requeue(self, *, job_ends: JobStatus, why: str) -> Happened:
         """On hold unless a drone can be sent for the parcel."""
         job = self._end_job(job_ends, why)
@@ -218,11 +227,7 @@ class Order(FSMModelMixin, Parcel):
         about = {"drone_id": job.drone_id, "attempt": job.attempt, "hold": self.hold_code or None}
         return Happened(EventType.REQUEUED, why, about)
 
-    @transition(
-        field=status,
-        source=[Status.VALIDATED, Status.QUEUED, Status.ASSIGNED],
-        target=Status.VALIDATED,
-    )
+    @_transition
     def reschedule(
         self, *, not_before: datetime | None, deliver_by: datetime, why: str = ""
     ) -> Happened:
@@ -239,7 +244,7 @@ class Order(FSMModelMixin, Parcel):
             },
         )
 
-    @transition(field=status, source=CANCELABLE, target=Status.CANCELED)
+    @_transition
     def cancel(self, *, reason: CancelReason, note: str = "") -> Happened:
         if self.current_job:
             self._end_job(JobStatus.CANCELED, reason.label)
@@ -247,20 +252,15 @@ class Order(FSMModelMixin, Parcel):
         self.cancel_reason, self.cancel_note = reason, note
         return Happened(EventType.CANCELED, reason.label, {"reason": reason})
 
-    # From QUEUED: an order on hold whose parcel went back to the sender or is lost.
-    @transition(field=status, source=[Status.QUEUED, *WITH_A_JOB], target=Status.FAILED)
+    @_transition
     def fail(self, *, why: str, reason: ReasonCode) -> Happened:
         return self._end(EventType.FAILED, JobStatus.FAILED, why, reason)
 
-    @transition(field=status, source=WITH_A_JOB, target=Status.ABORTED)
+    @_transition
     def abort(self, *, why: str, reason: ReasonCode) -> Happened:
         return self._end(EventType.ABORTED, JobStatus.ABORTED, why, reason)
 
-    @transition(
-        field=status,
-        source=[Status.QUEUED, Status.CANCELED, Status.FAILED, Status.ABORTED],
-        target=Status.DELIVERED,
-    )
+    @_transition
     def correct_to_delivered(self, *, at: datetime, job: "DeliveryJob", why: str) -> Happened:
         """`job` is the attempt that delivered it, although it was believed to have failed."""
         was = self.status
@@ -274,11 +274,7 @@ class Order(FSMModelMixin, Parcel):
         about = {"outcome": Status.DELIVERED, "was": was, "on_time": at <= self.deliver_by}
         return Happened(event, why, about)
 
-    @transition(
-        field=status,
-        source=[Status.DELIVERED, Status.FAILED, Status.ABORTED],
-        target=Status.FAILED,
-    )
+    @_transition
     def correct_to_failed(self, *, why: str, reason: ReasonCode) -> Happened:
         was, self.reason_code = self.status, reason
         if was == Status.DELIVERED and self.current_job:

@@ -12,7 +12,7 @@ from fleet.models import Drone, ServiceArea
 from fleet.tests.factories import DroneFactory, ServiceAreaFactory
 from orders import lifecycle
 from orders.models import Order
-from orders.states import MISSION_PATH, CancelReason, JobStatus, PodRequirement, Status
+from orders.states import MISSION_STEPS, CancelReason, JobStatus, PodRequirement, Status
 from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory
 
@@ -70,7 +70,7 @@ def order_in(status: Status, *, drone: Drone | None = None, **attributes: Any) -
         return lifecycle.mission_over(
             order.pk, ended=JobStatus(status), by=GCS, why="Battery.", max_attempts=1
         )
-    if status in MISSION_PATH[1:]:
+    if status in MISSION_STEPS:
         order = lifecycle.advance(order.pk, status, by=GCS).order
     return order
 

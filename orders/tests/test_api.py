@@ -18,7 +18,7 @@ from fleet.models import Drone
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle
 from orders.models import DeliveryEvent, Order
-from orders.states import Status
+from orders.states import CANCELABLE, Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.accounts.models import Merchant
@@ -312,7 +312,7 @@ def test_a_list_that_makes_no_sense_is_refused(ops: APIClient, query: str) -> No
 
 # --- changing ------------------------------------------------------------------------------------
 
-LAUNCHED_OR_OVER = [s for s in Status if s not in (*list(Status)[:5],)]
+LAUNCHED_OR_OVER = [s for s in Status if s not in CANCELABLE]
 
 
 def test_the_drop_point_can_be_moved_until_a_drone_is_assigned(

@@ -17,6 +17,7 @@ from fleet.tests.factories import (
     ServiceAreaFactory,
     square,
 )
+from orders.api.serializers import NewOrder
 from orders.models import DeliveryEvent, Order
 from orders.tests.factories import OrderFactory
 from orders.tests.test_api import ORDERS, body, errors_of
@@ -47,6 +48,34 @@ def north_of_the_hub(metres: float) -> float:
 
 def in_minutes(minutes: float) -> str:
     return (timezone.now() + timedelta(minutes=minutes)).isoformat()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"customer_name": None, "deliver_by": None, "external_id": "a-1"},
+        {"priority": "URGENT", "payload_weight_kg": 1, "dropoff_accuracy_m": 3.5},
+        {"pickup_lat": "5.6", "payload_weight_kg": -1, "priority": "SOON"},
+        {"customer_phone": 3, "customer_email": "nobody", "what": "ever", "external_id": "ä"},
+        {"deliver_by": "2026-02-30T12:00:00Z", "quote_id": "1", "dropoff_lng": None},
+    ],
+)
+def test_input_is_read_as_rest_framework_would_read_it(changes: dict[str, Any]) -> None:
+    data = body(**changes)
+    whole = NewOrder(data=data)
+    values, problems = NewOrder.read(data)
+    if whole.is_valid():
+        assert (values, problems) == (whole.validated_data, [])
+        return
+    assert {(p.field, p.code, p.message) for p in problems} == {
+        (name, error.code, str(error)) for name, errors in whole.errors.items() for error in errors
+    }
+    refused = whole.errors.keys() & whole.fields.keys()
+    sound = {name: value for name, value in data.items() if name not in whole.errors}
+    rest = NewOrder(data=sound, partial=True)
+    assert rest.is_valid()
+    assert values == {**rest.validated_data, **dict.fromkeys(refused)}
 
 
 @pytest.mark.parametrize(

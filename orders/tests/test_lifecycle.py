@@ -14,13 +14,15 @@ from fleet.tests.factories import DroneFactory
 from orders import lifecycle
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import (
-    MISSION_PATH,
+    MISSION_STEPS,
     TERMINAL,
+    WITH_A_JOB,
     CancelReason,
     EventType,
     Happened,
     JobStatus,
     Status,
+    before,
 )
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import GCS, Actor, ActorKind
@@ -61,14 +63,14 @@ VERBS: dict[str, Callable[[Order, Drone], Order]] = {
     "fail": ended(JobStatus.FAILED, max_attempts=1),
     "abort": ended(JobStatus.ABORTED, max_attempts=1),
     "try again": ended(JobStatus.FAILED, max_attempts=9),
-    **{f"report {status}": reported(status) for status in MISSION_PATH[1:]},
+    **{f"report {status}": reported(status) for status in MISSION_STEPS},
 }
 EARLY = (Status.CREATED, Status.VALIDATED, Status.QUEUED)
 
 
 def expected(verb: str, status: Status) -> str:
     """Where the verb takes an order, as product.md's prose and table have it."""
-    on_a_mission = status in MISSION_PATH[1:-1]
+    on_a_mission = status in WITH_A_JOB and status != Status.ASSIGNED
     match verb:
         case "assign":
             return Status.ASSIGNED if status == Status.QUEUED else REFUSED
@@ -93,7 +95,7 @@ def expected(verb: str, status: Status) -> str:
         return REFUSED
     if status in TERMINAL:
         return status
-    return MISSION_PATH[max(MISSION_PATH.index(status), MISSION_PATH.index(report))]
+    return report if before(status, report) else status
 
 
 @pytest.mark.parametrize("status", Status)
@@ -108,6 +110,16 @@ def test_every_verb_from_every_state(status: Status) -> None:
                 assert kept(order) == before, f"{verb} was refused and changed something"
             transaction.set_rollback(True)
     assert outcome == {verb: expected(verb, status) for verb in VERBS}
+
+
+@pytest.mark.parametrize("to", [to for to in Status if to not in MISSION_STEPS])
+def test_a_report_to_what_is_no_step_of_a_mission_changes_nothing_and_says_so(to: Status) -> None:
+    order = order_in(Status.ENROUTE)
+    unchanged = kept(order)
+    advance = lifecycle.advance(order.pk, to, by=GCS)
+    assert (advance.applied, kept(order)) == ([], unchanged)
+    is_past = before(to, Status.ENROUTE)
+    assert ("is ENROUTE already" if is_past else f"leads from ENROUTE to {to}") in advance.note
 
 
 def use_verb(use: Callable[[Order, Drone], Order], order: Order, spare: Drone) -> str:
@@ -134,7 +146,7 @@ def kept(order: Order) -> dict[str, list[dict[str, object]]]:
 def assert_job_fits(order: Order) -> None:
     """An order has an active job exactly while a drone is on it."""
     active = list(DeliveryJob.objects.active().filter(order=order))
-    assert bool(active) == (order.status in MISSION_PATH[:-1])
+    assert bool(active) == (order.status in WITH_A_JOB)
     if active:
         assert [order.current_job_id] == [job.pk for job in active]
 

@@ -16,12 +16,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from fleet.models import Drone, Hub
 from fleet.tests.factories import DroneFactory, HubFactory
 from orders import lifecycle
-from orders.management.commands.state_machine import EVENT_OF, transitions
 from orders.models import DeliveryJob, Order
 from orders.states import (
     FLOWN_FROM,
-    MISSION_PATH,
+    MISSION_STEPS,
     TERMINAL,
+    TRANSITIONS,
+    WITH_A_JOB,
     CancelReason,
     EventType,
     Holder,
@@ -35,7 +36,11 @@ from wingxtra.accounts.tests.factories import MerchantFactory
 from wingxtra.problems import Conflict
 
 # (event, from, to) of the diagram, and how every timeline begins.
-STEPS = {(EVENT_OF[name].value, source.value, to.value) for name, source, to in transitions()}
+STEPS = {
+    (edge.event.value, source.value, edge.target.value)
+    for edge in TRANSITIONS.values()
+    for source in edge.sources
+}
 # An order on hold that was delivered after all.
 STEPS.add(("DELIVERED", "QUEUED", "DELIVERED"))
 OF_STEPS = {event for event, _, _ in STEPS}
@@ -111,7 +116,7 @@ class Deliveries(RuleBasedStateMachine):
                 by=DISPATCHER,
             )
 
-    @rule(choice=CHOICE, to=st.sampled_from(MISSION_PATH[1:]))
+    @rule(choice=CHOICE, to=st.sampled_from(MISSION_STEPS))
     def report(self, choice: int, to: Status) -> None:
         self.attempt(choice, lambda order: lifecycle.advance(order.pk, to, by=GCS))
 
@@ -200,7 +205,7 @@ class Deliveries(RuleBasedStateMachine):
     def an_order_has_an_active_job_exactly_while_a_drone_is_on_it(self) -> None:
         active = dict(DeliveryJob.objects.active().values_list("order_id", "pk"))
         for order in Order.objects.all():
-            on_it = order.status in MISSION_PATH[:-1]
+            on_it = order.status in WITH_A_JOB
             assert active.get(order.pk) == (order.current_job_id if on_it else None)
 
     @invariant()

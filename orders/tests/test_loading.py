@@ -95,6 +95,12 @@ def test_the_list_has_what_leaves_from_here_what_lies_here_and_what_comes_back(h
     }
 
 
+def test_an_order_in_any_status_has_its_place_among_others(hub: Hub) -> None:
+    orders = [order_in(status, drone=drone_of(hub)) for status in Status]
+    shown = [row for section in board.compose(orders, hub) for row in section.rows]
+    assert {row.order_id for row in shown} == {order.pk for order in orders}
+
+
 def test_what_is_elsewhere_or_over_is_not_on_the_list(hub: Hub) -> None:
     elsewhere = far_hub()
     order_in(Status.QUEUED, **FAR)

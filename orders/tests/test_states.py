@@ -1,14 +1,24 @@
 """The state machine by itself: every (state, transition) pair against the product's table."""
 
 from datetime import timedelta
+from itertools import product
 
 import pytest
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed
 
-from orders.management.commands.state_machine import EVENT_OF, PAGE, rendered, transitions
+from orders.management.commands.state_machine import PAGE, rendered
 from orders.models import DeliveryJob, Order
-from orders.states import CancelReason, EventType, JobStatus, ReasonCode, Status
+from orders.states import (
+    MISSION_STEPS,
+    TRANSITIONS,
+    CancelReason,
+    JobStatus,
+    ReasonCode,
+    Status,
+    before,
+    steps_between,
+)
 
 NOW = timezone.now()
 IN_THE_AIR = "LAUNCHED ENROUTE ARRIVED DELIVERING"
@@ -86,7 +96,59 @@ def test_the_code_has_no_transition_that_the_product_does_not_name() -> None:
         for verb, (sources, target, _) in PRODUCT.items()
         for source in sources.split()
     }
-    assert set(transitions()) == named
+    assert {(verb, source, target) for verb, source, target in of_the_model()} == named
+
+
+def of_the_model() -> list[tuple[str, str, str]]:
+    """Every (name, from, to) that django-fsm has found on Order."""
+    known = Order._meta.get_field("status").get_all_transitions(Order)
+    return [(t.name, str(t.source), str(t.target)) for t in known]
+
+
+# What happens to a delivery on which nothing goes wrong, as the product tells it.
+FORWARD = {
+    *("validate", "enqueue", "assign", "submit_mission", "launch", "go_enroute"),
+    *("arrive", "begin_delivery", "deliver"),
+}
+
+
+def distance(start: str, end: str) -> int | None:
+    """How many forward transitions of the model lead there, by breadth-first search."""
+    edges = [(source, target) for verb, source, target in of_the_model() if verb in FORWARD]
+    seen, border, steps = {start}, {start}, 0
+    while border:
+        if end in border:
+            return steps
+        border = {target for source, target in edges if source in border} - seen
+        seen, steps = seen | border, steps + 1
+    return None
+
+
+@pytest.mark.parametrize("start", Status)
+def test_the_steps_between_two_statuses_are_those_of_a_slow_search(start: Status) -> None:
+    for end in Status:
+        steps = steps_between(start, end)
+        assert len(steps) == (distance(start, end) or 0), (start, end)
+        assert before(start, end) == (distance(start, end) not in (None, 0))
+        here = start.value
+        for step in steps:
+            assert (step.name, here, step.target) in of_the_model()
+            here = step.target.value
+        assert here == (end if steps else start)
+
+
+def test_no_status_is_before_itself_or_before_one_that_is_before_it() -> None:
+    for one, other in product(Status, Status):
+        assert not (before(one, other) and before(other, one))
+
+
+def test_a_status_off_the_way_of_a_delivery_is_before_none_and_after_none() -> None:
+    for end in (Status.CANCELED, Status.FAILED, Status.ABORTED):
+        assert not any(before(end, other) or before(other, end) for other in Status)
+
+
+def test_a_report_can_bring_an_order_to_each_step_of_its_mission() -> None:
+    assert " ".join(MISSION_STEPS) == f"MISSION_SUBMITTED {IN_THE_AIR} DELIVERED"
 
 
 def test_the_status_cannot_be_assigned() -> None:
@@ -95,7 +157,9 @@ def test_the_status_cannot_be_assigned() -> None:
 
 
 def test_the_page_about_the_state_machine_is_what_the_code_says() -> None:
-    assert {verb: EventType(event) for verb, (_, _, event) in PRODUCT.items()} == EVENT_OF
+    assert {verb: event for verb, (_, _, event) in PRODUCT.items()} == {
+        edge.name: edge.event for edge in TRANSITIONS.values()
+    }
     page = PAGE.read_text()
     assert page == rendered(page), "Run `python manage.py state_machine`."
 

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from orders import unit_of_work
 from orders.models import DeliveryEvent, Order
 from orders.states import EventType, PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
@@ -71,7 +72,7 @@ def test_the_code_is_in_no_table_and_its_hash_is_keyed_and_the_orders_own(
 def test_the_right_code_at_the_door_completes_the_delivery() -> None:
     order, code = at_the_door()
 
-    recorded = proofs.record_with_code(order.pk, code, by=CUSTOMER)
+    recorded = proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER)
 
     assert recorded.is_new
     assert (recorded.proof.method, recorded.proof.recorded_by) == ("OTP", "customer")
@@ -79,11 +80,25 @@ def test_the_right_code_at_the_door_completes_the_delivery() -> None:
     assert not current(order).proof_missing
 
 
+def test_a_code_is_one_verb_with_one_lock_one_update_and_thirteen_statements(
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+) -> None:
+    order, code = at_the_door()
+
+    with django_assert_max_num_queries(13) as taken:
+        proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER)
+
+    statements = [query["sql"] for query in taken.captured_queries]
+    assert sum("FOR NO KEY UPDATE" in sql for sql in statements) == 1
+    assert sum(sql.startswith('UPDATE "orders_order"') for sql in statements) == 1
+
+
 @pytest.mark.parametrize("typed", ["{} {}", " {}-{} ", "{}\t{}"])
 def test_blanks_and_hyphens_between_the_digits_do_not_matter(typed: str) -> None:
     order, code = at_the_door()
 
-    assert proofs.record_with_code(order.pk, typed.format(code[:3], code[3:]), by=CUSTOMER).is_new
+    given = proofs.Evidence.code(typed.format(code[:3], code[3:]))
+    assert proofs.record(order.pk, given, by=CUSTOMER).is_new
 
 
 @pytest.mark.parametrize("typed", ["", "12345", "1234567", "12345a", "١٢٣٤٥٦", "123456\0"])
@@ -91,7 +106,7 @@ def test_what_is_not_six_digits_is_no_try(typed: str) -> None:
     order, _ = at_the_door()
 
     with pytest.raises(Invalid, match="6 digits"):
-        proofs.record_with_code(order.pk, typed, by=CUSTOMER)
+        proofs.record(order.pk, proofs.Evidence.code(typed), by=CUSTOMER)
 
     assert OneTimeCode.objects.get(pk=order.pk).tries == 0
 
@@ -100,7 +115,7 @@ def test_a_wrong_code_is_counted_and_says_how_many_tries_are_left() -> None:
     order, code = at_the_door()
 
     with pytest.raises(codes.WrongCode, match="4 tries are left") as refused:
-        proofs.record_with_code(order.pk, wrong(code), by=CUSTOMER)
+        proofs.record(order.pk, proofs.Evidence.code(wrong(code)), by=CUSTOMER)
 
     assert refused.value.extra == {"tries_left": 4}
     assert OneTimeCode.objects.get(pk=order.pk).tries == 1
@@ -119,7 +134,7 @@ def locked_out() -> tuple[Order, str]:
     order, code = at_the_door()
     for _ in range(OneTimeCode.MAX_TRIES):
         with pytest.raises(codes.WrongCode):
-            proofs.record_with_code(order.pk, wrong(code), by=CUSTOMER)
+            proofs.record(order.pk, proofs.Evidence.code(wrong(code)), by=CUSTOMER)
     return order, code
 
 
@@ -127,7 +142,7 @@ def test_after_five_wrong_codes_even_the_right_one_is_refused() -> None:
     order, code = locked_out()
 
     with pytest.raises(Conflict, match="locked") as refused:
-        proofs.record_with_code(order.pk, code, by=CUSTOMER)
+        proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER)
 
     assert (refused.value.code, refused.value.extra["current_status"]) == ("code_locked", "ARRIVED")
 
@@ -137,7 +152,7 @@ def test_ops_unlocks_it_for_the_same_code() -> None:
 
     codes.unlock(order.pk, by=SYSTEM)
 
-    assert proofs.record_with_code(order.pk, code, by=CUSTOMER).is_new
+    assert proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER).is_new
 
 
 def test_unlocking_what_nobody_tried_changes_nothing() -> None:
@@ -156,14 +171,14 @@ def test_a_new_code_replaces_the_old_one_and_its_tries() -> None:
 
     if old != new:
         with pytest.raises(codes.WrongCode, match="4 tries"):
-            proofs.record_with_code(order.pk, old, by=CUSTOMER)
-    assert proofs.record_with_code(order.pk, new, by=CUSTOMER).is_new
+            proofs.record(order.pk, proofs.Evidence.code(old), by=CUSTOMER)
+    assert proofs.record(order.pk, proofs.Evidence.code(new), by=CUSTOMER).is_new
 
 
 def test_an_order_without_a_code_says_so() -> None:
     order = order_in(Status.ARRIVED)
     attempts: list[Callable[[], Any]] = [
-        lambda: proofs.record_with_code(order.pk, "123456", by=CUSTOMER),
+        lambda: proofs.record(order.pk, proofs.Evidence.code("123456"), by=CUSTOMER),
         lambda: codes.unlock(order.pk, by=SYSTEM),
         lambda: codes.renew(order.pk, by=SYSTEM),
     ]
@@ -179,7 +194,7 @@ def test_before_the_drone_is_there_a_code_is_neither_judged_nor_counted(status: 
 
     for attempt in (code, wrong(code)):
         with pytest.raises(Conflict) as refused:
-            proofs.record_with_code(order.pk, attempt, by=CUSTOMER)
+            proofs.record(order.pk, proofs.Evidence.code(attempt), by=CUSTOMER)
         assert refused.value.code == "not_at_the_drop_point"
         assert refused.value.extra["current_status"] == status
 
@@ -208,7 +223,7 @@ def try_at_once(order: Order, code: str) -> list[str]:
 
     def attempt(_: int) -> str:
         try:
-            return str(proofs.record_with_code(order.pk, code, by=CUSTOMER).is_new)
+            return str(proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER).is_new)
         except Conflict as refused:
             return refused.code
         except codes.WrongCode as refused:
@@ -251,7 +266,7 @@ def test_control_without_the_row_lock_more_than_five_codes_are_compared(
     compared: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order, code = at_the_door()
-    monkeypatch.setattr(proofs, "_locked", lambda order_id: Order.objects.get(pk=order_id))
+    monkeypatch.setattr(unit_of_work, "locked", lambda ids: list(Order.objects.filter(pk__in=ids)))
 
     try_at_once(order, wrong(code))
 

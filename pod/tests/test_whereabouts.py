@@ -40,7 +40,7 @@ def test_the_proof_knows_how_far_the_drone_was_from_the_drop_point():
 def test_the_same_holds_for_a_code():
     order = order_with_its_drone(north_m=3, pod_requirement=PodRequirement.OTP)
     code = codes.renew(order.pk, by=SYSTEM)
-    recorded = proofs.record_with_code(order.pk, code, by=CUSTOMER)
+    recorded = proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER)
     assert recorded.proof.drone_distance_m == pytest.approx(3, abs=0.1)
 
 

@@ -9,30 +9,27 @@ from django.db.models import Exists, Q
 from django.utils import timezone
 
 from orders.models import Order
+from wingxtra.outbox import Outgoing, OutgoingQuerySet
 
 # So that a slow gateway does not keep all workers from the rest.
 AT_ONCE = 4
 
 
-class CustomerMessageQuerySet(models.QuerySet["CustomerMessage"]):
+class CustomerMessageQuerySet(OutgoingQuerySet["CustomerMessage"]):
     def waiting(self) -> Self:
         return self.filter(state=CustomerMessage.State.WAITING)
 
     def due(self, now: datetime) -> Self:
-        """To be sent now, by anybody who claims it first."""
+        """To be sent now, by the worker that claims it first."""
         claimed = CustomerMessage.objects.order_by().filter(claimed_until__gt=now)
-        return self.waiting().filter(
-            Q(claimed_until__isnull=True) | Q(claimed_until__lte=now),
-            ~Exists(claimed[AT_ONCE - 1 : AT_ONCE]),
-            next_try_at__lte=now,
-        )
+        return super().due(now).waiting().filter(~Exists(claimed[AT_ONCE - 1 : AT_ONCE]))
 
     def given_up(self) -> Self:
         """Those that somebody should know of: the customer was not told."""
         return self.filter(state=CustomerMessage.State.GIVEN_UP)
 
 
-class CustomerMessage(models.Model):
+class CustomerMessage(Outgoing):
     """One message to one customer by one channel, never twice. Its id is the message's."""
 
     class Kind(models.TextChoices):
@@ -69,8 +66,6 @@ class CustomerMessage(models.Model):
     text = models.TextField(blank=True)
 
     tries = models.PositiveSmallIntegerField(default=0)
-    next_try_at = models.DateTimeField(default=timezone.now)
-    claimed_until = models.DateTimeField(null=True)
     problem = models.CharField(
         max_length=300, blank=True, help_text="Why it was not sent, the last time that it was not."
     )

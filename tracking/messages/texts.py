@@ -2,14 +2,14 @@
 
 A message is a row that is written in the event's transaction, so that none is lost and none tells
 of what was rolled back. It is worded and addressed when it is sent: a corrected phone number
-counts, and what is not true any more is not said. Who claims the row by a conditional UPDATE sends
-it, outside of any transaction, and writes down what came of it.
+counts, and what is not true any more is not said. The row is an outbox (wingxtra.outbox).
 
-A claim that nobody ends expires. A process that dies in the middle of sending is the one way to
-send twice; the message has the same id then, by which mail programs and gateways can tell.
+A worker that dies or stands still in the middle of sending is the one way to send twice; the
+message has the same id then, by which mail programs and gateways can tell.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -30,6 +30,8 @@ from tracking.messages.models import CodeToTell, CustomerMessage
 from tracking.messages.sender import Letter, NotSent
 from tracking.page import texts
 from tracking.webhooks import secrets
+from wingxtra import outbox
+from wingxtra.outbox import Claim, ClaimLost
 
 log = structlog.get_logger(__name__)
 Kind, Channel, State = CustomerMessage.Kind, CustomerMessage.Channel, CustomerMessage.State
@@ -71,7 +73,7 @@ JUST_TOLD = timedelta(minutes=1)
 PAUSES_S = (10, 30, 120, 600, 1800, 3600, 7200)
 CLAIM = timedelta(seconds=90)
 BLOTTED_OUT = "••••••"
-SWEEP_AT_MOST = 200
+NOTED_AT_MOST = 200
 
 
 # --- writing down what is to be told -------------------------------------------------------------
@@ -131,7 +133,7 @@ def _note(kind: CustomerMessage.Kind, orders: OrderQuerySet) -> list[UUID]:
     with transaction.atomic():
         orders = orders.filter(_reachable(), ~Exists(told))
         orders = orders.select_for_update(skip_locked=True, no_key=True, of=("self",))
-        return write((order, kind) for order in orders[:SWEEP_AT_MOST])
+        return write((order, kind) for order in orders[:NOTED_AT_MOST])
 
 
 def _reachable() -> Q:
@@ -182,24 +184,28 @@ def _address(order: Order, channel: str) -> str:
 
 
 def deliver(message_id: UUID) -> bool:
-    """Send one message if it is due and nobody else is at it; says whether it was sent.
+    """Send one message if it is due and no other worker is at it; says whether it was sent.
 
     Call it any number of times, never inside a transaction.
     """
     now = timezone.now()
-    claim = now + CLAIM
-    if not CustomerMessage.objects.due(now).filter(pk=message_id).update(claimed_until=claim):
+    claim = outbox.claim(CustomerMessage.objects.due(now), message_id, until=now + CLAIM)
+    if claim is None:
         return False
-    message = CustomerMessage.objects.select_related("order__merchant", "order__current_job").get(
-        pk=message_id
-    )
+    with suppress(ClaimLost):
+        return _deliver(claim)
+    return False
+
+
+def _deliver(claim: Claim[CustomerMessage]) -> bool:
+    """Raises ClaimLost."""
+    row = claim.mine().select_related("order__merchant", "order__current_job")
+    message = claim.read(row)
     changes = _try(message)
-    # Who was so late that another one has claimed it meanwhile has nothing to say.
-    mine = CustomerMessage.objects.filter(pk=message_id, claimed_until=claim, state=State.WAITING)
-    mine.update(claimed_until=None, **changes)
+    claim.end(**changes)
     log.info(
         "message_tried",
-        message_id=str(message_id),
+        message_id=str(message.pk),
         order_id=str(message.order_id),
         kind=message.kind,
         channel=message.channel,
@@ -239,7 +245,7 @@ def _try(message: CustomerMessage) -> dict[str, Any]:
         kept["problem"] = str(error)[:300]
         if error.for_good or message.tries >= len(PAUSES_S):
             return {**kept, "state": State.GIVEN_UP}
-        pause = timedelta(seconds=PAUSES_S[message.tries])
+        pause = outbox.pause(message.tries + 1, PAUSES_S)
         return {**kept, "next_try_at": timezone.now() + pause}
     return {**kept, "state": State.SENT, "sent_at": timezone.now(), "problem": ""}
 
@@ -302,17 +308,12 @@ def _code(order: Order) -> str:
         return ""
 
 
-def due(now: datetime) -> list[UUID]:
-    rows = CustomerMessage.objects.due(now).order_by("next_try_at")
-    return list(rows.values_list("pk", flat=True)[:SWEEP_AT_MOST])
-
-
 # --- forgetting ----------------------------------------------------------------------------------
 
 
 def forget(order: Order) -> None:
     """That a message was sent stays known, but not where to, nor what it said."""
     rows = CustomerMessage.objects.filter(order=order)
-    rows.waiting().update(state=State.DROPPED, claimed_until=None)
+    rows.waiting().revoke(state=State.DROPPED)
     rows.update(address="", subject="", text="", problem="")
     CodeToTell.objects.filter(pk=order.pk).delete()

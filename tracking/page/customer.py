@@ -35,7 +35,7 @@ class Fix:
 
 def enter_code(order: Order, code: str) -> None:
     """Receive with the one-time code. Raises WrongCode, Conflict and Invalid."""
-    proofs.record_with_code(order.pk, code, by=CUSTOMER)
+    proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER)
 
 
 def sign(order: Order, strokes: list[images.Stroke]) -> None:
@@ -77,7 +77,7 @@ def confirm(order: Order) -> None:
     )
 
 
-def move_dropoff(order: Order, fix: Fix) -> None:
+def move_dropoff(order: Order, fix: Fix) -> lifecycle.Done:
     """Put the drop point where the customer wants it.
 
     Raises Refused once a drone is assigned, and Invalid for a place that is too far from the given
@@ -94,7 +94,7 @@ def move_dropoff(order: Order, fix: Fix) -> None:
         )
         raise Invalid([FieldProblem("captured_at", "dropoff_too_old", message)])
     drop: dict[str, Any] = {"lat": fix.lat, "lng": fix.lng, "accuracy_m": fix.accuracy_m}
-    placement.move_dropoff(
+    return placement.move_dropoff(
         order.pk,
         placement.Drop(**drop, captured_at=fix.captured_at, source=DropoffSource.CUSTOMER_GPS),
         by=CUSTOMER,

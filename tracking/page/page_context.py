@@ -207,16 +207,18 @@ def away(view: dict[str, Any]) -> str:
 def steps(view: dict[str, Any]) -> list[Step]:
     """The five steps of a delivery; the last one reached is current until it is over.
 
-    One that fell through has no steps ahead any more, but says when it ended, and how.
+    A step that was skipped is done, at a time that is not known. A delivery that fell through has
+    no steps ahead any more, but says when it ended, and how.
     """
     reached_at = {entry["type"]: moment(entry["at"]) for entry in view["timeline"]}
     reached = [kind in view["milestones"] for kind, _ in STEPS]
-    current = -1 if view["status"] in TERMINAL else reached.count(True) - 1
+    latest = max((index for index, is_reached in enumerate(reached) if is_reached), default=-1)
+    current = "done" if view["status"] in TERMINAL else "current"
     found = [
         Step(
             str(label),
             reached_at.get(kind) if reached[index] else None,
-            "current" if index == current else "done" if reached[index] else "ahead",
+            "ahead" if index > latest else current if index == latest else "done",
         )
         for index, (kind, label) in enumerate(STEPS)
     ]

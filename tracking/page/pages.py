@@ -178,30 +178,35 @@ def _act(request: HttpRequest, tracking_id: str) -> HttpResponse:
 
 
 def _do(request: HttpRequest, order: Order) -> str:
-    """Carry a form out; returns its name. Raises what the verbs of `customer` raise."""
+    """Carry a form out; returns what to thank for. Raises what the verbs of `customer` raise."""
     if int(request.META.get("CONTENT_LENGTH") or 0) > FORM_MAX_BYTES:
         raise Problem("form_too_large", "This form is too large.")
     form = request.POST
     if not constant_time_compare(form.get("token", ""), token_of(order.public_tracking_id)):
         raise Problem("form_not_ours", "This form was not made by this page.")
-    deeds: dict[str, Callable[[Order, QueryDict], None]] = {
+    deeds: dict[str, Callable[[Order, QueryDict], str]] = {
         "otp": _enter_code,
         "signature": _sign,
-        "confirm": lambda order, form: customer.confirm(order),
+        "confirm": _confirm,
         "dropoff": _move_dropoff,
     }
     name = form.get("do", "")
     if name not in deeds:
         raise Problem("form_not_ours", "There is no such form.")
-    deeds[name](order, form)
-    return name
+    return deeds[name](order, form)
 
 
-def _enter_code(order: Order, form: QueryDict) -> None:
+def _enter_code(order: Order, form: QueryDict) -> str:
     customer.enter_code(order, _read(CodeInput, {"otp_code": form.get("otp_code")})["otp_code"])
+    return "otp"
 
 
-def _sign(order: Order, form: QueryDict) -> None:
+def _confirm(order: Order, form: QueryDict) -> str:
+    customer.confirm(order)
+    return "confirm"
+
+
+def _sign(order: Order, form: QueryDict) -> str:
     try:
         strokes = json.loads(form.get("signature") or "[]")
     except (ValueError, RecursionError):
@@ -209,15 +214,17 @@ def _sign(order: Order, form: QueryDict) -> None:
     if strokes == []:
         raise Invalid([FieldProblem("signature", "nothing_drawn", "Nothing was drawn.")])
     customer.sign(order, _read(SignatureInput, {"signature": strokes})["signature"])
+    return "signature"
 
 
-def _move_dropoff(order: Order, form: QueryDict) -> None:
+def _move_dropoff(order: Order, form: QueryDict) -> str:
     given: dict[str, Any] = {"lat": _number(form.get("lat")), "lng": _number(form.get("lng"))}
     if accuracy_m := form.get("accuracy_m"):
         given["accuracy_m"] = _number(accuracy_m)
     if captured_at := form.get("captured_at"):
         given["captured_at"] = captured_at
-    customer.move_dropoff(order, customer.Fix(**_read(DropoffInput, given)))
+    done = customer.move_dropoff(order, customer.Fix(**_read(DropoffInput, given)))
+    return "dropoff" if done.changed else "dropoff-same"
 
 
 def _read(kind: type[StrictSerializer], data: dict[str, Any]) -> dict[str, Any]:

@@ -189,6 +189,7 @@ THANKS: dict[str, Words] = {
     "signature": _("Thank you for signing."),
     "confirm": _("Thank you for telling us."),
     "dropoff": _("The drop point was moved. We deliver there."),
+    "dropoff-same": _("The drop point is there already. Nothing was changed."),
 }
 # What we refuse on the page, by the problem's code. `radius_m` and what the problem says along are
 # filled in.

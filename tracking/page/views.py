@@ -1,6 +1,5 @@
 """`/api/v1/tracking/...`: for anyone who holds the link."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from django.http.response import HttpResponse, HttpResponseBase
@@ -14,6 +13,7 @@ from orders.api.serializers import Degrees
 from orders.states import Holder, Status
 from pod.serializers import CodeInput, SignatureInput
 from tracking.page import cache, customer, headers
+from wingxtra import redis_client
 from wingxtra.api.serializers import Number, StrictSerializer, Timestamp
 from wingxtra.api.views import PublicView
 
@@ -77,8 +77,8 @@ class TrackingView(PublicView):
 class Tracking(TrackingView):
     """A delivery as its customer may see it."""
 
-    def asked_along(self) -> Sequence[str]:
-        return (cache.key_of(self.kwargs["tracking_id"]),)
+    def ask_along(self, trip: redis_client.Trip) -> None:
+        self.kept = trip.get(cache.key_of(self.kwargs["tracking_id"]))
 
     @extend_schema(
         parameters=[
@@ -88,8 +88,7 @@ class Tracking(TrackingView):
         responses={200: TrackingAnswer, 304: OpenApiResponse(description="Nothing is new.")},
     )
     def get(self, request: Request, tracking_id: str) -> HttpResponseBase:
-        (kept,) = self.along or (None,)
-        told = cache.told(tracking_id, kept)
+        told = cache.told(tracking_id, self.kept.value)
         self.kept_s = cache.KEPT_S
         unchanged = get_conditional_response(request._request, etag=told.etag)
         answer = unchanged or HttpResponse(bytes(told.view), content_type="application/json")

@@ -124,7 +124,8 @@ def locked() -> Order:
     code = codes.renew(made.pk, by=SYSTEM)
     for _ in range(OneTimeCode.MAX_TRIES):
         with suppress(codes.WrongCode):
-            proofs.record_with_code(made.pk, f"{(int(code) + 1) % 10**6:06d}", by=CUSTOMER)
+            wrong = proofs.Evidence.code(f"{(int(code) + 1) % 10**6:06d}")
+            proofs.record(made.pk, wrong, by=CUSTOMER)
     return made
 
 

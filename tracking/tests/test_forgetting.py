@@ -104,9 +104,8 @@ def all_kinds_of_orders() -> list[Order]:
     WebhookFactory(merchant=merchant)
     with_signature = signed(merchant=merchant)
     with_code = order_of(PodRequirement.OTP)
-    proofs.record_with_code(
-        with_code.pk, codes.renew(with_code.pk, by=SYSTEM), by=CUSTOMER, **ABOUT
-    )
+    code = proofs.Evidence.code(codes.renew(with_code.pk, by=SYSTEM), **ABOUT)
+    proofs.record(with_code.pk, code, by=CUSTOMER)
     with_photo = order_of(PodRequirement.PHOTO)
     elsewhere = proofs.Evidence.photo_elsewhere("https://photos.example/1.jpg", **ABOUT)
     proofs.record(with_photo.pk, elsewhere, by=CUSTOMER)

@@ -249,6 +249,29 @@ def test_a_pin_on_the_map_needs_no_accuracy_and_the_same_pin_twice_is_one_move()
     assert fresh(order).events.filter(type=EventType.DROPOFF_CHANGED).count() == 1
 
 
+def test_a_pin_that_was_not_moved_is_thanked_for_and_writes_nothing() -> None:
+    order = order_in(Status.QUEUED, dropoff_accuracy_m=20)
+    before = fresh(order)
+    fix = {"accuracy_m": 8.5, "captured_at": just_now(seconds=4)}
+
+    by_api = move(order, order.dropoff_lat, order.dropoff_lng, **fix)
+    by_form = send(order, lat=f"{order.dropoff_lat:.7f}", lng=f"{order.dropoff_lng:.7f}", **fix)
+
+    assert by_api.status_code == 200
+    assert by_api.json()["timeline"][-1]["label"] != "Drop point moved"
+    assert by_form.headers["Location"].endswith("?done=dropoff-same")
+    page = Client().get(by_form.headers["Location"]).content.decode()
+    assert "The drop point is there already. Nothing was changed." in page
+    after = fresh(order)
+    assert after.events.count() == before.events.count()
+    assert (after.updated_at, after.dropoff_accuracy_m, after.dropoff_source, after.given_lat) == (
+        before.updated_at,
+        20,
+        before.dropoff_source,
+        None,
+    )
+
+
 def test_the_form_takes_coordinates_as_people_type_them() -> None:
     order = secret_order(Status.QUEUED)
 

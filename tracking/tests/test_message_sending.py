@@ -67,9 +67,10 @@ def test_a_gateway_that_is_away_is_tried_again_with_growing_pauses_and_then_no_m
         before = timezone.now()
         assert not texts.deliver(message.pk)
         message.refresh_from_db()
-        pauses.append(round((message.next_try_at - before).total_seconds()))
+        pauses.append((message.next_try_at - before).total_seconds())
     assert len(sms.received) == 8
-    assert pauses[:-1] == list(texts.PAUSES_S)
+    for pause_s, expected_s in zip(pauses, texts.PAUSES_S, strict=False):
+        assert expected_s <= pause_s <= 1.1 * expected_s + 1
     assert message.problem == "The SMS gateway answered 503."
     assert CustomerMessage.objects.given_up().get() == message
 
@@ -126,7 +127,7 @@ def test_only_so_many_are_sent_at_once():
     CustomerMessage.objects.filter(pk__in=busy).update(
         claimed_until=timezone.now() + timedelta(seconds=60)
     )
-    assert texts.due(timezone.now()) == []
+    assert not CustomerMessage.objects.due(timezone.now()).exists()
 
 
 @pytest.mark.django_db(transaction=True)

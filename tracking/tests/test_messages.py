@@ -85,7 +85,7 @@ def test_the_code_comes_with_the_launch_and_works(sms: Receiver):
     send_all()
     assert code in texts(sms)[1]
     lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
-    proofs.record_with_code(order.pk, code, by=CUSTOMER)
+    proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER)
     # It has done its work.
     assert not CodeToTell.objects.exists()
 

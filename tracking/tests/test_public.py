@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fleet.policy import Policy
 from orders.states import IN_FLIGHT, TERMINAL, CancelReason, EventType, Holder, Status
 from orders.tracking_ids import TRACKING_ALPHABET, canonical_id, new_tracking_id
-from tracking.page import public, texts
+from tracking.page import page_context, public, texts
 from tracking.page.public import LOOKS
 
 NOW = datetime(2026, 3, 3, 14, 0, 0, 123456, tzinfo=UTC)
@@ -254,6 +254,15 @@ def test_a_correction_takes_the_former_end_back(was: EventType, now: Status, lab
     assert was not in told["milestones"]
     assert told["timeline"][-1]["label"] == label
     assert face.look == LOOKS[now]
+
+
+def test_a_parcel_that_was_delivered_although_its_order_waited_has_no_steps_ahead() -> None:
+    told = view(facts(Status.DELIVERED), *FLOWN[:4], EventType.REQUEUED, EventType.DELIVERED)
+
+    assert told["milestones"] == ["CREATED", "QUEUED", "DELIVERED"]
+    steps = page_context.steps(told)
+    assert [step.state for step in steps] == ["done"] * len(page_context.STEPS)
+    assert [step.at is not None for step in steps] == [True, False, False, False, True]
 
 
 def test_a_rescheduled_order_keeps_only_that_it_was_received() -> None:

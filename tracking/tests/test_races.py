@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 import pytest
 from django.db import IntegrityError, connection
 
+from orders import unit_of_work
 from orders.models import Order
 from orders.states import EventType, PodRequirement, Status
 from orders.tests.factories import order_in
-from pod import codes, images, proofs, whereabouts
+from pod import codes, images, whereabouts
 from pod.models import OneTimeCode, ProofOfDelivery
 from tracking.page import customer
 from wingxtra.accounts.identity import SYSTEM
@@ -83,7 +84,7 @@ def test_of_signatures_in_many_tabs_one_is_the_proof_and_the_others_hear_so(medi
 def test_control_without_the_row_lock_the_tabs_run_into_each_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(proofs, "_locked", lambda order_id: Order.objects.get(pk=order_id))
+    monkeypatch.setattr(unit_of_work, "locked", lambda ids: list(Order.objects.filter(pk__in=ids)))
 
     order, heard = signed_in_all_tabs()
 

@@ -1,14 +1,13 @@
 """Webhooks: merchants are told of every event, by the Standard Webhooks scheme.
 
-A delivery is a row that is written in the event's transaction, so that none is lost and none is
-told of what was rolled back. It is sent afterwards, at least once: who claims the row by a
-conditional UPDATE sends it outside of any transaction and writes down what came of it. A claim that
-nobody ends expires.
+A delivery is a row that is written in the event's transaction, so that none is lost and none tells
+of what was rolled back. It is sent afterwards, at least once: the row is an outbox
+(wingxtra.outbox).
 """
 
-import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,8 +16,8 @@ import msgspec
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, Window
-from django.db.models.functions import Coalesce, RowNumber
+from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from orders.api.serializers import event_json, order_json
@@ -27,10 +26,12 @@ from orders.states import EventType
 from tracking.models import WebhookDelivery, WebhookEndpoint
 from tracking.webhooks import secrets, sender
 from tracking.webhooks.sender import Answer
+from wingxtra import outbox
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey
 from wingxtra.api.contracts import published_values
 from wingxtra.database.statements import connection
+from wingxtra.outbox import Claim, ClaimLost
 from wingxtra.problems import Conflict, NotFound
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,6 @@ AS_MERCHANT = ApiKey(role=Role.MERCHANT)
 
 # After each try that failed, as the scheme recommends; ten tries in a little more than three days.
 PAUSES_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
-LONGER_BY = 0.1
 SWITCHED_OFF_AFTER = timedelta(days=3)
 FORMER_SECRET_SIGNS_FOR = timedelta(days=1)
 GONE = 410
@@ -57,8 +57,6 @@ ANSWER_KEPT = 1000
 SLOW_MS = 1000
 RESTS_TIMES = 5
 SUCCESS_RESOLUTION = timedelta(minutes=1)
-SWEEP_PER_ENDPOINT = 10
-SWEEP_AT_MOST = 200
 
 
 # --- writing down what is to be told -------------------------------------------------------------
@@ -135,26 +133,26 @@ def _encoded(event_type: str, at: datetime, data: dict[str, Any]) -> str:
 
 
 def deliver(delivery_id: UUID) -> bool:
-    """Send one delivery if it is due and nobody else is at it; says whether it arrived.
+    """Send one delivery if it is due and no other worker is at it; says whether it arrived.
 
     Call it any number of times, never inside a transaction.
     """
     now = timezone.now()
-    # Longer than a try can take, looking the address up included.
-    claim = now + timedelta(seconds=settings.WEBHOOK_TIMEOUT_S + 60)
-    claimed = (
-        WebhookDelivery.objects.due(now)
-        .filter(pk=delivery_id)
-        .update(claimed_until=claim, first_tried_at=Coalesce("first_tried_at", now))
+    claim = outbox.claim(
+        WebhookDelivery.objects.due(now),
+        delivery_id,
+        # Longer than a try can take, looking the address up included.
+        until=now + timedelta(seconds=settings.WEBHOOK_TIMEOUT_S + 60),
+        first_tried_at=Coalesce("first_tried_at", now),
     )
-    if not claimed:
+    if claim is None:
         return False
-    delivery = WebhookDelivery.objects.select_related("endpoint").filter(pk=delivery_id).first()
-    if delivery is None:  # removed at this very moment, with its endpoint
-        return False
-    answer = _send(delivery, now)
-    _record(delivery, answer, now)
-    return answer.accepted
+    with suppress(ClaimLost):  # also when the endpoint was removed at this moment
+        delivery = claim.read(claim.mine().select_related("endpoint"))
+        answer = _send(delivery, now)
+        _record(claim, delivery, answer, now)
+        return answer.accepted
+    return False
 
 
 def _send(delivery: WebhookDelivery, now: datetime) -> Answer:
@@ -181,7 +179,10 @@ def _keys(endpoint: WebhookEndpoint, now: datetime) -> list[str]:
     return [secrets.opened(secret) for secret in stored]
 
 
-def _record(delivery: WebhookDelivery, answer: Answer, tried_at: datetime) -> None:
+def _record(
+    claim: Claim[WebhookDelivery], delivery: WebhookDelivery, answer: Answer, tried_at: datetime
+) -> None:
+    """Raises ClaimLost."""
     now = timezone.now()
     attempt = {
         "at": tried_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -190,7 +191,6 @@ def _record(delivery: WebhookDelivery, answer: Answer, tried_at: datetime) -> No
         "answer": answer.text[:ANSWER_KEPT],
     }
     changes: dict[str, Any] = {
-        "claimed_until": None,
         "tries": delivery.tries + 1,
         "attempts": [*delivery.attempts, attempt][-ATTEMPTS_KEPT:],
     }
@@ -198,15 +198,13 @@ def _record(delivery: WebhookDelivery, answer: Answer, tried_at: datetime) -> No
     if answer.accepted:
         changes |= {"state": State.DELIVERED, "delivered_at": now, "given_up_because": ""}
     elif delivery.tries < len(pauses_s):
-        changes["next_try_at"] = now + _pause(pauses_s[delivery.tries])
+        changes["next_try_at"] = now + outbox.pause(delivery.tries + 1, pauses_s)
     else:
         because = "The test event did not arrive." if not pauses_s else "All ten tries failed."
         changes |= {"state": State.GIVEN_UP, "given_up_because": because}
     with transaction.atomic():
-        # Who was so late that another one has claimed it meanwhile has nothing to say.
-        mine = WebhookDelivery.objects.filter(pk=delivery.pk, claimed_until=delivery.claimed_until)
-        if mine.update(**changes):
-            _judge(delivery, answer, now)
+        claim.end(**changes)
+        _judge(delivery, answer, now)
     log.info(
         "webhook_tried",
         delivery_id=str(delivery.pk),
@@ -215,11 +213,6 @@ def _record(delivery: WebhookDelivery, answer: Answer, tried_at: datetime) -> No
         took_ms=answer.took_ms,
         arrived=answer.accepted,
     )
-
-
-def _pause(seconds: float) -> timedelta:
-    """Longer by chance, never shorter, so that not all come at once and ten tries last 3 days."""
-    return timedelta(seconds=seconds * random.uniform(1, 1 + LONGER_BY))  # noqa: S311 (no secret)
 
 
 def _judge(delivery: WebhookDelivery, answer: Answer, now: datetime) -> None:
@@ -256,20 +249,11 @@ def _give_up_waiting(endpoint: WebhookEndpoint) -> None:
     )
 
 
-def due(now: datetime) -> list[UUID]:
-    """The deliveries to be sent now, a few of each endpoint, so that none keeps others away."""
-    rows = WebhookDelivery.objects.due(now).annotate(
-        place=Window(RowNumber(), partition_by=F("endpoint"), order_by=F("next_try_at").asc())
-    )
-    rows = rows.filter(place__lte=SWEEP_PER_ENDPOINT).order_by("next_try_at")
-    return list(rows.values_list("pk", flat=True)[:SWEEP_AT_MOST])
-
-
 def due_after(delivery_id: UUID) -> UUID | None:
     """What can be sent next to the same endpoint."""
     endpoint = WebhookDelivery.objects.filter(pk=delivery_id).values("endpoint")
     rows = WebhookDelivery.objects.due(timezone.now()).filter(endpoint__in=endpoint)
-    return rows.order_by("next_try_at").values_list("pk", flat=True).first()
+    return rows.values_list("pk", flat=True).first()
 
 
 # --- what merchants do with their endpoints ------------------------------------------------------

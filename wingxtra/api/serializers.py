@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
 from rest_framework.fields import empty
+
+from wingxtra.problems import FieldProblem
 
 
 class Number(serializers.FloatField):
@@ -88,33 +91,39 @@ class StrictSerializer(serializers.Serializer[Any]):
             known = {name for name, field in self.fields.items() if not field.read_only}
             for name in data:
                 if name not in known:
-                    message = "There is no such field here."
-                    errors[name] = [serializers.ErrorDetail(message, code="unknown_field")]
+                    unknown = _unknown(name)
+                    errors[name] = [serializers.ErrorDetail(unknown.message, code=unknown.code)]
         if errors:
             raise serializers.ValidationError(errors)
         return values
 
     @classmethod
-    def read_quickly(cls, data: Any) -> dict[str, Any] | None:
-        """What `validated_data` would be, for input without a fault; None for any other.
+    def read(cls, data: Any) -> tuple[dict[str, Any], list[FieldProblem]]:
+        """What can be used of the input, and every problem with the rest.
 
-        Whoever gets None uses the serializer itself, which says what is wrong. It costs a copy of
-        every field; here the fields are those of one serializer that is made once. So it is only
+        A field with a problem is None among the values, so that no default takes its place. All
+        calls share the fields of one serializer, which saves a copy of each field. So it is only
         for serializers that do nothing beyond their fields; others raise TypeError.
         """
         fields = _fields_of(cls)
-        if not isinstance(data, dict) or not data.keys() <= fields.keys():
-            return None
-        if any(field.required and name not in data for name, field in fields.items()):
-            return None
-        try:
-            return {
-                name: field.run_validation(data[name])
-                for name, field in fields.items()
-                if name in data
-            }
-        except serializers.ValidationError:
-            return None
+        if not isinstance(data, Mapping):
+            cls(data=data).is_valid(raise_exception=True)
+        values: dict[str, Any] = {}
+        problems: list[FieldProblem] = []
+        for name, field in fields.items():
+            if name not in data and not field.required:
+                continue
+            try:
+                values[name] = field.run_validation(data.get(name, empty))
+            except serializers.ValidationError as error:
+                values[name], details = None, cast(list[ErrorDetail], error.detail)
+                problems += [FieldProblem(name, str(one.code), str(one)) for one in details]
+        problems += [_unknown(name) for name in data if name not in fields]
+        return values, problems
+
+
+def _unknown(name: str) -> FieldProblem:
+    return FieldProblem(name, "unknown_field", "There is no such field here.")
 
 
 @cache

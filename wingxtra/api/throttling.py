@@ -6,7 +6,6 @@ is away, callers we know go on unlimited and strangers are limited by each proce
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -49,8 +48,6 @@ class Window:
     limit: int
     remaining: int
     reset_s: int
-    # The values of what was asked along in Redis.
-    along: Sequence[bytes | None] = ()
 
     def mark(self, response: HttpResponseBase) -> None:
         for prefix in ("", "X-"):
@@ -60,27 +57,26 @@ class Window:
 
 
 def count(
-    request: HttpRequest | Request, caller_key: str | None, along: Sequence[str] = ()
+    request: HttpRequest | Request, caller_key: str | None, trip: redis_client.Trip | None = None
 ) -> Window | None:
     """Count this call; None when it could not be. `caller_key` is None for a stranger.
 
-    `along`: keys in Redis whose values are wanted as well. They cost no trip of their own, but are
-    not there when Redis is away. Raises TooManyRequests.
+    The question goes with `trip`, which is made here, so that what others ask on it costs no trip
+    of its own. Raises TooManyRequests.
     """
     known = caller_key is not None
     rate = settings.API_RATE_AUTHENTICATED if known else settings.API_RATE_PUBLIC
     who = caller_key or f"address:{client_address(request)}"
     try:
-        return _hit_shared(_limit(rate), who, along)
+        return _hit_shared(_limit(rate), who, trip or redis_client.Trip())
     except redis_client.Away:
         uncounted.labels("authenticated" if known else "public").inc()
         return None if known else _hit_own(_limit(rate), who)
 
 
 # One round trip, whose work does not grow with the limit.
-# KEYS[1]: the times of the caller's calls in microseconds, newest first; then what is asked along.
-# ARGV: limit, window in us. Answers whether the call is allowed, how many are left, in how many
-# seconds there is one more, and what was asked along.
+# KEYS: the times of the caller's calls in microseconds, newest first. ARGV: limit, window in us.
+# Answers whether the call is allowed, how many are left, and in how many seconds there is one more.
 _count = redis_client.Script("""
 local clock = redis.call('TIME')
 local now, limit, window = clock[1] * 1000000 + clock[2], tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -97,8 +93,7 @@ if allowed then
     used = used + 1
 end
 local free_in = math.ceil(((oldest or now) + window - now) / 1000000)
-local along = #KEYS > 1 and redis.call('MGET', unpack(KEYS, 2)) or {}
-return {allowed and 1 or 0, limit - used, free_in, along}
+return {allowed and 1 or 0, limit - used, free_in}
 """)
 
 
@@ -112,11 +107,12 @@ def _limit(rate: str) -> RateLimitItem:
     return parse(rate)
 
 
-def _hit_shared(limit: RateLimitItem, who: str, along: Sequence[str]) -> Window:
-    keys, values = [f"wingxtra:calls:{who}", *along], [limit.amount, limit.get_expiry() * 1_000_000]
-    counted = redis_client.ask(lambda client: _count(client, keys, values))
-    allowed, remaining, reset_s, found = counted
-    return _judged(limit, bool(allowed), remaining, reset_s, found)
+def _hit_shared(limit: RateLimitItem, who: str, trip: redis_client.Trip) -> Window:
+    window_us = limit.get_expiry() * 1_000_000
+    counted = trip.run(_count, [f"wingxtra:calls:{who}"], [limit.amount, window_us])
+    trip.make()
+    allowed, remaining, reset_s = counted.value
+    return _judged(limit, bool(allowed), remaining, reset_s)
 
 
 def _hit_own(limit: RateLimitItem, who: str) -> Window:
@@ -125,14 +121,8 @@ def _hit_own(limit: RateLimitItem, who: str) -> Window:
     return _judged(limit, allowed, stats.remaining, math.ceil(stats.reset_time - time.time()))
 
 
-def _judged(
-    limit: RateLimitItem,
-    allowed: bool,
-    remaining: int,
-    reset_s: int,
-    along: Sequence[bytes | None] = (),
-) -> Window:
-    window = Window(limit.amount, remaining if allowed else 0, max(1, reset_s), along)
+def _judged(limit: RateLimitItem, allowed: bool, remaining: int, reset_s: int) -> Window:
+    window = Window(limit.amount, remaining if allowed else 0, max(1, reset_s))
     if not allowed:
         raise TooManyRequests(limit, window)
     return window

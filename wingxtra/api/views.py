@@ -1,6 +1,6 @@
 """What all our API views have in common."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from wingxtra import redis_client
 from wingxtra.accounts.authentication import STAMP, ApiKeyAuthentication
 from wingxtra.accounts.identity import Caller
 from wingxtra.accounts.models import ApiKey
@@ -59,8 +60,6 @@ class ApiView(APIView):
 
     post: Callable[..., Any]
     window: throttling.Window | None = None
-    # The values of the keys `asked_along`, None where there is none; empty while Redis is away.
-    along: Sequence[bytes | None] = ()
 
     @property
     def caller(self) -> Caller:
@@ -90,13 +89,15 @@ class ApiView(APIView):
             self.post = partial(self._post_once, post)
 
     def _know_and_count(self, request: Request) -> None:
-        """Who calls, and how often. Of a key that we remember it is asked along with the count
-        whether that is still true.
+        """Who calls, and how often. A cached API key is validated in the same round trip to Redis
+        as the rate limit.
         """
         kept = self._remembered(request)
         if kept is not None:
-            found = self._count(request, _key_of(kept.value), STAMP.name)
-            if found and kept.is_true(found[0]):
+            trip = redis_client.Trip()
+            stamp = trip.get(STAMP.name)
+            self._count(request, _key_of(kept.value), trip)
+            if kept.is_true(stamp.value):
                 caller: Any = kept.value  # a key is a Caller, if no User
                 request.user, request.auth = caller, None
                 kept.value.note_use(timezone.now())
@@ -108,24 +109,18 @@ class ApiView(APIView):
             self.window = throttling.count(request, None)
             raise
         if kept is None:
-            self._count(request, self.caller_key)
+            self._count(request, self.caller_key, redis_client.Trip())
 
     def _remembered(self, request: Request) -> Kept[ApiKey] | None:
         by_key = ApiKeyAuthentication in self.authentication_classes
         return ApiKeyAuthentication.remembered(request) if by_key else None
 
-    def _count(
-        self, request: Request, caller_key: str | None, *first: str
-    ) -> Sequence[bytes | None]:
-        """Count the call; answers the values of the keys `first` in Redis, nothing without it."""
-        self.window = throttling.count(request, caller_key, (*first, *self.asked_along()))
-        found = self.window.along if self.window else ()
-        self.along = found[len(first) :]
-        return found
+    def _count(self, request: Request, caller_key: str | None, trip: redis_client.Trip) -> None:
+        self.ask_along(trip)
+        self.window = throttling.count(request, caller_key, trip)
 
-    def asked_along(self) -> Sequence[str]:
-        """Keys in Redis whose values the view needs: they come with the count of the call."""
-        return ()
+    def ask_along(self, trip: redis_client.Trip) -> None:
+        """Hook: what a view needs of Redis goes with the count of the call."""
 
     def _post_once(self, post: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
         def answer() -> Any:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pgbulk
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -63,6 +64,17 @@ def test_what_the_database_refuses_is_an_integrity_error_and_nothing_is_written(
     assert not DeliveryJob.objects.exists()
 
 
+def test_rows_that_are_copied_are_stored_as_they_were():
+    order = OrderFactory()
+    written = events(order, MANY)
+    bulk.copy(written)
+    stored = list(order.events.order_by("-pk")[:MANY])
+    for event, read in zip(written, reversed(stored), strict=True):
+        assert (read.message, read.payload) == (event.message, event.payload)
+        assert (read.type, read.occurred_at) == (event.type, event.occurred_at)
+        assert (event.pk, event._state.adding) == (None, False)
+
+
 @pytest.mark.parametrize("count", [1, MANY])
 def test_rows_are_changed_each_to_its_own_values_and_no_others(count, django_assert_num_queries):
     orders = OrderFactory.create_batch(count)
@@ -72,7 +84,7 @@ def test_rows_are_changed_each_to_its_own_values_and_no_others(count, django_ass
         order.attempts, order.not_before, order.cancel_note = n, None, f"Ä “{n}” \\ "
         order.deliver_by = later + timedelta(microseconds=n)
     with django_assert_num_queries(1):
-        bulk.update(orders, ["attempts", "not_before", "cancel_note", "deliver_by"])
+        pgbulk.update(Order, orders, ["attempts", "not_before", "cancel_note", "deliver_by"])
     for order in orders:
         stored = Order.objects.get(pk=order.pk)
         assert (stored.attempts, stored.cancel_note) == (order.attempts, order.cancel_note)
@@ -83,5 +95,6 @@ def test_rows_are_changed_each_to_its_own_values_and_no_others(count, django_ass
 def test_no_rows_take_no_statement(django_assert_num_queries):
     with django_assert_num_queries(0):
         bulk.insert([])
-        bulk.update([], ["attempts"])
+        bulk.copy([])
+        pgbulk.update(Order, [], ["attempts"])
     assert not Drone.objects.exists()

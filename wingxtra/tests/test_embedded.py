@@ -18,7 +18,7 @@ import redis
 from wingxtra.embedded import launcher
 from wingxtra.embedded.servers import TEMP
 
-PROJECT = Path(launcher.__file__).parent.parent
+PROJECT = Path(launcher.__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -180,8 +180,8 @@ def test_six_starters_at_once_share_one_start(folder: Path) -> None:
     torn.mkdir(parents=True)
     (torn / "PG_VERSION").write_text("18")
     program = (
-        "import os, sys, pathlib; from wingxtra import embedded;"
-        "embedded.ensure(pathlib.Path(sys.argv[1])); print(os.environ['DATABASE_URL'])"
+        "import os, sys, pathlib; from wingxtra.embedded import launcher;"
+        "launcher.ensure(pathlib.Path(sys.argv[1])); print(os.environ['DATABASE_URL'])"
     )
     starters = [
         subprocess.Popen(
@@ -261,8 +261,8 @@ def test_throwaway_servers_go_without_a_trace() -> None:
 
 def test_throwaway_servers_of_a_killed_process_are_swept_by_the_next() -> None:
     program = (
-        "import os, pathlib; from wingxtra import embedded;"
-        "print(embedded.ensure(pathlib.Path('.'), throwaway=True).redis_url, flush=True);"
+        "import os, pathlib; from wingxtra.embedded import launcher;"
+        "print(launcher.ensure(pathlib.Path('.'), throwaway=True).redis_url, flush=True);"
         "os.kill(os.getpid(), 9)"
     )
     killed = subprocess.run(

@@ -29,6 +29,7 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
+from tracking.models import WebhookDelivery
 from tracking.webhooks import events
 from wingxtra import secrecy
 from wingxtra.accounts.identity import DISPATCHER, GCS, Role
@@ -199,8 +200,8 @@ def test_the_main_flows_log_nothing_personal_and_nothing_secret(
         Client().post(f"{link}/otp", {"otp_code": tried}, content_type="application/json")
         Client().post(f"{link}/otp", {"code": tried}, content_type="application/json")
     assert stored(order).status == Status.DELIVERED
-    for delivery_id in events.due(timezone.now() + timedelta(hours=1)):
-        events.deliver(delivery_id)
+    for delivery in WebhookDelivery.objects.due(timezone.now() + timedelta(hours=1)):
+        events.deliver(delivery.pk)
     other = shop.post("/api/v1/orders", body(external_id="Q-2")).json()
     shop.post(f"/api/v1/orders/{other['id']}/cancel", {"note": NOTE})
     assert drone.pk
@@ -252,7 +253,7 @@ FAILS_AND_REPORTS = """
 import json, sys
 import django
 from sentry_sdk.transport import Transport
-from wingxtra import sentry
+from wingxtra.observability import sentry
 
 class Printed(Transport):
     def capture_envelope(self, envelope):

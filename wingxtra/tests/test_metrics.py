@@ -104,7 +104,7 @@ def test_calls_to_others_are_counted_by_their_outcome() -> None:
 
 COUNTS_AND_LEAVES = """
 import django; django.setup()
-from wingxtra import metrics
+from wingxtra.observability import metrics
 metrics.share()
 metrics.upstream_calls.labels("elsewhere", "ok").inc(5)
 """

@@ -9,14 +9,9 @@ from typing import Any
 import pytest
 import redis
 from django.conf import settings
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis.connection import AbstractConnection
 
-from wingxtra.redis_client import Script, ask
-
-
-def client_with(**options: Any) -> redis.Redis:
-    return redis.Redis.from_url(settings.REDIS_URL, single_connection_client=True, **options)
+from wingxtra.redis_client import REST_S, Away, Script, Trip, ask
 
 
 def my_id(client: redis.Redis) -> Any:
@@ -29,37 +24,77 @@ def server() -> Iterator[redis.Redis]:
         yield client
 
 
+def run(script: Script, *values: int) -> Any:
+    """The script's answer, on a trip of its own."""
+    trip = Trip()
+    answer = trip.run(script, ["a"], values)
+    trip.make()
+    return answer.value
+
+
+ECHO = Script("return {KEYS[1], ARGV[1]}")
+
+
+def test_questions_of_one_trip_are_asked_at_once_and_answered_each(
+    server: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(ECHO, 1)
+    server.set("known", b"value")
+    send, sent = AbstractConnection.send_packed_command, []
+    monkeypatch.setattr(
+        AbstractConnection,
+        "send_packed_command",
+        lambda self, packed, **options: sent.append(packed) or send(self, packed, **options),
+    )
+    trip = Trip()
+    known, echoed, unknown = trip.get("known"), trip.run(ECHO, ["b"], [2]), trip.get("unknown")
+    assert known.value is None
+    trip.make()
+    assert (known.value, echoed.value, unknown.value) == (b"value", [b"b", b"2"], None)
+    assert len(sent) == 1
+
+
 def test_a_script_that_the_server_has_forgotten_is_sent_anew(server: redis.Redis) -> None:
-    client = client_with()
-    echo = Script("return {KEYS[1], ARGV[1]}")
-    assert echo(client, ["a"], [1]) == [b"a", b"1"]
+    assert run(ECHO, 1) == [b"a", b"1"]
     server.script_flush()
-    assert echo(client, ["b"], [2]) == [b"b", b"2"]
+    trip = Trip()
+    first, echoed, last = trip.get("x"), trip.run(ECHO, ["b"], [2]), trip.get("y")
+    trip.make()
+    assert (first.value, echoed.value, last.value) == (None, [b"b", b"2"], None)
+
+
+def test_a_refused_question_leaves_no_answer_behind_for_the_next_trip(server: redis.Redis) -> None:
+    server.lpush("list", "x")
+    refused = Trip()
+    refused.get("list")
+    refused.get("known")
+    with pytest.raises(Away):
+        refused.make()
+    time.sleep(REST_S)
+    assert run(ECHO, 3) == [b"a", b"3"]
+    server.delete("list")
 
 
 def test_an_answer_that_comes_too_late_is_not_taken_for_the_next_one() -> None:
-    client = client_with(socket_timeout=0.01, retry=Retry(NoBackoff(), 0))
-    with pytest.raises(redis.TimeoutError):
-        Script("for i = 1, 10000000 do end return 'late'")(client, [], [])
-    time.sleep(0.5)
-    assert _asked(client, Script("return 'mine'")) == b"mine"
+    with pytest.raises(Away):
+        run(Script("for i = 1, 100000000 do end return 'late'"))
+    assert _asked(Script("return 'mine'")) == b"mine"
 
 
-def _asked(client: redis.Redis, script: Script) -> Any:
+def _asked(script: Script) -> Any:
     for _ in range(20):
         try:
-            return script(client, [], [])
-        except redis.TimeoutError:
-            time.sleep(0.1)  # the server is still busy
+            return run(script)
+        except Away:
+            time.sleep(REST_S / 2)  # the server is still busy
     raise AssertionError("the server does not answer")
 
 
 def test_a_connection_that_the_server_has_closed_costs_no_caller_an_error(
     server: redis.Redis,
 ) -> None:
-    answer = Script("return 'here'")
     for _ in range(2):
-        assert ask(lambda client: answer(client, [], [])) == b"here"
+        assert run(Script("return 'here'")) == b"here"
         server.client_kill_filter(_id=str(ask(my_id)))
 
 

@@ -31,7 +31,7 @@ from dataclasses import replace
 from dispatch.missions.flight import gaps, trust
 from dispatch.missions.flight.state import (
     OVER,
-    PATH,
+    STATUS_OF,
     Event,
     Fix,
     FlightEvent,
@@ -46,10 +46,10 @@ from dispatch.missions.flight.state import (
 from dispatch.missions.flight.trust import GROUND_M, MOVING_SHARE, Look, stands
 from fleet.feasibility.rules import Rules
 from fleet.live.telemetry import Telemetry
+from orders.states import steps_between
 
 __all__ = [
     "OVER",
-    "PATH",
     "Event",
     "Fix",
     "FlightEvent",
@@ -326,10 +326,10 @@ def _measure(state: State, last: Fix, fix: Fix, plan: Plan, rules: Rules) -> Non
 def _entered(state: State, before: Phase, fix: Fix, *, is_loaded: bool) -> list[Event]:
     """One event per phase since `before`, with the time that is known best; then the parcel."""
     events: list[Event] = []
-    if state.phase in PATH:
-        phases = PATH[PATH.index(before) + 1 : PATH.index(state.phase) + 1]
-    else:
-        phases = (state.phase,)
+    phases = [state.phase]
+    if state.phase in STATUS_OF:
+        steps = steps_between(STATUS_OF[before], STATUS_OF[state.phase])
+        phases = [Phase(step.target.value) for step in steps]
     if Phase.ARRIVED in phases:
         state.arrived_at = state.since
     for phase in phases:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from dispatch.missions.flight.altimeter import Altimeter
 from fleet.feasibility.geometry import EARTH_RADIUS_M
 from fleet.live.telemetry import Telemetry
+from orders.states import Status, steps_between
 
 
 class Phase(StrEnum):
@@ -21,14 +22,14 @@ class Phase(StrEnum):
     UNCLEAR = "UNCLEAR"  # landed away from the drop point, and whether it delivered was not seen
 
 
-PATH = (
-    Phase.GROUND,
-    Phase.LAUNCHED,
-    Phase.ENROUTE,
-    Phase.ARRIVED,
-    Phase.DELIVERING,
-    Phase.DELIVERED,
-)
+# A flight that goes well takes its order through the statuses that its phases are named after.
+STATUS_OF = {
+    Phase.GROUND: Status.MISSION_SUBMITTED,
+    **{
+        Phase(step.target.value): step.target
+        for step in steps_between(Status.MISSION_SUBMITTED, Status.DELIVERED)
+    },
+}
 OVER = (Phase.DELIVERED, Phase.RETURNED, Phase.UNCLEAR)
 
 

@@ -1,0 +1,153 @@
+"""What ends a mission before its launch: cancel, reschedule, requeue, reassign.
+
+API, GCS page and console call these. What ground control may hold is withdrawn first, outside every
+transaction; then one transaction changes the order. A request that is refused changes nothing.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from dispatch.missions import recalls
+from dispatch.missions.bridge import MAY_HAVE_FLOWN
+from dispatch.missions.parcel_doubt import unseen_pickup
+from dispatch.models import Flight, MissionPart
+from dispatch.planning import manual_assignment
+from orders import lifecycle, placement
+from orders.models import Order
+from orders.states import IN_FLIGHT, CancelReason, JobStatus, Status
+from wingxtra.accounts.identity import GCS, Actor
+from wingxtra.problems import Conflict
+
+BEFORE_LAUNCH = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
+# Between the withdrawal and the order's lock another drone may get the order; then once more.
+TRIES = 3
+
+
+def cancel(
+    order_id: UUID, *, by: Actor, reason: CancelReason, note: str = "", override: str = ""
+) -> Order:
+    """Cancel an order that has not launched.
+
+    override: see `recalls.recall_before`. Raises Conflict `mission_launched`, Refused, or
+    Unavailable; then nothing has changed.
+    """
+    return _once_withdrawn(
+        order_id,
+        lambda: lifecycle.cancel(order_id, by=by, reason=reason, note=note),
+        by=by,
+        reason=reason.label,
+        override=override,
+    )
+
+
+def reschedule(
+    order_id: UUID,
+    *,
+    not_before: datetime | None,
+    deliver_by: datetime | None,
+    by: Actor,
+    why: str = "",
+    override: str = "",
+) -> lifecycle.Done:
+    """Agree on a new window, checked like a new order's; by default it ends with the promise. The
+    window that the order has changes nothing, and no mission is withdrawn for it.
+
+    Raises Invalid for a window in which we cannot deliver, Refused when it is too late, and what
+    `cancel` raises; then nothing has changed.
+    """
+    deliver_by = placement.check_window(order_id, not_before=not_before, deliver_by=deliver_by)
+    order = Order.objects.select_related("current_job").get(pk=order_id)
+    lifecycle.refuse_reschedule(order)
+    if (order.not_before, order.deliver_by) == (not_before, deliver_by):
+        return lifecycle.Done(order, changed=False)
+    order = _once_withdrawn(
+        order_id,
+        lambda: lifecycle.reschedule(
+            order_id, not_before=not_before, deliver_by=deliver_by, by=by, why=why
+        ),
+        by=by,
+        reason=why or "Rescheduled.",
+        statuses=(Status.ASSIGNED,),
+        override=override,
+    )
+    return lifecycle.Done(order, changed=True)
+
+
+def requeue(order_id: UUID, *, by: Actor, why: str, override: str = "") -> Order:
+    """Take the order from its drone, back into the queue. Raises what `cancel` raises."""
+    return _once_withdrawn(
+        order_id,
+        lambda: lifecycle.requeue(order_id, by=by, why=why, job_ends=JobStatus.CANCELED),
+        by=by,
+        reason=why,
+        override=override,
+    )
+
+
+def reassign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str = "") -> Order:
+    """Give an assigned order to another drone.
+
+    Raises as `manual_assignment.assign` and `recalls.recall_before` do, and Conflict `same_drone`
+    for the drone that has the order.
+    """
+    order, chosen = manual_assignment.may_fly(order_id, drone_id, override_reason)
+    if order.current_job and order.current_job.drone_id == drone_id:
+        raise Conflict(
+            "same_drone", f"{drone_id} has this order already.", current_status=order.status
+        )
+    recalls.recall_before(order.pk, by=by, reason=f"Reassigned to {drone_id}.")
+    return lifecycle.reassign(
+        order.pk,
+        drone_id,
+        by=by,
+        why=manual_assignment.in_words(chosen, override_reason),
+        override_reason=override_reason,
+        promised_at=manual_assignment.promise(chosen),
+    )
+
+
+def _once_withdrawn(
+    order_id: UUID,
+    verb: Callable[[], Order],
+    *,
+    by: Actor,
+    reason: str,
+    statuses: tuple[Status, ...] = BEFORE_LAUNCH,
+    override: str,
+) -> Order:
+    """The order after `verb`, which ends its job once its mission is withdrawn. Where the mission
+    may have moved the parcel, a person is asked next.
+    """
+    for _ in range(TRIES):
+        job_id = recalls.recall_before(
+            order_id, by=by, reason=reason, statuses=statuses, override=override
+        )
+        with transaction.atomic():
+            order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
+            if order.status in IN_FLIGHT:
+                raise Conflict(
+                    "mission_launched",
+                    f"The order is {order.status}: its drone is in the air. Operations can ask for "
+                    "an abort.",
+                    current_status=order.status,
+                )
+            if order.status in statuses and order.current_job_id != job_id:
+                continue
+            doubt = _unseen_flight(order, job_id)
+            order = verb()
+            return lifecycle.sight_lost(order_id, by=GCS, why=doubt) if doubt else order
+    raise Conflict("order_busy", "The order is being reassigned; try again in a moment.")
+
+
+def _unseen_flight(order: Order, job_id: UUID | None) -> str:
+    """Why a mission that was just taken back may have moved the parcel, empty when it has not: the
+    bridge says that it ended, not that it never flew, and telemetry has not followed the drone.
+    """
+    part = MissionPart.objects.whole().filter(job=job_id).first()
+    if part is None or part.mission.said not in MAY_HAVE_FLOWN:
+        return ""
+    seen = Flight.objects.filter(job=part.job).first()
+    return unseen_pickup(order, part.job, seen)

@@ -1,0 +1,414 @@
+"""A worker that stood still while another one took over its row writes nothing when it wakes up."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import pytest
+from django.apps import apps
+from django.conf import settings as current_settings
+from django.db import connection
+from django.utils import timezone
+from pytest_django import Settings
+
+from dispatch.missions import publishing, recalls
+from dispatch.models import Mission, WhatIf
+from dispatch.tests.support import assigned, mission_of, seen, stored, submitted
+from dispatch.tests.whatif_day import asked, rush
+from dispatch.whatif import worker
+from orders import lifecycle
+from orders.models import Order
+from orders.states import CancelReason, Status
+from orders.tests.factories import OrderFactory, order_in
+from tracking import actors
+from tracking.messages import texts
+from tracking.messages.models import CustomerMessage
+from tracking.models import WebhookDelivery
+from tracking.tests.receiver import Received, Receiver, WebhookFactory, receiving
+from tracking.webhooks import events
+from wingxtra import outbox
+from wingxtra.accounts.identity import GCS, SYSTEM
+from wingxtra.outbox import ClaimLost, Outgoing
+from wingxtra.problems import Unavailable
+from wingxtra.tests.test_broker import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+State, Recall = Mission.State, Mission.Recall
+WAIT_S = 20.0
+
+
+@dataclass
+class Script:
+    """What the other side answers, one request after the other. The first `waiting` requests are
+    answered when `go` is set; until then their senders stand still.
+    """
+
+    answers: list[Any]
+    waiting: int = 1
+    arrived: int = 0
+    go: list[threading.Event] = field(default_factory=lambda: [threading.Event() for _ in range(9)])
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, _: Received) -> Any:
+        with self.lock:
+            which, self.arrived = self.arrived, self.arrived + 1
+        if which < self.waiting:
+            assert self.go[which].wait(WAIT_S)
+        return self.answers[which]
+
+
+@pytest.fixture
+def other_side(settings: Settings) -> Iterator[Receiver]:
+    """The bridge, a merchant's endpoint and the SMS gateway in one."""
+    with receiving() as receiver:
+        settings.GCS_BRIDGE_URL = receiver.url.partition("/hooks")[0]
+        settings.GCS_BRIDGE_TIMEOUT_S = settings.WEBHOOK_TIMEOUT_S = WAIT_S
+        settings.WEBHOOK_TRUSTED_HOSTS = ["127.0.0.1"]
+        settings.SMS_GATEWAY_URL = receiver.url
+        yield receiver
+
+
+@contextmanager
+def standing_still(other_side: Receiver, answers: list[Any], work: Callable[[], Any]) -> Any:
+    """A worker that waits for its answer, and whose claim expires; it wakes up at the end."""
+    script = Script(answers)
+    other_side.respond = script
+    thread = started(work)
+    wait_until(lambda: script.arrived == 1)
+    expire()
+    yield
+    assert thread.is_alive()
+    script.go[0].set()
+    thread.join(WAIT_S)
+
+
+def started(work: Callable[[], Any]) -> threading.Thread:
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def expire() -> None:
+    for model in apps.get_models():
+        if issubclass(model, Outgoing):
+            model._default_manager.filter(claimed_until__isnull=False).update(
+                claimed_until=timezone.now()
+            )
+
+
+def everything() -> dict[str, list[dict[str, Any]]]:
+    """Every row of every app of ours."""
+    ours = ("orders", "dispatch", "tracking", "fleet")
+    models = [model for model in apps.get_models() if model._meta.app_label in ours]
+    return {m._meta.label: list(m._default_manager.order_by("pk").values()) for m in models}
+
+
+def said(status: int, word: str) -> tuple[int, dict[str, str], bytes]:
+    return status, {"Content-Type": "application/json"}, f'{{"status": "{word}"}}'.encode()
+
+
+# --- mission intents -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "late", [said(201, "accepted"), said(422, "refused"), said(503, "busy")], ids=lambda it: it[0]
+)
+def test_a_publisher_that_wakes_up_after_another_one_has_published(
+    other_side: Receiver, late: Any
+) -> None:
+    order, mission = assigned()
+    answers = [late, said(409, "accepted")]
+    with standing_still(other_side, answers, lambda: publishing.publish(mission.pk)):
+        publishing.publish(mission.pk)
+        assert stored(order).status == Status.MISSION_SUBMITTED
+        before = everything()
+    assert everything() == before
+
+
+def test_an_answer_after_the_claim_expired_counts_while_no_other_worker_has_claimed(
+    other_side: Receiver,
+) -> None:
+    order, mission = assigned()
+    with standing_still(
+        other_side, [said(201, "accepted")], lambda: publishing.publish(mission.pk)
+    ):
+        pass
+    assert stored(order).status == Status.MISSION_SUBMITTED
+    assert mission_of(order).claimed_until is None
+
+
+def test_a_publisher_that_stands_still_while_it_withdraws_leaves_the_rest_to_the_recall(
+    other_side: Receiver,
+) -> None:
+    """The drone may no longer fly. When it may again, no other worker publishes the mission."""
+    order, mission = assigned()
+    other_side.respond = Script([said(503, "busy")], waiting=0)
+    publishing.publish(mission.pk)
+    seen(battery_pct=5.0)
+    Mission.objects.update(next_try_at=timezone.now())
+    answers = [said(200, "withdrawn"), said(200, "withdrawn")]
+    with standing_still(other_side, answers, lambda: publishing.publish(mission.pk)):
+        seen()
+        publishing.publish(mission.pk)  # nothing: a recall is wanted
+        recalls.send_recall(mission.pk)
+        recalls.sweep_abandoned(timezone.now())
+        assert stored(order).status == Status.QUEUED
+        before = everything()
+    assert everything() == before
+
+
+# --- a mission that the bridge has accepted is never forgotten -----------------------------------
+
+
+def test_an_acceptance_that_comes_after_the_withdrawal_is_recalled(other_side: Receiver) -> None:
+    """The bridge did not know the mission yet when the order was canceled."""
+    order, mission = assigned()
+    answers = [said(201, "accepted"), said(404, "unknown"), said(200, "withdrawn")]
+    with standing_still(other_side, answers, lambda: publishing.publish(mission.pk)):
+        cancel(order)
+        assert Mission.objects.get().over_at
+    assert stored(order).status == Status.CANCELED
+    assert not Mission.objects.get().over_at
+    recalls.send_recall(mission.pk)
+    mission = Mission.objects.get()
+    assert (mission.recall_state, mission.said) == (Recall.DONE, "withdrawn")
+
+
+def test_an_acceptance_while_the_withdrawal_is_being_asked_for_revokes_its_answer(
+    other_side: Receiver,
+) -> None:
+    order, mission = assigned()
+    answers = [said(201, "accepted"), said(404, "unknown"), said(200, "withdrawn")]
+    other_side.respond = script = Script(answers, waiting=2)
+    problems: list[Unavailable] = []
+    publisher = started(lambda: publishing.publish(mission.pk))
+    wait_until(lambda: script.arrived == 1)
+    expire()
+    canceler = started(lambda: problems.append(refusal_of(lambda: cancel(order))))
+    wait_until(lambda: script.arrived == 2)
+    for go, thread in zip(script.go, (publisher, canceler), strict=False):
+        go.set()
+        thread.join(WAIT_S)
+    assert [problem.code for problem in problems] == ["mission_being_sent"]
+    assert stored(order).status == Status.ASSIGNED
+    assert Mission.objects.get().recall_state == Recall.WANTED
+    recalls.send_recall(mission.pk)
+    assert Mission.objects.get().said == "withdrawn"
+
+
+def cancel(order: Order) -> None:
+    recalls.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
+
+
+def refusal_of(verb: Callable[[], object]) -> Unavailable:
+    with pytest.raises(Unavailable) as refused:
+        verb()
+    return refused.value
+
+
+# --- recalls -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "late",
+    [said(200, "withdrawn"), said(409, "launched"), said(503, "busy")],
+    ids=lambda it: it[0],
+)
+def test_a_withdrawal_that_wakes_up_after_another_one_has_withdrawn(
+    other_side: Receiver, late: Any
+) -> None:
+    other_side.respond = Script([said(201, "accepted")], waiting=0)
+    order, mission = submitted()
+    lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
+    answers = [late, said(200, "withdrawn")]
+    with standing_still(other_side, answers, lambda: recalls.send_recall(mission.pk)):
+        recalls.send_recall(mission.pk)
+        assert Mission.objects.get().recall_state == Recall.DONE
+        before = everything()
+    assert everything() == before
+
+
+def test_an_abort_that_wakes_up_changes_no_order(other_side: Receiver) -> None:
+    other_side.respond = Script([said(201, "accepted")], waiting=0)
+    order, mission = submitted()
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.")
+    answers = [said(409, "failed"), said(202, "abort_requested")]
+    with standing_still(other_side, answers, lambda: recalls.send_recall(mission.pk)):
+        recalls.send_recall(mission.pk)
+        before = everything()
+    assert stored(order).status == Status.ENROUTE
+    assert everything() == before
+
+
+@pytest.mark.parametrize("late", [said(200, "withdrawn"), said(503, "busy")], ids=lambda it: it[0])
+def test_a_cancel_that_wakes_up_after_the_outbox_has_withdrawn_cancels_nothing(
+    other_side: Receiver, late: Any
+) -> None:
+    other_side.respond = Script([said(201, "accepted")], waiting=0)
+    order, mission = submitted()
+    problems: list[Unavailable] = []
+    answers = [late, said(200, "withdrawn")]
+    with standing_still(
+        other_side, answers, lambda: problems.append(refusal_of(lambda: cancel(order)))
+    ):
+        recalls.send_recall(mission.pk)
+        before = everything()
+    assert len(problems) == 1
+    assert everything() == before
+
+
+# --- webhooks ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [500, 410, 204])
+def test_a_webhook_that_wakes_up_after_another_one_has_arrived(
+    other_side: Receiver, late: int
+) -> None:
+    """410 would switch the endpoint off."""
+    endpoint = WebhookFactory(url=other_side.url, events=["order.queued"])
+    order_in(Status.QUEUED, merchant=endpoint.merchant)
+    pk = WebhookDelivery.objects.get().pk
+    with standing_still(other_side, [late, 204], lambda: events.deliver(pk)):
+        assert events.deliver(pk)
+        before = everything()
+    assert everything() == before
+
+
+# --- messages to customers -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [400, 503, 202])
+def test_a_message_that_wakes_up_after_another_one_was_sent(
+    other_side: Receiver, settings: Settings, late: int
+) -> None:
+    settings.MESSAGE_CHANNELS = ["sms"]
+    OrderFactory()
+    pk = CustomerMessage.objects.get().pk
+    with standing_still(other_side, [late, 202], lambda: texts.deliver(pk)):
+        assert texts.deliver(pk)
+        before = everything()
+    assert everything() == before
+
+
+def test_what_was_forgotten_while_it_was_sent_stays_forgotten(
+    other_side: Receiver, settings: Settings
+) -> None:
+    settings.MESSAGE_CHANNELS = ["sms"]
+    order = OrderFactory()
+    pk = CustomerMessage.objects.get().pk
+    with standing_still(other_side, [202], lambda: texts.deliver(pk)):
+        texts.forget(order)
+    message = CustomerMessage.objects.get()
+    assert (message.state, message.address, message.text) == ("DROPPED", "", "")
+
+
+# --- what-ifs ------------------------------------------------------------------------------------
+
+
+SIMULATE = """
+import sys, uuid, django
+django.setup()
+from dispatch.whatif import worker
+worker.compute(uuid.UUID(sys.argv[1]))
+"""
+
+
+def test_a_simulation_that_wakes_up_after_another_one_is_done() -> None:
+    """A process that is really stopped, and goes on."""
+    what_if = asked(rush(40, drones=2), rules={"look_ahead_s": 0.0})
+    row = WhatIf.objects.filter(pk=what_if.pk)
+    with simulating(what_if.pk) as process:
+        wait_until(lambda: row.get().state == WhatIf.State.RUNNING)
+        process.send_signal(signal.SIGSTOP)
+        expire()
+        worker.compute(what_if.pk)
+        assert row.get().state == WhatIf.State.DONE
+        row.update(results={"computed_by": "the second worker"})
+        before = everything()
+        process.send_signal(signal.SIGCONT)
+        output, _ = process.communicate(timeout=60)
+    assert everything() == before
+    assert b"claim_lost" in output
+
+
+@contextmanager
+def simulating(what_if_id: UUID) -> "Iterator[subprocess.Popen[bytes]]":
+    database = urlsplit(current_settings.DATABASE_URL)
+    name = connection.settings_dict["NAME"]
+    environment = os.environ | {
+        "DJANGO_SETTINGS_MODULE": "wingxtra.settings",
+        "DATABASE_URL": database._replace(path=f"/{name}").geturl(),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", SIMULATE, str(what_if_id)],
+        cwd=current_settings.BASE_DIR,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+# --- the claim itself ----------------------------------------------------------------------------
+
+
+def test_a_row_is_claimed_by_one_until_the_claim_ends() -> None:
+    _, mission = assigned()
+    now = timezone.now()
+    until = now + timedelta(minutes=1)
+    rows = Mission.objects.unsent(now)
+    first = outbox.claim(rows, mission.pk, until=until)
+    assert first is not None
+    assert outbox.claim(rows, mission.pk, until=until) is None
+    first.end(tries=3)
+    second = outbox.claim(rows, mission.pk, until=until)
+    assert second is not None
+    with pytest.raises(ClaimLost):
+        first.update(tries=4)
+    assert second.read(second.mine()).tries == 3
+
+
+def test_the_pauses_grow_and_differ_and_have_an_end() -> None:
+    pauses = [
+        [outbox.pause(tries, publishing.PAUSES_S).total_seconds() for _ in range(20)]
+        for tries in range(1, 30)
+    ]
+    for tries, least_s in ((1, 1), (3, 4), (7, 60), (29, 60)):
+        assert all(least_s <= pause_s <= 1.1 * least_s for pause_s in pauses[tries - 1])
+    assert len(set(pauses[0])) > 1
+
+
+def test_a_sweep_sends_what_is_due_in_order_and_so_many_at_most(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.MESSAGE_CHANNELS = ["sms"]
+    for _ in range(3):
+        OrderFactory()
+    pks = list(CustomerMessage.objects.order_by("created_at").values_list("pk", flat=True))
+    now = timezone.now()
+    for pk, minutes in zip(pks, (2, 3, 1), strict=True):
+        earlier = now - timedelta(minutes=minutes)
+        CustomerMessage.objects.filter(pk=pk).update(next_try_at=earlier)
+    sent: list[str] = []
+    monkeypatch.setattr(actors.send_message, "send", sent.append)
+    outbox.sweep(CustomerMessage.objects.due(now), actors.send_message, at_most=2)
+    assert sent == [str(pks[1]), str(pks[0])]
