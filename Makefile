@@ -12,7 +12,7 @@ TEST := $(call stamp,test)
 DEV := $(call stamp,dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-browser drill screenshots messages lint format fuzz bench restore-drill shell lock
+.PHONY: help install install-dev demo test test-browser drill screenshots messages contracts lint format fuzz bench restore-drill shell lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -61,12 +61,14 @@ messages: $(BASE)  ## collect and compile what customers are told in other langu
 	cd tracking && ../$(RUN) ../manage.py makemessages --all --no-location --no-obsolete --no-wrap
 	cd tracking && ../$(RUN) ../manage.py compilemessages
 
+contracts: $(BASE)  ## docs/contracts/, written anew from the types of the code
+	@$(RUN) manage.py contracts
+
 fuzz: $(TEST)  ## schemathesis against a live server, as each role (FUZZ_SECONDS=120 each)
 	$(RUN) -m pytest -n 0 -m fuzz -s
 
 bench: $(TEST)  ## how fast: API and console (BENCH_SECONDS=2, BENCH_ORDERS=1000000), then dispatch and days
-	$(RUN) -m wingxtra.tests.bench
-	$(RUN) -m pytest -n 0 -q -m bench -s
+	@$(RUN) -m wingxtra.tests.bench
 
 lint: $(DEV)  ## ruff, types, import layers, templates, Dockerfile, compose.yaml
 	$(RUN) -m ruff check .

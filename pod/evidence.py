@@ -21,9 +21,10 @@ ways_flown: list[Callable[[Order], Sequence[tuple[float, float]]]] = []
 def facts(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
     """What the page shows: of order and events what the API tells `to`, and no more."""
     proof: ProofOfDelivery | None = getattr(order, "proof", None)
-    events = [event_json(event, to) for event in order.events.all()]
-    for event in events:
-        event["label"] = EventType(event["type"]).label
+    events = [
+        {**event_json(event, to), "label": EventType(event.type).label}
+        for event in order.events.all()
+    ]
     picture, is_missing = _picture(proof)
     return {
         "order": order,

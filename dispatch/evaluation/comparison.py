@@ -56,10 +56,11 @@ def worse(ratio: Figures, by: float) -> Figures:
 def table(day: Day, runs: Runs) -> str:
     """Minutes to the door (median / 95 %), promises kept (%), kilometres, longest; and ratios."""
     seeds = len(next(iter(runs.values())))
-    heads = "".join(f"{group:>16}" for group in GROUPS)
+    heads = "".join(f"{f'{group}, min':>16}" for group in GROUPS)
+    held = f"{day.name}: {day.orders} orders, {day.drones} drones, {seeds} seeds"
     rows = [
-        f"{day.name}: {day.orders} orders, {day.drones} drones, {seeds} seeds",
-        f"{'':24}{heads}{'kept':>8}{'km':>9}{'longest':>9}",
+        f"{held}; minutes to the door, median / 95 %",
+        f"{'':24}{heads}{'kept, %':>9}{'km':>9}{'longest, min':>14}",
     ]
     base: Figures = {}
     for name, outcomes in runs.items():
@@ -74,4 +75,4 @@ def _row(name: str, of: Figures, digits: tuple[int, int]) -> str:
     few, fewer = digits
     pairs = [f"{of[f'{group} p50']:.{few}f} / {of[f'{group} p95']:.{few}f}" for group in GROUPS]
     cells = "".join(f"{pair:>16}" for pair in pairs)
-    return f"{name:24}{cells}{of['kept']:8.{few}f}{of['km']:9.{fewer}f}{of['longest']:9.{fewer}f}"
+    return f"{name:24}{cells}{of['kept']:9.{few}f}{of['km']:9.{fewer}f}{of['longest']:14.{fewer}f}"

@@ -1,38 +1,150 @@
 """The mission intent as ground control takes it: built from order, drone, policy and map. Pure.
 
-Two versions of the contract: docs/contracts/mission_intent.schema.json is the first, which every
-ground control knows; docs/contracts/mission_intent.v2.schema.json says more. docs/mission-intent.md
-tells them apart.
+Two versions of the contract: every ground control knows the first, and the second says more.
+docs/mission-intent.md tells them apart. Their members are the fields of Version1 and Version2.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 import numpy as np
-from django.conf import settings
 from jsonschema import Draft202012Validator
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from fleet.feasibility.geometry import distance_m
-from fleet.feasibility.rules import Rules
+from fleet.feasibility.rules import LostLinkBehavior, Priority, Rules
 from fleet.models import Drone, Hub
 from orders.models import Order
 from orders.states import Holder
+from wingxtra.api.contracts import about, committed, published
 
-CONTRACTS = Path(settings.BASE_DIR) / "docs" / "contracts"
-SCHEMAS = {
-    1: CONTRACTS / "mission_intent.schema.json",
-    2: CONTRACTS / "mission_intent.v2.schema.json",
-}
+SCHEMAS = {1: "mission_intent", 2: "mission_intent.v2"}
 ACTIONS = ["TAKEOFF", "CRUISE", "DESCEND", "DROP_OR_WINCH", "ASCEND", "RTL"]
 LOADING = ["TAKEOFF", "CRUISE", "DESCEND", "LOAD", "ASCEND", *ACTIONS[1:]]
+
+
+# --- the contracts as types ----------------------------------------------------------------------
+# docs/contracts/mission_intent*.schema.json are generated from them: `manage.py contracts`.
+
+Latitude = Annotated[float, Meta(ge=-90, le=90)]
+Longitude = Annotated[float, Meta(ge=-180, le=180)]
+AltitudeM = Annotated[float, Meta(gt=0, le=1000)]
+AtLeastZero = Annotated[float, Meta(ge=0)]
+Name = Annotated[str, Meta(min_length=1)]
+# A pattern of JSON Schema ends with $; here $ would allow a line break after it.
+DroneId = Annotated[
+    str,
+    Meta(pattern=r"\A[A-Z0-9_-]{3,64}\Z", extra_json_schema={"pattern": "^[A-Z0-9_-]{3,64}$"}),
+]
+
+
+class Pickup(Struct, forbid_unknown_fields=True):
+    lat: Latitude
+    lng: Longitude
+    alt_m: Annotated[AltitudeM, about("Cruise altitude on the way to the pickup.")]
+
+
+class Dropoff(Struct, forbid_unknown_fields=True):
+    lat: Latitude
+    lng: Longitude
+    alt_m: Annotated[
+        AltitudeM, about("Cruise altitude from the pickup to the drop point and home.")
+    ]
+    delivery_alt_m: Annotated[
+        AltitudeM,
+        about("Altitude from which the parcel is dropped or lowered; not above alt_m."),
+    ]
+
+
+class Landing(Struct, forbid_unknown_fields=True):
+    hub_id: Name
+    lat: Latitude
+    lng: Longitude
+
+
+class Constraints(Struct, forbid_unknown_fields=True):
+    battery_min_pct: Annotated[
+        float, Meta(ge=0, le=100, description="No take-off below this charge.")
+    ]
+    service_area_id: Annotated[
+        Name | None,
+        about("The service area; ground control may have the same polygon as its geofence."),
+    ]
+    max_wind_mps: Annotated[AtLeastZero, about("No take-off in more wind than this.")]
+
+
+class Safety(Struct, forbid_unknown_fields=True):
+    abort_rtl_on_fail: Annotated[
+        bool,
+        about(
+            "true: return at once when the mission fails; false: loiter for loiter_timeout_s first."
+        ),
+    ]
+    loiter_timeout_s: AtLeastZero
+    lost_link_behavior: LostLinkBehavior
+
+
+class Metadata(Struct, forbid_unknown_fields=True):
+    payload_type: Name
+    payload_weight_kg: Annotated[float, Meta(gt=0)]
+    priority: Priority
+    created_at: Annotated[datetime, Meta(tz=True)]
+
+
+@published("mission_intent")
+class Version1(Struct, forbid_unknown_fields=True):
+    intent_id: Annotated[
+        UUID, about("One mission for ever: the same id posted twice is flown once.")
+    ]
+    order_id: UUID
+    drone_id: DroneId
+    pickup: Pickup
+    dropoff: Dropoff
+    actions: Annotated[
+        list[str], about("The same for every delivery, in this order.", const=ACTIONS)
+    ]
+    constraints: Constraints
+    safety: Safety
+    metadata: Metadata
+
+
+@published("mission_intent.v2")
+class Version2(Version1, forbid_unknown_fields=True):
+    actions: Annotated[
+        list[str],
+        about(
+            "LOAD: the parcel is put aboard at the pickup. Without it, the parcel is aboard "
+            "already.",
+            enum=[ACTIONS, LOADING],
+        ),
+    ]
+    schema_version: Literal[2]
+    alt_datum: Annotated[
+        Literal["AGL"], about("Every altitude is above the ground below the drone.")
+    ]
+    return_to: Annotated[Landing, about("The hub where RTL ends.")]
+    alternate: Annotated[
+        Landing | None,
+        about(
+            "Where to land when return_to cannot be reached: the other hub of the area nearest to "
+            "the drop point. null: there is none."
+        ),
+    ]
+    airspace_version: Annotated[
+        Name,
+        about(
+            "Names the service areas and no-fly zones that the mission was planned with; another "
+            "text means that something in them differs."
+        ),
+    ]
+
+
+# --- building -------------------------------------------------------------------------------------
 
 
 class InvalidIntent(ValueError):
@@ -77,57 +189,69 @@ def build(
 
     Raises InvalidIntent with everything that is wrong.
     """
-    pickup_lat, pickup_lng = order.flown_from
-    body = {
-        "intent_id": str(intent_id),
-        "order_id": str(order.pk),
-        "drone_id": drone.drone_id,
-        "pickup": {"lat": pickup_lat, "lng": pickup_lng, "alt_m": rules.cruise_alt_m},
-        "dropoff": {
-            "lat": order.dropoff_lat,
-            "lng": order.dropoff_lng,
-            "alt_m": rules.cruise_alt_m,
-            "delivery_alt_m": rules.delivery_alt_m,
-        },
-        "actions": ACTIONS,
-        "constraints": {
-            "battery_min_pct": rules.battery_min_pct,
-            "service_area_id": str(order.service_area_id),
-            "max_wind_mps": min(rules.max_wind_mps, drone.kind.max_wind_mps),
-        },
-        "safety": {
-            # Waiting with the parcel first is asked for by a loiter timeout of its own.
-            "abort_rtl_on_fail": True,
-            "loiter_timeout_s": rules.loiter_timeout_s,
-            "lost_link_behavior": rules.lost_link_behavior,
-        },
-        "metadata": {
-            "payload_type": order.payload_type,
-            "payload_weight_kg": order.payload_weight_kg,
-            "priority": order.priority,
-            "created_at": created_at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-        },
-    }
-    if around is not None:
-        body |= _second_version(order, drone, around)
+    first = _first_version(intent_id, order, drone, rules, created_at)
+    intent = first if around is None else _second_version(first, order, drone, around)
+    body: dict[str, Any] = msgspec.to_builtins(intent)
     check(body)
     return body
 
 
-def _second_version(order: Order, drone: Drone, around: Surroundings) -> dict[str, Any]:
+def _first_version(
+    intent_id: UUID, order: Order, drone: Drone, rules: Rules, created_at: datetime
+) -> Version1:
+    pickup_lat, pickup_lng = order.flown_from
+    return Version1(
+        intent_id=intent_id,
+        order_id=order.pk,
+        drone_id=drone.drone_id,
+        pickup=Pickup(lat=pickup_lat, lng=pickup_lng, alt_m=rules.cruise_alt_m),
+        dropoff=Dropoff(
+            lat=order.dropoff_lat,
+            lng=order.dropoff_lng,
+            alt_m=rules.cruise_alt_m,
+            delivery_alt_m=rules.delivery_alt_m,
+        ),
+        actions=ACTIONS,
+        constraints=Constraints(
+            battery_min_pct=rules.battery_min_pct,
+            service_area_id=str(order.service_area_id),
+            max_wind_mps=min(rules.max_wind_mps, drone.kind.max_wind_mps),
+        ),
+        safety=Safety(
+            # Waiting with the parcel first is asked for by a loiter timeout of its own.
+            abort_rtl_on_fail=True,
+            loiter_timeout_s=rules.loiter_timeout_s,
+            lost_link_behavior=LostLinkBehavior(rules.lost_link_behavior),
+        ),
+        metadata=Metadata(
+            payload_type=order.payload_type,
+            payload_weight_kg=order.payload_weight_kg,
+            priority=Priority(order.priority),
+            created_at=created_at.astimezone(UTC),
+        ),
+    )
+
+
+def _second_version(first: Version1, order: Order, drone: Drone, around: Surroundings) -> Version2:
     alternate = around.alternate(drone, order)
-    return {
-        "schema_version": 2,
-        "alt_datum": "AGL",
-        "actions": ACTIONS if order.holder == Holder.DRONE else LOADING,
-        "return_to": _landing(around.hubs[drone.hub_id]),
-        "alternate": None if alternate is None else _landing(alternate),
-        "airspace_version": around.airspace_version,
-    }
+    return Version2(
+        **{
+            **structs.asdict(first),
+            "actions": ACTIONS if order.holder == Holder.DRONE else LOADING,
+        },
+        schema_version=2,
+        alt_datum="AGL",
+        return_to=_landing(around.hubs[drone.hub_id]),
+        alternate=None if alternate is None else _landing(alternate),
+        airspace_version=around.airspace_version,
+    )
 
 
-def _landing(hub: Hub) -> dict[str, Any]:
-    return {"hub_id": str(hub.pk), "lat": hub.lat, "lng": hub.lng}
+def _landing(hub: Hub) -> Landing:
+    return Landing(hub_id=str(hub.pk), lat=hub.lat, lng=hub.lng)
+
+
+# --- checking -------------------------------------------------------------------------------------
 
 
 def version_of(body: Any) -> int:
@@ -152,78 +276,16 @@ def check(body: dict[str, Any]) -> None:
         raise InvalidIntent("The mission intent breaks its contract: " + "; ".join(problems))
 
 
-# --- the same contracts as types -----------------------------------------------------------------
-# A run makes thousands of intents, and the JSON Schema takes a millisecond for each. These types
-# accept nothing that it refuses; what they refuse, it judges, because it names every problem.
-
-Latitude = Annotated[float, Meta(ge=-90, le=90)]
-Longitude = Annotated[float, Meta(ge=-180, le=180)]
-AltitudeM = Annotated[float, Meta(gt=0, le=1000)]
-AtLeastZero = Annotated[float, Meta(ge=0)]
-Name = Annotated[str, Meta(min_length=1)]
-
-
-class _Place(Struct, forbid_unknown_fields=True):
-    lat: Latitude
-    lng: Longitude
-    alt_m: AltitudeM
-
-
-class _Door(_Place, forbid_unknown_fields=True):
-    delivery_alt_m: AltitudeM
-
-
-class _Landing(Struct, forbid_unknown_fields=True):
-    hub_id: Name
-    lat: Latitude
-    lng: Longitude
-
-
-class _Constraints(Struct, forbid_unknown_fields=True):
-    battery_min_pct: Annotated[float, Meta(ge=0, le=100)]
-    service_area_id: Name | None
-    max_wind_mps: AtLeastZero
-
-
-class _Safety(Struct, forbid_unknown_fields=True):
-    abort_rtl_on_fail: bool
-    loiter_timeout_s: AtLeastZero
-    lost_link_behavior: Literal["RTL", "LOITER", "LAND"]
-
-
-class _Metadata(Struct, forbid_unknown_fields=True):
-    payload_type: Name
-    payload_weight_kg: Annotated[float, Meta(gt=0)]
-    priority: Literal["NORMAL", "URGENT", "MEDICAL"]
-    created_at: Annotated[datetime, Meta(tz=True)]
-
-
-class _First(Struct, forbid_unknown_fields=True):
-    intent_id: UUID
-    order_id: UUID
-    drone_id: Annotated[str, Meta(pattern=r"\A[A-Z0-9_-]{3,64}\Z")]
-    pickup: _Place
-    dropoff: _Door
-    actions: list[str]
-    constraints: _Constraints
-    safety: _Safety
-    metadata: _Metadata
-
-
-class _Second(_First, forbid_unknown_fields=True):
-    schema_version: Literal[2]
-    alt_datum: Literal["AGL"]
-    return_to: _Landing
-    alternate: _Landing | None
-    airspace_version: Name
-
-
-_TYPES = {1: _First, 2: _Second}
+_TYPES = {1: Version1, 2: Version2}
 _ACTIONS = {1: (ACTIONS,), 2: (ACTIONS, LOADING)}
 
 
 def fits(body: Any) -> bool:
-    """Whether the body keeps the contract of its version beyond doubt."""
+    """Whether the body keeps the contract of its version beyond doubt.
+
+    A run makes thousands of intents, and the JSON Schema takes a millisecond for each. The types
+    accept nothing that the schema refuses; what they refuse, it judges and names every problem.
+    """
     version = version_of(body)
     try:
         intent = msgspec.convert(body, _TYPES[version])
@@ -235,5 +297,6 @@ def fits(body: Any) -> bool:
 
 @cache
 def validator(version: int) -> Draft202012Validator:
-    schema = json.loads(SCHEMAS[version].read_text(encoding="utf-8"))
-    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return Draft202012Validator(
+        committed(SCHEMAS[version]), format_checker=Draft202012Validator.FORMAT_CHECKER
+    )

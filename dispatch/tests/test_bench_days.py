@@ -6,6 +6,7 @@ from dispatch.evaluation import comparison
 from dispatch.whatif import simulation
 from dispatch.whatif.simulation import FIRST_COME, PLANNED
 from fleet.policy import Policy
+from wingxtra.tests.bench import tables
 
 pytestmark = pytest.mark.bench
 
@@ -19,6 +20,6 @@ MARGIN = 0.05
 @pytest.mark.parametrize("day", simulation.DAYS, ids=lambda day: day.name)
 def test_the_plan_is_nowhere_worse_than_first_come(day):
     runs = comparison.run(day, SEEDS, Policy().rules(), [FIRST_COME, PLANNED])
-    print(f"\n{comparison.table(day, runs)}")
+    tables.write(f"\n{comparison.table(day, runs)}")
     first_come, planned = (comparison.figures(outcomes) for outcomes in runs.values())
     assert comparison.worse(comparison.ratios(planned, first_come), by=MARGIN) == {}

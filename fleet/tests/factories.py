@@ -31,7 +31,8 @@ class ServiceAreaFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = ServiceArea
 
-    name = factory.Sequence(lambda n: f"Accra {n}")
+    # Sorted by name as they were made: the first of them is the one that others belong to.
+    name = factory.Sequence(lambda n: f"Accra {n:05}")
     polygon = factory.LazyFunction(lambda: square(*ACCRA, side_m=20_000))
 
 

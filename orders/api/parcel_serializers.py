@@ -6,6 +6,7 @@ from django.db.models import Q
 from rest_framework import serializers
 
 from fleet.models import Hub
+from orders.api.contract import Custody, Hold, Reason
 from orders.models import Order
 from orders.states import CancelReason, HoldCode, Holder, ReasonCode, Status
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
@@ -87,7 +88,7 @@ class CorrectionInput(StrictSerializer):
 # --- what goes out -------------------------------------------------------------------------------
 
 
-def custody_json(order: Order, to: Caller) -> dict[str, Any]:
+def custody_json(order: Order, to: Caller) -> Custody:
     """Takes no statement when the order was fetched with its `holder_hub`."""
     drone_id = order.holder_drone_id
     place = order.pickup_name if order.holder == Holder.SENDER else ""
@@ -101,9 +102,9 @@ def custody_json(order: Order, to: Caller) -> dict[str, Any]:
     }
 
 
-def hold_json(order: Order, to: Caller) -> dict[str, Any] | None:
+def hold_json(order: Order, to: Caller) -> Hold | None:
     """A merchant reads what the code means, and not what our staff or machines wrote."""
-    if not order.hold_code:
+    if not order.hold_code or order.hold_since is None:
         return None
     label = HoldCode(order.hold_code).label
     return {
@@ -113,7 +114,7 @@ def hold_json(order: Order, to: Caller) -> dict[str, Any] | None:
     }
 
 
-def reason_json(order: Order) -> dict[str, Any] | None:
+def reason_json(order: Order) -> Reason | None:
     if order.status == Status.CANCELED and order.cancel_reason:
         label = CancelReason(order.cancel_reason).label
         return {"code": order.cancel_reason, "message": f"{label}."}

@@ -1,5 +1,6 @@
 """What is said of a parcel and of an order's end, by API. Thin: read, call one verb, answer."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -106,7 +107,7 @@ FOR_LOADERS = ("id", "status", "priority", "payload_weight_kg", "payload_type", 
 
 
 def _answer(order: Order, to: Caller) -> HttpResponse:
-    shown = order_json(order, to, timezone.now())
+    shown: Mapping[str, object] = order_json(order, to, timezone.now())
     if to.role == Role.LOADER:
         shown = {name: shown[name] for name in FOR_LOADERS}
     return json_answer(shown)

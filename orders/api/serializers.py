@@ -1,7 +1,7 @@
 """Orders, jobs and events as JSON: what comes in, strictly, and what goes out, to whom.
 
-What goes out is built by hand: an order is the most read thing here. Its shape is the contract in
-docs/contracts/, which the schema shows and the tests hold every answer against.
+What goes out is built by hand, because an order is read more often than anything else. Its members
+are those of `orders.api.contract`; type checker and tests name a member that is missing here.
 """
 
 from collections.abc import Mapping
@@ -16,6 +16,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from fleet.feasibility.rules import PayloadType, Priority
+from orders.api.contract import EventBody, OrderBody
 from orders.api.parcel_serializers import MASKED, custody_json, hold_json, reason_json
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.personal_data.masking import masked_email, masked_name, masked_phone
@@ -152,7 +153,7 @@ def as_order(values: Mapping[str, Any]) -> Order:
 # --- what goes out -------------------------------------------------------------------------------
 
 
-def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True) -> dict[str, Any]:
+def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True) -> OrderBody:
     """The order as `to` may see it; in lists not `in_full`: names and numbers are masked.
 
     Takes no statement when the order was fetched with its `current_job` and `holder_hub`.
@@ -233,7 +234,7 @@ FOR_MERCHANTS = {
 }
 
 
-def event_json(event: DeliveryEvent, to: Caller) -> dict[str, Any]:
+def event_json(event: DeliveryEvent, to: Caller) -> EventBody:
     """The event as `to` may see it.
 
     Messages are written for our staff and may name drones and people, so a merchant reads the
@@ -264,7 +265,7 @@ def event_json(event: DeliveryEvent, to: Caller) -> dict[str, Any]:
 class OrderAnswer(FromContract):
     contract = "order"
 
-    def to_representation(self, instance: Order) -> dict[str, Any]:
+    def to_representation(self, instance: Order) -> OrderBody:
         caller = self.context["request"].user
         return order_json(instance, caller, timezone.now(), in_full=self.parent is None)
 
@@ -282,7 +283,7 @@ class PlacedOrder(OrderAnswer):
 class EventAnswer(FromContract):
     contract = "delivery_event"
 
-    def to_representation(self, instance: DeliveryEvent) -> dict[str, Any]:
+    def to_representation(self, instance: DeliveryEvent) -> EventBody:
         return event_json(instance, self.context["request"].user)
 
 

@@ -6,24 +6,15 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from fleet.airspace import rulebook
-from fleet.feasibility.rules import PayloadType, Priority
 from fleet.tests.factories import DroneFactory, ServiceAreaFactory
 from orders import actors, placement
 from orders.management.commands import state_machine
 from orders.models import Order
 from orders.personal_data.masking import masked_email, masked_name, masked_phone
 from orders.states import (
-    CancelReason,
-    DropoffSource,
-    EventType,
-    HoldCode,
-    Holder,
-    PodRequirement,
-    ReasonCode,
     Status,
 )
 from orders.tests.factories import OrderFactory, order_in
-from orders.tests.test_api import contract
 from orders.tracking_ids import TRACKING_ALPHABET, new_tracking_id
 from wingxtra.broker import schedule
 
@@ -73,35 +64,6 @@ def test_orders_become_trips_of_their_area() -> None:
     assert book.areas[trips.area[0]] == orders[0].service_area
     assert trips.area[1] == placement.NO_AREA
     assert trips.dropoff_lat.tolist() == [5.6150, 5.6150]
-
-
-@pytest.mark.parametrize(
-    ("name", "field", "values"),
-    [
-        ("order", "status", Status.values),
-        ("order", "dropoff_source", DropoffSource.values),
-        ("order", "pod_requirement", PodRequirement.values),
-        ("order", "payload_type", PayloadType.values),
-        ("order", "priority", Priority.values),
-        ("order", "cancel_reason", [*CancelReason.values, None]),
-        ("delivery_event", "type", EventType.values),
-    ],
-)
-def test_the_contracts_know_every_word_of_the_code(name, field, values) -> None:
-    assert contract(name).schema["properties"][field]["enum"] == values
-
-
-@pytest.mark.parametrize(
-    ("field", "of", "words"),
-    [
-        ("custody", "holder", Holder),
-        ("hold", "code", HoldCode),
-        ("reason", "code", {*ReasonCode, *CancelReason}),
-    ],
-)
-def test_the_contract_knows_every_word_about_a_parcel(field, of, words) -> None:
-    about = contract("order").schema["properties"][field]
-    assert set(about["properties"][of]["enum"]) == set(words)
 
 
 def test_the_command_writes_the_page_about_the_state_machine(tmp_path, monkeypatch, capsys) -> None:

@@ -18,10 +18,12 @@ from orders.states import EventType
 from tracking.models import WebhookDelivery, WebhookEndpoint
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey
+from wingxtra.api.contracts import published_values
 from wingxtra.database.statements import connection
 
 EVENT_TYPES = tuple(f"order.{kind.lower()}" for kind in EventType)
 TEST_TYPE = "webhook.test"
+published_values("webhook", "type", [*EVENT_TYPES, TEST_TYPE])
 MAX_BODY_BYTES = 20_000
 # Whoever may see an order and its events just as its merchant does.
 AS_MERCHANT = ApiKey(role=Role.MERCHANT)

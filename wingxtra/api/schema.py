@@ -6,10 +6,8 @@ and words that others rely on too are in docs/contracts/.
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from drf_spectacular.extensions import (
     OpenApiAuthenticationExtension,
     OpenApiSerializerExtension,
@@ -18,11 +16,10 @@ from drf_spectacular.openapi import AutoSchema
 from rest_framework.permissions import AllowAny
 
 from wingxtra.api import idempotency, request_id
+from wingxtra.api.contracts import CONTRACTS, Schema, committed
 from wingxtra.api.errors import CONTENT_TYPE, STATUSES
 from wingxtra.api.serializers import StrictSerializer
 
-Schema = dict[str, Any]
-CONTRACTS = Path(settings.BASE_DIR) / "docs" / "contracts"
 IDEMPOTENCY_KEY = "IdempotencyKey"
 # An operation's extension: {path parameter of others: where the answer has its value}. It becomes
 # links to all calls with that parameter.
@@ -31,23 +28,18 @@ NAMES = "x-names"
 
 def contract(name: str) -> Schema:
     """docs/contracts/<name>.schema.json as a component, with all that it refers to written out."""
-    whole = json.loads((CONTRACTS / f"{name}.schema.json").read_text())
-    definitions = whole.get("$defs", {})
 
     def written_out(part: Any) -> Any:
         if isinstance(part, list):
             return [written_out(one) for one in part]
         if not isinstance(part, dict):
             return part
-        reference = part.get("$ref", "")
-        if reference.endswith(".schema.json"):
-            definition = contract(reference.removesuffix(".schema.json"))
-        else:
-            definition = definitions[reference.rpartition("/")[2]] if reference else {}
         rest = {key: written_out(value) for key, value in part.items() if key != "$ref"}
-        return {**definition, **rest}
+        if "$ref" in part:
+            return {**contract(part["$ref"].removesuffix(".schema.json")), **rest}
+        return rest
 
-    return {key: written_out(part) for key, part in whole.items() if not key.startswith("$")}
+    return {key: written_out(part) for key, part in committed(name).items() if key[0] != "$"}
 
 
 class ContractInSchema(OpenApiSerializerExtension):

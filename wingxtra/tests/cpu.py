@@ -26,11 +26,6 @@ class Cost:
     def all_s(self) -> float:
         return self.ours_s + self.database_s + self.redis_s
 
-    def per(self, times: int) -> str:
-        parts = (self.all_s, self.ours_s, self.database_s, self.redis_s)
-        each = [f"{1000 * part / times:.2f}" for part in parts]
-        return f"{each[0]} ms (ours {each[1]}, PostgreSQL {each[2]}, Valkey {each[3]})"
-
 
 @contextmanager
 def measured(*ours: int) -> Iterator[Cost]:

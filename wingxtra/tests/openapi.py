@@ -84,7 +84,8 @@ class Described:
         self._validator(schema).validate(value)
 
     def check_answer(self, method: str, path: str, response: Any) -> None:
-        """That this response is one that the description allows."""
+        """That this response is one that the description allows, and that it describes each of
+        its members."""
         call = self.call(method, path)
         assert call, f"{method} {path} is not described"
         answer = call.operation["responses"].get(str(response.status_code))
@@ -102,10 +103,10 @@ class Described:
             raise AssertionError(f"{about}: {error}") from error
 
     def _validator(self, schema: dict[str, Any]) -> Any:
-        resource = Resource.from_contents(self.schema, default_specification=DRAFT202012)
+        resource = Resource.from_contents(_closed(self.schema), default_specification=DRAFT202012)
         registry = Registry().with_resource(ROOT, resource)
         return jsonschema.Draft202012Validator(
-            _rooted(schema),
+            _closed(_rooted(schema)),
             registry=registry,
             format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER,
         )
@@ -120,6 +121,18 @@ def _rooted(part: Any) -> Any:
     return {
         key: f"{ROOT}{value}" if key == "$ref" else _rooted(value) for key, value in part.items()
     }
+
+
+def _closed(part: Any) -> Any:
+    """The same, but each object has only the members that are described."""
+    if isinstance(part, list):
+        return [_closed(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    closed = {key: _closed(value) for key, value in part.items()}
+    if "properties" in closed and closed.get("type") == "object":
+        closed.setdefault("unevaluatedProperties", False)
+    return closed
 
 
 def _references(part: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What an order, a drone and somebody who watches cost, for docs/scaling.md."""
+"""What an order, a drone and a watched tracking page cost, for docs/scaling.md."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import DISPATCHER, Role
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import key_client
+from wingxtra.tests.bench.tables import Figure, Table
 from wingxtra.tests.cpu import Cost, measured
 from wingxtra.tests.serving import served
 
@@ -36,6 +37,11 @@ DRONES, ROUNDS = 40, 5
 STEPS = ("LAUNCHED", "ENROUTE", "ARRIVED", "DELIVERING", "DELIVERED")
 FLYING, STANDING = 300, 700
 CALLS = 1500
+COSTS = Table(
+    "What the parts of a day cost, in milliseconds of the processor (docs/scaling.md)",
+    ("one of", "in all", "ours", "PostgreSQL", "Valkey"),
+    first_width=48,
+)
 
 
 def test_what_an_order_costs_from_its_placing_to_its_door(settings: Any) -> None:
@@ -69,7 +75,7 @@ def test_what_an_order_costs_from_its_placing_to_its_door(settings: Any) -> None
             bridge.advance(900)
     assert done >= 50, done
     total = Cost(*(sum(getattr(c, n) for c in costs) for n in ("ours_s", "database_s", "redis_s")))
-    print(f"\nOne order, of {done} delivered: {total.per(done)}")
+    show_cost(f"an order, of {done} delivered", total, done)
 
 
 def _merchant() -> Any:
@@ -108,8 +114,7 @@ def test_what_drones_cost_in_each_look_at_them() -> None:
             live.write(Decoded(at, telemetry, []), at)
             assert live.read() is not None
             progress.follow(picture(*telemetry, at=at), at)
-    looks = len(moments)
-    print(f"\nOne look at {FLYING + STANDING} drones, {FLYING} in flight: {cost.per(looks)}")
+    show_cost(f"a poll of {FLYING + STANDING:,} drones, {FLYING} in flight", cost, len(moments))
 
 
 def _seen(flying: list[str], standing: list[str], at: datetime, look: int) -> list[Telemetry]:
@@ -122,7 +127,7 @@ def _seen(flying: list[str], standing: list[str], at: datetime, look: int) -> li
 
 
 @pytest.mark.parametrize("changed", [True, False])
-def test_what_somebody_who_watches_costs(changed: bool) -> None:
+def test_what_a_watched_tracking_page_costs(changed: bool) -> None:
     """One call of the tracking page for news, when there are some and when there are none."""
     order = order_in(Status.ENROUTE)
     path = f"/api/v1/tracking/{order.public_tracking_id}"
@@ -133,7 +138,12 @@ def test_what_somebody_who_watches_costs(changed: bool) -> None:
         with measured(pid) as cost:
             for _ in range(CALLS):
                 assert session.get(url + path, headers=headers).status_code in (200, 304)
-    print(f"\nOne look at a parcel, {'news' if changed else 'none'}: {cost.per(CALLS)}")
+    show_cost(f"a tracking page's poll, {'changed' if changed else 'unchanged'}", cost, CALLS)
+
+
+def show_cost(of: str, cost: Cost, times: int) -> None:
+    parts_s = (cost.all_s, cost.ours_s, cost.database_s, cost.redis_s)
+    COSTS.row(of, *(Figure(1000 * part_s / times, ".2f") for part_s in parts_s))
 
 
 def _listening(url: str) -> int:

@@ -1,6 +1,7 @@
-"""`make bench`: how fast API and console are as they are served in production, and where time goes.
+"""`make bench`: what API, console, dispatch and simulated days cost, as tables.
 
-Servers of its own, thrown away at the end; nothing that DATABASE_URL or REDIS_URL name is touched.
+A figure over its budget is marked and counted: the machine may be slow. A wrong answer or an
+exception fails. The logs of what is measured go to a file that is kept only then.
 
     BENCH_SECONDS   of load at a time, three times for each call; 2
     BENCH_ONLY      a regular expression: only the calls whose names match
@@ -10,65 +11,62 @@ Servers of its own, thrown away at the end; nothing that DATABASE_URL or REDIS_U
 import os
 import platform
 import re
-import secrets
+import subprocess
 import sys
-import warnings
+import tempfile
+import time
 from pathlib import Path
+from typing import IO
 
-ROOT = Path(__file__).parents[3]
-SECONDS = float(os.environ.get("BENCH_SECONDS", "2"))
-ORDERS = int(os.environ.get("BENCH_ORDERS", "1000000"))
-# Counted as ever, and never reached.
-NO_LIMIT = "100000000/minute"
+from wingxtra.tests.bench import tables
 
-
-def main() -> None:
-    from wingxtra.embedded import launcher
-
-    for name in ("DATABASE_URL", "REDIS_URL"):
-        os.environ.pop(name, None)
-    os.environ |= {
-        "ENVIRONMENT": "test",
-        "SECRET_KEY": secrets.token_hex(32),
-        "LOG_LEVEL": "WARNING",
-        "DJANGO_SETTINGS_MODULE": "wingxtra.settings",
-        "API_RATE_AUTHENTICATED": NO_LIMIT,
-        "API_RATE_PUBLIC": NO_LIMIT,
-    }
-    warnings.filterwarnings("ignore", "No directory at")  # static files, collected in production
-    servers = launcher.ensure(ROOT, throwaway=True)
-    try:
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-        from django.db import connection
-
-        call_command("migrate", verbosity=0)
-        _measure()
-        connection.close()
-        connection.close_pool()
-    finally:
-        servers.stop()
+PARTS = (
+    ("-m", "wingxtra.tests.bench.production"),
+    ("-m", "pytest", "-n", "0", "-m", "bench"),
+)
 
 
-def _measure() -> None:
-    from wingxtra.tests.bench import api, console, seed
-    from wingxtra.tests.serving import production_command
+def main() -> int:
+    began_s = time.monotonic()
+    print(f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}.")
+    failed, over = [], 0
+    with tempfile.NamedTemporaryFile("wb", prefix="bench-", suffix=".log", delete=False) as log:
+        for part in PARTS:
+            code, marked = _run(part, log)
+            failed += [part] if code else []
+            over += marked
+    took_min = (time.monotonic() - began_s) / 60
+    print(f"\n{_verdict(over)} It took {took_min:.0f} minutes.")
+    if not failed:
+        Path(log.name).unlink()
+        return 0
+    for part in failed:
+        print(f"FAILED: python {' '.join(part)}")
+    print(f"An answer was wrong or an error came up. The log: {log.name}")
+    return 1
 
-    print(
-        f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}; "
-        f"{SECONDS:g} s of load at a time, on {' '.join(production_command())}."
-    )
-    print(
-        f"\nThe API, with {seed.ORDERS:,} orders of {seed.MERCHANTS} merchants, 4 events each:\n",
-        flush=True,
-    )
-    wanted = re.compile(os.environ.get("BENCH_ONLY", ""))
-    api.measure(seed.run(), wanted, seconds=SECONDS)
-    if ORDERS:
-        print(f"\nThe console's list of orders, with {seed.grow(ORDERS):,} of them:\n", flush=True)
-        console.measure(wanted)
+
+def _run(part: tuple[str, ...], log: IO[bytes]) -> tuple[int, int]:
+    """Run one part and print its tables; returns its exit code and how many rows are marked."""
+    reader, writer = os.pipe()
+    environment = os.environ | {tables.PIPE: str(writer)}
+    with subprocess.Popen(
+        [sys.executable, *part], stdout=log, stderr=log, pass_fds=[writer], env=environment
+    ) as process:
+        os.close(writer)
+        marked = 0
+        with os.fdopen(reader) as lines:
+            for line in lines:
+                print(line, end="", flush=True)
+                marked += tables.MARK in line
+    return process.returncode, marked
+
+
+def _verdict(over: int) -> str:
+    if not over:
+        return "Every figure is within its budget."
+    rows = "1 row is" if over == 1 else f"{over} rows are"
+    return f"{rows} over budget: the machine is slow or busy, or the code has become slower."
 
 
 def _processor() -> str:

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,7 +53,7 @@ def cost_of(call: Callable[[Client], Any]) -> Cost:
 
 @contextmanager
 def watched() -> Iterator[Cost]:
-    """What is sent meanwhile."""
+    """The statements that are sent inside, and the time that they take."""
     cost = Cost()
 
     def timed(execute: Any, text: Any, values: Any, many: bool, context: Any) -> Any:
@@ -71,27 +72,22 @@ def watched() -> Iterator[Cost]:
 def psycopg_rate(
     statements: Sequence[Sent], own: Sequence[Any], *, threads: int, seconds: float
 ) -> float:
-    """How often a second bare psycopg sends these statements, from so many sessions. `own`: values
-    that must be others each time, as keys are."""
-    counts = [0] * threads
-    start = threading.Barrier(threads + 1)
+    """How many times a second bare psycopg sends these statements, from so many sessions. `own`:
+    values that differ in each request, as keys do. An error of a session is raised."""
+    start = threading.Barrier(threads)
 
-    def work(mine: int) -> None:
-        url = os.environ["DATABASE_URL"]
+    def work(_: int) -> int:
+        url, count = os.environ["DATABASE_URL"], 0
         with psycopg.connect(url, autocommit=True, prepare_threshold=2) as session:
             start.wait()
             until = time.perf_counter() + seconds
             while time.perf_counter() < until:
                 _send_all(session, statements, {value: _another(value) for value in own})
-                counts[mine] += 1
+                count += 1
+        return count
 
-    workers = [threading.Thread(target=work, args=(n,)) for n in range(threads)]
-    for worker in workers:
-        worker.start()
-    start.wait()
-    for worker in workers:
-        worker.join()
-    return sum(counts) / seconds
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(work, range(threads))) / seconds
 
 
 def _send_all(session: Any, statements: Sequence[Sent], others: dict[Any, Any]) -> None:

@@ -1,0 +1,183 @@
+"""What the API, webhooks and pages say of an order and its events: each member, once.
+
+docs/contracts/order.schema.json and delivery_event.schema.json are generated from these types by
+`manage.py contracts`, and the OpenAPI description from those. `orders.api.serializers` fills them.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, NotRequired, TypedDict
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import TextChoices
+from msgspec import Meta
+
+from fleet.feasibility.rules import PayloadType, Priority
+from orders.states import (
+    CancelReason,
+    DropoffSource,
+    EventType,
+    HoldCode,
+    Holder,
+    PodRequirement,
+    ReasonCode,
+    Scenario,
+    Status,
+)
+from wingxtra.api.contracts import about, limits, published
+
+
+def one_of(*choices: type[TextChoices], description: str | None = None) -> Meta:
+    """A value of these choices, which the database keeps as text."""
+    values = dict.fromkeys(value for one in choices for value in one.values)
+    return Meta(description=description, extra_json_schema={"enum": list(values)})
+
+
+Utc = Annotated[datetime, limits(pattern="Z$")]
+OptionalUtc = Annotated[datetime | None, limits(pattern="Z$")]
+Latitude = Annotated[float, limits(minimum=-90, maximum=90)]
+Longitude = Annotated[float, limits(minimum=-180, maximum=180)]
+
+
+class Reason(TypedDict):
+    code: Annotated[str, one_of(ReasonCode, CancelReason)]
+    message: Annotated[str, about("For people.")]
+
+
+class Custody(TypedDict):
+    holder: Annotated[str, one_of(Holder, description="UNKNOWN: our staff look for it.")]
+    drone: Annotated[str | None, about("The drone that carries it; “masked” for merchants.")]
+    place: Annotated[str | None, about("The hub's name, or the pickup's while the sender has it.")]
+    since: Utc
+
+
+class Hold(TypedDict):
+    code: Annotated[str, one_of(HoldCode)]
+    message: Annotated[str, about("For people.")]
+    since: Utc
+
+
+@published("order")
+class OrderBody(TypedDict):
+    id: UUID
+    public_tracking_id: Annotated[
+        str,
+        about(
+            "Names the order to the customer; can be read aloud.",
+            pattern="^[0-9A-HJKMNP-TV-Z]{13}$",
+        ),
+    ]
+    tracking_url: Annotated[str, about("The customer's page.", format="uri")]
+    merchant_id: UUID
+    external_id: Annotated[
+        str | None,
+        about(
+            "The merchant's own reference, unique for the merchant.",
+            pattern="^[a-zA-Z0-9._~-]{1,64}$",
+        ),
+    ]
+    live_mode: Annotated[bool, about("False for a test order, which no real drone ever flies.")]
+    test_scenario: Annotated[
+        str | None,
+        one_of(
+            Scenario,
+            description=(
+                "What shall become of a test order, as it was asked for; null for a live one."
+            ),
+        ),
+    ]
+    quote_id: Annotated[UUID | None, about("The quote that was named when it was placed.")]
+    status: Annotated[str, one_of(Status)]
+    sla: Annotated[
+        str,
+        about(
+            "Against deliver_by: as delivered, or as it looks now.",
+            enum=["on_time", "at_risk", "late"],
+        ),
+    ]
+    customer_name: Annotated[str | None, about("Masked in lists, as are phone and e-mail.")]
+    customer_phone: Annotated[str | None, about("E.164.")]
+    customer_email: str | None
+    customer_language: Annotated[
+        str | None,
+        about(
+            "What messages to the customer are written in; null: the usual one.",
+            enum=[code for code, _ in settings.LANGUAGES],
+        ),
+    ]
+    pickup_name: str | None
+    pickup_lat: Latitude
+    pickup_lng: Longitude
+    dropoff_lat: Latitude
+    dropoff_lng: Longitude
+    dropoff_accuracy_m: Annotated[
+        float | None, about("How exactly the drop point is known, in metres.", minimum=0)
+    ]
+    dropoff_captured_at: OptionalUtc
+    dropoff_source: Annotated[str, one_of(DropoffSource)]
+    service_area_id: UUID
+    payload_weight_kg: Annotated[float, limits(exclusiveMinimum=0)]
+    payload_type: Annotated[str, one_of(PayloadType)]
+    priority: Annotated[str, one_of(Priority)]
+    pod_requirement: Annotated[str, one_of(PodRequirement)]
+    ready_at: Annotated[OptionalUtc, about("When the sender expects the parcel to be ready.")]
+    not_before: OptionalUtc
+    deliver_by: Utc
+    cancel_reason: Annotated[str | None, one_of(CancelReason)]
+    reason: Annotated[
+        Reason | None,
+        about("Why it ended FAILED, ABORTED or CANCELED; null for any other order."),
+    ]
+    custody: Annotated[
+        Custody, about("Who has the parcel. There is exactly one holder at every moment.")
+    ]
+    hold: Annotated[
+        Hold | None,
+        about(
+            "Why a queued order is kept from every drone until our staff have answered; null when "
+            "it is not."
+        ),
+    ]
+    assigned_drone_id: Annotated[
+        str | None, about("“masked” for merchants, null while there is no drone.")
+    ]
+    job_id: Annotated[UUID | None, about("The attempt under way, or the one that ended the order.")]
+    mission_intent_id: UUID | None
+    eta_seconds: Annotated[
+        int | None,
+        about("Until the parcel is at the door; null when that is not known.", minimum=0),
+    ]
+    created_at: Utc
+    updated_at: Utc
+    delivered_at: OptionalUtc
+    otp_code: NotRequired[
+        Annotated[
+            str,
+            about(
+                "The recipient's code: only in the answer to the request that placed the order.",
+                pattern="^[0-9]{6}$",
+            ),
+        ]
+    ]
+
+
+@published("delivery_event")
+class EventBody(TypedDict):
+    id: Annotated[int, about("Grows in the order of writing.")]
+    order_id: UUID
+    job_id: UUID | None
+    type: Annotated[str, one_of(EventType)]
+    message: Annotated[
+        str,
+        about("For people; a merchant reads what happened, and not who did it with which drone."),
+    ]
+    actor: Annotated[
+        str,
+        about(
+            "Who or what caused it: a kind, and for our staff also which one, as in “user:ama”.",
+            pattern="^(user|api_key|dispatcher|gcs|telemetry|customer|system)(:.+)?$",
+        ),
+    ]
+    payload: Annotated[dict[str, Any], about("Particulars; they depend on the type.")]
+    created_at: Annotated[Utc, about("When we wrote it down.")]
+    occurred_at: Annotated[Utc, about("When it happened, as the sender says.")]

@@ -1,0 +1,60 @@
+"""The part of `make bench` that serves API and console as they are served in production.
+
+It has servers of its own, thrown away at the end; nothing that DATABASE_URL or REDIS_URL name is
+touched.
+"""
+
+import os
+import re
+import secrets
+import warnings
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+SECONDS = float(os.environ.get("BENCH_SECONDS", "2"))
+ORDERS = int(os.environ.get("BENCH_ORDERS", "1000000"))
+# Calls are counted as in production; this limit is never reached.
+NO_LIMIT = "100000000/minute"
+
+
+def main() -> None:
+    from wingxtra.embedded import launcher
+
+    for name in ("DATABASE_URL", "REDIS_URL"):
+        os.environ.pop(name, None)
+    os.environ |= {
+        "ENVIRONMENT": "test",
+        "SECRET_KEY": secrets.token_hex(32),
+        "LOG_LEVEL": "WARNING",
+        "DJANGO_SETTINGS_MODULE": "wingxtra.settings",
+        "API_RATE_AUTHENTICATED": NO_LIMIT,
+        "API_RATE_PUBLIC": NO_LIMIT,
+    }
+    warnings.filterwarnings("ignore", "No directory at")  # static files, collected in production
+    servers = launcher.ensure(ROOT, throwaway=True)
+    try:
+        import django
+
+        django.setup()
+        from django.core.management import call_command
+        from django.db import connection
+
+        call_command("migrate", verbosity=0)
+        _measure()
+        connection.close()
+        connection.close_pool()
+    finally:
+        servers.stop()
+
+
+def _measure() -> None:
+    from wingxtra.tests.bench import api, console, seed
+
+    wanted = re.compile(os.environ.get("BENCH_ONLY", ""))
+    api.measure(seed.run(), wanted, seconds=SECONDS)
+    if ORDERS:
+        console.measure(seed.grow(ORDERS), wanted)
+
+
+if __name__ == "__main__":
+    main()
