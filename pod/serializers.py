@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.urls import reverse
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from pod import images, proofs
@@ -136,6 +136,7 @@ class ProofInput(StrictSerializer):
         return attrs
 
 
+@extend_schema_serializer(component_name="Proof")
 class ProofAnswer(serializers.Serializer[ProofOfDelivery]):
     """The proof; everything but `order_id` is null while there is none."""
 

@@ -228,7 +228,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["wingxtra.api.renderers.JsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["wingxtra.api.parsers.StrictJsonParser"],
     "DEFAULT_PAGINATION_CLASS": "wingxtra.api.pagination.Envelope",
-    "DEFAULT_SCHEMA_CLASS": "wingxtra.api.schema.ApiSchema",
+    "DEFAULT_SCHEMA_CLASS": "wingxtra.api.schema.operations.ApiSchema",
     "EXCEPTION_HANDLER": "wingxtra.api.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -298,7 +298,26 @@ OTP_TOTP_ISSUER = "Wingxtra Delivery"
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Wingxtra Delivery API",
+    "DESCRIPTION": (
+        "Deliveries by drone: quotes, orders, where they are, proof, and webhooks. The guide is "
+        "docs/api.md. Answers may gain members and lists of codes may gain values at any time."
+    ),
     "VERSION": "1",
+    "SERVERS": [{"url": PUBLIC_BASE_URL}],
+    "TAGS": [
+        {"name": "auth", "description": "Tokens for people, who log in with a password."},
+        {"name": "quotes", "description": "Whether and when a trip can be flown."},
+        {"name": "orders", "description": "Deliveries, from being placed to their proof."},
+        {"name": "webhooks", "description": "Where to tell of what happens to orders."},
+        {"name": "webhook-deliveries", "description": "What was sent there, and its answers."},
+        {"name": "webhook-messages", "description": "What your endpoint is sent."},
+        {"name": "tracking", "description": "What customers see and do who hold the link."},
+        {"name": "pod-images", "description": "Photos and signatures of proofs."},
+        {"name": "jobs", "description": "Attempts to deliver an order."},
+        {"name": "dispatch", "description": "Runs that decide which drone flies which order."},
+        {"name": "drones", "description": "The registry, with live state."},
+        {"name": "mission-intents", "description": "Missions as ground control was sent them."},
+    ],
     "OAS_VERSION": "3.1.0",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
@@ -310,18 +329,23 @@ SPECTACULAR_SETTINGS = {
         # An enum is known by its values alone, as the contracts write it.
         "drf_spectacular.hooks.postprocess_schema_enum_id_removal",
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "wingxtra.api.schema.complete",
+        "wingxtra.api.schema.document.complete",
     ],
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_SUFFIX": "",
+    "COMPONENT_SPLIT_PATCH": False,  # what PATCH takes has a serializer of its own
     "ENUM_NAME_OVERRIDES": {
         "OrderStatus": "orders.states.Status.values",
         "JobStatus": "orders.states.JobStatus.values",
+        "ParcelHolder": "orders.states.Holder.values",
         "EventType": "orders.states.EventType.values",
         "CancelReason": "orders.states.CancelReason.values",
         "ReasonCode": "orders.states.ReasonCode.values",
-        # Of a dispatch decision: a path here does not reach a class within a class.
-        "Outcome": ["ASSIGNED", "WAITING", "UNASSIGNED", "OVERTAKEN"],
+        # A path here does not reach a class within a class.
+        "DecisionOutcome": ["ASSIGNED", "WAITING", "UNASSIGNED", "OVERTAKEN"],
+        "MissionKind": ["DELIVERY", "RETURN", "REPOSITION"],
+        "MissionState": ["HELD", "PENDING", "ACCEPTED", "REJECTED", "WITHDRAWN"],
+        "RunTrigger": ["SCHEDULE", "API", "CONSOLE", "COMMAND"],
         "CorrectedOutcome": "orders.api.parcel_serializers.OUTCOMES",
         "DropoffSource": "orders.states.DropoffSource.values",
         "PodRequirement": "orders.states.PodRequirement.values",

@@ -2,12 +2,18 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 
+from wingxtra.api.schema.views import Description, MerchantDescription
 from wingxtra.api.views import NothingHere
 from wingxtra.observability import health
 from wingxtra.observability.metrics_view import Metrics
-from wingxtra.page_policy import for_documentation
+from wingxtra.page_policy import View, for_documentation
+
+
+def _docs(*, of: str) -> View:
+    return for_documentation(SpectacularSwaggerView.as_view(url_name=of))
+
 
 handler500 = "wingxtra.api.errors.server_error"
 
@@ -19,12 +25,10 @@ urlpatterns = [
     path("ready", health.ready),
     path("ready/dispatch", health.ready_to_dispatch),
     path("metrics", Metrics.as_view()),
-    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path(
-        "api/docs",
-        for_documentation(SpectacularSwaggerView.as_view(url_name="schema")),
-        name="docs",
-    ),
+    path("api/schema", Description.as_view(), name="schema"),
+    path("api/schema/merchant", MerchantDescription.as_view(), name="merchant-schema"),
+    path("api/docs", _docs(of="schema"), name="docs"),
+    path("api/docs/merchant", _docs(of="merchant-schema"), name="merchant-docs"),
     path("api/v1/", include("dispatch.api.urls")),
     path("api/v1/", include("pod.urls")),
     path("api/v1/", include("fleet.urls")),

@@ -4,6 +4,7 @@ docs/contracts/order.schema.json and delivery_event.schema.json are generated fr
 `manage.py contracts`, and the OpenAPI description from those. `orders.api.serializers` fills them.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, NotRequired, TypedDict
 from uuid import UUID
@@ -29,18 +30,27 @@ from wingxtra.api.contracts import about, limits, published
 
 def one_of(*choices: type[TextChoices], description: str | None = None) -> Meta:
     """A value of these choices, which the database keeps as text."""
-    values = dict.fromkeys(value for one in choices for value in one.values)
-    return Meta(description=description, extra_json_schema={"enum": list(values)})
+    return Meta(description=description, extra_json_schema={"enum": _values(choices)})
 
 
-Utc = Annotated[datetime, limits(pattern="Z$")]
-OptionalUtc = Annotated[datetime | None, limits(pattern="Z$")]
+def one_of_a_growing_list(*choices: type[TextChoices], description: str) -> Meta:
+    """The same where readers must take a value that is new to them."""
+    grows = f"{description} More values may be added at any time."
+    return Meta(description=grows, extra_json_schema={"examples": _values(choices)})
+
+
+def _values(choices: Iterable[type[TextChoices]]) -> list[str]:
+    return list(dict.fromkeys(value for one in choices for value in one.values))
+
+
+Utc = Annotated[datetime, limits(pattern="^.+Z$")]
+OptionalUtc = Annotated[datetime | None, limits(pattern="^.+Z$")]
 Latitude = Annotated[float, limits(minimum=-90, maximum=90)]
 Longitude = Annotated[float, limits(minimum=-180, maximum=180)]
 
 
 class Reason(TypedDict):
-    code: Annotated[str, one_of(ReasonCode, CancelReason)]
+    code: Annotated[str, one_of_a_growing_list(ReasonCode, CancelReason, description="Why.")]
     message: Annotated[str, about("For people.")]
 
 
@@ -52,7 +62,7 @@ class Custody(TypedDict):
 
 
 class Hold(TypedDict):
-    code: Annotated[str, one_of(HoldCode)]
+    code: Annotated[str, one_of_a_growing_list(HoldCode, description="What is asked.")]
     message: Annotated[str, about("For people.")]
     since: Utc
 
@@ -166,7 +176,7 @@ class EventBody(TypedDict):
     id: Annotated[int, about("Grows in the order of writing.")]
     order_id: UUID
     job_id: UUID | None
-    type: Annotated[str, one_of(EventType)]
+    type: Annotated[str, one_of_a_growing_list(EventType, description="What happened.")]
     message: Annotated[
         str,
         about("For people; a merchant reads what happened, and not who did it with which drone."),

@@ -12,7 +12,7 @@ import phonenumbers
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from fleet.feasibility.rules import PayloadType, Priority
@@ -287,6 +287,7 @@ class EventAnswer(FromContract):
         return event_json(instance, self.context["request"].user)
 
 
+@extend_schema_serializer(component_name="Job")
 class JobAnswer(serializers.ModelSerializer[DeliveryJob]):
     assigned_drone_id = serializers.CharField(source="drone_id", allow_null=True)
     eta_seconds = serializers.SerializerMethodField()
@@ -319,6 +320,7 @@ class EtaRange(serializers.Serializer[Any]):
     high = serializers.IntegerField(allow_null=True)
 
 
+@extend_schema_serializer(component_name="Quote")
 class QuoteAnswer(serializers.Serializer[Any]):
     """Figures are null where they are not known, or the answer is no.
 

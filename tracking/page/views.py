@@ -4,7 +4,12 @@ from typing import Any
 
 from django.http.response import HttpResponse, HttpResponseBase
 from django.utils.cache import get_conditional_response
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_serializer,
+)
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -45,8 +50,9 @@ class CustodyShown(serializers.Serializer[Any]):
     since = Timestamp(allow_null=True)
 
 
+@extend_schema_serializer(component_name="Tracking")
 class TrackingAnswer(serializers.Serializer[Any]):
-    """For the schema only: `tracking.page.public.view` makes it."""
+    """What the holder of the link may know."""
 
     public_tracking_id = serializers.CharField()
     status = serializers.ChoiceField(choices=Status.choices)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from tracking.models import WebhookDelivery, WebhookEndpoint
@@ -88,7 +89,7 @@ class Webhook(serializers.ModelSerializer[WebhookEndpoint]):
 
 
 class WebhookWithSecret(Webhook):
-    """For the schema: the only two answers that have the secret."""
+    """Adding a webhook and changing its secret answer with the secret, and no other call."""
 
     secret = serializers.CharField(help_text="Shown this once. Signs what is sent.")
 
@@ -96,6 +97,7 @@ class WebhookWithSecret(Webhook):
         fields = [*Webhook.Meta.fields, "secret"]
 
 
+@extend_schema_serializer(component_name="DeliveryAttempt")
 class Attempt(serializers.Serializer[Any]):
     at = Timestamp()
     status = serializers.IntegerField(allow_null=True, help_text="Null when there was no answer.")
@@ -103,6 +105,7 @@ class Attempt(serializers.Serializer[Any]):
     answer = serializers.CharField(help_text="How it began, or why there was none.")
 
 
+@extend_schema_serializer(component_name="WebhookDelivery")
 class Delivery(serializers.ModelSerializer[WebhookDelivery]):
     webhook_id = serializers.UUIDField(source="endpoint_id")
     order_id = serializers.UUIDField(allow_null=True)

@@ -36,4 +36,6 @@ def _type(member: Schema) -> str:
     if all(isinstance(value, str | None) for value in member.get("enum", [[]])):
         values = [f"`{value}`" for value in member["enum"] if value is not None]
         words = ", ".join(values) + (" or null" if None in member["enum"] else "")
+    if "examples" in member:
+        words += ": " + ", ".join(f"`{value}`" for value in member["examples"])
     return words

@@ -66,11 +66,16 @@ def published(name: str) -> Callable[[T], T]:
 
 
 def published_values(name: str, member: str, values: Sequence[str]) -> None:
-    """Make these the values of one member of a contract that is otherwise written by hand."""
+    """Make these the values of one member of a contract that is otherwise written by hand.
+
+    They are its examples: more may be added, and readers must take them.
+    """
 
     def with_values(committed: Schema) -> Schema:
         members = committed["properties"]
-        return committed | {"properties": members | {member: members[member] | {"enum": values}}}
+        return committed | {
+            "properties": members | {member: members[member] | {"examples": list(values)}}
+        }
 
     PUBLISHED[name] = with_values
 

@@ -11,12 +11,32 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from wingxtra.api.schema.components import component
 from wingxtra.problems import FieldProblem, Invalid
 
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
 # Counting on would cost more than the page itself.
 COUNT_AT_MOST = 10_000
+PLACE: dict[str, Any] = {
+    "page": {"type": "integer", "description": "Not there with `cursor`."},
+    "page_size": {"type": "integer", "description": "Not there with `cursor`."},
+    "total": {
+        "type": "integer",
+        "description": f"Exact up to {COUNT_AT_MOST:,} rows, with a search up to fewer; where "
+        "there are more, counting stops and `total_is_at_least` says so. Pages go on behind.",
+    },
+    "total_is_at_least": {
+        "type": "boolean",
+        "description": "True: there are more rows than `total`. Otherwise it is not there.",
+    },
+}
+# The component: the same again, for clients that look for it there.
+PAGINATION: dict[str, Any] = {
+    "type": "object",
+    "required": ["page", "page_size", "total"],
+    "properties": PLACE,
+}
 
 
 class Envelope(BasePagination):
@@ -94,7 +114,7 @@ class Envelope(BasePagination):
 
         size = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE}
         return [
-            parameter("page", "From 1.", {"type": "integer", "minimum": 1, "default": 1}),
+            parameter("page", "From 1; not with `cursor`.", {"type": "integer", "minimum": 1}),
             parameter("page_size", "Rows on a page.", size),
             parameter(
                 "cursor",
@@ -105,42 +125,19 @@ class Envelope(BasePagination):
         ]
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        whole = {"type": "integer"}
-        total = {
-            "type": "integer",
-            "description": f"Exact up to {COUNT_AT_MOST:,} rows, with a search up to fewer; where "
-            "there are more, counting stops and `total_is_at_least` says so. Pages go on behind.",
-        }
-        place = {"page": whole, "page_size": whole, "total": total}
-        capped = {
-            "total_is_at_least": {
-                "type": "boolean",
-                "enum": [True],
-                "description": "There are more rows than `total`. Absent where `total` is exact.",
-            }
-        }
-        after = {
-            "type": ["string", "null"],
-            "description": "The `cursor` of the next page; null on the last.",
-        }
         return {
             "type": "object",
             "description": "With `cursor` it has a `next_cursor`; else it says where it is.",
             "required": ["items"],
             "properties": {
                 "items": schema,
-                **place,
-                **capped,
-                "pagination": {
-                    "type": "object",
-                    "properties": {**place, **capped},
-                    "required": list(place),
+                **PLACE,
+                "next_cursor": {
+                    "type": ["string", "null"],
+                    "description": "The `cursor` of the next page; null on the last.",
                 },
+                "pagination": component("schemas", "Pagination"),
             },
-            "anyOf": [
-                {"required": [*place, "pagination"]},
-                {"required": ["next_cursor"], "properties": {"next_cursor": after}},
-            ],
         }
 
 
