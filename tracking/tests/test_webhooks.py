@@ -31,6 +31,7 @@ from tracking.webhooks import events as webhooks
 from tracking.webhooks import secrets as webhook_secrets
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory
+from wingxtra.tests.openapi import closed
 
 pytestmark = pytest.mark.django_db
 PLACED = ["order.created", "order.validated", "order.queued"]
@@ -43,12 +44,12 @@ def contract() -> Draft202012Validator:
         for path in (Path(current_settings.BASE_DIR) / "docs" / "contracts").glob("*.schema.json")
     ]
     registry = Registry().with_resources(
-        (schema["$id"], Resource.from_contents(schema)) for schema in schemas
+        (schema["$id"], Resource.from_contents(closed(schema))) for schema in schemas
     )
     own = next(schema for schema in schemas if schema["$id"].endswith("/webhook.schema.json"))
     Draft202012Validator.check_schema(own)
     checker = Draft202012Validator.FORMAT_CHECKER
-    return Draft202012Validator(own, registry=registry, format_checker=checker)
+    return Draft202012Validator(closed(own), registry=registry, format_checker=checker)
 
 
 def noted(**wanted: Any) -> list[str]:
@@ -142,7 +143,7 @@ def test_each_message_keeps_the_contract_and_names_its_event() -> None:
 
 
 def test_every_type_of_the_contract_can_be_wanted_and_no_other() -> None:
-    types = set(contract().schema["properties"]["type"]["enum"])
+    types = set(contract().schema["properties"]["type"]["examples"])
     assert types == {*webhooks.EVENT_TYPES, webhooks.TEST_TYPE}
 
 

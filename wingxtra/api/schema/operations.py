@@ -130,15 +130,13 @@ class ApiSchema(AutoSchema):
     def get_paginated_name(self, serializer_name: str) -> str:
         return f"{serializer_name}List"
 
-    def _map_serializer_field(self, field: Any, direction: Any, *args: Any, **kwargs: Any) -> Any:
+    def _insert_field_validators(self, field: Any, schema: Schema) -> None:
         """An empty text, where it may be empty, is not told apart from one of its format: what
         generators make of two kinds of text cannot be filled in.
         """
-        schema = super()._map_serializer_field(field, direction, *args, **kwargs)
-        kinds = schema.get("oneOf", [])
-        if {"type": "string", "maxLength": 0} in kinds:
+        super()._insert_field_validators(field, schema)
+        if {"type": "string", "maxLength": 0} in schema.get("oneOf", []):
             schema |= schema.pop("oneOf")[0]
-        return schema
 
     def _postprocess_serializer_schema(
         self, schema: Schema, serializer: Any, direction: Any
@@ -146,6 +144,8 @@ class ApiSchema(AutoSchema):
         schema = super()._postprocess_serializer_schema(schema, serializer, direction)
         if isinstance(serializer, StrictSerializer):
             schema["additionalProperties"] = False
+            for member in schema.get("properties", {}).values():
+                member.pop("default", None)  # openapi-typescript would ask for it
             if inspect.getdoc(serializer) == inspect.getdoc(StrictSerializer):
                 del schema["description"]
         return schema
