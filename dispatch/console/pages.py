@@ -144,7 +144,7 @@ def plan_on_the_map(run: DispatchRun, request: HttpRequest) -> Section | None:
         return None
     features: list[Feature] = []
     drones = [decision.drone for decision in chosen if decision.drone]
-    for decision, seen in zip(chosen, drone_status.look(drones, now), strict=True):
+    for decision, seen in zip(chosen, drone_status.live_drones(drones, now), strict=True):
         features += features_of(decision.order, now)
         if drone := drone_feature(seen, now):
             features += [drone, _way_to_the_pickup(drone, decision.order)]

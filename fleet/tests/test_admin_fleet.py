@@ -255,7 +255,7 @@ def test_a_drones_page_says_why_its_entry_cannot_be_used(ama: Client) -> None:
 
     assert "sends an entry of WX-1 that cannot be used: telemetry.ts is missing." in page
     assert "There is no telemetry" not in page
-    assert "<dt>Heard</dt><dd>not usable</dd>" in page
+    assert "<dt>Last telemetry</dt><dd>unusable</dd>" in page
 
 
 def test_the_list_says_how_many_drones_lack_which_value_and_shows_them(ama: Client) -> None:

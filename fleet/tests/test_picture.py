@@ -196,7 +196,7 @@ def test_the_poll_is_on_the_schedule_every_two_seconds():
 
 @pytest.mark.parametrize("how", ["non_json", "truncated", "error_500", "redirect"])
 def test_when_a_poll_fails_the_last_picture_stays_and_grows_old(simulator, caplog, how):
-    picture.renew()
+    picture.refresh()
     kept = picture.read()
     simulator.fault("garbage", how=how)
 
@@ -214,7 +214,7 @@ def test_a_failed_poll_is_counted_by_its_code(settings):
     before = counted("wingxtra_fleet_polls_total", outcome="fleet_api_not_configured")
 
     with pytest.raises(FleetUnavailable):
-        picture.renew()
+        picture.refresh()
 
     assert counted("wingxtra_fleet_polls_total", outcome="fleet_api_not_configured") == before + 1
 
@@ -294,13 +294,13 @@ def test_poll_fleet_names_the_values_that_dispatch_needs_and_who_lacks_them(sett
 
 
 def test_why_entries_were_skipped_is_kept_within_bounds():
-    many = [(f"WX-{n}", "It is bad. " * 100) for n in range(picture.SKIPPED_IN_THE_PICTURE + 5)]
+    many = [(f"WX-{n}", "It is bad. " * 100) for n in range(picture.MAX_SKIPPED_IN_PICTURE + 5)]
 
     picture.write(Decoded(NOON, [], many), NOON)
 
     kept = picture.read().skipped
-    assert len(kept) == picture.SKIPPED_IN_THE_PICTURE
-    assert {len(reason) for reason in kept.values()} == {picture.REASON_CHARACTERS}
+    assert len(kept) == picture.MAX_SKIPPED_IN_PICTURE
+    assert {len(reason) for reason in kept.values()} == {picture.MAX_REASON_CHARACTERS}
 
 
 def test_poll_fleet_without_an_address_fails_and_says_why(settings):
@@ -378,7 +378,7 @@ def test_the_plugin_in_production_is_not_ready_to_dispatch():
     assert not ready
     assert "2 of 2 drones lack state.armed" in words
     assert "2 of 2 drones lack battery.remaining_pct" in words
-    lacking = list(metrics.the_picture(timezone.now()))[-1]
+    lacking = list(metrics.picture_metrics(timezone.now()))[-1]
     assert {s.labels["field"]: s.value for s in lacking.samples} == {
         "position": 0,
         "armed": 2,

@@ -47,12 +47,12 @@ def source(tmp_path: Path, settings: Settings) -> Path:
 
 def wind_after(path: Path, said: Any) -> float | None:
     path.write_text(said if isinstance(said, str) else json.dumps(said))
-    weather.renew()
+    weather.refresh()
     return weather.wind_mps(RULES, now())
 
 
 def test_without_a_source_the_wind_is_not_asked_about():
-    assert weather.renew() is None
+    assert weather.refresh() is None
     assert weather.wind_mps(RULES, now()) is None
 
 
@@ -98,10 +98,10 @@ def test_what_is_no_reading_is_said_and_the_former_one_stays(source, said):
 
 def test_a_file_that_is_gone_and_an_address_that_is_nobodys(source, settings):
     with pytest.raises(WeatherUnavailable, match="No such file"):
-        weather.renew()
+        weather.refresh()
     settings.WEATHER_SOURCE = "http://127.0.0.1:9/wind"
     with pytest.raises(WeatherUnavailable):
-        weather.renew()
+        weather.refresh()
     actors.watch_weather.fn()  # logs, and goes on
 
 
@@ -131,18 +131,18 @@ def station(settings: Settings) -> Iterator[dict[str, Any]]:
 
 def test_a_station_is_asked_over_http(station):
     station["body"] = reading(wind_mps=7)
-    weather.renew()
+    weather.refresh()
     assert weather.wind_mps(RULES, now()) == 7
     station["status"] = 500
     with pytest.raises(WeatherUnavailable, match="500"):
-        weather.renew()
+        weather.refresh()
 
 
 def test_an_address_may_have_a_query_and_a_password(settings):
     with answering(http(json.dumps(reading(wind_mps=7)).encode())) as server:
         at = server.url.removeprefix("http://")
         settings.WEATHER_SOURCE = f"http://ops:se%40cret@{at}/wind?station=3"
-        weather.renew()
+        weather.refresh()
     (request,) = server.requests
     assert request.startswith(b"GET /wind?station=3 HTTP/1.1\r\n")
     assert b"Authorization: Basic b3BzOnNlQGNyZXQ=\r\n" in request
@@ -159,14 +159,14 @@ def test_an_answer_that_trickles_in_is_given_up_in_time(settings):
     with answering(trickle) as server:
         settings.WEATHER_SOURCE = server.url
         with pytest.raises(WeatherUnavailable, match=r"no whole answer within 0\.4 s"):
-            weather.renew()
+            weather.refresh()
     assert time.monotonic() - began < 2
 
 
 def test_an_address_that_cannot_be_is_said(settings):
     settings.WEATHER_SOURCE = "http://ops:secret@:80/wind"
     with pytest.raises(WeatherUnavailable, match="no address like https://") as problem:
-        weather.renew()
+        weather.refresh()
     assert "secret" not in str(problem.value)
 
 
@@ -175,7 +175,7 @@ class TestUnknown:
     @pytest.fixture(autouse=True)
     def _old(self, source: Path) -> None:
         source.write_text(json.dumps(reading(3600)))
-        weather.renew()
+        weather.refresh()
 
     def test_the_rulebook_says_so(self):
         assert math.isnan(rulebook.load(now()).wind_mps or 0)
@@ -183,12 +183,12 @@ class TestUnknown:
     def test_no_drone_is_ready_and_each_says_why(self):
         drone = DroneFactory()
         show(TelemetryFactory(drone_id=drone.pk))
-        (seen,) = drone_status.look(list(Drone.objects.with_home()), now())
+        (seen,) = drone_status.live_drones(list(Drone.objects.with_home()), now())
         assert (seen.readiness, [r.code for r in seen.reasons]) == (
             drone_status.Readiness.NOT_READY,
             ["weather_unknown"],
         )
-        assert seen.reasons[0].message.startswith("Nobody knows the wind")
+        assert seen.reasons[0].message.startswith("The wind is unknown")
 
     def test_the_console_wants_attention_until_it_is_known_again(self, source):
         (item,) = unknown_wind(now())
