@@ -103,8 +103,8 @@ def check() -> tuple[bool, str]:
     age_s = latest.age_s(timezone.now())
     text = f"{len(latest.telemetry)} drones, {age_s:.0f} s old, at most {allowed_s:.0f} s allowed."
     if abs(latest.clock_ahead_s) > allowed_s:
-        return False, f"{text} The Fleet API's clock differs from ours by "
-        f"{latest.clock_ahead_s:+.0f} s."
+        ahead_s = latest.clock_ahead_s
+        return False, f"{text} The Fleet API's clock differs from ours by {ahead_s:+.0f} s."
     return age_s <= allowed_s, text
 
 
