@@ -134,7 +134,7 @@ class Drone(models.Model):
     )
     kind = models.ForeignKey(DroneKind, on_delete=models.PROTECT, related_name="drones")
     hub = models.ForeignKey(Hub, on_delete=models.PROTECT, related_name="drones")
-    active = models.BooleanField(default=True, help_text="Off: kept for the record, never flies.")
+    active = models.BooleanField(default=True, help_text="Off: out of service; the record is kept.")
     grounded_at = models.DateTimeField(null=True, editable=False)
     grounded_by = models.CharField(max_length=160, blank=True, editable=False)
     grounded_reason = models.CharField(max_length=300, blank=True, editable=False)

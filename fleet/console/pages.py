@@ -301,7 +301,7 @@ MAX_UNKNOWN = 5
 for source, checks in [
     (paused_dispatch, "dispatch is paused nowhere"),
     (old_picture, "the fleet picture is fresh"),
-    (unknown_wind, "the wind is known where it is measured"),
+    (unknown_wind, "the wind is known if it is measured"),
     (unknown_drones, "no drone without registration sends telemetry"),
     (attention.offline_drones, "no drone in service is offline"),
     (holds.drones_on_hold, "no drone in service is on hold"),

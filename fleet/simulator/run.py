@@ -26,10 +26,10 @@ class Simulator:
 
     with Simulator(drones, speed=20) as sim: requests.get(sim.url + "/api/v1/telemetry/latest")
 
-    state_path: every change is written there before it is answered or sent, so that a killed
-    process can continue from it. `faults` apply only to a new world. speed: world seconds per real
-    second. With 0 the drones do not move (their telemetry stays fresh) until `advance` is called,
-    so that tests need not wait.
+    state_path: missions, reports and parcels are saved there before an answer or report is sent, so
+    that a killed process can continue. `faults` apply only to a new world. speed: world seconds per
+    real second. With 0 the drones do not move (their telemetry stays fresh) until `advance` is
+    called, so that tests need not wait.
     """
 
     def __init__(
