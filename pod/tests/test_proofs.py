@@ -44,7 +44,7 @@ def types_of(order: Order) -> list[str]:
     [
         Evidence.confirmation("Kofi"),
         Evidence.photo(picture()),
-        Evidence.photo_elsewhere("https://photos.example/1.jpg"),
+        Evidence.linked_photo("https://photos.example/1.jpg"),
         Evidence.signature(picture("PNG")),
         Evidence.drawn_signature(STROKES),
     ],

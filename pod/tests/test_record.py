@@ -141,7 +141,7 @@ def test_every_place_is_inside_and_the_bar_is_as_long_as_it_says(lat, lng, up, r
     for mark in found.marks:
         assert 0 <= mark.x <= found.width
         assert 0 <= mark.y <= found.height
-    assert 0 < found.bar_px <= sketch.LONGEST_BAR_PX
+    assert 0 < found.bar_px <= sketch.MAX_BAR_PX
     assert str(found.bar_m).strip("0") in ("1", "2", "5")
 
 
