@@ -53,7 +53,7 @@ TABS: dict[str, Tab] = {
     "scheduled": Tab(
         "Scheduled",
         lambda orders: orders.filter(status__in=[Status.CREATED, Status.VALIDATED]),
-        "No order waits for its time.",
+        "No order is scheduled for later.",
     ),
     "done": Tab(
         "Done",
@@ -64,7 +64,7 @@ TABS: dict[str, Tab] = {
 
 
 def tab_links(request: HttpRequest) -> list[dict[str, Any]]:
-    """Title, address and whether it is the open one; other filters are left behind."""
+    """Title, address and whether it is the current one. A tab link drops all other filters."""
     here = request.GET.get("tab", "")
     links = [
         {"title": tab.title, "url": f"?tab={name}", "current": name == here}
@@ -77,7 +77,7 @@ def tab_links(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 class TabFilter(admin.SimpleListFilter):
-    """Reads the tab from the address; the tabs above the list are its only display."""
+    """Reads the tab from the address. Shown as tabs above the list, not among the filters."""
 
     title = "tab"
     parameter_name = "tab"
@@ -111,7 +111,7 @@ class HoldFilter(admin.SimpleListFilter):
     parameter_name = "hold"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("any", "An answer is awaited"), *HoldCode.choices]
+        return [("any", "Waits for staff"), *HoldCode.choices]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
         if self.value() == "any":

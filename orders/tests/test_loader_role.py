@@ -150,7 +150,7 @@ def test_a_loader_has_a_hub_and_only_a_loader_has_one(hub: Hub) -> None:
     browser = browser_of(UserFactory(admin=True))
     add = reverse("admin:accounts_user_add")
     answer = browser.post(add, new_user())
-    assert "Say at which hub the loader works." in answer.content.decode()
+    assert "Choose the hub at which the loader works." in answer.content.decode()
     answer = browser.post(add, new_user(role=Role.OPS, **{"loads_at-0-hub": hub.pk}))
     assert "Only the loader role belongs to hubs." in answer.content.decode()
     assert not User.objects.filter(username="esi").exists()

@@ -64,7 +64,7 @@ def events_of(order: Order) -> list[str]:
 
 
 def parts(hub: Hub) -> dict[str, list[Any]]:
-    found = access.orders_at(hub).select_related(*access.SHOWN)
+    found = access.orders_at(hub).select_related(*access.RELATED)
     return {
         section.part.value: [row.order_id for row in section.rows]
         for section in board.compose(found, hub)
@@ -357,7 +357,7 @@ def test_a_loader_sees_the_own_hub_and_no_other(hub: Hub, browser: Client) -> No
 def test_a_loader_without_a_hub_sees_nothing(hub: Hub) -> None:
     browser = browser_of(loader_at())
     order = lies_at(hub)
-    assert "You have no place yet." in browser.get("/load/").content.decode()
+    assert "You have no hub yet." in browser.get("/load/").content.decode()
     assert browser.get(page_of(hub)).status_code == 404
     assert browser.get(scan_of(order)).status_code == 404
 

@@ -60,7 +60,7 @@ def visit(
     hub: Hub, chromium: Browser, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Visit]:
     """Opens a page on the loader's phone; one that asks elsewhere, or breaks its policy, fails."""
-    monkeypatch.setattr(pages, "RENEWED_EVERY_S", 1)
+    monkeypatch.setattr(pages, "REFRESH_EVERY_S", 1)
     contexts: list[BrowserContext] = []
     trouble: list[str] = []
 
@@ -166,11 +166,11 @@ def test_a_parcel_is_tapped_ready_and_loaded(visit: Visit, hub: Hub) -> None:
     page.evaluate("window.same = true")
 
     page.get_by_role("button", name="Ready").tap()
-    expect(page.locator("#told")).to_contain_text("ready to be loaded")
+    expect(page.locator("#result")).to_contain_text("ready to be loaded")
     expect(page.get_by_role("button", name="Ready")).to_have_count(0)
     page.wait_for_timeout(900)
     page.get_by_role("button", name="Loaded").tap()
-    expect(page.locator("#told")).to_contain_text("loaded.")
+    expect(page.locator("#result")).to_contain_text("loaded.")
     expect(page.locator("#list")).to_contain_text("Aboard, about to leave")
 
     assert fresh(order).holder == Holder.DRONE
@@ -183,7 +183,7 @@ def test_the_second_tap_of_a_double_tap_hits_nothing(visit: Visit, hub: Hub) -> 
     page = visit()
 
     page.touchscreen.tap(*middle_of(page, "Ready"))
-    expect(page.locator("#told")).to_contain_text("ready to be loaded")
+    expect(page.locator("#result")).to_contain_text("ready to be loaded")
     page.touchscreen.tap(*middle_of(page, "Loaded"))
     page.wait_for_timeout(1000)
 
@@ -229,8 +229,8 @@ def test_without_a_connection_a_tap_and_the_age_say_so(
     page.context.set_offline(False)
     page.clock.run_for(2_000)
     page.get_by_role("button", name="Ready").tap()
-    expect(page.locator("#told")).to_contain_text("ready to be loaded")
-    expect(page.locator("#age")).to_have_text("Renews itself.")
+    expect(page.locator("#result")).to_contain_text("ready to be loaded")
+    expect(page.locator("#age")).to_have_text("Updates itself.")
 
 
 def test_on_a_slow_network_a_tap_is_sent_once(visit: Visit, hub: Hub) -> None:
@@ -244,7 +244,7 @@ def test_on_a_slow_network_a_tap_is_sent_once(visit: Visit, hub: Hub) -> None:
     spot = middle_of(page, "Ready")
     for _ in range(3):
         page.touchscreen.tap(*spot)
-    expect(page.locator("#told")).to_contain_text("ready to be loaded")
+    expect(page.locator("#result")).to_contain_text("ready to be loaded")
 
     assert len(sent) == 1
     assert fresh(order).parcel_ready_at is not None
@@ -255,7 +255,7 @@ def test_a_label_that_the_camera_opens_leads_to_its_parcel(visit: Visit, hub: Hu
     page = visit(f"/load/scan/{order.pk}", by_password=True)
     expect(page.locator(".name")).to_contain_text(order.public_tracking_id[:4])
     page.get_by_role("button", name="Came back").tap()
-    expect(page.locator("#told")).to_contain_text("it is here")
+    expect(page.locator("#result")).to_contain_text("it is here")
     assert fresh(order).holder_hub == hub
 
 
@@ -263,9 +263,9 @@ def test_all_of_it_works_without_a_script(visit: Visit, hub: Hub) -> None:
     order = order_in(Status.ASSIGNED, drone=drone_of(hub))
     page = visit(java_script_enabled=False)
     page.get_by_role("button", name="Ready").tap()
-    expect(page.locator("#told")).to_contain_text("ready to be loaded")
-    page.get_by_role("link", name="Look again").tap()
-    expect(page.locator("#told")).to_be_empty()
+    expect(page.locator("#result")).to_contain_text("ready to be loaded")
+    page.get_by_role("link", name="Refresh").tap()
+    expect(page.locator("#result")).to_be_empty()
     page.get_by_label("Scan or type a label").fill(order.public_tracking_id[:8])
     page.get_by_role("button", name="Show").tap()
     expect(page.get_by_role("button", name="Loaded")).to_be_visible()
