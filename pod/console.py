@@ -126,7 +126,7 @@ def proof(order: Order, request: HttpRequest) -> Section | None:
 
 
 def missing_proofs(now: datetime) -> Iterator[Attention]:
-    for order in Order.objects.without_their_proof().order_by("delivered_at")[:20]:
+    for order in Order.objects.missing_proof().order_by("delivered_at")[:20]:
         yield Attention(
             key=f"proof:{order.pk}",
             level=5,

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from orders.models import Order
-from orders.models.parcel import AWAITS_AN_ANSWER
+from orders.models.parcel import AWAITS_STAFF
 from orders.states import IN_FLIGHT, TERMINAL, HoldCode, Status
 
 
@@ -31,7 +31,7 @@ TABS: dict[str, Tab] = {
             (OPEN & Q(deliver_by__lt=Now()))
             | (OPEN & Q(current_job__eta_at__gt=F("deliver_by")))
             | Q(status=Status.DELIVERED, proof_missing=True)
-            | AWAITS_AN_ANSWER
+            | AWAITS_STAFF
         ),
         "No order is late or at risk, every parcel is where it should be, and no proof is missing.",
     ),
@@ -115,5 +115,5 @@ class HoldFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
         if self.value() == "any":
-            return queryset.filter(AWAITS_AN_ANSWER)
+            return queryset.filter(AWAITS_STAFF)
         return queryset.filter(hold_code=self.value()) if self.value() in HoldCode else queryset

@@ -22,7 +22,7 @@ from orders.states import (
 )
 
 # Orders whose parcel is not where it should be, or whose reports contradict each other.
-AWAITS_AN_ANSWER = Q(live_mode=True) & (
+AWAITS_STAFF = Q(live_mode=True) & (
     Q(holder=Holder.UNKNOWN)
     | (Q(holder=Holder.DRONE) & ~Q(status__in=WITH_A_JOB))
     | ~Q(hold_code="")

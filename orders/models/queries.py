@@ -56,9 +56,9 @@ class OrderQuerySet(models.QuerySet["Order"]):
         soonest = now + timedelta(seconds=rules.launch_time_s)
         return self.filter(reported_ready | Q(ready_at__isnull=True) | Q(ready_at__lte=soonest))
 
-    def awaiting_an_answer(self) -> Self:
+    def awaiting_staff(self) -> Self:
         """Orders whose parcel is not where it should be, or whose reports contradict each other."""
-        return self.filter(parcel.AWAITS_AN_ANSWER)
+        return self.filter(parcel.AWAITS_STAFF)
 
     def matching(self, text: str) -> Self:
         """With this id, or with this text in tracking id, external id, customer's name or phone."""
@@ -73,7 +73,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Without test orders."""
         return self.filter(live_mode=True)
 
-    def flying_themselves(self) -> Self:
+    def open_tests(self) -> Self:
         """Open test orders whose start is due."""
         return self.filter(live_mode=False).exclude(status__in=[Status.VALIDATED, *TERMINAL])
 
@@ -84,7 +84,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def in_flight(self) -> Self:
         return self.filter(status__in=IN_FLIGHT)
 
-    def without_their_proof(self) -> Self:
+    def missing_proof(self) -> Self:
         return self.filter(status=Status.DELIVERED, proof_missing=True, forgotten_at__isnull=True)
 
     def to_be_forgotten(self, ended_before: datetime) -> Self:
