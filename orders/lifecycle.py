@@ -73,7 +73,7 @@ def place(order: Order, *, by: Actor) -> Order:
     Raises Conflict naming the merchant's order that has its `external_id`. Any other failure ends
     the transaction of a caller that has one.
     """
-    # No savepoint: it costs two statements, and callers place an order last in their transaction.
+    # No savepoint: it costs two statements, and callers write nothing else in their transaction.
     with transaction.atomic(savepoint=False):
         change = unit_of_work.Change([order], by=by)
         change.note(order, Happened(EventType.CREATED, "The order was placed."))

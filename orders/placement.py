@@ -1,8 +1,8 @@
 """Whether and when an order can be delivered: check everything at once, then write once.
 
-Quotes, new orders and changes of the drop point or the window use the same `check`. It takes an
-unsaved Order, also an incomplete one: missing fields are skipped, so that a bad request gets every
-problem in one answer.
+Quotes, new orders and changes of the drop point or the window use the same `check`. Its Order may
+be unsaved and incomplete: missing fields are skipped, so that a bad request gets every problem in
+one answer.
 """
 
 from collections.abc import Iterable, Sequence
