@@ -11,6 +11,8 @@ from drf_spectacular.generators import SchemaGenerator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from wingxtra.api.schema.document import references
+
 METHODS = ("get", "post", "put", "patch", "delete")
 ROOT = "urn:openapi"
 
@@ -77,7 +79,7 @@ class Described:
         return found
 
     def references(self) -> Iterator[str]:
-        yield from _references(self.schema)
+        yield from references(self.schema)
 
     def check(self, value: Any, schema: dict[str, Any]) -> None:
         """Raises jsonschema.ValidationError."""
@@ -139,18 +141,6 @@ def closed(part: Any) -> Any:
     if "properties" in found and "object" in kind:
         found.setdefault("unevaluatedProperties", False)
     return found
-
-
-def _references(part: Any) -> Iterator[str]:
-    if isinstance(part, dict):
-        for key, value in part.items():
-            if key == "$ref":
-                yield value
-            else:
-                yield from _references(value)
-    elif isinstance(part, list):
-        for one in part:
-            yield from _references(one)
 
 
 def _same(path: str, route: str) -> bool:
