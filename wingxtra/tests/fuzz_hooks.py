@@ -39,8 +39,8 @@ def _meaning(name: str, value: Any) -> Any:
     return value
 
 
-# An empty filter, as forms send it, is like none; so is an empty e-mail address. The schema does not
-# say so, because code generators cannot express it. Such calls prove nothing.
+# An empty filter, as forms send it, is like none; so is an empty e-mail address. Code generators
+# cannot express that, so the schema does not say it. Such calls prove nothing.
 @schemathesis.hook
 def filter_query(context: Any, query: Any) -> bool:
     return (
