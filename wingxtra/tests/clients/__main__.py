@@ -29,7 +29,7 @@ def main() -> int:
             return 0
         venv.create(workshop / "venv", with_pip=True)
         tools = workshop / "venv" / "bin"
-        pip = [tools / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [tools / "python", "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
         _run(*pip, "--require-hashes", "--no-deps", "-r", HERE / "tools.txt")
         os.environ["PATH"] = f"{tools}:{os.environ['PATH']}"
         if not _answers(tools / "npm", "ping"):
@@ -40,7 +40,7 @@ def main() -> int:
         quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
         _run(tools / "npm", "ci", *quiet, cwd=workshop)
         os.environ["CLIENTS_WORKSHOP"] = folder
-        return subprocess.call([sys.executable, "-m", "pytest", "-n", "0", "-m", "clients"])
+        return subprocess.call([sys.executable, "-m", "pytest", "-n", "2", "-m", "clients"])
 
 
 def _answers(*command: str | Path) -> bool:
