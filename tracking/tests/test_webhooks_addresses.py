@@ -244,7 +244,7 @@ def test_dns_rebinding_has_no_effect(resolve: Resolve, monkeypatch: pytest.Monke
 
 
 def test_an_unknown_name_is_reported() -> None:
-    assert post("https://nobody.invalid/").text == "The address of nobody.invalid was not found."
+    assert post("https://unknown.invalid/").text == "The address of unknown.invalid was not found."
 
 
 def test_a_silent_name_server_takes_at_most_the_timeout(

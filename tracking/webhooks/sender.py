@@ -115,7 +115,7 @@ def check_url(url: str) -> SplitResult:
     if _is_trusted(parts):
         return parts
     if parts.scheme != "https":
-        raise BadUrl("https_required", "Must begin with https://.")
+        raise BadUrl("https_required", "Must start with https://.")
     host = parts.hostname or ""
     # RFC 6761: these names always mean the machine itself. Other names are checked at sending.
     is_local = host.rstrip(".").rpartition(".")[2] == "localhost"
