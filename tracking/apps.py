@@ -17,4 +17,4 @@ class TrackingConfig(AppConfig):
         # order of INSTALLED_APPS.
         lifecycle.recorded.connect(actors.write_messages)
         retention.forgetting.connect(forgetting.forget)
-        evidence.ways_flown.append(flown.way_of)
+        evidence.flight_paths.append(flown.way_of)
