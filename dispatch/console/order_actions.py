@@ -17,7 +17,7 @@ from dispatch.missions import before_launch, publishing, recalls
 from dispatch.missions.before_launch import BEFORE_LAUNCH
 from dispatch.models import DispatchRun, Mission
 from dispatch.planning import manual_assignment, runs
-from orders import placement
+from orders import dropoff
 from orders.models import Order
 from orders.states import (
     CANCELABLE,
@@ -124,10 +124,8 @@ def _abort(order: Order, data: dict[str, Any], user: Any) -> str:
 
 
 def _move_drop(order: Order, data: dict[str, Any], user: Any) -> str:
-    drop = placement.Drop(
-        lat=data["dropoff_lat"], lng=data["dropoff_lng"], source=DropoffSource.OPS
-    )
-    done = placement.move_dropoff(order.pk, drop, by=user.actor, why=data["reason"])
+    drop = dropoff.Drop(lat=data["dropoff_lat"], lng=data["dropoff_lng"], source=DropoffSource.OPS)
+    done = dropoff.move_dropoff(order.pk, drop, by=user.actor, why=data["reason"])
     if not done.changed:
         return f"The drop point of order {order} is there already; nothing was changed."
     return f"The drop point of order {order} was moved."

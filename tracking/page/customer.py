@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from orders import lifecycle, placement
+from orders import dropoff, lifecycle
 from orders.models import Order
 from orders.states import DropoffSource, PodRequirement, Status
 from pod import images, proofs
@@ -93,8 +93,8 @@ def move_dropoff(order: Order, fix: Fix) -> lifecycle.Done:
         )
         raise Invalid([FieldProblem("captured_at", "dropoff_too_old", message)])
     drop: dict[str, Any] = {"lat": fix.lat, "lng": fix.lng, "accuracy_m": fix.accuracy_m}
-    return placement.move_dropoff(
+    return dropoff.move_dropoff(
         order.pk,
-        placement.Drop(**drop, captured_at=fix.captured_at, source=DropoffSource.CUSTOMER_GPS),
+        dropoff.Drop(**drop, captured_at=fix.captured_at, source=DropoffSource.CUSTOMER_GPS),
         by=CUSTOMER,
     )

@@ -12,7 +12,7 @@ from django.utils import timezone
 from fleet import policy
 from fleet.feasibility.geometry import distance_m
 from fleet.tests.factories import METRE_DEG, DroneFactory, NoFlyZoneFactory, square
-from orders import lifecycle, placement
+from orders import dropoff, lifecycle
 from orders.models import Order
 from orders.states import DropoffSource, EventType, PodRequirement, Status
 from orders.tests.factories import order_in
@@ -300,9 +300,9 @@ def test_the_drop_point_stays_within_the_radius_even_in_several_moves() -> None:
 def test_the_radius_is_measured_from_the_merchants_latest_address() -> None:
     order = secret_order(Status.QUEUED)
     move(order, *NEAR)
-    placement.move_dropoff(
+    dropoff.move_dropoff(
         order.pk,
-        placement.Drop(lat=FAR[0], lng=FAR[1], source=DropoffSource.MERCHANT),
+        dropoff.Drop(lat=FAR[0], lng=FAR[1], source=DropoffSource.MERCHANT),
         by=SYSTEM,
     )
 
