@@ -20,9 +20,9 @@ from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable
 from fleet.live import weather
 from fleet.models import Drone, DroneKind, Hub, Policy
-from wingxtra.cache_version import Kept, Stamp
+from wingxtra.cache_version import Cached, CacheVersion
 
-STAMP = Stamp("fleet:rulebook")
+VERSION = CacheVersion("fleet:rulebook")
 WRITTEN_IN_IT = (Policy, ServiceArea, NoFlyZone, Drone, DroneKind, Hub)
 
 
@@ -87,7 +87,7 @@ class _Memory(threading.local):
     and two threads that share one crash the process.
     """
 
-    kept: Kept[Rulebook] | None = None
+    cached: Cached[Rulebook] | None = None
 
 
 _memory = _Memory()
@@ -99,11 +99,11 @@ def current(at: datetime) -> Rulebook:
 
     A zone that is over since it was read may still be in it, with its window.
     """
-    stamp, kept = STAMP.now(), _memory.kept
-    if kept and kept.is_true(stamp):
-        wind_mps = weather.wind_mps(kept.value.rules, at)
-        return kept.value if wind_mps is None else replace(kept.value, wind_mps=wind_mps)
-    # The stamp is older than what is read now: a change meanwhile makes us read once more.
+    version, cached = VERSION.current(), _memory.cached
+    if cached and cached.is_fresh(version):
+        wind_mps = weather.wind_mps(cached.value.rules, at)
+        return cached.value if wind_mps is None else replace(cached.value, wind_mps=wind_mps)
+    # The version is read before the rows: a change in between makes the next call read again.
     book = load(at)
-    _memory.kept = Kept(book, stamp) if stamp else None
+    _memory.cached = Cached(book, version) if version else None
     return book

@@ -75,7 +75,7 @@ def _set_area_paused(area: ServiceArea, paused: bool, reason: str) -> str:
         .update(dispatch_paused=paused)
     ):
         raise Conflict("nothing_to_do", f"Somebody did this to {area} a moment ago.")
-    rulebook.STAMP.renew()
+    rulebook.VERSION.bump()
     return f"Dispatch in {area} {'is paused' if paused else 'goes on'}: {reason}"
 
 

@@ -92,7 +92,7 @@ def test_while_redis_is_away_it_is_read_each_time(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     current()
-    monkeypatch.setattr(redis_client, "_rests_until", 0.0)  # and back: the next test has one
+    monkeypatch.setattr(redis_client, "_paused_until", 0.0)  # and back: the next test has one
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
     redis_client.client.cache_clear()
     try:

@@ -71,15 +71,15 @@ class Quotes(ApiView):
 
 
 class OrderPages(Envelope):
-    """A search looks at each order that it counts."""
+    """A search reads each order that it counts, so its count stops earlier."""
 
-    count_at_most_of_a_search = 1_000
+    max_count_of_a_search = 1_000
 
     def paginate_queryset(  # type: ignore[override]
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any]:
         if any(request.query_params.get(name) for name in SEARCHES):
-            self.count_at_most = self.count_at_most_of_a_search
+            self.max_count = self.max_count_of_a_search
         return super().paginate_queryset(queryset, request, view)
 
 

@@ -181,8 +181,8 @@ class Scene:
 
     def fly(self, share: float) -> None:
         """Show the fleet with each flight `share` of its way further, and the worker alive."""
-        broker._mark_seen(broker.WORKER_SEEN)
-        broker._mark_seen(broker.SCHEDULER_SEEN)
+        broker._beat(broker.WORKER_HEARTBEAT)
+        broker._beat(broker.SCHEDULER_HEARTBEAT)
         in_the_air = dict(self._flights(share))
         show(
             *(in_the_air.get(drone.pk) or self._standing(drone) for drone in self.drones),

@@ -117,7 +117,7 @@ def test_of_two_hundred_calls_from_eight_threads_exactly_fifty_pass(settings):
 def test_without_redis_strangers_are_limited_in_process_and_callers_go_on(
     settings, caplog, monkeypatch
 ):
-    monkeypatch.setattr(redis_client, "_rests_until", 0.0)  # and back: the next test has one
+    monkeypatch.setattr(redis_client, "_paused_until", 0.0)  # and back: the next test has one
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
     settings.API_RATE_PUBLIC = settings.API_RATE_AUTHENTICATED = "2/minute"
     counted = throttling.uncounted.labels("authenticated")._value.get()
@@ -129,5 +129,5 @@ def test_without_redis_strangers_are_limited_in_process_and_callers_go_on(
     ]
     assert statuses == [200, 200, 429]
     assert [r.msg["event"] for r in caplog.records if r.name == "wingxtra.redis_client"] == [
-        "redis_left_alone"
+        "redis_paused"
     ]

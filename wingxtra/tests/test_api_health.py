@@ -25,7 +25,7 @@ def _only_the_base_checks(monkeypatch):
 
 @pytest.fixture
 def a_worker() -> None:
-    broker._mark_seen(broker.WORKER_SEEN)
+    broker._beat(broker.WORKER_HEARTBEAT)
 
 
 def test_health_asks_nobody(django_assert_num_queries):
@@ -62,7 +62,10 @@ def test_ready_to_dispatch_with_a_worker(a_worker):
 
 def test_without_a_worker_nothing_is_dispatched():
     body = problem(Client().get("/ready/dispatch"), 503, "not_ready")
-    assert body["checks"]["worker"] == {"ok": False, "detail": "No worker was ever seen."}
+    assert body["checks"]["worker"] == {
+        "ok": False,
+        "detail": "No worker has sent a heartbeat yet.",
+    }
     assert body["checks"]["database"]["ok"]
 
 

@@ -94,10 +94,10 @@ def test_a_standby_goes_on_when_the_leading_scheduler_is_killed() -> None:
 
 
 def test_a_leader_goes_on_when_its_session_is_cut_and_all_stop_at_once_when_asked() -> None:
-    assert broker.scheduler_seen_at() is None
+    assert broker.scheduler_heartbeat_at() is None
     with manage("scheduler") as one, manage("scheduler") as other:
-        wait_until(broker.scheduler_seen_at)
-        assert datetime.now(UTC) - broker.scheduler_seen_at() < timedelta(seconds=5)
+        wait_until(broker.scheduler_heartbeat_at)
+        assert datetime.now(UTC) - broker.scheduler_heartbeat_at() < timedelta(seconds=5)
         wait_until(somebody_stands_by)
         with connection.cursor() as cursor:
             cursor.execute(
@@ -118,12 +118,12 @@ def test_a_worker_says_that_it_lives_and_drops_ticks_that_came_too_late() -> Non
     ended = time.monotonic()
     note.send("in time")
     wait_until(lambda: time.monotonic() - ended > 1.1)  # this tick is good for a second
-    assert broker.worker_seen_at() is None
+    assert broker.worker_heartbeat_at() is None
     with manage("worker", "--processes", "1", "--threads", "2") as worker:
         wait_until(lambda: client().lrange("noted", 0, -1) == [b"in time"])
         wait_until(lambda: queued() == 0)
         assert client().llen("ticked") == 0
-        assert datetime.now(UTC) - broker.worker_seen_at() < timedelta(seconds=10)
+        assert datetime.now(UTC) - broker.worker_heartbeat_at() < timedelta(seconds=10)
         worker.send_signal(signal.SIGTERM)
         wait_until(lambda: worker.poll() is not None)
         assert worker.returncode == 0

@@ -15,7 +15,7 @@ from wingxtra.database import bulk
 
 pytestmark = pytest.mark.django_db
 
-MANY = bulk.FEW + 10
+MANY = bulk.MAX_PREPARED_ROWS + 10
 
 
 def events(order: Order, count: int) -> list[DeliveryEvent]:

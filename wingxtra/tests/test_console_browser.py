@@ -93,7 +93,7 @@ def test_a_zone_drawn_on_the_map_is_obeyed_by_the_next_run(
     assert box is not None
     for x, y in ((0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9)):
         canvas.click(position={"x": box["width"] * x, "y": box["height"] * y})
-    expect(page.locator("[data-said]")).to_have_text("4 points.")
+    expect(page.locator("[data-hint]")).to_have_text("4 points.")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("was added successfully")).to_be_visible()
     assert NoFlyZone.objects.filter(name="Stadium", active=True).exists()
@@ -215,7 +215,7 @@ def test_ops_ask_what_if_and_watch_it_being_simulated(
     worker.join()
     comparison = page.get_by_role("region", name="Comparison")
     expect(comparison).to_contain_text("All orders (400)")
-    page.get_by_role("link", name="Once more with changes…").click()
+    page.get_by_role("link", name="Ask again with changes…").click()
     expect(page.get_by_label("Wait for a better drone up to (s)")).to_have_value("240")
 
 
