@@ -67,8 +67,8 @@ class Staff:
         return items
 
     def _work_off(self, item: Item, truth: Truth) -> Truth:
-        """Apply the first remedy that matches the truth. If a line is about several objects, apply it
-        to those that match: a person selects them in the list and gets the same form.
+        """Apply the first remedy that matches the truth. For a line about several objects, apply
+        it to those that match: a person selects them in the list and gets the same form.
         """
         for remedy in item.remedies:
             model, _, name = remedy.action.rpartition("/")
