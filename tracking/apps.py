@@ -16,4 +16,4 @@ class TrackingConfig(AppConfig):
         # After `pod.codes`, whose codes it keeps: apps are made ready in the order of settings.
         lifecycle.recorded.connect(actors.tell_customers)
         retention.forgetting.connect(forgetting.forget)
-        evidence.ways_flown.append(flown.way_of)
+        evidence.flight_paths.append(flown.way_of)

@@ -30,7 +30,7 @@ CHANGE = "orders.change_order"
 
 
 def is_asked(order: Order) -> bool:
-    """Whether a person is asked where its parcel is (`awaiting_an_answer`, of a test order too)."""
+    """Whether a person is asked where its parcel is (`awaiting_staff`, of a test order too)."""
     is_astray = order.holder == Holder.DRONE and order.status not in WITH_A_JOB
     return bool(order.hold_code) or order.holder == Holder.UNKNOWN or is_astray
 

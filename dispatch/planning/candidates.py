@@ -87,7 +87,7 @@ def judged(
     return [
         Candidate(
             drone_id=drone.drone_id,
-            reasons=quality.quoted(verdicts.explain(i), seen, drone.drone_id),
+            reasons=quality.with_telemetry_errors(verdicts.explain(i), seen, drone.drone_id),
             eta_seconds=_whole(verdicts.delivery_s[i]),
             energy_needed_pct=_rounded(verdicts.energy_pct[i]),
             battery_pct=_rounded(table.battery_pct[i]),

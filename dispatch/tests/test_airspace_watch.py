@@ -210,7 +210,7 @@ def wind(tmp_path: Path, settings: Settings) -> Callable[..., None]:
         measured_at = datetime.now(UTC) - timedelta(seconds=age_s)
         said = {"measured_at": measured_at.isoformat(), "wind_mps": wind_mps}
         source.write_text(json.dumps(said))
-        weather.renew()
+        weather.refresh()
 
     return blow
 

@@ -50,7 +50,7 @@ def wind(tmp_path: Path, settings: Settings) -> Callable[[float], None]:
     def blow(wind_mps: float) -> None:
         said = {"measured_at": datetime.now(UTC).isoformat(), "wind_mps": wind_mps}
         source.write_text(json.dumps(said))
-        weather.renew()
+        weather.refresh()
 
     return blow
 
@@ -76,7 +76,7 @@ class TestWind:
         assert run().unassigned[0].ruled_out == [{"code": "weather_unknown", "drones": 1}]
         (candidate,) = candidates(order)
         assert [reason.code for reason in candidate.reasons] == ["weather_unknown"]
-        with pytest.raises(Conflict, match="Nobody knows the wind"):
+        with pytest.raises(Conflict, match="The wind is unknown"):
             manual_assignment.assign(
                 order.pk, candidate.drone_id, by=SYSTEM, override_reason="It is calm."
             )

@@ -10,7 +10,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from fleet.feasibility.geometry import distance_m
 from orders.states import IN_FLIGHT, TERMINAL, WAITING, EventType, PodRequirement, Status
-from orders.tracking_ids import spoken
+from orders.tracking_ids import grouped
 from tracking.page import public, texts
 from tracking.page.cache import Copy
 from tracking.page.texts import Look
@@ -108,7 +108,7 @@ def of(copy: Copy) -> dict[str, Any]:
         "sender": copy.sender,
         "contact": contact(copy.sender.support_contact),
         "dropoff_radius_m": round(copy.dropoff_radius_m),
-        "grouped_id": spoken(view["public_tracking_id"]),
+        "grouped_id": grouped(view["public_tracking_id"]),
     }
 
 

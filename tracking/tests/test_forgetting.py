@@ -107,7 +107,7 @@ def all_kinds_of_orders() -> list[Order]:
     code = proofs.Evidence.code(codes.renew(with_code.pk, by=SYSTEM), **ABOUT)
     proofs.record(with_code.pk, code, by=CUSTOMER)
     with_photo = order_of(PodRequirement.PHOTO)
-    elsewhere = proofs.Evidence.photo_elsewhere("https://photos.example/1.jpg", **ABOUT)
+    elsewhere = proofs.Evidence.linked_photo("https://photos.example/1.jpg", **ABOUT)
     proofs.record(with_photo.pk, elsewhere, by=CUSTOMER)
     confirmed = order_of(PodRequirement.OPERATOR_CONFIRM)
     word = proofs.Evidence.confirmation("Yaa Asantewaa", note=ABOUT["note"])

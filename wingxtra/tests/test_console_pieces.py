@@ -262,7 +262,7 @@ def test_while_everything_is_paused_no_area_can_be_paused(browser: Client) -> No
     browser.post(reverse("admin:act", args=["fleet.policy", "pause"]) + "?id=1", {"reason": "x"})
     page = browser.get(reverse("admin:dispatch_dispatchrun_changelist")).content.decode()
     assert "Dispatch is paused everywhere" in page
-    assert "waits, as everything does" in page
+    assert "paused, as dispatch is paused everywhere" in page
     assert "fleet.servicearea/pause" not in page
 
 

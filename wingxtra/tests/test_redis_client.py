@@ -77,7 +77,7 @@ def test_a_refused_command_leaves_no_answer_for_the_next_round_trip(server: redi
 
 def test_a_late_answer_is_not_read_as_the_next_one() -> None:
     with pytest.raises(Away):
-        run(Script("for i = 1, 100000000 do end return 'late'"))
+        run(Script("for i = 1, 300000000 do end return 'late'"))
     assert _retried(Script("return 'mine'")) == b"mine"
 
 

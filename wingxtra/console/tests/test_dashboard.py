@@ -225,8 +225,8 @@ def test_offline_drones_are_one_line_that_names_the_first(ama: Client) -> None:
     )
     text = page(ama)
     assert "7 of 12 drones are offline" in text
-    assert f"{old} (heard 10 min ago)" in text
-    assert "(never heard) and 2 more. They get no orders." in text
+    assert f"{old} (last telemetry 10 min ago)" in text
+    assert "(no telemetry yet) and 2 more. They get no orders." in text
     assert f"{reverse('admin:fleet_drone_changelist')}?readiness=OFFLINE" in text
     assert text.count('id="ack-offline"') == 1
     assert f'datetime="{silent_since:%Y-%m-%dT%H:%M}' in text
@@ -255,7 +255,7 @@ def test_values_that_telemetry_lacks_are_one_line(ama: Client) -> None:
     text = page(ama)
     assert "Telemetry lacks values that dispatch needs" in text
     assert "1 of 2 drones lacks battery.remaining_pct" in text
-    assert "1 can get no order." in text
+    assert "1 cannot get orders." in text
 
 
 def test_the_map_has_drones_orders_and_places(ama: Client) -> None:
