@@ -52,7 +52,7 @@ def _as_text(error: Exception, context: dict[str, Any]) -> HttpResponse:
     """REST framework's exception handler for a client that shows the body to its operator."""
     answer = answer_for(error)
     return HttpResponse(
-        answer.in_words,
+        answer.as_text,
         status=answer.status,
         content_type="text/plain; charset=utf-8",
         headers=answer.headers,

@@ -180,7 +180,7 @@ def trails(now: datetime) -> Iterator[Feature]:
             yield Feature(f"trail-{drone_id}", "trail", geometry, name, of=f"drone-{drone_id}")
 
 
-registry.layers.append(Layer("trails", "Trails", trails, "orders.view_order", still=True))
+registry.layers.append(Layer("trails", "Trails", trails, "orders.view_order", is_static=True))
 add_section(DispatchRun, 10, plan_on_the_map)
 add_section(Drone, 15, not_believed)
 add_section(Order, 5, where)
@@ -204,7 +204,7 @@ def switches(user: Any) -> list[registry.Switch]:
     return [dashboard.usable(switch, user) for switch in found]
 
 
-def _run(area: ServiceArea, user: Any, *, dry_run: bool) -> actions.Led:
+def _run(area: ServiceArea, user: Any, *, dry_run: bool) -> actions.Created:
     outcome = runs.run(
         trigger=DispatchRun.Trigger.CONSOLE, by=user.actor, service_area_id=area.pk, dry_run=dry_run
     )
@@ -212,7 +212,7 @@ def _run(area: ServiceArea, user: Any, *, dry_run: bool) -> actions.Led:
     url = reverse("admin:dispatch_dispatchrun_change", args=[run.pk])
     would = "would get" if dry_run else "got"
     of_how_many = f"{run.assigned} of {run.orders_considered}"
-    return actions.Led(url, f"{area}: {of_how_many} queued orders {would} a drone.")
+    return actions.Created(url, f"{area}: {of_how_many} queued orders {would} a drone.")
 
 
 actions.register(

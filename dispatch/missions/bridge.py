@@ -17,7 +17,7 @@ import redis
 import structlog
 from django.conf import settings
 
-from wingxtra.exchange import Failed, TooSlow, address, below, exchange, is_sendable
+from wingxtra.exchange import EXCHANGE_ERRORS, TooSlow, address, below, exchange, is_sendable
 from wingxtra.observability import metrics
 from wingxtra.problems import Unavailable
 from wingxtra.redis_client import client
@@ -167,7 +167,7 @@ class BridgeClient:
             raise BridgeUnavailable(
                 f"The GCS bridge had not answered in full after {self._timeout_s:g} s."
             ) from error
-        except Failed as error:
+        except EXCHANGE_ERRORS as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise BridgeUnavailable(f"The GCS bridge was not reached: {why}.") from error
         words, mission_status, code = _read(text)

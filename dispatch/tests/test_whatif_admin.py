@@ -171,7 +171,7 @@ def test_roles_that_may_read_and_ask(role):
     assert WhatIf.objects.count() == 1
     if not outside:
         assert (ADD in browser.get(LIST).content.decode()) == may_ask
-        assert ("Once more with changes" in browser.get(page_of(what_if)).content.decode()) == (
+        assert ("Ask again with changes" in browser.get(page_of(what_if)).content.decode()) == (
             may_ask
         )
 

@@ -73,13 +73,13 @@ class Quotes(ApiView):
 class OrderPages(Envelope):
     """Counts fewer results of a search: it must check each order that it counts."""
 
-    count_at_most_of_a_search = 1_000
+    max_count_of_a_search = 1_000
 
     def paginate_queryset(  # type: ignore[override]
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any]:
         if any(request.query_params.get(name) for name in SEARCHES):
-            self.count_at_most = self.count_at_most_of_a_search
+            self.max_count = self.max_count_of_a_search
         return super().paginate_queryset(queryset, request, view)
 
 

@@ -17,7 +17,7 @@ from django.core.mail import EmailMessage
 
 from orders.personal_data.masking import masked_email, masked_phone
 from tracking.messages.models import CustomerMessage
-from wingxtra.exchange import Failed, address, exchange
+from wingxtra.exchange import EXCHANGE_ERRORS, address, exchange
 
 Channel = CustomerMessage.Channel
 
@@ -85,7 +85,7 @@ def _by_sms(message: Message) -> None:
             timeout_s=settings.SMS_GATEWAY_TIMEOUT_S,
         ) as answer:
             status = answer.status
-    except (*Failed, ValueError) as error:
+    except (*EXCHANGE_ERRORS, ValueError) as error:
         raise NotSent(f"The SMS gateway was not reached: {type(error).__name__}.") from None
     if not 200 <= status < 300:
         refused = 400 <= status < 500

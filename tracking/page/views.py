@@ -77,7 +77,7 @@ class TrackingView(PublicView):
 class Tracking(TrackingView):
     """A delivery as its customer may see it."""
 
-    def ask_along(self, trip: redis_client.Trip) -> None:
+    def add_to_round_trip(self, trip: redis_client.RoundTrip) -> None:
         self.cached = trip.get(cache.key_of(self.kwargs["tracking_id"]))
 
     @extend_schema(
