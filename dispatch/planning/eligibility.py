@@ -10,7 +10,7 @@ def may_be_planned(orders: OrderQuerySet) -> OrderQuerySet:
     contradict each other.
     """
     doubtful = Discrepancy.objects.filter(
-        settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
+        settled_at__isnull=True, code__in=Discrepancy.BLOCKING_CODES
     )
     return orders.exclude(pk__in=MissionPart.objects.live().values("order_id")).exclude(
         pk__in=doubtful.values("order_id")
@@ -22,7 +22,7 @@ def refuse_unless_clear(order: Order) -> None:
     about it contradict each other.
     """
     doubt = order.discrepancies.filter(
-        settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
+        settled_at__isnull=True, code__in=Discrepancy.BLOCKING_CODES
     ).first()
     if doubt is not None:
         raise Conflict(

@@ -339,11 +339,11 @@ def test_many_assignments_cost_no_more_statements_than_one(
 def test_a_change_of_details_is_in_the_timeline_and_changes_no_state() -> None:
     order = order_in(Status.QUEUED)
 
-    def hurry(locked: Order) -> Happened:
+    def enqueue_sends(locked: Order) -> Happened:
         locked.priority = "URGENT"
         return Happened(EventType.DETAILS_CHANGED, "Now urgent.")
 
-    lifecycle.amend(order.pk, by=OPS, happened=hurry)
+    lifecycle.amend(order.pk, by=OPS, happened=enqueue_sends)
     stored = Order.objects.get(pk=order.pk)
     assert (stored.priority, stored.status) == ("URGENT", Status.QUEUED)
     assert types_of(order)[-1] == "DETAILS_CHANGED"

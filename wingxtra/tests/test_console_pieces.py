@@ -57,7 +57,7 @@ def mission_in(status: Status, **changes: object) -> MissionPart:
     """The mission of an order in this state, as a part of it."""
     order = order_in(status)
     Mission.objects.filter(parts__order=order).update(**changes)
-    return MissionPart.objects.whole().get(order=order)
+    return MissionPart.objects.with_related().get(order=order)
 
 
 def test_many_missions_that_wait_are_the_bridges_trouble(browser: Client) -> None:
