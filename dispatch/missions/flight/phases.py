@@ -4,7 +4,7 @@ The Fleet API has positions and no missions. `step` turns positions into the pha
 one call per poll, with the newest measurements of one drone. It never skips, repeats or reverts a
 phase when samples are noisy, missing, late or repeated.
 
-`trust.py` decides which values to believe, `gaps.py` what a gap may hide. The rest is read so:
+`trust.py` decides which values to believe, `gaps.py` what a gap may hide. The phases:
 
 | phase | condition |
 |---|---|
