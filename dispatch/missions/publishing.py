@@ -217,16 +217,16 @@ def _recall_if_withdrawn(mission_id: UUID) -> None:
     )
     if recalled:
         log.warning("mission_accepted_and_recalled", intent_id=str(mission_id))
-        _live_again(mission_id)
+        _mark_live_again(mission_id)
 
 
-def _live_again(mission_id: UUID) -> None:
-    """It may fly, so no other mission of its order may start.
+def _mark_live_again(mission_id: UUID) -> None:
+    """Mark it as live again, so that no other mission of its order starts.
 
-    The database refuses that while a newer one is live. Then both may fly: the timeline says so,
-    and the drone is on hold until a person has looked.
+    The database refuses this while a newer mission is live. Then both may fly: note that in the
+    timeline and hold the drone.
     """
-    part = MissionPart.objects.whole().get(mission=mission_id)
+    part = MissionPart.objects.with_related().get(mission=mission_id)
     try:
         with transaction.atomic():
             MissionPart.objects.filter(pk=part.pk).update(live=True)
