@@ -118,7 +118,7 @@ def place(
 
 def fly(now: datetime) -> int:
     """Take every due step; returns their number. Idempotent and safe to run concurrently."""
-    ids = Order.objects.flying_themselves().order_by("created_at").values_list("pk", flat=True)
+    ids = Order.objects.open_tests().order_by("created_at").values_list("pk", flat=True)
     return sum(_fly(order_id, now) for order_id in ids[:MAX_ORDERS_PER_TICK])
 
 
@@ -126,7 +126,7 @@ def fly(now: datetime) -> int:
 def _fly(order_id: UUID, now: datetime) -> int:
     # The row stays locked from the read of its events to the last step: no step is taken twice.
     locked = Order.objects.select_for_update(skip_locked=True, no_key=True)
-    order = locked.flying_themselves().filter(pk=order_id).first()
+    order = locked.open_tests().filter(pk=order_id).first()
     if order is None:
         return 0
     events = list(DeliveryEvent.objects.filter(order=order).values_list("type", "occurred_at"))

@@ -71,7 +71,7 @@ def parcels_and_flights(now: datetime) -> Iterator[Attention]:
             yield _many_doubts(Code(code), doubts)
         else:
             yield from (_doubt(doubt, seen) for doubt in doubts)
-    asked = Order.objects.awaiting_an_answer().exclude(pk__in=shown)
+    asked = Order.objects.awaiting_staff().exclude(pk__in=shown)
     rows = list(asked.select_related("current_job", "holder_drone").order_by("holder_since"))
     last_jobs = _last_jobs(rows)
     for why, orders in _by(rows, _why_it_waits).items():

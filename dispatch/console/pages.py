@@ -20,7 +20,7 @@ from fleet.console.pages import switch_of_area, switch_of_everything
 from fleet.live import drone_status
 from fleet.models import Drone, ServiceArea
 from orders.console import order_page
-from orders.console.pages import MOST_ON_MAP, features_of
+from orders.console.pages import MAX_ON_MAP, features_of
 from orders.models import DeliveryJob, Order
 from orders.states import EventType
 from wingxtra.accounts.identity import ActorKind
@@ -63,7 +63,11 @@ def by_hand(order: Order) -> dict[str, Any] | None:
     given = order.events.filter(type__in=(EventType.ASSIGNED, EventType.REASSIGNED)).last()
     if given is None or given.actor_kind not in (ActorKind.USER, ActorKind.API_KEY):
         return None
-    return {"who": order_page.who(given), "at": moment(given.occurred_at), "why": given.message}
+    return {
+        "who": order_page.actor_name(given),
+        "at": moment(given.occurred_at),
+        "why": given.message,
+    }
 
 
 def decision_context(decision: DispatchDecision) -> dict[str, Any]:
@@ -138,13 +142,13 @@ def plan_on_the_map(run: DispatchRun, request: HttpRequest) -> Section | None:
     chosen = list(
         run.decisions.filter(outcome=DispatchDecision.Outcome.ASSIGNED, drone__isnull=False)
         .select_related("order__current_job", "drone__hub", "drone__kind")
-        .order_by("id")[:MOST_ON_MAP]
+        .order_by("id")[:MAX_ON_MAP]
     )
     if not chosen:
         return None
     features: list[Feature] = []
     drones = [decision.drone for decision in chosen if decision.drone]
-    for decision, seen in zip(chosen, drone_status.look(drones, now), strict=True):
+    for decision, seen in zip(chosen, drone_status.live_drones(drones, now), strict=True):
         features += features_of(decision.order, now)
         if drone := drone_feature(seen, now):
             features += [drone, _way_to_the_pickup(drone, decision.order)]

@@ -30,7 +30,7 @@ CHANGE = "orders.change_order"
 
 
 def awaits_answer(order: Order) -> bool:
-    """Whether staff must state where its parcel is; as `awaiting_an_answer`, plus test orders."""
+    """Whether staff must state where its parcel is; as `awaiting_staff`, plus test orders."""
     is_astray = order.holder == Holder.DRONE and order.status not in WITH_A_JOB
     return bool(order.hold_code) or order.holder == Holder.UNKNOWN or is_astray
 

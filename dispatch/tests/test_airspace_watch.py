@@ -208,9 +208,9 @@ def wind(tmp_path: Path, settings: Settings) -> Callable[..., None]:
 
     def blow(wind_mps: float, age_s: float = 0) -> None:
         measured_at = datetime.now(UTC) - timedelta(seconds=age_s)
-        found = {"measured_at": measured_at.isoformat(), "wind_mps": wind_mps}
-        source.write_text(json.dumps(found))
-        weather.renew()
+        reading = {"measured_at": measured_at.isoformat(), "wind_mps": wind_mps}
+        source.write_text(json.dumps(reading))
+        weather.refresh()
 
     return blow
 

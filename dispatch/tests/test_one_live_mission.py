@@ -220,7 +220,7 @@ class Deliveries(RuleBasedStateMachine):
         order = self.order(choice)
         if order is None or self.sky.flies(order):
             return
-        asked = Order.objects.awaiting_an_answer().filter(pk=order.pk).exists()
+        asked = Order.objects.awaiting_staff().filter(pk=order.pk).exists()
         if not asked and order.status not in WITH_A_JOB:
             return
         self.sky.bring_to_the_hub(order)
@@ -271,7 +271,7 @@ class Deliveries(RuleBasedStateMachine):
         # Never two live missions, never a flight to a pickup without its parcel.
         assert self.sky.world.ledger.violations == []
         orders = list(Order.objects.select_related("holder_hub"))
-        asked = set(Order.objects.awaiting_an_answer().values_list("pk", flat=True))
+        asked = set(Order.objects.awaiting_staff().values_list("pk", flat=True))
         ready = eligibility.may_be_planned(Order.objects.dispatchable())
         planned = set(ready.values_list("pk", flat=True))
         parts = MissionPart.objects.live().values_list("order_id", "mission_id")

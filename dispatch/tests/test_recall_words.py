@@ -47,7 +47,7 @@ def test_a_mission_that_is_over_at_ground_control_is_over(
     mission.refresh_from_db()
     assert (mission.over_by, MissionPart.objects.get().live) == ("gcs", False)
     # A failed mission may have flown, and telemetry did not follow this one.
-    asked = Order.objects.awaiting_an_answer().filter(pk=order.pk).exists()
+    asked = Order.objects.awaiting_staff().filter(pk=order.pk).exists()
     assert asked == (word == "failed")
 
 

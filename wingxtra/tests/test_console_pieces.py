@@ -262,7 +262,7 @@ def test_everything_paused_leaves_no_area_to_pause(browser: Client) -> None:
     browser.post(reverse("admin:act", args=["fleet.policy", "pause"]) + "?id=1", {"reason": "x"})
     page = browser.get(reverse("admin:dispatch_dispatchrun_changelist")).content.decode()
     assert "Dispatch is paused everywhere" in page
-    assert "waits, as everything does" in page
+    assert "paused, as dispatch is paused everywhere" in page
     assert "fleet.servicearea/pause" not in page
 
 

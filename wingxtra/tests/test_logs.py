@@ -30,7 +30,7 @@ from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
 from tracking.models import WebhookDelivery
-from tracking.webhooks import endpoints
+from tracking.webhooks import deliveries, endpoints
 from wingxtra import secrecy
 from wingxtra.accounts.identity import DISPATCHER, GCS, Role
 from wingxtra.accounts.models import ApiKey
@@ -201,7 +201,7 @@ def test_the_main_flows_log_nothing_personal_and_nothing_secret(
         Client().post(f"{link}/otp", {"code": tried}, content_type="application/json")
     assert stored(order).status == Status.DELIVERED
     for delivery in WebhookDelivery.objects.due(timezone.now() + timedelta(hours=1)):
-        delivery.deliver(delivery.pk)
+        deliveries.deliver(delivery.pk)
     other = shop.post("/api/v1/orders", body(external_id="Q-2")).json()
     shop.post(f"/api/v1/orders/{other['id']}/cancel", {"note": NOTE})
     assert drone.pk

@@ -221,8 +221,8 @@ def test_offline_drones_are_one_line_that_names_the_first(ama: Client) -> None:
     )
     said = page(ama)
     assert "7 of 12 drones are offline" in said
-    assert f"{old} (heard 10 min ago)" in said
-    assert "(never heard) and 2 more. They get no orders." in said
+    assert f"{old} (last telemetry 10 min ago)" in said
+    assert "(no telemetry yet) and 2 more. They get no orders." in said
     assert f"{reverse('admin:fleet_drone_changelist')}?readiness=OFFLINE" in said
     assert said.count('id="ack-offline"') == 1
     assert f'datetime="{silent_since:%Y-%m-%dT%H:%M}' in said
@@ -251,7 +251,7 @@ def test_values_that_telemetry_lacks_are_one_line(ama: Client) -> None:
     said = page(ama)
     assert "Telemetry lacks values that dispatch needs" in said
     assert "1 of 2 drones lacks battery.remaining_pct" in said
-    assert "1 can get no order." in said
+    assert "1 cannot get orders." in said
 
 
 def test_the_map_carries_drones_orders_and_places(ama: Client) -> None:
