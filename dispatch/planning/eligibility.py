@@ -8,7 +8,7 @@ from wingxtra.problems import Conflict
 def may_be_planned(orders: OrderQuerySet) -> OrderQuerySet:
     """The orders without a live mission and without an unsettled contradiction between reports."""
     doubtful = Discrepancy.objects.filter(
-        settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
+        settled_at__isnull=True, code__in=Discrepancy.BLOCKING_CODES
     )
     return orders.exclude(pk__in=MissionPart.objects.live().values("order_id")).exclude(
         pk__in=doubtful.values("order_id")
@@ -20,7 +20,7 @@ def refuse_unless_clear(order: Order) -> None:
     order contradict each other.
     """
     doubt = order.discrepancies.filter(
-        settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
+        settled_at__isnull=True, code__in=Discrepancy.BLOCKING_CODES
     ).first()
     if doubt is not None:
         raise Conflict(

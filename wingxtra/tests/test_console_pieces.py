@@ -57,7 +57,7 @@ def mission_in(status: Status, **changes: object) -> MissionPart:
     """The part of a mission for an order in this state."""
     order = order_in(status)
     Mission.objects.filter(parts__order=order).update(**changes)
-    return MissionPart.objects.whole().get(order=order)
+    return MissionPart.objects.with_related().get(order=order)
 
 
 def test_many_waiting_missions_are_one_item_about_the_bridge(browser: Client) -> None:
