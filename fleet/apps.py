@@ -14,7 +14,7 @@ class FleetConfig(AppConfig):
 
         # Not in a migration: flushing a test database would delete that row.
         post_migrate.connect(policy.ensure_first_version, sender=self)
-        rulebook.STAMP.renew_with(*rulebook.CACHED_MODELS)
+        rulebook.VERSION.bump_on_write(*rulebook.CACHED_MODELS)
         health.dispatching.register("fleet_picture", picture.check, needs=("database", "redis"))
         health.dispatching.register(
             "fleet_fields", drone_status.check_fields, needs=("database", "redis")

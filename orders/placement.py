@@ -24,12 +24,10 @@ from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.models import ServiceArea
 from orders import lifecycle, unit_of_work
 from orders.models import Order
-from orders.states import CANCELABLE, WAITING, DropoffSource, EventType, Happened
+from orders.states import CANCELABLE, EventType, Happened
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import FieldProblem, Invalid, NotFound
 
-# A pin that moves by less than this has not moved: no phone measures better.
-MIN_MOVE_M = 0.5
 # The fields that can be changed until launch, with their names for people.
 DETAILS = {"customer_phone": "phone number", "priority": "priority"}
 MAX_AHEAD = timedelta(days=365)
@@ -68,7 +66,7 @@ def check(order: Order, book: Rulebook, now: datetime) -> Checked:
     points = _points(order)
     area, in_no_area = _area(points, book)
     closed = _in_zones(points, _window(order, now), book)
-    problems = [*_window_problems(order, now), *_accuracy_problems(order, book.rules), *in_no_area]
+    problems = [*_window_problems(order, now), *accuracy_problems(order, book.rules), *in_no_area]
     problems += closed
     flight = _Flight.best(order, area, book, now)
     # A zone around an end of the trip also blocks every flight; report it once.
@@ -113,11 +111,11 @@ def place(order: Order, *, by: Actor, known: Sequence[FieldProblem] = ()) -> Ord
     now = timezone.now()
     checked = _prepare(order, rulebook.current(now), now)
     if problems := [*known, *checked.problems]:
-        raise Invalid([*problems, *_already_placed(order)])
+        raise Invalid([*problems, *_duplicate_external_id(order)])
     return lifecycle.place(order, by=by)
 
 
-def _already_placed(order: Order) -> list[FieldProblem]:
+def _duplicate_external_id(order: Order) -> list[FieldProblem]:
     duplicate = unit_of_work.duplicate_of(order)
     return [FieldProblem("external_id", duplicate.code, duplicate.detail)] if duplicate else []
 
@@ -134,92 +132,11 @@ def _prepare(order: Order, book: Rulebook, now: datetime) -> Checked:
     return checked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drop:
-    """A new drop point and how it was measured."""
-
-    lat: float
-    lng: float
-    accuracy_m: float | None = None
-    captured_at: datetime | None = None
-    source: DropoffSource
-
-
-def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor, why: str = "") -> lifecycle.Done:
-    """Move the drop point; checked like a new order's. A move below MIN_MOVE_M changes nothing.
-
-    A customer may move it only within the policy's radius around the given point; merchants and
-    ops may give a new point. Raises Refused once a drone is assigned, and Invalid when we cannot
-    deliver there.
-    """
-    now = timezone.now()
-    book = rulebook.current(now)
-
-    def move(order: Order) -> Happened | None:
-        _refuse_unless(order, WAITING, "its drop point can be moved only until a drone is assigned")
-        moved_m = float(distance_m(order.dropoff_lat, order.dropoff_lng, drop.lat, drop.lng))
-        if moved_m < MIN_MOVE_M:
-            return _update_accuracy(order, drop, book.rules)
-        too_far = _keep_given_point(order, drop, book.rules)
-        order.dropoff_lat, order.dropoff_lng = drop.lat, drop.lng
-        order.dropoff_accuracy_m = drop.accuracy_m
-        order.dropoff_captured_at, order.dropoff_source = drop.captured_at, drop.source
-        checked = check(order, book, now)
-        # A window that has ended since is no problem of the new drop point.
-        problems = [problem for problem in checked.problems if problem.code != "window_invalid"]
-        problems += too_far
-        if problems or checked.service_area is None:
-            raise Invalid(problems)
-        order.service_area = checked.service_area
-        return Happened(
-            EventType.DROPOFF_CHANGED,
-            f"The drop point was moved by {moved_m:.0f} m{f': {why}' if why else '.'}",
-            {"moved_m": round(moved_m), "source": drop.source},
-        )
-
-    return lifecycle.amend(order_id, by=by, happened=move)
-
-
-def _update_accuracy(order: Order, drop: Drop, rules: Rules) -> Happened | None:
-    """The same place: merchants and ops may still change its accuracy.
-
-    Raises Invalid when the accuracy is not good enough.
-    """
-    is_known = drop.accuracy_m in (None, order.dropoff_accuracy_m)
-    if is_known or drop.source == DropoffSource.CUSTOMER_GPS:
-        return None
-    order.dropoff_accuracy_m = drop.accuracy_m
-    if problems := _accuracy_problems(order, rules):
-        raise Invalid(problems)
-    message = f"The drop point is known to {drop.accuracy_m:.0f} m."
-    return Happened(EventType.DETAILS_CHANGED, message, {"fields": ["dropoff_accuracy_m"]})
-
-
-def _keep_given_point(order: Order, drop: Drop, rules: Rules) -> list[FieldProblem]:
-    """Keep the given drop point when a customer moves it; returns a problem if that is too far.
-
-    The distance counts from the given point, so that many small moves cannot exceed the radius.
-    """
-    if drop.source != DropoffSource.CUSTOMER_GPS:
-        order.given_lat = order.given_lng = None
-        return []
-    if order.given_lat is None or order.given_lng is None:
-        order.given_lat, order.given_lng = order.dropoff_lat, order.dropoff_lng
-    away_m = float(distance_m(order.given_lat, order.given_lng, drop.lat, drop.lng))
-    most_m = rules.customer_dropoff_radius_m
-    if away_m <= most_m:
-        return []
-    message = (
-        f"This is {away_m:.0f} m from the given drop point; at most {most_m:.0f} m is allowed."
-    )
-    return [FieldProblem("dropoff_lat", "dropoff_too_far", message)]
-
-
 def change_details(order_id: UUID, details: dict[str, str], *, by: Actor) -> Order:
     """Change some of the fields in DETAILS. Raises Refused once the drone has launched."""
 
     def change(order: Order) -> Happened | None:
-        _refuse_unless(order, CANCELABLE, "its details can be changed only until launch")
+        refuse_unless(order, CANCELABLE, "its details can be changed only until launch")
         changed = [name for name, value in details.items() if getattr(order, name) != value]
         for name in changed:
             setattr(order, name, details[name])
@@ -250,7 +167,7 @@ def check_window(
     return order.deliver_by
 
 
-def _refuse_unless(order: Order, statuses: Iterable[str], rule: str) -> None:
+def refuse_unless(order: Order, statuses: Iterable[str], rule: str) -> None:
     if order.status not in statuses:
         raise lifecycle.Refused(order, f"The order is {order.status}; {rule}.")
 
@@ -277,7 +194,7 @@ def _window_problems(order: Order, now: datetime) -> list[FieldProblem]:
     return [FieldProblem(field, "window_invalid", message)] if message else []
 
 
-def _accuracy_problems(order: Order, rules: Rules) -> list[FieldProblem]:
+def accuracy_problems(order: Order, rules: Rules) -> list[FieldProblem]:
     accuracy_m, most_m = order.dropoff_accuracy_m, rules.dropoff_max_accuracy_m
     if accuracy_m is None or accuracy_m <= most_m:
         return []

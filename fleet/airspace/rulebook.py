@@ -20,9 +20,9 @@ from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable
 from fleet.live import weather
 from fleet.models import Drone, DroneKind, Hub, Policy
-from wingxtra.cache_version import Kept, Stamp
+from wingxtra.cache_version import Cached, CacheVersion
 
-STAMP = Stamp("fleet:rulebook")
+VERSION = CacheVersion("fleet:rulebook")
 CACHED_MODELS = (Policy, ServiceArea, NoFlyZone, Drone, DroneKind, Hub)
 
 
@@ -88,7 +88,7 @@ class _Memory(threading.local):
     that share a shape crash the process.
     """
 
-    kept: Kept[Rulebook] | None = None
+    cached: Cached[Rulebook] | None = None
 
 
 _memory = _Memory()
@@ -99,11 +99,11 @@ def current(at: datetime) -> Rulebook:
 
     Loads it from the database after a change. May contain zones that have expired since then.
     """
-    stamp, kept = STAMP.now(), _memory.kept
-    if kept and kept.is_true(stamp):
-        wind_mps = weather.wind_mps(kept.value.rules, at)
-        return kept.value if wind_mps is None else replace(kept.value, wind_mps=wind_mps)
-    # The stamp was read before the data: a change in between only causes one more load.
+    version, cached = VERSION.current(), _memory.cached
+    if cached and cached.is_fresh(version):
+        wind_mps = weather.wind_mps(cached.value.rules, at)
+        return cached.value if wind_mps is None else replace(cached.value, wind_mps=wind_mps)
+    # The version is read before the rows: a change in between makes the next call load again.
     book = load(at)
-    _memory.kept = Kept(book, stamp) if stamp else None
+    _memory.cached = Cached(book, version) if version else None
     return book

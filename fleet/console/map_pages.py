@@ -87,8 +87,8 @@ console.drone_tones.extend(presentation.READINESS.values())
 console.layers.extend(
     [
         Layer("drones", "Drones", drones, "fleet.view_drone", group="Drones"),
-        Layer("areas", "Areas", areas, "fleet.view_servicearea", still=True),
-        Layer("zones", "No-fly zones", zones, "fleet.view_noflyzone", still=True),
-        Layer("hubs", "Hubs", hubs, "fleet.view_hub", still=True),
+        Layer("areas", "Areas", areas, "fleet.view_servicearea", is_static=True),
+        Layer("zones", "No-fly zones", zones, "fleet.view_noflyzone", is_static=True),
+        Layer("hubs", "Hubs", hubs, "fleet.view_hub", is_static=True),
     ]
 )

@@ -76,7 +76,7 @@ def _set_area_paused(area: ServiceArea, paused: bool, reason: str) -> str:
     ):
         state = "paused" if paused else "running"
         raise Conflict("nothing_to_do", f"Dispatch in {area} is {state} already.")
-    rulebook.STAMP.renew()
+    rulebook.VERSION.bump()
     return f"Dispatch in {area} {'is paused' if paused else 'is resumed'}: {reason}"
 
 

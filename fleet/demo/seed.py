@@ -90,7 +90,7 @@ def _seed_fleet(drone_count: int) -> None:
         )
     # A previous demo may have had more drones.
     Drone.objects.exclude(pk__in=[drone.drone_id for drone in wanted]).update(active=False)
-    rulebook.STAMP.renew()
+    rulebook.VERSION.bump()
 
 
 def _seed_people(merchants: list[Merchant]) -> Credentials:

@@ -8,7 +8,7 @@ from urllib.parse import SplitResult
 from django.conf import settings
 
 from fleet.live.telemetry import Decoded, MalformedAnswer, decode_answer
-from wingxtra.exchange import Failed, TooSlow, address, below, exchange, is_sendable
+from wingxtra.exchange import EXCHANGE_ERRORS, TooSlow, address, below, exchange, is_sendable
 from wingxtra.problems import Unavailable
 
 PATH = "/api/v1/telemetry/latest"
@@ -68,7 +68,7 @@ class FleetClient:
                 "fleet_api_slow",
                 f"The Fleet API did not answer completely within {self._timeout_s:g} s.",
             ) from error
-        except Failed as error:
+        except EXCHANGE_ERRORS as error:
             raise _as_unavailable(error, base) from error
 
     def _headers(self) -> dict[str, str]:

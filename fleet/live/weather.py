@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from fleet.feasibility.rules import Rules
 from wingxtra import redis_client
-from wingxtra.exchange import Failed, address, exchange
+from wingxtra.exchange import EXCHANGE_ERRORS, address, exchange
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ def refresh() -> Reading | None:
         return None
     try:
         reading = msgspec.json.decode(_read(source), type=Reading)
-    except (*Failed, msgspec.DecodeError, ValueError) as error:
+    except (*EXCHANGE_ERRORS, msgspec.DecodeError, ValueError) as error:
         raise WeatherUnavailable(f"The weather source gives no reading: {error}") from error
     redis_client.client().set(KEY, msgspec.json.encode(reading))
     return reading

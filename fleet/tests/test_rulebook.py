@@ -91,7 +91,7 @@ def test_without_redis_the_rulebook_is_loaded_each_time(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     current()
-    monkeypatch.setattr(redis_client, "_rests_until", 0.0)  # restored for the next test
+    monkeypatch.setattr(redis_client, "_paused_until", 0.0)  # restored for the next test
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
     redis_client.client.cache_clear()
     try:

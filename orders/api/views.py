@@ -13,7 +13,7 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orders import placement, quotes
+from orders import dropoff, placement, quotes
 from orders.api.filters import SEARCHES, JobFilter, OrderFilter
 from orders.api.serializers import (
     EventAnswer,
@@ -73,13 +73,13 @@ class Quotes(ApiView):
 class OrderPages(Envelope):
     """Counts fewer results of a search: it must check each order that it counts."""
 
-    count_at_most_of_a_search = 1_000
+    max_count_of_a_search = 1_000
 
     def paginate_queryset(  # type: ignore[override]
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any]:
         if any(request.query_params.get(name) for name in SEARCHES):
-            self.count_at_most = self.count_at_most_of_a_search
+            self.max_count = self.max_count_of_a_search
         return super().paginate_queryset(queryset, request, view)
 
 
@@ -147,7 +147,7 @@ class OneOrder(ApiView):
         details = {name: change[name] or "" for name in placement.DETAILS if name in change}
         with transaction.atomic():
             if drop := _new_drop(order, change, self.caller):
-                order = placement.move_dropoff(order_id, drop, by=by).order
+                order = dropoff.move_dropoff(order_id, drop, by=by).order
             if details:
                 order = placement.change_details(order_id, details, by=by)
         return _answer(order, self.caller)
@@ -247,14 +247,14 @@ def _scenario_problems(order: Order) -> list[FieldProblem]:
     return []
 
 
-def _new_drop(order: Order, change: dict[str, Any], caller: Caller) -> placement.Drop | None:
+def _new_drop(order: Order, change: dict[str, Any], caller: Caller) -> dropoff.Drop | None:
     """The drop point of a PATCH; coordinates that it does not name stay.
 
     The accuracy belongs to one measurement, so it is not kept from the old point.
     """
     if not any(name.startswith("dropoff_") for name in change):
         return None
-    return placement.Drop(
+    return dropoff.Drop(
         lat=change.get("dropoff_lat", order.dropoff_lat),
         lng=change.get("dropoff_lng", order.dropoff_lng),
         accuracy_m=change.get("dropoff_accuracy_m"),

@@ -25,7 +25,7 @@ MAX_PER_KIND = 20
 roles.seen_by_all("orders.view_order")
 roles.done_by_ops("orders.change_order", "orders.view_personal_data")
 order_page.add_to_console()
-registry.homes[Role.LOADER] = "loading"
+registry.home_pages[Role.LOADER] = "loading"
 
 
 # --- changes since the page was opened -----------------------------------------------------------

@@ -131,7 +131,7 @@ def _sent(name: str, summary: str, description: str) -> Schema:
         "requestBody": {"required": True, "content": body},
         "responses": {
             "204": {"description": "Taken, as by any other 2xx. Otherwise it is sent again."},
-            "410": {"description": "The endpoint is gone for good: the webhook is switched off."},
+            "410": {"description": "The endpoint is gone: we switch the webhook off."},
         },
     }
 
@@ -140,7 +140,7 @@ def _sent(name: str, summary: str, description: str) -> Schema:
 
 
 def _show(content: Schema, examples: Schema) -> None:
-    """Add the example of the component that this is, or is a list of."""
+    """Add the example of this component, or of the component that this is a list of."""
     name = content["schema"].get("$ref", "").rpartition("/")[2]
     item = name.removesuffix("List")
     if name in examples:
@@ -151,7 +151,7 @@ def _show(content: Schema, examples: Schema) -> None:
 
 
 def _link(operation: Schema, parameter: str, value: str, others: list[Schema]) -> None:
-    """Say that what `operation` answered as `value` is the path parameter of these others."""
+    """Link `operation` to all calls whose path parameter is `value` of its answer."""
     links = {
         other["operationId"]: {
             "operationId": other["operationId"],
@@ -166,7 +166,7 @@ def _link(operation: Schema, parameter: str, value: str, others: list[Schema]) -
 
 
 def _problem(status: int, codes: dict[str, str]) -> Schema:
-    """The answer for all problems of one status. `codes`: what each means.
+    """The response component for all problems of one status. `codes`: the meaning of each.
 
     The schema is the same for all, and has no list of codes: a client must take one that is new.
     """

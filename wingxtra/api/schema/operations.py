@@ -20,7 +20,7 @@ from wingxtra.api.serializers import StrictSerializer
 
 
 class ContractInSchema(OpenApiSerializerExtension):
-    """Shows the generator the contract itself."""
+    """Uses the published contract as the component's schema."""
 
     target_class = "wingxtra.api.serializers.FromContract"
     match_subclasses = True
@@ -60,8 +60,8 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 
 class ApiSchema(AutoSchema):
-    """REST framework's DEFAULT_SCHEMA_CLASS. A call's docstring is its description, and the first
-    sentence of it its summary.
+    """REST framework's DEFAULT_SCHEMA_CLASS. A call's docstring is its description; the first
+    sentence is the summary.
     """
 
     view: Any  # an ApiView
@@ -94,7 +94,7 @@ class ApiSchema(AutoSchema):
 
     @property
     def _roles(self) -> list[str]:
-        """Who may make the call; empty where anyone may."""
+        """The roles that may make the call; empty for a public one."""
         (permission,) = self.view.get_permissions()
         return [] if isinstance(permission, AllowAny) else [str(role) for role in permission.roles]
 
@@ -109,7 +109,7 @@ class ApiSchema(AutoSchema):
 
     @property
     def _problems(self) -> list[str]:
-        """What any such call may refuse with; a view names what is special to it."""
+        """Statuses that any such call may answer; a view names its special ones."""
         found = ["400", "429", "503"]
         if self._roles:
             found += ["401", "403"]

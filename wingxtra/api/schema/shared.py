@@ -7,7 +7,7 @@ from wingxtra.api.schema.components import component
 
 HEADERS: dict[str, Schema] = {
     request_id.HEADER: {
-        "description": "The id of the request; name it when you ask us about one.",
+        "description": "The id of the request; quote it when you ask us about the request.",
         "required": True,
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
         "example": "b2f7c1d4e5a6478f9a0b1c2d3e4f5a6b",
@@ -28,22 +28,22 @@ HEADERS: dict[str, Schema] = {
         "example": 60,
     },
     idempotency.REPLAYED: {
-        "description": "There when the request was carried out before, and this is that answer.",
+        "description": "Present when this is the stored answer of an earlier request.",
         "schema": {"const": "true"},
         "example": "true",
     },
     "Location": {
-        "description": "Where what was made can be read.",
+        "description": "Address of the created object.",
         "schema": {"type": "string", "format": "uri-reference"},
         "example": "/api/v1/orders/0b6f0c1e-6d0f-4a3a-9a51-3b8f3f6f2a10",
     },
     "Retry-After": {
-        "description": "In how many seconds trying again makes sense.",
+        "description": "Seconds to wait before the next try.",
         "schema": {"type": "integer", "minimum": 1},
         "example": 5,
     },
     "WWW-Authenticate": {
-        "description": "How to prove who you are.",
+        "description": "How to authenticate.",
         "schema": {"type": "string"},
         "example": 'Bearer realm="api"',
     },
