@@ -34,8 +34,9 @@ from dispatch.missions.bridge import (
 )
 from dispatch.models import Mission, MissionPart
 from dispatch.planning.candidates import still_able
-from fleet import policy
+from fleet import policy, registry
 from fleet.feasibility.reasons import Reason
+from fleet.models import DroneHold
 from orders import lifecycle
 from orders.models import Order
 from orders.states import EventType, Happened, JobStatus, ReasonCode
@@ -218,6 +219,28 @@ def _recall_if_withdrawn(mission_id: UUID) -> None:
     )
     if recalled:
         log.warning("mission_accepted_and_recalled", intent_id=str(mission_id))
+        _live_again(mission_id)
+
+
+def _live_again(mission_id: UUID) -> None:
+    """It may fly, so no other mission of its order may start.
+
+    The database refuses that while a newer one is live. Then both may fly: the timeline says so,
+    and the drone is on hold until a person has looked.
+    """
+    part = MissionPart.objects.whole().get(mission=mission_id)
+    try:
+        with transaction.atomic():
+            MissionPart.objects.filter(pk=part.pk).update(live=True)
+    except IntegrityError:
+        drone_id = part.mission.drone_id
+        message = (
+            f"Ground control accepted the mission of {drone_id} after it was withdrawn, while "
+            "another mission of this order is live. It is withdrawn again; look in ground control."
+        )
+        happened = Happened(EventType.CONTRADICTION, message)
+        lifecycle.note(part.order_id, happened, by=GCS, job_id=None)
+        registry.hold(drone_id, DroneHold.Code.CONTRADICTION, message, by=GCS)
 
 
 def _rejected(claim: Claim[Mission], part: MissionPart, answer: Answer) -> None:

@@ -21,13 +21,14 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from dispatch.missions import before_launch, publishing, recalls
-from dispatch.models import Mission, WhatIf
+from dispatch.models import Mission, MissionPart, WhatIf
 from dispatch.tests.support import assigned, mission_of, seen, stored, submitted
 from dispatch.tests.whatif_day import asked, rush
 from dispatch.whatif import worker
+from fleet.models import DroneHold
 from orders import lifecycle
 from orders.models import Order
-from orders.states import CancelReason, Status
+from orders.states import CancelReason, EventType, Status
 from orders.tests.factories import OrderFactory, order_in
 from tracking import actors
 from tracking.messages import sending, triggers
@@ -184,9 +185,29 @@ def test_an_acceptance_that_comes_after_the_withdrawal_is_recalled(other_side: R
         assert Mission.objects.get().over_at
     assert stored(order).status == Status.CANCELED
     assert not Mission.objects.get().over_at
+    assert MissionPart.objects.live().get().mission == mission
     recalls.send_recall(mission.pk)
     mission = Mission.objects.get()
     assert (mission.recall_state, mission.said) == (Recall.DONE, "withdrawn")
+    assert not MissionPart.objects.live().exists()
+
+
+def test_an_acceptance_while_the_next_mission_is_live_puts_the_drone_on_hold(
+    other_side: Receiver,
+) -> None:
+    """Both may fly. The database keeps one of them live; a person has to look at the other one."""
+    order, first = assigned()
+    answers = [said(201, "accepted"), said(404, "unknown"), said(201, "accepted")]
+    with standing_still(other_side, answers, lambda: publishing.publish(first.pk)):
+        before_launch.requeue(order.pk, by=SYSTEM, why="Taken back.")
+        lifecycle.assign(order.pk, "WX-DRN-001", by=SYSTEM, why="Once more.")
+        second = mission_of(order)
+        publishing.publish(second.pk)
+    assert MissionPart.objects.live().get().mission == second
+    assert Mission.objects.get(pk=first.pk).recall_state == Recall.WANTED
+    hold = DroneHold.objects.standing().get()
+    assert (hold.drone_id, hold.code) == ("WX-DRN-001", DroneHold.Code.CONTRADICTION)
+    assert order.events.filter(type=EventType.CONTRADICTION, message=hold.message).exists()
 
 
 def test_an_acceptance_while_the_withdrawal_is_being_asked_for_revokes_its_answer(
