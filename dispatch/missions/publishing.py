@@ -28,9 +28,9 @@ from dispatch.missions.bridge import (
     OVER,
     UNKNOWN,
     Answer,
-    BridgeClient,
     BridgeNotAsked,
     BridgeUnavailable,
+    ground_control,
 )
 from dispatch.models import Mission, MissionPart
 from dispatch.planning.candidates import still_able
@@ -135,7 +135,7 @@ def _send(claim: Claim[Mission], part: MissionPart, by: Actor) -> None:
     if not _go_live(claim, part):
         return
     try:
-        answer = BridgeClient().submit(mission.pk, mission.body)
+        answer = ground_control().submit(mission.pk, mission.body)
     except BridgeNotAsked:
         _take_back_the_try(claim, part)
         raise
@@ -324,7 +324,7 @@ def _withdrawn(claim: Claim[Mission], why: str) -> Answer:
     )
     is_over = False
     try:
-        answer = BridgeClient().recall(claim.pk, "withdraw")
+        answer = ground_control().recall(claim.pk, "withdraw")
         is_over = answer.mission_status in NOT_FLOWN
     finally:
         if not is_over:
