@@ -20,7 +20,7 @@ from django.utils import timezone
 from fleet.live.picture import Picture
 from orders import lifecycle
 from orders.models import Order
-from orders.states import EventType, Happened, Status
+from orders.states import AT_THE_DROP_POINT, EventType, Happened, Status
 from pod import codes, images, whereabouts
 from pod.models import ProofOfDelivery
 from pod.whereabouts import Whereabouts
@@ -29,7 +29,6 @@ from wingxtra.problems import Conflict, Problem
 
 Method = ProofOfDelivery.Method
 
-AT_THE_DROP_POINT = (Status.ARRIVED, Status.DELIVERING)
 LINK_MAX_AGE_S = 300
 LINK_SALT = "pod.image"
 

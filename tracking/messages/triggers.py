@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 
 from orders.models import DeliveryEvent, Order, OrderQuerySet
-from orders.states import TERMINAL, EventType, Status
+from orders.states import AT_THE_DROP_POINT, TERMINAL, EventType, Status
 from tracking import doubts
 from tracking.messages.models import CodeToTell, CustomerMessage
 from tracking.webhooks import secrets
@@ -37,13 +37,12 @@ CORRECTED_TO: dict[str, CustomerMessage.Kind] = {
     Status.FAILED: Kind.FAILED,
 }
 # Where nobody needs to hear any more that it is late.
-TOO_CLOSE_TO_BE_LATE = (Status.ARRIVED, Status.DELIVERING, *TERMINAL)
+TOO_CLOSE_TO_BE_LATE = (*AT_THE_DROP_POINT, *TERMINAL)
 # A forecast is no promise: a little later is no news. An old delay is no news either.
 LATE_BY = timedelta(minutes=5)
 OLD_NEWS = timedelta(hours=12)
 # Time enough to go to the door, and not to wait there.
 NEAR = timedelta(minutes=2)
-AT_THE_DOOR = (Status.ARRIVED, Status.DELIVERING)
 # On a short flight the launch has said it all.
 JUST_TOLD = timedelta(minutes=1)
 

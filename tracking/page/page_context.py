@@ -9,7 +9,15 @@ from typing import Any
 from django.utils.translation import gettext, gettext_lazy
 
 from fleet.feasibility.geometry import distance_m
-from orders.states import IN_FLIGHT, TERMINAL, WAITING, EventType, PodRequirement, Status
+from orders.states import (
+    AT_THE_DROP_POINT,
+    IN_FLIGHT,
+    TERMINAL,
+    WAITING,
+    EventType,
+    PodRequirement,
+    Status,
+)
 from orders.tracking_ids import spoken
 from tracking.page import public, texts
 from tracking.page.cache import Copy
@@ -72,7 +80,7 @@ def of(copy: Copy) -> dict[str, Any]:
     status = Status(view["status"])
     over = status in TERMINAL
     in_flight = status in IN_FLIGHT
-    at_the_door = status in public.AT_THE_DOOR
+    at_the_door = status in AT_THE_DROP_POINT
     eta_s = None if at_the_door else view["eta_seconds"]
     ask = asked(copy)
     return {
@@ -127,7 +135,7 @@ def asked(copy: Copy) -> str:
         return "dropoff" if copy.dropoff_radius_m > 0 else ""
     ask = "locked" if copy.code_locked else ASKED.get(PodRequirement(copy.pod_requirement), "")
     late = status == Status.DELIVERED and copy.view["pod_summary"] is None and ask != "confirm"
-    return ask if status in public.AT_THE_DOOR or late else ""
+    return ask if status in AT_THE_DROP_POINT or late else ""
 
 
 def _has_a_need(status: Status, ask: str) -> bool:
@@ -137,7 +145,7 @@ def _has_a_need(status: Status, ask: str) -> bool:
 def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
     """When and how far; before there is a forecast what was promised, and at the end what was."""
     view, status = copy.view, Status(copy.view["status"])
-    if copy.face.look in (Look.OVER, *UNCLEAR) or status in (*FELL_THROUGH, *public.AT_THE_DOOR):
+    if copy.face.look in (Look.OVER, *UNCLEAR) or status in (*FELL_THROUGH, *AT_THE_DROP_POINT):
         return []
     if status == Status.DELIVERED:
         return list(_at_the_end(view))

@@ -12,7 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleet.feasibility.rules import Rules
-from orders.states import IN_FLIGHT, TERMINAL, WITH_A_JOB, EventType, Holder, Status
+from orders.states import (
+    AT_THE_DROP_POINT,
+    IN_FLIGHT,
+    TERMINAL,
+    WITH_A_JOB,
+    EventType,
+    Holder,
+    Status,
+)
 from tracking.page import texts
 from tracking.page.texts import Face, Look
 
@@ -22,7 +30,6 @@ DROPOFF_DECIMALS = 3
 # This long after the last that happened, a link says only that it is over: it may still lie about
 # in chats and mailboxes, and has nothing to tell any more.
 SPEAKS_FOR = timedelta(days=30)
-AT_THE_DOOR = (Status.ARRIVED, Status.DELIVERING)
 
 MILESTONES = (
     EventType.CREATED,
@@ -142,7 +149,7 @@ def view(
     if order.proof_method is not None and order.proof_at is not None:
         proof = {"method": order.proof_method, "created_at": stamp(order.proof_at)}
     face = _face(order, moments, eta_at, now, silent=silent, believed=believed)
-    told_s = None if order.status in AT_THE_DOOR else eta_s
+    told_s = None if order.status in AT_THE_DROP_POINT else eta_s
     told = {
         "public_tracking_id": order.public_tracking_id,
         "status": order.status.value,
@@ -228,7 +235,7 @@ def _face(
     late = now > order.deliver_by or (eta_at is not None and eta_at > order.deliver_by)
     return Face(
         look,
-        delayed=late and order.status not in AT_THE_DOOR,
+        delayed=late and order.status not in AT_THE_DROP_POINT,
         because=because,
         holder=order.holder,
     )
@@ -267,7 +274,7 @@ def _position(order: Facts, seen: Seen | None) -> dict[str, Any] | None:
     if seen is None or seen.lat is None or seen.lng is None:
         return None
     # A drone over the door is the door: no closer than the drop point is told.
-    decimals = DROPOFF_DECIMALS if order.status in AT_THE_DOOR else POSITION_DECIMALS
+    decimals = DROPOFF_DECIMALS if order.status in AT_THE_DROP_POINT else POSITION_DECIMALS
     return {
         "lat": round(seen.lat, decimals),
         "lng": round(seen.lng, decimals),
