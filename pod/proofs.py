@@ -20,14 +20,12 @@ from django.utils import timezone
 from fleet.live.picture import Picture
 from orders import lifecycle
 from orders.models import Order
-from orders.states import AT_THE_DROP_POINT, EventType, Happened, Status
+from orders.states import AT_THE_DROP_POINT, EventType, Happened, PodRequirement, Status
 from pod import codes, images, whereabouts
 from pod.models import ProofOfDelivery
 from pod.whereabouts import Whereabouts
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, Problem
-
-Method = ProofOfDelivery.Method
 
 LINK_MAX_AGE_S = 300
 LINK_SALT = "pod.image"
@@ -37,7 +35,7 @@ LINK_SALT = "pod.image"
 class Evidence:
     """What proves it. Make one by the constructors below: they decode, check and re-encode."""
 
-    method: Method
+    method: PodRequirement
     fingerprint: str
     confirmed_by: str = ""
     photo_url: str = ""
@@ -50,28 +48,30 @@ class Evidence:
     @classmethod
     def code(cls, typed: str, **about: Any) -> Self:
         """The recipient's one-time code as it was typed; `record` judges it."""
-        return cls(Method.OTP, _fingerprint("code"), typed=typed, **about)
+        return cls(PodRequirement.OTP, _fingerprint("code"), typed=typed, **about)
 
     @classmethod
     def photo(cls, data: bytes, **about: Any) -> Self:
         """An uploaded photo. Raises images.BadImage."""
-        return cls(Method.PHOTO, _fingerprint(data), image=images.photo(data), **about)
+        return cls(PodRequirement.PHOTO, _fingerprint(data), image=images.photo(data), **about)
 
     @classmethod
     def photo_elsewhere(cls, url: str, **about: Any) -> Self:
         """A photo behind somebody else's https address; it is never fetched by us."""
-        return cls(Method.PHOTO, _fingerprint(url), photo_url=url, **about)
+        return cls(PodRequirement.PHOTO, _fingerprint(url), photo_url=url, **about)
 
     @classmethod
     def signature(cls, data: bytes, **about: Any) -> Self:
         """An uploaded PNG of a signature. Raises images.BadImage."""
-        return cls(Method.SIGNATURE, _fingerprint(data), image=images.signature(data), **about)
+        return cls(
+            PodRequirement.SIGNATURE, _fingerprint(data), image=images.signature(data), **about
+        )
 
     @classmethod
     def drawn_signature(cls, strokes: list[images.Stroke], **about: Any) -> Self:
         """A signature drawn with a finger. Raises images.BadImage."""
         return cls(
-            Method.SIGNATURE,
+            PodRequirement.SIGNATURE,
             _fingerprint(json.dumps(strokes)),
             image=images.drawn(strokes),
             strokes=strokes,
@@ -82,7 +82,7 @@ class Evidence:
     def confirmation(cls, confirmed_by: str, **about: Any) -> Self:
         """Somebody's word for it; `confirmed_by` names them."""
         return cls(
-            Method.OPERATOR_CONFIRM,
+            PodRequirement.OPERATOR_CONFIRM,
             _fingerprint(confirmed_by),
             confirmed_by=confirmed_by,
             **about,
@@ -249,7 +249,7 @@ def _store(evidence: Evidence) -> str:
     """Write the picture under a name that says nothing; "" when there is none."""
     if not evidence.image:
         return ""
-    suffix = "jpg" if evidence.method == Method.PHOTO else "png"
+    suffix = "jpg" if evidence.method == PodRequirement.PHOTO else "png"
     return default_storage.save(f"proofs/{uuid.uuid4()}.{suffix}", ContentFile(evidence.image))
 
 
