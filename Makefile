@@ -5,7 +5,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.11 python3.12 python3.13,\
 RUN := .venv/bin/python
 JOBS ?= 3
 
-# One stamp per set of requirements, named by their checksum: changed requirements have no stamp yet.
+# One stamp file per set of requirements, named by their checksum, so a change reinstalls them.
 stamp = .venv/.$(1)-$(shell cksum < requirements/$(1).txt | tr -s ' \t' -)
 BASE := $(call stamp,base)
 TEST := $(call stamp,test)
@@ -18,15 +18,15 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
 		|| sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1  -  \2/p' Makefile
 
-install: $(BASE)  ## the virtualenv .venv with the pinned requirements; does nothing when it is there
+install: $(BASE)  ## the virtualenv .venv with the pinned requirements; does nothing if it is current
 
-install-dev: $(DEV)  ## the same with what tests, lint and types need
+install-dev: $(DEV)  ## the same, with the tools for tests, lint and types
 
 .venv/.base-% .venv/.test-% .venv/.dev-%:
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found: make PYTHON=/path/to/python"; exit 1; }
 	@$(RUN) -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv || { \
 		echo "Python's venv module is missing (Debian and Ubuntu: apt install python3-venv)."; exit 1; }
-	@# --no-deps: the list is whole, and an older pip would look past it for extras (coverage[toml]).
+	@# --no-deps: the list is complete, and an older pip would search beyond it for extras (coverage[toml]).
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --no-deps \
 		-r requirements/$(word 1,$(subst ., ,$(subst -, ,$(notdir $@)))).txt
 	@rm -f $(firstword $(subst -, ,$@))-* && touch $@
@@ -51,23 +51,23 @@ test-browser: $(TEST)  ## tests in a real Chromium (CHROMIUM=/usr/bin/chromium)
 
 DRILL_MINUTES ?= 3
 
-drill: $(TEST)  ## everything fails at once and is put right (DRILL_MINUTES=3, DRILL_SEED=a number)
+drill: $(TEST)  ## faults of all kinds at once, and their resolution (DRILL_MINUTES=3, DRILL_SEED=a number)
 	@$(RUN) -m wingxtra.tests.drill --minutes $(DRILL_MINUTES) $(if $(DRILL_SEED),--seed $(DRILL_SEED))
 
-screenshots: $(TEST)  ## the pictures of docs/images/, taken anew with Chromium
+screenshots: $(TEST)  ## take the pictures of docs/images/ again, with Chromium
 	$(RUN) -m pytest -n 0 -q -m screenshots
 
-messages: $(BASE)  ## collect and compile what customers are told in other languages (needs gettext)
+messages: $(BASE)  ## collect and compile the translations of customers' texts (needs gettext)
 	cd tracking && ../$(RUN) ../manage.py makemessages --all --no-location --no-obsolete --no-wrap
 	cd tracking && ../$(RUN) ../manage.py compilemessages
 
-contracts: $(BASE)  ## docs/contracts/, written anew from the types of the code
+contracts: $(BASE)  ## generate docs/contracts/ from the types of the code
 	@$(RUN) manage.py contracts
 
 fuzz: $(TEST)  ## schemathesis against a live server, as each role (FUZZ_SECONDS=120 each)
 	$(RUN) -m pytest -n 0 -m fuzz -s
 
-bench: $(TEST)  ## how fast: API and console (BENCH_SECONDS=2, BENCH_ORDERS=1000000), then dispatch and days
+bench: $(TEST)  ## benchmarks: API and console (BENCH_SECONDS=2, BENCH_ORDERS=1000000), then dispatch and days
 	@$(RUN) -m wingxtra.tests.bench
 
 lint: $(DEV)  ## ruff, types, import layers, templates, Dockerfile, compose.yaml
@@ -80,7 +80,7 @@ lint: $(DEV)  ## ruff, types, import layers, templates, Dockerfile, compose.yaml
 	@ALLOWED_HOSTS=x PUBLIC_BASE_URL=https://x FLEET_API_URL=https://x GCS_BRIDGE_URL=https://x \
 		.venv/bin/docker-compose --profile simulator config --quiet && echo 'compose.yaml is valid.'
 
-format: $(DEV)  ## rewrite the code as lint wants it
+format: $(DEV)  ## format the code for lint
 	$(RUN) -m ruff check --fix-only .
 	$(RUN) -m ruff format .
 

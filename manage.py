@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""Django's command line; outside of production it starts the servers that nobody named."""
+"""Django's command line. Outside production it starts PostgreSQL and Valkey if no URL is set."""
 
 import os
 import sys
 from pathlib import Path
 
-# `embedded` decides by itself what to start; the others speak to no database.
+# `embedded` starts servers itself; the others need no database.
 WITHOUT_SERVERS = {"embedded", "help", "version", "--version"}
 
 

@@ -1,4 +1,4 @@
-"""What dispatch does by itself: plan, send missions and recalls, and follow the flights."""
+"""Background jobs of dispatch: planning, sending missions and recalls, following flights."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,18 +27,18 @@ from wingxtra import outbox
 from wingxtra.broker import enqueue, every
 
 STALE_AFTER_MS = 30_000
-# Higher numbers are taken later: simulating lets everything else go first.
+# Dramatiq takes higher numbers later: simulations run last.
 LAST = 100
 
 log = structlog.get_logger(__name__)
 
 
-def hurry(events: Sequence[DeliveryEvent], **_: Any) -> None:
-    """Receives `lifecycle.recorded`. Hints after commit; `sweep_missions` finds what gets lost."""
+def enqueue_sends(events: Sequence[DeliveryEvent], **_: Any) -> None:
+    """Receives `lifecycle.recorded`: enqueue sends after commit; `sweep_missions` is the retry."""
     for event in events:
         if event.type in (EventType.ASSIGNED, EventType.REASSIGNED) and event.job:
             enqueue(publish_intent, str(event.job.mission_intent_id))
-    sends_a_recall = live_missions.ENDS_A_JOB | {EventType.ABORT_REQUESTED}
+    sends_a_recall = live_missions.JOB_ENDING_EVENTS | {EventType.ABORT_REQUESTED}
     if any(event.type in sends_a_recall for event in events):
         enqueue(sweep_missions)
 
@@ -57,7 +57,7 @@ def send_recall(intent_id: str) -> None:
 @every(5)
 @dramatiq.actor(max_retries=0)
 def plan_areas() -> None:
-    """Have every service area planned that has orders waiting; each is a run of its own."""
+    """Plan every service area with waiting orders, each in a run of its own."""
     for area_id in runs.areas_with_work():
         plan_area.send(str(area_id))
 
@@ -70,7 +70,7 @@ def plan_area(service_area_id: str) -> None:
 @every(2)
 @dramatiq.actor(max_retries=0)
 def sweep_missions() -> None:
-    """Send what waits in the outbox: intents, withdrawals, aborts."""
+    """Send due rows of the outbox: intents, withdrawals, aborts."""
     now = timezone.now()
     outbox.sweep(publishing_pause.unless_paused(Mission.objects.unsent(now)), publish_intent)
     outbox.sweep(Mission.objects.recalls_due(now), send_recall)
@@ -80,7 +80,7 @@ def sweep_missions() -> None:
 @every(2)
 @dramatiq.actor(max_retries=0)
 def follow_flights() -> None:
-    """Read the flights' progress from the newest picture of the fleet."""
+    """Update the flights from the newest fleet picture."""
     seen = picture.read()
     if seen is not None:
         progress.follow(seen, timezone.now())
@@ -89,7 +89,7 @@ def follow_flights() -> None:
 @every(5)
 @dramatiq.actor(max_retries=0)
 def watch_airspace() -> None:
-    """Look whether zones and wind still allow what flies and what is about to."""
+    """Check zones and wind for submitted and flying missions."""
     airspace_watch.watch(timezone.now())
 
 
@@ -115,7 +115,7 @@ def compute_what_if(what_if_id: str) -> None:
 @every(5)
 @dramatiq.actor(max_retries=0)
 def sweep_what_ifs() -> None:
-    """Have the next what-if simulated, also one whose worker died; one at a time."""
+    """Simulate the next what-if, also one whose worker died; one at a time."""
     now = timezone.now()
     worker.give_up_dead(now)
     outbox.sweep(WhatIf.objects.due(now), compute_what_if, at_most=1)
@@ -124,7 +124,7 @@ def sweep_what_ifs() -> None:
 @every(3600)
 @dramatiq.actor(max_retries=0)
 def forget_decisions() -> None:
-    """Remove what runs decided and what-ifs, past their time."""
+    """Delete runs with their decisions, and what-ifs, past their retention."""
     now = timezone.now()
     if count := forgetting.forget_decisions(now):
         log.info("decisions_forgotten", runs=count)

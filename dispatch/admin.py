@@ -1,4 +1,4 @@
-"""Runs with their decisions, and missions with what the bridge said. Read only."""
+"""Runs with their decisions, and missions with the bridge's answers. Read only."""
 
 import json
 from math import isclose
@@ -21,7 +21,7 @@ from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
 
-MOST_DECISIONS = 100
+MAX_DECISIONS = 100
 
 
 class DecisionInline(TabularInline):
@@ -29,7 +29,7 @@ class DecisionInline(TabularInline):
     fields = ("order_link", "result", "drone", "why", "others")
     readonly_fields = fields
     extra = 0
-    per_page = MOST_DECISIONS
+    per_page = MAX_DECISIONS
     can_delete = False
     show_change_link = False
     verbose_name_plural = "decisions"
@@ -159,7 +159,7 @@ class LiveFilter(admin.SimpleListFilter):
 
 @admin.register(Mission)
 class MissionAdmin(ReadOnlyAdmin):
-    """The intent exactly as sent, what became of it, and by whose word it is over."""
+    """The intent as sent, its outcome, and the source of its end."""
 
     list_display = ("flown_for", "drone", "standing", "tries", "answer", "made")
     list_filter = (LiveFilter, "state", "recall_state", "kind", ("created_at", DaysFilter))
@@ -218,7 +218,7 @@ class MissionAdmin(ReadOnlyAdmin):
         how = "abort" if intent.recall_mode == "abort" else "withdrawal"
         return f"{said_by(intent.recall_by)} ({how})"
 
-    @admin.display(description="Over by the word of")
+    @admin.display(description="End reported by")
     def over_said_by(self, intent: Mission) -> str:
         return said_by(intent.over_by) or "—"
 

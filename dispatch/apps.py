@@ -12,8 +12,8 @@ class DispatchConfig(AppConfig):
         from orders.personal_data import retention
         from wingxtra.observability import health
 
-        lifecycle.recorded.connect(live_missions.keep_in_step)
-        lifecycle.recorded.connect(discrepancies.keep_in_step)
-        lifecycle.recorded.connect(actors.hurry)
+        lifecycle.recorded.connect(live_missions.update_missions)
+        lifecycle.recorded.connect(discrepancies.settle_answered)
+        lifecycle.recorded.connect(actors.enqueue_sends)
         retention.forgetting.connect(forgetting.forget)
         health.dispatching.register("bridge", bridge.readiness, needs=("redis",))

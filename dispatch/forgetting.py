@@ -1,6 +1,5 @@
-"""What goes with time: of missions, flights and tracks where exactly the door is, once their
-customer is forgotten; and what runs decided and what-ifs found, once it is older than the policy
-wants.
+"""Retention: the exact drop point of missions, flights and tracks is removed with the customer's
+personal data; runs, decisions and what-ifs are deleted after the policy's `decision_days`.
 """
 
 from datetime import datetime, timedelta
@@ -20,7 +19,7 @@ from orders.personal_data.retention import DROPOFF_DECIMALS
 
 
 def forget(order: Order, **_signal: Any) -> None:
-    """Receiver of `retention.forgetting`. Of what was sent, only the drop point is blurred."""
+    """Receiver of `retention.forgetting`. In the sent intent, only the drop point is rounded."""
     for intent in Mission.objects.select_for_update().filter(parts__order=order):
         for axis in ("lat", "lng"):
             intent.body["dropoff"][axis] = round(intent.body["dropoff"][axis], DROPOFF_DECIMALS)
@@ -31,9 +30,9 @@ def forget(order: Order, **_signal: Any) -> None:
 
 
 def forget_decisions(now: datetime, *, at_most: int = 1000) -> int:
-    """Remove the runs, and what they decided, that are older than the policy's `decision_days`.
+    """Delete runs older than the policy's `decision_days`, with their decisions.
 
-    The oldest first; returns how many runs are gone. The rest is for the next time.
+    At most `at_most` runs, the oldest first; returns how many were deleted.
     """
     old = DispatchRun.objects.filter(started_at__lt=_kept_since(now)).order_by("started_at")
     runs = list(old.values_list("pk", flat=True)[:at_most])
@@ -43,7 +42,7 @@ def forget_decisions(now: datetime, *, at_most: int = 1000) -> int:
 
 
 def forget_what_ifs(now: datetime) -> int:
-    """Remove the what-ifs that are as old; returns how many are gone."""
+    """Delete what-ifs older than `decision_days`; returns how many."""
     return WhatIf.objects.filter(asked_at__lt=_kept_since(now)).delete()[0]
 
 

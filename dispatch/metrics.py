@@ -1,6 +1,4 @@
-"""What of dispatch goes to Prometheus: missions, flights, what is paused. Runs are counted in
-`planning.run_metrics`.
-"""
+"""Prometheus metrics: missions, flights and pauses. `planning.run_metrics` counts the runs."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -19,7 +17,7 @@ State = Mission.State
 
 
 def missions(now: datetime) -> Iterator[Metric]:
-    """Of jobs under way: there are never more of them than drones."""
+    """Active jobs only: there are never more of them than drones."""
     under_way = Mission.objects.filter(parts__job__status=JobStatus.ACTIVE).order_by()
     states = dict(under_way.values_list("state").annotate(count=Count("pk")))
     text = "Mission intents of jobs under way."
@@ -55,9 +53,9 @@ def pauses(now: datetime) -> Iterator[Metric]:
 
 
 def the_bridge(now: datetime) -> Iterator[Metric]:
-    text = "1 while a process lets a system rest that failed several times in a row."
-    resting = {("gcs_bridge",): float(bridge.is_resting())}
-    yield metrics.gauge("upstream_breaker_open", text, resting, "system")
+    text = "1 while the circuit breaker of a system is open in any process."
+    is_open = {("gcs_bridge",): float(bridge.is_breaker_open())}
+    yield metrics.gauge("upstream_breaker_open", text, is_open, "system")
 
 
 for source in (the_bridge, missions, flights, pauses):

@@ -1,4 +1,4 @@
-"""What dispatch decided, what it asked ground control to fly, and how far the flight is."""
+"""Dispatch decisions, missions for ground control, and flights."""
 
 import uuid
 from datetime import datetime
@@ -56,7 +56,7 @@ class DispatchDecision(models.Model):
         ASSIGNED = "ASSIGNED", "Assigned"
         WAITING = "WAITING", "Waits for a better drone"
         UNASSIGNED = "UNASSIGNED", "No drone"
-        OVERTAKEN = "OVERTAKEN", "Changed meanwhile"
+        OVERTAKEN = "OVERTAKEN", "Changed during the run"
 
     id = models.BigAutoField(primary_key=True)
     run = models.ForeignKey(DispatchRun, on_delete=models.CASCADE, related_name="decisions")
@@ -94,15 +94,15 @@ class DispatchDecision(models.Model):
 
 class MissionQuerySet(OutgoingQuerySet["Mission"]):
     def unsent(self, now: datetime) -> Self:
-        """Missions that are to be published now and that no worker is publishing."""
+        """Missions that are due for publishing and not claimed."""
         return self.due(now).filter(state=Mission.State.PENDING, recall_state=Mission.Recall.NONE)
 
     def never_tried(self) -> Self:
-        """Missions of which ground control cannot know, and that wait to be sent or submitted."""
+        """Missions that were never sent and wait to be sent or submitted."""
         return self.filter(state__in=(Mission.State.HELD, Mission.State.PENDING), tries=0)
 
     def recalls_due(self, now: datetime) -> Self:
-        """Withdrawals and aborts that the bridge has not confirmed and no worker is sending."""
+        """Withdrawals and aborts that are due, not confirmed and not claimed."""
         return self.due(now).filter(recall_state=Mission.Recall.WANTED)
 
     def of_job(self, job_id: UUID | None) -> Self:
@@ -110,11 +110,11 @@ class MissionQuerySet(OutgoingQuerySet["Mission"]):
 
 
 class Mission(Outgoing):
-    """One flight that ground control is asked for: stored with the assignment, sent after it.
+    """One flight for ground control: stored with the assignment, sent after its commit.
 
-    This row is the outbox. What is lost between commit and queue is found here again. The
-    mission is known to be over (`over_at`) by the word of ground control, of telemetry or of a
-    person, named in `over_by`; what nobody has said is not known.
+    This row is the outbox; the sweep finds messages lost between commit and queue. A mission is
+    over (`over_at`) only when ground control, telemetry or a person reports it; `over_by` names the
+    source.
     """
 
     class Kind(models.TextChoices):
@@ -159,7 +159,7 @@ class Mission(Outgoing):
     )
     said_at = models.DateTimeField(null=True)
     stands_since = models.DateTimeField(
-        null=True, help_text="Since when every look shows its drone disarmed at a hub."
+        null=True, help_text="Since when every sample shows its drone disarmed at a hub."
     )
     over_at = models.DateTimeField(null=True)
     over_by = models.CharField(max_length=180, blank=True)
@@ -183,7 +183,7 @@ class Mission(Outgoing):
                 condition=Q(state="PENDING") | Q(recall_state="WANTED"),
             ),
             models.Index(fields=["-created_at"], name="mission_newest"),
-            # Every look at the fleet asks for the missions that have just ended.
+            # Every poll of the fleet queries the missions that have just ended.
             models.Index(
                 fields=["over_at"], name="mission_over", condition=Q(over_at__isnull=False)
             ),
@@ -202,13 +202,13 @@ class MissionPartQuerySet(models.QuerySet["MissionPart"]):
     def live(self) -> Self:
         return self.filter(live=True)
 
-    def whole(self) -> Self:
-        """With the mission, the job and the order, in one statement."""
+    def with_related(self) -> Self:
+        """With mission, job and order in one statement."""
         return self.select_related("mission", "job", "order")
 
 
 class MissionPart(models.Model):
-    """A job that a mission carries out. `live`: ground control may still fly it for this order.
+    """The job of a mission. `live`: ground control may still fly it for this order.
 
     The database refuses a second live mission of an order.
     """
@@ -232,9 +232,9 @@ class MissionPart(models.Model):
 
 
 class Discrepancy(models.Model):
-    """Something about a flight that is not clear, or two sources that contradict each other.
+    """An unclear flight, or two sources that contradict each other.
 
-    Kept for good. It stands until a person settles it, or what it is about has become clear.
+    Kept permanently. It stands until a person settles it or its cause ends.
     """
 
     class Code(models.TextChoices):
@@ -248,8 +248,8 @@ class Discrepancy(models.Model):
         AIRSPACE = "AIRSPACE", "A zone is in the way"
         WEATHER = "WEATHER", "The weather is over its limit"
 
-    # Nothing new is flown for an order while one of these stands.
-    STOPS_THE_ORDER = (Code.UNCLEAR_LANDING, Code.DELIVERED_AFTER_END, Code.FLIES_AFTER_END)
+    # While one of these stands, no new mission is flown for the order.
+    BLOCKING_CODES = (Code.UNCLEAR_LANDING, Code.DELIVERED_AFTER_END, Code.FLIES_AFTER_END)
 
     order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="discrepancies")
     job = models.ForeignKey(DeliveryJob, on_delete=models.PROTECT, related_name="discrepancies")
@@ -283,7 +283,7 @@ class Discrepancy(models.Model):
 
 
 class PublishingPause(models.Model):
-    """Publishing stands still because ground control refuses the form of our missions."""
+    """A pause of publishing because ground control refuses the form of our missions."""
 
     began_at = models.DateTimeField(default=timezone.now)
     because = models.CharField(max_length=1000)
@@ -307,15 +307,13 @@ class PublishingPause(models.Model):
 
 
 class Flight(models.Model):
-    """How far one job's flight is, as read from telemetry (the state of `flight.phases`)."""
+    """The progress of one job's flight by telemetry; `state` is a `flight.state.FlightState`."""
 
     job = models.OneToOneField(
         DeliveryJob, on_delete=models.CASCADE, primary_key=True, related_name="flight"
     )
     state = models.JSONField(default=dict)
-    heard_at = models.DateTimeField(
-        help_text="When telemetry last said something new, by our clock."
-    )
+    heard_at = models.DateTimeField(help_text="When telemetry last changed, by our clock.")
     link_lost_at = models.DateTimeField(null=True)
     recent = models.JSONField(default=list, help_text="The end of its track, as in TrackPiece.")
 
@@ -324,7 +322,7 @@ class Flight(models.Model):
 
 
 class TrackPiece(models.Model):
-    """About a minute of where a job's flight was (see `missions.tracks`). Written once, whole."""
+    """About a minute of a job's track (see `missions.tracks`). Written once, never updated."""
 
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(DeliveryJob, on_delete=models.CASCADE, related_name="track_pieces")
@@ -338,7 +336,7 @@ class TrackPiece(models.Model):
 
 
 class MissionReport(models.Model):
-    """A mission event that was reported to us; the key makes sure that each is applied once."""
+    """A reported mission event; the unique key applies each once."""
 
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="reports")
     key = models.CharField(max_length=200, help_text="Source and event id of the sender.")
@@ -355,16 +353,16 @@ class MissionReport(models.Model):
 
 class WhatIfQuerySet(OutgoingQuerySet["WhatIf"]):
     def due(self, now: datetime) -> Self:
-        """New ones, and those whose worker is not heard of any more; none while one is simulated.
+        """New ones, and those whose worker has died; none while one is simulated.
 
-        One that was begun comes first: it is in the way of the others.
+        A started one comes first: it blocks the others.
         """
-        begun = WhatIf.objects.order_by().filter(state=WhatIf.State.RUNNING)
+        started = WhatIf.objects.order_by().filter(state=WhatIf.State.RUNNING)
         return (
             super()
             .due(now)
             .filter(
-                ~Exists(begun.filter(claimed_until__gt=now)),
+                ~Exists(started.filter(claimed_until__gt=now)),
                 state__in=(WhatIf.State.QUEUED, WhatIf.State.RUNNING),
             )
             .order_by(F("claimed_until").asc(nulls_last=True), "asked_at")
@@ -372,10 +370,10 @@ class WhatIfQuerySet(OutgoingQuerySet["WhatIf"]):
 
 
 class WhatIf(Outgoing):
-    """A day's orders simulated as it is and with a change: what is asked, and what came of it.
+    """A day's orders simulated without and with a change: the question and its results.
 
-    This row is the outbox, as a mission intent is: a worker claims it, and the sweep finds it again
-    when that worker dies. No personal data is in it.
+    This row is the outbox, like a Mission: a worker claims it, and the sweep retries it when that
+    worker dies. It has no personal data.
     """
 
     class State(models.TextChoices):
@@ -391,7 +389,7 @@ class WhatIf(Outgoing):
     service_area = models.ForeignKey(ServiceArea, on_delete=models.PROTECT, related_name="+")
     policy_version = models.PositiveIntegerField(help_text="The rules as it is.")
     changes = models.JSONField(default=dict, help_text="Rule to [as it is, with the change].")
-    more_drones = models.SmallIntegerField(default=0, help_text="Below 0: so many fewer.")
+    more_drones = models.SmallIntegerField(default=0, help_text="Negative: fewer drones.")
     hub = models.ForeignKey(Hub, on_delete=models.SET_NULL, null=True, related_name="+")
     kind = models.ForeignKey(DroneKind, on_delete=models.SET_NULL, null=True, related_name="+")
     state = models.CharField(max_length=7, choices=State, default=State.QUEUED)
@@ -406,7 +404,7 @@ class WhatIf(Outgoing):
         verbose_name = "what-if"
         ordering = ["-asked_at", "-id"]
         constraints = [
-            # Simulating must leave the workers to dispatch.
+            # Simulations must leave workers free for dispatch.
             models.UniqueConstraint(
                 fields=["state"], condition=Q(state="RUNNING"), name="one_what_if_at_a_time"
             )

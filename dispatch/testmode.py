@@ -1,8 +1,8 @@
-"""Test mode: orders that no drone ever flies, and that go through all states by a timetable.
+"""Test mode: orders without a drone that go through all states by a timetable.
 
-A merchant's test key makes them, and the merchant says by a scenario what shall become of them. The
-first half is pure. The second makes real transitions through `orders.lifecycle`, so that events and
-webhooks are those of a real delivery.
+A merchant's test key creates them, and a scenario selects the outcome. The first half is pure. The
+second makes real transitions through `orders.lifecycle`, so that events and webhooks are those of a
+real delivery.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +29,7 @@ from wingxtra.accounts.identity import Actor, ActorKind
 log = structlog.get_logger(__name__)
 
 TEST_MODE = Actor(ActorKind.SYSTEM, "test mode")
-AT_MOST = 500  # per tick; the oldest first
+MAX_ORDERS_PER_TICK = 500  # per tick; the oldest first
 
 # --- the timetable -------------------------------------------------------------------------------
 
@@ -50,7 +50,7 @@ _HAPPY: list[Step] = [
     (48, E.DELIVERING),
     (60, E.DELIVERED),
 ]
-# When each step happens, in seconds from when the order was queued.
+# The time of each step, in seconds after the order was queued.
 TIMETABLES: dict[Scenario, list[Step]] = {
     Scenario.DELIVERED: _HAPPY,
     Scenario.WRONG_OTP: _HAPPY,  # the refusal is in pod.codes
@@ -81,7 +81,7 @@ ENROUTE_S = 25.0
 def due(scenario: Scenario, happened: Sequence[EventType], age_s: float) -> list[EventType]:
     """The steps to take now. happened: the order's events since it was queued, oldest first.
 
-    A step counts as done whoever did it: a report, or a code that was given early.
+    A step that a report or an early code caused counts as done.
     """
     steps = TIMETABLES[scenario]
     done = 0
@@ -98,7 +98,7 @@ def place(
     drop: Point,
     now: datetime,
 ) -> Point | None:
-    """Where the drone of a flying test order would be: on the straight line from pickup to drop.
+    """The position of a flying test order's drone, on the straight line from pickup to drop.
 
     happened: the order's events, oldest first. None while the link is lost.
     """
@@ -113,20 +113,20 @@ def place(
     return lat, lng
 
 
-# --- flown by the clock --------------------------------------------------------------------------
+# --- transitions by the clock --------------------------------------------------------------------
 
 
 def fly(now: datetime) -> int:
-    """Take every step that is due; returns how many. Called any number of times, also at once."""
-    ids = Order.objects.flying_themselves().order_by("created_at").values_list("pk", flat=True)
-    return sum(_fly(order_id, now) for order_id in ids[:AT_MOST])
+    """Take every due step; returns their number. Idempotent and safe to run concurrently."""
+    ids = Order.objects.open_tests().order_by("created_at").values_list("pk", flat=True)
+    return sum(_fly(order_id, now) for order_id in ids[:MAX_ORDERS_PER_TICK])
 
 
 @transaction.atomic
 def _fly(order_id: UUID, now: datetime) -> int:
-    # Locked from the look at its events to the last step: no step is taken twice.
+    # The row stays locked from the read of its events to the last step: no step is taken twice.
     locked = Order.objects.select_for_update(skip_locked=True, no_key=True)
-    order = locked.flying_themselves().filter(pk=order_id).first()
+    order = locked.open_tests().filter(pk=order_id).first()
     if order is None:
         return 0
     events = list(DeliveryEvent.objects.filter(order=order).values_list("type", "occurred_at"))
@@ -142,7 +142,7 @@ def _fly(order_id: UUID, now: datetime) -> int:
             for kind in steps:
                 _VERBS[kind](order_id, queued_at)
     except lifecycle.Refused as refusal:
-        # Somebody took it off the timetable, by a reschedule or a report of their own.
+        # A reschedule or a report took the order off the timetable.
         log.info("test_order_off_its_timetable", order_id=str(order_id), why=refusal.detail)
         return 0
     return len(steps)

@@ -1,7 +1,7 @@
-"""The fleet's work for workers: ask the Fleet API again and again.
+"""Background tasks of the fleet: poll the Fleet API and the weather source.
 
-Whoever follows flights does so on its own schedule and not behind this poll: that telemetry has
-stopped must be noticed above all when the poll fails.
+Flight tracking has its own schedule and does not depend on this poll: lost telemetry must be
+detected when the poll fails, too.
 """
 
 import dramatiq
@@ -21,16 +21,16 @@ log = structlog.get_logger(__name__)
 @dramatiq.actor
 def poll() -> None:
     try:
-        picture.renew()
+        picture.refresh()
     except FleetUnavailable:
-        return  # logged and counted; the former picture grows old, and the next tick tries again
+        return  # logged and counted; the next tick retries
 
 
 @every(WEATHER_EVERY_S)
 @dramatiq.actor
 def watch_weather() -> None:
-    """Where a source is set; what it does not say makes the wind unknown once it is too old."""
+    """Polls WEATHER_SOURCE if it is set."""
     try:
-        weather.renew()
+        weather.refresh()
     except weather.WeatherUnavailable as problem:
         log.warning("weather_unavailable", detail=str(problem))

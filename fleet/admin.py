@@ -1,4 +1,4 @@
-"""The fleet in the console: kinds, hubs, areas, zones and the policy (drones: drone_admin)."""
+"""Console pages of kinds, hubs, areas, zones and the policy. Drones are in `drone_admin`."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ class HubForm(forms.ModelForm):
 
 @admin.register(Hub)
 class HubAdmin(ConsoleAdmin):
-    """Where drones live, put on the map."""
+    """Hubs, placed on a map."""
 
     form = HubForm
     change_form_after_template = "console/hub_map.html"
@@ -86,7 +86,7 @@ class ServiceAreaForm(forms.ModelForm):
 
 @admin.register(ServiceArea)
 class ServiceAreaAdmin(ConsoleAdmin):
-    """Pausing an area is an action of its own, with a reason."""
+    """Pausing an area is a separate action with a reason."""
 
     form = ServiceAreaForm
     list_display = ("name", "active", "dispatching")
@@ -103,9 +103,9 @@ class NoFlyZoneForm(forms.ModelForm):
         fields = ("name", "active", "starts_at", "ends_at", "polygon")
         labels = {"starts_at": "From (UTC)", "ends_at": "Until (UTC)", "polygon": "Outline"}
         help_texts = {
-            "active": "Off: kept for another time, and flown through.",
-            "starts_at": "Empty: since always.",
-            "ends_at": "Empty: for ever.",
+            "active": "Off: the zone is kept but does not apply.",
+            "starts_at": "Empty: no start.",
+            "ends_at": "Empty: no end.",
             "polygon": "",
         }
         widgets = {"polygon": PolygonInput}
@@ -123,7 +123,7 @@ class NoFlyZoneAdmin(ConsoleAdmin):
     form = NoFlyZoneForm
     list_display = ("name", "now", "starts", "ends")
     list_filter = ("active",)
-    when_empty = "There are no no-fly zones: drones may fly everywhere in the service areas."
+    when_empty = "No no-fly zones: drones may fly everywhere in the service areas."
     search_fields = ("name",)
 
     @admin.display(description="Now", ordering="active")
@@ -132,9 +132,9 @@ class NoFlyZoneAdmin(ConsoleAdmin):
         if not zone.active:
             return badge("Off", Tone.IDLE)
         if zone.ends_at and zone.ends_at <= now:
-            return badge("Over", Tone.IDLE)
+            return badge("Expired", Tone.IDLE)
         if zone.starts_at and zone.starts_at > now:
-            return badge("To come", Tone.WARN)
+            return badge("Upcoming", Tone.WARN)
         return badge("Closed", Tone.BAD)
 
     @admin.display(description="From", ordering="starts_at")
@@ -148,7 +148,7 @@ class NoFlyZoneAdmin(ConsoleAdmin):
 
 @admin.register(Policy)
 class PolicyAdmin(ConsoleAdmin):
-    """The one row of rules, edited through `policy.change` only, which counts and remembers."""
+    """The single policy row. Saves through `policy.change`, which writes the history."""
 
     form = PolicyForm
     fieldsets = FIELDSETS

@@ -12,9 +12,9 @@ class FleetConfig(AppConfig):
         from fleet.live import drone_status, picture
         from wingxtra.observability import health
 
-        # A migration's row would be gone after every flush of a test database; this one is not.
+        # Not in a migration: flushing a test database would delete that row.
         post_migrate.connect(policy.ensure_first_version, sender=self)
-        rulebook.STAMP.renew_with(*rulebook.WRITTEN_IN_IT)
+        rulebook.VERSION.bump_on_write(*rulebook.CACHED_MODELS)
         health.dispatching.register("fleet_picture", picture.check, needs=("database", "redis"))
         health.dispatching.register(
             "fleet_fields", drone_status.check_fields, needs=("database", "redis")

@@ -1,4 +1,4 @@
-"""What can fly: drones, their kinds, and the hubs they live at."""
+"""Drones, their kinds, their hubs and their holds."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -29,7 +29,7 @@ LONGITUDE = [MinValueValidator(-180.0), MaxValueValidator(180.0)]
 
 
 def on_earth(lat: str, lng: str) -> Q:
-    """A check that holds for coordinates that exist; NaN and infinity fail it as well."""
+    """A check for valid coordinates; NaN and infinity fail it."""
     return Q(**{f"{lat}__range": (-90.0, 90.0), f"{lng}__range": (-180.0, 180.0)})
 
 
@@ -38,10 +38,10 @@ def default_payload_types() -> list[str]:
 
 
 class DroneKind(models.Model):
-    """A type of airframe: what it lifts, how fast it flies, and the power that takes.
+    """A type of airframe: payload, speeds, battery and powers.
 
-    Powers are at the empty mass, out of the manufacturer's data sheet or a measured flight;
-    `fleet.feasibility.judge` scales them with the payload.
+    Powers are at empty mass, from the manufacturer's data sheet or a measured flight.
+    `fleet.feasibility.energy` scales them with the payload.
     """
 
     name = models.CharField(max_length=60, unique=True)
@@ -84,7 +84,7 @@ class DroneKind(models.Model):
 
 
 class Hub(models.Model):
-    """Where drones live: they start there, come home to it, and charge."""
+    """The base of drones: they start, land and charge there."""
 
     name = models.CharField(max_length=80, unique=True)
     lat = models.FloatField(validators=LATITUDE)
@@ -93,7 +93,7 @@ class Hub(models.Model):
         ServiceArea,
         on_delete=models.PROTECT,
         related_name="hubs",
-        help_text="The usual area of the drones that live here.",
+        help_text="The usual area of the drones based here.",
     )
     launches_at_once = models.PositiveSmallIntegerField(
         null=True,
@@ -114,12 +114,12 @@ class Hub(models.Model):
 
 class DroneQuerySet(models.QuerySet["Drone"]):
     def with_home(self) -> "DroneQuerySet":
-        """Everything that feasibility asks about a registered drone, in one statement."""
+        """With kind and hub, which feasibility needs, in one statement."""
         return self.select_related("kind", "hub")
 
 
 class Drone(models.Model):
-    """A registered drone. Where it is and how full its battery is, only telemetry knows."""
+    """A registered drone. Position and charge come from telemetry only."""
 
     drone_id = models.CharField(
         "drone id",
@@ -134,7 +134,7 @@ class Drone(models.Model):
     )
     kind = models.ForeignKey(DroneKind, on_delete=models.PROTECT, related_name="drones")
     hub = models.ForeignKey(Hub, on_delete=models.PROTECT, related_name="drones")
-    active = models.BooleanField(default=True, help_text="Off: kept for the record, never flies.")
+    active = models.BooleanField(default=True, help_text="Off: out of service; the record is kept.")
     grounded_at = models.DateTimeField(null=True, editable=False)
     grounded_by = models.CharField(max_length=160, blank=True, editable=False)
     grounded_reason = models.CharField(max_length=300, blank=True, editable=False)
@@ -166,14 +166,15 @@ class Drone(models.Model):
 
 class DroneHoldQuerySet(models.QuerySet["DroneHold"]):
     def standing(self) -> "DroneHoldQuerySet":
+        """Holds that are not released."""
         return self.filter(released_at__isnull=True)
 
 
 class DroneHold(models.Model):
-    """A doubt about a drone that keeps it out of the air until a person releases it in writing.
+    """A hold keeps a drone out of dispatch until staff release it with a note.
 
-    A row of its own, and not a column of Drone, so that setting one waits for no lock of the drone:
-    it is set while an order is locked, and drones are locked before orders.
+    A separate row and not a column of Drone, so that setting a hold needs no lock on the drone: it
+    is set while an order is locked, and the lock order is drones before orders.
     """
 
     class Code(models.TextChoices):

@@ -1,4 +1,4 @@
-"""The rules that ADMIN edits: one row and its history. `feasibility.rules` is their plain form."""
+"""The policy that ADMIN edits: one row and its history. `Policy.rules()` gives plain `Rules`."""
 
 from dataclasses import fields
 from typing import Any
@@ -21,20 +21,20 @@ def _number(default: float, low: float, high: float, text: str, **options: Any) 
 
 
 class Policy(models.Model):
-    """The one row of rules. `change` is the only way to edit it: it counts and remembers."""
+    """The single policy row. Edit it with `change` only, which writes the history."""
 
     version = models.PositiveIntegerField(default=1, editable=False)
 
     battery_min_pct = _number(30, 0, 100, "No take-off below this charge, in percent.")
     reserve_pct = _number(
-        20, 5, 80, "Charge that must be left when the drone is home again, in percent."
+        20, 5, 80, "Charge that must remain when the drone is back home, in percent."
     )
     telemetry_max_age_s = _number(15, 1, 600, "Older telemetry rules a drone out, in seconds.")
     telemetry_hard_age_s = _number(
         60, 1, 3600, "Up to this age OPS may override with a reason, in seconds."
     )
     link_lost_after_s = _number(
-        20, 2, 600, "A flying drone this long silent has lost its link, in seconds."
+        20, 2, 600, "A flying drone without telemetry for this long has lost its link, in seconds."
     )
     detour_factor = _number(1.15, 1, 3, "Flown distance over straight distance.")
     launch_time_s = _number(45, 0, 1800, "From assignment to take-off, in seconds.")
@@ -43,22 +43,22 @@ class Policy(models.Model):
     cruise_alt_m = _number(60, 10, 120, "Cruise height above ground, in metres.")
     delivery_alt_m = _number(8, 1, 60, "Height from which the parcel is lowered, in metres.")
     arrival_radius_m = _number(
-        60, 5, 500, "Within this of the drop point the drone has arrived, in metres."
+        60, 5, 500, "Within this distance of the drop point the drone has arrived, in metres."
     )
     max_wind_mps = _number(12, 0, 40, "No mission above this wind, in metres per second.")
     weather_max_age_s = _number(
         900,
         30,
         86400,
-        "Where the wind is measured: no mission on a reading older than this, in seconds.",
+        "If the wind is measured: no mission with a reading older than this, in seconds.",
     )
     detours_allowed = models.BooleanField(
         default=False,
-        help_text="Plan trips around no-fly zones. Only where ground control knows the same zones "
-        "and flies around them by itself; off, a trip that would cross one is ruled out.",
+        help_text="Plan trips around no-fly zones. Use only if ground control knows the same zones "
+        "and flies around them automatically. Off: a trip that would cross one is ruled out.",
     )
     zone_margin_m = _number(
-        50, 5, 2000, "How far from a no-fly zone the way around it turns, in metres."
+        50, 5, 2000, "Distance that a detour keeps from a no-fly zone, in metres."
     )
     dropoff_max_accuracy_m = _number(
         50, 1, 1000, "A captured drop point less accurate than this is refused, in metres."
@@ -67,34 +67,34 @@ class Policy(models.Model):
         150,
         0,
         5000,
-        "How far customers may move the drop point from the address that was given, in metres.",
+        "How far customers may move the drop point from the given address, in metres.",
     )
     busy_weight = _number(
         0.1,
         0,
         10,
-        "What a second of drone time costs against a second of a normal order's lateness. More "
+        "Cost of a second of drone time against a second of a normal order's lateness. Higher "
         "while orders queue (docs/dispatch.md).",
     )
     age_cap_s = _number(
         28800,
         60,
         86400,
-        "Waiting raises an order's weight up to here, in seconds. A normal order that has waited "
-        "so long is planned like an urgent one, if not before.",
+        "Waiting raises an order's weight up to this time, in seconds. By then a normal order is "
+        "planned like an urgent one.",
     )
     look_ahead_s = _number(
         180,
         0,
         1800,
-        "An order may wait so long for a drone that serves it better than those that can start "
-        "now, in seconds. 0 for never.",
+        "An order may wait this long for a drone that serves it better than those that can start "
+        "now, in seconds. 0: it never waits.",
     )
     full_charge_s = _number(
         2400,
         60,
         86400,
-        "Charging at the hub from empty to full, in seconds: what a trip costs besides its time.",
+        "Time to charge from empty to full at the hub, in seconds. Counts as a cost of each trip.",
     )
     promise_medical_min = _number(15, 1, 1440, "Promise for MEDICAL orders, in minutes.")
     promise_urgent_min = _number(30, 1, 1440, "Promise for URGENT orders, in minutes.")
@@ -105,17 +105,18 @@ class Policy(models.Model):
     max_attempts = models.PositiveSmallIntegerField(
         default=3,
         validators=[MinValueValidator(1), MaxValueValidator(10)],
-        help_text="How many drones may try before the order has failed.",
+        help_text="Number of attempts before the order fails.",
     )
     personal_data_days = models.PositiveSmallIntegerField(
         default=90,
         validators=[MinValueValidator(1), MaxValueValidator(3650)],
-        help_text="Personal data and proofs' pictures go this many days after an order was over.",
+        help_text="Personal data and proof pictures are deleted this many days after an order is "
+        "over.",
     )
     decision_days = models.PositiveSmallIntegerField(
         default=90,
         validators=[MinValueValidator(1), MaxValueValidator(3650)],
-        help_text="Dispatch runs and what they decided go after this many days.",
+        help_text="Dispatch runs and their decisions are deleted after this many days.",
     )
     loiter_timeout_s = models.PositiveIntegerField(
         default=180, help_text="How long the drone may wait at the drop point, in seconds."
@@ -128,8 +129,8 @@ class Policy(models.Model):
     )
     ready_required = models.BooleanField(
         default=False,
-        help_text="Send a drone only once the sender or a loader has said that the parcel is "
-        "ready. Off, an order without an estimate is flown at once.",
+        help_text="Send a drone only after the sender or a loader has marked the parcel as ready. "
+        "Off: an order without an estimate is flown at once.",
     )
     dispatch_paused = models.BooleanField(
         default=False, help_text="No automatic dispatch anywhere while this is on."
@@ -169,7 +170,7 @@ class Policy(models.Model):
 
 
 class PolicyVersion(models.Model):
-    """What the policy was, since when, and who made it so. Runs name the version they used."""
+    """One version of the policy, with author and time. Dispatch runs store their version."""
 
     version = models.PositiveIntegerField(primary_key=True)
     rules = models.JSONField()
@@ -185,7 +186,7 @@ class PolicyVersion(models.Model):
 
 
 def ensure_first_version(**_: Any) -> None:
-    """Make the one row and its first version where they are missing; runs after every migrate."""
+    """Creates the policy row and its first version if missing. Runs after every migrate."""
     policy, is_new = Policy.objects.get_or_create(pk=1)
     if is_new:
         PolicyVersion.objects.update_or_create(
@@ -195,15 +196,15 @@ def ensure_first_version(**_: Any) -> None:
 
 
 def current() -> Rules:
-    """The rules that hold now."""
+    """The current rules. One statement."""
     return Policy.objects.get(pk=1).rules()
 
 
 @transaction.atomic
 def change(*, by: Actor, **values: Any) -> Policy:
-    """Edit the policy. Raises ValidationError (with the fields) and then nothing has changed.
+    """Edits the policy and adds a version. Raises ValidationError (with the fields).
 
-    Changing nothing is no new version.
+    Without a difference there is no new version.
     """
     policy = Policy.objects.select_for_update().get(pk=1)
     changes = {

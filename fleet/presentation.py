@@ -1,4 +1,4 @@
-"""A drone's state in the words and colours of the console. Pure."""
+"""Texts and colours of a drone's state in the console. Pure."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ READINESS: dict[Readiness, tuple[str, Tone]] = {
     Readiness.ON_HOLD: ("On hold", Tone.BAD),
     Readiness.OFFLINE: ("Offline", Tone.IDLE),
 }
-MODES = {True: "Armed", False: "Disarmed", None: "not known"}
+MODES = {True: "Armed", False: "Disarmed", None: "unknown"}
 
 
 def battery(live: LiveDrone) -> str:
@@ -21,10 +21,10 @@ def battery(live: LiveDrone) -> str:
     return "—" if pct is None else f"{pct:.0f} %"
 
 
-def heard(live: LiveDrone, now: datetime) -> str:
+def last_telemetry(live: LiveDrone, now: datetime) -> str:
     """“3 s ago”, “12 min ago”, “never”."""
     if live.telemetry is None:
-        return "not usable" if live.problems else "never"
+        return "unusable" if live.problems else "never"
     seconds = (now - live.telemetry.seen_at).total_seconds()
     if seconds < 120:
         return f"{max(0, seconds):.0f} s ago"
@@ -33,25 +33,28 @@ def heard(live: LiveDrone, now: datetime) -> str:
     return f"{live.telemetry.seen_at:%d %b %H:%M} UTC"
 
 
-def facts(live: LiveDrone, now: datetime) -> list[tuple[str, str]]:
-    """What is known of the drone now, for its page and the map."""
-    said = live.telemetry
+def state_rows(live: LiveDrone, now: datetime) -> list[tuple[str, str]]:
+    """Label and text of each value, for the drone's page and the map."""
+    sample = live.telemetry
     rows = [
         ("State", READINESS[live.readiness][0]),
         ("Battery", battery(live)),
-        ("Heard", heard(live, now)),
+        ("Last telemetry", last_telemetry(live, now)),
     ]
-    if said is not None:
+    if sample is not None:
         rows += [
-            ("Motors", MODES[said.armed]),
-            ("Mode", said.mode or "—"),
-            ("Height", "—" if said.alt_m is None else f"{said.alt_m:.0f} m"),
-            ("Speed", "—" if said.speed_mps is None else f"{said.speed_mps:.1f} m/s"),
-            ("Position", "—" if said.lat is None else f"{said.lat:.5f}, {said.lng:.5f}"),
+            ("Motors", MODES[sample.armed]),
+            ("Mode", sample.mode or "—"),
+            ("Height", "—" if sample.alt_m is None else f"{sample.alt_m:.0f} m"),
+            ("Speed", "—" if sample.speed_mps is None else f"{sample.speed_mps:.1f} m/s"),
+            (
+                "Position",
+                "—" if sample.lat is None else f"{sample.lat:.5f}, {sample.lng:.5f}",
+            ),
         ]
     if live.readiness not in (Readiness.READY, Readiness.BUSY):
         rows += [("Because", reason.message) for reason in live.reasons]
-    told = " ".join(text for _, text in rows)
-    # A reason may quote it already.
-    rows += [("Telemetry", text) for text in live.problems if text.removesuffix(".") not in told]
+    # A reason may contain the problem already.
+    shown = " ".join(text for _, text in rows)
+    rows += [("Telemetry", text) for text in live.problems if text.removesuffix(".") not in shown]
     return rows

@@ -1,4 +1,4 @@
-"""The registered drones: as columns for feasibility, as people see them, grounded and released."""
+"""Registered drones: columns for feasibility, grounding, and holds."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LONGEST_REASON = 300
-# The area of a drone whose hub lies in one that is not served now; no trip is there.
+MAX_REASON_CHARACTERS = 300
+# Area index of a drone whose hub's area is inactive; matches no trip.
 NO_AREA = -1
 PHYSICS = (
     "max_payload_kg",
@@ -39,7 +39,7 @@ PHYSICS = (
 
 @dataclass(frozen=True, slots=True)
 class Engaged:
-    """Ids of drones that must not get a trip: on a job, on hold, with a parcel aboard."""
+    """Ids of drones that cannot get a trip: on a job, on hold, with a parcel aboard."""
 
     busy: Collection[str | None] = ()
     held: Collection[str | None] = ()
@@ -57,10 +57,10 @@ def drone_table(
     now: datetime,
     full_hubs: Collection[int] = (),
 ) -> DroneTable:
-    """Registered drones (`with_home`) with what the picture says of them, in their order.
+    """Registered drones (`with_home`) with their telemetry, in the same order.
 
-    Without a picture nothing is known of any of them, and none is able. full_hubs: the keys of hubs
-    that launch no more drones now.
+    Without a picture there is no telemetry, and no drone is able. full_hubs: the primary keys of
+    hubs that launch no more drones now.
     """
     areas = {area.pk: index for index, area in enumerate(book.areas)}
     return table_of(drones, areas, picture, engaged, now, full_hubs)
@@ -74,7 +74,7 @@ def table_of(
     now: datetime | None = None,
     full_hubs: Collection[int] = (),
 ) -> DroneTable:
-    """The same by the place of each area; without a picture it needs no time."""
+    """The same with the index of each area. `now` is needed only with a picture."""
     kinds: dict[int, dict[str, Any]] = {}
 
     def row(drone: Drone) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _physics(kind: DroneKind) -> dict[str, Any]:
     return figures | {"payload_types": payload_bits(kind.payload_types)}
 
 
-_UNHEARD = {
+_NO_TELEMETRY = {
     "lat": None,
     "lng": None,
     "battery_pct": None,
@@ -116,7 +116,7 @@ _UNHEARD = {
 def _live(drone_id: str, picture: Picture | None, now: datetime | None) -> dict[str, Any]:
     sample = picture.telemetry.get(drone_id) if picture else None
     if picture is None or sample is None or now is None:
-        return _UNHEARD
+        return _NO_TELEMETRY
     return {
         "lat": sample.lat,
         "lng": sample.lng,
@@ -127,7 +127,7 @@ def _live(drone_id: str, picture: Picture | None, now: datetime | None) -> dict[
 
 
 def held(drone_ids: Iterable[str]) -> dict[str, list[DroneHold]]:
-    """What each of these drones is on hold for, the oldest first; free ones are not in it."""
+    """Drone id to its unreleased holds, the oldest first; only drones that have one."""
     found: dict[str, list[DroneHold]] = {}
     for hold in DroneHold.objects.standing().filter(drone__in=drone_ids).order_by("id"):
         found.setdefault(hold.drone_id, []).append(hold)
@@ -139,14 +139,14 @@ def held(drone_ids: Iterable[str]) -> dict[str, list[DroneHold]]:
 
 @transaction.atomic
 def ground(drone_id: str, *, by: Actor, reason: str) -> Drone:
-    """Take a drone out of dispatch at once; a flight under way goes on.
+    """Takes a drone out of dispatch at once. A flight under way continues.
 
-    Raises NotFound, Invalid without a reason, and Conflict when it is grounded already: the first
-    reason stands until somebody has dealt with it.
+    Raises NotFound, Invalid without a reason, and Conflict if it is grounded already: the first
+    reason stays until the drone is ungrounded.
     """
     reason = reason.strip()
-    if not 0 < len(reason) <= LONGEST_REASON:
-        message = f"Say in 1 to {LONGEST_REASON} characters why the drone must not fly."
+    if not 0 < len(reason) <= MAX_REASON_CHARACTERS:
+        message = f"Say in 1 to {MAX_REASON_CHARACTERS} characters why the drone must not fly."
         raise Invalid([FieldProblem("reason", "required" if not reason else "too_long", message)])
     drone = _locked(drone_id)
     if drone.is_grounded:
@@ -163,7 +163,7 @@ def ground(drone_id: str, *, by: Actor, reason: str) -> Drone:
 
 @transaction.atomic
 def unground(drone_id: str, *, by: Actor) -> Drone:
-    """Let a grounded drone fly again. Raises NotFound, and Conflict when it is not grounded."""
+    """Returns a grounded drone to dispatch. Raises NotFound, and Conflict if it is not grounded."""
     drone = _locked(drone_id)
     if not drone.is_grounded:
         raise Conflict("not_grounded", f"{drone_id} is not grounded.")
@@ -184,7 +184,7 @@ def _locked(drone_id: str) -> Drone:
 
 
 def hold(drone_id: str, code: DroneHold.Code, message: str, *, by: Actor) -> None:
-    """Keep a drone out of the air until a person releases it; the first doubt of a kind stands."""
+    """Keeps a drone out of dispatch until staff release it. One hold per code is kept."""
     row = DroneHold(drone_id=drone_id, code=code, message=message[:300], held_by=str(by)[:180])
     DroneHold.objects.bulk_create([row], ignore_conflicts=True)
     log.warning("drone_held", drone_id=drone_id, code=code, why=message, by=str(by))
@@ -192,12 +192,13 @@ def hold(drone_id: str, code: DroneHold.Code, message: str, *, by: Actor) -> Non
 
 @transaction.atomic
 def release(drone_id: str, *, by: Actor, note: str) -> None:
-    """A person has looked at the drone: it may fly again. Raises Invalid without a note, NotFound
-    for an unknown drone, and Conflict when it is not on hold.
+    """Releases all holds of a drone that staff have checked.
+
+    Raises Invalid without a note, NotFound, and Conflict if it is not on hold.
     """
     note = note.strip()
-    if not 0 < len(note) <= LONGEST_REASON:
-        message = f"Say in 1 to {LONGEST_REASON} characters what was checked."
+    if not 0 < len(note) <= MAX_REASON_CHARACTERS:
+        message = f"Say in 1 to {MAX_REASON_CHARACTERS} characters what was checked."
         raise Invalid([FieldProblem("note", "required" if not note else "too_long", message)])
     _locked(drone_id)
     standing = DroneHold.objects.standing().filter(drone=drone_id)

@@ -1,4 +1,4 @@
-"""Drones as JSON. They only go out; the registry is kept in the console."""
+"""Drones as JSON, read-only. Staff edit the registry in the console."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ class ReasonSerializer(serializers.Serializer[Any]):
 
 
 class LiveDroneSerializer(serializers.Serializer[LiveDrone]):
-    """Null where telemetry says nothing. The figures are the last known, as of `last_seen_at`.
+    """A value that telemetry lacks is null. Figures are the last known, as of `last_seen_at`.
 
-    `telemetry_problems`: what is wrong with what the Fleet API sends of the drone, in sentences.
+    `telemetry_problems`: the errors in the drone's telemetry, one sentence each.
     """
 
     drone_id = serializers.CharField(source="drone.drone_id")

@@ -1,4 +1,4 @@
-"""The drones by API, for staff."""
+"""API of the drones, for staff."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ class DroneList(ApiView, ListAPIView[Any]):
 
     def paginate_queryset(self, queryset: QuerySet[Any] | Any) -> list[Any]:
         page = super().paginate_queryset(queryset)
-        return [*drone_status.look(page or [], timezone.now())]
+        return [*drone_status.live_drones(page or [], timezone.now())]
 
 
 class DroneDetail(ApiView):
@@ -39,4 +39,5 @@ class DroneDetail(ApiView):
         drones = list(Drone.objects.with_home().filter(pk=drone_id))
         if not drones:
             raise NotFound("drone")
-        return Response(LiveDroneSerializer(drone_status.look(drones, timezone.now())[0]).data)
+        (live,) = drone_status.live_drones(drones, timezone.now())
+        return Response(LiveDroneSerializer(live).data)

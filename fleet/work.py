@@ -1,4 +1,4 @@
-"""What drones do for orders. `orders` registers the answers, because fleet never imports it."""
+"""Active jobs and parcels of drones. `orders` registers the queries: fleet must not import it."""
 
 from collections.abc import Callable, Collection
 from uuid import UUID
@@ -14,7 +14,7 @@ def register(active_jobs: ActiveJobs, carrying: Carrying) -> None:
 
 
 def active_jobs(drone_ids: Collection[str]) -> dict[str, UUID]:
-    """The active job of each of these drones; a drone without one is missing."""
+    """Drone id to active job id; only drones that have one."""
     found: dict[str, UUID] = {}
     for jobs_of, _ in _registered:
         found |= jobs_of(drone_ids)
@@ -22,7 +22,7 @@ def active_jobs(drone_ids: Collection[str]) -> dict[str, UUID]:
 
 
 def carrying(drone_ids: Collection[str]) -> set[str]:
-    """Those of these drones that have a parcel aboard."""
+    """The drones among these that have a parcel aboard."""
     found: set[str] = set()
     for _, carrying_of in _registered:
         found |= carrying_of(drone_ids)

@@ -1,4 +1,4 @@
-"""What orders do by themselves."""
+"""Scheduled work on orders."""
 
 import dramatiq
 import structlog
@@ -14,7 +14,7 @@ log = structlog.get_logger(__name__)
 @every(5)
 @dramatiq.actor
 def enqueue_due() -> None:
-    """Queue the scheduled orders whose time has come."""
+    """Queue the scheduled orders whose start is due."""
     if count := lifecycle.enqueue_due(timezone.now()):
         log.info("orders_due", count=count)
 
@@ -22,7 +22,7 @@ def enqueue_due() -> None:
 @every(3600)
 @dramatiq.actor
 def forget_customers() -> None:
-    """Remove personal data past its time; what one hour does not manage, the next one does."""
+    """Remove personal data past its retention period. The next run takes what this one leaves."""
     done, failed = retention.forget_old(timezone.now())
     if done or failed:
         log.info("customers_forgotten", done=done, failed=failed)

@@ -1,7 +1,7 @@
-"""Orders in the console: the list with its tabs, and one page that tells all of an order.
+"""Orders in the console: the list with its tabs, and the page of one order.
 
-Nothing here edits an order. What can be done are actions (`wingxtra.console.actions`), which
-`orders`, `dispatch` and `pod` register in their console.py, each calling one verb.
+Nothing here edits an order. Changes are actions (`wingxtra.console.actions`) that `orders`,
+`dispatch` and `pod` register in their console modules. Each action calls one lifecycle verb.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ from wingxtra.console.registry import Tone
 
 
 class OrderChangeList(ConsoleChangeList):
-    """Below tabs, which are no filters to those who look at it."""
+    """The tab is a filter in the address, but does not count as an active filter."""
 
     def get_filters(self, request: HttpRequest) -> Any:
         found = super().get_filters(request)
@@ -69,20 +69,20 @@ class OrderAdmin(ReadOnlyAdmin):
         ("deliver_by", DaysFilter),
     )
     list_select_related = ("merchant", "current_job", "holder_hub")
-    sortable_by = ("tracking_id", "promise", "placed")  # what an index has in order
+    sortable_by = ("tracking_id", "promise", "placed")  # the columns with an index
     list_before_template = "console/tabs.html"
     search_fields = ("public_tracking_id", "external_id", "customer_name", "customer_phone")
     search_help_text = "Tracking id, merchant's reference, name or phone"
-    # Counting a million orders takes longer than finding the newest fifty.
+    # Counting a million orders takes longer than reading the newest fifty.
     paginator = InfinitePaginator
     show_full_result_count = False
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
     ) -> tuple[QuerySet[Order], bool]:
-        """As the API searches: by what one index answers."""
-        found: Any = queryset
-        return (found.matching(search_term.strip()) if search_term.strip() else found), False
+        """The same search as the API: one index answers it."""
+        orders: Any = queryset
+        return (orders.matching(search_term.strip()) if search_term.strip() else orders), False
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -106,7 +106,7 @@ class OrderAdmin(ReadOnlyAdmin):
         if order is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         now = timezone.now()
-        promise, tone = presentation.clock(order, now)
+        promise, tone = presentation.promise(order, now)
         offered = actions.possible(order, request.user)
         answers = [(action, url) for action, url in offered if action.is_answer]
         context = {
@@ -119,8 +119,10 @@ class OrderAdmin(ReadOnlyAdmin):
                 order.get_priority_display(), presentation.PRIORITY_TONE[order.priority]
             ),
             "promise": badge(promise, tone) if promise != "—" else "",
-            "holder": badge(presentation.parcel_is(order), presentation.HOLDER_TONE[order.holder]),
-            "question": order_page.question(order),
+            "holder": badge(
+                presentation.parcel_place(order), presentation.HOLDER_TONE[order.holder]
+            ),
+            "question": order_page.open_question(order),
             "held_since": moment(order.hold_since or order.holder_since),
             "answers": answers,
             "changes_url": actions.watched(order),
@@ -146,13 +148,13 @@ class OrderAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Promise", ordering="deliver_by")
     def promise(self, order: Order) -> SafeString | str:
-        said, tone = presentation.clock(order, timezone.now())
-        return badge(said, tone) if said != "—" else said
+        text, tone = presentation.promise(order, timezone.now())
+        return badge(text, tone) if text != "—" else text
 
     @admin.display(description="Parcel")
     def parcel(self, order: Order) -> SafeString:
         held = badge("On hold", Tone.BAD) if order.hold_code else ""
-        where = badge(presentation.parcel_is(order), presentation.HOLDER_TONE[order.holder])
+        where = badge(presentation.parcel_place(order), presentation.HOLDER_TONE[order.holder])
         return format_html("{} {}", where, held)
 
     @admin.display(description="Drone")
@@ -166,8 +168,7 @@ class OrderAdmin(ReadOnlyAdmin):
     @admin.display(description="Customer")
     def customer(self, order: Order) -> str:
         shown = [masked_name(order.customer_name), masked_phone(order.customer_phone)]
-        words_shown = " ".join(filter(None, shown))
-        return words_shown or "—"
+        return " ".join(filter(None, shown)) or "—"
 
     @admin.display(description="Placed", ordering="created_at")
     def placed(self, order: Order) -> SafeString | str:

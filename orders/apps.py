@@ -10,4 +10,4 @@ class OrdersConfig(AppConfig):
         from orders import drone_work, journal, lifecycle
 
         work.register(drone_work.active_jobs, drone_work.carrying)
-        lifecycle.recorded.connect(journal.tell)
+        lifecycle.recorded.connect(journal.log_events)

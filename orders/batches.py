@@ -1,4 +1,4 @@
-"""The verbs that change many orders at once. Reached through `orders.lifecycle`, as all are."""
+"""The verbs that change many orders at once. Call them through `orders.lifecycle`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from wingxtra.accounts.identity import SYSTEM, Actor
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """instead_of: the job that a better drone takes over; None for an order without one."""
+    """instead_of: the job that this assignment replaces; None for an order without a job."""
 
     order_id: UUID
     drone_id: str
@@ -25,11 +25,11 @@ class Assignment:
 
 
 def assign_many(assignments: Sequence[Assignment], *, by: Actor) -> list[Order]:
-    """Assign each pair that is still possible, and reassign where a job is given; returns the
-    orders that got their drone. Orders may exchange drones.
+    """Assign each pair that is still possible; a pair with `instead_of` is a reassignment.
+    Returns the orders that got their drone. Orders may exchange drones.
 
-    Pairs whose order is locked or changed, or whose drone got a job meanwhile, are left out, and
-    with them those that need the drone that such an order keeps; the rest stands. Statements do not
+    Skips a pair when its order is locked by another transaction or has changed, when its drone has
+    a job by now, and when it needs the drone of a skipped pair. The number of statements does not
     grow with the number of pairs.
     """
     with transaction.atomic():
@@ -57,32 +57,33 @@ def assign_many(assignments: Sequence[Assignment], *, by: Actor) -> list[Order]:
 def _possible(
     assignments: Sequence[Assignment], orders: dict[UUID, Order], free: set[str]
 ) -> list[Assignment]:
-    """Those whose order stands as the plan supposed, and whose drone is free or becomes so."""
+    """The pairs whose order is still as planned, and whose drone is free or is freed by them."""
     pairs: list[Assignment] = []
-    seen: set[UUID | str] = set()  # each order and each drone once
+    taken: set[UUID | str] = set()  # each order and each drone at most once
     for pair in assignments:
         order = orders.get(pair.order_id)
         wanted = Status.ASSIGNED if pair.instead_of else Status.QUEUED
-        stands = (
+        is_as_planned = (
             order
             and order.status == wanted
             and order.current_job_id == pair.instead_of
             and not order.hold_code
             and order.holder in FLOWN_FROM
         )
-        if stands and pair.order_id not in seen and pair.drone_id not in seen:
-            seen |= {pair.order_id, pair.drone_id}
+        if is_as_planned and pair.order_id not in taken and pair.drone_id not in taken:
+            taken |= {pair.order_id, pair.drone_id}
             pairs.append(pair)
+    # Dropping a pair keeps its old drone busy, which may rule out another pair: repeat.
     while True:
-        given_up = {orders[pair.order_id].assigned_drone_id for pair in pairs}
-        still = [pair for pair in pairs if pair.drone_id in free or pair.drone_id in given_up]
-        if len(still) == len(pairs):
+        freed = {orders[pair.order_id].assigned_drone_id for pair in pairs}
+        remaining = [pair for pair in pairs if pair.drone_id in free or pair.drone_id in freed]
+        if len(remaining) == len(pairs):
             return pairs
-        pairs = still
+        pairs = remaining
 
 
 def enqueue_due(now: datetime, *, by: Actor = SYSTEM, at_most: int = 1000) -> int:
-    """Queue the scheduled orders whose time has come; returns how many."""
+    """Queue the scheduled orders whose start is due; returns how many."""
     with transaction.atomic():
         ids = list(Order.objects.due(now).values_list("pk", flat=True)[:at_most])
         orders = [

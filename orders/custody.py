@@ -1,4 +1,4 @@
-"""The verbs that change who holds a parcel. Reached through `orders.lifecycle`, as all are."""
+"""The verbs that change who holds a parcel. Call them through `orders.lifecycle`."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -32,10 +32,10 @@ OPEN_BEFORE_LOADING = (
 
 
 def ready(order_id: UUID, *, by: Actor) -> Order:
-    """The parcel can be loaded. Saying so again, or once it is loaded, changes nothing."""
+    """Record that the parcel can be loaded. Idempotent; no change once it is loaded."""
     with unit_of_work.changing(order_id, by=by) as (change, order):
         if order.status not in (*OPEN_BEFORE_LOADING, *WITH_A_JOB):
-            raise Refused(order, f"The order is {order.status}; its parcel is not waited for.")
+            raise Refused(order, f"The order is {order.status}; its parcel is not expected.")
         if order.parcel_ready_at is None and order.holder in FLOWN_FROM:
             change.note(order, order.ready())
     return order
@@ -49,7 +49,7 @@ def loaded(
     job_id: UUID | None = None,
     occurred_at: datetime | None = None,
 ) -> Order:
-    """The parcel is aboard the drone of the current job. Saying so again changes nothing.
+    """Record that the parcel is aboard the drone of the current job. Idempotent.
 
     Raises Refused without a job, and when the parcel is neither with the sender nor at a hub.
     """
@@ -59,8 +59,8 @@ def loaded(
     ):
         job = order.current_job
         if order.status not in WITH_A_JOB or job is None:
-            words = f"The order is {order.status} and has no drone to be loaded onto."
-            raise Refused(order, words, code="no_active_job")
+            detail = f"The order is {order.status} and has no drone to be loaded onto."
+            raise Refused(order, detail, code="no_active_job")
         if order.holder != Holder.DRONE:
             _refuse_unless_held_by(order, FLOWN_FROM)
             change.note(order, order.load(message))
@@ -75,9 +75,9 @@ def sight_lost(
     job_id: UUID | None = None,
     occurred_at: datetime | None = None,
 ) -> Order:
-    """It is not known any more where the parcel is. Saying so again changes nothing.
+    """Record that the parcel's location is not known any more. Idempotent.
 
-    A job that has not taken off is over with it: no drone is sent to where the parcel is not.
+    Cancels a job that has not taken off: its drone would not find the parcel at the pickup.
     """
     with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
@@ -93,10 +93,10 @@ def sight_lost(
 
 
 def unloaded(order_id: UUID, hub_id: int, *, by: Actor, note: str = "") -> Order:
-    """The parcel is at this hub: the order is flown from there. Saying so again changes nothing.
+    """Record that the parcel is at this hub; the order is flown from there. Idempotent.
 
-    A job that was planned otherwise is over with it, its flight, too. Raises NotFound, and Refused
-    for a parcel at rest.
+    Ends the current job, also in flight, and queues the order again. Raises NotFound for an unknown
+    hub, and Refused for a parcel at rest.
     """
     hub = Hub.objects.filter(pk=hub_id).first()
     if hub is None:
@@ -115,37 +115,38 @@ def unloaded(order_id: UUID, hub_id: int, *, by: Actor, note: str = "") -> Order
 
 
 def never_left(order_id: UUID, *, by: Actor, note: str) -> Order:
-    """The parcel was not picked up: it is where it was before, with the sender.
+    """Record that the parcel was never picked up and is still with the sender.
 
-    Raises Refused as well when it was seen going aboard: then say where it is now.
+    Raises Refused when its pickup was observed: then the caller must say where it is now.
     """
     with unit_of_work.changing(order_id, by=by) as (change, order):
         _refuse_unless_held_by(order, (Holder.UNKNOWN, Holder.DRONE))
-        if (seen := _seen_aboard(order)) is not None:
-            words = (
-                f"It was seen going aboard at {seen.occurred_at:%H:%M:%S} UTC. Say where it is now."
+        if (pickup := _observed_pickup(order)) is not None:
+            detail = (
+                f"It was seen going aboard at {pickup.occurred_at:%H:%M:%S} UTC. "
+                "Say where it is now."
             )
-            raise Refused(order, words, code="parcel_was_loaded")
+            raise Refused(order, detail, code="parcel_was_loaded")
         change.note(order, order.stay(note))
         if order.status == Status.QUEUED:
             order.lift_hold()
     return order
 
 
-def _seen_aboard(order: Order) -> DeliveryEvent | None:
-    """When the parcel was last seen going aboard, if it was not said to be elsewhere since.
+def _observed_pickup(order: Order) -> DeliveryEvent | None:
+    """The latest PARCEL_LOADED event, unless a later event puts the parcel elsewhere.
 
-    A pickup that is only concluded from a later step was not seen.
+    A pickup that was inferred from a later step does not count.
     """
-    places = (EventType.PARCEL_LOADED, EventType.PARCEL_UNLOADED, EventType.PARCEL_FOUND)
-    last = order.events.filter(type__in=places).order_by("id").last()
+    types = (EventType.PARCEL_LOADED, EventType.PARCEL_UNLOADED, EventType.PARCEL_FOUND)
+    last = order.events.filter(type__in=types).order_by("id").last()
     if last is None or last.type != EventType.PARCEL_LOADED or last.payload.get("inferred"):
         return None
     return last
 
 
 def given_back(order_id: UUID, *, by: Actor, received_by: str) -> Order:
-    """The sender has the parcel again: an order that is not over ends FAILED with that reason."""
+    """The sender has the parcel again. An open order ends FAILED with that reason."""
     with unit_of_work.changing(order_id, by=by) as (change, order):
         _refuse_unless_held_by(order, (Holder.DRONE, Holder.UNKNOWN, Holder.HUB))
         change.note(order, order.give_back(received_by))
@@ -154,7 +155,7 @@ def given_back(order_id: UUID, *, by: Actor, received_by: str) -> Order:
 
 
 def lost(order_id: UUID, *, by: Actor, note: str) -> Order:
-    """The parcel is lost: an order that is not over ends FAILED with that reason."""
+    """The parcel is lost. An open order ends FAILED with that reason."""
     with unit_of_work.changing(order_id, by=by) as (change, order):
         _refuse_unless_held_by(order, (Holder.DRONE, Holder.UNKNOWN, Holder.HUB))
         change.note(order, order.lose(note))
@@ -169,5 +170,5 @@ def _fail_unless_over(change: unit_of_work.Change, order: Order, reason: ReasonC
 
 def _refuse_unless_held_by(order: Order, holders: Collection[str]) -> None:
     if order.holder not in holders:
-        words = f"The parcel is elsewhere: {order.get_holder_display().lower()}."
-        raise Refused(order, words, code="parcel_elsewhere")
+        detail = f"The parcel is elsewhere: {order.get_holder_display().lower()}."
+        raise Refused(order, detail, code="parcel_elsewhere")

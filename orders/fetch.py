@@ -1,4 +1,4 @@
-"""One order, as often as it is asked for."""
+"""Read one order with a prepared statement; the hottest read of the API."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +13,7 @@ from wingxtra.problems import NotFound
 def order_for(caller: Caller, order_id: UUID) -> Order:
     """The order with its job and the hub where its parcel is.
 
-    Raises NotFound, also for one that the caller may not see.
+    Raises NotFound when it does not exist or the caller may not see it.
     """
     statement = _visible(caller.role, caller.live_mode)
     order = statement.first(order_id=order_id, merchant_id=caller.merchant_id)
@@ -34,8 +34,8 @@ def _visible(role: str, live_mode: bool) -> Statement[Order]:
     def orders(order_id: UUID, merchant_id: UUID | None = None) -> OrderQuerySet:
         caller = _AnyCaller(role, live_mode, merchant_id)
         visible = Order.objects.visible_to(caller)  # type: ignore[arg-type]
-        whole = visible.select_related("current_job", "holder_hub")
-        return whole.filter(pk=order_id).order_by()
+        with_related = visible.select_related("current_job", "holder_hub")
+        return with_related.filter(pk=order_id).order_by()
 
     if role == Role.MERCHANT:
         return Statement(orders, order_id=UUID, merchant_id=UUID)

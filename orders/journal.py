@@ -1,4 +1,4 @@
-"""A log line for each thing that happens to an order, with the ids that find all about it."""
+"""One log line per DeliveryEvent, with the ids to search the logs by."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,12 +12,12 @@ from orders.models import DeliveryEvent
 log = structlog.get_logger(__name__)
 
 
-def tell(events: Sequence[DeliveryEvent], **_: Any) -> None:
-    """Receives `lifecycle.recorded`; what is rolled back has not happened."""
-    transaction.on_commit(partial(_tell, events), robust=True)
+def log_events(events: Sequence[DeliveryEvent], **_: Any) -> None:
+    """Receiver of `lifecycle.recorded`. Logs after commit, so a rollback logs nothing."""
+    transaction.on_commit(partial(_log, events), robust=True)
 
 
-def _tell(events: Sequence[DeliveryEvent]) -> None:
+def _log(events: Sequence[DeliveryEvent]) -> None:
     for event in events:
         log.info(
             "order_event",

@@ -1,12 +1,12 @@
-"""The only door to a change of an order's state: lock, transition, save, record.
+"""The only way to change an order's state: lock, transition, save, record.
 
 Every verb here is one database transaction: the order, its job and its DeliveryEvents change
-together or not at all. API, console, actors and commands all come through these verbs, and nobody
-else writes `status` or a DeliveryEvent. Verbs refuse with `Refused` (the state does not allow it)
-or `NotFound`; whoever catches one must not touch the order object again, but fetch it anew.
+together or not at all. API, console, actors and commands call these verbs; no other code writes
+`status` or a DeliveryEvent. A verb raises `Refused` (the state does not allow it) or `NotFound`.
+A caller that catches one must fetch the order again: the object in memory may be half changed.
 
-After a verb has written its events it sends `recorded` inside the transaction: what hangs on it
-(mission intents, webhooks, messages) writes its own rows there, and does slow work after commit.
+After a verb has written its events it sends `recorded` inside the transaction. Receivers (mission
+intents, webhooks, messages) write their own rows there and do slow work after commit.
 """
 
 from collections.abc import Callable
@@ -60,7 +60,7 @@ __all__ = [
     "recorded",
     "sight_lost",
     "unloaded",
-]  # what others need besides the verbs below
+]  # re-exported, besides the verbs below
 
 # --- one order at a time -------------------------------------------------------------------------
 
@@ -71,7 +71,7 @@ def place(order: Order, *, by: Actor) -> Order:
     Raises Conflict naming the merchant's order that has its `external_id`. Any other failure ends
     the transaction of a caller that has one.
     """
-    # A savepoint would be two statements more, and who places an order does nothing else meanwhile.
+    # No savepoint: it costs two statements, and callers write nothing else in their transaction.
     with transaction.atomic(savepoint=False):
         change = unit_of_work.Change([order], by=by)
         change.note(order, Happened(EventType.CREATED, "The order was placed."))
@@ -81,7 +81,8 @@ def place(order: Order, *, by: Actor) -> Order:
         is_new = change.write_new()
     if is_new:
         return order
-    raise unit_of_work.first_placed(order) or IntegrityError(f"Order {order.pk} exists already.")
+    duplicate = unit_of_work.duplicate_of(order)
+    raise duplicate or IntegrityError(f"Order {order.pk} exists already.")
 
 
 def assign(
@@ -97,7 +98,7 @@ def assign(
 
     promised_at: when the parcel is expected at the door.
     """
-    with unit_of_work.handing_over(order_id, drone_id, by=by) as (change, order):
+    with unit_of_work.assigning(order_id, drone_id, by=by) as (change, order):
         _refuse_without_the_parcel(order)
         change.step(
             order.assign,
@@ -118,8 +119,8 @@ def reassign(
     override_reason: str = "",
     promised_at: datetime | None = None,
 ) -> Order:
-    """Give an assigned order, whose mission is not accepted yet, to another drone."""
-    with unit_of_work.handing_over(order_id, drone_id, by=by) as (change, order):
+    """Give an ASSIGNED order, whose mission is not accepted yet, to another drone."""
+    with unit_of_work.assigning(order_id, drone_id, by=by) as (change, order):
         _refuse_without_the_parcel(order)
         change.step(
             order.reassign,
@@ -134,7 +135,7 @@ def reassign(
 def submit_mission(
     order_id: UUID, *, job_id: UUID, by: Actor, occurred_at: datetime | None = None
 ) -> Order:
-    """Ground control has accepted the job's intent. Saying so again changes nothing."""
+    """Ground control has accepted the job's intent. Idempotent."""
     return advance(
         order_id, Status.MISSION_SUBMITTED, job_id=job_id, by=by, occurred_at=occurred_at
     ).order
@@ -157,11 +158,11 @@ def requeue(
 def reschedule(
     order_id: UUID, *, not_before: datetime | None, deliver_by: datetime, by: Actor, why: str = ""
 ) -> Order:
-    """Agree on a new window; the order is queued at once when it is due already. The window that
-    it has changes nothing.
+    """Set a new window; queues the order at once when it is due already. The same window changes
+    nothing.
 
-    Call `dispatch.missions.before_launch.reschedule`, which checks the window and withdraws the
-    mission.
+    Call `dispatch.missions.before_launch.reschedule` instead: it checks the window and withdraws
+    the mission.
     """
     with unit_of_work.changing(order_id, by=by) as (change, order):
         refuse_reschedule(order)
@@ -173,19 +174,19 @@ def reschedule(
 
 
 def refuse_reschedule(order: Order) -> None:
-    """Raises Refused when it is too late for another window, or the parcel is not where a drone
-    can be sent for it.
+    """Raises Refused when it is too late for another window, or when no drone can pick the parcel
+    up where it is.
     """
     _refuse_without_the_parcel(order)
     if not can_proceed(order.reschedule):
-        words = f"The order is {order.status}; “reschedule” is not possible from there."
-        raise Refused(order, words)
+        detail = f"The order is {order.status}; “reschedule” is not possible from there."
+        raise Refused(order, detail)
 
 
 def cancel(order_id: UUID, *, by: Actor, reason: CancelReason, note: str = "") -> Order:
-    """Cancel an order that has not launched. Canceling a canceled order changes nothing.
+    """Cancel an order that has not launched. Idempotent.
 
-    Call `dispatch.missions.before_launch.cancel`, which withdraws the mission first.
+    Call `dispatch.missions.before_launch.cancel` instead: it withdraws the mission first.
     """
     with unit_of_work.changing(order_id, by=by) as (change, order):
         if order.status != Status.CANCELED:
@@ -208,10 +209,10 @@ def mission_over(
 ) -> Order:
     """The mission ended without a delivery: `ended` is FAILED or ABORTED.
 
-    parcel_astray: why it is not known where the parcel is now; empty when it is where the order
-    says. The order is queued again while attempts are left, unless `final` (ops asked for the
-    abort); on hold when no drone can be sent for the parcel. Otherwise it ends FAILED or ABORTED
-    with `reason`. A drone that had taken off, or may have, is on hold until a person releases it.
+    parcel_astray: why the parcel's location is not known; empty when it is where the order says.
+    While attempts are left, and unless `final` (ops asked for the abort), the order is queued
+    again, on hold if no drone can pick the parcel up. Otherwise it ends FAILED or ABORTED with
+    `reason`. A drone that has taken off, or may have, is put on hold until a person releases it.
     """
     with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
@@ -233,7 +234,7 @@ def mission_over(
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """What a report changed: the steps taken, or none and why."""
+    """The steps that a report caused. When there are none, `note` says why."""
 
     order: Order
     applied: list[EventType]
@@ -249,11 +250,10 @@ def advance(
     job_id: UUID | None = None,
     message: str = "",
 ) -> Advance:
-    """Take every step from where the order is to `to`.
+    """Take every step from the order's status to `to`.
 
-    A report to which no step leads, because it would go backwards or comes after the end, is a
-    no-op that says so. Raises Refused when the order has no mission: there is nothing to report
-    about.
+    A report that would go backwards, or that comes after the end, is a no-op with a note. Raises
+    Refused when the order has no mission.
     """
     with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
@@ -278,11 +278,11 @@ def advance(
 
 
 def confirm(order_id: UUID, *, by: Actor, proof: Callable[[Order], Happened | None]) -> Order:
-    """Take a proof under the order's lock. At the drop point it completes the delivery, after it
-    the record.
+    """Take a proof under the order's lock. At the drop point it completes the delivery; after
+    DELIVERED it only adds the missing proof.
 
-    `proof(order)` judges the proof, keeps it, and says PROOF_RECORDED; it raises to refuse. Any
-    other event is only noted, such as CODE_REFUSED, and None changes nothing.
+    `proof(order)` checks and stores the proof and returns PROOF_RECORDED; it raises to refuse.
+    Another event, such as CODE_REFUSED, is only recorded. None changes nothing.
     """
     with unit_of_work.changing(order_id, by=by) as (change, order):
         happened = proof(order)
@@ -298,10 +298,10 @@ def confirm(order_id: UUID, *, by: Actor, proof: Callable[[Order], Happened | No
 def _walk(
     change: unit_of_work.Change, order: Order, to: Status, message: str = ""
 ) -> list[EventType]:
-    """Take each step from where the order is to `to`, and return their events."""
+    """Take each step from the order's status to `to`; returns their events."""
     steps = steps_between(Status(order.status), to)
     for step in steps:
-        # A drone at the drop point has the parcel aboard, also when its pickup was not seen.
+        # A drone at the drop point has the parcel aboard, even if no pickup was reported.
         is_there = step.target in (*AT_THE_DROP_POINT, Status.DELIVERED)
         if is_there and order.holder in FLOWN_FROM:
             change.note(order, order.load(), payload={"inferred": True})
@@ -317,11 +317,11 @@ def _take(
     arguments: dict[str, Any] = {"message": message} if message else {}
     if step.target == Status.DELIVERED:
         arguments["at"] = change.happened_at(order)
-    # A step nobody reported is told from the one after it, and says so.
+    # A step that was not reported is inferred from a later one, and marked so.
     change.step(method, **arguments, payload={"inferred": True} if skipped else {})
 
 
-# --- changes that are no transitions -------------------------------------------------------------
+# --- changes without a transition ----------------------------------------------------------------
 
 
 def amend(
@@ -330,15 +330,14 @@ def amend(
     by: Actor,
     happened: Callable[[Order], Happened | None],
 ) -> Done:
-    """Change details of an order under its lock. `happened(order)` edits it and says what it did.
-
-    It returns None when there is nothing to change, and raises to refuse.
+    """Change details of an order under its lock. `happened(order)` edits the order and returns
+    the event to write, None when there is nothing to change; it raises to refuse.
     """
     with unit_of_work.changing(order_id, by=by) as (change, order):
-        what = happened(order)
-        if what is not None:
-            change.note(order, what)
-    return Done(order, changed=what is not None)
+        event = happened(order)
+        if event is not None:
+            change.note(order, event)
+    return Done(order, changed=event is not None)
 
 
 def note(
@@ -349,7 +348,7 @@ def note(
     job_id: UUID | None = None,
     occurred_at: datetime | None = None,
 ) -> Order:
-    """Write into the timeline what changed nothing about the order itself."""
+    """Add an event to the timeline without changing the order."""
     with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
         order,
@@ -359,7 +358,7 @@ def note(
 
 
 def _refuse_without_the_parcel(order: Order) -> None:
-    """Raises Refused unless a drone can be sent for the parcel."""
+    """Raises Refused unless a drone can pick the parcel up where it is."""
     if order.hold_code:
         raise Refused(
             order,
@@ -367,8 +366,8 @@ def _refuse_without_the_parcel(order: Order) -> None:
             code="order_on_hold",
         )
     if order.holder not in FLOWN_FROM:
-        words = f"The parcel is not where a drone can be sent for it: {order.get_holder_display()}."
-        raise Refused(order, words, code="parcel_elsewhere")
+        detail = f"No drone can pick the parcel up where it is: {order.get_holder_display()}."
+        raise Refused(order, detail, code="parcel_elsewhere")
 
 
 def job_of(order: Order) -> DeliveryJob:

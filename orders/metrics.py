@@ -1,4 +1,4 @@
-"""What of orders goes to Prometheus: how many are open and how late, and what happens to them."""
+"""Prometheus metrics of orders: events, deliveries on time, open orders and their delay."""
 
 from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,14 @@ from orders.sla import sla_of
 from orders.states import TERMINAL, EventType, Status
 from wingxtra.observability import metrics
 
-happened = Counter(
+order_events = Counter(
     "wingxtra_order_events_total", "What happened to orders, test orders aside.", ["type"]
 )
 delivered = Counter("wingxtra_orders_delivered_total", "Deliveries by promise.", ["on_time"])
 
 
-def count(events: Sequence[DeliveryEvent], **_: Any) -> None:
-    """Receives `lifecycle.recorded`; what is rolled back has not happened."""
+def count_events(events: Sequence[DeliveryEvent], **_: Any) -> None:
+    """Receiver of `lifecycle.recorded`. Counts after commit, so a rollback counts nothing."""
     transaction.on_commit(partial(_count, events), robust=True)
 
 
@@ -31,7 +31,7 @@ def _count(events: Sequence[DeliveryEvent]) -> None:
     for event in events:
         if not event.order.live_mode:
             continue
-        happened.labels(event.type).inc()
+        order_events.labels(event.type).inc()
         if event.type == EventType.DELIVERED:
             delivered.labels("yes" if event.payload.get("on_time") else "no").inc()
 
@@ -59,5 +59,5 @@ def open_orders(now: datetime) -> Iterator[Metric]:
     yield metrics.gauge("orders_late_seconds_max", text, {(): late_s})
 
 
-lifecycle.recorded.connect(count)
+lifecycle.recorded.connect(count_events)
 metrics.register("orders", open_orders)

@@ -1,7 +1,4 @@
-"""Saying how an order ended, where that was not known or was believed wrongly.
-
-Reached through `orders.lifecycle`.
-"""
+"""The verbs that set or correct an order's outcome. Call them through `orders.lifecycle`."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -18,14 +15,14 @@ CORRECTABLE_FOR = timedelta(days=7)
 def delivered_after_all(
     order_id: UUID, *, by: Actor, why: str, occurred_at: datetime | None = None
 ) -> Order:
-    """A person knows that an order on hold was delivered, or one that was canceled and whose parcel
-    is looked for. Raises Refused for any other order.
+    """Record that an order was delivered: one on hold, or a canceled one whose parcel is missing.
+    Raises Refused for any other order.
     """
     with unit_of_work.changing(order_id, by=by, occurred_at=occurred_at) as (change, order):
-        is_looked_for = order.holder in (Holder.DRONE, Holder.UNKNOWN)
-        if not order.hold_code and not (order.status == Status.CANCELED and is_looked_for):
-            words = f"The order is {order.status} and waits for no answer about its parcel."
-            raise Refused(order, words, code="not_on_hold")
+        is_missing = order.holder in (Holder.DRONE, Holder.UNKNOWN)
+        if not order.hold_code and not (order.status == Status.CANCELED and is_missing):
+            detail = f"The order is {order.status} and not on hold for its parcel."
+            raise Refused(order, detail, code="not_on_hold")
         _deliver(change, order, why)
     return order
 
@@ -33,19 +30,19 @@ def delivered_after_all(
 def correct(
     order_id: UUID, *, outcome: Status, by: Actor, why: str, reason: ReasonCode = ReasonCode.OTHER
 ) -> Order:
-    """Change DELIVERED to FAILED or FAILED and ABORTED to DELIVERED, within 7 days of the end.
+    """Change DELIVERED to FAILED, or FAILED and ABORTED to DELIVERED, within 7 days of the end.
 
-    `why` is a person's written word. A parcel that was not delivered after all is looked for.
-    DELIVERED also answers an order on hold. Raises Refused when the order is not over, is over for
-    longer, or has that outcome already.
+    `why` is written by a person. A parcel that was not delivered has an UNKNOWN holder afterwards.
+    DELIVERED also resolves an order on hold. Raises Refused when the order is not over, ended more
+    than 7 days ago, or has that outcome already.
     """
     with unit_of_work.changing(order_id, by=by) as (change, order):
         if order.hold_code and outcome == Status.DELIVERED:
             _deliver(change, order, why)
             return order
         if order.status not in (Status.DELIVERED, Status.FAILED, Status.ABORTED):
-            words = f"The order is {order.status}; only an outcome can be corrected."
-            raise Refused(order, words, code="not_over")
+            detail = f"The order is {order.status}; only an outcome can be corrected."
+            raise Refused(order, detail, code="not_over")
         if outcome == order.status and reason == (order.reason_code or reason):
             raise Refused(order, f"The order is {order.status} already.", code="no_change")
         _refuse_when_too_late(order, change.now)
@@ -61,17 +58,17 @@ def correct(
 
 
 def _deliver(change: unit_of_work.Change, order: Order, why: str) -> None:
-    """It is delivered now, by the latest attempt."""
+    """Mark the order delivered by its latest attempt."""
     at, job = change.happened_at(order), _latest_job(order)
     change.step(order.correct_to_delivered, at=at, job=job, why=why)
 
 
 def _refuse_when_too_late(order: Order, now: datetime) -> None:
     ends = order.events.filter(type__in=(EventType.DELIVERED, EventType.FAILED, EventType.ABORTED))
-    over_since = ends.values_list("created_at", flat=True).order_by("id").first() or now
-    if now - over_since > CORRECTABLE_FOR:
-        words = f"It is over since {over_since:%Y-%m-%d}; 7 days are allowed for a correction."
-        raise Refused(order, words, code="too_late_to_correct")
+    ended_at = ends.values_list("created_at", flat=True).order_by("id").first() or now
+    if now - ended_at > CORRECTABLE_FOR:
+        detail = f"The order ended on {ended_at:%Y-%m-%d}; it can be corrected for 7 days."
+        raise Refused(order, detail, code="too_late_to_correct")
 
 
 def _latest_job(order: Order) -> DeliveryJob:

@@ -1,8 +1,8 @@
-"""Can we deliver this, and when: everything checked at once, then written once.
+"""Whether and when an order can be delivered: check everything at once, then write once.
 
-Quotes, new orders and changes of the drop point or the window come through the same `check`. It
-reads an Order that need be neither saved nor complete: what is missing is not judged, so that a
-bad request hears of everything that is wrong with it.
+Quotes, new orders and changes of the drop point or the window use the same `check`. Its Order may
+be unsaved and incomplete: missing fields are skipped, so that a bad request gets every problem in
+one answer.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,20 +24,18 @@ from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.models import ServiceArea
 from orders import lifecycle, unit_of_work
 from orders.models import Order
-from orders.states import CANCELABLE, WAITING, DropoffSource, EventType, Happened
+from orders.states import CANCELABLE, EventType, Happened
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import FieldProblem, Invalid, NotFound
 
-# A pin nearer than this to the drop point has not been moved: no phone measures better.
-SAME_PLACE_M = 0.5
-# What of an order can be changed until launch, and what it is called.
+# The fields that can be changed until launch, with their names for people.
 DETAILS = {"customer_phone": "phone number", "priority": "priority"}
-FURTHEST_AHEAD = timedelta(days=365)
-# Of flights that begin later than this, the wind of now says nothing.
-WIND_HOLDS = timedelta(minutes=15)
-NO_AREA = -2  # an index that no drone has for its area
+MAX_AHEAD = timedelta(days=365)
+# The current wind is used only for flights that start within this time.
+WIND_VALID_FOR = timedelta(minutes=15)
+NO_AREA = -2  # matches no drone's area index
 NAMES = {"pickup": "pickup", "dropoff": "drop point"}
-# The field to blame for what feasibility refuses.
+# The field to report for each refusal of feasibility.
 FIELDS = {
     "payload_type_unsupported": "payload_type",
     "payload_too_heavy": "payload_weight_kg",
@@ -49,11 +47,11 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found out about an order. `distance_m` is the straight way from pickup to drop.
+    """The result of `check`. `distance_m` is the straight line from pickup to drop point.
 
-    The ETA counts from when work may start: `eta_low_s` with the fastest of our drones, free and
-    charged at its hub; `eta_high_s` is the promise, or the slowest able drone where that is later.
-    Both are None where nobody can say, because the wind of now lets no drone fly.
+    The ETA counts from when work may start: `eta_low_s` with the fastest drone, free and charged at
+    its hub; `eta_high_s` is the promise, or the slowest able drone where that is later. Both are
+    None when the current wind grounds every drone.
     """
 
     problems: list[FieldProblem]
@@ -68,10 +66,10 @@ def check(order: Order, book: Rulebook, now: datetime) -> Checked:
     points = _points(order)
     area, in_no_area = _area(points, book)
     closed = _in_zones(points, _window(order, now), book)
-    problems = [*_window_problems(order, now), *_accuracy_problems(order, book.rules), *in_no_area]
+    problems = [*_window_problems(order, now), *accuracy_problems(order, book.rules), *in_no_area]
     problems += closed
     flight = _Flight.best(order, area, book, now)
-    # A zone around an end of the trip is in the way of every flight as well; once is enough.
+    # A zone around an end of the trip also blocks every flight; report it once.
     problems += [p for p in flight.problems if not (closed and p.code == "in_no_fly_zone")]
     return Checked(
         problems,
@@ -83,12 +81,12 @@ def check(order: Order, book: Rulebook, now: datetime) -> Checked:
 
 
 def starts_at(order: Order, now: datetime) -> datetime:
-    """When work on the order may begin: its `not_before`, or now when that is over or not given."""
+    """When work on the order may start: its `not_before`, or now if that is past or not set."""
     return max(order.not_before or now, now)
 
 
 def trip_table(orders: Iterable[Order], book: Rulebook) -> TripTable:
-    """The orders as feasibility takes them, one row each."""
+    """The orders as input of feasibility, one row each."""
     places = {area.pk: index for index, area in enumerate(book.areas)}
     return TripTable.from_rows(
         [_trip(order, places.get(order.service_area_id, NO_AREA)) for order in orders]
@@ -99,7 +97,7 @@ def trip_table(orders: Iterable[Order], book: Rulebook) -> TripTable:
 
 
 def quote(order: Order) -> Checked:
-    """The answer that placing this order would get, and nothing written."""
+    """Check an order as `place` would, without writing anything."""
     now = timezone.now()
     return _prepare(order, rulebook.current(now), now)
 
@@ -107,24 +105,24 @@ def quote(order: Order) -> Checked:
 def place(order: Order, *, by: Actor, known: Sequence[FieldProblem] = ()) -> Order:
     """Check a new order and write it.
 
-    `known` is what is wrong with the input already, and is told along. Raises Invalid with every
-    problem, or Conflict naming the order that has its `external_id`; then nothing was written.
+    `known`: problems of the input, reported with the others. Raises Invalid with every problem, or
+    Conflict naming the order that has its `external_id`; nothing is written then.
     """
     now = timezone.now()
     checked = _prepare(order, rulebook.current(now), now)
     if problems := [*known, *checked.problems]:
-        raise Invalid([*problems, *_already_placed(order)])
+        raise Invalid([*problems, *_duplicate_external_id(order)])
     return lifecycle.place(order, by=by)
 
 
-def _already_placed(order: Order) -> list[FieldProblem]:
-    first = unit_of_work.first_placed(order)
-    return [FieldProblem("external_id", first.code, first.detail)] if first else []
+def _duplicate_external_id(order: Order) -> list[FieldProblem]:
+    duplicate = unit_of_work.duplicate_of(order)
+    return [FieldProblem("external_id", duplicate.code, duplicate.detail)] if duplicate else []
 
 
 def _prepare(order: Order, book: Rulebook, now: datetime) -> Checked:
-    """Fill in what an order takes from the policy and the map, and check it."""
-    too_far = order.not_before is not None and order.not_before > now + FURTHEST_AHEAD
+    """Fill in `deliver_by` from the policy and `service_area` from the map, and check the order."""
+    too_far = order.not_before is not None and order.not_before > now + MAX_AHEAD
     if order.deliver_by is None and order.priority and not too_far:
         promise = timedelta(seconds=book.rules.promise_s[order.priority])
         order.deliver_by = starts_at(order, now) + promise
@@ -134,100 +132,18 @@ def _prepare(order: Order, book: Rulebook, now: datetime) -> Checked:
     return checked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drop:
-    """A new drop point, and how it came to be known."""
-
-    lat: float
-    lng: float
-    accuracy_m: float | None = None
-    captured_at: datetime | None = None
-    source: DropoffSource
-
-
-def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor, why: str = "") -> lifecycle.Done:
-    """Put the drop point elsewhere, checked again like a new order's. A pin that was not moved
-    changes nothing.
-
-    A customer may move it only as far from where it was given as the policy says; a merchant and
-    operations give it anew. Raises Refused once a drone is assigned, and Invalid when we cannot
-    deliver there.
-    """
-    now = timezone.now()
-    book = rulebook.current(now)
-
-    def move(order: Order) -> Happened | None:
-        _refuse_unless(order, WAITING, "its drop point can be moved only until a drone is assigned")
-        moved_m = float(distance_m(order.dropoff_lat, order.dropoff_lng, drop.lat, drop.lng))
-        if moved_m < SAME_PLACE_M:
-            return _measure_again(order, drop, book.rules)
-        too_far = _remember_where_it_was_given(order, drop, book.rules)
-        order.dropoff_lat, order.dropoff_lng = drop.lat, drop.lng
-        order.dropoff_accuracy_m = drop.accuracy_m
-        order.dropoff_captured_at, order.dropoff_source = drop.captured_at, drop.source
-        checked = check(order, book, now)
-        # A window that ran out meanwhile is not the new drop point's fault.
-        problems = [problem for problem in checked.problems if problem.code != "window_invalid"]
-        problems += too_far
-        if problems or checked.service_area is None:
-            raise Invalid(problems)
-        order.service_area = checked.service_area
-        return Happened(
-            EventType.DROPOFF_CHANGED,
-            f"The drop point was moved by {moved_m:.0f} m{f': {why}' if why else '.'}",
-            {"moved_m": round(moved_m), "source": drop.source},
-        )
-
-    return lifecycle.amend(order_id, by=by, happened=move)
-
-
-def _measure_again(order: Order, drop: Drop, rules: Rules) -> Happened | None:
-    """The same place, of which a merchant or operations may say how well it is known.
-
-    Raises Invalid when that is not well enough.
-    """
-    is_known = drop.accuracy_m in (None, order.dropoff_accuracy_m)
-    if is_known or drop.source == DropoffSource.CUSTOMER_GPS:
-        return None
-    order.dropoff_accuracy_m = drop.accuracy_m
-    if problems := _accuracy_problems(order, rules):
-        raise Invalid(problems)
-    words = f"The drop point is known to {drop.accuracy_m:.0f} m."
-    return Happened(EventType.DETAILS_CHANGED, words, {"fields": ["dropoff_accuracy_m"]})
-
-
-def _remember_where_it_was_given(order: Order, drop: Drop, rules: Rules) -> list[FieldProblem]:
-    """Keeps the given drop point while a customer moves away from it, and says if that is too far.
-
-    Measured from there and not from the last move: many small moves are no way to a far place.
-    """
-    if drop.source != DropoffSource.CUSTOMER_GPS:
-        order.given_lat = order.given_lng = None
-        return []
-    if order.given_lat is None or order.given_lng is None:
-        order.given_lat, order.given_lng = order.dropoff_lat, order.dropoff_lng
-    away_m = float(distance_m(order.given_lat, order.given_lng, drop.lat, drop.lng))
-    most_m = rules.customer_dropoff_radius_m
-    if away_m <= most_m:
-        return []
-    message = (
-        f"This is {away_m:.0f} m from the given drop point; at most {most_m:.0f} m is allowed."
-    )
-    return [FieldProblem("dropoff_lat", "dropoff_too_far", message)]
-
-
 def change_details(order_id: UUID, details: dict[str, str], *, by: Actor) -> Order:
-    """Change some of DETAILS. Raises Refused once the drone has launched."""
+    """Change some of the fields in DETAILS. Raises Refused once the drone has launched."""
 
     def change(order: Order) -> Happened | None:
-        _refuse_unless(order, CANCELABLE, "its details can be changed only until launch")
+        refuse_unless(order, CANCELABLE, "its details can be changed only until launch")
         changed = [name for name, value in details.items() if getattr(order, name) != value]
         for name in changed:
             setattr(order, name, details[name])
         if not changed:
             return None
-        what = " and the ".join(DETAILS[name] for name in changed)
-        return Happened(EventType.DETAILS_CHANGED, f"The {what} changed.", {"fields": changed})
+        names = " and the ".join(DETAILS[name] for name in changed)
+        return Happened(EventType.DETAILS_CHANGED, f"The {names} changed.", {"fields": changed})
 
     return lifecycle.amend(order_id, by=by, happened=change).order
 
@@ -235,7 +151,7 @@ def change_details(order_id: UUID, details: dict[str, str], *, by: Actor) -> Ord
 def check_window(
     order_id: UUID, *, not_before: datetime | None, deliver_by: datetime | None
 ) -> datetime:
-    """The end of a new window, checked like a new order's; by default it ends with the promise.
+    """Check a new window like a new order's; returns its end, by default from the promise.
 
     Raises Invalid when we cannot deliver in it, and NotFound.
     """
@@ -251,7 +167,7 @@ def check_window(
     return order.deliver_by
 
 
-def _refuse_unless(order: Order, statuses: Iterable[str], rule: str) -> None:
+def refuse_unless(order: Order, statuses: Iterable[str], rule: str) -> None:
     if order.status not in statuses:
         raise lifecycle.Refused(order, f"The order is {order.status}; {rule}.")
 
@@ -260,25 +176,25 @@ def _refuse_unless(order: Order, statuses: Iterable[str], rule: str) -> None:
 
 
 def _window(order: Order, now: datetime) -> tuple[datetime, datetime]:
-    """From when to when the order may be flown, also where what was asked for makes no sense."""
-    start = min(starts_at(order, now), now + FURTHEST_AHEAD)
+    """Start and end of the time in which the order may fly; valid also for an invalid window."""
+    start = min(starts_at(order, now), now + MAX_AHEAD)
     return start, max(order.deliver_by or start, start)
 
 
 def _window_problems(order: Order, now: datetime) -> list[FieldProblem]:
     field, message = "deliver_by", ""
-    if order.not_before and order.not_before > now + FURTHEST_AHEAD:
+    if order.not_before and order.not_before > now + MAX_AHEAD:
         field, message = "not_before", "An order can be placed up to a year ahead, no further."
     elif order.deliver_by and order.not_before and order.deliver_by <= order.not_before:
         message = "The window ends before it starts: deliver_by must be later than not_before."
     elif order.deliver_by and order.deliver_by <= now:
         message = "The window is over already: deliver_by must lie ahead."
-    elif order.deliver_by and order.deliver_by > now + 2 * FURTHEST_AHEAD:
+    elif order.deliver_by and order.deliver_by > now + 2 * MAX_AHEAD:
         message = "The window must end within two years."
     return [FieldProblem(field, "window_invalid", message)] if message else []
 
 
-def _accuracy_problems(order: Order, rules: Rules) -> list[FieldProblem]:
+def accuracy_problems(order: Order, rules: Rules) -> list[FieldProblem]:
     accuracy_m, most_m = order.dropoff_accuracy_m, rules.dropoff_max_accuracy_m
     if accuracy_m is None or accuracy_m <= most_m:
         return []
@@ -287,7 +203,7 @@ def _accuracy_problems(order: Order, rules: Rules) -> list[FieldProblem]:
 
 
 def _points(order: Order) -> dict[str, Point]:
-    """Of pickup and drop point those that are known."""
+    """Pickup and drop point, without the ones that are not known."""
     ends = {
         "pickup": (order.pickup_lat, order.pickup_lng),
         "dropoff": (order.dropoff_lat, order.dropoff_lng),
@@ -296,18 +212,18 @@ def _points(order: Order) -> dict[str, Point]:
 
 
 def _area(points: dict[str, Point], book: Rulebook) -> tuple[int | None, list[FieldProblem]]:
-    """The index of the first area that holds both ends, or what is wrong."""
-    problems, found = [], {}
+    """The index of the first area that contains both ends, or the problems."""
+    problems, areas = [], {}
     for end, (lat, lng) in points.items():
-        found[end] = set(book.area_shapes.contains(lat, lng)[1].tolist())
-        if not found[end]:
+        areas[end] = set(book.area_shapes.contains(lat, lng)[1].tolist())
+        if not areas[end]:
             message = f"The {NAMES[end]} at {lat:.5f}, {lng:.5f} is in none of our service areas."
             problems.append(FieldProblem(f"{end}_lat", "outside_service_area", message))
-    if problems or len(found) < 2:
+    if problems or len(areas) < 2:
         return None, problems
-    if common := found["pickup"] & found["dropoff"]:
+    if common := areas["pickup"] & areas["dropoff"]:
         return min(common), []
-    pickup, dropoff = (book.areas[min(found[end])].name for end in ("pickup", "dropoff"))
+    pickup, dropoff = (book.areas[min(areas[end])].name for end in ("pickup", "dropoff"))
     message = f"The pickup is in {pickup} and the drop point in {dropoff}; one area must hold both."
     return None, [FieldProblem("dropoff_lat", "outside_service_area", message)]
 
@@ -315,7 +231,7 @@ def _area(points: dict[str, Point], book: Rulebook) -> tuple[int | None, list[Fi
 def _in_zones(
     points: dict[str, Point], window: tuple[datetime, datetime], book: Rulebook
 ) -> list[FieldProblem]:
-    """Ends that lie in a no-fly zone which is active at any time of the window."""
+    """A problem for each end in a no-fly zone that is active at any time of the window."""
     problems = []
     for end, (lat, lng) in points.items():
         at = (np.array([lat], float), np.array([lng], float))
@@ -342,7 +258,7 @@ def _trip(order: Order, area: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    """What the drones at their best make of an order, in seconds from when work may start."""
+    """Best-case feasibility of an order; the times are in seconds from when work may start."""
 
     problems: list[FieldProblem]
     low_s: float | None = None
@@ -363,8 +279,8 @@ class _Flight:
         for at in moments:
             verdicts = _judge(book.best_drones, trips, book, at)
             if verdicts.able.any():
-                # The wind of this hour refuses no order, but says whether and how fast it flies.
-                if book.wind_mps is not None and at <= now + WIND_HOLDS:
+                # The current wind refuses no order; it only changes the ETA, or removes it.
+                if book.wind_mps is not None and at <= now + WIND_VALID_FOR:
                     verdicts = _judge(book.best_drones, trips, book, at, book.wind_mps)
                 if not verdicts.able.any():
                     return cls([])
@@ -395,7 +311,7 @@ def _as_problems(verdicts: Verdicts) -> list[FieldProblem]:
 
 
 def _payload_refusals(order: Order, book: Rulebook, now: datetime) -> list[FieldProblem]:
-    """What is wrong with the payload wherever it goes: judged at a hub, with all our drones."""
+    """Payload problems that hold in every area: judged at one hub, with all our drones."""
     if not len(book.best_drones):
         return []
     drones = replace(book.best_drones, area=np.zeros(len(book.best_drones), np.int64))

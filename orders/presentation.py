@@ -1,4 +1,4 @@
-"""An order's state in the words and colours of the console. Pure."""
+"""An order's state as text and colours of the console. Pure."""
 
 from datetime import datetime, timedelta
 
@@ -62,15 +62,15 @@ EVENT_TONE: dict[str, Tone] = {
 }
 
 
-def parcel_is(order: Order) -> str:
+def parcel_place(order: Order) -> str:
     """Who has the parcel, by name: “On WX-DRN-001”, “At Ridge hub”, “With the sender”."""
     if order.holder_drone_id:
         return f"On {order.holder_drone_id}"
     return f"At {order.holder_hub}" if order.holder_hub else order.get_holder_display()
 
 
-def clock(order: Order, now: datetime) -> tuple[str, Tone]:
-    """The promise in words: how long is left, or since when it is broken."""
+def promise(order: Order, now: datetime) -> tuple[str, Tone]:
+    """The promise as text: how long is left, or how late the order is; “—” without a delivery."""
     if order.is_terminal:
         if order.delivered_at is None:
             return "—", Tone.IDLE

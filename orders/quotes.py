@@ -1,8 +1,8 @@
-"""Quotes: what a merchant was told about a trip, kept for as long as it may be named in an order.
+"""Quotes: the answers to merchants about a trip, kept while an order may refer to them.
 
-They are kept in Redis and not in a table: there are many for every order that is placed, nobody
-needs one after its quarter of an hour, and so a quote costs no statement and no row to clear away.
-An order that names one is checked again like any other, and keeps the quote's id.
+Quotes live in Redis and not in a table: there are many per order and each is valid for 15 minutes,
+so a quote costs no SQL statement and needs no cleanup. An order that names a quote is checked again
+like any other, and keeps the quote's id.
 """
 
 import uuid
@@ -17,9 +17,9 @@ from wingxtra.accounts.identity import Caller
 from wingxtra.problems import FieldProblem
 
 VALID_FOR = timedelta(minutes=15)
-# So that one that is over can be told from one that never was.
+# Longer than VALID_FOR: an expired quote gets another error than an unknown one.
 KEPT_FOR = timedelta(days=1)
-# What a quote is about; another order needs another one.
+# The fields that a quote is about; an order must match them.
 TRIP = (
     "pickup_lat",
     "pickup_lng",
@@ -32,7 +32,7 @@ TRIP = (
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """`caller`: for whom it was made. `trip`: the values of TRIP."""
+    """`caller`: who asked for it. `trip`: the values of the TRIP fields."""
 
     id: UUID
     caller: str
@@ -40,15 +40,15 @@ class Quote(msgspec.Struct, frozen=True):
     expires_at: datetime
 
 
-def remember(order: Order, caller: Caller, now: datetime) -> Quote:
-    """Keep what is quoted for this unsaved order. Raises RedisError."""
+def store(order: Order, caller: Caller, now: datetime) -> Quote:
+    """Store a quote for this unsaved order. Raises RedisError."""
     quote = Quote(uuid.uuid4(), _owner(caller), _trip(order), now + VALID_FOR)
     redis_client.client().set(_key(quote.id), msgspec.json.encode(quote), ex=KEPT_FOR)
     return quote
 
 
 def problems(order: Order, caller: Caller, now: datetime) -> list[FieldProblem]:
-    """What is wrong with the quote that this unsaved order names, if it names one."""
+    """Problems of the quote that this unsaved order names; empty when it names none."""
     if order.quote_id is None:
         return []
 
@@ -60,8 +60,8 @@ def problems(order: Order, caller: Caller, now: datetime) -> list[FieldProblem]:
     if quote is None or quote.caller != _owner(caller):
         return problem("quote_unknown", "You have no such quote.")
     if quote.expires_at <= now:
-        ended = f"{quote.expires_at:%Y-%m-%d %H:%M:%S} UTC"
-        return problem("quote_expired", f"The quote was good until {ended}. Ask for a new one.")
+        expiry = f"{quote.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        return problem("quote_expired", f"The quote was valid until {expiry}. Ask for a new one.")
     differ = [
         name
         for name, was, now_is in zip(TRIP, quote.trip, _trip(order), strict=True)

@@ -13,6 +13,7 @@ def sla_of(
     eta_at: datetime | None,
     now: datetime,
 ) -> str:
+    """`on_time`, `at_risk` or `late`. `starts_at`: when work on the order may start."""
     if delivered_at is not None:
         return "on_time" if delivered_at <= deliver_by else "late"
     if now > deliver_by:

@@ -1,4 +1,4 @@
-"""A delivery's life as data: statuses, events, reasons, transitions. Pure."""
+"""The state machine of an order as data: statuses, events, reasons, transitions. Pure."""
 
 from dataclasses import dataclass, field
 from functools import cache
@@ -32,7 +32,7 @@ CANCELABLE = (*WAITING, Status.ASSIGNED, Status.MISSION_SUBMITTED)
 
 
 class Holder(models.TextChoices):
-    """Who has the parcel, exactly one at every moment. UNKNOWN: a person is asked."""
+    """Who has the parcel; exactly one holder at any time. UNKNOWN: ops must find out."""
 
     SENDER = "SENDER", "With the sender"
     DRONE = "DRONE", "On a drone"
@@ -43,14 +43,14 @@ class Holder(models.TextChoices):
     UNKNOWN = "UNKNOWN", "Not known"
 
 
-# A drone can be sent to pick the parcel up there.
+# Holders where a drone can pick the parcel up.
 FLOWN_FROM = (Holder.SENDER, Holder.HUB)
-# The last word about a parcel.
+# Final holders.
 AT_REST = (Holder.RECIPIENT, Holder.RETURNED, Holder.LOST)
 
 
 class HoldCode(models.TextChoices):
-    """Why a queued order stays out of dispatch until a person has answered."""
+    """Why a queued order stays out of dispatch until ops resolve it."""
 
     PARCEL_ABOARD = "PARCEL_ABOARD", "The parcel is on a drone whose flight is over"
     PARCEL_UNKNOWN = "PARCEL_UNKNOWN", "It is not known where the parcel is"
@@ -78,7 +78,7 @@ class JobStatus(models.TextChoices):
 
 
 class EventType(models.TextChoices):
-    """What a DeliveryEvent tells. The first group are transitions, the second are not."""
+    """Types of DeliveryEvents. The first group are transitions, the second are not."""
 
     CREATED = "CREATED", "Order placed"
     VALIDATED = "VALIDATED", "Checked"
@@ -143,7 +143,7 @@ class PodRequirement(models.TextChoices):
 
 
 class Scenario(models.TextChoices):
-    """What becomes of a test order, as its merchant asked (see dispatch.testmode)."""
+    """How a test order proceeds, as its merchant requested (see dispatch.testmode)."""
 
     DELIVERED = "delivered", "Delivered"
     NO_DRONE = "no_drone", "No drone is found"
@@ -156,9 +156,9 @@ class Scenario(models.TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """What a transition (or a change without one) did, in words; becomes a DeliveryEvent.
+    """The event of a transition, or of a change without one; written as a DeliveryEvent.
 
-    `message` and `payload` hold no personal data: events are kept for good.
+    `message` and `payload` hold no personal data: events are kept forever.
     """
 
     type: EventType
@@ -173,8 +173,8 @@ class Happened:
 class Transition:
     """An edge of the state machine from each of `sources`, named like the method of Order.
 
-    event: what it writes. is_forward: it brings the delivery closer to its end. A transition that
-    goes back, starts over, ends the order early or corrects its outcome is not forward.
+    event: the type it writes. is_forward: it brings the delivery closer to DELIVERED. A transition
+    that goes back, starts over, ends the order early or corrects its outcome is not forward.
     """
 
     name: str
@@ -209,10 +209,10 @@ TRANSITIONS = {
             "reschedule", (_S.VALIDATED, _S.QUEUED, _S.ASSIGNED), _S.VALIDATED, _E.RESCHEDULED
         ),
         Transition("cancel", CANCELABLE, _S.CANCELED, _E.CANCELED),
-        # From QUEUED: an order on hold whose parcel went back to the sender or is lost.
+        # From QUEUED: an order on hold whose parcel is back with the sender or lost.
         Transition("fail", (_S.QUEUED, *WITH_A_JOB), _S.FAILED, _E.FAILED),
         Transition("abort", WITH_A_JOB, _S.ABORTED, _E.ABORTED),
-        # From QUEUED, where an order on hold was delivered after all, it writes DELIVERED.
+        # From QUEUED (an order on hold that was delivered after all) it writes DELIVERED.
         Transition(
             "correct_to_delivered",
             (_S.QUEUED, _S.CANCELED, _S.FAILED, _S.ABORTED),
@@ -229,14 +229,14 @@ TRANSITIONS = {
 @cache
 def steps_between(start: Status, end: Status) -> tuple[Transition, ...]:
     """The fewest forward transitions that lead from `start` to `end`; empty when none do."""
-    ways: dict[Status, tuple[Transition, ...]] = {start: ()}
-    reached = [start]  # grows while it is walked: breadth first
+    paths: dict[Status, tuple[Transition, ...]] = {start: ()}
+    reached = [start]  # grows during the loop: breadth-first search
     for status in reached:
         for step in TRANSITIONS.values():
-            if step.is_forward and status in step.sources and step.target not in ways:
-                ways[step.target] = (*ways[status], step)
+            if step.is_forward and status in step.sources and step.target not in paths:
+                paths[step.target] = (*paths[status], step)
                 reached.append(step.target)
-    return ways.get(end, ())
+    return paths.get(end, ())
 
 
 def before(first: Status, second: Status) -> bool:
@@ -244,5 +244,5 @@ def before(first: Status, second: Status) -> bool:
     return bool(steps_between(first, second))
 
 
-# What a report about a mission can bring an order to. It may skip some; the timeline never does.
+# The statuses that a mission report can lead to. A report may skip some; the timeline never does.
 MISSION_STEPS = tuple(step.target for step in steps_between(Status.ASSIGNED, Status.DELIVERED))

@@ -1,7 +1,7 @@
-"""How a verb of `orders.lifecycle` changes orders: lock them, take steps, write everything once.
+"""The unit of work of a lifecycle verb: lock orders, take steps, write everything once.
 
-Only lifecycle uses this. Locks are taken drones first, then orders, each by id, so that two verbs
-never wait for each other.
+Only `orders.lifecycle` and its parts use this. Locks are taken on drones first, then on orders,
+each in id order, so that two verbs cannot deadlock.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,8 +24,8 @@ from wingxtra.accounts.identity import Actor
 from wingxtra.database import bulk, statements
 from wingxtra.problems import Conflict, NotFound
 
-# A report whose clock is off by more than this is noted with the time that it named.
-CLOCK_NOISE = timedelta(seconds=2)
+# A reported time that is corrected by more than this is kept in the event as `reported_at`.
+CLOCK_TOLERANCE = timedelta(seconds=2)
 
 # Sent with `events`: the DeliveryEvents just written, each with its `.order` and `.job` loaded.
 recorded = Signal()
@@ -40,33 +40,36 @@ class Refused(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The order after a verb, and whether there was anything to change."""
+    """The order after a verb, and whether the verb changed it."""
 
     order: Order
     changed: bool
 
 
-def first_placed(order: Order) -> Conflict | None:
-    """The merchant's order that has this one's `external_id` already, named in a refusal."""
+def duplicate_of(order: Order) -> Conflict | None:
+    """A Conflict naming the merchant's order that has this `external_id` already, if any."""
     if not order.external_id:
         return None
     same = Order.objects.filter(merchant_id=order.merchant_id, external_id=order.external_id)
     first = same.values_list("pk", flat=True).first()
-    words = f"Order {first} has the external_id “{order.external_id}” already."
-    return Conflict("duplicate_external_id", words, order_id=str(first)) if first else None
+    detail = f"Order {first} has the external_id “{order.external_id}” already."
+    return Conflict("duplicate_external_id", detail, order_id=str(first)) if first else None
 
 
 @contextmanager
-def handing_over(
+def assigning(
     order_id: UUID, drone_id: str | None, *, by: Actor
 ) -> Iterator[tuple["Change", Order]]:
+    """Like `changing`, with the drone locked as well. Raises NotFound for an unknown drone,
+    Conflict for a busy one, and Refused for a test order.
+    """
     with transaction.atomic():
-        # Drones before orders, as in assign_many: one order of locking, no deadlock.
+        # Drones before orders, as in assign_many: the lock order that avoids deadlocks.
         if drone_id is not None and drone_id not in free_drones([drone_id]):
             if not Drone.objects.filter(pk=drone_id).exists():
                 raise NotFound("drone")
-            words = f"{drone_id} has an active job already, or a parcel aboard."
-            raise Conflict("drone_busy", words)
+            detail = f"{drone_id} has an active job already, or a parcel aboard."
+            raise Conflict("drone_busy", detail)
         with changing(order_id, by=by) as (change, order):
             if drone_id is not None and not order.live_mode:
                 raise Refused(order, "A test order never gets a real drone.", code="test_order")
@@ -74,8 +77,8 @@ def handing_over(
 
 
 def free_drones(drone_ids: Iterable[str]) -> set[str]:
-    """Lock these drones (in id order) and return the ids of those without an active job and
-    without a parcel of a flight that is over.
+    """Lock these drones in id order; returns the ids of those without an active job and without a
+    parcel left aboard.
     """
     rows = set(
         Drone.objects.select_for_update(no_key=True)
@@ -83,7 +86,7 @@ def free_drones(drone_ids: Iterable[str]) -> set[str]:
         .order_by("pk")
         .values_list("pk", flat=True)
     )
-    # A statement of its own: it must see what was committed while we waited for the locks.
+    # A separate statement: it must see what was committed while this one waited for the locks.
     busy = DeliveryJob.objects.active().filter(drone_id__in=rows).order_by()
     loaded = Order.objects.filter(holder_drone_id__in=rows).order_by()
     return rows - set(
@@ -99,8 +102,8 @@ def locked(order_ids: Sequence[UUID], *, skip_locked: bool = False) -> list[Orde
         .filter(pk__in=order_ids)
         .order_by("pk")
     )
-    # Not a join: after waiting for a lock PostgreSQL reads the order anew but not what it is
-    # joined with, and a job that was inserted meanwhile would be missing.
+    # Not a join: after waiting for a lock PostgreSQL reads the order row again but not the joined
+    # row, so a job inserted during the wait would be missing.
     jobs = DeliveryJob.objects.in_bulk({o.current_job_id for o in orders if o.current_job_id})
     for order in orders:
         order.current_job = jobs[order.current_job_id] if order.current_job_id else None
@@ -115,12 +118,14 @@ def changing(
     job_id: UUID | None = None,
     occurred_at: datetime | None = None,
 ) -> Iterator[tuple["Change", Order]]:
-    """One transaction around one locked order; with `job_id`, only while that job is current."""
+    """One transaction around one locked order. Raises NotFound, and Refused when `job_id` is given
+    and is not the current job.
+    """
     with transaction.atomic():
-        found = locked([order_id])
-        if not found:
+        orders = locked([order_id])
+        if not orders:
             raise NotFound
-        order = found[0]
+        order = orders[0]
         if job_id is not None and (order.current_job is None or order.current_job.pk != job_id):
             raise Refused(order, "This is about a job that is over.", code="job_is_over")
         change = Change([order], by=by, occurred_at=occurred_at)
@@ -130,7 +135,7 @@ def changing(
 
 @dataclass
 class Change:
-    """Locked orders, what happens to them, and one write of it all."""
+    """Locked orders, the steps they take, and one write of all rows."""
 
     orders: list[Order]
     by: Actor
@@ -144,7 +149,7 @@ class Change:
         self._loaded = {order.pk: dict(order.__dict__) for order in self.orders}
 
     def happened_at(self, order: Order) -> datetime:
-        """The reported time, between the order's last step and now: clocks of others are off."""
+        """The reported time, clamped between the order's last step and now: clocks differ."""
         reported = self.occurred_at or self.now
         return min(max(reported, order.last_step_at), max(self.now, order.last_step_at))
 
@@ -179,8 +184,9 @@ class Change:
         job: DeliveryJob | None = None,
         payload: dict[str, Any] | None = None,
     ) -> None:
+        """Add an event about the order, without a transition."""
         at = self.happened_at(order)
-        if self.occurred_at and abs(self.occurred_at - at) > CLOCK_NOISE:
+        if self.occurred_at and abs(self.occurred_at - at) > CLOCK_TOLERANCE:
             payload = {**(payload or {}), "reported_at": self.occurred_at.isoformat()}
         self.events.append(
             DeliveryEvent(
@@ -198,7 +204,9 @@ class Change:
         )
 
     def write(self) -> None:
-        """Ended jobs first: the database allows one active job per order and per drone."""
+        """Write jobs, orders and events. Ended jobs go first: the database allows one active job
+        per order and per drone.
+        """
         if not self.events:
             return
         jobs = self._jobs.values()
@@ -214,10 +222,8 @@ class Change:
         self._write_events()
 
     def write_new(self) -> bool:
-        """The same for one order that is not in the database yet.
-
-        False, with nothing written, when one is there that it must not repeat: the index decides,
-        since two at once may both find that there is none.
+        """The same for one new order. False, with nothing written, when the unique index already
+        has its `external_id`: a SELECT before the INSERT would be a race.
         """
         (order,) = self.orders
         is_new = statements.insert_unless_it_exists(order)

@@ -1,4 +1,4 @@
-"""Proofs in the console. Read only: a proof is recorded, never edited."""
+"""Proofs of delivery in the console, read only."""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -23,8 +23,8 @@ class ProofAdmin(ReadOnlyAdmin):
     def get_fields(
         self, request: HttpRequest, obj: ProofOfDelivery | None = None
     ) -> tuple[str, ...]:
-        may = request.user.has_perm("orders.view_personal_data")
-        return (*self.fields, *self.personal) if may else self.fields
+        in_full = request.user.has_perm("orders.view_personal_data")
+        return (*self.fields, *self.personal) if in_full else self.fields
 
     @admin.display(description="Recorded", ordering="created_at")
     def recorded(self, proof: ProofOfDelivery) -> SafeString | str:
@@ -36,11 +36,11 @@ class ProofAdmin(ReadOnlyAdmin):
             return format_html(
                 '<a class="wx-link" href="{0}" rel="noreferrer">{0}</a>', proof.photo_url
             )
-        return "Kept by us." if proof.image else "—"
+        return "Stored by us." if proof.image else "—"
 
     @admin.display(description="Drone")
     def drone(self, proof: ProofOfDelivery) -> str:
         if proof.drone_distance_m is None:
             return "Its position at the proof is not known."
-        seen_at = f"{proof.drone_seen_at:%Y-%m-%d %H:%M:%S} UTC"
-        return f"{proof.drone_distance_m:.1f} m from the drop point at {seen_at}"
+        measured_at = f"{proof.drone_seen_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{proof.drone_distance_m:.1f} m from the drop point at {measured_at}"

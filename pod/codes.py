@@ -1,7 +1,7 @@
-"""The one-time code: issued with the order, told once, kept as a keyed hash, five tries.
+"""The one-time code: issued with the order, shown once, stored as a keyed hash, five tries.
 
-Whoever changes a code's row holds the order's row lock, so that tries cannot overtake each other:
-`judge` is called with it held (`lifecycle.confirm`), `unlock` and `renew` take it through
+Every change of a code's row happens under the order's row lock, so that concurrent tries cannot
+exceed the limit: `lifecycle.confirm` holds it around `judge`; `unlock` and `renew` take it through
 `lifecycle.amend`.
 """
 
@@ -25,7 +25,7 @@ DIGITS = 6
 
 
 class WrongCode(Problem):
-    """The code is not the order's. The try was counted; `tries_left` are left."""
+    """The code is not the order's. The try was counted; `tries_left` remain."""
 
     title = "The code is not right"
 
@@ -41,9 +41,9 @@ class WrongCode(Problem):
 
 
 def issue_codes(events: Sequence[DeliveryEvent], **_signal: Any) -> None:
-    """Receiver of `lifecycle.recorded`: a new order that needs a code gets one as it is placed.
+    """Receiver of `lifecycle.recorded`: creates the code of a new order that needs one.
 
-    The code itself is left on the order object as `otp_code`, to be told once and never stored.
+    The code itself is set on the order object as `otp_code` for the answer, and never stored.
     """
     for event in events:
         order = event.order
@@ -55,9 +55,9 @@ def issue_codes(events: Sequence[DeliveryEvent], **_signal: Any) -> None:
 def judge(order: Order, code: str) -> WrongCode | None:
     """Compare a code with the order's, whose row lock the caller holds; None when it is right.
 
-    A wrong one is counted, and the refusal is returned rather than raised: the caller commits the
-    count before the customer hears the answer. Raises Invalid (not six digits: not a try) and
-    Conflict (no code was issued, or it is locked).
+    A wrong code is counted, and the refusal is returned, not raised: the caller must commit the
+    count before it raises. Raises Invalid (not six digits: not a try) and Conflict (no code was
+    issued, or it is locked).
     """
     digits = _digits_of(code)
     row = OneTimeCode.objects.filter(pk=order.pk).first()
@@ -81,9 +81,9 @@ def judge(order: Order, code: str) -> WrongCode | None:
 
 
 def unlock(order_id: UUID, *, by: Actor) -> None:
-    """Give the recipient five fresh tries with the same code. Without wrong tries: no change."""
+    """Give the recipient five new tries with the same code. Without wrong tries: no change."""
 
-    def fresh_tries(order: Order) -> Happened | None:
+    def reset_tries(order: Order) -> Happened | None:
         row = _row_of(order)
         if row.tries == 0:
             return None
@@ -91,11 +91,11 @@ def unlock(order_id: UUID, *, by: Actor) -> None:
         row.save(update_fields=["tries"])
         return Happened(EventType.DETAILS_CHANGED, "The one-time code was unlocked.")
 
-    lifecycle.amend(order_id, by=by, happened=fresh_tries)
+    lifecycle.amend(order_id, by=by, happened=reset_tries)
 
 
 def renew(order_id: UUID, *, by: Actor) -> str:
-    """Replace a lost code; returns the new one, which nobody can read again afterwards."""
+    """Replace a lost code; returns the new one, which cannot be read again."""
     code = new_code()
 
     def replace(order: Order) -> Happened:
@@ -114,7 +114,7 @@ def new_code() -> str:
 
 
 def digest_of(order_id: UUID, code: str) -> str:
-    """HMAC-SHA256 under SECRET_KEY: of a plain hash, a million codes are quickly tried."""
+    """HMAC-SHA256 under SECRET_KEY: a plain hash of a million codes is quickly brute-forced."""
     return salted_hmac("pod.one_time_code", f"{order_id}:{code}", algorithm="sha256").hexdigest()
 
 
@@ -132,7 +132,7 @@ def _row_of(order: Order) -> OneTimeCode:
 
 
 def _digits_of(code: str) -> str:
-    """People read codes aloud in groups, so blanks and hyphens between the digits are fine."""
+    """The digits without blanks and hyphens, since people group them. Raises Invalid."""
     digits = re.sub(r"[\s-]", "", code)
     if not re.fullmatch(rf"[0-9]{{{DIGITS}}}", digits):
         raise Invalid([FieldProblem("otp_code", "invalid", f"The code is {DIGITS} digits.")])

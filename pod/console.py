@@ -1,4 +1,4 @@
-"""What proofs put into the console: confirming by hand, unlocking codes, and what is missing."""
+"""Proofs in the console: confirm by hand, unlock and renew codes, and missing proofs."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -23,7 +23,7 @@ class ConfirmForm(actions.ActionForm):
         label="How do you know?",
         max_length=500,
         widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="For example whom you spoke to. Goes into the proof, with your name.",
+        help_text="For example whom you spoke to. The proof shows it with your name.",
     )
 
 
@@ -44,7 +44,7 @@ def _why_not_confirm(order: Order) -> str | None:
 
 def _unlock(order: Order, data: dict[str, Any], user: Any) -> str:
     codes.unlock(order.pk, by=user.actor)
-    return f"The code of order {order} has {OneTimeCode.MAX_TRIES} fresh tries."
+    return f"The code of order {order} has {OneTimeCode.MAX_TRIES} new tries."
 
 
 def _why_not_unlock(order: Order) -> str | None:
@@ -57,9 +57,9 @@ def _why_not_unlock(order: Order) -> str | None:
 def _renew(order: Order, data: dict[str, Any], user: Any) -> actions.Secret:
     return actions.Secret(
         codes.renew(order.pk, by=user.actor),
-        f"Order {order} has a new code; the former one opens nothing any more.",
-        "Read it to the recipient now: it is shown this once. Where customers get messages, the "
-        "one about the launch tells it as well; in flight, “Send the code again” does.",
+        f"Order {order} has a new code; the old one is not valid any more.",
+        "Read it to the recipient now: it is shown only once. If customers get messages, the one "
+        "about the launch has it as well; in flight, “Send the code again” sends it.",
     )
 
 
@@ -80,7 +80,7 @@ actions.register(
         form=ConfirmForm,
         carry_out=_confirm,
         why_not=_why_not_confirm,
-        explanation="Your word is the proof. At the drop point this completes the delivery.",
+        explanation="Your statement is the proof. At the drop point it completes the delivery.",
     )
 )
 actions.register(
@@ -91,7 +91,7 @@ actions.register(
         permission="orders.change_order",
         carry_out=_unlock,
         why_not=_why_not_unlock,
-        explanation="Gives the recipient fresh tries with the same code.",
+        explanation="Gives the recipient new tries with the same code.",
     )
 )
 actions.register(
@@ -102,31 +102,31 @@ actions.register(
         permission="orders.change_order",
         carry_out=_renew,
         why_not=_why_not_renew,
-        explanation="For a recipient who has lost the code. The former one is void at once.",
+        explanation="For a recipient who has lost the code. The old code becomes invalid at once.",
         in_bulk=False,
     )
 )
 
 
 def proof(order: Order, request: HttpRequest) -> Section | None:
-    found = ProofOfDelivery.objects.filter(pk=order.pk).first()
-    if found is None and order.pod_requirement == PodRequirement.NONE:
+    recorded = ProofOfDelivery.objects.filter(pk=order.pk).first()
+    if recorded is None and order.pod_requirement == PodRequirement.NONE:
         return None
     code = OneTimeCode.objects.filter(pk=order.pk).first()
     context = {
-        "proof": found,
+        "proof": recorded,
         "in_full": request.user.has_perm("orders.view_personal_data"),
         "needed": order.get_pod_requirement_display(),
         "is_missing": order.proof_missing,
         "code": code,
-        "url": found and reverse("admin:pod_proofofdelivery_change", args=[order.pk]),
+        "url": recorded and reverse("admin:pod_proofofdelivery_change", args=[order.pk]),
         "record_url": reverse("order-record", args=[order.pk]),
     }
     return Section("Proof of delivery", "console/order/proof.html", context)
 
 
 def missing_proofs(now: datetime) -> Iterator[Attention]:
-    for order in Order.objects.without_their_proof().order_by("delivered_at")[:20]:
+    for order in Order.objects.missing_proof().order_by("delivered_at")[:20]:
         yield Attention(
             key=f"proof:{order.pk}",
             level=5,

@@ -1,4 +1,4 @@
-"""The whole record of a delivery on one printable page: what a merchant shows in a dispute."""
+"""The record of a delivery on one printable page, for a merchant's use in a dispute."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -13,25 +13,25 @@ from pod.sketch import Place, Sketch, drawn
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 
 TYPES = {"jpg": "image/jpeg", "png": "image/png"}
-# Where an order's flight really was, as (lat, lng): `pod` knows of no flights, so who does puts
-# one function in here.
-ways_flown: list[Callable[[Order], Sequence[tuple[float, float]]]] = []
+# Functions that return the measured flight path of an order as (lat, lng). Registered by apps that
+# keep flights, because `pod` cannot import them.
+flight_paths: list[Callable[[Order], Sequence[tuple[float, float]]]] = []
 
 
-def facts(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
-    """What the page shows: of order and events what the API tells `to`, and no more."""
+def record_context(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
+    """The context of pod/record.html: of order and events only what the API shows to `to`."""
     proof: ProofOfDelivery | None = getattr(order, "proof", None)
     events = [
         {**event_json(event, to), "label": EventType(event.type).label}
         for event in order.events.all()
     ]
-    picture, is_missing = _picture(proof)
+    picture, is_missing = _embedded_picture(proof)
     return {
         "order": order,
-        "told": order_json(order, to, now),
+        "order_json": order_json(order, to, now),
         "events": events,
         "proof": proof,
-        # Who of our staff recorded it is our business.
+        # Merchants do not see which member of staff recorded it.
         "recorded_by": proof and (proof.recorded_by if to.role in STAFF_ROLES else ""),
         "picture": picture,
         "picture_is_missing": is_missing,
@@ -41,8 +41,8 @@ def facts(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
     }
 
 
-def _picture(proof: ProofOfDelivery | None) -> tuple[str, bool]:
-    """As a data: address, because a kept page outlives every link; and whether it is lost."""
+def _embedded_picture(proof: ProofOfDelivery | None) -> tuple[str, bool]:
+    """The picture as a data: URL, because a saved page outlives a link; and whether it is lost."""
     if proof is None or not proof.image:
         return "", False
     kind = TYPES[str(proof.image.name).rpartition(".")[2]]
@@ -55,12 +55,12 @@ def _picture(proof: ProofOfDelivery | None) -> tuple[str, bool]:
 
 def _flight(order: Order) -> Sketch:
     pickup = Place("Pickup", "pickup", order.pickup_lat, order.pickup_lng)
-    flown = [point for way_of in ways_flown for point in way_of(order)]
-    return drawn([pickup, _drop_point(order)], flown)
+    path = [point for path_of in flight_paths for point in path_of(order)]
+    return drawn([pickup, _drop_point(order)], path)
 
 
 def _drop(order: Order, proof: ProofOfDelivery | None) -> Sketch | None:
-    """The drop point from near, where there is something to compare it with."""
+    """The surroundings of the drop point; None when there is nothing to compare it with."""
     places = [_drop_point(order)]
     if order.given_lat is not None and order.given_lng is not None:
         places.append(Place("As first given", "given", order.given_lat, order.given_lng))

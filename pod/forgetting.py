@@ -1,4 +1,4 @@
-"""What goes of a proof when its customer is forgotten: that there was one, how and when, stays."""
+"""Removes the personal data of a proof; its method and time stay."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from pod.models import OneTimeCode, ProofOfDelivery
 def forget(order: Order, **_signal: Any) -> None:
     """Receiver of `retention.forgetting`.
 
-    The file is deleted before the commit: if anything fails, its row still names it, and all of
-    this is done again. Deleting what is not there is no error.
+    The file is deleted before the commit: after a rollback the row still names it, and a retry
+    deletes it again. Deleting a missing file is no error.
     """
     OneTimeCode.objects.filter(pk=order.pk).delete()
     proof = ProofOfDelivery.objects.filter(pk=order.pk).first()

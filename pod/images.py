@@ -1,7 +1,7 @@
-"""Pictures from outside: believed only once decoded, and kept only as we encoded them ourselves.
+"""Uploaded pictures: decoded, checked and encoded again. Pure: bytes in, bytes out.
 
-Pure: bytes in, bytes out. What comes out carries nothing of what came in but the pixels: no EXIF,
-no place, no comments, no second file hidden behind the first.
+Only the pixels are kept: no EXIF, no GPS position, no comments, no second file appended to the
+first.
 """
 
 from io import BytesIO
@@ -21,7 +21,7 @@ OVERSAMPLING = 3
 
 
 class BadImage(ValueError):
-    """The picture cannot be taken. `code` is stable; the words say what to do."""
+    """The picture is refused. `code` is stable; the message says what to do."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -29,19 +29,19 @@ class BadImage(ValueError):
 
 
 def photo(data: bytes) -> bytes:
-    """A JPEG, PNG or WebP photo as an upright JPEG. Raises BadImage."""
+    """Convert a JPEG, PNG or WebP photo to an upright JPEG. Raises BadImage."""
     return _encoded(_decoded(data, ["JPEG", "PNG", "WEBP"]), "JPEG")
 
 
 def signature(data: bytes) -> bytes:
-    """An uploaded PNG of a signature, as a PNG on white. Raises BadImage."""
+    """Convert an uploaded PNG of a signature to a PNG on white. Raises BadImage."""
     return _encoded(_decoded(data, ["PNG"]), "PNG")
 
 
 def drawn(strokes: list[Stroke]) -> bytes:
-    """Strokes (lists of [x, y], y downwards, any unit) as a PNG, fitted in without distortion.
+    """Draw strokes (lists of [x, y], y downwards, any unit) as a PNG, scaled without distortion.
 
-    Raises BadImage when the strokes have no extent: a tap is no signature.
+    Raises BadImage when the strokes have no extent, as after a single tap.
     """
     xs = [x for stroke in strokes for x, _ in stroke]
     ys = [y for stroke in strokes for _, y in stroke]
@@ -69,12 +69,13 @@ def drawn(strokes: list[Stroke]) -> bytes:
 
 
 def _decoded(data: bytes, formats: list[str]) -> Image.Image:
-    """Upright pixels, or BadImage. The size is read from the header, before unpacking."""
+    """The upright image. Checks the size in the header before decoding. Raises BadImage."""
     names = " or ".join(formats)
     if len(data) > MAX_BYTES:
         raise BadImage(
             "file_too_large",
-            f"The picture has {len(data) / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} are taken.",
+            f"The picture has {len(data) / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are "
+            "accepted.",
         )
     try:
         image = Image.open(BytesIO(data), formats=formats)
@@ -82,7 +83,7 @@ def _decoded(data: bytes, formats: list[str]) -> Image.Image:
             raise BadImage(
                 "image_too_large",
                 f"The picture is {image.width} x {image.height} pixels; "
-                f"at most {MAX_SIDE_PX} on a side are taken. Send a smaller one.",
+                f"at most {MAX_SIDE_PX} on a side are accepted. Send a smaller one.",
             )
         image.load()
         return ImageOps.exif_transpose(image)
@@ -91,17 +92,17 @@ def _decoded(data: bytes, formats: list[str]) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise BadImage(
             "image_too_large",
-            f"The picture is far too large; at most {MAX_SIDE_PX} pixels on a side are taken.",
+            f"The picture is far too large; at most {MAX_SIDE_PX} pixels on a side are accepted.",
         ) from error
     except BadImage:
         raise
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        # What Pillow's decoders raise on files that break off or contradict themselves.
+        # Pillow's decoders raise these for truncated or inconsistent files.
         raise BadImage("damaged_image", f"This {names} picture is damaged.") from error
 
 
 def _encoded(image: Image.Image, kind: str) -> bytes:
-    """Onto a fresh white canvas: transparency goes, and so does everything that is not a pixel."""
+    """Encode on a new white canvas, without transparency and metadata."""
     canvas = Image.new("RGB", image.size, "white")
     if image.has_transparency_data:
         layer = image.convert("RGBA")

@@ -1,4 +1,4 @@
-"""That it arrived: one proof per order, and the one-time code that can give it."""
+"""The proof of delivery, one per order, and the one-time code."""
 
 from django.db import models
 from django.db.models import Q
@@ -16,17 +16,17 @@ def proof_methods() -> list[tuple[str, str]]:
 
 
 class ProofOfDelivery(models.Model):
-    """The proof. One per order: the database refuses a second one."""
+    """One per order: the database refuses a second one."""
 
     order = models.OneToOneField(
         Order, on_delete=models.PROTECT, primary_key=True, related_name="proof"
     )
     method = models.CharField(max_length=16, choices=proof_methods)
     confirmed_by = models.CharField(
-        max_length=120, blank=True, help_text="Who confirmed it, where somebody did."
+        max_length=120, blank=True, help_text="The person who confirmed the delivery."
     )
     photo_url = models.URLField(
-        max_length=500, blank=True, help_text="A photo that somebody else keeps."
+        max_length=500, blank=True, help_text="A photo that is stored elsewhere."
     )
     image = models.FileField(
         upload_to="proofs", blank=True, help_text="The photo or signature, as we encoded it."
@@ -36,7 +36,7 @@ class ProofOfDelivery(models.Model):
     )
     note = models.CharField(max_length=500, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
-    # Where the drone was when the proof was given at the drop point, as far as it was known.
+    # The drone's position when the proof was given at the drop point; null when not known.
     drone_lat = models.FloatField(null=True, editable=False)
     drone_lng = models.FloatField(null=True, editable=False)
     drone_seen_at = models.DateTimeField(
@@ -45,7 +45,7 @@ class ProofOfDelivery(models.Model):
     drone_distance_m = models.FloatField(
         null=True, editable=False, help_text="From the drone to the drop point."
     )
-    # The same content given twice (a double tap, a repeated request) is the same proof.
+    # SHA-256 of the content: the same content again (double tap, retry) is the same proof.
     fingerprint = models.CharField(max_length=64, editable=False)
     is_forgotten = models.BooleanField(
         default=False, editable=False, help_text="Its personal data was removed."
@@ -81,9 +81,9 @@ class ProofOfDelivery(models.Model):
 
 
 class OneTimeCode(models.Model):
-    """Six digits that only the recipient knows, kept as a keyed hash. Five tries, then locked.
+    """Six digits that only the recipient knows, stored as a keyed hash. Locked after five tries.
 
-    Rows are read for change only under the order's row lock (see pod.codes).
+    Rows are changed only under the order's row lock (see pod.codes).
     """
 
     MAX_TRIES = 5

@@ -1,8 +1,8 @@
-"""Recording the proof that a parcel arrived, whatever the method, once per order.
+"""Records proofs of delivery with any method, one per order.
 
-At the drop point (ARRIVED, DELIVERING) a proof completes the delivery; after DELIVERED it completes
-the record. Everything happens under the order's row lock: two tabs and double taps come one after
-the other, and the second finds the first one's proof.
+At the drop point (ARRIVED, DELIVERING) a proof completes the delivery; after DELIVERED it only adds
+the missing proof. Everything happens under the order's row lock, so that concurrent requests and
+double taps are serialized, and the second finds the proof of the first.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ LINK_SALT = "pod.image"
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What proves it. Make one by the constructors below: they decode, check and re-encode."""
+    """What proves the delivery. Use the constructors below: they decode, check and re-encode."""
 
     method: PodRequirement
     fingerprint: str
@@ -46,58 +46,58 @@ class Evidence:
     typed: str | None = field(default=None, repr=False)
 
     @classmethod
-    def code(cls, typed: str, **about: Any) -> Self:
-        """The recipient's one-time code as it was typed; `record` judges it."""
-        return cls(PodRequirement.OTP, _fingerprint("code"), typed=typed, **about)
+    def code(cls, typed: str, **details: Any) -> Self:
+        """The recipient's one-time code as it was typed; `record` checks it."""
+        return cls(PodRequirement.OTP, _fingerprint("code"), typed=typed, **details)
 
     @classmethod
-    def photo(cls, data: bytes, **about: Any) -> Self:
+    def photo(cls, data: bytes, **details: Any) -> Self:
         """An uploaded photo. Raises images.BadImage."""
-        return cls(PodRequirement.PHOTO, _fingerprint(data), image=images.photo(data), **about)
+        return cls(PodRequirement.PHOTO, _fingerprint(data), image=images.photo(data), **details)
 
     @classmethod
-    def photo_elsewhere(cls, url: str, **about: Any) -> Self:
-        """A photo behind somebody else's https address; it is never fetched by us."""
-        return cls(PodRequirement.PHOTO, _fingerprint(url), photo_url=url, **about)
+    def linked_photo(cls, url: str, **details: Any) -> Self:
+        """A photo at an external https address; we never fetch it."""
+        return cls(PodRequirement.PHOTO, _fingerprint(url), photo_url=url, **details)
 
     @classmethod
-    def signature(cls, data: bytes, **about: Any) -> Self:
+    def signature(cls, data: bytes, **details: Any) -> Self:
         """An uploaded PNG of a signature. Raises images.BadImage."""
         return cls(
-            PodRequirement.SIGNATURE, _fingerprint(data), image=images.signature(data), **about
+            PodRequirement.SIGNATURE, _fingerprint(data), image=images.signature(data), **details
         )
 
     @classmethod
-    def drawn_signature(cls, strokes: list[images.Stroke], **about: Any) -> Self:
+    def drawn_signature(cls, strokes: list[images.Stroke], **details: Any) -> Self:
         """A signature drawn with a finger. Raises images.BadImage."""
         return cls(
             PodRequirement.SIGNATURE,
             _fingerprint(json.dumps(strokes)),
             image=images.drawn(strokes),
             strokes=strokes,
-            **about,
+            **details,
         )
 
     @classmethod
-    def confirmation(cls, confirmed_by: str, **about: Any) -> Self:
-        """Somebody's word for it; `confirmed_by` names them."""
+    def confirmation(cls, confirmed_by: str, **details: Any) -> Self:
+        """A person's statement; `confirmed_by` is their name."""
         return cls(
             PodRequirement.OPERATOR_CONFIRM,
             _fingerprint(confirmed_by),
             confirmed_by=confirmed_by,
-            **about,
+            **details,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The order's proof, and whether it is new or the same one given again."""
+    """The order's proof, and whether this call created it."""
 
     proof: ProofOfDelivery
     is_new: bool
 
 
-class LinkOver(Problem):
+class LinkExpired(Problem):
     status = 404
     title = "Not found"
 
@@ -112,71 +112,71 @@ class LinkOver(Problem):
 def record(order_id: UUID, evidence: Evidence, *, by: Actor) -> Recorded:
     """Record a proof and, at the drop point, complete the delivery with it.
 
-    The same evidence again is answered with the proof it made. Raises NotFound, Refused (the parcel
-    cannot have arrived yet, or never will), Conflict (another proof was given before), and
-    WrongCode once the try is committed.
+    Idempotent: the same evidence again returns the same proof. Raises NotFound, Refused (the order
+    is not at the drop point and not delivered), Conflict (it has another proof), and WrongCode
+    after the try is committed.
     """
     # The file is written before the transaction: a slow disk must not hold the order's lock.
-    taking = _Taking(evidence, _store(evidence), whereabouts.newest_picture(), by)
+    recorder = _Recorder(evidence, _store(evidence), whereabouts.newest_picture(), by)
     try:
-        lifecycle.confirm(order_id, by=by, proof=taking)
-        recorded = taking.result()
+        lifecycle.confirm(order_id, by=by, proof=recorder)
+        recorded = recorder.result()
     except BaseException:
-        _discard(taking.stored_as)
+        _discard(recorder.stored_as)
         raise
     if not recorded.is_new:
-        _discard(taking.stored_as)
+        _discard(recorder.stored_as)
     return recorded
 
 
 def image_token(proof: ProofOfDelivery) -> str:
-    """Names the proof's picture for the next five minutes, to whoever was given it."""
+    """A signed token that gives access to the proof's picture for five minutes."""
     return signing.dumps(str(proof.pk), salt=LINK_SALT)
 
 
 def proof_of_token(token: str) -> ProofOfDelivery:
-    """The proof with a picture that the token names. Raises LinkOver, also for a forged one."""
+    """The proof whose picture the token names. Raises LinkExpired, also for a forged token."""
     try:
         order_id = signing.loads(token, salt=LINK_SALT, max_age=LINK_MAX_AGE_S)
     except signing.BadSignature as error:
-        raise LinkOver from error
+        raise LinkExpired from error
     proof = ProofOfDelivery.objects.filter(pk=order_id).exclude(image="").first()
     if proof is None:
-        raise LinkOver
+        raise LinkExpired
     return proof
 
 
 @dataclass(slots=True)
-class _Taking:
-    """Takes one proof of an order whose lock is held, and keeps what came of it."""
+class _Recorder:
+    """Records one proof of an order whose lock is held, and keeps the result."""
 
     evidence: Evidence
     stored_as: str
-    seen: Picture | None
+    fleet: Picture | None
     by: Actor
     recorded: Recorded | None = None
     wrong_code: codes.WrongCode | None = None
 
     def __call__(self, order: Order) -> Happened | None:
         if self.evidence.typed is not None:
-            _refuse_unless_there(order)
+            _refuse_unless_at_the_drop_point(order)
             self.wrong_code = codes.judge(order, self.evidence.typed)
             if self.wrong_code is not None:
                 return self.wrong_code.happened
         if first := _proof_of(order):
-            _refuse_another(order, first, self.evidence)
+            _refuse_other_evidence(order, first, self.evidence)
             self.recorded = Recorded(first, is_new=False)
             return None
-        _refuse_unless_there(order)
-        proof = self._keep(order)
+        _refuse_unless_at_the_drop_point(order)
+        proof = self._create_proof(order)
         self.recorded = Recorded(proof, is_new=True)
-        words = f"Proof of delivery: {proof.get_method_display().lower()}."
-        return Happened(EventType.PROOF_RECORDED, words, {"method": proof.method})
+        message = f"Proof of delivery: {proof.get_method_display().lower()}."
+        return Happened(EventType.PROOF_RECORDED, message, {"method": proof.method})
 
-    def _keep(self, order: Order) -> ProofOfDelivery:
-        # Once it has delivered, the drone's position says nothing about the delivery any more.
+    def _create_proof(self, order: Order) -> ProofOfDelivery:
+        # After the delivery the drone's position is no evidence.
         is_there = order.status in AT_THE_DROP_POINT
-        drone = whereabouts.of_the_drone(order, self.seen, timezone.now()) if is_there else None
+        drone = whereabouts.of_the_drone(order, self.fleet, timezone.now()) if is_there else None
         return ProofOfDelivery.objects.create(
             order_id=order.pk,
             method=self.evidence.method,
@@ -188,7 +188,7 @@ class _Taking:
             metadata=self.evidence.metadata,
             fingerprint=self.evidence.fingerprint,
             recorded_by=str(self.by),
-            **_where(drone),
+            **_drone_columns(drone),
         )
 
     def result(self) -> Recorded:
@@ -206,7 +206,7 @@ def _proof_of(order: Order) -> ProofOfDelivery | None:
     return ProofOfDelivery.objects.filter(pk=order.pk).first()
 
 
-def _refuse_another(order: Order, first: ProofOfDelivery, evidence: Evidence) -> None:
+def _refuse_other_evidence(order: Order, first: ProofOfDelivery, evidence: Evidence) -> None:
     if (first.fingerprint, first.method) == (evidence.fingerprint, evidence.method):
         return
     raise Conflict(
@@ -218,7 +218,7 @@ def _refuse_another(order: Order, first: ProofOfDelivery, evidence: Evidence) ->
     )
 
 
-def _where(drone: Whereabouts | None) -> dict[str, Any]:
+def _drone_columns(drone: Whereabouts | None) -> dict[str, Any]:
     if drone is None:
         return {}
     return {
@@ -229,7 +229,7 @@ def _where(drone: Whereabouts | None) -> dict[str, Any]:
     }
 
 
-def _refuse_unless_there(order: Order) -> None:
+def _refuse_unless_at_the_drop_point(order: Order) -> None:
     if order.forgotten_at is not None:
         raise Conflict(
             "customer_forgotten",
@@ -239,14 +239,14 @@ def _refuse_unless_there(order: Order) -> None:
     if order.status not in (*AT_THE_DROP_POINT, Status.DELIVERED):
         raise lifecycle.Refused(
             order,
-            f"The order is {order.status}. A proof is taken when the drone is at the drop point "
+            f"The order is {order.status}. A proof is accepted when the drone is at the drop point "
             "(ARRIVED, DELIVERING) or after the delivery (DELIVERED).",
             code="not_at_the_drop_point",
         )
 
 
 def _store(evidence: Evidence) -> str:
-    """Write the picture under a name that says nothing; "" when there is none."""
+    """Store the picture under a random name; returns the name, "" without a picture."""
     if not evidence.image:
         return ""
     suffix = "jpg" if evidence.method == PodRequirement.PHOTO else "png"

@@ -1,4 +1,4 @@
-"""Proofs as the API takes and tells them."""
+"""Input and output of the API for proofs."""
 
 import json
 from typing import Any
@@ -46,7 +46,7 @@ class Strokes(serializers.Field[Any, Any, Any, Any]):
 
 @extend_schema_field({"oneOf": [STROKES, {"type": "string", "format": "binary"}]})
 class FileOrStrokes(Strokes):
-    """The same, or an uploaded PNG."""
+    """Strokes, or an uploaded PNG."""
 
     def to_internal_value(self, data: Any) -> Any:
         return data if isinstance(data, UploadedFile) else super().to_internal_value(data)
@@ -54,7 +54,7 @@ class FileOrStrokes(Strokes):
 
 @extend_schema_field({"type": "object"})
 class Metadata(serializers.Field[Any, Any, Any, Any]):
-    """A JSON object; in a form, the text of one."""
+    """A JSON object; in a form, its text."""
 
     default_error_messages = {
         "invalid": "Must be a JSON object without NUL characters.",
@@ -125,10 +125,10 @@ class ProofInput(StrictSerializer):
         if len({str(attrs[name]) for name in given}) > 1:
             message = f"Give {' or '.join(own)}, not both."
             errors[own[1]] = [serializers.ErrorDetail(message, code="ambiguous")]
-        # Who confirmed may be told with every method.
+        # The name of the confirming person is allowed with every method.
         for name in ("otp_code", "photo", "photo_url", "signature"):
             if name not in own and attrs.get(name):
-                message = f"Is no evidence for the method {method}."
+                message = f"Is not evidence for the method {method}."
                 errors[name] = [serializers.ErrorDetail(message, code="not_for_this_method")]
         if errors:
             raise serializers.ValidationError(errors)
@@ -161,33 +161,33 @@ class SignatureInput(StrictSerializer):
 
 
 def evidence(data: dict[str, Any]) -> proofs.Evidence:
-    """What a valid ProofInput brings. Raises Invalid for bad pictures."""
-    about = _about_of(data)
+    """The evidence in the data of a valid ProofInput. Raises Invalid for bad pictures."""
+    details = _details_of(data)
     method = data["method"]
     if method == PodRequirement.OTP:
-        return proofs.Evidence.code(data["otp_code"], **about)
+        return proofs.Evidence.code(data["otp_code"], **details)
     if method == PodRequirement.OPERATOR_CONFIRM:
-        return proofs.Evidence.confirmation(about.pop("confirmed_by"), **about)
+        return proofs.Evidence.confirmation(details.pop("confirmed_by"), **details)
     if method == PodRequirement.PHOTO and data.get("photo_url"):
-        return proofs.Evidence.photo_elsewhere(data["photo_url"], **about)
+        return proofs.Evidence.linked_photo(data["photo_url"], **details)
     name = method.lower()
     try:
         if method == PodRequirement.PHOTO:
-            return proofs.Evidence.photo(data[name].read(), **about)
-        return signature_evidence(data[name], **about)
+            return proofs.Evidence.photo(data[name].read(), **details)
+        return signature_evidence(data[name], **details)
     except images.BadImage as error:
         raise Invalid([FieldProblem(name, error.code, str(error))]) from error
 
 
-def signature_evidence(signature: Any, **about: Any) -> proofs.Evidence:
+def signature_evidence(signature: Any, **details: Any) -> proofs.Evidence:
     """An uploaded file or strokes. Raises images.BadImage."""
     if isinstance(signature, list):
-        return proofs.Evidence.drawn_signature(signature, **about)
-    return proofs.Evidence.signature(signature.read(), **about)
+        return proofs.Evidence.drawn_signature(signature, **details)
+    return proofs.Evidence.signature(signature.read(), **details)
 
 
-def _about_of(data: dict[str, Any]) -> dict[str, Any]:
-    """What may be said along with any evidence."""
+def _details_of(data: dict[str, Any]) -> dict[str, Any]:
+    """The fields that are allowed with any evidence."""
     return {
         "confirmed_by": data.get("operator_name") or data.get("confirmed_by") or "",
         "note": data.get("note") or "",
@@ -195,8 +195,8 @@ def _about_of(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def told(proof: ProofOfDelivery) -> dict[str, Any]:
-    """The proof as ProofAnswer has it, with a fresh link to its picture."""
+def proof_json(proof: ProofOfDelivery) -> dict[str, Any]:
+    """The proof as ProofAnswer, with a new link to its picture."""
     url = proof.photo_url or None
     if proof.image:
         path = reverse("pod-image", args=[proofs.image_token(proof)])

@@ -1,4 +1,4 @@
-"""`/orders/{id}/pod`, its pictures behind short-lived links, and the record to print."""
+"""`/orders/{id}/pod`, its pictures behind short-lived links, and the printable record."""
 
 import base64
 import hashlib
@@ -16,22 +16,22 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders.models import Order
-from pod import evidence as record
 from pod import images, proofs
-from pod.serializers import ProofAnswer, ProofInput, evidence, told
+from pod.evidence import record_context
+from pod.serializers import ProofAnswer, ProofInput, evidence, proof_json
 from wingxtra.api.parsers import StrictJsonParser
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
 from wingxtra.api.views import ApiView, PublicView
 from wingxtra.problems import NotFound
 
-# What a form writes around its file.
+# The multipart overhead around an uploaded file.
 FORM_OVERHEAD_BYTES = 64 * 1024
 
 
 class Pod(ApiView):
     parser_classes = (StrictJsonParser, MultiPartParser)
-    # A wrong code is refused and yet counted, so a refusal must not roll anything back. Doing it
-    # again makes no second proof.
+    # A wrong code is refused but counted, so a refusal must not roll back. A retry is safe: it
+    # creates no second proof.
     one_transaction = False
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
@@ -44,30 +44,29 @@ class Pod(ApiView):
 
     @extend_schema(responses=ProofAnswer)
     def get(self, request: Request, order_id: UUID) -> Response:
-        """The proof that an order arrived. All null but `order_id` while there is none."""
+        """The proof of delivery. All members but `order_id` are null while there is none."""
         visible = Order.objects.visible_to(self.caller).select_related("proof")
         order = visible.filter(pk=order_id).first()
         if order is None:
             raise NotFound
         proof = getattr(order, "proof", None)
-        nothing = dict.fromkeys(ProofAnswer().fields) | {"order_id": str(order_id)}
-        return Response(told(proof) if proof else nothing)
+        no_proof = dict.fromkeys(ProofAnswer().fields) | {"order_id": str(order_id)}
+        return Response(proof_json(proof) if proof else no_proof)
 
     @extend_schema(request=ProofInput, responses={201: ProofAnswer, 200: ProofAnswer})
     def post(self, request: Request, order_id: UUID) -> Response:
-        """Give the proof. At the drop point it completes the delivery, later the record; the same
-        proof again is a 200.
+        """Record the proof. At the drop point it completes the delivery, after it only the record;
+        the same proof again is a 200.
         """
-        given = evidence(self.read(ProofInput))
-        recorded = proofs.record(order_id, given, by=self.caller.actor)
-        answer = told(recorded.proof)
+        recorded = proofs.record(order_id, evidence(self.read(ProofInput)), by=self.caller.actor)
+        answer = proof_json(recorded.proof)
         if not recorded.is_new:
             return Response(answer)
         return Response(answer, status=201, headers={"Location": request.path})
 
 
 class OrderRecord(ApiView):
-    """The whole record on one page, to be printed. Staff may open it out of the console, too."""
+    """The record of a delivery on one printable page. Staff can also open it from the console."""
 
     authentication_classes = (*ApiView.authentication_classes, SessionAuthentication)
     permission_classes = (IsMerchantOrStaff,)
@@ -81,8 +80,8 @@ class OrderRecord(ApiView):
         if order is None:
             raise NotFound
         style = render_to_string("pod/record.css")
-        shown = {**record.facts(order, self.caller, timezone.now()), "style": style}
-        answer = HttpResponse(render_to_string("pod/record.html", shown))
+        context = {**record_context(order, self.caller, timezone.now()), "style": style}
+        answer = HttpResponse(render_to_string("pod/record.html", context))
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         answer["Cache-Control"] = "private, no-store"
         answer["Content-Security-Policy"] = (
@@ -94,7 +93,7 @@ class OrderRecord(ApiView):
 
 
 class PodImage(PublicView):
-    """Whoever was given the link may see the picture, for as long as the link works."""
+    """The picture of a proof, for anyone with the link, until the link expires."""
 
     @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, token: str) -> FileResponse:

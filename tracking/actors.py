@@ -1,4 +1,4 @@
-"""What tracking does by itself: tell merchants and customers of events."""
+"""Background jobs of tracking: send webhooks to merchants and messages to customers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,14 +16,14 @@ from tracking.webhooks import events as webhook_events
 from wingxtra import outbox
 from wingxtra.broker import enqueue, every
 
-# What is not hurried is found by the sweep.
-HURRIED_AT_MOST = 50
+# The sweep finds the rest.
+MAX_ENQUEUED = 50
 STALE_AFTER_MS = 30_000
 
 
-def tell_merchants(events: Sequence[DeliveryEvent], **_: Any) -> None:
+def write_webhooks(events: Sequence[DeliveryEvent], **_: Any) -> None:
     """Receives `lifecycle.recorded`."""
-    for delivery_id in webhook_events.note_down(events)[:HURRIED_AT_MOST]:
+    for delivery_id in webhook_events.write_deliveries(events)[:MAX_ENQUEUED]:
         enqueue(send_webhook, str(delivery_id))
 
 
@@ -37,7 +37,7 @@ def send_webhook(delivery_id: str) -> None:
 @every(5)
 @dramatiq.actor(max_retries=0)
 def sweep_webhooks() -> None:
-    outbox.sweep(WebhookDelivery.objects.a_few_due(timezone.now()), send_webhook)
+    outbox.sweep(WebhookDelivery.objects.due_per_endpoint(timezone.now()), send_webhook)
 
 
 @every(3600)
@@ -47,13 +47,13 @@ def forget_old_webhooks() -> None:
         pass
 
 
-def tell_customers(events: Sequence[DeliveryEvent], **_: Any) -> None:
+def write_messages(events: Sequence[DeliveryEvent], **_: Any) -> None:
     """Receives `lifecycle.recorded`."""
-    _hurry(triggers.note_down(events))
+    _enqueue(triggers.write_messages(events))
 
 
-def _hurry(message_ids: Sequence[UUID]) -> None:
-    for message_id in message_ids[:HURRIED_AT_MOST]:
+def _enqueue(message_ids: Sequence[UUID]) -> None:
+    for message_id in message_ids[:MAX_ENQUEUED]:
         enqueue(send_message, str(message_id))
 
 
@@ -72,10 +72,10 @@ def sweep_messages() -> None:
 @every(10)
 @dramatiq.actor(max_retries=0)
 def tell_of_arrivals() -> None:
-    _hurry(triggers.note_arrivals(timezone.now()))
+    _enqueue(triggers.write_arrivals(timezone.now()))
 
 
 @every(60)
 @dramatiq.actor(max_retries=0)
 def tell_of_delays() -> None:
-    _hurry(triggers.note_delays(timezone.now()))
+    _enqueue(triggers.write_delays(timezone.now()))

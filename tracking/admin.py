@@ -1,4 +1,4 @@
-"""Webhooks in the console: endpoints, and what each was sent with every try. Read only."""
+"""Webhooks in the console: endpoints, their deliveries and every try. Read only."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ from wingxtra.console.registry import Tone
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(ReadOnlyAdmin):
-    """Merchants make and change them by the API; staff see them and switch them on again."""
+    """Merchants create and change endpoints by the API. Staff see them and switch them on again."""
 
     list_display = ("url", "merchant", "live_mode", "state", "last_success", "made")
     list_filter = ("enabled", "live_mode", "merchant")
@@ -75,7 +75,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     show_full_result_count = False
 
     def get_fields(self, request: HttpRequest, obj: WebhookDelivery | None = None) -> Any:
-        """What was sent names the customer."""
+        """The body names the customer, so it needs `view_personal_data`."""
         if request.user.has_perm("orders.view_personal_data"):
             return self.fields
         return self.fields[:-1]

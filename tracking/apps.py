@@ -12,8 +12,9 @@ class TrackingConfig(AppConfig):
         from tracking import actors, forgetting
         from tracking.page import flown
 
-        lifecycle.recorded.connect(actors.tell_merchants)
-        # After `pod.codes`, whose codes it keeps: apps are made ready in the order of settings.
-        lifecycle.recorded.connect(actors.tell_customers)
+        lifecycle.recorded.connect(actors.write_webhooks)
+        # Must run after the receiver of `pod.codes`, whose codes it stores. Apps get ready in the
+        # order of INSTALLED_APPS.
+        lifecycle.recorded.connect(actors.write_messages)
         retention.forgetting.connect(forgetting.forget)
-        evidence.ways_flown.append(flown.way_of)
+        evidence.flight_paths.append(flown.way_of)

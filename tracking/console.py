@@ -1,4 +1,4 @@
-"""What tracking puts into the console. Importing registers it."""
+"""Console sections of tracking. Importing this module registers them."""
 
 import tracking.messages.console
 import tracking.webhooks.console  # noqa: F401

@@ -1,4 +1,4 @@
-"""When what is known of a delivery is not believed: its customer reads neither time nor place."""
+"""Deliveries in doubt: their customers see neither an ETA nor a position."""
 
 from django.db.models import Exists, OuterRef, Q
 
@@ -6,9 +6,9 @@ from dispatch.models import Discrepancy
 from orders.models import Order
 from orders.states import Holder
 
-# A zone in the way and a strong wind speak against the flight, and not against what is seen of it;
-# a drone that stands at the drop point is where its customer expects it.
-BELIEVED_ALL_THE_SAME = (
+# Airspace and weather make the flight risky, but its telemetry is right. A drone at the drop point
+# is where the customer expects it.
+TELEMETRY_IS_RIGHT = (
     Discrepancy.Code.AIRSPACE,
     Discrepancy.Code.WEATHER,
     Discrepancy.Code.AT_THE_DROP,
@@ -16,16 +16,16 @@ BELIEVED_ALL_THE_SAME = (
 
 
 def contradicted() -> Exists:
-    """Of orders: reports about the flight contradict each other, and it is not settled."""
-    standing = Discrepancy.objects.filter(order=OuterRef("pk"), settled_at__isnull=True)
-    return Exists(standing.exclude(code__in=BELIEVED_ALL_THE_SAME))
+    """A condition on orders: reports about the flight contradict each other, not settled yet."""
+    unsettled = Discrepancy.objects.filter(order=OuterRef("pk"), settled_at__isnull=True)
+    return Exists(unsettled.exclude(code__in=TELEMETRY_IS_RIGHT))
 
 
 def doubted() -> Q:
-    """Of orders: that, or our staff are asked where the parcel is."""
+    """A condition on orders: contradicted, on hold, or the parcel's place is unknown."""
     return ~Q(hold_code="") | Q(holder=Holder.UNKNOWN) | Q(contradicted())
 
 
 def is_doubted(order: Order) -> bool:
-    """The same of one order, as it is in the database now."""
+    """`doubted` for one order, read from the database now."""
     return Order.objects.filter(doubted(), pk=order.pk).exists()

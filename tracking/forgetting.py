@@ -1,4 +1,4 @@
-"""What goes of webhooks and messages when a customer is forgotten: they name the customer."""
+"""Removes webhooks and messages that name a customer whose data is forgotten."""
 
 from typing import Any
 
@@ -8,6 +8,6 @@ from tracking.models import WebhookDelivery
 
 
 def forget(order: Order, **_signal: Any) -> None:
-    """Receiver of `retention.forgetting`. What still waits is not told any more."""
+    """Receiver of `retention.forgetting`. Messages that still wait are not sent."""
     WebhookDelivery.objects.filter(order=order).delete()
     triggers.forget(order)

@@ -1,4 +1,4 @@
-"""What of webhooks goes to Prometheus: how many wait, how long, and which endpoints are off."""
+"""Prometheus metrics of webhooks: deliveries that wait, and endpoints that are switched off."""
 
 from collections.abc import Iterator
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Where merchants want to be told of events, and what each one is told: the outbox of webhooks."""
+"""Webhook endpoints of merchants, and the outbox of deliveries to them."""
 
 import uuid
 from datetime import datetime
@@ -17,16 +17,16 @@ from wingxtra.accounts.identity import Caller, Role
 from wingxtra.accounts.models import Merchant
 from wingxtra.outbox import Outgoing, OutgoingQuerySet
 
-# So that one slow receiver does not keep all others waiting.
-AT_ONCE_PER_ENDPOINT = 2
+# Claims per endpoint at a time: a slow receiver must not delay the others.
+MAX_CLAIMED_PER_ENDPOINT = 2
 SWEEP_PER_ENDPOINT = 10
 
 
 class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
     def visible_to(self, caller: Caller) -> Self:
-        """A merchant's own, or all for an administrator; nothing for anybody else.
+        """All for an administrator, a merchant's own for the merchant, none for others.
 
-        A test key has those for tests to itself, and never sees another one.
+        A test key sees the merchant's test endpoints only, and a live key its live ones.
         """
         if caller.role == Role.ADMIN:
             return self
@@ -35,13 +35,13 @@ class WebhookEndpointQuerySet(models.QuerySet["WebhookEndpoint"]):
         return self.none()
 
     def switched_off(self) -> Self:
-        """By us, because they kept failing or asked for it; not those that a merchant paused."""
+        """Switched off by us after failures or a 410. Excludes those that a merchant paused."""
         return self.filter(switched_off_at__isnull=False)
 
 
 class WebhookEndpoint(models.Model):
-    """An address of a merchant's that wants to be told of events: of its orders or, without
-    `live_mode`, of its test orders.
+    """A merchant's URL that receives events of its live orders or, without `live_mode`, of its
+    test orders.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -59,7 +59,7 @@ class WebhookEndpoint(models.Model):
     switched_off_at = models.DateTimeField(null=True, editable=False)
     switched_off_because = models.CharField(max_length=300, blank=True, editable=False)
 
-    # Sealed, see tracking.webhooks.secrets. After a rotation both sign for a while.
+    # Sealed, see tracking.webhooks.secrets. After a rotation both secrets sign for a day.
     secret = models.BinaryField(editable=False)
     former_secret = models.BinaryField(null=True, editable=False)
     former_secret_until = models.DateTimeField(null=True, editable=False)
@@ -96,11 +96,11 @@ class WebhookDeliveryQuerySet(OutgoingQuerySet["WebhookDelivery"]):
         return self.filter(state=WebhookDelivery.State.WAITING)
 
     def due(self, now: datetime) -> Self:
-        """To be sent now, by the worker that claims it first.
+        """Deliveries to send now. The first worker to claim one sends it.
 
-        An order's events go to an endpoint one after another: a later one waits until the earlier
-        one has arrived or was given up. The conditions on the row itself are columns of it, so that
-        a claim by UPDATE looks at them again when it had to wait for another one.
+        An order's events go to an endpoint in order: a later one waits until the earlier one has
+        arrived or was given up. The conditions on the row itself are its columns, so that a claim
+        by UPDATE checks them again after it has waited for another claim.
         """
         rows = WebhookDelivery.objects.order_by()
         earlier = rows.waiting().filter(
@@ -123,19 +123,19 @@ class WebhookDeliveryQuerySet(OutgoingQuerySet["WebhookDelivery"]):
             .filter(
                 ~Exists(earlier),
                 Exists(ready),
-                ~Exists(own[AT_ONCE_PER_ENDPOINT - 1 : AT_ONCE_PER_ENDPOINT]),
+                ~Exists(own[MAX_CLAIMED_PER_ENDPOINT - 1 : MAX_CLAIMED_PER_ENDPOINT]),
                 ~Exists(claimed[at_once - 1 : at_once]),
             )
         )
 
-    def a_few_due(self, now: datetime) -> Self:
-        """A few of each endpoint, so that none keeps others away."""
+    def due_per_endpoint(self, now: datetime) -> Self:
+        """Due deliveries, at most SWEEP_PER_ENDPOINT per endpoint, so that no endpoint starves."""
         place = Window(RowNumber(), partition_by=F("endpoint"), order_by=F("next_try_at").asc())
         return self.due(now).annotate(place=place).filter(place__lte=SWEEP_PER_ENDPOINT)
 
 
 class WebhookDelivery(Outgoing):
-    """One message to one endpoint, and what became of it. Its id is the message's."""
+    """One event for one endpoint, with its tries. Its id is sent as `webhook-id`."""
 
     class State(models.TextChoices):
         WAITING = "WAITING", "Waiting"

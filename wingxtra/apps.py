@@ -7,6 +7,6 @@ class WingxtraConfig(AppConfig):
     verbose_name = "Wingxtra"
 
     def ready(self) -> None:
-        from wingxtra import checks  # noqa: F401 (importing it registers them)
+        from wingxtra import checks  # noqa: F401 (the import registers the checks)
 
         autodiscover_modules("metrics")

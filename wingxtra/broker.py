@@ -1,7 +1,7 @@
 """The queue: a Dramatiq broker on Redis, its middleware, and the schedule.
 
-An app's work lives in its `actors.py`, found by itself. A message is a hint: whatever is lost
-between a commit and the queue is found again by a sweeper that looks at the rows.
+An app defines its actors in `actors.py`, which is discovered. A message may get lost between a
+commit and the queue; a sweeper then finds the work in the rows.
 """
 
 import threading
@@ -41,16 +41,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 HEARTBEAT_EVERY_S = 2.0
-STANDBY_LOOKS_EVERY_S = 0.2
-SCHEDULER_LOCK = 0x77_69_6E_67  # any number that nobody else takes as an advisory lock
-WORKER_SEEN = "wingxtra:seen:worker"
-SCHEDULER_SEEN = "wingxtra:seen:scheduler"
+STANDBY_POLL_S = 0.2
+SCHEDULER_LOCK = 0x77_69_6E_67  # any number that no other advisory lock uses
+WORKER_HEARTBEAT = "wingxtra:seen:worker"
+SCHEDULER_HEARTBEAT = "wingxtra:seen:scheduler"
 
 
 def redis_broker(*, url: str, middleware: list[Middleware]) -> RedisBroker:
-    """What DRAMATIQ_BROKER names; django-dramatiq calls it once at start.
+    """The factory in DRAMATIQ_BROKER; django-dramatiq calls it once at start.
 
-    One quick retry and short timeouts, so that a request does not hang while Redis is away.
+    One quick retry and short timeouts, so that a request does not hang while Redis is down.
     """
     client = redis.Redis.from_url(
         url, retry=Retry(NoBackoff(), retries=1), socket_connect_timeout=2, socket_timeout=5
@@ -76,17 +76,17 @@ def redis_broker(*, url: str, middleware: list[Middleware]) -> RedisBroker:
 def enqueue(actor: dramatiq.Actor[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
     """Send when the current transaction commits, or at once outside of one; never on rollback.
 
-    A queue that is away then is logged and not raised: the work itself is committed.
+    A queue that is down is logged and not raised: the rows are committed and a sweeper finds them.
     """
 
-    def send() -> None:  # not a partial: Django's log line of a failure wants a __qualname__
+    def send() -> None:  # not a partial: Django logs a failure with the __qualname__
         actor.send(*args, **kwargs)
 
     transaction.on_commit(send, robust=True)
 
 
 class LogContext(Middleware):
-    """Lets a worker's log lines say which request they come from, and which actor writes them."""
+    """Binds request id, message id and actor to a worker's log lines."""
 
     def before_enqueue(self, broker: Any, message: Any, delay: Any) -> None:
         if request_id := structlog.contextvars.get_contextvars().get("request_id"):
@@ -118,8 +118,8 @@ class Tick:
     every_s: float
 
     def send(self) -> None:
-        """One that no worker took in time is dropped, and a failed one is not retried: the next
-        tick is the retry."""
+        """A tick that no worker takes in time is dropped, and a failed one is not retried: the
+        next tick is the retry."""
         max_age_ms = int(max(self.every_s, 1.0) * 1000)
         self.actor.send_with_options(max_age=max_age_ms, max_retries=0)
 
@@ -128,7 +128,7 @@ schedule: list[Tick] = []
 
 
 def every(seconds: float) -> Callable[[dramatiq.Actor[[], R]], dramatiq.Actor[[], R]]:
-    """Put an actor without arguments on the schedule; stands above `@dramatiq.actor`."""
+    """Decorator above `@dramatiq.actor`: puts an actor without arguments on the schedule."""
 
     def register(actor: dramatiq.Actor[[], R]) -> dramatiq.Actor[[], R]:
         schedule.append(Tick(actor, seconds))
@@ -142,10 +142,10 @@ def load_actors() -> None:
 
 
 def run_schedule(stop: threading.Event) -> None:
-    """Send the ticks of `schedule` until `stop` is set; of several such processes only one does.
+    """Send the ticks of `schedule` until `stop` is set. Only one of several processes does.
 
-    The leader is who holds an advisory lock of the database. The lock is its session's, so it is
-    free the moment the leader dies, and a standby goes on.
+    The leader holds an advisory lock of its database session. The lock is released when the leader
+    dies, and a standby takes over.
     """
     while not stop.is_set():
         try:
@@ -166,22 +166,22 @@ def _stand_by(session: psycopg.Connection[Any], stop: threading.Event) -> None:
         if row and next(iter(row)):
             log.info("scheduler_leads", actors=[tick.actor.actor_name for tick in schedule])
             return
-        stop.wait(STANDBY_LOOKS_EVERY_S)
+        stop.wait(STANDBY_POLL_S)
 
 
 def _lead(session: psycopg.Connection[Any], stop: threading.Event) -> None:
     due_at = dict.fromkeys(schedule, time.monotonic())
     while not stop.is_set():
         _touch_alive_path()
-        session.execute("SELECT 1")  # raises when the session is gone, and the lock with it
+        session.execute("SELECT 1")  # raises when the session, and so the lock, is lost
         now = time.monotonic()
         try:
             for tick in schedule:
                 if due_at[tick] <= now:
                     tick.send()
-                    # A pause of the process is not made up for by a burst of ticks.
+                    # After a pause of the process, missed ticks are not sent in a burst.
                     due_at[tick] = max(due_at[tick] + tick.every_s, now)
-            _mark_seen(SCHEDULER_SEEN)
+            _beat(SCHEDULER_HEARTBEAT)
         except redis.RedisError as error:
             log.warning("scheduler_has_no_redis", error=str(error))
             stop.wait(1.0)
@@ -190,27 +190,27 @@ def _lead(session: psycopg.Connection[Any], stop: threading.Event) -> None:
         stop.wait(max(wait_s, 0.01))
 
 
-# --- who is alive --------------------------------------------------------------------------------
+# --- heartbeats ----------------------------------------------------------------------------------
 
 
 class WorkerHeartbeat(Middleware):
-    """Writes from each worker process that it is alive, for `worker_seen_at`."""
+    """Writes a heartbeat from each worker process, for `worker_heartbeat_at`."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
 
     def after_worker_boot(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         self._stop.clear()
-        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        threading.Thread(target=self._keep_beating, name="heartbeat", daemon=True).start()
 
     def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
         self._stop.set()
 
-    def _beat(self) -> None:
+    def _keep_beating(self) -> None:
         while True:
             _touch_alive_path()
             try:
-                _mark_seen(WORKER_SEEN)
+                _beat(WORKER_HEARTBEAT)
             except redis.RedisError as error:
                 log.warning("worker_has_no_redis", error=str(error))
             if self._stop.wait(HEARTBEAT_EVERY_S):
@@ -218,29 +218,29 @@ class WorkerHeartbeat(Middleware):
 
 
 def _touch_alive_path() -> None:
-    """For a supervisor of this one process, which has no port that could be asked."""
+    """For a supervisor: this process has no port for a health check."""
     if settings.ALIVE_PATH:
         Path(settings.ALIVE_PATH).touch()
 
 
-def worker_seen_at() -> datetime | None:
-    """When a worker last said that it is alive; None when none ever did. Raises RedisError."""
-    return _seen_at(WORKER_SEEN)
+def worker_heartbeat_at() -> datetime | None:
+    """Time of the last heartbeat of any worker; None if there was none. Raises RedisError."""
+    return _heartbeat_at(WORKER_HEARTBEAT)
 
 
-def scheduler_seen_at() -> datetime | None:
+def scheduler_heartbeat_at() -> datetime | None:
     """The same for the leading scheduler. Raises RedisError."""
-    return _seen_at(SCHEDULER_SEEN)
+    return _heartbeat_at(SCHEDULER_HEARTBEAT)
 
 
 def _client() -> redis.Redis:
     return cast(RedisBroker, dramatiq.get_broker()).client
 
 
-def _mark_seen(key: str) -> None:
+def _beat(key: str) -> None:
     _client().set(key, time.time())
 
 
-def _seen_at(key: str) -> datetime | None:
-    seen = _client().get(key)
-    return datetime.fromtimestamp(float(seen), tz=UTC) if seen else None
+def _heartbeat_at(key: str) -> datetime | None:
+    beat = _client().get(key)
+    return datetime.fromtimestamp(float(beat), tz=UTC) if beat else None

@@ -1,7 +1,7 @@
-"""Stamps in Redis: whether what a process remembers of the database is still true.
+"""Cache versions in Redis: they show whether rows cached by a process are stale.
 
-Whoever remembers something reads the stamp of it first, then the rows, and goes by them (`Kept`) as
-long as the stamp stays the same. Whoever changes the rows renews the stamp when that is committed.
+A reader reads the version first, then the rows, and uses the cached rows (`Cached`) as long as the
+version stays the same. A writer bumps the version when its transaction commits.
 """
 
 import time
@@ -18,70 +18,72 @@ from wingxtra import redis_client
 
 log = structlog.get_logger(__name__)
 
-UNSETTLED = b"unsettled"
-# A change may not get announced. No longer than this is anything believed without reading it again.
-BELIEVED_S = 10.0
+UNCOMMITTED = b"unsettled"
+# A change may not get announced (Redis down, a process killed), so nothing is cached for longer.
+MAX_AGE_S = 10.0
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Kept(Generic[T]):
-    """What was read when the stamp was `stamp`."""
+class Cached(Generic[T]):
+    """A value that was read under `version`."""
 
     value: T
-    stamp: bytes
+    version: bytes
     read_at_s: float = field(default_factory=time.monotonic)
 
-    def is_true(self, stamp: bytes | None) -> bool:
-        """Whether it may be believed, the stamp being `stamp` now."""
-        return stamp == self.stamp and time.monotonic() - self.read_at_s < BELIEVED_S
+    def is_fresh(self, version: bytes | None) -> bool:
+        """Whether the value may be used. `version`: the current one."""
+        return version == self.version and time.monotonic() - self.read_at_s < MAX_AGE_S
 
 
 @dataclass(frozen=True, slots=True)
-class Stamp:
-    """Stands in Redis under `name`, for all processes."""
+class CacheVersion:
+    """A version in Redis under the key `name`, shared by all processes."""
 
     name: str
 
-    def now(self) -> bytes | None:
-        """None while a change is not settled, or Redis is away: then no memory is true."""
+    def current(self) -> bytes | None:
+        """None while a change is not committed or Redis is down: then nothing may be cached."""
         try:
-            stamp = redis_client.ask(self._read)
+            version = redis_client.ask(self._read)
         except redis_client.Away:
             return None
-        return None if stamp == UNSETTLED else stamp
+        return None if version == UNCOMMITTED else version
 
     def _read(self, client: redis.Redis) -> bytes | None:
-        stamp: Any = client.get(self.name)
-        if stamp is None:
+        version: Any = client.get(self.name)
+        if version is None:
             client.set(self.name, uuid.uuid4().bytes, nx=True)
-            stamp = client.get(self.name)
-        return stamp
+            version = client.get(self.name)
+        return version
 
-    def renew_with(self, *written: type[models.Model]) -> None:
-        """Renew it whenever rows of these models are saved or deleted, one by one.
+    def bump_on_write(self, *written: type[models.Model]) -> None:
+        """Bump the version when a row of these models is saved or deleted.
 
-        `QuerySet.update()` sends no signal: whoever calls it calls `renew` as well.
+        `QuerySet.update()` sends no signal: its caller calls `bump`.
         """
         for model in written:
             for signal in (post_save, post_delete):
-                # Not weakly: nobody else holds the method.
-                signal.connect(self.renew, sender=model, dispatch_uid=self.name, weak=False)
+                # Django's weak reference would be the only one to the bound method.
+                signal.connect(self.bump, sender=model, dispatch_uid=self.name, weak=False)
 
-    def renew(self, **_signal: Any) -> None:
-        """Something was changed in this transaction: nobody goes by what it was.
+    def bump(self, **_signal: Any) -> None:
+        """Call it in the transaction that changes the rows.
 
-        Until it is committed, whoever asks reads the database and keeps nothing, because this
-        transaction sees what may never come true. If it never does, that ends by itself.
+        Until the commit, readers use the database and cache nothing, because this transaction's
+        own reads may be rolled back. After a rollback that mark expires by itself.
         """
-        self._set(UNSETTLED, for_s=BELIEVED_S)
+        self._set(UNCOMMITTED, for_s=MAX_AGE_S)
         transaction.on_commit(lambda: self._set(uuid.uuid4().bytes))
 
-    def _set(self, stamp: bytes, for_s: float | None = None) -> None:
+    def _set(self, version: bytes, for_s: float | None = None) -> None:
         try:
             redis_client.client().set(
-                self.name, stamp, px=None if for_s is None else int(1000 * for_s)
+                self.name, version, px=None if for_s is None else int(1000 * for_s)
             )
         except redis.RedisError as error:
-            log.warning("stamp_not_renewed", stamp=self.name, error=str(error), for_s=BELIEVED_S)
+            log.warning(
+                "cache_version_not_bumped", key=self.name, error=str(error), for_s=MAX_AGE_S
+            )

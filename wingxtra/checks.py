@@ -1,8 +1,7 @@
-"""What production refuses to start with: Django system checks, each with an id and a hint.
+"""Settings that production refuses: Django system checks, each with an id and a hint.
 
-Every command runs them before it does anything, and so does the web server (`wingxtra/wsgi.py`).
-Outside production only a value that nothing can be done with is an error: there, knobs that are not
-given have working defaults.
+Every command and the web server (`wingxtra/wsgi.py`) run them at start. Outside production only an
+unusable value is an error, because settings that are not given have working defaults there.
 """
 
 import re
@@ -17,21 +16,21 @@ from django.core.management.base import SystemCheckError
 from wingxtra.exchange import address
 
 TAG = "wingxtra"
-SHORTEST_SECRET_KEY = 50
-FEWEST_CHARACTERS = 10  # different ones, of a secret
-SHORTEST_SECRET = 16
+MIN_SECRET_KEY_LENGTH = 50
+MIN_DIFFERENT_CHARACTERS = 10
+MIN_SECRET_LENGTH = 16
 # As wingxtra/embedded/servers.py names the folder of its sockets.
 EMBEDDED = re.compile(r"/wingxtra-[0-9a-f]+-[0-9a-f]+-servers\b|/\.local/")
 MAKE_ONE = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
-# Each yields what is wrong, and what to do about it.
+# A check yields (what is wrong, what to do about it).
 Found = Iterator[tuple[str, str]]
 
 
 def in_production(
     check_id: str, *, elsewhere: bool = False
 ) -> Callable[[Callable[[], Found]], Callable[[], Found]]:
-    """Register a check whose findings are errors in production, and `elsewhere` too if said so."""
+    """Register a check whose findings are errors in production; with `elsewhere`, everywhere."""
 
     def register(find: Callable[[], Found]) -> Callable[[], Found]:
         @checks.register(TAG)
@@ -46,40 +45,43 @@ def in_production(
 
 
 def refuse_wrong_settings() -> None:
-    """For a process that is not started by a command of Django's. Raises SystemCheckError."""
+    """For a process that no Django command starts. Raises SystemCheckError."""
     errors = [found for found in checks.run_checks(tags=[TAG]) if found.is_serious()]
     if errors:
-        raise SystemCheckError("\n".join(["It does not start like this:", *map(str, errors)]))
+        raise SystemCheckError("\n".join(["The settings are not valid:", *map(str, errors)]))
 
 
 @in_production("wingxtra.E001")
 def secret_key() -> Found:
     try:
         keys = [("SECRET_KEY", settings.SECRET_KEY)]
-    except ImproperlyConfigured:  # Django itself does not hand out an empty one
+    except ImproperlyConfigured:  # Django raises it for an empty key
         keys = [("SECRET_KEY", "")]
     keys += [("A key in SECRET_KEY_FALLBACKS", key) for key in settings.SECRET_KEY_FALLBACKS]
     for name, key in keys:
         if key == settings.DEVELOPMENT_SECRET_KEY:
-            yield f"{name} is the public one of development.", MAKE_ONE
-        elif len(key) < SHORTEST_SECRET_KEY or len(set(key)) < FEWEST_CHARACTERS:
+            yield f"{name} is the public development key.", MAKE_ONE
+        elif len(key) < MIN_SECRET_KEY_LENGTH or len(set(key)) < MIN_DIFFERENT_CHARACTERS:
             what = f"{name} has {len(key)} characters, {len(set(key))} of them different"
-            yield f"{what}; it needs {SHORTEST_SECRET_KEY} and {FEWEST_CHARACTERS}.", MAKE_ONE
+            yield (
+                f"{what}; it needs {MIN_SECRET_KEY_LENGTH} and {MIN_DIFFERENT_CHARACTERS}.",
+                MAKE_ONE,
+            )
 
 
 @in_production("wingxtra.E002")
 def debug() -> Found:
     if settings.DEBUG:
-        yield "DEBUG is on: error pages would show settings to everybody.", "Unset DEBUG."
+        yield "DEBUG is on: error pages would show settings to the public.", "Unset DEBUG."
 
 
 @in_production("wingxtra.E003")
 def allowed_hosts() -> Found:
-    hint = "Name the hosts that this site is called by: ALLOWED_HOSTS=delivery.example.com"
+    hint = "List the host names of this site: ALLOWED_HOSTS=delivery.example.com"
     if not settings.ALLOWED_HOSTS:
         yield "ALLOWED_HOSTS is empty: every request would be refused.", hint
     if any("*" in host for host in settings.ALLOWED_HOSTS):
-        yield "ALLOWED_HOSTS has “*”: links in messages could be made to lead elsewhere.", hint
+        yield "ALLOWED_HOSTS has “*”: a forged Host header would change links in messages.", hint
 
 
 @in_production("wingxtra.E004")
@@ -87,7 +89,7 @@ def public_base_url() -> Found:
     url = settings.PUBLIC_BASE_URL
     if not _is_url(url, "https") or urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1"):
         yield (
-            f"PUBLIC_BASE_URL is {url!r}: customers go there, so it must be https and public.",
+            f"PUBLIC_BASE_URL is {url!r}: customers open it, so it must be https and public.",
             "For example PUBLIC_BASE_URL=https://delivery.example.com",
         )
 
@@ -123,8 +125,8 @@ def redis() -> Found:
 @in_production("wingxtra.E009")
 def metrics_token() -> Found:
     token = settings.METRICS_TOKEN
-    if token and len(token) < SHORTEST_SECRET:
-        yield f"METRICS_TOKEN has {len(token)} characters; it needs {SHORTEST_SECRET}.", MAKE_ONE
+    if token and len(token) < MIN_SECRET_LENGTH:
+        yield f"METRICS_TOKEN has {len(token)} characters; it needs {MIN_SECRET_LENGTH}.", MAKE_ONE
 
 
 @in_production("wingxtra.E010")
@@ -132,13 +134,13 @@ def messages() -> Found:
     hint = "See “Messages to customers” in docs/operations.md."
     for channel in settings.MESSAGE_CHANNELS:
         if channel == "sms" and not _is_url(settings.SMS_GATEWAY_URL, "https"):
-            yield "MESSAGE_CHANNELS has “sms”, but SMS_GATEWAY_URL is no https address.", hint
+            yield "MESSAGE_CHANNELS has “sms”, but SMS_GATEWAY_URL is not an https address.", hint
         elif channel == "email" and settings.EMAIL_BACKEND.endswith("dummy.EmailBackend"):
             yield "MESSAGE_CHANNELS has “email”, but EMAIL_URL names no mail server.", hint
         elif channel not in ("sms", "email"):
-            yield f"MESSAGE_CHANNELS has {channel!r}, but only “sms” and “email” go out.", hint
+            yield f"MESSAGE_CHANNELS has {channel!r}; only “sms” and “email” can be sent.", hint
     if settings.MESSAGE_LANGUAGE not in dict(settings.LANGUAGES):
-        yield f"MESSAGE_LANGUAGE is {settings.MESSAGE_LANGUAGE!r}, which nobody here speaks.", hint
+        yield f"MESSAGE_LANGUAGE is {settings.MESSAGE_LANGUAGE!r}, which is not translated.", hint
 
 
 @in_production("wingxtra.E011", elsewhere=True)
@@ -156,12 +158,12 @@ def _server(name: str, url: str, example: str) -> Found:
     elif EMBEDDED.search(url):
         yield (
             f"{name} names a server that manage.py started for development, without a password.",
-            f"Name a server of your own: {name}={example}",
+            f"Use your own server: {name}={example}",
         )
     password = urlsplit(url).password
-    if password is not None and len(password) < SHORTEST_SECRET:
+    if password is not None and len(password) < MIN_SECRET_LENGTH:
         yield (
-            f"The password in {name} has {len(password)} characters; it needs {SHORTEST_SECRET}.",
+            f"The password in {name} has {len(password)} characters; it needs {MIN_SECRET_LENGTH}.",
             MAKE_ONE,
         )
 

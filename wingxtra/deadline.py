@@ -1,11 +1,11 @@
-"""An end for an exchange over a socket as a whole, however the bytes trickle in."""
+"""A deadline for a whole exchange over a socket: a socket timeout bounds each read only."""
 
 import socket
 import threading
 
 
 class Deadline:
-    """Cuts the connection when the time is up, whatever another thread waits for on it."""
+    """Shuts the connection down after `seconds`, even while another thread waits on it."""
 
     def __init__(self, sock: socket.socket, seconds: float) -> None:
         self._sock = sock
@@ -20,7 +20,7 @@ class Deadline:
 
     def _cut(self) -> None:
         try:
-            # Not the method of a TLS socket, which would change what the other thread is reading.
+            # A TLS socket's own method would change state that the other thread is using.
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
         except OSError:
-            return  # closed at this very moment: there is nothing left to cut
+            return  # it is closed already

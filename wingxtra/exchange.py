@@ -1,7 +1,7 @@
-"""One HTTP request to a system around us, and its answer, within one time as a whole.
+"""One HTTP request to an external system, with one timeout for the whole exchange.
 
-Plain http.client: nothing follows a redirect, goes through a proxy or sends a cookie by itself, and
-the socket is in our hands, so that the time holds however the bytes trickle in.
+It uses http.client: no redirects, proxies or cookies, and access to the socket, so that the timeout
+holds even when the bytes arrive one at a time.
 """
 
 import ssl
@@ -14,32 +14,32 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from wingxtra.deadline import Deadline
 
-# What `exchange` raises, and reading its answer: no connection (OSError), no HTTP, no such name.
-Failed = (OSError, HTTPException, UnicodeError)
+# `exchange` and reading its answer raise these: no connection (OSError), no HTTP, no such host.
+EXCHANGE_ERRORS = (OSError, HTTPException, UnicodeError)
 
 
 class TooSlow(TimeoutError):
-    """The answer had not come in full when the time was up."""
+    """The timeout passed before the answer was complete."""
 
     def __init__(self, timeout_s: float) -> None:
-        super().__init__(f"no whole answer within {timeout_s:g} s")
+        super().__init__(f"no complete answer within {timeout_s:g} s")
 
 
 def address(url: str) -> SplitResult:
-    """Raises ValueError, which does not show it, unless it is like https://host:port/path."""
+    """Parse a URL like https://host:port/path. Raises a ValueError that does not quote the URL."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
-        raise ValueError("no address like https://host:port/path")
+        raise ValueError("not an address like https://host:port/path")
     return parts
 
 
 def is_sendable(key: str) -> bool:
-    """Whether a header can hold it: a line end in it would begin another one."""
+    """Whether the key fits into a header: a line break in it would start another header."""
     return key.isascii() and key.isprintable()
 
 
 def below(base: SplitResult, path: str) -> SplitResult:
-    """The address of `path`, which begins with a slash, in a system that answers at `base`."""
+    """The address of `path`, which starts with a slash, below `base`."""
     return base._replace(path=base.path.rstrip("/") + path, query="")
 
 
@@ -52,10 +52,10 @@ def exchange(
     body: bytes | None = None,
     timeout_s: float,
 ) -> Iterator[HTTPResponse]:
-    """The answer to a request, to be read before `timeout_s` is over.
+    """The answer to a request; the caller reads it inside the context, before the timeout.
 
-    Raises TooSlow, whatever became of the reading; one of `Failed`; and ValueError for a header
-    that cannot be one.
+    Raises TooSlow once `timeout_s` has passed, one of EXCHANGE_ERRORS, and ValueError for an
+    invalid header.
     """
     ends_at = time.monotonic() + timeout_s
     connection = _connection(url, timeout_s)
@@ -68,7 +68,7 @@ def exchange(
             with connection.getresponse() as response:
                 yield response
     except Exception as error:
-        # When the time was up, this is only what became of the connection that was cut.
+        # After the timeout, the error is only a consequence of the shutdown.
         if time.monotonic() >= ends_at:
             raise TooSlow(timeout_s) from error
         raise
@@ -86,7 +86,7 @@ def _connection(url: SplitResult, timeout_s: float) -> HTTPConnection:
 
 
 def _credentials(url: SplitResult) -> dict[str, str]:
-    """Those of https://user:password@host, as a browser would send them."""
+    """Basic authentication from https://user:password@host."""
     if url.username is None:
         return {}
     pair = f"{unquote(url.username)}:{unquote(url.password or '')}"

@@ -1,10 +1,10 @@
-"""The outbox: rows of work for later, claimed by one worker at a time and tried until it is done.
+"""The outbox: rows of work for later, claimed by one worker at a time and retried until done.
 
-A worker claims a row for a limited time, works outside of any transaction, and writes down how it
-went. A worker that stood still for longer than its claim may wake up after another one has claimed
-the row. So each claim has an id of its own, the fence: what a worker writes is written only while
-that id is in the row, in the same statement. A claim that expired and that no other one followed
-may still write.
+A worker claims a row for a limited time, works outside of any transaction, and writes the result.
+A worker that stalls for longer than its claim may resume after another one has claimed the row. So
+each claim has its own id, the fence: a worker's write has the condition, in the same statement,
+that the row still holds this id. An expired claim may still write if no other worker has claimed
+the row.
 """
 
 import random
@@ -21,10 +21,10 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-# What one sweep does not send, the next one does.
+# The next sweep sends the rest.
 SWEEP_AT_MOST = 200
-# Pauses are up to this share longer by chance, never shorter, so that not all tries come at once.
-LONGER_BY = 0.1
+# Jitter: pauses are longer by a random share of up to this, so that retries spread out.
+JITTER = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -41,12 +41,12 @@ class OutgoingQuerySet(models.QuerySet[M]):
         return self.unclaimed(now).filter(next_try_at__lte=now).order_by("next_try_at")
 
     def revoke(self, **values: Any) -> int:
-        """Write this and end the claims on these rows: workers that hold one write nothing."""
+        """Write `values` and end the claims on these rows: their workers can write nothing."""
         return self.update(claimed_until=None, claim_id=None, **values)
 
 
 class Outgoing(models.Model):
-    """A row of an outbox. How tries are counted differs, so each model does that itself."""
+    """A row of an outbox. Each model counts its tries in its own way."""
 
     next_try_at = models.DateTimeField(default=timezone.now, db_default=Now())
     claimed_until = models.DateTimeField(null=True)
@@ -57,10 +57,9 @@ class Outgoing(models.Model):
 
 
 class ClaimLost(Exception):
-    """Another worker has claimed the row since, or the claim was revoked, or the row is gone.
+    """Another worker has claimed the row since, or the claim was revoked, or the row is deleted.
 
-    Raised inside a transaction, so that nothing of it is written. A worker has nothing to do then
-    but to stop; it is in the log.
+    Raised inside a transaction, which rolls back. The worker stops; the loss is logged.
     """
 
 
@@ -77,20 +76,20 @@ class Claim(Generic[M]):
         return self.model._default_manager.filter(pk=self.pk, claim_id=self.id)
 
     def read(self, rows: models.QuerySet[R]) -> R:
-        """The one of these rows, which are found by `mine` or by the claim's id. Raises ClaimLost.
+        """The first of `rows`, a query that filters by `mine` or by the claim's id.
 
-        Without the id in the question, a worker could work with what the next one has written.
+        Without that filter, a worker could read what the next one has written. Raises ClaimLost.
         """
         row = rows.first()
         return self._lose() if row is None else row
 
     def update(self, **values: Any) -> None:
-        """Raises ClaimLost, which undoes what else was written in the same transaction."""
+        """Raises ClaimLost, which rolls back the transaction around it."""
         if not self.mine().update(**values):
             self._lose()
 
     def end(self, **values: Any) -> None:
-        """The same, and others may claim the row. Raises ClaimLost."""
+        """`update`, and release the row for other claims. Raises ClaimLost."""
         self.update(claimed_until=None, **values)
 
     def _lose(self) -> NoReturn:
@@ -101,12 +100,12 @@ class Claim(Generic[M]):
 def claim(
     rows: OutgoingQuerySet[M], pk: UUID, *, until: datetime, **values: Any
 ) -> Claim[M] | None:
-    """Claim one row, in one statement, if it is among `rows`; writes `values` as well.
+    """Claim the row `pk` of `rows` in one statement, and write `values` as well.
 
-    None when it is not, or when another worker was first. `until` must be later than the work can
-    take: after it, others may claim the row.
+    None if it is not among `rows` or another worker was first. `until` must be later than the work
+    can end: after it, others may claim the row.
     """
-    # An id that is drawn, not counted: what has to be read back could be the next worker's.
+    # Random, not a counter: a counter would have to be read back, and could be the next worker's.
     mine = uuid4()
     if not rows.filter(pk=pk).update(claimed_until=until, claim_id=mine, **values):
         return None
@@ -114,9 +113,9 @@ def claim(
 
 
 def pause(tries: int, pauses_s: Sequence[float]) -> timedelta:
-    """Before the next try, after `tries` (from 1) that failed; the last pause comes again."""
+    """The pause after `tries` (from 1) failed tries; the last of `pauses_s` repeats."""
     pause_s = pauses_s[min(tries, len(pauses_s)) - 1]
-    return timedelta(seconds=pause_s * random.uniform(1, 1 + LONGER_BY))  # noqa: S311 (no secret)
+    return timedelta(seconds=pause_s * random.uniform(1, 1 + JITTER))  # noqa: S311 (no secret)
 
 
 def sweep(

@@ -1,4 +1,4 @@
-"""What answers allow a browser: data nothing, pages what the settings say, some pages more."""
+"""Content security policies: the settings' default, one for data, and wider ones for pages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,21 +11,21 @@ from django.conf import settings
 from django.http.response import HttpResponseBase
 
 View = Callable[..., Any]
-# Of what is no page. Should a browser show it as one all the same, nothing in it comes alive.
+# For responses that are not pages. If a browser renders one anyway, nothing in it runs.
 NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
 
 
 class ContentSecurityPolicy(CSPMiddleware):
-    """The policy of the settings, for whatever does not come with one of its own."""
+    """Adds the policy of the settings to responses that have none."""
 
     def process_response(self, request: Any, response: HttpResponseBase) -> HttpResponseBase:
         return response if HEADER in response else super().process_response(request, response)
 
 
 def for_console(view: View) -> View:
-    """Alpine, which unfold is built on, evaluates expressions and sets styles; maps load tiles.
+    """Alpine, which unfold uses, evaluates expressions and sets styles; maps load tiles.
 
-    What Leaflet puts in place of a tile that it stops loading is a data: address.
+    Leaflet replaces a canceled tile by a data: address.
     """
     return csp_update(
         {
@@ -38,7 +38,7 @@ def for_console(view: View) -> View:
 
 
 def for_documentation(view: View) -> View:
-    """Swagger UI starts by a script in its page, sets styles and draws its icons as data."""
+    """Swagger UI has an inline script, sets styles and loads icons from data: addresses."""
     return csp_update(
         {
             "script-src": ["'unsafe-inline'"],

@@ -1,6 +1,6 @@
-"""What can go wrong in words: raised anywhere, answered by the API, the console and commands alike.
+"""Expected errors, raised in all layers and shown by the API, the console and commands.
 
-A problem says what happened, with the numbers, and what to do; its code is stable for machines.
+A problem says what happened, with the numbers, and what to do. Its code is stable for machines.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """One thing wrong with one field of the input; `field` is empty where none is to blame."""
+    """One error in one field of the input; `field` is empty if it is about no single field."""
 
     field: str
     code: str
@@ -17,11 +17,11 @@ class FieldProblem:
 
 
 class Problem(Exception):
-    """Base of what we refuse. `extra` goes into the answer beside the standard members."""
+    """Base class. `extra` is added to the response beside the standard members."""
 
     status = 400
     title = "The request cannot be carried out"
-    # What the API says in `Retry-After`, where trying the same again can help.
+    # For the header `Retry-After`, if the same request may succeed later.
     retry_after_s: int | None = None
 
     def __init__(self, code: str, detail: str, **extra: Any) -> None:
@@ -32,7 +32,7 @@ class Problem(Exception):
 
 
 class Invalid(Problem):
-    """Bad input: every problem of it at once, and nothing has been changed."""
+    """Bad input, with all its problems. Nothing has been changed."""
 
     title = "The input is not valid"
 
@@ -50,14 +50,14 @@ class NotFound(Problem):
 
 
 class Conflict(Problem):
-    """The state of things does not allow it; trying the same again will not help by itself."""
+    """The current state does not allow the request; a retry alone will not help."""
 
     status = 409
     title = "The state does not allow it"
 
 
 class Unavailable(Problem):
-    """Something that we depend on is away; trying again later is right."""
+    """A system that we depend on is down; a later retry may succeed."""
 
     status = 503
     title = "Not available now"

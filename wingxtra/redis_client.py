@@ -1,6 +1,7 @@
-"""The Redis of a process, for what is not a queue.
+"""Redis clients of a process, for everything but the queue.
 
-`client` waits for an answer, `ask` does not, and a `Trip` asks several things at once.
+`client` waits up to TIMEOUT_S. `ask` fails fast and pauses after a failure. A `RoundTrip` sends
+several commands at once, over `ask`.
 """
 
 import hashlib
@@ -23,41 +24,41 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 TIMEOUT_S = 2
-# A Redis that hangs must not hang every call: so long at most, and then it is left alone a while.
+# A Redis that hangs must not hang every call: after a short timeout, `ask` fails for a while.
 QUICK_TIMEOUT_S = 0.5
-REST_S = 1.0
+PAUSE_S = 1.0
 
 
 @cache
 def client() -> redis.Redis:
-    """Safe for threads. What it is asked raises RedisError within TIMEOUT_S while Redis is away."""
+    """Thread-safe. Its commands raise RedisError within TIMEOUT_S while Redis is down."""
     return redis.Redis.from_url(
         settings.REDIS_URL, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
     )
 
 
 class Away(Exception):
-    """Redis does not answer, or did not a moment ago."""
+    """Redis does not answer, or did not within the last PAUSE_S."""
 
 
 def ask(question: Callable[[redis.Redis], T]) -> T:
-    """What `question` gets of a client, for which a call does not have to wait. Raises Away."""
-    global _rests_until
-    if time.monotonic() < _rests_until:
+    """Call `question` with this thread's client, which has a short timeout. Raises Away."""
+    global _paused_until
+    if time.monotonic() < _paused_until:
         raise Away
     try:
         return question(_own_client(settings.REDIS_URL))
     except redis.RedisError as error:
-        _rests_until = time.monotonic() + REST_S
-        log.warning("redis_left_alone", error=str(error), for_s=REST_S)
+        _paused_until = time.monotonic() + PAUSE_S
+        log.warning("redis_paused", error=str(error), for_s=PAUSE_S)
         raise Away from error
 
 
-_rests_until = 0.0
+_paused_until = 0.0
 
 
 class Script:
-    """A Lua script; Redis knows it by its digest once it was sent."""
+    """A Lua script. After its first use, Redis finds it by its digest."""
 
     def __init__(self, text: str) -> None:
         self.text, self.sha = text, hashlib.sha1(text.encode()).hexdigest()  # noqa: S324 (EVALSHA's)
@@ -65,7 +66,7 @@ class Script:
 
 @dataclass(slots=True)
 class Answer:
-    """To one question of a Trip: `value` is None before the trip, and while Redis is away."""
+    """The answer to one command of a RoundTrip. `value` is None until `send` succeeded."""
 
     arguments: tuple[Any, ...]
     script: Script | None = None
@@ -76,11 +77,11 @@ class Answer:
         return ("EVALSHA", self.script.sha, *self.arguments) if self.script else self.arguments
 
 
-class Trip:
-    """Questions of modules that know nothing of each other, asked in one round trip.
+class RoundTrip:
+    """Commands of independent modules, sent in one round trip.
 
-    They go straight over the thread's own connection, which takes half the time of redis-py's
-    pipeline and Script.
+    They use the thread's own connection directly, which takes half the time of redis-py's pipeline
+    and Script.
     """
 
     def __init__(self) -> None:
@@ -89,18 +90,18 @@ class Trip:
     def get(self, key: str) -> Answer:
         return self._expect(Answer(("GET", key)))
 
-    def run(self, script: Script, keys: Sequence[str], values: Sequence[int]) -> Answer:
+    def eval(self, script: Script, keys: Sequence[str], values: Sequence[int]) -> Answer:
         return self._expect(Answer((len(keys), *keys, *values), script))
 
-    def make(self) -> None:
-        """Ask everything, and fill in the answers. Raises Away."""
-        ask(self._make)
+    def send(self) -> None:
+        """Send all commands and fill in the answers. Raises Away."""
+        ask(self._send)
 
     def _expect(self, answer: Answer) -> Answer:
         self._answers.append(answer)
         return answer
 
-    def _make(self, client: redis.Redis) -> None:
+    def _send(self, client: redis.Redis) -> None:
         connection: Any = client.connection
         try:
             commands = [answer.command for answer in self._answers]
@@ -114,21 +115,21 @@ class Trip:
                     raise value
                 answer.value = value
         except BaseException:
-            # A response that is still to come must not be read as that to another question.
+            # A late response must not be read as the answer to a later command.
             connection.disconnect()
             raise
 
 
 def _response(connection: Any) -> Any:
-    """A refusal is returned: those to the other questions have to be read as well."""
+    """Returns an error instead of raising it: the other responses must be read too."""
     try:
         return connection.read_response()
-    except redis.ResponseError as refusal:
-        return refusal
+    except redis.ResponseError as error:
+        return error
 
 
 class _Clients(threading.local):
-    """Of one thread, by address: nothing is borrowed and given back for each question."""
+    """One client per thread and address, which saves borrowing from a pool for each command."""
 
     def __init__(self) -> None:
         self.by_url: dict[str, redis.Redis] = {}
@@ -147,12 +148,12 @@ def _own_client(url: str) -> redis.Redis:
             socket_connect_timeout=QUICK_TIMEOUT_S,
             retry=Retry(NoBackoff(), retries=0),
         )
-    _leave_if_stale(client.connection)
+    _disconnect_if_stale(client.connection)
     return client
 
 
-def _leave_if_stale(connection: Any) -> None:
-    """One that the server has closed meanwhile: what is sent next connects anew."""
+def _disconnect_if_stale(connection: Any) -> None:
+    """Drop a connection that the server has closed: the next command connects again."""
     try:
         is_stale = connection.can_read()
     except redis.ConnectionError:
@@ -161,5 +162,5 @@ def _leave_if_stale(connection: Any) -> None:
         connection.disconnect()
 
 
-# A connection of the parent's would give its answers to both.
+# Parent and child would read each other's responses from a shared connection.
 os.register_at_fork(after_in_child=lambda: _clients.by_url.clear())

@@ -1,9 +1,9 @@
-"""Words of others (a person, the bridge, a report) beside our own sentences."""
+"""Text from outside (a person, the bridge, a report) as a sentence beside our own."""
 
 ENDS = (".", "!", "?", "…", "”")
 
 
-def sentence(words: str) -> str:
-    """With a full stop, unless it ends like a sentence already. Empty stays empty."""
-    words = words.strip()
-    return words if not words or words.endswith(ENDS) else f"{words}."
+def sentence(text: str) -> str:
+    """Adds a full stop unless the text ends like a sentence. Empty stays empty."""
+    text = text.strip()
+    return text if not text or text.endswith(ENDS) else f"{text}."

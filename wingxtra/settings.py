@@ -1,6 +1,6 @@
-"""Every knob, from the environment, checked at start. docs/operations.md explains each.
+"""All settings, from the environment. docs/operations.md explains each.
 
-Outside production a knob that is not given has a working default; in production the system
+Outside production a setting that is not given has a working default. In production the system
 checks in `wingxtra/checks.py` refuse weak or missing ones.
 """
 
@@ -23,7 +23,7 @@ class Env(environ.FileAwareEnv):
 
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
         value = super().get_value(var, *args, **kwargs)
-        # Editors end a file with a line break; no knob of ours means one.
+        # Editors end a file with a line break; no setting of ours ends with one.
         return value.rstrip("\r\n") if isinstance(value, str) else value
 
 
@@ -49,21 +49,21 @@ PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="http://127.0.0.1:8000").rs
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 
-# --- the systems around us -----------------------------------------------------------------------
+# --- external systems ----------------------------------------------------------------------------
 FLEET_API_URL = env.str("FLEET_API_URL", default="").rstrip("/")
 FLEET_API_KEY = env.str("FLEET_API_KEY", default="")
 FLEET_API_TIMEOUT_S = env.float("FLEET_API_TIMEOUT_S", default=5.0)
-# Where the wind is measured: a file or an http(s) address (fleet/live/weather.py); empty: none.
+# Wind measurements: a file or an http(s) address (fleet/live/weather.py); empty: none.
 WEATHER_SOURCE = env.str("WEATHER_SOURCE", default="")
 WEATHER_TIMEOUT_S = env.float("WEATHER_TIMEOUT_S", default=5.0)
 GCS_BRIDGE_URL = env.str("GCS_BRIDGE_URL", default="").rstrip("/")
 GCS_BRIDGE_KEY = env.str("GCS_BRIDGE_KEY", default="")
 GCS_BRIDGE_TIMEOUT_S = env.float("GCS_BRIDGE_TIMEOUT_S", default=10.0)
-# 1: the members that every ground control knows. 2: more (docs/mission-intent.md).
+# 1: the members that every ground control reads. 2: more members (docs/mission-intent.md).
 GCS_INTENT_VERSION = env.int("GCS_INTENT_VERSION", default=1)
 
-# Seconds for a whole try; how many tries run at once, so that slow receivers leave workers for the
-# rest; and hosts, as URLs name them, that may be at private addresses and speak plain http.
+# Timeout of a whole try; maximum of concurrent tries, so that slow receivers do not occupy all
+# workers; and hosts, as in URLs, that may have private addresses and use plain http.
 WEBHOOK_TIMEOUT_S = env.float("WEBHOOK_TIMEOUT_S", default=10.0)
 WEBHOOK_AT_ONCE = env.int("WEBHOOK_AT_ONCE", default=4)
 WEBHOOK_TRUSTED_HOSTS = env.list(
@@ -72,8 +72,8 @@ WEBHOOK_TRUSTED_HOSTS = env.list(
 )
 WEBHOOK_DELIVERIES_KEPT_DAYS = env.int("WEBHOOK_DELIVERIES_KEPT_DAYS", default=30)
 
-# Any of sms, email and console (a terminal). An order's customer is told by each for which there is
-# an address. Python's mail servers are named like smtp+tls://user:password@host:587.
+# Any of sms, email and console (a terminal). A customer gets each message on all channels that the
+# order has an address for. A mail server is written like smtp+tls://user:password@host:587.
 MESSAGE_CHANNELS = env.list(
     "MESSAGE_CHANNELS",
     default=["console"] if ENVIRONMENT in ("development", "demo") else [],
@@ -173,26 +173,27 @@ def _database(url: str) -> dict[str, object]:
         "min_size": env.int("DATABASE_POOL_MIN", default=1),
         "max_size": env.int("DATABASE_POOL_MAX", default=10),
         "timeout": env.float("DATABASE_POOL_TIMEOUT_S", default=5.0),
-        # The pool's own pauses grow to minutes while the database is away; asked again, it tries.
+        # While the database is down, the pool's pauses grow to minutes. After this, a new request
+        # for a connection tries at once.
         "reconnect_timeout": 3.0,
     }
     options["connect_timeout"] = 5
     return {
         **config,
-        # Django's own, but for a check of pooled connections that costs no round trip.
+        # Django's own, except that the check of a pooled connection costs no round trip.
         "ENGINE": "wingxtra.database.postgresql",
         "OPTIONS": options,
     }
 
 
-# manage.py, make and the test run start real servers and set both URLs when they are not given
-# (wingxtra/embedded/launcher.py); importing settings never starts anything.
+# manage.py, make and the test run start real servers and set both URLs if they are not given
+# (wingxtra/embedded/launcher.py); importing settings never starts a server.
 DATABASE_URL = env.str("DATABASE_URL", default="")
 REDIS_URL = env.str("REDIS_URL", default="")
 DATABASES = {"default": _database(DATABASE_URL)} if DATABASE_URL else {}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Without a URL it fails by this name, instead of finding some Redis on localhost.
+# Without a URL, an invalid host fails clearly; Dramatiq's default is a Redis on localhost.
 DRAMATIQ_BROKER = {
     "BROKER": "wingxtra.broker.redis_broker",
     "OPTIONS": {"url": REDIS_URL or "redis://redis-url-is-not-set.invalid"},
@@ -204,7 +205,7 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
-if ENVIRONMENT == "test":  # a test logs in hundreds of times; hashing strength is not what it tests
+if ENVIRONMENT == "test":  # the suite logs in hundreds of times, and argon2 is slow on purpose
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -224,7 +225,7 @@ REST_FRAMEWORK = {
         "wingxtra.accounts.authentication.ApiKeyAuthentication",
         "wingxtra.accounts.authentication.JwtAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["wingxtra.api.permissions.NobodyByDefault"],
+    "DEFAULT_PERMISSION_CLASSES": ["wingxtra.api.permissions.DenyByDefault"],
     "DEFAULT_RENDERER_CLASSES": ["wingxtra.api.renderers.JsonRenderer"],
     "DEFAULT_PARSER_CLASSES": ["wingxtra.api.parsers.StrictJsonParser"],
     "DEFAULT_PAGINATION_CLASS": "wingxtra.api.pagination.Envelope",
@@ -235,8 +236,8 @@ REST_FRAMEWORK = {
     "DEFAULT_VERSIONING_CLASS": None,
 }
 API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=1_000_000)
-# "<calls>/<second|minute|hour|day>": per caller, and per client address where nobody logs in. What
-# the suite tests is not how fast it runs: its own test of the limits sets its own.
+# "<calls>/<second|minute|hour|day>": per authenticated caller, and per client address of anonymous
+# ones. Tests run without limits; the tests of the limits set their own.
 _UNLIMITED = "1000000000/minute"
 API_RATE_AUTHENTICATED = env.str(
     "API_RATE_AUTHENTICATED", default=_UNLIMITED if ENVIRONMENT == "test" else "6000/minute"
@@ -244,8 +245,8 @@ API_RATE_AUTHENTICATED = env.str(
 API_RATE_PUBLIC = env.str(
     "API_RATE_PUBLIC", default=_UNLIMITED if ENVIRONMENT == "test" else "300/minute"
 )
-# Pages of others that may call us from a browser, like that of the GCS: scheme and host each. They
-# prove who they are by a key or a token, never by a cookie of ours.
+# Origins (scheme and host) whose pages may call us from a browser, like the GCS page. They
+# authenticate by a key or a token, never by our cookies.
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/(gcs|api)/"
 CORS_ALLOW_HEADERS = [
@@ -276,7 +277,7 @@ SIMPLE_JWT = {
     "AUTH_HEADER_TYPES": ("Bearer", "bearer"),
 }
 
-# Five wrong passwords for a name from an address, and that pair waits; nobody else is locked out.
+# Too many wrong passwords lock out the pair of name and address, and no other user.
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "wingxtra.console.roles.RoleBackend",
@@ -286,8 +287,8 @@ AXES_COOLOFF_TIME = timedelta(minutes=env.int("LOGIN_COOLOFF_MINUTES", default=1
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_DISABLE_ACCESS_LOG = True  # it would make a session for every token
-AXES_SENSITIVE_PARAMETERS: list[str] = []  # the log says who and from where; passwords never
+AXES_DISABLE_ACCESS_LOG = True  # it would create a session for every token
+AXES_SENSITIVE_PARAMETERS: list[str] = []  # axes logs user name and address; never passwords
 AXES_VERBOSE = False
 AXES_CLIENT_IP_CALLABLE = "wingxtra.api.client_address.client_address"
 AXES_LOCKOUT_CALLABLE = "wingxtra.accounts.lockout.answer"
@@ -307,7 +308,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "POSTPROCESSING_HOOKS": [
-        # An enum is known by its values alone, as the contracts write it.
+        # Identify an enum by its values only, as the contracts do.
         "drf_spectacular.hooks.postprocess_schema_enum_id_removal",
         "drf_spectacular.hooks.postprocess_schema_enums",
         "wingxtra.api.schema.complete",
@@ -320,7 +321,7 @@ SPECTACULAR_SETTINGS = {
         "EventType": "orders.states.EventType.values",
         "CancelReason": "orders.states.CancelReason.values",
         "ReasonCode": "orders.states.ReasonCode.values",
-        # Of a dispatch decision: a path here does not reach a class within a class.
+        # DispatchDecision.Outcome: a path here cannot name a nested class.
         "Outcome": ["ASSIGNED", "WAITING", "UNASSIGNED", "OVERTAKEN"],
         "CorrectedOutcome": "orders.api.parcel_serializers.OUTCOMES",
         "DropoffSource": "orders.states.DropoffSource.values",
@@ -334,7 +335,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- pages and files -----------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-# What customers are spoken to in; the console and the API speak English.
+# Languages of texts for customers; the console and the API are English.
 LANGUAGES = [("en", "English"), ("fr", "Français")]
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -344,7 +345,7 @@ FORMAT_MODULE_PATH = "wingxtra.formats"
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / ".local" / "static"
 STATICFILES_DIRS: list[Path] = []
-# With a bucket, files lie in S3 (or what speaks like it), private, and are handed out by us alone.
+# With a bucket, files are private objects in S3 (or a compatible store), served only by us.
 S3_BUCKET = env.str("S3_BUCKET", default="")
 _S3 = {
     "BACKEND": "storages.backends.s3.S3Storage",
@@ -355,7 +356,7 @@ _S3 = {
         "region_name": env.str("S3_REGION", default="") or None,
         "access_key": env.str("S3_ACCESS_KEY", default="") or None,
         "secret_key": env.str("S3_SECRET_KEY", default="") or None,
-        "default_acl": None,  # the bucket's own rules, which must not be public
+        "default_acl": None,  # the bucket's default, which must not be public
         "file_overwrite": False,
         "querystring_auth": True,
         "signature_version": "s3v4",
@@ -387,16 +388,16 @@ UNFOLD = {
     "LOGIN": {"form": "wingxtra.console.login.LoginForm"},
     "SIDEBAR": {"navigation": "wingxtra.console.navigation.menu"},
 }
-# {z}, {x} and {y} are filled in by the browser; empty draws a grid instead of a street map.
+# The browser fills in {z}, {x} and {y}. If empty, the map shows a grid instead of streets.
 MAP_TILE_URL = env.str("MAP_TILE_URL", default="https://tile.openstreetmap.org/{z}/{x}/{y}.png")
 MAP_TILE_ATTRIBUTION = env.str("MAP_TILE_ATTRIBUTION", default="© OpenStreetMap contributors")
-# The same for the customers' page: none by default, as its many visitors need a server that agrees.
+# The same for the customers' page. Empty by default: public tile servers forbid that much traffic.
 PUBLIC_MAP_TILE_URL = env.str("PUBLIC_MAP_TILE_URL", default="")
 PUBLIC_MAP_TILE_ATTRIBUTION = env.str("PUBLIC_MAP_TILE_ATTRIBUTION", default="")
 
 # --- what pages may load ---
-# Nothing but our own scripts, styles and answers. The console and the API's documentation need
-# more (wingxtra/page_policy.py), the tracking page says its own (tracking/page/headers.py).
+# Only our own scripts, styles and responses. The console and the API's documentation need more
+# (wingxtra/page_policy.py); the tracking page has its own policy (tracking/page/headers.py).
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
@@ -418,7 +419,7 @@ SESSION_COOKIE_HTTPONLY = True
 if IS_PRODUCTION:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
-    # Health probes come from inside, without TLS.
+    # Health probes come from the internal network, without TLS.
     SECURE_REDIRECT_EXEMPT = [r"^health$", r"^ready(/dispatch)?$", r"^metrics$"]
     SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True

@@ -1,4 +1,4 @@
-"""All addresses. The apps are included by name, so that the ground floor imports none of them."""
+"""All URLs. The apps are included by name, so that this package imports none of them."""
 
 from django.contrib import admin
 from django.urls import include, path, re_path
@@ -12,7 +12,7 @@ from wingxtra.page_policy import for_documentation
 handler500 = "wingxtra.api.errors.server_error"
 
 urlpatterns = [
-    # Each is tried in turn, so those that are called most stand first.
+    # Django tries them in order, so the busiest come first.
     path("api/v1/", include("orders.api.urls")),
     path("api/v1/", include("tracking.urls")),
     path("health", health.health),

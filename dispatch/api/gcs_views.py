@@ -1,8 +1,8 @@
-"""What the GCS's Delivery page speaks: few calls, camelCase, and six statuses.
+"""The API of the GCS's Delivery page: few calls, camelCase, and six statuses.
 
-That page cannot be changed. It unwraps `items`, ignores what a POST answers and loads again, and
-shows the body of an error as it is: so here errors are plain text. Everything it does is done by
-the verbs that the API and the console use.
+That page cannot be changed. It unwraps `items`, ignores the response of a POST and loads again, and
+shows an error's body unchanged, so errors are plain text. The views call the verbs of the API and
+the console.
 """
 
 from datetime import datetime
@@ -25,9 +25,9 @@ from wingxtra.api.serializers import StrictSerializer, Text
 from wingxtra.api.views import ApiView
 from wingxtra.problems import FieldProblem, Invalid, NotFound
 
-# The page has no second page: who looks for an older order searches for it.
-MOST_ORDERS = 200
-MOST_JOBS = 500
+# The page has no pagination: older orders are found by search.
+MAX_ORDERS = 200
+MAX_JOBS = 500
 
 STATUSES: dict[str, tuple[Status, ...]] = {
     "pending": WAITING,
@@ -37,12 +37,12 @@ STATUSES: dict[str, tuple[Status, ...]] = {
     "canceled": (Status.CANCELED,),
     "failed": (Status.FAILED, Status.ABORTED),
 }
-IN_ITS_WORDS = {ours: theirs for theirs, statuses in STATUSES.items() for ours in statuses}
+GCS_STATUS = {ours: theirs for theirs, statuses in STATUSES.items() for ours in statuses}
 
 
 class GcsView(ApiView):
     permission_classes = (IsStaff,)
-    schema = None  # of no use to anybody else
+    schema = None  # left out of OpenAPI: only that page uses it
 
     def get_exception_handler(self) -> Any:
         return _as_text
@@ -52,7 +52,7 @@ def _as_text(error: Exception, context: dict[str, Any]) -> HttpResponse:
     """REST framework's exception handler for a client that shows the body to its operator."""
     answer = answer_for(error)
     return HttpResponse(
-        answer.in_words,
+        answer.as_text,
         status=answer.status,
         content_type="text/plain; charset=utf-8",
         headers=answer.headers,
@@ -64,7 +64,7 @@ class Chosen(StrictSerializer):
 
 
 class Orders(GcsView):
-    """The newest orders, or the newest of those searched for."""
+    """The newest orders that match the search."""
 
     def get(self, request: Request) -> Response:
         orders = Order.objects.live().select_related("current_job")
@@ -72,7 +72,7 @@ class Orders(GcsView):
             orders = orders.filter(status__in=_statuses(wanted))
         if text := request.query_params.get("search", "").strip():
             orders = orders.matching(text)
-        return Response({"items": [_order(order) for order in orders[:MOST_ORDERS]]})
+        return Response({"items": [_order(order) for order in orders[:MAX_ORDERS]]})
 
 
 class OneOrder(GcsView):
@@ -119,11 +119,11 @@ class Cancel(GcsView):
 class ActiveJobs(GcsView):
     def get(self, request: Request) -> Response:
         jobs = DeliveryJob.objects.active().filter(order__live_mode=True).select_related("order")
-        return Response({"items": [_job(job) for job in jobs[:MOST_JOBS]]})
+        return Response({"items": [_job(job) for job in jobs[:MAX_JOBS]]})
 
 
 class TrackingPreview(GcsView):
-    """Where the drone is that has the order now; nulls where it is not known, or it has none."""
+    """The position of the order's drone; nulls if it is unknown or there is no drone."""
 
     def get(self, request: Request) -> Response:
         order_id = request.query_params.get("orderId", "").strip()
@@ -135,7 +135,7 @@ class TrackingPreview(GcsView):
         place = seen.telemetry.get(drone_id) if seen and drone_id else None
         return Response(
             {
-                "status": IN_ITS_WORDS[Status(order.status)],
+                "status": GCS_STATUS[Status(order.status)],
                 "droneId": drone_id,
                 "lat": place and place.lat,
                 "lng": place and place.lng,
@@ -143,14 +143,14 @@ class TrackingPreview(GcsView):
         )
 
 
-# --- in its shapes -------------------------------------------------------------------------------
+# --- responses -----------------------------------------------------------------------------------
 
 
 def _order(order: Order) -> dict[str, Any]:
     job = order.current_job
     return {
         "id": order.pk,
-        "status": IN_ITS_WORDS[Status(order.status)],
+        "status": GCS_STATUS[Status(order.status)],
         "assignedDroneId": order.assigned_drone_id,
         "eta": _moment(job.eta_at) if job else None,
     }
@@ -163,19 +163,19 @@ def _job(job: DeliveryJob) -> dict[str, Any]:
         "id": job.pk,
         "orderId": job.order_id,
         "droneId": job.drone_id,
-        "status": IN_ITS_WORDS[Status(job.order.status)],
+        "status": GCS_STATUS[Status(job.order.status)],
         "progress": round(100 * len(done) / len(MISSION_STEPS)),
     }
 
 
 def _moment(at: datetime | None) -> str | None:
-    """The page shows it as it is, so it is a time and not a number of something."""
+    """The page shows the value unchanged, so it is a formatted time."""
     if at is None:
         return None
     return at.astimezone(timezone.get_default_timezone()).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-# --- what it asks for ----------------------------------------------------------------------------
+# --- requests ------------------------------------------------------------------------------------
 
 
 def _statuses(names: list[str]) -> list[Status]:

@@ -1,4 +1,4 @@
-"""What dispatch is asked, and what it tells, by API."""
+"""Requests and responses of the dispatch API."""
 
 from typing import Any
 
@@ -118,7 +118,7 @@ class RunnerUp(Figures):
     regret = serializers.FloatField(
         required=False,
         allow_null=True,
-        help_text="What choosing it would have cost the plan at the least, in weighted seconds; "
+        help_text="What choosing it would have cost the plan at least, in weighted seconds; "
         "null where an order as urgent or more would lose its drone.",
     )
 

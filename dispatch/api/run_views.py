@@ -1,4 +1,4 @@
-"""Dispatch by API: run it, ask what it decided and why, and assign by hand."""
+"""Dispatch by API: run it, read its decisions, and assign manually."""
 
 from typing import Any
 from uuid import UUID
@@ -81,7 +81,7 @@ class RunDetail(StaffView):
 
 
 class Decisions(StaffView):
-    """What the latest runs decided about one order, and why, newest first; 20 at the most."""
+    """What the latest runs decided about one order, and why, newest first; at most 20."""
 
     @extend_schema(responses=DecisionList)
     def get(self, request: Request, order_id: UUID) -> Response:
@@ -104,7 +104,7 @@ class Candidates(StaffView):
 
 
 class Assign(StaffView):
-    """Give a queued order to a drone of one's choice."""
+    """Assign a queued order to a chosen drone."""
 
     @extend_schema(
         request=AssignInput,

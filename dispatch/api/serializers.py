@@ -1,4 +1,4 @@
-"""Missions as JSON: what comes in, strictly, and what goes out."""
+"""Requests and responses of the missions API."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ class AbortInput(StrictSerializer):
 
 
 class ReportInput(StrictSerializer):
-    """A mission event. Senders name its type and its time in more than one way."""
+    """A mission event. Senders use several names for its type and its time."""
 
     event_type = Text(max_length=40, required=False)
     event = Text(max_length=40, required=False)
     type = Text(max_length=40, required=False)
     occurred_at = Timestamp(required=False, allow_null=True)
     timestamp = Timestamp(required=False, allow_null=True)
-    # A field has an attribute of that name itself.
+    # DRF's Field has an attribute `source`.
     source = Text(  # type: ignore[assignment]
         max_length=40, allow_blank=True, required=False, allow_null=True
     )
@@ -82,7 +82,7 @@ class AbortAnswer(StatusAnswer):
 class ReportAnswer(StatusAnswer):
     applied_events = serializers.ListField(
         child=serializers.ChoiceField(EventType.choices),
-        help_text="What the report caused, in order; nothing when it told nothing new.",
+        help_text="The events that the report caused, in order; empty when it had nothing new.",
     )
     duplicate = serializers.BooleanField(help_text="The same report came before.")
     note = serializers.CharField(allow_null=True, help_text="Why nothing was applied.")
@@ -93,7 +93,7 @@ class IntentContract(FromContract):
 
 
 class IntentAnswer(serializers.Serializer[Mission]):
-    """The contract as sent, and how far its publishing is."""
+    """The contract as sent, and its publishing state."""
 
     id = serializers.UUIDField()
     order_id = serializers.UUIDField()
@@ -120,7 +120,7 @@ class IntentAnswer(serializers.Serializer[Mission]):
     )
     said_at = Timestamp(allow_null=True)
     over_at = Timestamp(allow_null=True, help_text="When the mission was known to be over.")
-    over_by = serializers.CharField(allow_null=True, help_text="By whose word.")
+    over_by = serializers.CharField(allow_null=True, help_text="Who reported it.")
     over_because = serializers.CharField(allow_null=True)
 
 

@@ -1,4 +1,4 @@
-"""Missions by API: submit, cancel, abort, report. Thin: read, call one function, answer."""
+"""Missions by API: submit, cancel, abort, report. Each view calls one function."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,8 +37,8 @@ from wingxtra.problems import FieldProblem, Invalid, NotFound, Unavailable
 
 
 @contextmanager
-def words_for(caller: Caller) -> Iterator[None]:
-    """What the bridge answered is for our staff; a merchant reads what it means."""
+def readable_for(caller: Caller) -> Iterator[None]:
+    """Replaces the bridge's answer, which is for staff, by a text for merchants."""
     try:
         yield
     except Unavailable as problem:
@@ -52,7 +52,7 @@ def words_for(caller: Caller) -> Iterator[None]:
 
 
 class Cancel(ApiView):
-    """Cancel an order that has not launched; ground control is asked first where it has to be."""
+    """Cancel an order that has not launched. Its mission is withdrawn from ground control first."""
 
     permission_classes = (IsMerchantOrStaff,)
     one_transaction = False
@@ -66,7 +66,7 @@ class Cancel(ApiView):
             if self.caller.role == Role.MERCHANT
             else CancelReason.OTHER
         )
-        with words_for(self.caller):
+        with readable_for(self.caller):
             order = before_launch.cancel(
                 order_id,
                 by=self.caller.actor,
@@ -77,20 +77,20 @@ class Cancel(ApiView):
 
 
 class Reschedule(ApiView):
-    """Give an order another window. What ground control may hold is withdrawn first."""
+    """Give an order another window. Its mission is withdrawn from ground control first."""
 
     permission_classes = (IsMerchantOrStaff,)
     one_transaction = False
 
     @extend_schema(request=NewWindow, responses=OrderAnswer)
     def post(self, request: Request, order_id: UUID) -> HttpResponse:
-        """The window that the order has changes nothing."""
+        """The same window changes nothing."""
         _refuse_unless_visible(order_id, self.caller)
         window = self.read(NewWindow)
         if not any(window.values()):
             message = "Give not_before, deliver_by, or both."
             raise Invalid([FieldProblem("", "required", message)])
-        with words_for(self.caller):
+        with readable_for(self.caller):
             done = before_launch.reschedule(
                 order_id,
                 not_before=window.get("not_before"),
@@ -123,7 +123,7 @@ class SubmitMissionIntent(ApiView):
 
 
 class Abort(ApiView):
-    """Ask ground control to end a flight; the order is aborted once it says so."""
+    """Ask ground control to end a flight; the order is aborted once it confirms."""
 
     permission_classes = (IsStaff,)
 
@@ -144,8 +144,8 @@ class OrderEvents(orders_views.OrderEvents):
 
     @extend_schema(request=ReportInput, responses=ReportAnswer)
     def post(self, request: Request, order_id: UUID) -> Response:
-        """Report what happens in the air, as ground control. The same event twice is applied once,
-        and one that would go backwards changes nothing and says so.
+        """Report mission events as ground control. A repeated event is applied once; one that would
+        move the order backwards changes nothing, and `note` says why.
         """
         event = self.read(ReportInput)["report"]
         by = self.caller.actor
@@ -164,13 +164,13 @@ class OrderEvents(orders_views.OrderEvents):
 
 
 class OneMissionIntent(ApiView):
-    """One mission intent: the contract as sent, and how far its publishing is."""
+    """One mission intent: the contract as sent, and its publishing state."""
 
     permission_classes = (IsStaff,)
 
     @extend_schema(responses=IntentAnswer)
     def get(self, request: Request, intent_id: UUID) -> Response:
-        part = MissionPart.objects.whole().filter(mission=intent_id).first()
+        part = MissionPart.objects.with_related().filter(mission=intent_id).first()
         if part is None:
             raise NotFound("mission intent")
         return Response(intent_json(part))

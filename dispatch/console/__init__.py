@@ -1,6 +1,6 @@
-"""What dispatch puts into the console: pages, actions and what needs attention.
+"""Dispatch in the console: pages, actions and attention lines.
 
-Importing it registers them; the console looks for this package in each app.
+Importing this package registers them; the console imports it from each app.
 """
 
 from dispatch.console import pages  # noqa: F401

@@ -1,4 +1,4 @@
-"""What dispatch says on the dashboard: what is stuck on its way to, in or out of the air."""
+"""Dispatch on the dashboard: orders, missions and flights that are stuck."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -19,21 +19,21 @@ from wingxtra.console import actions
 from wingxtra.console.admin import duration
 from wingxtra.console.registry import Attention, NotChecked, Tone
 
-# A drone that comes home within a minute or so is no trouble.
-PATIENCE = timedelta(minutes=1)
-# So long after the time that the policy plans for a take-off, somebody has to look.
-LAUNCH_LATE_BY = timedelta(minutes=2)
-# Several missions that fail together are the bridge's trouble, not theirs.
-MISSIONS_OF_A_DOWN_BRIDGE = 3
-# More orders without a drone for the same cause are one line.
-ORDERS_OF_ONE_CAUSE = 3
+# A drone that comes home within this time needs no attention.
+GRACE_PERIOD = timedelta(minutes=1)
+# A launch later than the policy's launch_time_s by this much needs ops.
+LAUNCH_GRACE_PERIOD = timedelta(minutes=2)
+# This many failing missions mean that the bridge is down.
+BRIDGE_DOWN_MISSIONS = 3
+# More orders with the same cause are one line.
+MAX_LINES_PER_CAUSE = 3
 RANK = {Priority.MEDICAL: 0, Priority.URGENT: 1, Priority.NORMAL: 2}
 
 
 def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
-    """Orders that the latest run could give to nobody, once they have waited a while.
+    """Orders without an able drone in the latest run, once they have waited for GRACE_PERIOD.
 
-    Many with the same cause are one line.
+    More than MAX_LINES_PER_CAUSE with one cause are one line.
     """
     run = DispatchRun.objects.filter(dry_run=False, orders_considered__gt=0).first()
     if run is None:
@@ -41,14 +41,14 @@ def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
     stuck = run.decisions.filter(
         outcome=DispatchDecision.Outcome.UNASSIGNED,
         order__in=Order.objects.dispatchable(),
-        order__created_at__lt=now - PATIENCE,
+        order__created_at__lt=now - GRACE_PERIOD,
     ).select_related("order")
     causes: defaultdict[str, list[DispatchDecision]] = defaultdict(list)
     for decision in stuck.order_by("order__deliver_by"):
         causes[presentation.main_cause(decision.ruled_out)].append(decision)
     for cause, decisions in causes.items():
         decisions.sort(key=lambda decision: RANK[Priority(decision.order.priority)])
-        if len(decisions) > ORDERS_OF_ONE_CAUSE:
+        if len(decisions) > MAX_LINES_PER_CAUSE:
             yield _many_without_a_drone(cause, decisions)
         else:
             yield from (_without_a_drone(decision, now) for decision in decisions)
@@ -72,13 +72,13 @@ def _many_without_a_drone(cause: str, decisions: list[DispatchDecision]) -> Atte
     """`decisions`: the most urgent first."""
     orders = [decision.order for decision in decisions]
     counts = Counter(order.get_priority_display() for order in orders)
-    told = ", ".join(f"{count} {priority.lower()}" for priority, count in counts.items())
+    by_priority = ", ".join(f"{count} {priority.lower()}" for priority, count in counts.items())
     first = decisions[0].why or "No drone is registered for its area."
     return Attention(
         key=f"no-drone:{cause}",
         level=12 + min(9, len(orders).bit_length()) + 2 * (2 - RANK[Priority(orders[0].priority)]),
-        text=f"{len(orders)} orders have no able drone: {presentation.cause_in_words(cause)}",
-        detail=f"{told}. Order {orders[0]}, the most urgent: {first}",
+        text=f"{len(orders)} orders have no able drone: {presentation.cause_text(cause)}",
+        detail=f"{by_priority}. Order {orders[0]}, the most urgent: {first}",
         url=reverse("admin:orders_order_changelist") + "?tab=queued",
         since=min(order.created_at for order in orders),
         remedies=(
@@ -101,12 +101,12 @@ def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
             tone=Tone.BAD,
         )
     waiting = list(
-        MissionPart.objects.whole()
+        MissionPart.objects.with_related()
         .filter(mission__state=Mission.State.PENDING)
         .exclude(mission__bridge_answer="")
         .order_by("mission__created_at")[:20]
     )
-    if len(waiting) >= MISSIONS_OF_A_DOWN_BRIDGE:
+    if len(waiting) >= BRIDGE_DOWN_MISSIONS:
         oldest = waiting[0]
         yield Attention(
             key="bridge",
@@ -133,11 +133,11 @@ def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
 
 
 def missions_held(now: datetime) -> Iterator[Attention]:
-    """Where the policy leaves publishing to ops, what they have not published yet."""
-    held = MissionPart.objects.whole().filter(
+    """Missions that the policy leaves to ops to publish."""
+    held = MissionPart.objects.with_related().filter(
         mission__state=Mission.State.HELD,
         job__status=JobStatus.ACTIVE,
-        mission__created_at__lt=now - PATIENCE,
+        mission__created_at__lt=now - GRACE_PERIOD,
     )
     for part in held.order_by("mission__created_at")[:20]:
         yield Attention(
@@ -152,9 +152,9 @@ def missions_held(now: datetime) -> Iterator[Attention]:
 
 
 def slow_launches(now: datetime) -> Iterator[Attention]:
-    """Ground control has taken the mission, and its drone does not start."""
-    longest = timedelta(seconds=policy.current().launch_time_s) + LAUNCH_LATE_BY
-    grounded = MissionPart.objects.whole().filter(
+    """Accepted missions whose drone has not taken off."""
+    longest = timedelta(seconds=policy.current().launch_time_s) + LAUNCH_GRACE_PERIOD
+    grounded = MissionPart.objects.with_related().filter(
         mission__state=Mission.State.ACCEPTED,
         job__status=JobStatus.ACTIVE,
         order__status=Status.MISSION_SUBMITTED,
@@ -173,10 +173,12 @@ def slow_launches(now: datetime) -> Iterator[Attention]:
         )
 
 
-def launched_all_the_same(now: datetime) -> Iterator[Attention]:
-    """Missions that were taken back too late: nobody waits for what their drones carry."""
+def launched_despite_recall(now: datetime) -> Iterator[Attention]:
+    """Missions that were recalled too late: their drones fly parcels of ended jobs."""
     flying = (
-        MissionPart.objects.live().whole().filter(mission__recall_state=Mission.Recall.TOO_LATE)
+        MissionPart.objects.live()
+        .with_related()
+        .filter(mission__recall_state=Mission.Recall.TOO_LATE)
     )
     parts = list(flying.order_by("mission__recall_asked_at")[:20])
     seen = Sightings.load(now) if parts else None
@@ -215,7 +217,7 @@ def lost_links(now: datetime) -> Iterator[Attention]:
 
 
 def low_batteries(now: datetime) -> Iterator[Attention]:
-    """Drones on a delivery with less charge than the reserve they should come home with."""
+    """Drones on a delivery below the reserve charge for the flight home."""
     seen = picture.read()
     if seen is None:
         raise NotChecked("there is no picture of the fleet")
@@ -238,13 +240,13 @@ def low_batteries(now: datetime) -> Iterator[Attention]:
             )
 
 
-# Each with what is the case while it finds nothing.
+# Each source with the text for the dashboard while it yields nothing.
 SOURCES: dict[Callable[[datetime], Iterator[Attention]], str] = {
     orders_without_a_drone: "no waiting order lacks an able drone",
     missions_not_getting_through: "every mission reaches ground control",
     missions_held: "no mission waits for you to submit it",
     slow_launches: "no launch is overdue",
-    launched_all_the_same: "no drone flies an order that was taken from it",
+    launched_despite_recall: "no drone flies an order that was taken from it",
     lost_links: "no link is lost",
     low_batteries: "no drone flies on its reserve",
 }

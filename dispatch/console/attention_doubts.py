@@ -1,6 +1,6 @@
-"""What is not known about parcels, flights, missions and drones, for the dashboard.
+"""Unclear parcels, flights, missions and drones on the dashboard.
 
-Each doubt has the actions that end it. Many of one cause are one line, with actions for all.
+Each line has the actions that end it. Many of one cause are one line, with actions for all.
 """
 
 from collections import defaultdict
@@ -12,7 +12,7 @@ from django.db.models import Model, Q
 from django.urls import reverse
 
 from dispatch.console.attention import RANK
-from dispatch.console.parcel_actions import is_asked
+from dispatch.console.parcel_actions import awaits_answer
 from dispatch.console.sightings import Sightings
 from dispatch.missions import publishing_pause
 from dispatch.models import Discrepancy, Mission, MissionPart, PublishingPause
@@ -25,31 +25,31 @@ from wingxtra.sentences import sentence
 
 T = TypeVar("T")
 
-# More of one cause than these are one line.
-MOST_OF_A_CAUSE = 20
-# Ground control, and telemetry, often say by themselves in this time that a mission is over.
-PATIENCE = timedelta(minutes=1)
+# More of one cause are one line.
+MAX_LINES_PER_CAUSE = 20
+# In this time ground control or telemetry often reports that a mission is over.
+GRACE_PERIOD = timedelta(minutes=1)
 BEFORE_LAUNCH = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
 
 Code = Discrepancy.Code
-# What answers the question where a parcel is; each is offered where the order's state allows it.
-WHERE_IT_IS = ("delivered", "at-hub", "never-left", "given-back", "lost", "correct")
-HOW_IT_ENDED = ("delivered", "failed")
-STOP_IT = ("requeue", "abort")
+# Actions that state where a parcel is; each is offered if the order's state allows it.
+PARCEL_ANSWERS = ("delivered", "at-hub", "never-left", "given-back", "lost", "correct")
+FLIGHT_ANSWERS = ("delivered", "failed")
+STOP_ACTIONS = ("requeue", "abort")
 REMEDIES: dict[str, tuple[str, ...]] = {
-    Code.UNCLEAR_LANDING: (*HOW_IT_ENDED, *WHERE_IT_IS[1:]),
-    Code.AT_THE_DROP: HOW_IT_ENDED,
-    Code.STANDS_AT_HUB: (*HOW_IT_ENDED, "requeue"),
-    Code.EARLY_REPORT: (*HOW_IT_ENDED, "abort"),
+    Code.UNCLEAR_LANDING: (*FLIGHT_ANSWERS, *PARCEL_ANSWERS[1:]),
+    Code.AT_THE_DROP: FLIGHT_ANSWERS,
+    Code.STANDS_AT_HUB: (*FLIGHT_ANSWERS, "requeue"),
+    Code.EARLY_REPORT: (*FLIGHT_ANSWERS, "abort"),
     Code.DELIVERED_AFTER_END: ("delivered", "correct", "abort"),
     Code.FLIES_AFTER_END: ("mission-over", "abort"),
     Code.FAILED_AFTER_DELIVERY: ("correct",),
-    Code.AIRSPACE: STOP_IT,
-    Code.WEATHER: STOP_IT,
+    Code.AIRSPACE: STOP_ACTIONS,
+    Code.WEATHER: STOP_ACTIONS,
 }
-# These end by themselves once what they are about is over.
-NEVER_SETTLED = (Code.AIRSPACE, Code.WEATHER)
-SETTLED_BY_AN_ANSWER = (
+# Settled automatically when their cause ends.
+SELF_SETTLING = (Code.AIRSPACE, Code.WEATHER)
+SETTLED_BY_ANSWERS = (
     Code.EARLY_REPORT,
     Code.UNCLEAR_LANDING,
     Code.AT_THE_DROP,
@@ -58,24 +58,24 @@ SETTLED_BY_AN_ANSWER = (
 
 
 def parcels_and_flights(now: datetime) -> Iterator[Attention]:
-    """Orders about which reports contradict each other, and those whose parcel is looked for."""
+    """Orders with standing discrepancies, and orders whose parcel's location is unknown."""
     standing = list(
         Discrepancy.objects.filter(settled_at__isnull=True)
         .select_related("order__current_job", "job")
         .order_by("raised_at")
     )
     seen = Sightings.load(now)
-    told = {doubt.order_id for doubt in standing}
+    shown = {doubt.order_id for doubt in standing}
     for code, doubts in _by(standing, lambda doubt: doubt.code).items():
-        if len(doubts) > MOST_OF_A_CAUSE:
+        if len(doubts) > MAX_LINES_PER_CAUSE:
             yield _many_doubts(Code(code), doubts)
         else:
             yield from (_doubt(doubt, seen) for doubt in doubts)
-    asked = Order.objects.awaiting_an_answer().exclude(pk__in=told)
+    asked = Order.objects.awaiting_staff().exclude(pk__in=shown)
     rows = list(asked.select_related("current_job", "holder_drone").order_by("holder_since"))
     last_jobs = _last_jobs(rows)
     for why, orders in _by(rows, _why_it_waits).items():
-        if len(orders) > MOST_OF_A_CAUSE:
+        if len(orders) > MAX_LINES_PER_CAUSE:
             yield _many_questions(why, orders)
         else:
             yield from (_question(order, why, last_jobs.get(order.pk), seen) for order in orders)
@@ -96,17 +96,17 @@ def _doubt(doubt: Discrepancy, seen: Sightings) -> Attention:
 
 
 def remedies_of(doubt: Discrepancy) -> tuple[Button, ...]:
-    """What ends it, as the order stands now; written words alone where nothing else does."""
+    """The actions that end it in the order's present state; “settle” if no other does."""
     names = REMEDIES[doubt.code]
     if doubt.code == Code.DELIVERED_AFTER_END and doubt.order.status in IN_FLIGHT:
-        names = ("abort",)  # what flies now is another attempt
-    if is_asked(doubt.order):  # no other line asks where the parcel of this order is
-        names = tuple(dict.fromkeys((*names, *WHERE_IT_IS)))
+        names = ("abort",)  # another attempt is flying
+    if awaits_answer(doubt.order):  # the only line for this order
+        names = tuple(dict.fromkeys((*names, *PARCEL_ANSWERS)))
     found = actions.buttons(doubt.order, *names)
-    if doubt.code in NEVER_SETTLED:
+    if doubt.code in SELF_SETTLING:
         return found
-    is_open = doubt.order.status in WITH_A_JOB or is_asked(doubt.order)
-    if found and is_open and doubt.code in SETTLED_BY_AN_ANSWER:
+    is_open = doubt.order.status in WITH_A_JOB or awaits_answer(doubt.order)
+    if found and is_open and doubt.code in SETTLED_BY_ANSWERS:
         return found
     here = reverse("admin:index")
     return (*found, actions.button(Discrepancy, "settle", doubt.pk, next=here))
@@ -116,14 +116,14 @@ def _many_doubts(code: Discrepancy.Code, doubts: Sequence[Discrepancy]) -> Atten
     orders = list({doubt.order_id: doubt.order for doubt in doubts}.values())
     by_status = {True: "abort", False: "requeue"}
     names = REMEDIES[code][:2]
-    if code in NEVER_SETTLED:
+    if code in SELF_SETTLING:
         names = tuple(by_status[flies] for flies in {o.status in IN_FLIGHT for o in orders})
     remedies = _for_all(orders, names)
-    if code not in NEVER_SETTLED:
+    if code not in SELF_SETTLING:
         remedies += (_all(Discrepancy, "settle", doubts),)
     return Attention(
         key=f"doubt:{code}",
-        level=36 + _worse(len(doubts)),
+        level=36 + _severity(len(doubts)),
         text=f"{code.label}: {len(orders)} orders",
         detail=f"{_named(orders)}. The oldest: {doubts[0].message}",
         url=f"{reverse('admin:dispatch_discrepancy_changelist')}?standing=yes&code__exact={code}",
@@ -140,16 +140,16 @@ def _why_it_waits(order: Order) -> str:
 def _question(order: Order, why: str, job: DeliveryJob | None, seen: Sightings) -> Attention:
     drone_id = order.holder_drone_id or (job.drone_id if job else None)
     where = order.get_holder_display().lower()
-    told = sentence(order.hold_message or (job.ended_because if job else ""))
+    cause = sentence(order.hold_message or (job.ended_because if job else ""))
     return Attention(
         key=f"answer:{order.pk}",
         level=33 - RANK[Priority(order.priority)],
         text=f"Where is the parcel of order {order}? {why}",
-        detail=f"{told} The order says: {where}. {seen.where_is(drone_id, order)}".strip(),
+        detail=f"{cause} The order says: {where}. {seen.where_is(drone_id, order)}".strip(),
         url=_page(order),
         since=order.hold_since or order.holder_since,
         tone=Tone.BAD,
-        remedies=actions.buttons(order, *WHERE_IT_IS),
+        remedies=actions.buttons(order, *PARCEL_ANSWERS),
     )
 
 
@@ -158,13 +158,13 @@ def _many_questions(why: str, orders: Sequence[Order]) -> Attention:
     narrowed = f"hold={code}" if code else f"holder__exact={orders[0].holder}"
     return Attention(
         key=f"answer:{code or orders[0].holder}",
-        level=36 + _worse(len(orders)),
+        level=36 + _severity(len(orders)),
         text=f"Where are the parcels of {len(orders)} orders? {why}",
         detail=f"{_named(orders)}.",
         url=f"{reverse('admin:orders_order_changelist')}?{narrowed}",
         since=min(order.hold_since or order.holder_since for order in orders),
         tone=Tone.BAD,
-        remedies=_for_all(orders, WHERE_IT_IS),
+        remedies=_for_all(orders, PARCEL_ANSWERS),
     )
 
 
@@ -172,16 +172,16 @@ def missions_not_known_to_be_over(now: datetime) -> Iterator[Attention]:
     """Missions of ended attempts that are not known to be over."""
     live = MissionPart.objects.live().exclude(mission__recall_state=Mission.Recall.TOO_LATE)
     parts = list(
-        live.whole()
+        live.with_related()
         .exclude(job__status=JobStatus.ACTIVE)
-        .filter(job__ended_at__lt=now - PATIENCE)
+        .filter(job__ended_at__lt=now - GRACE_PERIOD)
         .order_by("job__ended_at")
     )
-    if len(parts) > MOST_OF_A_CAUSE:
+    if len(parts) > MAX_LINES_PER_CAUSE:
         orders = [part.order for part in parts]
         yield Attention(
             key="not-over",
-            level=30 + _worse(len(parts)),
+            level=30 + _severity(len(parts)),
             text=f"{len(parts)} missions are not known to be over",
             detail=f"Nothing new is flown for these orders until it is: {_named(orders)}.",
             url=f"{reverse('admin:dispatch_mission_changelist')}?live=yes",
@@ -207,21 +207,23 @@ def missions_not_known_to_be_over(now: datetime) -> Iterator[Attention]:
 
 
 def recalls_not_confirmed(now: datetime) -> Iterator[Attention]:
-    """Withdrawals and aborts that ground control does not confirm, of attempts under way."""
+    """Withdrawals and aborts of active attempts that ground control does not confirm."""
     wanted = Q(order__status__in=BEFORE_LAUNCH) | Q(mission__recall_state=Mission.Recall.WANTED)
     parts = list(
         MissionPart.objects.live()
-        .whole()
+        .with_related()
         .filter(
-            wanted, job__status=JobStatus.ACTIVE, mission__recall_refused_at__lt=now - PATIENCE / 6
+            wanted,
+            job__status=JobStatus.ACTIVE,
+            mission__recall_refused_at__lt=now - GRACE_PERIOD / 6,
         )
         .order_by("job__created_at")
     )
-    if len(parts) > MOST_OF_A_CAUSE:
+    if len(parts) > MAX_LINES_PER_CAUSE:
         orders = [part.order for part in parts]
         yield Attention(
             key="recall",
-            level=36 + _worse(len(parts)),
+            level=36 + _severity(len(parts)),
             text=f"Ground control does not confirm {len(parts)} withdrawals and aborts",
             detail=f"{_named(orders)}. The first: {parts[0].mission.bridge_answer[:200]}",
             url=f"{reverse('admin:dispatch_mission_changelist')}?live=yes",
@@ -234,7 +236,7 @@ def recalls_not_confirmed(now: datetime) -> Iterator[Attention]:
         return
     for part in parts:
         flies = part.order.status in IN_FLIGHT
-        names = HOW_IT_ENDED if flies else ("cancel", "requeue", "mission-over")
+        names = FLIGHT_ANSWERS if flies else ("cancel", "requeue", "mission-over")
         what = "abort" if part.mission.recall_mode == "abort" else "withdrawal"
         yield Attention(
             key=f"recall:{part.mission_id}",
@@ -250,7 +252,7 @@ def recalls_not_confirmed(now: datetime) -> Iterator[Attention]:
 
 
 def publishing_paused(now: datetime) -> Iterator[Attention]:
-    pause = publishing_pause.standing()
+    pause = publishing_pause.current()
     if pause is None:
         return
     waiting = Mission.objects.filter(state=Mission.State.PENDING).count()
@@ -285,7 +287,7 @@ def _last_jobs(orders: Sequence[Order]) -> dict[Any, DeliveryJob]:
 
 
 def _for_all(orders: Sequence[Order], names: Iterable[str]) -> tuple[Button, ...]:
-    """Each action on those of the orders that it is for, the most urgent first."""
+    """One button per action, for the orders that allow it, the most urgent first."""
     found = []
     ranked = sorted(orders, key=lambda order: RANK[Priority(order.priority)])
     for name in names:
@@ -305,8 +307,8 @@ def _named(orders: Sequence[Order]) -> str:
     return f"{first} and {len(orders) - 3} more" if len(orders) > 3 else first
 
 
-def _worse(count: int) -> int:
-    """0 to 9: each doubling is worse, and brings an acknowledged line back."""
+def _severity(count: int) -> int:
+    """0 to 9: one level per doubling, which brings an acknowledged line back."""
     return min(9, count.bit_length())
 
 
@@ -314,7 +316,7 @@ def _page(order: Order) -> str:
     return reverse("admin:orders_order_change", args=[order.pk])
 
 
-# Each with what is the case while it finds nothing.
+# Each source with the text for the dashboard while it yields nothing.
 SOURCES: dict[Callable[[datetime], Iterator[Attention]], str] = {
     parcels_and_flights: "every parcel is where its order says, and no reports contradict it",
     missions_not_known_to_be_over: "every mission of an ended attempt is known to be over",

@@ -1,4 +1,4 @@
-"""Doubts in the console: on an order's page, and as lists that are kept. Read only."""
+"""Discrepancies and publishing pauses in the console. Read only."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def _rows(order: Order, *, standing: bool) -> QuerySet[Discrepancy]:
 
 
 def standing_doubts(order: Order, request: HttpRequest) -> Section | None:
-    """First on the page, with what ends each."""
+    """First on the page, with the actions that end each."""
     rows = [
         {
             "label": doubt.get_code_display(),

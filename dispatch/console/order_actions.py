@@ -1,7 +1,7 @@
-"""What ops can do to an order: assign, reassign, dispatch, submit, cancel, requeue and so on.
+"""Actions of ops on an order: assign, reassign, dispatch, submit, cancel, requeue and so on.
 
-Each is one verb of `dispatch` or `orders.lifecycle`; the pages around them are
-`wingxtra.console.actions`. dispatch/console/pages.py registers them: orders knows no dispatch.
+Each calls one verb of `dispatch` or `orders.lifecycle`; `wingxtra.console.actions` has the pages.
+dispatch/console/pages.py registers them, because orders does not import dispatch.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from dispatch.missions import before_launch, publishing, recalls
 from dispatch.missions.before_launch import BEFORE_LAUNCH
 from dispatch.models import DispatchRun, Mission
 from dispatch.planning import manual_assignment, runs
-from orders import placement
+from orders import dropoff
 from orders.models import Order
 from orders.states import (
     CANCELABLE,
@@ -32,7 +32,7 @@ from wingxtra.problems import Conflict
 
 
 def _in(*statuses: Status, otherwise: str, may_be_held: bool = False) -> Any:
-    """A `why_not`: None in these statuses, else a sentence."""
+    """A `why_not`: None in these statuses, else why the action is not possible."""
 
     def why_not(order: Order) -> str | None:
         if order.status in statuses and order.hold_code and not may_be_held:
@@ -44,7 +44,7 @@ def _in(*statuses: Status, otherwise: str, may_be_held: bool = False) -> Any:
     return why_not
 
 
-# --- what they do --------------------------------------------------------------------------------
+# --- verbs ---------------------------------------------------------------------------------------
 
 
 def _assign(order: Order, data: dict[str, Any], user: Any) -> str:
@@ -124,10 +124,8 @@ def _abort(order: Order, data: dict[str, Any], user: Any) -> str:
 
 
 def _move_drop(order: Order, data: dict[str, Any], user: Any) -> str:
-    drop = placement.Drop(
-        lat=data["dropoff_lat"], lng=data["dropoff_lng"], source=DropoffSource.OPS
-    )
-    done = placement.move_dropoff(order.pk, drop, by=user.actor, why=data["reason"])
+    drop = dropoff.Drop(lat=data["dropoff_lat"], lng=data["dropoff_lng"], source=DropoffSource.OPS)
+    done = dropoff.move_dropoff(order.pk, drop, by=user.actor, why=data["reason"])
     if not done.changed:
         return f"The drop point of order {order} is there already; nothing was changed."
     return f"The drop point of order {order} was moved."
@@ -161,7 +159,7 @@ ACTIONS = [
         form=AssignForm,
         carry_out=_reassign,
         why_not=_in(Status.ASSIGNED, otherwise="Only before its mission is accepted."),
-        explanation="What ground control may hold of the former mission is withdrawn first.",
+        explanation="The former mission is withdrawn from ground control first.",
         in_bulk=False,
         template="console/order/assign.html",
     ),

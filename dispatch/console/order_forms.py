@@ -1,4 +1,4 @@
-"""What the actions on orders (dispatch/console/order_actions.py) ask for."""
+"""Forms of the order actions (dispatch/console/order_actions.py)."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from wingxtra.console.actions import ActionForm, ReasonForm
 
 
 class AssignForm(ActionForm):
-    """One of the drones, best first; the page shows them with their figures and reasons."""
+    """One of the drones, best first; the page shows their figures and reasons."""
 
     drone_id = forms.ChoiceField(label="Drone", widget=forms.RadioSelect)
     override_reason = forms.CharField(
@@ -30,7 +30,7 @@ class AssignForm(ActionForm):
             for candidate in candidates.candidates(order)
             if candidate.drone_id != order.assigned_drone_id
         ]
-        # All of them: who cannot be chosen any more is told why by the verb.
+        # All drones are choices: the verb explains why one cannot be chosen.
         self.fields["drone_id"].choices = [(c.drone_id, c.drone_id) for c in self.candidates]  # type: ignore[attr-defined]
         able = [c for c in self.candidates if c.feasible]
         if able:
@@ -42,14 +42,14 @@ class AssignForm(ActionForm):
         if chosen and chosen.reasons and not data.get("override_reason"):
             reasons = " ".join(reason.message for reason in chosen.reasons)
             if chosen.overridable:
-                self.add_error("override_reason", f"{reasons} Write why it may fly all the same.")
+                self.add_error("override_reason", f"{reasons} Write why it may fly anyway.")
             else:
                 self.add_error("drone_id", f"{chosen.drone_id} may not fly this order. {reasons}")
         return data
 
 
 class OverrideForm(ActionForm):
-    """For what withdraws a mission first: a person's word where ground control says nothing."""
+    """For actions that withdraw a mission first: a statement if ground control does not confirm."""
 
     override = forms.CharField(
         label="If ground control confirms nothing: why it is safe",
@@ -76,7 +76,7 @@ class RequeueForm(ReasonForm, OverrideForm):
 
 
 class MomentInput(forms.DateTimeInput):
-    """A day and a minute, picked in the browser's own way."""
+    """The browser's own picker for date and time."""
 
     input_type = "datetime-local"
 
@@ -85,7 +85,7 @@ class MomentInput(forms.DateTimeInput):
 
 
 class RescheduleForm(ReasonForm, OverrideForm):
-    """One window for all of the orders; that of a single one is filled in as it is now."""
+    """One window for all orders; a single order's present window is filled in."""
 
     not_before = forms.DateTimeField(
         label="Not before (UTC)",
@@ -104,7 +104,7 @@ class RescheduleForm(ReasonForm, OverrideForm):
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
-        # The browser shows minutes: a time that was left alone comes back without its seconds.
+        # The browser shows minutes: an unchanged time comes back without its seconds.
         for name, shown in self.initial.items():
             if shown and data.get(name) == shown.replace(second=0, microsecond=0):
                 data[name] = shown
@@ -118,7 +118,7 @@ class RescheduleForm(ReasonForm, OverrideForm):
 
 
 class MoveDropForm(ReasonForm):
-    """Where the parcel is to come down; the page has a map for it."""
+    """The new drop point; the page has a map for it."""
 
     dropoff_lat = forms.FloatField(label="Latitude", min_value=-90, max_value=90)
     dropoff_lng = forms.FloatField(label="Longitude", min_value=-180, max_value=180)

@@ -1,4 +1,4 @@
-"""What dispatch puts into the console: actions on orders, decisions, missions, troubles."""
+"""Registers dispatch in the console: actions, sections of pages, map layers, attention lines."""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from fleet.console.pages import switch_of_area, switch_of_everything
 from fleet.live import drone_status
 from fleet.models import Drone, ServiceArea
 from orders.console import order_page
-from orders.console.pages import MOST_ON_MAP, features_of
+from orders.console.pages import MAX_ON_MAP, features_of
 from orders.models import DeliveryJob, Order
 from orders.states import EventType
 from wingxtra.accounts.identity import ActorKind
@@ -40,33 +40,37 @@ roles.seen_by_all(
 roles.done_by_ops("dispatch.add_dispatchrun", "dispatch.add_whatif")
 for action in [*order_actions.ACTIONS, *parcel_actions.ACTIONS]:
     actions.register(action)
-for look, checks in [*attention_doubts.SOURCES.items(), *attention.SOURCES.items()]:
-    registry.add_attention(look, checks=checks)
+for source, checks in [*attention_doubts.SOURCES.items(), *attention.SOURCES.items()]:
+    registry.add_attention(source, checks=checks)
 
 
 # --- on an order's page --------------------------------------------------------------------------
 
 
 def decision(order: Order, request: HttpRequest) -> Section:
-    """What chose the drone: a person, if that was the last word, and what the latest run said.
+    """The latest run's decision, and the person who chose the drone, if one did.
 
-    Not a dry run: that has decided nothing.
+    Dry runs are left out: they decide nothing.
     """
     real = order.decisions.filter(run__dry_run=False)
     latest = real.select_related("run").order_by("-id").first()
-    context = {"decision": latest and told(latest), "by_hand": by_hand(order)}
+    context = {"decision": latest and decision_context(latest), "by_hand": by_hand(order)}
     return Section("Dispatch decision", "console/order/decision.html", context)
 
 
 def by_hand(order: Order) -> dict[str, Any] | None:
-    """Who gave the order its latest drone, if a person did."""
+    """The person who chose the order's latest drone; None if a run did."""
     given = order.events.filter(type__in=(EventType.ASSIGNED, EventType.REASSIGNED)).last()
     if given is None or given.actor_kind not in (ActorKind.USER, ActorKind.API_KEY):
         return None
-    return {"who": order_page.who(given), "at": moment(given.occurred_at), "why": given.message}
+    return {
+        "who": order_page.actor_name(given),
+        "at": moment(given.occurred_at),
+        "why": given.message,
+    }
 
 
-def told(decision: DispatchDecision) -> dict[str, Any]:
+def decision_context(decision: DispatchDecision) -> dict[str, Any]:
     return {
         "outcome": badge(decision.get_outcome_display(), OUTCOME_TONE[decision.outcome]),
         "why": decision.why,
@@ -102,7 +106,7 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
 
 
 def where(order: Order, request: HttpRequest) -> Section:
-    """Pickup, drop point and, while somebody flies it, the drone."""
+    """Pickup, drop point and, in flight, the drone and its track."""
     now = timezone.now()
     features = features_of(order, now)
     if flown := order.current_job and tracks.track_of(order.current_job):
@@ -117,7 +121,7 @@ def where(order: Order, request: HttpRequest) -> Section:
 
 
 def not_believed(drone: Drone, request: HttpRequest) -> Section | None:
-    """The latest value of the drone's latest flight that contradicted the others."""
+    """The latest disbelieved value of the drone's latest flight."""
     flown = Flight.objects.filter(job__drone=drone).select_related("job__order")
     flight = flown.order_by("-job__created_at").first()
     words = flight.state.get("disbelieved") if flight else ""
@@ -133,18 +137,18 @@ def not_believed(drone: Drone, request: HttpRequest) -> Section | None:
 
 
 def plan_on_the_map(run: DispatchRun, request: HttpRequest) -> Section | None:
-    """Which drone a run sent where, or a dry run would send; from where the drones are now."""
+    """Which drone a run sends to which pickup, from the drones' present positions."""
     now = timezone.now()
     chosen = list(
         run.decisions.filter(outcome=DispatchDecision.Outcome.ASSIGNED, drone__isnull=False)
         .select_related("order__current_job", "drone__hub", "drone__kind")
-        .order_by("id")[:MOST_ON_MAP]
+        .order_by("id")[:MAX_ON_MAP]
     )
     if not chosen:
         return None
     features: list[Feature] = []
     drones = [decision.drone for decision in chosen if decision.drone]
-    for decision, seen in zip(chosen, drone_status.look(drones, now), strict=True):
+    for decision, seen in zip(chosen, drone_status.live_drones(drones, now), strict=True):
         features += features_of(decision.order, now)
         if drone := drone_feature(seen, now):
             features += [drone, _way_to_the_pickup(drone, decision.order)]
@@ -165,7 +169,7 @@ TRAIL = timedelta(minutes=5)
 
 
 def trails(now: datetime) -> Iterator[Feature]:
-    """Where each drone on a delivery came from in the last minutes; the map goes on drawing it."""
+    """The recent track of each drone on a delivery; the map extends it."""
     tracks_by_job = tracks.latest_of_all(now - TRAIL)
     jobs = DeliveryJob.objects.filter(pk__in=tracks_by_job, drone__isnull=False)
     for job_id, drone_id in jobs.values_list("pk", "drone"):
@@ -176,7 +180,7 @@ def trails(now: datetime) -> Iterator[Feature]:
             yield Feature(f"trail-{drone_id}", "trail", geometry, name, of=f"drone-{drone_id}")
 
 
-registry.layers.append(Layer("trails", "Trails", trails, "orders.view_order", still=True))
+registry.layers.append(Layer("trails", "Trails", trails, "orders.view_order", is_static=True))
 add_section(DispatchRun, 10, plan_on_the_map)
 add_section(Drone, 15, not_believed)
 add_section(Order, 5, where)
@@ -188,7 +192,7 @@ add_section(Order, 60, missions_of)
 
 
 def switches(user: Any) -> list[registry.Switch]:
-    """Above the list of runs: everything, and each area with what can be run there by hand."""
+    """Switches above the list of runs: one for everything, one per area with its manual runs."""
     here = reverse("admin:dispatch_dispatchrun_changelist")
     found = [switch_of_everything(next=here)]
     for area in ServiceArea.objects.filter(active=True):
@@ -200,7 +204,7 @@ def switches(user: Any) -> list[registry.Switch]:
     return [dashboard.usable(switch, user) for switch in found]
 
 
-def _run(area: ServiceArea, user: Any, *, dry_run: bool) -> actions.Led:
+def _run(area: ServiceArea, user: Any, *, dry_run: bool) -> actions.Created:
     outcome = runs.run(
         trigger=DispatchRun.Trigger.CONSOLE, by=user.actor, service_area_id=area.pk, dry_run=dry_run
     )
@@ -208,7 +212,7 @@ def _run(area: ServiceArea, user: Any, *, dry_run: bool) -> actions.Led:
     url = reverse("admin:dispatch_dispatchrun_change", args=[run.pk])
     would = "would get" if dry_run else "got"
     of_how_many = f"{run.assigned} of {run.orders_considered}"
-    return actions.Led(url, f"{area}: {of_how_many} queued orders {would} a drone.")
+    return actions.Created(url, f"{area}: {of_how_many} queued orders {would} a drone.")
 
 
 actions.register(

@@ -1,7 +1,7 @@
-"""What ops answer when it is not clear how a flight ended or where its parcel is.
+"""Actions of ops that state how a flight ended or where its parcel is.
 
-Each is one verb, as in dispatch/console/order_actions.py. Those with `is_answer` stand on top of
-an order's page while an answer is awaited. What a person writes here stays in the timeline.
+Each calls one verb, as in dispatch/console/order_actions.py. Those with `is_answer` are on top of
+an order's page while an answer is awaited. Notes written here stay in the timeline.
 """
 
 from typing import Any
@@ -26,11 +26,11 @@ from wingxtra.console.actions import Action
 CHANGE = "orders.change_order"
 
 
-# --- when ----------------------------------------------------------------------------------------
+# --- why an action is not possible ---------------------------------------------------------------
 
 
-def is_asked(order: Order) -> bool:
-    """Whether a person is asked where its parcel is (`awaiting_an_answer`, of a test order too)."""
+def awaits_answer(order: Order) -> bool:
+    """Whether staff must state where its parcel is; as `awaiting_staff`, plus test orders."""
     is_astray = order.holder == Holder.DRONE and order.status not in WITH_A_JOB
     return bool(order.hold_code) or order.holder == Holder.UNKNOWN or is_astray
 
@@ -38,7 +38,7 @@ def is_asked(order: Order) -> bool:
 def _why_not_delivered(order: Order) -> str | None:
     if order.status in answers.MAY_HAVE_FLOWN or order.hold_code:
         return None
-    if order.status == Status.CANCELED and is_asked(order):
+    if order.status == Status.CANCELED and awaits_answer(order):
         return None
     if order.status in TERMINAL:
         return "The order is over: “Correct the outcome” changes that."
@@ -52,22 +52,22 @@ def _why_not_failed(order: Order) -> str | None:
 def _why_not_at_hub(order: Order) -> str | None:
     if order.is_at_rest:
         return f"The parcel is elsewhere: {order.get_holder_display().lower()}."
-    if is_asked(order) or order.status in IN_FLIGHT:
+    if awaits_answer(order) or order.status in IN_FLIGHT:
         return None
     return "The parcel is where the order says."
 
 
 def _why_not_never_left(order: Order) -> str | None:
-    if is_asked(order) and order.holder in (Holder.UNKNOWN, Holder.DRONE):
-        return None  # the verb refuses it for a parcel that was seen going aboard
+    if awaits_answer(order) and order.holder in (Holder.UNKNOWN, Holder.DRONE):
+        return None  # the verb refuses a parcel whose loading was seen
     return "The parcel is not looked for."
 
 
 def _why_not_out(order: Order) -> str | None:
-    """For what ends the order with its parcel: lost, or back with the sender."""
+    """For lost parcels and those returned to the sender."""
     if order.status in WITH_A_JOB:
         return "A drone has the order: say first how its flight ended, or requeue it."
-    if order.holder == Holder.HUB or (is_asked(order) and order.holder not in FLOWN_FROM):
+    if order.holder == Holder.HUB or (awaits_answer(order) and order.holder not in FLOWN_FROM):
         return None
     return "The parcel is neither looked for nor at a hub."
 
@@ -98,16 +98,16 @@ def _why_not_loaded(order: Order) -> str | None:
     return None if order.holder in FLOWN_FROM else "The parcel is not at the pickup any more."
 
 
-# --- what they do --------------------------------------------------------------------------------
+# --- verbs ---------------------------------------------------------------------------------------
 
 
 def _delivered(order: Order, data: dict[str, Any], user: Any) -> str:
-    answers.it_was_delivered(order.pk, by=user.actor, note=data["note"])
+    answers.confirm_delivered(order.pk, by=user.actor, note=data["note"])
     return f"Order {order} was delivered."
 
 
 def _failed(order: Order, data: dict[str, Any], user: Any) -> str:
-    after = answers.it_failed(order.pk, by=user.actor, note=data["note"])
+    after = answers.confirm_failed(order.pk, by=user.actor, note=data["note"])
     if after.hold_code:
         return f"The flight of order {order} failed. Say now where its parcel is."
     return f"The flight of order {order} failed: {after.get_status_display().lower()}."
@@ -141,7 +141,7 @@ def _correct(order: Order, data: dict[str, Any], user: Any) -> str:
 
 
 def _over(order: Order, data: dict[str, Any], user: Any) -> str:
-    recalls.say_over(order.pk, by=user.actor, note=data["note"])
+    recalls.confirm_over(order.pk, by=user.actor, note=data["note"])
     return f"No mission of order {order} flies any more."
 
 
@@ -174,8 +174,8 @@ ACTIONS = [
         form=KnownForm,
         carry_out=_delivered,
         why_not=_why_not_delivered,
-        explanation="The recipient has the parcel. The order ends as delivered, and customer and "
-        "merchant are told.",
+        explanation="The recipient has the parcel. The order ends as delivered; customer and "
+        "merchant are notified.",
         is_answer=True,
     ),
     Action(
@@ -186,8 +186,8 @@ ACTIONS = [
         form=KnownForm,
         carry_out=_failed,
         why_not=_why_not_failed,
-        explanation="The flight is over and did not deliver. Its drone is on hold, and unless it "
-        "is known you are asked next where the parcel is.",
+        explanation="The flight is over and did not deliver. Its drone is put on hold. If the "
+        "parcel's location is unknown, you state it next.",
         is_answer=True,
     ),
     Action(
@@ -198,7 +198,7 @@ ACTIONS = [
         form=HubForm,
         carry_out=_at_hub,
         why_not=_why_not_at_hub,
-        explanation="The parcel lies at this hub. An order that is open is flown from there.",
+        explanation="The parcel is at this hub. An open order is flown from there.",
         is_answer=True,
     ),
     Action(
@@ -209,7 +209,7 @@ ACTIONS = [
         form=KnownForm,
         carry_out=_never_left,
         why_not=_why_not_never_left,
-        explanation="No drone picked the parcel up. An order that is open is flown from there.",
+        explanation="No drone picked the parcel up. An open order is flown from there.",
         is_answer=True,
     ),
     Action(
@@ -220,8 +220,8 @@ ACTIONS = [
         form=ReturnForm,
         carry_out=_given_back,
         why_not=_why_not_out,
-        explanation="The sender has the parcel again. An order that is open ends as failed, and "
-        "customer and merchant are told.",
+        explanation="The sender has the parcel again. An open order ends as failed; "
+        "customer and merchant are notified.",
         is_grave=True,
         is_answer=True,
     ),
@@ -233,8 +233,8 @@ ACTIONS = [
         form=KnownForm,
         carry_out=_lost,
         why_not=_why_not_out,
-        explanation="The parcel will not be found. An order that is open ends as failed, and "
-        "customer and merchant are told.",
+        explanation="The parcel will not be found. An open order ends as failed; "
+        "customer and merchant are notified.",
         is_grave=True,
         is_answer=True,
     ),
@@ -276,8 +276,8 @@ ACTIONS = [
         form=CorrectForm,
         carry_out=_correct,
         why_not=_why_not_correct,
-        explanation="Within 7 days of its end. Customer and merchant are told; the former outcome "
-        "stays in the timeline. A parcel that was not delivered is looked for.",
+        explanation="Within 7 days of its end. Customer and merchant are notified; the former "
+        "outcome stays in the timeline. A parcel that was not delivered is looked for.",
         is_grave=True,
     ),
     Action(
@@ -288,7 +288,7 @@ ACTIONS = [
         form=KnownForm,
         carry_out=_settle,
         why_not=lambda doubt: "It is settled already." if doubt.settled_at else None,
-        explanation="Say how it was. This changes neither the order nor its drone.",
+        explanation="Say what happened. This changes neither the order nor its drone.",
     ),
     Action(
         model=PublishingPause,

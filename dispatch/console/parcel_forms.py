@@ -1,4 +1,4 @@
-"""What the answers about flights and parcels (dispatch/console/parcel_actions.py) ask for."""
+"""Forms of the actions on flights and parcels (dispatch/console/parcel_actions.py)."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from orders.states import ReasonCode, Status
 from wingxtra.console.actions import ActionForm
 
 
-def _words(label: str, help_text: str) -> forms.CharField:
+def _note(label: str, help_text: str) -> forms.CharField:
     return forms.CharField(
         label=label,
         max_length=300,
@@ -19,7 +19,7 @@ def _words(label: str, help_text: str) -> forms.CharField:
 
 
 class KnownForm(ActionForm):
-    note = _words("How do you know?", "What you saw, or who told you.")
+    note = _note("How do you know?", "What you saw, or who informed you.")
 
 
 class HubForm(ActionForm):
@@ -56,7 +56,7 @@ class CorrectForm(ActionForm):
         required=False,
         help_text="The merchant reads this.",
     )
-    note = _words("How do you know?", "Why the former outcome is wrong.")
+    note = _note("How do you know?", "Why the former outcome is wrong.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Decisions and missions in the words and colours of the console. Pure."""
+"""Texts and colours of decisions and missions in the console. Pure."""
 
 from typing import Any
 
@@ -28,12 +28,12 @@ def compared(other: dict[str, Any], chosen: dict[str, Any]) -> str:
         return ""
     minutes = round(other["delivery_s"] / 60) - round(chosen["delivery_s"] / 60)
     percent = round(other["energy_pct"]) - round(chosen["energy_pct"])
-    told = []
+    differences = []
     if minutes:
-        told.append(f"{abs(minutes)} min {'later' if minutes > 0 else 'sooner'}")
+        differences.append(f"{abs(minutes)} min {'later' if minutes > 0 else 'sooner'}")
     if percent:
-        told.append(f"{abs(percent)} % {'more' if percent > 0 else 'less'} battery")
-    return ", ".join(told) or "as soon, for as much battery"
+        differences.append(f"{abs(percent)} % {'more' if percent > 0 else 'less'} battery")
+    return ", ".join(differences) or "as soon, for as much battery"
 
 
 def ruled_out(counts: list[dict[str, Any]]) -> list[str]:
@@ -47,7 +47,7 @@ def ruled_out(counts: list[dict[str, Any]]) -> list[str]:
 
 
 def main_cause(counts: list[dict[str, Any]]) -> str:
-    """The code that rules out most drones of the order's own area; empty without any drone there.
+    """The code that rules out most drones of the order's own area; empty without drones there.
 
     `counts`: as in DispatchDecision.ruled_out, the most frequent first.
     """
@@ -55,7 +55,7 @@ def main_cause(counts: list[dict[str, Any]]) -> str:
     return next((code for code in codes if code != Rule.OUTSIDE_AREA.code), "")
 
 
-def cause_in_words(code: str) -> str:
+def cause_text(code: str) -> str:
     """“drones are below the minimum charge”, for `main_cause`."""
     phrases = {rule.code: phrase for rule, phrase in PHRASES.items()}
     return f"drones {phrases[code]}" if code in phrases else "no drone serves their area"

@@ -1,4 +1,4 @@
-"""Where a drone is, in a sentence: for a person who is to say where its parcel is."""
+"""A drone's location in a sentence, for staff who must find its parcel."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ NEAR_M = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Sightings:
-    """The fleet picture, and the hubs by name. `now`: the ages are of that moment."""
+    """The fleet picture and the hubs. Ages are relative to `now`."""
 
     seen: Picture | None
     hubs: Hubs
@@ -26,7 +26,7 @@ class Sightings:
 
     @classmethod
     def load(cls, now: datetime) -> Self:
-        """Without Redis nothing is known of any drone; what is asked is not less true for it."""
+        """Without Redis every location is unknown; the dashboard still shows its lines."""
         try:
             seen = picture.read()
         except RedisError:
@@ -34,21 +34,21 @@ class Sightings:
         return cls(seen, Hubs.load(), now)
 
     def where_is(self, drone_id: str | None, order: Order) -> str:
-        """“WX-1 is 410 m from the drop point, motors off, heard 3 s ago.” Empty without a drone."""
+        """“WX-1 is at the pickup, motors off, last telemetry 3 s ago.” Empty without a drone."""
         if drone_id is None:
             return ""
         sample = self.seen.telemetry.get(drone_id) if self.seen else None
         if sample is None or sample.lat is None or sample.lng is None:
             return f"It is not known where {drone_id} is."
         place = self.hubs.at(sample.lat, sample.lng)
-        where = f"at {place}" if place else _from_the_ends(sample.lat, sample.lng, order)
+        where = f"at {place}" if place else _from_nearer_end(sample.lat, sample.lng, order)
         age_s = max(0.0, (self.now - sample.seen_at).total_seconds())
-        heard = f"{age_s:.0f} s" if age_s < 120 else f"{age_s / 60:.0f} min"
-        return f"{drone_id} is {where}, {MOTORS[sample.armed]}, heard {heard} ago."
+        age = f"{age_s:.0f} s" if age_s < 120 else f"{age_s / 60:.0f} min"
+        return f"{drone_id} is {where}, {MOTORS[sample.armed]}, last telemetry {age} ago."
 
 
-def _from_the_ends(lat: float, lng: float, order: Order) -> str:
-    """How far from the nearer end of its order's way."""
+def _from_nearer_end(lat: float, lng: float, order: Order) -> str:
+    """The distance from the pickup or the drop point, the nearer one."""
     ends = {
         "the drop point": (order.dropoff_lat, order.dropoff_lng),
         "the pickup": (order.pickup_lat, order.pickup_lng),

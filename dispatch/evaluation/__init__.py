@@ -1,1 +1,1 @@
-"""How good the planner is, on simulated days against first come. Production needs none of it."""
+"""Compares the planner with first come, first served on simulated days. Not used in production."""

@@ -1,4 +1,4 @@
-"""Ways to dispatch beside each other on simulated days: in figures, as ratios, as a table. Pure."""
+"""Compares dispatch strategies on simulated days: figures, ratios and a text table. Pure."""
 
 from collections.abc import Sequence
 
@@ -6,27 +6,31 @@ import numpy as np
 
 from dispatch.whatif import day_figures, simulation
 from dispatch.whatif.day_figures import ALL
-from dispatch.whatif.simulation import Day, Outcome, Way
+from dispatch.whatif.simulation import Day, Outcome, Strategy
 from fleet.feasibility.rules import Rules
 
-# The days of each way, by its name; what the first of them did is what the others are held to.
+# The outcomes of each strategy, by its name. The first strategy is the base of the ratios.
 Runs = dict[str, list[Outcome]]
-# In minutes to the door, "all p50" to "MEDICAL p95" and "longest"; in percent "kept"; and "km".
+# Minutes to the door: "all p50" to "MEDICAL p95", "longest". Percent: "kept". Kilometres: "km".
 Figures = dict[str, float]
 
 GROUPS = (ALL, *simulation.PRIORITIES)
 
 
 def run(
-    day: Day, seeds: Sequence[int], rules: Rules, ways: Sequence[Way] = simulation.WAYS
+    day: Day,
+    seeds: Sequence[int],
+    rules: Rules,
+    strategies: Sequence[Strategy] = simulation.STRATEGIES,
 ) -> Runs:
     return {
-        way.name: [simulation.simulate(day, seed, rules, way) for seed in seeds] for way in ways
+        strategy.name: [simulation.simulate(day, seed, rules, strategy) for seed in seeds]
+        for strategy in strategies
     }
 
 
 def figures(outcomes: list[Outcome]) -> Figures:
-    """Of all orders of these days together; kilometres of a day on average."""
+    """The figures of all orders of these days together. "km" is the average per day."""
     minutes = np.concatenate([outcome.minutes for outcome in outcomes])
     kept = np.concatenate([outcome.kept for outcome in outcomes])
     priority = np.concatenate([outcome.priority for outcome in outcomes])
@@ -45,7 +49,7 @@ def ratios(of: Figures, base: Figures) -> Figures:
 
 
 def worse(ratio: Figures, by: float) -> Figures:
-    """The ratios that are worse than 1 by more than this; of promises kept, more is better."""
+    """The ratios that are worse than 1 by more than this. Higher is better only for "kept"."""
     return {
         name: value
         for name, value in ratio.items()
@@ -54,12 +58,12 @@ def worse(ratio: Figures, by: float) -> Figures:
 
 
 def table(day: Day, runs: Runs) -> str:
-    """Minutes to the door (median / 95 %), promises kept (%), kilometres, longest; and ratios."""
+    """Text: minutes to the door (median / 95 %), kept promises (%), km, longest; and ratios."""
     seeds = len(next(iter(runs.values())))
     heads = "".join(f"{f'{group}, min':>16}" for group in GROUPS)
-    held = f"{day.name}: {day.orders} orders, {day.drones} drones, {seeds} seeds"
+    title = f"{day.name}: {day.orders} orders, {day.drones} drones, {seeds} seeds"
     rows = [
-        f"{held}; minutes to the door, median / 95 %",
+        f"{title}; minutes to the door, median / 95 %",
         f"{'':24}{heads}{'kept, %':>9}{'km':>9}{'longest, min':>14}",
     ]
     base: Figures = {}
@@ -71,7 +75,7 @@ def table(day: Day, runs: Runs) -> str:
 
 
 def _row(name: str, of: Figures, digits: tuple[int, int]) -> str:
-    """digits: after the point, of what is small and of what is large."""
+    """digits: decimals of small and of large values."""
     few, fewer = digits
     pairs = [f"{of[f'{group} p50']:.{few}f} / {of[f'{group} p95']:.{few}f}" for group in GROUPS]
     cells = "".join(f"{pair:>16}" for pair in pairs)

@@ -1,7 +1,8 @@
-"""Whether airspace and wind still allow the missions that ground control has: the legs ahead of
-each are judged like a new trip, every few seconds, and what speaks against one goes to a person.
+"""Whether airspace and wind still allow the missions that ground control has.
 
-We take no mission back by ourselves: a drone in the air may be safer on its way than turned round.
+The remaining legs of each are checked like a new trip, every few seconds; a violation raises a
+discrepancy for a person. No mission is recalled automatically: a drone in the air may be safer on
+its route than turned round.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from uuid import UUID
 import numpy as np
 
 from dispatch.missions import discrepancies
-from dispatch.missions.flight.state import State
+from dispatch.missions.flight.state import FlightState
 from dispatch.missions.parcel_doubt import plan_of
 from dispatch.models import Discrepancy
 from fleet import registry
@@ -29,7 +30,7 @@ from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, Holder, Status
 
 Code = Discrepancy.Code
 WATCHED = (Status.MISSION_SUBMITTED, *IN_FLIGHT)
-CLEAR = {
+CLEAR_TEXT = {
     Code.AIRSPACE: "No zone is in the way any more.",
     Code.WEATHER: "The wind is within the limit again.",
 }
@@ -37,9 +38,9 @@ Place = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
-    """What a mission has still to fly: to `pickup` (None once it was there) and `drop` (None when
-    it was called home), then home. at: where the drone was last believed to be, None for not known.
+class RemainingRoute:
+    """What a mission still has to fly: to `pickup` (None once visited), to `drop` (None once an
+    abort is requested), then home. at: the drone's last trusted position, None if unknown.
     """
 
     at: Place | None
@@ -47,10 +48,10 @@ class Ahead:
     drop: Place | None
     home: Place
 
-    def way(self) -> tuple[Place, Place, Place]:
-        """The three places that its legs begin at; the last leg ends at home.
+    def legs(self) -> tuple[Place, Place, Place]:
+        """The start of each of its three legs; the last leg ends at home.
 
-        From a place that is not known the way begins at the next one that is.
+        An unknown place is replaced by the next known one.
         """
         places = [place for place in (self.at, self.pickup, self.drop) if place is not None]
         first, *rest = places or [self.home]
@@ -59,29 +60,29 @@ class Ahead:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """What speaks against a mission, in words; empty for nothing. `about` names the zone.
+class Findings:
+    """The violations of a mission as text, empty for none. zone_name: the zone of `zone`.
 
-    wind: None when the wind is not known, and then it is neither over its limit nor within it.
+    wind: None when the wind is unknown; then it is neither above its limit nor within it.
     """
 
     zone: str
-    about: str
+    zone_name: str
     wind: str | None
 
 
-def ahead_of(job: DeliveryJob) -> Ahead:
-    """`job` has its order, drone with home, mission, and flight where there is one."""
+def remaining_route(job: DeliveryJob) -> RemainingRoute:
+    """`job` has its order, drone with hub, mission, and flight if there is one loaded."""
     assert job.drone is not None  # noqa: S101 (a job without a drone has no mission)
     plan, order, mission = plan_of(job), job.order, job.part.mission
-    seen = getattr(job, "flight", None)
-    state = State.from_dict(seen.state) if seen else State()
+    flight = getattr(job, "flight", None)
+    state = FlightState.from_dict(flight.state) if flight else FlightState()
     was_there = (
         order.holder == Holder.DRONE or state.left_pickup or order.status in AT_THE_DROP_POINT
     )
     is_called_home = mission.recall_mode == "abort"
     drop = (plan.dropoff_lat, plan.dropoff_lng)
-    return Ahead(
+    return RemainingRoute(
         at=(state.fix.lat, state.fix.lng) if state.fix else drop if is_called_home else None,
         pickup=None if was_there or is_called_home else (plan.pickup_lat, plan.pickup_lng),
         drop=None if is_called_home else drop,
@@ -90,15 +91,20 @@ def ahead_of(job: DeliveryJob) -> Ahead:
 
 
 def judge_flights(
-    drones: DroneTable, ways: Sequence[Ahead], book: Rulebook, wind_age_s: float, now: datetime
-) -> list[Spoken]:
-    """What speaks against each drone's (N,) flight over the rest of its way (N,), from now until it
-    has landed. Pure; where detours are allowed, a way around is as good as a way through.
+    drones: DroneTable,
+    routes: Sequence[RemainingRoute],
+    book: Rulebook,
+    wind_age_s: float,
+    now: datetime,
+) -> list[Findings]:
+    """The violations of each drone (N,) on its remaining route (N,), from now until landing. Pure.
+
+    Where detours are allowed, a route around a zone violates nothing.
     """
-    if not ways:
+    if not routes:
         return []
-    legs = np.array([ahead.way() for ahead in ways])
-    homes = np.array([ahead.home for ahead in ways])
+    legs = np.array([route.legs() for route in routes])
+    homes = np.array([route.home for route in routes])
     drones = replace(
         drones,
         lat=legs[:, 0, 0],
@@ -111,35 +117,35 @@ def judge_flights(
         pickup_lng=legs[:, 1, 1],
         dropoff_lat=legs[:, 2, 0],
         dropoff_lng=legs[:, 2, 1],
-        payload_weight_kg=np.ones(len(ways)),  # neither speaks for or against a way
-        payload_type=np.full(len(ways), payload_bits(["PARCEL"])),
-        area=np.full(len(ways), NO_AREA),
+        payload_weight_kg=np.ones(len(routes)),  # weight and type do not affect the route
+        payload_type=np.full(len(routes), payload_bits(["PARCEL"])),
+        area=np.full(len(routes), NO_AREA),
     )
-    each = np.arange(len(ways))
+    each = np.arange(len(routes))
     found = judge.judge(drones, trips, each, each, book.rules, book.zone_shapes, now, book.wind_mps)
     windy, unknown = found.has(Rule.TOO_WINDY), found.has(Rule.WEATHER_UNKNOWN)
     return [
-        Spoken(
-            zone=_zone_in_words(found, i, now) if found.zone[i] >= 0 else "",
-            about=book.zone_shapes.names[found.zone[i]] if found.zone[i] >= 0 else "",
-            wind=None if unknown[i] else _wind_in_words(found, i, wind_age_s) if windy[i] else "",
+        Findings(
+            zone=_zone_text(found, i, now) if found.zone[i] >= 0 else "",
+            zone_name=book.zone_shapes.names[found.zone[i]] if found.zone[i] >= 0 else "",
+            wind=None if unknown[i] else _wind_text(found, i, wind_age_s) if windy[i] else "",
         )
-        for i in range(len(ways))
+        for i in range(len(routes))
     ]
 
 
-def _zone_in_words(found: Verdicts, i: int, now: datetime) -> str:
+def _zone_text(found: Verdicts, i: int, now: datetime) -> str:
     zones, zone, drone_id = found.zones, found.zone[i], found.drones.drone_id[i]
-    begins_s = zones.starts_s[zone]
+    starts_s = zones.starts_s[zone]
     since = ""
-    if begins_s > now.timestamp():
-        since = f" from {datetime.fromtimestamp(begins_s, UTC):%H:%M} UTC on"
+    if starts_s > now.timestamp():
+        since = f" from {datetime.fromtimestamp(starts_s, UTC):%H:%M} UTC on"
     return (
         f"The no-fly zone {zones.names[zone]} lies across what {drone_id} has still to fly{since}."
     )
 
 
-def _wind_in_words(found: Verdicts, i: int, age_s: float) -> str:
+def _wind_text(found: Verdicts, i: int, age_s: float) -> str:
     limit_mps = min(
         found.drones.max_wind_mps[i],
         found.rules.max_wind_mps,
@@ -151,13 +157,13 @@ def _wind_in_words(found: Verdicts, i: int, age_s: float) -> str:
     )
 
 
-# --- all live missions, again and again ----------------------------------------------------------
+# --- all live missions, on every tick ------------------------------------------------------------
 
 
 def watch(now: datetime) -> int:
-    """Judge all missions that ground control has; returns how many there are.
+    """Check all missions that ground control has; returns their number.
 
-    Two statements while nothing changes, however many missions.
+    Two statements while nothing changes, for any number of missions.
     """
     jobs = list(
         DeliveryJob.objects.active()
@@ -166,49 +172,49 @@ def watch(now: datetime) -> int:
     )
     standing = {
         (one.job_id, one.code): one
-        for one in Discrepancy.objects.filter(code__in=CLEAR, settled_at__isnull=True)
+        for one in Discrepancy.objects.filter(code__in=CLEAR_TEXT, settled_at__isnull=True)
     }
     book = rulebook.current(now)
     reading = weather.last() if book.wind_mps is not None else None
     age_s = (now - reading.measured_at).total_seconds() if reading else 0.0
     drones = registry.table_of([job.drone for job in jobs if job.drone], {})
-    spoken = judge_flights(drones, [ahead_of(job) for job in jobs], book, age_s, now)
-    for job, said in zip(jobs, spoken, strict=True):
-        _tell(job, Code.AIRSPACE, said.zone, standing, about=said.about)
-        if said.wind is not None:
-            _tell(job, Code.WEATHER, said.wind, standing)
-    _settle_what_is_clear(standing, dict(zip([job.pk for job in jobs], spoken, strict=True)))
+    findings = judge_flights(drones, [remaining_route(job) for job in jobs], book, age_s, now)
+    for job, found in zip(jobs, findings, strict=True):
+        _raise_if_new(job, Code.AIRSPACE, found.zone, standing, zone_name=found.zone_name)
+        if found.wind is not None:
+            _raise_if_new(job, Code.WEATHER, found.wind, standing)
+    _settle_ended(standing, dict(zip([job.pk for job in jobs], findings, strict=True)))
     return len(jobs)
 
 
 Standing = dict[tuple[UUID, str], Discrepancy]
 
 
-def _tell(
-    job: DeliveryJob, code: Discrepancy.Code, words: str, standing: Standing, about: str = ""
+def _raise_if_new(
+    job: DeliveryJob, code: Discrepancy.Code, message: str, standing: Standing, zone_name: str = ""
 ) -> None:
-    """Raise what is new; what stands about another zone than this one is over."""
-    if not words:
+    """Raise a new violation; a standing one about another zone is settled."""
+    if not message:
         return
     known = standing.get((job.pk, code))
-    if known is not None and about in known.message:
+    if known is not None and zone_name in known.message:
         return
     if known is not None:
-        discrepancies.settle_when_clear([job.pk], [code], CLEAR[code])
-    discrepancies.raise_(job, code, words)
+        discrepancies.settle_when_clear([job.pk], [code], CLEAR_TEXT[code])
+    discrepancies.raise_(job, code, message)
 
 
-def _settle_what_is_clear(standing: Standing, spoken: dict[UUID, Spoken]) -> None:
-    for code in CLEAR:
+def _settle_ended(standing: Standing, findings: dict[UUID, Findings]) -> None:
+    for code in CLEAR_TEXT:
         clear, over = [], []
         for job_id in _jobs_of(standing, code):
-            said = spoken.get(job_id)
-            if said is None:
+            found = findings.get(job_id)
+            if found is None:
                 over.append(job_id)
-            elif (said.zone if code == Code.AIRSPACE else said.wind) == "":
+            elif (found.zone if code == Code.AIRSPACE else found.wind) == "":
                 clear.append(job_id)
         if clear:
-            discrepancies.settle_when_clear(clear, [code], CLEAR[code])
+            discrepancies.settle_when_clear(clear, [code], CLEAR_TEXT[code])
         if over:
             discrepancies.settle_when_clear(over, [code], "The flight is over.")
 

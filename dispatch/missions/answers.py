@@ -1,14 +1,14 @@
-"""What a person answers when it is not clear how a flight ended or where its parcel is.
+"""A person's answer to how a flight ended, when telemetry and ground control leave it open.
 
-Each is called by the console, the loader's page and the API alike. `note` is what the person knows
-and how; it goes into the timeline for good, so it holds no personal data.
+The console, the loader's page and the API call these. `note` says what the person knows and how;
+the timeline keeps it permanently, so it holds no personal data.
 """
 
 from uuid import UUID
 
 from django.db import transaction
 
-from dispatch.missions.live_missions import set_over
+from dispatch.missions.live_missions import mark_over
 from dispatch.missions.parcel_doubt import parcel_astray
 from dispatch.models import Flight
 from fleet import policy
@@ -18,13 +18,13 @@ from orders.states import IN_FLIGHT, JobStatus, Status
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import NotFound
 
-# A mission that ground control has accepted may fly, or have flown, without a sign of it.
+# An accepted mission may fly, or may have flown, without any telemetry.
 MAY_HAVE_FLOWN = (Status.MISSION_SUBMITTED, *IN_FLIGHT)
 
 
-def it_was_delivered(order_id: UUID, *, by: Actor, note: str) -> Order:
-    """The parcel arrived: of a flight under way, or of an order on hold. Raises Refused for any
-    other order; an order that is over is corrected (lifecycle.correct).
+def confirm_delivered(order_id: UUID, *, by: Actor, note: str) -> Order:
+    """Deliver an order in flight or on hold. Raises Refused for another status; the outcome of an
+    ended order is corrected with `lifecycle.correct`.
     """
     order = _found(order_id)
     if order.status in MAY_HAVE_FLOWN:
@@ -36,16 +36,16 @@ def it_was_delivered(order_id: UUID, *, by: Actor, note: str) -> Order:
 
 
 @transaction.atomic
-def it_failed(order_id: UUID, *, by: Actor, note: str) -> Order:
-    """The flight under way, seen or not, is over and did not deliver. Where its parcel is, is asked
-    next unless that is known. Raises Refused unless ground control has its mission.
+def confirm_failed(order_id: UUID, *, by: Actor, note: str) -> Order:
+    """End the flight under way without a delivery. An unknown parcel location puts the order on
+    hold. Raises Refused unless ground control has its mission.
     """
     order = _found(order_id)
     job = order.current_job
     if order.status not in MAY_HAVE_FLOWN or job is None:
         raise lifecycle.Refused(order, f"The order is {order.status}, not in flight.")
     order = lifecycle.advance(order_id, Status.LAUNCHED, by=by, job_id=job.pk).order
-    set_over([job.pk], by=str(by), because=note)
+    mark_over([job.pk], by=str(by), because=note)
     return lifecycle.mission_over(
         order_id,
         ended=JobStatus.FAILED,

@@ -1,7 +1,7 @@
-"""What ends a mission before its launch: cancel, reschedule, requeue, reassign.
+"""The verbs that end a mission before its launch: cancel, reschedule, requeue, reassign.
 
-API, GCS page and console call these. What ground control may hold is withdrawn first, outside every
-transaction; then one transaction changes the order. A request that is refused changes nothing.
+API, GCS page and console call these. The mission is withdrawn first, outside any transaction; then
+one transaction changes the order. A refused request changes nothing.
 """
 
 from collections.abc import Callable
@@ -22,8 +22,8 @@ from wingxtra.accounts.identity import GCS, Actor
 from wingxtra.problems import Conflict
 
 BEFORE_LAUNCH = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
-# Between the withdrawal and the order's lock another drone may get the order; then once more.
-TRIES = 3
+# The order may get another drone between the withdrawal and its row lock; then retry.
+MAX_TRIES = 3
 
 
 def cancel(
@@ -31,10 +31,10 @@ def cancel(
 ) -> Order:
     """Cancel an order that has not launched.
 
-    override: see `recalls.recall_before`. Raises Conflict `mission_launched`, Refused, or
+    override: see `recalls.withdraw_mission`. Raises Conflict `mission_launched`, Refused, or
     Unavailable; then nothing has changed.
     """
-    return _once_withdrawn(
+    return _withdraw_then(
         order_id,
         lambda: lifecycle.cancel(order_id, by=by, reason=reason, note=note),
         by=by,
@@ -52,8 +52,8 @@ def reschedule(
     why: str = "",
     override: str = "",
 ) -> lifecycle.Done:
-    """Agree on a new window, checked like a new order's; by default it ends with the promise. The
-    window that the order has changes nothing, and no mission is withdrawn for it.
+    """Set a new window, checked like a new order's; by default it ends with the promise. The same
+    window changes nothing and withdraws no mission.
 
     Raises Invalid for a window in which we cannot deliver, Refused when it is too late, and what
     `cancel` raises; then nothing has changed.
@@ -63,7 +63,7 @@ def reschedule(
     lifecycle.refuse_reschedule(order)
     if (order.not_before, order.deliver_by) == (not_before, deliver_by):
         return lifecycle.Done(order, changed=False)
-    order = _once_withdrawn(
+    order = _withdraw_then(
         order_id,
         lambda: lifecycle.reschedule(
             order_id, not_before=not_before, deliver_by=deliver_by, by=by, why=why
@@ -78,7 +78,7 @@ def reschedule(
 
 def requeue(order_id: UUID, *, by: Actor, why: str, override: str = "") -> Order:
     """Take the order from its drone, back into the queue. Raises what `cancel` raises."""
-    return _once_withdrawn(
+    return _withdraw_then(
         order_id,
         lambda: lifecycle.requeue(order_id, by=by, why=why, job_ends=JobStatus.CANCELED),
         by=by,
@@ -90,15 +90,15 @@ def requeue(order_id: UUID, *, by: Actor, why: str, override: str = "") -> Order
 def reassign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str = "") -> Order:
     """Give an assigned order to another drone.
 
-    Raises as `manual_assignment.assign` and `recalls.recall_before` do, and Conflict `same_drone`
-    for the drone that has the order.
+    Raises what `manual_assignment.assign` and `recalls.withdraw_mission` raise, and Conflict
+    `same_drone` for the drone that has the order.
     """
     order, chosen = manual_assignment.may_fly(order_id, drone_id, override_reason)
     if order.current_job and order.current_job.drone_id == drone_id:
         raise Conflict(
             "same_drone", f"{drone_id} has this order already.", current_status=order.status
         )
-    recalls.recall_before(order.pk, by=by, reason=f"Reassigned to {drone_id}.")
+    recalls.withdraw_mission(order.pk, by=by, reason=f"Reassigned to {drone_id}.")
     return lifecycle.reassign(
         order.pk,
         drone_id,
@@ -109,7 +109,7 @@ def reassign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str =
     )
 
 
-def _once_withdrawn(
+def _withdraw_then(
     order_id: UUID,
     verb: Callable[[], Order],
     *,
@@ -118,11 +118,11 @@ def _once_withdrawn(
     statuses: tuple[Status, ...] = BEFORE_LAUNCH,
     override: str,
 ) -> Order:
-    """The order after `verb`, which ends its job once its mission is withdrawn. Where the mission
-    may have moved the parcel, a person is asked next.
+    """The order after `verb`, which ends its job once its mission is withdrawn. The order is put on
+    hold if the mission may have moved the parcel.
     """
-    for _ in range(TRIES):
-        job_id = recalls.recall_before(
+    for _ in range(MAX_TRIES):
+        job_id = recalls.withdraw_mission(
             order_id, by=by, reason=reason, statuses=statuses, override=override
         )
         with transaction.atomic():
@@ -143,10 +143,10 @@ def _once_withdrawn(
 
 
 def _unseen_flight(order: Order, job_id: UUID | None) -> str:
-    """Why a mission that was just taken back may have moved the parcel, empty when it has not: the
-    bridge says that it ended, not that it never flew, and telemetry has not followed the drone.
+    """Why a withdrawn mission may have moved the parcel, empty if not: the bridge reports its
+    end, which is no proof that it never flew, and telemetry did not follow the drone.
     """
-    part = MissionPart.objects.whole().filter(job=job_id).first()
+    part = MissionPart.objects.with_related().filter(job=job_id).first()
     if part is None or part.mission.said not in MAY_HAVE_FLOWN:
         return ""
     seen = Flight.objects.filter(job=part.job).first()

@@ -1,8 +1,7 @@
-"""The GCS bridge over HTTP: hand in a mission intent, take one back, ask for an abort.
+"""The GCS bridge over HTTP: submit a mission intent, withdraw it, ask for an abort.
 
-An answer is not trusted further than its status and its words. A bridge that is away, or answers
-byte by byte, costs one timeout per try, and after a few of them nothing, until it is given another
-chance.
+Only the HTTP status and text of an answer are used. A bridge that is down or slow costs one timeout
+per try; after FAILURES_TO_OPEN failures a circuit breaker opens for OPEN_FOR_S.
 """
 
 import json
@@ -17,7 +16,7 @@ import redis
 import structlog
 from django.conf import settings
 
-from wingxtra.exchange import Failed, TooSlow, address, below, exchange, is_sendable
+from wingxtra.exchange import EXCHANGE_ERRORS, TooSlow, address, below, exchange, is_sendable
 from wingxtra.observability import metrics
 from wingxtra.problems import Unavailable
 from wingxtra.redis_client import client
@@ -27,15 +26,15 @@ log = structlog.get_logger(__name__)
 
 FAILURES_TO_OPEN = 5
 OPEN_FOR_S = 10.0
-RESTING = "wingxtra:resting:gcs_bridge"
-RESTING_KNOWN_S = 60
-ANSWER_BYTES = 16_384
-WORDS = 1000
-# The bridge did not decide about the mission: it does not know us (a wrong key must not use up the
-# attempts of every order), or HTTP says that trying again is right.
-TRY_AGAIN = {401, 403, 408, 425, 429}
+BREAKER_OPEN_KEY = "wingxtra:resting:gcs_bridge"
+BREAKER_OPEN_KEY_TTL_S = 60
+MAX_ANSWER_BYTES = 16_384
+MAX_ANSWER_CHARS = 1000
+# With these the bridge made no decision about the mission: our key is wrong (that must not use up
+# the attempts of every order), or HTTP asks for a retry.
+RETRYABLE_STATUSES = {401, 403, 408, 425, 429}
 
-# Words of the bridge for a mission that it will not fly any more, and for one that was flown.
+# The bridge's statuses of flown missions, and of all missions that it will not fly any more.
 FLOWN = frozenset({"completed", "delivered"})
 OVER = FLOWN | {
     "withdrawn",
@@ -49,7 +48,7 @@ OVER = FLOWN | {
     "ended",
 }
 FLYING = frozenset({"launched", "enroute", "arrived", "delivering", "flying", "in_flight"})
-# Of these the mission may have flown before it was over.
+# A mission with one of these may have flown before it ended.
 MAY_HAVE_FLOWN = frozenset({"failed", "aborted", "over", "ended"})
 UNKNOWN = "unknown"
 
@@ -57,7 +56,7 @@ RecallMode = Literal["withdraw", "abort"]
 
 
 class BridgeUnavailable(Unavailable):
-    """The bridge did not answer, or not usefully. What was asked may have happened or not."""
+    """The bridge gave no usable answer. The request may or may not have taken effect."""
 
     def __init__(self, detail: str, code: str = "bridge_unavailable", status: int = 0) -> None:
         super().__init__(code, detail)
@@ -65,21 +64,21 @@ class BridgeUnavailable(Unavailable):
 
 
 class BridgeNotAsked(BridgeUnavailable):
-    """Nothing was sent: there is no bridge configured, or it is given a rest."""
+    """Nothing was sent: no bridge is configured, or the circuit breaker is open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the bridge decided. `words` are its own, for people."""
+    """The bridge's decision; `text` is its own explanation, for people."""
 
     status: int
-    words: str
+    text: str
     mission_status: str = ""
     code: str = ""
 
     @property
     def accepted(self) -> bool:
-        """It has the mission; 409 says that it had it already."""
+        """Whether it has the mission; 409 means that it had it before."""
         return 200 <= self.status < 300 or self.status == 409
 
 
@@ -89,33 +88,33 @@ class BridgeClient:
         self._timeout_s = settings.GCS_BRIDGE_TIMEOUT_S
 
     def submit(self, intent_id: UUID, body: dict[str, Any]) -> Answer:
-        """Hand in a mission. Raises BridgeUnavailable; any other outcome is the bridge's decision.
+        """Submit a mission. Raises BridgeUnavailable; any other outcome is the bridge's decision.
 
-        The same intent may be handed in any number of times: it is flown once.
+        Idempotent: an intent that is submitted again is flown once.
         """
         return self._post("/api/v1/mission-intents", body, {"Idempotency-Key": str(intent_id)})
 
     def recall(self, intent_id: UUID, mode: RecallMode) -> Answer:
-        """Take a mission back before launch (`withdraw`), or ask for its end in flight (`abort`).
+        """Withdraw a mission before launch, or ask for its abort in flight.
 
-        `mission_status` says what became of it: one of OVER, abort_requested, launched, or another
-        word of the bridge; UNKNOWN only where the bridge itself says that it has no such mission,
-        never for a route that it does not have. Raises BridgeUnavailable without a word.
+        `mission_status` of the answer is one of OVER, abort_requested, launched, or another status
+        of the bridge; UNKNOWN only if the bridge reports that it has no such mission, not for a
+        missing route. Raises BridgeUnavailable if the answer has no mission status.
         """
         path = f"/api/v1/mission-intents/{intent_id}/cancel"
         answer = self._post(path, {"mode": mode}, {})
         if answer.status == 404 and UNKNOWN in (answer.mission_status, answer.code.split("_")[0]):
-            return Answer(404, answer.words, UNKNOWN)
+            return Answer(404, answer.text, UNKNOWN)
         if answer.status == 404:
             raise BridgeUnavailable(
-                f"The GCS bridge answered 404 to {path}: {sentence(answer.words)} It says nothing "
+                f"The GCS bridge answered 404 to {path}: {sentence(answer.text)} It says nothing "
                 "about the mission; look whether the bridge has this route.",
                 code="bridge_confused",
                 status=404,
             )
         if not answer.accepted or not answer.mission_status:
             raise BridgeUnavailable(
-                f"The GCS bridge answered {answer.status} to a recall: {answer.words}",
+                f"The GCS bridge answered {answer.status} to a recall: {answer.text}",
                 code="bridge_confused",
                 status=answer.status,
             )
@@ -127,17 +126,17 @@ class BridgeClient:
         if self._key:
             headers["X-API-Key"] = self._key
         try:
-            # Not `breaker.call`: that holds a lock while the bridge thinks.
+            # Not `breaker.call`: that holds a lock during the request.
             with _breaker(self._url).calling(), metrics.calling("gcs_bridge"):
                 return self._send(url, body, headers)
         except pybreaker.CircuitBreakerError as error:
             raise BridgeNotAsked(
-                f"The GCS bridge failed {FAILURES_TO_OPEN} times in a row and is left alone for "
+                f"The GCS bridge failed {FAILURES_TO_OPEN} times in a row and is not called for "
                 f"{OPEN_FOR_S:g} s."
             ) from error
 
     def base(self) -> SplitResult:
-        """Where it is. Raises BridgeNotAsked when that cannot be known from the settings."""
+        """The bridge's base URL. Raises BridgeNotAsked when the settings are missing or invalid."""
         if not self._url:
             raise _misconfigured("No GCS bridge is configured", "Set GCS_BRIDGE_URL.")
         if not is_sendable(self._key):
@@ -147,7 +146,7 @@ class BridgeClient:
         try:
             return address(self._url)
         except ValueError as error:
-            # It may hold a password, and merchants may read this.
+            # The URL may hold a password, and merchants may read this message.
             raise _misconfigured(
                 "GCS_BRIDGE_URL is no address", "It must be like https://gcs.example.com."
             ) from error
@@ -162,20 +161,20 @@ class BridgeClient:
                 timeout_s=self._timeout_s,
             ) as response:
                 status = response.status
-                text = response.read(ANSWER_BYTES).decode(errors="replace")
+                text = response.read(MAX_ANSWER_BYTES).decode(errors="replace")
         except TooSlow as error:
             raise BridgeUnavailable(
                 f"The GCS bridge had not answered in full after {self._timeout_s:g} s."
             ) from error
-        except Failed as error:
+        except EXCHANGE_ERRORS as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise BridgeUnavailable(f"The GCS bridge was not reached: {why}.") from error
-        words, mission_status, code = _read(text)
-        if 300 <= status < 400 or status >= 500 or status in TRY_AGAIN:
+        text, mission_status, code = _read(text)
+        if 300 <= status < 400 or status >= 500 or status in RETRYABLE_STATUSES:
             raise BridgeUnavailable(
-                f"The GCS bridge answered {status}: {words[:200]}", status=status
+                f"The GCS bridge answered {status}: {text[:200]}", status=status
             )
-        return Answer(status, words, mission_status, code)
+        return Answer(status, text, mission_status, code)
 
 
 def ground_control() -> BridgeClient:
@@ -183,62 +182,62 @@ def ground_control() -> BridgeClient:
     return BridgeClient()
 
 
-def _misconfigured(what: str, so: str) -> BridgeNotAsked:
+def _misconfigured(problem: str, remedy: str) -> BridgeNotAsked:
     return BridgeNotAsked(
-        f"{what}, so no mission can be published. {so}", code="bridge_not_configured"
+        f"{problem}, so no mission can be published. {remedy}", code="bridge_not_configured"
     )
 
 
-class _TellOthers(pybreaker.CircuitBreakerListener):
-    """Notes in Redis that this process lets the bridge rest; forgotten by itself after a while."""
+class _ShareBreakerState(pybreaker.CircuitBreakerListener):
+    """Sets a Redis key with a TTL while the breaker of this process is open."""
 
     def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:
         try:
             if new_state.name == pybreaker.STATE_OPEN:
-                client().set(RESTING, 1, ex=RESTING_KNOWN_S)
+                client().set(BREAKER_OPEN_KEY, 1, ex=BREAKER_OPEN_KEY_TTL_S)
             elif new_state.name == pybreaker.STATE_CLOSED:
-                client().delete(RESTING)
+                client().delete(BREAKER_OPEN_KEY)
         except redis.RedisError as error:
-            log.warning("breaker_state_not_told", error=str(error))
+            log.warning("breaker_state_not_shared", error=str(error))
         log.info("bridge_breaker", state=new_state.name)
 
 
-def is_resting() -> bool:
-    """Whether some process of ours lets the bridge rest just now. Raises RedisError."""
-    return bool(client().exists(RESTING))
+def is_breaker_open() -> bool:
+    """Whether the breaker of any process is open. Raises RedisError."""
+    return bool(client().exists(BREAKER_OPEN_KEY))
 
 
 def readiness() -> tuple[bool, str]:
-    """For /ready/dispatch: whether missions get through to ground control. Raises RedisError."""
+    """For /ready/dispatch: whether missions reach ground control. Raises RedisError."""
     try:
         ground_control().base()
     except BridgeNotAsked as problem:
         return False, problem.detail
-    if is_resting():
+    if is_breaker_open():
         return False, "Does not answer; missions wait in the outbox."
     return True, "Configured, and no call has failed lately."
 
 
 def _read(text: str) -> tuple[str, str, str]:
-    """The words of an answer for people, the mission's status and a code if it names them."""
+    """The text of an answer for people, the mission's status and code, "" where missing."""
     try:
         body = json.loads(text)
     except ValueError:
-        return text[:WORDS], "", ""
+        return text[:MAX_ANSWER_CHARS], "", ""
     if not isinstance(body, dict):
-        return text[:WORDS], "", ""
-    said = next((body[k] for k in ("detail", "message", "error") if body.get(k)), text)
+        return text[:MAX_ANSWER_CHARS], "", ""
+    detail = next((body[k] for k in ("detail", "message", "error") if body.get(k)), text)
     status, code = (str(body.get(name) or "").lower() for name in ("status", "code"))
-    return _in_words(said)[:WORDS], status, code
+    return _validation_text(detail)[:MAX_ANSWER_CHARS], status, code
 
 
-def _in_words(said: Any) -> str:
-    """A list of problems as FastAPI makes it, `{"loc": ["body", "dropoff", "lat"], "msg": ...}`,
-    becomes "dropoff.lat: ...; ..."; anything else stays as it is.
+def _validation_text(detail: Any) -> str:
+    """FastAPI's list of problems, `{"loc": ["body", "dropoff", "lat"], "msg": ...}`, as
+    "dropoff.lat: ...; ..."; other values unchanged.
     """
-    if not isinstance(said, list):
-        return str(said)
-    return "; ".join(_problem(one) for one in said)
+    if not isinstance(detail, list):
+        return str(detail)
+    return "; ".join(_problem(problem) for problem in detail)
 
 
 def _problem(one: Any) -> str:
@@ -256,5 +255,5 @@ def _breaker(url: str) -> pybreaker.CircuitBreaker:
         fail_max=FAILURES_TO_OPEN,
         reset_timeout=OPEN_FOR_S,
         throw_new_error_on_trip=False,
-        listeners=[_TellOthers()],
+        listeners=[_ShareBreakerState()],
     )

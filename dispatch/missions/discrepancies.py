@@ -1,7 +1,8 @@
-"""What is not clear about a flight, or said differently by two sources: kept until it is settled.
+"""Discrepancies: an unclear flight, or two sources that contradict each other.
 
-Raising one writes it into the order's timeline and puts a line on the dashboard. A person settles
-it, most often by saying what became of the parcel; what time makes clear settles itself.
+Raising one notes it in the order's timeline and puts a line on the dashboard. A person settles it,
+mostly by stating the outcome of the parcel; some codes are settled automatically when their cause
+ends.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,16 +25,16 @@ from wingxtra.problems import Conflict, FieldProblem, Invalid
 
 Code = Discrepancy.Code
 
-# A drone about which this is said is on hold until a person has looked at it.
-HOLDS_THE_DRONE = {
+# These codes hold the drone until a person has checked it.
+DRONE_HOLD_CODES = {
     Code.UNCLEAR_LANDING: DroneHold.Code.UNCLEAR_LANDING,
     Code.STANDS_AT_HUB: DroneHold.Code.CONTRADICTION,
     Code.DELIVERED_AFTER_END: DroneHold.Code.CONTRADICTION,
     Code.FLIES_AFTER_END: DroneHold.Code.CONTRADICTION,
     Code.FAILED_AFTER_DELIVERY: DroneHold.Code.CONTRADICTION,
 }
-# What a person says of an order's end or of its parcel settles every doubt about it.
-ANSWERS = {
+# When a person causes one of these events, every discrepancy of the order is settled.
+ANSWER_EVENTS = {
     EventType.DELIVERED,
     EventType.REQUEUED,
     EventType.CANCELED,
@@ -46,20 +47,27 @@ ANSWERS = {
     EventType.PARCEL_LOST,
 }
 BEFORE_LAUNCH = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
-# These end with the job, by any source.
-OF_A_FLIGHT = (Code.EARLY_REPORT, Code.AT_THE_DROP, Code.STANDS_AT_HUB, Code.AIRSPACE, Code.WEATHER)
-# Telemetry may see these while a person ends the job, and then they are answered already.
-WHILE_IT_LASTS = (*OF_A_FLIGHT, Code.UNCLEAR_LANDING)
+# These are settled when the job ends.
+FLIGHT_CODES = (
+    Code.EARLY_REPORT,
+    Code.AT_THE_DROP,
+    Code.STANDS_AT_HUB,
+    Code.AIRSPACE,
+    Code.WEATHER,
+)
+# Raised for active jobs only: a person may end the job while telemetry is processed.
+ACTIVE_JOB_CODES = (*FLIGHT_CODES, Code.UNCLEAR_LANDING)
 
 
 @transaction.atomic
 def raise_(job: DeliveryJob, code: Discrepancy.Code, message: str, *, by: Actor = SYSTEM) -> bool:
-    """Keep it, say it in the timeline, and hold the drone where the code asks for that. False, and
-    nothing done, when it stands already, or is about a flight whose job has ended. The
-    order's row is locked first.
+    """Store it, note it in the timeline, and hold the drone if the code requires that.
+
+    Returns False and does nothing when the same one stands, or the code needs an active job. Locks
+    the order's row first.
     """
     Order.objects.select_for_update(no_key=True).get(pk=job.order_id)
-    if code in WHILE_IT_LASTS and not DeliveryJob.objects.active().filter(pk=job.pk).exists():
+    if code in ACTIVE_JOB_CODES and not DeliveryJob.objects.active().filter(pk=job.pk).exists():
         return False
     standing = Discrepancy.objects.filter(job=job, code=code, settled_at__isnull=True)
     if standing.exists():
@@ -67,22 +75,23 @@ def raise_(job: DeliveryJob, code: Discrepancy.Code, message: str, *, by: Actor 
     Discrepancy.objects.create(order_id=job.order_id, job=job, code=code, message=message[:500])
     happened = Happened(EventType.CONTRADICTION, message, {"code": code})
     lifecycle.note(job.order_id, happened, by=by)
-    if job.drone_id and code in HOLDS_THE_DRONE:
-        registry.hold(job.drone_id, HOLDS_THE_DRONE[code], message, by=by)
+    if job.drone_id and code in DRONE_HOLD_CODES:
+        registry.hold(job.drone_id, DRONE_HOLD_CODES[code], message, by=by)
     return True
 
 
-def about_an_ended_job(job: DeliveryJob, code: Discrepancy.Code, message: str, by: Actor) -> None:
-    """A report says that a job which is over for us goes on, or has delivered: nothing new is
-    flown for its order, what flies for it is taken back, and its parcel is asked for.
+def raise_for_ended_job(job: DeliveryJob, code: Discrepancy.Code, message: str, by: Actor) -> None:
+    """Raise it for an ended job that is reported as flying or delivered.
 
-    While the next mission is only submitted, that is taken back first (`keep_in_step` goes on).
+    The order's live missions are recalled, its queued job is requeued, and the order is put on hold
+    until a person states where the parcel is. Before launch of the next mission, the requeue comes
+    first and `settle_answered` sets the hold.
     """
     if not raise_(job, code, message, by=by):
         return
-    for part in MissionPart.objects.filter(order=job.order_id).whole():
+    for part in MissionPart.objects.filter(order=job.order_id).with_related():
         if part.live:
-            recalls.take_back(part, reason=message)
+            recalls.request_recall(part, reason=message)
         elif part.job.status == JobStatus.ACTIVE:
             lifecycle.requeue(
                 job.order_id,
@@ -97,40 +106,40 @@ def about_an_ended_job(job: DeliveryJob, code: Discrepancy.Code, message: str, b
 
 
 def settle(discrepancy_id: int, *, by: Actor, note: str) -> Discrepancy:
-    """A person says in writing how it was. Raises Invalid without a word, Conflict when settled."""
+    """Settle by a written statement. Raises Invalid without a note, Conflict when settled."""
     if not note.strip():
-        raise Invalid([FieldProblem("note", "required", "Say how it was.")])
+        raise Invalid([FieldProblem("note", "required", "Say what happened.")])
     with transaction.atomic():
         order_id = Discrepancy.objects.values_list("order_id", flat=True).get(pk=discrepancy_id)
-        # The order first, as every verb does that settles one on its way.
+        # Lock order: the order's row first, as in every verb.
         Order.objects.select_for_update(no_key=True).get(pk=order_id)
-        one = Discrepancy.objects.select_for_update().get(pk=discrepancy_id)
-        if one.settled_at is not None:
-            raise Conflict("settled", f"Settled already by {one.settled_by}: {one.settlement}")
-        _settle(Discrepancy.objects.filter(pk=one.pk), by, note)
+        doubt = Discrepancy.objects.select_for_update().get(pk=discrepancy_id)
+        if doubt.settled_at is not None:
+            raise Conflict("settled", f"Settled already by {doubt.settled_by}: {doubt.settlement}")
+        _settle(Discrepancy.objects.filter(pk=doubt.pk), by, note)
         lifecycle.note(
-            one.order_id, Happened(EventType.CONTRADICTION, f"Settled: {note.strip()}"), by=by
+            doubt.order_id, Happened(EventType.CONTRADICTION, f"Settled: {note.strip()}"), by=by
         )
-    return one
+    return doubt
 
 
 def settle_when_clear(job_ids: Iterable[UUID], codes: Sequence[Discrepancy.Code], why: str) -> None:
-    """What they are about is clear by itself, such as a zone that is not in the way any more."""
+    """Settle automatically because the cause has ended, such as a no-fly zone."""
     standing = Discrepancy.objects.filter(
         job__in=list(job_ids), code__in=codes, settled_at__isnull=True
     )
     _settle(standing, SYSTEM, why)
 
 
-def keep_in_step(events: Sequence[DeliveryEvent], **_: Any) -> None:
-    """Receives `lifecycle.recorded`: a person's word about an order settles what was unclear."""
+def settle_answered(events: Sequence[DeliveryEvent], **_: Any) -> None:
+    """Receives `lifecycle.recorded`: settle what the events of people or of job ends answer."""
     by_people = [
         e
         for e in events
-        if e.type in ANSWERS and e.actor_kind in (ActorKind.USER, ActorKind.API_KEY)
+        if e.type in ANSWER_EVENTS and e.actor_kind in (ActorKind.USER, ActorKind.API_KEY)
     ]
-    over = [e.job_id for e in events if e.type in ANSWERS and e.job_id]
-    by_itself = [e for e in events if e.type == EventType.REQUEUED and e not in by_people]
+    over = [e.job_id for e in events if e.type in ANSWER_EVENTS and e.job_id]
+    by_us = [e for e in events if e.type == EventType.REQUEUED and e not in by_people]
     if by_people:
         last = by_people[-1]
         standing = Discrepancy.objects.filter(
@@ -138,15 +147,15 @@ def keep_in_step(events: Sequence[DeliveryEvent], **_: Any) -> None:
         )
         _settle(standing, last.actor, last.message)
     if over:
-        settle_when_clear(over, OF_A_FLIGHT, "The flight is over.")
-    for doubt in _stopping({e.order_id for e in by_itself}) if by_itself else ():
+        settle_when_clear(over, FLIGHT_CODES, "The flight is over.")
+    for doubt in _blocking_doubts({e.order_id for e in by_us}) if by_us else ():
         lifecycle.sight_lost(doubt.order_id, by=SYSTEM, why=doubt.message)
 
 
-def _stopping(order_ids: set[UUID]) -> QuerySet[Discrepancy]:
-    """The doubts because of which nothing new is flown for these orders."""
+def _blocking_doubts(order_ids: set[UUID]) -> QuerySet[Discrepancy]:
+    """The discrepancies that block new missions for these orders."""
     return Discrepancy.objects.filter(
-        order__in=order_ids, settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
+        order__in=order_ids, settled_at__isnull=True, code__in=Discrepancy.BLOCKING_CODES
     )
 
 

@@ -1,7 +1,7 @@
-"""The mission intent as ground control takes it: built from order, drone, policy and map. Pure.
+"""The mission intent for ground control, built from order, drone, policy and map. Pure.
 
-Two versions of the contract: every ground control knows the first, and the second says more.
-docs/mission-intent.md tells them apart. Their members are the fields of Version1 and Version2.
+The contract has two versions: every ground control knows the first, the second has more members.
+docs/mission-intent.md compares them. Their members are the fields of Version1 and Version2.
 """
 
 from collections import defaultdict
@@ -148,11 +148,11 @@ class Version2(Version1, forbid_unknown_fields=True):
 
 
 class InvalidIntent(ValueError):
-    """What was built breaks the contract; the policy or the drone's data must be put right."""
+    """The intent breaks the contract; correct the policy or the drone's data."""
 
 
 class Surroundings:
-    """What version 2 says of the map: where hubs are, and the version of areas and zones."""
+    """The map data of version 2: the hubs, and the version of areas and zones."""
 
     def __init__(self, hubs: Iterable[Hub], airspace_version: str) -> None:
         self.airspace_version = airspace_version
@@ -161,12 +161,12 @@ class Surroundings:
         for hub in self.hubs.values():
             of_area[hub.service_area_id].append(hub)
         self._of_area = {
-            area: (those, np.array([(hub.lat, hub.lng, hub.pk) for hub in those]).T)
-            for area, those in of_area.items()
+            area: (area_hubs, np.array([(hub.lat, hub.lng, hub.pk) for hub in area_hubs]).T)
+            for area, area_hubs in of_area.items()
         }
 
     def alternate(self, drone: Drone, order: Order) -> Hub | None:
-        """The hub of the order's area that is nearest to the drop point, the drone's own aside."""
+        """The hub of the order's area nearest to the drop point, except the drone's own."""
         if order.service_area_id not in self._of_area:
             return None
         hubs, (lats, lngs, ids) = self._of_area[order.service_area_id]
@@ -182,15 +182,15 @@ def build(
     drone: Drone,
     rules: Rules,
     created_at: datetime,
-    around: Surroundings | None = None,
+    surroundings: Surroundings | None = None,
 ) -> dict[str, Any]:
-    """The intent's body, checked against the contract: version 2 with `around`, else version 1.
+    """The intent's body, valid by the contract: version 2 with `surroundings`, else version 1.
     `drone` has its kind loaded.
 
-    Raises InvalidIntent with everything that is wrong.
+    Raises InvalidIntent with all problems.
     """
     first = _first_version(intent_id, order, drone, rules, created_at)
-    intent = first if around is None else _second_version(first, order, drone, around)
+    intent = first if surroundings is None else _second_version(first, order, drone, surroundings)
     body: dict[str, Any] = msgspec.to_builtins(intent)
     check(body)
     return body
@@ -218,7 +218,7 @@ def _first_version(
             max_wind_mps=min(rules.max_wind_mps, drone.kind.max_wind_mps),
         ),
         safety=Safety(
-            # Waiting with the parcel first is asked for by a loiter timeout of its own.
+            # Loitering before the return is set by loiter_timeout_s.
             abort_rtl_on_fail=True,
             loiter_timeout_s=rules.loiter_timeout_s,
             lost_link_behavior=LostLinkBehavior(rules.lost_link_behavior),
@@ -232,8 +232,10 @@ def _first_version(
     )
 
 
-def _second_version(first: Version1, order: Order, drone: Drone, around: Surroundings) -> Version2:
-    alternate = around.alternate(drone, order)
+def _second_version(
+    first: Version1, order: Order, drone: Drone, surroundings: Surroundings
+) -> Version2:
+    alternate = surroundings.alternate(drone, order)
     return Version2(
         **{
             **structs.asdict(first),
@@ -241,9 +243,9 @@ def _second_version(first: Version1, order: Order, drone: Drone, around: Surroun
         },
         schema_version=2,
         alt_datum="AGL",
-        return_to=_landing(around.hubs[drone.hub_id]),
+        return_to=_landing(surroundings.hubs[drone.hub_id]),
         alternate=None if alternate is None else _landing(alternate),
-        airspace_version=around.airspace_version,
+        airspace_version=surroundings.airspace_version,
     )
 
 
@@ -255,12 +257,12 @@ def _landing(hub: Hub) -> Landing:
 
 
 def version_of(body: Any) -> int:
-    """Which contract a body is to keep; one without a number is of the first."""
+    """The contract version of a body; 1 without a number."""
     return 2 if isinstance(body, dict) and body.get("schema_version") == 2 else 1
 
 
 def check(body: dict[str, Any]) -> None:
-    """Raises InvalidIntent unless the body keeps the contract of its version."""
+    """Raises InvalidIntent unless the body is valid by the contract of its version."""
     if fits(body):
         return
     errors = validator(version_of(body)).iter_errors(body)
@@ -270,8 +272,8 @@ def check(body: dict[str, Any]) -> None:
     ]
     if not problems and body["dropoff"]["delivery_alt_m"] > body["dropoff"]["alt_m"]:
         low_m, high_m = body["dropoff"]["delivery_alt_m"], body["dropoff"]["alt_m"]
-        words = f"{low_m:g} m is above the cruise altitude of {high_m:g} m"
-        problems = [f"dropoff.delivery_alt_m: {words}"]
+        problem = f"{low_m:g} m is above the cruise altitude of {high_m:g} m"
+        problems = [f"dropoff.delivery_alt_m: {problem}"]
     if problems:
         raise InvalidIntent("The mission intent breaks its contract: " + "; ".join(problems))
 
@@ -281,10 +283,10 @@ _ACTIONS = {1: (ACTIONS,), 2: (ACTIONS, LOADING)}
 
 
 def fits(body: Any) -> bool:
-    """Whether the body keeps the contract of its version beyond doubt.
+    """Whether the msgspec types accept the body: a fast path before the JSON Schema.
 
     A run makes thousands of intents, and the JSON Schema takes a millisecond for each. The types
-    accept nothing that the schema refuses; what they refuse, it judges and names every problem.
+    accept nothing that the schema refuses; for the rest the schema lists every problem.
     """
     version = version_of(body)
     try:

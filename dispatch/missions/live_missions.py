@@ -1,7 +1,7 @@
-"""Missions in step with their jobs, and what is known of their end.
+"""Missions follow their jobs, in the same transaction.
 
 A mission is stored in the transaction that assigns its job. From the first try to send it, it is
-live for its order until it is known to be over, and the database refuses a second live one.
+live for its order until it is known to be over; the database refuses a second live mission.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ from wingxtra.database import bulk
 State = Mission.State
 Recall = Mission.Recall
 
-ENDS_A_JOB = {
+JOB_ENDING_EVENTS = {
     EventType.REASSIGNED,
     EventType.REQUEUED,
     EventType.RESCHEDULED,
@@ -35,10 +35,10 @@ ENDS_A_JOB = {
 }
 
 
-def keep_in_step(events: Sequence[DeliveryEvent], **_: Any) -> None:
-    """Receives `lifecycle.recorded`: missions follow their jobs in the same transaction.
+def update_missions(events: Sequence[DeliveryEvent], **_: Any) -> None:
+    """Receives `lifecycle.recorded`: store, accept or end the missions of these events.
 
-    Statements do not grow with the events.
+    The number of statements does not grow with the events.
     """
     _store([e for e in events if e.type in (EventType.ASSIGNED, EventType.REASSIGNED)])
     submitted = [e.job_id for e in events if e.type == EventType.MISSION_SUBMITTED]
@@ -48,8 +48,8 @@ def keep_in_step(events: Sequence[DeliveryEvent], **_: Any) -> None:
         )
     delivered = [e for e in events if e.type == EventType.DELIVERED]
     if delivered:
-        set_over([e.job_id for e in delivered], by=delivered[0].actor, because="Delivered.")
-    _end([e for e in events if e.type in ENDS_A_JOB])
+        mark_over([e.job_id for e in delivered], by=delivered[0].actor, because="Delivered.")
+    _withdraw_ended([e for e in events if e.type in JOB_ENDING_EVENTS])
 
 
 def _store(events: list[DeliveryEvent]) -> None:
@@ -63,7 +63,7 @@ def _store(events: list[DeliveryEvent]) -> None:
     rules = policy.current()
     drones = Drone.objects.prefetch_related("kind").in_bulk({drone_id for _, _, drone_id in jobs})
     prefetch_related_objects([event.order for event, _, _ in jobs], "holder_hub")
-    around = _surroundings() if settings.GCS_INTENT_VERSION == 2 else None
+    surroundings = _surroundings() if settings.GCS_INTENT_VERSION == 2 else None
     stored = [
         Mission(
             id=job.mission_intent_id,
@@ -74,7 +74,7 @@ def _store(events: list[DeliveryEvent]) -> None:
                 drones[drone_id],
                 rules,
                 event.created_at,
-                around,
+                surroundings,
             ),
             state=State.PENDING if rules.auto_submit else State.HELD,
             created_at=event.created_at,
@@ -95,22 +95,22 @@ def _surroundings() -> intent.Surroundings:
     return intent.Surroundings(Hub.objects.all(), rulebook.airspace_version())
 
 
-def _end(events: list[DeliveryEvent]) -> None:
-    """Never publish for a job that is over, and take back what may have reached the bridge."""
+def _withdraw_ended(events: list[DeliveryEvent]) -> None:
+    """Stop publishing for ended jobs, and recall what may have reached the bridge."""
     if not events:
         return
     ended = [e.job_id for e in events if e.type != EventType.REASSIGNED]
     reassigned = [e.order_id for e in events if e.type == EventType.REASSIGNED]
-    of_ended = Mission.objects.filter(
+    missions = Mission.objects.filter(
         Q(parts__job__in=ended)
         | Q(parts__order__in=reassigned, parts__job__status=JobStatus.CANCELED)
     )
-    of_ended.filter(state__in=(State.HELD, State.PENDING), tries=0).update(state=State.WITHDRAWN)
+    missions.filter(state__in=(State.HELD, State.PENDING), tries=0).update(state=State.WITHDRAWN)
     if events[0].actor_kind == ActorKind.GCS:
-        set_over(ended, by=events[0].actor, because=events[0].message)
-        of_ended.filter(state=State.PENDING).update(state=State.WITHDRAWN)
+        mark_over(ended, by=events[0].actor, because=events[0].message)
+        missions.filter(state=State.PENDING).update(state=State.WITHDRAWN)
         return
-    of_ended.filter(state__in=(State.PENDING, State.ACCEPTED), over_at__isnull=True).update(
+    missions.filter(state__in=(State.PENDING, State.ACCEPTED), over_at__isnull=True).update(
         state=State.WITHDRAWN,
         recall_state=Recall.WANTED,
         recall_mode="withdraw",
@@ -120,8 +120,8 @@ def _end(events: list[DeliveryEvent]) -> None:
     )
 
 
-def set_over(job_ids: Iterable[UUID | None], *, by: str, because: str) -> None:
-    """The missions of these jobs are known to be over; the first word stands."""
+def mark_over(job_ids: Iterable[UUID | None], *, by: str, because: str) -> None:
+    """Mark the missions of these jobs as over; the first report wins."""
     ids = list(job_ids)
     Mission.objects.filter(parts__job__in=ids, tries__gt=0, over_at__isnull=True).update(
         over_at=timezone.now(), over_by=by[:180], over_because=because[:300], stands_since=None

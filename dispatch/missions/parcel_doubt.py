@@ -1,21 +1,21 @@
-"""Whether it is still known where a parcel is when its flight ends without a delivery."""
+"""Whether the parcel's location is known when a flight ends without a delivery."""
 
 from datetime import timedelta
 
 from django.utils import timezone
 
 from dispatch.missions.flight import phases
-from dispatch.missions.flight.state import Plan, State
+from dispatch.missions.flight.state import FlightState, Plan
 from dispatch.models import Flight
 from orders.models import DeliveryJob, Order
 from orders.states import FLOWN_FROM, WITH_A_JOB, Holder
 
-# Two polls of the Fleet API and some way. In a longer silence a drone may come to the pickup.
+# Two polls of the Fleet API plus a margin. In a longer gap a drone may reach the pickup.
 LAST_SEEN_WITHIN = timedelta(seconds=5)
 
 
 def plan_of(job: DeliveryJob) -> Plan:
-    """From the intent as it was sent: the order may have been changed since."""
+    """The plan by the intent as sent; the order may have changed since."""
     assert job.drone is not None  # noqa: S101 (a job without a drone has no mission)
     body, kind = job.part.mission.body, job.drone.kind
     return Plan(
@@ -31,33 +31,33 @@ def plan_of(job: DeliveryJob) -> Plan:
     )
 
 
-def parcel_astray(order: Order, job: DeliveryJob | None, seen: Flight | None) -> str:
-    """Why it is not known where the parcel is, empty when it is where the order says.
+def parcel_astray(order: Order, job: DeliveryJob | None, flight: Flight | None) -> str:
+    """Why the parcel's location is unknown, empty if it is where the order says.
 
-    A parcel that was seen going aboard is aboard. One that was not is with its sender only if
-    telemetry followed the whole flight and saw no visit to the pickup.
+    A parcel whose loading was seen is aboard. Otherwise it is with its sender only if telemetry
+    followed the whole flight and showed no visit to the pickup.
     """
-    # Also before its launch, for all we know: whoever reports an end may know of more.
-    return unseen_pickup(order, job, seen) if order.status in WITH_A_JOB else ""
+    # Also before launch: the source that reports an end may know of a flight that we missed.
+    return unseen_pickup(order, job, flight) if order.status in WITH_A_JOB else ""
 
 
-def unseen_pickup(order: Order, job: DeliveryJob | None, seen: Flight | None) -> str:
-    """The same of a mission that may have been flown without a sign of it, whatever the status."""
+def unseen_pickup(order: Order, job: DeliveryJob | None, flight: Flight | None) -> str:
+    """As `parcel_astray`, in every status: for a mission that may have flown unnoticed."""
     if order.holder not in FLOWN_FROM:
         return ""
     if job is None or job.drone_id is None:  # a test order, whose parcel is not real
         return ""
-    if seen is None:
+    if flight is None:
         return "The flight was not seen: the parcel may be aboard or still at the pickup."
-    if seen.heard_at is not None and timezone.now() - seen.heard_at > LAST_SEEN_WITHIN:
+    if flight.heard_at is not None and timezone.now() - flight.heard_at > LAST_SEEN_WITHIN:
         return "The drone was not seen at its end: it may have picked the parcel up."
-    if phases.may_carry(State.from_dict(seen.state), plan_of(job)):
+    if phases.may_carry(FlightState.from_dict(flight.state), plan_of(job)):
         return "The drone may have picked the parcel up without being seen."
     return ""
 
 
 def lost_with_the_drone(order: Order, *, at_hub: bool) -> str:
-    """The same for a parcel aboard a drone that has landed: in the field nobody can say more."""
+    """As `parcel_astray`, for a parcel aboard a drone that has landed away from every hub."""
     if order.holder == Holder.DRONE and not at_hub:
         return "Its drone landed away from every hub, with the parcel aboard."
     return ""

@@ -1,15 +1,14 @@
-"""Missions on their way to ground control.
+"""Publishing missions to ground control.
 
-A mission is stored in the assignment's transaction (live_missions.py) and published after it; the
-row is the outbox (wingxtra.outbox).
-A publisher claims the row, counts the try, and only then speaks: from the first try on the mission
-is live until it is known to be over.
-The database refuses a second live mission of an order, so the next one waits for that knowledge.
+A mission is stored in the assignment's transaction (live_missions.py) and published after its
+commit; the row is the outbox (wingxtra.outbox). A publisher claims the row, commits the try, and
+only then calls the bridge: from the first try on, the mission is live until it is known to be over.
+The database refuses a second live mission of an order, so the next one waits.
 
-A publisher whose claim is lost writes nothing: the later one asks for the same intent, which the
-bridge takes once, and gets an answer of its own. There is one exception, `_recall_if_withdrawn`.
+A publisher whose claim expired writes nothing: the new owner submits the same intent, which the
+bridge flies once, and gets its own answer. The exception is `_recall_if_withdrawn`.
 
-Locks are taken in one order: the order's row, then its missions.
+Lock order: the order's row, then its missions.
 """
 
 from contextlib import suppress
@@ -55,8 +54,8 @@ Recall = Mission.Recall
 
 
 def publish(mission_id: UUID, *, by: Actor = GCS, now: datetime | None = None) -> None:
-    """Hand one mission to the bridge if it is due and no other worker is at it; call it any number
-    of times. Never inside a transaction: what happened must be written down.
+    """Submit one mission to the bridge if it is due and not claimed. Idempotent. Not inside a
+    transaction: the outcome must be committed.
     """
     now = now or timezone.now()
     due = publishing_pause.unless_paused(Mission.objects.unsent(now))
@@ -74,18 +73,18 @@ def _publish(claim: Claim[Mission], by: Actor, now: datetime) -> None:
     )
     try:
         if reasons := still_able(part.job):
-            _stop(claim, part, reasons)
+            _requeue_infeasible(claim, part, reasons)
         else:
             _send(claim, part, by)
     except BridgeUnavailable as problem:
-        _put_off(claim, part, problem, now)
+        _retry_later(claim, part, problem, now)
 
 
 def submit(order_id: UUID, *, by: Actor) -> MissionPart:
     """Publish the order's current mission now, also one that was held for ops.
 
     Raises Conflict when there is none, or the bridge or feasibility refused it, and Unavailable
-    when the bridge was not reached (it is tried again by itself).
+    when the bridge was not reached (the outbox retries).
     """
     now = timezone.now()
     order = Order.objects.select_related("current_job").filter(pk=order_id).first()
@@ -96,7 +95,7 @@ def submit(order_id: UUID, *, by: Actor) -> MissionPart:
         state=State.PENDING, next_try_at=now
     )
     publish(job.mission_intent_id, by=by)
-    part = MissionPart.objects.whole().filter(job=job.pk).first()
+    part = MissionPart.objects.with_related().filter(job=job.pk).first()
     if part is None:
         raise Conflict(
             "no_mission_intent",
@@ -104,10 +103,10 @@ def submit(order_id: UUID, *, by: Actor) -> MissionPart:
             current_status=order.status,
         )
     if part.mission.state == State.PENDING:
-        why = publishing_pause.words() or part.mission.bridge_answer or "It is being sent."
+        why = publishing_pause.reason() or part.mission.bridge_answer or "It is being sent."
         raise Unavailable(
             "bridge_unavailable",
-            f"{why} The mission stays in the outbox and is tried again by itself.",
+            f"{why} The mission stays in the outbox and is retried automatically.",
         )
     if part.mission.state != State.ACCEPTED:
         raise Conflict(
@@ -119,46 +118,46 @@ def submit(order_id: UUID, *, by: Actor) -> MissionPart:
 
 
 def claim_end(now: datetime) -> datetime:
-    """Longer than a call to the bridge can take: it may wait to connect, then for an answer."""
+    """When a claim expires: after the longest call to the bridge, connecting and reading."""
     return now + timedelta(seconds=3 * settings.GCS_BRIDGE_TIMEOUT_S + 5)
 
 
 def part_of(claim: Claim[Mission]) -> MissionPart:
     """Raises ClaimLost."""
-    parts = MissionPart.objects.whole()
+    parts = MissionPart.objects.with_related()
     return claim.read(parts.filter(mission=claim.pk, mission__claim_id=claim.id))
 
 
 def _send(claim: Claim[Mission], part: MissionPart, by: Actor) -> None:
     """Raises BridgeUnavailable and ClaimLost."""
     mission = part.mission
-    if not _go_live(claim, part):
+    if not _count_try(claim, part):
         return
     try:
         answer = ground_control().submit(mission.pk, mission.body)
     except BridgeNotAsked:
-        _take_back_the_try(claim, part)
+        _uncount_try(claim, part)
         raise
     if answer.accepted:
-        _accepted(claim, part, answer, by)
+        _record_acceptance(claim, part, answer, by)
     else:
-        _rejected(claim, part, answer)
+        _record_rejection(claim, part, answer)
 
 
 @transaction.atomic
-def _take_back_the_try(claim: Claim[Mission], part: MissionPart) -> None:
-    """It cannot have reached the bridge by a try that was none. Raises ClaimLost."""
+def _uncount_try(claim: Claim[Mission], part: MissionPart) -> None:
+    """Nothing was sent, so the try does not count. Raises ClaimLost."""
     part.mission.tries -= 1
     claim.update(tries=part.mission.tries)
     if not part.mission.tries:
         MissionPart.objects.filter(mission=claim.pk).update(live=False)
 
 
-def _go_live(claim: Claim[Mission], part: MissionPart) -> bool:
-    """Count the try, committed before anything is sent: from here on the mission may be flown.
+def _count_try(claim: Claim[Mission], part: MissionPart) -> bool:
+    """Commit the try before anything is sent: from here on the mission may be flown.
 
-    False when it is not to be sent: it was withdrawn, or another mission of its order is
-    not known to be over, and then it waits. Also False when the claim is lost by now.
+    False when it must not be sent: it was withdrawn, the claim is lost, or another mission of its
+    order is not known to be over, and it waits.
     """
     mission = part.mission
     try:
@@ -173,13 +172,13 @@ def _go_live(claim: Claim[Mission], part: MissionPart) -> bool:
             bridge_status=None,
             bridge_answer="An earlier mission of this order is not known to be over.",
         )
-        log.warning("mission_waits_for_the_former", intent_id=str(mission.pk))
+        log.warning("mission_waits_for_earlier_one", intent_id=str(mission.pk))
         return False
     mission.tries += 1
     return True
 
 
-def _accepted(claim: Claim[Mission], part: MissionPart, answer: Answer, by: Actor) -> None:
+def _record_acceptance(claim: Claim[Mission], part: MissionPart, answer: Answer, by: Actor) -> None:
     """Raises ClaimLost."""
     try:
         with transaction.atomic():
@@ -187,7 +186,7 @@ def _accepted(claim: Claim[Mission], part: MissionPart, answer: Answer, by: Acto
                 lifecycle.submit_mission(part.order_id, job_id=part.job_id, by=by)
             except lifecycle.Refused:
                 log.info("mission_accepted_too_late", intent_id=str(claim.pk))
-            claim.end(**_said(answer.status, answer.words))
+            claim.end(**_bridge_columns(answer.status, answer.text))
             _recall_if_withdrawn(claim.pk)
     except ClaimLost:
         _recall_if_withdrawn(claim.pk)
@@ -196,12 +195,11 @@ def _accepted(claim: Claim[Mission], part: MissionPart, answer: Answer, by: Acto
 
 
 def _recall_if_withdrawn(mission_id: UUID) -> None:
-    """The job ended while the bridge was thinking, and the bridge has accepted the mission: an
-    earlier answer to a withdrawal does not count, and it is asked again.
+    """Recall a mission that the bridge accepted after its job had ended.
 
-    Needs no claim. A later worker that withdraws the mission may have got its answer before the
-    mission arrived there; then only this acceptance says that it may fly. So the claim of that
-    worker is revoked as well.
+    Works without a claim. Another worker may have withdrawn the mission before it reached the
+    bridge; only this acceptance shows that it may fly. So that worker's claim is revoked, and the
+    bridge is asked again.
     """
     withdrawn = Mission.objects.filter(
         Q(state__in=(State.WITHDRAWN, State.REJECTED))
@@ -219,16 +217,16 @@ def _recall_if_withdrawn(mission_id: UUID) -> None:
     )
     if recalled:
         log.warning("mission_accepted_and_recalled", intent_id=str(mission_id))
-        _live_again(mission_id)
+        _mark_live_again(mission_id)
 
 
-def _live_again(mission_id: UUID) -> None:
-    """It may fly, so no other mission of its order may start.
+def _mark_live_again(mission_id: UUID) -> None:
+    """Mark it as live again, so that no other mission of its order starts.
 
-    The database refuses that while a newer one is live. Then both may fly: the timeline says so,
-    and the drone is on hold until a person has looked.
+    The database refuses this while a newer mission is live. Then both may fly: note that in the
+    timeline and hold the drone.
     """
-    part = MissionPart.objects.whole().get(mission=mission_id)
+    part = MissionPart.objects.with_related().get(mission=mission_id)
     try:
         with transaction.atomic():
             MissionPart.objects.filter(pk=part.pk).update(live=True)
@@ -243,22 +241,20 @@ def _live_again(mission_id: UUID) -> None:
         registry.hold(drone_id, DroneHold.Code.CONTRADICTION, message, by=GCS)
 
 
-def _rejected(claim: Claim[Mission], part: MissionPart, answer: Answer) -> None:
-    """It was never accepted, so it is over; the order never was MISSION_SUBMITTED.
+def _record_rejection(claim: Claim[Mission], part: MissionPart, answer: Answer) -> None:
+    """End a mission that the bridge refused; the order never was MISSION_SUBMITTED.
 
     Raises ClaimLost.
     """
-    why = f"Ground control refused the mission ({answer.status}): {answer.words}"
-    with publishing_pause.one_refusal_at_a_time():
-        _write_down_the_refusal(claim, part, answer, why)
-        publishing_pause.after_a_refusal(part.order_id, why)
-    log.warning("mission_rejected", intent_id=str(claim.pk), words=answer.words)
+    why = f"Ground control refused the mission ({answer.status}): {answer.text}"
+    with publishing_pause.refusals_lock():
+        _record_refusal(claim, part, answer, why)
+        publishing_pause.pause_after_refusals(part.order_id, why)
+    log.warning("mission_rejected", intent_id=str(claim.pk), words=answer.text)
 
 
 @transaction.atomic
-def _write_down_the_refusal(
-    claim: Claim[Mission], part: MissionPart, answer: Answer, why: str
-) -> None:
+def _record_refusal(claim: Claim[Mission], part: MissionPart, answer: Answer, why: str) -> None:
     try:
         lifecycle.mission_over(
             part.order_id,
@@ -271,28 +267,28 @@ def _write_down_the_refusal(
         )
     except lifecycle.Refused:
         log.info("mission_rejected_too_late", intent_id=str(claim.pk))
-    live_missions.set_over([part.job_id], by=str(GCS), because=why)
+    live_missions.mark_over([part.job_id], by=str(GCS), because=why)
     claim.end(
         state=State.REJECTED,
         recall_state=Recall.NONE,
-        **_said(answer.status, answer.words),
+        **_bridge_columns(answer.status, answer.text),
     )
 
 
-def _stop(claim: Claim[Mission], part: MissionPart, reasons: list[Reason]) -> None:
-    """The drone may no longer fly it: the order goes back to the queue, with the reasons.
+def _requeue_infeasible(claim: Claim[Mission], part: MissionPart, reasons: list[Reason]) -> None:
+    """Requeue an order whose drone may no longer fly it, with the reasons.
 
-    Unless an earlier try did reach the bridge and the drone is flying just this mission.
-    Raises BridgeUnavailable and ClaimLost.
+    Unless an earlier try reached the bridge and the drone flies this mission. Raises
+    BridgeUnavailable and ClaimLost.
     """
     why = " ".join(reason.message for reason in reasons)
     if part.mission.tries:
-        answer = _withdrawn(claim, why)
+        answer = _withdraw(claim, why)
         if answer.mission_status not in NOT_FLOWN:
-            _accepted(claim, part, answer, GCS)
+            _record_acceptance(claim, part, answer, GCS)
             return
     with transaction.atomic():
-        live_missions.set_over([part.job_id], by=str(GCS), because=f"Not flown: {why}")
+        live_missions.mark_over([part.job_id], by=str(GCS), because=f"Not flown: {why}")
         try:
             lifecycle.requeue(
                 part.order_id,
@@ -305,16 +301,16 @@ def _stop(claim: Claim[Mission], part: MissionPart, reasons: list[Reason]) -> No
         claim.end(
             state=State.WITHDRAWN,
             recall_state=Recall.DONE if part.mission.tries else Recall.NONE,
-            **_said(None, why),
+            **_bridge_columns(None, why),
         )
     log.warning("mission_stopped", intent_id=str(claim.pk), why=why)
 
 
-def _withdrawn(claim: Claim[Mission], why: str) -> Answer:
-    """What the bridge says to a withdrawal. Raises BridgeUnavailable and ClaimLost.
+def _withdraw(claim: Claim[Mission], why: str) -> Answer:
+    """The bridge's answer to a withdrawal. Raises BridgeUnavailable and ClaimLost.
 
-    Written down first: if this worker dies or stands still while the bridge withdraws the mission,
-    no other one publishes it, and `recalls.send_recall` finds out.
+    The withdrawal is stored first: if this worker dies or stalls during the call, no other worker
+    publishes the mission, and `recalls.send_recall` asks again.
     """
     claim.update(
         recall_state=Recall.WANTED,
@@ -333,10 +329,10 @@ def _withdrawn(claim: Claim[Mission], why: str) -> Answer:
     return answer
 
 
-def _put_off(
+def _retry_later(
     claim: Claim[Mission], part: MissionPart, problem: BridgeUnavailable, now: datetime
 ) -> None:
-    """Try again later. The timeline says so once, not for every try. Raises ClaimLost."""
+    """Schedule a retry; only the first failure is noted in the timeline. Raises ClaimLost."""
     not_asked = isinstance(problem, BridgeNotAsked)
     wait = (
         timedelta(seconds=NOT_ASKED_PAUSE_S)
@@ -345,14 +341,14 @@ def _put_off(
     )
     with transaction.atomic():
         if not part.mission.bridge_answer:
-            _say_that_it_failed(part, problem)
+            _note_failure(part, problem)
         claim.mine().filter(state=State.PENDING).update(next_try_at=now + wait)
-        claim.end(**_said(problem.bridge_status, problem.detail))
+        claim.end(**_bridge_columns(problem.bridge_status, problem.detail))
     log.warning("bridge_unavailable", intent_id=str(claim.pk), detail=problem.detail)
 
 
-def _say_that_it_failed(part: MissionPart, problem: BridgeUnavailable) -> None:
-    message = f"{problem.detail} The mission is tried again by itself."
+def _note_failure(part: MissionPart, problem: BridgeUnavailable) -> None:
+    message = f"{problem.detail} The mission is retried automatically."
     happened = Happened(EventType.INTENT_FAILED, message, {"code": problem.code})
     try:
         lifecycle.note(part.order_id, happened, by=SYSTEM, job_id=part.job_id)
@@ -360,6 +356,6 @@ def _say_that_it_failed(part: MissionPart, problem: BridgeUnavailable) -> None:
         log.info("mission_not_needed_any_more", intent_id=str(part.mission_id))
 
 
-def _said(status: int | None, words: str) -> dict[str, int | str | None]:
-    """The bridge's last answer, as the row keeps it."""
-    return {"bridge_status": status, "bridge_answer": words[:1000]}
+def _bridge_columns(status: int | None, answer: str) -> dict[str, int | str | None]:
+    """The columns for the bridge's last answer."""
+    return {"bridge_status": status, "bridge_answer": answer[:1000]}

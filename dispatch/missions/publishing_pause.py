@@ -1,7 +1,8 @@
-"""Ground control refuses the form of every mission: publishing stops until a person resumes it.
+"""Publishing pauses while ground control refuses the form of every mission.
 
-Several orders refused one after another, with no mission accepted between them, are no trouble of
-these orders: a wrong version of the intent, a new rule of the bridge. Their attempts do not count.
+When several orders are refused in a row and no mission is accepted between them, the orders are not
+the cause: the intent version is wrong, or the bridge has a new rule. These attempts do not count. A
+person resumes publishing.
 """
 
 import re
@@ -23,10 +24,10 @@ from orders.models import Order
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict
 
-REFUSALS_IN_A_ROW = 3  # of different orders
-A_ROW_LASTS = timedelta(hours=1)
+REFUSALS_TO_PAUSE = 3  # of different orders
+REFUSAL_WINDOW = timedelta(hours=1)
 REFUSALS_LOCK = 0x57_52  # an advisory lock
-# What version 1 of the intent leaves out.
+# The members that version 1 of the intent lacks.
 MEMBERS_OF_VERSION_2 = (
     "schema_version",
     "alt_datum",
@@ -39,13 +40,13 @@ MEMBERS_OF_VERSION_2 = (
 log = structlog.get_logger(__name__)
 
 
-def standing() -> PublishingPause | None:
+def current() -> PublishingPause | None:
     return PublishingPause.objects.filter(ended_at__isnull=True).first()
 
 
-def words() -> str:
-    """Why publishing stands still, empty when it does not."""
-    pause = standing()
+def reason() -> str:
+    """Why publishing is paused, empty if it is not."""
+    pause = current()
     return f"Publishing is paused: {pause.because}" if pause else ""
 
 
@@ -54,9 +55,9 @@ def unless_paused(missions: MissionQuerySet) -> MissionQuerySet:
 
 
 @contextmanager
-def one_refusal_at_a_time() -> Iterator[None]:
-    """Around writing a refusal down and `after_a_refusal`: each of them sees all before it, so that
-    every attempt is forgiven once. The lock is the connection's and dies with it.
+def refusals_lock() -> Iterator[None]:
+    """Serializes the recording of a refusal with `pause_after_refusals`, so that each attempt is
+    forgiven once. An advisory lock of the database connection.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [REFUSALS_LOCK])
@@ -68,17 +69,17 @@ def one_refusal_at_a_time() -> Iterator[None]:
 
 
 @transaction.atomic
-def after_a_refusal(order_id: UUID, why: str) -> None:
-    """Pause when this was the last of a row. `why` is what the bridge said, with its status.
+def pause_after_refusals(order_id: UUID, why: str) -> None:
+    """Pause after REFUSALS_TO_PAUSE refused orders. `why`: the bridge's status and text.
 
-    A mission that was on its way when the pause began does not count for its order either.
+    A mission refused while publishing is paused costs its order no attempt either.
     """
-    if standing():
+    if current():
         _forgive([order_id])
         return
-    refused = _refused_in_a_row()
+    refused = _refused_orders()
     orders = len(set(refused))
-    if orders < REFUSALS_IN_A_ROW:
+    if orders < REFUSALS_TO_PAUSE:
         return
     PublishingPause.objects.create(because=f"{why} {hint(why)}".strip()[:1000], refused=orders)
     _forgive(refused)
@@ -86,7 +87,7 @@ def after_a_refusal(order_id: UUID, why: str) -> None:
 
 
 def _forgive(refused: list[UUID]) -> None:
-    """One attempt of its order for each entry."""
+    """Forgive one attempt for each entry."""
     for order_id, times in sorted(Counter(refused).items()):
         Order.objects.filter(pk=order_id).update(
             attempts_forgiven=Least(F("attempts_forgiven") + times, F("attempts"))
@@ -106,7 +107,7 @@ def resume(*, by: Actor) -> None:
 
 
 def hint(why: str) -> str:
-    """The setting that helps, where the refusal names a member of the intent."""
+    """Which setting to change, if the refusal names a member of the intent; else empty."""
     named = [member for member in MEMBERS_OF_VERSION_2 if re.search(rf"\b{member}\b", why)]
     if not named:
         return ""
@@ -115,9 +116,9 @@ def hint(why: str) -> str:
     return f"It names {', '.join(named)}: set GCS_INTENT_VERSION=1 to leave that out."
 
 
-def _refused_in_a_row() -> list[UUID]:
-    """The orders whose missions were refused since one was accepted, one entry for each mission."""
-    since = timezone.now() - A_ROW_LASTS
+def _refused_orders() -> list[UUID]:
+    """The orders of missions refused since the last acceptance, one entry per mission."""
+    since = timezone.now() - REFUSAL_WINDOW
     recent = Mission.objects.filter(created_at__gt=since)
     accepted_at = recent.aggregate(latest=Max("accepted_at"))["latest"]
     resumed_at = PublishingPause.objects.aggregate(latest=Max("ended_at"))["latest"]

@@ -1,8 +1,8 @@
-"""Taking missions back: before launch they are withdrawn, in flight an abort is asked for.
+"""Recalls: before launch a mission is withdrawn, in flight an abort is requested.
 
-What may have reached the bridge is withdrawn there first; only then the order is changed. Only an
-explicit word means that a mission is over. When the bridge says that it has launched, or says
-nothing, the order stays as it is, unless a person overrides that in writing.
+A mission that may have reached the bridge is withdrawn there before its order changes. Only an
+explicit status means that a mission is over. When the bridge reports a launch, or does not answer,
+the order stays unchanged, unless a person overrides that in writing.
 """
 
 import time
@@ -25,7 +25,7 @@ from dispatch.missions.bridge import (
     BridgeUnavailable,
     ground_control,
 )
-from dispatch.missions.live_missions import set_over
+from dispatch.missions.live_missions import mark_over
 from dispatch.missions.parcel_doubt import unseen_pickup
 from dispatch.missions.publishing import (
     NOT_FLOWN,
@@ -52,9 +52,9 @@ from wingxtra.accounts.identity import GCS, SYSTEM, Actor
 from wingxtra.outbox import Claim, ClaimLost
 from wingxtra.problems import Conflict, NotFound, Problem, Unavailable
 
-# A publisher that is just speaking to the bridge is waited for so long.
-PATIENCE_S = 2.0
-LOOK_EVERY_S = 0.05
+# How long to wait for the claim of a publisher that is calling the bridge.
+CLAIM_WAIT_S = 2.0
+POLL_INTERVAL_S = 0.05
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ log = structlog.get_logger(__name__)
 # --- before launch -------------------------------------------------------------------------------
 
 
-def recall_before(
+def withdraw_mission(
     order_id: UUID,
     *,
     by: Actor,
@@ -70,17 +70,18 @@ def recall_before(
     statuses: tuple[Status, ...] = (Status.ASSIGNED,),
     override: str = "",
 ) -> UUID | None:
-    """Make sure that the bridge has no mission of this order; to be called before a verb that ends
-    its job. Returns the job it is about, None when the order (not in `statuses`) has no mission to
-    take back: the verb itself decides then.
+    """Withdraw the order's mission from the bridge, before a verb that ends its job.
 
-    override: why a person is sure that the mission does not fly, where the bridge confirms nothing.
-    On return no worker publishes the mission for as long as a claim lasts, and the verb has to
-    follow at once. Where it does not (it was refused, the process died) `sweep_abandoned` queues
-    the order again. Never inside a transaction.
+    Returns the id of that job; None when the order's status is not in `statuses`, so that there is
+    no mission to withdraw and the verb decides.
 
-    Raises Conflict `mission_launched` or `mission_flown`, and Unavailable when the bridge confirms
-    nothing; then nothing has changed.
+    override: why a person is sure that the mission does not fly, if the bridge does not confirm it.
+    The claim keeps workers from publishing the mission until it expires, so the verb must follow at
+    once. If it does not (refused, or the process died), `sweep_abandoned` queues the order again.
+    Not inside a transaction.
+
+    Raises Conflict `mission_launched` or `mission_flown`, and Unavailable without a confirmation;
+    then nothing has changed.
     """
     order = Order.objects.select_related("current_job").filter(pk=order_id).first()
     if order is None:
@@ -95,7 +96,7 @@ def recall_before(
         if mission.is_live:
             _withdraw(claim, mission, order, by=by, reason=reason, override=override)
     except ClaimLost as lost:
-        raise _busy() from lost
+        raise _being_sent() from lost
     return order.current_job_id
 
 
@@ -103,7 +104,7 @@ def _withdraw(
     claim: Claim[Mission], mission: Mission, order: Order, *, by: Actor, reason: str, override: str
 ) -> None:
     """Raises Conflict, Unavailable and ClaimLost."""
-    # Written down first: if we die while the bridge withdraws it, `send_recall` finds out.
+    # Stored first: if this process dies during the call, `send_recall` asks again.
     claim.update(
         recall_state=Recall.WANTED,
         recall_mode="withdraw",
@@ -112,15 +113,15 @@ def _withdraw(
         next_try_at=timezone.now(),
     )
     try:
-        answer = _withdrawn(mission, order, override)
+        answer = _ask_to_withdraw(mission, order, override)
     except Exception as problem:
-        words = problem.detail if isinstance(problem, Problem) else str(problem)
+        message = problem.detail if isinstance(problem, Problem) else str(problem)
         with suppress(ClaimLost):
             claim.end(
                 recall_state=mission.recall_state,
                 recall_mode=mission.recall_mode,
                 recall_refused_at=timezone.now(),
-                bridge_answer=words[:1000],
+                bridge_answer=message[:1000],
             )
         raise
     with transaction.atomic():
@@ -131,16 +132,16 @@ def _withdraw(
             said=answer.mission_status[:40],
             said_at=timezone.now(),
             bridge_status=answer.status or None,
-            bridge_answer=answer.words,
+            bridge_answer=answer.text,
         )
-        word_of = by if override and not answer.mission_status else GCS
-        set_over([order.current_job_id], by=str(word_of), because=answer.words)
+        source = by if override and not answer.mission_status else GCS
+        mark_over([order.current_job_id], by=str(source), because=answer.text)
 
 
-def _withdrawn(mission: Mission, order: Order, override: str) -> Answer:
-    """What the bridge says of a mission that will not fly; a person's word where it says nothing.
+def _ask_to_withdraw(mission: Mission, order: Order, override: str) -> Answer:
+    """The bridge's answer that the mission will not fly; the override if it gives none.
 
-    Raises Conflict when it flies or has flown, and Unavailable without any word of either.
+    Raises Conflict when it flies or has flown, and Unavailable without an answer or override.
     """
     try:
         answer = ground_control().recall(mission.pk, "withdraw")
@@ -175,14 +176,13 @@ def _withdrawn(mission: Mission, order: Order, override: str) -> Answer:
     )
 
 
-def say_over(order_id: UUID, *, by: Actor, note: str) -> Order:
-    """A person has looked, and no mission of this order flies any more.
+def confirm_over(order_id: UUID, *, by: Actor, note: str) -> Order:
+    """End the order's live mission because a person has confirmed that it does not fly.
 
-    Its current job ends with it; a flight under way has failed. Where the parcel is, is
-    asked next, unless telemetry has followed the drone. Raises NotFound, and Conflict when no
-    mission is live.
+    Its current job ends too; a flight under way has failed. The order is put on hold unless
+    telemetry shows where the parcel is. Raises Conflict when no mission is live.
     """
-    part = MissionPart.objects.live().filter(order=order_id).whole().first()
+    part = MissionPart.objects.live().filter(order=order_id).with_related().first()
     if part is None:
         raise Conflict("no_live_mission", "No mission of this order is live at ground control.")
     with transaction.atomic():
@@ -191,19 +191,19 @@ def say_over(order_id: UUID, *, by: Actor, note: str) -> Order:
             Happened(EventType.MISSION_OVER, f"The mission does not fly any more: {note}"),
             by=by,
         )
-        set_over([part.job_id], by=str(by), because=note)
+        mark_over([part.job_id], by=str(by), because=note)
         Mission.objects.filter(pk=part.mission_id).update(
             state=State.WITHDRAWN, recall_state=Recall.DONE, recall_reason=note[:300]
         )
         order = Order.objects.get(pk=order_id)
         if order.current_job_id == part.job_id and order.status in IN_FLIGHT:
-            return answers.it_failed(order_id, by=by, note=note)
+            return answers.confirm_failed(order_id, by=by, note=note)
         if order.current_job_id == part.job_id and order.status in (
             Status.ASSIGNED,
             Status.MISSION_SUBMITTED,
         ):
-            seen = Flight.objects.filter(job=part.job_id).first()
-            astray = unseen_pickup(order, part.job, seen)
+            flight = Flight.objects.filter(job=part.job_id).first()
+            astray = unseen_pickup(order, part.job, flight)
             order = lifecycle.requeue(
                 order_id, by=by, why=note, job_ends=JobStatus.CANCELED, job_id=part.job_id
             )
@@ -218,9 +218,9 @@ def say_over(order_id: UUID, *, by: Actor, note: str) -> Order:
 
 
 def request_abort(order_id: UUID, *, by: Actor, reason: str) -> Order:
-    """Ask ground control to end a flight. The order is ABORTED once it, or telemetry, says so.
+    """Ask ground control to end a flight. The order is ABORTED once it or telemetry reports that.
 
-    Asking again while the first time stands changes nothing. Raises Refused unless it is in flight.
+    Idempotent while a request stands. Raises Refused unless the order is in flight.
     """
 
     def ask(order: Order) -> Happened | None:
@@ -246,8 +246,8 @@ def request_abort(order_id: UUID, *, by: Actor, reason: str) -> Order:
     return lifecycle.amend(order_id, by=by, happened=ask).order
 
 
-def take_back(part: MissionPart, *, reason: str) -> None:
-    """Have a mission recalled by itself because what is known contradicts it."""
+def request_recall(part: MissionPart, *, reason: str) -> None:
+    """Recall a mission automatically because a report contradicts it."""
     flies = part.order.status in IN_FLIGHT and part.order.current_job_id == part.job_id
     if flies:
         request_abort(part.order_id, by=SYSTEM, reason=reason)
@@ -267,18 +267,18 @@ def take_back(part: MissionPart, *, reason: str) -> None:
 
 
 def send_recall(mission_id: UUID, *, now: datetime | None = None) -> None:
-    """Ask the bridge for a recall that is wanted, if no other worker is at it."""
+    """Ask the bridge for a recall that is due and not claimed."""
     now = now or timezone.now()
     due = Mission.objects.recalls_due(now)
     claim = outbox.claim(due, mission_id, until=claim_end(now), tries=F("tries") + 1)
     if claim is None:
         return
     with suppress(ClaimLost):
-        _ask_for_it(claim, now)
+        _send(claim, now)
 
 
-def _ask_for_it(claim: Claim[Mission], now: datetime) -> None:
-    """Raises ClaimLost: the later worker asks the bridge as well, and is told the same or more."""
+def _send(claim: Claim[Mission], now: datetime) -> None:
+    """Raises ClaimLost: the new owner of the claim asks the bridge too."""
     part = part_of(claim)
     mission = part.mission
     try:
@@ -309,7 +309,7 @@ def _ask_for_it(claim: Claim[Mission], now: datetime) -> None:
             said=said[:40],
             said_at=now,
             bridge_status=answer.status,
-            bridge_answer=answer.words,
+            bridge_answer=answer.text,
         )
     log.info("mission_recalled", intent_id=str(mission.pk), mission=said)
 
@@ -321,13 +321,13 @@ def _outcome(said: str) -> Recall:
 
 
 def _settle(part: MissionPart, said: str) -> None:
-    """What ground control says of a recalled mission may be the news that its order waits for."""
+    """Apply ground control's status of a recalled mission to its order."""
     mission = part.mission
     if said in OVER or said == UNKNOWN:
-        set_over([part.job_id], by=str(GCS), because=f"Recalled, ground control says: {said}.")
+        mark_over([part.job_id], by=str(GCS), because=f"Recalled, ground control says: {said}.")
     if mission.recall_mode != "abort":
         if said in NOT_FLOWN:
-            # A verb should have ended the job; if none did, `sweep_abandoned` will.
+            # A verb should have ended the job; otherwise `sweep_abandoned` requeues the order.
             Mission.objects.filter(pk=mission.pk).update(state=State.WITHDRAWN)
         return
     try:
@@ -348,8 +348,8 @@ def _settle(part: MissionPart, said: str) -> None:
 
 
 def sweep_abandoned(now: datetime) -> int:
-    """Queue again the orders whose mission was withdrawn for something that then did not happen."""
-    abandoned = MissionPart.objects.whole().filter(
+    """Requeue orders whose mission was withdrawn for a verb that did not follow."""
+    abandoned = MissionPart.objects.with_related().filter(
         mission__in=Mission.objects.unclaimed(now).filter(state=State.WITHDRAWN),
         job__status=JobStatus.ACTIVE,
     )
@@ -369,15 +369,15 @@ def sweep_abandoned(now: datetime) -> int:
 
 
 def _claim(order: Order) -> Claim[Mission] | None:
-    """The order's mission, claimed so that no worker publishes it; None without one to claim.
+    """Claim the order's mission, so that no worker publishes it; None if there is none.
 
-    Raises Unavailable when a publisher keeps it.
+    Raises Unavailable when a publisher holds it for longer than CLAIM_WAIT_S.
     """
     job = order.current_job
     if job is None:
         return None
     current = Mission.objects.filter(state__in=(State.HELD, State.PENDING, State.ACCEPTED))
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + CLAIM_WAIT_S
     while True:
         now = timezone.now()
         free = current.unclaimed(now)
@@ -386,13 +386,13 @@ def _claim(order: Order) -> Claim[Mission] | None:
         if not current.filter(pk=job.mission_intent_id).exists():
             return None
         if time.monotonic() > deadline:
-            raise _busy()
-        time.sleep(LOOK_EVERY_S)
+            raise _being_sent()
+        time.sleep(POLL_INTERVAL_S)
 
 
-def _busy() -> Unavailable:
+def _being_sent() -> Unavailable:
     return Unavailable(
         "mission_being_sent",
-        "The mission is just being sent to ground control; nothing was changed. Try again in some "
+        "The mission is being sent to ground control; nothing was changed. Try again in a few "
         "seconds.",
     )

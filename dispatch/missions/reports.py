@@ -1,9 +1,9 @@
-"""What ground control reports about a mission, turned into the order's progress.
+"""Ground control's mission reports, applied to the order's progress.
 
-A report may come late, twice, out of order, or about a job that is over for us. Each is kept; the
-first source to tell a step moves the order, and no report ever moves it backwards. One about a job
-that is over changes no outcome: where it contradicts us, a person is asked, and what flies for the
-order is taken back.
+A report may be late, duplicate, out of order, or about an ended job. Each is stored; the first
+source to report a step moves the order, and no report moves it backwards. A report about an ended
+job changes no outcome: if it contradicts ours, a discrepancy is raised and live missions are
+recalled.
 """
 
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from dispatch.missions import discrepancies, live_missions
 from dispatch.missions.flight import phases
-from dispatch.missions.flight.state import State, to_dropoff_m
+from dispatch.missions.flight.state import FlightState, to_dropoff_m
 from dispatch.missions.parcel_doubt import parcel_astray, plan_of
 from dispatch.models import Discrepancy, Flight, Mission, MissionReport
 from fleet import policy
@@ -37,7 +37,7 @@ from wingxtra.sentences import sentence
 
 
 class ReportType(StrEnum):
-    """What can be reported of a mission."""
+    """The events that can be reported of a mission."""
 
     LAUNCHED = "LAUNCHED"
     PICKED_UP = "PICKED_UP"
@@ -55,7 +55,7 @@ AT_THE_DROP = (ReportType.ARRIVED, ReportType.DELIVERING, ReportType.DELIVERED)
 
 @dataclass(frozen=True, slots=True)
 class MissionEvent:
-    """One report. `event_id` is the sender's, the same however often it is sent."""
+    """One report. `event_id` is the sender's idempotency key."""
 
     type: ReportType
     occurred_at: datetime | None = None
@@ -66,7 +66,7 @@ class MissionEvent:
 
     @property
     def key(self) -> str:
-        """What makes it the same report; empty when there is nothing to tell two apart by."""
+        """The idempotency key; empty when the report has neither an id nor a time."""
         if self.event_id:
             return f"{self.source}:{self.event_id}"
         if self.occurred_at:
@@ -75,8 +75,8 @@ class MissionEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
-    """What a report changed; `note` says why it changed nothing."""
+class ReportResult:
+    """The events that a report caused; `note` says why it caused none."""
 
     order: Order
     applied: list[str] = field(default_factory=list)
@@ -85,17 +85,16 @@ class Reported:
 
 
 def report_type(name: str) -> ReportType | None:
-    """What an event's name means: ARRIVED, MISSION_ARRIVED, arrived."""
+    """The type of an event name such as ARRIVED, MISSION_ARRIVED or arrived; None if unknown."""
     short = name.upper().removeprefix("MISSION_")
     return ReportType(short) if short in ReportType.__members__ else None
 
 
-def report(order_id: UUID, event: MissionEvent, *, by: Actor) -> Reported:
-    """Apply a report once. Late, backward and repeated ones change nothing and say so.
+def report(order_id: UUID, event: MissionEvent, *, by: Actor) -> ReportResult:
+    """Apply a report once. Late, backward and repeated reports change nothing; `note` says why.
 
-    No report is refused for its clock: a time that cannot be is clamped (unit_of_work). Raises
-    Refused when the order never had a mission, NotFound, and Invalid for an intent of another
-    order.
+    An impossible `occurred_at` is clamped (unit_of_work), not refused. Raises Refused when the
+    order never had a mission, NotFound, and Invalid for an intent of another order.
     """
     order = Order.objects.select_related("current_job").filter(pk=order_id).first()
     if order is None:
@@ -106,7 +105,7 @@ def report(order_id: UUID, event: MissionEvent, *, by: Actor) -> Reported:
                 order_id=order_id, key=event.key[:200], defaults={"type": event.type}
             )
             if not is_new:
-                return Reported(order, duplicate=True, note="This was reported before.")
+                return ReportResult(order, duplicate=True, note="This was reported before.")
         done = _apply(order, event, by)
         if event.key and done.applied:
             row.applied = done.applied
@@ -114,37 +113,37 @@ def report(order_id: UUID, event: MissionEvent, *, by: Actor) -> Reported:
     return done
 
 
-def _apply(order: Order, event: MissionEvent, by: Actor) -> Reported:
+def _apply(order: Order, event: MissionEvent, by: Actor) -> ReportResult:
     job = _job_of(order, event)
     if job is not None:
         Mission.objects.of_job(job.pk).update(said=event.type, said_at=timezone.now())
         if job.status != JobStatus.ACTIVE:
-            return _about_an_ended_job(order, job, event, by)
+            return _apply_to_ended_job(order, job, event, by)
     try:
-        return _about_the_current_job(order, job, event, by)
+        return _apply_to_current_job(order, job, event, by)
     except lifecycle.Refused as refusal:
         if refusal.code == "job_is_over" or refusal.extra["current_status"] in TERMINAL:
-            return Reported(order, note=f"{refusal.detail} Nothing was changed.")
+            return ReportResult(order, note=f"{refusal.detail} Nothing was changed.")
         raise
 
 
-def _about_the_current_job(
+def _apply_to_current_job(
     order: Order, job: DeliveryJob | None, event: MissionEvent, by: Actor
-) -> Reported:
+) -> ReportResult:
     job_id = job.pk if job else None
-    if job is not None and event.type in AT_THE_DROP and (words := _too_early(order, job, event)):
-        discrepancies.raise_(job, Discrepancy.Code.EARLY_REPORT, words, by=by)
-        return Reported(order, note=f"{words} It is kept, and operations is asked.")
+    if job is not None and event.type in AT_THE_DROP and (message := _too_early(order, job, event)):
+        discrepancies.raise_(job, Discrepancy.Code.EARLY_REPORT, message, by=by)
+        return ReportResult(order, note=f"{message} It is kept, and operations is asked.")
     if event.type in ENDS_WITHOUT_DELIVERY:
-        return _over(order, job, event, by)
+        return _end_mission(order, job, event, by)
     if event.type == ReportType.PICKED_UP:
         before = order.holder
         order = lifecycle.loaded(
             order.pk, by=by, job_id=job_id, occurred_at=event.occurred_at, message=event.message
         )
         if order.holder == before:
-            return Reported(order, note="The parcel is aboard already; nothing was changed.")
-        return Reported(order, [EventType.PARCEL_LOADED.value])
+            return ReportResult(order, note="The parcel is aboard already; nothing was changed.")
+        return ReportResult(order, [EventType.PARCEL_LOADED.value])
     done = lifecycle.advance(
         order.pk,
         Status(event.type.value),
@@ -153,16 +152,16 @@ def _about_the_current_job(
         job_id=job_id,
         message=event.message,
     )
-    return Reported(done.order, [step.value for step in done.applied], note=done.note)
+    return ReportResult(done.order, [step.value for step in done.applied], note=done.note)
 
 
 def _too_early(order: Order, job: DeliveryJob, event: MissionEvent) -> str:
-    """Why a report that the drone is at the drop point cannot be, empty when it can."""
-    seen = Flight.objects.filter(job=job).first()
-    if seen is None or job.drone_id is None:
+    """Why telemetry rules out that the drone is at the drop point; empty if it does not."""
+    flight = Flight.objects.filter(job=job).first()
+    if flight is None or job.drone_id is None:
         return ""
-    state, plan, rules = State.from_dict(seen.state), plan_of(job), policy.current()
-    silence_s = (timezone.now() - seen.heard_at).total_seconds()
+    state, plan, rules = FlightState.from_dict(flight.state), plan_of(job), policy.current()
+    silence_s = (timezone.now() - flight.heard_at).total_seconds()
     if state.fix is None or not phases.is_far_from_drop(state, plan, rules, silence_s):
         return ""
     away_m = to_dropoff_m(plan, state.fix)
@@ -178,7 +177,9 @@ def _label(event: MissionEvent) -> str:
     return str(kind.label)
 
 
-def _over(order: Order, job: DeliveryJob | None, event: MissionEvent, by: Actor) -> Reported:
+def _end_mission(
+    order: Order, job: DeliveryJob | None, event: MissionEvent, by: Actor
+) -> ReportResult:
     ended = JobStatus.ABORTED if event.type == ReportType.ABORTED else JobStatus.FAILED
     flight = Flight.objects.filter(job=job).first() if job else None
     order = lifecycle.mission_over(
@@ -193,29 +194,33 @@ def _over(order: Order, job: DeliveryJob | None, event: MissionEvent, by: Actor)
         occurred_at=event.occurred_at,
     )
     is_queued = order.status == Status.QUEUED
-    return Reported(order, [EventType.REQUEUED.value if is_queued else str(order.status)])
+    return ReportResult(order, [EventType.REQUEUED.value if is_queued else str(order.status)])
 
 
-def _about_an_ended_job(order: Order, job: DeliveryJob, event: MissionEvent, by: Actor) -> Reported:
-    """Kept, shown in the timeline, and where it contradicts us a person is asked."""
+def _apply_to_ended_job(
+    order: Order, job: DeliveryJob, event: MissionEvent, by: Actor
+) -> ReportResult:
+    """Note the report in the timeline, and raise a discrepancy if it contradicts our outcome."""
     delivered = job.status == JobStatus.COMPLETED
-    words = sentence(
+    message = sentence(
         f"Ground control reports “{_label(event)}” for attempt {job.attempt}, which is over for us "
         f"since {job.ended_at:%H:%M:%S} UTC: {job.ended_because or job.get_status_display()}"
     )
     code = _contradiction(order, job, event, delivered=delivered)
     if event.type in (*ENDS_WITHOUT_DELIVERY, ReportType.DELIVERED):
-        live_missions.set_over(
+        live_missions.mark_over(
             [job.pk], by=str(by), because=f"Reported: {_label(event)}. {event.message}"
         )
     if code is not None:
-        discrepancies.about_an_ended_job(job, code, words, by)
-        return Reported(order, note=f"{words} It is kept, and operations is asked.")
+        discrepancies.raise_for_ended_job(job, code, message, by)
+        return ReportResult(order, note=f"{message} It is kept, and operations is asked.")
     if not delivered or event.type in ENDS_WITHOUT_DELIVERY:
-        lifecycle.note(order.pk, Happened(EventType.LATE_REPORT, words), by=by)
+        lifecycle.note(order.pk, Happened(EventType.LATE_REPORT, message), by=by)
     if order.status in TERMINAL:
-        return Reported(order, note=f"The order is {order.status} already; nothing was changed.")
-    return Reported(order, note=f"{words} Nothing was changed.")
+        return ReportResult(
+            order, note=f"The order is {order.status} already; nothing was changed."
+        )
+    return ReportResult(order, note=f"{message} Nothing was changed.")
 
 
 def _contradiction(
@@ -228,14 +233,14 @@ def _contradiction(
     if event.type == ReportType.DELIVERED:
         return Discrepancy.Code.DELIVERED_AFTER_END
     if event.type == ReportType.PICKED_UP and order.holder in FLOWN_FROM:
-        return Discrepancy.Code.FLIES_AFTER_END  # so the parcel is not where the order says
+        return Discrepancy.Code.FLIES_AFTER_END  # the parcel is not where the order says
     # A step that happened before the end is only late.
     is_late = event.occurred_at is not None and job.ended_at and event.occurred_at <= job.ended_at
     return None if is_late else Discrepancy.Code.FLIES_AFTER_END
 
 
 def _job_of(order: Order, event: MissionEvent) -> DeliveryJob | None:
-    """The job that the report is about: by its intent, else the current one, else the latest."""
+    """The job of the report: by its intent, else the current one, else the latest."""
     jobs = DeliveryJob.objects.filter(order=order)
     if event.intent_id is not None:
         job = jobs.filter(mission_intent_id=event.intent_id).first()

@@ -1,8 +1,8 @@
-"""Drones that stand: where, and since when every look agrees.
+"""Drones that stand on the ground: where, and since when.
 
-A drone that has stood disarmed at a hub for KNOWN_AFTER_S with every look agreeing flies no
-mission: what was live for it is over. One that stands elsewhere for as long is on hold. One look is
-not enough, and neither is a look without a value.
+A drone whose samples all show it disarmed at a hub for CONFIRMED_AFTER_S flies no mission: its live
+missions are over. A drone that stands elsewhere for that time is held. A single sample, or one
+without a value, proves nothing.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import pgbulk
 from django.db.models import Exists, OuterRef, QuerySet
 
 from dispatch.missions.flight.trust import stands
-from dispatch.missions.live_missions import set_over
+from dispatch.missions.live_missions import mark_over
 from dispatch.models import Mission, MissionPart
 from fleet import registry
 from fleet.feasibility.geometry import distance_m
@@ -23,10 +23,10 @@ from fleet.models import DroneHold, Hub
 from orders.states import JobStatus
 from wingxtra.accounts.identity import TELEMETRY
 
-KNOWN_AFTER_S = 60.0
-# Longer than any way home; a drone that lies somewhere since before that was asked about then.
-COMES_HOME_WITHIN = timedelta(hours=1)
-AT_A_HUB_M = 60.0
+CONFIRMED_AFTER_S = 60.0
+# Longer than any flight home. A drone grounded for longer was held earlier.
+MAX_TIME_HOME = timedelta(hours=1)
+HUB_RADIUS_M = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +38,27 @@ class Hubs:
         return cls(list(Hub.objects.values_list("name", "lat", "lng")))
 
     def at(self, lat: float, lng: float) -> str | None:
-        """The name of the hub that this place is at, within AT_A_HUB_M."""
+        """The name of the hub within HUB_RADIUS_M of this position, None without one."""
         near = ((float(distance_m(lat, lng, *at)), name) for name, *at in self.places)
         away_m, name = min(near, default=(float("inf"), ""))
-        return name if away_m <= AT_A_HUB_M else None
+        return name if away_m <= HUB_RADIUS_M else None
 
 
-def hold_away(drone_id: str, words: str) -> None:
-    registry.hold(drone_id, DroneHold.Code.LANDED_AWAY, words, by=TELEMETRY)
+def hold_landed_away(drone_id: str, why: str) -> None:
+    registry.hold(drone_id, DroneHold.Code.LANDED_AWAY, why, by=TELEMETRY)
 
 
-def look_after(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
-    """Remember since when the drones of live missions stand at a hub, and end the missions of ended
-    jobs whose drones have stood for long enough. Two statements while nothing changes.
+def end_grounded_missions(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
+    """Update since when the drones of live missions stand at a hub, and end the missions of ended
+    jobs whose drones have stood for CONFIRMED_AFTER_S. Two statements while nothing changes.
     """
-    _hold_strays(picture, hubs, rules, now)
+    _hold_drones_away(picture, hubs, rules, now)
     changed, over = [], []
     for part in MissionPart.objects.live().select_related("mission", "job"):
         mission = part.mission
         is_standing = _stands_at_a_hub(mission.drone_id, picture, hubs)
         if picture.age_s_of(mission.drone_id, now) > rules.telemetry_max_age_s:
-            is_standing = False  # an old look agrees with nothing
+            is_standing = False  # a stale sample proves nothing
         if is_standing is None:
             continue
         if not is_standing and mission.stands_since is not None:
@@ -67,22 +67,22 @@ def look_after(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> Non
         elif is_standing and mission.stands_since is None:
             mission.stands_since = now
             changed.append(mission)
-        elif is_standing and part.job.status != JobStatus.ACTIVE and _long_enough(mission, now):
+        elif is_standing and part.job.status != JobStatus.ACTIVE and _is_confirmed(mission, now):
             over.append(part.job_id)
     pgbulk.update(Mission, changed, ["stands_since"])
     if over:
-        words = f"Its drone has stood disarmed at a hub for {KNOWN_AFTER_S:.0f} s."
-        set_over(over, by=str(TELEMETRY), because=words)
+        why = f"Its drone has stood disarmed at a hub for {CONFIRMED_AFTER_S:.0f} s."
+        mark_over(over, by=str(TELEMETRY), because=why)
 
 
-def _hold_strays(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
-    """A drone that does not come home from a mission that is over, such as one that landed at the
-    door after it delivered, is on hold. Of such a mission `stands_since` counts standing elsewhere.
-    Who releases it has seen it stand there: it is held again only when it stood up meanwhile.
+def _hold_drones_away(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
+    """Hold drones that stand away from every hub after their mission, such as at the door after the
+    delivery. For an ended mission `stands_since` is the start of that time. A hold that staff
+    released is set again only after the drone has moved.
     """
     holds = DroneHold.objects.filter(drone=OuterRef("drone"))
     latest: QuerySet[Any] = (  # with is_held and was_released
-        Mission.objects.filter(over_at__gt=now - COMES_HOME_WITHIN, tries__gt=0, drone__active=True)
+        Mission.objects.filter(over_at__gt=now - MAX_TIME_HOME, tries__gt=0, drone__active=True)
         .exclude(drone__jobs__status=JobStatus.ACTIVE)
         .annotate(
             is_held=Exists(holds.standing()),
@@ -98,24 +98,24 @@ def _hold_strays(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> N
         if is_at_hub is None or picture.age_s_of(drone_id, now) > rules.telemetry_max_age_s:
             continue
         is_stray = not is_at_hub and bool(stands(picture.telemetry[drone_id], None))
-        if is_stray and _long_enough(mission, now):
+        if is_stray and _is_confirmed(mission, now):
             if mission.is_held or mission.was_released:
                 continue
-            words = f"It has stood disarmed away from every hub for {KNOWN_AFTER_S:.0f} s."
-            hold_away(drone_id, words)
+            why = f"It has stood disarmed away from every hub for {CONFIRMED_AFTER_S:.0f} s."
+            hold_landed_away(drone_id, why)
         elif is_stray != (mission.stands_since is not None):
             mission.stands_since = now if is_stray else None
             changed.append(mission)
     pgbulk.update(Mission, changed, ["stands_since"])
 
 
-def _long_enough(mission: Mission, now: datetime) -> bool:
+def _is_confirmed(mission: Mission, now: datetime) -> bool:
     since = mission.stands_since
-    return since is not None and (now - since).total_seconds() >= KNOWN_AFTER_S
+    return since is not None and (now - since).total_seconds() >= CONFIRMED_AFTER_S
 
 
 def _stands_at_a_hub(drone_id: str, picture: Picture, hubs: Hubs) -> bool | None:
-    """None when this look cannot say."""
+    """None when the sample does not show it."""
     sample = picture.telemetry.get(drone_id)
     if sample is None or sample.lat is None or sample.lng is None:
         return None

@@ -1,9 +1,9 @@
-"""Where a job's flight was: for the record, the trail on the map, and when somebody disputes it.
+"""The flown track of a job: for the record, the trail on the map, and disputes.
 
-Of the measurements that `flight.phases` trusted, one is kept every few seconds from take-off
-until the job is over. The newest lie in the Flight's own row, which every look writes anyway; once
-there are enough of them they become a TrackPiece, which is never written again. All of it goes when
-the order's customer is forgotten (policy: personal_data_days).
+One trusted measurement is kept per EVERY_S, from take-off to the end of the job. The newest points
+are in the Flight row, which every poll writes anyway; PIECE_POINTS of them become a TrackPiece,
+which is never updated. The track is deleted with the customer's personal data (policy:
+personal_data_days).
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ PIECE_POINTS = 20
 
 
 class Point(NamedTuple):
-    """One kept measurement, by the drone's clock."""
+    """One kept measurement; `at` is the drone's clock."""
 
     at: datetime
     lat: float
@@ -39,7 +39,7 @@ class Point(NamedTuple):
 
 
 def keep(flight: Flight, fix: Fix | None) -> None:
-    """Add a measurement to the flight's track, unless the last one kept is younger than EVERY_S."""
+    """Add a measurement to the flight's track unless the last point is younger than EVERY_S."""
     if fix is None or (flight.recent and fix.at - flight.recent[-1][0] < EVERY_S):
         return
     flight.recent.append(
@@ -55,10 +55,10 @@ def keep(flight: Flight, fix: Fix | None) -> None:
 
 @contextmanager
 def moving_to_pieces(flights: Sequence[Flight]) -> Iterator[None]:
-    """Move the tracks that have grown long to pieces, together with the saving of the flights.
+    """Move long tracks to pieces, in one transaction with the saving of the flights.
 
-    The last point stays with the flight: `keep` measures from it. One statement for all pieces, and
-    none while there are none.
+    The last point stays with the flight, where `keep` reads it. One statement for all pieces, none
+    without pieces.
     """
     pieces = []
     for flight in flights:
@@ -74,9 +74,9 @@ def moving_to_pieces(flights: Sequence[Flight]) -> Iterator[None]:
 
 
 def latest_of_all(since: datetime) -> dict[UUID, list[Point]]:
-    """Of every flight under way that was heard since then, its points since then. Two statements.
+    """Points since `since` for each active flight with telemetry since then, oldest first.
 
-    By job, oldest first.
+    Two statements.
     """
     flights = Flight.objects.filter(job__status=JobStatus.ACTIVE, heard_at__gte=since)
     recent = dict(flights.values_list("pk", "recent"))
@@ -94,7 +94,7 @@ def latest_of_all(since: datetime) -> dict[UUID, list[Point]]:
 
 
 def track_of(job: DeliveryJob) -> list[Point]:
-    """The job's track as far as it is known, oldest first. Two statements."""
+    """The job's track so far, oldest first. Two statements."""
     stored: list[Any] = []
     for points in TrackPiece.objects.filter(job=job).values_list("points", flat=True):
         stored += points

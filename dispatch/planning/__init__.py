@@ -1,1 +1,1 @@
-"""Who flies what: candidates, the plan, runs, their decisions and manual assignment."""
+"""Planning: candidates, the optimal plan, runs, their decisions and manual assignment."""

@@ -1,4 +1,4 @@
-"""One order against drones: who could fly it, ranked, and what speaks against the others."""
+"""Judges drones for one order: which can fly it, ranked, and the reasons against the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from orders.models import DeliveryJob, Order
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One drone for one order. Figures are None where its position is not known."""
+    """One drone for one order. The figures are None if its position is not known."""
 
     drone_id: str
     reasons: list[Reason]
@@ -34,16 +34,15 @@ class Candidate:
 
     @property
     def overridable(self) -> bool:
-        """Whether ops may take it, with a written reason where there are soft ones."""
+        """Whether ops may assign it; with soft reasons only with a written override reason."""
         return all(reason.overridable for reason in self.reasons)
 
 
 def candidates(order: Order) -> list[Candidate]:
-    """All registered drones, best first: able, then overridable, then the others, each by time."""
+    """All registered drones, best first: able, then overridable, then the others, each by ETA."""
     drones = list(Drone.objects.with_home())
-    found = judged(order, drones, timezone.now())
     return sorted(
-        found,
+        judged(order, drones, timezone.now()),
         key=lambda c: (
             not c.feasible,
             not c.overridable,
@@ -55,7 +54,7 @@ def candidates(order: Order) -> list[Candidate]:
 
 
 def still_able(job: DeliveryJob) -> list[Reason]:
-    """What now stands hard against a job's drone flying it; asked right before publishing."""
+    """The hard reasons against a job's drone now. Called right before the mission is published."""
     drone = Drone.objects.with_home().get(pk=job.drone_id)
     found = judged(job.order, [drone], timezone.now(), own_job=job)
     return [reason for reason in found[0].reasons if not reason.overridable]
@@ -64,13 +63,13 @@ def still_able(job: DeliveryJob) -> list[Reason]:
 def judged(
     order: Order, drones: Sequence[Drone], now: datetime, own_job: DeliveryJob | None = None
 ) -> list[Candidate]:
-    """A verdict for each of `drones`, in their order; `own_job` does not count as being busy."""
+    """A candidate for each of `drones`, in their order. `own_job` does not make its drone busy."""
     if not drones:
         return []
     book = rulebook.load(now)
-    engaged, seen = engagements.now(but=own_job), picture.read()
+    engaged, fleet = engagements.current(without=own_job), picture.read()
     table = registry.drone_table(
-        drones, seen, engaged, book, now, hub_launches.full(hub_launches.free_launches())
+        drones, fleet, engaged, book, now, hub_launches.full(hub_launches.free_launches())
     )
     trips = placement.trip_table([order], book)
     pairs = np.arange(len(drones))
@@ -87,7 +86,7 @@ def judged(
     return [
         Candidate(
             drone_id=drone.drone_id,
-            reasons=quality.quoted(verdicts.explain(i), seen, drone.drone_id),
+            reasons=quality.with_telemetry_errors(verdicts.explain(i), fleet, drone.drone_id),
             eta_seconds=_whole(verdicts.delivery_s[i]),
             energy_needed_pct=_rounded(verdicts.energy_pct[i]),
             battery_pct=_rounded(table.battery_pct[i]),

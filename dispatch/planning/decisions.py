@@ -1,4 +1,4 @@
-"""What a run decided about each order, in figures and in words; kept with the run."""
+"""The decisions of a run: one row per order with its figures and a sentence that explains it."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -10,92 +10,98 @@ import numpy as np
 
 from dispatch.models import DispatchDecision, DispatchRun
 from dispatch.planning import explanations
-from dispatch.planning.plans import Made
+from dispatch.planning.plans import PlanResult
 from orders.lifecycle import Assignment
 
 Outcome = DispatchDecision.Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
-    """pair: the pair of each order (by index) that has one; got: the orders that have its drone
-    now, or would have; kept_back: why an order (by index) did not get what was planned.
+class Allocation:
+    """pair: the planned pair of each order (by index) that has one. assigned: ids of the orders
+    that got their drone (in a dry run: would get). blocked: why an order (by index) did not get
+    its planned drone.
     """
 
     pair: Mapping[int, int]
-    got: Set[UUID]
-    kept_back: Mapping[int, str]
+    assigned: Set[UUID]
+    blocked: Mapping[int, str]
 
 
-def assignment(made: Made, order: int, pair: int) -> Assignment:
-    drone_id = made.drone_of(pair).pk
+def assignment(result: PlanResult, order: int, pair: int) -> Assignment:
+    drone_id = result.drone_of(pair).pk
     return Assignment(
-        order_id=made.orders[order].pk,
+        order_id=result.orders[order].pk,
         drone_id=drone_id,
-        why=f"{drone_id} {_why_chosen(made, pair)}",
-        promised_at=made.now + timedelta(seconds=float(made.options.delivery_s[pair])),
-        instead_of=made.orders[order].current_job_id,
+        why=f"{drone_id} {_why_chosen(result, pair)}",
+        promised_at=result.now + timedelta(seconds=float(result.options.delivery_s[pair])),
+        instead_of=result.orders[order].current_job_id,
     )
 
 
-def of_all(this: DispatchRun, made: Made, decided: Decided) -> list[DispatchDecision]:
-    """One for each order; of those that have a drone already only where they got another."""
-    against, soonest_now_s = explanations.of_all(made.verdicts, made.now), made.soonest_now_s()
+def all_decisions(
+    run: DispatchRun, result: PlanResult, allocation: Allocation
+) -> list[DispatchDecision]:
+    """One decision per order. Orders that had a drone have one only if they get another drone."""
+    obstacles, soonest_now_s = (
+        explanations.obstacles(result.verdicts, result.now),
+        result.soonest_now_s(),
+    )
     return [
-        _decision(this, made, i, decided, against[i], float(soonest_now_s[i]))
-        for i in range(len(made.orders))
-        if made.orders[i].current_job_id is None or i in decided.pair
+        _decision(run, result, i, allocation, obstacles[i], float(soonest_now_s[i]))
+        for i in range(len(result.orders))
+        if result.orders[i].current_job_id is None or i in allocation.pair
     ]
 
 
 def _decision(
-    this: DispatchRun,
-    made: Made,
+    run: DispatchRun,
+    result: PlanResult,
     i: int,
-    decided: Decided,
-    against: explanations.Against,
+    allocation: Allocation,
+    obstacles: explanations.Obstacles,
     soonest_now_s: float,
 ) -> DispatchDecision:
-    order, pair = made.orders[i], decided.pair.get(i)
+    order, pair = result.orders[i], allocation.pair.get(i)
     decision = DispatchDecision(
-        run=this,
+        run=run,
         order=order,
         outcome=Outcome.UNASSIGNED,
         runners_up=[
-            _figures(made, int(p)) | {"regret": _regret(made, int(p))}
-            for p in made.plan.runners_up[i]
+            _figures(result, int(p)) | {"regret": _regret(result, int(p))}
+            for p in result.plan.runners_up[i]
             if p >= 0
         ],
-        ruled_out=against.counts,
-        nearest=against.nearest,
-        why=decided.kept_back.get(i, against.words),
+        ruled_out=obstacles.counts,
+        nearest=obstacles.nearest,
+        why=allocation.blocked.get(i, obstacles.text),
     )
     if pair is None:
-        if decision.runners_up and i not in decided.kept_back:
+        if decision.runners_up and i not in allocation.blocked:
             decision.why = _served_better(decision.runners_up[0])
         return decision
-    decision.drone_id = made.drone_of(pair).pk
-    decision.figures = _figures(made, pair)
-    if not made.starts_now(pair):
+    decision.drone_id = result.drone_of(pair).pk
+    decision.figures = _figures(result, pair)
+    if not result.starts_now(pair):
         decision.outcome = Outcome.WAITING
-        decision.able_at = made.now + timedelta(seconds=float(made.options.wait_s[pair]))
-        decision.why = _why_waiting(made, pair, soonest_now_s)
-    elif order.pk in decided.got:
+        decision.able_at = result.now + timedelta(seconds=float(result.options.wait_s[pair]))
+        decision.why = _why_waiting(result, pair, soonest_now_s)
+    elif order.pk in allocation.assigned:
         decision.outcome = Outcome.ASSIGNED
-        decision.why = f"{decision.drone_id} {_why_chosen(made, pair)}"
+        decision.why = f"{decision.drone_id} {_why_chosen(result, pair)}"
     else:
         decision.outcome = Outcome.OVERTAKEN
-        decision.why = decided.kept_back.get(
+        decision.why = allocation.blocked.get(
             i, f"The order or {decision.drone_id} changed while this run was planning."
         )
     return decision
 
 
-# --- in words ------------------------------------------------------------------------------------
+# --- sentences -----------------------------------------------------------------------------------
 
 
-def _why_chosen(made: Made, pair: int) -> str:
-    options = made.options
+def _why_chosen(result: PlanResult, pair: int) -> str:
+    options = result.options
     return (
         f"takes {options.delivery_s[pair] / 60:.0f} min to the door and "
         f"{options.energy_pct[pair]:.0f} % of its battery, of "
@@ -103,18 +109,18 @@ def _why_chosen(made: Made, pair: int) -> str:
     )
 
 
-def _why_waiting(made: Made, pair: int, soonest_now_s: float) -> str:
+def _why_waiting(result: PlanResult, pair: int, soonest_now_s: float) -> str:
     """“Waits for WX-DRN-007, able in about 2 min: 9 min to the door, 6 min sooner than …”."""
-    wait_s, delivery_s = made.options.wait_s[pair], made.options.delivery_s[pair]
-    drone_id = made.drone_of(pair).pk
-    words = f"Waits for {drone_id}, able in {_about(wait_s)}: {_about(delivery_s)} to the door"
+    wait_s, delivery_s = result.options.wait_s[pair], result.options.delivery_s[pair]
+    drone_id = result.drone_of(pair).pk
+    text = f"Waits for {drone_id}, able in {_about(wait_s)}: {_about(delivery_s)} to the door"
     if np.isinf(soonest_now_s):
-        return f"{words}. No drone can start now."
+        return f"{text}. No drone can start now."
     saved_s = soonest_now_s - delivery_s
     if saved_s >= 30:
-        return f"{words}, {_about(saved_s)} sooner than by a drone that could start now."
+        return f"{text}, {_about(saved_s)} sooner than by a drone that could start now."
     return (
-        f"{words}. Those that could start now ({_about(soonest_now_s)}) are of more use elsewhere."
+        f"{text}. Drones that could start now ({_about(soonest_now_s)}) serve other orders better."
     )
 
 
@@ -130,26 +136,26 @@ def _served_better(best: dict[str, Any]) -> str:
     )
 
 
-# --- in figures ----------------------------------------------------------------------------------
+# --- figures -------------------------------------------------------------------------------------
 
 
-def _figures(made: Made, pair: int) -> dict[str, Any]:
-    """A pair's numbers, as a decision keeps them."""
-    options = made.options
+def _figures(result: PlanResult, pair: int) -> dict[str, Any]:
+    """A pair's numbers, as JSON."""
+    options = result.options
     return {
-        "drone_id": made.drone_of(pair).pk,
+        "drone_id": result.drone_of(pair).pk,
         "wait_s": round(float(options.wait_s[pair])),
         "delivery_s": round(float(options.delivery_s[pair]), 1),
         "busy_s": round(float(options.home_s[pair]), 1),
         "energy_pct": round(float(options.energy_pct[pair]), 1),
         "distance_m": round(float(options.distance_m[pair])),
-        "cost": round(float(made.plan.cost[pair]), 3),
+        "cost": round(float(result.plan.cost[pair]), 3),
     }
 
 
-def _regret(made: Made, pair: int) -> float | None:
-    """What this pair instead would cost the plan at the least; None where an order would lose its
-    drone to it.
+def _regret(result: PlanResult, pair: int) -> float | None:
+    """The minimum cost of choosing this pair instead, in weighted seconds. None if an order would
+    lose its drone to it.
     """
-    regret = float(made.plan.regret[pair])
+    regret = float(result.plan.regret[pair])
     return round(regret, 1) if np.isfinite(regret) else None

@@ -1,4 +1,4 @@
-"""Which queued orders may be planned: not while an earlier mission may still fly."""
+"""Which queued orders may be planned: none whose earlier mission may still fly."""
 
 from dispatch.models import Discrepancy, MissionPart
 from orders.models import Order, OrderQuerySet
@@ -6,11 +6,9 @@ from wingxtra.problems import Conflict
 
 
 def may_be_planned(orders: OrderQuerySet) -> OrderQuerySet:
-    """Those of these orders that no mission can be in the air for, and about which no reports
-    contradict each other.
-    """
+    """The orders without a live mission and without an unsettled contradiction between reports."""
     doubtful = Discrepancy.objects.filter(
-        settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
+        settled_at__isnull=True, code__in=Discrepancy.BLOCKING_CODES
     )
     return orders.exclude(pk__in=MissionPart.objects.live().values("order_id")).exclude(
         pk__in=doubtful.values("order_id")
@@ -18,11 +16,11 @@ def may_be_planned(orders: OrderQuerySet) -> OrderQuerySet:
 
 
 def refuse_unless_clear(order: Order) -> None:
-    """Raises Conflict while an earlier mission of this order is not known to be over, or reports
-    about it contradict each other.
+    """Raises Conflict while an earlier mission of the order may still fly, or reports about the
+    order contradict each other.
     """
     doubt = order.discrepancies.filter(
-        settled_at__isnull=True, code__in=Discrepancy.STOPS_THE_ORDER
+        settled_at__isnull=True, code__in=Discrepancy.BLOCKING_CODES
     ).first()
     if doubt is not None:
         raise Conflict(
@@ -35,6 +33,6 @@ def refuse_unless_clear(order: Order) -> None:
         raise Conflict(
             "mission_not_over",
             f"The mission {former.mission_id} of {former.mission.drone_id} is not known to be "
-            "over. Look in ground control, and say in writing that it is.",
+            "over. Check it in ground control, and confirm in writing that it is over.",
             current_status=order.status,
         )

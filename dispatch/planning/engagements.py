@@ -1,4 +1,4 @@
-"""Which drones must not get a trip now."""
+"""Drones that must not get a trip now: busy, on hold, or with a parcel aboard."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from orders.models import DeliveryJob, Order
 from orders.states import Holder
 
 
-def now(*, but: DeliveryJob | None = None) -> Engaged:
-    """All of them, in one statement; what one's own job `but` does to its drone does not count."""
+def current(*, without: DeliveryJob | None = None) -> Engaged:
+    """All engaged drones, in one statement. The job `without` does not engage its drone."""
     jobs = DeliveryJob.objects.active()
     parcels = Order.objects.filter(holder=Holder.DRONE, holder_drone__isnull=False)
-    if but is not None:
-        jobs, parcels = jobs.exclude(pk=but.pk), parcels.exclude(pk=but.order_id)
+    if without is not None:
+        jobs, parcels = jobs.exclude(pk=without.pk), parcels.exclude(pk=without.order_id)
     found: dict[str, set[str | None]] = {"busy": set(), "held": set(), "carrying": set()}
     rows = _as("busy", jobs, "drone_id").union(
         _as("held", DroneHold.objects.standing(), "drone_id"),

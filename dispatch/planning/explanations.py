@@ -1,8 +1,7 @@
-"""Why an order has no drone: how many each reason rules out, and the closest miss. Pure.
+"""Why an order has no drone: how many drones each rule excludes, and the closest one. Pure.
 
-Only drones of the order's own area are looked at closely, and of those only the ones that nothing
-speaks against beforehand are asked about the trip. So the numbers stay small and say something, and
-they take no matrix of all drones with all orders.
+Only drones of the order's own area are counted in detail, and the trip is judged only for those
+without a reason of their own. So no matrix of all drones with all orders is needed.
 """
 
 from collections.abc import Sequence
@@ -18,14 +17,14 @@ from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.reasons import Rule
 from fleet.feasibility.tables import Bools, DroneTable, TripTable
 
-# In words, how many drones: "9 of 12 …".
+# They follow a number of drones: "9 of 12 …".
 PHRASES = {
     Rule.UNKNOWN_DRONE: "not registered",
     Rule.INACTIVE: "out of service",
     Rule.GROUNDED: "grounded",
     Rule.BUSY: "on another delivery",
     Rule.ALREADY_FLYING: "in the air or about to be",
-    Rule.ARMING_UNKNOWN: "do not say whether they are armed",
+    Rule.ARMING_UNKNOWN: "without a known arming state",
     Rule.NO_TELEMETRY: "without telemetry",
     Rule.TELEMETRY_OLD: "with telemetry too old",
     Rule.TELEMETRY_AGING: "with telemetry a little old",
@@ -39,38 +38,40 @@ PHRASES = {
     Rule.IN_NO_FLY_ZONE: "kept out by a no-fly zone",
     Rule.CROSSES_NO_FLY_ZONE: "would cross a no-fly zone",
     Rule.TOO_WINDY: "not made for this wind",
-    Rule.WEATHER_UNKNOWN: "without a word on the wind",
-    Rule.HUB_FULL: "at a hub that launches no more at once",
+    Rule.WEATHER_UNKNOWN: "without wind data",
+    Rule.HUB_FULL: "at a hub whose launches are all taken",
     Rule.ON_HOLD: "on hold until a person releases them",
     Rule.CARRIES_PARCEL: "with a parcel aboard",
 }
-MOST_PHRASES = 3
-LONGEST = 500
+MAX_PHRASES = 3
+MAX_CHARS = 500
 BLOCK_PAIRS = 500_000
 EVERY_RULE = np.array(list(Rule), np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
-class Against:
-    """counts: [{code, drones}], most frequent first. Where no drone is able: words, a sentence with
-    the closest miss; and nearest, that drone as data: drone_id, reasons (each a `Reason`), and
-    where charge is what it lacks, short_pct and the charging_s that this takes.
+class Obstacles:
+    """Why drones cannot fly an order.
+
+    counts: [{code, drones}], most frequent first. Only if no drone is able: `text`, a sentence
+    about the closest drone; and `nearest`, that drone as JSON: drone_id, reasons (each a `Reason`),
+    and if it lacks charge, short_pct and charging_s.
     """
 
     counts: list[dict[str, Any]]
-    words: str
+    text: str
     nearest: dict[str, Any] | None = None
 
 
-def of_all(judged: Verdicts, at: datetime) -> list[Against]:
-    """What speaks against each trip; `judged` holds at least all its able pairs (reach.py)."""
+def obstacles(judged: Verdicts, at: datetime) -> list[Obstacles]:
+    """The obstacles of each trip. `judged` must contain all able pairs (see reach.py)."""
     trips = judged.trips
     if not len(judged.drones):
-        return [Against([], "No drone lives in this service area.")] * len(trips)
+        return [Obstacles([], "This service area has no drones.")] * len(trips)
     counts = _counts(judged)
-    hopeless = np.ones(len(trips), bool)
-    hopeless[judged.t[judged.able]] = False
-    misses = _closest_misses(judged, np.flatnonzero(hopeless), at)
+    unserved = np.ones(len(trips), bool)
+    unserved[judged.t[judged.able]] = False
+    misses = _closest_misses(judged, np.flatnonzero(unserved), at)
     codes = [rule.code for rule in Rule]
     found = []
     for i, row in enumerate(counts.tolist()):
@@ -80,13 +81,13 @@ def of_all(judged: Verdicts, at: datetime) -> list[Against]:
         )
         listed = [{"code": code, "drones": number} for code, number in ranked]
         nearest = _nearest(*misses[i]) if i in misses else None
-        words = _words(ranked, len(judged.drones), nearest) if nearest else ""
-        found.append(Against(listed, words, nearest))
+        text = _sentence(ranked, len(judged.drones), nearest) if nearest else ""
+        found.append(Obstacles(listed, text, nearest))
     return found
 
 
 def _counts(judged: Verdicts) -> Ints:
-    """How many drones each rule rules out, per trip (T, rules)."""
+    """The number of drones that each rule excludes, per trip (T, rules)."""
     drones, trips = judged.drones, judged.trips
     bits = judge.against_drones(drones, judged.rules, judged.wind_mps)
     counts = np.zeros((len(trips), len(EVERY_RULE)), np.int64)
@@ -107,7 +108,9 @@ def _counts(judged: Verdicts) -> Ints:
 def _not_carrying(
     counts: Ints, column: dict[Rule, int], fit: DroneTable, trips: TripTable, here: Ints
 ) -> Ints:
-    """Counts the fit drones that cannot carry each of these trips; answers how many can."""
+    """Add the fit drones that cannot carry each of these trips to `counts`. Returns how many can
+    carry it, per trip.
+    """
     carriers = np.full(len(here), len(fit))
     loads = np.array([fit.payload_types, fit.max_payload_kg], float)
     for (types, most_kg), drones in zip(*_unique_columns(loads), strict=True):
@@ -124,17 +127,15 @@ def _unique_columns(rows: Any) -> tuple[Any, Any]:
     return values.T, counts
 
 
-def _closest_misses(judged: Verdicts, hopeless: Ints, at: datetime) -> dict[int, tuple[Any, int]]:
-    """For each of these trips the pair that comes closest (`_distance`), as the verdicts that hold
-    it and its index there.
-    """
+def _closest_misses(judged: Verdicts, unserved: Ints, at: datetime) -> dict[int, tuple[Any, int]]:
+    """The closest pair (by `_distance`) of each of these trips, as (verdicts, index in them)."""
     drones, trips = judged.drones, judged.trips
     bits = judge.against_drones(drones, judged.rules, judged.wind_mps)
     against = np.bitwise_count(bits)
     found = {}
-    for area in np.unique(trips.area[hopeless]):
-        pool = _least_unfit(against, drones.area == area)
-        wanted = hopeless[trips.area[hopeless] == area]
+    for area in np.unique(trips.area[unserved]):
+        pool = _fewest_reasons(against, drones.area == area)
+        wanted = unserved[trips.area[unserved] == area]
         for block in np.array_split(wanted, 1 + len(wanted) * len(pool) // BLOCK_PAIRS):
             d, t = np.tile(pool, len(block)), np.repeat(block, len(pool))
             verdicts = judge.judge(
@@ -146,15 +147,15 @@ def _closest_misses(judged: Verdicts, hopeless: Ints, at: datetime) -> dict[int,
     return found
 
 
-def _least_unfit(against: Ints, here: Bools) -> Ints:
-    """The drones of an area, or all where it has none, with the fewest reasons against them."""
+def _fewest_reasons(against: Ints, here: Bools) -> Ints:
+    """The drones of an area (or of all, if it has none) with the fewest reasons against them."""
     among = here if here.any() else np.ones_like(here)
     return np.flatnonzero(among & (against == against[among].min()))
 
 
 def _distance(verdicts: Verdicts) -> Any:
-    """How far each pair is from being able: first whether the drone could ever carry this, then how
-    many reasons stand against it, then the charge that it lacks, then its time to the door.
+    """How far each pair is from being able, as a sort key: first whether the drone can carry the
+    parcel at all, then the number of reasons, the missing charge and the time to the door.
     """
     never = verdicts.has(Rule.TOO_HEAVY | Rule.PAYLOAD_TYPE_UNSUPPORTED)
     reasons = np.bitwise_count(verdicts.reasons).astype(float)
@@ -165,7 +166,7 @@ def _distance(verdicts: Verdicts) -> Any:
 
 
 def lacking(verdicts: Verdicts, pair: Any) -> Any:
-    """The charge, in percent, that these pairs' drones lack for the flight and the reserve."""
+    """The charge that the drones of these pairs lack for the flight and the reserve, in percent."""
     has_pct = verdicts.drones.battery_pct[verdicts.d[pair]]
     return verdicts.energy_pct[pair] + verdicts.rules.reserve_pct - has_pct
 
@@ -182,10 +183,10 @@ def _nearest(verdicts: Verdicts, pair: int) -> dict[str, Any]:
     return found
 
 
-def _words(ranked: Sequence[tuple[str, int]], drones: int, nearest: dict[str, Any]) -> str:
+def _sentence(ranked: Sequence[tuple[str, int]], drones: int, nearest: dict[str, Any]) -> str:
     phrases = ", ".join(
         f"{number} of {drones} {PHRASES[Rule[code.upper()]]}"
-        for code, number in ranked[:MOST_PHRASES]
+        for code, number in ranked[:MAX_PHRASES]
     )
     reasons = " ".join(reason["message"] for reason in nearest["reasons"])
     short = ""
@@ -194,4 +195,4 @@ def _words(ranked: Sequence[tuple[str, int]], drones: int, nearest: dict[str, An
             f" It is {np.ceil(nearest['short_pct']):.0f} % of charge short, "
             f"about {np.ceil(nearest['charging_s'] / 60):.0f} min of charging."
         )
-    return f"{phrases}. The nearest to it is {nearest['drone_id']}: {reasons}{short}"[:LONGEST]
+    return f"{phrases}. The nearest to it is {nearest['drone_id']}: {reasons}{short}"[:MAX_CHARS]

@@ -1,4 +1,4 @@
-"""Hubs that launch only so many drones at once: how many more each may be given now."""
+"""Hubs with a launch limit: how many more drones each may launch now."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ BEFORE_TAKE_OFF = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
 
 
 def free_launches() -> dict[int, int]:
-    """By hub, for those with a limit: how many more drones may wait for take-off. One statement."""
+    """How many more drones may wait for take-off, by hub with a limit. One statement."""
     waiting = Q(
         drones__jobs__status=JobStatus.ACTIVE, drones__jobs__order__status__in=BEFORE_TAKE_OFF
     )
@@ -22,17 +22,17 @@ def free_launches() -> dict[int, int]:
 
 
 def full(launches: Mapping[int, int]) -> set[int]:
-    """The hubs whose drones are not able now."""
+    """The hubs without a free launch; their drones are not able now."""
     return {hub_id for hub_id, more in launches.items() if more == 0}
 
 
 def within(drones: Sequence[Drone], launches: Mapping[int, int]) -> list[bool]:
-    """For drones in the order of what they gain: whether the hub of each can still launch it."""
+    """Whether the hub of each drone can still launch it, given the launches of those before it."""
     left = dict(launches)
-    taken = []
+    can_launch = []
     for drone in drones:
         more = left.get(drone.hub_id)
         if more is not None:
             left[drone.hub_id] = max(0, more - 1)
-        taken.append(more is None or more > 0)
-    return taken
+        can_launch.append(more is None or more > 0)
+    return can_launch

@@ -1,7 +1,7 @@
 """Drones that will be able soon: busy ones once they are home, others once they are charged. Pure.
 
 A good drone in two minutes can be better than a poor one now. So pairs with drones that are not
-able yet enter the plan with the wait that they take; only able ones are ever assigned.
+able yet enter the plan with their waiting time. Only able drones are assigned.
 """
 
 from dataclasses import dataclass, replace
@@ -15,17 +15,17 @@ from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import Bools, DroneTable, TripTable
 
-# So few pairs are judged sooner than it is found out which are worth it.
-FEW_PAIRS = 20_000
+# Up to this many pairs, judging them all is faster than filtering them first.
+MAX_UNFILTERED_PAIRS = 20_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Options:
-    """Pairs (P,) that the plan may choose from, by index into the tables of drones and trips.
+    """Pairs (P,) that the plan may choose from, as indices into the tables of drones and trips.
 
-    wait_s: until the drone is able, 0 for now. delivery_s: from now, the wait included. home_s:
-    from now until it is home again. busy_s: what the trip takes of the drone, until it is home and
-    as charged as before. battery_pct: what it has, or will have, when it starts.
+    wait_s: until the drone is able, 0 for now. delivery_s: from now to the door, with the wait.
+    home_s: from now until the drone is home again. busy_s: the drone's time for the trip, until it
+    is home and charged as before. battery_pct: its charge at the start.
     """
 
     drone: Ints
@@ -47,12 +47,12 @@ class Options:
 
 
 def charge_s(energy_pct: Floats, rules: Rules) -> Floats:
-    """How long it takes at the hub to charge so many percent."""
+    """The time that charging this many percent takes at the hub."""
     return energy_pct * rules.full_charge_s / 100
 
 
 def now(verdicts: Verdicts) -> Options:
-    """What able drones offer."""
+    """The options with drones that are able now."""
     able = np.flatnonzero(verdicts.able)
     battery_pct = verdicts.drones.battery_pct[verdicts.d[able]]
     return _options(verdicts, able, np.zeros(len(able)), battery_pct)
@@ -67,17 +67,17 @@ def soon(
     at: datetime,
     wind_mps: float | None = None,
 ) -> Options:
-    """What drones offer that are not able now and will be within `rules.look_ahead_s`.
+    """The options with drones that are not able now but will be within `rules.look_ahead_s`.
 
-    drones: as they are expected when they are free, at home; free_in_s: when that is, 0 for those
-    that stand at home and charge; NaN for those of which nothing is to be expected.
+    drones: as expected at home when they are free. free_in_s: the time until then; 0 for drones
+    that charge at home, NaN for drones about which nothing is known.
     """
     left_s = rules.look_ahead_s - free_in_s
     index = np.flatnonzero(left_s >= 0)
     later = drones.take(index)
     gained_pct = 100 * left_s[index] / rules.full_charge_s
     charged = replace(later, battery_pct=np.minimum(100.0, later.battery_pct + gained_pct))
-    few = len(later) * len(trips) <= FEW_PAIRS
+    few = len(later) * len(trips) <= MAX_UNFILTERED_PAIRS
     pairs = (
         judge.every_pair(len(later), len(trips))
         if few
@@ -111,7 +111,7 @@ def _options(verdicts: Verdicts, pairs: Ints, wait_s: Floats, battery_pct: Float
 
 
 def together(able: Options, later: Options, due_s: Floats) -> Options:
-    """Both, without the waits that would break a promise which an able drone could keep."""
+    """Both, without waits that break a promise which an able drone can keep."""
     soonest_s = np.full(len(due_s), np.inf)
     np.minimum.at(soonest_s, able.trip, able.delivery_s)
     kept = soonest_s <= due_s

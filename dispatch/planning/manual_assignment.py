@@ -1,6 +1,6 @@
-"""Assigning by hand: soft limits may be overridden with a written reason, hard ones never.
+"""Manual assignment: soft limits can be overridden with a written reason, hard ones never.
 
-An order that has a drone already is reassigned in `missions.before_launch`.
+`missions.before_launch` reassigns an order that has a drone already.
 """
 
 from dataclasses import asdict
@@ -19,10 +19,10 @@ from wingxtra.problems import Conflict, NotFound
 
 
 def assign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str = "") -> Order:
-    """Give a queued order to this drone.
+    """Assign a queued order to this drone.
 
-    Raises Conflict with the reasons when the drone may not fly it, `override_needed` when only soft
-    ones stand against it and nothing was written; NotFound for an unknown order or drone.
+    Raises Conflict with the reasons: `drone_not_able` for hard ones, `override_needed` for soft
+    ones without an override reason. Raises NotFound for an unknown order or drone.
     """
     order, chosen = may_fly(order_id, drone_id, override_reason)
     return lifecycle.assign(
@@ -46,15 +46,15 @@ def may_fly(order_id: UUID, drone_id: str, override_reason: str) -> tuple[Order,
     eligibility.refuse_unless_clear(order)
     chosen = judged(order, [drone], timezone.now())[0]
     reasons = [asdict(reason) for reason in chosen.reasons]
-    words = " ".join(reason.message for reason in chosen.reasons)
+    text = " ".join(reason.message for reason in chosen.reasons)
     if not chosen.overridable:
         raise Conflict(
-            "drone_not_able", f"{drone_id} may not fly this order. {words}", reasons=reasons
+            "drone_not_able", f"{drone_id} may not fly this order. {text}", reasons=reasons
         )
     if chosen.reasons and not override_reason.strip():
         raise Conflict(
             "override_needed",
-            f"{words} It can be assigned all the same with a written override_reason.",
+            f"{text} To assign it anyway, send an override_reason.",
             reasons=reasons,
         )
     return order, chosen

@@ -1,7 +1,7 @@
-"""Pairs of rows and columns, each used once at the most, with the highest sum of gains. Pure.
+"""Maximum-weight bipartite matching: each row and column at most once, highest total gain. Pure.
 
-Pairs are sparse: whatever is not listed is forbidden. Two exact solvers, one for few cells and one
-for many, and prices that prove what either of them found.
+Pairs are sparse: a pair that is not listed is forbidden. There are two exact solvers, one for few
+cells and one for many, and dual prices that prove their result.
 """
 
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from scipy.optimize import linear_sum_assignment
 
 Ints = npt.NDArray[np.int64]
 
-# The matrix is the faster one while it is small or well filled, and fits into memory (8 bytes a
-# cell, three times).
+# The matrix solver is faster while the matrix is small or dense. It must fit into memory (three
+# arrays of 8 bytes per cell).
 SMALL_CELLS = 400_000
 CELLS_PER_PAIR = 8
-MOST_CELLS = 10_000_000
-# What the flow solver can hold: its costs times the number of its nodes must stay well inside.
+MAX_CELLS = 10_000_000
+# The flow solver overflows when the highest cost times the number of nodes exceeds this.
 FLOW_LIMIT = 2.0**60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pairs:
-    """The pairs (P,) sorted by row, then column, each once, with what each gains: above 0."""
+    """Distinct pairs (P,), sorted by row, then column. Every gain is above 0."""
 
     rows: int
     columns: int
@@ -38,11 +38,11 @@ class Pairs:
 
 
 def best(pairs: Pairs) -> Ints:
-    """The indices of the pairs to choose, by row. The same pairs always give the same choice."""
+    """The indices of the optimal pairs, by row. Deterministic."""
     if not len(pairs):
         return np.empty(0, np.int64)
     cells = pairs.rows * pairs.columns
-    dense = cells <= min(MOST_CELLS, max(SMALL_CELLS, CELLS_PER_PAIR * len(pairs)))
+    dense = cells <= min(MAX_CELLS, max(SMALL_CELLS, CELLS_PER_PAIR * len(pairs)))
     return _by_matrix(pairs) if dense else _by_flow(pairs)
 
 
@@ -57,10 +57,10 @@ def _by_matrix(pairs: Pairs) -> Ints:
 
 
 def _contenders(gains: Ints) -> Ints:
-    """The rows that an optimal choice can do with, out of many more rows than columns.
+    """The rows that suffice for an optimal choice when there are more rows than columns.
 
-    Of m columns each needs only its m best rows: the others take m - 1 of them at most, so one is
-    always left that is as good as any row beyond.
+    Each of m columns needs only its m best rows: the other columns take at most m - 1 of them, so
+    one of the m is free.
     """
     columns = gains.shape[1]
     if len(gains) <= columns:
@@ -69,13 +69,14 @@ def _contenders(gains: Ints) -> Ints:
 
 
 def _by_flow(pairs: Pairs) -> Ints:
-    """The cheapest flow of one unit from every row, over a pair and its column or past them all."""
+    """Minimum-cost flow: one unit from every row, by a pair and its column or directly to the
+    sink.
+    """
     rows, columns, sink = pairs.rows, pairs.columns, pairs.rows + pairs.columns
-    past = np.arange(sink)
-    tails = np.concatenate([pairs.row, past])
+    tails = np.concatenate([pairs.row, np.arange(sink)])
     heads = np.concatenate([pairs.column + rows, np.full(sink, sink)])
     costs = np.concatenate([-pairs.gain, np.zeros(sink, np.int64)])
-    flow: Any = min_cost_flow.SimpleMinCostFlow()  # its stubs fit no array that NumPy makes
+    flow: Any = min_cost_flow.SimpleMinCostFlow()  # its type stubs do not accept NumPy arrays
     flow.add_arcs_with_capacity_and_unit_cost(tails, heads, np.ones_like(costs), costs)
     supplies = np.concatenate([np.ones(rows), np.zeros(columns), [-rows]]).astype(np.int64)
     flow.set_nodes_supplies(np.arange(sink + 1), supplies)
@@ -86,44 +87,46 @@ def _by_flow(pairs: Pairs) -> Ints:
 
 
 def prices(pairs: Pairs, chosen: Ints) -> tuple[Ints, Ints]:
-    """Of rows and columns, so that no pair gains more than its two prices: a bound on any choice.
+    """Dual prices (rows, columns): no pair gains more than its two prices, so their sum bounds the
+    gain of any choice.
 
-    They sum up to the gain of `chosen` when that is the best choice. They are then the lowest that
-    columns can have. A column is worth at least what a row that goes without would gain by it, and
-    what a row that has another would gain by it beyond what it has there. This is Bellman and
-    Ford's way to the least such prices; it comes to rest unless there is a better choice.
+    If `chosen` is optimal, their sum equals its gain, and the column prices are the lowest
+    possible. A column's price is at least what an unmatched row would gain by it, and what a
+    matched row would gain by changing to it, plus the price of its present column. Bellman-Ford
+    finds the least such prices; it converges unless there is a better choice.
     """
     column_price = np.zeros(pairs.columns + 1, np.int64)
     row_price = np.zeros(pairs.rows, np.int64)
     if not len(pairs):
         return row_price, column_price[:-1]
-    nothing = pairs.columns  # the column, always free, of a row that goes without
-    has = np.full(pairs.rows, nothing, np.int64)
+    unmatched = pairs.columns  # a dummy column of price 0
+    has = np.full(pairs.rows, unmatched, np.int64)
     has[pairs.row[chosen]] = pairs.column[chosen]
     gained = np.zeros(pairs.rows, np.int64)
     gained[pairs.row[chosen]] = pairs.gain[chosen]
 
     by_column = np.argsort(pairs.column, kind="stable")
     row = pairs.row[by_column]
-    wanted, starts = np.unique(pairs.column[by_column], return_index=True)
-    beyond, instead_of = pairs.gain[by_column] - gained[row], has[row]
+    columns, starts = np.unique(pairs.column[by_column], return_index=True)
+    extra_gain, present = pairs.gain[by_column] - gained[row], has[row]
     for _ in range(len(chosen) + 1):
-        before = column_price[wanted]
-        drawn = np.maximum.reduceat(beyond + column_price[instead_of], starts)
-        column_price[wanted] = np.maximum(before, drawn)
-        if np.array_equal(column_price[wanted], before):
+        before = column_price[columns]
+        offered = np.maximum.reduceat(extra_gain + column_price[present], starts)
+        column_price[columns] = np.maximum(before, offered)
+        if np.array_equal(column_price[columns], before):
             break
-    some, starts = np.unique(pairs.row, return_index=True)
+    rows, starts = np.unique(pairs.row, return_index=True)
     left = np.maximum.reduceat(pairs.gain - column_price[pairs.column], starts)
-    row_price[some] = np.maximum(left, 0)
+    row_price[rows] = np.maximum(left, 0)
     return row_price, column_price[:-1]
 
 
 def losses(pairs: Pairs, chosen: Ints) -> Ints:
-    """What choosing each pair (P,) all the same would lose at the least; 0 for those chosen.
+    """A lower bound of the loss when each pair (P,) is forced into the choice; 0 for chosen pairs.
 
-    Any prices bound the loss from below: a pair's two prices beyond its gain. The lowest prices of
-    columns are exact where the column is free, those of rows where the row goes without.
+    With any dual prices the bound is the pair's two prices minus its gain. The prices with the
+    lowest column prices make it exact for free columns, those with the lowest row prices for
+    unmatched rows; the result is the higher of the two.
     """
     row_price, column_price = prices(pairs, chosen)
     by_column = np.argsort(pairs.column, kind="stable")
@@ -144,20 +147,20 @@ def losses(pairs: Pairs, chosen: Ints) -> Ints:
     return loss - pairs.gain
 
 
-def cheapest(pairs: Pairs, dearness: npt.NDArray[np.float64], most: int) -> Ints:
-    """For each row the indices (rows, most) of its least dear pairs, -1 after the last.
+def cheapest(pairs: Pairs, cost: npt.NDArray[np.float64], count: int) -> Ints:
+    """The indices (rows, count) of each row's cheapest pairs, -1 after the last.
 
-    A pair of infinite dearness is left out; of equal ones the first comes first.
+    Pairs of infinite cost are left out. Pairs of equal cost keep their order.
     """
-    found = np.full((pairs.rows, most), -1, np.int64)
+    found = np.full((pairs.rows, count), -1, np.int64)
     if not len(pairs):
         return found
-    dearness = dearness.copy()
+    cost = cost.copy()
     _, starts, lengths = np.unique(pairs.row, return_index=True, return_counts=True)
-    for place in range(most):
-        least = np.repeat(np.minimum.reduceat(dearness, starts), lengths)
-        at_least = np.flatnonzero((dearness == least) & np.isfinite(dearness))
+    for place in range(count):
+        least = np.repeat(np.minimum.reduceat(cost, starts), lengths)
+        at_least = np.flatnonzero((cost == least) & np.isfinite(cost))
         rows, first = np.unique(pairs.row[at_least], return_index=True)
         found[rows, place] = at_least[first]
-        dearness[at_least[first]] = np.inf
+        cost[at_least[first]] = np.inf
     return found

@@ -1,15 +1,15 @@
-"""The best set of (order, drone) pairs, and the proof that there is none better. Pure.
+"""The optimal set of (order, drone) pairs, with a proof of optimality. Pure.
 
-All waiting orders are planned against all able drones together. Of all sets that use no order and
-no drone twice, the plan
+All waiting orders are planned against all able drones together. Among all sets that use each order
+and each drone at most once, the plan
 
-1. serves as many orders of the highest rank as possible, then of the next, and so on. Urgency costs
-   no numbers: taking the most urgent first also serves the most orders (the sets of orders that
-   can be served together are a transversal matroid);
-2. among those sets, has the least sum of `cost` over the orders that it serves, and of
-   `cost_of_leaving` over those that it does not.
+1. serves as many orders of the highest rank as possible, then of the next, and so on. This does not
+   reduce the number of orders: serving the highest ranks first also serves the most orders in
+   total, because the sets of orders that can be served together form a transversal matroid;
+2. among those sets, has the least sum of `cost` over the orders that it serves and
+   `cost_of_leaving` over the others.
 
-Both together are one assignment problem over whole numbers; see `_gains`.
+Both together are one assignment problem over integers; see `_gains`.
 """
 
 from collections.abc import Sequence
@@ -27,36 +27,37 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 RANKS: dict[str, int] = {Priority.NORMAL: 1, Priority.URGENT: 2, Priority.MEDICAL: 3}
-# An order that holds a drone already never loses it to another: at the most it gets a better one.
-HOLDS_ONE = 4
-# So much sooner at the door, in seconds, must a drone be that takes the place of one that is held.
-CLEARLY_BETTER_S = 60.0
+# The rank of an order that holds a drone already. It can get a better drone, but never loses its
+# own to another order.
+RANK_OF_HOLDER = 4
+# A drone replaces a held one only if it saves more than this.
+MIN_SAVING_S = 60.0
 NONE_HELD = -1
-# Scale, as a share of the promise, over which lateness sets in: softly, so that being sooner counts
-# long before being late does.
+# The scale of lateness as a share of the promise. Lateness grows softly, so a sooner delivery
+# counts well before the promise is broken.
 SPREAD = 1.0
-# How long until another drone is free for an order that is left out.
+# The assumed time until another drone is free for an order that is left out.
 NEXT_DRONE_S = 180.0
-# A NORMAL order has waited too long after so many promises, and after so many times as long as the
-# drones need for all that wait.
-LONG_PROMISES = 1.5
-LONG_QUEUES = 2.3
+# The limits after which a NORMAL order has waited too long, see `wait_limit_s`: in promises, and in
+# times of the queue.
+LIMIT_PROMISES = 1.5
+LIMIT_QUEUES = 2.3
 RUNNERS_UP = 3
-# Costs are counted in whole multiples of this; coarser only where they are so huge that sums over
-# a plan would leave the whole numbers that a float holds exactly.
-FINEST_UNIT_S = 0.001
-EXACT = 2.0**53
+# Costs are integer multiples of a unit. It is this, or coarser if costs are so high that their sums
+# would exceed the integers that a float holds exactly.
+MIN_UNIT_S = 0.001
+MAX_EXACT = 2.0**53
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """Orders (n), drones (m), and those pairs of them (P,) that may be planned, each once.
+    """Orders (n), drones (m), and the distinct pairs (P,) that may be planned.
 
-    waited_s: how long the order has waited. due_s: from now until its `deliver_by`, negative when
-    that is over. order, drone: the indices of each pair. delivery_s: from now until the parcel is
-    at the door, a wait for the drone included. busy_s: what the trip takes of the drone. at_work:
-    how many drones fly such orders at present, those included that are on their way. holds: of each
-    order (n,) the drone that it has already, or NONE_HELD. Ids decide ties.
+    waited_s: how long the order has waited. due_s: from now until its `deliver_by`, negative
+    afterwards. order, drone: the indices of each pair. delivery_s: from now to the door, with a
+    wait for the drone. busy_s: the drone's time for the trip. at_work: the number of drones that
+    have a pair or fly such orders now. holds (n,): the index of the drone that the order has
+    already, or NONE_HELD. Ids break ties.
     """
 
     order_id: Sequence[str]
@@ -75,19 +76,20 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What to assign, and the certificate that it is optimal.
+    """The optimal pairs, with the certificate of optimality.
 
-    pairs: indices of the chosen pairs, the most valuable first. runners_up: for each order (n, 3)
-    the indices of its cheapest other pairs, -1 where there are no more. cost: of each pair (P,),
-    and left_out: of leaving each order (n,), in weighted seconds.
+    pairs: indices of the chosen pairs, the most valuable first. runners_up (n, 3): the indices of
+    each order's cheapest other pairs, -1 after the last. cost (P,) of each pair and left_out (n,)
+    of leaving each order, in weighted seconds.
 
-    value: the cost of the plan, over all orders for which there was an able drone. bound: no plan
-    that serves as many of each rank costs less. They are equal when the plan is optimal, and
-    anybody can check it: no price in order_price (n,) and drone_price (m,) is negative, no pair's
-    gain (P,) is more than its two prices together, and all the prices sum up to the plan's gain.
+    value: the cost of the plan, over all orders with an able drone. bound: a lower bound of the
+    cost of any plan that serves as many orders of each rank. They are equal when the plan is
+    optimal. The certificate can be checked without the solver: no price in order_price (n,) and
+    drone_price (m,) is negative, no pair's gain (P,) exceeds the sum of its two prices, and all
+    prices sum up to the plan's gain.
 
-    regret: what choosing a pair (P,) all the same would cost the plan at the least, in weighted
-    seconds; infinite where an order would lose its drone to one that is not as urgent, or to none.
+    regret (P,): the minimum cost of forcing a pair into the plan, in weighted seconds. Infinite if
+    an order would lose its drone to a less urgent one, or without replacement.
     """
 
     pairs: Ints
@@ -105,30 +107,30 @@ class Plan:
 # --- the objective -------------------------------------------------------------------------------
 
 
-def too_long_s(least_busy_s: Floats, at_work: int, rules: Rules) -> float:
-    """After how long a NORMAL order ranks as URGENT: LONG_PROMISES promises, or LONG_QUEUES times
-    as long as the drones at work need for all that wait, whichever is longer; but `age_cap_s` at
-    the latest. In a long queue everybody waits long: it is for those who wait longer than others.
+def wait_limit_s(least_busy_s: Floats, at_work: int, rules: Rules) -> float:
+    """The wait after which a NORMAL order ranks as URGENT: the maximum of LIMIT_PROMISES promises
+    and LIMIT_QUEUES times the time that the drones at work need for the whole queue, but at most
+    `age_cap_s`. The second term grows with the queue, because then all orders wait long.
 
-    least_busy_s: what each order that a drone can fly takes of a drone at the least.
+    least_busy_s: the least time of a drone for each order that a drone can fly.
     """
     queue_s = float(least_busy_s.sum()) / max(at_work, 1)
-    long_s = max(LONG_PROMISES * rules.promise_s[Priority.NORMAL], LONG_QUEUES * queue_s)
-    return min(long_s, rules.age_cap_s)
+    limit_s = max(LIMIT_PROMISES * rules.promise_s[Priority.NORMAL], LIMIT_QUEUES * queue_s)
+    return min(limit_s, rules.age_cap_s)
 
 
-def rank(priority: Sequence[str], waited_s: Floats, too_long_s: float) -> Ints:
-    """Who is served first: NORMAL 1, URGENT 2, MEDICAL 3. A NORMAL order that has waited too long
-    ranks as URGENT, so that urgent orders cannot pass it for ever. Nothing else ever ranks as
-    MEDICAL.
+def rank(priority: Sequence[str], waited_s: Floats, limit_s: float) -> Ints:
+    """The rank of each order: NORMAL 1, URGENT 2, MEDICAL 3. A NORMAL order that has waited
+    `limit_s` ranks as URGENT, so that urgent orders cannot overtake it forever. Only MEDICAL orders
+    rank as MEDICAL.
     """
     ranks = np.array([RANKS[name] for name in priority], np.int64)
-    return np.where((ranks == 1) & (waited_s >= too_long_s), 2, ranks)
+    return np.where((ranks == 1) & (waited_s >= limit_s), 2, ranks)
 
 
 def weight(priority: Sequence[str], waited_s: Floats, rules: Rules) -> Floats:
-    """What a second of lateness weighs: the priority's weight, and as much again for every promise
-    that the order has waited, counting no more than `age_cap_s`.
+    """The weight of a second of lateness: the priority's weight times (1 + waited / promise), with
+    at most `age_cap_s` of waiting.
     """
     base = np.array([rules.priority_weight[name] for name in priority], float)
     promise_s = np.array([rules.promise_s[name] for name in priority], float)
@@ -137,28 +139,28 @@ def weight(priority: Sequence[str], waited_s: Floats, rules: Rules) -> Floats:
 
 
 def expected_lateness_s(delivery_s: Floats, due_s: Floats, spread_s: Floats) -> Floats:
-    """The mean of max(0, T - due) where the true time of delivery T is logistic about our estimate
-    with scale `spread_s`: spread * ln(1 + exp((delivery - due) / spread)), in seconds.
+    """The mean of max(0, T - due) if the true time of delivery T has a logistic distribution around
+    the estimate with scale `spread_s`: spread * ln(1 + exp((delivery - due) / spread)), in seconds.
     """
     late: Floats = spread_s * np.logaddexp(0.0, (delivery_s - due_s) / spread_s)
     return late
 
 
 def urgency(delivery_s: Floats, due_s: Floats, spread_s: Floats) -> Floats:
-    """By how much a second of delay raises the expected lateness, from 0 to 1 (its derivative)."""
+    """The derivative of the expected lateness by the delivery time, from 0 to 1."""
     rise: Floats = expit((delivery_s - due_s) / spread_s)
     return rise
 
 
 def price_of_drone_time(urgent_weight: Floats, drones: int, at_work: int, rules: Rules) -> Floats:
-    """What a second of a drone is worth to each order (n,), in weighted seconds.
+    """The cost of a second of a drone's time for each order (n,), in weighted seconds.
 
-    `busy_weight`, and where more orders wait than drones can be planned for, what a second costs
-    the others: it keeps those of them that stay behind waiting, shared by the drones that are at
-    work. So the longer the queue, the more it counts that trips are short.
+    It is `busy_weight`, and if more orders wait than drones can be planned, the cost of a second
+    for the other orders: the share of them that is left out waits longer, divided by the drones at
+    work. So in a longer queue short trips count more.
 
-    urgent_weight: weight * urgency of each order, 0 for one that no drone can fly. drones: how many
-    drones there are for them.
+    urgent_weight: weight * urgency of each order, 0 for an order that no drone can fly. drones: the
+    number of drones with a pair.
     """
     waiting = int(np.count_nonzero(urgent_weight))
     share_left = max(0, waiting - drones) / max(waiting, 1)
@@ -168,15 +170,15 @@ def price_of_drone_time(urgent_weight: Floats, drones: int, at_work: int, rules:
 
 
 def cost(weight: Floats, lateness_s: Floats, busy_s: Floats, drone_price: Floats) -> Floats:
-    """Of serving an order with a drone, in weighted seconds:
-    weight * expected lateness + price of drone time * time that it takes of the drone.
+    """The cost of serving an order with a drone, in weighted seconds:
+    weight * expected lateness + price of drone time * drone time.
     """
     return weight * lateness_s + drone_price * busy_s
 
 
 def cost_of_leaving(weight: Floats, soonest_s: Floats, due_s: Floats, spread_s: Floats) -> Floats:
-    """Of leaving an order for a later plan, in weighted seconds: weight * expected lateness when
-    its soonest delivery comes later by NEXT_DRONE_S.
+    """The cost of leaving an order for a later plan, in weighted seconds: weight * expected
+    lateness if its soonest delivery is NEXT_DRONE_S later.
     """
     return weight * expected_lateness_s(soonest_s + NEXT_DRONE_S, due_s, spread_s)
 
@@ -185,9 +187,9 @@ def cost_of_leaving(weight: Floats, soonest_s: Floats, due_s: Floats, spread_s: 
 
 
 def plan(problem: Problem) -> Plan:
-    """The optimal plan. The same problem with its rows in another order gives the same plan.
+    """The optimal plan. It does not depend on the order of the problem's rows.
 
-    Raises ValueError for a pair or an id given twice and for a figure that is not finite.
+    Raises ValueError for a duplicate pair or id, and for a time that is not finite.
     """
     costs, left_out = _costs(problem)
     unit_s = _unit_s(problem, costs, left_out)
@@ -202,9 +204,9 @@ def plan(problem: Problem) -> Plan:
     chosen = index[found]
     gap = row_price.sum() + column_price.sum() - gain[chosen].sum()
     value = left_units.sum() + (cost_units[chosen] - left_units[problem.order[chosen]]).sum()
-    dearness = costs[index]
-    dearness[found] = np.inf
-    others = matching.cheapest(pairs, dearness, RUNNERS_UP)[row]
+    other_costs = costs[index]
+    other_costs[found] = np.inf
+    others = matching.cheapest(pairs, other_costs, RUNNERS_UP)[row]
     loss = np.empty(len(pairs), np.int64)
     loss[index] = matching.losses(pairs, found)
     return Plan(
@@ -222,7 +224,7 @@ def plan(problem: Problem) -> Plan:
 
 
 def _costs(problem: Problem) -> tuple[Floats, Floats]:
-    """Of each pair, and of leaving each order: 0 without any pair, there is nothing to decide."""
+    """The cost of each pair (P,) and of leaving each order (n,); 0 for an order without a pair."""
     times = (problem.waited_s, problem.due_s, problem.delivery_s, problem.busy_s)
     if not all(np.isfinite(column).all() for column in times):
         raise ValueError("a time of an order or of a pair is not a finite number")
@@ -230,24 +232,24 @@ def _costs(problem: Problem) -> tuple[Floats, Floats]:
     spread_s = SPREAD * np.array([rules.promise_s[name] for name in problem.priority], float)
     weights = weight(problem.priority, problem.waited_s, rules)
     soonest_s = _least(problem, problem.delivery_s)
-    asked = np.isfinite(soonest_s)
-    urgent_weight = asked * weights * urgency(soonest_s, problem.due_s, spread_s)
+    has_pair = np.isfinite(soonest_s)
+    urgent_weight = has_pair * weights * urgency(soonest_s, problem.due_s, spread_s)
     drones = len(np.unique(problem.drone))
     price = price_of_drone_time(urgent_weight, drones, problem.at_work, rules)
-    # A drone that is held keeps its order unless another one is clearly better.
+    # An order keeps its held drone unless another one saves more than MIN_SAVING_S.
     is_held = problem.holds[order] == problem.drone
-    changing_s = np.where((problem.holds[order] != NONE_HELD) & ~is_held, CLEARLY_BETTER_S, 0.0)
+    changing_s = np.where((problem.holds[order] != NONE_HELD) & ~is_held, MIN_SAVING_S, 0.0)
     lateness_s = expected_lateness_s(
         problem.delivery_s + changing_s, problem.due_s[order], spread_s[order]
     )
     costs = cost(weights[order], lateness_s, problem.busy_s + changing_s, price[order])
     left_out = cost_of_leaving(weights, soonest_s, problem.due_s, spread_s)
-    left_out[~asked] = 0.0
+    left_out[~has_pair] = 0.0
     return costs, left_out
 
 
 def _least(problem: Problem, of_pairs: Floats) -> Floats:
-    """Of each order (n,) the least that one of its pairs (P,) has; infinite without any."""
+    """The least value of each order's pairs (n,); infinite for an order without a pair."""
     least = np.full(len(problem.order_id), np.inf)
     np.minimum.at(least, problem.order, of_pairs)
     return least
@@ -260,10 +262,10 @@ def _most_pairs(problem: Problem) -> int:
 def _unit_s(problem: Problem, costs: Floats, left_out: Floats) -> float:
     most, worst = _most_pairs(problem), left_out.max(initial=0.0)
     step = most * costs.max(initial=0.0) + worst
-    highest = HOLDS_ONE * step + worst
+    highest = RANK_OF_HOLDER * step + worst
     nodes = len(problem.order_id) + len(problem.drone_id) + 1
-    sums = max(most * highest / EXACT, nodes * highest / matching.FLOW_LIMIT)
-    return max(FINEST_UNIT_S, 2 * float(sums))
+    sums = max(most * highest / MAX_EXACT, nodes * highest / matching.FLOW_LIMIT)
+    return max(MIN_UNIT_S, 2 * float(sums))
 
 
 def _whole(values: Floats) -> Ints:
@@ -271,25 +273,26 @@ def _whole(values: Floats) -> Ints:
 
 
 def _gains(problem: Problem, cost_units: Ints, left_units: Ints, step: int) -> Ints:
-    """What each pair adds to the score of a plan: rank * step + cost of leaving - cost, where
-    step = k * (highest cost) + (highest cost of leaving) + 1 and k is the most pairs of a plan.
+    """The score of each pair: rank * step + cost of leaving - cost, where
+    step = k * (highest cost) + (highest cost of leaving) + 1 and k is the maximum number of pairs.
 
-    The plan of the highest score serves the most of every rank. Suppose that another one serves
-    more of one rank and as many of each above it. The two differ by separate chains of orders and
-    drones in turn; a chain has two ends, so there is one that serves an order of a higher rank in
-    place of one of a lower rank or of none. Swapping just that chain gains a step at least and
-    loses less: at most k pairs become dearer, one order is left out. So the score was not highest.
+    The plan with the highest score serves the most orders of every rank. Proof: suppose another
+    plan serves more of one rank and as many of each higher rank. The two plans differ by disjoint
+    alternating paths of orders and drones. A path has two ends, so one path serves an order of a
+    higher rank in place of an order of a lower rank or of none. Swapping that path alone gains at
+    least one step and loses less: at most k pairs get more expensive and one order is left out. So
+    the score was not the highest.
     """
     least_busy_s = _least(problem, problem.busy_s)
-    long_s = too_long_s(least_busy_s[np.isfinite(least_busy_s)], problem.at_work, problem.rules)
-    ranks = rank(problem.priority, problem.waited_s, long_s)
-    ranks = np.where(problem.holds == NONE_HELD, ranks, HOLDS_ONE)
+    limit_s = wait_limit_s(least_busy_s[np.isfinite(least_busy_s)], problem.at_work, problem.rules)
+    ranks = rank(problem.priority, problem.waited_s, limit_s)
+    ranks = np.where(problem.holds == NONE_HELD, ranks, RANK_OF_HOLDER)
     gain: Ints = (ranks * step + left_units)[problem.order] - cost_units
     return gain
 
 
 def _places(ids: Sequence[str]) -> Ints:
-    """The place of each id in their order."""
+    """The position of each id in sorted order."""
     if len(set(ids)) < len(ids):
         raise ValueError("an order or a drone is given twice")
     ordered = sorted(range(len(ids)), key=ids.__getitem__)
@@ -299,7 +302,7 @@ def _places(ids: Sequence[str]) -> Ints:
 
 
 def _sorted_pairs(problem: Problem, row: Ints, column: Ints, gain: Ints) -> tuple[Pairs, Ints]:
-    """The pairs with orders and drones in the order of their ids, and the index of each."""
+    """The pairs with orders and drones sorted by id, and the original index of each pair."""
     cell = row[problem.order] * len(column) + column[problem.drone]
     index = np.argsort(cell, kind="stable")
     cell = cell[index]

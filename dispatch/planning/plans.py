@@ -1,4 +1,4 @@
-"""From what is known at a moment to a plan: who is able now, who soon will be, who flies what."""
+"""Builds the planner's problem from orders, drones and telemetry, and plans it."""
 
 import time
 from collections.abc import Sequence
@@ -26,18 +26,18 @@ from orders import placement
 from orders.models import DeliveryJob, Order
 from orders.states import JobStatus
 
-# A drone that delivered for us so long ago at the most may still be on its way home.
-WAY_HOME = timedelta(minutes=30)
-# A drone that is so much later than expected is not waited for again.
-PATIENCE = timedelta(seconds=60)
+# After a delivery a drone may be on its way home for at most this long.
+MAX_WAY_HOME = timedelta(minutes=30)
+# A drone that is later than expected by more than this is not waited for again.
+MAX_DELAY = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Made:
-    """A plan, and what it was made of. `plan.pairs` are indices into `options`, whose columns
-    `trip` and `drone` are indices into `orders` and `drones`. verdicts: of pairs as they are now.
-    holds: the drone that each order has already. launches: how many more drones each hub with a
-    limit may have waiting for take-off.
+class PlanResult:
+    """A plan and its inputs. `plan.pairs` are indices into `options`, whose columns `trip` and
+    `drone` are indices into `orders` and `drones`. verdicts: of the likely pairs, as of now. holds:
+    the index of the drone that each order has already. launches: how many more drones each hub with
+    a limit may launch.
     """
 
     orders: list[Order]
@@ -50,7 +50,7 @@ class Made:
     now: datetime
 
     def pair_of_order(self) -> dict[int, int]:
-        """Order to pair, both by index, the most valuable first."""
+        """{order index: pair index}, the most valuable pair first."""
         return {int(self.options.trip[pair]): int(pair) for pair in self.plan.pairs}
 
     def drone_of(self, pair: int) -> Drone:
@@ -64,23 +64,23 @@ class Made:
         return bool(self.holds[self.options.trip[pair]] == self.options.drone[pair])
 
     def soonest_now_s(self) -> Floats:
-        """How soon a drone that is able now would be at each order's door; infinite without one."""
+        """The soonest delivery of each order by a drone that is able now; infinite without one."""
         able = self.options.wait_s == 0
         soonest_s = np.full(len(self.orders), np.inf)
         np.minimum.at(soonest_s, self.options.trip[able], self.options.delivery_s[able])
         return soonest_s
 
 
-def make(
+def make_plan(
     queued: list[Order],
     assigned: list[Order],
     drones: list[Drone],
-    seen: Picture | None,
+    fleet: Picture | None,
     book: Rulebook,
     now: datetime,
-) -> Made:
-    """The best plan for all orders that are `queued`, and for those `assigned` (with their job)
-    whose missions were not sent yet and may get a better drone.
+) -> PlanResult:
+    """The optimal plan for all `queued` orders, and for `assigned` ones (with their job) whose
+    missions were not sent yet and may get a better drone.
     """
     started = time.perf_counter()
     orders, rules = [*queued, *assigned], book.rules
@@ -88,10 +88,10 @@ def make(
     holds = _holds(orders, places)
     held = {drones[place].pk for place in holds if place != planner.NONE_HELD}
     jobs = _jobs_underway(drones)
-    engaged = engagements.now()
+    engaged = engagements.current()
     engaged = replace(engaged, busy={job["drone_id"] for job in jobs} - held)
     launches = hub_launches.free_launches()
-    table = registry.drone_table(drones, seen, engaged, book, now, hub_launches.full(launches))
+    table = registry.drone_table(drones, fleet, engaged, book, now, hub_launches.full(launches))
     trips = placement.trip_table(orders, book)
     due_s = np.array([(order.deliver_by - now).total_seconds() for order in orders])
     pairs = reach.likely_pairs(table, trips, rules, now, book.wind_mps)
@@ -100,7 +100,7 @@ def make(
     work = _work([job for job in jobs if job["drone_id"] in engaged.busy], places, now)
     if rules.look_ahead_s > 0:
         later = _later(table, work, trips, book, now)
-        wanted = (holds[later.trip] == planner.NONE_HELD) & _believed(later, orders, drones, now)
+        wanted = (holds[later.trip] == planner.NONE_HELD) & _not_overdue(later, orders, drones, now)
         options = lookahead.together(options, later.take(wanted), due_s)
     problem = planner.Problem(
         order_id=[str(order.pk) for order in orders],
@@ -119,11 +119,11 @@ def make(
     run_metrics.phase_seconds.labels("judge").observe(time.perf_counter() - started)
     with run_metrics.phase_seconds.labels("plan").time():
         plan = planner.plan(problem)
-    return Made(orders, drones, verdicts, options, holds, plan, launches, now)
+    return PlanResult(orders, drones, verdicts, options, holds, plan, launches, now)
 
 
 def _holds(orders: list[Order], places: dict[str, int]) -> Ints:
-    """The drone that each order has already, by index."""
+    """The index of the drone that each order has already, or NONE_HELD."""
     held = [
         places.get(order.assigned_drone_id or "", planner.NONE_HELD)
         if order.current_job_id
@@ -134,12 +134,12 @@ def _holds(orders: list[Order], places: dict[str, int]) -> Ints:
 
 
 def _waited_s(order: Order, now: datetime) -> float:
-    """Since it was placed, or since it might start where that was agreed for later."""
+    """The time since the order was placed, or since its agreed start if that is later."""
     since = max(order.created_at, order.not_before or order.created_at)
     return max(0.0, (now - since).total_seconds())
 
 
-# --- what will be able soon ----------------------------------------------------------------------
+# --- drones that will be able soon ---------------------------------------------------------------
 
 JOB_COLUMNS = (
     "drone_id",
@@ -186,7 +186,7 @@ def _later(
     table: DroneTable, work: Work, trips: TripTable, book: Rulebook, now: datetime
 ) -> Options:
     drones_back = DeliveryJob.objects.filter(
-        status=JobStatus.COMPLETED, ended_at__gt=now - WAY_HOME, drone__isnull=False
+        status=JobStatus.COMPLETED, ended_at__gt=now - MAX_WAY_HOME, drone__isnull=False
     )
     coming_home = np.isin(
         table.drone_id, list(drones_back.values_list("drone_id", flat=True).distinct())
@@ -196,9 +196,9 @@ def _later(
     return lookahead.soon(expected, free_in_s, trips, book.rules, book.zone_shapes, now, wind_mps)
 
 
-def _believed(later: Options, orders: list[Order], drones: list[Drone], now: datetime) -> Bools:
-    """Whether each of these waits is worth believing: not once the drone did not come in time."""
-    told = (
+def _not_overdue(later: Options, orders: list[Order], drones: list[Drone], now: datetime) -> Bools:
+    """False for a wait whose drone was not able by the time that an earlier decision named."""
+    forecasts = (
         DispatchDecision.objects.filter(
             order__in={orders[order].pk for order in np.unique(later.trip)},
             outcome=DispatchDecision.Outcome.WAITING,
@@ -207,10 +207,10 @@ def _believed(later: Options, orders: list[Order], drones: list[Drone], now: dat
         .values("order_id", "drone_id")
         .annotate(first=Min("able_at"))
     )
-    broken: set[tuple[UUID, str]] = {
-        (row["order_id"], row["drone_id"]) for row in told if row["first"] + PATIENCE < now
+    overdue: set[tuple[UUID, str]] = {
+        (row["order_id"], row["drone_id"]) for row in forecasts if row["first"] + MAX_DELAY < now
     }
-    if not broken:
+    if not overdue:
         return np.ones(len(later), bool)
     pairs = zip(later.trip.tolist(), later.drone.tolist(), strict=True)
-    return np.array([(orders[t].pk, drones[d].pk) not in broken for t, d in pairs], bool)
+    return np.array([(orders[t].pk, drones[d].pk) not in overdue for t, d in pairs], bool)

@@ -1,8 +1,7 @@
-"""When and how charged the drones will stand at home again. Pure.
+"""Estimates when drones will be home again, and with what charge. Pure.
 
-Estimates for planning only: a drone is assigned once it is able, by what telemetry then says. So an
-estimate that is wrong costs time, never safety; and where nothing certain is known, nothing is
-expected.
+They are for planning only: a drone is assigned when its telemetry shows that it is able. So a wrong
+estimate costs time, not safety. Without reliable data there is no estimate.
 """
 
 from dataclasses import dataclass, replace
@@ -16,16 +15,16 @@ from fleet.feasibility.judge import Rule
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import Bools, DroneTable, TripTable
 
-# Who stands so near its hub stands at a charger.
+# A drone on the ground within this distance of its hub is assumed to be charging.
 AT_HOME_M = 100.0
-# What may speak against a drone now and still let something be expected of it.
-WILL_PASS = Rule.BUSY | Rule.ALREADY_FLYING | Rule.BATTERY_BELOW_MINIMUM
+# Reasons that end by themselves. A drone with any other reason gets no estimate.
+TEMPORARY = Rule.BUSY | Rule.ALREADY_FLYING | Rule.BATTERY_BELOW_MINIMUM
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
-    """What drones are busy with: `drone` (k,) by index, the trip of each, and in how many seconds
-    each parcel is expected at its door; NaN where that is not known.
+    """The jobs of busy drones (k,): the drone's index, its trip, and the seconds until the parcel
+    is at the door; NaN if not known.
     """
 
     drone: np.ndarray
@@ -41,10 +40,10 @@ def expected(
     at: datetime,
     wind_mps: float | None = None,
 ) -> tuple[DroneTable, Floats]:
-    """The drones (N,) as they will stand at home, and in how many seconds; NaN: not expected.
+    """The drones (N,) as expected at home, and the seconds until then; NaN without an estimate.
 
-    coming_home: those that are in the air without an order, back from one of ours. Energy in the
-    air is taken as that of hovering all the time, which errs on the side of a longer wait.
+    coming_home: drones in the air without an order, on the way back from a delivery. Energy in the
+    air is estimated as that of hovering, which makes the wait rather too long.
     """
     away_m = distance_m(drones.lat, drones.lng, drones.home_lat, drones.home_lng)
     free_in_s = np.full(len(drones), np.nan)
@@ -55,7 +54,7 @@ def expected(
     free_in_s[flying] = (way_s + rules.cruise_alt_m / drones.descent_speed_mps)[flying]
     free_in_s[work.drone] = work.to_door_s + _door_to_home_s(drones, work, rules, at, wind_mps)
     against = judge.against_drones(drones, rules, wind_mps)
-    free_in_s[(against & ~np.uint32(WILL_PASS)) != 0] = np.nan
+    free_in_s[(against & ~np.uint32(TEMPORARY)) != 0] = np.nan
     used_pct = free_in_s * drones.hover_power_w * 100 / (3600 * drones.battery_wh)
     return (
         replace(

@@ -1,4 +1,4 @@
-"""Dispatch runs and their phases, counted for Prometheus."""
+"""Prometheus metrics of dispatch runs and their phases."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -30,7 +30,7 @@ Outcome = TypeVar("Outcome")  # runs.Outcome; runs imports this
 
 
 def counted(run: Callable[P, Outcome]) -> Callable[P, Outcome]:
-    """Decorates `planning.runs.run`. Runs that could not be made show as what their caller did."""
+    """Decorates `planning.runs.run`. A run that raises is not counted."""
 
     @wraps(run)
     def counting(*args: P.args, **kwargs: P.kwargs) -> Outcome:

@@ -1,4 +1,4 @@
-"""One dispatch run: load, judge, plan, assign, record. Everything it decided can be asked later."""
+"""One dispatch run: load, judge, plan, assign, record. Its decisions are stored."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from dispatch.models import DispatchDecision, DispatchRun, Mission, MissionPart
 from dispatch.planning import decisions, eligibility, hub_launches, plans, run_metrics
-from dispatch.planning.plans import Made
+from dispatch.planning.plans import PlanResult
 from fleet import policy
 from fleet.airspace import rulebook
 from fleet.airspace.rulebook import Rulebook
@@ -31,13 +31,13 @@ from wingxtra.problems import Conflict, NotFound
 
 log = structlog.get_logger(__name__)
 
-# The first key of PostgreSQL's two-part advisory locks; the second is the service area.
+# The first key of PostgreSQL's two-key advisory locks. The second is the service area.
 PLANNER_LOCK = 0x57_58
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run did: `assigned` orders with their new jobs, and why the others have no drone."""
+    """The result of a run: `assigned` orders with their new jobs, and all decisions."""
 
     run: DispatchRun
     assigned: list[Order] = field(default_factory=list)
@@ -45,8 +45,8 @@ class Outcome:
 
     @property
     def unassigned(self) -> list[DispatchDecision]:
-        taken = DispatchDecision.Outcome.ASSIGNED
-        return [decision for decision in self.decisions if decision.outcome != taken]
+        assigned = DispatchDecision.Outcome.ASSIGNED
+        return [decision for decision in self.decisions if decision.outcome != assigned]
 
 
 @run_metrics.counted
@@ -59,11 +59,11 @@ def run(
     dry_run: bool = False,
     only: Sequence[UUID] | None = None,
 ) -> Outcome:
-    """Plan the queued orders of one service area, or of all, and assign what the plan says.
+    """Plan the queued orders of one service area, or of all areas, and assign the plan.
 
-    `only` narrows it to these orders. A dry run decides and records the same and assigns nothing.
-    Raises Conflict when dispatch is paused (a dry run is allowed then) and NotFound for an area
-    that does not exist. Two runs never plan one area at the same time: the second waits.
+    `only`: plan just these orders. A dry run records the same decisions but assigns nothing.
+    Raises Conflict when dispatch is paused (unless it is a dry run) and NotFound for an unknown
+    area. A run holds the lock of each of its areas, so a second run of an area waits.
     """
     started = time.perf_counter()
     now = timezone.now()
@@ -73,53 +73,53 @@ def run(
         book = rulebook.load(now)
         open_areas = _not_paused(areas, book, dry_run)
         orders = _queued(open_areas, only, book.rules, now)
-        # Who asks for these very orders wants them to start now, and others left alone.
+        # With `only`, these orders start now: no look-ahead, and no replanning of other orders.
         unsent = [] if only is not None else _unsent(open_areas)
         if only is not None:
             book = replace(book, rules=replace(book.rules, look_ahead_s=0.0))
         drones = list(
             Drone.objects.filter(hub__service_area__in=open_areas, active=True).prefetch_related(
                 "kind",
-                "hub",  # once each, not for every drone
+                "hub",  # one query per table, one object per hub
             )
         )
-        seen = picture.read()
-        this = DispatchRun(
+        fleet = picture.read()
+        record = DispatchRun(
             trigger=trigger,
             actor=str(by),
             dry_run=dry_run,
             service_area_id=service_area_id,
             policy_version=book.rules.version,
-            picture_at=seen.fetched_at if seen else None,
+            picture_at=fleet.fetched_at if fleet else None,
             orders_considered=len(orders),
             drones_considered=len(drones),
             started_at=now,
         )
         if not orders and not unsent:
-            this.note = "No orders were waiting."
-            this.save(force_insert=True)
-            return Outcome(this)
+            record.note = "No orders were waiting."
+            record.save(force_insert=True)
+            return Outcome(record)
         run_metrics.phase_seconds.labels("load").observe(time.perf_counter() - started)
-        made = plans.make(orders, unsent, drones, seen, book, now)
+        result = plans.make_plan(orders, unsent, drones, fleet, book, now)
         with run_metrics.phase_seconds.labels("record").time():
             try:
                 with transaction.atomic():
-                    outcome = _carry_out(this, made, by, max_assignments, started)
+                    outcome = _apply(record, result, by, max_assignments, started)
                     if outcome.assigned and _paused(outcome.assigned):
-                        raise _PausedMeanwhile
-            except _PausedMeanwhile:
-                paused = _paused(made.orders)
-                outcome = _carry_out(this, made, by, max_assignments, started, paused)
+                        raise _DispatchPaused
+            except _DispatchPaused:
+                paused = _paused(result.orders)
+                outcome = _apply(record, result, by, max_assignments, started, paused)
     return outcome
 
 
-class _PausedMeanwhile(Exception):
-    """Somebody paused dispatch while this run planned or wrote: nothing of it has happened."""
+class _DispatchPaused(Exception):
+    """Dispatch was paused during this run. Rolls the assignments back."""
 
 
 def areas_with_work() -> list[UUID]:
-    """The service areas in which orders wait, or missions that can be replanned, and dispatch is
-    not paused.
+    """The ids of service areas with waiting orders or unsent missions, where dispatch is not
+    paused.
     """
     rules = policy.current()
     if rules.dispatch_paused:
@@ -138,15 +138,14 @@ def areas_with_work() -> list[UUID]:
 
 
 def run_by_schedule(service_area_id: UUID) -> Outcome | None:
-    """One automatic run of one area; None when it is not the time for one.
-
-    That is when its orders are gone meanwhile, when it was paused, and when somebody else plans it
-    at this moment: waiting would keep a worker from everything else, and the next tick looks again.
+    """One scheduled run of one area. Returns None without a run if the area has no orders to plan,
+    is paused, or is locked by another run: waiting for the lock would block a worker, and the next
+    tick tries again.
     """
     if service_area_id not in areas_with_work():
         return None
     with transaction.atomic():
-        if not _may_plan_now(service_area_id):
+        if not _try_lock(service_area_id):
             log.info("dispatch_not_run", service_area_id=str(service_area_id), why="Under way.")
             return None
         try:
@@ -162,7 +161,7 @@ def run_by_schedule(service_area_id: UUID) -> Outcome | None:
 
 
 def _areas(service_area_id: UUID | None) -> list[ServiceArea]:
-    """The areas to plan, in the order in which they are locked."""
+    """The areas to plan, sorted by id: a fixed order of locks prevents deadlocks."""
     areas = ServiceArea.objects.filter(active=True).order_by("pk")
     if service_area_id is None:
         return list(areas)
@@ -173,7 +172,7 @@ def _areas(service_area_id: UUID | None) -> list[ServiceArea]:
 
 
 def _lock_planners(areas: Sequence[ServiceArea]) -> None:
-    """Wait until nobody else plans these areas; ends with the transaction."""
+    """Take the lock of each area until the transaction ends; waits for other runs."""
     with connection.cursor() as cursor:
         for area in areas:
             cursor.execute(
@@ -181,15 +180,15 @@ def _lock_planners(areas: Sequence[ServiceArea]) -> None:
             )
 
 
-def _may_plan_now(service_area_id: UUID) -> bool:
-    """Take the area's lock, until the transaction ends, unless somebody has it."""
+def _try_lock(service_area_id: UUID) -> bool:
+    """Take the area's lock until the transaction ends. Returns False if another run holds it."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))",
             [PLANNER_LOCK, str(service_area_id)],
         )
-        (mine,) = cursor.fetchone()
-    return bool(mine)
+        (locked,) = cursor.fetchone()
+    return bool(locked)
 
 
 def _not_paused(
@@ -219,8 +218,8 @@ def _queued(
 
 
 def _unsent(areas: Sequence[ServiceArea]) -> list[Order]:
-    """Orders whose drone was chosen by dispatch and whose mission was never sent: they may still
-    get a better one. What a person has assigned stays.
+    """Orders that dispatch assigned and whose mission was never sent: they may get a better drone.
+    Manual assignments are left alone.
     """
     parts = MissionPart.objects.filter(
         mission__in=Mission.objects.never_tried(),
@@ -238,46 +237,48 @@ def _unsent(areas: Sequence[ServiceArea]) -> list[Order]:
 # --- assign --------------------------------------------------------------------------------------
 
 
-def _carry_out(
-    this: DispatchRun,
-    made: Made,
+def _apply(
+    record: DispatchRun,
+    result: PlanResult,
     by: Actor,
     max_assignments: int | None,
     started: float,
     paused: Mapping[int, str] = MappingProxyType({}),
 ) -> Outcome:
-    """Assign what was planned (unless it is a dry run) and write what was decided on each order.
+    """Assign the plan (unless it is a dry run) and write the decision about each order.
 
     `paused`: orders (by index) that must not be assigned, and why.
     """
-    planned = made.pair_of_order()
-    starting = {i: p for i, p in planned.items() if made.starts_now(p) and not made.is_held(p)}
-    kept_back = _kept_back(made, starting)
-    launchable = [(i, p) for i, p in starting.items() if i not in kept_back]
+    planned = result.pair_of_order()
+    starting = {i: p for i, p in planned.items() if result.starts_now(p) and not result.is_held(p)}
+    blocked = _blocked_by_hub(result, starting)
+    launchable = [(i, p) for i, p in starting.items() if i not in blocked]
     chosen = dict(launchable[:max_assignments])
-    kept_back |= {i: words for i, words in paused.items() if i in chosen}
+    blocked |= {i: why for i, why in paused.items() if i in chosen}
     assigned: list[Order] = []
-    if not this.dry_run:
-        assigned = _assign(made, {i: p for i, p in chosen.items() if i not in kept_back}, by)
-    this.value, this.bound = made.plan.value, made.plan.bound
-    this.assigned = len(chosen) if this.dry_run else len(assigned)
-    done = {made.orders[i].pk for i in chosen} if this.dry_run else {o.pk for o in assigned}
-    later = {i: p for i, p in planned.items() if not made.starts_now(p)}
-    decided = decisions.Decided(chosen | later, done, kept_back)
-    outcome = Outcome(this, assigned, decisions.of_all(this, made, decided))
-    # Where nothing waited and nothing was replanned, the schedule leaves no row.
-    if outcome.decisions or this.trigger != DispatchRun.Trigger.SCHEDULE:
-        this.duration_ms = round((time.perf_counter() - started) * 1000)
-        this.save(force_insert=True)
+    if not record.dry_run:
+        assigned = _assign(result, {i: p for i, p in chosen.items() if i not in blocked}, by)
+    record.value, record.bound = result.plan.value, result.plan.bound
+    record.assigned = len(chosen) if record.dry_run else len(assigned)
+    done = {result.orders[i].pk for i in chosen} if record.dry_run else {o.pk for o in assigned}
+    later = {i: p for i, p in planned.items() if not result.starts_now(p)}
+    allocation = decisions.Allocation(chosen | later, done, blocked)
+    outcome = Outcome(record, assigned, decisions.all_decisions(record, result, allocation))
+    # A scheduled run that had nothing to decide writes no row.
+    if outcome.decisions or record.trigger != DispatchRun.Trigger.SCHEDULE:
+        record.duration_ms = round((time.perf_counter() - started) * 1000)
+        record.save(force_insert=True)
         bulk.copy(outcome.decisions)
     return outcome
 
 
-def _assign(made: Made, chosen: Mapping[int, int], by: Actor) -> list[Order]:
-    """The orders that got their drone. A mission that is sent while its order is about to get a
-    better drone keeps it: then nothing is moved, and only what waits is assigned.
+def _assign(result: PlanResult, chosen: Mapping[int, int], by: Actor) -> list[Order]:
+    """Assign the chosen pairs. Returns the orders that got their drone.
+
+    If one of the missions to be replaced was sent at the same time, no order changes its drone, and
+    only the waiting orders are assigned.
     """
-    pairs = [decisions.assignment(made, i, p) for i, p in chosen.items()]
+    pairs = [decisions.assignment(result, i, p) for i, p in chosen.items()]
     moves = [pair for pair in pairs if pair.instead_of]
     if moves:
         try:
@@ -285,27 +286,27 @@ def _assign(made: Made, chosen: Mapping[int, int], by: Actor) -> list[Order]:
                 assigned = lifecycle.assign_many(pairs, by=by)
                 _refuse_if_sent(moves)
                 return assigned
-        except _SentMeanwhile:
+        except _AlreadySent:
             log.info("replanning_came_too_late", orders=[str(pair.order_id) for pair in moves])
     return lifecycle.assign_many([pair for pair in pairs if not pair.instead_of], by=by)
 
 
-class _SentMeanwhile(Exception):
+class _AlreadySent(Exception):
     """A mission that was to be replaced may have reached ground control."""
 
 
 def _refuse_if_sent(moves: Sequence[Assignment]) -> None:
     replaced = Mission.objects.filter(parts__job__in=[pair.instead_of for pair in moves])
     if replaced.exclude(recall_state=Mission.Recall.NONE).exists():
-        raise _SentMeanwhile
+        raise _AlreadySent
 
 
-def _kept_back(made: Made, starting: Mapping[int, int]) -> dict[int, str]:
-    """Orders (by index) whose drone's hub launches no more at once, and the words for it. Those
-    that gain the most keep their launch; the drones of a full hub are not able in the next run.
+def _blocked_by_hub(result: PlanResult, starting: Mapping[int, int]) -> dict[int, str]:
+    """{order index: why} for orders whose drone's hub has no launch left. The most valuable pairs
+    get the launches. In the next run the drones of a full hub are not able.
     """
-    drones = [made.drone_of(pair) for pair in starting.values()]
-    launches = hub_launches.within(drones, made.launches)
+    drones = [result.drone_of(pair) for pair in starting.values()]
+    launches = hub_launches.within(drones, result.launches)
     return {
         order: (
             f"{drone.hub.name} launches {drone.hub.launches_at_once} at once, and {drone.drone_id} "
@@ -317,10 +318,10 @@ def _kept_back(made: Made, starting: Mapping[int, int]) -> dict[int, str]:
 
 
 def _paused(orders: Sequence[Order]) -> dict[int, str]:
-    """Those of the orders (by index) in whose area dispatch is paused now, and the words for it.
+    """{order index: why} for orders in whose area dispatch is paused now.
 
-    Asked right before the commit: whoever pauses from here on waits that long, and no longer. Once
-    a pause is there, nothing more is assigned.
+    Called right before the commit. FOR SHARE makes a pause from here on wait for that commit, so
+    after a pause is saved nothing is assigned.
     """
     areas = sorted({order.service_area_id for order in orders})
     with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""A bridge that is really there."""
+"""A simulated bridge over HTTP."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from fleet.tests.simulated import sim_drone
 
 @pytest.fixture
 def bridge(settings: Settings) -> Iterator[Simulator]:
-    """A simulated GCS with WX-DRN-001 standing in Accra; its clock stands still."""
+    """A simulated GCS with WX-DRN-001 on the ground in Accra; its clock is stopped."""
     with Simulator([sim_drone(drone_id="WX-DRN-001")], speed=0) as simulator:
         settings.GCS_BRIDGE_URL = simulator.url
         settings.GCS_BRIDGE_TIMEOUT_S = 1.0

@@ -1,4 +1,4 @@
-"""Orders, missions and drones of which something is not known."""
+"""Orders, missions and drones with an unclear state."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,7 +19,7 @@ IN_A_FIELD = "Its drone landed in a field."
 
 
 def astray(**attributes: Any) -> Order:
-    """It had a parcel aboard, and landed where nobody looks: on hold, the parcel is not known."""
+    """An order on hold: its drone landed in a field, and the parcel's location is unknown."""
     order = order_in(Status.ENROUTE, **attributes)
     lifecycle.mission_over(
         order.pk,
@@ -34,7 +34,7 @@ def astray(**attributes: Any) -> Order:
 
 
 def aboard(**attributes: Any) -> Order:
-    """The same, and its parcel is aboard for sure."""
+    """The same, with the parcel known to be aboard."""
     order = order_in(Status.ENROUTE, **attributes)
     lifecycle.loaded(order.pk, by=GCS)
     lifecycle.mission_over(
@@ -45,18 +45,19 @@ def aboard(**attributes: Any) -> Order:
 
 
 def contradicted() -> Order:
-    """Queued again, and held because of what was reported afterwards."""
+    """An order that was requeued and then put on hold by a contradicting report."""
     order = order_in(Status.ASSIGNED)
     lifecycle.requeue(order.pk, by=GCS, why="It stayed at the hub.")
     return lifecycle.sight_lost(order.pk, why="Said twice.", by=GCS)
 
 
 def doubtful(code: Discrepancy.Code, status: Status = Status.DELIVERING) -> Discrepancy:
-    """QUEUED: once more, after an attempt that is over; what is reported is about that one.
+    """A standing discrepancy of an order in `status`.
 
-    What is seen of a flight was raised before its end.
+    QUEUED: the order was requeued, and the discrepancy is about the ended attempt. DELIVERED: codes
+    for active jobs were raised before the delivery.
     """
-    was_in_flight = status == Status.DELIVERED and code in discrepancies.WHILE_IT_LASTS
+    was_in_flight = status == Status.DELIVERED and code in discrepancies.ACTIVE_JOB_CODES
     began = Status.DELIVERING if was_in_flight else status
     order = order_in(Status.ENROUTE if status == Status.QUEUED else began)
     job = job_of(order)
@@ -64,7 +65,7 @@ def doubtful(code: Discrepancy.Code, status: Status = Status.DELIVERING) -> Disc
         lifecycle.mission_over(
             order.pk, ended=JobStatus.FAILED, by=GCS, why="It landed.", max_attempts=3
         )
-        discrepancies.about_an_ended_job(job, code, "Two sources differ.", GCS)
+        discrepancies.raise_for_ended_job(job, code, "Two sources differ.", GCS)
     else:
         discrepancies.raise_(job, code, "Two sources differ.", by=TELEMETRY)
         if was_in_flight:
@@ -73,7 +74,7 @@ def doubtful(code: Discrepancy.Code, status: Status = Status.DELIVERING) -> Disc
 
 
 def not_over(minutes: float = 5) -> MissionPart:
-    """Ground control had the mission, its job has ended, and nobody knows whether it flies."""
+    """A mission that ground control had, whose job has ended, and that may still fly."""
     order = order_in(Status.MISSION_SUBMITTED)
     part = MissionPart.objects.get(order=order)
     Mission.objects.filter(pk=part.mission_id).update(tries=1)
@@ -81,11 +82,11 @@ def not_over(minutes: float = 5) -> MissionPart:
     lifecycle.requeue(order.pk, by=TELEMETRY, why="It never took off.")
     ended_at = timezone.now() - timedelta(minutes=minutes)
     DeliveryJob.objects.filter(pk=part.job_id).update(ended_at=ended_at)
-    return MissionPart.objects.whole().get(pk=part.pk)
+    return MissionPart.objects.with_related().get(pk=part.pk)
 
 
 def unconfirmed(status: Status, **recall: Any) -> MissionPart:
-    """Ground control did not confirm that its mission is taken back."""
+    """A mission whose withdrawal ground control did not confirm."""
     order = order_in(status)
     part = MissionPart.objects.get(order=order)
     at = timezone.now() - timedelta(minutes=1)
@@ -93,7 +94,7 @@ def unconfirmed(status: Status, **recall: Any) -> MissionPart:
         tries=1, recall_refused_at=at, bridge_answer="404 page not found", **recall
     )
     MissionPart.objects.filter(pk=part.pk).update(live=True)
-    return MissionPart.objects.whole().get(pk=part.pk)
+    return MissionPart.objects.with_related().get(pk=part.pk)
 
 
 def held(drone_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Flights of one drone for tests: as it flies, as it measures, and as they are read."""
+"""Flights of one drone for tests: its path, its samples, and the phases read from them."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from dispatch.missions.flight.phases import Event, FlightEvent, Phase, Plan, State, step
+from dispatch.missions.flight.phases import Event, FlightEvent, FlightState, Phase, Plan, step
 from fleet.live.telemetry import Telemetry
 from fleet.policy import Policy
 from fleet.simulator.airframe import moved
@@ -20,7 +20,7 @@ DELIVERY = ["LAUNCHED", "ENROUTE", "ARRIVED", "DELIVERING", "DELIVERED"]
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """One measurement: seconds after take-off of the clock, metres north of the hub, and so on."""
+    """One sample: seconds after T0, metres north and east of the hub, and so on."""
 
     s: float
     north_m: float
@@ -58,7 +58,7 @@ def plan(pickup_m: float = 500, dropoff_m: float = 2000) -> Plan:
 
 
 class Pilot:
-    """Flies on a line north of the hub and measures every `every_s`."""
+    """Flies on a line north of the hub and takes a sample every `every_s`."""
 
     def __init__(self, every_s: float = 2.0) -> None:
         self.every_s, self.s, self.north_m, self.alt_m = every_s, 0.0, 0.0, 0.0
@@ -118,18 +118,20 @@ def phases_of(track: Iterable[At], where: Plan | None = None) -> list[str]:
     return [phase.value for phase, _ in flown(track, where)[1]]
 
 
-def flown(track: Iterable[At], where: Plan | None = None) -> tuple[State, list[tuple[Phase, At]]]:
-    """Feeds them one by one, through JSON each time; returns who said what."""
-    state, said = State(), []
+def flown(
+    track: Iterable[At], where: Plan | None = None
+) -> tuple[FlightState, list[tuple[Phase, At]]]:
+    """The phases and their samples, read one by one with a JSON round trip after each."""
+    state, phases = FlightState(), []
     for at in track:
-        state = State.from_dict(json.loads(json.dumps(state.to_dict())))
+        state = FlightState.from_dict(json.loads(json.dumps(state.to_dict())))
         state, events = step(state, [at.telemetry()], where or plan(), RULES)
-        said += [(event.phase, at) for event in events if isinstance(event, FlightEvent)]
-    return state, said
+        phases += [(event.phase, at) for event in events if isinstance(event, FlightEvent)]
+    return state, phases
 
 
 def shaken(track: Iterable[At], seed: int, metres: float = 2.0, alt_m: float = 1.0) -> Iterator[At]:
-    """The same with the noise of a receiver and a barometer."""
+    """The track with the noise of a receiver and a barometer."""
     noise = random.Random(seed)
     for at in track:
         yield replace(

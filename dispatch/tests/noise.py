@@ -1,4 +1,4 @@
-"""What goes wrong with telemetry, as functions from measurements to measurements. Seeded."""
+"""Telemetry faults, as seeded functions from samples to samples."""
 
 import random
 from collections.abc import Callable
@@ -16,8 +16,8 @@ Noise = Callable[[random.Random, Samples], Samples]
 VALUES = ("armed", "alt_m", "speed_mps", "position")
 
 
-def bad_ones(chance: random.Random, samples: Samples) -> Samples:
-    """One or two measurements in a row with one wrong value, at a few places."""
+def wrong_values(chance: random.Random, samples: Samples) -> Samples:
+    """One wrong value in one or two samples in a row, up to four times."""
     samples = list(samples)
     for _ in range(chance.randint(1, 4)):
         value, at = chance.choice(VALUES), chance.randrange(max(1, len(samples) - 2))
@@ -45,17 +45,18 @@ def _wrong(chance: random.Random, value: str, sample: Telemetry) -> dict[str, An
 
 
 def frozen(chance: random.Random, samples: Samples) -> Samples:
-    """One value, or all of them, stay as they were for up to a dozen measurements."""
+    """One value, or all, repeat for up to a dozen samples."""
     value = chance.choice([*VALUES, "all"])
     start, end = _window(chance, samples)
-    kept = {name: getattr(samples[start], name) for name in _fields(value)}
+    repeated = {name: getattr(samples[start], name) for name in _fields(value)}
     return [
-        replace(sample, **kept) if start <= i < end else sample for i, sample in enumerate(samples)
+        replace(sample, **repeated) if start <= i < end else sample
+        for i, sample in enumerate(samples)
     ]
 
 
 def without(chance: random.Random, samples: Samples) -> Samples:
-    """One value is null for a while, or from first to last."""
+    """One value is null for a while, or in all samples."""
     nothing = dict.fromkeys(_fields(chance.choice(VALUES)))
     start, end = chance.choice([_window(chance, samples), (0, len(samples))])
     return [
@@ -73,7 +74,7 @@ def swapped(chance: random.Random, samples: Samples) -> Samples:
 
 
 def lost(chance: random.Random, samples: Samples) -> Samples:
-    """Some here and there, or many in a row."""
+    """Random samples, or many in a row."""
     if chance.random() < 0.5:
         return [sample for sample in samples if chance.random() > 0.3]
     start = chance.randrange(len(samples))
@@ -81,23 +82,23 @@ def lost(chance: random.Random, samples: Samples) -> Samples:
 
 
 def offset(chance: random.Random, samples: Samples) -> Samples:
-    """Altitudes above the sea, or below the ground."""
+    """Altitudes with another datum, such as sea level."""
     return _raised(samples, chance.choice([-30.0, 124.0, chance.uniform(-100, 2000)]), 0)
 
 
 def another_datum(chance: random.Random, samples: Samples) -> Samples:
-    """From some moment on."""
-    by_m = chance.choice([-124.0, 124.0, chance.uniform(-300, 300)])
-    return _raised(samples, by_m, chance.randrange(len(samples)))
+    """A change of datum in flight."""
+    shift_m = chance.choice([-124.0, 124.0, chance.uniform(-300, 300)])
+    return _raised(samples, shift_m, chance.randrange(len(samples)))
 
 
 def another_quantity(chance: random.Random, samples: Samples) -> Samples:
-    """The accuracy in millimetres in place of the altitude."""
+    """The accuracy in millimetres instead of the altitude."""
     return [replace(sample, alt_m=float(chance.randint(400, 3000))) for sample in samples]
 
 
 def late(chance: random.Random, samples: Samples) -> Samples:
-    """Told again later, in between the others."""
+    """Some samples are repeated later."""
     again = sorted(chance.sample(range(len(samples)), len(samples) // 10))
     samples = list(samples)
     for i in reversed(again):
@@ -106,7 +107,7 @@ def late(chance: random.Random, samples: Samples) -> Samples:
 
 
 def jittering(chance: random.Random, samples: Samples) -> Samples:
-    """The clock of the drone goes a little wrong each time, never backwards."""
+    """Timestamps up to 90 ms early, never out of order."""
     return [
         replace(
             sample, measured_at=sample.measured_at - timedelta(milliseconds=chance.random() * 90)
@@ -116,8 +117,8 @@ def jittering(chance: random.Random, samples: Samples) -> Samples:
 
 
 EVERY: tuple[Noise, ...] = (
-    bad_ones,
-    bad_ones,
+    wrong_values,
+    wrong_values,
     frozen,
     without,
     swapped,
@@ -141,9 +142,9 @@ def _window(chance: random.Random, samples: Samples) -> tuple[int, int]:
     return start, start + chance.randint(2, 12)
 
 
-def _raised(samples: Samples, by_m: float, start: int) -> Samples:
+def _raised(samples: Samples, shift_m: float, start: int) -> Samples:
     return [
-        replace(sample, alt_m=sample.alt_m + by_m)
+        replace(sample, alt_m=sample.alt_m + shift_m)
         if i >= start and sample.alt_m is not None
         else sample
         for i, sample in enumerate(samples)

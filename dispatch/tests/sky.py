@@ -1,7 +1,7 @@
-"""A whole sky without processes: a simulated world, its bridge over HTTP, and our side of it.
+"""A simulated world, its bridge over HTTP, and our side of it, in one process.
 
-The clock stands still between the looks, so that a step takes as long as its statements. Nothing
-reaches us by itself: telemetry when `look` is called, a report when `tell` is.
+The clock stops between polls, so that a step takes as long as its statements. Telemetry arrives
+only by `poll`, a report only by `deliver`.
 """
 
 import json
@@ -26,7 +26,7 @@ from fleet.simulator import staff
 from fleet.simulator.airframe import moved
 from fleet.simulator.faults.board import Fault
 from fleet.simulator.missions import Mission as Flown
-from fleet.simulator.missions import MissionEvent as Told
+from fleet.simulator.missions import MissionEvent as SentEvent
 from fleet.simulator.missions import Refused
 from fleet.simulator.run import Simulator
 from fleet.simulator.telemetry import latest
@@ -38,13 +38,13 @@ from orders.models import Order
 from wingxtra.accounts.identity import DISPATCHER, GCS
 from wingxtra.problems import Problem
 
-LOOK_EVERY_S = 2.0
-PACE = 15.0  # seconds of the world for one of ours
+POLL_EVERY_S = 2.0
+PACE = 15.0  # seconds of the simulated world per second
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 
 
 class Sky:
-    """Drones at one hub in Accra, and all that our side does at its ticks."""
+    """Drones at one hub in Accra, and the ticks of our side."""
 
     def __init__(
         self, simulator: Simulator, clock: time_machine.Traveller, drones: list[str]
@@ -58,18 +58,18 @@ class Sky:
         ]
         self.world = World(fleet, 1, datetime.now(UTC), report_pickup=True)
         simulator.world = simulator._server.world = self.world
-        self.told: set[str] = set()
+        self.delivered_ids: set[str] = set()
         picture._redis().delete(picture.KEY)
         bridge._breaker.cache_clear()
-        self.look()
+        self.poll()
 
     # -- ours --------------------------------------------------------------------------------------
 
-    def look(self) -> None:
-        """A poll of the Fleet API, and what telemetry shows of the flights."""
-        self.clock.shift(LOOK_EVERY_S)
+    def poll(self) -> None:
+        """Poll the Fleet API and follow the flights."""
+        self.clock.shift(POLL_EVERY_S)
         with self.simulator.lock:
-            self.world.step(LOOK_EVERY_S * PACE, datetime.now(UTC))
+            self.world.step(POLL_EVERY_S * PACE, datetime.now(UTC))
             broken = {
                 drone_id
                 for drone_id in self.world.aircraft
@@ -85,7 +85,7 @@ class Sky:
         return runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER).assigned
 
     def sweep(self) -> None:
-        """What `dispatch.actors.sweep_missions` has done."""
+        """The work of `dispatch.actors.sweep_missions`, in this process."""
         now = timezone.now()
         due = Mission.objects.order_by("drone")
         for mission in publishing_pause.unless_paused(due.unsent(now)):
@@ -96,15 +96,15 @@ class Sky:
 
     # -- ground control ----------------------------------------------------------------------------
 
-    def untold(self) -> Iterator[tuple[Flown, Told]]:
+    def undelivered(self) -> Iterator[tuple[Flown, SentEvent]]:
         for mission in self.world.missions.values():
             for event in mission.events:
-                if event.event_id not in self.told and not mission.manner.silent:
+                if event.event_id not in self.delivered_ids and not mission.manner.silent:
                     yield mission, event
 
-    def tell(self, mission: Flown, event: Told) -> None:
-        """One report reaches us, for the first time or again."""
-        self.told.add(event.event_id)
+    def deliver(self, mission: Flown, event: SentEvent) -> None:
+        """Deliver a report, for the first time or again."""
+        self.delivered_ids.add(event.event_id)
         about = MissionEvent(
             type=ReportType(event.event_type),
             occurred_at=datetime.fromisoformat(event.occurred_at),
@@ -119,10 +119,10 @@ class Sky:
         with self.simulator.lock:
             self.world.faults.add(Fault(kind, drone_id, **settings), self.world.elapsed_s)
 
-    # -- what a person sees on the ground ----------------------------------------------------------
+    # -- staff on the ground -----------------------------------------------------------------------
 
     def where(self, order: Order) -> Where:
-        """A parcel that no accepted mission was about has not left its sender."""
+        """Where the parcel is; one without an accepted mission is at its sender."""
         parcel = self.world.ledger.parcels.get(str(order.pk))
         return Where(parcel.now.where) if parcel else Where.AT_PICKUP
 
@@ -137,7 +137,7 @@ class Sky:
         return [m for m in self.world.missions.values() if m.order_id == str(order.pk)]
 
     def story(self, order: Order) -> str:
-        """What we know and what is so, for the message of a failed assertion."""
+        """Our timeline and the simulator's truth, for the message of a failed assertion."""
         events = order.events.order_by("id").values_list("created_at", "type", "message")
         known = [f"{at:%H:%M:%S} {kind}: {words}" for at, kind, words in events]
         parcel = self.world.ledger.parcels.get(str(order.pk))
@@ -152,13 +152,13 @@ class Sky:
         return any(m.over_at is None or m.intent_id in flying for m in missions_of)
 
     def bring_to_the_hub(self, order: Order) -> None:
-        """A parcel in the field, or in a drone that stands, is carried to the hub."""
+        """Carry a parcel from the field, or from a grounded drone, to the hub."""
         with self.simulator.lock, suppress(Refused):
             if self.where(order) in (Where.ABOARD, Where.ON_GROUND) and not self.flies(order):
                 staff.collect(self.world, str(order.pk), ACCRA)
 
     def bring_drones_home(self) -> None:
-        """And a person has looked at each that stands at home with nothing aboard."""
+        """Carry grounded drones back to the hub."""
         with self.simulator.lock, suppress(Refused):
             for drone_id, aircraft in self.world.aircraft.items():
                 if not aircraft.legs and not aircraft.at_home:

@@ -1,4 +1,4 @@
-"""An order with its mission, and a drone that is able to fly it."""
+"""An order with its mission, and an able drone."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -13,25 +13,25 @@ from orders.tests.factories import order_in
 
 
 def able_drone(**telemetry: Any) -> Drone:
-    """WX-DRN-001, registered, charged and just heard of."""
+    """WX-DRN-001, registered and charged, with fresh telemetry."""
     drone = Drone.objects.filter(pk="WX-DRN-001").first() or DroneFactory(drone_id="WX-DRN-001")
     seen(**telemetry)
     return drone
 
 
 def seen(**telemetry: Any) -> None:
-    """Make this the newest picture of WX-DRN-001."""
+    """Set the newest telemetry of WX-DRN-001."""
     show(TelemetryFactory(drone_id="WX-DRN-001", **telemetry), fetched_at=datetime.now(UTC))
 
 
 def assigned(**attributes: Any) -> tuple[Order, Mission]:
-    """An order that has just been given to WX-DRN-001, and its mission."""
+    """An order just assigned to WX-DRN-001, and its mission."""
     order = order_in(Status.ASSIGNED, drone=able_drone(), **attributes)
     return order, mission_of(order)
 
 
 def submitted(**attributes: Any) -> tuple[Order, Mission]:
-    """The same, and the bridge has it."""
+    """The same, with the mission accepted by the bridge."""
     order, mission = assigned(**attributes)
     publishing.publish(mission.pk)
     order = stored(order)
@@ -48,7 +48,7 @@ def mission_of(order: Order) -> Mission:
 
 
 def part_of(order: Order) -> MissionPart:
-    return MissionPart.objects.whole().get(job=stored(order).current_job_id)
+    return MissionPart.objects.with_related().get(job=stored(order).current_job_id)
 
 
 def timeline(order: Order) -> list[str]:

@@ -1,4 +1,4 @@
-"""What ops do to orders in the console, through its pages."""
+"""Ops' actions on orders, through the console's pages."""
 
 from datetime import timedelta
 from typing import Any
@@ -41,14 +41,14 @@ def browser(ama: User) -> Client:
 
 
 def act(browser: Client, name: str, *orders: Order, seen: Any = None, **data: Any) -> HttpResponse:
-    """Open the action's page and submit its form, as a person does."""
+    """Open the action's page and submit its form, as in a browser."""
     url = actions._actions["orders.order", name].url(*(order.pk for order in orders))
     tokens = seen or page_of(browser, name, *orders)
     return browser.post(url, {**tokens, **data}, follow=True)
 
 
 def page_of(browser: Client, name: str, *orders: Order) -> dict[str, str]:
-    """The hidden fields of the action's page: what it says it has seen."""
+    """The hidden fields of the action's page, with the state that the page showed."""
     url = actions._actions["orders.order", name].url(*(order.pk for order in orders))
     targets = browser.get(url).context["targets"]
     return {f"seen-{target.object.pk}": target.token for target in targets}
@@ -58,13 +58,13 @@ def now(order: Order) -> Order:
     return Order.objects.select_related("current_job").get(pk=order.pk)
 
 
-def test_an_order_is_canceled_with_a_reason_and_a_name(browser: Client) -> None:
+def test_an_order_is_canceled_with_a_reason_and_the_operators_name(browser: Client) -> None:
     order = OrderFactory()
     answer = act(browser, "cancel", order, reason="CUSTOMER_REQUEST", note="Rang us.")
     assert "was canceled" in answer.content.decode()
     assert (now(order).status, now(order).cancel_note) == (Status.CANCELED, "Rang us.")
     event = order.events.get(type=EventType.CANCELED)
-    # The note may name the customer; events are kept for good.
+    # The note may name the customer; events are kept permanently.
     assert (event.actor, event.message) == ("user:ama", "The customer asked")
     entry = LogEntry.objects.get()
     assert (entry.user.username, entry.object_id) == ("ama", str(order.pk))
@@ -111,14 +111,14 @@ def test_a_soft_limit_needs_a_written_reason(browser: Client) -> None:
     show(TelemetryFactory(drone_id=drone.pk, measured_at=seconds_ago(30)))
     order = OrderFactory()
     answer = act(browser, "assign", order, drone_id=drone.pk)
-    assert "Write why it may fly all the same" in answer.content.decode()
+    assert "Write why it may fly anyway" in answer.content.decode()
     assert now(order).status == Status.QUEUED
     act(browser, "assign", order, drone_id=drone.pk, override_reason="I see it on the pad.")
     assert now(order).assigned_drone_id == drone.pk
     assert now(order).current_job.override_reason == "I see it on the pad."
 
 
-def test_an_assigned_order_goes_to_another_drone(browser: Client) -> None:
+def test_an_assigned_order_is_reassigned_to_another_drone(browser: Client) -> None:
     first, second = DroneFactory(), DroneFactory()
     show(TelemetryFactory(drone_id=first.pk), TelemetryFactory(drone_id=second.pk))
     order = order_in(Status.ASSIGNED, drone=first)
@@ -127,7 +127,7 @@ def test_an_assigned_order_goes_to_another_drone(browser: Client) -> None:
     assert order.jobs.count() == 2
 
 
-def test_a_requeued_order_says_who_took_its_drone_away(browser: Client) -> None:
+def test_the_timeline_of_a_requeued_order_names_the_operator(browser: Client) -> None:
     order = order_in(Status.ASSIGNED)
     act(browser, "requeue", order, reason="The parcel is not packed.")
     assert now(order).status == Status.QUEUED
@@ -163,15 +163,13 @@ def test_a_new_window_is_checked_like_a_new_orders(browser: Client) -> None:
     ("not_before", "deliver_by"),
     [("", "2001-01-01T10:00"), ("2035-01-01T11:00", "2035-01-01T10:00")],
 )
-def test_a_window_that_cannot_be_is_refused(
-    browser: Client, not_before: str, deliver_by: str
-) -> None:
+def test_an_impossible_window_is_refused(browser: Client, not_before: str, deliver_by: str) -> None:
     order = OrderFactory()
     act(browser, "reschedule", order, not_before=not_before, deliver_by=deliver_by, reason="x")
     assert order.events.filter(type=EventType.RESCHEDULED).count() == 0
 
 
-def test_an_abort_is_asked_for_in_flight_only(browser: Client) -> None:
+def test_an_abort_is_requested_in_flight_only(browser: Client) -> None:
     flying, waiting = order_in(Status.ENROUTE), OrderFactory()
     act(browser, "abort", flying, reason="People below.")
     act(browser, "abort", waiting, reason="People below.")
@@ -190,7 +188,7 @@ def test_orders_are_dispatched_together_with_a_result_for_each(browser: Client) 
     assert statuses == [Status.ASSIGNED, Status.QUEUED]
 
 
-def test_a_bulk_action_says_what_came_of_each_order(browser: Client) -> None:
+def test_a_bulk_action_shows_the_result_of_each_order(browser: Client) -> None:
     waiting, done = OrderFactory(), order_in(Status.DELIVERED)
     page = act(browser, "cancel", waiting, done, reason="WEATHER").content.decode()
     assert "1 of 2 done" in page
@@ -199,7 +197,7 @@ def test_a_bulk_action_says_what_came_of_each_order(browser: Client) -> None:
     assert now(done).status == Status.DELIVERED
 
 
-def test_the_second_of_two_people_is_told_what_changed(browser: Client) -> None:
+def test_the_second_of_two_operators_sees_what_changed(browser: Client) -> None:
     order = OrderFactory()
     seen = page_of(browser, "cancel", order)
     kofi = UserFactory(username="kofi", ops=True)
@@ -209,24 +207,24 @@ def test_the_second_of_two_people_is_told_what_changed(browser: Client) -> None:
     assert "kofi" in page
     assert "It is close." in page
     assert now(order).status == Status.ASSIGNED
-    # The page is about the present now; sent again, it is meant.
+    # The page shows the present state now; submitting it again is accepted.
     act(browser, "cancel", order, reason="OTHER")
     assert now(order).status == Status.CANCELED
 
 
-def test_a_form_that_never_saw_the_order_changes_nothing(browser: Client) -> None:
+def test_a_form_without_the_seen_state_changes_nothing(browser: Client) -> None:
     order = OrderFactory()
     act(browser, "cancel", order, seen={"nothing": ""}, reason="OTHER")
     assert now(order).status == Status.QUEUED
 
 
 @pytest.mark.parametrize("query", ["", "?id=nonsense", "?id=00000000-0000-0000-0000-000000000000"])
-def test_an_action_about_nothing_is_not_found(browser: Client, query: str) -> None:
+def test_an_action_without_an_object_is_404(browser: Client, query: str) -> None:
     url = actions._actions["orders.order", "cancel"].url().split("?")[0]
     assert browser.get(url + query).status_code == 404
 
 
-def test_an_action_does_not_lead_to_another_site(browser: Client) -> None:
+def test_an_action_does_not_redirect_to_another_site(browser: Client) -> None:
     order = OrderFactory()
     url = actions._actions["orders.order", "cancel"].url(order.pk) + "&next=https://evil.example/"
     data = {**page_of(browser, "cancel", order), "reason": CancelReason.OTHER}

@@ -1,4 +1,4 @@
-"""Zones and wind that speak against a mission which ground control has already."""
+"""Zones and wind that forbid a mission which ground control already has."""
 
 import json
 from collections.abc import Callable
@@ -15,8 +15,8 @@ from pytest_django import Settings
 
 from dispatch import actors
 from dispatch.missions import airspace_watch, recalls
-from dispatch.missions.airspace_watch import Ahead, Spoken
-from dispatch.missions.flight.state import Fix, Phase, State
+from dispatch.missions.airspace_watch import Findings, RemainingRoute
+from dispatch.missions.flight.state import Fix, FlightState, Phase
 from dispatch.models import Discrepancy, Flight
 from dispatch.tests.support import stored, submitted, timeline
 from fleet.airspace.rulebook import Rulebook
@@ -48,17 +48,17 @@ def km(place: tuple[float, float]) -> tuple[float, float]:
     return place[1] * DEG_PER_KM, place[0] * DEG_PER_KM
 
 
-def ahead(
+def remaining(
     at: tuple[float, float] | None = HOME,
     pickup: tuple[float, float] | None = PICKUP,
     drop: tuple[float, float] | None = DROP,
-) -> Ahead:
-    return Ahead(at and km(at), pickup and km(pickup), drop and km(drop), km(HOME))
+) -> RemainingRoute:
+    return RemainingRoute(at and km(at), pickup and km(pickup), drop and km(drop), km(HOME))
 
 
 def judged(
-    *ways: Ahead, zones: Zones = NOWHERE, wind_mps: float | None = None, **rules: Any
-) -> list[Spoken]:
+    *routes: RemainingRoute, zones: Zones = NOWHERE, wind_mps: float | None = None, **rules: Any
+) -> list[Findings]:
     book = Rulebook(
         rules=replace(RULES, **rules),
         areas=[],
@@ -68,8 +68,8 @@ def judged(
         wind_mps=wind_mps,
         best_drones=DroneTable.from_rows([]),
     )
-    drones = DroneTable.from_rows([drone(None, None) for _ in ways])
-    return airspace_watch.judge_flights(drones, ways, book, 42.0, NOON)
+    drones = DroneTable.from_rows([drone(None, None) for _ in routes])
+    return airspace_watch.judge_flights(drones, routes, book, 42.0, NOON)
 
 
 ACROSS_TO_PICKUP = no_fly(-1, 1, 1, 1.5)
@@ -81,61 +81,61 @@ IN_10_MIN, IN_2_H = NOON + timedelta(minutes=10), NOON + 2 * HOUR
 
 
 @pytest.mark.parametrize(
-    ("way", "zones", "in_the_way"),
+    ("route", "zones", "in_the_way"),
     [
-        (ahead(), ACROSS_TO_PICKUP, True),
-        (ahead(), OVER_PICKUP, True),
-        (ahead(), ACROSS_TO_DROP, True),
-        (ahead(), OVER_DROP, True),
-        (ahead(), BESIDE, False),
-        # Not known where it is: the legs from the pickup on count, and home again.
-        (ahead(at=None), ACROSS_TO_DROP, True),
-        (ahead(at=None, pickup=None), BESIDE, False),
-        (ahead(at=None, pickup=None), ACROSS_TO_DROP, True),
-        # Loaded and past it, but the way home leads through it.
-        (ahead(at=(0, 4.5), pickup=None), ACROSS_TO_DROP, True),
-        # Another hub's side: it was flown through on the way to the pickup and is left behind.
-        (ahead(at=(3, 2)), no_fly(4, 1, 5, 3), False),
-        (ahead(at=(6, 2)), no_fly(4, 1, 5, 3), True),
-        (ahead(at=(6, 6), pickup=None), no_fly(4, 1, 5, 3), False),
-        # It is in it now.
-        (ahead(at=(0, 3.5), pickup=None), ACROSS_TO_DROP, True),
-        # Called home: the drop is not asked about any more.
-        (ahead(at=(0, 3), pickup=None, drop=None), OVER_DROP, False),
-        (ahead(at=(0, 5), pickup=None, drop=None), ACROSS_TO_DROP, True),
+        (remaining(), ACROSS_TO_PICKUP, True),
+        (remaining(), OVER_PICKUP, True),
+        (remaining(), ACROSS_TO_DROP, True),
+        (remaining(), OVER_DROP, True),
+        (remaining(), BESIDE, False),
+        # Unknown position: the legs from the pickup to the drop and home count.
+        (remaining(at=None), ACROSS_TO_DROP, True),
+        (remaining(at=None, pickup=None), BESIDE, False),
+        (remaining(at=None, pickup=None), ACROSS_TO_DROP, True),
+        # Loaded and past the zone, but the leg home crosses it.
+        (remaining(at=(0, 4.5), pickup=None), ACROSS_TO_DROP, True),
+        # The zone was crossed on the leg to the pickup and lies behind.
+        (remaining(at=(3, 2)), no_fly(4, 1, 5, 3), False),
+        (remaining(at=(6, 2)), no_fly(4, 1, 5, 3), True),
+        (remaining(at=(6, 6), pickup=None), no_fly(4, 1, 5, 3), False),
+        # It is inside the zone.
+        (remaining(at=(0, 3.5), pickup=None), ACROSS_TO_DROP, True),
+        # Abort requested: the leg to the drop does not count.
+        (remaining(at=(0, 3), pickup=None, drop=None), OVER_DROP, False),
+        (remaining(at=(0, 5), pickup=None, drop=None), ACROSS_TO_DROP, True),
         # Windows: in force until after it has landed, about 15 minutes from now.
-        (ahead(), no_fly(-1, 3, 1, 4, (None, NOON)), False),
-        (ahead(), no_fly(-1, 3, 1, 4, (IN_10_MIN, None)), True),
-        (ahead(), no_fly(-1, 3, 1, 4, (IN_2_H, None)), False),
+        (remaining(), no_fly(-1, 3, 1, 4, (None, NOON)), False),
+        (remaining(), no_fly(-1, 3, 1, 4, (IN_10_MIN, None)), True),
+        (remaining(), no_fly(-1, 3, 1, 4, (IN_2_H, None)), False),
     ],
 )
-def test_a_zone_is_in_the_way_when_what_is_still_to_fly_touches_it(
-    way: Ahead, zones: Zones, in_the_way: bool
+def test_a_zone_that_touches_the_remaining_route_is_reported(
+    route: RemainingRoute, zones: Zones, in_the_way: bool
 ) -> None:
-    (said,) = judged(way, zones=zones)
-    assert bool(said.zone) == in_the_way
-    assert said.about == (zones.names[0] if in_the_way else "")
+    (found,) = judged(route, zones=zones)
+    assert bool(found.zone) == in_the_way
+    assert found.zone_name == (zones.names[0] if in_the_way else "")
 
 
-def test_the_words_name_the_zone_and_when_it_begins() -> None:
+def test_the_message_names_the_zone_and_its_start() -> None:
     (now, later) = (
-        judged(ahead(), zones=no_fly(-1, 3, 1, 4, window))[0].zone
+        judged(remaining(), zones=no_fly(-1, 3, 1, 4, window))[0].zone
         for window in [(None, None), (IN_10_MIN, None)]
     )
     assert now == "The no-fly zone Airport lies across what WX-DRN-001 has still to fly."
     assert later.endswith("has still to fly from 12:10 UTC on.")
 
 
-def test_where_ground_control_flies_around_zones_one_that_leaves_a_way_is_not_in_it() -> None:
+def test_with_detours_allowed_a_zone_that_can_be_flown_around_is_not_reported() -> None:
     (across, over_the_drop) = (
-        judged(ahead(), zones=zones, detours_allowed=True)[0].zone
+        judged(remaining(), zones=zones, detours_allowed=True)[0].zone
         for zones in [ACROSS_TO_DROP, OVER_DROP]
     )
     assert (across, bool(over_the_drop)) == ("", True)
 
 
 @pytest.mark.parametrize(
-    ("wind_mps", "words"),
+    ("wind_mps", "message"),
     [
         (None, ""),
         (9.9, ""),
@@ -147,16 +147,16 @@ def test_where_ground_control_flies_around_zones_one_that_leaves_a_way_is_not_in
         (np.nan, None),
     ],
 )
-def test_the_wind_is_over_its_limit_within_it_or_not_known(
-    wind_mps: float | None, words: str | None
+def test_the_wind_is_above_its_limit_within_it_or_unknown(
+    wind_mps: float | None, message: str | None
 ) -> None:
-    (said,) = judged(ahead(), wind_mps=wind_mps)
-    assert (said.wind, said.zone) == (words, "")
+    (found,) = judged(remaining(), wind_mps=wind_mps)
+    assert (found.wind, found.zone) == (message, "")
 
 
-def test_many_are_judged_at_once_each_by_its_own_way() -> None:
-    ways = [ahead(at=(0, 1)), ahead(at=(0, 2), pickup=None, drop=None), ahead()]
-    assert [bool(said.zone) for said in judged(*ways, zones=OVER_DROP)] == [True, False, True]
+def test_many_flights_are_judged_at_once_each_by_its_own_route() -> None:
+    routes = [remaining(at=(0, 1)), remaining(at=(0, 2), pickup=None, drop=None), remaining()]
+    assert [bool(found.zone) for found in judged(*routes, zones=OVER_DROP)] == [True, False, True]
     assert judged() == []
 
 
@@ -169,7 +169,7 @@ def look(now: datetime | None = None) -> None:
 
 
 def zone_at(order: Order, share: float, **values: Any) -> NoFlyZone:
-    """200 m by 200 m around a place on the way from the pickup (0) to the drop (1)."""
+    """200 m by 200 m around a place on the leg from the pickup (0) to the drop (1)."""
     return NoFlyZoneFactory(polygon=square(*place_at(order, share), side_m=200), **values)
 
 
@@ -179,19 +179,19 @@ def place_at(order: Order, share: float) -> tuple[float, float]:
 
 
 def flying(share: float) -> Order:
-    """An order whose drone has its parcel aboard and has come so far from pickup to drop."""
+    """An order whose drone is part of the way from pickup to drop, with the parcel."""
     order, _ = submitted()
     lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
     lat, lng = place_at(order, share)
     fix = Fix(at=0, lat=lat, lng=lng, alt_m=60, speed_mps=16, armed=True)
-    state = State(phase=Phase.ENROUTE, fix=fix, picked_up=True, left_pickup=True)
+    state = FlightState(phase=Phase.ENROUTE, fix=fix, picked_up=True, left_pickup=True)
     Flight.objects.create(
         job=stored(order).current_job, state=state.to_dict(), heard_at=datetime.now(UTC)
     )
     return lifecycle.loaded(order.pk, by=GCS)
 
 
-def told() -> list[tuple[str, str]]:
+def standing_doubts() -> list[tuple[str, str]]:
     """What stands now: code and message."""
     return list(
         Discrepancy.objects.filter(settled_at__isnull=True)
@@ -208,23 +208,23 @@ def wind(tmp_path: Path, settings: Settings) -> Callable[..., None]:
 
     def blow(wind_mps: float, age_s: float = 0) -> None:
         measured_at = datetime.now(UTC) - timedelta(seconds=age_s)
-        said = {"measured_at": measured_at.isoformat(), "wind_mps": wind_mps}
-        source.write_text(json.dumps(said))
-        weather.renew()
+        reading = {"measured_at": measured_at.isoformat(), "wind_mps": wind_mps}
+        source.write_text(json.dumps(reading))
+        weather.refresh()
 
     return blow
 
 
 @pytest.mark.usefixtures("bridge")
-def test_the_schedule_tells_of_a_zone_across_a_flying_mission_until_it_is_gone() -> None:
+def test_a_zone_across_a_flying_mission_is_reported_until_it_is_removed() -> None:
     assert actors.watch_airspace in [tick.actor for tick in schedule]
     order = flying(0.4)
     actors.watch_airspace.fn()
-    assert told() == []
+    assert standing_doubts() == []
     zone = zone_at(order, 0.7, name="Stadium")
     actors.watch_airspace.fn()
-    words = "The no-fly zone Stadium lies across what WX-DRN-001 has still to fly."
-    assert told() == [("AIRSPACE", words)]
+    message = "The no-fly zone Stadium lies across what WX-DRN-001 has still to fly."
+    assert standing_doubts() == [("AIRSPACE", message)]
     actors.watch_airspace.fn()
     assert timeline(order).count("CONTRADICTION") == 1
     assert stored(order).status == Status.ENROUTE
@@ -237,100 +237,100 @@ def test_the_schedule_tells_of_a_zone_across_a_flying_mission_until_it_is_gone()
 
 @pytest.mark.usefixtures("bridge")
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_a_zone_speaks_against_a_mission_that_is_not_launched_yet(share: float) -> None:
+def test_a_zone_across_a_mission_before_launch_is_reported(share: float) -> None:
     order, _ = submitted()
     zone_at(order, share)
     look()
-    assert [code for code, _ in told()] == ["AIRSPACE"]
+    assert [code for code, _ in standing_doubts()] == ["AIRSPACE"]
     assert stored(order).status == Status.MISSION_SUBMITTED
 
 
 @pytest.mark.usefixtures("bridge")
-def test_a_zone_that_begins_later_speaks_against_what_is_not_over_by_then() -> None:
+def test_a_zone_that_starts_during_the_flight_is_reported() -> None:
     order = flying(0.1)
     now = datetime.now(UTC)
     zone = zone_at(order, 0.7, starts_at=now + 2 * HOUR)
     look(now)
-    assert told() == []
+    assert standing_doubts() == []
     zone.starts_at = now + timedelta(seconds=60)
     zone.save()
     look(now)
-    (only,) = told()
+    (only,) = standing_doubts()
     assert only[1].endswith(f"from {zone.starts_at:%H:%M} UTC on.")
     zone.ends_at = now + timedelta(seconds=70)
     zone.save()
     look(now + timedelta(seconds=80))
-    assert told() == []
+    assert standing_doubts() == []
 
 
 @pytest.mark.usefixtures("bridge")
-def test_when_another_zone_comes_in_the_way_it_is_the_one_that_is_named() -> None:
+def test_when_another_zone_is_in_the_way_it_is_named_instead() -> None:
     order = flying(0.1)
     zone_at(order, 0.7, name="Stadium")
     look()
     NoFlyZone.objects.get().delete()
     zone_at(order, 0.8, name="Fire")
     look()
-    ((_, words),) = told()
-    assert "Fire" in words
+    ((_, message),) = standing_doubts()
+    assert "Fire" in message
     assert Discrepancy.objects.count() == 2
 
 
 @pytest.mark.usefixtures("bridge")
-def test_once_it_is_called_home_only_the_way_home_counts() -> None:
+def test_after_an_abort_request_only_the_route_home_counts() -> None:
     order = flying(0.4)
     zone_at(order, 0.9)
     look()
-    assert len(told()) == 1
+    assert len(standing_doubts()) == 1
     recalls.request_abort(order.pk, by=SYSTEM, reason="A zone is in the way.")
     look()
-    assert told() == []
+    assert standing_doubts() == []
 
 
 @pytest.mark.usefixtures("bridge")
-def test_what_stands_is_over_with_the_flight() -> None:
+def test_standing_discrepancies_are_settled_with_the_flight() -> None:
     order = flying(0.4)
     zone_at(order, 0.7)
     look()
     lifecycle.advance(order.pk, Status.DELIVERED, by=GCS)
     look()
-    assert told() == []
-    # One that was raised while the flight ended does not stay.
+    assert standing_doubts() == []
+    # A discrepancy raised during the end of the flight is settled too.
     Discrepancy.objects.update(settled_at=None, settled_by="", settlement="")
     look()
     assert Discrepancy.objects.get().settlement == "The flight is over."
 
 
 @pytest.mark.usefixtures("bridge")
-def test_wind_over_the_limit_is_told_with_value_limit_and_age(
+def test_wind_above_the_limit_is_reported_with_value_limit_and_age(
     wind: Callable[..., None],
 ) -> None:
     wind(5)
     flying(0.4)
     look()
-    assert told() == []
+    assert standing_doubts() == []
     wind(14.26, age_s=30)
     look()
-    words = "The wind is 14.3 m/s, as measured 30 s ago; WX-DRN-001 may fly up to 12.0 m/s."
-    assert told() == [("WEATHER", words)]
-    wind(14, age_s=5000)  # too old to say anything: neither clear nor worse
+    message = "The wind is 14.3 m/s, as measured 30 s ago; WX-DRN-001 may fly up to 12.0 m/s."
+    assert standing_doubts() == [("WEATHER", message)]
+    wind(14, age_s=5000)  # a stale reading neither raises nor settles
     look()
-    assert told() == [("WEATHER", words)]
+    assert standing_doubts() == [("WEATHER", message)]
     wind(11)
     look()
-    assert told() == []
+    assert standing_doubts() == []
     assert Discrepancy.objects.get().settlement == "The wind is within the limit again."
 
 
 @pytest.mark.usefixtures("bridge")
-def test_a_wind_that_is_not_known_is_said_of_the_fleet_and_not_of_each_flight(
+def test_an_unknown_wind_is_reported_for_the_fleet_and_not_for_each_flight(
     wind: Callable[..., None],
 ) -> None:
     wind(5)
     flying(0.4)
     wind(5, age_s=5000)
     look()
-    assert told() == []
+    assert standing_doubts() == []
 
 
 @pytest.mark.usefixtures("bridge")
@@ -347,8 +347,8 @@ def test_statements_do_not_grow_with_the_missions_while_nothing_changes() -> Non
     for _ in range(4):
         order_in(Status.LAUNCHED)
     assert airspace_watch.watch(datetime.now(UTC)) == 5
-    assert len(told()) == 5
-    # Four of them read the rulebook, which is kept in memory once the zone is committed.
+    assert len(standing_doubts()) == 5
+    # Four of them read the rulebook, which is cached once the zone is committed.
     assert statements() == one == 2 + 4
 
 

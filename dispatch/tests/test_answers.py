@@ -1,4 +1,4 @@
-"""What a person says about a flight: of one that nobody saw, and of one that is ended meanwhile."""
+"""Ops' answers about flights without telemetry, and about flights that end during the answer."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -36,25 +36,25 @@ def sky(settings: Settings) -> Iterator[Sky]:
         yield Sky(simulator, clock, [DroneFactory().pk])
 
 
-def test_a_mission_that_was_flown_without_a_sign_can_be_said_to_have_delivered() -> None:
+def test_a_mission_flown_without_telemetry_can_be_confirmed_as_delivered() -> None:
     order = order_in(Status.MISSION_SUBMITTED)
-    assert answers.it_was_delivered(order.pk, by=STAFF, note=NOTE).status == Status.DELIVERED
+    assert answers.confirm_delivered(order.pk, by=STAFF, note=NOTE).status == Status.DELIVERED
 
 
-def test_one_that_failed_without_a_sign_asks_where_the_parcel_is_and_holds_its_drone() -> None:
+def test_a_mission_that_failed_without_telemetry_asks_for_the_parcel_and_holds_its_drone() -> None:
     order = order_in(Status.MISSION_SUBMITTED)
     drone_id = order.assigned_drone_id
-    order = answers.it_failed(order.pk, by=STAFF, note=NOTE)
+    order = answers.confirm_failed(order.pk, by=STAFF, note=NOTE)
     assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
     assert DroneHold.objects.standing().filter(drone=drone_id).exists()
 
 
-def test_before_ground_control_has_the_mission_nothing_can_have_failed() -> None:
+def test_a_mission_that_ground_control_does_not_have_cannot_fail() -> None:
     with pytest.raises(lifecycle.Refused):
-        answers.it_failed(order_in(Status.ASSIGNED).pk, by=STAFF, note=NOTE)
+        answers.confirm_failed(order_in(Status.ASSIGNED).pk, by=STAFF, note=NOTE)
 
 
-def test_a_question_about_a_flight_that_was_just_ended_is_not_asked() -> None:
+def test_no_discrepancy_is_raised_for_a_flight_that_has_just_ended() -> None:
     order = order_in(Status.ENROUTE)
     job = order.current_job
     assert job is not None
@@ -78,16 +78,16 @@ def test_a_doubt_about_an_order_on_hold_offers_every_answer_about_its_parcel() -
     assert offered >= {"delivered", "at-hub", "never-left", "given-back", "lost", "settle"}
 
 
-def test_a_mission_said_to_be_over_that_nobody_saw_asks_where_the_parcel_is(sky: Sky) -> None:
+def test_a_mission_confirmed_over_without_telemetry_asks_where_the_parcel_is(sky: Sky) -> None:
     order = OrderFactory()
     sky.dispatch()
     sky.sweep()
-    order = recalls.say_over(order.pk, by=STAFF, note=NOTE)
+    order = recalls.confirm_over(order.pk, by=STAFF, note=NOTE)
     assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
     assert DroneHold.objects.standing().count() == 1
 
 
-def test_a_pickup_that_is_reported_after_the_end_of_its_attempt_keeps_the_next_one_back() -> None:
+def test_a_pickup_reported_after_the_end_of_its_attempt_blocks_the_next_one() -> None:
     order = order_in(Status.ENROUTE)
     job = order.current_job
     assert job is not None
@@ -99,7 +99,7 @@ def test_a_pickup_that_is_reported_after_the_end_of_its_attempt_keeps_the_next_o
     assert stored(order).hold_code == HoldCode.PARCEL_UNKNOWN
 
 
-def test_what_has_launched_since_the_page_was_opened_is_not_requeued() -> None:
+def test_an_order_that_launched_after_the_page_was_opened_is_not_requeued() -> None:
     order = order_in(Status.ENROUTE)
     with pytest.raises(Conflict):
         order_actions._requeue(
@@ -108,16 +108,16 @@ def test_what_has_launched_since_the_page_was_opened_is_not_requeued() -> None:
     assert stored(order).status == Status.ENROUTE
 
 
-def test_a_mission_in_flight_that_is_said_to_be_over_has_failed(sky: Sky) -> None:
+def test_a_mission_in_flight_that_is_confirmed_over_has_failed(sky: Sky) -> None:
     order = OrderFactory()
     sky.dispatch()
     sky.sweep()
     lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
-    order = recalls.say_over(order.pk, by=STAFF, note=NOTE)
+    order = recalls.confirm_over(order.pk, by=STAFF, note=NOTE)
     assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
 
 
-def test_a_failure_reported_of_a_flight_that_was_never_seen_asks_for_the_parcel(sky: Sky) -> None:
+def test_a_reported_failure_of_an_unseen_flight_asks_for_the_parcel(sky: Sky) -> None:
     order = OrderFactory()
     sky.dispatch()
     sky.sweep()
@@ -135,16 +135,16 @@ def test_a_drone_that_was_silent_at_the_end_may_have_picked_the_parcel_up(sky: S
     sky.dispatch()
     sky.sweep()
     for _ in range(4):
-        sky.look()
+        sky.poll()
     sky.fault("lose_link", drone_id, for_s=6000)
     for _ in range(4):
-        sky.look()
-    order = answers.it_failed(order.pk, by=STAFF, note=NOTE)
+        sky.poll()
+    order = answers.confirm_failed(order.pk, by=STAFF, note=NOTE)
     assert order.hold_code == HoldCode.PARCEL_UNKNOWN
 
 
 def fly_unseen_to_the_drop(sky: Sky, **fault: object) -> Order:
-    """Ground control says only that it has launched; the drone lands at the drop and stays."""
+    """Ground control reports only the launch; the drone lands at the drop and stays."""
     order = OrderFactory(
         pickup_lat=5.6070, pickup_lng=-0.1885, dropoff_lat=5.6110, dropoff_lng=-0.1830
     )
@@ -153,23 +153,23 @@ def fly_unseen_to_the_drop(sky: Sky, **fault: object) -> Order:
     sky.fault(drone_id=drone_id, **fault)  # type: ignore[arg-type]
     sky.dispatch()
     sky.sweep()
-    sky.look()
-    launched = next(told for told in sky.untold() if told[1].event_type == "LAUNCHED")
-    sky.tell(*launched)
+    sky.poll()
+    launched = next(report for report in sky.undelivered() if report[1].event_type == "LAUNCHED")
+    sky.deliver(*launched)
     for _ in range(130):
-        sky.look()
+        sky.poll()
     return stored(order)
 
 
-def test_a_drone_that_came_unseen_to_the_drop_and_stays_is_asked_about(sky: Sky) -> None:
+def test_a_drone_that_stays_at_the_drop_point_unseen_raises_a_discrepancy(sky: Sky) -> None:
     order = fly_unseen_to_the_drop(sky, kind="lose_link", for_s=600)
     assert order.status == Status.LAUNCHED
     doubt = Discrepancy.objects.get(order=order)
     assert doubt.code == Code.AT_THE_DROP
-    assert "has kept its place for" in doubt.message
+    assert "has been stationary for" in doubt.message
 
 
-def test_a_drone_that_lies_unseen_in_a_field_is_asked_about(sky: Sky) -> None:
+def test_a_drone_that_stays_in_a_field_unseen_raises_a_discrepancy(sky: Sky) -> None:
     drone_id = next(iter(sky.world.aircraft))
     sky.fault("land_short", drone_id)
     order = fly_unseen_to_the_drop(sky, kind="lose_link", for_s=600)
@@ -177,7 +177,7 @@ def test_a_drone_that_lies_unseen_in_a_field_is_asked_about(sky: Sky) -> None:
     assert Discrepancy.objects.filter(order=order, code=Code.UNCLEAR_LANDING).exists()
 
 
-def test_one_that_leaves_again_without_a_word_has_not_delivered_for_sure(sky: Sky) -> None:
+def test_leaving_the_drop_point_is_no_proof_of_a_delivery(sky: Sky) -> None:
     order = OrderFactory(
         pickup_lat=5.6070, pickup_lng=-0.1885, dropoff_lat=5.6110, dropoff_lng=-0.1830
     )
@@ -186,13 +186,13 @@ def test_one_that_leaves_again_without_a_word_has_not_delivered_for_sure(sky: Sk
     sky.dispatch()
     sky.sweep()
     for _ in range(90):
-        sky.look()
+        sky.poll()
     assert sky.stands_at_home(drone_id) is False  # with the parcel aboard
     assert stored(order).status != Status.DELIVERED
     assert order.discrepancies.filter(settled_at__isnull=True).exists()
 
 
-def test_a_drone_that_stays_at_the_door_after_its_delivery_is_on_hold(sky: Sky) -> None:
+def test_a_drone_that_stays_at_the_door_after_its_delivery_is_held(sky: Sky) -> None:
     order = OrderFactory(
         pickup_lat=5.6070, pickup_lng=-0.1885, dropoff_lat=5.6110, dropoff_lng=-0.1830
     )
@@ -201,24 +201,24 @@ def test_a_drone_that_stays_at_the_door_after_its_delivery_is_on_hold(sky: Sky) 
     sky.dispatch()
     sky.sweep()
     for _ in range(80):
-        sky.look()
-        for mission, told in list(sky.untold()):
-            sky.tell(mission, told)
+        sky.poll()
+        for mission, event in list(sky.undelivered()):
+            sky.deliver(mission, event)
     assert stored(order).status == Status.DELIVERED
     (hold,) = DroneHold.objects.standing().filter(drone=drone_id)
     assert hold.code == DroneHold.Code.LANDED_AWAY
     registry.release(drone_id, by=STAFF, note="I stand beside it: the customer lets it stay.")
     for _ in range(40):
-        sky.look()
+        sky.poll()
     assert not DroneHold.objects.standing().exists()
 
 
-def test_a_drone_that_comes_home_from_its_delivery_is_not(sky: Sky) -> None:
+def test_a_drone_that_comes_home_after_its_delivery_is_not_held(sky: Sky) -> None:
     OrderFactory(pickup_lat=5.6070, pickup_lng=-0.1885, dropoff_lat=5.6110, dropoff_lng=-0.1830)
     sky.dispatch()
     sky.sweep()
     for _ in range(80):
-        sky.look()
-        for mission, told in list(sky.untold()):
-            sky.tell(mission, told)
+        sky.poll()
+        for mission, event in list(sky.undelivered()):
+            sky.deliver(mission, event)
     assert not DroneHold.objects.exists()

@@ -1,4 +1,4 @@
-"""Missions by API: who may, what is answered, what is refused."""
+"""Missions by API: permissions, answers, refusals."""
 
 from datetime import timedelta
 from typing import Any
@@ -42,7 +42,7 @@ def merchant_of(order: Order) -> APIClient:
     return api_client(UserFactory(merchant=order.merchant))
 
 
-# --- who may -------------------------------------------------------------------------------------
+# --- permissions ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("verb", ["submit-mission-intent", "abort", "events"])
@@ -60,7 +60,7 @@ def test_only_staff_may_read_a_mission() -> None:
     assert api_client().get(path).status_code == 401
 
 
-def test_another_merchants_order_is_not_there() -> None:
+def test_another_merchants_order_is_not_found() -> None:
     order = order_in(Status.QUEUED)
     stranger = api_client(UserFactory(merchant=MerchantFactory()))
     assert post(stranger, order, "cancel").status_code == 404
@@ -86,7 +86,7 @@ def test_a_merchant_cancels_its_order() -> None:
     assert stored(order).cancel_reason == "MERCHANT_REQUEST"
 
 
-def test_staff_say_why(ops: APIClient) -> None:
+def test_staff_give_a_reason_for_a_cancel(ops: APIClient) -> None:
     order = order_in(Status.QUEUED)
     assert post(ops, order, "cancel", {"reason": "WEATHER", "note": "Storm."}).status_code == 200
     event = DeliveryEvent.objects.get(order=order, type="CANCELED")
@@ -121,7 +121,7 @@ def test_a_launched_order_is_a_conflict_with_its_state(ops: APIClient, bridge: S
     assert stored(order).status == Status.MISSION_SUBMITTED
 
 
-def test_while_the_bridge_is_away_a_cancel_is_503(ops: APIClient, bridge: Simulator) -> None:
+def test_while_the_bridge_is_down_a_cancel_is_503(ops: APIClient, bridge: Simulator) -> None:
     order, _ = submitted()
     bridge.fault("bridge_down")
     answer = post(ops, order, "cancel")
@@ -134,7 +134,9 @@ def test_a_delivered_order_cannot_be_canceled(ops: APIClient) -> None:
     assert (answer.status_code, answer.json()["current_status"]) == (409, "DELIVERED")
 
 
-def test_a_cancel_under_a_key_is_answered_again(ops: APIClient, bridge: Simulator) -> None:
+def test_a_repeated_cancel_with_an_idempotency_key_gets_the_same_answer(
+    ops: APIClient, bridge: Simulator
+) -> None:
     order, _ = submitted()
     first, again = (post(ops, order, "cancel", headers={"Idempotency-Key": "k1"}) for _ in "ab")
     assert first.json() == again.json()
@@ -185,7 +187,7 @@ def test_a_held_mission_is_submitted(ops: APIClient, bridge: Simulator) -> None:
     assert DeliveryEvent.objects.get(order=order, type="MISSION_SUBMITTED").actor == "user:ama"
 
 
-def test_submitting_to_a_bridge_that_is_away_is_503_and_is_retried(
+def test_submitting_while_the_bridge_is_down_is_503_and_is_retried(
     ops: APIClient, bridge: Simulator
 ) -> None:
     policy.change(by=SYSTEM, auto_submit=False)
@@ -193,13 +195,13 @@ def test_submitting_to_a_bridge_that_is_away_is_503_and_is_retried(
     order, intent = assigned()
     answer = post(ops, order, "submit-mission-intent", headers={"Idempotency-Key": "k1"})
     assert answer.status_code == 503
-    assert "tried again by itself" in answer.json()["detail"]
+    assert "retried automatically" in answer.json()["detail"]
     assert Mission.objects.unsent(timezone.now() + timedelta(minutes=2)).get() == intent
     again = post(ops, order, "submit-mission-intent", headers={"Idempotency-Key": "k1"})
     assert again.status_code == 200
 
 
-def test_submitting_what_the_bridge_refuses_is_a_conflict(
+def test_submitting_a_mission_that_the_bridge_refuses_is_a_conflict(
     ops: APIClient, bridge: Simulator
 ) -> None:
     bridge.fault("bridge_reject")
@@ -219,7 +221,7 @@ def test_a_test_order_has_nothing_to_submit(ops: APIClient) -> None:
 # --- abort ---------------------------------------------------------------------------------------
 
 
-def test_an_abort_is_asked_for(ops: APIClient) -> None:
+def test_an_abort_is_requested(ops: APIClient) -> None:
     order = order_in(Status.ENROUTE)
     answer = post(ops, order, "abort", {"reason": "Storm."})
     assert (answer.status_code, answer.json()) == (
@@ -230,7 +232,7 @@ def test_an_abort_is_asked_for(ops: APIClient) -> None:
     assert mission_of(order).recall_mode == "abort"
 
 
-def test_what_does_not_fly_cannot_be_aborted(ops: APIClient) -> None:
+def test_an_order_that_does_not_fly_cannot_be_aborted(ops: APIClient) -> None:
     answer = post(ops, order_in(Status.MISSION_SUBMITTED), "abort")
     assert (answer.status_code, answer.json()["code"]) == (409, "not_in_flight")
 
@@ -269,7 +271,7 @@ def test_ground_control_reports_with_its_key() -> None:
 
 @pytest.mark.parametrize("name", ["event_type", "event", "type"])
 @pytest.mark.parametrize("time", ["occurred_at", "timestamp"])
-def test_senders_name_type_and_time_in_more_than_one_way(
+def test_type_and_time_are_accepted_under_several_names(
     ops: APIClient, name: str, time: str
 ) -> None:
     with time_machine.travel(timezone.now() - timedelta(minutes=1)):
@@ -280,13 +282,13 @@ def test_senders_name_type_and_time_in_more_than_one_way(
     assert DeliveryEvent.objects.get(order=order, type="ENROUTE").occurred_at == at
 
 
-def test_a_report_of_somebody_else_carries_their_name(ops: APIClient) -> None:
+def test_a_report_from_another_source_carries_its_name(ops: APIClient) -> None:
     order = order_in(Status.MISSION_SUBMITTED)
     post(ops, order, "events", {"type": "LAUNCHED", "source": "phone"})
     assert DeliveryEvent.objects.get(order=order, type="LAUNCHED").actor == "user:ama"
 
 
-def test_a_backward_report_is_no_error(ops: APIClient) -> None:
+def test_a_backward_report_is_answered_200(ops: APIClient) -> None:
     answer = post(ops, order_in(Status.ARRIVED), "events", {"type": "LAUNCHED"})
     assert (answer.status_code, answer.json()["applied_events"]) == (200, [])
     assert "already" in answer.json()["note"]
@@ -323,7 +325,7 @@ def test_a_bad_report_names_the_field_and_changes_nothing(
     assert timeline(order) == before
 
 
-def test_the_timeline_is_still_read_at_the_same_address() -> None:
+def test_the_timeline_is_read_at_the_same_url() -> None:
     order = order_in(Status.LAUNCHED)
     answer = merchant_of(order).get(f"/api/v1/orders/{order.pk}/events")
     assert [event["type"] for event in answer.json()["items"]] == timeline(order)

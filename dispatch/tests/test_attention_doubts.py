@@ -1,4 +1,4 @@
-"""What is not known is on the dashboard, with what ends it; many of one cause are one line."""
+"""Doubts on the dashboard with the actions that end them; many of one cause are one line."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -51,7 +51,7 @@ def page(role: Role = Role.OPS) -> str:
 # --- parcels -------------------------------------------------------------------------------------
 
 
-def test_while_all_is_known_nothing_is_asked() -> None:
+def test_without_doubts_there_are_no_lines() -> None:
     OrderFactory()
     order_in(Status.ENROUTE)
     order_in(Status.DELIVERED)
@@ -59,7 +59,7 @@ def test_while_all_is_known_nothing_is_asked() -> None:
         assert found(source) == []
 
 
-def test_a_parcel_that_nobody_sees_is_asked_for_with_all_answers() -> None:
+def test_an_unlocated_parcel_is_one_line_with_all_answers() -> None:
     order = astray()
     (item,) = questions()
     assert item.text == (
@@ -75,7 +75,7 @@ def test_a_parcel_that_nobody_sees_is_asked_for_with_all_answers() -> None:
     assert str(order) in item.text
 
 
-def test_the_question_says_where_the_drone_is() -> None:
+def test_the_line_says_where_the_drone_is() -> None:
     order = aboard()
     drone_id = order.holder_drone_id
     assert f"It is not known where {drone_id} is." in questions()[0].detail
@@ -84,10 +84,10 @@ def test_the_question_says_where_the_drone_is() -> None:
     assert f"{drone_id} is 500 m from the drop point, motors off" in questions()[0].detail
     hub = Hub.objects.get()
     show(TelemetryFactory(drone_id=drone_id, lat=hub.lat, lng=hub.lng, armed=False))
-    assert f"{drone_id} is at {hub}, motors off, heard" in questions()[0].detail
+    assert f"{drone_id} is at {hub}, motors off, last telemetry" in questions()[0].detail
 
 
-def test_without_redis_the_question_is_asked_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_redis_the_line_is_still_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     from redis import RedisError
 
     from fleet.live import picture
@@ -100,7 +100,7 @@ def test_without_redis_the_question_is_asked_all_the_same(monkeypatch: pytest.Mo
     assert "It is not known where" in questions()[0].detail
 
 
-def test_an_aborted_flight_with_a_parcel_aboard_is_not_over_for_us() -> None:
+def test_an_aborted_flight_with_a_parcel_aboard_still_needs_an_answer() -> None:
     order = order_in(Status.ENROUTE)
     lifecycle.loaded(order.pk, by=GCS)
     lifecycle.mission_over(
@@ -117,15 +117,15 @@ def test_an_aborted_flight_with_a_parcel_aboard_is_not_over_for_us() -> None:
     assert "It was delivered" not in labels(item)
 
 
-def test_medical_parcels_are_asked_for_first() -> None:
+def test_medical_parcels_come_first() -> None:
     normal, medical = astray(), astray(priority="MEDICAL")
     first, last = sorted(questions(), key=lambda item: -item.level)
     assert str(medical) in first.text
     assert str(normal) in last.text
 
 
-def test_many_parcels_of_one_cause_are_one_line_that_answers_for_all() -> None:
-    orders = [astray() for _ in range(attention_doubts.MOST_OF_A_CAUSE)]
+def test_many_parcels_of_one_cause_are_one_line_with_actions_for_all() -> None:
+    orders = [astray() for _ in range(attention_doubts.MAX_LINES_PER_CAUSE)]
     assert len(questions()) == len(orders)
     astray()
     (item,) = questions()
@@ -135,13 +135,13 @@ def test_many_parcels_of_one_cause_are_one_line_that_answers_for_all() -> None:
     assert "hold=PARCEL_UNKNOWN" in item.url
 
 
-def test_test_orders_ask_nobody() -> None:
+def test_test_orders_need_no_answer() -> None:
     order = OrderFactory(live_mode=False)
     Order.objects.filter(pk=order.pk).update(holder="UNKNOWN")
     assert questions() == []
 
 
-# --- what two sources say ------------------------------------------------------------------------
+# --- contradictions ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,9 @@ def test_test_orders_ask_nobody() -> None:
         (Code.UNCLEAR_LANDING, Status.DELIVERED, ["Correct the outcome", "Settle"]),
     ],
 )
-def test_each_doubt_has_what_ends_it(code: Code, status: Status, offered: list[str]) -> None:
+def test_each_doubt_has_the_actions_that_end_it(
+    code: Code, status: Status, offered: list[str]
+) -> None:
     doubt = doubtful(code, status)
     item = next(item for item in questions() if item.key == f"doubt:{doubt.pk}")
     assert labels(item)[: len(offered)] == offered
@@ -173,13 +175,13 @@ def test_each_doubt_has_what_ends_it(code: Code, status: Status, offered: list[s
     assert item.detail.startswith("Two sources differ.")
 
 
-def test_delivered_after_all_is_one_line_with_the_answer() -> None:
+def test_a_delivery_reported_after_the_end_is_one_line_with_its_action() -> None:
     order = order_in(Status.ENROUTE)
     job = job_of(order)
     lifecycle.mission_over(
         order.pk, ended=JobStatus.FAILED, by=GCS, why="It landed.", max_attempts=3
     )
-    discrepancies.about_an_ended_job(job, Code.DELIVERED_AFTER_END, "Reported DELIVERED.", GCS)
+    discrepancies.raise_for_ended_job(job, Code.DELIVERED_AFTER_END, "Reported DELIVERED.", GCS)
     (item,) = questions()
     assert labels(item) == [
         *("It was delivered", "It is at a hub", "It never left the sender"),
@@ -188,7 +190,7 @@ def test_delivered_after_all_is_one_line_with_the_answer() -> None:
     ]
 
 
-def test_a_mission_that_flies_after_its_end_can_be_said_to_be_over() -> None:
+def test_a_mission_reported_flying_after_its_end_can_be_confirmed_over() -> None:
     part = doubts.not_over()
     discrepancies.raise_(part.job, Code.FLIES_AFTER_END, "Reported ENROUTE.", by=GCS)
     (item,) = questions()
@@ -207,14 +209,14 @@ def test_thirty_doubts_of_one_kind_are_one_line() -> None:
 # --- missions ------------------------------------------------------------------------------------
 
 
-def test_a_mission_that_nobody_knows_to_be_over_is_said() -> None:
+def test_a_mission_not_known_to_be_over_is_shown() -> None:
     part = doubts.not_over()
     (item,) = found(attention_doubts.missions_not_known_to_be_over)
     assert f"whether {part.mission.drone_id} still flies order {part.order}" in item.text
     assert labels(item) == ["Its mission is over"]
 
 
-def test_ground_control_has_a_minute_to_say_it() -> None:
+def test_ground_control_has_a_minute_to_report_the_end() -> None:
     doubts.not_over(minutes=0.5)
     assert found(attention_doubts.missions_not_known_to_be_over) == []
 
@@ -226,7 +228,7 @@ def test_many_missions_that_may_fly_are_one_line() -> None:
     assert item.remedies[0].url.count("id=") == len(parts)
 
 
-def test_a_withdrawal_that_is_not_confirmed_is_said_with_the_override() -> None:
+def test_an_unconfirmed_withdrawal_is_shown_with_the_override() -> None:
     part = doubts.unconfirmed(Status.MISSION_SUBMITTED)
     (item,) = found(attention_doubts.recalls_not_confirmed)
     assert item.text == f"Ground control does not confirm the withdrawal of order {part.order}"
@@ -234,19 +236,19 @@ def test_a_withdrawal_that_is_not_confirmed_is_said_with_the_override() -> None:
     assert "404 page not found" in item.detail
 
 
-def test_an_abort_that_is_not_confirmed_is_said() -> None:
+def test_an_unconfirmed_abort_is_shown() -> None:
     part = doubts.unconfirmed(Status.ENROUTE, recall_mode="abort", recall_state="WANTED")
     (item,) = found(attention_doubts.recalls_not_confirmed)
     assert item.text == f"Ground control does not confirm the abort of order {part.order}"
     assert labels(item) == ["It was delivered", "It failed"]
 
 
-def test_a_flight_that_was_to_be_withdrawn_before_it_began_is_no_trouble() -> None:
+def test_a_flight_whose_earlier_withdrawal_failed_is_not_shown() -> None:
     doubts.unconfirmed(Status.ENROUTE)
     assert found(attention_doubts.recalls_not_confirmed) == []
 
 
-def test_paused_publishing_is_the_gravest_line_with_its_hint() -> None:
+def test_paused_publishing_is_the_most_severe_line_with_its_hint() -> None:
     order_in(Status.ASSIGNED)
     because = "422: unknown member alt_datum. Set GCS_INTENT_VERSION=1 to leave that out."
     PublishingPause.objects.create(because=because, refused=3)
@@ -257,7 +259,7 @@ def test_paused_publishing_is_the_gravest_line_with_its_hint() -> None:
     assert item.level > 42
 
 
-def test_a_lost_link_ends_with_a_persons_word() -> None:
+def test_a_lost_link_ends_with_an_operators_answer() -> None:
     job = job_of(order_in(Status.ENROUTE))
     Flight.objects.create(job=job, heard_at=timezone.now(), link_lost_at=timezone.now())
     (item,) = found(attention.lost_links)
@@ -351,36 +353,36 @@ def test_an_order_on_hold_lacks_no_drone(run: DispatchRun) -> None:
 # --- the page ------------------------------------------------------------------------------------
 
 
-def test_nothing_is_called_well_that_is_in_doubt() -> None:
+def test_the_dashboard_reports_no_success_while_a_doubt_stands() -> None:
     astray()
     doubts.not_over()
     doubts.unconfirmed(Status.MISSION_SUBMITTED)
     PublishingPause.objects.create(because="422", refused=3)
-    said = page()
+    html = page()
     for clause in [
         *attention_doubts.SOURCES.values(),
         "no drone in service is on hold",
     ]:
-        assert f"needs you: {clause}" not in said
-        assert clause not in said.partition('id="numbers"')[0]
+        assert f"needs you: {clause}" not in html
+        assert clause not in html.partition('id="numbers"')[0]
 
 
-def test_a_reader_sees_the_doubts_and_no_button() -> None:
+def test_a_read_only_user_sees_the_doubts_without_buttons() -> None:
     order = astray()
-    said = page(Role.READONLY)
-    assert f"Where is the parcel of order {order}?" in said
-    assert "It was delivered…" not in said
-    assert order.customer_name not in said
+    html = page(Role.READONLY)
+    assert f"Where is the parcel of order {order}?" in html
+    assert "It was delivered…" not in html
+    assert order.customer_name not in html
 
 
-def test_a_retired_drone_asks_for_nothing() -> None:
+def test_a_retired_drone_has_no_line() -> None:
     drone = DroneFactory()
     held(drone.pk)
     Drone.objects.filter(pk=drone.pk).update(active=False)
     assert found(holds.drones_on_hold) == []
 
 
-def test_questions_cost_few_statements_whatever_their_number(
+def test_the_number_of_statements_does_not_grow_with_the_lines(
     django_assert_max_num_queries: Any,
 ) -> None:
     for _ in range(5):

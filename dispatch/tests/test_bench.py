@@ -27,7 +27,7 @@ PLANS = Table(
 
 
 def big_city(orders: int, drones: int, areas: int) -> tuple[DroneTable, TripTable]:
-    """Areas side by side with hubs in each; two in five drones are busy, charges are mixed."""
+    """Adjacent areas with hubs in each. 40 % of the drones are busy, charges are mixed."""
     random = np.random.default_rng(0)
     rows = int(np.ceil(np.sqrt(areas)))
 
@@ -101,7 +101,7 @@ def planned(drones: DroneTable, trips: TripTable) -> tuple[planner.Problem, plan
     [(1000, 200, 4, 0.05), (5000, 2000, 9, 1.0), (10_000, 5000, 4, 3.0)],
 )
 def test_a_plan_of_a_city(orders, drones, areas, limit_s):
-    """In seconds of one processor. The dense solver is left out where it takes 3.6 GB."""
+    """In CPU seconds. The dense solver is left out where it needs 3.6 GB."""
     city = big_city(orders, drones, areas)
     took_s = np.inf
     for _ in range(3):
@@ -129,5 +129,5 @@ def test_a_plan_of_a_city(orders, drones, areas, limit_s):
 
 
 def peak_mb() -> float:
-    """The most memory that this process has had."""
+    """The peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

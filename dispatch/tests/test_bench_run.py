@@ -1,4 +1,4 @@
-"""How long a whole run takes, from queued orders and the live picture to the committed rows."""
+"""How long a whole run takes, from queued orders and telemetry to the committed rows."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ RUNS = Table(
 
 
 def settle(orders: int, drones: int, areas: int) -> DroneTable:
-    """`big_city` as rows of the database; answers its drones, for their telemetry."""
+    """Write `big_city` to the database. Returns its drones, for `write_telemetry`."""
     fleet, trips = big_city(orders, drones, areas)
     half_m = SIDE_KM * 1000 / 2
     whole = square(half_m * METRE_DEG, half_m * METRE_DEG, side_m=2.2 * half_m)
@@ -89,8 +89,8 @@ def place_orders(trips, area_of) -> None:
     )
 
 
-def be_heard(fleet: DroneTable) -> None:
-    """Telemetry of all of them, from just now; the busy ones fly another mission."""
+def write_telemetry(fleet: DroneTable) -> None:
+    """Write current telemetry of all drones. Busy ones are armed."""
     now = datetime.now(UTC)
     telemetry = [
         Telemetry(
@@ -111,17 +111,16 @@ def be_heard(fleet: DroneTable) -> None:
     ("orders", "drones", "areas", "limit_s"), [(1000, 200, 4, 0.3), (10_000, 5000, 4, 8.0)]
 )
 def test_a_whole_run(orders, drones, areas, limit_s):
-    """From loading to committed assignments, jobs, events, decisions and intents, log lines and
-    hints to the workers included. Seconds of this processor, after a dry run of the same; the
-    database has another.
+    """From loading to committed assignments, jobs, events, decisions and intents, with log lines
+    and enqueued jobs. CPU seconds of this process, without the database, after a dry run.
     """
     fleet = settle(orders, drones, areas)
-    be_heard(fleet)
+    write_telemetry(fleet)
     run(dry_run=True)
-    be_heard(fleet)
-    began_s, began_cpu_s = time.perf_counter(), time.process_time()
+    write_telemetry(fleet)
+    started_s, started_cpu_s = time.perf_counter(), time.process_time()
     outcome = run()
-    took_s, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
+    took_s, cpu_s = time.perf_counter() - started_s, time.process_time() - started_cpu_s
 
     assigned = outcome.run.assigned
     assert assigned > drones / 10
@@ -150,20 +149,18 @@ def run(**options: bool) -> runs.Outcome:
 def planning_cpu_s(orders: int, drones: int, areas: int) -> float:
     """The same city from tables to the certified plan, without a database."""
     city = big_city(orders, drones, areas)
-    began_cpu_s = time.process_time()
+    started_cpu_s = time.process_time()
     planned(*city)
-    return time.process_time() - began_cpu_s
+    return time.process_time() - started_cpu_s
 
 
 def seconds_to_store(decisions: list[DispatchDecision]) -> tuple[float, float]:
-    """The same decisions once more, the best of three: by the clock, the database included, and
-    of this processor.
-    """
+    """(clock seconds with the database, CPU seconds) to write these decisions, best of three."""
     found = []
     for _ in range(3):
         for decision in decisions:
             decision.pk = None
-        began_s, began_cpu_s = time.perf_counter(), time.process_time()
+        started_s, started_cpu_s = time.perf_counter(), time.process_time()
         bulk.copy(decisions)
-        found.append((time.perf_counter() - began_s, time.process_time() - began_cpu_s))
+        found.append((time.perf_counter() - started_s, time.process_time() - started_cpu_s))
     return min(found)

@@ -1,4 +1,4 @@
-"""What the bridge may answer, and what we make of it: a raw socket says all of it."""
+"""All answers that the bridge may give, from a raw socket, and how we read them."""
 
 import json
 import socket
@@ -28,14 +28,14 @@ def _a_key(settings: Settings) -> None:
 
 @contextmanager
 def a_bridge(settings: Settings, answer: Answer | bytes) -> Iterator[RawServer]:
-    # Every one has a port of its own, or one test's failures would open another one's breaker.
+    # Each server has its own port: the breakers are per URL.
     with answering(answer) as server:
         settings.GCS_BRIDGE_URL = server.url
         yield server
 
 
-def said(body: Any, status: int, *headers: str) -> bytes:
-    """An answer of JSON, or of text as it is."""
+def http_answer(body: Any, status: int, *headers: str) -> bytes:
+    """An HTTP answer with a JSON or text body."""
     text = body if isinstance(body, str) else json.dumps(body)
     return http(text.encode(), *headers, status=f"{status} {HTTPStatus(status).phrase}")
 
@@ -46,8 +46,8 @@ def parts_of(request: bytes) -> tuple[str, set[str], bytes]:
     return line, set(headers), body
 
 
-def test_an_intent_goes_with_its_own_id_as_the_key(settings: Settings) -> None:
-    with a_bridge(settings, said({"status": "ACCEPTED"}, 201)) as server:
+def test_the_intent_id_is_the_idempotency_key(settings: Settings) -> None:
+    with a_bridge(settings, http_answer({"status": "ACCEPTED"}, 201)) as server:
         assert BridgeClient().submit(INTENT, {"a": 1}).accepted
     line, headers, body = parts_of(server.requests[0])
     assert line == f"POST {PATH} HTTP/1.1"
@@ -59,30 +59,32 @@ def test_an_intent_goes_with_its_own_id_as_the_key(settings: Settings) -> None:
     assert body == b'{"a": 1}'
 
 
-def test_the_bridge_may_lie_below_a_path(settings: Settings) -> None:
-    with a_bridge(settings, said({}, 201)) as server:
+def test_the_bridge_url_may_have_a_path(settings: Settings) -> None:
+    with a_bridge(settings, http_answer({}, 201)) as server:
         settings.GCS_BRIDGE_URL += "/gcs/"
         BridgeClient().submit(INTENT, {})
     assert parts_of(server.requests[0])[0] == f"POST /gcs{PATH} HTTP/1.1"
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 409])
-def test_2xx_and_409_say_that_it_has_the_mission(settings: Settings, status: int) -> None:
-    with a_bridge(settings, said("", status)):
+def test_status_2xx_and_409_mean_that_the_bridge_has_the_mission(
+    settings: Settings, status: int
+) -> None:
+    with a_bridge(settings, http_answer("", status)):
         assert BridgeClient().submit(INTENT, {}).accepted
 
 
 @pytest.mark.parametrize("status", [400, 404, 410, 422])
-def test_another_4xx_is_a_refusal_in_its_own_words(settings: Settings, status: int) -> None:
-    with a_bridge(settings, said({"detail": "Too windy."}, status)):
+def test_another_4xx_is_a_refusal_with_the_bridges_text(settings: Settings, status: int) -> None:
+    with a_bridge(settings, http_answer({"detail": "Too windy."}, status)):
         answer = BridgeClient().submit(INTENT, {})
-    assert (answer.accepted, answer.words) == (False, "Too windy.")
+    assert (answer.accepted, answer.text) == (False, "Too windy.")
 
 
 @pytest.mark.parametrize("status", [301, 307, 401, 403, 408, 425, 429, 500, 502, 503, 504])
-def test_what_is_no_decision_is_tried_again(settings: Settings, status: int) -> None:
+def test_an_answer_that_is_no_decision_is_retried(settings: Settings, status: int) -> None:
     with (
-        a_bridge(settings, said("Sorry.", status, "Location: /elsewhere")) as server,
+        a_bridge(settings, http_answer("Sorry.", status, "Location: /elsewhere")) as server,
         pytest.raises(BridgeUnavailable, match=f"answered {status}") as problem,
     ):
         BridgeClient().submit(INTENT, {})
@@ -90,7 +92,7 @@ def test_what_is_no_decision_is_tried_again(settings: Settings, status: int) -> 
     assert len(server.requests) == 1  # and no redirect is followed
 
 
-def test_a_refused_connection_is_tried_again(settings: Settings) -> None:
+def test_a_refused_connection_is_retried(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings.GCS_BRIDGE_URL = f"http://127.0.0.1:{taken.getsockname()[1]}"
     with pytest.raises(BridgeUnavailable, match="not reached: Connection refused") as problem:
@@ -98,7 +100,7 @@ def test_a_refused_connection_is_tried_again(settings: Settings) -> None:
     assert not isinstance(problem.value, BridgeNotAsked)
 
 
-def test_what_does_not_speak_http_is_tried_again(settings: Settings) -> None:
+def test_an_answer_that_is_not_http_is_retried(settings: Settings) -> None:
     with (
         a_bridge(settings, b"SSH-2.0-OpenSSH_9.2\r\n"),
         pytest.raises(BridgeUnavailable, match="not reached: SSH"),
@@ -106,9 +108,11 @@ def test_what_does_not_speak_http_is_tried_again(settings: Settings) -> None:
         BridgeClient().submit(INTENT, {})
 
 
-@pytest.mark.parametrize("before", [b"", b"HTTP/1.1 200 OK\r\n", said("x" * 9999, 200)[:200]])
-def test_an_answer_that_trickles_in_costs_one_timeout(settings: Settings, before: bytes) -> None:
-    """Each byte comes in time, and the whole does not."""
+@pytest.mark.parametrize(
+    "before", [b"", b"HTTP/1.1 200 OK\r\n", http_answer("x" * 9999, 200)[:200]]
+)
+def test_a_slow_answer_costs_one_timeout(settings: Settings, before: bytes) -> None:
+    """Each byte arrives in time, but the whole answer does not."""
 
     def trickle(connection: socket.socket, stop: threading.Event) -> None:
         connection.sendall(before)
@@ -126,10 +130,10 @@ def test_an_answer_that_trickles_in_costs_one_timeout(settings: Settings, before
 
 
 @pytest.mark.parametrize("body", ["<html>hello</html>", "[1]", '"x"', "x" * 100_000, "\xff"])
-def test_words_that_are_not_ours_are_kept_short(settings: Settings, body: str) -> None:
-    with a_bridge(settings, said(body, 422)):
+def test_the_bridges_text_is_truncated(settings: Settings, body: str) -> None:
+    with a_bridge(settings, http_answer(body, 422)):
         answer = BridgeClient().submit(INTENT, {})
-    assert answer.words == body[:1000]
+    assert answer.text == body[:1000]
 
 
 @pytest.mark.parametrize(
@@ -143,10 +147,10 @@ def test_words_that_are_not_ours_are_kept_short(settings: Settings, body: str) -
         (404, {"code": "UNKNOWN", "detail": "No mission of this id."}, "unknown"),
     ],
 )
-def test_a_recall_says_what_became_of_the_mission(
+def test_a_recall_returns_the_status_of_the_mission(
     settings: Settings, status: int, body: dict[str, str], mission: str
 ) -> None:
-    with a_bridge(settings, said(body, status)) as server:
+    with a_bridge(settings, http_answer(body, status)) as server:
         assert BridgeClient().recall(INTENT, "withdraw").mission_status == mission
     line, _, sent = parts_of(server.requests[0])
     assert line == f"POST {PATH}/{INTENT}/cancel HTTP/1.1"
@@ -165,11 +169,9 @@ def test_a_recall_says_what_became_of_the_mission(
         "",
     ],
 )
-def test_a_route_that_is_not_there_says_nothing_about_the_mission(
-    settings: Settings, body: Any
-) -> None:
+def test_a_missing_route_is_no_answer_about_the_mission(settings: Settings, body: Any) -> None:
     with (
-        a_bridge(settings, said(body, 404)),
+        a_bridge(settings, http_answer(body, 404)),
         pytest.raises(BridgeUnavailable, match="look whether the bridge has this route") as problem,
     ):
         BridgeClient().recall(INTENT, "withdraw")
@@ -195,37 +197,35 @@ def test_a_route_that_is_not_there_says_nothing_about_the_mission(
         ({"dropoff": "too far"}, "{'dropoff': 'too far'}"),
     ],
 )
-def test_a_refusal_of_the_form_names_each_member(
-    settings: Settings, detail: Any, words: str
-) -> None:
-    with a_bridge(settings, said({"detail": detail}, 422)):
-        assert BridgeClient().submit(INTENT, {}).words == words
+def test_a_validation_error_names_each_member(settings: Settings, detail: Any, words: str) -> None:
+    with a_bridge(settings, http_answer({"detail": detail}, 422)):
+        assert BridgeClient().submit(INTENT, {}).text == words
 
 
 @pytest.mark.parametrize(("status", "body"), [(200, {}), (422, {"status": "x"}), (400, {})])
-def test_a_recall_that_says_nothing_usable_is_no_answer(
+def test_a_recall_answer_without_a_status_is_no_answer(
     settings: Settings, status: int, body: dict[str, str]
 ) -> None:
     with (
-        a_bridge(settings, said(body, status)),
+        a_bridge(settings, http_answer(body, status)),
         pytest.raises(BridgeUnavailable, match=str(status)),
     ):
         BridgeClient().recall(INTENT, "withdraw")
 
 
-def test_a_recall_whose_answer_breaks_off_is_no_answer(settings: Settings) -> None:
+def test_a_truncated_recall_answer_is_no_answer(settings: Settings) -> None:
     with (
-        a_bridge(settings, said({"status": "withdrawn"}, 200)[:-5]),
+        a_bridge(settings, http_answer({"status": "withdrawn"}, 200)[:-5]),
         pytest.raises(BridgeUnavailable, match="answered 200"),
     ):
         BridgeClient().recall(INTENT, "withdraw")
 
 
-def test_a_bridge_that_keeps_failing_is_left_alone_for_a_while(
+def test_repeated_failures_open_the_circuit_breaker(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bridge, "OPEN_FOR_S", 0.2)
-    with a_bridge(settings, said("", 500)) as server:
+    with a_bridge(settings, http_answer("", 500)) as server:
         for _ in range(bridge.FAILURES_TO_OPEN):
             with pytest.raises(BridgeUnavailable, match="answered 500"):
                 BridgeClient().submit(INTENT, {})
@@ -235,13 +235,13 @@ def test_a_bridge_that_keeps_failing_is_left_alone_for_a_while(
     assert bridge.readiness() == (False, "Does not answer; missions wait in the outbox.")
 
 
-def test_refusals_are_answers_and_no_failures(settings: Settings) -> None:
-    with a_bridge(settings, said("", 422)):
+def test_refusals_do_not_count_as_failures(settings: Settings) -> None:
+    with a_bridge(settings, http_answer("", 422)):
         for _ in range(2 * bridge.FAILURES_TO_OPEN):
             assert not BridgeClient().submit(INTENT, {}).accepted
 
 
-def test_without_a_bridge_nothing_is_sent_and_ready_says_so(settings: Settings) -> None:
+def test_without_a_bridge_nothing_is_sent_and_readiness_fails(settings: Settings) -> None:
     settings.GCS_BRIDGE_URL = ""
     with pytest.raises(BridgeNotAsked, match="GCS_BRIDGE_URL") as problem:
         BridgeClient().submit(INTENT, {})
@@ -256,9 +256,7 @@ def test_without_a_bridge_nothing_is_sent_and_ready_says_so(settings: Settings) 
     "url",
     ["gcs.example.com", "ftp://gcs.example.com", "http://", "http://x:0", "http://ops:secret@:80"],
 )
-def test_an_address_that_cannot_be_is_an_error_wherever_one_looks(
-    settings: Settings, url: str
-) -> None:
+def test_an_invalid_url_is_an_error_in_calls_and_readiness(settings: Settings, url: str) -> None:
     settings.GCS_BRIDGE_URL = url
     with pytest.raises(BridgeNotAsked, match="GCS_BRIDGE_URL is no address") as problem:
         BridgeClient().submit(INTENT, {})

@@ -1,4 +1,4 @@
-"""Two ways to dispatch beside each other: what the figures are made of, and which ratio is bad."""
+"""The comparison of strategies: its figures, its ratios, and which ratio is worse."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ SLOW = outcome([10, 30, 20, 40], [True, True, True, False], km=100)
 QUICK = outcome([10, 40, 10, 10], [True] * 4, km=90)
 
 
-def test_figures_are_of_all_orders_and_of_each_priority():
+def test_figures_cover_all_orders_and_each_priority():
     found = comparison.figures([SLOW])
     assert found["all p50"] == 25
     assert found["NORMAL p50"] == 20
@@ -27,13 +27,13 @@ def test_figures_are_of_all_orders_and_of_each_priority():
     assert (found["kept"], found["km"]) == (75, 100)
 
 
-def test_several_days_count_as_one_but_for_the_kilometres():
+def test_orders_of_several_days_are_pooled_and_kilometres_averaged():
     found = comparison.figures([SLOW, QUICK])
     assert found["MEDICAL p50"] == 25
     assert (found["kept"], found["km"]) == (87.5, 95)
 
 
-def test_slower_is_worse_and_so_is_to_keep_less():
+def test_longer_times_and_fewer_kept_promises_are_worse():
     slow, quick = comparison.figures([SLOW]), comparison.figures([QUICK])
     assert comparison.worse(comparison.ratios(quick, slow), by=0.03) == {
         "NORMAL p50": 1.25,
@@ -43,10 +43,10 @@ def test_slower_is_worse_and_so_is_to_keep_less():
     assert comparison.worse(comparison.ratios(slow, slow), by=0.0) == {}
 
 
-def test_the_table_holds_every_way_to_the_first():
-    told = comparison.table(DAY, {"slow": [SLOW], "quick": [QUICK]}).splitlines()
-    assert told[0].startswith("short: 4 orders, 2 drones, 1 seeds; minutes to the door")
-    names = [line[:24].strip() for line in told[2:]]
+def test_the_table_has_ratios_to_the_first_strategy():
+    lines = comparison.table(DAY, {"slow": [SLOW], "quick": [QUICK]}).splitlines()
+    assert lines[0].startswith("short: 4 orders, 2 drones, 1 seeds; minutes to the door")
+    names = [line[:24].strip() for line in lines[2:]]
     assert names == ["slow", "ratio", "quick", "ratio"]
-    assert told[4].split()[-3:] == ["100.0", "90", "40"]
-    assert told[5].split()[-3:] == ["1.33", "0.90", "1.00"]
+    assert lines[4].split()[-3:] == ["100.0", "90", "40"]
+    assert lines[5].split()[-3:] == ["1.33", "0.90", "1.00"]

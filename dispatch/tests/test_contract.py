@@ -1,5 +1,5 @@
-"""Both versions of the contract: what is built keeps them, and the types say the same as the JSON
-Schemas that are published.
+"""Both versions of the contract: built intents are valid, and the types match the published JSON
+Schemas.
 """
 
 import json
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bridge")]
 
 WRONG = [None, True, "", "x", -1, 0, 1, 2, 91, 181, 1001, 2.5, [], {}, ["RTL"], "2026-03-01"]
 GONE = object()
-SEED = {  # what the first ground control's reader knows, and nothing else
+SEED = {  # the members that the first ground control reads
     "intent_id": None,
     "order_id": None,
     "drone_id": None,
@@ -63,7 +63,7 @@ def _second(settings: Settings) -> None:
 
 
 def built(order: Order, drone: Drone) -> dict[str, Any]:
-    """Version 2 of an intent, as it would be built now."""
+    """An intent of version 2."""
     around = intent.Surroundings(Hub.objects.all(), rulebook.airspace_version())
     return intent.build(uuid4(), order, drone, policy.current(), datetime.now(UTC), around)
 
@@ -74,7 +74,7 @@ def places(body: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def changed(body: dict[str, Any], place: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """A copy with another value at one place, or without it."""
+    """A copy with one value changed or removed."""
     copy: dict[str, Any] = json.loads(json.dumps(body))
     target = copy if len(place) == 1 else copy[place[0]]
     target[place[-1]] = value
@@ -95,7 +95,7 @@ def test_by_default_an_intent_has_the_members_that_every_ground_control_knows() 
 
 
 @pytest.mark.usefixtures("_second")
-def test_version_2_says_datum_loading_where_to_return_and_by_which_map() -> None:
+def test_version_2_has_datum_loading_return_hub_and_airspace_version() -> None:
     able_drone()
     near = HubFactory(lat=ACCRA[0] + 2000 * METRE_DEG)
     HubFactory(lat=ACCRA[0] + 6000 * METRE_DEG)
@@ -118,7 +118,7 @@ def test_version_2_says_datum_loading_where_to_return_and_by_which_map() -> None
 
 
 @pytest.mark.usefixtures("_second")
-def test_nothing_is_loaded_when_the_parcel_is_aboard_and_one_hub_has_no_alternate() -> None:
+def test_a_parcel_aboard_is_not_loaded_and_a_single_hub_has_no_alternate() -> None:
     order = order_in(Status.ENROUTE, drone=able_drone())
     assert order.current_job is not None
     order = lifecycle.loaded(order.pk, by=DISPATCHER, job_id=order.current_job_id)
@@ -129,7 +129,7 @@ def test_nothing_is_loaded_when_the_parcel_is_aboard_and_one_hub_has_no_alternat
     assert check_intent(body) == body
 
 
-def test_the_version_of_the_airspace_changes_with_the_map_and_with_nothing_else() -> None:
+def test_the_airspace_version_changes_only_with_the_map() -> None:
     ServiceAreaFactory()
     zone = NoFlyZoneFactory()
     DroneFactory()
@@ -167,7 +167,7 @@ def test_statements_do_not_grow_with_the_intents() -> None:
 # --- the types and the schemas -------------------------------------------------------------------
 
 
-def test_what_the_types_accept_the_schema_accepts_too(version: int) -> None:
+def test_the_schema_accepts_all_that_the_types_accept(version: int) -> None:
     body = assigned()[1].body
     assert intent.version_of(body) == version
     assert intent.fits(body), "else every intent of a run would be checked the slow way"
@@ -182,7 +182,7 @@ def test_what_the_types_accept_the_schema_accepts_too(version: int) -> None:
     assert accepted > 20
 
 
-def test_what_is_missing_or_too_much_is_refused_by_both(version: int) -> None:
+def test_missing_and_additional_members_are_refused_by_both(version: int) -> None:
     body = assigned()[1].body
     inner = [key for key, value in body.items() if isinstance(value, dict)]
     extra = [("more",), *((key, "more") for key in inner)]
@@ -197,7 +197,7 @@ def test_what_is_missing_or_too_much_is_refused_by_both(version: int) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_the_schemas_are_schemas_and_their_examples_keep_them(number: int) -> None:
+def test_the_schemas_are_valid_and_their_examples_match(number: int) -> None:
     schema = committed(intent.SCHEMAS[number])
     jsonschema.Draft202012Validator.check_schema(schema)
     for example in schema["examples"]:

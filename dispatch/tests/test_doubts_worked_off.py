@@ -1,4 +1,4 @@
-"""Each line about a doubt goes by what it offers alone, as a person on shift uses it."""
+"""Each line about a doubt disappears by its own actions, used as by an operator."""
 
 from typing import Any
 
@@ -31,12 +31,12 @@ def all_items() -> list[Attention]:
 
 
 def take(browser: Client, url: str) -> None:
-    """Open the remedy's form and send it, with something in every field."""
+    """Open the action's form and submit it with a value in every field."""
     shown = browser.get(url)
     tokens = {f"seen-{t.object.pk}": t.token for t in shown.context["targets"]}
     offered = {"outcome": "DELIVERED", "hub": Hub.objects.get().pk, **shown.context["form"].initial}
     answer = browser.post(url, {**tokens, **WRITTEN, **offered})
-    if answer.status_code == 200:  # shown again, or the results of many
+    if answer.status_code == 200:  # the form again, or the results of many
         context = answer.context
         assert [t.problem for t in context["targets"]] == [""] * len(context["targets"])
         assert not context["form"].errors
@@ -74,7 +74,7 @@ def take(browser: Client, url: str) -> None:
         ),
     ],
 )
-def test_each_line_goes_when_its_remedies_are_used(make: Any, which: int) -> None:
+def test_each_line_disappears_when_its_actions_are_used(make: Any, which: int) -> None:
     make()
     Hub.objects.first() or DroneFactory()
     browser = Client()

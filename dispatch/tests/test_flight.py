@@ -1,4 +1,4 @@
-"""The phases of a flight out of positions alone, whatever is wrong with the positions."""
+"""The phases of a flight from positions alone, with good and bad positions."""
 
 import math
 import random
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatch.missions.flight import phases
-from dispatch.missions.flight.phases import Plan, State, remaining_s, step
+from dispatch.missions.flight.phases import FlightState, Plan, remaining_s, step
 from dispatch.tests.flights import (
     DELIVERY,
     HUB,
@@ -33,7 +33,7 @@ from fleet.simulator.airframe import SimDrone, moved
 from fleet.simulator.world import World
 from fleet.tests.simulated import mission_intent, sim_drone
 
-# --- a flight as it should be --------------------------------------------------------------------
+# --- a normal flight -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("every_s", [0.2, 1, 2, 5, 10])
@@ -56,11 +56,11 @@ def test_noise_changes_nothing(seed: int, every_s: float) -> None:
     assert phases_of(shaken(delivery(every_s), seed)) == DELIVERY
 
 
-def test_altitudes_above_the_sea_are_taken_from_where_the_drone_stood() -> None:
+def test_altitudes_above_sea_level_are_measured_from_the_start() -> None:
     assert phases_of(replace(at, alt_m=at.alt_m + 124) for at in delivery()) == DELIVERY
 
 
-def test_a_flight_that_was_first_seen_in_the_air_is_followed() -> None:
+def test_a_flight_first_seen_in_the_air_is_followed() -> None:
     up = [replace(at, alt_m=at.alt_m + 124) for at in delivery() if at.alt_m == 60 or at.s > 60]
     assert phases_of(up) == DELIVERY
 
@@ -85,7 +85,7 @@ def test_a_drone_that_lands_at_the_drop_point_has_delivered_once_it_leaves() -> 
     assert phases_of(pilot.track) == DELIVERY
 
 
-# --- what is no delivery -------------------------------------------------------------------------
+# --- no delivery ---------------------------------------------------------------------------------
 
 
 def test_a_drone_that_stands_with_its_motors_on_has_not_launched() -> None:
@@ -124,7 +124,7 @@ def test_a_drone_that_turns_back_above_the_drop_point_has_not_delivered() -> Non
     pilot = loaded().fly(2000).stand(60).fly(0).to_alt(0).disarm()
     seen = ["LAUNCHED", "ENROUTE", "ARRIVED"]
     assert phases_of(shaken(pilot.track, seed=3)) == [*seen, "RETURNED"]
-    # The same with an altimeter that says the same all the time: it may be frozen.
+    # The same with a constant altitude, which may be frozen.
     assert phases_of(pilot.track) == [*seen, "UNCLEAR"]
 
 
@@ -133,13 +133,13 @@ def test_a_drone_that_hovers_low_short_of_the_drop_point_has_not_arrived() -> No
     assert phases_of(shaken(pilot.track, seed=2)) == ["LAUNCHED", "ENROUTE"]
 
 
-def test_a_drone_that_lands_where_it_should_not_has_not_delivered() -> None:
+def test_a_landing_away_from_the_drop_point_is_no_delivery() -> None:
     pilot = loaded().fly(1200).to_alt(0).disarm()
     assert phases_of(pilot.track) == ["LAUNCHED", "ENROUTE", "RETURNED"]
 
 
 def test_one_low_measurement_is_no_handover() -> None:
-    """The altimeter says 8 m for once, while the drone hovers at 60 m above the drop point."""
+    """One altitude of 8 m while the drone hovers at 60 m above the drop point."""
     hover = loaded().fly(2000).stand(40)
     glitch = len(hover.track) - 5
     home = list(shaken(hover.fly(0).to_alt(0).disarm().track, seed=4))
@@ -154,10 +154,10 @@ def test_one_low_measurement_is_no_handover() -> None:
     speed_mps=st.floats(0, 40),
 )
 @settings(max_examples=150, deadline=None)
-def test_one_wild_measurement_changes_nothing(
+def test_one_outlier_changes_nothing(
     at: int, jump: tuple[float, float], alt_m: float, speed_mps: float
 ) -> None:
-    """Wherever it says that the drone is: what a drone can have reached by then is not wild."""
+    """An outlier at any position that the drone cannot have reached."""
     track = delivery()
     i = 5 + at % (len(track) - 16)
     there = replace(track[i], north_m=jump[0], east_m=jump[1], alt_m=alt_m, speed_mps=speed_mps)
@@ -178,51 +178,53 @@ def test_a_jump_onto_the_drop_point_is_no_arrival() -> None:
 
 @given(st.data())
 @settings(max_examples=60, deadline=None)
-def test_whatever_is_lost_late_or_repeated_phases_only_go_forward(data: st.DataObject) -> None:
+def test_phases_only_go_forward_with_lost_late_or_repeated_samples(data: st.DataObject) -> None:
     track = delivery()
     seed = data.draw(st.integers(0, 10_000))
     chance = random.Random(seed)
-    told = [at for at in shaken(track, seed) if chance.random() > 0.3]
-    told += chance.sample(told, len(told) // 3)
-    for _ in range(len(told)):
-        i = chance.randrange(len(told) - 4)
+    samples = [at for at in shaken(track, seed) if chance.random() > 0.3]
+    samples += chance.sample(samples, len(samples) // 3)
+    for _ in range(len(samples)):
+        i = chance.randrange(len(samples) - 4)
         if chance.random() < 0.3:
-            told[i], told[i + 3] = told[i + 3], told[i]
-    said = phases_of(told)
-    assert said == [phase for phase in [*DELIVERY, "RETURNED", "UNCLEAR"] if phase in said]
-    assert len(said) == len(set(said))
+            samples[i], samples[i + 3] = samples[i + 3], samples[i]
+    seen_phases = phases_of(samples)
+    assert seen_phases == [
+        phase for phase in [*DELIVERY, "RETURNED", "UNCLEAR"] if phase in seen_phases
+    ]
+    assert len(seen_phases) == len(set(seen_phases))
 
 
-def test_out_of_order_within_one_look_is_put_in_order() -> None:
+def test_samples_of_one_poll_are_sorted_by_time() -> None:
     samples = [at.telemetry() for at in reversed(delivery())]
-    _, events = step(State(), samples, plan(), RULES)
+    _, events = step(FlightState(), samples, plan(), RULES)
     assert names(events) == DELIVERY
 
 
-def test_telling_everything_twice_changes_nothing() -> None:
+def test_repeated_samples_change_nothing() -> None:
     assert phases_of([at for at in delivery() for _ in range(2)]) == DELIVERY
 
 
-def test_a_gap_that_hides_phases_is_made_up_for() -> None:
+def test_phases_hidden_by_a_gap_are_added() -> None:
     track = [at for at in delivery() if not 20 < at.s < 150]
     assert phases_of(track) == DELIVERY
 
 
-def test_a_drone_that_is_home_after_a_silence_may_have_delivered() -> None:
+def test_a_drone_at_home_after_a_long_silence_may_have_delivered() -> None:
     track = delivery()
     above = next(at.s for at in track if at.north_m > 1500)
     away = [at for at in track if at.s < above or at.s > track[-1].s - 30]
     assert phases_of(away) == ["LAUNCHED", "ENROUTE", "UNCLEAR"]
 
 
-def test_a_drone_that_is_home_after_a_short_silence_has_not_delivered() -> None:
+def test_a_drone_at_home_after_a_short_silence_has_not_delivered() -> None:
     pilot = loaded().fly(800)
     silent = len(pilot.track)
     home = pilot.fly(600).fly(0).to_alt(0).disarm().track
     assert phases_of(home[:silent] + home[silent + 13 :])[-1] == "RETURNED"
 
 
-def test_a_clock_that_is_ahead_for_once_does_not_hide_what_follows() -> None:
+def test_a_timestamp_in_the_future_does_not_hide_later_samples() -> None:
     track = [at.telemetry() for at in delivery()]
     wrong = Telemetry(
         **{
@@ -231,20 +233,20 @@ def test_a_clock_that_is_ahead_for_once_does_not_hide_what_follows() -> None:
         },
         measured_at=track[20].measured_at + timedelta(days=1),
     )
-    state, said = State(), []
+    state, seen_phases = FlightState(), []
     for sample in [*track[:20], wrong, *track[21:]]:
         state, events = step(state, [sample], plan(), RULES)
-        said += names(events)
-    assert said == DELIVERY
+        seen_phases += names(events)
+    assert seen_phases == DELIVERY
 
 
-def test_what_has_no_position_says_nothing() -> None:
+def test_a_sample_without_a_position_is_ignored() -> None:
     blind = Telemetry(drone_id="WX-DRN-001", seen_at=T0, measured_at=T0, armed=True)
-    assert step(State(), [blind], plan(), RULES) == (State(), [])
+    assert step(FlightState(), [blind], plan(), RULES) == (FlightState(), [])
 
 
-def test_without_altitudes_a_flight_is_seen_and_a_handover_is_not() -> None:
-    """The landing as well, when it stands there for longer; what it did at the door is open."""
+def test_without_altitudes_the_flight_is_followed_but_no_handover_is_seen() -> None:
+    """The landing is detected after a longer stand; the hand-over stays unclear."""
     pilot = loaded().fly(2000).to_alt(8).stand(20).to_alt(60).fly(0).to_alt(0).disarm()
     track = [replace(at, alt_m=None) for at in pilot.track]
     assert phases_of(track) == ["LAUNCHED", "ENROUTE", "ARRIVED"]
@@ -252,15 +254,15 @@ def test_without_altitudes_a_flight_is_seen_and_a_handover_is_not() -> None:
     assert phases_of(track) == ["LAUNCHED", "ENROUTE", "ARRIVED", "UNCLEAR"]
 
 
-def test_a_drone_that_does_not_say_its_speed_is_followed_all_the_same() -> None:
+def test_a_drone_without_speed_values_is_followed() -> None:
     assert phases_of(replace(at, speed_mps=None) for at in delivery()) == DELIVERY
 
 
-# --- seen by few looks: two seconds apart on a clock that runs ten times faster ------------------
+# --- few samples: two seconds apart on a clock that runs ten times faster ------------------------
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_a_simulated_delivery_is_seen_by_few_looks(seed: int) -> None:
+def test_a_simulated_delivery_is_seen_with_few_samples(seed: int) -> None:
     chance = random.Random(seed)
     pickup = moved(*HUB, chance.uniform(-2000, 2000), chance.uniform(500, 1500))
     dropoff = moved(*pickup, chance.uniform(-2000, 2000), chance.uniform(700, 1500))
@@ -282,7 +284,7 @@ def simulated(
         intent[name] |= {"lat": lat, "lng": lng}
     world.accept(intent)
     where = Plan(*pickup, *dropoff, 60, 8, 16, 4, 3)
-    state, said, now_s = State(), [], 0.0
+    state, seen_phases, now_s = FlightState(), [], 0.0
     while state.phase not in phases.OVER and now_s < 200:
         now_s += 0.1
         world.step(0.1 * speed, T0 + timedelta(seconds=now_s))
@@ -299,26 +301,26 @@ def simulated(
                 armed=reading.armed,
             )
             state, events = step(state, [sample], where, RULES)
-            said += names(events)
-    return said
+            seen_phases += names(events)
+    return seen_phases
 
 
 # --- ETA -----------------------------------------------------------------------------------------
 
 
-def test_there_is_no_eta_on_the_ground_and_none_after_the_end() -> None:
+def test_there_is_no_eta_on_the_ground_or_after_the_end() -> None:
     assert remaining_s(flown(Pilot().stand(10).track)[0], plan(), RULES) is None
     assert remaining_s(flown(delivery())[0], plan(), RULES) is None
 
 
-def test_the_eta_is_the_remaining_path_at_the_measured_speed_and_the_handling() -> None:
+def test_the_eta_is_the_remaining_path_at_the_measured_speed_plus_handling() -> None:
     pilot = loaded().fly(1200)
     left_s = remaining_s(flown(pilot.track)[0], plan(), RULES)
     expected_s = 800 * RULES.detour_factor / 16 + RULES.delivery_time_s
     assert left_s == pytest.approx(expected_s, rel=0.05)
 
 
-def test_the_eta_before_the_pickup_goes_by_the_pickup() -> None:
+def test_the_eta_before_the_pickup_includes_the_pickup() -> None:
     pilot = launched().fly(200)
     left_s = remaining_s(flown(pilot.track)[0], plan(), RULES)
     handling_s = RULES.load_time_s + RULES.delivery_time_s

@@ -1,8 +1,8 @@
-"""Simulated flights with everything wrong with their telemetry, against what really happened.
+"""Simulated flights with faulty telemetry, compared with what really happened.
 
-The aircraft of the simulator's world is the truth. Whatever is done to its measurements, no phase
-is read that the flight does not have. Telemetry cannot tell a hand-over from one that is given up
-half way down or later, nor loading from giving it up; so missions end elsewhere here.
+The aircraft of the simulated world is the truth. No fault of its samples may produce a phase that
+did not happen. Telemetry cannot distinguish a hand-over from one aborted halfway down or later, nor
+a loading from an aborted one, so missions here end elsewhere.
 """
 
 import random
@@ -15,10 +15,10 @@ import pytest
 
 from dispatch.missions.flight.phases import (
     Event,
+    FlightState,
     ParcelLoaded,
     Phase,
     Plan,
-    State,
     may_carry,
     step,
 )
@@ -32,11 +32,11 @@ from fleet.simulator.flight import Phase as Truth
 from fleet.simulator.world import World
 from fleet.tests.simulated import DRONE_ID, INTENT_ID, mission_intent, sim_drone
 
-FACTORS = (0.5, 1, 1, 2, 5, 10, 20)  # of the flight's clock against the one of its measurements
-EVERY_S = (0.5, 1, 2, 2, 5, 10)  # of the latter
-WIDEST_LOOK_S = 20  # of the flight's clock: with fewer looks a whole delivery lies between two
-STANDS_LOOKS = 20  # the drone is looked at for so long after it has landed
-NEAR_M = RULES.arrival_radius_m + 15  # room for the receiver's noise and for a moment of flight
+FACTORS = (0.5, 1, 1, 2, 5, 10, 20)  # the flight's clock against the clock of its samples
+EVERY_S = (0.5, 1, 2, 2, 5, 10)  # by the samples' clock
+WIDEST_LOOK_S = 20  # by the flight's clock: with fewer samples a delivery fits between two
+SAMPLES_AFTER_LANDING = 20  # samples after the landing
+NEAR_M = RULES.arrival_radius_m + 15  # tolerance for receiver noise and a moment of flight
 
 ON_THE_GROUND = (Truth.PARKED, Truth.PREFLIGHT)
 GIVEN_UP_IN = (Truth.TAKEOFF, Truth.TO_PICKUP, Truth.PICKUP_CLIMB, Truth.TO_DROPOFF)
@@ -44,7 +44,7 @@ GIVEN_UP_IN = (Truth.TAKEOFF, Truth.TO_PICKUP, Truth.PICKUP_CLIMB, Truth.TO_DROP
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One measurement, and what is true when it is made."""
+    """One sample, and the truth at its time."""
 
     sample: Telemetry
     stands: bool
@@ -70,8 +70,8 @@ class Moment:
 
 
 class Mission:
-    """One mission in a world of its own, looked at every `every_s` from before its launch until it
-    has stood for a while again."""
+    """One mission in its own world, sampled every `every_s` from before launch until after it has
+    landed."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -91,18 +91,18 @@ class Mission:
 
     def fly(self) -> "Mission":
         for _ in range(self.chance.randint(0, 5)):
-            self._look()
+            self._sample()
         self.world.accept(self.intent)
         while not (self.true["has_flown"] and self.true["stands"]):
-            self._look()
-        for _ in range(STANDS_LOOKS):
-            self._look()
+            self._sample()
+        for _ in range(SAMPLES_AFTER_LANDING):
+            self._sample()
         return self
 
     def _place(self, around: tuple[float, float], least_m: int, most_m: int) -> tuple[float, float]:
         return moved(*around, self.chance.uniform(-900, 900), self.chance.uniform(least_m, most_m))
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         slices = max(1, round(self.every_s * self.factor / 0.5))
         for _ in range(slices):
             now = self.world.now + timedelta(seconds=self.every_s / slices)
@@ -139,7 +139,7 @@ class Mission:
             self._give_up()
 
     def _give_up(self) -> None:
-        """It flies home, or comes down where it is."""
+        """It flies home or lands where it is."""
         self.given_up_in = None
         if self.at_pickup or self.chance.random() < 0.6:
             self.world.cancel(INTENT_ID, "abort")
@@ -147,60 +147,63 @@ class Mission:
             self.world.faults.add(Fault("drain_battery", DRONE_ID, pct=0), self.world.elapsed_s)
 
 
-def read(plan: Plan, moments: list[Moment]) -> Iterator[tuple[Moment, State, list[Event]]]:
-    state = State()
+def read(plan: Plan, moments: list[Moment]) -> Iterator[tuple[Moment, FlightState, list[Event]]]:
+    state = FlightState()
     for moment in moments:
         state, events = step(state, [moment.sample], plan, RULES)
         yield moment, state, events
 
 
 def spoiled(moments: list[Moment], chance: random.Random) -> tuple[list[Moment], list[str]]:
-    """The same moments, measured with one to three kinds of noise; some are lost or come twice."""
+    """The same moments with one to three kinds of noise; some samples are lost or repeated."""
     kinds = chance.sample(noise.EVERY, chance.randint(1, 3))
     samples = [moment.sample for moment in moments]
     truth = {moment.sample.seen_at: moment for moment in moments}
     for kind in kinds:
         samples = kind(chance, samples) or samples
     latest = moments[0]
-    told = []
-    for sample in samples:  # a late sample is told when the world has moved on
+    noisy = []
+    for sample in samples:  # a late sample arrives after the world has moved on
         mine = truth[sample.seen_at]
         latest = max(latest, mine, key=lambda moment: moment.sample.seen_at)
-        told.append(Moment(sample, *[getattr(latest, name) for name in Moment.__slots__[1:]]))
-    return told, [kind.__name__ for kind in kinds]
+        noisy.append(Moment(sample, *[getattr(latest, name) for name in Moment.__slots__[1:]]))
+    return noisy, [kind.__name__ for kind in kinds]
 
 
-def is_followed(mission: Mission, told: list[Moment], state: State, moment: Moment) -> bool:
-    """Seen from the ground on and just now; on the ground a fast clock is not known yet."""
+def is_followed(mission: Mission, noisy: list[Moment], state: FlightState, moment: Moment) -> bool:
+    """Followed from the ground until now; on the ground a fast clock is not detected yet."""
     is_timed = state.phase is not Phase.GROUND or mission.factor <= 2
     is_fresh = state.fresh_at == moment.sample.measured_at.timestamp()
-    return is_timed and is_fresh and not told[0].has_flown
+    return is_timed and is_fresh and not noisy[0].has_flown
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_no_phase_is_read_that_the_flight_does_not_have(seed: int) -> None:
+def test_no_phase_is_read_that_did_not_happen(seed: int) -> None:
     mission = Mission(seed).fly()
     for number in range(25):
         chance = random.Random(f"{seed}:{number}")
-        told, kinds = spoiled(mission.moments, chance)
-        told_as = f"{number}: {kinds}, every {mission.every_s} s, {mission.factor} times"
-        said: list[Event] = []
-        for moment, state, events in read(mission.plan, told):
-            said += events
-            assert all(moment.is_true(event) for event in events), (told_as, events, moment)
-            if is_followed(mission, told, state, moment):
-                assert may_carry(state, mission.plan) or not moment.was_loaded, (told_as, moment)
-            assert state.stands_at_drop_since is None, told_as
-        phases = names(said)
+        noisy, kinds = spoiled(mission.moments, chance)
+        description = f"{number}: {kinds}, every {mission.every_s} s, {mission.factor} times"
+        all_events: list[Event] = []
+        for moment, state, events in read(mission.plan, noisy):
+            all_events += events
+            assert all(moment.is_true(event) for event in events), (description, events, moment)
+            if is_followed(mission, noisy, state, moment):
+                assert may_carry(state, mission.plan) or not moment.was_loaded, (
+                    description,
+                    moment,
+                )
+            assert state.stands_at_drop_since is None, description
+        phases = names(all_events)
         in_order = [phase for phase in Phase if phase is not Phase.GROUND]
-        assert phases == [phase for phase in in_order if phase in phases], told_as
-        assert sum(isinstance(event, ParcelLoaded) for event in said) <= 1, told_as
-        assert all(a.at <= b.at for a, b in pairwise(said)), (told_as, said)
+        assert phases == [phase for phase in in_order if phase in phases], description
+        assert sum(isinstance(event, ParcelLoaded) for event in all_events) <= 1, description
+        assert all(a.at <= b.at for a, b in pairwise(all_events)), (description, all_events)
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_clean_telemetry_is_read_to_the_end(seed: int) -> None:
-    """Twice as fast at the most, looked at every two seconds or more often."""
+def test_clean_telemetry_yields_all_phases(seed: int) -> None:
+    """At most twice as fast, sampled at least every two seconds."""
     mission = Mission(seed)
     mission.factor, mission.every_s = min(mission.factor, 2), min(mission.every_s, 2)
     mission.fly()

@@ -1,4 +1,4 @@
-"""What telemetry knows of the parcel: loaded, perhaps aboard, and a drone that stays there."""
+"""The parcel by telemetry: loaded, maybe aboard, or in a drone that stays at the door."""
 
 from dataclasses import replace
 
@@ -8,9 +8,9 @@ from msgspec import structs
 from dispatch.missions.flight.phases import (
     Event,
     FlightEvent,
+    FlightState,
     ParcelLoaded,
     Plan,
-    State,
     may_carry,
     step,
 )
@@ -30,12 +30,12 @@ from dispatch.tests.flights import (
 from fleet.live.telemetry import Telemetry
 
 
-def told(pilot: Pilot, where: Plan | None = None) -> list[Event]:
+def events_of(pilot: Pilot, where: Plan | None = None) -> list[Event]:
     samples = [at.telemetry() for at in shaken(pilot.track, seed=1, metres=0.6, alt_m=0.4)]
-    return step(State(), samples, where or plan(), RULES)[1]
+    return step(FlightState(), samples, where or plan(), RULES)[1]
 
 
-def state_of(track: list[At], where: Plan | None = None) -> State:
+def state_of(track: list[At], where: Plan | None = None) -> FlightState:
     return flown(shaken(track, seed=1, metres=0.6, alt_m=0.4), where)[0]
 
 
@@ -45,36 +45,36 @@ def kinds(events: list[Event]) -> list[str]:
 
 def test_the_parcel_is_loaded_when_the_drone_leaves_the_pickup_upwards() -> None:
     hovering = launched().fly(500).to_alt(2).stand(16)
-    assert kinds(told(hovering)) == ["LAUNCHED", "ENROUTE"]
-    events = told(hovering.to_alt(60))
+    assert kinds(events_of(hovering)) == ["LAUNCHED", "ENROUTE"]
+    events = events_of(hovering.to_alt(60))
     assert kinds(events) == ["LAUNCHED", "ENROUTE", "LOADED"]
     assert isinstance(events[-1], ParcelLoaded)
     assert state_of(hovering.track).loaded_at == pytest.approx(events[-1].at)
 
 
 def test_a_launch_from_the_pickup_is_loaded_at_its_launch() -> None:
-    assert kinds(told(launched(), plan(pickup_m=0))) == ["LAUNCHED", "LOADED"]
+    assert kinds(events_of(launched(), plan(pickup_m=0))) == ["LAUNCHED", "LOADED"]
 
 
 def test_passing_over_the_pickup_in_cruise_loads_nothing() -> None:
     passing = launched().fly(1000)
-    assert kinds(told(passing)) == ["LAUNCHED", "ENROUTE"]
+    assert kinds(events_of(passing)) == ["LAUNCHED", "ENROUTE"]
     assert not may_carry(state_of(passing.track), plan())
 
 
-def test_a_loading_that_was_half_seen_comes_before_the_arrival() -> None:
+def test_a_partly_seen_loading_comes_before_the_arrival() -> None:
     track = delivery()
     top_s = next(at.s for at in track if at.north_m == 500 and at.alt_m == 2) + 16
     door_s = next(at.s for at in track if at.north_m == 2000 and at.alt_m == 8)
     seen = [at.telemetry() for at in track if not top_s < at.s < door_s]
-    events = step(State(), seen, plan(), RULES)[1]
+    events = step(FlightState(), seen, plan(), RULES)[1]
     assert kinds(events) == ["LAUNCHED", "ENROUTE", "LOADED", *DELIVERY[2:]]
 
 
-# --- may it carry? -------------------------------------------------------------------------------
+# --- may_carry -----------------------------------------------------------------------------------
 
 
-def test_a_drone_that_was_followed_and_never_was_at_the_pickup_carries_nothing() -> None:
+def test_a_followed_drone_that_never_visited_the_pickup_carries_nothing() -> None:
     pilot = launched().fly(300).fly(0).to_alt(0).disarm()
     assert not may_carry(state_of(pilot.track), plan())
 
@@ -84,10 +84,10 @@ def test_a_drone_that_was_low_at_the_pickup_may_carry() -> None:
     assert may_carry(state_of(loaded().track), plan())
 
 
-def test_a_drone_that_was_first_seen_in_the_air_may_carry() -> None:
+def test_a_drone_first_seen_in_the_air_may_carry() -> None:
     up = [at for at in launched().fly(300).track if (at.alt_m or 0) > 20]
     assert may_carry(state_of(up), plan())
-    assert may_carry(State(), plan())
+    assert may_carry(FlightState(), plan())
 
 
 def test_a_drone_that_stands_at_the_pickup_may_carry() -> None:
@@ -110,20 +110,20 @@ def test_a_pickup_without_altitudes_may_have_loaded() -> None:
 
 
 def test_a_state_of_an_older_version_may_carry() -> None:
-    old = State().to_dict()
+    old = FlightState().to_dict()
     del old["altimeter"]
-    assert may_carry(State.from_dict(old | {"start_is_ground": True, "landed": 1}), plan())
+    assert may_carry(FlightState.from_dict(old | {"start_is_ground": True, "landed": 1}), plan())
 
 
-# --- the hand-over that was not seen, and the drone that stays -----------------------------------
+# --- an unseen hand-over, and a drone that stays -------------------------------------------------
 
 
-def test_positions_that_are_null_from_short_of_the_door_until_the_way_back_are_unclear() -> None:
+def test_missing_positions_around_the_drop_point_make_the_landing_unclear() -> None:
     track = delivery()
     door_s = next(at.s for at in track if at.north_m > 1940)
     back_s = next(at.s for at in track if at.s > door_s + 20 and at.north_m < 1900)
     samples = [without_position(at) if door_s <= at.s <= back_s else at.telemetry() for at in track]
-    state, events = step(State(), samples, plan(), RULES)
+    state, events = step(FlightState(), samples, plan(), RULES)
     assert kinds(events) == ["LAUNCHED", "ENROUTE", "LOADED", "UNCLEAR"]
     assert may_carry(state, plan())
 
@@ -132,14 +132,14 @@ def without_position(at: At) -> Telemetry:
     return structs.replace(at.telemetry(), lat=None, lng=None)
 
 
-def test_a_drone_that_was_low_at_the_door_and_then_not_seen_until_it_landed_is_unclear() -> None:
+def test_a_gap_after_a_low_sample_at_the_door_makes_the_landing_unclear() -> None:
     track = loaded().fly(2000).to_alt(8).stand(20).to_alt(60).fly(0).to_alt(0).disarm().track
     low_s = next(at.s for at in track if at.north_m == 2000 and at.alt_m == 8) + 10
     seen = [at for at in track if at.s < low_s or at.s > track[-1].s - 10]
     assert phases_of(seen) == [*DELIVERY[:4], "UNCLEAR"]
 
 
-def test_a_drone_that_stays_at_the_door_is_neither_back_nor_done() -> None:
+def test_a_drone_that_stays_at_the_door_has_neither_returned_nor_delivered() -> None:
     pilot = loaded().fly(2000).to_alt(0)
     down_s = pilot.s
     pilot.disarm().stand(60)
@@ -152,7 +152,7 @@ def test_a_drone_that_stays_at_the_door_is_neither_back_nor_done() -> None:
     assert state_of(pilot.to_alt(60).track).phase == "DELIVERED"
 
 
-def test_one_odd_look_does_not_take_it_off_the_ground() -> None:
+def test_one_outlier_does_not_end_its_stand_at_the_door() -> None:
     track = loaded().fly(2000).to_alt(0).disarm().stand(60).track
     track[-1] = replace(track[-1], armed=True)
     assert state_of(track).stands_at_drop_since is not None

@@ -1,4 +1,4 @@
-"""One odd value spoils that value and not the drone; a landing is said by all values for a time."""
+"""A bad value is dropped without the rest; a landing needs all values to agree for a time."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatch.missions.flight.phases import Phase, State, stands, step
+from dispatch.missions.flight.phases import FlightState, Phase, stands, step
 from dispatch.tests.flights import (
     DELIVERY,
     RULES,
@@ -37,12 +37,12 @@ def changed(track: list[At], at: range, change: Callable[[At], At]) -> list[At]:
 # --- landed --------------------------------------------------------------------------------------
 
 
-def test_two_samples_disarmed_in_cruise_change_nothing_and_are_told() -> None:
+def test_two_disarmed_samples_in_cruise_change_nothing_and_are_noted() -> None:
     cruising = clean(loaded().fly(1500))
     last = len(cruising) - 8
     track = changed(cruising, range(last, last + 2), lambda one: replace(one, armed=False))
-    state, said = flown(track[: last + 2])
-    assert [phase for phase, _ in said] == CRUISES
+    state, phases = flown(track[: last + 2])
+    assert [phase for phase, _ in phases] == CRUISES
     assert state.disbelieved.startswith("armed: false while at 6")
     assert state.disbelieved.endswith("and 16 m/s")
     assert state.down == 0
@@ -62,7 +62,7 @@ def test_a_burst_of_disarmed_samples_in_cruise_is_no_landing(
     assert phases_of(spoiled) == CRUISES
 
 
-def test_a_missing_altitude_lands_no_drone_at_cruise_speed() -> None:
+def test_a_missing_altitude_at_cruise_speed_is_no_landing() -> None:
     track = clean(loaded().fly(1800))
     mute = [replace(one, alt_m=None, speed_mps=None) for one in track]
     spoiled = changed(mute, range(60, len(mute)), lambda one: replace(one, armed=False))
@@ -74,7 +74,7 @@ def test_a_missing_altitude_lands_no_drone_at_cruise_speed() -> None:
 @pytest.mark.parametrize(
     ("mute", "within_s"), [((), 4.0), (("alt_m",), 12.0), (("speed_mps",), 12.0)]
 )
-def test_a_landing_is_read_within_its_time(
+def test_a_landing_is_detected_in_time(
     every_s: float, mute: tuple[str, ...], within_s: float
 ) -> None:
     pilot = loaded(every_s).fly(1200).to_alt(0)
@@ -88,7 +88,7 @@ def test_a_landing_is_read_within_its_time(
     assert within_s <= landed.s - touched_s <= max(within_s, (looks - 1) * every_s) + every_s
 
 
-def test_one_armed_look_in_a_landing_only_delays_it() -> None:
+def test_one_armed_sample_only_delays_a_landing() -> None:
     track = clean(loaded().fly(1200).to_alt(0).disarm().stand(20))
     spoiled = changed(
         track, range(len(track) - 13, len(track) - 12), lambda one: replace(one, armed=True)
@@ -96,19 +96,19 @@ def test_one_armed_look_in_a_landing_only_delays_it() -> None:
     assert phases_of(spoiled) == [*CRUISES, "RETURNED"]
 
 
-def test_a_speed_that_hangs_does_not_keep_a_drone_in_the_air() -> None:
+def test_a_frozen_speed_does_not_hide_a_landing() -> None:
     track = clean(loaded().fly(1200).to_alt(0).disarm().stand(20))
     hung = changed(
         track, range(len(track) - 20, len(track)), lambda one: replace(one, speed_mps=16.0)
     )
-    state, said = flown(hung)
-    assert said[-1][0] == Phase.RETURNED
-    assert state.disbelieved == "speed 16 m/s while it keeps its place"
+    state, phases = flown(hung)
+    assert phases[-1][0] == Phase.RETURNED
+    assert state.disbelieved == "speed 16 m/s while it is stationary"
 
 
-def test_where_it_landed_is_in_the_event() -> None:
+def test_the_event_of_a_landing_has_its_position() -> None:
     track = [at.telemetry() for at in clean(loaded().fly(1200).to_alt(0).disarm())]
-    state, events = step(State(), track, plan(), RULES)
+    state, events = step(FlightState(), track, plan(), RULES)
     assert (events[-1].at, state.phase) == (state.fix and state.fix.at, Phase.RETURNED)
     assert state.fix is not None
     assert getattr(events[-1], "lat", None) == state.fix.lat
@@ -119,32 +119,32 @@ def test_where_it_landed_is_in_the_event() -> None:
 
 
 @pytest.mark.parametrize("by_m", [-124.0, 124.0, 400.0])
-def test_another_datum_in_flight_is_not_believed(by_m: float) -> None:
-    """Nothing is seen of the hand-over then, so nothing is said of it."""
+def test_a_change_of_datum_in_flight_is_not_believed(by_m: float) -> None:
+    """Then the hand-over cannot be seen, and none is read."""
     track = clean(loaded().fly(1500))
     whole = clean(
         loaded().fly(2000).to_alt(8).stand(20).to_alt(60).fly(0).to_alt(0).disarm().stand(20)
     )
     jumps = len(track)
-    told = changed(
+    samples = changed(
         whole, range(jumps, len(whole)), lambda one: replace(one, alt_m=(one.alt_m or 0) + by_m)
     )
-    state, said = flown(told)
-    assert [phase for phase, _ in said] == [*CRUISES, "ARRIVED", "UNCLEAR"]
+    state, phases = flown(samples)
+    assert [phase for phase, _ in phases] == [*CRUISES, "ARRIVED", "UNCLEAR"]
     assert "m from the last one" in state.disbelieved
 
 
-def test_an_accuracy_in_place_of_an_altitude_is_not_believed() -> None:
+def test_an_accuracy_sent_as_altitude_is_not_believed() -> None:
     track = clean(Pilot().stand(20).arm().to_alt(60).fly(400))
-    told = [replace(one, alt_m=400.0 + 577 * i % 2300) for i, one in enumerate(track)]
-    state, said = flown(told)
-    assert [phase for phase, _ in said] == CRUISES
+    samples = [replace(one, alt_m=400.0 + 577 * i % 2300) for i, one in enumerate(track)]
+    state, phases = flown(samples)
+    assert [phase for phase, _ in phases] == CRUISES
     assert state.fix is not None
     assert state.fix.alt_m is None
     assert state.disbelieved.endswith("m on the ground")
 
 
-def test_an_altimeter_that_stays_on_the_ground_is_not_believed_in_cruise() -> None:
+def test_a_ground_altitude_in_cruise_is_not_believed() -> None:
     track = [
         replace(one, alt_m=(0.1 * i) % 0.7) for i, one in enumerate(clean(launched().fly(400)))
     ]
@@ -152,7 +152,7 @@ def test_an_altimeter_that_stays_on_the_ground_is_not_believed_in_cruise() -> No
     assert state.disbelieved.endswith("no higher than where it stood, in cruise")
 
 
-def test_a_frozen_altimeter_is_told() -> None:
+def test_a_frozen_altimeter_is_noted() -> None:
     track = changed(clean(loaded().fly(1500)), range(70, 200), lambda one: replace(one, alt_m=58.7))
     state, _ = flown(track)
     assert state.disbelieved.startswith("altitude 59 m, frozen for ")
@@ -166,13 +166,11 @@ def test_the_ground_may_change_its_altitude_while_the_drone_stands() -> None:
 
 @given(st.integers(5, 10_000), st.sampled_from(["armed", "alt_m", "speed_mps"]), st.integers(1, 2))
 @settings(max_examples=60, deadline=None)
-def test_a_value_that_is_missing_for_once_or_twice_changes_nothing(
-    at: int, name: str, times: int
-) -> None:
+def test_one_or_two_missing_values_change_nothing(at: int, name: str, times: int) -> None:
     track = clean_delivery()
     i = 5 + at % (len(track) - 30)
-    told = changed(track, range(i, i + times), lambda one: replace(one, **{name: None}))
-    assert phases_of(told) == DELIVERY
+    samples = changed(track, range(i, i + times), lambda one: replace(one, **{name: None}))
+    assert phases_of(samples) == DELIVERY
 
 
 def clean_delivery() -> list[At]:
@@ -203,6 +201,6 @@ def test_a_drone_stands_when_every_value_says_so(
     assert stands(look.telemetry(), ground_m) is answer
 
 
-def test_two_noisy_altitudes_in_a_row_do_not_cost_the_rest_of_the_flight() -> None:
-    # Found by chance: 7 m between two looks of a descent, a little more than a barometer's error.
+def test_two_noisy_altitudes_in_a_row_do_not_disable_the_altimeter() -> None:
+    # Found by fuzzing: 7 m between two samples of a descent, just above a barometer's error.
     assert phases_of(shaken(delivery(0.5), seed=2523)) == DELIVERY

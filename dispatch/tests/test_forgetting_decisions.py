@@ -1,4 +1,4 @@
-"""What runs decided is kept as long as the policy says, and no longer."""
+"""Runs and decisions are deleted after the policy's retention."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ def run_days_ago(days: float) -> DispatchRun:
     return made
 
 
-def test_runs_go_with_their_decisions_and_nothing_else():
+def test_old_runs_are_deleted_with_their_decisions_only():
     fleet_of(1)
     old, young = run_days_ago(90.1), run_days_ago(89.9)
     orders = Order.objects.count()
@@ -34,7 +34,7 @@ def test_runs_go_with_their_decisions_and_nothing_else():
     assert Order.objects.count() == orders
 
 
-def test_how_long_is_policy_and_it_happens_by_itself():
+def test_the_retention_is_policy_and_the_job_is_scheduled():
     fleet_of(1)
     run_days_ago(8)
     actors.forget_decisions.fn()
@@ -44,7 +44,7 @@ def test_how_long_is_policy_and_it_happens_by_itself():
     assert not DispatchRun.objects.exists()
 
 
-def test_a_step_removes_so_many_and_the_oldest_first():
+def test_a_step_deletes_a_limited_number_and_the_oldest_first():
     fleet_of(1)
     middle, _ = run_days_ago(200), run_days_ago(300)
     assert forgetting.forget_decisions(timezone.now(), at_most=1) == 1

@@ -1,4 +1,4 @@
-"""The GCS's Delivery page, as that page calls us."""
+"""The API of the GCS's Delivery page, called as by that page."""
 
 from datetime import timedelta
 from typing import Any
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 ORDERS = "/gcs/orders"
 PAGE = "https://gcs.example.com"
 
-IN_ITS_WORDS = {
+GCS_STATUS = {
     Status.CREATED: "pending",
     Status.VALIDATED: "pending",
     Status.QUEUED: "pending",
@@ -53,7 +53,7 @@ def items(answer: Any) -> list[dict[str, Any]]:
     return answer.json()["items"]
 
 
-def said(answer: Any, status: int) -> str:
+def error_text(answer: Any, status: int) -> str:
     """The text of an error, as the page shows it."""
     assert (answer.status_code, answer["Content-Type"]) == (status, "text/plain; charset=utf-8")
     text = answer.content.decode()
@@ -65,24 +65,24 @@ def said(answer: Any, status: int) -> str:
 # --- orders --------------------------------------------------------------------------------------
 
 
-def test_every_status_has_a_word_of_the_page() -> None:
-    assert set(IN_ITS_WORDS) == set(Status)
+def test_every_status_maps_to_a_status_of_the_page() -> None:
+    assert set(GCS_STATUS) == set(Status)
 
 
 @pytest.mark.parametrize("status", Status)
-def test_an_order_of_every_status_is_shown_in_the_words_of_the_page(
+def test_an_order_of_every_status_is_shown_with_the_pages_status(
     gcs: APIClient, status: Status
 ) -> None:
     order = order_in(status)
     (shown,) = items(gcs.get(ORDERS))
     assert shown == {
         "id": str(order.pk),
-        "status": IN_ITS_WORDS[status],
+        "status": GCS_STATUS[status],
         "assignedDroneId": stored(order).assigned_drone_id,
         "eta": None,
     }
-    assert items(gcs.get(ORDERS, {"status": IN_ITS_WORDS[status]})) == [shown]
-    others = {word for word in IN_ITS_WORDS.values() if word != IN_ITS_WORDS[status]}
+    assert items(gcs.get(ORDERS, {"status": GCS_STATUS[status]})) == [shown]
+    others = {word for word in GCS_STATUS.values() if word != GCS_STATUS[status]}
     assert items(gcs.get(ORDERS, {"status": sorted(others)})) == []
 
 
@@ -111,12 +111,12 @@ def test_the_newest_come_first_and_test_orders_not_at_all(gcs: APIClient) -> Non
     assert [shown["id"] for shown in items(gcs.get(ORDERS))] == [str(second.pk), str(first.pk)]
 
 
-def test_a_status_that_the_page_does_not_have_is_refused_in_words(gcs: APIClient) -> None:
-    text = said(gcs.get(ORDERS, {"status": "flying"}), 400)
+def test_a_status_unknown_to_the_page_is_refused_with_a_text(gcs: APIClient) -> None:
+    text = error_text(gcs.get(ORDERS, {"status": "flying"}), 400)
     assert "“flying” is not one of pending, assigned, in_transit" in text
 
 
-def test_one_order_has_its_events_and_nothing_that_the_page_would_unwrap(gcs: APIClient) -> None:
+def test_one_order_has_its_events_and_no_items(gcs: APIClient) -> None:
     order = order_in(Status.ENROUTE)
     shown = gcs.get(f"{ORDERS}/{order.pk}").json()
     assert set(shown) == {"id", "status", "assignedDroneId", "eta", "events"}
@@ -131,7 +131,7 @@ def test_one_order_has_its_events_and_nothing_that_the_page_would_unwrap(gcs: AP
 
 
 @pytest.mark.parametrize("order_id", ["9b420238-ae27-49b1-a496-f018a0394a6d", "17", "A-17"])
-def test_an_order_that_does_not_exist_is_said_to_be_so(gcs: APIClient, order_id: str) -> None:
+def test_an_unknown_order_is_404_with_a_text(gcs: APIClient, order_id: str) -> None:
     for answer in (
         gcs.get(f"{ORDERS}/{order_id}"),
         gcs.post(f"{ORDERS}/{order_id}/assign", {"droneId": "WX-DRN-001"}),
@@ -139,10 +139,10 @@ def test_an_order_that_does_not_exist_is_said_to_be_so(gcs: APIClient, order_id:
         gcs.post(f"{ORDERS}/{order_id}/cancel"),
         gcs.get("/gcs/tracking/preview", {"orderId": order_id}),
     ):
-        assert said(answer, 404) == "There is no such order."
+        assert error_text(answer, 404) == "There is no such order."
 
 
-# --- what the page does --------------------------------------------------------------------------
+# --- actions -------------------------------------------------------------------------------------
 
 
 def test_a_drone_is_assigned(gcs: APIClient) -> None:
@@ -166,9 +166,9 @@ def test_another_drone_is_assigned_after_the_first_is_withdrawn(
     assert stored(order).assigned_drone_id == drone.pk
 
 
-def test_why_a_drone_may_not_is_said_in_words(gcs: APIClient) -> None:
+def test_a_drone_that_may_not_fly_is_refused_with_its_reason(gcs: APIClient) -> None:
     order, drone = order_in(Status.QUEUED), able_drone(battery_pct=22)
-    text = said(gcs.post(f"{ORDERS}/{order.pk}/assign", {"droneId": drone.pk}), 409)
+    text = error_text(gcs.post(f"{ORDERS}/{order.pk}/assign", {"droneId": drone.pk}), 409)
     assert "WX-DRN-001 may not fly this order." in text
     assert "22 %" in text
     assert stored(order).status == Status.QUEUED
@@ -176,11 +176,11 @@ def test_why_a_drone_may_not_is_said_in_words(gcs: APIClient) -> None:
 
 @pytest.mark.parametrize("verb", ["assign", "reassign"])
 @pytest.mark.parametrize("body", [{}, {"droneId": ""}, {"droneId": 5}, {"drone_id": "X"}])
-def test_an_assignment_without_a_drone_is_refused_in_words(
+def test_an_assignment_without_a_drone_is_refused_with_a_text(
     gcs: APIClient, verb: str, body: Any
 ) -> None:
     order = order_in(Status.QUEUED)
-    assert "droneId" in said(gcs.post(f"{ORDERS}/{order.pk}/{verb}", body), 400)
+    assert "droneId" in error_text(gcs.post(f"{ORDERS}/{order.pk}/{verb}", body), 400)
 
 
 def test_an_order_is_canceled_by_a_post_without_a_body(gcs: APIClient) -> None:
@@ -198,12 +198,12 @@ def test_a_submitted_mission_is_withdrawn_before_its_order_is_canceled(
     assert bridge.missions()[0]["status"] == "WITHDRAWN"
 
 
-def test_a_launched_mission_is_not_canceled_and_the_page_is_told_why(
+def test_a_launched_mission_is_not_canceled_and_the_page_shows_why(
     gcs: APIClient, bridge: Simulator
 ) -> None:
     order, _ = submitted()
     bridge.advance(20)
-    assert "launched" in said(gcs.post(f"{ORDERS}/{order.pk}/cancel"), 409)
+    assert "launched" in error_text(gcs.post(f"{ORDERS}/{order.pk}/cancel"), 409)
     assert stored(order).status == Status.MISSION_SUBMITTED
 
 
@@ -211,14 +211,14 @@ def test_a_launched_mission_is_not_canceled_and_the_page_is_told_why(
 
 
 @pytest.mark.parametrize("status", Status)
-def test_a_job_says_how_far_it_is_whatever_its_order_is(status: Status) -> None:
+def test_a_job_has_its_progress_in_every_status_of_its_order(status: Status) -> None:
     job = DeliveryJob(order=Order(status=status), drone_id="D-1", attempt=1)
     progress = _job(job)["progress"]
     assert (progress > 0) == before(Status.ASSIGNED, status)
     assert (progress == 100) == (status == Status.DELIVERED)
 
 
-def test_active_jobs_say_how_far_they_are(gcs: APIClient) -> None:
+def test_active_jobs_have_their_progress(gcs: APIClient) -> None:
     far = [order_in(status) for status in (Status.ASSIGNED, Status.ENROUTE, Status.DELIVERING)]
     order_in(Status.DELIVERED)
     shown = items(gcs.get("/gcs/jobs/active"))
@@ -244,14 +244,14 @@ def test_the_preview_shows_where_the_drone_is(gcs: APIClient) -> None:
 def test_without_a_flight_there_is_no_position(gcs: APIClient, status: Status) -> None:
     order = order_in(status)
     shown = gcs.get("/gcs/tracking/preview", {"orderId": order.pk}).json()
-    assert (shown["status"], shown["lat"], shown["lng"]) == (IN_ITS_WORDS[status], None, None)
+    assert (shown["status"], shown["lat"], shown["lng"]) == (GCS_STATUS[status], None, None)
 
 
-def test_a_preview_of_nothing_is_refused_in_words(gcs: APIClient) -> None:
-    assert "orderId" in said(gcs.get("/gcs/tracking/preview"), 400)
+def test_a_preview_without_an_order_is_refused_with_a_text(gcs: APIClient) -> None:
+    assert "orderId" in error_text(gcs.get("/gcs/tracking/preview"), 400)
 
 
-# --- who, from where, and what it costs ----------------------------------------------------------
+# --- permissions, CORS and statements ------------------------------------------------------------
 
 
 def calls(order: Order) -> list[tuple[str, str]]:
@@ -266,7 +266,7 @@ def calls(order: Order) -> list[tuple[str, str]]:
     ]
 
 
-def test_no_call_is_forgotten_here() -> None:
+def test_every_call_of_the_page_is_tested_here() -> None:
     (resolver,) = [one for one in get_resolver().url_patterns if str(one.pattern) == "gcs/"]
     assert len(calls(OrderFactory())) == len(resolver.url_patterns)
 
@@ -275,9 +275,9 @@ def test_only_staff_may_call() -> None:
     order = order_in(Status.QUEUED)
     merchant = api_client(UserFactory(merchant=order.merchant))
     for method, path in calls(order):
-        assert said(getattr(merchant, method)(path), 403) == "Your role may not do this."
+        assert error_text(getattr(merchant, method)(path), 403) == "Your role may not do this."
         stranger = getattr(api_client(), method)(path)
-        assert said(stranger, 401)
+        assert error_text(stranger, 401)
         assert stranger["WWW-Authenticate"].startswith("Bearer")
     assert stored(order).status == Status.QUEUED
 
@@ -288,10 +288,10 @@ def test_the_key_comes_in_either_header(role: Role) -> None:
     for headers in ({"x-de-api-key": key}, {"Authorization": f"Bearer {key}"}):
         assert api_client().get(ORDERS, headers=headers).status_code == 200
     wrong = api_client().get(ORDERS, headers={"x-de-api-key": key + "x"})
-    assert "unknown, expired or revoked" in said(wrong, 401)
+    assert "unknown, expired or revoked" in error_text(wrong, 401)
 
 
-def test_a_merchants_key_opens_nothing_here() -> None:
+def test_a_merchants_key_is_refused() -> None:
     client = key_client(merchant=MerchantFactory())
     assert client.get(ORDERS).status_code == 403
 
@@ -303,7 +303,7 @@ def page(settings: Any) -> str:
 
 
 @pytest.mark.parametrize("path", [ORDERS, "/api/v1/orders"])
-def test_a_browser_may_call_from_the_page_it_was_told_of(path: str, page: str) -> None:
+def test_a_browser_may_call_from_the_configured_page(path: str, page: str) -> None:
     asked = {
         "Origin": page,
         "Access-Control-Request-Method": "POST",
@@ -333,7 +333,7 @@ def test_other_pages_and_other_paths_get_nothing(gcs: APIClient, page: str, path
     assert "Access-Control-Allow-Origin" not in gcs.get(path, headers={"Origin": page})
 
 
-def test_calls_cost_the_same_however_much_there_is(gcs: APIClient) -> None:
+def test_the_number_of_statements_does_not_grow_with_the_rows(gcs: APIClient) -> None:
     def statements(path: str) -> int:
         with CaptureQueriesContext(
             connection,
@@ -342,10 +342,10 @@ def test_calls_cost_the_same_however_much_there_is(gcs: APIClient) -> None:
         return len(captured)
 
     order = order_in(Status.ENROUTE)
-    gcs.get(ORDERS)  # notes the key's use
+    gcs.get(ORDERS)  # the key's last use
     paths = [path for method, path in calls(order) if method == "get"]
     few = [statements(path) for path in paths]
     for _ in range(5):
         order_in(Status.ENROUTE)
     assert [statements(path) for path in paths] == few
-    assert few == [2, 3, 2, 2]  # one of each is the key's
+    assert few == [2, 3, 2, 2]  # one of each is for the key

@@ -1,4 +1,4 @@
-"""Both solvers find the best choice, whatever the shape, and the prices prove it."""
+"""Both solvers find an optimal matching of any shape, and the prices prove it."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def pairs_of(seed: int, rows: int, columns: int, share: float, most: int) -> Pai
 
 
 def total(pairs: Pairs, chosen: np.ndarray) -> int:
-    """What a choice gains; it uses nothing twice."""
+    """The gain of a choice. Asserts that it uses no row and no column twice."""
     assert len(set(pairs.row[chosen])) == len(set(pairs.column[chosen])) == len(chosen)
     return int(pairs.gain[chosen].sum())
 
@@ -27,8 +27,8 @@ SHAPES = [(30, 8), (8, 30), (20, 20), (60, 15), (40, 40), (1, 30), (30, 1)]
 @pytest.mark.parametrize(("rows", "columns"), SHAPES)
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.2, 0.6, 1.0])
 @pytest.mark.parametrize("most", [1, 3, 10**6, 10**15])
-def test_the_flow_gains_as_much_as_the_matrix_and_the_prices_prove_both(rows, columns, share, most):
-    """`most` of 1: all alike; of 3: many ties."""
+def test_both_solvers_gain_the_same_and_the_prices_prove_it(rows, columns, share, most):
+    """`most` is the highest gain: with 1 all gains are equal, with 3 there are many ties."""
     for seed in range(3):
         pairs = pairs_of(seed, rows, columns, share, most)
         if not len(pairs):
@@ -45,7 +45,7 @@ def test_the_flow_gains_as_much_as_the_matrix_and_the_prices_prove_both(rows, co
 
 
 @given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 12), st.floats(0.1, 1))
-def test_a_row_is_worth_what_the_choice_loses_without_it(seed, rows, columns, share):
+def test_a_rows_price_is_the_loss_without_the_row(seed, rows, columns, share):
     pairs = pairs_of(seed, rows, columns, share, 20)
     chosen = matching.best(pairs)
     row_price, _ = matching.prices(pairs, chosen)
@@ -56,8 +56,10 @@ def test_a_row_is_worth_what_the_choice_loses_without_it(seed, rows, columns, sh
 
 
 @given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 8), st.floats(0.1, 1))
-def test_no_choice_with_a_pair_loses_less_than_said(seed, rows, columns, share):
-    """And exactly that, where its row or its column is not in the best choice."""
+def test_losses_are_lower_bounds_and_exact_for_unmatched_rows_and_columns(
+    seed, rows, columns, share
+):
+    """The loss is exact if the pair's row or column is not in the best choice."""
     pairs = pairs_of(seed, rows, columns, share, 20)
     chosen = matching.best(pairs)
     losses = matching.losses(pairs, chosen)
@@ -71,7 +73,7 @@ def test_no_choice_with_a_pair_loses_less_than_said(seed, rows, columns, share):
         assert losses[pair] == true_loss or not free
 
 
-def test_the_cheapest_pairs_of_each_row_are_found_in_turn():
+def test_cheapest_returns_each_rows_pairs_by_cost():
     pairs = Pairs(3, 4, np.array([0, 0, 0, 0, 2]), np.array([0, 1, 2, 3, 1]), np.ones(5, np.int64))
-    dearness = np.array([5.0, np.inf, 4.0, 4.0, 9.0])
-    assert matching.cheapest(pairs, dearness, 3).tolist() == [[2, 3, 0], [-1, -1, -1], [4, -1, -1]]
+    cost = np.array([5.0, np.inf, 4.0, 4.0, 9.0])
+    assert matching.cheapest(pairs, cost, 3).tolist() == [[2, 3, 0], [-1, -1, -1], [4, -1, -1]]

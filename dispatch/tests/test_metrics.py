@@ -1,4 +1,4 @@
-"""How dispatch shows in Prometheus: runs, missions, the bridge, flights and pauses."""
+"""Prometheus metrics of dispatch: runs, missions, the bridge, flights and pauses."""
 
 from datetime import timedelta
 from typing import Any
@@ -50,7 +50,7 @@ def test_a_dry_run_assigns_nothing() -> None:
     assert [counted(*key) - was for key, was in zip(keys, before, strict=True)] == [1, 0]
 
 
-def test_missions_under_way_are_counted_by_state_and_the_outbox_by_age() -> None:
+def test_active_missions_are_counted_by_state_and_the_outbox_by_age() -> None:
     _, intent = assigned()
     order_in(Status.DELIVERED)
     type(intent).objects.filter(pk=intent.pk).update(
@@ -62,7 +62,7 @@ def test_missions_under_way_are_counted_by_state_and_the_outbox_by_age() -> None
     assert counted("mission_outbox_seconds_max") == pytest.approx(50, abs=5)
 
 
-def test_a_mission_that_was_sent_is_none_that_waits(bridge: Simulator) -> None:
+def test_a_sent_mission_does_not_count_as_waiting(bridge: Simulator) -> None:
     before = counted("upstream_calls_total", "ok", "gcs_bridge")
     submitted()
     assert counted("mission_intents", "ACCEPTED") == 1
@@ -71,7 +71,7 @@ def test_a_mission_that_was_sent_is_none_that_waits(bridge: Simulator) -> None:
     assert counted("upstream_calls_total", "ok", "gcs_bridge") == before + 1
 
 
-def test_a_bridge_that_is_given_a_rest_shows(bridge: Simulator) -> None:
+def test_an_open_circuit_breaker_is_a_metric(bridge: Simulator) -> None:
     _, intent = assigned()
     bridge.fault("bridge_down")
     assert counted("upstream_breaker_open", "gcs_bridge") == 0
@@ -82,14 +82,14 @@ def test_a_bridge_that_is_given_a_rest_shows(bridge: Simulator) -> None:
     assert counted("upstream_calls_total", "bridge_unavailable", "gcs_bridge") >= 5
 
 
-def test_a_flight_without_a_link_shows() -> None:
+def test_a_lost_link_is_a_metric() -> None:
     order = order_in(Status.ENROUTE)
     now = timezone.now()
     Flight.objects.create(job=order.current_job, heard_at=now, link_lost_at=now)
     assert counted("flights_link_lost") == 1
 
 
-def test_a_pause_shows() -> None:
+def test_a_pause_is_a_metric() -> None:
     OrderFactory()
     assert (counted("dispatch_paused"), counted("dispatch_areas_paused")) == (0, 0)
     policy.change(by=SYSTEM, dispatch_paused=True)
@@ -97,7 +97,9 @@ def test_a_pause_shows() -> None:
     assert (counted("dispatch_paused"), counted("dispatch_areas_paused")) == (1, 1)
 
 
-def test_reading_costs_the_same_however_much_there_is(django_assert_num_queries: Any) -> None:
+def test_the_number_of_statements_does_not_grow_with_the_rows(
+    django_assert_num_queries: Any,
+) -> None:
     from dispatch import metrics
 
     for _ in range(3):

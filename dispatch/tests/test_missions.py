@@ -1,4 +1,4 @@
-"""A mission reaches the bridge exactly once, whatever goes wrong on the way."""
+"""A mission reaches the bridge exactly once, with failures at every step."""
 
 import os
 import subprocess
@@ -129,7 +129,7 @@ def test_an_accepted_mission_is_submitted(bridge: Simulator) -> None:
     assert bridge.missions()[0]["posts"] == 1
 
 
-def test_500_twice_and_then_201_is_one_mission(bridge: Simulator) -> None:
+def test_two_500s_and_then_a_201_are_one_mission(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=2)
     order, intent = assigned()
     for minute in range(2):
@@ -141,7 +141,7 @@ def test_500_twice_and_then_201_is_one_mission(bridge: Simulator) -> None:
     assert timeline(order).count("INTENT_FAILED") == 1
 
 
-def test_500_that_came_after_the_mission_was_taken_is_one_mission(bridge: Simulator) -> None:
+def test_a_500_after_the_bridge_took_the_mission_is_one_mission(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
     publishing.publish(intent.pk)
@@ -152,7 +152,7 @@ def test_500_that_came_after_the_mission_was_taken_is_one_mission(bridge: Simula
     assert [m["posts"] for m in bridge.missions()] == [2]
 
 
-def test_a_bridge_that_hangs_is_asked_again(bridge: Simulator, settings: Settings) -> None:
+def test_a_timeout_of_the_bridge_is_retried(bridge: Simulator, settings: Settings) -> None:
     settings.GCS_BRIDGE_TIMEOUT_S = 0.2
     bridge.fault("bridge_hang", times=1, seconds=1)
     order, intent = assigned()
@@ -168,7 +168,7 @@ def test_a_bridge_that_hangs_is_asked_again(bridge: Simulator, settings: Setting
 def test_a_bridge_that_refuses_connections_leaves_the_order_assigned(
     settings: Settings,
 ) -> None:
-    settings.GCS_BRIDGE_URL = "http://127.0.0.1:11"  # its breaker is this test's own
+    settings.GCS_BRIDGE_URL = "http://127.0.0.1:11"  # a new URL has its own breaker
     order, intent = assigned()
     for minute in range(3):
         publishing.publish(intent.pk, now=later(minute))
@@ -178,7 +178,7 @@ def test_a_bridge_that_refuses_connections_leaves_the_order_assigned(
     assert "not reached" in why(order, "INTENT_FAILED")
 
 
-def test_what_is_not_due_is_not_sent(bridge: Simulator) -> None:
+def test_a_mission_that_is_not_due_is_not_sent(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1)
     _, intent = assigned()
     publishing.publish(intent.pk)
@@ -186,14 +186,14 @@ def test_what_is_not_due_is_not_sent(bridge: Simulator) -> None:
     assert bridge.missions() == []
 
 
-def test_a_refused_mission_fails_the_job_in_the_words_of_the_bridge(bridge: Simulator) -> None:
+def test_a_refused_mission_fails_the_job_with_the_bridges_text(bridge: Simulator) -> None:
     bridge.fault("bridge_reject")
     order, intent = assigned()
     publishing.publish(intent.pk)
     assert stored(order).status == Status.QUEUED
     assert "safety rules do not allow this mission" in why(order, "REQUEUED")
     intent.refresh_from_db()
-    part = MissionPart.objects.whole().get()
+    part = MissionPart.objects.with_related().get()
     assert (intent.state, part.job.status, bridge.missions()) == (State.REJECTED, "FAILED", [])
     assert (intent.over_by, part.live) == ("gcs", False)
     assert not registry.held([intent.drone_id])  # refused on paper
@@ -210,7 +210,7 @@ def test_an_order_whose_last_attempt_is_refused_has_failed(bridge: Simulator) ->
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_publisher_that_is_killed_after_the_bridge_took_it_does_not_fly_it_twice(
+def test_a_publisher_killed_after_the_bridge_took_the_mission_does_not_fly_it_twice(
     bridge: Simulator,
 ) -> None:
     bridge.fault("bridge_hang", times=1, seconds=30)
@@ -219,7 +219,7 @@ def test_a_publisher_that_is_killed_after_the_bridge_took_it_does_not_fly_it_twi
         wait_until(bridge.missions)
         process.kill()
     assert stored(order).status == Status.ASSIGNED
-    publishing.publish(intent.pk)  # still claimed by the dead one
+    publishing.publish(intent.pk)  # still claimed by the killed publisher
     assert bridge.missions()[0]["posts"] == 1
     publishing.publish(intent.pk, now=later())
     assert stored(order).status == Status.MISSION_SUBMITTED
@@ -237,7 +237,7 @@ def test_an_intent_whose_publisher_died_before_sending_is_sent(bridge: Simulator
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_publishers_one_speaks_to_the_bridge(bridge: Simulator) -> None:
+def test_one_of_many_publishers_calls_the_bridge(bridge: Simulator) -> None:
     order, intent = assigned()
     in_threads(*[lambda: publishing.publish(intent.pk)] * 6)
     assert stored(order).status == Status.MISSION_SUBMITTED
@@ -258,7 +258,7 @@ def test_a_mission_accepted_for_a_job_that_is_over_is_recalled(bridge: Simulator
     assert intent.recall_state == Mission.Recall.WANTED
 
 
-def test_without_a_bridge_publishing_is_an_error_that_is_seen() -> None:
+def test_without_a_bridge_publishing_is_a_visible_error() -> None:
     order, intent = assigned()
     publishing.publish(intent.pk)
     intent = mission_of(order)
@@ -269,7 +269,7 @@ def test_without_a_bridge_publishing_is_an_error_that_is_seen() -> None:
         publishing.submit(order.pk, by=SYSTEM)
 
 
-# --- asked once more right before publishing -----------------------------------------------------
+# --- feasibility right before publishing ---------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -288,14 +288,14 @@ def test_a_drone_that_may_no_longer_fly_is_not_sent(
     assert (intent.state, intent.recall_state) == (State.WITHDRAWN, "")
 
 
-def test_a_drone_that_was_grounded_meanwhile_is_not_sent(bridge: Simulator) -> None:
+def test_a_drone_grounded_after_the_assignment_is_not_sent(bridge: Simulator) -> None:
     order, intent = assigned()
     registry.ground("WX-DRN-001", by=SYSTEM, reason="Cracked arm.")
     publishing.publish(intent.pk)
     assert (stored(order).status, bridge.missions()) == (Status.QUEUED, [])
 
 
-def test_a_drone_in_the_air_because_an_answer_was_lost_flies_for_us(bridge: Simulator) -> None:
+def test_a_drone_that_launched_after_a_lost_answer_flies_our_mission(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
     publishing.publish(intent.pk)
@@ -305,7 +305,7 @@ def test_a_drone_in_the_air_because_an_answer_was_lost_flies_for_us(bridge: Simu
     assert stored(order).status == Status.MISSION_SUBMITTED
 
 
-def test_a_mission_that_may_be_there_is_withdrawn_before_another_drone_gets_it(
+def test_a_mission_that_may_have_arrived_is_withdrawn_before_another_drone_gets_it(
     bridge: Simulator,
 ) -> None:
     bridge.fault("bridge_500", times=1, after=True)
@@ -317,23 +317,23 @@ def test_a_mission_that_may_be_there_is_withdrawn_before_another_drone_gets_it(
     assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
 
 
-# --- submitting by hand --------------------------------------------------------------------------
+# --- manual submission ---------------------------------------------------------------------------
 
 
-def test_submitting_what_is_accepted_already_changes_nothing(bridge: Simulator) -> None:
+def test_submitting_an_accepted_mission_changes_nothing(bridge: Simulator) -> None:
     order, intent = submitted()
     assert publishing.submit(order.pk, by=SYSTEM).mission == intent
     assert bridge.missions()[0]["posts"] == 1
 
 
-def test_submitting_by_hand_does_not_wait_for_the_pause(bridge: Simulator) -> None:
+def test_submitting_manually_does_not_wait_for_the_retry_pause(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1)
     order, intent = assigned()
     publishing.publish(intent.pk)
     assert publishing.submit(order.pk, by=SYSTEM).mission.state == State.ACCEPTED
 
 
-def test_submitting_what_the_bridge_refuses_says_so(bridge: Simulator) -> None:
+def test_submitting_a_mission_that_the_bridge_refuses_raises_conflict(bridge: Simulator) -> None:
     bridge.fault("bridge_reject")
     order, _ = assigned()
     with pytest.raises(Conflict, match="safety rules") as refused:
@@ -388,7 +388,7 @@ publishing.publish(uuid.UUID(sys.argv[1]))
 
 
 def publisher(intent: Mission, url: str) -> "subprocess.Popen[bytes]":
-    """A process of its own on the test's database that publishes the intent."""
+    """A separate process on the test's database that publishes the intent."""
     database = urlsplit(django_settings.DATABASE_URL)
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": "wingxtra.settings",

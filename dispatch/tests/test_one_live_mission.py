@@ -1,7 +1,7 @@
-"""Bridge, ground control, telemetry, people and dispatch in any order: never two live missions.
+"""Bridge, ground control, telemetry, staff and dispatch in any order: never two live missions.
 
-Each example is a sky of its own with three drones and a few orders, where everything can go wrong
-and every source can be late, silent or wrong. The simulator's truth is what it is judged by.
+Each example is a new sky with three drones and a few orders, in which every source can be late,
+silent or wrong. The simulator's truth is the reference.
 """
 
 from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ NOTE = "Looked on site."
 MOST_ORDERS = 3
 CHOICE = st.integers(0, 999)
 PARTS, EXAMPLES, STEPS = 4, 25, 100
-# Of one drone, with how it strikes where the usual is not enough.
+# Faults of one drone, with settings where the defaults are too weak.
 OF_A_DRONE = [
     ("mission_fail", {}),
     ("abort", {}),
@@ -77,7 +77,7 @@ OF_A_DRONE = [
     ("one_bad_drone", {"times": 2}),
     ("bad_value", {"times": 2, "field": "armed", "value": "yes"}),
 ]
-# Of the bridge: answers lost before and after their effect, refusals, words that mean nothing.
+# Faults of the bridge: answers lost before and after their effect, refusals, meaningless texts.
 OF_THE_BRIDGE = [
     ("bridge_down", {"after": False}),
     ("bridge_down", {"after": True}),
@@ -91,7 +91,7 @@ OF_THE_BRIDGE = [
     ("cancel_word", {"after": True}),
 ]
 
-# How often each happens, of about 40.
+# Weight of each step; they add up to about 40.
 HAPPENS = [
     *["look"] * 13,
     *["reports_come"] * 5,
@@ -104,7 +104,7 @@ HAPPENS = [
 
 
 class Deliveries(RuleBasedStateMachine):
-    """Every example is rolled back at its end."""
+    """Each example is rolled back at its end."""
 
     merchant: Merchant
     drones: list[str]
@@ -126,23 +126,23 @@ class Deliveries(RuleBasedStateMachine):
         self.transaction.__exit__(None, None, None)
 
     def order(self, choice: int) -> Order | None:
-        """Fetched anew. None without any."""
+        """A random order, fetched again; None without orders."""
         if not self.ids:
             return None
         return Order.objects.select_related("current_job", "holder_hub").get(
             pk=self.ids[choice % len(self.ids)]
         )
 
-    # --- what happens ----------------------------------------------------------------------------
+    # --- steps -----------------------------------------------------------------------------------
 
-    # One rule for all, so that how often each happens is ours to say, not Hypothesis's.
+    # One rule for all steps, so that our weights decide, not Hypothesis.
     @rule(choice=CHOICE, what=st.sampled_from(HAPPENS))
     def something_happens(self, choice: int, what: str) -> None:
         getattr(self, what)(choice)
 
     def place(self, _: int) -> None:
         if len(self.ids) < MOST_ORDERS:
-            # By number, so that a failing example fails again: runs go by the ids of orders.
+            # Ids by number, so that a failing example is reproducible: runs sort by order id.
             order_id = UUID(int=len(self.ids) + 1)
             self.ids.append(OrderFactory(pk=order_id, merchant=self.merchant, **TRIP).pk)
 
@@ -158,17 +158,17 @@ class Deliveries(RuleBasedStateMachine):
         self.sky.sweep()
 
     def look(self, _: int) -> None:
-        self.sky.look()
+        self.sky.poll()
 
     def reports_come(self, choice: int) -> None:
-        for mission, event in list(self.sky.untold())[: choice % 6]:
-            self.sky.tell(mission, event)
+        for mission, event in list(self.sky.undelivered())[: choice % 6]:
+            self.sky.deliver(mission, event)
 
     def any_report_comes(self, choice: int) -> None:
-        """Of all that were ever sent: early, late, or again."""
+        """Any report ever sent: early, late, or again."""
         sent = [(m, e) for m in self.sky.world.missions.values() for e in m.events]
         if sent:
-            self.sky.tell(*sent[choice % len(sent)])
+            self.sky.deliver(*sent[choice % len(sent)])
 
     def a_drone_fails(self, choice: int) -> None:
         which, drone = divmod(choice, len(self.drones))
@@ -181,15 +181,15 @@ class Deliveries(RuleBasedStateMachine):
         self.sky.fault(kind, times=times + 1, **how)
 
     def a_worker_dies_while_it_sends(self, choice: int) -> None:
-        """The try is counted, nothing is sent or written after that, and its claim expires."""
+        """A publisher dies after counting the try: nothing is sent, and its claim expires."""
         order = self.order(choice)
-        part = order and MissionPart.objects.whole().filter(job=order.current_job_id).first()
+        part = order and MissionPart.objects.with_related().filter(job=order.current_job_id).first()
         if part and part.mission.state == publishing.State.PENDING:
             rows = Mission.objects.all()
             claim = outbox.claim(rows, part.mission_id, until=timezone.now())
-            publishing._go_live(claim, part)
+            publishing._count_try(claim, part)
 
-    # --- what people do --------------------------------------------------------------------------
+    # --- staff -----------------------------------------------------------------------------------
 
     def cancel(self, choice: int) -> None:
         def verb(order: Order) -> None:
@@ -213,19 +213,19 @@ class Deliveries(RuleBasedStateMachine):
     def say_that_no_mission_flies(self, choice: int) -> None:
         order = self.order(choice)
         if order and not self.sky.flies(order):
-            self.attempt(choice, lambda o: recalls.say_over(o.pk, by=STAFF, note=NOTE))
+            self.attempt(choice, lambda o: recalls.confirm_over(o.pk, by=STAFF, note=NOTE))
 
     def look_for_the_parcel(self, choice: int) -> None:
-        """A person who has looked answers what the order asks."""
+        """Staff who know the truth answer what the order asks."""
         order = self.order(choice)
         if order is None or self.sky.flies(order):
             return
-        asked = Order.objects.awaiting_an_answer().filter(pk=order.pk).exists()
+        asked = Order.objects.awaiting_staff().filter(pk=order.pk).exists()
         if not asked and order.status not in WITH_A_JOB:
             return
         self.sky.bring_to_the_hub(order)
         if self.sky.where(order) == Where.ABOARD and order.status not in WITH_A_JOB:
-            return  # the drone flies on with it for another order: nobody can look
+            return  # the drone flies another order with it aboard: staff cannot check
         self.attempt(choice, ANSWERS[self.sky.where(order)](self, choice % 4 == 0))
 
     def release_drones(self, _: int) -> None:
@@ -235,7 +235,7 @@ class Deliveries(RuleBasedStateMachine):
                 registry.release(drone_id, by=STAFF, note=NOTE)
 
     def settle(self, choice: int) -> None:
-        """What is not clear, once nothing flies and the parcel is where the order says."""
+        """Settle discrepancies once nothing flies and the parcel is where the order says."""
         order = self.order(choice)
         if order and not self.sky.flies(order) and self.custody_is_true(order):
             for one in order.discrepancies.filter(settled_at__isnull=True):
@@ -251,13 +251,13 @@ class Deliveries(RuleBasedStateMachine):
             publishing_pause.resume(by=STAFF)
 
     def attempt(self, choice: int, verb: Callable[[Order], object]) -> None:
-        """Refusals are answers; anything else is a fault."""
+        """Refusals are valid answers; other exceptions fail the test."""
         order = self.order(choice)
         if order is not None:
             with suppress(Problem), transaction.atomic():
                 verb(order)
 
-    # --- what must hold after each step ----------------------------------------------------------
+    # --- invariants after each step --------------------------------------------------------------
 
     def custody_is_true(self, order: Order) -> bool:
         where = self.sky.where(order)
@@ -267,11 +267,11 @@ class Deliveries(RuleBasedStateMachine):
 
     @invariant()
     def the_promises_hold(self) -> None:
-        """One look at the database for all of them: there are thousands of steps."""
-        # Never two live missions, never to a pickup without its parcel.
+        """One query for all invariants: there are thousands of steps."""
+        # Never two live missions, never a flight to a pickup without its parcel.
         assert self.sky.world.ledger.violations == []
         orders = list(Order.objects.select_related("holder_hub"))
-        asked = set(Order.objects.awaiting_an_answer().values_list("pk", flat=True))
+        asked = set(Order.objects.awaiting_staff().values_list("pk", flat=True))
         ready = eligibility.may_be_planned(Order.objects.dispatchable())
         planned = set(ready.values_list("pk", flat=True))
         parts = MissionPart.objects.live().values_list("order_id", "mission_id")
@@ -281,16 +281,19 @@ class Deliveries(RuleBasedStateMachine):
         assert len(live) == len(parts)
         self.what_may_still_fly_is_known_to_be_live(set(live.values()))
         for order in orders:
-            if order.pk in planned:  # it is flown from where its parcel is
+            if order.pk in planned:  # the mission starts where the parcel is
                 assert self.sky.lies_at(order, order.flown_from), self.sky.story(order)
                 assert not order.hold_code
-            elif order.status not in (*TERMINAL, *WITH_A_JOB):  # nothing is stuck in silence
+            elif order.status not in (
+                *TERMINAL,
+                *WITH_A_JOB,
+            ):  # no order is stuck without a question
                 assert order.pk in asked or order.pk in doubted or order.pk in live, order.status
             if order.status in TERMINAL:
                 assert (order.pk in asked) == (order.holder in ("DRONE", "UNKNOWN"))
 
     def what_may_still_fly_is_known_to_be_live(self, live: set[UUID]) -> None:
-        """Unless ground control itself said that it is over."""
+        """Unless ground control reported its end."""
         for mission in self.sky.world.missions.values():
             if mission.over_at is None and not mission.ended:
                 assert UUID(mission.intent_id) in live, mission.truth()
@@ -305,7 +308,7 @@ TRIP = {
 
 
 def _delivered(machine: Deliveries, _: bool) -> Callable[[Order], object]:
-    return lambda order: answers.it_was_delivered(order.pk, by=STAFF, note=NOTE)
+    return lambda order: answers.confirm_delivered(order.pk, by=STAFF, note=NOTE)
 
 
 def _at_the_hub(machine: Deliveries, to_the_sender: bool) -> Callable[[Order], object]:
@@ -317,7 +320,7 @@ def _at_the_hub(machine: Deliveries, to_the_sender: bool) -> Callable[[Order], o
 def _never_left(machine: Deliveries, _: bool) -> Callable[[Order], object]:
     def verb(order: Order) -> None:
         if order.status in WITH_A_JOB:
-            answers.it_failed(order.pk, by=STAFF, note=NOTE)
+            answers.confirm_failed(order.pk, by=STAFF, note=NOTE)
         else:
             lifecycle.never_left(order.pk, by=STAFF, note=NOTE)
 
@@ -328,7 +331,7 @@ ANSWERS: dict[Where, Callable[[Deliveries, bool], Callable[[Order], object]]] = 
     Where.AT_DROP: _delivered,
     Where.AT_HUB: _at_the_hub,
     Where.AT_PICKUP: _never_left,
-    Where.ABOARD: _never_left,  # the drone stands in the field with it: the flight has failed
+    Where.ABOARD: _never_left,  # the drone is in the field with the parcel: the flight has failed
     Where.ON_GROUND: _never_left,
 }
 
@@ -343,10 +346,8 @@ def ground_control(settings: Settings) -> Iterator[Simulator]:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("part", range(PARTS))
-def test_whatever_happens_an_order_has_one_live_mission(
-    ground_control: Simulator, part: int
-) -> None:
-    """10,000 steps in all, in parts that run beside each other."""
+def test_an_order_never_has_two_live_missions(ground_control: Simulator, part: int) -> None:
+    """10,000 steps in total, in parallel parts."""
     Deliveries.merchant = MerchantFactory()
     drones = DroneFactory.create_batch(3)
     Deliveries.drones = [drone.pk for drone in drones]
@@ -359,8 +360,8 @@ def test_whatever_happens_an_order_has_one_live_mission(
                 max_examples=EXAMPLES,
                 stateful_step_count=STEPS,
                 deadline=None,
-                derandomize=True,  # chance has its place in `make drill`
-                phases=[Phase.generate],  # to shrink a hundred steps takes an hour
+                derandomize=True,  # random seeds run in `make drill`
+                phases=[Phase.generate],  # shrinking a hundred steps takes an hour
                 suppress_health_check=list(HealthCheck),
             ),
         )

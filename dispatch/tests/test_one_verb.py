@@ -1,4 +1,4 @@
-"""The same request writes the same, by API, by console and by the GCS's page; refused, nothing."""
+"""A request writes the same by API, console and GCS page; a refused one writes nothing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,14 +29,14 @@ from wingxtra.problems import Conflict
 
 pytestmark = pytest.mark.django_db
 
-# What differs between two orders that were treated alike.
+# Values that differ between two equal requests.
 OWN = {"id", "public_tracking_id", "merchant_id", "current_job_id", "holder_drone_id"}
 OWN |= {"created_at", "updated_at", "last_step_at", "delivered_at", "holder_since", "hold_since"}
 
 
 @dataclass
 class Doors:
-    """One operator at the API, in the console and on the GCS's page."""
+    """One operator on the API, the console and the GCS page."""
 
     api: APIClient
     console: Client
@@ -66,7 +66,7 @@ def doors() -> Doors:
 
 @dataclass
 class Written:
-    """What a request has written: its events, the order, its attempts."""
+    """The effect of a request: events, order, attempts."""
 
     events: list[tuple[str, str, dict[str, Any]]]
     order: dict[str, Any]
@@ -86,7 +86,7 @@ def written(order: Order, do: Callable[[], object]) -> Written:
 
 
 def at_the_bridge(bridge: Simulator, **attributes: Any) -> tuple[Order, Mission]:
-    """An ASSIGNED order whose mission has reached ground control, which did not get to say so."""
+    """An ASSIGNED order whose mission reached ground control, with the answer lost."""
     bridge.fault("bridge_500", times=1, after=True)
     order, mission = assigned(**attributes)
     publishing.publish(mission.pk)
@@ -97,7 +97,7 @@ def at_the_bridge(bridge: Simulator, **attributes: Any) -> tuple[Order, Mission]
 # --- cancel --------------------------------------------------------------------------------------
 
 
-def test_a_cancel_writes_the_same_by_every_door(doors: Doors, bridge: Simulator) -> None:
+def test_a_cancel_writes_the_same_by_every_interface(doors: Doors, bridge: Simulator) -> None:
     end = timezone.now() + timedelta(hours=1)
     note = "On the GCS's Delivery page."
     body = {"reason": "OTHER", "note": note}
@@ -140,7 +140,7 @@ def as_form(not_before: datetime | None, deliver_by: datetime) -> dict[str, Any]
     }
 
 
-def test_a_reschedule_writes_the_same_by_every_door(doors: Doors, bridge: Simulator) -> None:
+def test_a_reschedule_writes_the_same_by_every_interface(doors: Doors, bridge: Simulator) -> None:
     times = window()
 
     def rescheduled(door: Callable[[Order], object]) -> Written:
@@ -160,7 +160,7 @@ def test_a_reschedule_writes_the_same_by_every_door(doors: Doors, bridge: Simula
 
 
 @pytest.mark.parametrize("status", [Status.VALIDATED, Status.QUEUED, Status.ASSIGNED])
-def test_the_window_that_an_order_has_changes_nothing(
+def test_an_unchanged_window_changes_nothing(
     doors: Doors, bridge: Simulator, status: Status
 ) -> None:
     DroneFactory()
@@ -168,7 +168,7 @@ def test_the_window_that_an_order_has_changes_nothing(
     before, same = stored(order), (order.not_before, order.deliver_by)
 
     shown = doors.post(order, "reschedule", as_body(*same))
-    # The form shows minutes, and sends them back as it showed them.
+    # The form shows minutes and submits them unchanged.
     page = doors.act(order, "reschedule", **as_form(*same))
 
     assert shown["status"] == status
@@ -193,7 +193,7 @@ def zone_over(order: Order) -> None:
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 @pytest.mark.parametrize("by_api", [True, False])
-def test_a_refused_reschedule_leaves_nothing(
+def test_a_refused_reschedule_changes_nothing(
     doors: Doors, bridge: Simulator, refusal: str, by_api: bool
 ) -> None:
     order, mission = at_the_bridge(bridge)
@@ -221,7 +221,7 @@ def test_a_refused_reschedule_leaves_nothing(
         assert bridge.missions()[0]["status"] == status
 
 
-def test_an_order_on_hold_is_not_rescheduled_and_nothing_is_left(doors: Doors) -> None:
+def test_an_order_on_hold_is_not_rescheduled(doors: Doors) -> None:
     order = astray()
     before = timeline(order)
 
@@ -233,16 +233,16 @@ def test_an_order_on_hold_is_not_rescheduled_and_nothing_is_left(doors: Doors) -
 
 
 def taken_over(monkeypatch: pytest.MonkeyPatch, order: Order, times: int) -> list[object]:
-    """So many times another drone gets the order right after its mission is withdrawn."""
-    recall_before, withdrawn = recalls.recall_before, []
+    """Reassign the order this many times, right after its mission is withdrawn."""
+    withdraw_mission, withdrawn = recalls.withdraw_mission, []
 
     def and_then(*arguments: Any, **more: Any) -> Any:
-        withdrawn.append(recall_before(*arguments, **more))
+        withdrawn.append(withdraw_mission(*arguments, **more))
         if len(withdrawn) <= times:
             lifecycle.reassign(order.pk, DroneFactory().pk, by=SYSTEM, why="Nearer.")
         return withdrawn[-1]
 
-    monkeypatch.setattr(recalls, "recall_before", and_then)
+    monkeypatch.setattr(recalls, "withdraw_mission", and_then)
     return withdrawn
 
 
@@ -260,11 +260,11 @@ def test_a_drone_that_takes_over_after_the_withdrawal_is_withdrawn_too(
     assert {job.status for job in order.jobs.all()} == {"CANCELED"}
 
 
-def test_an_order_that_is_taken_over_each_time_is_busy_and_keeps_its_drone(
+def test_an_order_reassigned_on_every_retry_is_busy_and_keeps_its_drone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     order = order_in(Status.ASSIGNED)
-    taken_over(monkeypatch, order, times=before_launch.TRIES)
+    taken_over(monkeypatch, order, times=before_launch.MAX_TRIES)
 
     with pytest.raises(Conflict) as refused:
         before_launch.requeue(order.pk, by=SYSTEM, why="Not packed.")
@@ -276,7 +276,7 @@ def test_an_order_that_is_taken_over_each_time_is_busy_and_keeps_its_drone(
 # --- the drop point ------------------------------------------------------------------------------
 
 
-def test_moving_the_drop_point_writes_the_same_by_every_door(doors: Doors) -> None:
+def test_moving_the_drop_point_writes_the_same_by_every_interface(doors: Doors) -> None:
     DroneFactory()
     there = {"dropoff_lat": 5.62, "dropoff_lng": -0.18}
     end = timezone.now() + timedelta(hours=1)
@@ -294,7 +294,7 @@ def test_moving_the_drop_point_writes_the_same_by_every_door(doors: Doors) -> No
     assert by_console.events == [("DROPOFF_CHANGED", f"{words}: Side gate.", about)]
 
 
-def test_a_pin_that_was_not_moved_writes_nothing_by_any_door(doors: Doors) -> None:
+def test_an_unmoved_pin_writes_nothing(doors: Doors) -> None:
     order = OrderFactory(dropoff_accuracy_m=12)
     merchant = Doors(api_client(UserFactory(merchant=order.merchant)), doors.console)
     # A browser writes seven decimals.
@@ -311,7 +311,7 @@ def test_a_pin_that_was_not_moved_writes_nothing_by_any_door(doors: Doors) -> No
     assert stored(order).dropoff_source == before.dropoff_source
 
 
-def test_the_same_place_may_be_known_better_and_is_not_called_moved(doors: Doors) -> None:
+def test_a_better_source_of_the_same_place_is_no_move(doors: Doors) -> None:
     order = OrderFactory(dropoff_accuracy_m=12)
 
     result = written(order, lambda: doors.patch(order, {"dropoff_accuracy_m": 4}))
@@ -327,7 +327,7 @@ def test_the_same_place_may_be_known_better_and_is_not_called_moved(doors: Doors
 # --- confirm -------------------------------------------------------------------------------------
 
 
-def test_a_confirmation_writes_the_same_by_every_door(doors: Doors) -> None:
+def test_a_confirmation_writes_the_same_by_every_interface(doors: Doors) -> None:
     end, note = timezone.now() + timedelta(hours=1), "Rang her."
     needed: dict[str, Any] = {
         "pod_requirement": PodRequirement.OPERATOR_CONFIRM,
@@ -342,13 +342,13 @@ def test_a_confirmation_writes_the_same_by_every_door(doors: Doors) -> None:
     assert by_api == by_console
     assert [event[0] for event in by_api.events] == ["DELIVERING", "DELIVERED", "PROOF_RECORDED"]
     assert not by_api.order["proof_missing"]
-    said = ("method", "confirmed_by", "note", "recorded_by", "fingerprint")
-    kept = ProofOfDelivery.objects.filter(order__in=(first, second)).values_list(*said)
-    assert len(kept) == 2
-    assert kept[0] == kept[1]
+    columns = ("method", "confirmed_by", "note", "recorded_by", "fingerprint")
+    stored_rows = ProofOfDelivery.objects.filter(order__in=(first, second)).values_list(*columns)
+    assert len(stored_rows) == 2
+    assert stored_rows[0] == stored_rows[1]
 
 
-def test_a_code_by_api_is_the_code_at_the_door(doors: Doors) -> None:
+def test_a_code_set_by_api_is_checked_at_the_hand_over(doors: Doors) -> None:
     order = order_in(Status.DELIVERING, pod_requirement=PodRequirement.OTP)
     code = codes.renew(order.pk, by=SYSTEM)
     body = {"method": "OTP", "otp_code": code}
@@ -358,7 +358,7 @@ def test_a_code_by_api_is_the_code_at_the_door(doors: Doors) -> None:
     assert [event[0] for event in result.events] == ["DELIVERED", "PROOF_RECORDED"]
 
 
-def test_an_answer_that_it_was_delivered_writes_the_same_by_every_door(doors: Doors) -> None:
+def test_a_confirmed_delivery_writes_the_same_by_every_interface(doors: Doors) -> None:
     note = "The neighbour has it."
     first, second = astray(), astray()
 
@@ -371,7 +371,7 @@ def test_an_answer_that_it_was_delivered_writes_the_same_by_every_door(doors: Do
     assert by_api.jobs == by_console.jobs
 
 
-def test_a_correction_writes_the_same_by_every_door(doors: Doors) -> None:
+def test_a_correction_writes_the_same_by_every_interface(doors: Doors) -> None:
     end, note = timezone.now() + timedelta(hours=1), "It lies in the yard."
     first, second = (order_in(Status.DELIVERED, deliver_by=end) for _ in range(2))
 

@@ -1,4 +1,4 @@
-"""What a person answers about a flight and its parcel, through the console's own forms."""
+"""Ops' answers about a flight and its parcel, through the console's forms."""
 
 from datetime import timedelta
 from typing import Any
@@ -49,7 +49,7 @@ def address(name: str, *targets: Model) -> str:
 
 
 def act(browser: Client, name: str, *targets: Model, **data: Any) -> HttpResponse:
-    """Open the action's page and submit its form, as a person does."""
+    """Open the action's page and submit its form, as in a browser."""
     url = address(name, *targets)
     shown = browser.get(url).context["targets"]
     tokens = {f"seen-{target.object.pk}": target.token for target in shown}
@@ -75,20 +75,20 @@ def test_it_was_delivered(browser: Client, lost_sight: Any) -> None:
     assert (entry.user.username, entry.object_id) == ("ops", str(order.pk))
 
 
-def test_it_was_delivered_in_a_flight_that_nobody_saw_end(browser: Client) -> None:
+def test_a_flight_without_a_seen_end_was_delivered(browser: Client) -> None:
     order = order_in(Status.ENROUTE)
     act(browser, "delivered", order, note=SURE)
     assert stored(order).status == Status.DELIVERED
 
 
-def test_an_answer_needs_its_words(browser: Client) -> None:
+def test_an_answer_needs_a_note(browser: Client) -> None:
     order = astray()
     for name in ("delivered", "never-left", "lost", "correct", "given-back"):
         act(browser, name, order, note=" ", received_by=" ")
     assert stored(order).hold_code == HoldCode.PARCEL_UNKNOWN
 
 
-def test_a_flight_failed_and_the_parcel_is_asked_for_next(browser: Client) -> None:
+def test_a_failed_flight_asks_for_the_parcel_next(browser: Client) -> None:
     order = order_in(Status.ENROUTE)
     answer = act(browser, "failed", order, note="It lies in a field.")
     after = stored(order)
@@ -114,7 +114,7 @@ def test_it_never_left_the_sender(browser: Client) -> None:
     assert (after.status, after.holder, after.hold_code) == (Status.QUEUED, Holder.SENDER, "")
 
 
-def test_what_was_seen_going_aboard_has_left_the_sender(browser: Client) -> None:
+def test_a_parcel_seen_aboard_has_left_the_sender(browser: Client) -> None:
     order = aboard()
     answer = act(browser, "never-left", order, note="It stands on the shop's table.")
     assert "It was seen going aboard" in answer.content.decode()
@@ -127,8 +127,8 @@ def test_it_goes_back_to_the_sender(browser: Client) -> None:
     after = stored(order)
     assert (after.status, after.holder) == (Status.FAILED, Holder.RETURNED)
     assert after.reason_code == ReasonCode.RETURNED_TO_SENDER
-    told = order.events.get(type=EventType.PARCEL_RETURNED)
-    assert (told.message, told.actor) == ("Back with the sender: Market, till 3", "user:ops")
+    event = order.events.get(type=EventType.PARCEL_RETURNED)
+    assert (event.message, event.actor) == ("Back with the sender: Market, till 3", "user:ops")
 
 
 def test_a_parcel_at_a_hub_goes_back_to_its_sender(browser: Client) -> None:
@@ -197,7 +197,7 @@ def test_a_failure_needs_its_reason(browser: Client) -> None:
     assert stored(order).status == Status.DELIVERED
 
 
-def test_a_person_says_that_a_mission_is_over(browser: Client) -> None:
+def test_ops_confirm_that_a_mission_is_over(browser: Client) -> None:
     part = doubts.not_over()
     act(browser, "mission-over", part.order, note="It stands in the hangar.")
     mission = Mission.objects.get(pk=part.mission_id)
@@ -205,7 +205,7 @@ def test_a_person_says_that_a_mission_is_over(browser: Client) -> None:
     assert not MissionPart.objects.live().exists()
 
 
-def test_a_doubt_is_settled_in_writing(browser: Client) -> None:
+def test_a_discrepancy_is_settled_with_a_note(browser: Client) -> None:
     doubt = doubts.doubtful(Discrepancy.Code.FAILED_AFTER_DELIVERY)
     act(browser, "settle", doubt, note="Both were right: it failed on its way home.")
     doubt = Discrepancy.objects.get()
@@ -215,11 +215,11 @@ def test_a_doubt_is_settled_in_writing(browser: Client) -> None:
     assert "It is settled already." in again
 
 
-def test_publishing_goes_on_with_the_oldest_mission(browser: Client) -> None:
+def test_resumed_publishing_starts_with_the_oldest_mission(browser: Client) -> None:
     order_in(Status.ASSIGNED)
     pause = PublishingPause.objects.create(because="422 alt_datum", refused=3)
     act(browser, "resume", pause)
-    assert publishing_pause.standing() is None
+    assert publishing_pause.current() is None
     assert PublishingPause.objects.get().ended_by == "user:ops"
     mission = Mission.objects.get()
     assert mission.next_try_at == mission.created_at
@@ -235,7 +235,7 @@ def test_many_drones_are_released_at_once(browser: Client) -> None:
     assert {hold.released_by for hold in DroneHold.objects.all()} == {"user:ops"}
 
 
-def test_a_drone_is_not_released_without_a_word(browser: Client) -> None:
+def test_a_drone_is_not_released_without_a_note(browser: Client) -> None:
     drone = DroneFactory()
     held(drone.pk)
     act(browser, "release", drone, note="")
@@ -247,7 +247,7 @@ def test_a_drone_is_not_released_without_a_word(browser: Client) -> None:
 
 @pytest.fixture
 def no_route(bridge: Simulator, settings: Settings) -> None:
-    """Ground control that has no route to withdraw a mission, and says so as frameworks do."""
+    """A bridge without a withdrawal route that answers with a framework's 404."""
     settings.GCS_BRIDGE_URL = f"{bridge.url}/elsewhere"
 
 
@@ -259,7 +259,7 @@ def no_route(bridge: Simulator, settings: Settings) -> None:
         ("reschedule", {"reason": "Storm."}, Status.VALIDATED),
     ],
 )
-def test_a_person_overrides_a_bridge_that_confirms_nothing(
+def test_ops_override_a_bridge_that_confirms_nothing(
     browser: Client, no_route: None, name: str, data: dict[str, str], becomes: Status
 ) -> None:
     order = order_in(Status.ASSIGNED)
@@ -277,16 +277,14 @@ def test_a_person_overrides_a_bridge_that_confirms_nothing(
     assert (mission.over_by, mission.over_because) == ("user:ops", "It stands on pad 2, disarmed.")
 
 
-# --- who, and when -------------------------------------------------------------------------------
+# --- permissions and states ----------------------------------------------------------------------
 
 NEVER = (OrderFactory, lambda: order_in(Status.CANCELED))
 NAMES = [action.name for action in parcel_actions.ACTIONS if action.model is Order]
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"ready"}))
-def test_nothing_is_answered_about_an_order_that_is_as_it_should_be(
-    browser: Client, name: str
-) -> None:
+def test_an_order_without_doubts_refuses_answers(browser: Client, name: str) -> None:
     for make in NEVER:
         order = make()
         before = stored(order).__dict__ | {"_state": None}
@@ -295,7 +293,7 @@ def test_nothing_is_answered_about_an_order_that_is_as_it_should_be(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_looking_at_an_answer_changes_nothing(browser: Client, name: str) -> None:
+def test_opening_an_answers_form_changes_nothing(browser: Client, name: str) -> None:
     order = astray()
     before = list(Order.objects.values())
     assert browser.get(address(name, order)).status_code == 200
@@ -317,7 +315,7 @@ def test_answers_are_for_operations(role: Role) -> None:
     assert stored(order).hold_code == HoldCode.PARCEL_UNKNOWN
 
 
-def test_a_reader_sees_the_question_and_no_button_and_no_name() -> None:
+def test_a_read_only_user_sees_the_question_without_buttons_and_names() -> None:
     order = astray()
     page = signed_in(Role.READONLY).get(actions.page_of(order)).content.decode()
     assert "It is not known where the parcel is" in page
@@ -325,7 +323,7 @@ def test_a_reader_sees_the_question_and_no_button_and_no_name() -> None:
     assert order.customer_name not in page
 
 
-def test_answers_stand_on_top_of_the_page(browser: Client) -> None:
+def test_answers_are_on_top_of_the_page(browser: Client) -> None:
     order = aboard()
     page = browser.get(actions.page_of(order)).content.decode()
     question, _, rest = page.partition('aria-label="Answers"')
@@ -351,7 +349,7 @@ def test_orders_are_found_by_holder_and_by_hold(browser: Client) -> None:
     assert str(order) not in browser.get("/admin/orders/order/?hold=PARCEL_ABOARD").content.decode()
 
 
-def test_a_drones_page_tells_its_holds_and_who_released_them(browser: Client) -> None:
+def test_a_drones_page_shows_its_holds_and_who_released_them(browser: Client) -> None:
     drone = DroneFactory()
     held(drone.pk)
     act(browser, "release", drone, note="Looked at in the workshop.")

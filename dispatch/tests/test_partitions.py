@@ -59,7 +59,7 @@ def _workers(areas: list[ServiceArea]) -> Iterator[None]:
     """Four processes that do one thing at a time each, and telemetry that they find fresh."""
     command = ("worker", "--processes", str(PROCESSES), "--threads", "1")
     with manage(*command, settings_module="wingxtra.settings"):
-        wait_until(broker.worker_seen_at)
+        wait_until(broker.worker_heartbeat_at)
         homes = {drone.pk: drone.hub for drone in Drone.objects.select_related("hub")}
         show(*[TelemetryFactory(drone_id=pk, lat=h.lat, lng=h.lng) for pk, h in homes.items()])
         yield

@@ -1,4 +1,4 @@
-"""The plan is the best there is, says so in numbers, and keeps the product's promises."""
+"""The planner: its objective, its priorities, and the proof that a plan is optimal."""
 
 from dataclasses import replace
 from functools import cache
@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatch.planning.planner import (
-    CLEARLY_BETTER_S,
-    LONG_PROMISES,
-    LONG_QUEUES,
+    LIMIT_PROMISES,
+    LIMIT_QUEUES,
+    MIN_SAVING_S,
     NEXT_DRONE_S,
     NONE_HELD,
     SPREAD,
@@ -23,8 +23,8 @@ from dispatch.planning.planner import (
     plan,
     price_of_drone_time,
     rank,
-    too_long_s,
     urgency,
+    wait_limit_s,
     weight,
 )
 from fleet.feasibility.rules import Rules
@@ -68,7 +68,7 @@ def fresh(priority: str = "NORMAL", waited_s: float = 0.0) -> tuple[str, float, 
 
 
 def chosen(of: Problem) -> dict[int, int]:
-    """Order to drone."""
+    """{order: drone}."""
     pairs = plan(of).pairs
     return dict(zip(of.order[pairs].tolist(), of.drone[pairs].tolist(), strict=True))
 
@@ -76,8 +76,8 @@ def chosen(of: Problem) -> dict[int, int]:
 # --- the objective, in worked figures ------------------------------------------------------------
 
 
-def test_nothing_starts_late_and_everything_ends_late():
-    """A normal order is due in an hour; the error of our estimate has a scale of 15 minutes."""
+def test_expected_lateness_in_worked_figures():
+    """A normal order is due in an hour; the error of the estimate has a scale of 15 minutes."""
     delivery_s = np.array([0.0, 1800.0, 3600.0, 5400.0, 36000.0])
     late_s = expected_lateness_s(delivery_s, np.full(5, 3600.0), np.full(5, 900.0))
     assert late_s == pytest.approx([16.3, 114.2, 623.8, 1914.2, 32400.0], abs=0.1)
@@ -95,7 +95,7 @@ def test_nothing_starts_late_and_everything_ends_late():
         ("MEDICAL", 900, 32.0),
     ],
 )
-def test_each_promise_that_an_order_waits_adds_its_weight_once_more(priority, waited_s, expected):
+def test_the_weight_grows_by_its_base_per_promise_waited(priority, waited_s, expected):
     assert weight([priority], np.array([waited_s]), RULES) == pytest.approx([expected])
 
 
@@ -104,7 +104,7 @@ def test_the_cost_is_weighted_lateness_and_drone_time():
     assert found == pytest.approx([4 * 100 + 0.2 * 900])
 
 
-def test_an_order_that_is_late_already_is_as_urgent_as_can_be():
+def test_urgency_rises_to_one_for_late_orders():
     delivery_s = np.array([0.0, 3600.0, 36000.0])
     rise = urgency(delivery_s, np.full(3, 3600.0), np.full(3, 3600.0))
     assert rise == pytest.approx([0.269, 0.5, 1.0], abs=0.001)
@@ -113,12 +113,12 @@ def test_an_order_that_is_late_already_is_as_urgent_as_can_be():
 @pytest.mark.parametrize(
     ("waiting", "drones", "price"),
     [
-        (10, 10, 0.1),  # nobody stays behind
+        (10, 10, 0.1),  # no order is left out
         (20, 10, 0.1 + 0.5 * 19 * 0.5 / 40),
         (400, 1, 0.1 + 0.9975 * 399 * 0.5 / 40),
     ],
 )
-def test_a_drone_is_dearer_the_more_orders_wait_behind(waiting, drones, price):
+def test_drone_time_costs_more_the_more_orders_are_left_out(waiting, drones, price):
     found = price_of_drone_time(np.full(waiting, 0.5), drones, at_work=40, rules=RULES)
     assert found == pytest.approx(np.full(waiting, price))
 
@@ -126,32 +126,32 @@ def test_a_drone_is_dearer_the_more_orders_wait_behind(waiting, drones, price):
 def test_leaving_an_order_costs_the_lateness_of_a_later_drone():
     figures = {"soonest_s": np.array(300.0), "spread_s": np.array(225.0)}
     soon = cost_of_leaving(weight=np.array(16.0), due_s=np.array(480.0), **figures)
-    assert soon == pytest.approx(16 * 225 * np.log(2))  # comes just when it is due
+    assert soon == pytest.approx(16 * 225 * np.log(2))  # the next drone delivers exactly when due
     late = cost_of_leaving(weight=np.array(16.0), due_s=np.array(-7200.0), **figures)
     assert late == pytest.approx(16 * (300 + 180 + 7200))
 
 
 @pytest.mark.parametrize(
-    ("waiting", "drones", "long_s"),
+    ("waiting", "drones", "limit_s"),
     [
         (10, 40, 5400),  # 1.5 promises of an hour
-        (100, 40, 5400),  # worked off in 37.5 minutes
-        (200, 40, 2.3 * 200 * 900 / 40),  # worked off in 75 minutes
-        (10_000, 40, 28800),  # nobody waits longer than the policy allows
+        (100, 40, 5400),  # the queue takes 37.5 minutes
+        (200, 40, 2.3 * 200 * 900 / 40),  # the queue takes 75 minutes
+        (10_000, 40, 28800),  # at most the policy's age_cap_s
         (0, 0, 5400),
     ],
 )
-def test_what_is_too_long_grows_with_the_queue(waiting, drones, long_s):
-    assert too_long_s(np.full(waiting, 900.0), drones, RULES) == pytest.approx(long_s)
+def test_the_wait_limit_grows_with_the_queue(waiting, drones, limit_s):
+    assert wait_limit_s(np.full(waiting, 900.0), drones, RULES) == pytest.approx(limit_s)
 
 
-def test_a_normal_order_that_waited_too_long_ranks_with_the_urgent_ones():
+def test_a_normal_order_past_the_wait_limit_ranks_as_urgent():
     waited_s = np.array([0, 5399, 5400, 0, 86400, 0], float)
     priorities = ["NORMAL", "NORMAL", "NORMAL", "URGENT", "URGENT", "MEDICAL"]
-    assert rank(priorities, waited_s, too_long_s=5400).tolist() == [1, 1, 2, 2, 2, 3]
+    assert rank(priorities, waited_s, limit_s=5400).tolist() == [1, 1, 2, 2, 2, 3]
 
 
-# --- what the product promises -------------------------------------------------------------------
+# --- priorities ----------------------------------------------------------------------------------
 
 
 def test_a_normal_order_never_takes_the_only_drone_of_a_medical_one():
@@ -160,13 +160,13 @@ def test_a_normal_order_never_takes_the_only_drone_of_a_medical_one():
     assert chosen(of) == {1: 0}
 
 
-def test_a_normal_order_that_waited_for_ever_still_yields_to_a_medical_one():
+def test_a_normal_order_never_outranks_a_medical_one():
     of = problem([fresh("NORMAL", 1e6), fresh("MEDICAL")], 1, {(0, 0): (60, 60), (1, 0): (60, 60)})
     assert chosen(of) == {1: 0}
 
 
-def test_urgency_does_not_cost_numbers():
-    """The medical order could take either drone; the normal one needs the nearer of them."""
+def test_serving_urgent_orders_first_serves_as_many_orders():
+    """The medical order can take either drone; the normal one only the nearer one."""
     near, far = (200.0, 400.0), (800.0, 1600.0)
     of = problem([fresh("MEDICAL"), fresh("NORMAL")], 2, {(0, 0): near, (0, 1): far, (1, 0): near})
     assert chosen(of) == {0: 1, 1: 0}
@@ -182,25 +182,25 @@ def test_orders_are_planned_together_not_one_after_the_other():
     assert chosen(of) == {0: 1, 1: 0}
 
 
-def test_of_equal_orders_the_one_that_waited_longer_goes_first():
+def test_the_order_that_waited_longer_is_served_first():
     pairs = {(0, 0): (600.0, 1200.0), (1, 0): (600.0, 1200.0)}
     assert chosen(problem([fresh(), fresh(waited_s=1200)], 1, pairs)) == {1: 0}
 
 
-def test_the_order_about_to_be_late_goes_before_one_with_time():
+def test_the_order_about_to_be_late_is_served_first():
     pairs = {(0, 0): (600.0, 1200.0), (1, 0): (600.0, 1200.0)}
     of = problem([("NORMAL", 0.0, 36000.0), ("NORMAL", 0.0, 900.0)], 1, pairs)
     assert chosen(of) == {1: 0}
 
 
-def test_with_time_in_hand_the_trip_that_takes_less_of_the_drone_goes_first():
+def test_the_shorter_trip_is_served_first_when_neither_is_late():
     of = problem([fresh(), fresh()], 1, {(0, 0): (600.0, 2400.0), (1, 0): (600.0, 1200.0)})
     assert chosen(of) == {1: 0}
 
 
 def test_a_stream_of_urgent_orders_does_not_starve_a_normal_one():
-    """Every ten minutes one drone is free, and a fresh urgent order next door wants it. The normal
-    one ranks with it after 90 minutes, and outweighs its short trip after 190.
+    """Every ten minutes one drone is free, and there is a new urgent order close to it. The normal
+    order ranks as urgent after 90 minutes and outweighs the short trip after 190.
     """
     for minute in range(0, 600, 10):
         orders = [fresh("NORMAL", 60.0 * minute), fresh("URGENT")]
@@ -217,7 +217,7 @@ def test_a_stream_of_short_trips_does_not_starve_a_long_one():
     assert 60 <= minute <= 240
 
 
-def test_an_order_that_no_drone_can_fly_is_left_out_and_costs_the_plan_nothing():
+def test_an_order_that_no_drone_can_fly_adds_no_cost():
     alone = problem([fresh()], 1, {(0, 0): (300, 600)})
     beside = problem([fresh(), fresh("MEDICAL")], 1, {(0, 0): (300, 600)})
     assert chosen(beside) == {0: 0}
@@ -243,18 +243,18 @@ def test_a_drone_that_is_held_stays_unless_another_is_clearly_better():
     assert chosen(problem([fresh()], 2, clearly, holds={0: 0})) == {0: 1}
 
 
-def test_a_held_drone_is_lost_to_nobody_not_even_a_medical_order():
+def test_an_order_keeps_its_held_drone_even_against_a_medical_order():
     both = {(0, 0): (600.0, 1200.0), (1, 0): (600.0, 1200.0)}
     assert chosen(problem([fresh(), fresh("MEDICAL")], 1, both, holds={0: 0})) == {0: 0}
 
 
-def test_a_held_drone_goes_to_a_medical_order_when_another_one_can_take_its_own():
+def test_a_medical_order_gets_a_held_drone_if_its_order_gets_another():
     pairs = {(0, 0): (600.0, 1200.0), (0, 1): (700.0, 1400.0), (1, 0): (300.0, 600.0)}
     of = problem([fresh(), fresh("MEDICAL")], 2, pairs, holds={0: 0})
     assert chosen(of) == {0: 1, 1: 0}
 
 
-# --- what else a plan tells ----------------------------------------------------------------------
+# --- order of pairs and runners-up ---------------------------------------------------------------
 
 
 def test_the_most_valuable_pairs_come_first():
@@ -277,7 +277,7 @@ def test_an_order_without_a_drone_has_runners_up_too():
     assert plan(of).runners_up.tolist() == [[0, -1, -1], [-1, -1, -1]]
 
 
-def test_of_equal_drones_the_first_by_name_flies():
+def test_ties_between_drones_are_broken_by_id():
     of = problem([fresh()], 3, {(0, drone): (300.0, 600.0) for drone in (2, 1, 0)})
     assert chosen(of) == {0: 0}
 
@@ -288,7 +288,7 @@ TWO = problem([fresh(), fresh()], 2, {(0, 0): (300, 600), (1, 1): (300, 600)})
 
 
 @pytest.mark.parametrize(
-    ("bad", "words"),
+    ("bad", "message"),
     [
         (replace(TWO, drone=np.array([0, 0]), order=np.array([1, 1])), "pair is given twice"),
         (replace(TWO, order_id=["same", "same"]), "given twice"),
@@ -299,17 +299,17 @@ TWO = problem([fresh(), fresh()], 2, {(0, 0): (300, 600), (1, 1): (300, 600)})
         (replace(TWO, waited_s=np.array([np.inf, 300])), "not a finite number"),
     ],
 )
-def test_a_problem_that_makes_no_sense_is_refused(bad, words):
-    with pytest.raises(ValueError, match=words):
+def test_a_malformed_problem_is_refused(bad, message):
+    with pytest.raises(ValueError, match=message):
         plan(bad)
 
 
-# --- optimal, provably ---------------------------------------------------------------------------
+# --- optimality ----------------------------------------------------------------------------------
 
 
 @st.composite
 def problems(draw: st.DrawFn, most: int = 6) -> Problem:
-    """Any shape up to `most` by `most`; round figures, so that ties are common."""
+    """Any shape up to `most` by `most`, with round numbers, so that ties are common."""
     orders = draw(
         st.lists(
             st.tuples(
@@ -331,45 +331,45 @@ def problems(draw: st.DrawFn, most: int = 6) -> Problem:
     return problem(orders, drones, pairs, holds=holds)
 
 
-# Unserved orders that hold a drone, of rank 3, 2 and 1, and then the cost: the smaller, the better.
+# (unserved orders with a held drone, of rank 3, of rank 2, of rank 1, cost): smaller is better.
 Badness = tuple[float, float, float, float, float]
 
 
 def drone_price(of: Problem, order: int) -> float:
-    """Written anew from docs/dispatch.md, order by order."""
-    asked = sorted(set(of.order.tolist()))
+    """An independent implementation of docs/dispatch.md, order by order."""
+    orders = sorted(set(of.order.tolist()))
     drones = len(set(of.drone.tolist()))
-    if len(asked) <= drones:
+    if len(orders) <= drones:
         return RULES.busy_weight
     others = 0.0
-    for other in asked:
+    for other in orders:
         if other != order:
             promise_s = RULES.promise_s[of.priority[other]]
             soonest_s = of.delivery_s[of.order == other].min()
             rise = 1 / (1 + np.exp(-(soonest_s - of.due_s[other]) / (SPREAD * promise_s)))
-            others += a_second(of, other) * rise
-    return RULES.busy_weight + (len(asked) - drones) / len(asked) * others / max(of.at_work, 1)
+            others += weight_of(of, other) * rise
+    return RULES.busy_weight + (len(orders) - drones) / len(orders) * others / max(of.at_work, 1)
 
 
-def a_second(of: Problem, order: int) -> float:
+def weight_of(of: Problem, order: int) -> float:
     waited_s = min(float(of.waited_s[order]), RULES.age_cap_s)
     promise_s = RULES.promise_s[of.priority[order]]
     return RULES.priority_weight[of.priority[order]] * (1 + waited_s / promise_s)
 
 
-def is_too_long(of: Problem, waited_s: float) -> bool:
+def is_over_limit(of: Problem, waited_s: float) -> bool:
     queue_s = 0.0
     for order in set(of.order.tolist()):
         queue_s += of.busy_s[of.order == order].min() / max(of.at_work, 1)
-    promised = LONG_PROMISES * RULES.promise_s["NORMAL"]
-    return waited_s >= RULES.age_cap_s or waited_s >= max(promised, LONG_QUEUES * queue_s)
+    promised = LIMIT_PROMISES * RULES.promise_s["NORMAL"]
+    return waited_s >= RULES.age_cap_s or waited_s >= max(promised, LIMIT_QUEUES * queue_s)
 
 
 def choices(of: Problem, order: int) -> list[tuple[int | None, Badness]]:
-    """What can become of an order, as (drone or None, how bad that is)."""
+    """All choices for an order, as (drone or None, badness)."""
     promise_s, price = RULES.promise_s[of.priority[order]], drone_price(of, order)
     level = PRIORITIES.index(of.priority[order])
-    if level == 0 and is_too_long(of, float(of.waited_s[order])):
+    if level == 0 and is_over_limit(of, float(of.waited_s[order])):
         level = 1
     held = int(of.holds[order])
     if held != NONE_HELD:
@@ -381,14 +381,14 @@ def choices(of: Problem, order: int) -> list[tuple[int | None, Badness]]:
 
     def served(row: int) -> float:
         is_other = held not in (NONE_HELD, int(of.drone[row]))
-        more_s = CLEARLY_BETTER_S if is_other else 0.0
+        more_s = MIN_SAVING_S if is_other else 0.0
         late_s = lateness(of.delivery_s[row] + more_s)
-        return a_second(of, order) * late_s + price * (of.busy_s[row] + more_s)
+        return weight_of(of, order) * late_s + price * (of.busy_s[row] + more_s)
 
     rows = np.flatnonzero(of.order == order)
     left = 0.0
     if len(rows):
-        left = a_second(of, order) * lateness(of.delivery_s[rows].min() + NEXT_DRONE_S)
+        left = weight_of(of, order) * lateness(of.delivery_s[rows].min() + NEXT_DRONE_S)
     unserved = (*(float(level == rank) for rank in (3, 2, 1, 0)), left)
     return [
         (None, unserved),
@@ -397,7 +397,7 @@ def choices(of: Problem, order: int) -> list[tuple[int | None, Badness]]:
 
 
 def least_bad(of: Problem) -> Badness:
-    """By going through everything that could be chosen, one order after the other."""
+    """The least badness, by trying all combinations."""
     options = [choices(of, order) for order in range(len(of.order_id))]
 
     @cache
@@ -431,7 +431,7 @@ def test_no_other_plan_is_better(of):
 
 
 @given(problems(), st.randoms())
-def test_the_plan_is_the_same_in_whatever_order_the_rows_come(of, random):
+def test_the_plan_does_not_depend_on_the_order_of_the_rows(of, random):
     orders, drones = list(range(len(of.order_id))), list(range(len(of.drone_id)))
     rows = list(range(len(of.order)))
     for items in (orders, drones, rows):
@@ -467,7 +467,7 @@ def test_the_certificate_holds_and_forbidden_pairs_are_never_chosen(of):
 
 
 def check_certificate(of: Problem, found: Plan) -> None:
-    """Optimal by weak duality, in whole numbers: no plan can gain more than the sum of prices."""
+    """Weak duality in integers: no plan can gain more than the sum of the prices."""
     assert found.bound == found.value
     assert (found.order_price >= 0).all()
     assert (found.drone_price >= 0).all()
@@ -487,7 +487,7 @@ def check_certificate(of: Problem, found: Plan) -> None:
         (300, 60, 0.5, 3e6),  # weeks late: the numbers must stay exact
     ],
 )
-def test_plans_of_every_shape_carry_their_proof(orders, drones, able, waited_s):
+def test_plans_of_every_shape_have_a_valid_certificate(orders, drones, able, waited_s):
     random = np.random.default_rng(7)
     order, drone = np.nonzero(random.random((orders, drones)) < able)
     waits_s = random.uniform(0, waited_s, orders)
@@ -508,8 +508,8 @@ def test_plans_of_every_shape_carry_their_proof(orders, drones, able, waited_s):
     check_certificate(of, plan(of))
 
 
-def test_a_plan_that_is_not_optimal_would_be_found_out(monkeypatch):
-    """The bound does not lean on the solver: a solver that errs leaves a gap."""
+def test_control_a_suboptimal_plan_leaves_a_gap(monkeypatch):
+    """The bound does not depend on the solver: a wrong solver leaves a gap."""
     monkeypatch.setattr("dispatch.planning.matching.best", lambda pairs: np.array([0, 3]))
     of = problem(
         [fresh("URGENT"), fresh("URGENT")],

@@ -1,4 +1,4 @@
-"""Orders move on by what ground control reports and by what telemetry shows, each thing once."""
+"""Reports and telemetry move orders forward, each step once."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from dispatch.missions import answers, progress, publishing, recalls, reports
-from dispatch.missions.reports import MissionEvent, Reported, ReportType
+from dispatch.missions.reports import MissionEvent, ReportResult, ReportType
 from dispatch.models import Discrepancy, Flight, Mission, MissionPart, MissionReport
 from dispatch.planning import eligibility
 from dispatch.tests.support import able_drone, assigned, mission_of, stored, submitted, timeline
@@ -38,11 +38,11 @@ pytestmark = pytest.mark.django_db
 WHOLE_FLIGHT = ["LAUNCHED", "ENROUTE", "ARRIVED", "DELIVERING", "DELIVERED"]
 
 
-def report(order: Order, kind: Any, **values: Any) -> Reported:
+def report(order: Order, kind: Any, **values: Any) -> ReportResult:
     return reports.report(order.pk, MissionEvent(kind, **values), by=GCS)
 
 
-# --- what ground control reports -----------------------------------------------------------------
+# --- reports of ground control -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def report(order: Order, kind: Any, **values: Any) -> Reported:
         ("", None),
     ],
 )
-def test_events_are_known_by_their_names(name: str, status: Status | None) -> None:
+def test_event_names_are_parsed(name: str, status: Status | None) -> None:
     assert reports.report_type(name) == status
 
 
@@ -72,7 +72,7 @@ def test_a_report_moves_the_order_with_the_time_it_happened() -> None:
     assert (event.occurred_at, event.message, event.actor) == (at, "Up.", "gcs")
 
 
-def test_a_report_that_skips_steps_leaves_no_hole() -> None:
+def test_a_report_that_skips_steps_adds_them() -> None:
     order = order_in(Status.LAUNCHED)
     assert report(order, Status.DELIVERING).applied == ["ENROUTE", "ARRIVED", "DELIVERING"]
 
@@ -86,7 +86,7 @@ def test_the_same_report_is_applied_once() -> None:
     assert MissionReport.objects.get().applied == ["REQUEUED"]
 
 
-def test_a_report_without_an_id_is_told_by_its_time() -> None:
+def test_a_report_without_an_id_is_identified_by_its_time() -> None:
     order = order_in(Status.MISSION_SUBMITTED)
     at = timezone.now()
     report(order, Status.LAUNCHED, occurred_at=at)
@@ -122,7 +122,7 @@ def test_a_backward_report_changes_nothing_and_says_so(kind: Status) -> None:
         (Status.ABORTED, Status.ABORTED, ["LATE_REPORT"]),
     ],
 )
-def test_a_report_after_the_end_changes_no_outcome_and_is_kept_where_it_says_something_else(
+def test_a_contradicting_report_after_the_end_is_noted_and_changes_no_outcome(
     status: Status, kind: Status, kept_as: list[str]
 ) -> None:
     order = order_in(status)
@@ -147,10 +147,10 @@ def test_a_report_about_an_order_without_a_mission_is_refused(kind: Status) -> N
     order = order_in(Status.QUEUED)
     with pytest.raises(lifecycle.Refused):
         report(order, kind, event_id="e1")
-    assert not MissionReport.objects.exists()  # it may come again when there is a mission
+    assert not MissionReport.objects.exists()  # the report may be repeated once there is a mission
 
 
-def test_a_report_about_a_mission_that_is_over_does_not_touch_the_next_one() -> None:
+def test_a_report_about_an_ended_mission_does_not_change_the_next_one() -> None:
     order = order_in(Status.MISSION_SUBMITTED)
     first = mission_of(order)
     lifecycle.requeue(order.pk, by=SYSTEM, why="Motor.")
@@ -161,7 +161,7 @@ def test_a_report_about_a_mission_that_is_over_does_not_touch_the_next_one() -> 
 
 
 @pytest.mark.parametrize("kind", [Status.LAUNCHED, Status.ENROUTE, Status.DELIVERED])
-def test_a_mission_that_flies_on_after_its_end_takes_back_the_next_one(kind: Status) -> None:
+def test_a_mission_that_flies_after_its_end_recalls_the_next_one(kind: Status) -> None:
     order = order_in(Status.MISSION_SUBMITTED)
     first = mission_of(order)
     lifecycle.requeue(order.pk, by=SYSTEM, why="Motor.")
@@ -174,7 +174,7 @@ def test_a_mission_that_flies_on_after_its_end_takes_back_the_next_one(kind: Sta
     assert registry.held([first.drone_id])
 
 
-def test_a_step_that_comes_late_is_no_contradiction() -> None:
+def test_a_late_step_is_no_contradiction() -> None:
     order = order_in(Status.MISSION_SUBMITTED)
     first, flown_at = mission_of(order), timezone.now()
     lifecycle.requeue(order.pk, by=SYSTEM, why="Motor.")
@@ -183,7 +183,7 @@ def test_a_step_that_comes_late_is_no_contradiction() -> None:
     assert stored(order).hold_code == ""
 
 
-def test_a_report_about_somebody_elses_mission_is_a_mistake() -> None:
+def test_a_report_with_the_mission_of_another_order_is_invalid() -> None:
     with pytest.raises(Invalid, match="never had a mission"):
         report(order_in(Status.MISSION_SUBMITTED), Status.LAUNCHED, intent_id=uuid4())
 
@@ -193,7 +193,7 @@ def test_a_report_about_somebody_elses_mission_is_a_mistake() -> None:
     [datetime(1970, 1, 1, tzinfo=UTC), timezone.now() + timedelta(hours=1)],
     ids=["1970", "an hour ahead"],
 )
-def test_no_report_is_refused_for_its_clock_and_a_time_that_cannot_be_is_noted(
+def test_an_impossible_time_in_a_report_is_clamped_and_noted(
     reported_at: datetime,
 ) -> None:
     order = order_in(Status.MISSION_SUBMITTED)
@@ -211,10 +211,10 @@ def test_an_unknown_order_is_not_found() -> None:
         reports.report(UUID(int=1), MissionEvent(Status.LAUNCHED), by=GCS)
 
 
-def test_a_failed_mission_is_tried_again_until_no_attempt_is_left() -> None:
+def test_a_failed_mission_is_retried_until_no_attempt_is_left() -> None:
     policy.change(by=SYSTEM, max_attempts=2)
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
-    Watch(order).launches()  # seen from the ground on, and never at the pickup
+    Watch(order).launches()  # followed from the ground, never at the pickup
     assert report(order, Status.FAILED, message="Motor 3.").applied == ["REQUEUED"]
     assert (why(order, "REQUEUED"), stored(order).hold_code) == ("Motor 3.", "")
     lifecycle.assign(order.pk, "WX-DRN-001", by=SYSTEM, why="Next.")
@@ -234,7 +234,7 @@ def test_a_failure_in_flight_that_telemetry_did_not_see_leaves_the_parcel_unknow
     assert list(registry.held([drone_id])) == [drone_id]
 
 
-def test_a_parcel_that_ground_control_saw_going_aboard_stays_with_its_drone() -> None:
+def test_a_parcel_reported_aboard_stays_with_its_drone() -> None:
     order = order_in(Status.ENROUTE)
     drone_id = stored(order).assigned_drone_id
     assert report(order, ReportType.PICKED_UP).applied == ["PARCEL_LOADED"]
@@ -245,18 +245,18 @@ def test_a_parcel_that_ground_control_saw_going_aboard_stays_with_its_drone() ->
     assert order.hold_code == HoldCode.PARCEL_ABOARD
 
 
-def test_an_abort_by_ground_control_itself_leaves_the_order_to_another_drone() -> None:
+def test_an_abort_by_ground_control_requeues_the_order() -> None:
     assert report(order_in(Status.ENROUTE), Status.ABORTED).applied == ["REQUEUED"]
 
 
-def test_an_abort_that_ops_asked_for_is_the_end() -> None:
+def test_an_abort_requested_by_ops_ends_the_order() -> None:
     order = order_in(Status.ENROUTE)
     recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.")
     assert report(order, Status.ABORTED).applied == ["ABORTED"]
     assert stored(order).status == Status.ABORTED
 
 
-def test_a_report_of_a_launch_is_also_the_answer_that_was_lost(bridge: Simulator) -> None:
+def test_a_reported_launch_replaces_a_lost_answer(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
     publishing.publish(intent.pk)
@@ -265,7 +265,7 @@ def test_a_report_of_a_launch_is_also_the_answer_that_was_lost(bridge: Simulator
     assert mission_of(order).state == Mission.State.ACCEPTED
 
 
-# --- what telemetry shows ------------------------------------------------------------------------
+# --- telemetry -----------------------------------------------------------------------------------
 
 
 def picture(*telemetry: Telemetry, at: datetime) -> Picture:
@@ -281,7 +281,7 @@ def there(at: datetime, north_m: float, alt_m: float, drone_id: str = "WX-DRN-00
 
 
 class Watch:
-    """Follows WX-DRN-001 look by look, one second apart; `sees` returns what was new in words."""
+    """Follows WX-DRN-001 sample by sample, one second apart; `sees` returns the new events."""
 
     def __init__(self, order: Order) -> None:
         self.order, self.now = order, timezone.now()
@@ -290,13 +290,13 @@ class Watch:
     def sees(self, north_m: float, alt_m: float) -> list[str]:
         self.now += timedelta(seconds=1)
         self.last = there(self.now, north_m, alt_m)
-        return self._look(self.last)
+        return self._follow(self.last)
 
     def hears_nothing(self, seconds: float) -> list[str]:
         self.now += timedelta(seconds=seconds)
-        return self._look(self.last)
+        return self._follow(self.last)
 
-    def _look(self, sample: Telemetry | None) -> list[str]:
+    def _follow(self, sample: Telemetry | None) -> list[str]:
         before = len(timeline(self.order))
         progress.follow(picture(*[sample] if sample else [], at=self.now), self.now)
         return timeline(self.order)[before:]
@@ -309,7 +309,7 @@ class Watch:
         return self
 
 
-def test_a_whole_flight_is_read_from_the_fleet_api_alone(bridge: Simulator) -> None:
+def test_a_flight_is_followed_by_the_fleet_api_alone(bridge: Simulator) -> None:
     order, _ = submitted()
     now = timezone.now()
     bridge.advance(1)
@@ -329,7 +329,7 @@ def test_a_whole_flight_is_read_from_the_fleet_api_alone(bridge: Simulator) -> N
 
 
 def fleet_answer(simulator: Simulator, now: datetime) -> bytes:
-    """As GET telemetry/latest answers, with the measurements made at `now`."""
+    """The answer of GET telemetry/latest, measured at `now`."""
     with simulator.lock:
         readings = list(simulator.world.readings.values())
     answer = latest(readings, now, set())
@@ -338,15 +338,15 @@ def fleet_answer(simulator: Simulator, now: datetime) -> bytes:
     return json.dumps(answer).encode()
 
 
-def test_what_ground_control_reported_first_is_not_told_again() -> None:
+def test_a_step_that_ground_control_reported_is_not_repeated() -> None:
     order = order_in(Status.ENROUTE, drone=able_drone())
     watch = Watch(order)
     assert watch.sees(0, 0) == []
     seen = [step for alt_m in (4.0, 8.0, 12.0) for step in watch.sees(0, alt_m)]
-    assert set(seen) <= {"PARCEL_LOADED"}  # it stands at the pickup
+    assert set(seen) <= {"PARCEL_LOADED"}  # it is on the ground at the pickup
 
 
-def test_a_drone_that_takes_off_before_its_mission_was_sent_flies_for_somebody_else() -> None:
+def test_a_drone_that_takes_off_before_its_mission_was_sent_flies_another_task() -> None:
     order, _ = assigned()
     watch = Watch(order)
     for alt_m in (0.0, 4.0, 8.0, 12.0, 16.0):
@@ -354,7 +354,7 @@ def test_a_drone_that_takes_off_before_its_mission_was_sent_flies_for_somebody_e
     assert stored(order).status == Status.ASSIGNED
 
 
-def test_a_link_that_is_lost_is_told_once_and_so_is_its_return() -> None:
+def test_a_lost_link_and_its_return_are_noted_once() -> None:
     watch = Watch(order_in(Status.MISSION_SUBMITTED, drone=able_drone())).launches()
     assert watch.hears_nothing(15) == []
     assert watch.hears_nothing(10) == ["LINK_LOST"]
@@ -368,7 +368,7 @@ def test_a_link_that_is_lost_is_told_once_and_so_is_its_return() -> None:
     assert watch.hears_nothing(30) == ["LINK_LOST"]
 
 
-def test_a_drone_that_repeats_an_old_measurement_has_lost_its_link_too() -> None:
+def test_a_drone_that_repeats_an_old_measurement_has_lost_its_link() -> None:
     watch = Watch(order_in(Status.MISSION_SUBMITTED, drone=able_drone())).launches()
     assert watch.last is not None
     old = watch.last.measured_at
@@ -383,7 +383,7 @@ def test_a_parked_drone_may_be_silent() -> None:
     assert watch.hears_nothing(600) == []
 
 
-def test_a_drone_that_is_never_heard_of_in_flight_has_lost_its_link() -> None:
+def test_a_drone_without_telemetry_in_flight_has_lost_its_link() -> None:
     watch = Watch(order_in(Status.LAUNCHED, drone=able_drone()))
     assert watch.hears_nothing(0) == []
     assert watch.hears_nothing(30) == ["LINK_LOST"]
@@ -397,11 +397,11 @@ def landed_away(order: Order) -> list[str]:
     return steps + [step for alt_m in (9, 6, 3, *[0] * 8) for step in watch.sees(0, alt_m)]
 
 
-def test_a_drone_that_landed_without_delivering_gives_the_order_back() -> None:
+def test_a_landing_without_a_delivery_requeues_the_order() -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
     assert landed_away(order) == ["ENROUTE", "REQUEUED"]
     assert "without a delivery" in why(order, "REQUEUED")
-    assert stored(order).hold_code == ""  # it was never at the pickup
+    assert stored(order).hold_code == ""  # it never visited the pickup
     assert registry.held(["WX-DRN-001"])
 
 
@@ -414,7 +414,7 @@ def test_a_landing_away_from_the_drop_point_confirms_an_abort() -> None:
     assert stored(order).status == Status.ABORTED
 
 
-def test_where_a_silence_may_hide_a_delivery_nothing_is_assumed() -> None:
+def test_a_silence_that_may_hide_a_delivery_raises_a_discrepancy() -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone())
     watch = Watch(order).launches()
     watch.hears_nothing(900)
@@ -424,37 +424,37 @@ def test_where_a_silence_may_hide_a_delivery_nothing_is_assumed() -> None:
     assert stored(order).status == Status.LAUNCHED
     assert stored(order).holder == Holder.UNKNOWN
     assert Discrepancy.objects.get().code == Discrepancy.Code.UNCLEAR_LANDING
-    assert watch.hears_nothing(300) == []  # it stands somewhere: no link is lost
+    assert watch.hears_nothing(300) == []  # it is on the ground: no link is lost
 
 
-def test_a_person_says_how_an_unclear_flight_ended() -> None:
+def test_ops_state_how_an_unclear_flight_ended() -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone())
     watch = Watch(order).launches()
     watch.hears_nothing(900)
     for _ in range(9):
         watch.sees(0, 0)
     by = Actor(ActorKind.USER, "ama")
-    answers.it_was_delivered(order.pk, by=by, note="The customer has it.")
+    answers.confirm_delivered(order.pk, by=by, note="The customer has it.")
     order = stored(order)
     assert (order.status, order.holder) == (Status.DELIVERED, Holder.RECIPIENT)
     settled = Discrepancy.objects.get()
     assert (settled.settled_by, settled.settlement) == ("user:ama", "The customer has it.")
-    assert registry.held(["WX-DRN-001"])  # the drone is released apart
+    assert registry.held(["WX-DRN-001"])  # the drone's hold is released separately
 
 
-def test_two_samples_that_say_disarmed_high_up_and_fast_change_nothing() -> None:
+def test_two_disarmed_samples_high_up_and_fast_change_nothing() -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
     watch = Watch(order).launches()
     for north_m in range(0, 600, 15):
         watch.sees(north_m, 60)
     for north_m in (600, 630):
         watch.now += timedelta(seconds=2)
-        look = there(watch.now, north_m, 60)
-        assert watch._look(msgspec.structs.replace(look, armed=False, speed_mps=16.0)) == []
+        sample = there(watch.now, north_m, 60)
+        assert watch._follow(msgspec.structs.replace(sample, armed=False, speed_mps=16.0)) == []
     assert stored(order).status == Status.ENROUTE
 
 
-def test_ground_control_says_it_flies_and_it_stands_at_its_hub() -> None:
+def test_a_drone_reported_flying_that_stands_at_its_hub_raises_a_discrepancy() -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone())
     Mission.objects.update(tries=1)
     MissionPart.objects.update(live=True)
@@ -491,7 +491,7 @@ def test_the_eta_follows_the_flight_and_small_changes_are_not_written() -> None:
     assert watch.now < first < watch.now + timedelta(minutes=10)
     watch.sees(0, 16)
     assert stored(order).current_job.eta_at == first
-    for north_m in range(0, 400, 5):  # a third of its speed: a head wind
+    for north_m in range(0, 400, 5):  # a third of its speed, as in head wind
         watch.sees(north_m, 16)
     later = stored(order).current_job.eta_at
     assert later is not None
@@ -499,7 +499,7 @@ def test_the_eta_follows_the_flight_and_small_changes_are_not_written() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_looking_at_many_flights_takes_no_more_statements_than_at_one(
+def test_the_number_of_statements_does_not_grow_with_the_flights(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     drones = [DroneFactory() for _ in range(12)]
@@ -513,10 +513,10 @@ def test_looking_at_many_flights_takes_no_more_statements_than_at_one(
         assert progress.follow(picture(*samples, at=at), at) == len(drones)
 
     look(1)
-    # lock, jobs, policy, hubs, flights (in a transaction of its own), live missions, strays, unlock
-    with django_assert_num_queries(10):
+    # lock, jobs, policy, hubs, flights, strays, live missions, unlock
+    with django_assert_num_queries(8):
         look(2)
-    with django_assert_num_queries(7):  # nothing new, nothing written
+    with django_assert_num_queries(7):  # no new telemetry, no writes
         look(2)
 
 
@@ -525,21 +525,21 @@ def test_only_one_follower_works_at_a_time(bridge: Simulator) -> None:
     submitted()
     now = timezone.now()
     followed: list[int] = []
-    with progress._alone() as is_alone:
+    with progress._follower_lock() as is_alone:
         assert is_alone
         in_threads(lambda: followed.append(progress.follow(picture(at=now), now)))
     assert followed == [0]
     assert progress.follow(picture(at=now), now) == 1
 
 
-def test_a_drones_page_quotes_the_value_that_was_not_believed(client: Client) -> None:
+def test_a_drones_page_shows_the_disbelieved_value(client: Client) -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
     watch = Watch(order).launches()
     for north_m in range(0, 600, 15):
         watch.sees(north_m, 60)
     watch.now += timedelta(seconds=2)
-    look = there(watch.now, 615, 60)
-    watch._look(msgspec.structs.replace(look, armed=False, speed_mps=16.0))
+    sample = there(watch.now, 615, 60)
+    watch._follow(msgspec.structs.replace(sample, armed=False, speed_mps=16.0))
     client.force_login(UserFactory(role=Role.OPS))
     page = client.get("/admin/fleet/drone/WX-DRN-001/change/").content.decode()
     assert "Not believed in flight" in page
@@ -550,7 +550,7 @@ def test_a_drones_page_quotes_the_value_that_was_not_believed(client: Client) ->
 
 
 @pytest.mark.parametrize("kind", ["ARRIVED", "DELIVERED"])
-def test_a_delivery_that_telemetry_rules_out_is_asked_about_and_not_told(kind: str) -> None:
+def test_a_reported_delivery_that_telemetry_rules_out_raises_a_discrepancy(kind: str) -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
     Watch(order).launches()
     done = report(order, ReportType(kind))
@@ -564,7 +564,7 @@ def test_without_telemetry_ground_control_is_believed() -> None:
     assert report(order_in(Status.LAUNCHED), Status.DELIVERED).order.status == Status.DELIVERED
 
 
-def test_a_flight_that_is_said_to_go_on_and_whose_drone_is_home_is_asked_about() -> None:
+def test_a_reported_flight_whose_drone_is_home_raises_a_discrepancy() -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone(), pickup_lng=-0.16)
     Mission.objects.update(tries=1)
     MissionPart.objects.update(live=True)
@@ -573,7 +573,7 @@ def test_a_flight_that_is_said_to_go_on_and_whose_drone_is_home_is_asked_about()
         watch.sees(north_m, 60)
     lifecycle.advance(order.pk, Status.DELIVERING, by=GCS)
     flight = Flight.objects.get()
-    flight.state["phase"] = "DELIVERED"  # read, and for some reason never told
+    flight.state["phase"] = "DELIVERED"  # read, but not applied
     flight.save()
     watch.now += timedelta(seconds=200)
     steps = [step for _ in range(70) for step in watch.sees(0, 0)]

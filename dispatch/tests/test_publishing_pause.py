@@ -1,4 +1,4 @@
-"""A bridge that refuses the form of every mission stops publishing, and harms no order."""
+"""Publishing pauses when the bridge refuses every mission; no order loses an attempt."""
 
 import threading
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ DRONES = [f"WX-DRN-{n:03d}" for n in range(1, 7)]
 
 @pytest.fixture
 def bridge(settings: Settings) -> Iterator[Simulator]:
-    """A simulated GCS with six drones that stand; it refuses the form of every mission."""
+    """A simulated GCS with six drones on the ground that refuses the form of every mission."""
     with Simulator([sim_drone(drone_id=name) for name in DRONES], speed=0) as simulator:
         settings.GCS_BRIDGE_URL = simulator.url
         settings.GCS_BRIDGE_TIMEOUT_S = 2.0
@@ -43,7 +43,7 @@ def bridge(settings: Settings) -> Iterator[Simulator]:
 
 
 def assigned(count: int) -> list[Order]:
-    """So many orders, each with a drone of its own and a mission to send."""
+    """`count` orders, each with its own drone and a mission to send."""
     names = DRONES[:count]
     drones = [DroneFactory(drone_id=name) for name in names]
     show(*[TelemetryFactory(drone_id=name) for name in names])
@@ -56,7 +56,7 @@ def publish(*orders: Order) -> None:
 
 
 def sweep() -> list[str]:
-    """The missions that the schedule would send now, in its order."""
+    """The missions that the sweep would send now, in its order."""
     sent: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(actors.publish_intent, "send", sent.append)
@@ -64,15 +64,15 @@ def sweep() -> list[str]:
     return sent
 
 
-def test_three_different_orders_refused_in_a_row_pause_publishing(bridge: Simulator) -> None:
+def test_three_different_orders_refused_orders_pause_publishing(bridge: Simulator) -> None:
     orders = assigned(5)
     publish(*orders[:2])
-    assert publishing_pause.standing() is None
+    assert publishing_pause.current() is None
     publish(*orders[2:])
     pause = PublishingPause.objects.get()
     assert (pause.refused, pause.ended_at) == (3, None)
     assert pause.because == "Ground control refused the mission (422): mission_type: Field required"
-    assert publishing_pause.words() == f"Publishing is paused: {pause.because}"
+    assert publishing_pause.reason() == f"Publishing is paused: {pause.because}"
 
     refused, waiting = orders[:3], orders[3:]
     for order in refused:
@@ -86,14 +86,14 @@ def test_three_different_orders_refused_in_a_row_pause_publishing(bridge: Simula
     assert bridge.missions() == []
 
 
-def test_an_order_whose_last_attempt_is_refused_never_was_submitted(bridge: Simulator) -> None:
+def test_an_order_whose_last_attempt_is_refused_was_never_submitted(bridge: Simulator) -> None:
     policy.change(by=SYSTEM, max_attempts=1)
     (order,) = assigned(1)
     publish(order)
     assert timeline(order)[-2:] == ["ASSIGNED", "FAILED"]
 
 
-def test_an_acceptance_between_breaks_the_row(bridge: Simulator) -> None:
+def test_an_acceptance_in_between_resets_the_count(bridge: Simulator) -> None:
     orders = assigned(6)
     publish(*orders[:2])
     bridge.clear_faults()
@@ -101,22 +101,22 @@ def test_an_acceptance_between_breaks_the_row(bridge: Simulator) -> None:
     assert stored(orders[2]).status == Status.MISSION_SUBMITTED
     bridge.fault("refuse_form")
     publish(*orders[3:5])
-    assert publishing_pause.standing() is None
+    assert publishing_pause.current() is None
     publish(orders[5])
     assert PublishingPause.objects.get().refused == 3
 
 
-def test_two_orders_that_are_refused_again_and_again_are_no_row(bridge: Simulator) -> None:
+def test_repeated_refusals_of_two_orders_do_not_pause(bridge: Simulator) -> None:
     orders = assigned(2)
     publish(*orders)
     for order, drone_id in zip(orders, DRONES, strict=False):
         lifecycle.assign(order.pk, drone_id, by=SYSTEM, why="Once more.")
         publish(order)
-    assert publishing_pause.standing() is None
+    assert publishing_pause.current() is None
     assert [stored(order).attempts_used for order in orders] == [2, 2]
 
 
-def test_a_mission_that_was_on_its_way_when_the_pause_began_costs_no_attempt(
+def test_a_mission_refused_during_the_pause_costs_no_attempt(
     bridge: Simulator,
 ) -> None:
     orders = assigned(4)
@@ -149,19 +149,19 @@ def test_resuming_sends_the_oldest_first(bridge: Simulator) -> None:
     assert (ended.ended_by, ended.ended_at is None) == (str(SYSTEM), False)
 
 
-def test_what_was_refused_before_the_resume_does_not_count_for_the_next_pause(
+def test_refusals_before_the_resume_do_not_count_for_the_next_pause(
     bridge: Simulator,
 ) -> None:
     orders = assigned(6)
     publish(*orders[:3])
     publishing_pause.resume(by=SYSTEM)
     publish(*orders[3:5])
-    assert publishing_pause.standing() is None
+    assert publishing_pause.current() is None
     publish(orders[5])
     assert PublishingPause.objects.count() == 2
 
 
-def test_submitting_by_hand_says_why_nothing_is_sent(bridge: Simulator) -> None:
+def test_submitting_manually_during_a_pause_says_why_nothing_is_sent(bridge: Simulator) -> None:
     orders = assigned(4)
     publish(*orders[:3])
     with pytest.raises(Unavailable, match="Publishing is paused: Ground control refused"):
@@ -169,7 +169,7 @@ def test_submitting_by_hand_says_why_nothing_is_sent(bridge: Simulator) -> None:
     assert mission_of(orders[3]).state == State.PENDING
 
 
-# --- the setting that helps ----------------------------------------------------------------------
+# --- the setting to change -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_submitting_by_hand_says_why_nothing_is_sent(bridge: Simulator) -> None:
         (2, "", ""),
     ],
 )
-def test_the_setting_that_helps_is_named(
+def test_the_setting_to_change_is_named(
     settings: Settings, version: int, why: str, hint: str
 ) -> None:
     settings.GCS_INTENT_VERSION = version
@@ -218,7 +218,7 @@ def test_a_strict_bridge_leads_from_version_2_to_version_1(
 
 
 def in_two_threads(orders: list[Order]) -> list[IntegrityError]:
-    """Publish the two orders' missions at the same moment; answers what the database refused."""
+    """Publish the missions of two orders at once; returns the database's errors."""
     barrier = threading.Barrier(2)
     wrong: list[IntegrityError] = []
 
@@ -240,12 +240,12 @@ def in_two_threads(orders: list[Order]) -> list[IntegrityError]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_workers_that_are_refused_at_once_begin_one_pause_and_forgive_once(
+def test_two_simultaneous_refusals_start_one_pause_and_forgive_once(
     bridge: Simulator,
 ) -> None:
     orders = assigned(4)
     publish(*orders[:2])
-    # These two have failed once before, for a reason of their own.
+    # Both orders have failed once before, for another reason.
     Order.objects.filter(pk__in=[order.pk for order in orders[2:]]).update(attempts=2)
     assert in_two_threads(orders[2:]) == []
     assert PublishingPause.objects.get().refused == 3
@@ -253,12 +253,12 @@ def test_two_workers_that_are_refused_at_once_begin_one_pause_and_forgive_once(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_the_lock_only_the_index_keeps_a_second_pause_out(
+def test_without_the_lock_only_the_unique_index_prevents_a_second_pause(
     bridge: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: it shows that the test above would notice."""
+    """The control for the test above."""
     both_have_counted = threading.Barrier(2)
-    count = publishing_pause._refused_in_a_row
+    count = publishing_pause._refused_orders
 
     def count_together() -> list[UUID]:
         refused = count()
@@ -267,8 +267,8 @@ def test_without_the_lock_only_the_index_keeps_a_second_pause_out(
 
     orders = assigned(4)
     publish(*orders[:2])
-    monkeypatch.setattr(publishing_pause, "_refused_in_a_row", count_together)
-    monkeypatch.setattr(publishing_pause, "one_refusal_at_a_time", nullcontext)
+    monkeypatch.setattr(publishing_pause, "_refused_orders", count_together)
+    monkeypatch.setattr(publishing_pause, "refusals_lock", nullcontext)
     (wrong,) = in_two_threads(orders[2:4])
     assert isinstance(wrong, IntegrityError)
     assert "one_publishing_pause_at_a_time" in str(wrong)

@@ -1,4 +1,4 @@
-"""What the bridge answers to a withdrawal, what it means, and what a person may say instead."""
+"""The bridge's answers to a withdrawal, their meaning, and the override by ops."""
 
 import json
 from typing import Any
@@ -31,7 +31,7 @@ def cancel(order: Order, **more: Any) -> Order:
 
 
 def says(settings: Settings, body: Any, status: str = "200 OK") -> Any:
-    """The bridge answers this to whatever it is asked."""
+    """The bridge gives this answer to every request."""
     return answering(http(json.dumps(body).encode(), status=status))
 
 
@@ -46,15 +46,13 @@ def test_a_mission_that_is_over_at_ground_control_is_over(
         assert cancel(order).status == Status.CANCELED
     mission.refresh_from_db()
     assert (mission.over_by, MissionPart.objects.get().live) == ("gcs", False)
-    # A mission that failed may have flown first, and telemetry has not followed this one.
-    asked = Order.objects.awaiting_an_answer().filter(pk=order.pk).exists()
+    # A failed mission may have flown, and telemetry did not follow this one.
+    asked = Order.objects.awaiting_staff().filter(pk=order.pk).exists()
     assert asked == (word == "failed")
 
 
 @pytest.mark.parametrize("word", ["completed", "delivered"])
-def test_a_mission_that_was_flown_is_not_canceled(
-    settings: Settings, bridge: Simulator, word: str
-) -> None:
+def test_a_flown_mission_is_not_canceled(settings: Settings, bridge: Simulator, word: str) -> None:
     order, _ = submitted()
     with says(settings, {"status": word}) as server:
         settings.GCS_BRIDGE_URL = server.url
@@ -65,7 +63,7 @@ def test_a_mission_that_was_flown_is_not_canceled(
 
 
 NO_WORD = [
-    ({"detail": "Not Found"}, "404 Not Found"),  # a framework without that route
+    ({"detail": "Not Found"}, "404 Not Found"),  # a framework's answer to an unknown route
     ({"status": "unknown"}, "404 Not Found"),  # it accepted the mission
     ({}, "200 OK"),
     ({}, "405 Method Not Allowed"),
@@ -75,7 +73,7 @@ NO_WORD = [
 
 
 @pytest.mark.parametrize(("body", "status"), NO_WORD)
-def test_without_a_word_about_the_mission_nothing_changes_and_a_person_may_override(
+def test_without_a_mission_status_nothing_changes_and_ops_may_override(
     settings: Settings, bridge: Simulator, body: dict[str, Any], status: str
 ) -> None:
     order, mission = submitted()
@@ -92,9 +90,7 @@ def test_without_a_word_about_the_mission_nothing_changes_and_a_person_may_overr
     assert (mission.over_by, mission.over_because) == ("user:ama", "The drone is on my bench.")
 
 
-def test_no_word_of_a_person_overrides_a_mission_that_is_in_the_air(
-    settings: Settings, bridge: Simulator
-) -> None:
+def test_a_mission_in_the_air_cannot_be_overridden(settings: Settings, bridge: Simulator) -> None:
     order, _ = submitted()
     with says(settings, {"status": "launched"}, "409 Conflict") as server:
         settings.GCS_BRIDGE_URL = server.url
@@ -103,35 +99,37 @@ def test_no_word_of_a_person_overrides_a_mission_that_is_in_the_air(
     assert stored(order).status == Status.MISSION_SUBMITTED
 
 
-def test_a_person_says_in_writing_that_the_mission_is_over(bridge: Simulator) -> None:
+def test_ops_confirm_in_writing_that_the_mission_is_over(bridge: Simulator) -> None:
     order, mission = submitted()
-    order = recalls.say_over(order.pk, by=AMA, note="Its battery is out.")
-    # Telemetry has not followed the drone: whether it was at the pickup is asked.
+    order = recalls.confirm_over(order.pk, by=AMA, note="Its battery is out.")
+    # Telemetry did not follow the drone, so it may have been at the pickup.
     assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
     assert timeline(order)[-3:] == ["MISSION_OVER", "REQUEUED", "PARCEL_UNKNOWN"]
     mission.refresh_from_db()
     assert (mission.over_by, mission.is_live) == ("user:ama", False)
     with pytest.raises(Conflict, match="No mission"):
-        recalls.say_over(order.pk, by=AMA, note="Again.")
+        recalls.confirm_over(order.pk, by=AMA, note="Again.")
 
 
 # --- one live mission of an order ----------------------------------------------------------------
 
 
 def ended_by_telemetry() -> Order:
-    """An order whose mission telemetry has ended, which ground control has not confirmed yet."""
+    """An order whose mission ended by telemetry, without a confirmation by ground control."""
     order, _ = submitted()
     return lifecycle.mission_over(
         order.pk, ended=JobStatus.FAILED, by=TELEMETRY, why="Landed.", max_attempts=3
     )
 
 
-def test_the_next_mission_waits_until_the_former_is_known_to_be_over(bridge: Simulator) -> None:
+def test_the_next_mission_waits_until_the_earlier_one_is_known_to_be_over(
+    bridge: Simulator,
+) -> None:
     order = ended_by_telemetry()
     former = Mission.objects.get()
     outcome = runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM)
     assert (outcome.assigned, stored(order).status) == ([], Status.QUEUED)
-    # Even where it was assigned some other way, nothing is sent.
+    # Nothing is sent even if the order is assigned past the planner.
     lifecycle.assign(order.pk, former.drone_id, by=SYSTEM, why="By mistake.")
     publishing.publish(mission_of(order).pk)
     assert mission_of(order).tries == 0

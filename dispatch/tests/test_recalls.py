@@ -1,4 +1,4 @@
-"""Nothing is changed before ground control has given the mission back."""
+"""An order changes only after ground control has confirmed the withdrawal."""
 
 import json
 import threading
@@ -31,7 +31,7 @@ def cancel(order: Order) -> Order:
 
 
 def in_flight(bridge: Simulator) -> Order:
-    """An order whose drone has taken off, and we know it."""
+    """An order whose launch was reported."""
     order, _ = submitted()
     bridge.advance(20)
     return lifecycle.advance(order.pk, Status.LAUNCHED, by=GCS).order
@@ -64,9 +64,9 @@ def test_canceling_again_changes_nothing(bridge: Simulator) -> None:
     assert timeline(order) == before
 
 
-def test_what_has_launched_cannot_be_canceled(bridge: Simulator) -> None:
+def test_a_launched_mission_cannot_be_canceled(bridge: Simulator) -> None:
     order, _ = submitted()
-    bridge.advance(20)  # nobody has told us yet
+    bridge.advance(20)  # the launch is not reported yet
     before = timeline(order)
     with pytest.raises(Conflict, match="launched") as refused:
         cancel(order)
@@ -81,7 +81,7 @@ def test_an_order_in_the_air_cannot_be_canceled(bridge: Simulator) -> None:
     assert refused.value.code == "mission_launched"
 
 
-def test_while_the_bridge_is_away_nothing_is_canceled(bridge: Simulator) -> None:
+def test_while_the_bridge_is_down_nothing_is_canceled(bridge: Simulator) -> None:
     order, _ = submitted()
     bridge.fault("bridge_down")
     with pytest.raises(Unavailable, match="not reached"):
@@ -91,7 +91,7 @@ def test_while_the_bridge_is_away_nothing_is_canceled(bridge: Simulator) -> None
     assert cancel(order).status == Status.CANCELED
 
 
-def test_a_mission_that_may_have_reached_the_bridge_is_asked_for(bridge: Simulator) -> None:
+def test_a_mission_that_may_have_reached_the_bridge_is_withdrawn(bridge: Simulator) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
     publishing.publish(intent.pk)
@@ -99,7 +99,7 @@ def test_a_mission_that_may_have_reached_the_bridge_is_asked_for(bridge: Simulat
     assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
 
 
-def test_a_mission_that_did_not_reach_the_bridge_is_canceled_all_the_same(
+def test_a_mission_unknown_to_the_bridge_is_canceled(
     bridge: Simulator,
 ) -> None:
     bridge.fault("bridge_500", times=1)
@@ -111,7 +111,7 @@ def test_a_mission_that_did_not_reach_the_bridge_is_canceled_all_the_same(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_cancel_waits_for_the_publisher_that_is_speaking(bridge: Simulator) -> None:
+def test_a_cancel_waits_for_a_publisher_in_its_call(bridge: Simulator) -> None:
     bridge.fault("bridge_hang", times=1, seconds=0.4)
     order, intent = assigned()
     sending = threading.Thread(target=closing(lambda: publishing.publish(intent.pk)))
@@ -122,8 +122,8 @@ def test_a_cancel_waits_for_the_publisher_that_is_speaking(bridge: Simulator) ->
     assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
 
 
-def test_a_cancel_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recalls, "PATIENCE_S", 0.1)
+def test_a_cancel_stops_waiting_after_its_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recalls, "CLAIM_WAIT_S", 0.1)
     order, intent = assigned()
     Mission.objects.filter(pk=intent.pk).update(claimed_until=publishing.claim_end(timezone.now()))
     with pytest.raises(Unavailable) as refused:
@@ -144,7 +144,7 @@ def test_a_mission_is_withdrawn_before_its_order_is_rescheduled(bridge: Simulato
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
     publishing.publish(intent.pk)
-    recalls.recall_before(order.pk, by=SYSTEM, reason="Later.")
+    recalls.withdraw_mission(order.pk, by=SYSTEM, reason="Later.")
     lifecycle.reschedule(
         order.pk, not_before=None, deliver_by=timezone.now() + timedelta(hours=1), by=SYSTEM
     )
@@ -152,26 +152,26 @@ def test_a_mission_is_withdrawn_before_its_order_is_rescheduled(bridge: Simulato
     assert not Mission.objects.recalls_due(later()).exists()
 
 
-def test_a_mission_in_a_state_that_the_verb_refuses_is_left_alone(bridge: Simulator) -> None:
+def test_a_mission_in_another_status_is_not_withdrawn(bridge: Simulator) -> None:
     order, _ = submitted()
-    assert recalls.recall_before(order.pk, by=SYSTEM, reason="Later.") is None
+    assert recalls.withdraw_mission(order.pk, by=SYSTEM, reason="Later.") is None
     assert [m["status"] for m in bridge.missions()] == ["ACCEPTED"]
 
 
-def test_an_order_whose_mission_was_withdrawn_for_nothing_is_queued_again(
+def test_an_order_withdrawn_for_a_verb_that_did_not_follow_is_requeued(
     bridge: Simulator,
 ) -> None:
     bridge.fault("bridge_500", times=1, after=True)
     order, intent = assigned()
     publishing.publish(intent.pk)
-    recalls.recall_before(order.pk, by=SYSTEM, reason="Reassigned.")
-    assert recalls.sweep_abandoned(timezone.now()) == 0  # somebody is just about to
+    recalls.withdraw_mission(order.pk, by=SYSTEM, reason="Reassigned.")
+    assert recalls.sweep_abandoned(timezone.now()) == 0  # a verb is about to follow
     assert recalls.sweep_abandoned(later()) == 1
     assert stored(order).status == Status.QUEUED
     assert recalls.sweep_abandoned(later()) == 0
 
 
-def test_a_recall_whose_asker_died_before_the_answer_is_carried_on(bridge: Simulator) -> None:
+def test_a_recall_whose_worker_died_is_continued(bridge: Simulator) -> None:
     order, intent = submitted()
     Mission.objects.filter(pk=intent.pk).update(
         recall_state=Recall.WANTED,
@@ -186,7 +186,7 @@ def test_a_recall_whose_asker_died_before_the_answer_is_carried_on(bridge: Simul
     assert stored(order).status == Status.QUEUED
 
 
-def test_what_ends_a_job_behind_our_back_is_recalled_by_the_sweep(bridge: Simulator) -> None:
+def test_the_sweep_recalls_the_mission_of_an_ended_job(bridge: Simulator) -> None:
     order, intent = submitted()
     lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
     bridge.fault("bridge_500", times=1)
@@ -197,7 +197,7 @@ def test_what_ends_a_job_behind_our_back_is_recalled_by_the_sweep(bridge: Simula
     assert [m["status"] for m in bridge.missions()] == ["WITHDRAWN"]
 
 
-def test_a_recall_that_comes_too_late_says_so(bridge: Simulator) -> None:
+def test_a_recall_after_the_launch_is_too_late(bridge: Simulator) -> None:
     order, intent = submitted()
     lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
     bridge.advance(20)
@@ -205,7 +205,7 @@ def test_a_recall_that_comes_too_late_says_so(bridge: Simulator) -> None:
     assert Mission.objects.get(pk=intent.pk).recall_state == Recall.TOO_LATE
 
 
-def test_what_ground_control_ended_itself_is_not_recalled(bridge: Simulator) -> None:
+def test_a_mission_that_ground_control_ended_is_not_recalled(bridge: Simulator) -> None:
     order, _ = submitted()
     lifecycle.mission_over(order.pk, ended=JobStatus.FAILED, by=GCS, why="Motor.", max_attempts=3)
     assert not Mission.objects.recalls_due(later()).exists()
@@ -214,7 +214,7 @@ def test_what_ground_control_ended_itself_is_not_recalled(bridge: Simulator) -> 
 # --- abort ---------------------------------------------------------------------------------------
 
 
-def test_an_abort_is_asked_for_and_the_order_waits_for_ground_control(bridge: Simulator) -> None:
+def test_an_abort_is_requested_and_the_order_waits_for_ground_control(bridge: Simulator) -> None:
     order = in_flight(bridge)
     assert recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.").status == Status.LAUNCHED
     assert why(order, "ABORT_REQUESTED") == "An abort was asked for: Storm."
@@ -225,7 +225,7 @@ def test_an_abort_is_asked_for_and_the_order_waits_for_ground_control(bridge: Si
     assert stored(order).status == Status.LAUNCHED
 
 
-def test_an_abort_is_asked_for_until_the_bridge_answers(bridge: Simulator) -> None:
+def test_an_abort_is_retried_until_the_bridge_answers(bridge: Simulator) -> None:
     order = in_flight(bridge)
     recalls.request_abort(order.pk, by=SYSTEM, reason="")
     bridge.fault("bridge_down", times=1)
@@ -235,7 +235,7 @@ def test_an_abort_is_asked_for_until_the_bridge_answers(bridge: Simulator) -> No
     assert mission_of(order).recall_state == Recall.ASKED
 
 
-def test_asking_for_an_abort_twice_asks_once(bridge: Simulator) -> None:
+def test_a_repeated_abort_request_is_sent_once(bridge: Simulator) -> None:
     order = in_flight(bridge)
     for _ in range(2):
         recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.")
@@ -252,7 +252,7 @@ def test_only_a_flight_can_be_aborted(bridge: Simulator) -> None:
 @pytest.mark.parametrize(
     ("mission", "status"), [("delivered", Status.DELIVERED), ("failed", Status.ABORTED)]
 )
-def test_asked_for_an_abort_the_bridge_may_say_how_it_ended(
+def test_the_answer_to_an_abort_may_be_the_outcome(
     settings: Settings, mission: str, status: Status
 ) -> None:
     order, intent = assigned()
@@ -265,7 +265,7 @@ def test_asked_for_an_abort_the_bridge_may_say_how_it_ended(
     assert stored(order).status == status
 
 
-def test_an_abort_of_a_mission_that_the_bridge_does_not_know_any_more_is_not_confirmed(
+def test_an_abort_of_a_mission_unknown_to_the_bridge_is_not_confirmed(
     bridge: Simulator,
 ) -> None:
     order, intent = assigned()

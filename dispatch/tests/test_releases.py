@@ -1,4 +1,4 @@
-"""When a drone will stand at home again, and what it may then be planned for."""
+"""Estimates when drones are home again, and the look-ahead options that follow from them."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def expected(*rows: dict[str, object], work: Work = NO_WORK, coming_home: bool =
     return releases.expected(drones, work, np.full(len(drones), coming_home), RULES, NOON)
 
 
-def test_a_drone_that_charges_at_home_is_free_as_it_is():
+def test_a_drone_at_home_is_free_now():
     drones, free_in_s = expected(drone(battery_pct=31.0))
     assert free_in_s.tolist() == [0.0]
     assert drones.battery_pct.tolist() == [31.0]
@@ -37,21 +37,21 @@ def test_a_drone_that_charges_at_home_is_free_as_it_is():
         {"telemetry_age_s": np.inf},
         {"grounded": True},
         {"active": False},
-        {"lat": 2 * AT_HOME_M * DEG_PER_M},  # landed, but at no charger
+        {"lat": 2 * AT_HOME_M * DEG_PER_M},  # landed away from its hub
     ],
 )
-def test_of_a_drone_of_which_nothing_is_sure_nothing_is_expected(state):
+def test_a_drone_without_reliable_data_has_no_estimate(state):
     _, free_in_s = expected(drone(**state))
     assert np.isnan(free_in_s).all()
 
 
-def test_a_drone_that_flies_for_somebody_else_is_not_expected():
+def test_a_drone_on_a_foreign_flight_has_no_estimate():
     _, free_in_s = expected(drone(armed=1, lat=0.01))
     assert np.isnan(free_in_s).all()
 
 
-def test_a_drone_on_its_way_home_from_one_of_ours_is_expected_there():
-    """1,112 m at 1.15 times the straight way and 15 m/s, then 60 m down at 3 m/s."""
+def test_a_drone_on_its_way_home_from_our_delivery_has_an_estimate():
+    """1,112 m times the detour factor 1.15 at cruise speed, then 60 m of descent."""
     drones, free_in_s = expected(drone(armed=1, lat=0.01, battery_pct=50.0), coming_home=True)
     speed_mps, descent_mps = drones.cruise_speed_mps[0], drones.descent_speed_mps[0]
     assert free_in_s[0] == pytest.approx(1112 * 1.15 / speed_mps + 60 / descent_mps, rel=0.001)
@@ -60,7 +60,7 @@ def test_a_drone_on_its_way_home_from_one_of_ours_is_expected_there():
     assert (drones.lat[0], drones.lng[0]) == (drones.home_lat[0], drones.home_lng[0])
 
 
-def test_a_busy_drone_is_home_after_the_door_and_the_way_from_there():
+def test_a_busy_drone_is_home_after_its_delivery_and_the_way_back():
     trips = TripTable.from_rows([trip()])
     work = Work(np.array([0]), trips, np.array([120.0]))
     _, free_in_s = expected(drone(busy=True, armed=1), work=work)
@@ -77,7 +77,7 @@ def soon(*rows: dict[str, object], look_ahead_s: float = 600.0) -> lookahead.Opt
     return lookahead.soon(drones, free_in_s, trips, rules, NOWHERE, NOON)
 
 
-def test_a_drone_short_of_charge_waits_until_it_has_it():
+def test_a_drone_short_of_charge_is_able_after_charging():
     options = soon(drone(battery_pct=20.0))
     needed_pct = options.energy_pct[0] + RULES.reserve_pct
     assert needed_pct > RULES.battery_min_pct
@@ -87,7 +87,7 @@ def test_a_drone_short_of_charge_waits_until_it_has_it():
     assert options.home_s[0] > options.delivery_s[0]
 
 
-def test_who_would_be_able_too_late_is_no_option_and_who_is_able_now_no_wait():
+def test_drones_able_too_late_or_able_now_are_no_later_options():
     assert len(soon(drone(battery_pct=5.0), look_ahead_s=60.0)) == 0
     assert len(soon(drone(battery_pct=95.0))) == 0
 
@@ -112,12 +112,12 @@ def options(*pairs: tuple[int, float, float]) -> lookahead.Options:
 @pytest.mark.parametrize(
     ("due_s", "may_wait"),
     [
-        (1000.0, True),  # both keep it
-        (700.0, False),  # only the able one keeps it
+        (1000.0, True),  # both keep the promise
+        (700.0, False),  # only the able drone keeps it
         (500.0, True),  # neither keeps it
     ],
 )
-def test_nobody_waits_past_a_promise_that_an_able_drone_could_keep(due_s, may_wait):
+def test_no_wait_breaks_a_promise_that_an_able_drone_can_keep(due_s, may_wait):
     together = lookahead.together(
         options((0, 0.0, 600.0)), options((0, 120.0, 800.0)), np.array([due_s])
     )

@@ -1,4 +1,4 @@
-"""Many processes dispatch at once, and a control without the locks that must go wrong."""
+"""Many processes dispatch at once; a control without the locks must fail."""
 
 import multiprocessing
 from collections import Counter
@@ -24,7 +24,7 @@ fork = multiprocessing.get_context("fork")
 
 
 def dispatch_once(barrier: Any, results: Any) -> None:
-    """In a process of its own, with a connection of its own."""
+    """Runs in a child process with its own connection."""
     barrier.wait(30)
     try:
         outcome = runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER)
@@ -69,17 +69,17 @@ def test_eight_processes_never_give_a_drone_or_an_order_two_jobs() -> None:
 
 
 @pytest.mark.usefixtures("_busy_city")
-def test_without_the_locks_they_do_and_only_the_index_stops_it(
+def test_control_without_the_locks_only_the_unique_index_prevents_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The control: it shows that the test above would notice."""
-    everybody_has_planned = fork.Barrier(PROCESSES)
+    """Shows that the test above would fail without the locks."""
+    all_have_planned = fork.Barrier(PROCESSES)
     plan = planner.plan
 
     def plan_together(problem: planner.Problem) -> planner.Plan:
-        made = plan(problem)
-        everybody_has_planned.wait(30)
-        return made
+        result = plan(problem)
+        all_have_planned.wait(30)
+        return result
 
     monkeypatch.setattr(planner, "plan", plan_together)
     monkeypatch.setattr(runs, "_lock_planners", lambda areas: None)

@@ -1,4 +1,4 @@
-"""What keeps a run from assigning, at whatever moment it comes: pauses, wind, full hubs, others."""
+"""What prevents assignments, also during a run: wind, zones, full hubs, pauses, locks."""
 
 import json
 from collections.abc import Callable
@@ -43,20 +43,20 @@ def why(outcome: runs.Outcome, order: Order) -> tuple[str, str]:
 
 @pytest.fixture
 def wind(tmp_path: Path, settings: Settings) -> Callable[[float], None]:
-    """Sets what the weather source says."""
+    """Sets the wind of the weather source."""
     source = tmp_path / "wind.json"
     settings.WEATHER_SOURCE = str(source)
 
     def blow(wind_mps: float) -> None:
-        said = {"measured_at": datetime.now(UTC).isoformat(), "wind_mps": wind_mps}
-        source.write_text(json.dumps(said))
-        weather.renew()
+        report = {"measured_at": datetime.now(UTC).isoformat(), "wind_mps": wind_mps}
+        source.write_text(json.dumps(report))
+        weather.refresh()
 
     return blow
 
 
 class TestWind:
-    def test_nothing_is_assigned_in_too_much_of_it_and_the_order_says_so(self, wind):
+    def test_nothing_is_assigned_in_strong_wind_and_the_decision_says_so(self, wind):
         fleet_of(1)
         order = OrderFactory()
         wind(13.0)
@@ -68,7 +68,7 @@ class TestWind:
         run()
         assert status_of(order) == Status.ASSIGNED
 
-    def test_nothing_is_assigned_while_a_source_is_silent(self, settings):
+    def test_nothing_is_assigned_without_wind_data(self, settings):
         settings.WEATHER_SOURCE = "/nowhere/wind.json"
         weather.redis_client.client().delete(weather.KEY)
         fleet_of(1)
@@ -76,12 +76,12 @@ class TestWind:
         assert run().unassigned[0].ruled_out == [{"code": "weather_unknown", "drones": 1}]
         (candidate,) = candidates(order)
         assert [reason.code for reason in candidate.reasons] == ["weather_unknown"]
-        with pytest.raises(Conflict, match="Nobody knows the wind"):
+        with pytest.raises(Conflict, match="The wind is unknown"):
             manual_assignment.assign(
                 order.pk, candidate.drone_id, by=SYSTEM, override_reason="It is calm."
             )
 
-    def test_a_head_wind_takes_time_and_energy_by_hand_as_by_itself(self, wind):
+    def test_wind_costs_time_and_energy_in_manual_and_automatic_assignment(self, wind):
         fleet_of(1)
         order = OrderFactory()
         wind(0.0)
@@ -92,7 +92,7 @@ class TestWind:
         assert windy.energy_needed_pct > calm.energy_needed_pct
         assert run().decisions[0].figures["energy_pct"] == windy.energy_needed_pct
 
-    def test_a_quote_counts_with_it_and_does_not_promise_what_it_stops(self, wind):
+    def test_a_quote_considers_the_wind(self, wind):
         fleet_of(1)
         quoted = {}
         for wind_mps in (0.0, 8.0, 13.0):
@@ -103,7 +103,7 @@ class TestWind:
         assert quoted[8.0].eta_low_s > quoted[0.0].eta_low_s
         assert quoted[13.0].eta_low_s is None
 
-    def test_a_mission_that_is_not_out_yet_is_stopped_when_it_comes_up(self, wind, bridge):
+    def test_rising_wind_stops_an_unsent_mission(self, wind, bridge):
         wind(3.0)
         order, intent = assigned()
         wind(13.0)
@@ -115,7 +115,7 @@ class TestWind:
         assert bridge.world.missions == {}
 
 
-def test_a_mission_that_is_not_out_yet_is_stopped_by_a_zone_that_was_drawn_meanwhile(bridge):
+def test_a_new_zone_stops_an_unsent_mission(bridge):
     order, intent = assigned()
     NoFlyZoneFactory(polygon=square(5.6150, -0.1750, 300))
     publishing.publish(intent.pk)
@@ -124,7 +124,7 @@ def test_a_mission_that_is_not_out_yet_is_stopped_by_a_zone_that_was_drawn_meanw
     assert "is in No-fly zone" in event.message
 
 
-def test_a_flight_around_a_zone_is_planned_where_the_policy_allows_it():
+def test_a_detour_around_a_zone_is_planned_if_the_policy_allows_it():
     fleet_of(1)
     order = OrderFactory()
     NoFlyZoneFactory(polygon=square((5.6037 + 5.6150) / 2, (-0.1870 - 0.1750) / 2, 300))
@@ -140,7 +140,7 @@ def test_a_flight_around_a_zone_is_planned_where_the_policy_allows_it():
 
 
 class TestLaunchesAtOnce:
-    def test_a_hub_gets_no_more_than_it_can_launch_and_the_next_ones_wait(self):
+    def test_a_hub_gets_no_more_orders_than_it_can_launch(self):
         fleet_of(4)
         Hub.objects.update(launches_at_once=2)
         normal = OrderFactory.create_batch(2)
@@ -149,11 +149,11 @@ class TestLaunchesAtOnce:
         assert {order.pk for order in outcome.assigned} == {order.pk for order in medical}
         assert outcome.run.assigned == 2
         for order in normal:
-            result, words = why(outcome, order)
+            result, text = why(outcome, order)
             assert result == Outcome.UNASSIGNED
-            assert "launches 2 at once" in words
+            assert "launches 2 at once" in text
 
-    def test_a_full_hub_offers_no_drone_until_one_has_taken_off(self):
+    def test_a_full_hub_has_no_able_drone_until_one_takes_off(self):
         fleet_of(2)
         Hub.objects.update(launches_at_once=1)
         first, second = OrderFactory.create_batch(2)
@@ -176,7 +176,7 @@ class TestLaunchesAtOnce:
         run()
         assert set(DeliveryJob.objects.values_list("drone_id", flat=True)) == {near.pk, far.pk}
 
-    def test_ops_may_send_one_more_with_a_reason(self):
+    def test_ops_can_override_the_launch_limit(self):
         fleet_of(2)
         Hub.objects.update(launches_at_once=1)
         OrderFactory()
@@ -191,23 +191,23 @@ class TestLaunchesAtOnce:
         )
 
 
-# --- what happens while a run is under way -------------------------------------------------------
+# --- changes during a run ------------------------------------------------------------------------
 
 
 def during(monkeypatch: pytest.MonkeyPatch, happening: Callable[[], object]) -> None:
-    """Let this happen once a run has planned, and before it assigns."""
+    """Call `happening` after a run has planned and before it assigns."""
     plan = planner.plan
 
     def plan_and_then(problem: planner.Problem) -> planner.Plan:
-        made = plan(problem)
+        result = plan(problem)
         happening()
-        return made
+        return result
 
     monkeypatch.setattr(planner, "plan", plan_and_then)
 
 
 def elsewhere(work: Callable[[], object]) -> object:
-    """In a thread with a connection of its own, and committed."""
+    """Run `work` in a thread with its own connection, committed."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(alone, work).result(30)
 
@@ -221,8 +221,8 @@ def alone(work: Callable[[], object]) -> object:
 
 
 @pytest.mark.django_db(transaction=True)
-class TestMeanwhile:
-    def test_a_pause_everywhere_stops_what_was_planned_already(self, monkeypatch):
+class TestChangesDuringARun:
+    def test_a_pause_everywhere_stops_a_finished_plan(self, monkeypatch):
         fleet_of(2)
         orders = OrderFactory.create_batch(2)
         during(
@@ -252,7 +252,7 @@ class TestMeanwhile:
         assert [done.pk for done in outcome.assigned] == [other.pk]
         assert why(outcome, order)[0] == Outcome.OVERTAKEN
 
-    def test_a_pause_while_it_writes_waits_for_nothing_and_takes_it_all_back(self, monkeypatch):
+    def test_a_pause_during_the_writes_does_not_wait_and_rolls_them_back(self, monkeypatch):
         fleet_of(3)
         orders = OrderFactory.create_batch(3)
         write, written = bulk.copy, []
@@ -274,11 +274,11 @@ class TestMeanwhile:
         ] * 3
         assert DispatchDecision.objects.count() == 3
 
-    def test_once_a_pause_is_there_nothing_more_is_assigned(self, monkeypatch):
-        """One that comes between the last look and the commit waits for the commit."""
+    def test_nothing_is_assigned_after_a_pause_is_saved(self, monkeypatch):
+        """A pause between the last check and the commit waits for the commit."""
         fleet_of(3)
         OrderFactory.create_batch(3)
-        look = runs._paused
+        check = runs._paused
         pool = ThreadPoolExecutor(1)
         found: list[Future[object]] = []
 
@@ -286,14 +286,14 @@ class TestMeanwhile:
             policy.change(by=SYSTEM, dispatch_paused=True)
             return DeliveryJob.objects.count()
 
-        def look_and_then(orders: Any) -> dict[int, str]:
-            seen = look(orders)
+        def check_and_pause(orders: Any) -> dict[int, str]:
+            paused = check(orders)
             found.append(pool.submit(alone, pause))
             with pytest.raises(TimeoutError):
                 found[0].result(0.5)
-            return seen
+            return paused
 
-        monkeypatch.setattr(runs, "_paused", look_and_then)
+        monkeypatch.setattr(runs, "_paused", check_and_pause)
         run()
         at_the_pause = found[0].result(10)
         pool.shutdown()
@@ -301,7 +301,7 @@ class TestMeanwhile:
         with pytest.raises(Conflict, match="paused"):
             run()
 
-    def test_a_drone_taken_by_hand_is_left_out_and_the_rest_stands(self, monkeypatch):
+    def test_a_drone_assigned_by_hand_during_the_run_is_left_out(self, monkeypatch):
         drones = fleet_of(2)
         orders = OrderFactory.create_batch(2)
         mine = OrderFactory(live_mode=True, service_area=ServiceAreaFactory(name="By hand"))
@@ -317,7 +317,7 @@ class TestMeanwhile:
         assert DeliveryJob.objects.active().filter(drone_id=taken).get().order_id == mine.pk
         assert DeliveryJob.objects.active().count() == 2
 
-    def test_an_order_that_somebody_else_holds_is_left_out_and_the_rest_stands(self, monkeypatch):
+    def test_an_order_locked_by_another_transaction_is_left_out(self, monkeypatch):
         fleet_of(2)
         held, free = OrderFactory.create_batch(2)
         release, holding = Future[None](), Future[None]()
@@ -338,8 +338,8 @@ class TestMeanwhile:
         assert why(outcome, held)[0] == Outcome.OVERTAKEN
         assert status_of(held) == Status.QUEUED
 
-    def test_a_run_whose_connection_is_lost_leaves_nothing_behind(self, monkeypatch):
-        """With the connection its planner's lock is gone as well: the next run is free to go."""
+    def test_a_lost_connection_leaves_no_rows_and_no_lock(self, monkeypatch):
+        """The lost connection releases the planner's lock, so the next run can start."""
         fleet_of(1)
         order = OrderFactory()
 

@@ -1,4 +1,4 @@
-"""A dispatch run, from queued orders and the live picture to assignments and their reasons."""
+"""Dispatch runs: from queued orders and telemetry to assignments and decisions."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -35,7 +35,7 @@ Outcome = DispatchDecision.Outcome
 
 
 def fleet_of(count: int, **telemetry: object) -> list[Drone]:
-    """So many drones that stand ready."""
+    """This many drones that are ready to fly."""
     drones = DroneFactory.create_batch(count)
     show(*[TelemetryFactory(drone_id=drone.pk, **telemetry) for drone in drones])
     return drones
@@ -69,7 +69,7 @@ def test_a_queued_order_gets_an_able_drone_and_the_run_says_why():
     assert Mission.objects.get(parts__order=order).drone_id == drone.pk
 
 
-def test_the_event_of_the_assignment_names_the_drone_and_the_reason():
+def test_the_assignment_event_has_the_drone_and_the_reason():
     (drone,) = fleet_of(1)
     order = OrderFactory()
     run()
@@ -100,7 +100,7 @@ def test_a_dry_run_decides_the_same_and_assigns_nothing():
     assert not DeliveryJob.objects.exists()
 
 
-def test_an_order_without_a_drone_says_how_many_each_reason_rules_out_and_the_closest_miss():
+def test_an_order_without_a_drone_has_counts_per_reason_and_the_closest_drone():
     low, lower = DroneFactory.create_batch(2)
     show(
         TelemetryFactory(drone_id=low.pk, battery_pct=9),
@@ -116,13 +116,13 @@ def test_an_order_without_a_drone_says_how_many_each_reason_rules_out_and_the_cl
     assert status_of(order) == Status.QUEUED
 
 
-def test_without_any_drone_the_order_says_so():
+def test_an_area_without_drones_is_explained():
     OrderFactory()
     outcome = run()
-    assert outcome.unassigned[0].why == "No drone lives in this service area."
+    assert outcome.unassigned[0].why == "This service area has no drones."
 
 
-def test_nothing_is_dispatched_on_a_picture_older_than_the_policy_allows():
+def test_nothing_is_dispatched_with_stale_telemetry():
     drone = DroneFactory()
     show(
         TelemetryFactory(drone_id=drone.pk, measured_at=seconds_ago(45)),
@@ -134,14 +134,14 @@ def test_nothing_is_dispatched_on_a_picture_older_than_the_policy_allows():
     assert outcome.unassigned[0].ruled_out == [{"code": "telemetry_aging", "drones": 1}]
 
 
-def test_nothing_is_dispatched_without_a_picture():
+def test_nothing_is_dispatched_without_telemetry():
     DroneFactory()
     order = OrderFactory()
     assert run().unassigned[0].ruled_out == [{"code": "no_telemetry", "drones": 1}]
     assert status_of(order) == Status.QUEUED
 
 
-def test_a_drone_that_flies_for_somebody_else_is_never_chosen():
+def test_a_drone_on_a_foreign_flight_is_never_chosen():
     fleet_of(1, armed=True)
     OrderFactory()
     assert run().unassigned[0].ruled_out == [{"code": "already_flying", "drones": 1}]
@@ -162,7 +162,7 @@ def test_a_drone_with_a_job_is_never_chosen():
     assert run().unassigned[0].ruled_out == [{"code": "busy", "drones": 1}]
 
 
-def test_a_no_fly_zone_across_every_way_keeps_the_order_waiting():
+def test_a_no_fly_zone_across_the_route_keeps_the_order_waiting():
     fleet_of(1)
     order = OrderFactory()
     NoFlyZoneFactory(polygon=square((5.6037 + 5.6150) / 2, (-0.1870 - 0.1750) / 2, 300))
@@ -180,8 +180,8 @@ def test_the_medical_order_gets_the_only_drone():
     assert "serves another order better" in outcome.unassigned[0].why
 
 
-def test_the_plan_is_the_best_together_and_not_one_after_another():
-    """The near drone is better for both; the far order can only wait for it, the near one not."""
+def test_orders_are_planned_together():
+    """The near drone is better for both orders, but only one of them would be late without it."""
     near, far = DroneFactory.create_batch(2)
     show(
         TelemetryFactory(drone_id=near.pk),
@@ -194,7 +194,7 @@ def test_the_plan_is_the_best_together_and_not_one_after_another():
     assert jobs == {late.pk: near.pk, relaxed.pk: far.pk}
 
 
-def test_a_limit_of_assignments_takes_the_most_valuable():
+def test_max_assignments_takes_the_most_valuable_pairs():
     fleet_of(2)
     OrderFactory()
     medical = OrderFactory(priority=Priority.MEDICAL)
@@ -224,7 +224,7 @@ def test_a_test_order_never_gets_a_real_drone():
     assert status_of(order) == Status.QUEUED
 
 
-def test_an_order_canceled_while_the_run_plans_is_left_out_and_the_rest_stands(monkeypatch):
+def test_an_order_canceled_during_the_run_is_left_out(monkeypatch):
     fleet_of(2)
     canceled, kept = OrderFactory(), OrderFactory()
     assign_many = lifecycle.assign_many
@@ -274,12 +274,12 @@ def test_the_schedule_plans_each_area_that_has_work():
     ServiceAreaFactory(name="Kumasi")
     assert runs.areas_with_work() == [order.service_area_id]
     runs.run_by_schedule(order.service_area_id)
-    assert runs.areas_with_work() == [order.service_area_id], "its mission may be replanned yet"
+    assert runs.areas_with_work() == [order.service_area_id], "its unsent mission may be replanned"
     runs.run_by_schedule(order.service_area_id)
     Mission.objects.update(tries=1)
     assert runs.areas_with_work() == []
     assert runs.run_by_schedule(order.service_area_id) is None
-    assert DispatchRun.objects.count() == 1, "a run with nothing to do is not worth a row"
+    assert DispatchRun.objects.count() == 1, "a run with nothing to decide writes no row"
 
 
 @pytest.mark.parametrize("count", [1, 8, 120])
@@ -290,11 +290,11 @@ def test_statements_do_not_grow_with_orders(count, django_assert_max_num_queries
         assert run().run.assigned == count
 
 
-# --- only when the parcel can be loaded ----------------------------------------------------------
+# --- parcels that are not ready ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("in_s", "flown"), [(-60, True), (30, True), (600, False)])
-def test_no_drone_waits_at_a_pickup_for_a_parcel(in_s: float, flown: bool) -> None:
+def test_an_order_is_planned_only_when_its_parcel_will_be_ready(in_s: float, flown: bool) -> None:
     able_drone()
     OrderFactory(ready_at=timezone.now() + timedelta(seconds=in_s))
     outcome = runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM)
@@ -308,7 +308,7 @@ def test_a_parcel_that_is_ready_early_is_flown_early() -> None:
     assert runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM).assigned
 
 
-def test_a_policy_can_ask_for_the_word_that_a_parcel_is_ready() -> None:
+def test_the_policy_can_require_that_parcels_are_reported_ready() -> None:
     policy.change(by=SYSTEM, ready_required=True)
     able_drone()
     order = OrderFactory()
@@ -317,7 +317,7 @@ def test_a_policy_can_ask_for_the_word_that_a_parcel_is_ready() -> None:
     assert runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM).assigned
 
 
-# --- what is on hold -----------------------------------------------------------------------------
+# --- holds ---------------------------------------------------------------------------------------
 
 
 def test_a_drone_on_hold_and_one_with_a_parcel_aboard_get_no_order() -> None:
@@ -350,7 +350,7 @@ def test_a_parcel_at_a_hub_is_flown_from_there() -> None:
     assert (body["pickup"]["lat"], body["pickup"]["lng"]) == (5.6100, -0.1800)
 
 
-def test_an_order_on_hold_is_left_alone() -> None:
+def test_an_order_on_hold_is_not_planned() -> None:
     drone = able_drone()
     order = order_in(Status.LAUNCHED, drone=drone)
     lifecycle.mission_over(
@@ -359,7 +359,7 @@ def test_an_order_on_hold_is_left_alone() -> None:
         by=SYSTEM,
         why="Motor 3.",
         max_attempts=3,
-        parcel_astray="Nobody saw it.",
+        parcel_astray="It was not seen.",
     )
     DroneHold.objects.all().update(
         released_at=timezone.now(), released_by="ama", release_note="Looked."

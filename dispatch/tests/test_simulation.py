@@ -1,4 +1,4 @@
-"""The simulated day: the same demand for every way, and every order delivered."""
+"""Simulated days: the same demand for every strategy, and every order is delivered."""
 
 from dataclasses import replace
 from io import StringIO
@@ -18,9 +18,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 SMALL = Day("small", orders=60, drones=4, hubs=2)
 
 
-@pytest.mark.parametrize("way", simulation.WAYS, ids=lambda way: way.name)
-def test_a_day_ends_with_every_order_delivered(way):
-    outcome = simulation.simulate(SMALL, 1, RULES, way)
+@pytest.mark.parametrize("strategy", simulation.STRATEGIES, ids=lambda strategy: strategy.name)
+def test_a_day_ends_with_every_order_delivered(strategy):
+    outcome = simulation.simulate(SMALL, 1, RULES, strategy)
     assert len(outcome.minutes) == 60
     assert (outcome.minutes > 2).all()
     assert outcome.drone_km > 60
@@ -33,8 +33,8 @@ def test_the_same_seed_is_the_same_day():
     assert not np.array_equal(once.minutes, other.minutes)
 
 
-def test_no_drone_takes_an_order_before_it_is_back():
-    """One drone, orders that wait for it: they are delivered one after the other."""
+def test_a_drone_flies_one_order_at_a_time():
+    """With one drone the orders are delivered one after the other."""
     day = Day("one", orders=12, drones=1, hubs=1)
     _, demand = simulation.city(day, 3, RULES)
     outcome = simulation.simulate(day, 3, RULES, FIRST_COME)
@@ -42,32 +42,32 @@ def test_no_drone_takes_an_order_before_it_is_back():
     assert (np.diff(at_door_s) > 200).all()
 
 
-def test_a_medical_order_waits_less_when_all_are_planned_together():
+def test_medical_orders_wait_less_when_planned():
     day = Day("busy", orders=150, drones=3, hubs=1)
-    by_turn, by_plan = (simulation.simulate(day, 5, RULES, way) for way in (FIRST_COME, PLANNED))
+    by_turn, by_plan = (simulation.simulate(day, 5, RULES, s) for s in (FIRST_COME, PLANNED))
     medical = by_turn.priority == "MEDICAL"
     assert by_plan.minutes[medical].max() < by_turn.minutes[medical].max()
 
 
-def test_the_command_compares_the_ways(db, monkeypatch):
+def test_the_command_compares_the_strategies(db, monkeypatch):
     monkeypatch.setattr(simulation, "DAYS", (SMALL,))
     out = StringIO()
     call_command("simulate_day", seeds=[1], days=["small"], stdout=out)
-    told = out.getvalue()
-    assert "small: 60 orders, 4 drones, 1 seeds" in told
-    assert all(way.name in told for way in simulation.WAYS)
+    text = out.getvalue()
+    assert "small: 60 orders, 4 drones, 1 seeds" in text
+    assert all(strategy.name in text for strategy in simulation.STRATEGIES)
 
 
-def test_the_command_draws_the_days(db, monkeypatch, tmp_path):
+def test_the_command_draws_a_chart(db, monkeypatch, tmp_path):
     monkeypatch.setattr(simulation, "DAYS", (SMALL, replace(SMALL, name="other")))
     picture = tmp_path / "days.svg"
     call_command("simulate_day", plot=picture, stdout=StringIO())
     drawn = ElementTree.parse(picture).getroot()
-    told = [text.text for text in drawn.iter(f"{SVG}text")]
-    assert {"small, 60 orders", "other, 60 orders", "minutes (logarithmic)"} <= set(told)
+    labels = [text.text for text in drawn.iter(f"{SVG}text")]
+    assert {"small, 60 orders", "other, 60 orders", "minutes (logarithmic)"} <= set(labels)
     curves = [curve.get("points").split() for curve in drawn.iter(f"{SVG}polyline")]
     assert len(curves) == 2 * 4
-    for curve in curves:  # from nobody to everybody, and never back
+    for curve in curves:  # monotonic, from 0 % to 100 %
         points = np.array([point.split(",") for point in curve], float)
         assert (np.diff(points[:, 0]) >= 0).all()
         assert (points[0, 1], points[-1, 1]) == (chart.HEIGHT, 0)

@@ -1,4 +1,4 @@
-"""Test orders fly themselves by their timetable, and never touch a real drone or the bridge."""
+"""Test orders follow their timetable, without a real drone or the bridge."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,7 +29,7 @@ def ordered(scenario: Scenario, **attributes: Any) -> Order:
 
 
 def fly_for(order: Order, seconds: float, *, tick_s: float = 1.0) -> list[str]:
-    """Let the clock tick; what happened after the order was queued."""
+    """Run the clock; returns the events after the order was queued."""
     start = timezone.now()
     with time_machine.travel(start, tick=False) as clock:
         for tick in range(int(seconds / tick_s)):
@@ -53,7 +53,7 @@ def test_every_scenario_is_over_in_about_a_minute(scenario: Scenario) -> None:
     assert times[-1] <= 65
 
 
-def test_nothing_is_due_twice_and_nothing_before_its_time() -> None:
+def test_steps_are_due_once_and_in_time() -> None:
     assert due(Scenario.DELIVERED, [], 1.9) == []
     assert due(Scenario.DELIVERED, [], 2) == [E.ASSIGNED]
     assert due(Scenario.DELIVERED, [E.ASSIGNED], 4) == []
@@ -64,7 +64,7 @@ def test_nothing_is_due_twice_and_nothing_before_its_time() -> None:
     assert due(Scenario.DELIVERED, [kind for _, kind in TIMETABLES[Scenario.DELIVERED]], 99) == []
 
 
-def test_the_drone_that_does_not_exist_is_seen_on_its_way() -> None:
+def test_a_test_orders_drone_has_positions() -> None:
     def at(status: Status, seconds: float, *more: tuple[EventType, datetime]) -> Any:
         happened = [(E.LAUNCHED, NOON), (E.ENROUTE, NOON), *more]
         now = NOON + timedelta(seconds=seconds)
@@ -77,7 +77,7 @@ def test_the_drone_that_does_not_exist_is_seen_on_its_way() -> None:
     assert at(Status.ENROUTE, 0, (E.LINK_LOST, NOON), (E.LINK_RESTORED, NOON + timedelta(1)))
 
 
-# --- flown by the clock --------------------------------------------------------------------------
+# --- transitions by the clock --------------------------------------------------------------------
 
 TO_THE_AIR = ["ASSIGNED", "MISSION_SUBMITTED", "LAUNCHED", "ENROUTE"]
 TO_THE_DOOR = ["ARRIVED", "DELIVERING", "DELIVERED"]
@@ -85,7 +85,7 @@ TO_THE_DOOR = ["ARRIVED", "DELIVERING", "DELIVERED"]
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("scenario", "told", "ends"),
+    ("scenario", "expected", "ends"),
     [
         (Scenario.DELIVERED, [*TO_THE_AIR, "PARCEL_LOADED", *TO_THE_DOOR], Status.DELIVERED),
         (Scenario.NO_DRONE, ["CANCELED"], Status.CANCELED),
@@ -109,17 +109,17 @@ TO_THE_DOOR = ["ARRIVED", "DELIVERING", "DELIVERED"]
     ],
 )
 @pytest.mark.parametrize("tick_s", [1.0, 13.0])
-def test_a_scenario_tells_its_story(
-    scenario: Scenario, told: list[str], ends: Status, tick_s: float
+def test_each_scenario_has_its_events(
+    scenario: Scenario, expected: list[str], ends: Status, tick_s: float
 ) -> None:
     DroneFactory()
     order = ordered(scenario)
-    assert fly_for(order, 70, tick_s=tick_s) == told
+    assert fly_for(order, 70, tick_s=tick_s) == expected
     assert Order.objects.get().status == ends
     assert not DeliveryJob.objects.exclude(drone=None).exists()
     assert not Mission.objects.exists()
     assert {e.actor for e in DeliveryEvent.objects.all()[3:]} == {"system:test mode"}
-    assert fly_for(order, 3) == told
+    assert fly_for(order, 3) == expected
 
 
 @pytest.mark.django_db
@@ -131,7 +131,7 @@ def test_the_eta_counts_down_to_the_door() -> None:
 
 
 @pytest.mark.django_db
-def test_a_scheduled_test_order_begins_when_it_is_due() -> None:
+def test_a_scheduled_test_order_starts_when_it_is_due() -> None:
     later = timezone.now() + timedelta(hours=2)
     order = ordered(Scenario.ABORTED, not_before=later, deliver_by=later + timedelta(hours=1))
     actors.fly_test_orders()
@@ -142,7 +142,7 @@ def test_a_scheduled_test_order_begins_when_it_is_due() -> None:
 
 
 @pytest.mark.django_db
-def test_what_others_do_to_a_test_order_counts() -> None:
+def test_reports_about_a_test_order_count() -> None:
     canceled, reported = ordered(Scenario.DELIVERED), ordered(Scenario.DELIVERED)
     fly_for(reported, 6)
     lifecycle.cancel(canceled.pk, by=SYSTEM, reason=CancelReason.OTHER)
@@ -153,13 +153,13 @@ def test_what_others_do_to_a_test_order_counts() -> None:
 
 
 @pytest.mark.django_db
-def test_a_live_order_is_left_alone() -> None:
+def test_a_live_order_is_not_flown_by_the_timetable() -> None:
     order = OrderFactory()
     assert fly_for(order, 70, tick_s=10) == []
 
 
 @pytest.mark.django_db
-def test_no_run_and_no_hand_gives_a_test_order_a_real_drone() -> None:
+def test_a_test_order_never_gets_a_real_drone() -> None:
     drone, order = DroneFactory(), ordered(Scenario.DELIVERED)
     outcome = runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM)
     assert (outcome.assigned, outcome.unassigned) == ([], [])
@@ -189,5 +189,5 @@ def test_the_first_code_is_refused_and_the_second_delivers() -> None:
     ]
 
 
-def test_it_is_on_the_schedule() -> None:
+def test_test_orders_are_flown_by_the_schedule() -> None:
     assert [tick.every_s for tick in schedule if tick.actor is actors.fly_test_orders] == [1]

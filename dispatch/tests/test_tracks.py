@@ -1,4 +1,4 @@
-"""A delivery's own track: thin, trusted, whole, cheap, and gone with its customer."""
+"""The track of a delivery: thinned, complete, cheap, and deleted with the customer's data."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 
 def flown(bridge: Simulator) -> Order:
-    """An order that a drone has delivered, looked at every second."""
+    """A delivered order whose flight was sampled every second."""
     order, _ = submitted()
     now = timezone.now()
     bridge.advance(1)
@@ -41,14 +41,14 @@ def flown(bridge: Simulator) -> Order:
     raise AssertionError("It was never delivered.")
 
 
-def test_a_whole_flight_is_kept_from_take_off_to_the_door(bridge: Simulator) -> None:
+def test_a_track_is_kept_from_take_off_to_the_door(bridge: Simulator) -> None:
     order = flown(bridge)
     job = order.current_job
     track = tracks.track_of(job)
     times = [point.at for point in track]
     assert times == sorted(times)
     gaps_s = [(b - a).total_seconds() for a, b in pairwise(times)]
-    assert min(gaps_s) >= 2.9  # by times that were rounded
+    assert min(gaps_s) >= 2.9  # by rounded times
     assert max(gaps_s) < 10
     assert len(track) > 2 * tracks.PIECE_POINTS
     assert TrackPiece.objects.filter(job=job).count() == (len(track) - 1) // tracks.PIECE_POINTS
@@ -70,7 +70,7 @@ def test_a_drone_that_stands_leaves_no_track() -> None:
     assert tracks.track_of(stored(order).current_job) == []
 
 
-def test_the_same_measurement_is_kept_once_and_one_that_cannot_be_is_not() -> None:
+def test_duplicate_and_impossible_measurements_are_not_kept() -> None:
     order = order_in(Status.MISSION_SUBMITTED, drone=able_drone())
     watch = Watch(order).launches()
     job = stored(order).current_job
@@ -83,7 +83,7 @@ def test_the_same_measurement_is_kept_once_and_one_that_cannot_be_is_not() -> No
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_track_costs_no_statement_but_when_a_piece_is_full() -> None:
+def test_a_track_costs_a_statement_only_when_a_piece_is_full() -> None:
     drones = [DroneFactory() for _ in range(4)]
     for drone in drones:
         order_in(Status.ENROUTE, drone=drone)
@@ -96,7 +96,7 @@ def test_a_track_costs_no_statement_but_when_a_piece_is_full() -> None:
             assert progress.follow(picture(*samples, at=at), at) == 4
         costs.append([q["sql"] for q in captured if "trackpiece" in q["sql"]])
     full = [cost for cost in costs if cost]
-    assert [len(cost) for cost in full] == [1]  # one for all four
+    assert [len(cost) for cost in full] == [1]  # one statement for all four
     assert TrackPiece.objects.count() == 4
     for flight in Flight.objects.select_related("job"):
         assert len(flight.recent) <= tracks.PIECE_POINTS
@@ -112,7 +112,7 @@ def test_reading_a_track_takes_two_statements(
         assert tracks.track_of(job)
 
 
-def test_a_track_goes_with_its_customer(bridge: Simulator) -> None:
+def test_a_track_is_deleted_with_its_customers_data(bridge: Simulator) -> None:
     order = flown(bridge)
     other = TrackPiece.objects.create(job=order_in(Status.ENROUTE).current_job, points=[])
     forgetting.forget(order)
@@ -120,7 +120,7 @@ def test_a_track_goes_with_its_customer(bridge: Simulator) -> None:
     assert list(TrackPiece.objects.all()) == [other]
 
 
-def test_the_orders_page_draws_it(bridge: Simulator, client: Any) -> None:
+def test_the_orders_page_draws_the_track(bridge: Simulator, client: Any) -> None:
     order = flown(bridge)
     client.force_login(UserFactory(ops=True))
     page = client.get(f"/admin/orders/order/{order.pk}/change/")
@@ -128,7 +128,7 @@ def test_the_orders_page_draws_it(bridge: Simulator, client: Any) -> None:
     assert b"Flown" in page.content
 
 
-def test_the_live_map_is_told_the_last_minutes_of_each_flight(client: Any) -> None:
+def test_the_live_map_shows_the_last_minutes_of_each_flight(client: Any) -> None:
     now = timezone.now()
     job = order_in(Status.ENROUTE).current_job
     at = now.timestamp()
@@ -145,7 +145,7 @@ def test_the_live_map_is_told_the_last_minutes_of_each_flight(client: Any) -> No
     ]
 
 
-def test_a_flight_that_was_not_heard_for_minutes_has_no_trail() -> None:
+def test_a_flight_without_recent_telemetry_has_no_trail() -> None:
     now = timezone.now()
     job = order_in(Status.ENROUTE).current_job
     Flight.objects.create(job=job, heard_at=now - timedelta(minutes=9), recent=[])

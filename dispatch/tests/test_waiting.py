@@ -1,4 +1,4 @@
-"""Orders wait for a drone that serves them better, and move to one while nothing was sent yet."""
+"""Orders wait for a better drone, and move to one while their mission is unsent."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ FAR_DEG = 0.05  # 5.6 km: about seven minutes
 
 
 def near_and_far(near_pct: float = 33.0) -> tuple[Drone, Drone]:
-    """One at its hub beside the pickup that charges, and one that is able, far away."""
+    """(a charging drone at the hub beside the pickup, an able drone far away)."""
     near, far = DroneFactory.create_batch(2)
     see(near, far, near_pct=near_pct)
     return near, far
@@ -45,7 +45,7 @@ def decided(outcome: runs.Outcome, order: Order) -> DispatchDecision:
 # --- waiting -------------------------------------------------------------------------------------
 
 
-def test_an_order_waits_for_a_near_drone_that_is_charged_soon_and_says_so():
+def test_an_order_waits_for_a_near_drone_that_is_charged_soon():
     near, _ = near_and_far()
     order = OrderFactory()
     decision = decided(run(), order)
@@ -58,7 +58,7 @@ def test_an_order_waits_for_a_near_drone_that_is_charged_soon_and_says_so():
     assert decision.figures["wait_s"] == pytest.approx(wait_s, abs=5)
 
 
-def test_once_the_drone_is_charged_it_flies():
+def test_a_waiting_order_is_assigned_once_its_drone_is_charged():
     near, far = near_and_far()
     order = OrderFactory()
     run()
@@ -67,7 +67,7 @@ def test_once_the_drone_is_charged_it_flies():
     assert DeliveryJob.objects.get(order=order).drone_id == near.pk
 
 
-def test_nobody_waits_again_for_a_drone_that_did_not_come_in_time():
+def test_an_order_does_not_wait_again_for_an_overdue_drone():
     _, far = near_and_far()
     order = OrderFactory()
     run()
@@ -76,7 +76,7 @@ def test_nobody_waits_again_for_a_drone_that_did_not_come_in_time():
     assert (decision.outcome, decision.drone_id) == (Outcome.ASSIGNED, far.pk)
 
 
-def test_a_dry_run_tells_of_a_wait_and_nobody_is_held_to_it():
+def test_waits_of_dry_runs_do_not_count_as_overdue():
     near_and_far()
     order = OrderFactory()
     assert decided(run(dry_run=True), order).outcome == Outcome.WAITING
@@ -84,14 +84,14 @@ def test_a_dry_run_tells_of_a_wait_and_nobody_is_held_to_it():
     assert decided(run(), order).outcome == Outcome.WAITING
 
 
-def test_who_asks_for_an_order_to_be_dispatched_now_does_not_wait():
+def test_an_order_dispatched_by_hand_does_not_wait():
     _, far = near_and_far()
     order = OrderFactory()
     run(only=[order.pk])
     assert DeliveryJob.objects.get(order=order).drone_id == far.pk
 
 
-def test_the_policy_can_forbid_to_wait():
+def test_the_policy_can_switch_waiting_off():
     policy.change(by=SYSTEM, look_ahead_s=0)
     _, far = near_and_far()
     order = OrderFactory()
@@ -99,8 +99,8 @@ def test_the_policy_can_forbid_to_wait():
     assert DeliveryJob.objects.get(order=order).drone_id == far.pk
 
 
-def test_a_drone_that_comes_home_soon_is_waited_for():
-    """It delivers 1.7 km away, a minute from now."""
+def test_an_order_waits_for_a_drone_that_comes_home_soon():
+    """The near drone delivers 1.7 km away, 5 seconds from now."""
     near, far = near_and_far(near_pct=90.0)
     flown = order_in(Status.ENROUTE, drone=near)
     DeliveryJob.objects.filter(order=flown).update(eta_at=timezone.now() + timedelta(seconds=5))
@@ -119,7 +119,7 @@ def test_a_drone_that_comes_home_soon_is_waited_for():
 
 @pytest.fixture
 def held() -> Order:
-    """An order that dispatch gave to the far drone; its mission waits for ops to submit it."""
+    """An order that dispatch assigned to the far drone. Its mission waits for ops to submit it."""
     policy.change(by=SYSTEM, auto_submit=False)
     near, far = near_and_far(near_pct=5.0)
     order = OrderFactory()
@@ -145,20 +145,20 @@ def test_an_order_whose_mission_was_not_sent_moves_to_a_clearly_better_drone(hel
     assert (current.state, current.drone_id) == ("HELD", near.pk)
 
 
-def test_the_schedule_replans_also_when_nothing_is_queued(held):
+def test_the_schedule_replans_when_nothing_is_queued(held):
     assert runs.areas_with_work() == [held.service_area_id]
     runs.run_by_schedule(held.service_area_id)
     assert held.events.filter(type="REASSIGNED").exists()
 
 
-def test_once_it_moved_there_is_nothing_more_to_gain(held):
+def test_an_order_moves_to_a_better_drone_only_once(held):
     run()
     run()
     assert held.events.filter(type="REASSIGNED").count() == 1
     assert DeliveryJob.objects.filter(order=held, status=JobStatus.CANCELED).count() == 1
 
 
-def test_what_a_person_has_assigned_stays():
+def test_manual_assignments_are_not_replanned():
     policy.change(by=SYSTEM, auto_submit=False)
     _, far = near_and_far(near_pct=90.0)
     order = OrderFactory()
@@ -169,14 +169,14 @@ def test_what_a_person_has_assigned_stays():
     assert drone_of(order) == far.pk
 
 
-def test_a_mission_that_may_have_been_sent_stays(held):
+def test_a_mission_that_may_have_been_sent_is_not_replanned(held):
     far = drone_of(held)
     Mission.objects.update(tries=1)
     run()
     assert drone_of(held) == far
 
 
-def test_a_mission_that_is_sent_while_the_run_plans_stays_and_the_rest_stands(held, monkeypatch):
+def test_a_mission_sent_during_the_run_keeps_its_drone_and_others_are_assigned(held, monkeypatch):
     far = drone_of(held)
     other = OrderFactory(priority="MEDICAL")
     assign_many, calls = lifecycle.assign_many, []

@@ -1,4 +1,4 @@
-"""What if: which orders and drones are simulated, what comes of it, and what is refused."""
+"""What-ifs: results, selected orders and drones, refusals, texts, and the simulation loop."""
 
 from datetime import timedelta
 from typing import Any
@@ -36,7 +36,7 @@ RULES = Policy().rules()
 
 
 def done(what_if: WhatIf) -> WhatIf:
-    """The same once a worker has simulated it."""
+    """The what-if after a worker has simulated it."""
     worker.compute(what_if.pk)
     computed = WhatIf.objects.get(pk=what_if.pk)
     assert (computed.state, computed.problem) == (WhatIf.State.DONE, "")
@@ -50,7 +50,7 @@ def refused(*args: Any, **kwargs: Any) -> list[str]:
     return [error.code for error in problem.value.errors]
 
 
-# --- what comes of it ----------------------------------------------------------------------------
+# --- results -------------------------------------------------------------------------------------
 
 
 def test_more_drones_deliver_sooner_and_keep_more_promises():
@@ -62,9 +62,9 @@ def test_more_drones_deliver_sooner_and_keep_more_promises():
     assert then["orders"][ALL]["kept_pct"] > now["orders"][ALL]["kept_pct"]
     assert now["orders"][ALL]["delivered"] == then["orders"][ALL]["delivered"] == 40
     assert presentation.tone(answer) == "good"
-    told = presentation.headline(answer)
-    assert told.startswith(f"With 2 more drones at {Hub.objects.get()}: 95 in 100 orders within ")
-    assert "of promises kept instead of" in told
+    text = presentation.headline(answer)
+    assert text.startswith(f"With 2 more drones at {Hub.objects.get()}: 95 in 100 orders within ")
+    assert "of promises kept instead of" in text
 
 
 def test_fewer_drones_are_taken_from_their_hub():
@@ -74,7 +74,7 @@ def test_fewer_drones_are_taken_from_their_hub():
     assert presentation.tone(answer) == "bad"
 
 
-def test_a_changed_rule_is_simulated_beside_the_present_one():
+def test_a_changed_rule_is_compared_with_the_current_one():
     area = rush(15, drones=2)
     answer = done(asked(area, rules={"full_charge_s": 600.0, "look_ahead_s": 180.0}))
     assert answer.changes == {"full_charge_s": [2400.0, 600.0]}
@@ -85,7 +85,7 @@ def test_a_changed_rule_is_simulated_beside_the_present_one():
     )
 
 
-def test_as_it_is_means_the_policy_at_the_time_of_asking():
+def test_the_base_is_the_policy_at_the_time_of_asking():
     area = rush(2, drones=1)
     what_if = asked(area, rules={"promise_normal_min": 1.0})
     policy.change(by=SYSTEM, promise_normal_min=2.0)
@@ -93,7 +93,7 @@ def test_as_it_is_means_the_policy_at_the_time_of_asking():
     assert (now.promise_s["NORMAL"], then.promise_s["NORMAL"]) == (3600, 60)
 
 
-def test_a_changed_promise_is_that_of_orders_without_one_of_their_own():
+def test_a_changed_promise_applies_to_orders_without_their_own():
     DroneFactory.create_batch(2)
     at = questions.starts_at(yesterday()) + timedelta(seconds=NOON_S)
     area = placed().service_area
@@ -103,7 +103,7 @@ def test_a_changed_promise_is_that_of_orders_without_one_of_their_own():
     assert answer.results["then"]["orders"][ALL]["kept_pct"] == 50
 
 
-def test_what_really_happened_stands_beside_it():
+def test_the_results_have_the_real_day():
     delivered(NOON_S, 12)
     delivered(NOON_S + 600, 24, priority="URGENT")
     order = delivered(NOON_S + 1200, 70)
@@ -126,7 +126,7 @@ def test_orders_that_no_drone_could_fly_are_left_out_and_counted():
     assert note in presentation.notes(answer.results)
 
 
-def test_a_change_that_makes_orders_impossible_says_how_many():
+def test_orders_that_become_impossible_are_counted():
     area = rush(3, drones=1)
     placed(dropoff_lat=ACCRA[0] + 6000 * METRE_DEG)
     answer = done(asked(area, rules={"reserve_pct": 65.0}))
@@ -135,7 +135,7 @@ def test_a_change_that_makes_orders_impossible_says_how_many():
     assert presentation.tone(answer) == "bad"
 
 
-def test_a_zone_of_an_hour_delays_an_order_and_does_not_rule_it_out():
+def test_a_temporary_zone_delays_an_order():
     area = rush(1, drones=1)
     opens = questions.starts_at(yesterday()) + timedelta(hours=15)
     NoFlyZoneFactory(polygon=square(5.6150, -0.1750, 500), ends_at=opens)
@@ -144,8 +144,8 @@ def test_a_zone_of_an_hour_delays_an_order_and_does_not_rule_it_out():
     assert 180 < answer.results["now"]["orders"][ALL]["longest_min"] < 200
 
 
-def test_an_order_that_is_not_flown_in_time_is_counted_and_no_promise_kept():
-    """A zone that comes and stays: what waited for it to be flown is never at the door."""
+def test_an_order_that_is_never_delivered_counts_as_a_broken_promise():
+    """A permanent zone opens before the second order is flown."""
     area = rush(2, drones=1, apart_s=1.0)
     closes = questions.starts_at(yesterday()) + timedelta(seconds=NOON_S + 600)
     NoFlyZoneFactory(polygon=square(5.6150, -0.1750, 500), starts_at=closes)
@@ -156,7 +156,7 @@ def test_an_order_that_is_not_flown_in_time_is_counted_and_no_promise_kept():
     assert [row.now for row in rows if row.label == "Not at the door a day later"] == ["1"]
 
 
-def test_nothing_real_is_touched_and_nothing_personal_is_kept():
+def test_a_what_if_changes_no_real_row_and_stores_nothing_personal():
     area = rush(5, drones=2)
     before = [
         list(model.objects.order_by("pk").values())
@@ -173,10 +173,10 @@ def test_nothing_real_is_touched_and_nothing_personal_is_kept():
         assert personal not in kept
 
 
-# --- which orders and drones ---------------------------------------------------------------------
+# --- selected orders and drones ------------------------------------------------------------------
 
 
-def test_the_days_orders_are_those_that_might_begin_then():
+def test_the_orders_of_a_day_are_selected_by_their_start():
     at_noon = placed()
     tomorrow = questions.starts_at(yesterday()) + timedelta(days=1)
     placed(not_before=tomorrow, deliver_by=tomorrow + timedelta(hours=1))
@@ -194,7 +194,7 @@ def test_the_days_orders_are_those_that_might_begin_then():
     assert not questions.orders_of(yesterday(), ServiceAreaFactory()).exists()
 
 
-def test_drones_that_are_grounded_or_off_do_not_fly():
+def test_grounded_and_inactive_drones_are_left_out():
     here = DroneFactory()
     registry.ground(DroneFactory().pk, by=SYSTEM, reason="Bent propeller.")
     DroneFactory(active=False)
@@ -202,7 +202,7 @@ def test_drones_that_are_grounded_or_off_do_not_fly():
     assert list(questions.fleet_of(here.hub.service_area)) == [here]
 
 
-def test_new_drones_are_of_the_hubs_usual_kind_or_of_the_chosen_one():
+def test_new_drones_have_the_hubs_usual_kind_or_the_chosen_one():
     area = rush(1, drones=2)
     rare = DroneFactory(kind=DroneKindFactory(name="Rare")).kind
     hub = Hub.objects.get()
@@ -210,10 +210,10 @@ def test_new_drones_are_of_the_hubs_usual_kind_or_of_the_chosen_one():
     assert asked(area, more_drones=1, hub=hub, kind=rare).kind == rare
 
 
-# --- what is refused -----------------------------------------------------------------------------
+# --- refusals ------------------------------------------------------------------------------------
 
 
-def test_a_day_without_orders_says_so_before_anything_is_simulated():
+def test_a_day_without_orders_is_refused():
     area = rush(1, drones=1)
     with pytest.raises(Invalid, match=r"There are no orders for .* Choose another day"):
         asked(area, day=yesterday() - timedelta(days=7), rules={"look_ahead_s": 0.0})
@@ -221,11 +221,11 @@ def test_a_day_without_orders_says_so_before_anything_is_simulated():
 
 def test_a_day_with_too_many_orders_is_refused(monkeypatch):
     area = rush(4, drones=1)
-    monkeypatch.setattr(questions, "MOST_ORDERS", 3)
+    monkeypatch.setattr(questions, "MAX_ORDERS", 3)
     assert refused(area, rules={"look_ahead_s": 0.0}) == ["too_many_orders"]
 
 
-def test_nothing_changed_is_nothing_to_compare():
+def test_a_question_without_a_change_is_refused():
     area = rush(1, drones=1)
     present = {"look_ahead_s": 180.0, "detours_allowed": False}
     assert refused(area, rules=present) == ["nothing_changed"]
@@ -248,18 +248,18 @@ def test_a_fleet_without_a_drone_is_refused():
     assert refused(area, rules={"look_ahead_s": 0.0}) == ["no_drones"]
 
 
-def test_so_many_may_wait_and_no_more(monkeypatch):
+def test_the_number_of_queued_questions_is_limited(monkeypatch):
     area = rush(1, drones=1)
-    monkeypatch.setattr(questions, "MOST_WAITING", 1)
+    monkeypatch.setattr(questions, "MAX_QUEUED", 1)
     asked(area, rules={"look_ahead_s": 0.0})
     with pytest.raises(Invalid, match="1 what-ifs wait already"):
         asked(area, rules={"look_ahead_s": 0.0})
 
 
-# --- figures and words ---------------------------------------------------------------------------
+# --- figures and texts ---------------------------------------------------------------------------
 
 
-def test_figures_of_what_was_delivered_and_what_was_not():
+def test_figures_with_an_undelivered_order():
     minutes = np.array([10.0, 20.0, 30.0, np.nan])
     found = figures(minutes, np.array([True, True, False, False]))
     assert (found.orders, found.delivered) == (4, 3)
@@ -267,13 +267,13 @@ def test_figures_of_what_was_delivered_and_what_was_not():
     assert found.kept_pct == 50
 
 
-def test_nothing_delivered_has_no_minutes():
+def test_figures_without_a_delivery_have_no_minutes():
     found = figures(np.array([np.nan]), np.array([False]))
     assert (found.median_min, found.p95_min, found.longest_min) == (None, None, None)
 
 
 @pytest.mark.parametrize(
-    ("now", "then", "words", "tone"),
+    ("now", "then", "text", "tone"),
     [
         (12.34, 10.21, "2.1 min sooner", "good"),
         (10.2, 12.3, "2.1 min later", "bad"),
@@ -282,37 +282,37 @@ def test_nothing_delivered_has_no_minutes():
         (None, 10.0, "", "idle"),
     ],
 )
-def test_a_difference_is_told_in_words_and_a_tone(now, then, words, tone):
+def test_a_difference_has_a_text_and_a_tone(now, then, text, tone):
     difference = presentation._compared(now, then, presentation._minutes, "later", "sooner")
-    assert (difference.text, difference.tone) == (words, tone)
+    assert (difference.text, difference.tone) == (text, tone)
 
 
-def test_a_share_that_misses_something_is_never_told_as_all():
+def test_a_share_below_all_is_never_shown_as_100_percent():
     assert presentation._percent(99.97) == "99.9 %"
     assert presentation._percent(100.0) == "100 %"
     assert presentation._percent(88.4) == "88 %"
 
 
-# --- the loop ------------------------------------------------------------------------------------
+# --- the simulation loop -------------------------------------------------------------------------
 
 
-def test_a_day_ends_where_it_is_told_to():
+def test_a_simulation_ends_at_until_s():
     drones, demand = simulation.city(simulation.Day("one", orders=30, drones=1), 3, RULES)
-    outcome = simulation.flown(drones, demand, RULES, PLANNED, until_s=6 * 3600)
+    outcome = simulation.fly_day(drones, demand, RULES, PLANNED, until_s=6 * 3600)
     in_time = np.isfinite(outcome.minutes)
     assert 0 < in_time.sum() < 30
     assert not outcome.kept[~in_time].any()
 
 
-def test_progress_grows_from_nothing_to_all():
+def test_progress_grows_to_one():
     drones, demand = simulation.city(simulation.Day("one", orders=30, drones=2), 3, RULES)
     shares: list[float] = []
-    simulation.flown(drones, demand, RULES, PLANNED, on_progress=shares.append)
+    simulation.fly_day(drones, demand, RULES, PLANNED, on_progress=shares.append)
     assert shares == sorted(shares)
     assert (shares[0] < 0.1, shares[-1]) == (True, 1.0)
 
 
-def test_an_orders_own_promise_goes_before_the_policys():
+def test_an_orders_own_promise_overrides_the_policys():
     _, demand = simulation.city(simulation.Day("one", orders=3, drones=1), 3, RULES)
     own = Demand(
         demand.trips,
@@ -324,7 +324,7 @@ def test_an_orders_own_promise_goes_before_the_policys():
     assert own.promise_s(RULES).tolist() == [3600, 600, 900]
 
 
-def test_old_what_ifs_go_with_the_decisions():
+def test_old_what_ifs_are_deleted_with_the_decisions():
     from dispatch import actors
 
     area = rush(1, drones=1)

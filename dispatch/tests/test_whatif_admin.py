@@ -1,4 +1,4 @@
-"""“What if” in the console: who may ask, what the form takes, what the pages show."""
+"""“What if” in the console: permissions, the form, and the pages."""
 
 from datetime import timedelta
 from typing import Any
@@ -45,7 +45,7 @@ def page_of(what_if: WhatIf) -> str:
 
 
 def form_of(browser: Client, **query: str) -> dict[str, Any]:
-    """What the form sends when nothing in it is touched."""
+    """The values that the unchanged form sends."""
     form = browser.get(ADD, query).context["form"]
     values = {field.name: field.value() for field in form}
     return {name: value for name, value in values.items() if str(value) not in UNSENT}
@@ -55,12 +55,12 @@ def ask(browser: Client, **changed: Any) -> HttpResponse:
     return browser.post(ADD, {**form_of(browser), **changed}, follow=True)
 
 
-def test_ops_ask_and_a_worker_is_told(browser, django_capture_on_commit_callbacks):
+def test_a_question_of_ops_enqueues_a_job(browser, django_capture_on_commit_callbacks):
     rush(3, drones=1)
-    with django_capture_on_commit_callbacks() as hints:
+    with django_capture_on_commit_callbacks() as jobs:
         page = ask(browser, more_drones=2, hub=Hub.objects.get().pk, look_ahead_s=300)
     what_if = WhatIf.objects.get()
-    assert len(hints) == 1
+    assert len(jobs) == 1
     assert (what_if.day, what_if.service_area) == (yesterday(), ServiceArea.objects.get())
     assert what_if.changes == {"look_ahead_s": [180.0, 300.0]}
     assert (what_if.more_drones, what_if.hub, what_if.actor) == (
@@ -75,13 +75,13 @@ def test_ops_ask_and_a_worker_is_told(browser, django_capture_on_commit_callback
     assert LogEntry.objects.get().change_message.startswith("Asked: 2 more drones")
 
 
-def test_the_form_begins_with_yesterday_the_only_area_and_the_present_policy(browser):
+def test_the_form_starts_with_yesterday_the_only_area_and_the_current_policy(browser):
     rush(1, drones=1)
     policy.change(by=SYSTEM, look_ahead_s=240.0)
     form = form_of(browser)
     assert (form["day"], form["service_area"]) == (yesterday(), ServiceArea.objects.get().pk)
     assert (form["look_ahead_s"], form["reserve_pct"]) == (240, 20)
-    assert set(questions.RULES) - set(form) == {"detours_allowed"}  # a box that is not ticked
+    assert set(questions.RULES) - set(form) == {"detours_allowed"}  # an empty checkbox is not sent
     ServiceAreaFactory()
     assert "service_area" not in form_of(browser)
 
@@ -90,17 +90,17 @@ def test_bad_input_is_refused_with_the_policys_own_bounds(browser):
     rush(1, drones=1)
     bad = {"reserve_pct": 2, "look_ahead_s": "soon", "more_drones": 21, "day": "yesterday"}
     page = ask(browser, **bad).content.decode()
-    for words in (
+    for text in (
         "greater than or equal to 5",
         "Enter a number",
         "less than or equal to 20",
         "Enter a valid date",
     ):
-        assert words in page
+        assert text in page
     assert not WhatIf.objects.exists()
 
 
-def test_what_cannot_be_simulated_is_refused_in_sentences(browser):
+def test_the_form_shows_why_a_question_is_refused(browser):
     rush(1, drones=1)
     page = ask(browser).content.decode()
     assert "Nothing is changed. Change a rule or the number of drones" in page
@@ -111,7 +111,7 @@ def test_what_cannot_be_simulated_is_refused_in_sentences(browser):
     assert not WhatIf.objects.exists()
 
 
-def test_an_earlier_one_fills_the_form(browser):
+def test_an_earlier_question_fills_the_form(browser):
     area = rush(1, drones=1)
     day, hub = yesterday(), Hub.objects.get()
     former = asked(area, more_drones=3, hub=hub, rules={"busy_weight": 0.5})
@@ -123,7 +123,7 @@ def test_an_earlier_one_fills_the_form(browser):
         assert browser.get(ADD, {"again": nothing}).status_code == 404
 
 
-def test_the_page_goes_on_asking_until_the_answer_is_there(browser):
+def test_the_page_polls_until_the_answer_is_there(browser):
     delivered(43_200, 25)
     area = placed(43_300).service_area
     what_if = asked(area, more_drones=1, hub=Hub.objects.get())
@@ -140,25 +140,25 @@ def test_the_page_goes_on_asking_until_the_answer_is_there(browser):
         assert "25 min" in shown
 
 
-def test_one_that_failed_says_why(browser):
+def test_a_failed_what_if_shows_its_problem(browser):
     what_if = asked(rush(1, drones=1), rules={"look_ahead_s": 0.0})
     WhatIf.objects.update(state=WhatIf.State.FAILED, problem="It was stopped after 20 minutes.")
     for page in (LIST, page_of(what_if)):
         assert "It was stopped after 20 minutes." in browser.get(page).content.decode()
 
 
-def test_the_list_says_who_asked_when_what_and_with_which_answer(browser):
-    assert "Nobody has asked “what if” yet." in browser.get(LIST).content.decode()
+def test_the_list_shows_user_day_change_and_answer(browser):
+    assert "No what-if question has been asked yet." in browser.get(LIST).content.decode()
     rush(3, drones=1)
     ask(browser, more_drones=1, hub=Hub.objects.get().pk)
     worker.compute(WhatIf.objects.get().pk)
     shown = browser.get(LIST).content.decode()
-    for words in ("ama-ops", f"{yesterday():%d %b %Y}", "1 more drone at", "95 in 100 orders"):
-        assert words in shown
+    for text in ("ama-ops", f"{yesterday():%d %b %Y}", "1 more drone at", "95 in 100 orders"):
+        assert text in shown
 
 
 @pytest.mark.parametrize("role", [*Role, None])
-def test_who_may_read_and_who_may_ask(role):
+def test_roles_that_may_read_and_ask(role):
     what_if = asked(rush(1, drones=1), rules={"look_ahead_s": 0.0})
     browser = signed_in(role)
     outside = role in (None, Role.MERCHANT, Role.LOADER)
@@ -171,7 +171,7 @@ def test_who_may_read_and_who_may_ask(role):
     assert WhatIf.objects.count() == 1
     if not outside:
         assert (ADD in browser.get(LIST).content.decode()) == may_ask
-        assert ("Once more with changes" in browser.get(page_of(what_if)).content.decode()) == (
+        assert ("Ask again with changes" in browser.get(page_of(what_if)).content.decode()) == (
             may_ask
         )
 
@@ -182,7 +182,7 @@ def test_asking_needs_the_token_of_the_form():
     assert browser.post(ADD, {"more_drones": 1}).status_code == 403
 
 
-def test_nobody_edits_or_deletes_an_answer():
+def test_answers_cannot_be_edited_or_deleted():
     what_if = asked(rush(1, drones=1), rules={"look_ahead_s": 0.0})
     browser = signed_in(Role.ADMIN)
     browser.post(page_of(what_if), {"state": "DONE", "more_drones": 7})
@@ -193,15 +193,15 @@ def test_nobody_edits_or_deletes_an_answer():
 
 
 @pytest.mark.parametrize("pk", ["nonsense", "00000000-0000-0000-0000-000000000000"])
-def test_one_that_is_not_there_is_told_so(browser, pk):
+def test_an_unknown_what_if_is_reported(browser, pk):
     answer = browser.get(f"{LIST}{pk}/change/", follow=True)
     assert "exist" in answer.content.decode()
     assert browser.get(f"{LIST}{pk}/now/").status_code in (302, 404)
 
 
-def test_the_pages_ask_as_often_for_many_as_for_one(browser, django_assert_num_queries):
+def test_the_pages_take_a_constant_number_of_queries(browser, django_assert_num_queries):
     area = rush(2, drones=2)
-    browser.get(LIST)  # what is asked once per process
+    browser.get(LIST)  # fills the caches of the process
     first = asked(area, more_drones=1, hub=Hub.objects.get())
     worker.compute(first.pk)
     with django_assert_num_queries(LIST_QUERIES):

@@ -1,4 +1,4 @@
-"""Who computes a what-if: by a worker, one at a time, and what becomes of it when that dies."""
+"""Workers compute what-ifs, one at a time; the what-ifs of dead workers are taken up again."""
 
 import threading
 import time
@@ -51,12 +51,12 @@ def next_due(now: datetime) -> WhatIf | None:
 
 
 def let_die(what_if: WhatIf) -> None:
-    """As when the worker is killed: nobody says any more that it lives."""
+    """Let the claim expire, as after the death of its worker."""
     WhatIf.objects.filter(pk=what_if.pk).update(claimed_until=timezone.now())
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_simulates_what_was_asked(worker):
+def test_a_worker_simulates_a_question(worker):
     what_if = asked(rush(10, drones=2), rules=NO_LOOK)
     actors.compute_what_if.send(str(what_if.pk))
     dramatiq.get_broker().join("what_ifs", timeout=30_000)
@@ -66,7 +66,7 @@ def test_a_worker_simulates_what_was_asked(worker):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_lost_hint_is_found_by_the_sweep(worker):
+def test_the_sweep_finds_a_question_whose_job_was_lost(worker):
     what_if = asked(rush(3, drones=1), rules=NO_LOOK)
     assert actors.sweep_what_ifs in [tick.actor for tick in schedule]
     actors.sweep_what_ifs.fn()
@@ -75,12 +75,12 @@ def test_a_lost_hint_is_found_by_the_sweep(worker):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_that_is_told_to_stop_gives_it_back_at_once(worker):
+def test_a_worker_that_shuts_down_returns_its_what_if(worker):
     what_if = asked(rush(400, drones=3), rules=NO_LOOK)
     actors.compute_what_if.send(str(what_if.pk))
     until = time.monotonic() + 30
     while not WhatIf.objects.get(pk=what_if.pk).progress_pct:
-        assert time.monotonic() < until, "nobody has begun it"
+        assert time.monotonic() < until, "the simulation has not started"
         time.sleep(0.05)
     stopped_at = time.monotonic()
     worker.stop()
@@ -89,28 +89,28 @@ def test_a_worker_that_is_told_to_stop_gives_it_back_at_once(worker):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_transaction_is_open_while_it_is_simulated():
+def test_no_transaction_is_open_during_the_simulation():
     what_if = asked(rush(5, drones=1), rules=NO_LOOK)
-    seen: list[tuple[bool, str]] = []
+    states: list[tuple[bool, str]] = []
 
-    def look(share: float) -> None:
+    def check(share: float) -> None:
         connection.ensure_connection()
         status = connection.connection.info.transaction_status.name
-        seen.append((connection.in_atomic_block, status))
+        states.append((connection.in_atomic_block, status))
 
-    questions.results(what_if, look)
-    assert set(seen) == {(False, "IDLE")}
+    questions.results(what_if, check)
+    assert set(states) == {(False, "IDLE")}
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_says_how_far_it_is():
+def test_the_heartbeat_writes_the_progress():
     what_if = asked(rush(5, drones=1), rules=NO_LOOK)
-    whatif_work._Beat(claimed(what_if))(0.42)
+    whatif_work._Heartbeat(claimed(what_if))(0.42)
     assert WhatIf.objects.get(pk=what_if.pk).progress_pct == 42
 
 
 @pytest.mark.django_db(transaction=True)
-def test_one_is_simulated_at_a_time():
+def test_one_what_if_is_simulated_at_a_time():
     area = rush(3, drones=1)
     first, second = asked(area, rules=NO_LOOK), asked(area, rules=NO_LOOK)
     assert next_due(timezone.now()) == first
@@ -121,7 +121,7 @@ def test_one_is_simulated_at_a_time():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_workers_never_take_two_at_once():
+def test_two_workers_never_claim_two_what_ifs():
     area = rush(3, drones=1)
     both = [asked(area, rules=NO_LOOK) for _ in range(2)]
     start, took = threading.Barrier(2), []
@@ -140,7 +140,7 @@ def test_two_workers_never_take_two_at_once():
 
 
 @pytest.mark.django_db
-def test_what_a_dead_worker_left_is_taken_up_again_before_the_others():
+def test_an_expired_claim_is_taken_before_queued_what_ifs():
     area = rush(3, drones=1)
     waits, begun = asked(area, rules=NO_LOOK), asked(area, rules=NO_LOOK)
     claimed(begun)
@@ -152,9 +152,9 @@ def test_what_a_dead_worker_left_is_taken_up_again_before_the_others():
 
 
 @pytest.mark.django_db
-def test_what_ends_its_worker_each_time_is_given_up_with_a_sentence():
+def test_a_what_if_whose_workers_died_three_times_fails():
     what_if = asked(rush(3, drones=1), rules=NO_LOOK)
-    for _ in range(whatif_work.MOST_TRIES):
+    for _ in range(whatif_work.MAX_TRIES):
         assert next_due(timezone.now()) == what_if
         claimed(what_if)
         let_die(what_if)
@@ -168,15 +168,15 @@ def test_what_ends_its_worker_each_time_is_given_up_with_a_sentence():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("raised", "state", "words"),
+    ("raised", "state", "problem"),
     [
         (TimeLimitExceeded, State.FAILED, "It was stopped after 30 minutes"),
         (Shutdown, State.QUEUED, ""),
-        (RuntimeError, State.FAILED, "Something went wrong that is not your fault"),
+        (RuntimeError, State.FAILED, "The simulation failed with an internal error"),
     ],
 )
-def test_however_it_ends_the_row_says_so(monkeypatch, raised, state, words):
-    """Time over, the worker told to stop, or a fault of ours: it never stays “running”."""
+def test_each_kind_of_end_is_written_to_the_row(monkeypatch, raised, state, problem):
+    """After a time limit, a shutdown or an error it does not stay RUNNING."""
     what_if = asked(rush(3, drones=1), rules=NO_LOOK)
 
     def ends(*_: object) -> None:
@@ -187,22 +187,22 @@ def test_however_it_ends_the_row_says_so(monkeypatch, raised, state, words):
         whatif_work.compute(what_if.pk)
     answer = WhatIf.objects.get(pk=what_if.pk)
     assert (answer.state, answer.claimed_until) == (state, None)
-    assert answer.problem.startswith(words)
+    assert answer.problem.startswith(problem)
 
 
 @pytest.mark.django_db
-def test_a_fleet_that_went_away_meanwhile_is_a_sentence():
+def test_a_what_if_fails_when_no_drone_is_in_service_any_more():
     area = rush(3, drones=1)
     what_if = asked(area, rules=NO_LOOK)
     area.hubs.get().drones.update(active=False)
     whatif_work.compute(what_if.pk)
     answer = WhatIf.objects.get(pk=what_if.pk)
     assert answer.state == State.FAILED
-    assert "No drone is in service there any more" in answer.problem
+    assert "No drone is in service in this area" in answer.problem
 
 
 @pytest.mark.django_db
-def test_a_hub_that_was_deleted_meanwhile_is_a_sentence():
+def test_a_what_if_fails_when_its_hub_was_deleted():
     area = rush(3, drones=1)
     new = HubFactory(service_area=area)
     what_if = asked(area, more_drones=1, hub=new, kind=DroneKind.objects.get())
@@ -210,11 +210,11 @@ def test_a_hub_that_was_deleted_meanwhile_is_a_sentence():
     whatif_work.compute(what_if.pk)
     answer = WhatIf.objects.get(pk=what_if.pk)
     assert answer.state == State.FAILED
-    assert "has been deleted meanwhile. Ask again." in answer.problem
-    assert presentation.changed(answer)[0].startswith("1 more drone at a hub that is gone")
+    assert "was deleted after you asked. Ask again." in answer.problem
+    assert presentation.changed(answer)[0].startswith("1 more drone at a hub that was deleted")
 
 
-def test_simulating_lets_everything_else_go_first():
+def test_what_ifs_have_the_lowest_priority():
     broker = dramatiq.get_broker()
     others = [a for a in broker.actors.values() if a is not actors.compute_what_if]
     assert actors.compute_what_if.queue_name == "what_ifs"

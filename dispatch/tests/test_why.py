@@ -1,4 +1,4 @@
-"""`manage.py why`: anybody can ask later why this drone, and why not that one."""
+"""`manage.py why` explains the last decisions about an order."""
 
 from io import StringIO
 
@@ -20,7 +20,7 @@ def why(order: object) -> str:
     return out.getvalue()
 
 
-def test_the_chosen_drone_the_next_best_and_those_ruled_out_are_told():
+def test_why_shows_the_chosen_drone_the_next_best_and_those_ruled_out():
     near, far, flying = DroneFactory.create_batch(3)
     show(
         TelemetryFactory(drone_id=near.pk),
@@ -30,14 +30,14 @@ def test_the_chosen_drone_the_next_best_and_those_ruled_out_are_told():
     order = OrderFactory()
     run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM)
     for name in (order.public_tracking_id, order.pk):
-        told = why(name)
-        assert f"{near.pk} takes" in told
-        assert f"Next: {far.pk}" in told
-        assert "would cost the plan" in told
-        assert "1 drone: in the air or about to be" in told
+        text = why(name)
+        assert f"{near.pk} takes" in text
+        assert f"Next: {far.pk}" in text
+        assert "would cost the plan" in text
+        assert "1 drone: in the air or about to be" in text
 
 
-def test_a_drone_short_of_charge_is_told_with_how_much():
+def test_why_shows_the_missing_charge():
     drone = DroneFactory()
     show(TelemetryFactory(drone_id=drone.pk, battery_pct=15))
     order = OrderFactory()
@@ -46,7 +46,7 @@ def test_a_drone_short_of_charge_is_told_with_how_much():
     assert "min of charging" in why(order.public_tracking_id)
 
 
-def test_the_drone_that_a_more_urgent_order_needs_is_told():
+def test_why_shows_that_a_more_urgent_order_needs_the_drone():
     drone = DroneFactory()
     show(TelemetryFactory(drone_id=drone.pk))
     normal = OrderFactory()
@@ -55,11 +55,11 @@ def test_the_drone_that_a_more_urgent_order_needs_is_told():
     assert "would lose its drone" in why(normal.pk)
 
 
-def test_an_order_that_nobody_has_looked_at():
-    assert "No run has looked at it yet." in why(OrderFactory().pk)
+def test_why_of_an_order_without_a_decision():
+    assert "No run has considered this order yet." in why(OrderFactory().pk)
 
 
 @pytest.mark.parametrize("name", ["nothing", "1f0e9a57-7f9c-4ba1-8d2c-1c6a0fbd7b1e"])
-def test_an_order_that_does_not_exist_is_said_so(name, db):
+def test_why_of_an_unknown_order_is_an_error(name, db):
     with pytest.raises(CommandError, match="no order"):
         why(name)

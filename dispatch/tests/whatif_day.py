@@ -1,4 +1,4 @@
-"""A day of orders, yesterday, for what-ifs about it."""
+"""Orders of yesterday, and what-ifs about them."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -19,14 +19,14 @@ from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor
 
 NOON_S = 12 * 3600.0
 RULES = Policy().rules()
-# From the market of the demo's city to a door.
+# From the market of the demo city to a drop point.
 IN_THE_CITY = {
     "pickup_lat": city.SHOPS[1].pickup.lat,
     "pickup_lng": city.SHOPS[1].pickup.lng,
     "dropoff_lat": city.SHOPS[1].pickup.lat - 0.008,
     "dropoff_lng": city.SHOPS[1].pickup.lng - 0.011,
 }
-OF_ITS_OWN = ("id", "public_tracking_id", "external_id")
+UNIQUE_FIELDS = ("id", "public_tracking_id", "external_id")
 PRIORITIES = ("NORMAL", "URGENT", "NORMAL", "MEDICAL")
 
 
@@ -35,7 +35,7 @@ def yesterday() -> date:
 
 
 def placed(at_s: float = NOON_S, **attributes: Any) -> Order:
-    """An order of yesterday, so many seconds after midnight, with the policy's usual promise."""
+    """An order of yesterday, `at_s` seconds after midnight, with the policy's promise."""
     at = questions.starts_at(yesterday()) + timedelta(seconds=at_s)
     with time_machine.travel(at, tick=False):
         promise_s = RULES.promise_s[attributes.get("priority", "NORMAL")]
@@ -43,7 +43,7 @@ def placed(at_s: float = NOON_S, **attributes: Any) -> Order:
 
 
 def delivered(at_s: float, minutes: float, **attributes: Any) -> Order:
-    """The same, and the parcel was at the door so many minutes later."""
+    """The same, delivered this many minutes later."""
     order = placed(at_s, **attributes)
     with time_machine.travel(order.created_at + timedelta(minutes=minutes), tick=False):
         lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The only one.")
@@ -51,16 +51,16 @@ def delivered(at_s: float, minutes: float, **attributes: Any) -> Order:
 
 
 def rush(orders: int, *, drones: int, apart_s: float = 60.0) -> ServiceArea:
-    """So many orders from noon on, for so many drones at one hub."""
+    """This many orders from noon on, and this many drones at one hub."""
     DroneFactory.create_batch(drones)
     return orders_from_noon(orders, apart_s=apart_s)
 
 
 def orders_from_noon(count: int, *, apart_s: float, **attributes: Any) -> ServiceArea:
-    """One after the other, of all priorities but for the first few; returns their area."""
+    """Orders at equal intervals, the first five NORMAL. Returns their area."""
     first = placed(**attributes)
     columns = [field.attname for field in Order._meta.concrete_fields]
-    same = {name: getattr(first, name) for name in columns if name not in OF_ITS_OWN}
+    same = {name: getattr(first, name) for name in columns if name not in UNIQUE_FIELDS}
     copies = []
     for n in range(1, count):
         at = first.created_at + timedelta(seconds=n * apart_s)
@@ -73,7 +73,7 @@ def orders_from_noon(count: int, *, apart_s: float, **attributes: Any) -> Servic
 
 
 def answered(by: Actor = SYSTEM) -> WhatIf:
-    """One that is done, about a busy hour and two more drones at the first hub that there is."""
+    """A computed what-if: a busy hour with two more drones at the first hub."""
     area = orders_from_noon(60, apart_s=60.0, **IN_THE_CITY)
     hub = area.hubs.order_by("name")[0]
     what_if = asked(area, by=by, more_drones=2, hub=hub, rules={"look_ahead_s": 240.0})

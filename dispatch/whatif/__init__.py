@@ -1,1 +1,1 @@
-"""Simulated days, and the questions that people ask of them."""
+"""Simulated days, and what-if questions about real days."""

@@ -1,4 +1,4 @@
-"""“What if” in the console: the list of what was asked, the form, and the page of the answer."""
+"""“What if” in the console: the list of questions, the form, and the page of an answer."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from wingxtra.console.filters import DaysFilter
 
 @admin.register(WhatIf)
 class WhatIfAdmin(ReadOnlyAdmin):
-    """Who may add one may ask; everybody in the console may read the answers."""
+    """`add_whatif` is needed to ask. All users of the console may read the answers."""
 
     list_display = ("when", "who", "of_day", "change", "state_now", "answer")
     list_filter = ("state", "service_area", ("asked_at", DaysFilter))
@@ -33,7 +33,7 @@ class WhatIfAdmin(ReadOnlyAdmin):
     sortable_by = ()
     paginator = InfinitePaginator
     show_full_result_count = False
-    when_empty = "Nobody has asked “what if” yet."
+    when_empty = "No what-if question has been asked yet."
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         user: Any = request.user
@@ -43,8 +43,8 @@ class WhatIfAdmin(ReadOnlyAdmin):
         return super().get_queryset(request).select_related("service_area", "hub", "kind")
 
     def get_urls(self) -> list[URLPattern]:
-        renewed = self.admin_site.admin_view(self.now_view)
-        return [path("<uuid:what_if_id>/now/", renewed, name="what_if_now"), *super().get_urls()]
+        view = self.admin_site.admin_view(self.now_view)
+        return [path("<uuid:what_if_id>/now/", view, name="what_if_now"), *super().get_urls()]
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -52,14 +52,14 @@ class WhatIfAdmin(ReadOnlyAdmin):
         context = {
             "title": "What if",
             "may_ask": self.has_add_permission(request),
-            "has_add_permission": False,  # its button is in the introduction
+            "has_add_permission": False,  # the introduction has a button of its own
         }
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     def add_view(
         self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The form; `again=` names an earlier one to begin with."""
+        """The form. `again=` is the id of an earlier question whose values are filled in."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         user: Any = request.user
@@ -79,7 +79,7 @@ class WhatIfAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "console/what_if_form.html", context)
 
     def _earlier(self, pk: str) -> WhatIf | None:
-        """Raises Http404 for one that is not there."""
+        """Raises Http404 for an unknown id."""
         if not pk:
             return None
         try:
@@ -102,7 +102,7 @@ class WhatIfAdmin(ReadOnlyAdmin):
         again = f"{reverse('admin:dispatch_whatif_add')}?again={asked.pk}"
         context = {
             **self.admin_site.each_context(request),
-            **_told(asked),
+            **_results_context(asked),
             "title": f"What if: {asked.day:%d %B %Y} in {asked.service_area}",
             "opts": self.opts,
             "original": asked,
@@ -113,13 +113,13 @@ class WhatIfAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "console/what_if.html", context)
 
     def now_view(self, request: HttpRequest, what_if_id: Any) -> HttpResponse:
-        """The changing part of the page, which it fetches until the answer is there."""
+        """The changing part of the page. The page polls it until the answer is there."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         asked = self.get_object(request, str(what_if_id))
         if asked is None:
             raise Http404("There is no such what-if.")
-        return TemplateResponse(request, "console/what_if_results.html", _told(asked))
+        return TemplateResponse(request, "console/what_if_results.html", _results_context(asked))
 
     @admin.display(description="Asked")
     def when(self, asked: WhatIf) -> SafeString | str:
@@ -149,7 +149,7 @@ class WhatIfAdmin(ReadOnlyAdmin):
         return asked.problem or presentation.answer(asked) or "—"
 
 
-def _told(asked: WhatIf) -> dict[str, Any]:
+def _results_context(asked: WhatIf) -> dict[str, Any]:
     return {
         "asked": asked,
         "changed": presentation.changed(asked),

@@ -1,4 +1,4 @@
-"""What a day was like, in figures: as it is, with a change, and as it really was. Pure."""
+"""The figures of a day, simulated or real, by priority. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,10 +15,10 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of some orders: how many, minutes to the door, and promises kept in percent.
+    """The figures of a group of orders: counts, minutes to the door, and kept promises in percent.
 
-    The minutes are those of orders that were delivered, and None where none was. An order that was
-    not delivered has not kept its promise.
+    The minutes are those of delivered orders; None if there are none. An order that was not
+    delivered counts as a broken promise.
     """
 
     orders: int
@@ -30,7 +30,7 @@ class Figures:
 
 
 def figures(minutes: Floats, kept: Bools) -> Figures:
-    """minutes (n,): to the door, NaN for an order that was not delivered; kept (n,). n > 0."""
+    """minutes (n,): to the door, NaN for an order that was not delivered. kept (n,). n > 0."""
     delivered = minutes[np.isfinite(minutes)]
     return Figures(
         orders=len(minutes),
@@ -47,7 +47,7 @@ def _percentile(minutes: Floats, pct: float) -> float | None:
 
 
 def by_priority(minutes: Floats, kept: Bools, priority: Sequence[str]) -> dict[str, Any]:
-    """The figures of all orders, under ALL, and of each priority that is among them; as JSON."""
+    """The figures of all orders (key ALL) and of each priority that occurs, as JSON."""
     names = np.array(priority, object)
     groups = {ALL: np.ones(len(minutes), bool)} | {
         name: names == name for name in sorted(set(priority))
@@ -60,7 +60,7 @@ def by_priority(minutes: Floats, kept: Bools, priority: Sequence[str]) -> dict[s
 
 
 def simulated(outcome: Outcome, drones: int, unflyable: int) -> dict[str, Any]:
-    """One simulation, as JSON. unflyable: orders that no drone could fly, which are left out."""
+    """One simulation, as JSON. unflyable: the number of orders that no drone can fly."""
     return {
         "orders": by_priority(outcome.minutes, outcome.kept, outcome.priority.tolist()),
         "drone_km": round(outcome.drone_km, 1),

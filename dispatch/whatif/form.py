@@ -1,4 +1,4 @@
-"""What is asked: a day, other drones, and rules as the policy's own form has them."""
+"""The what-if form: a day, a change of drones, and rules as in the policy's form."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,14 +14,14 @@ from fleet.models import DroneKind, Hub, Policy, ServiceArea
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Invalid
 
-WHICH = {
+DAY_AND_DRONES = {
     "The day": ("day", "service_area"),
     "Drones": ("more_drones", "hub", "kind"),
 }
 
 
 class WhatIfForm(forms.Form):
-    """`ask` writes it down once it is valid. again: an earlier what-if to begin with."""
+    """Call `ask` once it is valid. again: an earlier what-if whose values are filled in."""
 
     day = forms.DateField(
         label="Day (UTC)",
@@ -33,10 +33,10 @@ class WhatIfForm(forms.Form):
     )
     more_drones = forms.IntegerField(
         label="More drones",
-        min_value=-questions.MOST_DRONES,
-        max_value=questions.MOST_DRONES,
+        min_value=-questions.MAX_DRONE_CHANGE,
+        max_value=questions.MAX_DRONE_CHANGE,
         initial=0,
-        help_text="0 for those of now, −2 for two fewer.",
+        help_text="0 for no change, −2 for two fewer.",
     )
     hub = forms.ModelChoiceField(
         Hub.objects.all(), label="At the hub", required=False, empty_label="Choose one"
@@ -54,22 +54,22 @@ class WhatIfForm(forms.Form):
         for name, (_, after) in again.changes.items() if again else ():
             setattr(row, name, after)
         policy = PolicyForm(instance=row)
-        # A model's form leaves the bounds to its model, and here there is none.
+        # A ModelForm leaves these validators to its model. This form has no model.
         bounds = {field.name: field.validators for field in Policy._meta.concrete_fields}
         for name in questions.RULES:
             self.fields[name] = field = policy.fields[name]
             field.validators = [*field.validators, *bounds[name]]
         rules = {name: policy.initial[name] for name in questions.RULES}
-        self.initial = {**rules, **(_of(again) if again else _usual())}
+        self.initial = {**rules, **(_values_of(again) if again else _defaults())}
 
     def groups(self) -> Iterator[tuple[str, list[forms.BoundField]]]:
-        """The fields under their titles, the rules as in the policy's own form."""
-        for title, names in {**WHICH, **GROUPS}.items():
+        """(title, fields) pairs; the rules are grouped as in the policy's form."""
+        for title, names in {**DAY_AND_DRONES, **GROUPS}.items():
             if shown := [self[name] for name in names if name in self.fields]:
                 yield title, shown
 
     def ask(self, by: Actor) -> WhatIf | None:
-        """None when it is refused; then the form says why."""
+        """Write the question. Returns None if it is refused, with the errors in the form."""
         data = self.cleaned_data
         try:
             return questions.ask(
@@ -87,13 +87,13 @@ class WhatIfForm(forms.Form):
             return None
 
 
-def _usual() -> dict[str, Any]:
+def _defaults() -> dict[str, Any]:
     areas = list(ServiceArea.objects.filter(active=True)[:2])
     yesterday = timezone.localdate() - timedelta(days=1)
     return {"day": yesterday, "service_area": areas[0].pk if len(areas) == 1 else None}
 
 
-def _of(asked: WhatIf) -> dict[str, Any]:
+def _values_of(asked: WhatIf) -> dict[str, Any]:
     return {
         "day": asked.day,
         "service_area": asked.service_area_id,

@@ -1,4 +1,4 @@
-"""A what-if in words: what was changed, what that did, and whether it is better. Pure."""
+"""A what-if as text and table rows: the change, its effect, and whether it is better. Pure."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure as it is, with the change, and as it really was."""
+    """One figure: simulated as it is, simulated with the change, and on the real day."""
 
     label: str
     now: str
@@ -44,7 +44,7 @@ class Row:
     difference: Difference = Difference()
 
 
-# --- what was changed ----------------------------------------------------------------------------
+# --- the change ----------------------------------------------------------------------------------
 
 
 def changed(what_if: WhatIf) -> list[str]:
@@ -57,7 +57,7 @@ def changed(what_if: WhatIf) -> list[str]:
 def _drones(what_if: WhatIf) -> str:
     count = abs(what_if.more_drones)
     more = "more" if what_if.more_drones > 0 else "fewer"
-    return f"{count} {more} drone{_s(count)} at {what_if.hub or 'a hub that is gone'}"
+    return f"{count} {more} drone{_s(count)} at {what_if.hub or 'a hub that was deleted'}"
 
 
 def _with(what_if: WhatIf) -> str:
@@ -71,13 +71,13 @@ def _with(what_if: WhatIf) -> str:
     return " and ".join(parts)
 
 
-# --- what that did -------------------------------------------------------------------------------
+# --- the effect ----------------------------------------------------------------------------------
 
 
 def headline(what_if: WhatIf) -> str:
-    """The answer in a sentence, with what was changed; empty until it is there."""
-    told = answer(what_if)
-    return f"With {_with(what_if)}: {told}" if told else ""
+    """The change and the answer in one sentence; "" until there are results."""
+    text = answer(what_if)
+    return f"With {_with(what_if)}: {text}" if text else ""
 
 
 def answer(what_if: WhatIf) -> str:
@@ -88,20 +88,20 @@ def answer(what_if: WhatIf) -> str:
     before, after = now["orders"][ALL], then["orders"][ALL]
     within = _instead(_minutes(before["p95_min"]), _minutes(after["p95_min"]))
     kept = _instead(_percent(before["kept_pct"]), _percent(after["kept_pct"]), "of promises kept")
-    told = f"95 in 100 orders within {within}, {kept}."
+    text = f"95 in 100 orders within {within}, {kept}."
     if lost := then["unflyable"] - now["unflyable"]:
         more = "more" if lost > 0 else "fewer"
-        told += f" {abs(lost):,} {more} order{_s(abs(lost))} that no drone can fly."
-    return told
+        text += f" {abs(lost):,} {more} order{_s(abs(lost))} that no drone can fly."
+    return text
 
 
 def _instead(before: str, after: str, of: str = "") -> str:
-    words = f"{after} {of}".strip()
-    return f"{words} as before" if before == after else f"{words} instead of {before}"
+    text = f"{after} {of}".strip()
+    return f"{text} as before" if before == after else f"{text} instead of {before}"
 
 
 def tone(what_if: WhatIf) -> Tone:
-    """Whether the change is for the better: by promises first, then by the slow end."""
+    """GOOD or BAD by the first that differs: unflyable orders, kept promises, 95th percentile."""
     if not what_if.results:
         return STATE_TONE[what_if.state]
     now, then = (what_if.results[side] for side in ("now", "then"))
@@ -120,7 +120,7 @@ def groups(results: dict[str, Any]) -> Iterator[tuple[str, list[Row]]]:
     """The comparison: a title and its rows."""
     now, then, real = results["now"]["orders"], results["then"]["orders"], results["real"]
     for name, title in GROUPS.items():
-        # One priority alone would be told twice.
+        # With a single priority its group equals that of all orders.
         if name == ALL or (name in now and now[name]["orders"] < now[ALL]["orders"]):
             count = now[name]["orders"]
             yield f"{title} ({count:,})", _rows(now[name], then[name], real.get(name))
@@ -128,19 +128,20 @@ def groups(results: dict[str, Any]) -> Iterator[tuple[str, list[Row]]]:
 
 
 def _rows(now: dict[str, Any], then: dict[str, Any], real: dict[str, Any] | None) -> list[Row]:
-    really = real or {}
+    real_figures = real or {}
     times = {
         "median_min": "Half within",
         "p95_min": "95 in 100 within",
         "longest_min": "Longest",
     }
     rows = [
-        _row(label, now[name], then[name], _minutes, "later", "sooner", really.get(name))
+        _row(label, now[name], then[name], _minutes, "later", "sooner", real_figures.get(name))
         for name, label in times.items()
     ]
     kept = _row("Promises kept", now["kept_pct"], then["kept_pct"], _percent, "", "")
-    told = _compared(-now["kept_pct"], -then["kept_pct"], _points, "less", "more")
-    rows.append(replace(kept, real=_percent(really.get("kept_pct")), difference=told))
+    difference = _compared(-now["kept_pct"], -then["kept_pct"], _points, "less", "more")
+    real_pct = _percent(real_figures.get("kept_pct"))
+    rows.append(replace(kept, real=real_pct, difference=difference))
     never = now["orders"] - now["delivered"], then["orders"] - then["delivered"]
     if any(never):
         rows.append(_row("Not at the door a day later", *never, _count, "more", "fewer"))
@@ -150,8 +151,8 @@ def _rows(now: dict[str, Any], then: dict[str, Any], real: dict[str, Any] | None
 def _fleet_rows(now: dict[str, Any], then: dict[str, Any]) -> Iterator[Row]:
     more = then["drones"] - now["drones"]
     drones = Row("Drones", _count(now["drones"]), _count(then["drones"]))
-    told = f"{_count(abs(more))} {'more' if more > 0 else 'fewer'}" if more else ""
-    yield replace(drones, difference=Difference(told))
+    difference = f"{_count(abs(more))} {'more' if more > 0 else 'fewer'}" if more else ""
+    yield replace(drones, difference=Difference(difference))
     yield _row("Flown by drones", now["drone_km"], then["drone_km"], _km, "more", "less")
     if now["unflyable"] or then["unflyable"]:
         lost = now["unflyable"], then["unflyable"]
@@ -167,8 +168,8 @@ def _row(
     better: str,
     real: float | None = None,
 ) -> Row:
-    told = _compared(now, then, unit, worse, better)
-    return Row(label, unit(now), unit(then), unit(real), told)
+    difference = _compared(now, then, unit, worse, better)
+    return Row(label, unit(now), unit(then), unit(real), difference)
 
 
 def _compared(
@@ -178,7 +179,7 @@ def _compared(
     worse: str,
     better: str,
 ) -> Difference:
-    """“2.1 min sooner”; less is better. Nothing to tell where one of them is not there."""
+    """“2.1 min sooner”; less is better. Empty if a value is missing."""
     if now is None or then is None:
         return Difference()
     if unit(now) == unit(then):
@@ -186,33 +187,33 @@ def _compared(
     if unit is _minutes:
         now, then = _shown_min(now), _shown_min(then)
     is_worse = then > now
-    told = f"{unit(abs(then - now))} {worse if is_worse else better}"
-    return Difference(told, Tone.BAD if is_worse else Tone.GOOD)
+    text = f"{unit(abs(then - now))} {worse if is_worse else better}"
+    return Difference(text, Tone.BAD if is_worse else Tone.GOOD)
 
 
 def notes(results: dict[str, Any]) -> list[str]:
-    """What one must know to read the figures."""
+    """Explanations below the figures: which orders, and what is not simulated."""
     flown, in_the_day = results["now"]["orders"][ALL]["orders"], results["in_the_day"]
     real = results["real"].get(ALL)
-    told = [f"Both sides fly the same {flown:,} orders with flights as long as estimated."]
+    lines = [f"Both sides fly the same {flown:,} orders with flights as long as estimated."]
     if left := in_the_day - flown:
-        told.append(
+        lines.append(
             f"{left:,} order{_s(left)} that no drone could fly, as it is or with the change, "
             f"{'is' if left == 1 else 'are'} left out."
         )
-    told.append(
+    lines.append(
         f"On the real day, {real['orders']:,} of {in_the_day:,} orders were delivered."
         if real
         else "On the real day nothing was delivered, so there is nothing to compare with."
     )
-    told.append(
+    lines.append(
         "Not simulated: wind, limits of launches at hubs, and what people do by hand. Drones that "
         "are grounded now do not fly."
     )
-    return told
+    return lines
 
 
-# --- figures in words ----------------------------------------------------------------------------
+# --- units ---------------------------------------------------------------------------------------
 
 
 def _minutes(minutes: float | None) -> str:
@@ -223,12 +224,12 @@ def _minutes(minutes: float | None) -> str:
 
 
 def _shown_min(minutes: float) -> float:
-    """As it is read, so that differences are those of what is read."""
+    """Rounded as it is shown, so that differences match the shown figures."""
     return round(minutes, 1) if minutes < 20 else round(minutes)
 
 
 def _percent(pct: float | None) -> str:
-    """Never 100 % while something is missing."""
+    """Shows 100 % only for exactly 100."""
     if pct is None:
         return NOTHING
     return f"{pct:.0f} %" if pct == 100 or pct < 99 else f"{min(pct, 99.9):.1f} %"

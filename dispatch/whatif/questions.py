@@ -1,7 +1,7 @@
-"""What if: a real day's orders, flown again as it is and with another policy or other drones.
+"""What-if: simulates a real day's orders twice, as it is and with another policy or other drones.
 
-Whoever asks writes a row (`ask`); `dispatch.whatif.worker` has it simulated (`results`). Orders,
-policy and drones are only read.
+`ask` writes a row; `dispatch.whatif.worker` computes its `results`. Orders, policy and drones are
+only read.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ from orders.states import CancelReason, Status
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, FieldProblem, Invalid
 
-# What of the policy can be tried out: what the simulation takes notice of, and people may wish.
+# The fields of the policy that can be changed in a what-if.
 RULES = (
     "look_ahead_s",
     "busy_weight",
@@ -49,12 +49,12 @@ RULES = (
     "delivery_time_s",
     "detours_allowed",
 )
-MOST_ORDERS = 20_000
-MOST_DRONES = 20  # more, or fewer
-MOST_WAITING = 20
-# What is not at the door so long after the day began is not flown at all.
-LONGEST = timedelta(days=2)
-# A promise that differs by less from the policy's is the policy's.
+MAX_ORDERS = 20_000
+MAX_DRONE_CHANGE = 20  # more, or fewer
+MAX_QUEUED = 20
+# The simulation ends this long after the start of the day.
+MAX_DURATION = timedelta(days=2)
+# A promise that differs by less than this from the policy's counts as the policy's.
 SAME_PROMISE_S = 2.0
 
 
@@ -71,9 +71,9 @@ def ask(
     hub: Hub | None = None,
     kind: DroneKind | None = None,
 ) -> WhatIf:
-    """Write down what is to be simulated. rules: values for some of `RULES`, validated.
+    """Write a what-if for the worker. rules: validated values for some of `RULES`.
 
-    Raises Invalid with every problem, and then nothing is written.
+    Raises Invalid with all problems.
     """
     policy = Policy.objects.get(pk=1)
     changes = {
@@ -82,8 +82,8 @@ def ask(
         if getattr(policy, name) != value
     }
     problems = [*_day_problems(day, area), *_drone_problems(area, more_drones, hub, kind)]
-    if WhatIf.objects.filter(state=WhatIf.State.QUEUED).count() >= MOST_WAITING:
-        text = f"{MOST_WAITING} what-ifs wait already. Ask again when some of them are done."
+    if WhatIf.objects.filter(state=WhatIf.State.QUEUED).count() >= MAX_QUEUED:
+        text = f"{MAX_QUEUED} what-ifs wait already. Ask again when some of them are done."
         problems.append(FieldProblem("", "too_many_waiting", text))
     if not changes and not more_drones:
         text = "Nothing is changed. Change a rule or the number of drones to have a comparison."
@@ -103,12 +103,12 @@ def ask(
 
 
 def _day_problems(day: date, area: ServiceArea) -> list[FieldProblem]:
-    count = orders_of(day, area)[: MOST_ORDERS + 1].count()
+    count = orders_of(day, area)[: MAX_ORDERS + 1].count()
     if not count:
         text = f"There are no orders for {day:%d %B %Y} in {area}. Choose another day."
         return [FieldProblem("day", "no_orders", text)]
-    if count > MOST_ORDERS:
-        text = f"{day:%d %B %Y} has more orders in {area} than the {MOST_ORDERS:,} that can be "
+    if count > MAX_ORDERS:
+        text = f"{day:%d %B %Y} has more orders in {area} than the {MAX_ORDERS:,} that can be "
         return [FieldProblem("day", "too_many_orders", f"{text}simulated. Choose another day.")]
     return []
 
@@ -137,25 +137,25 @@ def _drone_problems(
 
 
 def _usual_kind(hub: Hub) -> DroneKind | None:
-    """The most frequent kind in service there."""
+    """The most frequent kind among the hub's active drones."""
     counted = DroneKind.objects.filter(drones__hub=hub, drones__active=True)
     return counted.alias(n=Count("drones")).order_by("-n", "name").first()
 
 
 def orders_of(day: date, area: ServiceArea) -> QuerySet[Order]:
-    """The area's orders of a day, by when work on them might begin.
+    """The area's orders of a day, by `start_of`.
 
-    Test orders are left out, and what was canceled for another reason than that no drone came.
+    Without test orders, and without canceled orders other than those canceled for lack of a drone.
     """
     start = starts_at(day)
     canceled = Q(status=Status.CANCELED) & ~Q(cancel_reason=CancelReason.NO_DRONE)
-    begins = Greatest("created_at", "not_before")  # of the two that there are
+    starts = Greatest("created_at", "not_before")  # PostgreSQL ignores a NULL here
     return (
         Order.objects.live()
         .filter(service_area=area, created_at__lt=start + timedelta(days=1))
         .exclude(canceled)
-        .alias(begins=begins)
-        .filter(begins__gte=start, begins__lt=start + timedelta(days=1))
+        .alias(starts=starts)
+        .filter(starts__gte=start, starts__lt=start + timedelta(days=1))
     )
 
 
@@ -164,7 +164,7 @@ def starts_at(day: date) -> datetime:
 
 
 def fleet_of(area: ServiceArea) -> QuerySet[Drone]:
-    """The drones that fly there now: registered, active, not grounded."""
+    """The area's drones in service now: active and not grounded."""
     return Drone.objects.with_home().filter(
         active=True, grounded_at__isnull=True, hub__service_area=area
     )
@@ -175,22 +175,22 @@ def fleet_of(area: ServiceArea) -> QuerySet[Drone]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Side:
-    """One of the two that are compared."""
+    """One side of the comparison."""
 
     rules: Rules
     drones: DroneTable
-    flyable: Bools  # of each of the day's trips
+    flyable: Bools  # per trip of the day
 
 
 def results(what_if: WhatIf, on_progress: Callable[[float], None]) -> dict[str, Any]:
-    """What came of it, as JSON: figures (`day_figures`) under `now`, `then` and `real`.
+    """The results as JSON: figures (`day_figures`) under `now`, `then` and `real`.
 
-    Both sides fly those orders that both can fly. on_progress: told the share that is done. Raises
-    Conflict when there is nothing to simulate.
+    Both sides fly only the orders that both can fly. on_progress: called with the share that is
+    done. Raises Conflict when there is nothing to simulate.
     """
     start = starts_at(what_if.day)
     book = rulebook.load(start)
-    orders = sorted(orders_of(what_if.day, what_if.service_area), key=begins)
+    orders = sorted(orders_of(what_if.day, what_if.service_area), key=start_of)
     trips = placement.trip_table(orders, book)
     rules, changed_rules = rules_of(what_if)
     fleet = list(fleet_of(what_if.service_area))
@@ -200,21 +200,21 @@ def results(what_if: WhatIf, on_progress: Callable[[float], None]) -> dict[str, 
     if not len(both):
         raise _nothing_to_fly(len(orders), bool(now.flyable.any()))
     demand = _demand([orders[order] for order in both], trips.take(both), rules, start)
-    told: dict[str, Any] = {"in_the_day": len(orders), "real": _real(orders)}
+    found: dict[str, Any] = {"in_the_day": len(orders), "real": _real(orders)}
     for done, (name, side) in enumerate({"now": now, "then": then}.items()):
-        outcome = simulation.flown(
+        outcome = simulation.fly_day(
             side.drones,
             demand,
             side.rules,
             simulation.PLANNED,
             zones=book.zone_shapes,
             at=start,
-            until_s=LONGEST.total_seconds(),
+            until_s=MAX_DURATION.total_seconds(),
             on_progress=_half(on_progress, done),
         )
         unflyable = int((~side.flyable).sum())
-        told[name] = day_figures.simulated(outcome, len(side.drones), unflyable)
-    return told
+        found[name] = day_figures.simulated(outcome, len(side.drones), unflyable)
+    return found
 
 
 def _nothing_to_fly(orders: int, as_it_is: bool) -> Conflict:
@@ -227,17 +227,17 @@ def _nothing_to_fly(orders: int, as_it_is: bool) -> Conflict:
 
 
 def _half(on_progress: Callable[[float], None], done: int) -> Callable[[float], None]:
-    """The progress of one of the two sides, as that of both."""
+    """Converts the progress of one side to that of both."""
     return lambda share: on_progress((done + share) / 2)
 
 
-def begins(order: Order) -> datetime:
-    """When work on the order might begin."""
+def start_of(order: Order) -> datetime:
+    """When the order was placed, or its agreed start if that is later."""
     return max(order.created_at, order.not_before or order.created_at)
 
 
 def rules_of(what_if: WhatIf) -> tuple[Rules, Rules]:
-    """As it was when it was asked, and with the change."""
+    """The rules of the policy version of the question, and the same with the change."""
     stored = PolicyVersion.objects.get(version=what_if.policy_version).rules
     known = {field.name for field in Policy._meta.concrete_fields}
     columns = {name: value for name, value in stored.items() if name in known}
@@ -250,12 +250,12 @@ def rules_of(what_if: WhatIf) -> tuple[Rules, Rules]:
 
 
 def _changed_fleet(fleet: list[Drone], what_if: WhatIf) -> list[Drone]:
-    """Raises Conflict when the hub or the kind is gone meanwhile."""
+    """Raises Conflict when the hub or the kind was deleted after the question was asked."""
     more, hub, kind = what_if.more_drones, what_if.hub, what_if.kind
     if not more:
         return fleet
     if hub is None or (more > 0 and kind is None):
-        text = "The hub or the kind of the drones has been deleted meanwhile. Ask again."
+        text = "The hub or the kind of the drones was deleted after you asked. Ask again."
         raise Conflict("hub_gone", text)
     if more > 0:
         new = [Drone(drone_id=f"WHAT-IF-{n + 1:03}", hub=hub, kind=kind) for n in range(more)]
@@ -270,13 +270,14 @@ def _side(
 ) -> _Side:
     """Raises Conflict when there is no drone."""
     if not fleet:
-        text = "No drone is in service there any more. Release or register some, and ask again."
+        text = "No drone is in service in this area. Release or register some, and ask again."
         raise Conflict("no_drones", text)
     table = registry.drone_table(fleet, None, registry.FREE, book, start)
     best = best_case.at_their_best(table)
     pairs = judge.every_pair(len(best), len(trips))
-    # A zone that ends within the day only delays the flight.
-    ends = [zone.ends_at for zone in book.zones if zone.ends_at and zone.ends_at < start + LONGEST]
+    # A zone that ends during the simulation only delays the flight.
+    end = start + MAX_DURATION
+    ends = [zone.ends_at for zone in book.zones if zone.ends_at and zone.ends_at < end]
     flyable = np.zeros(len(trips), bool)
     for at in (start, *ends):
         able = judge.judge(best, trips, *pairs, rules, book.zone_shapes, at).able
@@ -285,26 +286,28 @@ def _side(
 
 
 def _demand(orders: Sequence[Order], trips: TripTable, rules: Rules, start: datetime) -> Demand:
-    """Flown as estimated. A promise that the policy gave is the policy's, whatever it becomes."""
-    begun = [begins(order) for order in orders]
+    """The demand with flights as long as estimated. A promise from the policy changes with the
+    policy; an order's own promise stays.
+    """
+    starts = [start_of(order) for order in orders]
     promise_s = np.array(
-        [(o.deliver_by - at).total_seconds() for o, at in zip(orders, begun, strict=True)]
+        [(o.deliver_by - at).total_seconds() for o, at in zip(orders, starts, strict=True)]
     )
     by_policy_s = np.array([rules.promise_s[order.priority] for order in orders])
     is_policys = np.abs(promise_s - by_policy_s) < SAME_PROMISE_S
     return Demand(
         trips=trips,
         priority=[order.priority for order in orders],
-        placed_s=np.array([(at - start).total_seconds() for at in begun]),
+        placed_s=np.array([(at - start).total_seconds() for at in starts]),
         error=np.ones(len(orders)),
         own_promise_s=np.where(is_policys, np.nan, promise_s),
     )
 
 
 def _real(orders: Sequence[Order]) -> dict[str, Any]:
-    """What really became of those that were delivered; empty where none was."""
+    """The figures of the orders that were delivered on the real day; {} if none was."""
     delivered = [(order, order.delivered_at) for order in orders if order.delivered_at]
-    minutes = [(at - begins(order)).total_seconds() / 60 for order, at in delivered]
+    minutes = [(at - start_of(order)).total_seconds() / 60 for order, at in delivered]
     kept = [at <= order.deliver_by for order, at in delivered]
     priority = [order.priority for order, _ in delivered]
     return day_figures.by_priority(np.array(minutes), np.array(kept, bool), priority)

@@ -1,9 +1,9 @@
-"""A day of deliveries in seconds: the same feasibility, planner and rules, but no server. Pure.
+"""Simulates a day of deliveries with production's feasibility, planner and rules, no server. Pure.
 
-A seeded city of hubs and drones takes a day's orders, with peaks at noon and in the evening; or a
-real day's orders are flown again (`questions.py`). Drones fly as estimated but for an error, come
-home, and charge. Two ways to dispatch meet the very same demand: `first_come` is the simple
-one, `planned` is ours; looking ahead is tried out here.
+The demand is either random (seeded, with peaks at noon and in the evening) or the orders of a real
+day (`questions.py`). Drones fly the estimated times with a random error, come home, and charge.
+Strategies of dispatch are compared on the same demand: `first_come` is the baseline, `planned` is
+production's.
 """
 
 import heapq
@@ -19,7 +19,7 @@ from fleet.feasibility.geometry import EARTH_RADIUS_M, Floats, Ints, Zones
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 
-AT = datetime(2026, 3, 2, 7, tzinfo=UTC)  # the zones of a day have no windows
+AT = datetime(2026, 3, 2, 7, tzinfo=UTC)  # arbitrary: random days have no zones
 NOWHERE = Zones([])
 CENTRE = (5.6037, -0.1870)
 OPEN_S = 14 * 3600.0
@@ -44,7 +44,7 @@ KIND = {
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """What is to be simulated."""
+    """The parameters of a random day."""
 
     name: str
     orders: int
@@ -64,10 +64,10 @@ DAYS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Demand:
-    """A day's orders, by the time at which they are placed; `error`: true over estimated time.
+    """A day's orders, sorted by `placed_s`. error: real flight time / estimated flight time.
 
-    own_promise_s: from placing to the door where an order has a promise of its own, NaN where the
-    policy's holds; None where it holds for all.
+    own_promise_s: seconds from placing to the door for orders with a promise of their own, NaN for
+    orders with the policy's. None: all have the policy's.
     """
 
     trips: TripTable
@@ -84,8 +84,8 @@ class Demand:
 
 
 @dataclass(slots=True, eq=False)
-class Moment:
-    """What a way to dispatch sees: the drones as they are when free, and the waiting orders."""
+class Snapshot:
+    """The input of a strategy: the drones as they are when they are free, and waiting orders."""
 
     drones: DroneTable
     free_in_s: Floats
@@ -99,16 +99,16 @@ class Moment:
     at: datetime
 
 
-# (place among the waiting orders, drone), in the order in which they are to be assigned.
+# (index into the waiting orders, drone index), in the order of assignment.
 Assignments = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """A way to dispatch. interval_s: how often it looks; 0 for at once when something is new."""
+class Strategy:
+    """A dispatch strategy. interval_s: seconds between runs; 0 runs at each change."""
 
     name: str
-    choose: Callable[[Moment], Assignments]
+    choose: Callable[[Snapshot], Assignments]
     interval_s: float = 0.0
 
 
@@ -116,7 +116,7 @@ class Way:
 class Outcome:
     """Per order: minutes from placing to the door, and whether the promise was kept.
 
-    The minutes are NaN for an order that was not delivered while the day lasted.
+    The minutes are NaN for an order that was not delivered during the simulation.
     """
 
     minutes: Floats
@@ -162,7 +162,7 @@ def _demand(
     trips = _trips(2 * day.orders, day, shops, random)
     best = best_case.at_their_best(drones)
     pairs = judge.every_pair(len(best), len(trips))
-    # As placing an order would: refuse what no drone could ever fly.
+    # Orders that no drone could ever fly are refused, as in placement.
     able = judge.judge(best, trips, *pairs, rules, NOWHERE, AT).able
     possible = np.flatnonzero(able.reshape(len(trips), -1).any(axis=1))
     priority = random.choice(PRIORITIES, day.orders, p=SHARES).tolist()
@@ -172,7 +172,7 @@ def _demand(
 
 def _trips(count: int, day: Day, shops: Floats, random: np.random.Generator) -> TripTable:
     pickup = shops[random.integers(len(shops), size=count)]
-    # Doors within a ring around the shop, and within the city.
+    # Drop points lie in a ring around the shop and within the city.
     far, turn = random.uniform(0.5, 4.0, count), random.uniform(0, 2 * np.pi, count)
     door = pickup + far[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
     door = np.clip(door, -day.side_km / 2, day.side_km / 2)
@@ -190,7 +190,7 @@ def _trips(count: int, day: Day, shops: Floats, random: np.random.Generator) -> 
 
 
 def _place(km: Floats) -> tuple[Floats, Floats]:
-    """East and north of the centre -> latitude and longitude."""
+    """(lat, lng) of points (n, 2) in km east and north of the centre."""
     north, east = (
         np.degrees(km[:, 1] * 1000 / EARTH_RADIUS_M),
         np.degrees(km[:, 0] * 1000 / EARTH_RADIUS_M),
@@ -198,15 +198,21 @@ def _place(km: Floats) -> tuple[Floats, Floats]:
     return CENTRE[0] + north, CENTRE[1] + east / np.cos(np.radians(CENTRE[0]))
 
 
-# --- the two ways --------------------------------------------------------------------------------
+# --- strategies ----------------------------------------------------------------------------------
 
 
-def first_come(moment: Moment) -> Assignments:
-    """Each order in turn gets the able drone that is at the door first."""
-    free = np.flatnonzero(moment.free_in_s == 0)
-    d, t = judge.every_pair(len(free), len(moment.trips))
+def first_come(snapshot: Snapshot) -> Assignments:
+    """In the order of placing, each order gets the able drone with the soonest delivery."""
+    free = np.flatnonzero(snapshot.free_in_s == 0)
+    d, t = judge.every_pair(len(free), len(snapshot.trips))
     found = judge.judge(
-        moment.drones.take(free), moment.trips, d, t, moment.rules, moment.zones, moment.at
+        snapshot.drones.take(free),
+        snapshot.trips,
+        d,
+        t,
+        snapshot.rules,
+        snapshot.zones,
+        snapshot.at,
     )
     times_s = np.where(found.able, found.delivery_s, np.inf).reshape(-1, len(free))
     chosen = []
@@ -218,39 +224,45 @@ def first_come(moment: Moment) -> Assignments:
     return chosen
 
 
-def planned(moment: Moment) -> Assignments:
-    """The best plan for all; what is planned for later waits."""
-    free = np.flatnonzero(moment.free_in_s == 0)
-    d, t = judge.every_pair(len(free), len(moment.trips))
+def planned(snapshot: Snapshot) -> Assignments:
+    """The optimal plan with look-ahead. Pairs that start later are not assigned yet."""
+    free = np.flatnonzero(snapshot.free_in_s == 0)
+    d, t = judge.every_pair(len(free), len(snapshot.trips))
     judged = judge.judge(
-        moment.drones.take(free), moment.trips, d, t, moment.rules, moment.zones, moment.at
+        snapshot.drones.take(free),
+        snapshot.trips,
+        d,
+        t,
+        snapshot.rules,
+        snapshot.zones,
+        snapshot.at,
     )
     able = lookahead.now(judged)
     options = replace(able, drone=free[able.drone])
-    if moment.rules.look_ahead_s > 0:
+    if snapshot.rules.look_ahead_s > 0:
         later = lookahead.soon(
-            moment.drones,
-            moment.free_in_s,
-            moment.trips,
-            moment.rules,
-            moment.zones,
-            moment.at,
+            snapshot.drones,
+            snapshot.free_in_s,
+            snapshot.trips,
+            snapshot.rules,
+            snapshot.zones,
+            snapshot.at,
         )
-        options = lookahead.together(options, later, moment.due_s)
+        options = lookahead.together(options, later, snapshot.due_s)
     plan = planner.plan(
         planner.Problem(
-            order_id=[f"{order:06}" for order in moment.orders],
-            priority=moment.priority,
-            waited_s=moment.waited_s,
-            due_s=moment.due_s,
-            drone_id=list(moment.drones.drone_id),
+            order_id=[f"{order:06}" for order in snapshot.orders],
+            priority=snapshot.priority,
+            waited_s=snapshot.waited_s,
+            due_s=snapshot.due_s,
+            drone_id=list(snapshot.drones.drone_id),
             order=options.trip,
             drone=options.drone,
             delivery_s=options.delivery_s,
             busy_s=options.busy_s,
-            rules=moment.rules,
-            at_work=len(moment.drones),
-            holds=np.full(len(moment.orders), planner.NONE_HELD),
+            rules=snapshot.rules,
+            at_work=len(snapshot.drones),
+            holds=np.full(len(snapshot.orders), planner.NONE_HELD),
         )
     )
     return [
@@ -258,39 +270,40 @@ def planned(moment: Moment) -> Assignments:
     ]
 
 
-def at_once(moment: Moment) -> Assignments:
-    """The same, but nothing ever waits for a better drone."""
-    return planned(replace(moment, rules=replace(moment.rules, look_ahead_s=0.0)))
+def at_once(snapshot: Snapshot) -> Assignments:
+    """`planned` without look-ahead."""
+    return planned(replace(snapshot, rules=replace(snapshot.rules, look_ahead_s=0.0)))
 
 
-FIRST_COME = Way("first come, nearest drone", first_come)
-AT_ONCE = Way("planned, never waiting", at_once, interval_s=5.0)
-PLANNED = Way("planned, looking ahead", planned, interval_s=5.0)
-WAYS = (FIRST_COME, AT_ONCE, PLANNED)
+FIRST_COME = Strategy("first come, nearest drone", first_come)
+AT_ONCE = Strategy("planned, never waiting", at_once, interval_s=5.0)
+PLANNED = Strategy("planned, looking ahead", planned, interval_s=5.0)
+STRATEGIES = (FIRST_COME, AT_ONCE, PLANNED)
 
 
 # --- the day -------------------------------------------------------------------------------------
 
 
-def simulate(day: Day, seed: int, rules: Rules, way: Way) -> Outcome:
-    """One day until its last order is delivered. The same seed makes the same demand."""
+def simulate(day: Day, seed: int, rules: Rules, strategy: Strategy) -> Outcome:
+    """One random day until its last order is delivered. The same seed gives the same demand."""
     drones, demand = city(day, seed, rules)
-    return flown(drones, demand, replace(rules, full_charge_s=day.full_charge_s), way)
+    return fly_day(drones, demand, replace(rules, full_charge_s=day.full_charge_s), strategy)
 
 
-def flown(
+def fly_day(
     drones: DroneTable,
     demand: Demand,
     rules: Rules,
-    way: Way,
+    strategy: Strategy,
     *,
     zones: Zones = NOWHERE,
     at: datetime = AT,
     until_s: float = np.inf,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> Outcome:
-    """These orders by these drones, which begin at home, from `at` until all are delivered, or
-    until `until_s` after it. on_progress: told the share of the orders that a drone has taken.
+    """Simulate these orders and drones from `at` until all orders are delivered, or until
+    `until_s` after it. All drones start at home. on_progress: called with the share of assigned
+    orders.
     """
     count = len(demand.placed_s)
     promise_s = demand.promise_s(rules)
@@ -306,8 +319,8 @@ def flown(
             now_s = min(now_s, float(demand.placed_s[arrived]))
         if now_s > until_s:
             break
-        if way.interval_s:
-            now_s = float(np.ceil(now_s / way.interval_s) * way.interval_s)
+        if strategy.interval_s:
+            now_s = float(np.ceil(now_s / strategy.interval_s) * strategy.interval_s)
         while releases and releases[0] <= now_s:
             heapq.heappop(releases)
         while arrived < count and demand.placed_s[arrived] <= now_s:
@@ -319,7 +332,7 @@ def flown(
             table = replace(drones, battery_pct=np.minimum(100.0, battery_pct + gained_pct))
             orders = np.array(waiting)
             waited_s = now_s - demand.placed_s[orders]
-            moment = Moment(
+            snapshot = Snapshot(
                 drones=table,
                 free_in_s=np.maximum(0.0, free_at_s - now_s),
                 orders=orders,
@@ -331,9 +344,9 @@ def flown(
                 zones=zones,
                 at=at + timedelta(seconds=now_s),
             )
-            pairs = way.choose(moment)
+            pairs = strategy.choose(snapshot)
             for order, drone in pairs:
-                flight = _fly(moment, order, drone)
+                flight = _fly(snapshot, order, drone)
                 error = demand.error[orders[order]]
                 delivered_s[orders[order]] = now_s + flight.delivery_s[0] * error
                 free_at_s[drone] = now_s + flight.busy_s[0] * error
@@ -343,12 +356,14 @@ def flown(
             taken = {int(orders[order]) for order, _ in pairs}
             waiting = [order for order in waiting if order not in taken]
             on_progress((arrived - len(waiting)) / count)
-        # Those that stand there are charging: one of them may be able soon.
+        # Drones at home are charging: one of them may be able soon.
         again_s = now_s + RECHECK_S if waiting and (free_at_s <= now_s).any() else np.inf
     took_s = delivered_s - demand.placed_s
     return Outcome(took_s / 60, took_s <= promise_s, np.array(demand.priority), flown_m / 1000)
 
 
-def _fly(moment: Moment, order: int, drone: int) -> judge.Verdicts:
+def _fly(snapshot: Snapshot, order: int, drone: int) -> judge.Verdicts:
     one = np.array([drone]), np.array([order])
-    return judge.judge(moment.drones, moment.trips, *one, moment.rules, moment.zones, moment.at)
+    return judge.judge(
+        snapshot.drones, snapshot.trips, *one, snapshot.rules, snapshot.zones, snapshot.at
+    )

@@ -1,5 +1,5 @@
-"""Who computes a what-if: a worker that claims its row, says while it lives how far it is, and
-writes down what came of it. What a dead worker leaves behind is taken up again.
+"""Computes what-ifs: a worker claims a row, renews the claim with its progress, and writes the
+results. When a worker dies, its claim expires and another worker starts again.
 """
 
 import time
@@ -23,18 +23,18 @@ from wingxtra.problems import Problem
 log = structlog.get_logger(__name__)
 State = WhatIf.State
 
-# The worker says that it is alive far more often than that.
+# Must be far longer than HEARTBEAT_S.
 CLAIM = timedelta(seconds=60)
-BEAT_S = 1.0
-MOST_TRIES = 3
+HEARTBEAT_S = 1.0
+MAX_TRIES = 3
 TIME_LIMIT = timedelta(minutes=30)
 TOO_LONG = (
     f"It was stopped after {TIME_LIMIT.seconds // 60} minutes: far more orders wait than drones "
     "can fly. Take fewer drones away, or choose a day with fewer orders."
 )
-OUR_FAULT = "Something went wrong that is not your fault; it is in the log. Ask again later."
+INTERNAL_ERROR = "The simulation failed with an internal error; it is in the log. Ask again later."
 WORKER_DIED = (
-    f"The worker that simulated it stopped {MOST_TRIES} times before it was done. Ask again, or "
+    f"The worker that simulated it stopped {MAX_TRIES} times before it was done. Ask again, or "
     "choose a day with fewer orders."
 )
 
@@ -42,7 +42,7 @@ WORKER_DIED = (
 def compute(what_if_id: UUID) -> None:
     """Simulate one what-if if it is due and no other is being simulated.
 
-    Call it any number of times, never inside a transaction: it takes seconds to minutes.
+    May be called any number of times, but not inside a transaction: it takes seconds to minutes.
     """
     claim = _claimed(what_if_id)
     if claim is None:
@@ -52,8 +52,8 @@ def compute(what_if_id: UUID) -> None:
 
 
 def give_up_dead(now: datetime) -> None:
-    """What ends the worker each time would end the next one as well."""
-    dead = WhatIf.objects.filter(state=State.RUNNING, claimed_until__lte=now, tries__gte=MOST_TRIES)
+    """Fail what-ifs whose workers died MAX_TRIES times: the next worker would die as well."""
+    dead = WhatIf.objects.filter(state=State.RUNNING, claimed_until__lte=now, tries__gte=MAX_TRIES)
     if count := dead.revoke(state=State.FAILED, problem=WORKER_DIED):
         log.error("what_ifs_given_up", count=count)
 
@@ -70,7 +70,7 @@ def _claimed(what_if_id: UUID) -> Claim[WhatIf] | None:
                 progress_pct=0,
                 tries=F("tries") + 1,
             )
-    except IntegrityError:  # one at a time; the sweep comes back to it
+    except IntegrityError:  # another one is running; the sweep tries again
         return None
 
 
@@ -78,18 +78,18 @@ def _simulate(claim: Claim[WhatIf]) -> None:
     """Raises ClaimLost."""
     what_if = claim.read(claim.mine().select_related("service_area", "hub", "kind"))
     try:
-        results = questions.results(what_if, _Beat(claim))
+        results = questions.results(what_if, _Heartbeat(claim))
     except ClaimLost:
         raise
     except Problem as problem:
         _end(claim, state=State.FAILED, problem=problem.detail)
     except TimeLimitExceeded:
         _end(claim, state=State.FAILED, problem=TOO_LONG)
-    except Shutdown:  # the next worker begins it anew
+    except Shutdown:  # the next worker starts again
         _end(claim, state=State.QUEUED)
     except Exception:
         with suppress(ClaimLost):
-            _end(claim, state=State.FAILED, problem=OUR_FAULT)
+            _end(claim, state=State.FAILED, problem=INTERNAL_ERROR)
         raise
     else:
         _end(claim, state=State.DONE, progress_pct=100, results=results)
@@ -100,15 +100,15 @@ def _end(claim: Claim[WhatIf], **values: Any) -> None:
     log.info("what_if_over", what_if_id=str(claim.pk), state=values["state"].value)
 
 
-class _Beat:
-    """Says how far it is, and by that that the worker lives. Raises ClaimLost."""
+class _Heartbeat:
+    """Writes the progress and renews the claim, at most every HEARTBEAT_S. Raises ClaimLost."""
 
     def __init__(self, claim: Claim[WhatIf]) -> None:
-        self._claim, self._said_at_s = claim, 0.0
+        self._claim, self._written_at_s = claim, 0.0
 
     def __call__(self, share: float) -> None:
-        if time.monotonic() - self._said_at_s < BEAT_S:
+        if time.monotonic() - self._written_at_s < HEARTBEAT_S:
             return
-        self._said_at_s = time.monotonic()
+        self._written_at_s = time.monotonic()
         until = timezone.now() + CLAIM
         self._claim.update(progress_pct=int(100 * share), claimed_until=until)

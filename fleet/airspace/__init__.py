@@ -1,1 +1,1 @@
-"""Service areas, zones and the rules in force, kept in memory."""
+"""Service areas, no-fly zones and the current rules, cached in memory."""

@@ -1,4 +1,4 @@
-"""Where we deliver and where nobody may fly: polygons that ops staff draw on a map."""
+"""Service areas and no-fly zones: polygons that staff draw on a map."""
 
 import uuid
 from datetime import datetime
@@ -12,7 +12,7 @@ from fleet.feasibility import geometry
 
 
 def validate_polygon(value: Any) -> None:
-    """A GeoJSON Polygon that is closed, does not cross itself and lies on Earth."""
+    """Raises ValidationError unless this is a GeoJSON Polygon as `geometry.polygon` accepts it."""
     try:
         geometry.polygon(value)
     except geometry.InvalidPolygon as problem:
@@ -20,7 +20,7 @@ def validate_polygon(value: Any) -> None:
 
 
 class ServiceArea(models.Model):
-    """A region that is served as one: its orders are planned against its own hubs' drones."""
+    """A region in which we deliver. Its orders are planned with the drones of its own hubs only."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=80, unique=True)
@@ -39,19 +39,19 @@ class ServiceArea(models.Model):
 
 class NoFlyZoneQuerySet(models.QuerySet["NoFlyZone"]):
     def relevant(self, at: datetime) -> Self:
-        """Zones that apply now or will; those that are over are left out."""
+        """Active zones that apply at `at` or later; expired zones are excluded."""
         return self.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=at), active=True)
 
 
 class NoFlyZone(models.Model):
-    """Airspace that no leg of a trip may touch, always or within a time window."""
+    """Airspace that no leg of a trip may touch, permanently or within a time window."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=80, unique=True)
     polygon = models.JSONField(validators=[validate_polygon], help_text="GeoJSON Polygon.")
     active = models.BooleanField(default=True)
-    starts_at = models.DateTimeField(null=True, blank=True, help_text="Empty: since always.")
-    ends_at = models.DateTimeField(null=True, blank=True, help_text="Empty: for ever.")
+    starts_at = models.DateTimeField(null=True, blank=True, help_text="Empty: no start.")
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="Empty: no end.")
 
     objects = NoFlyZoneQuerySet.as_manager()
 
@@ -72,12 +72,12 @@ class NoFlyZone(models.Model):
 
 
 def areas_of(rows: list[ServiceArea]) -> geometry.Zones:
-    """The areas as geometry; indices of answers are indices of `rows`."""
+    """The areas as geometry; a zone index is an index of `rows`."""
     return geometry.Zones([row.polygon for row in rows])
 
 
 def zones_of(rows: list[NoFlyZone]) -> geometry.Zones:
-    """The zones as geometry with their time windows; indices of answers are indices of `rows`."""
+    """The zones as geometry with their time windows; a zone index is an index of `rows`."""
     return geometry.Zones(
         [row.polygon for row in rows],
         windows=[(row.starts_at, row.ends_at) for row in rows],

@@ -1,8 +1,8 @@
-"""Everything that feasibility needs besides the drones and their telemetry, read together.
+"""All inputs of feasibility except drones and telemetry: rules, areas, zones, wind, best drones.
 
-Who plans or publishes reads it from the database (`load`). Placing and quoting, which happen often,
-take it from their thread's memory (`current`) as long as a stamp in Redis stays the same; every
-change of what is in the book renews the stamp.
+Dispatch runs and publishing read it from the database (`load`). Placing and quoting are frequent
+and use a cache per thread (`current`). The cache is valid as long as a stamp in Redis is unchanged;
+every change of a model in CACHED_MODELS renews the stamp.
 """
 
 import hashlib
@@ -20,20 +20,20 @@ from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable
 from fleet.live import weather
 from fleet.models import Drone, DroneKind, Hub, Policy
-from wingxtra.cache_version import Kept, Stamp
+from wingxtra.cache_version import Cached, CacheVersion
 
-STAMP = Stamp("fleet:rulebook")
-WRITTEN_IN_IT = (Policy, ServiceArea, NoFlyZone, Drone, DroneKind, Hub)
+VERSION = CacheVersion("fleet:rulebook")
+CACHED_MODELS = (Policy, ServiceArea, NoFlyZone, Drone, DroneKind, Hub)
 
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """The rules and the map as they were at one moment.
+    """The rules and the map at one moment.
 
-    areas: the active ones; an index of `area_shapes`, and an area in a table, is a place in it.
-    zones: the no-fly zones that apply or will; an index of `zone_shapes` is a place in it.
-    wind_mps: as `judge` takes it; None where nobody measures it, NaN where it is not known.
-    best_drones: a drone of each kind in service at each hub, at its best (see `at_their_best`).
+    areas: the active ones; `area_shapes` and the area columns of tables index this list.
+    zones: the no-fly zones that apply now or later; `zone_shapes` indexes this list.
+    wind_mps: as `judge` takes it; None if the wind is not measured, NaN if it is unknown.
+    best_drones: one drone per kind and hub in service, in ideal state (see `at_their_best`).
     """
 
     rules: Rules
@@ -46,7 +46,7 @@ class Rulebook:
 
 
 def load(at: datetime) -> Rulebook:
-    """The rulebook as it is now; zones that are over at `at` are left out. Four statements."""
+    """The rulebook from the database, without zones that expired before `at`. Four statements."""
     served = list(ServiceArea.objects.filter(active=True))
     zones = list(NoFlyZone.objects.relevant(at))
     one_of_each = (
@@ -69,41 +69,41 @@ def load(at: datetime) -> Rulebook:
 
 
 def airspace_version() -> str:
-    """Names the areas and zones as they are: the same text for the same map, another one for any
-    change of what is served or closed, or when. Two statements; nothing of the policy counts.
+    """A digest of the active areas and zones, including time windows. Two statements.
+
+    The policy is not part of it.
     """
     served = ServiceArea.objects.filter(active=True).order_by("pk").values_list("pk", "polygon")
     zones = NoFlyZone.objects.filter(active=True).order_by("pk")
     closed = zones.values_list("pk", "polygon", "starts_at", "ends_at")
-    told = json.dumps([list(served), list(closed)], default=str)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    as_json = json.dumps([list(served), list(closed)], default=str)
+    return hashlib.sha256(as_json.encode()).hexdigest()[:16]
 
 
-# --- kept in memory ------------------------------------------------------------------------------
+# --- cache ---------------------------------------------------------------------------------------
 
 
 class _Memory(threading.local):
-    """Each thread's own: GEOS builds parts of its shapes when they are first asked, without a lock,
-    and two threads that share one crash the process.
+    """One per thread: GEOS builds parts of its shapes on first use without a lock, and two threads
+    that share a shape crash the process.
     """
 
-    kept: Kept[Rulebook] | None = None
+    cached: Cached[Rulebook] | None = None
 
 
 _memory = _Memory()
 
 
 def current(at: datetime) -> Rulebook:
-    """The rulebook as `load` gives it, by one look into Redis while nothing has changed; and one
-    more for the wind, where somebody measures it.
+    """The rulebook from this thread's cache. One Redis read, and one more if the wind is measured.
 
-    A zone that is over since it was read may still be in it, with its window.
+    Loads it from the database after a change. May contain zones that have expired since then.
     """
-    stamp, kept = STAMP.now(), _memory.kept
-    if kept and kept.is_true(stamp):
-        wind_mps = weather.wind_mps(kept.value.rules, at)
-        return kept.value if wind_mps is None else replace(kept.value, wind_mps=wind_mps)
-    # The stamp is older than what is read now: a change meanwhile makes us read once more.
+    version, cached = VERSION.current(), _memory.cached
+    if cached and cached.is_fresh(version):
+        wind_mps = weather.wind_mps(cached.value.rules, at)
+        return cached.value if wind_mps is None else replace(cached.value, wind_mps=wind_mps)
+    # The version is read before the rows: a change in between makes the next call load again.
     book = load(at)
-    _memory.kept = Kept(book, stamp) if stamp else None
+    _memory.cached = Cached(book, version) if version else None
     return book

@@ -1,6 +1,6 @@
-"""What the fleet puts into the console: the map, drones, holds, policy and what needs attention.
+"""The fleet's part of the console: map, drones, holds, policy and attention lines.
 
-Importing it registers them; the console looks for this package in each app.
+The console imports this package of each app, which registers the parts.
 """
 
 from fleet.console import pages  # noqa: F401

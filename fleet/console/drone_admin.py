@@ -1,4 +1,4 @@
-"""Drones in the console, with what telemetry says of them now."""
+"""Console pages of drones, with their live state."""
 
 from typing import Any
 
@@ -17,15 +17,16 @@ from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, badge
 
 
 class LiveChangeList(ConsoleChangeList):
-    """Looks at the drones of a page once, and hands each its live state as `live`."""
+    """Reads the live state of the page's drones once and sets it as `drone.live`."""
 
     result_list: Any
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         drones = list(self.result_list)
-        for drone, seen in zip(drones, drone_status.look(drones, timezone.now()), strict=True):
-            drone.live = seen
+        states = drone_status.live_drones(drones, timezone.now())
+        for drone, live in zip(drones, states, strict=True):
+            drone.live = live
         self.result_list = drones
 
 
@@ -39,8 +40,8 @@ class ReadinessFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Drone]) -> QuerySet[Drone]:
         if self.value() is None:
             return queryset
-        seen = drone_status.look(list(Drone.objects.with_home()), timezone.now())
-        wanted = [one.drone.pk for one in seen if one.readiness == self.value()]
+        live = drone_status.live_drones(list(Drone.objects.with_home()), timezone.now())
+        wanted = [one.drone.pk for one in live if one.readiness == self.value()]
         return queryset.filter(pk__in=wanted)
 
 
@@ -49,20 +50,29 @@ class LackingFilter(admin.SimpleListFilter):
     parameter_name = "lacks"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(need.name, need.words) for need in NEEDS]
+        return [(need.name, need.label) for need in NEEDS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Drone]) -> QuerySet[Drone]:
         need = next((need for need in NEEDS if need.name == self.value()), None)
         if need is None:
             return queryset
-        seen = picture.read()
-        samples = seen.telemetry.values() if seen else []
+        latest = picture.read()
+        samples = latest.telemetry.values() if latest else []
         return queryset.filter(pk__in=[s.drone_id for s in samples if not need.is_given(s)])
 
 
 @admin.register(Drone)
 class DroneAdmin(ConsoleAdmin):
-    list_display = ("drone_id", "readiness", "why", "battery", "heard", "kind", "hub", "active")
+    list_display = (
+        "drone_id",
+        "readiness",
+        "why",
+        "battery",
+        "last_telemetry",
+        "kind",
+        "hub",
+        "active",
+    )
     list_filter = (ReadinessFilter, LackingFilter, "hub", "kind", "active", "hub__service_area")
     list_select_related = ("kind", "hub")
     list_before_template = "console/telemetry_bar.html"
@@ -88,7 +98,7 @@ class DroneAdmin(ConsoleAdmin):
         return self.fields if obj and obj.is_grounded else self.fields[:4]
 
     def has_delete_permission(self, request: HttpRequest, obj: Drone | None = None) -> bool:
-        return False  # its jobs are kept; `active` retires it
+        return False  # its jobs are kept; `active` takes it out of service
 
     @admin.display(description="Now")
     def readiness(self, drone: Any) -> SafeString:
@@ -104,6 +114,6 @@ class DroneAdmin(ConsoleAdmin):
     def battery(self, drone: Any) -> str:
         return presentation.battery(drone.live)
 
-    @admin.display(description="Heard")
-    def heard(self, drone: Any) -> str:
-        return presentation.heard(drone.live, timezone.now())
+    @admin.display(description="Last telemetry")
+    def last_telemetry(self, drone: Any) -> str:
+        return presentation.last_telemetry(drone.live, timezone.now())

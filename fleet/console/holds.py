@@ -1,4 +1,4 @@
-"""Drones on hold in the console: releasing them, the line on the dashboard, and their history."""
+"""Drones on hold in the console: release action, attention line, and history."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -21,18 +21,18 @@ from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Attention, Section, Tone
 from wingxtra.sentences import sentence
 
-# More drones than these are one line.
-MOST_ON_THEIR_OWN = 3
-MOST_SHOWN = 20
+# Above this number of drones, the dashboard shows one line for all.
+MAX_SINGLE_LINES = 3
+MAX_SHOWN = 20
 
 
 class ReleaseForm(actions.ActionForm):
     note = forms.CharField(
         label="What was checked?",
-        max_length=registry.LONGEST_REASON,
+        max_length=registry.MAX_REASON_CHARACTERS,
         widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="For example where you found it and in what state. Goes into the record, with "
-        "your name.",
+        help_text="For example where you found it and in what state. It is recorded with your "
+        "name.",
     )
 
 
@@ -46,10 +46,10 @@ def _why_not(drone: Drone) -> str | None:
     return None if is_held else "It is not on hold."
 
 
-def _many_held(drones: Sequence[Drone]) -> str:
-    names = ", ".join(drone.pk for drone in drones[:MOST_ON_THEIR_OWN])
-    more = len(drones) - MOST_ON_THEIR_OWN
-    return f"{names} and {more} more" if more > 0 else names
+def _names(drones: Sequence[Drone]) -> str:
+    shown = ", ".join(drone.pk for drone in drones[:MAX_SINGLE_LINES])
+    more = len(drones) - MAX_SINGLE_LINES
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 actions.register(
@@ -61,8 +61,8 @@ actions.register(
         form=ReleaseForm,
         carry_out=_release,
         why_not=_why_not,
-        explanation="You have looked at the drone, and it may fly again. Every doubt about it "
-        "ends with this; a drone that is grounded as well stays grounded.",
+        explanation="You have checked the drone, and it may fly again. This releases all its "
+        "holds. A drone that is also grounded stays grounded.",
     )
 )
 
@@ -72,8 +72,8 @@ def drones_on_hold(now: datetime) -> Iterator[Attention]:
     drones: dict[Drone, list[DroneHold]] = {}
     for hold in held.order_by("held_at", "id"):
         drones.setdefault(hold.drone, []).append(hold)
-    if len(drones) > MOST_ON_THEIR_OWN:
-        yield _all_of_them(drones)
+    if len(drones) > MAX_SINGLE_LINES:
+        yield _combined_line(drones)
         return
     for drone, holds in drones.items():
         yield Attention(
@@ -89,13 +89,13 @@ def drones_on_hold(now: datetime) -> Iterator[Attention]:
         )
 
 
-def _all_of_them(drones: dict[Drone, list[DroneHold]]) -> Attention:
+def _combined_line(drones: dict[Drone, list[DroneHold]]) -> Attention:
     first = next(iter(drones.values()))[0]
     return Attention(
         key="on-hold",
         level=27 + min(9, len(drones).bit_length()),
         text=f"{len(drones)} drones are on hold",
-        detail=f"{_many_held(list(drones))}. They get no orders until you release them. The "
+        detail=f"{_names(list(drones))}. They get no orders until you release them. The "
         f"first: {first.message}",
         url=f"{reverse('admin:fleet_drone_changelist')}?readiness=ON_HOLD&active__exact=1",
         since=first.held_at,
@@ -110,7 +110,7 @@ def _button(*drones: Drone) -> Any:
 
 
 def holds_of(drone: Drone, request: HttpRequest) -> Section:
-    """What it is, and was, on hold for: what stands first."""
+    """The drone's holds: unreleased first, then released."""
     rows = [
         {
             "label": hold.get_code_display(),
@@ -121,7 +121,7 @@ def holds_of(drone: Drone, request: HttpRequest) -> Section:
             "released_by": said_by(hold.released_by),
             "note": hold.release_note,
         }
-        for hold in sorted(drone.holds.all()[:MOST_SHOWN], key=lambda hold: bool(hold.released_at))
+        for hold in sorted(drone.holds.all()[:MAX_SHOWN], key=lambda hold: bool(hold.released_at))
     ]
     return Section("Holds", "console/drone/holds.html", {"rows": rows})
 
@@ -141,7 +141,7 @@ class StandingFilter(admin.SimpleListFilter):
 
 @admin.register(DroneHold)
 class DroneHoldAdmin(ReadOnlyAdmin):
-    """All holds, also those that were released. Releasing is an action of the drone."""
+    """All holds, including released ones. Releasing is an action of the drone."""
 
     list_display = ("since", "about", "what", "message", "by", "state", "note")
     list_filter = (StandingFilter, "code", ("held_at", DaysFilter))

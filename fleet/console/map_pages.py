@@ -1,4 +1,4 @@
-"""What the fleet puts on the live map: drones, areas, zones and hubs."""
+"""The fleet's layers of the live map: drones, areas, zones and hubs."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,29 +13,29 @@ from wingxtra.console import registry as console
 from wingxtra.console.registry import Feature, Layer, Tone
 
 
-def drone_feature(seen: LiveDrone, now: datetime) -> Feature | None:
-    """None while nobody knows where it is."""
-    said = seen.telemetry
-    if said is None or said.lat is None or said.lng is None:
+def drone_feature(live: LiveDrone, now: datetime) -> Feature | None:
+    """None if its position is unknown."""
+    telemetry = live.telemetry
+    if telemetry is None or telemetry.lat is None or telemetry.lng is None:
         return None
     return Feature(
-        id=f"drone-{seen.drone.pk}",
+        id=f"drone-{live.drone.pk}",
         look="drone",
-        geometry={"type": "Point", "coordinates": [said.lng, said.lat]},
-        label=seen.drone.pk,
-        tone=presentation.READINESS[seen.readiness][1],
-        facts=presentation.facts(seen, now),
-        url=reverse("admin:fleet_drone_change", args=[seen.drone.pk]),
-        heading_deg=said.heading_deg,
-        is_alert=seen.is_silent or bool(seen.holds),
-        area=str(seen.drone.hub.service_area_id),
-        state=presentation.READINESS[seen.readiness][0],
+        geometry={"type": "Point", "coordinates": [telemetry.lng, telemetry.lat]},
+        label=live.drone.pk,
+        tone=presentation.READINESS[live.readiness][1],
+        facts=presentation.state_rows(live, now),
+        url=reverse("admin:fleet_drone_change", args=[live.drone.pk]),
+        heading_deg=telemetry.heading_deg,
+        is_alert=live.is_silent or bool(live.holds),
+        area=str(live.drone.hub.service_area_id),
+        state=presentation.READINESS[live.readiness][0],
     )
 
 
 def drones(now: datetime) -> Iterator[Feature]:
-    for seen in drone_status.look(list(Drone.objects.with_home().filter(active=True)), now):
-        if feature := drone_feature(seen, now):
+    for live in drone_status.live_drones(list(Drone.objects.with_home().filter(active=True)), now):
+        if feature := drone_feature(live, now):
             yield feature
 
 
@@ -68,16 +68,16 @@ def areas(now: datetime) -> Iterator[Feature]:
 
 def zones(now: datetime) -> Iterator[Feature]:
     for zone in NoFlyZone.objects.relevant(now):
-        waits = zone.starts_at is not None and zone.starts_at > now
+        is_upcoming = zone.starts_at is not None and zone.starts_at > now
         yield Feature(
             id=f"zone-{zone.pk}",
             look="zone",
             geometry=zone.polygon,
             label=zone.name,
-            tone=Tone.WARN if waits else Tone.BAD,
+            tone=Tone.WARN if is_upcoming else Tone.BAD,
             facts=[
                 ("From", f"{zone.starts_at:%d %b %H:%M} UTC" if zone.starts_at else "always"),
-                ("Until", f"{zone.ends_at:%d %b %H:%M} UTC" if zone.ends_at else "for ever"),
+                ("Until", f"{zone.ends_at:%d %b %H:%M} UTC" if zone.ends_at else "no end"),
             ],
             url=reverse("admin:fleet_noflyzone_change", args=[zone.pk]),
         )
@@ -87,8 +87,8 @@ console.drone_tones.extend(presentation.READINESS.values())
 console.layers.extend(
     [
         Layer("drones", "Drones", drones, "fleet.view_drone", group="Drones"),
-        Layer("areas", "Areas", areas, "fleet.view_servicearea", still=True),
-        Layer("zones", "No-fly zones", zones, "fleet.view_noflyzone", still=True),
-        Layer("hubs", "Hubs", hubs, "fleet.view_hub", still=True),
+        Layer("areas", "Areas", areas, "fleet.view_servicearea", is_static=True),
+        Layer("zones", "No-fly zones", zones, "fleet.view_noflyzone", is_static=True),
+        Layer("hubs", "Hubs", hubs, "fleet.view_hub", is_static=True),
     ]
 )

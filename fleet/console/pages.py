@@ -1,4 +1,4 @@
-"""What the fleet puts into the console: grounding, pausing, numbers, and what is wrong with it."""
+"""The fleet's actions, switches, attention lines, numbers and sections in the console."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -74,14 +74,15 @@ def _set_area_paused(area: ServiceArea, paused: bool, reason: str) -> str:
         .exclude(dispatch_paused=paused)
         .update(dispatch_paused=paused)
     ):
-        raise Conflict("nothing_to_do", f"Somebody did this to {area} a moment ago.")
-    rulebook.STAMP.renew()
-    return f"Dispatch in {area} {'is paused' if paused else 'goes on'}: {reason}"
+        state = "paused" if paused else "running"
+        raise Conflict("nothing_to_do", f"Dispatch in {area} is {state} already.")
+    rulebook.VERSION.bump()
+    return f"Dispatch in {area} {'is paused' if paused else 'is resumed'}: {reason}"
 
 
 def _set_all_paused(paused: bool, reason: str, user: User) -> str:
     policy.change(by=user.actor, dispatch_paused=paused)
-    return f"Dispatch {'is paused everywhere' if paused else 'goes on'}: {reason}"
+    return f"Dispatch {'is paused everywhere' if paused else 'is resumed'}: {reason}"
 
 
 for action in [
@@ -95,7 +96,7 @@ for action in [
         why_not=lambda drone: (
             f"Grounded already: {drone.grounded_reason}" if drone.is_grounded else None
         ),
-        explanation="It gets no new order. A flight under way goes on.",
+        explanation="It gets no new orders. A flight under way continues.",
         is_grave=True,
     ),
     actions.Action(
@@ -115,7 +116,7 @@ for action in [
         form=actions.ReasonForm,
         carry_out=lambda area, data, user: _set_area_paused(area, True, data["reason"]),
         why_not=lambda area: "It is paused already." if area.dispatch_paused else None,
-        explanation="No automatic dispatch in this area. Assigning by hand goes on.",
+        explanation="No automatic dispatch in this area. You can still assign by hand.",
         is_grave=True,
     ),
     actions.Action(
@@ -127,7 +128,7 @@ for action in [
         carry_out=lambda area, data, user: _set_area_paused(area, False, data["reason"]),
         why_not=lambda area: None if area.dispatch_paused else "It is not paused.",
     ),
-    # OPS may pause and resume, and still not see or edit the other rules.
+    # OPS may pause and resume but cannot see or edit the other rules.
     actions.Action(
         model=Policy,
         name="pause",
@@ -136,7 +137,7 @@ for action in [
         form=actions.ReasonForm,
         carry_out=lambda _, data, user: _set_all_paused(True, data["reason"], user),
         why_not=lambda rules: "It is paused already." if rules.dispatch_paused else None,
-        explanation="No automatic dispatch anywhere. Assigning by hand goes on.",
+        explanation="No automatic dispatch anywhere. You can still assign by hand.",
         is_grave=True,
     ),
     actions.Action(
@@ -165,7 +166,7 @@ PAUSE = "fleet.change_servicearea"
 
 
 def switch_of_everything(*, next: str, more: tuple[Button, ...] = ()) -> Switch:
-    """Pauses or resumes all automatic dispatch, and leads to `next` then."""
+    """Pauses or resumes all automatic dispatch, then redirects to `next`."""
     if policy.current().dispatch_paused:
         resume = actions.button(Policy, "resume", 1, next=next)
         return Switch(
@@ -176,14 +177,15 @@ def switch_of_everything(*, next: str, more: tuple[Button, ...] = ()) -> Switch:
             icon="pause_circle",
         )
     pause = actions.button(Policy, "pause", 1, next=next)
-    text = "Dispatch runs by itself"
-    return Switch(text, Tone.GOOD, (pause, *more), "Waiting orders get drones without you.")
+    text = "Dispatch runs automatically"
+    return Switch(text, Tone.GOOD, (pause, *more), "Waiting orders get drones automatically.")
 
 
 def switch_of_area(area: ServiceArea, *, next: str, more: tuple[Button, ...] = ()) -> Switch:
     """Pauses or resumes automatic dispatch in one area."""
     if policy.current().dispatch_paused:
-        return Switch(f"{area} waits, as everything does", Tone.IDLE, more, icon="pause_circle")
+        text = f"{area}: paused, as dispatch is paused everywhere"
+        return Switch(text, Tone.IDLE, more, icon="pause_circle")
     if area.dispatch_paused:
         resume = actions.button(ServiceArea, "resume", area.pk, next=next)
         text = f"Dispatch is paused in {area}"
@@ -193,9 +195,9 @@ def switch_of_area(area: ServiceArea, *, next: str, more: tuple[Button, ...] = (
 
 
 def dispatch_switches(now: datetime) -> Iterator[Switch]:
-    """Everything, and each area that is paused on its own."""
+    """The switch of all dispatch, and one per paused area."""
     here = reverse("admin:index")
-    # Single areas are paused where their runs are, by a name that fleet need not import.
+    # Areas are paused on the page of dispatch runs; the URL name avoids an import of dispatch.
     one = Button("One area…", reverse("admin:dispatch_dispatchrun_changelist"), PAUSE)
     yield switch_of_everything(next=here, more=(one,))
     if not policy.current().dispatch_paused:
@@ -234,20 +236,23 @@ def old_picture(now: datetime) -> Iterator[Attention]:
             key="no-fleet-api",
             level=40,
             text="No Fleet API is configured",
-            detail="Nothing is known of the drones: set FLEET_API_URL.",
+            detail="There is no telemetry: set FLEET_API_URL.",
             tone=Tone.BAD,
         )
         return
-    seen = picture.read()
+    latest = picture.read()
     max_age_s = policy.current().telemetry_max_age_s
-    if seen is None or seen.age_s(now) > max_age_s:
-        age = "There has never been one" if seen is None else f"It is {seen.age_s(now):.0f} s old"
+    if latest is None or latest.age_s(now) > max_age_s:
+        age = (
+            "There has never been one" if latest is None else f"It is {latest.age_s(now):.0f} s old"
+        )
         yield Attention(
             key="picture",
             level=39,
             text="The fleet picture is old, so nothing is dispatched",
-            detail=f"{age}; allowed are {max_age_s:.0f} s. The Fleet API or the worker is away.",
-            since=seen.fetched_at if seen else None,
+            detail=f"{age}; at most {max_age_s:.0f} s are allowed. Check the Fleet API and the "
+            "worker.",
+            since=latest.fetched_at if latest else None,
             tone=Tone.BAD,
         )
 
@@ -261,27 +266,27 @@ def unknown_wind(now: datetime) -> Iterator[Attention]:
     yield Attention(
         key="weather",
         level=37,
-        text="Nobody knows the wind, so nothing is dispatched",
-        detail="The weather source is silent or wrong; readings count for "
-        f"{rules.weather_max_age_s / 60:.0f} min. Put it right, or take WEATHER_SOURCE away.",
+        text="The wind is unknown, so nothing is dispatched",
+        detail="The weather source has given no usable reading for "
+        f"{rules.weather_max_age_s / 60:.0f} min. Repair it, or remove WEATHER_SOURCE.",
         since=reading.measured_at if reading else None,
         tone=Tone.BAD,
     )
 
 
 def unknown_drones(now: datetime) -> Iterator[Attention]:
-    """Drones that telemetry shows and the registry does not know."""
-    seen = picture.read()
-    if seen is None:
+    """Unregistered drones that send telemetry."""
+    latest = picture.read()
+    if latest is None:
         raise NotChecked("there is no picture of the fleet")
-    heard = set(seen.telemetry)
-    known = set(Drone.objects.filter(pk__in=heard).values_list("pk", flat=True))
-    for drone_id in sorted(heard - known)[:MOST_UNKNOWN]:
+    sending = set(latest.telemetry)
+    registered = set(Drone.objects.filter(pk__in=sending).values_list("pk", flat=True))
+    for drone_id in sorted(sending - registered)[:MAX_UNKNOWN]:
         yield Attention(
             key=f"unknown:{drone_id}",
             level=2,
             text=f"{drone_id} sends telemetry and is not registered",
-            detail="It gets no orders until it is.",
+            detail="It gets no orders until it is registered.",
             remedies=(
                 Button(
                     "Register…",
@@ -292,25 +297,25 @@ def unknown_drones(now: datetime) -> Iterator[Attention]:
         )
 
 
-MOST_UNKNOWN = 5
-for look, checks in [
+MAX_UNKNOWN = 5
+for source, checks in [
     (paused_dispatch, "dispatch is paused nowhere"),
-    (old_picture, "the fleet picture is young"),
-    (unknown_wind, "the wind is known where it is measured"),
+    (old_picture, "the fleet picture is fresh"),
+    (unknown_wind, "the wind is known if it is measured"),
     (unknown_drones, "no drone without registration sends telemetry"),
     (attention.offline_drones, "no drone in service is offline"),
     (holds.drones_on_hold, "no drone in service is on hold"),
     (attention.incomplete_telemetry, "no drone's telemetry lacks a value that dispatch needs"),
 ]:
-    console.add_attention(look, checks=checks)
+    console.add_attention(source, checks=checks)
 
 
 # --- the numbers ---------------------------------------------------------------------------------
 
 
 def drones_by_readiness(now: datetime) -> Iterator[Number]:
-    seen = drone_status.look(list(Drone.objects.with_home().filter(active=True)), now)
-    counts = Counter(one.readiness for one in seen)
+    live = drone_status.live_drones(list(Drone.objects.with_home().filter(active=True)), now)
+    counts = Counter(one.readiness for one in live)
     url = reverse("admin:fleet_drone_changelist")
     for readiness in Readiness:
         label, tone = presentation.READINESS[readiness]
@@ -318,7 +323,7 @@ def drones_by_readiness(now: datetime) -> Iterator[Number]:
         yield Number(
             f"Drones: {label.lower()}",
             str(count),
-            f"of {len(seen)}",
+            f"of {len(live)}",
             tone if count else Tone.IDLE,
             f"{url}?readiness={readiness}&active__exact=1",
         )
@@ -332,10 +337,10 @@ console.number_sources.append(drones_by_readiness)
 
 def now_of(drone: Drone, request: HttpRequest) -> Section:
     now = timezone.now()
-    seen = drone_status.look(list(Drone.objects.with_home().filter(pk=drone.pk)), now)[0]
-    feature = drone_feature(seen, now)
+    live = drone_status.live_drones(list(Drone.objects.with_home().filter(pk=drone.pk)), now)[0]
+    feature = drone_feature(live, now)
     context = {
-        "facts": presentation.facts(seen, now),
+        "facts": presentation.state_rows(live, now),
         "features": [asdict(feature)] if feature else [],
         "drone": drone.pk,
         "tiles": tiles(),

@@ -1,4 +1,4 @@
-"""The policy as one form: grouped, with a plain name and the unit of every rule."""
+"""The policy form: groups, labels with units, and help texts."""
 
 from typing import Any
 
@@ -51,26 +51,26 @@ GROUPS: dict[str, dict[str, str]] = {
         "customer_dropoff_radius_m": "Customers may move the drop point by (m)",
         "personal_data_days": "Remove personal data after (days)",
         "decision_days": "Keep dispatch decisions for (days)",
-        "auto_submit": "Publish missions by itself",
+        "auto_submit": "Publish missions automatically",
         "ready_required": "Fly only parcels that are ready",
     },
 }
-# Where the field's own help says less than somebody at the form wants to know.
+# Replaces the model field's help text in the form.
 EXPLANATIONS = {
     "detour_factor": "Flown distance over straight distance: 1.15 is 15 % longer.",
-    "telemetry_hard_age_s": "Up to this age OPS may override with a reason, beyond it nobody may.",
-    "promise_medical_min": "Deliver by, where the merchant gives no time: so long after placing.",
+    "telemetry_hard_age_s": "Up to this age OPS may override with a reason; above it, never.",
+    "promise_medical_min": "Deadline after placing, if the merchant gives none.",
     "promise_urgent_min": "The same for urgent orders.",
     "promise_normal_min": "The same for normal orders.",
     "weight_medical": "How much worse a late minute of a medical order is than one of weight 1.",
     "weight_urgent": "The same for urgent orders.",
     "weight_normal": "The same for normal orders; usually 1.",
-    "busy_weight": "What a second of drone time costs against a second late of weight 1: higher "
-    "prefers short flights, lower prefers quick ones.",
-    "auto_submit": "Off: each mission waits until somebody submits it in the console.",
+    "busy_weight": "Cost of a second of drone time against a second of lateness of weight 1: "
+    "higher prefers short flights, lower prefers early deliveries.",
+    "auto_submit": "Off: each mission waits until staff submit it in the console.",
 }
 LABELS = {name: label for fields in GROUPS.values() for name, label in fields.items()}
-# Not in the form: pausing is an action of its own, with a reason.
+# Not in the form: pausing is a separate action with a reason.
 ALL_LABELS = {**LABELS, "dispatch_paused": "Dispatch paused"}
 FIELDSETS = [(title, {"fields": list(fields)}) for title, fields in GROUPS.items()]
 FIELDSETS[0][1]["fields"].append("seen_version")
@@ -113,8 +113,8 @@ class PolicyForm(forms.ModelForm):
         data: dict[str, Any] = super().clean() or {}
         if data.get("seen_version") != self.instance.version:
             raise forms.ValidationError(
-                f"The policy was changed meanwhile: it is at version {self.instance.version}. "
-                "Open it again to see the rules that hold now.",
+                f"The policy has changed since you opened it and is now at version "
+                f"{self.instance.version}. Open it again to see the current rules.",
                 code="stale",
             )
         return data

@@ -1,6 +1,6 @@
-"""The demo city, as plain data: Accra with three hubs, a dozen drones and two merchants.
+"""The demo city as plain data: Accra with three hubs, a dozen drones and two merchants.
 
-The seed writes it into the database and the simulator flies it, so both see the same city.
+Both the database seed and the simulator use it.
 """
 
 import json
@@ -119,7 +119,7 @@ class CityDrone:
 
 
 def drones(count: int) -> list[CityDrone]:
-    """`count` drones, spread over hubs and kinds so that every hub has a bit of everything."""
+    """`count` drones, spread over hubs and kinds so that every hub has several kinds."""
     return [
         CityDrone(f"WX-DRN-{n + 1:03d}", KINDS[(n // len(HUBS)) % len(KINDS)], HUBS[n % len(HUBS)])
         for n in range(count)
@@ -127,8 +127,8 @@ def drones(count: int) -> list[CityDrone]:
 
 
 def simulated(count: int) -> list[dict[str, Any]]:
-    """The same drones as the simulator's `--drones` file has them, each on a pad of its own."""
-    described = []
+    """The same drones in the format of the simulator's `--drones` file, each with its own pad."""
+    entries = []
     for n, drone in enumerate(drones(count)):
         lat, lng = moved(drone.hub.lat, drone.hub.lng, north_m=12.0 * (n // 3), east_m=0.0)
         airframe = {
@@ -136,32 +136,32 @@ def simulated(count: int) -> list[dict[str, Any]]:
             for name, value in asdict(drone.kind).items()
             if name not in ("name", "payload_types", "max_wind_mps")
         }
-        described.append({"drone_id": drone.drone_id, "home_lat": lat, "home_lng": lng, **airframe})
-    return described
+        entries.append({"drone_id": drone.drone_id, "home_lat": lat, "home_lng": lng, **airframe})
+    return entries
 
 
-def order_of(shop: Shop, chance: random.Random) -> dict[str, Any]:
-    """The body of a `POST /api/v1/orders`: a customer somewhere near the shop."""
+def order_of(shop: Shop, rng: random.Random) -> dict[str, Any]:
+    """The body of a `POST /api/v1/orders` for a random customer near the shop."""
     lat, lng = moved(
         shop.pickup.lat,
         shop.pickup.lng,
-        north_m=chance.choice((-1, 1)) * chance.uniform(400, 1100),
-        east_m=chance.uniform(-1000, 300),
+        north_m=rng.choice((-1, 1)) * rng.uniform(400, 1100),
+        east_m=rng.uniform(-1000, 300),
     )
     return {
-        "customer_name": chance.choice(("Ama Mensah", "Kofi Boateng", "Esi Owusu", "Yaw Asante")),
-        "customer_phone": f"+23324{chance.randrange(1_000_000, 9_999_999)}",
+        "customer_name": rng.choice(("Ama Mensah", "Kofi Boateng", "Esi Owusu", "Yaw Asante")),
+        "customer_phone": f"+23324{rng.randrange(1_000_000, 9_999_999)}",
         "pickup_name": shop.pickup.name,
         "pickup_lat": shop.pickup.lat,
         "pickup_lng": shop.pickup.lng,
         "dropoff_lat": round(lat, 6),
         "dropoff_lng": round(lng, 6),
-        "payload_weight_kg": round(chance.uniform(0.2, shop.max_weight_kg), 2),
+        "payload_weight_kg": round(rng.uniform(0.2, shop.max_weight_kg), 2),
         "payload_type": shop.payload_type,
-        "priority": chance.choice(shop.priorities),
+        "priority": rng.choice(shop.priorities),
         "pod_requirement": shop.pod_requirement,
     }
 
 
-if __name__ == "__main__":  # the simulator's --drones file, as compose.yaml makes it
+if __name__ == "__main__":  # compose.yaml writes the simulator's --drones file with this
     sys.stdout.write(json.dumps(simulated(int(sys.argv[1])), indent=1))

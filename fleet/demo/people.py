@@ -1,6 +1,6 @@
-"""The demo's people: merchants who order, customers who read out their code, an operator.
+"""The demo's users: merchants who place orders, customers who enter their code, an operator.
 
-They know nothing but the REST API, as their real selves would.
+They use only the REST API, like real users.
 """
 
 import random
@@ -14,16 +14,16 @@ from fleet.demo import city
 from fleet.demo.seed import Credentials
 
 TERMINAL = {"DELIVERED", "CANCELED", "FAILED", "ABORTED"}
-PLACING_TRIES = 20  # a random customer may live beside the runway
+PLACING_TRIES = 20  # a random drop point may be in a no-fly zone
 
 
 class DemoFailed(Exception):
-    """The API did not do what a demo needs. Says what it answered."""
+    """The API gave an unexpected answer; the message contains it."""
 
 
 @dataclass
 class Story:
-    """One order as its followers saw it."""
+    """One order and the events read so far."""
 
     order: dict[str, Any]
     shop: str
@@ -41,12 +41,12 @@ class Story:
         return self.status in TERMINAL and (self.status != "DELIVERED" or bool(self.proof))
 
     def at(self, event_type: str) -> datetime | None:
-        """When it last happened, as reported."""
+        """When an event of this type last occurred."""
         times = [e["occurred_at"] for e in self.events if e["type"] == event_type]
         return datetime.fromisoformat(times[-1]) if times else None
 
     def promised_at(self) -> datetime | None:
-        """When dispatch expected the parcel at the door, by the last assignment."""
+        """The expected delivery time of the last assignment."""
         promises = [e["payload"]["promised_at"] for e in self.events if e["type"] == "ASSIGNED"]
         return datetime.fromisoformat(promises[-1]) if promises else None
 
@@ -59,16 +59,16 @@ class People:
     def __init__(self, base_url: str, credentials: Credentials, seed: int) -> None:
         self.api = f"{base_url}/api/v1"
         self.credentials = credentials
-        self.chance = random.Random(seed)  # noqa: S311 (a demo that can be repeated)
+        self.rng = random.Random(seed)  # noqa: S311 (repeatable, not secret)
         self.http = requests.Session()
         self.stories: list[Story] = []
 
     def place_order(self) -> Story:
-        """A random customer of the shops, in turn. Raises DemoFailed."""
+        """Places an order for a random customer of the next shop. Raises DemoFailed."""
         shop = city.SHOPS[len(self.stories) % len(city.SHOPS)]
         key = self.credentials.shop_keys[shop.name]
         for _ in range(PLACING_TRIES):
-            answer = self._call("POST", "/orders", key, json=city.order_of(shop, self.chance))
+            answer = self._call("POST", "/orders", key, json=city.order_of(shop, self.rng))
             if answer.status_code == 201:
                 order = answer.json()
                 story = Story(order, shop.name, order.pop("otp_code", None))
@@ -77,8 +77,8 @@ class People:
         raise DemoFailed(f"{PLACING_TRIES} orders in a row were refused: {answer.text[:400]}")
 
     def catch_up(self) -> list[tuple[Story, dict[str, Any]]]:
-        """What is new in every running story, oldest first; gives the proofs that are due."""
-        news = []
+        """The new events of all open orders, oldest first per order; submits due proofs."""
+        new = []
         for story in [story for story in self.stories if not story.is_over]:
             answer = self._call(
                 "GET", f"/orders/{story.id}/events?page_size=100", self.credentials.ops_key
@@ -89,12 +89,12 @@ class People:
                 )
             fresh = answer.json()["items"][len(story.events) :]
             story.events += fresh
-            news += [(story, event) for event in fresh]
-            self._note_state(story)
+            new += [(story, event) for event in fresh]
+            self._update_status(story)
             self._give_proof(story)
-        return news
+        return new
 
-    def _note_state(self, story: Story) -> None:
+    def _update_status(self, story: Story) -> None:
         transitions = [e["type"] for e in story.events]
         for event_type in reversed(transitions):
             if event_type == "REQUEUED":
@@ -106,7 +106,7 @@ class People:
             break
 
     def _give_proof(self, story: Story) -> None:
-        """The customer reads the code at the door; the operator confirms what needs no code."""
+        """Submits the customer's code, or the operator's confirmation if there is no code."""
         if story.proof or story.status not in ("ARRIVED", "DELIVERING", "DELIVERED"):
             return
         if story.otp_code:
@@ -123,7 +123,7 @@ class People:
             method = "OPERATOR_CONFIRM"
         if answer.ok:
             story.proof = method
-        elif answer.status_code != 409:  # 409: the drone is not there any more or not yet
+        elif answer.status_code != 409:  # 409: the drone has not arrived or has left
             raise DemoFailed(f"Proof of {story.id}: {answer.status_code} {answer.text[:300]}")
 
     def _call(self, verb: str, path: str, key: str, **options: Any) -> requests.Response:

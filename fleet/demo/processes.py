@@ -1,4 +1,4 @@
-"""The demo's processes: started as on a server, watched, and stopped together."""
+"""The demo's processes: started as on a server, checked, and stopped together."""
 
 import fcntl
 import socket
@@ -13,22 +13,22 @@ import requests
 
 from fleet.demo.watcher import end
 
-LOCK_TIMEOUT_S = 15.0  # longer than the watcher of a demo that was killed just now takes
+LOCK_TIMEOUT_S = 15.0  # longer than a killed demo's watcher needs to clean up
 
 
 class ProcessDied(Exception):
-    """One of the demo's processes ended by itself. Says which, and where its log is."""
+    """One of the demo's processes ended unexpectedly; the message has its name and log."""
 
 
 class AlreadyRunning(Exception):
-    """There is another demo in this checkout."""
+    """Another demo runs in this checkout."""
 
 
 class Processes:
-    """Children of the demo, each with a log file of its own. `with` stops them in reverse order.
+    """The demo's child processes, each with its own log file. `with` stops them in reverse order.
 
-    There is one such at a time: they share the database, the drones and the logs in `home`. They
-    end with the demo even when it is killed; a watcher sees to that (`fleet.demo.watcher`).
+    Only one demo runs at a time: it owns the database, the drones and the logs in `home`. If the
+    demo is killed, `fleet.demo.watcher` stops the children.
     """
 
     def __init__(self, home: Path, env: dict[str, str]) -> None:
@@ -44,7 +44,7 @@ class Processes:
             [sys.executable, "-m", "fleet.demo.watcher"],
             stdin=subprocess.PIPE,
             start_new_session=True,
-            pass_fds=[self._lock.fileno()],  # held until it has cleaned up
+            pass_fds=[self._lock.fileno()],  # keeps the lock until it has cleaned up
         )
         return self
 
@@ -53,7 +53,7 @@ class Processes:
         self._lock.close()
 
     def run(self, *arguments: str) -> str:
-        """Run `manage.py ARGUMENTS` to its end; returns what it printed. Raises ProcessDied."""
+        """Runs `manage.py ARGUMENTS` and returns its standard output. Raises ProcessDied."""
         done = subprocess.run(  # noqa: S603 (our own commands)
             [sys.executable, "manage.py", *arguments],
             env=self.env,
@@ -66,19 +66,19 @@ class Processes:
         return done.stdout
 
     def start(self, name: str, command: Sequence[str]) -> None:
-        # A session of its own: Ctrl-C reaches the demo alone, which then stops them in order.
+        # A separate session: Ctrl-C reaches only the demo, which then stops the children in order.
         with (self.logs / f"{name}.log").open("ab") as log:
             child = subprocess.Popen(  # noqa: S603 (our own commands)
                 command, env=self.env, stdout=log, stderr=log, start_new_session=True
             )
         self._running.append((name, child))
         pipe = self._watcher.stdin
-        assert pipe is not None  # noqa: S101 (it was asked for)
+        assert pipe is not None  # noqa: S101 (stdin=PIPE)
         pipe.write(f"{child.pid}\n".encode())
         pipe.flush()
 
     def check(self) -> None:
-        """Raises ProcessDied when a child has ended."""
+        """Raises ProcessDied if a child has ended."""
         for name, child in self._running:
             if child.poll() is not None:
                 raise ProcessDied(
@@ -87,7 +87,7 @@ class Processes:
                 )
 
     def wait_for(self, what: str, ready: Callable[[], bool], timeout_s: float = 40.0) -> None:
-        """Wait until `ready()`; raises ProcessDied when a child ends or the time is over."""
+        """Waits until `ready()`. Raises ProcessDied if a child ends or on timeout."""
         deadline = time.monotonic() + timeout_s
         while not ready():
             self.check()
@@ -97,7 +97,7 @@ class Processes:
 
     def stop(self) -> None:
         end([child.pid for _, child in reversed(self._running)])
-        self._watcher.communicate()  # closes its input; it finds nothing left to do
+        self._watcher.communicate()  # closes its input, which ends it
         for _, child in self._running:
             child.wait()
         self._running.clear()
@@ -113,9 +113,7 @@ def _locked(path: Path) -> IO[str]:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 lock.close()
-                raise AlreadyRunning(
-                    "A demo runs in this checkout already; stop it first."
-                ) from None
+                raise AlreadyRunning("Another demo runs in this checkout; stop it first.") from None
             time.sleep(0.1)
         else:
             return lock

@@ -1,11 +1,11 @@
-"""What the demo prints: a line per event worth reading, and a table at the end."""
+"""The demo's output: a line per important event, and a table at the end."""
 
 from datetime import datetime
 from typing import Any
 
 from fleet.demo.people import Story
 
-WORTH_A_LINE = {
+EVENT_LABELS = {
     "ASSIGNED": "assigned ",
     "REASSIGNED": "assigned ",
     "LAUNCHED": "launched ",
@@ -28,19 +28,19 @@ def placed(story: Story) -> str:
 
 
 def line(story: Story, event: dict[str, Any]) -> str | None:
-    """One line, or None for what is not worth one."""
-    what = WORTH_A_LINE.get(event["type"])
-    if what is None:
+    """One line, or None for an event type without label."""
+    label = EVENT_LABELS.get(event["type"])
+    if label is None:
         return None
-    words = event["message"]
+    text = event["message"]
     if event["type"] == "DELIVERED":
         seconds = _between(story, "CREATED", "DELIVERED")
-        words = f"{story.drone_id()}, {seconds:.0f} s after it was placed"
-    return f"{_clock()} {what}  {_name(story)}  {words}"
+        text = f"{story.drone_id()}, {seconds:.0f} s after it was placed"
+    return f"{_clock()} {label}  {_name(story)}  {text}"
 
 
 def table(stories: list[Story], speed: float) -> str:
-    """Seconds are real ones; ETAs are on the flights' clock, which runs `speed` times faster."""
+    """Seconds are real time, but ETAs are on the flights' clock, `speed` times faster."""
     head = (
         f"{'order':13}  {'priority':8}  {'drone':12}  {'queued':>6}  {'to take-off':>11}  "
         f"{'to the door':>11}  {'handover':>8}  {'ETA promised':>12}  {'ETA real':>8}  {'proof':16}"

@@ -1,4 +1,4 @@
-"""Write the demo city into the database: hubs, drones, areas, merchants, users and their keys."""
+"""Writes the demo city to the database: hubs, drones, areas, merchants, users and API keys."""
 
 import secrets
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ KEY_NAME = "demo"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the demo logs in with. New at every start; nothing else can read them again."""
+    """The demo's password and API keys. New at every start; they cannot be read again."""
 
     password: str
     gcs_key: str
@@ -31,7 +31,10 @@ class Credentials:
 
 @transaction.atomic
 def seed(drone_count: int) -> Credentials:
-    """Make or renew the demo city; may run any number of times. Refused outside demo and test."""
+    """Creates or updates the demo city; idempotent except for new credentials.
+
+    Raises PermissionDenied outside the environments demo and test.
+    """
     if settings.ENVIRONMENT not in ("demo", "test"):
         raise PermissionDenied(
             f"The demo city has users with a printed password; ENVIRONMENT is "
@@ -49,7 +52,7 @@ def seed(drone_count: int) -> Credentials:
 
 
 def _seed_policy() -> None:
-    """Times as the simulated crews take them, so that ETAs are honest; later edits are kept."""
+    """Sets the handling times of the simulator, for correct ETAs. Later edits are kept."""
     if policy.current().version > 1:
         return
     crew = Handling()
@@ -85,9 +88,9 @@ def _seed_fleet(drone_count: int) -> None:
             drone_id=drone.drone_id,
             defaults={"kind": kinds[drone.kind.name], "hub": hubs[drone.hub.name], "active": True},
         )
-    # A former demo may have had more drones; nobody flies those now.
+    # A previous demo may have had more drones.
     Drone.objects.exclude(pk__in=[drone.drone_id for drone in wanted]).update(active=False)
-    rulebook.STAMP.renew()
+    rulebook.VERSION.bump()
 
 
 def _seed_people(merchants: list[Merchant]) -> Credentials:

@@ -1,7 +1,7 @@
-"""Ends the demo's processes when the demo ends, however it ends: `python -m fleet.demo.watcher`.
+"""Ends the demo's processes when the demo ends or is killed: `python -m fleet.demo.watcher`.
 
-It is told each process on its standard input, whose other end only the demo holds. A demo that is
-killed cannot stop anything any more, but the kernel closes that end for it.
+It reads the process ids from standard input. Only the demo holds the other end of that pipe, and
+the kernel closes it when the demo is killed.
 """
 
 import os
@@ -17,9 +17,9 @@ STOP_TIMEOUT_S = 10.0
 
 
 def end(leaders: Sequence[int]) -> None:
-    """End these processes, each the leader of a session of its own, and whatever they started.
+    """Ends these session leaders and all processes of their sessions.
 
-    First politely; what is left then of a session does not stay.
+    Sends SIGTERM, waits up to STOP_TIMEOUT_S, then kills each session.
     """
     for leader in leaders:
         with suppress(ProcessLookupError):
@@ -33,7 +33,7 @@ def end(leaders: Sequence[int]) -> None:
 
 
 def _runs(pid: int) -> bool:
-    """A zombie does not: it only waits for its parent to look."""
+    """False for a zombie: it has ended and only waits for its parent."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -41,5 +41,5 @@ def _runs(pid: int) -> bool:
 
 
 if __name__ == "__main__":
-    told = [int(line) for line in sys.stdin]  # until the other end is closed
-    end(told[::-1])
+    pids = [int(line) for line in sys.stdin]  # until the other end is closed
+    end(pids[::-1])

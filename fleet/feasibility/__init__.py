@@ -1,1 +1,1 @@
-"""Whether a drone may fly an order, how far and why not. Pure: rules and time are arguments."""
+"""Whether a drone may fly an order, with figures and reasons. Pure: time is an argument."""

@@ -1,4 +1,4 @@
-"""Drones at their best: whether any drone could ever fly a trip, and why not. Pure."""
+"""Judges a trip with ideal drones: whether any drone could ever fly it, and why not. Pure."""
 
 from dataclasses import fields, replace
 
@@ -8,7 +8,7 @@ from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.reasons import Reason, Rule
 from fleet.feasibility.tables import Bools, DroneTable, payload_name
 
-# What changes from minute to minute; a drone at its best has the best of each.
+# Columns that change from minute to minute. An ideal drone has the best value in each.
 _STATE = {
     "lat",
     "lng",
@@ -24,9 +24,9 @@ _STATE = {
 
 
 def at_their_best(drones: DroneTable) -> DroneTable:
-    """One drone of each kind in service at each hub, at home, with a full battery, free to fly.
+    """One drone per kind and hub in service: at home, fully charged, free to fly.
 
-    Judged with these, a trip that no drone could ever fly shows itself (see `refusals`).
+    A trip that none of them can fly cannot be flown by any drone at any time (see `refusals`).
     """
     drones = drones.take(drones.registered & drones.active)
     alike = [c.name for c in fields(DroneTable) if c.name not in _STATE | {"drone_id"}]
@@ -36,7 +36,7 @@ def at_their_best(drones: DroneTable) -> DroneTable:
 
 
 def ready_at_home(drones: DroneTable) -> DroneTable:
-    """These drones as they would be at home with a full battery, heard of and free to fly."""
+    """These drones at home, fully charged, with fresh telemetry and free to fly."""
     zeros = np.zeros(len(drones))
     return replace(
         drones,
@@ -54,10 +54,10 @@ def ready_at_home(drones: DroneTable) -> DroneTable:
 
 
 def refusals(best: Verdicts) -> list[Reason]:
-    """Why one trip cannot be delivered by any drone; empty when at least one could.
+    """Why no drone can ever fly this trip; empty if at least one can.
 
-    best: the verdicts of that trip with all drones `at_their_best`. The codes are those of placing
-    an order: payload_type_unsupported, payload_too_heavy, in_no_fly_zone, out_of_range.
+    best: the verdicts of one trip with all drones `at_their_best`. Codes, as for placing an order:
+    payload_type_unsupported, payload_too_heavy, in_no_fly_zone, out_of_range.
     """
     if best.able.any():
         return []

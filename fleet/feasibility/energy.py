@@ -1,4 +1,4 @@
-"""How long a flight takes, and how much of the battery. Pure."""
+"""Duration, distance and energy of flights. Pure."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable, TripTable
 
 GRAVITY_MPS2 = 9.81
-CLIMB_EFFICIENCY = 0.7  # battery to lift
+CLIMB_EFFICIENCY = 0.7  # from battery energy to potential energy
 
 
 class Figures(NamedTuple):
@@ -29,13 +29,13 @@ def figures_of(
     rules: Rules,
     headwind_mps: float,
 ) -> Figures:
-    """Way, times and energy of each pair's flight over three legs of these lengths (3, P).
+    """Distance, times and energy of each pair's flight over three legs of these lengths (3, P).
 
     Each leg climbs to cruise altitude, cruises, and descends: to the ground at the pickup and at
-    home, to the delivery altitude at the door. The drone hovers with the parcel while it is loaded
-    and lowered. Power at mass m is the power at empty mass m0 times (m / m0) ** 1.5 (momentum
-    theory of the hovering rotor); climbing adds m * g * v / CLIMB_EFFICIENCY to the hover;
-    descending is taken to need as much as hovering.
+    home, to the delivery altitude at the door. The drone hovers while the parcel is loaded and
+    lowered. Power at mass m is the power at empty mass m0 times (m / m0) ** 1.5 (momentum theory of
+    the hovering rotor). Climbing adds m * g * v / CLIMB_EFFICIENCY to the hover power; descending
+    needs the hover power.
     """
     to_pickup_m, to_door_m, home_m = lengths_m * rules.detour_factor
     pace_spm = _pace_spm(drones, headwind_mps)
@@ -50,7 +50,7 @@ def figures_of(
     delivery_s = to_pickup_s + carrying_s[d] + pace * to_door_m
     busy_s = delivery_s + (raise_s + down_s)[d] + pace * home_m
 
-    # Everything from here in percent of the full battery.
+    # All energies below are in percent of the full battery.
     pct_per_ws = 100 / (3600 * drones.battery_wh)
     hover_pct_per_s = drones.hover_power_w * pct_per_ws
     cruise_pct_per_m = cruising_pct_per_m(drones, headwind_mps)[d]
@@ -72,12 +72,13 @@ def figures_of(
 
 
 def cruising_pct_per_m(drones: DroneTable, headwind_mps: float) -> Floats:
-    """What a metre of cruise without payload takes of each drone's (N,) full battery."""
+    """Percent of each drone's (N,) full battery per metre of cruise without payload."""
     pct: Floats = drones.cruise_power_w * _pace_spm(drones, headwind_mps)
     return pct * 100 / (3600 * drones.battery_wh)
 
 
 def headwind_of(wind_mps: float | None) -> float:
+    """The headwind to plan with; 0 if the wind is unknown or not measured."""
     return wind_mps if wind_mps and np.isfinite(wind_mps) else 0.0
 
 

@@ -1,8 +1,8 @@
 """Distances and polygons on the globe. Pure: arrays in, arrays out; coordinates in degrees.
 
-Polygons are planar in longitude and latitude, as GeoJSON defines their edges, and a leg is the
-straight line between its ends in the same plane: within 10 m of the great circle on 20 km, up to
-50° from the equator. Polygons and legs across the 180° meridian are not served.
+Polygons are planar in longitude and latitude, as GeoJSON defines their edges. A leg is a straight
+line in the same plane: within 10 m of the great circle on 20 km, up to 50° from the equator.
+Polygons and legs across the 180° meridian are not supported.
 """
 
 import math
@@ -30,8 +30,8 @@ def distance_m(
     """Great-circle distance in metres, elementwise and broadcasting; NaN where a coordinate is NaN.
 
     The haversine formula (R. W. Sinnott, "Virtues of the Haversine", Sky & Telescope 68, 1984) on
-    a sphere of the mean Earth radius: keeps its digits over small distances, and is within 0.6 % of
-    the WGS 84 ellipsoid.
+    a sphere of the mean Earth radius. It is accurate for small distances and within 0.6 % of the
+    WGS 84 ellipsoid.
     """
     phi1, lambda1, phi2, lambda2 = (
         np.radians(np.asarray(degrees, float)) for degrees in (lat1, lng1, lat2, lng2)
@@ -40,13 +40,13 @@ def distance_m(
         np.sin((phi2 - phi1) / 2) ** 2
         + np.cos(phi1) * np.cos(phi2) * np.sin((lambda2 - lambda1) / 2) ** 2
     )
-    # Rounding takes antipodes a hair above 1.
+    # Rounding takes antipodes slightly above 1.
     result: Floats = 2 * EARTH_RADIUS_M * np.arcsin(np.sqrt(np.minimum(haversine, 1.0)))
     return result
 
 
 class InvalidPolygon(ValueError):
-    """A polygon that cannot be used, in words for whoever drew it; `code` is for machines.
+    """An unusable polygon. The message is for staff, `code` for programs.
 
     Codes: not_a_polygon, not_closed, too_few_points, too_many_points, not_a_number, off_the_globe,
     crosses_itself, too_small, too_large.
@@ -58,9 +58,9 @@ class InvalidPolygon(ValueError):
 
 
 def polygon(geojson: Any) -> shapely.Polygon:
-    """The polygon that a GeoJSON Polygon object describes (RFC 7946); raises InvalidPolygon.
+    """Parses a GeoJSON Polygon object (RFC 7946). Raises InvalidPolygon.
 
-    Altitudes are ignored, holes are kept, and rings may turn either way.
+    Altitudes are ignored, holes are kept, and both winding orders are accepted.
     """
     if not isinstance(geojson, dict) or geojson.get("type") != "Polygon":
         found = geojson.get("type") if isinstance(geojson, dict) else type(geojson).__name__
@@ -94,7 +94,7 @@ def _ring(ring: Any) -> list[tuple[float, float]]:
         raise InvalidPolygon(
             "too_few_points",
             f"A ring of the polygon has {len(points)} points; it needs at least 4, "
-            "the last being the first again.",
+            "and the last must equal the first.",
         )
     if points[0] != points[-1]:
         raise InvalidPolygon(
@@ -152,11 +152,11 @@ def _check_size(shape: shapely.Polygon) -> None:
 
 
 class Zones:
-    """A set of polygons, each with an optional time window, to be asked about many points or legs.
+    """A set of polygons with optional time windows, for queries with many points or legs.
 
-    polygons: GeoJSON Polygons; windows: (from, until) of each, aware, None for open; names of each.
-    Zones are answered by their index in these lists. An edge belongs to its zone. starts_s, ends_s:
-    the windows as POSIX times, infinite for open.
+    polygons: GeoJSON Polygons. windows: (from, until) of each, aware, None for open. names: one of
+    each. Answers give a zone as its index in these lists. An edge belongs to its zone. starts_s,
+    ends_s: the windows as POSIX times, infinite for open.
     Raises InvalidPolygon, and ValueError for a naive time or lists of different lengths.
     """
 
@@ -182,9 +182,9 @@ class Zones:
         return len(self._shapes)
 
     def contains(self, lat: npt.ArrayLike, lng: npt.ArrayLike) -> tuple[Ints, Ints]:
-        """Which points lie in which zones: an index of each for every hit, sorted.
+        """Point indices and zone indices of all hits, sorted.
 
-        Windows are left aside. A point with NaN lies nowhere.
+        Ignores time windows. A point with NaN is in no zone.
         """
         points = shapely.points(np.atleast_1d(lng), np.atleast_1d(lat))
         point, zone = self._tree.query(points, predicate="intersects")
@@ -192,7 +192,7 @@ class Zones:
         return point[order], zone[order]
 
     def containing(self, lat: npt.ArrayLike, lng: npt.ArrayLike) -> Ints:
-        """The first zone that each point lies in, -1 where there is none."""
+        """The first zone that contains each point, -1 if there is none."""
         first = np.full(np.atleast_1d(lat).shape, -1, np.int64)
         point, zone = self.contains(lat, lng)
         first[point[::-1]] = zone[::-1]
@@ -201,11 +201,11 @@ class Zones:
     def in_the_way(
         self, lat1: Floats, lng1: Floats, lat2: Floats, lng2: Floats, from_at: datetime
     ) -> tuple[Floats, Ints]:
-        """The zone that first closes each leg (P,): since when, and which one.
+        """The zone that first blocks each leg (P,), and from when.
 
-        Answers the POSIX time, not before `from_at`, from which an active zone lies across the leg,
-        and that zone's index; infinity and -1 where there is none. A leg of no length asks about a
-        point; a leg with NaN meets nothing.
+        Returns the POSIX time, not before `from_at`, from which an active zone intersects the leg,
+        and that zone's index; infinity and -1 if there is none. A leg of length 0 tests a point; a
+        leg with NaN is never blocked.
         """
         now_s = _stamp(from_at, math.nan)
         since_s = np.full(len(lat1), np.inf)
@@ -225,7 +225,7 @@ class Zones:
         return since_s, first
 
     def near(self, lat1: Floats, lng1: Floats, lat2: Floats, lng2: Floats) -> Ints:
-        """The zones within the box around all the legs, in order of their index."""
+        """The zones that touch the bounding box of all legs, in order of their index."""
         lngs, lats = np.concatenate([lng1, lng2]), np.concatenate([lat1, lat2])
         west, south, east, north = self._bounds.T
         beside = (west > np.nanmax(lngs)) | (east < np.nanmin(lngs))
@@ -236,7 +236,7 @@ class Zones:
     def meets(
         self, zone: int, lat1: Floats, lng1: Floats, lat2: Floats, lng2: Floats
     ) -> npt.NDArray[np.bool_]:
-        """Which legs touch this zone, whatever its window."""
+        """Which legs touch this zone; ignores its time window."""
         ends = np.stack([lng1, lat1, lng2, lat2], axis=1).reshape(-1, 2, 2)
         met: npt.NDArray[np.bool_] = shapely.intersects(
             self._shapes[zone], shapely.linestrings(ends)
@@ -249,7 +249,7 @@ class Zones:
 
 
 class _LegBoxes:
-    """The boxes around legs, for a cheap test that spares most of them becoming geometries."""
+    """Bounding boxes of legs, for a cheap test before the exact one on geometries."""
 
     def __init__(self, lng1: Floats, lat1: Floats, lng2: Floats, lat2: Floats) -> None:
         self._dx, self._dy = (lng2 - lng1) / 2, (lat2 - lat1) / 2
@@ -259,7 +259,7 @@ class _LegBoxes:
     def may_meet(self, bounds: Floats) -> npt.NDArray[np.bool_]:
         """Legs that touch the box (west, south, east, north), by the separating axis test."""
         west, south, east, north = bounds
-        # A hair wider: the exact test follows, and this one must lose nothing to rounding.
+        # Slightly wider, so that rounding excludes no leg; the exact test follows.
         half_width, half_height = (east - west) / 2 + 1e-9, (north - south) / 2 + 1e-9
         x, y = self._x - (west + east) / 2, self._y - (south + north) / 2
         meets: npt.NDArray[np.bool_] = (

@@ -1,8 +1,8 @@
-"""May this drone fly this trip, and if not, why: for many (drone, trip) pairs at once.
+"""Whether a drone may fly a trip, and why not, for many (drone, trip) pairs at once.
 
 Pure: columns in, columns out; the time, the rules and the wind are arguments. One function,
-`judge`, answers quote, placement, manual assignment, planning, and the last check before a mission
-intent is published. Doubt means no: whatever telemetry does not say counts against the pair.
+`judge`, serves quotes, placement, manual assignment, planning, and the last check before a mission
+intent is published. A missing value counts against the pair.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fleet.feasibility.energy import figures_of, headwind_of
 from fleet.feasibility.geometry import Floats, Ints, Zones
 from fleet.feasibility.legs import DETOUR_HORIZON_S, around_m, legs_of, zones_in_the_way
-from fleet.feasibility.reasons import SOFT, Facts, Reason, Rule, explain
+from fleet.feasibility.reasons import SOFT, Reason, ReasonInputs, Rule, explain
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import Bools, DroneTable, TripTable, payload_name
 
@@ -24,13 +24,13 @@ Bits = npt.NDArray[np.uint32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdicts:
-    """What was found for each pair (P,). Figures are NaN where the drone's position is unknown.
+    """The result for each pair (P,). Figures are NaN if the drone's position is unknown.
 
-    reasons: bits of `Rule`, 0 when nothing speaks against the pair. distance_m: the whole flight
-    from where the drone is over pickup and door to home, detours included. to_pickup_s, delivery_s,
-    busy_s: from now until the drone is at the pickup, the parcel at the door, the drone home again.
-    energy_pct: share of the full battery that the flight takes, without the reserve. zone: the
-    no-fly zone in the way, -1 when none is. The other fields are what was judged.
+    reasons: bits of `Rule`, 0 if the pair is able. distance_m: the whole flight from the drone's
+    position via pickup and door to its home, detours included. to_pickup_s, delivery_s, busy_s:
+    from now until the drone is at the pickup, the parcel is at the door, the drone is home.
+    energy_pct: share of the full battery that the flight needs, without the reserve. zone: the
+    no-fly zone that blocks the flight, -1 if none does. The other fields are the inputs.
     """
 
     reasons: Bits
@@ -55,19 +55,19 @@ class Verdicts:
 
     @property
     def assignable(self) -> Bools:
-        """Pairs that OPS may choose, with a written reason where they are not able."""
+        """Pairs that OPS may assign; those that are not able need a written reason."""
         return ~self.has(~SOFT)
 
     def has(self, rules: Rule) -> Bools:
-        """Pairs that one or more of these rules speak against."""
-        spoken: Bools = (self.reasons & np.uint32(rules)) != 0
-        return spoken
+        """Pairs that fail at least one of these rules."""
+        failed: Bools = (self.reasons & np.uint32(rules)) != 0
+        return failed
 
     def explain(self, i: int) -> list[Reason]:
-        """Every reason against pair i, hard ones first, with its numbers."""
+        """All reasons against pair i, hard ones first, with their numbers."""
         d, t = self.d[i], self.t[i]
         drones, trips = self.drones, self.trips
-        facts = Facts(
+        inputs = ReasonInputs(
             drone_id=str(drones.drone_id[d]),
             telemetry_age_s=float(drones.telemetry_age_s[d]),
             battery_pct=float(drones.battery_pct[d]),
@@ -80,10 +80,10 @@ class Verdicts:
             max_wind_mps=min(float(drones.max_wind_mps[d]), self.rules.max_wind_mps),
             rules=self.rules,
         )
-        return explain(int(self.reasons[i]), facts)
+        return explain(int(self.reasons[i]), inputs)
 
     def ruled_out(self) -> dict[str, Ints]:
-        """How many of the judged drones each code rules out, per trip (T,); only codes that do."""
+        """Reason code to the number of drones it rules out per trip (T,); only codes that occur."""
         counts = {
             rule.code: np.bincount(self.t[self.has(rule)], minlength=len(self.trips))
             for rule in Rule
@@ -92,7 +92,7 @@ class Verdicts:
 
 
 def every_pair(drones: int, trips: int) -> tuple[Ints, Ints]:
-    """Indices (d, t) of all drones with all trips, trip by trip."""
+    """Indices (d, t) of all pairs, ordered by trip."""
     return np.tile(np.arange(drones), trips), np.repeat(np.arange(trips), drones)
 
 
@@ -106,55 +106,54 @@ def judge(
     at: datetime,
     wind_mps: float | None = None,
 ) -> Verdicts:
-    """May drone d[i] fly trip t[i], assigned at `at`? For every i (P,).
+    """Whether drone d[i] may fly trip t[i] if it is assigned at `at`, for every i (P,).
 
-    zones: the no-fly zones; every leg of a flight must stay clear of those that are active at any
-    time until the drone is home. Where the rules allow detours, a flight that would cross one bends
-    around them, and its figures are those of that way. wind_mps: the steady wind where it is
-    measured, NaN where that is silent or old; since its direction along the trip is not known,
-    every leg is planned against it.
+    zones: the no-fly zones; no leg may cross a zone that is active at any time until the drone is
+    home. If the rules allow detours, a blocked flight is planned around the zones, and its figures
+    include the detour. wind_mps: the measured wind, NaN if it is unknown, None if it is not
+    measured. Its direction along the trip is unknown, so every leg is planned against it.
     """
     headwind_mps = headwind_of(wind_mps)
     legs = legs_of(drones, trips, d, t)
     lengths_m = np.stack([leg.length_m() for leg in legs])
     figures = figures_of(drones, trips, d, t, lengths_m, rules, headwind_mps)
     zone, in_zone = zones_in_the_way(trips, t, legs, zones, at, figures.busy_s)
-    if rules.detours_allowed and len(bent := np.flatnonzero((zone >= 0) & ~in_zone)):
-        lengths_m = around_m(legs, bent, zones, at, rules.zone_margin_m)
-        around = figures_of(drones, trips, d[bent], t[bent], lengths_m, rules, headwind_mps)
+    if rules.detours_allowed and len(blocked := np.flatnonzero((zone >= 0) & ~in_zone)):
+        lengths_m = around_m(legs, blocked, zones, at, rules.zone_margin_m)
+        around = figures_of(drones, trips, d[blocked], t[blocked], lengths_m, rules, headwind_mps)
         found = np.isfinite(lengths_m).all(axis=0) & (around.busy_s <= DETOUR_HORIZON_S)
-        zone[bent[found]] = -1
-        for figure, anew in zip(figures, around, strict=True):
-            figure[bent[found]] = anew[found]
+        zone[blocked[found]] = -1
+        for figure, detoured in zip(figures, around, strict=True):
+            figure[blocked[found]] = detoured[found]
     battery_pct = drones.battery_pct[d]
-    # In a wind that it cannot make way against, a drone's energy is not the question.
-    asked = drones.placed & np.isfinite(drones.battery_pct)
-    asked &= ~(drones.cruise_speed_mps <= headwind_mps)
+    # A drone slower than the wind already fails TOO_WINDY; its energy cannot be computed.
+    energy_known = drones.placed & np.isfinite(drones.battery_pct)
+    energy_known &= ~(drones.cruise_speed_mps <= headwind_mps)
     reasons = _bits(_against_drones(drones, rules, wind_mps))[d] | _bits(
         {
             Rule.TOO_HEAVY: ~(trips.payload_weight_kg[t] <= drones.max_payload_kg[d]),
             Rule.PAYLOAD_TYPE_UNSUPPORTED: (trips.payload_type[t] & drones.payload_types[d]) == 0,
             Rule.OUTSIDE_AREA: trips.area[t] != drones.area[d],
-            Rule.NOT_ENOUGH_ENERGY: asked[d]
+            Rule.NOT_ENOUGH_ENERGY: energy_known[d]
             & ~(figures.energy_pct + rules.reserve_pct <= battery_pct),
             Rule.IN_NO_FLY_ZONE: in_zone,
             Rule.CROSSES_NO_FLY_ZONE: (zone >= 0) & ~in_zone,
         }
     )
-    # Of a drone that is not registered nothing else is worth saying.
+    # For an unregistered drone all other reasons follow from this one.
     reasons[~drones.registered[d]] = Rule.UNKNOWN_DRONE
     return Verdicts(reasons, *figures, zone, drones, trips, d, t, rules, zones, wind_mps)
 
 
 def against_drones(drones: DroneTable, rules: Rules, wind_mps: float | None = None) -> Bits:
-    """What speaks against each drone (N,) whatever the trip: bits of `Rule`, 0 for nothing."""
+    """The rules that each drone (N,) fails with any trip: bits of `Rule`, 0 for none."""
     bits = _bits(_against_drones(drones, rules, wind_mps))
     bits[~drones.registered] = Rule.UNKNOWN_DRONE
     return bits
 
 
 def _bits(against: Mapping[Rule, Bools]) -> Bits:
-    """A mask per rule -> one bit field per element."""
+    """Combines a mask per rule into one bit field per element."""
     bits: Bits = np.zeros(len(next(iter(against.values()))), np.uint32)
     for rule, mask in against.items():
         bits |= mask * np.uint32(rule)
@@ -162,12 +161,12 @@ def _bits(against: Mapping[Rule, Bools]) -> Bits:
 
 
 def _against_drones(drones: DroneTable, rules: Rules, wind_mps: float | None) -> dict[Rule, Bools]:
-    """What speaks against a drone (N,), whatever the trip."""
-    heard = np.isfinite(drones.telemetry_age_s)
-    # A stamp from the future is as doubtful as an old one.
+    """A mask (N,) for each rule that does not depend on the trip."""
+    has_telemetry = np.isfinite(drones.telemetry_age_s)
+    # A timestamp in the future counts as old as one equally far in the past.
     age_s = np.abs(drones.telemetry_age_s)
-    old = heard & ~(age_s <= rules.telemetry_hard_age_s)
-    metered = np.isfinite(drones.battery_pct)
+    old = has_telemetry & ~(age_s <= rules.telemetry_hard_age_s)
+    has_battery_reading = np.isfinite(drones.battery_pct)
     against = {
         Rule.INACTIVE: ~drones.active,
         Rule.GROUNDED: drones.grounded,
@@ -175,13 +174,14 @@ def _against_drones(drones: DroneTable, rules: Rules, wind_mps: float | None) ->
         Rule.CARRIES_PARCEL: drones.carrying & ~drones.busy,
         Rule.BUSY: drones.busy,
         Rule.ALREADY_FLYING: (drones.armed == 1) & ~drones.busy,
-        Rule.ARMING_UNKNOWN: heard & ~np.isin(drones.armed, (0, 1)),
-        Rule.NO_TELEMETRY: ~heard,
+        Rule.ARMING_UNKNOWN: has_telemetry & ~np.isin(drones.armed, (0, 1)),
+        Rule.NO_TELEMETRY: ~has_telemetry,
         Rule.TELEMETRY_OLD: old,
-        Rule.TELEMETRY_AGING: heard & ~old & ~(age_s <= rules.telemetry_max_age_s),
-        Rule.NO_POSITION: heard & ~drones.placed,
-        Rule.NO_BATTERY_READING: heard & ~metered,
-        Rule.BATTERY_BELOW_MINIMUM: metered & ~(drones.battery_pct >= rules.battery_min_pct),
+        Rule.TELEMETRY_AGING: has_telemetry & ~old & ~(age_s <= rules.telemetry_max_age_s),
+        Rule.NO_POSITION: has_telemetry & ~drones.placed,
+        Rule.NO_BATTERY_READING: has_telemetry & ~has_battery_reading,
+        Rule.BATTERY_BELOW_MINIMUM: has_battery_reading
+        & ~(drones.battery_pct >= rules.battery_min_pct),
         Rule.HUB_FULL: drones.hub_full,
     }
     if wind_mps is not None and np.isnan(wind_mps):

@@ -1,4 +1,4 @@
-"""The three legs of a flight, and the no-fly zones that lie in their way. Pure."""
+"""The three legs of a flight, and the no-fly zones that block them. Pure."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,13 +9,13 @@ from fleet.feasibility import detours
 from fleet.feasibility.geometry import Floats, Ints, Zones, distance_m
 from fleet.feasibility.tables import Bools, DroneTable, TripTable
 
-# A way around stays clear of every zone that is active within this time, and no flight that needs
-# one may take longer.
+# A detour avoids every zone that is active within this time. A flight with a detour that takes
+# longer is refused.
 DETOUR_HORIZON_S = 4 * 3600.0
 
 
 class Legs(NamedTuple):
-    """Straight legs (L,), and which of them each pair flies (P,): pairs may share legs."""
+    """Straight legs (L,). `of` (P,) is the leg index of each pair; pairs may share legs."""
 
     lat1: Floats
     lng1: Floats
@@ -28,12 +28,13 @@ class Legs(NamedTuple):
         return length
 
     def take(self, pairs: Ints) -> "Legs":
-        """The legs of some pairs, one for each."""
+        """The legs of these pairs, one for each."""
         rows = pairs if isinstance(self.of, slice) else self.of[pairs]
         lat1, lng1, lat2, lng2 = (end[rows] for end in self[:4])
         return Legs(lat1, lng1, lat2, lng2, slice(None))
 
-    def closed(self, zones: Zones, at: datetime) -> tuple[Floats, Ints]:
+    def blocked(self, zones: Zones, at: datetime) -> tuple[Floats, Ints]:
+        """From when (POSIX seconds) and by which zone each pair's leg is blocked."""
         since_s, zone = zones.in_the_way(self.lat1, self.lng1, self.lat2, self.lng2, at)
         return since_s[self.of], zone[self.of]
 
@@ -63,7 +64,7 @@ def zones_in_the_way(
     at: datetime,
     busy_s: Floats,
 ) -> tuple[Ints, Bools]:
-    """Per pair: the zone that stops it (-1: none), and whether an end of the trip lies in it."""
+    """Per pair: the zone that blocks it (-1: none), and whether an end of the trip is in it."""
     until_s = at.timestamp() + np.nan_to_num(busy_s)
     pickup = (trips.pickup_lat, trips.pickup_lng)
     door = (trips.dropoff_lat, trips.dropoff_lng)
@@ -71,11 +72,11 @@ def zones_in_the_way(
         zones.in_the_way(*pickup, *pickup, at), zones.in_the_way(*door, *door, at)
     )
     to_pickup, to_door, home = legs
-    since_s, zone = _earliest(to_door.closed(zones, at), home.closed(zones, at))
-    # By far the most legs: spared where the trip itself is closed already.
+    since_s, zone = _earliest(to_door.blocked(zones, at), home.blocked(zones, at))
+    # Most legs are these; skip them if the trip is already blocked.
     still = np.flatnonzero(since_s > at.timestamp())
     since_s[still], zone[still] = _earliest(
-        (since_s[still], zone[still]), to_pickup.take(still).closed(zones, at)
+        (since_s[still], zone[still]), to_pickup.take(still).blocked(zones, at)
     )
     inside = in_since_s[t] <= until_s
     return np.where(inside, in_zone[t], np.where(since_s <= until_s, zone, -1)), inside
@@ -84,7 +85,7 @@ def zones_in_the_way(
 def around_m(
     legs: tuple[Legs, Legs, Legs], pairs: Ints, zones: Zones, at: datetime, margin_m: float
 ) -> Floats:
-    """The lengths (3, n) of these pairs' legs around all zones; infinite where no way is found."""
+    """The lengths (3, n) of these pairs' legs around all zones; infinite if no path is found."""
     until_s = at.timestamp() + DETOUR_HORIZON_S
     return np.stack(
         [detours.around_m(zones, leg.take(pairs)[:4], at, until_s, margin_m) for leg in legs]
@@ -92,7 +93,7 @@ def around_m(
 
 
 def _earliest(*closures: tuple[Floats, Ints]) -> tuple[Floats, Ints]:
-    """Of several (since when, which zone), the one that closes first, elementwise."""
+    """The elementwise earliest of several (since_s, zone)."""
     since_s, zone = closures[0]
     for other_since_s, other_zone in closures[1:]:
         zone = np.where(other_since_s < since_s, other_zone, zone)

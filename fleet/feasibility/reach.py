@@ -1,8 +1,8 @@
-"""Which pairs of drone and trip are worth judging, out of far too many. Pure.
+"""Preselects the (drone, trip) pairs that `judge` has to check. Pure.
 
-Drones that are alike (of one kind, at one hub) differ in where they stand and in their charge
-alone. So each sort is judged once per trip, as if it stood at the pickup with the fullest battery
-of them; then the charge that this leaves tells how far from the pickup each of them may be.
+Drones of one group (one kind, one hub) differ only in position and charge. Each group is judged
+once per trip, as if it stood at the pickup with the fullest battery of the group. The remaining
+charge gives the maximum distance of each drone from the pickup.
 """
 
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from fleet.feasibility.geometry import EARTH_RADIUS_M, Floats, Ints, Zones
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable, TripTable
 
-# What differs between drones that are alike.
-OWN = {"drone_id", "lat", "lng", "battery_pct", "telemetry_age_s", "armed"}
+# Columns that differ between drones of one group.
+PER_DRONE = {"drone_id", "lat", "lng", "battery_pct", "telemetry_age_s", "armed"}
 BLOCK_CELLS = 2_000_000
 ROUNDING_M = 1.0
 
@@ -29,19 +29,19 @@ def likely_pairs(
     at: datetime,
     wind_mps: float | None = None,
 ) -> tuple[Ints, Ints]:
-    """Indices (d, t), trip by trip, of every pair that could be able; no-fly zones are left aside.
+    """Indices (d, t), ordered by trip, of every pair that could be able. Ignores no-fly zones.
 
-    Whatever is left out, `feasibility.judge` would call unable; some of what is in, too. Memory
-    grows with the pairs that are found, not with drones times trips.
+    Every omitted pair is unable by `judge`; some of the returned pairs are, too. Memory grows with
+    the number of returned pairs, not with drones times trips.
     """
     fit = np.flatnonzero(judge.against_drones(drones, rules, wind_mps) == 0)
     found_d, found_t = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     trips_of = {area: np.flatnonzero(trips.area == area) for area in np.unique(trips.area)}
-    for alike in _sorts(drones, fit):
-        here = trips_of.get(drones.area[alike[0]])
+    for group in _groups(drones, fit):
+        here = trips_of.get(drones.area[group[0]])
         if here is None:
             continue
-        for d, t in _of_one_sort(drones, alike, trips, here, rules, at, wind_mps):
+        for d, t in _pairs_of_group(drones, group, trips, here, rules, at, wind_mps):
             found_d.append(d)
             found_t.append(t)
     d, t = np.concatenate(found_d), np.concatenate(found_t)
@@ -49,25 +49,25 @@ def likely_pairs(
     return d[by_trip], t[by_trip]
 
 
-def _sorts(drones: DroneTable, fit: Ints) -> Iterator[Ints]:
-    """The drones that are alike, together."""
-    names = [c.name for c in fields(DroneTable) if c.name not in OWN]
+def _groups(drones: DroneTable, fit: Ints) -> Iterator[Ints]:
+    """The indices of the drones of each group."""
+    names = [c.name for c in fields(DroneTable) if c.name not in PER_DRONE]
     rows = np.array([getattr(drones, name)[fit] for name in names], dtype=float)
-    _, sort, counts = np.unique(rows, axis=1, return_inverse=True, return_counts=True)
+    _, group, counts = np.unique(rows, axis=1, return_inverse=True, return_counts=True)
     if len(fit):
-        yield from np.split(fit[np.argsort(sort, kind="stable")], np.cumsum(counts)[:-1])
+        yield from np.split(fit[np.argsort(group, kind="stable")], np.cumsum(counts)[:-1])
 
 
-def _of_one_sort(
+def _pairs_of_group(
     drones: DroneTable,
-    alike: Ints,
+    group: Ints,
     trips: TripTable,
     here: Ints,
     rules: Rules,
     at: datetime,
     wind_mps: float | None,
 ) -> Iterator[tuple[Ints, Ints]]:
-    fullest = alike[drones.battery_pct[alike].argmax()]
+    fullest = group[drones.battery_pct[group].argmax()]
     waiting = replace(
         drones.take(np.full(len(here), fullest)),
         lat=trips.pickup_lat[here],
@@ -77,18 +77,18 @@ def _of_one_sort(
         waiting, trips, np.arange(len(here)), here, rules, Zones([]), at, wind_mps
     )
     here, needed_pct = here[at_pickup.able], at_pickup.energy_pct[at_pickup.able]
-    a_metre_pct = energy.cruising_pct_per_m(drones.take(alike[:1]), wind_mps or 0.0)[0]
+    a_metre_pct = energy.cruising_pct_per_m(drones.take(group[:1]), wind_mps or 0.0)[0]
     metres_per_pct = 1 / (a_metre_pct * rules.detour_factor)
-    spare_pct = drones.battery_pct[alike] - rules.reserve_pct
-    stands = _on_the_globe(drones.lat[alike], drones.lng[alike])
-    for block in np.array_split(here, 1 + len(here) * len(alike) // BLOCK_CELLS):
+    spare_pct = drones.battery_pct[group] - rules.reserve_pct
+    stands = _on_the_globe(drones.lat[group], drones.lng[group])
+    for block in np.array_split(here, 1 + len(here) * len(group) // BLOCK_CELLS):
         wanted_pct = needed_pct[np.searchsorted(here, block)]
         pickups = _on_the_globe(trips.pickup_lat[block], trips.pickup_lng[block])
-        # The chord is never longer than the way over ground: nobody in reach is lost.
+        # The chord is never longer than the ground distance: no drone in reach is excluded.
         chord_m2 = 2 * EARTH_RADIUS_M**2 * (1 - pickups @ stands.T)
         reach_m = (spare_pct - wanted_pct[:, None]) * metres_per_pct + ROUNDING_M
         t, d = np.nonzero((reach_m > 0) & (chord_m2 <= reach_m**2))
-        yield alike[d], block[t]
+        yield group[d], block[t]
 
 
 def _on_the_globe(lat: Floats, lng: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The named reasons for which a drone may not fly a trip, and their words."""
+"""The rules that exclude a drone from a trip, and their messages."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from fleet.feasibility.rules import Rules
 
 
 class Rule(IntFlag):
-    """What can rule a pair out, one bit each. The lower-case name is the stable code of the API."""
+    """The rules that can exclude a pair, one bit each. The lower-case name is the API's code."""
 
     UNKNOWN_DRONE = auto()
     INACTIVE = auto()
@@ -40,14 +40,14 @@ class Rule(IntFlag):
         return str(self.name).lower()
 
 
-# OPS may override these with a written reason; automatic dispatch takes them as a no.
-# All the others are hard: nobody overrides them.
+# OPS may override these with a written reason; automatic dispatch never does. All others are hard:
+# they cannot be overridden.
 SOFT = Rule.TELEMETRY_AGING | Rule.OUTSIDE_AREA | Rule.HUB_FULL
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One "no" in words. `needed` and `has` are its numbers, in the unit that the message names."""
+    """One reason against a pair. `needed` and `has` are in the unit that the message names."""
 
     code: str
     message: str
@@ -57,8 +57,8 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the words need to know of one pair. NaN where it is not known."""
+class ReasonInputs:
+    """The values of one pair that messages use. NaN if unknown."""
 
     drone_id: str
     telemetry_age_s: float
@@ -73,24 +73,24 @@ class Facts:
     rules: Rules
 
 
-def explain(bits: int, facts: Facts) -> list[Reason]:
-    """A sentence for every bit, hard reasons first."""
+def explain(bits: int, inputs: ReasonInputs) -> list[Reason]:
+    """One reason per bit, hard reasons first."""
     against = sorted((rule for rule in Rule if rule & bits), key=lambda rule: bool(rule & SOFT))
-    return [_reason(rule, facts) for rule in against]
+    return [_reason(rule, inputs) for rule in against]
 
 
-def _reason(rule: Rule, facts: Facts) -> Reason:
-    needed, has = _NUMBERS.get(rule, _no_numbers)(facts)
-    message = _MESSAGES[rule](facts, needed, has)
+def _reason(rule: Rule, inputs: ReasonInputs) -> Reason:
+    needed, has = _NUMBERS.get(rule, _no_numbers)(inputs)
+    message = _MESSAGES[rule](inputs, needed, has)
     return Reason(rule.code, message, bool(rule & SOFT), needed, has)
 
 
-def _no_numbers(facts: Facts) -> tuple[None, None]:
+def _no_numbers(inputs: ReasonInputs) -> tuple[None, None]:
     return None, None
 
 
-# What is needed or allowed, and what is there.
-_NUMBERS: dict[Rule, Callable[[Facts], tuple[float | None, float | None]]] = {
+# (needed or allowed, actual)
+_NUMBERS: dict[Rule, Callable[[ReasonInputs], tuple[float | None, float | None]]] = {
     Rule.TELEMETRY_OLD: lambda f: (f.rules.telemetry_hard_age_s, f.telemetry_age_s),
     Rule.TELEMETRY_AGING: lambda f: (f.rules.telemetry_max_age_s, f.telemetry_age_s),
     Rule.BATTERY_BELOW_MINIMUM: lambda f: (f.rules.battery_min_pct, f.battery_pct),
@@ -133,8 +133,8 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
         f"The wind is {has:.1f} m/s, {f.drone_id} may fly in at most {needed:.1f} m/s."
     ),
     Rule.WEATHER_UNKNOWN: lambda f, *_: (
-        "Nobody knows the wind: the weather source has said nothing for more than "
-        f"{f.rules.weather_max_age_s / 60:.0f} min, or nothing that can be used."
+        "The wind is unknown: the weather source has given no usable reading for more than "
+        f"{f.rules.weather_max_age_s / 60:.0f} min."
     ),
     Rule.HUB_FULL: lambda f, *_: (
         f"The hub of {f.drone_id} has as many drones waiting for take-off as it can launch at once."
@@ -142,20 +142,20 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
 }
 
 
-def _age(facts: Facts, allowed_s: float, age_s: float) -> str:
+def _age(inputs: ReasonInputs, allowed_s: float, age_s: float) -> str:
     if age_s < 0:
         return (
-            f"The telemetry of {facts.drone_id} is stamped {_up(-age_s)} s in the future, "
+            f"The telemetry of {inputs.drone_id} is stamped {_up(-age_s)} s in the future, "
             f"at most {allowed_s:.0f} s is allowed: check the clocks."
         )
     return (
-        f"The telemetry of {facts.drone_id} is {_up(age_s)} s old, at most {allowed_s:.0f} s is "
+        f"The telemetry of {inputs.drone_id} is {_up(age_s)} s old, at most {allowed_s:.0f} s is "
         "allowed."
     )
 
 
 def _up(value: float) -> int:
-    """Rounded against the pair, so that no message reads "needs 38 %, has 38 %"."""
+    """Rounds up what is needed, `_down` what is there: no message reads "needs 38 %, has 38 %"."""
     return math.ceil(value)
 
 

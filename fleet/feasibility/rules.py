@@ -1,4 +1,4 @@
-"""The rules of dispatch and the choices that they name, without a database."""
+"""The rules of dispatch and their choices as plain values, without a database."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Priority(TextChoices):
 
 
 class LostLinkBehavior(TextChoices):
-    """What we ask of the vehicle; DroneEngage owns the failsafe itself."""
+    """The behaviour that a mission intent requests; DroneEngage implements the failsafe."""
 
     RTL = "RTL", "Return to launch"
     LOITER = "LOITER", "Loiter"
@@ -29,7 +29,7 @@ class LostLinkBehavior(TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The policy as pure functions take it. Names carry the units."""
+    """The policy as input of pure functions. Names carry the units."""
 
     version: int
     battery_min_pct: float

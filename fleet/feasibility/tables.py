@@ -1,4 +1,4 @@
-"""Drones and trips as columns, for arithmetic over many at once. Pure."""
+"""Drones and trips as NumPy columns. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
@@ -15,12 +15,12 @@ Texts = npt.NDArray[np.object_]
 
 _DTYPES: dict[Any, Any] = {Floats: float, Ints: np.int64, Bools: bool, Texts: object}
 
-# The bit of each type is its place here.
+# The bit of a type is its index here.
 PAYLOAD_TYPES = tuple(PayloadType.values)
 
 
 def payload_bits(types: Iterable[str]) -> int:
-    """The types as a bit mask; ValueError for one that does not exist."""
+    """The types as a bit mask. Raises ValueError for an unknown type."""
     wanted = set(types)
     if unknown := wanted.difference(PAYLOAD_TYPES):
         raise ValueError(f"no such payload type: {', '.join(sorted(unknown))}")
@@ -34,12 +34,12 @@ def payload_name(bit: int) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Columns of equal length. Lists become arrays; None in a column of floats becomes NaN."""
+    """Columns of equal length. Lists become arrays; None becomes NaN in a float column."""
 
     def __post_init__(self) -> None:
         for column in fields(self):
             values = np.asarray(getattr(self, column.name), dtype=_DTYPES[column.type])
-            if values.ndim == 0:  # the same for all
+            if values.ndim == 0:  # one value for all rows
                 values = np.full(len(self), values)
             object.__setattr__(self, column.name, values)
         lengths = {column.name: len(getattr(self, column.name)) for column in fields(self)}
@@ -51,12 +51,12 @@ class Table:
 
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Self:
-        """One mapping of column name to value per row."""
+        """rows: one mapping of column name to value per row."""
         rows = list(rows)
         return cls(**{column.name: [_cell(row, column) for row in rows] for column in fields(cls)})
 
     def take(self, index: npt.ArrayLike) -> Self:
-        """The rows at these indices, or under this mask."""
+        """The rows at these indices, or where this mask is True."""
         rows = np.asarray(index)
         return type(self)(**{c.name: getattr(self, c.name)[rows] for c in fields(self)})
 
@@ -67,13 +67,13 @@ def _cell(row: Mapping[str, Any], column: Field[Any]) -> Any:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DroneTable(Table):
-    """Drones as the registry and telemetry show them; NaN where nothing says.
+    """Drones with registry data and telemetry; NaN if unknown.
 
-    telemetry_age_s: infinite when there is none, negative when it is stamped in the future.
+    telemetry_age_s: infinite without telemetry, negative if it is stamped in the future.
     armed: 1, 0 or NaN. home_lat, home_lng, area: the hub and the index of its area.
-    payload_types: bit mask. From there on the kind's physics, powers at empty mass; NaN for a drone
-    that is not registered. held: on hold for a doubt. carrying: a parcel is aboard. hub_full: its
-    hub launches no more drones now. The last three are False where nothing else is given.
+    payload_types: bit mask. The columns after it are the kind's physics, powers at empty mass, NaN
+    for an unregistered drone. held: on hold. carrying: a parcel is aboard. hub_full: its hub
+    launches no more drones now. The last three default to False.
     """
 
     drone_id: Texts
@@ -99,7 +99,7 @@ class DroneTable(Table):
     climb_speed_mps: Floats
     descent_speed_mps: Floats
     max_wind_mps: Floats
-    held: Bools = np.False_  # type: ignore[assignment]  # made a column like the others
+    held: Bools = np.False_  # type: ignore[assignment]  # becomes a column
     carrying: Bools = np.False_  # type: ignore[assignment]
     hub_full: Bools = np.False_  # type: ignore[assignment]
 
@@ -111,9 +111,9 @@ class DroneTable(Table):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TripTable(Table):
-    """From where to where, with what. payload_type: one bit. area: index of the order's area.
+    """Pickup, drop point and payload of trips. payload_type: one bit. area: index of its area.
 
-    Raises ValueError for a coordinate, a weight or a type that is missing.
+    Raises ValueError if a coordinate, a weight or a type is missing.
     """
 
     pickup_lat: Floats
@@ -128,6 +128,6 @@ class TripTable(Table):
         Table.__post_init__(self)
         places = [self.pickup_lat, self.pickup_lng, self.dropoff_lat, self.dropoff_lng]
         if not np.isfinite(places).all():
-            raise ValueError("a trip has no coordinates of its pickup or its drop point")
+            raise ValueError("a trip has no coordinates for its pickup or its drop point")
         if not ((self.payload_weight_kg > 0).all() and (self.payload_type > 0).all()):
             raise ValueError("a trip has no payload weight above 0 kg or no payload type")

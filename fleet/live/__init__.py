@@ -1,1 +1,1 @@
-"""What the Fleet API says of the drones right now, and how far it is believed."""
+"""The live telemetry of the Fleet API: fetched, decoded, checked and kept in Redis."""

@@ -1,4 +1,4 @@
-"""Reading the Fleet API: one GET, and no trust in what comes back."""
+"""Client of the Fleet API: one GET, with limits on size and time. The answer is untrusted."""
 
 import zlib
 from collections.abc import Iterator
@@ -8,18 +8,18 @@ from urllib.parse import SplitResult
 from django.conf import settings
 
 from fleet.live.telemetry import Decoded, MalformedAnswer, decode_answer
-from wingxtra.exchange import Failed, TooSlow, address, below, exchange, is_sendable
+from wingxtra.exchange import EXCHANGE_ERRORS, TooSlow, address, below, exchange, is_sendable
 from wingxtra.problems import Unavailable
 
 PATH = "/api/v1/telemetry/latest"
 MAX_BYTES = 64 * 2**20
-PIECE_BYTES = 256 * 2**10
+CHUNK_BYTES = 256 * 2**10
 
 
 class FleetUnavailable(Unavailable):
-    """There is no usable answer of the Fleet API.
+    """The Fleet API gave no usable answer.
 
-    Codes: fleet_api_not_configured, fleet_api_unreachable, fleet_api_slow, fleet_api_error (of a
+    Codes: fleet_api_not_configured, fleet_api_unreachable, fleet_api_slow, fleet_api_error (a
     status other than 200), fleet_api_redirects, fleet_api_truncated, fleet_api_too_large,
     fleet_api_malformed.
     """
@@ -28,9 +28,9 @@ class FleetUnavailable(Unavailable):
 
 
 class FleetClient:
-    """The Fleet API at FLEET_API_URL, asked with FLEET_API_KEY where there is one.
+    """The Fleet API at FLEET_API_URL; sends FLEET_API_KEY if it is set.
 
-    FLEET_API_TIMEOUT_S holds for the whole exchange.
+    FLEET_API_TIMEOUT_S limits the whole exchange.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class FleetClient:
         self._timeout_s = settings.FLEET_API_TIMEOUT_S
 
     def latest(self) -> Decoded:
-        """The telemetry of all drones as the Fleet API has it now. Raises FleetUnavailable."""
+        """The current telemetry of all drones. Raises FleetUnavailable."""
         body = self._get(self._base())
         try:
             return decode_answer(body)
@@ -53,11 +53,11 @@ class FleetClient:
         except ValueError as error:
             raise _misconfigured(wrong) from error
         if not is_sendable(self._key):
-            raise _misconfigured("FLEET_API_KEY holds a character that no key has, like a line end")
+            raise _misconfigured("FLEET_API_KEY holds a character not allowed in a header")
         return base
 
     def _get(self, base: SplitResult) -> bytes:
-        """The body of a 200 answer, complete, unpacked, and within limits of size and time."""
+        """The complete, decompressed body of a 200 answer, within the limits of size and time."""
         try:
             with exchange(
                 "GET", below(base, PATH), headers=self._headers(), timeout_s=self._timeout_s
@@ -66,9 +66,9 @@ class FleetClient:
         except TooSlow as error:
             raise FleetUnavailable(
                 "fleet_api_slow",
-                f"The Fleet API had not answered in full after {self._timeout_s:g} s.",
+                f"The Fleet API did not answer completely within {self._timeout_s:g} s.",
             ) from error
-        except Failed as error:
+        except EXCHANGE_ERRORS as error:
             raise _as_unavailable(error, base) from error
 
     def _headers(self) -> dict[str, str]:
@@ -86,8 +86,9 @@ def _body_of(response: HTTPResponse) -> bytes:
     if 300 <= response.status < 400:
         raise FleetUnavailable(
             "fleet_api_redirects",
-            f"The Fleet API answers {response.status} and points to "
-            f"{response.getheader('Location')!r}; that is not followed. Correct FLEET_API_URL.",
+            f"The Fleet API answers {response.status} and redirects to "
+            f"{response.getheader('Location')!r}. Redirects are not followed. "
+            "Correct FLEET_API_URL.",
         )
     if response.status != 200:
         hint = " Check FLEET_API_KEY." if response.status in (401, 403) else ""
@@ -97,36 +98,36 @@ def _body_of(response: HTTPResponse) -> bytes:
     if (response.length or 0) > MAX_BYTES:
         raise _too_large()
     body = bytearray()
-    for piece in _unpacked(response):
-        body += piece
+    for chunk in _decompressed(response):
+        body += chunk
         if len(body) > MAX_BYTES:
             raise _too_large()
-    if response.length:  # http.client leaves here what was announced and never came
+    if response.length:  # http.client: the announced bytes that did not arrive
         raise _truncated(f"{response.length:,} bytes are missing")
     return bytes(body)
 
 
-def _unpacked(response: HTTPResponse) -> Iterator[bytes]:
-    """The body in pieces of bounded size, however small it was packed."""
-    packing = response.getheader("Content-Encoding", "identity").strip().lower()
-    if packing not in ("identity", "gzip"):
+def _decompressed(response: HTTPResponse) -> Iterator[bytes]:
+    """The body in chunks of bounded size, so that a small gzip body cannot fill the memory."""
+    encoding = response.getheader("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip"):
         raise FleetUnavailable(
             "fleet_api_malformed",
-            f"The Fleet API's answer is packed as {packing!r}, which was not asked for.",
+            f"The Fleet API's answer has the Content-Encoding {encoding!r}; only gzip is accepted.",
         )
-    if packing == "identity":
-        while piece := response.read(PIECE_BYTES):
-            yield piece
+    if encoding == "identity":
+        while chunk := response.read(CHUNK_BYTES):
+            yield chunk
         return
-    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # with the header of gzip
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # gzip format
     try:
-        while piece := response.read(PIECE_BYTES):
-            while piece:
-                yield inflater.decompress(piece, PIECE_BYTES)
-                piece = inflater.unconsumed_tail
+        while chunk := response.read(CHUNK_BYTES):
+            while chunk:
+                yield inflater.decompress(chunk, CHUNK_BYTES)
+                chunk = inflater.unconsumed_tail
     except zlib.error as error:
         raise FleetUnavailable(
-            "fleet_api_malformed", f"The Fleet API's answer is not gzip as it says: {error}."
+            "fleet_api_malformed", f"The Fleet API's answer is not valid gzip: {error}."
         ) from error
     if not inflater.eof:
         raise _truncated("its gzip stream has no end")
@@ -135,12 +136,12 @@ def _unpacked(response: HTTPResponse) -> Iterator[bytes]:
 def _too_large() -> FleetUnavailable:
     return FleetUnavailable(
         "fleet_api_too_large",
-        f"The Fleet API's answer is larger than {MAX_BYTES // 2**20} MiB; it was not read further.",
+        f"The Fleet API's answer is larger than {MAX_BYTES // 2**20} MiB; the rest was not read.",
     )
 
 
 def _truncated(how: str) -> FleetUnavailable:
-    return FleetUnavailable("fleet_api_truncated", f"The Fleet API's answer broke off: {how}.")
+    return FleetUnavailable("fleet_api_truncated", f"The Fleet API's answer is truncated: {how}.")
 
 
 def _as_unavailable(error: Exception, base: SplitResult) -> FleetUnavailable:
@@ -150,10 +151,10 @@ def _as_unavailable(error: Exception, base: SplitResult) -> FleetUnavailable:
         case HTTPException() if not isinstance(error, OSError):
             return FleetUnavailable(
                 "fleet_api_malformed",
-                f"What answers at {base.hostname} does not speak HTTP: {error!r}.",
+                f"The server at {base.hostname} does not answer with HTTP: {error!r}.",
             )
     return FleetUnavailable(
         "fleet_api_unreachable",
-        f"The Fleet API at {base.hostname} cannot be reached: {error}. Look whether it runs, and "
-        "whether FLEET_API_URL is right.",
+        f"The Fleet API at {base.hostname} cannot be reached: {error}. Check that it runs and "
+        "that FLEET_API_URL is correct.",
     )

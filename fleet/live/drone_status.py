@@ -1,4 +1,4 @@
-"""The drones as staff see them: the registry, the live picture and the job under way in one."""
+"""The live state of drones: registry, telemetry, holds and active job combined."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from fleet import policy, registry, work
 from fleet.feasibility.judge import against_drones
-from fleet.feasibility.reasons import Facts, Reason, Rule, explain
+from fleet.feasibility.reasons import Reason, ReasonInputs, Rule, explain
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable
 from fleet.live import picture, quality, weather
@@ -21,17 +21,17 @@ from fleet.registry import Engaged
 
 
 class Readiness(StrEnum):
-    """Whether a drone could take a delivery now, whatever the trip."""
+    """Whether a drone could take a delivery now, independent of the trip."""
 
     READY = "READY"
     BUSY = "BUSY"  # on a delivery
-    NOT_READY = "NOT_READY"  # heard of, and something speaks against it; see the reasons
+    NOT_READY = "NOT_READY"  # sends telemetry, but a rule excludes it; see the reasons
     GROUNDED = "GROUNDED"
-    ON_HOLD = "ON_HOLD"  # a doubt about it; a person releases it
+    ON_HOLD = "ON_HOLD"  # staff must check and release it
     OFFLINE = "OFFLINE"  # no telemetry, or only old
 
 
-# The first that holds names it; whatever else speaks against a drone makes it NOT_READY.
+# The first rule that applies decides; any other rule against a drone makes it NOT_READY.
 _READINESS = {
     Rule.INACTIVE: Readiness.NOT_READY,
     Rule.GROUNDED: Readiness.GROUNDED,
@@ -44,11 +44,10 @@ _READINESS = {
 
 @dataclass(frozen=True, slots=True)
 class LiveDrone:
-    """`reasons` say why it is not READY, `holds` what it is on hold for. `telemetry` is the last
-    that is known, however old.
+    """`reasons`: why the drone is not READY. `telemetry`: the last known, of any age.
 
-    `problems`: what is wrong with what the Fleet API sends of it, each a sentence. `is_silent`: it
-    is on a delivery and was not heard for longer than the policy's link_lost_after_s.
+    `problems`: errors in the drone's telemetry, one sentence each. `is_silent`: the drone is on a
+    delivery and has sent no telemetry for longer than the policy's link_lost_after_s.
     """
 
     drone: Drone
@@ -61,57 +60,57 @@ class LiveDrone:
     problems: list[str]
 
 
-def look(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
-    """These drones (`with_home`) as they are now, in their order. Raises RedisError."""
-    seen, rules = picture.read(), policy.current()
+def live_drones(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
+    """The live state of these drones (`with_home`), in the same order. Raises RedisError."""
+    latest, rules = picture.read(), policy.current()
     ids = [drone.drone_id for drone in drones]
     jobs, held = work.active_jobs(ids), registry.held(ids)
     engaged = Engaged(busy=jobs, held=held, carrying=work.carrying(ids))
-    table = registry.table_of(drones, {}, seen, engaged, now)
+    table = registry.table_of(drones, {}, latest, engaged, now)
     wind_mps = weather.wind_mps(rules, now)
     against = against_drones(table, rules, wind_mps)
     return [
         LiveDrone(
             drone=drone,
-            telemetry=seen.telemetry.get(drone.drone_id) if seen else None,
+            telemetry=latest.telemetry.get(drone.drone_id) if latest else None,
             readiness=_readiness(bits),
-            reasons=quality.quoted(
-                explain(bits, _facts(table, i, rules, wind_mps)), seen, drone.drone_id
+            reasons=quality.with_telemetry_errors(
+                explain(bits, _inputs(table, i, rules, wind_mps)), latest, drone.drone_id
             ),
             active_job_id=jobs.get(drone.drone_id),
             holds=held.get(drone.drone_id, []),
             is_silent=drone.drone_id in jobs
             and bool(table.telemetry_age_s[i] > rules.link_lost_after_s),
-            problems=quality.problems(seen, drone.drone_id),
+            problems=quality.problems(latest, drone.drone_id),
         )
         for i, (drone, bits) in enumerate(zip(drones, against.tolist(), strict=True))
     ]
 
 
-def completeness(seen: Picture | None) -> Completeness:
-    """What the telemetry of the drones in service lacks, of those that the picture shows."""
-    heard = seen.telemetry if seen else {}
-    in_service = Drone.objects.filter(active=True, pk__in=heard).values_list("pk", flat=True)
-    return quality.completeness([heard[drone_id] for drone_id in in_service])
+def completeness(latest: Picture | None) -> Completeness:
+    """The missing values in the telemetry of the drones that are in service and in the picture."""
+    telemetry = latest.telemetry if latest else {}
+    in_service = Drone.objects.filter(active=True, pk__in=telemetry).values_list("pk", flat=True)
+    return quality.completeness([telemetry[drone_id] for drone_id in in_service])
 
 
 def check_fields() -> tuple[bool, str]:
-    """For /ready/dispatch: whether telemetry says enough of at least one drone to dispatch it."""
+    """For /ready/dispatch: whether at least one drone sends all values that dispatch needs."""
     found = completeness(picture.read())
     if not found.drones:
-        return False, "The fleet picture shows no drone that is registered and in service."
+        return False, "The fleet picture has no drone that is registered and in service."
     gaps = "; ".join(found.gaps.values())
     return found.able > 0, f"{gaps}." if gaps else f"{found.drones} drones, no value is missing."
 
 
 def _readiness(bits: int) -> Readiness:
-    named = (readiness for rule, readiness in _READINESS.items() if rule & bits)
-    return next(named, Readiness.NOT_READY if bits else Readiness.READY)
+    matching = (readiness for rule, readiness in _READINESS.items() if rule & bits)
+    return next(matching, Readiness.NOT_READY if bits else Readiness.READY)
 
 
-def _facts(table: DroneTable, i: int, rules: Rules, wind_mps: float | None) -> Facts:
-    """What the words need; there is no trip, and no reason here speaks of one."""
-    return Facts(
+def _inputs(table: DroneTable, i: int, rules: Rules, wind_mps: float | None) -> ReasonInputs:
+    """Without a trip: no reason here depends on one."""
+    return ReasonInputs(
         drone_id=str(table.drone_id[i]),
         telemetry_age_s=float(table.telemetry_age_s[i]),
         battery_pct=float(table.battery_pct[i]),

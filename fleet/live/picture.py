@@ -1,4 +1,7 @@
-"""The live picture of the fleet in Redis: one write per poll, one read per run."""
+"""The fleet picture: the latest answer of the Fleet API in Redis.
+
+One write per poll, one read per dispatch run.
+"""
 
 from datetime import datetime
 from functools import cache
@@ -19,27 +22,25 @@ from wingxtra.observability import metrics
 log = structlog.get_logger(__name__)
 
 KEY = "fleet:picture"
-# No answer is on its way for this long. One that is older by more comes from a clock put right.
-LONGEST_WAY_S = 60
-SKIPPED_IN_THE_LOG = 5
-# The picture stays small whatever the Fleet API sends.
-SKIPPED_IN_THE_PICTURE = 10_000
-REASON_CHARACTERS = 300
+# An answer that is older by more than this was not late: the Fleet API's clock was corrected.
+MAX_TRANSIT_S = 60
+MAX_SKIPPED_IN_LOG = 5
+# Limits the size of the picture if the Fleet API sends many invalid entries.
+MAX_SKIPPED_IN_PICTURE = 10_000
+MAX_REASON_CHARACTERS = 300
 
-polls = Counter(
-    "wingxtra_fleet_polls_total", "Polls of the Fleet API by how they ended.", ["outcome"]
-)
+polls = Counter("wingxtra_fleet_polls_total", "Polls of the Fleet API by outcome.", ["outcome"])
 skipped_drones = Counter(
     "wingxtra_fleet_drones_skipped_total",
-    "Entries in answers of the Fleet API that were not usable.",
+    "Unusable entries in answers of the Fleet API.",
 )
 
 
 class Picture(Struct, frozen=True):
-    """All drones as one answer of the Fleet API showed them. fetched_at: when it was here.
+    """All drones of one Fleet API answer. fetched_at: when we received it, by our clock.
 
     clock_ahead_s: how far the Fleet API's clock was ahead of ours; negative when it was behind.
-    skipped: drones with an entry that was not usable, or with a second one, and why, as a sentence.
+    skipped: drone id to the reason, as a sentence, for entries that are unusable or duplicates.
     """
 
     fetched_at: datetime
@@ -48,16 +49,16 @@ class Picture(Struct, frozen=True):
     skipped: dict[str, str] = {}
 
     def age_s(self, now: datetime) -> float:
-        """How long ago the Fleet API answered."""
+        """Seconds since the Fleet API answered."""
         return (now - self.fetched_at).total_seconds()
 
     def age_s_of(self, drone_id: str, now: datetime) -> float:
-        """How old a drone's telemetry is at least; infinite when there is none.
+        """The age of a drone's telemetry in seconds; infinite when there is none.
 
-        Clocks may disagree, and doubt makes it older: this is the age of the older of its times, by
-        our clock or by the Fleet API's, whichever says more. A time that was still to come when the
-        Fleet API answered is as doubtful as one so long ago: the age is negative then. So no wrong
-        clock makes telemetry fresh for ever.
+        Clocks may disagree, so this is the worst case: the older of the sample's two times, by our
+        clock or by the Fleet API's, the larger age counts. A time that lay in the future when the
+        Fleet API answered gives a negative age; callers compare the absolute value. A wrong clock
+        therefore never makes telemetry look fresh.
         """
         sample = self.telemetry.get(drone_id)
         if sample is None:
@@ -68,10 +69,10 @@ class Picture(Struct, frozen=True):
         return -early_s if early_s > old_s else max(0.0, old_s)
 
 
-def renew() -> Decoded:
-    """Ask the Fleet API once and keep what it says.
+def refresh() -> Decoded:
+    """Poll the Fleet API once and store the picture.
 
-    Raises FleetUnavailable, logged and counted; then the former picture stays and grows old.
+    Raises FleetUnavailable, logged and counted; the previous picture then stays.
     """
     try:
         with metrics.calling("fleet_api"):
@@ -80,45 +81,46 @@ def renew() -> Decoded:
         log.warning("fleet_poll_failed", code=problem.code, detail=problem.detail)
         polls.labels(problem.code).inc()
         raise
-    is_news = write(decoded, timezone.now())
-    polls.labels("ok" if is_news else "not_newer").inc()
-    if not is_news:
+    is_newer = write(decoded, timezone.now())
+    polls.labels("ok" if is_newer else "not_newer").inc()
+    if not is_newer:
         log.warning("fleet_answer_not_newer", server_time=decoded.server_time.isoformat())
     if decoded.skipped:
         skipped_drones.inc(len(decoded.skipped))
         log.warning(
             "fleet_drones_skipped",
             count=len(decoded.skipped),
-            first=dict(decoded.skipped[:SKIPPED_IN_THE_LOG]),
+            first=dict(decoded.skipped[:MAX_SKIPPED_IN_LOG]),
         )
     return decoded
 
 
 def check() -> tuple[bool, str]:
-    """For /ready/dispatch: whether the picture is as young as dispatch needs it, and its age."""
-    seen, allowed_s = read(), policy.current().telemetry_max_age_s
-    if seen is None:
+    """For /ready/dispatch: whether the picture is fresh enough for dispatch, and its age."""
+    latest, allowed_s = read(), policy.current().telemetry_max_age_s
+    if latest is None:
         return False, "There is no picture of the fleet: the Fleet API has never answered."
-    age_s = seen.age_s(timezone.now())
-    text = f"{len(seen.telemetry)} drones, {age_s:.0f} s old, at most {allowed_s:.0f} s allowed."
-    if abs(seen.clock_ahead_s) > allowed_s:
-        return False, f"{text} The Fleet API's clock is off ours by {seen.clock_ahead_s:+.0f} s."
+    age_s = latest.age_s(timezone.now())
+    text = f"{len(latest.telemetry)} drones, {age_s:.0f} s old, at most {allowed_s:.0f} s allowed."
+    if abs(latest.clock_ahead_s) > allowed_s:
+        ahead_s = latest.clock_ahead_s
+        return False, f"{text} The Fleet API's clock differs from ours by {ahead_s:+.0f} s."
     return age_s <= allowed_s, text
 
 
 def write(decoded: Decoded, fetched_at: datetime) -> bool:
-    """Make this the picture, unless a newer answer, or this very one, has been written before.
+    """Store this answer unless the same or a newer one is stored already. Returns whether it did.
 
-    Answers are put in order by the Fleet API's clock, so that a cached or a late one, or one that a
-    slower worker holds, never takes the place of a newer one. False when it was not written.
+    Answers are ordered by the Fleet API's clock, so that a cached answer, or a late one of a slow
+    worker, never replaces a newer one.
     """
     picture = Picture(
         fetched_at=fetched_at,
         telemetry={sample.drone_id: sample for sample in decoded.telemetry},
         clock_ahead_s=(decoded.server_time - fetched_at).total_seconds(),
         skipped={
-            drone: reason[:REASON_CHARACTERS]
-            for drone, reason in decoded.skipped[:SKIPPED_IN_THE_PICTURE]
+            drone: reason[:MAX_REASON_CHARACTERS]
+            for drone, reason in decoded.skipped[:MAX_SKIPPED_IN_PICTURE]
         },
     )
     server_time_us = round(decoded.server_time.timestamp() * 1_000_000)
@@ -128,14 +130,14 @@ def write(decoded: Decoded, fetched_at: datetime) -> bool:
             1,
             KEY,
             server_time_us,
-            LONGEST_WAY_S * 1_000_000,
+            MAX_TRANSIT_S * 1_000_000,
             msgspec.json.encode(picture),
         )
     )
 
 
 def read() -> Picture | None:
-    """The newest picture there is; None when there never was one. Raises RedisError."""
+    """The stored picture; None if there never was one. Raises RedisError."""
     stored = _redis().hget(KEY, "picture")
     return msgspec.json.decode(stored, type=Picture) if stored else None
 

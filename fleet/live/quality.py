@@ -1,6 +1,6 @@
-"""What dispatch needs of telemetry, which drones lack it, and what is wrong with it. Pure.
+"""Which telemetry values dispatch needs, which drones lack them, and errors in telemetry. Pure.
 
-What each value is for, and what happens without it, is in docs/connect.md for those who send it.
+docs/connect.md describes each value, its use, and the effect when it is missing.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A value that dispatch needs. `fields`: what the Fleet API calls it.
+    """A value that dispatch needs. `fields`: its names in the Fleet API.
 
-    `rules_out`: a drone without it gets no order; without the others its flight is not followed.
+    `rules_out`: a drone without it gets no order. Without one of the others, the flight is not
+    tracked completely.
     """
 
     name: str
@@ -28,7 +29,7 @@ class Need:
     rules_out: bool = False
 
     @property
-    def words(self) -> str:
+    def label(self) -> str:
         return " and ".join(self.fields)
 
 
@@ -46,7 +47,7 @@ NEEDS = (
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """How many of `drones` lack each need, in the order of NEEDS, and how many can get an order."""
+    """How many of `drones` lack each need, in the order of NEEDS. able: how many can get orders."""
 
     drones: int
     lacking: dict[Need, int]
@@ -54,9 +55,9 @@ class Completeness:
 
     @property
     def gaps(self) -> dict[str, str]:
-        """By the name of the need, the widest gap first: "3 of 12 drones lack state.armed"."""
+        """Need name to text, the most frequent first: "3 of 12 drones lack state.armed"."""
         found = sorted(((n, need) for need, n in self.lacking.items() if n), key=lambda g: -g[0])
-        return {need.name: f"{_share(n, self.drones)} {need.words}" for n, need in found}
+        return {need.name: f"{_share(n, self.drones)} {need.label}" for n, need in found}
 
 
 def completeness(samples: Collection[Telemetry]) -> Completeness:
@@ -66,20 +67,22 @@ def completeness(samples: Collection[Telemetry]) -> Completeness:
     return Completeness(len(samples), lacking, able)
 
 
-def problems(seen: "Picture | None", drone_id: str) -> list[str]:
-    """What is wrong with what the Fleet API sends of a drone, each a sentence."""
-    if seen is None:
+def problems(picture: "Picture | None", drone_id: str) -> list[str]:
+    """The errors in a drone's telemetry, one sentence each."""
+    if picture is None:
         return []
-    found = [seen.skipped[drone_id]] if drone_id in seen.skipped else []
-    sample = seen.telemetry.get(drone_id)
-    return found + ([f"{words}." for words in sample.refused.values()] if sample else [])
+    found = [picture.skipped[drone_id]] if drone_id in picture.skipped else []
+    sample = picture.telemetry.get(drone_id)
+    return found + ([f"{text}." for text in sample.refused.values()] if sample else [])
 
 
-def quoted(reasons: Iterable[Reason], seen: "Picture | None", drone_id: str) -> list[Reason]:
-    """The reasons why a drone may not fly, those that come from its telemetry with its words."""
-    sample = seen.telemetry.get(drone_id) if seen else None
-    skipped = seen.skipped.get(drone_id) if seen else None
-    return [_quoted(reason, drone_id, sample, skipped) for reason in reasons]
+def with_telemetry_errors(
+    reasons: Iterable[Reason], picture: "Picture | None", drone_id: str
+) -> list[Reason]:
+    """The reasons; those caused by invalid telemetry get the error appended to the message."""
+    sample = picture.telemetry.get(drone_id) if picture else None
+    skipped = picture.skipped.get(drone_id) if picture else None
+    return [_with_error(reason, drone_id, sample, skipped) for reason in reasons]
 
 
 _SECTIONS = {
@@ -89,9 +92,11 @@ _SECTIONS = {
 }
 
 
-def _quoted(reason: Reason, drone_id: str, sample: Telemetry | None, skipped: str | None) -> Reason:
+def _with_error(
+    reason: Reason, drone_id: str, sample: Telemetry | None, skipped: str | None
+) -> Reason:
     if reason.code == Rule.NO_TELEMETRY.code:
-        text = f"The Fleet API sends an entry of {drone_id} that cannot be used: {skipped}"
+        text = f"The Fleet API sends an unusable entry for {drone_id}: {skipped}"
         never = f"There is no telemetry of {drone_id}."
         return replace(reason, message=text if skipped else never)
     refused = sample.refused if sample else {}

@@ -1,7 +1,7 @@
-"""An entry of the Fleet API that breaks its contract, value by value: what counts, what does not.
+"""Checks an invalid Fleet API entry value by value: keeps the valid values, reports the others.
 
-Slow next to `telemetry.py`'s decoder, which takes every entry that keeps the contract. The types
-here are those of that decoder too, so that both refuse the same values. Pure.
+This is the slow path. Valid entries go through the decoder of `telemetry.py`, which uses the same
+types, so that both refuse the same values. Pure.
 """
 
 import json
@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-# The Fleet API's own limits. No drone of ours is faster than the last one: a larger number has
-# another unit.
+# The Fleet API's own limits. SpeedMps: no drone of ours is faster, a larger number has another
+# unit.
 DroneId = Annotated[str, Meta(pattern=r"\A[A-Z0-9_-]{3,64}\Z")]
 Time = Annotated[datetime, Meta(tz=True)]
 SchemaVersion = Literal[1]
@@ -25,7 +25,7 @@ SpeedMps = Annotated[float, Meta(ge=0, le=200)]
 Mode = Annotated[str, Meta(max_length=40)]
 
 _NUMBER = (float, "a number")
-# Every value that a drone may send: its type and what it must be, in words.
+# Section to value name to (type, expected text for error messages).
 VALUES: dict[str, dict[str, tuple[Any, str]]] = {
     "position": {
         "lat": (Latitude, "-90 to 90"),
@@ -45,11 +45,11 @@ SHOWN_CHARACTERS = 40
 
 
 class Unusable(ValueError):
-    """Nothing in the entry can be trusted; the message says why."""
+    """The whole entry is untrusted; the message says why."""
 
 
 def scrutinize(raw: bytes) -> tuple[dict[str, Any], dict[str, str]]:
-    """The entry with only those values that count, and why each of the others does not.
+    """The entry with its valid values only, and the refused paths with the reason for each.
 
     Raises Unusable.
     """
@@ -57,15 +57,17 @@ def scrutinize(raw: bytes) -> tuple[dict[str, Any], dict[str, str]]:
         entry = _object(lenient_json(raw), "The entry")
     except json.JSONDecodeError as error:
         raise Unusable(f"The entry is not JSON: {error}.") from error
-    drone_id = _needed(entry, "drone_id", "", *_ID)
+    drone_id = _required(entry, "drone_id", "", *_ID)
     _time(entry, "last_seen_ts", "")
     message = _object(entry.get("telemetry"), "telemetry")
-    owner = _needed(message, "drone_id", "telemetry.", *_ID)
+    owner = _required(message, "drone_id", "telemetry.", *_ID)
     if owner != drone_id:
-        raise Unusable(f"telemetry.drone_id is {owner}; it must be {drone_id}, as beside it.")
+        raise Unusable(
+            f"telemetry.drone_id is {owner}; it must be {drone_id}, the entry's drone_id."
+        )
     _time(message, "ts", "telemetry.")
     if "schema_version" in message:
-        _needed(message, "schema_version", "telemetry.", SchemaVersion, "1")
+        _required(message, "schema_version", "telemetry.", SchemaVersion, "1")
     usable, refused = _values(message)
     kept = {name: message[name] for name in ("drone_id", "ts")} | usable
     usable_entry = {"drone_id": drone_id, "last_seen_ts": entry["last_seen_ts"], "telemetry": kept}
@@ -73,7 +75,10 @@ def scrutinize(raw: bytes) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def lenient_json(raw: bytes) -> Any:
-    """NaN and infinity are None, bytes that are no text half characters. Raises JSONDecodeError."""
+    """Parses JSON with NaN and infinity as None and invalid UTF-8 as lone surrogates.
+
+    Raises JSONDecodeError.
+    """
     text = raw.decode(errors="surrogateescape")
     return json.loads(text, parse_constant=lambda _: None, parse_int=_integer)
 
@@ -86,40 +91,40 @@ def _values(message: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         if found is None:
             continue
         if not isinstance(found, dict):
-            refused[section] = _must(section, found, "an object")
+            refused[section] = _mismatch(section, found, "an object")
             continue
         usable[section] = {}
-        for name, (kind, words) in values.items():
+        for name, (kind, expected) in values.items():
             value = found.get(name)
             if value is None or _is(kind, value):
                 usable[section][name] = value
             else:
                 path = f"{section}.{name}"
-                refused[path] = _must(path, value, words)
+                refused[path] = _mismatch(path, value, expected)
     return usable, refused
 
 
 def _object(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Unusable(f"{_must(name, value, 'an object')}.")
+        raise Unusable(f"{_mismatch(name, value, 'an object')}.")
     return value
 
 
-def _needed(of: dict[str, Any], name: str, before: str, kind: Any, words: str) -> Any:
-    if name not in of:
-        raise Unusable(f"{before}{name} is missing.")
-    if not _is(kind, of[name]):
-        raise Unusable(f"{_must(before + name, of[name], words)}.")
-    return of[name]
+def _required(parent: dict[str, Any], name: str, prefix: str, kind: Any, expected: str) -> Any:
+    if name not in parent:
+        raise Unusable(f"{prefix}{name} is missing.")
+    if not _is(kind, parent[name]):
+        raise Unusable(f"{_mismatch(prefix + name, parent[name], expected)}.")
+    return parent[name]
 
 
-def _time(of: dict[str, Any], name: str, before: str) -> None:
-    kind, words = _TIME
-    text = _needed(of, name, before, kind, words)
+def _time(parent: dict[str, Any], name: str, prefix: str) -> None:
+    kind, expected = _TIME
+    text = _required(parent, name, prefix, kind, expected)
     try:
         msgspec.convert(text, kind).astimezone(UTC)
-    except OverflowError as error:  # in the year 1 or 9999, and in UTC in no year at all
-        raise Unusable(f"{_must(before + name, text, words)}.") from error
+    except OverflowError as error:  # year 1 or 9999: the conversion to UTC leaves the range
+        raise Unusable(f"{_mismatch(prefix + name, text, expected)}.") from error
 
 
 def _is(kind: Any, value: Any) -> bool:
@@ -127,19 +132,19 @@ def _is(kind: Any, value: Any) -> bool:
         return False
     try:
         if isinstance(value, str):
-            value.encode()  # raises for half a character
+            value.encode()  # raises for a lone surrogate
         msgspec.convert(value, kind)
     except (msgspec.ValidationError, UnicodeError):
         return False
     return True
 
 
-def _must(name: str, value: Any, words: str) -> str:
-    return f"{name} is {_shown(value)}; it must be {words}"
+def _mismatch(name: str, value: Any, expected: str) -> str:
+    return f"{name} is {_shown(value)}; it must be {expected}"
 
 
 def _shown(value: Any) -> str:
-    """The value as JSON, or what kind of value it is; never long."""
+    """The value as JSON, or a description of it; always short."""
     match value:
         case dict():
             return "an object"
@@ -153,5 +158,5 @@ def _shown(value: Any) -> str:
 
 
 def _integer(digits: str) -> int | float:
-    """Python makes no int of thousands of digits; as a float it is infinite, and refused."""
+    """Long numbers become floats: Python's int() refuses thousands of digits."""
     return int(digits) if len(digits) < 20 else float(digits)

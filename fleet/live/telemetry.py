@@ -1,17 +1,16 @@
-"""What the Fleet API says of the drones, decoded and judged. Pure.
+"""Decodes and validates an answer of the Fleet API. Pure.
 
-An answer is judged drone by drone, and a drone value by value, so that a bad one costs no other:
+An invalid value does not affect other values, and an invalid entry does not affect other drones:
 
-- A value of the wrong type or that cannot be (latitude 91, battery -1 %) is None alone, and
-  `Telemetry.refused` says why. Latitude and longitude count together or not at all.
-- A time that is missing or without a zone, ids that contradict each other, another schema_version
-  (other units): nothing in such an entry can be trusted. It is skipped, and `Decoded.skipped` says
-  why.
-- NaN and infinity, which JSON does not have but senders write, are taken as null: a sensor that
-  says nothing. So is the position 0, 0, which receivers send until they have a fix.
-- null is allowed everywhere but in ids and times. A rule that needs the value counts it as a no.
+- A value of the wrong type or out of range (latitude 91, battery -1 %) becomes None, and
+  `Telemetry.refused` says why. Latitude and longitude are both valid or both None.
+- An entry is skipped if a time is missing or has no zone, if its two ids differ, or if it has
+  another schema_version (other units). `Decoded.skipped` says why.
+- NaN and infinity are not JSON, but some senders write them. They count as null: the sensor has no
+  reading. So does the position 0, 0, which GPS receivers send until they have a fix.
+- null is allowed for every value but ids and times. A rule that needs the value then fails.
 
-An entry without a fault is decoded at once by its type; only the others go value by value
+A valid entry is decoded in one step; only an invalid one is checked value by value
 (`fleet/live/scrutiny.py`).
 """
 
@@ -41,12 +40,12 @@ from fleet.live.scrutiny import (
 
 
 class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The newest that is known of one drone. Times are aware and UTC; None where nothing is said.
+    """The newest telemetry of one drone. Times are aware and UTC; missing values are None.
 
-    measured_at is by the drone's own clock, seen_at by the Fleet API's when it arrived there; both
-    may be wrong (see `Picture.age_s_of`). lat and lng are both given or both None. alt_m is as the
-    drone sends it, heading_deg from 0 up to 360. refused: the Fleet API's name of a value that was
-    not used ("battery.remaining_pct") and why, as a sentence without its full stop.
+    measured_at is by the drone's clock, seen_at (arrival) by the Fleet API's clock; both may be
+    wrong (see `Picture.age_s_of`). lat and lng are both given or both None. alt_m is as the drone
+    sends it, heading_deg is in [0, 360). refused: the Fleet API's name of an invalid value
+    ("battery.remaining_pct") to the reason, a sentence without full stop.
     """
 
     drone_id: str
@@ -67,10 +66,10 @@ class Telemetry(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """One answer. `server_time` is the Fleet API's clock as it answered.
+    """One answer. `server_time` is the Fleet API's clock when it answered.
 
-    telemetry: each drone once. skipped: the drone's id, or its place in the answer ("drones[3]")
-    where it has none, and why it was left out.
+    telemetry: each drone once. skipped: (drone id, reason) for each unusable or duplicate entry;
+    without an id, its index in the answer ("drones[3]").
     """
 
     server_time: datetime
@@ -79,13 +78,13 @@ class Decoded:
 
 
 class MalformedAnswer(ValueError):
-    """Not an answer of the Fleet API at all; the message says what it is instead."""
+    """The body is not a Fleet API answer; the message says why."""
 
 
 def decode_answer(body: bytes) -> Decoded:
-    """The body of `GET /api/v1/telemetry/latest`. Raises MalformedAnswer.
+    """Decodes the body of `GET /api/v1/telemetry/latest`. Raises MalformedAnswer.
 
-    A drone that is in it twice counts with its newer measurement, and is reported.
+    If a drone occurs twice, the newer measurement counts and `skipped` reports it.
     """
     server_time, entries = _entries(body)
     newest: dict[str, Telemetry] = {}
@@ -136,7 +135,7 @@ class _Link(Struct):
 
 
 class _Message(Struct):
-    """What the drone itself sent. Another schema_version may mean other units: not trusted."""
+    """The drone's own message. Another schema_version may mean other units and is refused."""
 
     drone_id: DroneId
     ts: Time
@@ -170,7 +169,7 @@ _named = msgspec.json.Decoder(_Named)
 
 
 def _entries(body: bytes) -> tuple[datetime, Iterable[bytes | msgspec.Raw]]:
-    """The answer's time and each drone's own piece of JSON."""
+    """The answer's time and the raw JSON of each drone."""
     try:
         answer = _answer.decode(body)
     except msgspec.ValidationError as error:
@@ -181,7 +180,7 @@ def _entries(body: bytes) -> tuple[datetime, Iterable[bytes | msgspec.Raw]]:
 
 
 def _lenient_entries(body: bytes) -> tuple[datetime, Iterable[bytes]]:
-    """The same for an answer in which somebody wrote NaN, or half a character."""
+    """The same for an answer with NaN, infinity or invalid UTF-8."""
     try:
         answer = msgspec.convert(lenient_json(body), _LenientAnswer)
         return answer.server_time.astimezone(UTC), [json.dumps(e).encode() for e in answer.drones]
@@ -203,34 +202,34 @@ def _decoded(raw: bytes | msgspec.Raw) -> Telemetry:
         if entry.telemetry.drone_id == entry.drone_id:
             return _telemetry(entry)
     except (msgspec.DecodeError, OverflowError, UnicodeError):
-        pass  # what is wrong with it, and only that, is found out below
+        pass  # scrutinize finds the invalid values
     usable, refused = scrutinize(bytes(raw))
     return msgspec.structs.replace(_telemetry(msgspec.convert(usable, _Entry)), refused=refused)
 
 
 def _telemetry(entry: _Entry) -> Telemetry:
-    said = entry.telemetry
-    position = said.position or _NO_POSITION
+    message = entry.telemetry
+    position = message.position or _NO_POSITION
     lat, lng = position.lat, position.lon
     if lat is None or lng is None or (lat == 0 and lng == 0):
         lat = lng = None
-    yaw_deg = said.attitude.yaw_deg if said.attitude else None
-    state = said.state or _NO_STATE
-    battery = said.battery or _NO_BATTERY
+    yaw_deg = message.attitude.yaw_deg if message.attitude else None
+    state = message.state or _NO_STATE
+    battery = message.battery or _NO_BATTERY
     return Telemetry(
         drone_id=entry.drone_id,
         seen_at=_utc(entry.last_seen_ts),
-        measured_at=_utc(said.ts),
+        measured_at=_utc(message.ts),
         lat=lat,
         lng=lng,
         alt_m=position.alt_m,
         heading_deg=None if yaw_deg is None else yaw_deg % 360,
-        speed_mps=said.velocity.groundspeed_mps if said.velocity else None,
+        speed_mps=message.velocity.groundspeed_mps if message.velocity else None,
         armed=state.armed,
         mode=state.mode,
         battery_pct=battery.remaining_pct,
         voltage_v=battery.voltage_v,
-        rssi_dbm=said.link.rssi_dbm if said.link else None,
+        rssi_dbm=message.link.rssi_dbm if message.link else None,
     )
 
 
@@ -244,7 +243,7 @@ def _utc(at: datetime) -> datetime:
 
 
 def _label(raw: bytes | msgspec.Raw, place: int) -> str:
-    """What to call a drone whose entry cannot be read."""
+    """The drone id of an unreadable entry, or its index in the answer."""
     try:
         return _named.decode(raw).drone_id
     except (msgspec.DecodeError, RecursionError, UnicodeError):

@@ -1,5 +1,5 @@
-"""A flying stand-in for the Fleet API and the GCS bridge, over real HTTP.
+"""A simulator of the Fleet API and the GCS bridge with flying drones, over real HTTP.
 
-It shares no code with the product on purpose: it is what the product is checked against.
-`Simulator` in `run.py` is the way in for tests and the demo, `manage.py simulator` for people.
+It shares no code with the product, because the product is tested against it. Tests use `Simulator`
+in `run.py`; the command line is `manage.py simulator`.
 """

@@ -1,4 +1,4 @@
-"""`python -m fleet.simulator`: the simulator without Django, as the demo starts it."""
+"""`python -m fleet.simulator`: the simulator without Django. The demo uses it."""
 
 import argparse
 

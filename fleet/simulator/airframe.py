@@ -1,17 +1,17 @@
-"""What a simulated drone is made of: its numbers, its power, and distances on the ground."""
+"""A simulated drone's figures and powers, and distances on the ground."""
 
 import math
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
 GRAVITY_MPS2 = 9.81
-CLIMB_EFFICIENCY = 0.7  # battery to lift, as the product assumes it
+CLIMB_EFFICIENCY = 0.7  # from battery energy to potential energy, as in the product
 EARTH_RADIUS_M = 6_371_008.8
 
 
 @dataclass(frozen=True, slots=True)
 class SimDrone:
-    """One drone as delivered to its hub. Powers are at empty mass; battery_pct is its first."""
+    """One drone. Powers are at empty mass; battery_pct is the charge at the start."""
 
     drone_id: str
     home_lat: float
@@ -29,7 +29,7 @@ class SimDrone:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Raises ValueError that names what is missing, unknown or not a number."""
+        """Raises ValueError that names the missing, unknown or non-numeric members."""
         known = {field.name for field in fields(cls)}
         missing = known - values.keys() - {"battery_pct"}
         if missing or values.keys() - known:
@@ -49,21 +49,20 @@ class SimDrone:
         return self.cruise_power_w * self._mass_factor(payload_kg)
 
     def climb_w(self, payload_kg: float) -> float:
-        """Hovering, and lifting the mass besides."""
+        """The hover power plus the power to lift the mass."""
         mass_kg = self.empty_mass_kg + payload_kg
         lifting_w = mass_kg * GRAVITY_MPS2 * self.climb_speed_mps / CLIMB_EFFICIENCY
         return self.hover_w(payload_kg) + lifting_w
 
     def _mass_factor(self, payload_kg: float) -> float:
-        """Power grows with mass to the 1.5: induced power of a rotor by momentum theory."""
+        """Power grows with mass to the power of 1.5 (momentum theory of the rotor)."""
         return math.pow((self.empty_mass_kg + payload_kg) / self.empty_mass_kg, 1.5)
 
 
 def offset_m(lat: float, lng: float, to_lat: float, to_lng: float) -> tuple[float, float]:
     """Metres east and north from one point to another.
 
-    Equirectangular about the middle latitude: within 0.1 % over the tens of kilometres that a
-    delivery drone flies.
+    Equirectangular projection at the middle latitude: within 0.1 % over tens of kilometres.
     """
     half_way = math.radians((lat + to_lat) / 2)
     dlng_deg = (to_lng - lng + 180) % 360 - 180
@@ -76,7 +75,7 @@ def distance_m(lat: float, lng: float, to_lat: float, to_lng: float) -> float:
 
 
 def moved(lat: float, lng: float, east_m: float, north_m: float) -> tuple[float, float]:
-    """Latitude and longitude of the point so many metres east and north."""
+    """Latitude and longitude of the point east_m metres east and north_m metres north."""
     new_lat = lat + math.degrees(north_m / EARTH_RADIUS_M)
     half_way = math.radians((lat + new_lat) / 2)
     new_lng = lng + math.degrees(east_m / (EARTH_RADIUS_M * math.cos(half_way)))

@@ -1,4 +1,4 @@
-"""The GCS bridge: what it answers to an intent and to a cancel, well or under a fault."""
+"""The GCS bridge: answers to intents and cancels, with and without faults."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,12 +20,12 @@ CANCEL_FAULTS = (
 Answer = tuple[int, dict[str, Any]]
 
 
-class HungUp(Exception):
-    """A fault asks for the connection to be closed without an answer."""
+class ConnectionDropped(Exception):
+    """A fault closes the connection without an answer."""
 
 
 def accept(world: World, body: Any, key: str | None) -> Answer:
-    """key: the Idempotency-Key. Raises Refused."""
+    """Accepts an intent. key: the Idempotency-Key. Raises Refused."""
     intent = check_intent(body)
     intent_id = intent["intent_id"]
     if key != intent_id:
@@ -39,14 +39,14 @@ def accept(world: World, body: Any, key: str | None) -> Answer:
         return 201, {"intent_id": intent_id, "status": status}
     return 409, {
         "code": "already_accepted",
-        "detail": f"Mission {intent_id} is here already ({status}).",
+        "detail": f"Mission {intent_id} was accepted already ({status}).",
         "intent_id": intent_id,
         "status": status,
     }
 
 
 def cancel(world: World, intent_id: str, body: Any) -> Answer:
-    """Raises Refused."""
+    """Withdraws or aborts a mission. Raises Refused."""
     mode = body.get("mode") if isinstance(body, dict) else None
     if mode not in {"withdraw", "abort"}:
         raise Refused("malformed_cancel", f'mode is {mode!r}; it is "withdraw" or "abort".')
@@ -61,14 +61,15 @@ def cancel(world: World, intent_id: str, body: Any) -> Answer:
 def under_fault(
     fault: Fault, body: Any, effect: Callable[[], Answer], wait: Callable[[float], bool]
 ) -> Answer:
-    """What a fault makes of a request; `effect` does what was asked and gives the good answer.
+    """The answer to a request under a fault. Raises ConnectionDropped, Refused.
 
-    wait: so many real seconds, True when the server stops meanwhile. Raises HungUp, Refused.
+    effect: handles the request and returns the regular answer. wait: sleeps for real seconds,
+    True if the server stops during that time.
     """
     answer = effect() if fault.after else None
     match fault.kind:
         case "bridge_down":
-            raise HungUp
+            raise ConnectionDropped
         case "bridge_500":
             return 500, {"code": "internal_error", "detail": "The bridge has a fault."}
         case "bridge_reject":
@@ -78,22 +79,22 @@ def under_fault(
         case "strict_members":
             strange = strange_members(body)
             if strange:
-                words = "Extra inputs are not permitted"
-                return _unprocessable(strange, "extra_forbidden", words)
+                message = "Extra inputs are not permitted"
+                return _unprocessable(strange, "extra_forbidden", message)
             return answer or effect()
         case "no_cancel_route":
             return 404, {"detail": "Not Found"}
         case "cancel_word":
             return fault.status or 200, {} if fault.word is None else {"status": fault.word}
     if wait(fault.seconds or 0.0):
-        raise HungUp
+        raise ConnectionDropped
     answer = answer or effect()
     if fault.kind == "accept_silently":
-        raise HungUp
+        raise ConnectionDropped
     return answer
 
 
-def _unprocessable(paths: list[list[str]], kind: str, words: str) -> Answer:
-    """As a common framework says that a body has not the form that it knows."""
-    detail = [{"type": kind, "loc": ["body", *path], "msg": words} for path in paths]
+def _unprocessable(paths: list[list[str]], kind: str, message: str) -> Answer:
+    """A 422 in the format of a common web framework."""
+    detail = [{"type": kind, "loc": ["body", *path], "msg": message} for path in paths]
     return 422, {"detail": detail}

@@ -1,4 +1,4 @@
-"""The simulator as a process: its options, and its life until SIGTERM or SIGINT."""
+"""The simulator's command line. It runs until SIGTERM or SIGINT."""
 
 import argparse
 import json
@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="JSON list of drones: home, battery, powers, speeds, payload, charger",
     )
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0: a free one, which is printed")
+    parser.add_argument("--port", type=int, default=0, help="0: a free port, which is printed")
     parser.add_argument("--speed", type=float, default=1.0, help="world seconds per real second")
-    parser.add_argument("--seed", type=int, default=1, help="of wind and noise")
+    parser.add_argument("--seed", type=int, default=1, help="random seed of wind and noise")
     parser.add_argument("--fleet-key", help="X-API-Key that readers of telemetry must send")
     parser.add_argument("--bridge-key", help="X-API-Key that senders of intents must send")
     events = parser.add_mutually_exclusive_group(required=True)
-    events.add_argument("--events-url", help="base URL of the API that mission events go to")
-    events.add_argument("--no-events", action="store_true", help="report nothing, only fly")
+    events.add_argument("--events-url", help="base URL of the API that gets mission events")
+    events.add_argument("--no-events", action="store_true", help="fly without reports")
     parser.add_argument("--events-key", help="X-API-Key to send with mission events")
     parser.add_argument(
         "--report-pickup",
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=FAULT_HELP,
     )
     parser.add_argument(
-        "--state", type=Path, metavar="FILE", help="where to remember the world over a restart"
+        "--state", type=Path, metavar="FILE", help="file that keeps the world over a restart"
     )
 
 
@@ -78,9 +78,9 @@ def parse_fault(text: str) -> board.Fault:
 
 
 def run(options: dict[str, Any]) -> None:
-    """Serve until told to stop. Exits with a sentence when it cannot start."""
+    """Serves until a signal arrives. Raises SystemExit with a message if it cannot start."""
     logging.basicConfig(format="simulator: %(message)s", level=logging.WARNING)
-    # Blocked before any thread starts, so that all of them leave the signals to sigwait.
+    # Blocked before any thread starts, so that every thread leaves the signals to sigwait.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:

@@ -1,4 +1,4 @@
-"""One aircraft: the legs of its flight, how it moves along them, and the charge that takes."""
+"""One aircraft: the legs of its flight, its motion along them, and its energy use."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -42,7 +42,7 @@ class Motion(StrEnum):
     CRUISE = "CRUISE"
 
 
-# How each phase moves, and ArduPilot's name of the flight mode meanwhile.
+# The motion and ArduPilot's flight mode in each phase.
 PHASES: dict[Phase, tuple[Motion, str]] = {
     Phase.PARKED: (Motion.WAIT_ON_GROUND, "STABILIZE"),
     Phase.PREFLIGHT: (Motion.WAIT_ON_GROUND, "STABILIZE"),
@@ -62,7 +62,7 @@ PHASES: dict[Phase, tuple[Motion, str]] = {
     Phase.LANDING: (Motion.DESCEND, "RTL"),
     Phase.FORCED_LANDING: (Motion.DESCEND, "LAND"),
 }
-# The delivery is over, well or not.
+# Phases after the delivery has ended, successful or not.
 LEAVING = {
     Phase.DROP_LANDING,
     Phase.STAYING,
@@ -76,7 +76,7 @@ LEAVING = {
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One phase of a flight and where it ends; `hold_s` only where the aircraft waits."""
+    """One phase of a flight and its end point. `hold_s`: for phases in which the aircraft waits."""
 
     phase: Phase
     lat: float
@@ -101,7 +101,7 @@ class Handling:
 def mission_legs(
     start: tuple[float, float], home: tuple[float, float], intent: dict[str, Any], crew: Handling
 ) -> list[Leg]:
-    """From where the drone stands by pickup and drop point to the pad that it returns to."""
+    """From the drone's position via pickup and drop point to the pad that it returns to."""
     pickup, dropoff = intent["pickup"], intent["dropoff"]
     at_pickup = (pickup["lat"], pickup["lng"])
     at_door = (dropoff["lat"], dropoff["lng"])
@@ -132,7 +132,7 @@ def legs_home(home: tuple[float, float], start: tuple[float, float], alt_m: floa
 
 
 def energy_wh(drone: SimDrone, legs: list[Leg], payload_kg: float) -> float:
-    """What the legs take in still air; the parcel is aboard from LOADING to DROPPING."""
+    """The energy of the legs without wind; the parcel is aboard from LOADING to DROPPING."""
     total_ws, here, aboard_kg = 0.0, legs[0], 0.0
     for leg in legs:
         match leg.motion:
@@ -168,9 +168,9 @@ def power_w(drone: SimDrone, motion: Motion, payload_kg: float) -> float:
 
 @dataclass(slots=True)
 class Aircraft:
-    """Where a drone is and what it is doing. `legs[0]` is the leg it is on; none: parked.
+    """The state of a drone. `legs[0]` is the current leg; no legs: parked.
 
-    pad: where it returns to and is charged.
+    pad: where it lands and is charged.
     """
 
     drone: SimDrone
@@ -220,7 +220,7 @@ class Aircraft:
         self.energy_wh = min(full_wh, self.energy_wh + self.drone.charge_w * dt_s / 3600)
 
     def fly(self, dt_s: float, wind: tuple[float, float]) -> None:
-        """Advance along the current leg by a short time; the next leg begins with the next call.
+        """Advances along the current leg by a short time. The next leg starts with the next call.
 
         wind: metres per second towards east and north.
         """
@@ -243,7 +243,7 @@ class Aircraft:
             self.waited_s = 0.0
 
     def turn_home(self, loiter_s: float, alt_m: float) -> None:
-        """Give up what it is doing: hold for a time, then climb to a safe altitude and go home."""
+        """Stops the mission: holds for a time, climbs to a safe altitude and returns home."""
         here = (self.lat, self.lng)
         holding = [Leg(Phase.HOLDING, *here, self.alt_m, loiter_s)] if loiter_s else []
         self._replace_legs(holding + legs_home(self.pad, here, max(alt_m, self.alt_m)))
@@ -252,7 +252,7 @@ class Aircraft:
         self._replace_legs([Leg(Phase.FORCED_LANDING, self.lat, self.lng, 0.0)])
 
     def stay_here(self, stay_s: float | None, alt_m: float) -> None:
-        """Land and disarm, and go home at this altitude after a time; None: lie there."""
+        """Lands and disarms, then returns home at this altitude after stay_s; None: stays."""
         here = (self.lat, self.lng)
         landing = [Leg(Phase.DROP_LANDING, *here, 0.0)]
         if stay_s is None:
@@ -280,7 +280,7 @@ class Aircraft:
         return False
 
     def _ground_speed_mps(self, track: tuple[float, float], wind: tuple[float, float]) -> float:
-        """The wind triangle: the nose points into the wind so that the track stays straight."""
+        """From the wind triangle: the drone corrects for crosswind and keeps its track."""
         along_mps = wind[0] * track[0] + wind[1] * track[1]
         across_mps = wind[0] * track[1] - wind[1] * track[0]
         airspeed_mps = self.drone.cruise_speed_mps
@@ -297,7 +297,7 @@ class Aircraft:
         return False
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the drone's own numbers, for the state file."""
+        """The state without the drone's figures, for the state file."""
         return {key: value for key, value in asdict(self).items() if key != "drone"}
 
     @classmethod

@@ -1,7 +1,7 @@
-"""The two versions of a mission intent that a GCS may know, in the simulator's own words.
+"""The schemas of both versions of a mission intent, independent of the product's schemas.
 
-Version 1 is the first contract and has no number. Version 2 names datum, loading and the place to
-return to.
+Version 1 is the first contract and has no number. Version 2 adds the altitude datum, loading and
+the place to return to.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ PLACE = {"lat": LATITUDE, "lng": LONGITUDE}
 NAME = {"type": ["string", "null"], "minLength": 1}
 UUID = {"type": "string", "format": "uuid"}
 ACTIONS = ["TAKEOFF", "CRUISE", "DESCEND", "DROP_OR_WINCH", "ASCEND", "RTL"]
-# Whether a climb and the second way are named after LOAD is left to the sender.
+# After LOAD, the sender may or may not name the climb and the second cruise.
 LOADING = [
     [*ACTIONS[:3], "LOAD", *climb, *way, *ACTIONS[3:]]
     for climb in ([], ["ASCEND"])
@@ -84,7 +84,7 @@ def _validator(version: int) -> Draft202012Validator:
 
 
 def check_intent(body: object) -> dict[str, Any]:
-    """The intent when it keeps the contract. Raises Refused with everything that is wrong."""
+    """The validated intent. Raises Refused with all errors."""
     is_second = isinstance(body, dict) and body.get("schema_version") == 2
     errors = _validator(2 if is_second else 1).iter_errors(body)
     problems = [
@@ -93,7 +93,7 @@ def check_intent(body: object) -> dict[str, Any]:
     ]
     if problems:
         raise Refused("malformed_intent", "; ".join(problems))
-    assert isinstance(body, dict)  # noqa: S101 - the schema has just said so
+    assert isinstance(body, dict)  # noqa: S101 - the schema has checked it
     dropoff = body["dropoff"]
     if dropoff["delivery_alt_m"] > dropoff["alt_m"]:
         raise Refused(
@@ -105,12 +105,12 @@ def check_intent(body: object) -> dict[str, Any]:
 
 
 def loads_at_pickup(intent: dict[str, Any]) -> bool:
-    """Version 1 always goes by the pickup; version 2 only when it says LOAD."""
+    """Always in version 1; in version 2 only if the actions contain LOAD."""
     return intent.get("schema_version") != 2 or "LOAD" in intent["actions"]
 
 
 def strange_members(body: object) -> list[list[str]]:
-    """The paths of all members that version 1 does not have, for a reader that is strict."""
+    """The paths of all members that version 1 does not have."""
     return list(_strange(body, _object(VERSION_1), []))
 
 

@@ -1,4 +1,4 @@
-"""A mission as the GCS keeps it: the intent, how often it was posted, and what was reported."""
+"""A mission in the GCS: the intent, the number of posts, and its reports."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ ENDS = {"DELIVERED", "FAILED", "ABORTED"}
 
 
 class Refused(Exception):
-    """The GCS will not fly this: a stable code, and the reason in words with its numbers."""
+    """The GCS refuses the request. code: stable; detail: the reason with its numbers."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -20,10 +20,10 @@ class Refused(Exception):
 
 @dataclass(slots=True)
 class MissionEvent:
-    """One report. `event_id` is the same however often the report is sent.
+    """One report. Every copy of it has the same `event_id`.
 
-    due_s: by the world's clock, not sent before. turn: its place among the mission's reports, from
-    0; the first to be sent has the lowest. copies: how often it is still to be sent.
+    due_s: earliest time to send it, on the world's clock. turn: its position in the order of
+    sending, from 0. copies: how often it still has to be sent.
     """
 
     event_id: str
@@ -47,7 +47,7 @@ class MissionEvent:
 
 @dataclass(slots=True)
 class Manner:
-    """How the reports of one mission are spoilt. `at`: the time that all of them are dated."""
+    """The faults in the reports of one mission. `at`: the timestamp of all reports."""
 
     silent: bool = False
     delay_s: float = 0.0
@@ -65,9 +65,9 @@ class Manner:
 class Mission:
     """An accepted intent.
 
-    What the GCS says is `events`. What is true: `accepted_at`, `launched_at`, `over_at` and
-    `over_why` (dropped, gave_up, landed or withdrawn): from then on it cannot deliver any more.
-    talks_on: it goes on after an event that ended it, and says so.
+    `events` is what the GCS reports. The truth is `accepted_at`, `launched_at`, `over_at` and
+    `over_why` (dropped, kept, gave_up or withdrawn); after `over_at` it cannot deliver any more.
+    talks_on: it continues to report after a final event.
     """
 
     intent: dict[str, Any]
@@ -102,25 +102,25 @@ class Mission:
 
     @property
     def ended(self) -> bool:
-        """By the words of the GCS."""
+        """According to the GCS's reports."""
         return self.withdrawn or any(event.event_type in ENDS for event in self.events)
 
     @property
     def in_air(self) -> bool:
-        """Truly on its way to deliver."""
+        """Whether it is really on its way to deliver."""
         return self.launched_at is not None and self.over_at is None
 
-    def has_told(self, event_type: str) -> bool:
+    def has_reported(self, event_type: str) -> bool:
         return any(event.event_type == event_type for event in self.events)
 
     def finish(self, why: str, now: datetime) -> None:
-        """It cannot deliver any more. Only the first reason counts."""
+        """Marks it as unable to deliver. Only the first reason counts."""
         if self.over_at is None:
             self.over_at, self.over_why = as_utc_text(now), why
 
     def record(self, event_type: str, occurred_at: datetime, message: str, due_s: float) -> None:
-        """Keep a report to be sent at `due_s`, in the mission's manner. Each type only once."""
-        if self.has_told(event_type):
+        """Queues a report for `due_s`, with the mission's report faults. Each type only once."""
+        if self.has_reported(event_type):
             return
         number, manner = len(self.events), self.manner
         self.events.append(
@@ -137,7 +137,7 @@ class Mission:
         )
 
     def next_report(self, now_s: float) -> MissionEvent | None:
-        """What is to be sent now. A report whose turn has not come waits for the one before it."""
+        """The report to send now, in order of turns; None if none is due."""
         waiting = [event for event in self.events if event.copies]
         if not waiting:
             return None
@@ -158,7 +158,7 @@ class Mission:
         }
 
     def truth(self) -> dict[str, Any]:
-        """What really became of it, for tests."""
+        """Its real state, for tests."""
         return {
             "intent_id": self.intent_id,
             "order_id": self.order_id,
@@ -184,5 +184,5 @@ class Mission:
 
 
 def as_utc_text(moment: datetime) -> str:
-    """As the Fleet API writes it: 2026-11-24T02:48:40.099989Z."""
+    """In the Fleet API's format: 2026-11-24T02:48:40.099989Z."""
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

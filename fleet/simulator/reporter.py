@@ -1,6 +1,6 @@
-"""Sends mission events back to the delivery API: until answered, in order per mission.
+"""Sends mission events to the delivery API, with retries and in order per mission.
 
-The order and the time are the mission's (`Mission.next_report`); faults may spoil both.
+`Mission.next_report` decides on order and time; faults may change both.
 """
 
 import logging
@@ -12,17 +12,18 @@ import requests
 from fleet.simulator.missions import Mission, MissionEvent
 from fleet.simulator.world import World
 
-LOOK_EVERY_S = 0.05
+POLL_EVERY_S = 0.05
 TIMEOUT_S = 5.0
 FIRST_PAUSE_S = 0.2
-LONGEST_PAUSE_S = 10.0
-TRY_AGAIN = {401, 403, 408, 425, 429}  # and every 5xx: somebody will repair that
+MAX_PAUSE_S = 10.0
+# And every 5xx. 401 and 403 succeed once the key is corrected.
+RETRYABLE_STATUSES = {401, 403, 408, 425, 429}
 
 log = logging.getLogger(__name__)
 
 
 class Reporter(threading.Thread):
-    """POST {url}/api/v1/orders/{order_id}/events for every event that no one has answered yet."""
+    """POSTs every unanswered event to {url}/api/v1/orders/{order_id}/events."""
 
     def __init__(self, world: World, lock: threading.RLock, url: str, key: str | None) -> None:
         super().__init__(name="mission-events", daemon=True)
@@ -41,7 +42,7 @@ class Reporter(threading.Thread):
         self._session.close()
 
     def run(self) -> None:
-        while not self._stopping.wait(LOOK_EVERY_S):
+        while not self._stopping.wait(POLL_EVERY_S):
             with self._lock:
                 now_s = self._world.elapsed_s
                 waiting = [
@@ -66,11 +67,11 @@ class Reporter(threading.Thread):
             return
         pause_s = self._pause_s.get(mission.intent_id, FIRST_PAUSE_S)
         self._not_before[mission.intent_id] = time.monotonic() + pause_s
-        self._pause_s[mission.intent_id] = min(2 * pause_s, LONGEST_PAUSE_S)
-        log.warning("%s not reported, again in %.1f s: %s", event.event_id, pause_s, outcome)
+        self._pause_s[mission.intent_id] = min(2 * pause_s, MAX_PAUSE_S)
+        log.warning("%s not reported, retry in %.1f s: %s", event.event_id, pause_s, outcome)
 
     def _post(self, mission: Mission, event: MissionEvent) -> tuple[bool, str]:
-        """Whether the receiver has decided about the event, and what it said."""
+        """Whether the answer is final, and the outcome."""
         try:
             answer = self._session.post(
                 f"{self._url}/api/v1/orders/{mission.intent['order_id']}/events",
@@ -93,7 +94,7 @@ class Reporter(threading.Thread):
         if answer.ok and not answer.is_redirect:
             return True, "accepted"
         outcome = f"{answer.status_code}: {answer.text[:200]}"
-        if answer.status_code in TRY_AGAIN or answer.status_code >= 500:
+        if answer.status_code in RETRYABLE_STATUSES or answer.status_code >= 500:
             return False, outcome
-        log.error("%s was refused for good: %s", event.event_id, outcome)
+        log.error("%s was refused and is not retried: %s", event.event_id, outcome)
         return True, f"refused, {outcome}"

@@ -1,4 +1,4 @@
-"""A world that lives: its clock, its server, its reports, and its memory over a restart."""
+"""Runs a world in real time: clock, HTTP server, reports, and state file."""
 
 import json
 import threading
@@ -17,19 +17,19 @@ from fleet.simulator.server import SimulatorServer
 from fleet.simulator.world import SLICE_S, World
 
 TICK_S = 0.1
-KEEP_EVERY_S = 1.0
-LONGEST_TICK_S = 0.5  # a starved machine flies slower, it does not skip what a poll should see
+SAVE_EVERY_S = 1.0
+MAX_TICK_S = 0.5  # on an overloaded machine, flights slow down instead of jumping
 
 
 class Simulator:
-    """Fleet API and GCS bridge on a port of their own, in threads of this process.
+    """Fleet API and GCS bridge on one port, in threads of this process.
 
     with Simulator(drones, speed=20) as sim: requests.get(sim.url + "/api/v1/telemetry/latest")
 
-    state_path: what is accepted, reported and moved is written there before it is answered or
-    sent, so that a killed process goes on from there. `faults` are those of a new world only.
-    speed: seconds of the world per real second. With 0 the drones stand still (their telemetry
-    stays fresh) until `advance` moves them, so that a test waits for nothing.
+    state_path: missions, reports and parcels are saved there before an answer or report is sent, so
+    that a killed process can continue. `faults` apply only to a new world. speed: world seconds per
+    real second. With 0 the drones do not move (their telemetry stays fresh) until `advance` is
+    called, so that tests need not wait.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class Simulator:
         self.lock = threading.RLock()
         self._speed = speed
         self._state_path = state_path
-        self._kept, self._kept_at = (0, 0), 0.0
+        self._saved, self._saved_at = (0, 0), 0.0
         if state_path and state_path.exists():
             self.world.restore(json.loads(state_path.read_text()))
         else:
             for fault in faults:
                 self.world.faults.add(fault, 0.0)
         self._server = SimulatorServer(
-            (host, port), self.world, self.lock, self._keep, fleet_key, bridge_key
+            (host, port), self.world, self.lock, self._save, fleet_key, bridge_key
         )
         self._stopping = threading.Event()
         self._threads = [
@@ -83,25 +83,25 @@ class Simulator:
             self._reporter.start()
 
     def close(self) -> None:
-        """Stop everything at once, and remember the world if there is a place for it."""
+        """Stops everything at once, and saves the world if there is a state file."""
         self._stopping.set()
         self._server.stop()
         for thread in self._threads:
             thread.join()
         if self._reporter:
             self._reporter.stop()
-        self._keep(at_once=True)
+        self._save(at_once=True)
 
-    def _keep(self, at_once: bool = False) -> None:
-        """Write the world down if something happened in it, or a second has passed.
+    def _save(self, at_once: bool = False) -> None:
+        """Saves the world if it has changed or SAVE_EVERY_S have passed.
 
-        Call it with the lock held, before others can know of what happened.
+        Call it with the lock held, before the change becomes visible to others.
         """
         now, changes = time.monotonic(), (self.world.changes, self.world.faults.changes)
-        due = at_once or self._kept != changes or now - self._kept_at >= KEEP_EVERY_S
+        due = at_once or self._saved != changes or now - self._saved_at >= SAVE_EVERY_S
         if not (due and self._state_path):
             return
-        self._kept, self._kept_at = changes, now
+        self._saved, self._saved_at = changes, now
         fresh = self._state_path.with_suffix(".new")
         fresh.write_bytes(self.world.to_json())
         fresh.replace(self._state_path)
@@ -114,26 +114,26 @@ class Simulator:
         self.close()
 
     def advance(self, seconds: float) -> None:
-        """Let the world's clock run so far, now. Telemetry is stamped with the real time."""
+        """Advances the world's clock by this time at once. Telemetry has the real time."""
         while seconds > 0:
             with self.lock:
                 self.world.step(min(seconds, SLICE_S), datetime.now(UTC))
-                self._keep()
+                self._save()
             seconds -= SLICE_S
 
     def missions(self) -> list[dict[str, Any]]:
-        """What the bridge has accepted: ids, status, how often each was posted, its events."""
+        """The accepted missions: ids, status, number of posts, events."""
         with self.lock:
             return [mission.summary() for mission in self.world.missions.values()]
 
     def fault(self, kind: str, drone_id: str | None = None, **settings: Any) -> None:
-        """Let something go wrong, see `faults.Fault`. Raises ValueError."""
+        """Adds a fault, see `faults.board.Fault`. Raises ValueError."""
         with self.lock:
             self.world.faults.add(Fault(kind, drone_id, **settings), self.world.elapsed_s)
-            self._keep()
+            self._save()
 
     def truth(self) -> dict[str, Any]:
-        """Where parcels and drones really are, see `staff.truth`."""
+        """The real state of parcels and drones, see `staff.truth`."""
         with self.lock:
             return staff.truth(self.world)
 
@@ -145,7 +145,7 @@ class Simulator:
         last = time.monotonic()
         while not self._stopping.wait(TICK_S):
             now = time.monotonic()
-            real_s, last = min(now - last, LONGEST_TICK_S), now
+            real_s, last = min(now - last, MAX_TICK_S), now
             with self.lock:
                 self.world.step(real_s * self._speed, datetime.now(UTC))
-                self._keep()
+                self._save()

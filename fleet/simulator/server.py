@@ -1,4 +1,4 @@
-"""The HTTP face of the world: Fleet API, GCS bridge, the switchboard for faults, the truth."""
+"""The world's HTTP API: Fleet API, GCS bridge, faults, and the truth for tests."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from fleet.simulator import bridge, staff
-from fleet.simulator.bridge import Answer, HungUp
+from fleet.simulator.bridge import Answer, ConnectionDropped
 from fleet.simulator.faults import answers, board
 from fleet.simulator.missions import Refused
 from fleet.simulator.telemetry import latest
@@ -20,9 +20,9 @@ MAX_BODY_BYTES = 1_000_000
 
 
 class SimulatorServer(ThreadingHTTPServer):
-    """Serves one world. Hold `lock` to touch the world while the server runs.
+    """Serves one world. Hold `lock` to access the world while the server runs.
 
-    keep: called with the lock held after each change, before it is answered.
+    save: called with the lock held after each change, before the answer.
     """
 
     daemon_threads = True
@@ -33,13 +33,13 @@ class SimulatorServer(ThreadingHTTPServer):
         address: tuple[str, int],
         world: World,
         lock: threading.RLock,
-        keep: Callable[[], None],
+        save: Callable[[], None],
         fleet_key: str | None,
         bridge_key: str | None,
     ) -> None:
         self.world = world
         self.lock = lock
-        self.keep = keep
+        self.save = save
         self.fleet_key = fleet_key
         self.bridge_key = bridge_key
         self.stopping = threading.Event()
@@ -55,7 +55,7 @@ class SimulatorServer(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def stop(self) -> None:
-        """Stop at once. Open connections are cut: a service that is away answers on none."""
+        """Stops at once and closes open connections, like a service that has failed."""
         self.stopping.set()
         self.shutdown()
         self.server_close()
@@ -63,7 +63,7 @@ class SimulatorServer(ThreadingHTTPServer):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # the other side was quicker
+                continue  # the client has closed it
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -82,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
         self._serve("DELETE")
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Two requests a second of polling are no news."""
+        """No access log: polling makes two requests per second."""
 
     # -- one request ---------------------------------------------------------------------------
 
@@ -95,7 +95,7 @@ class Handler(BaseHTTPRequestHandler):
                 answer = 422, {"code": refusal.code, "detail": refusal.detail}
             if answer is not None:
                 self._answer(*answer)
-        except (HungUp, BrokenPipeError, ConnectionResetError):
+        except (ConnectionDropped, BrokenPipeError, ConnectionResetError):
             self.close_connection = True
 
     def _route(self, method: str, path: str) -> Answer | None:
@@ -105,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         match method, path:
             case "GET", "/api/v1/telemetry/latest":
                 return self._telemetry()
-            case "GET", answers.ELSEWHERE:
+            case "GET", answers.REDIRECT_TARGET:
                 return 200, latest([], datetime.now(UTC), broken=set())
             case "GET", "/api/v1/mission-intents":
                 with self.server.lock:
@@ -142,7 +142,7 @@ class Handler(BaseHTTPRequestHandler):
         with server.lock:
             bad = world.faults.strike("garbage", world.elapsed_s)
             readings = world.samples()
-            server.keep()
+            server.save()
             broken = {
                 reading.drone_id
                 for reading in readings
@@ -156,8 +156,8 @@ class Handler(BaseHTTPRequestHandler):
 
     # -- GCS bridge ----------------------------------------------------------------------------
 
-    def _bridge(self, asked: Callable[[World, Any], Answer], kinds: tuple[str, ...]) -> Answer:
-        """What the bridge answers to the body, or what a fault of these kinds makes of it."""
+    def _bridge(self, handle: Callable[[World, Any], Answer], kinds: tuple[str, ...]) -> Answer:
+        """The bridge's answer to the body, under a fault of these kinds if there is one."""
         server = self.server
         if not self._has_key(server.bridge_key):
             return 401, {"code": "unauthorized", "detail": "X-API-Key is missing or wrong."}
@@ -165,33 +165,33 @@ class Handler(BaseHTTPRequestHandler):
 
         def effect() -> Answer:
             with server.lock:
-                answer = asked(server.world, body)
-                server.keep()
+                answer = handle(server.world, body)
+                server.save()
                 return answer
 
         with server.lock:
             struck = (server.world.faults.strike(kind, server.world.elapsed_s) for kind in kinds)
             fault = next(filter(None, struck), None)
-            server.keep()
+            server.save()
         if fault is None:
             return effect()
         return bridge.under_fault(fault, body, effect, server.stopping.wait)
 
     # -- the truth, for tests ------------------------------------------------------------------
 
-    def _truth(self, what: str) -> Answer:
-        """Let the staff do something, or only look; either way the answer is the whole truth."""
+    def _truth(self, action: str) -> Answer:
+        """Carries out a staff action, if any, and returns the whole truth."""
         server = self.server
         with server.lock:
-            if what:
-                self._staff(what)
-                server.keep()
+            if action:
+                self._staff(action)
+                server.save()
             return 200, staff.truth(server.world)
 
-    def _staff(self, what: str) -> None:
+    def _staff(self, action: str) -> None:
         body, world = self._json(), self.server.world
         try:
-            match what:
+            match action:
                 case "load":
                     staff.load(world, body["order_id"], body["drone_id"])
                 case "unload":
@@ -203,7 +203,7 @@ class Handler(BaseHTTPRequestHandler):
                     staff.bring_home(world, body["drone_id"])
         except (KeyError, TypeError, ValueError) as error:
             raise Refused(
-                "malformed_body", f"The body is not what {what} takes: {error}"
+                "malformed_body", f"The body is not valid for {action}: {error}"
             ) from error
 
     # -- faults --------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ class Handler(BaseHTTPRequestHandler):
                 world.faults.add(fault, world.elapsed_s)
             elif method == "DELETE":
                 world.faults.clear()
-            self.server.keep()
+            self.server.save()
             return 200, {"items": world.faults.listed(world.elapsed_s)}
 
     # -- plumbing ------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ class Handler(BaseHTTPRequestHandler):
     def _read_body(self) -> bytes:
         length = self.headers.get("Content-Length", "0")
         if not length.isdecimal() or int(length) > MAX_BODY_BYTES:
-            self.close_connection = True  # the unread body would be taken for the next request
+            self.close_connection = True  # the unread body would be parsed as the next request
             raise Refused(
                 "bad_length", f"Content-Length is {length}; at most {MAX_BODY_BYTES} bytes."
             )

@@ -1,4 +1,4 @@
-"""People on the ground, played by a test: they carry parcels and drones, and see the truth."""
+"""Ground staff, controlled by tests: they move parcels and drones, and read the truth."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def truth(world: World) -> dict[str, Any]:
-    """Parcels, missions, drones and violations as they are, whatever was reported."""
+    """The real state of parcels, missions, drones and violations, independent of reports."""
     return {
         "now_s": round(world.elapsed_s, 1),
         "parcels": [parcel.summary() for parcel in world.ledger.parcels.values()],
@@ -40,7 +40,7 @@ def _drone(world: World, aircraft: Aircraft) -> dict[str, Any]:
 
 
 def load(world: World, order_id: str, drone_id: str) -> None:
-    """Put a parcel by hand into a drone that stands where the parcel lies."""
+    """Loads a parcel by hand into a drone at the same place. Raises Refused."""
     aircraft, parcel = _standing(world, drone_id), _parcel(world, order_id)
     here = (aircraft.lat, aircraft.lng)
     if not parcel.lies_at(here):
@@ -50,9 +50,9 @@ def load(world: World, order_id: str, drone_id: str) -> None:
 
 
 def unload(world: World, drone_id: str, place: Place | None) -> None:
-    """Take everything out of a drone on the ground, into the hub at this place (where it stands).
+    """Unloads a drone on the ground into the hub at `place`, by default the drone's position.
 
-    Raises Refused when it flies or carries nothing.
+    Raises Refused if it flies or carries nothing.
     """
     aircraft = _standing(world, drone_id)
     parcels = world.ledger.aboard(drone_id)
@@ -65,7 +65,7 @@ def unload(world: World, drone_id: str, place: Place | None) -> None:
 
 
 def collect(world: World, order_id: str, place: Place) -> None:
-    """Bring a parcel from the field, or out of a drone on the ground, to a hub."""
+    """Brings a parcel from the field, or from a drone on the ground, to a hub."""
     parcel = _parcel(world, order_id)
     carrier = parcel.now.drone_id
     aircraft = _standing(world, carrier) if carrier else None
@@ -75,7 +75,7 @@ def collect(world: World, order_id: str, place: Place) -> None:
 
 
 def bring_home(world: World, drone_id: str) -> None:
-    """Carry a drone from the field to its pad, with what is aboard."""
+    """Carries a drone from the field to its pad, with its parcels."""
     aircraft = _standing(world, drone_id)
     aircraft.lat, aircraft.lng = aircraft.pad
     world.changes += 1

@@ -1,4 +1,4 @@
-"""What a drone says of itself, with a receiver's and sensors' noise, in the Fleet API's shape."""
+"""Telemetry of a drone with sensor noise, in the Fleet API's format."""
 
 import random
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from fleet.simulator.missions import as_utc_text
 
 POSITION_NOISE_M = 0.6
 ALTITUDE_NOISE_M = 0.4
-RECEIVERS_OWN = {"last_seen_ts", "source_ip"}  # the Fleet API's members beside the message
+ENTRY_MEMBERS = {"last_seen_ts", "source_ip"}  # set by the Fleet API, outside the message
 EMPTY_V, FULL_V = 18.6, 22.2  # a battery of six cells
 
 
@@ -20,7 +20,7 @@ EMPTY_V, FULL_V = 18.6, 22.2  # a battery of six cells
 class Reading:
     """One telemetry message and when the Fleet API received it. `alt_m` is above ground.
 
-    changes: paths in the message like "battery.remaining_pct", and what a fault makes of them.
+    changes: paths like "battery.remaining_pct" with values set by faults.
     """
 
     drone_id: str
@@ -39,7 +39,7 @@ class Reading:
     changes: tuple[tuple[str, Any], ...] = ()
 
     def repeated(self, received_at: datetime) -> "Reading":
-        """The same old measurement, received again."""
+        """The same measurement, received again."""
         return replace(self, received_at=received_at)
 
     def changed(self, path: str, value: Any) -> "Reading":
@@ -49,7 +49,7 @@ class Reading:
         entry = self._true_entry()
         for path, value in self.changes:
             first, *rest = path.split(".")
-            here = entry if first in RECEIVERS_OWN else entry["telemetry"]
+            here = entry if first in ENTRY_MEMBERS else entry["telemetry"]
             for name in rest:
                 if not isinstance(here.get(first), dict):
                     here[first] = {}
@@ -77,7 +77,7 @@ class Reading:
 
 
 def read(aircraft: Aircraft, noise: random.Random, now: datetime) -> Reading:
-    """The aircraft as its own sensors see it. Draws the same count of numbers in every state."""
+    """The aircraft's sensor readings. Draws the same number of random values in every state."""
     east_m, north_m = noise.gauss(0, POSITION_NOISE_M), noise.gauss(0, POSITION_NOISE_M)
     lat, lng = moved(aircraft.lat, aircraft.lng, east_m, north_m)
     drone, used = aircraft.drone, 1 - aircraft.battery_pct / 100
@@ -101,7 +101,7 @@ def read(aircraft: Aircraft, noise: random.Random, now: datetime) -> Reading:
 
 
 def latest(readings: Iterable[Reading], now: datetime, broken: set[str]) -> dict[str, Any]:
-    """The answer of GET /api/v1/telemetry/latest; the `broken` drones' entries are nonsense."""
+    """The answer of GET /api/v1/telemetry/latest; entries of `broken` drones are invalid."""
     drones = [reading.as_entry() for reading in readings]
     for entry in drones:
         if entry["drone_id"] in broken:

@@ -1,4 +1,4 @@
-"""Where each parcel truly is, whatever is reported. A test instrument: no product code reads it."""
+"""The real location of each parcel, for tests. The product never reads it."""
 
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -23,7 +23,7 @@ class Where(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """One place in a parcel's life. lat, lng: where it came to be there; it flies on if ABOARD."""
+    """One location of a parcel. lat, lng: where it started; an ABOARD parcel moves on."""
 
     where: str
     lat: float
@@ -46,7 +46,7 @@ class Parcel:
         return self.now.drone_id == drone_id
 
     def lies_at(self, place: Place) -> bool:
-        """On the ground there and not yet with the recipient."""
+        """On the ground there and not delivered."""
         near = distance_m(self.now.lat, self.now.lng, *place) <= SAME_PLACE_M
         return near and self.now.where not in (Where.ABOARD, Where.AT_DROP)
 
@@ -60,7 +60,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What must never happen, and did."""
+    """A violated invariant."""
 
     kind: str
     order_id: str
@@ -75,7 +75,7 @@ class Violation:
 
 @dataclass(slots=True)
 class Ledger:
-    """All parcels by order_id, through all missions of the order, and all violations."""
+    """All parcels by order_id, across all missions of an order, and all violations."""
 
     parcels: dict[str, Parcel] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
@@ -111,7 +111,7 @@ class Ledger:
         return sum(parcel.weight_kg for parcel in self.aboard(drone_id))
 
     def load(self, intent: dict[str, Any], here: Place, now: datetime) -> None:
-        """The drone of a mission takes its parcel where it is, if it is there."""
+        """Loads the mission's parcel if it is at this place; otherwise records a violation."""
         order_id, drone_id = intent["order_id"], intent["drone_id"]
         parcel = self.parcels[order_id]
         if parcel.lies_at(here):
@@ -126,7 +126,7 @@ class Ledger:
             )
 
     def put_down(self, intent: dict[str, Any], where: Where, here: Place, now: datetime) -> None:
-        """The drone of a mission lets go of its parcel, if it has it."""
+        """Drops the mission's parcel here if it is aboard."""
         if self.parcels[intent["order_id"]].aboard(intent["drone_id"]):
             self.move(intent["order_id"], where, here, now)
 

@@ -1,4 +1,4 @@
-"""The world: drones, their missions, wind and noise, moved on by `step`. No clock, no network."""
+"""The world: drones, missions, wind and noise, advanced by `step`. No clock, no network."""
 
 import math
 import random
@@ -11,7 +11,7 @@ import msgspec
 from fleet.simulator.airframe import SimDrone, distance_m
 from fleet.simulator.faults import in_flight
 from fleet.simulator.faults.board import Fault, FaultBoard
-from fleet.simulator.faults.samples import spoil_manner, spoilt
+from fleet.simulator.faults.samples import apply_report_faults, with_faults
 from fleet.simulator.flight import (
     LEAVING,
     Aircraft,
@@ -25,13 +25,13 @@ from fleet.simulator.missions import COURSE, PICKED_UP, Mission, Refused, as_utc
 from fleet.simulator.telemetry import Reading, read
 from fleet.simulator.truth import SAME_PLACE_M, Ledger, Where
 
-SLICE_S = 0.5  # flights are worked out in slices no longer than this
+SLICE_S = 0.5  # maximum time step of the flight simulation
 ARRIVAL_RADIUS_M = 30.0
 AWAY_RADIUS_M = 30.0
 WIND_MEMORY_S = 300.0
 WIND_GUST_MPS = 0.8
 
-WORDS = {
+MESSAGES = {
     "LAUNCHED": "Armed and climbing",
     "ENROUTE": "Away from the launch point",
     "ARRIVED": "At the drop point",
@@ -42,11 +42,11 @@ WORDS = {
 
 
 class World:
-    """Drones in the air and on their pads. Same seed and same steps, same telemetry.
+    """All drones and missions. The same seed and steps give the same telemetry.
 
-    now: aware UTC time that telemetry and events are stamped with. It moves on by the seconds of
-    each step, unless the step is told what time it is. report_pickup: whether PICKED_UP is reported
-    of a drone that has loaded. `changes` grows with everything that must not be forgotten.
+    now: aware UTC time of telemetry and events. Each step advances it by the step's seconds, or
+    sets it to the given time. report_pickup: whether PICKED_UP is reported after loading. `changes`
+    increases with every change that must be saved.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class World:
         self.ledger = Ledger()
         self.changes = 0
         self._report_pickup = report_pickup
-        self._air = random.Random(f"{seed}:wind")  # noqa: S311 - a game of chance, not a secret
+        self._air = random.Random(f"{seed}:wind")  # noqa: S311 - not a secret
         self._noise = {
             drone_id: random.Random(f"{seed}:{drone_id}")  # noqa: S311
             for drone_id in self.aircraft
@@ -80,9 +80,9 @@ class World:
     # -- missions ------------------------------------------------------------------------------
 
     def accept(self, intent: dict[str, Any]) -> bool:
-        """Take a checked intent; True when it is new. The same one again is only counted.
+        """Accepts a validated intent; True if it is new. A repeated one is only counted.
 
-        Raises Refused when a GCS would: unknown or busy drone, too heavy, too little charge, wind.
+        Raises Refused: unknown or busy drone, payload too heavy, battery too low, wind too strong.
         """
         known = self.missions.get(intent["intent_id"])
         if known is not None:
@@ -115,7 +115,7 @@ class World:
         return True
 
     def _check_siblings(self, kind: str, mission: Mission, in_air: bool) -> None:
-        """Note when another mission of the same order could still deliver as well."""
+        """Records a violation if another mission of the same order can still deliver."""
         for other in self.missions.values():
             live = other.in_air if in_air else other.over_at is None
             if live and other is not mission and other.order_id == mission.order_id:
@@ -145,9 +145,9 @@ class World:
             )
 
     def cancel(self, intent_id: str, mode: str) -> str:
-        """mode withdraw or abort. Answers withdrawn, launched, abort_requested, or how it ended.
+        """mode: withdraw or abort. Returns withdrawn, launched, abort_requested, or its status.
 
-        Raises KeyError for an intent never accepted.
+        Raises KeyError for an unknown intent.
         """
         mission = self.missions[intent_id]
         aircraft = self.aircraft.get(mission.intent["drone_id"])
@@ -167,35 +167,35 @@ class World:
             self.changes += 1
             return "withdrawn"
         if mission.over_why == "gave_up":
-            return self._own_up(aircraft, mission)
+            return self._confirm_abort(aircraft, mission)
         aircraft.abort_requested = True
         self.changes += 1
         return "abort_requested"
 
-    def _own_up(self, aircraft: Aircraft, mission: Mission) -> str:
-        """Asked to abort a mission that gave up without a word."""
+    def _confirm_abort(self, aircraft: Aircraft, mission: Mission) -> str:
+        """Answers an abort of a mission that has failed without a report."""
         if aircraft.intent_id != mission.intent_id:
             return "failed"
-        self.tell(mission, "ABORTED", "Aborted by the operator: on its way home already")
+        self.report(mission, "ABORTED", "Aborted by the operator: on its way home already")
         return "abort_requested"
 
     # -- time ----------------------------------------------------------------------------------
 
     def step(self, dt_s: float, now: datetime | None = None) -> None:
-        """Move everything on by so many seconds, then take the drones' telemetry."""
+        """Advances the world by dt_s seconds, then sends telemetry."""
         before, after = self.now, now or self.now + timedelta(seconds=dt_s)
         slices = max(1, math.ceil(dt_s / SLICE_S))
         slice_s = dt_s / slices
         for number in range(1, slices + 1):
             self.elapsed_s += slice_s
             self.now = before + (after - before) * number / slices
-            self._blow(slice_s)
+            self._update_wind(slice_s)
             for aircraft in self.aircraft.values():
                 self._move(aircraft, slice_s)
         self._send_telemetry()
 
-    def _blow(self, dt_s: float) -> None:
-        """Gusts around a mean wind that stays (an Ornstein-Uhlenbeck walk)."""
+    def _update_wind(self, dt_s: float) -> None:
+        """Gusts around a constant mean wind (an Ornstein-Uhlenbeck process)."""
         back = dt_s / WIND_MEMORY_S
         gust_mps = WIND_GUST_MPS * math.sqrt(2 * back)
         east, north = (
@@ -215,16 +215,16 @@ class World:
         phase, mission = aircraft.phase, self.missions[str(aircraft.intent_id)]
         aircraft.fly(dt_s, self.wind)
         if aircraft.phase is not phase:
-            self._leave(phase, aircraft, mission)
+            self._end_phase(phase, aircraft, mission)
         self._report_course(aircraft, mission)
-        in_flight.look(self, aircraft, mission)
+        in_flight.apply(self, aircraft, mission)
         if not aircraft.legs:
             aircraft.intent_id = None
             aircraft.landed_at = as_utc_text(self.now)
             self.changes += 1
 
-    def _leave(self, phase: Phase, aircraft: Aircraft, mission: Mission) -> None:
-        """What happens where one phase of a flight ends."""
+    def _end_phase(self, phase: Phase, aircraft: Aircraft, mission: Mission) -> None:
+        """The effect of the end of a phase."""
         match phase:
             case Phase.PREFLIGHT:
                 self._launch(aircraft, mission)
@@ -250,15 +250,15 @@ class World:
         self.ledger.load(mission.intent, (aircraft.lat, aircraft.lng), self.now)
         self.weigh(aircraft)
         if self._report_pickup and self.ledger.parcels[mission.order_id].aboard(mission.drone_id):
-            self.tell(mission, PICKED_UP, WORDS[PICKED_UP])
+            self.report(mission, PICKED_UP, MESSAGES[PICKED_UP])
 
     def put_down(self, aircraft: Aircraft, mission: Mission, where: Where) -> None:
-        """The drone lets go of the mission's parcel here, if it has it."""
+        """Drops the mission's parcel here if it is aboard."""
         self.ledger.put_down(mission.intent, where, (aircraft.lat, aircraft.lng), self.now)
         self.weigh(aircraft)
 
     def weigh(self, aircraft: Aircraft) -> None:
-        """Make the aircraft as heavy as what is aboard. To be called after each change of that."""
+        """Updates the payload mass. Call it after every loading and unloading."""
         aircraft.payload_kg = self.ledger.weight_kg(aircraft.drone.drone_id)
         self.changes += 1
 
@@ -271,17 +271,17 @@ class World:
         return self.faults.waiting(kind, self.elapsed_s, aircraft.drone.drone_id, aircraft.phase)
 
     def _report_course(self, aircraft: Aircraft, mission: Mission) -> None:
-        """Record every event between the last one and how far the flight has come."""
+        """Reports all events that the flight has reached since the last report."""
         if mission.over_why == "gave_up" or (mission.ended and not mission.talks_on):
             return
-        told = sum(event.event_type in COURSE for event in mission.events)
-        for event_type in COURSE[told : _events_due(aircraft, mission)]:
-            self.tell(mission, event_type, WORDS[event_type])
+        reported = sum(event.event_type in COURSE for event in mission.events)
+        for event_type in COURSE[reported : _events_due(aircraft, mission)]:
+            self.report(mission, event_type, MESSAGES[event_type])
 
-    def tell(self, mission: Mission, event_type: str, message: str) -> None:
-        """Report something of a mission, in the manner that the faults of its drone ask for."""
+    def report(self, mission: Mission, event_type: str, message: str) -> None:
+        """Reports an event of a mission, with the report faults of its drone."""
         aircraft = self.aircraft[mission.drone_id]
-        spoil_manner(mission, lambda kind: self.strike(kind, aircraft))
+        apply_report_faults(mission, lambda kind: self.strike(kind, aircraft))
         mission.record(event_type, self.now, message, self.elapsed_s)
         self.changes += 1
 
@@ -296,9 +296,9 @@ class World:
             self.readings[drone_id] = fresh
 
     def samples(self) -> list[Reading]:
-        """The readings as the Fleet API hands them out: each call counts as one sample."""
+        """The readings as the Fleet API returns them. Each call counts as one sample for faults."""
         return [
-            spoilt(
+            with_faults(
                 reading,
                 self.aircraft[drone_id],
                 self.missions.get(self.aircraft[drone_id].intent_id or ""),
@@ -308,10 +308,10 @@ class World:
             for drone_id, reading in self.readings.items()
         ]
 
-    # -- keeping -------------------------------------------------------------------------------
+    # -- state file ----------------------------------------------------------------------------
 
     def to_json(self) -> bytes:
-        """For the state file. Thousands of missions take a few milliseconds."""
+        """For the state file. Takes a few milliseconds for thousands of missions."""
         kept = {
             "aircraft": {key: aircraft.to_dict() for key, aircraft in self.aircraft.items()},
             "missions": list(self.missions.values()),
@@ -322,10 +322,7 @@ class World:
         return msgspec.json.encode(kept)
 
     def restore(self, values: dict[str, Any]) -> None:
-        """Put known drones back to where they were; remember missions, parcels and faults.
-
-        values: what `to_json` wrote, decoded.
-        """
+        """Restores the output of `to_json` (decoded). Ignores unknown drones."""
         for drone_id, kept in values["aircraft"].items():
             if drone_id in self.aircraft:
                 drone = self.aircraft[drone_id].drone
@@ -340,7 +337,7 @@ class World:
 
 
 def _events_due(aircraft: Aircraft, mission: Mission) -> int:
-    """How many events of the course a flight that goes well has earned by now."""
+    """How many events of COURSE the flight has reached."""
     here, dropoff = (aircraft.lat, aircraft.lng), mission.intent["dropoff"]
     match aircraft.phase:
         case Phase.PREFLIGHT:

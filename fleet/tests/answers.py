@@ -1,10 +1,10 @@
-"""Answers of the Fleet API: one of the real service, and others made from it."""
+"""Answers of the Fleet API: one of the real service, and variations of it."""
 
 import json
 from copy import deepcopy
 from typing import Any
 
-# As the real service sent it, to the last digit.
+# Unchanged answer of the real service.
 REAL: dict[str, Any] = {
     "server_time": "2026-11-24T02:48:40.099989Z",
     "count": 3,
@@ -69,9 +69,8 @@ REAL: dict[str, Any] = {
 }
 
 
-# As the real telemetry plugin sends it in its production mode: position and yaw, and where the
-# altitude belongs the GPS accuracy in millimetres. The first drone has 1.2 m, which passes for an
-# altitude; the second has no good fix.
+# The real telemetry plugin in production mode: only position and yaw, and alt_m is the GPS accuracy
+# in millimetres. The first drone has 1.2 m, a plausible altitude; the second has a bad fix.
 PLUGIN: dict[str, Any] = {
     "server_time": "2026-11-24T02:48:40.099989Z",
     "count": 2,
@@ -98,7 +97,7 @@ PLUGIN: dict[str, Any] = {
 
 
 def entry(drone_id: str = "WX-DRN-001", **changes: Any) -> dict[str, Any]:
-    """One drone's entry. A change is named by its path: `telemetry__battery__remaining_pct=140`."""
+    """One drone's entry. changes: path=value, like `telemetry__battery__remaining_pct=140`."""
     made = deepcopy(REAL["drones"][0])
     for path, value in {"drone_id": drone_id, "telemetry__drone_id": drone_id, **changes}.items():
         *sections, name = path.split("__")
@@ -110,5 +109,5 @@ def entry(drone_id: str = "WX-DRN-001", **changes: Any) -> dict[str, Any]:
 
 
 def body(*drones: Any, **members: Any) -> bytes:
-    """An answer with these entries. NaN and infinity are written as Python's json does."""
+    """An answer with these entries. NaN and infinity are written as Python's json writes them."""
     return json.dumps(REAL | {"count": len(drones), "drones": drones} | members).encode()

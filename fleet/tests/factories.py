@@ -1,4 +1,4 @@
-"""A small fleet in Accra, and telemetry of it."""
+"""Factories of a small fleet in Accra and its telemetry."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from fleet.models import Drone, DroneKind, Hub, NoFlyZone, ServiceArea
 ACCRA = (5.6037, -0.1870)
 METRE_DEG = 360 / (
     2 * 3.141592653589793 * EARTH_RADIUS_M
-)  # of latitude, and nearly so of longitude
+)  # of latitude; nearly the same for longitude near the equator
 
 
 def square(lat: float, lng: float, side_m: float) -> dict[str, Any]:
@@ -31,13 +31,13 @@ class ServiceAreaFactory(factory.django.DjangoModelFactory):
     class Meta:
         model = ServiceArea
 
-    # Sorted by name as they were made: the first of them is the one that others belong to.
+    # Sorting by name gives the order of creation; other factories use the first area.
     name = factory.Sequence(lambda n: f"Accra {n:05}")
     polygon = factory.LazyFunction(lambda: square(*ACCRA, side_m=20_000))
 
 
 class NoFlyZoneFactory(factory.django.DjangoModelFactory):
-    """1 km by 1 km, 5 km north of the centre: out of the way of what tests fly."""
+    """1 km by 1 km, 5 km north of the centre, away from the trips of tests."""
 
     class Meta:
         model = NoFlyZone
@@ -86,7 +86,7 @@ class DroneFactory(factory.django.DjangoModelFactory):
 
 
 class TelemetryFactory(factory.Factory):
-    """A charged drone that stands ready in Accra, heard of just now."""
+    """A charged drone in Accra, ready, with fresh telemetry."""
 
     class Meta:
         model = Telemetry
@@ -106,13 +106,13 @@ class TelemetryFactory(factory.Factory):
 
 
 def show(*telemetry: Telemetry, fetched_at: datetime | None = None) -> picture.Picture:
-    """Write these as the live picture, as a poll at `fetched_at` (now) would, and read it again."""
+    """Stores this telemetry as a poll at `fetched_at` (default: now) would, and reads it again."""
     fetched_at = fetched_at or datetime.now(UTC)
     if not picture.write(Decoded(fetched_at, list(telemetry), []), fetched_at):
-        raise ValueError(f"there is a picture already that is newer than {fetched_at}")
-    seen = picture.read()
-    assert seen is not None
-    return seen
+        raise ValueError(f"the stored picture is newer than {fetched_at}")
+    stored = picture.read()
+    assert stored is not None
+    return stored
 
 
 def seconds_ago(seconds: float) -> datetime:

@@ -1,4 +1,4 @@
-"""Simulated flights without a network: worlds, and how far they are flown."""
+"""Simulated flights without a network: worlds, and functions that advance them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ def a_world(seed: int = 1, **drone: Any) -> World:
 
 
 def two_drones(**options: Any) -> World:
-    """The second one stands at the same hub, 20 m from the first."""
+    """The second drone is at the same hub, 20 m from the first."""
     drones = [sim_drone(), sim_drone(drone_id=SECOND_DRONE, home_lat=5.60388)]
     return World(drones, 1, NOW, **options)
 
@@ -37,7 +37,7 @@ def fly_into(world: World, phase: str) -> None:
         if the_aircraft(world).phase == phase:
             return
         world.step(0.5)
-    raise AssertionError(f"never {phase}: {the_aircraft(world).phase}")
+    raise AssertionError(f"{phase} was not reached; the phase is {the_aircraft(world).phase}")
 
 
 def the_aircraft(world: World) -> Aircraft:
@@ -53,7 +53,7 @@ def fly_until(world: World, event_type: str) -> None:
         if event_type in event_types(world):
             return
         world.step(0.5)
-    raise AssertionError(f"{event_type} never came: {event_types(world)}")
+    raise AssertionError(f"{event_type} was not reported; the reports are {event_types(world)}")
 
 
 def fly_home(world: World) -> None:
@@ -61,4 +61,4 @@ def fly_home(world: World) -> None:
         if not the_aircraft(world).legs:
             return
         world.step(0.5)
-    raise AssertionError(f"still {the_aircraft(world).phase}")
+    raise AssertionError(f"the drone is not home; the phase is {the_aircraft(world).phase}")

@@ -1,7 +1,7 @@
-"""A second check of one pair, slow and obvious: the rules of dispatch one after the other.
+"""A second, simple implementation of the dispatch rules for one pair, to check `judge` against.
 
-It shares nothing with `feasibility.judge` but the policy: the Earth is flat here, zones are boxes
-in kilometres, and a way around them is looked for over their corners.
+It shares only the policy with `feasibility.judge`: the Earth is flat, zones are boxes in
+kilometres, and detours run over their corners.
 """
 
 import math
@@ -17,8 +17,8 @@ from fleet.tests.pairs import DEG_PER_KM
 # (west_km, south_km, width_km, height_km, from_min, until_min)
 Box = tuple[float, float, float, float, int | None, int | None]
 Place = tuple[float, float]
-# A corner is passed so far out, in km: less than any margin of the policy.
-HAIR_KM = 1e-5
+# Distance at which a path passes a corner; less than any margin of the policy.
+CORNER_OFFSET_KM = 1e-5
 
 
 def broken_rules(
@@ -29,8 +29,8 @@ def broken_rules(
     rules: Rules,
     planned_m: float | None = None,
 ) -> list[str]:
-    """What forbids that drone `d` flies trip `t` at noon. planned_m: the whole way as planned."""
-    broken = [*_about_the_drone(d, wind_mps, rules)]
+    """The rules that drone `d` breaks with trip `t` at noon. planned_m: the planned distance."""
+    broken = [*_drone_rules(d, wind_mps, rules)]
     if t["payload_weight_kg"] > d["max_payload_kg"]:
         broken.append("too heavy")
     if not t["payload_type"] & d["payload_types"]:
@@ -47,44 +47,44 @@ def broken_rules(
     ]
     legs_km = [math.dist(*leg) for leg in pairwise(stops)]
     flown_s, used_pct = _flight(d, t, legs_km, wind_mps, rules)
-    in_the_way: list[Box] = []
-    while more := [b for b in boxes if b not in in_the_way and _active(b, flown_s)]:
-        in_the_way += more
-        ways_km = [_shortest_km(in_the_way, *leg) for leg in pairwise(stops)]
-        if math.inf in ways_km:
-            return ["no way around the zones"]
+    active: list[Box] = []
+    while more := [b for b in boxes if b not in active and _active(b, flown_s)]:
+        active += more
+        paths_km = [_shortest_km(active, *leg) for leg in pairwise(stops)]
+        if math.inf in paths_km:
+            return ["no path around the zones"]
         if not rules.detours_allowed and any(
-            way > leg + 1e-9 for way, leg in zip(ways_km, legs_km, strict=True)
+            path > leg + 1e-9 for path, leg in zip(paths_km, legs_km, strict=True)
         ):
-            return ["a zone in the way"]
-        flown_s, used_pct = _flight(d, t, ways_km, wind_mps, rules)
-        legs_km_now = ways_km
+            return ["blocked by a zone"]
+        flown_s, used_pct = _flight(d, t, paths_km, wind_mps, rules)
+        legs_km_now = paths_km
         if planned_m is not None:
             shortest_m = sum(legs_km_now) * 1000 * rules.detour_factor
             if planned_m < shortest_m * (1 - 1e-4):
                 return [f"planned over {planned_m:.0f} m, at least {shortest_m:.0f} m are clear"]
-    # Flat and round Earth differ by less than a millionth here.
+    # The flat Earth differs from the sphere by less than a millionth here.
     if d["battery_pct"] - used_pct < rules.reserve_pct - 1e-3:
         return [f"comes home with {d['battery_pct'] - used_pct:.2f} %"]
     return []
 
 
-def _about_the_drone(d: dict[str, Any], wind_mps: float | None, rules: Rules) -> list[str]:
+def _drone_rules(d: dict[str, Any], wind_mps: float | None, rules: Rules) -> list[str]:
     forbidden = {
         "not registered": not d["registered"],
         "out of service": not d["active"],
         "grounded": d["grounded"],
         "busy": d["busy"],
-        "armed, or nobody knows": d["armed"] is None or d["armed"],
+        "armed or unknown": d["armed"] is None or d["armed"],
         "telemetry old": not abs(d["telemetry_age_s"]) <= rules.telemetry_max_age_s,
         "no position": d["lat"] is None or d["lng"] is None,
         "no battery reading": d["battery_pct"] is None,
         "its hub is full": d.get("hub_full", False),
-        "nobody knows the wind": wind_mps is not None and math.isnan(wind_mps),
+        "wind unknown": wind_mps is not None and math.isnan(wind_mps),
     }
-    broken = [words for words, holds in forbidden.items() if holds]
+    broken = [name for name, applies in forbidden.items() if applies]
     if d["battery_pct"] is not None and d["battery_pct"] < rules.battery_min_pct:
-        broken.append("too little charge for any take-off")
+        broken.append("battery below the minimum")
     if wind_mps is not None and wind_mps > min(d["max_wind_mps"], rules.max_wind_mps):
         broken.append("too much wind")
     return broken
@@ -97,7 +97,7 @@ def _flight(
     wind_mps: float | None,
     rules: Rules,
 ) -> tuple[float, float]:
-    """Seconds until home, and percent of the battery, leg by leg."""
+    """Seconds until home and percent of the battery, summed over the legs."""
     mass_kg = d["empty_mass_kg"]
     loaded = ((mass_kg + t["payload_weight_kg"]) / mass_kg) ** 1.5
     used_ws, flown_s = 0.0, rules.launch_time_s
@@ -118,17 +118,17 @@ def _flight(
 
 
 def _active(box: Box, flown_s: float) -> bool:
-    """At any time from now until the drone is home; a tenth of a second is nobody's fault."""
+    """Active at any time from now until the drone is home, with a tolerance of 0.1 s."""
     _, _, _, _, start_min, end_min = box
-    begins_in_time = start_min is None or 60 * start_min <= flown_s - 0.1
-    return begins_in_time and (end_min is None or end_min > 0)
+    starts_in_time = start_min is None or 60 * start_min <= flown_s - 0.1
+    return starts_in_time and (end_min is None or end_min > 0)
 
 
 def _shortest_km(boxes: Sequence[Box], start: Place, end: Place) -> float:
-    """The shortest way that touches no box, over the boxes' corners; infinite without one."""
+    """The shortest path over corners that touches no box; infinite if there is none."""
     shapes = [shapely.box(w, s, w + wide, s + high) for w, s, wide, high, *_ in boxes]
     corners = [
-        (x + dx * HAIR_KM, y + dy * HAIR_KM)
+        (x + dx * CORNER_OFFSET_KM, y + dy * CORNER_OFFSET_KM)
         for w, s, wide, high, *_ in boxes
         for x, dx in ((w, -1), (w + wide, 1))
         for y, dy in ((s, -1), (s + high, 1))

@@ -1,4 +1,4 @@
-"""A simulator asked over HTTP, and a delivery API that it reports to."""
+"""HTTP calls to a simulator, and a fake delivery API for its reports."""
 
 import contextlib
 import json
@@ -38,12 +38,12 @@ def cancel(sim: Simulator, mode: str, intent_id: str = INTENT_ID) -> requests.Re
 def until(holds: Callable[[], Any], within_s: float = 10) -> None:
     deadline = time.monotonic() + within_s
     while not holds():
-        assert time.monotonic() < deadline, "it never came true"
+        assert time.monotonic() < deadline, f"the condition is still false after {within_s:g} s"
         time.sleep(0.02)
 
 
 class DeliveryApi(ThreadingHTTPServer):
-    """Keeps what it is told; answers the statuses in `answers` first, and 200 from then on."""
+    """Records its calls. Answers with the statuses in `answers` first, then with 200."""
 
     daemon_threads = True
 
@@ -72,7 +72,7 @@ class DeliveryApiHandler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
+        """No access log."""
 
 
 @contextlib.contextmanager

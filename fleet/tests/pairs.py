@@ -1,7 +1,7 @@
 """Drones and trips for tests of feasibility.
 
-Places are in kilometres east and north of a hub on the equator, where a degree is as long either
-way.
+Places are in kilometres east and north of a hub on the equator, where a degree of latitude is as
+long as one of longitude.
 """
 
 import math
@@ -33,7 +33,7 @@ QUAD = {
 
 
 def drone(east_km: float | None = 0.0, north_km: float | None = 0.0, **changes) -> dict:
-    """A drone that may fly; `changes` make it one that may not."""
+    """A drone that may fly, with changes."""
     return {
         "drone_id": "WX-DRN-001",
         "lat": None if north_km is None else north_km * DEG_PER_KM,
@@ -67,7 +67,7 @@ def trip(pickup_km=(0.0, 1.0), door_km=(0.0, 3.0), **changes) -> dict:
 
 
 def verdicts(drones, trips, zones=NOWHERE, rules: Rules = RULES, wind_mps=None) -> Verdicts:
-    """Every drone with every trip, trip by trip."""
+    """The verdicts of every drone with every trip, ordered by trip."""
     drones = drones if isinstance(drones, DroneTable) else DroneTable.from_rows(drones)
     trips = TripTable.from_rows(trips)
     pairs = every_pair(len(drones), len(trips))

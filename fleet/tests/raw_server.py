@@ -1,4 +1,4 @@
-"""A server that answers whatever a test wants, byte by byte, over a real socket."""
+"""A server on a real socket that sends the bytes a test gives."""
 
 import re
 import socket
@@ -10,9 +10,9 @@ Answer = Callable[[socket.socket, threading.Event], None]
 
 
 class RawServer:
-    """Reads a request, then `answer(connection, stop)` may do as it likes.
+    """Reads a whole request, then calls `answer(connection, stop)`.
 
-    Whole, because closing a connection with something unread resets it.
+    It reads the whole request because closing a socket with unread data resets the connection.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -34,7 +34,7 @@ class RawServer:
                 try:
                     self._answer(connection, self._stop)
                 except OSError:
-                    continue  # the client has had enough, as it should
+                    continue  # the client has closed the connection, as expected
 
     def start(self) -> None:
         self._thread.start()
@@ -72,7 +72,7 @@ def answering(answer: Answer | bytes) -> Iterator[RawServer]:
 
 
 def http(content: bytes = b"", *headers: str, status: str = "200 OK") -> bytes:
-    """A whole answer; its length is announced unless the headers say something about it."""
+    """A complete answer. Adds Content-Length unless the headers contain a length or encoding."""
     lines = [f"HTTP/1.1 {status}", "Content-Type: application/json", "Connection: close", *headers]
     if not any(line.startswith(("Content-Length", "Transfer-Encoding")) for line in headers):
         lines.append(f"Content-Length: {len(content)}")

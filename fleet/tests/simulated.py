@@ -1,4 +1,4 @@
-"""A simulated drone in Accra, and an intent that it can fly. Plain data, for any app's tests."""
+"""A simulated drone in Accra and a mission intent for it. Plain data, for tests of all apps."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def sim_drone(**values: Any) -> SimDrone:
 
 
 def mission_intent(**values: Any) -> dict[str, Any]:
-    """A valid intent of version 1; each value given replaces the field of that name, anywhere."""
+    """A valid intent of version 1. Each value replaces the member of that name at any level."""
     intent: dict[str, Any] = {
         "intent_id": INTENT_ID,
         "order_id": ORDER_ID,
@@ -61,7 +61,7 @@ def mission_intent(**values: Any) -> dict[str, Any]:
 
 
 def second_intent(*, load: bool = True, **values: Any) -> dict[str, Any]:
-    """The same as version 2 has it: it loads at the pickup, and returns to the drone's home."""
+    """The same in version 2: it loads at the pickup and returns to the drone's home."""
     loading = ["LOAD", "ASCEND", "CRUISE", "DESCEND"] if load else []
     intent = mission_intent(**values)
     return intent | {

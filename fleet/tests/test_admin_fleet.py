@@ -66,7 +66,7 @@ def test_every_form_of_the_fleet_opens(boss: Client) -> None:
         assert boss.get(page).status_code == 200, page
 
 
-def test_the_list_says_which_drone_is_ready_and_why_another_is_not(ama: Client) -> None:
+def test_the_list_shows_readiness_and_reasons(ama: Client) -> None:
     ready, empty, silent = DroneFactory(), DroneFactory(), DroneFactory()
     show(
         TelemetryFactory(drone_id=ready.pk),
@@ -74,13 +74,13 @@ def test_the_list_says_which_drone_is_ready_and_why_another_is_not(ama: Client) 
         TelemetryFactory(drone_id=silent.pk, measured_at=seconds_ago(4000)),
     )
     page = ama.get(reverse("admin:fleet_drone_changelist")).content.decode()
-    for words in ("Ready", "Not ready", "Offline", "has 11 %", "67 min ago"):
-        assert words in page
+    for text in ("Ready", "Not ready", "Offline", "has 11 %", "67 min ago"):
+        assert text in page
     only = ama.get(reverse("admin:fleet_drone_changelist"), {"readiness": "READY"})
     assert [drone.pk for drone in only.context["cl"].result_list] == [ready.pk]
 
 
-def test_a_drone_is_grounded_with_a_reason_and_released(ama: Client) -> None:
+def test_grounding_needs_a_reason_and_can_be_released(ama: Client) -> None:
     drone = DroneFactory()
     ground = reverse("admin:act", args=["fleet.drone", "ground"]) + f"?id={drone.pk}"
     assert "This field is required" in ama.post(ground, {}).content.decode()
@@ -94,7 +94,7 @@ def test_a_drone_is_grounded_with_a_reason_and_released(ama: Client) -> None:
     assert not Drone.objects.get(pk=drone.pk).is_grounded
 
 
-def test_a_drone_id_cannot_be_changed_and_a_drone_not_deleted(boss: Client) -> None:
+def test_a_drone_id_is_fixed_and_drones_are_not_deleted(boss: Client) -> None:
     drone = DroneFactory()
     boss.post(
         changed("drone", drone.pk),
@@ -110,7 +110,7 @@ def zone_form(**fields: Any) -> dict[str, Any]:
     return {"name": "Stadium", "active": "on", "polygon": drawn, **fields}
 
 
-def test_a_drawn_zone_is_kept_as_geojson(ama: Client) -> None:
+def test_a_drawn_zone_is_stored_as_geojson(ama: Client) -> None:
     ama.post(reverse("admin:fleet_noflyzone_add"), zone_form())
     assert NoFlyZone.objects.get().polygon == square(*ACCRA, side_m=900)
 
@@ -119,7 +119,7 @@ BOW_TIE = {"type": "Polygon", "coordinates": [[[0, 5], [1, 6], [1, 5], [0, 6], [
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "text"),
     [
         ({"polygon": json.dumps(BOW_TIE)}, "crosses or touches itself"),
         ({"polygon": ""}, "This field is required"),
@@ -136,13 +136,15 @@ BOW_TIE = {"type": "Polygon", "coordinates": [[[0, 5], [1, 6], [1, 5], [0, 6], [
         ),
     ],
 )
-def test_a_bad_zone_is_refused_in_words(ama: Client, fields: dict[str, str], words: str) -> None:
+def test_an_invalid_zone_is_refused_with_the_reason(
+    ama: Client, fields: dict[str, str], text: str
+) -> None:
     answer = ama.post(reverse("admin:fleet_noflyzone_add"), zone_form(**fields))
-    assert words in answer.content.decode()
+    assert text in answer.content.decode()
     assert not NoFlyZone.objects.exists()
 
 
-def test_the_same_checks_hold_for_areas(ama: Client) -> None:
+def test_areas_have_the_same_checks(ama: Client) -> None:
     url = reverse("admin:fleet_servicearea_add")
     ama.post(url, {"name": "Tema", "active": "on", "polygon": json.dumps(BOW_TIE)})
     assert not ServiceArea.objects.exists()
@@ -157,7 +159,7 @@ def policy_form(**changes: Any) -> dict[str, Any]:
     return {**values, "seen_version": now.version, **changes}
 
 
-def test_a_change_of_the_policy_is_counted_and_remembered(boss: Client) -> None:
+def test_a_policy_change_adds_a_version_to_the_history(boss: Client) -> None:
     boss.post(changed("policy", 1), policy_form(battery_min_pct=35, max_attempts=2))
     assert policy.current().battery_min_pct == 35
     newest = PolicyVersion.objects.first()
@@ -168,7 +170,7 @@ def test_a_change_of_the_policy_is_counted_and_remembered(boss: Client) -> None:
     assert "Minimum battery at take-off (%): 30 → 35" in history
 
 
-def test_saving_the_policy_unchanged_is_no_new_version(boss: Client) -> None:
+def test_saving_an_unchanged_policy_adds_no_version(boss: Client) -> None:
     boss.post(changed("policy", 1), policy_form())
     assert Policy.objects.get().version == 1
 
@@ -180,50 +182,50 @@ def test_a_rule_out_of_its_range_is_refused(boss: Client, value: str) -> None:
     assert policy.current().battery_min_pct == 30
 
 
-def test_the_second_of_two_administrators_is_told(boss: Client) -> None:
+def test_a_stale_policy_form_is_refused(boss: Client) -> None:
     form = policy_form(battery_min_pct=40)
     policy.change(by=SYSTEM, reserve_pct=25)
     answer = boss.post(changed("policy", 1), form).content.decode()
-    assert "The policy was changed meanwhile" in answer
+    assert "The policy has changed since you opened it" in answer
     assert policy.current().battery_min_pct == 30
 
 
-def test_every_rule_but_the_switch_is_in_the_form() -> None:
+def test_the_form_has_every_rule_except_the_pause() -> None:
     assert set(LABELS) == set(Policy.objects.get().columns()) - {"dispatch_paused"}
 
 
-def test_pausing_is_in_the_history_in_words(boss: Client) -> None:
+def test_the_history_shows_a_pause(boss: Client) -> None:
     pause = reverse("admin:act", args=["fleet.policy", "pause"]) + "?id=1"
     boss.post(pause, {"reason": "Storm."})
     history = boss.get(reverse("admin:fleet_policyversion_changelist")).content.decode()
     assert "Dispatch paused: off → on" in history
 
 
-def test_the_policys_form_shows_whole_numbers_whole(boss: Client) -> None:
+def test_the_policy_form_shows_integers_without_decimals(boss: Client) -> None:
     form = boss.get(changed("policy", 1)).content.decode()
     assert 'value="30"' in form
     assert 'value="30.0"' not in form
     assert "MEDICAL" not in form.split("<main")[-1]
 
 
-def test_the_list_of_zones_says_which_hold_now(ama: Client) -> None:
+def test_the_list_shows_which_zones_apply_now(ama: Client) -> None:
     NoFlyZoneFactory(name="Parade", starts_at=seconds_ago(-3600))
     NoFlyZoneFactory(name="Fireworks", ends_at=seconds_ago(3600))
     NoFlyZoneFactory(name="Prison")
     NoFlyZoneFactory(name="Former palace", active=False)
     page = ama.get(reverse("admin:fleet_noflyzone_changelist")).content.decode()
-    for words in ("To come", "Over", "Closed", "Off"):
-        assert f">{words}</span>" in page
+    for text in ("Upcoming", "Expired", "Closed", "Off"):
+        assert f">{text}</span>" in page
 
 
-def test_an_unknown_drone_is_registered_by_operations(ama: Client) -> None:
+def test_ops_can_register_an_unknown_drone(ama: Client) -> None:
     hub, kind = HubFactory(), DroneKindFactory()
     form = {"drone_id": "WX-NEW-1", "kind": kind.pk, "hub": hub.pk, "active": "on"}
     ama.post(reverse("admin:fleet_drone_add"), form)
     assert Drone.objects.get(pk="WX-NEW-1").hub == hub
 
 
-def test_a_reader_sees_a_hub_and_cannot_move_it(boss: Client) -> None:
+def test_a_readonly_user_cannot_move_a_hub(boss: Client) -> None:
     hub = HubFactory()
     assert "data-point" in boss.get(changed("hub", hub.pk)).content.decode()
     reader = Client()
@@ -231,7 +233,7 @@ def test_a_reader_sees_a_hub_and_cannot_move_it(boss: Client) -> None:
     assert "data-point" not in reader.get(changed("hub", hub.pk)).content.decode()
 
 
-def test_a_drones_page_quotes_each_value_that_was_not_believed(ama: Client) -> None:
+def test_a_drones_page_shows_each_refused_value(ama: Client) -> None:
     drone = DroneFactory(drone_id="WX-1")
     wrong = {
         "battery.remaining_pct": "battery.remaining_pct is -1; it must be 0 to 100",
@@ -243,22 +245,22 @@ def test_a_drones_page_quotes_each_value_that_was_not_believed(ama: Client) -> N
 
     assert "no battery reading of WX-1: battery.remaining_pct is -1; it must be 0 to 100." in page
     assert "<dt>Telemetry</dt><dd>velocity.groundspeed_mps is -0.01; it must be 0 to 200." in page
-    assert "<dd>battery.remaining_pct is -1" not in page  # the reason quotes it already
+    assert "<dd>battery.remaining_pct is -1" not in page  # the reason contains it already
 
 
-def test_a_drones_page_says_why_its_entry_cannot_be_used(ama: Client) -> None:
+def test_a_drones_page_says_why_its_entry_is_unusable(ama: Client) -> None:
     drone = DroneFactory(drone_id="WX-1")
     now = seconds_ago(0)
     assert picture.write(Decoded(now, [], [("WX-1", "telemetry.ts is missing.")]), now)
 
     page = ama.get(changed("drone", drone.pk)).content.decode()
 
-    assert "sends an entry of WX-1 that cannot be used: telemetry.ts is missing." in page
+    assert "sends an unusable entry for WX-1: telemetry.ts is missing." in page
     assert "There is no telemetry" not in page
-    assert "<dt>Heard</dt><dd>not usable</dd>" in page
+    assert "<dt>Last telemetry</dt><dd>unusable</dd>" in page
 
 
-def test_the_list_says_how_many_drones_lack_which_value_and_shows_them(ama: Client) -> None:
+def test_the_list_counts_and_filters_drones_with_missing_values(ama: Client) -> None:
     for n in (1, 2, 3):
         DroneFactory(drone_id=f"WX-{n}")
     drones = reverse("admin:fleet_drone_changelist")

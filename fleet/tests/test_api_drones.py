@@ -1,4 +1,4 @@
-"""GET /drones: the registry with live state, for staff."""
+"""GET /drones: registered drones with their live state, for staff."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def codes(drone):
     return [reason["code"] for reason in drone["reasons"]]
 
 
-def test_a_drone_that_could_fly_now_is_ready_and_shown_as_it_is(ops):
+def test_a_ready_drone_is_returned_with_its_telemetry(ops):
     DroneFactory(drone_id="WX-1")
     seen_at = seconds_ago(1)
     show(TelemetryFactory(drone_id="WX-1", lat=5.6, lng=-0.2, alt_m=1.5, measured_at=seen_at))
@@ -50,7 +50,7 @@ def test_a_drone_that_could_fly_now_is_ready_and_shown_as_it_is(ops):
     }
 
 
-def test_a_drone_that_nobody_heard_of_is_offline_and_all_null(ops):
+def test_a_drone_without_telemetry_is_offline_with_null_values(ops):
     DroneFactory(drone_id="WX-1")
 
     drone = ops.get(f"{DRONES}/WX-1").json()
@@ -64,7 +64,7 @@ def test_a_drone_that_nobody_heard_of_is_offline_and_all_null(ops):
 
 
 def polled(drone):
-    """What a poll makes of an answer with this entry, as if it came just now."""
+    """Stores an answer with this entry as a poll would, now."""
     decoded = decode_answer(body(drone, server_time=f"{seconds_ago(0):%Y-%m-%dT%H:%M:%S.%fZ}"))
     assert picture.write(decoded, seconds_ago(0))
 
@@ -95,7 +95,7 @@ def just_now(drone_id="WX-1", **changes):
         ),
     ],
 )
-def test_a_reason_quotes_the_value_that_is_wrong(ops, value, code, message):
+def test_a_reason_contains_the_invalid_value(ops, value, code, message):
     DroneFactory(drone_id="WX-1")
     polled(just_now(**value))
 
@@ -109,7 +109,7 @@ def test_a_reason_quotes_the_value_that_is_wrong(ops, value, code, message):
     assert drone["last_seen_at"] is not None
 
 
-def test_a_wrong_value_that_dispatch_does_not_need_keeps_no_drone_from_flying(ops):
+def test_an_invalid_optional_value_does_not_exclude_a_drone(ops):
     DroneFactory(drone_id="WX-1")
     polled(just_now(telemetry__velocity__groundspeed_mps=-0.01))
 
@@ -121,7 +121,7 @@ def test_a_wrong_value_that_dispatch_does_not_need_keeps_no_drone_from_flying(op
     ]
 
 
-def test_an_entry_that_cannot_be_used_is_not_taken_for_silence(ops):
+def test_an_unusable_entry_is_reported_as_such(ops):
     DroneFactory(drone_id="WX-1")
     polled(just_now(telemetry__ts=None))
 
@@ -130,12 +130,12 @@ def test_an_entry_that_cannot_be_used_is_not_taken_for_silence(ops):
     (reason,) = drone["reasons"]
     assert reason["code"] == "no_telemetry"
     assert reason["message"].startswith(
-        "The Fleet API sends an entry of WX-1 that cannot be used: telemetry.ts is null;"
+        "The Fleet API sends an unusable entry for WX-1: telemetry.ts is null;"
     )
     assert drone["last_seen_at"] is None
 
 
-def test_a_drone_that_fell_silent_is_offline_and_shown_where_it_was(ops):
+def test_a_silent_drone_is_offline_with_its_last_position(ops):
     DroneFactory(drone_id="WX-1")
     show(TelemetryFactory(drone_id="WX-1", measured_at=seconds_ago(300)))
 
@@ -156,7 +156,7 @@ def test_a_drone_on_a_delivery_is_busy_and_names_its_job(ops):
     assert answer["active_job_id"] == str(order.current_job_id)
 
 
-def test_a_job_that_is_over_keeps_no_drone_busy(ops):
+def test_a_finished_job_does_not_keep_a_drone_busy(ops):
     drone = DroneFactory(drone_id="WX-1")
     order_in(Status.DELIVERED, drone=drone)
     order_in(Status.FAILED, drone=drone)
@@ -167,7 +167,7 @@ def test_a_job_that_is_over_keeps_no_drone_busy(ops):
     assert (answer["readiness"], answer["active_job_id"]) == ("READY", None)
 
 
-def test_a_grounded_drone_says_so_before_anything_else(ops):
+def test_a_grounded_drone_is_grounded_even_without_telemetry(ops):
     DroneFactory(drone_id="WX-1")
     registry.ground("WX-1", by=SYSTEM, reason="Rotor 3.")
 
@@ -186,7 +186,7 @@ def test_a_grounded_drone_says_so_before_anything_else(ops):
         ({"lat": None, "lng": None}, "no_position"),
     ],
 )
-def test_a_drone_that_is_heard_of_and_cannot_fly_says_why(ops, telemetry, code):
+def test_a_drone_with_telemetry_that_cannot_fly_has_a_reason(ops, telemetry, code):
     DroneFactory(drone_id="WX-1")
     show(TelemetryFactory(drone_id="WX-1", **telemetry))
 
@@ -196,7 +196,7 @@ def test_a_drone_that_is_heard_of_and_cannot_fly_says_why(ops, telemetry, code):
     assert "nan" not in drone["reasons"][0]["message"]
 
 
-def test_a_drone_whose_clock_is_ahead_is_not_ready_and_the_clock_is_named(ops):
+def test_a_drone_with_a_clock_ahead_is_not_ready(ops):
     DroneFactory(drone_id="WX-1")
     ahead = TelemetryFactory(drone_id="WX-1", measured_at=seconds_ago(-40), seen_at=seconds_ago(0))
     show(ahead)
@@ -216,7 +216,7 @@ def test_a_drone_out_of_service_is_not_ready(ops):
     assert (drone["readiness"], codes(drone)) == ("NOT_READY", ["inactive"])
 
 
-def test_all_drones_are_listed_by_id_in_the_envelope(ops):
+def test_drones_are_listed_by_id_with_pagination(ops):
     for n in (3, 1, 2):
         DroneFactory(drone_id=f"WX-{n}")
     show(TelemetryFactory(drone_id="WX-2"), TelemetryFactory(drone_id="WX-UNREGISTERED"))
@@ -232,7 +232,7 @@ def test_all_drones_are_listed_by_id_in_the_envelope(ops):
     assert [drone["drone_id"] for drone in rest["items"]] == ["WX-3"]
 
 
-def test_the_list_can_be_walked_by_cursor(ops):
+def test_the_list_can_be_read_by_cursor(ops):
     DroneFactory.create_batch(5)
     found, cursor = [], ""
     while cursor is not None:
@@ -243,9 +243,7 @@ def test_the_list_can_be_walked_by_cursor(ops):
     assert len(set(found)) == len(found) == 5
 
 
-def test_a_page_of_drones_takes_the_same_few_statements_however_many_there_are(
-    ops, django_assert_num_queries
-):
+def test_a_page_of_drones_takes_a_constant_number_of_statements(ops, django_assert_num_queries):
     DroneFactory.create_batch(30)
 
     with django_assert_num_queries(6):  # count, drones, policy, jobs, holds, parcels
@@ -270,7 +268,7 @@ def test_drones_are_for_staff_only(path):
     assert api_client(UserFactory(admin=True)).get(path).status_code == 200
 
 
-def test_without_redis_the_drones_are_unavailable_and_come_back(ops, settings):
+def test_without_redis_the_list_answers_503_and_recovers(ops, settings):
     DroneFactory(drone_id="WX-1")
     picture._redis.cache_clear()
     there, settings.REDIS_URL = settings.REDIS_URL, "redis://127.0.0.1:1"

@@ -1,4 +1,4 @@
-"""The demo leaves nothing behind, however it ends, and is not to be had in production."""
+"""The demo cleans up its processes in all cases and is refused in production."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ from fleet.demo.processes import AlreadyRunning, ProcessDied, Processes
 from fleet.models import Drone, NoFlyZone
 from wingxtra.accounts.models import ApiKey, User
 
-# Goes on after SIGTERM, and so does its own child: both have to be killed.
+# Ignores SIGTERM, and so does its child: both have to be killed.
 STUBBORN = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -28,7 +28,7 @@ if os.fork():
     print("ready", flush=True)
 time.sleep(60)
 """
-# A demo that only starts what it is given, and waits.
+# A demo that starts one process and waits.
 DEMO = """
 import pathlib, sys, time
 from fleet.demo.processes import Processes
@@ -43,9 +43,9 @@ def descendants(process: psutil.Process) -> list[psutil.Process]:
     return process.children(recursive=True)
 
 
-def soon(happens: Callable[[], bool], within_s: float = 20) -> bool:
+def soon(condition: Callable[[], bool], within_s: float = 20) -> bool:
     deadline = time.monotonic() + within_s
-    while not happens():
+    while not condition():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
@@ -70,14 +70,14 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         running.kill()
 
 
-def test_a_demo_that_is_killed_leaves_no_process_behind(demo: subprocess.Popen[str]) -> None:
+def test_a_killed_demo_leaves_no_process(demo: subprocess.Popen[str]) -> None:
     children = descendants(psutil.Process(demo.pid))
     assert len(children) == 2
     os.kill(demo.pid, signal.SIGKILL)
     assert soon(lambda: all(ended(child) for child in children))
 
 
-def test_the_next_demo_waits_until_a_killed_one_is_cleaned_up(
+def test_the_next_demo_waits_for_the_cleanup_of_a_killed_one(
     demo: subprocess.Popen[str], tmp_path: Path
 ) -> None:
     children = descendants(psutil.Process(demo.pid))
@@ -86,7 +86,7 @@ def test_the_next_demo_waits_until_a_killed_one_is_cleaned_up(
         assert all(ended(child) for child in children)
 
 
-def test_there_is_one_demo_at_a_time(
+def test_a_second_demo_in_the_same_checkout_is_refused(
     demo: subprocess.Popen[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "LOCK_TIMEOUT_S", 0.2)
@@ -95,7 +95,7 @@ def test_there_is_one_demo_at_a_time(
     assert demo.poll() is None
 
 
-def test_what_does_not_stop_when_asked_is_killed_with_its_children(
+def test_a_process_that_ignores_sigterm_is_killed_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fleet.demo.watcher.STOP_TIMEOUT_S", 0.3)
@@ -108,21 +108,21 @@ def test_what_does_not_stop_when_asked_is_killed_with_its_children(
     assert soon(lambda: all(ended(one) for one in both))
 
 
-def test_one_that_ends_by_itself_is_named_with_its_log(tmp_path: Path) -> None:
+def test_a_process_that_dies_is_named_with_its_log(tmp_path: Path) -> None:
     with Processes(tmp_path, dict(os.environ)) as running:
         running.start("worker", [sys.executable, "-c", "raise SystemExit(3)"])
         with pytest.raises(ProcessDied, match=r"worker ended with status 3; .*worker\.log"):
             running.wait_for("worker", lambda: False)
 
 
-def test_production_gets_no_demo(settings: Settings) -> None:
+def test_the_demo_is_refused_in_production(settings: Settings) -> None:
     settings.IS_PRODUCTION = True
     with pytest.raises(CommandError, match="not in production"):
         call_command("demo")
 
 
 @pytest.mark.django_db
-def test_the_city_is_made_in_demo_and_test_only_and_as_often_as_one_likes(
+def test_the_seed_is_repeatable_and_only_for_demo_and_test(
     settings: Settings,
 ) -> None:
     first = seed.seed(12)

@@ -1,4 +1,4 @@
-"""Ways around no-fly zones: clear, not shorter than they can be, and not much longer.
+"""Paths around no-fly zones: clear, never too short, and not much longer than the shortest.
 
 Places are in kilometres east and north of a hub on the equator (see `fleet.tests.pairs`).
 """
@@ -28,38 +28,39 @@ def around_km(zones: Zones, start: tuple, end: tuple, margin_m: float = 20.0) ->
     return float(detours.around_m(zones, legs, NOON, UNTIL_S, margin_m)[0]) / 1000
 
 
-def test_the_way_around_a_square_worked_by_hand():
-    """From (0, 1) to (0, 3) past a zone from 1 km west to 1 km east and from 1.9 to 2.1 km north:
-    at the least two sides of 1.345 km and 0.2 km along its edge; 20 m off it and over the corners
-    of its twelve sides a little more.
+def test_the_detour_around_a_square_calculated_by_hand():
+    """From (0, 1) to (0, 3) around a zone from 1 km west to 1 km east and from 1.9 to 2.1 km north.
+
+    At least two sides of 1.345 km and 0.2 km along the zone's edge; with a margin of 20 m and a
+    polygon of twelve sides a little more.
     """
     zone = no_fly(-1, 1.9, 1, 2.1)
-    at_least = 2 * math.hypot(1, 0.9) + 0.2
-    assert at_least <= around_km(zone, (0, 1), (0, 3)) <= at_least * 1.06
+    minimum_km = 2 * math.hypot(1, 0.9) + 0.2
+    assert minimum_km <= around_km(zone, (0, 1), (0, 3)) <= minimum_km * 1.06
 
 
-def test_a_leg_that_is_clear_keeps_its_straight_length():
+def test_an_unblocked_leg_keeps_its_straight_length():
     assert around_km(no_fly(5, 5, 6, 6), (0, 1), (0, 3)) == pytest.approx(2.0)
 
 
-def test_a_round_zone_costs_two_per_cent_more_than_the_tightest_way():
+def test_a_round_zone_costs_about_two_percent_more_than_the_shortest_path():
     lng, lat = zip(
         *[(math.cos(a) * DEG_PER_KM, math.sin(a) * DEG_PER_KM) for a in np.linspace(0, 6.2832, 60)],
         strict=True,
     )
     ring = [list(point) for point in zip(lng, lat, strict=True)]
     zone = Zones([{"type": "Polygon", "coordinates": [[*ring[:-1], ring[0]]]}])
-    tangent = math.sqrt(3) * 2 + 2 * (math.pi / 2 - math.acos(1 / 2))
-    assert tangent <= around_km(zone, (-2, 0), (2, 0), margin_m=5) <= tangent * 1.03
+    shortest_km = math.sqrt(3) * 2 + 2 * (math.pi / 2 - math.acos(1 / 2))
+    assert shortest_km <= around_km(zone, (-2, 0), (2, 0), margin_m=5) <= shortest_km * 1.03
 
 
-def test_two_zones_side_by_side_are_passed_together():
+def test_two_adjacent_zones_are_passed_as_one():
     boxes = [(-2, 1.9, 2.02, 0.2, None, None), (-0.02, 1.9, 2.02, 0.2, None, None)]
-    at_least = 2 * math.hypot(2, 0.9) + 0.2
-    assert at_least <= around_km(zones_of(boxes), (0, 1), (0, 3)) <= at_least * 1.06
+    minimum_km = 2 * math.hypot(2, 0.9) + 0.2
+    assert minimum_km <= around_km(zones_of(boxes), (0, 1), (0, 3)) <= minimum_km * 1.06
 
 
-def test_a_place_that_is_walled_in_has_no_way_out():
+def test_an_enclosed_point_has_no_path():
     walls = [
         (-1, -1, 2, 0.2, None, None),
         (-1, 0.8, 2, 0.2, None, None),
@@ -74,16 +75,16 @@ def test_a_place_that_is_walled_in_has_no_way_out():
 ACROSS = no_fly(-1, 1.9, 1, 2.1)
 
 
-def test_detours_are_off_unless_the_policy_allows_them():
+def test_detours_are_off_by_default():
     assert codes(verdicts([drone()], [trip()], ACROSS)) == {"crosses_no_fly_zone"}
     assert not RULES.detours_allowed
 
 
-def test_the_flight_around_takes_the_longer_way_in_distance_time_and_energy():
-    """Two legs bend, the one to the door and the one home: 1.7 km, 0.9 km longer than straight."""
+def test_a_detour_counts_in_distance_time_and_energy():
+    """Two legs are detoured: to the door (1.7 km longer) and home (0.9 km longer)."""
     straight = verdicts([drone()], [trip()], rules=ALLOWED)
-    bent = verdicts([drone()], [trip()], ACROSS, rules=ALLOWED)
-    assert bent.able[0]
+    detoured = verdicts([drone()], [trip()], ACROSS, rules=ALLOWED)
+    assert detoured.able[0]
     more_m = (
         1000
         * ALLOWED.detour_factor
@@ -93,37 +94,37 @@ def test_the_flight_around_takes_the_longer_way_in_distance_time_and_energy():
         )
     )
     assert more_m > 1000
-    assert bent.distance_m[0] - straight.distance_m[0] == pytest.approx(more_m, rel=1e-3)
-    assert bent.busy_s[0] - straight.busy_s[0] == pytest.approx(more_m / 15, rel=1e-3)
-    assert bent.to_pickup_s[0] == straight.to_pickup_s[0]
-    assert bent.energy_pct[0] > straight.energy_pct[0] + 1
+    assert detoured.distance_m[0] - straight.distance_m[0] == pytest.approx(more_m, rel=1e-3)
+    assert detoured.busy_s[0] - straight.busy_s[0] == pytest.approx(more_m / 15, rel=1e-3)
+    assert detoured.to_pickup_s[0] == straight.to_pickup_s[0]
+    assert detoured.energy_pct[0] > straight.energy_pct[0] + 1
 
 
-def test_a_drone_that_has_the_charge_for_the_straight_way_only_may_not_fly_around():
+def test_a_detour_needs_enough_charge():
     enough_pct = float(verdicts([drone()], [trip()], rules=ALLOWED).energy_pct[0]) + 20.5
     found = verdicts([drone(battery_pct=enough_pct)], [trip()], ACROSS, rules=ALLOWED)
     assert codes(found) == {"not_enough_energy"}
 
 
-def test_no_way_leads_into_a_zone():
+def test_a_drop_point_in_a_zone_has_no_detour():
     around_the_door = no_fly(-1, 2.9, 1, 3.1)
     assert codes(verdicts([drone()], [trip()], around_the_door, rules=ALLOWED)) == {
         "in_no_fly_zone"
     }
 
 
-def test_a_zone_that_begins_while_the_drone_flies_around_another_is_avoided_as_well():
-    """The short way around, in the west, is closed from ten minutes on; the east is open."""
+def test_a_zone_that_starts_during_a_detour_is_avoided():
+    """The short path in the west is blocked after ten minutes; the path in the east is free."""
     wall = (-0.2, 1.9, 1.2, 0.2, None, None)
     west = (-3.0, 1.5, 2.9, 1.0, 10, None)
     lone, both = (
         verdicts([drone()], [trip()], zones_of(boxes), rules=ALLOWED)
         for boxes in ([wall], [wall, west])
     )
-    assert 600 < lone.busy_s[0] < both.busy_s[0], "it is still out when the west closes"
+    assert 600 < lone.busy_s[0] < both.busy_s[0], "the drone still flies when the west is blocked"
     assert lone.able[0]
     assert both.able[0]
-    # To the pickup; around the corners of the wall to the door; and around them home.
+    # To the pickup, around the wall's corners to the door, and around them home.
     east_km = 1 + 2 * math.hypot(1, 0.9) + 0.2 + math.hypot(1, 0.9) + 0.2 + math.hypot(1, 1.9)
     eastward_m = 1000 * ALLOWED.detour_factor * east_km
     assert eastward_m < both.distance_m[0] < eastward_m * 1.05
@@ -139,7 +140,7 @@ def clear_of(boxes, path_km) -> bool:
 
 
 def shortest_on_a_grid_km(boxes, start, end, step_km=0.25) -> float:
-    """The slow way: over all points of a grid that are no more than three apart each way."""
+    """Dijkstra on a grid; nodes up to three steps apart are connected."""
     grid = [(x * step_km, y * step_km) for x in range(-40, 41, 2) for y in range(-40, 41, 2)]
     nodes = np.array([start, end, *grid])
     best = np.full(len(nodes), np.inf)
@@ -160,18 +161,18 @@ def shortest_on_a_grid_km(boxes, start, end, step_km=0.25) -> float:
 
 
 @given(st.lists(BOXES, min_size=1, max_size=4), PLACES, PLACES)
-def test_no_way_is_shorter_than_straight_and_a_clear_one_is_straight(boxes, start, end):
+def test_a_path_is_never_shorter_than_straight(boxes, start, end):
     boxes = [(*box[:4], None, None) for box in boxes]
     straight_km = float(distance_m(*(km * DEG_PER_KM for km in (*start[::-1], *end[::-1]))) / 1000)
-    way_km = around_km(zones_of(boxes), start, end)
+    path_km = around_km(zones_of(boxes), start, end)
     if clear_of(boxes, [start, end]) and start != end:
-        assert way_km == pytest.approx(straight_km, rel=1e-6)
+        assert path_km == pytest.approx(straight_km, rel=1e-6)
     else:
-        assert way_km >= straight_km * (1 - 1e-6)
+        assert path_km >= straight_km * (1 - 1e-6)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_way_is_about_as_short_as_a_slow_search_finds_it(seed):
+def test_a_path_is_close_to_that_of_a_grid_search(seed):
     random = np.random.default_rng(seed)
     boxes = [
         (*random.uniform(-5, 4, 2), *random.uniform(0.5, 2.5, 2), None, None) for _ in range(4)
@@ -181,7 +182,7 @@ def test_a_way_is_about_as_short_as_a_slow_search_finds_it(seed):
     assert ours <= grid * 1.03
 
 
-def test_zones_with_windows_that_are_over_or_far_off_are_left_aside():
+def test_expired_and_distant_windows_need_no_detour():
     over = no_fly(-1, 1.9, 1, 2.1, (None, NOON))
     later = no_fly(-1, 1.9, 1, 2.1, (NOON + timedelta(hours=5), None))
     assert around_km(over, (0, 1), (0, 3)) == pytest.approx(2.0)

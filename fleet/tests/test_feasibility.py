@@ -1,4 +1,4 @@
-"""Which drones may fly which trips, rule by rule.
+"""The rules of feasibility, one by one.
 
 Places are in kilometres east and north of a hub on the equator (see `fleet.tests.pairs`).
 """
@@ -32,11 +32,11 @@ from fleet.tests.pairs import (
 # --- figures -------------------------------------------------------------------------------------
 
 
-def test_the_figures_of_a_flight_worked_by_hand():
-    """Legs of 1, 2 and 3 km, a seventh more for detours; 60 m up, 8 m over the door; 1 kg aboard.
+def test_the_figures_of_a_flight_calculated_by_hand():
+    """Legs of 1, 2 and 3 km times 8 / 7; cruise at 60 m, delivery at 8 m; payload 1 kg.
 
     Climbing 60 m takes 20 s, 52 m 17.3 s; descending 60 m 30 s, 52 m 26 s. Loaded power is
-    (6 / 5) ** 1.5 = 1.3145 of the empty one: 788.7 W hovering, 657.3 W cruising. Lifting adds
+    (6 / 5) ** 1.5 = 1.3145 times the empty power: 788.7 W hovering, 657.3 W cruising. Climbing adds
     5 * 9.81 * 3 / 0.7 = 210.2 W empty, 252.3 W loaded.
     """
     found = verdicts([drone()], [trip()], rules=replace(RULES, detour_factor=8 / 7))
@@ -62,7 +62,7 @@ def test_wind_slows_the_flight_and_costs_energy():
     assert windy.able[0]
 
 
-def test_nothing_is_said_about_the_flight_of_a_drone_that_is_nobody_knows_where():
+def test_the_figures_of_a_drone_without_position_are_nan():
     found = verdicts([drone(None, None)], [trip()])
     for figure in (found.distance_m, found.to_pickup_s, found.delivery_s, found.energy_pct):
         assert np.isnan(figure[0])
@@ -115,38 +115,38 @@ BLOOD = {"payload_type": payload_bits(["BLOOD"])}
         ),
     ],
 )
-def test_each_rule_says_no_by_its_name(this_drone, this_trip, expected):
+def test_each_rule_excludes_a_pair_with_its_code(this_drone, this_trip, expected):
     found = verdicts([this_drone], [this_trip])
     assert codes(found) == expected
     assert found.able[0] == (not expected)
     assert found.assignable[0] == (expected <= {"telemetry_aging", "outside_area"})
 
 
-def test_without_telemetry_only_that_is_said():
-    unheard = {"telemetry_age_s": math.inf, "battery_pct": None, "armed": None}
-    assert codes(verdicts([drone(None, None, **unheard)], [trip()])) == {"no_telemetry"}
+def test_without_telemetry_that_is_the_only_reason():
+    no_telemetry = {"telemetry_age_s": math.inf, "battery_pct": None, "armed": None}
+    assert codes(verdicts([drone(None, None, **no_telemetry)], [trip()])) == {"no_telemetry"}
 
 
 @pytest.mark.parametrize(
     ("wind_mps", "expected"),
     [(None, set()), (10.0, set()), (10.1, {"too_windy"}), (15.0, {"too_windy"})],
 )
-def test_the_wind_is_judged_where_it_is_known(wind_mps, expected):
-    close_by = trip((0.0, 0.1), (0.0, 0.2))
-    assert codes(verdicts([drone()], [close_by], wind_mps=wind_mps)) == expected
+def test_the_wind_is_checked_if_it_is_measured(wind_mps, expected):
+    short_trip = trip((0.0, 0.1), (0.0, 0.2))
+    assert codes(verdicts([drone()], [short_trip], wind_mps=wind_mps)) == expected
 
 
-def test_no_drone_flies_in_a_wind_as_fast_as_itself_whatever_its_limit():
+def test_no_drone_flies_in_wind_as_fast_as_its_cruise_speed():
     slow = drone(cruise_speed_mps=8.0, max_wind_mps=20.0)
     assert codes(verdicts([slow], [trip()], wind_mps=8.0)) == {"too_windy"}
 
 
-def test_the_wind_limit_of_the_policy_holds_for_drones_that_could_stand_more():
+def test_the_policys_wind_limit_applies_to_all_drones():
     strict = replace(RULES, max_wind_mps=5.0)
     assert "too_windy" in codes(verdicts([drone()], [trip()], rules=strict, wind_mps=6.0))
 
 
-def test_a_drone_has_the_energy_when_it_comes_home_with_exactly_the_reserve():
+def test_a_drone_may_return_with_exactly_the_reserve():
     needed_pct = float(verdicts([drone()], [trip()]).energy_pct[0]) + RULES.reserve_pct
     assert verdicts([drone(battery_pct=needed_pct + 1e-9)], [trip()]).able[0]
     assert not verdicts([drone(battery_pct=needed_pct - 1e-9)], [trip()]).able[0]
@@ -157,7 +157,7 @@ def test_only_telemetry_age_the_usual_area_and_a_full_hub_can_be_overridden():
     assert soft == {"telemetry_aging", "outside_area", "hub_full"}
 
 
-def test_every_payload_type_of_the_registry_has_its_bit():
+def test_every_payload_type_has_a_bit():
     assert set(PAYLOAD_TYPES) == set(PayloadType.values)
 
 
@@ -172,50 +172,50 @@ def test_every_payload_type_of_the_registry_has_its_bit():
         (no_fly(-1, 0.4, 1, 0.6), {"crosses_no_fly_zone"}),  # before the pickup
         (no_fly(-1, 1.9, 1, 2.1), {"crosses_no_fly_zone"}),  # before the door
         (no_fly(-0.1, -0.1, 0.1, 0.1), {"crosses_no_fly_zone"}),  # around the drone itself
-        (no_fly(0.1, -1, 1, 5), set()),  # beside it all
+        (no_fly(0.1, -1, 1, 5), set()),  # beside all legs
     ],
 )
-def test_a_zone_on_any_leg_rules_the_pair_out(zone, expected):
+def test_a_zone_on_any_leg_excludes_the_pair(zone, expected):
     assert codes(verdicts([drone()], [trip()], zone)) == expected
 
 
-def test_a_zone_on_the_way_home_rules_the_pair_out():
+def test_a_zone_on_the_way_home_excludes_the_pair():
     away = drone(0.0, 3.0, home_lng=2 * DEG_PER_KM)
     assert codes(verdicts([away], [trip()], no_fly(0.9, 1.4, 1.1, 1.6))) == {"crosses_no_fly_zone"}
 
 
 @pytest.mark.parametrize(
-    ("from_s", "until_s", "stops"),
+    ("from_s", "until_s", "blocks"),
     [
-        (-600, -1, False),  # is over
+        (-600, -1, False),  # expired
         (-600, 1, True),
-        (60, 120, True),  # begins during the flight
-        (690, None, True),  # a moment before the drone is home
+        (60, 120, True),  # starts during the flight
+        (690, None, True),  # shortly before the drone is home
         (720, None, False),  # after it
     ],
 )
-def test_a_zone_counts_when_it_is_active_before_the_drone_is_home(from_s, until_s, stops):
+def test_a_zone_applies_if_it_is_active_before_the_drone_is_home(from_s, until_s, blocks):
     start = NOON + timedelta(seconds=from_s)
     end = None if until_s is None else NOON + timedelta(seconds=until_s)
     found = verdicts([drone()], [trip()], no_fly(-1, 1.9, 1, 2.1, (start, end)))
     assert found.busy_s[0] == pytest.approx(708.3, abs=0.1)
-    assert found.able[0] != stops
+    assert found.able[0] != blocks
 
 
-def test_a_later_trip_is_stopped_by_a_zone_that_a_quick_one_escapes():
+def test_a_zone_that_starts_later_blocks_only_long_trips():
     zone = no_fly(-1, 0.4, 1, 0.6, (NOON + timedelta(seconds=600), None))
     found = verdicts([drone()], [trip(), trip((0.0, 1.0), (0.0, 1.1))], zone)
     assert found.able.tolist() == [False, True]
 
 
-# --- words ---------------------------------------------------------------------------------------
+# --- messages ------------------------------------------------------------------------------------
 
 
 def message(found: Verdicts) -> str:
     return found.explain(0)[0].message
 
 
-def test_reasons_are_told_with_their_numbers():
+def test_reasons_contain_their_numbers():
     low = verdicts([drone(battery_pct=38.0)], [trip()])
     reason = low.explain(0)[0]
     assert reason.message == "Needs 43 % battery with the 20 % reserve, has 38 %."
@@ -233,28 +233,32 @@ def test_reasons_are_told_with_their_numbers():
     assert message(crossing) == "The flight would cross Airport."
 
 
-def test_a_close_miss_does_not_read_as_if_it_were_enough():
+def test_rounding_does_not_hide_a_small_shortage():
     needed_pct = float(verdicts([drone()], [trip()]).energy_pct[0]) + RULES.reserve_pct
     found = verdicts([drone(battery_pct=needed_pct - 0.01)], [trip()])
     assert message(found) == "Needs 43 % battery with the 20 % reserve, has 42 %."
 
 
-def test_hard_reasons_come_first_and_every_rule_has_words():
+def test_hard_reasons_come_first_and_every_rule_has_a_message():
     found = verdicts([drone()], [trip()], no_fly(-1, 1.9, 1, 2.1), wind_mps=2.0)
-    told = replace(found, reasons=np.array([sum(Rule)])).explain(0)
-    assert [reason.code for reason in told[-3:]] == ["telemetry_aging", "outside_area", "hub_full"]
-    assert [reason.overridable for reason in told] == [False] * (len(Rule) - 3) + [True] * 3
-    assert all(reason.message.endswith(".") for reason in told)
+    reasons = replace(found, reasons=np.array([sum(Rule)])).explain(0)
+    assert [reason.code for reason in reasons[-3:]] == [
+        "telemetry_aging",
+        "outside_area",
+        "hub_full",
+    ]
+    assert [reason.overridable for reason in reasons] == [False] * (len(Rule) - 3) + [True] * 3
+    assert all(reason.message.endswith(".") for reason in reasons)
 
 
-def test_each_reason_is_counted_by_trip():
+def test_reasons_are_counted_per_trip():
     drones = [drone(), drone(grounded=True), drone(grounded=True, area=1)]
     found = verdicts(drones, [trip(), trip(**HEAVY)])
     counted = {code: count.tolist() for code, count in found.ruled_out().items()}
     assert counted == {"grounded": [2, 2], "outside_area": [1, 1], "too_heavy": [0, 3]}
 
 
-# --- trips that nobody could fly -----------------------------------------------------------------
+# --- trips that no drone can fly -----------------------------------------------------------------
 
 LIFTER = {**QUAD, "max_payload_kg": 8.0, "payload_types": payload_bits(["FOOD"])}
 
@@ -267,14 +271,14 @@ def refused(drones: list[dict], this_trip: dict, zones: Zones = NOWHERE) -> list
     return [reason.code for reason in refusals(best(drones, this_trip, zones))]
 
 
-def test_at_its_best_a_drone_stands_full_at_home_whatever_it_does_now():
+def test_the_best_case_is_a_charged_drone_at_home():
     worst = drone(9.0, 9.0, battery_pct=3.0, telemetry_age_s=math.inf, armed=1, grounded=1, busy=1)
     found = best([worst, drone(None, None), drone(registered=False), drone(active=False)], trip())
     assert found.able.tolist() == [True]
     assert found.to_pickup_s[0] == verdicts([drone()], [trip()]).to_pickup_s[0]
 
 
-def test_one_drone_of_each_kind_at_each_hub_stands_for_all_like_it():
+def test_the_best_case_has_one_drone_per_kind_and_hub():
     drones = [drone(), drone(), drone(**LIFTER), drone(home_lat=0.1), drone(**LIFTER)]
     assert len(at_their_best(DroneTable.from_rows(drones))) == 3
 
@@ -285,18 +289,18 @@ def test_one_drone_of_each_kind_at_each_hub_stands_for_all_like_it():
         (trip(), []),
         (trip(payload_weight_kg=7.0, payload_type=payload_bits(["FOOD"])), []),
         (trip(payload_weight_kg=9.0), ["payload_too_heavy"]),
-        (trip(payload_weight_kg=3.0), ["payload_too_heavy"]),  # the lifter takes no parcels
+        (trip(payload_weight_kg=3.0), ["payload_too_heavy"]),  # the lifter does not carry parcels
         (trip(**BLOOD), ["payload_type_unsupported"]),
         (trip(payload_weight_kg=9.0, **BLOOD), ["payload_type_unsupported", "payload_too_heavy"]),
         (trip((0.0, 1.0), (0.0, 30.0)), ["out_of_range"]),
         (trip(area=5), ["out_of_range"]),
     ],
 )
-def test_a_trip_is_refused_when_no_drone_at_its_best_could_fly_it(this_trip, expected):
+def test_a_trip_that_no_drone_can_ever_fly_is_refused(this_trip, expected):
     assert refused([drone(), drone(**LIFTER)], this_trip) == expected
 
 
-def test_a_trip_is_refused_when_an_end_or_every_way_is_in_a_no_fly_zone():
+def test_a_trip_blocked_for_every_hub_is_refused():
     assert refused([drone()], trip(), no_fly(-1, 2.9, 1, 3.1)) == ["in_no_fly_zone"]
     assert refused([drone()], trip(), no_fly(-1, 1.9, 1, 2.1)) == ["in_no_fly_zone"]
     beyond = no_fly(-1, 0.4, 1, 0.6)
@@ -329,11 +333,11 @@ def test_columns_of_different_lengths_are_refused():
         {"payload_type": 0},
     ],
 )
-def test_a_trip_without_a_place_or_a_payload_is_refused(changes):
+def test_a_trip_without_coordinates_or_payload_is_refused(changes):
     with pytest.raises(ValueError, match="a trip has no"):
         TripTable.from_rows([trip(**changes)])
 
 
-def test_an_unknown_payload_type_has_no_bit():
+def test_an_unknown_payload_type_is_an_error():
     with pytest.raises(ValueError, match="GOLD"):
         payload_bits(["PARCEL", "GOLD"])

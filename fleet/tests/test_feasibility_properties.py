@@ -1,4 +1,4 @@
-"""What holds for whatever drones, trips and zones: also by a second, slow and obvious check."""
+"""Properties of feasibility for random drones, trips and zones, checked against `obvious`."""
 
 import math
 from dataclasses import replace
@@ -19,7 +19,7 @@ PLACES = st.tuples(KM, KM)
 
 
 def mostly(usual, *others):
-    """The usual value nine times in ten: pairs that may fly are the ones to look at."""
+    """The usual value nine times in ten, so that most pairs are able."""
     return st.sampled_from([usual] * 9 * len(others) + list(others))
 
 
@@ -90,9 +90,7 @@ def zones_of(boxes) -> Zones:
     WINDS,
     POLICIES,
 )
-def test_whoever_is_judged_able_breaks_no_rule_of_a_slow_and_obvious_check(
-    drones, trips, boxes, wind_mps, rules
-):
+def test_every_able_pair_passes_the_simple_implementation(drones, trips, boxes, wind_mps, rules):
     found = verdicts(drones, trips, zones_of(boxes), rules, wind_mps)
     for i, able in enumerate(found.able):
         if able:
@@ -104,7 +102,7 @@ def test_whoever_is_judged_able_breaks_no_rule_of_a_slow_and_obvious_check(
 
 
 @given(st.lists(DRONES, min_size=1, max_size=6), st.lists(TRIPS, min_size=1, max_size=3), POLICIES)
-def test_without_zones_whoever_passes_the_obvious_check_is_judged_able(drones, trips, rules):
+def test_without_zones_every_pair_that_passes_is_able(drones, trips, rules):
     found = verdicts(drones, trips, rules=rules)
     for i, able in enumerate(found.able):
         d, t = drones[found.d[i]], trips[found.t[i]]
@@ -114,7 +112,7 @@ def test_without_zones_whoever_passes_the_obvious_check_is_judged_able(drones, t
 
 
 @given(st.lists(DRONES, min_size=1, max_size=5), st.lists(TRIPS, min_size=1, max_size=5), st.data())
-def test_a_pair_gets_the_same_verdict_alone_as_among_all_others(drones, trips, data):
+def test_a_verdict_does_not_depend_on_other_pairs(drones, trips, data):
     zones = zones_of(data.draw(st.lists(BOXES, max_size=2)))
     every = verdicts(drones, trips, zones)
     i = data.draw(st.integers(0, len(every.d) - 1))
@@ -132,8 +130,8 @@ def test_more_payload_never_takes_less_energy(this_trip, more_kg):
 
 
 @given(PLACES, PLACES, st.floats(1, 4))
-def test_farther_never_takes_less_energy_or_time(pickup_km, door_km, factor):
-    """Everything as many times as far from the hub, where the drone stands."""
+def test_a_longer_trip_never_takes_less_energy_or_time(pickup_km, door_km, factor):
+    """Scales all distances from the hub, where the drone is."""
     further = [tuple(km * factor for km in place) for place in (pickup_km, door_km)]
     found = verdicts([drone()], [trip(pickup_km, door_km), trip(*further)])
     for figure in (found.energy_pct, found.distance_m, found.to_pickup_s, found.busy_s):

@@ -20,7 +20,7 @@ def box(west: float, south: float, east: float, north: float) -> dict:
     return {"type": "Polygon", "coordinates": [ring]}
 
 
-def in_the_way(zones: Zones, *legs: tuple[float, float, float, float], at: datetime = NOON):
+def blocking(zones: Zones, *legs: tuple[float, float, float, float], at: datetime = NOON):
     """Legs as (lat1, lng1, lat2, lng2)."""
     since_s, zone = zones.in_the_way(*np.array(legs, float).T, at)
     return since_s.tolist(), zone.tolist()
@@ -42,7 +42,7 @@ def in_the_way(zones: Zones, *legs: tuple[float, float, float, float], at: datet
         ((51.5, -0.1, 48.85, 2.35), 342761.941),
     ],
 )
-def test_distances_are_within_six_per_mille_of_the_ellipsoid(leg, on_the_ellipsoid_m):
+def test_distances_are_within_0_6_percent_of_the_ellipsoid(leg, on_the_ellipsoid_m):
     assert distance_m(*leg) == pytest.approx(on_the_ellipsoid_m, rel=0.006)
 
 
@@ -65,13 +65,13 @@ def test_distances_are_exact_on_the_sphere_from_millimetres_to_antipodes(leg, on
 
 
 @given(LATITUDES, LONGITUDES, LATITUDES, LONGITUDES)
-def test_a_distance_is_the_same_both_ways_and_never_further_than_the_antipodes(a, b, c, d):
+def test_a_distance_is_symmetric_and_at_most_half_the_circumference(a, b, c, d):
     there = float(distance_m(a, b, c, d))
     assert there == pytest.approx(float(distance_m(c, d, a, b)), abs=1e-6)
     assert 0 <= there <= EARTH_RADIUS_M * math.pi * (1 + 1e-12)
 
 
-def test_distances_broadcast_and_are_unknown_where_a_coordinate_is():
+def test_distances_broadcast_and_propagate_nan():
     found = distance_m([5.6, np.nan, 5.6], -0.18, 5.6, [-0.18, -0.18, np.nan])
     assert found[0] == 0
     assert np.isnan(found[1:]).all()
@@ -112,24 +112,24 @@ def ring(*points: list) -> dict:
         (ring(*([[0, 0]] * 10_001)), "too_many_points"),
     ],
 )
-def test_a_polygon_that_cannot_be_used_says_why(geojson, code):
+def test_an_invalid_polygon_is_refused_with_a_code(geojson, code):
     with pytest.raises(InvalidPolygon) as refused:
         polygon(geojson)
     assert refused.value.code == code
     assert str(refused.value).endswith(".")
 
 
-def test_latitude_before_longitude_is_explained():
+def test_swapped_coordinates_get_an_explanation():
     with pytest.raises(InvalidPolygon, match="longitude first"):
         polygon(ring([51, -100], [52, -100], [52, -101], [51, -100]))
 
 
-def test_the_place_where_an_outline_crosses_itself_is_named():
+def test_the_point_where_an_outline_crosses_itself_is_named():
     with pytest.raises(InvalidPolygon, match=r"0\.5 0\.5"):
         polygon(ring([0, 0], [1, 1], [1, 0], [0, 1], [0, 0]))
 
 
-def test_a_polygon_may_turn_either_way_have_holes_and_altitudes():
+def test_winding_order_holes_and_altitudes_are_accepted():
     outline = [[0, 0, 12.5], [0, 1, 12.5], [1, 1, 12.5], [1, 0, 12.5], [0, 0, 12.5]]
     hole = [[0.4, 0.4], [0.6, 0.4], [0.6, 0.6], [0.4, 0.6], [0.4, 0.4]]
     shape = polygon({"type": "Polygon", "coordinates": [outline, hole]})
@@ -144,7 +144,7 @@ ANY_JSON = st.recursive(
 
 
 @given(ANY_JSON)
-def test_no_json_raises_anything_but_an_invalid_polygon(coordinates):
+def test_any_json_raises_only_invalid_polygon(coordinates):
     with suppress(InvalidPolygon):
         polygon({"type": "Polygon", "coordinates": coordinates})
 
@@ -152,7 +152,7 @@ def test_no_json_raises_anything_but_an_invalid_polygon(coordinates):
 # --- zones: points -------------------------------------------------------------------------------
 
 
-def test_a_point_is_in_every_zone_around_it_and_edges_belong_to_their_zone():
+def test_a_point_is_in_all_zones_that_contain_it_edges_included():
     zones = Zones([box(0, 0, 2, 2), box(1, 1, 3, 3)])
     point, zone = zones.contains([1.5, 0.5, 0.0, 9.0, np.nan], [1.5, 0.5, 0.0, 9.0, 1.0])
     assert list(zip(point.tolist(), zone.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 0), (2, 0)]
@@ -165,11 +165,11 @@ def test_a_hole_is_outside():
     assert zones.containing([0.5, 0.3], [0.5, 0.3]).tolist() == [-1, 0]
 
 
-def test_where_there_are_no_zones_nothing_is_in_one():
+def test_an_empty_set_of_zones_contains_nothing():
     zones = Zones([])
     assert len(zones) == 0
     assert zones.containing(5.6, -0.18).tolist() == [-1]
-    assert in_the_way(zones, (5.6, -0.18, 5.7, -0.18)) == ([math.inf], [-1])
+    assert blocking(zones, (5.6, -0.18, 5.7, -0.18)) == ([math.inf], [-1])
 
 
 # --- zones: legs ---------------------------------------------------------------------------------
@@ -189,12 +189,12 @@ AIRPORT = (-0.18, 5.59, -0.16, 5.61)
         ((5.62, -0.20, 5.62, -0.10), False),  # north of it
         ((5.60, -0.20, 5.60, -0.19), False),  # ends before it
         ((5.62, -0.19, 5.605, -0.1905), False),  # west of it
-        ((5.625, -0.175, 5.605, -0.150), False),  # past a corner, though the boxes overlap
-        ((np.nan, np.nan, 5.60, -0.17), False),  # from nobody knows where
+        ((5.625, -0.175, 5.605, -0.150), False),  # past a corner; the bounding boxes overlap
+        ((np.nan, np.nan, 5.60, -0.17), False),  # from an unknown position
     ],
 )
-def test_a_leg_meets_a_zone_when_any_of_it_lies_inside(leg, met):
-    since_s, zone = in_the_way(Zones([box(*AIRPORT)]), leg)
+def test_a_leg_is_blocked_if_any_part_touches_the_zone(leg, met):
+    since_s, zone = blocking(Zones([box(*AIRPORT)]), leg)
     assert (since_s, zone) == (([NOON.timestamp()], [0]) if met else ([math.inf], [-1]))
 
 
@@ -213,24 +213,24 @@ HOUR = timedelta(hours=1)
         ((None, NOON - HOUR), None),
     ],
 )
-def test_a_zone_closes_its_legs_from_when_its_window_begins(window, since):
+def test_a_zone_blocks_legs_from_the_start_of_its_window(window, since):
     zones = Zones([box(*AIRPORT)], windows=[window])
-    since_s, zone = in_the_way(zones, (5.60, -0.20, 5.60, -0.10))
+    since_s, zone = blocking(zones, (5.60, -0.20, 5.60, -0.10))
     assert since_s == [since.timestamp() if since else math.inf]
     assert zone == [0 if since else -1]
 
 
-def test_of_two_zones_the_one_that_closes_first_is_named():
+def test_the_zone_that_blocks_first_is_returned():
     zones = Zones([box(*AIRPORT)] * 3, windows=[(NOON + HOUR, None), (NOON, None), (None, None)])
-    assert in_the_way(zones, (5.60, -0.20, 5.60, -0.10))[1] == [1]
+    assert blocking(zones, (5.60, -0.20, 5.60, -0.10))[1] == [1]
 
 
-def test_zones_refuse_naive_times_and_lists_that_do_not_match():
+def test_zones_refuse_naive_times_and_unequal_lists():
     naive = NOON.replace(tzinfo=None)
     with pytest.raises(ValueError, match="time zone"):
         Zones([box(*AIRPORT)], windows=[(naive, None)])
     with pytest.raises(ValueError, match="time zone"):
-        in_the_way(Zones([box(*AIRPORT)]), (5.6, -0.2, 5.6, -0.1), at=naive)
+        blocking(Zones([box(*AIRPORT)]), (5.6, -0.2, 5.6, -0.1), at=naive)
     with pytest.raises(ValueError, match="1 polygons, 0 windows"):
         Zones([box(*AIRPORT)], windows=[])
 
@@ -242,13 +242,13 @@ NEAR = st.integers(0, 12).map(lambda n: n / 2)
     zones=st.lists(st.tuples(NEAR, NEAR, NEAR, NEAR), max_size=4),
     legs=st.lists(st.tuples(NEAR, NEAR, NEAR, NEAR), min_size=1, max_size=30),
 )
-def test_every_leg_gets_the_answer_that_plain_geometry_gives(zones, legs):
-    """On a grid, so that legs often touch corners and edges, where rounding could lose them."""
+def test_every_leg_gets_the_same_answer_as_from_shapely(zones, legs):
+    """On a grid, so that legs often touch corners and edges, where rounding matters."""
     diamonds = [
         ring([x - 0.7, y], [x, y - w / 9 - 0.1], [x + h / 9 + 0.1, y], [x, y + 0.7], [x - 0.7, y])
         for x, y, w, h in zones
     ]
-    _, found = in_the_way(Zones(diamonds), *legs)
+    _, found = blocking(Zones(diamonds), *legs)
     for (lat1, lng1, lat2, lng2), zone in zip(legs, found, strict=True):
         line = shapely.LineString([(lng1, lat1), (lng2, lat2)])
         met = [i for i, shape in enumerate(diamonds) if line.intersects(polygon(shape))]

@@ -1,4 +1,4 @@
-"""The live picture: what a poll makes of it, who may replace it, and how it grows old."""
+"""The fleet picture: polling, replacement by newer answers, and age."""
 
 import json
 import random
@@ -44,7 +44,7 @@ def simulator(settings):
 
 
 def events(caplog: pytest.LogCaptureFixture) -> dict[str, dict[str, Any]]:
-    """What was logged, by its name."""
+    """The log records by event name."""
     return {r.msg["event"]: r.msg for r in caplog.records if isinstance(r.msg, dict)}
 
 
@@ -52,14 +52,14 @@ def counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-# --- one write per poll, one read per run --------------------------------------------------------
+# --- writing and reading -------------------------------------------------------------------------
 
 
 def test_before_the_first_poll_there_is_no_picture():
     assert picture.read() is None
 
 
-def test_what_was_written_is_read_in_full():
+def test_a_picture_is_read_as_it_was_written():
     bare = Telemetry(drone_id="WX-BARE", seen_at=NOON, measured_at=NOON)
     full = TelemetryFactory(drone_id="WX-FULL", measured_at=NOON)
 
@@ -70,28 +70,28 @@ def test_what_was_written_is_read_in_full():
     )
 
 
-def test_ten_thousand_drones_fit_into_one_poll():
+def test_a_poll_can_have_ten_thousand_drones():
     decoded = decode_answer(body(*(entry(f"WX-{n:05d}") for n in range(10_000))))
 
     picture.write(decoded, timezone.now())
 
-    seen = picture.read()
-    assert seen is not None
-    assert len(seen.telemetry) == 10_000
+    latest = picture.read()
+    assert latest is not None
+    assert len(latest.telemetry) == 10_000
 
 
-def test_a_drone_that_left_the_answer_leaves_the_picture():
+def test_a_drone_missing_in_the_answer_is_removed_from_the_picture():
     picture.write(answer(NOON, TelemetryFactory(drone_id="WX-1")), NOON)
     picture.write(answer(after(2), TelemetryFactory(drone_id="WX-2")), after(2))
 
     assert picture.read().telemetry.keys() == {"WX-2"}
 
 
-# --- an older answer never takes the place of a newer one ----------------------------------------
+# --- an older answer never replaces a newer one --------------------------------------------------
 
 
 @pytest.mark.parametrize("late_s", [0, 0.000001, 2, 59])
-def test_an_answer_that_comes_late_or_again_is_no_news(late_s):
+def test_a_late_or_repeated_answer_is_not_stored(late_s):
     picture.write(answer(NOON, TelemetryFactory(drone_id="WX-NEW")), NOON)
 
     assert not picture.write(answer(after(-late_s), TelemetryFactory()), after(1))
@@ -100,13 +100,13 @@ def test_an_answer_that_comes_late_or_again_is_no_news(late_s):
     assert picture.read().fetched_at == NOON
 
 
-def test_a_clock_that_was_put_back_does_not_stop_the_picture_for_long():
+def test_a_clock_set_back_does_not_block_new_pictures():
     picture.write(answer(after(3600)), NOON)
 
     assert picture.write(answer(after(2)), after(2))
 
 
-def test_of_many_polls_at_once_the_newest_answer_remains():
+def test_after_concurrent_polls_the_newest_answer_remains():
     answers = [answer(after(n / 100), TelemetryFactory(drone_id=f"WX-{n}")) for n in range(200)]
     random.Random(4).shuffle(answers)
 
@@ -116,52 +116,52 @@ def test_of_many_polls_at_once_the_newest_answer_remains():
     assert picture.read().telemetry.keys() == {"WX-199"}
 
 
-# --- age, whatever the clocks say ----------------------------------------------------------------
+# --- age, with wrong clocks ----------------------------------------------------------------------
 
 
 def age_s(measured_s: float, seen_s: float, *, server_s: float = 0, now_s: float = 0) -> float:
-    """The age at `now_s` of telemetry fetched at 0; `server_s` was the Fleet API's time then."""
+    """The age at `now_s` of telemetry fetched at 0, when the Fleet API's clock was `server_s`."""
     sample = Telemetry(drone_id="WX-1", measured_at=after(measured_s), seen_at=after(seen_s))
-    seen = Picture(NOON, {"WX-1": sample}, clock_ahead_s=server_s)
-    return seen.age_s_of("WX-1", after(now_s))
+    fetched = Picture(NOON, {"WX-1": sample}, clock_ahead_s=server_s)
+    return fetched.age_s_of("WX-1", after(now_s))
 
 
-def test_telemetry_grows_old_with_its_picture():
+def test_telemetry_ages_with_its_picture():
     assert age_s(-3, -3) == 3
     assert age_s(-3, -3, now_s=10) == 13
 
 
-def test_a_message_that_was_long_on_its_way_is_as_old_as_its_measurement():
+def test_a_delayed_message_has_the_age_of_its_measurement():
     assert age_s(-2880, -0.1) == 2880
 
 
-def test_a_message_that_keeps_its_time_is_old_by_when_it_was_last_heard():
+def test_a_message_that_arrived_long_ago_has_the_age_of_its_arrival():
     assert age_s(-1, -40) == 40
 
 
-def test_a_drone_that_nobody_heard_of_is_infinitely_old():
+def test_a_drone_without_telemetry_has_infinite_age():
     assert Picture(NOON, {}).age_s_of("WX-1", NOON) == float("inf")
 
 
-def test_a_drone_whose_clock_is_ahead_is_as_doubtful_as_an_old_one():
+def test_a_drone_with_a_clock_ahead_has_a_negative_age():
     assert age_s(3600, -0.1) == -3600
 
 
-def test_a_drone_whose_clock_is_ahead_does_not_stay_fresh_when_it_falls_silent():
+def test_a_drone_with_a_clock_ahead_still_ages_when_it_is_silent():
     assert age_s(5, -0.1) == -5
     assert age_s(5, -0.1, now_s=60) == pytest.approx(60.1)
 
 
-def test_a_fleet_api_whose_clock_is_ahead_hides_no_silence():
-    # It heard of the drone half an hour before it answered; by our clock that is still to come.
+def test_a_fleet_api_clock_ahead_does_not_hide_silence():
+    # The telemetry arrived half an hour before the answer; by our clock that is in the future.
     assert age_s(1800, 1800, server_s=3600) == 1800
 
 
-def test_a_fleet_api_whose_clock_is_behind_makes_everything_old():
+def test_a_fleet_api_clock_behind_makes_telemetry_old():
     assert age_s(-3600, -3600, server_s=-3600) == 3600
 
 
-def test_a_fleet_api_that_is_a_moment_ahead_is_fine():
+def test_a_fleet_api_clock_slightly_ahead_is_accepted():
     assert age_s(0.4, 0.4, server_s=0.5) == pytest.approx(0.1)
 
 
@@ -169,7 +169,7 @@ seconds = st.floats(-7200, 7200, allow_nan=False)
 
 
 @given(seconds, seconds, seconds, st.floats(0, 7200))
-def test_no_clock_makes_telemetry_look_young_that_is_old_by_another(measured, seen, server, now):
+def test_a_wrong_clock_never_makes_telemetry_look_fresh(measured, seen, server, now):
     age = abs(age_s(measured, seen, server_s=server, now_s=now))
 
     assert age >= now - min(measured, seen) - 1e-3
@@ -180,7 +180,7 @@ def test_no_clock_makes_telemetry_look_young_that_is_old_by_another(measured, se
 # --- a poll --------------------------------------------------------------------------------------
 
 
-def test_a_poll_makes_the_picture(simulator):
+def test_a_poll_stores_the_picture(simulator):
     before = counted("wingxtra_fleet_polls_total", outcome="ok")
 
     actors.poll()
@@ -190,13 +190,13 @@ def test_a_poll_makes_the_picture(simulator):
     assert counted("wingxtra_fleet_polls_total", outcome="ok") == before + 1
 
 
-def test_the_poll_is_on_the_schedule_every_two_seconds():
+def test_the_poll_is_scheduled_every_two_seconds():
     assert [tick.every_s for tick in schedule if tick.actor is actors.poll] == [2]
 
 
 @pytest.mark.parametrize("how", ["non_json", "truncated", "error_500", "redirect"])
-def test_when_a_poll_fails_the_last_picture_stays_and_grows_old(simulator, caplog, how):
-    picture.renew()
+def test_after_a_failed_poll_the_previous_picture_stays(simulator, caplog, how):
+    picture.refresh()
     kept = picture.read()
     simulator.fault("garbage", how=how)
 
@@ -214,12 +214,12 @@ def test_a_failed_poll_is_counted_by_its_code(settings):
     before = counted("wingxtra_fleet_polls_total", outcome="fleet_api_not_configured")
 
     with pytest.raises(FleetUnavailable):
-        picture.renew()
+        picture.refresh()
 
     assert counted("wingxtra_fleet_polls_total", outcome="fleet_api_not_configured") == before + 1
 
 
-def test_a_fleet_api_that_comes_back_is_seen_at_the_next_poll(simulator):
+def test_the_next_poll_recovers_after_an_error(simulator):
     simulator.fault("garbage", how="error_500", times=1)
 
     actors.poll()
@@ -238,7 +238,7 @@ def test_skipped_drones_are_logged_and_counted(simulator, caplog):
     assert counted("wingxtra_fleet_drones_skipped_total") == before + 1
 
 
-def test_a_cache_that_repeats_an_old_answer_does_not_keep_the_picture_young(settings, caplog):
+def test_a_cached_answer_does_not_refresh_the_picture(settings, caplog):
     with answering(http(body(entry()))) as server:
         settings.FLEET_API_URL = server.url
         actors.poll()
@@ -249,25 +249,25 @@ def test_a_cache_that_repeats_an_old_answer_does_not_keep_the_picture_young(sett
     assert "fleet_answer_not_newer" in events(caplog)
 
 
-# --- by hand, and on /ready/dispatch -------------------------------------------------------------
+# --- poll_fleet and /ready/dispatch --------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_poll_fleet_says_what_it_got_and_whom_it_missed(simulator, capsys):
+def test_poll_fleet_lists_received_and_missing_drones(simulator, capsys):
     DroneFactory(drone_id=DRONE_ID)
     DroneFactory(drone_id="WX-ASLEEP")
 
     call_command("poll_fleet")
 
-    said = capsys.readouterr().out
-    assert "1 drones" in said
-    assert "1 of our 2 in service" in said
-    assert "WX-ASLEEP is not in the answer." in said
+    output = capsys.readouterr().out
+    assert "1 drones" in output
+    assert "including 1 of the 2 in service" in output
+    assert "WX-ASLEEP is not in the answer." in output
     assert picture.read().telemetry.keys() == {DRONE_ID}
 
 
 @pytest.mark.django_db
-def test_poll_fleet_names_the_drones_that_it_skipped(simulator, capsys):
+def test_poll_fleet_lists_skipped_drones(simulator, capsys):
     simulator.fault("one_bad_drone", DRONE_ID)
 
     call_command("poll_fleet")
@@ -276,34 +276,36 @@ def test_poll_fleet_names_the_drones_that_it_skipped(simulator, capsys):
 
 
 @pytest.mark.django_db
-def test_poll_fleet_names_the_values_that_dispatch_needs_and_who_lacks_them(settings, capsys):
+def test_poll_fleet_lists_missing_values(settings, capsys):
     for drone_id in ("WX-DRN-001", "WX-DRN-002"):
         DroneFactory(drone_id=drone_id)
     with answering(http(json.dumps(PLUGIN).encode())) as server:
         settings.FLEET_API_URL = server.url
         call_command("poll_fleet")
 
-    said = capsys.readouterr()
-    assert "  position.lat and position.lon (degrees, no order without it): there\n" in said.out
-    assert "  state.armed (true or false, no order without it): missing in 2 of 2\n" in said.out
-    assert "  battery.remaining_pct (%, no order without it): missing in 2 of 2\n" in said.out
-    assert "  velocity.groundspeed_mps (m/s): missing in 2 of 2\n" in said.out
-    assert "  position.alt_m (m): missing in 1 of 2\n" in said.out
-    assert "  state.mode (text): missing in 2 of 2\n" in said.out
-    assert "WX-DRN-002: position.alt_m is 48000.0; it must be -500 to 20000." in said.err
+    output = capsys.readouterr()
+    assert (
+        "  position.lat and position.lon (degrees, required for orders): complete\n" in output.out
+    )
+    assert "  state.armed (true or false, required for orders): missing in 2 of 2\n" in output.out
+    assert "  battery.remaining_pct (%, required for orders): missing in 2 of 2\n" in output.out
+    assert "  velocity.groundspeed_mps (m/s): missing in 2 of 2\n" in output.out
+    assert "  position.alt_m (m): missing in 1 of 2\n" in output.out
+    assert "  state.mode (text): missing in 2 of 2\n" in output.out
+    assert "WX-DRN-002: position.alt_m is 48000.0; it must be -500 to 20000." in output.err
 
 
-def test_why_entries_were_skipped_is_kept_within_bounds():
-    many = [(f"WX-{n}", "It is bad. " * 100) for n in range(picture.SKIPPED_IN_THE_PICTURE + 5)]
+def test_skipped_entries_in_the_picture_are_limited():
+    many = [(f"WX-{n}", "It is bad. " * 100) for n in range(picture.MAX_SKIPPED_IN_PICTURE + 5)]
 
     picture.write(Decoded(NOON, [], many), NOON)
 
     kept = picture.read().skipped
-    assert len(kept) == picture.SKIPPED_IN_THE_PICTURE
-    assert {len(reason) for reason in kept.values()} == {picture.REASON_CHARACTERS}
+    assert len(kept) == picture.MAX_SKIPPED_IN_PICTURE
+    assert {len(reason) for reason in kept.values()} == {picture.MAX_REASON_CHARACTERS}
 
 
-def test_poll_fleet_without_an_address_fails_and_says_why(settings):
+def test_poll_fleet_without_a_url_fails(settings):
     settings.FLEET_API_URL = ""
 
     with pytest.raises(CommandError, match=r"FLEET_API_URL is not set.*\(fleet_api_not_config"):
@@ -328,37 +330,37 @@ def test_without_a_fresh_picture_we_are_not_ready():
 
 
 @pytest.mark.django_db
-def test_a_fleet_api_with_a_wrong_clock_is_named_on_ready_to_dispatch():
+def test_a_wrong_fleet_api_clock_is_reported_by_the_readiness_check():
     picture.write(answer(seconds_ago(3600)), timezone.now())
 
-    ready, words = picture.check()
+    ready, text = picture.check()
 
     assert not ready
-    assert words.endswith("The Fleet API's clock is off ours by -3600 s.")
+    assert text.endswith("The Fleet API's clock differs from ours by -3600 s.")
 
 
-# --- how complete it is --------------------------------------------------------------------------
+# --- completeness --------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_without_a_drone_of_ours_in_the_picture_nothing_can_be_dispatched():
+def test_a_picture_without_registered_drones_is_not_ready():
     show(TelemetryFactory(drone_id="WX-UNREGISTERED"))
 
     assert drone_status.check_fields() == (
         False,
-        "The fleet picture shows no drone that is registered and in service.",
+        "The fleet picture has no drone that is registered and in service.",
     )
 
 
 @pytest.mark.django_db
-def test_one_drone_that_says_all_that_is_needed_is_enough_and_gaps_are_told():
-    whole, blind = DroneFactory(), DroneFactory()
-    show(TelemetryFactory(drone_id=whole.pk))
+def test_one_complete_drone_is_enough_and_gaps_are_listed():
+    complete, incomplete = DroneFactory(), DroneFactory()
+    show(TelemetryFactory(drone_id=complete.pk))
     assert drone_status.check_fields() == (True, "1 drones, no value is missing.")
 
     show(
-        TelemetryFactory(drone_id=whole.pk),
-        TelemetryFactory(drone_id=blind.pk, battery_pct=None, speed_mps=None),
+        TelemetryFactory(drone_id=complete.pk),
+        TelemetryFactory(drone_id=incomplete.pk, battery_pct=None, speed_mps=None),
     )
 
     assert drone_status.check_fields() == (
@@ -368,17 +370,17 @@ def test_one_drone_that_says_all_that_is_needed_is_enough_and_gaps_are_told():
 
 
 @pytest.mark.django_db
-def test_the_plugin_in_production_is_not_ready_to_dispatch():
+def test_the_production_plugins_telemetry_is_not_ready_for_dispatch():
     for drone_id in ("WX-DRN-001", "WX-DRN-002"):
         DroneFactory(drone_id=drone_id)
     picture.write(decode_answer(json.dumps(PLUGIN).encode()), timezone.now())
 
-    ready, words = drone_status.check_fields()
+    ready, text = drone_status.check_fields()
 
     assert not ready
-    assert "2 of 2 drones lack state.armed" in words
-    assert "2 of 2 drones lack battery.remaining_pct" in words
-    lacking = list(metrics.the_picture(timezone.now()))[-1]
+    assert "2 of 2 drones lack state.armed" in text
+    assert "2 of 2 drones lack battery.remaining_pct" in text
+    lacking = list(metrics.picture_metrics(timezone.now()))[-1]
     assert {s.labels["field"]: s.value for s in lacking.samples} == {
         "position": 0,
         "armed": 2,

@@ -1,4 +1,4 @@
-"""Leaving most pairs out loses none that could fly."""
+"""The preselection of pairs excludes no pair that is able."""
 
 import numpy as np
 from hypothesis import given
@@ -18,7 +18,7 @@ def likely(drones: list[dict], trips: list[dict], wind_mps: float | None = None)
 
 
 @given(st.lists(DRONES, max_size=12), st.lists(TRIPS, max_size=6), WINDS)
-def test_every_able_pair_is_likely(drones, trips, wind_mps):
+def test_every_able_pair_is_preselected(drones, trips, wind_mps):
     found = likely(drones, trips, wind_mps)
     every = verdicts(drones, trips, wind_mps=wind_mps)
     able = {(int(every.d[i]), int(every.t[i])) for i in np.flatnonzero(every.able)}
@@ -26,15 +26,15 @@ def test_every_able_pair_is_likely(drones, trips, wind_mps):
     assert found == sorted(found, key=lambda pair: pair[::-1]), "trip by trip"
 
 
-def test_the_very_last_percent_of_charge_still_reaches_the_pickup():
-    """A drone 3 km from the pickup with just the charge that it needs, and one with less."""
+def test_a_drone_with_exactly_enough_charge_is_preselected():
+    """One drone 3 km from the pickup with exactly the charge it needs, and one with less."""
     needed_pct = float(verdicts([drone(3.0)], [trip()]).energy_pct[0]) + RULES.reserve_pct
     just, less = (drone(3.0, battery_pct=needed_pct + more) for more in (1e-9, -1.0))
     assert likely([just, less], [trip()]) == [(0, 0)]
 
 
-def test_of_the_pairs_within_an_area_only_those_in_reach_are_judged():
-    """Half of the drones are 9 km out with little charge; the others carry on."""
+def test_only_drones_in_reach_and_area_are_preselected():
+    """Drones 9 km away with a low battery, and drones of another area, are excluded."""
     near = [drone(0.1 * i) for i in range(20)]
     far = [drone(9.0, 0.1 * i, battery_pct=35.0) for i in range(20)]
     away = [drone(area=1) for _ in range(20)]
@@ -53,7 +53,7 @@ def test_of_the_pairs_within_an_area_only_those_in_reach_are_judged():
     assert found.able.all()
 
 
-def test_blocks_change_nothing(monkeypatch):
+def test_the_block_size_does_not_change_the_result(monkeypatch):
     drones = [drone(0.3 * i, battery_pct=40 + i) for i in range(15)]
     trips = [trip((0, 0.2 * i), (0, 1 + 0.3 * i)) for i in range(30)]
     at_once = likely(drones, trips)

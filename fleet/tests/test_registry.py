@@ -1,4 +1,4 @@
-"""Registered drones as feasibility takes them, the rulebook, and grounding."""
+"""The columns of registered drones for feasibility, the rulebook, and grounding."""
 
 from datetime import timedelta
 from typing import Any
@@ -35,23 +35,23 @@ pytestmark = pytest.mark.django_db
 AMA = Actor(ActorKind.USER, "ama")
 
 
-def table(seen: Picture | None = None, busy: Any = ()) -> DroneTable:
-    """All drones of the registry, by id."""
+def table(latest: Picture | None = None, busy: Any = ()) -> DroneTable:
+    """The table of all drones, ordered by id."""
     now = timezone.now()
     drones = Drone.objects.with_home()
-    return registry.drone_table(drones, seen, Engaged(busy=busy), rulebook.load(now), now)
+    return registry.drone_table(drones, latest, Engaged(busy=busy), rulebook.load(now), now)
 
 
 # --- columns for feasibility ---------------------------------------------------------------------
 
 
-def test_a_drone_is_what_the_registry_and_telemetry_say_together():
+def test_a_row_combines_registry_and_telemetry():
     kind = DroneKindFactory(payload_types=[PayloadType.BLOOD], max_payload_kg=1.5)
     hub = HubFactory(lat=5.6, lng=-0.2)
     DroneFactory(drone_id="WX-1", kind=kind, hub=hub)
-    seen = show(TelemetryFactory(drone_id="WX-1", lat=5.61, lng=-0.19, battery_pct=80))
+    latest = show(TelemetryFactory(drone_id="WX-1", lat=5.61, lng=-0.19, battery_pct=80))
 
-    row = table(seen)
+    row = table(latest)
 
     assert row.drone_id.tolist() == ["WX-1"]
     assert (row.lat[0], row.lng[0], row.battery_pct[0], row.armed[0]) == (5.61, -0.19, 80, 0)
@@ -72,7 +72,7 @@ def test_rows_are_in_the_order_of_the_drones():
     assert found.busy.tolist() == [False, True, False]
 
 
-def test_of_a_drone_without_telemetry_nothing_is_known():
+def test_a_drone_without_telemetry_has_nan_values():
     DroneFactory()
 
     for row in (table(None), table(show(TelemetryFactory(drone_id="WX-OTHER")))):
@@ -80,7 +80,7 @@ def test_of_a_drone_without_telemetry_nothing_is_known():
         assert row.telemetry_age_s[0] == np.inf
 
 
-def test_what_telemetry_leaves_open_stays_open():
+def test_missing_telemetry_values_are_nan():
     DroneFactory(drone_id="WX-1")
 
     row = table(show(TelemetryFactory(drone_id="WX-1", armed=None, battery_pct=None)))
@@ -89,7 +89,7 @@ def test_what_telemetry_leaves_open_stays_open():
     assert row.placed[0]
 
 
-def test_a_drone_of_an_area_that_is_not_served_is_in_no_area():
+def test_a_drone_in_an_inactive_area_has_no_area():
     closed = ServiceAreaFactory(active=False)
     DroneFactory(drone_id="WX-1", hub=HubFactory(service_area=closed))
     DroneFactory(drone_id="WX-2", hub=HubFactory(service_area=ServiceAreaFactory()))
@@ -105,10 +105,10 @@ def test_a_table_of_no_drones_is_empty():
     ("age_s", "reason"),
     [(1, Rule(0)), (30, Rule.TELEMETRY_AGING), (90, Rule.TELEMETRY_OLD)],
 )
-def test_no_drone_is_able_on_a_picture_older_than_the_policy_allows(age_s, reason):
+def test_a_stale_picture_excludes_every_drone(age_s, reason):
     DroneFactory(drone_id="WX-1")
     at = seconds_ago(age_s)
-    seen = show(TelemetryFactory(drone_id="WX-1", measured_at=at), fetched_at=at)
+    latest = show(TelemetryFactory(drone_id="WX-1", measured_at=at), fetched_at=at)
     book = rulebook.load(timezone.now())
     trip = TripTable.from_rows(
         [
@@ -125,7 +125,7 @@ def test_no_drone_is_able_on_a_picture_older_than_the_policy_allows(age_s, reaso
     )
 
     verdicts = judge.judge(
-        table(seen),
+        table(latest),
         trip,
         *judge.every_pair(1, 1),
         book.rules,
@@ -139,7 +139,7 @@ def test_no_drone_is_able_on_a_picture_older_than_the_policy_allows(age_s, reaso
 # --- the rulebook --------------------------------------------------------------------------------
 
 
-def test_the_rulebook_takes_four_statements_however_much_there_is(django_assert_num_queries):
+def test_loading_the_rulebook_takes_four_statements(django_assert_num_queries):
     hubs = [HubFactory(service_area=ServiceAreaFactory()) for _ in range(3)]
     kinds = [DroneKindFactory(max_payload_kg=kg) for kg in (1, 2)]
     for n in range(12):
@@ -154,7 +154,7 @@ def test_the_rulebook_takes_four_statements_however_much_there_is(django_assert_
     assert book.rules == policy.current()
 
 
-def test_areas_that_are_not_served_and_zones_that_are_over_are_left_out():
+def test_inactive_areas_and_expired_zones_are_excluded():
     now = timezone.now()
     ServiceAreaFactory(active=False)
     NoFlyZoneFactory(active=False)
@@ -167,7 +167,7 @@ def test_areas_that_are_not_served_and_zones_that_are_over_are_left_out():
     assert book.zones == [coming]
 
 
-def test_the_best_drones_are_those_in_service_at_home_and_charged():
+def test_the_best_drones_are_in_service_charged_and_at_home():
     DroneFactory(active=False, kind=DroneKindFactory())
     hub = HubFactory(lat=5.6, lng=-0.2)
     for drone in DroneFactory.create_batch(2, hub=hub):
@@ -187,7 +187,7 @@ def test_without_drones_the_rulebook_still_loads():
 # --- grounding -----------------------------------------------------------------------------------
 
 
-def test_a_grounded_drone_says_who_when_and_why_and_is_out_of_dispatch():
+def test_grounding_records_author_and_reason_and_stops_dispatch():
     drone = DroneFactory(drone_id="WX-1")
 
     registry.ground("WX-1", by=AMA, reason="  Rotor 3 is chipped. ")
@@ -198,7 +198,7 @@ def test_a_grounded_drone_says_who_when_and_why_and_is_out_of_dispatch():
     assert table().grounded.tolist() == [True]
 
 
-def test_a_drone_that_is_let_go_again_flies_again():
+def test_an_ungrounded_drone_may_fly_again():
     DroneFactory(drone_id="WX-1")
     registry.ground("WX-1", by=AMA, reason="Rotor 3.")
 
@@ -209,7 +209,7 @@ def test_a_drone_that_is_let_go_again_flies_again():
 
 
 @pytest.mark.parametrize(("reason", "code"), [("  ", "required"), ("x" * 301, "too_long")])
-def test_nobody_grounds_a_drone_without_saying_why_in_a_few_words(reason, code):
+def test_grounding_needs_a_short_reason(reason, code):
     DroneFactory(drone_id="WX-1")
 
     with pytest.raises(Invalid) as caught:
@@ -219,7 +219,7 @@ def test_nobody_grounds_a_drone_without_saying_why_in_a_few_words(reason, code):
     assert not Drone.objects.get(pk="WX-1").is_grounded
 
 
-def test_a_second_reason_does_not_hide_the_first():
+def test_grounding_twice_is_a_conflict():
     DroneFactory(drone_id="WX-1")
     registry.ground("WX-1", by=AMA, reason="Rotor 3.")
 
@@ -230,14 +230,14 @@ def test_a_second_reason_does_not_hide_the_first():
     assert Drone.objects.get(pk="WX-1").grounded_reason == "Rotor 3."
 
 
-def test_a_drone_that_is_not_grounded_cannot_be_let_go():
+def test_ungrounding_a_drone_that_is_not_grounded_is_a_conflict():
     DroneFactory(drone_id="WX-1")
 
     with pytest.raises(Conflict, match="WX-1 is not grounded"):
         registry.unground("WX-1", by=AMA)
 
 
-def test_a_drone_that_does_not_exist_can_be_neither():
+def test_grounding_an_unknown_drone_is_not_found():
     with pytest.raises(NotFound):
         registry.ground("WX-1", by=AMA, reason="Rotor 3.")
     with pytest.raises(NotFound):

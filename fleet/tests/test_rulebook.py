@@ -1,4 +1,4 @@
-"""The rulebook that placing keeps in memory: never older than what was committed."""
+"""The cached rulebook: never older than the last committed change."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,18 +33,17 @@ def statements_of(read: Callable[[], Any]) -> int:
 
 @pytest.fixture
 def elsewhere() -> Iterator[Callable[[Callable[[], Any]], Any]]:
-    """Runs something in another thread, whose memory and connection are its own, as another
-    process's are."""
+    """Runs a task in another thread with its own cache and connection, like another process."""
     with ThreadPoolExecutor(1) as pool:
 
         def run(task: Callable[[], Any]) -> Any:
             return pool.submit(task).result()
 
         yield run
-        run(lambda: connection.close())  # the one of that thread
+        run(lambda: connection.close())  # that thread's connection
 
 
-def test_it_is_read_once_while_nothing_changes() -> None:
+def test_the_rulebook_is_loaded_once_without_changes() -> None:
     DroneFactory()
     assert statements_of(current) > 0
     assert statements_of(current) == 0
@@ -60,12 +59,12 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     "hub": lambda drone: drone.hub.save(),
     "kind": lambda drone: drone.kind.save(),
     "paused area": lambda drone: _set_area_paused(drone.hub.service_area, True, "Storm."),
-    "gone hub": lambda _: DroneFactory().hub.delete,
+    "deleted hub": lambda _: DroneFactory().hub.delete,
 }
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_change_is_seen_at_once_everywhere(
+def test_a_change_invalidates_every_threads_cache(
     change: Callable[[Any], Any], elsewhere: Callable[[Callable[[], Any]], Any]
 ) -> None:
     drone = DroneFactory()
@@ -76,7 +75,7 @@ def test_a_change_is_seen_at_once_everywhere(
     assert elsewhere(current) is not there
 
 
-def test_a_change_that_is_rolled_back_was_never_in_it(
+def test_a_rolled_back_change_is_not_cached(
     elsewhere: Callable[[Callable[[], Any]], Any],
 ) -> None:
     areas = len(current().areas)
@@ -88,25 +87,25 @@ def test_a_change_that_is_rolled_back_was_never_in_it(
     assert len(current().areas) == areas
 
 
-def test_while_redis_is_away_it_is_read_each_time(
+def test_without_redis_the_rulebook_is_loaded_each_time(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     current()
-    monkeypatch.setattr(redis_client, "_rests_until", 0.0)  # and back: the next test has one
+    monkeypatch.setattr(redis_client, "_paused_until", 0.0)  # restored for the next test
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
     redis_client.client.cache_clear()
     try:
         with pytest.raises(redis.ConnectionError):
             redis_client.client().ping()
         assert statements_of(current) > 0
-        DroneFactory()  # a change that cannot be announced is made all the same
+        DroneFactory()  # the change succeeds although the stamp cannot be renewed
         assert statements_of(current) > 0
     finally:
         redis_client.client.cache_clear()
 
 
-def test_threads_share_nothing_of_it(elsewhere: Callable[[Callable[[], Any]], Any]) -> None:
-    """GEOS crashes the process when two threads ask one shape for the first time."""
+def test_threads_do_not_share_a_rulebook(elsewhere: Callable[[Callable[[], Any]], Any]) -> None:
+    """GEOS crashes the process if two threads use a shape for the first time concurrently."""
     here, there = current(), elsewhere(current)
     assert here is not there
     assert here.zone_shapes is not there.zone_shapes

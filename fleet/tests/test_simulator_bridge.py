@@ -1,4 +1,4 @@
-"""The simulated bridge under faults, spoilt samples and reports, and the truth over HTTP."""
+"""The simulated bridge with faults, faults in samples and reports, and the truth over HTTP."""
 
 import json
 from collections.abc import Iterator
@@ -26,20 +26,20 @@ def sim() -> Iterator[Simulator]:
         yield simulator
 
 
-def tell(sim: Simulator, what: str, **body: Any) -> requests.Response:
-    return requests.post(f"{sim.url}/truth/{what}", json=body, timeout=5)
+def act(sim: Simulator, action: str, **body: Any) -> requests.Response:
+    return requests.post(f"{sim.url}/truth/{action}", json=body, timeout=5)
 
 
-# --- forms of an intent --------------------------------------------------------------------------
+# --- versions of an intent -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("intent", [mission_intent(), second_intent()])
-def test_each_form_of_an_intent_is_taken(intent):
+def test_both_versions_of_an_intent_are_accepted(intent):
     assert check_intent(intent) == intent
 
 
 @pytest.mark.parametrize(
-    ("form", "change", "words"),
+    ("make_intent", "change", "message"),
     [
         (mission_intent, {"alt_datum": "AGL"}, "'alt_datum' was unexpected"),
         (mission_intent, {"return_to": {}}, "'return_to' was unexpected"),
@@ -49,15 +49,15 @@ def test_each_form_of_an_intent_is_taken(intent):
         (second_intent, {"return_to": {"hub_id": "1"}}, "return_to: 'lat' is a required"),
     ],
 )
-def test_no_form_takes_what_is_not_its_own(form, change, words):
-    with pytest.raises(Refused, match=words):
-        check_intent(form() | change)
+def test_each_version_refuses_members_of_the_other(make_intent, change, message):
+    with pytest.raises(Refused, match=message):
+        check_intent(make_intent() | change)
 
 
 # --- faults of the bridge ------------------------------------------------------------------------
 
 
-def test_a_bridge_without_a_cancel_route_answers_as_a_framework_does_and_flies_on(sim):
+def test_without_a_cancel_route_the_answer_is_404_and_the_flight_continues(sim):
     sim.fault("no_cancel_route")
     post_intent(sim)
     answer = cancel(sim, "withdraw")
@@ -67,7 +67,7 @@ def test_a_bridge_without_a_cancel_route_answers_as_a_framework_does_and_flies_o
 
 
 @pytest.mark.parametrize("word", ["failed", "expired", "completed", "canceled", "", "Zurück?"])
-def test_a_cancel_can_be_answered_with_any_word(sim, word):
+def test_a_cancel_can_be_answered_with_any_status_text(sim, word):
     sim.fault("cancel_word", word=word, times=1)
     post_intent(sim)
     answer = cancel(sim, "withdraw")
@@ -77,14 +77,14 @@ def test_a_cancel_can_be_answered_with_any_word(sim, word):
 
 
 @pytest.mark.parametrize("status", [200, 500, 405, 410])
-def test_a_cancel_can_be_answered_with_any_status_and_no_word(sim, status):
+def test_a_cancel_can_be_answered_with_any_http_status(sim, status):
     sim.fault("cancel_word", status=status)
     post_intent(sim)
     answer = cancel(sim, "withdraw")
     assert (answer.status_code, answer.json()) == (status, {})
 
 
-def test_an_odd_word_can_be_true(sim):
+def test_a_cancel_with_an_unknown_status_can_have_an_effect(sim):
     sim.fault("cancel_word", word="expired", after=True)
     post_intent(sim)
     assert cancel(sim, "withdraw").json() == {"status": "expired"}
@@ -105,7 +105,7 @@ def test_a_strict_bridge_names_each_member_that_version_1_does_not_have(sim):
     assert post_intent(sim, mission_intent()).status_code == 201
 
 
-def test_a_bridge_can_refuse_the_form_of_every_intent(sim):
+def test_the_bridge_can_refuse_every_intent(sim):
     sim.fault("refuse_form", times=2)
     for intent in (mission_intent(), second_intent()):
         answer = post_intent(sim, intent)
@@ -115,7 +115,7 @@ def test_a_bridge_can_refuse_the_form_of_every_intent(sim):
     assert post_intent(sim).status_code == 201
 
 
-def test_a_bridge_can_accept_after_its_caller_has_left_and_say_nothing(sim):
+def test_the_bridge_can_accept_without_an_answer(sim):
     sim.fault("accept_silently", seconds=0.6, times=1)
     with pytest.raises(requests.Timeout):
         post_intent(sim, timeout=0.2)
@@ -133,11 +133,11 @@ def test_a_bridge_can_accept_after_its_caller_has_left_and_say_nothing(sim):
 def test_each_answer_of_the_fleet_api_is_one_sample(sim):
     sim.fault("glitch_armed", DRONE_ID, times=2)
     sim.advance(5)
-    told = [latest(sim).json()["drones"][0]["telemetry"]["state"]["armed"] for _ in range(3)]
-    assert told == [True, True, False]
+    armed = [latest(sim).json()["drones"][0]["telemetry"]["state"]["armed"] for _ in range(3)]
+    assert armed == [True, True, False]
 
 
-def test_doubled_and_swapped_reports_arrive_so():
+def test_duplicate_and_swapped_reports_are_sent():
     with (
         delivery_api() as api,
         Simulator([sim_drone()], speed=0, events_url=api.url, report_pickup=True) as sim,
@@ -152,7 +152,7 @@ def test_doubled_and_swapped_reports_arrive_so():
         assert len({body["event_id"] for _, _, body, _ in api.calls}) == 6
 
 
-def test_a_report_is_late_by_the_time_of_the_world_however_fast_it_runs():
+def test_late_reports_use_the_worlds_clock():
     with (
         delivery_api() as api,
         Simulator([sim_drone()], speed=600, events_url=api.url) as sim,
@@ -166,7 +166,7 @@ def test_a_report_is_late_by_the_time_of_the_world_however_fast_it_runs():
 # --- the truth over HTTP -------------------------------------------------------------------------
 
 
-def test_a_test_sees_the_truth_and_plays_the_staff(sim):
+def test_the_truth_and_staff_actions_work_over_http(sim):
     sim.fault("carry_home", DRONE_ID)
     post_intent(sim)
     sim.advance(900)
@@ -174,23 +174,23 @@ def test_a_test_sees_the_truth_and_plays_the_staff(sim):
     assert truth == json.loads(json.dumps(sim.truth()))
     assert truth["parcels"][0]["where"] == "ABOARD"
     assert truth["drones"][0]["aboard"] == [ORDER_ID]
-    unloaded = tell(sim, "unload", drone_id=DRONE_ID).json()
+    unloaded = act(sim, "unload", drone_id=DRONE_ID).json()
     assert unloaded["parcels"][0]["where"] == "AT_HUB"
-    assert tell(sim, "load", drone_id=DRONE_ID, order_id=ORDER_ID).status_code == 200
-    collected = tell(sim, "collect", order_id=ORDER_ID, lat=5.61, lng=-0.18).json()
+    assert act(sim, "load", drone_id=DRONE_ID, order_id=ORDER_ID).status_code == 200
+    collected = act(sim, "collect", order_id=ORDER_ID, lat=5.61, lng=-0.18).json()
     assert (collected["parcels"][0]["lat"], collected["violations"]) == (5.61, [])
-    assert tell(sim, "bring-home", drone_id=DRONE_ID).status_code == 200
-    for what, body in (
+    assert act(sim, "bring-home", drone_id=DRONE_ID).status_code == 200
+    for action, body in (
         ("unload", {}),
         ("unload", {"drone_id": "WX-DRN-404"}),
         ("collect", {"order_id": ORDER_ID, "lat": "north", "lng": 0}),
         ("collect", {"order_id": []}),
     ):
-        assert tell(sim, what, **body).status_code == 422
-    assert tell(sim, "lose").status_code == 404
+        assert act(sim, action, **body).status_code == 422
+    assert act(sim, "lose").status_code == 404
 
 
-def test_a_strike_is_remembered_before_it_is_answered(tmp_path):
+def test_a_strike_is_saved_before_the_answer(tmp_path):
     state, left_behind = tmp_path / "world.json", tmp_path / "killed.json"
     with Simulator([sim_drone()], speed=0, state_path=state) as sim:
         sim.fault("bridge_500", times=3)

@@ -1,4 +1,4 @@
-"""What goes wrong in simulated flights, telemetry and reports, and what is true meanwhile."""
+"""Faults in simulated flights, telemetry and reports, and the truth they lead to."""
 
 import json
 import re
@@ -37,7 +37,7 @@ def places(world: World) -> list[str]:
 
 
 def sample(world: World) -> dict[str, Any]:
-    """What a reader is told of the first drone now."""
+    """The telemetry message that a poll gets for the first drone now."""
     entry = world.samples()[0].as_entry()
     assert entry["drone_id"] == DRONE_ID
     return entry["telemetry"]
@@ -50,29 +50,29 @@ def to_drop_m(world: World) -> float:
 # --- in flight -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("report", "told"), [(False, ()), (True, ("FAILED",))])
-def test_a_drone_can_land_short_and_lie_there_with_its_parcel(report, told):
+@pytest.mark.parametrize(("report", "reported"), [(False, ()), (True, ("FAILED",))])
+def test_a_drone_can_land_short_of_the_drop_with_its_parcel(report, reported):
     world = flying(Fault("land_short", DRONE_ID, report=report))
     fly_home(world)
     aircraft = the_aircraft(world)
     assert not aircraft.armed
     assert aircraft.alt_m == 0
     assert 350 < to_drop_m(world) < 410
-    assert tuple(event_types(world)) == ("LAUNCHED", "ENROUTE", *told)
+    assert tuple(event_types(world)) == ("LAUNCHED", "ENROUTE", *reported)
     assert (parcel(world)["where"], parcel(world)["drone_id"]) == ("ABOARD", DRONE_ID)
     assert aircraft.payload_kg == 1.2
     world.step(60)
     assert not aircraft.legs
 
 
-def test_a_short_way_is_cut_in_half():
+def test_on_a_short_way_the_drone_lands_half_way():
     world = flying(Fault("land_short", DRONE_ID, metres=50_000))
     fly_home(world)
     way_m = distance_m(5.6090, -0.1900, *DROP)
     assert to_drop_m(world) == pytest.approx(way_m / 2, abs=20)
 
 
-def test_a_parcel_can_fall_into_the_field():
+def test_a_parcel_can_be_dropped_in_the_field():
     world = flying(Fault("land_short", DRONE_ID, drop=True))
     fly_home(world)
     assert parcel(world)["where"] == "ON_GROUND"
@@ -80,7 +80,7 @@ def test_a_parcel_can_fall_into_the_field():
     assert the_aircraft(world).payload_kg == 0
 
 
-def test_a_motor_can_fail_and_the_gcs_says_so():
+def test_a_motor_failure_is_reported():
     world = flying(Fault("motor_failure", DRONE_ID))
     fly_home(world)
     (*_, last) = world.missions[INTENT_ID].events
@@ -89,7 +89,7 @@ def test_a_motor_can_fail_and_the_gcs_says_so():
     assert parcel(world)["drone_id"] == DRONE_ID
 
 
-def test_a_parcel_can_be_carried_home_and_stays_aboard_until_it_is_unloaded():
+def test_a_parcel_carried_home_stays_aboard_until_it_is_unloaded():
     world = flying(Fault("carry_home", DRONE_ID))
     fly_home(world)
     assert the_aircraft(world).at_home
@@ -101,7 +101,7 @@ def test_a_parcel_can_be_carried_home_and_stays_aboard_until_it_is_unloaded():
     assert the_aircraft(world).payload_kg == 0
 
 
-def test_a_mission_that_gave_up_without_a_word_owns_up_when_it_is_cancelled():
+def test_an_abort_reveals_a_failure_that_was_not_reported():
     world = flying(Fault("carry_home", DRONE_ID))
     fly_into(world, "RETURN")
     assert world.cancel(INTENT_ID, "abort") == "abort_requested"
@@ -112,7 +112,7 @@ def test_a_mission_that_gave_up_without_a_word_owns_up_when_it_is_cancelled():
 
 
 @pytest.mark.parametrize(
-    ("drop", "report", "told", "where"),
+    ("drop", "report", "reported", "where"),
     [
         (True, True, COURSE, "AT_DROP"),
         (True, False, COURSE[:-1], "AT_DROP"),
@@ -120,24 +120,24 @@ def test_a_mission_that_gave_up_without_a_word_owns_up_when_it_is_cancelled():
         (False, False, COURSE[:-1], "ABOARD"),
     ],
 )
-def test_a_drone_can_land_at_the_drop_and_stay_for_ever(drop, report, told, where):
+def test_a_drone_can_stay_at_the_drop_without_limit(drop, report, reported, where):
     world = flying(Fault("stay_at_drop", DRONE_ID, drop=drop, report=report))
     fly_home(world)
     world.step(3600)
     assert to_drop_m(world) < 1
     assert not the_aircraft(world).armed
     sent = [e.event_type for e in world.missions[INTENT_ID].events if e.copies]
-    assert tuple(sent) == told
+    assert tuple(sent) == reported
     assert parcel(world)["where"] == where
 
 
-def test_a_drone_can_stay_at_the_drop_for_a_while_and_come_home():
+def test_a_drone_can_stay_at_the_drop_and_return():
     world = flying(Fault("stay_at_drop", DRONE_ID, seconds=120))
     fly_into(world, "STAYING")
-    began_s = world.elapsed_s
+    started_s = world.elapsed_s
     assert not the_aircraft(world).armed
     fly_into(world, "RETURN_CLIMB")
-    assert world.elapsed_s - began_s == pytest.approx(120, abs=1)
+    assert world.elapsed_s - started_s == pytest.approx(120, abs=1)
     fly_home(world)
     assert the_aircraft(world).at_home
     assert tuple(event_types(world)) == COURSE
@@ -146,18 +146,18 @@ def test_a_drone_can_stay_at_the_drop_for_a_while_and_come_home():
 # --- in telemetry --------------------------------------------------------------------------------
 
 
-def test_samples_can_say_armed_wrongly_as_often_as_asked_for():
+def test_a_number_of_samples_can_have_armed_inverted():
     world = flying(Fault("glitch_armed", DRONE_ID, times=2, phase="TO_DROPOFF"))
     fly_into(world, "TO_PICKUP")
     assert sample(world)["state"]["armed"] is True
     fly_into(world, "TO_DROPOFF")
     world.step(5)
-    seen = [sample(world) for _ in range(3)]
-    assert [one["state"]["armed"] for one in seen] == [False, False, True]
-    assert all(one["position"]["alt_m"] > 50 for one in seen)
+    samples = [sample(world) for _ in range(3)]
+    assert [one["state"]["armed"] for one in samples] == [False, False, True]
+    assert all(one["position"]["alt_m"] > 50 for one in samples)
 
 
-def test_altitude_can_spike_and_the_datum_can_change():
+def test_altitude_faults_change_one_sample_or_the_datum():
     world = a_world()
     world.faults.add(Fault("glitch_altitude", DRONE_ID, metres=-80, times=1), 0)
     assert sample(world)["position"]["alt_m"] == pytest.approx(-80, abs=3)
@@ -170,15 +170,17 @@ def test_altitude_can_spike_and_the_datum_can_change():
     assert sample(world)["position"]["alt_m"] == pytest.approx(0, abs=3)
 
 
-def test_the_position_can_vanish_from_before_the_drop_until_the_way_back():
+def test_the_position_can_be_missing_near_the_drop():
     world = flying(Fault("null_position", DRONE_ID, metres=60))
-    seen = []
+    positions = []
     while the_aircraft(world).legs:
         world.step(0.5)
         position = sample(world)["position"]
-        seen.append((to_drop_m(world) <= 60, position["lat"] is None, position["alt_m"] is None))
-    assert all(near == lat == alt for near, lat, alt in seen)
-    assert any(near for near, _, _ in seen)
+        positions.append(
+            (to_drop_m(world) <= 60, position["lat"] is None, position["alt_m"] is None)
+        )
+    assert all(near == lat == alt for near, lat, alt in positions)
+    assert any(near for near, _, _ in positions)
     assert tuple(event_types(world)) == COURSE
     assert parcel(world)["where"] == "AT_DROP"
 
@@ -195,30 +197,30 @@ def test_the_position_can_vanish_from_before_the_drop_until_the_way_back():
 def test_any_field_can_have_any_value(text, block, name, value):
     world = a_world()
     world.faults.add(parse(f"bad-value:{DRONE_ID},field={text}"), 0)
-    told = sample(world)
-    assert told[block][name] == value
-    assert told["drone_id"] == DRONE_ID
+    message = sample(world)
+    assert message[block][name] == value
+    assert message["drone_id"] == DRONE_ID
 
 
-def test_what_the_receiver_adds_can_be_bad_too():
+def test_the_fleet_apis_own_members_can_be_invalid():
     world = a_world()
     world.faults.add(Fault("bad_value", DRONE_ID, field="last_seen_ts", value=7), 0)
     assert world.samples()[0].as_entry()["last_seen_ts"] == 7
 
 
-def test_a_plugin_in_production_sends_position_and_yaw_only():
+def test_the_production_plugin_sends_only_position_and_yaw():
     world = flying(Fault("production_plugin", DRONE_ID))
     fly_until(world, "ENROUTE")
-    told = sample(world)
-    assert {name for name, value in told.items() if value is None} == {
+    message = sample(world)
+    assert {name for name, value in message.items() if value is None} == {
         *("velocity", "state", "battery", "link")
     }
-    assert told["position"]["lat"] == pytest.approx(the_aircraft(world).lat, abs=1e-4)
-    assert 800 <= told["position"]["alt_m"] < 1700
-    assert told["attitude"]["yaw_deg"] is not None
+    assert message["position"]["lat"] == pytest.approx(the_aircraft(world).lat, abs=1e-4)
+    assert 800 <= message["position"]["alt_m"] < 1700
+    assert message["attitude"]["yaw_deg"] is not None
 
 
-def test_a_spoilt_sample_leaves_the_readings_alone():
+def test_a_sample_fault_does_not_change_the_reading():
     world = a_world()
     world.faults.add(Fault("glitch_armed", DRONE_ID), 0)
     assert world.samples()[0].armed is True
@@ -245,7 +247,7 @@ def all_sent(world: World) -> list[str]:
     return [event_type for event_type, _ in sent]
 
 
-def test_delivered_can_be_reported_of_a_parcel_that_is_still_aboard():
+def test_delivered_can_be_reported_with_the_parcel_aboard():
     world = flying(Fault("lie_delivered", DRONE_ID))
     assert tuple(all_sent(world)) == COURSE
     assert the_aircraft(world).at_home
@@ -253,25 +255,25 @@ def test_delivered_can_be_reported_of_a_parcel_that_is_still_aboard():
 
 
 @pytest.mark.parametrize("kind", ["carry_home", "land_short", "motor_failure", "mission_fail"])
-def test_delivered_can_be_reported_of_a_flight_that_failed(kind):
+def test_delivered_can_be_reported_for_a_failed_flight(kind):
     world = flying(Fault(kind, DRONE_ID), Fault("lie_delivered", DRONE_ID))
     assert all_sent(world) == ["LAUNCHED", "ENROUTE", "DELIVERED"]
     assert parcel(world)["where"] != "AT_DROP"
 
 
-def test_failed_can_be_reported_of_a_flight_that_goes_on_and_delivers():
+def test_failed_can_be_reported_for_a_flight_that_delivers():
     world = flying(Fault("lie_failed", DRONE_ID))
     assert all_sent(world) == ["LAUNCHED", "ENROUTE", "FAILED"]
     assert places(world) == ["AT_PICKUP", "ABOARD", "AT_DROP"]
     assert world.cancel(INTENT_ID, "abort") == "failed"
 
 
-def test_a_gcs_that_lied_about_a_failure_can_go_on_reporting():
+def test_reports_can_continue_after_a_false_failure():
     world = flying(Fault("lie_failed", DRONE_ID, report=True))
     assert all_sent(world) == ["LAUNCHED", "ENROUTE", "FAILED", *COURSE[2:]]
 
 
-def test_nothing_can_be_reported_of_a_mission_and_everything_of_the_next():
+def test_silent_reports_affect_one_mission_only():
     world = flying(Fault("silent_reports", DRONE_ID))
     assert all_sent(world) == []
     assert world.missions[INTENT_ID].status == "DELIVERED"
@@ -282,7 +284,7 @@ def test_nothing_can_be_reported_of_a_mission_and_everything_of_the_next():
     assert second.next_report(world.elapsed_s) is not None
 
 
-def test_reports_can_come_late_by_the_worlds_clock_and_after_an_abort():
+def test_late_reports_are_delayed_by_the_worlds_clock():
     world = flying(Fault("late_report", DRONE_ID, seconds=90))
     fly_until(world, "ENROUTE")
     world.cancel(INTENT_ID, "abort")
@@ -293,7 +295,7 @@ def test_reports_can_come_late_by_the_worlds_clock_and_after_an_abort():
     assert [event_type for event_type, _ in sent_at(world)] == event_types(world)
 
 
-def test_reports_can_be_dated_1970_or_ahead():
+def test_reports_can_have_wrong_timestamps():
     world = flying(Fault("clock", DRONE_ID, at="1970-01-01T00:00:00Z"))
     fly_until(world, "ENROUTE")
     assert {at for _, at in sent_at(world)} == {"1970-01-01T00:00:00Z"}
@@ -303,14 +305,14 @@ def test_reports_can_be_dated_1970_or_ahead():
     assert datetime.fromisoformat(at) == world.now + timedelta(seconds=360)
 
 
-def test_reports_can_be_sent_twice_and_change_places():
+def test_reports_can_be_duplicated_and_swapped():
     world = flying(Fault("duplicate_reports", DRONE_ID))
     assert all_sent(world) == [event for event in COURSE for _ in range(2)]
     world = flying(Fault("swapped_reports", DRONE_ID))
     assert all_sent(world) == ["ENROUTE", "LAUNCHED", "DELIVERING", "ARRIVED", "DELIVERED"]
 
 
-def test_a_pickup_is_reported_when_it_is_asked_for_and_there_was_a_parcel():
+def test_picked_up_is_reported_only_if_a_parcel_was_loaded():
     world = flying(report_pickup=True)
     assert all_sent(world) == ["LAUNCHED", "ENROUTE", PICKED_UP, *COURSE[2:]]
     world.accept(mission_intent(intent_id="22222222-2222-4222-8222-222222222222"))
@@ -318,10 +320,10 @@ def test_a_pickup_is_reported_when_it_is_asked_for_and_there_was_a_parcel():
     assert PICKED_UP not in event_types(world, "22222222-2222-4222-8222-222222222222")
 
 
-# --- all of them ---------------------------------------------------------------------------------
+# --- the board -----------------------------------------------------------------------------------
 
 
-def test_a_board_put_away_strikes_no_more_often_than_it_was_asked_to():
+def test_a_restored_board_keeps_its_number_of_strikes():
     world = flying(Fault("glitch_armed", DRONE_ID, times=2), Fault("clock", DRONE_ID, for_s=5))
     sample(world)
     again = a_world()
@@ -333,7 +335,7 @@ def test_a_board_put_away_strikes_no_more_often_than_it_was_asked_to():
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("bad-value:WX-DRN-001", "needs a field"),
         ("clock:WX-DRN-001,at=soon", "Invalid isoformat"),
@@ -341,12 +343,12 @@ def test_a_board_put_away_strikes_no_more_often_than_it_was_asked_to():
         ("cancel-word:WX-DRN-001", "takes no drone_id"),
     ],
 )
-def test_a_fault_that_cannot_be_is_refused_with_words(text, words):
-    with pytest.raises(ValueError, match=words):
+def test_an_invalid_setting_of_a_fault_is_refused_with_the_reason(text, message):
+    with pytest.raises(ValueError, match=message):
         parse(text)
 
 
-def test_defaults_are_of_faults_that_there_are():
+def test_every_default_belongs_to_a_fault():
     assert DEFAULTS.keys() <= KINDS.keys()
     assert Fault("late_report", DRONE_ID).seconds == 30
 

@@ -1,4 +1,4 @@
-"""The simulator over real HTTP, and as the process that the demo starts."""
+"""The simulator over real HTTP, and as a separate process."""
 
 import contextlib
 import json
@@ -33,7 +33,7 @@ def sim() -> Iterator[Simulator]:
 
 
 def shape_of(value: Any) -> Any:
-    """Keys and types, all the way down; a number is a number."""
+    """Keys and types at all levels; int, float and bool count as number."""
     if isinstance(value, dict):
         return {key: shape_of(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -41,7 +41,7 @@ def shape_of(value: Any) -> Any:
     return "number" if isinstance(value, int | float) else type(value).__name__
 
 
-def test_telemetry_has_the_shape_of_the_real_fleet_api(sim):
+def test_telemetry_has_the_format_of_the_real_fleet_api(sim):
     stamp, number = "str", "number"
     answer = latest(sim).json()
     assert shape_of(answer) == {
@@ -70,14 +70,14 @@ def test_telemetry_has_the_shape_of_the_real_fleet_api(sim):
     assert answer["drones"][0]["telemetry"]["state"]["armed"] is False
 
 
-def test_telemetry_is_stamped_with_the_real_time_however_fast_the_world_runs():
+def test_telemetry_has_real_timestamps_at_any_speed():
     with Simulator([sim_drone()], speed=600) as sim:
         sim.advance(3600)
         seen = datetime.fromisoformat(latest(sim).json()["drones"][0]["last_seen_ts"])
     assert abs((datetime.now(UTC) - seen).total_seconds()) < 5
 
 
-def test_a_mission_accepted_over_http_is_flown_and_listed_with_its_posts(sim):
+def test_a_mission_accepted_over_http_is_flown_and_listed(sim):
     assert post_intent(sim).status_code == 201
     assert post_intent(sim).status_code == 409
     sim.advance(900)
@@ -88,13 +88,13 @@ def test_a_mission_accepted_over_http_is_flown_and_listed_with_its_posts(sim):
     ]
 
 
-def test_the_world_flies_by_itself_at_its_speed():
+def test_the_world_runs_at_its_speed():
     with Simulator([sim_drone()], speed=600) as sim:
         post_intent(sim)
         until(lambda: sim.missions()[0]["status"] == "DELIVERED")
 
 
-def test_refusals_say_code_and_reason_and_take_nothing(sim):
+def test_a_refused_intent_has_a_code_and_no_effect(sim):
     refused = post_intent(sim, mission_intent(drone_id="WX-DRN-404"))
     assert (refused.status_code, refused.json()["code"]) == (422, "unknown_drone")
     url = f"{sim.url}/api/v1/mission-intents"
@@ -110,7 +110,7 @@ def test_refusals_say_code_and_reason_and_take_nothing(sim):
     assert sim.missions() == []
 
 
-def test_cancel_answers_as_the_bridge_does(sim):
+def test_cancel_answers_like_the_bridge(sim):
     post_intent(sim)
     assert cancel(sim, "fly").status_code == 422
     assert cancel(sim, "withdraw", SECOND_ID).status_code == 404
@@ -126,7 +126,7 @@ def test_cancel_answers_as_the_bridge_does(sim):
     assert sim.missions()[1]["status"] == "ABORTED"
 
 
-def test_keys_are_asked_for_when_they_are_set():
+def test_keys_are_required_if_they_are_set():
     with Simulator([sim_drone()], speed=0, fleet_key="reader", bridge_key="sender") as sim:
         assert latest(sim).status_code == 401
         assert latest(sim, headers={"X-API-Key": "reader"}).status_code == 200
@@ -134,13 +134,13 @@ def test_keys_are_asked_for_when_they_are_set():
         assert sim.missions() == []
 
 
-def test_the_bridge_can_answer_500_twice_and_then_take_it(sim):
+def test_the_bridge_can_answer_500_twice_and_then_accept(sim):
     sim.fault("bridge_500", times=2)
     assert [post_intent(sim).status_code for _ in range(3)] == [500, 500, 201]
     assert sim.missions()[0]["posts"] == 1
 
 
-def test_an_answer_lost_on_the_way_leaves_exactly_one_mission(sim):
+def test_a_lost_answer_leaves_exactly_one_mission(sim):
     sim.fault("bridge_hang", seconds=20, times=1)
     with pytest.raises(requests.Timeout):
         post_intent(sim, timeout=0.2)
@@ -161,7 +161,7 @@ def test_the_bridge_can_be_down_and_can_reject(sim):
     assert post_intent(sim).status_code == 201
 
 
-def test_the_fleet_api_can_answer_garbage_of_every_kind(sim):
+def test_the_fleet_api_can_give_every_kind_of_invalid_answer(sim):
     sim.fault("garbage", times=1)
     with pytest.raises(requests.JSONDecodeError):
         latest(sim).json()
@@ -185,14 +185,14 @@ def test_the_fleet_api_can_answer_garbage_of_every_kind(sim):
     assert latest(sim).json()["count"] == 2
 
 
-def test_one_bad_drone_spoils_only_its_own_entry(sim):
+def test_one_bad_drone_affects_only_its_own_entry(sim):
     sim.fault("one_bad_drone", DRONE_ID)
     bad, good = latest(sim).json()["drones"]
     assert bad["telemetry"]["position"]["lat"] == "north"
     assert good["telemetry"]["position"]["lat"] == pytest.approx(5.61, abs=1e-3)
 
 
-def test_faults_are_set_listed_and_cleared_over_http(sim):
+def test_faults_are_added_listed_and_cleared_over_http(sim):
     url = f"{sim.url}/faults"
     made = requests.post(url, json={"kind": "lose_link", "drone_id": DRONE_ID}, timeout=5)
     assert made.status_code == 200
@@ -214,7 +214,7 @@ def test_faults_are_set_listed_and_cleared_over_http(sim):
         assert requests.post(url, json=body, timeout=5).status_code == 422
 
 
-def test_a_closed_simulator_answers_nobody_not_even_on_open_connections():
+def test_a_closed_simulator_closes_open_connections():
     with Simulator([sim_drone()], speed=0) as sim, requests.Session() as session:
         url = f"{sim.url}/health"
         assert session.get(url, timeout=5).status_code == 200
@@ -223,7 +223,7 @@ def test_a_closed_simulator_answers_nobody_not_even_on_open_connections():
             session.get(url, timeout=5)
 
 
-def test_mission_events_reach_the_delivery_api_in_order_through_its_failures():
+def test_mission_events_are_retried_and_arrive_in_order():
     with (
         delivery_api(503, 200, 500) as api,
         Simulator([sim_drone()], speed=0, events_url=api.url, events_key="gcs") as sim,
@@ -247,7 +247,7 @@ def test_mission_events_reach_the_delivery_api_in_order_through_its_failures():
         assert api.calls[1][2] == body
 
 
-def test_an_event_refused_for_good_is_noted_and_the_next_one_is_sent():
+def test_a_refused_event_is_recorded_and_not_retried():
     with (
         delivery_api(404) as api,
         Simulator([sim_drone()], speed=0, events_url=api.url) as sim,
@@ -276,7 +276,7 @@ def simulator_process(tmp_path: Path, *options: str) -> Iterator[tuple[subproces
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_the_process_stops_at_once_and_remembers_flying_drones(tmp_path, stop):
+def test_the_process_stops_on_a_signal_and_restores_flying_drones(tmp_path, stop):
     options = ("--no-events", "--speed", "40", "--state", str(tmp_path / "world.json"))
     with simulator_process(tmp_path, *options) as (process, url):
         requests.post(
@@ -299,12 +299,12 @@ def test_the_process_stops_at_once_and_remembers_flying_drones(tmp_path, stop):
         assert [item["intent_id"] for item in items] == [INTENT_ID]
 
 
-def test_a_killed_process_loses_nothing_that_others_know_of(tmp_path):
+def test_a_killed_process_loses_no_visible_change(tmp_path):
     state = tmp_path / "world.json"
     options = ("--no-events", "--speed", "60", "--state", str(state), "--report-pickup")
     fault = ("--fault", f"stay-at-drop:{DRONE_ID},drop=false,seconds=600")
 
-    def told(url: str) -> dict[str, Any]:
+    def truth(url: str) -> dict[str, Any]:
         return requests.get(f"{url}/truth", timeout=5).json()
 
     with simulator_process(tmp_path, *options, *fault) as (process, url):
@@ -314,12 +314,12 @@ def test_a_killed_process_loses_nothing_that_others_know_of(tmp_path):
             headers={"Idempotency-Key": INTENT_ID},
             timeout=5,
         )
-        until(lambda: told(url)["parcels"][0]["where"] == "ABOARD")
-        before = told(url)
+        until(lambda: truth(url)["parcels"][0]["where"] == "ABOARD")
+        before = truth(url)
         process.kill()
         process.wait()
     with simulator_process(tmp_path, *options, *fault) as (_, url):
-        after = told(url)
+        after = truth(url)
         assert after["now_s"] >= before["now_s"] - 60 * 1.5
         assert after["parcels"] == before["parcels"]
         assert after["missions"][0]["launched_at"] == before["missions"][0]["launched_at"]
@@ -327,11 +327,11 @@ def test_a_killed_process_loses_nothing_that_others_know_of(tmp_path):
         assert [one["kind"] for one in faults] in (["stay_at_drop"], [])
         items = requests.get(f"{url}/api/v1/mission-intents", timeout=5).json()["items"]
         assert "PICKED_UP" in [event["event_type"] for event in items[0]["events"]]
-        until(lambda: told(url)["missions"][0]["over_why"] == "gave_up")
+        until(lambda: truth(url)["missions"][0]["over_why"] == "gave_up")
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         (["--drones", "missing.json", "--no-events"], "missing.json"),
         (["--drones", "{drones}"], "one of the arguments --events-url --no-events is required"),
@@ -339,7 +339,7 @@ def test_a_killed_process_loses_nothing_that_others_know_of(tmp_path):
         (["--drones", "{half}", "--no-events"], "missing ['battery_wh'"),
     ],
 )
-def test_the_process_says_what_it_cannot_start_with(tmp_path, options, words):
+def test_invalid_options_are_named(tmp_path, options, message):
     files = {"drones": tmp_path / "drones.json", "half": tmp_path / "half.json"}
     files["drones"].write_text(json.dumps([asdict(sim_drone())]))
     files["half"].write_text('[{"drone_id": "WX-DRN-001", "home_lat": 5.6, "home_lng": -0.18}]')
@@ -351,4 +351,4 @@ def test_the_process_says_what_it_cannot_start_with(tmp_path, options, words):
         timeout=20,
     )
     assert result.returncode != 0
-    assert words in " ".join(result.stderr.split())
+    assert message in " ".join(result.stderr.split())

@@ -1,4 +1,4 @@
-"""Whatever goes wrong at once, the simulated world stays one that could be real."""
+"""Invariants of the simulated world under random faults and actions."""
 
 import contextlib
 import json
@@ -82,9 +82,9 @@ def check(world: World) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(ACTS, min_size=10, max_size=40))
-def test_parcels_drones_and_missions_agree_whatever_happens(acts):
+def test_parcels_drones_and_missions_stay_consistent(acts):
     world = two_drones()
     for one in acts:
-        with contextlib.suppress(Refused):  # a busy drone, an empty one, no such parcel
+        with contextlib.suppress(Refused):  # busy drone, low battery, unknown parcel
             world = act(world, *one)
         check(world)

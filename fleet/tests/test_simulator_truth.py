@@ -1,4 +1,4 @@
-"""Where parcels, missions and drones truly are, through failures, staff and restarts."""
+"""The real state of parcels, missions and drones after failures, staff actions and restarts."""
 
 import json
 from typing import Any
@@ -40,13 +40,13 @@ def finish(world: World) -> None:
 
 
 def second_mission(**place: float) -> dict[str, Any]:
-    """Of the same order, for the second drone; `lat` and `lng` are its pickup."""
+    """A mission of the same order for the second drone. `lat`, `lng`: its pickup."""
     intent = mission_intent(intent_id=SECOND_ID, drone_id=SECOND_DRONE)
     intent["pickup"] |= place
     return intent
 
 
-def test_a_delivery_takes_the_parcel_from_pickup_to_drop():
+def test_a_delivery_moves_the_parcel_from_pickup_to_drop():
     world = flying()
     fly_home(world)
     stops = parcel(world)["stops"]
@@ -60,7 +60,7 @@ def test_a_delivery_takes_the_parcel_from_pickup_to_drop():
     assert violations(world) == []
 
 
-def test_a_drone_sent_to_a_pickup_without_its_parcel_flies_empty_and_is_noted():
+def test_flying_without_the_parcel_is_a_violation():
     world = flying(Fault("carry_home", DRONE_ID, report=True))
     fly_home(world)
     world.accept(second_mission())
@@ -72,7 +72,7 @@ def test_a_drone_sent_to_a_pickup_without_its_parcel_flies_empty_and_is_noted():
     assert (violation["order_id"], violation["drone_id"]) == (ORDER_ID, SECOND_DRONE)
 
 
-def test_a_parcel_at_the_hub_is_flown_from_there():
+def test_a_parcel_at_the_hub_can_be_delivered_from_there():
     world = flying(Fault("carry_home", DRONE_ID, report=True))
     fly_home(world)
     staff.unload(world, DRONE_ID, (5.6037, -0.1870))
@@ -83,7 +83,7 @@ def test_a_parcel_at_the_hub_is_flown_from_there():
 
 
 @pytest.mark.parametrize("drop", [False, True])
-def test_a_parcel_in_the_field_is_collected_and_its_drone_brought_home(drop):
+def test_staff_collect_a_parcel_and_a_drone_from_the_field(drop):
     world = flying(Fault("land_short", DRONE_ID, drop=drop))
     fly_home(world)
     staff.collect(world, ORDER_ID, (5.6037, -0.1870))
@@ -95,7 +95,7 @@ def test_a_parcel_in_the_field_is_collected_and_its_drone_brought_home(drop):
     assert the_aircraft(world).at_home
 
 
-def test_two_missions_of_one_order_are_noted_at_acceptance_and_in_the_air():
+def test_two_missions_of_one_order_are_violations():
     world = flying()
     fly_until(world, "ENROUTE")
     world.accept(second_mission())
@@ -106,7 +106,7 @@ def test_two_missions_of_one_order_are_noted_at_acceptance_and_in_the_air():
     assert violations(world)[2:] == ["flew_without_parcel"]
 
 
-def test_a_mission_that_is_over_and_flies_home_is_not_live():
+def test_a_failed_mission_on_its_way_home_is_not_live():
     world = flying(Fault("abort", DRONE_ID))
     fly_until(world, "ABORTED")
     assert staff.truth(world)["drones"][0]["airborne"]
@@ -127,7 +127,7 @@ def test_a_withdrawn_mission_is_over():
     ]
 
 
-def test_a_drone_with_the_parcel_aboard_is_not_to_be_sent_to_its_first_pickup():
+def test_sending_a_loaded_drone_to_its_first_pickup_is_a_violation():
     world = flying(Fault("land_short", DRONE_ID))
     fly_home(world)
     world.accept(mission_intent(intent_id=SECOND_ID))
@@ -135,7 +135,7 @@ def test_a_drone_with_the_parcel_aboard_is_not_to_be_sent_to_its_first_pickup():
     assert violations(world) == ["sent_to_wrong_pickup"]
 
 
-def test_version_2_flies_what_is_aboard_straight_to_the_drop_and_lands_where_it_says():
+def test_version_2_without_load_flies_straight_to_the_drop_and_to_return_to():
     world = two_drones()
     world.accept(second_intent())
     finish(world)
@@ -157,7 +157,7 @@ def test_version_2_flies_what_is_aboard_straight_to_the_drop_and_lands_where_it_
     assert aircraft.battery_pct > charge_pct
 
 
-def test_version_2_without_loading_is_loaded_by_hand_before_take_off_or_flies_empty():
+def test_version_2_without_load_needs_loading_by_hand():
     world = two_drones()
     at_hub = second_intent(load=False)
     at_hub["pickup"] |= {"lat": 5.6037, "lng": -0.1870}
@@ -170,7 +170,7 @@ def test_version_2_without_loading_is_loaded_by_hand_before_take_off_or_flies_em
     assert violations(world) == ["flew_without_parcel"]
 
 
-def test_staff_load_by_hand_what_lies_beside_the_drone():
+def test_staff_load_a_parcel_that_is_next_to_the_drone():
     world = flying()
     world.cancel(INTENT_ID, "withdraw")
     with pytest.raises(Refused, match="not at WX-DRN-001"):
@@ -180,7 +180,7 @@ def test_staff_load_by_hand_what_lies_beside_the_drone():
     assert parcel(world)["drone_id"] == DRONE_ID
 
 
-def test_staff_do_nothing_that_they_cannot_do():
+def test_impossible_staff_actions_are_refused():
     world = flying()
     with pytest.raises(Refused, match="carries no parcel"):
         staff.unload(world, DRONE_ID, None)

@@ -1,4 +1,4 @@
-"""The simulated world by itself: physics, missions, events. No network, no waiting."""
+"""The simulated world: physics, missions, events. No network, no real time."""
 
 import json
 
@@ -20,7 +20,7 @@ def answer_of(world: World) -> str:
     return json.dumps(latest(world.readings.values(), world.now, broken=set()))
 
 
-def test_a_mission_is_flown_reported_in_order_and_ends_at_home():
+def test_a_mission_is_reported_in_order_and_ends_at_home():
     world = a_world()
     assert world.accept(mission_intent()) is True
     fly_home(world)
@@ -34,7 +34,7 @@ def test_a_mission_is_flown_reported_in_order_and_ends_at_home():
     assert len({event.event_id for event in world.missions[INTENT_ID].events}) == len(COURSE)
 
 
-def test_loading_at_the_pickup_is_neither_a_launch_nor_a_delivery():
+def test_loading_at_the_pickup_sends_no_report():
     world = a_world()
     world.accept(mission_intent())
     low_at_pickup = False
@@ -45,7 +45,7 @@ def test_loading_at_the_pickup_is_neither_a_launch_nor_a_delivery():
     assert event_types(world) == ["LAUNCHED", "ENROUTE"]
 
 
-def test_each_event_is_told_where_it_happens():
+def test_each_event_is_reported_at_its_place():
     world = a_world()
     intent = mission_intent()
     world.accept(intent)
@@ -63,7 +63,7 @@ def test_each_event_is_told_where_it_happens():
     assert aircraft.alt_m > intent["dropoff"]["delivery_alt_m"]
 
 
-def test_passing_the_drop_point_without_the_parcel_is_no_arrival():
+def test_passing_the_drop_without_the_parcel_is_not_arrived():
     world = a_world()
     intent = mission_intent()
     drone = the_aircraft(world).drone
@@ -103,7 +103,7 @@ OFFSETS = st.floats(-0.03, 0.03)
     payload_kg=st.floats(0.1, 2.5),
     step_s=st.sampled_from([0.2, 1, 3.7]),
 )
-def test_no_flight_teleports_gains_energy_or_stays_away(seed, pickup, drop, payload_kg, step_s):
+def test_every_flight_is_physically_possible_and_returns(seed, pickup, drop, payload_kg, step_s):
     world = a_world(seed)
     aircraft = the_aircraft(world)
     drone = aircraft.drone
@@ -128,7 +128,7 @@ def test_no_flight_teleports_gains_energy_or_stays_away(seed, pickup, drop, payl
     assert aircraft.at_home
 
 
-def test_the_heavier_the_parcel_the_more_the_flight_costs():
+def test_a_heavier_parcel_needs_more_energy():
     def charge_left(payload_kg: float) -> float:
         world = a_world(charge_w=1e-9)
         world.accept(mission_intent(payload_weight_kg=payload_kg))
@@ -138,7 +138,7 @@ def test_the_heavier_the_parcel_the_more_the_flight_costs():
     assert charge_left(0.1) > charge_left(1.0) > charge_left(2.5)
 
 
-def test_power_grows_with_mass_to_the_one_and_a_half_and_climbing_lifts_the_mass():
+def test_power_follows_momentum_theory():
     drone = sim_drone(empty_mass_kg=4, hover_power_w=400, cruise_power_w=320, climb_speed_mps=3.5)
     assert drone.hover_w(0) == 400
     assert drone.hover_w(5) == pytest.approx(400 * 2.25**1.5)
@@ -146,7 +146,7 @@ def test_power_grows_with_mass_to_the_one_and_a_half_and_climbing_lifts_the_mass
     assert drone.climb_w(0) == pytest.approx(400 + 4 * 9.81 * 3.5 / 0.7)
 
 
-def test_a_drone_at_home_charges_until_it_is_full_and_no_further():
+def test_a_drone_at_home_charges_until_it_is_full():
     world = a_world(battery_pct=50, battery_wh=400, charge_w=400)
     world.step(360)
     assert the_aircraft(world).battery_pct == pytest.approx(60)
@@ -174,7 +174,7 @@ def test_an_intent_posted_again_is_the_same_mission():
         ({}, {"max_wind_mps": 0}, "wind_too_strong", "0 m/s"),
     ],
 )
-def test_what_a_gcs_would_refuse_is_refused_with_the_numbers(drone, change, code, number):
+def test_an_infeasible_mission_is_refused_with_the_numbers(drone, change, code, number):
     world = a_world(**drone)
     with pytest.raises(Refused) as refusal:
         world.accept(mission_intent(**change))
@@ -184,7 +184,7 @@ def test_what_a_gcs_would_refuse_is_refused_with_the_numbers(drone, change, code
     assert not the_aircraft(world).legs
 
 
-def test_a_flying_drone_takes_no_second_mission():
+def test_a_flying_drone_refuses_a_second_mission():
     world = a_world()
     world.accept(mission_intent())
     with pytest.raises(Refused) as refusal:
@@ -193,7 +193,7 @@ def test_a_flying_drone_takes_no_second_mission():
 
 
 @pytest.mark.parametrize(
-    ("place", "name", "value", "words"),
+    ("place", "name", "value", "message"),
     [
         ("dropoff", "lat", 91, "dropoff.lat: 91"),
         ("dropoff", "delivery_alt_m", 90, "above the cruise altitude"),
@@ -204,19 +204,19 @@ def test_a_flying_drone_takes_no_second_mission():
         ("constraints", "geofence_id", "x", "'geofence_id' was unexpected"),
     ],
 )
-def test_an_intent_that_breaks_the_contract_is_refused_by_name(place, name, value, words):
+def test_an_invalid_intent_is_refused_with_the_members_name(place, name, value, message):
     intent = mission_intent()
     intent[place][name] = value
-    with pytest.raises(Refused, match=words) as refusal:
+    with pytest.raises(Refused, match=message) as refusal:
         check_intent(intent)
     assert refusal.value.code == "malformed_intent"
 
 
-def test_an_intent_that_keeps_the_contract_is_taken_as_it_is():
+def test_a_valid_intent_is_returned_unchanged():
     assert check_intent(mission_intent()) == mission_intent()
 
 
-def test_a_mission_can_be_withdrawn_only_before_launch_and_is_never_flown_then():
+def test_a_withdrawn_mission_is_never_flown():
     world = a_world()
     world.accept(mission_intent())
     assert world.cancel(INTENT_ID, "withdraw") == "withdrawn"
@@ -227,7 +227,7 @@ def test_a_mission_can_be_withdrawn_only_before_launch_and_is_never_flown_then()
     assert event_types(world) == []
 
 
-def test_after_launch_withdrawing_is_refused_and_aborting_brings_the_drone_home():
+def test_after_launch_a_mission_can_only_be_aborted():
     world = a_world()
     world.accept(mission_intent())
     fly_until(world, "ENROUTE")
@@ -239,7 +239,7 @@ def test_after_launch_withdrawing_is_refused_and_aborting_brings_the_drone_home(
     assert the_aircraft(world).at_home
 
 
-def test_a_delivered_mission_cannot_be_aborted_any_more():
+def test_a_delivered_mission_cannot_be_aborted():
     world = a_world()
     world.accept(mission_intent())
     fly_until(world, "DELIVERED")
@@ -254,7 +254,7 @@ def test_an_unknown_mission_cannot_be_cancelled():
 
 
 @pytest.mark.parametrize(("kind", "last"), [("mission_fail", "FAILED"), ("abort", "ABORTED")])
-def test_a_flight_made_to_fail_reports_it_once_and_the_next_one_is_well(kind, last):
+def test_a_failed_flight_is_reported_once_and_the_next_one_succeeds(kind, last):
     world = a_world()
     world.faults.add(Fault(kind, DRONE_ID), world.elapsed_s)
     world.accept(mission_intent())
@@ -268,7 +268,7 @@ def test_a_flight_made_to_fail_reports_it_once_and_the_next_one_is_well(kind, la
     assert world.missions[again["intent_id"]].status == "DELIVERED"
 
 
-def test_a_failed_drone_loiters_first_when_the_intent_says_so():
+def test_a_failed_drone_loiters_if_the_intent_says_so():
     world = a_world()
     world.faults.add(Fault("mission_fail", DRONE_ID), world.elapsed_s)
     intent = mission_intent()
@@ -280,7 +280,7 @@ def test_a_failed_drone_loiters_first_when_the_intent_says_so():
     assert the_aircraft(world).mode == "RTL"
 
 
-def test_a_drone_whose_battery_sinks_turns_back_and_one_that_is_empty_lands_where_it_is():
+def test_a_low_battery_returns_home_and_an_empty_one_lands_at_once():
     for pct, mode, at_home in ((8, "RTL", True), (0, "LAND", False)):
         world = a_world()
         world.accept(mission_intent())
@@ -295,7 +295,7 @@ def test_a_drone_whose_battery_sinks_turns_back_and_one_that_is_empty_lands_wher
         assert event_types(world).count("FAILED") == 1
 
 
-def test_a_lost_link_keeps_the_last_telemetry_and_the_flight_goes_on():
+def test_a_lost_link_stops_telemetry_but_not_the_flight():
     world = a_world()
     world.accept(mission_intent())
     world.faults.add(Fault("lose_link", DRONE_ID, in_s=10, for_s=20), world.elapsed_s)
@@ -308,7 +308,7 @@ def test_a_lost_link_keeps_the_last_telemetry_and_the_flight_goes_on():
     assert world.readings[DRONE_ID].received_at == world.now
 
 
-def test_a_frozen_drone_is_heard_but_repeats_the_same_old_moment():
+def test_a_frozen_drone_repeats_its_last_measurement():
     world = a_world()
     world.accept(mission_intent())
     world.step(10)
@@ -324,7 +324,7 @@ def test_a_frozen_drone_is_heard_but_repeats_the_same_old_moment():
     )
 
 
-def test_a_world_put_away_in_mid_flight_goes_on_from_there():
+def test_a_world_saved_in_flight_can_be_restored():
     world = a_world()
     world.accept(mission_intent())
     fly_until(world, "ARRIVED")
@@ -345,12 +345,12 @@ def test_a_world_put_away_in_mid_flight_goes_on_from_there():
         ("garbage@5,how=truncated", Fault("garbage", in_s=5, how="truncated")),
     ],
 )
-def test_faults_can_be_written_on_the_command_line(text, fault):
+def test_faults_are_parsed_from_the_command_line(text, fault):
     assert parse(text) == fault
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("zap", "unknown fault 'zap'"),
         ("lose-link", "lose_link needs a drone_id"),
@@ -360,6 +360,6 @@ def test_faults_can_be_written_on_the_command_line(text, fault):
         ("lose-link:WX-DRN-003@soon", "is not KIND"),
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused_with_words(text, words):
-    with pytest.raises(ValueError, match=words):
+def test_an_invalid_fault_is_refused_with_the_reason(text, message):
+    with pytest.raises(ValueError, match=message):
         parse(text)

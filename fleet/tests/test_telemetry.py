@@ -1,4 +1,4 @@
-"""What is made of the Fleet API's answers, good and bad."""
+"""Decoding of valid and invalid Fleet API answers."""
 
 import json
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ def only(drone: Any) -> Telemetry:
     return decoded.telemetry[0]
 
 
-def test_an_answer_of_the_real_service_decodes():
+def test_a_real_answer_is_decoded():
     decoded = decode_answer(json.dumps(REAL).encode())
 
     assert decoded.server_time == datetime(2026, 11, 24, 2, 48, 40, 99989, tzinfo=UTC)
@@ -50,7 +50,7 @@ def test_an_answer_of_the_real_service_decodes():
     )
 
 
-def test_a_section_that_is_null_says_nothing_and_never_zero():
+def test_a_null_section_gives_none_not_zero():
     partial = decode_answer(json.dumps(REAL).encode()).telemetry[2]
 
     assert partial == Telemetry(
@@ -82,7 +82,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
-def test_one_bad_drone_is_skipped_and_reported_and_the_others_count(bad):
+def test_an_invalid_entry_is_skipped_and_the_others_are_used(bad):
     decoded = decode_answer(body(entry("WX-DRN-008"), bad, entry("WX-DRN-009")))
 
     assert [sample.drone_id for sample in decoded.telemetry] == ["WX-DRN-008", "WX-DRN-009"]
@@ -91,15 +91,18 @@ def test_one_bad_drone_is_skipped_and_reported_and_the_others_count(bad):
     assert reason
 
 
-def test_a_skipped_drone_is_reported_with_what_was_wrong():
+def test_a_skipped_drone_has_the_reason():
     decoded = decode_answer(body(entry(telemetry__drone_id="WX-DRN-002")))
 
     assert decoded.skipped == [
-        ("WX-DRN-001", "telemetry.drone_id is WX-DRN-002; it must be WX-DRN-001, as beside it.")
+        (
+            "WX-DRN-001",
+            "telemetry.drone_id is WX-DRN-002; it must be WX-DRN-001, the entry's drone_id.",
+        )
     ]
 
 
-# A value that cannot be, the sentence about it, and what it costs.
+# Name to (path, invalid value, part of the message, fields that become None).
 REFUSED = {
     "latitude 91": ("position__lat", 91, "91; it must be -90 to 90", ["lat", "lng"]),
     "longitude -180.1": ("position__lon", -180.1, "-180.1; it must be -180 to 180", ["lat", "lng"]),
@@ -123,21 +126,21 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("path", "value", "words", "lost"), REFUSED.values(), ids=REFUSED.keys())
-def test_one_bad_value_costs_itself_and_says_why(path, value, words, lost):
+@pytest.mark.parametrize(("path", "value", "message", "lost"), REFUSED.values(), ids=REFUSED.keys())
+def test_an_invalid_value_is_refused_alone_with_the_reason(path, value, message, lost):
     good, sample = only(entry()), only(entry(**{f"telemetry__{path}": value}))
 
     name = path.replace("__", ".")
     assert sample.refused.keys() == {name}
     assert sample.refused[name].startswith(f"{name} is ")
-    assert words in sample.refused[name]
+    assert message in sample.refused[name]
     assert len(sample.refused[name]) < 200
     changed = {f for f in Telemetry.__struct_fields__ if getattr(sample, f) != getattr(good, f)}
     assert changed == {*lost, "refused"}
     assert {getattr(sample, field) for field in lost} == {None}
 
 
-def test_a_section_that_is_missing_says_nothing():
+def test_a_missing_section_gives_none():
     made = entry()
     for section in ("attitude", "velocity", "state", "battery", "link"):
         del made["telemetry"][section]
@@ -149,7 +152,7 @@ def test_a_section_that_is_missing_says_nothing():
 
 
 @pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 5000])
-def test_a_number_too_large_for_any_computer_costs_itself(number):
+def test_a_number_that_is_too_large_is_refused_alone(number):
     answer = body(entry("WX-DRN-008"), entry("WX-DRN-009", telemetry__position__lat=12345))
 
     decoded = decode_answer(answer.replace(b"12345", number))
@@ -161,7 +164,7 @@ def test_a_number_too_large_for_any_computer_costs_itself(number):
     assert decoded.skipped == []
 
 
-def test_bytes_that_are_no_text_cost_their_value():
+def test_invalid_utf8_in_a_value_refuses_the_value():
     answer = body(entry(telemetry__state__mode="AUTO"))
 
     (sample,) = decode_answer(answer.replace(b"AUTO", b"A\xffTO")).telemetry
@@ -171,7 +174,7 @@ def test_bytes_that_are_no_text_cost_their_value():
 
 
 @pytest.mark.parametrize("number", [nan, inf, -inf])
-def test_nan_and_infinity_are_a_sensor_that_says_nothing(number):
+def test_nan_and_infinity_count_as_null(number):
     decoded = decode_answer(
         body(
             entry("WX-DRN-008", telemetry__battery__remaining_pct=number),
@@ -186,7 +189,7 @@ def test_nan_and_infinity_are_a_sensor_that_says_nothing(number):
     assert decoded.skipped == []
 
 
-def test_bytes_that_are_no_text_cost_one_drone_at_most():
+def test_invalid_utf8_in_an_id_skips_one_drone():
     answer = body(entry("WX-DRN-008"), entry("WX-DRN-009", telemetry__state__mode="AUTO"))
 
     decoded = decode_answer(answer.replace(b"WX-DRN-009", b"WX-\xff-009"))
@@ -196,35 +199,35 @@ def test_bytes_that_are_no_text_cost_one_drone_at_most():
 
 
 @pytest.mark.parametrize(("lat", "lon"), [(0, 0), (5.6, None), (None, -0.18)])
-def test_a_receiver_without_a_fix_has_no_position(lat, lon):
+def test_a_gps_receiver_without_a_fix_has_no_position(lat, lon):
     sample = only(entry(telemetry__position={"lat": lat, "lon": lon, "alt_m": 3}))
 
     assert (sample.lat, sample.lng, sample.alt_m) == (None, None, 3)
 
 
-def test_the_greenwich_meridian_and_the_equator_are_places_to_be():
+def test_zero_longitude_or_latitude_alone_is_valid():
     assert only(entry(telemetry__position__lon=0)).lng == 0
     assert only(entry(telemetry__position__lat=0)).lat == 0
 
 
 @pytest.mark.parametrize(("yaw_deg", "heading_deg"), [(-90, 270), (360, 0), (359.5, 359.5)])
-def test_a_heading_is_from_0_up_to_360(yaw_deg, heading_deg):
+def test_a_heading_is_normalized_to_0_to_360(yaw_deg, heading_deg):
     assert only(entry(telemetry__attitude__yaw_deg=yaw_deg)).heading_deg == heading_deg
 
 
-def test_times_are_told_in_utc():
+def test_times_are_converted_to_utc():
     sample = only(entry(telemetry__ts="2026-11-24T03:48:36+01:00"))
 
     assert sample.measured_at == datetime(2026, 11, 24, 2, 48, 36, tzinfo=UTC)
     assert sample.measured_at.tzinfo is UTC
 
 
-def test_members_that_we_do_not_know_are_ignored():
+def test_unknown_members_are_ignored():
     assert only(entry(firmware="4.6", telemetry__payload={"open": False})).drone_id == "WX-DRN-001"
 
 
 @pytest.mark.parametrize("newer_first", [True, False])
-def test_a_drone_that_is_there_twice_counts_with_its_newer_measurement(newer_first):
+def test_a_duplicate_drone_keeps_its_newer_measurement(newer_first):
     old = entry(telemetry__ts="2026-11-24T02:00:00Z", telemetry__battery__remaining_pct=80)
     new = entry(telemetry__ts="2026-11-24T02:48:00Z", telemetry__battery__remaining_pct=41)
 
@@ -251,19 +254,19 @@ NO_ANSWERS = {
 
 
 @pytest.mark.parametrize("answer", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
-def test_what_is_no_answer_of_the_fleet_api_is_refused_as_a_whole(answer):
+def test_a_malformed_answer_is_refused(answer):
     with pytest.raises(MalformedAnswer, match=r"^The answer is not"):
         decode_answer(answer)
 
 
 @given(st.integers(min_value=0, max_value=len(json.dumps(REAL)) - 1))
-def test_an_answer_cut_anywhere_is_refused(length):
+def test_a_truncated_answer_is_refused(length):
     with pytest.raises(MalformedAnswer):
         decode_answer(json.dumps(REAL).encode()[:length])
 
 
 @given(st.integers(min_value=0, max_value=len(json.dumps(REAL)) - 1), st.binary(max_size=3))
-def test_no_damage_to_an_answer_breaks_more_than_the_answer(place, damage):
+def test_a_damaged_answer_is_refused_or_valid(place, damage):
     answer = json.dumps(REAL).encode()
     try:
         decoded = decode_answer(answer[:place] + damage + answer[place + len(damage) :])
@@ -300,7 +303,7 @@ sections = {
 
 
 entries = st.fixed_dictionaries({}, optional={n: s | anything for n, s in sections.items()})
-# Where each value is put in the Fleet API's message, and what we call it.
+# Path in the Fleet API's message to our field name.
 OURS = {
     "position.lat": "lat",
     "position.lon": "lng",
@@ -320,7 +323,7 @@ TOGETHER = {"lat": {"lat", "lng"}, "lng": {"lat", "lng"}}
     st.sampled_from(sorted(OURS)),
     anything | st.lists(anything) | st.dictionaries(st.text(), anything),
 )
-def test_no_value_changes_any_other(path, value):
+def test_a_value_does_not_affect_others(path, value):
     section, name = path.split(".")
     good, sample = only(entry()), only(entry(**{f"telemetry__{section}__{name}": value}))
 
@@ -333,8 +336,8 @@ def test_no_value_changes_any_other(path, value):
 
 
 @given(entries, entries)
-def test_each_value_is_judged_as_if_it_were_alone(one, other):
-    """A section from the first entry is read the same whatever the second puts beside it."""
+def test_each_section_is_checked_independently(one, other):
+    """A section of the first entry is read the same with and without the second's sections."""
     alone, beside = only(entry(**one)), only(entry(**other | one))
 
     mine = {name.removeprefix("telemetry__") for name in one}
@@ -347,7 +350,7 @@ def test_each_value_is_judged_as_if_it_were_alone(one, other):
 @given(entries)
 @example({"telemetry__battery": {"remaining_pct": 100.5}})
 @example({"telemetry__velocity": {"groundspeed_mps": 200.5}})
-def test_the_contract_says_exactly_what_is_understood(changes):
+def test_the_schema_and_the_decoder_agree(changes):
     answer = body(entry(**changes))
     decoded = decode_answer(answer)
 
@@ -355,7 +358,7 @@ def test_the_contract_says_exactly_what_is_understood(changes):
     assert contract().is_valid(json.loads(answer)) == (decoded.telemetry[0].refused == {})
 
 
-def test_the_plugin_in_production_says_where_its_drones_are_and_nothing_else():
+def test_the_production_plugins_answer_has_only_positions():
     first, second = decode_answer(json.dumps(PLUGIN).encode()).telemetry
 
     assert (first.lat, first.heading_deg) == (second.lat, second.heading_deg)
@@ -367,5 +370,5 @@ def test_the_plugin_in_production_says_where_its_drones_are_and_nothing_else():
     }
 
 
-def test_the_real_answer_keeps_the_contract():
+def test_the_real_answer_matches_the_schema():
     contract().validate(REAL)

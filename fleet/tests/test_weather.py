@@ -1,4 +1,4 @@
-"""The wind as somebody measures it; what is not known counts against every flight."""
+"""The measured wind. If it is unknown, no drone may fly."""
 
 import json
 import math
@@ -39,24 +39,24 @@ def reading(age_s: float = 0, **values: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def source(tmp_path: Path, settings: Settings) -> Path:
-    """A file that says what the wind is."""
+    """A file as weather source."""
     path = tmp_path / "wind.json"
     settings.WEATHER_SOURCE = str(path)
     return path
 
 
-def wind_after(path: Path, said: Any) -> float | None:
-    path.write_text(said if isinstance(said, str) else json.dumps(said))
-    weather.renew()
+def wind_after(path: Path, content: Any) -> float | None:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    weather.refresh()
     return weather.wind_mps(RULES, now())
 
 
-def test_without_a_source_the_wind_is_not_asked_about():
-    assert weather.renew() is None
+def test_without_a_source_the_wind_is_not_checked():
+    assert weather.refresh() is None
     assert weather.wind_mps(RULES, now()) is None
 
 
-def test_the_wind_is_what_the_source_says_and_gusts_count(source):
+def test_the_wind_is_the_larger_of_wind_and_gust(source):
     assert wind_after(source, reading()) == 5.5
     assert wind_after(source, reading(gust_mps=9.0)) == 9.0
     assert wind_after(source, reading(gust_mps=2.0, station="Kotoka")) == 5.5
@@ -65,17 +65,17 @@ def test_the_wind_is_what_the_source_says_and_gusts_count(source):
 @pytest.mark.parametrize(
     ("age_s", "known"), [(0, True), (890, True), (910, False), (-30, True), (-90, False)]
 )
-def test_a_reading_that_is_old_or_from_the_future_is_no_reading(source, age_s, known):
+def test_a_stale_or_future_reading_is_not_used(source, age_s, known):
     assert math.isnan(wind_after(source, reading(age_s)) or 0) != known
 
 
-def test_a_source_that_never_said_anything_leaves_the_wind_unknown(source):
+def test_without_any_reading_the_wind_is_unknown(source):
     weather.redis_client.client().delete(weather.KEY)
     assert math.isnan(weather.wind_mps(RULES, now()) or 0)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "content",
     [
         "",
         "calm",
@@ -89,25 +89,25 @@ def test_a_source_that_never_said_anything_leaves_the_wind_unknown(source):
         reading(wind_mps="5"),
     ],
 )
-def test_what_is_no_reading_is_said_and_the_former_one_stays(source, said):
+def test_an_invalid_reading_is_an_error_and_the_previous_one_stays(source, content):
     assert wind_after(source, reading()) == 5.5
     with pytest.raises(WeatherUnavailable):
-        wind_after(source, said)
+        wind_after(source, content)
     assert weather.wind_mps(RULES, now()) == 5.5
 
 
-def test_a_file_that_is_gone_and_an_address_that_is_nobodys(source, settings):
+def test_a_missing_file_and_a_closed_port_are_errors(source, settings):
     with pytest.raises(WeatherUnavailable, match="No such file"):
-        weather.renew()
+        weather.refresh()
     settings.WEATHER_SOURCE = "http://127.0.0.1:9/wind"
     with pytest.raises(WeatherUnavailable):
-        weather.renew()
-    actors.watch_weather.fn()  # logs, and goes on
+        weather.refresh()
+    actors.watch_weather.fn()  # logs the error and does not raise
 
 
 @pytest.fixture
 def station(settings: Settings) -> Iterator[dict[str, Any]]:
-    """A weather station over HTTP; what it answers can be set."""
+    """A weather station over HTTP with a configurable answer."""
     answer: dict[str, Any] = {"status": 200, "body": {}}
 
     class Station(BaseHTTPRequestHandler):
@@ -129,44 +129,44 @@ def station(settings: Settings) -> Iterator[dict[str, Any]]:
     server.server_close()
 
 
-def test_a_station_is_asked_over_http(station):
+def test_the_source_can_be_an_http_address(station):
     station["body"] = reading(wind_mps=7)
-    weather.renew()
+    weather.refresh()
     assert weather.wind_mps(RULES, now()) == 7
     station["status"] = 500
     with pytest.raises(WeatherUnavailable, match="500"):
-        weather.renew()
+        weather.refresh()
 
 
 def test_an_address_may_have_a_query_and_a_password(settings):
     with answering(http(json.dumps(reading(wind_mps=7)).encode())) as server:
         at = server.url.removeprefix("http://")
         settings.WEATHER_SOURCE = f"http://ops:se%40cret@{at}/wind?station=3"
-        weather.renew()
+        weather.refresh()
     (request,) = server.requests
     assert request.startswith(b"GET /wind?station=3 HTTP/1.1\r\n")
     assert b"Authorization: Basic b3BzOnNlQGNyZXQ=\r\n" in request
 
 
-def test_an_answer_that_trickles_in_is_given_up_in_time(settings):
+def test_a_slow_answer_times_out(settings):
     def trickle(connection: socket.socket, stop: Event) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         while not stop.wait(0.05):
             connection.sendall(b" ")
 
     settings.WEATHER_TIMEOUT_S = 0.4
-    began = time.monotonic()
+    started = time.monotonic()
     with answering(trickle) as server:
         settings.WEATHER_SOURCE = server.url
-        with pytest.raises(WeatherUnavailable, match=r"no whole answer within 0\.4 s"):
-            weather.renew()
-    assert time.monotonic() - began < 2
+        with pytest.raises(WeatherUnavailable, match=r"no complete answer within 0\.4 s"):
+            weather.refresh()
+    assert time.monotonic() - started < 2
 
 
-def test_an_address_that_cannot_be_is_said(settings):
+def test_an_invalid_address_is_an_error_without_the_password(settings):
     settings.WEATHER_SOURCE = "http://ops:secret@:80/wind"
-    with pytest.raises(WeatherUnavailable, match="no address like https://") as problem:
-        weather.renew()
+    with pytest.raises(WeatherUnavailable, match="not an address like https://") as problem:
+        weather.refresh()
     assert "secret" not in str(problem.value)
 
 
@@ -175,27 +175,27 @@ class TestUnknown:
     @pytest.fixture(autouse=True)
     def _old(self, source: Path) -> None:
         source.write_text(json.dumps(reading(3600)))
-        weather.renew()
+        weather.refresh()
 
-    def test_the_rulebook_says_so(self):
+    def test_the_rulebook_has_an_unknown_wind(self):
         assert math.isnan(rulebook.load(now()).wind_mps or 0)
 
-    def test_no_drone_is_ready_and_each_says_why(self):
+    def test_no_drone_is_ready_and_the_reason_is_given(self):
         drone = DroneFactory()
         show(TelemetryFactory(drone_id=drone.pk))
-        (seen,) = drone_status.look(list(Drone.objects.with_home()), now())
-        assert (seen.readiness, [r.code for r in seen.reasons]) == (
+        (live,) = drone_status.live_drones(list(Drone.objects.with_home()), now())
+        assert (live.readiness, [r.code for r in live.reasons]) == (
             drone_status.Readiness.NOT_READY,
             ["weather_unknown"],
         )
-        assert seen.reasons[0].message.startswith("Nobody knows the wind")
+        assert live.reasons[0].message.startswith("The wind is unknown")
 
-    def test_the_console_wants_attention_until_it_is_known_again(self, source):
+    def test_the_console_shows_an_attention_line_until_the_wind_is_known(self, source):
         (item,) = unknown_wind(now())
         assert "so nothing is dispatched" in item.text
         wind_after(source, reading())
         assert list(unknown_wind(now())) == []
 
-    def test_how_long_a_reading_counts_is_policy(self):
+    def test_the_policy_sets_the_maximum_age_of_a_reading(self):
         policy.change(by=SYSTEM, weather_max_age_s=4000)
         assert rulebook.load(now()).wind_mps == 5.5

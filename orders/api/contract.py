@@ -1,7 +1,7 @@
-"""What the API, webhooks and pages say of an order and its events: each member, once.
+"""The JSON members of an order and its events, for API, webhooks and pages.
 
-docs/contracts/order.schema.json and delivery_event.schema.json are generated from these types by
-`manage.py contracts`, and the OpenAPI description from those. `orders.api.serializers` fills them.
+`manage.py contracts` generates docs/contracts/order.schema.json and delivery_event.schema.json from
+these types; the OpenAPI description uses those. `orders.api.serializers` fills the types.
 """
 
 from datetime import datetime
@@ -28,7 +28,7 @@ from wingxtra.api.contracts import about, limits, published
 
 
 def one_of(*choices: type[TextChoices], description: str | None = None) -> Meta:
-    """A value of these choices, which the database keeps as text."""
+    """An enum of the values of these choices."""
     values = dict.fromkeys(value for one in choices for value in one.values)
     return Meta(description=description, extra_json_schema={"enum": list(values)})
 
@@ -82,7 +82,7 @@ class OrderBody(TypedDict):
         one_of(
             Scenario,
             description=(
-                "What shall become of a test order, as it was asked for; null for a live one."
+                "How a test order proceeds, as requested by the merchant; null for a live order."
             ),
         ),
     ]
@@ -134,8 +134,8 @@ class OrderBody(TypedDict):
     hold: Annotated[
         Hold | None,
         about(
-            "Why a queued order is kept from every drone until our staff have answered; null when "
-            "it is not."
+            "Why a queued order gets no drone until our staff resolve it; null when it is not on "
+            "hold."
         ),
     ]
     assigned_drone_id: Annotated[

@@ -1,4 +1,4 @@
-"""What lists of orders and jobs can be narrowed and sorted by."""
+"""Filters and ordering of the lists of orders and jobs."""
 
 from datetime import UTC
 from typing import Any
@@ -15,7 +15,7 @@ from wingxtra.accounts.identity import STAFF_ROLES, Caller
 
 
 class StableOrdering(filters.OrderingFilter):
-    """Rows with the same value keep their places from page to page."""
+    """Sorts by id as well, so that rows with equal values keep their order across pages."""
 
     def filter(self, qs: QuerySet[Any], value: list[str] | None) -> QuerySet[Any]:
         if not value:
@@ -26,7 +26,7 @@ class StableOrdering(filters.OrderingFilter):
 
 @extend_schema_field({"type": "string", "enum": ["true", "false", "all"]})
 class ModeFilter(filters.ChoiceFilter):
-    """Staff see what is live, unless they ask for tests; a merchant sees what its key is for."""
+    """Default: live rows for staff, and the mode of its key for a merchant."""
 
     def __init__(self, field_name: str = "live_mode") -> None:
         modes = [("true", "Live"), ("false", "Test"), ("all", "Both")]
@@ -41,14 +41,14 @@ class ModeFilter(filters.ChoiceFilter):
 
 
 class InstantFilter(filters.IsoDateTimeFilter):
-    """A moment, asked for in UTC: the database knows no zone as far off as ISO 8601 can write."""
+    """Converts the time to UTC: PostgreSQL rejects some of the offsets that ISO 8601 allows."""
 
     def filter(self, qs: Any, value: Any) -> Any:
         if not value:
             return qs
         try:
             value = value.astimezone(UTC)
-        except OverflowError:  # at the very edge of the calendar an hour more or less is nothing
+        except OverflowError:  # year 1 or 9999: the offset does not matter
             value = value.replace(tzinfo=UTC)
         return super().filter(qs, value)
 
@@ -74,7 +74,7 @@ class OrderFilter(filters.FilterSet):
         fields: list[str] = []
 
     def flown_by(self, orders: OrderQuerySet, _name: str, drone_id: str) -> OrderQuerySet:
-        # To a merchant drones are masked; asking for one must not tell what the mask hides.
+        # Drone ids are masked for merchants; the filter must not reveal them.
         if self.request is None or self.request.user.role not in STAFF_ROLES:
             return orders.none()
         return orders.filter(current_job__drone_id=drone_id)
@@ -83,7 +83,7 @@ class OrderFilter(filters.FilterSet):
         return orders.matching(text)
 
 
-# `from` is no name that Python would take in a class.
+# `from` is a keyword, so it cannot be an attribute of the class.
 OrderFilter.base_filters["from"] = InstantFilter("created_at", "gte")
 OrderFilter.base_filters["to"] = InstantFilter("created_at", "lte")
 

@@ -1,4 +1,4 @@
-"""Custody, hold and reason of an order as JSON, and what the calls about them take."""
+"""Custody, hold and reason of an order as JSON, and the input of custody and correction calls."""
 
 from typing import Any
 
@@ -13,27 +13,27 @@ from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.api.serializers import StrictSerializer, Text
 
 MASKED = "masked"
-# What people and machines can say of a parcel, and whether they have to say it in words.
+# The holders that a caller can report, and those that need a note.
 NEEDS_A_NOTE = (Holder.SENDER, Holder.RETURNED, Holder.LOST)
-CAN_BE_SAID = (Holder.DRONE, Holder.HUB, *NEEDS_A_NOTE)
+REPORTABLE = (Holder.DRONE, Holder.HUB, *NEEDS_A_NOTE)
 OUTCOMES = [Status.DELIVERED.value, Status.FAILED.value]
 
-# --- what comes in -------------------------------------------------------------------------------
+# --- input ---------------------------------------------------------------------------------------
 
 
 def hub_named(text: str) -> Hub | None:
-    """By its name, or by its id."""
-    named = Q(name__iexact=text)
+    """The hub with this name or id."""
+    matches = Q(name__iexact=text)
     if text.isascii() and text.isdecimal() and len(text) < 10:
-        named |= Q(pk=int(text))
-    return Hub.objects.filter(named).first()
+        matches |= Q(pk=int(text))
+    return Hub.objects.filter(matches).first()
 
 
 class CustodyInput(StrictSerializer):
     """Who has the parcel now."""
 
     holder = serializers.ChoiceField(
-        [(holder.value, holder.label) for holder in CAN_BE_SAID],
+        [(holder.value, holder.label) for holder in REPORTABLE],
         help_text=(
             "DRONE: loaded. HUB: unloaded at `place`. SENDER: never left. RETURNED: the sender has "
             "it again; `note` says who received it. LOST."
@@ -62,15 +62,15 @@ class CustodyInput(StrictSerializer):
         if holder != Holder.HUB and place is not None:
             problems["place"] = serializers.ErrorDetail("Only with holder HUB.", "not_allowed")
         if holder in NEEDS_A_NOTE and not attrs["note"]:
-            words = "Say who received it." if holder == Holder.RETURNED else "Say how it is known."
-            problems["note"] = serializers.ErrorDetail(words, "required")
+            text = "Say who received it." if holder == Holder.RETURNED else "Say how it is known."
+            problems["note"] = serializers.ErrorDetail(text, "required")
         if problems:
             raise serializers.ValidationError(problems)
         return {**attrs, "hub": hub}
 
 
 class CorrectionInput(StrictSerializer):
-    """What really became of an order."""
+    """The corrected outcome of an order."""
 
     outcome = serializers.ChoiceField(OUTCOMES)
     reason_code = serializers.ChoiceField(
@@ -80,16 +80,16 @@ class CorrectionInput(StrictSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["outcome"] != Status.FAILED and "reason_code" in attrs:
-            words = serializers.ErrorDetail("Only with outcome FAILED.", "not_allowed")
-            raise serializers.ValidationError({"reason_code": words})
+            error = serializers.ErrorDetail("Only with outcome FAILED.", "not_allowed")
+            raise serializers.ValidationError({"reason_code": error})
         return attrs
 
 
-# --- what goes out -------------------------------------------------------------------------------
+# --- output --------------------------------------------------------------------------------------
 
 
 def custody_json(order: Order, to: Caller) -> Custody:
-    """Takes no statement when the order was fetched with its `holder_hub`."""
+    """Takes no SQL statement when the order was fetched with its `holder_hub`."""
     drone_id = order.holder_drone_id
     place = order.pickup_name if order.holder == Holder.SENDER else ""
     if order.holder_hub_id is not None and order.holder_hub is not None:
@@ -103,7 +103,7 @@ def custody_json(order: Order, to: Caller) -> Custody:
 
 
 def hold_json(order: Order, to: Caller) -> Hold | None:
-    """A merchant reads what the code means, and not what our staff or machines wrote."""
+    """Merchants get the label of the code instead of the internal message."""
     if not order.hold_code or order.hold_since is None:
         return None
     label = HoldCode(order.hold_code).label

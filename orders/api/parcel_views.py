@@ -1,4 +1,4 @@
-"""What is said of a parcel and of an order's end, by API. Thin: read, call one verb, answer."""
+"""API calls about custody and an order's outcome. Thin: read, call one verb, answer."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -29,44 +29,44 @@ class Ready(ApiView):
 
     @extend_schema(request=None, responses=OrderAnswer)
     def post(self, request: Request, order_id: UUID) -> HttpResponse:
-        """Say that the parcel can be loaded. Saying so again changes nothing.
+        """Report that the parcel can be loaded. Idempotent.
 
-        A LOADER says so of the orders of its place, and reads of the order what loading needs.
+        A LOADER may report it for the orders of its hubs; the answer has only what loading needs.
         """
         access.order_to_handle(self.caller, order_id)
         return _answer(lifecycle.ready(order_id, by=self.caller.actor), self.caller)
 
 
 class Custody(ApiView):
-    """Say who has the parcel."""
+    """Report who has the parcel."""
 
     permission_classes = (IsLoaderOrStaff,)
 
     @extend_schema(request=CustodyInput, responses=OrderAnswer)
     def post(self, request: Request, order_id: UUID) -> HttpResponse:
-        """Say who has the parcel now. An order that was on hold for it goes on, or ends FAILED.
+        """Report who has the parcel now. An order on hold for it is released, or ends FAILED.
 
-        A LOADER says so of the orders of its place, and brings parcels to its own hubs only.
+        A LOADER may report it for the orders of its hubs, and unload only at its own hubs.
         """
         access.order_to_handle(self.caller, order_id)
-        said = self.read(CustodyInput)
-        if said["hub"] is not None and said["hub"] not in access.hubs_of(self.caller):
+        report = self.read(CustodyInput)
+        if report["hub"] is not None and report["hub"] not in access.hubs_of(self.caller):
             message = "You load at other hubs."
             raise Invalid([FieldProblem("place", "not_yours", message)])
-        order = say_who_holds_it(
+        order = report_holder(
             order_id,
-            Holder(said["holder"]),
-            hub=said["hub"],
-            note=said["note"],
+            Holder(report["holder"]),
+            hub=report["hub"],
+            note=report["note"],
             by=self.caller.actor,
         )
         return _answer(order, self.caller)
 
 
-def say_who_holds_it(
+def report_holder(
     order_id: UUID, holder: Holder, *, hub: Hub | None, note: str, by: Actor
 ) -> Order:
-    """The verb that stands for this holder. `hub` goes with HUB. Raises what the verbs raise."""
+    """Call the verb for this holder. `hub`: required with HUB. Raises what the verbs raise."""
     match holder:
         case Holder.DRONE:
             return lifecycle.loaded(order_id, by=by, message=note)
@@ -78,7 +78,7 @@ def say_who_holds_it(
             return lifecycle.given_back(order_id, by=by, received_by=note)
         case Holder.LOST:
             return lifecycle.lost(order_id, by=by, note=note)
-    raise ValueError(f"Nobody can say {holder} without more.")
+    raise ValueError(f"The holder {holder} cannot be reported with hub {hub}.")
 
 
 class Correct(ApiView):
@@ -88,26 +88,26 @@ class Correct(ApiView):
 
     @extend_schema(request=CorrectionInput, responses=OrderAnswer)
     def post(self, request: Request, order_id: UUID) -> HttpResponse:
-        """Correct the outcome, in writing, for 7 days. DELIVERED also answers an order on hold: it
-        was delivered after all.
+        """Correct the outcome within 7 days of the end, with a written note. DELIVERED also
+        resolves an order on hold that was delivered after all.
         """
-        said = self.read(CorrectionInput)
+        correction = self.read(CorrectionInput)
         order = lifecycle.correct(
             order_id,
-            outcome=Status(said["outcome"]),
-            reason=ReasonCode(said.get("reason_code", ReasonCode.OTHER)),
+            outcome=Status(correction["outcome"]),
+            reason=ReasonCode(correction.get("reason_code", ReasonCode.OTHER)),
             by=self.caller.actor,
-            why=said["note"],
+            why=correction["note"],
         )
         return _answer(order, self.caller)
 
 
-# What a loader reads of an order: nothing about its customer, and not where it goes.
+# The members that a loader gets: nothing about the customer or the drop point.
 FOR_LOADERS = ("id", "status", "priority", "payload_weight_kg", "payload_type", "custody", "hold")
 
 
 def _answer(order: Order, to: Caller) -> HttpResponse:
-    shown: Mapping[str, object] = order_json(order, to, timezone.now())
+    body: Mapping[str, object] = order_json(order, to, timezone.now())
     if to.role == Role.LOADER:
-        shown = {name: shown[name] for name in FOR_LOADERS}
-    return json_answer(shown)
+        body = {name: body[name] for name in FOR_LOADERS}
+    return json_answer(body)

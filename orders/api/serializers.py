@@ -1,7 +1,7 @@
-"""Orders, jobs and events as JSON: what comes in, strictly, and what goes out, to whom.
+"""Orders, jobs and events as JSON: strict input, and output that depends on the caller.
 
-What goes out is built by hand, because an order is read more often than anything else. Its members
-are those of `orders.api.contract`; type checker and tests name a member that is missing here.
+The output is built by hand for speed: an order is the hottest read. Its members are those of
+`orders.api.contract`; the type checker and the tests report a missing member.
 """
 
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ from orders.states import DropoffSource, EventType, PodRequirement, Scenario
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.api.serializers import FromContract, Number, StrictSerializer, Text, Timestamp
 
-HEAVIEST_KG = 1000  # the database refuses more
+MAX_WEIGHT_KG = 1000  # the limit of the database constraint
 EXTERNAL_ID = RegexValidator(
     r"^[a-zA-Z0-9._~-]+\Z", "May hold letters, digits and “-”, “.”, “_”, “~”."
 )
 
-# --- what comes in -------------------------------------------------------------------------------
+# --- input ---------------------------------------------------------------------------------------
 
 
 class Degrees(Number):
@@ -49,9 +49,9 @@ class Degrees(Number):
         return value
 
 
-@extend_schema_field({"type": "number", "exclusiveMinimum": 0, "maximum": HEAVIEST_KG})
+@extend_schema_field({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_WEIGHT_KG})
 class Weight(Number):
-    """In kilograms. What no aircraft of ours could ever lift needs no fleet to say no."""
+    """In kilograms. Above MAX_WEIGHT_KG the fleet is not checked."""
 
     default_error_messages = {
         "not_positive": "Must be more than 0 kg.",
@@ -62,13 +62,13 @@ class Weight(Number):
         weight_kg = super().to_internal_value(data)
         if weight_kg <= 0:
             self.fail("not_positive")
-        if weight_kg > HEAVIEST_KG:
+        if weight_kg > MAX_WEIGHT_KG:
             self.fail("payload_too_heavy", weight_kg=weight_kg)
         return weight_kg
 
 
 class Phone(Text):
-    """A phone number with its country, in whatever spacing; kept as E.164."""
+    """A phone number with its country code, in any spacing; stored as E.164."""
 
     default_error_messages = {"invalid_phone": "Must be a phone number like +233241234567."}
 
@@ -119,12 +119,12 @@ class NewOrder(OrderInput):
     test_scenario = serializers.ChoiceField(
         Scenario.choices,
         required=False,
-        help_text="With a test key: what shall become of the order; `delivered` if not given.",
+        help_text="With a test key: how the order proceeds; `delivered` if not given.",
     )
 
 
 class OrderChange(StrictSerializer):
-    """What PATCH may change."""
+    """The members that PATCH may change."""
 
     dropoff_lat = Degrees(90, required=False)
     dropoff_lng = Degrees(180, required=False)
@@ -134,29 +134,29 @@ class OrderChange(StrictSerializer):
 
 
 class NewWindow(StrictSerializer):
-    """Either may be left out: at once, or until the promise for the priority."""
+    """A new window. `not_before` defaults to now, `deliver_by` to the promise of the priority."""
 
     not_before = Timestamp(**OPTIONAL)
     deliver_by = Timestamp(**OPTIONAL)
 
 
-# Text that was not given is empty in the database and null in the API.
+# Text that is empty in the database and null in the API when it was not given.
 TEXTS = ("customer_name", "customer_phone", "customer_email", "customer_language", "pickup_name")
 
 
 def as_order(values: Mapping[str, Any]) -> Order:
-    """An unsaved order of these values; what is missing has the model's default."""
-    kept = {name: value for name, value in values.items() if name != "merchant_id"}
-    return Order(**{**kept, **{name: kept.get(name) or "" for name in TEXTS}})
+    """An unsaved order with these values; missing ones get the model's defaults."""
+    fields = {name: value for name, value in values.items() if name != "merchant_id"}
+    return Order(**{**fields, **{name: fields.get(name) or "" for name in TEXTS}})
 
 
-# --- what goes out -------------------------------------------------------------------------------
+# --- output --------------------------------------------------------------------------------------
 
 
 def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True) -> OrderBody:
-    """The order as `to` may see it; in lists not `in_full`: names and numbers are masked.
+    """The order as `to` may see it. Without `in_full`, as in lists, customer data is masked.
 
-    Takes no statement when the order was fetched with its `current_job` and `holder_hub`.
+    Takes no SQL statement when the order was fetched with its `current_job` and `holder_hub`.
     """
     job = order.current_job
     name, phone, email = order.customer_name, order.customer_phone, order.customer_email
@@ -213,7 +213,7 @@ def _drone_id(job: DeliveryJob | None, to: Caller) -> str | None:
     return job.drone_id if to.role in STAFF_ROLES else MASKED
 
 
-# What of an event's payload says nothing about who operates, or with what.
+# The members of an event's payload that name no staff and no drone.
 FOR_MERCHANTS = {
     "attempt",
     "deliver_by",
@@ -237,8 +237,8 @@ FOR_MERCHANTS = {
 def event_json(event: DeliveryEvent, to: Caller) -> EventBody:
     """The event as `to` may see it.
 
-    Messages are written for our staff and may name drones and people, so a merchant reads the
-    event's title instead, and of who caused it only what kind that was.
+    Messages are written for staff and may name drones and people. A merchant gets the label of the
+    event's type instead, and only the kind of the actor.
     """
     staff = to.role in STAFF_ROLES
     payload = (
@@ -259,7 +259,7 @@ def event_json(event: DeliveryEvent, to: Caller) -> EventBody:
     }
 
 
-# --- the same, for views and the schema ----------------------------------------------------------
+# --- output for views and the OpenAPI schema -----------------------------------------------------
 
 
 class OrderAnswer(FromContract):
@@ -320,9 +320,9 @@ class EtaRange(serializers.Serializer[Any]):
 
 
 class QuoteAnswer(serializers.Serializer[Any]):
-    """Figures are null where they are not known, or the answer is no.
+    """Figures are null when they are not known or the trip is not serviceable.
 
-    `id` can be named as the `quote_id` of an order until `expires_at`.
+    Until `expires_at` an order may name `id` as its `quote_id`.
     """
 
     id = serializers.UUIDField()

@@ -8,7 +8,7 @@ urlpatterns = [
     path("orders/<uuid:order_id>/ready", parcel_views.Ready.as_view(), name="order-ready"),
     path("orders/<uuid:order_id>/custody", parcel_views.Custody.as_view(), name="order-custody"),
     path("orders/<uuid:order_id>/correct", parcel_views.Correct.as_view(), name="order-correct"),
-    # orders/<id>/events and /reschedule are in dispatch.api.urls: it adds what missions need.
+    # orders/<id>/events and /reschedule are in dispatch.api.urls, because they need missions.
     path("orders/<uuid:order_id>/label", Label.as_view(), name="order-label"),
     path("orders", views.Orders.as_view(), name="orders"),
     path("quotes", views.Quotes.as_view(), name="quotes"),

@@ -13,7 +13,7 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orders import placement, quotes
+from orders import dropoff, placement, quotes
 from orders.api.filters import SEARCHES, JobFilter, OrderFilter
 from orders.api.serializers import (
     EventAnswer,
@@ -41,7 +41,7 @@ from wingxtra.problems import FieldProblem, Invalid, NotFound
 
 
 class Quotes(ApiView):
-    """Ask whether and when a trip can be flown, without an order. Good for 15 minutes."""
+    """Ask whether and when a trip can be flown, without an order. Valid for 15 minutes."""
 
     permission_classes = (IsMerchantOrStaff,)
 
@@ -53,7 +53,7 @@ class Quotes(ApiView):
         if problems:
             raise Invalid([*problems, *checked.problems])
         serviceable = not checked.problems
-        quote = quotes.remember(order, self.caller, timezone.now())
+        quote = quotes.store(order, self.caller, timezone.now())
         return Response(
             {
                 "id": quote.id,
@@ -71,15 +71,15 @@ class Quotes(ApiView):
 
 
 class OrderPages(Envelope):
-    """A search looks at each order that it counts."""
+    """Counts fewer results of a search: it must check each order that it counts."""
 
-    count_at_most_of_a_search = 1_000
+    max_count_of_a_search = 1_000
 
     def paginate_queryset(  # type: ignore[override]
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any]:
         if any(request.query_params.get(name) for name in SEARCHES):
-            self.count_at_most = self.count_at_most_of_a_search
+            self.max_count = self.max_count_of_a_search
         return super().paginate_queryset(queryset, request, view)
 
 
@@ -107,26 +107,25 @@ class Orders(ApiView, ListAPIView[Order]):
         },
     )
     def post(self, request: Request) -> HttpResponse:
-        """Place an order. Everything that is wrong with it is told at once, and nothing half-made
-        stays behind. OPS and ADMIN name the `merchant_id`. With pod_requirement OTP the answer has
-        the `otp_code`, this once only.
+        """Place an order. A refusal reports every problem at once, and nothing is written. OPS and
+        ADMIN name the `merchant_id`. With pod_requirement OTP only this answer has the `otp_code`.
         """
         caller = self.caller
         values, problems = NewOrder.read(request.data)
-        merchant_id, of_merchant = _merchant(values, caller, problems)
+        merchant_id, merchant_problems = _merchant(values, caller, problems)
         if caller.role in STAFF_ROLES:
             values.setdefault("dropoff_source", DropoffSource.OPS)
         order = as_order(values)
         order.live_mode = caller.live_mode
         if merchant_id is not None:
             order.merchant_id = merchant_id
-        problems += [*of_merchant, *_of_scenario(order)]
+        problems += [*merchant_problems, *_scenario_problems(order)]
         problems += quotes.problems(order, caller, timezone.now())
         order = placement.place(order, by=caller.actor, known=problems)
-        shown = order_json(order, caller, timezone.now())
+        body = order_json(order, caller, timezone.now())
         if order.otp_code is not None:
-            shown["otp_code"] = order.otp_code
-        return json_answer(shown, status=201, headers={"Location": f"{request.path}/{order.pk}"})
+            body["otp_code"] = order.otp_code
+        return json_answer(body, status=201, headers={"Location": f"{request.path}/{order.pk}"})
 
 
 class OneOrder(ApiView):
@@ -139,8 +138,8 @@ class OneOrder(ApiView):
 
     @extend_schema(request=OrderChange, responses={200: OrderAnswer, 409: None})
     def patch(self, request: Request, order_id: UUID) -> HttpResponse:
-        """Change an order. The drop point until a drone is assigned, checked like a new one; phone
-        and priority until launch.
+        """Change the drop point until a drone is assigned, checked like a new order's; phone and
+        priority until launch.
         """
         order = _found(Order.objects.visible_to(self.caller), order_id)
         change = self.read(OrderChange)
@@ -148,7 +147,7 @@ class OneOrder(ApiView):
         details = {name: change[name] or "" for name in placement.DETAILS if name in change}
         with transaction.atomic():
             if drop := _new_drop(order, change, self.caller):
-                order = placement.move_dropoff(order_id, drop, by=by).order
+                order = dropoff.move_dropoff(order_id, drop, by=by).order
             if details:
                 order = placement.change_details(order_id, details, by=by)
         return _answer(order, self.caller)
@@ -159,7 +158,7 @@ class OldestFirst(Envelope):
 
 
 class OrderEvents(ApiView, ListAPIView[DeliveryEvent]):
-    """The timeline; served by dispatch.api.views, which adds ground control's POST."""
+    """The timeline. Routed by dispatch.api.views, which adds ground control's POST."""
 
     permission_classes = (IsMerchantOrStaff,)
     serializer_class = EventAnswer
@@ -213,7 +212,7 @@ def _rounded(number: float | None) -> int | None:
 def _merchant(
     values: dict[str, Any], caller: Caller, known: list[FieldProblem]
 ) -> tuple[UUID | None, list[FieldProblem]]:
-    """Whose order it is to be: the caller's own, or the one that our staff names."""
+    """The merchant of a new order: the caller's own, or the one that staff name; with problems."""
 
     def problem(code: str, message: str) -> list[FieldProblem]:
         return [FieldProblem("merchant_id", code, message)]
@@ -224,7 +223,7 @@ def _merchant(
             return None, problem("not_yours", "An order can only be placed for yourself.")
         return caller.merchant_id, []
     if named is None:
-        # None was put there for one that could not be read, and is reported already.
+        # None also stands for an unreadable value, which is reported already.
         reported = any(one.field == "merchant_id" for one in known)
         missing = problem("required", "Name the merchant that the order is for.")
         return None, [] if reported else missing
@@ -233,8 +232,8 @@ def _merchant(
     return None, problem("does_not_exist", "There is no such merchant.")
 
 
-def _of_scenario(order: Order) -> list[FieldProblem]:
-    """Give a test order its scenario, or say why this order cannot have the one asked for."""
+def _scenario_problems(order: Order) -> list[FieldProblem]:
+    """Set a test order's default scenario; returns the problems of a requested one."""
 
     def problem(code: str, message: str) -> list[FieldProblem]:
         return [FieldProblem("test_scenario", code, message)]
@@ -248,14 +247,14 @@ def _of_scenario(order: Order) -> list[FieldProblem]:
     return []
 
 
-def _new_drop(order: Order, change: dict[str, Any], caller: Caller) -> placement.Drop | None:
-    """The drop point that a PATCH asks for; what it does not name of the point stays.
+def _new_drop(order: Order, change: dict[str, Any], caller: Caller) -> dropoff.Drop | None:
+    """The drop point of a PATCH; coordinates that it does not name stay.
 
-    The accuracy belongs to one measurement: without a new one it is not known of a new point.
+    The accuracy belongs to one measurement, so it is not kept from the old point.
     """
     if not any(name.startswith("dropoff_") for name in change):
         return None
-    return placement.Drop(
+    return dropoff.Drop(
         lat=change.get("dropoff_lat", order.dropoff_lat),
         lng=change.get("dropoff_lng", order.dropoff_lng),
         accuracy_m=change.get("dropoff_accuracy_m"),

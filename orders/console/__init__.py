@@ -1,6 +1,6 @@
-"""What orders put into the console: the list with its tabs, the page of an order, late orders.
+"""Orders in the console: the list with its tabs, the page of an order, late orders.
 
-Importing it registers them; the console looks for this package in each app.
+Importing this package registers them; the console imports it from each app.
 """
 
 from orders.console import pages  # noqa: F401

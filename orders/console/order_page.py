@@ -1,4 +1,4 @@
-"""What `orders` itself tells on an order's page: the facts, the timeline, the jobs."""
+"""The sections of an order's page that `orders` provides: summary, timeline, attempts."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ from wingxtra.console.admin import badge, duration, moment
 from wingxtra.console.registry import Section, Tone, add_section
 
 
-def facts(order: Order, request: HttpRequest) -> Section:
+def summary(order: Order, request: HttpRequest) -> Section:
     in_full = request.user.has_perm("orders.view_personal_data")
     name, phone = order.customer_name, str(order.customer_phone or "")
     if not in_full:
@@ -48,22 +48,21 @@ def facts(order: Order, request: HttpRequest) -> Section:
         rows.append(("Ended because", order.get_reason_code_display()))
     if order.cancel_reason:
         note = order.cancel_note if in_full else "•••" if order.cancel_note else ""
-        because = f"{order.get_cancel_reason_display()}. {note}"
-        rows.append(("Canceled because", because))
+        rows.append(("Canceled because", f"{order.get_cancel_reason_display()}. {note}"))
     tracking_url = f"{settings.PUBLIC_BASE_URL}/track/{order.public_tracking_id}/"
-    shown: dict[str, Any] = {"facts": rows, "tracking_url": tracking_url}
+    context: dict[str, Any] = {"facts": rows, "tracking_url": tracking_url}
     if request.user.has_perm("orders.change_order"):
-        shown["label_url"] = reverse("order-label", args=[order.pk])
-    return Section("The order", "console/order/facts.html", shown)
+        context["label_url"] = reverse("order-label", args=[order.pk])
+    return Section("The order", "console/order/facts.html", context)
 
 
 def _holder(order: Order) -> SafeString:
-    where = badge(presentation.parcel_is(order), presentation.HOLDER_TONE[order.holder])
-    return format_html("{} since {}", where, moment(order.holder_since))
+    place = badge(presentation.parcel_place(order), presentation.HOLDER_TONE[order.holder])
+    return format_html("{} since {}", place, moment(order.holder_since))
 
 
-def question(order: Order) -> str:
-    """What a person is asked about the order's parcel, empty when nothing is."""
+def open_question(order: Order) -> str:
+    """What staff must find out about the order's parcel; empty when nothing is open."""
     if order.hold_code:
         return str(order.get_hold_code_display())
     if order.holder == Holder.UNKNOWN:
@@ -72,8 +71,8 @@ def question(order: Order) -> str:
     return str(HoldCode.PARCEL_ABOARD.label) if is_aboard else ""
 
 
-def _place(lat: float, lng: float, about: str) -> str:
-    return f"{lat:.5f}, {lng:.5f}" + (f" ({about})" if about else "")
+def _place(lat: float, lng: float, remark: str) -> str:
+    return f"{lat:.5f}, {lng:.5f}" + (f" ({remark})" if remark else "")
 
 
 def _accuracy(order: Order) -> str:
@@ -84,44 +83,44 @@ def _accuracy(order: Order) -> str:
 
 
 def timeline(order: Order, request: HttpRequest) -> Section:
-    events = list(order.events.all())
-    return Section("Timeline", "console/order/timeline.html", {"events": told(events, order)})
+    rows = timeline_rows(list(order.events.all()), order)
+    return Section("Timeline", "console/order/timeline.html", {"events": rows})
 
 
-def told(events: list[DeliveryEvent], order: Order) -> list[dict[str, Any]]:
-    """Each event in words: what, who, when, how long after the one before, since when late."""
+def timeline_rows(events: list[DeliveryEvent], order: Order) -> list[dict[str, Any]]:
+    """One row per event: label, message, who, when, the gap to the one before, and how late."""
     rows = []
-    before = None
+    previous_at = None
     for event in events:
-        gap = _gap(event.created_at - before) if before else []
+        gap = _gap(event.created_at - previous_at) if previous_at else []
         if event.occurred_at > order.deliver_by:
             gap.append(f"{duration(event.occurred_at - order.deliver_by)} late")
         rows.append(
             {
                 "label": EventType(event.type).label,
-                "message": message(event),
-                "who": who(event),
+                "message": added_message(event),
+                "who": actor_name(event),
                 "at": moment(event.occurred_at, seconds=True),
                 "gap": ", ".join(gap),
                 "tone": presentation.EVENT_TONE.get(event.type, Tone.IDLE),
             }
         )
-        before = event.created_at
+        previous_at = event.created_at
     return rows
 
 
 def _gap(span: timedelta) -> list[str]:
-    """Nothing for what happened in one go."""
+    """Empty below one second."""
     return [f"after {duration(span)}"] if span >= timedelta(seconds=1) else []
 
 
-def message(event: DeliveryEvent) -> str:
-    """What it tells beyond the name of what happened."""
-    is_the_same = event.message.rstrip(".") == EventType(event.type).label
-    return "" if is_the_same else event.message
+def added_message(event: DeliveryEvent) -> str:
+    """The event's message; empty when it only repeats the label of its type."""
+    is_the_label = event.message.rstrip(".") == EventType(event.type).label
+    return "" if is_the_label else event.message
 
 
-def who(event: DeliveryEvent) -> str:
+def actor_name(event: DeliveryEvent) -> str:
     """“ama”, “API key till 3”, “Dispatcher”."""
     kind = ActorKind(event.actor_kind)
     if kind == ActorKind.USER:
@@ -169,6 +168,6 @@ def deliveries_of(drone: Drone, request: HttpRequest) -> Section:
 
 def add_to_console() -> None:
     add_section(Drone, 20, deliveries_of)
-    add_section(Order, 10, facts)
+    add_section(Order, 10, summary)
     add_section(Order, 30, timeline)
     add_section(Order, 40, jobs)

@@ -1,4 +1,4 @@
-"""What orders put into the console: their page, what is late, the numbers, and where they are."""
+"""Orders in the console: their page, late orders, the numbers, and the map."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -20,18 +20,18 @@ from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import duration
 from wingxtra.console.registry import Attention, Chart, Feature, Layer, Number, Tone
 
-AT_MOST = 20
+MAX_PER_KIND = 20
 
 roles.seen_by_all("orders.view_order")
 roles.done_by_ops("orders.change_order", "orders.view_personal_data")
 order_page.add_to_console()
-registry.homes[Role.LOADER] = "loading"
+registry.home_pages[Role.LOADER] = "loading"
 
 
-# --- who changed what meanwhile ------------------------------------------------------------------
+# --- changes since the page was opened -----------------------------------------------------------
 
 
-def _last_events(orders: Sequence[Order]) -> dict[UUID, str]:
+def _latest_event_ids(orders: Sequence[Order]) -> dict[UUID, str]:
     newest = (
         DeliveryEvent.objects.filter(order__in=orders)
         .order_by()
@@ -41,19 +41,19 @@ def _last_events(orders: Sequence[Order]) -> dict[UUID, str]:
     return {order_id: str(event_id) for order_id, event_id in newest}
 
 
-def _since(order: Order, seen: str) -> list[str]:
-    after = int(seen) if seen.isdecimal() else 0
+def _events_after(order: Order, event_id: str) -> list[str]:
+    after = int(event_id) if event_id.isdecimal() else 0
     return [
-        f"{event.occurred_at:%H:%M:%S} UTC, {order_page.who(event)}: "
-        f"{EventType(event.type).label}. {order_page.message(event)}".strip()
+        f"{event.occurred_at:%H:%M:%S} UTC, {order_page.actor_name(event)}: "
+        f"{EventType(event.type).label}. {order_page.added_message(event)}".strip()
         for event in order.events.filter(id__gt=after)
     ]
 
 
-def _described(order: Order) -> str:
-    """Without personal data: it is in lists of many."""
-    promise, _ = presentation.clock(order, timezone.now())
-    told = [
+def _description(order: Order) -> str:
+    """One line for lists of orders, without personal data."""
+    promise, _ = presentation.promise(order, timezone.now())
+    parts = [
         order.get_status_display(),
         order.get_priority_display(),
         "" if promise == "—" else promise,
@@ -61,22 +61,22 @@ def _described(order: Order) -> str:
         f"from {order.merchant}",
         f"with {order.assigned_drone_id}" if order.assigned_drone_id else "",
     ]
-    return " · ".join(filter(None, told))
+    return " · ".join(filter(None, parts))
 
 
-actions.describe(Order, _described, "merchant", "current_job")
-actions.watch(Order, actions.Watch(_last_events, _since))
+actions.describe(Order, _description, "merchant", "current_job")
+actions.watch(Order, actions.Watch(_latest_event_ids, _events_after))
 
 
 # --- what needs attention ------------------------------------------------------------------------
 
-# What speeds up an order that waits; what flies already cannot be hurried. dispatch has the verbs.
+# The actions (of dispatch) that can speed an order up before its launch.
 REMEDIES = {Status.QUEUED: "assign", Status.ASSIGNED: "reassign"}
 URGENCY = {Priority.MEDICAL: 30, Priority.URGENT: 20, Priority.NORMAL: 10}
 
 
 def late_orders(now: datetime) -> Iterator[Attention]:
-    """The open orders that are late, or will be by their ETA; the most urgent ones."""
+    """Open orders that are late, or will be by their ETA; at most MAX_PER_KIND of each."""
     late = Order.objects.live().filter(tabs.OPEN & Q(deliver_by__lt=now))
     at_risk = Order.objects.live().filter(
         tabs.OPEN, deliver_by__gte=now, current_job__eta_at__gt=F("deliver_by")
@@ -85,23 +85,23 @@ def late_orders(now: datetime) -> Iterator[Attention]:
         over = now - order.deliver_by
         level = URGENCY[Priority(order.priority)] + min(9, int(over.total_seconds() // 600))
         text = f"{order.get_priority_display()} order {order} is late by {duration(over)}"
-        yield _about(order, f"late:{order.pk}", level, text, Tone.BAD, order.deliver_by)
+        yield _attention(order, f"late:{order.pk}", level, text, Tone.BAD, order.deliver_by)
     for order in _most_urgent(at_risk):
         job = order.current_job
-        assert job is not None  # noqa: S101 (an ETA is a job's)
+        assert job is not None  # noqa: S101 (the ETA is a column of the job)
         assert job.eta_at is not None  # noqa: S101
         over = job.eta_at - order.deliver_by
         text = f"{order.get_priority_display()} order {order} will be {duration(over)} late"
         level = URGENCY[Priority(order.priority)] - 5
-        yield _about(order, f"at-risk:{order.pk}", level, text, Tone.WARN, None)
+        yield _attention(order, f"at-risk:{order.pk}", level, text, Tone.WARN, None)
 
 
 def _most_urgent(orders: Any) -> list[Order]:
-    found = orders.select_related("current_job").order_by("deliver_by")[: AT_MOST * 5]
-    return sorted(found, key=lambda order: -URGENCY[Priority(order.priority)])[:AT_MOST]
+    latest = orders.select_related("current_job").order_by("deliver_by")[: MAX_PER_KIND * 5]
+    return sorted(latest, key=lambda order: -URGENCY[Priority(order.priority)])[:MAX_PER_KIND]
 
 
-def _about(
+def _attention(
     order: Order, key: str, level: int, text: str, tone: Tone, since: datetime | None
 ) -> Attention:
     url = reverse("admin:orders_order_change", args=[order.pk])
@@ -169,7 +169,7 @@ def numbers(now: datetime) -> Iterator[Number]:
 
 
 def _delivered_since(start: datetime) -> Any:
-    """Found through the events, which have an index on type and time."""
+    """Uses the events: they have an index on type and time."""
     return Order.objects.live().filter(
         events__type=EventType.DELIVERED, events__created_at__gte=start
     )
@@ -184,9 +184,9 @@ def _minutes_per_priority(start: datetime) -> Iterator[Number]:
         .values("priority")
         .annotate(median_s=Percentile(took, 0.5), p95_s=Percentile(took, 0.95))
     )
-    found = {row["priority"]: row for row in rows}
+    by_priority = {row["priority"]: row for row in rows}
     for priority in reversed(Priority):
-        row = found.get(priority)
+        row = by_priority.get(priority)
         value = f"{row['median_s'] / 60:.0f} min" if row else "—"
         detail = f"median; 95 %: {row['p95_s'] / 60:.0f} min" if row else "none delivered today"
         yield Number(f"{priority.label}, to the door", value, detail)
@@ -219,15 +219,15 @@ def last_day(now: datetime) -> Chart:
 
 # --- on the map ----------------------------------------------------------------------------------
 
-MOST_ON_MAP = 500
+MAX_ON_MAP = 500
 
 
 def features_of(order: Order, now: datetime) -> list[Feature]:
     """Pickup, drop point and the line between them."""
     pickup = [order.pickup_lng, order.pickup_lat]
     drop = [order.dropoff_lng, order.dropoff_lat]
-    promise, tone = presentation.clock(order, now)
-    about: dict[str, Any] = {
+    promise, tone = presentation.promise(order, now)
+    properties: dict[str, Any] = {
         "tone": tone,
         "facts": [
             ("Status", order.get_status_display()),
@@ -242,9 +242,9 @@ def features_of(order: Order, now: datetime) -> list[Feature]:
     name = str(order)
     line = {"type": "LineString", "coordinates": [pickup, drop]}
     return [
-        Feature(f"line-{name}", "line", line, name, **about),
-        Feature(f"from-{name}", "pickup", _point(pickup), f"Pickup of {name}", **about),
-        Feature(f"to-{name}", "drop", _point(drop), f"Drop point of {name}", **about),
+        Feature(f"line-{name}", "line", line, name, **properties),
+        Feature(f"from-{name}", "pickup", _point(pickup), f"Pickup of {name}", **properties),
+        Feature(f"to-{name}", "drop", _point(drop), f"Drop point of {name}", **properties),
     ]
 
 
@@ -255,14 +255,14 @@ def _point(coordinates: list[float]) -> dict[str, Any]:
 def _on_map(*statuses: Status) -> Any:
     def features(now: datetime) -> Iterator[Feature]:
         orders = Order.objects.live().filter(status__in=statuses).select_related("current_job")
-        for order in orders.order_by("deliver_by")[:MOST_ON_MAP]:
+        for order in orders.order_by("deliver_by")[:MAX_ON_MAP]:
             yield from features_of(order, now)
 
     return features
 
 
 registry.add_attention(late_orders, checks="no order is late or about to be")
-registry.number_sources.insert(0, numbers)  # before the drones
+registry.number_sources.insert(0, numbers)  # above the drones' numbers
 registry.chart_sources.append(last_day)
 for name, title, statuses in [
     ("flying", "In flight", IN_FLIGHT),

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from orders.models import Order
-from orders.models.parcel import AWAITS_AN_ANSWER
+from orders.models.parcel import AWAITS_STAFF
 from orders.states import IN_FLIGHT, TERMINAL, HoldCode, Status
 
 
@@ -31,7 +31,7 @@ TABS: dict[str, Tab] = {
             (OPEN & Q(deliver_by__lt=Now()))
             | (OPEN & Q(current_job__eta_at__gt=F("deliver_by")))
             | Q(status=Status.DELIVERED, proof_missing=True)
-            | AWAITS_AN_ANSWER
+            | AWAITS_STAFF
         ),
         "No order is late or at risk, every parcel is where it should be, and no proof is missing.",
     ),
@@ -53,7 +53,7 @@ TABS: dict[str, Tab] = {
     "scheduled": Tab(
         "Scheduled",
         lambda orders: orders.filter(status__in=[Status.CREATED, Status.VALIDATED]),
-        "No order waits for its time.",
+        "No order is scheduled for later.",
     ),
     "done": Tab(
         "Done",
@@ -64,7 +64,7 @@ TABS: dict[str, Tab] = {
 
 
 def tab_links(request: HttpRequest) -> list[dict[str, Any]]:
-    """Title, address and whether it is the open one; other filters are left behind."""
+    """Title, address and whether it is the current one. A tab link drops all other filters."""
     here = request.GET.get("tab", "")
     links = [
         {"title": tab.title, "url": f"?tab={name}", "current": name == here}
@@ -77,7 +77,7 @@ def tab_links(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 class TabFilter(admin.SimpleListFilter):
-    """Reads the tab from the address; the tabs above the list are its only display."""
+    """Reads the tab from the address. Shown as tabs above the list, not among the filters."""
 
     title = "tab"
     parameter_name = "tab"
@@ -111,9 +111,9 @@ class HoldFilter(admin.SimpleListFilter):
     parameter_name = "hold"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("any", "An answer is awaited"), *HoldCode.choices]
+        return [("any", "Waits for staff"), *HoldCode.choices]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
         if self.value() == "any":
-            return queryset.filter(AWAITS_AN_ANSWER)
+            return queryset.filter(AWAITS_STAFF)
         return queryset.filter(hold_code=self.value()) if self.value() in HoldCode else queryset

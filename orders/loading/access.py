@@ -1,4 +1,4 @@
-"""Who may load which orders: what belongs to a hub, and what a caller may therefore touch."""
+"""Access of loaders: which orders belong to a hub, and which ones a caller may load."""
 
 import math
 import uuid
@@ -18,14 +18,14 @@ from wingxtra.accounts.identity import STAFF_ROLES, Caller, Role
 from wingxtra.accounts.models import User
 from wingxtra.problems import NotFound
 
-# A pickup so near to a hub is the hub's own.
+# A pickup within this distance of a hub belongs to the hub.
 NEAR_M = 150
-METRE_DEG = math.degrees(1 / EARTH_RADIUS_M)  # of latitude
+METRE_DEG = math.degrees(1 / EARTH_RADIUS_M)  # one metre in degrees of latitude
 OPEN = [status for status in Status if status not in TERMINAL]
 
 
 def hubs_of(caller: Caller) -> QuerySet[Hub]:
-    """Where the caller may load: everywhere for OPS and ADMIN, a loader at its own hubs."""
+    """The hubs where the caller may load: all for OPS and ADMIN, its own for a LOADER."""
     if caller.role in STAFF_ROLES:
         return Hub.objects.all()
     if caller.role == Role.LOADER and isinstance(caller, User):
@@ -34,24 +34,24 @@ def hubs_of(caller: Caller) -> QuerySet[Hub]:
 
 
 def orders_at(*hubs: Hub) -> OrderQuerySet:
-    """The orders that belong to these hubs.
+    """The orders that belong to these hubs:
 
-    Those whose drone lives there or that are picked up within NEAR_M of one, while they are open;
-    and whatever becomes of the order, those whose parcel lies there, is aboard a drone that lives
-    there, or was lost from sight by one.
+    open orders whose drone is based at a hub, or whose pickup is within NEAR_M of it; open or not,
+    orders whose parcel is at a hub, is aboard one of its drones, or is missing after a flight of
+    one of its drones.
 
-    Ids are asked for first: each arm of the OR is then answered by an index of its own.
+    The ids are read first, so that each arm of the OR uses its own index.
     """
     ids = [hub.pk for hub in hubs]
     drones = list(Drone.objects.filter(hub__in=ids).values_list("pk", flat=True))
     jobs = DeliveryJob.objects.filter(drone__in=drones)
-    under_way = list(jobs.active().values_list("pk", flat=True))
-    astray = jobs.filter(order__holder=Holder.UNKNOWN)
+    active_jobs = list(jobs.active().values_list("pk", flat=True))
+    missing = jobs.filter(order__holder=Holder.UNKNOWN)
     belongs = (
         Q(holder_hub__in=ids)
         | Q(holder_drone__in=drones)
-        | Q(current_job__in=under_way)
-        | Q(pk__in=list(astray.values_list("order", flat=True)))
+        | Q(current_job__in=active_jobs)
+        | Q(pk__in=list(missing.values_list("order", flat=True)))
     )
     for hub in hubs:
         belongs |= Q(status__in=OPEN) & ~Q(holder=Holder.HUB) & Q(_picked_up_near(hub))
@@ -59,7 +59,7 @@ def orders_at(*hubs: Hub) -> OrderQuerySet:
 
 
 def loadable_by(caller: Caller) -> OrderQuerySet:
-    """What the caller may say *ready*, *loaded* and *came back* of."""
+    """The orders that the caller may mark *ready*, *loaded* and *came back*."""
     if caller.role in STAFF_ROLES:
         return Order.objects.live()
     hubs = list(hubs_of(caller))
@@ -67,17 +67,17 @@ def loadable_by(caller: Caller) -> OrderQuerySet:
 
 
 def may_load(caller: Caller, order: Order) -> bool:
-    """OPS and ADMIN any order, a LOADER those of its place, all others none."""
+    """OPS and ADMIN: any order. LOADER: the orders of its hubs. Other roles: none."""
     if caller.role in STAFF_ROLES:
         return True
     return loadable_by(caller).filter(pk=order.pk).exists()
 
 
 def order_to_handle(caller: Caller, order_id: UUID) -> Order:
-    """A merchant's own order, one of a loader's place, any for staff. Raises NotFound."""
+    """A merchant's own order, an order of a loader's hubs, any order for staff. Raises NotFound."""
     is_loader = caller.role == Role.LOADER
     orders = loadable_by(caller) if is_loader else Order.objects.visible_to(caller)
-    return _first(orders.filter(pk=order_id))
+    return _first_or_404(orders.filter(pk=order_id))
 
 
 def order_named(caller: Caller, text: str) -> Order:
@@ -87,32 +87,32 @@ def order_named(caller: Caller, text: str) -> Order:
     Raises NotFound.
     """
     name = text.strip().partition("?")[0].rstrip("/").rpartition("/")[2]
-    return _first(loadable_by(caller).filter(_called(name)).order_by("-created_at"))
+    return _first_or_404(loadable_by(caller).filter(_named(name)).order_by("-created_at"))
 
 
-def _called(name: str) -> Q:
+def _named(name: str) -> Q:
     try:
         return Q(pk=uuid.UUID(name))
     except ValueError:
-        plain = tracking_ids.plain(name) or ""
-    if len(plain) == tracking_ids.SHORT_LENGTH:
-        return Q(public_tracking_id__startswith=plain)
-    return Q(public_tracking_id=plain)
+        tracking_id = tracking_ids.normalized(name) or ""
+    if len(tracking_id) == tracking_ids.SHORT_LENGTH:
+        return Q(public_tracking_id__startswith=tracking_id)
+    return Q(public_tracking_id=tracking_id)
 
 
-def _first(orders: OrderQuerySet) -> Order:
-    order = orders.select_related(*SHOWN).first()
+def _first_or_404(orders: OrderQuerySet) -> Order:
+    order = orders.select_related(*RELATED).first()
     if order is None:
         raise NotFound
     return order
 
 
-# What `board` reads of an order besides its own columns.
-SHOWN = ("current_job__drone__hub", "holder_drone__hub", "holder_hub")
+# The relations that `board` reads.
+RELATED = ("current_job__drone__hub", "holder_drone__hub", "holder_hub")
 
 
 def _picked_up_near(hub: Hub) -> Any:
-    """On a plane, which over so short a distance is right to the millimetre."""
+    """Distance on a plane: exact to a millimetre within NEAR_M."""
     north = Power((F("pickup_lat") - Value(hub.lat)) / Value(METRE_DEG), 2)
     lng_deg = METRE_DEG / max(math.cos(math.radians(hub.lat)), 1e-9)
     east = Power((F("pickup_lng") - Value(hub.lng)) / Value(lng_deg), 2)

@@ -1,4 +1,4 @@
-"""A loader's hubs, on the user's own page in the console: accounts do not know what a hub is."""
+"""A loader's hubs on the user's page in the console. Here, because accounts know no hubs."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from wingxtra.accounts.identity import Role
 
 
 class RoleHasItsHubs(BaseInlineFormSet):
-    """A loader without a hub would see nothing; a hub of any other role would mean nothing."""
+    """A loader needs a hub; other roles must not have one."""
 
     def clean(self) -> None:
         super().clean()
@@ -23,7 +23,7 @@ class RoleHasItsHubs(BaseInlineFormSet):
         ]
         user: Any = self.instance
         if user.role == Role.LOADER and not kept:
-            raise forms.ValidationError("Say at which hub the loader works.")
+            raise forms.ValidationError("Choose the hub at which the loader works.")
         if user.role != Role.LOADER and kept:
             raise forms.ValidationError("Only the loader role belongs to hubs. Remove these.")
 

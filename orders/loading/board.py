@@ -1,4 +1,4 @@
-"""What a hub's page shows, composed out of orders that are loaded already. Pure."""
+"""The rows and buttons of a hub's page, from orders that are fetched already. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,14 +23,16 @@ from orders.states import (
 )
 
 
-class Deed(StrEnum):
+class ParcelAction(StrEnum):
+    """What a loader can report by a tap."""
+
     READY = "ready"
     LOADED = "loaded"
     UNLOADED = "unloaded"
 
 
 class Part(StrEnum):
-    """Of the list; in the order in which they stand on the page."""
+    """The parts of the list, in the order of the page."""
 
     EXPECTED = "expected"
     LEAVING = "leaving"
@@ -61,18 +63,18 @@ RANK = {Priority.MEDICAL: 0, Priority.URGENT: 1, Priority.NORMAL: 2}
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """`asks`: what to think about before the tap; then the button opens only after a first one."""
+    """`confirmation`: a question that must be confirmed by a second tap; empty for none."""
 
-    deed: Deed
+    action: ParcelAction
     label: str
-    asks: str = ""
+    confirmation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One parcel. Nothing of the customer, and not where it is flown to.
+    """One parcel, without the customer and the drop point.
 
-    `job_id`: the attempt that is shown; a tap is about that one and no later one.
+    `job_id`: the attempt that the page shows; a tap applies to this attempt only.
     """
 
     order_id: UUID
@@ -99,14 +101,14 @@ class Section:
 
 
 def compose(orders: Iterable[Order], hub: Hub) -> list[Section]:
-    """The parts of the hub's list that have something in them."""
+    """The parts of the hub's list that are not empty."""
     parts: dict[Part, list[Order]] = {part: [] for part in Part}
     for order in orders:
         parts[part_of(order)].append(order)
     return [
-        Section(part, TITLES[part], tuple(row_of(o, hub) for o in sorted(found, key=_turn)))
-        for part, found in parts.items()
-        if found
+        Section(part, TITLES[part], tuple(row_of(o, hub) for o in sorted(members, key=_sort_key)))
+        for part, members in parts.items()
+        if members
     ]
 
 
@@ -122,8 +124,8 @@ def part_of(order: Order) -> Part:
     return Part.LEAVING
 
 
-def _turn(order: Order) -> tuple[float, ...]:
-    """Its place among the others of its part: with a job in order of launch, else of urgency."""
+def _sort_key(order: Order) -> tuple[float, ...]:
+    """Within a part: with a job the next launch first, else by start, urgency and deadline."""
     job = order.current_job
     if order.status in WITH_A_JOB and job is not None:
         left = steps_between(Status(order.status), Status.DELIVERED)
@@ -133,7 +135,7 @@ def _turn(order: Order) -> tuple[float, ...]:
 
 
 def row_of(order: Order, hub: Hub | None, *, in_hand: bool = False) -> Row:
-    """`in_hand`: its label was scanned, so the parcel is here whatever we believed."""
+    """`in_hand`: its label was scanned, so the parcel is here even if the order says otherwise."""
     job = order.current_job if order.status in WITH_A_JOB else None
     drone = job.drone if job else order.holder_drone
     is_aboard = order.holder == Holder.DRONE
@@ -167,7 +169,7 @@ def _is_here(order: Order, hub: Hub | None) -> bool:
 
 
 def _whereabouts(order: Order) -> str:
-    """The place at which it lies; empty where it lies at none, or nobody knows which."""
+    """The name of the parcel's place; empty when it is aboard a drone or not known."""
     if order.holder == Holder.SENDER:
         return order.pickup_name or "the sender's place"
     return order.holder_hub.name if order.holder_hub else ""
@@ -187,10 +189,10 @@ def _flies(order: Order) -> bool:
 
 def _note(order: Order) -> str:
     if order.holder == Holder.UNKNOWN:
-        return "Nobody knows where it is. Tap only if you hold it in your hands."
+        return "We do not know where it is. Tap only if you have it in your hands."
     if order.is_terminal and order.holder in (Holder.DRONE, Holder.HUB):
-        over = order.get_status_display().lower()
-        return f"The order is over ({over}). Keep the parcel until operations say where it goes."
+        status = order.get_status_display().lower()
+        return f"The order is over ({status}). Keep the parcel until operations say where it goes."
     if order.holder == Holder.DRONE and order.hold_code == HoldCode.PARCEL_ABOARD:
         return "Its flight is over. Take it off the drone, then tap."
     return "Operations decide where it goes." if order.hold_code else ""
@@ -200,17 +202,17 @@ def _buttons(order: Order, hub: Hub | None, in_hand: bool) -> Iterable[Button]:
     with_a_job = order.status in WITH_A_JOB and order.current_job is not None
     if order.holder in FLOWN_FROM and (in_hand or _is_here(order, hub)):
         if order.parcel_ready_at is None and not order.is_terminal:
-            yield Button(Deed.READY, "Ready")
+            yield Button(ParcelAction.READY, "Ready")
         if with_a_job:
-            yield Button(Deed.LOADED, "Loaded")
+            yield Button(ParcelAction.LOADED, "Loaded")
     if hub is None or order.is_at_rest:
         return
     if order.holder == Holder.UNKNOWN or (order.holder == Holder.DRONE and not with_a_job):
-        yield Button(Deed.UNLOADED, "Came back")
+        yield Button(ParcelAction.UNLOADED, "Came back")
     elif order.holder == Holder.DRONE and in_hand:
-        flies = "As far as we know it is in the air. Is it here all the same?"
-        asks = flies if _flies(order) else "Taken off the drone again?"
-        yield Button(Deed.UNLOADED, "Came back", asks)
+        flies = "As far as we know it is in the air. Is it really here?"
+        confirmation = flies if _flies(order) else "Taken off the drone again?"
+        yield Button(ParcelAction.UNLOADED, "Came back", confirmation)
     elif order.holder == Holder.HUB and in_hand and order.holder_hub != hub:
-        asks = f"As far as we know it lies at {_whereabouts(order)}. Is it here?"
-        yield Button(Deed.UNLOADED, "Is here", asks)
+        confirmation = f"As far as we know it is at {_whereabouts(order)}. Is it here?"
+        yield Button(ParcelAction.UNLOADED, "Is here", confirmation)

@@ -1,7 +1,7 @@
 """The label of a parcel as SVG, 100 mm by 62 mm. Pure.
 
-Its QR code opens `/load/scan/<order id>`, which asks for a log-in. The tracking id is not on it:
-who has that one can follow the delivery and receive it.
+Its QR code opens `/load/scan/<order id>`, which requires a log-in. The complete tracking id is not
+on the label, because it gives access to the customer's page.
 """
 
 from html import escape
@@ -14,14 +14,15 @@ from orders.models import Order
 
 WIDTH_MM, HEIGHT_MM = 100, 62
 QR_MM = 40
-LETTERS_THAT_FIT, MOST_LETTERS = 32, 48  # on a line; in between it is drawn narrower
+# Letters on a line: more than the first are drawn narrower, more than the second are cut off.
+LETTERS_THAT_FIT, MAX_LETTERS = 32, 48
 FONT = "font-family='Helvetica, Arial, sans-serif'"
 
 
 def svg(order: Order, scan_url: str) -> str:
-    """Drawn by attributes alone: the answer's policy allows no style."""
+    """Uses attributes only: the Content-Security-Policy of the answer allows no style."""
     x = QR_MM + 10
-    about = [
+    lines = [
         _text(x, 8.5, 3.2, "Wingxtra Delivery"),
         _text(x, 18, 8, tracking_ids.short(order.public_tracking_id), bold=True, fill_mm=45),
         _text(x, 29, 4.6, f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg"),
@@ -36,7 +37,7 @@ def svg(order: Order, scan_url: str) -> str:
         f"<title>Label of parcel {tracking_ids.short(order.public_tracking_id)}</title>"
         f"<rect width='{WIDTH_MM}' height='{HEIGHT_MM}' fill='#fff'/>"
         f"<svg x='5' y='5' width='{QR_MM}' height='{QR_MM}'>{code}</svg>"
-        f"{''.join(about)}</svg>"
+        f"{''.join(lines)}</svg>"
     )
 
 
@@ -51,20 +52,21 @@ def _pickup(order: Order) -> str:
 
 
 def _text(
-    x: float, y: float, size_mm: float, words: str, *, bold: bool = False, fill_mm: float = 0
+    x: float, y: float, size_mm: float, text: str, *, bold: bool = False, fill_mm: float = 0
 ) -> str:
-    """`fill_mm`: how wide it is drawn, whatever font the printer has; 0 for as wide as it is."""
+    """`fill_mm`: the width of the text in any font; 0 for its natural width."""
     weight = " font-weight='700'" if bold else ""
     width = f" textLength='{fill_mm}' lengthAdjust='spacingAndGlyphs'" if fill_mm else ""
     return (
         f"<text x='{x}' y='{y}' {FONT} font-size='{size_mm}'{weight}{width} fill='#000'>"
-        f"{escape(words)}</text>"
+        f"{escape(text)}</text>"
     )
 
 
-def _fitted(words: str) -> dict[str, Any]:
-    """On one line. What is not printable is no XML either."""
-    plain = "".join(letter for letter in words if letter.isprintable())
-    if len(plain) > MOST_LETTERS:
-        plain = f"{plain[: MOST_LETTERS - 1]}…"
-    return {"words": plain, "fill_mm": WIDTH_MM - 10 if len(plain) > LETTERS_THAT_FIT else 0}
+def _fitted(text: str) -> dict[str, Any]:
+    """Arguments of `_text` for one line. Drops control characters, which XML does not allow."""
+    printable = "".join(letter for letter in text if letter.isprintable())
+    if len(printable) > MAX_LETTERS:
+        printable = f"{printable[: MAX_LETTERS - 1]}…"
+    width_mm = WIDTH_MM - 10 if len(printable) > LETTERS_THAT_FIT else 0
+    return {"text": printable, "fill_mm": width_mm}

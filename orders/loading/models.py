@@ -1,4 +1,4 @@
-"""Where a person of role LOADER loads."""
+"""The hubs of users with the role LOADER."""
 
 from django.db import models
 
@@ -7,7 +7,7 @@ from wingxtra.accounts.models import User
 
 
 class Loader(models.Model):
-    """A person may work at several hubs. Without the role such a row gives nothing."""
+    """A user may load at several hubs. The row has no effect without the role LOADER."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="loads_at")
     hub = models.ForeignKey(Hub, on_delete=models.PROTECT, related_name="loaders")

@@ -1,8 +1,8 @@
-"""`/load/`: the list of a hub on a phone, and one parcel that was scanned.
+"""`/load/`: the list of a hub on a phone, and the page of a scanned parcel.
 
-The pages are whole without JavaScript.
-Forms are posted to the page itself and call the verbs of `orders.lifecycle`. A tap names the order
-and the attempt that the page showed, so that a second tap, or one on an old page, changes nothing.
+The pages work without JavaScript. Forms are posted to the page itself and call the verbs of
+`orders.lifecycle`. A tap names the order and the attempt that the page showed, so that a second
+tap, or a tap on an old page, changes nothing.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from fleet.models import Hub
 from orders import lifecycle
 from orders.loading import access, board
-from orders.loading.board import Deed
+from orders.loading.board import ParcelAction
 from orders.models import Order
 from wingxtra.accounts.identity import STAFF_ROLES, Role
 from wingxtra.console import second_factor
@@ -31,16 +31,16 @@ from wingxtra.problems import NotFound, Problem
 
 View = Callable[..., HttpResponse]
 
-RENEWED_EVERY_S = 10
-AT_MOST = 200
+REFRESH_EVERY_S = 10
+MAX_ROWS = 200
 HUB_IN_SESSION = "loading_hub"
-SAID = {
-    Deed.READY: "{}: ready to be loaded.",
-    Deed.LOADED: "{}: loaded.",
-    Deed.UNLOADED: "{}: it is here.",
+CONFIRMATIONS = {
+    ParcelAction.READY: "{}: ready to be loaded.",
+    ParcelAction.LOADED: "{}: loaded.",
+    ParcelAction.UNLOADED: "{}: it is here.",
 }
-# Where the words of the verb do not help somebody who stands beside the drone.
-REFUSED = {
+# Replace the verb's message where it does not help a loader beside the drone.
+REFUSALS = {
     "job_is_over": "It has another drone by now, or none. Look at the list before you load it.",
     "no_active_job": "It has no drone to be loaded onto. Leave it where it is.",
     "not_found": "This parcel does not belong to this place any more.",
@@ -49,7 +49,7 @@ REFUSED = {
 
 
 def for_loaders(view: View) -> View:
-    """Of a LOADER, OPS or ADMIN, with the second factor where it is asked for."""
+    """Requires LOADER, OPS or ADMIN, with the second factor where it is configured."""
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -57,7 +57,7 @@ def for_loaders(view: View) -> View:
         if not user.is_authenticated or second_factor.is_missing(request):
             return redirect_to_login(request.get_full_path(), reverse("admin:login"))
         if user.role not in (Role.LOADER, *STAFF_ROLES):
-            return _notice(request, 403, "This page is for those who load drones.")
+            return _notice(request, 403, "This page is for loaders and operations.")
         return view(request, *args, **kwargs)
 
     return never_cache(guarded)
@@ -66,7 +66,7 @@ def for_loaders(view: View) -> View:
 @require_safe
 @for_loaders
 def home(request: HttpRequest) -> HttpResponse:
-    """The hub's page where there is but one, else the choice."""
+    """The hub's page if there is only one, else the choice of hubs."""
     hubs = list(access.hubs_of(_caller(request)))
     if len(hubs) == 1:
         return redirect("loading-hub", hubs[0].pk)
@@ -82,29 +82,29 @@ def hub_page(request: HttpRequest, hub_id: int) -> HttpResponse:
     if request.session.get(HUB_IN_SESSION) != hub.pk:
         request.session[HUB_IN_SESSION] = hub.pk
     if request.method == "POST":
-        return _act(request, hub, lambda **shown: _list(request, hub, **shown))
+        return _act(request, hub, lambda **refusal: _list(request, hub, **refusal))
     return _list(request, hub)
 
 
 def _list(request: HttpRequest, hub: Hub, *, refused: str = "", status: int = 200) -> HttpResponse:
-    orders = access.orders_at(hub).select_related(*access.SHOWN).order_by("deliver_by", "pk")
-    found = list(orders[: AT_MOST + 1])
-    shown = {
+    orders = access.orders_at(hub).select_related(*access.RELATED).order_by("deliver_by", "pk")
+    first = list(orders[: MAX_ROWS + 1])
+    context = {
         "title": hub.name,
         "hub": hub,
-        "sections": board.compose(found[:AT_MOST], hub),
-        "more_than": AT_MOST if len(found) > AT_MOST else None,
+        "sections": board.compose(first[:MAX_ROWS], hub),
+        "more_than": MAX_ROWS if len(first) > MAX_ROWS else None,
         "at": timezone.now(),
-        "every_s": RENEWED_EVERY_S,
+        "every_s": REFRESH_EVERY_S,
         "refused": refused,
     }
-    return render(request, "loading/hub.html", shown, status=status)
+    return render(request, "loading/hub.html", context, status=status)
 
 
 @require_safe
 @for_loaders
 def find(request: HttpRequest) -> HttpResponse:
-    """From the field for a scan to the page of the parcel, whose address names no tracking id."""
+    """Redirect a scanned code to the parcel's page, whose address contains no tracking id."""
     order = _named(request, request.GET.get("code", ""))
     if order is None:
         return _unknown(request)
@@ -114,23 +114,23 @@ def find(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_loaders
 def scan(request: HttpRequest, code: str) -> HttpResponse:
-    """One parcel: what the QR code of its label opens."""
+    """The page of one parcel; the QR code of its label opens it."""
     order = _named(request, code)
     if order is None:
         return _unknown(request)
-    hub = _where(request)
+    hub = _current_hub(request)
     if request.method == "POST" and hub is not None:
-        return _act(request, hub, lambda **shown: _parcel(request, order.pk, hub, **shown))
+        return _act(request, hub, lambda **refusal: _parcel(request, order.pk, hub, **refusal))
     return _parcel(request, order.pk, hub)
 
 
 def _parcel(
     request: HttpRequest, order_id: UUID, hub: Hub | None, *, refused: str = "", status: int = 200
 ) -> HttpResponse:
-    order = _named(request, str(order_id))  # as it is after what was just done
+    order = _named(request, str(order_id))  # fetched again: a tap may have changed it
     if order is None:
         return _unknown(request)
-    shown = {
+    context = {
         "title": "Parcel",
         "hub": hub,
         "row": board.row_of(order, hub, in_hand=True),
@@ -138,7 +138,7 @@ def _parcel(
         "label_url": reverse("order-label", args=[order.pk]),
         "refused": refused,
     }
-    return render(request, "loading/scan.html", shown, status=status)
+    return render(request, "loading/scan.html", context, status=status)
 
 
 @require_POST
@@ -148,44 +148,46 @@ def leave(request: HttpRequest) -> HttpResponse:
     return redirect_to_login(reverse("loading"), reverse("admin:login"))
 
 
-# --- what is tapped ------------------------------------------------------------------------------
+# --- taps ----------------------------------------------------------------------------------------
 
 
 def _act(request: HttpRequest, hub: Hub, page: Callable[..., HttpResponse]) -> HttpResponse:
-    """Do what was tapped and show the page as it is then; or say why not."""
+    """Carry out a tap and redirect to the page; a refusal shows the page with its reason."""
     try:
-        deed, order_id, job_id = _tapped(request.POST.get("tap", ""))
+        action, order_id, job_id = _parsed_tap(request.POST.get("tap", ""))
         order = access.loadable_by(_caller(request)).filter(pk=order_id).first()
         if order is None:
             raise NotFound
-        _do(deed, order, hub, job_id, request)
+        _carry_out(action, order, hub, job_id, request)
     except Problem as problem:
-        return page(refused=REFUSED.get(problem.code, problem.detail), status=problem.status)
+        return page(refused=REFUSALS.get(problem.code, problem.detail), status=problem.status)
     short_id = board.row_of(order, hub).short_id
-    messages.success(request, SAID[deed].format(short_id))
+    messages.success(request, CONFIRMATIONS[action].format(short_id))
     answer = redirect(request.path)
     answer.status_code = 303
     return answer
 
 
-def _tapped(value: str) -> tuple[Deed, UUID, UUID | None]:
-    """`deed:order:job` as a button of ours says it; the last one is empty without a job."""
+def _parsed_tap(value: str) -> tuple[ParcelAction, UUID, UUID | None]:
+    """`value`: `action:order:job` from a button; the job is empty without one. Raises Problem."""
     try:
-        deed, order_id, job_id = value.split(":")
-        return Deed(deed), UUID(order_id), UUID(job_id) if job_id else None
+        action, order_id, job_id = value.split(":")
+        return ParcelAction(action), UUID(order_id), UUID(job_id) if job_id else None
     except ValueError as error:
         raise Problem("not_a_tap", str(error)) from error
 
 
-def _do(deed: Deed, order: Order, hub: Hub, job_id: UUID | None, request: HttpRequest) -> None:
+def _carry_out(
+    action: ParcelAction, order: Order, hub: Hub, job_id: UUID | None, request: HttpRequest
+) -> None:
     by = _caller(request).actor
-    match deed:
-        case Deed.READY:
+    match action:
+        case ParcelAction.READY:
             lifecycle.ready(order.pk, by=by)
-        case Deed.LOADED:
-            words = f"Loaded at {hub.name}."
-            lifecycle.loaded(order.pk, by=by, message=words, job_id=job_id)
-        case Deed.UNLOADED:
+        case ParcelAction.LOADED:
+            message = f"Loaded at {hub.name}."
+            lifecycle.loaded(order.pk, by=by, message=message, job_id=job_id)
+        case ParcelAction.UNLOADED:
             lifecycle.unloaded(order.pk, hub.pk, by=by)
 
 
@@ -203,24 +205,24 @@ def _named(request: HttpRequest, code: str) -> Order | None:
         return None
 
 
-def _where(request: HttpRequest) -> Hub | None:
-    """Where the person is: the hub whose list they opened last, else their only one."""
+def _current_hub(request: HttpRequest) -> Hub | None:
+    """The loader's hub: the one whose list was opened last, else the only one."""
     hubs = access.hubs_of(_caller(request))
     last = request.session.get(HUB_IN_SESSION)
     if last is not None and (hub := hubs.filter(pk=last).first()):
         return hub
-    found = list(hubs[:2])
-    return found[0] if len(found) == 1 else None
+    first_two = list(hubs[:2])
+    return first_two[0] if len(first_two) == 1 else None
 
 
 def _unknown(request: HttpRequest) -> HttpResponse:
-    words = "We do not know this code, or the parcel is not one of your place. Is it whole?"
-    return _notice(request, 404, words)
+    text = "We do not know this code, or the parcel does not belong to your hub. Is it complete?"
+    return _notice(request, 404, text)
 
 
-def _notice(request: HttpRequest, status: int, words: str) -> HttpResponse:
-    shown = {"title": "Loading", "words": words}
-    return render(request, "loading/notice.html", shown, status=status)
+def _notice(request: HttpRequest, status: int, text: str) -> HttpResponse:
+    context = {"title": "Loading", "text": text}
+    return render(request, "loading/notice.html", context, status=status)
 
 
 urlpatterns = [

@@ -1,4 +1,4 @@
-"""The label by API, for merchants who print their own."""
+"""The label by API, for merchants who print it themselves."""
 
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from wingxtra.api.views import ApiView
 class Label(ApiView):
     """The label of a parcel, to be printed: an SVG picture of 100 mm by 62 mm."""
 
-    # A session counts as well: loaders and staff open it out of their pages.
+    # Sessions too: loaders and staff open the label from their pages.
     authentication_classes = (*ApiView.authentication_classes, SessionAuthentication)
     permission_classes = (IsMerchantLoaderOrStaff,)
 

@@ -1,4 +1,4 @@
-"""What the database itself refuses, whatever the code does."""
+"""Triggers: events are append-only, and a terminal order keeps its status."""
 
 from django.db import migrations
 

@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    atomic = False  # indexes are built beside those who write
+    atomic = False  # indexes are built concurrently with writes
 
     dependencies = [
         ("accounts", "0002_customer_page"),

@@ -1,4 +1,4 @@
-"""Where each parcel is: the columns, and what is known of orders that exist already."""
+"""Custody: the columns, and their values for existing orders."""
 
 import django.db.models.deletion
 import django.utils.timezone
@@ -6,7 +6,7 @@ import uuid
 from django.db import migrations, models
 
 
-# What an earlier version knew: a delivered parcel is with its recipient, one at the door is aboard.
+# Derived from the status: a delivered parcel is with its recipient, one at the door is aboard.
 BACKFILL = """
 UPDATE orders_order SET
     holder = CASE WHEN status = 'DELIVERED' THEN 'RECIPIENT' ELSE 'SENDER' END,

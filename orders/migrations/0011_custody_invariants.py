@@ -1,13 +1,13 @@
-"""What the database refuses about parcels, and which ends of an order can be corrected.
+"""Constraints on custody, and the outcomes of an order that can be corrected.
 
-Apart from 0010 because PostgreSQL alters no table with pending trigger events.
+Separate from 0010: PostgreSQL cannot alter a table with pending trigger events.
 """
 
 import django.db.models.deletion
 import django.db.models.lookups
 from django.db import migrations, models
 
-# An outcome is corrected in writing (orders.outcome); a canceled order can only turn out delivered.
+# Outcomes can be corrected (orders.outcome); a canceled order only to DELIVERED.
 CORRECTED_ONLY = """
 DROP TRIGGER orders_terminal_is_final ON orders_order;
 CREATE TRIGGER orders_terminal_is_final BEFORE UPDATE OF status ON orders_order

@@ -1,4 +1,4 @@
-"""What was promised: the order, its jobs, its events, and who may load where."""
+"""Orders with their jobs and events, and the hubs of loaders."""
 
 from orders.loading.models import Loader
 from orders.models.jobs import DeliveryEvent, DeliveryJob

@@ -1,4 +1,4 @@
-"""Attempts at an order, and what happened to it."""
+"""The jobs (attempts) and events of an order."""
 
 import uuid
 from datetime import datetime
@@ -19,7 +19,7 @@ class DeliveryJobQuerySet(models.QuerySet["DeliveryJob"]):
 
 
 class DeliveryJob(models.Model):
-    """One drone's attempt at an order. The database refuses a second active one for either."""
+    """One drone's attempt at an order. The database allows one active job per order and drone."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     order = models.ForeignKey("orders.Order", on_delete=models.PROTECT, related_name="jobs")
@@ -30,7 +30,7 @@ class DeliveryJob(models.Model):
         related_name="jobs",
         help_text="Empty for a test order: no real drone ever flies one.",
     )
-    # The mission that carries the job out; its id is made here so that lists need not look it up.
+    # The mission of this job. The id is generated here, so that lists need no join.
     mission_intent_id = models.UUIDField(default=uuid.uuid4, db_index=True, editable=False)
     attempt = models.PositiveSmallIntegerField()
     status = models.CharField(max_length=10, choices=JobStatus, default=JobStatus.ACTIVE)
@@ -80,7 +80,7 @@ class DeliveryEvent(models.Model):
     """What happened, who caused it and why. Append-only: the database refuses UPDATE, DELETE
     and TRUNCATE.
 
-    Kept for good, so no personal data goes in here. `id` grows in the order of writing.
+    Kept forever, so it must hold no personal data. `id` grows in the order of writing.
     """
 
     id = models.BigAutoField(primary_key=True)

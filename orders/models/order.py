@@ -1,4 +1,4 @@
-"""What was promised: the order with its state machine, its attempts, and what happened to it."""
+"""The order and the methods of its state machine."""
 
 import uuid
 from collections.abc import Callable
@@ -36,19 +36,19 @@ Method = TypeVar("Method", bound=Callable[..., Happened])
 
 
 def _transition(method: Method) -> Method:
-    """Make a method of Order the transition of its name in `orders.states`."""
+    """Decorate a method of Order as the transition of the same name in `orders.states`."""
     edge = TRANSITIONS[method.__name__]
-    made: Method = transition("status", source=edge.sources, target=edge.target)(method)
-    return made
+    decorated: Method = transition("status", source=edge.sources, target=edge.target)(method)
+    return decorated
 
 
 class Order(FSMModelMixin, Parcel):
-    """One delivery that was promised.
+    """One delivery of one parcel.
 
-    `status` changes only through the transitions below, and those are called only by
-    `orders.lifecycle`, which locks, saves and records. A transition changes this object and its job
-    in memory and says what happened. Never `refresh_from_db()` an Order: it lifts the protection of
-    `status` for every thread; fetch it again instead.
+    `status` changes only through the transitions below. Only `orders.lifecycle` calls them: it
+    locks, saves and records. A transition changes this object and its job in memory and returns the
+    event. Never call `refresh_from_db()`: it disables the protection of `status` for every thread.
+    Fetch the order again instead.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -59,7 +59,7 @@ class Order(FSMModelMixin, Parcel):
         Merchant,
         on_delete=models.PROTECT,
         related_name="orders",
-        db_index=False,  # order_merchant_newest_mode is one
+        db_index=False,  # order_merchant_newest_mode covers it
     )
     external_id = models.CharField(
         max_length=64, null=True, blank=True, help_text="The merchant's own reference."
@@ -139,8 +139,8 @@ class Order(FSMModelMixin, Parcel):
         help_text="When its latest step happened; no later report is dated before it.",
     )
     cancel_reason = models.CharField(max_length=20, choices=CancelReason, blank=True)
-    # Free words may name the customer, so they stand here, where retention finds them, and not in
-    # the event, which is kept for good.
+    # Free text may name the customer, so it is kept here, where retention clears it, and not in the
+    # event, which is kept forever.
     cancel_note = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -151,7 +151,7 @@ class Order(FSMModelMixin, Parcel):
         help_text="When personal data was removed (orders.personal_data.retention).",
     )
 
-    # Told once, in the answer to the request that placed the order; never stored (see pod.proofs).
+    # Only in the answer to the request that placed the order; never stored (see pod.codes).
     otp_code: str | None = None
 
     objects = OrderQuerySet.as_manager()
@@ -180,7 +180,7 @@ class Order(FSMModelMixin, Parcel):
 
     @_transition
     def assign(self, *, drone_id: str | None, why: str, **job: Any) -> Happened:
-        """`job`: what DeliveryJob shall have of `override_reason` and `promised_at`."""
+        """`job`: `override_reason` and `promised_at` of the new DeliveryJob, if any."""
         return Happened(EventType.ASSIGNED, why, self._start_job(drone_id, **job))
 
     @_transition
@@ -214,18 +214,18 @@ class Order(FSMModelMixin, Parcel):
         self._end_job(JobStatus.COMPLETED, "")
         self.delivered_at = at
         self.hand_over()
-        # Until `pod.proofs` records it, which at the drop point is in this same transaction.
+        # `pod.proofs` clears it; at the drop point in this same transaction.
         self.proof_missing = self.pod_requirement != PodRequirement.NONE
         return Happened(EventType.DELIVERED, message, {"on_time": at <= self.deliver_by})
 
     @_transition
     def requeue(self, *, job_ends: JobStatus, why: str) -> Happened:
-        """On hold unless a drone can be sent for the parcel."""
+        """On hold unless a drone can pick the parcel up where it is."""
         job = self._end_job(job_ends, why)
         self.current_job = None
         self.hold_for_the_parcel(why)
-        about = {"drone_id": job.drone_id, "attempt": job.attempt, "hold": self.hold_code or None}
-        return Happened(EventType.REQUEUED, why, about)
+        payload = {"drone_id": job.drone_id, "attempt": job.attempt, "hold": self.hold_code or None}
+        return Happened(EventType.REQUEUED, why, payload)
 
     @_transition
     def reschedule(
@@ -262,7 +262,7 @@ class Order(FSMModelMixin, Parcel):
 
     @_transition
     def correct_to_delivered(self, *, at: datetime, job: "DeliveryJob", why: str) -> Happened:
-        """`job` is the attempt that delivered it, although it was believed to have failed."""
+        """`job`: the attempt that delivered it, although it was recorded as failed."""
         was = self.status
         event = EventType.DELIVERED if was == Status.QUEUED else EventType.CORRECTED
         job.status, job.ended_because = JobStatus.COMPLETED, why[:300]
@@ -271,8 +271,8 @@ class Order(FSMModelMixin, Parcel):
         self.lift_hold()
         self.hand_over()
         self.proof_missing = self.pod_requirement != PodRequirement.NONE
-        about = {"outcome": Status.DELIVERED, "was": was, "on_time": at <= self.deliver_by}
-        return Happened(event, why, about)
+        payload = {"outcome": Status.DELIVERED, "was": was, "on_time": at <= self.deliver_by}
+        return Happened(event, why, payload)
 
     @_transition
     def correct_to_failed(self, *, why: str, reason: ReasonCode) -> Happened:
@@ -294,7 +294,7 @@ class Order(FSMModelMixin, Parcel):
     # --- the job that a transition starts or ends ------------------------------------------------
 
     def _start_job(self, drone_id: str | None, **attributes: Any) -> dict[str, Any]:
-        """Returns what the event says of the job."""
+        """Returns the payload of the event."""
         self.attempts += 1
         job = DeliveryJob(order=self, drone_id=drone_id, attempt=self.attempts, **attributes)
         job.eta_at = job.promised_at
@@ -313,7 +313,7 @@ class Order(FSMModelMixin, Parcel):
         job.eta_at = None
         return job
 
-    # --- what others ask -------------------------------------------------------------------------
+    # --- derived values --------------------------------------------------------------------------
 
     @property
     def is_terminal(self) -> bool:

@@ -1,6 +1,6 @@
-"""Where an order's parcel is: the columns, and what happens when its holder changes.
+"""Custody of an order's parcel: the columns, and the changes of its holder.
 
-The methods change the order in memory and say what happened; `orders.custody` has the verbs that
+The methods change the order in memory and return the event. `orders.custody` has the verbs that
 lock, check, save and record.
 """
 
@@ -21,8 +21,8 @@ from orders.states import (
     Status,
 )
 
-# Of orders whose parcel is not where it should be, or whose reports contradict each other.
-AWAITS_AN_ANSWER = Q(live_mode=True) & (
+# Orders whose parcel is not where it should be, or whose reports contradict each other.
+AWAITS_STAFF = Q(live_mode=True) & (
     Q(holder=Holder.UNKNOWN)
     | (Q(holder=Holder.DRONE) & ~Q(status__in=WITH_A_JOB))
     | ~Q(hold_code="")
@@ -30,7 +30,7 @@ AWAITS_AN_ANSWER = Q(live_mode=True) & (
 
 
 class Parcel(models.Model):
-    """One holder at every moment. A hold keeps a queued order out of dispatch."""
+    """Exactly one holder at any time. A hold keeps a queued order out of dispatch."""
 
     holder = models.CharField(max_length=12, choices=Holder, default=Holder.SENDER, editable=False)
     holder_drone = models.ForeignKey(
@@ -39,7 +39,7 @@ class Parcel(models.Model):
         null=True,
         editable=False,
         related_name="parcels",
-        db_index=False,  # order_one_parcel_per_drone is one
+        db_index=False,  # order_one_parcel_per_drone covers it
     )
     holder_hub = models.ForeignKey(
         Hub, on_delete=models.PROTECT, null=True, editable=False, related_name="parcels"
@@ -52,7 +52,7 @@ class Parcel(models.Model):
     hold_message = models.CharField(max_length=300, blank=True, editable=False)
     hold_since = models.DateTimeField(null=True, editable=False)
 
-    # Of Order, which this is a part of.
+    # Fields of Order, declared here for the type checker.
     pickup_lat: float
     pickup_lng: float
     current_job: "DeliveryJob | None"
@@ -62,7 +62,7 @@ class Parcel(models.Model):
 
     @property
     def flown_from(self) -> tuple[float, float]:
-        """Latitude and longitude where the next drone picks the parcel up."""
+        """Latitude and longitude in degrees where the next drone picks the parcel up."""
         if self.holder_hub is not None:
             return self.holder_hub.lat, self.holder_hub.lng
         return self.pickup_lat, self.pickup_lng
@@ -71,35 +71,35 @@ class Parcel(models.Model):
     def is_at_rest(self) -> bool:
         return self.holder in AT_REST
 
-    # --- what happens to it (called by orders.custody and by transitions only) --------------------
+    # --- changes of the holder (called by orders.custody and by transitions only) -----------------
 
     def ready(self) -> Happened:
         self.parcel_ready_at = timezone.now()
         return Happened(EventType.PARCEL_READY, "The parcel is ready to be loaded.")
 
     def load(self, message: str = "") -> Happened:
-        """Onto the drone of the current job; a test order's has none."""
+        """Onto the drone of the current job; the job of a test order has no drone."""
         job = self.current_job
         drone_id = job.drone_id if job else None
         self._held_by(Holder.DRONE, drone_id=drone_id)
-        words = message or f"The parcel is aboard {drone_id or 'its drone'}."
-        return Happened(EventType.PARCEL_LOADED, words, {"drone_id": drone_id})
+        text = message or f"The parcel is aboard {drone_id or 'its drone'}."
+        return Happened(EventType.PARCEL_LOADED, text, {"drone_id": drone_id})
 
     def unload(self, hub: Hub, message: str) -> Happened:
         self._held_by(Holder.HUB, hub=hub)
-        words = f"The parcel is at {hub.name}. {message}".rstrip()
-        return Happened(EventType.PARCEL_UNLOADED, words, {"hub": hub.name})
+        text = f"The parcel is at {hub.name}. {message}".rstrip()
+        return Happened(EventType.PARCEL_UNLOADED, text, {"hub": hub.name})
 
     def stay(self, note: str) -> Happened:
         self._held_by(Holder.SENDER)
         return Happened(EventType.PARCEL_FOUND, f"It never left the sender: {note}")
 
     def hand_over(self) -> None:
-        """To the recipient, with the transition that delivers it."""
+        """To the recipient; part of the transition that delivers the order."""
         self._held_by(Holder.RECIPIENT)
 
     def lose_sight(self, why: str) -> Happened:
-        """Nobody saw where it went: a person is asked."""
+        """The parcel's location is unknown: staff must find it."""
         self._held_by(Holder.UNKNOWN)
         return Happened(EventType.PARCEL_UNKNOWN, why)
 
@@ -128,7 +128,7 @@ class Parcel(models.Model):
         self.hold_code, self.hold_message, self.hold_since = "", "", None
 
     def hold_for_the_parcel(self, why: str) -> None:
-        """Wait for a person unless the parcel is where a drone can be sent for it."""
+        """Hold the order unless a drone can pick the parcel up where it is."""
         if self.holder in FLOWN_FROM:
             self.lift_hold()
         elif self.holder == Holder.DRONE:
@@ -150,7 +150,7 @@ CONSTRAINTS = [
         condition=Q(holder=Holder.HUB, holder_hub__isnull=False)
         | (~Q(holder=Holder.HUB) & Q(holder_hub__isnull=True)),
     ),
-    # Every kind carries one parcel at a time.
+    # A drone of any kind carries one parcel at a time.
     models.UniqueConstraint(fields=["holder_drone"], name="order_one_parcel_per_drone"),
     models.CheckConstraint(
         name="order_delivered_is_with_the_recipient",

@@ -1,4 +1,4 @@
-"""The questions that are asked about orders."""
+"""Queries on orders."""
 
 import uuid
 from contextlib import suppress
@@ -17,8 +17,8 @@ from wingxtra.accounts.identity import Caller, Role
 if TYPE_CHECKING:
     from orders.models.order import Order  # noqa: F401 (named in quotes below)
 
-# What a search looks through, as one text: so that one index answers it. A line break, which nobody
-# searches for, keeps the end of one field and the begin of the next apart.
+# The searched fields as one text, so that one index answers a search. The line break between them
+# keeps a search from matching across two fields.
 SEARCHED = Concat(
     "public_tracking_id",
     Value("\n"),
@@ -32,9 +32,9 @@ SEARCHED = Concat(
 
 class OrderQuerySet(models.QuerySet["Order"]):
     def visible_to(self, caller: Caller) -> Self:
-        """A merchant's own orders, or everything for our staff; nothing for anybody else.
+        """A merchant's own orders, all orders for OPS and ADMIN, none for other callers.
 
-        With a test key a merchant sees its test orders only, and otherwise never one of them.
+        With a test key a merchant sees only its test orders, otherwise only its live ones.
         """
         if caller.role in (Role.OPS, Role.ADMIN):
             return self
@@ -43,52 +43,52 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.none()
 
     def dispatchable(self) -> Self:
-        """Queued orders of which no answer of a person is awaited."""
+        """Queued live orders that are not on hold."""
         return self.filter(status=Status.QUEUED, live_mode=True, hold_code="")
 
     def ready_for(self, rules: Rules, now: datetime) -> Self:
-        """Orders whose parcel is ready by the time that a drone can be there: none waits at a
-        pickup. Where the policy wants that, only those whose parcel was said to be ready.
+        """Orders whose parcel is ready when a drone can be there, so that no drone waits at a
+        pickup. If the policy requires it, only those whose parcel was reported ready.
         """
-        said = Q(parcel_ready_at__isnull=False) | ~Q(holder=Holder.SENDER)
+        reported_ready = Q(parcel_ready_at__isnull=False) | ~Q(holder=Holder.SENDER)
         if rules.ready_required:
-            return self.filter(said)
+            return self.filter(reported_ready)
         soonest = now + timedelta(seconds=rules.launch_time_s)
-        return self.filter(said | Q(ready_at__isnull=True) | Q(ready_at__lte=soonest))
+        return self.filter(reported_ready | Q(ready_at__isnull=True) | Q(ready_at__lte=soonest))
 
-    def awaiting_an_answer(self) -> Self:
+    def awaiting_staff(self) -> Self:
         """Orders whose parcel is not where it should be, or whose reports contradict each other."""
-        return self.filter(parcel.AWAITS_AN_ANSWER)
+        return self.filter(parcel.AWAITS_STAFF)
 
     def matching(self, text: str) -> Self:
         """With this id, or with this text in tracking id, external id, customer's name or phone."""
-        if "\n" in text:  # it stands between two fields, and in none of them
+        if "\n" in text:  # the separator of the fields, and in none of them
             return self.none()
-        found = Q(searched__icontains=text)
+        matches = Q(searched__icontains=text)
         with suppress(ValueError):
-            found |= Q(pk=uuid.UUID(text))
-        return self.alias(searched=SEARCHED).filter(found)
+            matches |= Q(pk=uuid.UUID(text))
+        return self.alias(searched=SEARCHED).filter(matches)
 
     def live(self) -> Self:
         """Without test orders."""
         return self.filter(live_mode=True)
 
-    def flying_themselves(self) -> Self:
-        """Test orders that are not over, and whose time has come."""
+    def open_tests(self) -> Self:
+        """Open test orders whose start is due."""
         return self.filter(live_mode=False).exclude(status__in=[Status.VALIDATED, *TERMINAL])
 
     def due(self, now: datetime) -> Self:
-        """Scheduled orders whose time has come."""
+        """Scheduled orders whose start is due."""
         return self.filter(status=Status.VALIDATED, not_before__lte=now)
 
     def in_flight(self) -> Self:
         return self.filter(status__in=IN_FLIGHT)
 
-    def without_their_proof(self) -> Self:
+    def missing_proof(self) -> Self:
         return self.filter(status=Status.DELIVERED, proof_missing=True, forgotten_at__isnull=True)
 
-    def to_be_forgotten(self, over_since: datetime) -> Self:
-        """Orders that were over then, and still have personal data."""
+    def to_be_forgotten(self, ended_before: datetime) -> Self:
+        """Orders that ended before this time and still have personal data."""
         return self.filter(
-            status__in=TERMINAL, updated_at__lt=over_since, forgotten_at__isnull=True
+            status__in=TERMINAL, updated_at__lt=ended_before, forgotten_at__isnull=True
         )

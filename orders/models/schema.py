@@ -1,4 +1,4 @@
-"""What the database keeps true of an order, and its indexes, each for a query that exists."""
+"""Constraints and indexes of orders. Each index serves an existing query."""
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
@@ -44,14 +44,14 @@ CONSTRAINTS = [
 ]
 
 INDEXES = [
-    # `live_mode` goes along, so that counting need not look at the orders themselves.
+    # `live_mode` is included, so that a count is an index-only scan.
     models.Index(fields=["-created_at", "-id"], include=["live_mode"], name="order_newest_mode"),
     models.Index(
         fields=["merchant", "-created_at", "-id"],
         include=["live_mode"],
         name="order_merchant_newest_mode",
     ),
-    # For a filter that few of many orders pass.
+    # For selective filters.
     models.Index(fields=["status", "-created_at", "-id"], name="order_status_newest"),
     models.Index(fields=["priority", "-created_at", "-id"], name="order_priority_newest"),
     models.Index(fields=["deliver_by"], name="order_promise"),
@@ -66,7 +66,7 @@ INDEXES = [
         condition=~Q(status__in=TERMINAL),
     ),
     models.Index(fields=["delivered_at"], name="order_proofless", condition=Q(proof_missing=True)),
-    # What is new waits in a list that each search reads from begin to end: keep it short.
+    # Every search scans the index's pending list of new entries: keep it short.
     GinIndex(
         OpClass(Upper(SEARCHED), name="gin_trgm_ops"),
         name="order_search",

@@ -1,1 +1,1 @@
-"""What is known of customers: how it is masked, and when it is forgotten."""
+"""Customers' personal data: masking and retention."""

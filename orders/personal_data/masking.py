@@ -1,4 +1,4 @@
-"""Customers' names and numbers as lists show them: enough to recognise, too little to use."""
+"""Masked names, phone numbers and e-mail addresses of customers for lists."""
 
 from typing import Any
 

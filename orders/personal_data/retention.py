@@ -1,7 +1,7 @@
-"""Personal data of customers goes once it is not needed any more, or when they ask for it.
+"""Personal data of customers is deleted after the retention period, or when they ask for it.
 
-The order itself, its jobs and its events stay: they hold no personal data, and say of the drop
-point only about where it was. Orders that are not over keep everything, because it is needed.
+The order, its jobs and its events stay, with a rounded drop point and no personal data. Open
+orders keep everything: the data is still needed.
 """
 
 from datetime import datetime, timedelta
@@ -19,19 +19,19 @@ from wingxtra.problems import NotFound
 
 log = structlog.get_logger(__name__)
 
-# About a kilometre: a part of town, and no house.
+# About a kilometre: names a part of town, but no house.
 DROPOFF_DECIMALS = 2
 
-# Sent with `order`, inside the transaction that forgets its customer: who keeps something personal
-# about it removes that now, and raises when that fails.
+# Sent with `order`, inside the transaction that removes its personal data. A receiver removes what
+# its app keeps, and raises when that fails.
 forgetting = Signal()
 
 
 def forget(order_id: UUID) -> bool:
-    """Remove what is personal about one order; False when that was done before.
+    """Remove the personal data of one order; False when that was done before.
 
-    Raises NotFound, and Refused while the order is not over. Events cannot tell of this, because
-    they are about the delivery; the log does.
+    Raises NotFound, and Refused while the order is open. This writes a log line and no event:
+    events are about the delivery.
     """
     with transaction.atomic():
         order = Order.objects.select_for_update(no_key=True).filter(pk=order_id).first()
@@ -66,19 +66,19 @@ def forget(order_id: UUID) -> bool:
 
 
 def forget_old(now: datetime, *, at_most: int = 1000) -> tuple[int, int]:
-    """Do it for the orders that were over before the policy's `personal_data_days`.
+    """Remove the personal data of orders that ended before the policy's `personal_data_days`.
 
-    Each is a transaction of its own, and one that fails keeps no other from being done: it is
-    logged and tried again the next time. Returns how many were done and how many failed.
+    Each order has its own transaction. A failure is logged, does not stop the others, and is tried
+    again in the next run. Returns how many succeeded and how many failed.
     """
-    over_since = now - timedelta(days=policy.current().personal_data_days)
-    due = Order.objects.to_be_forgotten(over_since).order_by("updated_at")
+    ended_before = now - timedelta(days=policy.current().personal_data_days)
+    due = Order.objects.to_be_forgotten(ended_before).order_by("updated_at")
     done = failed = 0
     for order_id in due.values_list("pk", flat=True)[:at_most]:
         try:
             done += forget(order_id)
-        except Exception as error:  # noqa: BLE001 (a file store, a database, anybody's receiver)
-            # Without its words: a database quotes the row in them.
+        except Exception as error:  # noqa: BLE001 (file store, database, or any receiver)
+            # Without the message: a database error quotes the row, which is personal data.
             log.error("customer_not_forgotten", order_id=str(order_id), error=type(error).__name__)
             failed += 1
     return done, failed

@@ -1,4 +1,4 @@
-"""Orders as tests need them: placed through the real door, walked on by real verbs."""
+"""Orders for tests, placed and advanced by the real lifecycle verbs."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from wingxtra.accounts.tests.factories import MerchantFactory
 
 
 class OrderFactory(factory.django.DjangoModelFactory):
-    """An order across Accra, about 1.9 km apart, QUEUED (VALIDATED with a future `not_before`)."""
+    """An order in Accra over about 1.9 km, QUEUED (VALIDATED with a future `not_before`)."""
 
     class Meta:
         model = Order
@@ -43,12 +43,9 @@ class OrderFactory(factory.django.DjangoModelFactory):
 
 
 def order_in(status: Status, *, drone: Drone | None = None, **attributes: Any) -> Order:
-    """An order that has come to `status` by the verbs that everybody uses.
-
-    `drone` flies it where it has come so far; without one it gets a drone of its own.
-    """
+    """An order in `status`, reached by the real verbs. Without `drone` it gets a new one."""
     if status == Status.CREATED:
-        # Nothing rests in CREATED: placing goes on at once. Only a test can hold an order there.
+        # Placing never leaves an order in CREATED, so it is saved directly.
         order = OrderFactory.build(**{"merchant": MerchantFactory(), **attributes})
         order.save(force_insert=True)
         return order
@@ -76,8 +73,8 @@ def order_in(status: Status, *, drone: Drone | None = None, **attributes: Any) -
 
 
 def multiply_orders(times: int, changed: dict[str, str]) -> None:
-    """So many copies of each order there is, made inside the database. `changed`: column to SQL, in
-    which n counts the copies from 1.
+    """Copy each order `times` times inside the database. `changed`: SQL by column, in which n
+    counts the copies from 1.
     """
     columns = [field.column for field in Order._meta.concrete_fields]
     values = ", ".join(changed.get(column, f'"{column}"') for column in columns)

@@ -1,4 +1,4 @@
-"""A hub with its loader, its drones and its parcels, for the tests of the loader's pages."""
+"""Hubs with loaders, drones and parcels, for the tests of the loader's pages."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def browser_of(user: User, **options: Any) -> Client:
 
 
 def far_hub(**attributes: Any) -> Hub:
-    """5 km from the others."""
+    """A hub 5 km from the others."""
     hub: Hub = HubFactory(lat=ACCRA[0] - 5000 * METRE_DEG, **attributes)
     return hub
 
@@ -49,17 +49,17 @@ def loaded_by(drone: Drone, status: Status = Status.MISSION_SUBMITTED, **attribu
 
 
 def back_with_its_parcel(drone: Drone, **attributes: Any) -> Order:
-    """Queued again and on hold: its flight is over and the parcel is aboard."""
+    """An order that is queued again, on hold: its flight is over and the parcel is aboard."""
     order = loaded_by(drone, Status.ENROUTE, **attributes)
     return lifecycle.requeue(order.pk, by=GCS, why="Wind.", job_ends=JobStatus.FAILED)
 
 
-def lies_at(hub: Hub, **attributes: Any) -> Order:
+def stored_at(hub: Hub, **attributes: Any) -> Order:
     order = order_in(Status.QUEUED, **attributes)
     return lifecycle.unloaded(order.pk, hub.pk, by=SYSTEM)
 
 
-def tap(order: Order, deed: str) -> dict[str, str]:
-    """What a button of the page sends."""
+def tap(order: Order, action: str) -> dict[str, str]:
+    """The form data that a button of the page sends."""
     job = order.current_job
-    return {"tap": f"{deed}:{order.pk}:{job.pk if job else ''}"}
+    return {"tap": f"{action}:{order.pk}:{job.pk if job else ''}"}

@@ -77,21 +77,21 @@ def test_an_empty_tab_says_so_in_a_sentence(browser: Client) -> None:
 
 
 @pytest.mark.parametrize("how", ["tracking", "reference", "name", "phone"])
-def test_an_order_is_found_by_what_people_know_of_it(browser: Client, how: str) -> None:
+def test_an_order_is_found_by_id_reference_name_or_phone(browser: Client, how: str) -> None:
     wanted = OrderFactory(external_id="shop-17", customer_name="Kofi Boateng")
     other = OrderFactory(customer_phone="+233200000001")
-    words = {
+    texts = {
         "tracking": wanted.public_tracking_id,
         "reference": "shop-17",
         "name": "boateng",
         "phone": "+233241234567",
     }
-    page = browser.get(reverse(LIST), {"q": words[how]}).content.decode()
+    page = browser.get(reverse(LIST), {"q": texts[how]}).content.decode()
     assert wanted.public_tracking_id in page
     assert other.public_tracking_id not in page
 
 
-def test_the_list_takes_at_most_12_statements_however_long(browser: Client) -> None:
+def test_the_list_takes_at_most_12_statements_for_any_length(browser: Client) -> None:
     for status in (Status.QUEUED, Status.ENROUTE, Status.DELIVERED, Status.FAILED):
         for _ in range(3):
             order_in(status)
@@ -100,29 +100,31 @@ def test_the_list_takes_at_most_12_statements_however_long(browser: Client) -> N
     assert len(statements) <= 12, "\n".join(query["sql"] for query in statements)
 
 
-def test_the_page_tells_who_did_what(browser: Client) -> None:
+def test_the_page_shows_who_did_what(browser: Client) -> None:
     order = order_in(Status.DELIVERED)
     page = browser.get(reverse("admin:orders_order_change", args=[order.pk])).content.decode()
-    for words in ("Order placed", "Drone assigned", "Dispatcher", "Delivered", "Ground control"):
-        assert words in page
+    for text in ("Order placed", "Drone assigned", "Dispatcher", "Delivered", "Ground control"):
+        assert text in page
     assert "DELIVERED" not in page.split("<main")[-1].replace('"DELIVERED"', "")
 
 
 @pytest.mark.parametrize("pk", ["nonsense", "00000000-0000-0000-0000-000000000000"])
-def test_an_order_that_does_not_exist_leads_back_with_a_word(browser: Client, pk: str) -> None:
+def test_an_order_that_does_not_exist_redirects_with_a_message(browser: Client, pk: str) -> None:
     answer = browser.get(reverse("admin:orders_order_change", args=[pk]), follow=True)
     assert "doesn’t exist" in answer.content.decode()
 
 
 @pytest.mark.parametrize(("days", "inside"), [(-1, False), (0, True), (1, False)])
-def test_the_list_is_narrowed_to_days_both_within(browser: Client, days: int, inside: bool) -> None:
+def test_the_day_filter_includes_its_first_and_last_day(
+    browser: Client, days: int, inside: bool
+) -> None:
     order = OrderFactory()
     day = (order.created_at + timedelta(days=days)).date().isoformat()
     page = browser.get(reverse(LIST), {"created_at_from": day, "created_at_to": day})
     assert (order.public_tracking_id in page.content.decode()) == inside
 
 
-def test_a_day_that_is_none_is_refused(browser: Client) -> None:
+def test_an_invalid_day_is_refused(browser: Client) -> None:
     answer = browser.get(reverse(LIST), {"created_at_from": "yesterday"})
     assert answer.status_code == 302
     assert answer["Location"].endswith("?e=1")
@@ -137,12 +139,12 @@ def test_filters_keep_the_tab_and_each_other(browser: Client) -> None:
     assert '<input type="hidden" name="tab" value="queued">' in page
 
 
-def test_a_search_without_a_result_says_what_it_looked_for(browser: Client) -> None:
+def test_a_search_without_a_result_repeats_the_search_text(browser: Client) -> None:
     page = browser.get(reverse(LIST), {"q": "nobody"}).content.decode()
     assert "Nothing is found for “nobody”." in page
 
 
-def test_an_action_tells_which_order_it_is_about_and_no_personal_data(browser: Client) -> None:
+def test_an_action_describes_its_order_without_personal_data(browser: Client) -> None:
     order = OrderFactory()
     url = actions._actions["orders.order", "cancel"].url(order.pk)
     page = browser.get(url).content.decode()
@@ -150,7 +152,7 @@ def test_an_action_tells_which_order_it_is_about_and_no_personal_data(browser: C
     assert "Mensah" not in page
 
 
-def test_an_action_on_many_orders_takes_no_statement_for_each(browser: Client) -> None:
+def test_an_action_takes_the_same_statements_for_many_orders(browser: Client) -> None:
     def statements(count: int) -> int:
         orders = [OrderFactory(merchant=MerchantFactory()) for _ in range(count)]
         url = actions._actions["orders.order", "cancel"].url(*(order.pk for order in orders))

@@ -1,4 +1,4 @@
-"""Orders over HTTP: placing, reading, listing, changing; who may, and what it costs."""
+"""Orders over HTTP: placing, reading, listing, changing, with permissions and statement counts."""
 
 import json
 from datetime import timedelta
@@ -36,7 +36,7 @@ def contract(name: str) -> Draft202012Validator:
 
 
 def body(**changes: Any) -> dict[str, Any]:
-    """What a merchant sends; a change to None takes the field out."""
+    """The body of a new order; a change to None removes the field."""
     fields = {
         "pickup_lat": 5.6037,
         "pickup_lng": -0.1870,
@@ -50,7 +50,7 @@ def body(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def drone() -> Drone:
-    """One drone at one hub: what the area can deliver."""
+    """One drone at one hub, so that the area can deliver."""
     return DroneFactory()
 
 
@@ -105,14 +105,14 @@ def test_the_promise_of_a_scheduled_order_counts_from_its_start(client: APIClien
     assert Order.objects.get().deliver_by == start + timedelta(minutes=60)
 
 
-def test_the_code_of_an_order_is_told_once(client: APIClient) -> None:
+def test_the_code_of_an_order_is_only_in_the_first_answer(client: APIClient) -> None:
     answer = client.post(ORDERS, body(pod_requirement="OTP"))
     contract("order").validate(answer.json())
     assert len(answer.json()["otp_code"]) == 6
     assert "otp_code" not in client.get(answer["Location"]).json()
 
 
-def test_staff_name_the_merchant_whose_order_it_is(ops: APIClient, merchant: Merchant) -> None:
+def test_staff_must_name_the_merchant_of_a_new_order(ops: APIClient, merchant: Merchant) -> None:
     shown = ops.post(ORDERS, body(merchant_id=str(merchant.pk))).json()
     assert (shown["merchant_id"], shown["dropoff_source"]) == (str(merchant.pk), "OPS")
     for wrong, code in ((None, "required"), (str(uuid4()), "does_not_exist"), ("x", "invalid")):
@@ -138,7 +138,7 @@ def test_a_second_order_with_the_same_reference_names_the_first(
     assert client.post(ORDERS, body(external_id="A-2")).status_code == 201
 
 
-def test_placing_costs_few_statements(merchant: Merchant) -> None:
+def test_placing_takes_two_writes(merchant: Merchant) -> None:
     client = key_client(merchant=merchant)
     client.post(ORDERS, body())
     with CaptureQueriesContext(
@@ -168,7 +168,7 @@ def test_another_merchants_order_does_not_exist(client: APIClient) -> None:
 @pytest.mark.parametrize(
     "path", ["orders", "jobs", "orders/0190a5e0-0000-4000-8000-000000000000", "orders/x/events"]
 )
-def test_strangers_are_asked_who_they_are_or_told_nothing(path: str) -> None:
+def test_anonymous_callers_get_a_401_or_a_404(path: str) -> None:
     assert api_client().get(f"/api/v1/{path}").status_code in (401, 404)
 
 
@@ -213,7 +213,7 @@ def test_drones_are_masked_for_merchants(
 
 
 @pytest.mark.parametrize("status", Status)
-def test_an_order_is_answered_as_the_contract_says(
+def test_an_order_matches_its_contract(
     client: APIClient, merchant: Merchant, status: Status
 ) -> None:
     order = order_in(status, merchant=merchant)
@@ -222,7 +222,7 @@ def test_an_order_is_answered_as_the_contract_says(
     assert shown["status"] == status
 
 
-def test_reading_an_order_costs_two_statements(merchant: Merchant) -> None:
+def test_reading_an_order_takes_two_statements(merchant: Merchant) -> None:
     order = order_in(Status.ENROUTE, merchant=merchant)
     client = key_client(merchant=merchant)
     client.get(f"{ORDERS}/{order.pk}")
@@ -231,15 +231,15 @@ def test_reading_an_order_costs_two_statements(merchant: Merchant) -> None:
     assert len(queries) <= 2, [query["sql"] for query in queries]
 
 
-def test_listing_costs_three_statements(merchant: Merchant) -> None:
+def test_listing_takes_three_statements(merchant: Merchant) -> None:
     for _ in range(3):
         order_in(Status.ENROUTE, merchant=merchant)
     client = key_client(merchant=merchant)
     client.get(ORDERS)
-    for query, most in (("", 3), ("?cursor=", 2)):
+    for query, limit in (("", 3), ("?cursor=", 2)):
         with CaptureQueriesContext(connection) as queries:
             assert len(client.get(f"{ORDERS}{query}").json()["items"]) == 3
-        assert len(queries) <= most, [query["sql"] for query in queries]
+        assert len(queries) <= limit, [query["sql"] for query in queries]
 
 
 def test_the_list_is_newest_first_and_masks_customers(
@@ -255,7 +255,7 @@ def test_the_list_is_newest_first_and_masks_customers(
         assert (item["customer_name"], item["customer_phone"]) == ("A*** M***", "***567")
 
 
-def test_a_walk_by_cursor_meets_every_order_once(client: APIClient, merchant: Merchant) -> None:
+def test_cursor_pages_contain_every_order_once(client: APIClient, merchant: Merchant) -> None:
     moment = timezone.now()
     wanted = {str(OrderFactory(merchant=merchant, created_at=moment).pk) for _ in range(5)}
     seen: list[str] = []
@@ -267,7 +267,7 @@ def test_a_walk_by_cursor_meets_every_order_once(client: APIClient, merchant: Me
     assert (len(seen), set(seen)) == (5, wanted)
 
 
-def test_the_list_can_be_narrowed(ops: APIClient) -> None:
+def test_the_list_can_be_filtered(ops: APIClient) -> None:
     old = OrderFactory(created_at=timezone.now() - timedelta(days=2), external_id="OLD-77")
     flying = order_in(Status.ENROUTE, priority="MEDICAL", customer_name="Kofi Boateng")
     waiting = order_in(Status.VALIDATED, customer_phone="+233209998877")
@@ -304,7 +304,7 @@ def test_the_list_can_be_narrowed(ops: APIClient) -> None:
         "cursor=nonsense",
     ],
 )
-def test_a_list_that_makes_no_sense_is_refused(ops: APIClient, query: str) -> None:
+def test_invalid_list_parameters_are_refused(ops: APIClient, query: str) -> None:
     answer = ops.get(f"{ORDERS}?{query}")
     assert answer.status_code == 400
     assert [error["field"] for error in answer.json()["errors"]] == [query.partition("=")[0]]
@@ -343,7 +343,9 @@ def test_a_drop_point_where_we_do_not_deliver_is_refused_and_nothing_changes(
 
 
 @pytest.mark.parametrize("status", [s for s in Status if s != Status.CREATED])
-def test_what_can_be_changed_when(client: APIClient, merchant: Merchant, status: Status) -> None:
+def test_which_statuses_allow_which_changes(
+    client: APIClient, merchant: Merchant, status: Status
+) -> None:
     order = order_in(status, merchant=merchant)
     path = f"{ORDERS}/{order.pk}"
     moves = status in (Status.VALIDATED, Status.QUEUED)
@@ -369,12 +371,14 @@ def test_an_event_about_a_change_holds_no_personal_data(
     assert event.type == "DETAILS_CHANGED"
     assert event.message == "The phone number and the priority changed."
     assert "998877" not in event.message + json.dumps(event.payload)
-    # The same again is no change.
+    # The same value again changes nothing.
     client.patch(f"{ORDERS}/{order.pk}", {"priority": "URGENT"})
     assert DeliveryEvent.objects.filter(order=order).last() == event
 
 
-def test_what_may_not_be_patched_is_named(client: APIClient, merchant: Merchant) -> None:
+def test_a_patch_names_the_fields_that_cannot_be_changed(
+    client: APIClient, merchant: Merchant
+) -> None:
     order = OrderFactory(merchant=merchant)
     answer = client.patch(f"{ORDERS}/{order.pk}", {"status": "DELIVERED", "pickup_lat": 5.6})
     assert errors_of(answer) == {("status", "unknown_field"), ("pickup_lat", "unknown_field")}
@@ -395,7 +399,7 @@ def test_an_order_is_rescheduled(client: APIClient, merchant: Merchant) -> None:
 # --- the timeline --------------------------------------------------------------------------------
 
 
-def test_the_timeline_is_oldest_first_and_as_the_contract_says(
+def test_the_timeline_is_oldest_first_and_matches_its_contract(
     client: APIClient, ops: APIClient, merchant: Merchant
 ) -> None:
     order = order_in(Status.DELIVERED, merchant=merchant)

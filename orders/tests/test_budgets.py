@@ -1,6 +1,6 @@
-"""What the hot calls may cost the database: statements, and rows read.
+"""Limits of SQL statements and rows read for the hot calls.
 
-How long they take is measured by `make bench`, never here.
+`make bench` measures their duration; tests never do.
 """
 
 import re
@@ -35,7 +35,7 @@ TRIP = {
 
 @contextmanager
 def sent() -> Iterator[list[tuple[str, Any]]]:
-    """The statements sent meanwhile, with their values."""
+    """Yields the statements that are sent inside the block, with their values."""
     statements: list[tuple[str, Any]] = []
 
     def note(execute: Any, sql: str, values: Any, many: bool, context: Any) -> Any:
@@ -51,7 +51,7 @@ def heads(statements: list[tuple[str, Any]]) -> list[str]:
 
 
 def rows_read(sql: str, values: Any) -> int:
-    """The most rows that any step of the plan read, those that it threw away included."""
+    """The maximum of rows that a step of the plan read, including the rows that it filtered out."""
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}", values)
         (plan,) = cursor.fetchone()
@@ -93,8 +93,8 @@ def test_placing_an_order_takes_six_statements() -> None:
         headers = {"HTTP_IDEMPOTENCY_KEY": uuid.uuid4().hex}
         return client.post(PATH, {**TRIP, "external_id": uuid.uuid4().hex}, **headers)
 
-    # Who places again finds the rulebook in memory. Tests keep none of what is not committed, so
-    # what is read for it is told apart by its tables.
+    # In production the second order finds the rulebook in memory. Inside a test's transaction it is
+    # not cached, so its queries are excluded by their tables.
     assert place().status_code == 201
     with sent() as statements:
         assert place().status_code == 201
@@ -103,9 +103,9 @@ def test_placing_an_order_takes_six_statements() -> None:
     assert len(own) <= 6, heads(statements)
 
 
-def test_reading_an_order_takes_two_at_most(plenty: Order) -> None:
+def test_reading_an_order_takes_at_most_two_statements(plenty: Order) -> None:
     client = key_client(merchant=plenty.merchant)
-    client.get(PATH)  # a key's first use in a minute is noted
+    client.get(PATH)  # the first use of a key in a minute writes its last use
     with sent() as statements:
         assert client.get(f"{PATH}/{plenty.pk}").json()["id"] == str(plenty.pk)
     assert 1 <= len(statements) <= 2, heads(statements)
@@ -120,9 +120,9 @@ def as_staff(_order: Order) -> Any:
 
 
 @pytest.mark.parametrize("caller", [as_merchant, as_staff])
-def test_a_first_page_takes_three_and_reads_a_page(plenty: Order, caller: Any) -> None:
+def test_a_first_page_takes_three_statements_and_reads_one_page(plenty: Order, caller: Any) -> None:
     client = caller(plenty)
-    client.get(f"{PATH}/{plenty.pk}")  # a key's first use in a minute is noted
+    client.get(f"{PATH}/{plenty.pk}")  # the first use of a key in a minute writes its last use
     with sent() as statements:
         assert len(client.get(PATH).json()["items"]) == 20
     assert len(statements) == 3, heads(statements)
@@ -130,17 +130,17 @@ def test_a_first_page_takes_three_and_reads_a_page(plenty: Order, caller: Any) -
 
 
 @pytest.mark.parametrize("caller", [as_merchant, as_staff])
-def test_a_page_by_cursor_takes_two_and_reads_a_page(plenty: Order, caller: Any) -> None:
+def test_a_cursor_page_takes_two_statements_and_reads_one_page(plenty: Order, caller: Any) -> None:
     client = caller(plenty)
     cursor = client.get(f"{PATH}?cursor=&page_size=100").json()["next_cursor"]
     with sent() as statements:
         assert len(client.get(f"{PATH}?cursor={cursor}").json()["items"]) == 20
     assert len(statements) == 2, heads(statements)
-    assert rows_read(*statements[-1]) <= 21  # one more tells whether there is a next page
+    assert rows_read(*statements[-1]) <= 21  # one more row shows whether there is a next page
 
 
 @pytest.mark.django_db(transaction=True)
-def test_counting_looks_at_no_order(plenty: Order) -> None:
+def test_counting_is_an_index_only_scan(plenty: Order) -> None:
     wait_until(_is_vacuumed)
     client = key_client(merchant=plenty.merchant)
     with sent() as statements:
@@ -153,7 +153,7 @@ def test_counting_looks_at_no_order(plenty: Order) -> None:
 
 
 def _is_vacuumed() -> bool:
-    """Whether all is known to be visible to everybody: not while some old transaction goes on."""
+    """Whether every page is marked all-visible; an old open transaction prevents it."""
     with connection.cursor() as cursor:
         cursor.execute("VACUUM (ANALYZE) orders_order")
         cursor.execute(
@@ -163,7 +163,7 @@ def _is_vacuumed() -> bool:
     return bool(is_all_visible)
 
 
-def test_tracking_asks_the_database_nothing(plenty: Order) -> None:
+def test_tracking_takes_no_statement(plenty: Order) -> None:
     address = f"/api/v1/tracking/{plenty.public_tracking_id}"
     tag = Client().get(address)["ETag"]
     with sent() as statements:
@@ -189,7 +189,7 @@ def test_tracking_asks_the_database_nothing(plenty: Order) -> None:
         "?o=4",
     ],
 )
-def test_the_consoles_list_takes_twelve(plenty: Order, query: str) -> None:
+def test_the_console_list_takes_at_most_twelve_statements(plenty: Order, query: str) -> None:
     browser = Client()
     browser.force_login(UserFactory(role=Role.OPS))
     with sent() as statements:
@@ -197,7 +197,7 @@ def test_the_consoles_list_takes_twelve(plenty: Order, query: str) -> None:
     assert len(statements) <= 12, heads(statements)
 
 
-def test_an_answer_is_the_same_whichever_way_it_is_read(plenty: Order) -> None:
+def test_an_order_is_the_same_alone_and_in_the_list(plenty: Order) -> None:
     client = key_client(merchant=plenty.merchant)
     one = client.get(f"{PATH}/{plenty.pk}").json()
     listed = next(i for i in client.get(PATH).json()["items"] if i["id"] == str(plenty.pk))

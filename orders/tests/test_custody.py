@@ -1,4 +1,4 @@
-"""Where the parcel is: who may say so, what follows, and what the database refuses."""
+"""Custody of the parcel: changes of the holder, their effects, and the database constraints."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def aboard(status: Status = Status.ENROUTE) -> Order:
 
 
 def on_hold(holder: Holder) -> Order:
-    """An order whose flight failed with the parcel aboard, or lost."""
+    """An order whose flight failed with the parcel aboard (DRONE) or missing (UNKNOWN)."""
     order = aboard()
     astray = "" if holder == Holder.DRONE else "It landed in a field."
     return lifecycle.mission_over(
@@ -85,9 +85,9 @@ def stored(order: Order) -> Order:
     return Order.objects.get(pk=order.pk)
 
 
-# --- who may hand it to whom ---------------------------------------------------------------------
+# --- changes of the holder -----------------------------------------------------------------------
 
-SAID: dict[Holder, Callable[[Order, Hub], Order]] = {
+REPORTS: dict[Holder, Callable[[Order, Hub], Order]] = {
     Holder.HUB: lambda order, hub: lifecycle.unloaded(order.pk, hub.pk, by=OPS),
     Holder.SENDER: lambda order, hub: lifecycle.never_left(order.pk, by=OPS, note="On the shelf."),
     Holder.RETURNED: lambda order, hub: lifecycle.given_back(
@@ -97,29 +97,29 @@ SAID: dict[Holder, Callable[[Order, Hub], Order]] = {
 }
 ALLOWED_FROM = {
     Holder.HUB: {Holder.DRONE, Holder.UNKNOWN, Holder.SENDER, Holder.HUB},
-    Holder.SENDER: set(),  # these were seen going aboard
+    Holder.SENDER: set(),  # the pickup of all these parcels was observed
     Holder.RETURNED: {Holder.DRONE, Holder.UNKNOWN, Holder.HUB},
     Holder.LOST: {Holder.DRONE, Holder.UNKNOWN, Holder.HUB},
 }
 
 
 @pytest.mark.parametrize("was", Holder)
-@pytest.mark.parametrize("becomes", SAID)
-def test_every_word_about_a_parcel_from_every_holder(was: Holder, becomes: Holder) -> None:
+@pytest.mark.parametrize("becomes", REPORTS)
+def test_every_change_of_holder_from_every_holder(was: Holder, becomes: Holder) -> None:
     order = with_holder(was)
     assert order.holder == was
     if was in ALLOWED_FROM[becomes]:
-        assert SAID[becomes](order, HubFactory()).holder == becomes
+        assert REPORTS[becomes](order, HubFactory()).holder == becomes
         assert stored(order).holder == becomes
         return
     before = last(order)
     with pytest.raises(lifecycle.Refused) as refusal:
-        SAID[becomes](order, HubFactory())
+        REPORTS[becomes](order, HubFactory())
     assert refusal.value.code in ("parcel_elsewhere", "parcel_was_loaded")
     assert (stored(order).holder, last(order)) == (was, before)
 
 
-def test_a_parcel_is_said_to_be_ready_once() -> None:
+def test_a_parcel_is_reported_ready_once() -> None:
     order = order_in(Status.QUEUED)
     assert lifecycle.ready(order.pk, by=LOADER).parcel_ready_at is not None
     assert (last(order).type, last(order).actor) == ("PARCEL_READY", "user:loader")
@@ -128,8 +128,8 @@ def test_a_parcel_is_said_to_be_ready_once() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.DELIVERED, Status.CANCELED, Status.FAILED])
-def test_a_parcel_that_is_not_waited_for_is_never_ready(status: Status) -> None:
-    with pytest.raises(lifecycle.Refused, match="not waited for"):
+def test_the_parcel_of_an_order_that_is_over_cannot_be_ready(status: Status) -> None:
+    with pytest.raises(lifecycle.Refused, match="not expected"):
         lifecycle.ready(order_in(status).pk, by=LOADER)
 
 
@@ -151,13 +151,13 @@ def test_a_parcel_without_a_job_is_not_loaded() -> None:
         assert refusal.value.code == "no_active_job"
 
 
-def test_a_parcel_that_nobody_can_find_is_not_loaded() -> None:
+def test_a_missing_parcel_cannot_be_loaded() -> None:
     order = lifecycle.sight_lost(order_in(Status.ENROUTE).pk, by=GCS, why="It fell.")
     with pytest.raises(lifecycle.Refused, match="elsewhere"):
         lifecycle.loaded(order.pk, by=LOADER)
 
 
-def test_a_drone_at_the_door_has_the_parcel_aboard_also_when_nobody_saw_the_pickup() -> None:
+def test_a_drone_at_the_door_has_the_parcel_aboard_even_without_a_reported_pickup() -> None:
     order = lifecycle.advance(order_in(Status.ENROUTE).pk, Status.ARRIVED, by=GCS).order
     assert order.holder == Holder.DRONE
     assert DeliveryEvent.objects.get(order=order, type="PARCEL_LOADED").payload["inferred"]
@@ -168,10 +168,10 @@ def test_delivery_hands_the_parcel_to_the_recipient() -> None:
     assert (order.holder, order.holder_drone_id) == (Holder.RECIPIENT, None)
 
 
-# --- what becomes of the order -------------------------------------------------------------------
+# --- effects on the order ------------------------------------------------------------------------
 
 
-def test_an_attempt_that_ends_before_the_pickup_is_simply_queued_again() -> None:
+def test_an_attempt_that_ends_before_the_pickup_is_queued_again() -> None:
     order = order_in(Status.ENROUTE)
     order = lifecycle.mission_over(
         order.pk, ended=JobStatus.FAILED, by=GCS, why="Wind.", max_attempts=3
@@ -185,7 +185,7 @@ def test_an_attempt_that_ends_before_the_pickup_is_simply_queued_again() -> None
     ("holder", "code"),
     [(Holder.DRONE, HoldCode.PARCEL_ABOARD), (Holder.UNKNOWN, HoldCode.PARCEL_UNKNOWN)],
 )
-def test_an_attempt_that_ends_after_the_pickup_waits_for_an_answer(
+def test_an_attempt_that_ends_after_the_pickup_puts_the_order_on_hold(
     holder: Holder, code: HoldCode
 ) -> None:
     order = on_hold(holder)
@@ -193,11 +193,11 @@ def test_an_attempt_that_ends_after_the_pickup_waits_for_an_answer(
     assert order.hold_message == "Motor 3 failed."
     assert order.hold_since is not None
     assert last(order).payload["hold"] == code
-    assert order in Order.objects.awaiting_an_answer()
+    assert order in Order.objects.awaiting_staff()
     assert order not in Order.objects.dispatchable()
 
 
-def test_no_drone_is_sent_for_an_order_that_waits_for_an_answer() -> None:
+def test_an_order_on_hold_gets_no_drone() -> None:
     order, drone = on_hold(Holder.UNKNOWN), DroneFactory()
     with pytest.raises(lifecycle.Refused) as refusal:
         lifecycle.assign(order.pk, drone.pk, by=OPS, why="Mine.")
@@ -209,7 +209,7 @@ def test_no_drone_is_sent_for_an_order_that_waits_for_an_answer() -> None:
         )
 
 
-def test_a_drone_with_a_parcel_aboard_is_given_no_other_order() -> None:
+def test_a_drone_with_a_parcel_aboard_gets_no_other_order() -> None:
     held = on_hold(Holder.DRONE)
     other = order_in(Status.QUEUED)
     with pytest.raises(Conflict) as refusal:
@@ -219,7 +219,7 @@ def test_a_drone_with_a_parcel_aboard_is_given_no_other_order() -> None:
     assert lifecycle.assign_many([pair], by=OPS) == []
 
 
-def test_it_is_at_a_hub_and_is_flown_from_there() -> None:
+def test_a_parcel_at_a_hub_is_flown_from_there() -> None:
     order, hub = on_hold(Holder.DRONE), HubFactory(name="East", lat=5.61, lng=-0.18)
     order = lifecycle.unloaded(order.pk, hub.pk, by=LOADER, note="Wet.")
     assert (order.holder, order.hold_code, order.status) == (Holder.HUB, "", Status.QUEUED)
@@ -227,7 +227,7 @@ def test_it_is_at_a_hub_and_is_flown_from_there() -> None:
     event = last(order)
     assert (event.type, event.message) == ("PARCEL_UNLOADED", "The parcel is at East. Wet.")
     assert order in Order.objects.dispatchable()
-    assert order not in Order.objects.awaiting_an_answer()
+    assert order not in Order.objects.awaiting_staff()
     lifecycle.unloaded(order.pk, hub.pk, by=LOADER)
     assert last(order) == event
 
@@ -239,8 +239,8 @@ def test_a_parcel_that_comes_back_to_a_hub_ends_its_flight() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.ASSIGNED, Status.MISSION_SUBMITTED])
-def test_a_drone_planned_for_another_place_is_not_sent_there(status: Status) -> None:
-    """The parcel turns up at a hub while a drone is about to leave for the sender's."""
+def test_a_job_to_another_pickup_is_canceled(status: Status) -> None:
+    """The parcel is found at a hub while a drone is about to fly to the sender."""
     order = order_in(status)
     before = last(order)
     order = lifecycle.unloaded(order.pk, HubFactory().pk, by=LOADER)
@@ -250,13 +250,13 @@ def test_a_drone_planned_for_another_place_is_not_sent_there(status: Status) -> 
 
 
 @pytest.mark.parametrize("status", [Status.ASSIGNED, Status.MISSION_SUBMITTED])
-def test_no_drone_takes_off_for_a_parcel_that_is_gone(status: Status) -> None:
+def test_a_missing_parcel_cancels_the_job_before_takeoff(status: Status) -> None:
     order = lifecycle.sight_lost(order_in(status).pk, by=LOADER, why="The shelf is empty.")
     assert (order.status, order.hold_code) == (Status.QUEUED, HoldCode.PARCEL_UNKNOWN)
     assert order.jobs.get().status == JobStatus.CANCELED
 
 
-def test_a_parcel_that_is_lost_before_its_order_is_due_keeps_the_order_from_every_drone() -> None:
+def test_a_scheduled_order_with_a_missing_parcel_is_queued_on_hold() -> None:
     order = lifecycle.sight_lost(order_in(Status.VALIDATED).pk, by=LOADER, why="It is gone.")
     assert order.not_before is not None
     lifecycle.enqueue_due(order.not_before)
@@ -268,7 +268,7 @@ def test_an_unknown_hub_is_not_found() -> None:
         lifecycle.unloaded(on_hold(Holder.DRONE).pk, 4711, by=OPS)
 
 
-def test_it_never_left_and_is_flown_from_the_sender() -> None:
+def test_a_parcel_that_never_left_is_flown_from_the_sender() -> None:
     order = lifecycle.mission_over(
         order_in(Status.ENROUTE).pk,
         ended=JobStatus.FAILED,
@@ -284,37 +284,37 @@ def test_it_never_left_and_is_flown_from_the_sender() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "event", "reason"),
+    ("holder", "event", "reason"),
     [
         (Holder.RETURNED, "PARCEL_RETURNED", ReasonCode.RETURNED_TO_SENDER),
         (Holder.LOST, "PARCEL_LOST", ReasonCode.LOST),
     ],
 )
 @pytest.mark.parametrize("was", [Holder.DRONE, Holder.UNKNOWN, Holder.HUB])
-def test_a_parcel_that_will_not_come_ends_its_order(
-    was: Holder, said: Holder, event: str, reason: ReasonCode
+def test_a_returned_or_lost_parcel_ends_its_order(
+    was: Holder, holder: Holder, event: str, reason: ReasonCode
 ) -> None:
     order = with_holder(was)
     before = last(order)
-    order = SAID[said](order, HubFactory())
+    order = REPORTS[holder](order, HubFactory())
     assert (order.status, order.reason_code) == (Status.FAILED, reason)
     assert (order.hold_code, order.hold_since) == ("", None)
     assert types_after(order, before) == [event, "FAILED"]
-    assert order not in Order.objects.awaiting_an_answer()
+    assert order not in Order.objects.awaiting_staff()
 
 
-def test_an_order_that_is_aborted_with_its_parcel_aboard_is_not_over_for_us() -> None:
+def test_an_aborted_order_with_its_parcel_aboard_still_needs_attention() -> None:
     order = lifecycle.mission_over(
         aboard().pk, ended=JobStatus.ABORTED, by=GCS, why="Asked.", max_attempts=3, final=True
     )
     assert (order.status, order.holder) == (Status.ABORTED, Holder.DRONE)
-    assert order in Order.objects.awaiting_an_answer()
+    assert order in Order.objects.awaiting_staff()
     order = lifecycle.given_back(order.pk, by=OPS, received_by="Kofi of the shop")
     assert (order.status, order.holder) == (Status.ABORTED, Holder.RETURNED)
-    assert order not in Order.objects.awaiting_an_answer()
+    assert order not in Order.objects.awaiting_staff()
 
 
-def test_a_parcel_that_is_not_believed_is_asked_for_and_found_in_writing() -> None:
+def test_a_missing_parcel_is_found_at_the_sender() -> None:
     order = order_in(Status.QUEUED)
     lifecycle.sight_lost(order.pk, why="Delivered, it says.", by=GCS)
     assert order not in Order.objects.dispatchable()
@@ -323,7 +323,7 @@ def test_a_parcel_that_is_not_believed_is_asked_for_and_found_in_writing() -> No
     assert last(order).message == "It never left the sender: Asked the shop."
 
 
-# --- the clocks of others ------------------------------------------------------------------------
+# --- clocks that differ --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_a_parcel_that_is_not_believed_is_asked_for_and_found_in_writing() -> No
     [datetime(1970, 1, 1, tzinfo=UTC), timezone.now() + timedelta(days=1, minutes=6)],
     ids=["1970", "ahead"],
 )
-def test_a_report_with_a_wrong_clock_is_taken_and_noted(reported_at: datetime) -> None:
+def test_a_report_with_a_wrong_clock_keeps_the_reported_time(reported_at: datetime) -> None:
     with time_machine.travel(timezone.now() - timedelta(minutes=10)):
         order = aboard()
     order = lifecycle.advance(order.pk, Status.DELIVERED, by=GCS, occurred_at=reported_at).order
@@ -351,7 +351,7 @@ def test_a_report_six_minutes_ahead_counts_as_now() -> None:
     assert last(order).payload["reported_at"] == ahead.isoformat()
 
 
-def test_a_report_with_a_right_clock_is_not_remarked_on() -> None:
+def test_a_report_with_a_right_clock_keeps_no_second_time() -> None:
     with time_machine.travel(timezone.now() - timedelta(minutes=10)):
         order = aboard()
     at = timezone.now() - timedelta(minutes=2)
@@ -360,13 +360,13 @@ def test_a_report_with_a_right_clock_is_not_remarked_on() -> None:
     assert "reported_at" not in last(order).payload
 
 
-# --- what the database refuses, whatever the code does -------------------------------------------
+# --- database constraints ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("made", "changes", "constraint"),
     [
-        (Holder.SENDER, {"holder": "SOMEBODY"}, "order_holder_known"),
+        (Holder.SENDER, {"holder": "NEIGHBOUR"}, "order_holder_known"),
         (Holder.SENDER, {"holder": Holder.DRONE}, "order_drone_holds_what_it_carries"),
         (Holder.DRONE, {"holder": Holder.SENDER}, "order_drone_holds_what_it_carries"),
         (Holder.SENDER, {"holder": Holder.HUB}, "order_hub_holds_what_lies_there"),

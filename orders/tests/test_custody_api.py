@@ -49,11 +49,11 @@ def shown_to(client: APIClient, order: Order) -> dict[str, object]:
     return answer
 
 
-# --- what an order tells -------------------------------------------------------------------------
+# --- custody in an order's JSON ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("holder", Holder)
-def test_every_order_says_who_has_its_parcel(ops: APIClient, holder: Holder) -> None:
+def test_every_order_shows_who_has_its_parcel(ops: APIClient, holder: Holder) -> None:
     order = with_holder(holder)
     for client, drone in ((ops, order.holder_drone_id), (owner_of(order), "masked")):
         custody = shown_to(client, order)["custody"]
@@ -64,15 +64,15 @@ def test_every_order_says_who_has_its_parcel(ops: APIClient, holder: Holder) -> 
         assert custody["place"] == ("Ridge Pharmacy" if holder == Holder.SENDER else place)
 
 
-def test_a_hold_is_told_to_a_merchant_without_our_own_words(ops: APIClient) -> None:
+def test_a_merchant_sees_a_hold_without_the_internal_message(ops: APIClient) -> None:
     order = on_hold(Holder.DRONE)
-    to_us, to_them = shown_to(ops, order)["hold"], shown_to(owner_of(order), order)["hold"]
-    assert (to_us["code"], to_us["message"]) == ("PARCEL_ABOARD", "Motor 3 failed.")
-    assert to_them["message"] == "The parcel is on a drone whose flight is over."
+    internal, public = shown_to(ops, order)["hold"], shown_to(owner_of(order), order)["hold"]
+    assert (internal["code"], internal["message"]) == ("PARCEL_ABOARD", "Motor 3 failed.")
+    assert public["message"] == "The parcel is on a drone whose flight is over."
     assert shown_to(ops, OrderFactory())["hold"] is None
 
 
-def test_the_reason_of_an_end_has_a_code_and_words(ops: APIClient) -> None:
+def test_the_reason_of_an_end_has_a_code_and_a_message(ops: APIClient) -> None:
     canceled = lifecycle.cancel(OrderFactory().pk, by=SYSTEM, reason=CancelReason.WEATHER)
     for order, reason in (
         (order_in(Status.FAILED), {"code": "DRONE_PROBLEM", "message": "The drone had a problem."}),
@@ -87,26 +87,26 @@ def test_a_merchants_timeline_names_the_hub_and_no_drone() -> None:
     order = at_a_hub()
     client = owner_of(order)
     items = client.get(f"{ORDERS}/{order.pk}/events?page_size=100").json()["items"]
-    told = {item["type"]: item for item in items}
-    assert told["PARCEL_UNLOADED"]["payload"] == {"hub": order.holder_hub.name}
-    assert told["PARCEL_UNLOADED"]["message"] == "Back at a hub"
-    assert told["REQUEUED"]["payload"]["hold"] == "PARCEL_ABOARD"
-    assert told["PARCEL_LOADED"]["payload"] == {}
+    by_type = {item["type"]: item for item in items}
+    assert by_type["PARCEL_UNLOADED"]["payload"] == {"hub": order.holder_hub.name}
+    assert by_type["PARCEL_UNLOADED"]["message"] == "Back at a hub"
+    assert by_type["REQUEUED"]["payload"]["hold"] == "PARCEL_ABOARD"
+    assert by_type["PARCEL_LOADED"]["payload"] == {}
     for item in items:
         contract("delivery_event").validate(item)
 
 
-def test_the_list_is_narrowed_by_custody_and_costs_no_more_for_hubs(ops: APIClient) -> None:
-    lying = [at_a_hub(), at_a_hub()]
+def test_the_list_filters_by_custody_without_extra_statements_for_hubs(ops: APIClient) -> None:
+    at_hubs = [at_a_hub(), at_a_hub()]
     flying = aboard()
     OrderFactory()
     ops.get(ORDERS)
     with CaptureQueriesContext(connection) as queries:
         items = ops.get(f"{ORDERS}?custody=HUB").json()["items"]
     assert len(queries) <= 3, [query["sql"] for query in queries]
-    assert {item["id"] for item in items} == {str(order.pk) for order in lying}
+    assert {item["id"] for item in items} == {str(order.pk) for order in at_hubs}
     both = ops.get(f"{ORDERS}?custody=HUB&custody=DRONE").json()["items"]
-    assert {item["id"] for item in both} == {str(order.pk) for order in (*lying, flying)}
+    assert {item["id"] for item in both} == {str(order.pk) for order in (*at_hubs, flying)}
     assert errors_of(ops.get(f"{ORDERS}?custody=MOON")) == {("custody", "invalid_choice")}
 
 
@@ -120,7 +120,7 @@ def test_an_order_at_a_hub_is_read_with_one_statement(ops: APIClient) -> None:
     assert len(about_orders) <= 1
 
 
-# --- who may -------------------------------------------------------------------------------------
+# --- permissions ---------------------------------------------------------------------------------
 
 CALLS: dict[str, dict[str, object] | None] = {
     "ready": None,
@@ -130,13 +130,13 @@ CALLS: dict[str, dict[str, object] | None] = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_strangers_are_asked_who_they_are(call: str) -> None:
+def test_anonymous_callers_get_a_401(call: str) -> None:
     answer = api_client().post(f"{ORDERS}/{OrderFactory().pk}/{call}", CALLS[call])
     assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("call", ["custody", "correct"])
-def test_a_merchant_says_neither_who_has_a_parcel_nor_how_it_ended(call: str) -> None:
+def test_a_merchant_cannot_report_custody_or_correct_an_outcome(call: str) -> None:
     order = order_in(Status.FAILED)
     answer = owner_of(order).post(f"{ORDERS}/{order.pk}/{call}", CALLS[call])
     assert answer.status_code == 403
@@ -165,7 +165,7 @@ def test_the_parcel_is_ready(ops: APIClient, who: str) -> None:
     assert DeliveryEvent.objects.filter(order=order, type="PARCEL_READY").count() == 1
 
 
-def test_a_parcel_that_is_gone_is_not_ready(ops: APIClient) -> None:
+def test_a_delivered_parcel_cannot_be_ready(ops: APIClient) -> None:
     order = order_in(Status.DELIVERED)
     answer = ops.post(f"{ORDERS}/{order.pk}/ready")
     assert (answer.status_code, answer.json()["current_status"]) == (409, "DELIVERED")
@@ -174,14 +174,14 @@ def test_a_parcel_that_is_gone_is_not_ready(ops: APIClient) -> None:
 # --- custody -------------------------------------------------------------------------------------
 
 
-def test_it_is_loaded(ops: APIClient) -> None:
+def test_a_parcel_is_reported_loaded(ops: APIClient) -> None:
     order = order_in(Status.MISSION_SUBMITTED)
     shown = ops.post(f"{ORDERS}/{order.pk}/custody", {"holder": "DRONE"}).json()
     assert shown["custody"]["drone"] == order.assigned_drone_id
 
 
 @pytest.mark.parametrize("named", ["id", "name", "NAME"])
-def test_it_is_back_at_a_hub(ops: APIClient, named: str) -> None:
+def test_a_parcel_is_reported_at_a_hub(ops: APIClient, named: str) -> None:
     order, hub = on_hold(Holder.UNKNOWN), HubFactory(name="Achimota")
     place = {"id": str(hub.pk), "name": "Achimota", "NAME": " ACHIMOTA "}[named]
     body = {"holder": "HUB", "place": place, "note": "Wet."}
@@ -191,21 +191,21 @@ def test_it_is_back_at_a_hub(ops: APIClient, named: str) -> None:
     assert (shown["status"], shown["hold"]) == ("QUEUED", None)
 
 
-def test_it_never_left(ops: APIClient) -> None:
+def test_a_parcel_is_reported_as_never_picked_up(ops: APIClient) -> None:
     order = lifecycle.sight_lost(order_in(Status.QUEUED).pk, why="It flies, they say.", by=SYSTEM)
     body = {"holder": "SENDER", "note": "The shop has it."}
     shown = ops.post(f"{ORDERS}/{order.pk}/custody", body).json()
     assert (shown["custody"]["holder"], shown["hold"]) == ("SENDER", None)
 
 
-def test_what_was_seen_going_aboard_has_left(ops: APIClient) -> None:
+def test_a_parcel_with_an_observed_pickup_cannot_be_with_the_sender(ops: APIClient) -> None:
     body = {"holder": "SENDER", "note": "The shop has it."}
     answer = ops.post(f"{ORDERS}/{on_hold(Holder.UNKNOWN).pk}/custody", body)
     assert (answer.status_code, answer.json()["code"]) == (409, "parcel_was_loaded")
 
 
 @pytest.mark.parametrize(("holder", "code"), [("RETURNED", "RETURNED_TO_SENDER"), ("LOST", "LOST")])
-def test_it_does_not_come_any_more(ops: APIClient, holder: str, code: str) -> None:
+def test_a_parcel_is_reported_returned_or_lost(ops: APIClient, holder: str, code: str) -> None:
     order = at_a_hub()
     body = {"holder": holder, "note": "Kofi of the shop."}
     shown = ops.post(f"{ORDERS}/{order.pk}/custody", body).json()
@@ -231,7 +231,7 @@ def test_it_does_not_come_any_more(ops: APIClient, holder: str, code: str) -> No
         ({"holder": "LOST", "note": "x", "drone": "D"}, {("drone", "unknown_field")}),
     ],
 )
-def test_bad_words_about_a_parcel(
+def test_invalid_custody_reports_are_refused(
     ops: APIClient, body: dict[str, object], problems: set[tuple[str, str]]
 ) -> None:
     order = on_hold(Holder.UNKNOWN)
@@ -239,20 +239,20 @@ def test_bad_words_about_a_parcel(
     assert Order.objects.get(pk=order.pk).holder == Holder.UNKNOWN
 
 
-def test_a_place_without_a_hub_is_a_mistake(ops: APIClient) -> None:
+def test_a_place_is_refused_for_other_holders_than_a_hub(ops: APIClient) -> None:
     body = {"holder": "LOST", "note": "x", "place": HubFactory().name}
     answer = ops.post(f"{ORDERS}/{on_hold(Holder.UNKNOWN).pk}/custody", body)
     assert errors_of(answer) == {("place", "not_allowed")}
 
 
-def test_what_cannot_be_true_of_a_parcel_is_a_conflict(ops: APIClient) -> None:
+def test_an_impossible_custody_report_is_a_conflict(ops: APIClient) -> None:
     order = order_in(Status.DELIVERED)
     answer = ops.post(f"{ORDERS}/{order.pk}/custody", CALLS["custody"])
     assert (answer.status_code, answer.json()["code"]) == (409, "parcel_elsewhere")
     assert answer.json()["current_status"] == "DELIVERED"
 
 
-def test_the_same_word_sent_again_is_said_once(ops: APIClient) -> None:
+def test_a_custody_report_with_an_idempotency_key_is_recorded_once(ops: APIClient) -> None:
     order = at_a_hub()
     answers = [
         ops.post(f"{ORDERS}/{order.pk}/custody", CALLS["custody"], headers={"Idempotency-Key": "1"})
@@ -282,7 +282,7 @@ def test_an_outcome_is_corrected_both_ways(ops: APIClient) -> None:
     assert (shown["delivered_at"], shown["custody"]["holder"]) == (None, "UNKNOWN")
 
 
-def test_an_order_on_hold_is_said_to_be_delivered(ops: APIClient) -> None:
+def test_an_order_on_hold_is_corrected_to_delivered(ops: APIClient) -> None:
     shown = correct(ops, on_hold(Holder.UNKNOWN), outcome="DELIVERED", note="They have it.")
     assert (shown["status"], shown["hold"]) == ("DELIVERED", None)
 
@@ -303,7 +303,7 @@ def test_an_order_on_hold_is_said_to_be_delivered(ops: APIClient) -> None:
         ),
     ],
 )
-def test_a_correction_that_makes_no_sense(
+def test_invalid_corrections_are_refused(
     ops: APIClient, body: dict[str, object], problems: set[tuple[str, str]]
 ) -> None:
     order = order_in(Status.FAILED)
@@ -318,14 +318,14 @@ def test_a_correction_that_makes_no_sense(
         (lambda: order_in(Status.DELIVERED), "no_change"),
     ],
 )
-def test_a_correction_that_is_not_possible(
+def test_impossible_corrections_are_conflicts(
     ops: APIClient, made: Callable[[], Order], code: str
 ) -> None:
     answer = ops.post(f"{ORDERS}/{made().pk}/correct", CALLS["correct"])
     assert (answer.status_code, answer.json()["code"]) == (409, code)
 
 
-def test_an_order_with_no_drone_to_spare_is_assigned_again_from_the_hub(ops: APIClient) -> None:
+def test_an_order_is_assigned_again_from_the_hub(ops: APIClient) -> None:
     order = at_a_hub()
     lifecycle.assign(order.pk, DroneFactory().pk, by=SYSTEM, why="Near.")
     shown = shown_to(ops, order)
@@ -336,7 +336,7 @@ def test_an_order_with_no_drone_to_spare_is_assigned_again_from_the_hub(ops: API
 # --- a loader's calls ----------------------------------------------------------------------------
 
 
-def test_a_loader_says_ready_and_came_back_for_its_own_hub_and_reads_no_customer() -> None:
+def test_a_loader_reports_for_its_own_hub_and_sees_no_customer() -> None:
     order = on_hold(Holder.DRONE)
     hub = Hub.objects.get(drones__parcels=order.pk)
     kofi = UserFactory(username="kofi", role=Role.LOADER)

@@ -1,4 +1,4 @@
-"""The label of a parcel, and who gets it."""
+"""The label of a parcel, and the callers who may get it."""
 
 import xml.etree.ElementTree as ET
 from typing import Any
@@ -22,7 +22,7 @@ def path_of(order: Order) -> str:
     return f"/api/v1/orders/{order.pk}/label"
 
 
-def words_of(answer: Any) -> list[str]:
+def texts_of(answer: Any) -> list[str]:
     return [text.text or "" for text in ET.fromstring(answer.content).iter() if text.text]
 
 
@@ -34,9 +34,9 @@ def test_a_label_names_the_parcel_and_not_the_customer(settings: Settings) -> No
     answer = api_client(UserFactory(ops=True)).get(path_of(order))
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/svg+xml")
-    words = words_of(answer)
+    texts = texts_of(answer)
     for expected in ("7Q2K-M9XW", "Parcel, 0.8 kg", "From Ridge Pharmacy", "Ref. R-1042"):
-        assert expected in words
+        assert expected in texts
     shown = answer.content.decode()
     for private in ("Ama", "Mensah", "+233", "example.com", "4TZ1H", "5.615"):
         assert private not in shown
@@ -45,10 +45,10 @@ def test_a_label_names_the_parcel_and_not_the_customer(settings: Settings) -> No
 
 
 @pytest.mark.parametrize("name", ["<b>&amp;'\"", "a\x01b\x1f", "x" * 120])
-def test_a_label_is_sound_whatever_the_merchant_wrote(name: str) -> None:
+def test_a_label_is_valid_svg_for_any_pickup_name(name: str) -> None:
     order = OrderFactory(pickup_name=name, external_id=name[:64])
     answer = api_client(UserFactory(ops=True)).get(path_of(order))
-    assert all(len(word) <= 48 for word in words_of(answer))
+    assert all(len(text) <= 48 for text in texts_of(answer))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_who_gets_the_label_of_any_order(role: Role, status: int) -> None:
     assert browser_of(user).get(path_of(order)).status_code == status
 
 
-def test_a_merchant_gets_its_own_and_a_loader_those_of_the_place() -> None:
+def test_a_merchant_gets_its_own_labels_and_a_loader_those_of_its_hub() -> None:
     hub = HubFactory()
     order = order_in(Status.ASSIGNED, drone=drone_of(hub))
     assert api_client(UserFactory(merchant=order.merchant)).get(path_of(order)).status_code == 200

@@ -1,4 +1,4 @@
-"""Every verb from every state, through the database, as API, console and actors use them."""
+"""Every verb from every state, with the database, as API, console and actors call them."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -69,7 +69,7 @@ EARLY = (Status.CREATED, Status.VALIDATED, Status.QUEUED)
 
 
 def expected(verb: str, status: Status) -> str:
-    """Where the verb takes an order, as product.md's prose and table have it."""
+    """The status that the verb leads to, according to the product description."""
     on_a_mission = status in WITH_A_JOB and status != Status.ASSIGNED
     match verb:
         case "assign":
@@ -87,7 +87,7 @@ def expected(verb: str, status: Status) -> str:
             return Status.CANCELED if status in early else REFUSED
         case "fail" | "abort":
             if status in (Status.ARRIVED, Status.DELIVERING):
-                return Status.QUEUED  # on hold: the parcel is aboard, and a person is asked
+                return Status.QUEUED  # on hold, because the parcel is aboard
             end = Status.FAILED if verb == "fail" else Status.ABORTED
             return end if status == Status.ASSIGNED or on_a_mission else REFUSED
     report = Status(verb.removeprefix("report "))
@@ -113,7 +113,7 @@ def test_every_verb_from_every_state(status: Status) -> None:
 
 
 @pytest.mark.parametrize("to", [to for to in Status if to not in MISSION_STEPS])
-def test_a_report_to_what_is_no_step_of_a_mission_changes_nothing_and_says_so(to: Status) -> None:
+def test_a_report_to_a_status_outside_a_mission_changes_nothing_and_says_so(to: Status) -> None:
     order = order_in(Status.ENROUTE)
     unchanged = kept(order)
     advance = lifecycle.advance(order.pk, to, by=GCS)
@@ -135,7 +135,7 @@ def use_verb(use: Callable[[Order, Drone], Order], order: Order, spare: Drone) -
 
 
 def kept(order: Order) -> dict[str, list[dict[str, object]]]:
-    """Everything that the database holds about an order."""
+    """All rows of an order."""
     return {
         "order": list(Order.objects.filter(pk=order.pk).values()),
         "jobs": list(DeliveryJob.objects.filter(order=order).order_by("attempt").values()),
@@ -144,7 +144,7 @@ def kept(order: Order) -> dict[str, list[dict[str, object]]]:
 
 
 def assert_job_fits(order: Order) -> None:
-    """An order has an active job exactly while a drone is on it."""
+    """An order has an active job in the statuses WITH_A_JOB only."""
     active = list(DeliveryJob.objects.active().filter(order=order))
     assert bool(active) == (order.status in WITH_A_JOB)
     if active:
@@ -155,7 +155,7 @@ def types_of(order: Order) -> list[str]:
     return list(DeliveryEvent.objects.filter(order=order).values_list("type", flat=True))
 
 
-# --- what verbs write ----------------------------------------------------------------------------
+# --- rows that verbs write -----------------------------------------------------------------------
 
 
 def test_a_placed_order_is_checked_and_queued_at_once() -> None:
@@ -164,7 +164,7 @@ def test_a_placed_order_is_checked_and_queued_at_once() -> None:
     assert types_of(order) == ["CREATED", "VALIDATED", "QUEUED"]
 
 
-def test_an_order_for_later_waits_until_it_is_due() -> None:
+def test_a_scheduled_order_waits_until_it_is_due() -> None:
     order = order_in(Status.VALIDATED)
     assert order.not_before is not None
     assert lifecycle.enqueue_due(order.not_before - timedelta(seconds=1)) == 0
@@ -174,7 +174,7 @@ def test_an_order_for_later_waits_until_it_is_due() -> None:
     assert types_of(order) == ["CREATED", "VALIDATED", "QUEUED"]
 
 
-def test_a_report_that_skips_steps_walks_through_every_one_of_them() -> None:
+def test_a_report_that_skips_steps_takes_every_step_in_between() -> None:
     order = order_in(Status.ASSIGNED)
     advance = lifecycle.advance(order.pk, Status.ARRIVED, by=GCS, message="Over the roof.")
     steps = [
@@ -184,9 +184,9 @@ def test_a_report_that_skips_steps_walks_through_every_one_of_them() -> None:
         EventType.ARRIVED,
     ]
     assert advance.applied == steps
-    # No look saw the pickup, and the drone is at the door.
-    told = [*steps, EventType.PARCEL_LOADED]
-    events = DeliveryEvent.objects.filter(order=order, type__in=told)
+    # No pickup was reported, but the drone is at the door.
+    types = [*steps, EventType.PARCEL_LOADED]
+    events = DeliveryEvent.objects.filter(order=order, type__in=types)
     assert [event.payload.get("inferred", False) for event in events] == [True] * 4 + [False]
     assert events.last().message == "Over the roof."
 
@@ -209,7 +209,7 @@ def test_a_report_about_a_job_that_is_over_is_refused() -> None:
     assert Order.objects.get(pk=order.pk).status == Status.ASSIGNED
 
 
-def test_delivery_completes_the_job_and_keeps_its_time() -> None:
+def test_a_delivery_completes_the_job_and_keeps_its_time() -> None:
     with time_machine.travel(timezone.now() - timedelta(minutes=1)):
         order = order_in(Status.DELIVERING)
     at = timezone.now() - timedelta(seconds=30)
@@ -229,7 +229,7 @@ def test_reassigning_ends_the_former_job_and_starts_another() -> None:
     assert jobs[1].drone == other
 
 
-def test_a_mission_refused_before_it_was_accepted_was_never_submitted() -> None:
+def test_a_refused_mission_never_reaches_mission_submitted() -> None:
     order = order_in(Status.ASSIGNED)
     lifecycle.mission_over(
         order.pk, ended=JobStatus.FAILED, by=GCS, why="Unknown drone.", max_attempts=1
@@ -237,7 +237,7 @@ def test_a_mission_refused_before_it_was_accepted_was_never_submitted() -> None:
     assert types_of(order)[-2:] == ["ASSIGNED", "FAILED"]
 
 
-def test_an_abort_that_ops_asked_for_is_final_whatever_attempts_are_left() -> None:
+def test_an_abort_by_ops_is_final_even_with_attempts_left() -> None:
     order = order_in(Status.ENROUTE)
     order = lifecycle.mission_over(
         order.pk, ended=JobStatus.ABORTED, by=GCS, why="As asked.", max_attempts=9, final=True
@@ -245,14 +245,14 @@ def test_an_abort_that_ops_asked_for_is_final_whatever_attempts_are_left() -> No
     assert order.status == Status.ABORTED
 
 
-def test_canceling_twice_is_canceling_once() -> None:
+def test_canceling_twice_changes_nothing() -> None:
     order = order_in(Status.CANCELED)
     before = kept(order)
     lifecycle.cancel(order.pk, by=OPS, reason=CancelReason.WEATHER)
     assert kept(order) == before
 
 
-def test_a_busy_drone_is_not_given_a_second_order() -> None:
+def test_a_busy_drone_gets_no_second_order() -> None:
     drone = DroneFactory()
     order_in(Status.ENROUTE, drone=drone)
     order = order_in(Status.QUEUED)
@@ -262,14 +262,14 @@ def test_a_busy_drone_is_not_given_a_second_order() -> None:
     assert types_of(order)[-1] == "QUEUED"
 
 
-def test_what_does_not_exist_is_not_found() -> None:
+def test_unknown_orders_and_drones_are_not_found() -> None:
     with pytest.raises(NotFound):
         lifecycle.cancel(uuid4(), by=OPS, reason=CancelReason.OTHER)
     with pytest.raises(NotFound):
         lifecycle.assign(order_in(Status.QUEUED).pk, "NO-SUCH-DRONE", by=OPS, why="Mine.")
 
 
-def test_many_assignments_take_what_is_still_possible() -> None:
+def test_assign_many_skips_pairs_that_are_not_possible() -> None:
     free, busy = DroneFactory(), DroneFactory()
     order_in(Status.LAUNCHED, drone=busy)
     queued = [order_in(Status.QUEUED) for _ in range(3)]
@@ -282,7 +282,7 @@ def test_many_assignments_take_what_is_still_possible() -> None:
     assert DeliveryJob.objects.active().filter(drone=free).count() == 1
 
 
-def test_orders_may_exchange_their_drones_and_give_one_on() -> None:
+def test_assign_many_lets_orders_exchange_drones_and_pass_one_on() -> None:
     first, second, spare = DroneFactory.create_batch(3)
     one = order_in(Status.ASSIGNED, drone=first)
     other = order_in(Status.ASSIGNED, drone=second)
@@ -301,8 +301,8 @@ def test_orders_may_exchange_their_drones_and_give_one_on() -> None:
     assert types_of(one)[-1] == "REASSIGNED"
 
 
-def test_whoever_needs_the_drone_of_an_order_that_keeps_it_is_left_out() -> None:
-    """The first order has launched meanwhile, so the chain behind it does not move."""
+def test_assign_many_skips_pairs_that_need_the_drone_of_a_skipped_order() -> None:
+    """The first order has launched, so the pairs that depend on its drone are skipped."""
     first, second = DroneFactory.create_batch(2)
     launched = order_in(Status.LAUNCHED, drone=first)
     behind = order_in(Status.ASSIGNED, drone=second)
@@ -323,15 +323,15 @@ def test_whoever_needs_the_drone_of_an_order_that_keeps_it_is_left_out() -> None
     assert types_of(behind)[-1] == "ASSIGNED"
 
 
-def test_many_assignments_cost_no_more_statements_than_one(
+def test_assign_many_takes_the_same_statements_as_one_assignment(
     django_assert_max_num_queries: Callable[..., object],
 ) -> None:
     pairs = [
         lifecycle.Assignment(order_in(Status.QUEUED).pk, DroneFactory().pk, why="Best.")
         for _ in range(12)
     ]
-    # savepoint and release, drones, busy, orders, jobs, orders again in one UPDATE, the keys of
-    # the events, the events; and for the missions: policy, areas, drones, missions, parts
+    # Savepoint and release, drones, busy drones, orders, jobs, one UPDATE of orders, keys of the
+    # events, events; for the missions: policy, areas, drones, missions, parts.
     with django_assert_max_num_queries(16):
         assert len(lifecycle.assign_many(pairs, by=OPS)) == 12
 
@@ -339,11 +339,11 @@ def test_many_assignments_cost_no_more_statements_than_one(
 def test_a_change_of_details_is_in_the_timeline_and_changes_no_state() -> None:
     order = order_in(Status.QUEUED)
 
-    def hurry(locked: Order) -> Happened:
+    def make_urgent(locked: Order) -> Happened:
         locked.priority = "URGENT"
         return Happened(EventType.DETAILS_CHANGED, "Now urgent.")
 
-    lifecycle.amend(order.pk, by=OPS, happened=hurry)
+    lifecycle.amend(order.pk, by=OPS, happened=make_urgent)
     stored = Order.objects.get(pk=order.pk)
     assert (stored.priority, stored.status) == ("URGENT", Status.QUEUED)
     assert types_of(order)[-1] == "DETAILS_CHANGED"
@@ -358,11 +358,11 @@ def test_every_event_says_who_caused_it_and_why() -> None:
     assert (event.actor, event.message) == ("user:ops", "Nearest to the pharmacy.")
 
 
-# --- what the database refuses, whatever the code does -------------------------------------------
+# --- database constraints ------------------------------------------------------------------------
 
 
-# The trigger against TRUNCATE is off in tests (see wingxtra.tests.plugin), until the rollback. To
-# switch it on, no constraint may wait for the commit.
+# Tests disable the trigger against TRUNCATE (see wingxtra.tests.plugin). ALTER TABLE needs that no
+# deferred constraint is pending.
 AS_IN_PRODUCTION = """
     SET CONSTRAINTS ALL IMMEDIATE;
     ALTER TABLE orders_deliveryevent ENABLE TRIGGER orders_events_not_truncated
@@ -378,7 +378,7 @@ AS_IN_PRODUCTION = """
         "TRUNCATE orders_order CASCADE",
     ],
 )
-def test_the_database_refuses_to_change_what_happened(statement: str) -> None:
+def test_the_database_refuses_to_change_an_event(statement: str) -> None:
     order = order_in(Status.ASSIGNED)
     before = kept(order)
     with (
@@ -416,19 +416,19 @@ def test_the_database_refuses_a_second_active_job_for_order_or_drone() -> None:
             second.save()
 
 
-def test_the_signal_carries_what_was_written_inside_the_transaction() -> None:
-    heard: list[DeliveryEvent] = []
+def test_the_signal_sends_the_written_events_inside_the_transaction() -> None:
+    received: list[DeliveryEvent] = []
 
     def listen(sender: object, events: list[DeliveryEvent], **_: object) -> None:
         assert connection.in_atomic_block
-        heard.extend(events)
+        received.extend(events)
 
     lifecycle.recorded.connect(listen)
     try:
         order = OrderFactory()
     finally:
         lifecycle.recorded.disconnect(listen)
-    assert [event.pk for event in heard] == list(
+    assert [event.pk for event in received] == list(
         DeliveryEvent.objects.filter(order=order).values_list("pk", flat=True)
     )
-    assert all(event.order is order for event in heard)
+    assert all(event.order is order for event in received)

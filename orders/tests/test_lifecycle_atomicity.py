@@ -1,4 +1,4 @@
-"""A transition that dies midway leaves order, job and events as they were."""
+"""A verb that fails midway changes neither order, job nor events."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from wingxtra.accounts.identity import GCS, SYSTEM
 
 
 class Downstream(Exception):
-    """What somebody who listens to `recorded` may raise."""
+    """The exception of a failing receiver of `recorded`."""
 
 
 @contextmanager
@@ -67,7 +67,7 @@ VERBS = (reassign, reschedule, cancel, fail, deliver)
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_listener_that_raises_undoes_everything(verb: Callable[[Order], None]) -> None:
+def test_a_receiver_that_raises_rolls_everything_back(verb: Callable[[Order], None]) -> None:
     order = order_in(Status.ASSIGNED)
     before = kept(order)
     with listening(raise_downstream), pytest.raises(Downstream):
@@ -77,8 +77,8 @@ def test_a_listener_that_raises_undoes_everything(verb: Callable[[Order], None])
     assert kept(order) != before
 
 
-@pytest.mark.django_db(transaction=True)  # the failure ends the transaction that it happens in
-def test_an_order_that_cannot_be_written_as_a_whole_is_not_placed() -> None:
+@pytest.mark.django_db(transaction=True)  # the failure aborts its transaction
+def test_an_order_whose_events_cannot_be_written_is_not_placed() -> None:
     with listening(raise_downstream), pytest.raises(Downstream):
         OrderFactory()
     assert not Order.objects.exists()
@@ -87,7 +87,7 @@ def test_an_order_that_cannot_be_written_as_a_whole_is_not_placed() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_connection_killed_midway_undoes_everything(verb: Callable[[Order], None]) -> None:
+def test_a_connection_killed_midway_rolls_everything_back(verb: Callable[[Order], None]) -> None:
     order = order_in(Status.ASSIGNED)
     before = kept(order)
     died: list[Exception] = []

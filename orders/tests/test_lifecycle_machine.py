@@ -1,4 +1,4 @@
-"""Random verbs and reports against a small fleet: whatever happens, the promises hold."""
+"""Random verbs and reports against a small fleet keep the invariants of orders."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -35,7 +35,7 @@ from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory
 from wingxtra.problems import Conflict
 
-# (event, from, to) of the diagram, and how every timeline begins.
+# (event, from, to) of the state diagram.
 STEPS = {
     (edge.event.value, source.value, edge.target.value)
     for edge in TRANSITIONS.values()
@@ -43,8 +43,8 @@ STEPS = {
 }
 # An order on hold that was delivered after all.
 STEPS.add(("DELIVERED", "QUEUED", "DELIVERED"))
-OF_STEPS = {event for event, _, _ in STEPS}
-BEGINNING = ("CREATED", "CREATED")
+STEP_EVENTS = {event for event, _, _ in STEPS}
+FIRST_EVENT = ("CREATED", "CREATED")  # of every timeline: type and status
 CHOICE = st.integers(min_value=0, max_value=99)
 
 
@@ -62,7 +62,7 @@ CUSTODY_VERBS: list[CustodyVerb] = [
 
 
 class Deliveries(RuleBasedStateMachine):
-    """Four orders at most, three drones, two hubs; every example is rolled back at its end."""
+    """At most four orders, three drones, two hubs; every example is rolled back at its end."""
 
     merchant: Merchant
     drones: list[Drone]
@@ -82,7 +82,7 @@ class Deliveries(RuleBasedStateMachine):
     def order(self, choice: int) -> Order | None:
         return self.orders[choice % len(self.orders)] if self.orders else None
 
-    # --- what people and machines do -------------------------------------------------------------
+    # --- actions of people and machines ----------------------------------------------------------
 
     @rule(later=st.booleans())
     def place(self, later: bool) -> None:
@@ -144,7 +144,7 @@ class Deliveries(RuleBasedStateMachine):
         )
 
     @rule(choice=CHOICE, verb=st.sampled_from(CUSTODY_VERBS))
-    def somebody_says_where_the_parcel_is(self, choice: int, verb: CustodyVerb) -> None:
+    def report_custody(self, choice: int, verb: CustodyVerb) -> None:
         self.attempt(choice, lambda order: verb(order.pk, self.hubs[choice % 2]))
 
     @rule(choice=CHOICE)
@@ -187,22 +187,22 @@ class Deliveries(RuleBasedStateMachine):
         )
 
     def attempt(self, choice: int, verb) -> None:  # type: ignore[no-untyped-def]
-        """Refusals are answers; anything else is a fault."""
+        """A refusal is allowed; any other exception fails the test."""
         order = self.order(choice)
         if order is not None:
             with suppress(Conflict):
                 verb(order)
 
-    # --- what must hold after each step ----------------------------------------------------------
+    # --- invariants ------------------------------------------------------------------------------
 
     @invariant()
-    def one_active_job_at_most(self) -> None:
+    def at_most_one_active_job(self) -> None:
         active = DeliveryJob.objects.active()
         for side in ("order", "drone"):
             assert not active.values(side).annotate(jobs=Count("pk")).filter(jobs__gt=1)
 
     @invariant()
-    def an_order_has_an_active_job_exactly_while_a_drone_is_on_it(self) -> None:
+    def an_order_has_an_active_job_only_in_a_status_with_a_job(self) -> None:
         active = dict(DeliveryJob.objects.active().values_list("order_id", "pk"))
         for order in Order.objects.all():
             on_it = order.status in WITH_A_JOB
@@ -212,10 +212,10 @@ class Deliveries(RuleBasedStateMachine):
     def the_timeline_is_a_path_of_the_diagram(self) -> None:
         for order in Order.objects.prefetch_related("events"):
             events = [(event.type, event.status) for event in order.events.all()]
-            assert events[0] == BEGINNING
+            assert events[0] == FIRST_EVENT
             here = Status.CREATED.value
             for kind, status in events[1:]:
-                assert (kind, here, status) in STEPS if kind in OF_STEPS else status == here
+                assert (kind, here, status) in STEPS if kind in STEP_EVENTS else status == here
                 here = status
             assert here == order.status
 
@@ -245,7 +245,7 @@ class Deliveries(RuleBasedStateMachine):
             assert by_drone.get(drone_id, order_id) == order_id
 
     @invariant()
-    def a_drone_is_sent_only_for_a_parcel_that_is_there(self) -> None:
+    def a_drone_is_sent_only_to_the_place_of_the_parcel(self) -> None:
         for order in Order.objects.filter(status__in=(Status.ASSIGNED, Status.MISSION_SUBMITTED)):
             assert order.holder in (*FLOWN_FROM, Holder.DRONE)
         for order in Order.objects.dispatchable():
@@ -253,7 +253,7 @@ class Deliveries(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
-def test_whatever_happens_the_promises_hold() -> None:
+def test_random_verbs_keep_the_invariants() -> None:
     Deliveries.merchant = MerchantFactory()
     Deliveries.drones = DroneFactory.create_batch(3)
     Deliveries.hubs = HubFactory.create_batch(2)

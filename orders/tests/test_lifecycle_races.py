@@ -1,4 +1,4 @@
-"""Two at once. Each race has a control that goes wrong without the lock, or it proves nothing."""
+"""Races between verbs. Each race has a control that fails without the lock."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def at_once(*verbs: Callable[[], object]) -> list[Exception | None]:
-    """Run them in as many threads, started together; returns what each of them raised."""
+    """Run each verb in its own thread, started together; returns what each of them raised."""
     start = Barrier(len(verbs))
     raised: list[Exception | None] = [None] * len(verbs)
 
@@ -45,7 +45,7 @@ def at_once(*verbs: Callable[[], object]) -> list[Exception | None]:
 
 @contextmanager
 def without_index(name: str) -> Iterator[None]:
-    """Take a unique index away, and put it back once the rows that it forbids are gone."""
+    """Drop a unique index for the block, then delete the rows and restore the index."""
     constraint = next(c for c in DeliveryJob._meta.constraints if c.name == name)
     with connection.schema_editor() as editor:
         editor.remove_constraint(DeliveryJob, constraint)
@@ -58,7 +58,7 @@ def without_index(name: str) -> Iterator[None]:
 
 
 def together(barrier: Barrier) -> None:
-    """Wait until everybody has read what is there; go on alone when nobody else comes."""
+    """Wait until all threads have read; continue after 2 s when the others do not arrive."""
     with suppress(BrokenBarrierError):
         barrier.wait(2)
 
@@ -72,7 +72,7 @@ def assigns_of_one_drone(count: int) -> list[Callable[[], object]]:
     return [assign(order_in(Status.QUEUED)) for _ in range(count)]
 
 
-def test_one_drone_is_given_to_one_of_many_orders() -> None:
+def test_concurrent_assignments_give_one_drone_to_one_order() -> None:
     raised = at_once(*assigns_of_one_drone(8))
     assert raised.count(None) == 1
     assert {problem.code for problem in raised if problem} == {"drone_busy"}
@@ -80,19 +80,19 @@ def test_one_drone_is_given_to_one_of_many_orders() -> None:
 
 
 def without_the_drones_lock(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    """Everybody asks which drones are free before anybody takes one."""
-    everybody = Barrier(count)
+    """All threads read the free drones before one of them takes a drone."""
+    barrier = Barrier(count)
 
     def free_drones(drone_ids: Iterable[str]) -> set[str]:
         busy = DeliveryJob.objects.active().filter(drone_id__in=(ids := set(drone_ids)))
         free = ids - set(busy.values_list("drone_id", flat=True))
-        together(everybody)
+        together(barrier)
         return free
 
     monkeypatch.setattr(unit_of_work, "free_drones", free_drones)
 
 
-def test_control_without_lock_and_index_one_drone_is_given_to_many(
+def test_control_without_lock_and_index_one_drone_gets_many_orders(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     without_the_drones_lock(monkeypatch, 3)
@@ -101,7 +101,9 @@ def test_control_without_lock_and_index_one_drone_is_given_to_many(
         assert DeliveryJob.objects.active().count() == 3
 
 
-def test_without_the_lock_the_index_alone_still_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_lock_the_index_alone_prevents_a_second_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     without_the_drones_lock(monkeypatch, 3)
     raised = at_once(*assigns_of_one_drone(3))
     assert raised.count(None) == 1
@@ -121,20 +123,20 @@ def assign_and_postpone() -> tuple[Order, list[Exception | None]]:
 
 
 def waits_without_a_drone(order: Order) -> bool:
-    """What must be true whoever came first: postponing is possible before and after assigning."""
+    """True in both orders of the two verbs: postponing is possible before and after assigning."""
     return order.status == Status.VALIDATED and not DeliveryJob.objects.active().exists()
 
 
-def test_two_verbs_on_one_order_happen_one_after_the_other() -> None:
+def test_concurrent_verbs_on_one_order_are_serialized() -> None:
     order, raised = assign_and_postpone()
     assert waits_without_a_drone(order)
     written = DeliveryEvent.objects.filter(order=order).values_list("type", flat=True)[3:]
-    # Either the drone was assigned first, or the assignment found an order that has to wait.
+    # Either the drone was assigned first, or the assignment found a postponed order.
     assert list(written) == (["RESCHEDULED"] if raised[0] else ["ASSIGNED", "RESCHEDULED"])
     assert raised[1] is None
 
 
-def test_control_without_the_orders_lock_both_leave_from_the_same_state(
+def test_control_without_the_orders_lock_both_verbs_start_from_the_same_state(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     both = Barrier(2)
@@ -150,7 +152,7 @@ def test_control_without_the_orders_lock_both_leave_from_the_same_state(
     assert not waits_without_a_drone(order)
 
 
-def assign_while_the_parcel_goes_astray() -> tuple[Order, list[Exception | None]]:
+def assign_while_the_parcel_goes_missing() -> tuple[Order, list[Exception | None]]:
     order, drone = order_in(Status.QUEUED), DroneFactory()
     raised = at_once(
         lambda: lifecycle.assign(order.pk, drone.pk, by=SYSTEM, why="Near."),
@@ -160,22 +162,22 @@ def assign_while_the_parcel_goes_astray() -> tuple[Order, list[Exception | None]
 
 
 def no_drone_is_on_it(order: Order) -> bool:
-    """Whoever came first: the parcel is gone, so no drone is sent for it and a person is asked."""
+    """True in both orders of the two verbs: the order is on hold and has no job."""
     is_held = order.status == Status.QUEUED and order.hold_code == HoldCode.PARCEL_UNKNOWN
     return is_held and not DeliveryJob.objects.active().exists()
 
 
-def test_no_drone_is_sent_for_a_parcel_that_goes_astray_at_the_same_moment() -> None:
-    order, raised = assign_while_the_parcel_goes_astray()
+def test_no_drone_is_sent_for_a_parcel_that_goes_missing_concurrently() -> None:
+    order, raised = assign_while_the_parcel_goes_missing()
     assert no_drone_is_on_it(order)
     assert raised[1] is None
     assert raised[0] is None or isinstance(raised[0], lifecycle.Refused)
 
 
-def test_control_without_the_orders_lock_a_drone_is_sent_for_a_parcel_that_is_gone(
+def test_control_without_the_orders_lock_a_drone_is_sent_for_a_missing_parcel(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The constraints alone stop one of the two writes, and leave the order to chance."""
+    """The constraints alone stop one of the two writes; which one is left to chance."""
     both = Barrier(2)
 
     def locked(order_ids: Iterable[object], *, skip_locked: bool = False) -> list[Order]:
@@ -184,12 +186,12 @@ def test_control_without_the_orders_lock_a_drone_is_sent_for_a_parcel_that_is_go
         return orders
 
     monkeypatch.setattr(unit_of_work, "locked", locked)
-    order, raised = assign_while_the_parcel_goes_astray()
+    order, raised = assign_while_the_parcel_goes_missing()
     assert any(isinstance(problem, IntegrityError) for problem in raised)
     assert no_drone_is_on_it(order) == (raised[1] is None)
 
 
-def test_planners_that_collide_leave_what_the_other_holds() -> None:
+def test_concurrent_planners_skip_rows_that_the_other_has_locked() -> None:
     orders = [order_in(Status.QUEUED) for _ in range(6)]
     drones = DroneFactory.create_batch(6)
     pairs = [
@@ -201,7 +203,7 @@ def test_planners_that_collide_leave_what_the_other_holds() -> None:
     assert DeliveryJob.objects.active().count() == 6
 
 
-def test_one_reference_makes_one_order_however_many_ask_at_once() -> None:
+def test_concurrent_requests_with_one_reference_place_one_order() -> None:
     DroneFactory()
     merchant = MerchantFactory()
 

@@ -1,4 +1,4 @@
-"""A loader gets to the list of the own hub and through no other door."""
+"""A loader has access to the list of its own hub and to nothing else."""
 
 import re
 from typing import Any
@@ -50,7 +50,7 @@ def test_the_log_in_leads_to_the_list(hub: Hub, kofi: User) -> None:
     assert log_in(Client(), "/admin/login/?next=/admin/").redirect_chain[-1][0] == page
 
 
-def test_the_log_in_leads_on_to_the_label_that_was_scanned(hub: Hub, kofi: User) -> None:
+def test_the_log_in_leads_to_the_scanned_label(hub: Hub, kofi: User) -> None:
     order = order_in(Status.ASSIGNED, drone=drone_of(hub))
     path = reverse("loading-scan", args=[order.pk])
     browser = Client()
@@ -58,30 +58,30 @@ def test_the_log_in_leads_on_to_the_label_that_was_scanned(hub: Hub, kofi: User)
     assert log_in(browser, asked).redirect_chain == [(path, 302)]
 
 
-def test_who_is_switched_off_is_out(hub: Hub, kofi: User) -> None:
+def test_a_deactivated_loader_loses_access_at_once(hub: Hub, kofi: User) -> None:
     browser = browser_of(kofi)
     User.objects.filter(pk=kofi.pk).update(is_active=False)
     assert LOGIN in browser.get(reverse("loading-hub", args=[hub.pk])).headers["Location"]
     assert "correct username and password" in log_in(Client()).content.decode()
 
 
-def test_a_merchants_person_still_cannot_log_in_there() -> None:
+def test_a_merchants_user_still_cannot_log_in_to_the_console() -> None:
     order = order_in(Status.QUEUED)
     UserFactory(username="kofi", merchant=order.merchant)
     assert "correct username and password" in log_in(Client()).content.decode()
 
 
-def test_who_leaves_is_out(hub: Hub, kofi: User) -> None:
+def test_logging_out_ends_the_session(hub: Hub, kofi: User) -> None:
     browser = browser_of(kofi)
     assert browser.post(reverse("loading-leave")).status_code == 302
     assert LOGIN in browser.get("/load/").headers["Location"]
 
 
-# --- the other doors -----------------------------------------------------------------------------
+# --- no other access -----------------------------------------------------------------------------
 
 
-def test_no_page_of_the_console_opens(kofi: User) -> None:
-    User.objects.filter(pk=kofi.pk).update(is_staff=True)  # whatever the flag says
+def test_a_loader_opens_no_page_of_the_console(kofi: User) -> None:
+    User.objects.filter(pk=kofi.pk).update(is_staff=True)  # the flag must not give access
     browser = browser_of(kofi)
     names = [f"{model._meta.label_lower.replace('.', '_')}" for model in admin.site._registry]
     paths = [reverse(f"admin:{name}_changelist") for name in names]
@@ -93,7 +93,7 @@ def test_no_page_of_the_console_opens(kofi: User) -> None:
 
 
 @pytest.mark.parametrize("by_token", [True, False])
-def test_no_call_of_the_api_is_for_a_loader(hub: Hub, kofi: User, by_token: bool) -> None:
+def test_a_loader_may_call_no_other_api(hub: Hub, kofi: User, by_token: bool) -> None:
     order = order_in(Status.ASSIGNED, drone=drone_of(hub))
     client = api_client(None if by_token else kofi)
     if by_token:
@@ -107,7 +107,7 @@ def test_no_call_of_the_api_is_for_a_loader(hub: Hub, kofi: User, by_token: bool
         assert answer.status_code == 403, (call.method, path)
 
 
-def test_ground_controls_calls_and_records_are_closed(hub: Hub, kofi: User) -> None:
+def test_ground_control_calls_and_records_are_closed_to_a_loader(hub: Hub, kofi: User) -> None:
     order = order_in(Status.ASSIGNED, drone=drone_of(hub))
     for client in (api_client(kofi), browser_of(kofi)):
         record = client.get(f"/api/v1/orders/{order.pk}/record")
@@ -117,7 +117,7 @@ def test_ground_controls_calls_and_records_are_closed(hub: Hub, kofi: User) -> N
     assert not Order.objects.visible_to(kofi).exists()
 
 
-# --- who makes a loader --------------------------------------------------------------------------
+# --- creating a loader ---------------------------------------------------------------------------
 
 
 def new_user(**changed: Any) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def new_user(**changed: Any) -> dict[str, Any]:
     }
 
 
-def test_an_administrator_makes_a_loader_with_a_hub(hub: Hub) -> None:
+def test_an_administrator_creates_a_loader_with_a_hub(hub: Hub) -> None:
     browser = browser_of(UserFactory(admin=True))
     add = reverse("admin:accounts_user_add")
     assert "Hubs of a loader" in browser.get(add).content.decode()
@@ -146,17 +146,19 @@ def test_an_administrator_makes_a_loader_with_a_hub(hub: Hub) -> None:
     assert hub.name in browser.get(page).content.decode()
 
 
-def test_a_loader_has_a_hub_and_only_a_loader_has_one(hub: Hub) -> None:
+def test_a_loader_needs_a_hub_and_other_roles_have_none(hub: Hub) -> None:
     browser = browser_of(UserFactory(admin=True))
     add = reverse("admin:accounts_user_add")
     answer = browser.post(add, new_user())
-    assert "Say at which hub the loader works." in answer.content.decode()
+    assert "Choose the hub at which the loader works." in answer.content.decode()
     answer = browser.post(add, new_user(role=Role.OPS, **{"loads_at-0-hub": hub.pk}))
     assert "Only the loader role belongs to hubs." in answer.content.decode()
     assert not User.objects.filter(username="esi").exists()
 
 
-def test_the_database_knows_a_loader_once_per_hub_and_no_key_of_one(hub: Hub, kofi: User) -> None:
+def test_the_database_allows_one_row_per_loader_and_hub_and_no_loader_key(
+    hub: Hub, kofi: User
+) -> None:
     with pytest.raises(IntegrityError, match="loader_once_per_hub"), transaction.atomic():
         Loader.objects.create(user=kofi, hub=hub)
     with pytest.raises(IntegrityError, match="apikey_is_no_loader"), transaction.atomic():

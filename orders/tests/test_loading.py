@@ -1,4 +1,4 @@
-"""The loader's page: what belongs to a hub, what a tap does, and that a second tap does nothing."""
+"""The loader's page: the orders of a hub, taps, double taps, scans and access."""
 
 import re
 from typing import Any
@@ -25,9 +25,9 @@ from orders.tests.loading import (
     browser_of,
     drone_of,
     far_hub,
-    lies_at,
     loaded_by,
     loader_at,
+    stored_at,
     tap,
 )
 from wingxtra.accounts.identity import SYSTEM, Role
@@ -64,24 +64,24 @@ def events_of(order: Order) -> list[str]:
 
 
 def parts(hub: Hub) -> dict[str, list[Any]]:
-    found = access.orders_at(hub).select_related(*access.SHOWN)
+    found = access.orders_at(hub).select_related(*access.RELATED)
     return {
         section.part.value: [row.order_id for row in section.rows]
         for section in board.compose(found, hub)
     }
 
 
-# --- what belongs to a hub -----------------------------------------------------------------------
+# --- the orders of a hub -------------------------------------------------------------------------
 
 
-def test_the_list_has_what_leaves_from_here_what_lies_here_and_what_comes_back(hub: Hub) -> None:
+def test_the_list_has_departures_stored_parcels_and_returns(hub: Hub) -> None:
     leaving = order_in(Status.ASSIGNED, drone=drone_of(hub))
     first = order_in(Status.MISSION_SUBMITTED, drone=drone_of(hub))
     aboard = loaded_by(drone_of(hub))
     fetched = order_in(Status.ASSIGNED, drone=drone_of(hub), **FAR)
     flying = loaded_by(drone_of(hub), Status.ENROUTE)
     back = back_with_its_parcel(drone_of(hub), **FAR)
-    lying = lies_at(hub, **FAR)
+    stored = stored_at(hub, **FAR)
     waiting = order_in(Status.QUEUED)
 
     found = parts(hub)
@@ -89,23 +89,23 @@ def test_the_list_has_what_leaves_from_here_what_lies_here_and_what_comes_back(h
     assert found == {
         "expected": [back.pk],
         "leaving": [first.pk, aboard.pk, leaving.pk, fetched.pk],
-        "lying": [lying.pk],
+        "lying": [stored.pk],
         "waiting": [waiting.pk],
         "flying": [flying.pk],
     }
 
 
-def test_an_order_in_any_status_has_its_place_among_others(hub: Hub) -> None:
+def test_orders_in_every_status_can_be_sorted(hub: Hub) -> None:
     orders = [order_in(status, drone=drone_of(hub)) for status in Status]
     shown = [row for section in board.compose(orders, hub) for row in section.rows]
     assert {row.order_id for row in shown} == {order.pk for order in orders}
 
 
-def test_what_is_elsewhere_or_over_is_not_on_the_list(hub: Hub) -> None:
+def test_orders_of_other_hubs_and_ended_orders_are_not_on_the_list(hub: Hub) -> None:
     elsewhere = far_hub()
     order_in(Status.QUEUED, **FAR)
     order_in(Status.ASSIGNED, drone=drone_of(elsewhere), **FAR)
-    lies_at(elsewhere)
+    stored_at(elsewhere)
     back_with_its_parcel(drone_of(elsewhere), **FAR)
     order_in(Status.DELIVERED, drone=drone_of(hub))
     order_in(Status.CANCELED)
@@ -120,23 +120,23 @@ def test_a_pickup_within_150_m_is_the_hubs_own(
     hub: Hub, name: str, away_m: float, is_here: bool
 ) -> None:
     place = {"pickup_lat": hub.lat, "pickup_lng": hub.lng}
-    # A degree of longitude is 0.5 % shorter in Accra than one of latitude.
+    # In Accra a degree of longitude is 0.5 % shorter than a degree of latitude.
     place[name] += away_m * METRE_DEG * (1.0048 if name == "pickup_lng" else 1)
     order_in(Status.QUEUED, **place)
     assert bool(parts(hub)) == is_here
 
 
-def test_an_order_that_is_over_stays_while_its_parcel_is_with_us(hub: Hub) -> None:
-    lying = lies_at(hub)
-    lifecycle.cancel(lying.pk, by=SYSTEM, reason=CancelReason.OTHER)
+def test_an_ended_order_stays_on_the_list_while_we_have_its_parcel(hub: Hub) -> None:
+    stored = stored_at(hub)
+    lifecycle.cancel(stored.pk, by=SYSTEM, reason=CancelReason.OTHER)
 
     answer = browser_of(loader_at(hub)).get(page_of(hub)).content.decode()
 
-    assert parts(hub) == {"lying": [lying.pk]}
+    assert parts(hub) == {"lying": [stored.pk]}
     assert "The order is over (canceled). Keep the parcel" in answer
 
 
-def test_a_parcel_that_a_drone_of_ours_lost_from_sight_is_asked_for(hub: Hub) -> None:
+def test_a_parcel_missing_after_a_flight_of_our_drone_is_on_the_list(hub: Hub) -> None:
     order = loaded_by(drone_of(hub), Status.ENROUTE, **FAR)
     lifecycle.sight_lost(order.pk, by=SYSTEM, why="Landed in a field.")
     lifecycle.requeue(order.pk, by=SYSTEM, why="Landed in a field.")
@@ -148,7 +148,7 @@ def test_a_parcel_that_a_drone_of_ours_lost_from_sight_is_asked_for(hub: Hub) ->
     assert (found.holder, found.holder_hub, found.hold_code) == (Holder.HUB, hub, "")
 
 
-def test_the_list_costs_the_same_statements_however_long_it_is(hub: Hub) -> None:
+def test_the_list_takes_the_same_statements_for_any_length(hub: Hub) -> None:
     browser = browser_of(loader_at(hub))
 
     def statements() -> int:
@@ -162,20 +162,18 @@ def test_the_list_costs_the_same_statements_however_long_it_is(hub: Hub) -> None
         order_in(Status.ASSIGNED, drone=drone_of(hub))
         loaded_by(drone_of(hub))
         back_with_its_parcel(drone_of(hub))
-        lies_at(hub)
+        stored_at(hub)
         order_in(Status.QUEUED)
 
     fill()
-    statements()  # remembers where the loader is
+    statements()  # the first request stores the hub in the session
     few = statements()
     for _ in range(5):
         fill()
     assert statements() == few
 
 
-def test_the_page_shows_no_customer_and_no_way_to_follow_the_delivery(
-    hub: Hub, browser: Client
-) -> None:
+def test_the_page_shows_no_customer_and_no_tracking_id(hub: Hub, browser: Client) -> None:
     order = order_in(Status.ASSIGNED, drone=drone_of(hub), customer_email="ama@example.com")
     for path in (page_of(hub), scan_of(order)):
         shown = browser.get(path).content.decode()
@@ -202,8 +200,8 @@ def test_a_parcel_is_ready_is_loaded_and_comes_back(hub: Hub, browser: Client) -
     browser.post(scan_of(order), tap(order, "unloaded"))
 
     assert (now(order).holder, now(order).holder_hub) == (Holder.HUB, hub)
-    told = DeliveryEvent.objects.filter(order=order, actor_ref="kofi").order_by("id")
-    assert [(event.type, event.actor_kind) for event in told] == [
+    events = DeliveryEvent.objects.filter(order=order, actor_ref="kofi").order_by("id")
+    assert [(event.type, event.actor_kind) for event in events] == [
         (EventType.PARCEL_READY, "user"),
         (EventType.PARCEL_LOADED, "user"),
         (EventType.PARCEL_UNLOADED, "user"),
@@ -211,14 +209,14 @@ def test_a_parcel_is_ready_is_loaded_and_comes_back(hub: Hub, browser: Client) -
     ]
 
 
-@pytest.mark.parametrize("deed", ["ready", "loaded", "unloaded"])
-def test_a_double_tap_changes_nothing(hub: Hub, browser: Client, deed: str) -> None:
+@pytest.mark.parametrize("action", ["ready", "loaded", "unloaded"])
+def test_a_double_tap_changes_nothing(hub: Hub, browser: Client, action: str) -> None:
     drone = drone_of(hub)
-    order = loaded_by(drone) if deed == "unloaded" else order_in(Status.ASSIGNED, drone=drone)
-    assert browser.post(page_of(hub), tap(order, deed)).status_code == 303
+    order = loaded_by(drone) if action == "unloaded" else order_in(Status.ASSIGNED, drone=drone)
+    assert browser.post(page_of(hub), tap(order, action)).status_code == 303
     once, events = now(order), events_of(order)
 
-    assert browser.post(page_of(hub), tap(order, deed)).status_code == 303
+    assert browser.post(page_of(hub), tap(order, action)).status_code == 303
 
     assert events_of(order) == events
     assert now(order).holder_since == once.holder_since
@@ -254,14 +252,14 @@ def test_a_refusal_says_why_on_the_page(hub: Hub, browser: Client) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "ready", "explode:1:2", "ready:x:", "ready:::"])
-def test_what_is_no_tap_of_ours_is_refused(hub: Hub, browser: Client, value: str) -> None:
+def test_an_invalid_tap_is_refused(hub: Hub, browser: Client, value: str) -> None:
     answer = browser.post(page_of(hub), {"tap": value})
     assert answer.status_code == 400
     assert "This was not understood." in answer.content.decode()
 
 
 @pytest.mark.parametrize("path", ["/load/{hub}/", "/load/scan/{order}", "/load/leave/"])
-def test_no_tap_without_the_token_of_the_form(hub: Hub, path: str) -> None:
+def test_a_tap_needs_the_csrf_token(hub: Hub, path: str) -> None:
     order = order_in(Status.ASSIGNED, drone=drone_of(hub))
     browser = browser_of(loader_at(hub), enforce_csrf_checks=True)
     answer = browser.post(path.format(hub=hub.pk, order=order.pk), tap(order, "ready"))
@@ -269,8 +267,8 @@ def test_no_tap_without_the_token_of_the_form(hub: Hub, path: str) -> None:
     assert now(order).parcel_ready_at is None
 
 
-def test_in_the_list_only_what_is_here_can_be_loaded(hub: Hub, browser: Client) -> None:
-    """A drone that flies empty to fetch a parcel has no buttons here; its label in hand has."""
+def test_only_parcels_at_the_hub_have_buttons_in_the_list(hub: Hub, browser: Client) -> None:
+    """A parcel at another pickup has no buttons in the list, but has them after a scan."""
     order = order_in(Status.ASSIGNED, drone=drone_of(hub), **FAR)
     assert "Its parcel is at Ridge Pharmacy." in browser.get(page_of(hub)).content.decode()
     assert f"loaded:{order.pk}" not in browser.get(page_of(hub)).content.decode()
@@ -278,7 +276,7 @@ def test_in_the_list_only_what_is_here_can_be_loaded(hub: Hub, browser: Client) 
 
 
 @pytest.mark.parametrize("holder", [Holder.UNKNOWN, Holder.RECIPIENT, Holder.LOST])
-def test_a_parcel_that_lies_at_no_known_place_is_said_to_be_at_none(
+def test_a_parcel_without_a_known_place_shows_none(
     hub: Hub, browser: Client, holder: Holder
 ) -> None:
     order = order_in(Status.ENROUTE, drone=drone_of(hub))
@@ -289,7 +287,7 @@ def test_a_parcel_that_lies_at_no_known_place_is_said_to_be_at_none(
 # --- scans ---------------------------------------------------------------------------------------
 
 
-def test_a_label_is_found_however_it_is_scanned_or_typed(hub: Hub, browser: Client) -> None:
+def test_a_label_is_found_in_every_scanned_or_typed_form(hub: Hub, browser: Client) -> None:
     order = order_in(Status.QUEUED, public_tracking_id="7Q2K01XW4TZ1H")
     for code in (
         f"https://delivery.example/load/scan/{order.pk}",
@@ -306,13 +304,13 @@ def test_a_label_is_found_however_it_is_scanned_or_typed(hub: Hub, browser: Clie
 
 
 @pytest.mark.parametrize("code", ["", "7Q2K", "%", "é", "x" * 300, str(UUID(int=7))])
-def test_what_is_no_label_of_this_place_is_said_to_be_unknown(browser: Client, code: str) -> None:
+def test_an_unknown_code_gets_a_404(browser: Client, code: str) -> None:
     answer = browser.get(reverse("loading-find"), {"code": code})
     assert answer.status_code == 404
     assert "We do not know this code" in answer.content.decode()
 
 
-def test_a_scan_knows_at_which_hub_the_loader_is(hub: Hub) -> None:
+def test_a_scan_uses_the_hub_that_the_loader_opened_last(hub: Hub) -> None:
     second = far_hub(name="Second hub")
     browser = browser_of(loader_at(hub, second))
     order = back_with_its_parcel(drone_of(hub))
@@ -326,7 +324,7 @@ def test_a_scan_knows_at_which_hub_the_loader_is(hub: Hub) -> None:
     assert now(order).holder_hub == second
 
 
-def test_a_parcel_in_the_air_is_taken_back_by_its_label_and_after_a_question(
+def test_a_parcel_in_the_air_is_unloaded_by_its_label_after_a_confirmation(
     hub: Hub, browser: Client
 ) -> None:
     order = loaded_by(drone_of(hub), Status.ENROUTE)
@@ -339,12 +337,12 @@ def test_a_parcel_in_the_air_is_taken_back_by_its_label_and_after_a_question(
     assert (now(order).status, now(order).holder_hub) == (Status.QUEUED, hub)
 
 
-# --- whose page ----------------------------------------------------------------------------------
+# --- access --------------------------------------------------------------------------------------
 
 
-def test_a_loader_sees_the_own_hub_and_no_other(hub: Hub, browser: Client) -> None:
+def test_a_loader_sees_only_its_own_hub(hub: Hub, browser: Client) -> None:
     elsewhere = far_hub()
-    order = lies_at(elsewhere)
+    order = stored_at(elsewhere)
 
     assert browser.get(page_of(elsewhere)).status_code == 404
     assert browser.get(scan_of(order)).status_code == 404
@@ -356,13 +354,13 @@ def test_a_loader_sees_the_own_hub_and_no_other(hub: Hub, browser: Client) -> No
 
 def test_a_loader_without_a_hub_sees_nothing(hub: Hub) -> None:
     browser = browser_of(loader_at())
-    order = lies_at(hub)
-    assert "You have no place yet." in browser.get("/load/").content.decode()
+    order = stored_at(hub)
+    assert "You have no hub yet." in browser.get("/load/").content.decode()
     assert browser.get(page_of(hub)).status_code == 404
     assert browser.get(scan_of(order)).status_code == 404
 
 
-def test_the_role_counts_and_not_the_hub_that_was_left_behind(hub: Hub) -> None:
+def test_a_former_loader_has_no_access_through_its_old_hub(hub: Hub) -> None:
     former = loader_at(hub)
     former.role = Role.READONLY
     former.save()
@@ -371,7 +369,7 @@ def test_the_role_counts_and_not_the_hub_that_was_left_behind(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("role", Role)
-def test_who_opens_the_page_of_a_hub(hub: Hub, role: Role) -> None:
+def test_which_roles_open_the_page_of_a_hub(hub: Hub, role: Role) -> None:
     order = order_in(Status.ASSIGNED, drone=drone_of(hub))
     merchant = order.merchant if role == Role.MERCHANT else None
     user = UserFactory(role=role, merchant=merchant, is_staff=True)
@@ -386,26 +384,26 @@ def test_who_opens_the_page_of_a_hub(hub: Hub, role: Role) -> None:
     assert (now(order).parcel_ready_at is not None) == may
 
 
-def test_a_loader_may_load_what_is_of_the_own_place(hub: Hub) -> None:
+def test_a_loader_may_load_the_orders_of_its_hub(hub: Hub) -> None:
     user = loader_at(hub)
     assert access.may_load(user, order_in(Status.QUEUED))
     assert not access.may_load(user, order_in(Status.QUEUED, **FAR))
 
 
-def test_a_stranger_is_asked_to_log_in_and_comes_back(hub: Hub) -> None:
+def test_an_anonymous_visitor_logs_in_and_returns_to_the_page(hub: Hub) -> None:
     answer = Client().get(page_of(hub))
     assert answer.headers["Location"] == f"/admin/login/?next={page_of(hub)}"
 
 
-def test_pages_are_kept_by_nobody(hub: Hub, browser: Client) -> None:
+def test_pages_are_not_cached(hub: Hub, browser: Client) -> None:
     for path in (page_of(hub), "/load/"):
         assert "no-store" in browser.get(path).headers["Cache-Control"]
 
 
-def test_every_button_on_the_page_is_one_that_works(hub: Hub, browser: Client) -> None:
+def test_every_button_on_the_page_works(hub: Hub, browser: Client) -> None:
     order_in(Status.ASSIGNED, drone=drone_of(hub))
     back_with_its_parcel(drone_of(hub))
-    lies_at(hub)
+    stored_at(hub)
     order_in(Status.QUEUED)
     values = re.findall(r'name="tap" value="([^"]+)"', browser.get(page_of(hub)).content.decode())
     assert len(values) == 5  # ready and loaded, came back, ready, ready
@@ -420,7 +418,7 @@ def test_scheduled_orders_come_after_what_can_leave_now(hub: Hub) -> None:
     assert parts(hub)["waiting"] == [urgent.pk, soon.pk, later.pk]
 
 
-def test_the_second_factor_is_asked_for_where_it_is_needed(hub: Hub, settings: Settings) -> None:
+def test_the_page_requires_the_second_factor_if_configured(hub: Hub, settings: Settings) -> None:
     settings.STAFF_SECOND_FACTOR = True
     browser = browser_of(loader_at(hub))
     answer = browser.get(page_of(hub), follow=True)

@@ -1,4 +1,4 @@
-"""The hub's list in a real phone: taps, double taps, bad networks, day and night."""
+"""The hub's list in a phone's browser: taps, double taps, bad networks, light and dark mode."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,9 +21,9 @@ from orders.tests.loading import (
     back_with_its_parcel,
     browser_of,
     drone_of,
-    lies_at,
     loaded_by,
     loader_at,
+    stored_at,
 )
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.accounts.models import User
@@ -59,8 +59,10 @@ def hub() -> Hub:
 def visit(
     hub: Hub, chromium: Browser, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Visit]:
-    """Opens a page on the loader's phone; one that asks elsewhere, or breaks its policy, fails."""
-    monkeypatch.setattr(pages, "RENEWED_EVERY_S", 1)
+    """Opens a page on the loader's phone. Fails on requests to other hosts, script errors and
+    violations of the Content-Security-Policy.
+    """
+    monkeypatch.setattr(pages, "REFRESH_EVERY_S", 1)
     contexts: list[BrowserContext] = []
     trouble: list[str] = []
 
@@ -74,11 +76,11 @@ def visit(
         context.set_default_timeout(10_000)
         context.on(
             "request",
-            lambda asked: (
-                None if asked.url.startswith(live_server.url) else trouble.append(asked.url)
+            lambda request: (
+                None if request.url.startswith(live_server.url) else trouble.append(request.url)
             ),
         )
-        context.on("console", lambda said: note(said.type, said.text))
+        context.on("console", lambda message: note(message.type, message.text))
         page = context.new_page()
         page.on("pageerror", lambda error: trouble.append(str(error)))
         if not by_password:
@@ -109,12 +111,12 @@ def middle_of(page: Page, button: str) -> tuple[float, float]:
 
 
 def fill(hub: Hub, parcels: int) -> None:
-    """Of each kind of row in turn."""
+    """Create this many parcels, alternating between the kinds of rows."""
     kinds: list[Callable[[], Order]] = [
         lambda: order_in(Status.MISSION_SUBMITTED, drone=drone_of(hub), priority="MEDICAL"),
         lambda: order_in(Status.ASSIGNED, drone=drone_of(hub)),
         lambda: back_with_its_parcel(drone_of(hub)),
-        lambda: lies_at(hub),
+        lambda: stored_at(hub),
         lambda: order_in(Status.QUEUED, priority="URGENT"),
         lambda: loaded_by(drone_of(hub), Status.ENROUTE),
         lambda: order_in(Status.ASSIGNED, drone=drone_of(hub), **FAR),
@@ -126,7 +128,7 @@ def fill(hub: Hub, parcels: int) -> None:
 
 @pytest.mark.parametrize("parcels", [0, 1, 30])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_list_is_readable_day_and_night(
+def test_the_list_is_readable_in_light_and_dark_mode(
     visit: Visit, hub: Hub, parcels: int, scheme: str, tmp_path: Path
 ) -> None:
     fill(hub, parcels)
@@ -138,7 +140,7 @@ def test_the_list_is_readable_day_and_night(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_one_parcel_is_readable_day_and_night(
+def test_one_parcel_is_readable_in_light_and_dark_mode(
     visit: Visit, hub: Hub, scheme: str, tmp_path: Path
 ) -> None:
     order = loaded_by(drone_of(hub), Status.ENROUTE, priority="MEDICAL")
@@ -155,35 +157,35 @@ def assert_easy_to_read_and_tap(page: Page) -> None:
         box = button.bounding_box()
         assert box is not None
         assert box["height"] >= 48
-    page.evaluate(AXE.read_text())  # the page's policy allows no script of others
+    page.evaluate(AXE.read_text())  # the page's policy allows no script from other hosts
     found = page.evaluate("axe.run({resultTypes: ['violations']})")
     assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
 
 
-def test_a_parcel_is_tapped_ready_and_loaded(visit: Visit, hub: Hub) -> None:
+def test_taps_report_a_parcel_ready_and_loaded(visit: Visit, hub: Hub) -> None:
     order = order_in(Status.ASSIGNED, drone=drone_of(hub))
     page = visit()
     page.evaluate("window.same = true")
 
     page.get_by_role("button", name="Ready").tap()
-    expect(page.locator("#told")).to_contain_text("ready to be loaded")
+    expect(page.locator("#result")).to_contain_text("ready to be loaded")
     expect(page.get_by_role("button", name="Ready")).to_have_count(0)
     page.wait_for_timeout(900)
     page.get_by_role("button", name="Loaded").tap()
-    expect(page.locator("#told")).to_contain_text("loaded.")
+    expect(page.locator("#result")).to_contain_text("loaded.")
     expect(page.locator("#list")).to_contain_text("Aboard, about to leave")
 
     assert fresh(order).holder == Holder.DRONE
     assert page.evaluate("window.same")
 
 
-def test_the_second_tap_of_a_double_tap_hits_nothing(visit: Visit, hub: Hub) -> None:
-    """“Loaded” moves into the place of “Ready”."""
+def test_the_second_tap_of_a_double_tap_does_nothing(visit: Visit, hub: Hub) -> None:
+    """“Loaded” replaces “Ready” at the same place."""
     order = order_in(Status.ASSIGNED, drone=drone_of(hub))
     page = visit()
 
     page.touchscreen.tap(*middle_of(page, "Ready"))
-    expect(page.locator("#told")).to_contain_text("ready to be loaded")
+    expect(page.locator("#result")).to_contain_text("ready to be loaded")
     page.touchscreen.tap(*middle_of(page, "Loaded"))
     page.wait_for_timeout(1000)
 
@@ -191,7 +193,7 @@ def test_the_second_tap_of_a_double_tap_hits_nothing(visit: Visit, hub: Hub) -> 
     assert DeliveryEvent.objects.filter(type=EventType.PARCEL_READY).count() == 1
 
 
-def test_the_list_renews_itself_and_keeps_what_is_half_done(visit: Visit, hub: Hub) -> None:
+def test_the_list_refreshes_and_keeps_unfinished_input(visit: Visit, hub: Hub) -> None:
     flying = loaded_by(drone_of(hub), Status.ENROUTE)
     page = visit(f"/load/{hub.pk}/")
     page.get_by_label("Scan or type a label").fill("7Q2K")
@@ -201,7 +203,7 @@ def test_the_list_renews_itself_and_keeps_what_is_half_done(visit: Visit, hub: H
     expect(page.get_by_label("Scan or type a label")).to_have_value("7Q2K")
     expect(page.get_by_label("Scan or type a label")).to_be_focused()
 
-    # With the finger down nothing moves; it does when the finger is off the screen.
+    # The list does not change while a finger is on the screen.
     page.evaluate("document.dispatchEvent(new PointerEvent('pointerdown', {bubbles: true}))")
     lifecycle.unloaded(flying.pk, hub.pk, by=SYSTEM)
     page.wait_for_timeout(2500)
@@ -211,7 +213,7 @@ def test_the_list_renews_itself_and_keeps_what_is_half_done(visit: Visit, hub: H
     expect(page.locator("section.lying")).to_have_count(1)
 
 
-def test_without_a_connection_a_tap_and_the_age_say_so(
+def test_without_a_connection_the_tap_and_the_age_show_it(
     visit: Visit, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = order_in(Status.ASSIGNED, drone=drone_of(hub))
@@ -229,22 +231,24 @@ def test_without_a_connection_a_tap_and_the_age_say_so(
     page.context.set_offline(False)
     page.clock.run_for(2_000)
     page.get_by_role("button", name="Ready").tap()
-    expect(page.locator("#told")).to_contain_text("ready to be loaded")
-    expect(page.locator("#age")).to_have_text("Renews itself.")
+    expect(page.locator("#result")).to_contain_text("ready to be loaded")
+    expect(page.locator("#age")).to_have_text("Updates itself.")
 
 
 def test_on_a_slow_network_a_tap_is_sent_once(visit: Visit, hub: Hub) -> None:
     order = order_in(Status.ASSIGNED, drone=drone_of(hub))
     page = visit()
     sent: list[str] = []
-    page.on("request", lambda asked: sent.append(asked.url) if asked.method == "POST" else None)
+    page.on(
+        "request", lambda request: sent.append(request.url) if request.method == "POST" else None
+    )
     slow = {"offline": False, "latency": 1500, "downloadThroughput": -1, "uploadThroughput": -1}
     page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
 
     spot = middle_of(page, "Ready")
     for _ in range(3):
         page.touchscreen.tap(*spot)
-    expect(page.locator("#told")).to_contain_text("ready to be loaded")
+    expect(page.locator("#result")).to_contain_text("ready to be loaded")
 
     assert len(sent) == 1
     assert fresh(order).parcel_ready_at is not None
@@ -255,17 +259,17 @@ def test_a_label_that_the_camera_opens_leads_to_its_parcel(visit: Visit, hub: Hu
     page = visit(f"/load/scan/{order.pk}", by_password=True)
     expect(page.locator(".name")).to_contain_text(order.public_tracking_id[:4])
     page.get_by_role("button", name="Came back").tap()
-    expect(page.locator("#told")).to_contain_text("it is here")
+    expect(page.locator("#result")).to_contain_text("it is here")
     assert fresh(order).holder_hub == hub
 
 
-def test_all_of_it_works_without_a_script(visit: Visit, hub: Hub) -> None:
+def test_the_page_works_without_javascript(visit: Visit, hub: Hub) -> None:
     order = order_in(Status.ASSIGNED, drone=drone_of(hub))
     page = visit(java_script_enabled=False)
     page.get_by_role("button", name="Ready").tap()
-    expect(page.locator("#told")).to_contain_text("ready to be loaded")
-    page.get_by_role("link", name="Look again").tap()
-    expect(page.locator("#told")).to_be_empty()
+    expect(page.locator("#result")).to_contain_text("ready to be loaded")
+    page.get_by_role("link", name="Refresh").tap()
+    expect(page.locator("#result")).to_be_empty()
     page.get_by_label("Scan or type a label").fill(order.public_tracking_id[:8])
     page.get_by_role("button", name="Show").tap()
     expect(page.get_by_role("button", name="Loaded")).to_be_visible()

@@ -1,4 +1,4 @@
-"""How open orders and their promises show in Prometheus."""
+"""Prometheus metrics of orders."""
 
 from datetime import timedelta
 from typing import Any
@@ -34,7 +34,7 @@ def test_open_orders_are_counted_by_status_and_promise() -> None:
         ("late", "QUEUED"): 1,
         ("at_risk", "ENROUTE"): 1,
     }
-    assert ("on_time", "ASSIGNED") in opened  # a zero is a figure, too
+    assert ("on_time", "ASSIGNED") in opened  # zeros are exported as well
     assert found["wingxtra_orders_late_seconds_max",] == pytest.approx(600, abs=5)
     assert found["wingxtra_orders_queued_seconds_max",] == pytest.approx(4200, abs=5)
 
@@ -43,7 +43,7 @@ def counted(*key: str) -> float:
     return scraped().get(key, 0.0)
 
 
-def test_what_happens_is_counted_once_it_is_committed() -> None:
+def test_events_are_counted_after_the_commit() -> None:
     key = "wingxtra_order_events_total", "LAUNCHED"
     before = counted(*key)
     order = order_in(Status.MISSION_SUBMITTED)
@@ -63,7 +63,7 @@ def test_deliveries_are_counted_by_their_promise(minutes: int, on_time: str) -> 
     assert counted(*key) == before + 1
 
 
-def test_reading_costs_one_statement_however_many_there_are(
+def test_reading_the_metrics_takes_one_statement(
     django_assert_num_queries: Any,
 ) -> None:
     from orders import metrics

@@ -1,4 +1,4 @@
-"""An outcome that was believed wrongly is put right, in writing, and the former one stays told."""
+"""Corrections of an order's outcome; the timeline keeps the former one."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ def correct(order: Order, outcome: Status, **more: ReasonCode) -> Order:
 
 
 @pytest.mark.parametrize("was", [Status.FAILED, Status.ABORTED])
-def test_what_failed_was_delivered_after_all(was: Status) -> None:
+def test_a_failed_order_is_corrected_to_delivered(was: Status) -> None:
     order = correct(order_in(was), Status.DELIVERED)
     assert (order.status, order.holder, order.reason_code) == ("DELIVERED", "RECIPIENT", "")
     assert order.delivered_at is not None
@@ -42,18 +42,18 @@ def test_what_failed_was_delivered_after_all(was: Status) -> None:
     assert (event.payload["outcome"], event.payload["was"]) == ("DELIVERED", was)
 
 
-def test_what_was_delivered_was_not_and_is_looked_for() -> None:
+def test_a_delivered_order_is_corrected_to_failed_with_a_missing_parcel() -> None:
     order = correct(order_in(Status.DELIVERED), Status.FAILED, reason=ReasonCode.DRONE_PROBLEM)
     assert (order.status, order.reason_code) == ("FAILED", "DRONE_PROBLEM")
     assert (order.delivered_at, order.holder) == (None, Holder.UNKNOWN)
     assert order.jobs.get().status == JobStatus.FAILED
     assert ends_of(order) == ["DELIVERED", "CORRECTED"]
-    assert order in Order.objects.awaiting_an_answer()
+    assert order in Order.objects.awaiting_staff()
     lifecycle.lost(order.pk, by=OPS, note="It was stolen.")
     assert Order.objects.get(pk=order.pk).holder == Holder.LOST
 
 
-def test_only_the_reason_was_wrong() -> None:
+def test_the_reason_alone_can_be_corrected() -> None:
     order = correct(order_in(Status.ABORTED), Status.FAILED, reason=ReasonCode.WEATHER)
     assert (order.status, order.reason_code, order.holder) == ("FAILED", "WEATHER", "SENDER")
 
@@ -67,7 +67,7 @@ def test_only_the_reason_was_wrong() -> None:
         (Status.CANCELED, Status.DELIVERED, "not_over"),
     ],
 )
-def test_what_cannot_be_corrected(status: Status, outcome: Status, code: str) -> None:
+def test_corrections_that_are_refused(status: Status, outcome: Status, code: str) -> None:
     order = order_in(status)
     with pytest.raises(lifecycle.Refused) as refusal:
         correct(order, outcome)
@@ -80,18 +80,18 @@ def test_the_same_reason_again_is_no_change() -> None:
         correct(order_in(Status.FAILED), Status.FAILED, reason=ReasonCode.DRONE_PROBLEM)
 
 
-def test_seven_days_are_allowed_and_a_correction_does_not_begin_them_anew() -> None:
-    over_since = timezone.now() - timedelta(days=7)
-    with time_machine.travel(over_since + timedelta(minutes=1)):
+def test_the_seven_days_for_corrections_do_not_restart() -> None:
+    start = timezone.now() - timedelta(days=7)
+    with time_machine.travel(start + timedelta(minutes=1)):
         order = order_in(Status.FAILED)
     correct(order, Status.DELIVERED)
-    with time_machine.travel(over_since + timedelta(days=7, minutes=3)):
+    with time_machine.travel(start + timedelta(days=7, minutes=3)):
         with pytest.raises(lifecycle.Refused) as refusal:
             correct(order, Status.FAILED)
         assert refusal.value.code == "too_late_to_correct"
 
 
-def test_an_order_on_hold_was_delivered_after_all() -> None:
+def test_an_order_on_hold_can_be_marked_delivered() -> None:
     order = on_hold(Holder.UNKNOWN)
     order = lifecycle.delivered_after_all(order.pk, by=OPS, why="The customer has it.")
     assert (order.status, order.holder, order.hold_code) == ("DELIVERED", "RECIPIENT", "")
@@ -99,7 +99,7 @@ def test_an_order_on_hold_was_delivered_after_all() -> None:
     assert ends_of(order) == ["DELIVERED"]
 
 
-def test_a_parcel_that_was_believed_at_a_hub_was_delivered() -> None:
+def test_a_parcel_recorded_at_a_hub_can_be_marked_delivered() -> None:
     order = at_a_hub()
     lifecycle.sight_lost(order.pk, why="Delivered, it says.", by=OPS)
     order = lifecycle.delivered_after_all(order.pk, by=OPS, why="The customer has it.")
@@ -107,7 +107,7 @@ def test_a_parcel_that_was_believed_at_a_hub_was_delivered() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.ENROUTE, Status.FAILED])
-def test_only_an_order_on_hold_is_delivered_after_all(status: Status) -> None:
+def test_only_an_order_on_hold_can_be_marked_delivered(status: Status) -> None:
     with pytest.raises(lifecycle.Refused) as refusal:
         lifecycle.delivered_after_all(order_in(status).pk, by=OPS, why="They have it.")
     assert refusal.value.code == "not_on_hold"
@@ -116,7 +116,7 @@ def test_only_an_order_on_hold_is_delivered_after_all(status: Status) -> None:
 @pytest.mark.parametrize(
     ("requirement", "missing"), [(PodRequirement.NONE, False), (PodRequirement.PHOTO, True)]
 )
-def test_a_corrected_delivery_lacks_the_proof_that_it_needs(
+def test_a_corrected_delivery_is_missing_its_required_proof(
     requirement: PodRequirement, missing: bool
 ) -> None:
     order = correct(order_in(Status.FAILED, pod_requirement=requirement), Status.DELIVERED)
@@ -125,7 +125,7 @@ def test_a_corrected_delivery_lacks_the_proof_that_it_needs(
     assert not order.proof_missing
 
 
-def test_the_database_reopens_nothing_that_is_canceled() -> None:
+def test_the_database_refuses_to_reopen_a_canceled_order() -> None:
     order = order_in(Status.CANCELED)
     with (
         pytest.raises(DatabaseError, match="for good"),
@@ -135,7 +135,7 @@ def test_the_database_reopens_nothing_that_is_canceled() -> None:
         cursor.execute("UPDATE orders_order SET status = 'FAILED' WHERE id = %s", [order.pk])
 
 
-def test_an_order_that_was_canceled_turns_out_to_be_delivered() -> None:
+def test_a_canceled_order_with_a_missing_parcel_can_be_marked_delivered() -> None:
     order = order_in(Status.MISSION_SUBMITTED)
     lifecycle.cancel(order.pk, by=OPS, reason=CancelReason.WEATHER)
     with pytest.raises(lifecycle.Refused):

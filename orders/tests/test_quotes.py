@@ -1,4 +1,4 @@
-"""Quotes: what they say, how long they hold, and what an order that names one must be."""
+"""Quotes: their content, their validity, and the orders that name one."""
 
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -29,7 +29,7 @@ def client(merchant: Merchant) -> APIClient:
     return api_client(UserFactory(merchant=merchant))
 
 
-def test_a_quote_says_how_far_and_how_long_and_writes_nothing(client: APIClient) -> None:
+def test_a_quote_has_distance_and_eta_and_writes_nothing(client: APIClient) -> None:
     answer = client.post(QUOTES, body()).json()
     assert answer["serviceable"] is True
     assert answer["reasons"] == []
@@ -39,7 +39,7 @@ def test_a_quote_says_how_far_and_how_long_and_writes_nothing(client: APIClient)
     assert not Order.objects.exists()
 
 
-def test_a_quote_for_what_we_cannot_deliver_says_why(client: APIClient) -> None:
+def test_a_quote_for_an_undeliverable_trip_has_reasons(client: APIClient) -> None:
     answer = client.post(QUOTES, body(dropoff_lat=6.9, payload_weight_kg=50)).json()
     assert answer["serviceable"] is False
     assert {reason["code"] for reason in answer["reasons"]} == {
@@ -59,7 +59,7 @@ def test_an_order_keeps_the_quote_that_it_names(client: APIClient) -> None:
     contract("order").validate(answer.json())
 
 
-def test_a_quote_is_good_for_a_quarter_of_an_hour(client: APIClient) -> None:
+def test_a_quote_is_valid_for_15_minutes(client: APIClient) -> None:
     quote = client.post(QUOTES, body()).json()
     with time_machine.travel(timezone.now() + timedelta(minutes=15), tick=False):
         answer = client.post(ORDERS, body(quote_id=quote["id"]))
@@ -67,7 +67,7 @@ def test_a_quote_is_good_for_a_quarter_of_an_hour(client: APIClient) -> None:
     assert not Order.objects.exists()
 
 
-def test_anothers_quote_does_not_exist(client: APIClient, merchant: Merchant) -> None:
+def test_another_merchants_quote_is_unknown(client: APIClient, merchant: Merchant) -> None:
     quote = client.post(QUOTES, body()).json()
     for other in (
         api_client(UserFactory(merchant=MerchantFactory())),

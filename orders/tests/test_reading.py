@@ -1,4 +1,4 @@
-"""One order, as it is read most often."""
+"""Reading one order with the prepared statement."""
 
 import uuid
 
@@ -21,7 +21,7 @@ def key(role: Role, merchant: Merchant | None = None, live_mode: bool = True) ->
     return ApiKey.issue(name="till", role=role, merchant=merchant, live_mode=live_mode)[0]
 
 
-def test_its_merchant_and_our_staff_see_it_with_its_job(django_assert_num_queries) -> None:
+def test_the_merchant_and_staff_read_an_order_with_its_job(django_assert_num_queries) -> None:
     order = order_in(Status.ASSIGNED)
     for caller in (key(Role.MERCHANT, order.merchant), key(Role.OPS), key(Role.ADMIN)):
         with django_assert_num_queries(1):
@@ -30,8 +30,8 @@ def test_its_merchant_and_our_staff_see_it_with_its_job(django_assert_num_querie
             assert found.assigned_drone_id == order.assigned_drone_id
 
 
-def test_every_column_is_what_the_queryset_finds() -> None:
-    """It comes in binary here, and as text there."""
+def test_every_column_equals_that_of_the_queryset() -> None:
+    """The prepared statement reads binary values, the queryset reads text."""
     pk = order_in(Status.DELIVERED, dropoff_accuracy_m=4.25, not_before=timezone.now()).pk
     found = order_for(key(Role.OPS), pk)
     order = Order.objects.select_related("current_job").get(pk=pk)
@@ -43,7 +43,7 @@ def test_every_column_is_what_the_queryset_finds() -> None:
             assert (mine, type(mine)) == (theirs, type(theirs)), column.attname
 
 
-def test_nobody_else_does() -> None:
+def test_other_callers_get_not_found() -> None:
     order = OrderFactory()
     shop = order.merchant
     for caller in (

@@ -1,4 +1,4 @@
-"""Personal data goes in time, or on request; never from an order that is not over."""
+"""Personal data is removed after the retention period or on request, never from an open order."""
 
 import logging
 import uuid
@@ -39,7 +39,7 @@ def command(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize("status", TERMINAL)
-def test_personal_data_goes_when_its_time_is_over(status: Status):
+def test_personal_data_is_removed_after_the_retention_period(status: Status):
     order = over_days_ago(91, status, customer_email="ama@mail.example")
     assert retention.forget_old(timezone.now()) == (1, 0)
 
@@ -48,17 +48,17 @@ def test_personal_data_goes_when_its_time_is_over(status: Status):
     assert not forgotten.customer_phone
     assert (forgotten.dropoff_lat, forgotten.dropoff_lng) == (5.62, -0.17)
     assert forgotten.forgotten_at is not None
-    # What was done, and when it was done, stays as it was.
+    # Status and time stay.
     assert (forgotten.status, forgotten.updated_at) == (status, order.updated_at)
 
 
-def test_it_stays_until_then():
+def test_personal_data_stays_until_then():
     order = over_days_ago(89)
     assert retention.forget_old(timezone.now()) == (0, 0)
     assert current(order).customer_name == "Ama Mensah"
 
 
-def test_how_long_is_a_matter_of_policy():
+def test_the_policy_sets_the_retention_period():
     order = over_days_ago(10)
     policy.change(by=SYSTEM, personal_data_days=7)
     assert retention.forget_old(timezone.now()) == (1, 0)
@@ -66,7 +66,7 @@ def test_how_long_is_a_matter_of_policy():
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status not in TERMINAL])
-def test_an_order_that_is_not_over_keeps_its_data_however_old_it_is(status: Status):
+def test_an_open_order_keeps_its_data_at_any_age(status: Status):
     order = over_days_ago(1000, status)
     assert retention.forget_old(timezone.now()) == (0, 0)
     with pytest.raises(Conflict, match="needed until it is over") as refusal:
@@ -83,7 +83,7 @@ def test_forgetting_again_changes_nothing():
     assert Order.objects.filter(pk=order.pk).values().get() == before
 
 
-def test_nobody_can_be_forgotten_who_is_not_known():
+def test_an_unknown_order_cannot_be_forgotten():
     with pytest.raises(NotFound):
         retention.forget(uuid.uuid4())
 
@@ -95,7 +95,7 @@ def test_the_timeline_stays():
     assert DeliveryEvent.objects.filter(order=order).count() == before
 
 
-def test_one_that_fails_keeps_no_other_and_is_done_the_next_time(caplog: pytest.LogCaptureFixture):
+def test_a_failure_does_not_stop_the_others_and_is_retried(caplog: pytest.LogCaptureFixture):
     first, second = over_days_ago(92), over_days_ago(91)
 
     def refuse(order: Order, **_: object) -> None:
@@ -115,20 +115,20 @@ def test_one_that_fails_keeps_no_other_and_is_done_the_next_time(caplog: pytest.
     assert retention.forget_old(timezone.now()) == (1, 0)
 
 
-def test_a_delivery_without_its_proof_is_nobodys_business_any_more_once_forgotten():
+def test_a_forgotten_delivery_is_not_missing_its_proof():
     order = order_in(Status.DELIVERED, pod_requirement=PodRequirement.PHOTO)
-    assert Order.objects.without_their_proof().exists()
+    assert Order.objects.missing_proof().exists()
     retention.forget(order.pk)
-    assert not Order.objects.without_their_proof().exists()
+    assert not Order.objects.missing_proof().exists()
 
 
-def test_it_happens_by_itself():
+def test_retention_runs_on_schedule():
     order = over_days_ago(91)
     actors.forget_customers()
     assert current(order).customer_name == ""
 
 
-def test_the_command_says_how_many():
+def test_the_command_reports_how_many():
     over_days_ago(91)
     over_days_ago(120)
     over_days_ago(5)
@@ -147,5 +147,5 @@ def test_the_command_refuses_an_order_that_is_not_over():
     order = order_in(Status.ENROUTE)
     with pytest.raises(CommandError, match="The order is ENROUTE"):
         command("--order", str(order.pk))
-    with pytest.raises(CommandError, match="There is no order NOBODY"):
-        command("--order", "NOBODY")
+    with pytest.raises(CommandError, match="There is no order UNKNOWN"):
+        command("--order", "UNKNOWN")

@@ -1,4 +1,4 @@
-"""Searching orders: what is found, and that an index finds it."""
+"""The search for orders: its matches and its use of indexes."""
 
 import uuid
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def found(text: str) -> set[Order]:
     return set(Order.objects.matching(text))
 
 
-def test_any_part_of_an_id_a_reference_a_name_or_a_number_finds_it_in_any_case() -> None:
+def test_a_part_of_id_reference_name_or_phone_finds_an_order_in_any_case() -> None:
     order = OrderFactory(
         external_id="Shop-77.b", customer_name="Ɛfua Ménsah", customer_phone="+233201112223"
     )
@@ -44,7 +44,7 @@ def test_any_part_of_an_id_a_reference_a_name_or_a_number_finds_it_in_any_case()
     assert found("nobody") == found(str(uuid.uuid4())) == set()
 
 
-def test_what_means_something_to_a_pattern_means_itself() -> None:
+def test_like_wildcards_are_searched_literally() -> None:
     percent = OrderFactory(customer_name="100% Ama")
     under = OrderFactory(customer_name="Ama_B")
     slash = OrderFactory(customer_name="Ama\\B")
@@ -54,7 +54,7 @@ def test_what_means_something_to_a_pattern_means_itself() -> None:
     assert found("a\\B") == {slash}
 
 
-def test_nothing_is_found_across_two_fields() -> None:
+def test_a_search_does_not_match_across_two_fields() -> None:
     OrderFactory(external_id="abc", customer_name="def", customer_phone="+233241234567")
     assert found("abcdef") == found("def+233") == set()
     assert found("abc\ndef") == set()
@@ -63,7 +63,7 @@ def test_nothing_is_found_across_two_fields() -> None:
 
 @pytest.fixture
 def plenty() -> None:
-    """Orders of one merchant that is called alike, few of whom have another name."""
+    """Orders of one merchant with two customer names, one of them rare."""
     OrderFactory(external_id="ref-0", customer_name="Kojo Owusu")
     name = "CASE mod(n, 5) WHEN 0 THEN 'Ama Mensah ' ELSE 'Kofi Boateng ' END || n"
     multiply_orders(
@@ -95,13 +95,13 @@ RARE, FREQUENT, NONE = "mensah 1995", "boateng", "nobody"
 
 
 @pytest.mark.parametrize("text", [RARE, NONE])
-def test_an_index_finds_what_is_rare(plenty: None, text: str) -> None:
+def test_a_rare_text_is_found_by_an_index(plenty: None, text: str) -> None:
     plan = explained(*page_of(text))
     assert "order_search" in plan
     assert "Seq Scan" not in plan
 
 
-def test_what_is_frequent_is_found_among_the_newest(plenty: None) -> None:
+def test_a_frequent_text_is_found_among_the_newest_orders(plenty: None) -> None:
     plan = explained(*page_of(FREQUENT))
     assert "order_newest_mode" in plan
     assert "Sort" not in plan
@@ -109,7 +109,7 @@ def test_what_is_frequent_is_found_among_the_newest(plenty: None) -> None:
 
 @pytest.fixture
 def prepared_search(plenty: None) -> Iterator[None]:
-    """The same as a prepared statement, whose plan PostgreSQL may have settled on."""
+    """The search as a prepared statement, executed until PostgreSQL may use a generic plan."""
     sql, values = page_of("PATTERN")
     with connection.cursor() as cursor:
         text = cursor.cursor.mogrify(sql, values)
@@ -121,7 +121,9 @@ def prepared_search(plenty: None) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("text", [RARE, NONE])
-def test_an_index_finds_what_is_rare_also_when_prepared(prepared_search: None, text: str) -> None:
+def test_a_rare_text_is_found_by_an_index_also_when_prepared(
+    prepared_search: None, text: str
+) -> None:
     plan = explained(f"EXECUTE search ('%{text}%')")
     assert "order_search" in plan
     assert "Seq Scan" not in plan

@@ -1,4 +1,4 @@
-"""Parts of orders that stand by themselves: masks, actor, the table for feasibility, the page."""
+"""Small parts of orders: masks, tracking ids, the schedule, trip table, state machine page."""
 
 import pytest
 import time_machine
@@ -31,11 +31,11 @@ from wingxtra.broker import schedule
         (masked_email, "", ""),
     ],
 )
-def test_lists_show_enough_to_recognise_and_too_little_to_use(mask, shown, masked) -> None:
+def test_names_and_numbers_are_masked(mask, shown, masked) -> None:
     assert mask(shown) == masked
 
 
-def test_a_tracking_id_is_readable_aloud_and_cannot_be_guessed() -> None:
+def test_a_tracking_id_can_be_read_aloud_and_not_guessed() -> None:
     ids = {new_tracking_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(len(one) == 13 and set(one) <= set(TRACKING_ALPHABET) for one in ids)
@@ -66,7 +66,9 @@ def test_orders_become_trips_of_their_area() -> None:
     assert trips.dropoff_lat.tolist() == [5.6150, 5.6150]
 
 
-def test_the_command_writes_the_page_about_the_state_machine(tmp_path, monkeypatch, capsys) -> None:
+def test_the_command_writes_the_docs_page_of_the_state_machine(
+    tmp_path, monkeypatch, capsys
+) -> None:
     page = tmp_path / "state-machine.md"
     page.write_text(f"Before.\n{state_machine.BEGIN}\nold\n{state_machine.END}\nAfter.\n")
     monkeypatch.setattr(state_machine, "PAGE", page)

@@ -1,4 +1,4 @@
-"""The state machine by itself: every (state, transition) pair against the product's table."""
+"""The state machine: every pair of status and transition against the product's table."""
 
 from datetime import timedelta
 from itertools import product
@@ -23,7 +23,7 @@ from orders.states import (
 NOW = timezone.now()
 IN_THE_AIR = "LAUNCHED ENROUTE ARRIVED DELIVERING"
 
-# Written down from the product's description, not from the code.
+# Copied from the product description, not from the code.
 PRODUCT = {
     "validate": ("CREATED", "VALIDATED", "VALIDATED"),
     "enqueue": ("VALIDATED", "QUEUED", "QUEUED"),
@@ -38,14 +38,14 @@ PRODUCT = {
     "requeue": (f"ASSIGNED MISSION_SUBMITTED {IN_THE_AIR}", "QUEUED", "REQUEUED"),
     "reschedule": ("VALIDATED QUEUED ASSIGNED", "VALIDATED", "RESCHEDULED"),
     "cancel": ("CREATED VALIDATED QUEUED ASSIGNED MISSION_SUBMITTED", "CANCELED", "CANCELED"),
-    # From QUEUED: an order on hold whose parcel went back or is lost.
+    # From QUEUED: an order on hold whose parcel is returned or lost.
     "fail": (f"QUEUED ASSIGNED MISSION_SUBMITTED {IN_THE_AIR}", "FAILED", "FAILED"),
     "abort": (f"ASSIGNED MISSION_SUBMITTED {IN_THE_AIR}", "ABORTED", "ABORTED"),
     # From QUEUED: an order on hold that was delivered after all, which writes DELIVERED.
     "correct_to_delivered": ("QUEUED CANCELED FAILED ABORTED", "DELIVERED", "CORRECTED"),
     "correct_to_failed": ("DELIVERED FAILED ABORTED", "FAILED", "CORRECTED"),
 }
-WRITES_ANOTHER = {("correct_to_delivered", "QUEUED"): "DELIVERED"}
+OTHER_EVENTS = {("correct_to_delivered", "QUEUED"): "DELIVERED"}
 ARGUMENTS = {
     "assign": {"drone_id": "D-1", "why": "Nearest."},
     "reassign": {"drone_id": "D-2", "why": "Fuller battery."},
@@ -60,7 +60,7 @@ ARGUMENTS = {
         "job": DeliveryJob(drone_id="D-1", attempt=1),
         "why": "The customer has it.",
     },
-    "correct_to_failed": {"why": "It lies at the gate.", "reason": ReasonCode.OTHER},
+    "correct_to_failed": {"why": "It is at the gate.", "reason": ReasonCode.OTHER},
 }
 
 
@@ -86,11 +86,11 @@ def test_every_pair_of_state_and_transition_does_what_the_product_says(
         assert order.status == status
         return
     happened = take(**ARGUMENTS.get(verb, {}))
-    written = WRITES_ANOTHER.get((verb, status), event)
+    written = OTHER_EVENTS.get((verb, status), event)
     assert (order.status, happened.type) == (target, written)
 
 
-def test_the_code_has_no_transition_that_the_product_does_not_name() -> None:
+def test_the_code_has_only_the_transitions_of_the_product() -> None:
     named = {
         (verb, source, target)
         for verb, (sources, target, _) in PRODUCT.items()
@@ -100,12 +100,12 @@ def test_the_code_has_no_transition_that_the_product_does_not_name() -> None:
 
 
 def of_the_model() -> list[tuple[str, str, str]]:
-    """Every (name, from, to) that django-fsm has found on Order."""
+    """Every (name, from, to) that django-fsm knows of Order."""
     known = Order._meta.get_field("status").get_all_transitions(Order)
     return [(t.name, str(t.source), str(t.target)) for t in known]
 
 
-# What happens to a delivery on which nothing goes wrong, as the product tells it.
+# The transitions of a delivery without problems, according to the product description.
 FORWARD = {
     *("validate", "enqueue", "assign", "submit_mission", "launch", "go_enroute"),
     *("arrive", "begin_delivery", "deliver"),
@@ -113,19 +113,19 @@ FORWARD = {
 
 
 def distance(start: str, end: str) -> int | None:
-    """How many forward transitions of the model lead there, by breadth-first search."""
+    """The number of forward transitions from `start` to `end`, by breadth-first search."""
     edges = [(source, target) for verb, source, target in of_the_model() if verb in FORWARD]
-    seen, border, steps = {start}, {start}, 0
-    while border:
-        if end in border:
+    visited, frontier, steps = {start}, {start}, 0
+    while frontier:
+        if end in frontier:
             return steps
-        border = {target for source, target in edges if source in border} - seen
-        seen, steps = seen | border, steps + 1
+        frontier = {target for source, target in edges if source in frontier} - visited
+        visited, steps = visited | frontier, steps + 1
     return None
 
 
 @pytest.mark.parametrize("start", Status)
-def test_the_steps_between_two_statuses_are_those_of_a_slow_search(start: Status) -> None:
+def test_the_steps_between_two_statuses_match_a_reference_search(start: Status) -> None:
     for end in Status:
         steps = steps_between(start, end)
         assert len(steps) == (distance(start, end) or 0), (start, end)
@@ -137,17 +137,17 @@ def test_the_steps_between_two_statuses_are_those_of_a_slow_search(start: Status
         assert here == (end if steps else start)
 
 
-def test_no_status_is_before_itself_or_before_one_that_is_before_it() -> None:
+def test_before_is_a_strict_order() -> None:
     for one, other in product(Status, Status):
         assert not (before(one, other) and before(other, one))
 
 
-def test_a_status_off_the_way_of_a_delivery_is_before_none_and_after_none() -> None:
+def test_a_status_outside_the_forward_path_is_before_and_after_no_other() -> None:
     for end in (Status.CANCELED, Status.FAILED, Status.ABORTED):
         assert not any(before(end, other) or before(other, end) for other in Status)
 
 
-def test_a_report_can_bring_an_order_to_each_step_of_its_mission() -> None:
+def test_a_report_can_lead_to_each_step_of_a_mission() -> None:
     assert " ".join(MISSION_STEPS) == f"MISSION_SUBMITTED {IN_THE_AIR} DELIVERED"
 
 
@@ -156,7 +156,7 @@ def test_the_status_cannot_be_assigned() -> None:
         Order().status = Status.DELIVERED
 
 
-def test_the_page_about_the_state_machine_is_what_the_code_says() -> None:
+def test_the_docs_page_of_the_state_machine_is_current() -> None:
     assert {verb: event for verb, (_, _, event) in PRODUCT.items()} == {
         edge.name: edge.event for edge in TRANSITIONS.values()
     }
@@ -176,7 +176,7 @@ def test_the_page_about_the_state_machine_is_what_the_code_says() -> None:
         (61, None, 500, "late"),
     ],
 )
-def test_the_promise_is_judged_from_what_is_known(
+def test_the_sla_for_each_combination_of_times(
     delivered_min: int | None, eta_min: int | None, now_min: int, expected: str
 ) -> None:
     def minutes(count: int | None) -> object:

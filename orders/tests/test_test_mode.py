@@ -1,4 +1,4 @@
-"""Test keys make test orders, and each side sees its own; what a scenario needs is checked."""
+"""Test keys place test orders; live and test orders are separate; scenarios are checked."""
 
 import pytest
 from rest_framework.test import APIClient
@@ -31,7 +31,7 @@ def live_key(merchant: Merchant) -> APIClient:
     return key_client(merchant=merchant)
 
 
-def test_an_order_made_with_a_test_key_is_a_test(test_key: APIClient) -> None:
+def test_an_order_placed_with_a_test_key_is_a_test_order(test_key: APIClient) -> None:
     for asked, got in (({}, "delivered"), ({"test_scenario": "aborted"}, "aborted")):
         answer = test_key.post(ORDERS, body(**asked))
         contract("order").validate(answer.json())
@@ -46,7 +46,7 @@ def test_a_live_order_has_no_scenario(live_key: APIClient) -> None:
     assert Order.objects.count() == 1
 
 
-def test_a_scenario_that_cannot_be_is_refused(test_key: APIClient) -> None:
+def test_an_impossible_scenario_is_refused(test_key: APIClient) -> None:
     for scenario, code in (("wrong_otp", "otp_needed"), ("explodes", "invalid_choice")):
         answer = test_key.post(ORDERS, body(test_scenario=scenario))
         assert errors_of(answer) == {("test_scenario", code)}
@@ -54,7 +54,7 @@ def test_a_scenario_that_cannot_be_is_refused(test_key: APIClient) -> None:
     assert (answer.status_code, len(answer.json()["otp_code"])) == (201, 6)
 
 
-def test_a_merchant_sees_what_its_key_is_for(
+def test_a_merchant_sees_only_the_mode_of_its_key(
     merchant: Merchant, live_key: APIClient, test_key: APIClient
 ) -> None:
     live, test = OrderFactory(merchant=merchant), OrderFactory(merchant=merchant, live_mode=False)
@@ -78,7 +78,7 @@ def test_a_merchant_sees_what_its_key_is_for(
             assert answer.status_code == 404
 
 
-def test_staff_see_tests_only_when_they_ask() -> None:
+def test_staff_see_test_orders_only_on_request() -> None:
     live, test = OrderFactory(), OrderFactory(live_mode=False)
     lifecycle.assign(test.pk, None, by=SYSTEM, why="A test.")
     ops = api_client(UserFactory(ops=True))

@@ -1,4 +1,4 @@
-"""`/orders/{id}/pod` and the links to pictures: who may, what is taken, what is refused."""
+"""`/orders/{id}/pod` and the links to pictures: permissions, accepted and refused input."""
 
 import uuid
 from datetime import timedelta
@@ -58,7 +58,7 @@ def errors_of(answer: Any) -> dict[str, str]:
     return {error["field"]: error["code"] for error in answer.json()["errors"]}
 
 
-# --- asking --------------------------------------------------------------------------------------
+# --- GET -----------------------------------------------------------------------------------------
 
 
 def test_without_a_proof_everything_is_null(ops: APIClient) -> None:
@@ -95,7 +95,7 @@ def test_the_merchant_sees_the_proof_of_an_order_of_its_own(
     assert seen.json()["created_at"].endswith("Z")
 
 
-def test_another_merchants_order_an_unknown_and_a_malformed_one_are_all_not_found() -> None:
+def test_other_merchants_unknown_and_malformed_orders_are_not_found() -> None:
     order = order_in(Status.ARRIVED)
     stranger = api_client(UserFactory(merchant=MerchantFactory()))
 
@@ -104,14 +104,14 @@ def test_another_merchants_order_an_unknown_and_a_malformed_one_are_all_not_foun
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-def test_without_credentials_nothing_is_told_or_taken() -> None:
+def test_without_credentials_reading_and_writing_get_a_401() -> None:
     order = order_in(Status.ARRIVED)
 
     assert api_client().get(pod(order)).status_code == 401
     assert api_client().post(pod(order), CONFIRMATION, format="json").status_code == 401
 
 
-# --- giving --------------------------------------------------------------------------------------
+# --- POST ----------------------------------------------------------------------------------------
 
 
 def test_a_merchant_cannot_give_a_proof() -> None:
@@ -152,7 +152,7 @@ def test_the_same_proof_again_is_answered_200_and_another_409(ops: APIClient) ->
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.ENROUTE, Status.CANCELED])
-def test_before_the_drone_is_there_it_is_a_409_with_the_status(
+def test_a_proof_before_the_drone_is_there_is_a_409_with_the_status(
     ops: APIClient, status: Status
 ) -> None:
     order = order_in(status)
@@ -162,13 +162,13 @@ def test_before_the_drone_is_there_it_is_a_409_with_the_status(
     assert (answer.status_code, answer.json()["current_status"]) == (409, status)
 
 
-def test_an_order_that_is_not_there_is_a_404(ops: APIClient) -> None:
+def test_an_unknown_order_is_a_404(ops: APIClient) -> None:
     answer = ops.post(f"/api/v1/orders/{uuid.uuid4()}/pod", CONFIRMATION, format="json")
 
     assert answer.status_code == 404
 
 
-def test_ops_enter_the_code_that_the_recipient_tells_them(ops: APIClient) -> None:
+def test_ops_can_enter_the_code_of_the_recipient(ops: APIClient) -> None:
     order = order_in(Status.ARRIVED, pod_requirement=PodRequirement.OTP)
     code = codes.renew(order.pk, by=SYSTEM)
 
@@ -178,7 +178,7 @@ def test_ops_enter_the_code_that_the_recipient_tells_them(ops: APIClient) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_wrong_code_is_counted_also_under_an_idempotency_key_and_once_for_each(
+def test_a_wrong_code_is_counted_once_per_idempotency_key(
     ops: APIClient,
 ) -> None:
     order = order_in(Status.ARRIVED, pod_requirement=PodRequirement.OTP)
@@ -215,7 +215,7 @@ def test_a_photo_is_uploaded_and_shown_behind_a_link(ops: APIClient, kind: str) 
     assert ProofOfDelivery.objects.get(pk=order.pk).metadata == {"a": 1}
 
 
-def test_a_photo_kept_elsewhere_is_told_as_it_was_given(ops: APIClient) -> None:
+def test_the_url_of_a_linked_photo_is_returned_unchanged(ops: APIClient) -> None:
     order = order_in(Status.ARRIVED)
     body = {"method": "PHOTO", "photo_url": "https://photos.example/1.jpg", "otp_code": None}
 
@@ -278,7 +278,7 @@ def test_a_signature_is_drawn_or_uploaded(ops: APIClient) -> None:
         ({"method": "SIGNATURE", "signature": [[[1, 2]]] * 201}, {"signature": "too_long"}),
     ],
 )
-def test_bad_input_is_named_and_leaves_nothing(
+def test_bad_input_is_reported_and_writes_nothing(
     ops: APIClient, body: dict[str, Any], errors: dict[str, str]
 ) -> None:
     order = order_in(Status.ARRIVED, pod_requirement=PodRequirement.OTP)
@@ -307,7 +307,7 @@ def test_bad_input_is_named_and_leaves_nothing(
         (CONFIRMATION | {"metadata": "[" * 5000}, {"metadata": "invalid"}),
     ],
 )
-def test_bad_forms_are_named_and_leave_nothing(
+def test_bad_forms_are_reported_and_write_nothing(
     ops: APIClient, form: dict[str, Any], errors: dict[str, str]
 ) -> None:
     order = order_in(Status.ARRIVED)
@@ -340,7 +340,7 @@ def image_path(order: Order) -> str:
     return f"/api/v1/pod-images/{proofs.image_token(proof)}"
 
 
-def test_a_link_is_over_after_five_minutes() -> None:
+def test_a_link_expires_after_five_minutes() -> None:
     path = image_path(order_in(Status.ARRIVED))
     made = timezone.now()
 
@@ -354,14 +354,14 @@ def test_a_link_is_over_after_five_minutes() -> None:
     assert (late.status_code, late.json()["code"]) == (404, "link_expired")
 
 
-def test_a_forged_link_is_like_one_that_is_over() -> None:
+def test_a_forged_link_gets_the_same_answer_as_an_expired_one() -> None:
     path = image_path(order_in(Status.ARRIVED))
 
     for forged in (path[:-1] + ("A" if path[-1] != "A" else "B"), "/api/v1/pod-images/x"):
         assert api_client().get(forged).json()["code"] == "link_expired"
 
 
-def test_pictures_have_no_other_address() -> None:
+def test_pictures_have_no_other_url() -> None:
     order = order_in(Status.ARRIVED)
     image_path(order)
     name = ProofOfDelivery.objects.get(pk=order.pk).image.name

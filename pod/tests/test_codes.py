@@ -1,4 +1,4 @@
-"""The one-time code: told once, stored as a keyed hash, and never tried more than five times."""
+"""The one-time code: shown once, stored as a keyed hash, at most five tries."""
 
 import re
 import time
@@ -36,7 +36,7 @@ def current(order: Order) -> Order:
     return Order.objects.get(pk=order.pk)
 
 
-def test_an_order_that_needs_a_code_is_placed_with_one_that_is_told_once() -> None:
+def test_the_code_of_a_new_order_is_shown_once() -> None:
     order = OrderFactory(pod_requirement=PodRequirement.OTP)
 
     assert order.otp_code is not None
@@ -45,14 +45,14 @@ def test_an_order_that_needs_a_code_is_placed_with_one_that_is_told_once() -> No
 
 
 @pytest.mark.parametrize("requirement", sorted(set(PodRequirement) - {PodRequirement.OTP}))
-def test_an_order_that_needs_none_has_none(requirement: PodRequirement) -> None:
+def test_an_order_with_another_requirement_has_no_code(requirement: PodRequirement) -> None:
     order = OrderFactory(pod_requirement=requirement)
 
     assert order.otp_code is None
     assert not OneTimeCode.objects.exists()
 
 
-def test_the_code_is_in_no_table_and_its_hash_is_keyed_and_the_orders_own(
+def test_only_a_keyed_hash_of_the_code_and_its_order_is_stored(
     settings: Settings,
 ) -> None:
     first, second = (OrderFactory(pod_requirement=PodRequirement.OTP) for _ in range(2))
@@ -80,7 +80,7 @@ def test_the_right_code_at_the_door_completes_the_delivery() -> None:
     assert not current(order).proof_missing
 
 
-def test_a_code_is_one_verb_with_one_lock_one_update_and_thirteen_statements(
+def test_a_code_takes_one_lock_one_update_and_thirteen_statements(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     order, code = at_the_door()
@@ -102,7 +102,7 @@ def test_blanks_and_hyphens_between_the_digits_do_not_matter(typed: str) -> None
 
 
 @pytest.mark.parametrize("typed", ["", "12345", "1234567", "12345a", "١٢٣٤٥٦", "123456\0"])
-def test_what_is_not_six_digits_is_no_try(typed: str) -> None:
+def test_input_that_is_not_six_digits_is_not_a_try(typed: str) -> None:
     order, _ = at_the_door()
 
     with pytest.raises(Invalid, match="6 digits"):
@@ -147,7 +147,7 @@ def test_after_five_wrong_codes_even_the_right_one_is_refused() -> None:
     assert (refused.value.code, refused.value.extra["current_status"]) == ("code_locked", "ARRIVED")
 
 
-def test_ops_unlocks_it_for_the_same_code() -> None:
+def test_ops_can_unlock_the_same_code() -> None:
     order, code = locked_out()
 
     codes.unlock(order.pk, by=SYSTEM)
@@ -155,7 +155,7 @@ def test_ops_unlocks_it_for_the_same_code() -> None:
     assert proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER).is_new
 
 
-def test_unlocking_what_nobody_tried_changes_nothing() -> None:
+def test_unlocking_without_wrong_tries_changes_nothing() -> None:
     order, _ = at_the_door()
     events = DeliveryEvent.objects.filter(order=order).count()
 
@@ -175,7 +175,7 @@ def test_a_new_code_replaces_the_old_one_and_its_tries() -> None:
     assert proofs.record(order.pk, proofs.Evidence.code(new), by=CUSTOMER).is_new
 
 
-def test_an_order_without_a_code_says_so() -> None:
+def test_an_order_without_a_code_is_a_conflict() -> None:
     order = order_in(Status.ARRIVED)
     attempts: list[Callable[[], Any]] = [
         lambda: proofs.record(order.pk, proofs.Evidence.code("123456"), by=CUSTOMER),
@@ -189,7 +189,7 @@ def test_an_order_without_a_code_says_so() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.ASSIGNED, Status.ENROUTE, Status.FAILED])
-def test_before_the_drone_is_there_a_code_is_neither_judged_nor_counted(status: Status) -> None:
+def test_before_the_drone_is_there_a_code_is_neither_checked_nor_counted(status: Status) -> None:
     order, code = at_the_door(status)
 
     for attempt in (code, wrong(code)):
@@ -201,7 +201,7 @@ def test_before_the_drone_is_there_a_code_is_neither_judged_nor_counted(status: 
     assert OneTimeCode.objects.get(pk=order.pk).tries == 0
 
 
-def test_placing_orders_with_codes_takes_one_statement_more(
+def test_placing_an_order_with_a_code_takes_one_more_statement(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:
     order = order_in(Status.ARRIVED, pod_requirement=PodRequirement.OTP)
@@ -213,13 +213,13 @@ def test_placing_orders_with_codes_takes_one_statement_more(
         codes.issue_codes(events=[event])
 
 
-# --- at the same time ----------------------------------------------------------------------------
+# --- races ---------------------------------------------------------------------------------------
 
 THREADS = 10
 
 
 def try_at_once(order: Order, code: str) -> list[str]:
-    """The same code from ten threads together; what each of them heard."""
+    """Enter the same code from ten threads; returns the result of each."""
 
     def attempt(_: int) -> str:
         try:
@@ -237,27 +237,27 @@ def try_at_once(order: Order, code: str) -> list[str]:
 
 @pytest.fixture
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every code that was compared, each comparison slow enough for the others to overtake it."""
-    seen: list[str] = []
+    """The codes that were compared. Each comparison is slowed down to provoke the race."""
+    checked: list[str] = []
     is_right = codes.is_right
 
     def slowly(row: OneTimeCode, digits: str) -> bool:
-        seen.append(digits)
+        checked.append(digits)
         time.sleep(0.05)
         return is_right(row, digits)
 
     monkeypatch.setattr(codes, "is_right", slowly)
-    return seen
+    return checked
 
 
 @pytest.mark.django_db(transaction=True)
-def test_tries_at_the_same_time_never_exceed_five(compared: list[str]) -> None:
+def test_concurrent_tries_never_exceed_five(compared: list[str]) -> None:
     order, code = at_the_door()
 
-    heard = try_at_once(order, wrong(code))
+    results = try_at_once(order, wrong(code))
 
     assert len(compared) == OneTimeCode.MAX_TRIES
-    assert sorted(heard) == ["code_locked"] * 5 + ["wrong_code"] * 5
+    assert sorted(results) == ["code_locked"] * 5 + ["wrong_code"] * 5
     assert OneTimeCode.objects.get(pk=order.pk).is_locked
 
 
@@ -274,13 +274,11 @@ def test_control_without_the_row_lock_more_than_five_codes_are_compared(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_right_code_tapped_many_times_at_once_makes_one_proof_and_everybody_sees_success() -> (
-    None
-):
+def test_concurrent_right_codes_make_one_proof_and_all_succeed() -> None:
     order, code = at_the_door()
 
-    heard = try_at_once(order, code)
+    results = try_at_once(order, code)
 
-    assert sorted(heard) == ["False"] * (THREADS - 1) + ["True"]
+    assert sorted(results) == ["False"] * (THREADS - 1) + ["True"]
     assert ProofOfDelivery.objects.filter(order=order).count() == 1
     assert DeliveryEvent.objects.filter(order=order, type=EventType.PROOF_RECORDED).count() == 1

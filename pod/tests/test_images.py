@@ -1,4 +1,4 @@
-"""Pictures from outside: decoded, turned upright, encoded anew, or refused."""
+"""Uploaded pictures: decoded, turned upright, encoded again, or refused."""
 
 import struct
 import zlib
@@ -47,7 +47,7 @@ def test_a_photo_is_turned_upright_and_loses_its_exif() -> None:
     assert b"Secret" not in data
 
 
-def test_text_and_hidden_files_after_the_picture_are_gone() -> None:
+def test_text_and_files_appended_to_a_picture_are_removed() -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text("Comment", "SecretText")
     data = encoded(Image.new("RGB", (9, 9)), "PNG", pnginfo=text) + b"<script>Secret</script>"
@@ -56,7 +56,7 @@ def test_text_and_hidden_files_after_the_picture_are_gone() -> None:
     assert b"Secret" not in images.signature(data)
 
 
-def test_a_transparent_signature_lies_on_white() -> None:
+def test_a_transparent_signature_gets_a_white_background() -> None:
     pen_on_glass = Image.new("RGBA", (30, 20), (0, 0, 0, 0))
     pen_on_glass.putpixel((15, 10), (0, 0, 0, 255))
 
@@ -93,7 +93,7 @@ def claiming(width: int, height: int) -> bytes:
         (b"\xff\xd8" + bytes(images.MAX_BYTES), "file_too_large"),
     ],
 )
-def test_what_is_no_fit_picture_is_refused_with_a_code(data: bytes, code: str) -> None:
+def test_an_invalid_picture_is_refused_with_a_code(data: bytes, code: str) -> None:
     with pytest.raises(images.BadImage) as refused:
         images.photo(data)
 
@@ -109,7 +109,7 @@ def test_a_signature_is_a_png_and_nothing_else() -> None:
     data=st.binary(max_size=400),
     start=st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]),
 )
-def test_any_bytes_are_taken_or_refused_but_never_an_accident(data: bytes, start: bytes) -> None:
+def test_any_bytes_are_accepted_or_refused_without_a_crash(data: bytes, start: bytes) -> None:
     try:
         taken = images.photo(start + data)
     except images.BadImage:
@@ -140,7 +140,7 @@ stroke = st.lists(st.tuples(coordinate, coordinate).map(list), min_size=1, max_s
 
 
 @given(strokes=st.lists(stroke, min_size=1, max_size=8))
-def test_whatever_is_drawn_becomes_a_picture_of_the_same_size(strokes: list[images.Stroke]) -> None:
+def test_every_drawing_becomes_a_picture_of_the_same_size(strokes: list[images.Stroke]) -> None:
     points = {tuple(point) for stroke in strokes for point in stroke}
     if len(points) == 1:
         with pytest.raises(images.BadImage):

@@ -1,4 +1,4 @@
-"""Recording a proof: when it may be given, what it completes, and that there is never a second."""
+"""Recording a proof: allowed statuses, the completed delivery, and one proof per order."""
 
 import json
 from io import BytesIO
@@ -44,7 +44,7 @@ def types_of(order: Order) -> list[str]:
     [
         Evidence.confirmation("Kofi"),
         Evidence.photo(picture()),
-        Evidence.photo_elsewhere("https://photos.example/1.jpg"),
+        Evidence.linked_photo("https://photos.example/1.jpg"),
         Evidence.signature(picture("PNG")),
         Evidence.drawn_signature(STROKES),
     ],
@@ -65,15 +65,15 @@ def test_at_the_drop_point_a_proof_completes_the_delivery(
 
 
 @pytest.mark.parametrize("requirement", PodRequirement)
-def test_a_delivery_lacks_its_proof_until_it_is_given(requirement: PodRequirement) -> None:
+def test_proof_missing_is_set_until_the_proof_is_given(requirement: PodRequirement) -> None:
     order = order_in(Status.DELIVERED, pod_requirement=requirement)
     needs_one = requirement != PodRequirement.NONE
     assert current(order).proof_missing == needs_one
-    assert Order.objects.without_their_proof().exists() == needs_one
+    assert Order.objects.missing_proof().exists() == needs_one
 
     proofs.record(order.pk, Evidence.confirmation("Kofi"), by=OPS)
 
-    assert not Order.objects.without_their_proof().exists()
+    assert not Order.objects.missing_proof().exists()
     assert types_of(order)[-1] == EventType.PROOF_RECORDED
     assert types_of(order).count(EventType.DELIVERED) == 1
 
@@ -81,7 +81,9 @@ def test_a_delivery_lacks_its_proof_until_it_is_given(requirement: PodRequiremen
 @pytest.mark.parametrize(
     "status", sorted(set(Status) - {Status.ARRIVED, Status.DELIVERING, Status.DELIVERED})
 )
-def test_anywhere_else_it_is_refused_and_nothing_is_left(status: Status, media: Path) -> None:
+def test_a_proof_in_any_other_status_is_refused_and_writes_nothing(
+    status: Status, media: Path
+) -> None:
     order = order_in(status)
     before = types_of(order)
 
@@ -133,7 +135,7 @@ def test_the_same_evidence_again_is_the_same_proof(
     ],
     ids=lambda evidence: evidence.method,
 )
-def test_other_evidence_is_refused_and_the_first_proof_named(second: Evidence, media: Path) -> None:
+def test_other_evidence_is_refused_naming_the_first_proof(second: Evidence, media: Path) -> None:
     order = order_in(Status.ARRIVED)
     first = proofs.record(order.pk, Evidence.confirmation("Kofi"), by=OPS).proof
 
@@ -148,19 +150,19 @@ def test_other_evidence_is_refused_and_the_first_proof_named(second: Evidence, m
     assert not [path for path in media.rglob("*") if path.is_file()]
 
 
-def test_when_the_delivery_cannot_be_completed_there_is_no_proof_and_no_file(media: Path) -> None:
+def test_a_failed_delivery_leaves_no_proof_and_no_file(media: Path) -> None:
     order = order_in(Status.ARRIVED)
 
-    def fall_over(events: list[DeliveryEvent], **_signal: object) -> None:
+    def fail_to_write(events: list[DeliveryEvent], **_signal: object) -> None:
         if events[-1].type == EventType.PROOF_RECORDED:
             raise RuntimeError("power cut")
 
-    lifecycle.recorded.connect(fall_over)
+    lifecycle.recorded.connect(fail_to_write)
     try:
         with pytest.raises(RuntimeError):
             proofs.record(order.pk, Evidence.photo(picture()), by=OPS)
     finally:
-        lifecycle.recorded.disconnect(fall_over)
+        lifecycle.recorded.disconnect(fail_to_write)
 
     assert current(order).status == Status.ARRIVED
     assert not ProofOfDelivery.objects.exists()
@@ -183,12 +185,12 @@ def test_events_hold_no_personal_data() -> None:
     proofs.record(order.pk, Evidence.confirmation("Kofi", note="Gave it to his aunt"), by=CUSTOMER)
 
     for event in DeliveryEvent.objects.filter(order=order):
-        told = event.message + json.dumps(event.payload) + event.actor
-        assert "Kofi" not in told
-        assert "aunt" not in told
+        text = event.message + json.dumps(event.payload) + event.actor
+        assert "Kofi" not in text
+        assert "aunt" not in text
 
 
-def test_a_report_of_delivery_that_comes_after_the_proof_changes_nothing() -> None:
+def test_a_delivery_report_after_the_proof_changes_nothing() -> None:
     order = order_in(Status.ARRIVED, pod_requirement=PodRequirement.PHOTO)
     proofs.record(order.pk, Evidence.photo(picture()), by=OPS)
 

@@ -1,4 +1,4 @@
-"""The record of a delivery, to be printed: who may read it, and what stands in it."""
+"""The printable record of a delivery: its readers and its content."""
 
 import base64
 import re
@@ -56,7 +56,7 @@ def page(client: Any, order: Order) -> str:
 def test_a_merchant_reads_order_timeline_and_proof_on_one_page():
     order = signed_order()
     found = page(api_client(UserFactory(merchant=order.merchant)), order)
-    for told in (
+    for text in (
         order.public_tracking_id,
         "REF-4711",
         "Shop &lt;by&gt; the sea",
@@ -68,23 +68,23 @@ def test_a_merchant_reads_order_timeline_and_proof_on_one_page():
         "Proof recorded",
         "<svg",
     ):
-        assert told in found
+        assert text in found
     picture = re.search(r'src="data:image/png;base64,([^"]+)"', found)
     assert picture
     assert base64.b64decode(picture[1]).startswith(b"\x89PNG")
-    # Who operates, and with what, is no merchant's business.
+    # Merchants see neither staff nor drones.
     assert DRONE_ID not in found
     assert "operator-efua" not in found
 
 
 @pytest.mark.django_db
-def test_staff_read_who_did_what():
+def test_staff_see_who_did_what():
     found = page(api_client(UserFactory(ops=True)), signed_order())
     assert "user:operator-efua" in found
 
 
 @pytest.mark.django_db
-def test_staff_open_it_out_of_the_console():
+def test_staff_open_the_record_from_the_console():
     user, order = UserFactory(ops=True), signed_order()
     client = Client()
     client.force_login(user, backend="wingxtra.console.roles.RoleBackend")
@@ -92,14 +92,14 @@ def test_staff_open_it_out_of_the_console():
 
 
 @pytest.mark.django_db
-def test_nobody_else_reads_it():
+def test_other_callers_cannot_read_the_record():
     order = signed_order()
     assert api_client().get(url(order)).status_code == 401
     assert api_client(UserFactory(merchant=MerchantFactory())).get(url(order)).status_code == 404
 
 
 @pytest.mark.django_db
-def test_it_loads_nothing_and_is_kept_by_nobody():
+def test_the_record_loads_nothing_and_is_not_cached():
     order = signed_order()
     answer = api_client(UserFactory(ops=True)).get(url(order))
     assert answer["Cache-Control"] == "private, no-store"
@@ -111,7 +111,7 @@ def test_it_loads_nothing_and_is_kept_by_nobody():
 
 
 @pytest.mark.django_db
-def test_a_lost_picture_is_said_to_be_lost(media: Path):
+def test_a_missing_picture_is_reported_on_the_record(media: Path):
     order = signed_order()
     for stored in media.glob("proofs/*"):
         stored.unlink()
@@ -132,7 +132,7 @@ lats, lngs = st.floats(-80, 80), st.floats(-179, 179)
 
 
 @given(lats, lngs, st.floats(-0.2, 0.2), st.floats(-0.2, 0.2))
-def test_every_place_is_inside_and_the_bar_is_as_long_as_it_says(lat, lng, up, right):
+def test_every_place_is_inside_and_the_scale_bar_is_right(lat, lng, up, right):
     places = [
         sketch.Place("here", "pickup", lat, lng),
         sketch.Place("there", "drop", lat + up, lng + right),
@@ -141,7 +141,7 @@ def test_every_place_is_inside_and_the_bar_is_as_long_as_it_says(lat, lng, up, r
     for mark in found.marks:
         assert 0 <= mark.x <= found.width
         assert 0 <= mark.y <= found.height
-    assert 0 < found.bar_px <= sketch.LONGEST_BAR_PX
+    assert 0 < found.bar_px <= sketch.MAX_BAR_PX
     assert str(found.bar_m).strip("0") in ("1", "2", "5")
 
 
@@ -160,7 +160,7 @@ def test_north_is_up_and_east_is_right():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("role", "in_full"), [(Role.OPS, True), (Role.READONLY, False)])
-def test_names_in_a_proof_are_for_those_who_may_see_personal_data(role: Role, in_full: bool):
+def test_names_in_a_proof_need_the_permission_for_personal_data(role: Role, in_full: bool):
     order = signed_order()
     client = Client()
     user = UserFactory(role=role, is_staff=True)

@@ -1,4 +1,4 @@
-"""Where the files lie is one setting: a folder, or a private bucket."""
+"""One setting chooses the file storage: a folder or a private bucket."""
 
 import json
 import os
@@ -20,11 +20,11 @@ print(json.dumps({
 """
 
 
-def test_without_a_bucket_files_lie_in_a_folder():
+def test_without_a_bucket_files_are_in_a_folder():
     assert isinstance(storages["default"], FileSystemStorage)
 
 
-def test_with_a_bucket_files_lie_in_s3_and_are_private():
+def test_with_a_bucket_files_are_private_in_s3():
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "wingxtra.settings",
@@ -35,7 +35,7 @@ def test_with_a_bucket_files_lie_in_s3_and_are_private():
         "S3_ACCESS_KEY": "AKIAEXAMPLE",
         "S3_SECRET_KEY": "a-secret-key",
     }
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", ASK],
         cwd=settings.BASE_DIR,
         env=environment,
@@ -44,7 +44,7 @@ def test_with_a_bucket_files_lie_in_s3_and_are_private():
         check=True,
         timeout=60,
     )
-    found = json.loads(told.stdout)
+    found = json.loads(result.stdout)
     assert found["kind"] == "storages.backends.s3.S3Storage"
     assert (found["bucket"], found["acl"], found["overwrites"]) == (
         "proofs-of-delivery",

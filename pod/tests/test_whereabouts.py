@@ -1,4 +1,4 @@
-"""Where the drone was at the proof is kept with it, if that is known well enough."""
+"""A proof stores the drone's position, if it is recent enough."""
 
 import pytest
 import redis
@@ -29,7 +29,7 @@ def proved(order: Order) -> ProofOfDelivery:
     return proofs.record(order.pk, proofs.Evidence.confirmation("Kofi"), by=CUSTOMER).proof
 
 
-def test_the_proof_knows_how_far_the_drone_was_from_the_drop_point():
+def test_the_proof_stores_the_distance_of_the_drone_from_the_drop_point():
     order = order_with_its_drone(north_m=12)
     proof = proved(order)
     assert proof.drone_distance_m == pytest.approx(12, abs=0.1)
@@ -37,29 +37,29 @@ def test_the_proof_knows_how_far_the_drone_was_from_the_drop_point():
     assert proof.drone_seen_at == pytest.approx(seconds_ago(1), abs=seconds_ago(0) - seconds_ago(5))
 
 
-def test_the_same_holds_for_a_code():
+def test_a_code_stores_the_distance_as_well():
     order = order_with_its_drone(north_m=3, pod_requirement=PodRequirement.OTP)
     code = codes.renew(order.pk, by=SYSTEM)
     recorded = proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER)
     assert recorded.proof.drone_distance_m == pytest.approx(3, abs=0.1)
 
 
-def test_a_position_from_before_the_link_was_lost_is_no_evidence():
+def test_a_stale_position_is_not_stored():
     assert proved(order_with_its_drone(north_m=0, age_s=300)).drone_distance_m is None
 
 
-def test_where_the_drone_is_after_the_delivery_is_no_evidence():
+def test_a_position_after_the_delivery_is_not_stored():
     order = order_with_its_drone(north_m=0, status=Status.DELIVERED)
     assert proved(order).drone_lat is None
 
 
-def test_a_proof_is_taken_without_any_picture_of_the_fleet():
+def test_a_proof_is_accepted_without_fleet_telemetry():
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         client.delete("fleet:picture")
     assert proved(order_in(Status.ARRIVED)).drone_lat is None
 
 
-def test_a_proof_is_taken_while_redis_is_away(monkeypatch: pytest.MonkeyPatch):
+def test_a_proof_is_accepted_without_redis(monkeypatch: pytest.MonkeyPatch):
     nowhere = redis.Redis(host="127.0.0.1", port=1)
     monkeypatch.setattr("fleet.live.picture._redis", lambda: nowhere)
     assert proved(order_in(Status.ARRIVED)).drone_lat is None

@@ -1,1 +1,1 @@
-"""What customers are told by SMS and e-mail."""
+"""SMS and e-mail to customers."""

@@ -1,4 +1,4 @@
-"""Messages in the console: what each customer was told, and who was not told what they should."""
+"""Messages in the console: those of each order, and those that could not be sent."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,23 +17,23 @@ from wingxtra.console import actions, registry
 from wingxtra.console.registry import Attention, Section, add_section
 
 
-def told(order: Order, request: HttpRequest) -> Section | None:
-    """Without addresses and texts: the order's facts have the one, and the kind says the other."""
+def section(order: Order, request: HttpRequest) -> Section | None:
+    """Has no addresses and no texts: the order's page shows the address, the kind the text."""
     found = list(CustomerMessage.objects.filter(order=order).order_by("created_at"))
     if not found:
         return None
     return Section("Messages to the customer", "console/order/messages.html", {"messages": found})
 
 
-def not_told(now: datetime) -> Iterator[Attention]:
-    """While the order is under way: afterwards nobody can do anything about it any more."""
+def unsent(now: datetime) -> Iterator[Attention]:
+    """Only while the order is under way: later there is nothing that staff can do."""
     rows = CustomerMessage.objects.given_up().exclude(order__status__in=TERMINAL)
     for message in rows.select_related("order").order_by("created_at")[:20]:
         kind, channel = message.get_kind_display(), message.get_channel_display()
         yield Attention(
             key=f"message:{message.pk}",
             level=5,
-            text=f"The customer of order {message.order} was not told: {kind.lower()}",
+            text=f"A message to the customer of order {message.order} was not sent: {kind.lower()}",
             detail=f"{channel}: {message.problem} Tried {message.tries} times.",
             url=reverse("admin:orders_order_change", args=[message.order_id]),
             since=message.created_at,
@@ -47,7 +47,7 @@ def _send_again(order: Order, data: dict[str, Any], user: Any) -> str:
     return f"The recipient of order {order} is sent the code again."
 
 
-add_section(Order, 80, told)
+add_section(Order, 80, section)
 actions.register(
     actions.Action(
         model=Order,
@@ -60,4 +60,4 @@ actions.register(
         explanation="The message about the launch, with the code, goes to the recipient once more.",
     )
 )
-registry.add_attention(not_told, checks="no message to a customer has failed")
+registry.add_attention(unsent, checks="no message to a customer has failed")

@@ -1,4 +1,4 @@
-"""What customers are told, and the code that one of them has to carry: the messages' outbox."""
+"""The outbox of messages to customers, and the sealed codes that the launch message carries."""
 
 import uuid
 from datetime import datetime
@@ -11,8 +11,8 @@ from django.utils import timezone
 from orders.models import Order
 from wingxtra.outbox import Outgoing, OutgoingQuerySet
 
-# So that a slow gateway does not keep all workers from the rest.
-AT_ONCE = 4
+# Claims at a time: a slow gateway must not take all workers.
+MAX_CLAIMED = 4
 
 
 class CustomerMessageQuerySet(OutgoingQuerySet["CustomerMessage"]):
@@ -20,17 +20,17 @@ class CustomerMessageQuerySet(OutgoingQuerySet["CustomerMessage"]):
         return self.filter(state=CustomerMessage.State.WAITING)
 
     def due(self, now: datetime) -> Self:
-        """To be sent now, by the worker that claims it first."""
+        """Messages to send now. The first worker to claim one sends it."""
         claimed = CustomerMessage.objects.order_by().filter(claimed_until__gt=now)
-        return super().due(now).waiting().filter(~Exists(claimed[AT_ONCE - 1 : AT_ONCE]))
+        return super().due(now).waiting().filter(~Exists(claimed[MAX_CLAIMED - 1 : MAX_CLAIMED]))
 
     def given_up(self) -> Self:
-        """Those that somebody should know of: the customer was not told."""
+        """Messages that never reached the customer; the console lists them."""
         return self.filter(state=CustomerMessage.State.GIVEN_UP)
 
 
 class CustomerMessage(Outgoing):
-    """One message to one customer by one channel, never twice. Its id is the message's."""
+    """One message of one kind to one customer by one channel. Its id is sent along with it."""
 
     class Kind(models.TextChoices):
         RECEIVED = "RECEIVED", "Order received"
@@ -60,7 +60,7 @@ class CustomerMessage(Outgoing):
     channel = models.CharField(max_length=8, choices=Channel)
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
 
-    # As it was sent, or tried last; a code is blotted out.
+    # As it was sent, or last tried. A one-time code in the text is redacted.
     address = models.CharField(max_length=254, blank=True)
     subject = models.CharField(max_length=200, blank=True)
     text = models.TextField(blank=True)
@@ -95,7 +95,7 @@ class CustomerMessage(Outgoing):
 
 
 class CodeToTell(models.Model):
-    """A delivery's one-time code on its way to the customer: sealed, and gone when that is over."""
+    """The sealed one-time code for the launch message; deleted at the end of the delivery."""
 
     order = models.OneToOneField(
         Order, on_delete=models.CASCADE, primary_key=True, related_name="code_to_tell"

@@ -1,4 +1,4 @@
-"""Telling a recipient the one-time code again, by the message that told it first."""
+"""Sends a recipient the one-time code again: the launch message is written a second time."""
 
 from uuid import UUID
 
@@ -14,21 +14,21 @@ Kind, State = CustomerMessage.Kind, CustomerMessage.State
 
 
 def why_not(order: Order) -> str | None:
-    """None when the code can be sent again: the drone flies, and the launch was told with it."""
+    """None when the code can be sent again: the drone flies and the launch message was sent."""
     if order.status not in IN_FLIGHT:
-        return "The code is told when the drone takes off; only then can it be sent again."
+        return "The code is sent when the drone takes off. Send it again after that."
     if not CodeToTell.objects.filter(pk=order.pk).exists():
         return "This order has no one-time code, or customers get no messages."
-    told = CustomerMessage.objects.filter(order=order, kind=Kind.LAUNCHED)
-    if not told.exists():
+    launches = CustomerMessage.objects.filter(order=order, kind=Kind.LAUNCHED)
+    if not launches.exists():
         return "The recipient has no address that messages go to."
-    return "The message with the code is on its way." if told.waiting().exists() else None
+    return "The message with the code is on its way." if launches.waiting().exists() else None
 
 
 def send_code_again(order_id: UUID, *, by: Actor, why: str) -> list[UUID]:
-    """Write the launch message anew, under a new id, so that no gateway takes it for a repetition.
+    """Write the launch message again under a new id, so that no gateway drops it as a duplicate.
 
-    Returns what is to be sent. Raises Conflict with the sentence of `why_not`.
+    Returns the ids of the messages to send. Raises Conflict with the sentence of `why_not`.
     """
     rows: list[UUID] = []
 

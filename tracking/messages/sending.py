@@ -1,4 +1,4 @@
-"""Sending messages: whether a message is still true, its address and text, its next try.
+"""Sends messages: checks that a message is still true, makes its text, plans its retry.
 
 Text and address are made when the message is sent, so a corrected phone number counts. A worker
 that dies or freezes while it sends can cause a second copy. Both have the same id, so mail programs
@@ -17,31 +17,30 @@ from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, Status
 from tracking import doubts
 from tracking.messages import sender
 from tracking.messages.models import CodeToTell, CustomerMessage
-from tracking.messages.sender import Letter, NotSent
-from tracking.messages.texts import worded
+from tracking.messages.sender import Message, NotSent
+from tracking.messages.texts import rendered
 from tracking.messages.triggers import NEAR, Kind, State, address, log
 from tracking.webhooks import secrets
 from wingxtra import outbox
 from wingxtra.outbox import Claim, ClaimLost
 
-# What is said of an end is said only while that is the end.
-TRUE_OF = {
+# A message about the end is sent only while the order has this status: a correction may change it.
+VALID_STATUSES = {
     Kind.DELIVERED: (Status.DELIVERED,),
     Kind.FAILED: (Status.FAILED, Status.ABORTED),
     Kind.CANCELED: (Status.CANCELED,),
 }
-# What makes no sense to anybody once the order is over.
+# Dropped once the order is over.
 ONLY_WHILE_UNDER_WAY = (Kind.RECEIVED, Kind.LAUNCHED, Kind.ARRIVING, Kind.DELAYED)
-PUT_OFF = timedelta(seconds=10)
+RECHECK_AFTER = timedelta(seconds=10)
 PAUSES_S = (10, 30, 120, 600, 1800, 3600, 7200)
 CLAIM = timedelta(seconds=90)
-BLOTTED_OUT = "••••••"
+REDACTED = "••••••"
 
 
 def deliver(message_id: UUID) -> bool:
-    """Send one message if it is due and no other worker is at it; says whether it was sent.
-
-    Call it any number of times, never inside a transaction.
+    """Send one message if it is due and no other worker has claimed it. Returns whether it was
+    sent. May be called any number of times, but not inside a transaction.
     """
     now = timezone.now()
     claim = outbox.claim(CustomerMessage.objects.due(now), message_id, until=now + CLAIM)
@@ -71,38 +70,38 @@ def _deliver(claim: Claim[CustomerMessage]) -> bool:
 
 
 def _try(message: CustomerMessage) -> dict[str, Any]:
-    """What of the row changes by this try."""
+    """Try to send once. Returns the columns of the row that change."""
     order = message.order
     if order.is_terminal and message.kind in ONLY_WHILE_UNDER_WAY:
         return {"state": State.DROPPED, "problem": f"The order is {order.status} already."}
-    if order.status not in TRUE_OF.get(Kind(message.kind), Status):
+    if order.status not in VALID_STATUSES.get(Kind(message.kind), Status):
         return {"state": State.DROPPED, "problem": f"The order is {order.status} now."}
     if message.kind == Kind.LAUNCHED and order.status not in IN_FLIGHT:
-        problem = "No drone is in the air just now. It is said when one is."
-        return {"next_try_at": timezone.now() + PUT_OFF, "problem": problem}
+        problem = "No drone is in the air now. The message waits for the next launch."
+        return {"next_try_at": timezone.now() + RECHECK_AFTER, "problem": problem}
     if message.kind == Kind.ARRIVING and not _is_near(order, timezone.now()):
-        problem = "No drone is known to be near just now. It is said when one is."
-        return {"next_try_at": timezone.now() + PUT_OFF, "problem": problem}
+        problem = "No drone is near now. The message waits until one is."
+        return {"next_try_at": timezone.now() + RECHECK_AFTER, "problem": problem}
     to = address(order, message.channel)
     if not to:
-        return {"state": State.DROPPED, "problem": "The order has no such address any more."}
+        return {"state": State.DROPPED, "problem": "The order has no address for this channel."}
     code = _code(order) if message.kind == Kind.LAUNCHED else ""
-    subject, text = worded(message, code)
-    kept = {
+    subject, text = rendered(message, code)
+    changes = {
         "address": to,
         "subject": subject,
-        "text": text.replace(code, BLOTTED_OUT) if code else text,
+        "text": text.replace(code, REDACTED) if code else text,
         "tries": message.tries + 1,
     }
     try:
-        sender.send(message.channel, Letter(message.pk, to, subject, text))
+        sender.send(message.channel, Message(message.pk, to, subject, text))
     except NotSent as error:
-        kept["problem"] = str(error)[:300]
-        if error.for_good or message.tries >= len(PAUSES_S):
-            return {**kept, "state": State.GIVEN_UP}
+        changes["problem"] = str(error)[:300]
+        if error.permanent or message.tries >= len(PAUSES_S):
+            return {**changes, "state": State.GIVEN_UP}
         pause = outbox.pause(message.tries + 1, PAUSES_S)
-        return {**kept, "next_try_at": timezone.now() + pause}
-    return {**kept, "state": State.SENT, "sent_at": timezone.now(), "problem": ""}
+        return {**changes, "next_try_at": timezone.now() + pause}
+    return {**changes, "state": State.SENT, "sent_at": timezone.now(), "problem": ""}
 
 
 def _is_near(order: Order, now: datetime) -> bool:

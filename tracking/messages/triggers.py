@@ -25,89 +25,91 @@ Kind, Channel, State = CustomerMessage.Kind, CustomerMessage.Channel, CustomerMe
 KINDS = {
     EventType.CREATED: Kind.RECEIVED,
     EventType.LAUNCHED: Kind.LAUNCHED,
-    EventType.ARRIVED: Kind.ARRIVING,  # unless `note_arrivals` was first
+    EventType.ARRIVED: Kind.ARRIVING,  # if `write_arrivals` has not written it before
     EventType.DELIVERED: Kind.DELIVERED,
     EventType.CANCELED: Kind.CANCELED,
     EventType.FAILED: Kind.FAILED,
     EventType.ABORTED: Kind.FAILED,
 }
-# What a correction tells: the new outcome, to who was told another one.
+# After a correction the customer gets a message about the new outcome.
 CORRECTED_TO: dict[str, CustomerMessage.Kind] = {
     Status.DELIVERED: Kind.DELIVERED,
     Status.FAILED: Kind.FAILED,
 }
-# Where nobody needs to hear any more that it is late.
-TOO_CLOSE_TO_BE_LATE = (*AT_THE_DROP_POINT, *TERMINAL)
-# A forecast is no promise: a little later is no news. An old delay is no news either.
+NO_DELAY_MESSAGE = (*AT_THE_DROP_POINT, *TERMINAL)
+# An ETA within this time after `deliver_by` does not count as late: forecasts are not exact.
 LATE_BY = timedelta(minutes=5)
-OLD_NEWS = timedelta(hours=12)
-# Time enough to go to the door, and not to wait there.
+# Older delays get no message.
+MAX_DELAY_AGE = timedelta(hours=12)
+# Enough time to walk to the door.
 NEAR = timedelta(minutes=2)
-# On a short flight the launch has said it all.
-JUST_TOLD = timedelta(minutes=1)
+# On a short flight the launch message is enough.
+MIN_GAP_AFTER_LAUNCH = timedelta(minutes=1)
 
-NOTED_AT_MOST = 200
+MAX_PER_RUN = 200
 
 
-def note_down(events: Sequence[DeliveryEvent]) -> list[UUID]:
-    """Write the messages that these events call for, in their transaction; returns their ids.
+def write_messages(events: Sequence[DeliveryEvent]) -> list[UUID]:
+    """Write the messages that these events cause, in their transaction. Returns the messages' ids.
 
-    Takes no statement for events of which customers are not told.
+    Takes no statement for events that cause no message.
     """
     if not settings.MESSAGE_CHANNELS:
         return []
-    _keep_codes({event.order_id: event.order for event in events if _is_told_of(event.order)})
-    over = [event.order_id for event in events if event.status in TERMINAL]
-    if over:
-        CodeToTell.objects.filter(order_id__in=over).delete()
+    _store_codes({event.order_id: event.order for event in events if _has_messages(event.order)})
+    ended = [event.order_id for event in events if event.status in TERMINAL]
+    if ended:
+        CodeToTell.objects.filter(order_id__in=ended).delete()
     return write((e.order, kind) for e in events if (kind := _kind_of(e)) is not None)
 
 
 def _kind_of(event: DeliveryEvent) -> CustomerMessage.Kind | None:
     if event.type != EventType.CORRECTED:
         return KINDS.get(EventType(event.type))
-    # Between FAILED and ABORTED nothing changes for the customer.
+    # A correction between FAILED and ABORTED changes nothing for the customer.
     was, outcome = event.payload["was"], event.payload["outcome"]
     return CORRECTED_TO[outcome] if Status.DELIVERED in (was, outcome) else None
 
 
-def note_delays(now: datetime) -> list[UUID]:
-    """Write a message for each order that is late, or will be; returns their ids."""
-    late = Q(deliver_by__range=(now - OLD_NEWS, now)) | Q(
+def write_delays(now: datetime) -> list[UUID]:
+    """Write a message for each order that is late or will be late. Returns the messages' ids."""
+    late = Q(deliver_by__range=(now - MAX_DELAY_AGE, now)) | Q(
         current_job__eta_at__gt=F("deliver_by") + LATE_BY
     )
-    return _note(Kind.DELAYED, Order.objects.exclude(status__in=TOO_CLOSE_TO_BE_LATE).filter(late))
+    return _write_once(
+        Kind.DELAYED, Order.objects.exclude(status__in=NO_DELAY_MESSAGE).filter(late)
+    )
 
 
-def note_arrivals(now: datetime) -> list[UUID]:
-    """Write a message for each order whose drone is about to be there; returns their ids."""
+def write_arrivals(now: datetime) -> list[UUID]:
+    """Write a message for each order whose drone arrives within NEAR. Returns the messages' ids."""
     launch = CustomerMessage.objects.filter(
-        order=OuterRef("pk"), kind=Kind.LAUNCHED, created_at__lte=now - JUST_TOLD
+        order=OuterRef("pk"), kind=Kind.LAUNCHED, created_at__lte=now - MIN_GAP_AFTER_LAUNCH
     )
     near = Order.objects.filter(
         Exists(launch),
         status=Status.ENROUTE,
         current_job__eta_at__range=(now, now + NEAR),
-        # A forecast that nothing is heard of any more would come true by itself.
+        # Without telemetry the ETA is stale: time passes and it falls into the range anyway.
         current_job__flight__isnull=False,
         current_job__flight__link_lost_at__isnull=True,
     ).exclude(doubts.doubted())
-    return _note(Kind.ARRIVING, near)
+    return _write_once(Kind.ARRIVING, near)
 
 
-def _note(kind: CustomerMessage.Kind, orders: OrderQuerySet) -> list[UUID]:
-    """Write it for those of these orders whose customers can be told and were not."""
+def _write_once(kind: CustomerMessage.Kind, orders: OrderQuerySet) -> list[UUID]:
+    """Write this message for reachable orders that have none yet. Returns the messages' ids."""
     if not settings.MESSAGE_CHANNELS:
         return []
-    told = CustomerMessage.objects.filter(order=OuterRef("pk"), kind=kind)
+    existing = CustomerMessage.objects.filter(order=OuterRef("pk"), kind=kind)
     with transaction.atomic():
-        orders = orders.filter(_reachable(), ~Exists(told))
+        orders = orders.filter(_reachable(), ~Exists(existing))
         orders = orders.select_for_update(skip_locked=True, no_key=True, of=("self",))
-        return write((order, kind) for order in orders[:NOTED_AT_MOST])
+        return write((order, kind) for order in orders[:MAX_PER_RUN])
 
 
 def _reachable() -> Q:
-    """Orders that have what one of the channels needs."""
+    """Orders with an address for at least one of the channels."""
     channels = set(settings.MESSAGE_CHANNELS)
     reachable = Q(pk=None)
     if channels & {Channel.SMS, Channel.CONSOLE}:
@@ -117,26 +119,26 @@ def _reachable() -> Q:
     return reachable if Channel.CONSOLE in channels else reachable & Q(live_mode=True)
 
 
-def _is_told_of(order: Order) -> bool:
-    """Test orders bother nobody: where there is a terminal, they are seen there and only there."""
+def _has_messages(order: Order) -> bool:
+    """Messages of test orders go to the terminal only, if that channel is on."""
     return order.live_mode or Channel.CONSOLE in settings.MESSAGE_CHANNELS
 
 
 def write(wanted: Iterable[tuple[Order, CustomerMessage.Kind]]) -> list[UUID]:
-    """By each channel that reaches the customer, once per kind; returns the ids to send."""
+    """Write one message per kind and per channel that reaches the customer. Returns their ids."""
     rows = [
         CustomerMessage(order_id=order.pk, kind=kind, channel=channel)
         for order, kind in wanted
         for channel in (settings.MESSAGE_CHANNELS if order.live_mode else [Channel.CONSOLE])
-        if _is_told_of(order) and address(order, channel)
+        if _has_messages(order) and address(order, channel)
     ]
-    # An order that starts over, with another drone, tells nothing a second time.
+    # An order that starts again with another drone sends no message a second time.
     CustomerMessage.objects.bulk_create(rows, ignore_conflicts=True)
     return [row.pk for row in rows]
 
 
-def _keep_codes(orders: dict[UUID, Order]) -> None:
-    """A code is known at this one moment, and needed at launch."""
+def _store_codes(orders: dict[UUID, Order]) -> None:
+    """A code is in memory only now, but the launch message needs it."""
     for order in orders.values():
         if order.otp_code:
             sealed = secrets.sealed(order.otp_code)
@@ -154,7 +156,7 @@ def address(order: Order, channel: str) -> str:
 
 
 def forget(order: Order) -> None:
-    """That a message was sent stays known, but not where to, nor what it said."""
+    """Keep that a message was sent; remove its address and text, and the code."""
     rows = CustomerMessage.objects.filter(order=order)
     rows.waiting().revoke(state=State.DROPPED)
     rows.update(address="", subject="", text="", problem="")

@@ -1,1 +1,1 @@
-"""The page and the JSON that a customer opens with a tracking link."""
+"""The page and the JSON behind a customer's tracking link."""

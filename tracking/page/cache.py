@@ -1,7 +1,7 @@
-"""The public view of one delivery, kept in Redis for a few seconds.
+"""Caches the public view of one delivery in Redis for a few seconds.
 
-Whoever asks within that time gets the same view and the same ETag, however many they are; it is
-also what keeps the position from being told more often than every few seconds.
+All requests within that time get the same view and the same ETag. The cache also limits how often
+outsiders see a new position.
 """
 
 import hashlib
@@ -23,15 +23,15 @@ from orders.states import IN_FLIGHT, EventType, Holder, Status
 from orders.tracking_ids import canonical_id
 from tracking import doubts
 from tracking.page import public
-from tracking.page.texts import Face
+from tracking.page.texts import Situation
 from wingxtra.problems import NotFound
 
-KEPT_S = 3
+MAX_AGE_S = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """What the page shows of the merchant. `logo` names a file in the storage, or is empty."""
+    """The merchant as the page shows it. `logo` is a file name in the storage, or empty."""
 
     name: str
     support_contact: str
@@ -41,10 +41,10 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """The view as the API tells it, what only the page shows besides, and the tag of both."""
+    """The cached view: the API's answer, the fields that only the page shows, and their ETag."""
 
     view: dict[str, Any]
-    face: Face
+    situation: Situation
     sender: Sender
     pod_requirement: str
     code_locked: bool
@@ -54,44 +54,44 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """Of a copy what the API tells: the view, as JSON already, and its tag."""
+class ApiAnswer:
+    """The part of a copy that the API returns: the view as JSON, and the ETag."""
 
     view: msgspec.Raw
     etag: str
 
 
 def fetch(tracking_id: str, *, fresh: bool = False) -> Copy:
-    """The copy for an id as somebody typed it; `fresh` after a change of one's own.
+    """The copy for an id in any spelling. `fresh` builds it again, after the caller's own change.
 
-    Raises NotFound, the same for ids that are unknown and ids that cannot be.
+    Raises NotFound, the same for unknown and for malformed ids.
     """
     canonical = _canonical(tracking_id)
-    kept: Any = None if fresh else _redis().get(key_of(canonical))
-    return _as_copy(kept or _keep(canonical))
+    cached: Any = None if fresh else _redis().get(key_of(canonical))
+    return _decode_copy(cached or _store(canonical))
 
 
-def told(tracking_id: str, kept: bytes | None) -> Told:
-    """The same for who passes it on as it is, and has asked what is `kept` under `key_of` it.
+def api_answer(tracking_id: str, cached: bytes | None) -> ApiAnswer:
+    """The API's answer without decoding the view. `cached`: the value of `key_of` in Redis.
 
     Raises NotFound like `fetch`.
     """
-    return _as_told(kept or _keep(_canonical(tracking_id)))
+    return _decode_answer(cached or _store(_canonical(tracking_id)))
 
 
-_as_copy = msgspec.json.Decoder(Copy).decode
-_as_told = msgspec.json.Decoder(Told).decode
+_decode_copy = msgspec.json.Decoder(Copy).decode
+_decode_answer = msgspec.json.Decoder(ApiAnswer).decode
 
 
 def key_of(tracking_id: str) -> str:
-    """Where the copy lies in Redis; ids that cannot be have a place where there is never one."""
-    return f"tracking:{canonical_id(tracking_id)}"
+    """The Redis key of the copy. All malformed ids share one key, which is never set."""
+    return f"tracking-view:{canonical_id(tracking_id)}"
 
 
-def _keep(canonical: str) -> bytes:
-    made = msgspec.json.encode(_build(canonical, timezone.now()))
-    _redis().set(key_of(canonical), made, ex=KEPT_S)
-    return made
+def _store(canonical: str) -> bytes:
+    encoded = msgspec.json.encode(_build(canonical, timezone.now()))
+    _redis().set(key_of(canonical), encoded, ex=MAX_AGE_S)
+    return encoded
 
 
 def _canonical(tracking_id: str) -> str:
@@ -123,8 +123,8 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         raise NotFound("delivery")
     doubted = order.is_contradicted or order.hold_code != ""
     events = DeliveryEvent.objects.filter(order=order).order_by("id")
-    moments = [
-        public.Moment(
+    log = [
+        public.LogEntry(
             EventType(kind),
             at,
             held=bool(payload.get("hold")),
@@ -134,15 +134,15 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         for kind, at, payload in events.values_list("type", "occurred_at", "payload")
     ]
     rules = policy.current()
-    # The API speaks one language, whoever asks first; the page has words of its own.
+    # The API always answers in LANGUAGE_CODE: the request that fills the cache must not decide.
     with translation.override(settings.LANGUAGE_CODE):
-        view, face = public.view(
-            _facts(order, rules, doubted), moments, _seen(order, now), rules, now
+        view, situation = public.view(
+            _order_fields(order, rules, doubted), log, _drone_sample(order, now), rules, now
         )
     merchant, code = order.merchant, getattr(order, "one_time_code", None)
-    shown: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "view": view,
-        "face": face,
+        "situation": situation,
         "sender": Sender(
             merchant.name, merchant.support_contact, merchant.brand_color, str(merchant.logo)
         ),
@@ -151,13 +151,13 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         "deliver_by": order.deliver_by,
         "dropoff_radius_m": rules.customer_dropoff_radius_m,
     }
-    tag = hashlib.sha256(msgspec.json.encode(shown)).hexdigest()[:32]
-    return Copy(**shown, etag=f'"{tag}"')
+    tag = hashlib.sha256(msgspec.json.encode(fields)).hexdigest()[:32]
+    return Copy(**fields, etag=f'"{tag}"')
 
 
-def _facts(order: Order, rules: policy.Rules, doubted: bool) -> public.Facts:
+def _order_fields(order: Order, rules: policy.Rules, doubted: bool) -> public.OrderFields:
     proof = getattr(order, "proof", None)
-    return public.Facts(
+    return public.OrderFields(
         public_tracking_id=order.public_tracking_id,
         status=Status(order.status),
         not_before=order.not_before,
@@ -177,15 +177,15 @@ def _facts(order: Order, rules: policy.Rules, doubted: bool) -> public.Facts:
     )
 
 
-def _seen(order: Order, now: datetime) -> public.Seen | None:
+def _drone_sample(order: Order, now: datetime) -> public.DroneSample | None:
     drone_id = order.assigned_drone_id
     if order.status not in IN_FLIGHT or drone_id is None:
         return None
     fleet = picture.read()
     sample = fleet.telemetry.get(drone_id) if fleet else None
     if fleet is None or sample is None:
-        return public.Seen(age_s=math.inf)
-    return public.Seen(
+        return public.DroneSample(age_s=math.inf)
+    return public.DroneSample(
         fleet.age_s_of(drone_id, now),
         sample.lat,
         sample.lng,

@@ -1,7 +1,7 @@
-"""What the customer does with the link: receive the parcel, and say where to put it.
+"""A customer's actions: receive the parcel, and move the drop point.
 
-The page and the API both come through here. Each may be done twice, in two tabs or by two taps,
-and has its effect once.
+The page and the API both call these functions. Each is idempotent: a second call, from another tab
+or a second tap, changes nothing.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from orders import lifecycle, placement
+from orders import dropoff, lifecycle
 from orders.models import Order
 from orders.states import AT_THE_DROP_POINT, DropoffSource, PodRequirement, Status
 from pod import images, proofs
@@ -18,14 +18,13 @@ from pod.serializers import signature_evidence
 from wingxtra.accounts.identity import CUSTOMER
 from wingxtra.problems import Conflict, FieldProblem, Invalid
 
-# A position of this morning says nothing of where somebody stands now; a clock may be a little off.
 FIX_MAX_AGE = timedelta(minutes=5)
-FIX_FROM_AHEAD = timedelta(minutes=1)
+FIX_MAX_CLOCK_SKEW = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """Where the drop point shall be: measured by a phone, or (without the rest) put on a map."""
+    """The new drop point: measured by a phone, or put on the map (then only `lat` and `lng`)."""
 
     lat: float
     lng: float
@@ -39,7 +38,7 @@ def enter_code(order: Order, code: str) -> None:
 
 
 def sign(order: Order, strokes: list[images.Stroke]) -> None:
-    """Receive with a signature. Raises Conflict, and Invalid when it cannot be drawn."""
+    """Receive with a signature. Raises Conflict, and Invalid for strokes that cannot be drawn."""
     if order.pod_requirement != PodRequirement.SIGNATURE:
         raise Conflict(
             "signature_not_asked_for",
@@ -78,24 +77,24 @@ def confirm(order: Order) -> None:
 
 
 def move_dropoff(order: Order, fix: Fix) -> lifecycle.Done:
-    """Put the drop point where the customer wants it.
+    """Move the drop point.
 
     Raises Refused once a drone is assigned, and Invalid for a place that is too far from the given
-    address, that we cannot deliver to, or that is not known well enough.
+    address, outside of the service area, or measured too inaccurately or too long ago.
     """
     now = timezone.now()
-    if fix.captured_at and not now - FIX_MAX_AGE <= fix.captured_at <= now + FIX_FROM_AHEAD:
+    if fix.captured_at and not now - FIX_MAX_AGE <= fix.captured_at <= now + FIX_MAX_CLOCK_SKEW:
         minutes = (now - fix.captured_at).total_seconds() / 60
         message = (
             f"This position was taken {minutes:.0f} minutes ago; at most "
-            f"{FIX_MAX_AGE.total_seconds() / 60:.0f} are taken. Take a new one."
+            f"{FIX_MAX_AGE.total_seconds() / 60:.0f} are accepted. Take a new one."
             if minutes > 0
             else "This position was taken in the future. Correct the clock of the phone."
         )
         raise Invalid([FieldProblem("captured_at", "dropoff_too_old", message)])
     drop: dict[str, Any] = {"lat": fix.lat, "lng": fix.lng, "accuracy_m": fix.accuracy_m}
-    return placement.move_dropoff(
+    return dropoff.move_dropoff(
         order.pk,
-        placement.Drop(**drop, captured_at=fix.captured_at, source=DropoffSource.CUSTOMER_GPS),
+        dropoff.Drop(**drop, captured_at=fix.captured_at, source=DropoffSource.CUSTOMER_GPS),
         by=CUSTOMER,
     )

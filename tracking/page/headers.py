@@ -1,4 +1,4 @@
-"""What goes with every public answer: nobody indexes it, and no link leaks its address."""
+"""Headers of every public answer: no search index, no referrer, a Content-Security-Policy."""
 
 import base64
 import hashlib
@@ -18,8 +18,8 @@ Answer = TypeVar("Answer", bound=HttpResponseBase)
 def page_policy(style: str, tile_url: str) -> str:
     """The Content-Security-Policy of a page with one `<style>` block and one source of map tiles.
 
-    The block is allowed by its digest, so nothing unsafe is. What Leaflet puts in place of a tile
-    that it stops loading is a data: address.
+    The style block is allowed by its digest, so `unsafe-inline` is not needed. `data:` is for
+    Leaflet, which replaces a tile that it stops loading by an empty data: image.
     """
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     tiles = ""
@@ -33,9 +33,9 @@ def page_policy(style: str, tile_url: str) -> str:
     )
 
 
-def add(answer: Answer, *, kept_s: int | None = None, policy: str = BARE_POLICY) -> Answer:
-    """`kept_s`: for how long anybody on the way may keep the answer; None for nobody at all."""
-    answer["Cache-Control"] = "no-store" if kept_s is None else f"public, max-age={kept_s}"
+def add(answer: Answer, *, max_age_s: int | None = None, policy: str = BARE_POLICY) -> Answer:
+    """Add the headers. `max_age_s`: how long caches may keep the answer; None means `no-store`."""
+    answer["Cache-Control"] = "no-store" if max_age_s is None else f"public, max-age={max_age_s}"
     answer["Referrer-Policy"] = "no-referrer"
     answer["X-Robots-Tag"] = "noindex, nofollow"
     answer["Content-Security-Policy"] = policy

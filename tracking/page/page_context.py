@@ -1,4 +1,4 @@
-"""What the customer's page shows of a delivery: plain values, in the language that is active."""
+"""The template context of the customer's page: plain values in the active language."""
 
 import re
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ from orders.states import (
     PodRequirement,
     Status,
 )
-from orders.tracking_ids import spoken
+from orders.tracking_ids import grouped
 from tracking.page import public, texts
 from tracking.page.cache import Copy
-from tracking.page.texts import Look
+from tracking.page.texts import Stage
 
 STEPS = (
     (EventType.CREATED, gettext_lazy("Received")),
@@ -30,28 +30,29 @@ STEPS = (
     (EventType.ARRIVED, gettext_lazy("At the drop point")),
     (EventType.DELIVERED, gettext_lazy("Delivered")),
 )
-# What the customer is asked for once the parcel is there.
-ASKED = {
+# The form for each proof, once the parcel is there.
+PROOF_FORMS = {
     PodRequirement.OTP: "otp",
     PodRequirement.SIGNATURE: "signature",
     PodRequirement.NONE: "confirm",
 }
-# How far along its way the drone is drawn, as a share: fixed, or while it flies between these.
+# Where the drawing shows the drone, as a share of its way. In flight it moves with the ETA between
+# FLIES_FROM and FLIES_TO.
 DRAWN_AT = {
-    Look.PREPARING: 0.0,
-    Look.TAKEN_OFF: 0.12,
-    Look.ON_ITS_WAY: 0.5,
-    Look.HERE: 1.0,
-    Look.COMING_DOWN: 1.0,
-    Look.DELIVERED: 1.0,
+    Stage.PREPARING: 0.0,
+    Stage.TAKEN_OFF: 0.12,
+    Stage.ON_ITS_WAY: 0.5,
+    Stage.HERE: 1.0,
+    Stage.COMING_DOWN: 1.0,
+    Stage.DELIVERED: 1.0,
 }
 FLIES_FROM, FLIES_TO = 0.06, 0.97
-# Our staff are asked: nothing is promised, and there is nothing to choose.
-UNCLEAR = (Look.CHECKING, Look.LOOKING)
-FELL_THROUGH = (Status.CANCELED, Status.FAILED, Status.ABORTED)
+# Staff are checking the order: the page shows no promise and no form.
+UNCLEAR = (Stage.CHECKING, Stage.LOOKING)
+UNSUCCESSFUL = (Status.CANCELED, Status.FAILED, Status.ABORTED)
 REFRESH_IN_FLIGHT_S = 4
 REFRESH_WAITING_S = 15
-# Without a script: whoever reads or types must not lose the page under their fingers.
+# Without a script the whole page reloads, so less often, and rarely while a form is open.
 RELOAD_IN_FLIGHT_S = 10
 RELOAD_WAITING_S = 30
 RELOAD_WITH_A_FORM_S = 120
@@ -66,39 +67,39 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One figure under the headline: a moment, a range of them, or words."""
+    """One figure under the headline: a time, a range of times, or a text."""
 
     label: str
-    words: str = ""
+    text: str = ""
     at: datetime | None = None
     until: datetime | None = None
 
 
-def of(copy: Copy) -> dict[str, Any]:
-    """The template's context, but for what belongs to the request."""
-    view, face = copy.view, copy.face
+def context_of(copy: Copy) -> dict[str, Any]:
+    """The template's context, without the values that depend on the request."""
+    view, situation = copy.view, copy.situation
     status = Status(view["status"])
     over = status in TERMINAL
     in_flight = status in IN_FLIGHT
     at_the_door = status in AT_THE_DROP_POINT
     eta_s = None if at_the_door else view["eta_seconds"]
-    ask = asked(copy)
+    ask = form_of(copy)
     return {
         "view": view,
-        "look": face.look.value,
-        "tone": {Look.DELIVERED: "good", Look.OVER: "busy"}.get(
-            face.look, "bad" if over else "busy"
+        "stage": situation.stage.value,
+        "tone": {Stage.DELIVERED: "good", Stage.OVER: "busy"}.get(
+            situation.stage, "bad" if over else "busy"
         ),
-        "headline": texts.headline(face, eta_s),
-        "advice": texts.advice(face),
+        "headline": texts.headline(situation, eta_s),
+        "advice": texts.advice(situation),
         "need": texts.NEEDS.get(copy.pod_requirement) if _has_a_need(status, ask) else None,
-        "is_silent": face.because == "silence",
+        "is_silent": situation.reason == "silence",
         "eta_s": eta_s,
         "facts": facts(copy, eta_s),
         "progress": progress(copy),
-        "steps": steps(view) if face.look != Look.OVER else [],
+        "steps": steps(view) if situation.stage != Stage.OVER else [],
         "timeline": [
-            # In the view it is the English one, which is what translations are found by.
+            # The view has the English label, which is the key of the translation.
             {"label": gettext(entry["label"]), "at": moment(entry["at"])}
             for entry in reversed(view["timeline"])
         ],
@@ -110,52 +111,58 @@ def of(copy: Copy) -> dict[str, Any]:
         else RELOAD_WITH_A_FORM_S
         if ask not in ("", "locked")
         else (RELOAD_IN_FLIGHT_S if in_flight else RELOAD_WAITING_S),
-        # For the script that counts down: {n} is its number.
+        # For the countdown of track.js, which fills in {n}.
         "minute": texts.in_minutes(60),
         "minutes": texts.in_minutes(120).replace("2", "{n}"),
         "sender": copy.sender,
         "contact": contact(copy.sender.support_contact),
         "dropoff_radius_m": round(copy.dropoff_radius_m),
-        "grouped_id": spoken(view["public_tracking_id"]),
+        "grouped_id": grouped(view["public_tracking_id"]),
     }
 
 
-def asked(copy: Copy) -> str:
-    """What the customer can do now: otp, signature, confirm, dropoff, or nothing ("").
+def form_of(copy: Copy) -> str:
+    """The form that the page shows now: otp, signature, confirm or dropoff; "" for none.
 
-    help: nothing but to ask the sender, because it failed or is not clear; locked: the same for
-    their code.
+    help: no form but a link to the sender, after a failure or while staff are checking. locked: the
+    same, because the code is locked.
     """
     status = Status(copy.view["status"])
-    if copy.face.look == Look.OVER:
+    if copy.situation.stage == Stage.OVER:
         return ""
-    if status in FELL_THROUGH or (copy.face.look in UNCLEAR and status in WAITING):
+    if status in UNSUCCESSFUL or (copy.situation.stage in UNCLEAR and status in WAITING):
         return "help" if contact(copy.sender.support_contact) else ""
     if status in WAITING:
         return "dropoff" if copy.dropoff_radius_m > 0 else ""
-    ask = "locked" if copy.code_locked else ASKED.get(PodRequirement(copy.pod_requirement), "")
+    proof_form = PROOF_FORMS.get(PodRequirement(copy.pod_requirement), "")
+    ask = "locked" if copy.code_locked else proof_form
     late = status == Status.DELIVERED and copy.view["pod_summary"] is None and ask != "confirm"
     return ask if status in AT_THE_DROP_POINT or late else ""
 
 
 def _has_a_need(status: Status, ask: str) -> bool:
-    return status not in (*WAITING, *TERMINAL) and ask not in (*ASKED.values(), "locked")
+    return status not in (*WAITING, *TERMINAL) and ask not in (*PROOF_FORMS.values(), "locked")
 
 
 def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
-    """When and how far; before there is a forecast what was promised, and at the end what was."""
+    """The figures under the headline: ETA and distance; before there is an ETA the promised time;
+    after delivery the time of arrival and the proof.
+    """
     view, status = copy.view, Status(copy.view["status"])
-    if copy.face.look in (Look.OVER, *UNCLEAR) or status in (*FELL_THROUGH, *AT_THE_DROP_POINT):
+    if copy.situation.stage in (Stage.OVER, *UNCLEAR) or status in (
+        *UNSUCCESSFUL,
+        *AT_THE_DROP_POINT,
+    ):
         return []
     if status == Status.DELIVERED:
         return list(_at_the_end(view))
     if eta_s is None:
-        label = gettext("Was promised by") if copy.face.delayed else gettext("Promised by")
+        label = gettext("Was promised by") if copy.situation.delayed else gettext("Promised by")
         return [Fact(label, at=copy.deliver_by)]
     low, high = expected(view, in_flight=status in IN_FLIGHT)
     found = [Fact(gettext("Expected"), at=low, until=high)]
-    if far := away(view):
-        found.append(Fact(gettext("Still to fly"), words=far))
+    if distance := distance_left(view):
+        found.append(Fact(gettext("Still to fly"), text=distance))
     return found
 
 
@@ -164,11 +171,11 @@ def _at_the_end(view: dict[str, Any]) -> Iterator[Fact]:
     if at:
         yield Fact(gettext("Arrived"), at=moment(at[-1]))
     if proof := view["pod_summary"]:
-        yield Fact(gettext("Received with"), words=str(texts.RECEIVED_WITH[proof["method"]]))
+        yield Fact(gettext("Received with"), text=str(texts.RECEIVED_WITH[proof["method"]]))
 
 
 def expected(view: dict[str, Any], *, in_flight: bool) -> tuple[datetime, datetime]:
-    """Between when and when it arrives, to whole minutes outwards."""
+    """The earliest and latest expected arrival, rounded outwards to whole minutes."""
     eta_s, eta_at = view["eta_seconds"], moment(view["eta_at"])
     low_s, high_s = public.eta_range(eta_s, in_flight=in_flight)
     low = eta_at + timedelta(seconds=low_s - eta_s)
@@ -177,7 +184,7 @@ def expected(view: dict[str, Any], *, in_flight: bool) -> tuple[datetime, dateti
 
 
 def contact(text: str) -> str:
-    """What a tap on the support contact opens: a call, a mail or a page; "" for anything else."""
+    """The link for a support contact: tel:, mailto: or https:; "" for other texts."""
     text = text.strip()
     if re.fullmatch(r"[+(]?[0-9][0-9 ()./-]{4,}[0-9]", text):
         return "tel:" + re.sub(r"[^0-9+]", "", text)
@@ -187,12 +194,12 @@ def contact(text: str) -> str:
 
 
 def progress(copy: Copy) -> dict[str, Any]:
-    """Where the drone is drawn between the sender and the door: on an arc, in its own units."""
-    view, look = copy.view, copy.face.look
-    share = DRAWN_AT.get(look, 0.0)
+    """The drone's place on the drawn arc: its share, the share in percent, and its point."""
+    view, stage = copy.view, copy.situation.stage
+    share = DRAWN_AT.get(stage, 0.0)
     taken_off = [entry["at"] for entry in view["timeline"] if entry["type"] == EventType.LAUNCHED]
     eta_s = view["eta_seconds"]
-    if look in (Look.TAKEN_OFF, Look.ON_ITS_WAY) and eta_s is not None and taken_off:
+    if stage in (Stage.TAKEN_OFF, Stage.ON_ITS_WAY) and eta_s is not None and taken_off:
         whole_s = (moment(view["eta_at"]) - moment(taken_off[-1])).total_seconds()
         flown = min(1.0, max(0.0, 1 - eta_s / whole_s)) if whole_s > 0 else 1.0
         share = FLIES_FROM + (FLIES_TO - FLIES_FROM) * flown
@@ -200,12 +207,12 @@ def progress(copy: Copy) -> dict[str, Any]:
 
 
 def arc(share: float) -> tuple[str, str]:
-    """The point of the drawn arc of flight_drawing.html, a quadratic curve, at this share."""
+    """(x, y) at this share of the arc of flight_drawing.html, a quadratic Bézier curve."""
     return f"{74 + 174 * share:.1f}", f"{78 - 208 * share * (1 - share):.1f}"
 
 
-def away(view: dict[str, Any]) -> str:
-    """How far the drone has to go, about: both ends are rounded."""
+def distance_left(view: dict[str, Any]) -> str:
+    """From the drone to the drop point, approximate: both are rounded. "" if unknown."""
     here, there = view["position"], view["dropoff"]
     if here is None or view["status"] not in (Status.LAUNCHED, Status.ENROUTE):
         return ""
@@ -213,10 +220,10 @@ def away(view: dict[str, Any]) -> str:
 
 
 def steps(view: dict[str, Any]) -> list[Step]:
-    """The five steps of a delivery; the last one reached is current until it is over.
+    """The five steps of a delivery. The last step reached is current until the delivery is over.
 
-    A step that was skipped is done, at a time that is not known. A delivery that fell through has
-    no steps ahead any more, but says when it ended, and how.
+    A skipped step is done, without a time. An unsuccessful delivery has no steps ahead; its last
+    step says how and when it ended.
     """
     reached_at = {entry["type"]: moment(entry["at"]) for entry in view["timeline"]}
     reached = [kind in view["milestones"] for kind, _ in STEPS]
@@ -230,7 +237,7 @@ def steps(view: dict[str, Any]) -> list[Step]:
         )
         for index, (kind, label) in enumerate(STEPS)
     ]
-    if view["status"] in FELL_THROUGH:
+    if view["status"] in UNSUCCESSFUL:
         end = EventType(view["status"])
         found = [step for step in found if step.state == "done"]
         at = reached_at.get(end, reached_at.get(EventType.CORRECTED))

@@ -1,8 +1,8 @@
-"""`/track/<id>/`: the customer's page, useful on any phone without a line of JavaScript.
+"""`/track/<id>/`: the customer's page. It works without JavaScript.
 
-Forms are posted to the page itself and go through the same verbs as the API's calls. There is no
-session and no cookie: who holds the link may act. A token made from the link's id stands in every
-form, so that no other site can have one filled in.
+Forms are posted to the page itself and call the same functions as the API. There is no session and
+no cookie: the link is the credential. Each form has a token derived from the link's id, against
+cross-site request forgery.
 """
 
 import hashlib
@@ -41,12 +41,12 @@ log = structlog.get_logger(__name__)
 
 HOUSE_COLOR = "#1f56e0"
 LANGUAGES = dict(settings.LANGUAGES)
-QR_KEPT_S = 86_400
+IMAGE_MAX_AGE_S = 86_400
 FORM_MAX_BYTES = 512 * 1024
-COMES_BACK_IN_S = 10
+RETRY_AFTER_S = 10
 
 
-@csrf_exempt  # see the token above: Django's own needs a cookie
+@csrf_exempt  # `token_of` replaces Django's token, which needs a cookie
 @require_http_methods(["GET", "HEAD", "POST"])
 def track(request: HttpRequest, tracking_id: str) -> HttpResponse:
     with translation.override(language_of(request)):
@@ -57,7 +57,7 @@ def track(request: HttpRequest, tracking_id: str) -> HttpResponse:
 
 
 def language_of(request: HttpRequest) -> str:
-    """What `?lang=` says, else what the browser prefers of what we speak."""
+    """The language of `?lang=`, else the browser's preferred one of LANGUAGES."""
     chosen = request.GET.get("lang", "")
     return chosen if chosen in LANGUAGES else translation.get_language_from_request(request)
 
@@ -97,17 +97,17 @@ def _answer(request: HttpRequest, tracking_id: str) -> HttpResponse:
             503,
             _("We cannot look just now"),
             _("Your delivery goes on. This page tries again by itself."),
-            COMES_BACK_IN_S,
+            RETRY_AFTER_S,
         )
 
 
 def _show(request: HttpRequest, copy: cache.Copy) -> HttpResponse:
     page = _page(request, copy, thanks=texts.THANKS.get(request.GET.get("done", "")))
-    # Of what is sent, and not of the copy: a new version of the page is new, too.
+    # The tag is of the rendered page, not of the copy: a new release of the template changes it.
     tag = f'"page-{hashlib.sha256(page.content).hexdigest()[:32]}"'
     answer: Any = get_conditional_response(request, etag=tag) or page
     answer["ETag"] = tag
-    return headers.add(answer, kept_s=cache.KEPT_S, policy=page["Content-Security-Policy"])
+    return headers.add(answer, max_age_s=cache.MAX_AGE_S, policy=page["Content-Security-Policy"])
 
 
 def _page(
@@ -115,7 +115,7 @@ def _page(
     copy: cache.Copy,
     *,
     status: int = 200,
-    thanks: texts.Words | None = None,
+    thanks: texts.Text | None = None,
     refused: str = "",
 ) -> HttpResponse:
     tracking_id = copy.view["public_tracking_id"]
@@ -123,8 +123,8 @@ def _page(
     style = f":root{{--brand:{color};--on-brand:{ink_on(color)}}}"
     path = path_of(tracking_id)
     language = request.GET.get("lang", "")
-    shown = {
-        **page_context.of(copy),
+    context = {
+        **page_context.context_of(copy),
         "style": style,
         "path": path,
         "here": f"{path}?lang={language}" if language in LANGUAGES else path,
@@ -136,21 +136,21 @@ def _page(
         "thanks": thanks,
         "refused": refused,
     }
-    answer = render(request, "tracking/page.html", shown, status=status)
+    answer = render(request, "tracking/page.html", context, status=status)
     return headers.add(answer, policy=headers.page_policy(style, settings.PUBLIC_MAP_TILE_URL))
 
 
 def _notice(
-    request: HttpRequest, status: int, title: str, text: str, again_s: int | None = None
+    request: HttpRequest, status: int, title: str, text: str, retry_after_s: int | None = None
 ) -> HttpResponse:
-    shown = {"title": title, "text": text, "reload_s": again_s}
-    answer = render(request, "tracking/notice.html", shown, status=status)
-    if again_s is not None:
-        answer["Retry-After"] = str(again_s)
+    context = {"title": title, "text": text, "reload_s": retry_after_s}
+    answer = render(request, "tracking/notice.html", context, status=status)
+    if retry_after_s is not None:
+        answer["Retry-After"] = str(retry_after_s)
     return headers.add(answer)
 
 
-# --- what is posted ------------------------------------------------------------------------------
+# --- forms ---------------------------------------------------------------------------------------
 
 
 def token_of(tracking_id: str) -> str:
@@ -158,42 +158,42 @@ def token_of(tracking_id: str) -> str:
 
 
 def _act(request: HttpRequest, tracking_id: str) -> HttpResponse:
-    """Do what a form asks for, and show the page as it is then; or say why not."""
+    """Carry out a form and redirect to the page. After a refusal show the page with the reason."""
     order = cache.order_of(tracking_id)
     try:
         done = _do(request, order)
     except Problem as problem:
         copy = cache.fetch(tracking_id, fresh=True)
-        known = {"radius_m": round(copy.dropoff_radius_m), **problem.extra}
-        refused = texts.refusal(problem, known)
+        values = {"radius_m": round(copy.dropoff_radius_m), **problem.extra}
+        refused = texts.refusal(problem, values)
         return _page(request, copy, status=problem.status, refused=refused)
     cache.fetch(tracking_id, fresh=True)
-    asked = QueryDict(mutable=True)
-    asked["done"] = done
+    query = QueryDict(mutable=True)
+    query["done"] = done
     if request.GET.get("lang") in LANGUAGES:
-        asked["lang"] = request.GET["lang"]
-    answer = redirect(f"{path_of(order.public_tracking_id)}?{asked.urlencode()}")
+        query["lang"] = request.GET["lang"]
+    answer = redirect(f"{path_of(order.public_tracking_id)}?{query.urlencode()}")
     answer.status_code = 303
     return headers.add(answer)
 
 
 def _do(request: HttpRequest, order: Order) -> str:
-    """Carry a form out; returns what to thank for. Raises what the verbs of `customer` raise."""
+    """Carry out a form. Returns a key of `texts.THANKS`. Raises what `customer` raises."""
     if int(request.META.get("CONTENT_LENGTH") or 0) > FORM_MAX_BYTES:
         raise Problem("form_too_large", "This form is too large.")
     form = request.POST
     if not constant_time_compare(form.get("token", ""), token_of(order.public_tracking_id)):
         raise Problem("form_not_ours", "This form was not made by this page.")
-    deeds: dict[str, Callable[[Order, QueryDict], str]] = {
+    handlers: dict[str, Callable[[Order, QueryDict], str]] = {
         "otp": _enter_code,
         "signature": _sign,
         "confirm": _confirm,
         "dropoff": _move_dropoff,
     }
     name = form.get("do", "")
-    if name not in deeds:
+    if name not in handlers:
         raise Problem("form_not_ours", "There is no such form.")
-    return deeds[name](order, form)
+    return handlers[name](order, form)
 
 
 def _enter_code(order: Order, form: QueryDict) -> str:
@@ -241,41 +241,41 @@ def _read(kind: type[StrictSerializer], data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(text: str | None) -> float | str | None:
-    """As people type it, with a comma for the point, too; left alone where it is no number."""
+    """The number, with a decimal point or comma; the text itself if it is not a number."""
     try:
         return float((text or "").strip().replace(",", "."))
     except ValueError:
         return text
 
 
-# --- pictures ------------------------------------------------------------------------------------
+# --- images --------------------------------------------------------------------------------------
 
 
 @require_safe
 def qr_code(request: HttpRequest, tracking_id: str) -> HttpResponse:
-    """The link as a QR code, to hand the delivery over to somebody else's phone."""
-    found = _sent_by(request, tracking_id)
-    path = path_of(found.view["public_tracking_id"])
+    """The link as a QR code, to open the delivery on another phone."""
+    copy = _copy_or_404(request, tracking_id)
+    path = path_of(copy.view["public_tracking_id"])
     code = segno.make(f"{settings.PUBLIC_BASE_URL}{path}", error="m")
-    drawn = BytesIO()
-    code.save(drawn, kind="svg", border=4, light="#fff", omitsize=True, xmldecl=False)
-    return headers.add(HttpResponse(drawn.getvalue(), "image/svg+xml"), kept_s=QR_KEPT_S)
+    image = BytesIO()
+    code.save(image, kind="svg", border=4, light="#fff", omitsize=True, xmldecl=False)
+    return headers.add(HttpResponse(image.getvalue(), "image/svg+xml"), max_age_s=IMAGE_MAX_AGE_S)
 
 
 @require_safe
 def logo(request: HttpRequest, tracking_id: str) -> HttpResponseBase:
-    """The merchant's logo, at an address that does not name the merchant."""
-    found = _sent_by(request, tracking_id)
-    if not found.sender.logo:
+    """The merchant's logo, at a URL that does not name the merchant."""
+    copy = _copy_or_404(request, tracking_id)
+    if not copy.sender.logo:
         raise Http404
     try:
-        picture = default_storage.open(found.sender.logo)
+        image = default_storage.open(copy.sender.logo)
     except FileNotFoundError as error:
         raise Http404 from error
-    return headers.add(FileResponse(picture, content_type="image/png"), kept_s=QR_KEPT_S)
+    return headers.add(FileResponse(image, content_type="image/png"), max_age_s=IMAGE_MAX_AGE_S)
 
 
-def _sent_by(request: HttpRequest, tracking_id: str) -> cache.Copy:
+def _copy_or_404(request: HttpRequest, tracking_id: str) -> cache.Copy:
     try:
         throttling.count(request, None)
         return cache.fetch(tracking_id)

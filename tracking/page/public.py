@@ -1,8 +1,8 @@
-"""What outsiders may see of a delivery: what helps the customer, and nothing that is private.
+"""The public view of a delivery: everything that the customer needs and nothing private.
 
-Pure. What is not named here is not shown: no merchant internals, no operator, no drone id, no exact
-coordinates, no phone, no name, no file, and of the event log only types that mean something at the
-door, in words of our own.
+Pure. Fields are listed here one by one, so nothing else gets out: no merchant internals, operator,
+drone id, exact coordinates, phone, name or file. Only event types that matter to a customer are
+shown, with fixed labels.
 """
 
 import math
@@ -22,14 +22,14 @@ from orders.states import (
     Status,
 )
 from tracking.page import texts
-from tracking.page.texts import Face, Look
+from tracking.page.texts import Situation, Stage
 
-# About 11 m, and about 110 m: enough for a dot on a map, and for a street but not a house.
+# 4 decimals are about 11 m, 3 are about 110 m: a street, not a house.
 POSITION_DECIMALS = 4
 DROPOFF_DECIMALS = 3
-# This long after the last that happened, a link says only that it is over: it may still lie about
-# in chats and mailboxes, and has nothing to tell any more.
-SPEAKS_FOR = timedelta(days=30)
+# This long after the last change a link shows only that the delivery is over, because old links
+# stay in chats and mailboxes.
+SHOWN_FOR = timedelta(days=30)
 
 MILESTONES = (
     EventType.CREATED,
@@ -45,39 +45,39 @@ MILESTONES = (
     EventType.ABORTED,
 )
 ENDS = (EventType.DELIVERED, EventType.FAILED, EventType.ABORTED)
-# What a fresh start takes back: the milestones that still hold after it.
-STARTS_OVER = {
+# Events that reset the milestones, and the milestones that remain.
+RESETS = {
     EventType.REQUEUED: [EventType.CREATED, EventType.QUEUED],
     EventType.RESCHEDULED: [EventType.CREATED],
 }
-LOOKS = {
-    Status.CREATED: Look.RECEIVED,
-    Status.VALIDATED: Look.RECEIVED,
-    Status.QUEUED: Look.WAITING,
-    Status.ASSIGNED: Look.PREPARING,
-    Status.MISSION_SUBMITTED: Look.PREPARING,
-    Status.LAUNCHED: Look.TAKEN_OFF,
-    Status.ENROUTE: Look.ON_ITS_WAY,
-    Status.ARRIVED: Look.HERE,
-    Status.DELIVERING: Look.COMING_DOWN,
-    Status.DELIVERED: Look.DELIVERED,
-    Status.CANCELED: Look.CANCELED,
-    Status.FAILED: Look.FAILED,
-    Status.ABORTED: Look.FAILED,
+STAGES = {
+    Status.CREATED: Stage.RECEIVED,
+    Status.VALIDATED: Stage.RECEIVED,
+    Status.QUEUED: Stage.WAITING,
+    Status.ASSIGNED: Stage.PREPARING,
+    Status.MISSION_SUBMITTED: Stage.PREPARING,
+    Status.LAUNCHED: Stage.TAKEN_OFF,
+    Status.ENROUTE: Stage.ON_ITS_WAY,
+    Status.ARRIVED: Stage.HERE,
+    Status.DELIVERING: Stage.COMING_DOWN,
+    Status.DELIVERED: Stage.DELIVERED,
+    Status.CANCELED: Stage.CANCELED,
+    Status.FAILED: Stage.FAILED,
+    Status.ABORTED: Stage.FAILED,
 }
-# How wrong a forecast usually is, as shares of the time that is left: (sooner, later). Ours come
-# from distance and speed; before take-off there is also loading, checking and waiting in them.
+# The usual error of an ETA as shares of the time left: (sooner, later). Before take-off it is
+# larger, because loading and checks come on top of the flight.
 SPREAD_IN_FLIGHT = (0.1, 0.2)
 SPREAD_BEFORE = (0.15, 0.4)
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the view needs of an order. The coordinates are the exact ones; they do not come out.
+class OrderFields:
+    """The fields of an order that `view` needs. The coordinates are exact; `view` rounds them.
 
-    paused: nothing is dispatched just now where the order is. forgotten: the customer's data was
-    removed, which can be asked for at any time. doubted: our staff are asked about the order, or
-    reports about its flight contradict each other; nothing of the flight is told then.
+    paused: dispatch is paused in the order's service area. forgotten: the customer's data was
+    removed. doubted: the order is on hold, or reports about its flight contradict each other; then
+    `view` hides ETA and position.
     """
 
     public_tracking_id: str
@@ -99,8 +99,8 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """The latest telemetry of the drone that flies the order, and how old it is at least."""
+class DroneSample:
+    """The latest telemetry of the drone that flies the order, and its minimum age."""
 
     age_s: float
     lat: float | None = None
@@ -110,11 +110,11 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """One event of the order's log, in the order of writing.
+class LogEntry:
+    """One event of the order's log.
 
-    held: the order went back to the queue and waits there for our staff. outcome: what a correction
-    corrected it to. inferred: nobody saw it, so its time is not known.
+    held: the order went back to the queue and is on hold. outcome: the new status after a
+    correction. inferred: derived from a later event, so its time is not known.
     """
 
     type: EventType
@@ -125,40 +125,39 @@ class Moment:
 
 
 def view(
-    order: Facts,
-    moments: Sequence[Moment],
-    seen: Seen | None,
+    order: OrderFields,
+    log: Sequence[LogEntry],
+    sample: DroneSample | None,
     rules: Rules,
     now: datetime,
-) -> tuple[dict[str, Any], Face]:
-    """The public picture, exactly as `GET /api/v1/tracking/{id}` answers it (JSON-ready), and its
-    face. `seen` is None where no real drone flies.
+) -> tuple[dict[str, Any], Situation]:
+    """The answer of `GET /api/v1/tracking/{id}` (JSON-ready), and the situation for the page.
 
-    A drone that is silent for longer than the policy allows, or whose clock cannot be right, takes
-    position and ETA away: nothing is assumed.
+    `log` is oldest first. `sample` is None when no real drone flies. A sample that is older than
+    `link_lost_after_s`, or from the future, hides position and ETA.
     """
-    if order.status in TERMINAL and (order.forgotten or now - order.updated_at > SPEAKS_FOR):
-        return _only_that_it_is_over(order), Face(Look.OVER)
+    if order.status in TERMINAL and (order.forgotten or now - order.updated_at > SHOWN_FOR):
+        return _only_that_it_is_over(order), Situation(Stage.OVER)
     in_flight = order.status in IN_FLIGHT
     believed = not order.doubted and order.holder != Holder.UNKNOWN
-    silent = in_flight and seen is not None and not 0 <= seen.age_s <= rules.link_lost_after_s
+    silent = in_flight and sample is not None and not 0 <= sample.age_s <= rules.link_lost_after_s
     is_forecast = order.status in WITH_A_JOB and believed and not silent
     eta_at = order.eta_at if is_forecast else None
     eta_s = None if eta_at is None else max(0, math.ceil((eta_at - now).total_seconds()))
     proof = None
     if order.proof_method is not None and order.proof_at is not None:
         proof = {"method": order.proof_method, "created_at": stamp(order.proof_at)}
-    face = _face(order, moments, eta_at, now, silent=silent, believed=believed)
-    told_s = None if order.status in AT_THE_DROP_POINT else eta_s
-    told = {
+    situation = _situation(order, log, eta_at, now, silent=silent, believed=believed)
+    headline_eta_s = None if order.status in AT_THE_DROP_POINT else eta_s
+    answer = {
         "public_tracking_id": order.public_tracking_id,
         "status": order.status.value,
-        "headline": str(texts.headline(face, told_s)),
-        "milestones": _milestones(moments),
+        "headline": str(texts.headline(situation, headline_eta_s)),
+        "milestones": _milestones(log),
         "timeline": [
-            {"type": moment.type.value, "label": str(label), "at": stamp(moment.at)}
-            for moment in moments
-            if (label := _label(moment)) is not None
+            {"type": entry.type.value, "label": str(label), "at": stamp(entry.at)}
+            for entry in log
+            if (label := _label(entry)) is not None
         ],
         "custody": {
             "holder": order.holder.value,
@@ -167,7 +166,7 @@ def view(
         },
         "eta_seconds": eta_s,
         "eta_at": stamp(eta_at) if eta_at else None,
-        "position": _position(order, seen) if in_flight and believed and not silent else None,
+        "position": _position(order, sample) if in_flight and believed and not silent else None,
         "dropoff": {
             "lat": round(order.dropoff_lat, DROPOFF_DECIMALS),
             "lng": round(order.dropoff_lng, DROPOFF_DECIMALS),
@@ -176,15 +175,15 @@ def view(
         "pod_summary": proof,
         "updated_at": stamp(order.updated_at),
     }
-    return told, face
+    return answer, situation
 
 
-def _only_that_it_is_over(order: Facts) -> dict[str, Any]:
-    """The same shape with nothing in it, but the status, of which clients expect one they know."""
+def _only_that_it_is_over(order: OrderFields) -> dict[str, Any]:
+    """The same shape without content. The status stays, because clients expect a known one."""
     return {
         "public_tracking_id": order.public_tracking_id,
         "status": order.status.value,
-        "headline": str(texts.headline(Face(Look.OVER), None)),
+        "headline": str(texts.headline(Situation(Stage.OVER), None)),
         "milestones": [],
         "timeline": [],
         "custody": None,
@@ -199,7 +198,7 @@ def _only_that_it_is_over(order: Facts) -> dict[str, Any]:
 
 
 def eta_range(eta_s: float, *, in_flight: bool) -> tuple[float, float]:
-    """Between what and what the time that is left probably lies, in seconds."""
+    """The probable range (earliest, latest) of the time left, in seconds."""
     sooner, later = SPREAD_IN_FLIGHT if in_flight else SPREAD_BEFORE
     return eta_s * (1 - sooner), eta_s * (1 + later)
 
@@ -208,76 +207,76 @@ def stamp(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _face(
-    order: Facts,
-    moments: Sequence[Moment],
+def _situation(
+    order: OrderFields,
+    log: Sequence[LogEntry],
     eta_at: datetime | None,
     now: datetime,
     *,
     silent: bool,
     believed: bool,
-) -> Face:
-    look = LOOKS[order.status]
+) -> Situation:
+    stage = STAGES[order.status]
     if order.status == Status.CANCELED:
-        return Face(look, because=order.cancel_reason)
+        return Situation(stage, reason=order.cancel_reason)
     if order.status in TERMINAL:
-        return Face(look, holder=order.holder)
+        return Situation(stage, holder=order.holder)
     if not believed:
-        return Face(Look.LOOKING if order.holder == Holder.UNKNOWN else Look.CHECKING)
+        return Situation(Stage.LOOKING if order.holder == Holder.UNKNOWN else Stage.CHECKING)
     if order.status == Status.VALIDATED and order.not_before and order.not_before > now:
-        return Face(Look.SCHEDULED, not_before=order.not_before)
+        return Situation(Stage.SCHEDULED, not_before=order.not_before)
     if order.status == Status.QUEUED and order.holder == Holder.HUB:
-        look = Look.AT_HUB
-    elif order.status == Status.QUEUED and _last_start(moments) == EventType.REQUEUED:
-        look = Look.ANOTHER
-    is_paused = order.paused and look in (Look.WAITING, Look.ANOTHER, Look.AT_HUB)
-    because = "silence" if silent else "paused" if is_paused else ""
+        stage = Stage.AT_HUB
+    elif order.status == Status.QUEUED and _last_queued(log) == EventType.REQUEUED:
+        stage = Stage.ANOTHER
+    is_paused = order.paused and stage in (Stage.WAITING, Stage.ANOTHER, Stage.AT_HUB)
+    reason = "silence" if silent else "paused" if is_paused else ""
     late = now > order.deliver_by or (eta_at is not None and eta_at > order.deliver_by)
-    return Face(
-        look,
+    return Situation(
+        stage,
         delayed=late and order.status not in AT_THE_DROP_POINT,
-        because=because,
+        reason=reason,
         holder=order.holder,
     )
 
 
-def _label(moment: Moment) -> texts.Words | None:
-    """None: it means nothing at the door, or not what its time says."""
-    if moment.type == EventType.REQUEUED and moment.held:
+def _label(entry: LogEntry) -> texts.Text | None:
+    """None for events that do not matter to a customer, or whose time is not known."""
+    if entry.type == EventType.REQUEUED and entry.held:
         return texts.HELD
-    if moment.type == EventType.CORRECTED and moment.outcome == Status.DELIVERED:
+    if entry.type == EventType.CORRECTED and entry.outcome == Status.DELIVERED:
         return texts.DELIVERED_AFTER_ALL
-    if moment.type == EventType.PARCEL_LOADED and moment.inferred:
+    if entry.type == EventType.PARCEL_LOADED and entry.inferred:
         return None
-    return texts.LABELS.get(moment.type)
+    return texts.LABELS.get(entry.type)
 
 
-def _last_start(moments: Sequence[Moment]) -> EventType | None:
-    starts = [m.type for m in moments if m.type in (EventType.QUEUED, EventType.REQUEUED)]
-    return starts[-1] if starts else None
+def _last_queued(log: Sequence[LogEntry]) -> EventType | None:
+    found = [entry.type for entry in log if entry.type in (EventType.QUEUED, EventType.REQUEUED)]
+    return found[-1] if found else None
 
 
-def _milestones(moments: Sequence[Moment]) -> list[str]:
-    """What has been reached and still holds, oldest first."""
+def _milestones(log: Sequence[LogEntry]) -> list[str]:
+    """The milestones reached and not reset, oldest first."""
     reached: list[EventType] = []
-    for moment in moments:
-        if moment.type in STARTS_OVER:
-            reached = list(STARTS_OVER[moment.type])
-        elif moment.type == EventType.CORRECTED and moment.outcome:
-            reached = [kind for kind in reached if kind not in ENDS] + [EventType(moment.outcome)]
-        elif moment.type in MILESTONES and moment.type not in reached:
-            reached.append(moment.type)
+    for entry in log:
+        if entry.type in RESETS:
+            reached = list(RESETS[entry.type])
+        elif entry.type == EventType.CORRECTED and entry.outcome:
+            reached = [kind for kind in reached if kind not in ENDS] + [EventType(entry.outcome)]
+        elif entry.type in MILESTONES and entry.type not in reached:
+            reached.append(entry.type)
     return [milestone.value for milestone in reached]
 
 
-def _position(order: Facts, seen: Seen | None) -> dict[str, Any] | None:
-    if seen is None or seen.lat is None or seen.lng is None:
+def _position(order: OrderFields, sample: DroneSample | None) -> dict[str, Any] | None:
+    if sample is None or sample.lat is None or sample.lng is None:
         return None
-    # A drone over the door is the door: no closer than the drop point is told.
+    # At the door the drone's position is the drop point, so it must not be more exact than that.
     decimals = DROPOFF_DECIMALS if order.status in AT_THE_DROP_POINT else POSITION_DECIMALS
     return {
-        "lat": round(seen.lat, decimals),
-        "lng": round(seen.lng, decimals),
-        "heading_deg": seen.heading_deg,
-        "at": stamp(seen.at) if seen.at else None,
+        "lat": round(sample.lat, decimals),
+        "lng": round(sample.lng, decimals),
+        "heading_deg": sample.heading_deg,
+        "at": stamp(sample.at) if sample.at else None,
     }

@@ -1,6 +1,6 @@
-"""What we say to customers, in their language: the one that Django has active.
+"""The texts for customers, in Django's active language.
 
-Every sentence of the page and of the public API is here or in a template, and nowhere else.
+Every sentence of the page and of the public API is here or in a template.
 """
 
 import math
@@ -19,11 +19,11 @@ from django.utils.translation import gettext_lazy as _
 from orders.states import CancelReason, EventType, Holder, PodRequirement
 from wingxtra.problems import Invalid, Problem
 
-Words = str | Promise
+Text = str | Promise
 
 
-class Look(StrEnum):
-    """What a delivery's state means to the customer; each has a face of its own on the page."""
+class Stage(StrEnum):
+    """How far the delivery is, as the customer sees it. The value is a CSS class of the page."""
 
     RECEIVED = "received"
     SCHEDULED = "scheduled"
@@ -44,35 +44,35 @@ class Look(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
-    """A look, and what else decides on the words.
+class Situation:
+    """The stage, and everything else that headline and advice depend on.
 
-    because: why it was canceled (a CancelReason), why it waits ("paused"), or why nothing is known
-    of the flight just now ("silence"). holder: who has the parcel, where that changes the advice.
+    reason: why it was canceled (a CancelReason), why it waits ("paused"), or why ETA and position
+    are missing ("silence"). holder: who has the parcel, if that changes the advice.
     """
 
-    look: Look
+    stage: Stage
     delayed: bool = False
-    because: str = ""
+    reason: str = ""
     holder: str = ""
     not_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """“On its way, about 4 minutes”: the words, the moment that ends them, and how long."""
+    """“On its way, about 4 minutes”: the text, a time after it, and the time left (`about`)."""
 
-    words: str
+    text: str
     at: datetime | None = None
     about: str = ""
 
     def __str__(self) -> str:
-        words = f"{self.words} {clock(self.at)}" if self.at else self.words
-        return f"{words}, {self.about}" if self.about else words
+        text = f"{self.text} {clock(self.at)}" if self.at else self.text
+        return f"{text}, {self.about}" if self.about else text
 
 
-# Of an event; `label_of` knows those that depend on what the event says.
-LABELS: dict[EventType, Words] = {
+# Labels of events in the timeline. `public._label` handles those that depend on the payload.
+LABELS: dict[EventType, Text] = {
     EventType.CREATED: _("Order received"),
     EventType.QUEUED: _("Waiting for a drone"),
     EventType.ASSIGNED: _("Drone getting ready"),
@@ -99,8 +99,8 @@ LABELS: dict[EventType, Words] = {
 }
 HELD = _("We are checking what happened")
 DELIVERED_AFTER_ALL = _("Delivered after all")
-# Who has the parcel, as the view tells it.
-HOLDERS: dict[Holder, Words] = {
+# Labels of `custody`.
+HOLDERS: dict[Holder, Text] = {
     Holder.SENDER: _("With the sender"),
     Holder.DRONE: _("Picked up"),
     Holder.HUB: _("Your parcel is back at our hub"),
@@ -109,55 +109,55 @@ HOLDERS: dict[Holder, Words] = {
     Holder.LOST: _("Your parcel is lost"),
     Holder.UNKNOWN: _("We are looking for your parcel"),
 }
-PLAIN: dict[Look, Words] = {
-    Look.RECEIVED: _("We have your order"),
-    Look.SCHEDULED: _("Scheduled for"),
-    Look.WAITING: _("Waiting for a drone"),
-    Look.ANOTHER: _("We are sending another drone"),
-    Look.PREPARING: _("Your drone is getting ready"),
-    Look.TAKEN_OFF: _("Your drone has taken off"),
-    Look.ON_ITS_WAY: _("On its way"),
-    Look.HERE: _("Your drone is here"),
-    Look.COMING_DOWN: _("Your parcel is coming down"),
-    Look.DELIVERED: _("Delivered"),
-    Look.CANCELED: _("Canceled"),
-    Look.FAILED: _("We could not deliver this order"),
-    Look.OVER: _("This delivery is over"),
-    Look.CHECKING: _("We are checking your delivery"),
-    Look.LOOKING: _("We are looking for your parcel"),
-    Look.AT_HUB: _("Your parcel is back at our hub"),
+HEADLINES: dict[Stage, Text] = {
+    Stage.RECEIVED: _("We have your order"),
+    Stage.SCHEDULED: _("Scheduled for"),
+    Stage.WAITING: _("Waiting for a drone"),
+    Stage.ANOTHER: _("We are sending another drone"),
+    Stage.PREPARING: _("Your drone is getting ready"),
+    Stage.TAKEN_OFF: _("Your drone has taken off"),
+    Stage.ON_ITS_WAY: _("On its way"),
+    Stage.HERE: _("Your drone is here"),
+    Stage.COMING_DOWN: _("Your parcel is coming down"),
+    Stage.DELIVERED: _("Delivered"),
+    Stage.CANCELED: _("Canceled"),
+    Stage.FAILED: _("We could not deliver this order"),
+    Stage.OVER: _("This delivery is over"),
+    Stage.CHECKING: _("We are checking your delivery"),
+    Stage.LOOKING: _("We are looking for your parcel"),
+    Stage.AT_HUB: _("Your parcel is back at our hub"),
 }
-# What to do, or what it means, in a sentence or two under the headline.
-ADVICE: dict[Look, Words] = {
-    Look.RECEIVED: _("We are checking it now."),
-    Look.SCHEDULED: _("We will get a drone ready when it is time."),
-    Look.WAITING: _("The next drone that fits is yours."),
-    Look.ANOTHER: _("The first one could not make it. Your parcel is not forgotten."),
-    Look.PREPARING: _("It is being loaded and checked."),
-    Look.TAKEN_OFF: _("It picks up your parcel and comes straight to you."),
-    Look.ON_ITS_WAY: _("Please keep an open spot at the drop point."),
-    Look.HERE: _("Please stand back until the parcel is on the ground."),
-    Look.COMING_DOWN: _("Please stand back until the parcel is on the ground."),
-    Look.DELIVERED: _("Thank you. Enjoy what is inside."),
-    Look.CANCELED: _("No drone is coming. The sender can tell you more."),
-    Look.FAILED: _("The sender knows and will contact you."),
-    Look.OVER: _("It was a while ago, so nothing more is shown here."),
-    Look.CHECKING: _("Something is not clear, and our staff are asking. We tell you here."),
-    Look.LOOKING: _("Our staff are asking where it is. We tell you here."),
-    Look.AT_HUB: _("The next drone that fits flies it from there."),
+# One or two sentences under the headline: what it means, or what to do.
+ADVICE: dict[Stage, Text] = {
+    Stage.RECEIVED: _("We are checking it now."),
+    Stage.SCHEDULED: _("We will get a drone ready when it is time."),
+    Stage.WAITING: _("The next drone that fits is yours."),
+    Stage.ANOTHER: _("The first one could not make it. Your parcel is not forgotten."),
+    Stage.PREPARING: _("It is being loaded and checked."),
+    Stage.TAKEN_OFF: _("It picks up your parcel and comes straight to you."),
+    Stage.ON_ITS_WAY: _("Please keep an open spot at the drop point."),
+    Stage.HERE: _("Please stand back until the parcel is on the ground."),
+    Stage.COMING_DOWN: _("Please stand back until the parcel is on the ground."),
+    Stage.DELIVERED: _("Thank you. Enjoy what is inside."),
+    Stage.CANCELED: _("No drone is coming. The sender can tell you more."),
+    Stage.FAILED: _("The sender knows and will contact you."),
+    Stage.OVER: _("It was a while ago, so nothing more is shown here."),
+    Stage.CHECKING: _("Something is not clear, and our staff are asking. We tell you here."),
+    Stage.LOOKING: _("Our staff are asking where it is. We tell you here."),
+    Stage.AT_HUB: _("The next drone that fits flies it from there."),
 }
-# Where the parcel is says more than the look does.
-ADVICE_BY_HOLDER: dict[tuple[Look, str], Words] = {
-    (Look.TAKEN_OFF, Holder.DRONE): _("Your parcel is picked up and comes to you."),
-    (Look.ON_ITS_WAY, Holder.SENDER): _("The drone picks up your parcel first."),
-    (Look.ON_ITS_WAY, Holder.HUB): _("The drone picks up your parcel first."),
-    (Look.FAILED, Holder.DRONE): _("The drone still has your parcel. Our staff see to it."),
-    (Look.FAILED, Holder.HUB): _("Your parcel is back at our hub. The sender knows."),
-    (Look.FAILED, Holder.UNKNOWN): _("We are looking for your parcel. The sender knows."),
-    (Look.FAILED, Holder.RETURNED): _("Your parcel is back with the sender."),
-    (Look.FAILED, Holder.LOST): _("Your parcel is lost. We are sorry. The sender knows."),
+# Replaces ADVICE where the parcel's place says more than the stage.
+ADVICE_BY_HOLDER: dict[tuple[Stage, str], Text] = {
+    (Stage.TAKEN_OFF, Holder.DRONE): _("Your parcel is picked up and comes to you."),
+    (Stage.ON_ITS_WAY, Holder.SENDER): _("The drone picks up your parcel first."),
+    (Stage.ON_ITS_WAY, Holder.HUB): _("The drone picks up your parcel first."),
+    (Stage.FAILED, Holder.DRONE): _("The drone still has your parcel. Our staff see to it."),
+    (Stage.FAILED, Holder.HUB): _("Your parcel is back at our hub. The sender knows."),
+    (Stage.FAILED, Holder.UNKNOWN): _("We are looking for your parcel. The sender knows."),
+    (Stage.FAILED, Holder.RETURNED): _("Your parcel is back with the sender."),
+    (Stage.FAILED, Holder.LOST): _("Your parcel is lost. We are sorry. The sender knows."),
 }
-CANCELED_BECAUSE: dict[str, Words] = {
+CANCELED_BECAUSE: dict[str, Text] = {
     CancelReason.CUSTOMER_REQUEST: _("Canceled as you asked"),
     CancelReason.MERCHANT_REQUEST: _("Canceled by the sender"),
     CancelReason.WEATHER: _("Canceled because of the weather"),
@@ -165,35 +165,34 @@ CANCELED_BECAUSE: dict[str, Words] = {
     CancelReason.SAFETY: _("Canceled for safety"),
     CancelReason.ADDRESS_PROBLEM: _("Canceled because of a problem with the address"),
 }
-OTHER_ADVICE: dict[str, Words] = {
+ADVICE_BY_REASON: dict[str, Text] = {
     "paused": _("Flights are paused for the moment. Yours goes on as soon as they do."),
     "silence": _(
         "We have not heard from the drone for a moment. It knows its way, and we tell you as soon "
         "as we hear from it again."
     ),
 }
-NEEDS: dict[str, Words] = {
+NEEDS: dict[str, Text] = {
     PodRequirement.OTP: _("Have your six-digit code ready."),
     PodRequirement.SIGNATURE: _("You will be asked to sign."),
     PodRequirement.PHOTO: _("We take a photo of it at the drop point."),
     PodRequirement.OPERATOR_CONFIRM: _("Our staff confirms that it arrived."),
 }
-RECEIVED_WITH: dict[str, Words] = {
+RECEIVED_WITH: dict[str, Text] = {
     PodRequirement.OTP: _("The code"),
     PodRequirement.SIGNATURE: _("A signature"),
     PodRequirement.PHOTO: _("A photo"),
     PodRequirement.OPERATOR_CONFIRM: _("Our staff’s word"),
 }
-THANKS: dict[str, Words] = {
+THANKS: dict[str, Text] = {
     "otp": _("The code is right. Thank you."),
     "signature": _("Thank you for signing."),
     "confirm": _("Thank you for telling us."),
     "dropoff": _("The drop point was moved. We deliver there."),
     "dropoff-same": _("The drop point is there already. Nothing was changed."),
 }
-# What we refuse on the page, by the problem's code. `radius_m` and what the problem says along are
-# filled in.
-REFUSALS: dict[str, Words] = {
+# Refusals on the page by the problem's code. `radius_m` and the problem's `extra` are filled in.
+REFUSALS: dict[str, Text] = {
     "code_locked": _("The code was wrong five times and is locked. Please ask for help below."),
     "no_code": _("There is no code for this delivery. Please ask for help below."),
     "otp_code": _("The code has six digits."),
@@ -220,21 +219,21 @@ REFUSALS: dict[str, Words] = {
 }
 
 
-def headline(face: Face, eta_s: int | None) -> Headline:
-    """`eta_s`: whole seconds until the parcel is at the door, or None when nobody can say."""
-    words = str(PLAIN[face.look])
-    if face.look == Look.CANCELED:
-        # Reasons without public words are nobody's business but ours and the merchant's.
-        words = str(CANCELED_BECAUSE.get(face.because, words))
-    if face.delayed:
-        words = gettext("Delayed: %(words)s") % {"words": words[0].lower() + words[1:]}
-    at = face.not_before if face.look == Look.SCHEDULED else None
-    return Headline(words, at, "" if eta_s is None else in_minutes(eta_s))
+def headline(situation: Situation, eta_s: int | None) -> Headline:
+    """`eta_s`: whole seconds until the parcel is at the door, or None if that is not known."""
+    text = str(HEADLINES[situation.stage])
+    if situation.stage == Stage.CANCELED:
+        # Reasons without a text here are for merchants and staff only.
+        text = str(CANCELED_BECAUSE.get(situation.reason, text))
+    if situation.delayed:
+        text = gettext("Delayed: %(words)s") % {"words": text[0].lower() + text[1:]}
+    at = situation.not_before if situation.stage == Stage.SCHEDULED else None
+    return Headline(text, at, "" if eta_s is None else in_minutes(eta_s))
 
 
-def advice(face: Face) -> str:
-    by_holder = ADVICE_BY_HOLDER.get((face.look, face.holder))
-    return str(OTHER_ADVICE.get(face.because) or by_holder or ADVICE[face.look])
+def advice(situation: Situation) -> str:
+    by_holder = ADVICE_BY_HOLDER.get((situation.stage, situation.holder))
+    return str(ADVICE_BY_REASON.get(situation.reason) or by_holder or ADVICE[situation.stage])
 
 
 def in_minutes(seconds: float) -> str:
@@ -245,20 +244,20 @@ def in_minutes(seconds: float) -> str:
 
 
 def clock(at: datetime) -> str:
-    """A moment on another day, for those whose time zone we do not know."""
+    """Date and time in UTC. The page's script converts it to the phone's time zone."""
     # Translators: Django's date format of “Wednesday, 04 March, 14:00”.
     return f"{dateformat.format(at.astimezone(UTC), gettext('l, d F, H:i'))} UTC"
 
 
 def distance(metres: float) -> str:
-    """About how far, as people say it: “350 m”, “1.2 km”."""
+    """A rounded distance: “350 m”, “1.2 km”."""
     if metres < 950:
         return f"{max(50, round(metres / 50) * 50)} m"
     return f"{number_format(metres / 1000, 1)} km"
 
 
-def refusal(problem: Problem, known: Mapping[str, Any]) -> str:
-    """Why something was refused, and what to do about it. `known`: figures for the words."""
+def refusal(problem: Problem, values: Mapping[str, Any]) -> str:
+    """Why a form was refused and what to do. `values` are filled in."""
     if problem.code == "wrong_code":
         left = int(problem.extra["tries_left"])
         if left == 0:
@@ -268,10 +267,10 @@ def refusal(problem: Problem, known: Mapping[str, Any]) -> str:
             "This code is not right. %(left)s tries are left.",
             left,
         ) % {"left": left}
-    found = [problem.code]
+    keys = [problem.code]
     if isinstance(problem, Invalid):
-        found = [name for error in problem.errors for name in (error.code, error.field)]
-    for name in found:
-        if name in REFUSALS:
-            return str(REFUSALS[name]) % known
+        keys = [key for error in problem.errors for key in (error.code, error.field)]
+    for key in keys:
+        if key in REFUSALS:
+            return str(REFUSALS[key]) % values
     return gettext("This did not work. Please try again, or ask for help below.")

@@ -1,4 +1,4 @@
-"""`/api/v1/tracking/...`: for anyone who holds the link."""
+"""`/api/v1/tracking/...`: needs no credentials but the link."""
 
 from typing import Any
 
@@ -66,19 +66,19 @@ class TrackingAnswer(serializers.Serializer[Any]):
 class TrackingView(PublicView):
     """Every answer, refusals too, stays out of search engines and referrers."""
 
-    # A wrong code is refused and yet counted: see pod.views.Pod.
+    # A wrong code must count although the request is refused: see pod.views.Pod.
     one_transaction = False
-    kept_s: int | None = None
+    max_age_s: int | None = None
 
     def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
-        return headers.add(super().finalize_response(*args, **kwargs), kept_s=self.kept_s)
+        return headers.add(super().finalize_response(*args, **kwargs), max_age_s=self.max_age_s)
 
 
 class Tracking(TrackingView):
     """A delivery as its customer may see it."""
 
-    def ask_along(self, trip: redis_client.Trip) -> None:
-        self.kept = trip.get(cache.key_of(self.kwargs["tracking_id"]))
+    def add_to_round_trip(self, trip: redis_client.RoundTrip) -> None:
+        self.cached = trip.get(cache.key_of(self.kwargs["tracking_id"]))
 
     @extend_schema(
         parameters=[
@@ -88,18 +88,18 @@ class Tracking(TrackingView):
         responses={200: TrackingAnswer, 304: OpenApiResponse(description="Nothing is new.")},
     )
     def get(self, request: Request, tracking_id: str) -> HttpResponseBase:
-        told = cache.told(tracking_id, self.kept.value)
-        self.kept_s = cache.KEPT_S
-        unchanged = get_conditional_response(request._request, etag=told.etag)
-        answer = unchanged or HttpResponse(bytes(told.view), content_type="application/json")
-        answer["ETag"] = told.etag
+        found = cache.api_answer(tracking_id, self.cached.value)
+        self.max_age_s = cache.MAX_AGE_S
+        unchanged = get_conditional_response(request._request, etag=found.etag)
+        answer = unchanged or HttpResponse(bytes(found.view), content_type="application/json")
+        answer["ETag"] = found.etag
         return answer
 
 
 class CustomersPost(TrackingView):
-    """What a customer does; the answer is the delivery as it is then."""
+    """A customer's action. The answer is the delivery after it."""
 
-    def seen(self, tracking_id: str) -> Response:
+    def answer(self, tracking_id: str) -> Response:
         return Response(cache.fetch(tracking_id, fresh=True).view)
 
 
@@ -110,7 +110,7 @@ class EnterCode(CustomersPost):
     def post(self, request: Request, tracking_id: str) -> Response:
         order = cache.order_of(tracking_id)
         customer.enter_code(order, self.read(CodeInput)["otp_code"])
-        return self.seen(tracking_id)
+        return self.answer(tracking_id)
 
 
 class Sign(CustomersPost):
@@ -120,20 +120,20 @@ class Sign(CustomersPost):
     def post(self, request: Request, tracking_id: str) -> Response:
         order = cache.order_of(tracking_id)
         customer.sign(order, self.read(SignatureInput)["signature"])
-        return self.seen(tracking_id)
+        return self.answer(tracking_id)
 
 
 class Confirm(CustomersPost):
-    """Say “I have it”, where nothing more is asked for."""
+    """Say “I have it”, for deliveries that need no proof."""
 
     @extend_schema(request=None, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
         customer.confirm(cache.order_of(tracking_id))
-        return self.seen(tracking_id)
+        return self.answer(tracking_id)
 
 
 class DropoffInput(StrictSerializer):
-    """Where the customer stands, as their phone measured it; or a place on the map, and no more."""
+    """A position measured by the phone, or a place on the map (only `lat` and `lng`)."""
 
     lat = Degrees(90)
     lng = Degrees(180)
@@ -142,10 +142,10 @@ class DropoffInput(StrictSerializer):
 
 
 class MoveDropoff(CustomersPost):
-    """Put the drop point where the customer stands, before the flight and not far."""
+    """Move the drop point by a limited distance, until a drone is assigned."""
 
     @extend_schema(request=DropoffInput, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
         order = cache.order_of(tracking_id)
         customer.move_dropoff(order, customer.Fix(**self.read(DropoffInput)))
-        return self.seen(tracking_id)
+        return self.answer(tracking_id)

@@ -17,14 +17,14 @@ from tracking.tests.receiver import Receiver, receiving
 
 @pytest.fixture(autouse=True)
 def media(settings: Settings, tmp_path: Path) -> Path:
-    """Signatures of tests go nowhere else."""
+    """Stores files of tests in a temporary folder."""
     settings.MEDIA_ROOT = tmp_path
     return tmp_path
 
 
 @pytest.fixture
 def gateways(settings: Settings) -> Settings:
-    """Customers are told by SMS and by mail; nobody answers at the SMS gateway."""
+    """Messages by SMS and e-mail. The SMS gateway does not exist; see `sms` for one that does."""
     settings.MESSAGE_CHANNELS = ["sms", "email"]
     settings.SMS_GATEWAY_URL = "https://sms.example/send"
     settings.SMS_GATEWAY_HEADERS = {"Content-Type": "application/json", "Authorization": "key 1"}
@@ -43,19 +43,19 @@ def sms(gateways: Settings) -> Iterator[Receiver]:
 
 @pytest.fixture
 def copies_expire() -> Callable[[], None]:
-    """Call it to be a few seconds later, as far as the copies in Redis know."""
+    """A function that empties the cache of public views."""
 
     def expire() -> None:
         with redis.Redis.from_url(current_settings.REDIS_URL) as client:
-            client.delete(*client.keys("tracking:*"))
+            client.delete(*client.keys("tracking-view:*"))
 
     return expire
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    """Seconds instead of many, as far as the page and its copies wait."""
-    monkeypatch.setattr(cache, "KEPT_S", 1)
+    """Short polling intervals and a short cache."""
+    monkeypatch.setattr(cache, "MAX_AGE_S", 1)
     monkeypatch.setattr(page_context, "REFRESH_IN_FLIGHT_S", 1.2)
     monkeypatch.setattr(page_context, "REFRESH_WAITING_S", 1.2)
     settings.PUBLIC_MAP_TILE_URL = ""
@@ -63,12 +63,12 @@ def quick(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
 
 @pytest.fixture
 def visit(chromium: Browser, live_server: LiveServer, quick: None) -> Iterator[Visit]:
-    """Opens a delivery's page; a page that asks elsewhere, or breaks its own policy, fails."""
+    """Opens a delivery's page. Fails on requests to other servers and on errors of the page."""
     contexts: list[BrowserContext] = []
     trouble: list[str] = []
 
     def note(kind: str, text: str) -> None:
-        # Refusals and a lost connection are part of the tests; a policy that is broken never is.
+        # Failed requests are part of the tests; violations of the security policy never are.
         if "Content Security Policy" in text or (kind == "error" and "Failed to load" not in text):
             trouble.append(text)
 

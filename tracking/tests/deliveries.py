@@ -1,4 +1,4 @@
-"""A delivery full of secrets, and what the fleet says of the drone that flies it."""
+"""An order full of private values, with telemetry of its drone."""
 
 from datetime import timedelta
 
@@ -15,13 +15,13 @@ from wingxtra.accounts.tests.factories import MerchantFactory
 
 OPERATOR = Actor(ActorKind.USER, "operator-efua")
 DRONE_ID = "WX-SECRET-7"
-# Their digits appear nowhere else, cut anywhere after the fourth decimal.
+# Their digits after the fourth decimal appear nowhere else.
 LAT, LNG = 5.6151847362, -0.1751952847
 STROKES = [[[0.0, 0.0], [30.0, 20.0], [60.0, 5.0]]]
 
 
 def secrets_of(order: Order) -> list[str]:
-    """What no outsider may read, however it is written."""
+    """Texts that no public answer may contain."""
     return [
         str(order.pk),
         str(order.merchant_id),
@@ -46,7 +46,7 @@ def secrets_of(order: Order) -> list[str]:
 def secret_order(
     status: Status, *, pod_requirement: PodRequirement = PodRequirement.SIGNATURE
 ) -> Order:
-    """An order in `status` whose every private field is one that `secrets_of` knows."""
+    """An order in `status` whose private fields are all among `secrets_of`."""
     order = order_in(
         status,
         drone=DroneFactory(drone_id=DRONE_ID),
@@ -73,7 +73,7 @@ def proved_order() -> Order:
 
 
 def expect_in(order: Order, minutes: float) -> None:
-    """Set the ETA as following the flight does, which is no business of these tests."""
+    """Set the ETA, as the flight follower does in production."""
     job = lifecycle.job_of(order)
     job.eta_at = timezone.now() + timedelta(minutes=minutes)
     job.save(update_fields=["eta_at"])

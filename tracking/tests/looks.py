@@ -1,4 +1,4 @@
-"""One delivery per look of the page, for tests in a browser and for pictures."""
+"""One delivery per look of the page, for browser tests and screenshots."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -33,7 +33,9 @@ def sender() -> Merchant:
 
 
 def order(status: Status, **attributes: Any) -> Order:
-    """Of some minutes ago; a drone could fly it: a drop point moves only to where one can."""
+    """An order of some minutes ago. A drone exists, because the drop point can move only within
+    the range of one.
+    """
     if not Drone.objects.exists():
         DroneFactory()
     with time_machine.travel(timezone.now() - ORDERED_BEFORE):
@@ -41,7 +43,10 @@ def order(status: Status, **attributes: Any) -> Order:
 
 
 def flying(status: Status, *, share: float, minutes: float = 0, **attributes: Any) -> Order:
-    """An order in flight whose drone has flown this share of the straight way to the door."""
+    """An order in flight. Its drone has flown this share of the straight line to the door.
+
+    `minutes`: the time left, which also sets the ETA.
+    """
     drone = DroneFactory()
     made = order(Status.MISSION_SUBMITTED, drone=drone, **attributes)
     flown = timedelta(minutes=minutes * share / (1 - share)) if minutes else USUAL_FLIGHT

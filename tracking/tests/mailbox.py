@@ -1,4 +1,4 @@
-"""What customers were told in a test, and by which gateway."""
+"""Messages to customers in tests: send them, and read what was written and received."""
 
 import json
 
@@ -15,7 +15,7 @@ def send_all() -> int:
     return sum(sending.deliver(message_id) for message_id in due.values_list("pk", flat=True))
 
 
-def told(order: Order, channel: str = "sms") -> list[str]:
+def kinds(order: Order, channel: str = "sms") -> list[str]:
     rows = CustomerMessage.objects.filter(order=order, channel=channel)
     return list(rows.order_by("created_at").values_list("kind", flat=True))
 

@@ -1,4 +1,4 @@
-"""A customer's phone, played by a real Chromium: see the fixture `visit`."""
+"""A customer's phone, emulated by Chromium: see the fixture `visit`."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""A merchant's server that takes webhooks over real HTTP, and endpoints that lead to it."""
+"""A merchant's server that receives webhooks over real HTTP, and endpoints for it."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """Answers what `respond` says: a status, or status, headers and body."""
+    """Answers with the result of `respond`: a status, or (status, headers, body)."""
 
     url: str
     respond: Respond = lambda _: 204
@@ -57,7 +57,7 @@ def receiving(wrap: Callable[[Any], Any] | None = None) -> Iterator[Receiver]:
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
-            """Tests have output enough."""
+            """Do not log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
@@ -83,7 +83,7 @@ def port_of(receiver: Receiver) -> int:
 
 
 class WebhookFactory(factory.django.DjangoModelFactory):
-    """An endpoint whose secret is SECRET, wanting everything."""
+    """An endpoint for all event types. Its secret is SECRET."""
 
     class Meta:
         model = WebhookEndpoint

@@ -1,4 +1,4 @@
-"""`GET /api/v1/tracking/{id}`, and what a customer does there: receive with a code, or sign."""
+"""`GET /api/v1/tracking/{id}`, and receiving with a code or a signature."""
 
 import json
 import re
@@ -29,18 +29,18 @@ def post(order: Order, what: str, body: dict[str, Any], **headers: str) -> Any:
     return api_client().post(path, body, format="json", headers=headers)
 
 
-# --- looking -------------------------------------------------------------------------------------
+# --- reading -------------------------------------------------------------------------------------
 
 
-def test_a_flight_is_told_in_the_shape_of_the_contract() -> None:
+def test_an_order_in_flight_has_the_shape_of_the_contract() -> None:
     order = secret_order(Status.ENROUTE)
     expect_in(order, minutes=3.5)
 
-    seen = get(order.public_tracking_id)
+    answer = get(order.public_tracking_id)
 
-    assert seen.status_code == 200
-    told = seen.json()
-    assert list(told) == [
+    assert answer.status_code == 200
+    shown = answer.json()
+    assert list(shown) == [
         "public_tracking_id",
         "status",
         "headline",
@@ -55,24 +55,24 @@ def test_a_flight_is_told_in_the_shape_of_the_contract() -> None:
         "pod_summary",
         "updated_at",
     ]
-    assert told["public_tracking_id"] == order.public_tracking_id
-    assert (told["status"], told["headline"]) == ("ENROUTE", "On its way, about 4 minutes")
-    assert told["milestones"] == ["CREATED", "QUEUED", "ASSIGNED", "LAUNCHED", "ENROUTE"]
-    assert 200 < told["eta_seconds"] <= 210
-    assert (told["position"]["lat"], told["position"]["lng"]) == (5.6152, -0.1752)
-    assert told["position"]["heading_deg"] == 87.0
-    assert told["dropoff"] == {"lat": 5.615, "lng": -0.175}
-    assert told["drone"] == "masked"
-    assert told["pod_summary"] is None
+    assert shown["public_tracking_id"] == order.public_tracking_id
+    assert (shown["status"], shown["headline"]) == ("ENROUTE", "On its way, about 4 minutes")
+    assert shown["milestones"] == ["CREATED", "QUEUED", "ASSIGNED", "LAUNCHED", "ENROUTE"]
+    assert 200 < shown["eta_seconds"] <= 210
+    assert (shown["position"]["lat"], shown["position"]["lng"]) == (5.6152, -0.1752)
+    assert shown["position"]["heading_deg"] == 87.0
+    assert shown["dropoff"] == {"lat": 5.615, "lng": -0.175}
+    assert shown["drone"] == "masked"
+    assert shown["pod_summary"] is None
 
 
-def test_a_proved_delivery_tells_the_method_and_the_time_of_its_proof() -> None:
-    told = get(proved_order().public_tracking_id).json()
+def test_a_delivery_with_proof_shows_its_method_and_time() -> None:
+    shown = get(proved_order().public_tracking_id).json()
 
-    assert told["status"] == "DELIVERED"
-    assert set(told["pod_summary"]) == {"method", "created_at"}
-    assert told["pod_summary"]["method"] == "SIGNATURE"
-    assert told["timeline"][-1]["label"] == "Receipt confirmed"
+    assert shown["status"] == "DELIVERED"
+    assert set(shown["pod_summary"]) == {"method", "created_at"}
+    assert shown["pod_summary"]["method"] == "SIGNATURE"
+    assert shown["timeline"][-1]["label"] == "Receipt confirmed"
 
 
 def test_an_id_may_be_typed_in_lower_case_and_with_hyphens() -> None:
@@ -84,27 +84,27 @@ def test_an_id_may_be_typed_in_lower_case_and_with_hyphens() -> None:
 
 @pytest.mark.parametrize("bad", ["x", "7Q2KM9XW4TZ1U", "a" * 500, "..", "%F0%9F%9A%81"])
 def test_unknown_and_malformed_ids_look_the_same(bad: str) -> None:
-    def told(answer: Any) -> tuple[Any, ...]:
+    def comparable(answer: Any) -> tuple[Any, ...]:
         body = answer.json() | {"request_id": ""}
-        # These count requests, whatever was asked.
-        counted = re.compile("X-Request-ID|(X-)?RateLimit-.*")
-        headers = {k: v for k, v in answer.headers.items() if not counted.fullmatch(k)}
+        # These differ between any two requests.
+        varying = re.compile("X-Request-ID|(X-)?RateLimit-.*")
+        headers = {k: v for k, v in answer.headers.items() if not varying.fullmatch(k)}
         return answer.status_code, body, headers
 
-    unknown, malformed = told(get(new_tracking_id())), told(get(bad))
+    unknown, malformed = comparable(get(new_tracking_id())), comparable(get(bad))
 
     assert unknown[0] == 404
     assert unknown[1]["code"] == "not_found"
     assert malformed == unknown
 
 
-def test_who_asks_with_credentials_sees_no_more_and_bad_ones_do_no_harm() -> None:
+def test_bad_credentials_are_ignored() -> None:
     order = secret_order(Status.QUEUED)
 
     assert get(order.public_tracking_id, **{"X-API-Key": "wx_live_wrong"}).status_code == 200
 
 
-def test_the_headers_keep_it_private_and_let_caches_help() -> None:
+def test_headers_allow_short_caching_and_prevent_indexing() -> None:
     headers = get(secret_order(Status.ENROUTE).public_tracking_id).headers
 
     assert headers["Cache-Control"] == "public, max-age=3"
@@ -115,7 +115,7 @@ def test_the_headers_keep_it_private_and_let_caches_help() -> None:
     assert "ETag" in headers
 
 
-def test_what_is_not_changed_is_not_sent_again() -> None:
+def test_an_unchanged_delivery_is_answered_with_304() -> None:
     order = secret_order(Status.QUEUED)
     tag = get(order.public_tracking_id).headers["ETag"]
 
@@ -128,7 +128,7 @@ def test_what_is_not_changed_is_not_sent_again() -> None:
     assert other.status_code == 200
 
 
-def test_a_waiting_order_keeps_its_tag_from_copy_to_copy(copies_expire: Any) -> None:
+def test_the_etag_is_the_same_after_the_cache_expires(copies_expire: Any) -> None:
     order = secret_order(Status.QUEUED)
     tag = get(order.public_tracking_id).headers["ETag"]
     copies_expire()
@@ -136,7 +136,7 @@ def test_a_waiting_order_keeps_its_tag_from_copy_to_copy(copies_expire: Any) -> 
     assert get(order.public_tracking_id, **{"If-None-Match": tag}).status_code == 304
 
 
-def test_for_a_few_seconds_everybody_gets_the_same_copy_without_the_database(
+def test_for_a_few_seconds_all_requests_get_the_cached_copy_without_a_query(
     django_assert_max_num_queries: DjangoAssertNumQueries, copies_expire: Any
 ) -> None:
     order = secret_order(Status.ENROUTE)
@@ -161,7 +161,7 @@ def waiting_for_a_code() -> tuple[Order, str]:
     return order, codes.renew(order.pk, by=SYSTEM)
 
 
-def test_the_right_code_receives_the_parcel_and_the_answer_shows_it_at_once() -> None:
+def test_the_right_code_delivers_the_order_and_the_answer_is_fresh() -> None:
     order, code = waiting_for_a_code()
     assert get(order.public_tracking_id).json()["status"] == "ARRIVED"
 
@@ -175,15 +175,15 @@ def test_the_right_code_receives_the_parcel_and_the_answer_shows_it_at_once() ->
     assert proof.recorded_by == "customer"
 
 
-def test_a_second_tap_sees_success_too() -> None:
+def test_a_right_code_sent_twice_succeeds_twice_and_records_one_proof() -> None:
     order, code = waiting_for_a_code()
     first = post(order, "otp", {"otp_code": code})
 
     second = post(order, "otp", {"otp_code": code})
 
     assert (second.status_code, second.json()) == (200, first.json())
-    proofs_told = [e for e in order.events.all() if e.type == EventType.PROOF_RECORDED]
-    assert len(proofs_told) == 1
+    proofs = [e for e in order.events.all() if e.type == EventType.PROOF_RECORDED]
+    assert len(proofs) == 1
 
 
 def test_a_wrong_code_says_how_many_tries_are_left_and_five_lock_it() -> None:
@@ -200,7 +200,7 @@ def test_a_wrong_code_says_how_many_tries_are_left_and_five_lock_it() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_wrong_code_is_counted_also_under_an_idempotency_key() -> None:
+def test_a_wrong_code_counts_even_with_an_idempotency_key() -> None:
     order, code = waiting_for_a_code()
     wrong = f"{(int(code) + 1) % 1_000_000:06d}"
 
@@ -209,7 +209,7 @@ def test_a_wrong_code_is_counted_also_under_an_idempotency_key() -> None:
     assert OneTimeCode.objects.get(pk=order.pk).tries == 1
 
 
-def test_before_the_drone_is_there_the_code_is_refused_with_the_status() -> None:
+def test_a_code_before_arrival_is_refused_with_the_current_status() -> None:
     order = secret_order(Status.ENROUTE, pod_requirement=PodRequirement.OTP)
 
     early = post(order, "otp", {"otp_code": "123456"})
@@ -220,7 +220,7 @@ def test_before_the_drone_is_there_the_code_is_refused_with_the_status() -> None
 # --- signing -------------------------------------------------------------------------------------
 
 
-def test_a_signature_receives_the_parcel_once_however_often_it_is_tapped() -> None:
+def test_a_signature_sent_twice_records_one_proof() -> None:
     order = secret_order(Status.DELIVERING)
 
     first, second = (post(order, "signature", {"signature": STROKES}) for _ in range(2))
@@ -230,7 +230,7 @@ def test_a_signature_receives_the_parcel_once_however_often_it_is_tapped() -> No
     assert second.json() == first.json()
 
 
-def test_a_signature_is_no_way_around_a_code() -> None:
+def test_a_signature_cannot_replace_a_code() -> None:
     order, _ = waiting_for_a_code()
 
     answer = post(order, "signature", {"signature": STROKES})
@@ -254,7 +254,9 @@ def test_a_signature_is_no_way_around_a_code() -> None:
         ("signature", {"signature": [[[1, 1]]]}, {"signature": "nothing_drawn"}),
     ],
 )
-def test_bad_input_is_named(what: str, body: dict[str, Any], errors: dict[str, str]) -> None:
+def test_bad_input_is_refused_with_field_and_code(
+    what: str, body: dict[str, Any], errors: dict[str, str]
+) -> None:
     needed = {"otp": PodRequirement.OTP, "signature": PodRequirement.SIGNATURE}[what]
     order = secret_order(Status.ARRIVED, pod_requirement=needed)
 
@@ -265,7 +267,7 @@ def test_bad_input_is_named(what: str, body: dict[str, Any], errors: dict[str, s
 
 
 @pytest.mark.parametrize("what", ["otp", "signature"])
-def test_an_unknown_link_receives_nothing(what: str) -> None:
+def test_an_unknown_link_is_not_found(what: str) -> None:
     path = f"/api/v1/tracking/{new_tracking_id()}/{what}"
 
     answer = api_client().post(path, {"otp_code": "123456", "signature": STROKES}, format="json")

@@ -1,4 +1,4 @@
-"""What a customer's phone shows, in each look, language and kind of network."""
+"""The customer's page in a real browser: looks, languages, polling and lost connections."""
 
 import gzip
 import re
@@ -26,7 +26,7 @@ AXE = current_settings.BASE_DIR / "wingxtra" / "tests" / "vendor" / "axe.min.js"
 TILES = "https://tiles.example/{z}/{x}/{y}.png"
 FIRST_LOAD_BYTES = 100_000
 
-# Parts that stick out of the screen, but for what the map cuts off.
+# Elements that are wider than the screen. The map clips its own.
 TOO_WIDE = """
 [...document.body.querySelectorAll("*")]
   .filter((part) => !part.closest(".map") && part.getBoundingClientRect().right > innerWidth)
@@ -65,13 +65,13 @@ def test_a_delivery_is_followed_from_received_to_delivered(visit: Visit) -> None
     field.fill(code)
     page.get_by_role("button", name="Receive the parcel").click()
     headline(page).to_have_text("Delivered")
-    expect(page.locator("#told")).to_have_text("The code is right. Thank you.")
+    expect(page.locator("#feedback")).to_have_text("The code is right. Thank you.")
     expect(page.locator("form")).to_have_count(0)
-    assert page.evaluate("window.same")  # never loaded anew
+    assert page.evaluate("window.same")  # never reloaded
     assert ProofOfDelivery.objects.get(pk=order.pk).method == "OTP"
 
 
-def test_a_half_typed_code_survives_what_comes_in(visit: Visit) -> None:
+def test_a_half_typed_code_survives_an_update_of_the_page(visit: Visit) -> None:
     order = looks.here_for_a_code()
     page = visit(order)
     page.get_by_label("Your six-digit code").fill("123")
@@ -82,7 +82,7 @@ def test_a_half_typed_code_survives_what_comes_in(visit: Visit) -> None:
     expect(page.get_by_label("Your six-digit code")).to_have_value("123")
 
 
-def test_without_a_connection_it_says_so_and_catches_up(visit: Visit) -> None:
+def test_the_page_reports_a_lost_connection_and_then_updates(visit: Visit) -> None:
     order = looks.on_its_way()
     page = visit(order)
     headline(page).to_contain_text("On its way")
@@ -96,7 +96,7 @@ def test_without_a_connection_it_says_so_and_catches_up(visit: Visit) -> None:
     expect(page.locator("#lost")).to_be_empty()
 
 
-def test_what_could_not_be_sent_is_said_and_can_be_sent_again(visit: Visit) -> None:
+def test_a_form_that_could_not_be_sent_can_be_sent_again(visit: Visit) -> None:
     order = looks.here_for_a_word()
     page = visit(order)
     button = page.get_by_role("button", name="I have it")
@@ -110,7 +110,7 @@ def test_what_could_not_be_sent_is_said_and_can_be_sent_again(visit: Visit) -> N
     headline(page).to_have_text("Delivered")
 
 
-def test_asked_to_wait_it_waits(visit: Visit) -> None:
+def test_polling_respects_retry_after(visit: Visit) -> None:
     page = visit(looks.on_its_way(), own_clock=True)
     asked: list[str] = []
 
@@ -129,7 +129,7 @@ def test_asked_to_wait_it_waits(visit: Visit) -> None:
     headline(page).to_contain_text("On its way")
 
 
-def test_when_hidden_it_asks_less_and_when_seen_again_at_once(visit: Visit) -> None:
+def test_a_hidden_page_polls_less_and_polls_at_once_when_shown(visit: Visit) -> None:
     page = visit(looks.on_its_way(), own_clock=True)
     asked: list[str] = []
     page.on(
@@ -141,7 +141,7 @@ def test_when_hidden_it_asks_less_and_when_seen_again_at_once(visit: Visit) -> N
     }"""
     page.evaluate(hide, True)
 
-    page.clock.run_for(4_000)  # three times as long as it waits when seen
+    page.clock.run_for(4_000)  # three times the polling interval of a visible page
     page.wait_for_timeout(200)
     assert asked == []
     with page.expect_response("**/track/**"):
@@ -150,10 +150,10 @@ def test_when_hidden_it_asks_less_and_when_seen_again_at_once(visit: Visit) -> N
         page.evaluate(hide, False)
 
 
-def test_after_errors_it_waits_longer_and_longer_and_says_so(visit: Visit) -> None:
+def test_polling_backs_off_after_errors_and_says_so(visit: Visit) -> None:
     page = visit(looks.on_its_way(), own_clock=True)
     page.route("**/track/**", lambda route: route.fulfill(status=500, body=""))
-    pauses_s = [1.3, 2.7, 5.3, 10.6]  # each as long as the one before it twice, and a little
+    pauses_s = [1.3, 2.7, 5.3, 10.6]  # doubling, with jitter
 
     for pause_s in pauses_s:
         with page.expect_response("**/track/**"):
@@ -168,7 +168,7 @@ def test_after_errors_it_waits_longer_and_longer_and_says_so(visit: Visit) -> No
     expect(page.locator("#lost")).to_contain_text("No connection. This is from")
 
 
-def test_without_javascript_it_is_whole(visit: Visit) -> None:
+def test_the_page_works_without_javascript(visit: Visit) -> None:
     order = looks.here_for_a_code()
     code = codes.renew(order.pk, by=SYSTEM)
     page = visit(order, java_script_enabled=False)
@@ -180,10 +180,10 @@ def test_without_javascript_it_is_whole(visit: Visit) -> None:
     page.get_by_role("button", name="Receive the parcel").click()
 
     headline(page).to_have_text("Delivered")
-    expect(page.locator("#told")).to_have_text("The code is right. Thank you.")
+    expect(page.locator("#feedback")).to_have_text("The code is right. Thank you.")
 
 
-def test_without_javascript_a_place_can_be_typed(visit: Visit) -> None:
+def test_the_drop_point_can_be_typed_without_javascript(visit: Visit) -> None:
     order = looks.waiting()
     page = visit(order, java_script_enabled=False)
 
@@ -191,12 +191,12 @@ def test_without_javascript_a_place_can_be_typed(visit: Visit) -> None:
     page.get_by_label("Longitude").fill(f"{order.dropoff_lng:.6f}")
     page.get_by_role("button", name="Deliver here").click()
 
-    expect(page.locator("#told")).to_have_text("The drop point was moved. We deliver there.")
+    expect(page.locator("#feedback")).to_have_text("The drop point was moved. We deliver there.")
 
 
-def test_nothing_waits_for_a_script(visit: Visit) -> None:
+def test_the_headline_shows_while_scripts_load(visit: Visit) -> None:
     order = looks.on_its_way()
-    page = visit(order, java_script_enabled=False)  # a context of its own, watched like the others
+    page = visit(order, java_script_enabled=False)
     slow = page.context.browser.new_page()  # type: ignore[union-attr]
     slow.route("**/*.js", lambda route: None)  # never answered
 
@@ -206,7 +206,7 @@ def test_nothing_waits_for_a_script(visit: Visit) -> None:
     slow.close()
 
 
-def test_the_first_load_is_light(visit: Visit) -> None:
+def test_the_first_load_is_under_100_kb(visit: Visit) -> None:
     page = visit(looks.waiting())
     sizes: dict[str, int] = {}
 
@@ -220,7 +220,7 @@ def test_the_first_load_is_light(visit: Visit) -> None:
     assert sum(sizes.values()) < FIRST_LOAD_BYTES, sizes
 
 
-def test_tiles_that_do_not_come_are_replaced_by_a_grid(visit: Visit, settings: Settings) -> None:
+def test_a_grid_replaces_map_tiles_that_fail(visit: Visit, settings: Settings) -> None:
     settings.PUBLIC_MAP_TILE_URL = TILES
     order = looks.waiting()
     page = visit(order)
@@ -228,7 +228,7 @@ def test_tiles_that_do_not_come_are_replaced_by_a_grid(visit: Visit, settings: S
     expect(page.locator(".grid-tile").first).to_be_visible()
 
 
-def test_tiles_that_come_are_shown(visit: Visit, settings: Settings, tmp_path: Path) -> None:
+def test_map_tiles_are_shown(visit: Visit, settings: Settings, tmp_path: Path) -> None:
     settings.PUBLIC_MAP_TILE_URL = TILES
     settings.PUBLIC_MAP_TILE_ATTRIBUTION = "Example Maps"
     order = looks.waiting()
@@ -244,7 +244,7 @@ def test_tiles_that_come_are_shown(visit: Visit, settings: Settings, tmp_path: P
     expect(page.locator(".grid-tile")).to_have_count(0)
 
 
-def test_it_speaks_the_phones_language(visit: Visit) -> None:
+def test_the_page_uses_the_browsers_language(visit: Visit) -> None:
     page = visit(looks.on_its_way(), locale="fr-FR")
 
     headline(page).to_have_text("En route, environ 4 minutes")
@@ -255,7 +255,7 @@ def test_it_speaks_the_phones_language(visit: Visit) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("color", ["#ffffff", "#000000", "#ffe600", "#767676", "#ff00ff"])
-def test_whatever_the_merchants_color_words_can_be_read(
+def test_text_has_enough_contrast_on_any_merchant_color(
     color: str, scheme: str, visit: Visit
 ) -> None:
     order = looks.here_for_a_code()

@@ -1,4 +1,4 @@
-"""What a customer's hand does on the page: put the pin, sign, tap once or twice."""
+"""A customer's actions in a real browser: move the pin, sign, confirm."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,7 +13,7 @@ from tracking.tests.phone import Visit, fresh, headline
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-def test_the_drop_point_goes_where_the_phone_is(visit: Visit) -> None:
+def test_the_drop_point_moves_to_the_phones_position(visit: Visit) -> None:
     order = looks.waiting()
     here = (order.dropoff_lat + 60 * METRE_DEG, order.dropoff_lng)
     at = {"latitude": here[0], "longitude": here[1], "accuracy": 7}
@@ -25,13 +25,13 @@ def test_the_drop_point_goes_where_the_phone_is(visit: Visit) -> None:
     expect(page.locator("[data-fix]")).to_have_text("Your position is known to about 7 m.")
     save.click()
 
-    expect(page.locator("#told")).to_have_text("The drop point was moved. We deliver there.")
+    expect(page.locator("#feedback")).to_have_text("The drop point was moved. We deliver there.")
     moved = fresh(order)
     assert (moved.dropoff_lat, moved.dropoff_lng) == pytest.approx(here, abs=1e-6)
     assert (moved.dropoff_source, moved.dropoff_accuracy_m) == (DropoffSource.CUSTOMER_GPS, 7)
 
 
-def test_a_poor_position_is_answered_with_advice(visit: Visit) -> None:
+def test_an_inaccurate_position_is_refused_with_advice(visit: Visit) -> None:
     order = looks.waiting()
     at = {"latitude": order.dropoff_lat, "longitude": order.dropoff_lng, "accuracy": 400}
     page = visit(order, geolocation=at, permissions=["geolocation"])
@@ -43,7 +43,7 @@ def test_a_poor_position_is_answered_with_advice(visit: Visit) -> None:
     assert fresh(order).dropoff_source == DropoffSource.MERCHANT
 
 
-def test_who_does_not_want_to_be_located_is_told_of_the_pin(visit: Visit) -> None:
+def test_without_permission_to_locate_the_page_suggests_the_map(visit: Visit) -> None:
     page = visit(looks.waiting())
 
     page.get_by_role("button", name="Put it where I stand").click()
@@ -71,13 +71,13 @@ def test_the_pin_can_be_dragged_and_put_back(visit: Visit) -> None:
     drag()
     page.get_by_role("button", name="Deliver here").click()
 
-    expect(page.locator("#told")).to_have_text("The drop point was moved. We deliver there.")
+    expect(page.locator("#feedback")).to_have_text("The drop point was moved. We deliver there.")
     moved = fresh(order)
     away_m = distance_m(moved.dropoff_lat, moved.dropoff_lng, order.dropoff_lat, order.dropoff_lng)
     assert 10 < float(away_m) < 150
 
 
-def test_a_tap_on_the_map_puts_the_pin_there_and_the_answer_is_in_reach(visit: Visit) -> None:
+def test_a_tap_on_the_map_moves_the_pin_and_shows_the_save_button(visit: Visit) -> None:
     order = looks.waiting()
     page = visit(order)
     map_ = page.locator("#map")
@@ -88,12 +88,12 @@ def test_a_tap_on_the_map_puts_the_pin_there_and_the_answer_is_in_reach(visit: V
     chosen = page.locator(".pin-drop").bounding_box()
     save.tap()
 
-    expect(page.locator("#told")).to_have_text("The drop point was moved. We deliver there.")
+    expect(page.locator("#feedback")).to_have_text("The drop point was moved. We deliver there.")
     moved = fresh(order)
     away_m = distance_m(moved.dropoff_lat, moved.dropoff_lng, order.dropoff_lat, order.dropoff_lng)
     assert 10 < float(away_m) < 150
     assert moved.dropoff_source == DropoffSource.CUSTOMER_GPS
-    # The server tells it roughly; whoever put it there sees it where they put it, later too.
+    # The server rounds the drop point, but this browser shows the exact pin after a reload as well.
     page.reload()
     page.locator("#map").scroll_into_view_if_needed()
     assert chosen
@@ -103,7 +103,7 @@ def test_a_tap_on_the_map_puts_the_pin_there_and_the_answer_is_in_reach(visit: V
     expect(page.locator(".around")).to_have_count(1)
 
 
-def test_the_pin_moves_by_keys(visit: Visit) -> None:
+def test_arrow_keys_move_the_pin(visit: Visit) -> None:
     order = looks.waiting()
     page = visit(order)
     page.locator(".pin-drop").focus()
@@ -111,7 +111,7 @@ def test_the_pin_moves_by_keys(visit: Visit) -> None:
         page.keyboard.press("ArrowUp")
     page.get_by_role("button", name="Deliver here").click()
 
-    expect(page.locator("#told")).to_have_text("The drop point was moved. We deliver there.")
+    expect(page.locator("#feedback")).to_have_text("The drop point was moved. We deliver there.")
     north_m = (fresh(order).dropoff_lat - round(order.dropoff_lat, 3)) / METRE_DEG
     assert north_m == pytest.approx(30, abs=2)
 
@@ -149,7 +149,7 @@ def test_a_signature_is_drawn_and_two_taps_make_one_proof(visit: Visit) -> None:
     assert fresh(order).events.filter(type=EventType.PROOF_RECORDED).count() == 1
 
 
-def test_two_tabs_receive_it_once(visit: Visit) -> None:
+def test_confirming_in_two_tabs_delivers_once(visit: Visit) -> None:
     order = looks.here_for_a_word()
     tabs = [visit(order), visit(order)]
 

@@ -1,4 +1,4 @@
-"""What the page keeps while it renews itself: the map is Leaflet's, and stays as it was."""
+"""Polling updates the page but leaves the map to Leaflet."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ TABLET: dict[str, Any] = {"viewport": {"width": 1024, "height": 768}}
 OVER = ("delivered", "canceled", "failed")
 WITH_A_MAP = [look for look in looks.ALL if look not in OVER]
 
-# The map as a phone shows it: what Leaflet wrote on it, its box in its card, and what it covers.
-SEEN = """() => {
+# The map's classes and style, its box within its card, and how many elements it covers.
+MAP_STATE = """() => {
     const map = document.getElementById("map");
     const box = map.getBoundingClientRect();
     const card = map.parentElement.getBoundingClientRect();
@@ -50,27 +50,27 @@ def poll_twice(page: Page) -> None:
 def test_the_map_is_the_same_after_two_polls(look: str, visit: Visit) -> None:
     page = visit(looks.ALL[look]())
     expect(page).not_to_have_title("Your delivery")
-    before = page.evaluate(SEEN)
+    before = page.evaluate(MAP_STATE)
 
     poll_twice(page)
 
-    after = page.evaluate(SEEN)
+    after = page.evaluate(MAP_STATE)
     assert "leaflet-container" in after["classes"]
     assert after["covered"] == 0
     assert after == before
 
 
-def test_on_a_wide_screen_it_is_the_same_too(visit: Visit) -> None:
+def test_the_map_is_the_same_after_two_polls_on_a_wide_screen(visit: Visit) -> None:
     page = visit(looks.on_its_way(), **TABLET)
     expect(page).not_to_have_title("Your delivery")
-    before = page.evaluate(SEEN)
+    before = page.evaluate(MAP_STATE)
 
     poll_twice(page)
 
-    assert page.evaluate(SEEN) == before
+    assert page.evaluate(MAP_STATE) == before
 
 
-def test_what_the_map_shows_is_renewed_all_the_same(visit: Visit) -> None:
+def test_the_map_shows_new_data(visit: Visit) -> None:
     order = looks.waiting()
     page = visit(order)
     pin = page.locator(".pin-drop")
@@ -82,7 +82,7 @@ def test_what_the_map_shows_is_renewed_all_the_same(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("end", [Status.DELIVERED, Status.FAILED])
-def test_the_map_goes_when_the_delivery_is_over(end: Status, visit: Visit) -> None:
+def test_the_map_is_removed_when_the_delivery_is_over(end: Status, visit: Visit) -> None:
     order = looks.on_its_way()
     page = visit(order)
     page.evaluate("window.same = true")
@@ -97,4 +97,4 @@ def test_the_map_goes_when_the_delivery_is_over(end: Status, visit: Visit) -> No
 
     expect(page.locator("#map")).to_have_count(0)
     expect(page.locator("#lost")).to_be_empty()
-    assert page.evaluate("window.same")  # never loaded anew
+    assert page.evaluate("window.same")  # never reloaded

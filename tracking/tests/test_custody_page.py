@@ -1,4 +1,4 @@
-"""What the customer's page and its JSON say when a flight has gone wrong."""
+"""The customer's page and its JSON when a flight has gone wrong."""
 
 import pytest
 from django.test import Client
@@ -33,20 +33,22 @@ def page_of(order: Order, lang: str = "en") -> str:
         ("at-hub", "Your parcel is back at our hub", "HUB"),
     ],
 )
-def test_a_parcel_that_is_not_where_it_should_be(look: str, headline: str, custody: str) -> None:
+def test_a_misplaced_parcel_is_explained_without_eta_and_position(
+    look: str, headline: str, custody: str
+) -> None:
     order = looks.ALL[look]()
-    told, page = json_of(order), page_of(order)
-    assert (told["headline"], told["custody"]["holder"]) == (headline, custody)
-    assert (told["eta_seconds"], told["position"]) == (None, None)
+    view, page = json_of(order), page_of(order)
+    assert (view["headline"], view["custody"]["holder"]) == (headline, custody)
+    assert (view["eta_seconds"], view["position"]) == (None, None)
     assert headline in page
     assert "data-drone=" not in page
     assert "another drone" not in page
-    # Nothing is promised and nothing is asked while our staff look.
+    # No promise and no form while staff are checking.
     assert ("Promised by" in page) == (look == "at-hub")
     assert ("Put it where I stand" in page) == (look == "at-hub")
 
 
-def test_the_same_in_french() -> None:
+def test_a_misplaced_parcel_is_explained_in_french() -> None:
     page = page_of(looks.looking(), "fr")
     assert "Nous cherchons votre colis" in page
     assert "looking for" not in page
@@ -61,15 +63,15 @@ def test_the_same_in_french() -> None:
         (Discrepancy.Code.WEATHER, True),
     ],
 )
-def test_a_flight_that_reports_contradict_has_neither_time_nor_place(
+def test_contradictory_reports_hide_eta_and_position(
     code: Discrepancy.Code, believed: bool
 ) -> None:
     order = looks.on_its_way()
     assert json_of(order)["position"] is not None
-    discrepancies.raise_(lifecycle.job_of(order), code, "Somebody is wrong.")
-    told, page = json_of(order), page_of(order)
-    assert (told["position"] is not None) == believed
-    assert (told["eta_seconds"] is not None) == believed
+    discrepancies.raise_(lifecycle.job_of(order), code, "The reports differ.")
+    view, page = json_of(order), page_of(order)
+    assert (view["position"] is not None) == believed
+    assert (view["eta_seconds"] is not None) == believed
     assert ("data-drone=" in page) == believed
 
     settled = Discrepancy.objects.get(order=order)

@@ -1,4 +1,4 @@
-"""The record of a delivery shows where its drone really flew."""
+"""The record of a delivery shows the track that its drone flew."""
 
 import re
 
@@ -14,7 +14,7 @@ from wingxtra.accounts.tests.factories import UserFactory, api_client
 
 pytestmark = pytest.mark.django_db
 
-# Around something that stood in the straight way.
+# A detour, not the straight line.
 FLOWN = [(5.6037, -0.1870), (5.6120, -0.1868), (5.6150, -0.1750)]
 
 
@@ -30,7 +30,7 @@ def flown_order() -> Order:
     return order
 
 
-def test_the_way_that_was_flown_is_drawn() -> None:
+def test_the_flown_track_is_drawn() -> None:
     shown = map_of(flown_order())
 
     (line,) = re.findall(r'<polyline class="flown" points="([^"]*)"', shown)
@@ -41,14 +41,14 @@ def test_the_way_that_was_flown_is_drawn() -> None:
     assert "Solid: the way that the drone flew" in shown
 
 
-def test_without_a_measured_flight_it_says_so() -> None:
+def test_a_record_without_a_track_says_so() -> None:
     shown = map_of(order_in(Status.DELIVERED))
 
     assert 'class="flown"' not in shown
     assert "No measured flight is kept" in shown
 
 
-def test_it_is_not_drawn_any_more_once_the_customer_is_forgotten() -> None:
+def test_the_track_of_a_forgotten_customer_is_not_drawn() -> None:
     order = flown_order()
     retention.forget(order.pk)
 

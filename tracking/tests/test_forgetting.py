@@ -1,4 +1,4 @@
-"""Nothing personal is left anywhere: every column of every table and every stored file is read."""
+"""Forgetting leaves no personal data: the tests search every column and every stored file."""
 
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ SECRETS = [
 
 
 def tables_with(text: str) -> list[str]:
-    """The names of the tables in which a row, written as text, contains this in any column."""
+    """The names of the tables with a row that contains this text in any column."""
     with connection.cursor() as cursor:
         tables = connection.introspection.table_names(cursor)
         found = []
@@ -82,7 +82,7 @@ def order_of(requirement: PodRequirement, status: Status = Status.ARRIVED, **mor
 
 
 def signed(**more: Any) -> Order:
-    """With the drone over the door, and a drop point that the customer has moved there."""
+    """Signed with the drone over the door. The customer had moved the drop point there."""
     order = order_of(
         PodRequirement.SIGNATURE,
         drone=DroneFactory(drone_id="WX-FORGET-1"),
@@ -107,7 +107,7 @@ def all_kinds_of_orders() -> list[Order]:
     code = proofs.Evidence.code(codes.renew(with_code.pk, by=SYSTEM), **ABOUT)
     proofs.record(with_code.pk, code, by=CUSTOMER)
     with_photo = order_of(PodRequirement.PHOTO)
-    elsewhere = proofs.Evidence.photo_elsewhere("https://photos.example/1.jpg", **ABOUT)
+    elsewhere = proofs.Evidence.linked_photo("https://photos.example/1.jpg", **ABOUT)
     proofs.record(with_photo.pk, elsewhere, by=CUSTOMER)
     confirmed = order_of(PodRequirement.OPERATOR_CONFIRM)
     word = proofs.Evidence.confirmation("Yaa Asantewaa", note=ABOUT["note"])
@@ -122,7 +122,7 @@ def all_kinds_of_orders() -> list[Order]:
 
 def test_nothing_personal_is_left_in_the_database_or_among_the_files(media: Path):
     orders = all_kinds_of_orders()
-    # The search finds what it is looking for, so that finding nothing means something.
+    # Control: the search finds each secret before forgetting.
     assert [secret for secret in SECRETS if not tables_with(secret)] == []
     assert [file for file in media.rglob("*") if file.is_file()]
 
@@ -134,7 +134,7 @@ def test_nothing_personal_is_left_in_the_database_or_among_the_files(media: Path
     assert [file for file in media.rglob("*") if file.is_file()] == []
 
 
-def test_that_and_how_it_was_proved_is_still_known():
+def test_the_method_of_the_proof_is_kept():
     order = signed()
     retention.forget(order.pk)
     proof = ProofOfDelivery.objects.get(pk=order.pk)
@@ -147,7 +147,7 @@ def test_that_and_how_it_was_proved_is_still_known():
     assert answer["customer_name"] is answer["customer_phone"] is None
 
 
-def test_nobody_can_bring_personal_data_back():
+def test_no_proof_can_be_added_after_forgetting():
     order = order_of(PodRequirement.PHOTO, Status.DELIVERED)
     retention.forget(order.pk)
     with pytest.raises(Conflict) as refusal:
@@ -155,7 +155,7 @@ def test_nobody_can_bring_personal_data_back():
     assert refusal.value.code == "customer_forgotten"
 
 
-def test_nobody_else_is_forgotten():
+def test_other_customers_keep_their_data():
     forgotten, other = signed(), order_of(PodRequirement.NONE, Status.DELIVERED)
     retention.forget(forgotten.pk)
     assert tables_with("209876543") == ["orders_order"]
@@ -169,4 +169,4 @@ def test_the_customers_page_only_says_that_it_is_over():
     html = answer.content.decode()
     assert answer.status_code == 200
     assert "This delivery is over" in html
-    assert not any(words in html for words in ("Received", "Everything so far", "otp_code"))
+    assert not any(text in html for text in ("Received", "Everything so far", "otp_code"))

@@ -1,4 +1,4 @@
-"""What a customer does on the page without a script: the same verbs, by plain forms."""
+"""The page's forms without JavaScript, and the same actions by the API."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from django.utils import timezone
 from fleet import policy
 from fleet.feasibility.geometry import distance_m
 from fleet.tests.factories import METRE_DEG, DroneFactory, NoFlyZoneFactory, square
-from orders import lifecycle, placement
+from orders import dropoff, lifecycle
 from orders.models import Order
 from orders.states import DropoffSource, EventType, PodRequirement, Status
 from orders.tests.factories import order_in
@@ -42,8 +42,8 @@ def send(order: Order, query: str = "", **fields: Any) -> Any:
     return client.post(path(order) + query, form)
 
 
-def told(answer: Any) -> str:
-    found = re.search(r'class="told \w+"[^>]*>([^<]*)', answer.content.decode())
+def feedback(answer: Any) -> str:
+    found = re.search(r'class="feedback \w+"[^>]*>([^<]*)', answer.content.decode())
     return found[1] if found else ""
 
 
@@ -54,7 +54,7 @@ def fresh(order: Order) -> Order:
 # --- receiving -----------------------------------------------------------------------------------
 
 
-def test_the_right_code_is_answered_by_a_page_that_says_thank_you() -> None:
+def test_the_right_code_redirects_to_a_page_with_thanks() -> None:
     order = secret_order(Status.ARRIVED, pod_requirement=PodRequirement.OTP)
     code = codes.renew(order.pk, by=SYSTEM)
 
@@ -63,13 +63,13 @@ def test_the_right_code_is_answered_by_a_page_that_says_thank_you() -> None:
 
     assert (sent.status_code, sent.headers["Location"]) == (303, f"{path(order)}?done=otp")
     assert sent.headers["Cache-Control"] == "no-store"
-    assert told(then) == "The code is right. Thank you."
+    assert feedback(then) == "The code is right. Thank you."
     assert "<h1" in then.content.decode()
     assert fresh(order).status == Status.DELIVERED
     assert ProofOfDelivery.objects.get(pk=order.pk).recorded_by == "customer"
 
 
-def test_wrong_codes_are_counted_down_and_then_the_way_to_help_is_shown() -> None:
+def test_wrong_codes_show_the_tries_left_and_then_where_to_get_help() -> None:
     order = secret_order(Status.ARRIVED, pod_requirement=PodRequirement.OTP)
     code = codes.renew(order.pk, by=SYSTEM)
     wrong = f"{(int(code) + 1) % 1_000_000:06d}"
@@ -80,10 +80,10 @@ def test_wrong_codes_are_counted_down_and_then_the_way_to_help_is_shown() -> Non
     answers = [client.post(path(order), form) for _ in range(6)]
 
     assert [answer.status_code for answer in answers] == [400] * 5 + [409]
-    assert told(answers[0]) == "This code is not right. 4 tries are left."
-    assert told(answers[3]) == "This code is not right. One try is left."
-    assert told(answers[4]).startswith("The code was wrong five times and is locked.")
-    assert told(answers[5]) == told(answers[4])
+    assert feedback(answers[0]) == "This code is not right. 4 tries are left."
+    assert feedback(answers[3]) == "This code is not right. One try is left."
+    assert feedback(answers[4]).startswith("The code was wrong five times and is locked.")
+    assert feedback(answers[5]) == feedback(answers[4])
 
 
 def test_a_locked_code_is_not_asked_for_until_ops_unlocks_it() -> None:
@@ -103,15 +103,15 @@ def test_a_locked_code_is_not_asked_for_until_ops_unlocks_it() -> None:
     assert fresh(order).status == Status.DELIVERED
 
 
-def test_what_is_no_code_is_no_try() -> None:
+def test_a_malformed_code_does_not_count_as_a_try() -> None:
     order = secret_order(Status.ARRIVED, pod_requirement=PodRequirement.OTP)
 
-    assert told(send(order, otp_code="12345")) == "The code has six digits."
-    assert told(send(order)) == "The code has six digits."
+    assert feedback(send(order, otp_code="12345")) == "The code has six digits."
+    assert feedback(send(order)) == "The code has six digits."
     assert OneTimeCode.objects.get(pk=order.pk).tries == 0
 
 
-def test_a_signature_is_taken_as_strokes() -> None:
+def test_a_signature_is_stored_as_strokes() -> None:
     order = secret_order(Status.DELIVERING)
 
     sent = send(order, signature=json.dumps(STROKES))
@@ -121,30 +121,30 @@ def test_a_signature_is_taken_as_strokes() -> None:
 
 
 @pytest.mark.parametrize("drawn", ["", "[]", "[[[1, 1]]]", "no JSON", "[" * 100_000])
-def test_nothing_drawn_is_no_signature(drawn: str) -> None:
+def test_an_empty_or_malformed_signature_is_refused(drawn: str) -> None:
     order = secret_order(Status.DELIVERING)
 
     answer = send(order, signature=drawn)
 
     assert answer.status_code == 400
-    assert "ign" in told(answer)
+    assert "ign" in feedback(answer)
     assert not ProofOfDelivery.objects.exists()
 
 
-def test_where_nothing_is_needed_a_word_completes_the_delivery() -> None:
+def test_a_confirmation_completes_a_delivery_that_needs_no_proof() -> None:
     order = secret_order(Status.DELIVERING, pod_requirement=PodRequirement.NONE)
 
     first, second = send(order, do="confirm"), send(order)
 
     assert first.status_code == 303
-    assert second.status_code == 400  # the page asks for nothing any more
+    assert second.status_code == 400  # the page has no form any more
     delivered = fresh(order)
     assert delivered.status == Status.DELIVERED
     event = delivered.events.get(type=EventType.DELIVERED)
     assert (event.actor_kind, event.message) == ("customer", "The customer has it.")
 
 
-def test_two_open_tabs_make_one_delivery() -> None:
+def test_confirming_twice_delivers_once() -> None:
     order = secret_order(Status.DELIVERING, pod_requirement=PodRequirement.NONE)
     client = Client()
     form = form_of(client.get(path(order)).content.decode())
@@ -156,7 +156,7 @@ def test_two_open_tabs_make_one_delivery() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.ENROUTE])
-def test_a_word_before_the_drone_is_there_changes_nothing(status: Status) -> None:
+def test_a_confirmation_before_arrival_is_refused(status: Status) -> None:
     order = secret_order(status, pod_requirement=PodRequirement.NONE)
     confirm = f"/api/v1/tracking/{order.public_tracking_id}/confirm"
 
@@ -166,7 +166,7 @@ def test_a_word_before_the_drone_is_there_changes_nothing(status: Status) -> Non
     assert fresh(order).status == status
 
 
-def test_a_word_is_no_way_around_a_code() -> None:
+def test_a_confirmation_cannot_replace_a_code() -> None:
     order = secret_order(Status.ARRIVED, pod_requirement=PodRequirement.OTP)
     confirm = f"/api/v1/tracking/{order.public_tracking_id}/confirm"
 
@@ -175,22 +175,22 @@ def test_a_word_is_no_way_around_a_code() -> None:
     assert fresh(order).status == Status.ARRIVED
 
 
-# --- who may send --------------------------------------------------------------------------------
+# --- tokens --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("token", ["", "0" * 32, None])
-def test_a_form_that_this_page_did_not_make_does_nothing(token: str | None) -> None:
+def test_a_form_without_a_valid_token_is_refused(token: str | None) -> None:
     order = secret_order(Status.DELIVERING, pod_requirement=PodRequirement.NONE)
     form = {"do": "confirm"} if token is None else {"do": "confirm", "token": token}
 
     answer = Client().post(path(order), form)
 
     assert answer.status_code == 400
-    assert told(answer) == "This page was too old. Please try again."
+    assert feedback(answer) == "This page was too old. Please try again."
     assert fresh(order).status == Status.DELIVERING
 
 
-def test_a_form_of_another_delivery_does_nothing_here() -> None:
+def test_the_token_of_another_delivery_is_refused() -> None:
     mine = secret_order(Status.DELIVERING, pod_requirement=PodRequirement.NONE)
     other = form_of(Client().get(path(mine)).content.decode())["token"]
     order = order_in(Status.DELIVERING)
@@ -198,17 +198,17 @@ def test_a_form_of_another_delivery_does_nothing_here() -> None:
     assert Client().post(path(order), {"do": "confirm", "token": other}).status_code == 400
 
 
-def test_an_unknown_link_takes_no_form() -> None:
+def test_a_form_for_an_unknown_link_is_not_found() -> None:
     assert Client().post("/track/7Q2KM9XW4TZ1H/", {"do": "confirm"}).status_code == 404
 
 
-def test_a_form_the_size_of_a_film_is_refused() -> None:
+def test_a_form_that_is_too_large_is_refused() -> None:
     order = secret_order(Status.DELIVERING)
 
     assert send(order, signature="1" * 600_000).status_code == 400
 
 
-# --- where to put it -----------------------------------------------------------------------------
+# --- drop point ----------------------------------------------------------------------------------
 
 NEAR = (LAT + 100 * METRE_DEG, LNG)
 FAR = (LAT + 200 * METRE_DEG, LNG)
@@ -223,7 +223,7 @@ def just_now(**ago: float) -> str:
     return (timezone.now() - timedelta(**ago)).isoformat()
 
 
-def test_the_drop_point_goes_where_the_customer_stands() -> None:
+def test_a_measured_position_moves_the_drop_point() -> None:
     order = secret_order(Status.QUEUED)
     taken_at = just_now(seconds=4)
 
@@ -249,7 +249,7 @@ def test_a_pin_on_the_map_needs_no_accuracy_and_the_same_pin_twice_is_one_move()
     assert fresh(order).events.filter(type=EventType.DROPOFF_CHANGED).count() == 1
 
 
-def test_a_pin_that_was_not_moved_is_thanked_for_and_writes_nothing() -> None:
+def test_an_unchanged_drop_point_is_accepted_and_writes_nothing() -> None:
     order = order_in(Status.QUEUED, dropoff_accuracy_m=20)
     before = fresh(order)
     fix = {"accuracy_m": 8.5, "captured_at": just_now(seconds=4)}
@@ -272,7 +272,7 @@ def test_a_pin_that_was_not_moved_is_thanked_for_and_writes_nothing() -> None:
     )
 
 
-def test_the_form_takes_coordinates_as_people_type_them() -> None:
+def test_the_form_accepts_a_decimal_comma() -> None:
     order = secret_order(Status.QUEUED)
 
     sent = send(order, lat=f" {NEAR[0]:.6f}".replace(".", ","), lng=f"{NEAR[1]:.6f}")
@@ -281,7 +281,7 @@ def test_the_form_takes_coordinates_as_people_type_them() -> None:
     assert fresh(order).dropoff_lat == pytest.approx(NEAR[0], abs=1e-6)
 
 
-def test_nobody_moves_it_further_than_the_policy_allows_in_one_step_or_in_many() -> None:
+def test_the_drop_point_stays_within_the_radius_even_in_several_moves() -> None:
     order = secret_order(Status.QUEUED)
 
     far = move(order, *FAR)
@@ -297,12 +297,12 @@ def test_nobody_moves_it_further_than_the_policy_allows_in_one_step_or_in_many()
     assert move(order, *FAR).status_code == 200
 
 
-def test_once_the_merchant_gives_a_new_address_it_counts_from_there() -> None:
+def test_the_radius_is_measured_from_the_merchants_latest_address() -> None:
     order = secret_order(Status.QUEUED)
     move(order, *NEAR)
-    placement.move_dropoff(
+    dropoff.move_dropoff(
         order.pk,
-        placement.Drop(lat=FAR[0], lng=FAR[1], source=DropoffSource.MERCHANT),
+        dropoff.Drop(lat=FAR[0], lng=FAR[1], source=DropoffSource.MERCHANT),
         by=SYSTEM,
     )
 
@@ -317,7 +317,7 @@ def test_once_the_merchant_gives_a_new_address_it_counts_from_there() -> None:
         (8.0, -5, "dropoff_too_old", "too old"),
     ],
 )
-def test_a_poor_position_is_refused_with_advice(
+def test_an_inaccurate_or_old_position_is_refused_with_advice(
     accuracy_m: float, taken_min_ago: int, code: str, words: str
 ) -> None:
     order = secret_order(Status.QUEUED)
@@ -327,33 +327,33 @@ def test_a_poor_position_is_refused_with_advice(
     by_form = send(order, lat=NEAR[0], lng=NEAR[1], **fix)
 
     assert by_api.json()["errors"][0]["code"] == code
-    assert words in told(by_form)
+    assert words in feedback(by_form)
     assert fresh(order).dropoff_source == DropoffSource.MERCHANT
 
 
-def test_no_pin_is_put_into_a_no_fly_zone_or_out_of_the_area() -> None:
+def test_the_drop_point_cannot_move_into_a_no_fly_zone_or_out_of_the_area() -> None:
     NoFlyZoneFactory(polygon=square(*NEAR, side_m=50))
     order = secret_order(Status.QUEUED)
     policy.change(by=SYSTEM, customer_dropoff_radius_m=5000)
 
     assert move(order, *NEAR).json()["errors"][0]["code"] == "in_no_fly_zone"
-    assert told(send(order, lat=NEAR[0], lng=NEAR[1])).startswith("Drones may not fly there.")
+    assert feedback(send(order, lat=NEAR[0], lng=NEAR[1])).startswith("Drones may not fly there.")
     assert move(order, 7.0, LNG).json()["errors"][0]["code"] == "outside_service_area"
 
 
 @pytest.mark.parametrize("lat", ["", "north", "91", "nan"])
-def test_what_is_no_place_is_said_to_be_none(lat: str) -> None:
+def test_malformed_coordinates_are_refused(lat: str) -> None:
     answer = send(secret_order(Status.QUEUED), lat=lat, lng="-0.1")
 
     assert answer.status_code == 400
-    assert told(answer) == "These coordinates cannot be read."
+    assert feedback(answer) == "These coordinates cannot be read."
 
 
-def test_once_a_drone_is_assigned_it_is_too_late() -> None:
+def test_the_drop_point_cannot_move_once_a_drone_is_assigned() -> None:
     order = secret_order(Status.QUEUED)
     form = form_of(Client().get(path(order)).content.decode())
     lifecycle.assign(order.pk, DroneFactory().pk, by=GCS, why="The only one.")
 
     assert move(order, *NEAR).json()["current_status"] == "ASSIGNED"
     answer = Client().post(path(order), {**form, "lat": NEAR[0], "lng": NEAR[1]})
-    assert told(answer) == "It is too late to move the drop point: a drone is on it."
+    assert feedback(answer) == "It is too late to move the drop point: a drone is on it."

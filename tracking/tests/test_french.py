@@ -1,4 +1,4 @@
-"""French: every sentence has a translation, and the page speaks it throughout."""
+"""French: every sentence has a translation, and the French page has no English on it."""
 
 import gettext
 import re
@@ -21,7 +21,7 @@ SAME_IN_FRENCH = {"Drone", "Latitude", "Longitude", "j M, H:i"}
 
 
 def sentences() -> set[str]:
-    """What is marked for translation in templates and code, where one literal holds it."""
+    """Texts that templates and code mark for translation in a single literal."""
     found: set[str] = set()
     for template in (TRACKING / "templates").rglob("*.html"):
         found |= set(re.findall(r'translate "([^"]+)"|_\("([^"]+)"\)', template.read_text()))
@@ -33,7 +33,7 @@ def sentences() -> set[str]:
 
 
 def tables() -> set[str]:
-    """The sentences of the tables, also those that are written over several lines."""
+    """Texts of the tables in `texts.py`, including those of several literals."""
     with translation.override("en"):
         return {
             str(sentence)
@@ -55,12 +55,12 @@ def test_every_sentence_is_translated_and_compiled() -> None:
     assert missing == set()
 
 
-def test_what_is_filled_in_has_the_same_names_in_french() -> None:
+def test_placeholders_are_the_same_in_french() -> None:
     for text in sentences() | tables():
         with translation.override("fr"):
             french = translation.gettext(text)
-        holes = re.compile(r"%\(\w+\)s|\{\w+\}")
-        assert set(holes.findall(french)) == set(holes.findall(text)), text
+        placeholder = re.compile(r"%\(\w+\)s|\{\w+\}")
+        assert set(placeholder.findall(french)) == set(placeholder.findall(text)), text
 
 
 def test_times_and_distances_are_written_as_in_france() -> None:
@@ -84,7 +84,7 @@ def page(status: Status, query: str = "", **headers: str) -> Any:
 
 
 @pytest.mark.django_db
-def test_the_language_is_the_browsers_unless_the_link_says_another() -> None:
+def test_the_link_can_override_the_browsers_language() -> None:
     by_header = page(Status.ENROUTE, **{"Accept-Language": "fr-CI,fr;q=0.9,en;q=0.5"})
     by_link = Client().get(
         by_header.wsgi_request.path + "?lang=en", headers={"Accept-Language": "fr"}
@@ -102,9 +102,9 @@ def test_the_language_is_the_browsers_unless_the_link_says_another() -> None:
 @pytest.mark.parametrize("status", Status)
 def test_no_english_is_left_on_the_french_page(status: Status) -> None:
     html = page(status, "?lang=fr").content.decode()
-    seen = re.sub(r"<style>.*?</style>|<[^>]+>|Shop by the sea", " ", html)
+    text = re.sub(r"<style>.*?</style>|<[^>]+>|Shop by the sea", " ", html)
 
-    english = re.findall(r"\b(the|your|drone is|is|delivery|order|please|you)\b", seen, re.I)
+    english = re.findall(r"\b(the|your|drone is|is|delivery|order|please|you)\b", text, re.I)
     assert english == []
 
 
@@ -122,10 +122,10 @@ def test_refusals_are_french_and_the_language_of_the_link_is_kept() -> None:
 
 
 @pytest.mark.django_db
-def test_the_api_speaks_english_whoever_looked_first() -> None:
+def test_the_api_answers_in_english_after_a_french_page_filled_the_cache() -> None:
     shown = page(Status.QUEUED, "?lang=fr")
     tracking_id = shown.wsgi_request.path.split("/")[2]
 
-    told = Client().get(f"/api/v1/tracking/{tracking_id}", headers={"Accept-Language": "fr"})
+    answer = Client().get(f"/api/v1/tracking/{tracking_id}", headers={"Accept-Language": "fr"})
 
-    assert told.json()["headline"] == "Waiting for a drone"
+    assert answer.json()["headline"] == "Waiting for a drone"

@@ -1,4 +1,4 @@
-"""What staff see of messages: who was told what, who was not, and no address."""
+"""Messages in the console: each order's, and the failed ones; no addresses."""
 
 import pytest
 from django.test import Client
@@ -11,7 +11,7 @@ from orders.models import Order
 from orders.states import CancelReason, PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
 from tracking.messages import resending
-from tracking.messages.console import not_told
+from tracking.messages.console import unsent
 from tracking.messages.models import CustomerMessage
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.accounts.tests.factories import UserFactory
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def order(settings: Settings) -> Order:
-    """Its first message was given up."""
+    """An order whose first message was given up."""
     settings.MESSAGE_CHANNELS = ["sms"]
     order = OrderFactory()
     CustomerMessage.objects.update(
@@ -35,7 +35,7 @@ def order(settings: Settings) -> Order:
     return order
 
 
-def test_the_orders_page_says_what_the_customer_was_told(client: Client, order: Order):
+def test_the_orders_page_lists_the_messages_to_the_customer(client: Client, order: Order):
     client.force_login(UserFactory(ops=True), backend="wingxtra.console.roles.RoleBackend")
     page = client.get(reverse("admin:orders_order_change", args=[order.pk])).content.decode()
     _, _, section = page.partition("Messages to the customer")
@@ -44,19 +44,19 @@ def test_the_orders_page_says_what_the_customer_was_told(client: Client, order: 
     assert "A text that is kept" not in section
 
 
-def test_a_message_that_was_given_up_needs_attention_while_it_matters(order: Order):
-    (item,) = not_told(timezone.now())
-    assert item.text == f"The customer of order {order} was not told: order received"
+def test_a_failed_message_needs_attention_until_the_order_ends(order: Order):
+    (item,) = unsent(timezone.now())
+    assert item.text == f"A message to the customer of order {order} was not sent: order received"
     assert "answered 400" in item.detail
     assert "24123" not in item.text + item.detail
     lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
-    assert not list(not_told(timezone.now()))
+    assert not list(unsent(timezone.now()))
 
 
 def resend(client: Client, order: Order) -> str:
     url = reverse("admin:act", args=["orders.order", "resend-code"]) + f"?id={order.pk}"
-    seen = client.get(url).context["targets"][0].token
-    form = {f"seen-{order.pk}": seen, "reason": "She has deleted it."}
+    token = client.get(url).context["targets"][0].token
+    form = {f"seen-{order.pk}": token, "reason": "She has deleted it."}
     return client.post(url, form, follow=True).content.decode()
 
 
@@ -74,8 +74,8 @@ def test_the_code_is_sent_again_as_a_new_message(client: Client, settings: Setti
     second = launched.get()
     assert second.pk != first.pk
     assert second.state == CustomerMessage.State.WAITING
-    told = order.events.get(message="The code is sent again: She has deleted it.")
-    assert told.actor == "user:ama"
+    event = order.events.get(message="The code is sent again: She has deleted it.")
+    assert event.actor == "user:ama"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_code_is_sent_again_as_a_new_message(client: Client, settings: Setti
         (Status.DELIVERED, PodRequirement.OTP, ["sms"]),
     ],
 )
-def test_a_code_that_was_not_told_cannot_be_sent_again(
+def test_a_code_that_was_not_sent_cannot_be_sent_again(
     settings: Settings, status: Status, pod: PodRequirement, channels: list[str]
 ):
     settings.MESSAGE_CHANNELS = channels

@@ -1,4 +1,4 @@
-"""How messages to customers are sent: by which gateway, how often, and what nobody else reads."""
+"""Sending messages to customers: gateways, retries and privacy."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ State = CustomerMessage.State
 PHONE, EMAIL = "+233241234567", "ama@mail.example"
 
 
-def test_mail_names_the_message_so_that_a_second_one_can_be_told():
+def test_mail_has_a_stable_message_id():
     OrderFactory(customer_phone="", customer_email=EMAIL)
     assert send_all() == 1
     (sent,) = mail.outbox
@@ -38,7 +38,7 @@ def test_mail_names_the_message_so_that_a_second_one_can_be_told():
     assert (message.address, message.subject, message.text) == (EMAIL, sent.subject, sent.body)
 
 
-def test_a_gateway_that_wants_forms_gets_them(sms: Receiver, settings: Settings):
+def test_the_sms_body_can_be_form_encoded(sms: Receiver, settings: Settings):
     settings.SMS_GATEWAY_HEADERS = {"content-type": "application/x-www-form-urlencoded"}
     settings.SMS_GATEWAY_BODY = "to={to}&reference={id}&message={text}"
     OrderFactory(merchant=MerchantFactory(name="{to} & Söhne"))
@@ -48,14 +48,14 @@ def test_a_gateway_that_wants_forms_gets_them(sms: Receiver, settings: Settings)
     assert "message=%7Bto%7D+%26+S%C3%B6hne%3A+we+have" in body
 
 
-def test_the_number_that_counts_is_that_of_the_moment(sms: Receiver):
+def test_a_changed_phone_number_applies_to_waiting_messages(sms: Receiver):
     order = OrderFactory()
     placement.change_details(order.pk, {"customer_phone": "+233209999999"}, by=SYSTEM)
     send_all()
     assert json.loads(sms.received[0].body)["to"] == "+233209999999"
 
 
-def test_a_gateway_that_is_away_is_tried_again_with_growing_pauses_and_then_no_more(
+def test_a_failing_gateway_is_retried_with_growing_pauses_and_then_given_up(
     sms: Receiver,
 ):
     OrderFactory()
@@ -76,7 +76,7 @@ def test_a_gateway_that_is_away_is_tried_again_with_growing_pauses_and_then_no_m
 
 
 @pytest.mark.parametrize(("status", "state"), [(400, State.GIVEN_UP), (401, State.WAITING)])
-def test_what_a_gateway_refuses_for_good_is_not_tried_again(sms: Receiver, status: int, state: str):
+def test_a_permanent_refusal_is_not_retried(sms: Receiver, status: int, state: str):
     OrderFactory()
     sms.respond = lambda _: status
     assert send_all() == 0
@@ -90,7 +90,7 @@ def test_what_a_gateway_refuses_for_good_is_not_tried_again(sms: Receiver, statu
         ("sms.example/send", "ValueError"),
     ],
 )
-def test_a_gateway_that_is_not_reached_is_tried_again(settings: Settings, url: str, why: str):
+def test_an_unreachable_gateway_is_retried(settings: Settings, url: str, why: str):
     settings.SMS_GATEWAY_URL = url
     OrderFactory()
     assert send_all() == 0
@@ -99,7 +99,7 @@ def test_a_gateway_that_is_not_reached_is_tried_again(settings: Settings, url: s
     assert message.problem == f"The SMS gateway was not reached: {why}."
 
 
-def test_a_redirect_is_no_gateway(sms: Receiver):
+def test_redirects_of_a_gateway_are_not_followed(sms: Receiver):
     sms.respond = lambda _: (302, {"Location": sms.url}, b"")
     OrderFactory()
     assert send_all() == 0
@@ -107,20 +107,20 @@ def test_a_redirect_is_no_gateway(sms: Receiver):
     assert len(sms.received) == 1
 
 
-def test_while_one_sends_nobody_else_does(sms: Receiver):
+def test_a_claimed_message_is_sent_by_one_worker_only(sms: Receiver):
     OrderFactory()
     message = CustomerMessage.objects.get()
     soon = timezone.now() + timedelta(seconds=60)
     CustomerMessage.objects.update(claimed_until=soon)
     assert not sending.deliver(message.pk)
-    # It died; its claim does not.
+    # The first worker died; its claim expires.
     CustomerMessage.objects.update(claimed_until=timezone.now())
     assert sending.deliver(message.pk)
     assert not sending.deliver(message.pk)
     assert len(sms.received) == 1
 
 
-def test_only_so_many_are_sent_at_once():
+def test_at_most_four_messages_are_sent_at_a_time():
     for _ in range(6):
         OrderFactory()
     busy = CustomerMessage.objects.values("pk")[:4]
@@ -131,13 +131,13 @@ def test_only_so_many_are_sent_at_once():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_is_sent_as_soon_as_it_is_committed(monkeypatch: pytest.MonkeyPatch):
-    hurried: list[str] = []
-    monkeypatch.setattr(actors.send_message, "send", hurried.append)
+def test_a_message_is_enqueued_at_commit_and_by_the_sweep(monkeypatch: pytest.MonkeyPatch):
+    enqueued: list[str] = []
+    monkeypatch.setattr(actors.send_message, "send", enqueued.append)
     OrderFactory()
-    assert hurried == [str(CustomerMessage.objects.get().pk)]
+    assert enqueued == [str(CustomerMessage.objects.get().pk)]
     actors.sweep_messages()
-    assert hurried == [str(CustomerMessage.objects.get().pk)] * 2
+    assert enqueued == [str(CustomerMessage.objects.get().pk)] * 2
 
 
 # --- privacy -------------------------------------------------------------------------------------

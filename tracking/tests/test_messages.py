@@ -1,4 +1,4 @@
-"""What customers are told: each thing once, where they can be reached, and nothing out of date."""
+"""Messages to customers: which events cause one, once per channel, and none that is outdated."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,7 +22,7 @@ from tracking.messages import sending
 from tracking.messages import triggers as messages
 from tracking.messages.models import CodeToTell, CustomerMessage
 from tracking.tests.deliveries import expect_in
-from tracking.tests.mailbox import send_all, texts, told
+from tracking.tests.mailbox import kinds, send_all, texts
 from tracking.tests.receiver import Receiver
 from wingxtra.accounts.identity import CUSTOMER, DISPATCHER, GCS, SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory
@@ -35,7 +35,7 @@ ON_THE_WAY = [Kind.RECEIVED, Kind.LAUNCHED, Kind.ARRIVING]
 
 
 def delivered_order(**attributes: Any) -> Order:
-    """Flown step by step, as real ones are, with what is due sent after each."""
+    """An order flown step by step. Due messages are sent after each step."""
     order = OrderFactory(**attributes)
     send_all()
     lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The only one.")
@@ -45,22 +45,22 @@ def delivered_order(**attributes: Any) -> Order:
     return order
 
 
-# --- what is said, and when ----------------------------------------------------------------------
+# --- events --------------------------------------------------------------------------------------
 
 
-def test_a_customer_hears_of_each_step_once(sms: Receiver):
+def test_a_customer_gets_one_message_per_step(sms: Receiver):
     order = delivered_order(merchant=MerchantFactory(name="Ridge Pharmacy"))
-    assert told(order) == [*ON_THE_WAY, Kind.DELIVERED]
-    said = texts(sms)
-    assert len(said) == 4
-    assert all(text.startswith("Ridge Pharmacy: ") for text in said)
+    assert kinds(order) == [*ON_THE_WAY, Kind.DELIVERED]
+    received = texts(sms)
+    assert len(received) == 4
+    assert all(text.startswith("Ridge Pharmacy: ") for text in received)
     link = f"https://delivery.example/track/{order.public_tracking_id}/"
-    assert [link in text for text in said] == [True, True, True, False]
+    assert [link in text for text in received] == [True, True, True, False]
     assert send_all() == 0
     assert len(sms.received) == 4
 
 
-def test_each_channel_gets_what_it_has_an_address_for(sms: Receiver):
+def test_messages_go_to_each_channel_that_has_an_address(sms: Receiver):
     both = OrderFactory(customer_email=EMAIL)
     phone_only = OrderFactory()
     email_only = OrderFactory(customer_phone="", customer_email=EMAIL)
@@ -75,7 +75,7 @@ def test_each_channel_gets_what_it_has_an_address_for(sms: Receiver):
         assert set(rows.values_list("channel", flat=True)) == channels
 
 
-def test_the_code_comes_with_the_launch_and_works(sms: Receiver):
+def test_the_launch_message_has_a_working_code(sms: Receiver):
     order = OrderFactory(pod_requirement=PodRequirement.OTP)
     code = order.otp_code
     assert code
@@ -87,7 +87,6 @@ def test_the_code_comes_with_the_launch_and_works(sms: Receiver):
     assert code in texts(sms)[1]
     lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
     proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER)
-    # It has done its work.
     assert not CodeToTell.objects.exists()
 
 
@@ -97,7 +96,7 @@ def test_no_code_can_be_read_in_the_database(sms: Receiver):
     send_all()
     assert any(code in text for text in texts(sms))
     launched = CustomerMessage.objects.get(order=order, kind=Kind.LAUNCHED)
-    assert sending.BLOTTED_OUT in launched.text
+    assert sending.REDACTED in launched.text
     with connection.cursor() as cursor:
         for table in ("tracking_customermessage", "tracking_codetotell", "pod_onetimecode"):
             cursor.execute(
@@ -107,7 +106,7 @@ def test_no_code_can_be_read_in_the_database(sms: Receiver):
         assert bytes(CodeToTell.objects.get(pk=order.pk).sealed).find(code.encode()) == -1
 
 
-def test_a_renewed_code_is_the_one_that_is_told(sms: Receiver):
+def test_the_launch_message_has_the_renewed_code(sms: Receiver):
     order = OrderFactory(pod_requirement=PodRequirement.OTP)
     code = codes.renew(order.pk, by=SYSTEM)
     lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The only one.")
@@ -116,14 +115,14 @@ def test_a_renewed_code_is_the_one_that_is_told(sms: Receiver):
     assert any(code in text for text in texts(sms))
 
 
-def test_a_delivery_that_starts_over_says_nothing_twice(sms: Receiver):
+def test_a_second_flight_repeats_no_message(sms: Receiver):
     order = order_in(Status.ENROUTE)
     send_all()
     lifecycle.mission_over(order.pk, ended=JobStatus.FAILED, by=GCS, why="Wind.", max_attempts=3)
     lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The next one.")
     lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
     send_all()
-    assert sorted(told(order)) == sorted(ON_THE_WAY)
+    assert sorted(kinds(order)) == sorted(ON_THE_WAY)
     assert len(sms.received) == 3
 
 
@@ -131,7 +130,7 @@ def test_a_delivery_that_starts_over_says_nothing_twice(sms: Receiver):
     ("reason", "words"),
     [(CancelReason.WEATHER, "because of the weather"), (CancelReason.OTHER, "Canceled.")],
 )
-def test_a_cancelation_says_why_where_the_public_may_know(
+def test_a_cancelation_message_has_the_reason_if_it_is_public(
     sms: Receiver, reason: CancelReason, words: str
 ):
     order = OrderFactory(merchant=MerchantFactory(support_contact="+233 30 200 0000"))
@@ -144,11 +143,11 @@ def test_a_cancelation_says_why_where_the_public_may_know(
 
 
 @pytest.mark.parametrize("status", [Status.FAILED, Status.ABORTED])
-def test_a_delivery_that_fails_is_not_passed_over_in_silence(status: Status):
-    assert told(order_in(status))[-1] == Kind.FAILED
+def test_a_failed_delivery_causes_a_message(status: Status):
+    assert kinds(order_in(status))[-1] == Kind.FAILED
 
 
-def test_what_is_not_true_any_more_is_not_said(sms: Receiver):
+def test_outdated_messages_are_dropped(sms: Receiver):
     order = order_in(Status.DELIVERED)
     assert send_all() == 1
     (text,) = texts(sms)
@@ -157,7 +156,7 @@ def test_what_is_not_true_any_more_is_not_said(sms: Receiver):
     assert set(dropped.values_list("kind", flat=True)) == set(ON_THE_WAY)
 
 
-def test_french_customers_read_french(sms: Receiver, settings: Settings):
+def test_messages_can_be_french(sms: Receiver, settings: Settings):
     settings.MESSAGE_LANGUAGE = "fr"
     order_in(Status.LAUNCHED, pod_requirement=PodRequirement.OTP)
     send_all()
@@ -165,7 +164,7 @@ def test_french_customers_read_french(sms: Receiver, settings: Settings):
     assert not any("your" in text for text in texts(sms))
 
 
-def test_each_customer_reads_their_own_language_where_the_order_names_it(sms: Receiver):
+def test_messages_use_the_language_of_the_order(sms: Receiver):
     french = OrderFactory(customer_language="fr")
     OrderFactory()
     send_all()
@@ -174,7 +173,7 @@ def test_each_customer_reads_their_own_language_where_the_order_names_it(sms: Re
     assert f"/track/{french.public_tracking_id}/?lang=fr" in texts_by_language[1]
 
 
-def test_nobody_is_asked_for_a_spot_that_they_cannot_choose(sms: Receiver):
+def test_the_first_message_offers_to_move_the_drop_point_only_if_allowed(sms: Receiver):
     policy.change(by=SYSTEM, customer_dropoff_radius_m=0)
     OrderFactory()
     send_all()
@@ -182,7 +181,7 @@ def test_nobody_is_asked_for_a_spot_that_they_cannot_choose(sms: Receiver):
     assert "exact spot" not in texts(sms)[0]
 
 
-def test_a_text_may_contain_what_html_may_not(sms: Receiver):
+def test_texts_are_not_html_escaped(sms: Receiver):
     OrderFactory(merchant=MerchantFactory(name="Fish & Chips “Ama's”"))
     send_all()
     assert texts(sms)[0].startswith("Fish & Chips “Ama's”: ")
@@ -191,75 +190,75 @@ def test_a_text_may_contain_what_html_may_not(sms: Receiver):
 # --- just before arrival -------------------------------------------------------------------------
 
 
-def followed(order: Order, *, told_of_launch: timedelta, **flight: Any) -> Order:
-    """Its flight is seen, and its customer was told of the launch so long ago."""
+def followed(order: Order, *, launched_ago: timedelta, **flight: Any) -> Order:
+    """The order with a followed flight. Its launch message was written this long ago."""
     Flight.objects.create(job=lifecycle.job_of(order), heard_at=timezone.now(), **flight)
     launched = CustomerMessage.objects.filter(order=order, kind=Kind.LAUNCHED)
-    launched.update(created_at=timezone.now() - told_of_launch)
+    launched.update(created_at=timezone.now() - launched_ago)
     send_all()
     return order
 
 
-def test_a_customer_hears_of_the_arrival_in_time_to_be_there(sms: Receiver):
-    order = followed(order_in(Status.ENROUTE), told_of_launch=timedelta(minutes=9))
+def test_the_arrival_message_is_sent_two_minutes_before(sms: Receiver):
+    order = followed(order_in(Status.ENROUTE), launched_ago=timedelta(minutes=9))
     expect_in(order, minutes=2.1)
-    assert messages.note_arrivals(timezone.now()) == []
+    assert messages.write_arrivals(timezone.now()) == []
     expect_in(order, minutes=1.9)
     for _ in range(2):
-        messages.note_arrivals(timezone.now())
+        messages.write_arrivals(timezone.now())
         send_all()
     lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
     send_all()
-    assert sorted(told(order)) == sorted(ON_THE_WAY)
+    assert sorted(kinds(order)) == sorted(ON_THE_WAY)
     assert "your drone is almost here (about 2 minutes). Please stand back" in texts(sms)[-1]
 
 
 @pytest.mark.parametrize(
-    ("told_of_launch", "noted"),
+    ("launched_ago", "written"),
     [(timedelta(seconds=40), 0), (timedelta(minutes=9), 1)],
-    ids=["just told of the launch", "noted and sent late"],
+    ids=["shortly after the launch message", "written before and sent late"],
 )
-def test_a_drone_that_is_here_by_then_is_said_to_be_here(
-    sms: Receiver, told_of_launch: timedelta, noted: int
+def test_an_arrival_message_sent_after_arrival_says_the_drone_is_here(
+    sms: Receiver, launched_ago: timedelta, written: int
 ):
-    order = followed(order_in(Status.ENROUTE), told_of_launch=told_of_launch)
+    order = followed(order_in(Status.ENROUTE), launched_ago=launched_ago)
     expect_in(order, minutes=1)
-    assert len(messages.note_arrivals(timezone.now())) == noted
+    assert len(messages.write_arrivals(timezone.now())) == written
     lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
     send_all()
-    assert sorted(told(order)) == sorted(ON_THE_WAY)
+    assert sorted(kinds(order)) == sorted(ON_THE_WAY)
     assert "your drone is here. Please stand back" in texts(sms)[-1]
 
 
-def test_a_drone_that_turned_back_meanwhile_is_not_said_to_come(sms: Receiver):
-    order = followed(order_in(Status.ENROUTE), told_of_launch=timedelta(minutes=9))
+def test_the_arrival_message_waits_for_the_next_drone_when_one_turns_back(sms: Receiver):
+    order = followed(order_in(Status.ENROUTE), launched_ago=timedelta(minutes=9))
     expect_in(order, minutes=1)
-    (noted,) = messages.note_arrivals(timezone.now())
+    (written,) = messages.write_arrivals(timezone.now())
     lifecycle.mission_over(order.pk, ended=JobStatus.FAILED, by=GCS, why="Wind.", max_attempts=3)
-    assert not sending.deliver(noted)
+    assert not sending.deliver(written)
     lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The next one.")
     order = lifecycle.advance(order.pk, Status.ENROUTE, by=GCS).order
     expect_in(order, minutes=9)
     CustomerMessage.objects.update(next_try_at=timezone.now())
-    assert not sending.deliver(noted)
+    assert not sending.deliver(written)
     expect_in(order, minutes=2)
     CustomerMessage.objects.update(next_try_at=timezone.now())
-    assert sending.deliver(noted)
+    assert sending.deliver(written)
     assert "almost here (about 2 minutes)" in texts(sms)[-1]
 
 
-def test_nobody_is_called_out_to_a_drone_that_is_not_heard_of(sms: Receiver):
+def test_a_silent_or_overdue_drone_causes_no_arrival_message(sms: Receiver):
     lost_at = timezone.now() - timedelta(minutes=1)
     lost = followed(
-        order_in(Status.ENROUTE), told_of_launch=timedelta(minutes=9), link_lost_at=lost_at
+        order_in(Status.ENROUTE), launched_ago=timedelta(minutes=9), link_lost_at=lost_at
     )
     expect_in(lost, minutes=1)
     unseen = order_in(Status.ENROUTE)
     CustomerMessage.objects.update(created_at=lost_at)
-    expect_in(unseen, minutes=1)  # as it was promised, and nothing else is known
-    overdue = followed(order_in(Status.ENROUTE), told_of_launch=timedelta(minutes=9))
+    expect_in(unseen, minutes=1)  # an ETA without telemetry
+    overdue = followed(order_in(Status.ENROUTE), launched_ago=timedelta(minutes=9))
     expect_in(overdue, minutes=-1)
-    assert messages.note_arrivals(timezone.now()) == []
+    assert messages.write_arrivals(timezone.now()) == []
 
 
 # --- delays --------------------------------------------------------------------------------------
@@ -270,42 +269,42 @@ def late_order(**attributes: Any) -> Order:
     return OrderFactory(created_at=created, deliver_by=created + timedelta(hours=1), **attributes)
 
 
-def test_a_late_order_says_so_once():
+def test_a_late_order_causes_one_delay_message():
     order = late_order()
     for _ in range(2):
-        messages.note_delays(timezone.now())
-    assert told(order).count(Kind.DELAYED) == 1
+        messages.write_delays(timezone.now())
+    assert kinds(order).count(Kind.DELAYED) == 1
 
 
-def test_one_that_will_be_late_says_so_before():
+def test_an_order_that_will_be_late_causes_an_early_delay_message():
     order = order_in(Status.ENROUTE)
     expect_in(order, minutes=62)
-    assert messages.note_delays(timezone.now()) == []
+    assert messages.write_delays(timezone.now()) == []
     expect_in(order, minutes=70)
-    assert len(messages.note_delays(timezone.now())) == 1
+    assert len(messages.write_delays(timezone.now())) == 1
 
 
-def test_nobody_is_told_that_a_drone_at_the_door_is_late():
+def test_a_drone_at_the_door_causes_no_delay_message():
     now = timezone.now()
     order = order_in(Status.ARRIVED, deliver_by=now - timedelta(minutes=1))
-    assert messages.note_delays(now) == []
-    assert Kind.DELAYED not in told(order)
+    assert messages.write_delays(now) == []
+    assert Kind.DELAYED not in kinds(order)
 
 
-def test_a_delay_of_yesterday_is_no_news():
+def test_a_delay_of_yesterday_causes_no_message():
     OrderFactory(deliver_by=timezone.now() - timedelta(days=1))
-    assert messages.note_delays(timezone.now()) == []
+    assert messages.write_delays(timezone.now()) == []
 
 
-def test_who_cannot_be_reached_does_not_come_up_again_and_again():
+def test_an_unreachable_customer_causes_no_delay_message():
     late_order(customer_phone="")
-    assert messages.note_delays(timezone.now()) == []
+    assert messages.write_delays(timezone.now()) == []
 
 
 # --- test orders, and no channels ----------------------------------------------------------------
 
 
-def test_test_orders_bother_nobody():
+def test_test_orders_send_no_messages():
     order_in(
         Status.QUEUED,
         live_mode=False,
@@ -314,12 +313,12 @@ def test_test_orders_bother_nobody():
         pod_requirement=PodRequirement.OTP,
     )
     late_order(live_mode=False, test_scenario=Scenario.DELIVERED)
-    messages.note_delays(timezone.now())
+    messages.write_delays(timezone.now())
     assert not CustomerMessage.objects.exists()
     assert not CodeToTell.objects.exists()
 
 
-def test_on_a_terminal_test_orders_are_seen_and_addresses_are_not(
+def test_the_terminal_shows_messages_of_test_orders_without_addresses(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ):
     settings.MESSAGE_CHANNELS = ["console", "sms"]
@@ -330,27 +329,27 @@ def test_on_a_terminal_test_orders_are_seen_and_addresses_are_not(
     assert "24123" not in shown
 
 
-def test_without_channels_nothing_is_written_and_nothing_asked(
+def test_without_channels_there_are_no_messages_and_no_queries(
     settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
 ):
     settings.MESSAGE_CHANNELS = []
     order = order_in(Status.LAUNCHED, pod_requirement=PodRequirement.OTP)
     with django_assert_num_queries(0):
-        assert messages.note_down(list(order.events.none())) == []
-        assert messages.note_delays(timezone.now()) == []
-        assert messages.note_arrivals(timezone.now()) == []
+        assert messages.write_messages(list(order.events.none())) == []
+        assert messages.write_delays(timezone.now()) == []
+        assert messages.write_arrivals(timezone.now()) == []
     assert not CustomerMessage.objects.exists()
     assert not CodeToTell.objects.exists()
 
 
-def test_what_is_rolled_back_is_not_told():
+def test_a_rolled_back_event_causes_no_message():
     with transaction.atomic():
         OrderFactory()
         transaction.set_rollback(True)
     assert not CustomerMessage.objects.exists()
 
 
-# --- what is not known is not promised, and what was wrong is put right --------------------------
+# --- corrections and doubts ----------------------------------------------------------------------
 
 
 def corrected(order: Order, outcome: Status) -> Order:
@@ -359,7 +358,7 @@ def corrected(order: Order, outcome: Status) -> Order:
     return changed
 
 
-def test_a_correction_tells_the_new_outcome(sms: Receiver):
+def test_a_correction_to_delivered_causes_a_message(sms: Receiver):
     order = order_in(Status.FAILED)
     send_all()
     corrected(order, Status.DELIVERED)
@@ -368,21 +367,21 @@ def test_a_correction_tells_the_new_outcome(sms: Receiver):
     assert "we could not deliver" in texts(sms)[-2]
 
 
-def test_a_delivery_that_was_none_is_taken_back(sms: Receiver):
+def test_a_correction_to_failed_causes_a_message(sms: Receiver):
     order = delivered_order()
     corrected(order, Status.FAILED)
     assert "we were wrong, your order was not delivered" in texts(sms)[-1]
 
 
-def test_another_reason_for_the_same_end_is_no_news(sms: Receiver):
+def test_a_correction_from_aborted_to_failed_causes_no_message(sms: Receiver):
     order = order_in(Status.ABORTED)
     send_all()
-    said = texts(sms)
+    before = texts(sms)
     corrected(order, Status.FAILED)
-    assert texts(sms) == said
+    assert texts(sms) == before
 
 
-def test_an_end_that_was_taken_back_before_it_was_told_is_not_told(sms: Receiver):
+def test_a_waiting_message_about_a_corrected_end_is_dropped(sms: Receiver):
     order = order_in(Status.FAILED)
     corrected(order, Status.DELIVERED)
     assert not any("could not deliver" in text for text in texts(sms))
@@ -390,7 +389,7 @@ def test_an_end_that_was_taken_back_before_it_was_told_is_not_told(sms: Receiver
     assert (failed.state, failed.problem) == (State.DROPPED, "The order is DELIVERED now.")
 
 
-def test_a_launch_that_is_over_waits_for_the_next_one_with_its_code(sms: Receiver):
+def test_the_launch_message_of_an_ended_flight_waits_for_the_next_launch(sms: Receiver):
     order = order_in(Status.LAUNCHED, pod_requirement=PodRequirement.OTP)
     lifecycle.mission_over(order.pk, ended=JobStatus.FAILED, by=GCS, why="Wind.", max_attempts=3)
     send_all()
@@ -410,7 +409,7 @@ def contradict(order: Order) -> None:
 
 
 @pytest.mark.parametrize("doubt", [lose_sight, contradict])
-def test_no_arrival_is_told_that_is_not_believed(
+def test_a_flight_in_doubt_causes_no_arrival_message(
     sms: Receiver, doubt: Callable[[Order], None]
 ) -> None:
     order = order_in(Status.ENROUTE)
@@ -423,4 +422,4 @@ def test_no_arrival_is_told_that_is_not_believed(
     CustomerMessage.objects.filter(pk=launched.pk).update(
         created_at=timezone.now() - timedelta(minutes=5)
     )
-    assert messages.note_arrivals(timezone.now()) == []
+    assert messages.write_arrivals(timezone.now()) == []

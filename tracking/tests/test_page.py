@@ -1,4 +1,4 @@
-"""`/track/<id>/`: useful without JavaScript, friendly when something is wrong, and private."""
+"""`/track/<id>/` without JavaScript: content, errors, headers and privacy."""
 
 import base64
 import hashlib
@@ -24,8 +24,8 @@ def page(tracking_id: str, **headers: str) -> Any:
     return Client().get(f"/track/{tracking_id}/", headers=headers)
 
 
-def words(answer: Any) -> str:
-    """What a person reads: text without tags, one blank between words."""
+def text_of(answer: Any) -> str:
+    """The text without tags, with single spaces."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.content.decode()))
 
 
@@ -36,24 +36,24 @@ def test_every_state_has_a_page_with_its_headline(status: Status) -> None:
     answer = page(order.public_tracking_id)
 
     assert answer.status_code == 200
-    assert cache.fetch(order.public_tracking_id).view["headline"] in words(answer)
-    assert "Shop by the sea" in words(answer)
-    assert "+233 30 200 0000" in words(answer)
+    assert cache.fetch(order.public_tracking_id).view["headline"] in text_of(answer)
+    assert "Shop by the sea" in text_of(answer)
+    assert "+233 30 200 0000" in text_of(answer)
 
 
-def test_a_flight_shows_when_it_is_expected_and_what_to_have_ready() -> None:
+def test_an_order_in_flight_shows_its_eta_and_what_to_have_ready() -> None:
     order = secret_order(Status.ENROUTE, pod_requirement=PodRequirement.OTP)
     expect_in(order, minutes=3.5)
 
-    told = words(page(order.public_tracking_id))
+    text = text_of(page(order.public_tracking_id))
 
-    assert "On its way, about 4 minutes" in told
-    assert re.search(r"Expected \d\d:\d\d – \d\d:\d\d", told)
-    assert re.search(r"Still to fly \d+ m", told)
-    assert "Have your six-digit code ready" in told
+    assert "On its way, about 4 minutes" in text
+    assert re.search(r"Expected \d\d:\d\d – \d\d:\d\d", text)
+    assert re.search(r"Still to fly \d+ m", text)
+    assert "Have your six-digit code ready" in text
 
 
-def test_the_step_that_it_is_at_is_marked() -> None:
+def test_the_current_step_is_marked() -> None:
     html = page(secret_order(Status.ENROUTE).public_tracking_id).content.decode()
 
     marked = re.findall(r'<li class="(\w+)"[^>]*>\s*<span>([^<]+)', html)
@@ -76,7 +76,7 @@ def test_the_step_that_it_is_at_is_marked() -> None:
         ),
     ],
 )
-def test_what_fell_through_has_no_steps_ahead_and_says_whom_to_ask(
+def test_an_unsuccessful_delivery_has_no_steps_ahead_and_a_contact(
     status: Status, steps: list[tuple[str, str]]
 ) -> None:
     html = page(secret_order(status).public_tracking_id).content.decode()
@@ -85,21 +85,21 @@ def test_what_fell_through_has_no_steps_ahead_and_says_whom_to_ask(
     assert 'class="button" href="tel:+233302000000">Contact Shop by the sea' in html
 
 
-def test_before_there_is_a_forecast_the_promise_is_told() -> None:
+def test_without_an_eta_the_page_shows_the_promised_time() -> None:
     order = secret_order(Status.QUEUED)
-    assert re.search(r" Promised by \d+ \w{3}, \d\d:\d\d ", words(page(order.public_tracking_id)))
+    assert re.search(r" Promised by \d+ \w{3}, \d\d:\d\d ", text_of(page(order.public_tracking_id)))
 
     Order.objects.filter(pk=order.pk).update(deliver_by=timezone.now() - timedelta(minutes=5))
     cache.fetch(order.public_tracking_id, fresh=True)
-    told = words(page(order.public_tracking_id))
-    assert "Delayed: waiting for a drone" in told
-    assert "Was promised by" in told
+    text = text_of(page(order.public_tracking_id))
+    assert "Delayed: waiting for a drone" in text
+    assert "Was promised by" in text
 
 
 def test_a_delivery_says_when_it_arrived_and_how_it_was_received() -> None:
-    told = words(page(proved_order().public_tracking_id))
+    text = text_of(page(proved_order().public_tracking_id))
 
-    assert re.search(r"Arrived \d+ \w{3}, \d\d:\d\d Received with A signature", told)
+    assert re.search(r"Arrived \d+ \w{3}, \d\d:\d\d Received with A signature", text)
 
 
 @pytest.mark.parametrize(
@@ -116,24 +116,24 @@ def test_a_delivery_says_when_it_arrived_and_how_it_was_received() -> None:
         ("", ""),
     ],
 )
-def test_a_tap_on_the_contact_calls_writes_or_opens(text: str, opens: str) -> None:
+def test_the_support_contact_becomes_a_link(text: str, opens: str) -> None:
     assert page_context.contact(text) == opens
 
 
-def test_what_goes_on_is_read_out_when_it_changes() -> None:
+def test_screen_readers_announce_the_headline() -> None:
     html = page(secret_order(Status.ENROUTE).public_tracking_id).content.decode()
 
     assert re.search(r'<div role="status">\s*<h1', html)
 
 
 @pytest.mark.parametrize("status", Status)
-def test_it_renews_itself_until_it_is_over(status: Status) -> None:
+def test_the_page_reloads_until_the_delivery_is_over(status: Status) -> None:
     html = page(secret_order(status).public_tracking_id).content.decode()
 
     assert ('http-equiv="refresh"' in html) == (status not in TERMINAL)
 
 
-def test_no_script_holds_up_the_page_and_its_policy_allows_nothing_unsafe() -> None:
+def test_scripts_are_deferred_and_the_policy_allows_nothing_unsafe() -> None:
     answer = page(secret_order(Status.ENROUTE).public_tracking_id)
     html = answer.content.decode()
     scripts = re.findall(r"<script[^>]*>[^<]*", html)
@@ -153,7 +153,7 @@ def test_the_one_style_block_is_allowed_by_its_digest() -> None:
     assert f"style-src 'self' 'sha256-{digest}';" in answer.headers["Content-Security-Policy"]
 
 
-def test_nothing_on_it_comes_from_elsewhere() -> None:
+def test_all_resources_come_from_our_own_server() -> None:
     html = page(secret_order(Status.ENROUTE).public_tracking_id).content.decode()
 
     addresses = re.findall(r'(?:src|href|action)="([^"]*)"', html)
@@ -161,7 +161,7 @@ def test_nothing_on_it_comes_from_elsewhere() -> None:
     assert all(re.match("/(static|track)/|tel:", address) for address in addresses)
 
 
-def test_the_id_may_be_typed_as_on_paper_and_without_the_last_slash() -> None:
+def test_the_id_may_be_typed_with_hyphens_and_without_the_last_slash() -> None:
     tracking_id = secret_order(Status.QUEUED).public_tracking_id
     typed = f"{tracking_id[:4]}-{tracking_id[4:8]}-{tracking_id[8:]}".lower()
 
@@ -175,11 +175,11 @@ def test_unknown_and_malformed_ids_get_the_same_friendly_page(bad: str) -> None:
 
     assert (unknown.status_code, malformed.status_code) == (404, 404)
     assert unknown.content == malformed.content
-    assert "We do not know this delivery" in words(unknown)
+    assert "We do not know this delivery" in text_of(unknown)
     assert unknown.headers["Cache-Control"] == "no-store"
 
 
-def test_what_is_not_changed_is_not_sent_again() -> None:
+def test_an_unchanged_page_is_answered_with_304() -> None:
     tracking_id = secret_order(Status.QUEUED).public_tracking_id
     tag = page(tracking_id).headers["ETag"]
 
@@ -188,7 +188,7 @@ def test_what_is_not_changed_is_not_sent_again() -> None:
     assert (unchanged.status_code, unchanged.content) == (304, b"")
 
 
-def test_it_asks_the_database_no_more_than_the_api_does(
+def test_the_page_takes_as_few_queries_as_the_api(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     tracking_id = secret_order(Status.ENROUTE).public_tracking_id
@@ -199,7 +199,7 @@ def test_it_asks_the_database_no_more_than_the_api_does(
         page(tracking_id)
 
 
-def test_names_of_merchants_cannot_bring_markup_in() -> None:
+def test_a_merchants_name_is_escaped() -> None:
     order = secret_order(Status.QUEUED)
     order.merchant.name = "<script>alert(1)</script>"
     order.merchant.save()
@@ -210,7 +210,7 @@ def test_names_of_merchants_cannot_bring_markup_in() -> None:
     assert "&lt;script&gt;" in html
 
 
-def test_who_comes_too_often_is_asked_for_a_moment(settings: Settings) -> None:
+def test_too_many_requests_get_a_friendly_page(settings: Settings) -> None:
     settings.API_RATE_PUBLIC = "2/minute"
     tracking_id = secret_order(Status.QUEUED).public_tracking_id
 
@@ -218,10 +218,10 @@ def test_who_comes_too_often_is_asked_for_a_moment(settings: Settings) -> None:
 
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert int(answers[2].headers["Retry-After"]) >= 1
-    assert "One moment, please" in words(answers[2])
+    assert "One moment, please" in text_of(answers[2])
 
 
-def test_when_redis_is_away_the_page_says_so_and_comes_back(settings: Settings) -> None:
+def test_without_redis_the_page_says_so_and_reloads(settings: Settings) -> None:
     tracking_id = secret_order(Status.QUEUED).public_tracking_id
     there = settings.REDIS_URL
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
@@ -234,15 +234,15 @@ def test_when_redis_is_away_the_page_says_so_and_comes_back(settings: Settings) 
 
     assert away.status_code == 503
     assert 'http-equiv="refresh"' in away.content.decode()
-    assert "We cannot look just now" in words(away)
+    assert "We cannot look just now" in text_of(away)
     assert page(tracking_id).status_code == 200
 
 
 # --- privacy -------------------------------------------------------------------------------------
 
 
-def everything_told(order: Order) -> str:
-    """Page, JSON and their headers, as one text."""
+def all_answers(order: Order) -> str:
+    """Bodies and headers of all public URLs of the order, as one text."""
     paths = (
         f"/track/{order.public_tracking_id}/",
         f"/api/v1/tracking/{order.public_tracking_id}",
@@ -264,24 +264,24 @@ def everything_told(order: Order) -> str:
 
 
 @pytest.mark.parametrize("status", Status)
-def test_no_secret_of_an_order_is_told_in_any_state(status: Status) -> None:
+def test_no_status_reveals_a_secret_of_the_order(status: Status) -> None:
     order = secret_order(status)
 
-    told = everything_told(order)
+    text = all_answers(order)
 
-    assert [secret for secret in secrets_of(order) if secret in told] == []
+    assert [secret for secret in secrets_of(order) if secret in text] == []
 
 
-def test_no_secret_of_a_proof_is_told() -> None:
+def test_a_proof_reveals_no_secret() -> None:
     order = proved_order()
 
-    told = everything_told(order)
+    text = all_answers(order)
 
-    assert [secret for secret in secrets_of(order) if secret in told] == []
+    assert [secret for secret in secrets_of(order) if secret in text] == []
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.ENROUTE, Status.DELIVERED])
-def test_no_page_sets_a_cookie_or_gives_its_address_away(status: Status) -> None:
+def test_no_page_sets_a_cookie_or_sends_a_referrer(status: Status) -> None:
     headers = page(secret_order(status).public_tracking_id).headers
 
     assert "Set-Cookie" not in headers

@@ -1,4 +1,4 @@
-"""What outsiders may see: the words of each state, and nothing that is private."""
+"""The public view: the headline of each status, custody, doubts, privacy."""
 
 import math
 from dataclasses import replace
@@ -14,7 +14,7 @@ from orders.states import IN_FLIGHT, TERMINAL, CancelReason, EventType, Holder, 
 from orders.tracking_ids import TRACKING_ALPHABET, canonical_id, new_tracking_id
 from pod.models import METHODS
 from tracking.page import page_context, public, texts
-from tracking.page.public import LOOKS
+from tracking.page.public import STAGES
 
 NOW = datetime(2026, 3, 3, 14, 0, 0, 123456, tzinfo=UTC)
 RULES = Policy().rules()
@@ -36,9 +36,9 @@ SHAPE = {
 LAT, LNG = 5.6151234567, -0.1751234567
 
 
-def facts(status: Status, **changes: Any) -> public.Facts:
+def fields(status: Status, **changes: Any) -> public.OrderFields:
     return replace(
-        public.Facts(
+        public.OrderFields(
             public_tracking_id="7Q2KM9XW4TZ1H",
             status=status,
             not_before=None,
@@ -56,25 +56,25 @@ def facts(status: Status, **changes: Any) -> public.Facts:
     )
 
 
-def moments(*types: EventType) -> list[public.Moment]:
+def log_of(*types: EventType) -> list[public.LogEntry]:
     start = NOW - timedelta(minutes=len(types))
-    return [public.Moment(kind, start + timedelta(minutes=i)) for i, kind in enumerate(types)]
+    return [public.LogEntry(kind, start + timedelta(minutes=i)) for i, kind in enumerate(types)]
 
 
-def seen(age_s: float = 1, lat: float | None = LAT) -> public.Seen:
-    return public.Seen(age_s, lat, LNG, 87.0, NOW - timedelta(seconds=1))
+def sample(age_s: float = 1, lat: float | None = LAT) -> public.DroneSample:
+    return public.DroneSample(age_s, lat, LNG, 87.0, NOW - timedelta(seconds=1))
 
 
 def view(
-    order: public.Facts, *types: EventType, drone: public.Seen | None = None
+    order: public.OrderFields, *types: EventType, drone: public.DroneSample | None = None
 ) -> dict[str, Any]:
-    told, _ = public.view(order, moments(*types), drone, RULES, NOW)
-    return told
+    shown, _ = public.view(order, log_of(*types), drone, RULES, NOW)
+    return shown
 
 
 def test_the_shape_is_the_same_in_every_state() -> None:
     for status in Status:
-        assert set(view(facts(status), *EventType, drone=seen())) == SHAPE
+        assert set(view(fields(status), *EventType, drone=sample())) == SHAPE
 
 
 @pytest.mark.parametrize(
@@ -118,10 +118,8 @@ def test_the_shape_is_the_same_in_every_state() -> None:
         (Status.ABORTED, {}, "We could not deliver this order"),
     ],
 )
-def test_each_state_has_its_plain_words(
-    status: Status, changes: dict[str, Any], headline: str
-) -> None:
-    assert view(facts(status, **changes))["headline"] == headline
+def test_each_status_has_a_headline(status: Status, changes: dict[str, Any], headline: str) -> None:
+    assert view(fields(status, **changes))["headline"] == headline
 
 
 FLOWN = (
@@ -134,12 +132,12 @@ FLOWN = (
 )
 
 
-def test_an_order_that_starts_over_says_so_and_takes_its_milestones_back() -> None:
-    told = view(facts(Status.QUEUED), *FLOWN, EventType.REQUEUED)
+def test_a_requeued_order_says_so_and_resets_its_milestones() -> None:
+    shown = view(fields(Status.QUEUED), *FLOWN, EventType.REQUEUED)
 
-    assert told["headline"] == "We are sending another drone"
-    assert told["milestones"] == ["CREATED", "QUEUED"]
-    assert [entry["label"] for entry in told["timeline"]] == [
+    assert shown["headline"] == "We are sending another drone"
+    assert shown["milestones"] == ["CREATED", "QUEUED"]
+    assert [entry["label"] for entry in shown["timeline"]] == [
         "Order received",
         "Waiting for a drone",
         "Drone getting ready",
@@ -148,13 +146,13 @@ def test_an_order_that_starts_over_says_so_and_takes_its_milestones_back() -> No
     ]
 
 
-# --- where the parcel is, and what is not believed ----------------------------------------------
+# --- custody and doubts --------------------------------------------------------------------------
 
 
-def held(holder: Holder) -> tuple[public.Facts, list[public.Moment]]:
-    order = facts(Status.QUEUED, holder=holder, doubted=True, eta_at=NOW + timedelta(minutes=4))
-    back = public.Moment(EventType.REQUEUED, NOW, held=True)
-    return order, [*moments(*FLOWN, EventType.PARCEL_LOADED), back]
+def held(holder: Holder) -> tuple[public.OrderFields, list[public.LogEntry]]:
+    order = fields(Status.QUEUED, holder=holder, doubted=True, eta_at=NOW + timedelta(minutes=4))
+    back = public.LogEntry(EventType.REQUEUED, NOW, held=True)
+    return order, [*log_of(*FLOWN, EventType.PARCEL_LOADED), back]
 
 
 @pytest.mark.parametrize(
@@ -167,45 +165,45 @@ def held(holder: Holder) -> tuple[public.Facts, list[public.Moment]]:
 )
 def test_an_order_on_hold_promises_no_other_drone(holder: Holder, headline: str) -> None:
     order, log = held(holder)
-    told, face = public.view(order, log, None, RULES, NOW)
+    shown, situation = public.view(order, log, None, RULES, NOW)
 
-    assert told["headline"] == headline
-    assert told["timeline"][-1]["label"] == "We are checking what happened"
-    assert "another drone" not in str(told) + texts.advice(face)
-    assert (told["eta_seconds"], told["position"]) == (None, None)
-
-
-def test_a_parcel_at_a_hub_is_said_to_be_there() -> None:
-    told = view(facts(Status.QUEUED, holder=Holder.HUB), *FLOWN, EventType.PARCEL_UNLOADED)
-
-    assert told["headline"] == "Your parcel is back at our hub"
-    assert told["custody"]["label"] == "Your parcel is back at our hub"
-    assert told["timeline"][-1]["label"] == "Your parcel is back at our hub"
+    assert shown["headline"] == headline
+    assert shown["timeline"][-1]["label"] == "We are checking what happened"
+    assert "another drone" not in str(shown) + texts.advice(situation)
+    assert (shown["eta_seconds"], shown["position"]) == (None, None)
 
 
-def test_once_it_is_clear_that_it_never_left_another_drone_comes() -> None:
+def test_a_parcel_at_a_hub_is_shown_there() -> None:
+    shown = view(fields(Status.QUEUED, holder=Holder.HUB), *FLOWN, EventType.PARCEL_UNLOADED)
+
+    assert shown["headline"] == "Your parcel is back at our hub"
+    assert shown["custody"]["label"] == "Your parcel is back at our hub"
+    assert shown["timeline"][-1]["label"] == "Your parcel is back at our hub"
+
+
+def test_after_the_hold_another_drone_is_announced() -> None:
     _, log = held(Holder.SENDER)
-    told, _ = public.view(facts(Status.QUEUED), log, None, RULES, NOW)
+    shown, _ = public.view(fields(Status.QUEUED), log, None, RULES, NOW)
 
-    assert told["headline"] == "We are sending another drone"
+    assert shown["headline"] == "We are sending another drone"
 
 
 @pytest.mark.parametrize("status", IN_FLIGHT)
 @pytest.mark.parametrize("why", [{"doubted": True}, {"holder": Holder.UNKNOWN}], ids=repr)
-def test_what_is_not_believed_of_a_flight_is_not_told(status: Status, why: dict[str, Any]) -> None:
-    told = view(facts(status, eta_at=NOW + timedelta(minutes=4), **why), *FLOWN, drone=seen())
+def test_a_flight_in_doubt_hides_eta_and_position(status: Status, why: dict[str, Any]) -> None:
+    shown = view(fields(status, eta_at=NOW + timedelta(minutes=4), **why), *FLOWN, drone=sample())
 
-    assert (told["eta_seconds"], told["eta_at"], told["position"]) == (None, None, None)
-    assert "minutes" not in told["headline"]
-    assert told["headline"].startswith("We are")
+    assert (shown["eta_seconds"], shown["eta_at"], shown["position"]) == (None, None, None)
+    assert "minutes" not in shown["headline"]
+    assert shown["headline"].startswith("We are")
 
 
 @pytest.mark.parametrize("holder", Holder)
-def test_who_has_the_parcel_is_told_in_words(holder: Holder) -> None:
-    told = view(facts(Status.FAILED, holder=holder, holder_since=NOW))["custody"]
+def test_custody_has_a_label(holder: Holder) -> None:
+    shown = view(fields(Status.FAILED, holder=holder, holder_since=NOW))["custody"]
 
-    assert (told["holder"], told["since"]) == (holder, "2026-03-03T14:00:00Z")
-    assert told["label"] == texts.HOLDERS[holder]
+    assert (shown["holder"], shown["since"]) == (holder, "2026-03-03T14:00:00Z")
+    assert shown["label"] == texts.HOLDERS[holder]
 
 
 @pytest.mark.parametrize(
@@ -222,21 +220,21 @@ def test_who_has_the_parcel_is_told_in_words(holder: Holder) -> None:
     ],
 )
 def test_the_advice_fits_where_the_parcel_is(status: Status, holder: Holder, advice: str) -> None:
-    _, face = public.view(facts(status, holder=holder), moments(*FLOWN), None, RULES, NOW)
+    _, situation = public.view(fields(status, holder=holder), log_of(*FLOWN), None, RULES, NOW)
 
-    assert texts.advice(face) == advice
+    assert texts.advice(situation) == advice
 
 
-def test_a_pickup_that_nobody_saw_has_no_time_to_tell() -> None:
+def test_an_inferred_pickup_is_not_in_the_timeline() -> None:
     log = [
-        *moments(*FLOWN, EventType.ENROUTE),
-        public.Moment(EventType.PARCEL_LOADED, NOW, inferred=True),
-        public.Moment(EventType.ARRIVED, NOW),
+        *log_of(*FLOWN, EventType.ENROUTE),
+        public.LogEntry(EventType.PARCEL_LOADED, NOW, inferred=True),
+        public.LogEntry(EventType.ARRIVED, NOW),
     ]
-    told, _ = public.view(facts(Status.ARRIVED, holder=Holder.DRONE), log, seen(), RULES, NOW)
+    shown, _ = public.view(fields(Status.ARRIVED, holder=Holder.DRONE), log, sample(), RULES, NOW)
 
-    assert "Picked up" not in [entry["label"] for entry in told["timeline"]]
-    assert told["custody"]["label"] == "Picked up"
+    assert "Picked up" not in [entry["label"] for entry in shown["timeline"]]
+    assert shown["custody"]["label"] == "Picked up"
 
 
 @pytest.mark.parametrize(
@@ -247,32 +245,32 @@ def test_a_pickup_that_nobody_saw_has_no_time_to_tell() -> None:
         (EventType.DELIVERED, Status.FAILED, "We were wrong: it was not delivered"),
     ],
 )
-def test_a_correction_takes_the_former_end_back(was: EventType, now: Status, label: str) -> None:
-    log = [*moments(*FLOWN, was), public.Moment(EventType.CORRECTED, NOW, outcome=now)]
-    told, face = public.view(facts(now), log, None, RULES, NOW)
+def test_a_correction_replaces_the_former_end(was: EventType, now: Status, label: str) -> None:
+    log = [*log_of(*FLOWN, was), public.LogEntry(EventType.CORRECTED, NOW, outcome=now)]
+    shown, situation = public.view(fields(now), log, None, RULES, NOW)
 
-    assert told["milestones"][-1] == now
-    assert was not in told["milestones"]
-    assert told["timeline"][-1]["label"] == label
-    assert face.look == LOOKS[now]
+    assert shown["milestones"][-1] == now
+    assert was not in shown["milestones"]
+    assert shown["timeline"][-1]["label"] == label
+    assert situation.stage == STAGES[now]
 
 
-def test_a_parcel_that_was_delivered_although_its_order_waited_has_no_steps_ahead() -> None:
-    told = view(facts(Status.DELIVERED), *FLOWN[:4], EventType.REQUEUED, EventType.DELIVERED)
+def test_a_waiting_order_that_is_delivered_has_no_steps_ahead() -> None:
+    shown = view(fields(Status.DELIVERED), *FLOWN[:4], EventType.REQUEUED, EventType.DELIVERED)
 
-    assert told["milestones"] == ["CREATED", "QUEUED", "DELIVERED"]
-    steps = page_context.steps(told)
+    assert shown["milestones"] == ["CREATED", "QUEUED", "DELIVERED"]
+    steps = page_context.steps(shown)
     assert [step.state for step in steps] == ["done"] * len(page_context.STEPS)
     assert [step.at is not None for step in steps] == [True, False, False, False, True]
 
 
-def test_a_rescheduled_order_keeps_only_that_it_was_received() -> None:
-    told = view(facts(Status.VALIDATED), *FLOWN[:4], EventType.RESCHEDULED)
+def test_a_rescheduled_order_keeps_only_its_first_milestone() -> None:
+    shown = view(fields(Status.VALIDATED), *FLOWN[:4], EventType.RESCHEDULED)
 
-    assert told["milestones"] == ["CREATED"]
+    assert shown["milestones"] == ["CREATED"]
 
 
-def test_what_happens_behind_the_scenes_stays_there() -> None:
+def test_internal_events_are_not_in_the_timeline() -> None:
     hidden = {
         EventType.VALIDATED,
         EventType.MISSION_SUBMITTED,
@@ -287,21 +285,21 @@ def test_what_happens_behind_the_scenes_stays_there() -> None:
         EventType.LATE_REPORT,
         EventType.MISSION_OVER,
     }
-    told = view(facts(Status.ENROUTE), *EventType)
+    shown = view(fields(Status.ENROUTE), *EventType)
 
-    assert {entry["type"] for entry in told["timeline"]} == set(EventType) - hidden
+    assert {entry["type"] for entry in shown["timeline"]} == set(EventType) - hidden
 
 
 @pytest.mark.parametrize("status", Status)
-def test_the_position_is_told_only_while_the_drone_flies_to_the_customer(status: Status) -> None:
-    told = view(facts(status), drone=seen())["position"]
+def test_the_position_is_shown_only_in_flight(status: Status) -> None:
+    shown = view(fields(status), drone=sample())["position"]
 
-    assert (told is not None) == (status in IN_FLIGHT)
+    assert (shown is not None) == (status in IN_FLIGHT)
 
 
-def test_coordinates_are_rounded_and_at_the_door_no_finer_than_the_drop_point() -> None:
-    on_its_way = view(facts(Status.ENROUTE), drone=seen())
-    at_the_door = view(facts(Status.DELIVERING), drone=seen())
+def test_coordinates_are_rounded_and_at_the_door_more_coarsely() -> None:
+    on_its_way = view(fields(Status.ENROUTE), drone=sample())
+    at_the_door = view(fields(Status.DELIVERING), drone=sample())
 
     assert on_its_way["dropoff"] == {"lat": 5.615, "lng": -0.175}
     assert on_its_way["position"] == {
@@ -315,8 +313,8 @@ def test_coordinates_are_rounded_and_at_the_door_no_finer_than_the_drop_point() 
 
 @pytest.mark.parametrize("age_s", [RULES.link_lost_after_s + 1, math.inf, -1])
 def test_a_silent_drone_has_neither_position_nor_eta(age_s: float) -> None:
-    expected = facts(Status.ENROUTE, eta_at=NOW + timedelta(minutes=4))
-    silent = view(expected, drone=seen(age_s))
+    expected = fields(Status.ENROUTE, eta_at=NOW + timedelta(minutes=4))
+    silent = view(expected, drone=sample(age_s))
 
     assert silent["position"] is None
     assert silent["eta_seconds"] is None
@@ -324,22 +322,22 @@ def test_a_silent_drone_has_neither_position_nor_eta(age_s: float) -> None:
 
 
 def test_a_drone_without_a_fix_has_no_position() -> None:
-    assert view(facts(Status.ENROUTE), drone=seen(lat=None))["position"] is None
+    assert view(fields(Status.ENROUTE), drone=sample(lat=None))["position"] is None
 
 
 def test_the_eta_is_whole_seconds_and_never_negative() -> None:
-    soon = view(facts(Status.ENROUTE, eta_at=NOW + timedelta(seconds=1.5)))
-    past = view(facts(Status.ENROUTE, eta_at=NOW - timedelta(seconds=5)))
+    soon = view(fields(Status.ENROUTE, eta_at=NOW + timedelta(seconds=1.5)))
+    past = view(fields(Status.ENROUTE, eta_at=NOW - timedelta(seconds=5)))
 
     assert (soon["eta_seconds"], soon["eta_at"]) == (2, "2026-03-03T14:00:01Z")
     assert past["eta_seconds"] == 0
 
 
 @pytest.mark.parametrize("status", TERMINAL)
-def test_when_it_is_over_there_is_no_eta(status: Status) -> None:
-    told = view(facts(status, eta_at=NOW + timedelta(minutes=4)))
+def test_a_finished_order_has_no_eta(status: Status) -> None:
+    shown = view(fields(status, eta_at=NOW + timedelta(minutes=4)))
 
-    assert (told["eta_seconds"], told["eta_at"]) == (None, None)
+    assert (shown["eta_seconds"], shown["eta_at"]) == (None, None)
 
 
 LONG_AGO = NOW - timedelta(days=30, seconds=1)
@@ -347,25 +345,25 @@ LONG_AGO = NOW - timedelta(days=30, seconds=1)
 
 @pytest.mark.parametrize("status", TERMINAL)
 @pytest.mark.parametrize("why", [{"updated_at": LONG_AGO}, {"forgotten": True}], ids=repr)
-def test_thirty_days_later_or_once_forgotten_it_only_says_that_it_is_over(
+def test_after_thirty_days_or_forgetting_the_view_has_no_content(
     status: Status, why: dict[str, Any]
 ) -> None:
-    order = facts(status, proof_method="OTP", proof_at=LONG_AGO, cancel_reason="WEATHER", **why)
-    told = view(order, *EventType)
-    assert told["headline"] == "This delivery is over"
+    order = fields(status, proof_method="OTP", proof_at=LONG_AGO, cancel_reason="WEATHER", **why)
+    shown = view(order, *EventType)
+    assert shown["headline"] == "This delivery is over"
     kept = {"public_tracking_id", "status", "headline", "drone", "updated_at"}
-    assert {name for name, value in told.items() if value} == kept
-    assert set(told) == SHAPE
+    assert {name for name, value in shown.items() if value} == kept
+    assert set(shown) == SHAPE
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status not in TERMINAL])
-def test_what_is_not_over_is_shown_however_old_it_is(status: Status) -> None:
-    assert view(facts(status, updated_at=LONG_AGO))["dropoff"] is not None
+def test_an_unfinished_order_is_shown_at_any_age(status: Status) -> None:
+    assert view(fields(status, updated_at=LONG_AGO))["dropoff"] is not None
 
 
-def test_of_the_proof_only_method_and_time_are_told() -> None:
-    proved = view(facts(Status.DELIVERED, proof_method="OTP", proof_at=NOW))
-    bare = view(facts(Status.DELIVERED))
+def test_only_method_and_time_of_the_proof_are_shown() -> None:
+    proved = view(fields(Status.DELIVERED, proof_method="OTP", proof_at=NOW))
+    bare = view(fields(Status.DELIVERED))
 
     assert proved["pod_summary"] == {"method": "OTP", "created_at": "2026-03-03T14:00:00Z"}
     assert bare["pod_summary"] is None
@@ -375,7 +373,7 @@ def test_of_the_proof_only_method_and_time_are_told() -> None:
     "typed",
     ["7Q2KM9XW4TZ1H", "7q2km9xw4tz1h", "7Q2K-M9XW-4TZ1H", " 7q2k m9xw 4tz1h", "7Q2KM9XW4TZIH"],
 )
-def test_an_id_is_taken_as_people_type_it(typed: str) -> None:
+def test_an_id_is_accepted_in_any_spelling(typed: str) -> None:
     assert canonical_id(typed) == "7Q2KM9XW4TZ1H"
 
 
@@ -383,7 +381,7 @@ def test_an_id_is_taken_as_people_type_it(typed: str) -> None:
     "typed",
     ["", "-", "7Q2KM9XW4TZ1", "7Q2KM9XW4TZ1HH", "7Q2KM9XW4TZ1U", "7Q2KM9XW4TZ1٣", "\0" * 13],
 )
-def test_what_cannot_be_an_id_is_none(typed: str) -> None:
+def test_a_malformed_id_is_none(typed: str) -> None:
     assert canonical_id(typed) is None
 
 

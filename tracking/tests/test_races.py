@@ -1,4 +1,4 @@
-"""Two tabs, double taps, and a connection that breaks: one proof, and every try counts."""
+"""Parallel tabs and broken connections: one proof, and every try counts."""
 
 import json
 import socket
@@ -31,12 +31,12 @@ TABS = 8
 
 
 def strokes_of(tab: int) -> list[images.Stroke]:
-    """Nobody signs twice alike."""
+    """A different signature per tab."""
     return [[[0.0, 0.0], [30.0, 20.0 + tab], [60.0, 5.0]]]
 
 
 def at_once(act: Callable[[int], None]) -> list[str]:
-    """What each tab heard; they all start together."""
+    """Run `act` in all tabs at the same time. Returns the outcome of each tab."""
     ready = Barrier(TABS)
 
     def tab(number: int) -> str:
@@ -46,7 +46,7 @@ def at_once(act: Callable[[int], None]) -> list[str]:
         except Conflict as refused:
             return refused.code
         except IntegrityError:
-            return "an accident"
+            return "integrity error"
         finally:
             connection.close()
         return "done"
@@ -57,7 +57,7 @@ def at_once(act: Callable[[int], None]) -> list[str]:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Long enough between looking for a proof and writing one for the others to come between."""
+    """Adds a pause between the check for a proof and its INSERT, so that the tabs collide."""
 
     def nowhere(*_: Any) -> None:
         time.sleep(0.1)
@@ -71,38 +71,38 @@ def signed_in_all_tabs() -> tuple[Order, list[str]]:
 
 
 @pytest.mark.usefixtures("slow")
-def test_of_signatures_in_many_tabs_one_is_the_proof_and_the_others_hear_so(media: Path) -> None:
-    order, heard = signed_in_all_tabs()
+def test_signatures_in_many_tabs_make_one_proof_and_the_others_are_refused(media: Path) -> None:
+    order, outcomes = signed_in_all_tabs()
 
-    assert sorted(heard) == ["done"] + ["proof_exists"] * (TABS - 1)
+    assert sorted(outcomes) == ["done"] + ["proof_exists"] * (TABS - 1)
     for type_ in (EventType.DELIVERED, EventType.PROOF_RECORDED):
         assert order.events.filter(type=type_).count() == 1
     assert len(list((media / "proofs").iterdir())) == 1
 
 
 @pytest.mark.usefixtures("slow")
-def test_control_without_the_row_lock_the_tabs_run_into_each_other(
+def test_control_without_the_row_lock_the_tabs_collide(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(unit_of_work, "locked", lambda ids: list(Order.objects.filter(pk__in=ids)))
 
-    order, heard = signed_in_all_tabs()
+    order, outcomes = signed_in_all_tabs()
 
-    assert "an accident" in heard
-    # The database has the last word also then.
+    assert "integrity error" in outcomes
+    # The constraint of the database still holds.
     assert ProofOfDelivery.objects.filter(order=order).count() == 1
 
 
-def test_i_have_it_said_in_many_tabs_is_one_delivery_and_all_are_thanked() -> None:
+def test_confirming_in_many_tabs_delivers_once_and_succeeds_in_all() -> None:
     order = order_in(Status.DELIVERING)
 
-    heard = at_once(lambda _: customer.confirm(order))
+    outcomes = at_once(lambda _: customer.confirm(order))
 
-    assert heard == ["done"] * TABS
+    assert outcomes == ["done"] * TABS
     assert order.events.filter(type=EventType.DELIVERED).count() == 1
 
 
-def test_a_try_counts_also_when_the_connection_breaks() -> None:
+def test_a_try_counts_when_the_connection_breaks() -> None:
     order = order_in(Status.ARRIVED, pod_requirement=PodRequirement.OTP)
     code = codes.renew(order.pk, by=SYSTEM)
     body = json.dumps({"otp_code": f"{(int(code) + 1) % 1_000_000:06d}"})
@@ -117,13 +117,13 @@ def test_a_try_counts_also_when_the_connection_breaks() -> None:
 
 
 def send_and_hang_up(url: str, path: str, body: str) -> None:
-    """As a phone in a lift: the request gets out, and nobody is there for the answer."""
+    """Send a request and close the connection before the answer."""
     place = urlsplit(url)
     with socket.create_connection((place.hostname, place.port)) as phone:
         phone.sendall(
             f"POST {path} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
         )
-        # Broken off, not ended: a reset instead of a goodbye.
+        # SO_LINGER 0: close() sends a reset.
         phone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         time.sleep(0.01)

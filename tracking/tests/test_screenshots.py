@@ -1,4 +1,4 @@
-"""`make screenshots`: the tracking page in each of its looks, by day and by night."""
+"""`make screenshots`: the tracking page in each look, light and dark."""
 
 from typing import Any
 

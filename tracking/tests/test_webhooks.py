@@ -1,4 +1,4 @@
-"""What is noted down to be told to merchants: with the event, in its words, and nothing else."""
+"""Writing webhook deliveries: which endpoints get them, their bodies, cost and secrets."""
 
 import json
 import threading
@@ -51,7 +51,7 @@ def contract() -> Draft202012Validator:
     return Draft202012Validator(own, registry=registry, format_checker=checker)
 
 
-def noted(**wanted: Any) -> list[str]:
+def types_of(**wanted: Any) -> list[str]:
     rows = WebhookDelivery.objects.filter(**wanted).order_by("event_id")
     return list(rows.values_list("type", flat=True))
 
@@ -62,64 +62,64 @@ def bodies() -> Iterator[dict[str, Any]]:
         yield json.loads(row.body)
 
 
-# --- to whom -------------------------------------------------------------------------------------
+# --- endpoints -----------------------------------------------------------------------------------
 
 
-def test_every_event_is_noted_for_every_endpoint_of_the_orders_merchant() -> None:
+def test_every_event_gets_a_delivery_to_each_endpoint_of_the_merchant() -> None:
     one, other, strangers = WebhookFactory(), WebhookFactory(), WebhookFactory()
     WebhookEndpoint.objects.filter(pk=other.pk).update(merchant=one.merchant)
     order_in(Status.ASSIGNED, merchant=one.merchant)
-    assert noted(endpoint=one) == [*PLACED, "order.assigned"]
-    assert noted(endpoint=other) == noted(endpoint=one)
-    assert noted(endpoint=strangers) == []
+    assert types_of(endpoint=one) == [*PLACED, "order.assigned"]
+    assert types_of(endpoint=other) == types_of(endpoint=one)
+    assert types_of(endpoint=strangers) == []
 
 
-def test_an_endpoint_is_told_only_of_what_it_wants() -> None:
+def test_an_endpoint_gets_only_the_types_it_wants() -> None:
     endpoint = WebhookFactory(events=["order.delivered", "order.canceled"])
     order_in(Status.CANCELED, merchant=endpoint.merchant)
     order_in(Status.DELIVERED, merchant=endpoint.merchant)
-    assert noted() == ["order.canceled", "order.delivered"]
+    assert types_of() == ["order.canceled", "order.delivered"]
 
 
-def test_live_and_test_orders_are_told_to_endpoints_of_their_own() -> None:
+def test_live_and_test_orders_have_separate_endpoints() -> None:
     live = WebhookFactory()
     test = WebhookFactory(merchant=live.merchant, live_mode=False)
     for endpoint in (live, test):
         order = OrderFactory(merchant=live.merchant, live_mode=endpoint.live_mode)
-        assert noted(endpoint=endpoint) == PLACED
-        assert noted(order=order) == PLACED
+        assert types_of(endpoint=endpoint) == PLACED
+        assert types_of(order=order) == PLACED
 
 
-def test_nothing_is_noted_for_an_endpoint_that_is_off() -> None:
+def test_an_endpoint_that_is_off_gets_nothing() -> None:
     endpoint = WebhookFactory(enabled=False)
     order_in(Status.QUEUED, merchant=endpoint.merchant)
-    assert noted() == []
+    assert types_of() == []
 
 
-def test_what_is_rolled_back_is_told_to_nobody() -> None:
+def test_a_rolled_back_event_gets_no_delivery() -> None:
     endpoint = WebhookFactory()
     order = order_in(Status.QUEUED, merchant=endpoint.merchant)
-    before = noted()
+    before = types_of()
     with transaction.atomic():
         lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
-        assert noted() == [*before, "order.canceled"]
+        assert types_of() == [*before, "order.canceled"]
         transaction.set_rollback(True)
-    assert noted() == before
+    assert types_of() == before
 
 
-def test_a_transition_that_is_refused_tells_nothing() -> None:
+def test_a_refused_transition_gets_no_delivery() -> None:
     endpoint = WebhookFactory()
     order = order_in(Status.DELIVERED, merchant=endpoint.merchant)
-    before = noted()
+    before = types_of()
     with pytest.raises(lifecycle.Refused):
         lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
-    assert noted() == before
+    assert types_of() == before
 
 
-# --- in which words ------------------------------------------------------------------------------
+# --- bodies --------------------------------------------------------------------------------------
 
 
-def test_each_message_keeps_the_contract_and_names_its_event() -> None:
+def test_each_body_follows_the_contract_and_names_its_event() -> None:
     endpoint = WebhookFactory()
     order = order_in(Status.DELIVERED, merchant=endpoint.merchant, external_id="A-1")
     lifecycle.note(order.pk, Happened(EventType.LINK_LOST, "Silent."), by=SYSTEM)
@@ -127,12 +127,12 @@ def test_each_message_keeps_the_contract_and_names_its_event() -> None:
     lifecycle.mission_over(
         other.pk, ended=JobStatus.FAILED, by=SYSTEM, why="Battery.", max_attempts=3
     )
-    told = list(bodies())
-    assert {one["type"] for one in told} >= {"order.delivered", "order.link_lost", "order.requeued"}
-    for one in told:
+    sent = list(bodies())
+    assert {one["type"] for one in sent} >= {"order.delivered", "order.link_lost", "order.requeued"}
+    for one in sent:
         contract().validate(one)
         assert one["type"] == f"order.{one['data']['event']['type'].lower()}"
-    delivered = next(one for one in told if one["type"] == "order.delivered")
+    delivered = next(one for one in sent if one["type"] == "order.delivered")
     assert delivered["data"]["order"]["status"] == "DELIVERED"
     assert delivered["data"]["order"]["external_id"] == "A-1"
     assert delivered["data"]["event"]["order_id"] == str(order.pk)
@@ -141,29 +141,29 @@ def test_each_message_keeps_the_contract_and_names_its_event() -> None:
     assert delivered["timestamp"] == delivered["data"]["event"]["occurred_at"]
 
 
-def test_every_type_of_the_contract_can_be_wanted_and_no_other() -> None:
+def test_contract_and_code_have_the_same_types() -> None:
     types = set(contract().schema["properties"]["type"]["enum"])
     assert types == {*webhooks.EVENT_TYPES, webhooks.TEST_TYPE}
 
 
-def test_the_test_message_keeps_the_contract() -> None:
+def test_the_body_of_a_test_event_follows_the_contract() -> None:
     endpoints.make_test(WebhookFactory())
-    (told,) = bodies()
-    contract().validate(told)
-    assert told["type"] == "webhook.test"
+    (sent,) = bodies()
+    contract().validate(sent)
+    assert sent["type"] == "webhook.test"
 
 
-def test_a_merchant_learns_no_drone_and_no_operator() -> None:
+def test_no_body_has_a_drone_id_or_an_operator() -> None:
     WebhookFactory(merchant=MerchantFactory(name="Shop by the sea"))
     merchant = WebhookEndpoint.objects.get().merchant
     DroneFactory(drone_id=DRONE_ID)
     order = OrderFactory(merchant=merchant)
     lifecycle.assign(order.pk, DRONE_ID, by=OPERATOR, why=f"{DRONE_ID} is the best.")
     lifecycle.cancel(order.pk, by=OPERATOR, reason=CancelReason.OTHER, note="Said Efua.")
-    told = "".join(WebhookDelivery.objects.values_list("body", flat=True))
-    assert "masked" in told
+    sent = "".join(WebhookDelivery.objects.values_list("body", flat=True))
+    assert "masked" in sent
     for secret in (DRONE_ID, OPERATOR.ref, "Efua"):
-        assert secret not in told
+        assert secret not in sent
 
 
 def test_a_message_is_never_longer_than_20_kb() -> None:
@@ -177,19 +177,19 @@ def test_a_message_is_never_longer_than_20_kb() -> None:
     )
     long = Happened(EventType.DETAILS_CHANGED, "Long.", {"reason": "x" * 30_000})
     lifecycle.note(order.pk, long, by=SYSTEM)
-    told = list(bodies())
-    assert told[-1]["data"]["event"]["payload"] == {}
-    assert told[-1]["data"]["order"]["customer_name"] == "\U0001f681" * 120
+    sent = list(bodies())
+    assert sent[-1]["data"]["event"]["payload"] == {}
+    assert sent[-1]["data"]["order"]["customer_name"] == "\U0001f681" * 120
 
 
-# --- at what cost --------------------------------------------------------------------------------
+# --- cost ----------------------------------------------------------------------------------------
 
 
 def webhook_statements(captured: CaptureQueriesContext) -> list[str]:
     return [one["sql"] for one in captured.captured_queries if "tracking_webhook" in one["sql"]]
 
 
-def test_one_statement_where_nobody_listens() -> None:
+def test_one_statement_when_no_endpoint_listens() -> None:
     WebhookFactory()
     order = order_in(Status.QUEUED)
     with CaptureQueriesContext(connection) as captured:
@@ -198,7 +198,7 @@ def test_one_statement_where_nobody_listens() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 12])
-def test_two_statements_however_many_orders_and_endpoints(count: int) -> None:
+def test_two_statements_for_any_number_of_orders_and_endpoints(count: int) -> None:
     merchant = MerchantFactory()
     WebhookFactory.create_batch(count, merchant=merchant)
     orders = [order_in(Status.QUEUED, merchant=merchant) for _ in range(count)]
@@ -206,22 +206,22 @@ def test_two_statements_however_many_orders_and_endpoints(count: int) -> None:
     with CaptureQueriesContext(connection) as captured:
         lifecycle.assign_many(pairs, by=DISPATCHER)
     assert len(webhook_statements(captured)) == 2
-    assert len(noted(type="order.assigned")) == count * count
+    assert len(types_of(type="order.assigned")) == count * count
 
 
-def test_only_the_first_of_each_order_is_hurried() -> None:
+def test_only_the_first_delivery_of_each_order_is_enqueued() -> None:
     endpoint = WebhookFactory()
     order = order_in(Status.QUEUED, merchant=endpoint.merchant)
     events = list(DeliveryEvent.objects.filter(order=order).select_related("order").order_by("id"))
     WebhookDelivery.objects.all().delete()
-    (first,) = webhooks.note_down(events)
+    (first,) = webhooks.write_deliveries(events)
     assert WebhookDelivery.objects.get(pk=first).event_id == events[0].pk
 
 
-# --- how long ------------------------------------------------------------------------------------
+# --- deletion ------------------------------------------------------------------------------------
 
 
-def test_deliveries_are_forgotten_after_a_while(
+def test_old_deliveries_are_deleted(
     settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     settings.WEBHOOK_DELIVERIES_KEPT_DAYS = 30
@@ -255,11 +255,11 @@ def test_secrets_are_long_and_never_the_same() -> None:
     assert all(one.startswith("whsec_") and len(one) == 6 + 32 for one in secrets)
 
 
-# --- and when an endpoint goes -------------------------------------------------------------------
+# --- removed endpoints ---------------------------------------------------------------------------
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_endpoint_that_is_removed_meanwhile_does_not_fail_the_transition() -> None:
+def test_removing_an_endpoint_at_the_same_time_does_not_fail_the_transition() -> None:
     endpoint = WebhookFactory()
     order = order_in(Status.QUEUED, merchant=endpoint.merchant)
 
@@ -272,7 +272,7 @@ def test_an_endpoint_that_is_removed_meanwhile_does_not_fail_the_transition() ->
         lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
         thread.start()
         thread.join(timeout=0.3)
-        assert thread.is_alive()  # it waits for us
+        assert thread.is_alive()  # it waits for this transaction
     thread.join(timeout=10)
     assert not thread.is_alive()
     assert Order.objects.get(pk=order.pk).status == Status.CANCELED
@@ -280,19 +280,19 @@ def test_an_endpoint_that_is_removed_meanwhile_does_not_fail_the_transition() ->
     assert not WebhookDelivery.objects.exists()
 
 
-def test_what_the_public_page_hides_may_go_to_the_merchant_itself() -> None:
+def test_the_merchant_gets_the_customers_name() -> None:
     order = secret_order(Status.ENROUTE)
     WebhookFactory(merchant=order.merchant)
     lifecycle.note(order.pk, Happened(EventType.LINK_LOST, f"{DRONE_ID} is silent."), by=SYSTEM)
-    (told,) = bodies()
-    assert told["data"]["order"]["customer_name"] == "Ama Mensah"
-    assert told["data"]["event"]["message"] == "Link lost"
+    (sent,) = bodies()
+    assert sent["data"]["order"]["customer_name"] == "Ama Mensah"
+    assert sent["data"]["event"]["message"] == "Link lost"
 
 
-# --- where the parcel is -------------------------------------------------------------------------
+# --- custody -------------------------------------------------------------------------------------
 
 
-def test_custody_and_corrections_are_told_in_plain_words_and_without_a_drone() -> None:
+def test_bodies_about_custody_and_corrections_have_no_drone_id() -> None:
     endpoint = WebhookFactory()
     order = order_in(Status.LAUNCHED, merchant=endpoint.merchant)
     drone_id = str(order.assigned_drone_id)
@@ -309,20 +309,20 @@ def test_custody_and_corrections_are_told_in_plain_words_and_without_a_drone() -
     lifecycle.given_back(order.pk, by=OPERATOR, received_by="Kofi of the shop")
     lifecycle.correct(order.pk, outcome=Status.DELIVERED, by=OPERATOR, why="Kofi was wrong.")
 
-    told = {body["type"]: body["data"] for body in bodies()}
+    sent = {body["type"]: body["data"] for body in bodies()}
     for body in bodies():
         contract().validate(body)
         assert drone_id not in json.dumps(body)
         assert "Kofi" not in json.dumps(body)
-    picked_up = told["order.parcel_loaded"]
+    picked_up = sent["order.parcel_loaded"]
     assert picked_up["event"]["message"] == "Picked up"
     assert picked_up["order"]["custody"]["drone"] == "masked"
-    assert told["order.parcel_unknown"]["event"]["message"] == "Looking for the parcel"
-    requeued = told["order.requeued"]
+    assert sent["order.parcel_unknown"]["event"]["message"] == "Looking for the parcel"
+    requeued = sent["order.requeued"]
     assert requeued["event"]["payload"]["hold"] == "PARCEL_UNKNOWN"
     assert requeued["order"]["hold"]["message"] == "It is not known where the parcel is."
-    assert told["order.parcel_unloaded"]["order"]["custody"]["place"] == "East"
-    assert told["order.failed"]["order"]["reason"]["code"] == "RETURNED_TO_SENDER"
-    corrected = told["order.corrected"]
+    assert sent["order.parcel_unloaded"]["order"]["custody"]["place"] == "East"
+    assert sent["order.failed"]["order"]["reason"]["code"] == "RETURNED_TO_SENDER"
+    corrected = sent["order.corrected"]
     assert corrected["event"]["payload"]["outcome"] == "DELIVERED"
     assert corrected["order"]["custody"]["holder"] == "RECIPIENT"

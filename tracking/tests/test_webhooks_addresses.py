@@ -1,4 +1,4 @@
-"""Where webhooks never go, whatever a merchant's address is made to mean."""
+"""Webhooks never reach private addresses: checks of URLs, names, TLS and answers."""
 
 import socket
 import ssl
@@ -29,14 +29,14 @@ Resolve = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
-def _nobody_is_trusted(settings: Settings) -> None:
+def _no_trusted_hosts(settings: Settings) -> None:
     settings.WEBHOOK_TRUSTED_HOSTS = []
     settings.WEBHOOK_TIMEOUT_S = 3.0
 
 
 @pytest.fixture
 def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
-    """Be the name server: NAME has these addresses, and after the first question the last one."""
+    """A fake name server: each lookup of NAME takes the next of these answers; the last repeats."""
     ask = socket.getaddrinfo
 
     def set_to(*answers: list[str]) -> None:
@@ -119,12 +119,12 @@ def test_special_addresses_are_not_public(address: str) -> None:
     "address",
     ["8.8.8.8", "1.1.1.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "2a00:1450:4001::5"],
 )
-def test_addresses_of_the_internet_are(address: str) -> None:
+def test_internet_addresses_are_public(address: str) -> None:
     assert is_public(ip_address(address))
 
 
 @given(st.ip_addresses())
-def test_nothing_that_python_knows_as_special_passes(address: Any) -> None:
+def test_no_address_that_python_calls_special_is_public(address: Any) -> None:
     if is_public(address):
         assert address.is_global
         assert not address.is_multicast
@@ -191,13 +191,13 @@ def test_a_private_address_is_refused_in_every_spelling(host: str) -> None:
         ("http://127.0.0.1/", "https_required"),
     ],
 )
-def test_what_nothing_could_be_sent_to_is_refused(url: str, code: str) -> None:
+def test_a_bad_url_is_refused(url: str, code: str) -> None:
     with pytest.raises(BadUrl) as refused:
         check_url(url)
     assert refused.value.code == code
 
 
-def test_a_good_url_is_not_even_looked_up(resolve: Resolve) -> None:
+def test_checking_a_url_makes_no_dns_lookup(resolve: Resolve) -> None:
     resolve(["127.0.0.1"])
     assert check_url(f"https://{NAME}:8443/hooks?shop=7").hostname == NAME
 
@@ -215,7 +215,7 @@ def test_a_trusted_host_may_be_private_and_plain(settings: Settings) -> None:
 @pytest.mark.parametrize(
     "addresses", [["127.0.0.1"], ["::1"], ["8.8.8.8", "10.0.0.1"], ["169.254.169.254"]]
 )
-def test_a_name_that_leads_inside_is_refused_when_it_is_connected_to(
+def test_a_name_with_a_private_address_is_refused_at_sending(
     resolve: Resolve, addresses: list[str]
 ) -> None:
     with receiving() as receiver:
@@ -224,14 +224,12 @@ def test_a_name_that_leads_inside_is_refused_when_it_is_connected_to(
         assert not receiver.received
     assert answer.status is None
     assert answer.text == (
-        f"{NAME} leads to a private, local or otherwise special address."  # and not to which one
+        f"{NAME} leads to a private, local or otherwise special address."  # without the address
     )
 
 
-def test_a_name_is_looked_up_once_and_connected_to_where_it_was_judged(
-    resolve: Resolve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Rebinding: public when it is judged, private a moment later."""
+def test_dns_rebinding_has_no_effect(resolve: Resolve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name is public at the check and private afterwards."""
     connected: list[Any] = []
 
     def connect(self: socket.socket, address: Any) -> None:
@@ -245,11 +243,11 @@ def test_a_name_is_looked_up_once_and_connected_to_where_it_was_judged(
     assert answer.text == "No connection: Connection refused."
 
 
-def test_a_name_that_nobody_knows_is_said_so() -> None:
-    assert post("https://nobody.invalid/").text == "The address of nobody.invalid was not found."
+def test_an_unknown_name_is_reported() -> None:
+    assert post("https://unknown.invalid/").text == "The address of unknown.invalid was not found."
 
 
-def test_a_name_server_that_never_answers_costs_no_more_than_the_timeout(
+def test_a_silent_name_server_takes_at_most_the_timeout(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.WEBHOOK_TIMEOUT_S = 0.2
@@ -268,7 +266,7 @@ def test_a_name_server_that_never_answers_costs_no_more_than_the_timeout(
     assert answer.took_ms < 2000
 
 
-def test_of_several_addresses_one_that_answers_is_enough(
+def test_one_reachable_address_out_of_several_is_enough(
     settings: Settings, resolve: Resolve
 ) -> None:
     settings.WEBHOOK_TRUSTED_HOSTS = [NAME]
@@ -282,7 +280,7 @@ def test_of_several_addresses_one_that_answers_is_enough(
 
 
 def certificate_for(name: str, folder: Path) -> Path:
-    """A certificate that signs itself, with its key, in one file."""
+    """A self-signed certificate and its key in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -313,7 +311,7 @@ def certificate(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tls(certificate: Path, settings: Settings, resolve: Resolve) -> Iterator[Receiver]:
-    """A receiver that is NAME, at an address of ours."""
+    """A TLS receiver for NAME on the loopback address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     settings.WEBHOOK_TRUSTED_HOSTS = [NAME, "other.test"]
@@ -332,14 +330,14 @@ def test_the_certificate_is_checked_against_the_name_and_not_the_address(
     assert got.headers["host"] == f"{NAME}:{port_of(tls)}"
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(tls: Receiver) -> None:
+def test_a_self_signed_certificate_is_refused(tls: Receiver) -> None:
     answer = post(f"https://{NAME}:{port_of(tls)}/hooks")
     assert answer.status is None
     assert answer.text.startswith("Its certificate is not valid: self-signed certificate")
     assert not tls.received
 
 
-def test_a_certificate_of_somebody_else_is_refused(
+def test_a_certificate_for_another_name_is_refused(
     tls: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     settings.WEBHOOK_TRUSTED_HOSTS = ["localhost"]
@@ -349,7 +347,7 @@ def test_a_certificate_of_somebody_else_is_refused(
     assert not tls.received
 
 
-# --- what answers --------------------------------------------------------------------------------
+# --- answers -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -365,12 +363,12 @@ def _loopback(settings: Settings) -> None:
         (http(b"x" * 1_000_000), 200, "x" * 4096),
         (http(b"short", "Content-Length: 500"), 200, "short"),
         (http(b"not chunked", "Transfer-Encoding: chunked"), 200, ""),
-        (b"SSH-2.0-OpenSSH_9.2\r\n", None, "What answers there does not speak HTTP."),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", None, "The answer is not HTTP."),
         (b"", None, "No connection: Remote end closed connection without response."),
-        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 500, None, "What answers there does not speak"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 500, None, "The answer is not HTTP."),
     ],
 )
-def test_any_answer_is_taken_for_what_it_is(answer: bytes, status: int | None, text: str) -> None:
+def test_each_kind_of_answer_is_reported(answer: bytes, status: int | None, text: str) -> None:
     with answering(answer) as server:
         got = post(server.url)
     assert got.status == status
@@ -378,7 +376,7 @@ def test_any_answer_is_taken_for_what_it_is(answer: bytes, status: int | None, t
 
 
 @pytest.mark.usefixtures("_loopback")
-def test_bytes_that_trickle_do_not_prolong_it(settings: Settings) -> None:
+def test_a_trickling_answer_does_not_extend_the_timeout(settings: Settings) -> None:
     settings.WEBHOOK_TIMEOUT_S = 0.5
 
     def trickle(connection: socket.socket, stop: threading.Event) -> None:
@@ -395,9 +393,7 @@ def test_bytes_that_trickle_do_not_prolong_it(settings: Settings) -> None:
 
 @pytest.mark.usefixtures("_loopback")
 @pytest.mark.parametrize("rest", [b"", b"A: ", b"\r\n"])
-def test_once_the_status_has_come_what_never_ends_does_not_matter(
-    settings: Settings, rest: bytes
-) -> None:
+def test_an_endless_body_does_not_matter_after_the_status(settings: Settings, rest: bytes) -> None:
     settings.WEBHOOK_TIMEOUT_S = 0.5
 
     def trickle(connection: socket.socket, stop: threading.Event) -> None:
@@ -412,12 +408,12 @@ def test_once_the_status_has_come_what_never_ends_does_not_matter(
 
 
 @pytest.mark.usefixtures("_loopback")
-def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with receiving() as receiver:
         assert post(receiver.url).status == 204
 
 
-def test_who_refuses_the_connection_is_said(settings: Settings) -> None:
+def test_a_refused_connection_is_reported(settings: Settings) -> None:
     settings.WEBHOOK_TRUSTED_HOSTS = ["127.0.0.1"]
     assert post("http://127.0.0.1:1/").text == "No connection: Connection refused."

@@ -1,4 +1,4 @@
-"""Webhooks by API: who may, what is answered, what is refused."""
+"""Webhooks by API: permissions, answers and refusals."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -54,10 +54,10 @@ def delivery_of(endpoint: WebhookEndpoint) -> WebhookDelivery:
     return endpoints.make_test(endpoint)
 
 
-# --- make, read, change, delete ------------------------------------------------------------------
+# --- create, read, change, delete ----------------------------------------------------------------
 
 
-def test_a_merchant_adds_a_webhook_and_is_told_its_secret_once(
+def test_a_merchant_adds_a_webhook_and_sees_its_secret_once(
     shop: APIClient, merchant: Merchant
 ) -> None:
     answer = shop.post(WEBHOOKS, {"url": URL, "events": ["order.delivered"]})
@@ -94,12 +94,12 @@ def test_the_secret_of_the_answer_is_the_one_that_signs(
     assert deliveries.deliver(UUID(answer.json()["id"]))
     (got,) = receiver.received
     assert Webhook(made["secret"]).verify(got.body, got.headers)["type"] == "webhook.test"
-    seen = shop.get(f"/api/v1/webhook-deliveries/{answer.json()['id']}").json()
-    assert seen["state"] == "DELIVERED"
-    assert [attempt["status"] for attempt in seen["attempts"]] == [204]
+    shown = shop.get(f"/api/v1/webhook-deliveries/{answer.json()['id']}").json()
+    assert shown["state"] == "DELIVERED"
+    assert [attempt["status"] for attempt in shown["attempts"]] == [204]
 
 
-def test_the_same_request_sent_again_adds_one_webhook_and_tells_the_same_secret() -> None:
+def test_a_repeated_request_adds_one_webhook_and_returns_the_same_secret() -> None:
     client = key_client(merchant=MerchantFactory())
     first, again = (
         client.post(WEBHOOKS, {"url": URL}, HTTP_IDEMPOTENCY_KEY="once") for _ in range(2)
@@ -108,7 +108,7 @@ def test_the_same_request_sent_again_adds_one_webhook_and_tells_the_same_secret(
     assert WebhookEndpoint.objects.count() == 1
 
 
-def test_a_rotation_tells_a_new_secret_and_how_long_the_former_one_signs(
+def test_a_rotation_returns_a_new_secret_and_how_long_the_former_one_signs(
     shop: APIClient,
 ) -> None:
     made = shop.post(WEBHOOKS, {"url": URL}).json()
@@ -132,7 +132,7 @@ def test_a_webhook_can_be_changed_and_paused(shop: APIClient) -> None:
     assert shop.patch(path, {"enabled": True}).json()["enabled"]
 
 
-def test_one_that_we_switched_off_says_why_and_can_be_switched_on_again(
+def test_a_webhook_that_was_switched_off_says_why_and_can_be_switched_on(
     shop: APIClient, merchant: Merchant, receiver: Receiver
 ) -> None:
     receiver.respond = lambda _: 410
@@ -147,7 +147,7 @@ def test_one_that_we_switched_off_says_why_and_can_be_switched_on_again(
     assert (on["enabled"], on["switched_off_because"]) == (True, None)
 
 
-def test_pausing_gives_up_what_waits(shop: APIClient, merchant: Merchant) -> None:
+def test_pausing_gives_up_waiting_deliveries(shop: APIClient, merchant: Merchant) -> None:
     endpoint = WebhookFactory(merchant=merchant)
     delivery_of(endpoint)
     shop.patch(f"{WEBHOOKS}/{endpoint.pk}", {"enabled": False})
@@ -165,7 +165,9 @@ def test_a_webhook_is_deleted_with_its_deliveries(shop: APIClient, merchant: Mer
     assert not WebhookDelivery.objects.exists()
 
 
-def test_there_is_an_end_to_how_many(shop: APIClient, merchant: Merchant) -> None:
+def test_the_number_of_webhooks_per_merchant_is_limited(
+    shop: APIClient, merchant: Merchant
+) -> None:
     WebhookFactory.create_batch(endpoints.MAX_PER_MERCHANT, merchant=merchant)
     answer = shop.post(WEBHOOKS, {"url": URL})
     assert (answer.status_code, answer.json()["code"]) == (409, "too_many_webhooks")
@@ -174,7 +176,7 @@ def test_there_is_an_end_to_how_many(shop: APIClient, merchant: Merchant) -> Non
 # --- deliveries ----------------------------------------------------------------------------------
 
 
-def test_deliveries_are_listed_newest_first_and_can_be_narrowed(
+def test_deliveries_are_listed_newest_first_and_can_be_filtered(
     shop: APIClient, merchant: Merchant
 ) -> None:
     endpoint = WebhookFactory(merchant=merchant)
@@ -192,7 +194,7 @@ def test_deliveries_are_listed_newest_first_and_can_be_narrowed(
     assert len(rest["items"]) == 2
 
 
-def test_a_delivery_is_replayed_by_hand(
+def test_a_delivery_can_be_replayed(
     shop: APIClient, merchant: Merchant, receiver: Receiver
 ) -> None:
     delivery = delivery_of(WebhookFactory(merchant=merchant, url=receiver.url))
@@ -203,7 +205,7 @@ def test_a_delivery_is_replayed_by_hand(
     assert len(receiver.received) == 2
 
 
-def test_nothing_is_replayed_to_one_that_is_off(shop: APIClient, merchant: Merchant) -> None:
+def test_nothing_is_replayed_to_a_webhook_that_is_off(shop: APIClient, merchant: Merchant) -> None:
     endpoint = WebhookFactory(merchant=merchant)
     delivery = delivery_of(endpoint)
     endpoints.change(endpoint.pk, {"enabled": False})
@@ -211,7 +213,7 @@ def test_nothing_is_replayed_to_one_that_is_off(shop: APIClient, merchant: Merch
     assert (answer.status_code, answer.json()["code"]) == (409, "webhook_is_off")
 
 
-# --- who may -------------------------------------------------------------------------------------
+# --- permissions ---------------------------------------------------------------------------------
 
 
 def calls(endpoint: WebhookEndpoint, delivery: WebhookDelivery) -> list[tuple[str, str]]:
@@ -234,7 +236,7 @@ def every_call(merchant: Merchant) -> list[tuple[str, str]]:
     return calls(endpoint, delivery_of(endpoint))
 
 
-def test_another_merchants_webhook_is_not_there(every_call: list[tuple[str, str]]) -> None:
+def test_another_merchants_webhook_is_not_found(every_call: list[tuple[str, str]]) -> None:
     stranger = api_client(UserFactory(merchant=MerchantFactory()))
     before = list(WebhookEndpoint.objects.values()), list(WebhookDelivery.objects.values())
     for method, path in every_call:
@@ -291,14 +293,14 @@ def test_an_administrator_names_the_merchant(admin: APIClient, merchant: Merchan
     assert admin.get(WEBHOOKS, {"merchant_id": str(merchant.pk)}).json()["total"] == 1
 
 
-def test_a_merchant_can_name_itself_and_nobody_else(shop: APIClient, merchant: Merchant) -> None:
+def test_a_merchant_can_add_webhooks_only_for_itself(shop: APIClient, merchant: Merchant) -> None:
     own = {"url": URL, "merchant_id": str(merchant.pk)}
     assert shop.post(WEBHOOKS, own).status_code == 201
     other = {"url": URL, "merchant_id": str(MerchantFactory().pk)}
     assert problems(shop.post(WEBHOOKS, other)) == {("merchant_id", "not_yours")}
 
 
-def test_readers_may_not(merchant: Merchant) -> None:
+def test_read_only_keys_may_not_list_webhooks(merchant: Merchant) -> None:
     assert key_client(role=Role.READONLY).get(WEBHOOKS).status_code == 403
 
 
@@ -328,7 +330,7 @@ def test_readers_may_not(merchant: Merchant) -> None:
         ),
     ],
 )
-def test_bad_input_is_refused_with_everything_that_is_wrong(
+def test_bad_input_is_refused_with_all_errors(
     shop: APIClient, body: dict[str, Any], expected: set[tuple[str, str]]
 ) -> None:
     assert problems(shop.post(WEBHOOKS, body)) == expected
@@ -357,11 +359,11 @@ def test_a_malformed_id_is_not_found(shop: APIClient, path: str) -> None:
     assert shop.get(path).status_code == 404
 
 
-# --- at what cost --------------------------------------------------------------------------------
+# --- cost ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [1, 15])
-def test_lists_take_the_same_statements_however_long_they_are(
+def test_lists_take_the_same_number_of_queries_at_any_length(
     shop: APIClient,
     merchant: Merchant,
     count: int,

@@ -1,4 +1,4 @@
-"""How messages are sent: signed, in order, again and again, once by whoever claims them."""
+"""Sending webhooks: signatures, retries, order, claims, and endpoints that are switched off."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from orders.models import Order
 from orders.states import EventType, Happened, Status
 from orders.tests.factories import order_in
 from tracking.models import (
-    AT_ONCE_PER_ENDPOINT,
+    MAX_CLAIMED_PER_ENDPOINT,
     SWEEP_PER_ENDPOINT,
     WebhookDelivery,
     WebhookDeliveryQuerySet,
@@ -61,7 +61,7 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 
 def placed(endpoint: WebhookEndpoint) -> Order:
-    """An order with one message waiting: that it was queued."""
+    """An order with one waiting delivery, of type order.queued."""
     row = WebhookEndpoint.objects.filter(pk=endpoint.pk)
     row.update(events=["order.queued"])
     order = order_in(Status.QUEUED, merchant=endpoint.merchant)
@@ -74,11 +74,13 @@ def one(**wanted: Any) -> WebhookDelivery:
 
 
 def due_now() -> list[UUID]:
-    return list(WebhookDelivery.objects.a_few_due(timezone.now()).values_list("pk", flat=True))
+    return list(
+        WebhookDelivery.objects.due_per_endpoint(timezone.now()).values_list("pk", flat=True)
+    )
 
 
 def sweep() -> list[bool]:
-    """What the scheduler and the workers do together, once."""
+    """One round of the scheduler and the workers. Returns which deliveries arrived."""
     return [deliveries.deliver(pk) for pk in due_now()]
 
 
@@ -87,7 +89,7 @@ def drain() -> None:
         pass
 
 
-# --- signed --------------------------------------------------------------------------------------
+# --- signatures ----------------------------------------------------------------------------------
 
 
 def test_the_public_library_verifies_what_arrives(
@@ -104,7 +106,7 @@ def test_the_public_library_verifies_what_arrives(
     assert receiver.ids == [str(row.pk) for row in WebhookDelivery.objects.order_by("event_id")]
 
 
-def test_the_signature_is_that_of_the_schemes_own_example() -> None:
+def test_the_signature_matches_the_schemes_example() -> None:
     signed = secrets.signatures(
         [SECRET],
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
@@ -114,7 +116,7 @@ def test_the_signature_is_that_of_the_schemes_own_example() -> None:
     assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def test_a_changed_body_or_another_secret_is_noticed(
+def test_a_changed_body_or_another_secret_fails_verification(
     receiver: Receiver, endpoint: WebhookEndpoint
 ) -> None:
     placed(endpoint)
@@ -144,7 +146,7 @@ def test_for_a_day_after_a_rotation_either_secret_verifies(
     assert within.headers["webhook-signature"].count("v1,") == 2
 
 
-def test_a_secret_that_cannot_be_read_is_said_and_put_right_by_rotating(
+def test_an_unreadable_secret_is_reported_and_fixed_by_rotation(
     receiver: Receiver, endpoint: WebhookEndpoint, settings: Settings
 ) -> None:
     placed(endpoint)
@@ -158,10 +160,10 @@ def test_a_secret_that_cannot_be_read_is_said_and_put_right_by_rotating(
     Webhook(secret).verify(receiver.received[0].body, receiver.received[0].headers)
 
 
-# --- again and again -----------------------------------------------------------------------------
+# --- retries -------------------------------------------------------------------------------------
 
 
-def test_tries_come_at_growing_pauses_for_three_days_and_then_end(
+def test_retries_have_growing_pauses_and_end_after_three_days(
     receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
 ) -> None:
     receiver.respond = lambda _: 500
@@ -172,7 +174,7 @@ def test_tries_come_at_growing_pauses_for_three_days_and_then_end(
         if one().state != State.WAITING:
             break
         tried_at.append(timezone.now())
-        assert sweep() == []  # not before its time
+        assert sweep() == []  # not due yet
         clock.move_to(one().next_try_at)
     pauses = [(after - before).total_seconds() for before, after in pairwise(tried_at)]
     pauses.append((timezone.now() - tried_at[-1]).total_seconds())
@@ -186,7 +188,7 @@ def test_tries_come_at_growing_pauses_for_three_days_and_then_end(
     assert len(set(stamps)) == 10
 
 
-def test_what_failed_arrives_once_the_receiver_is_well(
+def test_a_failed_delivery_arrives_once_the_receiver_works(
     receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
 ) -> None:
     answers = iter([503, 500, 200])
@@ -203,7 +205,7 @@ def test_what_failed_arrives_once_the_receiver_is_well(
         Webhook(SECRET).verify(message.body, message.headers)
 
 
-def test_every_try_says_when_what_came_back_and_how_it_began(
+def test_every_try_records_time_status_and_start_of_the_answer(
     receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
 ) -> None:
     receiver.respond = lambda _: (500, {}, b"Database\0 is \xff down. " + b"x" * 100_000)
@@ -227,7 +229,7 @@ def test_a_redirect_is_a_failure_and_not_followed(
     assert one().state == State.WAITING
 
 
-def test_a_receiver_that_never_answers_costs_one_timeout_and_is_left_alone_for_a_while(
+def test_a_receiver_that_never_answers_takes_one_timeout_and_then_rests(
     receiver: Receiver, endpoint: WebhookEndpoint, settings: Settings
 ) -> None:
     settings.WEBHOOK_TIMEOUT_S = 1.1
@@ -245,7 +247,7 @@ def test_a_receiver_that_never_answers_costs_one_timeout_and_is_left_alone_for_a
         assert len(due_now()) == 2
 
 
-# --- in order ------------------------------------------------------------------------------------
+# --- order ---------------------------------------------------------------------------------------
 
 
 def test_a_later_event_of_an_order_waits_for_the_earlier_one(
@@ -258,18 +260,18 @@ def test_a_later_event_of_an_order_waits_for_the_earlier_one(
     assert not deliveries.deliver(queued.pk)
     assert not deliveries.deliver(validated.pk)
     assert receiver.ids == [str(created.pk)]
-    other = placed(endpoint)  # of another order, which waits for nobody
+    other = placed(endpoint)  # another order does not wait
     sweep()
     assert receiver.ids == [str(created.pk), str(one(order=other).pk)]
     receiver.respond = lambda _: 204
     clock.shift(6)
     drain()
-    told = [i for i in receiver.ids if UUID(i) in {created.pk, validated.pk, queued.pk}]
-    assert told == [str(pk) for pk in (created.pk, created.pk, validated.pk, queued.pk)]
+    own = [i for i in receiver.ids if UUID(i) in {created.pk, validated.pk, queued.pk}]
+    assert own == [str(pk) for pk in (created.pk, created.pk, validated.pk, queued.pk)]
     assert not WebhookDelivery.objects.filter(order=order).waiting().exists()
 
 
-def test_the_next_event_goes_once_the_earlier_one_is_given_up(
+def test_the_next_event_is_sent_once_the_earlier_one_is_given_up(
     receiver: Receiver, endpoint: WebhookEndpoint
 ) -> None:
     receiver.respond = lambda _: 500
@@ -339,7 +341,7 @@ def test_an_endpoint_that_refuses_one_message_and_takes_others_stays_on(
     assert not WebhookEndpoint.objects.switched_off().exists()
 
 
-def test_an_endpoint_that_was_switched_on_again_starts_afresh(
+def test_an_endpoint_that_was_switched_on_again_gets_deliveries(
     receiver: Receiver, endpoint: WebhookEndpoint
 ) -> None:
     receiver.respond = lambda _: 410
@@ -353,7 +355,7 @@ def test_an_endpoint_that_was_switched_on_again_starts_afresh(
     assert not WebhookEndpoint.objects.switched_off().exists()
 
 
-# --- by hand -------------------------------------------------------------------------------------
+# --- replays and test events ---------------------------------------------------------------------
 
 
 def test_a_replay_sends_the_same_message_under_the_same_id(
@@ -379,7 +381,7 @@ def test_a_test_event_is_tried_once(receiver: Receiver, endpoint: WebhookEndpoin
     assert one(pk=failed.pk).state == State.GIVEN_UP
 
 
-# --- many at once --------------------------------------------------------------------------------
+# --- concurrency ---------------------------------------------------------------------------------
 
 
 def at_once(count: int, work: Callable[[], Any]) -> list[Any]:
@@ -397,7 +399,7 @@ def at_once(count: int, work: Callable[[], Any]) -> list[Any]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_workers_one_sends(receiver: Receiver, endpoint: WebhookEndpoint) -> None:
+def test_one_of_many_workers_sends(receiver: Receiver, endpoint: WebhookEndpoint) -> None:
     placed(endpoint)
     pk = one().pk
     assert sorted(at_once(8, lambda: deliveries.deliver(pk))) == [False] * 7 + [True]
@@ -405,19 +407,19 @@ def test_of_many_workers_one_sends(receiver: Receiver, endpoint: WebhookEndpoint
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_the_claim_many_would_send(
+def test_control_without_the_claim_all_workers_send(
     receiver: Receiver, endpoint: WebhookEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The control: it shows that the test above would notice."""
+    """Shows that the test above would fail without the claim."""
     placed(endpoint)
     pk = one().pk
     monkeypatch.setattr(WebhookDeliveryQuerySet, "due", lambda rows, now: rows.waiting())
     monkeypatch.setattr(Claim, "mine", lambda claim: claim.model.objects.filter(pk=claim.pk))
-    everybody_has_claimed = threading.Barrier(8)
+    all_have_claimed = threading.Barrier(8)
     send = deliveries._send
 
     def send_together(*arguments: Any) -> Any:
-        everybody_has_claimed.wait(10)
+        all_have_claimed.wait(10)
         return send(*arguments)
 
     monkeypatch.setattr(deliveries, "_send", send_together)
@@ -426,7 +428,7 @@ def test_without_the_claim_many_would_send(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_slow_endpoint_has_a_few_workers_at_most(
+def test_a_slow_endpoint_takes_at_most_two_workers(
     receiver: Receiver, endpoint: WebhookEndpoint
 ) -> None:
     go_on = threading.Event()
@@ -442,14 +444,14 @@ def test_a_slow_endpoint_has_a_few_workers_at_most(
                 connections.close_all()
 
         first = [pool.submit(run, pk) for pk in due_now()[:2]]
-        wait_until(lambda: len(receiver.received) == AT_ONCE_PER_ENDPOINT)
+        wait_until(lambda: len(receiver.received) == MAX_CLAIMED_PER_ENDPOINT)
         assert due_now() == []
         go_on.set()
         assert all(sent.result(10) for sent in first)
     assert len(due_now()) == 3
 
 
-def test_no_more_tries_run_at_once_than_is_allowed(settings: Settings) -> None:
+def test_the_number_of_parallel_tries_is_limited(settings: Settings) -> None:
     settings.WEBHOOK_AT_ONCE = 3
     for _ in range(4):
         placed(WebhookFactory())
@@ -460,7 +462,7 @@ def test_no_more_tries_run_at_once_than_is_allowed(settings: Settings) -> None:
     assert due_now() == []
 
 
-def test_what_a_dying_worker_had_claimed_is_sent_by_another_one(
+def test_an_expired_claim_is_taken_by_another_worker(
     receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
 ) -> None:
     placed(endpoint)
@@ -470,7 +472,7 @@ def test_what_a_dying_worker_had_claimed_is_sent_by_another_one(
     assert sweep() == [True]
 
 
-def test_a_merchant_with_much_to_send_does_not_keep_others_away(receiver: Receiver) -> None:
+def test_a_busy_merchant_does_not_delay_others(receiver: Receiver) -> None:
     busy, quiet = WebhookFactory(url=receiver.url), WebhookFactory(url=receiver.url)
     for _ in range(15):
         placed(busy)
@@ -480,7 +482,7 @@ def test_a_merchant_with_much_to_send_does_not_keep_others_away(receiver: Receiv
     assert len(pks) == SWEEP_PER_ENDPOINT + 1
 
 
-# --- all together --------------------------------------------------------------------------------
+# --- with a real worker --------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -495,14 +497,12 @@ def _worker() -> Iterator[None]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("_worker")
-def test_a_worker_tells_the_merchant_of_everything_in_order(
-    receiver: Receiver, endpoint: WebhookEndpoint
-) -> None:
+def test_a_worker_sends_all_events_in_order(receiver: Receiver, endpoint: WebhookEndpoint) -> None:
     order = order_in(Status.DELIVERED, merchant=endpoint.merchant)
     lifecycle.note(order.pk, Happened(EventType.LINK_LOST, "Silent."), by=SYSTEM)
     count = WebhookDelivery.objects.count()
     wait_until(lambda: len(receiver.received) == count)
-    told = [Webhook(SECRET).verify(got.body, got.headers) for got in receiver.received]
-    ids = [message["data"]["event"]["id"] for message in told]
+    messages = [Webhook(SECRET).verify(got.body, got.headers) for got in receiver.received]
+    ids = [message["data"]["event"]["id"] for message in messages]
     assert ids == sorted(ids)
-    assert [message["type"] for message in told[-2:]] == ["order.delivered", "order.link_lost"]
+    assert [message["type"] for message in messages[-2:]] == ["order.delivered", "order.link_lost"]

@@ -1,1 +1,1 @@
-"""What merchants are told of events."""
+"""Webhooks: events sent to merchants."""

@@ -1,4 +1,4 @@
-"""Webhooks in the console: what each merchant was told, every try, and what was switched off."""
+"""Webhooks in the console: the deliveries of each order, and endpoints that were switched off."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -27,7 +27,7 @@ roles.seen_by_all("tracking.view_webhookendpoint", "tracking.view_webhookdeliver
 roles.done_by_ops("tracking.change_webhookdelivery", "tracking.change_webhookendpoint")
 
 
-def told(order: Order, request: HttpRequest) -> Section | None:
+def section(order: Order, request: HttpRequest) -> Section | None:
     found = order.webhook_deliveries.select_related("endpoint").order_by("created_at", "event_id")
     rows = [
         {
@@ -57,7 +57,7 @@ def switched_off(now: datetime) -> Iterator[Attention]:
 
 def _switch_on(endpoint: WebhookEndpoint, data: dict[str, Any], user: Any) -> str:
     endpoints.change(endpoint.pk, {"enabled": True})
-    return f"{endpoint} is told of events again: {data['reason']}"
+    return f"Events are sent to {endpoint} again: {data['reason']}"
 
 
 def _replay(delivery: WebhookDelivery, data: dict[str, Any], user: Any) -> str:
@@ -66,7 +66,7 @@ def _replay(delivery: WebhookDelivery, data: dict[str, Any], user: Any) -> str:
     return f"{delivery.type} is sent to {delivery.endpoint} again."
 
 
-add_section(Order, 75, told)
+add_section(Order, 75, section)
 registry.add_attention(switched_off, checks="no webhook is switched off")
 actions.register(
     actions.Action(
@@ -77,7 +77,7 @@ actions.register(
         form=actions.ReasonForm,
         carry_out=_switch_on,
         why_not=lambda endpoint: "It is switched on." if endpoint.enabled else None,
-        explanation="It is told of events from now on. What was given up can be sent again.",
+        explanation="New events are sent to it. Deliveries that were given up can be sent again.",
     )
 )
 actions.register(
@@ -87,6 +87,6 @@ actions.register(
         label="Send again",
         permission="tracking.change_webhookdelivery",
         carry_out=_replay,
-        explanation="The same message under the same id: a receiver that has it drops it.",
+        explanation="Sends the same message with the same id: a receiver can drop duplicates.",
     )
 )

@@ -1,4 +1,6 @@
-"""Sending webhooks: one try of a delivery, its next try, and when an endpoint is switched off."""
+"""Sends webhooks: one try of a delivery, the plan of its retry, and the switching off of an
+endpoint that keeps failing.
+"""
 
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -21,28 +23,27 @@ from wingxtra.outbox import Claim, ClaimLost
 
 log = structlog.get_logger(__name__)
 State = WebhookDelivery.State
-# After each try that failed, as the scheme recommends; ten tries in a little more than three days.
+# Pauses after failed tries, as Standard Webhooks recommends: ten tries in little more than 3 days.
 PAUSES_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 SWITCHED_OFF_AFTER = timedelta(days=3)
 GONE = 410
 ATTEMPTS_KEPT = 20
 ANSWER_KEPT = 1000
-# What is slow to fail holds up a worker; it is left alone for a multiple of the time that it took.
+# An endpoint that fails slowly blocks a worker. It rests for a multiple of the time that it took.
 SLOW_MS = 1000
-RESTS_TIMES = 5
+REST_FACTOR = 5
 SUCCESS_RESOLUTION = timedelta(minutes=1)
 
 
 def deliver(delivery_id: UUID) -> bool:
-    """Send one delivery if it is due and no other worker is at it; says whether it arrived.
-
-    Call it any number of times, never inside a transaction.
+    """Send one delivery if it is due and no other worker has claimed it. Returns whether it
+    arrived. May be called any number of times, but not inside a transaction.
     """
     now = timezone.now()
     claim = outbox.claim(
         WebhookDelivery.objects.due(now),
         delivery_id,
-        # Longer than a try can take, looking the address up included.
+        # Longer than a try can take, with the DNS lookup.
         until=now + timedelta(seconds=settings.WEBHOOK_TIMEOUT_S + 60),
         first_tried_at=Coalesce("first_tried_at", now),
     )
@@ -105,7 +106,7 @@ def _record(
         changes |= {"state": State.GIVEN_UP, "given_up_because": because}
     with transaction.atomic():
         claim.end(**changes)
-        _judge(delivery, answer, now)
+        _update_endpoint(delivery, answer, now)
     log.info(
         "webhook_tried",
         delivery_id=str(delivery.pk),
@@ -116,15 +117,15 @@ def _record(
     )
 
 
-def _judge(delivery: WebhookDelivery, answer: Answer, now: datetime) -> None:
-    """What a try says about the endpoint."""
+def _update_endpoint(delivery: WebhookDelivery, answer: Answer, now: datetime) -> None:
+    """Record a success, or let the endpoint rest or switch it off after a failure."""
     row = WebhookEndpoint.objects.filter(pk=delivery.endpoint_id)
     if answer.accepted:
         stale = Q(last_success_at__isnull=True) | Q(last_success_at__lt=now - SUCCESS_RESOLUTION)
         row.filter(stale).update(last_success_at=now)
         return
     if answer.took_ms > SLOW_MS:
-        rest = timedelta(milliseconds=RESTS_TIMES * answer.took_ms)
+        rest = timedelta(milliseconds=REST_FACTOR * answer.took_ms)
         row.update(rests_until=now + rest)
     since = delivery.first_tried_at or now
     if answer.status == GONE:
@@ -151,14 +152,14 @@ def give_up_waiting(endpoint: WebhookEndpoint) -> None:
 
 
 def due_after(delivery_id: UUID) -> UUID | None:
-    """What can be sent next to the same endpoint."""
+    """The id of the next due delivery to the same endpoint."""
     endpoint = WebhookDelivery.objects.filter(pk=delivery_id).values("endpoint")
     rows = WebhookDelivery.objects.due(timezone.now()).filter(endpoint__in=endpoint)
     return rows.values_list("pk", flat=True).first()
 
 
 def purge(now: datetime, *, at_most: int = 10_000) -> int:
-    """Forget deliveries that are WEBHOOK_DELIVERIES_KEPT_DAYS old; returns how many went."""
+    """Delete deliveries older than WEBHOOK_DELIVERIES_KEPT_DAYS. Returns how many were deleted."""
     kept_since = now - timedelta(days=settings.WEBHOOK_DELIVERIES_KEPT_DAYS)
     old = WebhookDelivery.objects.order_by().filter(created_at__lt=kept_since)
     deleted, _ = old.filter(pk__in=old.values("pk")[:at_most]).delete()

@@ -26,9 +26,9 @@ def create(
     description: str = "",
     events: Iterable[str] = (),
 ) -> tuple[WebhookEndpoint, str]:
-    """A new endpoint, and its secret, which nobody is told again. `url` has been checked.
+    """A new endpoint and its secret, which cannot be read again later. `url` must be checked.
 
-    Raises Conflict when the merchant has enough of them.
+    Raises Conflict when the merchant has MAX_PER_MERCHANT endpoints already.
     """
     own = WebhookEndpoint.objects.filter(merchant_id=merchant_id, live_mode=live_mode)
     if own.count() >= MAX_PER_MERCHANT:
@@ -49,8 +49,8 @@ def create(
 
 
 def change(endpoint_id: UUID, values: dict[str, Any]) -> WebhookEndpoint:
-    """Change `url`, `description`, `events` or `enabled`. Switched on, it starts afresh; switched
-    off, it is told nothing more, and what waits is given up. Raises NotFound.
+    """Change `url`, `description`, `events` or `enabled`. Switching on clears the failures;
+    switching off gives up the deliveries that wait. Raises NotFound.
     """
     with transaction.atomic():
         endpoint = _locked(endpoint_id)
@@ -66,7 +66,7 @@ def change(endpoint_id: UUID, values: dict[str, Any]) -> WebhookEndpoint:
 
 
 def rotate_secret(endpoint_id: UUID) -> tuple[WebhookEndpoint, str]:
-    """A new secret. For a day the former one signs, too, so that receivers can change over.
+    """A new secret. The former one signs as well for a day, so that receivers can switch.
 
     Raises NotFound.
     """
@@ -93,7 +93,7 @@ def remove(endpoint_id: UUID) -> None:
 
 
 def _locked(endpoint_id: UUID) -> WebhookEndpoint:
-    """For its change or removal; waits for the transactions that are noting deliveries to it."""
+    """The row, locked for a change. Waits for transactions that write deliveries to it."""
     endpoint = WebhookEndpoint.objects.select_for_update().filter(pk=endpoint_id).first()
     if endpoint is None:
         raise NotFound("webhook")
@@ -101,7 +101,7 @@ def _locked(endpoint_id: UUID) -> WebhookEndpoint:
 
 
 def make_test(endpoint: WebhookEndpoint) -> WebhookDelivery:
-    """A test event, whatever types the endpoint wants. It is tried once.
+    """A test event, independent of the endpoint's `events`. It is tried once.
 
     Raises Conflict when the endpoint is switched off.
     """
@@ -118,8 +118,8 @@ def make_test(endpoint: WebhookEndpoint) -> WebhookDelivery:
 
 
 def replay(delivery: WebhookDelivery) -> WebhookDelivery:
-    """Send it again, or at once if it is waiting: the same message under the same id, with all its
-    tries before it. Raises Conflict when the endpoint is switched off.
+    """Send it again, or now if it is waiting: the same message with the same id and all its tries
+    left. Raises Conflict when the endpoint is switched off.
     """
     _refuse_switched_off(delivery.endpoint)
     delivery.state, delivery.given_up_because = State.WAITING, ""

@@ -1,7 +1,7 @@
-"""What a webhook says of an event, and who is sent it, by the Standard Webhooks scheme.
+"""The bodies of webhooks and the endpoints that get them, by the Standard Webhooks scheme.
 
 A delivery is a row of an outbox. It is written in the event's transaction, so none is lost and none
-tells of a rolled-back event. `deliveries.py` sends it after commit, at least once.
+is about a rolled-back event. `deliveries.py` sends it after commit, at least once.
 """
 
 from collections import defaultdict
@@ -25,15 +25,15 @@ EVENT_TYPES = tuple(f"order.{kind.lower()}" for kind in EventType)
 TEST_TYPE = "webhook.test"
 published_values("webhook", "type", [*EVENT_TYPES, TEST_TYPE])
 MAX_BODY_BYTES = 20_000
-# Whoever may see an order and its events just as its merchant does.
+# The caller for whom orders and events are serialized: a merchant.
 AS_MERCHANT = ApiKey(role=Role.MERCHANT)
 
 
-def note_down(events: Sequence[DeliveryEvent]) -> list[UUID]:
+def write_deliveries(events: Sequence[DeliveryEvent]) -> list[UUID]:
     """Write a delivery for each event to each endpoint that wants it, in the events' transaction.
 
-    Takes one statement where nobody listens, else two. Returns the deliveries that others do not
-    have to wait for: those that can be sent once this is committed.
+    Takes one statement when no endpoint listens, else two. Returns the ids of the first delivery
+    per order and endpoint: these can be sent after the commit, the others wait for them.
     """
     listeners = _listeners({event.order.merchant_id for event in events})
     rows: list[WebhookDelivery] = []
@@ -65,8 +65,8 @@ def note_down(events: Sequence[DeliveryEvent]) -> list[UUID]:
 
 
 def _listeners(merchant_ids: set[UUID]) -> dict[UUID, list[WebhookEndpoint]]:
-    # Locked as by a foreign key: an endpoint that is removed just now must not fail the delivery of
-    # a parcel when that is committed. Django has no words for FOR KEY SHARE.
+    # The same lock as a foreign key takes: an endpoint that is deleted at the same time must not
+    # make the order's transaction fail. Django has no API for FOR KEY SHARE.
     with connection.prepared_cursor() as cursor:
         cursor.execute(
             "SELECT id, merchant_id, live_mode, events FROM tracking_webhookendpoint"
@@ -83,17 +83,14 @@ def _listeners(merchant_ids: set[UUID]) -> dict[UUID, list[WebhookEndpoint]]:
 
 def _body(event_type: str, event: DeliveryEvent) -> str:
     """The contract is docs/contracts/webhook.schema.json."""
-    told = event_json(event, AS_MERCHANT)
+    event_data = event_json(event, AS_MERCHANT)
     order = order_json(event.order, AS_MERCHANT, event.created_at)
-    body = encoded(event_type, event.occurred_at, {"order": order, "event": told})
-    if len(body.encode()) > MAX_BODY_BYTES:  # everything else in it has a length that is limited
-        told["payload"] = {}
-        body = encoded(event_type, event.occurred_at, {"order": order, "event": told})
+    body = encoded(event_type, event.occurred_at, {"order": order, "event": event_data})
+    if len(body.encode()) > MAX_BODY_BYTES:  # only the payload has no maximum length
+        event_data["payload"] = {}
+        body = encoded(event_type, event.occurred_at, {"order": order, "event": event_data})
     return body
 
 
 def encoded(event_type: str, at: datetime, data: dict[str, Any]) -> str:
     return msgspec.json.encode({"type": event_type, "timestamp": at, "data": data}).decode()
-
-
-# --- what merchants do with their endpoints ------------------------------------------------------

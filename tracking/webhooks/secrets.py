@@ -1,8 +1,8 @@
-"""The secrets that webhooks are signed with, by the Standard Webhooks scheme.
+"""The secrets that sign webhooks, by the Standard Webhooks scheme.
 
-A secret has to be known to sign, so it is stored sealed (Fernet) under a key made from SECRET_KEY:
-the database alone does not give it away. To change SECRET_KEY, keep the former one among
-SECRET_KEY_FALLBACKS, or have every endpoint's secret rotated.
+Signing needs the plain secret, so it is stored encrypted (Fernet) with a key derived from
+SECRET_KEY: a copy of the database alone does not reveal it. To change SECRET_KEY, keep the former
+one in SECRET_KEY_FALLBACKS, or rotate the secret of every endpoint.
 """
 
 import base64
@@ -16,7 +16,7 @@ from django.utils.crypto import salted_hmac
 from standardwebhooks import Webhook
 
 PREFIX = "whsec_"
-SECRET_BYTES = 24  # the least that the scheme allows, and as much as anybody needs
+SECRET_BYTES = 24  # the scheme's minimum
 
 
 class Unreadable(Exception):
@@ -40,7 +40,7 @@ def opened(stored: bytes | memoryview) -> str:
 
 
 def signatures(keys: Iterable[str], message_id: str, at: datetime, body: str) -> str:
-    """The header `webhook-signature`: one signature for each secret; the receiver needs one."""
+    """The header `webhook-signature`: one signature per secret. One valid signature is enough."""
     return " ".join(Webhook(key).sign(message_id, at, body) for key in keys)
 
 

@@ -1,8 +1,8 @@
-"""One POST to an address that somebody else has chosen, with nothing of ours in its reach.
+"""One POST to a merchant's URL, protected against server-side request forgery.
 
-The name is resolved here, every address found is judged, and the connection goes to an address that
-was judged: what the name means a moment later does not matter. No redirect is followed, no proxy is
-asked, and one deadline holds for all of it.
+The host name is resolved here once, every address is checked, and the connection goes to a checked
+address, so DNS rebinding has no effect. No redirect is followed and no proxy used. One deadline
+covers all of it.
 """
 
 import re
@@ -29,10 +29,9 @@ ANSWER_BYTES = 4096
 ADDRESSES_TRIED = 3
 PORTS = {"https": 443, "http": 80}
 
-# What of IANA's special-purpose registries does not lead to some host on the public internet. Of
-# IPv6 only 2000::/3 does at all: outside of it lie loopback, link-local, unique local and multicast
-# addresses, IPv4-mapped ones and NAT64. Inside, Teredo (in 2001::/23) and 6to4 (2002::/16) carry
-# IPv4 addresses that could be anything.
+# Blocks of IANA's special-purpose registries that are not public. In IPv6 only 2000::/3 is public:
+# loopback, link-local, unique local, multicast, IPv4-mapped and NAT64 addresses lie outside of it.
+# Inside, Teredo (in 2001::/23) and 6to4 (2002::/16) embed IPv4 addresses, which may be private.
 NOT_PUBLIC_V4 = [
     ip_network(block)
     for block in (
@@ -60,7 +59,7 @@ NOT_PUBLIC_V6 = [
 
 
 class BadUrl(ValueError):
-    """Nothing is ever sent to such an address. `code` is stable."""
+    """A URL to which nothing is sent. `code` is part of the API."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -68,12 +67,12 @@ class BadUrl(ValueError):
 
 
 class NotReached(Exception):
-    """Why there is no answer, in words for the receiver's owner."""
+    """There is no answer. The text is for the merchant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`text` is how the answer begins, or why there is none."""
+    """`text` is the beginning of the answer's body, or why there is no answer."""
 
     status: int | None
     text: str
@@ -85,7 +84,7 @@ class Answer:
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> Answer:
-    """Whatever goes wrong is in the answer. Takes WEBHOOK_TIMEOUT_S at most."""
+    """Never raises: errors are in the answer. Takes at most WEBHOOK_TIMEOUT_S."""
     started = time.monotonic()
     status = None
     try:
@@ -100,9 +99,9 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> Answer:
 
 
 def check_url(url: str) -> SplitResult:
-    """The URL in its parts, if something could be sent to it. Raises BadUrl.
+    """The URL's parts. Raises BadUrl for a URL that cannot be sent to.
 
-    A name is not looked up: what it means counts when something is sent.
+    Host names are not resolved here, because their addresses may change before the sending.
     """
     try:
         parts = urlsplit(url)
@@ -116,9 +115,9 @@ def check_url(url: str) -> SplitResult:
     if _is_trusted(parts):
         return parts
     if parts.scheme != "https":
-        raise BadUrl("https_required", "Must begin with https://.")
+        raise BadUrl("https_required", "Must start with https://.")
     host = parts.hostname or ""
-    # RFC 6761: such names always mean the machine itself. Others are judged when they are used.
+    # RFC 6761: these names always mean the machine itself. Other names are checked at sending.
     is_local = host.rstrip(".").rpartition(".")[2] == "localhost"
     if is_local or not all(is_public(address) for address in _literal(host)):
         raise BadUrl(
@@ -128,7 +127,7 @@ def check_url(url: str) -> SplitResult:
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address belongs to some host on the public internet."""
+    """Whether an address is a unicast address of the public internet."""
     if isinstance(address, IPv4Address):
         return not any(address in block for block in NOT_PUBLIC_V4)
     return address in PUBLIC_V6 and not any(address in block for block in NOT_PUBLIC_V6)
@@ -139,7 +138,7 @@ def _is_trusted(parts: SplitResult) -> bool:
 
 
 def _literal(host: str) -> list[IPv4Address | IPv6Address]:
-    """The address that a host without a name is, in whatever spelling the resolver takes."""
+    """The address of a numeric host in any spelling that the resolver accepts; [] for a name."""
     try:
         return [*_addresses(socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST))]
     except OSError:
@@ -154,7 +153,7 @@ def _addresses(found: Iterable[Any]) -> Iterable[IPv4Address | IPv6Address]:
 def _exchange(
     parts: SplitResult, body: bytes, headers: dict[str, str], ends_at: float
 ) -> tuple[int, str]:
-    """Status and beginning of the answer. Raises NotReached."""
+    """Status and beginning of the body. Raises NotReached."""
     host, secure = parts.hostname or "", parts.scheme == "https"
     try:
         sock = _connected(host, parts.port or PORTS[parts.scheme], ends_at, _is_trusted(parts))
@@ -166,7 +165,7 @@ def _exchange(
             with closing(sock), Deadline(sock, ends_at - time.monotonic()):
                 if isinstance(sock, ssl.SSLSocket):
                     sock.do_handshake()
-                # It is connected already; http.client adds the right Host for name and port.
+                # The socket is connected already; http.client only makes the Host header.
                 kind = HTTPSConnection if secure else HTTPConnection
                 connection = kind(host, parts.port)
                 connection.sock = sock
@@ -181,11 +180,11 @@ def _exchange(
 
 
 def _connected(host: str, port: int, ends_at: float, trusted: bool) -> socket.socket:
-    """A connection to an address that may be connected to. Raises NotReached or OSError."""
+    """A connection to one of the host's addresses. Raises NotReached or OSError."""
     found = _resolved(host, port, ends_at - time.monotonic())
     if not trusted and not all(is_public(address) for address in _addresses(found)):
         log.warning("webhook_address_refused", host=host, found=[one[-1][0] for one in found])
-        # Which one is not told: names of inner networks are nobody's business outside.
+        # The address stays in our log: outsiders must not learn about our network.
         raise NotReached(f"{host} leads to a private, local or otherwise special address.")
     candidates = found[:ADDRESSES_TRIED]
     for left, (family, *_, sockaddr) in zip(range(len(candidates), 0, -1), candidates, strict=True):
@@ -205,11 +204,11 @@ def _connected(host: str, port: int, ends_at: float, trusted: bool) -> socket.so
 
 
 def _resolved(host: str, port: int, seconds: float) -> list[Any]:
-    """What getaddrinfo says, in a thread of its own: it knows no deadline. Raises NotReached."""
+    """getaddrinfo with a timeout. It has none itself, so it runs in a thread. Raises NotReached."""
     pool = ThreadPoolExecutor(1, "resolver")
     try:
-        asked = pool.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-        return [*asked.result(max(0.0, seconds))]
+        lookup = pool.submit(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+        return [*lookup.result(max(0.0, seconds))]
     except TimeoutError as error:
         raise NotReached(f"The address of {host} was not found in time.") from error
     except (OSError, UnicodeError) as error:
@@ -219,7 +218,7 @@ def _resolved(host: str, port: int, seconds: float) -> list[Any]:
 
 
 def _beginning(response: HTTPResponse) -> str:
-    """The status has come, and it decides: a body that breaks off does not matter."""
+    """The start of the body. An incomplete body is fine, because only the status counts."""
     try:
         return response.read(ANSWER_BYTES).decode(errors="replace")
     except (OSError, HTTPException):
@@ -233,7 +232,7 @@ def _in_words(error: Exception) -> str:
         case ssl.SSLError():
             return f"No secure connection: {error.reason or error}."
         case HTTPException() if not isinstance(error, OSError):
-            return "What answers there does not speak HTTP."
+            return "The answer is not HTTP."
         case OSError():
             return f"No connection: {error.strerror or error}."
     return f"No connection: {error}."

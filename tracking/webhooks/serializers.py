@@ -1,4 +1,4 @@
-"""Webhooks as JSON: what comes in, strictly, and what goes out."""
+"""Webhooks as JSON: strict input, and output."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ URL_LENGTH = 2000
 
 
 class Url(Text):
-    """An address that something could be sent to; whether it is there is another question."""
+    """A URL that passes `sender.check_url`. It is not resolved or contacted."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=URL_LENGTH, **options)
@@ -29,7 +29,7 @@ class Url(Text):
 
 
 class EventTypes(serializers.ListField):
-    """Which events are wanted; none means all."""
+    """The wanted event types. An empty list means all."""
 
     child = Text(max_length=40)
     default_error_messages = {"unknown_event": "There is no event “{name}”. There are: {known}."}
@@ -88,7 +88,7 @@ class Webhook(serializers.ModelSerializer[WebhookEndpoint]):
 
 
 class WebhookWithSecret(Webhook):
-    """For the schema: the only two answers that have the secret."""
+    """The two answers that contain the secret: after creation and after a rotation."""
 
     secret = serializers.CharField(help_text="Shown this once. Signs what is sent.")
 

@@ -64,7 +64,7 @@ class WebhookView(ApiView):
 
 
 class Webhooks(WebhookView, ListAPIView[WebhookEndpoint]):
-    """Webhooks: where to tell of events, newest first."""
+    """Webhooks: the URLs that get events, newest first."""
 
     queryset = WebhookEndpoint.objects.all()
     serializer_class = Webhook
@@ -80,8 +80,8 @@ class Webhooks(WebhookView, ListAPIView[WebhookEndpoint]):
         extensions={NAMES: {"webhook_id": "$response.body#/id"}},
     )
     def post(self, request: Request) -> Response:
-        """Add a webhook. The answer has its secret, this once. One that a test key adds is told of
-        test orders only, and any other of none.
+        """Add a webhook. Only this answer has its secret. A webhook added with a test key gets the
+        events of test orders only; any other webhook gets none of them.
         """
         wanted = self.read(WebhookInput)
         merchant_id = _merchant_id(wanted.pop("merchant_id", None), self.caller)
@@ -112,7 +112,7 @@ class OneWebhook(WebhookView):
 class RotateSecret(WebhookView):
     @extend_schema(request=None, responses=WebhookWithSecret)
     def post(self, request: Request, webhook_id: UUID) -> Response:
-        """Give a webhook a new secret, told this once. For a day both sign what is sent."""
+        """Give a webhook a new secret. Only this answer has it. For a day both secrets sign."""
         return Response(_with(*endpoints.rotate_secret(self.endpoint(webhook_id).pk)))
 
 
@@ -123,7 +123,7 @@ class SendTest(WebhookView):
         extensions={NAMES: {"delivery_id": "$response.body#/id"}},
     )
     def post(self, request: Request, webhook_id: UUID) -> Response:
-        """Send a test event. `GET /webhook-deliveries/{id}` tells what became of it."""
+        """Send a test event. `GET /webhook-deliveries/{id}` shows the result."""
         return _sent(endpoints.make_test(self.endpoint(webhook_id)))
 
 
@@ -164,7 +164,7 @@ def _with(endpoint: WebhookEndpoint, secret: str) -> dict[str, Any]:
 
 
 def _merchant_id(named: UUID | None, caller: Caller) -> UUID:
-    """Whose it is to be: the caller's own, or the merchant that an administrator names."""
+    """The merchant of a new webhook: the caller's own, or the one that an administrator names."""
     if caller.role == Role.MERCHANT and caller.merchant_id is not None:
         if named not in (None, caller.merchant_id):
             raise _problem("not_yours", "A webhook can only be added for yourself.")

@@ -21,14 +21,14 @@ from wingxtra.console.admin import ConsoleAdmin, badge, moment
 from wingxtra.console.registry import Tone
 from wingxtra.console.roles import CONSOLE_ROLES
 
-# What a role may do is declared by the apps; editing it here would be undone by the next migrate.
+# The apps declare what a role may do. The next migrate would undo an edit made here.
 admin.site.unregister(Group)
-# Its pages show the secrets. Staff set up their own, and an administrator can only reset it.
+# Its pages show the secrets. Staff set up their own device; an administrator can only reset it.
 admin.site.unregister(TOTPDevice)
 
 
 class RoleHasItsMerchant:
-    """For forms with `role` and `merchant`: a merchant's role has a merchant, and only that one."""
+    """For forms with `role` and `merchant`: only the merchant role has a merchant, and must."""
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}  # type: ignore[misc]
@@ -66,7 +66,7 @@ class MerchantAdmin(ConsoleAdmin):
         return moment(merchant.created_at)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # its orders are kept; `active` ends its access
+        return False  # orders refer to it; `active` ends its access
 
 
 class ApiKeyForm(RoleHasItsMerchant, forms.ModelForm):
@@ -77,7 +77,7 @@ class ApiKeyForm(RoleHasItsMerchant, forms.ModelForm):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ConsoleAdmin):
-    """A key is issued here and shown in the answer, once; after that it can only be revoked."""
+    """Issues a key and shows it once, in the response. After that it can only be revoked."""
 
     form = ApiKeyForm
     list_display = ("name", "hint", "role", "merchant", "state", "last_used", "expires")
@@ -99,14 +99,14 @@ class ApiKeyAdmin(ConsoleAdmin):
     def response_add(
         self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """Answered by the page itself, not by a redirect: the key is stored nowhere on its way."""
+        """Renders the page without a redirect, so that the key is stored nowhere."""
         context = {
             **self.admin_site.each_context(request),
             "title": f"API key {obj.name}",
             "key": request.issued_key,  # type: ignore[attr-defined]
             "row": obj,
         }
-        # Never cached: no page of the admin is.
+        # Not cached: the admin sends never_cache with every page.
         return TemplateResponse(request, "console/key_issued.html", context)
 
     @admin.display(description="State")
@@ -126,11 +126,11 @@ class ApiKeyAdmin(ConsoleAdmin):
         return moment(key.expires_at)
 
 
-MERCHANT_HELP = {"merchant": "Only for the merchant role: whose orders they see. Else empty."}
+MERCHANT_HELP = {"merchant": "Only for the merchant role: whose orders they see. Empty otherwise."}
 
 
 class NewUserForm(RoleHasItsMerchant, UserCreationForm):
-    # Nobody logs in but by a password: there is nothing to choose.
+    # All users log in with a password, so Django's choice of “no password” is hidden.
     usable_password = None
 
     class Meta(UserCreationForm.Meta):
@@ -144,11 +144,11 @@ class EditedUserForm(RoleHasItsMerchant, UserChangeForm):
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, ConsoleAdmin):
-    """One form for a new person: name, role, password. What they may do follows from the role."""
+    """One form for a new user: name, role, password. Permissions follow from the role."""
 
     form = EditedUserForm
     add_form = NewUserForm
-    add_form_template = None  # Django's own promises a second form
+    add_form_template = None  # Django's own announces a second form
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "full_name", "role", "merchant", "is_active", "seen")
     list_filter = ("role", "is_active", "merchant")

@@ -9,4 +9,4 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         from wingxtra.accounts import authentication, models
 
-        authentication.STAMP.renew_with(models.ApiKey, models.Merchant)
+        authentication.VERSION.bump_on_write(models.ApiKey, models.Merchant)

@@ -1,8 +1,8 @@
-"""How a caller proves who it is: an API key, or a JWT from `POST /api/v1/auth/token`.
+"""Authentication by an API key, or by a JWT from `POST /api/v1/auth/token`.
 
-Either tells what the database knows now: a key or a user that was switched off is out at once. A
-token costs one statement; a key costs one where it was not asked about lately or something was
-changed since (`ApiView` looks whether what we remember is still true).
+A key or user that is switched off is refused at once. A token costs one SQL statement per call. A
+key is cached: it costs a statement only when it is not in the cache or the cache is stale
+(`ApiView` checks that).
 """
 
 from datetime import datetime
@@ -17,7 +17,7 @@ from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 from wingxtra.accounts.models import ApiKey, User
-from wingxtra.cache_version import Kept, Stamp
+from wingxtra.cache_version import Cached, CacheVersion
 from wingxtra.database.statements import Statement
 
 CHALLENGE = 'Bearer realm="api"'
@@ -32,41 +32,42 @@ _USABLE_KEY = Statement(
     now=datetime,
 )
 
-# Renewed whenever a key or a merchant is changed.
-STAMP = Stamp("accounts:keys")
-MOST_KEPT = 1_000
-_kept: dict[str, Kept[ApiKey]] = {}
+# Bumped when a key or a merchant changes.
+VERSION = CacheVersion("accounts:keys")
+MAX_CACHED_KEYS = 1_000
+_cache: dict[str, Cached[ApiKey]] = {}
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`X-API-Key`, `x-de-api-key`, or `Authorization: Bearer wx_...` as the GCS's page may send it.
+    """`X-API-Key`, `x-de-api-key`, or `Authorization: Bearer wx_...` as the GCS page may send it.
 
-    `request.user` becomes the ApiKey, which has a role of its own.
+    `request.user` is the ApiKey, which has its own role.
     """
 
     def authenticate(self, request: Request) -> tuple[ApiKey, None] | None:
         key = self._key_of(request)
         if key is None:
             return None
-        now, digest, stamp = timezone.now(), ApiKey.digest_of(key), STAMP.now()
+        # The version is read before the row: a change in between makes the cached row stale.
+        now, digest, version = timezone.now(), ApiKey.digest_of(key), VERSION.current()
         row = _USABLE_KEY.first(digest=digest, now=now)
         if row is None:
             raise AuthenticationFailed(
                 "This API key is unknown, expired or revoked.", code="invalid_api_key"
             )
         row.note_use(now)
-        if stamp:  # older than the row
-            if len(_kept) >= MOST_KEPT:
-                _kept.clear()
-            _kept[digest] = Kept(row, stamp)
+        if version:
+            if len(_cache) >= MAX_CACHED_KEYS:
+                _cache.clear()
+            _cache[digest] = Cached(row, version)
         return row, None
 
     @classmethod
-    def remembered(cls, request: Request) -> Kept[ApiKey] | None:
-        """The key as it was when it was last asked about: true if the stamp is still the same."""
+    def cached(cls, request: Request) -> Cached[ApiKey] | None:
+        """The cached key of this request, if any. The caller must check that it `is_fresh`."""
         key = cls._key_of(request)
-        kept = _kept.get(ApiKey.digest_of(key)) if key else None
-        return kept if kept and not kept.value.has_expired(timezone.now()) else None
+        cached = _cache.get(ApiKey.digest_of(key)) if key else None
+        return cached if cached and not cached.value.has_expired(timezone.now()) else None
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE
@@ -82,7 +83,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class JwtAuthentication(JWTAuthentication):
-    """A bearer token, and the user behind it, merchant included."""
+    """A bearer token. `request.user` is its user, with the merchant loaded."""
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE

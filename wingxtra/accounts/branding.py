@@ -1,4 +1,4 @@
-"""How a merchant looks on the tracking page: a small logo, and a color that words can stand on."""
+"""A merchant's look on the tracking page: a small logo, and a text color for its brand color."""
 
 import uuid
 from io import BytesIO
@@ -13,12 +13,12 @@ LIGHT, DARK = "#ffffff", "#000000"
 
 
 def as_logo(file: "File[bytes]") -> "ContentFile[bytes]":
-    """An uploaded picture as a PNG of at most 192 px a side: pixels, and nothing else of the file.
+    """An uploaded picture as a PNG of at most 192 px a side, without the file's metadata.
 
     Raises ValidationError.
     """
     if file.size > LOGO_MAX_BYTES:
-        raise ValidationError("The logo may have 2 MB at most.", code="too_large")
+        raise ValidationError("The logo may have at most 2 MB.", code="too_large")
     try:
         image = Image.open(file, formats=["PNG", "JPEG", "WEBP"])
         image.thumbnail((LOGO_SIDE_PX, LOGO_SIDE_PX))
@@ -28,12 +28,12 @@ def as_logo(file: "File[bytes]") -> "ContentFile[bytes]":
         raise ValidationError(message, code="not_an_image") from error
     encoded = BytesIO()
     pixels.save(encoded, "PNG", optimize=True)
-    # A name of its own each time, so that browsers may keep what they have.
+    # A new name for each upload, so that browsers may cache the file forever.
     return ContentFile(encoded.getvalue(), name=f"{uuid.uuid4().hex}.png")
 
 
 def ink_on(color: str) -> str:
-    """White or black, whichever is easier to read on `color` (at least 4.5 to 1)."""
+    """White or black: the one with the higher contrast on `color`, which is at least 4.5 to 1."""
     return max((LIGHT, DARK), key=lambda ink: contrast(ink, color))
 
 

@@ -1,4 +1,4 @@
-"""What accounts put into the console."""
+"""The console's actions on API keys and users."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ roles.seen_by_all("accounts.view_merchant")
 
 def _revoke(key: ApiKey, data: dict[str, Any], user: Any) -> str:
     if not ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
-        raise Conflict("already_revoked", "Somebody revoked this key a moment ago.")
-    authentication.STAMP.renew()
+        raise Conflict("already_revoked", "This key was revoked a moment ago.")
+    authentication.VERSION.bump()
     return f"The key “{key.name}” was revoked: {data['reason']}"
 
 
@@ -28,7 +28,7 @@ actions.register(
         form=actions.ReasonForm,
         carry_out=_revoke,
         why_not=lambda key: "This key is revoked already." if key.revoked_at else None,
-        explanation="Whatever uses this key is locked out at once. It cannot be undone.",
+        explanation="All clients that use this key are locked out at once. It cannot be undone.",
         is_grave=True,
     )
 )
@@ -51,7 +51,7 @@ actions.register(
         why_not=lambda user: (
             None if second_factor.is_set_up(user) else "No authenticator app is set up."
         ),
-        explanation="For a lost phone. Make sure that it is they who ask.",
+        explanation="For a lost phone. Verify that the request comes from this user.",
         is_grave=True,
     )
 )

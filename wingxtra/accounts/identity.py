@@ -1,4 +1,4 @@
-"""Who is asking, and who caused a change."""
+"""Roles, the caller of a request, and the actor of an event."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,7 +8,7 @@ from django.db import models
 
 
 class Role(models.TextChoices):
-    """What a caller may do. Customers have no account: they hold a tracking link."""
+    """Decides what a caller may do. Customers have no account: they have a tracking link."""
 
     MERCHANT = "MERCHANT", "Merchant"
     OPS = "OPS", "Operations"
@@ -32,7 +32,7 @@ class ActorKind(models.TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who or what caused an event. `ref` names a user or a key, never a customer."""
+    """The person or system that caused an event. `ref` names a user or a key, never a customer."""
 
     kind: ActorKind
     ref: str = ""
@@ -49,7 +49,7 @@ SYSTEM = Actor(ActorKind.SYSTEM)
 
 
 class Caller(Protocol):
-    """What `request.user` is behind the API: a User (token, session) or an ApiKey."""
+    """The type of `request.user` in API views: a User (token, session) or an ApiKey."""
 
     role: str
     merchant_id: UUID | None
@@ -62,4 +62,4 @@ class Caller(Protocol):
 
     @property
     def live_mode(self) -> bool:
-        """False for a test key: what it makes never reaches a real drone."""
+        """False for a test key: its orders never reach a real drone."""

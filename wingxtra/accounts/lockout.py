@@ -1,4 +1,4 @@
-"""What somebody hears who guessed too often, on the token call and on the console's login page."""
+"""The response after too many wrong passwords, on the token call and on the console's login."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from wingxtra.api.errors import API_PREFIXES, Answer
 
 
 def answer(request: HttpRequest, credentials: dict[str, Any] | None = None) -> HttpResponse:
-    """AXES_LOCKOUT_CALLABLE: axes calls it instead of answering as the view did."""
+    """AXES_LOCKOUT_CALLABLE: axes returns it instead of the view's response."""
     pause = get_cool_off(request)
     seconds = int(pause.total_seconds()) if pause else 0
     detail = f"Too many wrong passwords. Try again in {max(1, seconds // 60)} minutes."

@@ -16,7 +16,7 @@ from wingxtra.accounts.identity import Actor, ActorKind, Role
 
 
 class Merchant(models.Model):
-    """A business that sends parcels. Its orders are visible to nobody but itself and our staff."""
+    """A business that sends parcels. Only its own users and our staff see its orders."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=120, unique=True)
@@ -48,12 +48,12 @@ class Merchant(models.Model):
         return self.name
 
 
-# A merchant's user or key without a merchant would see nobody's orders or, worse, everybody's.
+# A merchant role without a merchant would see no orders or, worse, the orders of all merchants.
 MERCHANT_ROLE_HAS_A_MERCHANT = Q(role=Role.MERCHANT, merchant__isnull=False) | (
     ~Q(role=Role.MERCHANT) & Q(merchant__isnull=True)
 )
 
-# A loader is a person at a place: a machine has neither.
+# A loader is a person who works at a pickup place, so no key has this role.
 KEY_ROLES = [(role.value, role.label) for role in Role if role != Role.LOADER]
 
 
@@ -73,15 +73,15 @@ class UserManager(BaseUserManager["User"]):
     def create_superuser(
         self, username: str, email: str | None = None, password: str | None = None
     ) -> "User":
-        """An administrator who may enter the console: what `manage.py createsuperuser` makes."""
+        """An administrator with access to the console. `manage.py createsuperuser` calls it."""
         return self.create_user(username, email, password, role=Role.ADMIN, is_staff=True)
 
 
 class User(AbstractUser):
-    """Someone who logs in: ops staff in the console, a merchant's people through the API, loaders
+    """A person with a password: staff in the console, a merchant's users through the API, loaders
     on the page of their hub (`orders.loading`).
 
-    What they may do follows from `role` alone (`wingxtra.console.roles`).
+    Permissions follow from `role` alone (`wingxtra.console.roles`).
     """
 
     role = models.CharField(max_length=10, choices=Role, default=Role.OPS)
@@ -98,9 +98,9 @@ class User(AbstractUser):
 
     @property
     def is_superuser(self) -> bool:  # type: ignore[override]
-        """Never: Django gives a superuser every permission, and here only the role gives any.
+        """Always False: Django gives a superuser every permission; here only the role gives any.
 
-        In the place of Django's column, so that it cannot be set on a user or in the database.
+        The property replaces Django's column, so it cannot be set on a user or in the database.
         """
         return False
 
@@ -110,7 +110,7 @@ class User(AbstractUser):
 
     @property
     def live_mode(self) -> bool:
-        """Always: only a key can be for tests."""
+        """Always True: only a key can be a test key."""
         return True
 
     @property
@@ -120,7 +120,7 @@ class User(AbstractUser):
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self, at: datetime) -> Self:
-        """Neither revoked nor expired at `at`, and of a merchant that is still with us."""
+        """Neither revoked nor expired at `at`, and without a merchant or with an active one."""
         return self.filter(
             Q(expires_at__isnull=True) | Q(expires_at__gt=at),
             Q(merchant__isnull=True) | Q(merchant__active=True),
@@ -131,7 +131,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
 class ApiKey(models.Model):
     """A machine's credential. Only its digest is stored, so the key itself is shown exactly once.
 
-    The key carries 192 random bits: a plain SHA-256 is enough, there is nothing to guess.
+    A plain SHA-256 is enough: the key has 192 random bits and cannot be guessed.
     """
 
     LIVE_PREFIX = "wx_live_"
@@ -178,11 +178,11 @@ class ApiKey(models.Model):
         return self.expires_at is not None and self.expires_at <= at
 
     def note_use(self, at: datetime) -> None:
-        """Remember the last use, to the minute: not every call is worth a write."""
+        """Write the time of the last use, at most once a minute to save writes."""
         stale = at - self.LAST_USE_RESOLUTION
         if self.last_used_at is None or self.last_used_at < stale:
-            unnoted = Q(last_used_at__isnull=True) | Q(last_used_at__lt=stale)
-            ApiKey.objects.filter(unnoted, pk=self.pk).update(last_used_at=at)
+            is_stale = Q(last_used_at__isnull=True) | Q(last_used_at__lt=stale)
+            ApiKey.objects.filter(is_stale, pk=self.pk).update(last_used_at=at)
             self.last_used_at = at
 
     @staticmethod
@@ -199,7 +199,7 @@ class ApiKey(models.Model):
         live_mode: bool = True,
         expires_at: datetime | None = None,
     ) -> tuple["ApiKey", str]:
-        """Make a key; returns the row and the key, which nobody can read again afterwards."""
+        """Make a key. Returns the row and the key, which cannot be read again later."""
         prefix = cls.LIVE_PREFIX if live_mode else cls.TEST_PREFIX
         key = prefix + secrets.token_urlsafe(24)
         row = cls.objects.create(

@@ -1,4 +1,4 @@
-"""`POST /api/v1/auth/token`: a user's name and password for a pair of tokens, and what follows."""
+"""`/api/v1/auth/token`: get, refresh and verify a user's pair of JWTs."""
 
 from typing import Any, NoReturn
 
@@ -38,7 +38,7 @@ class TokenPair(serializers.Serializer[Any]):
 
 
 class TokenView(PublicView):
-    # The answer is a secret, and asking twice does no harm.
+    # The response is a secret that must not be stored, and a second call is harmless.
     idempotent = False
 
     def get_authenticate_header(self, request: Request) -> str:
@@ -62,8 +62,8 @@ class ObtainToken(TokenView):
 
 
 class RefreshPair(TokenView):
-    """Get the next pair of tokens. Each refresh token works once; one that comes twice was stolen,
-    or its answer was lost.
+    """Get the next pair of tokens. Each refresh token works once; a second use means that it was
+    stolen, or that the first answer was lost.
     """
 
     @extend_schema(request=Refresh, responses={200: TokenPair, 401: None})
@@ -82,7 +82,7 @@ class RefreshPair(TokenView):
 
 
 class VerifyToken(TokenView):
-    """Ask whether a token is genuine, not expired and not used up; else it is a 401."""
+    """Check that a token is genuine, not expired and not used up; 401 if it is not."""
 
     @extend_schema(request=AnyToken, responses={200: None, 401: None})
     def post(self, request: Request) -> Response:
@@ -97,7 +97,7 @@ class VerifyToken(TokenView):
 
 def _pair(user: User) -> dict[str, str]:
     refresh: Any = RefreshToken.for_user(user)
-    # Copied into the access token; what counts is always the user's row.
+    # simplejwt copies these into the access token. Our checks read the user's row instead.
     refresh["role"] = user.role
     refresh["merchant_id"] = str(user.merchant_id) if user.merchant_id else None
     return {"access": str(refresh.access_token), "refresh": str(refresh)}

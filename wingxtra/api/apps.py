@@ -7,4 +7,4 @@ class ApiConfig(AppConfig):
     verbose_name = "API"
 
     def ready(self) -> None:
-        from wingxtra.api import schema  # noqa: F401 (importing it tells the generator)
+        from wingxtra.api import schema  # noqa: F401 (the import registers the extensions)

@@ -1,4 +1,4 @@
-"""Where a request really comes from, behind a known number of proxies of ours."""
+"""The client's address, behind a known number of our own proxies."""
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -8,9 +8,9 @@ from rest_framework.request import Request
 def client_address(request: HttpRequest | Request) -> str:
     """The address that our outermost proxy saw.
 
-    Each proxy appends whom it heard from to `X-Forwarded-For`, so the entry TRUSTED_PROXY_COUNT
-    from the right is the last one that a client cannot forge. With no proxies the header is
-    ignored. A request that came around the proxies counts under the address that it came from.
+    Each proxy appends its peer's address to `X-Forwarded-For`, so the entry TRUSTED_PROXY_COUNT
+    from the right is the last one that a client cannot forge. Without proxies the header is
+    ignored. A request that bypassed the proxies counts under its peer's address.
     """
     peer = str(request.META.get("REMOTE_ADDR", ""))
     proxies: int = settings.TRUSTED_PROXY_COUNT

@@ -30,10 +30,10 @@ def _type(member: Schema) -> str:
         return f"`{member['const']}`"
     kind = member.get("type", "any")
     kinds = [kind] if isinstance(kind, str) else kind
-    words = " or ".join(kinds)
+    text = " or ".join(kinds)
     if form := member.get("format"):
-        words = words.replace("string", {"uuid": "UUID", "date-time": "time", "uri": "URI"}[form])
+        text = text.replace("string", {"uuid": "UUID", "date-time": "time", "uri": "URI"}[form])
     if all(isinstance(value, str | None) for value in member.get("enum", [[]])):
         values = [f"`{value}`" for value in member["enum"] if value is not None]
-        words = ", ".join(values) + (" or null" if None in member["enum"] else "")
-    return words
+        text = ", ".join(values) + (" or null" if None in member["enum"] else "")
+    return text

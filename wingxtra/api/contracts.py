@@ -1,9 +1,9 @@
 """The JSON Schemas of docs/contracts/, whose members are generated from the types of the code.
 
-A type is a TypedDict or a msgspec Struct. It says each member once: name, type, bounds and
+A type is a TypedDict or a msgspec Struct. It declares each member once: name, type, bounds and
 description, in `Annotated` with msgspec's `Meta`. `@published("order")` makes it the source of
 docs/contracts/order.schema.json. Title, description and examples are written by hand in that file;
-`manage.py contracts` writes the members, and a test fails while they differ.
+`manage.py contracts` writes the members, and a test fails when they differ.
 """
 
 import json
@@ -33,7 +33,7 @@ Schema = dict[str, Any]
 T = TypeVar("T", bound=type)
 CONTRACTS = Path(settings.BASE_DIR) / "docs" / "contracts"
 
-# By contract name: from the committed file to what it must be.
+# Contract name -> function from the committed schema to the expected one.
 PUBLISHED: dict[str, Callable[[Schema], Schema]] = {}
 
 SCALARS: dict[Any, Schema] = {
@@ -66,7 +66,7 @@ def published(name: str) -> Callable[[T], T]:
 
 
 def published_values(name: str, member: str, values: Sequence[str]) -> None:
-    """Make these the values of one member of a contract that is otherwise written by hand."""
+    """Generate the enum of one member, in a contract that is otherwise written by hand."""
 
     def with_values(committed: Schema) -> Schema:
         members = committed["properties"]
@@ -76,7 +76,7 @@ def published_values(name: str, member: str, values: Sequence[str]) -> None:
 
 
 def about(description: str, **more: Any) -> Meta:
-    """What a member means. `more`: its bounds, by the names of JSON Schema."""
+    """Description of a member. `more`: its bounds, by the names of JSON Schema."""
     return Meta(description=description, extra_json_schema=more or None)
 
 
@@ -95,12 +95,12 @@ def committed(name: str) -> Schema:
 
 
 def generated(name: str) -> Schema:
-    """What docs/contracts/<name>.schema.json must be."""
+    """The expected content of docs/contracts/<name>.schema.json."""
     return PUBLISHED[name](committed(name))
 
 
 def members(schema: Schema, prefix: str = "") -> Iterator[tuple[str, Schema, bool]]:
-    """Each member as (name, schema, whether it is always there); an inner one is named "a.b"."""
+    """Each member as (name, schema, whether it is required); an inner one is named "a.b"."""
     for name, member in schema.get("properties", {}).items():
         yield f"{prefix}{name}", member, name in schema["required"]
         yield from members(member, f"{prefix}{name}.")
@@ -150,8 +150,8 @@ def _annotated(schema: Schema, metas: tuple[Meta, ...]) -> Schema:
     for meta in metas:
         if meta.description:
             described = {"description": meta.description}
-        bounds = {word: getattr(meta, name) for name, word in BOUNDS.items()}
-        schema |= {word: bound for word, bound in bounds.items() if bound is not None}
+        bounds = {keyword: getattr(meta, name) for name, keyword in BOUNDS.items()}
+        schema |= {key: bound for key, bound in bounds.items() if bound is not None}
         schema |= meta.extra_json_schema or {}
     if "null" in schema.get("type", "") and "enum" in schema:
         schema["enum"] = [*schema["enum"], None]
@@ -159,7 +159,7 @@ def _annotated(schema: Schema, metas: tuple[Meta, ...]) -> Schema:
 
 
 def _nullable(kinds: tuple[Any, ...]) -> Schema:
-    """Of `X | None`. Raises ValueError for any other union."""
+    """Schema of `X | None`. Raises ValueError for any other union."""
     (kind,) = (one for one in kinds if one is not type(None))
     schema = schema_of(kind)
     schema["type"] = [schema["type"], "null"]

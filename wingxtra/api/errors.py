@@ -1,7 +1,7 @@
 """Every error is an RFC 9457 problem: for people a `detail`, for machines a stable `code`.
 
-Whatever goes wrong below an API path ends here: what we refuse (`wingxtra.problems`), what Django
-and REST framework refuse, a database or Redis that is away, and what nobody expected.
+All errors below an API path end here: our own refusals (`wingxtra.problems`), those of Django and
+REST framework, an outage of database or Redis, and unexpected exceptions.
 """
 
 import json
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 CONTENT_TYPE = "application/problem+json"
 API_PREFIXES = ("/api/", "/gcs/", "/health", "/ready", "/metrics")
 
-# What an answer of this status is called, and its code where nothing more exact is known.
+# Status -> (default code, title).
 STATUSES: dict[int, tuple[str, str]] = {
     400: ("invalid", "The request is not valid"),
     401: ("not_authenticated", "Authentication is needed"),
@@ -55,7 +55,7 @@ DETAILS = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A problem before it is written down. An empty code or title is that of the status."""
+    """A problem before it is rendered. An empty code or title is that of the status."""
 
     status: int
     detail: str
@@ -66,10 +66,10 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
 
     @property
-    def in_words(self) -> str:
-        """For a client that shows the body as it is; our own faults with what finds them again."""
-        words = self.detail or DETAILS.get(self.status, STATUSES[self.status][1] + ".")
-        return f"{words} (request {request_id()})" if self.status >= 500 else words
+    def as_text(self) -> str:
+        """Plain text, for a client that shows the body as it is; a 5xx names its request id."""
+        text = self.detail or DETAILS.get(self.status, STATUSES[self.status][1] + ".")
+        return f"{text} (request {request_id()})" if self.status >= 500 else text
 
     def response(self) -> HttpResponse:
         default_code, default_title = STATUSES.get(self.status, ("error", "Error"))
@@ -97,7 +97,7 @@ class Answer:
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
-    """REST framework's EXCEPTION_HANDLER; there is no exception that it has no answer for."""
+    """REST framework's EXCEPTION_HANDLER. It has an answer for every exception."""
     return answer_for(error).response()
 
 
@@ -118,9 +118,9 @@ def answer_for(error: BaseException) -> Answer:
         case SuspiciousOperation():
             return Answer(400, "")
         case OperationalError() | InterfaceError():
-            return _away("database_unavailable", "The database", error)
+            return _outage("database_unavailable", "The database", error)
         case redis.ConnectionError() | redis.TimeoutError():
-            return _away("redis_unavailable", "The cache and queue", error)
+            return _outage("redis_unavailable", "The cache and queue", error)
     log.error("request_failed", exc_info=error)
     return Answer(500, "")
 
@@ -129,7 +129,7 @@ def _from_problem(error: Problem) -> Answer:
     errors = error.errors if isinstance(error, Invalid) else []
     return Answer(
         error.status,
-        _in_words(errors) or error.detail,
+        _joined(errors) or error.detail,
         error.code,
         error.title,
         errors=errors,
@@ -154,17 +154,17 @@ def _from_api_exception(error: APIException) -> Answer:
 
 
 def _bad_input(errors: list[FieldProblem]) -> Answer:
-    return Answer(400, _in_words(errors), "invalid", "The input is not valid", errors=errors)
+    return Answer(400, _joined(errors), "invalid", "The input is not valid", errors=errors)
 
 
-def _in_words(errors: Iterable[FieldProblem]) -> str:
-    """One readable string that names the fields, as senders know them."""
+def _joined(errors: Iterable[FieldProblem]) -> str:
+    """One readable string that names the fields as the sender does."""
     return " ".join(
         f"{error.field}: {error.message}" if error.field else error.message for error in errors
     )
 
 
-def _away(code: str, what: str, error: BaseException) -> Answer:
+def _outage(code: str, what: str, error: BaseException) -> Answer:
     log.error(code, error=str(error), exc_info=error)
     detail = f"{what} cannot be reached now. Try again in a few seconds."
     return Answer(503, detail, code, headers=_retry_after(RETRY_AFTER_S))
@@ -201,7 +201,7 @@ def _flattened(detail: Any, name: str = "") -> Iterator[FieldProblem]:
         yield FieldProblem(name, str(getattr(detail, "code", None) or "invalid"), str(detail))
 
 
-# --- what never reaches a view -------------------------------------------------------------------
+# --- errors outside of API views -----------------------------------------------------------------
 
 
 class ApiErrorMiddleware:
@@ -216,7 +216,7 @@ class ApiErrorMiddleware:
             response.status_code < 400
             or not request.path.startswith(API_PREFIXES)
             or response.headers.get("Content-Type", "") == CONTENT_TYPE
-            or getattr(response, "exception", False)  # a view's own words
+            or getattr(response, "exception", False)  # a view's own error
         ):
             return response
         problem = Answer(response.status_code, "").response()
@@ -226,14 +226,14 @@ class ApiErrorMiddleware:
         return problem
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """From views that are not REST framework's."""
+        """Exceptions of views that do not use REST framework."""
         if request.path.startswith(API_PREFIXES):
             return answer_for(error).response()
         return None
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """`handler500`: what went wrong in a middleware, or behind a page."""
+    """`handler500`: exceptions of middleware and of HTML pages."""
     error = sys.exc_info()[1]
     answer = answer_for(error) if error else Answer(500, "")
     if request.path.startswith(API_PREFIXES):

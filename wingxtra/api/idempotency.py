@@ -1,26 +1,25 @@
-"""`Idempotency-Key`: a POST that is sent again, because its answer was lost, is carried out once.
+"""`Idempotency-Key`: a POST that is retried, because its response was lost, is carried out once.
 
-One mechanism for all POSTs (`ApiView` calls `once`). A row of IdempotencyKey claims the key for the
-caller, method and path; the answer is written into it and replayed for 24 hours. Whoever comes with
-the same key while the first still runs is told so at once: an advisory lock is tried, never waited
-for, and it is free again the moment its holder's transaction or connection ends, however it ends.
+All POSTs use it (`ApiView` calls `once`). A row of IdempotencyKey claims the key for the caller,
+method and path. The response is stored in the row and replayed for 24 hours. A second request under
+the same key is refused at once while the first one runs: it tries an advisory lock and never waits.
+The lock is free as soon as its holder's transaction or connection ends.
 
-Two kinds of views:
+There are two kinds of views:
 
-- One whose effect is one database transaction (the default). Claim, effect and answer commit
-  together or not at all. A refused request leaves nothing but its answer, stored by itself.
-- One that talks to other systems between its transactions (`one_transaction = False`). Claim,
-  effects and answer are committed one after another under a lock of the session. If the process
-  dies between effect and answer, the claim is left without an answer and without a lock, and the
-  same request sent again is carried out again. So what such a view calls must do nothing new, and
-  answer the same, when it is called again: the verbs of `orders.lifecycle` and the bridge, which
-  knows an intent by its id, are made that way.
+- Views with one database transaction (the default). Claim, effect and response commit together or
+  not at all. For a refused request only the response is stored.
+- Views that call other systems between transactions (`one_transaction = False`). Claim, effects and
+  response commit one after another, under a session lock. If the process dies between effect and
+  response, the claim stays without a response and without a lock, and a retry carries the request
+  out again. So all that such a view calls must be idempotent: the verbs of `orders.lifecycle` are,
+  and the bridge recognises an intent by its id.
 
-A 5xx or 429 is never stored: sent again, the request is tried again.
+A 5xx or 429 is never stored, so a retry runs the request again.
 
-An answer may hold what is told only once (a delivery's code). So it is stored sealed, under the
-client's key and SECRET_KEY: nobody reads it from the database. When SECRET_KEY was changed since, a
-key that comes again looks like one with another body; nothing is carried out twice.
+A response may hold a secret that is shown only once (a delivery's code). So it is encrypted with
+the client's key and SECRET_KEY, and cannot be read from the database alone. After a change of
+SECRET_KEY, a retry looks like another body and is refused; nothing is carried out twice.
 """
 
 import hmac
@@ -74,7 +73,7 @@ class KeyReused(Problem):
 def once(
     request: Request, caller_key: str, answer: Callable[[], HttpResponse], *, one_transaction: bool
 ) -> HttpResponse:
-    """The stored answer to this request, or that of `answer()`, which is rendered and never raises.
+    """The stored response to this request, or that of `answer()`, which renders and never raises.
 
     Raises Invalid, StillRunning or KeyReused.
     """
@@ -93,7 +92,7 @@ def _in_one_transaction(claim: "Claim", answer: Callable[[], HttpResponse]) -> H
         transaction.set_rollback(True)
     if _is_lasting(response):
         with transaction.atomic():
-            # Somebody may have been faster meanwhile; then that answer is the first one.
+            # The rollback released the lock, so another request may have stored its response first.
             if stored := claim.take("pg_try_advisory_xact_lock"):
                 return stored
             claim.store(response)
@@ -142,10 +141,10 @@ class Claim:
         return int.from_bytes(bytes.fromhex(self.digest[:16]), signed=True)
 
     def take(self, try_lock: str) -> HttpResponse | None:
-        """Claim the key, holding the lock; or the answer that is stored. Raises as `once` does.
+        """Claim the key under the lock and return None, or return the stored response.
 
-        A claim that nobody holds and nobody answered was left by a process that died: it is taken
-        over, by the same request only.
+        A claim without a lock and without a response was left by a process that died; only the
+        same request may take it over. Raises as `once` does.
         """
         now = timezone.now()
         with connection.prepared_cursor() as cursor:
@@ -163,7 +162,7 @@ class Claim:
                     RETURNING 1
                 )
                 SELECT mine, EXISTS (SELECT FROM taken) FROM lock
-                """,  # noqa: S608 (one of two names of ours)
+                """,  # noqa: S608 (one of two constants)
                 {
                     "lock": self.lock_id,
                     "digest": self.digest,
@@ -224,7 +223,7 @@ class Claim:
 
 
 def _contents(request: Request) -> Any:
-    """What was sent, whichever way it was written: a form has a new boundary each time."""
+    """The parsed body: the raw bytes of a form differ at each retry by their boundary."""
     data = request.data
     if not hasattr(data, "lists"):
         return data
@@ -245,7 +244,7 @@ def _encoded(value: Any) -> bytes:
 
 
 def purge(*, at_most: int = 10_000) -> int:
-    """Forget answers older than a day; returns how many rows went."""
+    """Delete claims older than a day. Returns the number of deleted rows."""
     old = IdempotencyKey.objects.filter(created_at__lt=timezone.now() - KEPT_FOR)
     deleted, _ = IdempotencyKey.objects.filter(pk__in=old.values("pk")[:at_most]).delete()
     return deleted

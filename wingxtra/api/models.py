@@ -1,14 +1,14 @@
-"""What the API remembers between requests."""
+"""Tables of the API itself."""
 
 from django.db import models
 from django.utils import timezone
 
 
 class IdempotencyKey(models.Model):
-    """A POST made under an `Idempotency-Key`, and its answer (see wingxtra.api.idempotency).
+    """A POST with an `Idempotency-Key`, and its response (see wingxtra.api.idempotency).
 
-    Neither the key nor the answer can be read from here. `status` is empty while the
-    request runs, or when the process that ran it died.
+    The key is hashed and the response is encrypted. `status` is null while the request runs, or
+    when its process died.
     """
 
     digest = models.CharField(max_length=64, primary_key=True, help_text="Caller, call and key.")

@@ -1,4 +1,4 @@
-"""Lists: by page with a total, or by cursor for going deep."""
+"""Lists: by page with a total, or by cursor for long walks."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,36 +15,35 @@ from wingxtra.problems import FieldProblem, Invalid
 
 PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
-# Counting on would cost more than the page itself.
-COUNT_AT_MOST = 10_000
+# Beyond this, the count costs more than the page itself.
+MAX_COUNT = 10_000
 
 
 class Envelope(BasePagination):
-    """`?page=2&page_size=50` counts; `?cursor=` starts a walk whose cost does not grow.
+    """`?page=2&page_size=50` counts the rows; `?cursor=` starts a walk of constant cost per page.
 
-    Counting stops at `count_at_most`, and then the answer says so (`total_is_at_least`); the pages
-    go on behind it.
+    The count stops at `max_count`; the answer then has `total_is_at_least`. Later pages still work.
 
-    A cursor names the last row seen by (time, id), so that rows that come or go meanwhile neither
-    repeat nor hide others, however many share one time. The walk goes newest first, or as
-    `oldest_first` says; it cannot be combined with another `ordering`.
+    A cursor names the last row by (time, id), so rows that are added or deleted during the walk
+    neither repeat nor hide others, even when many rows share one time. The walk is newest first,
+    unless `oldest_first`, and cannot be combined with `ordering`.
     """
 
     time_field = "created_at"
     oldest_first = False
-    count_at_most = COUNT_AT_MOST
+    max_count = MAX_COUNT
 
     def paginate_queryset(  # type: ignore[override]
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any]:
-        """The rows of this page; `get_paginated_response` wraps what is made of them.
+        """The rows of this page; `get_paginated_response` wraps their serialized form.
 
-        `queryset` is ordered by something unique. Raises Invalid.
+        The order of `queryset` must be unique. Raises Invalid.
         """
-        self.page_size = _whole(request, "page_size", PAGE_SIZE, MAX_PAGE_SIZE)
+        self.page_size = _positive(request, "page_size", PAGE_SIZE, MAX_PAGE_SIZE)
         self.cursor = request.query_params.get("cursor")
         if self.cursor is None:
-            return self._by_page(queryset, _whole(request, "page", 1))
+            return self._by_page(queryset, _positive(request, "page", 1))
         for other in ("page", "ordering"):
             if other in request.query_params:
                 message = f"“{other}” and “cursor” cannot be combined."
@@ -53,9 +52,9 @@ class Envelope(BasePagination):
 
     def _by_page(self, queryset: QuerySet[Any], page: int) -> list[Any]:
         self.page = page
-        most = self.count_at_most
-        counted = queryset.order_by()[: most + 1].count()
-        self.total, self.has_more_than_total = min(counted, most), counted > most
+        limit = self.max_count
+        counted = queryset.order_by()[: limit + 1].count()
+        self.total, self.has_more_than_total = min(counted, limit), counted > limit
         first = (page - 1) * self.page_size
         if first >= counted and not self.has_more_than_total:
             return []
@@ -67,12 +66,12 @@ class Envelope(BasePagination):
         if self.cursor:
             after = TupleGreaterThan if self.oldest_first else TupleLessThan
             key = Tuple(self.time_field, queryset.model._meta.pk.name)
-            queryset = queryset.filter(after(key, _read(self.cursor, queryset.model)))
+            queryset = queryset.filter(after(key, _decoded(self.cursor, queryset.model)))
         rows = _rows(queryset, slice(0, self.page_size + 1))
         self.next_cursor = None
         if len(rows) > self.page_size:
             rows.pop()
-            self.next_cursor = _written(getattr(rows[-1], self.time_field), rows[-1].pk)
+            self.next_cursor = _encoded(getattr(rows[-1], self.time_field), rows[-1].pk)
         return rows
 
     def get_paginated_response(self, data: Iterable[Any]) -> Response:
@@ -108,15 +107,15 @@ class Envelope(BasePagination):
         whole = {"type": "integer"}
         total = {
             "type": "integer",
-            "description": f"Exact up to {COUNT_AT_MOST:,} rows, with a search up to fewer; where "
-            "there are more, counting stops and `total_is_at_least` says so. Pages go on behind.",
+            "description": f"Exact up to {MAX_COUNT:,} rows, with a search up to fewer. With more "
+            "rows, the count stops there and `total_is_at_least` is true. Later pages still work.",
         }
         place = {"page": whole, "page_size": whole, "total": total}
         capped = {
             "total_is_at_least": {
                 "type": "boolean",
                 "enum": [True],
-                "description": "There are more rows than `total`. Absent where `total` is exact.",
+                "description": "There are more rows than `total`. Absent when `total` is exact.",
             }
         }
         after = {
@@ -125,7 +124,7 @@ class Envelope(BasePagination):
         }
         return {
             "type": "object",
-            "description": "With `cursor` it has a `next_cursor`; else it says where it is.",
+            "description": "With `cursor` it has a `next_cursor`; otherwise page and total.",
             "required": ["items"],
             "properties": {
                 "items": schema,
@@ -145,7 +144,7 @@ class Envelope(BasePagination):
 
 
 def _rows(queryset: QuerySet[Any], window: slice) -> list[Any]:
-    """The rows of a page. Only they are joined with others: a search may find many more."""
+    """The rows of a page. The joins run for these rows only, not for all that a search finds."""
     joined = queryset.query.select_related
     if not joined or queryset.query.annotation_select:
         return list(queryset[window])
@@ -156,7 +155,7 @@ def _rows(queryset: QuerySet[Any], window: slice) -> list[Any]:
     return list(rows)
 
 
-def _whole(request: Request, name: str, default: int, most: int | None = None) -> int:
+def _positive(request: Request, name: str, default: int, most: int | None = None) -> int:
     given = request.query_params.get(name)
     if given is None:
         return default
@@ -167,14 +166,14 @@ def _whole(request: Request, name: str, default: int, most: int | None = None) -
     return value
 
 
-def _written(moment: datetime, pk: Any) -> str:
+def _encoded(moment: datetime, pk: Any) -> str:
     return signing.dumps([moment.isoformat(), str(pk)], salt="cursor")
 
 
-def _read(cursor: str, model: type[Model]) -> tuple[datetime, Any]:
+def _decoded(cursor: str, model: type[Model]) -> tuple[datetime, Any]:
     try:
         moment, pk = signing.loads(cursor, salt="cursor")
         return datetime.fromisoformat(moment), model._meta.pk.to_python(pk)
     except (signing.BadSignature, ValueError) as error:
-        message = "This is no cursor of ours; begin again with an empty one."
+        message = "This cursor is not valid. Start again with an empty one."
         raise Invalid([FieldProblem("cursor", "invalid", message)]) from error

@@ -1,4 +1,4 @@
-"""Request bodies: JSON as RFC 8259 and RFC 7493 have it, and never more than is allowed."""
+"""Request bodies: strict JSON (RFC 8259, RFC 7493) with a size limit."""
 
 import json
 import math
@@ -20,8 +20,8 @@ class BodyTooLarge(APIException):
 
 
 class StrictJsonParser(BaseParser):
-    """Refuses what lenient parsers let through: NaN, Infinity, numbers too large for a double, a
-    name given twice, half a surrogate pair, and anything but an object on the outside.
+    """Refuses what lenient parsers accept: NaN, Infinity, numbers too large for a double, a name
+    given twice, half a surrogate pair, and a top level that is not an object.
     """
 
     media_type = "application/json"
@@ -36,7 +36,7 @@ class StrictJsonParser(BaseParser):
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """The object that `body` holds. Raises ParseError, saying what is wrong and where."""
+    """The object in `body`. Raises ParseError with what is wrong and where."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -58,7 +58,7 @@ def decode(body: bytes) -> dict[str, Any]:
         raise ParseError("The body has half a surrogate pair in a string.") from error
     except RecursionError as error:
         raise ParseError(_TOO_DEEP) from error
-    except ValueError as error:  # thousands of digits: Python does not make an integer of them
+    except ValueError as error:  # Python refuses an integer with thousands of digits
         raise ParseError("The body has a number that is too large.") from error
     if not isinstance(data, dict):
         raise ParseError("The body must be a JSON object: {…}.")
@@ -80,7 +80,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _not_a_number(word: str) -> NoReturn:
-    raise ParseError(f"The body has {word}, which JSON does not know.")
+    raise ParseError(f"The body has {word}, which is not JSON.")
 
 
 def _number(digits: str) -> float:
@@ -99,10 +99,10 @@ def _deeper_than(value: Any, levels: int) -> bool:
 
 
 def bound_body(request: HttpRequest, max_bytes: int | None = None) -> None:
-    """Refuse a body over `max_bytes` (API_MAX_BODY_BYTES) before anybody reads it.
+    """Refuse a body over `max_bytes` (API_MAX_BODY_BYTES) before it is parsed.
 
-    A chunked body says no length: it is read here, and no further than that. One that is longer
-    than its Content-Length is cut there by the server, and by Django again.
+    A chunked body declares no length, so up to `max_bytes` + 1 of it are read here. The server and
+    Django cut a body at its Content-Length.
     """
     limit: int = settings.API_MAX_BODY_BYTES if max_bytes is None else max_bytes
     if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():

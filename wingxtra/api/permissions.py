@@ -1,4 +1,4 @@
-"""Who may make a call. A view that names none of these can be called by nobody."""
+"""Permissions by role. A view that names none of these refuses every call."""
 
 from typing import Any
 
@@ -8,40 +8,40 @@ from rest_framework.request import Request
 from wingxtra.accounts.identity import STAFF_ROLES, Role
 
 
-class NobodyByDefault(BasePermission):
+class DenyByDefault(BasePermission):
     roles: tuple[Role, ...] = ()
     message = "Your role may not do this."
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        caller: Any = request.user  # a Caller, or None for a stranger
+        caller: Any = request.user  # a Caller, or None without credentials
         return caller is not None and caller.role in self.roles
 
 
-class IsMerchantOrStaff(NobodyByDefault):
+class IsMerchantOrStaff(DenyByDefault):
     roles = (Role.MERCHANT, *STAFF_ROLES)
 
 
-class IsMerchantLoaderOrStaff(NobodyByDefault):
-    """Which orders a loader may touch says `orders.loading.access`."""
+class IsMerchantLoaderOrStaff(DenyByDefault):
+    """`orders.loading.access` decides which orders a loader may change."""
 
     roles = (Role.MERCHANT, Role.LOADER, *STAFF_ROLES)
 
 
-class IsLoaderOrStaff(NobodyByDefault):
-    """Which orders a loader may touch says `orders.loading.access`."""
+class IsLoaderOrStaff(DenyByDefault):
+    """`orders.loading.access` decides which orders a loader may change."""
 
     roles = (Role.LOADER, *STAFF_ROLES)
 
 
-class IsMerchantOrAdmin(NobodyByDefault):
+class IsMerchantOrAdmin(DenyByDefault):
     roles = (Role.MERCHANT, Role.ADMIN)
 
 
-class IsStaff(NobodyByDefault):
+class IsStaff(DenyByDefault):
     """OPS and ADMIN."""
 
     roles = STAFF_ROLES
 
 
-class IsAdmin(NobodyByDefault):
+class IsAdmin(DenyByDefault):
     roles = (Role.ADMIN,)

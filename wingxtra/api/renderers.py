@@ -1,4 +1,4 @@
-"""JSON answers, encoded by msgspec: an order of magnitude faster than what REST framework does."""
+"""JSON responses by msgspec, which is ten times as fast as REST framework's own encoder."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,8 +28,8 @@ class JsonRenderer(BaseRenderer):
 def json_answer(
     data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> HttpResponse:
-    """An answer that is encoded at once. REST framework's Response waits to be told its renderer,
-    of which there is but one here; where every call counts, that takes longer than encoding.
+    """An encoded response, for hot calls: REST framework's choice of a renderer takes longer than
+    the encoding, and there is only one renderer.
     """
     return HttpResponse(
         _encode(data), status=status, headers=headers, content_type=JsonRenderer.media_type
@@ -37,7 +37,9 @@ def json_answer(
 
 
 def _plain(value: Any) -> Any:
-    """What msgspec does not know: lazy translations, and kinds of strings and containers."""
+    """Converts types that msgspec does not know: lazy translations, and subclasses of str, dict
+    and list.
+    """
     if isinstance(value, str):
         return str.__str__(value)  # str() of a SafeString is the same SafeString
     if isinstance(value, Promise):

@@ -1,4 +1,4 @@
-"""One id per request: the client's `X-Request-ID` or our own, echoed, and in every log line."""
+"""One id per request, the client's `X-Request-ID` or ours: in the response and every log line."""
 
 import logging
 import re
@@ -38,7 +38,7 @@ class RequestIdMiddleware:
 
     @staticmethod
     def _log(request: HttpRequest, response: HttpResponseBase, started: float) -> None:
-        """By route and not by path: a path may hold a tracking id, which is its holder's key."""
+        """Logs the route, not the path: a path may hold a tracking id, which gives access."""
         found = request.resolver_match
         log.log(
             logging.DEBUG if request.path in PROBES else logging.INFO,

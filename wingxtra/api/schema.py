@@ -1,8 +1,8 @@
-"""The OpenAPI description: what the generator cannot see by itself.
+"""Extensions of the OpenAPI generator.
 
-`ApiSchema` describes one call: who may make it, its headers, and the problems that it may answer.
-`complete` adds what those refer to, the examples, and the links from one call to the next. Shapes
-and words that others rely on too are in docs/contracts/.
+`ApiSchema` describes one call: its roles, headers, and the problems that it may answer. `complete`
+adds the shared components, the examples, and the links between calls. Shapes and texts that other
+systems rely on too are in docs/contracts/.
 """
 
 import json
@@ -21,29 +21,29 @@ from wingxtra.api.errors import CONTENT_TYPE, STATUSES
 from wingxtra.api.serializers import StrictSerializer
 
 IDEMPOTENCY_KEY = "IdempotencyKey"
-# An operation's extension: {path parameter of others: where the answer has its value}. It becomes
-# links to all calls with that parameter.
+# An operation's extension: {path parameter of other calls: runtime expression of its value in this
+# answer}. It becomes links to all calls with that parameter.
 NAMES = "x-names"
 
 
 def contract(name: str) -> Schema:
-    """docs/contracts/<name>.schema.json as a component, with all that it refers to written out."""
+    """docs/contracts/<name>.schema.json as a component, with every `$ref` resolved."""
 
-    def written_out(part: Any) -> Any:
+    def resolved(part: Any) -> Any:
         if isinstance(part, list):
-            return [written_out(one) for one in part]
+            return [resolved(one) for one in part]
         if not isinstance(part, dict):
             return part
-        rest = {key: written_out(value) for key, value in part.items() if key != "$ref"}
+        rest = {key: resolved(value) for key, value in part.items() if key != "$ref"}
         if "$ref" in part:
             return {**contract(part["$ref"].removesuffix(".schema.json")), **rest}
         return rest
 
-    return {key: written_out(part) for key, part in committed(name).items() if key[0] != "$"}
+    return {key: resolved(part) for key, part in committed(name).items() if key[0] != "$"}
 
 
 class ContractInSchema(OpenApiSerializerExtension):
-    """Shows the generator the contract itself."""
+    """Uses the published contract as the component's schema."""
 
     target_class = "wingxtra.api.serializers.FromContract"
     match_subclasses = True
@@ -72,8 +72,8 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 
 class ApiSchema(AutoSchema):
-    """REST framework's DEFAULT_SCHEMA_CLASS. A call's docstring is its description, and the first
-    sentence of it its summary.
+    """REST framework's DEFAULT_SCHEMA_CLASS. A call's docstring is its description; the first
+    sentence is the summary.
     """
 
     view: Any  # an ApiView
@@ -106,7 +106,7 @@ class ApiSchema(AutoSchema):
 
     @property
     def _roles(self) -> list[str]:
-        """Who may make the call; empty where anyone may."""
+        """The roles that may make the call; empty for a public one."""
         (permission,) = self.view.get_permissions()
         return [] if isinstance(permission, AllowAny) else [str(role) for role in permission.roles]
 
@@ -121,7 +121,7 @@ class ApiSchema(AutoSchema):
 
     @property
     def _problems(self) -> list[str]:
-        """What any such call may refuse with; a view names what is special to it."""
+        """Statuses that any such call may answer; a view names its special ones."""
         found = ["400", "429", "503"]
         if self._roles:
             found += ["401", "403"]
@@ -134,7 +134,7 @@ class ApiSchema(AutoSchema):
         return found
 
     def _get_filter_parameters(self) -> list[Schema]:
-        """An empty filter, as forms send it, is like none."""
+        """An empty filter value, as forms send it, is the same as no filter."""
         parameters: list[Schema] = super()._get_filter_parameters()
         for parameter in parameters:
             schema = parameter["schema"]
@@ -151,11 +151,11 @@ class ApiSchema(AutoSchema):
         return schema
 
 
-# --- the parts that all calls share --------------------------------------------------------------
+# --- shared components ---------------------------------------------------------------------------
 
 HEADERS: dict[str, Schema] = {
     request_id.HEADER: {
-        "description": "The id of the request; name it when you ask us about one.",
+        "description": "The id of the request; quote it when you ask us about the request.",
         "required": True,
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
         "example": "b2f7c1d4e5a6478f9a0b1c2d3e4f5a6b",
@@ -176,22 +176,22 @@ HEADERS: dict[str, Schema] = {
         "example": 60,
     },
     idempotency.REPLAYED: {
-        "description": "There when the request was carried out before, and this is that answer.",
+        "description": "Present when this is the stored answer of an earlier request.",
         "schema": {"const": "true"},
         "example": "true",
     },
     "Location": {
-        "description": "Where what was made can be read.",
+        "description": "Address of the created object.",
         "schema": {"type": "string", "format": "uri-reference"},
         "example": "/api/v1/orders/0b6f0c1e-6d0f-4a3a-9a51-3b8f3f6f2a10",
     },
     "Retry-After": {
-        "description": "In how many seconds trying again makes sense.",
+        "description": "Seconds to wait before the next try.",
         "schema": {"type": "integer", "minimum": 1},
         "example": 5,
     },
     "WWW-Authenticate": {
-        "description": "How to prove who you are.",
+        "description": "How to authenticate.",
         "schema": {"type": "string"},
         "example": 'Bearer realm="api"',
     },
@@ -245,7 +245,7 @@ def complete(result: Schema, generator: Any, request: Any, public: bool) -> Sche
 
 
 def _webhook() -> Schema:
-    """What we send to merchants' endpoints."""
+    """The request that we send to merchants' endpoints."""
     headers = ("webhook-id", "webhook-timestamp", "webhook-signature")
     message = contract("webhook")
     return {
@@ -258,13 +258,13 @@ def _webhook() -> Schema:
         "requestBody": {"content": {"application/json": {"schema": message}}},
         "responses": {
             "2XX": {"description": "Taken. After anything else it is sent again."},
-            "410": {"description": "Nobody is there any more: the webhook is switched off."},
+            "410": {"description": "The endpoint is gone: we switch the webhook off."},
         },
     }
 
 
 def _show(content: Schema, examples: Schema) -> None:
-    """Add the example of the component that this is, or is a list of."""
+    """Add the example of this component, or of the component that this is a list of."""
     name = content["schema"].get("$ref", "").rpartition("/")[2]
     item = name.removeprefix("Paginated").removesuffix("List")
     if name in examples:
@@ -275,7 +275,7 @@ def _show(content: Schema, examples: Schema) -> None:
 
 
 def _link(operation: Schema, parameter: str, value: str, others: list[Schema]) -> None:
-    """Say that what `operation` answered as `value` is the path parameter of these others."""
+    """Link `operation` to all calls whose path parameter is `value` of its answer."""
     links = {
         other["operationId"]: {
             "operationId": other["operationId"],
@@ -290,7 +290,7 @@ def _link(operation: Schema, parameter: str, value: str, others: list[Schema]) -
 
 
 def _problem(status: int, codes: dict[str, str]) -> Schema:
-    """The answer for all problems of one status. `codes`: what each means."""
+    """The response component for all problems of one status. `codes`: the meaning of each."""
     _, title = STATUSES[status]
     code, meaning = next(iter(codes.items()))
     example: Schema = {

@@ -1,4 +1,4 @@
-"""Building blocks for input: exactly the fields named, of exactly the types named."""
+"""Serializer fields for input: strict types, and no unknown fields."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ from wingxtra.problems import FieldProblem
 
 
 class Number(serializers.FloatField):
-    """A JSON number. A string that looks like one is a mistake somewhere, and we say so."""
+    """A JSON number. A string that looks like a number is refused."""
 
     default_error_messages = {"invalid": "Must be a number."}
 
@@ -36,7 +36,7 @@ class WholeNumber(serializers.IntegerField):
 
 
 class Text(serializers.CharField):
-    """A JSON string, with the spaces around it taken off."""
+    """A JSON string, stripped of surrounding spaces."""
 
     default_error_messages = {"invalid": "Must be a string."}
 
@@ -58,7 +58,7 @@ class Flag(serializers.BooleanField):
 
 
 class Timestamp(serializers.DateTimeField):
-    """ISO 8601 with an offset, in and out; out it is UTC with `Z`."""
+    """ISO 8601. Input needs an offset; output is UTC with `Z`."""
 
     default_error_messages = {
         "invalid": "Must be a time in ISO 8601, like 2026-03-01T12:00:00Z.",
@@ -68,7 +68,7 @@ class Timestamp(serializers.DateTimeField):
     def to_internal_value(self, value: Any) -> datetime:
         try:
             moment = parse_datetime(value) if isinstance(value, str) else None
-        except ValueError:  # well formed, and no such day
+        except ValueError:  # well formed, but there is no such day
             moment = None
         if moment is None:
             self.fail("invalid")
@@ -78,7 +78,7 @@ class Timestamp(serializers.DateTimeField):
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """A serializer that names every field it does not know instead of ignoring it."""
+    """A serializer that refuses unknown fields by name instead of ignoring them."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         errors: dict[str, Any] = {}
@@ -99,10 +99,10 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     @classmethod
     def read(cls, data: Any) -> tuple[dict[str, Any], list[FieldProblem]]:
-        """What can be used of the input, and every problem with the rest.
+        """The valid values of the input, and every problem with the rest.
 
         A field with a problem is None among the values, so that no default takes its place. All
-        calls share the fields of one serializer, which saves a copy of each field. So it is only
+        calls share the fields of one serializer, which saves a copy of each field. So it works only
         for serializers that do nothing beyond their fields; others raise TypeError.
         """
         fields = _fields_of(cls)

@@ -1,7 +1,7 @@
-"""How often somebody may call: a moving window per caller, counted in Redis for all processes.
+"""Rate limits: a moving window per caller, counted in Redis for all processes.
 
-Whoever has logged in is limited as that user or key, everybody else by client address. While Redis
-is away, callers we know go on unlimited and strangers are limited by each process on its own.
+Authenticated callers are limited per user or key, anonymous ones per client address. While Redis is
+down, authenticated callers are not limited, and each process limits anonymous ones by itself.
 """
 
 import math
@@ -23,7 +23,7 @@ from wingxtra.problems import Problem
 
 uncounted = Counter(
     "wingxtra_api_calls_uncounted",
-    "Calls whose rate limit was not counted in Redis, because it was away.",
+    "Calls whose rate limit was not counted in Redis, because Redis was down.",
     ["caller"],
 )
 
@@ -43,7 +43,7 @@ class TooManyRequests(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What is left of a caller's calls: `remaining` of `limit`, one more in `reset_s` seconds."""
+    """A caller's quota: `remaining` of `limit` calls are left, one more in `reset_s` seconds."""
 
     limit: int
     remaining: int
@@ -57,26 +57,28 @@ class Window:
 
 
 def count(
-    request: HttpRequest | Request, caller_key: str | None, trip: redis_client.Trip | None = None
+    request: HttpRequest | Request,
+    caller_key: str | None,
+    trip: redis_client.RoundTrip | None = None,
 ) -> Window | None:
-    """Count this call; None when it could not be. `caller_key` is None for a stranger.
+    """Count this call; None if Redis could not. `caller_key` is None for an anonymous caller.
 
-    The question goes with `trip`, which is made here, so that what others ask on it costs no trip
-    of its own. Raises TooManyRequests.
+    Adds the count to `trip` and sends it, so other commands on the trip cost no extra round trip.
+    Raises TooManyRequests.
     """
     known = caller_key is not None
     rate = settings.API_RATE_AUTHENTICATED if known else settings.API_RATE_PUBLIC
     who = caller_key or f"address:{client_address(request)}"
     try:
-        return _hit_shared(_limit(rate), who, trip or redis_client.Trip())
+        return _hit_shared(_limit(rate), who, trip or redis_client.RoundTrip())
     except redis_client.Away:
         uncounted.labels("authenticated" if known else "public").inc()
         return None if known else _hit_own(_limit(rate), who)
 
 
-# One round trip, whose work does not grow with the limit.
+# One round trip; its cost does not grow with the limit.
 # KEYS: the times of the caller's calls in microseconds, newest first. ARGV: limit, window in us.
-# Answers whether the call is allowed, how many are left, and in how many seconds there is one more.
+# Returns whether the call is allowed, how many are left, and the seconds until there is one more.
 _count = redis_client.Script("""
 local clock = redis.call('TIME')
 local now, limit, window = clock[1] * 1000000 + clock[2], tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -107,21 +109,21 @@ def _limit(rate: str) -> RateLimitItem:
     return parse(rate)
 
 
-def _hit_shared(limit: RateLimitItem, who: str, trip: redis_client.Trip) -> Window:
+def _hit_shared(limit: RateLimitItem, who: str, trip: redis_client.RoundTrip) -> Window:
     window_us = limit.get_expiry() * 1_000_000
-    counted = trip.run(_count, [f"wingxtra:calls:{who}"], [limit.amount, window_us])
-    trip.make()
+    counted = trip.eval(_count, [f"wingxtra:calls:{who}"], [limit.amount, window_us])
+    trip.send()
     allowed, remaining, reset_s = counted.value
-    return _judged(limit, bool(allowed), remaining, reset_s)
+    return _window(limit, bool(allowed), remaining, reset_s)
 
 
 def _hit_own(limit: RateLimitItem, who: str) -> Window:
     allowed = _own().hit(limit, who)
     stats = _own().get_window_stats(limit, who)
-    return _judged(limit, allowed, stats.remaining, math.ceil(stats.reset_time - time.time()))
+    return _window(limit, allowed, stats.remaining, math.ceil(stats.reset_time - time.time()))
 
 
-def _judged(limit: RateLimitItem, allowed: bool, remaining: int, reset_s: int) -> Window:
+def _window(limit: RateLimitItem, allowed: bool, remaining: int, reset_s: int) -> Window:
     window = Window(limit.amount, remaining if allowed else 0, max(1, reset_s))
     if not allowed:
         raise TooManyRequests(limit, window)

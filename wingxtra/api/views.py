@@ -1,4 +1,4 @@
-"""What all our API views have in common."""
+"""Base classes of all API views."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,21 +17,21 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from wingxtra import redis_client
-from wingxtra.accounts.authentication import STAMP, ApiKeyAuthentication
+from wingxtra.accounts.authentication import VERSION, ApiKeyAuthentication
 from wingxtra.accounts.identity import Caller
 from wingxtra.accounts.models import ApiKey
 from wingxtra.api import idempotency, throttling
 from wingxtra.api.parsers import bound_body
-from wingxtra.cache_version import Kept
+from wingxtra.cache_version import Cached
 from wingxtra.page_policy import NO_PAGE
 from wingxtra.problems import FieldProblem, Invalid, NotFound
 
-# What an address may name that finds its log lines. A tracking id does not: it is a key.
+# Path parameters that are bound to every log line. A tracking id is not: it gives access.
 IN_EVERY_LOG_LINE = ("order_id", "job_id", "drone_id", "intent_id", "run_id")
 
 
 class OneRenderer(DefaultContentNegotiation):
-    """We speak JSON, whatever `Accept` says: RFC 9110 allows it, and a 406 helps nobody."""
+    """Answers JSON and ignores `Accept`: RFC 9110 allows it, and a 406 does not help the caller."""
 
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: str | None = None
@@ -40,20 +40,19 @@ class OneRenderer(DefaultContentNegotiation):
 
 
 class ApiView(APIView):
-    """Authenticates, limits, permits, and carries a POST out once per `Idempotency-Key`.
+    """Authenticates, limits the rate, checks permissions, and handles `Idempotency-Key`.
 
-    A subclass names its `permission_classes` and writes `get`, `post`, ... which raise what is in
-    `wingxtra.problems` and answer with a Response.
+    A subclass sets `permission_classes` and defines `get`, `post`, ... which return a Response and
+    raise the errors of `wingxtra.problems`.
     """
 
     content_negotiation_class = OneRenderer
     metadata_class = None
     format_kwarg = None  # no `.json` at the end of a path
 
-    # False where a POST talks to other systems between its transactions (see
-    # wingxtra.api.idempotency).
+    # False if a POST calls other systems between its transactions (see wingxtra.api.idempotency).
     one_transaction = True
-    # False where the answer is a secret that must not be stored, and doing it twice does no harm.
+    # False if the response is a secret that must not be stored, and a second call is harmless.
     idempotent = True
     # None: API_MAX_BODY_BYTES.
     max_body_bytes: int | None = None
@@ -63,12 +62,12 @@ class ApiView(APIView):
 
     @property
     def caller(self) -> Caller:
-        """Who calls, in a view that is not for strangers."""
+        """The caller, in a view that requires authentication."""
         return cast(Caller, self.request.user)
 
     @property
     def caller_key(self) -> str | None:
-        """Names the caller, for limits and idempotency; None for a stranger."""
+        """Identifies the caller for rate limits and idempotency; None for an anonymous one."""
         caller: Any = self.request.user  # a Caller
         return _key_of(caller) if caller else None
 
@@ -78,7 +77,7 @@ class ApiView(APIView):
         request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(
             request
         )
-        self._know_and_count(request)
+        self._authenticate_and_count(request)
         self.check_permissions(request)
         _refuse_nul(request)
         bound_body(request._request, self.max_body_bytes)
@@ -88,39 +87,41 @@ class ApiView(APIView):
             # REST framework looks the handler up after this.
             self.post = partial(self._post_once, post)
 
-    def _know_and_count(self, request: Request) -> None:
-        """Who calls, and how often. A cached API key is validated in the same round trip to Redis
-        as the rate limit.
+    def _authenticate_and_count(self, request: Request) -> None:
+        """Sets the caller and counts the call. A cached API key is validated in the same Redis
+        round trip as the rate limit.
         """
-        kept = self._remembered(request)
-        if kept is not None:
-            trip = redis_client.Trip()
-            stamp = trip.get(STAMP.name)
-            self._count(request, _key_of(kept.value), trip)
-            if kept.is_true(stamp.value):
-                caller: Any = kept.value  # a key is a Caller, if no User
+        cached = self._cached_key(request)
+        if cached is not None:
+            trip = redis_client.RoundTrip()
+            version = trip.get(VERSION.name)
+            self._count(request, _key_of(cached.value), trip)
+            if cached.is_fresh(version.value):
+                caller: Any = cached.value  # an ApiKey is a Caller, but no User
                 request.user, request.auth = caller, None
-                kept.value.note_use(timezone.now())
+                cached.value.note_use(timezone.now())
                 return
         try:
             self.perform_authentication(request)
         except AuthenticationFailed:
-            # Guessing keys and tokens is limited by address, like everything by strangers.
+            # Guesses of keys and tokens count per address, as anonymous calls do.
             self.window = throttling.count(request, None)
             raise
-        if kept is None:
-            self._count(request, self.caller_key, redis_client.Trip())
+        if cached is None:
+            self._count(request, self.caller_key, redis_client.RoundTrip())
 
-    def _remembered(self, request: Request) -> Kept[ApiKey] | None:
+    def _cached_key(self, request: Request) -> Cached[ApiKey] | None:
         by_key = ApiKeyAuthentication in self.authentication_classes
-        return ApiKeyAuthentication.remembered(request) if by_key else None
+        return ApiKeyAuthentication.cached(request) if by_key else None
 
-    def _count(self, request: Request, caller_key: str | None, trip: redis_client.Trip) -> None:
-        self.ask_along(trip)
+    def _count(
+        self, request: Request, caller_key: str | None, trip: redis_client.RoundTrip
+    ) -> None:
+        self.add_to_round_trip(trip)
         self.window = throttling.count(request, caller_key, trip)
 
-    def ask_along(self, trip: redis_client.Trip) -> None:
-        """Hook: what a view needs of Redis goes with the count of the call."""
+    def add_to_round_trip(self, trip: redis_client.RoundTrip) -> None:
+        """Hook: a view adds its own Redis reads to the round trip of the rate limit."""
 
     def _post_once(self, post: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
         def answer() -> Any:
@@ -131,7 +132,7 @@ class ApiView(APIView):
             response = self.finalize_response(request, response)
             return response.render() if isinstance(response, Response) else response
 
-        # A stranger is known by the link in the path.
+        # An anonymous caller is identified by the tracking id in the path.
         return idempotency.once(
             request, self.caller_key or "public", answer, one_transaction=self.one_transaction
         )
@@ -152,21 +153,21 @@ class ApiView(APIView):
         return Response(status=204)
 
     def read(self, serializer_class: type[BaseSerializer[Any]]) -> dict[str, Any]:
-        """The body as `serializer_class` has it; bad input is a 400 with all that is wrong."""
+        """The validated body. Bad input is a 400 that lists every problem."""
         serializer = serializer_class(data=self.request.data, context={"request": self.request})
         serializer.is_valid(raise_exception=True)
         return serializer.validated_data
 
 
 class PublicView(ApiView):
-    """For anyone; credentials are not even looked at."""
+    """For anyone; credentials are ignored."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
 
 
 class NothingHere(PublicView):
-    """Every path below the API that is not ours."""
+    """404 for every unknown path below the API."""
 
     schema = None
 
@@ -180,7 +181,7 @@ def _key_of(caller: Any) -> str:
 
 
 def _refuse_nul(request: Request) -> None:
-    """PostgreSQL's text has no NUL; nothing that we store could match it."""
+    """PostgreSQL's text type has no NUL, so no stored value could match."""
     if "\0" in request.path:
         raise NotFound("address")
     query = request.META.get("QUERY_STRING", "")

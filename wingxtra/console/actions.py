@@ -1,7 +1,7 @@
-"""What staff can do to things: one form, one permission, one call of a domain verb per thing.
+"""Actions of staff on objects: one form, one permission, one call of a domain verb per object.
 
-An app registers its actions (`register`); each is offered on the object's page and in the list,
-and both lead to the page of `act`. Looking at that page changes nothing; only its form does.
+An app registers its actions (`register`). Each is offered on the object's page and in the list;
+both link to the page of `act`. A GET of that page changes nothing; its form carries the action out.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ MAX_TARGETS = 200
 
 
 class ActionForm(forms.Form):
-    """What an action asks for. `targets` are the objects that it is about, `user` who does it."""
+    """Input of an action. `targets`: the objects that it applies to; `user`: who carries it out."""
 
     def __init__(self, *args: Any, targets: Sequence[Any], user: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,7 +54,7 @@ class ReasonForm(ActionForm):
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What an action tells the person once, on its answer's page; it is logged and kept nowhere."""
+    """A result of an action that is shown once and neither logged nor stored."""
 
     value: str
     result: str
@@ -62,8 +62,8 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Led:
-    """What an action made, and where to look at it: there it leads, and not back."""
+class Created:
+    """An object that an action created. The user is sent to its page."""
 
     url: str
     result: str
@@ -71,45 +71,44 @@ class Led:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`carry_out(target, form.cleaned_data, user)` does it to one target and says what happened.
+    """`carry_out(target, form.cleaned_data, user)` acts on one target and returns the result.
 
-    It raises Problem to refuse. `why_not(target)` is a sentence when the target's state does not
-    allow it now, and None when it does. `prepare(targets, form.cleaned_data, user)` is for what is
-    done to all at once: it runs before the first target, and its answer is `data["prepared"]`.
+    It raises Problem to refuse. `why_not(target)` is a sentence if the target's state does not
+    allow the action, else None. `prepare(targets, form.cleaned_data, user)` runs once before the
+    first target; its return value is `data["prepared"]`.
     """
 
     model: type[Model]
     name: str
     label: str
     permission: str
-    carry_out: Callable[[Any, dict[str, Any], Any], str | Secret | Led]
+    carry_out: Callable[[Any, dict[str, Any], Any], str | Secret | Created]
     prepare: Callable[[list[Any], dict[str, Any], Any], Any] | None = None
     form: type[ActionForm] = ActionForm
     why_not: Callable[[Any], str | None] = lambda target: None
     explanation: str = ""
     icon: str = "bolt"
     is_grave: bool = False
-    is_answer: bool = False  # to a question that the object's page puts on top
+    is_answer: bool = False  # answers the question at the top of the object's page
     in_bulk: bool = True
     template: str = "console/action.html"
 
     def url(self, *pks: Any, next: str = "") -> str:
-        """The address of its page about these; `next` is where it leads when it is done."""
+        """The address of the action's page for these objects; `next`: where to go afterwards."""
         query = QueryDict(mutable=True)
         query.setlist("id", [str(pk) for pk in pks])
         if next:
             query["next"] = next
         path = reverse("admin:act", args=[self.model._meta.label_lower, self.name])
-        asked = query.urlencode(safe="/")
-        return f"{path}?{asked}"
+        return f"{path}?{query.urlencode(safe='/')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How to notice that a thing has changed since somebody opened a page about it.
+    """Detects changes of an object since a page about it was opened.
 
-    `token(objects)` is a word per pk for their present state; `changes(object, token)` says what
-    happened since, a sentence each.
+    `token(objects)` returns a token of the current state per pk; `changes(object, token)` describes
+    what happened since that token, one sentence per change.
     """
 
     token: Callable[[Sequence[Any]], dict[Any, str]]
@@ -124,7 +123,7 @@ class Description:
 
 @dataclass
 class Target:
-    """One object of an action's page, as the page found it."""
+    """One object of an action's page, with the action's outcome."""
 
     object: Any
     token: str = ""
@@ -132,7 +131,7 @@ class Target:
     about: str = ""
     result: str = ""
     secret: Secret | None = None
-    leads_to: str = ""
+    created_url: str = ""
     problem: str = ""
     changes: list[str] = field(default_factory=list)
 
@@ -151,21 +150,21 @@ def watch(model: type[Model], how: Watch) -> None:
 
 
 def describe(model: type[Model], how: Callable[[Any], str], *related: str) -> None:
-    """`how(object)` is a line that tells people which one it is, beside its name.
+    """`how(object)` returns a line that identifies the object for people, beside its name.
 
-    `related` are the foreign keys that it reads.
+    `related`: the foreign keys that it reads.
     """
     _descriptions[model._meta.label_lower] = Description(how, related)
 
 
 def button(model: type[Model], name: str, *pks: Any, next: str = "") -> Button:
-    """Leads to an action on these objects, MAX_TARGETS at most, whichever app registered it."""
+    """A button for an action on at most MAX_TARGETS objects. Any app may have registered it."""
     action = _actions[model._meta.label_lower, name]
     return Button(f"{action.label}…", action.url(*pks, next=next), action.permission)
 
 
 def buttons(instance: Model, *names: str) -> tuple[Button, ...]:
-    """Those of these actions that the object's state allows now."""
+    """Buttons for those of the named actions that the object's state allows now."""
     label = instance._meta.label_lower
     return tuple(
         button(type(instance), name, instance.pk)
@@ -175,7 +174,7 @@ def buttons(instance: Model, *names: str) -> tuple[Button, ...]:
 
 
 def changes(request: HttpRequest, label: str) -> JsonResponse:
-    """`{changes}`: what happened to the object `id=` since `seen=`, a sentence each."""
+    """`{changes}`: changes of the object `id=` since the token `seen=`, one sentence each."""
     how, model = _watches.get(label), apps.get_model(label) if label in _watches else None
     if how is None or model is None:
         raise Http404
@@ -191,7 +190,7 @@ def changes(request: HttpRequest, label: str) -> JsonResponse:
 
 
 def watched(instance: Model) -> str:
-    """The address that tells what has happened to this object from now on."""
+    """The address that lists the changes of this object from now on."""
     label = instance._meta.label_lower
     token = _watches[label].token([instance]).get(instance.pk, "")
     path = reverse("admin:changes", args=[label])
@@ -199,20 +198,20 @@ def watched(instance: Model) -> str:
 
 
 def of_model(model: type[Model], user: Any) -> list[Action]:
-    """The actions on this model that the user may take, in order of registration."""
+    """The actions on this model that the user may carry out, in order of registration."""
     label = model._meta.label_lower
     return [a for (of, _), a in _actions.items() if of == label and user.has_perm(a.permission)]
 
 
 def possible(instance: Model, user: Any) -> list[tuple[Action, str]]:
-    """What can be done to this object now, with the address of each; what is grave comes last."""
+    """The actions that this object's state allows now, with their addresses; grave ones last."""
     offered = [a for a in of_model(type(instance), user) if a.why_not(instance) is None]
     offered.sort(key=lambda action: action.is_grave)
     return [(action, action.url(instance.pk)) for action in offered]
 
 
 def act(request: HttpRequest, label: str, name: str) -> HttpResponse:
-    """The page of one action on the objects that `id=` names; POST carries it out on each."""
+    """The page of one action on the objects `id=`; a POST carries it out on each."""
     action = _actions.get((label, name))
     if action is None:
         raise Http404
@@ -230,13 +229,13 @@ def act(request: HttpRequest, label: str, name: str) -> HttpResponse:
         answer = _answer(action, targets, form, request)
         if answer is not None:
             return answer
-        # Shown again as it is now, so that the next click is about what the person has read.
+        # Refresh the tokens, so that the next submit refers to the state that is now shown.
         targets = _refreshed(action, targets)
     return TemplateResponse(request, action.template, _context(action, targets, form, request))
 
 
 def _targets(action: Action, pks: Sequence[str]) -> list[Target]:
-    """The objects that `id=` names, as they are now. Raises Http404 when one does not exist."""
+    """The objects `id=` in their current state. Raises Http404 if one does not exist."""
     asked = list(dict.fromkeys(pks))
     if not asked or len(asked) > MAX_TARGETS:
         raise Http404(f"Name 1 to {MAX_TARGETS} objects.")
@@ -264,7 +263,7 @@ def _targets(action: Action, pks: Sequence[str]) -> list[Target]:
 
 
 def _refreshed(action: Action, old: list[Target]) -> list[Target]:
-    """The same targets fetched anew, with what came of them."""
+    """The same targets fetched again, with their outcomes."""
     fresh = _targets(action, [str(target.object.pk) for target in old])
     for target, before in zip(fresh, old, strict=True):
         target.result, target.problem = before.result, before.problem
@@ -311,13 +310,13 @@ def _carry_out(action: Action, target: Target, data: dict[str, Any], request: Ht
         target.problem = " ".join(problem.messages)
     else:
         target.secret = done if isinstance(done, Secret) else None
-        target.leads_to = done.url if isinstance(done, Led) else ""
+        target.created_url = done.url if isinstance(done, Created) else ""
         target.result = done if isinstance(done, str) else done.result
         log(request.user, target.object, f"{action.label}: {strip_tags(target.result)}")
 
 
 def log(user: Any, instance: Model, message: str) -> None:
-    """Into the history of what staff did."""
+    """Write an entry into the history of what staff did."""
     LogEntry.objects.create(
         user=user,
         content_type=ContentType.objects.get_for_model(instance),
@@ -331,16 +330,16 @@ def log(user: Any, instance: Model, message: str) -> None:
 def _answer(
     action: Action, targets: list[Target], form: ActionForm, request: HttpRequest
 ) -> HttpResponse | None:
-    """Where to go when it is done; None to show the form again with what was refused."""
+    """The response after the action; None to show the form again with the refusals."""
     if len(targets) == 1:
         if targets[0].problem:
             return None
         if targets[0].secret:
-            # By the page itself, not by a redirect: it is stored nowhere on its way.
+            # Rendered without a redirect, so that the secret is stored nowhere.
             context = _context(action, targets, form, request)
             return TemplateResponse(request, "console/secret_once.html", context)
         messages.success(request, targets[0].result)
-        return HttpResponseRedirect(targets[0].leads_to or _way_back(action, targets, request))
+        return HttpResponseRedirect(targets[0].created_url or _way_back(action, targets, request))
     context = _context(action, targets, form, request)
     context["done"] = sum(not target.problem for target in targets)
     return TemplateResponse(request, "console/action_results.html", context)

@@ -50,7 +50,7 @@ def duration(span: timedelta) -> str:
 
 
 def said_by(actor: str) -> str:
-    """Who that was, from an Actor as it is stored: “ama”, “Ground control”, “API key till 3”."""
+    """A stored Actor as a person reads it: “ama”, “Ground control”, “API key till 3”."""
     kind, _, ref = actor.partition(":")
     if kind == ActorKind.USER:
         return ref
@@ -58,12 +58,12 @@ def said_by(actor: str) -> str:
 
 
 class ConsoleChangeList(ChangeList):
-    """A list that says in a sentence that it is empty."""
+    """A list that shows a sentence when it is empty."""
 
     @property
     def when_empty(self) -> str:
-        said: str = self.model_admin.when_empty
-        return said or f"There are no {self.opts.verbose_name_plural} yet."
+        text: str = self.model_admin.when_empty
+        return text or f"There are no {self.opts.verbose_name_plural} yet."
 
 
 class ConsoleAdmin(ModelAdmin):
@@ -74,8 +74,8 @@ class ConsoleAdmin(ModelAdmin):
     compressed_fields = True
     change_form_outer_before_template = "console/object_page.html"
     list_per_page = 50
-    show_facets = admin.ShowFacets.NEVER  # a count for each choice of each filter
-    when_empty = ""  # a sentence for a list with nothing in it; in general if it is left empty
+    show_facets = admin.ShowFacets.NEVER  # facets count rows for each choice of each filter
+    when_empty = ""  # the sentence for an empty list; empty for the general one
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         offered = [a for a in actions.of_model(self.model, request.user) if a.in_bulk]
@@ -108,7 +108,7 @@ class ConsoleAdmin(ModelAdmin):
 
 
 class ReadOnlyAdmin(ConsoleAdmin):
-    """Nothing of it is edited by hand: it changes through actions and verbs only."""
+    """Rows that are not edited by hand: they change through actions and verbs only."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -137,9 +137,9 @@ def _to_page_of(action: actions.Action) -> Any:
 
 @admin.register(LogEntry)
 class HistoryAdmin(ReadOnlyAdmin):
-    """All that staff did in the console, newest first."""
+    """The actions of staff in the console, newest first."""
 
-    list_display = ("when", "user", "what", "about", "said")
+    list_display = ("when", "user", "what", "about", "change")
     list_filter = (
         ("user", admin.RelatedOnlyFieldListFilter),
         ("content_type", admin.RelatedOnlyFieldListFilter),
@@ -148,7 +148,7 @@ class HistoryAdmin(ReadOnlyAdmin):
     search_fields = ("object_repr", "change_message")
     list_select_related = ("user", "content_type")
     search_help_text = "Name of the object, or what was done"
-    when_empty = "Nobody has done anything in the console yet."
+    when_empty = "The history is empty: no action was taken in the console yet."
     ordering = ("-action_time", "-id")
     list_display_links = None
 
@@ -173,5 +173,5 @@ class HistoryAdmin(ReadOnlyAdmin):
         return format_html('<a class="wx-link" href="{}">{}</a>', url, entry.object_repr)
 
     @admin.display(description="What was done")
-    def said(self, entry: LogEntry) -> str:
+    def change(self, entry: LogEntry) -> str:
         return str(entry.get_change_message())

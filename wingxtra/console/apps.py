@@ -13,7 +13,7 @@ class ConsoleConfig(AppConfig):
         from wingxtra.console import machinery, roles  # noqa: F401 (registers itself)
 
         autodiscover_modules("console")
-        # A migration's rows would be gone after every flush of a test database; these are not.
+        # Not a data migration: a flush of a test database would delete its rows for good.
         post_migrate.connect(roles.seed_groups)
 
 

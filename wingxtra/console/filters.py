@@ -13,9 +13,9 @@ from django.utils import timezone
 
 
 class DaysFilter(admin.FieldListFilter):
-    """From one day to another, both within, by UTC; either may be left open.
+    """Filters a datetime field from one day to another, both included, in UTC. Both are optional.
 
-    For a field with times. A day that is none leads to Django's page for bad filters.
+    An invalid day leads to Django's page for bad filters.
     """
 
     template = "console/days_filter.html"
@@ -33,7 +33,7 @@ class DaysFilter(admin.FieldListFilter):
         return queryset
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        """One form, with what else the list is narrowed by; and the usual spans as links."""
+        """One form that keeps the list's other filters, and common spans as links."""
         mine = {f"{self.field_path}_from", f"{self.field_path}_to", PAGE_VAR}
         today = timezone.now().date()
         spans = {"Today": (today, today), "Last 7 days": (today - timedelta(days=6), today)}

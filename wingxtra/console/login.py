@@ -1,4 +1,4 @@
-"""Who may log in by a name and a password."""
+"""The login form of the console."""
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.forms import AuthenticationForm as DjangoAuthenticationForm
@@ -10,8 +10,8 @@ from wingxtra.console import registry
 
 class LoginForm(AuthenticationForm):
     def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
-        """Staff, and those whose role has a page of its own outside the console."""
-        if isinstance(user, User) and user.role in registry.homes:
+        """Allows staff, and roles that have a home page outside the console."""
+        if isinstance(user, User) and user.role in registry.home_pages:
             DjangoAuthenticationForm.confirm_login_allowed(self, user)
         else:
             super().confirm_login_allowed(user)

@@ -1,4 +1,4 @@
-"""What needs attention of our own processes: the worker and the scheduler."""
+"""Attention items for our own processes: Redis, the worker and the scheduler."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,13 +14,16 @@ SILENT_AFTER_S = 15
 
 def silent_processes(now: datetime) -> Iterator[Attention]:
     try:
-        seen = {"worker": broker.worker_seen_at(), "scheduler": broker.scheduler_seen_at()}
+        heartbeats = {
+            "worker": broker.worker_heartbeat_at(),
+            "scheduler": broker.scheduler_heartbeat_at(),
+        }
     except RedisError as error:
         yield Attention(
             key="redis", level=50, text="Redis does not answer", detail=str(error), tone=Tone.BAD
         )
         return
-    for name, at in seen.items():
+    for name, at in heartbeats.items():
         if at is None or (now - at).total_seconds() > SILENT_AFTER_S:
             yield Attention(
                 key=f"silent:{name}",

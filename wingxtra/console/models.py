@@ -1,4 +1,4 @@
-"""What the console itself remembers."""
+"""Tables of the console itself."""
 
 from datetime import datetime, timedelta
 from typing import Self
@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-# By the next shift somebody has to look again.
+# The next shift has to look again.
 LASTS = timedelta(hours=12)
 
 
@@ -17,7 +17,7 @@ class AcknowledgementQuerySet(models.QuerySet["Acknowledgement"]):
 
 
 class Acknowledgement(models.Model):
-    """Somebody looks after an attention item. Grown worse (a higher level), it is back."""
+    """A user takes care of an attention item. The item is open again when its level rises."""
 
     key = models.CharField(max_length=200, unique=True)
     level = models.IntegerField()

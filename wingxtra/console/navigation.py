@@ -1,4 +1,4 @@
-"""The console's menu. Apps are named by their urls only; what one may not see is not in it."""
+"""The console's menu. It refers to apps by URL names only, and hides what the user may not see."""
 
 from collections.abc import Callable
 from typing import Any
@@ -69,5 +69,5 @@ _MENU: list[dict[str, Any]] = [
 
 
 def menu(request: HttpRequest) -> list[dict[str, Any]]:
-    """Named in UNFOLD; unfold copies it and leaves out what the user may not see."""
+    """The callback in UNFOLD. unfold copies the menu and removes what the user may not see."""
     return _MENU

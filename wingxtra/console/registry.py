@@ -1,6 +1,6 @@
-"""What the apps put into the console: each knows its own, and the frame knows none of them.
+"""Registry of the apps' contributions to the console, which itself imports none of the apps.
 
-An app's `console.py` is imported at start (`ConsoleConfig.ready`) and registers there.
+An app's `console.py` is imported at start (`ConsoleConfig.ready`) and registers them here.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 
 class Tone(StrEnum):
-    """How good or bad something is; the style sheet gives each its colour."""
+    """How good or bad something is. The style sheet gives each tone a colour."""
 
     GOOD = "good"
     BUSY = "busy"
@@ -25,7 +25,7 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """Leads to a form; shown to those who have the permission to use it."""
+    """A link to a form, shown to users with the permission."""
 
     label: str
     url: str
@@ -34,10 +34,10 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Something that needs somebody, now.
+    """An item that needs a person now.
 
-    `key` stays the same while it is the same trouble; a higher `level` of the same key is the
-    same trouble grown worse, and brings an acknowledged item back.
+    `key` stays the same for the same problem. A higher `level` under the same key means that the
+    problem has become worse; an acknowledged item is then open again.
     """
 
     key: str
@@ -52,7 +52,7 @@ class Attention:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Something big that is on or off, shown on top of the dashboard with the way to turn it."""
+    """A mode that is on or off, shown at the top of the dashboard with buttons to change it."""
 
     text: str
     tone: Tone
@@ -74,7 +74,7 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Counts per hour: `series` is name to one value per label."""
+    """Counts per hour. `series`: name -> one value per label."""
 
     title: str
     labels: list[str]
@@ -83,10 +83,10 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """Something on the live map. `geometry` is GeoJSON (longitude first); `look` is its drawing.
+    """An object on the live map. `geometry` is GeoJSON (longitude first); `look` is its symbol.
 
-    Looks: drone, hub, pickup, drop, line, area, zone, trail. A trail belongs to the feature that
-    `of` names, which lengthens it as it moves. `is_alert` rings what needs somebody.
+    Looks: drone, hub, pickup, drop, line, area, zone, trail. A trail belongs to the feature with
+    the id `of`, which extends it as it moves. `is_alert` draws a ring around the feature.
     """
 
     id: str
@@ -105,14 +105,14 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A switchable part of the live map; a still one is sent once, not at every refresh."""
+    """A switchable part of the live map. A static one is sent once, not at every refresh."""
 
     name: str
     title: str
     features: Callable[[datetime], Iterable[Feature]]
     permission: str
-    still: bool = False
-    group: str = ""  # of its states, in the map's filter
+    is_static: bool = False
+    group: str = ""  # heading of its states in the map's filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +125,19 @@ class Section:
 
 
 class NotChecked(Exception):
-    """A source of attention cannot know now; the text says why."""
+    """A source of attention items cannot check now; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionSource:
-    """`checks`: what is the case while it finds nothing, as a clause: "no order is late"."""
+    """`checks`: a clause that is true while it finds nothing: "no order is late"."""
 
-    look: Callable[[datetime], Iterable[Attention]]
+    find: Callable[[datetime], Iterable[Attention]]
     checks: str
 
 
-# Where somebody of a role that is not for the console is led after the log-in: a URL's name.
-homes: dict[str, str] = {}
+# Role without access to the console -> URL name of its home page after the login.
+home_pages: dict[str, str] = {}
 
 SectionSource = Callable[[Any, HttpRequest], Section | None]
 
@@ -150,12 +150,12 @@ drone_tones: list[tuple[str, Tone]] = []  # for the map's legend
 _sections: dict[type[Model], list[tuple[int, SectionSource]]] = {}
 
 
-def add_attention(look: Callable[[datetime], Iterable[Attention]], *, checks: str) -> None:
-    """Show what `look(now)` finds on the dashboard, and say `checks` while it finds nothing.
+def add_attention(find: Callable[[datetime], Iterable[Attention]], *, checks: str) -> None:
+    """Show the items of `find(now)` on the dashboard, and the clause `checks` if there are none.
 
-    It raises NotChecked where it cannot know: nothing found and nothing known are two answers.
+    `find` raises NotChecked if it cannot check; no items would mean that all is well.
     """
-    attention_sources.append(AttentionSource(look, checks))
+    attention_sources.append(AttentionSource(find, checks))
 
 
 def add_section(model: type[Model], place: int, source: SectionSource) -> None:

@@ -1,6 +1,6 @@
-"""What a role may do in the console: Django's permissions, in a group that is named as the role.
+"""Console permissions of a role: Django's permissions, in a group named like the role.
 
-The groups are written after every migrate from what the apps declare here; ADMIN has everything.
+Every migrate writes the groups from what the apps declare here. ADMIN has all permissions.
 """
 
 from typing import Any
@@ -20,17 +20,17 @@ _done_by_ops: set[str] = {"console.add_acknowledgement"}
 
 
 def seen_by_all(*permissions: str) -> None:
-    """Everybody who may enter the console has these (`app.codename`)."""
+    """All console roles have these permissions (`app.codename`)."""
     _seen_by_all.update(permissions)
 
 
 def done_by_ops(*permissions: str) -> None:
-    """OPS and ADMIN have these."""
+    """OPS and ADMIN have these permissions."""
     _done_by_ops.update(permissions)
 
 
 class RoleBackend(ModelBackend):
-    """A user has the permissions of the group that is named as the user's role, and no others."""
+    """A user has the permissions of the group named like the user's role, and no others."""
 
     def _get_user_permissions(self, user_obj: User) -> QuerySet[Permission]:
         return Permission.objects.none()
@@ -40,7 +40,7 @@ class RoleBackend(ModelBackend):
 
 
 def seed_groups(sender: AppConfig, **_: Any) -> None:
-    """Receiver of post_migrate: once every app's permissions are there, give them to the roles."""
+    """Receiver of post_migrate: assigns permissions to roles once all apps have theirs."""
     with_models = [config for config in apps.get_app_configs() if config.models_module]
     if sender is not with_models[-1]:
         return

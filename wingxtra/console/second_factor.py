@@ -1,7 +1,7 @@
 """The second factor of staff: a six-digit code of an authenticator app (TOTP, RFC 6238).
 
-On by STAFF_SECOND_FACTOR. Who has given the password and has no app yet sets one up at once, and
-nobody sees the console before the first code was right. An administrator resets a lost one.
+STAFF_SECOND_FACTOR turns it on. After the password, a user without an app sets one up, and gets
+access to the console only after a right code. An administrator can reset a lost app.
 """
 
 import base64
@@ -28,7 +28,7 @@ DEVICE = "Authenticator app"
 
 
 def is_missing(request: HttpRequest) -> bool:
-    """Whether this session still owes the code."""
+    """Whether this session still needs the code."""
     user: Any = request.user
     return bool(settings.STAFF_SECOND_FACTOR) and not user.is_verified()
 
@@ -52,7 +52,7 @@ class CodeForm(forms.Form):
 @never_cache
 @csrf_protect
 def ask(request: HttpRequest) -> HttpResponse:
-    """For who has given the password: the code, and before the first one the app's set-up."""
+    """The page after the password: asks for the code; the first time, it sets up the app."""
     if request.method == "POST" and "leave" in request.POST:
         logout(request)
         return HttpResponseRedirect(reverse("admin:login"))
@@ -84,20 +84,20 @@ def ask(request: HttpRequest) -> HttpResponse:
 
 
 def _device_of(user: Any) -> TOTPDevice:
-    """The person's app, or a new one that is not confirmed yet."""
+    """The user's app, or a new one that is not confirmed yet."""
     devices = TOTPDevice.objects.select_for_update().filter(user=user)
     found = devices.order_by("-confirmed", "pk").first()
     return found or TOTPDevice.objects.create(user=user, name=DEVICE, confirmed=False)
 
 
 def _problem_with(device: TOTPDevice, code: str) -> str:
-    """Empty when the code is right. Wrong ones make the next try wait, longer each time."""
+    """Empty if the code is right. Each wrong code makes the user wait longer for the next try."""
     allowed, _ = device.verify_is_allowed()
     if not allowed:
-        return "There were wrong codes. Wait some seconds before the next try."
+        return "Too many wrong codes. Wait some seconds before the next try."
     if device.verify_token(code):
         return ""
-    return "This code is not right. It changes every 30 seconds; does your phone know the time?"
+    return "This code is wrong. It changes every 30 seconds; check the clock of your phone."
 
 
 def _where_to(request: HttpRequest) -> str:
@@ -108,7 +108,7 @@ def _where_to(request: HttpRequest) -> str:
 
 
 def reset(user: Any) -> bool:
-    """Forget the person's app; the next log-in sets up a new one. False when there was none."""
+    """Delete the user's app; the next login sets up a new one. False if there was none."""
     return TOTPDevice.objects.filter(user=user).delete()[0] > 0
 
 

@@ -1,4 +1,4 @@
-"""The admin site as an ops console: its own first page, live map and action pages."""
+"""The admin site as an ops console: dashboard, live map and action pages."""
 
 from functools import update_wrapper
 from typing import Any
@@ -19,7 +19,7 @@ class ConsoleSite(UnfoldAdminSite):
     enable_nav_sidebar = True
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Staff with a console role; a merchant's user never, whatever its flags say."""
+        """Staff with a console role. A merchant's user never has access, even if `is_staff`."""
         from wingxtra.console import second_factor
 
         return self._is_staff(request.user) and not second_factor.is_missing(request)
@@ -35,14 +35,14 @@ class ConsoleSite(UnfoldAdminSite):
         return update_wrapper(answer, view)
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponseBase:
-        """Also asks for the second factor, of who has given the password and still owes it.
+        """After the password, asks for the second factor if the session still needs it.
 
-        Those whose role has a home outside the console log in here as well, and are led there.
+        Roles with a home page outside the console log in here too, and are redirected to it.
         """
         from wingxtra.console import registry, second_factor
 
         user: Any = request.user
-        home = registry.homes.get(user.role) if user.is_authenticated else None
+        home = registry.home_pages.get(user.role) if user.is_authenticated else None
         if (home or self._is_staff(user)) and second_factor.is_missing(request):
             return page_policy.for_console(second_factor.ask)(request)
         if home and request.method == "GET":
@@ -52,7 +52,7 @@ class ConsoleSite(UnfoldAdminSite):
     def extra_urls(self) -> list[URLPattern]:
         from wingxtra.console import actions, views
 
-        # Not below /admin/<app>/<model>/, where the model's own pages would take them.
+        # Not below /admin/<app>/<model>/, where the model's own URL patterns would match first.
         return [
             path("do/<str:label>/<slug:name>/", self.admin_view(actions.act), name="act"),
             path("changes/<str:label>/", self.admin_view(actions.changes), name="changes"),
@@ -71,7 +71,7 @@ class ConsoleSite(UnfoldAdminSite):
 
 
 def environment(request: HttpRequest) -> list[str] | None:
-    """A label beside the user's name wherever mistakes are harmless; nothing in production."""
+    """A label beside the user's name outside production; None in production."""
     return None if settings.IS_PRODUCTION else [settings.ENVIRONMENT.capitalize(), "info"]
 
 

@@ -1,4 +1,4 @@
-"""The console's own pages: what needs me now, and the live map. The apps fill both."""
+"""The console's own pages: dashboard, acknowledgement, live map. Apps provide the content."""
 
 from dataclasses import asdict
 from typing import Any
@@ -31,7 +31,7 @@ def dashboard(request: HttpRequest, extra_context: dict[str, Any] | None = None)
 
 @require_safe
 def now(request: HttpRequest) -> HttpResponse:
-    """The changing part of the dashboard, which the page fetches again every few seconds."""
+    """The changing parts of the dashboard, which the page polls every few seconds."""
     return TemplateResponse(request, "console/dashboard_parts.html", content(request.user))
 
 
@@ -44,14 +44,14 @@ class AcknowledgeForm(forms.Form):
 
 
 def acknowledge(request: HttpRequest) -> HttpResponse:
-    """Say that one looks after the item that `key` names; it comes back when it gets worse."""
+    """Acknowledge the item `key`. It is open again when it gets worse."""
     user: Any = request.user
     if not user.has_perm("console.add_acknowledgement"):
         raise PermissionDenied
     key = request.GET.get("key", "")
     item = next((item for item in items(timezone.now()) if item.key == key), None)
     if item is None:
-        messages.info(request, "That has been dealt with: it is not in the list any more.")
+        messages.info(request, "This item is not in the list any more: it has been dealt with.")
         return HttpResponseRedirect(reverse("admin:index"))
     form = AcknowledgeForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
@@ -92,9 +92,9 @@ def live_map(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def map_data(request: HttpRequest) -> JsonResponse:
-    """`{at, layers: {name: [feature]}}`; still layers only with `?all`."""
+    """`{at, layers: {name: [feature]}}`; static layers only with `?all`."""
     at = timezone.now()
-    wanted = [layer for layer in _layers(request) if "all" in request.GET or not layer.still]
+    wanted = [layer for layer in _layers(request) if "all" in request.GET or not layer.is_static]
     features = {layer.name: [asdict(f) for f in layer.features(at)] for layer in wanted}
     return JsonResponse({"at": at, "layers": features})
 

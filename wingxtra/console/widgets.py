@@ -1,4 +1,4 @@
-"""Form pieces of the console."""
+"""Form widgets of the console."""
 
 import json
 from typing import Any
@@ -11,12 +11,12 @@ from django.utils.safestring import SafeString
 
 
 def tiles() -> dict[str, str]:
-    """The street map's address and whose it is, for maps in templates."""
+    """Tile URL and attribution of the street map, for maps in templates."""
     return {"url": settings.MAP_TILE_URL, "attribution": settings.MAP_TILE_ATTRIBUTION}
 
 
 class PolygonInput(forms.Textarea):
-    """A GeoJSON Polygon drawn on a map; the text below the map holds it and can be edited too."""
+    """A GeoJSON Polygon, drawn on a map or edited as text below the map."""
 
     class Media:
         css = {"all": ["vendor/leaflet/leaflet.css"]}

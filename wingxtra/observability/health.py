@@ -1,8 +1,8 @@
 """`/health`: the process answers. `/ready`: it may serve. `/ready/dispatch`: drones may be sent.
 
-`/ready` is what a load balancer asks: database, migrations and Redis. A worker, a Fleet API or a
-bridge that is away is no reason to take a web process out of service; `/ready/dispatch` names it,
-for people and monitors. An app registers with `dispatching.register`, from its AppConfig's `ready`.
+`/ready` is for load balancers: database, migrations and Redis. An outage of the worker, the Fleet
+API or the bridge must not take a web process out of service; it shows in `/ready/dispatch`, for
+people and monitors. An app registers with `dispatching.register`, from its AppConfig's `ready`.
 """
 
 from collections.abc import Callable
@@ -22,10 +22,10 @@ from wingxtra.api.errors import Answer
 
 log = structlog.get_logger(__name__)
 
-# (is it fine, what to say about it); raising means that it is not.
+# Returns (ok, detail). An exception counts as not ok.
 Check = Callable[[], tuple[bool, str]]
 
-HEARTBEAT_IS_OLD_AFTER = timedelta(seconds=10)
+HEARTBEAT_MAX_AGE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +35,22 @@ class _Registered:
 
 
 class Readiness:
-    """A question that is answered by named checks, `what` for short in its answer."""
+    """A group of named checks. `what`: the verb in its answer, "Not ready to ..."."""
 
     def __init__(self, what: str) -> None:
         self.what = what
         self.checks: dict[str, _Registered] = {}
 
     def register(self, name: str, check: Check, *, needs: tuple[str, ...] = ()) -> None:
-        """Make `check` a part of it. Every probe calls it: quick, and no secrets in its words.
+        """Add a check. Every probe calls it, so it must be fast, and its detail holds no secrets.
 
-        needs: checks that were registered before it; where one of them fails, this one is not
-        asked. So a database that is away costs a probe one timeout, and not one for each check that
-        reads there.
+        needs: checks registered before it. If one of them fails, this one is skipped, so that a
+        database outage costs a probe one timeout and not one per check.
         """
         self.checks[name] = _Registered(check, needs)
 
     def answer(self) -> HttpResponse:
-        """200 when every check is fine, else 503; each by name."""
+        """200 if every check is ok, else 503; with the results by name."""
         results: dict[str, tuple[bool, str]] = {}
         for name, registered in self.checks.items():
             missing = [need for need in registered.needs if not results[need][0]]
@@ -89,7 +88,7 @@ def ready_to_dispatch(request: HttpRequest) -> HttpResponse:
 def _run(name: str, check: Check) -> tuple[bool, str]:
     try:
         return check()
-    except Exception as error:  # noqa: BLE001 (one that breaks must not hide the others)
+    except Exception as error:  # noqa: BLE001 (one broken check must not hide the others)
         log.warning("check_failed", check=name, error=str(error))
         return False, f"Does not answer ({type(error).__name__})."
 
@@ -107,16 +106,16 @@ def migrations() -> tuple[bool, str]:
 
 
 def redis_answers() -> tuple[bool, str]:
-    broker.scheduler_seen_at()
+    broker.scheduler_heartbeat_at()
     return True, "Answers."
 
 
 def worker() -> tuple[bool, str]:
-    seen_at = broker.worker_seen_at()
-    if seen_at is None:
-        return False, "No worker was ever seen."
-    age = timezone.now() - seen_at
-    return age < HEARTBEAT_IS_OLD_AFTER, f"A worker was seen {age.total_seconds():.0f} s ago."
+    beat_at = broker.worker_heartbeat_at()
+    if beat_at is None:
+        return False, "No worker has sent a heartbeat yet."
+    age = timezone.now() - beat_at
+    return age < HEARTBEAT_MAX_AGE, f"Last heartbeat of a worker {age.total_seconds():.0f} s ago."
 
 
 serving.register("database", database)

@@ -1,9 +1,9 @@
-"""What a log line looks like: JSON in production, for eyes elsewhere; never with local variables.
+"""Log lines: JSON in production, readable text elsewhere; never with local variables.
 
-Both `structlog.get_logger()` and `logging.getLogger()` end in the same format. What is bound with
-`structlog.contextvars.bind_contextvars` is in every line: `request_id` and what the address names
-(`order_id`, ...) in a request, `message_id`, `actor` and the `request_id` that a message comes from
-in a worker. So one id finds everything that a request caused, in all processes.
+`structlog.get_logger()` and `logging.getLogger()` have the same format. Context variables of
+structlog are in every line: in a request `request_id` and its path parameters (`order_id`, ...); in
+a worker `message_id`, `actor` and the `request_id` of the request that sent the message. So one id
+finds all lines of a request, in all processes.
 """
 
 import sys
@@ -34,8 +34,7 @@ def config(*, level: str, json_lines: bool) -> dict[str, Any]:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    # Tracebacks are plain text on purpose: a rich one would print locals, and locals hold phone
-    # numbers and keys.
+    # Plain tracebacks: rich ones would print local variables, which hold phone numbers and keys.
     render: Any = (
         structlog.processors.JSONRenderer(default=str)
         if json_lines
@@ -60,11 +59,11 @@ def config(*, level: str, json_lines: bool) -> dict[str, Any]:
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
-        # Django's own default configuration prints these a second time.
+        # Without this, Django's default configuration prints these lines a second time.
         "loggers": {
             "django": {"handlers": [], "propagate": True},
             "django.server": {"handlers": [], "propagate": True},
-            # Refusals are in the line `request`; this is for what broke.
+            # The line `request` covers 4xx responses.
             "django.request": {"level": "ERROR"},
         },
     }

@@ -1,15 +1,15 @@
-"""What Prometheus is told at `/metrics`, the same by whichever web process it asks.
+"""Prometheus metrics at `/metrics`, the same from every web process.
 
-- What happens is counted where it happens, in web, worker and scheduler processes alike, with
-  `prometheus_client`'s Counter and Histogram. Each process adds what it counted to sums in Redis
-  every few seconds (`share`); the sums are what is shown. Lost with Redis they begin at zero, as
-  after any restart. A process that is killed loses its last seconds; a push whose answer got lost
-  may count twice.
-- What is (how many orders wait, how old the picture is) is read from database and Redis when
-  somebody asks, by functions that apps `register` in their `metrics.py`: few statements whose cost
-  does not grow with the history.
+- Counters and histograms of `prometheus_client` count events in web, worker and scheduler
+  processes. Each process adds its counts to sums in Redis every few seconds (`share`), and the sums
+  are shown.
+  If Redis loses its data they start at zero, as after a restart. A process that is killed loses its
+  last seconds; a push whose response is lost may count twice.
+- Gauges (waiting orders, age of the fleet picture) are read from database and Redis at each scrape,
+  by functions that apps `register` in their `metrics.py`. They use few statements, whose cost does
+  not grow with the history.
 
-Names begin with `wingxtra_`. Labels take few values, never an id.
+Names start with `wingxtra_`. Labels have few values, never an id.
 """
 
 import atexit
@@ -39,45 +39,45 @@ log = structlog.get_logger(__name__)
 
 SUMS = "wingxtra:metrics"
 SHARE_EVERY_S = 2.0
-# Several scrapers, or an impatient one, cost no more than one.
-KEEP_S = 3.0
+# Several scrapers, or a frequent one, cost no more than one.
+CACHE_S = 3.0
 
 Source = Callable[[datetime], Iterable[Metric]]
 _sources: dict[str, Source] = {}
 
 
 def register(name: str, source: Source) -> None:
-    """Show what `source(now)` yields; one that fails is left out and said to be down."""
+    """Show the metrics of `source(now)`. If it fails, they are missing and its `up` gauge is 0."""
     _sources[name] = source
 
 
 def gauge(name: str, text: str, values: Mapping[Any, float], *labels: str) -> Metric:
-    """One figure per tuple of labels' values; `{(): value}` where there are no labels."""
+    """A gauge with one value per tuple of label values; `{(): value}` without labels."""
     family = GaugeMetricFamily(f"wingxtra_{name}", text, labels=labels)
     for names, value in values.items():
         family.add_metric(names, value)
     return family
 
 
-# --- what the ground floor itself counts ---------------------------------------------------------
+# --- HTTP requests and calls to external systems -------------------------------------------------
 
 http_requests = Counter(
-    "wingxtra_http_requests_total", "Requests by how they ended.", ["method", "route", "status"]
+    "wingxtra_http_requests_total", "Requests by status.", ["method", "route", "status"]
 )
 http_seconds = Histogram(
     "wingxtra_http_seconds",
-    "How long requests took.",
+    "Duration of requests.",
     ["method", "route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 upstream_calls = Counter(
     "wingxtra_upstream_calls_total",
-    "Calls to systems around us; `outcome` is ok, or a code of what went wrong.",
+    "Calls to external systems; `outcome` is ok or an error code.",
     ["system", "outcome"],
 )
 upstream_seconds = Histogram(
     "wingxtra_upstream_seconds",
-    "How long those calls took.",
+    "Duration of these calls.",
     ["system"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
@@ -85,7 +85,7 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class HttpMetrics:
-    """Middleware. A route is the pattern of the address, so that ids do not become labels."""
+    """Middleware. A route is the URL pattern, so that ids do not become labels."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -103,7 +103,7 @@ class HttpMetrics:
 
 @contextmanager
 def calling(system: str) -> Iterator[None]:
-    """Count and time one call to a system around us; what it raises is its outcome."""
+    """Count and time one call to an external system. An exception is its outcome."""
     started = time.perf_counter()
     outcome = "ok"
     try:
@@ -119,7 +119,7 @@ def calling(system: str) -> Iterator[None]:
         upstream_seconds.labels(system).observe(time.perf_counter() - started)
 
 
-# --- one sum of all processes --------------------------------------------------------------------
+# --- sums of all processes -----------------------------------------------------------------------
 
 _pushed: dict[str, float] = {}
 _push_lock = threading.Lock()
@@ -127,7 +127,7 @@ _stop = threading.Event()
 
 
 def share() -> None:
-    """Begin to add what this process counts to the sums, until `stop_sharing` or its end."""
+    """Start adding this process's counts to the sums, until `stop_sharing` or the exit."""
     _stop.clear()
     threading.Thread(target=_keep_pushing, name="metrics", daemon=True).start()
 
@@ -151,25 +151,29 @@ def _push_quietly() -> None:
 
 
 def push() -> None:
-    """Add what was counted since the last time. Raises RedisError; then the next time adds it."""
+    """Add the counts since the last push. After a RedisError, the next push adds them."""
     with _push_lock:
         counted = {
             _key(sample.name, sample.labels): sample.value
             for family in _own_families()
             for sample in family.samples
         }
-        news = {k: v - _pushed.get(k, 0.0) for k, v in counted.items() if v != _pushed.get(k, 0.0)}
-        if not news:
+        changes = {
+            key: value - _pushed.get(key, 0.0)
+            for key, value in counted.items()
+            if value != _pushed.get(key, 0.0)
+        }
+        if not changes:
             return
         with client().pipeline() as pipe:
-            for key, more in news.items():
-                pipe.hincrbyfloat(SUMS, key, more)
+            for key, change in changes.items():
+                pipe.hincrbyfloat(SUMS, key, change)
             pipe.execute()
         _pushed.update(counted)
 
 
 def _after_fork() -> None:
-    """What was counted before the fork is the parent's to push, and so are its threads."""
+    """The parent pushes the counts from before the fork, and a child has none of its threads."""
     global _push_lock
     _push_lock = threading.Lock()
     _stop.set()
@@ -184,7 +188,7 @@ atexit.register(stop_sharing)
 
 
 def _own_families() -> Iterator[Metric]:
-    """The counters and histograms of this process, without the times of their making."""
+    """The counters and histograms of this process, without their creation times."""
     for family in REGISTRY.collect():
         if family.name.startswith("wingxtra_"):
             family.samples = [s for s in family.samples if not s.name.endswith("_created")]
@@ -196,7 +200,7 @@ def _key(name: str, labels: dict[str, str]) -> str:
 
 
 class _Sums(Collector):
-    """The sums, in the shape of the families that this process knows: all import the same code."""
+    """The sums as this process's metric families: all processes import the same ones."""
 
     def collect(self) -> Iterator[Metric]:
         sums: dict[str, dict[str, float]] = defaultdict(dict)
@@ -217,24 +221,24 @@ class _Sums(Collector):
 
 
 def _place(key: str) -> tuple[str, str, float]:
-    """Samples of one set of labels stand together, buckets first and from small to large."""
+    """Sort key: samples with the same labels together, buckets first in ascending order."""
     name, labels = json.loads(key)
     limit = float(labels.pop("le", "inf"))
     return json.dumps(labels, sort_keys=True), name, limit
 
 
-# --- what is shown -------------------------------------------------------------------------------
+# --- exposition ----------------------------------------------------------------------------------
 
 _shown_lock = threading.Lock()
 _shown: tuple[float, bytes] = (float("-inf"), b"")
 
 
 def exposition() -> bytes:
-    """All of it as Prometheus reads it, at most KEEP_S seconds old."""
+    """All metrics in Prometheus' text format, at most CACHE_S seconds old."""
     global _shown
     with _shown_lock:
         made_at, text = _shown
-        if time.monotonic() - made_at > KEEP_S:
+        if time.monotonic() - made_at > CACHE_S:
             text = generate_latest(_Everything())
             _shown = time.monotonic(), text
     return text
@@ -247,15 +251,15 @@ class _Everything(Collector):
         no_database = False
         for name, source in {"counted": _counted, **_sources}.items():
             up[(name,)] = 0.0
-            if no_database:  # waited for once: nobody would wait for the answer if each did
+            if no_database:  # wait for its timeout once, not once per source
                 continue
             try:
                 yield from list(source(now))
                 up[(name,)] = 1.0
-            except Exception as error:  # noqa: BLE001 (one that breaks must not hide the others)
+            except Exception as error:  # noqa: BLE001 (one broken source must not hide the others)
                 log.warning("metrics_source_failed", source=name, error=type(error).__name__)
                 no_database = isinstance(error, OperationalError | InterfaceError)
-        text = "Whether these figures could be read: 0 when database or Redis is away, or a bug."
+        text = "Whether this source could be read: 0 if database or Redis is down, or for a bug."
         yield gauge("metrics_source_up", text, up, "source")
 
 

@@ -1,4 +1,4 @@
-"""`GET /metrics`: for OPS, ADMIN, and whoever holds METRICS_TOKEN."""
+"""`GET /metrics`: for OPS, ADMIN, and callers with METRICS_TOKEN."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ from wingxtra.observability import metrics
 
 @dataclass(frozen=True, slots=True)
 class Scraper:
-    """The caller with the token; it may do nothing but read metrics."""
+    """The caller with the token. Only the metrics view accepts it."""
 
     pk: str = "metrics"
     role: str = Role.OPS
@@ -29,7 +29,7 @@ class Scraper:
 
 
 class MetricsToken(BaseAuthentication):
-    """Needs neither database nor Redis: when they are away, metrics are needed most."""
+    """Needs neither database nor Redis: metrics are needed most when one of them is down."""
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE

@@ -1,4 +1,4 @@
-"""The queue in figures: what waits for whom and how long, and what became of what was taken."""
+"""Metrics of the queue: waiting messages per actor, their age, and the outcome of actor runs."""
 
 import time
 from collections import Counter as Tally
@@ -15,20 +15,20 @@ from prometheus_client.core import Metric
 
 from wingxtra.observability import metrics
 
-# A queue is looked into no further than this; its length is known all the same.
-LOOKED_INTO = 1000
+# Only the first messages of a queue are read; its length is always exact.
+MAX_READ = 1000
 
-actor_runs = Counter("wingxtra_actor_runs_total", "Work done by actors.", ["actor", "outcome"])
+actor_runs = Counter("wingxtra_actor_runs_total", "Runs of actors.", ["actor", "outcome"])
 actor_seconds = Histogram(
     "wingxtra_actor_seconds",
-    "How long it took.",
+    "Duration of these runs.",
     ["actor"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 
 
 class ActorMetrics(Middleware):
-    """Counts each message's way through a worker, and shares what the worker counts."""
+    """Counts and times the messages of a worker, and shares the worker's metrics."""
 
     def __init__(self) -> None:
         self._started: dict[str, float] = {}
@@ -52,7 +52,7 @@ class ActorMetrics(Middleware):
             actor_seconds.labels(message.actor_name).observe(time.perf_counter() - started)
 
     def after_skip_message(self, broker: Any, message: Any) -> None:
-        """Too old when its turn came."""
+        """The message was too old when its turn came."""
         self._started.pop(message.message_id, None)
         actor_runs.labels(message.actor_name, "skipped").inc()
 
@@ -68,7 +68,7 @@ def queues(now: datetime) -> Iterator[Metric]:
             pipe.llen(_key(broker, queue))
             pipe.llen(_key(broker, dq_name(queue)))
             pipe.zcard(_key(broker, xq_name(queue)))
-            pipe.lrange(_key(broker, queue), 0, LOOKED_INTO - 1)
+            pipe.lrange(_key(broker, queue), 0, MAX_READ - 1)
             length, delayed, failed, ids = pipe.execute()
         depth[queue, "now"], depth[queue, "later"] = length, delayed
         dead[(queue,)] = failed
@@ -77,12 +77,12 @@ def queues(now: datetime) -> Iterator[Metric]:
             waiting[actor] += 1
             age_s = now.timestamp() - message.message_timestamp / 1000
             oldest_s[actor] = max(oldest_s.get(actor, 0.0), age_s)
-    text = "Messages that wait: to be taken now, or later, as they were put off."
+    text = "Waiting messages: ready now, or delayed until later."
     yield metrics.gauge("queue_messages", text, depth, "queue", "when")
     yield metrics.gauge("queue_dead", "Messages that failed for good.", dead, "queue")
-    text = f"Messages per actor, of the first {LOOKED_INTO} of each queue."
+    text = f"Messages per actor, of the first {MAX_READ} of each queue."
     yield metrics.gauge("queue_actor_messages", text, dict(waiting), "actor")
-    text = "How long the oldest of them waits."
+    text = "Age of the oldest of these messages."
     yield metrics.gauge("queue_actor_seconds_max", text, oldest_s, "actor")
 
 
@@ -95,7 +95,7 @@ def _messages(broker: RedisBroker, queue: str, ids: list[bytes]) -> Iterator[dra
         return
     stored: Any = broker.client.hmget(f"{_key(broker, queue)}.msgs", ids)
     for encoded in stored:
-        if encoded is not None:  # taken meanwhile
+        if encoded is not None:  # a worker has just taken it
             yield dramatiq.Message.decode(encoded)
 
 

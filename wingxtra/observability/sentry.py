@@ -1,4 +1,4 @@
-"""Reports of errors to Sentry, where SENTRY_DSN is set: where it broke, and never whose order."""
+"""Error reports to Sentry, if SENTRY_DSN is set, without personal data."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from wingxtra.secrecy import scrub_report
 
 
 def start(dsn: str, environment: str, **options: Any) -> None:
-    """Called once by the settings. `options` are Sentry's own."""
+    """Called once by the settings. `options`: further options of `sentry_sdk.init`."""
     sentry_sdk.init(
         dsn=dsn,
         environment=environment,

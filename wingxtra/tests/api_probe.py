@@ -1,4 +1,4 @@
-"""A small API of its own, for the tests of what all API views have in common."""
+"""A small API for the tests of the common behaviour of API views."""
 
 import threading
 from typing import Any
@@ -42,7 +42,7 @@ class ParcelInput(StrictSerializer):
 
 
 class Parcels(ApiView):
-    """Takes a parcel apart and puts it together again; one that is called twice is a conflict."""
+    """Validates a parcel and returns it."""
 
     permission_classes = (IsMerchantOrStaff,)
 
@@ -51,7 +51,7 @@ class Parcels(ApiView):
 
 
 class Merchants(ApiView):
-    """Makes a merchant per POST. `gate` lets a test hold a request in the middle."""
+    """Creates a merchant per POST. `gate` lets a test block a request in the middle."""
 
     permission_classes = (IsMerchantOrStaff,)
     entered = threading.Event()
@@ -74,7 +74,7 @@ class Merchants(ApiView):
 
 
 class MerchantsInSteps(Merchants):
-    """As a view does it that talks to another system in between, and may be called again."""
+    """A view that calls another system between its transactions, and is idempotent."""
 
     one_transaction = False
 
@@ -89,14 +89,14 @@ class MerchantsInSteps(Merchants):
 
 
 class Links(PublicView):
-    """For anyone who holds the link."""
+    """Public, with a link in the path."""
 
     def post(self, request: Request, link: str) -> Response:
         return Response({"name": Merchant.objects.create(name=request.data["name"]).name})
 
 
 class Raising(PublicView):
-    """Raises what it is asked for."""
+    """Raises the error named in the query."""
 
     errors: dict[str, Exception] = {
         "conflict": Conflict("too_late", "The order is LAUNCHED.", current_status="LAUNCHED"),
@@ -129,7 +129,7 @@ class ForAdmins(ForStaff):
     permission_classes = (IsAdmin,)
 
 
-class ForNobody(ForStaff):
+class WithoutRoles(ForStaff):
     permission_classes = ApiView.permission_classes
 
 
@@ -166,7 +166,7 @@ urlpatterns = [
     path("api/v1/raising/<str:what>", Raising.as_view()),
     path("api/v1/staff", ForStaff.as_view()),
     path("api/v1/admins", ForAdmins.as_view()),
-    path("api/v1/nobody", ForNobody.as_view()),
+    path("api/v1/nobody", WithoutRoles.as_view()),
     path("api/v1/open", Open.as_view()),
     path("api/v1/things/<uuid:pk>", ById.as_view()),
     path("api/v1/broken-page", broken_page),

@@ -1,4 +1,4 @@
-"""A real Chromium for tests that are marked `browser`, and for the pictures in docs/images/."""
+"""A real Chromium for tests marked `browser`, and for the pictures in docs/images/."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from playwright.sync_api import Browser, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-# Nothing in the background: what the pages themselves ask for is what is tested.
+# No background traffic: only requests of the pages are tested.
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -22,8 +22,8 @@ FLAGS = [
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The one that is installed: Playwright's own download is not needed."""
-    # Playwright's loop runs in this thread; Django takes that for asynchronous code.
+    """The installed Chromium: Playwright's own download is not needed."""
+    # Playwright's event loop runs in this thread, so Django would refuse synchronous queries.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

@@ -28,7 +28,7 @@ def city(settings: Settings, tmp_path: Path) -> Scene:
 
 @pytest.fixture
 def visit(city: Scene, chromium: Browser, live_server: LiveServer) -> Iterator[Callable[..., Page]]:
-    """Opens a page as somebody; whoever goes elsewhere than to us, or breaks our rules, fails."""
+    """Opens a page as a user. Requests to other hosts and policy violations fail the test."""
     contexts: list[BrowserContext] = []
     trouble: list[str] = []
 
@@ -44,7 +44,7 @@ def visit(city: Scene, chromium: Browser, live_server: LiveServer) -> Iterator[C
         context.set_default_timeout(10_000)
         context.route("https://tiles.example/**", lambda route: route.abort())
         context.on("request", watch)
-        context.on("console", lambda said: _note(trouble, said.type, said.text))
+        context.on("console", lambda message: _note(trouble, message.type, message.text))
         page = context.new_page()
         page.on("pageerror", lambda error: trouble.append(f"error: {error}"))
         page.goto("/admin/login/?next=" + path)
@@ -61,6 +61,6 @@ def visit(city: Scene, chromium: Browser, live_server: LiveServer) -> Iterator[C
 
 
 def _note(trouble: list[str], kind: str, text: str) -> None:
-    """What the browser complains of. The tile server of the tests is not there: no fault."""
+    """Notes the browser's errors, except those of tiles: the tests have no tile server."""
     if kind == "error" and "net::ERR_FAILED" not in text:
         trouble.append(f"console: {text}")

@@ -1,7 +1,6 @@
-"""What work costs in seconds of processor, spent here, in PostgreSQL and in Valkey.
+"""CPU seconds of work in this process, in PostgreSQL and in Valkey.
 
-Unlike seconds of a clock these hardly depend on what else the machine does, and they add up: so
-many of them are in a core's second.
+Unlike wall-clock time, CPU time hardly depends on the machine's other load, and it adds up.
 """
 
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from wingxtra.redis_client import client
 
 @dataclass
 class Cost:
-    """Filled in when the work is done. `ours` is the named processes, or this one."""
+    """Filled in at the end of the work. `ours`: the named processes, or this one."""
 
     ours_s: float = 0.0
     database_s: float = 0.0
@@ -29,7 +28,7 @@ class Cost:
 
 @contextmanager
 def measured(*ours: int) -> Iterator[Cost]:
-    """Cost of the work inside; `ours` are ids of processes to look at instead of this one."""
+    """Cost of the work in the context. `ours`: ids of processes to measure instead of this one."""
     cost = Cost()
     before = _spent(ours)
     yield cost
@@ -55,7 +54,7 @@ def _alone(process: psutil.Process) -> float:
 
 
 def _tree(pid: int) -> float:
-    """With its children, those that have ended as well."""
+    """CPU seconds of a process and its children, including ended ones."""
     process = psutil.Process(pid)
     times = process.cpu_times()
     living = sum(_alone(child) for child in process.children(recursive=True))

@@ -1,4 +1,4 @@
-"""A line to a server that a test can cut and mend."""
+"""A connection to a server that a test can cut and mend."""
 
 import socket
 import threading
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Line:
-    """Passes what comes in at the Unix socket `entrance` on to the one at `server`, and back."""
+    """Forwards the Unix socket `entrance` to the one at `server`, in both directions."""
 
     def __init__(self, entrance: Path, server: str) -> None:
         self.entrance = entrance
@@ -22,7 +22,7 @@ class Line:
         threading.Thread(target=self._accept, args=[self._listener], daemon=True).start()
 
     def cut(self) -> None:
-        """Every connection breaks, and new ones are refused."""
+        """Break all connections and refuse new ones."""
         self.entrance.unlink(missing_ok=True)
         for end in (self._listener, *self._ends):
             with suppress(OSError):

@@ -1,6 +1,6 @@
-"""Schemathesis makes up values; these make some of them mean something in the demo's city.
+"""Hooks for Schemathesis: replace some random values by meaningful ones of the demo city.
 
-Only valid values are replaced, by valid ones: what was wrong stays wrong.
+Only valid values are replaced, by valid ones; invalid ones stay invalid.
 """
 
 import os

@@ -1,13 +1,13 @@
 """The image of `Dockerfile` and the services of `compose.yaml`, without a container engine.
 
-`Dockerfile` is followed step by step in a scratch folder, and a service is started by the command,
-the environment and the secrets that the real Compose program reads from `compose.yaml`. Only where
-things lie differs: `/app`, `/venv`, `/media`, `/tmp` and `/run/secrets` are folders of the scratch
-folder, and ports are free ones. What is not tested so: the base images, the networks, the limits.
+The steps of `Dockerfile` run in a scratch folder. A service is started with the command, the
+environment and the secrets that the real Compose program reads from `compose.yaml`. Only paths and
+ports differ: `/app`, `/venv`, `/media`, `/tmp` and `/run/secrets` are below the scratch folder, and
+ports are free ones. Not tested: the base images, the networks, the limits.
 
-One step is honest but short: packages are not downloaded anew. The scratch virtualenv is made of
-links to the packages that `requirements/base.txt` pins, in the versions that it pins, without those
-that `Dockerfile` removes; so what production does not install is not there.
+Packages are not downloaded again. The scratch virtualenv links to the installed packages that
+`requirements/base.txt` pins, in the pinned versions, without those that `Dockerfile` removes. So
+packages that production does not install are missing.
 """
 
 import importlib.metadata
@@ -28,7 +28,7 @@ from django.conf import settings
 from packaging.requirements import Requirement
 
 ROOT = Path(settings.BASE_DIR)
-# What docs/deploy.md has its reader fill in.
+# The variables that docs/deploy.md tells its reader to set.
 FILLED_IN = {
     "ALLOWED_HOSTS": "delivery.example.com",
     "PUBLIC_BASE_URL": "https://delivery.example.com",
@@ -49,7 +49,7 @@ def compose(*command: str, **filled_in: str) -> "subprocess.CompletedProcess[str
 
 
 def composed() -> dict[str, Any]:
-    """`compose.yaml` as Compose understands it, with every profile."""
+    """`compose.yaml` as parsed by Compose, with every profile."""
     done = compose("config", "--format", "json")
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -57,7 +57,7 @@ def composed() -> dict[str, Any]:
 
 
 def steps() -> list[tuple[str, str]]:
-    """The instructions of `Dockerfile`, each with what stands behind it."""
+    """The instructions of `Dockerfile`, each with its argument."""
     text = (ROOT / "Dockerfile").read_text()
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ")
@@ -65,7 +65,7 @@ def steps() -> list[tuple[str, str]]:
 
 
 class Image:
-    """What `Dockerfile` makes, in `folder`. `moved` maps ports and texts to those of the test."""
+    """The image of `Dockerfile` in `folder`. `moved` maps ports and texts to those of the test."""
 
     def __init__(self, folder: Path, moved: dict[str, str]) -> None:
         self.folder = folder
@@ -74,7 +74,7 @@ class Image:
         self.moved = moved
 
     def here(self, text: str) -> str:
-        """A text of Dockerfile or compose.yaml with the paths and ports that it has here."""
+        """A text of Dockerfile or compose.yaml with the paths and ports of the test."""
         paths = {
             f"/{path}": str(self.folder / path.removeprefix("run/"))
             for path in ("run/secrets", "venv", "media", "tmp", "app")
@@ -102,7 +102,7 @@ class Image:
                 assert done.returncode == 0, done.stderr
 
     def _install(self) -> None:
-        """The virtualenv, of links to installed packages."""
+        """Make the virtualenv from links to installed packages."""
         venv.create(self.folder / "venv", symlinks=True, with_pip=False)
         (packages,) = (self.folder / "venv" / "lib").glob("*/site-packages")
         removed = re.findall(r"pip uninstall --yes (.*)", "\n".join(s for _, s in steps()))
@@ -133,7 +133,7 @@ class Image:
         return (ROOT / "requirements" / "base.txt").read_text()
 
     def _copy(self) -> None:
-        """What `.dockerignore` lets through, of what the repository holds."""
+        """Copy the repository's files except those in `.dockerignore`."""
         rules = (ROOT / ".dockerignore").read_text().split()
         wanted = [rule[1:] for rule in rules if rule.startswith("!")]
         refused = {rule.removeprefix("**/") for rule in rules if rule.startswith("**/")}
@@ -151,7 +151,7 @@ class Image:
     # --- run ---
 
     def environment(self, service: dict[str, Any]) -> dict[str, str]:
-        """That of the image, then that of the service."""
+        """The environment of the image, updated by that of the service."""
         (last_stage,) = [rest for what, rest in steps() if what == "ENV" and "DJANGO" in rest]
         image = dict(word.split("=", 1) for word in shlex.split(last_stage))
         given = image | {k: str(v) for k, v in (service.get("environment") or {}).items()}
@@ -160,14 +160,14 @@ class Image:
         return environment
 
     def command(self, service: dict[str, Any]) -> list[str]:
-        """Of the service, or that of the image."""
+        """The command of the service; by default that of the image."""
         (of_image,) = [json.loads(rest) for what, rest in steps() if what == "CMD"]
         return [self.here(word) for word in service.get("command") or of_image]
 
     def run(
         self, service: dict[str, Any], *command: str, **environment: str
     ) -> "subprocess.CompletedProcess[str]":
-        """Like `docker compose run` or `exec`: another command in the same surroundings."""
+        """Like `docker compose run` or `exec`: another command in the same environment."""
         return subprocess.run(
             [self.here(word) for word in command] or self.command(service),
             cwd=self.folder / "app",
@@ -195,7 +195,7 @@ class Image:
                 process.wait(60)
 
     def is_healthy(self, service: dict[str, Any]) -> bool:
-        """What the service's own health check says."""
+        """The result of the service's own health check."""
         kind, *words = service["healthcheck"]["test"]
         words = [word.replace("$$", "$") for word in words]
         shell = ["sh", "-c"] if kind == "CMD-SHELL" else []

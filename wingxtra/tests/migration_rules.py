@@ -1,8 +1,8 @@
-"""What a migration may do while the code before it still runs: docs/deploy.md, upgrades.
+"""Rules for migrations that run while old code is still running: docs/deploy.md, upgrades.
 
-During an upgrade the database is migrated first, and the old processes work on it until they are
-replaced. So whatever they read must stay, whatever they write must be taken, and no large table may
-be locked for long. A migration that does more, and knows why nobody is hurt, says so in its class:
+During an upgrade the database is migrated first, and the old processes use it until they are
+replaced. So all that they read must stay, all that they write must be accepted, and no large table
+may be locked for long. A migration that does more, and is still safe, says why in its class:
 `beside_old_code = "Not read since 0.3.0."`.
 """
 
@@ -34,7 +34,7 @@ TAKES_AWAY = (RemoveField, DeleteModel, RenameField, RenameModel, AlterModelTabl
 
 
 def broken(migration: Migration, before: ProjectState) -> list[str]:
-    """The rules that it breaks, each in words; `before` is the state that it finds."""
+    """A text for each rule that the migration breaks. `before`: the project state before it."""
     if getattr(migration, "beside_old_code", ""):
         return []
     state, new_models = before.clone(), set()
@@ -45,15 +45,15 @@ def broken(migration: Migration, before: ProjectState) -> list[str]:
         elif getattr(operation, "model_name", "").lower() not in new_models:
             after = state.clone()
             operation.state_forwards(migration.app_label, after)
-            words = _words(operation, migration.app_label, state, after)
-            found += [f"{operation.describe()}: {why}" for why in words]
+            problems = _problems(operation, migration.app_label, state, after)
+            found += [f"{operation.describe()}: {why}" for why in problems]
         operation.state_forwards(migration.app_label, state)
     return found
 
 
-def _words(operation: Any, app: str, before: ProjectState, after: ProjectState) -> Iterator[str]:
+def _problems(operation: Any, app: str, before: ProjectState, after: ProjectState) -> Iterator[str]:
     if isinstance(operation, TAKES_AWAY):
-        yield "old code still asks for it; stop using it in one release, remove it in the next"
+        yield "old code still reads it; stop using it in one release, remove it in the next"
     elif isinstance(operation, AddField):
         field = operation.field
         if not (field.null or field.has_db_default() or field.many_to_many):
@@ -68,7 +68,7 @@ def _words(operation: Any, app: str, before: ProjectState, after: ProjectState) 
     elif isinstance(operation, AlterUniqueTogether):
         yield "it locks the table; use a UniqueConstraint over an index made concurrently"
     elif isinstance(operation, RunSQL | RunPython):
-        yield "nobody can see from here what it does"
+        yield "its effect cannot be seen from here"
 
 
 def _altered(old: Any, new: Any) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _altered(old: Any, new: Any) -> Iterator[str]:
     longer = isinstance(old, CharField) and isinstance(new, CharField)
     longer = longer and new.max_length >= old.max_length
     if old.db_type(connection) != new.db_type(connection) and not longer:
-        yield "the table is written anew, and old code knows the former type"
+        yield "the table is rewritten, and old code knows the former type"
     if not old.unique and new.unique:
         yield "it locks the table, and old code may write doubles"
 

@@ -1,4 +1,4 @@
-"""The API's own description, for tests to read and to hold answers against."""
+"""The API's OpenAPI description, for tests to read and to validate answers with."""
 
 import functools
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ class Described:
         ]
 
     def call(self, method: str, path: str) -> Call | None:
-        """The call that serves this very path."""
+        """The call that serves this path."""
         try:
             route = resolve(path.partition("?")[0]).route
         except Resolver404:
@@ -84,8 +84,7 @@ class Described:
         self._validator(schema).validate(value)
 
     def check_answer(self, method: str, path: str, response: Any) -> None:
-        """That this response is one that the description allows, and that it describes each of
-        its members."""
+        """Check that the description allows this response and describes each of its members."""
         call = self.call(method, path)
         assert call, f"{method} {path} is not described"
         answer = call.operation["responses"].get(str(response.status_code))
@@ -113,7 +112,7 @@ class Described:
 
 
 def _rooted(part: Any) -> Any:
-    """References into the description, from outside of it."""
+    """References into the description, made absolute."""
     if isinstance(part, list):
         return [_rooted(one) for one in part]
     if not isinstance(part, dict):
@@ -124,7 +123,7 @@ def _rooted(part: Any) -> Any:
 
 
 def _closed(part: Any) -> Any:
-    """The same, but each object has only the members that are described."""
+    """The same schema, with only the described members allowed in each object."""
     if isinstance(part, list):
         return [_closed(one) for one in part]
     if not isinstance(part, dict):

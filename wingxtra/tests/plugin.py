@@ -1,8 +1,8 @@
 """Pytest plugin: real PostgreSQL and Valkey for the test run, before Django's settings load.
 
-Servers that DATABASE_URL and REDIS_URL name are used as they are; else throwaway ones are started
-by the controlling process and removed at its end. Each parallel worker has a Valkey database of its
-own (and, by pytest-django, a PostgreSQL one).
+Servers in DATABASE_URL and REDIS_URL are used. Otherwise the controlling process starts throwaway
+servers and removes them at its end. Each parallel worker has its own Valkey database and, from
+pytest-django, its own PostgreSQL database.
 """
 
 import os
@@ -20,17 +20,17 @@ from wingxtra.embedded import launcher
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# How long one example takes says more about the machine's other work than about the code.
+# The time of one example depends on the machine's other load, so it has no deadline.
 hypothesis.settings.register_profile("wingxtra", deadline=None)
 hypothesis.settings.load_profile("wingxtra")
 
-# A test never speaks to a real fleet, a real bridge or a real collector of errors.
+# Tests never call a real Fleet API, bridge or error collector.
 OUTSIDE = ("FLEET_API_URL", "FLEET_API_KEY", "GCS_BRIDGE_URL", "GCS_BRIDGE_KEY", "SENTRY_DSN")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
-    """A wrapper, because pytest-django loads the settings in this very hook."""
+    """A wrapper, because pytest-django loads the settings in the same hook."""
     os.environ["ENVIRONMENT"] = "test"
     for name in OUTSIDE:
         os.environ.pop(name, None)
@@ -46,7 +46,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure() -> None:
-    """Tests with transactions of their own end by TRUNCATE, which delivery events forbid."""
+    """Tests with real transactions end with TRUNCATE, which delivery events forbid."""
     from django.apps import apps
     from django.db import connection
     from django.db.models.signals import post_migrate
@@ -61,8 +61,8 @@ def pytest_configure() -> None:
 
 
 def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
-    """A pool that was asked for before there was a test database would lead to the other one:
-    tests would work there, and the processes that they start in one without tables.
+    """Close pools that were opened before the test database was created: they would connect to the
+    wrong database.
     """
     if fixturedef.argname == "django_db_setup":
         from django.db import connection
@@ -71,7 +71,7 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object]) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Tests empty their Redis database, so one that holds somebody's data is refused."""
+    """Tests empty their Redis database, so a database with data is refused."""
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
         if keys := client.dbsize():
             pytest.exit(
@@ -90,7 +90,7 @@ def _empty_redis() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator["Browser"]:
-    """The only one of the run: Playwright's loop cannot be started twice in a thread."""
+    """The only browser of the run: Playwright's event loop cannot be started twice in a thread."""
     from wingxtra.tests import browser
 
     with browser.chromium() as started:
@@ -98,7 +98,7 @@ def chromium() -> Iterator["Browser"]:
 
 
 def _with_database(url: str, number: int) -> str:
-    """The same Redis server, another database: as a path over TCP, as `?db=` on a socket."""
+    """The URL of another database of the same Redis server: a path over TCP, `?db=` on a socket."""
     if url.startswith("unix:"):
         return f"{url.partition('?')[0]}?db={number}"
     return urlunsplit(urlsplit(url)._replace(path=f"/{number}"))

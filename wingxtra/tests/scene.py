@@ -1,7 +1,7 @@
-"""An afternoon in the demo city: orders in every state, drones in the air, and some trouble.
+"""An afternoon in the demo city: orders in every state, drones in the air, and some problems.
 
-For the browser tests and the pictures in docs/images/. Everything is done by the verbs that the
-product uses, at the time when it would have happened.
+For the browser tests and the pictures in docs/images/. It uses the product's own verbs, each at the
+time when it would have happened.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ DRONES = 12
 UNREGISTERED = "WX-DRN-098"
 AMA = Actor(ActorKind.USER, "ama")
 CUSTOMERS = cycle(["Ama Mensah", "Kofi Boateng", "Esi Owusu", "Yaw Asante", "Akosua Osei"])
-# From the shop: metres north and east, all around and clear of the airport.
+# Metres north and east of the shop, in all directions and clear of the airport.
 PLACES = cycle(
     [(1900, -1200), (-900, -2900), (2600, -300), (700, -3600), (-1700, -800), (2200, -2500)]
 )
@@ -43,7 +43,7 @@ PHARMACY, MARKET = city.SHOPS
 class Scene:
     """The orders of the scene by what they show. `fly` moves every drone a step further.
 
-    `with_history`: with what was delivered in the last day, which takes some seconds to make.
+    `with_history`: with the deliveries of the last day, which take some seconds to create.
     """
 
     def __init__(self, *, with_history: bool = False) -> None:
@@ -63,7 +63,7 @@ class Scene:
         self.fly(0)
 
     def _an_hour(self, at: datetime, hours: int) -> None:
-        """Some parcels of an earlier hour, delivered: more of them in the middle of the day."""
+        """Delivered parcels of an earlier hour, with more of them around noon."""
         for n in range(1 + (hours * 7) % 3 + (2 if 3 < hours < 12 else 0)):
             with time_machine.travel(at, tick=False) as clock:
                 shop = PHARMACY if n % 2 else MARKET
@@ -83,7 +83,7 @@ class Scene:
                 proofs.record(order.pk, confirmation, by=AMA)
 
     def _assign_all(self) -> None:
-        """Nine orders that one run of the dispatcher gives to nine drones."""
+        """One dispatch run assigns nine orders to nine drones."""
         flown = ("launched", "enroute", "arrived", "lost", "low", "submitted", "stuck", "failed")
         for n, name in enumerate((*flown, "astray")):
             shop = PHARMACY if n % 2 else MARKET
@@ -162,7 +162,7 @@ class Scene:
             self.orders["unproven"] = lifecycle.advance(bare.pk, Status.DELIVERED, by=GCS).order
         busy = Order.objects.filter(current_job__status=JobStatus.ACTIVE)
         flying = set(busy.values_list("current_job__drone_id", flat=True))
-        # No other carries blood, so that one order waits for it.
+        # Only this drone carries blood, so that one order waits for it.
         for drone in self.drones:
             if drone.kind.name == "Medic" and drone.pk not in flying:
                 registry.ground(drone.pk, by=AMA, reason="Propeller 3 is chipped.")
@@ -180,9 +180,9 @@ class Scene:
         return drone_id
 
     def fly(self, share: float) -> None:
-        """Show the fleet with each flight `share` of its way further, and the worker alive."""
-        broker._mark_seen(broker.WORKER_SEEN)
-        broker._mark_seen(broker.SCHEDULER_SEEN)
+        """Publish a fleet picture with each flight `share` further, and a worker heartbeat."""
+        broker._beat(broker.WORKER_HEARTBEAT)
+        broker._beat(broker.SCHEDULER_HEARTBEAT)
         in_the_air = dict(self._flights(share))
         show(
             *(in_the_air.get(drone.pk) or self._standing(drone) for drone in self.drones),
@@ -227,7 +227,7 @@ class Scene:
 
 
 def place(shop: city.Shop, **wanted: Any) -> Order:
-    """An order of this shop's, by the door that merchants use."""
+    """Place an order of this shop as merchants do."""
     north_m, east_m = next(PLACES)
     lat, lng = city.moved(shop.pickup.lat, shop.pickup.lng, north_m=north_m, east_m=east_m)
     order = Order(

@@ -1,4 +1,4 @@
-"""What Prometheus would read."""
+"""Metrics as Prometheus reads them."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from wingxtra.observability import metrics
 
 
 def scraped(text: str | None = None) -> dict[tuple[Any, ...], float]:
-    """Every figure by name and labels' values, in order of the labels' names; freshly read."""
+    """Every value by name and label values (in order of the labels' names), without the cache."""
     if text is None:
         metrics._shown = float("-inf"), b""
         text = metrics.exposition().decode()

@@ -1,4 +1,4 @@
-"""The API behind a real server, on the test's database, to be called from outside."""
+"""The API behind a real server, on the test's database."""
 
 import json
 import os
@@ -19,8 +19,8 @@ from django.db import connection
 from wingxtra.tests import image
 
 STARTS_WITHIN_S = 60
-REFUSED = "[django.request]"  # a line for each answer of 4xx; tests get many on purpose
-# Of production it has the program; tests start several where more processes matter.
+REFUSED = "[django.request]"  # warnings about 4xx answers, which tests get on purpose
+# One process per server; tests start several servers when the number of processes matters.
 ONE_PROCESS = (
     *("granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "4", "--no-ws"),
     "wingxtra.wsgi:application",
@@ -28,7 +28,7 @@ ONE_PROCESS = (
 
 
 def production_command() -> tuple[str, ...]:
-    """What `Dockerfile` starts."""
+    """The CMD of `Dockerfile`."""
     (command,) = [json.loads(rest) for what, rest in image.steps() if what == "CMD"]
     return tuple(command)
 
@@ -37,7 +37,7 @@ def production_command() -> tuple[str, ...]:
 def served(
     command: Sequence[str] = ONE_PROCESS, *, servers: int = 1, **environment: str
 ) -> Iterator[list[str]]:
-    """Base URLs of so many servers; the caller's transactions must be committed."""
+    """Base URLs of the servers. The caller's transactions must be committed."""
     with ExitStack() as stack:
         started = [stack.enter_context(_server(command, environment)) for _ in range(servers)]
         for url, process in started:
@@ -54,7 +54,7 @@ def _server(
         port = probe.getsockname()[1]
     program, *options, application = command
     program = str(Path(sys.executable).with_name(program))
-    here = ["--host", "127.0.0.1", "--port", str(port), "--no-log"]  # the last of each counts
+    here = ["--host", "127.0.0.1", "--port", str(port), "--no-log"]  # the last value counts
     database = urlsplit(settings.DATABASE_URL)._replace(path="/" + connection.settings_dict["NAME"])
     environment = os.environ | {"DATABASE_URL": database.geturl()} | environment
     with (

@@ -1,4 +1,4 @@
-"""Who may call, and how often."""
+"""Access by role, and rate limits."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,20 +25,20 @@ PATHS = ("/api/v1/merchants", "/api/v1/staff", "/api/v1/admins", "/api/v1/nobody
         (Role.ADMIN, (200, 200, 200, 403)),
     ],
 )
-def test_each_role_reaches_what_is_its_own_and_a_view_that_names_none_is_closed(role, statuses):
+def test_each_role_reaches_its_own_views_and_a_view_without_roles_is_closed(role, statuses):
     merchant = MerchantFactory() if role == Role.MERCHANT else None
     client = api_client(UserFactory(role=role, merchant=merchant))
     assert tuple(client.get(path).status_code for path in PATHS) == statuses
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_stranger_is_asked_who_they_are(path):
+def test_an_anonymous_call_is_a_401(path):
     response = api_client().get(path)
     problem(response, 401, "not_authenticated")
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
-def test_the_wrong_role_is_told_so_and_not_asked_to_log_in():
+def test_the_wrong_role_is_a_403():
     response = api_client(UserFactory()).get("/api/v1/admins")
     problem(response, 403, "permission_denied")
     assert "WWW-Authenticate" not in response.headers
@@ -47,7 +47,7 @@ def test_the_wrong_role_is_told_so_and_not_asked_to_log_in():
 # --- rate limits ---------------------------------------------------------------------------------
 
 
-def test_every_answer_says_what_is_left_and_over_the_limit_is_a_429(settings):
+def test_every_answer_has_the_remaining_calls_and_over_the_limit_is_a_429(settings):
     settings.API_RATE_AUTHENTICATED = "3/minute"
     client = api_client(UserFactory())
     for left in (2, 1, 0):
@@ -73,7 +73,7 @@ def test_errors_and_unknown_addresses_count_too(settings):
     problem(api_client().get("/api/v1/staff", HTTP_X_API_KEY="wx_live_guess"), 429, "throttled")
 
 
-def test_strangers_are_told_apart_by_address(settings):
+def test_anonymous_callers_are_limited_by_address(settings):
     settings.API_RATE_PUBLIC = "1/minute"
     for address in ("10.0.0.1", "10.0.0.2"):
         assert api_client().get("/api/v1/open", REMOTE_ADDR=address).status_code == 200
@@ -90,14 +90,16 @@ def test_strangers_are_told_apart_by_address(settings):
         (1, "", "10.0.0.1"),
     ],
 )
-def test_nobody_can_forge_an_address_past_our_proxies(rf, settings, proxies, forwarded, address):
+def test_a_client_cannot_forge_its_address_behind_our_proxies(
+    rf, settings, proxies, forwarded, address
+):
     settings.TRUSTED_PROXY_COUNT = proxies
     request = rf.get("/", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR=forwarded)
     assert client_address(request) == address
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_hundred_calls_from_eight_threads_exactly_fifty_pass(settings):
+def test_exactly_fifty_of_two_hundred_calls_from_eight_threads_pass(settings):
     settings.API_RATE_AUTHENTICATED = "50/minute"
     client = key_client()
     key = client._credentials["HTTP_X_API_KEY"]
@@ -114,10 +116,10 @@ def test_of_two_hundred_calls_from_eight_threads_exactly_fifty_pass(settings):
     assert statuses.count(429) == 150
 
 
-def test_without_redis_strangers_are_limited_in_process_and_callers_go_on(
+def test_without_redis_anonymous_calls_are_limited_per_process_and_others_pass(
     settings, caplog, monkeypatch
 ):
-    monkeypatch.setattr(redis_client, "_rests_until", 0.0)  # and back: the next test has one
+    monkeypatch.setattr(redis_client, "_paused_until", 0.0)  # reset after the test
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
     settings.API_RATE_PUBLIC = settings.API_RATE_AUTHENTICATED = "2/minute"
     counted = throttling.uncounted.labels("authenticated")._value.get()
@@ -129,5 +131,5 @@ def test_without_redis_strangers_are_limited_in_process_and_callers_go_on(
     ]
     assert statuses == [200, 200, 429]
     assert [r.msg["event"] for r in caplog.records if r.name == "wingxtra.redis_client"] == [
-        "redis_left_alone"
+        "redis_paused"
     ]

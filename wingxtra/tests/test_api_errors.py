@@ -1,4 +1,4 @@
-"""Every error is a problem that a person can read and a machine can tell apart."""
+"""Every error is a problem with a readable detail and a stable code."""
 
 import json
 import uuid
@@ -18,7 +18,7 @@ def staff() -> APIClient:
 
 
 def problem(response, status: int, code: str) -> dict:
-    """The answer, which is a whole problem of this status and code."""
+    """The body of the response, checked to be a complete problem of this status and code."""
     assert response.status_code == status, response.content
     assert response.headers["Content-Type"] == "application/problem+json"
     body = json.loads(response.content)
@@ -38,7 +38,7 @@ def test_a_conflict_names_the_status_that_the_order_has():
     assert body["detail"] == "The order is LAUNCHED."
 
 
-def test_what_is_not_available_now_says_when_to_come_back():
+def test_a_503_has_a_retry_after():
     response = api_client().get("/api/v1/raising/unavailable")
     problem(response, 503, "bridge_down")
     assert int(response.headers["Retry-After"]) > 0
@@ -57,12 +57,12 @@ def test_a_models_own_checks_are_bad_input_too():
     assert body["errors"] == [{"field": "name", "code": "unique", "message": "Taken."}]
 
 
-def test_django_words_for_no_are_problems():
+def test_refusals_by_django_are_problems():
     problem(api_client().get("/api/v1/raising/denied"), 403, "permission_denied")
     problem(api_client().get("/api/v1/raising/missing"), 404, "not_found")
 
 
-def test_a_bug_tells_nothing_of_the_inside_and_is_logged_with_its_traceback(caplog):
+def test_a_bug_is_a_500_without_details_and_is_logged_with_its_traceback(caplog):
     response = api_client().get("/api/v1/raising/bug")
     problem(response, 500, "internal_error")
     assert b"is 42" not in response.content
@@ -97,13 +97,13 @@ def test_the_wrong_method_is_a_405_that_names_the_right_ones(staff):
     assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
-def test_another_kind_of_body_is_a_415(staff):
+def test_an_unknown_media_type_is_a_415(staff):
     response = staff.post("/api/v1/parcels", "<parcel/>", content_type="application/xml")
     problem(response, 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize("accept", ["application/problem+json", "text/html", "*/*", "nonsense"])
-def test_whatever_is_accepted_the_answer_is_json(staff, accept):
+def test_the_answer_is_json_for_any_accept_header(staff, accept):
     response = staff.get("/api/v1/staff", HTTP_ACCEPT=accept)
     assert response.status_code == 200
     assert response.headers["Content-Type"] == "application/json"
@@ -114,7 +114,7 @@ def test_no_nul_reaches_the_database(staff):
     assert body["errors"][0]["field"] == "q"
 
 
-def test_a_strange_host_is_a_problem_below_the_api():
+def test_an_unknown_host_is_a_problem_below_the_api():
     problem(api_client().get("/api/v1/raising/x", HTTP_HOST="a b"), 400, "invalid")
 
 

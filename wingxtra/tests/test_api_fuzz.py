@@ -1,7 +1,6 @@
-"""Schemathesis reads our own description of the API and tries to catch it lying.
+"""Schemathesis tests the API against our own OpenAPI description.
 
-In `make test` a glance at every call; `make fuzz` takes its time: FUZZ_SECONDS for each role and
-kind of search.
+`make test` makes a short run over every call; `make fuzz` runs for FUZZ_SECONDS per role and phase.
 """
 
 import os
@@ -25,7 +24,7 @@ from wingxtra.tests.serving import served
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SECONDS = os.environ.get("FUZZ_SECONDS", "120")
-# What is right for the schema may be wrong on the ground: outside the service area, too heavy.
+# Input that matches the schema may still be refused: outside the service area, too heavy.
 NOT_ASKED = "positive_data_acceptance"
 
 
@@ -68,14 +67,14 @@ def fuzz(server: str, role: Role, *options: str) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.MERCHANT, Role.ADMIN])
-def test_at_a_glance_every_call_answers_what_the_schema_allows(server: str, role: Role) -> None:
+def test_a_short_run_finds_no_answer_outside_the_schema(server: str, role: Role) -> None:
     fuzz(server, role, "--phases", "examples,fuzzing", "--max-examples", "2", "--seed", "1")
 
 
 @pytest.mark.fuzz
 @pytest.mark.parametrize("phases", ["examples,coverage,fuzzing", "stateful"])
 @pytest.mark.parametrize("role", [Role.MERCHANT, Role.OPS, Role.ADMIN])
-def test_nothing_makes_it_fail_or_answer_what_the_schema_does_not_allow(
+def test_a_long_run_finds_no_failure_and_no_answer_outside_the_schema(
     server: str, role: Role, phases: str
 ) -> None:
     fuzz(server, role, "--continue-on-failure", "--phases", phases, "--max-time", SECONDS)

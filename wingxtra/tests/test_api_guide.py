@@ -1,4 +1,4 @@
-"""docs/api.md: what it tells merchants to type is typed here, and its tables are true."""
+"""docs/api.md: its commands run here, and its tables match the code."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from wingxtra.tests.serving import served
 
 GUIDE = Path(settings.BASE_DIR) / "docs" / "api.md"
 TEXT = GUIDE.read_text()
-# A block's first line may say what its calls answer: “… # 400”. All others answer a 2xx.
+# The first line of a block may name the expected status: “… # 400”. The default is a 2xx.
 ANSWERS = re.compile(r"#\s*([45]\d\d)$", re.MULTILINE)
 
 
@@ -32,7 +32,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def environment(transactional_db: None) -> Iterator[dict[str, str]]:
-    """What the guide's reader has: a server, a test key, a user."""
+    """The environment of the guide's reader: a server, a test key, a user."""
     password = seed.seed(6).password
     show(*[TelemetryFactory(drone_id=drone.pk) for drone in Drone.objects.all()])
     user = User.objects.get(username="merchant")
@@ -61,16 +61,16 @@ def test_every_command_of_the_guide_works(environment: dict[str, str]) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-4000:]
     answered = done.stderr.split("BLOCK ")[1:]
-    for block, told in zip(blocks("bash"), answered, strict=True):
+    for block, output in zip(blocks("bash"), answered, strict=True):
         expected = ANSWERS.findall(block)
-        statuses = re.findall(r"STATUS (\d+)", told)
+        statuses = re.findall(r"STATUS (\d+)", output)
         assert len(statuses) >= ("wx " in block or "curl " in block) - ("wx()" in block)
-        assert all(status in expected or "200" <= status < "300" for status in statuses), told
+        assert all(status in expected or "200" <= status < "300" for status in statuses), output
         assert set(expected) <= set(statuses), block
     assert "this code, which is shown only once: " in done.stdout
 
 
-def test_the_receiver_in_the_guide_believes_us_and_nobody_else() -> None:
+def test_the_receiver_in_the_guide_accepts_only_our_signature() -> None:
     (code,) = blocks("python")
     names: dict[str, object] = {}
     exec(code, names)
@@ -89,8 +89,8 @@ def test_the_receiver_in_the_guide_believes_us_and_nobody_else() -> None:
 
 def test_the_guide_names_every_code_with_its_meaning() -> None:
     contract = json.loads((GUIDE.parent / "contracts" / "problem.schema.json").read_text())
-    told = re.findall(r"^\| (\d{3}) \| `(\w+)` \| (.+) \|$", TEXT, re.MULTILINE)
-    assert told == [
+    listed = re.findall(r"^\| (\d{3}) \| `(\w+)` \| (.+) \|$", TEXT, re.MULTILINE)
+    assert listed == [
         (status, code, meaning)
         for status, codes in contract["x-codes"].items()
         for code, meaning in codes.items()

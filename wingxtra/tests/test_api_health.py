@@ -1,4 +1,4 @@
-"""`/health`, `/ready`, `/ready/dispatch`: what a load balancer and the person on call ask."""
+"""`/health`, `/ready`, `/ready/dispatch`, for load balancers and the person on call."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.urls("wingxtra.tests.api_probe"), pytest.mark.django_d
 
 @pytest.fixture(autouse=True)
 def _only_the_base_checks(monkeypatch):
-    """The apps' own are tested where they are written."""
+    """The apps' own checks have tests in their apps."""
     base = ("database", "redis", "worker")
     checks = {name: health.dispatching.checks[name] for name in base}
     monkeypatch.setattr(health.dispatching, "checks", checks)
@@ -25,10 +25,10 @@ def _only_the_base_checks(monkeypatch):
 
 @pytest.fixture
 def a_worker() -> None:
-    broker._mark_seen(broker.WORKER_SEEN)
+    broker._beat(broker.WORKER_HEARTBEAT)
 
 
-def test_health_asks_nobody(django_assert_num_queries):
+def test_health_needs_no_other_system(django_assert_num_queries):
     with django_assert_num_queries(0):
         response = Client().get("/health")
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
@@ -44,7 +44,7 @@ def test_ready_names_each_check():
     assert "no-store" in response.headers["Cache-Control"]
 
 
-def test_a_process_serves_whatever_keeps_it_from_dispatching():
+def test_a_failed_dispatch_check_does_not_fail_ready():
     health.dispatching.register("fleet_picture", lambda: (False, "It is 40 s old."))
     assert Client().get("/ready").status_code == 200
     body = problem(Client().get("/ready/dispatch"), 503, "not_ready")
@@ -60,26 +60,29 @@ def test_ready_to_dispatch_with_a_worker(a_worker):
     assert "no-store" in response.headers["Cache-Control"]
 
 
-def test_without_a_worker_nothing_is_dispatched():
+def test_without_a_worker_it_is_not_ready_to_dispatch():
     body = problem(Client().get("/ready/dispatch"), 503, "not_ready")
-    assert body["checks"]["worker"] == {"ok": False, "detail": "No worker was ever seen."}
+    assert body["checks"]["worker"] == {
+        "ok": False,
+        "detail": "No worker has sent a heartbeat yet.",
+    }
     assert body["checks"]["database"]["ok"]
 
 
-def test_a_worker_that_fell_silent_is_none(a_worker):
+def test_a_worker_with_an_old_heartbeat_does_not_count(a_worker):
     with time_machine.travel(timezone.now() + timedelta(minutes=1)):
         body = problem(Client().get("/ready/dispatch"), 503, "not_ready")
     assert not body["checks"]["worker"]["ok"]
 
 
-def test_a_migration_to_apply_is_counted():
+def test_missing_migrations_are_counted():
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'api' AND name = '0001_initial'")
     body = problem(Client().get("/ready"), 503, "not_ready")
     assert body["checks"]["migrations"] == {"ok": False, "detail": "1 to apply."}
 
 
-def test_an_app_adds_what_it_needs_and_one_that_breaks_hides_no_other(a_worker):
+def test_an_app_adds_its_checks_and_a_broken_check_hides_no_other(a_worker):
     health.dispatching.register("bridge", lambda: (False, "No bridge is configured."))
     health.dispatching.register("picture", lambda: 1 / 0)
     body = problem(Client().get("/ready/dispatch"), 503, "not_ready")
@@ -92,7 +95,7 @@ def test_an_app_adds_what_it_needs_and_one_that_breaks_hides_no_other(a_worker):
     assert body["checks"]["redis"]["ok"]
 
 
-def test_what_reads_in_a_database_that_is_away_does_not_wait_for_it_too(a_worker, monkeypatch):
+def test_checks_that_need_the_database_are_skipped_during_its_outage(a_worker, monkeypatch):
     def away() -> tuple[bool, str]:
         raise OperationalError("couldn't get a connection after 5.00 sec")
 
@@ -107,7 +110,7 @@ def test_what_reads_in_a_database_that_is_away_does_not_wait_for_it_too(a_worker
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/ready/dispatch"])
-def test_probes_are_only_read(path):
+def test_probes_allow_only_safe_methods(path):
     response = Client().post(path)
     problem(response, 405, "method_not_allowed")
     assert response.headers["Allow"] == "GET, HEAD"

@@ -1,4 +1,4 @@
-"""A POST that is sent again is carried out once, whatever happened in between."""
+"""A POST that is retried under an Idempotency-Key is carried out once."""
 
 import threading
 from collections import Counter
@@ -31,14 +31,14 @@ pytestmark = [
     pytest.mark.django_db,
 ]
 
-for_real = pytest.mark.django_db(transaction=True)  # with commits that other threads see
+for_real = pytest.mark.django_db(transaction=True)  # real commits, which other threads see
 
 VIEWS = {"/api/v1/merchants": Merchants, "/api/v1/merchants-in-steps": MerchantsInSteps}
 
 
 @pytest.fixture(params=VIEWS)
 def path(request) -> str:
-    """A view whose effect is one transaction, and one that goes in steps."""
+    """A view with one transaction, and one with several."""
     return request.param
 
 
@@ -72,7 +72,7 @@ def names() -> list[str]:
     return list(Merchant.objects.values_list("name", flat=True))
 
 
-def test_the_first_answer_is_given_again(client, path):
+def test_a_retry_gets_the_first_answer(client, path):
     first = post(client, path)
     assert first.status_code == 201
     assert "Idempotency-Replayed" not in first.headers
@@ -89,7 +89,7 @@ def test_another_body_under_the_same_key_is_refused(client, path):
     assert names() == ["Osu"]
 
 
-def test_spelling_a_body_differently_does_not_make_it_another(client, path):
+def test_another_spelling_of_the_same_body_is_the_same_request(client, path):
     for body in ('{"name": "Osu", "a": 1}', '{"a":1,  "name":"Osu"}'):
         response = client.post(
             path, body, content_type="application/json", HTTP_IDEMPOTENCY_KEY="k1"
@@ -97,14 +97,14 @@ def test_spelling_a_body_differently_does_not_make_it_another(client, path):
     assert response.headers["Idempotency-Replayed"] == "true"
 
 
-def test_a_key_is_the_callers_own_and_for_one_call(path):
+def test_a_key_belongs_to_one_caller_and_one_call(path):
     other = next(one for one in VIEWS if one != path)
     first, second = key_client(), key_client()
     for client, call, name in ((first, path, "a"), (second, path, "b"), (second, other, "c")):
         assert post(client, call, name).json()["name"] == name
 
 
-def test_a_refusal_is_remembered_and_leaves_nothing_behind(client, path):
+def test_a_refusal_is_stored_without_other_effects(client, path):
     VIEWS[path].fails_with = Conflict("too_late", "Too late.", current_status="LAUNCHED")
     problem(post(client, path), 409, "too_late")
     VIEWS[path].fails_with = None
@@ -117,7 +117,7 @@ def test_a_refusal_is_remembered_and_leaves_nothing_behind(client, path):
 
 
 @pytest.mark.parametrize("error", [Unavailable("away", "Away."), ZeroDivisionError()])
-def test_a_failure_of_ours_is_not_remembered(client, path, error):
+def test_a_server_error_is_not_stored(client, path, error):
     VIEWS[path].fails_with = error
     assert post(client, path).status_code >= 500
     assert not IdempotencyKey.objects.exists()
@@ -125,7 +125,7 @@ def test_a_failure_of_ours_is_not_remembered(client, path, error):
     assert post(client, path, "Labadi").status_code == 201
 
 
-def test_too_many_requests_are_not_remembered(client, path, settings):
+def test_a_429_is_not_stored(client, path, settings):
     settings.API_RATE_AUTHENTICATED = "1/minute"
     client.get(path)
     problem(post(client, path), 429, "throttled")
@@ -146,7 +146,7 @@ def test_without_a_key_nothing_is_stored(client):
 
 
 @for_real
-def test_who_comes_while_the_first_runs_is_told_so_at_once(client, path):
+def test_a_second_request_is_refused_at_once_while_the_first_one_runs(client, path):
     VIEWS[path].gate = threading.Event()
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(in_thread, client, path)
@@ -162,7 +162,9 @@ def test_who_comes_while_the_first_runs_is_told_so_at_once(client, path):
 
 
 @for_real
-def test_eight_at_once_make_one_and_the_others_get_its_answer_or_are_told_to_wait(client, path):
+def test_eight_concurrent_requests_create_one_row_and_the_others_get_its_answer_or_a_409(
+    client, path
+):
     with ThreadPoolExecutor(8) as threads:
         for key in ("a", "b", "c", "d"):
             answers = list(
@@ -177,7 +179,7 @@ def test_eight_at_once_make_one_and_the_others_get_its_answer_or_are_told_to_wai
 
 
 @for_real
-def test_a_crash_in_the_middle_leaves_nothing_and_the_next_try_is_carried_out(client, path):
+def test_a_crash_leaves_nothing_and_the_retry_is_carried_out(client, path):
     VIEWS[path].fails_with = SystemExit()
     with suppress(SystemExit):
         in_thread(client, path)
@@ -190,7 +192,7 @@ def test_a_crash_in_the_middle_leaves_nothing_and_the_next_try_is_carried_out(cl
 
 
 @for_real
-def test_what_a_crash_left_is_taken_over_by_the_same_request_only(client):
+def test_a_claim_left_by_a_crash_is_taken_over_only_by_the_same_request(client):
     path = "/api/v1/merchants-in-steps"
     MerchantsInSteps.fails_with = SystemExit()
     with suppress(SystemExit):
@@ -201,8 +203,8 @@ def test_what_a_crash_left_is_taken_over_by_the_same_request_only(client):
 
 
 @for_real
-def test_a_killed_process_holds_no_lock(client):
-    """Its connection is gone, and with it the lock that it held."""
+def test_a_killed_process_releases_its_lock(client):
+    """Its connection is closed, which releases its lock."""
     path = "/api/v1/merchants-in-steps"
     MerchantsInSteps.gate = threading.Event()
     with ThreadPoolExecutor(1) as threads:
@@ -229,7 +231,7 @@ def test_after_a_day_a_key_is_new_again(client, path):
         assert "Idempotency-Replayed" not in post(client, path, "Labadi").headers
 
 
-def test_old_answers_are_forgotten(client):
+def test_old_answers_are_deleted(client):
     post(client, "/api/v1/merchants", "Osu", key="old")
     with time_machine.travel(timezone.now() + timedelta(hours=25)):
         post(client, "/api/v1/merchants", "Labadi", key="new")
@@ -247,7 +249,7 @@ def test_an_answer_cannot_be_read_from_the_database(client, settings):
     assert names() == ["Osu"]
 
 
-def test_a_form_is_known_again_though_its_boundary_is_new(rf):
+def test_a_form_with_a_new_boundary_is_the_same_request(rf):
     def claim(content: bytes) -> idempotency.Claim:
         photo = SimpleUploadedFile("photo.jpg", content)
         request = rf.post("/", {"method": "PHOTO", "photo": photo}, HTTP_IDEMPOTENCY_KEY="k")
@@ -258,8 +260,8 @@ def test_a_form_is_known_again_though_its_boundary_is_new(rf):
 
 
 @for_real
-def test_a_post_costs_two_statements_to_be_done_once(client):
-    client.get("/api/v1/merchants")  # from then on the key is known
+def test_idempotency_costs_two_statements_per_post(client):
+    client.get("/api/v1/merchants")  # the key is cached from now on
     with CaptureQueriesContext(connection) as statements:
         post(client, "/api/v1/merchants")
     kinds = [s["sql"].split()[0] for s in statements if s["sql"] not in ("BEGIN", "COMMIT")]
@@ -267,7 +269,7 @@ def test_a_post_costs_two_statements_to_be_done_once(client):
     assert kinds == ["WITH", "INSERT", "UPDATE"]
 
 
-def test_a_stranger_is_known_by_the_link_they_hold():
+def test_an_anonymous_caller_is_identified_by_the_link():
     for link in ("a", "b"):
         first, again = (post(api_client(), f"/api/v1/links/{link}", link) for _ in range(2))
         assert first.json() == {"name": link}

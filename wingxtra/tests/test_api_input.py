@@ -1,4 +1,4 @@
-"""What comes in is exactly what we asked for, or is refused with every reason at once."""
+"""Input is accepted as specified, or refused with all its problems."""
 
 import io
 import json
@@ -26,13 +26,13 @@ def send(body: object, **headers: str):
 @pytest.mark.urls("wingxtra.tests.api_probe")
 @pytest.mark.django_db
 class TestFields:
-    def test_good_input_passes_and_times_come_back_in_utc(self):
+    def test_valid_input_passes_and_times_are_returned_in_utc(self):
         body = {**GOOD, "pieces": 2, "fragile": True, "at": "2026-03-01T12:00:00+01:00"}
         response = send(body)
         assert response.status_code == 201
         assert response.json() == {**body, "at": "2026-03-01T11:00:00Z"}
 
-    def test_everything_that_is_wrong_is_said_at_once(self):
+    def test_all_problems_are_reported_at_once(self):
         body = {"weight_kg": "1", "wieght_kg": 1, "dropoff": {"lat": 91, "lgn": 0}}
         errors = problem(send(body), 400, "invalid")["errors"]
         assert {(error["field"], error["code"]) for error in errors} == {
@@ -68,7 +68,7 @@ class TestFields:
             ("dropoff", [], "invalid"),
         ],
     )
-    def test_only_the_type_that_was_asked_for_is_taken(self, field, value, code):
+    def test_only_the_right_type_is_accepted(self, field, value, code):
         [error] = problem(send({**GOOD, field: value}), 400, "invalid")["errors"]
         assert (error["field"], error["code"]) == (field, code)
 
@@ -89,7 +89,7 @@ class TestFields:
             (b"[" * 100_000, "nested deeper than 32"),
         ],
     )
-    def test_what_is_not_strict_json_is_refused_with_the_place(self, body, detail):
+    def test_invalid_json_is_refused_with_its_position(self, body, detail):
         assert detail in problem(send(body), 400, "parse_error")["detail"]
 
     def test_a_body_of_two_megabytes_is_refused_unread(self):
@@ -105,17 +105,17 @@ class TestBodySize:
             bound_body(request)
         assert endless.tell() == 101
 
-    def test_a_chunked_body_within_the_limit_is_read_as_any_other(self, rf):
+    def test_a_chunked_body_within_the_limit_is_accepted(self, rf):
         request = rf.post("/", HTTP_TRANSFER_ENCODING="chunked")
         request.META["wsgi.input"] = io.BytesIO(b"{}")
         bound_body(request)
         assert request.body == b"{}"
 
     @pytest.mark.parametrize("declared", ["", "-1", "nonsense", "²"])
-    def test_a_length_that_is_no_number_is_no_crash(self, rf, declared):
+    def test_a_content_length_that_is_not_a_number_is_harmless(self, rf, declared):
         bound_body(rf.post("/", CONTENT_LENGTH=declared))
 
-    def test_a_body_longer_than_it_says_is_cut_where_it_said(self, rf):
+    def test_a_body_is_cut_at_its_content_length(self, rf):
         request = rf.post("/", data=b"{}" * 1000, content_type="application/json")
         request = type(request)({**request.META, "CONTENT_LENGTH": "2"})
         bound_body(request)
@@ -134,7 +134,7 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.text(), JSON))
-def test_every_json_object_survives(data):
+def test_every_json_object_is_parsed(data):
     assert decode(json.dumps(data).encode()) == data
 
 

@@ -1,4 +1,4 @@
-"""What has to be exact however many processes serve: rate limits, and doing things once."""
+"""Rate limits and idempotency are exact across several processes."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ def key(transactional_db: None) -> str:
     return ApiKey.issue(name="till 3", role=Role.MERCHANT, merchant=MerchantFactory())[1]
 
 
-def test_of_two_hundred_calls_to_two_processes_exactly_fifty_pass(key: str) -> None:
+def test_exactly_fifty_of_two_hundred_calls_to_two_processes_pass(key: str) -> None:
     def call(url: str) -> requests.Response:
         return requests.get(f"{url}/api/v1/orders", headers={"X-API-Key": key}, timeout=60)
 
@@ -51,7 +51,7 @@ def test_of_two_hundred_calls_to_two_processes_exactly_fifty_pass(key: str) -> N
     assert {one.json()["code"] for one in refused} == {"throttled"}
 
 
-def test_of_fifty_orders_at_once_to_four_processes_one_is_made_and_all_hear_of_it(
+def test_fifty_concurrent_orders_under_one_key_create_one_order_and_all_get_its_answer(
     key: str,
 ) -> None:
     drone = DroneFactory()
@@ -60,7 +60,7 @@ def test_of_fifty_orders_at_once_to_four_processes_one_is_made_and_all_hear_of_i
     headers = {"X-API-Key": key, "Idempotency-Key": "once"}
 
     def place(url: str) -> list[requests.Response]:
-        """Everything this client hears, until it has an answer to keep."""
+        """All answers to this client, up to the final one."""
         together.wait(PATIENCE_S)
         deadline = time.monotonic() + PATIENCE_S
         heard = []

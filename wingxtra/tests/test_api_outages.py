@@ -1,4 +1,4 @@
-"""The database or Redis goes away under a running API, and comes back."""
+"""Outages of the database and of Redis under a running API, and recovery."""
 
 import tempfile
 import time
@@ -22,14 +22,14 @@ pytestmark = [
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A short path: those of sockets are limited to about 100 bytes."""
+    """A short path: socket paths are limited to about 100 bytes."""
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
 
 
 @pytest.fixture
 def database(folder: Path) -> Iterator[Line]:
-    """The line to the database, for all connections of this process."""
+    """A line to the database for all connections of this process."""
     known = connections.databases["default"]
     host, port, options = known["HOST"], known["PORT"] or "5432", known["OPTIONS"]
     name = f".s.PGSQL.{port}"
@@ -59,7 +59,7 @@ def _soon(happens: Callable[[], bool], within_s: float = 15.0) -> bool:
 
 @pytest.fixture(autouse=True)
 def _requests_end(monkeypatch) -> None:
-    """As under a real server: after each request its connection goes back to the pool."""
+    """As under a real server: each request returns its connection to the pool."""
     original = Client.request
 
     def request(self, **extra):
@@ -71,7 +71,7 @@ def _requests_end(monkeypatch) -> None:
     monkeypatch.setattr(Client, "request", request)
 
 
-def test_a_database_that_is_away_is_a_503_and_all_is_well_when_it_is_back(database):
+def test_a_database_outage_is_a_503_until_the_database_is_back(database):
     client, new = key_client(), key_client()
     assert client.get("/api/v1/staff").status_code == 200
     database.cut()
@@ -91,7 +91,7 @@ def test_a_database_that_is_away_is_a_503_and_all_is_well_when_it_is_back(databa
     assert again.status_code == 201
 
 
-def test_connections_that_died_unseen_cost_no_caller_an_error(database):
+def test_dead_pooled_connections_are_replaced_without_an_error(database):
     connections.databases["default"]["OPTIONS"]["pool"]["timeout"] = 5.0
     client = key_client()
     assert client.get("/api/v1/staff").status_code == 200
@@ -100,7 +100,7 @@ def test_connections_that_died_unseen_cost_no_caller_an_error(database):
     assert client.get("/api/v1/staff").status_code == 200
 
 
-def test_a_page_without_its_database_is_a_503_too(database):
+def test_a_page_without_the_database_is_a_503_too(database):
     visitor = Client(raise_request_exception=False)
     assert visitor.get("/page").status_code == 200
     database.cut()
@@ -111,7 +111,7 @@ def test_a_page_without_its_database_is_a_503_too(database):
     assert _soon(lambda: visitor.get("/page").status_code == 200)
 
 
-def test_a_redis_that_is_away_is_a_503_where_it_is_needed_and_recovers(folder, settings):
+def test_a_redis_outage_is_a_503_only_where_redis_is_needed(folder, settings):
     server = urlsplit(settings.REDIS_URL)
     assert server.scheme == "unix"
     line = Line(folder / "redis.sock", server.path)

@@ -1,4 +1,4 @@
-"""Lists by page, and by cursor however many rows share one time."""
+"""Lists by page, and by cursor over rows that share one time."""
 
 from datetime import UTC, datetime
 
@@ -22,13 +22,13 @@ def client():
 
 @pytest.fixture
 def names() -> list[str]:
-    """The names of 45 merchants, all made in one moment, newest first."""
+    """The names of 45 merchants, all created at the same time, newest first."""
     made = Merchant.objects.bulk_create([Merchant(name=f"shop {n}") for n in range(45)])
     Merchant.objects.update(created_at=datetime(2026, 3, 1, 12, tzinfo=UTC))
     return [one.name for one in sorted(made, key=lambda one: one.pk, reverse=True)]
 
 
-def test_a_page_says_where_it_is(client, names):
+def test_a_page_has_its_number_size_and_total(client, names):
     place = {"page": 3, "page_size": 20, "total": 45}
     body = client.get(f"{PATH}?page=3").json()
     assert body == {"items": names[40:], **place, "pagination": place}
@@ -55,7 +55,7 @@ def test_a_page_past_the_end_is_empty(client, names):
         ("cursor=%00", "cursor"),
     ],
 )
-def test_a_page_that_cannot_be_is_bad_input(client, query, field):
+def test_an_invalid_page_is_bad_input(client, query, field):
     assert problem(client.get(f"{PATH}?{query}"), 400, "invalid")["errors"][0]["field"] == field
 
 
@@ -71,11 +71,11 @@ def walk(client, page_size: int) -> list[str]:
 
 
 @pytest.mark.parametrize("page_size", [1, 7, 45, 100])
-def test_a_walk_by_cursor_sees_each_row_once(client, names, page_size):
+def test_a_walk_by_cursor_returns_each_row_once(client, names, page_size):
     assert walk(client, page_size) == names
 
 
-def test_rows_that_come_meanwhile_do_not_shift_the_walk(client, names):
+def test_new_rows_do_not_shift_the_walk(client, names):
     first = client.get(PATH, {"cursor": "", "page_size": 30}).json()
     Merchant.objects.create(name="new shop")
     rest = client.get(PATH, {"cursor": first["next_cursor"], "page_size": 30}).json()
@@ -88,7 +88,7 @@ def test_a_cursor_that_was_tampered_with_is_refused(client, names):
     problem(client.get(PATH, {"cursor": "x" + cursor}), 400, "invalid")
 
 
-def test_a_page_by_cursor_is_one_statement_that_the_index_answers(client, names):
+def test_a_page_by_cursor_is_one_statement_that_uses_the_index(client, names):
     cursor = client.get(PATH, {"cursor": "", "page_size": 5}).json()["next_cursor"]
 
     with CaptureQueriesContext(connection) as statements:

@@ -1,4 +1,4 @@
-"""Answers as JSON: the same text that REST framework's own renderer means."""
+"""JSON answers equal those of REST framework's own renderer."""
 
 import json
 from collections import OrderedDict
@@ -37,21 +37,21 @@ VALUES: list[Any] = [
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
-def test_it_reads_as_rest_frameworks_own(value: Any) -> None:
+def test_the_json_equals_that_of_rest_frameworks_renderer(value: Any) -> None:
     own = json.loads(JsonRenderer().render(value))
     assert own == json.loads(JSONRenderer().render(value))
 
 
-def test_a_time_elsewhere_keeps_its_moment() -> None:
+def test_a_time_with_another_offset_is_the_same_instant() -> None:
     noon = datetime(2026, 3, 1, 13, tzinfo=ACCRA)
     assert datetime.fromisoformat(json.loads(JsonRenderer().render(noon))) == noon
 
 
-def test_other_mappings_are_objects_and_nothing_is_nothing() -> None:
+def test_other_mappings_are_objects_and_none_is_an_empty_body() -> None:
     assert JsonRenderer().render(MappingProxyType({"a": 1})) == b'{"a":1}'
     assert JsonRenderer().render(None) == b""
 
 
-def test_what_has_no_json_is_a_fault_of_ours() -> None:
+def test_a_type_without_json_raises_an_error() -> None:
     with pytest.raises(TypeError, match="set has no JSON"):
         JsonRenderer().render({"a": object.__new__(type("set", (), {}))})

@@ -1,4 +1,4 @@
-"""The interface describes itself: completely, truly, and from our own files alone."""
+"""The OpenAPI description is complete and correct, and its page loads only our own files."""
 
 import ast
 import json
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 BASE = Path(settings.BASE_DIR)
 APPS = ("wingxtra", "fleet", "orders", "dispatch", "pod", "tracking")
-# Files and codes that speak to other people: staff in the console, customers on their pages.
+# Files and codes for other readers: staff in the console, customers on their pages.
 NOT_OF_THE_API = re.compile(
     r"/(tests|simulator|demo|console)/|/(console|admin|pages)\.py$|/fleet/live/client\.py$"
 )
@@ -38,7 +38,7 @@ def api() -> Described:
     return described()
 
 
-def test_the_schema_is_valid_openapi_and_knows_both_ways_to_prove_who_one_is(api):
+def test_the_schema_is_valid_openapi_with_both_authentication_schemes(api):
     response = Client().get("/api/schema")
     assert response.status_code == 200
     schema = yaml.safe_load(response.content)
@@ -50,11 +50,11 @@ def test_the_schema_is_valid_openapi_and_knows_both_ways_to_prove_who_one_is(api
     }
 
 
-def test_the_generator_has_nothing_to_complain_of(tmp_path):
+def test_the_generator_gives_no_warnings(tmp_path):
     call_command("spectacular", "--fail-on-warn", file=str(tmp_path / "schema.yml"))
 
 
-def test_every_call_says_what_it_does_for_whom_and_what_it_answers(api):
+def test_every_call_has_a_description_roles_and_answers(api):
     for call in api.calls:
         about = (call.method, call.path)
         assert call.operation["summary"], about
@@ -66,7 +66,7 @@ def test_every_call_says_what_it_does_for_whom_and_what_it_answers(api):
         assert {"400", "429", "503"} <= call.operation["responses"].keys(), about
 
 
-def test_every_body_has_an_example_that_is_right(api):
+def test_every_body_has_a_valid_example(api):
     for call in api.calls:
         for content in call.contents():
             if content.media_type != "application/json" or not content.schema:
@@ -75,12 +75,12 @@ def test_every_body_has_an_example_that_is_right(api):
             api.check(content.described["example"], content.schema)
 
 
-def test_every_reference_leads_somewhere(api):
+def test_every_reference_exists(api):
     for reference in api.references():
         assert api.resolve(reference), reference
 
 
-def test_every_enumeration_has_a_name_that_says_something(api):
+def test_every_enumeration_has_a_meaningful_name(api):
     named = [
         name for name, schema in api.schema["components"]["schemas"].items() if "enum" in schema
     ]
@@ -88,7 +88,7 @@ def test_every_enumeration_has_a_name_that_says_something(api):
     assert not [name for name in named if re.search(r"Enum|[0-9a-f]{3}$", name)]
 
 
-def test_every_post_can_be_made_safe_to_repeat_and_says_so(api):
+def test_every_post_documents_the_idempotency_key(api):
     for call in api.calls:
         key = {"$ref": "#/components/parameters/IdempotencyKey"} in call.operation["parameters"]
         is_token = call.path.startswith("/api/v1/auth/")
@@ -96,7 +96,7 @@ def test_every_post_can_be_made_safe_to_repeat_and_says_so(api):
         assert ("422" in call.operation["responses"]) == key, call.path
 
 
-def test_what_we_send_is_described_too(api):
+def test_webhooks_are_described_too(api):
     sent = api.schema["webhooks"]["event"]["post"]
     assert sent["parameters"][0]["name"] == "webhook-id"
     schema = sent["requestBody"]["content"]["application/json"]["schema"]
@@ -106,7 +106,7 @@ def test_what_we_send_is_described_too(api):
         api.check({**test, "type": "order.delivered", "data": {"order": {}}}, schema)
 
 
-def test_an_order_leads_on_to_every_call_about_it(api):
+def test_an_order_links_to_every_call_about_it(api):
     (place,) = [call for call in api.calls if call.operation["operationId"] == "orders_create"]
     links = place.operation["responses"]["201"]["links"]
     about_one = {call.operation["operationId"] for call in api.calls if "{order_id}" in call.path}
@@ -123,7 +123,7 @@ def _listed() -> dict[str, dict[str, str]]:
 
 
 def _raised() -> Iterator[tuple[str, str]]:
-    """(code, where) for every problem that the sources raise by a code written down there."""
+    """(code, file) for every problem that the sources raise with a literal code."""
     for app in APPS:
         for path in (BASE / app).rglob("*.py"):
             if NOT_OF_THE_API.search(str(path)):
@@ -145,7 +145,7 @@ def _codes_of(call: ast.Call) -> Iterator[str]:
             yield node.value
 
 
-def test_every_code_that_we_raise_is_described():
+def test_every_problem_code_is_described():
     listed = {code for codes in _listed().values() for code in codes}
     raised = dict(_raised())
     assert len(raised) > 20
@@ -163,7 +163,7 @@ def test_every_refusal_is_a_problem_with_its_codes(api):
     assert "WWW-Authenticate" in api.resolve("#/components/responses/Problem401")["headers"]
 
 
-def test_what_the_schema_calls_a_problem_is_what_we_answer(api):
+def test_a_problem_matches_its_schema(api):
     answered = Client().post("/api/v1/orders", {}, content_type="application/json").json()
     problem = api.resolve("#/components/responses/Problem401")["content"][CONTENT_TYPE]["schema"]
     api.check(answered, problem)
@@ -174,7 +174,7 @@ def test_what_the_schema_calls_a_problem_is_what_we_answer(api):
 # --- the pages -----------------------------------------------------------------------------------
 
 
-def test_the_docs_load_nothing_from_elsewhere():
+def test_the_docs_load_only_our_own_files():
     response = Client().get("/api/docs")
     assert response.status_code == 200
     page = response.content.decode()
@@ -188,7 +188,7 @@ def test_the_docs_load_nothing_from_elsewhere():
 
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/", "/gcs/nothing"])
 @pytest.mark.parametrize("method", ["get", "post", "delete"])
-def test_below_the_api_whatever_is_not_there_is_a_problem(path, method):
+def test_an_unknown_path_below_the_api_is_a_problem(path, method):
     response = getattr(Client(), method)(path, headers={"Idempotency-Key": "once"})
     assert response.status_code == 404
     assert response.headers["Content-Type"] == "application/problem+json"

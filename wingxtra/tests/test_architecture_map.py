@@ -1,4 +1,4 @@
-"""The map of docs/architecture.md leads to files and names that exist."""
+"""The map of docs/architecture.md names existing files and definitions."""
 
 import ast
 import re

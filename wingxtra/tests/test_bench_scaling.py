@@ -1,4 +1,4 @@
-"""What an order, a drone and a watched tracking page cost, for docs/scaling.md."""
+"""CPU cost of an order, a drone and an open tracking page, for docs/scaling.md."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -44,10 +44,10 @@ COSTS = Table(
 )
 
 
-def test_what_an_order_costs_from_its_placing_to_its_door(settings: Any) -> None:
-    """All that web and workers do for it, with a webhook of its merchant written for each step.
+def test_the_cost_of_an_order_from_placement_to_delivery(settings: Any) -> None:
+    """The work of web and workers, with a webhook row of its merchant for each step.
 
-    Sending webhooks is not in it, and the stand-in for the bridge is: it answers in this process.
+    Sending webhooks is not included; the stand-in for the bridge is, as it answers in this process.
     """
     seed.seed(DRONES)
     shop = key_client(merchant=_merchant())
@@ -86,7 +86,7 @@ def _merchant() -> Any:
 
 
 def _near(hub: Hub) -> dict[str, Any]:
-    """An order that any drone of the hub can fly."""
+    """An order that every drone of the hub can fly."""
     return {
         "pickup_lat": hub.lat,
         "pickup_lng": hub.lng,
@@ -101,8 +101,8 @@ def _at_home(drone: Drone) -> Any:
     return TelemetryFactory(drone_id=drone.pk, lat=drone.hub.lat, lng=drone.hub.lng)
 
 
-def test_what_drones_cost_in_each_look_at_them() -> None:
-    """A poll's answer written, and every flight followed, as each two seconds."""
+def test_the_cost_of_drones_per_poll() -> None:
+    """Each two seconds: store the answer of a poll and follow every flight."""
     flying = [order_in(Status.ENROUTE, drone=DroneFactory()) for _ in range(FLYING)]
     ids = [str(stored(order).assigned_drone_id) for order in flying]
     standing = [f"WX-STD-{number}" for number in range(STANDING)]
@@ -118,7 +118,7 @@ def test_what_drones_cost_in_each_look_at_them() -> None:
 
 
 def _seen(flying: list[str], standing: list[str], at: datetime, look: int) -> list[Telemetry]:
-    """Those in flight at 15 m/s to the north."""
+    """Telemetry of drones that fly north at 15 m/s."""
     common = {"measured_at": at, "lat": ACCRA[0] + 30 * look * METRE_DEG}
     return [
         TelemetryFactory(drone_id=pk, armed=True, alt_m=60.0, speed_mps=15.0, **common)
@@ -127,8 +127,8 @@ def _seen(flying: list[str], standing: list[str], at: datetime, look: int) -> li
 
 
 @pytest.mark.parametrize("changed", [True, False])
-def test_what_a_watched_tracking_page_costs(changed: bool) -> None:
-    """One call of the tracking page for news, when there are some and when there are none."""
+def test_the_cost_of_an_open_tracking_page(changed: bool) -> None:
+    """One poll of the tracking page, with and without changes."""
     order = order_in(Status.ENROUTE)
     path = f"/api/v1/tracking/{order.public_tracking_id}"
     with served(LOG_LEVEL="WARNING") as (url,), requests.Session() as session:
@@ -147,6 +147,6 @@ def show_cost(of: str, cost: Cost, times: int) -> None:
 
 
 def _listening(url: str) -> int:
-    """The main process of the server at this address."""
+    """The main process of the server on this address."""
     port = int(url.rpartition(":")[2])
     return next(child.pid for child in psutil.Process().children() if str(port) in child.cmdline())

@@ -1,4 +1,4 @@
-"""What `make bench` prints: tables, with a mark at what is over its budget, and how it ends."""
+"""The output of `make bench`: tables with a mark on missed budgets, and its exit code."""
 
 import pytest
 
@@ -27,7 +27,7 @@ table.row("slow", Figure(30, at_most=20))
         (Figure(0.35, ".0%", at_least=0.35), "35%", ""),
     ],
 )
-def test_a_figure_knows_its_budget(figure: Figure, shown: str, missed: str) -> None:
+def test_a_figure_reports_a_missed_budget(figure: Figure, shown: str, missed: str) -> None:
     assert (str(figure), figure.missed) == (shown, missed)
 
 
@@ -52,7 +52,7 @@ def bench_of(program: str, monkeypatch: pytest.MonkeyPatch, tmp_path) -> int:
     return bench.main()
 
 
-def test_a_slow_machine_is_counted_and_does_not_fail(monkeypatch, tmp_path, capsys) -> None:
+def test_missed_budgets_are_counted_and_do_not_fail(monkeypatch, tmp_path, capsys) -> None:
     assert bench_of(PROGRAM, monkeypatch, tmp_path) == 0
     printed = capsys.readouterr().out
     assert "over budget: ms 30 > 20" in printed
@@ -62,7 +62,7 @@ def test_a_slow_machine_is_counted_and_does_not_fail(monkeypatch, tmp_path, caps
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_wrong_answer_fails_and_leaves_its_log(monkeypatch, tmp_path, capsys) -> None:
+def test_a_wrong_answer_fails_and_keeps_its_log(monkeypatch, tmp_path, capsys) -> None:
     assert bench_of(PROGRAM + "assert 1 + 1 == 3, 'wrong'", monkeypatch, tmp_path) == 1
     (log,) = tmp_path.iterdir()
     last = capsys.readouterr().out.splitlines()[-1]

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _actors_of_the_probe_stay_out_of_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Importing them has put one on the schedule of this process, too."""
+    """Their import has put one on the schedule of this process."""
     monkeypatch.setattr(broker, "schedule", [])
 
 
@@ -32,7 +32,7 @@ def _actors_of_the_probe_stay_out_of_the_schedule(monkeypatch: pytest.MonkeyPatc
 def manage(
     *command: str, settings_module: str = "wingxtra.tests.probe.settings"
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of its own on the test's database and Redis, with the probe as its only app."""
+    """A process on the test's database and Redis, with the probe as its only app."""
     database = urlsplit(settings.DATABASE_URL)._replace(path="/" + connection.settings_dict["NAME"])
     environment = os.environ | {
         "DJANGO_SETTINGS_MODULE": settings_module,
@@ -44,12 +44,12 @@ def manage(
         try:
             yield started
         finally:
-            started.terminate()  # not kill: a worker's own processes would stay behind
+            started.terminate()  # not kill: a worker's child processes would survive
             started.wait(60)
 
 
 def wait_until(condition: Callable[[], object], timeout_s: float = 60) -> float:
-    """Seconds that it took."""
+    """Returns the seconds that it took."""
     start = time.monotonic()
     while not condition():
         assert time.monotonic() - start < timeout_s, "waited in vain"
@@ -70,8 +70,8 @@ def ticks_go_on_after() -> float:
     return wait_until(lambda: queued() > before)
 
 
-def somebody_stands_by() -> bool:
-    """A session has asked for the lock last, and not gone on to look whether it still lives."""
+def a_scheduler_stands_by() -> bool:
+    """The last statement of a session is the try of the lock: it stands by."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
@@ -80,25 +80,25 @@ def somebody_stands_by() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def test_a_standby_goes_on_when_the_leading_scheduler_is_killed() -> None:
+def test_a_standby_takes_over_when_the_leading_scheduler_is_killed() -> None:
     with manage("scheduler") as leader:
         wait_until(queued)
         with manage("scheduler"):
-            wait_until(somebody_stands_by)
+            wait_until(a_scheduler_stands_by)
             before = queued()
             elapsed_s = wait_until(lambda: queued() >= before + 10)
-            assert elapsed_s > 0.8  # one of them ticks every 0.1 s, not both
+            assert elapsed_s > 0.8  # one of them ticks every 0.1 s, not two
             leader.kill()
             leader.wait()
             assert ticks_go_on_after() < 2
 
 
-def test_a_leader_goes_on_when_its_session_is_cut_and_all_stop_at_once_when_asked() -> None:
-    assert broker.scheduler_seen_at() is None
+def test_a_leader_recovers_from_a_lost_session_and_all_stop_on_sigterm() -> None:
+    assert broker.scheduler_heartbeat_at() is None
     with manage("scheduler") as one, manage("scheduler") as other:
-        wait_until(broker.scheduler_seen_at)
-        assert datetime.now(UTC) - broker.scheduler_seen_at() < timedelta(seconds=5)
-        wait_until(somebody_stands_by)
+        wait_until(broker.scheduler_heartbeat_at)
+        assert datetime.now(UTC) - broker.scheduler_heartbeat_at() < timedelta(seconds=5)
+        wait_until(a_scheduler_stands_by)
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_locks JOIN pg_database d"
@@ -112,18 +112,18 @@ def test_a_leader_goes_on_when_its_session_is_cut_and_all_stop_at_once_when_aske
             assert scheduler.returncode == 0
 
 
-def test_a_worker_says_that_it_lives_and_drops_ticks_that_came_too_late() -> None:
+def test_a_worker_sends_heartbeats_and_drops_late_ticks() -> None:
     with manage("scheduler"):
         wait_until(lambda: queued() >= 3)
     ended = time.monotonic()
     note.send("in time")
-    wait_until(lambda: time.monotonic() - ended > 1.1)  # this tick is good for a second
-    assert broker.worker_seen_at() is None
+    wait_until(lambda: time.monotonic() - ended > 1.1)  # this tick is valid for a second
+    assert broker.worker_heartbeat_at() is None
     with manage("worker", "--processes", "1", "--threads", "2") as worker:
         wait_until(lambda: client().lrange("noted", 0, -1) == [b"in time"])
         wait_until(lambda: queued() == 0)
         assert client().llen("ticked") == 0
-        assert datetime.now(UTC) - broker.worker_seen_at() < timedelta(seconds=10)
+        assert datetime.now(UTC) - broker.worker_heartbeat_at() < timedelta(seconds=10)
         worker.send_signal(signal.SIGTERM)
         wait_until(lambda: worker.poll() is not None)
         assert worker.returncode == 0
@@ -145,7 +145,7 @@ def test_a_message_is_sent_on_commit_and_never_on_rollback() -> None:
     assert queued() == 1
 
 
-def test_a_queue_that_is_away_at_commit_fails_nobody_and_is_logged(
+def test_a_queue_outage_at_commit_is_logged_and_not_raised(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     away = broker.redis_broker(url="redis://127.0.0.1:1", middleware=[])

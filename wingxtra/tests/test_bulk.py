@@ -1,4 +1,4 @@
-"""Many rows written at once are the rows that Django would have written one by one."""
+"""Bulk inserts write the same rows as Django's single inserts."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from wingxtra.database import bulk
 
 pytestmark = pytest.mark.django_db
 
-MANY = bulk.FEW + 10
+MANY = bulk.MAX_PREPARED_ROWS + 10
 
 
 def events(order: Order, count: int) -> list[DeliveryEvent]:
@@ -34,7 +34,7 @@ def events(order: Order, count: int) -> list[DeliveryEvent]:
 
 
 @pytest.mark.parametrize("count", [1, MANY])
-def test_new_rows_come_back_as_they_were_and_have_their_keys(count):
+def test_inserted_rows_equal_the_stored_ones_and_have_keys(count):
     order = OrderFactory()
     written = events(order, count)
     bulk.insert(written)
@@ -48,7 +48,7 @@ def test_new_rows_come_back_as_they_were_and_have_their_keys(count):
     assert sorted(read) == [event.pk for event in written]
 
 
-def test_the_next_row_gets_a_key_of_its_own():
+def test_the_next_row_gets_a_new_key():
     order = OrderFactory()
     bulk.insert(events(order, MANY))
     (one,) = events(order, 1)
@@ -56,7 +56,7 @@ def test_the_next_row_gets_a_key_of_its_own():
     assert DeliveryEvent.objects.filter(pk=one.pk).count() == 1
 
 
-def test_what_the_database_refuses_is_an_integrity_error_and_nothing_is_written():
+def test_a_refused_row_is_an_integrity_error_and_nothing_is_written():
     order, drone = OrderFactory(), DroneFactory()
     jobs = [DeliveryJob(order=order, drone=drone, attempt=n) for n in range(MANY)]
     with pytest.raises(IntegrityError, match="one_active_job_per"), transaction.atomic():
@@ -64,7 +64,7 @@ def test_what_the_database_refuses_is_an_integrity_error_and_nothing_is_written(
     assert not DeliveryJob.objects.exists()
 
 
-def test_rows_that_are_copied_are_stored_as_they_were():
+def test_copied_rows_equal_the_stored_ones():
     order = OrderFactory()
     written = events(order, MANY)
     bulk.copy(written)
@@ -76,7 +76,7 @@ def test_rows_that_are_copied_are_stored_as_they_were():
 
 
 @pytest.mark.parametrize("count", [1, MANY])
-def test_rows_are_changed_each_to_its_own_values_and_no_others(count, django_assert_num_queries):
+def test_an_update_changes_each_row_to_its_own_values(count, django_assert_num_queries):
     orders = OrderFactory.create_batch(count)
     other = OrderFactory(attempts=7)
     later = timezone.now() + timedelta(days=1)

@@ -1,4 +1,4 @@
-"""What production refuses to start with, and that it starts with everything right."""
+"""Settings that production refuses, and settings that it accepts."""
 
 import os
 import subprocess
@@ -65,7 +65,7 @@ ALLOWED = [
     {"MESSAGE_CHANNELS": ["sms"], "SMS_GATEWAY_URL": "https://sms.example/send"},
     {"ALLOWED_HOSTS": [".example.com"]},
     {"DATABASE_URL": "postgresql://wingxtra@/wingxtra?host=/run/postgresql"},  # by peer
-    {"REDIS_URL": "redis://redis:6379/0"},  # in a network of its own
+    {"REDIS_URL": "redis://redis:6379/0"},  # in its own network
 ]
 
 
@@ -76,7 +76,7 @@ def found(settings, **values):
 
 
 @pytest.mark.parametrize(("check_id", "values"), REFUSED)
-def test_production_refuses_to_start_with(settings, check_id, values):
+def test_production_refuses(settings, check_id, values):
     (error,) = found(settings, **values)
     assert (error.id, error.is_serious()) == (check_id, True)
     assert error.msg
@@ -93,24 +93,24 @@ def test_production_starts_with(settings, values):
 
 @pytest.mark.parametrize("version", [0, 3])
 @pytest.mark.parametrize("production", [True, False])
-def test_an_intent_version_that_does_not_exist_is_refused_everywhere(settings, version, production):
+def test_an_unknown_intent_version_is_refused_in_every_environment(settings, version, production):
     (error,) = found(settings, GCS_INTENT_VERSION=version, IS_PRODUCTION=production)
     assert (error.id, error.is_serious()) == ("wingxtra.E011", True)
 
 
 @pytest.mark.parametrize(("check_id", "values"), REFUSED)
-def test_outside_production_nothing_is_refused(settings, check_id, values):
+def test_outside_production_defaults_are_accepted(settings, check_id, values):
     assert found(settings, **values, IS_PRODUCTION=False) == []
 
 
-def test_no_password_is_shown_in_what_is_refused(settings):
+def test_findings_show_no_password(settings):
     errors = found(settings, DATABASE_URL="postgresql://u:hunter2@db/x", SECRET_KEY="hunter2")
     assert len(errors) == 2
     assert not any("hunter2" in str(error) for error in errors)
 
 
 @pytest.mark.parametrize("start", [["manage.py", "check"], ["-c", "import wingxtra.wsgi"]])
-def test_neither_a_command_nor_the_web_server_starts_wrongly(start):
+def test_neither_commands_nor_the_web_server_start_with_wrong_settings(start):
     names = ("SECRET_KEY", "ALLOWED_HOSTS", "PUBLIC_BASE_URL", "FLEET_API_URL", "DATABASE_URL")
     environment = {name: str(RIGHT[name]) for name in names}
     environment["ALLOWED_HOSTS"] = "delivery.example.com"

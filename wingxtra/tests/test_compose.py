@@ -1,4 +1,4 @@
-"""`compose.yaml` as the real Compose program reads it: what services have, and what none has."""
+"""`compose.yaml`, as parsed by the real Compose program."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ SERVICES: dict[str, dict[str, Any]] = PROJECT["services"]
 OURS = ("migrate", "web", "worker", "scheduler", "simulator")
 
 
-def test_it_is_the_product_and_what_it_stands_on() -> None:
+def test_it_has_the_product_and_its_servers() -> None:
     assert set(SERVICES) == {*OURS, "postgres", "valkey", "caddy"}
     assert SERVICES["postgres"]["image"].startswith("postgres:17")
     assert SERVICES["valkey"]["image"].startswith("valkey/valkey:8")
@@ -25,7 +25,7 @@ def test_it_is_the_product_and_what_it_stands_on() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_every_service_is_restarted_limited_watched_and_shut_in(name: str) -> None:
+def test_every_service_has_restarts_limits_health_checks_and_a_sandbox(name: str) -> None:
     service = SERVICES[name]
     one_shot = name == "migrate"
     assert service["restart"] == ("no" if one_shot else "unless-stopped")
@@ -35,12 +35,12 @@ def test_every_service_is_restarted_limited_watched_and_shut_in(name: str) -> No
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["logging"]["options"]["max-size"]
-    # Those of others begin as root and leave it, or keep one capability; ours never have it.
+    # Images of others start as root and drop it, or keep one capability; ours never have any.
     assert (name in OURS) == (service.get("user") == "10001:10001")
     assert (name in OURS) == ("cap_add" not in service)
 
 
-def test_only_the_proxy_can_be_reached_and_it_reaches_only_what_it_needs() -> None:
+def test_only_the_proxy_is_public_and_it_reaches_only_the_web() -> None:
     assert [name for name in SERVICES if "ports" in SERVICES[name]] == ["caddy"]
     assert PROJECT["networks"]["inside"]["internal"]
     for name in ("postgres", "valkey"):
@@ -48,7 +48,7 @@ def test_only_the_proxy_can_be_reached_and_it_reaches_only_what_it_needs() -> No
     assert set(SERVICES["caddy"]["networks"]) == {"outside"}
 
 
-def test_secrets_come_by_files_that_the_repository_does_not_have() -> None:
+def test_secrets_are_files_outside_the_repository() -> None:
     for name, service in SERVICES.items():
         for variable in service.get("environment") or {}:
             secret = re.search("SECRET|PASSWORD|KEY|TOKEN|DATABASE_URL", variable)
@@ -64,13 +64,13 @@ def ignored(path: str) -> bool:
 
 
 @pytest.mark.parametrize("name", FILLED_IN)
-def test_without_an_address_it_says_which_and_does_not_start(name: str) -> None:
+def test_without_a_required_address_it_names_it_and_does_not_start(name: str) -> None:
     done = compose("config", "--quiet", **{name: ""})
     assert done.returncode != 0
     assert name in done.stderr
 
 
-def test_every_variable_is_a_knob_and_further_ones_come_from_dot_env() -> None:
+def test_every_variable_is_a_setting_and_more_come_from_dot_env() -> None:
     for name in ("web", "worker", "scheduler", "migrate"):
         given = {v.removesuffix("_FILE") for v in SERVICES[name]["environment"]}
         assert given <= set(knobs())
@@ -84,6 +84,6 @@ def test_the_server_drains_before_compose_kills_it() -> None:
     assert int(drains_s) < int(SERVICES["web"]["stop_grace_period"].removesuffix("s")) <= 10
 
 
-def test_probes_from_inside_are_answered() -> None:
+def test_internal_probes_are_answered() -> None:
     hosts = SERVICES["web"]["environment"]["ALLOWED_HOSTS"].split(",")
     assert hosts == [FILLED_IN["ALLOWED_HOSTS"], "web", "127.0.0.1"]

@@ -1,4 +1,4 @@
-"""A dispatcher's shift in a real Chromium: what people see and click, from login to dark mode."""
+"""A dispatcher's shift in a real Chromium, from login to dark mode."""
 
 import re
 import threading
@@ -80,20 +80,20 @@ def test_dispatch_is_paused_from_the_dashboard(visit: Callable[..., Page]) -> No
     expect(page.get_by_label("Needs attention")).to_contain_text("Dispatch is paused everywhere")
 
 
-def test_a_zone_drawn_on_the_map_is_obeyed_by_the_next_run(
+def test_the_next_run_respects_a_zone_drawn_on_the_map(
     visit: Callable[..., Page], city: Scene
 ) -> None:
     page = visit("/admin/fleet/noflyzone/add/")
     page.get_by_label("Name").fill("Stadium")
     canvas = page.locator(".wx-polygon .wx-map")
     canvas.scroll_into_view_if_needed()
-    # Not before the map has fitted itself to what is there already.
+    # Wait until the map has fitted itself to the existing features.
     expect(canvas.get_by_role("button", name="Ridge hub")).to_be_visible()
     box = canvas.bounding_box()
     assert box is not None
     for x, y in ((0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9)):
         canvas.click(position={"x": box["width"] * x, "y": box["height"] * y})
-    expect(page.locator("[data-said]")).to_have_text("4 points.")
+    expect(page.locator("[data-hint]")).to_have_text("4 points.")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("was added successfully")).to_be_visible()
     assert NoFlyZone.objects.filter(name="Stadium", active=True).exists()
@@ -104,7 +104,7 @@ def test_a_zone_drawn_on_the_map_is_obeyed_by_the_next_run(
     expect(page.get_by_role("alert")).to_contain_text("is in Stadium")
 
 
-def test_a_bulk_action_says_what_came_of_each(visit: Callable[..., Page], city: Scene) -> None:
+def test_a_bulk_action_shows_the_result_of_each(visit: Callable[..., Page], city: Scene) -> None:
     page = visit("/admin/orders/order/")
     for name in ("queued", "enroute"):
         row = page.get_by_role("row").filter(has_text=str(city.orders[name]))
@@ -136,19 +136,19 @@ def test_the_list_is_filtered_without_a_mouse(visit: Callable[..., Page], city: 
     expect(page.get_by_role("link", name=str(city.orders["queued"]))).to_be_visible()
 
 
-def test_an_open_page_says_that_its_order_has_changed(
+def test_an_open_page_shows_that_its_order_has_changed(
     visit: Callable[..., Page], city: Scene
 ) -> None:
     order = city.orders["queued"]
     page = visit(order_page(order))
     lifecycle.cancel(order.pk, by=scene.AMA, reason=CancelReason.WEATHER)
-    told = page.get_by_role("status").filter(has_text="Changed since you opened this page")
-    expect(told).to_contain_text("ama: Canceled.", timeout=15_000)
-    told.get_by_role("link", name="Show it as it is now").click()
+    notice = page.get_by_role("status").filter(has_text="Changed since you opened this page")
+    expect(notice).to_contain_text("ama: Canceled.", timeout=15_000)
+    notice.get_by_role("link", name="Show it as it is now").click()
     expect(page.get_by_text("Canceled because")).to_be_visible()
 
 
-def test_a_dry_run_shows_on_a_map_what_it_would_do(visit: Callable[..., Page], city: Scene) -> None:
+def test_a_dry_run_shows_its_plan_on_a_map(visit: Callable[..., Page], city: Scene) -> None:
     page = visit("/admin/dispatch/dispatchrun/")
     page.get_by_role("link", name="Dry run…").click()
     page.get_by_role("button", name="Dry run").click()
@@ -157,7 +157,7 @@ def test_a_dry_run_shows_on_a_map_what_it_would_do(visit: Callable[..., Page], c
     assert Order.objects.get(pk=city.orders["queued"].pk).status == Status.QUEUED
 
 
-def test_500_drones_move_without_a_hitch(visit: Callable[..., Page], city: Scene) -> None:
+def test_the_map_moves_500_drones_without_delays(visit: Callable[..., Page], city: Scene) -> None:
     hub, kind = city.drones[0].hub, city.drones[0].kind
     many = [Drone(drone_id=f"WX-MANY-{n:03d}", hub=hub, kind=kind) for n in range(500)]
     Drone.objects.bulk_create(many)
@@ -190,14 +190,12 @@ def test_500_drones_move_without_a_hitch(visit: Callable[..., Page], city: Scene
         show_all(step)
         expect(markers.first).not_to_have_attribute("style", before)
         before = markers.first.get_attribute("style") or ""
-    assert markers.count() == 500  # moved, and none made anew beside it
-    # A blink; the drawing between two answers is the browser's own transition.
+    assert markers.count() == 500  # moved, and no second one was created
+    # The script's time per answer; the browser animates the rest by a CSS transition.
     assert page.evaluate("window.longest ?? 0") < LONGEST_PAUSE_MS
 
 
-def test_ops_ask_what_if_and_watch_it_being_simulated(
-    visit: Callable[..., Page], city: Scene
-) -> None:
+def test_ops_ask_a_what_if_and_see_its_progress(visit: Callable[..., Page], city: Scene) -> None:
     whatif_day.orders_from_noon(400, apart_s=30.0, **whatif_day.IN_THE_CITY)
     page = visit("/admin/dispatch/whatif/")
     page.get_by_role("link", name="Ask “what if”…").click()
@@ -215,12 +213,12 @@ def test_ops_ask_what_if_and_watch_it_being_simulated(
     worker.join()
     comparison = page.get_by_role("region", name="Comparison")
     expect(comparison).to_contain_text("All orders (400)")
-    page.get_by_role("link", name="Once more with changes…").click()
+    page.get_by_role("link", name="Ask again with changes…").click()
     expect(page.get_by_label("Wait for a better drone up to (s)")).to_have_value("240")
 
 
 def _simulate() -> None:
-    """What a worker does with the hint."""
+    """The work of a worker on this message."""
     actors.compute_what_if.fn(str(WhatIf.objects.get().pk))
     connection.close()
 
@@ -285,7 +283,7 @@ def test_pages_are_accessible_in_light_and_dark(
 
 
 def serious_violations(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text(encoding="utf-8"))  # as a debugger does: no policy is in its way
+    page.evaluate(AXE.read_text(encoding="utf-8"))  # as a debugger does, outside the policy
     found = page.evaluate("axe.run().then((result) => result.violations)")
     return [
         f"{violation['id']}: {[node['html'][:200] for node in violation['nodes'][:4]]}"
@@ -303,7 +301,9 @@ def test_pages_fit_a_tablet(visit: Callable[..., Page], city: Scene) -> None:
         expect(page.get_by_role("heading", level=1).first).to_be_visible()
 
 
-def test_without_its_tile_server_the_map_is_a_grid_and_says_so(visit: Callable[..., Page]) -> None:
+def test_without_a_tile_server_the_map_shows_a_grid_and_the_reason(
+    visit: Callable[..., Page],
+) -> None:
     page = visit("/admin/map/")
     expect(page.locator(".leaflet-control-attribution")).to_contain_text("plain grid instead")
     expect(page.locator(".wx-shape.wx-zone").first).to_be_visible()
@@ -315,7 +315,7 @@ def test_the_documentation_of_the_api_runs_under_its_policy(visit: Callable[...,
     expect(page.locator(".swagger-ui .opblock").first).to_be_visible()
 
 
-def test_a_drone_nobody_registered_is_shown_with_its_remedy(visit: Callable[..., Page]) -> None:
+def test_an_unregistered_drone_is_shown_with_its_remedy(visit: Callable[..., Page]) -> None:
     page = visit()
     item = page.get_by_role("listitem").filter(has_text=scene.UNREGISTERED)
     item.get_by_role("link", name="Register…").click()

@@ -1,4 +1,4 @@
-"""What dispatch, proofs and tracking put into the console."""
+"""The contributions of dispatch, proofs and tracking to the console."""
 
 from datetime import timedelta
 
@@ -54,13 +54,13 @@ def ready_drone() -> str:
 
 
 def mission_in(status: Status, **changes: object) -> MissionPart:
-    """The mission of an order in this state, as a part of it."""
+    """The part of a mission for an order in this state."""
     order = order_in(status)
     Mission.objects.filter(parts__order=order).update(**changes)
-    return MissionPart.objects.whole().get(order=order)
+    return MissionPart.objects.with_related().get(order=order)
 
 
-def test_many_missions_that_wait_are_the_bridges_trouble(browser: Client) -> None:
+def test_many_waiting_missions_are_one_item_about_the_bridge(browser: Client) -> None:
     for _ in range(3):
         mission_in(Status.ASSIGNED, tries=2, bridge_answer="ConnectTimeout")
     page = now_page(browser)
@@ -69,12 +69,12 @@ def test_many_missions_that_wait_are_the_bridges_trouble(browser: Client) -> Non
     assert "does not get through" not in page
 
 
-def test_one_mission_that_waits_is_its_own_trouble(browser: Client) -> None:
+def test_one_waiting_mission_is_its_own_item(browser: Client) -> None:
     part = mission_in(Status.ASSIGNED, tries=2, bridge_answer="ConnectTimeout")
     assert f"The mission of order {part.order} does not get through" in now_page(browser)
 
 
-def test_a_drone_that_does_not_start_is_said(browser: Client) -> None:
+def test_a_drone_that_does_not_start_is_an_item(browser: Client) -> None:
     accepted_at = timezone.now() - timedelta(minutes=10)
     part = mission_in(Status.MISSION_SUBMITTED, accepted_at=accepted_at)
     page = now_page(browser)
@@ -82,12 +82,12 @@ def test_a_drone_that_does_not_start_is_said(browser: Client) -> None:
     assert "accepted the mission 10 min ago" in page
 
 
-def test_a_drone_that_may_still_start_in_time_is_not(browser: Client) -> None:
+def test_a_drone_that_can_still_start_in_time_is_not_an_item(browser: Client) -> None:
     mission_in(Status.MISSION_SUBMITTED)
     assert "has not started" not in now_page(browser)
 
 
-def test_a_mission_that_was_recalled_too_late_is_said(browser: Client) -> None:
+def test_a_mission_that_was_recalled_too_late_is_an_item(browser: Client) -> None:
     part = mission_in(
         Status.ASSIGNED,
         recall_state=Mission.Recall.TOO_LATE,
@@ -100,7 +100,7 @@ def test_a_mission_that_was_recalled_too_late_is_said(browser: Client) -> None:
     assert f"Ground control says that {part.mission.drone_id} flies" in page
 
 
-def test_what_was_recalled_too_late_is_not_said_to_fly_where_telemetry_shows_it(
+def test_a_late_recall_is_not_said_to_fly_when_telemetry_shows_the_drone_landed(
     browser: Client,
 ) -> None:
     part = mission_in(Status.ASSIGNED, recall_state=Mission.Recall.TOO_LATE)
@@ -110,7 +110,7 @@ def test_what_was_recalled_too_late_is_not_said_to_fly_where_telemetry_shows_it(
     assert f"{drone_id} is at the drop point, motors off" in now_page(browser)
 
 
-def test_a_mission_that_ops_must_submit_is_said(browser: Client) -> None:
+def test_a_mission_that_ops_must_submit_is_an_item(browser: Client) -> None:
     part = mission_in(
         Status.ASSIGNED,
         state=Mission.State.HELD,
@@ -122,7 +122,7 @@ def test_a_mission_that_ops_must_submit_is_said(browser: Client) -> None:
 # --- decisions -----------------------------------------------------------------------------------
 
 
-def test_an_order_assigned_by_hand_says_by_whom(browser: Client) -> None:
+def test_an_order_assigned_by_hand_shows_by_whom(browser: Client) -> None:
     order, drone_id = OrderFactory(), ready_drone()
     manual_assignment.assign(order.pk, drone_id, by=AMA)
     page = order_page(browser, order)
@@ -144,7 +144,7 @@ def test_a_dry_run_shows_its_plan_on_a_map(browser: Client) -> None:
 # --- codes ---------------------------------------------------------------------------------------
 
 
-def test_a_new_code_is_shown_once_and_written_down_nowhere(browser: Client) -> None:
+def test_a_new_code_is_shown_once_and_stored_nowhere(browser: Client) -> None:
     order = order_in(Status.QUEUED, pod_requirement=PodRequirement.OTP)
     address = reverse("admin:act", args=["orders.order", "renew-code"]) + f"?id={order.pk}"
     seen = browser.get(address).context["targets"][0].token
@@ -183,7 +183,7 @@ def test_an_orders_page_lists_its_webhooks(browser: Client, endpoint: WebhookEnd
     assert "https://shop.example/hook" in page
 
 
-def test_a_webhook_that_was_switched_off_is_said_and_switched_on(
+def test_a_webhook_that_was_switched_off_is_an_item_and_can_be_switched_on(
     browser: Client, endpoint: WebhookEndpoint
 ) -> None:
     switched_off(endpoint)
@@ -204,7 +204,7 @@ def test_a_webhook_is_sent_again_by_hand(browser: Client, endpoint: WebhookEndpo
 
 
 @pytest.mark.parametrize(("role", "sees"), [(Role.OPS, True), (Role.READONLY, False)])
-def test_what_was_sent_is_for_those_who_may_see_personal_data(
+def test_the_sent_body_needs_the_permission_for_personal_data(
     role: Role, sees: bool, endpoint: WebhookEndpoint
 ) -> None:
     order = OrderFactory(merchant=endpoint.merchant)
@@ -218,7 +218,7 @@ def test_what_was_sent_is_for_those_who_may_see_personal_data(
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/login/"])
-def test_the_console_may_load_nothing_from_elsewhere_but_tiles(browser: Client, path: str) -> None:
+def test_the_console_loads_only_tiles_from_other_servers(browser: Client, path: str) -> None:
     policy = browser.get(path)["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "script-src 'self' 'unsafe-eval';" in policy
@@ -226,19 +226,19 @@ def test_the_console_may_load_nothing_from_elsewhere_but_tiles(browser: Client, 
 
 
 @pytest.mark.parametrize("path", ["/health", "/nothing-here"])
-def test_everything_else_is_strict(path: str) -> None:
+def test_other_pages_have_the_strict_policy(path: str) -> None:
     policy = Client().get(path)["Content-Security-Policy"]
     assert "script-src 'self'" in policy
     assert "unsafe" not in policy
 
 
 @pytest.mark.parametrize("path", ["/api/v1/orders", "/api/v1/nothing-here", "/gcs/nothing-here"])
-def test_data_may_load_nothing_at_all(path: str) -> None:
+def test_data_may_load_nothing(path: str) -> None:
     policy = Client().get(path)["Content-Security-Policy"]
     assert policy == "default-src 'none'; frame-ancestors 'none'"
 
 
-def test_a_dry_run_is_no_decision_about_the_order(browser: Client) -> None:
+def test_a_dry_run_is_not_shown_as_a_decision(browser: Client) -> None:
     order, drone_id = OrderFactory(), ready_drone()
     run(trigger=DispatchRun.Trigger.CONSOLE, by=AMA, dry_run=True)
     page = order_page(browser, order)
@@ -246,7 +246,7 @@ def test_a_dry_run_is_no_decision_about_the_order(browser: Client) -> None:
     assert f"{drone_id} takes" not in page
 
 
-def test_a_dry_run_from_the_list_of_runs_leads_to_what_it_would_do(browser: Client) -> None:
+def test_a_dry_run_from_the_list_leads_to_its_page(browser: Client) -> None:
     order, drone_id = OrderFactory(), ready_drone()
     runs_page = browser.get(reverse("admin:dispatch_dispatchrun_changelist")).content.decode()
     address = reverse("admin:act", args=["fleet.servicearea", "dry-run"])
@@ -257,16 +257,16 @@ def test_a_dry_run_from_the_list_of_runs_leads_to_what_it_would_do(browser: Clie
     assert DispatchRun.objects.get().dry_run
 
 
-def test_everything_paused_leaves_no_area_to_pause(browser: Client) -> None:
+def test_while_everything_is_paused_no_area_can_be_paused(browser: Client) -> None:
     OrderFactory()
     browser.post(reverse("admin:act", args=["fleet.policy", "pause"]) + "?id=1", {"reason": "x"})
     page = browser.get(reverse("admin:dispatch_dispatchrun_changelist")).content.decode()
     assert "Dispatch is paused everywhere" in page
-    assert "waits, as everything does" in page
+    assert "paused, as dispatch is paused everywhere" in page
     assert "fleet.servicearea/pause" not in page
 
 
-def test_a_runner_up_is_told_beside_the_chosen_drone() -> None:
+def test_a_runner_up_is_shown_beside_the_chosen_drone() -> None:
     chosen = {"delivery_s": 240.0, "energy_pct": 16.0}
     later = {"delivery_s": 300.0, "energy_pct": 19.0}
     sooner = {"delivery_s": 180.0, "energy_pct": 12.0}
@@ -276,7 +276,7 @@ def test_a_runner_up_is_told_beside_the_chosen_drone() -> None:
     assert compared(later, {}) == ""
 
 
-def test_the_mission_stands_on_the_orders_page_as_it_was_sent(browser: Client) -> None:
+def test_the_orders_page_shows_the_mission_as_sent(browser: Client) -> None:
     part = mission_in(Status.MISSION_SUBMITTED)
     page = order_page(browser, part.order)
     assert "The mission as sent" in page
@@ -284,17 +284,17 @@ def test_the_mission_stands_on_the_orders_page_as_it_was_sent(browser: Client) -
 
 
 @pytest.mark.parametrize("role", [Role.READONLY, Role.OPS])
-def test_a_page_learns_what_has_happened_since_it_was_opened(role: Role) -> None:
+def test_a_page_gets_the_changes_since_it_was_opened(role: Role) -> None:
     order, reader = OrderFactory(), browser_of(role)
     opened = reader.get(reverse("admin:orders_order_change", args=[order.pk]))
     since = opened.context["changes_url"]
     assert reader.get(since).json() == {"changes": []}
     manual_assignment.assign(order.pk, ready_drone(), by=AMA)
-    (told,) = reader.get(since).json()["changes"]
-    assert "ama: Drone assigned." in told
+    (change,) = reader.get(since).json()["changes"]
+    assert "ama: Drone assigned." in change
 
 
 @pytest.mark.parametrize("query", ["", "?id=nonsense", "?id=00000000-0000-0000-0000-000000000000"])
 @pytest.mark.parametrize("label", ["orders.order", "fleet.drone", "no.thing"])
-def test_what_does_not_exist_has_not_changed(browser: Client, label: str, query: str) -> None:
+def test_changes_of_an_unknown_object_are_a_404(browser: Client, label: str, query: str) -> None:
     assert browser.get(reverse("admin:changes", args=[label]) + query).status_code == 404

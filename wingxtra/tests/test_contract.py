@@ -1,6 +1,6 @@
-"""The contract with existing clients, row by row: paths, methods, who may call, and shapes.
+"""The contract with existing clients, row by row: paths, methods, roles, and shapes.
 
-Every answer is also held against our own OpenAPI description.
+Every answer is also validated with our own OpenAPI description.
 """
 
 import re
@@ -74,7 +74,7 @@ TRIP = {
 
 
 class World:
-    """What a row may be about, made when it asks. `caller`: for whom."""
+    """The objects of the rows, created on demand for `caller`."""
 
     def __init__(self, merchant: Merchant) -> None:
         self.merchant = merchant
@@ -127,7 +127,7 @@ def of_link(status: Status, rest: str = "", **attributes: Any) -> Path:
 
 @dataclass(frozen=True)
 class Row:
-    """`keys` are those of the answer, `item_keys` those of the first of its items."""
+    """`keys`: members of the answer; `item_keys`: members of its first item."""
 
     method: str
     pattern: str
@@ -391,7 +391,7 @@ def call(row: Row, role: Role | None, world: World) -> Any:
 
 @pytest.mark.usefixtures("_bridge")
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_each_call_answers_those_who_may_make_it_in_its_shape(row: Row, world: World) -> None:
+def test_each_call_answers_its_roles_in_the_right_shape(row: Row, world: World) -> None:
     world.order(Status.QUEUED)
     for role in sorted(row.who) or [None]:
         response = call(row, role, world)
@@ -405,7 +405,7 @@ def test_each_call_answers_those_who_may_make_it_in_its_shape(row: Row, world: W
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.who], ids=str)
-def test_each_call_is_closed_to_all_others(row: Row, world: World) -> None:
+def test_each_call_is_closed_to_all_other_roles(row: Row, world: World) -> None:
     for role in [None, *sorted(ALL - row.who)]:
         path = made_up(row)
         response = getattr(client_of(role, world), row.method.lower())(path)
@@ -416,7 +416,7 @@ def test_each_call_is_closed_to_all_others(row: Row, world: World) -> None:
 @pytest.mark.parametrize(
     "row", [row for row in ROWS if MERCHANT in row.who and "{id}" in row.pattern], ids=str
 )
-def test_what_is_another_merchants_does_not_exist(row: Row, world: World) -> None:
+def test_another_merchants_objects_are_a_404(row: Row, world: World) -> None:
     path = "/api/v1" + (row.path(world) if row.path else "")
     stranger = key_client(merchant=MerchantFactory())
     response = getattr(stranger, row.method.lower())(path, row.body or {}, format="json")
@@ -424,14 +424,14 @@ def test_what_is_another_merchants_does_not_exist(row: Row, world: World) -> Non
     assert response.json()["code"] == "not_found"
 
 
-def test_the_description_names_the_very_roles_of_the_contract() -> None:
+def test_the_description_names_the_roles_of_the_contract() -> None:
     for row in ROWS:
         found = described().call(row.method, made_up(row))
         assert found, str(row)
         assert set(found.roles) == {str(role) for role in row.who}, str(row)
 
 
-def test_people_log_in_and_call_with_a_token(world: World) -> None:
+def test_users_log_in_and_call_with_a_token(world: World) -> None:
     user = UserFactory(merchant=world.merchant)
     client = api_client()
     body = {"username": user.username, "password": PASSWORD}
@@ -444,14 +444,14 @@ def test_people_log_in_and_call_with_a_token(world: World) -> None:
 
 
 @pytest.mark.parametrize("named", [{}, {"merchant_id": None}, {"merchant_id": "shop"}])
-def test_staff_who_name_no_merchant_are_asked_for_one(world: World, named: dict[str, Any]) -> None:
+def test_staff_must_name_a_merchant(world: World, named: dict[str, Any]) -> None:
     refused = client_of(OPS, world).post("/api/v1/orders", TRIP | named, format="json")
     assert refused.status_code == 400
     assert [error["field"] for error in refused.json()["errors"]] == ["merchant_id"]
 
 
 @pytest.mark.parametrize("header", ["X-API-Key", "x-de-api-key"])
-def test_a_key_is_taken_under_either_name(world: World, header: str) -> None:
+def test_a_key_is_accepted_under_both_header_names(world: World, header: str) -> None:
     key = client_of(OPS, world)._credentials["HTTP_X_API_KEY"]
     assert api_client().get("/api/v1/drones", headers={header: key}).status_code == 200
 

@@ -1,4 +1,4 @@
-"""docs/contracts/ is generated from the types of the code, and the types say all that it needs."""
+"""docs/contracts/ is generated from the types of the code."""
 
 import shutil
 from datetime import datetime
@@ -32,7 +32,7 @@ RUN = "Run `make contracts` and commit docs/contracts/."
 
 @pytest.fixture(autouse=True)
 def _published() -> None:
-    """With the URLs come all modules that publish a contract."""
+    """The URLs import all modules that publish a contract."""
     import_module(settings.ROOT_URLCONF)
 
 
@@ -52,7 +52,7 @@ def test_the_contracts_of_order_event_intent_and_webhook_are_generated() -> None
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
-def test_a_committed_contract_is_what_the_code_says(name: str) -> None:
+def test_a_committed_contract_matches_the_code(name: str) -> None:
     assert _names(committed(name)) == _names(generated(name)), RUN
     assert committed(name) == generated(name), RUN
     Draft202012Validator.check_schema(committed(name))
@@ -66,7 +66,7 @@ def test_the_page_names_every_member() -> None:
     assert contract_page.PAGE.read_text() == contract_page.text(), RUN
 
 
-def test_a_type_says_its_members_once() -> None:
+def test_a_type_declares_its_members_once() -> None:
     assert schema_of(Outer) == {
         "type": "object",
         "required": ["name", "inner", "at"],
@@ -104,7 +104,7 @@ def test_a_type_that_no_contract_uses_is_refused() -> None:
         schema_of(bytes)
 
 
-def test_the_command_says_what_is_not_current_and_writes_it(
+def test_the_command_reports_stale_files_and_writes_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = contracts.CONTRACTS
@@ -114,11 +114,11 @@ def test_the_command_says_what_is_not_current_and_writes_it(
     order.write_text(order.read_text().replace("dropoff_lat", "dropoff_latitude"))
     monkeypatch.setattr(contracts, "CONTRACTS", copy)
     monkeypatch.setattr(contract_page, "PAGE", page)
-    said = StringIO()
+    output = StringIO()
     with pytest.raises(SystemExit):
-        call_command("contracts", "--check", stderr=said)
-    assert "members.md is not what the code says" in said.getvalue()
-    assert "order.schema.json is not what the code says" in said.getvalue()
+        call_command("contracts", "--check", stderr=output)
+    assert "members.md differs from the code" in output.getvalue()
+    assert "order.schema.json differs from the code" in output.getvalue()
     call_command("contracts", stdout=StringIO())
     for path in (page, order):
         assert path.read_text() == (folder / path.name).read_text()

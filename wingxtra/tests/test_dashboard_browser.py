@@ -1,4 +1,4 @@
-"""The dashboard as it is left open: seen, in a hidden tab, and without an answer."""
+"""An open dashboard: visible, in a hidden tab, and without an answer."""
 
 import re
 from collections.abc import Callable
@@ -19,11 +19,11 @@ HIDE = """hidden => {
     Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
-# Everything that the page says about its age, from now on.
+# Records every text about the page's age from now on.
 LISTEN = """() => {
     const age = document.getElementById("now-age");
-    window.said = [];
-    new MutationObserver(() => window.said.push(age.textContent)).observe(age, { childList: true });
+    window.ages = [];
+    new MutationObserver(() => window.ages.push(age.textContent)).observe(age, { childList: true });
 }"""
 
 
@@ -35,15 +35,15 @@ def with_own_clock(page: Page) -> Page:
 
 
 def pass_time(page: Page, seconds: int) -> None:
-    """Second by second, with time for an answer in each."""
+    """Advance the clock second by second, with time for an answer in each."""
     for _ in range(seconds):
         page.clock.run_for(1_000)
         page.wait_for_timeout(60)
 
 
-def told(page: Page) -> list[str]:
-    said: list[str] = page.evaluate("window.said")
-    return [words for words in said if "No answer" in words]
+def warnings(page: Page) -> list[str]:
+    ages: list[str] = page.evaluate("window.ages")
+    return [age for age in ages if "No answer" in age]
 
 
 def test_the_dashboard_renews_itself_and_keeps_the_focus(
@@ -70,13 +70,13 @@ def test_the_chart_stays_in_its_card(visit: Callable[..., Page]) -> None:
     assert max(box["y"] + box["height"] for box in boxes) < card["y"] + card["height"]
 
 
-def test_in_a_hidden_tab_the_count_in_the_title_stays_true(visit: Callable[..., Page]) -> None:
+def test_in_a_hidden_tab_the_count_in_the_title_stays_current(visit: Callable[..., Page]) -> None:
     page = with_own_clock(visit())
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     before = int(page.title().partition("(")[2].partition(")")[0])
     page.evaluate(HIDE, True)
-    pass_time(page, 6)  # the request that was due already
+    pass_time(page, 6)  # the request that was already due
     policy.change(by=scene.AMA, dispatch_paused=True)
     asked.clear()
 
@@ -86,10 +86,12 @@ def test_in_a_hidden_tab_the_count_in_the_title_stays_true(visit: Callable[..., 
 
     assert len(asked) == 1
     expect(page).to_have_title(re.compile(rf"^\({before + 1}\)"))
-    assert told(page) == []
+    assert warnings(page) == []
 
 
-def test_seen_again_it_renews_itself_at_once_and_blames_nobody(visit: Callable[..., Page]) -> None:
+def test_when_shown_again_it_renews_itself_at_once_without_a_warning(
+    visit: Callable[..., Page],
+) -> None:
     page = with_own_clock(visit())
     page.evaluate(HIDE, True)
     pass_time(page, 27)
@@ -99,11 +101,11 @@ def test_seen_again_it_renews_itself_at_once_and_blames_nobody(visit: Callable[.
     pass_time(page, 2)
 
     expect(page.locator("#now-age")).to_have_text(re.compile(r"Renewed [0-3] s ago"))
-    assert told(page) == []
+    assert warnings(page) == []
 
 
 @pytest.mark.parametrize("is_hidden", [False, True])
-def test_without_an_answer_it_says_so_in_the_title_too(
+def test_without_an_answer_the_title_shows_it_too(
     visit: Callable[..., Page], is_hidden: bool
 ) -> None:
     page = with_own_clock(visit())

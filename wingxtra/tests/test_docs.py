@@ -1,4 +1,4 @@
-"""Every command in the documentation is typed here, is typed elsewhere, or says why it is not."""
+"""Every command in the documentation runs here or in another test, or has a reason not to run."""
 
 import os
 import re
@@ -25,7 +25,7 @@ ROOT = Path(settings.BASE_DIR)
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
 NOT_RUN = "# Not run by a test: "
-# Pages and commands that other tests type, and where.
+# Pages and commands that other tests run, and where.
 ELSEWHERE = {
     "docs/api.md": "wingxtra/tests/test_api_guide.py",
     "make demo": ".ci/run",
@@ -51,8 +51,8 @@ def to_be_typed(page: str) -> list[str]:
 
 
 @pytest.mark.parametrize("page", TEXTS)
-def test_commands_stand_in_blocks_that_say_so(page: str) -> None:
-    """Otherwise nobody would see whether they are typed."""
+def test_commands_are_in_typed_blocks(page: str) -> None:
+    """Otherwise these tests would miss them."""
     prose = re.sub(r"^```.*?^```", "", TEXTS[page], flags=re.MULTILINE | re.DOTALL)
     indented = [line for line in prose.splitlines() if line.startswith("    ")]
     other = [
@@ -64,7 +64,7 @@ def test_commands_stand_in_blocks_that_say_so(page: str) -> None:
     assert [line for line in indented + other if LOOKS_LIKE_A_COMMAND.match(line)] == []
 
 
-def test_every_block_of_commands_is_typed_or_says_why_not() -> None:
+def test_every_block_of_commands_is_run_or_says_why_not() -> None:
     typed = {"docs/deploy.md", "docs/runbook.md"}
     for page in TEXTS:
         for block in to_be_typed(page):
@@ -79,7 +79,7 @@ def test_every_block_of_commands_is_typed_or_says_why_not() -> None:
         assert words in (ROOT / where).read_text()
 
 
-# --- what stands in sentences --------------------------------------------------------------------
+# --- names in sentences --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("page", TEXTS)
@@ -104,7 +104,7 @@ def test_targets_of_make_exist(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", TEXTS)
-def test_links_lead_somewhere(page: str) -> None:
+def test_links_exist(page: str) -> None:
     def anchors(text: str) -> set[str]:
         headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
         return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
@@ -120,16 +120,16 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", TEXTS)
-def test_files_that_are_named_exist(page: str) -> None:
-    """Those written with their folder, like `orders/lifecycle.py`."""
-    if page == "docs/changelog.md":  # what it tells of may be gone
+def test_named_files_exist(page: str) -> None:
+    """Paths with a folder, like `orders/lifecycle.py`."""
+    if page == "docs/changelog.md":  # it may name deleted files
         return
     top = "wingxtra|fleet|orders|dispatch|pod|tracking|docs|requirements|templates|grafana"
     for name in re.findall(rf"`((?:{top})/[\w/.\-]+)`", TEXTS[page]):
         assert (ROOT / name).exists() or (ROOT / "docs" / name).exists(), name
 
 
-# --- typed ---------------------------------------------------------------------------------------
+# --- commands ------------------------------------------------------------------------------------
 
 
 def bash(script: str, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -150,7 +150,7 @@ def test_the_commands_of_the_runbook() -> None:
     order = OrderFactory()
     database = urlsplit(settings.DATABASE_URL)._replace(path="/" + connection.settings_dict["NAME"])
     done = bash(
-        # Without a Fleet API the poll says so, and fails.
+        # Without a Fleet API the poll fails with a message.
         block.replace("poll_fleet ", "poll_fleet 2>&1 || true "),
         ROOT,
         ORDER=order.public_tracking_id,
@@ -177,7 +177,7 @@ chown() { :; }
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_commands_of_deploying_make_secrets_settings_and_a_backup_that_restores(
+def test_the_commands_of_the_deployment_guide_create_secrets_settings_and_a_restorable_backup(
     tmp_path: Path,
 ) -> None:
     secrets, addresses, backup, restore, drill = to_be_typed("docs/deploy.md")

@@ -1,4 +1,4 @@
-"""Every doubt on the dashboard in a real Chromium: seen, and ended by the remedy beside it."""
+"""Every doubt on the dashboard in a real Chromium: shown, and settled by the remedy beside it."""
 
 import re
 from collections.abc import Callable
@@ -28,7 +28,7 @@ POLL_S = 5
 
 @pytest.fixture(autouse=True)
 def _other_drones() -> None:
-    """What the factory makes has other names than the scene's drones."""
+    """The factory's drones have other names than the scene's."""
     DroneFactory.reset_sequence(500, force=True)
 
 
@@ -37,7 +37,7 @@ def line(page: Page, words: str | re.Pattern[str]) -> Locator:
 
 
 def take(page: Page, item: Locator, remedy: str, **fields: str) -> None:
-    """Follow the remedy, write what its form asks for, and send it."""
+    """Follow the remedy, fill in its form, and send it."""
     item.get_by_role("link", name=f"{remedy}…", exact=True).click()
     for label, value in fields.items():
         page.locator(f"[name={label}]").fill(value)
@@ -72,7 +72,7 @@ def test_a_parcel_is_found(
     gone(page, question)
 
 
-def test_what_was_seen_going_aboard_has_left_the_sender(
+def test_a_parcel_seen_going_aboard_has_left_the_sender(
     visit: Callable[..., Page], city: Scene
 ) -> None:
     page = visit()
@@ -81,7 +81,7 @@ def test_what_was_seen_going_aboard_has_left_the_sender(
     expect(page.get_by_text("It was seen going aboard")).to_be_visible()
 
 
-def test_a_flight_that_failed_before_its_pickup_left_the_parcel_there(
+def test_a_flight_that_failed_before_pickup_left_the_parcel_there(
     visit: Callable[..., Page], city: Scene
 ) -> None:
     page = visit()
@@ -94,7 +94,7 @@ def test_a_flight_that_failed_before_its_pickup_left_the_parcel_there(
     assert Order.objects.get(pk=city.orders["lost"].pk).holder == Holder.SENDER
 
 
-def test_a_lost_link_ends_in_two_answers(visit: Callable[..., Page], city: Scene) -> None:
+def test_a_lost_link_takes_two_answers(visit: Callable[..., Page], city: Scene) -> None:
     order = city.orders["lost"]
     page = visit()
     take(page, line(page, "Link lost to"), "It failed", note="It sank in the lagoon.")
@@ -134,7 +134,7 @@ def test_publishing_is_resumed(visit: Callable[..., Page], city: Scene) -> None:
     gone(page, "Publishing is paused")
 
 
-def test_a_mission_is_said_to_be_over(visit: Callable[..., Page], city: Scene) -> None:
+def test_a_mission_is_marked_as_over(visit: Callable[..., Page], city: Scene) -> None:
     part = doubts.not_over()
     page = visit()
     words = f"still flies order {part.order}"
@@ -144,9 +144,7 @@ def test_a_mission_is_said_to_be_over(visit: Callable[..., Page], city: Scene) -
     gone(page, words)
 
 
-def test_a_withdrawal_that_nobody_confirms_is_overridden(
-    visit: Callable[..., Page], city: Scene
-) -> None:
+def test_an_unconfirmed_withdrawal_is_overridden(visit: Callable[..., Page], city: Scene) -> None:
     part = doubts.unconfirmed(Status.MISSION_SUBMITTED)
     page = visit()
     words = f"does not confirm the withdrawal of order {part.order}"
@@ -172,7 +170,7 @@ def test_a_withdrawal_that_nobody_confirms_is_overridden(
         ("AIRSPACE", Status.ASSIGNED, "Requeue", {"reason": "The stadium is full."}),
     ],
 )
-def test_a_doubt_is_ended(
+def test_a_doubt_is_settled(
     visit: Callable[..., Page],
     city: Scene,
     code: str,
@@ -190,7 +188,7 @@ def test_a_doubt_is_ended(
     assert settled.settled_by == "user:ama"
 
 
-def test_a_doubt_stands_on_its_orders_page_and_then_as_settled(
+def test_a_doubt_is_on_its_orders_page_and_later_shown_as_settled(
     visit: Callable[..., Page], city: Scene
 ) -> None:
     doubt = doubts.doubtful(Discrepancy.Code.FAILED_AFTER_DELIVERY, Status.DELIVERED)
@@ -236,7 +234,7 @@ def test_two_polls_later_the_lines_and_their_remedies_are_there(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, {"width": 1440, "height": 900}])
-def test_doubts_are_readable_by_day_and_night_on_phone_and_laptop(
+def test_doubts_are_readable_in_light_and_dark_on_phone_and_laptop(
     visit: Callable[..., Page],
     city: Scene,
     scheme: Literal["light", "dark"],

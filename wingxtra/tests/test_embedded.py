@@ -1,4 +1,4 @@
-"""The embedded servers, started for real, and hurt in every way that a laptop hurts them."""
+"""The embedded servers, started for real, with all the faults that happen on a laptop."""
 
 import os
 import shutil
@@ -23,14 +23,14 @@ PROJECT = Path(launcher.__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def _nothing_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a bare machine; what `ensure` sets is taken back after the test."""
+    """No URLs are set, as on a new machine. Variables set by `ensure` are reset after the test."""
     for name in ("DATABASE_URL", "REDIS_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    # Not pytest's tmp_path: that one is closed to other accounts, which is a test of its own.
+    # Not pytest's tmp_path, which other accounts cannot enter; that case has its own test.
     with tempfile.TemporaryDirectory(dir=TEMP, prefix="embedded-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -38,7 +38,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def checkout(folder: Path) -> Iterator[Path]:
-    """A path longer than any socket's, with spaces and accents."""
+    """A path longer than a socket's may be, with spaces and accents."""
     root = folder / f"Où l'on vole {'très ' * 20}loin"
     root.mkdir()
     yield root
@@ -68,7 +68,7 @@ def remembered(servers: launcher.Servers) -> list[str]:
 
 
 def main_processes(servers: launcher.Servers) -> dict[str, psutil.Process]:
-    """The two servers themselves: those of our processes whose parent is not one of ours."""
+    """The main processes of both servers: those whose parent is not a server process."""
     mark = Path(servers.redis_url.removeprefix("unix://").partition("?")[0]).parent.name
     ours = {}
     for process in psutil.process_iter():
@@ -83,7 +83,7 @@ def main_processes(servers: launcher.Servers) -> dict[str, psutil.Process]:
 
 
 def is_dead(process: psutil.Process) -> bool:
-    """Ended, though its parent may not have taken notice yet."""
+    """Ended; it may still be a zombie of its parent."""
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
@@ -121,7 +121,7 @@ def test_a_server_killed_by_force_comes_back_with_its_data(checkout: Path, progr
     assert [name for name in after if after[name] != before[name]] == [program]
 
 
-def test_a_pid_that_belongs_to_a_stranger_now_is_neither_believed_nor_harmed(
+def test_a_pid_of_another_program_is_neither_used_nor_killed(
     checkout: Path,
 ) -> None:
     servers = start_again(checkout)
@@ -159,7 +159,7 @@ def test_a_moved_checkout_finds_its_running_servers(checkout: Path, folder: Path
         elsewhere.rename(checkout)
 
 
-def test_a_copied_checkout_gets_servers_and_data_of_its_own(checkout: Path, folder: Path) -> None:
+def test_a_copied_checkout_gets_its_own_servers_and_data(checkout: Path, folder: Path) -> None:
     remember(start_again(checkout), "original")
     launcher.stop(checkout)
     copy = folder / "copy"
@@ -176,7 +176,7 @@ def test_a_copied_checkout_gets_servers_and_data_of_its_own(checkout: Path, fold
 
 def test_six_starters_at_once_share_one_start(folder: Path) -> None:
     root = folder / "six"
-    torn = root / ".local/servers/postgres.new"  # what an interrupted first start leaves
+    torn = root / ".local/servers/postgres.new"  # leftovers of an interrupted first start
     torn.mkdir(parents=True)
     (torn / "PG_VERSION").write_text("18")
     program = (
@@ -199,7 +199,7 @@ def test_six_starters_at_once_share_one_start(folder: Path) -> None:
         launcher.stop(root)
 
 
-def test_when_the_data_are_removed_under_running_servers_fresh_ones_start(folder: Path) -> None:
+def test_servers_whose_data_were_removed_are_replaced(folder: Path) -> None:
     root = folder / "wiped"
     root.mkdir()
     remember(start_again(root), "gone")
@@ -217,7 +217,7 @@ def test_when_the_data_are_removed_under_running_servers_fresh_ones_start(folder
 
 
 def test_a_checkout_that_only_its_owner_can_enter_works_too(tmp_path: Path) -> None:
-    """For root this is the hard case: PostgreSQL's account can read nothing below it."""
+    """For root, PostgreSQL's account cannot read anything below this folder."""
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     try:
@@ -231,7 +231,7 @@ def test_a_checkout_that_only_its_owner_can_enter_works_too(tmp_path: Path) -> N
             shutil.rmtree(data.resolve().parent)
 
 
-def test_only_what_is_not_given_is_started(checkout: Path) -> None:
+def test_only_servers_without_a_url_are_started(checkout: Path) -> None:
     os.environ["REDIS_URL"] = "redis://redis.example:6379/0"
     servers = launcher.ensure(checkout)
     assert servers.redis_url == "redis://redis.example:6379/0"
@@ -240,7 +240,7 @@ def test_only_what_is_not_given_is_started(checkout: Path) -> None:
     assert version.startswith("18.")
 
 
-def test_a_server_that_does_not_start_says_why(folder: Path) -> None:
+def test_a_server_that_does_not_start_shows_its_output(folder: Path) -> None:
     root = folder / "broken"
     data = root / ".local/servers/postgres"
     data.mkdir(parents=True, mode=0o700)
@@ -250,7 +250,7 @@ def test_a_server_that_does_not_start_says_why(folder: Path) -> None:
     launcher.stop(root)
 
 
-def test_throwaway_servers_go_without_a_trace() -> None:
+def test_throwaway_servers_leave_nothing_behind() -> None:
     servers = launcher.ensure(PROJECT, throwaway=True)
     remember(servers, "soon forgotten")
     sockets = Path(servers.redis_url.removeprefix("unix://").partition("?")[0]).parent
@@ -259,7 +259,7 @@ def test_throwaway_servers_go_without_a_trace() -> None:
     assert not sockets.exists()
 
 
-def test_throwaway_servers_of_a_killed_process_are_swept_by_the_next() -> None:
+def test_throwaway_servers_of_a_killed_process_are_removed_by_the_next_run() -> None:
     program = (
         "import os, pathlib; from wingxtra.embedded import launcher;"
         "print(launcher.ensure(pathlib.Path('.'), throwaway=True).redis_url, flush=True);"

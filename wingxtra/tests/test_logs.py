@@ -1,4 +1,4 @@
-"""What log lines and reports of errors say, and what they must never say."""
+"""Log lines and error reports: their context, and no personal data or secrets."""
 
 import io
 import json
@@ -30,7 +30,7 @@ from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
 from tracking.models import WebhookDelivery
-from tracking.webhooks import endpoints
+from tracking.webhooks import deliveries, endpoints
 from wingxtra import secrecy
 from wingxtra.accounts.identity import DISPATCHER, GCS, Role
 from wingxtra.accounts.models import ApiKey
@@ -44,7 +44,7 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    """Every line that production would write, down to INFO."""
+    """Every log line of production, down to INFO."""
     config = logs.config(level="INFO", json_lines=True)
     formatter = logging.config.DictConfigurator(config).configure_formatter(
         config["formatters"]["line"]
@@ -66,7 +66,7 @@ def named(lines: Lines, event: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_request_and_all_it_does_carry_its_id_and_its_order(lines: Lines) -> None:
+def test_all_lines_of_a_request_have_its_id_and_order(lines: Lines) -> None:
     order = order_in(Status.ASSIGNED)
     job = order.current_job
     ops = key_client(role=Role.OPS)
@@ -78,15 +78,15 @@ def test_a_request_and_all_it_does_carry_its_id_and_its_order(lines: Lines) -> N
     assert request["route"] == "api/v1/orders/<uuid:order_id>/events"
     assert (request["method"], request["status"]) == ("POST", 200)
     assert request["took_ms"] > 0
-    told = [line for line in named(lines, "order_event") if line.get("request_id") == "r-17"]
-    assert [line["type"] for line in told] == ["MISSION_SUBMITTED", "LAUNCHED"]
-    for line in told:
+    events = [line for line in named(lines, "order_event") if line.get("request_id") == "r-17"]
+    assert [line["type"] for line in events] == ["MISSION_SUBMITTED", "LAUNCHED"]
+    for line in events:
         assert line["order_id"] == str(order.pk)
         assert (line["job_id"], line["drone_id"]) == (str(job.pk), job.drone_id)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_is_rolled_back_is_not_told(lines: Lines) -> None:
+def test_rolled_back_events_are_not_logged(lines: Lines) -> None:
     order = order_in(Status.MISSION_SUBMITTED)
     before = len(named(lines, "order_event"))
     with transaction.atomic():
@@ -99,7 +99,7 @@ def test_what_is_rolled_back_is_not_told(lines: Lines) -> None:
 def test_the_id_travels_with_the_message_into_the_worker(lines: Lines) -> None:
     broker = dramatiq.get_broker()
     structlog.contextvars.clear_contextvars()
-    note.send("of nobody")
+    note.send("without a request")
     with structlog.contextvars.bound_contextvars(request_id="r-18"):
         note.send("of a request")
     worker = dramatiq.Worker(broker, queues={"probe"}, worker_threads=1, worker_timeout=50)
@@ -121,7 +121,7 @@ def test_probes_do_not_fill_the_log(lines: Lines) -> None:
 
 
 @pytest.mark.django_db
-def test_a_mission_that_does_not_get_through_names_order_job_and_drone(lines: Lines) -> None:
+def test_a_failed_mission_is_logged_with_order_job_and_drone(lines: Lines) -> None:
     able_drone()
     order = order_in(Status.ASSIGNED, drone=able_drone())
     publishing.publish(mission_of(order).pk)
@@ -131,7 +131,7 @@ def test_a_mission_that_does_not_get_through_names_order_job_and_drone(lines: Li
     structlog.contextvars.clear_contextvars()
 
 
-# --- what is personal or secret ------------------------------------------------------------------
+# --- personal data and secrets -------------------------------------------------------------------
 
 NAME, PHONE, EMAIL = "Xavierina Quaqua", "+233247654321", "xq.quaqua@example.org"
 NOTE = "Zanzibar gate, ask for Xavierina"
@@ -153,9 +153,7 @@ def body(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_main_flows_log_nothing_personal_and_nothing_secret(
-    lines: Lines, settings: Any
-) -> None:
+def test_the_main_flows_log_no_personal_data_and_no_secrets(lines: Lines, settings: Any) -> None:
     settings.GCS_BRIDGE_URL, settings.GCS_BRIDGE_KEY = "http://127.0.0.1:9", "bridge-key-qqq"
     settings.METRICS_TOKEN = "metrics-token-qqq"
     DroneFactory()
@@ -188,7 +186,7 @@ def test_the_main_flows_log_nothing_personal_and_nothing_secret(
     drone = able_drone()
     runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER)
     assert stored(order).status == Status.ASSIGNED
-    publishing.publish(mission_of(order).pk)  # nobody answers
+    publishing.publish(mission_of(order).pk)  # no answer
     ops.post(f"{one}/submit-mission-intent")
     ops.post(f"{one}/cancel", {"reason": "OTHER", "note": NOTE})
     for event in ("LAUNCHED", "ENROUTE", "ARRIVED"):
@@ -200,8 +198,8 @@ def test_the_main_flows_log_nothing_personal_and_nothing_secret(
         Client().post(f"{link}/otp", {"otp_code": tried}, content_type="application/json")
         Client().post(f"{link}/otp", {"code": tried}, content_type="application/json")
     assert stored(order).status == Status.DELIVERED
-    for delivery in WebhookDelivery.objects.due(timezone.now() + timedelta(hours=1)):
-        delivery.deliver(delivery.pk)
+    for row in WebhookDelivery.objects.due(timezone.now() + timedelta(hours=1)):
+        deliveries.deliver(row.pk)
     other = shop.post("/api/v1/orders", body(external_id="Q-2")).json()
     shop.post(f"/api/v1/orders/{other['id']}/cancel", {"note": NOTE})
     assert drone.pk
@@ -214,7 +212,7 @@ def test_the_main_flows_log_nothing_personal_and_nothing_secret(
 
 
 @pytest.mark.django_db
-def test_what_a_database_quotes_of_a_row_is_left_out(lines: Lines) -> None:
+def test_a_row_quoted_by_the_database_is_removed(lines: Lines) -> None:
     first = order_in(Status.QUEUED, customer_name=NAME, customer_phone=PHONE, external_id="Q-3")
     with pytest.raises(IntegrityError, match="Xavierina") as caught, transaction.atomic():
         Order.objects.filter(pk=first.pk).update(payload_weight_kg=-1)
@@ -226,7 +224,7 @@ def test_what_a_database_quotes_of_a_row_is_left_out(lines: Lines) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "left"),
+    ("text", "scrubbed"),
     [
         ("Key wx_live_AbC-123_x is unknown.", "Key wx_live_… is unknown."),
         ("Secret whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw==", "Secret whsec_…"),
@@ -236,18 +234,18 @@ def test_what_a_database_quotes_of_a_row_is_left_out(lines: Lines) -> None:
         ("Called +233 24 123 4567 twice", "Called (phone) twice"),
         ("Bad Request: /api/v1/tracking/7K3M9QTZ4W8XB/otp", "Bad Request: /api/v1/tracking/…/otp"),
         ("x\nDETAIL:  Key (name)=(Ama\nMensah) exists.", "x\nDETAIL: (left out)"),
-        # What must stay readable.
+        # These must stay readable.
         ("2026-03-01T12:00:00+00:00", "2026-03-01T12:00:00+00:00"),
         ("needs 46 % battery, has +38 %", "needs 46 % battery, has +38 %"),
         ("https://gcs.example.com:8080/api", "https://gcs.example.com:8080/api"),
         ("8b1f6f9e-7a80-4d5b-b1f5-4d6c1f1a2b3c", "8b1f6f9e-7a80-4d5b-b1f5-4d6c1f1a2b3c"),
     ],
 )
-def test_secrets_are_known_by_their_looks(said: str, left: str) -> None:
-    assert secrecy.scrubbed(said) == left
+def test_secrets_are_found_by_their_pattern(text: str, scrubbed: str) -> None:
+    assert secrecy.scrubbed(text) == scrubbed
 
 
-# --- reports of errors ---------------------------------------------------------------------------
+# --- error reports -------------------------------------------------------------------------------
 
 FAILS_AND_REPORTS = """
 import json, sys
@@ -281,7 +279,7 @@ Client(raise_request_exception=False).post(
 """
 
 
-def test_a_report_says_where_it_broke_and_never_whose_order_it_was() -> None:
+def test_an_error_report_has_no_personal_data() -> None:
     done = subprocess.run(
         [sys.executable, "-c", FAILS_AND_REPORTS],
         cwd=real_settings.BASE_DIR,

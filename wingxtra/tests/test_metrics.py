@@ -1,4 +1,4 @@
-"""`/metrics`: who may read it, what it counts, and that it still speaks when others are silent."""
+"""`/metrics`: access, counts, and behaviour during outages."""
 
 import os
 import subprocess
@@ -37,11 +37,11 @@ def token(settings: Any) -> dict[str, str]:
     return {"Authorization": f"Bearer {TOKEN}"}
 
 
-# --- who may -------------------------------------------------------------------------------------
+# --- access --------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_staff_may_read_it_and_merchants_and_strangers_may_not() -> None:
+def test_staff_may_read_metrics_and_merchants_and_anonymous_callers_may_not() -> None:
     merchant = MerchantFactory()
     assert key_client(role=Role.OPS).get("/metrics").status_code == 200
     assert api_client(UserFactory(admin=True)).get("/metrics").status_code == 200
@@ -50,7 +50,7 @@ def test_staff_may_read_it_and_merchants_and_strangers_may_not() -> None:
 
 
 @pytest.mark.django_db
-def test_the_token_opens_it_and_nothing_else(token: dict[str, str]) -> None:
+def test_the_token_is_only_valid_for_metrics(token: dict[str, str]) -> None:
     answer = Client().get("/metrics", headers=token)
     assert answer.status_code == 200
     assert answer["Content-Type"].startswith("text/plain")
@@ -61,12 +61,12 @@ def test_the_token_opens_it_and_nothing_else(token: dict[str, str]) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("value", ["Bearer ", "Bearer", "Basic "])
-def test_without_a_token_set_an_empty_one_opens_nothing(settings: Any, value: str) -> None:
+def test_without_a_configured_token_an_empty_one_is_refused(settings: Any, value: str) -> None:
     settings.METRICS_TOKEN = ""
     assert Client().get("/metrics", headers={"Authorization": value}).status_code == 401
 
 
-# --- what is counted -----------------------------------------------------------------------------
+# --- counts --------------------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
@@ -88,7 +88,7 @@ def test_requests_are_counted_by_route_and_never_by_id() -> None:
 
 
 @pytest.mark.django_db
-def test_calls_to_others_are_counted_by_their_outcome() -> None:
+def test_upstream_calls_are_counted_by_their_outcome() -> None:
     def counted(outcome: str) -> float:
         return scraped().get(("wingxtra_upstream_calls_total", outcome, "probe"), 0.0)
 
@@ -111,7 +111,7 @@ metrics.upstream_calls.labels("elsewhere", "ok").inc(5)
 
 
 @pytest.mark.django_db
-def test_what_other_processes_counted_is_in_the_sum() -> None:
+def test_counts_of_other_processes_are_in_the_sum() -> None:
     environment = os.environ | {"DJANGO_SETTINGS_MODULE": "wingxtra.settings"}
     for _ in range(2):
         done = subprocess.run(
@@ -123,7 +123,7 @@ def test_what_other_processes_counted_is_in_the_sum() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_counts_what_it_did_and_the_queue_shows_what_it_did_not() -> None:
+def test_a_worker_counts_its_runs_and_the_queue_shows_what_waits() -> None:
     name = note.actor_name
     with time_machine.travel(timezone.now() - timedelta(seconds=90)):
         note.send("late")
@@ -139,11 +139,11 @@ def test_a_worker_counts_what_it_did_and_the_queue_shows_what_it_did_not() -> No
     assert found["wingxtra_actor_seconds_count", name] >= 2
 
 
-# --- what it costs, and when others are away -----------------------------------------------------
+# --- cost and outages ----------------------------------------------------------------------------
 
 
 @pytest.mark.django_db
-def test_an_impatient_scraper_costs_nothing(django_assert_num_queries: Any) -> None:
+def test_frequent_scrapes_are_cached(django_assert_num_queries: Any) -> None:
     text = metrics.exposition()
     with django_assert_num_queries(0):
         assert metrics.exposition() is text
@@ -156,7 +156,7 @@ def test_a_scrape_takes_few_statements(django_assert_max_num_queries: Any) -> No
         scraped()
 
 
-def test_every_name_is_ours_and_every_figure_has_words() -> None:
+def test_every_metric_has_our_prefix_and_a_description() -> None:
     text = metrics.exposition().decode()
     names = {line.split()[2] for line in text.splitlines() if line.startswith("# HELP")}
     assert names
@@ -165,7 +165,7 @@ def test_every_name_is_ours_and_every_figure_has_words() -> None:
 
 
 @pytest.mark.django_db
-def test_without_the_database_the_token_still_opens_what_needs_none(
+def test_without_the_database_the_token_still_reads_the_other_metrics(
     token: dict[str, str], monkeypatch: pytest.MonkeyPatch, django_assert_num_queries: Any
 ) -> None:
     asked = []
@@ -188,7 +188,7 @@ def test_without_the_database_the_token_still_opens_what_needs_none(
 
 
 @pytest.mark.django_db
-def test_without_redis_the_database_still_tells_what_it_knows(
+def test_without_redis_the_metrics_of_the_database_are_still_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     nowhere = redis.Redis(unix_socket_path="/nowhere/redis.sock")

@@ -1,4 +1,4 @@
-"""Migrations run while the former release still works: what they may do then, and that they do."""
+"""Migrations run while the former release still runs, so they must follow rules."""
 
 from typing import Any
 
@@ -13,27 +13,27 @@ from django.db.migrations.state import ModelState, ProjectState
 
 from wingxtra.tests.migration_rules import broken
 
-# The last one of each app that is not held to the rules, as nobody runs the code before it: filled
-# in with the first release. Until then there is no former release to be hurt, and none is held.
+# The last migration of each app that the rules do not apply to. Filled in with the first release:
+# until then no former release exists, and the rules apply to no migration.
 FIRST_RELEASE: dict[str, str] = {}
 CHANGELOG = settings.BASE_DIR / "docs" / "changelog.md"
 
 WEIGHTY = models.CheckConstraint(name="weighty", condition=models.Q(weight__gt=0))
 REFUSED = [
-    (operations.RemoveField("parcel", "weight"), "old code still asks for it"),
-    (operations.RenameField("parcel", "weight", "mass"), "old code still asks for it"),
-    (operations.DeleteModel("Parcel"), "old code still asks for it"),
-    (operations.AlterModelTable("parcel", "boxes"), "old code still asks for it"),
+    (operations.RemoveField("parcel", "weight"), "old code still reads it"),
+    (operations.RenameField("parcel", "weight", "mass"), "old code still reads it"),
+    (operations.DeleteModel("Parcel"), "old code still reads it"),
+    (operations.AlterModelTable("parcel", "boxes"), "old code still reads it"),
     (operations.AddField("parcel", "note", models.TextField()), "inserts rows without it"),
     (operations.AddField("parcel", "note", models.TextField(default="")), "without it"),
     (operations.AlterField("parcel", "weight", models.FloatField()), "still writes NULL"),
-    (operations.AlterField("parcel", "weight", models.TextField(null=True)), "written anew"),
-    (operations.AlterField("parcel", "name", models.CharField(max_length=5)), "written anew"),
+    (operations.AlterField("parcel", "weight", models.TextField(null=True)), "rewritten"),
+    (operations.AlterField("parcel", "name", models.CharField(max_length=5)), "rewritten"),
     (operations.AlterField("parcel", "name", models.CharField(max_length=9, unique=True)), "lock"),
     (operations.AddIndex("parcel", models.Index("name", name="by_name")), "Concurrently"),
     (operations.AddConstraint("parcel", WEIGHTY), "NotValid"),
-    (operations.RunSQL("DROP TABLE parcel"), "nobody can see"),
-    (operations.RunPython(operations.RunPython.noop), "nobody can see"),
+    (operations.RunSQL("DROP TABLE parcel"), "cannot be seen"),
+    (operations.RunPython(operations.RunPython.noop), "cannot be seen"),
 ]  # fmt: skip
 ALLOWED = [
     operations.AddField("parcel", "note", models.TextField(null=True)),
@@ -67,18 +67,18 @@ def parcels() -> ProjectState:
 
 
 @pytest.mark.parametrize(("step", "why"), REFUSED)
-def test_what_would_hurt_the_former_release_is_refused(step: Any, why: str) -> None:
-    (said,) = broken(migration(step), parcels())
-    assert why in said
+def test_a_change_that_breaks_the_former_release_is_refused(step: Any, why: str) -> None:
+    (problem,) = broken(migration(step), parcels())
+    assert why in problem
     assert broken(migration(step, beside_old_code="Not read since 0.1."), parcels()) == []
 
 
 @pytest.mark.parametrize("step", ALLOWED)
-def test_what_only_adds_is_allowed(step: Any) -> None:
+def test_additions_are_allowed(step: Any) -> None:
     assert broken(migration(step), parcels()) == []
 
 
-def test_a_table_that_is_new_itself_may_have_everything() -> None:
+def test_a_new_table_may_have_any_constraint() -> None:
     steps = [
         operations.CreateModel("Box", [("id", models.BigAutoField(primary_key=True))]),
         operations.AddField("box", "size", models.FloatField(default=1)),
@@ -97,7 +97,7 @@ def test_every_migration_since_the_first_release_keeps_the_rules() -> None:
     assert not any(wrong.values()), wrong
 
 
-def test_once_there_is_a_release_every_app_of_ours_is_held() -> None:
+def test_once_there_is_a_release_the_rules_apply_to_all_our_apps() -> None:
     ours = {
         config.label
         for config in apps.get_app_configs()

@@ -1,4 +1,4 @@
-"""docs/operations.md against the code: no knob without a row, no row without a knob."""
+"""docs/operations.md has a row for every setting, and no others."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ DOC = settings.BASE_DIR / "docs" / "operations.md"
 
 
 def knobs() -> dict[str, ast.expr | None]:
-    """Each name that settings.py reads from the environment, with the expression of its default."""
+    """Each environment variable of settings.py, with the expression of its default."""
     tree = ast.parse((settings.BASE_DIR / "wingxtra" / "settings.py").read_text())
     found = {}
     for node in ast.walk(tree):
@@ -25,34 +25,34 @@ def knobs() -> dict[str, ast.expr | None]:
 
 
 def rows(heading: str) -> dict[str, list[str]]:
-    """The table below a heading: what is in its first column to the other columns."""
+    """The table below a heading: first column -> the other columns."""
     section = DOC.read_text().partition(f"## {heading}\n")[2].partition("\n## ")[0]
     lines = [line.strip("| ").split(" | ") for line in section.splitlines() if line[:3] == "| `"]
     return {first.strip("`"): [cell.strip() for cell in rest] for first, *rest in lines}
 
 
 def written(value: Any) -> str:
-    """A default as the table writes it."""
+    """A default in the table's notation."""
     return "empty" if value == "" else f"`{value}`"
 
 
-def test_every_knob_has_a_row_and_every_row_a_knob():
+def test_every_setting_has_a_row_and_every_row_a_setting():
     assert sorted(rows("Settings")) == sorted(knobs())
 
 
-def test_every_row_says_the_default_that_the_code_has():
+def test_every_row_has_the_default_of_the_code():
     table = rows("Settings")
     wrong = {
         name: table[name][0]
         for name, default in knobs().items()
         if isinstance(default, ast.Constant | ast.List)
-        and (table[name][0][0] == "`" or table[name][0] == "empty")  # others are in words
+        and (table[name][0][0] == "`" or table[name][0] == "empty")  # others describe it
         and table[name][0] != written(ast.literal_eval(default))
     }
     assert wrong == {}
 
 
-def test_every_knob_is_explained():
+def test_every_setting_is_explained():
     assert [name for name, (_, what) in rows("Settings").items() if len(what) < 10] == []
 
 

@@ -1,4 +1,4 @@
-"""A worker that stood still while another one took over its row writes nothing when it wakes up."""
+"""A worker that stalls until another one has claimed its row writes nothing when it resumes."""
 
 import os
 import signal
@@ -49,8 +49,8 @@ WAIT_S = 20.0
 
 @dataclass
 class Script:
-    """What the other side answers, one request after the other. The first `waiting` requests are
-    answered when `go` is set; until then their senders stand still.
+    """The answers of the other side, one per request. The first `waiting` requests wait for their
+    event in `go`; until then their workers stall.
     """
 
     answers: list[Any]
@@ -79,11 +79,11 @@ def other_side(settings: Settings) -> Iterator[Receiver]:
 
 
 @contextmanager
-def standing_still(other_side: Receiver, answers: list[Any], work: Callable[[], Any]) -> Any:
-    """A worker that waits for its answer, and whose claim expires; it wakes up at the end."""
+def stalled(other_side: Receiver, answers: list[Any], work: Callable[[], Any]) -> Any:
+    """A worker that waits for its answer while its claim expires; it resumes at the end."""
     script = Script(answers)
     other_side.respond = script
-    thread = started(work)
+    thread = in_thread(work)
     wait_until(lambda: script.arrived == 1)
     expire()
     yield
@@ -92,7 +92,7 @@ def standing_still(other_side: Receiver, answers: list[Any], work: Callable[[], 
     thread.join(WAIT_S)
 
 
-def started(work: Callable[[], Any]) -> threading.Thread:
+def in_thread(work: Callable[[], Any]) -> threading.Thread:
     def run() -> None:
         try:
             work()
@@ -113,28 +113,30 @@ def expire() -> None:
 
 
 def everything() -> dict[str, list[dict[str, Any]]]:
-    """Every row of every app of ours."""
+    """All rows of our apps."""
     ours = ("orders", "dispatch", "tracking", "fleet")
     models = [model for model in apps.get_models() if model._meta.app_label in ours]
     return {m._meta.label: list(m._default_manager.order_by("pk").values()) for m in models}
 
 
-def said(status: int, word: str) -> tuple[int, dict[str, str], bytes]:
-    return status, {"Content-Type": "application/json"}, f'{{"status": "{word}"}}'.encode()
+def says(status: int, state: str) -> tuple[int, dict[str, str], bytes]:
+    return status, {"Content-Type": "application/json"}, f'{{"status": "{state}"}}'.encode()
 
 
 # --- mission intents -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "late", [said(201, "accepted"), said(422, "refused"), said(503, "busy")], ids=lambda it: it[0]
+    "late",
+    [says(201, "accepted"), says(422, "refused"), says(503, "busy")],
+    ids=lambda it: it[0],
 )
-def test_a_publisher_that_wakes_up_after_another_one_has_published(
+def test_a_stalled_publisher_writes_nothing_after_another_one_has_published(
     other_side: Receiver, late: Any
 ) -> None:
     order, mission = assigned()
-    answers = [late, said(409, "accepted")]
-    with standing_still(other_side, answers, lambda: publishing.publish(mission.pk)):
+    answers = [late, says(409, "accepted")]
+    with stalled(other_side, answers, lambda: publishing.publish(mission.pk)):
         publishing.publish(mission.pk)
         assert stored(order).status == Status.MISSION_SUBMITTED
         before = everything()
@@ -145,27 +147,25 @@ def test_an_answer_after_the_claim_expired_counts_while_no_other_worker_has_clai
     other_side: Receiver,
 ) -> None:
     order, mission = assigned()
-    with standing_still(
-        other_side, [said(201, "accepted")], lambda: publishing.publish(mission.pk)
-    ):
+    with stalled(other_side, [says(201, "accepted")], lambda: publishing.publish(mission.pk)):
         pass
     assert stored(order).status == Status.MISSION_SUBMITTED
     assert mission_of(order).claimed_until is None
 
 
-def test_a_publisher_that_stands_still_while_it_withdraws_leaves_the_rest_to_the_recall(
+def test_a_publisher_that_stalls_during_a_withdrawal_leaves_the_rest_to_the_recall(
     other_side: Receiver,
 ) -> None:
-    """The drone may no longer fly. When it may again, no other worker publishes the mission."""
+    """The drone may no longer fly. When it may again, no worker publishes the mission."""
     order, mission = assigned()
-    other_side.respond = Script([said(503, "busy")], waiting=0)
+    other_side.respond = Script([says(503, "busy")], waiting=0)
     publishing.publish(mission.pk)
     seen(battery_pct=5.0)
     Mission.objects.update(next_try_at=timezone.now())
-    answers = [said(200, "withdrawn"), said(200, "withdrawn")]
-    with standing_still(other_side, answers, lambda: publishing.publish(mission.pk)):
+    answers = [says(200, "withdrawn"), says(200, "withdrawn")]
+    with stalled(other_side, answers, lambda: publishing.publish(mission.pk)):
         seen()
-        publishing.publish(mission.pk)  # nothing: a recall is wanted
+        publishing.publish(mission.pk)  # none: a recall was requested
         recalls.send_recall(mission.pk)
         recalls.sweep_abandoned(timezone.now())
         assert stored(order).status == Status.QUEUED
@@ -177,10 +177,10 @@ def test_a_publisher_that_stands_still_while_it_withdraws_leaves_the_rest_to_the
 
 
 def test_an_acceptance_that_comes_after_the_withdrawal_is_recalled(other_side: Receiver) -> None:
-    """The bridge did not know the mission yet when the order was canceled."""
+    """The bridge had not received the mission yet when the order was canceled."""
     order, mission = assigned()
-    answers = [said(201, "accepted"), said(404, "unknown"), said(200, "withdrawn")]
-    with standing_still(other_side, answers, lambda: publishing.publish(mission.pk)):
+    answers = [says(201, "accepted"), says(404, "unknown"), says(200, "withdrawn")]
+    with stalled(other_side, answers, lambda: publishing.publish(mission.pk)):
         cancel(order)
         assert Mission.objects.get().over_at
     assert stored(order).status == Status.CANCELED
@@ -197,8 +197,8 @@ def test_an_acceptance_while_the_next_mission_is_live_puts_the_drone_on_hold(
 ) -> None:
     """Both may fly. The database keeps one of them live; a person has to look at the other one."""
     order, first = assigned()
-    answers = [said(201, "accepted"), said(404, "unknown"), said(201, "accepted")]
-    with standing_still(other_side, answers, lambda: publishing.publish(first.pk)):
+    answers = [says(201, "accepted"), says(404, "unknown"), says(201, "accepted")]
+    with stalled(other_side, answers, lambda: publishing.publish(first.pk)):
         before_launch.requeue(order.pk, by=SYSTEM, why="Taken back.")
         lifecycle.assign(order.pk, "WX-DRN-001", by=SYSTEM, why="Once more.")
         second = mission_of(order)
@@ -214,13 +214,13 @@ def test_an_acceptance_while_the_withdrawal_is_being_asked_for_revokes_its_answe
     other_side: Receiver,
 ) -> None:
     order, mission = assigned()
-    answers = [said(201, "accepted"), said(404, "unknown"), said(200, "withdrawn")]
+    answers = [says(201, "accepted"), says(404, "unknown"), says(200, "withdrawn")]
     other_side.respond = script = Script(answers, waiting=2)
     problems: list[Unavailable] = []
-    publisher = started(lambda: publishing.publish(mission.pk))
+    publisher = in_thread(lambda: publishing.publish(mission.pk))
     wait_until(lambda: script.arrived == 1)
     expire()
-    canceler = started(lambda: problems.append(refusal_of(lambda: cancel(order))))
+    canceler = in_thread(lambda: problems.append(refusal_of(lambda: cancel(order))))
     wait_until(lambda: script.arrived == 2)
     for go, thread in zip(script.go, (publisher, canceler), strict=False):
         go.set()
@@ -247,47 +247,45 @@ def refusal_of(verb: Callable[[], object]) -> Unavailable:
 
 @pytest.mark.parametrize(
     "late",
-    [said(200, "withdrawn"), said(409, "launched"), said(503, "busy")],
+    [says(200, "withdrawn"), says(409, "launched"), says(503, "busy")],
     ids=lambda it: it[0],
 )
-def test_a_withdrawal_that_wakes_up_after_another_one_has_withdrawn(
+def test_a_stalled_withdrawal_writes_nothing_after_another_one(
     other_side: Receiver, late: Any
 ) -> None:
-    other_side.respond = Script([said(201, "accepted")], waiting=0)
+    other_side.respond = Script([says(201, "accepted")], waiting=0)
     order, mission = submitted()
     lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
-    answers = [late, said(200, "withdrawn")]
-    with standing_still(other_side, answers, lambda: recalls.send_recall(mission.pk)):
+    answers = [late, says(200, "withdrawn")]
+    with stalled(other_side, answers, lambda: recalls.send_recall(mission.pk)):
         recalls.send_recall(mission.pk)
         assert Mission.objects.get().recall_state == Recall.DONE
         before = everything()
     assert everything() == before
 
 
-def test_an_abort_that_wakes_up_changes_no_order(other_side: Receiver) -> None:
-    other_side.respond = Script([said(201, "accepted")], waiting=0)
+def test_a_stalled_abort_changes_no_order(other_side: Receiver) -> None:
+    other_side.respond = Script([says(201, "accepted")], waiting=0)
     order, mission = submitted()
     lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
     recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.")
-    answers = [said(409, "failed"), said(202, "abort_requested")]
-    with standing_still(other_side, answers, lambda: recalls.send_recall(mission.pk)):
+    answers = [says(409, "failed"), says(202, "abort_requested")]
+    with stalled(other_side, answers, lambda: recalls.send_recall(mission.pk)):
         recalls.send_recall(mission.pk)
         before = everything()
     assert stored(order).status == Status.ENROUTE
     assert everything() == before
 
 
-@pytest.mark.parametrize("late", [said(200, "withdrawn"), said(503, "busy")], ids=lambda it: it[0])
-def test_a_cancel_that_wakes_up_after_the_outbox_has_withdrawn_cancels_nothing(
+@pytest.mark.parametrize("late", [says(200, "withdrawn"), says(503, "busy")], ids=lambda it: it[0])
+def test_a_stalled_cancel_changes_nothing_after_the_outbox_has_withdrawn(
     other_side: Receiver, late: Any
 ) -> None:
-    other_side.respond = Script([said(201, "accepted")], waiting=0)
+    other_side.respond = Script([says(201, "accepted")], waiting=0)
     order, mission = submitted()
     problems: list[Unavailable] = []
-    answers = [late, said(200, "withdrawn")]
-    with standing_still(
-        other_side, answers, lambda: problems.append(refusal_of(lambda: cancel(order)))
-    ):
+    answers = [late, says(200, "withdrawn")]
+    with stalled(other_side, answers, lambda: problems.append(refusal_of(lambda: cancel(order)))):
         recalls.send_recall(mission.pk)
         before = everything()
     assert len(problems) == 1
@@ -298,14 +296,14 @@ def test_a_cancel_that_wakes_up_after_the_outbox_has_withdrawn_cancels_nothing(
 
 
 @pytest.mark.parametrize("late", [500, 410, 204])
-def test_a_webhook_that_wakes_up_after_another_one_has_arrived(
+def test_a_stalled_webhook_writes_nothing_after_another_one_was_delivered(
     other_side: Receiver, late: int
 ) -> None:
-    """410 would switch the endpoint off."""
+    """The late answer is a 410, which would switch the endpoint off."""
     endpoint = WebhookFactory(url=other_side.url, events=["order.queued"])
     order_in(Status.QUEUED, merchant=endpoint.merchant)
     pk = WebhookDelivery.objects.get().pk
-    with standing_still(other_side, [late, 204], lambda: deliveries.deliver(pk)):
+    with stalled(other_side, [late, 204], lambda: deliveries.deliver(pk)):
         assert deliveries.deliver(pk)
         before = everything()
     assert everything() == before
@@ -315,25 +313,25 @@ def test_a_webhook_that_wakes_up_after_another_one_has_arrived(
 
 
 @pytest.mark.parametrize("late", [400, 503, 202])
-def test_a_message_that_wakes_up_after_another_one_was_sent(
+def test_a_stalled_message_writes_nothing_after_another_one_was_sent(
     other_side: Receiver, settings: Settings, late: int
 ) -> None:
     settings.MESSAGE_CHANNELS = ["sms"]
     OrderFactory()
     pk = CustomerMessage.objects.get().pk
-    with standing_still(other_side, [late, 202], lambda: sending.deliver(pk)):
+    with stalled(other_side, [late, 202], lambda: sending.deliver(pk)):
         assert sending.deliver(pk)
         before = everything()
     assert everything() == before
 
 
-def test_what_was_forgotten_while_it_was_sent_stays_forgotten(
+def test_data_deleted_while_a_message_is_sent_stay_deleted(
     other_side: Receiver, settings: Settings
 ) -> None:
     settings.MESSAGE_CHANNELS = ["sms"]
     order = OrderFactory()
     pk = CustomerMessage.objects.get().pk
-    with standing_still(other_side, [202], lambda: sending.deliver(pk)):
+    with stalled(other_side, [202], lambda: sending.deliver(pk)):
         triggers.forget(order)
     message = CustomerMessage.objects.get()
     assert (message.state, message.address, message.text) == ("DROPPED", "", "")
@@ -350,8 +348,8 @@ worker.compute(uuid.UUID(sys.argv[1]))
 """
 
 
-def test_a_simulation_that_wakes_up_after_another_one_is_done() -> None:
-    """A process that is really stopped, and goes on."""
+def test_a_stalled_simulation_writes_nothing_after_another_one_is_done() -> None:
+    """A process that is stopped by SIGSTOP, and continued."""
     what_if = asked(rush(40, drones=2), rules={"look_ahead_s": 0.0})
     row = WhatIf.objects.filter(pk=what_if.pk)
     with simulating(what_if.pk) as process:
@@ -392,7 +390,7 @@ def simulating(what_if_id: UUID) -> "Iterator[subprocess.Popen[bytes]]":
 # --- the claim itself ----------------------------------------------------------------------------
 
 
-def test_a_row_is_claimed_by_one_until_the_claim_ends() -> None:
+def test_a_row_has_one_claim_until_it_ends() -> None:
     _, mission = assigned()
     now = timezone.now()
     until = now + timedelta(minutes=1)
@@ -408,7 +406,7 @@ def test_a_row_is_claimed_by_one_until_the_claim_ends() -> None:
     assert second.read(second.mine()).tries == 3
 
 
-def test_the_pauses_grow_and_differ_and_have_an_end() -> None:
+def test_pauses_grow_up_to_a_maximum_with_jitter() -> None:
     pauses = [
         [outbox.pause(tries, publishing.PAUSES_S).total_seconds() for _ in range(20)]
         for tries in range(1, 30)
@@ -418,7 +416,7 @@ def test_the_pauses_grow_and_differ_and_have_an_end() -> None:
     assert len(set(pauses[0])) > 1
 
 
-def test_a_sweep_sends_what_is_due_in_order_and_so_many_at_most(
+def test_a_sweep_sends_due_rows_in_order_up_to_a_limit(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.MESSAGE_CHANNELS = ["sms"]

@@ -1,4 +1,4 @@
-"""Tests work in the database that they tell the processes that they start."""
+"""Tests use the same database as the processes that they start."""
 
 import pytest
 from django.db import connection

@@ -1,4 +1,4 @@
-"""A backup that cannot be restored is none."""
+"""The restore drill finds differences between the database and its restored backup."""
 
 from io import StringIO
 
@@ -13,7 +13,7 @@ from wingxtra.management.commands import restore_drill
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_what_was_dumped_is_restored_row_by_row() -> None:
+def test_a_dump_is_restored_row_by_row() -> None:
     MerchantFactory.create_batch(3)
     out = StringIO()
     call_command("restore_drill", stdout=out)

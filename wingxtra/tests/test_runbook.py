@@ -1,4 +1,4 @@
-"""Dashboard, alert rules and runbook against the code: what they name is there, and all of it."""
+"""Dashboard, alert rules and runbook cover all metrics and alerts, and name only existing ones."""
 
 import ast
 import json
@@ -29,7 +29,7 @@ ITS_LABELS = re.compile(r"\b(wingxtra_\w+)\{([^}]*)\}")
 
 @pytest.fixture
 def known(db: Any) -> dict[str, set[str]]:
-    """Every name that can be asked for, with its labels."""
+    """Every metric name in queries, with its labels."""
     get_resolver().url_patterns  # noqa: B018 (imports all that a web process does)
     found: dict[str, set[str]] = {}
     for collector in set(REGISTRY._collector_to_names):
@@ -49,7 +49,7 @@ def headings(under: str) -> list[str]:
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_what_is_asked_for_is_there_by_this_name_and_these_labels(
+def test_every_query_uses_existing_names_and_labels(
     expression: str, known: dict[str, set[str]]
 ) -> None:
     names = set(A_METRIC.findall(expression)) | ({"up"} & set(re.findall(r"\bup\b", expression)))
@@ -62,7 +62,7 @@ def test_what_is_asked_for_is_there_by_this_name_and_these_labels(
     assert by <= set().union(*(known[name] for name in names - {"up"}), {"le"})
 
 
-def test_every_figure_is_on_the_dashboard_or_in_an_alert(known: dict[str, set[str]]) -> None:
+def test_every_metric_is_on_the_dashboard_or_in_an_alert(known: dict[str, set[str]]) -> None:
     def families(names: Iterable[str]) -> set[str]:
         return {re.sub(r"_(bucket|count|sum|created|total)$", "", name) for name in names}
 
@@ -70,7 +70,7 @@ def test_every_figure_is_on_the_dashboard_or_in_an_alert(known: dict[str, set[st
     assert families(known) - families(asked) == set()
 
 
-def test_every_alert_has_words_a_severity_and_its_page_in_the_runbook() -> None:
+def test_every_alert_has_a_text_a_severity_and_a_runbook_section() -> None:
     assert headings("Alerts") == [rule["alert"] for rule in RULES]
     for rule in RULES:
         assert rule["labels"]["severity"] in ("page", "ticket")
@@ -81,12 +81,12 @@ def test_every_alert_has_words_a_severity_and_its_page_in_the_runbook() -> None:
         assert "**Do:**" in text
 
 
-def test_every_line_of_the_attention_list_has_its_page_in_the_runbook() -> None:
+def test_every_attention_item_has_a_runbook_section() -> None:
     described = [heading.split("`")[1] for heading in headings("The console's attention list")]
     assert sorted(described) == sorted(set(attention_keys()))
 
 
-def test_the_remedies_that_it_names_are_there() -> None:
+def test_named_remedies_exist() -> None:
     get_resolver().url_patterns  # noqa: B018 (imports all that a web process does)
     labels = {action.label for action in actions._actions.values()}
     named = set(re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", RUNBOOK))
@@ -95,7 +95,7 @@ def test_the_remedies_that_it_names_are_there() -> None:
 
 
 def attention_keys() -> Iterator[str]:
-    """What the keys of attention items begin with, as the code makes them."""
+    """The constant prefixes of the keys of attention items in the code."""
     for path in settings.BASE_DIR.glob("[a-z]*/**/*.py"):
         text = path.read_text()
         if "Attention" not in text or "/tests/" in str(path) or path.name == "registry.py":
@@ -119,13 +119,13 @@ def _beginning(argument: ast.expr) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("page", ["runbook.md", "operations.md"])
-def test_every_command_that_is_named_exists(page: str) -> None:
+def test_named_commands_exist(page: str) -> None:
     named = re.findall(r"manage\.py (\w+)", (DOCS / page).read_text())
     assert named
     assert set(named) <= set(get_commands())
 
 
-def test_links_inside_the_runbook_lead_somewhere() -> None:
+def test_links_inside_the_runbook_exist() -> None:
     anchors = {heading.lower().replace("`", "").replace(" ", "-") for heading in headings("Alerts")}
     assert set(re.findall(r"\]\(#([\w-]+)\)", RUNBOOK)) <= anchors
 

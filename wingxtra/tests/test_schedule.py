@@ -1,4 +1,4 @@
-"""What happens by itself, and how often. An actor that falls off the schedule fails here."""
+"""The schedule: its actors and their periods."""
 
 from wingxtra.broker import load_actors, schedule
 
@@ -25,9 +25,9 @@ EVERY_S = {
 }
 
 
-def test_every_actor_of_the_schedule_has_its_period_and_no_other_is_on_it() -> None:
+def test_the_schedule_has_exactly_these_actors_and_periods() -> None:
     load_actors()
-    # Tests of the broker put actors of their own on it.
+    # Tests of the broker add their own actors to it.
     ours = [tick for tick in schedule if ".tests." not in tick.actor.fn.__module__]
     assert {tick.actor.actor_name: tick.every_s for tick in ours} == EVERY_S
     assert len(ours) == len(EVERY_S)

@@ -1,4 +1,4 @@
-"""`make screenshots`: the console's main pages, on laptop and tablet, by day and by night."""
+"""`make screenshots`: the console's main pages, on laptop and tablet, in light and dark mode."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ from wingxtra.tests import scene
 PICTURES = project.BASE_DIR / "docs" / "images"
 LAPTOP = ViewportSize(width=1440, height=900)
 TABLET = ViewportSize(width=820, height=1180)
-# What docs/console.md shows: the file's last words, the size, the colours, and which pages.
+# Pictures in docs/console.md: end of the file name, size, colour scheme, and pages.
 SETS: tuple[tuple[str, ViewportSize, Literal["light", "dark"], tuple[str, ...]], ...] = (
     (
         "laptop-light",
@@ -67,6 +67,6 @@ def test_pictures_of_the_console(
             if name in ("map", "order"):
                 for _ in range(3):
                     town.fly(0.02)
-                    page.wait_for_timeout(2200)  # the map asks so often
+                    page.wait_for_timeout(2200)  # the map's poll interval
             page.screenshot(path=PICTURES / f"console-{name}-{ending}.png")
         context.close()

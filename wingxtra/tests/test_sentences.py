@@ -4,7 +4,7 @@ from wingxtra.sentences import sentence
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("text", "expected"),
     [
         ("Motor 3 failed, emergency landing", "Motor 3 failed, emergency landing."),
         ("It landed.", "It landed."),
@@ -12,5 +12,5 @@ from wingxtra.sentences import sentence
         ("", ""),
     ],
 )
-def test_words_of_others_end_with_a_full_stop(words: str, told: str) -> None:
-    assert sentence(words) == told
+def test_a_text_from_outside_ends_like_a_sentence(text: str, expected: str) -> None:
+    assert sentence(text) == expected

@@ -1,4 +1,4 @@
-"""Statements that are written once: what they find, and what they live through."""
+"""Prepared statements: their results, and changes of the schema under them."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -30,7 +30,7 @@ def prepared() -> list[str]:
 
 
 @pytest.mark.django_db
-def test_it_finds_what_the_queryset_finds_with_what_is_joined() -> None:
+def test_it_finds_the_same_object_as_the_queryset_with_its_joins() -> None:
     merchant = MerchantFactory()
     key, _ = ApiKey.issue(name="till 3", role=Role.MERCHANT, merchant=merchant)
     with CaptureQueriesContext(connection) as captured:
@@ -44,21 +44,21 @@ def test_it_finds_what_the_queryset_finds_with_what_is_joined() -> None:
 
 
 @pytest.mark.django_db
-def test_it_finds_nothing_where_there_is_nothing() -> None:
+def test_it_returns_none_without_a_row() -> None:
     assert keys_of("till 3").first(now=timezone.now(), hint="wx_live_none") is None
-    nobody = Statement(lambda hint: ApiKey.objects.none().filter(hint=hint), hint=str)
-    assert nobody.first(hint="wx_live_none") is None
+    empty = Statement(lambda hint: ApiKey.objects.none().filter(hint=hint), hint=str)
+    assert empty.first(hint="wx_live_none") is None
 
 
 @pytest.mark.django_db
-def test_a_value_that_is_spelled_like_a_parameter_stays_a_value() -> None:
+def test_a_constant_that_looks_like_a_parameter_stays_a_constant() -> None:
     key, _ = ApiKey.issue(name="hint", role=Role.OPS)
     assert keys_of("hint").first(now=timezone.now(), hint=key.hint) == key
     assert keys_of("now").first(now=timezone.now(), hint=key.hint) is None
 
 
 @pytest.mark.django_db
-def test_a_queryset_that_loses_a_parameter_is_refused() -> None:
+def test_a_queryset_that_does_not_use_a_parameter_is_refused() -> None:
     careless = Statement(lambda hint: ApiKey.objects.filter(hint=hint + "…"), hint=str)
     with pytest.raises(ValueError, match="does not use hint"):
         careless.first(hint="wx_live_none")
@@ -69,7 +69,7 @@ def test_postgresql_prepares_it_and_keeps_it_between_requests() -> None:
     statement = keys_of("till 3")
     for _ in range(40):  # a few times on each connection of the pool
         statement.first(now=timezone.now(), hint="wx_live_none")
-        connection.close()  # as at the end of a request: back to the pool
+        connection.close()  # as at the end of a request: return it to the pool
     assert any("accounts_apikey" in text for text in prepared())
 
 
@@ -82,7 +82,7 @@ def widened_merchants() -> Iterator[None]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_migration_under_it_costs_no_caller_an_error(widened_merchants: None) -> None:
+def test_a_changed_column_type_causes_no_error(widened_merchants: None) -> None:
     merchant = MerchantFactory()
     key, _ = ApiKey.issue(name="till 3", role=Role.MERCHANT, merchant=merchant)
     statement = keys_of("till 3")
@@ -98,19 +98,19 @@ def test_a_migration_under_it_costs_no_caller_an_error(widened_merchants: None) 
 
 
 @pytest.mark.django_db
-def test_rows_are_written_in_one_statement_and_know_their_ids() -> None:
+def test_rows_are_written_in_one_statement_and_get_their_ids() -> None:
     merchants = [Merchant(name=f"Shop {n}") for n in range(3)]
     with CaptureQueriesContext(connection) as captured:
         statements.insert(merchants)
     assert len(captured) == 1
     assert list(Merchant.objects.order_by("name")) == merchants
     merchants[0].name = "Corner shop"
-    merchants[0].save()  # an UPDATE: it knows that it is in the database
+    merchants[0].save()  # an UPDATE: the object knows that its row exists
     assert Merchant.objects.get(pk=merchants[0].pk).name == "Corner shop"
 
 
 @pytest.mark.django_db
-def test_a_row_that_exists_is_refused_or_left_alone() -> None:
+def test_an_existing_row_is_refused_or_left_unchanged() -> None:
     merchant = MerchantFactory()
     copy = Merchant(pk=merchant.pk, name="Another")
     assert not statements.insert_unless_it_exists(copy)

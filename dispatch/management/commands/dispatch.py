@@ -1,4 +1,4 @@
-"""`manage.py dispatch`: one run by hand, with a table of what was decided and why."""
+"""`manage.py dispatch`: one dispatch run, with a table of its decisions."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -49,14 +49,14 @@ def _area_id(name: str | None) -> UUID | None:
 
 def _headline(outcome: runs.Outcome) -> str:
     run = outcome.run
-    words = [
+    parts = [
         f"{'Dry run: ' if run.dry_run else ''}{run.orders_considered} orders,",
         f"{run.drones_considered} drones, {run.assigned} assigned",
         f"in {run.duration_ms} ms.",
     ]
     if run.note:
-        words.append(run.note)
-    return " ".join(words)
+        parts.append(run.note)
+    return " ".join(parts)
 
 
 def _table(decisions: list[DispatchDecision]) -> str:

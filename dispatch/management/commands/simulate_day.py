@@ -1,4 +1,4 @@
-"""`manage.py simulate_day`: first come, first served by the nearest drone, against the plan."""
+"""`manage.py simulate_day`: compares first come, first served with the planner."""
 
 from argparse import ArgumentParser
 from dataclasses import replace
@@ -13,13 +13,13 @@ from fleet import policy
 
 
 class Command(BaseCommand):
-    help = "Simulate days of deliveries with the present policy; nothing is written anywhere."
+    help = "Simulate days of deliveries with the current policy. Writes nothing to the database."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--seeds", type=int, nargs="+", default=[1])
         parser.add_argument("--days", nargs="+", default=[day.name for day in simulation.DAYS])
-        parser.add_argument("--drones", type=int, help="How many drones instead of 40.")
-        parser.add_argument("--plot", type=Path, help="Draw the days into this file (SVG), too.")
+        parser.add_argument("--drones", type=int, help="The number of drones; 40 by default.")
+        parser.add_argument("--plot", type=Path, help="Also write a chart (SVG) to this file.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         rules, compared = policy.current(), []

@@ -1,4 +1,4 @@
-"""`manage.py why`: what the last runs decided about an order, in sentences."""
+"""`manage.py why`: the last decisions about an order, in sentences."""
 
 from argparse import ArgumentParser
 from contextlib import suppress
@@ -13,7 +13,7 @@ from orders.models import Order
 
 
 class Command(BaseCommand):
-    help = "Why an order got its drone, or got none: the last decisions, the newest first."
+    help = "Why an order got its drone, or none: its last decisions, newest first."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("order", help="Its tracking id, or its id.")
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         for decision in decisions:
             self.stdout.write("\n".join(["", *_sentences(decision)]))
         if not decisions:
-            self.stdout.write("No run has looked at it yet.")
+            self.stdout.write("No run has considered this order yet.")
 
 
 def _order(name: str) -> Order:

@@ -1,1 +1,1 @@
-"""How far a flight is, read from telemetry. Pure: time and rules are arguments."""
+"""Flight progress, read from telemetry. Pure: time and rules are arguments."""

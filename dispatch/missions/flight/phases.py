@@ -1,28 +1,27 @@
-"""How far a flight is, read from telemetry alone. Pure: no clock, no database, no settings.
+"""The phases of a flight, read from telemetry alone. Pure: no clock, no database, no settings.
 
-The real Fleet API knows no missions, only positions. `step` turns them into the phases of a
-delivery: one call per look at the fleet, with the newest measurements of one drone. It never skips,
-repeats or takes back a phase, whatever is noisy, missing, late or there twice.
+The Fleet API has positions and no missions. `step` turns positions into the phases of a delivery:
+one call per poll, with the newest measurements of one drone. It never skips, repeats or reverts a
+phase when samples are noisy, missing, late or repeated.
 
-`trust.py` decides what to believe, `gaps.py` what may have been missed.
-What is left is read like this:
+`trust.py` decides which values to believe, `gaps.py` what a gap may hide. The phases:
 
-| read | from |
+| phase | condition |
 |---|---|
-| LAUNCHED | armed and lifted in two looks, or away from where it stood in three |
-| ENROUTE | away from where it stood in three looks |
-| pickup | low and slow there in two looks, then high; or launched there (`ParcelLoaded`) |
-| ARRIVED | within the arrival radius of the drop point in two looks |
-| DELIVERING, DELIVERED | low and slow there in two looks; then high again |
+| LAUNCHED | armed and lifted in two samples, or away from its start in three |
+| ENROUTE | away from its start in three samples |
+| pickup | low and slow there in two samples, then high; or launched there (`ParcelLoaded`) |
+| ARRIVED | within the arrival radius of the drop point in two samples |
+| DELIVERING, DELIVERED | low and slow there in two samples; then high again |
 | landed | low, slow and disarmed, see LANDED_S |
 
-A landing after DELIVERING that no look at the climb preceded is UNCLEAR: that the drone was low at
-the drop point and is elsewhere now does not say where its parcel is. The same holds when positions
-or altitudes are missing for so long that the drone can have dipped to the drop point and come back,
-and for a flight that was first seen in the air.
+A landing after DELIVERING without an observed climb is UNCLEAR: the drone was low at the drop point
+and is elsewhere now, which does not show where its parcel is. So is a landing after a gap in
+positions or altitudes that is long enough for a hand-over, and one of a flight first seen in the
+air.
 
-The clock of a simulated fleet may run faster than ours; how much faster is measured on the way
-(`State.pace`).
+The clock of a simulated fleet may run faster than ours; the pace is measured in flight
+(`FlightState.pace`).
 """
 
 from collections.abc import Iterable
@@ -36,15 +35,15 @@ from dispatch.missions.flight.state import (
     Event,
     Fix,
     FlightEvent,
+    FlightState,
     ParcelLoaded,
     Phase,
     Plan,
-    State,
+    fix_distance_m,
     to_dropoff_m,
     to_pickup_m,
-    way_m,
 )
-from dispatch.missions.flight.trust import GROUND_M, MOVING_SHARE, Look, stands
+from dispatch.missions.flight.trust import GROUND_M, MOVING_SHARE, Observation, stands
 from fleet.feasibility.rules import Rules
 from fleet.live.telemetry import Telemetry
 from orders.states import steps_between
@@ -54,10 +53,10 @@ __all__ = [
     "Event",
     "Fix",
     "FlightEvent",
+    "FlightState",
     "ParcelLoaded",
     "Phase",
     "Plan",
-    "State",
     "may_carry",
     "remaining_s",
     "stands",
@@ -66,41 +65,40 @@ __all__ = [
 
 AT_DROPOFF = (Phase.ARRIVED, Phase.DELIVERING, Phase.DELIVERED)
 REAL_TIME_PACE = 1.5
-FAR_M = 200.0  # beside the way that it may have flown on: positions and clocks differ
-AWAY_M = 30.0  # farther than this from where it stood, it is on its way
-AWAY_LOOKS = 3  # a pair of bad positions is no departure
-LIFTED_M, LIFTED_LOOKS = 5.0, 2  # higher than this above where it stood, it has taken off
+DROP_MARGIN_M = 200.0  # on top of the distance it may have flown since: positions and clocks differ
+AWAY_M = 30.0  # farther than this from its start, it has departed
+AWAY_SAMPLES = 3  # two bad positions are no departure
+LIFTED_M, LIFTED_SAMPLES = 5.0, 2  # above its start by more than this, it has taken off
 
-# A landing takes so many looks over so many seconds, whatever the sample rate: a pair of bad ones
-# is not enough at 2 s, nor a burst at 0.5 s. Without a good altitude and a speed, position and
-# motors have to say it for longer.
-LANDED_LOOKS, LANDED_S = 3, 4.0
-LANDED_LOOKS_WEAK, LANDED_S_WEAK = 5, 12.0
+# A landing needs both a number of samples and a time: two bad samples at 2 s must not suffice, nor
+# a burst at 0.5 s. Without altitude and speed, position and `armed` must show it for longer.
+LANDED_SAMPLES, LANDED_S = 3, 4.0
+LANDED_SAMPLES_WEAK, LANDED_S_WEAK = 5, 12.0
 
 
 def step(
-    state: State, samples: Iterable[Telemetry], plan: Plan, rules: Rules
-) -> tuple[State, list[Event]]:
-    """The state after these measurements of one drone, and what happened, in order of time.
+    state: FlightState, samples: Iterable[Telemetry], plan: Plan, rules: Rules
+) -> tuple[FlightState, list[Event]]:
+    """The state after these measurements of one drone, and the events in order of time.
 
-    Where it happened is in each FlightEvent; where a landed drone stands, in `State.fix` as well.
+    Each FlightEvent has its position; `FlightState.fix` is the position of a landed drone.
     """
     state, events = replace(state), list[Event]()
     fixes = [fix for sample in samples if (fix := Fix.of(sample)) is not None]
     for fix in sorted(fixes, key=lambda fix: fix.at):
         if state.phase in OVER:
             break
-        for trusted in trust.trusted(state, fix, plan):
+        for trusted in trust.accept(state, fix, plan):
             before, loaded_at = state.phase, state.loaded_at
-            _look(state, trusted, plan, rules)
-            events += _entered(state, before, trusted, is_loaded=state.loaded_at != loaded_at)
+            _apply(state, trusted, plan, rules)
+            events += _events_since(state, before, trusted, is_loaded=state.loaded_at != loaded_at)
     return state, events
 
 
-def remaining_s(state: State, plan: Plan, rules: Rules) -> float | None:
-    """From the last trusted measurement until the parcel is at the door; None when not flying.
+def remaining_s(state: FlightState, plan: Plan, rules: Rules) -> float | None:
+    """Seconds from the last trusted measurement to the hand-over; None when not flying.
 
-    Remaining path over the measured speed, and handling.
+    Remaining path divided by the measured speed, plus handling.
     """
     fix = state.fix
     if fix is None or state.phase is Phase.GROUND or state.phase in OVER:
@@ -115,11 +113,11 @@ def remaining_s(state: State, plan: Plan, rules: Rules) -> float | None:
     return path_m * rules.detour_factor / speed_mps + handling_s / state.pace
 
 
-def may_carry(state: State, plan: Plan) -> bool:
-    """Whether a parcel may be aboard, for all that telemetry has shown; doubt means yes.
+def may_carry(state: FlightState, plan: Plan) -> bool:
+    """Whether a parcel may be aboard by telemetry; doubt means True.
 
-    No only if the drone was followed from the ground on without a gap and never was low at the
-    pickup. A silence that has not ended yet is not in the state: see `State.fresh_at`.
+    False only if the drone was followed from the ground without a gap and was never low at the
+    pickup. A gap that has not ended is not in the state: see `FlightState.fresh_at`.
     """
     followed = state.start_is_ground and not (state.gap or state.pickup_hidden or state.doubt)
     if not followed or state.low_at_pickup or state.loaded_at is not None:
@@ -127,51 +125,50 @@ def may_carry(state: State, plan: Plan) -> bool:
     return state.start is None or to_pickup_m(plan, state.start) <= AWAY_M
 
 
-def is_far_from_drop(state: State, plan: Plan, rules: Rules, silence_s: float) -> bool:
-    """Whether telemetry shows beyond doubt that the drone has not come to the drop point yet.
+def is_far_from_drop(state: FlightState, plan: Plan, rules: Rules, silence_s: float) -> bool:
+    """Whether telemetry proves that the drone has not reached the drop point; doubt means False.
 
-    silence_s: since its last measurement; the drone may have flown on for so long, at twice its
-    speed. Doubt means no.
+    silence_s: since the last measurement; the drone may have flown on at twice its cruise speed.
     """
     followed = state.start_is_ground and not (state.gap or state.silent or state.doubt)
-    # Where the clock of a simulated fleet runs faster, positions are far behind the reports.
+    # With a faster simulated clock, positions lag far behind the reports.
     is_in_time = state.phase is Phase.ENROUTE and state.pace <= REAL_TIME_PACE
     has_just_left = state.phase in (Phase.GROUND, Phase.LAUNCHED)
     if not followed or state.fix is None or not (has_just_left or is_in_time):
         return False
     flown_on_m = trust.SPEED_SLACK * plan.cruise_speed_mps * state.pace * silence_s
-    return to_dropoff_m(plan, state.fix) > rules.arrival_radius_m + FAR_M + flown_on_m
+    return to_dropoff_m(plan, state.fix) > rules.arrival_radius_m + DROP_MARGIN_M + flown_on_m
 
 
-# --- what a measurement says ---------------------------------------------------------------------
+# --- one measurement -----------------------------------------------------------------------------
 
 
-def _look(state: State, fix: Fix, plan: Plan, rules: Rules) -> None:
+def _apply(state: FlightState, fix: Fix, plan: Plan, rules: Rules) -> None:
     last = state.fix
-    look = trust.judged(state, fix, plan)
+    obs = trust.observe(state, fix, plan)
     if last is not None:
-        _measure(state, last, look.fix, plan, rules)
+        _measure_speed(state, last, obs.fix, plan, rules)
     radius_m = min(rules.arrival_radius_m, plan.trip_m / 2)
     if state.phase is Phase.GROUND:
-        _look_for_launch(state, look, plan, radius_m)
+        _detect_launch(state, obs, plan, radius_m)
     else:
         _count_away(state, fix)
-    gaps.look(state, look, last, plan, rules)
+    gaps.update(state, obs, last, plan, rules)
     if state.phase is Phase.GROUND:
         return
-    if state.phase is Phase.LAUNCHED and state.away >= AWAY_LOOKS:
+    if state.phase is Phase.LAUNCHED and state.away >= AWAY_SAMPLES:
         state.phase = Phase.ENROUTE
-    _look_at_pickup(state, look, plan, radius_m)
-    _look_at_dropoff(state, look, plan, radius_m)
+    _detect_pickup(state, obs, plan, radius_m)
+    _detect_handover(state, obs, plan, radius_m)
     if state.loaded_at is None and state.pickup_low and state.phase in AT_DROPOFF:
-        state.loaded_at = state.since  # it was low at the pickup, and how it left was not seen
-    _look_for_landing(state, look, plan, radius_m)
+        state.loaded_at = state.since  # low at the pickup; its departure was not seen
+    _detect_landing(state, obs, plan, radius_m)
 
 
-def _look_for_launch(state: State, look: Look, plan: Plan, radius_m: float) -> None:
-    fix = look.fix
+def _detect_launch(state: FlightState, obs: Observation, plan: Plan, radius_m: float) -> None:
+    fix = obs.fix
     if fix.armed is not True:
-        if look.stands:  # remember where, and how high the ground is
+        if obs.stands:  # its start and the ground altitude
             state.start = replace(fix, alt_m=state.altimeter.ground_m)
             state.start_is_ground = True
         state.lifted = state.away = 0
@@ -184,49 +181,51 @@ def _look_for_launch(state: State, look: Look, plan: Plan, radius_m: float) -> N
     is_up = height_m is not None and height_m >= LIFTED_M
     state.lifted = state.lifted + 1 if is_up else 0
     _count_away(state, fix)
-    if state.lifted < LIFTED_LOOKS and state.away < AWAY_LOOKS:
+    if state.lifted < LIFTED_SAMPLES and state.away < AWAY_SAMPLES:
         return
     state.phase = Phase.LAUNCHED
-    if not state.start_is_ground:  # what it did before it was first seen is not known
+    if not state.start_is_ground:  # its path before the first sample is unknown
         state.silent = True
     elif to_pickup_m(plan, state.start) <= radius_m:
         state.loaded_at = fix.at
 
 
-def _count_away(state: State, fix: Fix) -> None:
-    is_away = state.start is not None and way_m(state.start, fix) >= AWAY_M
+def _count_away(state: FlightState, fix: Fix) -> None:
+    is_away = state.start is not None and fix_distance_m(state.start, fix) >= AWAY_M
     state.away = state.away + 1 if is_away else 0
 
 
-def _look_at_pickup(state: State, look: Look, plan: Plan, radius_m: float) -> None:
-    """A visit that may have loaded the parcel: low and slow in two looks, or one when seen by few.
+def _detect_pickup(state: FlightState, obs: Observation, plan: Plan, radius_m: float) -> None:
+    """A pickup: low and slow in two samples, or in one followed by a departure.
 
-    Passing over the pickup at cruise height counts for the way (`picked_up`), not for the parcel.
+    Passing over the pickup at cruise height sets `picked_up`, but loads no parcel.
     """
-    at_pickup = to_pickup_m(plan, look.fix) <= radius_m
+    at_pickup = to_pickup_m(plan, obs.fix) <= radius_m
     state.left_pickup = state.left_pickup or (state.picked_up and not at_pickup)
     state.picked_up = state.picked_up or at_pickup
     if state.loaded_at is not None:
         return
-    is_high = look.height_m is not None and look.height_m > plan.low_m
-    is_low = look.height_m is not None and not is_high and at_pickup and look.is_slow
+    is_high = obs.height_m is not None and obs.height_m > plan.low_m
+    is_low = obs.height_m is not None and not is_high and at_pickup and obs.is_slow
     state.pickup_low += is_low
     state.pickup_high = 0 if is_low else state.pickup_high + is_high
     if _has_left(state.pickup_low, state.pickup_high, is_out=is_high and not at_pickup):
-        state.loaded_at = look.fix.at if not state.near else state.since
+        state.loaded_at = obs.fix.at if not state.near else state.since
     elif state.pickup_high >= 2:
         state.pickup_low = 0
 
 
-def _look_at_dropoff(state: State, look: Look, plan: Plan, radius_m: float) -> None:
-    """Counts what consecutive measurements say. One alone is never enough, but for one: low at the
-    drop point and then on the way out is a delivery, seen by few looks."""
+def _detect_handover(state: FlightState, obs: Observation, plan: Plan, radius_m: float) -> None:
+    """Arrival, hand-over and departure, each from two agreeing samples.
+
+    One low sample at the drop point suffices when the next shows the drone leaving.
+    """
     if state.phase not in (Phase.ENROUTE, Phase.ARRIVED, Phase.DELIVERING):
         return
-    fix, height_m = look.fix, look.height_m
-    is_near = to_dropoff_m(plan, fix) <= radius_m and _has_parcel(state, plan, radius_m, look)
+    fix, height_m = obs.fix, obs.height_m
+    is_near = to_dropoff_m(plan, fix) <= radius_m and _has_parcel(state, plan, radius_m, obs)
     is_high = height_m is not None and height_m > plan.low_m
-    is_low = height_m is not None and not is_high and is_near and look.is_slow
+    is_low = height_m is not None and not is_high and is_near and obs.is_slow
 
     state.near = state.near + 1 if is_near else 0
     state.low += is_low
@@ -243,32 +242,32 @@ def _look_at_dropoff(state: State, look: Look, plan: Plan, radius_m: float) -> N
     if _has_left(low, state.high, is_out=is_high and not is_near):
         state.phase = Phase.DELIVERED
     elif state.high >= 2:
-        state.low = 0  # high, low once, high and high again: a feint or a glitch
+        state.low = 0  # one low sample between high ones is a glitch
 
 
 def _has_left(low: int, high: int, *, is_out: bool) -> bool:
     return (low >= 2 and high >= 2) or (low >= 1 and is_out)
 
 
-def _has_parcel(state: State, plan: Plan, radius_m: float, look: Look) -> bool:
-    """Passing over the drop point on the way to the pickup is no arrival.
+def _has_parcel(state: FlightState, plan: Plan, radius_m: float, obs: Observation) -> bool:
+    """Whether the parcel can be aboard: passing the drop point before the pickup is no arrival.
 
-    A pickup that was not where the order says, or not seen, is made up for by slowing down here.
+    If the pickup was not seen, or was elsewhere, slowing down here counts instead.
     """
     if state.picked_up or state.start is None:
         return state.picked_up
-    return look.is_slow and to_dropoff_m(plan, state.start) > 2 * radius_m
+    return obs.is_slow and to_dropoff_m(plan, state.start) > 2 * radius_m
 
 
 # --- landings ------------------------------------------------------------------------------------
 
 
-def _look_for_landing(state: State, look: Look, plan: Plan, radius_m: float) -> None:
+def _detect_landing(state: FlightState, obs: Observation, plan: Plan, radius_m: float) -> None:
     start_at_pickup = state.start is not None and to_pickup_m(plan, state.start) <= radius_m
     loading = state.picked_up and not state.left_pickup and not start_at_pickup
-    at_dropoff = to_dropoff_m(plan, look.fix) <= radius_m and state.picked_up
-    _count_down(state, look, plan)
-    if state.phase in OVER or loading or not _is_down(state, look):
+    at_dropoff = to_dropoff_m(plan, obs.fix) <= radius_m and state.picked_up
+    _count_down(state, obs, plan)
+    if state.phase in OVER or loading or not _is_down(state, obs):
         return
     if at_dropoff:
         state.phase = Phase.DELIVERING
@@ -279,11 +278,11 @@ def _look_for_landing(state: State, look: Look, plan: Plan, radius_m: float) -> 
         state.phase = Phase.RETURNED
 
 
-def _count_down(state: State, look: Look, plan: Plan) -> None:
-    """How long it has been low, slow and disarmed; a look without `armed` is passed over."""
-    fix, height_m = look.fix, look.height_m
+def _count_down(state: FlightState, obs: Observation, plan: Plan) -> None:
+    """Count low, slow, disarmed samples; samples without `armed` are skipped."""
+    fix, height_m = obs.fix, obs.height_m
     is_high = height_m is not None and height_m > plan.low_m
-    if fix.armed or is_high or not look.is_slow:
+    if fix.armed or is_high or not obs.is_slow:
         state.down, state.down_sure, state.down_since = 0, 0, None
         state.off_drop += 1
         if state.off_drop >= 2:
@@ -296,24 +295,24 @@ def _count_down(state: State, look: Look, plan: Plan) -> None:
         state.off_drop = 0
 
 
-def _is_down(state: State, look: Look) -> bool:
-    if state.down_since is None or look.fix.armed is not False:
+def _is_down(state: FlightState, obs: Observation) -> bool:
+    if state.down_since is None or obs.fix.armed is not False:
         return False
-    held_s = min(look.fix.at - state.down_since, look.still_s)
-    if state.down_sure >= LANDED_LOOKS and held_s >= LANDED_S:
+    held_s = min(obs.fix.at - state.down_since, obs.still_s)
+    if state.down_sure >= LANDED_SAMPLES and held_s >= LANDED_S:
         return True
-    return state.down >= LANDED_LOOKS_WEAK and held_s >= LANDED_S_WEAK
+    return state.down >= LANDED_SAMPLES_WEAK and held_s >= LANDED_S_WEAK
 
 
 # --- speed ---------------------------------------------------------------------------------------
 
 
-def _measure(state: State, last: Fix, fix: Fix, plan: Plan, rules: Rules) -> None:
-    """The speed while it cruises, and the pace of its clock."""
+def _measure_speed(state: FlightState, last: Fix, fix: Fix, plan: Plan, rules: Rules) -> None:
+    """Update the cruise speed and the pace of the drone's clock."""
     silence_s = fix.at - last.at
     if silence_s > rules.link_lost_after_s or not fix.armed:
         return
-    way = way_m(last, fix)
+    way = fix_distance_m(last, fix)
     if (speed_mps := way / silence_s) >= MOVING_SHARE * plan.cruise_speed_mps:
         before = speed_mps if state.speed_mps is None else state.speed_mps
         state.speed_mps = (before + speed_mps) / 2
@@ -324,8 +323,8 @@ def _measure(state: State, last: Fix, fix: Fix, plan: Plan, rules: Rules) -> Non
         state.pace = min(max(1.0, (state.pace + pace) / 2), trust.MAX_PACE)
 
 
-def _entered(state: State, before: Phase, fix: Fix, *, is_loaded: bool) -> list[Event]:
-    """One event per phase since `before`, with the time that is known best; then the parcel."""
+def _events_since(state: FlightState, before: Phase, fix: Fix, *, is_loaded: bool) -> list[Event]:
+    """One event per phase since `before`, and one for a loaded parcel, with the best times."""
     events: list[Event] = []
     phases = [state.phase]
     if state.phase in STATUS_OF:

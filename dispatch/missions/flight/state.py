@@ -1,4 +1,4 @@
-"""What is known of a flight between two looks at it, and the words for what happened. Pure."""
+"""The state of a flight between two polls, and its events. Pure."""
 
 import math
 from dataclasses import asdict, dataclass, field, fields
@@ -19,11 +19,11 @@ class Phase(StrEnum):
     DELIVERING = "DELIVERING"
     DELIVERED = "DELIVERED"
     RETURNED = "RETURNED"  # landed away from the drop point without a delivery
-    UNCLEAR = "UNCLEAR"  # landed away from the drop point, and whether it delivered was not seen
+    UNCLEAR = "UNCLEAR"  # landed away from the drop point; it may have delivered
 
 
-# A successful flight takes its order through the statuses that its phases are named after. A status
-# without a phase is not visible in telemetry: only ground control can report it.
+# A successful flight moves its order through the statuses of the same names. A status without a
+# phase is not visible in telemetry: only ground control can report it.
 STATUS_OF = {
     Phase.GROUND: Status.MISSION_SUBMITTED,
     **{
@@ -38,7 +38,7 @@ OVER = (Phase.DELIVERED, Phase.RETURNED, Phase.UNCLEAR)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where the drone is to go, and how fast it can. Altitudes are above ground."""
+    """The planned route and the drone's speeds. Altitudes are above ground."""
 
     pickup_lat: float
     pickup_lng: float
@@ -56,12 +56,12 @@ class Plan:
 
     @property
     def low_m(self) -> float:
-        """Half way down from cruising to handing over: room for terrain and for a barometer."""
+        """Halfway between cruise and hand-over altitude: a margin for terrain and barometer."""
         return (self.cruise_alt_m + self.delivery_alt_m) / 2
 
     @property
     def dip_s(self) -> float:
-        """How long the drone takes from cruising down to `low_m` and up again."""
+        """Time to descend from cruise to `low_m` and climb back."""
         depth_m = self.cruise_alt_m - self.low_m
         return depth_m / self.descent_speed_mps + depth_m / self.climb_speed_mps
 
@@ -79,7 +79,7 @@ class Fix:
 
     @classmethod
     def of(cls, sample: Telemetry) -> Self | None:
-        """None without a position. A drone whose clock is ahead of ours measured it just now."""
+        """None without a position. A drone clock ahead of ours counts as now."""
         if sample.lat is None or sample.lng is None:
             return None
         return cls(
@@ -94,7 +94,7 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class FlightEvent:
-    """The flight entered `phase` at `at` (POSIX seconds, by the drone's clock), seen at a place."""
+    """The flight entered `phase` at `at`, in POSIX seconds of the drone's clock."""
 
     phase: Phase
     at: float
@@ -104,7 +104,7 @@ class FlightEvent:
 
 @dataclass(frozen=True, slots=True)
 class ParcelLoaded:
-    """The drone left the pickup upwards at `at`, after it stood or hovered low there."""
+    """The drone climbed from the pickup at `at`, after it stood or hovered low there."""
 
     at: float
 
@@ -113,37 +113,40 @@ Event = FlightEvent | ParcelLoaded
 
 
 @dataclass(slots=True)
-class State:
-    """What is remembered of a flight between two looks; `to_dict` is JSON."""
+class FlightState:
+    """The state of a flight between two polls; `to_dict` is JSON.
+
+    The field names are the stored JSON's: a renamed field is lost for flights under way.
+    """
 
     phase: Phase = Phase.GROUND
-    fix: Fix | None = None  # the last measurement that was trusted; values not believed are None
-    doubt: Fix | None = None  # one that the drone cannot have reached, until others agree
-    doubt_before: Fix | None = None  # the one before it, when the two agree
-    doubted: int = 0  # looks in a row that were not trusted
-    start: Fix | None = None  # where it stood, or where it was first seen when flying already
+    fix: Fix | None = None  # the last trusted measurement; disbelieved values are None
+    doubt: Fix | None = None  # a fix that the drone cannot have reached, until others agree
+    doubt_before: Fix | None = None  # the fix before it, when the two agree
+    doubted: int = 0  # untrusted samples in a row
+    start: Fix | None = None  # where it stood, or the first position of a flight joined in the air
     start_is_ground: bool = False
-    still: Fix | None = None  # where its position has stayed since
-    fresh_at: float | None = None  # when its position last was another than before
-    clear: Fix | None = None  # the last look that rules a hand-over out
-    pickup_clear: Fix | None = None  # the last look that rules a visit to the pickup out
+    still: Fix | None = None  # where it became stationary
+    fresh_at: float | None = None  # when its position last changed
+    clear: Fix | None = None  # the last sample that rules a hand-over out
+    pickup_clear: Fix | None = None  # the last sample that rules a pickup out
     altimeter: Altimeter = field(default_factory=Altimeter)
-    disbelieved: str = ""  # the latest value that was not believed, in words
+    disbelieved: str = ""  # text: the latest disbelieved value
     disbelieved_at: float | None = None
     peak_alt_m: float | None = None
     recent_alts: tuple[float, ...] = ()
-    speed_mps: float | None = None  # over ground while cruising, smoothed
-    pace: float = 1.0  # of the drone's clock against ours, smoothed
-    picked_up: bool = False  # it was at the pickup, at any height
+    speed_mps: float | None = None  # ground speed in cruise, smoothed
+    pace: float = 1.0  # the drone's clock against ours, smoothed
+    picked_up: bool = False  # it passed the pickup, at any height
     left_pickup: bool = False
     loaded_at: float | None = None  # see ParcelLoaded
-    low_at_pickup: bool = False  # a look that does not rule a visit out
-    silent: bool = False  # a silence that may hide a delivery
-    pickup_hidden: bool = False  # a silence that may hide a visit to the pickup
-    gap: bool = False  # a silence longer than the policy's link_lost_after_s
+    low_at_pickup: bool = False  # some sample does not rule a pickup out
+    silent: bool = False  # a gap may hide a delivery
+    pickup_hidden: bool = False  # a gap may hide a pickup
+    gap: bool = False  # a gap longer than the policy's link_lost_after_s
     arrived_at: float | None = None
     stands_at_drop_since: float | None = None  # disarmed at the drop point; None once it leaves
-    # When the present run of measurements that say the same began, and how many there were.
+    # Start of the present run of agreeing samples, and the number of samples per kind of run.
     since: float | None = None
     stood: int = 0
     stood_elsewhere: int = 0
@@ -162,11 +165,11 @@ class State:
 
     @property
     def ground_alt_m(self) -> float | None:
-        """The altitude of the ground where it stood, as the drone says it; None if not known."""
+        """The reported altitude where it stood on the ground; None if unknown."""
         return self.start.alt_m if self.start is not None and self.start_is_ground else None
 
-    def disbelieve(self, words: str, at: float) -> None:
-        self.disbelieved, self.disbelieved_at = words, at
+    def disbelieve(self, why: str, at: float) -> None:
+        self.disbelieved, self.disbelieved_at = why, at
 
     def to_dict(self) -> dict[str, Any]:
         values = {name: getattr(self, name) for name in _NAMES}
@@ -177,7 +180,7 @@ class State:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Unknown names are left out: they are a version's that looked at this flight before."""
+        """Unknown names are dropped: an older version wrote them."""
         if not values:
             return cls()
         kept = {name: value for name, value in values.items() if name in _NAMES}
@@ -186,20 +189,20 @@ class State:
                 kept[name] = Fix(**kept[name])
         kept["phase"] = Phase(values["phase"])
         altimeter = kept.get("altimeter")
-        if altimeter is None:  # that version did not look for gaps
+        if altimeter is None:  # written by a version that did not detect gaps
             return cls(**kept | {"gap": True})
         kept["altimeter"] = Altimeter(**altimeter | {"ground": tuple(altimeter["ground"])})
         kept["recent_alts"] = tuple(kept["recent_alts"])
         return cls(**kept)
 
 
-_NAMES = {one.name for one in fields(State)}
+_NAMES = {one.name for one in fields(FlightState)}
 _FIX_NAMES = [one.name for one in fields(Fix)]
 _FIXES = ("fix", "doubt", "doubt_before", "start", "still", "clear", "pickup_clear")
 
 
 def between_m(lat1: float, lng1: float, lat2: float, lng2: float) -> float:
-    """`fleet.feasibility.geometry.distance_m` for one pair, without the cost of arrays."""
+    """`fleet.feasibility.geometry.distance_m` for one pair, without arrays."""
     phi1, phi2 = math.radians(lat1), math.radians(lat2)
     half_lng = math.radians(lng2 - lng1) / 2
     haversine = (
@@ -208,7 +211,7 @@ def between_m(lat1: float, lng1: float, lat2: float, lng2: float) -> float:
     return 2 * float(EARTH_RADIUS_M) * math.asin(math.sqrt(min(haversine, 1.0)))
 
 
-def way_m(a: Fix, b: Fix) -> float:
+def fix_distance_m(a: Fix, b: Fix) -> float:
     return between_m(a.lat, a.lng, b.lat, b.lng)
 
 

@@ -1,31 +1,38 @@
 """Which measurements of a flight to trust, and which of their values. Pure.
 
-A position counts when the drone can have reached it since the last one, or when others agree with
-it. Each other value is judged alone: one that the rest contradict is None for this look, and
-`State.disbelieved` says why.
+A position counts when the drone can have reached it since the last one, or when others confirm it.
+Each other value is checked on its own: a value that the others contradict is None in the
+observation, and `FlightState.disbelieved` says why.
 
 | limit | value | reason |
 |---|---|---|
 | JITTER_M | 30 | GPS near buildings |
 | SPEED_SLACK | 2 | a tail wind may nearly double the speed over ground |
 | MAX_PACE | 25 | a simulated fleet's clock runs up to 20 times faster than ours |
-| SLOW_MPS | 3 | ground speed of a drone that keeps its place, with room for gusts |
-| STILL_M | 15 | drift of a position that stays; in 4 s at cruise speed it is far more |
-| BRAKING_S | 4 | over longer gaps the mean speed says nothing about the present one |
-| GROUND_M | 10 | as high as a standing drone may seem: barometer drift and a slope |
-| MAX_TERRAIN_M | 100 | how far ground may differ within a delivery's reach |
-| MOVED_LOOKS | 3 | before a drone counts as carried to another place |
-| GRAZING_M, GRAZING_LOOKS | 5, 3 | no drone cruises as low: the altimeter or its ground is wrong |
+| SLOW_MPS | 3 | ground speed of a stationary drone, with room for gusts |
+| STILL_M | 15 | drift of a stationary position; cruising takes it much farther in 4 s |
+| BRAKING_S | 4 | over a longer gap the mean speed does not show the present one |
+| GROUND_M | 10 | apparent height of a landed drone: barometer drift and a slope |
+| MAX_TERRAIN_M | 100 | difference of ground altitude along a delivery |
+| MOVED_SAMPLES | 3 | before a grounded drone counts as carried elsewhere |
+| GRAZING_M, GRAZING_SAMPLES | 5, 3 | no drone cruises this low: the altitude is wrong |
 
-A pair of bad values is common (a sender that repeats itself), so what overrules all the others
-takes three. What agrees with the true flight in every value cannot be told from it: looks ten
-seconds apart allow any altitude between the ground and the cruise height.
+Two bad values in a row are common (a sender repeats itself), so three are needed to overrule the
+others. A false sample whose values are all plausible is not detected: samples ten seconds apart
+allow any altitude between the ground and the cruise height.
 """
 
 from dataclasses import dataclass, replace
 
 from dispatch.missions.flight.altimeter import Rates
-from dispatch.missions.flight.state import Fix, Phase, Plan, State, to_pickup_m, way_m
+from dispatch.missions.flight.state import (
+    Fix,
+    FlightState,
+    Phase,
+    Plan,
+    fix_distance_m,
+    to_pickup_m,
+)
 from fleet.live.telemetry import Telemetry
 
 JITTER_M = 30.0
@@ -37,18 +44,18 @@ STILL_M = 15.0
 BRAKING_S = 4.0
 GROUND_M = 10.0
 MAX_TERRAIN_M = 100.0
-MOVED_LOOKS = 3
+MOVED_SAMPLES = 3
 GRAZING_M = 5.0
-GRAZING_LOOKS = 3
+GRAZING_SAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A trusted measurement, and what its values say together.
+class Observation:
+    """A trusted measurement and what follows from its values.
 
-    height_m: above the ground where it stood; None when not known. is_slow: by its own word and by
-    its position. moves_on: by its position alone. stands: disarmed, before its launch. still_s: for
-    how long it has kept its place.
+    height_m: above the ground where it stood; None if unknown. is_slow: by speed and by position.
+    moves_on: by position alone. stands: disarmed before launch. still_s: how long it has been
+    stationary.
     """
 
     fix: Fix
@@ -60,9 +67,9 @@ class Look:
 
 
 def stands(sample: Telemetry, ground_alt_m: float | None) -> bool | None:
-    """Whether a drone stands disarmed on the ground at `ground_alt_m`, by this look alone.
+    """Whether a drone stands disarmed on the ground at `ground_alt_m`, by one sample.
 
-    True: every value that it has says so. False: one says that it flies. None: too little is said.
+    True: every value present agrees. False: a value shows that it flies. None: values are missing.
     """
     height_m = None
     if sample.alt_m is not None and ground_alt_m is not None:
@@ -79,13 +86,13 @@ def stands(sample: Telemetry, ground_alt_m: float | None) -> bool | None:
 # --- positions -----------------------------------------------------------------------------------
 
 
-def trusted(state: State, fix: Fix, plan: Plan) -> list[Fix]:
-    """What to go on with: nothing while `fix` is old, or in doubt; or several once they agree."""
+def accept(state: FlightState, fix: Fix, plan: Plan) -> list[Fix]:
+    """The fixes to process: none while `fix` is old or in doubt, several once they confirm it."""
     last, doubt, before = state.fix, state.doubt, state.doubt_before
     if last is not None and fix.at <= max(last.at, doubt.at if doubt else 0.0):
         return []
     state.doubt = state.doubt_before = None
-    agreed = _agreed(state, last, (before, doubt), fix, plan)
+    agreed = _confirmed_fixes(state, last, (before, doubt), fix, plan)
     if not agreed:
         state.doubt = fix
         state.doubted += 1
@@ -93,50 +100,54 @@ def trusted(state: State, fix: Fix, plan: Plan) -> list[Fix]:
         if doubt is not None and _reachable(state, doubt, fix, plan):
             state.doubt_before = doubt
         return []
-    if state.doubted > len(agreed):  # looks went by that nothing agreed with
+    if state.doubted > len(agreed):  # some samples were never confirmed
         _lose_track(state)
     state.doubted = 0
     return agreed
 
 
-def _agreed(
-    state: State, last: Fix | None, doubts: tuple[Fix | None, Fix | None], fix: Fix, plan: Plan
+def _confirmed_fixes(
+    state: FlightState,
+    last: Fix | None,
+    doubts: tuple[Fix | None, Fix | None],
+    fix: Fix,
+    plan: Plan,
 ) -> list[Fix]:
     before, doubt = doubts
     if last is None or _reachable(state, last, fix, plan):
         return [fix]
     if doubt is None:
         return []
-    if _goes_on(state, last, doubt, fix, plan):
+    if _is_faster_clock(state, last, doubt, fix, plan):
         return [doubt, fix]
     if before is None or not _reachable(state, doubt, fix, plan):
         return []
-    state.fix = None  # it really is over there; how it came there says nothing about its speed
+    state.fix = None  # the jump is real, but gives no speed
     if fix.armed is not False:
         _lose_track(state)
-    if state.phase is Phase.GROUND:  # so where it seemed to stand was wrong, or is long ago
+    if state.phase is Phase.GROUND:  # the start position was wrong or is outdated
         state.start, state.start_is_ground = None, False
     return [before, doubt, fix]
 
 
-def _lose_track(state: State) -> None:
-    """What it did on the way is not known."""
+def _lose_track(state: FlightState) -> None:
+    """Note that its path since the last fix is unknown."""
     state.silent = state.pickup_hidden = state.gap = True
 
 
-def _reachable(state: State, a: Fix, b: Fix, plan: Plan) -> bool:
+def _reachable(state: FlightState, a: Fix, b: Fix, plan: Plan) -> bool:
     own_s = (b.at - a.at) * state.pace
-    return way_m(a, b) <= SPEED_SLACK * own_s * plan.cruise_speed_mps + JITTER_M
+    return fix_distance_m(a, b) <= SPEED_SLACK * own_s * plan.cruise_speed_mps + JITTER_M
 
 
-def _goes_on(state: State, last: Fix, doubt: Fix, fix: Fix, plan: Plan) -> bool:
-    """Both too far, but onwards and about as fast: a clock that runs faster than was known."""
-    says_it_stays = not (_moves(doubt, plan) or _moves(fix, plan))
-    if not fix.armed or says_it_stays:
+def _is_faster_clock(state: FlightState, last: Fix, doubt: Fix, fix: Fix, plan: Plan) -> bool:
+    """Whether two jumps ahead at a similar speed come from a clock faster than estimated."""
+    reports_standstill = not (_reports_motion(doubt, plan) or _reports_motion(fix, plan))
+    if not fix.armed or reports_standstill:
         return False
-    first_m, second_m = way_m(last, doubt), way_m(doubt, fix)
+    first_m, second_m = fix_distance_m(last, doubt), fix_distance_m(doubt, fix)
     first_mps, second_mps = first_m / (doubt.at - last.at), second_m / (fix.at - doubt.at)
-    onwards = way_m(last, fix) > 0.9 * (first_m + second_m)
+    onwards = fix_distance_m(last, fix) > 0.9 * (first_m + second_m)
     pace = min(first_mps, second_mps) / plan.cruise_speed_mps
     if not (onwards and 1 / 4 < first_mps / max(second_mps, 1e-9) < 4 and pace <= MAX_PACE):
         return False
@@ -144,78 +155,88 @@ def _goes_on(state: State, last: Fix, doubt: Fix, fix: Fix, plan: Plan) -> bool:
     return True
 
 
-def _moves(fix: Fix, plan: Plan) -> bool:
+def _reports_motion(fix: Fix, plan: Plan) -> bool:
     return fix.speed_mps is None or fix.speed_mps >= MOVING_SHARE * plan.cruise_speed_mps
 
 
 # --- the other values ----------------------------------------------------------------------------
 
 
-def judged(state: State, fix: Fix, plan: Plan) -> Look:
-    """The measurement without what its other values contradict; the state remembers both."""
+def observe(state: FlightState, fix: Fix, plan: Plan) -> Observation:
+    """The measurement without its contradicted values. Updates `state`."""
     last = state.fix
-    if state.still is None or way_m(state.still, fix) > STILL_M:
+    if state.still is None or fix_distance_m(state.still, fix) > STILL_M:
         state.still = fix
     still_s = fix.at - state.still.at
     moved_mps = _moved_mps(state, last, fix)
-    speed_mps = _speed(state, fix, still_s, moved_mps)
+    speed_mps = _believed_speed(state, fix, still_s, moved_mps)
     is_slow = (speed_mps is None or speed_mps <= SLOW_MPS) and (moved_mps or 0.0) <= SLOW_MPS
-    on_ground = _stands(state, fix, is_slow=is_slow)
+    on_ground = _is_on_ground(state, fix, is_slow=is_slow)
     if fix.alt_m is None:
         alt_m = None
     elif on_ground:
         alt_m = fix.alt_m
-        state.altimeter = state.altimeter.stood(alt_m, fix.at)
+        state.altimeter = state.altimeter.after_ground_sample(alt_m, fix.at)
     else:
-        alt_m = _altitude(state, fix, fix.alt_m, plan, is_slow=is_slow)
+        alt_m = _believed_altitude(state, fix, fix.alt_m, plan, is_slow=is_slow)
     height_m = _height_m(state, alt_m, plan)
     is_high = height_m is not None and height_m > plan.low_m
     armed = fix.armed
     if armed is False and state.phase is not Phase.GROUND and (is_high or not is_slow):
         armed = None
-        state.disbelieve(_flying_words(height_m, speed_mps, moved_mps), fix.at)
-    kept = replace(fix, alt_m=alt_m, speed_mps=speed_mps, armed=armed)
-    state.fix = kept
-    return Look(kept, height_m, is_slow, (moved_mps or 0.0) > SLOW_MPS, on_ground, still_s)
+        state.disbelieve(_flying_signs(height_m, speed_mps, moved_mps), fix.at)
+    believed = replace(fix, alt_m=alt_m, speed_mps=speed_mps, armed=armed)
+    state.fix = believed
+    return Observation(
+        believed, height_m, is_slow, (moved_mps or 0.0) > SLOW_MPS, on_ground, still_s
+    )
 
 
-def _stands(state: State, fix: Fix, *, is_slow: bool) -> bool:
-    """Before its launch, where it is known to stand, or in the third look elsewhere."""
+def _is_on_ground(state: FlightState, fix: Fix, *, is_slow: bool) -> bool:
+    """Whether it stands before its launch: at the known place, or in the third sample elsewhere."""
     if state.phase is not Phase.GROUND or fix.armed is not False or not is_slow:
         state.stood_elsewhere = 0
         return False
-    if state.start is None or not state.start_is_ground or way_m(state.start, fix) <= STILL_M:
+    if (
+        state.start is None
+        or not state.start_is_ground
+        or fix_distance_m(state.start, fix) <= STILL_M
+    ):
         state.stood_elsewhere = 0
         state.stood += 1
         return True
     state.stood_elsewhere += 1
-    return state.stood_elsewhere >= min(MOVED_LOOKS, state.stood + 1)
+    return state.stood_elsewhere >= min(MOVED_SAMPLES, state.stood + 1)
 
 
-def _moved_mps(state: State, last: Fix | None, fix: Fix) -> float | None:
-    """The least speed by its positions, in the drone's own seconds; None over a long gap."""
+def _moved_mps(state: FlightState, last: Fix | None, fix: Fix) -> float | None:
+    """The minimum speed by position, in seconds of the drone's clock; None after a long gap."""
     if last is None or (own_s := (fix.at - last.at) * state.pace) > BRAKING_S:
         return None
-    return max(way_m(last, fix) - STILL_M, 0.0) / own_s
+    return max(fix_distance_m(last, fix) - STILL_M, 0.0) / own_s
 
 
-def _speed(state: State, fix: Fix, still_s: float, moved_mps: float | None) -> float | None:
-    said_mps = fix.speed_mps
-    if said_mps is None:
+def _believed_speed(
+    state: FlightState, fix: Fix, still_s: float, moved_mps: float | None
+) -> float | None:
+    reported_mps = fix.speed_mps
+    if reported_mps is None:
         return None
-    if said_mps > SLOW_MPS and said_mps * still_s > 4 * STILL_M:
-        state.disbelieve(f"speed {said_mps:.0f} m/s while it keeps its place", fix.at)
+    if reported_mps > SLOW_MPS and reported_mps * still_s > 4 * STILL_M:
+        state.disbelieve(f"speed {reported_mps:.0f} m/s while it is stationary", fix.at)
         return None
-    if said_mps <= SLOW_MPS and moved_mps is not None and moved_mps > 2 * SLOW_MPS:
-        state.disbelieve(f"speed {said_mps:.0f} m/s while it moves on", fix.at)
+    if reported_mps <= SLOW_MPS and moved_mps is not None and moved_mps > 2 * SLOW_MPS:
+        state.disbelieve(f"speed {reported_mps:.0f} m/s while it moves", fix.at)
         return None
-    return said_mps
+    return reported_mps
 
 
-def _altitude(state: State, fix: Fix, alt_m: float, plan: Plan, *, is_slow: bool) -> float | None:
+def _believed_altitude(
+    state: FlightState, fix: Fix, alt_m: float, plan: Plan, *, is_slow: bool
+) -> float | None:
     armed = fix.armed is not False
     rates = Rates(plan.climb_speed_mps, plan.descent_speed_mps, state.pace, armed)
-    state.altimeter, why_not = state.altimeter.judged(alt_m, fix.at, rates)
+    state.altimeter, why_not = state.altimeter.after_flight_sample(alt_m, fix.at, rates)
     ground_m = state.ground_alt_m
     if not why_not and ground_m is not None:
         height_m = alt_m - ground_m
@@ -223,7 +244,7 @@ def _altitude(state: State, fix: Fix, alt_m: float, plan: Plan, *, is_slow: bool
         state.grazing = state.grazing + 1 if is_grazing else 0
         if not -MAX_TERRAIN_M <= height_m <= plan.cruise_alt_m + MAX_TERRAIN_M:
             why_not = f"altitude {alt_m:.0f} m, {height_m:.0f} m above where it stood"
-        elif state.grazing >= GRAZING_LOOKS:
+        elif state.grazing >= GRAZING_SAMPLES:
             why_not = f"altitude {alt_m:.0f} m, no higher than where it stood, in cruise"
             state.altimeter = replace(state.altimeter, broken=why_not)
     if why_not:
@@ -233,16 +254,16 @@ def _altitude(state: State, fix: Fix, alt_m: float, plan: Plan, *, is_slow: bool
     return alt_m
 
 
-def _remember_peak(state: State, alt_m: float, *, armed: bool | None) -> None:
-    """The highest that three believed looks in a row agree on: no pair of bad ones makes a peak."""
+def _remember_peak(state: FlightState, alt_m: float, *, armed: bool | None) -> None:
+    """The highest altitude of three believed samples in a row; two bad ones make no peak."""
     state.recent_alts = (*state.recent_alts, alt_m)[-3:]
     if armed:
         lowest_m = min(state.recent_alts)
         state.peak_alt_m = lowest_m if state.peak_alt_m is None else max(lowest_m, state.peak_alt_m)
 
 
-def _height_m(state: State, alt_m: float | None, plan: Plan) -> float | None:
-    """Where the ground was not seen, it is taken to be the cruise altitude below the highest."""
+def _height_m(state: FlightState, alt_m: float | None, plan: Plan) -> float | None:
+    """Without a ground altitude, the peak is taken for the cruise altitude."""
     if alt_m is None:
         return None
     if state.ground_alt_m is not None:
@@ -250,7 +271,7 @@ def _height_m(state: State, alt_m: float | None, plan: Plan) -> float | None:
     return None if state.peak_alt_m is None else alt_m - state.peak_alt_m + plan.cruise_alt_m
 
 
-def _flying_words(height_m: float | None, speed_mps: float | None, moved_mps: float | None) -> str:
+def _flying_signs(height_m: float | None, speed_mps: float | None, moved_mps: float | None) -> str:
     fastest_mps = max(speed_mps or 0.0, moved_mps or 0.0)
     signs = [f"at {height_m:.0f} m"] if height_m is not None else []
     return "armed: false while " + " and ".join([*signs, f"{fastest_mps:.0f} m/s"])

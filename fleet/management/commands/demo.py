@@ -1,4 +1,4 @@
-"""`manage.py demo`: the whole product on one machine, with a city that orders and flies."""
+"""`manage.py demo`: the whole product on one machine, with simulated orders and flights."""
 
 import json
 import os
@@ -30,25 +30,25 @@ MANAGE = [sys.executable, "manage.py"]
 
 
 class Command(BaseCommand):
-    help = "Run web server, worker, scheduler and simulated flights, and order parcels."
+    help = "Run web server, worker, scheduler and simulated flights, and place orders."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--deliveries", type=int, help="End with a table once so many are delivered."
+            "--deliveries", type=int, help="Stop with a table after this many deliveries."
         )
         parser.add_argument(
-            "--timeout", type=float, default=180, help="Seconds, with --deliveries."
+            "--timeout", type=float, default=180, help="In seconds, with --deliveries."
         )
         parser.add_argument(
-            "--port", type=int, default=8000, help="Of the web server; 0: a free one."
+            "--port", type=int, default=8000, help="Port of the web server; 0: a free one."
         )
         parser.add_argument("--drones", type=int, default=12)
         parser.add_argument("--orders-per-minute", type=float, default=6)
         parser.add_argument("--speed", type=float, default=10, help="Time factor of the flights.")
-        parser.add_argument("--seed", type=int, default=1, help="Of orders, wind and noise.")
+        parser.add_argument("--seed", type=int, default=1, help="Seed of orders, wind and noise.")
         parser.add_argument(
-            "--no-gcs-events", action="store_true", help="Follow the flights by telemetry alone."
+            "--no-gcs-events", action="store_true", help="Track the flights by telemetry only."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -58,7 +58,7 @@ class Command(BaseCommand):
         try:
             self._run(options["port"] or free_port(), options)
         except KeyboardInterrupt:
-            self.stdout.write("Stopped. The data is kept; start again to go on.")
+            self.stdout.write("Stopped. The data is kept; start again to continue.")
         except (AlreadyRunning, ProcessDied, DemoFailed) as failure:
             raise CommandError(str(failure)) from failure
 
@@ -85,7 +85,7 @@ class Command(BaseCommand):
             processes.wait_for("web server", lambda: answers(f"{base_url}/health"))
             self._welcome(base_url, credentials, home)
             people = People(base_url, credentials, options["seed"])
-            self._live(processes, people, options)
+            self._run_orders(processes, people, options)
 
     def _start(
         self,
@@ -127,8 +127,8 @@ class Command(BaseCommand):
             + f"\n  logs      {home / 'logs'}\nCtrl-C stops everything.\n"
         )
 
-    def _live(self, processes: Processes, people: People, options: dict[str, Any]) -> None:
-        """Order, follow and print; without --deliveries until Ctrl-C."""
+    def _run_orders(self, processes: Processes, people: People, options: dict[str, Any]) -> None:
+        """Places orders and prints their events; without --deliveries until Ctrl-C."""
         wanted: int | None = options["deliveries"]
         interval_s = 60 / options["orders_per_minute"] if options["orders_per_minute"] else None
         started = time.monotonic()
@@ -165,7 +165,7 @@ def web_command(port: int) -> list[str]:
 
 
 def _stop_servers() -> None:
-    """Of all commands only the demo stops the embedded servers: Ctrl-C there stops everything."""
+    """Only the demo stops the embedded servers: its Ctrl-C stops everything."""
     root = Path(settings.BASE_DIR)
     if {os.environ["DATABASE_URL"], os.environ["REDIS_URL"]} & set(launcher.status(root).values()):
         launcher.stop(root)

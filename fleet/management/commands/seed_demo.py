@@ -12,7 +12,7 @@ from fleet.demo import seed
 
 
 class Command(BaseCommand):
-    help = "Seed the demo city (Accra). Refused outside of the demo and the tests."
+    help = "Write the demo city (Accra) to the database. Only in the demo and test environments."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--drones", type=int, default=12)

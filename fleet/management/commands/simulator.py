@@ -6,7 +6,7 @@ from fleet.simulator import cli
 
 
 class Command(BaseCommand):
-    help = "Fly simulated drones: a stand-in for the Fleet API and the GCS bridge, over HTTP."
+    help = "Simulate drones: replaces the Fleet API and the GCS bridge, over HTTP."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -1,1 +1,1 @@
-"""What can go wrong on request: the board of faults, and what each one does."""
+"""Faults on request: their definitions and effects."""

@@ -1,17 +1,17 @@
-"""Answers that no client should trust."""
+"""Invalid answers of the Fleet API."""
 
 from http.server import BaseHTTPRequestHandler
 
 from fleet.simulator.faults.board import Fault
 
-ELSEWHERE = "/elsewhere"
+REDIRECT_TARGET = "/elsewhere"
 OVERSIZED_BYTES = 80 * 2**20
 BLOCK = b" " * 2**20
 DRIBBLE_PAUSE_S = 0.2
 
 
 def send(handler: BaseHTTPRequestHandler, fault: Fault, body: bytes) -> None:
-    """Spoil the good `body` in the way that `fault.how` says, and close the connection."""
+    """Sends `body` with the error that `fault.how` names, and closes the connection."""
     handler.close_connection = True
     match fault.how:
         case "non_json":
@@ -19,7 +19,7 @@ def send(handler: BaseHTTPRequestHandler, fault: Fault, body: bytes) -> None:
         case "error_500":
             _whole(handler, 500, b'{"error": "database is locked"}')
         case "redirect":
-            _head(handler, 302, {"Location": ELSEWHERE, "Content-Length": "0"})
+            _head(handler, 302, {"Location": REDIRECT_TARGET, "Content-Length": "0"})
         case "truncated":
             _head(handler, 200, {"Content-Length": str(len(body))})
             handler.wfile.write(body[: len(body) // 2])
@@ -48,7 +48,7 @@ def _whole(
 
 
 def _oversized(handler: BaseHTTPRequestHandler) -> None:
-    """Valid JSON, and too much of it; the length is not announced."""
+    """Valid JSON that is too large, without Content-Length."""
     _head(handler, 200, {"Transfer-Encoding": "chunked"})
     _chunk(handler, b'{"drones": [')
     for _ in range(OVERSIZED_BYTES // len(BLOCK)):
@@ -62,7 +62,7 @@ def _chunk(handler: BaseHTTPRequestHandler, data: bytes) -> None:
 
 
 def _dribble(handler: BaseHTTPRequestHandler, body: bytes, seconds: float) -> None:
-    """The good answer, spread over the time: no single read is ever slow."""
+    """The valid answer in small parts over `seconds`, so that no single read times out."""
     _head(handler, 200, {"Content-Length": str(len(body))})
     pieces = max(1, round(seconds / DRIBBLE_PAUSE_S))
     size = max(1, -(-len(body) // pieces))

@@ -1,4 +1,4 @@
-"""Things that go wrong because somebody asked for it: which, for whom, from when, for how long."""
+"""The definitions of faults, and the board of requested faults."""
 
 import json
 import math
@@ -14,41 +14,41 @@ IN_FLIGHT = {
     "mission_fail": "it reports FAILED in mid-flight and returns (parked: on its next mission)",
     "abort": "the operator aborts it in flight (parked: on its next mission)",
     "drain_battery": "its charge falls to `pct` at once (5 when not given)",
-    "land_short": "it lands `metres` before the drop (400) and lies there; `report`: says FAILED; "
+    "land_short": "it lands `metres` before the drop (400) and stays there; `report`: says FAILED; "
     "`drop`: the parcel falls out",
     "motor_failure": "like land_short, with a FAILED report of a failed motor",
     "carry_home": "it turns back `metres` before the drop (400) with the parcel; `report`: says "
     "FAILED",
-    "stay_at_drop": "it lands at the drop and stays for `seconds` (for ever); `drop`=false: the "
-    "parcel stays aboard; `report`=false: nothing is said of it",
+    "stay_at_drop": "it lands at the drop and stays for `seconds` (no limit); `drop`=false: the "
+    "parcel stays aboard; `report`=false: it is not reported",
 }
 IN_TELEMETRY = {
-    "lose_link": "its telemetry stops, the flight goes on",
-    "freeze": "its telemetry repeats the same old moment",
+    "lose_link": "its telemetry stops, the flight continues",
+    "freeze": "its telemetry repeats one measurement",
     "one_bad_drone": "its entry in the fleet answer is broken",
-    "glitch_armed": "a sample says armed when it is not, and the other way round",
+    "glitch_armed": "a sample has `armed` inverted",
     "glitch_altitude": "its altitude is `metres` off (60)",
-    "datum_change": "its altitude is told above sea level, `metres` more (61)",
+    "datum_change": "its altitude is sent above sea level, `metres` more (61)",
     "null_position": "no position from `metres` before the drop (60) until as far on the way back",
     "bad_value": "the value at `field`, like battery.remaining_pct, is `value`, any JSON",
     "production_plugin": "only position and yaw; altitude is the GPS accuracy in millimetres",
 }
 IN_REPORTS = {
     "lie_delivered": "DELIVERED is reported of a mission whose parcel stays aboard",
-    "lie_failed": "FAILED is reported after loading, and the flight goes on and delivers; "
-    "`report`: its other reports go on as well",
+    "lie_failed": "FAILED is reported after loading, but the flight continues and delivers; "
+    "`report`: its other reports continue as well",
     "silent_reports": "nothing more is reported of its mission",
     "late_report": "each report of its mission comes `seconds` late (30)",
     "clock": "reports of its mission are dated `seconds` ahead (360; negative: back), or all `at` "
     "one ISO time",
     "duplicate_reports": "each report of its mission is sent twice",
-    "swapped_reports": "reports of its mission change places in pairs",
+    "swapped_reports": "reports of its mission are swapped in pairs",
 }
-# Kinds that strike one drone.
+# Faults of one drone.
 OF_A_DRONE = IN_FLIGHT | IN_TELEMETRY | IN_REPORTS
-# Kinds that strike an interface.
+# Faults of an interface.
 OF_A_SERVICE = {
-    "garbage": f"the fleet API answers badly; `how` is one of {', '.join(GARBAGE)}",
+    "garbage": f"the Fleet API's answer is invalid; `how` is one of {', '.join(GARBAGE)}",
     "bridge_down": "the bridge closes the connection without an answer",
     "bridge_500": "the bridge answers 500",
     "bridge_hang": "the bridge answers only after `seconds` real seconds (30 when not given)",
@@ -61,7 +61,7 @@ OF_A_SERVICE = {
     "accept_silently": "an intent is accepted after `seconds` real seconds (30); no answer comes",
 }
 KINDS = OF_A_DRONE | OF_A_SERVICE
-# One strike unless `times` says more: one flight, or one mission's reports.
+# These strike once unless `times` is given: one flight, or one mission's reports.
 ONE_SHOT = IN_FLIGHT.keys() | IN_REPORTS.keys()
 DEFAULTS: dict[str, dict[str, Any]] = {
     "drain_battery": {"pct": 5.0},
@@ -85,12 +85,13 @@ SIGNED = {("glitch_altitude", "metres"), ("datum_change", "metres"), ("clock", "
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`in_s` and `for_s` are seconds of the world's clock; None lasts until cleared or used up.
+    """One fault. `KINDS` describes each kind and its members; `DEFAULTS` has the defaults.
 
-    `times`: so many strikes and it is over. `after`: a bridge fault that strikes once the request
-    has had its effect (by default only bridge_hang does), as when an answer is lost on the way.
-    `phase`: only while the flight is in this phase. What else there is, `KINDS` says for each kind;
-    what is not given is filled in from `DEFAULTS`. `seconds` are the world's unless it says real.
+    `in_s`, `for_s`: start and duration in seconds of the world's clock; without `for_s` it lasts
+    until it is cleared or used up. `times`: the number of strikes. `after`: a bridge fault strikes
+    after the request has had its effect, like a lost answer; the default only for bridge_hang.
+    `phase`: strikes only in this phase of the flight. `seconds`: of the world's clock, unless the
+    kind says real.
     """
 
     kind: str
@@ -113,7 +114,7 @@ class Fault:
     status: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError that says what may be given instead."""
+        """Raises ValueError with the allowed values."""
         if self.kind not in KINDS:
             raise ValueError(f"unknown fault {self.kind!r}; there are {', '.join(KINDS)}")
         if (self.kind in OF_A_DRONE) != (self.drone_id is not None):
@@ -151,7 +152,7 @@ def from_dict(values: dict[str, Any]) -> Fault:
     return Fault(**values)
 
 
-def _truth(text: str) -> bool:
+def _is_true(text: str) -> bool:
     return text == "true"
 
 
@@ -162,17 +163,17 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-# How a setting of the command line is read; all others are text.
-READ: dict[str, Callable[[str], Any]] = {
+# Parsers of the command line's settings; all others are text.
+PARSERS: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("in_s", "for_s", "seconds", "pct", "metres"), float),
     **dict.fromkeys(("times", "status"), int),
-    **dict.fromkeys(("after", "report", "drop"), _truth),
+    **dict.fromkeys(("after", "report", "drop"), _is_true),
     "value": _json_or_text,
 }
 
 
 def parse(text: str) -> Fault:
-    """`KIND[:DRONE][@IN_S][+FOR_S][,name=value...]`, as the command line has it.
+    """Parses `KIND[:DRONE][@IN_S][+FOR_S][,name=value...]` of the command line.
 
     lose-link:WX-DRN-003@30+60 or bridge-500@10,times=3 or garbage,how=truncated. Raises ValueError.
     """
@@ -186,12 +187,12 @@ def parse(text: str) -> Fault:
     values: dict[str, Any] = {k: v for k, v in match.groupdict().items() if v is not None}
     values |= dict(setting.partition("=")[::2] for setting in settings)
     values["kind"] = values["kind"].replace("-", "_")
-    return from_dict({name: READ.get(name, str)(value) for name, value in values.items()})
+    return from_dict({name: PARSERS.get(name, str)(value) for name, value in values.items()})
 
 
 @dataclass(slots=True)
 class _Pending:
-    """`end_s` and `strikes_left`: None has no limit."""
+    """`end_s`, `strikes_left`: None for no limit."""
 
     fault: Fault
     start_s: float
@@ -203,7 +204,7 @@ class _Pending:
 
 
 class FaultBoard:
-    """The faults asked for, oldest first. `changes` grows with all that must not be forgotten."""
+    """The requested faults, oldest first. `changes` increases with every change to be saved."""
 
     def __init__(self) -> None:
         self._pending: list[_Pending] = []
@@ -224,14 +225,14 @@ class FaultBoard:
     def waiting(
         self, kind: str, now_s: float, drone_id: str | None = None, phase: str | None = None
     ) -> Fault | None:
-        """The fault of this kind that would strike now, if any."""
+        """The fault of this kind that would strike now, if any. Does not count as a strike."""
         pending = self._find(kind, now_s, drone_id, phase)
         return pending.fault if pending else None
 
     def strike(
         self, kind: str, now_s: float, drone_id: str | None = None, phase: str | None = None
     ) -> Fault | None:
-        """The fault of this kind that holds now, if any. Counts as one of its `times`."""
+        """The fault of this kind that strikes now, if any. Counts as one of its `times`."""
         pending = self._find(kind, now_s, drone_id, phase)
         if pending is None:
             return None
@@ -255,7 +256,7 @@ class FaultBoard:
         return None
 
     def listed(self, now_s: float) -> list[dict[str, Any]]:
-        """What is asked for and not over yet."""
+        """All faults that are not over."""
         return [
             asdict(pending.fault) | {"starts_in_s": max(0.0, round(pending.start_s - now_s, 1))}
             for pending in self._pending

@@ -1,4 +1,4 @@
-"""What goes wrong in flight: empty batteries, operators, and the faults that were asked for."""
+"""Failures in flight: empty batteries, aborts by the operator, and requested faults."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ RETURN_BELOW_PCT = 10.0
 BEFORE_THE_DROP = ("land_short", "motor_failure", "carry_home")
 
 
-def look(world: World, aircraft: Aircraft, mission: Mission) -> None:
-    """Let a flight go wrong where it is time for it. At most one thing at a time."""
+def apply(world: World, aircraft: Aircraft, mission: Mission) -> None:
+    """Applies a due failure to a flight, at most one per call."""
     if not aircraft.armed or aircraft.phase is Phase.FORCED_LANDING:
         return
     if aircraft.battery_pct <= 0:
@@ -46,12 +46,12 @@ def _before_the_drop(world: World, aircraft: Aircraft, mission: Mission) -> None
     lie = world.strike("lie_failed", aircraft)
     if lie:
         mission.talks_on = bool(lie.report)
-        world.tell(mission, "FAILED", "The vehicle reported a failure")
+        world.report(mission, "FAILED", "The vehicle reported a failure")
     return None
 
 
 def _is_near(aircraft: Aircraft, mission: Mission, fault: Fault) -> bool:
-    """So far before the drop as the fault says, or half way where the way is too short for it."""
+    """Within the fault's distance before the drop, or half way if the whole way is too short."""
     pickup, dropoff = mission.intent["pickup"], mission.intent["dropoff"]
     drop = (dropoff["lat"], dropoff["lng"])
     by_pickup = loads_at_pickup(mission.intent)
@@ -70,8 +70,8 @@ def _come_down(world: World, aircraft: Aircraft, mission: Mission, fault: Fault)
     if fault.drop:
         world.put_down(aircraft, mission, Where.ON_GROUND)
     motor = fault.kind == "motor_failure"
-    words = "Motor 3 failed, emergency landing" if motor else "Landed short of the drop point"
-    return give_up(world, mission, words, report=bool(fault.report))
+    message = "Motor 3 failed, emergency landing" if motor else "Landed short of the drop point"
+    return give_up(world, mission, message, report=bool(fault.report))
 
 
 def _turn_home(
@@ -86,29 +86,29 @@ def _turn_home(
     waits = event_type == "FAILED" and not safety["abort_rtl_on_fail"]
     loiter_s = safety["loiter_timeout_s"] if waits else 0.0
     aircraft.turn_home(loiter_s, mission.intent["dropoff"]["alt_m"])
-    words = f"{reason}: returning home with the parcel undelivered"
-    give_up(world, mission, words, event_type, report)
+    message = f"{reason}: returning home with the parcel undelivered"
+    give_up(world, mission, message, event_type, report)
 
 
 def give_up(
-    world: World, mission: Mission, words: str, event_type: str = "FAILED", report: bool = True
+    world: World, mission: Mission, message: str, event_type: str = "FAILED", report: bool = True
 ) -> None:
-    """The mission cannot deliver any more, which the GCS says, keeps quiet, or lies about."""
+    """Ends a mission undelivered. The GCS reports that, stays silent, or reports DELIVERED."""
     if mission.over_at:
         return
     mission.finish("gave_up", world.now)
     if world.strike("lie_delivered", world.aircraft[mission.drone_id]):
-        world.tell(mission, "DELIVERED", "Parcel dropped, leaving")
+        world.report(mission, "DELIVERED", "Parcel dropped, leaving")
     elif report and not mission.ended:
-        world.tell(mission, event_type, words)
+        world.report(mission, event_type, message)
 
 
 def at_the_drop(world: World, aircraft: Aircraft, mission: Mission) -> None:
-    """The time at the door is over: let the parcel go, and leave or stay, as faults have it."""
+    """Ends the time at the door: drops the parcel, and leaves or stays, depending on faults."""
     stay = world.strike("stay_at_drop", aircraft)
     if stay and not stay.drop:
-        words = "Landed at the drop point with the parcel"
-        give_up(world, mission, words, report=bool(stay.report))
+        message = "Landed at the drop point with the parcel"
+        give_up(world, mission, message, report=bool(stay.report))
     elif world.strike("lie_delivered", aircraft):
         mission.finish("kept", world.now)
     else:

@@ -1,7 +1,7 @@
-"""What faults make of a sample before the Fleet API hands it out, and of a mission's reports.
+"""Applies faults to samples of telemetry and to a mission's reports.
 
-A sample is one answer to one reader: `times=2` on a fault spoils the next two answers, however fast
-the world runs and however rarely it is polled.
+A sample is one answer to one poll: `times=2` affects the next two answers, independent of the
+world's speed and the polling rate.
 """
 
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from fleet.simulator.telemetry import Reading
 AT_THE_DROP = {Phase.TO_DROPOFF, Phase.DROP_DESCENT, Phase.DROPPING} | LEAVING
 
 
-def spoilt(
+def with_faults(
     reading: Reading, aircraft: Aircraft, mission: Mission | None, board: FaultBoard, now_s: float
 ) -> Reading:
-    """The sample of an aircraft as it is handed out. mission: what it flies, if it does."""
+    """The reading of an aircraft with its faults applied. mission: the current one, if any."""
 
     def strike(kind: str) -> Fault | None:
         return board.strike(kind, now_s, reading.drone_id, aircraft.phase)
@@ -44,24 +44,24 @@ def spoilt(
 
 
 def _is_near_drop(aircraft: Aircraft, mission: Mission, metres: float) -> bool:
-    """On the last metres of the way to the drop, at it, or on the first metres of the way back."""
+    """Within this distance of the drop, before, at or after it."""
     drop = mission.intent["dropoff"]
     left_m = distance_m(aircraft.lat, aircraft.lng, drop["lat"], drop["lng"])
     return aircraft.phase in AT_THE_DROP and left_m <= metres
 
 
 def _as_production_sends(reading: Reading) -> Reading:
-    """Position and yaw; the altitude field holds the accuracy of the GPS in millimetres."""
+    """Only position and yaw; the altitude is the GPS accuracy in millimetres."""
     accuracy_mm = 800 + reading.measured_at.microsecond % 900
     for name in ("velocity", "state", "battery", "link"):
         reading = reading.changed(name, None)
     return reading.changed("position.alt_m", accuracy_mm)
 
 
-def spoil_manner(mission: Mission, strike: Callable[[str], Fault | None]) -> None:
-    """Before a report is recorded: let the faults that ask for it spoil how this mission reports.
+def apply_report_faults(mission: Mission, strike: Callable[[str], Fault | None]) -> None:
+    """Sets the report faults of a mission. Call it before a report is recorded.
 
-    A mission uses up one strike of each kind, and keeps its manner to the end.
+    A mission uses one strike of each kind, and keeps the fault to its end.
     """
     manner = mission.manner
     if not manner.silent and strike("silent_reports"):

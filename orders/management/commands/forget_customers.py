@@ -1,4 +1,4 @@
-"""`manage.py forget_customers`: removes personal data past its time, or of one order at once."""
+"""`manage.py forget_customers`: removes personal data past its retention, or of one order."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--order", help="Only this one, however young: its id, or its tracking id."
+            "--order", help="Only this order, also before its time: its id or its tracking id."
         )
 
     def handle(self, *args: Any, order: str | None = None, **options: Any) -> None:
@@ -35,7 +35,7 @@ class Command(BaseCommand):
                 break
         self.stdout.write(f"Personal data was removed from {total} orders.")
         if failed:
-            raise CommandError(f"{failed} orders could not be done; the log names them.")
+            raise CommandError(f"{failed} orders failed; the log names them.")
 
     def _forget_one(self, named: str) -> None:
         try:
@@ -53,8 +53,8 @@ def _id_of(named: str) -> UUID:
     try:
         return UUID(named)
     except ValueError:
-        found = Order.objects.filter(public_tracking_id=named.upper().replace("-", ""))
-        order_id = found.values_list("pk", flat=True).first()
+        orders = Order.objects.filter(public_tracking_id=named.upper().replace("-", ""))
+        order_id = orders.values_list("pk", flat=True).first()
     if order_id is None:
         raise CommandError(f"There is no order {named}.")
     return order_id

@@ -33,7 +33,7 @@ def table() -> str:
 
 
 def rendered(page: str) -> str:
-    """The page with what lies between the two marks written anew."""
+    """The page, with the text between the two marks replaced."""
     before, rest = page.split(BEGIN)
     _, after = rest.split(END)
     return f"{before}{BEGIN}\n```mermaid\n{diagram()}\n```\n\n{table()}\n{END}{after}"
@@ -44,7 +44,9 @@ class Command(BaseCommand):
     help = "Write the diagram and the table of docs/state-machine.md from the code."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--check", action="store_true", help="Only say whether it is current.")
+        parser.add_argument(
+            "--check", action="store_true", help="Only check whether it is current."
+        )
 
     def handle(self, *args: Any, check: bool = False, **options: Any) -> None:
         page = PAGE.read_text()

@@ -1,27 +1,27 @@
 "use strict";
 
-// The map: where the drone is and where it goes; and before the flight, where exactly it shall go.
+// The map: the drone and the drop point. Before the flight the customer can move the drop point.
 (() => {
   const TILE_ERRORS = 4;
-  const AROUND_M = 70; // the drop point is told rounded, so the pin stands for a neighbourhood
+  const AROUND_M = 70; // the server rounds the drop point to about 110 m
   const NEAR_M = 5;
-  const STILL_ZOOM = 17; // about as far to its edges as a pin may be moved
-  const CLEAR = { paddingTopLeft: [40, 60], paddingBottomRight: [90, 60] }; // of buttons and pins
+  const STILL_ZOOM = 17; // the edges are about as far as a pin may be moved
+  const PADDING = { paddingTopLeft: [40, 60], paddingBottomRight: [90, 60] }; // room for buttons and pins
   const SVG = "http://www.w3.org/2000/svg";
-  const element = document.getElementById("map"); // Leaflet's: track.js must not touch it
-  const told = document.getElementById("where").dataset; // the server's: track.js renews it
+  const element = document.getElementById("map"); // owned by Leaflet: track.js must not touch it
+  const data = document.getElementById("where").dataset; // from the server: track.js updates it
   const map = L.map(element, { zoomControl: false, zoomSnap: 0.5, attributionControl: true }).setView(drop(), STILL_ZOOM);
-  const drone = marker("drone", [34, 34], [17, 17], told.wordsDrone, "M6 9h5M17 9h5M8.500 9v2.500l3.500 2M19.500 9v2.500l-3.500 2M11 13h6v4h-6zM14 17v3");
-  const target = marker("drop", [34, 44], [17, 43], told.wordsDrop, "M17 43C9 31 3 25 3 16a14 14 0 0 1 28 0c0 9-6 15-14 27z");
+  const drone = marker("drone", [34, 34], [17, 17], data.wordsDrone, "M6 9h5M17 9h5M8.500 9v2.500l3.500 2M19.500 9v2.500l-3.500 2M11 13h6v4h-6zM14 17v3");
+  const target = marker("drop", [34, 44], [17, 43], data.wordsDrop, "M17 43C9 31 3 25 3 16a14 14 0 0 1 28 0c0 9-6 15-14 27z");
   const around = L.circle(drop(), { radius: AROUND_M, className: "around", interactive: false });
   const leg = L.polyline([], { className: "leg", interactive: false });
-  const KEPT = `drop ${location.pathname}`;
+  const STORAGE_KEY = `drop ${location.pathname}`;
   const STEP_M = 3;
   let moved = false;
   let framed = "";
 
   function drop() {
-    return told.drop.split(",").map(Number);
+    return data.drop.split(",").map(Number);
   }
 
   function marker(name, iconSize, iconAnchor, alt, shape) {
@@ -54,40 +54,40 @@
   });
 
   function ground() {
-    const grid = (said) => {
+    const grid = (attribution) => {
       new Grid({ tileSize: 64 }).addTo(map);
-      map.attributionControl.addAttribution(said);
+      map.attributionControl.addAttribution(attribution);
     };
     map.attributionControl.setPrefix(false);
-    if (!told.tiles) return grid(told.wordsGrid);
+    if (!data.tiles) return grid(data.wordsGrid);
     let failed = 0;
-    const streets = L.tileLayer(told.tiles, { attribution: told.attribution, maxZoom: 19 });
+    const streets = L.tileLayer(data.tiles, { attribution: data.attribution, maxZoom: 19 });
     streets.on("tileerror", () => {
       if (++failed < TILE_ERRORS || !map.hasLayer(streets)) return;
       streets.remove();
-      grid(told.wordsFailed);
+      grid(data.wordsFailed);
     });
     streets.on("tileload", () => (failed = -Infinity));
     streets.addTo(map);
   }
 
-  // --- what is shown -----------------------------------------------------------------------------
+  // --- drawing -----------------------------------------------------------------------------------
 
   function show() {
     if (!moved) {
-      const own = kept();
+      const own = savedPin();
       target.setLatLng(own ?? drop());
       around.setLatLng(own ?? drop()).setRadius(own ? NEAR_M : AROUND_M);
     }
     for (const layer of [around, target]) layer.addTo(map);
-    target.dragging[told.movable === undefined ? "disable" : "enable"]();
-    if (told.movable === undefined) moved = false;
-    target.getElement().tabIndex = told.movable === undefined ? -1 : 0;
-    const here = told.drone?.split(",").map(Number);
+    target.dragging[data.movable === undefined ? "disable" : "enable"]();
+    if (data.movable === undefined) moved = false;
+    target.getElement().tabIndex = data.movable === undefined ? -1 : 0;
+    const here = data.drone?.split(",").map(Number);
     if (here) {
       drone.setLatLng(here).addTo(map);
       drone.nose.style.transformOrigin = "14px 14px";
-      drone.nose.style.transform = `rotate(${Number(told.heading)}deg)`;
+      drone.nose.style.transform = `rotate(${Number(data.heading)}deg)`;
       leg.setLatLngs([here, drop()]).addTo(map);
     } else {
       for (const layer of [drone, leg]) layer.remove();
@@ -95,12 +95,12 @@
     frame(here);
   }
 
-  // Both in view: at first, and when the drone has come to a part that is not shown.
+  // Shows drone and drop point, at first and when the drone leaves the visible part.
   function frame(here) {
     const scene = here ? "flight" : "still";
     if (framed === scene && (!here || map.getBounds().contains(here))) return;
     framed = scene;
-    if (here) map.fitBounds(L.latLngBounds([here, drop()]), { ...CLEAR, maxZoom: 17, animate: false });
+    if (here) map.fitBounds(L.latLngBounds([here, drop()]), { ...PADDING, maxZoom: 17, animate: false });
     else map.setView(target.getLatLng(), STILL_ZOOM, { animate: false });
   }
 
@@ -112,9 +112,9 @@
     const fields = form().elements;
     [fields.lat.value, fields.lng.value] = [lat.toFixed(7), lng.toFixed(7)];
     [fields.accuracy_m.value, fields.captured_at.value] = [accuracy_m, captured_at];
-    const known = form().querySelector("[data-fix]");
-    known.hidden = accuracy_m === "";
-    known.textContent = known.dataset.words.replace("{n}", Math.ceil(accuracy_m));
+    const fix = form().querySelector("[data-fix]");
+    fix.hidden = accuracy_m === "";
+    fix.textContent = fix.dataset.words.replace("{n}", Math.ceil(accuracy_m));
     form().classList.add("moved");
     moved = true;
     target.setLatLng([lat, lng]);
@@ -122,27 +122,27 @@
     map.panTo([lat, lng]);
   }
 
-  // The server tells the drop point only roughly. Where somebody has put it themselves, this tab
-  // remembers, until it is moved elsewhere.
-  function keep() {
+  // The server rounds the drop point. This tab stores the exact pin that was set here, until the
+  // drop point moves.
+  function savePin() {
     const { lat, lng } = target.getLatLng();
-    remember(JSON.stringify({ at: [lat, lng], drop: told.drop }));
+    stored(JSON.stringify({ at: [lat, lng], drop: data.drop }));
   }
 
-  function kept() {
-    const { at, drop } = JSON.parse(remember() ?? "{}");
-    return drop === told.drop ? at : undefined;
+  function savedPin() {
+    const { at, drop } = JSON.parse(stored() ?? "{}");
+    return drop === data.drop ? at : undefined;
   }
 
-  function remember(text) {
+  function stored(text) {
     try {
-      return text === undefined ? sessionStorage.getItem(KEPT) : sessionStorage.setItem(KEPT, text);
+      return text === undefined ? sessionStorage.getItem(STORAGE_KEY) : sessionStorage.setItem(STORAGE_KEY, text);
     } catch {
-      return null; // storage is switched off: then it is shown roughly
+      return null; // storage is switched off: the pin is shown rounded
     }
   }
 
-  function leave() {
+  function undo() {
     moved = false;
     form()?.classList.remove("moved");
     framed = "";
@@ -151,17 +151,17 @@
 
   function locate(button) {
     button.setAttribute("aria-disabled", "true");
-    const free = () => button.removeAttribute("aria-disabled");
+    const enable = () => button.removeAttribute("aria-disabled");
     navigator.geolocation.getCurrentPosition(
       ({ coords, timestamp }) => {
-        free();
+        enable();
         if (!form()) return;
         put({ lat: coords.latitude, lng: coords.longitude }, coords.accuracy, new Date(timestamp).toISOString());
         element.scrollIntoView({ block: "center" });
       },
       (error) => {
-        free();
-        Track.tell(error.code === error.PERMISSION_DENIED ? Track.words.denied : Track.words.unknown);
+        enable();
+        Track.showError(error.code === error.PERMISSION_DENIED ? Track.words.denied : Track.words.unknown);
       },
       { enableHighAccuracy: true, timeout: 20_000, maximumAge: 0 },
     );
@@ -170,31 +170,31 @@
   target.on("dragend", () => form() && put(target.getLatLng()));
   map.on("click", ({ latlng }) => form() && put(latlng));
   target.on("keydown", ({ originalEvent: event }) => {
-    const way = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
-    if (!way || !form()) return;
+    const step = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
+    if (!step || !form()) return;
     event.preventDefault();
-    event.stopPropagation(); // the map would move as well
+    event.stopPropagation(); // else the map moves as well
     const px_m = map.distance(map.containerPointToLatLng([0, 0]), map.containerPointToLatLng([1, 0]));
-    put(map.unproject(map.project(target.getLatLng()).add(L.point(way).multiplyBy(STEP_M / px_m))));
+    put(map.unproject(map.project(target.getLatLng()).add(L.point(step).multiplyBy(STEP_M / px_m))));
   });
   document.addEventListener("click", (event) => {
     const gps = event.target.closest("[data-gps]");
     if (gps) locate(gps);
-    if (event.target.closest("[data-undo]")) leave();
+    if (event.target.closest("[data-undo]")) undo();
   });
   document.addEventListener("shown", () => {
     if (!element.isConnected) return; // the delivery is over
     if (moved && !form()?.classList.contains("moved")) {
       moved = false; // it was sent
-      if (document.querySelector("#told .thanks")) keep();
+      if (document.querySelector("#feedback .thanks")) savePin();
     }
     show();
   });
 
   ground();
-  L.control.zoom({ position: "topright", zoomInTitle: told.wordsIn, zoomOutTitle: told.wordsOut }).addTo(map);
+  L.control.zoom({ position: "topright", zoomInTitle: data.wordsIn, zoomOutTitle: data.wordsOut }).addTo(map);
   L.control.scale({ imperial: false }).addTo(map);
-  // The drone glides between two reports by a transition, which must not run while zooming.
+  // A CSS transition moves the drone between two positions. It must not run while zooming.
   map.on("zoomstart", () => element.classList.add("zooming"));
   map.on("zoomend", () => setTimeout(() => element.classList.remove("zooming"), 50));
 })();

@@ -1,8 +1,8 @@
 "use strict";
 
-// Signing with a finger: strokes of points, drawn as they come, sent as numbers.
+// A signature: strokes of [x, y] points, drawn at once and sent as JSON.
 (() => {
-  const CLOSEST_PX = 1.5;
+  const MIN_STEP_PX = 1.5;
   let strokes = [];
   let canvas = null;
 
@@ -11,8 +11,8 @@
     if (!found || found === canvas) return;
     canvas = found;
     strokes = [];
-    canvas.addEventListener("pointerdown", begin);
-    canvas.addEventListener("pointermove", go);
+    canvas.addEventListener("pointerdown", start);
+    canvas.addEventListener("pointermove", extend);
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (canvas.onPaper = null));
     document.querySelector("[data-clear]").addEventListener("click", () => {
       strokes = [];
@@ -23,7 +23,7 @@
 
   const at = (event) => [event.offsetX, event.offsetY].map((px) => Math.round(px * 10) / 10);
 
-  function begin(event) {
+  function start(event) {
     if (!event.isPrimary) return;
     canvas.setPointerCapture(event.pointerId);
     canvas.onPaper = event.pointerId;
@@ -31,13 +31,13 @@
     draw();
   }
 
-  function go(event) {
+  function extend(event) {
     if (canvas.onPaper !== event.pointerId) return;
     const stroke = strokes.at(-1);
     for (const moved of event.getCoalescedEvents?.() ?? [event]) {
       const [x, y] = at(moved);
       const [lastX, lastY] = stroke.at(-1);
-      if (Math.hypot(x - lastX, y - lastY) >= CLOSEST_PX) stroke.push([x, y]);
+      if (Math.hypot(x - lastX, y - lastY) >= MIN_STEP_PX) stroke.push([x, y]);
     }
     draw();
   }

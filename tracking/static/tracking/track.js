@@ -1,22 +1,22 @@
 "use strict";
 
-// The page is whole without this script. With it, the page renews itself in place: it fetches
-// itself and takes over what has changed of the elements marked `data-live`:
-//   attributes  only these (whatever is in the element is drawn here)
+// The page works without this script. With it, the page polls itself and updates the elements marked
+// `data-live` in place:
+//   attributes  the attributes only (scripts draw the children)
 //   content     attributes and children
-//   ask         as a whole, once something else is asked for: somebody may be typing in it
-// An element that another script owns (the map's, where Leaflet sets classes and style) is inside such
-// an element and is never marked itself: it would lose what the server does not write.
+//   ask         attributes and children, but only when the form changes: the customer may be typing
+// Never mark an element that another script owns, like #map, where Leaflet sets classes and style: the
+// update would remove them. Put it inside a marked element instead.
 const Track = (() => {
   const HIDDEN_TIMES = 5;
   const SLOWEST_S = 120;
   const TIMEOUT_MS = 20_000;
-  const spoken = document.documentElement.lang;
-  // The region of the phone, where it speaks the page's language, decides on the clock.
-  const language = navigator.languages.find((known) => known.split("-")[0] === spoken) ?? spoken;
+  const pageLanguage = document.documentElement.lang;
+  // The browser's variant of the page's language, like en-US, decides on the format of times.
+  const language = navigator.languages.find((tag) => tag.split("-")[0] === pageLanguage) ?? pageLanguage;
   const words = document.getElementById("words").dataset;
   const page = document.getElementById("page");
-  const raw = new Map(); // what the server wrote, by id: times are rewritten here
+  const raw = new Map(); // the server's HTML by element id, because `localize` changes the times
   let timer = null;
   let failures = 0;
   let shownAt = Date.now();
@@ -30,7 +30,7 @@ const Track = (() => {
     day: { weekday: "long", day: "numeric", month: "long", hour: "numeric", minute: "2-digit" },
   };
 
-  // “near” is the time alone today, and the day as well on any other.
+  // “near” is the time today, and date and time on other days.
   function localize() {
     for (const time of document.querySelectorAll("time[data-format]")) {
       const at = new Date(time.dateTime);
@@ -46,7 +46,7 @@ const Track = (() => {
     return minutes === 1 ? words.minute : words.minutes.replace("{n}", minutes);
   }
 
-  // Counted from when the page came, so that the phone's own clock need not be right.
+  // Counts from the time of the last update, so a wrong clock of the phone does not matter.
   function count() {
     const left = document.getElementById("facts").dataset.seconds;
     const about = document.querySelector("[data-about]");
@@ -57,7 +57,7 @@ const Track = (() => {
     fly(Number(left), passed);
   }
 
-  // The drone of the drawing, on the same arc as the server puts it (scene.py).
+  // Moves the drawn drone along the same arc as `page_context.arc`.
   function fly(left, passed) {
     const drone = document.getElementById("scene-drone");
     const start = Number(drone.dataset.share);
@@ -66,7 +66,7 @@ const Track = (() => {
     document.getElementById("scene-done").setAttribute("stroke-dasharray", `${100 * share} 100`);
   }
 
-  // --- taking over what is new -------------------------------------------------------------------
+  // --- updating the page -------------------------------------------------------------------------
 
   function copyAttributes(from, to) {
     for (const { name } of [...to.attributes]) if (!from.hasAttribute(name)) to.removeAttribute(name);
@@ -74,22 +74,22 @@ const Track = (() => {
   }
 
   function show(fresh, { answered = false } = {}) {
-    const its = fresh.getElementById("page");
-    if (!its) return location.reload(); // an error page, which knows what to do
-    // A copy on the way may be a few seconds older than the answer to what was just done.
-    if (!answered && its.dataset.updated < page.dataset.updated) return;
+    const freshPage = fresh.getElementById("page");
+    if (!freshPage) return location.reload(); // an error page, which reloads itself
+    // A cached copy may be a few seconds older than the answer to a form.
+    if (!answered && freshPage.dataset.updated < page.dataset.updated) return;
     for (const element of fresh.querySelectorAll("[data-live]")) {
       const shown = document.getElementById(element.id);
       if (!shown) return location.reload();
       const kind = element.dataset.live;
       if (kind === "ask" && !answered && shown.dataset.ask === element.dataset.ask) continue;
-      if (element.id === "told" && !answered) continue;
+      if (element.id === "feedback" && !answered) continue;
       copyAttributes(element, shown);
       if (kind === "attributes" || (kind === "content" && raw.get(element.id) === element.innerHTML)) continue;
       raw.set(element.id, element.innerHTML);
       shown.replaceChildren(...element.childNodes);
     }
-    // Over: the page has no map any more, and what this one shows would stay for good.
+    // The fresh page has no map when the delivery is over.
     if (!fresh.getElementById("where")) document.getElementById("where")?.remove();
     shownAt = Date.now();
     shown();
@@ -105,58 +105,58 @@ const Track = (() => {
 
   const parsed = async (answer) => new DOMParser().parseFromString(await answer.text(), "text/html");
 
-  // --- asking again, gently ----------------------------------------------------------------------
+  // --- polling -----------------------------------------------------------------------------------
 
   const every_s = () => Number(page.dataset.every) * (document.hidden ? HIDDEN_TIMES : 1);
 
-  function later(seconds) {
+  function schedule(seconds) {
     clearTimeout(timer);
-    // A little apart from all the others that were told to wait as long.
-    if (seconds) timer = setTimeout(look, seconds * 1000 * (0.9 + 0.2 * Math.random()));
+    // Random jitter: other phones may have got the same Retry-After.
+    if (seconds) timer = setTimeout(poll, seconds * 1000 * (0.9 + 0.2 * Math.random()));
   }
 
-  async function look() {
-    if (sending) return later(1);
+  async function poll() {
+    if (sending) return schedule(1);
     try {
       const answer = await fetch(page.dataset.here, { signal: AbortSignal.timeout(TIMEOUT_MS) });
       if (answer.status === 404) return location.reload();
-      if (!answer.ok) return missed(Number(answer.headers.get("Retry-After")) || 0);
+      if (!answer.ok) return failed(Number(answer.headers.get("Retry-After")) || 0);
       const fresh = await parsed(answer);
       if (!sending) show(fresh);
-      found();
+      succeeded();
     } catch {
-      missed(0);
+      failed(0);
     }
   }
 
-  function found() {
+  function succeeded() {
     failures = 0;
     document.getElementById("lost").textContent = "";
-    later(every_s());
+    schedule(every_s());
   }
 
-  function missed(wait_s) {
+  function failed(wait_s) {
     failures += 1;
-    if (failures > 1 || !navigator.onLine) sayLost();
-    later(Math.max(wait_s, Math.min(SLOWEST_S, (every_s() || 15) * 2 ** Math.min(failures, 6))));
+    if (failures > 1 || !navigator.onLine) showLost();
+    schedule(Math.max(wait_s, Math.min(SLOWEST_S, (every_s() || 15) * 2 ** Math.min(failures, 6))));
   }
 
-  function sayLost() {
+  function showLost() {
     const lost = document.getElementById("lost");
     const since = new Intl.DateTimeFormat(language, formats.time).format(shownAt);
-    const told = `${lost.dataset.words} ${since}.`;
-    if (lost.textContent !== told) lost.textContent = told;
+    const text = `${lost.dataset.words} ${since}.`;
+    if (lost.textContent !== text) lost.textContent = text;
   }
 
-  // --- doing something ---------------------------------------------------------------------------
+  // --- forms and sharing -------------------------------------------------------------------------
 
-  function tell(text) {
-    const told = document.createElement("p");
-    told.className = "told refused";
-    told.setAttribute("role", "alert");
-    told.textContent = text;
-    document.getElementById("told").replaceChildren(told);
-    told.scrollIntoView({ block: "nearest" });
+  function showError(text) {
+    const error = document.createElement("p");
+    error.className = "feedback refused";
+    error.setAttribute("role", "alert");
+    error.textContent = text;
+    document.getElementById("feedback").replaceChildren(error);
+    error.scrollIntoView({ block: "nearest" });
   }
 
   async function send(form) {
@@ -168,10 +168,10 @@ const Track = (() => {
       const body = new URLSearchParams(new FormData(form));
       const answer = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(TIMEOUT_MS) });
       show(await parsed(answer), { answered: true });
-      document.querySelector("#told > p")?.scrollIntoView({ block: "center" });
-      found();
+      document.querySelector("#feedback > p")?.scrollIntoView({ block: "center" });
+      succeeded();
     } catch {
-      tell(words.failed);
+      showError(words.failed);
     } finally {
       sending = false;
       buttons.forEach((button) => button.removeAttribute("aria-disabled"));
@@ -196,19 +196,19 @@ const Track = (() => {
         button.textContent = button.dataset.done;
       }
     } catch {
-      // Closed without sharing. The link stands below the button, too.
+      // Closed without sharing. The link is below the button as well.
     }
   });
 
-  document.addEventListener("visibilitychange", () => (document.hidden ? later(every_s()) : page.dataset.every > 0 && look()));
-  addEventListener("offline", sayLost);
-  addEventListener("online", look);
+  document.addEventListener("visibilitychange", () => (document.hidden ? schedule(every_s()) : page.dataset.every > 0 && poll()));
+  addEventListener("offline", showLost);
+  addEventListener("online", poll);
 
   for (const element of document.querySelectorAll("[data-live=content]")) raw.set(element.id, element.innerHTML);
   document.getElementById("zone").textContent = words.zone;
-  // The scripts after this one may listen by then.
+  // The scripts after this one listen for “shown”, so wait until they have run.
   document.addEventListener("DOMContentLoaded", shown);
   setInterval(count, 1000);
-  later(every_s());
-  return { tell, words };
+  schedule(every_s());
+  return { showError, words };
 })();

@@ -2,10 +2,10 @@ from django.db import migrations
 
 
 def make_administrators(apps, schema_editor):
-    """Where nobody is an administrator, the superusers of role OPS become it.
+    """When there is no administrator, make the superusers of role OPS administrators.
 
-    createsuperuser made its users so, and without them nobody could administer. Where somebody is one,
-    nobody rises: a superuser of role OPS may have been an administrator who no longer is to be one.
+    createsuperuser gave its users the role OPS, and without them there would be no administrator.
+    When there is one, no user is promoted: a superuser of role OPS may be a former administrator.
     """
     users = apps.get_model("accounts", "User").objects.using(schema_editor.connection.alias)
     if not users.filter(role="ADMIN", is_active=True, is_staff=True).exists():

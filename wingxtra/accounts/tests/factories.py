@@ -1,4 +1,4 @@
-"""Callers as tests need them, and clients that call as them."""
+"""Factories of users, merchants and keys, and API clients that call as them."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ class MerchantFactory(factory.django.DjangoModelFactory):
 
 
 class UserFactory(factory.django.DjangoModelFactory):
-    """Ops staff; an administrator with `admin=True`, a loader with `loader=True`, a merchant's with
-    `merchant=...`.
+    """Ops staff by default; an administrator with `admin=True`, a loader with `loader=True`, a
+    merchant's user with `merchant=...`.
     """
 
     class Meta:
@@ -42,7 +42,7 @@ class UserFactory(factory.django.DjangoModelFactory):
 
 
 def api_client(user: User | ApiKey | None = None) -> APIClient:
-    """Calls as `user`, whom it need not authenticate; as a stranger without one."""
+    """A client that calls as `user` without real authentication; anonymous if None."""
     client = APIClient()
     if user is not None:
         client.force_authenticate(user)
@@ -50,7 +50,7 @@ def api_client(user: User | ApiKey | None = None) -> APIClient:
 
 
 def key_client(**attributes: Any) -> APIClient:
-    """Calls with a new API key, by the real authentication; `role` is ADMIN if not given."""
+    """A client with a new API key and real authentication; `role` is ADMIN by default."""
     attributes = {"name": "till 3", "role": Role.ADMIN, **attributes}
     if attributes.get("merchant"):
         attributes["role"] = Role.MERCHANT

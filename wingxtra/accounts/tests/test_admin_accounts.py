@@ -11,7 +11,7 @@ from wingxtra.accounts.models import ApiKey, User
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
-# The part of a user's form that says at which hubs a loader works (orders.loading.admin).
+# The form set of the hubs at which a loader works (orders.loading.admin).
 NO_HUBS = {"loads_at-TOTAL_FORMS": "0", "loads_at-INITIAL_FORMS": "0"}
 
 
@@ -22,7 +22,7 @@ def boss() -> Client:
     return browser
 
 
-def test_a_key_is_shown_once_and_only_its_digest_stays(boss: Client) -> None:
+def test_a_key_is_shown_once_and_only_its_digest_is_stored(boss: Client) -> None:
     merchant = MerchantFactory()
     form = {"name": "till 3", "role": "MERCHANT", "merchant": merchant.pk, "live_mode": "on"}
     answer = boss.post(reverse("admin:accounts_apikey_add"), form)
@@ -39,7 +39,7 @@ def test_a_key_is_shown_once_and_only_its_digest_stays(boss: Client) -> None:
         assert found.group() not in boss.get(page).content.decode()
 
 
-def test_a_revoked_key_opens_nothing_any_more(boss: Client) -> None:
+def test_a_key_is_revoked_once(boss: Client) -> None:
     row, _ = ApiKey.issue(name="till 3", role=Role.OPS)
     url = reverse("admin:act", args=["accounts.apikey", "revoke"]) + f"?id={row.pk}"
     boss.post(url, {"reason": "Stolen."})
@@ -58,7 +58,7 @@ def test_a_role_and_its_merchant_must_agree(boss: Client, role: str, with_mercha
 @pytest.mark.parametrize(
     ("role", "is_staff"), [("OPS", True), ("READONLY", True), ("MERCHANT", False)]
 )
-def test_one_form_makes_a_person_who_can_log_in(boss: Client, role: str, is_staff: bool) -> None:
+def test_one_form_creates_a_user_who_can_log_in(boss: Client, role: str, is_staff: bool) -> None:
     form = {
         **NO_HUBS,
         "username": "kofi",
@@ -75,7 +75,7 @@ def test_one_form_makes_a_person_who_can_log_in(boss: Client, role: str, is_staf
     assert kofi.check_password("correct horse battery")
 
 
-def test_a_form_cannot_make_a_superuser(boss: Client) -> None:
+def test_the_form_cannot_make_a_superuser(boss: Client) -> None:
     kofi = UserFactory(username="kofi", role=Role.OPS)
     form = {"username": "kofi", "role": "OPS", "is_active": "on", **NO_HUBS}
     boss.post(
@@ -85,7 +85,7 @@ def test_a_form_cannot_make_a_superuser(boss: Client) -> None:
     assert not User.objects.get(pk=kofi.pk).is_superuser
 
 
-def test_a_person_whose_role_becomes_merchant_leaves_the_console(boss: Client) -> None:
+def test_a_user_whose_role_becomes_merchant_loses_access_to_the_console(boss: Client) -> None:
     kofi = UserFactory(username="kofi", role=Role.OPS)
     merchant = MerchantFactory()
     form = {"username": "kofi", "role": "MERCHANT", "merchant": merchant.pk, **NO_HUBS}
@@ -95,7 +95,7 @@ def test_a_person_whose_role_becomes_merchant_leaves_the_console(boss: Client) -
     assert browser.get("/admin/").status_code == 302
 
 
-def test_the_form_of_a_new_user_is_the_whole_of_it(boss: Client) -> None:
+def test_a_new_user_needs_only_one_form(boss: Client) -> None:
     page = boss.get(reverse("admin:accounts_user_add")).content.decode()
     assert "edit more user options" not in page
     assert "usable_password" not in page

@@ -1,4 +1,4 @@
-"""API keys: shown once, known by their digest, out the moment they are revoked."""
+"""API keys: shown once, stored as a digest, refused as soon as they are revoked."""
 
 from datetime import timedelta
 
@@ -26,16 +26,16 @@ def call(key: str, header: str = "X-API-Key"):
 
 
 @pytest.mark.parametrize("header", ["X-API-Key", "x-de-api-key"])
-def test_a_key_is_taken_from_either_header(issued, header):
+def test_a_key_is_accepted_in_either_header(issued, header):
     response = call(issued[1], header)
     assert response.json() == {"role": "OPS", "live_mode": True}
 
 
-def test_a_key_is_taken_as_a_bearer_token(issued):
+def test_a_key_is_accepted_as_a_bearer_token(issued):
     assert call(f"Bearer {issued[1]}", "Authorization").status_code == 200
 
 
-def test_only_a_digest_is_kept(issued):
+def test_only_a_digest_is_stored(issued):
     row, key = issued
     assert key.startswith("wx_live_")
     assert len(key) >= 40
@@ -44,7 +44,7 @@ def test_only_a_digest_is_kept(issued):
     assert key.startswith(row.hint)
 
 
-def test_a_test_key_says_so_by_its_prefix_and_to_the_views():
+def test_a_test_key_has_its_own_prefix_and_views_know_it():
     row, key = ApiKey.issue(name="till 3", role=Role.OPS, live_mode=False)
     assert key.startswith("wx_test_")
     assert row.hint.startswith("wx_test_")
@@ -62,14 +62,14 @@ def test_an_unknown_key_is_refused(key):
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
-def test_a_revoked_key_is_out_at_once(issued):
+def test_a_revoked_key_is_refused_at_once(issued):
     row, key = issued
     row.revoked_at = timezone.now()
     row.save()
     problem(call(key), 401, "invalid_api_key")
 
 
-def test_a_key_runs_out_when_it_says():
+def test_a_key_expires():
     _, key = ApiKey.issue(
         name="till 3", role=Role.OPS, expires_at=timezone.now() + timedelta(days=1)
     )
@@ -78,20 +78,20 @@ def test_a_key_runs_out_when_it_says():
         problem(call(key), 401, "invalid_api_key")
 
 
-def test_the_keys_of_a_merchant_that_left_are_out():
+def test_keys_of_an_inactive_merchant_are_refused():
     merchant = MerchantFactory(active=False)
     _, key = ApiKey.issue(name="till 3", role=Role.MERCHANT, merchant=merchant)
     problem(call(key), 401, "invalid_api_key")
 
 
-def test_a_wrong_key_is_refused_even_where_a_good_token_comes_along(issued):
+def test_a_wrong_key_is_refused_even_beside_a_valid_token(issued):
     response = api_client().get(
         "/api/v1/staff", headers={"X-API-Key": "wx_live_guess", "Authorization": issued[1]}
     )
     problem(response, 401, "invalid_api_key")
 
 
-def test_knowing_a_caller_costs_one_statement_and_once_a_minute_a_second(issued):
+def test_authenticating_a_key_costs_one_statement_and_a_second_one_once_a_minute(issued):
     row, key = issued
     costs = []
     now = timezone.now()
@@ -106,7 +106,7 @@ def test_knowing_a_caller_costs_one_statement_and_once_a_minute_a_second(issued)
     assert abs(last_used_at - now - timedelta(seconds=61)) < timedelta(seconds=5)
 
 
-def test_knowing_a_user_costs_one_statement():
+def test_authenticating_a_user_costs_one_statement():
     body = {"username": UserFactory().username, "password": "correct horse battery staple"}
     access = api_client().post("/api/v1/auth/token", body).json()["access"]
     with CaptureQueriesContext(connection) as statements:

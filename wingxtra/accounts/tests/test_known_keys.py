@@ -1,4 +1,4 @@
-"""Keys that a process remembers: good for as long as the database says so, and no longer."""
+"""API keys that a process has cached: valid only as long as the database says so."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from wingxtra import cache_version, redis_client
+from wingxtra.accounts import authentication
 from wingxtra.accounts.console import _revoke
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey
@@ -33,21 +34,21 @@ def statements_of(key: str) -> int:
 
 
 @pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> tuple[ApiKey, str]:
-    """A merchant's key that this process remembers."""
-    # A test before this one may have found Redis away, and have it left alone.
-    monkeypatch.setattr(redis_client, "_rests_until", 0.0)
+def cached(monkeypatch: pytest.MonkeyPatch) -> tuple[ApiKey, str]:
+    """A merchant's key that this process has cached."""
+    # An earlier test may have simulated an outage of Redis, after which the client pauses.
+    monkeypatch.setattr(redis_client, "_paused_until", 0.0)
     row, key = ApiKey.issue(name="till 3", role=Role.MERCHANT, merchant=MerchantFactory())
     assert (call(key), call(key)) == (200, 200)
     return row, key
 
 
-def test_a_key_that_is_known_costs_a_statement_less(known: tuple[ApiKey, str]) -> None:
-    _, key = known
-    of_the_view = statements_of(key)
-    cache_version.Stamp("accounts:keys").renew()
-    assert statements_of(key) == of_the_view + 1
-    assert statements_of(key) == of_the_view
+def test_a_cached_key_saves_a_statement(cached: tuple[ApiKey, str]) -> None:
+    _, key = cached
+    with_cache = statements_of(key)
+    authentication.VERSION.bump()
+    assert statements_of(key) == with_cache + 1
+    assert statements_of(key) == with_cache
 
 
 def _leaves(row: ApiKey) -> None:
@@ -64,16 +65,16 @@ CHANGES: dict[str, Callable[[ApiKey], Any]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_change_is_obeyed_at_once(
-    known: tuple[ApiKey, str], change: Callable[[ApiKey], Any]
+def test_a_change_takes_effect_at_once(
+    cached: tuple[ApiKey, str], change: Callable[[ApiKey], Any]
 ) -> None:
-    row, key = known
+    row, key = cached
     change(row)
     assert call(key) == 401
 
 
-def test_it_runs_out_to_the_second(known: tuple[ApiKey, str]) -> None:
-    row, key = known
+def test_a_cached_key_expires_to_the_second(cached: tuple[ApiKey, str]) -> None:
+    row, key = cached
     row.expires_at = timezone.now() + timedelta(seconds=1)
     row.save()
     assert (call(key), call(key)) == (200, 200)
@@ -82,8 +83,8 @@ def test_it_runs_out_to_the_second(known: tuple[ApiKey, str]) -> None:
     assert call(key) == 401
 
 
-def test_a_change_that_is_not_committed_is_nobody_elses(known: tuple[ApiKey, str]) -> None:
-    row, key = known
+def test_an_uncommitted_change_is_invisible_to_others(cached: tuple[ApiKey, str]) -> None:
+    row, key = cached
 
     def elsewhere() -> int:
         try:
@@ -99,32 +100,30 @@ def test_a_change_that_is_not_committed_is_nobody_elses(known: tuple[ApiKey, str
     assert call(key) == 200
 
 
-def test_one_that_nobody_announced_is_believed_for_some_seconds_only(
-    known: tuple[ApiKey, str], monkeypatch: pytest.MonkeyPatch
+def test_an_unannounced_change_is_noticed_when_the_cached_key_is_too_old(
+    cached: tuple[ApiKey, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when the process that revoked it died between the commit and the stamp."""
-    row, key = known
+    """As if the process that revoked it had died between the commit and the bump."""
+    row, key = cached
     ApiKey.objects.filter(pk=row.pk).update(revoked_at=timezone.now())
     assert call(key) == 200
-    monkeypatch.setattr(cache_version, "BELIEVED_S", 0.0)
+    monkeypatch.setattr(cache_version, "MAX_AGE_S", 0.0)
     assert call(key) == 401
 
 
-def test_while_redis_is_away_the_database_is_asked(
-    known: tuple[ApiKey, str], settings: Any
+def test_while_redis_is_down_each_call_reads_the_database(
+    cached: tuple[ApiKey, str], settings: Any
 ) -> None:
-    row, key = known
+    row, key = cached
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
     ApiKey.objects.filter(pk=row.pk).update(revoked_at=timezone.now())
     assert call(key) == 401
 
 
-def test_not_more_of_them_are_remembered_than_there_is_room_for(
-    known: tuple[ApiKey, str], monkeypatch: pytest.MonkeyPatch
+def test_the_number_of_cached_keys_is_limited(
+    cached: tuple[ApiKey, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wingxtra.accounts import authentication
-
-    monkeypatch.setattr(authentication, "MOST_KEPT", 2)
+    monkeypatch.setattr(authentication, "MAX_CACHED_KEYS", 2)
     for _ in range(3):
         assert call(ApiKey.issue(name="till", role=Role.OPS)[1]) == 200
-        assert len(authentication._kept) <= 2
+        assert len(authentication._cache) <= 2

@@ -1,4 +1,4 @@
-"""What a user may do comes from the role alone, and createsuperuser makes an administrator."""
+"""Permissions come from the role alone, and createsuperuser makes an administrator."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def group_permissions(role: Role) -> set[str]:
 
 
 @pytest.mark.parametrize("role", Role)
-def test_permissions_are_those_of_the_roles_group_and_no_others(role: Role) -> None:
+def test_permissions_are_exactly_those_of_the_roles_group(role: Role) -> None:
     user = user_of(role)
     user.groups.set(Group.objects.all())
     user.user_permissions.set(Permission.objects.all())
@@ -53,7 +53,7 @@ def test_permissions_are_those_of_the_roles_group_and_no_others(role: Role) -> N
 
 
 @pytest.mark.parametrize("role", Role)
-def test_nobody_can_be_made_a_superuser_beside_the_role(role: Role) -> None:
+def test_no_user_can_be_made_a_superuser(role: Role) -> None:
     user = user_of(role)
     assert user.is_superuser is False
     with pytest.raises(AttributeError):
@@ -78,7 +78,7 @@ def test_createsuperuser_makes_an_administrator(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("role", Role)
-def test_a_token_does_what_the_role_does(role: Role) -> None:
+def test_a_token_has_the_permissions_of_the_role(role: Role) -> None:
     user = user_of(role)
     client = api_client()
     pair = client.post("/api/v1/auth/token", {"username": user.username, "password": PASSWORD})
@@ -91,17 +91,17 @@ def test_a_token_does_what_the_role_does(role: Role) -> None:
     assert may_dispatch == (role in STAFF_ROLES)
 
 
-# --- those who were superusers before -------------------------------------------------------------
+# --- former superusers ----------------------------------------------------------------------------
 
 
 def migrated(*before: dict[str, Any]) -> dict[str, User]:
-    """The users of the former release with these attributes, as the migration leaves them."""
+    """Users of the former release with these attributes, after the migration."""
     former = MigrationExecutor(connection)
     former.migrate(BEFORE)
     old = former.loader.project_state(BEFORE).apps.get_model("accounts", "User")
     for attributes in before:
         old.objects.create(**{"is_staff": True, "date_joined": timezone.now(), **attributes})
-    connection.check_constraints()  # deferred ones would be in the way of ALTER TABLE
+    connection.check_constraints()  # pending deferred checks would block ALTER TABLE
     MigrationExecutor(connection).migrate(AFTER)
     return {user.username: user for user in User.objects.all()}
 
@@ -110,7 +110,7 @@ def superuser(username: str, role: Role, **attributes: Any) -> dict[str, Any]:
     return {"username": username, "role": role.value, "is_superuser": True, **attributes}
 
 
-def test_a_superuser_who_only_reads_goes_on_reading_only() -> None:
+def test_a_superuser_with_the_readonly_role_stays_readonly() -> None:
     eyes = migrated(superuser("eyes", Role.READONLY))["eyes"]
 
     assert eyes.role == Role.READONLY
@@ -136,7 +136,7 @@ def test_the_first_administrator_of_the_former_release_stays_one() -> None:
     assert roles == {"boss": Role.ADMIN, "eyes": Role.READONLY, "ama": Role.OPS}
 
 
-def test_where_there_is_an_administrator_nobody_becomes_one() -> None:
+def test_with_an_administrator_no_superuser_becomes_one() -> None:
     users = migrated(superuser("boss", Role.ADMIN), superuser("former", Role.OPS))
     assert users["former"].role == Role.OPS
     assert users["former"].get_all_permissions() == group_permissions(Role.OPS)

@@ -1,4 +1,4 @@
-"""Logging in by name and password, and staying logged in."""
+"""JWTs: login by name and password, refresh, verification and lockout."""
 
 from datetime import timedelta
 
@@ -34,7 +34,7 @@ def call(token: str, scheme: str = "Bearer"):
     return api_client().get("/api/v1/merchants", HTTP_AUTHORIZATION=f"{scheme} {token}")
 
 
-def test_a_token_says_who_in_which_role_and_for_how_long():
+def test_a_token_has_user_role_merchant_and_expiry():
     user = UserFactory(merchant=MerchantFactory())
     access = log_in(user).json()["access"]
     claims = jwt.decode(access, django_settings.SECRET_KEY, algorithms=["HS256"])
@@ -52,16 +52,16 @@ def test_staff_have_no_merchant_in_their_token():
     assert (claims["role"], claims["merchant_id"]) == ("ADMIN", None)
 
 
-def test_a_login_is_noted():
+def test_the_last_login_is_stored():
     user = UserFactory()
     log_in(user)
     assert User.objects.get(pk=user.pk).last_login is not None
 
 
-def test_a_wrong_password_and_an_unknown_name_sound_the_same():
+def test_a_wrong_password_and_an_unknown_name_get_the_same_answer():
     user = UserFactory()
     wrong = problem(log_in(user, "wrong"), 401, "invalid_credentials")
-    unknown = problem(log_in(User(username="nobody")), 401, "invalid_credentials")
+    unknown = problem(log_in(User(username="unknown")), 401, "invalid_credentials")
     assert wrong["detail"] == unknown["detail"]
 
 
@@ -71,7 +71,7 @@ def test_bad_input_to_the_token_call_is_named():
     assert {error["field"] for error in errors} == {"username", "password", "pasword"}
 
 
-def test_who_was_switched_off_is_out_at_once():
+def test_a_user_of_an_inactive_merchant_is_refused_at_once():
     merchant = MerchantFactory()
     user = UserFactory(merchant=merchant)
     pair = log_in(user).json()
@@ -83,18 +83,18 @@ def test_who_was_switched_off_is_out_at_once():
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "a.b.c"])
-def test_a_token_that_is_none_is_refused(token):
+def test_an_invalid_token_is_refused(token):
     response = call(token or "x y")
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="api"'
     problem(verify(token or "nonsense"), 401, "token_not_valid")
 
 
-def test_a_refresh_token_opens_no_door():
+def test_a_refresh_token_cannot_be_used_for_calls():
     problem(call(log_in(UserFactory()).json()["refresh"]), 401, "token_not_valid")
 
 
-def test_an_access_token_runs_out():
+def test_an_access_token_expires():
     access = log_in(UserFactory()).json()["access"]
     assert verify(access).status_code == 200
     with time_machine.travel(timezone.now() + timedelta(hours=1)):
@@ -111,7 +111,7 @@ def test_each_refresh_token_works_once():
     assert refresh(second["refresh"]).status_code == 200
 
 
-def test_a_refreshed_token_has_the_role_of_now():
+def test_a_refreshed_token_has_the_current_role():
     user = UserFactory()
     pair = log_in(user).json()
     User.objects.update(role="ADMIN")
@@ -119,11 +119,11 @@ def test_a_refreshed_token_has_the_role_of_now():
     assert jwt.decode(access, options={"verify_signature": False})["role"] == "ADMIN"
 
 
-def test_an_access_token_refreshes_nothing():
+def test_an_access_token_cannot_be_refreshed():
     problem(refresh(log_in(UserFactory()).json()["access"]), 401, "token_not_valid")
 
 
-def test_a_token_whose_user_is_gone_is_refused():
+def test_a_token_of_a_deleted_user_is_refused():
     user = UserFactory()
     pair = log_in(user).json()
     user.delete()
@@ -131,14 +131,14 @@ def test_a_token_whose_user_is_gone_is_refused():
     assert refresh(pair["refresh"]).status_code == 401
 
 
-def test_expired_tokens_are_forgotten():
+def test_expired_tokens_are_deleted():
     log_in(UserFactory())
     with time_machine.travel(timezone.now() + timedelta(days=8)):
         forget_expired_tokens.fn()
     assert not OutstandingToken.objects.exists()
 
 
-def test_who_guesses_passwords_has_to_wait_and_it_is_logged(settings, caplog):
+def test_too_many_wrong_passwords_lock_the_user_out_and_are_logged(settings, caplog):
     user = UserFactory()
     for _ in range(settings.AXES_FAILURE_LIMIT - 1):
         problem(log_in(user, "wrong"), 401, "invalid_credentials")
@@ -149,14 +149,14 @@ def test_who_guesses_passwords_has_to_wait_and_it_is_logged(settings, caplog):
     assert any("Locking out" in str(r.getMessage()) for r in caplog.records)
     assert user.username in caplog.text
     assert PASSWORD not in caplog.text
-    # Nobody else is locked out: not the same user elsewhere, not another one there.
+    # The same user at another address, and another user at this one, are not locked out.
     assert log_in(user, REMOTE_ADDR="10.0.0.7").status_code == 200
     assert log_in(UserFactory()).status_code == 200
     with time_machine.travel(timezone.now() + timedelta(minutes=11)):
         assert log_in(user).status_code == 200
 
 
-def test_a_right_password_forgives_the_wrong_ones_before(settings):
+def test_a_right_password_resets_the_count_of_wrong_ones(settings):
     user = UserFactory()
     for _ in range(3):
         for _ in range(settings.AXES_FAILURE_LIMIT - 1):

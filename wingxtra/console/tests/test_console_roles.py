@@ -1,4 +1,4 @@
-"""Who may open which page and take which action: every one of them, for every role."""
+"""Access to every page and every action of the console, for every role."""
 
 from typing import Any
 
@@ -32,12 +32,12 @@ ADMIN_ONLY = {
     "fleet.policyversion",
     "admin.logentry",
 }
-# Pages of libraries; nobody but ADMIN has permissions on what is not ours.
+# Our apps. Only ADMIN has permissions on pages of libraries.
 OURS = {"accounts", "fleet", "orders", "dispatch", "pod", "tracking", "admin", "console"}
 
 
 def signed_in(role: Role | None, **client: Any) -> Client:
-    """A browser in which somebody of this role has logged in; nobody for None."""
+    """A browser with a login of this role; not logged in for None."""
     browser = Client(**client)
     if role is not None:
         merchant = MerchantFactory() if role == Role.MERCHANT else None
@@ -63,7 +63,7 @@ def test_each_role_has_a_group_with_its_permissions() -> None:
 
 @pytest.mark.parametrize("label", model_pages())
 @pytest.mark.parametrize("role", [*Role, None])
-def test_lists_open_for_those_who_may_see_them(label: str, role: Role | None) -> None:
+def test_lists_open_for_roles_that_may_see_them(label: str, role: Role | None) -> None:
     app, model = label.split(".")
     answer = signed_in(role).get(reverse(f"admin:{app}_{model}_changelist"))
     if role not in CONSOLE_ROLES:
@@ -86,7 +86,7 @@ def test_the_dashboard_and_the_map_open_for_staff_only(name: str, role: Role | N
 
 
 def something_for(model: type) -> Any:
-    """An object of the model, to open an action's page about."""
+    """An object of the model, for an action's page."""
     if model is Order:
         return OrderFactory()
     if model is Policy:
@@ -112,7 +112,7 @@ def something_for(model: type) -> Any:
 
 @pytest.mark.parametrize("key", sorted(actions._actions))
 @pytest.mark.parametrize("role", [*Role, None])
-def test_actions_open_and_act_for_those_who_may_take_them(
+def test_actions_open_for_roles_that_may_carry_them_out(
     key: tuple[str, str], role: Role | None
 ) -> None:
     action = actions._actions[key]
@@ -123,12 +123,12 @@ def test_actions_open_and_act_for_those_who_may_take_them(
     expected = 302 if role not in CONSOLE_ROLES else 200 if may else 403
     assert browser.get(url).status_code == expected
     if not may:
-        # Posted straight, without ever having seen the form.
+        # Posted directly, without opening the form first.
         assert browser.post(url, {"reason": "OTHER"}).status_code == expected
 
 
 @pytest.mark.parametrize("key", sorted(actions._actions))
-def test_looking_at_an_action_changes_nothing(key: tuple[str, str]) -> None:
+def test_opening_an_action_changes_nothing(key: tuple[str, str]) -> None:
     action = actions._actions[key]
     target = something_for(action.model)
     before = type(target)._default_manager.filter(pk=target.pk).values().get()
@@ -154,11 +154,11 @@ def test_the_policy_is_for_administrators_only(role: Role) -> None:
 
 
 @pytest.mark.parametrize("role", [Role.READONLY, Role.OPS, Role.ADMIN])
-def test_nobody_edits_or_deletes_an_order_by_hand(role: Role) -> None:
+def test_no_role_edits_or_deletes_an_order_by_hand(role: Role) -> None:
     order = order_in(Status.QUEUED)
     browser = signed_in(role)
     page = reverse("admin:orders_order_change", args=[order.pk])
-    browser.post(page, {"status": "DELIVERED", "customer_name": "Somebody"})
+    browser.post(page, {"status": "DELIVERED", "customer_name": "Kofi"})
     delete = reverse("admin:orders_order_delete", args=[order.pk])
     assert browser.post(delete, {"post": "yes"}).status_code == 403
     assert browser.get(reverse("admin:orders_order_add")).status_code == 403

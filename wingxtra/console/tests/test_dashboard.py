@@ -1,4 +1,4 @@
-"""What needs me now: items, who looks after them, and when they come back."""
+"""The dashboard: attention items and their acknowledgement, numbers, and the live map."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -34,15 +34,15 @@ def ama() -> Client:
 
 @pytest.fixture
 def leak() -> Iterator[list[Attention]]:
-    """A trouble of the test's own; replace its only element to make it worse."""
-    trouble = [Attention(key="leak", level=3, text="The roof of the Ridge hub leaks")]
+    """An attention item of the test. Replace the list's only element to make it worse."""
+    items = [Attention(key="leak", level=3, text="The roof of the Ridge hub leaks")]
 
     def source(now: datetime) -> list[Attention]:
-        return trouble
+        return items
 
     registry.add_attention(source, checks="no roof leaks")
-    yield trouble
-    registry.attention_sources[:] = [s for s in registry.attention_sources if s.look != source]
+    yield items
+    registry.attention_sources[:] = [s for s in registry.attention_sources if s.find != source]
 
 
 def page(browser: Client) -> str:
@@ -50,7 +50,7 @@ def page(browser: Client) -> str:
 
 
 def open_part(browser: Client) -> str:
-    """The page without what somebody looks after already."""
+    """The page without the acknowledged items."""
     return page(browser).split("<details")[0]
 
 
@@ -74,19 +74,19 @@ def test_a_drone_that_the_registry_does_not_know_can_be_registered(ama: Client) 
     assert 'value="WX-NEW-1"' in form
 
 
-def test_a_dead_worker_and_a_missing_bridge_are_said(ama: Client) -> None:
+def test_a_dead_worker_and_a_missing_bridge_are_shown(ama: Client) -> None:
     assert "The worker is silent" in page(ama)
     assert "No ground control bridge is configured" in page(ama)
 
 
-def test_a_low_battery_in_flight_is_said(ama: Client) -> None:
+def test_a_low_battery_in_flight_is_shown(ama: Client) -> None:
     drone = DroneFactory()
     order_in(Status.ENROUTE, drone=drone)
     show(TelemetryFactory(drone_id=drone.pk, armed=True, battery_pct=12))
     assert f"{drone} flies with 12 % battery" in page(ama)
 
 
-def test_an_acknowledged_item_steps_aside_with_name_and_note(
+def test_an_acknowledged_item_moves_below_the_others_with_name_and_note(
     ama: Client, leak: list[Attention]
 ) -> None:
     url = reverse("admin:acknowledge") + "?key=leak"
@@ -99,13 +99,17 @@ def test_an_acknowledged_item_steps_aside_with_name_and_note(
     assert LogEntry.objects.get().change_message == "Acknowledged: The roofer is on his way."
 
 
-def test_it_comes_back_when_it_gets_worse(ama: Client, leak: list[Attention]) -> None:
+def test_an_acknowledged_item_is_open_again_when_it_gets_worse(
+    ama: Client, leak: list[Attention]
+) -> None:
     ama.post(reverse("admin:acknowledge") + "?key=leak", {"note": "On it."})
     leak[0] = Attention(key="leak", level=4, text="The Ridge hub is under water")
     assert "The Ridge hub is under water" in open_part(ama)
 
 
-def test_it_comes_back_after_half_a_day(ama: Client, leak: list[Attention]) -> None:
+def test_an_acknowledged_item_is_open_again_after_half_a_day(
+    ama: Client, leak: list[Attention]
+) -> None:
     import time_machine
 
     with time_machine.travel(seconds_ago(13 * 3600)):
@@ -117,10 +121,10 @@ def test_it_comes_back_after_half_a_day(ama: Client, leak: list[Attention]) -> N
 
 def test_an_item_that_is_gone_cannot_be_acknowledged(ama: Client) -> None:
     answer = ama.post(reverse("admin:acknowledge") + "?key=leak", {"note": "On it."}, follow=True)
-    assert "That has been dealt with" in answer.content.decode()
+    assert "it has been dealt with" in answer.content.decode()
 
 
-def test_a_reader_acknowledges_nothing(leak: list[Attention]) -> None:
+def test_a_reader_cannot_acknowledge(leak: list[Attention]) -> None:
     reader = browser_of(Role.READONLY)
     assert "Acknowledge…" not in page(reader)
     url = reverse("admin:acknowledge") + "?key=leak"
@@ -155,7 +159,7 @@ def test_the_numbers_count_what_was_delivered_today(ama: Client) -> None:
 
 @pytest.fixture
 def sources(monkeypatch: pytest.MonkeyPatch) -> list[registry.AttentionSource]:
-    """No source but those that the test adds."""
+    """Only the sources that the test adds."""
     monkeypatch.setattr(registry, "attention_sources", made := [])
     return made
 
@@ -164,7 +168,7 @@ def calm(now: datetime) -> list[Attention]:
     return []
 
 
-def test_without_trouble_a_sentence_says_what_was_checked(ama: Client, sources: Any) -> None:
+def test_without_items_a_sentence_lists_what_was_checked(ama: Client, sources: Any) -> None:
     for checks in ("no order is late", "no drone is offline", "no roof leaks"):
         registry.add_attention(calm, checks=checks)
     sentence = "Nothing needs you: no order is late, no drone is offline and no roof leaks."
@@ -172,7 +176,7 @@ def test_without_trouble_a_sentence_says_what_was_checked(ama: Client, sources: 
     assert "Not checked" not in page(ama)
 
 
-def test_what_was_found_is_not_in_the_sentence_even_when_somebody_looks_after_it(
+def test_a_check_with_an_acknowledged_item_is_not_in_the_sentence(
     ama: Client, sources: Any, leak: list[Attention]
 ) -> None:
     registry.add_attention(calm, checks="no order is late")
@@ -189,7 +193,7 @@ def test_what_was_found_is_not_in_the_sentence_even_when_somebody_looks_after_it
         (ValueError("a bug"), "the check itself failed"),
     ],
 )
-def test_what_was_not_checked_is_said_and_not_taken_for_well(
+def test_a_failed_check_is_shown_as_not_checked(
     ama: Client, sources: Any, error: Exception, why: str
 ) -> None:
     def broken(now: datetime) -> Iterator[Attention]:
@@ -198,42 +202,42 @@ def test_what_was_not_checked_is_said_and_not_taken_for_well(
 
     registry.add_attention(calm, checks="no order is late")
     registry.add_attention(broken, checks="no drone is offline")
-    said = page(ama)
-    assert "Nothing that could be checked needs you: no order is late." in said
-    assert f"Not checked, because {why}" in said
-    assert "It is not known that no drone is offline." in said
+    text = page(ama)
+    assert "Nothing that could be checked needs you: no order is late." in text
+    assert f"Not checked, because {why}" in text
+    assert "It is not known that no drone is offline." in text
 
 
-def test_where_nothing_could_be_checked_nothing_is_called_well(ama: Client, sources: Any) -> None:
+def test_without_any_check_nothing_is_called_well(ama: Client, sources: Any) -> None:
     assert "Nothing was checked, so nothing is known." in page(ama)
 
 
 def test_offline_drones_are_one_line_that_names_the_first(ama: Client) -> None:
-    heard = [DroneFactory() for _ in range(5)]
+    online = [DroneFactory() for _ in range(5)]
     for _ in range(6):
         DroneFactory()
     old = DroneFactory()
     DroneFactory(active=False)
     silent_since = seconds_ago(600)
     show(
-        *(TelemetryFactory(drone_id=drone.pk) for drone in heard),
+        *(TelemetryFactory(drone_id=drone.pk) for drone in online),
         TelemetryFactory(drone_id=old.pk, measured_at=silent_since),
     )
-    said = page(ama)
-    assert "7 of 12 drones are offline" in said
-    assert f"{old} (heard 10 min ago)" in said
-    assert "(never heard) and 2 more. They get no orders." in said
-    assert f"{reverse('admin:fleet_drone_changelist')}?readiness=OFFLINE" in said
-    assert said.count('id="ack-offline"') == 1
-    assert f'datetime="{silent_since:%Y-%m-%dT%H:%M}' in said
+    text = page(ama)
+    assert "7 of 12 drones are offline" in text
+    assert f"{old} (last telemetry 10 min ago)" in text
+    assert "(no telemetry yet) and 2 more. They get no orders." in text
+    assert f"{reverse('admin:fleet_drone_changelist')}?readiness=OFFLINE" in text
+    assert text.count('id="ack-offline"') == 1
+    assert f'datetime="{silent_since:%Y-%m-%dT%H:%M}' in text
 
 
-def test_while_no_drone_is_offline_there_is_no_line_of_them(ama: Client) -> None:
+def test_without_an_offline_drone_there_is_no_line_about_them(ama: Client) -> None:
     show(TelemetryFactory(drone_id=DroneFactory().pk))
     assert "offline" not in page(ama).partition('id="numbers"')[0]
 
 
-def test_an_old_picture_says_nothing_of_single_drones(ama: Client) -> None:
+def test_a_stale_picture_hides_the_line_about_offline_drones(ama: Client) -> None:
     DroneFactory()
     assert "drones are offline" not in page(ama)
     assert "because there is no picture of the fleet" in page(ama)
@@ -248,13 +252,13 @@ def test_values_that_telemetry_lacks_are_one_line(ama: Client) -> None:
         TelemetryFactory(drone_id=blind.pk, battery_pct=None, mode=None),
         TelemetryFactory(drone_id=whole.pk),
     )
-    said = page(ama)
-    assert "Telemetry lacks values that dispatch needs" in said
-    assert "1 of 2 drones lacks battery.remaining_pct" in said
-    assert "1 can get no order." in said
+    text = page(ama)
+    assert "Telemetry lacks values that dispatch needs" in text
+    assert "1 of 2 drones lacks battery.remaining_pct" in text
+    assert "1 cannot get orders." in text
 
 
-def test_the_map_carries_drones_orders_and_places(ama: Client) -> None:
+def test_the_map_has_drones_orders_and_places(ama: Client) -> None:
     drone = DroneFactory()
     show(TelemetryFactory(drone_id=drone.pk, heading_deg=90, armed=True))
     order = order_in(Status.ENROUTE, drone=drone)
@@ -275,7 +279,7 @@ def test_the_map_holds_no_personal_data(ama: Client) -> None:
     assert "241234567" not in data
 
 
-def test_a_paused_area_is_said_and_resumed(ama: Client) -> None:
+def test_a_paused_area_is_shown_until_it_is_resumed(ama: Client) -> None:
     area = OrderFactory().service_area
     pause = reverse("admin:act", args=["fleet.servicearea", "pause"]) + f"?id={area.pk}"
     ama.post(pause, {"reason": "Parade."})
@@ -299,7 +303,7 @@ def test_a_late_order_that_waits_can_be_assigned_from_its_line(ama: Client) -> N
     assert f"orders.order/assign/?id={order.pk}" in page(ama)
 
 
-def test_test_orders_neither_count_nor_trouble_nor_fly_over_the_map(ama: Client) -> None:
+def test_test_orders_are_not_in_the_numbers_the_items_or_the_map(ama: Client) -> None:
     order = OrderFactory(live_mode=False, deliver_by=seconds_ago(700))
     assert f"order {order} is late" not in page(ama)
     numbers = {n.label: n.value for n in ama.get(reverse("admin:now")).context["numbers"]}
@@ -308,7 +312,7 @@ def test_test_orders_neither_count_nor_trouble_nor_fly_over_the_map(ama: Client)
     assert layers["queued"] == []
 
 
-def test_the_charts_scale_ends_above_its_highest_hour() -> None:
+def test_the_scale_of_a_chart_ends_above_its_highest_hour() -> None:
     from wingxtra.console.dashboard import bars
 
     labels = [f"{hour}:00" for hour in range(24)]
@@ -318,22 +322,22 @@ def test_the_charts_scale_ends_above_its_highest_hour() -> None:
     assert chart["totals"] == "7 placed"
 
 
-def test_a_drone_on_a_delivery_that_falls_silent_is_ringed_on_the_map(ama: Client) -> None:
-    silent, heard = DroneFactory(), DroneFactory()
-    for drone in (silent, heard):
+def test_a_drone_that_falls_silent_on_a_delivery_has_a_ring_on_the_map(ama: Client) -> None:
+    silent, online = DroneFactory(), DroneFactory()
+    for drone in (silent, online):
         order_in(Status.ENROUTE, drone=drone)
     show(
         TelemetryFactory(drone_id=silent.pk, measured_at=seconds_ago(40)),
-        TelemetryFactory(drone_id=heard.pk),
+        TelemetryFactory(drone_id=online.pk),
     )
     drones = ama.get(reverse("admin:map-data")).json()["layers"]["drones"]
     assert {drone["label"]: drone["is_alert"] for drone in drones} == {
         silent.pk: True,
-        heard.pk: False,
+        online.pk: False,
     }
 
 
-def test_states_on_the_map_are_in_words(ama: Client) -> None:
+def test_states_on_the_map_have_readable_labels(ama: Client) -> None:
     order_in(Status.ENROUTE)
     layers = ama.get(reverse("admin:map-data") + "?all").json()["layers"]
     assert {feature["state"] for feature in layers["flying"]} == {"En route"}

@@ -1,4 +1,4 @@
-"""All that staff did, and finding one's way in it."""
+"""The history of what staff did, and its filters."""
 
 from datetime import timedelta
 
@@ -25,14 +25,14 @@ def ground(drone: Drone, by: User, reason: str) -> None:
     )
 
 
-def history(**narrowed: object) -> str:
+def history(**filters: object) -> str:
     browser = Client()
     browser.force_login(UserFactory(role=Role.ADMIN))
-    return browser.get(reverse("admin:admin_logentry_changelist"), narrowed).content.decode()
+    return browser.get(reverse("admin:admin_logentry_changelist"), filters).content.decode()
 
 
 @pytest.fixture
-def two_deeds() -> tuple[User, User]:
+def two_actions() -> tuple[User, User]:
     """Yesterday ama grounded one drone, and today kofi another."""
     ama, kofi = UserFactory(username="ama", ops=True), UserFactory(username="kofi", ops=True)
     with time_machine.travel(timezone.now() - timedelta(days=1)):
@@ -41,18 +41,18 @@ def two_deeds() -> tuple[User, User]:
     return ama, kofi
 
 
-def test_it_says_who_did_what_to_which_thing(two_deeds: tuple[User, User]) -> None:
+def test_it_shows_who_did_what_to_which_object(two_actions: tuple[User, User]) -> None:
     page = history()
-    for words in ("ama", "Bent propeller.", "WX-OLD-1", "kofi", "Loose arm.", "WX-NEW-1"):
-        assert words in page
+    for text in ("ama", "Bent propeller.", "WX-OLD-1", "kofi", "Loose arm.", "WX-NEW-1"):
+        assert text in page
     assert reverse("admin:fleet_drone_change", args=["WX-NEW-1"]) in page
 
 
 @pytest.mark.parametrize("by", ["person", "day", "object", "kind and object"])
-def test_it_is_narrowed_by_person_object_and_day(two_deeds: tuple[User, User], by: str) -> None:
+def test_it_is_filtered_by_person_object_and_day(two_actions: tuple[User, User], by: str) -> None:
     today = timezone.now().date().isoformat()
     page = {
-        "person": lambda: history(user__id__exact=two_deeds[1].pk),
+        "person": lambda: history(user__id__exact=two_actions[1].pk),
         "day": lambda: history(action_time_from=today, action_time_to=today),
         "object": lambda: history(q="WX-NEW-1"),
         "kind and object": lambda: history(q="NEW", action_time_from=today),
@@ -61,7 +61,7 @@ def test_it_is_narrowed_by_person_object_and_day(two_deeds: tuple[User, User], b
     assert "Bent propeller." not in page
 
 
-def test_what_is_edited_by_a_form_is_in_it_too() -> None:
+def test_edits_by_a_form_are_in_it_too() -> None:
     browser = Client()
     browser.force_login(UserFactory(username="ama", ops=True))
     area = ServiceAreaFactory()
@@ -72,7 +72,7 @@ def test_what_is_edited_by_a_form_is_in_it_too() -> None:
 
 
 def test_an_empty_history_says_so() -> None:
-    assert "Nobody has done anything in the console yet." in history()
+    assert "no action was taken in the console yet" in history()
 
 
 @pytest.mark.parametrize("role", [Role.OPS, Role.READONLY])

@@ -1,4 +1,4 @@
-"""The code of an authenticator app besides the password, where STAFF_SECOND_FACTOR says so."""
+"""The code of an authenticator app besides the password, if STAFF_SECOND_FACTOR is on."""
 
 import re
 from base64 import b32decode
@@ -26,7 +26,7 @@ LOGIN = "/admin/login/?next=/admin/map/"
 
 
 @pytest.fixture(autouse=True)
-def asked_for(settings: Settings) -> None:
+def second_factor_is_on(settings: Settings) -> None:
     settings.STAFF_SECOND_FACTOR = True
 
 
@@ -56,7 +56,7 @@ def give(browser: Client, code: str) -> HttpResponse:
 
 
 def set_up(browser: Client) -> bytes:
-    """Log in for the first time; returns the key that the app keeps."""
+    """Log in for the first time. Returns the app's key."""
     shown = re.search(r">([A-Z2-7]{32})<", after_the_password(browser).content.decode())
     assert shown is not None
     key = b32decode(shown[1])
@@ -71,7 +71,7 @@ def test_an_app_is_set_up_at_the_first_log_in(ama: User) -> None:
     assert LogEntry.objects.get(user=ama).change_message == "Second factor: set up."
 
 
-def test_the_password_alone_opens_nothing(ama: User) -> None:
+def test_the_password_alone_gives_no_access(ama: User) -> None:
     browser = Client()
     after_the_password(browser)
     for path in ("/admin/", "/admin/now/", "/admin/map/data/", "/admin/orders/order/"):
@@ -91,11 +91,11 @@ def test_the_next_log_in_asks_for_the_code_and_shows_no_key(ama: User, clock: Tr
     assert browser.get("/admin/").status_code == 200
 
 
-def test_a_code_is_good_once(ama: User, clock: Traveller) -> None:
+def test_a_code_works_once(ama: User, clock: Traveller) -> None:
     key = set_up(Client())
     browser = Client()
     after_the_password(browser)
-    assert "not right" in give(browser, code_of(key)).content.decode()
+    assert "code is wrong" in give(browser, code_of(key)).content.decode()
 
 
 def test_wrong_codes_make_the_next_try_wait(ama: User, clock: Traveller) -> None:
@@ -104,13 +104,13 @@ def test_wrong_codes_make_the_next_try_wait(ama: User, clock: Traveller) -> None
     browser = Client()
     after_the_password(browser)
     wrong = f"{(int(code_of(key)) + 1) % 1_000_000:06d}"
-    assert "not right" in give(browser, wrong).content.decode()
+    assert "code is wrong" in give(browser, wrong).content.decode()
     assert "Wait some seconds" in give(browser, code_of(key)).content.decode()
     clock.shift(timedelta(seconds=30))
     assert give(browser, code_of(key)).status_code == 302
 
 
-def test_an_administrator_resets_a_lost_one(ama: User) -> None:
+def test_an_administrator_can_reset_a_lost_app(ama: User) -> None:
     set_up(Client())
     boss = UserFactory(username="boss", admin=True)
     actions_page = reverse("admin:act", args=["accounts.user", "reset-second-factor"])
@@ -125,14 +125,14 @@ def test_an_administrator_resets_a_lost_one(ama: User) -> None:
     assert not TOTPDevice.objects.filter(user=ama).exists()
 
 
-def test_somebody_else_can_log_in_instead(ama: User) -> None:
+def test_another_user_can_log_in_instead(ama: User) -> None:
     browser = Client()
     after_the_password(browser)
     browser.post(LOGIN, {"leave": "1"})
     assert 'name="password"' in browser.get(LOGIN).content.decode()
 
 
-def test_it_is_off_unless_asked_for(ama: User, settings: Settings) -> None:
+def test_without_the_setting_the_password_is_enough(ama: User, settings: Settings) -> None:
     settings.STAFF_SECOND_FACTOR = False
     browser = Client()
     after_the_password(browser)

@@ -1,13 +1,12 @@
-"""Django's PostgreSQL backend, with what its pool and its cursors leave out.
+"""Django's PostgreSQL backend, with a cheaper connection check and prepared statements.
 
-- A pooled connection is looked at before it is used. One that the server closed has the end of the
-  stream waiting to be read; one with nothing to read is as good as asked. Django's own check always
-  asks, which is a third round trip for a call that needs two.
-- `prepared_cursor` is for statements whose text does not change (`database.statements`): PostgreSQL
-  binds their parameters, prepares them at their second use, and answers in binary, which neither
-  side has to spell out or to read. Django's own cursors put the values into the text and never
-  prepare, and everything else stays with them: above all searches, whose best plan depends on what
-  is searched for.
+- A pooled connection is checked with poll() instead of `SELECT 1`. A connection that the server has
+  closed is readable (end of stream); one with nothing to read is alive. Django's own check is a
+  round trip, which would be the third for a call that needs two.
+- `prepared_cursor` is for statements whose text does not change (`database.statements`). PostgreSQL
+  binds their parameters, prepares them after two uses, and answers in binary. Django's own
+  cursors put the values into the text and never prepare. They stay in use for everything else,
+  above all for searches, whose best plan depends on the values.
 """
 
 import select
@@ -19,13 +18,13 @@ from psycopg import Connection
 from psycopg.pq import Format
 from psycopg_pool import ConnectionPool
 
-# How often a text is sent before PostgreSQL is asked to keep its plan.
+# Uses of a statement on a connection before it is prepared.
 PREPARE_THRESHOLD = 2
 
 
 class DatabaseOperations(operations.DatabaseOperations):
     def last_executed_query(self, cursor: Any, sql: str, params: Any) -> Any:
-        """With its values, also when a cursor sent them apart from it."""
+        """The query with its values, also for cursors that send the values separately."""
         if isinstance(cursor, base.ServerBindingCursor):
             return self.compose_sql(sql, params)
         return super().last_executed_query(cursor, sql, params)
@@ -38,23 +37,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return {**super().get_connection_params(), "prepare_threshold": PREPARE_THRESHOLD}
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """One that is alive. Raises OperationalError as ever, also when all in the pool have died
-        and no other can be had in time.
+        """A connection that is alive. Raises OperationalError, also if all in the pool are dead
+        and no new one is ready within the pool's timeout.
         """
         connection = super().get_new_connection(conn_params)
         while self.pool and not _is_alive(connection):
             connection.close()
-            self.pool.putconn(connection)  # it makes a new one in the place of one that is closed
+            self.pool.putconn(connection)  # the pool replaces a closed connection
             connection = super().get_new_connection(conn_params)
         return connection
 
     def prepared_cursor(self) -> Any:
-        """Like `cursor()`, for text that does not change. What it finds in a jsonb column is
-        parsed already.
-        """
+        """Like `cursor()`, for text that does not change. Values of jsonb columns are parsed."""
         self.close_if_health_check_failed()
         self.ensure_connection()
-        # What backends are made of is not in the types.
+        # The stubs lack these internals of backends.
         wrapper, cursor_class = cast(Any, self), cast(Any, base.ServerBindingCursor)
         with self.wrap_database_errors:
             cursor = cursor_class(wrapper.connection)

@@ -1,4 +1,4 @@
-"""How the console writes times where Django does it: as everywhere else, and never with “a.m.”."""
+"""Formats of dates and times that Django renders in the console: 24 hours, like our own."""
 
 DATETIME_FORMAT = "d M Y H:i:s"
 DATE_FORMAT = "d M Y"

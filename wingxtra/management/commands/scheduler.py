@@ -10,7 +10,7 @@ from wingxtra.observability import metrics
 
 
 class Command(BaseCommand):
-    help = "Send the ticks of the schedule. A second one stands by and takes over."
+    help = "Send the ticks of the schedule. A second process stands by and takes over."
 
     def handle(self, **options: Any) -> None:
         stop = threading.Event()

@@ -22,6 +22,6 @@ class Command(BaseCommand):
         ]
         command = [sys.executable, "-m", "dramatiq", "django_dramatiq.setup", *actors]
         command += ["--processes", str(processes), "--threads", str(threads)]
-        # The lines keep the format of settings.LOGGING. The process becomes the worker, so that a
-        # signal to it reaches the worker.
+        # exec, so that signals to this process reach the worker. --skip-logging keeps the format of
+        # settings.LOGGING.
         os.execv(sys.executable, [*command, "--skip-logging"])  # noqa: S606

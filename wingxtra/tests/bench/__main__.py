@@ -1,7 +1,7 @@
-"""`make bench`: what API, console, dispatch and simulated days cost, as tables.
+"""`make bench`: benchmarks of API, console, dispatch and simulated days, as tables.
 
-A figure over its budget is marked and counted: the machine may be slow. A wrong answer or an
-exception fails. The logs of what is measured go to a file that is kept only then.
+A value over its budget is marked and counted, but does not fail: the machine may be slow. A wrong
+answer or an exception fails. The logs of the measured processes are kept only then.
 
     BENCH_SECONDS   of load at a time, three times for each call; 2
     BENCH_ONLY      a regular expression: only the calls whose names match
@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def _run(part: tuple[str, ...], log: IO[bytes]) -> tuple[int, int]:
-    """Run one part and print its tables; returns its exit code and how many rows are marked."""
+    """Run one part and print its tables. Returns its exit code and the number of marked rows."""
     reader, writer = os.pipe()
     environment = os.environ | {tables.PIPE: str(writer)}
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The calls of the API that have a budget, each from many clients at once."""
+"""The API calls with a budget, each from many concurrent clients."""
 
 import json
 import re
@@ -32,7 +32,7 @@ HEADINGS = (
 
 @dataclass(frozen=True)
 class Budget:
-    """What a call may cost: docs/performance.md. Shares are of the reference's rate."""
+    """The budget of a call: docs/performance.md. Shares are of the reference's rate."""
 
     statements: int | None = None
     database_ms: float | None = None
@@ -58,7 +58,7 @@ class Call:
     budget: Budget = Budget()
 
     def request(self) -> str:
-        """As the load generator sends it."""
+        """The request for the load generator."""
         method = "POST" if self.body else "GET"
         lines = [f"{method} {self.path} HTTP/1.1", "Host: 127.0.0.1"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
@@ -67,7 +67,7 @@ class Call:
         return "\r\n".join([*lines, "", self.body]).replace(RUN, secrets.token_hex(4))
 
     def make(self, client: Client) -> Any:
-        """In this process, through Django's test client."""
+        """Make the call in this process, with Django's test client."""
         run = secrets.token_hex(4)
         headers = {name: value.replace(RUN, run) for name, value in self.headers.items()}
         if self.body:
@@ -164,8 +164,8 @@ class Server:
     def beside(
         self, one: tuple[Call, int], other: tuple[Call, int], *, rounds: int = ROUNDS
     ) -> tuple[load.Result, float]:
-        """The result of `one`, and its rate as a share of the other's: taken in turn, and the
-        median of each, because the speed of a machine drifts.
+        """The result of `one`, and its rate as a share of the other's. They alternate, and medians
+        count, because the speed of a machine drifts.
         """
         pairs = [(self.loaded(*one), self.loaded(*other)) for _ in range(rounds)]
         results = sorted((mine for mine, _ in pairs), key=lambda result: result.rate)
@@ -178,7 +178,7 @@ def _load_cells(name: str, clients: int, result: load.Result) -> list[object]:
 
 
 def _cost_cells(call: Call, rate: float, seconds: float) -> list[object]:
-    """Statements, their time, the share of what psycopg alone does, and psycopg's rate."""
+    """Statements, their time, the share of psycopg's rate, and that rate."""
     made: list[Any] = []
     cost = references.cost_of(lambda client: made.append(call.make(client)))
     budget = call.budget
@@ -199,7 +199,7 @@ def _cost_cells(call: Call, rate: float, seconds: float) -> list[object]:
 
 
 def _own(statements: Sequence[references.Sent]) -> list[Any]:
-    """What each request has of its own: order and tracking id, lock and digest."""
+    """The values that differ per request: order and tracking id, lock and digest."""
     # The API key is cached: no statement reads it.
     claim, order = (sent.values for sent in statements[:2])
     columns = [field.column for field in Order._meta.concrete_fields]

@@ -1,4 +1,4 @@
-"""The console's list of orders: how long the server takes for what a dispatcher clicks."""
+"""The console's list of orders: server time for a dispatcher's clicks and searches."""
 
 import re
 import time
@@ -19,7 +19,7 @@ BUDGET_MS, BUDGET_STATEMENTS = 300, 12
 
 
 def views() -> dict[str, dict[str, object]]:
-    """What is clicked or typed, as the query of the address."""
+    """The clicks and searches, as query strings."""
     merchant = Order.objects.get(external_id="REF-77").merchant_id
     return {
         "all": {},
@@ -49,7 +49,7 @@ def views() -> dict[str, dict[str, object]]:
 
 
 def measure(orders: int, wanted: re.Pattern[str]) -> None:
-    """The median of a few, in this process: rendering included, the network not."""
+    """The median of a few requests in this process, with rendering and without the network."""
     client = Client(SERVER_NAME="127.0.0.1")
     user = User.objects.create_user("bench", role=Role.OPS, is_staff=True)
     client.force_login(user, backend="wingxtra.console.roles.RoleBackend")

@@ -1,7 +1,7 @@
-"""A load generator: one process, many kept-alive connections, each with one request at a time.
+"""A load generator: one process, many keep-alive connections, each with one request at a time.
 
-Run as a program of its own, so that it shares no interpreter lock with what it measures. It reads a
-Plan as JSON from standard input and writes a Result as JSON.
+It runs as its own process, so that it shares no GIL with what it measures. It reads a Plan as JSON
+from standard input and writes a Result as JSON.
 """
 
 import json
@@ -20,8 +20,8 @@ STATUS = slice(9, 12)  # of "HTTP/1.1 200 OK"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to send, how often at once, for how long. Eight hashes in a request are numbered, so
-    that no two are the same."""
+    """The request, the number of connections, and the duration. Eight hashes in a request are
+    replaced by a number, so that each request differs."""
 
     port: int
     request: str
@@ -43,7 +43,7 @@ class Result:
 
 
 def generate(plan: Plan) -> Result:
-    """Run the plan in a process of its own."""
+    """Run the plan in another process."""
     done = subprocess.run(
         [sys.executable, __file__],
         input=json.dumps(asdict(plan)),
@@ -55,7 +55,7 @@ def generate(plan: Plan) -> Result:
 
 
 class Client:
-    """One connection: sends, and reads one whole answer."""
+    """One connection: sends a request and reads its answer."""
 
     def __init__(self, port: int, number: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
@@ -108,7 +108,7 @@ def run(plan: Plan) -> dict[str, Any]:
                 took_s.append(now - client.start)
                 answers[status.decode()] = answers.get(status.decode(), 0) + 1
             client.send(request)
-    for client in clients:  # leave nothing behind that the next call would have to wait for
+    for client in clients:  # the next call must not wait for requests of this one
         while client.receive() is None:
             pass
     if not took_s:

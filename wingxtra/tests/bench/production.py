@@ -1,7 +1,6 @@
-"""The part of `make bench` that serves API and console as they are served in production.
+"""The part of `make bench` that serves API and console as in production.
 
-It has servers of its own, thrown away at the end; nothing that DATABASE_URL or REDIS_URL name is
-touched.
+It starts its own throwaway servers and does not use those of DATABASE_URL and REDIS_URL.
 """
 
 import os
@@ -13,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 SECONDS = float(os.environ.get("BENCH_SECONDS", "2"))
 ORDERS = int(os.environ.get("BENCH_ORDERS", "1000000"))
-# Calls are counted as in production; this limit is never reached.
+# The rate limit is active, as in production, but never reached.
 NO_LIMIT = "100000000/minute"
 
 

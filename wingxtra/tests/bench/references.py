@@ -1,4 +1,4 @@
-"""What a call costs the database: its statements, their time, and how fast psycopg alone is."""
+"""The database cost of a call: its statements, their time, and the rate of psycopg alone."""
 
 import os
 import random
@@ -22,7 +22,7 @@ SAMPLES = 50
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One statement as psycopg got it."""
+    """One statement as psycopg receives it."""
 
     text: Any
     values: Any
@@ -32,16 +32,16 @@ class Sent:
 
 @dataclass(slots=True)
 class Cost:
-    """Of one call to the database."""
+    """Database cost of one call."""
 
     statements: list[Sent] = field(default_factory=list)
     database_ms: float = 0.0
 
 
 def cost_of(call: Callable[[Client], Any]) -> Cost:
-    """Make the call in this process, often: the cost of the one whose time is the median."""
+    """Make the call in this process several times: the cost of the one with the median time."""
     client = Client(SERVER_NAME="127.0.0.1")
-    for _ in range(3):  # what is prepared is prepared then
+    for _ in range(3):  # by then, statements are prepared
         call(client)
     costs = []
     for _ in range(SAMPLES):
@@ -53,7 +53,7 @@ def cost_of(call: Callable[[Client], Any]) -> Cost:
 
 @contextmanager
 def watched() -> Iterator[Cost]:
-    """The statements that are sent inside, and the time that they take."""
+    """The statements sent in the context, and their time."""
     cost = Cost()
 
     def timed(execute: Any, text: Any, values: Any, many: bool, context: Any) -> Any:
@@ -72,8 +72,8 @@ def watched() -> Iterator[Cost]:
 def psycopg_rate(
     statements: Sequence[Sent], own: Sequence[Any], *, threads: int, seconds: float
 ) -> float:
-    """How many times a second bare psycopg sends these statements, from so many sessions. `own`:
-    values that differ in each request, as keys do. An error of a session is raised."""
+    """How many times per second plain psycopg sends these statements from this many sessions.
+    `own`: values that differ per request, as keys do. An error of a session is raised."""
     start = threading.Barrier(threads)
 
     def work(_: int) -> int:
@@ -91,7 +91,7 @@ def psycopg_rate(
 
 
 def _send_all(session: Any, statements: Sequence[Sent], others: dict[Any, Any]) -> None:
-    """As Django does: those of the transaction between BEGIN and COMMIT."""
+    """As Django does: a transaction's statements between BEGIN and COMMIT."""
     begun = False
     for sent in statements:
         if sent.in_transaction != begun:
@@ -118,7 +118,7 @@ def _exchanged(values: Any, others: dict[Any, Any]) -> Any:
 
 
 def _another(value: Any) -> Any:
-    """One of its kind: a UUID, a number of 62 bits, or as many hexadecimal digits."""
+    """Another value of the same kind: a UUID, a 62-bit number, or as many hexadecimal digits."""
     if isinstance(value, uuid.UUID):
         return uuid.uuid4()
     if isinstance(value, int):

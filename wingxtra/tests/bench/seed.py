@@ -1,8 +1,8 @@
 """100,000 orders of 50 merchants with a job and four events each, multiplied inside the database.
 
-One order is placed and delivered by the real verbs; the others are copies of its rows with other
-ids, names, times, references and ends. So nothing here knows the columns that it does not change.
-The console's million is 900,000 more without events, which its list does not read.
+One order is placed and delivered by the real verbs. The others are copies of its rows with other
+ids, names, times, references and outcomes, so this code names only the columns that it changes. The
+console's million has 900,000 more orders without events, which its list does not read.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from wingxtra.accounts.models import ApiKey, Merchant
 ORDERS = 100_000
 MERCHANTS = 50
 
-# Of the copies, numbered by n; UUIDs are the hexadecimal digits of a hash of n.
+# Values of the copies, numbered by n. UUIDs are the hexadecimal digits of a hash of n.
 MERCHANT_ID = f"md5('merchant' || mod(n, {MERCHANTS}))::uuid"
 FIRST_NAMES = "(ARRAY['Ama','Kofi','Yaa','Kwame','Efua','Kojo','Akosua','Yaw'])[1 + mod(n, 8)]"
 LAST_NAMES = "(ARRAY['Mensah','Owusu','Boateng','Asante','Osei','Appiah'])[1 + mod(n / 8, 6)]"
@@ -67,7 +67,7 @@ CHANGED: dict[type[Model], dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """One merchant's key, the staff's key, and an order of the merchant's that is open."""
+    """A merchant's key, the staff's key, and an open order of the merchant."""
 
     merchant_key: str
     ops_key: str
@@ -119,7 +119,7 @@ def _order(merchant: Merchant, body: dict[str, object]) -> Order:
 
 
 def grow(orders: int) -> int:
-    """Until there are about so many orders; returns how many there are."""
+    """Add orders until there are about this many. Returns their number."""
     if orders > ORDERS:
         delivered = Order.objects.get(external_id="REF-1")
         with _in_bulk():
@@ -130,7 +130,7 @@ def grow(orders: int) -> int:
 
 @contextmanager
 def _in_bulk() -> Iterator[None]:
-    """Without triggers, which check each row, and with the search's index made at the end."""
+    """Bulk mode: without the triggers per row, and the search index is created at the end."""
     (search,) = (index for index in Order._meta.indexes if index.name == "order_search")
     with transaction.atomic(), connection.schema_editor() as editor, connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")

@@ -1,4 +1,4 @@
-"""Tables of figures: each row is printed as soon as it is measured, with a mark where a figure is
+"""Tables of measurements: each row is printed as soon as it is measured, with a mark on a value
 over its budget.
 
 `make bench` runs its parts as processes whose output is a log. They print tables into the pipe that
@@ -29,7 +29,7 @@ class Figure:
 
     @property
     def missed(self) -> str:
-        """The budget that is not kept, as "> 300"; else empty."""
+        """The missed budget, as "> 300"; empty if it is kept."""
         if self.at_most is not None and self.value > self.at_most:
             return f"> {format(self.at_most, self.spec)}"
         if self.at_least is not None and self.value < self.at_least:

@@ -1,1 +1,1 @@
-"""`make drill`: the whole product under every fault at once, and people who put it right."""
+"""`make drill`: the whole product under all faults at once, and staff who resolve them."""

@@ -17,7 +17,7 @@ from wingxtra.tests.drill.merchants import Merchants
 from wingxtra.tests.drill.outside import Outside
 from wingxtra.tests.drill.staff import Staff
 
-QUIET_S = 8.0  # so long the list must stay empty, and every order be over
+QUIET_S = 8.0  # the list must stay empty, and all orders be over, for this long
 
 
 def main() -> None:
@@ -69,7 +69,7 @@ def _drill(options: argparse.Namespace) -> list[Finding]:
 def _under_fire(
     options: argparse.Namespace, chaos: Chaos, merchants: Merchants, staff: Staff
 ) -> list[Finding]:
-    """Merchants order for the first four fifths of the time. Returns what broke in the drill."""
+    """Merchants order during the first 4/5 of the time. Returns errors of the drill itself."""
     stop, closed = threading.Event(), threading.Event()
     broken: list[Finding] = []
 
@@ -106,8 +106,8 @@ def _under_fire(
 
 
 def _put_right(within_s: float, staff: Staff, database: Database) -> None:
-    """The staff go on until nothing is left for QUIET_S and every drone is home, or the time is
-    over.
+    """The staff work until nothing is left for QUIET_S and all drones are home, or until the time
+    is over.
     """
     deadline = time.monotonic() + within_s
     quiet_since = time.monotonic()

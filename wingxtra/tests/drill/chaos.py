@@ -1,4 +1,4 @@
-"""What goes wrong in a drill: faults of everybody else, and kills of our own processes."""
+"""Faults of a drill: those of external systems, and kills of our own processes."""
 
 import random
 import threading
@@ -65,7 +65,7 @@ def of_reports(chance: random.Random, speed: float) -> Fault:
 
 
 def of_a_service(chance: random.Random, speed: float) -> Fault:
-    """A cancel is never answered with a word for "over" unless that is true."""
+    """A cancel is never answered as "over" unless the mission is over."""
     for_s = chance.uniform(2, 8) * speed
     words = chance.choice(["accepted", "pending", "unknown", None])
     garbage = chance.choice(["non_json", "truncated", "error_500", "redirect", "slow"])
@@ -87,7 +87,7 @@ def of_a_service(chance: random.Random, speed: float) -> Fault:
 
 
 class Chaos:
-    """Faults and kills at random by a seed, until it is told to stop.
+    """Random faults and kills from a seed, until `stop` is set.
 
     A kill hits one part at a time, and each part is hit in turn.
     """

@@ -1,4 +1,4 @@
-"""What must hold when a drill is over: the database, in SQL, against the simulator's truth."""
+"""Invariants at the end of a drill: the database, in SQL, against the simulator's truth."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ AT_REST = ("RECIPIENT", "RETURNED", "LOST")
 
 @dataclass(frozen=True)
 class Finding:
-    """`about`: the order's id, where it is about one."""
+    """`about`: the order's id, if it is about one order."""
 
     check: str
     words: str
@@ -161,7 +161,7 @@ def _is_at(hub: str, parcel: dict[str, Any] | None) -> bool:
 
 
 def _silent(truth: Truth, desk: Desk, database: Database) -> Iterator[Finding]:
-    """A flight that ended with its parcel aboard or in the field was shown to somebody."""
+    """Staff were shown each flight that ended with its parcel aboard or in the field."""
     doubts = database.rows(
         "SELECT DISTINCT order_id::text FROM dispatch_discrepancy UNION"
         " SELECT DISTINCT order_id::text FROM orders_deliveryevent WHERE type IN"
@@ -182,8 +182,8 @@ def _silent(truth: Truth, desk: Desk, database: Database) -> Iterator[Finding]:
 
 
 def _read_wrongly(truth: Truth, desk: Desk, database: Database) -> Iterator[Finding]:
-    """Ground control may lie about a delivery; telemetry must never show one that was none, but
-    where the drone did all that it does to deliver and kept its parcel.
+    """Ground control may report a false delivery. Telemetry must never lead to one, unless the
+    drone did all that a delivery takes and kept its parcel.
     """
     by_telemetry = database.rows(
         "SELECT DISTINCT order_id::text FROM orders_deliveryevent"
@@ -198,7 +198,7 @@ def _read_wrongly(truth: Truth, desk: Desk, database: Database) -> Iterator[Find
 
 
 def _drones(database: Database, truth: Truth) -> Iterator[Finding]:
-    """Each is able, or on hold with a reason; and when all is put right, none is on hold."""
+    """Each drone is able, or on hold with a reason; after a resolved drill none is on hold."""
     jobs = database.rows(
         "SELECT j.drone_id, o.status, o.id::text AS order_id FROM orders_deliveryjob j"
         " JOIN orders_order o ON o.id = j.order_id WHERE j.status = 'ACTIVE'"

@@ -1,4 +1,4 @@
-"""Where a drill takes place: the demo's city, room on each hub, and customers near its hubs."""
+"""The place of a drill: the demo city, drones on each hub, and customers near the hubs."""
 
 import random
 from typing import Any
@@ -11,7 +11,7 @@ HUBS = [(hub.name, hub.lat, hub.lng) for hub in city.HUBS]
 
 
 def drones(count: int) -> list[dict[str, Any]]:
-    """As the simulator takes them, each on a pad of its own within 40 m of its hub."""
+    """In the simulator's format, each on its own pad within 40 m of its hub."""
     described = city.simulated(count)
     for number, (drone, at) in enumerate(zip(described, city.drones(count), strict=True)):
         row, column = divmod(number // len(city.HUBS), PADS_IN_A_ROW)

@@ -1,4 +1,4 @@
-"""The processes of a drill: real servers of its own, killed without warning and started again."""
+"""The processes of a drill: its own real servers, killed without warning and started again."""
 
 import json
 import os
@@ -27,7 +27,7 @@ STOP_S = 10.0
 
 @dataclass(frozen=True)
 class Keys:
-    """What `manage.py seed_demo` prints."""
+    """The output of `manage.py seed_demo`."""
 
     password: str
     gcs_key: str
@@ -36,11 +36,11 @@ class Keys:
 
 
 class DrillFailed(Exception):
-    """The drill itself could not go on. Says why."""
+    """The drill itself could not continue. The text says why."""
 
 
 class Machine:
-    """Database, queue, web, workers, scheduler and simulator, in a folder that goes at the end.
+    """Database, queue, web, workers, scheduler and simulator, in a folder that is deleted later.
 
     with Machine(...) as machine: machine.kill("PostgreSQL")
     """
@@ -108,11 +108,11 @@ class Machine:
 
     @property
     def killable(self) -> list[str]:
-        """The simulator is not: it stands for others, and knows the truth."""
+        """All but the simulator, which stands for external systems and knows the truth."""
         return [name for name in (*self._commands, *self._servers) if name != "simulator"]
 
     def kill(self, name: str) -> None:
-        """SIGKILL to all of its processes, and a start at once."""
+        """Send SIGKILL to all of its processes and start it again at once."""
         if name in self._servers:
             self._servers[name].kill()
             self._servers[name].start()
@@ -122,7 +122,7 @@ class Machine:
             self._start(name)
 
     def until(self, what: str, holds: Callable[[], bool], within_s: float = 60) -> None:
-        """Raises DrillFailed when it does not come true."""
+        """Wait for the condition. Raises DrillFailed after `within_s`."""
         deadline = time.monotonic() + within_s
         while time.monotonic() < deadline:
             try:
@@ -134,7 +134,7 @@ class Machine:
         raise DrillFailed(f"The {what} does not answer after {within_s:.0f} s; see {self.folder}.")
 
     def ended_by_themselves(self) -> list[str]:
-        """Processes that nobody killed and that run no more."""
+        """Processes that ended without a kill."""
         return [name for name, child in self._children.items() if child.poll() is not None]
 
     def log(self, name: str) -> str:
@@ -150,7 +150,7 @@ class Machine:
         return done.stdout
 
     def _start(self, name: str) -> None:
-        # A session of its own, so that a signal reaches what it has started as well.
+        # A new session, so that a signal reaches its child processes too.
         with (self.folder / f"{name}.log").open("ab") as log:
             self._children[name] = subprocess.Popen(
                 self._commands[name],
@@ -162,7 +162,7 @@ class Machine:
             )
 
     def _end(self, child: "subprocess.Popen[bytes]", how: signal.Signals) -> None:
-        """The whole session; what does not go by itself within STOP_S is killed."""
+        """End the whole session; processes that do not end within STOP_S are killed."""
         for sent in (how, signal.SIGKILL):
             try:
                 os.killpg(child.pid, sent)

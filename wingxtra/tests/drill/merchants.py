@@ -1,4 +1,4 @@
-"""Merchants who place orders until they have an answer, and who call some off again."""
+"""Merchants who place orders, retry until they have an answer, and cancel some orders."""
 
 import random
 import threading
@@ -16,7 +16,7 @@ PATIENCE_S = 5.0  # for one answer
 
 @dataclass
 class Merchants:
-    """`placed`: external_id to order id, of the orders that were answered with 201."""
+    """`placed`: external_id -> order id, for orders that were answered with 201."""
 
     machine: Machine
     seed: int
@@ -43,7 +43,7 @@ class Merchants:
                 self._cancel(order_id, key)
 
     def _place(self, external_id: str, key: str) -> None:
-        """The same request again until it is answered; another drop where that one is refused."""
+        """Retry the same request until it is answered. If the drop is refused, take another one."""
         deadline = time.monotonic() + 60
         body = {**city.order(self._chance), "external_id": external_id}
         tries = 0

@@ -1,4 +1,4 @@
-"""The simulator as the drill sees it: its faults, and the truth that staff find on the ground."""
+"""The simulator's interface for the drill: its faults, and the truth on the ground."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +12,7 @@ SAME_PLACE_M = 100.0
 
 @dataclass(frozen=True)
 class Truth:
-    """What is, whatever was reported. `places`: the hubs, as (name, lat, lng)."""
+    """The real state, independent of reports. `places`: the hubs, as (name, lat, lng)."""
 
     parcels: dict[str, dict[str, Any]]
     missions: dict[str, list[dict[str, Any]]]
@@ -32,12 +32,12 @@ class Truth:
         )
 
     def where(self, order_id: str) -> str:
-        """A parcel that no accepted mission was about has not left its sender."""
+        """A parcel without an accepted mission has not left its sender."""
         parcel = self.parcels.get(order_id)
         return parcel["where"] if parcel else "AT_PICKUP"
 
     def live(self, order_id: str) -> bool:
-        """Whether a mission can still deliver it, or fly on with it."""
+        """Whether a mission can still deliver the parcel, or still flies with it."""
         flying = {drone["intent_id"] for drone in self.drones.values()} - {None}
         return any(
             mission["live"] or mission["intent_id"] in flying
@@ -51,7 +51,7 @@ class Truth:
 
 @dataclass
 class Outside:
-    """Calls of the simulator. Each person of the drill has one."""
+    """A client of the simulator. Each person of the drill has one."""
 
     url: str
     http: requests.Session = field(default_factory=requests.Session)
@@ -85,5 +85,5 @@ class Outside:
 
 
 def nearest(places: list[tuple[str, float, float]], lat: float, lng: float) -> tuple[str, float]:
-    """The name of the nearest place and its distance in metres."""
+    """Name and distance in metres of the nearest place."""
     return min(((name, distance_m(lat, lng, *at)) for name, *at in places), key=lambda one: one[1])

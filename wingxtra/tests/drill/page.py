@@ -1,4 +1,4 @@
-"""The console's pages as a person reads them: what needs attention, its remedies, and forms."""
+"""Parses the console's pages: attention items, their remedies, and forms."""
 
 import re
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class Remedy:
 
     @property
     def action(self) -> str:
-        """Like `orders.order/at-hub`; the path of any other link."""
+        """Like `orders.order/at-hub`; for other links, the path."""
         path = self.url.partition("?")[0].strip("/")
         return path.removeprefix("admin/do/")
 
@@ -25,7 +25,7 @@ class Remedy:
         return parse_qs(self.url.partition("?")[2]).get("id", [])
 
     def about(self, ids: list[str]) -> "Remedy":
-        """The same for these only."""
+        """The same remedy for these objects only."""
         path, _, query = self.url.partition("?")
         asked = [(name, v) for name, v in parse_qsl(query) if name != "id" or v in ids]
         return Remedy(self.label, f"{path}?{urlencode(asked)}")
@@ -33,7 +33,7 @@ class Remedy:
 
 @dataclass
 class Item:
-    """A line of the attention list. `key` tells it from others."""
+    """A line of the attention list, identified by `key`."""
 
     key: str = ""
     text: str = ""
@@ -42,14 +42,14 @@ class Item:
 
     @property
     def orders(self) -> list[str]:
-        """The ids of the orders that it is about, as far as its links tell."""
+        """The ids of its orders, from its links."""
         links = [self.url, *(one.url for one in self.remedies if "/orders.order/" in one.url)]
         return [found for link in links for found in re.findall(ORDER_ID, link)]
 
 
 @dataclass
 class Field:
-    """One input of a form. `options`: value and words of what may be chosen."""
+    """One input of a form. `options`: (value, label) of each choice."""
 
     name: str
     kind: str
@@ -171,10 +171,10 @@ def read(html: str) -> Page:
 
 
 def answered(page: Page, words: str, wanted: dict[str, Any]) -> dict[str, str]:
-    """What a person sends with the page's form.
+    """The data that a person submits with the page's form.
 
-    `wanted`: by the name of a field, the value or the words of the option to be chosen. Texts that
-    are empty get `words`; of a choice that is not wanted otherwise the first is taken.
+    `wanted`: field name -> value or label of the option to choose. Empty text fields get `words`;
+    other choices take their first option.
     """
     sent: dict[str, str] = {}
     for one in page.fields.values():

@@ -1,4 +1,4 @@
-"""What a drill prints: a table of what was done and what became of it, and each finding."""
+"""The output of a drill: a table of actions and outcomes, and each finding."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from wingxtra.tests.drill.merchants import Merchants
 from wingxtra.tests.drill.outside import Truth
 from wingxtra.tests.drill.staff import Desk
 
-STORIES = 6  # findings of one kind that are told whole
+STORIES = 6  # findings of one kind that are printed in full
 
 
 def show(

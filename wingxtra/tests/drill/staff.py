@@ -1,7 +1,7 @@
 """The staff of a drill: they work off the attention list, through the console's own forms alone.
 
-A person looks before answering: the simulator's truth is what is seen on the ground. Of the
-remedies that the list offers the one is taken that says what is so.
+A person checks the facts on the ground first, which are the simulator's truth, and then takes the
+remedy that matches them.
 """
 
 import random
@@ -24,12 +24,12 @@ NEVER_FOUND = 0.1  # of the parcels that fell into the field
 
 @dataclass
 class Desk:
-    """What the staff saw and did."""
+    """Record of what the staff saw and did."""
 
     seen: dict[str, str] = field(default_factory=dict)  # attention key to its latest text
     about: set[str] = field(default_factory=set)  # order ids and drone ids that were shown
     used: Counter[str] = field(default_factory=Counter)
-    refused: dict[tuple[str, str], str] = field(default_factory=dict)  # key and action, to words
+    refused: dict[tuple[str, str], str] = field(default_factory=dict)  # (key, action) -> problem
     left: list[Item] = field(default_factory=list)
     given_back: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
@@ -48,15 +48,15 @@ class Staff:
     # -- the list ----------------------------------------------------------------------------------
 
     def work(self, stop: threading.Event) -> None:
-        """Look at the list and answer what can be answered, until told to stop."""
+        """Work off the list until `stop` is set."""
         while not stop.wait(LOOK_EVERY_S):
             try:
                 self.look()
             except requests.RequestException:
-                continue  # a part of the machine was just killed; the page is asked for again
+                continue  # a process was just killed; try again
 
     def look(self) -> list[Item]:
-        """One look at the list; answers each line that can be answered. Returns the lines."""
+        """Read the list once and answer each line that can be answered. Returns the lines."""
         items = page.read(self._get("/admin/")).items
         self.desk.left = items
         truth = self._outside.truth()
@@ -67,8 +67,8 @@ class Staff:
         return items
 
     def _work_off(self, item: Item, truth: Truth) -> Truth:
-        """The first remedy that says what is so. Of a line about many, for those of whom it does:
-        a person ticks these in the list that the line leads to, and gets the same form.
+        """Apply the first remedy that matches the truth. For a line about several objects, apply
+        it to those that match: a person selects them in the list and gets the same form.
         """
         for remedy in item.remedies:
             model, _, name = remedy.action.rpartition("/")
@@ -82,10 +82,10 @@ class Staff:
                 return self._outside.truth()
         return truth
 
-    # -- what a person does on the ground ----------------------------------------------------------
+    # -- work on the ground ------------------------------------------------------------------------
 
     def _on_the_ground(self, order_id: str, truth: Truth) -> Truth:
-        """A parcel in the field or in a drone that stands is brought to the nearest hub."""
+        """Bring a parcel in the field, or in a parked drone, to the nearest hub."""
         where, carrier = truth.where(order_id), truth.carrier(order_id)
         if truth.live(order_id) or where not in ("ABOARD", "ON_GROUND"):
             return truth
@@ -107,7 +107,7 @@ class Staff:
     def _fate(self, order_id: str) -> float:
         return self._fates.setdefault(order_id, self._chance.random())
 
-    # -- which remedy says what is so --------------------------------------------------------------
+    # -- choice of the remedy ----------------------------------------------------------------------
 
     def _is_right(self, model: str, name: str, one: str, item: Item, truth: Truth) -> bool:
         if model == "orders.order":
@@ -115,7 +115,7 @@ class Staff:
         if model == "fleet.drone":
             return name == "release" and self._drone_is_fine(truth.drones[one])
         if model == "dispatch.discrepancy":
-            # One line may be about many; while any of them flies, nothing is settled.
+            # One line may be about several drones; nothing is settled while one of them flies.
             return not any(truth.live(order_id) for order_id in item.orders or truth.missions)
         return name == "resume"
 
@@ -149,14 +149,14 @@ class Staff:
         return not drone["airborne"] and drone["at_home"] and not drone["aboard"]
 
     def sees_a_drone_away(self) -> bool:
-        """In the air, at a door or in a field."""
+        """Whether a drone is in the air, at a door or in a field."""
         drones = self._outside.truth().drones.values()
         return any(drone["intent_id"] or not drone["at_home"] for drone in drones)
 
     # -- forms -------------------------------------------------------------------------------------
 
     def _apply(self, item: Item, remedy: Remedy, truth: Truth) -> bool:
-        """Fill in the remedy's form and send it; whether it was taken."""
+        """Fill in the remedy's form and send it. Returns whether it was accepted."""
         form = page.read(self._get(remedy.url))
         if not form.fields:
             return self._refused(item, remedy, " ".join(form.problems) or "There is no form.")
@@ -187,7 +187,7 @@ class Staff:
         return False
 
     def _knows(self, remedy: Remedy, truth: Truth) -> tuple[str, dict[str, Any]]:
-        """What a person who has looked writes, and what they choose."""
+        """The text and the choices of a person who knows the facts."""
         if not remedy.action.startswith("orders.order/"):
             return "Looked at it on site: it is fine.", {}
         order_id = remedy.ids[0]
@@ -219,11 +219,11 @@ class Staff:
         }
         self._http.post(url, data=body, headers={"Referer": url}, timeout=30).raise_for_status()
 
-    # -- parcels that no system knows of -----------------------------------------------------------
+    # -- parcels that are unknown to the system ----------------------------------------------------
 
     def report_found(self, delivered: set[str]) -> None:
-        """Hub staff find parcels in drones whose orders are said to be delivered; the office
-        corrects the outcome on the order's page. Nothing but a person can know of these.
+        """Hub staff find parcels in drones whose orders are reported as delivered; the office
+        corrects the outcome on the order's page. Only a person can notice them.
         """
         truth = self._outside.truth()
         for order_id in delivered:

@@ -1,4 +1,4 @@
-"""The product with one small app in place of its own."""
+"""The product's settings with one small app instead of its own apps."""
 
 from wingxtra.settings import *  # noqa: F403
 from wingxtra.settings import INSTALLED_APPS as ALL

@@ -1,10 +1,10 @@
 "use strict";
 
-// The copy button: says that it has copied, in the button itself, without moving anything.
+// The copy button confirms in its own label, with a fixed width, so that the layout does not move.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
-  const words = button.textContent;
+  const label = button.textContent;
   button.style.minWidth = `${button.offsetWidth}px`;
   try {
     await navigator.clipboard.writeText(button.dataset.copy);
@@ -12,5 +12,5 @@ document.addEventListener("click", async (event) => {
   } catch {
     window.prompt("Copy this link:", button.dataset.copy);
   }
-  setTimeout(() => { button.textContent = words; }, 1500);
+  setTimeout(() => { button.textContent = label; }, 1500);
 });

@@ -1,9 +1,9 @@
 "use strict";
 
-// The dashboard renews itself part by part; a part that has not changed is left alone, and what has
-// the focus keeps it. In a hidden tab it goes on, less often: the count in the tab's title must be true.
+// Polls the dashboard and replaces the parts that have changed; the focus stays. A hidden tab polls
+// less often, because the count in its title must stay current.
 (() => {
-  const LATE_MS = 10_000; // without an answer for so long, what is shown is called old
+  const LATE_MS = 10_000; // without an answer for this long, the page is marked as stale
   const TIMEOUT_MS = 20_000;
   const box = document.getElementById("now");
   const title = document.title;
@@ -12,14 +12,14 @@
   let renewedAt = Date.now();
   let unansweredSince = null; // when the first of the requests without an answer was sent
 
-  // What needs somebody is seen in the browser's tab too.
-  function tellTitle() {
+  // The tab's title shows the number of items that need attention.
+  function showCount() {
     const count = Number(document.getElementById("attention")?.dataset.count);
-    tell(count ? `(${count}) ${title}` : title);
+    setTitle(count ? `(${count}) ${title}` : title);
   }
 
-  function tell(words) {
-    if (document.title !== words) document.title = words;
+  function setTitle(text) {
+    if (document.title !== text) document.title = text;
   }
 
   function renew(html) {
@@ -33,14 +33,14 @@
       if (details && isUnfolded) details.open = true;
       if (old.innerHTML !== part.innerHTML) old.replaceWith(document.importNode(part, true));
     }
-    tellTitle();
+    showCount();
     if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus({ preventScroll: true });
     renewedAt = Date.now();
     unansweredSince = null;
   }
 
-  // Null for no answer: offline, too slow, an error, or a login page.
-  async function answered() {
+  // Null without an answer: offline, timeout, error, or a login page.
+  async function fetchParts() {
     try {
       const answer = await fetch(box.dataset.url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
       return answer.ok && !answer.redirected ? await answer.text() : null;
@@ -54,30 +54,30 @@
     clearTimeout(timer);
     isAsking = true;
     unansweredSince ??= Date.now();
-    const html = await answered();
+    const html = await fetchParts();
     isAsking = false;
-    later();
+    schedule();
     if (html !== null) renew(html);
   }
 
-  function later() {
+  function schedule() {
     const { everyS, everyHiddenS } = box.dataset;
     timer = setTimeout(ask, Number(document.hidden ? everyHiddenS : everyS) * 1000);
   }
 
-  // A hidden tab asks seldom, and the browser may slow it down further: only a request without an answer is bad.
-  function tellAge() {
+  // A hidden tab polls seldom, and the browser may throttle it: only an unanswered request means stale.
+  function showAge() {
     const now = Date.now();
     const renewed_s = Math.round((now - renewedAt) / 1000);
     const isLate = unansweredSince !== null && now - unansweredSince >= LATE_MS;
     const age = document.getElementById("now-age");
     age.textContent = isLate ? `No answer for ${renewed_s} s: what you see is old` : `Renewed ${renewed_s} s ago`;
     age.classList.toggle("wx-problem", isLate);
-    if (isLate) tell(`(?) ${title}`);
+    if (isLate) setTitle(`(?) ${title}`);
   }
 
-  tellTitle();
-  later();
-  setInterval(tellAge, 1000);
+  showCount();
+  schedule();
+  setInterval(showAge, 1000);
   document.addEventListener("visibilitychange", () => document.hidden || ask());
 })();

@@ -1,6 +1,6 @@
 "use strict";
 
-// The live map: asks for what moves every two seconds, for what is still once.
+// The live map: polls moving features every two seconds, and loads static ones once.
 (() => {
   const EVERY_MS = 2000;
   const element = document.getElementById("live-map");
@@ -34,10 +34,10 @@
 
   function offer(select, choices) {
     const offered = new Set([...select.options].map((option) => option.value));
-    for (const [value, words] of choices) if (!offered.has(value)) select.append(new Option(words, value));
+    for (const [value, label] of choices) if (!offered.has(value)) select.append(new Option(label, value));
   }
 
-  // The states that there are now, of drones and of orders apart.
+  // Offers the states that occur now, grouped by drones and orders.
   function offerStates() {
     for (const [name, features] of known) {
       if (!groups[name]) continue;
@@ -68,7 +68,7 @@
     answeredAt = Date.now();
   }
 
-  function tellAge() {
+  function showAge() {
     const seconds = answeredAt === null ? null : Math.round((Date.now() - answeredAt) / 1000);
     age.textContent = seconds === null ? "Asking…" : seconds < 6 ? "Live" : `No answer for ${seconds} s: what you see is old`;
     age.className = `wx-badge wx-${seconds === null ? "idle" : seconds < 6 ? "good" : "bad"}`;
@@ -82,5 +82,5 @@
     WxMap.fit(map, box);
   });
   setInterval(() => { if (!document.hidden) refresh(); }, EVERY_MS);
-  setInterval(tellAge, 1000);
+  setInterval(showAge, 1000);
 })();

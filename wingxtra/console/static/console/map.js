@@ -1,12 +1,12 @@
 "use strict";
 
-// Maps of the console: a street map where there is one, else a drawn grid; and features on it, each
-// as wingxtra.console.registry.Feature describes it. Nothing here knows what the features are.
+// Maps of the console: a street map if one is configured, else a grid, with features on it as in
+// wingxtra.console.registry.Feature. This code does not know what the features are.
 
 const WxMap = (() => {
   const TILE_ERRORS = 4;
   const TRAIL_POINTS = 150;
-  // A drone is never below what stands still.
+  // Drones are drawn above static features.
   const Z = { drone: 2000, drop: 1000, pickup: 500 };
 
   const Grid = L.GridLayer.extend({
@@ -21,9 +21,9 @@ const WxMap = (() => {
   function create(element, tiles) {
     const map = L.map(element, { zoomSnap: 0.5 }).setView([0, 0], 2);
     map.attributionControl.setPrefix(false);
-    const useGrid = (words) => {
+    const useGrid = (reason) => {
       new Grid().addTo(map);
-      map.attributionControl.addAttribution(words);
+      map.attributionControl.addAttribution(reason);
     };
     if (tiles.url) {
       let failed = 0;
@@ -38,7 +38,7 @@ const WxMap = (() => {
       useGrid("No street map is configured: a plain grid instead");
     }
     L.control.scale({ imperial: false }).addTo(map);
-    // Markers glide between reports by a CSS transition, which must not run while zooming.
+    // A CSS transition moves markers between reports; it must not run while zooming.
     map.on("zoomstart", () => element.classList.add("wx-zooming"));
     map.on("zoomend", () => setTimeout(() => element.classList.remove("wx-zooming"), 50));
     return map;
@@ -54,9 +54,9 @@ const WxMap = (() => {
     for (const [name, value] of feature.facts) {
       const term = document.createElement("dt");
       term.textContent = name;
-      const words = document.createElement("dd");
-      words.textContent = value;
-      facts.append(term, words);
+      const text = document.createElement("dd");
+      text.textContent = value;
+      facts.append(term, text);
     }
     box.append(facts);
     if (feature.url) {
@@ -80,9 +80,9 @@ const WxMap = (() => {
 
   const look = (feature) => `${feature.look} ${feature.tone} ${feature.is_alert} ${Math.round(feature.heading_deg ?? -1)}`;
 
-  // A drawing of features by id: those that stay are moved, not made anew.
+  // A drawing of features by id: known features are moved, not created again.
   class Drawing {
-    // `trails`: where things came from before this page was opened, by feature id.
+    // `trails`: positions from before this page was opened, by feature id.
     constructor(map, trails = new Map()) {
       this.group = L.layerGroup().addTo(map);
       this.shown = new Map();
@@ -115,7 +115,7 @@ const WxMap = (() => {
           before.look = look(feature);
         }
         this.extendTrail(before, feature);
-        // Unless somebody is on the link in it, which would lose the focus.
+        // Not while the link in the popup has the focus, which an update would lose.
         const open = before.layer.isPopupOpen() && before.layer.getPopup();
         if (open && !open.getElement()?.contains(document.activeElement)) open.update();
         return;
@@ -154,7 +154,7 @@ const WxMap = (() => {
 
   const latLng = (feature) => L.latLng(feature.geometry.coordinates[1], feature.geometry.coordinates[0]);
 
-  // What the server says of trails, as points by the feature that each belongs to.
+  // Trails from the server, as points by feature id.
   const trailsOf = (features) => new Map(
     features.map(({ of, geometry }) => [of, geometry.coordinates.map(([lng, lat]) => L.latLng(lat, lng))]),
   );
@@ -168,7 +168,7 @@ const WxMap = (() => {
   return { create, Drawing, fit, tilesOf, trailsOf };
 })();
 
-// A map inside a page: its features once, and the one drone that it follows every few seconds.
+// A map inside a page: loads its features once, and polls the one drone that it follows.
 document.querySelectorAll("[data-map]").forEach((element) => {
   const map = WxMap.create(element, WxMap.tilesOf(element));
   const drawing = new WxMap.Drawing(map);

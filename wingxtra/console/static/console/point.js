@@ -1,6 +1,6 @@
 "use strict";
 
-// One point on a map, tied to two number fields: drag the pin, click elsewhere, or write.
+// One point on a map, tied to two number fields: drag the pin, click the map, or enter numbers.
 document.querySelectorAll("[data-point]").forEach((element) => {
   const lat = document.getElementById(element.dataset.lat);
   const lng = document.getElementById(element.dataset.lng);
@@ -14,7 +14,7 @@ document.querySelectorAll("[data-point]").forEach((element) => {
   const show = () => {
     if (isSet()) pin.setLatLng(here()).addTo(map);
     const metres = Math.round(map.distance(start, here()));
-    if (moved) moved.textContent = metres ? `${metres} m from where it is now.` : "Where it is now.";
+    if (moved) moved.textContent = metres ? `${metres} m from where it is now.` : "Not moved yet.";
   };
   const put = (point) => {
     lat.value = point.lat.toFixed(6);

@@ -1,10 +1,10 @@
 "use strict";
 
-// Draws a polygon: click adds a point, drag moves one, a double click removes one, undo takes back.
-// The text field holds the GeoJSON; whether it is a good polygon, the server decides.
+// Draws a polygon: a click adds a point, a drag moves one, a double click removes one; with undo.
+// The text field holds the GeoJSON. The server validates it.
 document.querySelectorAll("[data-polygon]").forEach((box) => {
   const field = document.getElementById(box.dataset.polygon);
-  const said = box.querySelector("[data-said]");
+  const hint = box.querySelector("[data-hint]");
   const map = WxMap.create(box.querySelector(".wx-map"), WxMap.tilesOf(box));
   const shape = L.polygon([], { className: "wx-shape wx-area wx-busy", interactive: false }).addTo(map);
   const handles = L.layerGroup().addTo(map);
@@ -38,19 +38,19 @@ document.querySelectorAll("[data-polygon]").forEach((box) => {
     return sides.some(([a, b], i) => sides.slice(i + 1).some(([c, d]) => cross(a, b, c, d)));
   }
 
-  function tell() {
+  function showHint() {
     const missing = 3 - points.length;
-    if (missing > 0) said.textContent = `${missing} more point${missing > 1 ? "s" : ""} make a polygon.`;
-    else if (crossesItself()) said.textContent = "The outline crosses itself: move a point.";
-    else said.textContent = `${points.length} points.`;
-    said.classList.toggle("wx-problem", points.length >= 3 && crossesItself());
+    if (missing > 0) hint.textContent = `${missing} more point${missing > 1 ? "s" : ""} needed.`;
+    else if (crossesItself()) hint.textContent = "The outline crosses itself: move a point.";
+    else hint.textContent = `${points.length} points.`;
+    hint.classList.toggle("wx-problem", points.length >= 3 && crossesItself());
   }
 
   function draw() {
     shape.setLatLngs(points);
     handles.clearLayers();
     if (!readOnly) points.forEach(handle);
-    tell();
+    showHint();
   }
 
   function handle(point, i) {
@@ -60,7 +60,7 @@ document.querySelectorAll("[data-polygon]").forEach((box) => {
       icon: L.divIcon({ className: "wx-handle", iconSize: [16, 16] }),
     });
     marker.on("dragstart", remember);
-    marker.on("drag", () => { points[i] = at(marker.getLatLng()); shape.setLatLngs(points); tell(); });
+    marker.on("drag", () => { points[i] = at(marker.getLatLng()); shape.setLatLngs(points); showHint(); });
     marker.on("dragend", () => { write(); draw(); });
     marker.on("dblclick", (event) => { L.DomEvent.stop(event); change(() => points.splice(i, 1)); });
     marker.addTo(handles);
@@ -75,7 +75,7 @@ document.querySelectorAll("[data-polygon]").forEach((box) => {
     draw();
   }
 
-  // A new point goes into the nearest side, so that the outline stays simple.
+  // A new point splits the nearest side, so that the outline stays simple.
   function placeOf(point) {
     if (points.length < 3) return points.length;
     const p = map.latLngToLayerPoint(point);
@@ -102,7 +102,7 @@ document.querySelectorAll("[data-polygon]").forEach((box) => {
 
   draw();
   if (points.length) WxMap.fit(map, shape.getBounds());
-  // What is there already, to draw beside it.
+  // Existing areas, zones and hubs, for orientation.
   fetch(`${box.dataset.around}?all`).then((answer) => answer.json()).then(({ layers }) => {
     const around = new WxMap.Drawing(map);
     const still = ["areas", "zones", "hubs"].flatMap((name) => layers[name] ?? []);

@@ -1,14 +1,14 @@
 "use strict";
 
-// A page about work that goes on renews its parts until one of them says no more that it goes on. A
-// part that has not changed is left alone.
+// Polls the parts of a page while one of them is marked with data-goes-on (work in progress), and
+// replaces those that have changed.
 document.querySelectorAll("[data-renew]").forEach((box) => {
   const everyMs = Number(box.dataset.everyS) * 1000;
 
   async function ask() {
     if (!document.hidden) {
       const answer = await fetch(box.dataset.renew).catch(() => null);
-      if (answer?.redirected) location.reload(); // logged out meanwhile
+      if (answer?.redirected) location.reload(); // the session has ended
       if (answer?.ok && !answer.redirected) renew(await answer.text());
     }
     wait();
