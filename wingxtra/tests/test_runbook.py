@@ -103,7 +103,7 @@ def attention_keys() -> Iterator[str]:
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in (
                 "Attention",
-                "_about",
+                "_attention",
             ):
                 named = [keyword.value for keyword in node.keywords if keyword.arg == "key"]
                 for argument in named or node.args[:2]:
