@@ -26,6 +26,7 @@ from orders.custody import given_back, loaded, lost, never_left, ready, sight_lo
 from orders.models import DeliveryJob, Order
 from orders.outcome import correct, delivered_after_all
 from orders.states import (
+    AT_THE_DROP_POINT,
     FLOWN_FROM,
     IN_FLIGHT,
     TERMINAL,
@@ -60,9 +61,6 @@ __all__ = [
     "sight_lost",
     "unloaded",
 ]  # re-exported, besides the verbs below
-
-# A drone in one of these has the parcel aboard, even if no pickup was reported.
-AT_THE_DOOR = (Status.ARRIVED, Status.DELIVERING, Status.DELIVERED)
 
 # --- one order at a time -------------------------------------------------------------------------
 
@@ -303,7 +301,9 @@ def _walk(
     """Take each step from the order's status to `to`; returns their events."""
     steps = steps_between(Status(order.status), to)
     for step in steps:
-        if step.target in AT_THE_DOOR and order.holder in FLOWN_FROM:
+        # A drone at the drop point has the parcel aboard, even if no pickup was reported.
+        is_there = step.target in (*AT_THE_DROP_POINT, Status.DELIVERED)
+        if is_there and order.holder in FLOWN_FROM:
             change.note(order, order.load(), payload={"inferred": True})
         is_last = step.target == to
         _take(change, order, step, message if is_last else "", skipped=not is_last)

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from orders.models import Order
-from orders.states import PodRequirement, Status
+from orders.states import AT_THE_DROP_POINT, PodRequirement, Status
 from pod import codes, proofs
 from pod.models import OneTimeCode, ProofOfDelivery
 from wingxtra.console import actions, registry, roles
@@ -35,7 +35,7 @@ def _confirm(order: Order, data: dict[str, Any], user: Any) -> str:
 
 
 def _why_not_confirm(order: Order) -> str | None:
-    if order.status not in (*proofs.AT_THE_DROP_POINT, Status.DELIVERED):
+    if order.status not in (*AT_THE_DROP_POINT, Status.DELIVERED):
         return "Only once the drone is at the drop point."
     if ProofOfDelivery.objects.filter(pk=order.pk).exists():
         return "This order has its proof already."

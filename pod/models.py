@@ -7,20 +7,21 @@ from django.utils import timezone
 from orders.models import Order
 from orders.states import PodRequirement
 
+METHODS = [method for method in PodRequirement if method != PodRequirement.NONE]
+
+
+def proof_methods() -> list[tuple[str, str]]:
+    """The choices of a proof's method. A callable: another one needs no migration of this table."""
+    return [(method.value, method.label) for method in METHODS]
+
 
 class ProofOfDelivery(models.Model):
     """One per order: the database refuses a second one."""
 
-    class Method(models.TextChoices):
-        OTP = PodRequirement.OTP.value, "One-time code"
-        PHOTO = PodRequirement.PHOTO.value, "Photo"
-        SIGNATURE = PodRequirement.SIGNATURE.value, "Signature"
-        OPERATOR_CONFIRM = PodRequirement.OPERATOR_CONFIRM.value, "Operator's confirmation"
-
     order = models.OneToOneField(
         Order, on_delete=models.PROTECT, primary_key=True, related_name="proof"
     )
-    method = models.CharField(max_length=16, choices=Method)
+    method = models.CharField(max_length=16, choices=proof_methods)
     confirmed_by = models.CharField(
         max_length=120, blank=True, help_text="The person who confirmed the delivery."
     )

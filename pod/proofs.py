@@ -20,16 +20,13 @@ from django.utils import timezone
 from fleet.live.picture import Picture
 from orders import lifecycle
 from orders.models import Order
-from orders.states import EventType, Happened, Status
+from orders.states import AT_THE_DROP_POINT, EventType, Happened, PodRequirement, Status
 from pod import codes, images, whereabouts
 from pod.models import ProofOfDelivery
 from pod.whereabouts import Whereabouts
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, Problem
 
-Method = ProofOfDelivery.Method
-
-AT_THE_DROP_POINT = (Status.ARRIVED, Status.DELIVERING)
 LINK_MAX_AGE_S = 300
 LINK_SALT = "pod.image"
 
@@ -38,7 +35,7 @@ LINK_SALT = "pod.image"
 class Evidence:
     """What proves the delivery. Use the constructors below: they decode, check and re-encode."""
 
-    method: Method
+    method: PodRequirement
     fingerprint: str
     confirmed_by: str = ""
     photo_url: str = ""
@@ -51,28 +48,30 @@ class Evidence:
     @classmethod
     def code(cls, typed: str, **details: Any) -> Self:
         """The recipient's one-time code as it was typed; `record` checks it."""
-        return cls(Method.OTP, _fingerprint("code"), typed=typed, **details)
+        return cls(PodRequirement.OTP, _fingerprint("code"), typed=typed, **details)
 
     @classmethod
     def photo(cls, data: bytes, **details: Any) -> Self:
         """An uploaded photo. Raises images.BadImage."""
-        return cls(Method.PHOTO, _fingerprint(data), image=images.photo(data), **details)
+        return cls(PodRequirement.PHOTO, _fingerprint(data), image=images.photo(data), **details)
 
     @classmethod
     def linked_photo(cls, url: str, **details: Any) -> Self:
         """A photo at an external https address; we never fetch it."""
-        return cls(Method.PHOTO, _fingerprint(url), photo_url=url, **details)
+        return cls(PodRequirement.PHOTO, _fingerprint(url), photo_url=url, **details)
 
     @classmethod
     def signature(cls, data: bytes, **details: Any) -> Self:
         """An uploaded PNG of a signature. Raises images.BadImage."""
-        return cls(Method.SIGNATURE, _fingerprint(data), image=images.signature(data), **details)
+        return cls(
+            PodRequirement.SIGNATURE, _fingerprint(data), image=images.signature(data), **details
+        )
 
     @classmethod
     def drawn_signature(cls, strokes: list[images.Stroke], **details: Any) -> Self:
         """A signature drawn with a finger. Raises images.BadImage."""
         return cls(
-            Method.SIGNATURE,
+            PodRequirement.SIGNATURE,
             _fingerprint(json.dumps(strokes)),
             image=images.drawn(strokes),
             strokes=strokes,
@@ -83,7 +82,7 @@ class Evidence:
     def confirmation(cls, confirmed_by: str, **details: Any) -> Self:
         """A person's statement; `confirmed_by` is their name."""
         return cls(
-            Method.OPERATOR_CONFIRM,
+            PodRequirement.OPERATOR_CONFIRM,
             _fingerprint(confirmed_by),
             confirmed_by=confirmed_by,
             **details,
@@ -250,7 +249,7 @@ def _store(evidence: Evidence) -> str:
     """Store the picture under a random name; returns the name, "" without a picture."""
     if not evidence.image:
         return ""
-    suffix = "jpg" if evidence.method == Method.PHOTO else "png"
+    suffix = "jpg" if evidence.method == PodRequirement.PHOTO else "png"
     return default_storage.save(f"proofs/{uuid.uuid4()}.{suffix}", ContentFile(evidence.image))
 
 

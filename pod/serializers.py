@@ -10,12 +10,11 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from orders.states import PodRequirement
 from pod import images, proofs
-from pod.models import ProofOfDelivery
+from pod.models import ProofOfDelivery, proof_methods
 from wingxtra.api.serializers import StrictSerializer, Text, Timestamp
 from wingxtra.problems import FieldProblem, Invalid
-
-Method = ProofOfDelivery.Method
 
 MAX_STROKES = 200
 MAX_POINTS = 10_000
@@ -98,7 +97,7 @@ def _optional(field: type[serializers.Field[Any, Any, Any, Any]], **options: Any
 class ProofInput(StrictSerializer):
     """`POST /orders/{id}/pod`. Each method takes its own evidence and refuses the others'."""
 
-    method = serializers.ChoiceField(choices=Method.choices)
+    method = serializers.ChoiceField(choices=proof_methods())
     otp_code = _optional(Text, allow_blank=True, max_length=20)
     photo = _optional(serializers.FileField, allow_empty_file=True)
     photo_url = _optional(HttpsUrl, allow_blank=True, max_length=500)
@@ -109,10 +108,10 @@ class ProofInput(StrictSerializer):
     metadata = _optional(Metadata)
 
     EVIDENCE = {
-        Method.OTP: ("otp_code",),
-        Method.PHOTO: ("photo", "photo_url"),
-        Method.SIGNATURE: ("signature",),
-        Method.OPERATOR_CONFIRM: ("operator_name", "confirmed_by"),
+        PodRequirement.OTP: ("otp_code",),
+        PodRequirement.PHOTO: ("photo", "photo_url"),
+        PodRequirement.SIGNATURE: ("signature",),
+        PodRequirement.OPERATOR_CONFIRM: ("operator_name", "confirmed_by"),
     }
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +140,7 @@ class ProofAnswer(serializers.Serializer[ProofOfDelivery]):
     """The proof; everything but `order_id` is null while there is none."""
 
     order_id = serializers.UUIDField()
-    method = serializers.ChoiceField(choices=Method.choices, allow_null=True)
+    method = serializers.ChoiceField(choices=proof_methods(), allow_null=True)
     confirmed_by = serializers.CharField(allow_null=True)
     photo_url = serializers.URLField(
         allow_null=True,
@@ -166,15 +165,15 @@ def evidence(data: dict[str, Any]) -> proofs.Evidence:
     """The evidence in the data of a valid ProofInput. Raises Invalid for bad pictures."""
     details = _details_of(data)
     method = data["method"]
-    if method == Method.OTP:
+    if method == PodRequirement.OTP:
         return proofs.Evidence.code(data["otp_code"], **details)
-    if method == Method.OPERATOR_CONFIRM:
+    if method == PodRequirement.OPERATOR_CONFIRM:
         return proofs.Evidence.confirmation(details.pop("confirmed_by"), **details)
-    if method == Method.PHOTO and data.get("photo_url"):
+    if method == PodRequirement.PHOTO and data.get("photo_url"):
         return proofs.Evidence.linked_photo(data["photo_url"], **details)
     name = method.lower()
     try:
-        if method == Method.PHOTO:
+        if method == PodRequirement.PHOTO:
             return proofs.Evidence.photo(data[name].read(), **details)
         return signature_evidence(data[name], **details)
     except images.BadImage as error:

@@ -353,7 +353,7 @@ SPECTACULAR_SETTINGS = {
         "TestScenario": "orders.states.Scenario.values",
         "Priority": "fleet.policy.Priority.values",
         "PayloadType": "fleet.models.PayloadType.values",
-        "ProofMethod": "pod.proofs.Method.values",
+        "ProofMethod": "pod.models.METHODS",
     },
 }
 

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from dispatch.console import presentation
 from dispatch.console.sightings import Sightings
-from dispatch.missions.bridge import BridgeClient, BridgeNotAsked
+from dispatch.missions.bridge import BridgeNotAsked, ground_control
 from dispatch.models import DispatchDecision, DispatchRun, Flight, Mission, MissionPart
 from fleet import policy
 from fleet.feasibility.rules import Priority
@@ -91,7 +91,7 @@ def _many_without_a_drone(cause: str, decisions: list[DispatchDecision]) -> Atte
 
 def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
     try:
-        BridgeClient().base()
+        ground_control().base()
     except BridgeNotAsked as problem:
         yield Attention(
             key="no-bridge",

@@ -26,7 +26,7 @@ from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.live import weather
 from orders.models import DeliveryJob
 from orders.placement import NO_AREA
-from orders.states import IN_FLIGHT, Holder, Status
+from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, Holder, Status
 
 Code = Discrepancy.Code
 WATCHED = (Status.MISSION_SUBMITTED, *IN_FLIGHT)
@@ -78,9 +78,7 @@ def remaining_route(job: DeliveryJob) -> RemainingRoute:
     flight = getattr(job, "flight", None)
     state = FlightState.from_dict(flight.state) if flight else FlightState()
     was_there = (
-        order.holder == Holder.DRONE
-        or state.left_pickup
-        or order.status in (Status.ARRIVED, Status.DELIVERING)
+        order.holder == Holder.DRONE or state.left_pickup or order.status in AT_THE_DROP_POINT
     )
     is_called_home = mission.recall_mode == "abort"
     drop = (plan.dropoff_lat, plan.dropoff_lng)

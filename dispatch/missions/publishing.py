@@ -27,9 +27,9 @@ from dispatch.missions.bridge import (
     OVER,
     UNKNOWN,
     Answer,
-    BridgeClient,
     BridgeNotAsked,
     BridgeUnavailable,
+    ground_control,
 )
 from dispatch.models import Mission, MissionPart
 from dispatch.planning.candidates import still_able
@@ -134,7 +134,7 @@ def _send(claim: Claim[Mission], part: MissionPart, by: Actor) -> None:
     if not _count_try(claim, part):
         return
     try:
-        answer = BridgeClient().submit(mission.pk, mission.body)
+        answer = ground_control().submit(mission.pk, mission.body)
     except BridgeNotAsked:
         _uncount_try(claim, part)
         raise
@@ -320,7 +320,7 @@ def _withdraw(claim: Claim[Mission], why: str) -> Answer:
     )
     is_over = False
     try:
-        answer = BridgeClient().recall(claim.pk, "withdraw")
+        answer = ground_control().recall(claim.pk, "withdraw")
         is_over = answer.mission_status in NOT_FLOWN
     finally:
         if not is_over:

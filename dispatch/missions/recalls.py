@@ -22,8 +22,8 @@ from dispatch.missions.bridge import (
     OVER,
     UNKNOWN,
     Answer,
-    BridgeClient,
     BridgeUnavailable,
+    ground_control,
 )
 from dispatch.missions.live_missions import mark_over
 from dispatch.missions.parcel_doubt import unseen_pickup
@@ -144,7 +144,7 @@ def _ask_to_withdraw(mission: Mission, order: Order, override: str) -> Answer:
     Raises Conflict when it flies or has flown, and Unavailable without an answer or override.
     """
     try:
-        answer = BridgeClient().recall(mission.pk, "withdraw")
+        answer = ground_control().recall(mission.pk, "withdraw")
     except BridgeUnavailable:
         if not override:
             raise
@@ -282,7 +282,7 @@ def _send(claim: Claim[Mission], now: datetime) -> None:
     part = part_of(claim)
     mission = part.mission
     try:
-        answer = BridgeClient().recall(
+        answer = ground_control().recall(
             mission.pk, "abort" if mission.recall_mode == "abort" else "withdraw"
         )
         if answer.mission_status == UNKNOWN and mission.accepted_at is not None:

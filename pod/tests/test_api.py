@@ -18,7 +18,8 @@ from orders.models import Order
 from orders.states import PodRequirement, Status
 from orders.tests.factories import order_in
 from pod import codes, proofs
-from pod.models import OneTimeCode, ProofOfDelivery
+from pod.models import METHODS, OneTimeCode, ProofOfDelivery
+from pod.serializers import ProofInput
 from wingxtra.accounts.identity import CUSTOMER, SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client
 
@@ -367,3 +368,7 @@ def test_pictures_have_no_other_url() -> None:
 
     for path in (f"/media/{name}", f"/{name}", f"/static/{name}"):
         assert api_client().get(path).status_code == 404
+
+
+def test_every_method_of_proof_names_its_evidence() -> None:
+    assert set(ProofInput.EVIDENCE) == set(METHODS)

@@ -14,7 +14,7 @@ from orders.states import EventType, PodRequirement, Status
 from orders.tests.factories import order_in
 from pod import proofs
 from pod.models import ProofOfDelivery
-from pod.proofs import Evidence, Method
+from pod.proofs import Evidence
 from wingxtra.accounts.identity import CUSTOMER, GCS, Actor, ActorKind
 from wingxtra.problems import Conflict, NotFound
 
@@ -200,8 +200,10 @@ def test_a_delivery_report_after_the_proof_changes_nothing() -> None:
     assert not current(order).proof_missing
 
 
-@pytest.mark.parametrize("method", [Method.PHOTO, Method.SIGNATURE, Method.OPERATOR_CONFIRM])
-def test_the_database_refuses_a_proof_without_its_evidence(method: Method) -> None:
+@pytest.mark.parametrize(
+    "method", [PodRequirement.PHOTO, PodRequirement.SIGNATURE, PodRequirement.OPERATOR_CONFIRM]
+)
+def test_the_database_refuses_a_proof_without_its_evidence(method: PodRequirement) -> None:
     order = order_in(Status.DELIVERED)
 
     with pytest.raises(IntegrityError), transaction.atomic():

@@ -13,13 +13,13 @@ from uuid import UUID
 from django.utils import timezone
 
 from orders.models import Order
-from orders.states import IN_FLIGHT, Status
+from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, Status
 from tracking import doubts
 from tracking.messages import sender
 from tracking.messages.models import CodeToTell, CustomerMessage
 from tracking.messages.sender import Message, NotSent
 from tracking.messages.texts import rendered
-from tracking.messages.triggers import AT_THE_DOOR, NEAR, Kind, State, address, log
+from tracking.messages.triggers import NEAR, Kind, State, address, log
 from tracking.webhooks import secrets
 from wingxtra import outbox
 from wingxtra.outbox import Claim, ClaimLost
@@ -108,7 +108,7 @@ def _is_near(order: Order, now: datetime) -> bool:
     if doubts.is_doubted(order):
         return False
     if order.status != Status.ENROUTE:
-        return order.status in AT_THE_DOOR
+        return order.status in AT_THE_DROP_POINT
     eta_at = order.current_job.eta_at if order.current_job else None
     return eta_at is not None and now <= eta_at <= now + NEAR
 

@@ -6,10 +6,10 @@ from django.utils import timezone, translation
 
 from fleet import policy
 from orders.models import Order
-from orders.states import EventType
+from orders.states import AT_THE_DROP_POINT, EventType
 from tracking import doubts
 from tracking.messages.models import CustomerMessage
-from tracking.messages.triggers import AT_THE_DOOR, Kind
+from tracking.messages.triggers import Kind
 from tracking.page import texts
 
 
@@ -29,7 +29,7 @@ def rendered(message: CustomerMessage, code: str) -> tuple[str, str]:
             "code": code,
             "eta": None if eta_s is None else texts.in_minutes(eta_s),
             "is_corrected": is_an_end and _is_corrected(order),
-            "is_here": order.status in AT_THE_DOOR,
+            "is_here": order.status in AT_THE_DROP_POINT,
             "because": texts.CANCELED_BECAUSE.get(
                 order.cancel_reason, texts.HEADLINES[texts.Stage.CANCELED]
             ),

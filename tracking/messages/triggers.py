@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 
 from orders.models import DeliveryEvent, Order, OrderQuerySet
-from orders.states import TERMINAL, EventType, Status
+from orders.states import AT_THE_DROP_POINT, TERMINAL, EventType, Status
 from tracking import doubts
 from tracking.messages.models import CodeToTell, CustomerMessage
 from tracking.webhooks import secrets
@@ -36,14 +36,13 @@ CORRECTED_TO: dict[str, CustomerMessage.Kind] = {
     Status.DELIVERED: Kind.DELIVERED,
     Status.FAILED: Kind.FAILED,
 }
-NO_DELAY_MESSAGE = (Status.ARRIVED, Status.DELIVERING, *TERMINAL)
+NO_DELAY_MESSAGE = (*AT_THE_DROP_POINT, *TERMINAL)
 # An ETA within this time after `deliver_by` does not count as late: forecasts are not exact.
 LATE_BY = timedelta(minutes=5)
 # Older delays get no message.
 MAX_DELAY_AGE = timedelta(hours=12)
 # Enough time to walk to the door.
 NEAR = timedelta(minutes=2)
-AT_THE_DOOR = (Status.ARRIVED, Status.DELIVERING)
 # On a short flight the launch message is enough.
 MIN_GAP_AFTER_LAUNCH = timedelta(minutes=1)
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from orders import dropoff, lifecycle
 from orders.models import Order
-from orders.states import DropoffSource, PodRequirement, Status
+from orders.states import AT_THE_DROP_POINT, DropoffSource, PodRequirement, Status
 from pod import images, proofs
 from pod.serializers import signature_evidence
 from wingxtra.accounts.identity import CUSTOMER
@@ -60,7 +60,7 @@ def confirm(order: Order) -> None:
             f"This delivery is received with {order.get_pod_requirement_display().lower()}.",
             current_status=order.status,
         )
-    if order.status not in (*proofs.AT_THE_DROP_POINT, Status.DELIVERED):
+    if order.status not in (*AT_THE_DROP_POINT, Status.DELIVERED):
         raise lifecycle.Refused(
             order,
             f"The order is {order.status}. It can be confirmed when the drone is at the drop point "

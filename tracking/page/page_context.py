@@ -9,7 +9,15 @@ from typing import Any
 from django.utils.translation import gettext, gettext_lazy
 
 from fleet.feasibility.geometry import distance_m
-from orders.states import IN_FLIGHT, TERMINAL, WAITING, EventType, PodRequirement, Status
+from orders.states import (
+    AT_THE_DROP_POINT,
+    IN_FLIGHT,
+    TERMINAL,
+    WAITING,
+    EventType,
+    PodRequirement,
+    Status,
+)
 from orders.tracking_ids import grouped
 from tracking.page import public, texts
 from tracking.page.cache import Copy
@@ -73,7 +81,7 @@ def context_of(copy: Copy) -> dict[str, Any]:
     status = Status(view["status"])
     over = status in TERMINAL
     in_flight = status in IN_FLIGHT
-    at_the_door = status in public.AT_THE_DOOR
+    at_the_door = status in AT_THE_DROP_POINT
     eta_s = None if at_the_door else view["eta_seconds"]
     ask = form_of(copy)
     return {
@@ -129,7 +137,7 @@ def form_of(copy: Copy) -> str:
     proof_form = PROOF_FORMS.get(PodRequirement(copy.pod_requirement), "")
     ask = "locked" if copy.code_locked else proof_form
     late = status == Status.DELIVERED and copy.view["pod_summary"] is None and ask != "confirm"
-    return ask if status in public.AT_THE_DOOR or late else ""
+    return ask if status in AT_THE_DROP_POINT or late else ""
 
 
 def _has_a_need(status: Status, ask: str) -> bool:
@@ -143,7 +151,7 @@ def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
     view, status = copy.view, Status(copy.view["status"])
     if copy.situation.stage in (Stage.OVER, *UNCLEAR) or status in (
         *UNSUCCESSFUL,
-        *public.AT_THE_DOOR,
+        *AT_THE_DROP_POINT,
     ):
         return []
     if status == Status.DELIVERED:

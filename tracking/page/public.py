@@ -12,7 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleet.feasibility.rules import Rules
-from orders.states import IN_FLIGHT, TERMINAL, WITH_A_JOB, EventType, Holder, Status
+from orders.states import (
+    AT_THE_DROP_POINT,
+    IN_FLIGHT,
+    TERMINAL,
+    WITH_A_JOB,
+    EventType,
+    Holder,
+    Status,
+)
 from tracking.page import texts
 from tracking.page.texts import Situation, Stage
 
@@ -22,7 +30,6 @@ DROPOFF_DECIMALS = 3
 # This long after the last change a link shows only that the delivery is over, because old links
 # stay in chats and mailboxes.
 SHOWN_FOR = timedelta(days=30)
-AT_THE_DOOR = (Status.ARRIVED, Status.DELIVERING)
 
 MILESTONES = (
     EventType.CREATED,
@@ -141,7 +148,7 @@ def view(
     if order.proof_method is not None and order.proof_at is not None:
         proof = {"method": order.proof_method, "created_at": stamp(order.proof_at)}
     situation = _situation(order, log, eta_at, now, silent=silent, believed=believed)
-    headline_eta_s = None if order.status in AT_THE_DOOR else eta_s
+    headline_eta_s = None if order.status in AT_THE_DROP_POINT else eta_s
     answer = {
         "public_tracking_id": order.public_tracking_id,
         "status": order.status.value,
@@ -227,7 +234,7 @@ def _situation(
     late = now > order.deliver_by or (eta_at is not None and eta_at > order.deliver_by)
     return Situation(
         stage,
-        delayed=late and order.status not in AT_THE_DOOR,
+        delayed=late and order.status not in AT_THE_DROP_POINT,
         reason=reason,
         holder=order.holder,
     )
@@ -266,7 +273,7 @@ def _position(order: OrderFields, sample: DroneSample | None) -> dict[str, Any] 
     if sample is None or sample.lat is None or sample.lng is None:
         return None
     # At the door the drone's position is the drop point, so it must not be more exact than that.
-    decimals = DROPOFF_DECIMALS if order.status in AT_THE_DOOR else POSITION_DECIMALS
+    decimals = DROPOFF_DECIMALS if order.status in AT_THE_DROP_POINT else POSITION_DECIMALS
     return {
         "lat": round(sample.lat, decimals),
         "lng": round(sample.lng, decimals),

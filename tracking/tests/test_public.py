@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fleet.policy import Policy
 from orders.states import IN_FLIGHT, TERMINAL, CancelReason, EventType, Holder, Status
 from orders.tracking_ids import TRACKING_ALPHABET, canonical_id, new_tracking_id
+from pod.models import METHODS
 from tracking.page import page_context, public, texts
 from tracking.page.public import STAGES
 
@@ -393,3 +394,8 @@ def test_any_text_is_an_id_or_none(text: str) -> None:
 def test_every_id_we_make_is_its_own_canonical_form() -> None:
     for made in (new_tracking_id() for _ in range(100)):
         assert canonical_id(made.lower()) == made
+
+
+def test_every_method_of_proof_has_its_texts() -> None:
+    assert set(texts.NEEDS) == set(METHODS)
+    assert set(texts.RECEIVED_WITH) == set(METHODS)

@@ -67,7 +67,7 @@ def test_every_command_of_the_guide_works(environment: dict[str, str]) -> None:
         assert len(statuses) >= ("wx " in block or "curl " in block) - ("wx()" in block)
         assert all(status in expected or "200" <= status < "300" for status in statuses), output
         assert set(expected) <= set(statuses), block
-    assert "this code, which is told here only: " in done.stdout
+    assert "this code, which is shown only once: " in done.stdout
 
 
 def test_the_receiver_in_the_guide_accepts_only_our_signature() -> None:

@@ -30,6 +30,7 @@ from dataclasses import replace
 from dispatch.missions.flight import gaps, trust
 from dispatch.missions.flight.state import (
     OVER,
+    PHASE_OF,
     STATUS_OF,
     Event,
     Fix,
@@ -328,7 +329,7 @@ def _events_since(state: FlightState, before: Phase, fix: Fix, *, is_loaded: boo
     phases = [state.phase]
     if state.phase in STATUS_OF:
         steps = steps_between(STATUS_OF[before], STATUS_OF[state.phase])
-        phases = [Phase(step.target.value) for step in steps]
+        phases = [PHASE_OF[step.target] for step in steps if step.target in PHASE_OF]
     if Phase.ARRIVED in phases:
         state.arrived_at = state.since
     for phase in phases:

@@ -22,14 +22,17 @@ class Phase(StrEnum):
     UNCLEAR = "UNCLEAR"  # landed away from the drop point; it may have delivered
 
 
-# A successful flight moves its order through the statuses of the same names.
+# A successful flight moves its order through the statuses of the same names. A status without a
+# phase is not visible in telemetry: only ground control can report it.
 STATUS_OF = {
     Phase.GROUND: Status.MISSION_SUBMITTED,
     **{
         Phase(step.target.value): step.target
         for step in steps_between(Status.MISSION_SUBMITTED, Status.DELIVERED)
+        if step.target.value in Phase.__members__
     },
 }
+PHASE_OF = {status: phase for phase, status in STATUS_OF.items()}
 OVER = (Phase.DELIVERED, Phase.RETURNED, Phase.UNCLEAR)
 
 
