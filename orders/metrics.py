@@ -12,7 +12,7 @@ from prometheus_client.core import Metric
 
 from orders import lifecycle
 from orders.models import DeliveryEvent, Order
-from orders.sla import sla_of
+from orders.models.sla import sla_of
 from orders.states import TERMINAL, EventType, Status
 from wingxtra.observability import metrics
 

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders import dropoff, placement, quotes
+from orders.api.fetch import order_for
 from orders.api.filters import SEARCHES, JobFilter, OrderFilter
 from orders.api.serializers import (
     EventAnswer,
@@ -27,7 +28,6 @@ from orders.api.serializers import (
     as_order,
     order_json,
 )
-from orders.fetch import order_for
 from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
 from orders.states import DropoffSource, PodRequirement, Scenario
 from wingxtra.accounts.identity import STAFF_ROLES, Caller

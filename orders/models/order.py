@@ -15,7 +15,7 @@ from orders.models import parcel, schema
 from orders.models.jobs import DeliveryJob
 from orders.models.parcel import Parcel
 from orders.models.queries import OrderQuerySet
-from orders.sla import sla_of
+from orders.models.sla import sla_of
 from orders.states import (
     TERMINAL,
     TRANSITIONS,
