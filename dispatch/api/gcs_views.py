@@ -43,6 +43,7 @@ GCS_STATUS = {ours: theirs for theirs, statuses in STATUSES.items() for ours in 
 class GcsView(ApiView):
     permission_classes = (IsStaff,)
     schema = None  # left out of OpenAPI: only that page uses it
+    query_parameters = None  # that page cannot be changed
 
     def get_exception_handler(self) -> Any:
         return _as_text

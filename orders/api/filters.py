@@ -1,17 +1,22 @@
 """Filters and ordering of the lists of orders and jobs."""
 
-from datetime import UTC
-from typing import Any
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, cast
 
+from django import forms
 from django.db.models import QuerySet
+from django.utils.dateparse import parse_date
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
+from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from fleet.feasibility.rules import Priority
 from orders.models import DeliveryJob, Order, OrderQuerySet
 from orders.models.jobs import DeliveryJobQuerySet
-from orders.states import Holder, JobStatus, Status
+from orders.states import Holder, Status
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
+from wingxtra.api.serializers import Timestamp
 
 
 class StableOrdering(filters.OrderingFilter):
@@ -40,17 +45,59 @@ class ModeFilter(filters.ChoiceFilter):
         return qs.filter(**{self.field_name: is_live})
 
 
-class InstantFilter(filters.IsoDateTimeFilter):
-    """Converts the time to UTC: PostgreSQL rejects some of the offsets that ISO 8601 allows."""
+class InstantField(forms.Field):
+    """A time with its offset from UTC, or with `days` also a date, which stands for a UTC day."""
 
-    def filter(self, qs: Any, value: Any) -> Any:
-        if not value:
-            return qs
+    def __init__(self, *, days: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.days = days
+
+    def to_python(self, value: Any) -> date | datetime | None:
+        text = str(value or "").strip()
+        if not text:
+            return None
+        with suppress(ValueError):
+            if self.days and (day := parse_date(text)):
+                return day
         try:
-            value = value.astimezone(UTC)
-        except OverflowError:  # year 1 or 9999: the offset does not matter
-            value = value.replace(tzinfo=UTC)
-        return super().filter(qs, value)
+            return _in_utc(Timestamp().to_internal_value(text))
+        except ValidationError as error:
+            [detail] = cast(list[ErrorDetail], error.detail)
+            raise forms.ValidationError(str(detail), code=detail.code) from None
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """PostgreSQL rejects some of the offsets that ISO 8601 allows."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # year 1 or 9999: the offset does not matter
+        return moment.replace(tzinfo=UTC)
+
+
+@extend_schema_field({"type": "string", "format": "date-time"})
+class InstantFilter(filters.Filter):
+    field_class = InstantField
+
+
+@extend_schema_field({"type": "string"})
+class PeriodFilter(filters.Filter):
+    """The start (`gte`) or the end (`lte`) of a period. A date includes its whole day."""
+
+    field_class = InstantField
+
+    def __init__(self, field_name: str, lookup_expr: str, label: str) -> None:
+        super().__init__(field_name, lookup_expr, label=label, days=True)
+
+    def filter(self, qs: Any, value: date | datetime | None) -> Any:
+        if value is None or isinstance(value, datetime):
+            return super().filter(qs, value)
+        start = datetime.combine(value, time.min, UTC)
+        if self.lookup_expr == "gte":
+            return qs.filter(**{f"{self.field_name}__gte": start})
+        try:
+            return qs.filter(**{f"{self.field_name}__lt": start + timedelta(days=1)})
+        except OverflowError:  # the last day that there is
+            return qs
 
 
 SEARCHES = ("q", "search")
@@ -63,6 +110,10 @@ class OrderFilter(filters.FilterSet):
     custody = filters.MultipleChoiceFilter("holder", choices=Holder.choices, distinct=False)
     priority = filters.ChoiceFilter(choices=Priority.choices)
     merchant_id = filters.UUIDFilter()
+    external_id = filters.CharFilter(label="Exactly this reference of the merchant.")
+    updated_since = InstantFilter(
+        "updated_at", "gte", label="Changed at or after this time, which needs its offset."
+    )
     assigned_drone_id = filters.CharFilter(method="flown_by")
     q = filters.CharFilter(method="matching", label="Id, tracking id, external id, name or phone.")
     search = filters.CharFilter(method="matching", label="The same as q.")
@@ -84,13 +135,23 @@ class OrderFilter(filters.FilterSet):
 
 
 # `from` is a keyword, so it cannot be an attribute of the class.
-OrderFilter.base_filters["from"] = InstantFilter("created_at", "gte")
-OrderFilter.base_filters["to"] = InstantFilter("created_at", "lte")
+OrderFilter.base_filters["from"] = PeriodFilter(
+    "created_at",
+    "gte",
+    "Placed since: a time with its offset, or a date, which starts at 00:00 UTC.",
+)
+OrderFilter.base_filters["to"] = PeriodFilter(
+    "created_at",
+    "lte",
+    "Placed until: a time with its offset, or a date, which includes the whole UTC day.",
+)
 
 
 class JobFilter(filters.FilterSet):
     active = filters.ChoiceFilter(
-        choices=[("true", "Active"), ("false", "Ended")], method="being_active"
+        choices=[("true", "Active"), ("false", "All")],
+        method="being_active",
+        label="true: only active jobs. false: no filter.",
     )
     order_id = filters.UUIDFilter()
     live_mode = ModeFilter("order__live_mode")
@@ -102,4 +163,4 @@ class JobFilter(filters.FilterSet):
     def being_active(
         self, jobs: DeliveryJobQuerySet, _name: str, wanted: str
     ) -> DeliveryJobQuerySet:
-        return jobs.active() if wanted == "true" else jobs.exclude(status=JobStatus.ACTIVE)
+        return jobs.active() if wanted == "true" else jobs

@@ -22,7 +22,7 @@ from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.personal_data.masking import masked_email, masked_name, masked_phone
 from orders.states import DropoffSource, EventType, PodRequirement, Scenario
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
-from wingxtra.api.serializers import FromContract, Number, StrictSerializer, Text, Timestamp
+from wingxtra.api.serializers import Choice, FromContract, Number, StrictSerializer, Text, Timestamp
 
 MAX_WEIGHT_KG = 1000  # the limit of the database constraint
 EXTERNAL_ID = RegexValidator(
@@ -94,7 +94,7 @@ class OrderInput(StrictSerializer):
     customer_name = Text(max_length=120, allow_blank=True, **OPTIONAL)
     customer_phone = Phone(**OPTIONAL)
     customer_email = serializers.EmailField(allow_blank=True, **OPTIONAL)
-    customer_language = serializers.ChoiceField(settings.LANGUAGES, **OPTIONAL)
+    customer_language = Choice(settings.LANGUAGES, **OPTIONAL)
     pickup_name = Text(max_length=120, allow_blank=True, **OPTIONAL)
     pickup_lat = Degrees(90)
     pickup_lng = Degrees(180)
@@ -102,11 +102,11 @@ class OrderInput(StrictSerializer):
     dropoff_lng = Degrees(180)
     dropoff_accuracy_m = Number(min_value=0, **OPTIONAL)
     dropoff_captured_at = Timestamp(**OPTIONAL)
-    dropoff_source = serializers.ChoiceField(DropoffSource.choices, required=False)
+    dropoff_source = Choice(DropoffSource.choices, required=False)
     payload_weight_kg = Weight()
-    payload_type = serializers.ChoiceField(PayloadType.choices, required=False)
-    priority = serializers.ChoiceField(Priority.choices, required=False)
-    pod_requirement = serializers.ChoiceField(PodRequirement.choices, required=False)
+    payload_type = Choice(PayloadType.choices, required=False)
+    priority = Choice(Priority.choices, required=False)
+    pod_requirement = Choice(PodRequirement.choices, required=False)
     ready_at = Timestamp(help_text="When the parcel is expected to be ready.", **OPTIONAL)
     not_before = Timestamp(**OPTIONAL)
     deliver_by = Timestamp(**OPTIONAL)
@@ -116,7 +116,7 @@ class NewOrder(OrderInput):
     quote_id = serializers.UUIDField(
         help_text="A quote for this very trip; the order is checked again.", **OPTIONAL
     )
-    test_scenario = serializers.ChoiceField(
+    test_scenario = Choice(
         Scenario.choices,
         required=False,
         help_text="With a test key: how the order proceeds; `delivered` if not given.",
@@ -130,7 +130,7 @@ class OrderChange(StrictSerializer):
     dropoff_lng = Degrees(180, required=False)
     dropoff_accuracy_m = Number(min_value=0, **OPTIONAL)
     customer_phone = Phone(**OPTIONAL)
-    priority = serializers.ChoiceField(Priority.choices, required=False)
+    priority = Choice(Priority.choices, required=False)
 
 
 class NewWindow(StrictSerializer):

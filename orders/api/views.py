@@ -254,6 +254,10 @@ def _new_drop(order: Order, change: dict[str, Any], caller: Caller) -> dropoff.D
     """
     if not any(name.startswith("dropoff_") for name in change):
         return None
+    missing = {"dropoff_lat", "dropoff_lng"} - set(change)
+    if len(missing) == 1:
+        message = "Give dropoff_lat and dropoff_lng together."
+        raise Invalid([FieldProblem(missing.pop(), "required", message)])
     return dropoff.Drop(
         lat=change.get("dropoff_lat", order.dropoff_lat),
         lng=change.get("dropoff_lng", order.dropoff_lng),

@@ -1,7 +1,5 @@
 """Queries on orders."""
 
-import uuid
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -10,6 +8,7 @@ from django.db.models import Q, Value
 from django.db.models.functions import Concat
 
 from fleet.feasibility.rules import Rules
+from orders import search
 from orders.models import parcel
 from orders.states import IN_FLIGHT, TERMINAL, Holder, Status
 from wingxtra.accounts.identity import Caller, Role
@@ -61,12 +60,17 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.filter(parcel.AWAITS_STAFF)
 
     def matching(self, text: str) -> Self:
-        """With this id, or with this text in tracking id, external id, customer's name or phone."""
-        if "\n" in text:  # the separator of the fields, and in none of them
+        """With this id, or with each of these words in tracking id, external id, customer's name or
+        phone. See `orders.search` for phone numbers, tracking ids and links.
+        """
+        terms = search.terms_of(text)
+        if terms is None:
             return self.none()
-        matches = Q(searched__icontains=text)
-        with suppress(ValueError):
-            matches |= Q(pk=uuid.UUID(text))
+        matches = Q(*[Q(searched__icontains=word) for word in terms.words])
+        for whole in terms.wholes:
+            matches |= Q(searched__icontains=whole)
+        if terms.id is not None:
+            matches |= Q(pk=terms.id)
         return self.alias(searched=SEARCHED).filter(matches)
 
     def live(self) -> Self:

@@ -55,6 +55,7 @@ INDEXES = [
     models.Index(fields=["status", "-created_at", "-id"], name="order_status_newest"),
     models.Index(fields=["priority", "-created_at", "-id"], name="order_priority_newest"),
     models.Index(fields=["deliver_by"], name="order_promise"),
+    models.Index(fields=["merchant", "updated_at"], name="order_merchant_updated"),
     models.Index(
         fields=["-created_at"],
         name="order_delivered_late",

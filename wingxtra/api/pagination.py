@@ -49,6 +49,7 @@ class Envelope(BasePagination):
     unless `oldest_first`, and cannot be combined with `ordering`.
     """
 
+    query_parameters = ("page", "page_size", "cursor")
     time_field = "created_at"
     oldest_first = False
     max_count = MAX_COUNT

@@ -46,6 +46,20 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class Choice(serializers.ChoiceField):
+    """One of the choices, in any letter case."""
+
+    default_error_messages = {"invalid_choice": "Must be one of {known}."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, str):
+            wanted = data.strip().casefold()
+            for value in self.choices:
+                if value.casefold() == wanted:
+                    return value
+        return self.fail("invalid_choice", known=", ".join(self.choices))
+
+
 class Flag(serializers.BooleanField):
     """JSON true or false."""
 

@@ -1,6 +1,6 @@
 """Base classes of all API views."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, cast
 
@@ -26,6 +26,7 @@ from wingxtra.cache_version import Cached
 from wingxtra.page_policy import NO_PAGE
 from wingxtra.problems import FieldProblem, Invalid, NotFound
 
+MAX_NAMED_PARAMETERS = 20
 # Path parameters that are bound to every log line. A tracking id is not: it gives access.
 IN_EVERY_LOG_LINE = ("order_id", "job_id", "drone_id", "intent_id", "run_id")
 
@@ -56,6 +57,8 @@ class ApiView(APIView):
     idempotent = True
     # None: API_MAX_BODY_BYTES.
     max_body_bytes: int | None = None
+    # Query parameters beside those of the view's filters and pages. None: unknown ones are ignored.
+    query_parameters: Collection[str] | None = ()
 
     post: Callable[..., Any]
     window: throttling.Window | None = None
@@ -80,12 +83,30 @@ class ApiView(APIView):
         self._authenticate_and_count(request)
         self.check_permissions(request)
         _refuse_nul(request)
+        self._refuse_unknown_parameters(request)
         bound_body(request._request, self.max_body_bytes)
         post = getattr(self, "post", None)  # None: a POST here is a 404 or 405
         asked = request.method == "POST" and idempotency.HEADER in request.headers
         if post and asked and self.idempotent:
             # REST framework looks the handler up after this.
             self.post = partial(self._post_once, post)
+
+    def _refuse_unknown_parameters(self, request: Request) -> None:
+        """A misspelled filter must not answer as if it was applied. Raises Invalid."""
+        if self.query_parameters is None or not request.query_params:
+            return
+        known = {*self.query_parameters, *_parameters_of_list(self)}
+        if unknown := [name for name in request.query_params if name not in known]:
+            hint = f" It takes {', '.join(sorted(known))}." if known else " It takes none."
+            errors = [
+                FieldProblem(
+                    name[:100],
+                    "unknown_parameter",
+                    f"“{name[:100]}” is not a query parameter of this call.{hint}",
+                )
+                for name in unknown[:MAX_NAMED_PARAMETERS]
+            ]
+            raise Invalid(errors, code="unknown_parameter")
 
     def _authenticate_and_count(self, request: Request) -> None:
         """Sets the caller and counts the call. A cached API key is validated in the same Redis
@@ -174,6 +195,13 @@ class NothingHere(PublicView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         raise NotFound("address")
+
+
+def _parameters_of_list(view: Any) -> set[str]:
+    """The query parameters of a list view: its filters and its pages."""
+    filterset, pages = getattr(view, "filterset_class", None), getattr(view, "paginator", None)
+    names = set(filterset.base_filters) if filterset else set()
+    return names | set(pages.query_parameters if pages else ())
 
 
 def _key_of(caller: Any) -> str:

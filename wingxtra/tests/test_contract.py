@@ -266,7 +266,7 @@ ROWS = [
         "/dispatch/runs",
         STAFF,
         ENVELOPE,
-        path=lambda world: f"/dispatch/runs?page=1&of={world.run_id()}",
+        path=lambda world: f"/dispatch/runs?page={1 if world.run_id() else 2}",
         item_keys=RUN,
     ),
     Row(
