@@ -25,7 +25,7 @@ PRIORITY_TONE: dict[str, Tone] = {
     Priority.URGENT: Tone.WARN,
     Priority.MEDICAL: Tone.BAD,
 }
-SLA_TONE = {"on_time": Tone.GOOD, "at_risk": Tone.WARN, "late": Tone.BAD}
+SLA_TONE = {None: Tone.IDLE, "on_time": Tone.GOOD, "at_risk": Tone.WARN, "late": Tone.BAD}
 JOB_TONE: dict[str, Tone] = {
     JobStatus.ACTIVE: Tone.BUSY,
     JobStatus.COMPLETED: Tone.GOOD,

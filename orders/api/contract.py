@@ -99,9 +99,10 @@ class OrderBody(TypedDict):
     quote_id: Annotated[UUID | None, about("The quote that was named when it was placed.")]
     status: Annotated[str, one_of(Status)]
     sla: Annotated[
-        str,
+        str | None,
         about(
-            "Against deliver_by: as delivered, or as it looks now.",
+            "Against deliver_by: as delivered, or as it looks now; null for an order that ended "
+            "without a delivery.",
             enum=["on_time", "at_risk", "late"],
         ),
     ]
@@ -156,6 +157,12 @@ class OrderBody(TypedDict):
     eta_seconds: Annotated[
         int | None,
         about("Until the parcel is at the door; null when that is not known.", minimum=0),
+    ]
+    eta_at: Annotated[
+        OptionalUtc, about("When the parcel is expected at the door; kept current in flight.")
+    ]
+    promised_at: Annotated[
+        OptionalUtc, about("When it was expected at the door as its drone was assigned.")
     ]
     created_at: Utc
     updated_at: Utc

@@ -201,6 +201,8 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
         "job_id": job.pk if job else None,
         "mission_intent_id": job.mission_intent_id if job else None,
         "eta_seconds": job.eta_seconds(now) if job else None,
+        "eta_at": job.eta_at if job else None,
+        "promised_at": job.promised_at if job else None,
         "created_at": order.created_at,
         "updated_at": order.updated_at,
         "delivered_at": order.delivered_at,

@@ -327,8 +327,12 @@ class Order(FSMModelMixin, Parcel):
     def assigned_drone_id(self) -> str | None:
         return self.current_job.drone_id if self.current_job else None
 
-    def sla(self, now: datetime) -> str:
-        """`on_time`, `at_risk` or `late`, against deliver_by (see `sla_of`)."""
+    def sla(self, now: datetime) -> str | None:
+        """`on_time`, `at_risk` or `late`, against deliver_by (see `sla_of`). None when the order
+        ended without a delivery.
+        """
+        if self.is_terminal and self.delivered_at is None:
+            return None
         eta_at = self.current_job.eta_at if self.current_job else None
         starts_at = max(self.created_at, self.not_before or self.created_at)
         return sla_of(starts_at, self.deliver_by, self.delivered_at, eta_at, now)
