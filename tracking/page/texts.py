@@ -138,7 +138,7 @@ ADVICE: dict[Stage, Text] = {
     Stage.ON_ITS_WAY: _("Please keep an open spot at the drop point."),
     Stage.HERE: _("Please stand back until the parcel is on the ground."),
     Stage.COMING_DOWN: _("Please stand back until the parcel is on the ground."),
-    Stage.DELIVERED: _("Thank you. Enjoy what is inside."),
+    Stage.DELIVERED: _("Thank you. Your parcel was delivered."),
     Stage.CANCELED: _("No drone is coming. The sender can tell you more."),
     Stage.FAILED: _("The sender knows and will contact you."),
     Stage.OVER: _("It was a while ago, so nothing more is shown here."),
