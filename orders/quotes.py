@@ -7,13 +7,14 @@ like any other, and keeps the quote's id.
 
 import uuid
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from orders.models import Order
 from wingxtra import redis_client
-from wingxtra.accounts.identity import Caller
+from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.problems import FieldProblem
 
 VALID_FOR = timedelta(minutes=15)
@@ -32,19 +33,34 @@ TRIP = (
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """`caller`: who asked for it. `trip`: the values of the TRIP fields."""
+    """`caller`: who asked for it. `trip`: the values of the TRIP fields. `answer`: what the API
+    answered, beside id and time.
+    """
 
     id: UUID
     caller: str
     trip: list[str | float]
     expires_at: datetime
+    answer: dict[str, Any] = {}
 
 
-def store(order: Order, caller: Caller, now: datetime) -> Quote:
+def store(order: Order, caller: Caller, now: datetime, answer: dict[str, Any]) -> Quote:
     """Store a quote for this unsaved order. Raises RedisError."""
-    quote = Quote(uuid.uuid4(), _owner(caller), _trip(order), now + VALID_FOR)
+    quote = Quote(uuid.uuid4(), _owner(caller), _trip(order), now + VALID_FOR, answer)
     redis_client.client().set(_key(quote.id), msgspec.json.encode(quote), ex=KEPT_FOR)
     return quote
+
+
+def find(quote_id: UUID, caller: Caller) -> Quote | None:
+    """A quote that the caller may see, also an expired one for KEPT_FOR. Raises RedisError."""
+    quote = _stored(quote_id)
+    is_visible = quote and (caller.role in STAFF_ROLES or quote.caller == _owner(caller))
+    return quote if is_visible else None
+
+
+def _stored(quote_id: UUID) -> Quote | None:
+    stored = redis_client.client().get(_key(quote_id))
+    return msgspec.json.decode(stored, type=Quote) if stored else None
 
 
 def problems(order: Order, caller: Caller, now: datetime) -> list[FieldProblem]:
@@ -55,8 +71,7 @@ def problems(order: Order, caller: Caller, now: datetime) -> list[FieldProblem]:
     def problem(code: str, message: str) -> list[FieldProblem]:
         return [FieldProblem("quote_id", code, message)]
 
-    stored = redis_client.client().get(_key(order.quote_id))
-    quote = msgspec.json.decode(stored, type=Quote) if stored else None
+    quote = _stored(order.quote_id)
     if quote is None or quote.caller != _owner(caller):
         return problem("quote_unknown", "You have no such quote.")
     if quote.expires_at <= now:

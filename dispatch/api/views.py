@@ -18,14 +18,13 @@ from dispatch.api.serializers import (
     IntentAnswer,
     ReportAnswer,
     ReportInput,
-    StatusAnswer,
     SubmittedAnswer,
     intent_json,
 )
 from dispatch.missions import before_launch, publishing, recalls, reports
 from dispatch.models import MissionPart
 from orders.api import views as orders_views
-from orders.api.serializers import NewWindow, OrderAnswer, order_json
+from orders.api.serializers import CanceledOrder, NewWindow, OrderAnswer, order_json
 from orders.models import Order
 from orders.states import CancelReason
 from wingxtra.accounts.identity import Actor, ActorKind, Caller, Role
@@ -57,8 +56,8 @@ class Cancel(ApiView):
     permission_classes = (IsMerchantOrStaff,)
     one_transaction = False
 
-    @extend_schema(request=CancelInput, responses=StatusAnswer)
-    def post(self, request: Request, order_id: UUID) -> Response:
+    @extend_schema(request=CancelInput, responses=CanceledOrder)
+    def post(self, request: Request, order_id: UUID) -> HttpResponse:
         _refuse_unless_visible(order_id, self.caller)
         wanted = self.read(CancelInput)
         usual = (
@@ -73,7 +72,8 @@ class Cancel(ApiView):
                 reason=CancelReason(wanted.get("reason", usual)),
                 note=wanted["note"],
             )
-        return Response({"order_id": order.pk, "status": order.status})
+        body = {**order_json(order, self.caller, timezone.now()), "order_id": order.pk}
+        return json_answer(body)
 
 
 class Reschedule(ApiView):

@@ -282,6 +282,16 @@ class PlacedOrder(OrderAnswer):
     }
 
 
+class CanceledOrder(OrderAnswer):
+    more = {
+        "order_id": {
+            "description": "The same as `id`, for older clients.",
+            "type": "string",
+            "format": "uuid",
+        }
+    }
+
+
 class EventAnswer(FromContract):
     contract = "delivery_event"
 
@@ -324,7 +334,7 @@ class EtaRange(serializers.Serializer[Any]):
 
 @extend_schema_serializer(component_name="Quote")
 class QuoteAnswer(serializers.Serializer[Any]):
-    """Figures are null when they are not known or the trip is not serviceable.
+    """A quote. Figures are null when they are not known or the trip is not serviceable.
 
     Until `expires_at` an order may name `id` as its `quote_id`.
     """

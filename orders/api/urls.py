@@ -12,6 +12,7 @@ urlpatterns = [
     path("orders/<uuid:order_id>/label", Label.as_view(), name="order-label"),
     path("orders", views.Orders.as_view(), name="orders"),
     path("quotes", views.Quotes.as_view(), name="quotes"),
+    path("quotes/<uuid:quote_id>", views.OneQuote.as_view(), name="quote"),
     path("jobs", views.Jobs.as_view(), name="jobs"),
     path("jobs/<uuid:job_id>", views.OneJob.as_view(), name="job"),
 ]

@@ -53,21 +53,33 @@ class Quotes(ApiView):
         if problems:
             raise Invalid([*problems, *checked.problems])
         serviceable = not checked.problems
-        quote = quotes.store(order, self.caller, timezone.now())
-        return Response(
-            {
-                "id": quote.id,
-                "expires_at": quote.expires_at,
-                "serviceable": serviceable,
-                "reasons": [{"code": p.code, "message": p.message} for p in checked.problems],
-                "distance_m": _rounded(checked.distance_m),
-                "eta_seconds": {
-                    "low": _rounded(checked.eta_low_s) if serviceable else None,
-                    "high": _rounded(checked.eta_high_s) if serviceable else None,
-                },
-                "service_area_id": checked.service_area and checked.service_area.pk,
-            }
-        )
+        answer = {
+            "serviceable": serviceable,
+            "reasons": [{"code": p.code, "message": p.message} for p in checked.problems],
+            "distance_m": _rounded(checked.distance_m),
+            "eta_seconds": {
+                "low": _rounded(checked.eta_low_s) if serviceable else None,
+                "high": _rounded(checked.eta_high_s) if serviceable else None,
+            },
+            "service_area_id": checked.service_area and checked.service_area.pk,
+        }
+        return _quoted(quotes.store(order, self.caller, timezone.now(), answer))
+
+
+class OneQuote(ApiView):
+    permission_classes = (IsMerchantOrStaff,)
+
+    @extend_schema(responses=QuoteAnswer)
+    def get(self, request: Request, quote_id: UUID) -> Response:
+        """A quote as it was answered, for a day. See `expires_at`: it is valid for 15 minutes."""
+        quote = quotes.find(quote_id, self.caller)
+        if quote is None:
+            raise NotFound("quote")
+        return _quoted(quote)
+
+
+def _quoted(quote: quotes.Quote) -> Response:
+    return Response({"id": quote.id, "expires_at": quote.expires_at, **quote.answer})
 
 
 class OrderPages(Envelope):

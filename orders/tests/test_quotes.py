@@ -92,3 +92,13 @@ def test_an_order_with_a_quote_is_checked_again(client: APIClient, merchant: Mer
     assert not quote["serviceable"]
     answer = client.post(ORDERS, body(quote_id=quote["id"], dropoff_lat=6.9))
     assert errors_of(answer) == {("dropoff_lat", "outside_service_area")}
+
+
+def test_a_quote_can_be_read_again_by_its_owner_only(client: APIClient) -> None:
+    quote = client.post(QUOTES, body()).json()
+    path = f"{QUOTES}/{quote['id']}"
+    assert client.get(path).json() == quote
+    with time_machine.travel(timezone.now() + timedelta(hours=1)):
+        assert client.get(path).json() == quote  # expired, and it says so by expires_at
+    assert key_client(merchant=MerchantFactory()).get(path).status_code == 404
+    assert client.get(f"{QUOTES}/{uuid4()}").status_code == 404

@@ -20,13 +20,14 @@ from fleet.models import Drone
 from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from fleet.tests.simulated import sim_drone
+from orders import quotes
 from orders.models import DeliveryJob, Order
 from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
 from tracking.models import WebhookEndpoint
 from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import DISPATCHER, Role
-from wingxtra.accounts.models import Merchant
+from wingxtra.accounts.models import ApiKey, Merchant
 from wingxtra.accounts.tests.factories import (
     PASSWORD,
     MerchantFactory,
@@ -110,6 +111,17 @@ class World:
         WebhookEndpoint.objects.all().delete()
         return endpoints.create(self.merchant.pk, "https://shop.example.com/hooks")[0]
 
+    def quote_id(self) -> Any:
+        caller = ApiKey(role=Role.MERCHANT, merchant=self.merchant, name="quoted")
+        answer = {
+            "serviceable": False,
+            "reasons": [],
+            "distance_m": None,
+            "eta_seconds": {"low": None, "high": None},
+            "service_area_id": None,
+        }
+        return quotes.store(OrderFactory.build(), caller, datetime.now(UTC), answer).id
+
     def delivery_id(self) -> Any:
         return endpoints.make_test(self.webhook()).pk
 
@@ -147,6 +159,7 @@ def in_hours(hours: int) -> str:
 
 
 ONE = "/orders/{id}"
+QUOTE = "id expires_at serviceable reasons distance_m eta_seconds service_area_id"
 RUN = "id trigger dry_run policy_version assigned started_at"
 WEBHOOK = "id merchant_id url events enabled"
 DELIVERY = "id webhook_id type state attempts"
@@ -156,15 +169,16 @@ ROWS = [
         "POST",
         "/quotes",
         ALL,
-        "id expires_at serviceable reasons distance_m eta_seconds service_area_id",
+        QUOTE,
         body=TRIP,
     ),
+    Row("GET", "/quotes/{id}", ALL, QUOTE, path=lambda world: f"/quotes/{world.quote_id()}"),
     Row("POST", "/orders", ALL, ORDER, 201, body=TRIP),
     Row("POST", "/orders", ALL, f"{ORDER} otp_code", 201, body=TRIP | {"pod_requirement": "OTP"}),
     Row("GET", "/orders", ALL, ENVELOPE, item_keys=ORDER),
     Row("GET", ONE, ALL, ORDER, path=of_order(Status.QUEUED)),
     Row("PATCH", ONE, ALL, ORDER, path=of_order(Status.QUEUED), body={"priority": "URGENT"}),
-    Row("POST", f"{ONE}/cancel", ALL, "order_id status", path=of_order(Status.QUEUED, "/cancel")),
+    Row("POST", f"{ONE}/cancel", ALL, f"{ORDER} order_id", path=of_order(Status.QUEUED, "/cancel")),
     Row(
         "POST",
         f"{ONE}/reschedule",
