@@ -13,11 +13,13 @@ from orders import lifecycle
 from orders.models import Order
 from orders.placement import accuracy_problems, check, refuse_unless
 from orders.states import WAITING, DropoffSource, EventType, Happened
-from wingxtra.accounts.identity import Actor
+from wingxtra.accounts.identity import Actor, ActorKind
 from wingxtra.problems import FieldProblem, Invalid
 
 # A pin that moves by less than this has not moved: no phone measures better.
 MIN_MOVE_M = 0.5
+# Each move is an event, a webhook and a new plan.
+MAX_CUSTOMER_MOVES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,9 +36,9 @@ class Drop:
 def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor, why: str = "") -> lifecycle.Done:
     """Move the drop point; checked like a new order's. A move below MIN_MOVE_M changes nothing.
 
-    A customer may move it only within the policy's radius around the given point; merchants and
-    ops may give a new point. Raises Refused once a drone is assigned, and Invalid when we cannot
-    deliver there.
+    A customer may move it MAX_CUSTOMER_MOVES times, within the policy's radius around the given
+    point; merchants and ops may give a new point. Raises Refused after that number of moves and
+    once a drone is assigned, and Invalid when we cannot deliver there.
     """
     now = timezone.now()
     book = rulebook.current(now)
@@ -46,6 +48,8 @@ def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor, why: str = "") -> lif
         moved_m = float(distance_m(order.dropoff_lat, order.dropoff_lng, drop.lat, drop.lng))
         if moved_m < MIN_MOVE_M:
             return _update_accuracy(order, drop, book.rules)
+        if drop.source == DropoffSource.CUSTOMER_GPS:
+            _refuse_too_many_moves(order)
         too_far = _keep_given_point(order, drop, book.rules)
         order.dropoff_lat, order.dropoff_lng = drop.lat, drop.lng
         order.dropoff_accuracy_m = drop.accuracy_m
@@ -64,6 +68,17 @@ def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor, why: str = "") -> lif
         )
 
     return lifecycle.amend(order_id, by=by, happened=move)
+
+
+def _refuse_too_many_moves(order: Order) -> None:
+    moves = order.events.filter(type=EventType.DROPOFF_CHANGED, actor_kind=ActorKind.CUSTOMER)
+    if moves.count() >= MAX_CUSTOMER_MOVES:
+        raise lifecycle.Refused(
+            order,
+            f"The customer has moved the drop point {MAX_CUSTOMER_MOVES} times, the limit. The "
+            "merchant and our staff can still move it.",
+            code="moved_too_often",
+        )
 
 
 def _update_accuracy(order: Order, drop: Drop, rules: Rules) -> Happened | None:

@@ -212,6 +212,9 @@ REFUSALS: dict[str, Text] = {
     "outside_service_area": _("We do not deliver there. Please choose another place."),
     "in_no_fly_zone": _("Drones may not fly there. Please choose another place."),
     "out_of_range": _("No drone of ours can fly there. Please choose another place."),
+    "moved_too_often": _(
+        "The drop point was moved as often as is possible. Please ask for help below."
+    ),
     "invalid_transition": _("It is too late to move the drop point: a drone is on it."),
     "lat": _("These coordinates cannot be read."),
     "lng": _("These coordinates cannot be read."),

@@ -331,6 +331,21 @@ def test_an_inaccurate_or_old_position_is_refused_with_advice(
     assert fresh(order).dropoff_source == DropoffSource.MERCHANT
 
 
+def test_a_customer_moves_the_drop_point_at_most_20_times() -> None:
+    order = secret_order(Status.QUEUED)
+    for n in range(dropoff.MAX_CUSTOMER_MOVES):
+        there = order.dropoff_lat + (n % 2 + 1) * 1e-4
+        assert move(order, there, order.dropoff_lng).status_code == 200
+    refused = move(order, order.dropoff_lat, order.dropoff_lng)
+    assert (refused.status_code, refused.json()["code"]) == (409, "moved_too_often")
+    before = fresh(order)
+    merchants = dropoff.Drop(
+        lat=order.dropoff_lat, lng=order.dropoff_lng, source=DropoffSource.MERCHANT
+    )
+    assert dropoff.move_dropoff(order.pk, merchants, by=SYSTEM).changed
+    assert before.dropoff_lat != fresh(order).dropoff_lat
+
+
 def test_the_drop_point_cannot_move_into_a_no_fly_zone_or_out_of_the_area() -> None:
     NoFlyZoneFactory(polygon=square(*NEAR, side_m=50))
     order = secret_order(Status.QUEUED)
