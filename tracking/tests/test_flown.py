@@ -38,14 +38,14 @@ def test_the_flown_track_is_drawn() -> None:
     assert len(pixels) == len(FLOWN)
     (pickup_x, pickup_y), (_, around_y), (door_x, door_y) = pixels
     assert (pickup_x < door_x, door_y < around_y < pickup_y) == (True, True)
-    assert "Solid: the way that the drone flew" in shown
+    assert "Solid: the measured path of the drone" in shown
 
 
 def test_a_record_without_a_track_says_so() -> None:
     shown = map_of(order_in(Status.DELIVERED))
 
     assert 'class="flown"' not in shown
-    assert "No measured flight is kept" in shown
+    assert "No measured flight is stored" in shown
 
 
 def test_the_track_of_a_forgotten_customer_is_not_drawn() -> None:
