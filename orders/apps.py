@@ -7,7 +7,8 @@ class OrdersConfig(AppConfig):
 
     def ready(self) -> None:
         from fleet import work
-        from orders import drone_work, journal, lifecycle
+        from orders import journal, lifecycle
+        from orders.models import drone_work
 
         work.register(drone_work.active_jobs, drone_work.carrying)
         lifecycle.recorded.connect(journal.log_events)

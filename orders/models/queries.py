@@ -8,8 +8,7 @@ from django.db.models import Q, Value
 from django.db.models.functions import Concat
 
 from fleet.feasibility.rules import Rules
-from orders import search
-from orders.models import parcel
+from orders.models import parcel, search
 from orders.states import IN_FLIGHT, TERMINAL, Holder, Status
 from wingxtra.accounts.identity import Caller, Role
 
@@ -61,7 +60,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def matching(self, text: str) -> Self:
         """With this id, or with each of these words in tracking id, external id, customer's name or
-        phone. See `orders.search` for phone numbers, tracking ids and links.
+        phone. See `orders.models.search` for phone numbers, tracking ids and links.
         """
         terms = search.terms_of(text)
         if terms is None:

@@ -9,8 +9,7 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orders import search
-from orders.models import Order
+from orders.models import Order, search
 from orders.tests.factories import OrderFactory, multiply_orders
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import MerchantFactory, key_client

@@ -125,7 +125,7 @@ def _sent(name: str, summary: str, description: str) -> Schema:
         "description": description,
         "security": [],
         # openapi-generator would make a client of it, which sends what we send, and in Python one
-        # that does not compile. It makes the types of the messages all the same.
+        # that does not compile. It generates the types of the messages anyway.
         "x-internal": True,
         "parameters": [component("parameters", one) for one in names],
         "requestBody": {"required": True, "content": body},
