@@ -54,6 +54,7 @@ class Merchants(ApiView):
     """Creates a merchant per POST. `gate` lets a test block a request in the middle."""
 
     permission_classes = (IsMerchantOrStaff,)
+    query_parameters = (*Envelope.query_parameters, "ordering")
     entered = threading.Event()
     gate: threading.Event | None = None
     fails_with: BaseException | None = None
