@@ -76,8 +76,18 @@ def test_a_tracking_id_is_found_as_people_read_and_paste_it() -> None:
 
 
 def test_several_words_match_in_any_order_and_in_different_fields() -> None:
-    order = OrderFactory(customer_name="Ama Mensah", external_id="shop-77")
-    OrderFactory(customer_name="Ama Owusu", external_id="shop-78")
+    order = OrderFactory(
+        customer_name="Ama Mensah",
+        external_id="shop-77",
+        public_tracking_id="AAAAAAAAAAAAA",
+        customer_phone="+233241234561",
+    )
+    OrderFactory(
+        customer_name="Ama Owusu",
+        external_id="shop-78",
+        public_tracking_id="BBBBBBBBBBBBB",
+        customer_phone="+233241234562",
+    )
     for text in ("mensah ama", "  Ama   Mensah ", "77 mensah", "shop ama 77"):
         assert found(text) == {order}, text
     assert found("ama nobody") == set()
