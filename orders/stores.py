@@ -28,7 +28,7 @@ PICKUP = {"pickup_lat": "lat", "pickup_lng": "lng", "pickup_name": "name"}
 def create(merchant_id: UUID, values: Mapping[str, Any], *, live_mode: bool = True) -> Store:
     """A new store. Raises Invalid with every problem, and Conflict for a name that is taken."""
     store = Store(merchant_id=merchant_id, live_mode=live_mode, **values)
-    _save(store)
+    save(store)
     return store
 
 
@@ -41,7 +41,7 @@ def change(store_id: UUID, values: Mapping[str, Any]) -> Store:
         store = _locked(store_id)
         for name, value in values.items():
             setattr(store, name, value)
-        _save(store)
+        save(store)
     return store
 
 
@@ -64,20 +64,27 @@ def _locked(store_id: UUID) -> Store:
     return store
 
 
-def _save(store: Store) -> None:
-    if problems := [*_outside(store), *_bad_hours(store)]:
-        raise Invalid(problems)
+def save(store: Store) -> None:
+    """Write a store that is new or was changed. Raises what `create` raises."""
+    if found := problems(store):
+        raise Invalid(found)
     try:
         with transaction.atomic():
             store.save()
     except IntegrityError as error:
         # Asked after the write and not before: only the unique index decides between two at once.
-        if duplicate := _duplicate_of(store):
+        if duplicate := duplicate_of(store):
             raise duplicate from error
         raise
 
 
-def _duplicate_of(store: Store) -> Conflict | None:
+def problems(store: Store) -> list[FieldProblem]:
+    """What is wrong with the values of a store that is not written yet."""
+    return [*_outside(store), *_bad_hours(store)]
+
+
+def duplicate_of(store: Store) -> Conflict | None:
+    """A Conflict naming the merchant's store that has this name already, if any."""
     same = Store.objects.filter(
         merchant_id=store.merchant_id, live_mode=store.live_mode, name__iexact=store.name
     )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from fleet import opening_hours_text
 from fleet.opening_hours import WEEKDAYS, OpeningHours, problems
 
 MINUTE = timedelta(minutes=1)
@@ -211,3 +212,53 @@ def test_it_agrees_with_a_look_at_every_minute(case: tuple[dict[str, Any], datet
     assert quick.is_open(at) == (opened == at)
     if opened is not None:
         assert quick.next_opening(at) == opened
+
+
+# --- as people write them ------------------------------------------------------------------------
+
+
+def test_hours_are_read_from_lines() -> None:
+    read = opening_hours_text.read_weekly(
+        "Sat-mon 8:00-12:00, 14:00 – 24:00\n\nFriday: 20:00-02:00"
+    )
+    assert read == [
+        *[
+            entry
+            for day in ("SATURDAY", "SUNDAY", "MONDAY")
+            for entry in (on(day, "08:00", "12:00"), on(day, "14:00", "24:00"))
+        ],
+        NIGHT,
+    ]
+    assert opening_hours_text.read_exceptions("2026-12-25 Closed\n2026-12-31 08:00-12:00") == [
+        {"date": "2026-12-25", "intervals": []},
+        {"date": "2026-12-31", "intervals": [between("08:00", "12:00")]},
+    ]
+
+
+@pytest.mark.parametrize(
+    "line", ["Funday 08:00-12:00", "Mon", "Mon 08:00", "Mon 8-12", "Mon 25:00-26:00", "Mon closed"]
+)
+def test_a_weekly_line_that_is_none_is_quoted(line: str) -> None:
+    with pytest.raises(opening_hours_text.Unreadable, match=line):
+        opening_hours_text.read_weekly(f"Tue 08:00-12:00\n{line}")
+
+
+@pytest.mark.parametrize("line", ["2026-02-30 closed", "25.12. closed", "2026-12-25 shut"])
+def test_an_exception_that_is_none_is_quoted(line: str) -> None:
+    with pytest.raises(opening_hours_text.Unreadable, match=line):
+        opening_hours_text.read_exceptions(line)
+
+
+@given(cases())
+def test_written_hours_are_read_as_the_same(case: tuple[dict[str, Any], datetime]) -> None:
+    hours, at = case
+    again = {
+        "timezone": hours["timezone"],
+        "weekly": opening_hours_text.read_weekly(opening_hours_text.weekly_lines(hours)),
+        "exceptions": opening_hours_text.read_exceptions(opening_hours_text.exception_lines(hours)),
+    }
+    for days in range(4):
+        moment = at + timedelta(days=days)
+        assert OpeningHours.from_json(again).is_open(moment) == OpeningHours.from_json(
+            hours
+        ).is_open(moment)
