@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, linebreaks
 from django.utils.safestring import SafeString
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from fleet import opening_hours_text as as_text
 from orders import stores
@@ -29,18 +30,21 @@ class StoreForm(forms.ModelForm):
     timezone = forms.CharField(
         max_length=64,
         required=False,
+        widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "Africa/Accra"}),
         label="Time zone",
         help_text="Of the opening hours: an IANA name like Africa/Accra. Empty: always open.",
     )
     weekly = forms.CharField(
         required=False,
-        widget=forms.Textarea(attrs={"rows": 4, "placeholder": "Mon-Fri 08:00-12:00, 14:00-20:00"}),
+        widget=UnfoldAdminTextareaWidget(
+            attrs={"rows": 4, "placeholder": "Mon-Fri 08:00-12:00, 14:00-20:00"}
+        ),
         label="Opening hours",
         help_text="A line per weekday or range of them. Empty: open, but for the exceptions.",
     )
     exceptions = forms.CharField(
         required=False,
-        widget=forms.Textarea(attrs={"rows": 3, "placeholder": "2026-12-25 closed"}),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3, "placeholder": "2026-12-25 closed"}),
         help_text="A line per date: closed, or its hours.",
     )
 
@@ -150,4 +154,4 @@ class StoreAdmin(ConsoleAdmin):
     @admin.display(description="Loading")
     def loading(self, store: Store) -> SafeString:
         url = reverse("loading-store", args=[store.pk])
-        return format_html('<a href="{}">List for its loaders</a>', url)
+        return format_html('<a class="wx-link" href="{}">List for its loaders</a>', url)
