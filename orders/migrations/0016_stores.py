@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0004_loader_role'),
         ('fleet', '0010_plain_help_texts'),
-        ('orders', '0014_changed_since'),
+        ('orders', '0015_more_test_scenarios'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
