@@ -11,9 +11,13 @@ from typing import Any
 
 from fleet.opening_hours import WEEKDAYS, Json
 
-WEEKLY_LINE = re.compile(r"([a-z]{3,9})(?:\s*[-–]\s*([a-z]{3,9}))?:?\s+(\d.*)", re.IGNORECASE)
-DATE_LINE = re.compile(r"(\d{4}-\d\d-\d\d):?\s+(.+)")
-TIMES = re.compile(r"(?:([01]?\d|2[0-3]):([0-5]\d))\s*[-–]\s*(?:([01]?\d|2[0-3]):([0-5]\d)|24:00)")
+WEEKLY_LINE = re.compile(
+    r"([a-z]{3,9})(?:\s*[-–]\s*([a-z]{3,9}))?:?\s+(\d.*)", re.ASCII | re.IGNORECASE
+)
+DATE_LINE = re.compile(r"(\d{4}-\d\d-\d\d):?\s+(.+)", re.ASCII)
+TIMES = re.compile(
+    r"(?:([01]?\d|2[0-3]):([0-5]\d))\s*[-–]\s*(?:([01]?\d|2[0-3]):([0-5]\d)|24:00)", re.ASCII
+)
 CLOSED = "closed"
 
 Entry = dict[str, Any]

@@ -1,10 +1,11 @@
 """Stores as JSON: strict input, and output. `orders.stores` checks what their values mean."""
 
+import re
 from contextlib import suppress
+from datetime import date
 from typing import Any
 
 from django.core.validators import RegexValidator
-from django.utils.dateparse import parse_date
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
@@ -14,6 +15,7 @@ from orders.models import Store
 from wingxtra.api.serializers import Choice, Flag, StrictSerializer, Text, Timestamp
 
 MAX_ENTRIES = 100  # of a list in the hours
+DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 OPENS = RegexValidator(r"^([01][0-9]|2[0-3]):[0-5][0-9]\Z", "Must be a time like 08:00.")
 CLOSES = RegexValidator(
     r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)\Z", "Must be a time like 20:00, at most 24:00."
@@ -32,8 +34,8 @@ class Day(Text):
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
         with suppress(ValueError):  # well formed, but there is no such day
-            if day := parse_date(text):
-                return day.isoformat()
+            if DATE.fullmatch(text):
+                return date.fromisoformat(text).isoformat()
         return self.fail("invalid_date")
 
 
