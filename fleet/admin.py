@@ -56,7 +56,7 @@ class HubAdmin(ConsoleAdmin):
     """Hubs, placed on a map."""
 
     form = HubForm
-    change_form_after_template = "console/hub_map.html"
+    change_form_after_template = "console/point_map.html"
     list_display = ("name", "service_area", "position", "launches")
     list_select_related = ("service_area",)
     search_fields = ("name",)

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django_fsm import can_proceed
 
 from fleet import registry
@@ -68,8 +68,8 @@ __all__ = [
 def place(order: Order, *, by: Actor) -> Order:
     """Write a new order with its first events; it waits in VALIDATED for a future `not_before`.
 
-    Raises Conflict naming the merchant's order that has its `external_id`. Any other failure ends
-    the transaction of a caller that has one.
+    Raises Conflict naming the merchant's order that has its `external_id`, and Invalid when its
+    store was deleted. Any other failure ends the transaction of a caller that has one.
     """
     # No savepoint: it costs two statements, and callers write nothing else in their transaction.
     with transaction.atomic(savepoint=False):
@@ -81,8 +81,7 @@ def place(order: Order, *, by: Actor) -> Order:
         is_new = change.write_new()
     if is_new:
         return order
-    duplicate = unit_of_work.duplicate_of(order)
-    raise duplicate or IntegrityError(f"Order {order.pk} exists already.")
+    raise unit_of_work.why_not_written(order)
 
 
 def assign(

@@ -22,7 +22,7 @@ from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.models import ServiceArea
-from orders import lifecycle, unit_of_work
+from orders import lifecycle, stores, unit_of_work
 from orders.models import Order
 from orders.states import CANCELABLE, EventType, Happened
 from wingxtra.accounts.identity import Actor
@@ -129,7 +129,9 @@ def _prepare(order: Order, book: Rulebook, now: datetime) -> Checked:
     checked = check(order, book, now)
     if checked.service_area is not None:
         order.service_area = checked.service_area
-    return checked
+    # Not in `check`: a store that has closed since is no problem of a drop point that moves.
+    closed = stores.closed(order, _pickup_at(order, now))
+    return replace(checked, problems=[*checked.problems, *closed])
 
 
 def change_details(order_id: UUID, details: dict[str, str], *, by: Actor) -> Order:
@@ -179,6 +181,11 @@ def _window(order: Order, now: datetime) -> tuple[datetime, datetime]:
     """Start and end of the time in which the order may fly; valid also for an invalid window."""
     start = min(starts_at(order, now), now + MAX_AHEAD)
     return start, max(order.deliver_by or start, start)
+
+
+def _pickup_at(order: Order, now: datetime) -> datetime:
+    """When the parcel may be picked up first; valid also for an invalid window."""
+    return min(max(starts_at(order, now), order.ready_at or now), now + MAX_AHEAD)
 
 
 def _window_problems(order: Order, now: datetime) -> list[FieldProblem]:

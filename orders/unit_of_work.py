@@ -12,20 +12,22 @@ from typing import Any
 from uuid import UUID
 
 import pgbulk
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.dispatch import Signal
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed
 
 from fleet.models import Drone
-from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.models import DeliveryEvent, DeliveryJob, Order, Store
 from orders.states import Happened
 from wingxtra.accounts.identity import Actor
 from wingxtra.database import bulk, statements
-from wingxtra.problems import Conflict, NotFound
+from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound, Problem
 
 # A reported time that is corrected by more than this is kept in the event as `reported_at`.
 CLOCK_TOLERANCE = timedelta(seconds=2)
+
+STORE_UNKNOWN = FieldProblem("store_id", "store_unknown", "There is no such store.")
 
 # Sent with `events`: the DeliveryEvents just written, each with its `.order` and `.job` loaded.
 recorded = Signal()
@@ -54,6 +56,15 @@ def duplicate_of(order: Order) -> Conflict | None:
     first = same.values_list("pk", flat=True).first()
     detail = f"Order {first} has the external_id “{order.external_id}” already."
     return Conflict("duplicate_external_id", detail, order_id=str(first)) if first else None
+
+
+def why_not_written(order: Order) -> Problem:
+    """Why `Change.write_new` did not write the order."""
+    if duplicate := duplicate_of(order):
+        return duplicate
+    if order.store is not None and not Store.objects.filter(pk=order.store.pk).exists():
+        return Invalid([STORE_UNKNOWN])
+    raise IntegrityError(f"Order {order.pk} exists already.")
 
 
 @contextmanager
@@ -223,9 +234,11 @@ class Change:
 
     def write_new(self) -> bool:
         """The same for one new order. False, with nothing written, when the unique index already
-        has its `external_id`: a SELECT before the INSERT would be a race.
+        has its `external_id`, or its store was deleted: a SELECT before would be a race.
         """
         (order,) = self.orders
+        if order.store is not None and not statements.lock_against_deletion(order.store):
+            return False
         is_new = statements.insert_unless_it_exists(order)
         if is_new:
             self._write_events()

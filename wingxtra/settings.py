@@ -312,6 +312,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "auth", "description": "Tokens for people, who log in with a password."},
         {"name": "quotes", "description": "Whether and when a trip can be flown."},
         {"name": "orders", "description": "Deliveries, from being placed to their proof."},
+        {"name": "stores", "description": "Places where parcels are picked up."},
         {"name": "webhooks", "description": "Where to tell of what happens to orders."},
         {"name": "webhook-deliveries", "description": "What was sent there, and its answers."},
         {"name": "webhook-messages", "description": "What your endpoint is sent."},

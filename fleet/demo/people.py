@@ -62,19 +62,32 @@ class People:
         self.rng = random.Random(seed)  # noqa: S311 (repeatable, not secret)
         self.http = requests.Session()
         self.stories: list[Story] = []
+        self.stores: dict[str, str] = {}
 
     def place_order(self) -> Story:
         """Places an order for a random customer of the next shop. Raises DemoFailed."""
         shop = city.SHOPS[len(self.stories) % len(city.SHOPS)]
         key = self.credentials.shop_keys[shop.name]
+        store_id = self._store_of(shop, key)
         for _ in range(PLACING_TRIES):
-            answer = self._call("POST", "/orders", key, json=city.order_of(shop, self.rng))
+            sent = city.order_of(shop, store_id, self.rng)
+            answer = self._call("POST", "/orders", key, json=sent)
             if answer.status_code == 201:
                 order = answer.json()
                 story = Story(order, shop.name, order.pop("otp_code", None))
                 self.stories.append(story)
                 return story
         raise DemoFailed(f"{PLACING_TRIES} orders in a row were refused: {answer.text[:400]}")
+
+    def _store_of(self, shop: city.Shop, key: str) -> str:
+        """The id of the shop's store: a new one, or that of a previous demo. Raises DemoFailed."""
+        if shop.name not in self.stores:
+            answer = self._call("POST", "/stores", key, json=city.store_of(shop))
+            if answer.status_code not in (201, 409):
+                raise DemoFailed(f"The store of {shop.name}: {answer.text[:400]}")
+            body = answer.json()
+            self.stores[shop.name] = body["id"] if answer.ok else body["store_id"]
+        return self.stores[shop.name]
 
     def catch_up(self) -> list[tuple[Story, dict[str, Any]]]:
         """The new events of all open orders, oldest first per order; submits due proofs."""

@@ -116,6 +116,9 @@ class OrderBody(TypedDict):
             enum=[code for code, _ in settings.LANGUAGES],
         ),
     ]
+    store_id: Annotated[
+        UUID | None, about("The store that the merchant named; null for a pickup by coordinates.")
+    ]
     pickup_name: str | None
     pickup_lat: Latitude
     pickup_lng: Longitude

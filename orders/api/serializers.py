@@ -96,8 +96,12 @@ class OrderInput(StrictSerializer):
     customer_email = serializers.EmailField(allow_blank=True, **OPTIONAL)
     customer_language = Choice(settings.LANGUAGES, **OPTIONAL)
     pickup_name = Text(max_length=120, allow_blank=True, **OPTIONAL)
-    pickup_lat = Degrees(90)
-    pickup_lng = Degrees(180)
+    store_id = serializers.UUIDField(
+        help_text="A store of the merchant, instead of pickup_lat, pickup_lng and pickup_name.",
+        **OPTIONAL,
+    )
+    pickup_lat = Degrees(90, help_text="Needed without a store_id.", **OPTIONAL)
+    pickup_lng = Degrees(180, help_text="Needed without a store_id.", **OPTIONAL)
     dropoff_lat = Degrees(90)
     dropoff_lng = Degrees(180)
     dropoff_accuracy_m = Number(min_value=0, **OPTIONAL)
@@ -177,6 +181,7 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
         "customer_phone": str(phone) if phone else None,
         "customer_email": email or None,
         "customer_language": order.customer_language or None,
+        "store_id": order.store_id,
         "pickup_name": order.pickup_name or None,
         "pickup_lat": order.pickup_lat,
         "pickup_lng": order.pickup_lng,
@@ -325,6 +330,7 @@ class JobAnswer(serializers.ModelSerializer[DeliveryJob]):
 class Why(serializers.Serializer[Any]):
     code = serializers.CharField()
     message = serializers.CharField()
+    until = Timestamp(allow_null=True, help_text="When it is over by itself, if that is known.")
 
 
 class EtaRange(serializers.Serializer[Any]):

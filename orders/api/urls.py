@@ -1,6 +1,6 @@
 from django.urls import path
 
-from orders.api import parcel_views, views
+from orders.api import parcel_views, store_views, views
 from orders.loading.views import Label
 
 urlpatterns = [
@@ -13,6 +13,8 @@ urlpatterns = [
     path("orders", views.Orders.as_view(), name="orders"),
     path("quotes", views.Quotes.as_view(), name="quotes"),
     path("quotes/<uuid:quote_id>", views.OneQuote.as_view(), name="quote"),
+    path("stores", store_views.Stores.as_view(), name="stores"),
+    path("stores/<uuid:store_id>", store_views.OneStore.as_view(), name="store"),
     path("jobs", views.Jobs.as_view(), name="jobs"),
     path("jobs/<uuid:job_id>", views.OneJob.as_view(), name="job"),
 ]

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders import dropoff, placement, quotes, scenarios
+from orders.api import pickup
 from orders.api.fetch import order_for
 from orders.api.filters import SEARCHES, JobFilter, OrderFilter
 from orders.api.serializers import (
@@ -48,14 +49,20 @@ class Quotes(ApiView):
     @extend_schema(request=OrderInput, responses=QuoteAnswer)
     def post(self, request: Request) -> Response:
         values, problems = OrderInput.read(request.data)
+        store_id = values.pop("store_id", None)
         order = as_order(values)
+        order.live_mode = self.caller.live_mode
+        merchant_id = self.caller.merchant_id or values.get("merchant_id")
+        problems += pickup.settle(order, store_id, merchant_id, problems)
         checked = placement.quote(order)
         if problems:
             raise Invalid([*problems, *checked.problems])
         serviceable = not checked.problems
         answer = {
             "serviceable": serviceable,
-            "reasons": [{"code": p.code, "message": p.message} for p in checked.problems],
+            "reasons": [
+                {"code": p.code, "message": p.message, "until": p.until} for p in checked.problems
+            ],
             "distance_m": _rounded(checked.distance_m),
             "eta_seconds": {
                 "low": _rounded(checked.eta_low_s) if serviceable else None,
@@ -127,10 +134,12 @@ class Orders(ApiView, ListAPIView[Order]):
         merchant_id, merchant_problems = _merchant(values, caller, problems)
         if caller.role in STAFF_ROLES:
             values.setdefault("dropoff_source", DropoffSource.OPS)
+        store_id = values.pop("store_id", None)
         order = as_order(values)
         order.live_mode = caller.live_mode
         if merchant_id is not None:
             order.merchant_id = merchant_id
+        problems += pickup.settle(order, store_id, merchant_id, problems)
         problems += [*merchant_problems, *scenarios.problems(order, timezone.now())]
         problems += quotes.problems(order, caller, timezone.now())
         order = placement.place(order, by=caller.actor, known=problems)

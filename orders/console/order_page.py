@@ -36,6 +36,7 @@ def summary(order: Order, request: HttpRequest) -> Section:
         ("Where the parcel is", _holder(order)),
         ("Ready for pickup", moment(order.parcel_ready_at)),
         ("Pickup", _place(order.pickup_lat, order.pickup_lng, order.pickup_name)),
+        ("Store", _store(order)),
         ("Drop point", _place(order.dropoff_lat, order.dropoff_lng, _accuracy(order))),
         ("Service area", order.service_area),
         ("Not before", moment(order.not_before)),
@@ -59,6 +60,14 @@ def summary(order: Order, request: HttpRequest) -> Section:
 def _holder(order: Order) -> SafeString:
     place = badge(presentation.parcel_place(order), presentation.HOLDER_TONE[order.holder])
     return format_html("{} since {}", place, moment(order.holder_since))
+
+
+def _store(order: Order) -> SafeString | str:
+    store = order.store
+    if store is None:
+        return "—"
+    url = reverse("admin:orders_store_change", args=[store.pk])
+    return format_html('<a href="{}">{}</a> {}', url, store, store.instructions)
 
 
 def open_question(order: Order) -> str:

@@ -16,6 +16,7 @@ from orders.models.jobs import DeliveryJob
 from orders.models.parcel import Parcel
 from orders.models.queries import OrderQuerySet
 from orders.models.sla import sla_of
+from orders.models.store import Store
 from orders.states import (
     TERMINAL,
     TRANSITIONS,
@@ -79,6 +80,15 @@ class Order(FSMModelMixin, Parcel):
         max_length=7, blank=True, help_text="What messages are written in; empty: the usual one."
     )
 
+    store = models.ForeignKey(
+        Store,
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="orders",
+        db_index=False,  # order_store_newest covers it
+        help_text="Where it is picked up, if the merchant named a store.",
+    )
     pickup_name = models.CharField(max_length=120, blank=True)
     pickup_lat = models.FloatField()
     pickup_lng = models.FloatField()

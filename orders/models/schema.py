@@ -54,6 +54,11 @@ INDEXES = [
     # For selective filters.
     models.Index(fields=["status", "-created_at", "-id"], name="order_status_newest"),
     models.Index(fields=["priority", "-created_at", "-id"], name="order_priority_newest"),
+    models.Index(
+        fields=["store", "-created_at", "-id"],
+        name="order_store_newest",
+        condition=Q(store__isnull=False),
+    ),
     models.Index(fields=["deliver_by"], name="order_promise"),
     models.Index(fields=["merchant", "updated_at"], name="order_merchant_updated"),
     models.Index(

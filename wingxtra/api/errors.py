@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import redis
 import structlog
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
@@ -84,10 +85,7 @@ class Answer:
             **self.extra,
         }
         if self.errors:
-            body["errors"] = [
-                {"field": error.field, "code": error.code, "message": error.message}
-                for error in self.errors
-            ]
+            body["errors"] = [_as_json(error) for error in self.errors]
         return HttpResponse(
             json.dumps(body, default=str),
             status=self.status,
@@ -155,6 +153,11 @@ def _from_api_exception(error: APIException) -> Answer:
 
 def _bad_input(errors: list[FieldProblem]) -> Answer:
     return Answer(400, _joined(errors), "invalid", "The input is not valid", errors=errors)
+
+
+def _as_json(error: FieldProblem) -> dict[str, Any]:
+    body = {"field": error.field, "code": error.code, "message": error.message}
+    return body if error.until is None else {**body, "until": msgspec.to_builtins(error.until)}
 
 
 def _joined(errors: Iterable[FieldProblem]) -> str:

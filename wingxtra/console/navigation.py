@@ -58,6 +58,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Policy", "tune", "fleet.policy"),
             _page("Policy history", "history", "fleet.policyversion"),
             _page("Merchants", "storefront", "accounts.merchant"),
+            _page("Stores", "store", "orders.store"),
             _page("Webhooks", "webhook", "tracking.webhookendpoint"),
             _page("Webhook deliveries", "outbox", "tracking.webhookdelivery"),
             _page("API keys", "key", "accounts.apikey"),

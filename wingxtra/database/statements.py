@@ -137,6 +137,18 @@ def insert_unless_it_exists(row: Model) -> bool:
     return _insert([row], "ON CONFLICT DO NOTHING") == 1
 
 
+def lock_against_deletion(row: Model) -> bool:
+    """Keep the row from being deleted until the transaction ends; False if it is gone already.
+
+    Any number of transactions can do so at the same time, and the row can still be changed.
+    """
+    meta = row._meta
+    sql = f'SELECT 1 FROM "{meta.db_table}" WHERE "{meta.pk.column}" = %s FOR KEY SHARE'  # noqa: S608
+    with connection.prepared_cursor() as cursor:
+        cursor.execute(sql, [row.pk])
+        return cursor.fetchone() is not None
+
+
 def _insert(rows: Sequence[Model], on_conflict: str) -> int:
     sql, fields, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
     values = [
