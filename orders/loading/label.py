@@ -9,7 +9,6 @@ from typing import Any
 
 import segno
 
-from orders import tracking_ids
 from orders.models import Order
 
 WIDTH_MM, HEIGHT_MM = 100, 62
@@ -24,7 +23,7 @@ def svg(order: Order, scan_url: str) -> str:
     x = QR_MM + 10
     lines = [
         _text(x, 8.5, 3.2, "Wingxtra Delivery"),
-        _text(x, 18, 8, tracking_ids.short(order.public_tracking_id), bold=True, fill_mm=45),
+        _text(x, 18, 8, order.short_id, bold=True, fill_mm=45),
         _text(x, 29, 4.6, f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg"),
         _text(x, 36, 4.6, _urgency(order), bold=True),
         _text(5, 52, 4, **_fitted(f"From {_pickup(order)}")),
@@ -34,7 +33,7 @@ def svg(order: Order, scan_url: str) -> str:
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH_MM}mm' height='{HEIGHT_MM}mm' "
         f"viewBox='0 0 {WIDTH_MM} {HEIGHT_MM}'>"
-        f"<title>Label of parcel {tracking_ids.short(order.public_tracking_id)}</title>"
+        f"<title>Label of parcel {order.short_id}</title>"
         f"<rect width='{WIDTH_MM}' height='{HEIGHT_MM}' fill='#fff'/>"
         f"<svg x='5' y='5' width='{QR_MM}' height='{QR_MM}'>{code}</svg>"
         f"{''.join(lines)}</svg>"
