@@ -7,12 +7,12 @@ from django.http import HttpResponse
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
 from orders.loading import access, label, label_pdf
 from wingxtra.api.permissions import IsMerchantLoaderOrStaff
 from wingxtra.api.views import ApiView
+from wingxtra.console.second_factor import VerifiedSession
 from wingxtra.problems import FieldProblem, Invalid
 
 SVG, PDF = "image/svg+xml", "application/pdf"
@@ -23,7 +23,7 @@ class Label(ApiView):
     """The label of a parcel, to be printed: 100 mm by 62 mm."""
 
     # Sessions too: loaders and staff open the label from their pages.
-    authentication_classes = (*ApiView.authentication_classes, SessionAuthentication)
+    authentication_classes = (*ApiView.authentication_classes, VerifiedSession)
     permission_classes = (IsMerchantLoaderOrStaff,)
     query_parameters = ("format",)
 

@@ -92,9 +92,7 @@ class Order(FSMModelMixin, Parcel):
     dropoff_source = models.CharField(
         max_length=12, choices=DropoffSource, default=DropoffSource.MERCHANT
     )
-    dropoff_address = models.CharField(
-        max_length=200, blank=True, default="", db_default="", help_text="In words, for people."
-    )
+    dropoff_address = models.CharField(max_length=200, blank=True, default="", db_default="")
     dropoff_instructions = models.CharField(
         max_length=300,
         blank=True,

@@ -9,14 +9,14 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0004_loader_role'),
         ('fleet', '0011_largest_parcel'),
-        ('orders', '0014_changed_since'),
+        ('orders', '0015_more_test_scenarios'),
     ]
 
     operations = [
         migrations.AddField(
             model_name='order',
             name='dropoff_address',
-            field=models.CharField(blank=True, db_default='', default='', help_text='In words, for people.', max_length=200),
+            field=models.CharField(blank=True, db_default='', default='', max_length=200),
         ),
         migrations.AddField(
             model_name='order',
