@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from fleet import policy
 from fleet.console import drone_admin  # noqa: F401 (registers the drones' pages)
 from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
+from fleet.feasibility.reasons import in_cm
 from fleet.models import DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, ServiceArea
 from wingxtra.console.admin import ConsoleAdmin, ReadOnlyAdmin, badge, moment
 from wingxtra.console.registry import Tone
@@ -26,7 +27,8 @@ class DroneKindAdmin(ConsoleAdmin):
 
     @admin.display(description="Carries at most", ordering="max_payload_kg")
     def payload(self, kind: DroneKind) -> str:
-        return f"{kind.max_payload_kg:g} kg"
+        weight = f"{kind.max_payload_kg:g} kg"
+        return f"{weight}, {in_cm(kind.max_size_cm)}" if kind.max_size_cm else weight
 
     @admin.display(description="Battery", ordering="battery_wh")
     def battery(self, kind: DroneKind) -> str:

@@ -20,16 +20,13 @@ from fleet.feasibility import best_case, judge
 from fleet.feasibility.geometry import distance_m
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.rules import Rules
-from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
+from fleet.feasibility.tables import DroneTable, TripTable, payload_bits, sides
 from fleet.models import ServiceArea
 from orders import lifecycle, stores, unit_of_work
 from orders.models import Order
-from orders.states import CANCELABLE, EventType, Happened
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import FieldProblem, Invalid, NotFound
 
-# The fields that can be changed until launch, with their names for people.
-DETAILS = {"customer_phone": "phone number", "priority": "priority"}
 MAX_AHEAD = timedelta(days=365)
 # The current wind is used only for flights that start within this time.
 WIND_VALID_FOR = timedelta(minutes=15)
@@ -39,6 +36,7 @@ NAMES = {"pickup": "pickup", "dropoff": "drop point"}
 FIELDS = {
     "payload_type_unsupported": "payload_type",
     "payload_too_heavy": "payload_weight_kg",
+    "payload_too_large": "payload_size_cm",
     "in_no_fly_zone": "dropoff_lat",
     "out_of_range": "dropoff_lat",
 }
@@ -134,22 +132,6 @@ def _prepare(order: Order, book: Rulebook, now: datetime) -> Checked:
     return replace(checked, problems=[*checked.problems, *closed])
 
 
-def change_details(order_id: UUID, details: dict[str, str], *, by: Actor) -> Order:
-    """Change some of the fields in DETAILS. Raises Refused once the drone has launched."""
-
-    def change(order: Order) -> Happened | None:
-        refuse_unless(order, CANCELABLE, "its details can be changed only until launch")
-        changed = [name for name, value in details.items() if getattr(order, name) != value]
-        for name in changed:
-            setattr(order, name, details[name])
-        if not changed:
-            return None
-        names = " and the ".join(DETAILS[name] for name in changed)
-        return Happened(EventType.DETAILS_CHANGED, f"The {names} changed.", {"fields": changed})
-
-    return lifecycle.amend(order_id, by=by, happened=change).order
-
-
 def check_window(
     order_id: UUID, *, not_before: datetime | None, deliver_by: datetime | None
 ) -> datetime:
@@ -169,9 +151,11 @@ def check_window(
     return order.deliver_by
 
 
-def refuse_unless(order: Order, statuses: Iterable[str], rule: str) -> None:
+def refuse_unless(
+    order: Order, statuses: Iterable[str], rule: str, code: str = "invalid_transition"
+) -> None:
     if order.status not in statuses:
-        raise lifecycle.Refused(order, f"The order is {order.status}; {rule}.")
+        raise lifecycle.Refused(order, f"The order is {order.status}; {rule}.", code=code)
 
 
 # --- what is checked -----------------------------------------------------------------------------
@@ -260,6 +244,7 @@ def _trip(order: Order, area: int) -> dict[str, Any]:
         "payload_weight_kg": order.payload_weight_kg,
         "payload_type": payload_bits([order.payload_type]),
         "area": area,
+        **sides(order.payload_size_cm),
     }
 
 

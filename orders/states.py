@@ -99,6 +99,7 @@ class EventType(models.TextChoices):
 
     DROPOFF_CHANGED = "DROPOFF_CHANGED", "Drop point moved"
     DETAILS_CHANGED = "DETAILS_CHANGED", "Details changed"
+    TRACKING_RENEWED = "TRACKING_RENEWED", "Tracking link renewed"
     INTENT_FAILED = "INTENT_FAILED", "Ground control not reached"
     ABORT_REQUESTED = "ABORT_REQUESTED", "Abort asked for"
     LINK_LOST = "LINK_LOST", "Link lost"
@@ -131,7 +132,11 @@ class CancelReason(models.TextChoices):
 class DropoffSource(models.TextChoices):
     MERCHANT = "MERCHANT", "Merchant"
     CUSTOMER_GPS = "CUSTOMER_GPS", "Customer's GPS"
+    CUSTOMER_PIN = "CUSTOMER_PIN", "Customer's pin on the map"
     OPS = "OPS", "Operations"
+
+
+FROM_THE_CUSTOMER = (DropoffSource.CUSTOMER_GPS, DropoffSource.CUSTOMER_PIN)
 
 
 class PodRequirement(models.TextChoices):

@@ -54,6 +54,15 @@ class Reason(TypedDict):
     message: Annotated[str, about("For people.")]
 
 
+Centimetres = Annotated[float, limits(exclusiveMinimum=0)]
+
+
+class Size(TypedDict):
+    l: Annotated[Centimetres, about("Length.")]  # noqa: E741 (the name in the API)
+    w: Annotated[Centimetres, about("Width.")]
+    h: Annotated[Centimetres, about("Height.")]
+
+
 class Custody(TypedDict):
     holder: Annotated[str, one_of(Holder, description="UNKNOWN: our staff look for it.")]
     drone: Annotated[str | None, about("The drone that carries it; “masked” for merchants.")]
@@ -128,10 +137,26 @@ class OrderBody(TypedDict):
         float | None, about("How exactly the drop point is known, in metres.", minimum=0)
     ]
     dropoff_captured_at: OptionalUtc
-    dropoff_source: Annotated[str, one_of(DropoffSource)]
+    dropoff_source: Annotated[
+        str,
+        one_of(
+            DropoffSource,
+            description="Who named the drop point. CUSTOMER_GPS: a phone measured it; "
+            "CUSTOMER_PIN: tapped on the map.",
+        ),
+    ]
+    dropoff_address: Annotated[
+        str | None, about("In words, for people; masked in lists, as are the instructions.")
+    ]
+    dropoff_instructions: Annotated[
+        str | None, about("Where to put it, as merchant or customer say.")
+    ]
     service_area_id: UUID
     payload_weight_kg: Annotated[float, limits(exclusiveMinimum=0)]
     payload_type: Annotated[str, one_of(PayloadType)]
+    payload_size_cm: Annotated[
+        Size | None, about("The outer size of the parcel, which may be turned.")
+    ]
     priority: Annotated[str, one_of(Priority)]
     pod_requirement: Annotated[str, one_of(PodRequirement)]
     ready_at: Annotated[OptionalUtc, about("When the sender expects the parcel to be ready.")]
@@ -170,6 +195,7 @@ class OrderBody(TypedDict):
     created_at: Utc
     updated_at: Utc
     delivered_at: OptionalUtc
+    metadata: Annotated[dict[str, str], about("The merchant's own short texts, by name.")]
     otp_code: NotRequired[
         Annotated[
             str,

@@ -8,6 +8,9 @@ urlpatterns = [
     path("orders/<uuid:order_id>/ready", parcel_views.Ready.as_view(), name="order-ready"),
     path("orders/<uuid:order_id>/custody", parcel_views.Custody.as_view(), name="order-custody"),
     path("orders/<uuid:order_id>/correct", parcel_views.Correct.as_view(), name="order-correct"),
+    path(
+        "orders/<uuid:order_id>/tracking-link", views.TrackingLink.as_view(), name="tracking-link"
+    ),
     # orders/<id>/events and /reschedule are in dispatch.api.urls, because they need missions.
     path("orders/<uuid:order_id>/label", Label.as_view(), name="order-label"),
     path("orders", views.Orders.as_view(), name="orders"),

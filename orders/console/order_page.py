@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from fleet.feasibility.reasons import in_cm
 from fleet.models import Drone
 from orders import presentation
 from orders.models import DeliveryEvent, DeliveryJob, Order
@@ -28,16 +29,18 @@ def summary(order: Order, request: HttpRequest) -> Section:
     rows: list[tuple[str, Any]] = [
         ("Customer", name or "—"),
         ("Phone", phone or "—"),
-        ("E-mail", (order.customer_email if in_full else "•••") if order.customer_email else "—"),
+        ("E-mail", _private(order.customer_email, in_full)),
         ("Language", dict(settings.LANGUAGES).get(order.customer_language) or "—"),
         ("Merchant", order.merchant),
         ("Merchant's reference", order.external_id or "—"),
-        ("Parcel", f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg"),
+        ("Parcel", _parcel(order)),
         ("Where the parcel is", _holder(order)),
         ("Ready for pickup", moment(order.parcel_ready_at)),
         ("Pickup", _place(order.pickup_lat, order.pickup_lng, order.pickup_name)),
         ("Store", _store(order)),
         ("Drop point", _place(order.dropoff_lat, order.dropoff_lng, _accuracy(order))),
+        ("Address", _private(order.dropoff_address, in_full)),
+        ("Instructions", _private(order.dropoff_instructions, in_full)),
         ("Service area", order.service_area),
         ("Not before", moment(order.not_before)),
         ("Deliver by", moment(order.deliver_by)),
@@ -45,6 +48,9 @@ def summary(order: Order, request: HttpRequest) -> Section:
         ("Proof needed", order.get_pod_requirement_display()),
         ("Attempts so far", order.attempts),
     ]
+    if order.metadata:
+        members = "; ".join(f"{name}: {value}" for name, value in order.metadata.items())
+        rows.append(("Merchant's metadata", _private(members, in_full)))
     if order.reason_code:
         rows.append(("Ended because", order.get_reason_code_display()))
     if order.cancel_reason:
@@ -55,6 +61,15 @@ def summary(order: Order, request: HttpRequest) -> Section:
     if request.user.has_perm("orders.change_order"):
         context["label_url"] = reverse("order-label", args=[order.pk])
     return Section("The order", "console/order/facts.html", context)
+
+
+def _private(text: str, in_full: bool) -> str:
+    return (text if in_full else "•••") if text else "—"
+
+
+def _parcel(order: Order) -> str:
+    parcel = f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg"
+    return f"{parcel}, {in_cm(order.payload_size_cm)}" if order.payload_size_cm else parcel
 
 
 def _holder(order: Order) -> SafeString:

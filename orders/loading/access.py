@@ -127,7 +127,9 @@ def _named(name: str) -> Q:
     except ValueError:
         tracking_id = tracking_ids.normalized(name) or ""
     if len(tracking_id) == tracking_ids.SHORT_LENGTH:
-        return Q(public_tracking_id__startswith=tracking_id)
+        # The label keeps its short id when the tracking id changes.
+        is_first_id = Q(public_tracking_id__startswith=tracking_id, label_id="")
+        return is_first_id | Q(label_id=tracking_id)
     return Q(public_tracking_id=tracking_id)
 
 

@@ -9,7 +9,6 @@ from uuid import UUID
 from fleet.feasibility.geometry import distance_m
 from fleet.feasibility.rules import Priority
 from fleet.models import Hub
-from orders import tracking_ids
 from orders.loading.access import NEAR_M, Place
 from orders.models import Order, Store
 from orders.states import (
@@ -142,7 +141,7 @@ def row_of(order: Order, place: Place | None, *, in_hand: bool = False) -> Row:
     return Row(
         order_id=order.pk,
         job_id=job.pk if job else None,
-        short_id=tracking_ids.short(order.public_tracking_id),
+        short_id=order.short_id,
         payload=f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg",
         urgency="" if order.priority == Priority.NORMAL else order.get_priority_display(),
         state=_state(order),

@@ -9,7 +9,7 @@ from django.db import models
 from django.utils import timezone
 from django_fsm import FSMField, FSMModelMixin, transition
 
-from fleet.feasibility.rules import PayloadType, Priority
+from fleet.feasibility.rules import Priority
 from fleet.models import ServiceArea
 from orders.models import parcel, schema
 from orders.models.jobs import DeliveryJob
@@ -65,6 +65,9 @@ class Order(FSMModelMixin, Parcel):
     external_id = models.CharField(
         max_length=64, null=True, blank=True, help_text="The merchant's own reference."
     )
+    metadata = models.JSONField(
+        default=dict, blank=True, db_default={}, help_text="The merchant's own short strings."
+    )
     live_mode = models.BooleanField(default=True, editable=False)
     test_scenario = models.CharField(
         max_length=24, choices=Scenario, blank=True, editable=False, help_text="Of a test order."
@@ -99,14 +102,20 @@ class Order(FSMModelMixin, Parcel):
     dropoff_source = models.CharField(
         max_length=12, choices=DropoffSource, default=DropoffSource.MERCHANT
     )
+    dropoff_address = models.CharField(max_length=200, blank=True, default="", db_default="")
+    dropoff_instructions = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Where to put it, what to look out for.",
+    )
     given_lat = models.FloatField(
         null=True, editable=False, help_text="The drop point before the customer moved it."
     )
     given_lng = models.FloatField(null=True, editable=False)
     service_area = models.ForeignKey(ServiceArea, on_delete=models.PROTECT, related_name="orders")
 
-    payload_weight_kg = models.FloatField()
-    payload_type = models.CharField(max_length=12, choices=PayloadType, default=PayloadType.PARCEL)
     priority = models.CharField(max_length=8, choices=Priority, default=Priority.NORMAL)
     pod_requirement = models.CharField(
         max_length=16, choices=PodRequirement, default=PodRequirement.NONE
@@ -161,8 +170,10 @@ class Order(FSMModelMixin, Parcel):
         help_text="When personal data was removed (orders.personal_data.retention).",
     )
 
-    # Only in the answer to the request that placed the order; never stored (see pod.codes).
+    # Never stored: for the answer to the request that placed the order (see pod.codes), and for
+    # receivers of the event that the link was renewed.
     otp_code: str | None = None
+    former_tracking_id: str | None = None
 
     objects = OrderQuerySet.as_manager()
 

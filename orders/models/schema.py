@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Upper
 
-from fleet.models import on_earth
+from fleet.models import is_a_size, on_earth
 from orders.models.queries import SEARCHED
 from orders.states import TERMINAL, WITH_A_JOB, Status
 
@@ -23,6 +23,10 @@ CONSTRAINTS = [
     models.CheckConstraint(
         name="order_weight_sensible",
         condition=Q(payload_weight_kg__gt=0, payload_weight_kg__lte=1000),
+    ),
+    models.CheckConstraint(
+        name="order_size_sensible",
+        condition=Q(payload_size_cm__isnull=True) | is_a_size("payload_size_cm"),
     ),
     models.CheckConstraint(
         name="order_window_in_order",

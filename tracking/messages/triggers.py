@@ -13,8 +13,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 
+from orders.changes.details import ADDRESSES
 from orders.models import DeliveryEvent, Order, OrderQuerySet
-from orders.states import AT_THE_DROP_POINT, TERMINAL, EventType, Status
+from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, TERMINAL, EventType, Status
 from tracking import doubts
 from tracking.messages.models import CodeToTell, CustomerMessage
 from tracking.webhooks import secrets
@@ -60,10 +61,28 @@ def write_messages(events: Sequence[DeliveryEvent]) -> list[UUID]:
     ended = [event.order_id for event in events if event.status in TERMINAL]
     if ended:
         CodeToTell.objects.filter(order_id__in=ended).delete()
-    return write((e.order, kind) for e in events if (kind := _kind_of(e)) is not None)
+    wanted = [(e.order, kind) for e in events if (kind := _kind_of(e)) is not None]
+    renewed = [e.order for e in events if e.type == EventType.TRACKING_RENEWED]
+    return write([*wanted, *_with_a_new_link(order for order in renewed if not order.is_terminal)])
+
+
+def _with_a_new_link(orders: Iterable[Order]) -> list[tuple[Order, CustomerMessage.Kind]]:
+    """The message that brings the link is written a second time, under a new id: no gateway drops
+    it as a duplicate.
+    """
+    wanted = []
+    for order in orders:
+        kind = Kind.LAUNCHED if order.status in IN_FLIGHT else Kind.RECEIVED
+        CustomerMessage.objects.filter(order=order, kind=kind).delete()
+        wanted.append((order, kind))
+    return wanted
 
 
 def _kind_of(event: DeliveryEvent) -> CustomerMessage.Kind | None:
+    if event.type == EventType.DETAILS_CHANGED and set(ADDRESSES) & set(
+        event.payload.get("fields", ())
+    ):
+        return Kind.RECEIVED  # unless it was written before
     if event.type != EventType.CORRECTED:
         return KINDS.get(EventType(event.type))
     # A correction between FAILED and ABORTED changes nothing for the customer.

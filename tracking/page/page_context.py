@@ -11,6 +11,7 @@ from django.utils.translation import gettext, gettext_lazy
 from fleet.feasibility.geometry import distance_m
 from orders.states import (
     AT_THE_DROP_POINT,
+    CANCELABLE,
     IN_FLIGHT,
     TERMINAL,
     WAITING,
@@ -104,12 +105,14 @@ def context_of(copy: Copy) -> dict[str, Any]:
             for entry in reversed(view["timeline"])
         ],
         "ask": ask,
+        "wish": wish(copy),
+        "instructions": copy.instructions,
         "has_map": not over,
         "refresh_s": 0 if over else REFRESH_IN_FLIGHT_S if in_flight else REFRESH_WAITING_S,
         "reload_s": 0
         if over
         else RELOAD_WITH_A_FORM_S
-        if ask not in ("", "locked")
+        if ask not in ("", "locked") or wish(copy) == "write"
         else (RELOAD_IN_FLIGHT_S if in_flight else RELOAD_WAITING_S),
         # For the countdown of track.js, which fills in {n}.
         "minute": texts.in_minutes(60),
@@ -139,6 +142,16 @@ def form_of(copy: Copy) -> str:
     ask = "locked" if copy.code_locked else proof_form
     late = status == Status.DELIVERED and copy.view["pod_summary"] is None and ask != "confirm"
     return ask if status in AT_THE_DROP_POINT or late else ""
+
+
+def wish(copy: Copy) -> str:
+    """Whether the page asks for instructions ("write"), shows them ("read"), or neither ("")."""
+    status = Status(copy.view["status"])
+    if copy.situation.stage in (Stage.OVER, *UNCLEAR) or status in TERMINAL:
+        return ""
+    if status in CANCELABLE:
+        return "write"
+    return "read" if copy.instructions else ""
 
 
 def _has_a_need(status: Status, ask: str) -> bool:

@@ -31,7 +31,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from orders.models import Order
 from pod.serializers import CodeInput, SignatureInput
 from tracking.page import cache, customer, headers, page_context, texts
-from tracking.page.views import DropoffInput
+from tracking.page.views import DropoffInput, InstructionsInput
 from wingxtra.accounts.branding import ink_on
 from wingxtra.api import throttling
 from wingxtra.api.serializers import StrictSerializer
@@ -189,6 +189,7 @@ def _do(request: HttpRequest, order: Order) -> str:
         "signature": _sign,
         "confirm": _confirm,
         "dropoff": _move_dropoff,
+        "instructions": _instruct,
     }
     name = form.get("do", "")
     if name not in handlers:
@@ -225,6 +226,13 @@ def _move_dropoff(order: Order, form: QueryDict) -> str:
         given["captured_at"] = captured_at
     done = customer.move_dropoff(order, customer.Fix(**_read(DropoffInput, given)))
     return "dropoff" if done.changed else "dropoff-same"
+
+
+def _instruct(order: Order, form: QueryDict) -> str:
+    # A form sends a line break as two characters, which the field's limit counts as one.
+    given = {"instructions": form.get("instructions", "").replace("\r\n", "\n")}
+    customer.instruct(order, _read(InstructionsInput, given)["instructions"])
+    return "instructions"
 
 
 def _read(kind: type[StrictSerializer], data: dict[str, Any]) -> dict[str, Any]:

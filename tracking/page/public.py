@@ -1,7 +1,8 @@
 """The public view of a delivery: everything that the customer needs and nothing private.
 
 Pure. Fields are listed here one by one, so nothing else gets out: no merchant internals, operator,
-drone id, exact coordinates, phone, name or file. Only event types that matter to a customer are
+drone id, exact coordinates, phone, name, address or file. The number of the order in the shop is
+the customer's own. Only event types that matter to a customer are
 shown, with fixed labels.
 """
 
@@ -96,6 +97,7 @@ class OrderFields:
     holder_since: datetime | None = None
     doubted: bool = False
     forgotten: bool = False
+    external_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,7 @@ def view(
     headline_eta_s = None if order.status in AT_THE_DROP_POINT else eta_s
     answer = {
         "public_tracking_id": order.public_tracking_id,
+        "external_id": order.external_id,
         "status": order.status.value,
         "headline": str(texts.headline(situation, headline_eta_s)),
         "milestones": _milestones(log),
@@ -182,6 +185,7 @@ def _only_that_it_is_over(order: OrderFields) -> dict[str, Any]:
     """The same shape without content. The status stays, because clients expect a known one."""
     return {
         "public_tracking_id": order.public_tracking_id,
+        "external_id": None,
         "status": order.status.value,
         "headline": str(texts.headline(Situation(Stage.OVER), None)),
         "milestones": [],

@@ -189,6 +189,7 @@ THANKS: dict[str, Text] = {
     "signature": _("Thank you for signing."),
     "confirm": _("Thank you for telling us."),
     "dropoff": _("The drop point was moved. We deliver there."),
+    "instructions": _("Thank you. We noted your instructions."),
     "dropoff-same": _("The drop point is there already. Nothing was changed."),
 }
 # Refusals on the page by the problem's code. `radius_m` and the problem's `extra` are filled in.
@@ -216,6 +217,11 @@ REFUSALS: dict[str, Text] = {
         "The drop point was moved as often as is possible. Please ask for help below."
     ),
     "invalid_transition": _("It is too late to move the drop point: a drone is on it."),
+    "too_late_to_instruct": _("It is too late for instructions: the drone is on its way."),
+    "changed_too_often": _(
+        "The instructions were changed as often as is possible. Please ask for help below."
+    ),
+    "instructions": _("Please use at most 300 characters."),
     "lat": _("These coordinates cannot be read."),
     "lng": _("These coordinates cannot be read."),
     "form_not_ours": _("This page was too old. Please try again."),

@@ -19,7 +19,7 @@ from orders.states import Holder, Status
 from pod.serializers import CodeInput, SignatureInput
 from tracking.page import cache, customer, headers
 from wingxtra import redis_client
-from wingxtra.api.serializers import Number, StrictSerializer, Timestamp
+from wingxtra.api.serializers import Number, StrictSerializer, Text, Timestamp
 from wingxtra.api.views import PublicView
 
 
@@ -55,6 +55,9 @@ class TrackingAnswer(serializers.Serializer[Any]):
     """What the holder of the link may know."""
 
     public_tracking_id = serializers.CharField()
+    external_id = serializers.CharField(
+        allow_null=True, help_text="The number of the order in the shop, if it has one."
+    )
     status = serializers.ChoiceField(choices=Status.choices)
     headline = serializers.CharField()
     milestones = serializers.ListField(child=serializers.CharField())
@@ -135,6 +138,22 @@ class Confirm(CustomersPost):
     @extend_schema(request=None, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
         customer.confirm(cache.order_of(tracking_id))
+        return self.answer(tracking_id)
+
+
+class InstructionsInput(StrictSerializer):
+    """Where to put the parcel, and what to look out for; empty for nothing."""
+
+    instructions = Text(max_length=300, allow_blank=True)
+
+
+class Instruct(CustomersPost):
+    """Give instructions for the delivery, until launch. They replace the former ones."""
+
+    @extend_schema(request=InstructionsInput, responses=TrackingAnswer)
+    def post(self, request: Request, tracking_id: str) -> Response:
+        order = cache.order_of(tracking_id)
+        customer.instruct(order, self.read(InstructionsInput)["instructions"])
         return self.answer(tracking_id)
 
 

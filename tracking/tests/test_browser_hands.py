@@ -92,7 +92,7 @@ def test_a_tap_on_the_map_moves_the_pin_and_shows_the_save_button(visit: Visit) 
     moved = fresh(order)
     away_m = distance_m(moved.dropoff_lat, moved.dropoff_lng, order.dropoff_lat, order.dropoff_lng)
     assert 10 < float(away_m) < 150
-    assert moved.dropoff_source == DropoffSource.CUSTOMER_GPS
+    assert moved.dropoff_source == DropoffSource.CUSTOMER_PIN
     # The server rounds the drop point, but this browser shows the exact pin after a reload as well.
     page.reload()
     page.locator("#map").scroll_into_view_if_needed()

@@ -30,6 +30,9 @@ CUSTOMER_S = {
     "customer_name": "Adwoa Boatengmaa",
     "customer_phone": "+233209876543",
     "customer_email": "adwoa.b@secret.example",
+    "dropoff_address": "12 Kanda Highway",
+    "dropoff_instructions": "Ring at Esi's",
+    "metadata": {"gift_for": "Grandmother Akua"},
 }
 ABOUT = {
     "confirmed_by": "Yaa Asantewaa",
@@ -52,6 +55,9 @@ SECRETS = [
     "31.41592",
     "photos.example",
     "dog bites",
+    "Kanda",
+    "Ring at Esi",
+    "Akua",
 ]
 
 

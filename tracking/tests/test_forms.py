@@ -12,7 +12,8 @@ from django.utils import timezone
 from fleet import policy
 from fleet.feasibility.geometry import distance_m
 from fleet.tests.factories import METRE_DEG, DroneFactory, NoFlyZoneFactory, square
-from orders import dropoff, lifecycle
+from orders import lifecycle
+from orders.changes import dropoff
 from orders.models import Order
 from orders.states import DropoffSource, EventType, PodRequirement, Status
 from orders.tests.factories import order_in
@@ -31,8 +32,9 @@ def path(order: Order) -> str:
 
 
 def form_of(html: str) -> dict[str, str]:
-    """The hidden fields of the page's form."""
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', html))
+    """The hidden fields of the page's form; of the first one, if it has also instructions."""
+    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', html)
+    return dict(reversed(fields))
 
 
 def send(order: Order, query: str = "", **fields: Any) -> Any:
@@ -295,6 +297,15 @@ def test_the_drop_point_stays_within_the_radius_even_in_several_moves() -> None:
     assert float(distance_m(LAT, LNG, moved.dropoff_lat, moved.dropoff_lng)) < 101
     policy.change(by=SYSTEM, customer_dropoff_radius_m=250)
     assert move(order, *FAR).status_code == 200
+
+
+def test_a_place_on_the_map_is_a_pin_and_no_measurement() -> None:
+    order = secret_order(Status.QUEUED)
+    assert move(order, *NEAR).status_code == 200
+    moved = fresh(order)
+    assert (moved.dropoff_source, moved.dropoff_accuracy_m) == (DropoffSource.CUSTOMER_PIN, None)
+    # The radius of customers applies to it, too.
+    assert move(order, *FAR).json()["errors"][0]["code"] == "dropoff_too_far"
 
 
 def test_the_radius_is_measured_from_the_merchants_latest_address() -> None:

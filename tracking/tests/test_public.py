@@ -20,6 +20,7 @@ NOW = datetime(2026, 3, 3, 14, 0, 0, 123456, tzinfo=UTC)
 RULES = Policy().rules()
 SHAPE = {
     "public_tracking_id",
+    "external_id",
     "status",
     "headline",
     "milestones",
@@ -281,6 +282,7 @@ def test_internal_events_are_not_in_the_timeline() -> None:
         EventType.ABORT_REQUESTED,
         EventType.CODE_REFUSED,
         EventType.DETAILS_CHANGED,
+        EventType.TRACKING_RENEWED,
         EventType.CONTRADICTION,
         EventType.LATE_REPORT,
         EventType.MISSION_OVER,

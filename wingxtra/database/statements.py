@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, NotSupportedError
 from django.db import connection as django_connection
-from django.db.models import Model, QuerySet
+from django.db.models import JSONField, Model, QuerySet
 from django.db.models.query import get_related_populators
 
 from wingxtra.database.postgresql.base import DatabaseWrapper
@@ -109,7 +109,13 @@ def _maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
         select,
         DEFAULT_DB_ALIAS,  # type: ignore[call-arg]  # the stubs are of a later Django
     )
-    converters = compiler.get_converters([column[0] for column in select])
+    columns = [column[0] for column in select]
+    # A prepared cursor parses jsonb itself.
+    converters = {
+        place: converter
+        for place, converter in compiler.get_converters(columns).items()
+        if not isinstance(columns[place].output_field, JSONField)
+    }
 
     def to_object(row: Sequence[Any]) -> Any:
         if converters:

@@ -50,7 +50,8 @@ ENVELOPE = "items page page_size total pagination"
 ORDER = (
     "id public_tracking_id merchant_id external_id customer_name customer_phone customer_email "
     "store_id pickup_lat pickup_lng pickup_name dropoff_lat dropoff_lng dropoff_accuracy_m "
-    "dropoff_captured_at dropoff_source payload_weight_kg payload_type priority pod_requirement "
+    "dropoff_captured_at dropoff_source dropoff_address dropoff_instructions payload_weight_kg "
+    "payload_type payload_size_cm metadata priority pod_requirement "
     "ready_at not_before deliver_by status created_at updated_at delivered_at assigned_drone_id "
     "job_id mission_intent_id eta_seconds tracking_url sla"
 )
@@ -185,6 +186,7 @@ ROWS = [
     Row("GET", "/orders", ALL, ENVELOPE, item_keys=ORDER),
     Row("GET", ONE, ALL, ORDER, path=of_order(Status.QUEUED)),
     Row("PATCH", ONE, ALL, ORDER, path=of_order(Status.QUEUED), body={"priority": "URGENT"}),
+    Row("POST", f"{ONE}/tracking-link", ALL, ORDER, path=of_order(Status.QUEUED, "/tracking-link")),
     Row("POST", f"{ONE}/cancel", ALL, f"{ORDER} order_id", path=of_order(Status.QUEUED, "/cancel")),
     Row(
         "POST",
@@ -401,6 +403,14 @@ ROWS = [
         TRACKING,
         path=of_link(Status.QUEUED, "/dropoff"),
         body={"lat": 5.6151, "lng": -0.1751, "accuracy_m": 5},
+    ),
+    Row(
+        "POST",
+        "/tracking/{id}/instructions",
+        ANYONE,
+        TRACKING,
+        path=of_link(Status.QUEUED, "/instructions"),
+        body={"instructions": "On the lawn."},
     ),
     Row(
         "POST",

@@ -73,7 +73,8 @@ const Track = (() => {
     for (const { name, value } of from.attributes) if (to.getAttribute(name) !== value) to.setAttribute(name, value);
   }
 
-  function show(fresh, { answered = false } = {}) {
+  // answered: the form that was sent; its section is replaced in any case.
+  function show(fresh, { answered = null } = {}) {
     const freshPage = fresh.getElementById("page");
     if (!freshPage) return location.reload(); // an error page, which reloads itself
     // A cached copy may be a few seconds older than the answer to a form.
@@ -82,7 +83,7 @@ const Track = (() => {
       const shown = document.getElementById(element.id);
       if (!shown) return location.reload();
       const kind = element.dataset.live;
-      if (kind === "ask" && !answered && shown.dataset.ask === element.dataset.ask) continue;
+      if (kind === "ask" && !shown.contains(answered) && shown.dataset.ask === element.dataset.ask) continue;
       if (element.id === "feedback" && !answered) continue;
       copyAttributes(element, shown);
       if (kind === "attributes" || (kind === "content" && raw.get(element.id) === element.innerHTML)) continue;
@@ -167,7 +168,7 @@ const Track = (() => {
     try {
       const body = new URLSearchParams(new FormData(form));
       const answer = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(TIMEOUT_MS) });
-      show(await parsed(answer), { answered: true });
+      show(await parsed(answer), { answered: form });
       document.querySelector("#feedback > p")?.scrollIntoView({ block: "center" });
       succeeded();
     } catch {

@@ -12,7 +12,7 @@ from fleet.feasibility.rules import Rules
 from orders import lifecycle
 from orders.models import Order
 from orders.placement import accuracy_problems, check, refuse_unless
-from orders.states import WAITING, DropoffSource, EventType, Happened
+from orders.states import FROM_THE_CUSTOMER, WAITING, DropoffSource, EventType, Happened
 from wingxtra.accounts.identity import Actor, ActorKind
 from wingxtra.problems import FieldProblem, Invalid
 
@@ -48,7 +48,7 @@ def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor, why: str = "") -> lif
         moved_m = float(distance_m(order.dropoff_lat, order.dropoff_lng, drop.lat, drop.lng))
         if moved_m < MIN_MOVE_M:
             return _update_accuracy(order, drop, book.rules)
-        if drop.source == DropoffSource.CUSTOMER_GPS:
+        if drop.source in FROM_THE_CUSTOMER:
             _refuse_too_many_moves(order)
         too_far = _keep_given_point(order, drop, book.rules)
         order.dropoff_lat, order.dropoff_lng = drop.lat, drop.lng
@@ -92,7 +92,7 @@ def _update_accuracy(order: Order, drop: Drop, rules: Rules) -> Happened | None:
     order.dropoff_accuracy_m = drop.accuracy_m
     if problems := accuracy_problems(order, rules):
         raise Invalid(problems)
-    if drop.source == DropoffSource.CUSTOMER_GPS:
+    if drop.source in FROM_THE_CUSTOMER:
         order.dropoff_accuracy_m = before
         return None
     message = f"The drop point is known to {drop.accuracy_m:.0f} m."
@@ -104,7 +104,7 @@ def _keep_given_point(order: Order, drop: Drop, rules: Rules) -> list[FieldProbl
 
     The distance counts from the given point, so that many small moves cannot exceed the radius.
     """
-    if drop.source != DropoffSource.CUSTOMER_GPS:
+    if drop.source not in FROM_THE_CUSTOMER:
         order.given_lat = order.given_lng = None
         return []
     if order.given_lat is None or order.given_lng is None:
