@@ -7,6 +7,7 @@ unusable value is an error, because settings that are not given have working def
 import re
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core import checks
@@ -149,6 +150,15 @@ def intent_version() -> Found:
         yield (
             f"GCS_INTENT_VERSION is {settings.GCS_INTENT_VERSION}; there are versions 1 and 2.",
             "See docs/mission-intent.md; unset it for version 1.",
+        )
+
+
+@in_production("wingxtra.E012", elsewhere=True)
+def area_time_zone() -> Found:
+    if settings.AREA_TIME_ZONE not in available_timezones():
+        yield (
+            f"AREA_TIME_ZONE is {settings.AREA_TIME_ZONE!r}, which is no time zone.",
+            "Give a name of the IANA database, for example AREA_TIME_ZONE=Africa/Accra",
         )
 
 

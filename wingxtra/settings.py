@@ -362,6 +362,8 @@ LANGUAGE_CODE = "en"
 # Languages of texts for customers; the console and the API are English.
 LANGUAGES = [("en", "English"), ("fr", "Français")]
 TIME_ZONE = "UTC"
+# The time zone of a new service area. Messages to customers have times of their area's zone.
+AREA_TIME_ZONE = env.str("AREA_TIME_ZONE", default="UTC")
 USE_TZ = True
 USE_I18N = True
 FORMAT_MODULE_PATH = "wingxtra.formats"

@@ -98,6 +98,12 @@ def test_an_unknown_intent_version_is_refused_in_every_environment(settings, ver
     assert (error.id, error.is_serious()) == ("wingxtra.E011", True)
 
 
+@pytest.mark.parametrize("production", [True, False])
+def test_an_unknown_time_zone_is_refused_in_every_environment(settings, production):
+    (error,) = found(settings, AREA_TIME_ZONE="Accra", IS_PRODUCTION=production)
+    assert (error.id, error.is_serious()) == ("wingxtra.E012", True)
+
+
 @pytest.mark.parametrize(("check_id", "values"), REFUSED)
 def test_outside_production_defaults_are_accepted(settings, check_id, values):
     assert found(settings, **values, IS_PRODUCTION=False) == []
