@@ -1,6 +1,6 @@
 """The sections of an order's page that `orders` provides: summary, timeline, attempts."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -10,11 +10,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from fleet import policy
 from fleet.models import Drone
 from orders import presentation
 from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.models.spot import pause_ends_at
 from orders.personal_data.masking import masked_name, masked_phone
-from orders.states import WITH_A_JOB, EventType, HoldCode, Holder
+from orders.states import WITH_A_JOB, EventType, HoldCode, Holder, Status
 from wingxtra.accounts.identity import ActorKind
 from wingxtra.console.admin import badge, duration, moment
 from wingxtra.console.registry import Section, Tone, add_section
@@ -44,6 +46,8 @@ def summary(order: Order, request: HttpRequest) -> Section:
         ("Proof needed", order.get_pod_requirement_display()),
         ("Attempts so far", order.attempts),
     ]
+    if until := _waits_for_spot_until(order):
+        rows.append(("Waits for the exact spot until", moment(until)))
     if order.reason_code:
         rows.append(("Ended because", order.get_reason_code_display()))
     if order.cancel_reason:
@@ -54,6 +58,11 @@ def summary(order: Order, request: HttpRequest) -> Section:
     if request.user.has_perm("orders.change_order"):
         context["label_url"] = reverse("order-label", args=[order.pk])
     return Section("The order", "console/order/facts.html", context)
+
+
+def _waits_for_spot_until(order: Order) -> datetime | None:
+    ends_at = pause_ends_at(order, policy.current()) if order.status == Status.QUEUED else None
+    return ends_at if ends_at and ends_at > timezone.now() else None
 
 
 def _holder(order: Order) -> SafeString:

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from dispatch.missions import discrepancies
 from orders.models import Order
-from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, Status
-from tracking import doubts
+from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, EventType, Status
 from tracking.messages import sender
 from tracking.messages.models import CodeToTell, CustomerMessage
 from tracking.messages.sender import Message, NotSent
@@ -31,7 +31,13 @@ VALID_STATUSES = {
     Kind.CANCELED: (Status.CANCELED,),
 }
 # Dropped once the order is over.
-ONLY_WHILE_UNDER_WAY = (Kind.RECEIVED, Kind.LAUNCHED, Kind.ARRIVING, Kind.DELAYED)
+ONLY_WHILE_UNDER_WAY = (
+    Kind.RECEIVED,
+    Kind.LAUNCHED,
+    Kind.ARRIVING,
+    Kind.DELAYED,
+    Kind.NEW_TIME,
+)
 RECHECK_AFTER = timedelta(seconds=10)
 PAUSES_S = (10, 30, 120, 600, 1800, 3600, 7200)
 CLAIM = timedelta(seconds=90)
@@ -53,7 +59,9 @@ def deliver(message_id: UUID) -> bool:
 
 def _deliver(claim: Claim[CustomerMessage]) -> bool:
     """Raises ClaimLost."""
-    row = claim.mine().select_related("order__merchant", "order__current_job")
+    row = claim.mine().select_related(
+        "order__merchant", "order__service_area", "order__current_job"
+    )
     message = claim.read(row)
     changes = _try(message)
     claim.end(**changes)
@@ -72,10 +80,8 @@ def _deliver(claim: Claim[CustomerMessage]) -> bool:
 def _try(message: CustomerMessage) -> dict[str, Any]:
     """Try to send once. Returns the columns of the row that change."""
     order = message.order
-    if order.is_terminal and message.kind in ONLY_WHILE_UNDER_WAY:
-        return {"state": State.DROPPED, "problem": f"The order is {order.status} already."}
-    if order.status not in VALID_STATUSES.get(Kind(message.kind), Status):
-        return {"state": State.DROPPED, "problem": f"The order is {order.status} now."}
+    if outdated := _why_outdated(message, order):
+        return {"state": State.DROPPED, "problem": outdated}
     if message.kind == Kind.LAUNCHED and order.status not in IN_FLIGHT:
         problem = "No drone is in the air now. The message waits for the next launch."
         return {"next_try_at": timezone.now() + RECHECK_AFTER, "problem": problem}
@@ -104,8 +110,24 @@ def _try(message: CustomerMessage) -> dict[str, Any]:
     return {**changes, "state": State.SENT, "sent_at": timezone.now(), "problem": ""}
 
 
+def _why_outdated(message: CustomerMessage, order: Order) -> str:
+    """Why the message is not true any more; empty when it is."""
+    if order.is_terminal and message.kind in ONLY_WHILE_UNDER_WAY:
+        return f"The order is {order.status} already."
+    if order.status not in VALID_STATUSES.get(Kind(message.kind), Status):
+        return f"The order is {order.status} now."
+    if message.kind == Kind.DELAYED and order.status in AT_THE_DROP_POINT:
+        return "The drone is there."
+    if message.kind == Kind.DELAYED and order.sla(timezone.now()) == "on_time":
+        return "The order is expected in time again."
+    later = order.events.filter(type=EventType.RESCHEDULED, pk__gt=message.event_id or 0)
+    if message.event_id and later.exists():
+        return "The order was rescheduled since."
+    return ""
+
+
 def _is_near(order: Order, now: datetime) -> bool:
-    if doubts.is_doubted(order):
+    if discrepancies.is_doubted(order):
         return False
     if order.status != Status.ENROUTE:
         return order.status in AT_THE_DROP_POINT

@@ -6,16 +6,17 @@ tells of a rolled-back event. `sending.py` sends it after commit.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 
+from dispatch.missions import discrepancies
 from orders.models import DeliveryEvent, Order, OrderQuerySet
-from orders.states import AT_THE_DROP_POINT, TERMINAL, EventType, Status
-from tracking import doubts
+from orders.states import TERMINAL, EventType, Status
 from tracking.messages.models import CodeToTell, CustomerMessage
 from tracking.webhooks import secrets
 
@@ -25,28 +26,33 @@ Kind, Channel, State = CustomerMessage.Kind, CustomerMessage.Channel, CustomerMe
 KINDS = {
     EventType.CREATED: Kind.RECEIVED,
     EventType.LAUNCHED: Kind.LAUNCHED,
+    EventType.RESCHEDULED: Kind.NEW_TIME,
+    EventType.DELAY_PREDICTED: Kind.DELAYED,
     EventType.ARRIVED: Kind.ARRIVING,  # if `write_arrivals` has not written it before
     EventType.DELIVERED: Kind.DELIVERED,
     EventType.CANCELED: Kind.CANCELED,
     EventType.FAILED: Kind.FAILED,
     EventType.ABORTED: Kind.FAILED,
 }
+# These may be told again, about another event.
+PER_EVENT = (Kind.NEW_TIME, Kind.DELAYED)
 # After a correction the customer gets a message about the new outcome.
 CORRECTED_TO: dict[str, CustomerMessage.Kind] = {
     Status.DELIVERED: Kind.DELIVERED,
     Status.FAILED: Kind.FAILED,
 }
-NO_DELAY_MESSAGE = (*AT_THE_DROP_POINT, *TERMINAL)
-# An ETA within this time after `deliver_by` does not count as late: forecasts are not exact.
-LATE_BY = timedelta(minutes=5)
-# Older delays get no message.
-MAX_DELAY_AGE = timedelta(hours=12)
 # Enough time to walk to the door.
 NEAR = timedelta(minutes=2)
 # On a short flight the launch message is enough.
 MIN_GAP_AFTER_LAUNCH = timedelta(minutes=1)
 
 MAX_PER_RUN = 200
+
+
+class Wanted(NamedTuple):
+    order: Order
+    kind: CustomerMessage.Kind
+    event: DeliveryEvent | None = None
 
 
 def write_messages(events: Sequence[DeliveryEvent]) -> list[UUID]:
@@ -60,7 +66,11 @@ def write_messages(events: Sequence[DeliveryEvent]) -> list[UUID]:
     ended = [event.order_id for event in events if event.status in TERMINAL]
     if ended:
         CodeToTell.objects.filter(order_id__in=ended).delete()
-    return write((e.order, kind) for e in events if (kind := _kind_of(e)) is not None)
+    return write(
+        Wanted(e.order, kind, e if kind in PER_EVENT else None)
+        for e in events
+        if (kind := _kind_of(e)) is not None
+    )
 
 
 def _kind_of(event: DeliveryEvent) -> CustomerMessage.Kind | None:
@@ -69,16 +79,6 @@ def _kind_of(event: DeliveryEvent) -> CustomerMessage.Kind | None:
     # A correction between FAILED and ABORTED changes nothing for the customer.
     was, outcome = event.payload["was"], event.payload["outcome"]
     return CORRECTED_TO[outcome] if Status.DELIVERED in (was, outcome) else None
-
-
-def write_delays(now: datetime) -> list[UUID]:
-    """Write a message for each order that is late or will be late. Returns the messages' ids."""
-    late = Q(deliver_by__range=(now - MAX_DELAY_AGE, now)) | Q(
-        current_job__eta_at__gt=F("deliver_by") + LATE_BY
-    )
-    return _write_once(
-        Kind.DELAYED, Order.objects.exclude(status__in=NO_DELAY_MESSAGE).filter(late)
-    )
 
 
 def write_arrivals(now: datetime) -> list[UUID]:
@@ -93,7 +93,7 @@ def write_arrivals(now: datetime) -> list[UUID]:
         # Without telemetry the ETA is stale: time passes and it falls into the range anyway.
         current_job__flight__isnull=False,
         current_job__flight__link_lost_at__isnull=True,
-    ).exclude(doubts.doubted())
+    ).exclude(discrepancies.doubted())
     return _write_once(Kind.ARRIVING, near)
 
 
@@ -105,7 +105,7 @@ def _write_once(kind: CustomerMessage.Kind, orders: OrderQuerySet) -> list[UUID]
     with transaction.atomic():
         orders = orders.filter(_reachable(), ~Exists(existing))
         orders = orders.select_for_update(skip_locked=True, no_key=True, of=("self",))
-        return write((order, kind) for order in orders[:MAX_PER_RUN])
+        return write(Wanted(order, kind) for order in orders[:MAX_PER_RUN])
 
 
 def _reachable() -> Q:
@@ -124,11 +124,11 @@ def _has_messages(order: Order) -> bool:
     return order.live_mode or Channel.CONSOLE in settings.MESSAGE_CHANNELS
 
 
-def write(wanted: Iterable[tuple[Order, CustomerMessage.Kind]]) -> list[UUID]:
+def write(wanted: Iterable[Wanted]) -> list[UUID]:
     """Write one message per kind and per channel that reaches the customer. Returns their ids."""
     rows = [
-        CustomerMessage(order_id=order.pk, kind=kind, channel=channel)
-        for order, kind in wanted
+        CustomerMessage(order_id=order.pk, event=event, kind=kind, channel=channel)
+        for order, kind, event in wanted
         for channel in (settings.MESSAGE_CHANNELS if order.live_mode else [Channel.CONSOLE])
         if _has_messages(order) and address(order, channel)
     ]
