@@ -44,6 +44,7 @@ class CustomerMessage(Outgoing):
 
     class Channel(models.TextChoices):
         SMS = "sms", "SMS"
+        WHATSAPP = "whatsapp", "WhatsApp"
         EMAIL = "email", "E-mail"
         CONSOLE = "console", "Console"
 
@@ -51,7 +52,14 @@ class CustomerMessage(Outgoing):
         WAITING = "WAITING", "Waiting"
         SENT = "SENT", "Sent"
         GIVEN_UP = "GIVEN_UP", "Given up"
+        REPLACED = "REPLACED", "Sent by SMS instead"
         DROPPED = "DROPPED", "Not needed any more"
+
+    class Receipt(models.TextChoices):
+        SENT = "SENT", "On its way"
+        DELIVERED = "DELIVERED", "On the phone"
+        READ = "READ", "Read"
+        FAILED = "FAILED", "Not delivered"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     order = models.ForeignKey(
@@ -80,6 +88,12 @@ class CustomerMessage(Outgoing):
     )
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True)
+    # Meta's id contains the number.
+    gateway_id = models.CharField(max_length=200, blank=True, help_text="WhatsApp's id of it.")
+    receipt = models.CharField(
+        max_length=10, choices=Receipt, blank=True, help_text="What WhatsApp reported last."
+    )
+    receipt_at = models.DateTimeField(null=True)
 
     objects = CustomerMessageQuerySet.as_manager()
 

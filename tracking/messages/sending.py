@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
 from dispatch.missions import discrepancies
@@ -17,9 +18,17 @@ from orders.models import Order
 from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, EventType, Status
 from tracking.messages import sender
 from tracking.messages.models import CodeToTell, CustomerMessage
-from tracking.messages.sender import Message, NotSent
-from tracking.messages.texts import rendered
-from tracking.messages.triggers import NEAR, Kind, State, address, log
+from tracking.messages.outgoing import Message, NotSent
+from tracking.messages.texts import language_of, rendered
+from tracking.messages.triggers import (
+    NEAR,
+    Kind,
+    State,
+    address,
+    can_be_sms,
+    log,
+    write_sms_instead,
+)
 from tracking.webhooks import secrets
 from wingxtra import outbox
 from wingxtra.outbox import Claim, ClaimLost
@@ -40,6 +49,8 @@ ONLY_WHILE_UNDER_WAY = (
 )
 RECHECK_AFTER = timedelta(seconds=10)
 PAUSES_S = (10, 30, 120, 600, 1800, 3600, 7200)
+# A WhatsApp message that can be an SMS is given up sooner.
+RETRIES_BEFORE_SMS = 2
 CLAIM = timedelta(seconds=90)
 REDACTED = "••••••"
 
@@ -64,7 +75,10 @@ def _deliver(claim: Claim[CustomerMessage]) -> bool:
     )
     message = claim.read(row)
     changes = _try(message)
-    claim.end(**changes)
+    with transaction.atomic():
+        claim.end(**changes)
+        if changes.get("state") == State.GIVEN_UP:
+            write_sms_instead(message)
     log.info(
         "message_tried",
         message_id=str(message.pk),
@@ -100,10 +114,12 @@ def _try(message: CustomerMessage) -> dict[str, Any]:
         "tries": message.tries + 1,
     }
     try:
-        sender.send(message.channel, Message(message.pk, to, subject, text))
+        outgoing = Message(message.pk, to, subject, text, language_of(order))
+        changes["gateway_id"] = sender.send(message.channel, outgoing)
     except NotSent as error:
         changes["problem"] = str(error)[:300]
-        if error.permanent or message.tries >= len(PAUSES_S):
+        retries = RETRIES_BEFORE_SMS if can_be_sms(message) else len(PAUSES_S)
+        if error.permanent or message.tries >= retries:
             return {**changes, "state": State.GIVEN_UP}
         pause = outbox.pause(message.tries + 1, PAUSES_S)
         return {**changes, "next_try_at": timezone.now() + pause}

@@ -20,6 +20,7 @@ from tracking.messages.models import CustomerMessage
 from tracking.messages.triggers import Kind
 from tracking.page import texts
 
+OF_ANY_LENGTH = (CustomerMessage.Channel.EMAIL, CustomerMessage.Channel.WHATSAPP)
 # Within this time a clock time needs no date.
 CLOCK_ONLY = timedelta(hours=12)
 # The spot is asked for only if the customer has at least this long for it.
@@ -32,15 +33,19 @@ NO_NAME = "Wingxtra"
 
 def rendered(message: CustomerMessage, code: str) -> tuple[str, str]:
     """(subject, text) in the order's `customer_language`, else in MESSAGE_LANGUAGE. The text is at
-    most one segment of an SMS, except for e-mail.
+    most one segment of an SMS, except for e-mail and WhatsApp.
     """
-    order, now = message.order, timezone.now()
-    with translation.override(order.customer_language or settings.MESSAGE_LANGUAGE):
+    now = timezone.now()
+    with translation.override(language_of(message.order)):
         context = _context(message, code, now)
         subject, text = written(message.kind, context)
-        if message.channel != CustomerMessage.Channel.EMAIL:
+        if message.channel not in OF_ANY_LENGTH:
             text = as_sms(message.kind, context)
     return subject[:200], text
+
+
+def language_of(order: Order) -> str:
+    return order.customer_language or settings.MESSAGE_LANGUAGE
 
 
 def _context(message: CustomerMessage, code: str, now: datetime) -> dict[str, Any]:

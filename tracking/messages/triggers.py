@@ -17,6 +17,7 @@ from django.db.models import Exists, OuterRef, Q
 from dispatch.missions import discrepancies
 from orders.models import DeliveryEvent, Order, OrderQuerySet
 from orders.states import TERMINAL, EventType, Status
+from tracking.messages import whatsapp
 from tracking.messages.models import CodeToTell, CustomerMessage
 from tracking.webhooks import secrets
 
@@ -110,9 +111,9 @@ def _write_once(kind: CustomerMessage.Kind, orders: OrderQuerySet) -> list[UUID]
 
 def _reachable() -> Q:
     """Orders with an address for at least one of the channels."""
-    channels = set(settings.MESSAGE_CHANNELS)
+    channels = set(usable_channels())
     reachable = Q(pk=None)
-    if channels & {Channel.SMS, Channel.CONSOLE}:
+    if channels & {Channel.SMS, Channel.WHATSAPP, Channel.CONSOLE}:
         reachable |= ~Q(customer_phone="")
     if channels & {Channel.EMAIL, Channel.CONSOLE}:
         reachable |= ~Q(customer_email="")
@@ -129,12 +130,55 @@ def write(wanted: Iterable[Wanted]) -> list[UUID]:
     rows = [
         CustomerMessage(order_id=order.pk, event=event, kind=kind, channel=channel)
         for order, kind, event in wanted
-        for channel in (settings.MESSAGE_CHANNELS if order.live_mode else [Channel.CONSOLE])
-        if _has_messages(order) and address(order, channel)
+        for channel in _channels(order)
     ]
     # An order that starts again with another drone sends no message a second time.
     CustomerMessage.objects.bulk_create(rows, ignore_conflicts=True)
     return [row.pk for row in rows]
+
+
+def usable_channels() -> list[str]:
+    """MESSAGE_CHANNELS without one that is not configured."""
+    return [
+        channel
+        for channel in settings.MESSAGE_CHANNELS
+        if channel != Channel.WHATSAPP or whatsapp.is_configured()
+    ]
+
+
+def _channels(order: Order) -> list[str]:
+    """The channels that reach this customer. A phone gets an SMS only if it gets no WhatsApp."""
+    if not _has_messages(order):
+        return []
+    usable = usable_channels() if order.live_mode else [Channel.CONSOLE]
+    reaching = [channel for channel in usable if address(order, channel)]
+    if Channel.WHATSAPP in reaching and Channel.SMS in reaching:
+        reaching.remove(Channel.SMS)
+    return reaching
+
+
+def can_be_sms(message: CustomerMessage) -> bool:
+    """Whether an SMS can take the place of this message."""
+    by_whatsapp = message.channel == Channel.WHATSAPP
+    return by_whatsapp and Channel.SMS in settings.MESSAGE_CHANNELS
+
+
+def write_sms_instead(message: CustomerMessage) -> None:
+    """Replace a WhatsApp message that was given up by an SMS, in the same transaction; once. The
+    sweep sends it.
+    """
+    if not can_be_sms(message):
+        return
+    rows = CustomerMessage.objects
+    replaced = rows.filter(pk=message.pk, state=State.GIVEN_UP).update(state=State.REPLACED)
+    if replaced:
+        sms = CustomerMessage(
+            order_id=message.order_id,
+            event_id=message.event_id,
+            kind=message.kind,
+            channel=Channel.SMS,
+        )
+        rows.bulk_create([sms], ignore_conflicts=True)
 
 
 def _store_codes(orders: dict[UUID, Order]) -> None:
@@ -147,9 +191,12 @@ def _store_codes(orders: dict[UUID, Order]) -> None:
 
 def address(order: Order, channel: str) -> str:
     phone, email = str(order.customer_phone or ""), order.customer_email
-    return {Channel.SMS: phone, Channel.EMAIL: email, Channel.CONSOLE: phone or email}[
-        Channel(channel)
-    ]
+    return {
+        Channel.SMS: phone,
+        Channel.WHATSAPP: phone,
+        Channel.EMAIL: email,
+        Channel.CONSOLE: phone or email,
+    }[Channel(channel)]
 
 
 # --- forgetting ----------------------------------------------------------------------------------
@@ -159,5 +206,5 @@ def forget(order: Order) -> None:
     """Keep that a message was sent; remove its address and text, and the code."""
     rows = CustomerMessage.objects.filter(order=order)
     rows.waiting().revoke(state=State.DROPPED)
-    rows.update(address="", subject="", text="", problem="")
+    rows.update(address="", subject="", text="", problem="", gateway_id="")
     CodeToTell.objects.filter(pk=order.pk).delete()
