@@ -113,7 +113,6 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "rest_framework_simplejwt.token_blacklist",
     "axes",
     "django_otp",
     "django_otp.plugins.otp_totp",
@@ -121,6 +120,7 @@ INSTALLED_APPS = [
     "django_dramatiq",
     "wingxtra",
     "wingxtra.accounts",
+    "wingxtra.guide",
     "wingxtra.api",
     "wingxtra.console.apps.ConsoleConfig",
     "fleet",
@@ -303,7 +303,7 @@ AXES_CLIENT_IP_CALLABLE = "wingxtra.api.client_address.client_address"
 AXES_LOCKOUT_CALLABLE = "wingxtra.accounts.lockout.answer"
 
 # Whether the console asks staff for the code of an authenticator app besides the password.
-STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=False)
+STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=IS_PRODUCTION)
 OTP_TOTP_ISSUER = "Wingxtra Delivery"
 
 SPECTACULAR_SETTINGS = {

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orders', '0015_delay_predicted'),
+        ('orders', '0016_delay_predicted'),
         ('tracking', '0004_outbox'),
     ]
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orders', '0014_changed_since'),
+        ('orders', '0015_more_test_scenarios'),
     ]
 
     operations = [
