@@ -29,12 +29,19 @@ MAX_PER_RUN = 200
 def tell(now: datetime) -> int:
     """Write DELAY_PREDICTED for each order that is predicted late; returns how many."""
     rules = policy.current()
+    told_after = timedelta(minutes=rules.delay_told_minutes)
+    longest = timedelta(seconds=rules.launch_time_s + _handling_s(rules))
     orders = (
         Order.objects.exclude(status__in=NOT_TOLD)
         .filter(deliver_by__gte=now - MAX_AGE)
+        # Cheap, and true for few orders: the rest takes subqueries.
+        .filter(
+            Q(deliver_by__lt=now + longest - told_after)
+            | Q(current_job__eta_at__gt=F("deliver_by") + told_after)
+        )
         .exclude(lifecycle.told_of_delay())
         .annotate(expected_at=_expected_at(rules, now))
-        .filter(expected_at__gt=F("deliver_by") + timedelta(minutes=rules.delay_told_minutes))
+        .filter(expected_at__gt=F("deliver_by") + told_after)
     )
     found = orders.order_by("deliver_by").values_list("pk", "deliver_by", "expected_at")
     delays = [Delay(*row) for row in found[:MAX_PER_RUN]]
@@ -43,7 +50,7 @@ def tell(now: datetime) -> int:
 
 def _expected_at(rules: Rules, now: datetime) -> Greatest:
     """PostgreSQL's GREATEST ignores a missing ETA."""
-    handling_s = rules.load_time_s + rules.delivery_time_s
+    handling_s = _handling_s(rules)
     soonest = Case(
         When(status__in=IN_FLIGHT, then=Value(timedelta(0))),
         When(status__in=WAITING, then=Value(timedelta(seconds=rules.launch_time_s + handling_s))),
@@ -54,3 +61,7 @@ def _expected_at(rules: Rules, now: datetime) -> Greatest:
     believed = ~discrepancies.doubted() & ~Q(Exists(lost))
     eta = Case(When(believed, then=F("current_job__eta_at")))
     return Greatest(Value(now) + soonest, eta)
+
+
+def _handling_s(rules: Rules) -> float:
+    return rules.load_time_s + rules.delivery_time_s
