@@ -244,6 +244,8 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "DEFAULT_VERSIONING_CLASS": None,
 }
+# How many requests each web process works on at the same time; see wingxtra.slow_clients.
+REQUESTS_AT_ONCE = env.int("REQUESTS_AT_ONCE", default=4)
 API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=1_000_000)
 # "<calls>/<second|minute|hour|day>": per authenticated caller, and per client address of anonymous
 # ones. Tests run without limits; the tests of the limits set their own.
