@@ -69,6 +69,20 @@ class Policy(models.Model):
         5000,
         "How far customers may move the drop point from the given address, in metres.",
     )
+    spot_pause_s = _number(
+        0,
+        0,
+        1800,
+        "A new NORMAL order waits this long for its customer to show the exact spot, if that is at "
+        "most a tenth of the time until its promise, in seconds. 0: no wait.",
+    )
+    delay_told_minutes = _number(
+        10,
+        0,
+        1440,
+        "Merchant and customer are told of a delay once the order is predicted to be later than "
+        "this, in minutes.",
+    )
     busy_weight = _number(
         0.1,
         0,

@@ -21,7 +21,14 @@ from django_fsm import can_proceed
 from fleet import registry
 from fleet.models import DroneHold
 from orders import unit_of_work
-from orders.batches import Assignment, assign_many, enqueue_due
+from orders.batches import (
+    Assignment,
+    Delay,
+    assign_many,
+    enqueue_due,
+    predict_delays,
+    told_of_delay,
+)
 from orders.custody import given_back, loaded, lost, never_left, ready, sight_lost, unloaded
 from orders.models import DeliveryJob, Order
 from orders.outcome import correct, delivered_after_all
@@ -46,6 +53,7 @@ from wingxtra.accounts.identity import Actor
 
 __all__ = [
     "Assignment",
+    "Delay",
     "Done",
     "Refused",
     "assign_many",
@@ -56,9 +64,11 @@ __all__ = [
     "loaded",
     "lost",
     "never_left",
+    "predict_delays",
     "ready",
     "recorded",
     "sight_lost",
+    "told_of_delay",
     "unloaded",
 ]  # re-exported, besides the verbs below
 

@@ -115,6 +115,7 @@ class EventType(models.TextChoices):
     CONTRADICTION = "CONTRADICTION", "Reports contradict each other"
     LATE_REPORT = "LATE_REPORT", "Report about an ended attempt"
     MISSION_OVER = "MISSION_OVER", "Mission known to be over"
+    DELAY_PREDICTED = "DELAY_PREDICTED", "Predicted to be late"
     PROOF_RECORDED = "PROOF_RECORDED", "Proof recorded"
     CODE_REFUSED = "CODE_REFUSED", "Wrong code"
 

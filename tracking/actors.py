@@ -73,9 +73,3 @@ def sweep_messages() -> None:
 @dramatiq.actor(max_retries=0)
 def tell_of_arrivals() -> None:
     _enqueue(triggers.write_arrivals(timezone.now()))
-
-
-@every(60)
-@dramatiq.actor(max_retries=0)
-def tell_of_delays() -> None:
-    _enqueue(triggers.write_delays(timezone.now()))

@@ -73,8 +73,8 @@ WEBHOOK_TRUSTED_HOSTS = env.list(
 )
 WEBHOOK_DELIVERIES_KEPT_DAYS = env.int("WEBHOOK_DELIVERIES_KEPT_DAYS", default=30)
 
-# Any of sms, email and console (a terminal). A customer gets each message on all channels that the
-# order has an address for. A mail server is written like smtp+tls://user:password@host:587.
+# Any of sms, whatsapp, email and console (a terminal). A customer gets each message on all channels
+# that the order has an address for, but no SMS besides WhatsApp. A mail server is written like smtp+tls://user:password@host:587.
 MESSAGE_CHANNELS = env.list(
     "MESSAGE_CHANNELS",
     default=["console"] if ENVIRONMENT in ("development", "demo") else [],
@@ -90,6 +90,15 @@ SMS_GATEWAY_BODY = env.str(
     "SMS_GATEWAY_BODY", default='{"to": "{to}", "text": "{text}", "id": "{id}"}'
 )
 SMS_GATEWAY_TIMEOUT_S = env.float("SMS_GATEWAY_TIMEOUT_S", default=10.0)
+# WhatsApp Cloud API of Meta. App secret and verify token are for the receipts that Meta sends us.
+WHATSAPP_API_URL = env.str("WHATSAPP_API_URL", default="https://graph.facebook.com")
+WHATSAPP_API_VERSION = env.str("WHATSAPP_API_VERSION", default="v23.0")
+WHATSAPP_PHONE_NUMBER_ID = env.str("WHATSAPP_PHONE_NUMBER_ID", default="")
+WHATSAPP_TOKEN = env.str("WHATSAPP_TOKEN", default="")
+WHATSAPP_TEMPLATE = env.str("WHATSAPP_TEMPLATE", default="delivery_update")
+WHATSAPP_APP_SECRET = env.str("WHATSAPP_APP_SECRET", default="")
+WHATSAPP_VERIFY_TOKEN = env.str("WHATSAPP_VERIFY_TOKEN", default="")
+WHATSAPP_TIMEOUT_S = env.float("WHATSAPP_TIMEOUT_S", default=10.0)
 
 # --- applications --------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -366,6 +375,8 @@ LANGUAGE_CODE = "en"
 # Languages of texts for customers; the console and the API are English.
 LANGUAGES = [("en", "English"), ("fr", "Français")]
 TIME_ZONE = "UTC"
+# The time zone of a new service area. Messages to customers have times of their area's zone.
+AREA_TIME_ZONE = env.str("AREA_TIME_ZONE", default="UTC")
 USE_TZ = True
 USE_I18N = True
 FORMAT_MODULE_PATH = "wingxtra.formats"

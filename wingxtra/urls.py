@@ -39,4 +39,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("orders.loading.pages")),
     path("", include("tracking.page.pages")),
+    path("", include("tracking.messages.views")),
 ]

@@ -12,6 +12,7 @@ from typing import Any
 from fleet.simulator.airframe import moved
 
 AREA_NAME = "Accra"
+AREA_TIME_ZONE = "Africa/Accra"
 AREA_POLYGON = {
     "type": "Polygon",
     "coordinates": [

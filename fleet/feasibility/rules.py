@@ -50,6 +50,8 @@ class Rules:
     zone_margin_m: float
     dropoff_max_accuracy_m: float
     customer_dropoff_radius_m: float
+    spot_pause_s: float
+    delay_told_minutes: float
     personal_data_days: int
     decision_days: int
     busy_weight: float

@@ -211,6 +211,7 @@ def _drone_id(job: DeliveryJob | None, to: Caller) -> str | None:
 FOR_MERCHANTS = {
     "attempt",
     "deliver_by",
+    "expected_at",
     "fields",
     "hold",
     "hub",

@@ -1,6 +1,6 @@
 """The sections of an order's page that `orders` provides: summary, timeline, attempts."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -10,12 +10,14 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from fleet import policy
 from fleet.feasibility.reasons import in_cm
 from fleet.models import Drone
 from orders import presentation
 from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.models.spot import pause_ends_at
 from orders.personal_data.masking import masked_name, masked_phone
-from orders.states import WITH_A_JOB, EventType, HoldCode, Holder
+from orders.states import WITH_A_JOB, EventType, HoldCode, Holder, Status
 from wingxtra.accounts.identity import ActorKind
 from wingxtra.console.admin import badge, duration, moment
 from wingxtra.console.registry import Section, Tone, add_section
@@ -51,6 +53,8 @@ def summary(order: Order, request: HttpRequest) -> Section:
     if order.metadata:
         members = "; ".join(f"{name}: {value}" for name, value in order.metadata.items())
         rows.append(("Merchant's metadata", _private(members, in_full)))
+    if until := _waits_for_spot_until(order):
+        rows.append(("Waits for the exact spot until", moment(until)))
     if order.reason_code:
         rows.append(("Ended because", order.get_reason_code_display()))
     if order.cancel_reason:
@@ -70,6 +74,11 @@ def _private(text: str, in_full: bool) -> str:
 def _parcel(order: Order) -> str:
     parcel = f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg"
     return f"{parcel}, {in_cm(order.payload_size_cm)}" if order.payload_size_cm else parcel
+
+
+def _waits_for_spot_until(order: Order) -> datetime | None:
+    ends_at = pause_ends_at(order, policy.current()) if order.status == Status.QUEUED else None
+    return ends_at if ends_at and ends_at > timezone.now() else None
 
 
 def _holder(order: Order) -> SafeString:

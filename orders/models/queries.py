@@ -10,6 +10,7 @@ from django.db.models.functions import Concat
 
 from fleet.feasibility.rules import Rules
 from orders.models import parcel, search
+from orders.models.spot import waits_for_spot
 from orders.states import IN_FLIGHT, TERMINAL, Holder, Status
 from wingxtra.accounts.identity import Caller, Role
 
@@ -47,13 +48,15 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def ready_for(self, rules: Rules, now: datetime) -> Self:
         """Orders whose parcel is ready when a drone can be there, so that no drone waits at a
-        pickup. If the policy requires it, only those whose parcel was reported ready.
+        pickup, and whose customer is not asked for the exact spot just now. If the policy requires
+        it, only those whose parcel was reported ready.
         """
+        asked = self.exclude(waits_for_spot(rules, now))
         reported_ready = Q(parcel_ready_at__isnull=False) | ~Q(holder=Holder.SENDER)
         if rules.ready_required:
-            return self.filter(reported_ready)
+            return asked.filter(reported_ready)
         soonest = now + timedelta(seconds=rules.launch_time_s)
-        return self.filter(reported_ready | Q(ready_at__isnull=True) | Q(ready_at__lte=soonest))
+        return asked.filter(reported_ready | Q(ready_at__isnull=True) | Q(ready_at__lte=soonest))
 
     def awaiting_staff(self) -> Self:
         """Orders whose parcel is not where it should be, or whose reports contradict each other."""

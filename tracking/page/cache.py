@@ -19,12 +19,12 @@ from django.db import transaction
 from django.utils import timezone, translation
 
 from dispatch import testmode
+from dispatch.missions import discrepancies
 from fleet import policy
 from fleet.live import picture
 from orders.models import DeliveryEvent, Order
 from orders.states import IN_FLIGHT, EventType, Holder, Status
 from orders.tracking_ids import canonical_id
-from tracking import doubts
 from tracking.page import public
 from tracking.page.texts import Situation, Stage
 from wingxtra.problems import NotFound
@@ -149,7 +149,7 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         Order.objects.select_related(
             "current_job", "merchant", "proof", "one_time_code", "service_area"
         )
-        .annotate(is_contradicted=doubts.contradicted())
+        .annotate(is_contradicted=discrepancies.contradicted())
         .filter(public_tracking_id=tracking_id)
         .first()
     )

@@ -83,6 +83,7 @@ LABELS: dict[EventType, Text] = {
     EventType.DELIVERED: _("Delivered"),
     EventType.REQUEUED: _("We are sending another drone"),
     EventType.RESCHEDULED: _("A new time was agreed"),
+    EventType.DELAY_PREDICTED: _("We expect it later than promised"),
     EventType.DROPOFF_CHANGED: _("Drop point moved"),
     EventType.PARCEL_READY: _("Your parcel is ready"),
     EventType.PARCEL_LOADED: _("Picked up"),

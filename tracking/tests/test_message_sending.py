@@ -45,7 +45,7 @@ def test_the_sms_body_can_be_form_encoded(sms: Receiver, settings: Settings):
     send_all()
     body = sms.received[0].body.decode()
     assert body.startswith("to=%2B233241234567&reference=")
-    assert "message=%7Bto%7D+%26+S%C3%B6hne%3A+we+have" in body
+    assert "message=%7Bto%7D+%26+S%C3%B6hne%3A+your+order" in body
 
 
 def test_a_changed_phone_number_applies_to_waiting_messages(sms: Receiver):
