@@ -62,10 +62,11 @@ GCS_BRIDGE_TIMEOUT_S = env.float("GCS_BRIDGE_TIMEOUT_S", default=10.0)
 # 1: the members that every ground control reads. 2: more members (docs/mission-intent.md).
 GCS_INTENT_VERSION = env.int("GCS_INTENT_VERSION", default=1)
 
-# Timeout of a whole try; maximum of concurrent tries, so that slow receivers do not occupy all
-# workers; and hosts, as in URLs, that may have private addresses and use plain http.
+# Timeout of a whole try; maximum of concurrent tries of all processes, at most half of them to
+# endpoints that are not quick; and hosts, as in URLs, that may have private addresses and use plain
+# http.
 WEBHOOK_TIMEOUT_S = env.float("WEBHOOK_TIMEOUT_S", default=10.0)
-WEBHOOK_AT_ONCE = env.int("WEBHOOK_AT_ONCE", default=4)
+WEBHOOK_AT_ONCE = env.int("WEBHOOK_AT_ONCE", default=64)
 WEBHOOK_TRUSTED_HOSTS = env.list(
     "WEBHOOK_TRUSTED_HOSTS",
     default=["127.0.0.1", "localhost"] if ENVIRONMENT in ("development", "demo") else [],
