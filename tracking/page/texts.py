@@ -215,6 +215,7 @@ REFUSALS: dict[str, Text] = {
     "moved_too_often": _(
         "The drop point was moved as often as is possible. Please ask for help below."
     ),
+    "throttled": _("That was very often in a short time. Please try again in %(seconds)s seconds."),
     "invalid_transition": _("It is too late to move the drop point: a drone is on it."),
     "lat": _("These coordinates cannot be read."),
     "lng": _("These coordinates cannot be read."),

@@ -1,4 +1,4 @@
-"""Slow receivers delay nobody else: limits per endpoint, merchant and speed, over real HTTP."""
+"""A slow receiver delays no other: limits per endpoint, merchant and speed, over real HTTP."""
 
 import math
 import os
