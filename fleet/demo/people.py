@@ -8,17 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import requests
-
 from fleet.demo import city
+from fleet.demo.calls import Calls, DemoFailed
 from fleet.demo.seed import Credentials
 
 TERMINAL = {"DELIVERED", "CANCELED", "FAILED", "ABORTED"}
 PLACING_TRIES = 20  # a random drop point may be in a no-fly zone
-
-
-class DemoFailed(Exception):
-    """The API gave an unexpected answer; the message contains it."""
 
 
 @dataclass
@@ -57,10 +52,9 @@ class Story:
 
 class People:
     def __init__(self, base_url: str, credentials: Credentials, seed: int) -> None:
-        self.api = f"{base_url}/api/v1"
+        self.call = Calls(f"{base_url}/api/v1")
         self.credentials = credentials
         self.rng = random.Random(seed)  # noqa: S311 (repeatable, not secret)
-        self.http = requests.Session()
         self.stories: list[Story] = []
 
     def place_order(self) -> Story:
@@ -68,7 +62,7 @@ class People:
         shop = city.SHOPS[len(self.stories) % len(city.SHOPS)]
         key = self.credentials.shop_keys[shop.name]
         for _ in range(PLACING_TRIES):
-            answer = self._call("POST", "/orders", key, json=city.order_of(shop, self.rng))
+            answer = self.call("POST", "/orders", key, json=city.order_of(shop, self.rng))
             if answer.status_code == 201:
                 order = answer.json()
                 story = Story(order, shop.name, order.pop("otp_code", None))
@@ -80,7 +74,7 @@ class People:
         """The new events of all open orders, oldest first per order; submits due proofs."""
         new = []
         for story in [story for story in self.stories if not story.is_over]:
-            answer = self._call(
+            answer = self.call(
                 "GET", f"/orders/{story.id}/events?page_size=100", self.credentials.ops_key
             )
             if not answer.ok:
@@ -111,10 +105,10 @@ class People:
             return
         if story.otp_code:
             path = f"/tracking/{story.order['public_tracking_id']}/otp"
-            answer = self.http.post(self.api + path, json={"otp_code": story.otp_code}, timeout=10)
+            answer = self.call("POST", path, json={"otp_code": story.otp_code})
             method = "OTP"
         else:
-            answer = self._call(
+            answer = self.call(
                 "POST",
                 f"/orders/{story.id}/pod",
                 self.credentials.ops_key,
@@ -125,11 +119,6 @@ class People:
             story.proof = method
         elif answer.status_code != 409:  # 409: the drone has not arrived or has left
             raise DemoFailed(f"Proof of {story.id}: {answer.status_code} {answer.text[:300]}")
-
-    def _call(self, verb: str, path: str, key: str, **options: Any) -> requests.Response:
-        return self.http.request(
-            verb, self.api + path, headers={"X-API-Key": key}, timeout=10, **options
-        )
 
 
 STATUS_EVENTS = {
