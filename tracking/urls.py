@@ -17,6 +17,7 @@ urlpatterns = [
     path(WEBHOOK, views.OneWebhook.as_view(), name="webhook"),
     path(f"{WEBHOOK}/rotate-secret", views.RotateSecret.as_view(), name="webhook-rotate"),
     path(f"{WEBHOOK}/test", views.SendTest.as_view(), name="webhook-test"),
+    path(f"{WEBHOOK}/replay", views.ReplayFailed.as_view(), name="webhook-replay-failed"),
     path(f"{WEBHOOK}/deliveries", views.Deliveries.as_view(), name="webhook-deliveries"),
     path(DELIVERY, views.OneDelivery.as_view(), name="webhook-delivery"),
     path(f"{DELIVERY}/replay", views.Replay.as_view(), name="webhook-replay"),

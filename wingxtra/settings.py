@@ -63,10 +63,11 @@ GCS_BRIDGE_TIMEOUT_S = env.float("GCS_BRIDGE_TIMEOUT_S", default=10.0)
 # 1: the members that every ground control reads. 2: more members (docs/mission-intent.md).
 GCS_INTENT_VERSION = env.int("GCS_INTENT_VERSION", default=1)
 
-# Timeout of a whole try; maximum of concurrent tries, so that slow receivers do not occupy all
-# workers; and hosts, as in URLs, that may have private addresses and use plain http.
+# Timeout of a whole try; maximum of concurrent tries of all processes, at most half of them to
+# endpoints that are not quick; and hosts, as in URLs, that may have private addresses and use plain
+# http.
 WEBHOOK_TIMEOUT_S = env.float("WEBHOOK_TIMEOUT_S", default=10.0)
-WEBHOOK_AT_ONCE = env.int("WEBHOOK_AT_ONCE", default=4)
+WEBHOOK_AT_ONCE = env.int("WEBHOOK_AT_ONCE", default=64)
 WEBHOOK_TRUSTED_HOSTS = env.list(
     "WEBHOOK_TRUSTED_HOSTS",
     default=["127.0.0.1", "localhost"] if ENVIRONMENT in ("development", "demo") else [],
@@ -248,15 +249,22 @@ REST_FRAMEWORK = {
 # How many requests each web process works on at the same time; see wingxtra.slow_clients.
 REQUESTS_AT_ONCE = env.int("REQUESTS_AT_ONCE", default=4)
 API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=1_000_000)
+
+
+def _rate(usual: str) -> str:
+    """Tests run without limits; the tests of the limits set their own."""
+    return "1000000000/minute" if ENVIRONMENT == "test" else usual
+
+
 # "<calls>/<second|minute|hour|day>": per authenticated caller, and per client address of anonymous
-# ones. Tests run without limits; the tests of the limits set their own.
-_UNLIMITED = "1000000000/minute"
-API_RATE_AUTHENTICATED = env.str(
-    "API_RATE_AUTHENTICATED", default=_UNLIMITED if ENVIRONMENT == "test" else "6000/minute"
-)
-API_RATE_PUBLIC = env.str(
-    "API_RATE_PUBLIC", default=_UNLIMITED if ENVIRONMENT == "test" else "300/minute"
-)
+# ones.
+API_RATE_AUTHENTICATED = env.str("API_RATE_AUTHENTICATED", default=_rate("6000/minute"))
+API_RATE_PUBLIC = env.str("API_RATE_PUBLIC", default=_rate("300/minute"))
+# Calls with a tracking link: all of one address, many phones; and of one link.
+API_RATE_LINKS = env.str("API_RATE_LINKS", default=_rate("3000/minute"))
+API_RATE_LINK_READS = env.str("API_RATE_LINK_READS", default=_rate("120/minute"))
+API_RATE_LINK_WRITES = env.str("API_RATE_LINK_WRITES", default=_rate("20/minute"))
+API_RATE_LINK_CODES = env.str("API_RATE_LINK_CODES", default=_rate("10/minute"))
 # Origins (scheme and host) whose pages may call us from a browser, like the GCS page. They
 # authenticate by a key or a token, never by our cookies.
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])

@@ -30,7 +30,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from orders.models import Order
 from pod.serializers import CodeInput, SignatureInput
-from tracking.page import cache, customer, headers, page_context, texts
+from tracking.page import cache, customer, headers, limits, page_context, texts
 from tracking.page.views import DropoffInput, InstructionsInput
 from wingxtra.accounts.branding import ink_on
 from wingxtra.api import throttling
@@ -68,10 +68,10 @@ def path_of(tracking_id: str) -> str:
 
 def _answer(request: HttpRequest, tracking_id: str) -> HttpResponse:
     try:
-        throttling.count(request, None)
+        throttling.count(limits.ceiling(request))
         if request.method == "POST":
             return _act(request, tracking_id)
-        return _show(request, cache.fetch(tracking_id))
+        return _show(request, _read_copy(tracking_id))
     except NotFound:
         return _notice(
             request,
@@ -87,7 +87,7 @@ def _answer(request: HttpRequest, tracking_id: str) -> HttpResponse:
             request,
             429,
             _("One moment, please"),
-            _("This page was opened very often from where you are. It comes back by itself."),
+            _("This page was opened very often in the last minute. It comes back by itself."),
             refused.retry_after_s,
         )
     except (redis.RedisError, OperationalError, InterfaceError) as error:
@@ -161,12 +161,11 @@ def _act(request: HttpRequest, tracking_id: str) -> HttpResponse:
     """Carry out a form and redirect to the page. After a refusal show the page with the reason."""
     order = cache.order_of(tracking_id)
     try:
+        kind = limits.Kind.CODE if request.POST.get("do") == "otp" else limits.Kind.WRITE
+        throttling.count(limits.of_link(kind, tracking_id))
         done = _do(request, order)
     except Problem as problem:
-        copy = cache.fetch(tracking_id, fresh=True)
-        values = {"radius_m": round(copy.dropoff_radius_m), **problem.extra}
-        refused = texts.refusal(problem, values)
-        return _page(request, copy, status=problem.status, refused=refused)
+        return _refused(request, cache.fetch(tracking_id, fresh=True), problem)
     cache.fetch(tracking_id, fresh=True)
     query = QueryDict(mutable=True)
     query["done"] = done
@@ -175,6 +174,18 @@ def _act(request: HttpRequest, tracking_id: str) -> HttpResponse:
     answer = redirect(f"{path_of(order.public_tracking_id)}?{query.urlencode()}")
     answer.status_code = 303
     return headers.add(answer)
+
+
+def _refused(request: HttpRequest, copy: cache.Copy, problem: Problem) -> HttpResponse:
+    values = {
+        "radius_m": round(copy.dropoff_radius_m),
+        "seconds": problem.retry_after_s,
+        **problem.extra,
+    }
+    answer = _page(request, copy, status=problem.status, refused=texts.refusal(problem, values))
+    if problem.retry_after_s is not None:
+        answer["Retry-After"] = str(problem.retry_after_s)
+    return answer
 
 
 def _do(request: HttpRequest, order: Order) -> str:
@@ -259,10 +270,27 @@ def _number(text: str | None) -> float | str | None:
 # --- images --------------------------------------------------------------------------------------
 
 
-@require_safe
-def qr_code(request: HttpRequest, tracking_id: str) -> HttpResponse:
+def _image(draw: Callable[[cache.Copy], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """The view of an image that `draw` makes."""
+
+    @require_safe
+    def view(request: HttpRequest, tracking_id: str) -> HttpResponseBase:
+        try:
+            throttling.count(limits.ceiling(request))
+            return draw(_read_copy(tracking_id))
+        except NotFound as error:
+            raise Http404 from error
+        except throttling.TooManyRequests as refused:
+            answer = HttpResponse(refused.detail, "text/plain", 429)
+            answer["Retry-After"] = str(refused.retry_after_s)
+            return headers.add(answer)
+
+    return view
+
+
+@_image
+def qr_code(copy: cache.Copy) -> HttpResponse:
     """The link as a QR code, to open the delivery on another phone."""
-    copy = _copy_or_404(request, tracking_id)
     path = path_of(copy.view["public_tracking_id"])
     code = segno.make(f"{settings.PUBLIC_BASE_URL}{path}", error="m")
     image = BytesIO()
@@ -270,10 +298,9 @@ def qr_code(request: HttpRequest, tracking_id: str) -> HttpResponse:
     return headers.add(HttpResponse(image.getvalue(), "image/svg+xml"), max_age_s=IMAGE_MAX_AGE_S)
 
 
-@require_safe
-def logo(request: HttpRequest, tracking_id: str) -> HttpResponseBase:
+@_image
+def logo(copy: cache.Copy) -> HttpResponseBase:
     """The merchant's logo, at a URL that does not name the merchant."""
-    copy = _copy_or_404(request, tracking_id)
     if not copy.sender.logo:
         raise Http404
     try:
@@ -283,12 +310,11 @@ def logo(request: HttpRequest, tracking_id: str) -> HttpResponseBase:
     return headers.add(FileResponse(image, content_type="image/png"), max_age_s=IMAGE_MAX_AGE_S)
 
 
-def _copy_or_404(request: HttpRequest, tracking_id: str) -> cache.Copy:
-    try:
-        throttling.count(request, None)
-        return cache.fetch(tracking_id)
-    except (NotFound, throttling.TooManyRequests) as error:
-        raise Http404 from error
+def _read_copy(tracking_id: str) -> cache.Copy:
+    """Raises NotFound and TooManyRequests."""
+    copy = cache.fetch(tracking_id)
+    throttling.count(limits.of_link(limits.Kind.READ, tracking_id))
+    return copy
 
 
 urlpatterns = [

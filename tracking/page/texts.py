@@ -217,6 +217,7 @@ REFUSALS: dict[str, Text] = {
     "moved_too_often": _(
         "The drop point was moved as often as is possible. Please ask for help below."
     ),
+    "throttled": _("That was very often in a short time. Please try again in %(seconds)s seconds."),
     "invalid_transition": _("It is too late to move the drop point: a drone is on it."),
     "too_late_to_instruct": _("It is too late for instructions: the drone is on its way."),
     "changed_too_often": _(

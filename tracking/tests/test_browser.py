@@ -123,10 +123,28 @@ def test_polling_respects_retry_after(visit: Visit) -> None:
         page.clock.fast_forward(2_000)
     page.wait_for_load_state("networkidle")
     page.clock.fast_forward(20_000)
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.clock.fast_forward(5_000)
+    page.wait_for_timeout(200)
     assert len(asked) == 1
     with page.expect_response("**/track/**"):
         page.clock.fast_forward(20_000)
     headline(page).to_contain_text("On its way")
+
+
+def test_a_form_that_meets_the_limit_of_the_address_stays(visit: Visit) -> None:
+    page = visit(looks.here_for_a_word())
+    notice = "<h1>One moment, please</h1>"
+
+    def refuse(route: Route) -> None:
+        headers = {"Retry-After": "30", "Content-Type": "text/html"}
+        route.fulfill(status=429, headers=headers, body=notice)
+
+    page.route("**/track/**", refuse)
+    page.get_by_role("button", name="I have it").click()
+    expect(page.get_by_role("alert")).to_contain_text("this was not sent")
+    expect(page.get_by_role("button", name="I have it")).to_be_visible()
 
 
 def test_a_hidden_page_polls_less_and_polls_at_once_when_shown(visit: Visit) -> None:

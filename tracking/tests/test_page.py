@@ -211,7 +211,7 @@ def test_a_merchants_name_is_escaped() -> None:
 
 
 def test_too_many_requests_get_a_friendly_page(settings: Settings) -> None:
-    settings.API_RATE_PUBLIC = "2/minute"
+    settings.API_RATE_LINK_READS = "2/minute"
     tracking_id = secret_order(Status.QUEUED).public_tracking_id
 
     answers = [page(tracking_id) for _ in range(3)]

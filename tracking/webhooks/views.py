@@ -15,6 +15,8 @@ from tracking.models import WebhookDelivery, WebhookEndpoint
 from tracking.webhooks import endpoints
 from tracking.webhooks.serializers import (
     Delivery,
+    ReplayedSince,
+    ReplaySince,
     Webhook,
     WebhookChange,
     WebhookInput,
@@ -123,6 +125,16 @@ class SendTest(WebhookView):
     def post(self, request: Request, webhook_id: UUID) -> Response:
         """Send a test event. `GET /webhook-deliveries/{id}` shows the result."""
         return _sent(endpoints.make_test(self.endpoint(webhook_id)))
+
+
+class ReplayFailed(WebhookView):
+    @extend_schema(request=ReplaySince, responses={202: ReplayedSince})
+    def post(self, request: Request, webhook_id: UUID) -> Response:
+        """Send again what failed since then: the oldest first, each event once."""
+        endpoint = self.endpoint(webhook_id)
+        replayed = endpoints.replay_failed(endpoint.pk, self.read(ReplaySince)["since"])
+        enqueue(actors.sweep_webhooks)
+        return Response({"webhook_id": endpoint.pk, "replayed": replayed}, status=202)
 
 
 class Deliveries(WebhookView, ListAPIView[WebhookDelivery]):

@@ -389,6 +389,15 @@ ROWS = [
     ),
     Row(
         "POST",
+        "/webhooks/{id}/replay",
+        {MERCHANT, ADMIN},
+        "webhook_id replayed",
+        202,
+        path=lambda world: f"/webhooks/{world.webhook().pk}/replay",
+        body={"since": "2026-03-01T00:00:00Z"},
+    ),
+    Row(
+        "POST",
         "/webhook-deliveries/{id}/replay",
         {MERCHANT, ADMIN},
         DELIVERY,

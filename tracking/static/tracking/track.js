@@ -18,6 +18,7 @@ const Track = (() => {
   const page = document.getElementById("page");
   const raw = new Map(); // the server's HTML by element id, because `localize` changes the times
   let timer = null;
+  let notBefore = 0; // the server's Retry-After, on the phone's clock
   let failures = 0;
   let shownAt = Date.now();
   let sending = false;
@@ -112,21 +113,25 @@ const Track = (() => {
 
   function schedule(seconds) {
     clearTimeout(timer);
-    // Random jitter: other phones may have got the same Retry-After.
-    if (seconds) timer = setTimeout(poll, seconds * 1000 * (0.9 + 0.2 * Math.random()));
+    // Random jitter: other phones poll as often, and may have got the same Retry-After.
+    const wait_ms = seconds * 1000 * (0.9 + 0.2 * Math.random());
+    const asked_ms = Math.max(0, notBefore - Date.now()) * (1 + 0.1 * Math.random());
+    if (seconds) timer = setTimeout(poll, Math.max(wait_ms, asked_ms));
   }
 
   async function poll() {
     if (sending) return schedule(1);
+    // Also when the page is shown again or the phone is online again.
+    if (Date.now() < notBefore) return schedule(every_s() || 1);
     try {
       const answer = await fetch(page.dataset.here, { signal: AbortSignal.timeout(TIMEOUT_MS) });
       if (answer.status === 404) return location.reload();
-      if (!answer.ok) return failed(Number(answer.headers.get("Retry-After")) || 0);
+      if (!answer.ok) return failed(answer);
       const fresh = await parsed(answer);
       if (!sending) show(fresh);
       succeeded();
     } catch {
-      failed(0);
+      failed();
     }
   }
 
@@ -136,10 +141,17 @@ const Track = (() => {
     schedule(every_s());
   }
 
-  function failed(wait_s) {
+  function failed(answer) {
     failures += 1;
+    waitAs(answer);
     if (failures > 1 || !navigator.onLine) showLost();
-    schedule(Math.max(wait_s, Math.min(SLOWEST_S, (every_s() || 15) * 2 ** Math.min(failures, 6))));
+    schedule(Math.min(SLOWEST_S, (every_s() || 15) * 2 ** Math.min(failures, 6)));
+  }
+
+  // Retry-After of a 429 or 503. There is none without an answer.
+  function waitAs(answer) {
+    const seconds = Number(answer?.headers.get("Retry-After")) || 0;
+    notBefore = Math.max(notBefore, Date.now() + seconds * 1000);
   }
 
   function showLost() {
@@ -168,7 +180,13 @@ const Track = (() => {
     try {
       const body = new URLSearchParams(new FormData(form));
       const answer = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(TIMEOUT_MS) });
-      show(await parsed(answer), { answered: form });
+      const fresh = await parsed(answer);
+      // A notice instead of the page: what was typed or drawn must stay.
+      if (!answer.ok && !fresh.getElementById("page")) {
+        waitAs(answer);
+        return showError(words.failed);
+      }
+      show(fresh, { answered: form });
       document.querySelector("#feedback > p")?.scrollIntoView({ block: "center" });
       succeeded();
     } catch {
