@@ -20,7 +20,7 @@ from django.utils import timezone
 from fleet.live.picture import Picture
 from orders import lifecycle
 from orders.models import Order
-from orders.states import AT_THE_DROP_POINT, EventType, Happened, PodRequirement, Status
+from orders.states import AT_THE_DROP_POINT, Happened, PodRequirement, Status
 from pod import codes, images, whereabouts
 from pod.models import ProofOfDelivery
 from pod.whereabouts import Whereabouts
@@ -170,8 +170,7 @@ class _Recorder:
         _refuse_unless_at_the_drop_point(order)
         proof = self._create_proof(order)
         self.recorded = Recorded(proof, is_new=True)
-        message = f"Proof of delivery: {proof.get_method_display().lower()}."
-        return Happened(EventType.PROOF_RECORDED, message, {"method": proof.method})
+        return order.prove(PodRequirement(proof.method), proof.created_at)
 
     def _create_proof(self, order: Order) -> ProofOfDelivery:
         # After the delivery the drone's position is no evidence.

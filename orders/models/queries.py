@@ -90,6 +90,16 @@ class OrderQuerySet(models.QuerySet["Order"]):
     def missing_proof(self) -> Self:
         return self.filter(status=Status.DELIVERED, proof_missing=True, forgotten_at__isnull=True)
 
+    def proof_untold(self, delivered_before: datetime) -> Self:
+        """Delivered before this time without their proof, and their merchants are not told yet."""
+        return self.missing_proof().filter(
+            delivered_at__lte=delivered_before, proof_missed_at__isnull=True
+        )
+
+    def awaiting_proof(self) -> Self:
+        """Handed over as the drone reports; the policy waits for the proof."""
+        return self.filter(proof_awaited_since__isnull=False)
+
     def to_be_forgotten(self, ended_before: datetime) -> Self:
         """Orders that ended before this time and still have personal data."""
         return self.filter(

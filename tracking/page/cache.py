@@ -174,6 +174,7 @@ def _order_fields(order: Order, rules: policy.Rules, doubted: bool) -> public.Or
         holder_since=order.holder_since,
         doubted=doubted,
         forgotten=order.forgotten_at is not None,
+        unproven=order.pod_requirement if order.proof_missing or order.proof_awaited_since else "",
     )
 
 

@@ -44,9 +44,11 @@ DRAWN_AT = {
     Stage.ON_ITS_WAY: 0.5,
     Stage.HERE: 1.0,
     Stage.COMING_DOWN: 1.0,
+    Stage.HANDED_OVER: 1.0,
     Stage.DELIVERED: 1.0,
 }
 FLIES_FROM, FLIES_TO = 0.06, 0.97
+TONES = {Stage.DELIVERED: "good", Stage.OVER: "busy", Stage.HANDED_OVER: "busy"}
 # Staff are checking the order: the page shows no promise and no form.
 UNCLEAR = (Stage.CHECKING, Stage.LOOKING)
 UNSUCCESSFUL = (Status.CANCELED, Status.FAILED, Status.ABORTED)
@@ -87,17 +89,15 @@ def context_of(copy: Copy) -> dict[str, Any]:
     return {
         "view": view,
         "stage": situation.stage.value,
-        "tone": {Stage.DELIVERED: "good", Stage.OVER: "busy"}.get(
-            situation.stage, "bad" if over else "busy"
-        ),
+        "tone": TONES.get(situation.stage, "bad" if over else "busy"),
         "headline": texts.headline(situation, eta_s),
         "advice": texts.advice(situation),
-        "need": texts.NEEDS.get(copy.pod_requirement) if _has_a_need(status, ask) else None,
+        "need": texts.NEEDS.get(copy.pod_requirement) if _has_a_need(copy, ask) else None,
         "is_silent": situation.reason == "silence",
         "eta_s": eta_s,
         "facts": facts(copy, eta_s),
         "progress": progress(copy),
-        "steps": steps(view) if situation.stage != Stage.OVER else [],
+        "steps": steps(view, situation.stage) if situation.stage != Stage.OVER else [],
         "timeline": [
             # The view has the English label, which is the key of the translation.
             {"label": gettext(entry["label"]), "at": moment(entry["at"])}
@@ -140,7 +140,10 @@ def form_of(copy: Copy) -> str:
     return ask if status in AT_THE_DROP_POINT or late else ""
 
 
-def _has_a_need(status: Status, ask: str) -> bool:
+def _has_a_need(copy: Copy, ask: str) -> bool:
+    if copy.situation.stage == Stage.HANDED_OVER:
+        return False
+    status = Status(copy.view["status"])
     return status not in (*WAITING, *TERMINAL) and ask not in (*PROOF_FORMS.values(), "locked")
 
 
@@ -219,19 +222,21 @@ def distance_left(view: dict[str, Any]) -> str:
     return texts.distance(float(distance_m(here["lat"], here["lng"], there["lat"], there["lng"])))
 
 
-def steps(view: dict[str, Any]) -> list[Step]:
+def steps(view: dict[str, Any], stage: Stage) -> list[Step]:
     """The five steps of a delivery. The last step reached is current until the delivery is over.
 
-    A skipped step is done, without a time. An unsuccessful delivery has no steps ahead; its last
-    step says how and when it ended.
+    After a hand-over without its proof the last step is not “Delivered”, and not done. A skipped
+    step is done, without a time. An unsuccessful delivery has no steps ahead; its last step says
+    how and when it ended.
     """
     reached_at = {entry["type"]: moment(entry["at"]) for entry in view["timeline"]}
     reached = [kind in view["milestones"] for kind, _ in STEPS]
     latest = max((index for index, is_reached in enumerate(reached) if is_reached), default=-1)
-    current = "done" if view["status"] in TERMINAL else "current"
+    is_unproven = stage == Stage.HANDED_OVER and reached[-1]
+    current = "done" if view["status"] in TERMINAL and not is_unproven else "current"
     found = [
         Step(
-            str(label),
+            str(texts.HANDED_OVER if is_unproven and kind == EventType.DELIVERED else label),
             reached_at.get(kind) if reached[index] else None,
             "ahead" if index > latest else current if index == latest else "done",
         )

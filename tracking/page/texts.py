@@ -34,6 +34,7 @@ class Stage(StrEnum):
     ON_ITS_WAY = "on_its_way"
     HERE = "here"
     COMING_DOWN = "coming_down"
+    HANDED_OVER = "handed_over"
     DELIVERED = "delivered"
     CANCELED = "canceled"
     FAILED = "failed"
@@ -47,8 +48,9 @@ class Stage(StrEnum):
 class Situation:
     """The stage, and everything else that headline and advice depend on.
 
-    reason: why it was canceled (a CancelReason), why it waits ("paused"), or why ETA and position
-    are missing ("silence"). holder: who has the parcel, if that changes the advice.
+    reason: why it was canceled (a CancelReason), why it waits ("paused"), why ETA and position are
+    missing ("silence"), or the proof that is missing (a PodRequirement). holder: who has the
+    parcel, if that changes the advice.
     """
 
     stage: Stage
@@ -92,13 +94,18 @@ LABELS: dict[EventType, Text] = {
     EventType.PARCEL_RETURNED: _("Your parcel is back with the sender"),
     EventType.PARCEL_LOST: _("Your parcel is lost"),
     EventType.CORRECTED: _("We were wrong: it was not delivered"),
+    EventType.PROOF_AWAITED: _("Handed over by the drone"),
     EventType.PROOF_RECORDED: _("Receipt confirmed"),
+    EventType.CASE_OPENED: _("You told us about a problem"),
+    EventType.CASE_CLOSED: _("Your problem was answered"),
     EventType.CANCELED: _("Canceled"),
     EventType.FAILED: _("Could not be delivered"),
     EventType.ABORTED: _("Could not be delivered"),
 }
 HELD = _("We are checking what happened")
 DELIVERED_AFTER_ALL = _("Delivered after all")
+# In place of “Delivered” while the proof is missing.
+HANDED_OVER = _("Handed over by the drone")
 # Labels of `custody`.
 HOLDERS: dict[Holder, Text] = {
     Holder.SENDER: _("With the sender"),
@@ -119,6 +126,7 @@ HEADLINES: dict[Stage, Text] = {
     Stage.ON_ITS_WAY: _("On its way"),
     Stage.HERE: _("Your drone is here"),
     Stage.COMING_DOWN: _("Your parcel is coming down"),
+    Stage.HANDED_OVER: _("The drone has handed over your parcel"),
     Stage.DELIVERED: _("Delivered"),
     Stage.CANCELED: _("Canceled"),
     Stage.FAILED: _("We could not deliver this order"),
@@ -138,6 +146,7 @@ ADVICE: dict[Stage, Text] = {
     Stage.ON_ITS_WAY: _("Please keep an open spot at the drop point."),
     Stage.HERE: _("Please stand back until the parcel is on the ground."),
     Stage.COMING_DOWN: _("Please stand back until the parcel is on the ground."),
+    Stage.HANDED_OVER: _("We still confirm its receipt. There is nothing for you to do."),
     Stage.DELIVERED: _("Thank you. Your parcel was delivered."),
     Stage.CANCELED: _("No drone is coming. The sender can tell you more."),
     Stage.FAILED: _("The sender knows and will contact you."),
@@ -171,6 +180,11 @@ ADVICE_BY_REASON: dict[str, Text] = {
         "We have not heard from the drone for a moment. It knows its way, and we tell you as soon "
         "as we hear from it again."
     ),
+}
+# The customer can give these proofs after the hand-over, too.
+ADVICE_BY_PROOF: dict[str, Text] = {
+    PodRequirement.OTP: _("Please confirm with your code that you have it."),
+    PodRequirement.SIGNATURE: _("Please confirm with your signature that you have it."),
 }
 NEEDS: dict[str, Text] = {
     PodRequirement.OTP: _("Have your six-digit code ready."),
@@ -236,6 +250,8 @@ def headline(situation: Situation, eta_s: int | None) -> Headline:
 
 def advice(situation: Situation) -> str:
     by_holder = ADVICE_BY_HOLDER.get((situation.stage, situation.holder))
+    if situation.stage == Stage.HANDED_OVER:
+        return str(ADVICE_BY_PROOF.get(situation.reason) or ADVICE[situation.stage])
     return str(ADVICE_BY_REASON.get(situation.reason) or by_holder or ADVICE[situation.stage])
 
 
