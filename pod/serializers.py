@@ -19,6 +19,8 @@ from wingxtra.problems import FieldProblem, Invalid
 MAX_STROKES = 200
 MAX_POINTS = 10_000
 MAX_COORDINATE = 100_000
+# The largest body with a signature of MAX_POINTS.
+SIGNATURE_MAX_BYTES = 256 * 1024
 MAX_METADATA_CHARACTERS = 4_000
 
 POINT = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}

@@ -29,7 +29,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from orders.models import Order
-from pod.serializers import CodeInput, SignatureInput
+from pod.serializers import SIGNATURE_MAX_BYTES, CodeInput, SignatureInput
 from tracking.page import cache, customer, headers, page_context, texts
 from tracking.page.views import DropoffInput
 from wingxtra.accounts.branding import ink_on
@@ -207,8 +207,11 @@ def _confirm(order: Order, form: QueryDict) -> str:
 
 
 def _sign(order: Order, form: QueryDict) -> str:
+    text = form.get("signature") or "[]"
+    if len(text) > SIGNATURE_MAX_BYTES:
+        raise Invalid([FieldProblem("signature", "too_long", "This signature is too long.")])
     try:
-        strokes = json.loads(form.get("signature") or "[]")
+        strokes = json.loads(text)
     except (ValueError, RecursionError):
         strokes = None
     if strokes == []:
