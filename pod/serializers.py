@@ -12,7 +12,7 @@ from rest_framework import serializers
 
 from orders.states import PodRequirement
 from pod import images, proofs
-from pod.models import ProofOfDelivery, proof_methods
+from pod.models import Case, ProofOfDelivery, proof_methods
 from wingxtra.api.serializers import StrictSerializer, Text, Timestamp
 from wingxtra.problems import FieldProblem, Invalid
 
@@ -161,6 +161,13 @@ class SignatureInput(StrictSerializer):
     """`POST /tracking/{id}/signature`."""
 
     signature = Strokes()
+
+
+class CaseInput(StrictSerializer):
+    """A customer's problem after the delivery; the photo comes beside it."""
+
+    kind = serializers.ChoiceField(choices=Case.Kind.choices)
+    text = Text(max_length=500, allow_blank=True)
 
 
 def evidence(data: dict[str, Any]) -> proofs.Evidence:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from orders import dropoff, lifecycle
 from orders.models import Order
 from orders.states import AT_THE_DROP_POINT, DropoffSource, PodRequirement, Status
-from pod import images, proofs
+from pod import cases, images, proofs
 from pod.serializers import signature_evidence
 from wingxtra.accounts.identity import CUSTOMER
 from wingxtra.problems import Conflict, FieldProblem, Invalid
@@ -74,6 +74,11 @@ def confirm(order: Order) -> None:
         job_id=order.current_job_id,
         message="The customer has it.",
     )
+
+
+def complain(order: Order, complaint: cases.Complaint) -> lifecycle.Done:
+    """“It is not here”, “it is damaged”: opens a case. Raises Conflict, and Invalid for a photo."""
+    return cases.open_case(order.pk, complaint, by=CUSTOMER)
 
 
 def move_dropoff(order: Order, fix: Fix) -> lifecycle.Done:

@@ -19,8 +19,9 @@ from orders.states import (
     Status,
 )
 from orders.tracking_ids import grouped
+from pod.cases import MAX_CASES
 from tracking.page import public, texts
-from tracking.page.cache import Copy
+from tracking.page.cache import Copy, ShownCase
 from tracking.page.texts import Stage
 
 STEPS = (
@@ -104,6 +105,8 @@ def context_of(copy: Copy) -> dict[str, Any]:
             for entry in reversed(view["timeline"])
         ],
         "ask": ask,
+        "cases": [shown_case(case) for case in copy.cases],
+        "case_kinds": case_kinds(copy),
         "has_map": not over,
         "refresh_s": 0 if over else REFRESH_IN_FLIGHT_S if in_flight else REFRESH_WAITING_S,
         "reload_s": 0
@@ -138,6 +141,32 @@ def form_of(copy: Copy) -> str:
     ask = "locked" if copy.code_locked else proof_form
     late = status == Status.DELIVERED and copy.view["pod_summary"] is None and ask != "confirm"
     return ask if status in AT_THE_DROP_POINT or late else ""
+
+
+def shown_case(case: ShownCase) -> dict[str, Any]:
+    return {
+        "label": in_a_sentence(texts.CASES[case.kind]),
+        "state": texts.CASE_OUTCOMES[case.outcome] if case.closed_at else texts.CASE_IS_OPEN,
+        "at": case.closed_at or case.opened_at,
+        "answer": case.answer,
+    }
+
+
+def in_a_sentence(text: texts.Text) -> str:
+    words = str(text)
+    return words[0].lower() + words[1:]
+
+
+def case_kinds(copy: Copy) -> list[dict[str, Any]]:
+    """The choices of the form for a problem; empty when there is no form."""
+    open_kinds = {case.kind for case in copy.cases if case.closed_at is None}
+    if not copy.takes_cases or len(copy.cases) >= MAX_CASES:
+        return []
+    return [
+        {"value": kind, "label": label}
+        for kind, label in texts.CASES.items()
+        if kind not in open_kinds
+    ]
 
 
 def _has_a_need(copy: Copy, ask: str) -> bool:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from orders.states import CancelReason, EventType, Holder, PodRequirement
+from pod.models import Case
 from wingxtra.problems import Invalid, Problem
 
 Text = str | Promise
@@ -198,10 +199,24 @@ RECEIVED_WITH: dict[str, Text] = {
     PodRequirement.PHOTO: _("A photo"),
     PodRequirement.OPERATOR_CONFIRM: _("Our staff’s word"),
 }
+CASES: dict[str, Text] = {
+    Case.Kind.NOT_HERE: _("It is not here"),
+    Case.Kind.DAMAGED: _("It is damaged"),
+}
+CASE_IS_OPEN = _("Our staff are looking into it. You told us on")
+CASE_OUTCOMES: dict[str, Text] = {
+    Case.Outcome.FOUND: _("It was found. We answered on"),
+    Case.Outcome.REFUNDED: _("The sender refunds it. We answered on"),
+    Case.Outcome.REPLACED: _("The sender sends another one. We answered on"),
+    Case.Outcome.NOT_CONFIRMED: _("We could not confirm it. We answered on"),
+}
 THANKS: dict[str, Text] = {
     "otp": _("The code is right. Thank you."),
     "signature": _("Thank you for signing."),
     "confirm": _("Thank you for telling us."),
+    "case": _(
+        "Thank you for telling us. Our staff look into it, and you read here what they find."
+    ),
     "dropoff": _("The drop point was moved. We deliver there."),
     "dropoff-same": _("The drop point is there already. Nothing was changed."),
 }
@@ -230,6 +245,16 @@ REFUSALS: dict[str, Text] = {
         "The drop point was moved as often as is possible. Please ask for help below."
     ),
     "invalid_transition": _("It is too late to move the drop point: a drone is on it."),
+    "not_delivered": _("This delivery is not over yet."),
+    "case_open": _("You told us already, and our staff are looking into it."),
+    "too_late_for_a_case": _("It is too late to tell us here. Please ask for help below."),
+    "too_many_cases": _("You told us often enough. Please ask for help below."),
+    "kind": _("Please choose what is wrong."),
+    "text": _("Please use at most 500 letters."),
+    "file_too_large": _("This photo is too large: at most 8 MB. Please send a smaller one."),
+    "form_too_large": _("This photo is too large: at most 8 MB. Please send a smaller one."),
+    "image_too_large": _("This photo has too many pixels. Please send a smaller one."),
+    "photo": _("This photo cannot be read. Please send a JPEG, PNG or WebP picture."),
     "lat": _("These coordinates cannot be read."),
     "lng": _("These coordinates cannot be read."),
     "form_not_ours": _("This page was too old. Please try again."),
