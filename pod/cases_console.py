@@ -20,7 +20,7 @@ from pod.models import Case
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
 from wingxtra.console.filters import DaysFilter
-from wingxtra.console.registry import Attention, Section, Tone, add_section
+from wingxtra.console.registry import Attention, Button, Section, Tone, add_section
 
 roles.seen_by_all("pod.view_case")
 
@@ -63,7 +63,13 @@ def what_was_said(case: Case, request: HttpRequest) -> Section | None:
     if not request.user.has_perm("orders.view_personal_data"):
         return None
     picture, is_missing = embedded(case.photo)
-    context = {"case": case, "picture": picture, "picture_is_missing": is_missing}
+    context = {
+        "case": case,
+        "picture": picture,
+        "picture_is_missing": is_missing,
+        "order_url": reverse("admin:orders_order_change", args=[case.order_id]),
+        "remedies": [b for b in _remedies(case) if request.user.has_perm(b.permission)],
+    }
     return Section("What the customer says", "console/case.html", context)
 
 
@@ -88,14 +94,19 @@ def _state(case: Case) -> SafeString:
     return badge(case.get_outcome_display(), Tone.IDLE)
 
 
+def _remedies(case: Case) -> tuple[Button, ...]:
+    """What changes the order, if the customer is right."""
+    if case.closed_at is not None or case.kind != Case.Kind.NOT_HERE:
+        return ()
+    return actions.buttons(case.order, "correct")
+
+
 def open_cases(now: datetime) -> Iterator[Attention]:
-    waiting = Case.objects.open().select_related("order__holder_drone", "order__holder_hub")
+    waiting = Case.objects.open().filter(order__live_mode=True)
+    waiting = waiting.select_related("order__holder_drone", "order__holder_hub")
     for case in waiting.order_by("opened_at")[:20]:
         order = case.order
         proof = order.get_proof_method_display().lower() if order.proof_method else "none"
-        remedies = [actions.button(Case, "answer", case.pk)]
-        if case.kind == Case.Kind.NOT_HERE:
-            remedies += actions.buttons(order, "correct")
         yield Attention(
             key=f"case:{case.pk}",
             level=13 + min(9, int((now - case.opened_at).total_seconds() // 7200)),
@@ -104,7 +115,7 @@ def open_cases(now: datetime) -> Iterator[Attention]:
             f"{presentation.parcel_place(order)}. The case's page has track, proof and custody.",
             url=reverse("admin:pod_case_change", args=[case.pk]),
             since=case.opened_at,
-            remedies=tuple(remedies),
+            remedies=(actions.button(Case, "answer", case.pk), *_remedies(case)),
         )
 
 

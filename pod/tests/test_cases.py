@@ -224,6 +224,13 @@ def test_the_page_of_a_case_has_the_evidence_beside_it(role: Role) -> None:
     for title in ("What the customer says", "Where it is", "The order", "Timeline"):
         assert f">{title}</h2>" in html
     assert "Where the parcel is" in html
+    assert "Correct the outcome…" not in html  # it was delivered
+
+
+def test_the_page_offers_the_correction_to_those_who_may() -> None:
+    case = opened()
+    assert "Correct the outcome…" in case_page(Role.OPS, case)
+    assert "Correct the outcome…" not in case_page(Role.READONLY, case)
 
 
 def test_readonly_never_reads_words_or_photo() -> None:
