@@ -18,7 +18,7 @@ def copy_to_the_orders(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> N
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("orders", "0015_proof_told"),
+        ("orders", "0016_proof_told"),
         ("pod", "0005_methods_from_the_requirements"),
     ]
 

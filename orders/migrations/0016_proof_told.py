@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0004_loader_role'),
         ('fleet', '0011_proof_waits'),
-        ('orders', '0014_changed_since'),
+        ('orders', '0015_more_test_scenarios'),
     ]
 
     operations = [
