@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orders', '0015_proof_told'),
+        ('orders', '0016_proof_told'),
         ('pod', '0006_proofs_told'),
     ]
 
