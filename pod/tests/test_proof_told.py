@@ -13,8 +13,8 @@ from pytest_django import DjangoAssertNumQueries
 from fleet import policy
 from orders import actors, lifecycle
 from orders.models import DeliveryEvent, Order
-from orders.states import PodRequirement, Status
-from orders.tests.factories import order_in
+from orders.states import PodRequirement, Scenario, Status
+from orders.tests.factories import OrderFactory, order_in
 from pod import proofs
 from pod.proofs import Evidence
 from wingxtra.accounts.identity import CUSTOMER, SYSTEM, Actor, ActorKind
@@ -84,6 +84,18 @@ def test_zero_seconds_tell_it_at_once() -> None:
     order = order_in(Status.DELIVERED, pod_requirement=PodRequirement.SIGNATURE)
     assert lifecycle.miss_proofs(timezone.now()) == 1
     assert missing(order) == 1
+
+
+def test_a_test_order_that_plays_it_is_told_without_waiting() -> None:
+    orders = [
+        OrderFactory(live_mode=False, test_scenario=scenario, pod_requirement=PodRequirement.PHOTO)
+        for scenario in (Scenario.PROOF_MISSING, Scenario.DELIVERED)
+    ]
+    for order in orders:
+        lifecycle.assign(order.pk, None, by=SYSTEM, why="A test order.")
+        lifecycle.advance(order.pk, Status.DELIVERED, by=SYSTEM)
+    lifecycle.miss_proofs(timezone.now())
+    assert [missing(order) for order in orders] == [1, 0]
 
 
 def test_nothing_is_missing_where_none_is_needed_or_where_it_came() -> None:

@@ -31,8 +31,9 @@ def path(order: Order) -> str:
 
 
 def form_of(html: str) -> dict[str, str]:
-    """The hidden fields of the page's form."""
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', html))
+    """The hidden fields of the form to receive or to move; the one for problems comes after it."""
+    asked = html.partition('<section id="cases"')[0]
+    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', asked))
 
 
 def send(order: Order, query: str = "", **fields: Any) -> Any:
