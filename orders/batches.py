@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -10,6 +10,7 @@ from django.db.models import DateTimeField, Exists, OuterRef
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
+from fleet import policy
 from orders import unit_of_work
 from orders.models import DeliveryEvent, Order
 from orders.states import FLOWN_FROM, EventType, Happened, Status
@@ -147,3 +148,23 @@ def _delay(delay: Delay) -> Happened:
             "expected_at": delay.expected_at.isoformat(),
         },
     )
+
+
+def miss_proofs(now: datetime, *, by: Actor = SYSTEM, at_most: int = 1000) -> int:
+    """Record that proofs are missing, once per order, when the policy's time after the delivery is
+    over; returns how many.
+    """
+    before = now - timedelta(seconds=policy.current().proof_missing_after_s)
+    with transaction.atomic():
+        ids = list(Order.objects.proof_untold(before).values_list("pk", flat=True)[:at_most])
+        # Read again under the lock: a proof may have come.
+        orders = [
+            order
+            for order in unit_of_work.locked(ids, skip_locked=True)
+            if order.proof_missing and order.proof_missed_at is None
+        ]
+        change = unit_of_work.Change(orders, by=by)
+        for order in orders:
+            change.note(order, order.miss_proof(change.now))
+        change.write()
+    return len(orders)

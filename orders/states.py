@@ -116,8 +116,12 @@ class EventType(models.TextChoices):
     LATE_REPORT = "LATE_REPORT", "Report about an ended attempt"
     MISSION_OVER = "MISSION_OVER", "Mission known to be over"
     DELAY_PREDICTED = "DELAY_PREDICTED", "Predicted to be late"
+    PROOF_AWAITED = "PROOF_AWAITED", "Waiting for the proof"
+    PROOF_MISSING = "PROOF_MISSING", "Proof missing"
     PROOF_RECORDED = "PROOF_RECORDED", "Proof recorded"
     CODE_REFUSED = "CODE_REFUSED", "Wrong code"
+    CASE_OPENED = "CASE_OPENED", "The customer reports a problem"
+    CASE_CLOSED = "CASE_CLOSED", "The customer's problem is answered"
 
 
 class CancelReason(models.TextChoices):

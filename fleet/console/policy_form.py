@@ -56,6 +56,12 @@ GROUPS: dict[str, dict[str, str]] = {
         "auto_submit": "Publish missions automatically",
         "ready_required": "Fly only parcels that are ready",
     },
+    "Proof of delivery": {
+        "proof_waits_otp": "Wait for the code",
+        "proof_waits_signature": "Wait for the signature",
+        "proof_waits_photo": "Wait for the photo",
+        "proof_missing_after_s": "Tell merchants of a missing proof after (s)",
+    },
 }
 # Replaces the model field's help text in the form.
 EXPLANATIONS = {

@@ -63,6 +63,10 @@ class Rules:
     lost_link_behavior: str
     auto_submit: bool
     ready_required: bool
+    proof_waits_otp: bool
+    proof_waits_signature: bool
+    proof_waits_photo: bool
+    proof_missing_after_s: float
     dispatch_paused: bool
     promise_s: dict[str, float]
     priority_weight: dict[str, float]

@@ -76,6 +76,18 @@ class Hold(TypedDict):
     since: Utc
 
 
+class Proof(TypedDict):
+    required: Annotated[bool, about("Whether it needs one; `pod_requirement` says which.")]
+    received: Annotated[
+        bool,
+        about("Whether there is one. If it is required, not there after the delivery: missing."),
+    ]
+    method: Annotated[
+        str | None, one_of_a_growing_list(PodRequirement, description="Of the proof received.")
+    ]
+    at: Annotated[OptionalUtc, about("When it was received.")]
+
+
 @published("order")
 class OrderBody(TypedDict):
     id: UUID
@@ -159,6 +171,7 @@ class OrderBody(TypedDict):
     ]
     priority: Annotated[str, one_of(Priority)]
     pod_requirement: Annotated[str, one_of(PodRequirement)]
+    proof: Annotated[Proof, about("The proof of delivery, in short; `GET …/pod` has all of it.")]
     ready_at: Annotated[OptionalUtc, about("When the sender expects the parcel to be ready.")]
     not_before: OptionalUtc
     deliver_by: Utc

@@ -17,7 +17,7 @@ from rest_framework import serializers
 from fleet.feasibility.rules import PayloadType, Priority
 from orders.api.contract import EventBody, OrderBody, Size
 from orders.api.fields import Degrees, Metadata, ParcelSize, Phone, Weight
-from orders.api.parcel_serializers import MASKED, custody_json, hold_json, reason_json
+from orders.api.parcel_serializers import MASKED, custody_json, hold_json, proof_json, reason_json
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.personal_data.masking import masked_email, masked_name, masked_phone, masked_text
 from orders.states import DropoffSource, EventType, PodRequirement, Scenario
@@ -174,6 +174,7 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
         "payload_size_cm": _size(order.payload_size_cm),
         "priority": order.priority,
         "pod_requirement": order.pod_requirement,
+        "proof": proof_json(order),
         "ready_at": order.ready_at,
         "not_before": order.not_before,
         "deliver_by": order.deliver_by,
@@ -210,6 +211,7 @@ def _drone_id(job: DeliveryJob | None, to: Caller) -> str | None:
 # The members of an event's payload that name no staff and no drone.
 FOR_MERCHANTS = {
     "attempt",
+    "case",
     "deliver_by",
     "expected_at",
     "fields",
@@ -218,6 +220,7 @@ FOR_MERCHANTS = {
     "inferred",
     "method",
     "moved_m",
+    "needed",
     "not_before",
     "on_time",
     "outcome",

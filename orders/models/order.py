@@ -11,10 +11,11 @@ from django_fsm import FSMField, FSMModelMixin, transition
 
 from fleet.feasibility.rules import Priority
 from fleet.models import ServiceArea
-from orders.models import parcel, schema
+from orders.models import parcel, receipt, schema
 from orders.models.jobs import DeliveryJob
 from orders.models.parcel import Parcel
 from orders.models.queries import OrderQuerySet
+from orders.models.receipt import Receipt
 from orders.models.sla import sla_of
 from orders.models.store import Store
 from orders.states import (
@@ -25,7 +26,6 @@ from orders.states import (
     EventType,
     Happened,
     JobStatus,
-    PodRequirement,
     ReasonCode,
     Scenario,
     Status,
@@ -43,7 +43,7 @@ def _transition(method: Method) -> Method:
     return decorated
 
 
-class Order(FSMModelMixin, Parcel):
+class Order(FSMModelMixin, Parcel, Receipt):
     """One delivery of one parcel.
 
     `status` changes only through the transitions below. Only `orders.lifecycle` calls them: it
@@ -117,13 +117,6 @@ class Order(FSMModelMixin, Parcel):
     service_area = models.ForeignKey(ServiceArea, on_delete=models.PROTECT, related_name="orders")
 
     priority = models.CharField(max_length=8, choices=Priority, default=Priority.NORMAL)
-    pod_requirement = models.CharField(
-        max_length=16, choices=PodRequirement, default=PodRequirement.NONE
-    )
-    proof_missing = models.BooleanField(
-        default=False, editable=False, help_text="Delivered without the proof that it needs."
-    )
-
     ready_at = models.DateTimeField(
         null=True, blank=True, help_text="When the sender expects the parcel to be ready."
     )
@@ -182,8 +175,8 @@ class Order(FSMModelMixin, Parcel):
         permissions = [
             ("view_personal_data", "Can see customers' names, phones and addresses in full")
         ]
-        constraints = [*parcel.CONSTRAINTS, *schema.CONSTRAINTS]
-        indexes = [*parcel.INDEXES, *schema.INDEXES]
+        constraints = [*parcel.CONSTRAINTS, *receipt.CONSTRAINTS, *schema.CONSTRAINTS]
+        indexes = [*parcel.INDEXES, *receipt.INDEXES, *schema.INDEXES]
 
     def __str__(self) -> str:
         return self.public_tracking_id
@@ -235,8 +228,7 @@ class Order(FSMModelMixin, Parcel):
         self._end_job(JobStatus.COMPLETED, "")
         self.delivered_at = at
         self.hand_over()
-        # `pod.proofs` clears it; at the drop point in this same transaction.
-        self.proof_missing = self.pod_requirement != PodRequirement.NONE
+        self.proof_missing = self.lacks_proof
         return Happened(EventType.DELIVERED, message, {"on_time": at <= self.deliver_by})
 
     @_transition
@@ -291,7 +283,7 @@ class Order(FSMModelMixin, Parcel):
         self.reason_code, self.cancel_reason = "", ""
         self.lift_hold()
         self.hand_over()
-        self.proof_missing = self.pod_requirement != PodRequirement.NONE
+        self.proof_missing = self.lacks_proof
         payload = {"outcome": Status.DELIVERED, "was": was, "on_time": at <= self.deliver_by}
         return Happened(event, why, payload)
 
@@ -332,6 +324,7 @@ class Order(FSMModelMixin, Parcel):
             raise ValueError(f"Order {self.pk} is {self.status} without a job.")
         job.status, job.ended_because, job.ended_at = status, why[:300], timezone.now()
         job.eta_at = None
+        self.proof_awaited_since = None
         return job
 
     # --- derived values --------------------------------------------------------------------------

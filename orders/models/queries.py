@@ -11,7 +11,7 @@ from django.db.models.functions import Concat
 from fleet.feasibility.rules import Rules
 from orders.models import parcel, search
 from orders.models.spot import waits_for_spot
-from orders.states import IN_FLIGHT, TERMINAL, Holder, Status
+from orders.states import IN_FLIGHT, TERMINAL, Holder, Scenario, Status
 from wingxtra.accounts.identity import Caller, Role
 
 if TYPE_CHECKING:
@@ -102,6 +102,17 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def missing_proof(self) -> Self:
         return self.filter(status=Status.DELIVERED, proof_missing=True, forgotten_at__isnull=True)
+
+    def proof_untold(self, delivered_before: datetime) -> Self:
+        """Delivered before this time without their proof, and their merchants are not told yet.
+        Test orders that play this do not wait for the time.
+        """
+        is_due = Q(delivered_at__lte=delivered_before) | Q(test_scenario=Scenario.PROOF_MISSING)
+        return self.missing_proof().filter(is_due, proof_missed_at__isnull=True)
+
+    def awaiting_proof(self) -> Self:
+        """Handed over as the drone reports; the policy waits for the proof."""
+        return self.filter(proof_awaited_since__isnull=False)
 
     def to_be_forgotten(self, ended_before: datetime) -> Self:
         """Orders that ended before this time and still have personal data."""

@@ -75,7 +75,6 @@ INDEXES = [
         name="order_open",
         condition=~Q(status__in=TERMINAL),
     ),
-    models.Index(fields=["delivered_at"], name="order_proofless", condition=Q(proof_missing=True)),
     # Every search scans the index's pending list of new entries: keep it short.
     GinIndex(
         OpClass(Upper(SEARCHED), name="gin_trgm_ops"),

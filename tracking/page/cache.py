@@ -25,6 +25,8 @@ from fleet.live import picture
 from orders.models import DeliveryEvent, Order
 from orders.states import IN_FLIGHT, EventType, Holder, Status
 from orders.tracking_ids import canonical_id
+from pod import cases
+from pod.models import Case
 from tracking.page import public
 from tracking.page.texts import Situation, Stage
 from wingxtra.problems import NotFound
@@ -45,6 +47,17 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownCase:
+    """A case of the customer. `outcome` and `closed_at` once it is answered; `answer`: in words."""
+
+    kind: str
+    opened_at: datetime
+    outcome: str
+    answer: str
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Copy:
     """The cached view: the API's answer, the fields that only the page shows, and their ETag.
 
@@ -60,6 +73,8 @@ class Copy:
     deliver_by: datetime
     dropoff_radius_m: float
     instructions: str
+    cases: list[ShownCase]
+    takes_cases: bool
     etag: str
 
 
@@ -186,9 +201,20 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         "deliver_by": order.deliver_by,
         "dropoff_radius_m": rules.customer_dropoff_radius_m,
         "instructions": "" if situation.stage == Stage.OVER else order.dropoff_instructions,
+        "cases": _cases(order) if situation.stage != Stage.OVER else [],
+        "takes_cases": cases.takes_cases(order, now),
     }
     tag = hashlib.sha256(msgspec.json.encode(fields)).hexdigest()[:32]
     return Copy(**fields, etag=f'"{tag}"')
+
+
+def _cases(order: Order) -> list[ShownCase]:
+    if not order.is_terminal:
+        return []
+    return [
+        ShownCase(case.kind, case.opened_at, case.outcome, case.answer, case.closed_at)
+        for case in Case.objects.filter(order=order).order_by("opened_at")
+    ]
 
 
 def _order_fields(order: Order, rules: policy.Rules, doubted: bool) -> public.OrderFields:
@@ -211,6 +237,7 @@ def _order_fields(order: Order, rules: policy.Rules, doubted: bool) -> public.Or
         doubted=doubted,
         forgotten=order.forgotten_at is not None,
         external_id=order.external_id,
+        unproven=order.pod_requirement if order.proof_missing or order.proof_awaited_since else "",
     )
 
 

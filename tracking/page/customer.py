@@ -14,7 +14,7 @@ from orders import lifecycle
 from orders.changes import details, dropoff
 from orders.models import Order
 from orders.states import AT_THE_DROP_POINT, DropoffSource, PodRequirement, Status
-from pod import images, proofs
+from pod import cases, images, proofs
 from pod.serializers import signature_evidence
 from wingxtra.accounts.identity import CUSTOMER
 from wingxtra.problems import Conflict, FieldProblem, Invalid
@@ -80,6 +80,11 @@ def confirm(order: Order) -> None:
 def instruct(order: Order, instructions: str) -> None:
     """Replace the instructions for the delivery. Raises Refused once the drone has launched."""
     details.change_details(order.pk, {"dropoff_instructions": instructions}, by=CUSTOMER)
+
+
+def complain(order: Order, complaint: cases.Complaint) -> lifecycle.Done:
+    """“It is not here”, “it is damaged”: opens a case. Raises Conflict, and Invalid for a photo."""
+    return cases.open_case(order.pk, complaint, by=CUSTOMER)
 
 
 def move_dropoff(order: Order, fix: Fix) -> lifecycle.Done:

@@ -8,6 +8,7 @@ cross-site request forgery.
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -16,6 +17,7 @@ import segno
 import structlog
 from django.conf import settings
 from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import UploadedFile
 from django.db import InterfaceError, OperationalError
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
@@ -29,7 +31,9 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from orders.models import Order
-from pod.serializers import CodeInput, SignatureInput
+from pod import cases, images
+from pod.models import Case
+from pod.serializers import SIGNATURE_MAX_BYTES, CaseInput, CodeInput, SignatureInput
 from tracking.page import cache, customer, headers, limits, page_context, texts
 from tracking.page.views import DropoffInput, InstructionsInput
 from wingxtra.accounts.branding import ink_on
@@ -43,6 +47,7 @@ HOUSE_COLOR = "#1f56e0"
 LANGUAGES = dict(settings.LANGUAGES)
 IMAGE_MAX_AGE_S = 86_400
 FORM_MAX_BYTES = 512 * 1024
+FORM_WITH_PHOTO_MAX_BYTES = images.MAX_BYTES + 64 * 1024
 RETRY_AFTER_S = 10
 
 
@@ -190,7 +195,9 @@ def _refused(request: HttpRequest, copy: cache.Copy, problem: Problem) -> HttpRe
 
 def _do(request: HttpRequest, order: Order) -> str:
     """Carry out a form. Returns a key of `texts.THANKS`. Raises what `customer` raises."""
-    if int(request.META.get("CONTENT_LENGTH") or 0) > FORM_MAX_BYTES:
+    has_file = request.content_type == "multipart/form-data"
+    max_bytes = FORM_WITH_PHOTO_MAX_BYTES if has_file else FORM_MAX_BYTES
+    if int(request.META.get("CONTENT_LENGTH") or 0) > max_bytes:
         raise Problem("form_too_large", "This form is too large.")
     form = request.POST
     if not constant_time_compare(form.get("token", ""), token_of(order.public_tracking_id)):
@@ -201,6 +208,7 @@ def _do(request: HttpRequest, order: Order) -> str:
         "confirm": _confirm,
         "dropoff": _move_dropoff,
         "instructions": _instruct,
+        "case": partial(_complain, photo=request.FILES.get("photo")),
     }
     name = form.get("do", "")
     if name not in handlers:
@@ -219,8 +227,11 @@ def _confirm(order: Order, form: QueryDict) -> str:
 
 
 def _sign(order: Order, form: QueryDict) -> str:
+    text = form.get("signature") or "[]"
+    if len(text) > SIGNATURE_MAX_BYTES:
+        raise Invalid([FieldProblem("signature", "too_long", "This signature is too long.")])
     try:
-        strokes = json.loads(form.get("signature") or "[]")
+        strokes = json.loads(text)
     except (ValueError, RecursionError):
         strokes = None
     if strokes == []:
@@ -244,6 +255,14 @@ def _instruct(order: Order, form: QueryDict) -> str:
     given = {"instructions": form.get("instructions", "").replace("\r\n", "\n")}
     customer.instruct(order, _read(InstructionsInput, given)["instructions"])
     return "instructions"
+
+
+def _complain(order: Order, form: QueryDict, *, photo: UploadedFile | None) -> str:
+    given = _read(CaseInput, {"kind": form.get("kind"), "text": form.get("text") or ""})
+    uploaded = photo.read() if photo else b""
+    kind = Case.Kind(given["kind"])
+    customer.complain(order, cases.Complaint(kind, given["text"], uploaded))
+    return "case"
 
 
 def _read(kind: type[StrictSerializer], data: dict[str, Any]) -> dict[str, Any]:

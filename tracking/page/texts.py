@@ -17,6 +17,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from orders.states import CancelReason, EventType, Holder, PodRequirement
+from pod.models import Case
 from wingxtra.problems import Invalid, Problem
 
 Text = str | Promise
@@ -34,6 +35,7 @@ class Stage(StrEnum):
     ON_ITS_WAY = "on_its_way"
     HERE = "here"
     COMING_DOWN = "coming_down"
+    HANDED_OVER = "handed_over"
     DELIVERED = "delivered"
     CANCELED = "canceled"
     FAILED = "failed"
@@ -47,8 +49,9 @@ class Stage(StrEnum):
 class Situation:
     """The stage, and everything else that headline and advice depend on.
 
-    reason: why it was canceled (a CancelReason), why it waits ("paused"), or why ETA and position
-    are missing ("silence"). holder: who has the parcel, if that changes the advice.
+    reason: why it was canceled (a CancelReason), why it waits ("paused"), why ETA and position are
+    missing ("silence"), or the proof that is missing (a PodRequirement). holder: who has the
+    parcel, if that changes the advice.
     """
 
     stage: Stage
@@ -93,13 +96,18 @@ LABELS: dict[EventType, Text] = {
     EventType.PARCEL_RETURNED: _("Your parcel is back with the sender"),
     EventType.PARCEL_LOST: _("Your parcel is lost"),
     EventType.CORRECTED: _("We were wrong: it was not delivered"),
+    EventType.PROOF_AWAITED: _("Handed over by the drone"),
     EventType.PROOF_RECORDED: _("Receipt confirmed"),
+    EventType.CASE_OPENED: _("You told us about a problem"),
+    EventType.CASE_CLOSED: _("Your problem was answered"),
     EventType.CANCELED: _("Canceled"),
     EventType.FAILED: _("Could not be delivered"),
     EventType.ABORTED: _("Could not be delivered"),
 }
 HELD = _("We are checking what happened")
 DELIVERED_AFTER_ALL = _("Delivered after all")
+# In place of “Delivered” while the proof is missing.
+HANDED_OVER = _("Handed over by the drone")
 # Labels of `custody`.
 HOLDERS: dict[Holder, Text] = {
     Holder.SENDER: _("With the sender"),
@@ -120,6 +128,7 @@ HEADLINES: dict[Stage, Text] = {
     Stage.ON_ITS_WAY: _("On its way"),
     Stage.HERE: _("Your drone is here"),
     Stage.COMING_DOWN: _("Your parcel is coming down"),
+    Stage.HANDED_OVER: _("The drone has handed over your parcel"),
     Stage.DELIVERED: _("Delivered"),
     Stage.CANCELED: _("Canceled"),
     Stage.FAILED: _("We could not deliver this order"),
@@ -139,6 +148,7 @@ ADVICE: dict[Stage, Text] = {
     Stage.ON_ITS_WAY: _("Please keep an open spot at the drop point."),
     Stage.HERE: _("Please stand back until the parcel is on the ground."),
     Stage.COMING_DOWN: _("Please stand back until the parcel is on the ground."),
+    Stage.HANDED_OVER: _("We still confirm its receipt. There is nothing for you to do."),
     Stage.DELIVERED: _("Thank you. Your parcel was delivered."),
     Stage.CANCELED: _("No drone is coming. The sender can tell you more."),
     Stage.FAILED: _("The sender knows and will contact you."),
@@ -173,6 +183,11 @@ ADVICE_BY_REASON: dict[str, Text] = {
         "as we hear from it again."
     ),
 }
+# The customer can give these proofs after the hand-over, too.
+ADVICE_BY_PROOF: dict[str, Text] = {
+    PodRequirement.OTP: _("Please confirm with your code that you have it."),
+    PodRequirement.SIGNATURE: _("Please confirm with your signature that you have it."),
+}
 NEEDS: dict[str, Text] = {
     PodRequirement.OTP: _("Have your six-digit code ready."),
     PodRequirement.SIGNATURE: _("You will be asked to sign."),
@@ -185,10 +200,24 @@ RECEIVED_WITH: dict[str, Text] = {
     PodRequirement.PHOTO: _("A photo"),
     PodRequirement.OPERATOR_CONFIRM: _("Our staff’s word"),
 }
+CASES: dict[str, Text] = {
+    Case.Kind.NOT_HERE: _("It is not here"),
+    Case.Kind.DAMAGED: _("It is damaged"),
+}
+CASE_IS_OPEN = _("Our staff are looking into it. You told us on")
+CASE_OUTCOMES: dict[str, Text] = {
+    Case.Outcome.FOUND: _("It was found. We answered on"),
+    Case.Outcome.REFUNDED: _("The sender refunds it. We answered on"),
+    Case.Outcome.REPLACED: _("The sender sends another one. We answered on"),
+    Case.Outcome.NOT_CONFIRMED: _("We could not confirm it. We answered on"),
+}
 THANKS: dict[str, Text] = {
     "otp": _("The code is right. Thank you."),
     "signature": _("Thank you for signing."),
     "confirm": _("Thank you for telling us."),
+    "case": _(
+        "Thank you for telling us. Our staff look into it, and you read here what they find."
+    ),
     "dropoff": _("The drop point was moved. We deliver there."),
     "instructions": _("Thank you. We noted your instructions."),
     "dropoff-same": _("The drop point is there already. Nothing was changed."),
@@ -224,6 +253,16 @@ REFUSALS: dict[str, Text] = {
         "The instructions were changed as often as is possible. Please ask for help below."
     ),
     "instructions": _("Please use at most 300 characters."),
+    "not_delivered": _("This delivery is not over yet."),
+    "case_open": _("You told us already, and our staff are looking into it."),
+    "too_late_for_a_case": _("It is too late to tell us here. Please ask for help below."),
+    "too_many_cases": _("You told us often enough. Please ask for help below."),
+    "kind": _("Please choose what is wrong."),
+    "text": _("Please use at most 500 letters."),
+    "file_too_large": _("This photo is too large: at most 8 MB. Please send a smaller one."),
+    "form_too_large": _("This photo is too large: at most 8 MB. Please send a smaller one."),
+    "image_too_large": _("This photo has too many pixels. Please send a smaller one."),
+    "photo": _("This photo cannot be read. Please send a JPEG, PNG or WebP picture."),
     "lat": _("These coordinates cannot be read."),
     "lng": _("These coordinates cannot be read."),
     "form_not_ours": _("This page was too old. Please try again."),
@@ -244,6 +283,8 @@ def headline(situation: Situation, eta_s: int | None) -> Headline:
 
 def advice(situation: Situation) -> str:
     by_holder = ADVICE_BY_HOLDER.get((situation.stage, situation.holder))
+    if situation.stage == Stage.HANDED_OVER:
+        return str(ADVICE_BY_PROOF.get(situation.reason) or ADVICE[situation.stage])
     return str(ADVICE_BY_REASON.get(situation.reason) or by_holder or ADVICE[situation.stage])
 
 

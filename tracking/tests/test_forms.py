@@ -32,9 +32,11 @@ def path(order: Order) -> str:
 
 
 def form_of(html: str) -> dict[str, str]:
-    """The hidden fields of the page's form; of the first one, if it has also instructions."""
-    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', html)
-    return dict(reversed(fields))
+    """The hidden fields of the form to receive or to move; those for instructions and problems come
+    after it.
+    """
+    asked = html.partition('<section id="cases"')[0]
+    return dict(reversed(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', asked)))
 
 
 def send(order: Order, query: str = "", **fields: Any) -> Any:

@@ -260,7 +260,7 @@ def test_a_waiting_order_that_is_delivered_has_no_steps_ahead() -> None:
     shown = view(fields(Status.DELIVERED), *FLOWN[:4], EventType.REQUEUED, EventType.DELIVERED)
 
     assert shown["milestones"] == ["CREATED", "QUEUED", "DELIVERED"]
-    steps = page_context.steps(shown)
+    steps = page_context.steps(shown, STAGES[Status(shown["status"])])
     assert [step.state for step in steps] == ["done"] * len(page_context.STEPS)
     assert [step.at is not None for step in steps] == [True, False, False, False, True]
 
@@ -281,6 +281,7 @@ def test_internal_events_are_not_in_the_timeline() -> None:
         EventType.INTENT_FAILED,
         EventType.ABORT_REQUESTED,
         EventType.CODE_REFUSED,
+        EventType.PROOF_MISSING,
         EventType.DETAILS_CHANGED,
         EventType.TRACKING_RENEWED,
         EventType.CONTRADICTION,

@@ -35,6 +35,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Discrepancies", "rule", "dispatch.discrepancy"),
             _page("Drone holds", "pan_tool", "fleet.dronehold"),
             _page("Proofs", "verified", "pod.proofofdelivery"),
+            _page("Cases", "support_agent", "pod.case"),
             {
                 "title": "Loading",
                 "icon": "forklift",

@@ -11,6 +11,7 @@ const Track = (() => {
   const HIDDEN_TIMES = 5;
   const SLOWEST_S = 120;
   const TIMEOUT_MS = 20_000;
+  const PHOTO_TIMEOUT_MS = 180_000; // 8 MB over a slow line
   const pageLanguage = document.documentElement.lang;
   // The browser's variant of the page's language, like en-US, decides on the format of times.
   const language = navigator.languages.find((tag) => tag.split("-")[0] === pageLanguage) ?? pageLanguage;
@@ -178,8 +179,10 @@ const Track = (() => {
     const buttons = form.querySelectorAll("button");
     buttons.forEach((button) => button.setAttribute("aria-disabled", "true"));
     try {
-      const body = new URLSearchParams(new FormData(form));
-      const answer = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(TIMEOUT_MS) });
+      const hasFile = form.enctype === "multipart/form-data";
+      const body = hasFile ? new FormData(form) : new URLSearchParams(new FormData(form));
+      const signal = AbortSignal.timeout(hasFile ? PHOTO_TIMEOUT_MS : TIMEOUT_MS);
+      const answer = await fetch(form.action, { method: "POST", body, signal });
       const fresh = await parsed(answer);
       // A notice instead of the page: what was typed or drawn must stay.
       if (!answer.ok && !fresh.getElementById("page")) {
