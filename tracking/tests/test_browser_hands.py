@@ -8,7 +8,7 @@ from fleet.tests.factories import METRE_DEG
 from orders.states import DropoffSource, EventType
 from pod.models import ProofOfDelivery
 from tracking.tests import looks
-from tracking.tests.phone import Visit, fresh, headline
+from tracking.tests.phone import Visit, fresh, headline, map_is_there
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -80,6 +80,7 @@ def test_the_pin_can_be_dragged_and_put_back(visit: Visit) -> None:
 def test_a_tap_on_the_map_moves_the_pin_and_shows_the_save_button(visit: Visit) -> None:
     order = looks.waiting()
     page = visit(order)
+    map_is_there(page)
     map_ = page.locator("#map")
     map_.scroll_into_view_if_needed()
     map_.tap(position={"x": 220, "y": 150})

@@ -9,6 +9,7 @@
   const PADDING = { paddingTopLeft: [40, 60], paddingBottomRight: [90, 60] }; // room for buttons and pins
   const SVG = "http://www.w3.org/2000/svg";
   const element = document.getElementById("map"); // owned by Leaflet: track.js must not touch it
+  if (!element) return; // the delivery was over before this script arrived
   const data = document.getElementById("where").dataset; // from the server: track.js updates it
   const map = L.map(element, { zoomControl: false, zoomSnap: 0.5, attributionControl: true }).setView(drop(), STILL_ZOOM);
   const drone = marker("drone", [34, 34], [17, 17], data.wordsDrone, "M6 9h5M17 9h5M8.500 9v2.500l3.500 2M19.500 9v2.500l-3.500 2M11 13h6v4h-6zM14 17v3");
@@ -197,4 +198,5 @@
   // A CSS transition moves the drone between two positions. It must not run while zooming.
   map.on("zoomstart", () => element.classList.add("zooming"));
   map.on("zoomend", () => setTimeout(() => element.classList.remove("zooming"), 50));
+  show();
 })();
