@@ -18,6 +18,7 @@ from django.utils import timezone, translation
 
 from fleet import policy
 from fleet.live import picture
+from orders import dropoff
 from orders.models import DeliveryEvent, Order
 from orders.states import IN_FLIGHT, EventType, Holder, Status
 from orders.tracking_ids import canonical_id
@@ -50,6 +51,8 @@ class Copy:
     code_locked: bool
     deliver_by: datetime
     dropoff_radius_m: float
+    # Metres to the north and east by which the customer has moved the drop point.
+    dropoff_moved_m: tuple[float, float]
     etag: str
 
 
@@ -150,6 +153,7 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         "code_locked": code is not None and code.is_locked,
         "deliver_by": order.deliver_by,
         "dropoff_radius_m": rules.customer_dropoff_radius_m,
+        "dropoff_moved_m": dropoff.moved_m(order),
     }
     tag = hashlib.sha256(msgspec.json.encode(fields)).hexdigest()[:32]
     return Copy(**fields, etag=f'"{tag}"')

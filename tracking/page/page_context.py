@@ -19,7 +19,7 @@ from orders.states import (
     Status,
 )
 from orders.tracking_ids import grouped
-from tracking.page import public, texts
+from tracking.page import plan, public, texts
 from tracking.page.cache import Copy
 from tracking.page.texts import Stage
 
@@ -105,6 +105,7 @@ def context_of(copy: Copy) -> dict[str, Any]:
         ],
         "ask": ask,
         "has_map": not over,
+        "plan": None if over else plan.of(view),
         "refresh_s": 0 if over else REFRESH_IN_FLIGHT_S if in_flight else REFRESH_WAITING_S,
         "reload_s": 0
         if over
@@ -116,6 +117,7 @@ def context_of(copy: Copy) -> dict[str, Any]:
         "minutes": texts.in_minutes(120).replace("2", "{n}"),
         "sender": copy.sender,
         "contact": contact(copy.sender.support_contact),
+        "dropoff_moved_m": "{:.1f},{:.1f}".format(*copy.dropoff_moved_m),
         "dropoff_radius_m": round(copy.dropoff_radius_m),
         "grouped_id": grouped(view["public_tracking_id"]),
     }

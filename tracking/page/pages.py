@@ -28,6 +28,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
+from orders import dropoff
 from orders.models import Order
 from pod.serializers import CodeInput, SignatureInput
 from tracking.page import cache, customer, headers, page_context, texts
@@ -218,13 +219,26 @@ def _sign(order: Order, form: QueryDict) -> str:
 
 
 def _move_dropoff(order: Order, form: QueryDict) -> str:
-    given: dict[str, Any] = {"lat": _number(form.get("lat")), "lng": _number(form.get("lng"))}
+    given = _place(order, form)
     if accuracy_m := form.get("accuracy_m"):
         given["accuracy_m"] = _number(accuracy_m)
     if captured_at := form.get("captured_at"):
         given["captured_at"] = captured_at
     done = customer.move_dropoff(order, customer.Fix(**_read(DropoffInput, given)))
     return "dropoff" if done.changed else "dropoff-same"
+
+
+def _place(order: Order, form: QueryDict) -> dict[str, Any]:
+    """`lat` and `lng`. On a plan without map pictures the pin is moved by metres: the page knows
+    the drop point only rounded, so its coordinates would be wrong by as much.
+    """
+    if not form.get("north_m"):
+        return {"lat": _number(form.get("lat")), "lng": _number(form.get("lng"))}
+    north_m, east_m = _number(form.get("north_m")), _number(form.get("east_m"))
+    if not isinstance(north_m, float) or not isinstance(east_m, float):
+        raise Invalid([FieldProblem("lat", "invalid", "north_m and east_m are metres.")])
+    lat, lng = dropoff.beside_given_point(order, north_m=north_m, east_m=east_m)
+    return {"lat": lat, "lng": lng}
 
 
 def _read(kind: type[StrictSerializer], data: dict[str, Any]) -> dict[str, Any]:

@@ -117,8 +117,6 @@ def test_the_first_paint_is_early_on_slow_3g(
     assert min(times) <= FIRST_PAINT_S
 
 
-
-
 def test_a_script_that_did_not_arrive_is_asked_for_again(visit: Visit) -> None:
     page = visit(looks.on_its_way())
     page.route("**/leaflet.js", lambda route: route.abort())
