@@ -161,8 +161,10 @@ def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
     if eta_s is None:
         label = gettext("Was promised by") if copy.situation.delayed else gettext("Promised by")
         return [Fact(label, at=copy.deliver_by)]
-    low, high = expected(view, in_flight=status in IN_FLIGHT)
-    found = [Fact(gettext("Expected"), at=low, until=high)]
+    found = []
+    if eta_s > 0:  # else the forecast has passed, and a time in the past promises nothing
+        low, high = expected(view, in_flight=status in IN_FLIGHT)
+        found.append(Fact(gettext("Expected"), at=low, until=high))
     if distance := distance_left(view):
         found.append(Fact(gettext("Still to fly"), text=distance))
     return found
