@@ -217,6 +217,11 @@ class Customer:
     def _check_times(self, status: Status) -> None:
         if status == Status.DELIVERED:
             return  # when it arrived
+        if status == Status.VALIDATED:
+            not_before = fresh(self.delivery.order).not_before
+            shown = self.page.locator("#headline time").get_attribute("datetime")
+            assert not_before and shown
+            assert abs(datetime.fromisoformat(shown) - not_before) < timedelta(seconds=1)
         told = [datetime.fromisoformat(text) for text in self.page.evaluate(PROMISED)]
         assert [at for at in told if at < timezone.now() - ROUNDED] == []
         assert bool(told) == (status not in TERMINAL and status not in AT_THE_DOOR), status
@@ -351,6 +356,6 @@ def test_pictures(
     map_is_there(efua.page)
     for step in WAY:
         efua.take(step)
-        efua.page.wait_for_timeout(300)
+        efua.poll()
         name = f"hands-{step.name.lower()}-{device}-{locale[:2]}-{scheme}.png"
         efua.page.screenshot(path=PICTURES / name, full_page=True)

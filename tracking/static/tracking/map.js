@@ -7,6 +7,7 @@
   const M_PER_DEG = 111_195; // as on the server
   const AROUND_M = 70; // the server rounds the drop point to about 110 m
   const NEAR_M = 5;
+  const DOOR_M = 140;
   const STILL_ZOOM = 17; // the edges are about as far as a pin may be moved
   const PADDING = { paddingTopLeft: [40, 60], paddingBottomRight: [90, 60] }; // room for buttons and pins
   const SVG = "http://www.w3.org/2000/svg";
@@ -117,9 +118,11 @@
     frame(here);
   }
 
-  // Shows drone and drop point, at first and when the drone leaves the visible part.
+  // Shows drone and drop point: at first, each time the drone has come four times closer, and when
+  // it leaves the visible part.
   function frame(here) {
-    const scene = here ? "flight" : "still";
+    const away = here ? map.distance(here, drop()) / DOOR_M : 0;
+    const scene = here ? `flight ${Math.ceil(Math.log(Math.max(1, away)) / Math.log(4))}` : "still";
     if (framed === scene && (!here || map.getBounds().contains(here))) return;
     framed = scene;
     if (here) map.fitBounds(L.latLngBounds([here, drop()]), { ...PADDING, maxZoom: 17, animate: false });
