@@ -13,7 +13,7 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orders import dropoff, placement, quotes
+from orders import dropoff, placement, quotes, scenarios
 from orders.api.fetch import order_for
 from orders.api.filters import SEARCHES, JobFilter, OrderFilter
 from orders.api.serializers import (
@@ -29,7 +29,7 @@ from orders.api.serializers import (
     order_json,
 )
 from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
-from orders.states import DropoffSource, PodRequirement, Scenario
+from orders.states import DropoffSource
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.accounts.models import Merchant
 from wingxtra.api.pagination import Envelope
@@ -131,7 +131,7 @@ class Orders(ApiView, ListAPIView[Order]):
         order.live_mode = caller.live_mode
         if merchant_id is not None:
             order.merchant_id = merchant_id
-        problems += [*merchant_problems, *_scenario_problems(order)]
+        problems += [*merchant_problems, *scenarios.problems(order, timezone.now())]
         problems += quotes.problems(order, caller, timezone.now())
         order = placement.place(order, by=caller.actor, known=problems)
         body = order_json(order, caller, timezone.now())
@@ -242,21 +242,6 @@ def _merchant(
     if Merchant.objects.filter(pk=named, active=True).exists():
         return named, []
     return None, problem("does_not_exist", "There is no such merchant.")
-
-
-def _scenario_problems(order: Order) -> list[FieldProblem]:
-    """Set a test order's default scenario; returns the problems of a requested one."""
-
-    def problem(code: str, message: str) -> list[FieldProblem]:
-        return [FieldProblem("test_scenario", code, message)]
-
-    if order.live_mode and order.test_scenario:
-        return problem("test_key_needed", "Only with a test key (wx_test_…) is an order a test.")
-    if order.test_scenario == Scenario.WRONG_OTP and order.pod_requirement != PodRequirement.OTP:
-        return problem("otp_needed", "“wrong_otp” needs pod_requirement OTP: there is no code.")
-    if not order.live_mode and order.test_scenario == "":
-        order.test_scenario = Scenario.DELIVERED
-    return []
 
 
 def _new_drop(order: Order, change: dict[str, Any], caller: Caller) -> dropoff.Drop | None:

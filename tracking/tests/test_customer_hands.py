@@ -220,7 +220,8 @@ class Customer:
         if status == Status.VALIDATED:
             not_before = fresh(self.delivery.order).not_before
             shown = self.page.locator("#headline time").get_attribute("datetime")
-            assert not_before and shown
+            assert not_before
+            assert shown
             assert abs(datetime.fromisoformat(shown) - not_before) < timedelta(seconds=1)
         told = [datetime.fromisoformat(text) for text in self.page.evaluate(PROMISED)]
         assert [at for at in told if at < timezone.now() - ROUNDED] == []
