@@ -22,6 +22,7 @@ from dispatch import testmode
 from dispatch.missions import discrepancies
 from fleet import policy
 from fleet.live import picture
+from orders.changes import dropoff
 from orders.models import DeliveryEvent, Order
 from orders.states import IN_FLIGHT, EventType, Holder, Status
 from orders.tracking_ids import canonical_id
@@ -75,6 +76,8 @@ class Copy:
     instructions: str
     cases: list[ShownCase]
     takes_cases: bool
+    # Metres to the north and east by which the customer has moved the drop point.
+    dropoff_moved_m: tuple[float, float]
     etag: str
 
 
@@ -203,6 +206,7 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         "instructions": "" if situation.stage == Stage.OVER else order.dropoff_instructions,
         "cases": _cases(order) if situation.stage != Stage.OVER else [],
         "takes_cases": cases.takes_cases(order, now),
+        "dropoff_moved_m": dropoff.moved_m(order),
     }
     tag = hashlib.sha256(msgspec.json.encode(fields)).hexdigest()[:32]
     return Copy(**fields, etag=f'"{tag}"')

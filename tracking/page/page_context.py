@@ -21,7 +21,7 @@ from orders.states import (
 )
 from orders.tracking_ids import grouped
 from pod.cases import MAX_CASES
-from tracking.page import public, texts
+from tracking.page import plan, public, texts
 from tracking.page.cache import Copy, ShownCase
 from tracking.page.texts import Stage
 
@@ -111,6 +111,7 @@ def context_of(copy: Copy) -> dict[str, Any]:
         "cases": [shown_case(case) for case in copy.cases],
         "case_kinds": case_kinds(copy),
         "has_map": not over,
+        "plan": None if over else plan.of(view),
         "refresh_s": 0 if over else REFRESH_IN_FLIGHT_S if in_flight else REFRESH_WAITING_S,
         "reload_s": 0
         if over
@@ -123,6 +124,7 @@ def context_of(copy: Copy) -> dict[str, Any]:
         "is_test": not copy.live_mode,
         "sender": copy.sender,
         "contact": contact(copy.sender.support_contact),
+        "dropoff_moved_m": "{:.1f},{:.1f}".format(*copy.dropoff_moved_m),
         "dropoff_radius_m": round(copy.dropoff_radius_m),
         "grouped_id": grouped(view["public_tracking_id"]),
     }
@@ -205,8 +207,10 @@ def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
     if eta_s is None:
         label = gettext("Was promised by") if copy.situation.delayed else gettext("Promised by")
         return [Fact(label, at=copy.deliver_by)]
-    low, high = expected(view, in_flight=status in IN_FLIGHT)
-    found = [Fact(gettext("Expected"), at=low, until=high)]
+    found = []
+    if eta_s > 0:  # else the forecast has passed, and a time in the past promises nothing
+        low, high = expected(view, in_flight=status in IN_FLIGHT)
+        found.append(Fact(gettext("Expected"), at=low, until=high))
     if distance := distance_left(view):
         found.append(Fact(gettext("Still to fly"), text=distance))
     return found

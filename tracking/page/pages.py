@@ -30,6 +30,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
+from orders.changes import dropoff
 from orders.models import Order
 from pod import cases, images
 from pod.models import Case
@@ -241,7 +242,7 @@ def _sign(order: Order, form: QueryDict) -> str:
 
 
 def _move_dropoff(order: Order, form: QueryDict) -> str:
-    given: dict[str, Any] = {"lat": _number(form.get("lat")), "lng": _number(form.get("lng"))}
+    given = _place(order, form)
     if accuracy_m := form.get("accuracy_m"):
         given["accuracy_m"] = _number(accuracy_m)
     if captured_at := form.get("captured_at"):
@@ -263,6 +264,19 @@ def _complain(order: Order, form: QueryDict, *, photo: UploadedFile | None) -> s
     kind = Case.Kind(given["kind"])
     customer.complain(order, cases.Complaint(kind, given["text"], uploaded))
     return "case"
+
+
+def _place(order: Order, form: QueryDict) -> dict[str, Any]:
+    """`lat` and `lng`. On a plan without map pictures the pin is moved by metres: the page knows
+    the drop point only rounded, so its coordinates would be wrong by as much.
+    """
+    if not form.get("north_m"):
+        return {"lat": _number(form.get("lat")), "lng": _number(form.get("lng"))}
+    north_m, east_m = _number(form.get("north_m")), _number(form.get("east_m"))
+    if not isinstance(north_m, float) or not isinstance(east_m, float):
+        raise Invalid([FieldProblem("lat", "invalid", "north_m and east_m are metres.")])
+    lat, lng = dropoff.beside_given_point(order, north_m=north_m, east_m=east_m)
+    return {"lat": lat, "lng": lng}
 
 
 def _read(kind: type[StrictSerializer], data: dict[str, Any]) -> dict[str, Any]:

@@ -305,7 +305,7 @@ def distance(metres: float) -> str:
     """A rounded distance: “350 m”, “1.2 km”."""
     if metres < 950:
         return f"{max(50, round(metres / 50) * 50)} m"
-    return f"{number_format(metres / 1000, 1)} km"
+    return f"{number_format(round(metres / 1000, 1), 1)} km"
 
 
 def refusal(problem: Problem, values: Mapping[str, Any]) -> str:

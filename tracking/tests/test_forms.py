@@ -285,6 +285,42 @@ def test_the_form_accepts_a_decimal_comma() -> None:
     assert fresh(order).dropoff_lat == pytest.approx(NEAR[0], abs=1e-6)
 
 
+def test_metres_count_from_the_given_address_however_often_they_are_sent() -> None:
+    order = secret_order(Status.QUEUED)
+
+    for north_m, moves in ((30, 1), (30, 1), (10, 2)):
+        sent = send(order, lat="5.6", lng="-0.1", north_m=str(north_m), east_m="-12,5")
+
+        assert sent.status_code == 303
+        moved = fresh(order)
+        assert dropoff.moved_m(moved) == pytest.approx((north_m, -12.5), abs=0.01)
+        assert distance_m(LAT, LNG, moved.dropoff_lat, moved.dropoff_lng) == pytest.approx(
+            (north_m**2 + 12.5**2) ** 0.5, abs=0.1
+        )
+        assert moved.events.filter(type=EventType.DROPOFF_CHANGED).count() == moves
+    html = Client().get(path(order)).content.decode()
+    assert 'data-moved="10.0,-12.5"' in html
+
+
+@pytest.mark.parametrize(
+    ("north_m", "east_m", "says"),
+    [
+        ("x", "1", "These coordinates cannot be read."),
+        ("1", "", "These coordinates cannot be read."),
+        ("nan", "1", "These coordinates cannot be read."),
+        ("1e300", "1", "These coordinates cannot be read."),
+        ("100", "-120", "That is too far from the address that was given: at most 150 m."),
+    ],
+)
+def test_metres_that_make_no_place_are_refused(north_m: str, east_m: str, says: str) -> None:
+    order = secret_order(Status.QUEUED)
+
+    sent = send(order, lat="5.6", lng="-0.1", north_m=north_m, east_m=east_m)
+
+    assert feedback(sent).startswith(says)
+    assert (fresh(order).dropoff_lat, fresh(order).dropoff_lng) == (LAT, LNG)
+
+
 def test_the_drop_point_stays_within_the_radius_even_in_several_moves() -> None:
     order = secret_order(Status.QUEUED)
 

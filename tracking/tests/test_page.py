@@ -53,6 +53,16 @@ def test_an_order_in_flight_shows_its_eta_and_what_to_have_ready() -> None:
     assert "Have your six-digit code ready" in text
 
 
+def test_a_forecast_that_has_passed_is_not_shown_as_a_time() -> None:
+    order = secret_order(Status.ENROUTE)
+    expect_in(order, minutes=-3)
+
+    text = text_of(page(order.public_tracking_id))
+
+    assert "On its way, any moment now" in text
+    assert "Expected" not in text
+
+
 def test_the_current_step_is_marked() -> None:
     html = page(secret_order(Status.ENROUTE).public_tracking_id).content.decode()
 

@@ -140,6 +140,7 @@ const Track = (() => {
     failures = 0;
     document.getElementById("lost").textContent = "";
     schedule(every_s());
+    loadTheRest();
   }
 
   function failed(answer) {
@@ -226,11 +227,43 @@ const Track = (() => {
   addEventListener("offline", showLost);
   addEventListener("online", poll);
 
+  // --- what can wait until the page is painted -----------------------------------------------------
+
+  const rest = document.getElementById("rest").dataset;
+  const here = new Set();
+  let loading = false;
+
+  // Whether the file arrived. Our own styles come last, so that they count.
+  function load(file) {
+    const isStyle = file.endsWith(".css");
+    const element = document.createElement(isStyle ? "link" : "script");
+    return new Promise((done) => {
+      element.onload = () => done(here.add(file));
+      element.onerror = () => done(false);
+      Object.assign(element, isStyle ? { rel: "stylesheet", href: file } : { src: file });
+      document.querySelector("link[rel=stylesheet]").before(element);
+    });
+  }
+
+  // On a slow connection Leaflet takes longer than all that the customer needs first. A file that
+  // did not arrive is asked for again after the next poll.
+  async function loadTheRest() {
+    if (loading) return;
+    loading = true;
+    for (const files of [rest.first, rest.then]) {
+      const missing = files.split(" ").filter((file) => file && !here.has(file));
+      const arrived = await Promise.all(missing.map(load));
+      if (!arrived.every(Boolean)) break;
+    }
+    loading = false;
+  }
+
   for (const element of document.querySelectorAll("[data-live=content]")) raw.set(element.id, element.innerHTML);
   document.getElementById("zone").textContent = words.zone;
-  // The scripts after this one listen for “shown”, so wait until they have run.
-  document.addEventListener("DOMContentLoaded", shown);
+  shown();
   setInterval(count, 1000);
   schedule(every_s());
+  // The second frame begins when the first one is on the screen.
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(loadTheRest)));
   return { showError, words };
 })();
