@@ -13,8 +13,8 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orders import placement, quotes, scenarios
-from orders.api import pickup
+from orders import quotes
+from orders.api import placing
 from orders.api.fetch import order_for
 from orders.api.filters import SEARCHES, JobFilter, OrderFilter
 from orders.api.serializers import (
@@ -26,7 +26,6 @@ from orders.api.serializers import (
     OrderInput,
     PlacedOrder,
     QuoteAnswer,
-    as_order,
     order_json,
     stored,
 )
@@ -34,7 +33,6 @@ from orders.changes import details, dropoff, tracking_link
 from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
 from orders.states import DropoffSource
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
-from wingxtra.accounts.models import Merchant
 from wingxtra.api.pagination import Envelope
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
 from wingxtra.api.renderers import json_answer
@@ -50,29 +48,7 @@ class Quotes(ApiView):
 
     @extend_schema(request=OrderInput, responses=QuoteAnswer)
     def post(self, request: Request) -> Response:
-        values, problems = OrderInput.read(request.data)
-        store_id = values.pop("store_id", None)
-        order = as_order(values)
-        order.live_mode = self.caller.live_mode
-        merchant_id = self.caller.merchant_id or values.get("merchant_id")
-        problems += pickup.settle(order, store_id, merchant_id, problems)
-        checked = placement.quote(order)
-        if problems:
-            raise Invalid([*problems, *checked.problems])
-        serviceable = not checked.problems
-        answer = {
-            "serviceable": serviceable,
-            "reasons": [
-                {"code": p.code, "message": p.message, "until": p.until} for p in checked.problems
-            ],
-            "distance_m": _rounded(checked.distance_m),
-            "eta_seconds": {
-                "low": _rounded(checked.eta_low_s) if serviceable else None,
-                "high": _rounded(checked.eta_high_s) if serviceable else None,
-            },
-            "service_area_id": checked.service_area and checked.service_area.pk,
-        }
-        return _quoted(quotes.store(order, self.caller, timezone.now(), answer))
+        return _quoted(placing.quote(self.caller, request.data))
 
 
 class OneQuote(ApiView):
@@ -135,21 +111,8 @@ class Orders(ApiView, ListAPIView[Order]):
         """Place an order. A refusal reports every problem at once, and nothing is written. OPS and
         ADMIN name the `merchant_id`. With pod_requirement OTP only this answer has the `otp_code`.
         """
-        caller = self.caller
-        values, problems = NewOrder.read(request.data)
-        merchant_id, merchant_problems = _merchant(values, caller, problems)
-        if caller.role in STAFF_ROLES:
-            values.setdefault("dropoff_source", DropoffSource.OPS)
-        store_id = values.pop("store_id", None)
-        order = as_order(values)
-        order.live_mode = caller.live_mode
-        if merchant_id is not None:
-            order.merchant_id = merchant_id
-        problems += pickup.settle(order, store_id, merchant_id, problems)
-        problems += [*merchant_problems, *scenarios.problems(order, timezone.now())]
-        problems += quotes.problems(order, caller, timezone.now())
-        order = placement.place(order, by=caller.actor, known=problems)
-        body = order_json(order, caller, timezone.now())
+        order = placing.place(self.caller, request.data)
+        body = order_json(order, self.caller, timezone.now())
         if order.otp_code is not None:
             body["otp_code"] = order.otp_code
         return json_answer(body, status=201, headers={"Location": f"{request.path}/{order.pk}"})
@@ -243,33 +206,6 @@ def _found(orders: OrderQuerySet, order_id: UUID) -> Order:
 
 def _answer(order: Order, to: Caller) -> HttpResponse:
     return json_answer(order_json(order, to, timezone.now()))
-
-
-def _rounded(number: float | None) -> int | None:
-    return None if number is None else round(number)
-
-
-def _merchant(
-    values: dict[str, Any], caller: Caller, known: list[FieldProblem]
-) -> tuple[UUID | None, list[FieldProblem]]:
-    """The merchant of a new order: the caller's own, or the one that staff name; with problems."""
-
-    def problem(code: str, message: str) -> list[FieldProblem]:
-        return [FieldProblem("merchant_id", code, message)]
-
-    named = values.get("merchant_id")
-    if caller.role not in STAFF_ROLES:
-        if named not in (None, caller.merchant_id):
-            return None, problem("not_yours", "An order can only be placed for yourself.")
-        return caller.merchant_id, []
-    if named is None:
-        # None also stands for an unreadable value, which is reported already.
-        reported = any(one.field == "merchant_id" for one in known)
-        missing = problem("required", "Name the merchant that the order is for.")
-        return None, [] if reported else missing
-    if Merchant.objects.filter(pk=named, active=True).exists():
-        return named, []
-    return None, problem("does_not_exist", "There is no such merchant.")
 
 
 def _new_drop(order: Order, change: dict[str, Any], caller: Caller) -> dropoff.Drop | None:

@@ -10,6 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
 from orders.loading import access, label, label_pdf
+from orders.models import Order
 from wingxtra.api.permissions import IsMerchantLoaderOrStaff
 from wingxtra.api.views import ApiView
 from wingxtra.console.second_factor import VerifiedSession
@@ -38,16 +39,20 @@ class Label(ApiView):
     def get(self, request: Request, order_id: UUID) -> HttpResponse:
         """The label as SVG, or as PDF where only that is accepted or asked for."""
         order = access.order_to_handle(self.caller, order_id)
-        media_type = _media_type(request)
-        scan_url = settings.PUBLIC_BASE_URL + reverse("loading-scan", args=[order.pk])
-        composed = label.compose(order, scan_url)
-        content = label_pdf.pdf(composed) if media_type == PDF else label.svg(composed)
-        answer = HttpResponse(content, content_type=media_type)
-        if media_type == PDF:
-            answer["Content-Disposition"] = f'inline; filename="label-{order.short_id}.pdf"'
-        answer["Cache-Control"] = "private, no-store"
+        answer = label_of(order, _media_type(request))
         answer["Vary"] = "Accept"
         return answer
+
+
+def label_of(order: Order, media_type: str = SVG) -> HttpResponse:
+    scan_url = settings.PUBLIC_BASE_URL + reverse("loading-scan", args=[order.pk])
+    composed = label.compose(order, scan_url)
+    content = label_pdf.pdf(composed) if media_type == PDF else label.svg(composed)
+    answer = HttpResponse(content, content_type=media_type)
+    if media_type == PDF:
+        answer["Content-Disposition"] = f'inline; filename="label-{order.short_id}.pdf"'
+    answer["Cache-Control"] = "private, no-store"
+    return answer
 
 
 def _media_type(request: Request) -> str:

@@ -12,7 +12,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from fleet.tests.factories import DroneFactory, HubFactory
-from orders import dropoff, lifecycle, stores
+from orders import lifecycle, stores
+from orders.changes import dropoff
 from orders.models import Order, Store
 from orders.states import DropoffSource
 from orders.tests.factories import OrderFactory, StoreFactory

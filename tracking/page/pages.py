@@ -39,7 +39,6 @@ from tracking.page import cache, customer, headers, limits, page_context, texts
 from tracking.page.views import DropoffInput, InstructionsInput
 from wingxtra.accounts.branding import ink_on
 from wingxtra.api import throttling
-from wingxtra.api.serializers import StrictSerializer
 from wingxtra.problems import FieldProblem, Invalid, NotFound, Problem
 
 log = structlog.get_logger(__name__)
@@ -218,7 +217,7 @@ def _do(request: HttpRequest, order: Order) -> str:
 
 
 def _enter_code(order: Order, form: QueryDict) -> str:
-    customer.enter_code(order, _read(CodeInput, {"otp_code": form.get("otp_code")})["otp_code"])
+    customer.enter_code(order, CodeInput.valid({"otp_code": form.get("otp_code")})["otp_code"])
     return "otp"
 
 
@@ -237,7 +236,7 @@ def _sign(order: Order, form: QueryDict) -> str:
         strokes = None
     if strokes == []:
         raise Invalid([FieldProblem("signature", "nothing_drawn", "Nothing was drawn.")])
-    customer.sign(order, _read(SignatureInput, {"signature": strokes})["signature"])
+    customer.sign(order, SignatureInput.valid({"signature": strokes})["signature"])
     return "signature"
 
 
@@ -247,19 +246,19 @@ def _move_dropoff(order: Order, form: QueryDict) -> str:
         given["accuracy_m"] = _number(accuracy_m)
     if captured_at := form.get("captured_at"):
         given["captured_at"] = captured_at
-    done = customer.move_dropoff(order, customer.Fix(**_read(DropoffInput, given)))
+    done = customer.move_dropoff(order, customer.Fix(**DropoffInput.valid(given)))
     return "dropoff" if done.changed else "dropoff-same"
 
 
 def _instruct(order: Order, form: QueryDict) -> str:
     # A form sends a line break as two characters, which the field's limit counts as one.
     given = {"instructions": form.get("instructions", "").replace("\r\n", "\n")}
-    customer.instruct(order, _read(InstructionsInput, given)["instructions"])
+    customer.instruct(order, InstructionsInput.valid(given)["instructions"])
     return "instructions"
 
 
 def _complain(order: Order, form: QueryDict, *, photo: UploadedFile | None) -> str:
-    given = _read(CaseInput, {"kind": form.get("kind"), "text": form.get("text") or ""})
+    given = CaseInput.valid({"kind": form.get("kind"), "text": form.get("text") or ""})
     uploaded = photo.read() if photo else b""
     kind = Case.Kind(given["kind"])
     customer.complain(order, cases.Complaint(kind, given["text"], uploaded))
@@ -277,19 +276,6 @@ def _place(order: Order, form: QueryDict) -> dict[str, Any]:
         raise Invalid([FieldProblem("lat", "invalid", "north_m and east_m are metres.")])
     lat, lng = dropoff.beside_given_point(order, north_m=north_m, east_m=east_m)
     return {"lat": lat, "lng": lng}
-
-
-def _read(kind: type[StrictSerializer], data: dict[str, Any]) -> dict[str, Any]:
-    given = kind(data=data)
-    if not given.is_valid():
-        raise Invalid(
-            [
-                FieldProblem(name, str(error.code), str(error))
-                for name, errors in given.errors.items()
-                for error in errors
-            ]
-        )
-    return dict(given.validated_data)
 
 
 def _number(text: str | None) -> float | str | None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
-from orders.dropoff import M_PER_DEG
 
+from orders.changes.dropoff import M_PER_DEG
 from tracking.page import texts
 
 # Units of the drawing, about pixels on a phone. Its middle is 0, 0 and y points down.

@@ -6,13 +6,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone, translation
-from orders.dropoff import Drop, move_dropoff
 
 from dispatch.missions import delays
 from fleet import policy
 from fleet.feasibility.rules import Priority
 from fleet.tests.factories import DroneFactory, ServiceAreaFactory
 from orders import lifecycle
+from orders.changes.dropoff import Drop, move_dropoff
 from orders.models import Order
 from orders.states import DropoffSource, Status
 from orders.tests.factories import OrderFactory, order_in
