@@ -91,6 +91,7 @@ class Action:
     is_grave: bool = False
     is_answer: bool = False  # answers the question at the top of the object's page
     in_bulk: bool = True
+    in_background: bool = False  # on thousands, see wingxtra.console.bulk; without `prepare`
     template: str = "console/action.html"
 
     def url(self, *pks: Any, next: str = "") -> str:
@@ -157,6 +158,10 @@ def describe(model: type[Model], how: Callable[[Any], str], *related: str) -> No
     _descriptions[model._meta.label_lower] = Description(how, related)
 
 
+def named(label: str, name: str) -> Action | None:
+    return _actions.get((label, name))
+
+
 def button(model: type[Model], name: str, *pks: Any, next: str = "") -> Button:
     """A button for an action on at most MAX_TARGETS objects. Any app may have registered it."""
     action = _actions[model._meta.label_lower, name]
@@ -212,7 +217,7 @@ def possible(instance: Model, user: Any) -> list[tuple[Action, str]]:
 
 def act(request: HttpRequest, label: str, name: str) -> HttpResponse:
     """The page of one action on the objects `id=`; a POST carries it out on each."""
-    action = _actions.get((label, name))
+    action = named(label, name)
     if action is None:
         raise Http404
     if not request.user.has_perm(action.permission):
@@ -224,8 +229,10 @@ def act(request: HttpRequest, label: str, name: str) -> HttpResponse:
         user=request.user,
     )
     if request.method == "POST" and form.is_valid():
-        _note_changes(action, targets, request.POST)
-        _carry_out_all(action, targets, form.cleaned_data, request)
+        _note_changes(
+            action, targets, [request.POST.get(f"seen-{t.object.pk}", "") for t in targets]
+        )
+        _carry_out_all(action, targets, form.cleaned_data, request.user)
         answer = _answer(action, targets, form, request)
         if answer is not None:
             return answer
@@ -249,12 +256,11 @@ def _targets(action: Action, pks: Sequence[str]) -> list[Target]:
     if len(by_name) != len(asked):
         raise Http404("There is no such object.")
     instances = [by_name[pk] for pk in asked]
-    watch = _watches.get(action.model._meta.label_lower)
-    tokens = watch.token(instances) if watch else {}
+    seen = tokens(action.model, instances)
     return [
         Target(
             instance,
-            tokens.get(instance.pk, ""),
+            seen.get(instance.pk, ""),
             action.why_not(instance),
             description.how(instance),
         )
@@ -271,19 +277,33 @@ def _refreshed(action: Action, old: list[Target]) -> list[Target]:
     return fresh
 
 
-def _note_changes(action: Action, targets: list[Target], posted: QueryDict) -> None:
+def carry_out(action: Action, pk: str, seen: str, data: dict[str, Any], user: Any) -> Target:
+    """Carry it out on one object, without a page. `seen`: its token when it was chosen.
+
+    Raises Http404 if the object does not exist.
+    """
+    targets = _targets(action, [pk])
+    _note_changes(action, targets, [seen])
+    _carry_out_all(action, targets, data, user)
+    return targets[0]
+
+
+def tokens(model: type[Model], instances: Sequence[Any]) -> dict[Any, str]:
+    """The token of the present state per pk; none for a model that is not watched."""
+    watch = _watches.get(model._meta.label_lower)
+    return watch.token(instances) if watch else {}
+
+
+def _note_changes(action: Action, targets: list[Target], seen: list[str]) -> None:
     watch = _watches.get(action.model._meta.label_lower)
     if watch is None:
         return
-    for target in targets:
-        seen = posted.get(f"seen-{target.object.pk}", "")
-        if seen != target.token:
-            target.changes = watch.changes(target.object, seen)
+    for target, token in zip(targets, seen, strict=True):
+        if token != target.token:
+            target.changes = watch.changes(target.object, token)
 
 
-def _carry_out_all(
-    action: Action, targets: list[Target], data: dict[str, Any], request: HttpRequest
-) -> None:
+def _carry_out_all(action: Action, targets: list[Target], data: dict[str, Any], user: Any) -> None:
     for target in targets:
         if target.changes:
             target.problem = "Changed since you opened this page; nothing was done."
@@ -292,18 +312,18 @@ def _carry_out_all(
     ready = [target for target in targets if not target.problem]
     if action.prepare and ready:
         try:
-            data["prepared"] = action.prepare([t.object for t in ready], data, request.user)
+            data["prepared"] = action.prepare([t.object for t in ready], data, user)
         except Problem as problem:
             for target in ready:
                 target.problem = problem.detail
             return
     for target in ready:
-        _carry_out(action, target, data, request)
+        _carry_out(action, target, data, user)
 
 
-def _carry_out(action: Action, target: Target, data: dict[str, Any], request: HttpRequest) -> None:
+def _carry_out(action: Action, target: Target, data: dict[str, Any], user: Any) -> None:
     try:
-        done = action.carry_out(target.object, data, request.user)
+        done = action.carry_out(target.object, data, user)
     except Problem as problem:
         target.problem = problem.detail
     except ValidationError as problem:
@@ -312,7 +332,7 @@ def _carry_out(action: Action, target: Target, data: dict[str, Any], request: Ht
         target.secret = done if isinstance(done, Secret) else None
         target.created_url = done.url if isinstance(done, Created) else ""
         target.result = done if isinstance(done, str) else done.result
-        log(request.user, target.object, f"{action.label}: {strip_tags(target.result)}")
+        log(user, target.object, f"{action.label}: {strip_tags(target.result)}")
 
 
 def log(user: Any, instance: Model, message: str) -> None:
