@@ -76,6 +76,7 @@ class BulkActionAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "original": bulk,
             "action": action,
+            "plural": _plural(action),
             "form": form,
             "may_confirm": may and request.user == bulk.by and bulk.state == bulk.State.CHOSEN,
             "may_stop": may and bulk.state == bulk.State.RUNNING and not bulk.stop,
