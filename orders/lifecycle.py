@@ -21,7 +21,7 @@ from django_fsm import can_proceed
 from fleet import registry
 from fleet.models import DroneHold
 from orders import unit_of_work
-from orders.batches import Assignment, assign_many, enqueue_due
+from orders.batches import Assignment, assign_many, enqueue_due, place_many
 from orders.custody import given_back, loaded, lost, never_left, ready, sight_lost, unloaded
 from orders.models import DeliveryJob, Order
 from orders.outcome import correct, delivered_after_all
@@ -56,6 +56,7 @@ __all__ = [
     "loaded",
     "lost",
     "never_left",
+    "place_many",
     "ready",
     "recorded",
     "sight_lost",
@@ -73,13 +74,8 @@ def place(order: Order, *, by: Actor) -> Order:
     """
     # No savepoint: it costs two statements, and callers write nothing else in their transaction.
     with transaction.atomic(savepoint=False):
-        change = unit_of_work.Change([order], by=by)
-        change.note(order, Happened(EventType.CREATED, "The order was placed."))
-        change.step(order.validate)
-        if order.not_before is None or order.not_before <= change.now:
-            change.step(order.enqueue)
-        is_new = change.write_new()
-    if is_new:
+        placed = unit_of_work.write_new([order], by=by)
+    if placed:
         return order
     duplicate = unit_of_work.duplicate_of(order)
     raise duplicate or IntegrityError(f"Order {order.pk} exists already.")

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders import dropoff, placement, quotes
+from orders.api import intake
 from orders.api.fetch import order_for
 from orders.api.filters import SEARCHES, JobFilter, OrderFilter
 from orders.api.serializers import (
@@ -29,9 +30,8 @@ from orders.api.serializers import (
     order_json,
 )
 from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
-from orders.states import DropoffSource, PodRequirement, Scenario
+from orders.states import DropoffSource
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
-from wingxtra.accounts.models import Merchant
 from wingxtra.api.pagination import Envelope
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
 from wingxtra.api.renderers import json_answer
@@ -123,17 +123,8 @@ class Orders(ApiView, ListAPIView[Order]):
         ADMIN name the `merchant_id`. With pod_requirement OTP only this answer has the `otp_code`.
         """
         caller = self.caller
-        values, problems = NewOrder.read(request.data)
-        merchant_id, merchant_problems = _merchant(values, caller, problems)
-        if caller.role in STAFF_ROLES:
-            values.setdefault("dropoff_source", DropoffSource.OPS)
-        order = as_order(values)
-        order.live_mode = caller.live_mode
-        if merchant_id is not None:
-            order.merchant_id = merchant_id
-        problems += [*merchant_problems, *_scenario_problems(order)]
-        problems += quotes.problems(order, caller, timezone.now())
-        order = placement.place(order, by=caller.actor, known=problems)
+        draft = intake.read(request.data, caller)
+        order = placement.place(draft.order, by=caller.actor, known=draft.problems)
         body = order_json(order, caller, timezone.now())
         if order.otp_code is not None:
             body["otp_code"] = order.otp_code
@@ -219,44 +210,6 @@ def _answer(order: Order, to: Caller) -> HttpResponse:
 
 def _rounded(number: float | None) -> int | None:
     return None if number is None else round(number)
-
-
-def _merchant(
-    values: dict[str, Any], caller: Caller, known: list[FieldProblem]
-) -> tuple[UUID | None, list[FieldProblem]]:
-    """The merchant of a new order: the caller's own, or the one that staff name; with problems."""
-
-    def problem(code: str, message: str) -> list[FieldProblem]:
-        return [FieldProblem("merchant_id", code, message)]
-
-    named = values.get("merchant_id")
-    if caller.role not in STAFF_ROLES:
-        if named not in (None, caller.merchant_id):
-            return None, problem("not_yours", "An order can only be placed for yourself.")
-        return caller.merchant_id, []
-    if named is None:
-        # None also stands for an unreadable value, which is reported already.
-        reported = any(one.field == "merchant_id" for one in known)
-        missing = problem("required", "Name the merchant that the order is for.")
-        return None, [] if reported else missing
-    if Merchant.objects.filter(pk=named, active=True).exists():
-        return named, []
-    return None, problem("does_not_exist", "There is no such merchant.")
-
-
-def _scenario_problems(order: Order) -> list[FieldProblem]:
-    """Set a test order's default scenario; returns the problems of a requested one."""
-
-    def problem(code: str, message: str) -> list[FieldProblem]:
-        return [FieldProblem("test_scenario", code, message)]
-
-    if order.live_mode and order.test_scenario:
-        return problem("test_key_needed", "Only with a test key (wx_test_…) is an order a test.")
-    if order.test_scenario == Scenario.WRONG_OTP and order.pod_requirement != PodRequirement.OTP:
-        return problem("otp_needed", "“wrong_otp” needs pod_requirement OTP: there is no code.")
-    if not order.live_mode and order.test_scenario == "":
-        order.test_scenario = Scenario.DELIVERED
-    return []
 
 
 def _new_drop(order: Order, change: dict[str, Any], caller: Caller) -> dropoff.Drop | None:

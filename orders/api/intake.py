@@ -1,0 +1,75 @@
+"""A new order from its input: who it is for, its values, its scenario, its quote.
+
+API and imports read orders here, so that both report the same problems.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from orders import quotes
+from orders.api.serializers import NewOrder, as_order
+from orders.models import Order
+from orders.placement import Draft
+from orders.states import DropoffSource, PodRequirement, Scenario
+from wingxtra.accounts.identity import STAFF_ROLES, Caller
+from wingxtra.accounts.models import Merchant
+from wingxtra.problems import FieldProblem
+
+
+def read(data: Mapping[str, Any], caller: Caller) -> Draft:
+    """The order that `data`, a body of `POST /orders`, describes, with every problem of the input.
+
+    `placement` finds the problems of the order. Takes no SQL statement for a merchant.
+    """
+    values, problems = NewOrder.read(data)
+    merchant_id, merchant_problems = _merchant(values, caller, problems)
+    if caller.role in STAFF_ROLES:
+        values.setdefault("dropoff_source", DropoffSource.OPS)
+    order = as_order(values)
+    order.live_mode = caller.live_mode
+    if merchant_id is not None:
+        order.merchant_id = merchant_id
+    problems += [*merchant_problems, *_scenario_problems(order)]
+    problems += quotes.problems(order, caller, timezone.now())
+    return Draft(order, problems)
+
+
+def _merchant(
+    values: dict[str, Any], caller: Caller, known: list[FieldProblem]
+) -> tuple[UUID | None, list[FieldProblem]]:
+    """The merchant of a new order: the caller's own, or the one that staff name; with problems."""
+
+    def problem(code: str, message: str) -> list[FieldProblem]:
+        return [FieldProblem("merchant_id", code, message)]
+
+    named = values.get("merchant_id")
+    if caller.role not in STAFF_ROLES:
+        if named not in (None, caller.merchant_id):
+            return None, problem("not_yours", "An order can only be placed for yourself.")
+        return caller.merchant_id, []
+    if named is None:
+        # None also stands for an unreadable value, which is reported already.
+        reported = any(one.field == "merchant_id" for one in known)
+        missing = problem("required", "Name the merchant that the order is for.")
+        return None, [] if reported else missing
+    if Merchant.objects.filter(pk=named, active=True).exists():
+        return named, []
+    return None, problem("does_not_exist", "There is no such merchant.")
+
+
+def _scenario_problems(order: Order) -> list[FieldProblem]:
+    """Set a test order's default scenario; returns the problems of a requested one."""
+
+    def problem(code: str, message: str) -> list[FieldProblem]:
+        return [FieldProblem("test_scenario", code, message)]
+
+    if order.live_mode and order.test_scenario:
+        return problem("test_key_needed", "Only with a test key (wx_test_…) is an order a test.")
+    if order.test_scenario == Scenario.WRONG_OTP and order.pod_requirement != PodRequirement.OTP:
+        return problem("otp_needed", "“wrong_otp” needs pod_requirement OTP: there is no code.")
+    if not order.live_mode and order.test_scenario == "":
+        order.test_scenario = Scenario.DELIVERED
+    return []
