@@ -37,5 +37,6 @@ urlpatterns = [
     re_path(r"^(?:api|gcs)/", NothingHere.as_view()),
     path("admin/", admin.site.urls),
     path("", include("orders.loading.pages")),
+    path("", include("tracking.merchant.urls")),
     path("", include("tracking.page.pages")),
 ]

@@ -1,0 +1,20 @@
+"""`/merchant/`: each page exists twice, in live mode and below `/merchant/test/` in test mode.
+
+`{% url "merchant:orders" %}` in a template, and `frame.address` in a view, keep the mode.
+"""
+
+from django.urls import include, path
+
+from tracking.merchant import login, orders_list
+
+pages = [
+    path("", orders_list.orders, name="orders"),
+]
+
+urlpatterns = [
+    path("merchant/login/", login.Login.as_view(), name="merchant-login"),
+    path("merchant/logout/", login.Logout.as_view(), name="merchant-logout"),
+    path("merchant/password/", login.change_password, name="merchant-password"),
+    path("merchant/test/", include((pages, "merchant"), namespace="merchant-test")),
+    path("merchant/", include((pages, "merchant"), namespace="merchant")),
+]
