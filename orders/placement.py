@@ -134,17 +134,17 @@ def check_many(drafts: Sequence[Draft]) -> list[list[FieldProblem]]:
     for draft in drafts:
         problems = [*draft.problems, *_prepare(draft.order, book, now).problems]
         if duplicate := duplicates.get(draft.order.pk):
-            problems.append(_of_external_id(duplicate))
+            problems.append(of_external_id(duplicate))
         found.append(problems)
     return found
 
 
 def _duplicate_external_id(order: Order) -> list[FieldProblem]:
     duplicate = unit_of_work.duplicate_of(order)
-    return [_of_external_id(duplicate)] if duplicate else []
+    return [of_external_id(duplicate)] if duplicate else []
 
 
-def _of_external_id(duplicate: Conflict) -> FieldProblem:
+def of_external_id(duplicate: Conflict) -> FieldProblem:
     return FieldProblem("external_id", duplicate.code, duplicate.detail)
 
 

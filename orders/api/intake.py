@@ -3,7 +3,6 @@
 API and imports read orders here, so that both report the same problems.
 """
 
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -19,10 +18,11 @@ from wingxtra.accounts.models import Merchant
 from wingxtra.problems import FieldProblem
 
 
-def read(data: Mapping[str, Any], caller: Caller) -> Draft:
+def read(data: Any, caller: Caller) -> Draft:
     """The order that `data`, a body of `POST /orders`, describes, with every problem of the input.
 
-    `placement` finds the problems of the order. Takes no SQL statement for a merchant.
+    `placement` finds the problems of the order. Takes no SQL statement for a merchant. Raises
+    ValidationError for `data` that is no object.
     """
     values, problems = NewOrder.read(data)
     merchant_id, merchant_problems = _merchant(values, caller, problems)
