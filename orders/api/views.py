@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders import dropoff, placement, quotes
-from orders.api import intake
+from orders.api import placing
 from orders.api.fetch import order_for
 from orders.api.filters import SEARCHES, JobFilter, OrderFilter
 from orders.api.serializers import (
@@ -26,7 +26,6 @@ from orders.api.serializers import (
     OrderInput,
     PlacedOrder,
     QuoteAnswer,
-    as_order,
     order_json,
 )
 from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
@@ -47,23 +46,7 @@ class Quotes(ApiView):
 
     @extend_schema(request=OrderInput, responses=QuoteAnswer)
     def post(self, request: Request) -> Response:
-        values, problems = OrderInput.read(request.data)
-        order = as_order(values)
-        checked = placement.quote(order)
-        if problems:
-            raise Invalid([*problems, *checked.problems])
-        serviceable = not checked.problems
-        answer = {
-            "serviceable": serviceable,
-            "reasons": [{"code": p.code, "message": p.message} for p in checked.problems],
-            "distance_m": _rounded(checked.distance_m),
-            "eta_seconds": {
-                "low": _rounded(checked.eta_low_s) if serviceable else None,
-                "high": _rounded(checked.eta_high_s) if serviceable else None,
-            },
-            "service_area_id": checked.service_area and checked.service_area.pk,
-        }
-        return _quoted(quotes.store(order, self.caller, timezone.now(), answer))
+        return _quoted(placing.quote(self.caller, request.data))
 
 
 class OneQuote(ApiView):
@@ -122,10 +105,8 @@ class Orders(ApiView, ListAPIView[Order]):
         """Place an order. A refusal reports every problem at once, and nothing is written. OPS and
         ADMIN name the `merchant_id`. With pod_requirement OTP only this answer has the `otp_code`.
         """
-        caller = self.caller
-        draft = intake.read(request.data, caller)
-        order = placement.place(draft.order, by=caller.actor, known=draft.problems)
-        body = order_json(order, caller, timezone.now())
+        order = placing.place(self.caller, request.data)
+        body = order_json(order, self.caller, timezone.now())
         if order.otp_code is not None:
             body["otp_code"] = order.otp_code
         return json_answer(body, status=201, headers={"Location": f"{request.path}/{order.pk}"})
@@ -206,10 +187,6 @@ def _found(orders: OrderQuerySet, order_id: UUID) -> Order:
 
 def _answer(order: Order, to: Caller) -> HttpResponse:
     return json_answer(order_json(order, to, timezone.now()))
-
-
-def _rounded(number: float | None) -> int | None:
-    return None if number is None else round(number)
 
 
 def _new_drop(order: Order, change: dict[str, Any], caller: Caller) -> dropoff.Drop | None:

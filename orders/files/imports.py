@@ -16,7 +16,7 @@ import msgspec
 from django.db import transaction
 
 from orders import lifecycle, placement, unit_of_work
-from orders.api import intake
+from orders.api import placing
 from orders.api.serializers import NewOrder
 from orders.files import reading
 from orders.models import Order
@@ -148,7 +148,7 @@ def _draft(upload: Upload, row: reading.Row, caller: Caller) -> placement.Draft:
     if row.problems:
         draft = placement.Draft(Order(), row.problems)
     else:
-        draft = intake.read(row.values, caller)
+        draft = placing.draft(caller, row.values)
     draft.order.pk = uuid.uuid5(upload.id, str(row.number))
     return draft
 

@@ -1,9 +1,10 @@
 """`Idempotency-Key`: a POST that is retried, because its response was lost, is carried out once.
 
-All POSTs use it (`ApiView` calls `once`). A row of IdempotencyKey claims the key for the caller,
-method and path. The response is stored in the row and replayed for 24 hours. A second request under
-the same key is refused at once while the first one runs: it tries an advisory lock and never waits.
-The lock is free as soon as its holder's transaction or connection ends.
+All POSTs use it (`ApiView` calls `once`), and forms that must not be carried out twice. A row of
+IdempotencyKey claims the key for the caller, method and path. The response is stored in the row and
+replayed for 24 hours. A second request under the same key is refused at once while the first one
+runs: it tries an advisory lock and never waits. The lock is free as soon as its holder's
+transaction or connection ends.
 
 There are two kinds of views:
 
@@ -71,13 +72,12 @@ class KeyReused(Problem):
 
 
 def once(
-    request: Request, caller_key: str, answer: Callable[[], HttpResponse], *, one_transaction: bool
+    claim: "Claim", answer: Callable[[], HttpResponse], *, one_transaction: bool
 ) -> HttpResponse:
     """The stored response to this request, or that of `answer()`, which renders and never raises.
 
-    Raises Invalid, StillRunning or KeyReused.
+    Raises StillRunning or KeyReused.
     """
-    claim = Claim.of(request, caller_key)
     return _in_one_transaction(claim, answer) if one_transaction else _in_steps(claim, answer)
 
 
@@ -127,13 +127,20 @@ class Claim:
 
     @classmethod
     def of(cls, request: Request, caller_key: str) -> "Claim":
+        """The claim of a request with an `Idempotency-Key`. Raises Invalid."""
         key = request.headers[HEADER]
         if not 1 <= len(key) <= MAX_LENGTH:
             message = f"Must have 1 to {MAX_LENGTH} characters, not {len(key)}."
             raise Invalid([FieldProblem(HEADER, "invalid", message)])
-        call = [caller_key, request.method, request.path, key]
+        call = [caller_key, str(request.method), request.path]
+        return cls.named(call, key, _contents(request))
+
+    @classmethod
+    def named(cls, call: list[str], key: str, contents: Any) -> "Claim":
+        """call: who asks for what. key: a secret of the caller. contents: the parsed body."""
         secret = salted_hmac("idempotency", key, algorithm="sha256").digest()
-        body_digest = hmac.digest(secret, _encoded(_contents(request)), "sha256").hex()
+        body_digest = hmac.digest(secret, _encoded(contents), "sha256").hex()
+        call = [*call, key]
         return cls(sha256(_encoded(call)).hexdigest(), body_digest, ChaCha20Poly1305(secret))
 
     @property

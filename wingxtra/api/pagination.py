@@ -82,17 +82,13 @@ class Envelope(BasePagination):
         return _rows(queryset, slice(first, first + self.page_size))
 
     def _by_cursor(self, queryset: QuerySet[Any]) -> list[Any]:
-        sign = "" if self.oldest_first else "-"
-        queryset = queryset.order_by(f"{sign}{self.time_field}", f"{sign}pk")
-        if self.cursor:
-            after = TupleGreaterThan if self.oldest_first else TupleLessThan
-            key = Tuple(self.time_field, queryset.model._meta.pk.name)
-            queryset = queryset.filter(after(key, _decoded(self.cursor, queryset.model)))
-        rows = _rows(queryset, slice(0, self.page_size + 1))
-        self.next_cursor = None
-        if len(rows) > self.page_size:
-            rows.pop()
-            self.next_cursor = _encoded(getattr(rows[-1], self.time_field), rows[-1].pk)
+        rows, self.next_cursor = after_cursor(
+            queryset,
+            self.cursor or "",
+            self.page_size,
+            time_field=self.time_field,
+            oldest_first=self.oldest_first,
+        )
         return rows
 
     def get_paginated_response(self, data: Iterable[Any]) -> Response:
@@ -139,6 +135,31 @@ class Envelope(BasePagination):
                 "pagination": component("schemas", "Pagination"),
             },
         }
+
+
+def after_cursor(
+    queryset: QuerySet[Any],
+    cursor: str,
+    page_size: int,
+    *,
+    time_field: str = "created_at",
+    oldest_first: bool = False,
+) -> tuple[list[Any], str | None]:
+    """The rows after a cursor, or the first ones, and the cursor of the next page, if there is one.
+
+    Raises Invalid for a cursor that is not ours.
+    """
+    sign = "" if oldest_first else "-"
+    queryset = queryset.order_by(f"{sign}{time_field}", f"{sign}pk")
+    if cursor:
+        after = TupleGreaterThan if oldest_first else TupleLessThan
+        key = Tuple(time_field, queryset.model._meta.pk.name)
+        queryset = queryset.filter(after(key, _decoded(cursor, queryset.model)))
+    rows = _rows(queryset, slice(0, page_size + 1))
+    if len(rows) <= page_size:
+        return rows, None
+    rows.pop()
+    return rows, _encoded(getattr(rows[-1], time_field), rows[-1].pk)
 
 
 def _rows(queryset: QuerySet[Any], window: slice) -> list[Any]:

@@ -154,9 +154,8 @@ class ApiView(APIView):
             return response.render() if isinstance(response, Response) else response
 
         # An anonymous caller is identified by the tracking id in the path.
-        return idempotency.once(
-            request, self.caller_key or "public", answer, one_transaction=self.one_transaction
-        )
+        claim = idempotency.Claim.of(request, self.caller_key or "public")
+        return idempotency.once(claim, answer, one_transaction=self.one_transaction)
 
     def handle_exception(self, error: Exception) -> Any:
         if isinstance(error, throttling.TooManyRequests):

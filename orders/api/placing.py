@@ -1,28 +1,57 @@
-"""A new order from its input: who it is for, its values, its scenario, its quote.
-
-API and imports read orders here, so that both report the same problems.
-"""
+"""Quote and place for a caller: the API, the merchant's page and imports compose both here."""
 
 from typing import Any
 from uuid import UUID
 
 from django.utils import timezone
 
-from orders import quotes
-from orders.api.serializers import NewOrder, as_order
+from orders import placement, quotes
+from orders.api.serializers import NewOrder, OrderInput, as_order
 from orders.models import Order
-from orders.placement import Draft
 from orders.states import DropoffSource, PodRequirement, Scenario
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.accounts.models import Merchant
-from wingxtra.problems import FieldProblem
+from wingxtra.problems import FieldProblem, Invalid
 
 
-def read(data: Any, caller: Caller) -> Draft:
-    """The order that `data`, a body of `POST /orders`, describes, with every problem of the input.
+def quote(caller: Caller, data: Any) -> quotes.Quote:
+    """Check a trip and keep the answer. data: JSON as `OrderInput`.
 
-    `placement` finds the problems of the order. Takes no SQL statement for a merchant. Raises
-    ValidationError for `data` that is no object.
+    Raises Invalid for bad input only: a trip that we cannot fly is an answer, too.
+    """
+    values, problems = OrderInput.read(data)
+    order = as_order(values)
+    checked = placement.quote(order)
+    if problems:
+        raise Invalid([*problems, *checked.problems])
+    serviceable = not checked.problems
+    answer = {
+        "serviceable": serviceable,
+        "reasons": [{"code": p.code, "message": p.message} for p in checked.problems],
+        "distance_m": _rounded(checked.distance_m),
+        "eta_seconds": {
+            "low": _rounded(checked.eta_low_s) if serviceable else None,
+            "high": _rounded(checked.eta_high_s) if serviceable else None,
+        },
+        "service_area_id": checked.service_area and checked.service_area.pk,
+    }
+    return quotes.store(order, caller, timezone.now(), answer)
+
+
+def place(caller: Caller, data: Any) -> Order:
+    """Place an order. data: JSON as `NewOrder`.
+
+    Raises Invalid with every problem, or Conflict naming the order that has its `external_id`;
+    nothing is written then.
+    """
+    new = draft(caller, data)
+    return placement.place(new.order, by=caller.actor, known=new.problems)
+
+
+def draft(caller: Caller, data: Any) -> placement.Draft:
+    """Read a new order. data: JSON as `NewOrder`. `placement` finds the problems of the order.
+
+    Takes no SQL statement for a merchant.
     """
     values, problems = NewOrder.read(data)
     merchant_id, merchant_problems = _merchant(values, caller, problems)
@@ -34,7 +63,11 @@ def read(data: Any, caller: Caller) -> Draft:
         order.merchant_id = merchant_id
     problems += [*merchant_problems, *_scenario_problems(order)]
     problems += quotes.problems(order, caller, timezone.now())
-    return Draft(order, problems)
+    return placement.Draft(order, problems)
+
+
+def _rounded(number: float | None) -> int | None:
+    return None if number is None else round(number)
 
 
 def _merchant(
