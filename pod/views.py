@@ -19,6 +19,7 @@ from orders.models import Order
 from pod import images, proofs
 from pod.evidence import record_context
 from pod.serializers import ProofAnswer, ProofInput, evidence, proof_json
+from wingxtra.accounts.identity import Caller
 from wingxtra.api.parsers import StrictJsonParser
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
 from wingxtra.api.views import ApiView, PublicView
@@ -73,23 +74,7 @@ class OrderRecord(ApiView):
 
     @extend_schema(responses={(200, "text/html"): OpenApiTypes.STR})
     def get(self, request: Request, order_id: UUID) -> HttpResponse:
-        visible = Order.objects.visible_to(self.caller)
-        order = (
-            visible.select_related("proof", "merchant", "current_job").filter(pk=order_id).first()
-        )
-        if order is None:
-            raise NotFound
-        style = render_to_string("pod/record.css")
-        context = {**record_context(order, self.caller, timezone.now()), "style": style}
-        answer = HttpResponse(render_to_string("pod/record.html", context))
-        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-        answer["Cache-Control"] = "private, no-store"
-        answer["Content-Security-Policy"] = (
-            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
-            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-        )
-        answer["Referrer-Policy"] = "no-referrer"
-        return answer
+        return record_of(order_id, self.caller)
 
 
 class PodImage(PublicView):
@@ -103,3 +88,22 @@ class PodImage(PublicView):
         answer["Content-Security-Policy"] = "default-src 'none'; sandbox"
         answer["Referrer-Policy"] = "no-referrer"
         return answer
+
+
+def record_of(order_id: UUID, caller: Caller) -> HttpResponse:
+    """The printable record as `caller` may see it. Raises NotFound."""
+    visible = Order.objects.visible_to(caller)
+    order = visible.select_related("proof", "merchant", "current_job").filter(pk=order_id).first()
+    if order is None:
+        raise NotFound
+    style = render_to_string("pod/record.css")
+    context = {**record_context(order, caller, timezone.now()), "style": style}
+    answer = HttpResponse(render_to_string("pod/record.html", context))
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    answer["Cache-Control"] = "private, no-store"
+    answer["Content-Security-Policy"] = (
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    answer["Referrer-Policy"] = "no-referrer"
+    return answer

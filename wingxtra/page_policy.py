@@ -37,6 +37,11 @@ def for_console(view: View) -> View:
     )(view)
 
 
+def for_map(view: View) -> View:
+    """A page of our own with a map: tiles, and data: addresses for those that Leaflet cancels."""
+    return csp_update({"img-src": ["data:", *_tile_server()]})(view)
+
+
 def for_documentation(view: View) -> View:
     """Swagger UI has an inline script, sets styles and loads icons from data: addresses."""
     return csp_update(

@@ -11,6 +11,7 @@ from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
 from orders.loading import access, label
+from orders.models import Order
 from wingxtra.api.permissions import IsMerchantLoaderOrStaff
 from wingxtra.api.views import ApiView
 
@@ -24,8 +25,11 @@ class Label(ApiView):
 
     @extend_schema(responses={(200, "image/svg+xml"): OpenApiTypes.STR})
     def get(self, request: Request, order_id: UUID) -> HttpResponse:
-        order = access.order_to_handle(self.caller, order_id)
-        scan_url = settings.PUBLIC_BASE_URL + reverse("loading-scan", args=[order.pk])
-        answer = HttpResponse(label.svg(order, scan_url), content_type="image/svg+xml")
-        answer["Cache-Control"] = "private, no-store"
-        return answer
+        return label_of(access.order_to_handle(self.caller, order_id))
+
+
+def label_of(order: Order) -> HttpResponse:
+    scan_url = settings.PUBLIC_BASE_URL + reverse("loading-scan", args=[order.pk])
+    answer = HttpResponse(label.svg(order, scan_url), content_type="image/svg+xml")
+    answer["Cache-Control"] = "private, no-store"
+    return answer

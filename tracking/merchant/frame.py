@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -10,6 +11,7 @@ TEST = "merchant-test"  # the URL namespace of the pages in test mode
 # URL name and title of the pages in the navigation.
 NAVIGATION = [
     ("orders", "Orders"),
+    ("new-order", "Place an order"),
 ]
 
 
@@ -63,3 +65,8 @@ def see_other(url: str) -> HttpResponse:
     answer = redirect(url)
     answer.status_code = 303
     return answer
+
+
+def say(request: HttpRequest, text: str) -> None:
+    """Shown at the top of the next page."""
+    messages.success(request, text)

@@ -5,10 +5,14 @@
 
 from django.urls import include, path
 
-from tracking.merchant import login, orders_list
+from tracking.merchant import login, new_order, order_page, orders_list
 
 pages = [
     path("", orders_list.orders, name="orders"),
+    path("orders/new/", new_order.new_order, name="new-order"),
+    path("orders/<uuid:order_id>/", order_page.order, name="order"),
+    path("orders/<uuid:order_id>/label.svg", order_page.label, name="order-label"),
+    path("orders/<uuid:order_id>/record", order_page.record, name="order-record"),
 ]
 
 urlpatterns = [

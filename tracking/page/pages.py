@@ -34,7 +34,6 @@ from tracking.page import cache, customer, headers, page_context, texts
 from tracking.page.views import DropoffInput
 from wingxtra.accounts.branding import ink_on
 from wingxtra.api import throttling
-from wingxtra.api.serializers import StrictSerializer
 from wingxtra.problems import FieldProblem, Invalid, NotFound, Problem
 
 log = structlog.get_logger(__name__)
@@ -197,7 +196,7 @@ def _do(request: HttpRequest, order: Order) -> str:
 
 
 def _enter_code(order: Order, form: QueryDict) -> str:
-    customer.enter_code(order, _read(CodeInput, {"otp_code": form.get("otp_code")})["otp_code"])
+    customer.enter_code(order, CodeInput.valid({"otp_code": form.get("otp_code")})["otp_code"])
     return "otp"
 
 
@@ -213,7 +212,7 @@ def _sign(order: Order, form: QueryDict) -> str:
         strokes = None
     if strokes == []:
         raise Invalid([FieldProblem("signature", "nothing_drawn", "Nothing was drawn.")])
-    customer.sign(order, _read(SignatureInput, {"signature": strokes})["signature"])
+    customer.sign(order, SignatureInput.valid({"signature": strokes})["signature"])
     return "signature"
 
 
@@ -223,21 +222,8 @@ def _move_dropoff(order: Order, form: QueryDict) -> str:
         given["accuracy_m"] = _number(accuracy_m)
     if captured_at := form.get("captured_at"):
         given["captured_at"] = captured_at
-    done = customer.move_dropoff(order, customer.Fix(**_read(DropoffInput, given)))
+    done = customer.move_dropoff(order, customer.Fix(**DropoffInput.valid(given)))
     return "dropoff" if done.changed else "dropoff-same"
-
-
-def _read(kind: type[StrictSerializer], data: dict[str, Any]) -> dict[str, Any]:
-    given = kind(data=data)
-    if not given.is_valid():
-        raise Invalid(
-            [
-                FieldProblem(name, str(error.code), str(error))
-                for name, errors in given.errors.items()
-                for error in errors
-            ]
-        )
-    return dict(given.validated_data)
 
 
 def _number(text: str | None) -> float | str | None:

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from orders.tests.factories import OrderFactory
 from tracking.merchant import urls
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import Merchant, User
@@ -16,10 +17,19 @@ from wingxtra.accounts.tests.factories import PASSWORD, MerchantFactory, UserFac
 
 pytestmark = pytest.mark.django_db
 
+
+def order_of(merchant: Merchant, live: bool) -> list[Any]:
+    return [OrderFactory(merchant=merchant, live_mode=live).pk]
+
+
 # How to address each page that is about one thing: makes the thing for a merchant in a mode, and
 # returns the arguments of its address. A page that is about no single thing has none.
 ARGUMENTS: dict[str, Callable[[Merchant, bool], list[Any]] | None] = {
     "orders": None,
+    "new-order": None,
+    "order": order_of,
+    "order-label": order_of,
+    "order-record": order_of,
 }
 MODES = {"merchant": True, "merchant-test": False}
 

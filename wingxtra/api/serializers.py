@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.fields import empty
 
-from wingxtra.problems import FieldProblem
+from wingxtra.problems import FieldProblem, Invalid
 
 
 class Number(serializers.FloatField):
@@ -110,6 +110,20 @@ class StrictSerializer(serializers.Serializer[Any]):
         if errors:
             raise serializers.ValidationError(errors)
         return values
+
+    @classmethod
+    def valid(cls, data: Any) -> dict[str, Any]:
+        """The values of a form, outside API views. Raises Invalid with every problem."""
+        given = cls(data=data)
+        if not given.is_valid():
+            raise Invalid(
+                [
+                    FieldProblem(name, str(error.code), str(error))
+                    for name, errors in given.errors.items()
+                    for error in errors
+                ]
+            )
+        return dict(given.validated_data)
 
     @classmethod
     def read(cls, data: Any) -> tuple[dict[str, Any], list[FieldProblem]]:
