@@ -5,7 +5,7 @@
 
 from django.urls import include, path
 
-from tracking.merchant import login, new_order, order_page, orders_list
+from tracking.merchant import keys, login, new_order, order_page, orders_list
 
 pages = [
     path("", orders_list.orders, name="orders"),
@@ -13,6 +13,8 @@ pages = [
     path("orders/<uuid:order_id>/", order_page.order, name="order"),
     path("orders/<uuid:order_id>/label.svg", order_page.label, name="order-label"),
     path("orders/<uuid:order_id>/record", order_page.record, name="order-record"),
+    path("keys/", keys.keys, name="keys"),
+    path("keys/<int:key_id>/revoke/", keys.revoke_key, name="revoke-key"),
 ]
 
 urlpatterns = [

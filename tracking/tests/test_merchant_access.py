@@ -12,7 +12,7 @@ from django.urls import reverse
 from orders.tests.factories import OrderFactory
 from tracking.merchant import urls
 from wingxtra.accounts.identity import Role
-from wingxtra.accounts.models import Merchant, User
+from wingxtra.accounts.models import ApiKey, Merchant, User
 from wingxtra.accounts.tests.factories import PASSWORD, MerchantFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -20,6 +20,11 @@ pytestmark = pytest.mark.django_db
 
 def order_of(merchant: Merchant, live: bool) -> list[Any]:
     return [OrderFactory(merchant=merchant, live_mode=live).pk]
+
+
+def key_of(merchant: Merchant, live: bool) -> list[Any]:
+    key, _ = ApiKey.issue(name="till", role=Role.MERCHANT, merchant=merchant, live_mode=live)
+    return [key.pk]
 
 
 # How to address each page that is about one thing: makes the thing for a merchant in a mode, and
@@ -30,6 +35,8 @@ ARGUMENTS: dict[str, Callable[[Merchant, bool], list[Any]] | None] = {
     "order": order_of,
     "order-label": order_of,
     "order-record": order_of,
+    "keys": None,
+    "revoke-key": key_of,
 }
 MODES = {"merchant": True, "merchant-test": False}
 

@@ -21,7 +21,7 @@ def make_own(
 
     Raises Conflict: live keys need an administrator's leave, and MAX_PER_MODE keys are enough.
     """
-    merchant = Merchant.objects.get(pk=by.merchant_id)
+    merchant = Merchant.objects.get(user=by)
     if why := why_none(merchant, live_mode=live_mode):
         raise why
     row, key = ApiKey.issue(
