@@ -1,6 +1,7 @@
 """Content security policies: the settings' default, one for data, and wider ones for pages."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,7 +40,12 @@ def for_console(view: View) -> View:
 
 def for_map(view: View) -> View:
     """A page of our own with a map: tiles, and data: addresses for those that Leaflet cancels."""
-    return csp_update({"img-src": ["data:", *_tile_server()]})(view)
+
+    @wraps(view)
+    def with_tiles(*args: Any, **kwargs: Any) -> Any:
+        return csp_update({"img-src": ["data:", *_tile_server()]})(view)(*args, **kwargs)
+
+    return with_tiles
 
 
 def for_documentation(view: View) -> View:

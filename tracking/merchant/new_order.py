@@ -21,6 +21,7 @@ from orders.api.serializers import NewOrder, OrderInput, order_json
 from orders.models import Order
 from tracking.merchant import forms, frame, words
 from tracking.merchant.access import PageCaller, merchant_page
+from tracking.page import texts
 from wingxtra.api import idempotency
 from wingxtra.page_policy import for_map
 from wingxtra.problems import FieldProblem, Invalid, Problem
@@ -80,6 +81,7 @@ def _page(
         "token": secrets.token_urlsafe(24),
         "quote": quote,
         "quoted": words.quoted(quote.answer) if quote and quote.answer["serviceable"] else "",
+        "distance": texts.distance(quote.answer["distance_m"] or 0) if quote else "",
         "refused": refused.detail if refused and not isinstance(refused, Invalid) else "",
         "areas": areas,
         "tile_url": settings.MAP_TILE_URL,
