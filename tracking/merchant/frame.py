@@ -13,6 +13,7 @@ NAVIGATION = [
     ("orders", "Orders"),
     ("new-order", "Place an order"),
     ("keys", "API keys"),
+    ("webhooks", "Webhooks"),
 ]
 
 

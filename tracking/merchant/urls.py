@@ -5,7 +5,9 @@
 
 from django.urls import include, path
 
-from tracking.merchant import keys, login, new_order, order_page, orders_list
+from tracking.merchant import keys, login, new_order, order_page, orders_list, webhook_log, webhooks
+
+WEBHOOK = "webhooks/<uuid:webhook_id>/"
 
 pages = [
     path("", orders_list.orders, name="orders"),
@@ -15,6 +17,16 @@ pages = [
     path("orders/<uuid:order_id>/record", order_page.record, name="order-record"),
     path("keys/", keys.keys, name="keys"),
     path("keys/<int:key_id>/revoke/", keys.revoke_key, name="revoke-key"),
+    path("webhooks/", webhooks.webhooks, name="webhooks"),
+    path("webhooks/new/", webhooks.new_webhook, name="new-webhook"),
+    path(WEBHOOK, webhooks.webhook, name="webhook"),
+    path(f"{WEBHOOK}secret/", webhooks.rotate_webhook, name="rotate-webhook"),
+    path(f"{WEBHOOK}remove/", webhooks.remove_webhook, name="remove-webhook"),
+    path(
+        "webhooks/deliveries/<uuid:delivery_id>/",
+        webhook_log.webhook_delivery,
+        name="webhook-delivery",
+    ),
 ]
 
 urlpatterns = [

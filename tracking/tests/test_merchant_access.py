@@ -11,6 +11,8 @@ from django.urls import reverse
 
 from orders.tests.factories import OrderFactory
 from tracking.merchant import urls
+from tracking.tests.receiver import WebhookFactory
+from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey, Merchant, User
 from wingxtra.accounts.tests.factories import PASSWORD, MerchantFactory, UserFactory
@@ -27,6 +29,14 @@ def key_of(merchant: Merchant, live: bool) -> list[Any]:
     return [key.pk]
 
 
+def webhook_of(merchant: Merchant, live: bool) -> list[Any]:
+    return [WebhookFactory(merchant=merchant, live_mode=live).pk]
+
+
+def delivery_of(merchant: Merchant, live: bool) -> list[Any]:
+    return [endpoints.make_test(WebhookFactory(merchant=merchant, live_mode=live)).pk]
+
+
 # How to address each page that is about one thing: makes the thing for a merchant in a mode, and
 # returns the arguments of its address. A page that is about no single thing has none.
 ARGUMENTS: dict[str, Callable[[Merchant, bool], list[Any]] | None] = {
@@ -37,6 +47,12 @@ ARGUMENTS: dict[str, Callable[[Merchant, bool], list[Any]] | None] = {
     "order-record": order_of,
     "keys": None,
     "revoke-key": key_of,
+    "webhooks": None,
+    "new-webhook": None,
+    "webhook": webhook_of,
+    "rotate-webhook": webhook_of,
+    "remove-webhook": webhook_of,
+    "webhook-delivery": delivery_of,
 }
 MODES = {"merchant": True, "merchant-test": False}
 
