@@ -28,6 +28,7 @@ from wingxtra.problems import Conflict, FieldProblem, NotFound
 KEPT_FOR = timedelta(days=1)
 _FIELDS = NewOrder().fields
 COLUMNS = tuple(_FIELDS)
+REQUIRED = tuple(name for name, one in _FIELDS.items() if one.required)
 NUMBERS = {name for name, one in _FIELDS.items() if isinstance(one, Number)}
 
 
@@ -206,7 +207,9 @@ def _kept(import_id: UUID, caller: Caller) -> Upload:
     stored = redis_client.client().get(_key(caller))
     upload = msgspec.json.decode(stored, type=Upload) if stored else None
     if upload is None or upload.id != import_id:
-        raise NotFound("file any more: upload it again")
+        raise NotFound(
+            "file any more. It is kept for a day, and only your last one: upload it again"
+        )
     return upload
 
 

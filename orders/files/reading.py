@@ -49,8 +49,7 @@ def read(content: bytes, *, columns: Collection[str], numbers: Collection[str]) 
     Raises Unreadable: no UTF-8, too large, too many rows, no rows, unknown columns, broken JSON.
     """
     if len(content) > MAX_BYTES:
-        size_mb = len(content) / 1e6
-        detail = f"The file has {size_mb:.1f} MB; {MAX_BYTES / 1e6:.0f} MB is the most. Divide it."
+        detail = f"The file has more than {MAX_BYTES // 1_000_000} MB. Divide it."
         raise Unreadable("file_too_large", detail)
     text = _text(content).removeprefix(BOM)
     if not text.strip():

@@ -5,13 +5,25 @@
 
 from django.urls import include, path
 
-from tracking.merchant import keys, login, new_order, order_page, orders_list, webhook_log, webhooks
+from tracking.merchant import (
+    import_file,
+    keys,
+    login,
+    new_order,
+    order_page,
+    orders_list,
+    webhook_log,
+    webhooks,
+)
 
 WEBHOOK = "webhooks/<uuid:webhook_id>/"
 
 pages = [
     path("", orders_list.orders, name="orders"),
     path("orders/new/", new_order.new_order, name="new-order"),
+    path("orders/import/", import_file.import_orders, name="import-orders"),
+    path("orders/import/orders.csv", import_file.import_template, name="import-template"),
+    path("orders/import/<uuid:import_id>/", import_file.import_preview, name="import-preview"),
     path("orders/<uuid:order_id>/", order_page.order, name="order"),
     path("orders/<uuid:order_id>/label.svg", order_page.label, name="order-label"),
     path("orders/<uuid:order_id>/record", order_page.record, name="order-record"),

@@ -9,8 +9,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from orders.files import imports
 from orders.tests.factories import OrderFactory
 from tracking.merchant import urls
+from tracking.merchant.access import PageCaller
 from tracking.tests.receiver import WebhookFactory
 from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import Role
@@ -29,6 +31,11 @@ def key_of(merchant: Merchant, live: bool) -> list[Any]:
     return [key.pk]
 
 
+def import_of(merchant: Merchant, live: bool) -> list[Any]:
+    caller = PageCaller(merchant.user_set.first() or user_of(merchant), merchant, live)
+    return [imports.keep("orders.csv", b"external_id\nA-1", caller)]
+
+
 def webhook_of(merchant: Merchant, live: bool) -> list[Any]:
     return [WebhookFactory(merchant=merchant, live_mode=live).pk]
 
@@ -45,6 +52,9 @@ ARGUMENTS: dict[str, Callable[[Merchant, bool], list[Any]] | None] = {
     "order": order_of,
     "order-label": order_of,
     "order-record": order_of,
+    "import-orders": None,
+    "import-template": None,
+    "import-preview": import_of,
     "keys": None,
     "revoke-key": key_of,
     "webhooks": None,
