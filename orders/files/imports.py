@@ -207,9 +207,7 @@ def _kept(import_id: UUID, caller: Caller) -> Upload:
     stored = redis_client.client().get(_key(caller))
     upload = msgspec.json.decode(stored, type=Upload) if stored else None
     if upload is None or upload.id != import_id:
-        raise NotFound(
-            "file any more. It is kept for a day, and only your last one: upload it again"
-        )
+        raise NotFound("file any more. Only your last one is kept, for a day: upload it again")
     return upload
 
 

@@ -38,7 +38,7 @@ STATES: dict[str, Said] = {
 ON_HOLD = Said("On hold", Tone.BAD)
 PARCEL: dict[str, str] = {
     Holder.SENDER: "You have it",
-    Holder.DRONE: "On board of the drone",
+    Holder.DRONE: "Aboard the drone",
     Holder.HUB: "At our hub",
     Holder.RECIPIENT: "The recipient has it",
     Holder.RETURNED: "Back with you",
@@ -87,7 +87,7 @@ def timing(order: OrderBody, now: datetime) -> Said:
         if order["delivered_at"] is None:
             return Said("—")
         tone = Tone.BAD if late else Tone.GOOD
-        return Said(f"{clock(order['delivered_at'], now)}{', late' if late else ''}", tone)
+        return Said(f"at {clock(order['delivered_at'], now)}{', late' if late else ''}", tone)
     if order["status"] == Status.VALIDATED and order["not_before"]:
         return Said(f"from {clock(order['not_before'], now)}")
     tone = {"late": Tone.BAD, "at_risk": Tone.WARN}.get(order["sla"] or "", Tone.IDLE)

@@ -158,7 +158,7 @@ def test_the_story_tells_what_the_api_tells(client, merchant):
         "SHOP-7",
         words.grouped(order.public_tracking_id),
         "On the way",
-        "On board of the drone",
+        "Aboard the drone",
         "Ama Mensah",
         "+233241234567",
         f"/track/{order.public_tracking_id}/",

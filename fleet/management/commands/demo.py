@@ -120,8 +120,8 @@ class Command(BaseCommand):
     def _welcome(self, base_url: str, credentials: Credentials, home: Path) -> None:
         self.stdout.write(
             f"\nWingxtra Delivery is running.\n"
-            f"  console   {base_url}/admin/     users admin, ops, merchant; "
-            f"password {credentials.password}\n"
+            f"  console   {base_url}/admin/     users admin, ops; password {credentials.password}\n"
+            f"  merchants {base_url}/merchant/  user merchant; the same password\n"
             f"  API       {base_url}/api/docs   the shops' keys: "
             + ", ".join(f"{name}: {key}" for name, key in credentials.shop_keys.items())
             + f"\n  logs      {home / 'logs'}\nCtrl-C stops everything.\n"

@@ -48,9 +48,10 @@
     draw();
   }
 
+  // Both pins; until there are two, all that we serve.
   function frame(places) {
-    const box = places.length ? L.latLngBounds(places) : outlines.getBounds();
-    if (box.isValid()) map.fitBounds(box.pad(0.3), { maxZoom: 15, animate: false });
+    const box = places.length === pins.length ? L.latLngBounds(places).pad(0.3) : outlines.getBounds().extend(L.latLngBounds(places));
+    if (box.isValid()) map.fitBounds(box, { maxZoom: 16, animate: false });
   }
 
   for (const pin of pins) {
