@@ -6,6 +6,7 @@
 from django.urls import include, path
 
 from tracking.merchant import (
+    export,
     import_file,
     keys,
     login,
@@ -21,6 +22,7 @@ WEBHOOK = "webhooks/<uuid:webhook_id>/"
 pages = [
     path("", orders_list.orders, name="orders"),
     path("orders/new/", new_order.new_order, name="new-order"),
+    path("orders/export.csv", export.export_orders, name="export-orders"),
     path("orders/import/", import_file.import_orders, name="import-orders"),
     path("orders/import/orders.csv", import_file.import_template, name="import-template"),
     path("orders/import/<uuid:import_id>/", import_file.import_preview, name="import-preview"),

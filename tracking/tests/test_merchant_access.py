@@ -52,6 +52,7 @@ ARGUMENTS: dict[str, Callable[[Merchant, bool], list[Any]] | None] = {
     "order": order_of,
     "order-label": order_of,
     "order-record": order_of,
+    "export-orders": None,
     "import-orders": None,
     "import-template": None,
     "import-preview": import_of,
