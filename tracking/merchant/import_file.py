@@ -66,7 +66,7 @@ def _upload_page(
         "refused": refused.detail if refused else "",
         "required": imports.REQUIRED,
         "optional": [name for name in _columns(caller) if name not in imports.REQUIRED],
-        "max_rows": reading.MAX_ROWS,
+        "max_rows": f"{reading.MAX_ROWS:,}",
         "max_mb": reading.MAX_BYTES // 1_000_000,
     }
     status = refused.status if refused else 200

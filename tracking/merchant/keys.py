@@ -127,7 +127,7 @@ def _row(key: ApiKey, now: datetime) -> dict[str, Any]:
         "made": words.clock(key.created_at, now),
         "last_use": words.clock(key.last_used_at, now) if key.last_used_at else "Never",
         "expires": words.clock(key.expires_at, now) if key.expires_at else "—",
-        "can_be_revoked": key.revoked_at is None,
+        "can_be_revoked": key.revoked_at is None and not key.has_expired(now),
     }
 
 

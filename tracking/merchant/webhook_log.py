@@ -119,7 +119,7 @@ def _try(attempt: dict[str, Any], now: datetime) -> dict[str, Any]:
     return {
         "at": words.clock(at, now) if at else "",
         "answer": _answer(attempt),
-        "took_ms": attempt["took_ms"],
+        "took": _duration(attempt["took_ms"]),
         "text": attempt["answer"],
         "tone": "good" if 200 <= (attempt["status"] or 0) < 300 else "bad",
     }
@@ -127,6 +127,10 @@ def _try(attempt: dict[str, Any], now: datetime) -> dict[str, Any]:
 
 def _answer(attempt: dict[str, Any]) -> str:
     return str(attempt["status"]) if attempt["status"] else "No answer"
+
+
+def _duration(took_ms: int) -> str:
+    return f"{took_ms} ms" if took_ms < 1000 else f"{took_ms / 1000:.1f} s"
 
 
 def _log_link(address: str, state: str, after: str = "") -> str:
