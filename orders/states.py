@@ -146,12 +146,17 @@ class Scenario(models.TextChoices):
     """How a test order proceeds, as its merchant requested (see dispatch.testmode)."""
 
     DELIVERED = "delivered", "Delivered"
+    STEP_BY_STEP = "step_by_step", "Each step waits for its advance"
+    AT_RISK = "at_risk", "Seems to be late, and is in time"
+    LATE = "late", "Delivered late"
     NO_DRONE = "no_drone", "No drone is found"
     BRIDGE_REJECTS = "bridge_rejects", "Ground control refuses every mission"
     LINK_LOST = "link_lost", "The link is lost for a while"
     ABORTED = "aborted", "Aborted in flight"
     FAILED_THEN_REDELIVERED = "failed_then_redelivered", "Fails, and a second drone delivers"
     WRONG_OTP = "wrong_otp", "The first code that is given is refused"
+    CODE_LOCKED = "code_locked", "The first code that is given locks the code"
+    PROOF_MISSING = "proof_missing", "Delivered without the proof that it needs"
 
 
 @dataclass(frozen=True, slots=True)

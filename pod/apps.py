@@ -8,7 +8,8 @@ class PodConfig(AppConfig):
     def ready(self) -> None:
         from orders import lifecycle
         from orders.personal_data import retention
-        from pod import codes, forgetting
+        from pod import codes, forgetting, testmode
 
         lifecycle.recorded.connect(codes.issue_codes)
+        lifecycle.recorded.connect(testmode.photograph)
         retention.forgetting.connect(forgetting.forget)

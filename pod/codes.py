@@ -23,6 +23,8 @@ from wingxtra.database import bulk
 from wingxtra.problems import Conflict, FieldProblem, Invalid, Problem
 
 DIGITS = 6
+# Test orders whose first code is refused, right or wrong.
+REFUSING_SCENARIOS = (Scenario.WRONG_OTP, Scenario.CODE_LOCKED)
 
 
 class WrongCode(Problem):
@@ -75,10 +77,10 @@ def judge(order: Order, code: str) -> WrongCode | None:
             current_status=order.status,
             tries_left=0,
         )
-    refused_as_a_test = order.test_scenario == Scenario.WRONG_OTP and row.tries == 0
+    refused_as_a_test = order.test_scenario in REFUSING_SCENARIOS and row.tries == 0
     if is_right(row, digits) and not refused_as_a_test:
         return None
-    row.tries += 1
+    row.tries = row.MAX_TRIES if order.test_scenario == Scenario.CODE_LOCKED else row.tries + 1
     row.save(update_fields=["tries"])
     return WrongCode(row.tries_left)
 

@@ -112,6 +112,7 @@ INSTALLED_APPS = [
     "django_dramatiq",
     "wingxtra",
     "wingxtra.accounts",
+    "wingxtra.guide",
     "wingxtra.api",
     "wingxtra.console.apps.ConsoleConfig",
     "fleet",

@@ -33,6 +33,7 @@ urlpatterns = [
     path("api/v1/", include("pod.urls")),
     path("api/v1/", include("fleet.urls")),
     path("api/v1/", include("wingxtra.accounts.urls")),
+    path("", include("wingxtra.guide.urls")),
     path("gcs/", include("dispatch.api.gcs_urls")),
     re_path(r"^(?:api|gcs)/", NothingHere.as_view()),
     path("admin/", admin.site.urls),

@@ -7,6 +7,7 @@ ORDER = "orders/<uuid:order_id>"
 urlpatterns = [
     path(f"{ORDER}/cancel", views.Cancel.as_view(), name="order-cancel"),
     path(f"{ORDER}/reschedule", views.Reschedule.as_view(), name="order-reschedule"),
+    path(f"{ORDER}/advance", views.Advance.as_view(), name="order-advance"),
     path(f"{ORDER}/submit-mission-intent", views.SubmitMissionIntent.as_view(), name="submit"),
     path(f"{ORDER}/abort", views.Abort.as_view(), name="order-abort"),
     path(f"{ORDER}/events", views.OrderEvents.as_view(), name="order-events"),

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from orders import placement, quotes
+from orders import placement, quotes, scenarios
 from orders.api.serializers import NewOrder, OrderInput, as_order
 from orders.models import Order
-from orders.states import DropoffSource, PodRequirement, Scenario
+from orders.states import DropoffSource
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.accounts.models import Merchant
 from wingxtra.problems import FieldProblem, Invalid
@@ -61,7 +61,7 @@ def draft(caller: Caller, data: Any) -> placement.Draft:
     order.live_mode = caller.live_mode
     if merchant_id is not None:
         order.merchant_id = merchant_id
-    problems += [*merchant_problems, *_scenario_problems(order)]
+    problems += [*merchant_problems, *scenarios.problems(order, timezone.now())]
     problems += quotes.problems(order, caller, timezone.now())
     return placement.Draft(order, problems)
 
@@ -91,18 +91,3 @@ def _merchant(
     if Merchant.objects.filter(pk=named, active=True).exists():
         return named, []
     return None, problem("does_not_exist", "There is no such merchant.")
-
-
-def _scenario_problems(order: Order) -> list[FieldProblem]:
-    """Set a test order's default scenario; returns the problems of a requested one."""
-
-    def problem(code: str, message: str) -> list[FieldProblem]:
-        return [FieldProblem("test_scenario", code, message)]
-
-    if order.live_mode and order.test_scenario:
-        return problem("test_key_needed", "Only with a test key (wx_test_…) is an order a test.")
-    if order.test_scenario == Scenario.WRONG_OTP and order.pod_requirement != PodRequirement.OTP:
-        return problem("otp_needed", "“wrong_otp” needs pod_requirement OTP: there is no code.")
-    if not order.live_mode and order.test_scenario == "":
-        order.test_scenario = Scenario.DELIVERED
-    return []

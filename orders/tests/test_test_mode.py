@@ -1,6 +1,9 @@
 """Test keys place test orders; live and test orders are separate; scenarios are checked."""
 
+from datetime import datetime
+
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from fleet.tests.factories import DroneFactory
@@ -47,9 +50,22 @@ def test_a_live_order_has_no_scenario(live_key: APIClient) -> None:
 
 
 def test_an_impossible_scenario_is_refused(test_key: APIClient) -> None:
-    for scenario, code in (("wrong_otp", "otp_needed"), ("explodes", "invalid_choice")):
+    for scenario, code in (
+        ("wrong_otp", "otp_needed"),
+        ("code_locked", "otp_needed"),
+        ("proof_missing", "proof_needed"),
+        ("explodes", "invalid_choice"),
+    ):
         answer = test_key.post(ORDERS, body(test_scenario=scenario))
         assert errors_of(answer) == {("test_scenario", code)}
+    for scenario, promise_s in (("late", 40), ("at_risk", 80)):
+        placed = test_key.post(ORDERS, body(test_scenario=scenario)).json()
+        promise = datetime.fromisoformat(placed["deliver_by"]) - timezone.now()
+        assert promise.total_seconds() == pytest.approx(promise_s, abs=10)
+        refused = test_key.post(
+            ORDERS, body(test_scenario=scenario, deliver_by=placed["deliver_by"])
+        )
+        assert errors_of(refused) == {("deliver_by", "set_by_scenario")}
     answer = test_key.post(ORDERS, body(test_scenario="wrong_otp", pod_requirement="OTP"))
     assert (answer.status_code, len(answer.json()["otp_code"])) == (201, 6)
 

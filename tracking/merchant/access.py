@@ -1,7 +1,7 @@
 """Who may open the pages of `/merchant/`, and as which caller: users of role MERCHANT."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -33,19 +33,15 @@ class PageCaller:
     user: User
     merchant: Merchant
     live_mode: bool
-    role: str = Role.MERCHANT
+    role: str = field(default=Role.MERCHANT, init=False)
+    merchant_id: UUID | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.merchant_id = self.merchant.pk
 
     @property
     def is_authenticated(self) -> bool:
         return True
-
-    @property
-    def merchant_id(self) -> UUID | None:
-        return self.merchant.pk
-
-    @merchant_id.setter
-    def merchant_id(self, value: UUID | None) -> None:
-        raise AttributeError("A page belongs to the merchant of its user.")
 
     @property
     def actor(self) -> Actor:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import redis
+import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -24,11 +26,14 @@ from tracking.merchant.access import PageCaller, merchant_page
 from tracking.page import texts
 from wingxtra.api import idempotency
 from wingxtra.page_policy import for_map
-from wingxtra.problems import FieldProblem, Invalid, Problem
+from wingxtra.problems import FieldProblem, Invalid, Problem, Unavailable
+
+log = structlog.get_logger(__name__)
 
 # A second click waits for the answer to the first one.
 WAIT_S = 0.2
 MAX_WAITS = 25
+NO_QUOTES = "We cannot answer just now, and nothing was placed. Try again in a minute."
 ONLY_IN_ORDERS = set(NewOrder().fields) - set(OrderInput().fields)
 
 
@@ -48,12 +53,15 @@ def new_order(request: HttpRequest, caller: PageCaller) -> HttpResponse:
         first = forms.OrderForm(initial=_usual(caller), live=caller.live_mode)
         return _page(request, caller, first)
     form = forms.OrderForm(request.POST, live=caller.live_mode)
-    if "place" not in request.POST:
-        return _quote(request, caller, form)
     try:
+        if "place" not in request.POST:
+            return _quote(request, caller, form)
         return _once(request, caller, lambda: _place(request, caller, form))
     except Problem as problem:
         return _page(request, caller, form, refused=problem)
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        log.error("quotes_unavailable", error=str(error))
+        return _page(request, caller, form, refused=Unavailable("redis_unavailable", NO_QUOTES))
 
 
 def _usual(caller: PageCaller) -> dict[str, str]:

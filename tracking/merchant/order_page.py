@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
+from dispatch import testmode
 from dispatch.api.serializers import CancelInput
 from dispatch.api.views import readable_for
 from dispatch.missions import before_launch
@@ -192,6 +193,7 @@ def _act(request: HttpRequest, caller: PageCaller, order: Order) -> HttpResponse
     kinds: dict[str, tuple[type[Form], Callable[..., str]]] = {
         "reschedule": (forms.RescheduleForm, _reschedule),
         "cancel": (forms.CancelForm, _cancel),
+        "advance": (Form, _advance),
     }
     name = request.POST.get("do", "")
     if name not in kinds:
@@ -207,7 +209,13 @@ def _act(request: HttpRequest, caller: PageCaller, order: Order) -> HttpResponse
         fresh = order_for(caller, order.pk)
         return _story(request, caller, fresh, refused=problem, **{f"{name}_form": form})
     frame.say(request, said)
-    return frame.see_other(frame.address(request, "order", order.pk))
+    follow = "?follow" if "follow" in request.GET else ""
+    return frame.see_other(frame.address(request, "order", order.pk) + follow)
+
+
+def _advance(caller: PageCaller, order_id: UUID, typed: dict[str, str]) -> str:
+    testmode.advance(order_id)
+    return "The test order took its next step."
 
 
 def _cancel(caller: PageCaller, order_id: UUID, typed: dict[str, str]) -> str:

@@ -16,6 +16,7 @@ import redis
 from django.conf import settings
 from django.utils import timezone, translation
 
+from dispatch import testmode
 from fleet import policy
 from fleet.live import picture
 from orders.models import DeliveryEvent, Order
@@ -46,6 +47,7 @@ class Copy:
     view: dict[str, Any]
     situation: Situation
     sender: Sender
+    live_mode: bool
     pod_requirement: str
     code_locked: bool
     deliver_by: datetime
@@ -137,7 +139,7 @@ def _build(tracking_id: str, now: datetime) -> Copy:
     # The API always answers in LANGUAGE_CODE: the request that fills the cache must not decide.
     with translation.override(settings.LANGUAGE_CODE):
         view, situation = public.view(
-            _order_fields(order, rules, doubted), log, _drone_sample(order, now), rules, now
+            _order_fields(order, rules, doubted), log, _drone_sample(order, log, now), rules, now
         )
     merchant, code = order.merchant, getattr(order, "one_time_code", None)
     fields: dict[str, Any] = {
@@ -146,6 +148,7 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         "sender": Sender(
             merchant.name, merchant.support_contact, merchant.brand_color, str(merchant.logo)
         ),
+        "live_mode": order.live_mode,
         "pod_requirement": order.pod_requirement,
         "code_locked": code is not None and code.is_locked,
         "deliver_by": order.deliver_by,
@@ -177,7 +180,11 @@ def _order_fields(order: Order, rules: policy.Rules, doubted: bool) -> public.Or
     )
 
 
-def _drone_sample(order: Order, now: datetime) -> public.DroneSample | None:
+def _drone_sample(
+    order: Order, log: list[public.LogEntry], now: datetime
+) -> public.DroneSample | None:
+    if not order.live_mode:
+        return _test_sample(order, log, now)
     drone_id = order.assigned_drone_id
     if order.status not in IN_FLIGHT or drone_id is None:
         return None
@@ -192,6 +199,20 @@ def _drone_sample(order: Order, now: datetime) -> public.DroneSample | None:
         sample.heading_deg,
         sample.measured_at,
     )
+
+
+def _test_sample(
+    order: Order, log: list[public.LogEntry], now: datetime
+) -> public.DroneSample | None:
+    """Where the drone of a test order would be."""
+    if order.status not in IN_FLIGHT:
+        return None
+    pickup, drop = (order.pickup_lat, order.pickup_lng), (order.dropoff_lat, order.dropoff_lng)
+    happened = [(entry.type, entry.at) for entry in log]
+    point = testmode.place(Status(order.status), happened, pickup, drop, now)
+    if point is None:
+        return public.DroneSample(age_s=math.inf)
+    return public.DroneSample(0, *point, testmode.heading_deg(pickup, drop), now)
 
 
 @cache

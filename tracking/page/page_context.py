@@ -114,6 +114,7 @@ def context_of(copy: Copy) -> dict[str, Any]:
         # For the countdown of track.js, which fills in {n}.
         "minute": texts.in_minutes(60),
         "minutes": texts.in_minutes(120).replace("2", "{n}"),
+        "is_test": not copy.live_mode,
         "sender": copy.sender,
         "contact": contact(copy.sender.support_contact),
         "dropoff_radius_m": round(copy.dropoff_radius_m),

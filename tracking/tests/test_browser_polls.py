@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from dispatch import testmode
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle
-from orders.states import JobStatus, Status
+from orders.states import JobStatus, Scenario, Status
 from tracking.tests import looks
 from tracking.tests.phone import Visit
 from wingxtra.accounts.identity import DISPATCHER, GCS
@@ -98,3 +99,18 @@ def test_the_map_is_removed_when_the_delivery_is_over(end: Status, visit: Visit)
     expect(page.locator("#map")).to_have_count(0)
     expect(page.locator("#lost")).to_be_empty()
     assert page.evaluate("window.same")  # never reloaded
+
+
+def test_the_drone_of_a_test_order_flies_on_the_map(visit: Visit) -> None:
+    order = looks.order(Status.QUEUED, live_mode=False, test_scenario=Scenario.STEP_BY_STEP)
+    for _ in ("assigned", "accepted", "launched", "en route"):
+        testmode.advance(order.pk)
+    page = visit(order)
+    expect(page.get_by_text("No real drone flies this delivery.")).to_be_visible()
+    drone = page.locator("#where")
+    first = drone.get_attribute("data-drone")
+    assert first
+
+    poll_twice(page)
+
+    assert drone.get_attribute("data-drone") != first

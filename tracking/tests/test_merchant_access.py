@@ -2,12 +2,12 @@
 new page fails here until `ARGUMENTS` says how to address it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.test import Client
-from django.urls import reverse
+from django.urls import URLResolver, get_resolver, reverse
 
 from orders.files import imports
 from orders.tests.factories import OrderFactory
@@ -90,6 +90,21 @@ def address(mode: str, name: str, merchant: Merchant) -> str:
 
 def test_the_table_names_every_page():
     assert sorted(ARGUMENTS) == sorted(names)
+
+
+def test_no_address_below_merchant_is_beside_the_table():
+    outside = {"merchant/login/", "merchant/logout/", "merchant/password/"}
+    below = {each for each in all_addresses(get_resolver()) if each.startswith("merchant")}
+    inside = {f"merchant/{mode}{page.pattern}" for page in urls.pages for mode in ("", "test/")}
+    assert below == outside | inside
+
+
+def all_addresses(resolver: URLResolver, start: str = "") -> Iterator[str]:
+    for each in resolver.url_patterns:
+        if isinstance(each, URLResolver):
+            yield from all_addresses(each, start + str(each.pattern))
+        else:
+            yield start + str(each.pattern)
 
 
 @in_each_mode

@@ -1,12 +1,14 @@
 """`/merchant/orders/new/`: a quote first, then the order, once."""
 
 import re
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
+from pytest_django import Settings
 
 from fleet.models import ServiceArea
 from fleet.tests.factories import DroneFactory
@@ -14,6 +16,7 @@ from orders.models import Order
 from orders.states import Scenario
 from orders.tests.factories import OrderFactory
 from tracking.tests.test_merchant_access import client_of, user_of
+from wingxtra import redis_client
 from wingxtra.accounts.identity import ActorKind
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory
@@ -158,6 +161,30 @@ def test_a_trip_that_was_changed_after_the_quote_asks_again(client):
     assert answer.status_code == 400
     assert "The quote was for another “Weight in kg”." in answer.content.decode()
     assert "Place the order" not in answer.content.decode()
+    assert not Order.objects.exists()
+
+
+@pytest.fixture
+def redis_away(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """A function that takes Redis away until the end of the test."""
+
+    def leave() -> None:
+        monkeypatch.setattr(redis_client, "_paused_until", 0.0)  # reset after the test
+        settings.REDIS_URL = "unix:///nowhere/redis.sock"
+        redis_client.client.cache_clear()
+
+    yield leave
+    redis_client.client.cache_clear()
+
+
+def test_without_redis_nothing_is_placed_and_nothing_is_lost(client, redis_away):
+    _, form = quoted(client)
+    redis_away()
+    for sent in ({**typed(), "quote": "yes"}, form):
+        answer = client.post(LIVE, sent)
+        assert answer.status_code == 503
+        assert "nothing was placed. Try again in a minute." in answer.content.decode()
+        assert 'value="Ama Mensah"' in answer.content.decode()
     assert not Order.objects.exists()
 
 

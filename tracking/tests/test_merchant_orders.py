@@ -291,6 +291,21 @@ def test_a_window_that_does_not_work_is_named_at_its_field(client, merchant, win
     assert Order.objects.get().deliver_by == order.deliver_by
 
 
+def test_a_test_order_can_take_its_next_step_now(client, merchant):
+    order = OrderFactory(merchant=merchant, live_mode=False, test_scenario=Scenario.DELIVERED)
+    answer = client.post(of(order) + "?follow", {"do": "advance"})
+    assert (answer.status_code, answer["Location"]) == (303, of(order) + "?follow")
+    assert "took its next step" in page(client, of(order))
+    assert Order.objects.get().status == Status.ASSIGNED
+    for _ in range(20):
+        client.post(of(order), {"do": "advance"})
+    assert Order.objects.get().status == Status.DELIVERED
+    assert send(client, order, "advance").status_code == 409
+    live = OrderFactory(merchant=merchant)
+    assert "Next step now" not in page(client, of(live))
+    assert send(client, live, "advance").status_code == 409
+
+
 def test_another_merchants_order_cannot_be_changed(client):
     order = OrderFactory()
     assert send(client, order, "cancel", reason="OTHER").status_code == 404

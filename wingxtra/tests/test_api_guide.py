@@ -1,6 +1,7 @@
 """docs/api.md: its commands run here, and its tables match the code."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from django.conf import settings
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from dispatch.testmode import TIMETABLES
 from fleet.demo import seed
 from fleet.models import Drone
 from fleet.tests.factories import TelemetryFactory, show
@@ -97,6 +99,12 @@ def test_the_guide_names_every_code_with_its_meaning() -> None:
     ]
 
 
-def test_the_guide_names_every_scenario() -> None:
+def test_the_guide_has_the_timetable_of_every_scenario() -> None:
     section = TEXT.partition("## Test mode")[2].partition("\n## ")[0]
-    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)[1:] == Scenario.values
+    rows = re.findall(r"^\| `(\w+)` \| .* \| (.+) \|$", section, re.MULTILINE)[1:]
+    assert [scenario for scenario, _ in rows] == Scenario.values
+    usual = TIMETABLES[Scenario.DELIVERED]
+    for scenario, told in rows:
+        steps = TIMETABLES[Scenario(scenario)]
+        written = ", ".join(kind + ("" if at_s == math.inf else f" {at_s}") for at_s, kind in steps)
+        assert told == written or (told == "as `delivered`" and steps == usual), scenario

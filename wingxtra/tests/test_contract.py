@@ -149,6 +149,7 @@ class Row:
     path: Path | None = None
     body: dict[str, Any] | None = None
     item_keys: str = ""
+    live_mode: bool = True  # False: merchants call with a test key
 
     def __str__(self) -> str:
         return f"{self.method} {self.pattern}"
@@ -224,6 +225,14 @@ ROWS = [
         STAFF,
         "order_id mission_intent_id status",
         path=of_order(Status.ASSIGNED, "/submit-mission-intent"),
+    ),
+    Row(
+        "POST",
+        f"{ONE}/advance",
+        ALL,
+        ORDER,
+        path=of_order(Status.QUEUED, "/advance", live_mode=False),
+        live_mode=False,
     ),
     Row(
         "POST",
@@ -378,10 +387,12 @@ def world() -> World:
     return World(MerchantFactory())
 
 
-def client_of(role: Role | None, world: World) -> APIClient:
+def client_of(role: Role | None, world: World, *, live_mode: bool = True) -> APIClient:
     if role is None:
         return api_client()
-    return key_client(role=role, merchant=world.merchant if role == MERCHANT else None)
+    if role == MERCHANT:
+        return key_client(role=role, merchant=world.merchant, live_mode=live_mode)
+    return key_client(role=role)
 
 
 def made_up(row: Row) -> str:
@@ -395,7 +406,7 @@ def call(row: Row, role: Role | None, world: World) -> Any:
         body = {"drone_id": world.free_drone().pk}
     if row.pattern in ("/orders", "/webhooks") and row.method == "POST" and role in STAFF:
         body = {**(body or {}), "merchant_id": str(world.merchant.pk)}
-    client = client_of(role, world)
+    client = client_of(role, world, live_mode=row.live_mode)
     response = getattr(client, row.method.lower())(
         path, body, **({"format": "json"} if body else {})
     )
