@@ -7,13 +7,15 @@ from the ids of import and row, so a second confirmation finds the orders and pl
 
 import uuid
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from django.db import transaction
+from rest_framework import serializers
 
 from orders import lifecycle, placement, unit_of_work
 from orders.api import placing
@@ -26,10 +28,36 @@ from wingxtra.api.serializers import Number
 from wingxtra.problems import Conflict, FieldProblem, NotFound
 
 KEPT_FOR = timedelta(days=1)
+# A field of another kind takes an object of texts.
+ONE_CELL = (
+    serializers.CharField,
+    serializers.ChoiceField,
+    serializers.DateTimeField,
+    serializers.FloatField,
+    serializers.UUIDField,
+)
 _FIELDS = NewOrder().fields
-COLUMNS = tuple(_FIELDS)
 REQUIRED = tuple(name for name, one in _FIELDS.items() if one.required)
-NUMBERS = {name for name, one in _FIELDS.items() if isinstance(one, Number)}
+
+
+def columns_of(fields: Mapping[str, serializers.Field[Any, Any, Any, Any]]) -> reading.Columns:
+    """The columns for these fields of a serializer, whose members may be serializers."""
+    names, numbers, objects = [], set(), []
+    for name, one in fields.items():
+        if isinstance(one, serializers.Serializer):
+            inner = columns_of(one.fields)
+            names += [f"{name}.{each}" for each in inner.names]
+            numbers |= {f"{name}.{each}" for each in inner.numbers}
+        elif isinstance(one, ONE_CELL):
+            names.append(name)
+        else:
+            objects.append(name)
+        if isinstance(one, Number):
+            numbers.add(name)
+    return reading.Columns(tuple(names), frozenset(numbers), tuple(objects))
+
+
+COLUMNS = columns_of(_FIELDS)
 
 
 class Upload(msgspec.Struct, frozen=True):
@@ -200,7 +228,7 @@ def _existing(orders: Sequence[Order]) -> dict[UUID, Order]:
 
 
 def _read(content: bytes) -> list[reading.Row]:
-    return reading.read(content, columns=COLUMNS, numbers=NUMBERS)
+    return reading.read(content, COLUMNS)
 
 
 def _kept(import_id: UUID, caller: Caller) -> Upload:

@@ -1,8 +1,9 @@
 """Orders in a CSV or JSON file, as the bodies that `POST /orders` takes. Pure.
 
 CSV: a line of names, as in the API, then a line for each order; `,` or `;` between cells, numbers
-with a decimal point, with `;` also with a comma. An empty cell is a member that is not given. JSON:
-a list of orders, or an object with the list `orders`.
+with a decimal point, with `;` also with a comma. An empty cell is a member that is not given. A
+member of a member has a dot: `metadata.shelf`. JSON: a list of orders, or an object with the list
+`orders`.
 """
 
 import csv
@@ -32,6 +33,25 @@ class Unreadable(Problem):
 
 
 @dataclass(frozen=True, slots=True)
+class Columns:
+    """`names`: all columns that a file may have; `numbers`: those of numbers. `objects`: members
+    that hold texts by any name, each in a column like `metadata.shelf`.
+    """
+
+    names: tuple[str, ...]
+    numbers: frozenset[str] = frozenset()
+    objects: tuple[str, ...] = ()
+
+    def known(self, written: str) -> str | None:
+        """The column of this name, in any letter case; None if there is no such column."""
+        name, dot, inner = written.strip().partition(".")
+        if dot and inner and name.lower() in self.objects:
+            return f"{name.lower()}.{inner}"
+        lower = written.strip().lower()
+        return lower if lower in self.names else None
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """`number`: the line of the CSV file where it begins, or the place in the JSON list, from 1.
 
@@ -43,10 +63,9 @@ class Row:
     problems: list[FieldProblem] = field(default_factory=list)
 
 
-def read(content: bytes, *, columns: Collection[str], numbers: Collection[str]) -> list[Row]:
-    """The orders of a file. `columns`: the names that it may have; `numbers`: those of numbers.
-
-    Raises Unreadable: no UTF-8, too large, too many rows, no rows, unknown columns, broken JSON.
+def read(content: bytes, columns: Columns) -> list[Row]:
+    """The orders of a file. Raises Unreadable: no UTF-8, too large, too many or no rows, unknown
+    columns, broken JSON.
     """
     if len(content) > MAX_BYTES:
         detail = f"The file has more than {MAX_BYTES // 1_000_000} MB. Divide it."
@@ -54,10 +73,8 @@ def read(content: bytes, *, columns: Collection[str], numbers: Collection[str]) 
     text = _text(content).removeprefix(BOM)
     if not text.strip():
         raise Unreadable("file_empty", "The file is empty.")
-    if text.lstrip().startswith(("[", "{")):
-        rows = _json_rows(text)
-    else:
-        rows = _csv_rows(text, columns, numbers)
+    is_json = text.lstrip().startswith(("[", "{"))
+    rows = _json_rows(text) if is_json else _csv_rows(text, columns)
     if not rows:
         raise Unreadable("file_empty", "The file has no orders.")
     if len(rows) > MAX_ROWS:
@@ -80,7 +97,7 @@ def _text(content: bytes) -> str:
 # --- CSV -----------------------------------------------------------------------------------------
 
 
-def _csv_rows(text: str, columns: Collection[str], numbers: Collection[str]) -> list[Row]:
+def _csv_rows(text: str, columns: Columns) -> list[Row]:
     first_line = text.partition("\n")[0]
     separator = max(SEPARATORS, key=first_line.count)
     lines = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -91,7 +108,7 @@ def _csv_rows(text: str, columns: Collection[str], numbers: Collection[str]) -> 
         for line in lines:
             if any(cell.strip() for cell in line):
                 if names:
-                    rows.append(_csv_row(begins_at, line, names, numbers, separator))
+                    rows.append(_csv_row(begins_at, line, names, columns.numbers, separator))
                 else:
                     names = _header(line, columns)
             begins_at = lines.line_num + 1
@@ -101,20 +118,22 @@ def _csv_rows(text: str, columns: Collection[str], numbers: Collection[str]) -> 
     return rows
 
 
-def _header(line: list[str], columns: Collection[str]) -> list[str]:
-    names = [cell.strip().lower() for cell in line]
-    while names and not names[-1]:
-        names.pop()
-    if unknown := [name for name in names if name not in columns]:
-        shown = ", ".join(f"“{name[:40]}”" for name in unknown[:5])
+def _header(line: list[str], columns: Columns) -> list[str]:
+    while not line[-1].strip():
+        line = line[:-1]
+    names = [(cell, columns.known(cell)) for cell in line]
+    if unknown := [cell.strip()[:40] for cell, name in names if name is None]:
+        shown = ", ".join(f"“{name}”" for name in unknown[:5])
+        there_are = [*columns.names, *[f"{name}.…" for name in columns.objects]]
         detail = (
             f"The first line names the columns. It has {shown}, which we do not know. "
-            f"There are {', '.join(columns)}."
+            f"There are {', '.join(there_are)}."
         )
         raise Unreadable("column_unknown", detail)
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
+    known = [name for _, name in names if name]
+    if twice := [name for name, count in Counter(known).items() if count > 1]:
         raise Unreadable("column_twice", f"The column “{twice[0]}” is there twice.")
-    return names
+    return known
 
 
 def _csv_row(
@@ -125,10 +144,16 @@ def _csv_row(
         return Row(number, problems=[FieldProblem("", "too_many_cells", message)])
     values: dict[str, Any] = {}
     for name, cell in zip(names, map(cells.original, line), strict=False):
-        if name in numbers and cell:
-            values[name] = cells.number_or_text(cell, decimal_comma=separator == ";")
-        elif cell:
-            values[name] = cell
+        if not cell:
+            continue
+        value: Any = cell
+        if name in numbers:
+            value = cells.number_or_text(cell, decimal_comma=separator == ";")
+        outer, dot, inner = name.partition(".")
+        if dot:
+            values.setdefault(outer, {})[inner] = value
+        else:
+            values[name] = value
     return Row(number, values)
 
 

@@ -10,14 +10,17 @@ from hypothesis import strategies as st
 from orders.files import cells, reading
 from orders.files.reading import Unreadable
 
-COLUMNS = ("external_id", "customer_name", "pickup_lat", "payload_weight_kg")
-NUMBERS = ("pickup_lat", "payload_weight_kg")
+COLUMNS = reading.Columns(
+    ("external_id", "customer_name", "pickup_lat", "size_cm.l", "size_cm.w"),
+    frozenset({"pickup_lat", "size_cm.l", "size_cm.w"}),
+    ("metadata",),
+)
 HEAD = "external_id,customer_name,pickup_lat\n"
 
 
 def read(content: str | bytes) -> list[reading.Row]:
     content = content.encode() if isinstance(content, str) else content
-    return reading.read(content, columns=COLUMNS, numbers=NUMBERS)
+    return reading.read(content, COLUMNS)
 
 
 def values(content: str) -> list[dict[str, Any]]:
@@ -63,6 +66,19 @@ def test_a_decimal_comma_needs_semicolons() -> None:
     assert values("external_id;pickup_lat\nA-1;-0,187\n")[0]["pickup_lat"] == -0.187
 
 
+def test_a_column_with_a_dot_is_a_member_of_a_member() -> None:
+    head = "Size_cm.L,size_cm.w,Metadata.Shelf,metadata.a.b"
+    assert values(f"{head}\n10,5.5,B 4,=x\n,,,\n20,,,\n") == [
+        {"size_cm": {"l": 10, "w": 5.5}, "metadata": {"Shelf": "B 4", "a.b": "=x"}},
+        {"size_cm": {"l": 20}},
+    ]
+    for unknown in ("metadata", "metadata.", "size_cm", "size_cm.x", "external_id.x"):
+        with pytest.raises(Unreadable) as refused:
+            read(f"{unknown}\n1\n")
+        assert refused.value.code == "column_unknown"
+        assert "metadata.…" in refused.value.detail
+
+
 def test_rows_that_are_none_have_a_problem_and_the_others_are_read() -> None:
     rows = read(f"{HEAD}A-1,Ama,5.6,surplus\nA-2,Ama,5.6\n")
     assert [[problem.code for problem in row.problems] for row in rows] == [["too_many_cells"], []]
@@ -101,7 +117,7 @@ def test_an_unreadable_file_says_what_to_mend(content: str | bytes, code: str, w
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_file_breaks_the_reader(content: bytes) -> None:
     try:
-        rows = reading.read(content, columns=COLUMNS, numbers=NUMBERS)
+        rows = reading.read(content, COLUMNS)
     except Unreadable:
         return
     assert all(isinstance(row.values, dict) for row in rows)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from rest_framework import serializers
 
 from fleet.tests.factories import DroneFactory
 from orders import lifecycle
@@ -21,6 +22,7 @@ from pod.models import OneTimeCode
 from wingxtra import redis_client
 from wingxtra.accounts.models import ApiKey, Merchant, User
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client
+from wingxtra.api.serializers import Number, StrictSerializer, Text
 from wingxtra.problems import NotFound
 
 pytestmark = pytest.mark.django_db
@@ -107,8 +109,25 @@ def test_each_problem_is_at_its_line_and_nothing_is_placed(user: User) -> None:
 
 
 def test_every_member_of_a_new_order_is_a_column() -> None:
-    assert set(imports.COLUMNS) == set(NewOrder().fields)
-    assert {"pickup_lat", "dropoff_lng", "payload_weight_kg"} < imports.NUMBERS
+    names = [*imports.COLUMNS.names, *imports.COLUMNS.objects]
+    assert {name.partition(".")[0] for name in names} == set(NewOrder().fields)
+    assert {"pickup_lat", "dropoff_lng", "payload_weight_kg"} < imports.COLUMNS.numbers
+
+
+def test_members_of_members_are_columns_with_a_dot() -> None:
+    class Size(StrictSerializer):
+        height = Number()
+        note = Text()
+
+    class Whole(StrictSerializer):
+        name = Text()
+        size = Size()
+        labels = serializers.DictField()
+
+    columns = imports.columns_of(Whole().fields)
+    assert columns.names == ("name", "size.height", "size.note")
+    assert columns.numbers == {"size.height"}
+    assert columns.objects == ("labels",)
 
 
 def test_a_preview_takes_as_many_statements_for_a_hundred_rows_as_for_one(user: User) -> None:

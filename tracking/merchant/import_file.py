@@ -55,7 +55,7 @@ def import_template(request: HttpRequest, caller: PageCaller) -> HttpResponse:
 
 def _columns(caller: PageCaller) -> list[str]:
     left_out = RARE if not caller.live_mode else (*RARE, *ONLY_IN_TESTS)
-    return [name for name in imports.COLUMNS if name not in left_out]
+    return [name for name in imports.COLUMNS.names if name not in left_out]
 
 
 def _upload_page(
@@ -66,6 +66,7 @@ def _upload_page(
         "refused": refused.detail if refused else "",
         "required": imports.REQUIRED,
         "optional": [name for name in _columns(caller) if name not in imports.REQUIRED],
+        "objects": imports.COLUMNS.objects,
         "max_rows": f"{reading.MAX_ROWS:,}",
         "max_mb": reading.MAX_BYTES // 1_000_000,
     }
