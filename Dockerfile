@@ -27,5 +27,6 @@ USER 10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 CMD ["granian", "--interface", "wsgi", "--host", "0.0.0.0", "--port", "8000", "--workers", "4", \
-     "--blocking-threads", "2", "--backpressure", "256", "--no-ws", "--workers-kill-timeout", "8", \
+     "--blocking-threads", "64", "--backpressure", "256", "--http1-header-read-timeout", "5000", \
+     "--no-ws", "--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "8", \
      "wingxtra.wsgi:application"]

@@ -12,7 +12,7 @@ TEST := $(call stamp,test)
 DEV := $(call stamp,dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-browser test-clients drill screenshots messages contracts lint format fuzz bench restore-drill shell lock
+.PHONY: help install install-dev demo test test-browser test-edge test-clients drill screenshots messages contracts lint format fuzz bench restore-drill shell lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -34,7 +34,7 @@ install-dev: $(DEV)  ## the same, with the tools for tests, lint and types
 demo: $(BASE)  ## a city that orders and flies; Ctrl-C stops it
 	@$(RUN) manage.py demo
 
-NOT_IN_TEST = browser or clients or bench or fuzz or screenshots$(shell command -v curl > /dev/null || echo ' or curl')
+NOT_IN_TEST = browser or edge or clients or bench or fuzz or screenshots$(shell command -v curl > /dev/null || echo ' or curl')
 
 test: $(TEST)  ## all tests, in parallel (JOBS=3), on throwaway servers of their own
 	@! grep -rqs 'pytest.mark.browser' --include='test_*.py' . --exclude-dir=.venv \
@@ -48,6 +48,10 @@ export CHROMIUM
 test-browser: $(TEST)  ## tests in a real Chromium (CHROMIUM=/usr/bin/chromium)
 	@if test -x "$(CHROMIUM)"; then $(RUN) -m pytest -n 0 -m browser; \
 		else echo 'Skipped: the tests marked "browser" need Chromium (apt install chromium).'; fi
+
+test-edge: $(TEST)  ## slow clients and forged headers, through the proxy of compose.yaml (needs Caddy)
+	@if command -v caddy > /dev/null; then $(RUN) -m pytest -n 0 -m edge; \
+		else echo 'Skipped: the tests marked "edge" need Caddy (apt install caddy).'; fi
 
 test-clients: $(TEST)  ## clients of the API by code generators, and linters, where PyPI and npm are reachable
 	@$(RUN) -m wingxtra.tests.clients

@@ -9,7 +9,6 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.parsers import MultiPartParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -23,6 +22,7 @@ from wingxtra.accounts.identity import Caller
 from wingxtra.api.parsers import StrictJsonParser
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
 from wingxtra.api.views import ApiView, PublicView
+from wingxtra.console.second_factor import VerifiedSession
 from wingxtra.problems import NotFound
 
 # The multipart overhead around an uploaded file.
@@ -69,7 +69,7 @@ class Pod(ApiView):
 class OrderRecord(ApiView):
     """The record of a delivery on one printable page. Staff can also open it from the console."""
 
-    authentication_classes = (*ApiView.authentication_classes, SessionAuthentication)
+    authentication_classes = (*ApiView.authentication_classes, VerifiedSession)
     permission_classes = (IsMerchantOrStaff,)
 
     @extend_schema(responses={(200, "text/html"): OpenApiTypes.STR})

@@ -104,7 +104,6 @@ INSTALLED_APPS = [
     "django_filters",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "rest_framework_simplejwt.token_blacklist",
     "axes",
     "django_otp",
     "django_otp.plugins.otp_totp",
@@ -236,6 +235,8 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "DEFAULT_VERSIONING_CLASS": None,
 }
+# How many requests each web process works on at the same time; see wingxtra.slow_clients.
+REQUESTS_AT_ONCE = env.int("REQUESTS_AT_ONCE", default=4)
 API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=1_000_000)
 # "<calls>/<second|minute|hour|day>": per authenticated caller, and per client address of anonymous
 # ones. Tests run without limits; the tests of the limits set their own.
@@ -295,7 +296,7 @@ AXES_CLIENT_IP_CALLABLE = "wingxtra.api.client_address.client_address"
 AXES_LOCKOUT_CALLABLE = "wingxtra.accounts.lockout.answer"
 
 # Whether the console asks staff for the code of an authenticator app besides the password.
-STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=False)
+STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=IS_PRODUCTION)
 OTP_TOTP_ISSUER = "Wingxtra Delivery"
 
 SPECTACULAR_SETTINGS = {

@@ -4,10 +4,15 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wingxtra.settings")
-application = get_wsgi_application()
+django_application = get_wsgi_application()
 
-from wingxtra import checks  # noqa: E402 (needs the loaded apps)
-from wingxtra.observability import metrics  # noqa: E402 (needs the loaded apps)
+from django.conf import settings  # noqa: E402 (needs the loaded apps, as do the next two)
+
+from wingxtra import checks  # noqa: E402
+from wingxtra.observability import metrics  # noqa: E402
+from wingxtra.slow_clients import SlowClients  # noqa: E402
+
+application = SlowClients(django_application, settings.REQUESTS_AT_ONCE)
 
 checks.refuse_wrong_settings()
 metrics.share()

@@ -22,6 +22,7 @@ from wingxtra.problems import FieldProblem, Problem
 
 MAX_ROWS = 1_000
 MAX_BYTES = 2_000_000
+MAX_MEMBERS = MAX_ROWS * 60
 BOM = "\ufeff"
 SEPARATORS = (";", ",")
 
@@ -163,7 +164,8 @@ def _csv_row(
 def _json_rows(text: str) -> list[Row]:
     is_list = text.lstrip().startswith("[")
     try:
-        found = decode((f'{{"orders":{text}}}' if is_list else text).encode())
+        whole = f'{{"orders":{text}}}' if is_list else text
+        found = decode(whole.encode(), max_members=MAX_MEMBERS)
     except ParseError as error:
         detail = str(error.detail).replace("The body", "The file", 1)
         raise Unreadable("not_json", detail) from error

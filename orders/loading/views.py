@@ -7,20 +7,20 @@ from django.http import HttpResponse
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
 from orders.loading import access, label
 from orders.models import Order
 from wingxtra.api.permissions import IsMerchantLoaderOrStaff
 from wingxtra.api.views import ApiView
+from wingxtra.console.second_factor import VerifiedSession
 
 
 class Label(ApiView):
     """The label of a parcel, to be printed: an SVG picture of 100 mm by 62 mm."""
 
     # Sessions too: loaders and staff open the label from their pages.
-    authentication_classes = (*ApiView.authentication_classes, SessionAuthentication)
+    authentication_classes = (*ApiView.authentication_classes, VerifiedSession)
     permission_classes = (IsMerchantLoaderOrStaff,)
 
     @extend_schema(responses={(200, "image/svg+xml"): OpenApiTypes.STR})

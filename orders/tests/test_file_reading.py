@@ -79,6 +79,11 @@ def test_a_column_with_a_dot_is_a_member_of_a_member() -> None:
         assert "metadata.…" in refused.value.detail
 
 
+def test_a_json_file_may_be_as_long_as_a_csv_file() -> None:
+    order = {"external_id": "A-1", "customer_name": "Ama", "pickup_lat": 5.6}
+    assert len(read(json.dumps([order] * reading.MAX_ROWS))) == reading.MAX_ROWS
+
+
 def test_rows_that_are_none_have_a_problem_and_the_others_are_read() -> None:
     rows = read(f"{HEAD}A-1,Ama,5.6,surplus\nA-2,Ama,5.6\n")
     assert [[problem.code for problem in row.problems] for row in rows] == [["too_many_cells"], []]

@@ -126,6 +126,7 @@ def _place(request: HttpRequest, caller: PageCaller, form: forms.OrderForm) -> H
         "name": words.name(body),
         "tracking_id": words.grouped(order.public_tracking_id),
         "state": words.state(body),
+        "scenario": order.get_test_scenario_display() if order.test_scenario else "",
         "otp_code": order.otp_code,
     }
     return frame.page(request, "placed.html", context, status=201)

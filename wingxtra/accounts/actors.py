@@ -1,11 +1,11 @@
 import dramatiq
 from django.utils import timezone
-from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
 
+from wingxtra.accounts.models import TokenFamily
 from wingxtra.broker import every
 
 
 @every(3600)
 @dramatiq.actor
 def forget_expired_tokens() -> None:
-    OutstandingToken.objects.filter(expires_at__lt=timezone.now()).delete()
+    TokenFamily.objects.filter(expires_at__lt=timezone.now()).delete()

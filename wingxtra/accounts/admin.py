@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from wingxtra.accounts import branding
+from wingxtra.accounts import branding, tokens
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey, Merchant, User
 from wingxtra.console.admin import ConsoleAdmin, badge, moment
@@ -172,6 +172,8 @@ class UserAdmin(DjangoUserAdmin, ConsoleAdmin):
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         obj.is_staff = obj.role in CONSOLE_ROLES
         super().save_model(request, obj, form, change)
+        if not obj.is_active:
+            tokens.end_families(obj, "The account was switched off.")
 
     @admin.display(description="Last log-in", ordering="last_login")
     def seen(self, user: User) -> SafeString | str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
@@ -89,12 +90,27 @@ class JwtAuthentication(JWTAuthentication):
         return CHALLENGE
 
     def get_user(self, validated_token: Any) -> User:  # type: ignore[override]
-        user = (
-            User.objects.select_related("merchant")
-            .filter(Q(merchant__isnull=True) | Q(merchant__active=True))
-            .filter(pk=validated_token.get("sub"), is_active=True)
-            .first()
-        )
+        user = user_of(validated_token)
         if user is None:
-            raise InvalidToken("The user of this token is gone or was switched off.")
+            raise InvalidToken("The user of this token is gone, or this login has ended.")
         return user
+
+
+def user_of(token: Any) -> User | None:
+    """The user of a genuine token with the merchant; None when they may not log in (any more), or
+    when the login was ended: by a reused refresh token, or a new password, role or merchant.
+    """
+    family = token.get("family")
+    if family is None:  # issued before there were families
+        return None
+    users = User.objects.select_related("merchant").filter(
+        Q(merchant__isnull=True) | Q(merchant__active=True),
+        pk=token.get("sub"),
+        is_active=True,
+        token_families__pk=family,
+        token_families__ended_at=None,
+    )
+    user = users.first()
+    if user is None or not constant_time_compare(str(token.get("stamp")), user.token_stamp):
+        return None
+    return user

@@ -11,6 +11,7 @@ from django.contrib.auth.models import AbstractUser
 from django.core.validators import RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.crypto import salted_hmac
 
 from wingxtra.accounts.identity import Actor, ActorKind, Role
 
@@ -121,8 +122,33 @@ class User(AbstractUser):
         return True
 
     @property
+    def token_stamp(self) -> str:
+        """Part of each token. A change of password, role or merchant changes it: all tokens end."""
+        access = f"{self.password}:{self.role}:{self.merchant_id}"
+        return salted_hmac("accounts.token_stamp", access, algorithm="sha256").hexdigest()[:32]
+
+    @property
     def may_log_in(self) -> bool:
         return self.is_active and (self.merchant is None or self.merchant.active)
+
+
+class TokenFamily(models.Model):
+    """All JWTs that descend from one login: one refresh token at a time, each good for one use.
+
+    A refresh token that is used twice was stolen, or its answer was lost: it ends the family, with
+    every token of it. Only the digest of the current refresh token's id is stored.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="token_families")
+    digest = models.CharField(max_length=64, editable=False)
+    expires_at = models.DateTimeField(db_index=True)
+    ended_at = models.DateTimeField(null=True)
+    ended_because = models.CharField(max_length=100, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"Tokens of {self.user_id} since {self.created_at:%Y-%m-%d %H:%M}"
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):

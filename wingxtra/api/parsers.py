@@ -12,6 +12,9 @@ from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 
 MAX_DEPTH = 32
+# Members of all objects of a body together. The largest call that we know has 60.
+MAX_MEMBERS = 1000
+NAME_SHOWN = 80
 
 
 class BodyTooLarge(APIException):
@@ -35,7 +38,7 @@ class StrictJsonParser(BaseParser):
         return decode(stream.read())
 
 
-def decode(body: bytes) -> dict[str, Any]:
+def decode(body: bytes, *, max_members: int = MAX_MEMBERS) -> dict[str, Any]:
     """The object in `body`. Raises ParseError with what is wrong and where."""
     try:
         text = body.decode("utf-8")
@@ -64,6 +67,8 @@ def decode(body: bytes) -> dict[str, Any]:
         raise ParseError("The body must be a JSON object: {…}.")
     if _deeper_than(data, MAX_DEPTH):
         raise ParseError(_TOO_DEEP)
+    if (members := _members(data)) > max_members:
+        raise ParseError(f"The body has {members:,} members; at most {max_members:,} are accepted.")
     return data
 
 
@@ -75,7 +80,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         seen: set[str] = set()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ParseError(f"The body names “{twice[:80]}” twice.")
+        raise ParseError(f"The body names “{twice[:NAME_SHOWN]}” twice.")
     return found
 
 
@@ -96,6 +101,12 @@ def _deeper_than(value: Any, levels: int) -> bool:
     elif not isinstance(value, list):
         return False
     return levels == 0 or any(_deeper_than(inner, levels - 1) for inner in value)
+
+
+def _members(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(_members(inner) for inner in value.values())
+    return sum(_members(inner) for inner in value) if isinstance(value, list) else 0
 
 
 def bound_body(request: HttpRequest, max_bytes: int | None = None) -> None:

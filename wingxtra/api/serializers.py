@@ -1,6 +1,6 @@
 """Serializer fields for input: strict types, and no unknown fields."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Any, cast
@@ -10,7 +10,10 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.fields import empty
 
+from wingxtra.api.parsers import NAME_SHOWN
 from wingxtra.problems import FieldProblem, Invalid
+
+UNKNOWN_NAMED = 20
 
 
 class Number(serializers.FloatField):
@@ -103,10 +106,10 @@ class StrictSerializer(serializers.Serializer[Any]):
             errors = dict(error.detail)  # type: ignore[arg-type]
         if isinstance(data, Mapping):
             known = {name for name, field in self.fields.items() if not field.read_only}
-            for name in data:
-                if name not in known:
-                    unknown = _unknown(name)
-                    errors[name] = [serializers.ErrorDetail(unknown.message, code=unknown.code)]
+            for unknown in _unknown(data, known):
+                errors[unknown.field] = [
+                    serializers.ErrorDetail(unknown.message, code=unknown.code)
+                ]
         if errors:
             raise serializers.ValidationError(errors)
         return values
@@ -146,12 +149,20 @@ class StrictSerializer(serializers.Serializer[Any]):
             except serializers.ValidationError as error:
                 values[name], details = None, cast(list[ErrorDetail], error.detail)
                 problems += [FieldProblem(name, str(one.code), str(one)) for one in details]
-        problems += [_unknown(name) for name in data if name not in fields]
-        return values, problems
+        return values, problems + _unknown(data, fields)
 
 
-def _unknown(name: str) -> FieldProblem:
-    return FieldProblem(name, "unknown_field", "There is no such field here.")
+def _unknown(data: Mapping[str, Any], known: Container[str]) -> list[FieldProblem]:
+    """The first unknown fields by name, and how many more there are."""
+    names = [name for name in data if name not in known]
+    problems = [
+        FieldProblem(name[:NAME_SHOWN], "unknown_field", "There is no such field here.")
+        for name in names[:UNKNOWN_NAMED]
+    ]
+    if (more := len(names) - UNKNOWN_NAMED) > 0:
+        message = f"And {more} more fields that do not exist here."
+        problems.append(FieldProblem("", "unknown_field", message))
+    return problems
 
 
 @cache

@@ -21,16 +21,39 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django_otp import login
 from django_otp.plugins.otp_totp.models import TOTPDevice
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
 
+from wingxtra.accounts.identity import Role
 from wingxtra.console import actions
 
 DEVICE = "Authenticator app"
+NOT_SIX_DIGITS = "The code is six digits."
+
+
+def is_required_of(user: Any) -> bool:
+    """All who work for us need it; merchants' users do not."""
+    return bool(settings.STAFF_SECOND_FACTOR) and user.role != Role.MERCHANT
 
 
 def is_missing(request: HttpRequest) -> bool:
     """Whether this session still needs the code."""
     user: Any = request.user
-    return bool(settings.STAFF_SECOND_FACTOR) and not user.is_verified()
+    return is_required_of(user) and not user.is_verified()
+
+
+class VerifiedSession(SessionAuthentication):
+    """The session of a logged-in person, for API calls that people open from their pages."""
+
+    def authenticate(self, request: Request) -> tuple[Any, None] | None:
+        found = super().authenticate(request)
+        if found is not None and is_missing(request._request):
+            raise AuthenticationFailed(
+                "Give the code of your authenticator app in the console first.",
+                "second_factor_required",
+            )
+        return found
 
 
 class CodeForm(forms.Form):
@@ -43,9 +66,9 @@ class CodeForm(forms.Form):
     )
 
     def clean_code(self) -> str:
-        code: str = self.cleaned_data["code"].replace(" ", "").replace("-", "")
-        if not (code.isascii() and code.isdigit() and len(code) == 6):
-            raise forms.ValidationError("The code is six digits.")
+        code = _digits_of(self.cleaned_data["code"])
+        if code is None:
+            raise forms.ValidationError(NOT_SIX_DIGITS)
         return code
 
 
@@ -88,6 +111,20 @@ def _device_of(user: Any) -> TOTPDevice:
     devices = TOTPDevice.objects.select_for_update().filter(user=user)
     found = devices.order_by("-confirmed", "pk").first()
     return found or TOTPDevice.objects.create(user=user, name=DEVICE, confirmed=False)
+
+
+def problem_with_code(user: Any, code: str) -> str:
+    """Empty if the code is that of the user's app, which must be set up."""
+    digits = _digits_of(code)
+    if digits is None:
+        return NOT_SIX_DIGITS
+    with transaction.atomic():
+        return _problem_with(_device_of(user), digits)
+
+
+def _digits_of(code: str) -> str | None:
+    digits = code.replace(" ", "").replace("-", "")
+    return digits if digits.isascii() and digits.isdigit() and len(digits) == 6 else None
 
 
 def _problem_with(device: TOTPDevice, code: str) -> str:

@@ -22,7 +22,7 @@ STARTS_WITHIN_S = 60
 REFUSED = "[django.request]"  # warnings about 4xx answers, which tests get on purpose
 # One process per server; tests start several servers when the number of processes matters.
 ONE_PROCESS = (
-    *("granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "4", "--no-ws"),
+    *("granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "64", "--no-ws"),
     "wingxtra.wsgi:application",
 )
 

@@ -87,10 +87,20 @@ class TestFields:
             (b'"tea"', "must be a JSON object"),
             (b'{"a":' * 40 + b"1" + b"}" * 40, "nested deeper than 32"),
             (b"[" * 100_000, "nested deeper than 32"),
+            (json.dumps({f"{n}": 1 for n in range(70_000)}).encode(), "has 70,000 members"),
+            (json.dumps({"list": [{"a": 1}] * 1000}).encode(), "has 1,001 members; at most 1,000"),
         ],
     )
     def test_invalid_json_is_refused_with_its_position(self, body, detail):
         assert detail in problem(send(body), 400, "parse_error")["detail"]
+
+    def test_the_first_20_unknown_fields_are_named_and_the_others_counted(self):
+        body = {**GOOD, **{f"unknown_{n}": n for n in range(25)}, "x" * 5000: 1}
+        errors = problem(send(body), 400, "invalid")["errors"]
+        assert [error["field"] for error in errors] == [*(f"unknown_{n}" for n in range(20)), ""]
+        assert errors[-1]["message"] == "And 6 more fields that do not exist here."
+        (long,) = problem(send({**GOOD, "x" * 5000: 1}), 400, "invalid")["errors"]
+        assert long["field"] == "x" * 80
 
     def test_a_body_of_two_megabytes_is_refused_unread(self):
         problem(send({**GOOD, "name": "x" * 2_000_000}), 413, "body_too_large")

@@ -160,7 +160,7 @@ def web_command(port: int) -> list[str]:
     return [
         *[str(Path(sys.executable).with_name("granian")), "--interface", "wsgi"],
         *["--host", "127.0.0.1", "--port", str(port), "--workers", "1"],
-        *["--blocking-threads", "4", "--no-ws", "wingxtra.wsgi:application"],
+        *["--blocking-threads", "64", "--no-ws", "wingxtra.wsgi:application"],
     ]
 
 

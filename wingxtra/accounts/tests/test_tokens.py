@@ -1,16 +1,20 @@
 """JWTs: login by name and password, refresh, verification and lockout."""
 
+import time
 from datetime import timedelta
 
 import jwt
 import pytest
 import time_machine
 from django.conf import settings as django_settings
+from django.contrib import admin
 from django.utils import timezone
-from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
+from django_otp.oath import TOTP
+from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from wingxtra.accounts.actors import forget_expired_tokens
-from wingxtra.accounts.models import User
+from wingxtra.accounts.admin import UserAdmin
+from wingxtra.accounts.models import TokenFamily, User
 from wingxtra.accounts.tests.factories import PASSWORD, MerchantFactory, UserFactory, api_client
 from wingxtra.tests.test_api_errors import problem
 
@@ -106,17 +110,82 @@ def test_each_refresh_token_works_once():
     first = log_in(UserFactory()).json()
     second = refresh(first["refresh"]).json()
     assert call(second["access"]).status_code == 200
+    assert verify(second["refresh"]).status_code == 200
+    problem(verify(first["refresh"]), 401, "token_not_valid")
     problem(refresh(first["refresh"]), 401, "token_not_valid")
     problem(verify(first["refresh"]), 401, "token_not_valid")
-    assert refresh(second["refresh"]).status_code == 200
 
 
-def test_a_refreshed_token_has_the_current_role():
+def test_a_refresh_token_that_is_used_twice_ends_all_tokens_of_its_login():
+    user = UserFactory()
+    other = log_in(user).json()
+    first = log_in(user).json()
+    second = refresh(first["refresh"]).json()
+    problem(refresh(first["refresh"]), 401, "token_not_valid")
+    problem(refresh(second["refresh"]), 401, "user_inactive")
+    for access in (first["access"], second["access"]):
+        problem(call(access), 401, "token_not_valid")
+    assert call(other["access"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "change", [{"role": "ADMIN"}, {"password": "another"}, {"is_active": False}]
+)
+def test_tokens_end_with_the_password_the_role_and_the_account(change):
     user = UserFactory()
     pair = log_in(user).json()
-    User.objects.update(role="ADMIN")
-    access = refresh(pair["refresh"]).json()["access"]
-    assert jwt.decode(access, options={"verify_signature": False})["role"] == "ADMIN"
+    User.objects.update(**change)
+    problem(call(pair["access"]), 401, "token_not_valid")
+    problem(refresh(pair["refresh"]), 401, "user_inactive")
+    problem(verify(pair["access"]), 401, "token_not_valid")
+
+
+def test_an_account_that_is_switched_on_again_has_no_old_tokens():
+    user = UserFactory()
+    pair = log_in(user).json()
+    edited = User.objects.get(pk=user.pk)
+    edited.is_active = False
+    UserAdmin(User, admin.site).save_model(None, edited, form=None, change=True)
+    User.objects.update(is_active=True)
+    problem(call(pair["access"]), 401, "token_not_valid")
+
+
+def test_no_token_is_stored():
+    pair = log_in(UserFactory()).json()
+    stored = str(TokenFamily.objects.values().get())
+    for token in pair.values():
+        assert token not in stored
+        assert jwt.decode(token, options={"verify_signature": False})["jti"] not in stored
+
+
+class TestSecondFactor:
+    @pytest.fixture(autouse=True)
+    def _is_required(self, settings):
+        settings.STAFF_SECOND_FACTOR = True
+
+    @staticmethod
+    def ask(user: User, **more: str):
+        return api_client().post(
+            "/api/v1/auth/token", {"username": user.username, "password": PASSWORD, **more}
+        )
+
+    def test_staff_without_an_app_set_one_up_in_the_console_first(self):
+        problem(self.ask(UserFactory()), 401, "second_factor_not_set_up")
+
+    def test_staff_send_the_code_with_the_password(self):
+        user = UserFactory()
+        app = TOTPDevice.objects.create(user=user, name="app", confirmed=True)
+        problem(self.ask(user), 401, "second_factor_required")
+        problem(self.ask(user, otp="12345"), 401, "second_factor_wrong")
+        totp = TOTP(app.bin_key)
+        totp.time = time.time()
+        assert self.ask(user, otp=f"{totp.token():06d}").status_code == 200
+        # A code works once, and the next try has to wait.
+        problem(self.ask(user, otp=f"{totp.token():06d}"), 401, "second_factor_wrong")
+        assert TokenFamily.objects.count() == 1
+
+    def test_merchants_need_none(self):
+        assert self.ask(UserFactory(merchant=MerchantFactory())).status_code == 200
 
 
 def test_an_access_token_cannot_be_refreshed():
@@ -135,7 +204,7 @@ def test_expired_tokens_are_deleted():
     log_in(UserFactory())
     with time_machine.travel(timezone.now() + timedelta(days=8)):
         forget_expired_tokens.fn()
-    assert not OutstandingToken.objects.exists()
+    assert not TokenFamily.objects.exists()
 
 
 def test_too_many_wrong_passwords_lock_the_user_out_and_are_logged(settings, caplog):

@@ -17,6 +17,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from pytest_django import Settings
 from time_machine import Traveller
 
+from orders.tests.factories import OrderFactory
 from wingxtra.accounts.models import User
 from wingxtra.accounts.tests.factories import PASSWORD, UserFactory
 from wingxtra.console import actions
@@ -74,6 +75,10 @@ def test_an_app_is_set_up_at_the_first_log_in(ama: User) -> None:
 def test_the_password_alone_gives_no_access(ama: User) -> None:
     browser = Client()
     after_the_password(browser)
+    order = OrderFactory()
+    for page in ("record", "label"):
+        answer = browser.get(f"/api/v1/orders/{order.pk}/{page}")
+        assert (answer.status_code, answer.json()["code"]) == (401, "second_factor_required")
     for path in ("/admin/", "/admin/now/", "/admin/map/data/", "/admin/orders/order/"):
         assert "/login/" in browser.get(path)["Location"]
     assert give(browser, "000000").status_code == 200

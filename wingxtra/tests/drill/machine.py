@@ -21,7 +21,7 @@ from wingxtra.embedded.servers import TEMP, Home, Postgres, Server, Valkey
 ROOT = Path(__file__).parents[3]
 MANAGE = [sys.executable, "manage.py"]
 # As in production (compose.yaml), with one process.
-WEB = "--interface wsgi --workers 1 --blocking-threads 4 --no-ws wingxtra.wsgi:application"
+WEB = "--interface wsgi --workers 1 --blocking-threads 64 --no-ws wingxtra.wsgi:application"
 STOP_S = 10.0
 
 
