@@ -2,9 +2,8 @@
 
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from orders.api.filters import OrderFilter
@@ -27,12 +26,7 @@ def export_orders(request: HttpRequest, caller: PageCaller) -> HttpResponseBase:
     problems += [f"{name}: {' '.join(errors)}" for name, errors in chosen.errors.items()]
     if problems:
         return frame.notice(request, 400, "No file was made", " ".join(problems))
-    lines = exports.lines(chosen.qs, caller)
-    answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-    mode = "" if caller.live_mode else "test-"
-    name = f"{mode}orders-{timezone.now():%Y-%m-%d}.csv"
-    answer["Content-Disposition"] = f'attachment; filename="{name}"'
-    return answer
+    return exports.download(chosen.qs, caller, "orders" if caller.live_mode else "test-orders")
 
 
 def link(request: HttpRequest, statuses: tuple[Status, ...], search: str) -> str:
