@@ -47,8 +47,18 @@ def page(
 def context_of(request: HttpRequest, section: str = "") -> dict[str, Any]:
     """What `tracking/merchant/base.html` needs beside `title`."""
     here = section or (request.resolver_match and request.resolver_match.url_name)
+    live = is_live(request)
     return {
-        "live": is_live(request),
+        "live": live,
+        # To the lists: a single thing exists in one mode only.
+        "modes": [
+            {"title": "Live", "url": reverse("merchant:orders"), "current": live},
+            {
+                "title": "Test",
+                "url": reverse("merchant:orders", current_app=TEST),
+                "current": not live,
+            },
+        ],
         "navigation": [
             {"title": title, "url": address(request, name), "current": name == here}
             for name, title in NAVIGATION

@@ -253,10 +253,8 @@ def test_the_password_can_be_changed_and_the_session_goes_on():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_page_says_its_mode_and_its_links_keep_it(mode):
-    content = (
-        client_of(user_of()).get(reverse("merchant:orders", current_app=mode)).content.decode()
-    )
+    path = reverse("merchant:orders", current_app=mode)
+    content = client_of(user_of()).get(path).content.decode()
     assert ("Test mode." in content) == (mode == "merchant-test")
-    assert (
-        f'<a href="{reverse("merchant:orders", current_app=mode)}" aria-current="page">' in content
-    )
+    for current in ("page", "true"):  # in the navigation, and in the switch
+        assert f'<a href="{path}" aria-current="{current}">' in content
