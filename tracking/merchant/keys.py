@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
@@ -107,6 +108,7 @@ def _page(
         "rows": [_row(key, now) for key in (*usable, *ended)],
         "why_none": why_none.detail if why_none else "",
         "form": None if why_none else form,
+        "test_keys_url": reverse("merchant:keys", current_app=frame.TEST),
     }
     return frame.page(request, "keys.html", context, status=refused.status if refused else status)
 
