@@ -32,8 +32,17 @@ from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
 
 
+def may_see_personal_data(request: HttpRequest) -> bool:
+    return request.user.has_perm("orders.view_personal_data")
+
+
 class OrderChangeList(ConsoleChangeList):
     """The tab is a filter in the address, but does not count as an active filter."""
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        if not may_see_personal_data(request):
+            self.search_help_text = "Tracking id or merchant's reference"
 
     def get_filters(self, request: HttpRequest) -> Any:
         found = super().get_filters(request)
@@ -85,7 +94,9 @@ class OrderAdmin(ReadOnlyAdmin):
     ) -> tuple[QuerySet[Order], bool]:
         """The same search as the API: one index answers it."""
         orders: Any = queryset
-        return (orders.matching(search_term.strip()) if search_term.strip() else orders), False
+        if text := search_term.strip():
+            orders = orders.matching(text, in_full=may_see_personal_data(request))
+        return orders, False
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -46,6 +46,7 @@ ALLOWED_HOSTS = env.list(
     default=[] if IS_PRODUCTION else ["localhost", "127.0.0.1", "[::1]", "testserver"],
 )
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
+CSRF_FAILURE_VIEW = "wingxtra.console.lost_forms.csrf_failed"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 
@@ -411,6 +412,7 @@ UNFOLD = {
     ],
     "ENVIRONMENT": "wingxtra.console.site.environment",
     "STYLES": ["wingxtra.console.site.style_sheet"],
+    "SCRIPTS": ["wingxtra.console.site.poll_script"],
     "LOGIN": {"form": "wingxtra.console.login.LoginForm"},
     "SIDEBAR": {"navigation": "wingxtra.console.navigation.menu"},
 }

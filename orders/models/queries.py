@@ -1,5 +1,6 @@
 """Queries on orders."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -58,19 +59,28 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Orders whose parcel is not where it should be, or whose reports contradict each other."""
         return self.filter(parcel.AWAITS_STAFF)
 
-    def matching(self, text: str) -> Self:
+    def matching(self, text: str, *, in_full: bool = True) -> Self:
         """With this id, or with each of these words in tracking id, external id, customer's name or
         phone. See `orders.models.search` for phone numbers, tracking ids and links.
+
+        Not `in_full`: without name and phone. A search that finds by what a person may not read
+        would tell it to them, digit by digit.
         """
         terms = search.terms_of(text)
         if terms is None:
             return self.none()
-        matches = Q(*[Q(searched__icontains=word) for word in terms.words])
-        for whole in terms.wholes:
-            matches |= Q(searched__icontains=whole)
-        if terms.id is not None:
-            matches |= Q(pk=terms.id)
-        return self.alias(searched=SEARCHED).filter(matches)
+        found = self.alias(searched=SEARCHED).filter(
+            _matches(terms, lambda word: Q(searched__icontains=word))
+        )
+        if in_full:
+            return found
+        # Beside the condition above, which has the index.
+        return found.filter(
+            _matches(
+                terms,
+                lambda word: Q(public_tracking_id__icontains=word) | Q(external_id__icontains=word),
+            )
+        )
 
     def live(self) -> Self:
         """Without test orders."""
@@ -95,3 +105,10 @@ class OrderQuerySet(models.QuerySet["Order"]):
         return self.filter(
             status__in=TERMINAL, updated_at__lt=ended_before, forgotten_at__isnull=True
         )
+
+
+def _matches(terms: search.Terms, has: Callable[[str], Q]) -> Q:
+    matches = Q(*[has(word) for word in terms.words])
+    for whole in terms.wholes:
+        matches |= has(whole)
+    return matches if terms.id is None else matches | Q(pk=terms.id)

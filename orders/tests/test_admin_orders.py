@@ -54,6 +54,20 @@ def test_the_page_masks_them_for_readers() -> None:
     assert "+233241234567" not in page
 
 
+def test_readers_do_not_find_by_what_they_may_not_read() -> None:
+    order = OrderFactory(customer_name="Ama Mensah", customer_phone="+233241234567")
+    link = reverse("admin:orders_order_change", args=[order.pk])
+    for text, role, is_found in (
+        ("0241234567", Role.OPS, True),
+        ("0241234567", Role.READONLY, False),
+        ("Mensah", Role.READONLY, False),
+        (order.public_tracking_id, Role.READONLY, True),
+    ):
+        page = browser_of(role).get(reverse(LIST), {"q": text}).content.decode()
+        assert (link in page) == is_found, (text, role)
+    assert "name or phone" not in page
+
+
 @pytest.mark.parametrize(
     ("tab", "inside"),
     [

@@ -46,6 +46,18 @@ def test_a_part_of_id_reference_name_or_phone_finds_an_order_in_any_case() -> No
     assert found("nobody") == found(str(uuid.uuid4())) == set()
 
 
+def test_without_personal_data_nothing_is_found_by_name_or_phone() -> None:
+    order = OrderFactory(
+        external_id="Shop-77", customer_name="Efua Mensah", customer_phone="+233201112223"
+    )
+    tracking_id = order.public_tracking_id
+    for text in (tracking_id, tracking_id[2:7].lower(), "shop-77", str(order.pk), "77 shop"):
+        assert set(Order.objects.matching(text, in_full=False)) == {order}, text
+    for text in ("Efua", "+233201112223", "0201112223", "23320", "shop Efua"):
+        assert order in found(text), text
+        assert not Order.objects.matching(text, in_full=False).exists(), text
+
+
 def test_a_phone_number_is_found_as_people_write_it() -> None:
     order = OrderFactory(customer_phone="+233241234567")
     OrderFactory(customer_phone="+233241234568", public_tracking_id="0241234567ABC")

@@ -11,6 +11,7 @@ from unfold.sites import UnfoldAdminSite
 
 from wingxtra import page_policy
 from wingxtra.accounts.identity import Role
+from wingxtra.console import lost_forms
 from wingxtra.console.roles import CONSOLE_ROLES
 
 
@@ -29,6 +30,8 @@ class ConsoleSite(UnfoldAdminSite):
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.method == "POST" and not request.user.is_authenticated:
+                return lost_forms.session_ended(request)
             return page_policy.for_console(guarded)(request, *args, **kwargs)
 
         guarded = super().admin_view(view, cacheable)
@@ -77,6 +80,10 @@ def environment(request: HttpRequest) -> list[str] | None:
 
 def style_sheet(request: HttpRequest) -> str:
     return static("console/console.css")
+
+
+def poll_script(request: HttpRequest) -> str:
+    return static("console/poll.js")
 
 
 def favicon(request: HttpRequest) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 
 from fleet import policy
@@ -121,3 +122,20 @@ def test_without_an_answer_the_title_shows_it_too(
     pass_time(page, 8)
     expect(page.locator("#now-age")).to_contain_text("Renewed")
     expect(page).not_to_have_title(re.compile(r"\?"))
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/admin/map/"])
+def test_a_lost_session_is_told_and_the_page_goes_on_after_the_login(
+    path: str, visit: Callable[..., Page]
+) -> None:
+    page = visit(path)
+    rows, cookies = list(Session.objects.all()), page.context.cookies()
+    Session.objects.all().delete()
+    notice = page.get_by_role("alert").filter(has_text="You are logged out.")
+    expect(notice).to_be_visible(timeout=20_000)
+    expect(notice.get_by_role("link", name="Log in in a new tab")).to_be_visible()
+
+    Session.objects.bulk_create(rows)
+    page.context.add_cookies(cookies)  # as after a login in another tab
+
+    expect(notice).to_have_count(0, timeout=20_000)

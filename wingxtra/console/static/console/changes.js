@@ -8,8 +8,8 @@ document.querySelectorAll("[data-changes]").forEach((box) => {
 
   async function ask() {
     if (document.hidden) return;
-    const answer = await fetch(box.dataset.changes).catch(() => null);
-    if (!answer?.ok || answer.redirected) return;
+    const answer = await WxPoll.get(box.dataset.changes);
+    if (!answer) return;
     const { changes } = await answer.json();
     if (changes.length === shown) return;
     shown = changes.length;

@@ -42,10 +42,10 @@
   // Null without an answer: offline, timeout, error, or a login page.
   async function fetchParts() {
     try {
-      const answer = await fetch(box.dataset.url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-      return answer.ok && !answer.redirected ? await answer.text() : null;
+      const answer = await WxPoll.get(box.dataset.url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+      return answer && (await answer.text());
     } catch {
-      return null;
+      return null; // it ended in the middle
     }
   }
 

@@ -57,8 +57,8 @@
   }
 
   async function refresh(query = "") {
-    const answer = await fetch(element.dataset.url + query).catch(() => null);
-    if (!answer?.ok) return;
+    const answer = await WxPoll.get(element.dataset.url + query);
+    if (!answer) return;
     const { layers } = await answer.json();
     for (const [name, features] of Object.entries(layers)) known.set(name, features);
     if (layers[TRAILS]) for (const [id, points] of WxMap.trailsOf(layers[TRAILS])) trails.set(id, points);

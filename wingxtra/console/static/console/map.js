@@ -178,8 +178,8 @@ document.querySelectorAll("[data-map]").forEach((element) => {
   const live = new WxMap.Drawing(map);
   const refresh = async () => {
     if (document.hidden) return;
-    const answer = await fetch(element.dataset.live).catch(() => null);
-    if (!answer?.ok) return;
+    const answer = await WxPoll.get(element.dataset.live);
+    if (!answer) return;
     const drones = (await answer.json()).layers.drones ?? [];
     const isFirst = !live.shown.size;
     live.show(drones.filter((drone) => drone.id === `drone-${element.dataset.follow}`));

@@ -27,7 +27,7 @@ document.querySelectorAll("[data-point]").forEach((element) => {
   show();
   const isNew = !isSet();
   map.setView(start, isNew ? 2 : 16);
-  fetch(`${element.dataset.around}?all`).then((answer) => answer.json()).then(({ layers }) => {
+  WxPoll.get(`${element.dataset.around}?all`).then((answer) => answer?.json() ?? { layers: {} }).then(({ layers }) => {
     const around = new WxMap.Drawing(map);
     around.show(["areas", "zones", "hubs"].flatMap((name) => layers[name] ?? []));
     if (isNew) WxMap.fit(map, around.bounds());

@@ -103,7 +103,7 @@ document.querySelectorAll("[data-polygon]").forEach((box) => {
   draw();
   if (points.length) WxMap.fit(map, shape.getBounds());
   // Existing areas, zones and hubs, for orientation.
-  fetch(`${box.dataset.around}?all`).then((answer) => answer.json()).then(({ layers }) => {
+  WxPoll.get(`${box.dataset.around}?all`).then((answer) => answer?.json() ?? { layers: {} }).then(({ layers }) => {
     const around = new WxMap.Drawing(map);
     const still = ["areas", "zones", "hubs"].flatMap((name) => layers[name] ?? []);
     around.show(still.filter((feature) => !location.pathname.includes(feature.id.replace(/^[a-z]+-/, ""))));

@@ -7,9 +7,8 @@ document.querySelectorAll("[data-renew]").forEach((box) => {
 
   async function ask() {
     if (!document.hidden) {
-      const answer = await fetch(box.dataset.renew).catch(() => null);
-      if (answer?.redirected) location.reload(); // the session has ended
-      if (answer?.ok && !answer.redirected) renew(await answer.text());
+      const answer = await WxPoll.get(box.dataset.renew);
+      if (answer) renew(await answer.text());
     }
     wait();
   }
