@@ -10,13 +10,15 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from orders.api.serializers import order_json
 from orders.files import imports, reading
-from tracking.merchant import frame, words
+from tracking.merchant import frame, once, words
 from tracking.merchant.access import PageCaller, merchant_page
-from wingxtra.problems import Problem
+from wingxtra.problems import NotFound, Problem
 
 # A new order may have them, and a merchant's file needs none of them.
 RARE = ("merchant_id", "quote_id", "dropoff_captured_at", "dropoff_source", "dropoff_accuracy_m")
 ONLY_IN_TESTS = ("test_scenario",)
+# Longer than 1,000 orders take.
+MAX_WAIT_S = 30.0
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -39,9 +41,18 @@ def import_orders(request: HttpRequest, caller: PageCaller) -> HttpResponse:
 @merchant_page
 def import_preview(request: HttpRequest, caller: PageCaller, import_id: UUID) -> HttpResponse:
     """The rows as they would be placed now. A POST places them: `place` is `all` or `good`."""
-    if request.method == "POST":
+    if request.method != "POST":
+        return _preview_page(request, imports.preview(import_id, caller))
+
+    def place() -> HttpResponse:
         return _place(request, caller, import_id)
-    return _preview_page(request, imports.preview(import_id, caller))
+
+    try:
+        return once.once(request, caller, place, max_wait_s=MAX_WAIT_S)
+    except NotFound:
+        raise
+    except Problem as refused:
+        return _preview_page(request, imports.preview(import_id, caller), refused)
 
 
 @require_safe
@@ -96,6 +107,7 @@ def _preview_page(
     now = timezone.now()
     context = {
         "title": preview.name,
+        "token": once.new_token(),
         "refused": refused.detail if refused else "",
         "count": len(preview.rows),
         "good": [_good_row(row, now) for row in preview.good],

@@ -40,6 +40,17 @@ def upload(page: Client, content: bytes, at: str = LIVE) -> Any:
     return page.post(at, {"file": SimpleUploadedFile("orders.csv", content)})
 
 
+def place(page: Client, path: str, which: str, *, token: str = "") -> Any:
+    """Confirm as the form of a newly opened preview, or of the one with this token."""
+    return page.post(path, {"place": which, "token": token or token_of(page, path)})
+
+
+def token_of(page: Client, path: str) -> str:
+    found = re.search(r'name="token" value="([^"]+)"', content_of(page.get(path)))
+    assert found
+    return found[1]
+
+
 def uploaded(page: Client, *rows: dict[str, Any], at: str = LIVE) -> str:
     """The address of the preview of these rows."""
     answer = upload(page, csv_of(*rows), at)
@@ -55,7 +66,8 @@ def test_a_file_is_checked_placed_and_its_orders_are_shown(
     assert "Place 2 orders" in preview
     assert not Order.objects.exists()
 
-    answer = page.post(path, {"place": "all"})
+    token = token_of(page, path)
+    answer = place(page, path, "all", token=token)
     assert answer.status_code == 201
     assert "no-store" in answer["Cache-Control"]
     placed = Order.objects.get(external_id="A-1")
@@ -63,8 +75,10 @@ def test_a_file_is_checked_placed_and_its_orders_are_shown(
     content = content_of(answer)
     assert f"/merchant/orders/{placed.pk}/" in content
     assert len(re.findall(r'number">(\d{6})<', content)) == 1
+    second_click = place(page, path, "all", token=token)
+    assert second_click.content == answer.content  # with the code
 
-    again = page.post(path, {"place": "all"})
+    again = place(page, path, "all")
     assert again.status_code == 201
     assert "A-2" in content_of(again)
     assert not re.findall(r'number">(\d{6})<', content_of(again))
@@ -78,12 +92,12 @@ def test_problems_are_shown_at_their_row_and_the_good_rows_can_be_placed(page: C
     assert "Place the 1 without problems" in content
     assert "<code>priority</code> Must be one of" in content
 
-    refused = page.post(path, {"place": "all"})
+    refused = place(page, path, "all")
     assert refused.status_code == 409
     assert "Nothing was placed: 1 of 2 rows have problems." in content_of(refused)
     assert not Order.objects.exists()
 
-    content = content_of(page.post(path, {"place": "good"}))
+    content = content_of(place(page, path, "good"))
     assert "Rows that were left out" in content
     assert Order.objects.get().external_id == "A-1"
 
@@ -121,9 +135,18 @@ def test_what_a_file_says_is_never_markup(page: Client) -> None:
 def test_a_file_in_test_mode_places_test_orders(page: Client) -> None:
     path = uploaded(page, {"test_scenario": "WRONG_OTP", "pod_requirement": "OTP"}, at=TEST)
     assert "Place 1 test order" in content_of(page.get(path))
-    page.post(path, {"place": "all"})
+    place(page, path, "all")
     order = Order.objects.get()
     assert (order.live_mode, order.test_scenario) == (False, "wrong_otp")
+
+
+def test_a_form_that_was_sent_before_with_another_choice_places_nothing(page: Client) -> None:
+    path = uploaded(page, {}, {"priority": "now"})
+    token = token_of(page, path)
+    assert place(page, path, "all", token=token).status_code == 409
+    assert place(page, path, "good", token=token).status_code == 422
+    assert page.post(path, {"place": "good"}).status_code == 422
+    assert not Order.objects.exists()
 
 
 def test_a_file_is_its_users_own(page: Client, merchant: Merchant) -> None:

@@ -1,5 +1,6 @@
 """Keys, webhooks and files of `/merchant/` in a real browser."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -138,5 +139,7 @@ def test_without_javascript_a_file_is_placed_and_a_second_click_places_nothing(
     page.get_by_role("button", name="Place 2 orders").dblclick()
     expect(page.get_by_role("heading", level=1)).to_have_text("The orders are placed")
     assert Order.objects.count() == 2
+    code = page.locator("td[data-label=Code]").first
+    expect(code).to_have_text(re.compile(r"^\d{6}$"))  # the second click shows it, too
     page.get_by_role("link", name="SHOP-1050").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("SHOP-1050")
