@@ -11,6 +11,7 @@ from django.utils import timezone
 from dispatch import forgetting, testmode
 from dispatch.missions import (
     airspace_watch,
+    delays,
     live_missions,
     progress,
     publishing,
@@ -84,6 +85,13 @@ def follow_flights() -> None:
     seen = picture.read()
     if seen is not None:
         progress.follow(seen, timezone.now())
+
+
+@every(15)
+@dramatiq.actor(max_retries=0)
+def tell_of_delays() -> None:
+    """Tell merchants and customers of orders that are predicted late."""
+    delays.tell(timezone.now())
 
 
 @every(5)

@@ -57,7 +57,7 @@ TIMETABLES: dict[Scenario, list[Step]] = {
     Scenario.DELIVERED: _HAPPY,
     Scenario.STEP_BY_STEP: [(math.inf, kind) for _, kind in _HAPPY],
     Scenario.AT_RISK: _HAPPY,  # the promises of these two are in orders.scenarios
-    Scenario.LATE: _HAPPY,
+    Scenario.LATE: [*_PICKED_UP, (22, E.DELAY_PREDICTED), *_HAPPY[len(_PICKED_UP) :]],
     Scenario.WRONG_OTP: _HAPPY,  # the refusals of these two are in pod.codes
     Scenario.CODE_LOCKED: _HAPPY,
     Scenario.PROOF_MISSING: _HAPPY,
@@ -253,6 +253,12 @@ def _note(kind: EventType, message: str) -> Callable[[Queued], None]:
     return verb
 
 
+def _predict_late(test: Queued) -> None:
+    order = test.order
+    delay = lifecycle.Delay(order.pk, order.deliver_by, test.queued_at + PROMISED_AFTER)
+    lifecycle.predict_delays([delay], by=TEST_MODE)
+
+
 def _load(test: Queued) -> None:
     lifecycle.loaded(test.order.pk, by=TEST_MODE)
 
@@ -269,6 +275,7 @@ _VERBS: dict[EventType, Callable[[Queued], None]] = {
     E.ABORTED: _over(JobStatus.ABORTED, "The test flight was aborted, as asked for.", final=True),
     E.CANCELED: _cancel,
     E.PARCEL_LOADED: _load,
+    E.DELAY_PREDICTED: _predict_late,
     E.LINK_LOST: _note(E.LINK_LOST, "No telemetry, as asked for."),
     E.LINK_RESTORED: _note(E.LINK_RESTORED, "Telemetry is back."),
 }

@@ -1,6 +1,7 @@
 """Console pages of kinds, hubs, areas, zones and the policy. Drones are in `drone_admin`."""
 
 from typing import Any
+from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin
@@ -10,10 +11,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from fleet import policy
+from fleet.airspace.areas import default_time_zone
 from fleet.console import drone_admin  # noqa: F401 (registers the drones' pages)
 from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
+from fleet.feasibility.reasons import in_cm
 from fleet.models import DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, ServiceArea
 from wingxtra.console.admin import ConsoleAdmin, ReadOnlyAdmin, badge, moment
 from wingxtra.console.registry import Tone
@@ -26,7 +30,8 @@ class DroneKindAdmin(ConsoleAdmin):
 
     @admin.display(description="Carries at most", ordering="max_payload_kg")
     def payload(self, kind: DroneKind) -> str:
-        return f"{kind.max_payload_kg:g} kg"
+        weight = f"{kind.max_payload_kg:g} kg"
+        return f"{weight}, {in_cm(kind.max_size_cm)}" if kind.max_size_cm else weight
 
     @admin.display(description="Battery", ordering="battery_wh")
     def battery(self, kind: DroneKind) -> str:
@@ -56,7 +61,7 @@ class HubAdmin(ConsoleAdmin):
     """Hubs, placed on a map."""
 
     form = HubForm
-    change_form_after_template = "console/hub_map.html"
+    change_form_after_template = "console/point_map.html"
     list_display = ("name", "service_area", "position", "launches")
     list_select_related = ("service_area",)
     search_fields = ("name",)
@@ -75,10 +80,21 @@ class HubAdmin(ConsoleAdmin):
         return "Any number" if hub.launches_at_once is None else f"{hub.launches_at_once}"
 
 
+def _time_zones() -> list[tuple[str, str]]:
+    return [(name, name.replace("_", " ")) for name in sorted(available_timezones())]
+
+
 class ServiceAreaForm(forms.ModelForm):
+    time_zone = forms.ChoiceField(
+        choices=_time_zones,
+        initial=default_time_zone,
+        widget=UnfoldAdminSelectWidget,
+        help_text="Customers read times in it.",
+    )
+
     class Meta:
         model = ServiceArea
-        fields = ("name", "active", "polygon")
+        fields = ("name", "active", "time_zone", "polygon")
         labels = {"polygon": "Outline"}
         help_texts = {"polygon": ""}
         widgets = {"polygon": PolygonInput}
@@ -89,7 +105,7 @@ class ServiceAreaAdmin(ConsoleAdmin):
     """Pausing an area is a separate action with a reason."""
 
     form = ServiceAreaForm
-    list_display = ("name", "active", "dispatching")
+    list_display = ("name", "active", "dispatching", "time_zone")
     search_fields = ("name",)
 
     @admin.display(description="Dispatch")

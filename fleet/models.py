@@ -1,6 +1,7 @@
 """Drones, their kinds, their hubs and their holds."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.validators import ArrayMinLengthValidator
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
@@ -33,6 +34,16 @@ def on_earth(lat: str, lng: str) -> Q:
     return Q(**{f"{lat}__range": (-90.0, 90.0), f"{lng}__range": (-180.0, 180.0)})
 
 
+MAX_SIDE_CM = 1000.0
+
+
+def is_a_size(field: str) -> Q:
+    """A check for three sides of at most MAX_SIDE_CM each; NaN and infinity fail it."""
+    positive = {f"{field}__{side}__gt": 0.0 for side in range(3)}
+    at_most = {f"{field}__{side}__lte": MAX_SIDE_CM for side in range(3)}
+    return Q(**{f"{field}__len": 3}, **positive, **at_most)
+
+
 def default_payload_types() -> list[str]:
     return [PayloadType.PARCEL]
 
@@ -48,6 +59,15 @@ class DroneKind(models.Model):
     max_payload_kg = models.FloatField(validators=[MinValueValidator(0.01)])
     payload_types = ArrayField(
         models.CharField(max_length=12, choices=PayloadType), default=default_payload_types
+    )
+    max_size_cm = ArrayField(
+        models.FloatField(validators=[MinValueValidator(0.1), MaxValueValidator(MAX_SIDE_CM)]),
+        verbose_name="largest parcel (cm)",
+        size=3,
+        null=True,
+        blank=True,
+        validators=[ArrayMinLengthValidator(3)],
+        help_text="Length, width and height, in any order, as in 40, 30, 20. Empty: not limited.",
     )
     empty_mass_kg = models.FloatField(validators=[MinValueValidator(0.1)])
     battery_wh = models.FloatField("battery (Wh)", validators=[MinValueValidator(1.0)])
@@ -76,7 +96,11 @@ class DroneKind(models.Model):
                     climb_speed_mps__gt=0,
                     descent_speed_mps__gt=0,
                 ),
-            )
+            ),
+            models.CheckConstraint(
+                name="drone_kind_size_sensible",
+                condition=Q(max_size_cm__isnull=True) | is_a_size("max_size_cm"),
+            ),
         ]
 
     def __str__(self) -> str:

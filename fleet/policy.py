@@ -20,6 +20,15 @@ def _number(default: float, low: float, high: float, text: str, **options: Any) 
     )
 
 
+def _proof_waits(proof: str) -> Any:
+    return models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text=f"An order that needs {proof} stays in DELIVERING until it has it, or until "
+        "staff confirm the delivery. Off: the drone's report completes the delivery.",
+    )
+
+
 class Policy(models.Model):
     """The single policy row. Edit it with `change` only, which writes the history."""
 
@@ -68,6 +77,20 @@ class Policy(models.Model):
         0,
         5000,
         "How far customers may move the drop point from the given address, in metres.",
+    )
+    spot_pause_s = _number(
+        0,
+        0,
+        1800,
+        "A new NORMAL order waits this long for its customer to show the exact spot, if that is at "
+        "most a tenth of the time until its promise, in seconds. 0: no wait.",
+    )
+    delay_told_minutes = _number(
+        10,
+        0,
+        1440,
+        "Merchant and customer are told of a delay once the order is predicted to be later than "
+        "this, in minutes.",
     )
     busy_weight = _number(
         0.1,
@@ -131,6 +154,16 @@ class Policy(models.Model):
         default=False,
         help_text="Send a drone only after the sender or a loader has marked the parcel as ready. "
         "Off: an order without an estimate is flown at once.",
+    )
+    proof_waits_otp = _proof_waits("the one-time code")
+    proof_waits_signature = _proof_waits("the signature")
+    proof_waits_photo = _proof_waits("the photo")
+    proof_missing_after_s = _number(
+        600,
+        0,
+        86400,
+        "A merchant is told of a missing proof this long after the delivery, in seconds.",
+        db_default=600,
     )
     dispatch_paused = models.BooleanField(
         default=False, help_text="No automatic dispatch anywhere while this is on."

@@ -10,7 +10,7 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from fleet.feasibility.tables import DroneTable, payload_bits
+from fleet.feasibility.tables import DroneTable, largest_sides, payload_bits
 from fleet.live.picture import Picture
 from fleet.models import Drone, DroneHold, DroneKind
 from wingxtra.accounts.identity import Actor
@@ -101,6 +101,7 @@ def table_of(
 
 def _physics(kind: DroneKind) -> dict[str, Any]:
     figures = {name: getattr(kind, name) for name in PHYSICS}
+    figures |= largest_sides(kind.max_size_cm)
     return figures | {"payload_types": payload_bits(kind.payload_types)}
 
 

@@ -19,6 +19,14 @@ def enqueue_due() -> None:
         log.info("orders_due", count=count)
 
 
+@every(60)
+@dramatiq.actor
+def miss_proofs() -> None:
+    """Tell merchants of proofs that are still missing."""
+    if count := lifecycle.miss_proofs(timezone.now()):
+        log.info("proofs_missing", count=count)
+
+
 @every(3600)
 @dramatiq.actor
 def forget_customers() -> None:

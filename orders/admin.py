@@ -20,10 +20,13 @@ from django.utils.safestring import SafeString
 from unfold.paginator import InfinitePaginator
 
 from orders import presentation
-from orders.console import order_page
+from orders.console import (
+    order_page,
+    store_admin,  # noqa: F401 (registers the stores' pages)
+)
 from orders.console.tabs import TABS, HoldFilter, LateFilter, TabFilter, tab_links
 from orders.files import exports
-from orders.loading import admin as loading_admin  # noqa: F401 (hubs on the users' pages)
+from orders.loading import admin as loading_admin  # noqa: F401 (places on the users' pages)
 from orders.models import Order
 from orders.personal_data.masking import masked_name, masked_phone
 from wingxtra.console import actions, registry

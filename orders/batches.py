@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import DateTimeField, Exists, OuterRef
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 
+from fleet import policy
 from orders import unit_of_work
-from orders.models import Order
-from orders.states import FLOWN_FROM, Status
+from orders.models import DeliveryEvent, Order
+from orders.states import FLOWN_FROM, EventType, Happened, Status
 from wingxtra.accounts.identity import SYSTEM, Actor
 
 
@@ -104,5 +108,75 @@ def enqueue_due(now: datetime, *, by: Actor = SYSTEM, at_most: int = 1000) -> in
         change = unit_of_work.Change(orders, by=by)
         for order in orders:
             change.step(order.enqueue)
+        change.write()
+    return len(orders)
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """An order that is expected later than the promise `deliver_by`."""
+
+    order_id: UUID
+    deliver_by: datetime
+    expected_at: datetime
+
+
+def told_of_delay() -> Exists:
+    """A condition on orders: a delay against their present promise was told already."""
+    promise = Cast(KeyTextTransform("deliver_by", "payload"), DateTimeField())
+    told = DeliveryEvent.objects.filter(order=OuterRef("pk"), type=EventType.DELAY_PREDICTED)
+    return Exists(told.annotate(promise=promise).filter(promise=OuterRef("deliver_by")))
+
+
+def predict_delays(delays: Sequence[Delay], *, by: Actor) -> list[Order]:
+    """Write DELAY_PREDICTED once for each promise; returns the orders. Nothing else changes.
+
+    Skips an order that is locked, over, has another promise by now, or was told already.
+    """
+    with transaction.atomic():
+        ids = [delay.order_id for delay in delays]
+        orders = {order.pk: order for order in unit_of_work.locked(ids, skip_locked=True)}
+        # Read under the locks, so that no other transaction tells of the same delay.
+        told_before = Order.objects.filter(told_of_delay(), pk__in=orders)
+        told = set(told_before.values_list("pk", flat=True))
+        change = unit_of_work.Change(list(orders.values()), by=by)
+        for delay in delays:
+            order = orders.get(delay.order_id)
+            if order is None or order.is_terminal or order.pk in told:
+                continue
+            if order.deliver_by == delay.deliver_by:
+                change.note(order, _delay(delay))
+        change.write()
+    return [event.order for event in change.events]
+
+
+def _delay(delay: Delay) -> Happened:
+    late_min = (delay.expected_at - delay.deliver_by).total_seconds() / 60
+    return Happened(
+        EventType.DELAY_PREDICTED,
+        f"It is expected {late_min:.0f} min after the promise.",
+        {
+            "deliver_by": delay.deliver_by.isoformat(),
+            "expected_at": delay.expected_at.isoformat(),
+        },
+    )
+
+
+def miss_proofs(now: datetime, *, by: Actor = SYSTEM, at_most: int = 1000) -> int:
+    """Record that proofs are missing, once per order, when the policy's time after the delivery is
+    over; returns how many.
+    """
+    before = now - timedelta(seconds=policy.current().proof_missing_after_s)
+    with transaction.atomic():
+        ids = list(Order.objects.proof_untold(before).values_list("pk", flat=True)[:at_most])
+        # Read again under the lock: a proof may have come.
+        orders = [
+            order
+            for order in unit_of_work.locked(ids, skip_locked=True)
+            if order.proof_missing and order.proof_missed_at is None
+        ]
+        change = unit_of_work.Change(orders, by=by)
+        for order in orders:
+            change.note(order, order.miss_proof(change.now))
         change.write()
     return len(orders)

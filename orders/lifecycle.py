@@ -15,13 +15,22 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django_fsm import can_proceed
 
-from fleet import registry
+from fleet import policy, registry
 from fleet.models import DroneHold
 from orders import unit_of_work
-from orders.batches import Assignment, assign_many, enqueue_due, place_many
+from orders.batches import (
+    Assignment,
+    Delay,
+    assign_many,
+    enqueue_due,
+    miss_proofs,
+    place_many,
+    predict_delays,
+    told_of_delay,
+)
 from orders.custody import given_back, loaded, lost, never_left, ready, sight_lost, unloaded
 from orders.models import DeliveryJob, Order
 from orders.outcome import correct, delivered_after_all
@@ -42,10 +51,11 @@ from orders.states import (
     steps_between,
 )
 from orders.unit_of_work import Done, Refused, recorded
-from wingxtra.accounts.identity import Actor
+from wingxtra.accounts.identity import Actor, ActorKind
 
 __all__ = [
     "Assignment",
+    "Delay",
     "Done",
     "Refused",
     "assign_many",
@@ -55,11 +65,14 @@ __all__ = [
     "given_back",
     "loaded",
     "lost",
+    "miss_proofs",
     "never_left",
     "place_many",
+    "predict_delays",
     "ready",
     "recorded",
     "sight_lost",
+    "told_of_delay",
     "unloaded",
 ]  # re-exported, besides the verbs below
 
@@ -69,16 +82,15 @@ __all__ = [
 def place(order: Order, *, by: Actor) -> Order:
     """Write a new order with its first events; it waits in VALIDATED for a future `not_before`.
 
-    Raises Conflict naming the merchant's order that has its `external_id`. Any other failure ends
-    the transaction of a caller that has one.
+    Raises Conflict naming the merchant's order that has its `external_id`, and Invalid when its
+    store was deleted. Any other failure ends the transaction of a caller that has one.
     """
     # No savepoint: it costs two statements, and callers write nothing else in their transaction.
     with transaction.atomic(savepoint=False):
         placed = unit_of_work.write_new([order], by=by)
     if placed:
         return order
-    duplicate = unit_of_work.duplicate_of(order)
-    raise duplicate or IntegrityError(f"Order {order.pk} exists already.")
+    raise unit_of_work.why_not_written(order)
 
 
 def assign(
@@ -230,7 +242,7 @@ def mission_over(
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """The steps that a report caused. When there are none, `note` says why."""
+    """The steps that a report caused. When it was not followed to its end, `note` says why."""
 
     order: Order
     applied: list[EventType]
@@ -248,8 +260,9 @@ def advance(
 ) -> Advance:
     """Take every step from the order's status to `to`.
 
-    A report that would go backwards, or that comes after the end, is a no-op with a note. Raises
-    Refused when the order has no mission.
+    A drone's report of the hand-over stops at DELIVERING where the policy waits for the proof:
+    `confirm` or a person completes the delivery. A report that would go backwards, or that comes
+    after the end, is a no-op with a note. Raises Refused when the order has no mission.
     """
     with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
@@ -270,14 +283,33 @@ def advance(
                 f"The order is {here} already" if is_past else f"Nothing leads from {here} to {to}"
             )
             return Advance(order, [], f"{why}; nothing was changed.")
+        if (
+            to == Status.DELIVERED
+            and by.kind in BY_THE_DRONE
+            and order.waits_for_proof(policy.current())
+        ):
+            return _await_proof(change, order)
         return Advance(order, _walk(change, order, to, message))
+
+
+# Their word that a parcel was handed over is about the drone; a proof is about the recipient.
+BY_THE_DRONE = (ActorKind.GCS, ActorKind.TELEMETRY)
+
+
+def _await_proof(change: unit_of_work.Change, order: Order) -> Advance:
+    applied = _walk(change, order, Status.DELIVERING)
+    if order.proof_awaited_since is None:
+        change.note(order, order.await_proof(change.happened_at(order)))
+        applied.append(EventType.PROOF_AWAITED)
+    needed = order.get_pod_requirement_display().lower()
+    return Advance(order, applied, f"The hand-over is kept. The order waits for its {needed}.")
 
 
 def confirm(order_id: UUID, *, by: Actor, proof: Callable[[Order], Happened | None]) -> Order:
     """Take a proof under the order's lock. At the drop point it completes the delivery; after
     DELIVERED it only adds the missing proof.
 
-    `proof(order)` checks and stores the proof and returns PROOF_RECORDED; it raises to refuse.
+    `proof(order)` checks and stores the proof and returns `order.prove()`; it raises to refuse.
     Another event, such as CODE_REFUSED, is only recorded. None changes nothing.
     """
     with unit_of_work.changing(order_id, by=by) as (change, order):
@@ -286,7 +318,6 @@ def confirm(order_id: UUID, *, by: Actor, proof: Callable[[Order], Happened | No
             return order
         if happened.type == EventType.PROOF_RECORDED:
             _walk(change, order, Status.DELIVERED)
-            order.proof_missing = False
         change.note(order, happened)
     return order
 

@@ -20,16 +20,13 @@ from fleet.feasibility import best_case, judge
 from fleet.feasibility.geometry import distance_m
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.rules import Rules
-from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
+from fleet.feasibility.tables import DroneTable, TripTable, payload_bits, sides
 from fleet.models import ServiceArea
-from orders import lifecycle, unit_of_work
+from orders import lifecycle, stores, unit_of_work
 from orders.models import Order
-from orders.states import CANCELABLE, EventType, Happened
 from wingxtra.accounts.identity import Actor
-from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
+from wingxtra.problems import FieldProblem, Invalid, NotFound, Problem
 
-# The fields that can be changed until launch, with their names for people.
-DETAILS = {"customer_phone": "phone number", "priority": "priority"}
 MAX_AHEAD = timedelta(days=365)
 # The current wind is used only for flights that start within this time.
 WIND_VALID_FOR = timedelta(minutes=15)
@@ -39,6 +36,7 @@ NAMES = {"pickup": "pickup", "dropoff": "drop point"}
 FIELDS = {
     "payload_type_unsupported": "payload_type",
     "payload_too_heavy": "payload_weight_kg",
+    "payload_too_large": "payload_size_cm",
     "in_no_fly_zone": "dropoff_lat",
     "out_of_range": "dropoff_lat",
 }
@@ -144,7 +142,7 @@ def _duplicate_external_id(order: Order) -> list[FieldProblem]:
     return [of_external_id(duplicate)] if duplicate else []
 
 
-def of_external_id(duplicate: Conflict) -> FieldProblem:
+def of_external_id(duplicate: Problem) -> FieldProblem:
     return FieldProblem("external_id", duplicate.code, duplicate.detail)
 
 
@@ -157,23 +155,9 @@ def _prepare(order: Order, book: Rulebook, now: datetime) -> Checked:
     checked = check(order, book, now)
     if checked.service_area is not None:
         order.service_area = checked.service_area
-    return checked
-
-
-def change_details(order_id: UUID, details: dict[str, str], *, by: Actor) -> Order:
-    """Change some of the fields in DETAILS. Raises Refused once the drone has launched."""
-
-    def change(order: Order) -> Happened | None:
-        refuse_unless(order, CANCELABLE, "its details can be changed only until launch")
-        changed = [name for name, value in details.items() if getattr(order, name) != value]
-        for name in changed:
-            setattr(order, name, details[name])
-        if not changed:
-            return None
-        names = " and the ".join(DETAILS[name] for name in changed)
-        return Happened(EventType.DETAILS_CHANGED, f"The {names} changed.", {"fields": changed})
-
-    return lifecycle.amend(order_id, by=by, happened=change).order
+    # Not in `check`: a store that has closed since is no problem of a drop point that moves.
+    closed = stores.closed(order, _pickup_at(order, now))
+    return replace(checked, problems=[*checked.problems, *closed])
 
 
 def check_window(
@@ -195,9 +179,11 @@ def check_window(
     return order.deliver_by
 
 
-def refuse_unless(order: Order, statuses: Iterable[str], rule: str) -> None:
+def refuse_unless(
+    order: Order, statuses: Iterable[str], rule: str, code: str = "invalid_transition"
+) -> None:
     if order.status not in statuses:
-        raise lifecycle.Refused(order, f"The order is {order.status}; {rule}.")
+        raise lifecycle.Refused(order, f"The order is {order.status}; {rule}.", code=code)
 
 
 # --- what is checked -----------------------------------------------------------------------------
@@ -207,6 +193,11 @@ def _window(order: Order, now: datetime) -> tuple[datetime, datetime]:
     """Start and end of the time in which the order may fly; valid also for an invalid window."""
     start = min(starts_at(order, now), now + MAX_AHEAD)
     return start, max(order.deliver_by or start, start)
+
+
+def _pickup_at(order: Order, now: datetime) -> datetime:
+    """When the parcel may be picked up first; valid also for an invalid window."""
+    return min(max(starts_at(order, now), order.ready_at or now), now + MAX_AHEAD)
 
 
 def _window_problems(order: Order, now: datetime) -> list[FieldProblem]:
@@ -281,6 +272,7 @@ def _trip(order: Order, area: int) -> dict[str, Any]:
         "payload_weight_kg": order.payload_weight_kg,
         "payload_type": payload_bits([order.payload_type]),
         "area": area,
+        **sides(order.payload_size_cm),
     }
 
 

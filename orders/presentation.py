@@ -45,6 +45,10 @@ HOLDER_TONE: dict[str, Tone] = {
 EVENT_TONE: dict[str, Tone] = {
     EventType.DELIVERED: Tone.GOOD,
     EventType.PROOF_RECORDED: Tone.GOOD,
+    EventType.PROOF_AWAITED: Tone.WARN,
+    EventType.PROOF_MISSING: Tone.WARN,
+    EventType.CASE_OPENED: Tone.BAD,
+    EventType.CASE_CLOSED: Tone.GOOD,
     EventType.FAILED: Tone.BAD,
     EventType.ABORTED: Tone.BAD,
     EventType.LINK_LOST: Tone.BAD,

@@ -99,6 +99,7 @@ class EventType(models.TextChoices):
 
     DROPOFF_CHANGED = "DROPOFF_CHANGED", "Drop point moved"
     DETAILS_CHANGED = "DETAILS_CHANGED", "Details changed"
+    TRACKING_RENEWED = "TRACKING_RENEWED", "Tracking link renewed"
     INTENT_FAILED = "INTENT_FAILED", "Ground control not reached"
     ABORT_REQUESTED = "ABORT_REQUESTED", "Abort asked for"
     LINK_LOST = "LINK_LOST", "Link lost"
@@ -114,8 +115,13 @@ class EventType(models.TextChoices):
     CONTRADICTION = "CONTRADICTION", "Reports contradict each other"
     LATE_REPORT = "LATE_REPORT", "Report about an ended attempt"
     MISSION_OVER = "MISSION_OVER", "Mission known to be over"
+    DELAY_PREDICTED = "DELAY_PREDICTED", "Predicted to be late"
+    PROOF_AWAITED = "PROOF_AWAITED", "Waiting for the proof"
+    PROOF_MISSING = "PROOF_MISSING", "Proof missing"
     PROOF_RECORDED = "PROOF_RECORDED", "Proof recorded"
     CODE_REFUSED = "CODE_REFUSED", "Wrong code"
+    CASE_OPENED = "CASE_OPENED", "The customer reports a problem"
+    CASE_CLOSED = "CASE_CLOSED", "The customer's problem is answered"
 
 
 class CancelReason(models.TextChoices):
@@ -131,7 +137,11 @@ class CancelReason(models.TextChoices):
 class DropoffSource(models.TextChoices):
     MERCHANT = "MERCHANT", "Merchant"
     CUSTOMER_GPS = "CUSTOMER_GPS", "Customer's GPS"
+    CUSTOMER_PIN = "CUSTOMER_PIN", "Customer's pin on the map"
     OPS = "OPS", "Operations"
+
+
+FROM_THE_CUSTOMER = (DropoffSource.CUSTOMER_GPS, DropoffSource.CUSTOMER_PIN)
 
 
 class PodRequirement(models.TextChoices):

@@ -12,20 +12,22 @@ from typing import Any
 from uuid import UUID
 
 import pgbulk
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.dispatch import Signal
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed
 
 from fleet.models import Drone
-from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.models import DeliveryEvent, DeliveryJob, Order, Store
 from orders.states import EventType, Happened
 from wingxtra.accounts.identity import Actor
 from wingxtra.database import bulk, statements
-from wingxtra.problems import Conflict, NotFound
+from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound, Problem
 
 # A reported time that is corrected by more than this is kept in the event as `reported_at`.
 CLOCK_TOLERANCE = timedelta(seconds=2)
+
+STORE_UNKNOWN = FieldProblem("store_id", "store_unknown", "There is no such store.")
 
 # Sent with `events`: the DeliveryEvents just written, each with its `.order` and `.job` loaded.
 recorded = Signal()
@@ -70,6 +72,15 @@ def duplicates_of(orders: Sequence[Order]) -> dict[UUID, Conflict]:
 def _duplicate(order: Order, first: UUID) -> Conflict:
     detail = f"Order {first} has the external_id “{order.external_id}” already."
     return Conflict("duplicate_external_id", detail, order_id=str(first))
+
+
+def why_not_written(order: Order) -> Problem:
+    """Why `Change.write_new` did not write the order."""
+    if duplicate := duplicate_of(order):
+        return duplicate
+    if order.store is not None and not Store.objects.filter(pk=order.store.pk).exists():
+        return Invalid([STORE_UNKNOWN])
+    raise IntegrityError(f"Order {order.pk} exists already.")
 
 
 @contextmanager
@@ -162,6 +173,12 @@ def write_new(orders: Sequence[Order], *, by: Actor) -> list[Order]:
     return change.write_new()
 
 
+def _deleted_stores(orders: Sequence[Order]) -> set[UUID]:
+    """The stores of these orders that are gone. The others stay until the transaction ends."""
+    stores = {order.store.pk: order.store for order in orders if order.store is not None}
+    return {pk for pk in sorted(stores) if not statements.lock_against_deletion(stores[pk])}
+
+
 @dataclass
 class Change:
     """Locked orders, the steps they take, and one write of all rows."""
@@ -252,10 +269,12 @@ class Change:
 
     def write_new(self) -> list[Order]:
         """The same for new orders. Returns those that were written: an order is skipped when a
-        unique index has its id or `external_id` already. A SELECT before the INSERT would be a
-        race.
+        unique index has its id or `external_id` already, or when its store was deleted. A SELECT
+        before would be a race. `why_not_written` says why.
         """
-        new = statements.insert_those_that_are_new(self.orders)
+        gone = _deleted_stores(self.orders)
+        wanted = [order for order in self.orders if order.store_id not in gone]
+        new = statements.insert_those_that_are_new(wanted)
         written = {order.pk for order in new}
         self.events = [event for event in self.events if event.order_id in written]
         self._write_events()

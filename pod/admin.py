@@ -5,6 +5,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from pod import cases_console  # noqa: F401 (registers its pages)
 from pod.models import ProofOfDelivery
 from wingxtra.console.admin import ReadOnlyAdmin, moment
 

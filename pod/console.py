@@ -1,7 +1,7 @@
 """Proofs in the console: confirm by hand, unlock and renew codes, and missing proofs."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -13,7 +13,11 @@ from orders.states import AT_THE_DROP_POINT, PodRequirement, Status
 from pod import codes, proofs
 from pod.models import OneTimeCode, ProofOfDelivery
 from wingxtra.console import actions, registry, roles
+from wingxtra.console.admin import duration
 from wingxtra.console.registry import Attention, Section, add_section
+
+# Most customers give their proof within this time.
+GRACE_PERIOD = timedelta(minutes=2)
 
 roles.seen_by_all("pod.view_proofofdelivery")
 
@@ -138,5 +142,24 @@ def missing_proofs(now: datetime) -> Iterator[Attention]:
         )
 
 
+def awaited_proofs(now: datetime) -> Iterator[Attention]:
+    """Orders that the policy keeps in DELIVERING until their proof is there."""
+    waiting = Order.objects.awaiting_proof().filter(proof_awaited_since__lt=now - GRACE_PERIOD)
+    for order in waiting.select_related("current_job").order_by("proof_awaited_since")[:20]:
+        wait = now - (order.proof_awaited_since or now)
+        needed = order.get_pod_requirement_display().lower()
+        yield Attention(
+            key=f"awaited:{order.pk}",
+            level=16 + min(9, int(wait.total_seconds() // 120)),
+            text=f"{order.assigned_drone_id} has handed order {order} over; its proof is awaited",
+            detail=f"It needs: {needed}. The drone reported the hand-over {duration(wait)} ago. "
+            "Call the customer; the order is delivered once the proof or your word is there.",
+            url=reverse("admin:orders_order_change", args=[order.pk]),
+            since=order.proof_awaited_since,
+            remedies=actions.buttons(order, "delivered", "failed", "confirm", "unlock-code"),
+        )
+
+
 add_section(Order, 70, proof)
+registry.add_attention(awaited_proofs, checks="no delivery waits for its proof")
 registry.add_attention(missing_proofs, checks="no proof of delivery is missing")

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db.models.fields.files import FieldFile
+
 from orders.api.serializers import event_json, order_json
 from orders.models import Order
 from orders.states import EventType
@@ -25,7 +27,7 @@ def record_context(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
         {**event_json(event, to), "label": EventType(event.type).label}
         for event in order.events.all()
     ]
-    picture, is_missing = _embedded_picture(proof)
+    picture, is_missing = embedded(proof.image) if proof else ("", False)
     return {
         "order": order,
         "order_json": order_json(order, to, now),
@@ -41,13 +43,13 @@ def record_context(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
     }
 
 
-def _embedded_picture(proof: ProofOfDelivery | None) -> tuple[str, bool]:
+def embedded(picture: FieldFile) -> tuple[str, bool]:
     """The picture as a data: URL, because a saved page outlives a link; and whether it is lost."""
-    if proof is None or not proof.image:
+    if not picture:
         return "", False
-    kind = TYPES[str(proof.image.name).rpartition(".")[2]]
+    kind = TYPES[str(picture.name).rpartition(".")[2]]
     try:
-        with proof.image.open("rb") as file:
+        with picture.open("rb") as file:
             return f"data:{kind};base64,{base64.b64encode(file.read()).decode()}", False
     except FileNotFoundError:
         return "", True

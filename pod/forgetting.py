@@ -1,10 +1,11 @@
-"""Removes the personal data of a proof; its method and time stay."""
+"""Removes the personal data of a proof and of cases; their kinds and times stay."""
 
 from typing import Any
 
 from django.core.files.storage import default_storage
 
 from orders.models import Order
+from pod import cases
 from pod.models import OneTimeCode, ProofOfDelivery
 
 
@@ -14,6 +15,7 @@ def forget(order: Order, **_signal: Any) -> None:
     The file is deleted before the commit: after a rollback the row still names it, and a retry
     deletes it again. Deleting a missing file is no error.
     """
+    cases.forget(order)
     OneTimeCode.objects.filter(pk=order.pk).delete()
     proof = ProofOfDelivery.objects.filter(pk=order.pk).first()
     if proof is None:

@@ -1,4 +1,6 @@
-"""The proof of delivery, one per order, and the one-time code."""
+"""The proof of delivery, one per order, the one-time code, and cases after the delivery."""
+
+from typing import Self
 
 from django.db import models
 from django.db.models import Q
@@ -108,3 +110,67 @@ class OneTimeCode(models.Model):
     @property
     def tries_left(self) -> int:
         return self.MAX_TRIES - self.tries
+
+
+class CaseQuerySet(models.QuerySet["Case"]):
+    def open(self) -> Self:
+        return self.filter(closed_at__isnull=True)
+
+
+class Case(models.Model):
+    """A customer says after the delivery that something is wrong, and staff answer.
+
+    Rows are changed only under the order's row lock (see pod.cases). Text, photo and answer are
+    personal data.
+    """
+
+    class Kind(models.TextChoices):
+        NOT_HERE = "NOT_HERE", "It is not here"
+        DAMAGED = "DAMAGED", "It is damaged"
+
+    class Outcome(models.TextChoices):
+        FOUND = "FOUND", "It was found"
+        REFUNDED = "REFUNDED", "The merchant refunds it"
+        REPLACED = "REPLACED", "The merchant sends another one"
+        NOT_CONFIRMED = "NOT_CONFIRMED", "It could not be confirmed"
+
+    order = models.ForeignKey(
+        Order,
+        on_delete=models.PROTECT,
+        related_name="cases",
+        db_index=False,  # case_of_order covers it
+    )
+    kind = models.CharField(max_length=12, choices=Kind)
+    text = models.CharField(max_length=500, blank=True, help_text="In the customer's words.")
+    photo = models.FileField(upload_to="cases", blank=True, help_text="As we encoded it.")
+    # SHA-256 of the content: the same content again (double tap) is the same case.
+    fingerprint = models.CharField(max_length=64, blank=True, editable=False)
+    is_forgotten = models.BooleanField(default=False, editable=False)
+    opened_at = models.DateTimeField(default=timezone.now, editable=False)
+    outcome = models.CharField(max_length=16, choices=Outcome, blank=True)
+    answer = models.CharField(max_length=500, blank=True, help_text="The customer reads it.")
+    closed_by = models.CharField(max_length=180, blank=True, editable=False)
+    closed_at = models.DateTimeField(null=True, editable=False)
+
+    objects = CaseQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="case_one_open_per_kind",
+                fields=["order", "kind"],
+                condition=Q(closed_at__isnull=True),
+            ),
+            models.CheckConstraint(
+                name="case_closed_with_an_outcome",
+                condition=Q(closed_at__isnull=True, outcome="")
+                | (Q(closed_at__isnull=False) & ~Q(outcome="")),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["order", "opened_at"], name="case_of_order"),
+            models.Index(fields=["-opened_at"], name="case_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: order {self.order}"

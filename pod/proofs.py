@@ -20,12 +20,12 @@ from django.utils import timezone
 from fleet.live.picture import Picture
 from orders import lifecycle
 from orders.models import Order
-from orders.states import AT_THE_DROP_POINT, EventType, Happened, PodRequirement, Status
+from orders.states import AT_THE_DROP_POINT, Happened, PodRequirement, Status
 from pod import codes, images, whereabouts
 from pod.models import ProofOfDelivery
 from pod.whereabouts import Whereabouts
 from wingxtra.accounts.identity import Actor
-from wingxtra.problems import Conflict, Problem
+from wingxtra.problems import Conflict, NotFound, Problem
 
 LINK_MAX_AGE_S = 300
 LINK_SALT = "pod.image"
@@ -44,6 +44,10 @@ class Evidence:
     note: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     typed: str | None = field(default=None, repr=False)
+
+    @property
+    def has_picture(self) -> bool:
+        return bool(self.image or self.strokes)
 
     @classmethod
     def code(cls, typed: str, **details: Any) -> Self:
@@ -69,11 +73,11 @@ class Evidence:
 
     @classmethod
     def drawn_signature(cls, strokes: list[images.Stroke], **details: Any) -> Self:
-        """A signature drawn with a finger. Raises images.BadImage."""
+        """A signature by finger; drawn when it can be accepted. Raises images.BadImage."""
+        images.refuse_empty(strokes)
         return cls(
             PodRequirement.SIGNATURE,
             _fingerprint(json.dumps(strokes)),
-            image=images.drawn(strokes),
             strokes=strokes,
             **details,
         )
@@ -116,6 +120,8 @@ def record(order_id: UUID, evidence: Evidence, *, by: Actor) -> Recorded:
     is not at the drop point and not delivered), Conflict (it has another proof), and WrongCode
     after the try is committed.
     """
+    if evidence.has_picture and (first := _first_proof(_found(order_id), evidence)):
+        return Recorded(first, is_new=False)
     # The file is written before the transaction: a slow disk must not hold the order's lock.
     recorder = _Recorder(evidence, _store(evidence), whereabouts.newest_picture(), by)
     try:
@@ -163,15 +169,12 @@ class _Recorder:
             self.wrong_code = codes.judge(order, self.evidence.typed)
             if self.wrong_code is not None:
                 return self.wrong_code.happened
-        if first := _proof_of(order):
-            _refuse_other_evidence(order, first, self.evidence)
+        if first := _first_proof(order, self.evidence):
             self.recorded = Recorded(first, is_new=False)
             return None
-        _refuse_unless_at_the_drop_point(order)
         proof = self._create_proof(order)
         self.recorded = Recorded(proof, is_new=True)
-        message = f"Proof of delivery: {proof.get_method_display().lower()}."
-        return Happened(EventType.PROOF_RECORDED, message, {"method": proof.method})
+        return order.prove(PodRequirement(proof.method), proof.created_at)
 
     def _create_proof(self, order: Order) -> ProofOfDelivery:
         # After the delivery the drone's position is no evidence.
@@ -197,6 +200,26 @@ class _Recorder:
             raise self.wrong_code
         assert self.recorded is not None  # noqa: S101 (else `__call__` has raised)
         return self.recorded
+
+
+def _found(order_id: UUID) -> Order:
+    order = Order.objects.filter(pk=order_id).first()
+    if order is None:
+        raise NotFound
+    return order
+
+
+def _first_proof(order: Order, evidence: Evidence) -> ProofOfDelivery | None:
+    """The order's proof if it is the same; None if this can be its first one. Raises otherwise.
+
+    Called without the lock before a picture is drawn and stored, and again under it.
+    """
+    first = _proof_of(order)
+    if first is None:
+        _refuse_unless_at_the_drop_point(order)
+    else:
+        _refuse_other_evidence(order, first, evidence)
+    return first
 
 
 def _proof_of(order: Order) -> ProofOfDelivery | None:
@@ -247,10 +270,11 @@ def _refuse_unless_at_the_drop_point(order: Order) -> None:
 
 def _store(evidence: Evidence) -> str:
     """Store the picture under a random name; returns the name, "" without a picture."""
-    if not evidence.image:
+    if not evidence.has_picture:
         return ""
+    picture = evidence.image or images.drawn(evidence.strokes or [])
     suffix = "jpg" if evidence.method == PodRequirement.PHOTO else "png"
-    return default_storage.save(f"proofs/{uuid.uuid4()}.{suffix}", ContentFile(evidence.image))
+    return default_storage.save(f"proofs/{uuid.uuid4()}.{suffix}", ContentFile(picture))
 
 
 def _discard(stored_as: str) -> None:

@@ -12,13 +12,15 @@ from rest_framework import serializers
 
 from orders.states import PodRequirement
 from pod import images, proofs
-from pod.models import ProofOfDelivery, proof_methods
+from pod.models import Case, ProofOfDelivery, proof_methods
 from wingxtra.api.serializers import StrictSerializer, Text, Timestamp
 from wingxtra.problems import FieldProblem, Invalid
 
 MAX_STROKES = 200
 MAX_POINTS = 10_000
 MAX_COORDINATE = 100_000
+# The largest body with a signature of MAX_POINTS.
+SIGNATURE_MAX_BYTES = 256 * 1024
 MAX_METADATA_CHARACTERS = 4_000
 
 POINT = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
@@ -159,6 +161,13 @@ class SignatureInput(StrictSerializer):
     """`POST /tracking/{id}/signature`."""
 
     signature = Strokes()
+
+
+class CaseInput(StrictSerializer):
+    """A customer's problem after the delivery; the photo comes beside it."""
+
+    kind = serializers.ChoiceField(choices=Case.Kind.choices)
+    text = Text(max_length=500, allow_blank=True)
 
 
 def evidence(data: dict[str, Any]) -> proofs.Evidence:

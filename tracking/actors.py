@@ -14,7 +14,7 @@ from tracking.models import WebhookDelivery
 from tracking.webhooks import deliveries
 from tracking.webhooks import events as webhook_events
 from wingxtra import outbox
-from wingxtra.broker import enqueue, every
+from wingxtra.broker import beside, enqueue, every
 
 # The sweep finds the rest.
 MAX_ENQUEUED = 50
@@ -30,7 +30,16 @@ def write_webhooks(events: Sequence[DeliveryEvent], **_: Any) -> None:
 # The sweep is the retry.
 @dramatiq.actor(queue_name="webhooks", max_retries=0, max_age=STALE_AFTER_MS)
 def send_webhook(delivery_id: str) -> None:
-    if deliveries.deliver(UUID(delivery_id)) and (after := deliveries.due_after(UUID(delivery_id))):
+    if taken := deliveries.take(UUID(delivery_id)):
+        # Slow receivers must not occupy the worker. `take` limits how many are sent at once.
+        beside(_send, taken)
+
+
+def _send(taken: deliveries.Taken) -> None:
+    answer = deliveries.send(taken)
+    if answer is None or not (answer.accepted or answer.refused):
+        return  # the receiver is in trouble
+    if after := deliveries.due_after(taken.delivery):
         send_webhook.send(str(after))
 
 
@@ -73,9 +82,3 @@ def sweep_messages() -> None:
 @dramatiq.actor(max_retries=0)
 def tell_of_arrivals() -> None:
     _enqueue(triggers.write_arrivals(timezone.now()))
-
-
-@every(60)
-@dramatiq.actor(max_retries=0)
-def tell_of_delays() -> None:
-    _enqueue(triggers.write_delays(timezone.now()))

@@ -10,11 +10,12 @@ class TrackingConfig(AppConfig):
         from orders.personal_data import retention
         from pod import evidence
         from tracking import actors, forgetting
-        from tracking.page import flown
+        from tracking.page import cache, flown
 
         lifecycle.recorded.connect(actors.write_webhooks)
         # Must run after the receiver of `pod.codes`, whose codes it stores. Apps get ready in the
         # order of INSTALLED_APPS.
         lifecycle.recorded.connect(actors.write_messages)
+        lifecycle.recorded.connect(cache.close_former_links)
         retention.forgetting.connect(forgetting.forget)
         evidence.flight_paths.append(flown.way_of)

@@ -17,8 +17,9 @@ from wingxtra.accounts.identity import Caller, Role
 from wingxtra.accounts.models import Merchant
 from wingxtra.outbox import Outgoing, OutgoingQuerySet
 
-# Claims per endpoint at a time: a slow receiver must not delay the others.
+# Tries at the same time: a slow receiver must delay neither its merchant's others nor the others'.
 MAX_CLAIMED_PER_ENDPOINT = 2
+MAX_CLAIMED_PER_MERCHANT = 8
 SWEEP_PER_ENDPOINT = 10
 
 
@@ -67,6 +68,12 @@ class WebhookEndpoint(models.Model):
     last_success_at = models.DateTimeField(
         null=True, editable=False, help_text="To about a minute: not every one is worth a write."
     )
+    is_quick = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="Its last answer came within a second. All others share half of the tries.",
+    )
     rests_until = models.DateTimeField(
         null=True, editable=False, help_text="Nothing is sent until then: it was slow to fail."
     )
@@ -91,47 +98,67 @@ class WebhookEndpoint(models.Model):
         return self.live_mode == live_mode and (not self.events or event_type in self.events)
 
 
+def _room(claimed: "WebhookDeliveryQuerySet", most: int) -> Q:
+    """Whether fewer than `most` of these rows exist."""
+    return ~Q(Exists(claimed[most - 1 : most]))
+
+
 class WebhookDeliveryQuerySet(OutgoingQuerySet["WebhookDelivery"]):
     def waiting(self) -> Self:
         return self.filter(state=WebhookDelivery.State.WAITING)
 
-    def due(self, now: datetime) -> Self:
-        """Deliveries to send now. The first worker to claim one sends it.
+    def unblocked(self, now: datetime) -> Self:
+        """Deliveries whose turn it is at their endpoint.
 
         An order's events go to an endpoint in order: a later one waits until the earlier one has
-        arrived or was given up. The conditions on the row itself are its columns, so that a claim
-        by UPDATE checks them again after it has waited for another claim.
+        arrived, was given up, or has failed for too long to hold it back (`holds_until`). The
+        conditions on the row itself are its columns, so that a claim by UPDATE checks them again
+        after it has waited for another claim.
         """
         rows = WebhookDelivery.objects.order_by()
         earlier = rows.waiting().filter(
+            Q(holds_until__isnull=True) | Q(holds_until__gt=now),
             order=OuterRef("order"),
             endpoint=OuterRef("endpoint"),
             event_id__lt=OuterRef("event_id"),
         )
+        own = rows.filter(claimed_until__gt=now, endpoint=OuterRef("endpoint"))
+        rows = super().due(now).waiting()
+        return rows.filter(~Exists(earlier), _room(own, MAX_CLAIMED_PER_ENDPOINT))
+
+    def due(self, now: datetime) -> Self:
+        """Deliveries to send now. The first worker to claim one sends it."""
+        claimed = WebhookDelivery.objects.order_by().filter(claimed_until__gt=now)
+        at_once = settings.WEBHOOK_AT_ONCE
+        slow = claimed.filter(endpoint__is_quick=False)
+        merchants = claimed.filter(endpoint__merchant=OuterRef("merchant"))
         ready = WebhookEndpoint.objects.filter(
             Q(rests_until__isnull=True) | Q(rests_until__lte=now),
+            Q(is_quick=True) | _room(slow, max(1, at_once // 2)),
+            _room(merchants, MAX_CLAIMED_PER_MERCHANT),
             pk=OuterRef("endpoint"),
             enabled=True,
         )
-        claimed = rows.filter(claimed_until__gt=now)
-        own = claimed.filter(endpoint=OuterRef("endpoint"))
-        at_once = settings.WEBHOOK_AT_ONCE
-        return (
-            super()
-            .due(now)
-            .waiting()
-            .filter(
-                ~Exists(earlier),
-                Exists(ready),
-                ~Exists(own[MAX_CLAIMED_PER_ENDPOINT - 1 : MAX_CLAIMED_PER_ENDPOINT]),
-                ~Exists(claimed[at_once - 1 : at_once]),
-            )
-        )
+        return self.unblocked(now).filter(Exists(ready), _room(claimed, at_once))
 
     def due_per_endpoint(self, now: datetime) -> Self:
-        """Due deliveries, at most SWEEP_PER_ENDPOINT per endpoint, so that no endpoint starves."""
+        """Due deliveries, at most SWEEP_PER_ENDPOINT per endpoint, in turns: the first ones of all
+        endpoints, the second ones, and so on. So no endpoint starves.
+        """
         place = Window(RowNumber(), partition_by=F("endpoint"), order_by=F("next_try_at").asc())
-        return self.due(now).annotate(place=place).filter(place__lte=SWEEP_PER_ENDPOINT)
+        found = self.due(now).annotate(place=place).filter(place__lte=SWEEP_PER_ENDPOINT)
+        return found.order_by("place", "next_try_at")
+
+    def failed_since(self, since: datetime, now: datetime) -> Self:
+        """Events of orders from `since` on whose tries failed. One that is being tried is not among
+        them: it is not known yet whether it fails.
+        """
+        return self.unclaimed(now).filter(
+            Q(state=WebhookDelivery.State.GIVEN_UP)
+            | Q(state=WebhookDelivery.State.WAITING, tries__gt=0),
+            order__isnull=False,
+            created_at__gte=since,
+        )
 
 
 class WebhookDelivery(Outgoing):
@@ -159,6 +186,10 @@ class WebhookDelivery(Outgoing):
 
     tries = models.PositiveSmallIntegerField(default=0, help_text="Since it was last started.")
     first_tried_at = models.DateTimeField(null=True)
+    holds_until = models.DateTimeField(
+        null=True,
+        help_text="After a failure: until then the later events of its order wait for it.",
+    )
     attempts = models.JSONField(
         default=list, help_text="The newest tries, oldest first: at, status, took_ms, answer."
     )

@@ -4,6 +4,7 @@ An app defines its actors in `actors.py`, which is discovered. A message may get
 commit and the queue; a sweeper then finds the work in the rows.
 """
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import psycopg
 import redis
 import structlog
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.utils.module_loading import autodiscover_modules
 from django_dramatiq.middleware import DbConnectionsMiddleware
 from dramatiq.brokers.redis import RedisBroker
@@ -42,6 +43,7 @@ R = TypeVar("R")
 
 HEARTBEAT_EVERY_S = 2.0
 STANDBY_POLL_S = 0.2
+BESIDE = "beside"  # the name of threads that run beside a worker's
 SCHEDULER_LOCK = 0x77_69_6E_67  # any number that no other advisory lock uses
 WORKER_HEARTBEAT = "wingxtra:seen:worker"
 SCHEDULER_HEARTBEAT = "wingxtra:seen:scheduler"
@@ -67,6 +69,7 @@ def redis_broker(*, url: str, middleware: list[Middleware]) -> RedisBroker:
             CurrentMessage(),
             DbConnectionsMiddleware(),
             WorkerHeartbeat(),
+            WaitsForWorkBeside(),
             ActorMetrics(),
             *middleware,
         ],
@@ -83,6 +86,32 @@ def enqueue(actor: dramatiq.Actor[P, Any], *args: P.args, **kwargs: P.kwargs) ->
         actor.send(*args, **kwargs)
 
     transaction.on_commit(send, robust=True)
+
+
+def beside(work: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Run work that mostly waits for another system in a thread of its own, so that it does not
+    occupy a thread of the worker. The caller limits how much runs at once.
+
+    A failure is logged; a sweeper finds the work again. The worker does not end before it.
+    """
+
+    def run() -> None:
+        try:
+            work(*args, **kwargs)
+        except Exception:
+            log.exception("work_failed", work=work.__qualname__)
+        finally:
+            connections.close_all()
+
+    context = contextvars.copy_context()  # of the log
+    threading.Thread(target=context.run, args=[run], name=BESIDE).start()
+
+
+class WaitsForWorkBeside(Middleware):
+    def after_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        for thread in threading.enumerate():
+            if thread.name == BESIDE:
+                thread.join()
 
 
 class LogContext(Middleware):

@@ -7,6 +7,7 @@ unusable value is an error, because settings that are not given have working def
 import re
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from django.conf import settings
 from django.core import checks
@@ -137,10 +138,21 @@ def messages() -> Found:
             yield "MESSAGE_CHANNELS has “sms”, but SMS_GATEWAY_URL is not an https address.", hint
         elif channel == "email" and settings.EMAIL_BACKEND.endswith("dummy.EmailBackend"):
             yield "MESSAGE_CHANNELS has “email”, but EMAIL_URL names no mail server.", hint
-        elif channel not in ("sms", "email"):
-            yield f"MESSAGE_CHANNELS has {channel!r}; only “sms” and “email” can be sent.", hint
+        elif channel == "whatsapp":
+            yield from _whatsapp(hint)
+        elif channel not in ("sms", "email", "whatsapp"):
+            yield f"MESSAGE_CHANNELS has {channel!r}, by which nothing can be sent.", hint
     if settings.MESSAGE_LANGUAGE not in dict(settings.LANGUAGES):
         yield f"MESSAGE_LANGUAGE is {settings.MESSAGE_LANGUAGE!r}, which is not translated.", hint
+
+
+def _whatsapp(hint: str) -> Found:
+    if not _is_url(settings.WHATSAPP_API_URL, "https"):
+        yield "MESSAGE_CHANNELS has “whatsapp”, but WHATSAPP_API_URL is no https address.", hint
+    names = ("PHONE_NUMBER_ID", "TOKEN", "APP_SECRET", "VERIFY_TOKEN")
+    missing = [f"WHATSAPP_{name}" for name in names if not getattr(settings, f"WHATSAPP_{name}")]
+    if missing:
+        yield f"MESSAGE_CHANNELS has “whatsapp”, but not set: {', '.join(missing)}.", hint
 
 
 @in_production("wingxtra.E011", elsewhere=True)
@@ -149,6 +161,15 @@ def intent_version() -> Found:
         yield (
             f"GCS_INTENT_VERSION is {settings.GCS_INTENT_VERSION}; there are versions 1 and 2.",
             "See docs/mission-intent.md; unset it for version 1.",
+        )
+
+
+@in_production("wingxtra.E012", elsewhere=True)
+def area_time_zone() -> Found:
+    if settings.AREA_TIME_ZONE not in available_timezones():
+        yield (
+            f"AREA_TIME_ZONE is {settings.AREA_TIME_ZONE!r}, which is no time zone.",
+            "Give a name of the IANA database, for example AREA_TIME_ZONE=Africa/Accra",
         )
 
 

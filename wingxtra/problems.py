@@ -4,16 +4,21 @@ A problem says what happened, with the numbers, and what to do. Its code is stab
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """One error in one field of the input; `field` is empty if it is about no single field."""
+    """One error in one field of the input; `field` is empty if it is about no single field.
+
+    until: when it is over by itself, if it ever is and that is known.
+    """
 
     field: str
     code: str
     message: str
+    until: datetime | None = None
 
 
 class Problem(Exception):

@@ -63,18 +63,19 @@ GCS_BRIDGE_TIMEOUT_S = env.float("GCS_BRIDGE_TIMEOUT_S", default=10.0)
 # 1: the members that every ground control reads. 2: more members (docs/mission-intent.md).
 GCS_INTENT_VERSION = env.int("GCS_INTENT_VERSION", default=1)
 
-# Timeout of a whole try; maximum of concurrent tries, so that slow receivers do not occupy all
-# workers; and hosts, as in URLs, that may have private addresses and use plain http.
+# Timeout of a whole try; maximum of concurrent tries of all processes, at most half of them to
+# endpoints that are not quick; and hosts, as in URLs, that may have private addresses and use plain
+# http.
 WEBHOOK_TIMEOUT_S = env.float("WEBHOOK_TIMEOUT_S", default=10.0)
-WEBHOOK_AT_ONCE = env.int("WEBHOOK_AT_ONCE", default=4)
+WEBHOOK_AT_ONCE = env.int("WEBHOOK_AT_ONCE", default=64)
 WEBHOOK_TRUSTED_HOSTS = env.list(
     "WEBHOOK_TRUSTED_HOSTS",
     default=["127.0.0.1", "localhost"] if ENVIRONMENT in ("development", "demo") else [],
 )
 WEBHOOK_DELIVERIES_KEPT_DAYS = env.int("WEBHOOK_DELIVERIES_KEPT_DAYS", default=30)
 
-# Any of sms, email and console (a terminal). A customer gets each message on all channels that the
-# order has an address for. A mail server is written like smtp+tls://user:password@host:587.
+# Any of sms, whatsapp, email and console (a terminal). A customer gets each message on all channels
+# that the order has an address for, but no SMS besides WhatsApp. A mail server is written like smtp+tls://user:password@host:587.
 MESSAGE_CHANNELS = env.list(
     "MESSAGE_CHANNELS",
     default=["console"] if ENVIRONMENT in ("development", "demo") else [],
@@ -90,6 +91,15 @@ SMS_GATEWAY_BODY = env.str(
     "SMS_GATEWAY_BODY", default='{"to": "{to}", "text": "{text}", "id": "{id}"}'
 )
 SMS_GATEWAY_TIMEOUT_S = env.float("SMS_GATEWAY_TIMEOUT_S", default=10.0)
+# WhatsApp Cloud API of Meta. App secret and verify token are for the receipts that Meta sends us.
+WHATSAPP_API_URL = env.str("WHATSAPP_API_URL", default="https://graph.facebook.com")
+WHATSAPP_API_VERSION = env.str("WHATSAPP_API_VERSION", default="v23.0")
+WHATSAPP_PHONE_NUMBER_ID = env.str("WHATSAPP_PHONE_NUMBER_ID", default="")
+WHATSAPP_TOKEN = env.str("WHATSAPP_TOKEN", default="")
+WHATSAPP_TEMPLATE = env.str("WHATSAPP_TEMPLATE", default="delivery_update")
+WHATSAPP_APP_SECRET = env.str("WHATSAPP_APP_SECRET", default="")
+WHATSAPP_VERIFY_TOKEN = env.str("WHATSAPP_VERIFY_TOKEN", default="")
+WHATSAPP_TIMEOUT_S = env.float("WHATSAPP_TIMEOUT_S", default=10.0)
 
 # --- applications --------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -239,15 +249,22 @@ REST_FRAMEWORK = {
 # How many requests each web process works on at the same time; see wingxtra.slow_clients.
 REQUESTS_AT_ONCE = env.int("REQUESTS_AT_ONCE", default=4)
 API_MAX_BODY_BYTES = env.int("API_MAX_BODY_BYTES", default=1_000_000)
+
+
+def _rate(usual: str) -> str:
+    """Tests run without limits; the tests of the limits set their own."""
+    return "1000000000/minute" if ENVIRONMENT == "test" else usual
+
+
 # "<calls>/<second|minute|hour|day>": per authenticated caller, and per client address of anonymous
-# ones. Tests run without limits; the tests of the limits set their own.
-_UNLIMITED = "1000000000/minute"
-API_RATE_AUTHENTICATED = env.str(
-    "API_RATE_AUTHENTICATED", default=_UNLIMITED if ENVIRONMENT == "test" else "6000/minute"
-)
-API_RATE_PUBLIC = env.str(
-    "API_RATE_PUBLIC", default=_UNLIMITED if ENVIRONMENT == "test" else "300/minute"
-)
+# ones.
+API_RATE_AUTHENTICATED = env.str("API_RATE_AUTHENTICATED", default=_rate("6000/minute"))
+API_RATE_PUBLIC = env.str("API_RATE_PUBLIC", default=_rate("300/minute"))
+# Calls with a tracking link: all of one address, many phones; and of one link.
+API_RATE_LINKS = env.str("API_RATE_LINKS", default=_rate("3000/minute"))
+API_RATE_LINK_READS = env.str("API_RATE_LINK_READS", default=_rate("120/minute"))
+API_RATE_LINK_WRITES = env.str("API_RATE_LINK_WRITES", default=_rate("20/minute"))
+API_RATE_LINK_CODES = env.str("API_RATE_LINK_CODES", default=_rate("10/minute"))
 # Origins (scheme and host) whose pages may call us from a browser, like the GCS page. They
 # authenticate by a key or a token, never by our cookies.
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
@@ -312,6 +329,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "auth", "description": "Tokens for people, who log in with a password."},
         {"name": "quotes", "description": "Whether and when a trip can be flown."},
         {"name": "orders", "description": "Deliveries, from being placed to their proof."},
+        {"name": "stores", "description": "Places where parcels are picked up."},
         {"name": "webhooks", "description": "Where to tell of what happens to orders."},
         {"name": "webhook-deliveries", "description": "What was sent there, and its answers."},
         {"name": "webhook-messages", "description": "What your endpoint is sent."},
@@ -365,6 +383,8 @@ LANGUAGE_CODE = "en"
 # Languages of texts for customers; the console and the API are English.
 LANGUAGES = [("en", "English"), ("fr", "Français")]
 TIME_ZONE = "UTC"
+# The time zone of a new service area. Messages to customers have times of their area's zone.
+AREA_TIME_ZONE = env.str("AREA_TIME_ZONE", default="UTC")
 USE_TZ = True
 USE_I18N = True
 FORMAT_MODULE_PATH = "wingxtra.formats"

@@ -40,4 +40,5 @@ urlpatterns = [
     path("", include("orders.loading.pages")),
     path("", include("tracking.merchant.urls")),
     path("", include("tracking.page.pages")),
+    path("", include("tracking.messages.views")),
 ]

@@ -43,7 +43,7 @@ REMEDIES: dict[str, tuple[str, ...]] = {
     Code.EARLY_REPORT: (*FLIGHT_ANSWERS, "abort"),
     Code.DELIVERED_AFTER_END: ("delivered", "correct", "abort"),
     Code.FLIES_AFTER_END: ("mission-over", "abort"),
-    Code.FAILED_AFTER_DELIVERY: ("correct",),
+    Code.FAILED_AFTER_DELIVERY: (*FLIGHT_ANSWERS, "correct"),
     Code.AIRSPACE: STOP_ACTIONS,
     Code.WEATHER: STOP_ACTIONS,
 }

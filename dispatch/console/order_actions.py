@@ -17,7 +17,7 @@ from dispatch.missions import before_launch, publishing, recalls
 from dispatch.missions.before_launch import BEFORE_LAUNCH
 from dispatch.models import DispatchRun, Mission
 from dispatch.planning import manual_assignment, runs
-from orders import dropoff
+from orders.changes import dropoff
 from orders.models import Order
 from orders.states import (
     CANCELABLE,

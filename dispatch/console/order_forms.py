@@ -9,6 +9,7 @@ from django.utils import timezone
 from dispatch.planning import candidates
 from orders.states import CancelReason
 from wingxtra.console.actions import ActionForm, ReasonForm
+from wingxtra.console.widgets import MomentInput
 
 
 class AssignForm(ActionForm):
@@ -73,15 +74,6 @@ class CancelForm(OverrideForm):
 
 class RequeueForm(ReasonForm, OverrideForm):
     field_order = ("reason", "override")
-
-
-class MomentInput(forms.DateTimeInput):
-    """The browser's own picker for date and time."""
-
-    input_type = "datetime-local"
-
-    def __init__(self) -> None:
-        super().__init__(format="%Y-%m-%dT%H:%M")
 
 
 class RescheduleForm(ReasonForm, OverrideForm):

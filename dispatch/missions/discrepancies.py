@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from dispatch.missions import recalls
@@ -19,7 +19,7 @@ from fleet import registry
 from fleet.models import DroneHold
 from orders import lifecycle
 from orders.models import DeliveryEvent, DeliveryJob, Order
-from orders.states import EventType, Happened, JobStatus, Status
+from orders.states import EventType, Happened, Holder, JobStatus, Status
 from wingxtra.accounts.identity import SYSTEM, Actor, ActorKind
 from wingxtra.problems import Conflict, FieldProblem, Invalid
 
@@ -55,6 +55,9 @@ FLIGHT_CODES = (
     Code.AIRSPACE,
     Code.WEATHER,
 )
+# Airspace and weather make the flight risky, but its telemetry is right. A drone at the drop point
+# is where the customer expects it.
+TELEMETRY_IS_RIGHT = (Code.AIRSPACE, Code.WEATHER, Code.AT_THE_DROP)
 # Raised for active jobs only: a person may end the job while telemetry is processed.
 ACTIVE_JOB_CODES = (*FLIGHT_CODES, Code.UNCLEAR_LANDING)
 
@@ -163,3 +166,22 @@ def _settle(standing: QuerySet[Discrepancy], by: Actor | str, why: str) -> None:
     standing.update(
         settled_at=timezone.now(), settled_by=str(by)[:180], settlement=why.strip()[:300]
     )
+
+
+# --- deliveries in doubt: no ETA and no position is told -----------------------------------------
+
+
+def contradicted() -> Exists:
+    """A condition on orders: reports about the flight contradict each other, not settled yet."""
+    unsettled = Discrepancy.objects.filter(order=OuterRef("pk"), settled_at__isnull=True)
+    return Exists(unsettled.exclude(code__in=TELEMETRY_IS_RIGHT))
+
+
+def doubted() -> Q:
+    """A condition on orders: contradicted, on hold, or the parcel's place is unknown."""
+    return ~Q(hold_code="") | Q(holder=Holder.UNKNOWN) | Q(contradicted())
+
+
+def is_doubted(order: Order) -> bool:
+    """`doubted` for one order, read from the database now."""
+    return Order.objects.filter(doubted(), pk=order.pk).exists()

@@ -163,6 +163,8 @@ class _FlightUpdate:
         ).exists()
 
     def _handle_landing(self, phase: Phase, at: datetime) -> None:
+        if self.order.proof_awaited_since:
+            return  # it handed the parcel over and came home; a proof or a person ends the job
         asked = self._abort_was_asked
         hub = self.hubs.at(self.state.fix.lat, self.state.fix.lng) if self.state.fix else None
         where = f"Landed at {hub}" if hub else "Landed away from every hub and the drop point"
@@ -199,9 +201,9 @@ class _FlightUpdate:
 
     def _check_standing(self) -> None:
         """Raise a discrepancy for a drone that stands at the drop point, or at a hub in flight."""
-        if self.order.status not in IN_FLIGHT or self._stands_at_a_hub():
+        if self.order.status not in IN_FLIGHT or self.order.proof_awaited_since:
             return
-        if self.state.phase in phases.OVER:
+        if self._stands_at_a_hub() or self.state.phase in phases.OVER:
             return
         since = self.state.stands_at_drop_since
         if since is not None and self.state.fix is not None:

@@ -135,6 +135,8 @@ def _apply_to_current_job(
         discrepancies.raise_(job, Discrepancy.Code.EARLY_REPORT, message, by=by)
         return ReportResult(order, note=f"{message} It is kept, and operations is asked.")
     if event.type in ENDS_WITHOUT_DELIVERY:
+        if job is not None and order.proof_awaited_since and not _abort_was_asked(job):
+            return _contradict_the_hand_over(order, job, event, by)
         return _end_mission(order, job, event, by)
     if event.type == ReportType.PICKED_UP:
         before = order.holder
@@ -153,6 +155,17 @@ def _apply_to_current_job(
         message=event.message,
     )
     return ReportResult(done.order, [step.value for step in done.applied], note=done.note)
+
+
+def _contradict_the_hand_over(
+    order: Order, job: DeliveryJob, event: MissionEvent, by: Actor
+) -> ReportResult:
+    message = (
+        f"Ground control reports “{_label(event)}” after the hand-over, "
+        f"{order.proof_awaited_since:%H:%M:%S} UTC, while the order waits for its proof."
+    )
+    discrepancies.raise_(job, Discrepancy.Code.FAILED_AFTER_DELIVERY, message, by=by)
+    return ReportResult(order, note=f"{message} It is kept, and operations is asked.")
 
 
 def _too_early(order: Order, job: DeliveryJob, event: MissionEvent) -> str:

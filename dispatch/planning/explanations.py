@@ -15,7 +15,7 @@ from fleet.feasibility import judge
 from fleet.feasibility.geometry import Ints
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.reasons import Rule
-from fleet.feasibility.tables import Bools, DroneTable, TripTable
+from fleet.feasibility.tables import SIDES, Bools, DroneTable, TripTable
 
 # They follow a number of drones: "9 of 12 …".
 PHRASES = {
@@ -42,6 +42,7 @@ PHRASES = {
     Rule.HUB_FULL: "at a hub whose launches are all taken",
     Rule.ON_HOLD: "on hold until a person releases them",
     Rule.CARRIES_PARCEL: "with a parcel aboard",
+    Rule.TOO_LARGE: "have no room for it",
 }
 MAX_PHRASES = 3
 MAX_CHARS = 500
@@ -112,13 +113,17 @@ def _not_carrying(
     carry it, per trip.
     """
     carriers = np.full(len(here), len(fit))
-    loads = np.array([fit.payload_types, fit.max_payload_kg], float)
-    for (types, most_kg), drones in zip(*_unique_columns(loads), strict=True):
+    largest = [getattr(fit, f"max_{side}") for side in SIDES]
+    loads = np.array([fit.payload_types, fit.max_payload_kg, *largest], float)
+    for (types, most_kg, *most_cm), drones in zip(*_unique_columns(loads), strict=True):
         wrong = (trips.payload_type[here] & int(types)) == 0
         heavy = trips.payload_weight_kg[here] > most_kg
+        over = [getattr(trips, side)[here] > cm for side, cm in zip(SIDES, most_cm, strict=True)]
+        large = np.logical_or.reduce(over)
         counts[here, column[Rule.PAYLOAD_TYPE_UNSUPPORTED]] += wrong * drones
         counts[here, column[Rule.TOO_HEAVY]] += heavy * drones
-        carriers -= (wrong | heavy) * drones
+        counts[here, column[Rule.TOO_LARGE]] += large * drones
+        carriers -= (wrong | heavy | large) * drones
     return carriers
 
 
@@ -157,7 +162,7 @@ def _distance(verdicts: Verdicts) -> Any:
     """How far each pair is from being able, as a sort key: first whether the drone can carry the
     parcel at all, then the number of reasons, the missing charge and the time to the door.
     """
-    never = verdicts.has(Rule.TOO_HEAVY | Rule.PAYLOAD_TYPE_UNSUPPORTED)
+    never = verdicts.has(Rule.TOO_HEAVY | Rule.TOO_LARGE | Rule.PAYLOAD_TYPE_UNSUPPORTED)
     reasons = np.bitwise_count(verdicts.reasons).astype(float)
     every = np.arange(len(reasons))
     lacking_pct = np.where(verdicts.has(Rule.NOT_ENOUGH_ENERGY), lacking(verdicts, every), 0.0)

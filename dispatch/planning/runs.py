@@ -72,11 +72,11 @@ def run(
         _lock_planners(areas)
         book = rulebook.load(now)
         open_areas = _not_paused(areas, book, dry_run)
-        orders = _queued(open_areas, only, book.rules, now)
-        # With `only`, these orders start now: no look-ahead, and no replanning of other orders.
-        unsent = [] if only is not None else _unsent(open_areas)
+        # With `only`, these orders start now: no waiting, and no replanning of other orders.
         if only is not None:
-            book = replace(book, rules=replace(book.rules, look_ahead_s=0.0))
+            book = replace(book, rules=replace(book.rules, look_ahead_s=0.0, spot_pause_s=0.0))
+        orders = _queued(open_areas, only, book.rules, now)
+        unsent = [] if only is not None else _unsent(open_areas)
         drones = list(
             Drone.objects.filter(hub__service_area__in=open_areas, active=True).prefetch_related(
                 "kind",

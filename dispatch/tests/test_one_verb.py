@@ -32,6 +32,7 @@ pytestmark = pytest.mark.django_db
 # Values that differ between two equal requests.
 OWN = {"id", "public_tracking_id", "merchant_id", "current_job_id", "holder_drone_id"}
 OWN |= {"created_at", "updated_at", "last_step_at", "delivered_at", "holder_since", "hold_since"}
+OWN |= {"proof_at", "proof_awaited_since", "proof_missed_at"}
 
 
 @dataclass

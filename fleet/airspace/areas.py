@@ -3,7 +3,9 @@
 import uuid
 from datetime import datetime
 from typing import Any, Self
+from zoneinfo import ZoneInfo, available_timezones
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
@@ -19,6 +21,18 @@ def validate_polygon(value: Any) -> None:
         raise ValidationError(str(problem), code=problem.code) from problem
 
 
+def default_time_zone() -> str:
+    return str(settings.AREA_TIME_ZONE)
+
+
+def validate_time_zone(value: str) -> None:
+    """Raises ValidationError unless this is the name of an IANA time zone."""
+    if value not in available_timezones():
+        raise ValidationError(
+            f"{value!r} is no time zone; give a name like Africa/Accra.", code="unknown_time_zone"
+        )
+
+
 class ServiceArea(models.Model):
     """A region in which we deliver. Its orders are planned with the drones of its own hubs only."""
 
@@ -29,12 +43,22 @@ class ServiceArea(models.Model):
     dispatch_paused = models.BooleanField(
         default=False, help_text="No automatic dispatch in this area while this is on."
     )
+    time_zone = models.CharField(
+        max_length=64,
+        default=default_time_zone,
+        validators=[validate_time_zone],
+        help_text="Customers read times in it.",
+    )
 
     class Meta:
         ordering = ["name"]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
 
 
 class NoFlyZoneQuerySet(models.QuerySet["NoFlyZone"]):

@@ -49,10 +49,18 @@ GROUPS: dict[str, dict[str, str]] = {
         "max_attempts": "Attempts per order",
         "dropoff_max_accuracy_m": "Least accurate drop point (m)",
         "customer_dropoff_radius_m": "Customers may move the drop point by (m)",
+        "spot_pause_s": "Wait for the customer to show the exact spot (s)",
+        "delay_told_minutes": "Tell of a delay longer than (min)",
         "personal_data_days": "Remove personal data after (days)",
         "decision_days": "Keep dispatch decisions for (days)",
         "auto_submit": "Publish missions automatically",
         "ready_required": "Fly only parcels that are ready",
+    },
+    "Proof of delivery": {
+        "proof_waits_otp": "Wait for the code",
+        "proof_waits_signature": "Wait for the signature",
+        "proof_waits_photo": "Wait for the photo",
+        "proof_missing_after_s": "Tell merchants of a missing proof after (s)",
     },
 }
 # Replaces the model field's help text in the form.
@@ -65,6 +73,8 @@ EXPLANATIONS = {
     "weight_medical": "How much worse a late minute of a medical order is than one of weight 1.",
     "weight_urgent": "The same for urgent orders.",
     "weight_normal": "The same for normal orders; usually 1.",
+    "spot_pause_s": "A normal order waits for it if that is at most a tenth of its time until the "
+    "promise. The first message asks for the spot. 0: no wait.",
     "busy_weight": "Cost of a second of drone time against a second of lateness of weight 1: "
     "higher prefers short flights, lower prefers early deliveries.",
     "auto_submit": "Off: each mission waits until staff submit it in the console.",

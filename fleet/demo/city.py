@@ -12,6 +12,7 @@ from typing import Any
 from fleet.simulator.airframe import moved
 
 AREA_NAME = "Accra"
+AREA_TIME_ZONE = "Africa/Accra"
 AREA_POLYGON = {
     "type": "Polygon",
     "coordinates": [
@@ -140,7 +141,12 @@ def simulated(count: int) -> list[dict[str, Any]]:
     return entries
 
 
-def order_of(shop: Shop, rng: random.Random) -> dict[str, Any]:
+def store_of(shop: Shop) -> dict[str, Any]:
+    """The body of a `POST /api/v1/stores` for the shop."""
+    return {"name": shop.pickup.name, "lat": shop.pickup.lat, "lng": shop.pickup.lng}
+
+
+def order_of(shop: Shop, store_id: str, rng: random.Random) -> dict[str, Any]:
     """The body of a `POST /api/v1/orders` for a random customer near the shop."""
     lat, lng = moved(
         shop.pickup.lat,
@@ -151,9 +157,7 @@ def order_of(shop: Shop, rng: random.Random) -> dict[str, Any]:
     return {
         "customer_name": rng.choice(("Ama Mensah", "Kofi Boateng", "Esi Owusu", "Yaw Asante")),
         "customer_phone": f"+23324{rng.randrange(1_000_000, 9_999_999)}",
-        "pickup_name": shop.pickup.name,
-        "pickup_lat": shop.pickup.lat,
-        "pickup_lng": shop.pickup.lng,
+        "store_id": store_id,
         "dropoff_lat": round(lat, 6),
         "dropoff_lng": round(lng, 6),
         "payload_weight_kg": round(rng.uniform(0.2, shop.max_weight_kg), 2),

@@ -8,17 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import requests
-
 from fleet.demo import city
+from fleet.demo.calls import Calls, DemoFailed
 from fleet.demo.seed import Credentials
 
 TERMINAL = {"DELIVERED", "CANCELED", "FAILED", "ABORTED"}
 PLACING_TRIES = 20  # a random drop point may be in a no-fly zone
-
-
-class DemoFailed(Exception):
-    """The API gave an unexpected answer; the message contains it."""
 
 
 @dataclass
@@ -57,18 +52,20 @@ class Story:
 
 class People:
     def __init__(self, base_url: str, credentials: Credentials, seed: int) -> None:
-        self.api = f"{base_url}/api/v1"
+        self.call = Calls(f"{base_url}/api/v1")
         self.credentials = credentials
         self.rng = random.Random(seed)  # noqa: S311 (repeatable, not secret)
-        self.http = requests.Session()
         self.stories: list[Story] = []
+        self.stores: dict[str, str] = {}
 
     def place_order(self) -> Story:
         """Places an order for a random customer of the next shop. Raises DemoFailed."""
         shop = city.SHOPS[len(self.stories) % len(city.SHOPS)]
         key = self.credentials.shop_keys[shop.name]
+        store_id = self._store_of(shop, key)
         for _ in range(PLACING_TRIES):
-            answer = self._call("POST", "/orders", key, json=city.order_of(shop, self.rng))
+            sent = city.order_of(shop, store_id, self.rng)
+            answer = self.call("POST", "/orders", key, json=sent)
             if answer.status_code == 201:
                 order = answer.json()
                 story = Story(order, shop.name, order.pop("otp_code", None))
@@ -76,11 +73,21 @@ class People:
                 return story
         raise DemoFailed(f"{PLACING_TRIES} orders in a row were refused: {answer.text[:400]}")
 
+    def _store_of(self, shop: city.Shop, key: str) -> str:
+        """The id of the shop's store: a new one, or that of a previous demo. Raises DemoFailed."""
+        if shop.name not in self.stores:
+            answer = self.call("POST", "/stores", key, json=city.store_of(shop))
+            if answer.status_code not in (201, 409):
+                raise DemoFailed(f"The store of {shop.name}: {answer.text[:400]}")
+            body = answer.json()
+            self.stores[shop.name] = body["id"] if answer.ok else body["store_id"]
+        return self.stores[shop.name]
+
     def catch_up(self) -> list[tuple[Story, dict[str, Any]]]:
         """The new events of all open orders, oldest first per order; submits due proofs."""
         new = []
         for story in [story for story in self.stories if not story.is_over]:
-            answer = self._call(
+            answer = self.call(
                 "GET", f"/orders/{story.id}/events?page_size=100", self.credentials.ops_key
             )
             if not answer.ok:
@@ -111,10 +118,10 @@ class People:
             return
         if story.otp_code:
             path = f"/tracking/{story.order['public_tracking_id']}/otp"
-            answer = self.http.post(self.api + path, json={"otp_code": story.otp_code}, timeout=10)
+            answer = self.call("POST", path, json={"otp_code": story.otp_code})
             method = "OTP"
         else:
-            answer = self._call(
+            answer = self.call(
                 "POST",
                 f"/orders/{story.id}/pod",
                 self.credentials.ops_key,
@@ -125,11 +132,6 @@ class People:
             story.proof = method
         elif answer.status_code != 409:  # 409: the drone has not arrived or has left
             raise DemoFailed(f"Proof of {story.id}: {answer.status_code} {answer.text[:300]}")
-
-    def _call(self, verb: str, path: str, key: str, **options: Any) -> requests.Response:
-        return self.http.request(
-            verb, self.api + path, headers={"X-API-Key": key}, timeout=10, **options
-        )
 
 
 STATUS_EVENTS = {

@@ -66,7 +66,8 @@ def _seed_policy() -> None:
 
 def _seed_fleet(drone_count: int) -> None:
     area, _ = ServiceArea.objects.update_or_create(
-        name=city.AREA_NAME, defaults={"polygon": city.AREA_POLYGON}
+        name=city.AREA_NAME,
+        defaults={"polygon": city.AREA_POLYGON, "time_zone": city.AREA_TIME_ZONE},
     )
     NoFlyZone.objects.update_or_create(
         name=city.AIRPORT_NAME, defaults={"polygon": city.AIRPORT_POLYGON}

@@ -5,8 +5,8 @@ from dataclasses import fields, replace
 import numpy as np
 
 from fleet.feasibility.judge import Verdicts
-from fleet.feasibility.reasons import Reason, Rule
-from fleet.feasibility.tables import Bools, DroneTable, payload_name
+from fleet.feasibility.reasons import Reason, Rule, in_cm
+from fleet.feasibility.tables import SIDES, Bools, DroneTable, payload_name
 
 # Columns that change from minute to minute. An ideal drone has the best value in each.
 _STATE = {
@@ -57,7 +57,7 @@ def refusals(best: Verdicts) -> list[Reason]:
     """Why no drone can ever fly this trip; empty if at least one can.
 
     best: the verdicts of one trip with all drones `at_their_best`. Codes, as for placing an order:
-    payload_type_unsupported, payload_too_heavy, in_no_fly_zone, out_of_range.
+    payload_type_unsupported, payload_too_heavy, payload_too_large, in_no_fly_zone, out_of_range.
     """
     if best.able.any():
         return []
@@ -81,7 +81,20 @@ def _unliftable(best: Verdicts, here: Bools) -> list[Reason]:
         most_kg = float(best.drones.max_payload_kg[best.d[carriers]].max())
         text = f"The payload weighs {weight_kg:g} kg; at most {most_kg:g} kg can be carried here."
         found.append(Reason("payload_too_heavy", text, needed=weight_kg, has=most_kg))
+    else:
+        carriers = carriers & ~best.has(Rule.TOO_HEAVY)
+    if best.has(Rule.TOO_LARGE)[carriers].all():
+        found.append(Reason("payload_too_large", _too_large(best, t, carriers)))
     return found
+
+
+def _too_large(best: Verdicts, trip: int, carriers: Bools) -> str:
+    """No kind's limit may contain another's, so each is named."""
+    drones = best.drones.take(best.d[carriers])
+    limits = np.unique([getattr(drones, f"max_{side}") for side in SIDES], axis=1)
+    at_most = " or ".join(in_cm(limit) for limit in limits.T[::-1])
+    size = in_cm(float(getattr(best.trips, side)[trip]) for side in SIDES)
+    return f"The parcel measures {size}; at most {at_most} can be carried here."
 
 
 def _unreachable(best: Verdicts, here: Bools) -> list[Reason]:
@@ -89,7 +102,8 @@ def _unreachable(best: Verdicts, here: Bools) -> list[Reason]:
     if in_zone[here].all():
         zone = best.zones.names[best.zone[here][0]]
         return [Reason("in_no_fly_zone", f"The pickup or the drop point is in {zone}.")]
-    carriers = here & ~best.has(Rule.TOO_HEAVY | Rule.PAYLOAD_TYPE_UNSUPPORTED)
+    unliftable = Rule.TOO_HEAVY | Rule.TOO_LARGE | Rule.PAYLOAD_TYPE_UNSUPPORTED
+    carriers = here & ~best.has(unliftable)
     reaching = carriers & ~best.has(Rule.NOT_ENOUGH_ENERGY)
     if carriers.any() and not reaching.any():
         needed_pct = float(best.energy_pct[carriers].min()) + best.rules.reserve_pct

@@ -17,7 +17,7 @@ from fleet.feasibility.geometry import Floats, Ints, Zones
 from fleet.feasibility.legs import DETOUR_HORIZON_S, around_m, legs_of, zones_in_the_way
 from fleet.feasibility.reasons import SOFT, Reason, ReasonInputs, Rule, explain
 from fleet.feasibility.rules import Rules
-from fleet.feasibility.tables import Bools, DroneTable, TripTable, payload_name
+from fleet.feasibility.tables import SIDES, Bools, DroneTable, TripTable, payload_name
 
 Bits = npt.NDArray[np.uint32]
 
@@ -75,6 +75,8 @@ class Verdicts:
             payload_weight_kg=float(trips.payload_weight_kg[t]),
             max_payload_kg=float(drones.max_payload_kg[d]),
             payload_type=payload_name(trips.payload_type[t]),
+            size_cm=tuple(float(getattr(trips, side)[t]) for side in SIDES),
+            max_size_cm=tuple(float(getattr(drones, f"max_{side}")[d]) for side in SIDES),
             zone=self.zones.names[self.zone[i]] if self.zone[i] >= 0 else "",
             wind_mps=np.nan if self.wind_mps is None else self.wind_mps,
             max_wind_mps=min(float(drones.max_wind_mps[d]), self.rules.max_wind_mps),
@@ -133,6 +135,7 @@ def judge(
         {
             Rule.TOO_HEAVY: ~(trips.payload_weight_kg[t] <= drones.max_payload_kg[d]),
             Rule.PAYLOAD_TYPE_UNSUPPORTED: (trips.payload_type[t] & drones.payload_types[d]) == 0,
+            Rule.TOO_LARGE: _too_large(drones, trips, d, t),
             Rule.OUTSIDE_AREA: trips.area[t] != drones.area[d],
             Rule.NOT_ENOUGH_ENERGY: energy_known[d]
             & ~(figures.energy_pct + rules.reserve_pct <= battery_pct),
@@ -150,6 +153,14 @@ def against_drones(drones: DroneTable, rules: Rules, wind_mps: float | None = No
     bits = _bits(_against_drones(drones, rules, wind_mps))
     bits[~drones.registered] = Rule.UNKNOWN_DRONE
     return bits
+
+
+def _too_large(drones: DroneTable, trips: TripTable, d: Ints, t: Ints) -> Bools:
+    """Pairs whose parcel does not fit, however it is turned: sides are compared by rank."""
+    fits = np.ones(len(d), bool)
+    for side in SIDES:
+        fits &= getattr(trips, side)[t] <= getattr(drones, f"max_{side}")[d]
+    return ~fits
 
 
 def _bits(against: Mapping[Rule, Bools]) -> Bits:

@@ -1,7 +1,7 @@
 """The rules that exclude a drone from a trip, and their messages."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntFlag, auto
 
@@ -34,6 +34,7 @@ class Rule(IntFlag):
     HUB_FULL = auto()
     ON_HOLD = auto()
     CARRIES_PARCEL = auto()
+    TOO_LARGE = auto()
 
     @property
     def code(self) -> str:
@@ -58,7 +59,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class ReasonInputs:
-    """The values of one pair that messages use. NaN if unknown."""
+    """The values of one pair that messages use. NaN if unknown.
+
+    size_cm, max_size_cm: the sides of the parcel and of the largest one, the longest side first.
+    """
 
     drone_id: str
     telemetry_age_s: float
@@ -71,6 +75,8 @@ class ReasonInputs:
     wind_mps: float
     max_wind_mps: float
     rules: Rules
+    size_cm: tuple[float, ...] = (math.nan,) * 3
+    max_size_cm: tuple[float, ...] = (math.nan,) * 3
 
 
 def explain(bits: int, inputs: ReasonInputs) -> list[Reason]:
@@ -89,6 +95,16 @@ def _no_numbers(inputs: ReasonInputs) -> tuple[None, None]:
     return None, None
 
 
+def _side_that_does_not_fit(inputs: ReasonInputs) -> tuple[float, float]:
+    sides = zip(inputs.size_cm, inputs.max_size_cm, strict=True)
+    return next(((side, most) for side, most in sides if not side <= most), (math.nan, math.nan))
+
+
+def in_cm(size_cm: Iterable[float]) -> str:
+    """“40 × 30 × 20 cm”."""
+    return " × ".join(f"{side:g}" for side in size_cm) + " cm"
+
+
 # (needed or allowed, actual)
 _NUMBERS: dict[Rule, Callable[[ReasonInputs], tuple[float | None, float | None]]] = {
     Rule.TELEMETRY_OLD: lambda f: (f.rules.telemetry_hard_age_s, f.telemetry_age_s),
@@ -96,6 +112,7 @@ _NUMBERS: dict[Rule, Callable[[ReasonInputs], tuple[float | None, float | None]]
     Rule.BATTERY_BELOW_MINIMUM: lambda f: (f.rules.battery_min_pct, f.battery_pct),
     Rule.NOT_ENOUGH_ENERGY: lambda f: (f.energy_pct + f.rules.reserve_pct, f.battery_pct),
     Rule.TOO_HEAVY: lambda f: (f.payload_weight_kg, f.max_payload_kg),
+    Rule.TOO_LARGE: _side_that_does_not_fit,
     Rule.TOO_WINDY: lambda f: (f.max_wind_mps, f.wind_mps),
 }
 
@@ -122,6 +139,10 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
     ),
     Rule.TOO_HEAVY: lambda f, needed, has: (
         f"The payload weighs {needed:g} kg, {f.drone_id} carries at most {has:g} kg."
+    ),
+    Rule.TOO_LARGE: lambda f, *_: (
+        f"The parcel measures {in_cm(f.size_cm)}, {f.drone_id} carries at most "
+        f"{in_cm(f.max_size_cm)}."
     ),
     Rule.PAYLOAD_TYPE_UNSUPPORTED: lambda f, *_: (
         f"{f.drone_id} does not carry {f.payload_type.replace('_', ' ').lower()}."

@@ -50,6 +50,8 @@ class Rules:
     zone_margin_m: float
     dropoff_max_accuracy_m: float
     customer_dropoff_radius_m: float
+    spot_pause_s: float
+    delay_told_minutes: float
     personal_data_days: int
     decision_days: int
     busy_weight: float
@@ -61,6 +63,10 @@ class Rules:
     lost_link_behavior: str
     auto_submit: bool
     ready_required: bool
+    proof_waits_otp: bool
+    proof_waits_signature: bool
+    proof_waits_photo: bool
+    proof_missing_after_s: float
     dispatch_paused: bool
     promise_s: dict[str, float]
     priority_weight: dict[str, float]

@@ -1,6 +1,6 @@
 """Drones and trips as NumPy columns. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any, Self
 
@@ -30,6 +30,22 @@ def payload_bits(types: Iterable[str]) -> int:
 def payload_name(bit: int) -> str:
     """The payload type of this bit."""
     return PAYLOAD_TYPES[int(bit).bit_length() - 1]
+
+
+SIDES = ("longest_cm", "middle_cm", "shortest_cm")
+
+
+def sides(size_cm: Sequence[float] | None) -> dict[str, float]:
+    """The sides of a parcel as columns of TripTable, in any order: a parcel may be turned.
+
+    None: the size was not given, and every drone is large enough.
+    """
+    return dict(zip(SIDES, sorted(size_cm or (0.0, 0.0, 0.0), reverse=True), strict=True))
+
+
+def largest_sides(size_cm: Sequence[float] | None) -> dict[str, float]:
+    """The largest parcel that a kind takes, as columns of DroneTable. None: any size."""
+    return {f"max_{side}": cm for side, cm in sides(size_cm or (np.inf,) * 3).items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,7 +89,8 @@ class DroneTable(Table):
     armed: 1, 0 or NaN. home_lat, home_lng, area: the hub and the index of its area.
     payload_types: bit mask. The columns after it are the kind's physics, powers at empty mass, NaN
     for an unregistered drone. held: on hold. carrying: a parcel is aboard. hub_full: its hub
-    launches no more drones now. The last three default to False.
+    launches no more drones now. These three default to False. max_longest_cm to max_shortest_cm:
+    the sides of the largest parcel; infinite, the default, if the kind does not limit them.
     """
 
     drone_id: Texts
@@ -102,6 +119,9 @@ class DroneTable(Table):
     held: Bools = np.False_  # type: ignore[assignment]  # becomes a column
     carrying: Bools = np.False_  # type: ignore[assignment]
     hub_full: Bools = np.False_  # type: ignore[assignment]
+    max_longest_cm: Floats = np.inf  # type: ignore[assignment]
+    max_middle_cm: Floats = np.inf  # type: ignore[assignment]
+    max_shortest_cm: Floats = np.inf  # type: ignore[assignment]
 
     @property
     def placed(self) -> Bools:
@@ -112,6 +132,7 @@ class DroneTable(Table):
 @dataclass(frozen=True, slots=True, eq=False)
 class TripTable(Table):
     """Pickup, drop point and payload of trips. payload_type: one bit. area: index of its area.
+    longest_cm, middle_cm, shortest_cm: the sides of the parcel, 0 (the default) if not known.
 
     Raises ValueError if a coordinate, a weight or a type is missing.
     """
@@ -123,6 +144,9 @@ class TripTable(Table):
     payload_weight_kg: Floats
     payload_type: Ints
     area: Ints
+    longest_cm: Floats = 0.0  # type: ignore[assignment]  # becomes a column
+    middle_cm: Floats = 0.0  # type: ignore[assignment]
+    shortest_cm: Floats = 0.0  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         Table.__post_init__(self)

@@ -16,6 +16,7 @@ POLL_EVERY_S = 0.05
 TIMEOUT_S = 5.0
 FIRST_PAUSE_S = 0.2
 MAX_PAUSE_S = 10.0
+LONGEST_WAIT_S = 60.0  # when it is told to wait
 # And every 5xx. 401 and 403 succeed once the key is corrected.
 RETRYABLE_STATUSES = {401, 403, 408, 425, 429}
 
@@ -56,7 +57,7 @@ class Reporter(threading.Thread):
                     self._report(mission, event)
 
     def _report(self, mission: Mission, event: MissionEvent) -> None:
-        answered, outcome = self._post(mission, event)
+        answered, outcome, wait_s = self._post(mission, event)
         with self._lock:
             event.outcome = outcome
             event.copies -= answered
@@ -66,12 +67,13 @@ class Reporter(threading.Thread):
             self._not_before.pop(mission.intent_id, None)
             return
         pause_s = self._pause_s.get(mission.intent_id, FIRST_PAUSE_S)
-        self._not_before[mission.intent_id] = time.monotonic() + pause_s
         self._pause_s[mission.intent_id] = min(2 * pause_s, MAX_PAUSE_S)
+        pause_s = max(pause_s, min(wait_s, LONGEST_WAIT_S))
+        self._not_before[mission.intent_id] = time.monotonic() + pause_s
         log.warning("%s not reported, retry in %.1f s: %s", event.event_id, pause_s, outcome)
 
-    def _post(self, mission: Mission, event: MissionEvent) -> tuple[bool, str]:
-        """Whether the answer is final, and the outcome."""
+    def _post(self, mission: Mission, event: MissionEvent) -> tuple[bool, str, float]:
+        """Whether the answer is final, the outcome, and for how long it asks to wait."""
         try:
             answer = self._session.post(
                 f"{self._url}/api/v1/orders/{mission.intent['order_id']}/events",
@@ -90,11 +92,17 @@ class Reporter(threading.Thread):
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            return False, f"unsent: {type(error).__name__}"
+            return False, f"unsent: {type(error).__name__}", 0.0
         if answer.ok and not answer.is_redirect:
-            return True, "accepted"
+            return True, "accepted", 0.0
         outcome = f"{answer.status_code}: {answer.text[:200]}"
         if answer.status_code in RETRYABLE_STATUSES or answer.status_code >= 500:
-            return False, outcome
+            return False, outcome, asked_to_wait_s(answer)
         log.error("%s was refused and is not retried: %s", event.event_id, outcome)
-        return True, f"refused, {outcome}"
+        return True, f"refused, {outcome}", 0.0
+
+
+def asked_to_wait_s(answer: requests.Response) -> float:
+    """The seconds of `Retry-After`; 0 without them."""
+    seconds = answer.headers.get("Retry-After", "")
+    return float(seconds) if seconds.isdecimal() else 0.0

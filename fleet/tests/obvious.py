@@ -6,7 +6,7 @@ kilometres, and detours run over their corners.
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 import shapely
@@ -17,6 +17,7 @@ from fleet.tests.pairs import DEG_PER_KM
 # (west_km, south_km, width_km, height_km, from_min, until_min)
 Box = tuple[float, float, float, float, int | None, int | None]
 Place = tuple[float, float]
+Size = tuple[float, float, float]
 # Distance at which a path passes a corner; less than any margin of the policy.
 CORNER_OFFSET_KM = 1e-5
 
@@ -33,6 +34,8 @@ def broken_rules(
     broken = [*_drone_rules(d, wind_mps, rules)]
     if t["payload_weight_kg"] > d["max_payload_kg"]:
         broken.append("too heavy")
+    if not _fits(t.get("size_cm"), d.get("max_size_cm")):
+        broken.append("too large")
     if not t["payload_type"] & d["payload_types"]:
         broken.append("wrong type")
     if t["area"] != d["area"]:
@@ -67,6 +70,14 @@ def broken_rules(
     if d["battery_pct"] - used_pct < rules.reserve_pct - 1e-3:
         return [f"comes home with {d['battery_pct'] - used_pct:.2f} %"]
     return []
+
+
+def _fits(size_cm: Size | None, most_cm: Size | None) -> bool:
+    """Whether some turn of the parcel fits; a size that is not given fits everywhere."""
+    if size_cm is None or most_cm is None:
+        return True
+    turns = permutations(size_cm)
+    return any(all(a <= b for a, b in zip(turn, most_cm, strict=True)) for turn in turns)
 
 
 def _drone_rules(d: dict[str, Any], wind_mps: float | None, rules: Rules) -> list[str]:

@@ -43,7 +43,10 @@ def until(holds: Callable[[], Any], within_s: float = 10) -> None:
 
 
 class DeliveryApi(ThreadingHTTPServer):
-    """Records its calls. Answers with the statuses in `answers` first, then with 200."""
+    """Records its calls. Answers with the statuses in `answers` first, then with 200.
+
+    Answers with 429 ask to wait for a second.
+    """
 
     daemon_threads = True
 
@@ -68,6 +71,8 @@ class DeliveryApiHandler(BaseHTTPRequestHandler):
         status = self.server.answers.pop(0) if self.server.answers else 200
         self.server.calls.append((self.path, self.headers.get("X-API-Key"), body, status))
         self.send_response(status)
+        if status == 429:
+            self.send_header("Retry-After", "1")
         self.send_header("Content-Length", "0")
         self.end_headers()
 

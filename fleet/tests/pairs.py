@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from fleet.feasibility.geometry import EARTH_RADIUS_M, Zones
 from fleet.feasibility.judge import Verdicts, every_pair, judge
 from fleet.feasibility.rules import Rules
-from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
+from fleet.feasibility.tables import DroneTable, TripTable, largest_sides, payload_bits, sides
 from fleet.policy import Policy
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -32,8 +32,10 @@ QUAD = {
 }
 
 
-def drone(east_km: float | None = 0.0, north_km: float | None = 0.0, **changes) -> dict:
-    """A drone that may fly, with changes."""
+def drone(
+    east_km: float | None = 0.0, north_km: float | None = 0.0, max_size_cm=None, **changes
+) -> dict:
+    """A drone that may fly, with changes. max_size_cm: the largest parcel, sides in any order."""
     return {
         "drone_id": "WX-DRN-001",
         "lat": None if north_km is None else north_km * DEG_PER_KM,
@@ -48,13 +50,18 @@ def drone(east_km: float | None = 0.0, north_km: float | None = 0.0, **changes) 
         "home_lat": 0.0,
         "home_lng": 0.0,
         "area": 0,
+        "max_size_cm": max_size_cm,
+        **largest_sides(max_size_cm),
         **QUAD,
         **changes,
     }
 
 
-def trip(pickup_km=(0.0, 1.0), door_km=(0.0, 3.0), **changes) -> dict:
+def trip(pickup_km=(0.0, 1.0), door_km=(0.0, 3.0), size_cm=None, **changes) -> dict:
+    """size_cm: the sides of the parcel, in any order."""
     return {
+        "size_cm": size_cm,
+        **sides(size_cm),
         "pickup_lng": pickup_km[0] * DEG_PER_KM,
         "pickup_lat": pickup_km[1] * DEG_PER_KM,
         "dropoff_lng": door_km[0] * DEG_PER_KM,

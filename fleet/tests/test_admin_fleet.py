@@ -4,10 +4,13 @@ import json
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from fleet import policy
+from fleet.airspace.areas import validate_time_zone
 from fleet.console.policy_form import LABELS
 from fleet.live import picture
 from fleet.live.telemetry import Decoded
@@ -146,8 +149,31 @@ def test_an_invalid_zone_is_refused_with_the_reason(
 
 def test_areas_have_the_same_checks(ama: Client) -> None:
     url = reverse("admin:fleet_servicearea_add")
-    ama.post(url, {"name": "Tema", "active": "on", "polygon": json.dumps(BOW_TIE)})
+    ama.post(url, area_form(polygon=json.dumps(BOW_TIE)))
     assert not ServiceArea.objects.exists()
+
+
+def area_form(**changes: str) -> dict[str, str]:
+    shape = json.dumps(square(*ACCRA, side_m=1000))
+    form = {"name": "Tema", "active": "on", "time_zone": "Africa/Accra", "polygon": shape}
+    return {**form, **changes}
+
+
+def test_an_area_has_a_time_zone(ama: Client, settings: Settings) -> None:
+    settings.AREA_TIME_ZONE = "Africa/Lagos"
+    url = reverse("admin:fleet_servicearea_add")
+    assert '<option value="Africa/Lagos" selected>' in ama.get(url).content.decode()
+    ama.post(url, area_form(time_zone="Mars/Olympus"))
+    assert not ServiceArea.objects.exists()
+    ama.post(url, area_form())
+    assert ServiceArea.objects.get().zone.key == "Africa/Accra"
+
+
+def test_only_known_time_zones_are_valid() -> None:
+    validate_time_zone("Europe/Paris")
+    for unknown in ("", "Accra", "Mars/Olympus", "../etc/passwd"):
+        with pytest.raises(ValidationError):
+            validate_time_zone(unknown)
 
 
 # --- policy --------------------------------------------------------------------------------------

@@ -98,6 +98,10 @@ BLOOD = {"payload_type": payload_bits(["BLOOD"])}
         (drone(battery_pct=40.0), trip(), {"not_enough_energy"}),
         (drone(), trip(payload_weight_kg=2.5), set()),
         (drone(), trip(payload_weight_kg=2.6), {"too_heavy"}),
+        (drone(), trip(size_cm=(90, 90, 90)), set()),
+        (drone(max_size_cm=(40, 30, 20)), trip(), set()),
+        (drone(max_size_cm=(40, 30, 20)), trip(size_cm=(20, 40, 30)), set()),
+        (drone(max_size_cm=(40, 30, 20)), trip(size_cm=(21, 21, 21)), {"too_large"}),
         (drone(), trip(**BLOOD), {"payload_type_unsupported"}),
         (drone(area=1), trip(), {"outside_area"}),
         (drone(0.0, 40.0), trip(), {"not_enough_energy"}),
@@ -229,6 +233,11 @@ def test_reasons_contain_their_numbers():
     )
     assert "in the future" in message(verdicts([drone(telemetry_age_s=-75.0)], [trip()]))
     assert message(verdicts([drone()], [trip(**BLOOD)])) == "WX-DRN-001 does not carry blood."
+    large = verdicts([drone(max_size_cm=(40, 30, 20))], [trip(size_cm=(25, 25, 25))])
+    assert message(large) == (
+        "The parcel measures 25 × 25 × 25 cm, WX-DRN-001 carries at most 40 × 30 × 20 cm."
+    )
+    assert (large.explain(0)[0].needed, large.explain(0)[0].has) == (25, 20)
     crossing = verdicts([drone()], [trip()], no_fly(-1, 1.9, 1, 2.1))
     assert message(crossing) == "The flight would cross Airport."
 
@@ -298,6 +307,27 @@ def test_the_best_case_has_one_drone_per_kind_and_hub():
 )
 def test_a_trip_that_no_drone_can_ever_fly_is_refused(this_trip, expected):
     assert refused([drone(), drone(**LIFTER)], this_trip) == expected
+
+
+def test_a_parcel_that_fits_into_no_drone_is_refused_with_the_limits_of_each_kind():
+    kinds = [drone(max_size_cm=(40, 30, 20)), drone(max_size_cm=(15, 60, 15))]
+    assert refused(kinds, trip(size_cm=(15, 15, 60))) == []
+    (reason,) = refusals(best(kinds, trip(size_cm=(61, 10, 10))))
+    assert reason.code == "payload_too_large"
+    assert reason.message == (
+        "The parcel measures 61 × 10 × 10 cm; at most 60 × 15 × 15 cm or 40 × 30 × 20 cm can be "
+        "carried here."
+    )
+
+
+def test_a_parcel_that_is_too_heavy_for_one_kind_and_too_large_for_the_other_is_refused():
+    small = drone(max_size_cm=(40, 30, 20))
+    strong = drone(max_size_cm=(20, 20, 20), max_payload_kg=8.0)
+    large = {"size_cm": (40, 30, 20)}
+    assert refused([small, strong], trip(payload_weight_kg=3.0, **large)) == ["payload_too_large"]
+    far_too_large = {"size_cm": (90, 90, 90), "payload_weight_kg": 9.0}
+    both = ["payload_too_heavy", "payload_too_large"]
+    assert refused([small, strong], trip(**far_too_large)) == both
 
 
 def test_a_trip_blocked_for_every_hub_is_refused():

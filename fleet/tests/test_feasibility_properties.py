@@ -16,6 +16,8 @@ from fleet.tests.pairs import DEG_PER_KM, NOON, RULES, drone, trip, verdicts
 
 KM = st.floats(-6, 6).map(lambda km: round(km, 3))
 PLACES = st.tuples(KM, KM)
+# Few different sides, so that about every other parcel fits.
+SIZES = st.tuples(*[st.sampled_from([10.0, 20.0, 30.0])] * 3)
 
 
 def mostly(usual, *others):
@@ -39,6 +41,7 @@ DRONES = st.builds(
     home_lng=KM.map(lambda km: km * DEG_PER_KM),
     area=mostly(0, 1),
     max_payload_kg=mostly(2.5, 1.0),
+    max_size_cm=st.one_of(st.none(), SIZES),
     battery_wh=st.sampled_from([300.0, 500.0, 900.0]),
     max_wind_mps=st.sampled_from([4.0, 10.0]),
 )
@@ -47,6 +50,7 @@ TRIPS = st.builds(
     PLACES,
     PLACES,
     payload_weight_kg=st.floats(0.1, 3),
+    size_cm=st.one_of(st.none(), SIZES),
     payload_type=mostly("PARCEL", "MEDICINE", "BLOOD").map(lambda name: payload_bits([name])),
     area=mostly(0, 1),
 )

@@ -247,6 +247,19 @@ def test_mission_events_are_retried_and_arrive_in_order():
         assert api.calls[1][2] == body
 
 
+def test_mission_events_wait_as_long_as_the_api_asks():
+    with (
+        delivery_api(429) as api,
+        Simulator([sim_drone()], speed=0, events_url=api.url) as sim,
+    ):
+        post_intent(sim)
+        sim.advance(900)
+        until(lambda: api.calls)
+        began = time.monotonic()
+        until(api.accepted)
+        assert time.monotonic() - began > 0.9  # its own first pause is 0.2 s
+
+
 def test_a_refused_event_is_recorded_and_not_retried():
     with (
         delivery_api(404) as api,

@@ -54,6 +54,15 @@ class Reason(TypedDict):
     message: Annotated[str, about("For people.")]
 
 
+Centimetres = Annotated[float, limits(exclusiveMinimum=0)]
+
+
+class Size(TypedDict):
+    l: Annotated[Centimetres, about("Length.")]  # noqa: E741 (the name in the API)
+    w: Annotated[Centimetres, about("Width.")]
+    h: Annotated[Centimetres, about("Height.")]
+
+
 class Custody(TypedDict):
     holder: Annotated[str, one_of(Holder, description="UNKNOWN: our staff look for it.")]
     drone: Annotated[str | None, about("The drone that carries it; “masked” for merchants.")]
@@ -65,6 +74,18 @@ class Hold(TypedDict):
     code: Annotated[str, one_of_a_growing_list(HoldCode, description="What is asked.")]
     message: Annotated[str, about("For people.")]
     since: Utc
+
+
+class Proof(TypedDict):
+    required: Annotated[bool, about("Whether it needs one; `pod_requirement` says which.")]
+    received: Annotated[
+        bool,
+        about("Whether there is one. If it is required, not there after the delivery: missing."),
+    ]
+    method: Annotated[
+        str | None, one_of_a_growing_list(PodRequirement, description="Of the proof received.")
+    ]
+    at: Annotated[OptionalUtc, about("When it was received.")]
 
 
 @published("order")
@@ -116,6 +137,9 @@ class OrderBody(TypedDict):
             enum=[code for code, _ in settings.LANGUAGES],
         ),
     ]
+    store_id: Annotated[
+        UUID | None, about("The store that the merchant named; null for a pickup by coordinates.")
+    ]
     pickup_name: str | None
     pickup_lat: Latitude
     pickup_lng: Longitude
@@ -125,12 +149,29 @@ class OrderBody(TypedDict):
         float | None, about("How exactly the drop point is known, in metres.", minimum=0)
     ]
     dropoff_captured_at: OptionalUtc
-    dropoff_source: Annotated[str, one_of(DropoffSource)]
+    dropoff_source: Annotated[
+        str,
+        one_of(
+            DropoffSource,
+            description="Who named the drop point. CUSTOMER_GPS: a phone measured it; "
+            "CUSTOMER_PIN: tapped on the map.",
+        ),
+    ]
+    dropoff_address: Annotated[
+        str | None, about("In words, for people; masked in lists, as are the instructions.")
+    ]
+    dropoff_instructions: Annotated[
+        str | None, about("Where to put it, as merchant or customer say.")
+    ]
     service_area_id: UUID
     payload_weight_kg: Annotated[float, limits(exclusiveMinimum=0)]
     payload_type: Annotated[str, one_of(PayloadType)]
+    payload_size_cm: Annotated[
+        Size | None, about("The outer size of the parcel, which may be turned.")
+    ]
     priority: Annotated[str, one_of(Priority)]
     pod_requirement: Annotated[str, one_of(PodRequirement)]
+    proof: Annotated[Proof, about("The proof of delivery, in short; `GET …/pod` has all of it.")]
     ready_at: Annotated[OptionalUtc, about("When the sender expects the parcel to be ready.")]
     not_before: OptionalUtc
     deliver_by: Utc
@@ -167,6 +208,7 @@ class OrderBody(TypedDict):
     created_at: Utc
     updated_at: Utc
     delivered_at: OptionalUtc
+    metadata: Annotated[dict[str, str], about("The merchant's own short texts, by name.")]
     otp_code: NotRequired[
         Annotated[
             str,

@@ -110,6 +110,7 @@ class OrderFilter(filters.FilterSet):
     custody = filters.MultipleChoiceFilter("holder", choices=Holder.choices, distinct=False)
     priority = filters.ChoiceFilter(choices=Priority.choices)
     merchant_id = filters.UUIDFilter()
+    store_id = filters.UUIDFilter(label="Picked up from this store.")
     external_id = filters.CharFilter(label="Exactly this reference of the merchant.")
     updated_since = InstantFilter(
         "updated_at", "gte", label="Changed at or after this time, which needs its offset."

@@ -1,4 +1,4 @@
-"""Custody, hold and reason of an order as JSON, and the input of custody and correction calls."""
+"""Custody, hold, proof and reason of an order as JSON; input of custody and correction calls."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ from django.db.models import Q
 from rest_framework import serializers
 
 from fleet.models import Hub
-from orders.api.contract import Custody, Hold, Reason
+from orders.api.contract import Custody, Hold, Proof, Reason
 from orders.models import Order
-from orders.states import CancelReason, HoldCode, Holder, ReasonCode, Status
+from orders.states import CancelReason, HoldCode, Holder, PodRequirement, ReasonCode, Status
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.api.serializers import StrictSerializer, Text
 
@@ -111,6 +111,15 @@ def hold_json(order: Order, to: Caller) -> Hold | None:
         "code": order.hold_code,
         "message": order.hold_message if to.role in STAFF_ROLES else f"{label}.",
         "since": order.hold_since,
+    }
+
+
+def proof_json(order: Order) -> Proof:
+    return {
+        "required": order.pod_requirement != PodRequirement.NONE,
+        "received": bool(order.proof_method),
+        "method": order.proof_method or None,
+        "at": order.proof_at,
     }
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from orders import placement, quotes, scenarios
+from orders.api import pickup
 from orders.api.serializers import NewOrder, OrderInput, as_order
 from orders.models import Order
 from orders.states import DropoffSource
@@ -20,14 +21,20 @@ def quote(caller: Caller, data: Any) -> quotes.Quote:
     Raises Invalid for bad input only: a trip that we cannot fly is an answer, too.
     """
     values, problems = OrderInput.read(data)
+    store_id = values.pop("store_id", None)
     order = as_order(values)
+    order.live_mode = caller.live_mode
+    merchant_id = caller.merchant_id or values.get("merchant_id")
+    problems += pickup.settle(order, store_id, merchant_id, problems)
     checked = placement.quote(order)
     if problems:
         raise Invalid([*problems, *checked.problems])
     serviceable = not checked.problems
     answer = {
         "serviceable": serviceable,
-        "reasons": [{"code": p.code, "message": p.message} for p in checked.problems],
+        "reasons": [
+            {"code": p.code, "message": p.message, "until": p.until} for p in checked.problems
+        ],
         "distance_m": _rounded(checked.distance_m),
         "eta_seconds": {
             "low": _rounded(checked.eta_low_s) if serviceable else None,
@@ -51,16 +58,18 @@ def place(caller: Caller, data: Any) -> Order:
 def draft(caller: Caller, data: Any) -> placement.Draft:
     """Read a new order. data: JSON as `NewOrder`. `placement` finds the problems of the order.
 
-    Takes no SQL statement for a merchant.
+    Takes no SQL statement for a merchant, or one to find the store that it names.
     """
     values, problems = NewOrder.read(data)
     merchant_id, merchant_problems = _merchant(values, caller, problems)
     if caller.role in STAFF_ROLES:
         values.setdefault("dropoff_source", DropoffSource.OPS)
+    store_id = values.pop("store_id", None)
     order = as_order(values)
     order.live_mode = caller.live_mode
     if merchant_id is not None:
         order.merchant_id = merchant_id
+    problems += pickup.settle(order, store_id, merchant_id, problems)
     problems += [*merchant_problems, *scenarios.problems(order, timezone.now())]
     problems += quotes.problems(order, caller, timezone.now())
     return placement.Draft(order, problems)

@@ -4,83 +4,31 @@ The output is built by hand for speed: an order is the hottest read. Its members
 `orders.api.contract`; the type checker and the tests report a missing member.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import phonenumbers
 from django.conf import settings
 from django.core.validators import RegexValidator
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from fleet.feasibility.rules import PayloadType, Priority
-from orders.api.contract import EventBody, OrderBody
-from orders.api.parcel_serializers import MASKED, custody_json, hold_json, reason_json
+from orders.api.contract import EventBody, OrderBody, Size
+from orders.api.fields import Degrees, Metadata, ParcelSize, Phone, Weight
+from orders.api.parcel_serializers import MASKED, custody_json, hold_json, proof_json, reason_json
 from orders.models import DeliveryEvent, DeliveryJob, Order
-from orders.personal_data.masking import masked_email, masked_name, masked_phone
+from orders.personal_data.masking import masked_email, masked_name, masked_phone, masked_text
 from orders.states import DropoffSource, EventType, PodRequirement, Scenario
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.api.serializers import Choice, FromContract, Number, StrictSerializer, Text, Timestamp
 
-MAX_WEIGHT_KG = 1000  # the limit of the database constraint
 EXTERNAL_ID = RegexValidator(
     r"^[a-zA-Z0-9._~-]+\Z", "May hold letters, digits and “-”, “.”, “_”, “~”."
 )
 
 # --- input ---------------------------------------------------------------------------------------
-
-
-class Degrees(Number):
-    """A latitude (limit 90) or a longitude (limit 180)."""
-
-    default_error_messages = {"out_of_bounds": "Must be between -{limit} and {limit} degrees."}
-
-    def __init__(self, limit: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.limit = limit
-        self.min_value, self.max_value = -limit, limit  # for the schema
-
-    def to_internal_value(self, data: Any) -> float:
-        value = super().to_internal_value(data)
-        if abs(value) > self.limit:
-            self.fail("out_of_bounds", limit=self.limit)
-        return value
-
-
-@extend_schema_field({"type": "number", "exclusiveMinimum": 0, "maximum": MAX_WEIGHT_KG})
-class Weight(Number):
-    """In kilograms. Above MAX_WEIGHT_KG the fleet is not checked."""
-
-    default_error_messages = {
-        "not_positive": "Must be more than 0 kg.",
-        "payload_too_heavy": "{weight_kg:g} kg is too heavy for any drone.",
-    }
-
-    def to_internal_value(self, data: Any) -> float:
-        weight_kg = super().to_internal_value(data)
-        if weight_kg <= 0:
-            self.fail("not_positive")
-        if weight_kg > MAX_WEIGHT_KG:
-            self.fail("payload_too_heavy", weight_kg=weight_kg)
-        return weight_kg
-
-
-class Phone(Text):
-    """A phone number with its country code, in any spacing; stored as E.164."""
-
-    default_error_messages = {"invalid_phone": "Must be a phone number like +233241234567."}
-
-    def to_internal_value(self, data: Any) -> str:
-        text = super().to_internal_value(data)
-        try:
-            number = phonenumbers.parse(text)
-        except phonenumbers.NumberParseException:
-            self.fail("invalid_phone")
-        if not phonenumbers.is_possible_number(number):
-            self.fail("invalid_phone")
-        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
 OPTIONAL: dict[str, Any] = {"required": False, "allow_null": True}
@@ -96,20 +44,28 @@ class OrderInput(StrictSerializer):
     customer_email = serializers.EmailField(allow_blank=True, **OPTIONAL)
     customer_language = Choice(settings.LANGUAGES, **OPTIONAL)
     pickup_name = Text(max_length=120, allow_blank=True, **OPTIONAL)
-    pickup_lat = Degrees(90)
-    pickup_lng = Degrees(180)
+    store_id = serializers.UUIDField(
+        help_text="A store of the merchant, instead of pickup_lat, pickup_lng and pickup_name.",
+        **OPTIONAL,
+    )
+    pickup_lat = Degrees(90, help_text="Needed without a store_id.", **OPTIONAL)
+    pickup_lng = Degrees(180, help_text="Needed without a store_id.", **OPTIONAL)
     dropoff_lat = Degrees(90)
     dropoff_lng = Degrees(180)
     dropoff_accuracy_m = Number(min_value=0, **OPTIONAL)
     dropoff_captured_at = Timestamp(**OPTIONAL)
     dropoff_source = Choice(DropoffSource.choices, required=False)
+    dropoff_address = Text(max_length=200, allow_blank=True, **OPTIONAL)
+    dropoff_instructions = Text(max_length=300, allow_blank=True, **OPTIONAL)
     payload_weight_kg = Weight()
+    payload_size_cm = ParcelSize(**OPTIONAL)
     payload_type = Choice(PayloadType.choices, required=False)
     priority = Choice(Priority.choices, required=False)
     pod_requirement = Choice(PodRequirement.choices, required=False)
     ready_at = Timestamp(help_text="When the parcel is expected to be ready.", **OPTIONAL)
     not_before = Timestamp(**OPTIONAL)
     deliver_by = Timestamp(**OPTIONAL)
+    metadata = Metadata(**OPTIONAL)
 
 
 class NewOrder(OrderInput):
@@ -129,7 +85,13 @@ class OrderChange(StrictSerializer):
     dropoff_lat = Degrees(90, required=False)
     dropoff_lng = Degrees(180, required=False)
     dropoff_accuracy_m = Number(min_value=0, **OPTIONAL)
+    dropoff_address = Text(max_length=200, allow_blank=True, **OPTIONAL)
+    dropoff_instructions = Text(max_length=300, allow_blank=True, **OPTIONAL)
+    customer_name = Text(max_length=120, allow_blank=True, **OPTIONAL)
     customer_phone = Phone(**OPTIONAL)
+    customer_email = serializers.EmailField(allow_blank=True, **OPTIONAL)
+    customer_language = Choice(settings.LANGUAGES, **OPTIONAL)
+    metadata = Metadata(help_text="Replaces the former one.", **OPTIONAL)
     priority = Choice(Priority.choices, required=False)
 
 
@@ -141,13 +103,29 @@ class NewWindow(StrictSerializer):
 
 
 # Text that is empty in the database and null in the API when it was not given.
-TEXTS = ("customer_name", "customer_phone", "customer_email", "customer_language", "pickup_name")
+TEXTS = (
+    "customer_name",
+    "customer_phone",
+    "customer_email",
+    "customer_language",
+    "pickup_name",
+    "dropoff_address",
+    "dropoff_instructions",
+)
+
+
+def stored(name: str, value: Any) -> Any:
+    """What the database keeps of an input's value that may be null."""
+    if value is None and name == "metadata":
+        return {}
+    return "" if value is None and name in TEXTS else value
 
 
 def as_order(values: Mapping[str, Any]) -> Order:
     """An unsaved order with these values; missing ones get the model's defaults."""
-    fields = {name: value for name, value in values.items() if name != "merchant_id"}
-    return Order(**{**fields, **{name: fields.get(name) or "" for name in TEXTS}})
+    return Order(
+        **{name: stored(name, value) for name, value in values.items() if name != "merchant_id"}
+    )
 
 
 # --- output --------------------------------------------------------------------------------------
@@ -160,8 +138,10 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
     """
     job = order.current_job
     name, phone, email = order.customer_name, order.customer_phone, order.customer_email
+    address, instructions = order.dropoff_address, order.dropoff_instructions
     if not in_full:
         name, phone, email = masked_name(name), masked_phone(phone), masked_email(email)
+        address, instructions = masked_text(address), masked_text(instructions)
     return {
         "id": order.pk,
         "public_tracking_id": order.public_tracking_id,
@@ -177,6 +157,7 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
         "customer_phone": str(phone) if phone else None,
         "customer_email": email or None,
         "customer_language": order.customer_language or None,
+        "store_id": order.store_id,
         "pickup_name": order.pickup_name or None,
         "pickup_lat": order.pickup_lat,
         "pickup_lng": order.pickup_lng,
@@ -185,11 +166,15 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
         "dropoff_accuracy_m": order.dropoff_accuracy_m,
         "dropoff_captured_at": order.dropoff_captured_at,
         "dropoff_source": order.dropoff_source,
+        "dropoff_address": address or None,
+        "dropoff_instructions": instructions or None,
         "service_area_id": order.service_area_id,
         "payload_weight_kg": order.payload_weight_kg,
         "payload_type": order.payload_type,
+        "payload_size_cm": _size(order.payload_size_cm),
         "priority": order.priority,
         "pod_requirement": order.pod_requirement,
+        "proof": proof_json(order),
         "ready_at": order.ready_at,
         "not_before": order.not_before,
         "deliver_by": order.deliver_by,
@@ -206,7 +191,15 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
         "created_at": order.created_at,
         "updated_at": order.updated_at,
         "delivered_at": order.delivered_at,
+        "metadata": order.metadata,
     }
+
+
+def _size(size_cm: Sequence[float] | None) -> Size | None:
+    if size_cm is None:
+        return None
+    length, width, height = size_cm
+    return {"l": length, "w": width, "h": height}
 
 
 def _drone_id(job: DeliveryJob | None, to: Caller) -> str | None:
@@ -218,13 +211,16 @@ def _drone_id(job: DeliveryJob | None, to: Caller) -> str | None:
 # The members of an event's payload that name no staff and no drone.
 FOR_MERCHANTS = {
     "attempt",
+    "case",
     "deliver_by",
+    "expected_at",
     "fields",
     "hold",
     "hub",
     "inferred",
     "method",
     "moved_m",
+    "needed",
     "not_before",
     "on_time",
     "outcome",
@@ -325,6 +321,7 @@ class JobAnswer(serializers.ModelSerializer[DeliveryJob]):
 class Why(serializers.Serializer[Any]):
     code = serializers.CharField()
     message = serializers.CharField()
+    until = Timestamp(allow_null=True, help_text="When it is over by itself, if that is known.")
 
 
 class EtaRange(serializers.Serializer[Any]):

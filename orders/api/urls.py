@@ -1,6 +1,6 @@
 from django.urls import path
 
-from orders.api import parcel_views, views
+from orders.api import parcel_views, store_views, views
 from orders.loading.views import Label
 
 urlpatterns = [
@@ -8,11 +8,16 @@ urlpatterns = [
     path("orders/<uuid:order_id>/ready", parcel_views.Ready.as_view(), name="order-ready"),
     path("orders/<uuid:order_id>/custody", parcel_views.Custody.as_view(), name="order-custody"),
     path("orders/<uuid:order_id>/correct", parcel_views.Correct.as_view(), name="order-correct"),
+    path(
+        "orders/<uuid:order_id>/tracking-link", views.TrackingLink.as_view(), name="tracking-link"
+    ),
     # orders/<id>/events and /reschedule are in dispatch.api.urls, because they need missions.
     path("orders/<uuid:order_id>/label", Label.as_view(), name="order-label"),
     path("orders", views.Orders.as_view(), name="orders"),
     path("quotes", views.Quotes.as_view(), name="quotes"),
     path("quotes/<uuid:quote_id>", views.OneQuote.as_view(), name="quote"),
+    path("stores", store_views.Stores.as_view(), name="stores"),
+    path("stores/<uuid:store_id>", store_views.OneStore.as_view(), name="store"),
     path("jobs", views.Jobs.as_view(), name="jobs"),
     path("jobs/<uuid:job_id>", views.OneJob.as_view(), name="job"),
 ]

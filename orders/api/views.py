@@ -13,7 +13,7 @@ from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orders import dropoff, placement, quotes
+from orders import quotes
 from orders.api import placing
 from orders.api.fetch import order_for
 from orders.api.filters import SEARCHES, JobFilter, OrderFilter
@@ -27,7 +27,9 @@ from orders.api.serializers import (
     PlacedOrder,
     QuoteAnswer,
     order_json,
+    stored,
 )
+from orders.changes import details, dropoff, tracking_link
 from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
 from orders.states import DropoffSource
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
@@ -63,6 +65,10 @@ class OneQuote(ApiView):
 
 def _quoted(quote: quotes.Quote) -> Response:
     return Response({"id": quote.id, "expires_at": quote.expires_at, **quote.answer})
+
+
+# The members of a PATCH that are about the drop point.
+DROP_POINT = {"dropoff_lat", "dropoff_lng", "dropoff_accuracy_m"}
 
 
 class OrderPages(Envelope):
@@ -122,19 +128,32 @@ class OneOrder(ApiView):
 
     @extend_schema(request=OrderChange, responses={200: OrderAnswer, 409: None})
     def patch(self, request: Request, order_id: UUID) -> HttpResponse:
-        """Change the drop point until a drone is assigned, checked like a new order's; phone and
-        priority until launch.
+        """Change the drop point until a drone is assigned, checked like a new order's; the rest
+        until launch. A corrected phone number or e-mail address renews the tracking link, and the
+        customer gets it at once.
         """
         order = _found(Order.objects.visible_to(self.caller), order_id)
         change = self.read(OrderChange)
         by = self.caller.actor
-        details = {name: change[name] or "" for name in placement.DETAILS if name in change}
+        given = {name: stored(name, change[name]) for name in details.DETAILS if name in change}
         with transaction.atomic():
             if drop := _new_drop(order, change, self.caller):
                 order = dropoff.move_dropoff(order_id, drop, by=by).order
-            if details:
-                order = placement.change_details(order_id, details, by=by)
+            if given:
+                order = details.change_details(order_id, given, by=by).order
         return _answer(order, self.caller)
+
+
+class TrackingLink(ApiView):
+    permission_classes = (IsMerchantOrStaff,)
+
+    @extend_schema(request=None, responses={200: OrderAnswer, 409: None})
+    def post(self, request: Request, order_id: UUID) -> HttpResponse:
+        """Renew the tracking link, when strangers have it. The former one is unknown at once, and
+        the customer gets the new one while the delivery goes on.
+        """
+        _found(Order.objects.visible_to(self.caller), order_id)
+        return _answer(tracking_link.renew(order_id, by=self.caller.actor), self.caller)
 
 
 class OldestFirst(Envelope):
@@ -194,7 +213,7 @@ def _new_drop(order: Order, change: dict[str, Any], caller: Caller) -> dropoff.D
 
     The accuracy belongs to one measurement, so it is not kept from the old point.
     """
-    if not any(name.startswith("dropoff_") for name in change):
+    if not DROP_POINT & set(change):
         return None
     missing = {"dropoff_lat", "dropoff_lng"} - set(change)
     if len(missing) == 1:

@@ -1,6 +1,6 @@
 """The sections of an order's page that `orders` provides: summary, timeline, attempts."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -10,11 +10,14 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from fleet import policy
+from fleet.feasibility.reasons import in_cm
 from fleet.models import Drone
 from orders import presentation
 from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.models.spot import pause_ends_at
 from orders.personal_data.masking import masked_name, masked_phone
-from orders.states import WITH_A_JOB, EventType, HoldCode, Holder
+from orders.states import WITH_A_JOB, EventType, HoldCode, Holder, Status
 from wingxtra.accounts.identity import ActorKind
 from wingxtra.console.admin import badge, duration, moment
 from wingxtra.console.registry import Section, Tone, add_section
@@ -28,15 +31,18 @@ def summary(order: Order, request: HttpRequest) -> Section:
     rows: list[tuple[str, Any]] = [
         ("Customer", name or "—"),
         ("Phone", phone or "—"),
-        ("E-mail", (order.customer_email if in_full else "•••") if order.customer_email else "—"),
+        ("E-mail", _private(order.customer_email, in_full)),
         ("Language", dict(settings.LANGUAGES).get(order.customer_language) or "—"),
         ("Merchant", order.merchant),
         ("Merchant's reference", order.external_id or "—"),
-        ("Parcel", f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg"),
+        ("Parcel", _parcel(order)),
         ("Where the parcel is", _holder(order)),
         ("Ready for pickup", moment(order.parcel_ready_at)),
         ("Pickup", _place(order.pickup_lat, order.pickup_lng, order.pickup_name)),
+        ("Store", _store(order)),
         ("Drop point", _place(order.dropoff_lat, order.dropoff_lng, _accuracy(order))),
+        ("Address", _private(order.dropoff_address, in_full)),
+        ("Instructions", _private(order.dropoff_instructions, in_full)),
         ("Service area", order.service_area),
         ("Not before", moment(order.not_before)),
         ("Deliver by", moment(order.deliver_by)),
@@ -44,6 +50,11 @@ def summary(order: Order, request: HttpRequest) -> Section:
         ("Proof needed", order.get_pod_requirement_display()),
         ("Attempts so far", order.attempts),
     ]
+    if order.metadata:
+        members = "; ".join(f"{name}: {value}" for name, value in order.metadata.items())
+        rows.append(("Merchant's metadata", _private(members, in_full)))
+    if until := _waits_for_spot_until(order):
+        rows.append(("Waits for the exact spot until", moment(until)))
     if order.reason_code:
         rows.append(("Ended because", order.get_reason_code_display()))
     if order.cancel_reason:
@@ -56,9 +67,31 @@ def summary(order: Order, request: HttpRequest) -> Section:
     return Section("The order", "console/order/facts.html", context)
 
 
+def _private(text: str, in_full: bool) -> str:
+    return (text if in_full else "•••") if text else "—"
+
+
+def _parcel(order: Order) -> str:
+    parcel = f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg"
+    return f"{parcel}, {in_cm(order.payload_size_cm)}" if order.payload_size_cm else parcel
+
+
+def _waits_for_spot_until(order: Order) -> datetime | None:
+    ends_at = pause_ends_at(order, policy.current()) if order.status == Status.QUEUED else None
+    return ends_at if ends_at and ends_at > timezone.now() else None
+
+
 def _holder(order: Order) -> SafeString:
     place = badge(presentation.parcel_place(order), presentation.HOLDER_TONE[order.holder])
     return format_html("{} since {}", place, moment(order.holder_since))
+
+
+def _store(order: Order) -> SafeString | str:
+    store = order.store
+    if store is None:
+        return "—"
+    url = reverse("admin:orders_store_change", args=[store.pk])
+    return format_html('<a href="{}">{}</a> {}', url, store, store.instructions)
 
 
 def open_question(order: Order) -> str:

@@ -25,7 +25,7 @@ from orders.models import Order
 from wingxtra import redis_client
 from wingxtra.accounts.identity import Caller
 from wingxtra.api.serializers import Number
-from wingxtra.problems import Conflict, FieldProblem, NotFound
+from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
 
 KEPT_FOR = timedelta(days=1)
 # A field of another kind takes an object of texts.
@@ -201,23 +201,26 @@ def _repeated(
 
 def _after(rows: Sequence[Row], new: Sequence[Order]) -> list[Row]:
     """The rows after `new` were placed. A row that could be placed before and was not is an order
-    of a second confirmation that ran at the same time, or another order took its `external_id`.
+    of a second confirmation that ran at the same time, or something else came in between.
     """
-    new_ids = {order.pk for order in new}
-    late = [row.order for row in rows if not row.problems and row.order.pk not in new_ids]
-    existing, duplicates = _existing(late), unit_of_work.duplicates_of(late)
+    written = {order.pk for order in new}
+    existing = _existing([row.order for row in rows if row.order.pk not in written])
     after = []
     for row in rows:
-        pk = row.order.pk
-        if pk in new_ids:
+        if row.order.pk in written:
             after.append(replace(row, placed=True))
-        elif pk in existing:
-            after.append(replace(row, order=existing[pk], placed=True))
-        elif pk in duplicates:
-            after.append(replace(row, problems=[placement.of_external_id(duplicates[pk])]))
-        else:
+        elif row.order.pk in existing:
+            after.append(replace(row, order=existing[row.order.pk], placed=True))
+        elif row.problems:
             after.append(row)
+        else:
+            after.append(replace(row, problems=_why_not_written(row.order)))
     return after
+
+
+def _why_not_written(order: Order) -> list[FieldProblem]:
+    why = unit_of_work.why_not_written(order)
+    return why.errors if isinstance(why, Invalid) else [placement.of_external_id(why)]
 
 
 def _existing(orders: Sequence[Order]) -> dict[UUID, Order]:

@@ -1,4 +1,4 @@
-"""A loader's hubs on the user's page in the console. Here, because accounts know no hubs."""
+"""A loader's places on the user's page in the console. Here, because accounts know no hubs."""
 
 from typing import Any
 
@@ -11,30 +11,35 @@ from wingxtra.accounts.admin import UserAdmin
 from wingxtra.accounts.identity import Role
 
 
-class RoleHasItsHubs(BaseInlineFormSet):
-    """A loader needs a hub; other roles must not have one."""
+class RoleHasItsPlaces(BaseInlineFormSet):
+    """A loader needs a place; other roles must not have one."""
 
     def clean(self) -> None:
         super().clean()
         kept = [
             form
             for form in self.forms
-            if form.cleaned_data.get("hub") and not form.cleaned_data.get("DELETE")
+            if (form.cleaned_data.get("hub") or form.cleaned_data.get("store"))
+            and not form.cleaned_data.get("DELETE")
         ]
+        if any(form.cleaned_data.get("hub") and form.cleaned_data.get("store") for form in kept):
+            # The form's own error is not shown in a stacked inline.
+            raise forms.ValidationError("Choose a hub or a store, not both.")
         user: Any = self.instance
         if user.role == Role.LOADER and not kept:
-            raise forms.ValidationError("Choose the hub at which the loader works.")
+            raise forms.ValidationError("Choose the hub or the store at which the loader works.")
         if user.role != Role.LOADER and kept:
-            raise forms.ValidationError("Only the loader role belongs to hubs. Remove these.")
+            raise forms.ValidationError("Only the loader role belongs to places. Remove these.")
 
 
 class LoaderInline(StackedInline):
     model = Loader
-    formset = RoleHasItsHubs
-    fields = ("hub",)
+    formset = RoleHasItsPlaces
+    fields = ("hub", "store")
+    autocomplete_fields = ("store",)
     extra = 1
-    verbose_name = "hub"
-    verbose_name_plural = "Hubs of a loader"
+    verbose_name = "place"
+    verbose_name_plural = "Places of a loader"
 
 
 UserAdmin.inlines = [*UserAdmin.inlines, LoaderInline]

@@ -1,4 +1,4 @@
-"""The rows and buttons of a hub's page, from orders that are fetched already. Pure."""
+"""The rows and buttons of a hub's or a store's page, from orders that are fetched already. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,9 +9,8 @@ from uuid import UUID
 from fleet.feasibility.geometry import distance_m
 from fleet.feasibility.rules import Priority
 from fleet.models import Hub
-from orders import tracking_ids
-from orders.loading.access import NEAR_M
-from orders.models import Order
+from orders.loading.access import NEAR_M, Place
+from orders.models import Order, Store
 from orders.states import (
     FLOWN_FROM,
     IN_FLIGHT,
@@ -100,13 +99,13 @@ class Section:
     rows: tuple[Row, ...]
 
 
-def compose(orders: Iterable[Order], hub: Hub) -> list[Section]:
-    """The parts of the hub's list that are not empty."""
+def compose(orders: Iterable[Order], place: Place) -> list[Section]:
+    """The parts of the place's list that are not empty."""
     parts: dict[Part, list[Order]] = {part: [] for part in Part}
     for order in orders:
         parts[part_of(order)].append(order)
     return [
-        Section(part, TITLES[part], tuple(row_of(o, hub) for o in sorted(members, key=_sort_key)))
+        Section(part, TITLES[part], tuple(row_of(o, place) for o in sorted(members, key=_sort_key)))
         for part, members in parts.items()
         if members
     ]
@@ -134,7 +133,7 @@ def _sort_key(order: Order) -> tuple[float, ...]:
     return (starts_at, RANK[Priority(order.priority)], order.deliver_by.timestamp())
 
 
-def row_of(order: Order, hub: Hub | None, *, in_hand: bool = False) -> Row:
+def row_of(order: Order, place: Place | None, *, in_hand: bool = False) -> Row:
     """`in_hand`: its label was scanned, so the parcel is here even if the order says otherwise."""
     job = order.current_job if order.status in WITH_A_JOB else None
     drone = job.drone if job else order.holder_drone
@@ -142,29 +141,31 @@ def row_of(order: Order, hub: Hub | None, *, in_hand: bool = False) -> Row:
     return Row(
         order_id=order.pk,
         job_id=job.pk if job else None,
-        short_id=tracking_ids.short(order.public_tracking_id),
+        short_id=order.short_id,
         payload=f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg",
         urgency="" if order.priority == Priority.NORMAL else order.get_priority_display(),
         state=_state(order),
         since=order.last_step_at if job else order.holder_since,
         drone_id=drone.pk if drone else "",
-        drone_from=drone.hub.name if drone and drone.hub != hub else "",
-        pickup="" if _is_here(order, hub) else _whereabouts(order),
+        drone_from=drone.hub.name if drone and drone.hub != place else "",
+        pickup="" if _is_here(order, place) else _whereabouts(order),
         note=_note(order),
         is_ready=order.parcel_ready_at is not None and order.holder in FLOWN_FROM,
         is_aboard=is_aboard,
-        buttons=tuple(_buttons(order, hub, in_hand)),
+        buttons=tuple(_buttons(order, place, in_hand)),
     )
 
 
-def _is_here(order: Order, hub: Hub | None) -> bool:
-    if hub is None:
+def _is_here(order: Order, place: Place | None) -> bool:
+    if place is None:
         return False
     if order.holder == Holder.HUB:
-        return order.holder_hub == hub
+        return order.holder_hub == place
     if order.holder != Holder.SENDER:
         return False
-    away_m = distance_m(order.pickup_lat, order.pickup_lng, hub.lat, hub.lng)
+    if isinstance(place, Store):
+        return order.store_id == place.pk
+    away_m = distance_m(order.pickup_lat, order.pickup_lng, place.lat, place.lng)
     return float(away_m) <= NEAR_M
 
 
@@ -198,14 +199,15 @@ def _note(order: Order) -> str:
     return "Operations decide where it goes." if order.hold_code else ""
 
 
-def _buttons(order: Order, hub: Hub | None, in_hand: bool) -> Iterable[Button]:
+def _buttons(order: Order, place: Place | None, in_hand: bool) -> Iterable[Button]:
     with_a_job = order.status in WITH_A_JOB and order.current_job is not None
-    if order.holder in FLOWN_FROM and (in_hand or _is_here(order, hub)):
+    if order.holder in FLOWN_FROM and (in_hand or _is_here(order, place)):
         if order.parcel_ready_at is None and not order.is_terminal:
             yield Button(ParcelAction.READY, "Ready")
         if with_a_job:
             yield Button(ParcelAction.LOADED, "Loaded")
-    if hub is None or order.is_at_rest:
+    # A parcel comes back to a hub of ours, never to a store.
+    if not isinstance(place, Hub) or order.is_at_rest:
         return
     if order.holder == Holder.UNKNOWN or (order.holder == Holder.DRONE and not with_a_job):
         yield Button(ParcelAction.UNLOADED, "Came back")
@@ -213,6 +215,6 @@ def _buttons(order: Order, hub: Hub | None, in_hand: bool) -> Iterable[Button]:
         flies = "As far as we know it is in the air. Is it really here?"
         confirmation = flies if _flies(order) else "Taken off the drone again?"
         yield Button(ParcelAction.UNLOADED, "Came back", confirmation)
-    elif order.holder == Holder.HUB and in_hand and order.holder_hub != hub:
+    elif order.holder == Holder.HUB and in_hand and order.holder_hub != place:
         confirmation = f"As far as we know it is at {_whereabouts(order)}. Is it here?"
         yield Button(ParcelAction.UNLOADED, "Is here", confirmation)

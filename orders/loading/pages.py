@@ -1,4 +1,4 @@
-"""`/load/`: the list of a hub on a phone, and the page of a scanned parcel.
+"""`/load/`: the list of a hub or a store on a phone, and the page of a scanned parcel.
 
 The pages work without JavaScript. Forms are posted to the page itself and call the verbs of
 `orders.lifecycle`. A tap names the order and the attempt that the page showed, so that a second
@@ -23,6 +23,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from fleet.models import Hub
 from orders import lifecycle
 from orders.loading import access, board
+from orders.loading.access import Place
 from orders.loading.board import ParcelAction
 from orders.models import Order
 from wingxtra.accounts.identity import STAFF_ROLES, Role
@@ -33,7 +34,7 @@ View = Callable[..., HttpResponse]
 
 REFRESH_EVERY_S = 10
 MAX_ROWS = 200
-HUB_IN_SESSION = "loading_hub"
+PLACE_IN_SESSION = "loading_place"
 CONFIRMATIONS = {
     ParcelAction.READY: "{}: ready to be loaded.",
     ParcelAction.LOADED: "{}: loaded.",
@@ -66,39 +67,40 @@ def for_loaders(view: View) -> View:
 @require_safe
 @for_loaders
 def home(request: HttpRequest) -> HttpResponse:
-    """The hub's page if there is only one, else the choice of hubs."""
-    hubs = list(access.hubs_of(_caller(request)))
-    if len(hubs) == 1:
-        return redirect("loading-hub", hubs[0].pk)
-    return render(request, "loading/hubs.html", {"hubs": hubs, "title": "Loading"})
+    """The page of the caller's place if there is only one, else the choice of places."""
+    places = _choices(request)
+    if len(places) == 1:
+        return redirect(_path_of(places[0]))
+    return render(request, "loading/places.html", {"places": _links(places), "title": "Loading"})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @for_loaders
-def hub_page(request: HttpRequest, hub_id: int) -> HttpResponse:
-    hub = access.hubs_of(_caller(request)).filter(pk=hub_id).first()
-    if hub is None:
+def place_page(request: HttpRequest, key: int | UUID) -> HttpResponse:
+    place = access.place_of(_caller(request), str(key))
+    if place is None:
         return _notice(request, 404, "There is no such place, or it is not yours.")
-    if request.session.get(HUB_IN_SESSION) != hub.pk:
-        request.session[HUB_IN_SESSION] = hub.pk
+    if request.session.get(PLACE_IN_SESSION) != str(place.pk):
+        request.session[PLACE_IN_SESSION] = str(place.pk)
     if request.method == "POST":
-        return _act(request, hub, lambda **refusal: _list(request, hub, **refusal))
-    return _list(request, hub)
+        return _act(request, place, lambda **refusal: _list(request, place, **refusal))
+    return _list(request, place)
 
 
-def _list(request: HttpRequest, hub: Hub, *, refused: str = "", status: int = 200) -> HttpResponse:
-    orders = access.orders_at(hub).select_related(*access.RELATED).order_by("deliver_by", "pk")
+def _list(
+    request: HttpRequest, place: Place, *, refused: str = "", status: int = 200
+) -> HttpResponse:
+    orders = access.orders_at(place).select_related(*access.RELATED).order_by("deliver_by", "pk")
     first = list(orders[: MAX_ROWS + 1])
     context = {
-        "title": hub.name,
-        "hub": hub,
-        "sections": board.compose(first[:MAX_ROWS], hub),
+        "title": place.name,
+        "sections": board.compose(first[:MAX_ROWS], place),
         "more_than": MAX_ROWS if len(first) > MAX_ROWS else None,
         "at": timezone.now(),
         "every_s": REFRESH_EVERY_S,
         "refused": refused,
     }
-    return render(request, "loading/hub.html", context, status=status)
+    return render(request, "loading/place.html", context, status=status)
 
 
 @require_safe
@@ -118,23 +120,29 @@ def scan(request: HttpRequest, code: str) -> HttpResponse:
     order = _named(request, code)
     if order is None:
         return _unknown(request)
-    hub = _current_hub(request)
-    if request.method == "POST" and hub is not None:
-        return _act(request, hub, lambda **refusal: _parcel(request, order.pk, hub, **refusal))
-    return _parcel(request, order.pk, hub)
+    place = _current_place(request)
+    if request.method == "POST" and place is not None:
+        return _act(request, place, lambda **refusal: _parcel(request, order.pk, place, **refusal))
+    return _parcel(request, order.pk, place)
 
 
 def _parcel(
-    request: HttpRequest, order_id: UUID, hub: Hub | None, *, refused: str = "", status: int = 200
+    request: HttpRequest,
+    order_id: UUID,
+    place: Place | None,
+    *,
+    refused: str = "",
+    status: int = 200,
 ) -> HttpResponse:
     order = _named(request, str(order_id))  # fetched again: a tap may have changed it
     if order is None:
         return _unknown(request)
     context = {
         "title": "Parcel",
-        "hub": hub,
-        "row": board.row_of(order, hub, in_hand=True),
-        "hubs": [] if hub else access.hubs_of(_caller(request)),
+        "place": place,
+        "row": board.row_of(order, place, in_hand=True),
+        "place_url": _path_of(place) if place else "",
+        "places": [] if place else _links(_choices(request)),
         "label_url": reverse("order-label", args=[order.pk]),
         "refused": refused,
     }
@@ -151,17 +159,17 @@ def leave(request: HttpRequest) -> HttpResponse:
 # --- taps ----------------------------------------------------------------------------------------
 
 
-def _act(request: HttpRequest, hub: Hub, page: Callable[..., HttpResponse]) -> HttpResponse:
+def _act(request: HttpRequest, place: Place, page: Callable[..., HttpResponse]) -> HttpResponse:
     """Carry out a tap and redirect to the page; a refusal shows the page with its reason."""
     try:
         action, order_id, job_id = _parsed_tap(request.POST.get("tap", ""))
         order = access.loadable_by(_caller(request)).filter(pk=order_id).first()
         if order is None:
             raise NotFound
-        _carry_out(action, order, hub, job_id, request)
+        _carry_out(action, order, place, job_id, request)
     except Problem as problem:
         return page(refused=REFUSALS.get(problem.code, problem.detail), status=problem.status)
-    short_id = board.row_of(order, hub).short_id
+    short_id = board.row_of(order, place).short_id
     messages.success(request, CONFIRMATIONS[action].format(short_id))
     answer = redirect(request.path)
     answer.status_code = 303
@@ -178,17 +186,19 @@ def _parsed_tap(value: str) -> tuple[ParcelAction, UUID, UUID | None]:
 
 
 def _carry_out(
-    action: ParcelAction, order: Order, hub: Hub, job_id: UUID | None, request: HttpRequest
+    action: ParcelAction, order: Order, place: Place, job_id: UUID | None, request: HttpRequest
 ) -> None:
     by = _caller(request).actor
     match action:
         case ParcelAction.READY:
             lifecycle.ready(order.pk, by=by)
         case ParcelAction.LOADED:
-            message = f"Loaded at {hub.name}."
+            message = f"Loaded at {place.name}."
             lifecycle.loaded(order.pk, by=by, message=message, job_id=job_id)
-        case ParcelAction.UNLOADED:
-            lifecycle.unloaded(order.pk, hub.pk, by=by)
+        case ParcelAction.UNLOADED if isinstance(place, Hub):
+            lifecycle.unloaded(order.pk, place.pk, by=by)
+        case _:
+            raise Problem("not_a_tap", f"No parcel comes back to {place.name}.")
 
 
 # --- helpers -------------------------------------------------------------------------------------
@@ -205,18 +215,33 @@ def _named(request: HttpRequest, code: str) -> Order | None:
         return None
 
 
-def _current_hub(request: HttpRequest) -> Hub | None:
-    """The loader's hub: the one whose list was opened last, else the only one."""
-    hubs = access.hubs_of(_caller(request))
-    last = request.session.get(HUB_IN_SESSION)
-    if last is not None and (hub := hubs.filter(pk=last).first()):
-        return hub
-    first_two = list(hubs[:2])
-    return first_two[0] if len(first_two) == 1 else None
+def _current_place(request: HttpRequest) -> Place | None:
+    """The loader's place: the one whose list was opened last, else the only one."""
+    last = request.session.get(PLACE_IN_SESSION)
+    if last is not None and (place := access.place_of(_caller(request), last)):
+        return place
+    places = _choices(request)
+    return places[0] if len(places) == 1 else None
+
+
+def _choices(request: HttpRequest) -> list[Place]:
+    """The places of a loader; for staff the hubs: stores link to their page from the console."""
+    caller = _caller(request)
+    stores = [] if caller.role in STAFF_ROLES else access.stores_of(caller)
+    return [*access.hubs_of(caller), *stores]
+
+
+def _links(places: list[Place]) -> list[dict[str, str]]:
+    return [{"name": place.name, "url": _path_of(place)} for place in places]
+
+
+def _path_of(place: Place) -> str:
+    name = "loading-hub" if isinstance(place, Hub) else "loading-store"
+    return reverse(name, args=[place.pk])
 
 
 def _unknown(request: HttpRequest) -> HttpResponse:
-    text = "We do not know this code, or the parcel does not belong to your hub. Is it complete?"
+    text = "We do not know this code, or the parcel does not belong to your place. Is it complete?"
     return _notice(request, 404, text)
 
 
@@ -230,5 +255,6 @@ urlpatterns = [
     path("load/leave/", leave, name="loading-leave"),
     path("load/scan/", find, name="loading-find"),
     path("load/scan/<str:code>", scan, name="loading-scan"),
-    path("load/<int:hub_id>/", hub_page, name="loading-hub"),
+    path("load/<int:key>/", place_page, name="loading-hub"),
+    path("load/<uuid:key>/", place_page, name="loading-store"),
 ]

@@ -1,9 +1,10 @@
-"""Orders with their jobs and events, and the hubs of loaders."""
+"""Orders with their jobs and events, merchants' stores, and the places of loaders."""
 
 from orders.loading.models import Loader
 from orders.models.jobs import DeliveryEvent, DeliveryJob
 from orders.models.order import Order
 from orders.models.queries import OrderQuerySet
+from orders.models.store import Store
 
 __all__ = [
     "DeliveryEvent",
@@ -11,4 +12,5 @@ __all__ = [
     "Loader",
     "Order",
     "OrderQuerySet",
+    "Store",
 ]

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 
 from fleet.models import Drone
@@ -102,6 +103,15 @@ class DeliveryEvent(models.Model):
         indexes = [
             models.Index(fields=["order", "id"], name="event_of_order"),
             models.Index(fields=["type", "created_at"], name="event_type_time"),
+        ]
+        constraints = [
+            # A new promise may be predicted late again.
+            models.UniqueConstraint(
+                F("order"),
+                KeyTextTransform("deliver_by", "payload"),
+                condition=Q(type=EventType.DELAY_PREDICTED),
+                name="delay_predicted_once_per_promise",
+            )
         ]
 
     def __str__(self) -> str:

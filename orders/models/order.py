@@ -9,13 +9,15 @@ from django.db import models
 from django.utils import timezone
 from django_fsm import FSMField, FSMModelMixin, transition
 
-from fleet.feasibility.rules import PayloadType, Priority
+from fleet.feasibility.rules import Priority
 from fleet.models import ServiceArea
-from orders.models import parcel, schema
+from orders.models import parcel, receipt, schema
 from orders.models.jobs import DeliveryJob
 from orders.models.parcel import Parcel
 from orders.models.queries import OrderQuerySet
+from orders.models.receipt import Receipt
 from orders.models.sla import sla_of
+from orders.models.store import Store
 from orders.states import (
     TERMINAL,
     TRANSITIONS,
@@ -24,7 +26,6 @@ from orders.states import (
     EventType,
     Happened,
     JobStatus,
-    PodRequirement,
     ReasonCode,
     Scenario,
     Status,
@@ -42,7 +43,7 @@ def _transition(method: Method) -> Method:
     return decorated
 
 
-class Order(FSMModelMixin, Parcel):
+class Order(FSMModelMixin, Parcel, Receipt):
     """One delivery of one parcel.
 
     `status` changes only through the transitions below. Only `orders.lifecycle` calls them: it
@@ -64,6 +65,9 @@ class Order(FSMModelMixin, Parcel):
     external_id = models.CharField(
         max_length=64, null=True, blank=True, help_text="The merchant's own reference."
     )
+    metadata = models.JSONField(
+        default=dict, blank=True, db_default={}, help_text="The merchant's own short strings."
+    )
     live_mode = models.BooleanField(default=True, editable=False)
     test_scenario = models.CharField(
         max_length=24, choices=Scenario, blank=True, editable=False, help_text="Of a test order."
@@ -79,6 +83,15 @@ class Order(FSMModelMixin, Parcel):
         max_length=7, blank=True, help_text="What messages are written in; empty: the usual one."
     )
 
+    store = models.ForeignKey(
+        Store,
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="orders",
+        db_index=False,  # order_store_newest covers it
+        help_text="Where it is picked up, if the merchant named a store.",
+    )
     pickup_name = models.CharField(max_length=120, blank=True)
     pickup_lat = models.FloatField()
     pickup_lng = models.FloatField()
@@ -89,22 +102,21 @@ class Order(FSMModelMixin, Parcel):
     dropoff_source = models.CharField(
         max_length=12, choices=DropoffSource, default=DropoffSource.MERCHANT
     )
+    dropoff_address = models.CharField(max_length=200, blank=True, default="", db_default="")
+    dropoff_instructions = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Where to put it, what to look out for.",
+    )
     given_lat = models.FloatField(
         null=True, editable=False, help_text="The drop point before the customer moved it."
     )
     given_lng = models.FloatField(null=True, editable=False)
     service_area = models.ForeignKey(ServiceArea, on_delete=models.PROTECT, related_name="orders")
 
-    payload_weight_kg = models.FloatField()
-    payload_type = models.CharField(max_length=12, choices=PayloadType, default=PayloadType.PARCEL)
     priority = models.CharField(max_length=8, choices=Priority, default=Priority.NORMAL)
-    pod_requirement = models.CharField(
-        max_length=16, choices=PodRequirement, default=PodRequirement.NONE
-    )
-    proof_missing = models.BooleanField(
-        default=False, editable=False, help_text="Delivered without the proof that it needs."
-    )
-
     ready_at = models.DateTimeField(
         null=True, blank=True, help_text="When the sender expects the parcel to be ready."
     )
@@ -151,8 +163,10 @@ class Order(FSMModelMixin, Parcel):
         help_text="When personal data was removed (orders.personal_data.retention).",
     )
 
-    # Only in the answer to the request that placed the order; never stored (see pod.codes).
+    # Never stored: for the answer to the request that placed the order (see pod.codes), and for
+    # receivers of the event that the link was renewed.
     otp_code: str | None = None
+    former_tracking_id: str | None = None
 
     objects = OrderQuerySet.as_manager()
 
@@ -161,8 +175,8 @@ class Order(FSMModelMixin, Parcel):
         permissions = [
             ("view_personal_data", "Can see customers' names, phones and addresses in full")
         ]
-        constraints = [*parcel.CONSTRAINTS, *schema.CONSTRAINTS]
-        indexes = [*parcel.INDEXES, *schema.INDEXES]
+        constraints = [*parcel.CONSTRAINTS, *receipt.CONSTRAINTS, *schema.CONSTRAINTS]
+        indexes = [*parcel.INDEXES, *receipt.INDEXES, *schema.INDEXES]
 
     def __str__(self) -> str:
         return self.public_tracking_id
@@ -214,8 +228,7 @@ class Order(FSMModelMixin, Parcel):
         self._end_job(JobStatus.COMPLETED, "")
         self.delivered_at = at
         self.hand_over()
-        # `pod.proofs` clears it; at the drop point in this same transaction.
-        self.proof_missing = self.pod_requirement != PodRequirement.NONE
+        self.proof_missing = self.lacks_proof
         return Happened(EventType.DELIVERED, message, {"on_time": at <= self.deliver_by})
 
     @_transition
@@ -270,7 +283,7 @@ class Order(FSMModelMixin, Parcel):
         self.reason_code, self.cancel_reason = "", ""
         self.lift_hold()
         self.hand_over()
-        self.proof_missing = self.pod_requirement != PodRequirement.NONE
+        self.proof_missing = self.lacks_proof
         payload = {"outcome": Status.DELIVERED, "was": was, "on_time": at <= self.deliver_by}
         return Happened(event, why, payload)
 
@@ -311,6 +324,7 @@ class Order(FSMModelMixin, Parcel):
             raise ValueError(f"Order {self.pk} is {self.status} without a job.")
         job.status, job.ended_because, job.ended_at = status, why[:300], timezone.now()
         job.eta_at = None
+        self.proof_awaited_since = None
         return job
 
     # --- derived values --------------------------------------------------------------------------

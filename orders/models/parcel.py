@@ -1,14 +1,17 @@
-"""Custody of an order's parcel: the columns, and the changes of its holder.
+"""The parcel of an order: what it is, its custody, and the changes of its holder.
 
 The methods change the order in memory and return the event. `orders.custody` has the verbs that
 lock, check, save and record.
 """
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from fleet.feasibility.rules import PayloadType
 from fleet.models import Drone, Hub
+from orders import tracking_ids
 from orders.models.jobs import DeliveryJob
 from orders.states import (
     AT_REST,
@@ -32,6 +35,19 @@ AWAITS_STAFF = Q(live_mode=True) & (
 class Parcel(models.Model):
     """Exactly one holder at any time. A hold keeps a queued order out of dispatch."""
 
+    payload_weight_kg = models.FloatField()
+    payload_type = models.CharField(max_length=12, choices=PayloadType, default=PayloadType.PARCEL)
+    payload_size_cm = ArrayField(
+        models.FloatField(), size=3, null=True, blank=True, help_text="Length, width, height."
+    )
+    label_id = models.CharField(
+        max_length=tracking_ids.SHORT_LENGTH,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The short id on its label, if the tracking id has changed since.",
+    )
     holder = models.CharField(max_length=12, choices=Holder, default=Holder.SENDER, editable=False)
     holder_drone = models.ForeignKey(
         Drone,
@@ -53,6 +69,7 @@ class Parcel(models.Model):
     hold_since = models.DateTimeField(null=True, editable=False)
 
     # Fields of Order, declared here for the type checker.
+    public_tracking_id: str
     pickup_lat: float
     pickup_lng: float
     current_job: "DeliveryJob | None"
@@ -66,6 +83,11 @@ class Parcel(models.Model):
         if self.holder_hub is not None:
             return self.holder_hub.lat, self.holder_hub.lng
         return self.pickup_lat, self.pickup_lng
+
+    @property
+    def short_id(self) -> str:
+        """The short name of the parcel, as on its label; it stays when the link is renewed."""
+        return tracking_ids.short(self.label_id or self.public_tracking_id)
 
     @property
     def is_at_rest(self) -> bool:

@@ -10,7 +10,8 @@ from django.db.models.functions import Concat
 
 from fleet.feasibility.rules import Rules
 from orders.models import parcel, search
-from orders.states import IN_FLIGHT, TERMINAL, Holder, Status
+from orders.models.spot import waits_for_spot
+from orders.states import IN_FLIGHT, TERMINAL, Holder, Scenario, Status
 from wingxtra.accounts.identity import Caller, Role
 
 if TYPE_CHECKING:
@@ -47,13 +48,15 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def ready_for(self, rules: Rules, now: datetime) -> Self:
         """Orders whose parcel is ready when a drone can be there, so that no drone waits at a
-        pickup. If the policy requires it, only those whose parcel was reported ready.
+        pickup, and whose customer is not asked for the exact spot just now. If the policy requires
+        it, only those whose parcel was reported ready.
         """
+        asked = self.exclude(waits_for_spot(rules, now))
         reported_ready = Q(parcel_ready_at__isnull=False) | ~Q(holder=Holder.SENDER)
         if rules.ready_required:
-            return self.filter(reported_ready)
+            return asked.filter(reported_ready)
         soonest = now + timedelta(seconds=rules.launch_time_s)
-        return self.filter(reported_ready | Q(ready_at__isnull=True) | Q(ready_at__lte=soonest))
+        return asked.filter(reported_ready | Q(ready_at__isnull=True) | Q(ready_at__lte=soonest))
 
     def awaiting_staff(self) -> Self:
         """Orders whose parcel is not where it should be, or whose reports contradict each other."""
@@ -99,6 +102,17 @@ class OrderQuerySet(models.QuerySet["Order"]):
 
     def missing_proof(self) -> Self:
         return self.filter(status=Status.DELIVERED, proof_missing=True, forgotten_at__isnull=True)
+
+    def proof_untold(self, delivered_before: datetime) -> Self:
+        """Delivered before this time without their proof, and their merchants are not told yet.
+        Test orders that play this do not wait for the time.
+        """
+        is_due = Q(delivered_at__lte=delivered_before) | Q(test_scenario=Scenario.PROOF_MISSING)
+        return self.missing_proof().filter(is_due, proof_missed_at__isnull=True)
+
+    def awaiting_proof(self) -> Self:
+        """Handed over as the drone reports; the policy waits for the proof."""
+        return self.filter(proof_awaited_since__isnull=False)
 
     def to_be_forgotten(self, ended_before: datetime) -> Self:
         """Orders that ended before this time and still have personal data."""

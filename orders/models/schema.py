@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Upper
 
-from fleet.models import on_earth
+from fleet.models import is_a_size, on_earth
 from orders.models.queries import SEARCHED
 from orders.states import TERMINAL, WITH_A_JOB, Status
 
@@ -23,6 +23,10 @@ CONSTRAINTS = [
     models.CheckConstraint(
         name="order_weight_sensible",
         condition=Q(payload_weight_kg__gt=0, payload_weight_kg__lte=1000),
+    ),
+    models.CheckConstraint(
+        name="order_size_sensible",
+        condition=Q(payload_size_cm__isnull=True) | is_a_size("payload_size_cm"),
     ),
     models.CheckConstraint(
         name="order_window_in_order",
@@ -54,6 +58,11 @@ INDEXES = [
     # For selective filters.
     models.Index(fields=["status", "-created_at", "-id"], name="order_status_newest"),
     models.Index(fields=["priority", "-created_at", "-id"], name="order_priority_newest"),
+    models.Index(
+        fields=["store", "-created_at", "-id"],
+        name="order_store_newest",
+        condition=Q(store__isnull=False),
+    ),
     models.Index(fields=["deliver_by"], name="order_promise"),
     models.Index(fields=["merchant", "updated_at"], name="order_merchant_updated"),
     models.Index(
@@ -66,7 +75,6 @@ INDEXES = [
         name="order_open",
         condition=~Q(status__in=TERMINAL),
     ),
-    models.Index(fields=["delivered_at"], name="order_proofless", condition=Q(proof_missing=True)),
     # Every search scans the index's pending list of new entries: keep it short.
     GinIndex(
         OpClass(Upper(SEARCHED), name="gin_trgm_ops"),

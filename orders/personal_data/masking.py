@@ -20,3 +20,8 @@ def masked_email(email: str) -> str:
     """The first letter and the domain."""
     name, _, domain = email.partition("@")
     return f"{name[:1]}{STARS}@{domain}" if domain else ""
+
+
+def masked_text(text: str) -> str:
+    """Only that there is one."""
+    return STARS if text else ""

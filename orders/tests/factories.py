@@ -11,10 +11,22 @@ from fleet.feasibility.rules import PayloadType
 from fleet.models import Drone, ServiceArea
 from fleet.tests.factories import DroneFactory, ServiceAreaFactory
 from orders import lifecycle
-from orders.models import Order
+from orders.models import Order, Store
 from orders.states import MISSION_STEPS, CancelReason, JobStatus, PodRequirement, Status
 from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory
+
+
+class StoreFactory(factory.django.DjangoModelFactory):
+    """A store in Accra that is always open."""
+
+    class Meta:
+        model = Store
+
+    merchant = factory.SubFactory(MerchantFactory)
+    name = factory.Sequence(lambda n: f"Store {n}")
+    lat = 5.6037
+    lng = -0.1870
 
 
 class OrderFactory(factory.django.DjangoModelFactory):

@@ -8,6 +8,7 @@ from fleet.feasibility.geometry import EARTH_RADIUS_M
 from fleet.models import Drone, Hub
 from fleet.tests.factories import ACCRA, DroneFactory, HubFactory
 from orders import lifecycle
+from orders.loading.access import Place
 from orders.models import Loader, Order
 from orders.states import JobStatus, Status
 from orders.tests.factories import order_in
@@ -19,10 +20,11 @@ METRE_DEG = 360 / (2 * 3.141592653589793 * EARTH_RADIUS_M)
 FAR = {"pickup_lat": ACCRA[0] + 2000 * METRE_DEG, "pickup_lng": ACCRA[1]}
 
 
-def loader_at(*hubs: Hub, **attributes: Any) -> User:
+def loader_at(*places: Place, **attributes: Any) -> User:
     user: User = UserFactory(loader=True, **attributes)
-    for hub in hubs:
-        Loader.objects.create(user=user, hub=hub)
+    for place in places:
+        is_hub = isinstance(place, Hub)
+        Loader.objects.create(user=user, **{"hub" if is_hub else "store": place})
     return user
 
 

@@ -39,19 +39,27 @@ def test_the_list_masks_names_and_phone_numbers(browser: Client) -> None:
     assert "***567" in page
 
 
+PRIVATE = {
+    "dropoff_address": "12 Ring Road",
+    "dropoff_instructions": "Mind the dog",
+    "metadata": {"basket": "of Kofi"},
+}
+
+
 def test_the_page_shows_them_in_full_to_operations(browser: Client) -> None:
-    order = OrderFactory()
+    order = OrderFactory(payload_size_cm=[30, 20, 12.5], **PRIVATE)
     page = browser.get(reverse("admin:orders_order_change", args=[order.pk])).content.decode()
-    assert "Ama Mensah" in page
-    assert "+233241234567" in page
+    for shown in ("Ama Mensah", "+233241234567", "12 Ring Road", "Mind the dog", "basket: of Kofi"):
+        assert shown in page
+    assert "Parcel, 0.8 kg, 30 × 20 × 12.5 cm" in page
 
 
 def test_the_page_masks_them_for_readers() -> None:
-    order = OrderFactory()
+    order = OrderFactory(**PRIVATE)
     url = reverse("admin:orders_order_change", args=[order.pk])
     page = browser_of(Role.READONLY).get(url).content.decode()
-    assert "Mensah" not in page
-    assert "+233241234567" not in page
+    for hidden in ("Mensah", "+233241234567", "Ring Road", "the dog", "of Kofi"):
+        assert hidden not in page
 
 
 def test_readers_do_not_find_by_what_they_may_not_read() -> None:

@@ -89,7 +89,7 @@ def test_input_is_read_as_rest_framework_would_read_it(changes: dict[str, Any]) 
         ("pickup_lat", "missing", "required"),
         ("dropoff_lng", "missing", "required"),
         ("payload_weight_kg", "missing", "required"),
-        ("pickup_lat", None, "null"),
+        ("pickup_lat", None, "required"),
         ("dropoff_lat", None, "null"),
         ("payload_weight_kg", None, "null"),
         ("priority", None, "null"),

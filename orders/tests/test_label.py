@@ -1,6 +1,9 @@
 """The label of a parcel, and the callers who may get it."""
 
+import base64
+import re
 import xml.etree.ElementTree as ET
+import zlib
 from typing import Any
 
 import pytest
@@ -49,6 +52,96 @@ def test_a_label_is_valid_svg_for_any_pickup_name(name: str) -> None:
     order = OrderFactory(pickup_name=name, external_id=name[:64])
     answer = api_client(UserFactory(ops=True)).get(path_of(order))
     assert all(len(text) <= 48 for text in texts_of(answer))
+
+
+# --- as PDF --------------------------------------------------------------------------------------
+
+MM = 72 / 25.4
+
+
+def streams_of(pdf: bytes) -> list[str]:
+    """The decoded streams of a PDF."""
+    found = []
+    for filters, packed in re.findall(
+        rb"/Filter \[ (.*?) \].*?\bstream\r?\n(.*?)endstream", pdf, re.DOTALL
+    ):
+        data = base64.a85decode(packed.strip()[:-2]) if b"ASCII85" in filters else packed
+        found.append(zlib.decompress(data).decode("latin-1"))
+    return found
+
+
+def code_in(drawing: str) -> list[list[int]]:
+    """The modules of the QR code, read back from its rectangles."""
+    runs = [
+        [float(number) for number in run]
+        for run in re.findall(r"([\d.]+) ([\d.]+) ([\d.]+) ([\d.]+) re", drawing)
+    ]
+    side = runs[0][3]
+    size = round(40 * MM / side)
+    code = [[0] * size for _ in range(size)]
+    for x, y, width, _ in runs:
+        row = round((57 * MM - y) / side) - 1
+        first = round((x - 5 * MM) / side)
+        code[row][first : first + round(width / side)] = [1] * round(width / side)
+    return code
+
+
+@pytest.mark.parametrize(
+    ("query", "accept"),
+    [("?format=pdf", "*/*"), ("", "application/pdf"), ("", "image/svg+xml;q=0.5,application/pdf")],
+)
+def test_a_label_is_a_pdf_where_it_is_asked_for(query: str, accept: str) -> None:
+    order = OrderFactory(public_tracking_id="7Q2KM9XW4TZ1H")
+    client = api_client(UserFactory(ops=True))
+    answer = client.get(path_of(order) + query, headers={"accept": accept})
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/pdf")
+    assert 'filename="label-7Q2K-M9XW.pdf"' in answer.headers["Content-Disposition"]
+    assert answer.content.startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize(
+    ("query", "accept"), [("", "text/html,*/*;q=0.8"), ("", "text/csv"), ("?format=svg", "*/*")]
+)
+def test_a_label_is_svg_otherwise(query: str, accept: str) -> None:
+    client = api_client(UserFactory(ops=True))
+    answer = client.get(path_of(OrderFactory()) + query, headers={"accept": accept})
+    assert answer.headers["Content-Type"] == "image/svg+xml"
+
+
+def test_another_format_is_refused_with_the_choices() -> None:
+    refused = api_client(UserFactory(ops=True)).get(path_of(OrderFactory()) + "?format=png")
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["message"] == "Must be one of svg, pdf."
+
+
+def test_the_pdf_has_the_same_code_and_every_letter_of_the_names(settings: Settings) -> None:
+    settings.PUBLIC_BASE_URL = "https://delivery.example"
+    order = OrderFactory(pickup_name="Ɛfua’s Apɔtikɛ", external_id="R-1042", priority="MEDICAL")
+    client = api_client(UserFactory(ops=True))
+    pdf = client.get(path_of(order) + "?format=pdf").content
+    assert pdf == client.get(path_of(order) + "?format=pdf").content
+    assert pdf.count(b"/Type /Page\n") == 1
+    box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", pdf)
+    assert [round(float(side) / MM) for side in box.groups()] == [100, 62]
+
+    streams = streams_of(pdf)
+    (drawing,) = [one for one in streams if " Tf " in one]
+    scan_url = f"https://delivery.example/load/scan/{order.pk}"
+    assert code_in(drawing) == [list(row) for row in segno.make(scan_url, error="m").matrix]
+    # The letters are numbers of the embedded font; its maps name them.
+    maps = "".join(one for one in streams if "begincmap" in one)
+    for letter in "ƐfuaApɔtikɛR-1042Medical":
+        assert f"<{ord(letter):04X}>" in maps
+
+
+@pytest.mark.parametrize("name", ["W" * 120, "\x01", "", "汉字 😀"])
+def test_a_pdf_is_made_for_any_name(name: str) -> None:
+    order = OrderFactory(pickup_name=name, external_id=None)
+    answer = api_client(UserFactory(ops=True)).get(path_of(order) + "?format=pdf")
+    assert answer.status_code == 200
+
+
+# --- who gets it ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

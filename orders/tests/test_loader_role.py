@@ -13,7 +13,7 @@ from fleet.models import Hub
 from fleet.tests.factories import HubFactory
 from orders.models import Loader, Order
 from orders.states import Status
-from orders.tests.factories import order_in
+from orders.tests.factories import StoreFactory, order_in
 from orders.tests.loading import browser_of, drone_of, loader_at
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey, User
@@ -135,7 +135,7 @@ def new_user(**changed: Any) -> dict[str, Any]:
 def test_an_administrator_creates_a_loader_with_a_hub(hub: Hub) -> None:
     browser = browser_of(UserFactory(admin=True))
     add = reverse("admin:accounts_user_add")
-    assert "Hubs of a loader" in browser.get(add).content.decode()
+    assert "Places of a loader" in browser.get(add).content.decode()
 
     answer = browser.post(add, new_user(**{"loads_at-0-hub": hub.pk}))
 
@@ -150,10 +150,20 @@ def test_a_loader_needs_a_hub_and_other_roles_have_none(hub: Hub) -> None:
     browser = browser_of(UserFactory(admin=True))
     add = reverse("admin:accounts_user_add")
     answer = browser.post(add, new_user())
-    assert "Choose the hub at which the loader works." in answer.content.decode()
+    assert "Choose the hub or the store at which the loader works." in answer.content.decode()
     answer = browser.post(add, new_user(role=Role.OPS, **{"loads_at-0-hub": hub.pk}))
-    assert "Only the loader role belongs to hubs." in answer.content.decode()
+    assert "Only the loader role belongs to places." in answer.content.decode()
     assert not User.objects.filter(username="esi").exists()
+
+
+def test_an_administrator_creates_a_loader_with_a_store(hub: Hub) -> None:
+    browser = browser_of(UserFactory(admin=True))
+    add, store = reverse("admin:accounts_user_add"), StoreFactory()
+    both = {"loads_at-0-hub": hub.pk, "loads_at-0-store": store.pk}
+    assert "Choose a hub or a store, not both." in browser.post(add, new_user(**both)).text
+    answer = browser.post(add, new_user(**{"loads_at-0-store": store.pk}))
+    assert answer.status_code == 302, answer.text
+    assert Loader.objects.get().store == store
 
 
 def test_the_database_allows_one_row_per_loader_and_hub_and_no_loader_key(
@@ -161,5 +171,7 @@ def test_the_database_allows_one_row_per_loader_and_hub_and_no_loader_key(
 ) -> None:
     with pytest.raises(IntegrityError, match="loader_once_per_hub"), transaction.atomic():
         Loader.objects.create(user=kofi, hub=hub)
+    with pytest.raises(IntegrityError, match="loader_at_one_place"), transaction.atomic():
+        Loader.objects.create(user=kofi)
     with pytest.raises(IntegrityError, match="apikey_is_no_loader"), transaction.atomic():
         ApiKey.issue(name="till 3", role=Role.LOADER)

@@ -355,7 +355,7 @@ def test_a_loader_sees_only_its_own_hub(hub: Hub, browser: Client) -> None:
 def test_a_loader_without_a_hub_sees_nothing(hub: Hub) -> None:
     browser = browser_of(loader_at())
     order = stored_at(hub)
-    assert "You have no hub yet." in browser.get("/load/").content.decode()
+    assert "You have no place yet." in browser.get("/load/").content.decode()
     assert browser.get(page_of(hub)).status_code == 404
     assert browser.get(scan_of(order)).status_code == 404
 

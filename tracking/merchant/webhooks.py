@@ -1,6 +1,7 @@
 """The merchant's webhooks of a mode: made, changed, tried out, switched off, removed."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from wingxtra.broker import enqueue
 from wingxtra.console.registry import Tone
 from wingxtra.problems import FieldProblem, NotFound, Problem
 
+# How far back failed deliveries are sent again, in hours.
+SPANS = {"1": "the last hour", "24": "the last day", "72": "the last 3 days", "720": "30 days"}
 EVENTS = [(f"order.{kind.lower()}", kind.label) for kind in EventType]
 
 
@@ -155,6 +158,7 @@ def _page(
         "last_success": _last_success(endpoint, now),
         "former_until": former_until if former_until and former_until > now else None,
         "form": form or WebhookForm(initial=values),
+        "spans": SPANS.items(),
         "refused": refused.detail if refused else "",
         **webhook_log.rows(request, endpoint, now),
     }
@@ -169,6 +173,7 @@ def _act(request: HttpRequest, endpoint: WebhookEndpoint) -> HttpResponse:
         "on": _switch,
         "off": _switch,
         "change": _change,
+        "replay": _replay_failed,
     }
     handler = handlers.get(request.POST.get("do", ""))
     if handler is None:
@@ -200,6 +205,18 @@ def _change(request: HttpRequest, endpoint: WebhookEndpoint) -> HttpResponse:
         return _page(request, endpoint, form=form)
     endpoints.change(endpoint.pk, values)
     frame.say(request, "The webhook is changed.")
+    return frame.see_other(frame.address(request, "webhook", endpoint.pk))
+
+
+def _replay_failed(request: HttpRequest, endpoint: WebhookEndpoint) -> HttpResponse:
+    hours = request.POST.get("hours", "")
+    if hours not in SPANS:
+        raise Problem("invalid", "Choose how far back.")
+    since = timezone.now() - timedelta(hours=int(hours))
+    replayed = endpoints.replay_failed(endpoint.pk, since)
+    enqueue(actors.sweep_webhooks)
+    events = "event is" if replayed == 1 else "events are"
+    frame.say(request, f"{replayed} {events} sent again, the oldest first.")
     return frame.see_other(frame.address(request, "webhook", endpoint.pk))
 
 

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Exists, Q
 from django.utils import timezone
 
-from orders.models import Order
+from orders.models import DeliveryEvent, Order
 from wingxtra.outbox import Outgoing, OutgoingQuerySet
 
 # Claims at a time: a slow gateway must not take all workers.
@@ -38,11 +38,13 @@ class CustomerMessage(Outgoing):
         ARRIVING = "ARRIVING", "Drone arriving"
         DELIVERED = "DELIVERED", "Delivered"
         DELAYED = "DELAYED", "Delayed"
+        NEW_TIME = "NEW_TIME", "New time"
         CANCELED = "CANCELED", "Canceled"
         FAILED = "FAILED", "Not delivered"
 
     class Channel(models.TextChoices):
         SMS = "sms", "SMS"
+        WHATSAPP = "whatsapp", "WhatsApp"
         EMAIL = "email", "E-mail"
         CONSOLE = "console", "Console"
 
@@ -50,11 +52,26 @@ class CustomerMessage(Outgoing):
         WAITING = "WAITING", "Waiting"
         SENT = "SENT", "Sent"
         GIVEN_UP = "GIVEN_UP", "Given up"
+        REPLACED = "REPLACED", "Sent by SMS instead"
         DROPPED = "DROPPED", "Not needed any more"
+
+    class Receipt(models.TextChoices):
+        SENT = "SENT", "On its way"
+        DELIVERED = "DELIVERED", "On the phone"
+        READ = "READ", "Read"
+        FAILED = "FAILED", "Not delivered"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     order = models.ForeignKey(
         Order, on_delete=models.PROTECT, related_name="messages", db_index=False
+    )
+    event = models.ForeignKey(
+        DeliveryEvent,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_index=False,
+        help_text="What it tells of, for a kind that can be told several times.",
     )
     kind = models.CharField(max_length=10, choices=Kind)
     channel = models.CharField(max_length=8, choices=Channel)
@@ -71,6 +88,12 @@ class CustomerMessage(Outgoing):
     )
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True)
+    # Meta's id contains the number.
+    gateway_id = models.CharField(max_length=200, blank=True, help_text="WhatsApp's id of it.")
+    receipt = models.CharField(
+        max_length=10, choices=Receipt, blank=True, help_text="What WhatsApp reported last."
+    )
+    receipt_at = models.DateTimeField(null=True)
 
     objects = CustomerMessageQuerySet.as_manager()
 
@@ -78,8 +101,15 @@ class CustomerMessage(Outgoing):
         ordering = ["-created_at", "-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["order", "kind", "channel"], name="message_told_once_per_channel"
-            )
+                fields=["order", "kind", "channel"],
+                condition=Q(event__isnull=True),
+                name="message_told_once_per_channel",
+            ),
+            models.UniqueConstraint(
+                fields=["event", "channel"],
+                condition=Q(event__isnull=False),
+                name="message_told_once_per_event",
+            ),
         ]
         indexes = [
             models.Index(

@@ -36,7 +36,7 @@ def send_code_again(order_id: UUID, *, by: Actor, why: str) -> list[UUID]:
         if refused := why_not(order):
             raise Conflict("code_not_sendable", refused, current_status=order.status)
         CustomerMessage.objects.filter(order=order, kind=Kind.LAUNCHED).delete()
-        rows.extend(triggers.write([(order, Kind.LAUNCHED)]))
+        rows.extend(triggers.write([triggers.Wanted(order, Kind.LAUNCHED)]))
         return Happened(EventType.DETAILS_CHANGED, f"The code is sent again: {why}")
 
     lifecycle.amend(order_id, by=by, happened=again)

@@ -1,4 +1,4 @@
-"""Channels to a customer: e-mail, SMS by any HTTP gateway, and the terminal.
+"""Channels to a customer: e-mail, SMS by any HTTP gateway, WhatsApp, and the terminal.
 
 Errors are logged, so they contain neither addresses nor the answers of gateways.
 """
@@ -7,50 +7,30 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from smtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
 from urllib.parse import quote_plus, urlsplit
-from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import EmailMessage
 
 from orders.personal_data.masking import masked_email, masked_phone
+from tracking.messages import whatsapp
 from tracking.messages.models import CustomerMessage
+from tracking.messages.outgoing import Message, NotSent, is_permanent
 from wingxtra.exchange import EXCHANGE_ERRORS, address, exchange
 
 Channel = CustomerMessage.Channel
 
-# 4xx statuses that HTTP calls temporary, or that blame our key or URL and not the message.
-RETRYABLE_STATUSES = (401, 403, 404, 408, 425, 429)
 
-
-class NotSent(Exception):
-    """The text is for staff. `permanent`: a retry would fail as well."""
-
-    def __init__(self, why: str, *, permanent: bool = False) -> None:
-        super().__init__(why)
-        self.permanent = permanent
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """`id` is the same in each try, so that a gateway can drop duplicates."""
-
-    id: UUID
-    address: str
-    subject: str
-    text: str
-
-
-def send(channel: str, message: Message) -> None:
-    """Raises NotSent."""
-    senders: dict[str, Callable[[Message], None]] = {
+def send(channel: str, message: Message) -> str:
+    """Returns the gateway's id of the message, if it has one. Raises NotSent."""
+    senders: dict[str, Callable[[Message], str | None]] = {
         Channel.SMS: _by_sms,
         Channel.EMAIL: _by_email,
+        Channel.WHATSAPP: whatsapp.send,
         Channel.CONSOLE: _on_the_terminal,
     }
-    senders[channel](message)
+    return senders[channel](message) or ""
 
 
 def _by_email(message: Message) -> None:
@@ -88,11 +68,7 @@ def _by_sms(message: Message) -> None:
     except (*EXCHANGE_ERRORS, ValueError) as error:
         raise NotSent(f"The SMS gateway was not reached: {type(error).__name__}.") from None
     if not 200 <= status < 300:
-        refused = 400 <= status < 500
-        raise NotSent(
-            f"The SMS gateway answered {status}.",
-            permanent=refused and status not in RETRYABLE_STATUSES,
-        )
+        raise NotSent(f"The SMS gateway answered {status}.", permanent=is_permanent(status))
 
 
 def filled_in(template: str, message: Message, content_type: str) -> str:

@@ -10,16 +10,25 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
+from dispatch.missions import discrepancies
 from orders.models import Order
-from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, Status
-from tracking import doubts
+from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, EventType, Status
 from tracking.messages import sender
 from tracking.messages.models import CodeToTell, CustomerMessage
-from tracking.messages.sender import Message, NotSent
-from tracking.messages.texts import rendered
-from tracking.messages.triggers import NEAR, Kind, State, address, log
+from tracking.messages.outgoing import Message, NotSent
+from tracking.messages.texts import language_of, rendered
+from tracking.messages.triggers import (
+    NEAR,
+    Kind,
+    State,
+    address,
+    can_be_sms,
+    log,
+    write_sms_instead,
+)
 from tracking.webhooks import secrets
 from wingxtra import outbox
 from wingxtra.outbox import Claim, ClaimLost
@@ -31,9 +40,17 @@ VALID_STATUSES = {
     Kind.CANCELED: (Status.CANCELED,),
 }
 # Dropped once the order is over.
-ONLY_WHILE_UNDER_WAY = (Kind.RECEIVED, Kind.LAUNCHED, Kind.ARRIVING, Kind.DELAYED)
+ONLY_WHILE_UNDER_WAY = (
+    Kind.RECEIVED,
+    Kind.LAUNCHED,
+    Kind.ARRIVING,
+    Kind.DELAYED,
+    Kind.NEW_TIME,
+)
 RECHECK_AFTER = timedelta(seconds=10)
 PAUSES_S = (10, 30, 120, 600, 1800, 3600, 7200)
+# A WhatsApp message that can be an SMS is given up sooner.
+RETRIES_BEFORE_SMS = 2
 CLAIM = timedelta(seconds=90)
 REDACTED = "••••••"
 
@@ -53,10 +70,15 @@ def deliver(message_id: UUID) -> bool:
 
 def _deliver(claim: Claim[CustomerMessage]) -> bool:
     """Raises ClaimLost."""
-    row = claim.mine().select_related("order__merchant", "order__current_job")
+    row = claim.mine().select_related(
+        "order__merchant", "order__service_area", "order__current_job"
+    )
     message = claim.read(row)
     changes = _try(message)
-    claim.end(**changes)
+    with transaction.atomic():
+        claim.end(**changes)
+        if changes.get("state") == State.GIVEN_UP:
+            write_sms_instead(message)
     log.info(
         "message_tried",
         message_id=str(message.pk),
@@ -72,10 +94,8 @@ def _deliver(claim: Claim[CustomerMessage]) -> bool:
 def _try(message: CustomerMessage) -> dict[str, Any]:
     """Try to send once. Returns the columns of the row that change."""
     order = message.order
-    if order.is_terminal and message.kind in ONLY_WHILE_UNDER_WAY:
-        return {"state": State.DROPPED, "problem": f"The order is {order.status} already."}
-    if order.status not in VALID_STATUSES.get(Kind(message.kind), Status):
-        return {"state": State.DROPPED, "problem": f"The order is {order.status} now."}
+    if outdated := _why_outdated(message, order):
+        return {"state": State.DROPPED, "problem": outdated}
     if message.kind == Kind.LAUNCHED and order.status not in IN_FLIGHT:
         problem = "No drone is in the air now. The message waits for the next launch."
         return {"next_try_at": timezone.now() + RECHECK_AFTER, "problem": problem}
@@ -94,18 +114,36 @@ def _try(message: CustomerMessage) -> dict[str, Any]:
         "tries": message.tries + 1,
     }
     try:
-        sender.send(message.channel, Message(message.pk, to, subject, text))
+        outgoing = Message(message.pk, to, subject, text, language_of(order))
+        changes["gateway_id"] = sender.send(message.channel, outgoing)
     except NotSent as error:
         changes["problem"] = str(error)[:300]
-        if error.permanent or message.tries >= len(PAUSES_S):
+        retries = RETRIES_BEFORE_SMS if can_be_sms(message) else len(PAUSES_S)
+        if error.permanent or message.tries >= retries:
             return {**changes, "state": State.GIVEN_UP}
         pause = outbox.pause(message.tries + 1, PAUSES_S)
         return {**changes, "next_try_at": timezone.now() + pause}
     return {**changes, "state": State.SENT, "sent_at": timezone.now(), "problem": ""}
 
 
+def _why_outdated(message: CustomerMessage, order: Order) -> str:
+    """Why the message is not true any more; empty when it is."""
+    if order.is_terminal and message.kind in ONLY_WHILE_UNDER_WAY:
+        return f"The order is {order.status} already."
+    if order.status not in VALID_STATUSES.get(Kind(message.kind), Status):
+        return f"The order is {order.status} now."
+    if message.kind == Kind.DELAYED and order.status in AT_THE_DROP_POINT:
+        return "The drone is there."
+    if message.kind == Kind.DELAYED and order.sla(timezone.now()) == "on_time":
+        return "The order is expected in time again."
+    later = order.events.filter(type=EventType.RESCHEDULED, pk__gt=message.event_id or 0)
+    if message.event_id and later.exists():
+        return "The order was rescheduled since."
+    return ""
+
+
 def _is_near(order: Order, now: datetime) -> bool:
-    if doubts.is_doubted(order):
+    if discrepancies.is_doubted(order):
         return False
     if order.status != Status.ENROUTE:
         return order.status in AT_THE_DROP_POINT

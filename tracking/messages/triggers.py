@@ -6,16 +6,19 @@ tells of a rolled-back event. `sending.py` sends it after commit.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q
 
+from dispatch.missions import discrepancies
+from orders.changes.details import ADDRESSES
 from orders.models import DeliveryEvent, Order, OrderQuerySet
-from orders.states import AT_THE_DROP_POINT, TERMINAL, EventType, Status
-from tracking import doubts
+from orders.states import IN_FLIGHT, TERMINAL, EventType, Status
+from tracking.messages import whatsapp
 from tracking.messages.models import CodeToTell, CustomerMessage
 from tracking.webhooks import secrets
 
@@ -25,28 +28,35 @@ Kind, Channel, State = CustomerMessage.Kind, CustomerMessage.Channel, CustomerMe
 KINDS = {
     EventType.CREATED: Kind.RECEIVED,
     EventType.LAUNCHED: Kind.LAUNCHED,
+    EventType.RESCHEDULED: Kind.NEW_TIME,
+    EventType.DELAY_PREDICTED: Kind.DELAYED,
     EventType.ARRIVED: Kind.ARRIVING,  # if `write_arrivals` has not written it before
     EventType.DELIVERED: Kind.DELIVERED,
     EventType.CANCELED: Kind.CANCELED,
     EventType.FAILED: Kind.FAILED,
     EventType.ABORTED: Kind.FAILED,
 }
+# These may be told again, about another event.
+PER_EVENT = (Kind.NEW_TIME, Kind.DELAYED)
+# Events that send a message a second time.
+TOLD_AGAIN = (EventType.TRACKING_RENEWED,)
 # After a correction the customer gets a message about the new outcome.
 CORRECTED_TO: dict[str, CustomerMessage.Kind] = {
     Status.DELIVERED: Kind.DELIVERED,
     Status.FAILED: Kind.FAILED,
 }
-NO_DELAY_MESSAGE = (*AT_THE_DROP_POINT, *TERMINAL)
-# An ETA within this time after `deliver_by` does not count as late: forecasts are not exact.
-LATE_BY = timedelta(minutes=5)
-# Older delays get no message.
-MAX_DELAY_AGE = timedelta(hours=12)
 # Enough time to walk to the door.
 NEAR = timedelta(minutes=2)
 # On a short flight the launch message is enough.
 MIN_GAP_AFTER_LAUNCH = timedelta(minutes=1)
 
 MAX_PER_RUN = 200
+
+
+class Wanted(NamedTuple):
+    order: Order
+    kind: CustomerMessage.Kind
+    event: DeliveryEvent | None = None
 
 
 def write_messages(events: Sequence[DeliveryEvent]) -> list[UUID]:
@@ -60,10 +70,22 @@ def write_messages(events: Sequence[DeliveryEvent]) -> list[UUID]:
     ended = [event.order_id for event in events if event.status in TERMINAL]
     if ended:
         CodeToTell.objects.filter(order_id__in=ended).delete()
-    return write((e.order, kind) for e in events if (kind := _kind_of(e)) is not None)
+    return write(
+        Wanted(
+            e.order, kind, e if kind in PER_EVENT or e.type == EventType.TRACKING_RENEWED else None
+        )
+        for e in events
+        if (kind := _kind_of(e)) is not None
+    )
 
 
 def _kind_of(event: DeliveryEvent) -> CustomerMessage.Kind | None:
+    if event.type == EventType.TRACKING_RENEWED:
+        return _brings_the_link(event.order)
+    if event.type == EventType.DETAILS_CHANGED and set(ADDRESSES) & set(
+        event.payload.get("fields", ())
+    ):
+        return Kind.RECEIVED  # unless it was written before
     if event.type != EventType.CORRECTED:
         return KINDS.get(EventType(event.type))
     # A correction between FAILED and ABORTED changes nothing for the customer.
@@ -71,14 +93,11 @@ def _kind_of(event: DeliveryEvent) -> CustomerMessage.Kind | None:
     return CORRECTED_TO[outcome] if Status.DELIVERED in (was, outcome) else None
 
 
-def write_delays(now: datetime) -> list[UUID]:
-    """Write a message for each order that is late or will be late. Returns the messages' ids."""
-    late = Q(deliver_by__range=(now - MAX_DELAY_AGE, now)) | Q(
-        current_job__eta_at__gt=F("deliver_by") + LATE_BY
-    )
-    return _write_once(
-        Kind.DELAYED, Order.objects.exclude(status__in=NO_DELAY_MESSAGE).filter(late)
-    )
+def _brings_the_link(order: Order) -> CustomerMessage.Kind | None:
+    """The message that brings the new link is written again, for the event of the renewal."""
+    if order.is_terminal:
+        return None
+    return Kind.LAUNCHED if order.status in IN_FLIGHT else Kind.RECEIVED
 
 
 def write_arrivals(now: datetime) -> list[UUID]:
@@ -93,7 +112,7 @@ def write_arrivals(now: datetime) -> list[UUID]:
         # Without telemetry the ETA is stale: time passes and it falls into the range anyway.
         current_job__flight__isnull=False,
         current_job__flight__link_lost_at__isnull=True,
-    ).exclude(doubts.doubted())
+    ).exclude(discrepancies.doubted())
     return _write_once(Kind.ARRIVING, near)
 
 
@@ -105,14 +124,14 @@ def _write_once(kind: CustomerMessage.Kind, orders: OrderQuerySet) -> list[UUID]
     with transaction.atomic():
         orders = orders.filter(_reachable(), ~Exists(existing))
         orders = orders.select_for_update(skip_locked=True, no_key=True, of=("self",))
-        return write((order, kind) for order in orders[:MAX_PER_RUN])
+        return write(Wanted(order, kind) for order in orders[:MAX_PER_RUN])
 
 
 def _reachable() -> Q:
     """Orders with an address for at least one of the channels."""
-    channels = set(settings.MESSAGE_CHANNELS)
+    channels = set(usable_channels())
     reachable = Q(pk=None)
-    if channels & {Channel.SMS, Channel.CONSOLE}:
+    if channels & {Channel.SMS, Channel.WHATSAPP, Channel.CONSOLE}:
         reachable |= ~Q(customer_phone="")
     if channels & {Channel.EMAIL, Channel.CONSOLE}:
         reachable |= ~Q(customer_email="")
@@ -124,17 +143,60 @@ def _has_messages(order: Order) -> bool:
     return order.live_mode or Channel.CONSOLE in settings.MESSAGE_CHANNELS
 
 
-def write(wanted: Iterable[tuple[Order, CustomerMessage.Kind]]) -> list[UUID]:
+def write(wanted: Iterable[Wanted]) -> list[UUID]:
     """Write one message per kind and per channel that reaches the customer. Returns their ids."""
     rows = [
-        CustomerMessage(order_id=order.pk, kind=kind, channel=channel)
-        for order, kind in wanted
-        for channel in (settings.MESSAGE_CHANNELS if order.live_mode else [Channel.CONSOLE])
-        if _has_messages(order) and address(order, channel)
+        CustomerMessage(order_id=order.pk, event=event, kind=kind, channel=channel)
+        for order, kind, event in wanted
+        for channel in _channels(order)
     ]
     # An order that starts again with another drone sends no message a second time.
     CustomerMessage.objects.bulk_create(rows, ignore_conflicts=True)
     return [row.pk for row in rows]
+
+
+def usable_channels() -> list[str]:
+    """MESSAGE_CHANNELS without one that is not configured."""
+    return [
+        channel
+        for channel in settings.MESSAGE_CHANNELS
+        if channel != Channel.WHATSAPP or whatsapp.is_configured()
+    ]
+
+
+def _channels(order: Order) -> list[str]:
+    """The channels that reach this customer. A phone gets an SMS only if it gets no WhatsApp."""
+    if not _has_messages(order):
+        return []
+    usable = usable_channels() if order.live_mode else [Channel.CONSOLE]
+    reaching = [channel for channel in usable if address(order, channel)]
+    if Channel.WHATSAPP in reaching and Channel.SMS in reaching:
+        reaching.remove(Channel.SMS)
+    return reaching
+
+
+def can_be_sms(message: CustomerMessage) -> bool:
+    """Whether an SMS can take the place of this message."""
+    by_whatsapp = message.channel == Channel.WHATSAPP
+    return by_whatsapp and Channel.SMS in settings.MESSAGE_CHANNELS
+
+
+def write_sms_instead(message: CustomerMessage) -> None:
+    """Replace a WhatsApp message that was given up by an SMS, in the same transaction; once. The
+    sweep sends it.
+    """
+    if not can_be_sms(message):
+        return
+    rows = CustomerMessage.objects
+    replaced = rows.filter(pk=message.pk, state=State.GIVEN_UP).update(state=State.REPLACED)
+    if replaced:
+        sms = CustomerMessage(
+            order_id=message.order_id,
+            event_id=message.event_id,
+            kind=message.kind,
+            channel=Channel.SMS,
+        )
+        rows.bulk_create([sms], ignore_conflicts=True)
 
 
 def _store_codes(orders: dict[UUID, Order]) -> None:
@@ -151,9 +213,12 @@ def _store_codes(orders: dict[UUID, Order]) -> None:
 
 def address(order: Order, channel: str) -> str:
     phone, email = str(order.customer_phone or ""), order.customer_email
-    return {Channel.SMS: phone, Channel.EMAIL: email, Channel.CONSOLE: phone or email}[
-        Channel(channel)
-    ]
+    return {
+        Channel.SMS: phone,
+        Channel.WHATSAPP: phone,
+        Channel.EMAIL: email,
+        Channel.CONSOLE: phone or email,
+    }[Channel(channel)]
 
 
 # --- forgetting ----------------------------------------------------------------------------------
@@ -163,5 +228,5 @@ def forget(order: Order) -> None:
     """Keep that a message was sent; remove its address and text, and the code."""
     rows = CustomerMessage.objects.filter(order=order)
     rows.waiting().revoke(state=State.DROPPED)
-    rows.update(address="", subject="", text="", problem="")
+    rows.update(address="", subject="", text="", problem="", gateway_id="")
     CodeToTell.objects.filter(pk=order.pk).delete()

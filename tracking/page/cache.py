@@ -6,28 +6,35 @@ outsiders see a new position.
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import msgspec
 import redis
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone, translation
 
 from dispatch import testmode
+from dispatch.missions import discrepancies
 from fleet import policy
 from fleet.live import picture
+from orders.changes import dropoff
 from orders.models import DeliveryEvent, Order
 from orders.states import IN_FLIGHT, EventType, Holder, Status
 from orders.tracking_ids import canonical_id
-from tracking import doubts
+from pod import cases
+from pod.models import Case
 from tracking.page import public
-from tracking.page.texts import Situation
+from tracking.page.texts import Situation, Stage
 from wingxtra.problems import NotFound
 
 MAX_AGE_S = 3
+# Longer than a view takes to be built.
+CLOSED_FOR_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +48,22 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownCase:
+    """A case of the customer. `outcome` and `closed_at` once it is answered; `answer`: in words."""
+
+    kind: str
+    opened_at: datetime
+    outcome: str
+    answer: str
+    closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Copy:
-    """The cached view: the API's answer, the fields that only the page shows, and their ETag."""
+    """The cached view: the API's answer, the fields that only the page shows, and their ETag.
+
+    instructions: the customer's own, empty when the link says only that the delivery is over.
+    """
 
     view: dict[str, Any]
     situation: Situation
@@ -52,6 +73,11 @@ class Copy:
     code_locked: bool
     deliver_by: datetime
     dropoff_radius_m: float
+    instructions: str
+    cases: list[ShownCase]
+    takes_cases: bool
+    # Metres to the north and east by which the customer has moved the drop point.
+    dropoff_moved_m: tuple[float, float]
     etag: str
 
 
@@ -92,8 +118,32 @@ def key_of(tracking_id: str) -> str:
 
 def _store(canonical: str) -> bytes:
     encoded = msgspec.json.encode(_build(canonical, timezone.now()))
-    _redis().set(key_of(canonical), encoded, ex=MAX_AGE_S)
+    trip = _redis().pipeline(transaction=False)
+    trip.set(key_of(canonical), encoded, ex=MAX_AGE_S)
+    trip.exists(_closed_key(canonical))
+    if trip.execute()[1]:
+        # The link was renewed after the order was read.
+        _redis().delete(key_of(canonical))
+        raise NotFound("delivery")
     return encoded
+
+
+def close_former_links(events: Sequence[DeliveryEvent], **_: Any) -> None:
+    """Receiver of `lifecycle.recorded`: a link that was renewed is unknown from the commit on."""
+    for event in events:
+        former = event.order.former_tracking_id
+        if event.type == EventType.TRACKING_RENEWED and former is not None:
+            transaction.on_commit(partial(_close, former), robust=True)
+
+
+def _close(former: str) -> None:
+    """First the mark, then the copy: a view that is being built now finds the mark in `_store`."""
+    _redis().set(_closed_key(former), b"1", ex=CLOSED_FOR_S)
+    _redis().delete(key_of(former))
+
+
+def _closed_key(tracking_id: str) -> str:
+    return f"tracking-closed:{tracking_id}"
 
 
 def _canonical(tracking_id: str) -> str:
@@ -117,7 +167,7 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         Order.objects.select_related(
             "current_job", "merchant", "proof", "one_time_code", "service_area"
         )
-        .annotate(is_contradicted=doubts.contradicted())
+        .annotate(is_contradicted=discrepancies.contradicted())
         .filter(public_tracking_id=tracking_id)
         .first()
     )
@@ -153,9 +203,22 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         "code_locked": code is not None and code.is_locked,
         "deliver_by": order.deliver_by,
         "dropoff_radius_m": rules.customer_dropoff_radius_m,
+        "instructions": "" if situation.stage == Stage.OVER else order.dropoff_instructions,
+        "cases": _cases(order) if situation.stage != Stage.OVER else [],
+        "takes_cases": cases.takes_cases(order, now),
+        "dropoff_moved_m": dropoff.moved_m(order),
     }
     tag = hashlib.sha256(msgspec.json.encode(fields)).hexdigest()[:32]
     return Copy(**fields, etag=f'"{tag}"')
+
+
+def _cases(order: Order) -> list[ShownCase]:
+    if not order.is_terminal:
+        return []
+    return [
+        ShownCase(case.kind, case.opened_at, case.outcome, case.answer, case.closed_at)
+        for case in Case.objects.filter(order=order).order_by("opened_at")
+    ]
 
 
 def _order_fields(order: Order, rules: policy.Rules, doubted: bool) -> public.OrderFields:
@@ -177,6 +240,8 @@ def _order_fields(order: Order, rules: policy.Rules, doubted: bool) -> public.Or
         holder_since=order.holder_since,
         doubted=doubted,
         forgotten=order.forgotten_at is not None,
+        external_id=order.external_id,
+        unproven=order.pod_requirement if order.proof_missing or order.proof_awaited_since else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""A customer's actions: receive the parcel, and move the drop point.
+"""A customer's actions: receive the parcel, move the drop point, give instructions.
 
 The page and the API both call these functions. Each is idempotent: a second call, from another tab
 or a second tap, changes nothing.
@@ -10,10 +10,11 @@ from typing import Any
 
 from django.utils import timezone
 
-from orders import dropoff, lifecycle
+from orders import lifecycle
+from orders.changes import details, dropoff
 from orders.models import Order
 from orders.states import AT_THE_DROP_POINT, DropoffSource, PodRequirement, Status
-from pod import images, proofs
+from pod import cases, images, proofs
 from pod.serializers import signature_evidence
 from wingxtra.accounts.identity import CUSTOMER
 from wingxtra.problems import Conflict, FieldProblem, Invalid
@@ -76,6 +77,16 @@ def confirm(order: Order) -> None:
     )
 
 
+def instruct(order: Order, instructions: str) -> None:
+    """Replace the instructions for the delivery. Raises Refused once the drone has launched."""
+    details.change_details(order.pk, {"dropoff_instructions": instructions}, by=CUSTOMER)
+
+
+def complain(order: Order, complaint: cases.Complaint) -> lifecycle.Done:
+    """“It is not here”, “it is damaged”: opens a case. Raises Conflict, and Invalid for a photo."""
+    return cases.open_case(order.pk, complaint, by=CUSTOMER)
+
+
 def move_dropoff(order: Order, fix: Fix) -> lifecycle.Done:
     """Move the drop point.
 
@@ -92,9 +103,12 @@ def move_dropoff(order: Order, fix: Fix) -> lifecycle.Done:
             else "This position was taken in the future. Correct the clock of the phone."
         )
         raise Invalid([FieldProblem("captured_at", "dropoff_too_old", message)])
+    # Only a measured position has an accuracy.
+    is_a_pin = fix.accuracy_m is None
+    source = DropoffSource.CUSTOMER_PIN if is_a_pin else DropoffSource.CUSTOMER_GPS
     drop: dict[str, Any] = {"lat": fix.lat, "lng": fix.lng, "accuracy_m": fix.accuracy_m}
     return dropoff.move_dropoff(
         order.pk,
-        dropoff.Drop(**drop, captured_at=fix.captured_at, source=DropoffSource.CUSTOMER_GPS),
+        dropoff.Drop(**drop, captured_at=fix.captured_at, source=source),
         by=CUSTOMER,
     )

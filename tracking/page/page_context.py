@@ -11,6 +11,7 @@ from django.utils.translation import gettext, gettext_lazy
 from fleet.feasibility.geometry import distance_m
 from orders.states import (
     AT_THE_DROP_POINT,
+    CANCELABLE,
     IN_FLIGHT,
     TERMINAL,
     WAITING,
@@ -19,8 +20,9 @@ from orders.states import (
     Status,
 )
 from orders.tracking_ids import grouped
-from tracking.page import public, texts
-from tracking.page.cache import Copy
+from pod.cases import MAX_CASES
+from tracking.page import plan, public, texts
+from tracking.page.cache import Copy, ShownCase
 from tracking.page.texts import Stage
 
 STEPS = (
@@ -44,9 +46,11 @@ DRAWN_AT = {
     Stage.ON_ITS_WAY: 0.5,
     Stage.HERE: 1.0,
     Stage.COMING_DOWN: 1.0,
+    Stage.HANDED_OVER: 1.0,
     Stage.DELIVERED: 1.0,
 }
 FLIES_FROM, FLIES_TO = 0.06, 0.97
+TONES = {Stage.DELIVERED: "good", Stage.OVER: "busy", Stage.HANDED_OVER: "busy"}
 # Staff are checking the order: the page shows no promise and no form.
 UNCLEAR = (Stage.CHECKING, Stage.LOOKING)
 UNSUCCESSFUL = (Status.CANCELED, Status.FAILED, Status.ABORTED)
@@ -87,29 +91,32 @@ def context_of(copy: Copy) -> dict[str, Any]:
     return {
         "view": view,
         "stage": situation.stage.value,
-        "tone": {Stage.DELIVERED: "good", Stage.OVER: "busy"}.get(
-            situation.stage, "bad" if over else "busy"
-        ),
+        "tone": TONES.get(situation.stage, "bad" if over else "busy"),
         "headline": texts.headline(situation, eta_s),
         "advice": texts.advice(situation),
-        "need": texts.NEEDS.get(copy.pod_requirement) if _has_a_need(status, ask) else None,
+        "need": texts.NEEDS.get(copy.pod_requirement) if _has_a_need(copy, ask) else None,
         "is_silent": situation.reason == "silence",
         "eta_s": eta_s,
         "facts": facts(copy, eta_s),
         "progress": progress(copy),
-        "steps": steps(view) if situation.stage != Stage.OVER else [],
+        "steps": steps(view, situation.stage) if situation.stage != Stage.OVER else [],
         "timeline": [
             # The view has the English label, which is the key of the translation.
             {"label": gettext(entry["label"]), "at": moment(entry["at"])}
             for entry in reversed(view["timeline"])
         ],
         "ask": ask,
+        "wish": wish(copy),
+        "instructions": copy.instructions,
+        "cases": [shown_case(case) for case in copy.cases],
+        "case_kinds": case_kinds(copy),
         "has_map": not over,
+        "plan": None if over else plan.of(view),
         "refresh_s": 0 if over else REFRESH_IN_FLIGHT_S if in_flight else REFRESH_WAITING_S,
         "reload_s": 0
         if over
         else RELOAD_WITH_A_FORM_S
-        if ask not in ("", "locked")
+        if ask not in ("", "locked") or wish(copy) == "write"
         else (RELOAD_IN_FLIGHT_S if in_flight else RELOAD_WAITING_S),
         # For the countdown of track.js, which fills in {n}.
         "minute": texts.in_minutes(60),
@@ -117,6 +124,7 @@ def context_of(copy: Copy) -> dict[str, Any]:
         "is_test": not copy.live_mode,
         "sender": copy.sender,
         "contact": contact(copy.sender.support_contact),
+        "dropoff_moved_m": "{:.1f},{:.1f}".format(*copy.dropoff_moved_m),
         "dropoff_radius_m": round(copy.dropoff_radius_m),
         "grouped_id": grouped(view["public_tracking_id"]),
     }
@@ -141,7 +149,46 @@ def form_of(copy: Copy) -> str:
     return ask if status in AT_THE_DROP_POINT or late else ""
 
 
-def _has_a_need(status: Status, ask: str) -> bool:
+def wish(copy: Copy) -> str:
+    """Whether the page asks for instructions ("write"), shows them ("read"), or neither ("")."""
+    status = Status(copy.view["status"])
+    if copy.situation.stage in (Stage.OVER, *UNCLEAR) or status in TERMINAL:
+        return ""
+    if status in CANCELABLE:
+        return "write"
+    return "read" if copy.instructions else ""
+
+
+def shown_case(case: ShownCase) -> dict[str, Any]:
+    return {
+        "label": in_a_sentence(texts.CASES[case.kind]),
+        "state": texts.CASE_OUTCOMES[case.outcome] if case.closed_at else texts.CASE_IS_OPEN,
+        "at": case.closed_at or case.opened_at,
+        "answer": case.answer,
+    }
+
+
+def in_a_sentence(text: texts.Text) -> str:
+    words = str(text)
+    return words[0].lower() + words[1:]
+
+
+def case_kinds(copy: Copy) -> list[dict[str, Any]]:
+    """The choices of the form for a problem; empty when there is no form."""
+    open_kinds = {case.kind for case in copy.cases if case.closed_at is None}
+    if not copy.takes_cases or len(copy.cases) >= MAX_CASES:
+        return []
+    return [
+        {"value": kind, "label": label}
+        for kind, label in texts.CASES.items()
+        if kind not in open_kinds
+    ]
+
+
+def _has_a_need(copy: Copy, ask: str) -> bool:
+    if copy.situation.stage == Stage.HANDED_OVER:
+        return False
+    status = Status(copy.view["status"])
     return status not in (*WAITING, *TERMINAL) and ask not in (*PROOF_FORMS.values(), "locked")
 
 
@@ -160,8 +207,10 @@ def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
     if eta_s is None:
         label = gettext("Was promised by") if copy.situation.delayed else gettext("Promised by")
         return [Fact(label, at=copy.deliver_by)]
-    low, high = expected(view, in_flight=status in IN_FLIGHT)
-    found = [Fact(gettext("Expected"), at=low, until=high)]
+    found = []
+    if eta_s > 0:  # else the forecast has passed, and a time in the past promises nothing
+        low, high = expected(view, in_flight=status in IN_FLIGHT)
+        found.append(Fact(gettext("Expected"), at=low, until=high))
     if distance := distance_left(view):
         found.append(Fact(gettext("Still to fly"), text=distance))
     return found
@@ -220,19 +269,21 @@ def distance_left(view: dict[str, Any]) -> str:
     return texts.distance(float(distance_m(here["lat"], here["lng"], there["lat"], there["lng"])))
 
 
-def steps(view: dict[str, Any]) -> list[Step]:
+def steps(view: dict[str, Any], stage: Stage) -> list[Step]:
     """The five steps of a delivery. The last step reached is current until the delivery is over.
 
-    A skipped step is done, without a time. An unsuccessful delivery has no steps ahead; its last
-    step says how and when it ended.
+    After a hand-over without its proof the last step is not “Delivered”, and not done. A skipped
+    step is done, without a time. An unsuccessful delivery has no steps ahead; its last step says
+    how and when it ended.
     """
     reached_at = {entry["type"]: moment(entry["at"]) for entry in view["timeline"]}
     reached = [kind in view["milestones"] for kind, _ in STEPS]
     latest = max((index for index, is_reached in enumerate(reached) if is_reached), default=-1)
-    current = "done" if view["status"] in TERMINAL else "current"
+    is_unproven = stage == Stage.HANDED_OVER and reached[-1]
+    current = "done" if view["status"] in TERMINAL and not is_unproven else "current"
     found = [
         Step(
-            str(label),
+            str(texts.HANDED_OVER if is_unproven and kind == EventType.DELIVERED else label),
             reached_at.get(kind) if reached[index] else None,
             "ahead" if index > latest else current if index == latest else "done",
         )

@@ -8,6 +8,7 @@ cross-site request forgery.
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -16,6 +17,7 @@ import segno
 import structlog
 from django.conf import settings
 from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import UploadedFile
 from django.db import InterfaceError, OperationalError
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
@@ -28,10 +30,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
+from orders.changes import dropoff
 from orders.models import Order
-from pod.serializers import CodeInput, SignatureInput
-from tracking.page import cache, customer, headers, page_context, texts
-from tracking.page.views import DropoffInput
+from pod import cases, images
+from pod.models import Case
+from pod.serializers import SIGNATURE_MAX_BYTES, CaseInput, CodeInput, SignatureInput
+from tracking.page import cache, customer, headers, limits, page_context, texts
+from tracking.page.views import DropoffInput, InstructionsInput
 from wingxtra.accounts.branding import ink_on
 from wingxtra.api import throttling
 from wingxtra.problems import FieldProblem, Invalid, NotFound, Problem
@@ -42,6 +47,7 @@ HOUSE_COLOR = "#1f56e0"
 LANGUAGES = dict(settings.LANGUAGES)
 IMAGE_MAX_AGE_S = 86_400
 FORM_MAX_BYTES = 512 * 1024
+FORM_WITH_PHOTO_MAX_BYTES = images.MAX_BYTES + 64 * 1024
 RETRY_AFTER_S = 10
 
 
@@ -67,10 +73,10 @@ def path_of(tracking_id: str) -> str:
 
 def _answer(request: HttpRequest, tracking_id: str) -> HttpResponse:
     try:
-        throttling.count(request, None)
+        throttling.count(limits.ceiling(request))
         if request.method == "POST":
             return _act(request, tracking_id)
-        return _show(request, cache.fetch(tracking_id))
+        return _show(request, _read_copy(tracking_id))
     except NotFound:
         return _notice(
             request,
@@ -86,7 +92,7 @@ def _answer(request: HttpRequest, tracking_id: str) -> HttpResponse:
             request,
             429,
             _("One moment, please"),
-            _("This page was opened very often from where you are. It comes back by itself."),
+            _("This page was opened very often in the last minute. It comes back by itself."),
             refused.retry_after_s,
         )
     except (redis.RedisError, OperationalError, InterfaceError) as error:
@@ -160,12 +166,11 @@ def _act(request: HttpRequest, tracking_id: str) -> HttpResponse:
     """Carry out a form and redirect to the page. After a refusal show the page with the reason."""
     order = cache.order_of(tracking_id)
     try:
+        kind = limits.Kind.CODE if request.POST.get("do") == "otp" else limits.Kind.WRITE
+        throttling.count(limits.of_link(kind, tracking_id))
         done = _do(request, order)
     except Problem as problem:
-        copy = cache.fetch(tracking_id, fresh=True)
-        values = {"radius_m": round(copy.dropoff_radius_m), **problem.extra}
-        refused = texts.refusal(problem, values)
-        return _page(request, copy, status=problem.status, refused=refused)
+        return _refused(request, cache.fetch(tracking_id, fresh=True), problem)
     cache.fetch(tracking_id, fresh=True)
     query = QueryDict(mutable=True)
     query["done"] = done
@@ -176,9 +181,23 @@ def _act(request: HttpRequest, tracking_id: str) -> HttpResponse:
     return headers.add(answer)
 
 
+def _refused(request: HttpRequest, copy: cache.Copy, problem: Problem) -> HttpResponse:
+    values = {
+        "radius_m": round(copy.dropoff_radius_m),
+        "seconds": problem.retry_after_s,
+        **problem.extra,
+    }
+    answer = _page(request, copy, status=problem.status, refused=texts.refusal(problem, values))
+    if problem.retry_after_s is not None:
+        answer["Retry-After"] = str(problem.retry_after_s)
+    return answer
+
+
 def _do(request: HttpRequest, order: Order) -> str:
     """Carry out a form. Returns a key of `texts.THANKS`. Raises what `customer` raises."""
-    if int(request.META.get("CONTENT_LENGTH") or 0) > FORM_MAX_BYTES:
+    has_file = request.content_type == "multipart/form-data"
+    max_bytes = FORM_WITH_PHOTO_MAX_BYTES if has_file else FORM_MAX_BYTES
+    if int(request.META.get("CONTENT_LENGTH") or 0) > max_bytes:
         raise Problem("form_too_large", "This form is too large.")
     form = request.POST
     if not constant_time_compare(form.get("token", ""), token_of(order.public_tracking_id)):
@@ -188,6 +207,8 @@ def _do(request: HttpRequest, order: Order) -> str:
         "signature": _sign,
         "confirm": _confirm,
         "dropoff": _move_dropoff,
+        "instructions": _instruct,
+        "case": partial(_complain, photo=request.FILES.get("photo")),
     }
     name = form.get("do", "")
     if name not in handlers:
@@ -206,8 +227,11 @@ def _confirm(order: Order, form: QueryDict) -> str:
 
 
 def _sign(order: Order, form: QueryDict) -> str:
+    text = form.get("signature") or "[]"
+    if len(text) > SIGNATURE_MAX_BYTES:
+        raise Invalid([FieldProblem("signature", "too_long", "This signature is too long.")])
     try:
-        strokes = json.loads(form.get("signature") or "[]")
+        strokes = json.loads(text)
     except (ValueError, RecursionError):
         strokes = None
     if strokes == []:
@@ -217,13 +241,41 @@ def _sign(order: Order, form: QueryDict) -> str:
 
 
 def _move_dropoff(order: Order, form: QueryDict) -> str:
-    given: dict[str, Any] = {"lat": _number(form.get("lat")), "lng": _number(form.get("lng"))}
+    given = _place(order, form)
     if accuracy_m := form.get("accuracy_m"):
         given["accuracy_m"] = _number(accuracy_m)
     if captured_at := form.get("captured_at"):
         given["captured_at"] = captured_at
     done = customer.move_dropoff(order, customer.Fix(**DropoffInput.valid(given)))
     return "dropoff" if done.changed else "dropoff-same"
+
+
+def _instruct(order: Order, form: QueryDict) -> str:
+    # A form sends a line break as two characters, which the field's limit counts as one.
+    given = {"instructions": form.get("instructions", "").replace("\r\n", "\n")}
+    customer.instruct(order, InstructionsInput.valid(given)["instructions"])
+    return "instructions"
+
+
+def _complain(order: Order, form: QueryDict, *, photo: UploadedFile | None) -> str:
+    given = CaseInput.valid({"kind": form.get("kind"), "text": form.get("text") or ""})
+    uploaded = photo.read() if photo else b""
+    kind = Case.Kind(given["kind"])
+    customer.complain(order, cases.Complaint(kind, given["text"], uploaded))
+    return "case"
+
+
+def _place(order: Order, form: QueryDict) -> dict[str, Any]:
+    """`lat` and `lng`. On a plan without map pictures the pin is moved by metres: the page knows
+    the drop point only rounded, so its coordinates would be wrong by as much.
+    """
+    if not form.get("north_m"):
+        return {"lat": _number(form.get("lat")), "lng": _number(form.get("lng"))}
+    north_m, east_m = _number(form.get("north_m")), _number(form.get("east_m"))
+    if not isinstance(north_m, float) or not isinstance(east_m, float):
+        raise Invalid([FieldProblem("lat", "invalid", "north_m and east_m are metres.")])
+    lat, lng = dropoff.beside_given_point(order, north_m=north_m, east_m=east_m)
+    return {"lat": lat, "lng": lng}
 
 
 def _number(text: str | None) -> float | str | None:
@@ -237,10 +289,27 @@ def _number(text: str | None) -> float | str | None:
 # --- images --------------------------------------------------------------------------------------
 
 
-@require_safe
-def qr_code(request: HttpRequest, tracking_id: str) -> HttpResponse:
+def _image(draw: Callable[[cache.Copy], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """The view of an image that `draw` makes."""
+
+    @require_safe
+    def view(request: HttpRequest, tracking_id: str) -> HttpResponseBase:
+        try:
+            throttling.count(limits.ceiling(request))
+            return draw(_read_copy(tracking_id))
+        except NotFound as error:
+            raise Http404 from error
+        except throttling.TooManyRequests as refused:
+            answer = HttpResponse(refused.detail, "text/plain", 429)
+            answer["Retry-After"] = str(refused.retry_after_s)
+            return headers.add(answer)
+
+    return view
+
+
+@_image
+def qr_code(copy: cache.Copy) -> HttpResponse:
     """The link as a QR code, to open the delivery on another phone."""
-    copy = _copy_or_404(request, tracking_id)
     path = path_of(copy.view["public_tracking_id"])
     code = segno.make(f"{settings.PUBLIC_BASE_URL}{path}", error="m")
     image = BytesIO()
@@ -248,10 +317,9 @@ def qr_code(request: HttpRequest, tracking_id: str) -> HttpResponse:
     return headers.add(HttpResponse(image.getvalue(), "image/svg+xml"), max_age_s=IMAGE_MAX_AGE_S)
 
 
-@require_safe
-def logo(request: HttpRequest, tracking_id: str) -> HttpResponseBase:
+@_image
+def logo(copy: cache.Copy) -> HttpResponseBase:
     """The merchant's logo, at a URL that does not name the merchant."""
-    copy = _copy_or_404(request, tracking_id)
     if not copy.sender.logo:
         raise Http404
     try:
@@ -261,12 +329,11 @@ def logo(request: HttpRequest, tracking_id: str) -> HttpResponseBase:
     return headers.add(FileResponse(image, content_type="image/png"), max_age_s=IMAGE_MAX_AGE_S)
 
 
-def _copy_or_404(request: HttpRequest, tracking_id: str) -> cache.Copy:
-    try:
-        throttling.count(request, None)
-        return cache.fetch(tracking_id)
-    except (NotFound, throttling.TooManyRequests) as error:
-        raise Http404 from error
+def _read_copy(tracking_id: str) -> cache.Copy:
+    """Raises NotFound and TooManyRequests."""
+    copy = cache.fetch(tracking_id)
+    throttling.count(limits.of_link(limits.Kind.READ, tracking_id))
+    return copy
 
 
 urlpatterns = [

@@ -1,7 +1,8 @@
 """The public view of a delivery: everything that the customer needs and nothing private.
 
 Pure. Fields are listed here one by one, so nothing else gets out: no merchant internals, operator,
-drone id, exact coordinates, phone, name or file. Only event types that matter to a customer are
+drone id, exact coordinates, phone, name, address or file. The number of the order in the shop is
+the customer's own. Only event types that matter to a customer are
 shown, with fixed labels.
 """
 
@@ -76,7 +77,8 @@ class OrderFields:
     """The fields of an order that `view` needs. The coordinates are exact; `view` rounds them.
 
     paused: dispatch is paused in the order's service area. forgotten: the customer's data was
-    removed. doubted: the order is on hold, or reports about its flight contradict each other; then
+    removed. unproven: the proof that it lacks (a PodRequirement) although the drone has handed it
+    over. doubted: the order is on hold, or reports about its flight contradict each other; then
     `view` hides ETA and position.
     """
 
@@ -96,6 +98,8 @@ class OrderFields:
     holder_since: datetime | None = None
     doubted: bool = False
     forgotten: bool = False
+    external_id: str | None = None
+    unproven: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,9 @@ def view(
     in_flight = order.status in IN_FLIGHT
     believed = not order.doubted and order.holder != Holder.UNKNOWN
     silent = in_flight and sample is not None and not 0 <= sample.age_s <= rules.link_lost_after_s
-    is_forecast = order.status in WITH_A_JOB and believed and not silent
+    is_forecast = order.status in WITH_A_JOB and believed and not silent and not order.unproven
+    # After the hand-over the drone flies home.
+    has_position = in_flight and believed and not silent and not order.unproven
     eta_at = order.eta_at if is_forecast else None
     eta_s = None if eta_at is None else max(0, math.ceil((eta_at - now).total_seconds()))
     proof = None
@@ -151,22 +157,23 @@ def view(
     headline_eta_s = None if order.status in AT_THE_DROP_POINT else eta_s
     answer = {
         "public_tracking_id": order.public_tracking_id,
+        "external_id": order.external_id,
         "status": order.status.value,
         "headline": str(texts.headline(situation, headline_eta_s)),
         "milestones": _milestones(log),
         "timeline": [
             {"type": entry.type.value, "label": str(label), "at": stamp(entry.at)}
             for entry in log
-            if (label := _label(entry)) is not None
+            if (label := _label(entry, order)) is not None
         ],
         "custody": {
             "holder": order.holder.value,
-            "label": str(texts.HOLDERS[order.holder]),
+            "label": str(_holder_label(order)),
             "since": stamp(order.holder_since) if order.holder_since else None,
         },
         "eta_seconds": eta_s,
         "eta_at": stamp(eta_at) if eta_at else None,
-        "position": _position(order, sample) if in_flight and believed and not silent else None,
+        "position": _position(order, sample) if has_position else None,
         "dropoff": {
             "lat": round(order.dropoff_lat, DROPOFF_DECIMALS),
             "lng": round(order.dropoff_lng, DROPOFF_DECIMALS),
@@ -182,6 +189,7 @@ def _only_that_it_is_over(order: OrderFields) -> dict[str, Any]:
     """The same shape without content. The status stays, because clients expect a known one."""
     return {
         "public_tracking_id": order.public_tracking_id,
+        "external_id": None,
         "status": order.status.value,
         "headline": str(texts.headline(Situation(Stage.OVER), None)),
         "milestones": [],
@@ -219,8 +227,10 @@ def _situation(
     stage = STAGES[order.status]
     if order.status == Status.CANCELED:
         return Situation(stage, reason=order.cancel_reason)
-    if order.status in TERMINAL:
+    if order.status in TERMINAL and not order.unproven:
         return Situation(stage, holder=order.holder)
+    if order.unproven and (believed or order.status in TERMINAL):
+        return Situation(Stage.HANDED_OVER, reason=order.unproven)
     if not believed:
         return Situation(Stage.LOOKING if order.holder == Holder.UNKNOWN else Stage.CHECKING)
     if order.status == Status.VALIDATED and order.not_before and order.not_before > now:
@@ -240,8 +250,15 @@ def _situation(
     )
 
 
-def _label(entry: LogEntry) -> texts.Text | None:
+def _holder_label(order: OrderFields) -> texts.Text:
+    is_unproven = order.unproven and order.holder in (Holder.DRONE, Holder.RECIPIENT)
+    return texts.HANDED_OVER if is_unproven else texts.HOLDERS[order.holder]
+
+
+def _label(entry: LogEntry, order: OrderFields) -> texts.Text | None:
     """None for events that do not matter to a customer, or whose time is not known."""
+    if entry.type == EventType.DELIVERED and order.unproven:
+        return texts.HANDED_OVER
     if entry.type == EventType.REQUEUED and entry.held:
         return texts.HELD
     if entry.type == EventType.CORRECTED and entry.outcome == Status.DELIVERED:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from orders.states import CancelReason, EventType, Holder, PodRequirement
+from pod.models import Case
 from wingxtra.problems import Invalid, Problem
 
 Text = str | Promise
@@ -34,6 +35,7 @@ class Stage(StrEnum):
     ON_ITS_WAY = "on_its_way"
     HERE = "here"
     COMING_DOWN = "coming_down"
+    HANDED_OVER = "handed_over"
     DELIVERED = "delivered"
     CANCELED = "canceled"
     FAILED = "failed"
@@ -47,8 +49,9 @@ class Stage(StrEnum):
 class Situation:
     """The stage, and everything else that headline and advice depend on.
 
-    reason: why it was canceled (a CancelReason), why it waits ("paused"), or why ETA and position
-    are missing ("silence"). holder: who has the parcel, if that changes the advice.
+    reason: why it was canceled (a CancelReason), why it waits ("paused"), why ETA and position are
+    missing ("silence"), or the proof that is missing (a PodRequirement). holder: who has the
+    parcel, if that changes the advice.
     """
 
     stage: Stage
@@ -83,6 +86,7 @@ LABELS: dict[EventType, Text] = {
     EventType.DELIVERED: _("Delivered"),
     EventType.REQUEUED: _("We are sending another drone"),
     EventType.RESCHEDULED: _("A new time was agreed"),
+    EventType.DELAY_PREDICTED: _("We expect it later than promised"),
     EventType.DROPOFF_CHANGED: _("Drop point moved"),
     EventType.PARCEL_READY: _("Your parcel is ready"),
     EventType.PARCEL_LOADED: _("Picked up"),
@@ -92,13 +96,18 @@ LABELS: dict[EventType, Text] = {
     EventType.PARCEL_RETURNED: _("Your parcel is back with the sender"),
     EventType.PARCEL_LOST: _("Your parcel is lost"),
     EventType.CORRECTED: _("We were wrong: it was not delivered"),
+    EventType.PROOF_AWAITED: _("Handed over by the drone"),
     EventType.PROOF_RECORDED: _("Receipt confirmed"),
+    EventType.CASE_OPENED: _("You told us about a problem"),
+    EventType.CASE_CLOSED: _("Your problem was answered"),
     EventType.CANCELED: _("Canceled"),
     EventType.FAILED: _("Could not be delivered"),
     EventType.ABORTED: _("Could not be delivered"),
 }
 HELD = _("We are checking what happened")
 DELIVERED_AFTER_ALL = _("Delivered after all")
+# In place of “Delivered” while the proof is missing.
+HANDED_OVER = _("Handed over by the drone")
 # Labels of `custody`.
 HOLDERS: dict[Holder, Text] = {
     Holder.SENDER: _("With the sender"),
@@ -119,6 +128,7 @@ HEADLINES: dict[Stage, Text] = {
     Stage.ON_ITS_WAY: _("On its way"),
     Stage.HERE: _("Your drone is here"),
     Stage.COMING_DOWN: _("Your parcel is coming down"),
+    Stage.HANDED_OVER: _("The drone has handed over your parcel"),
     Stage.DELIVERED: _("Delivered"),
     Stage.CANCELED: _("Canceled"),
     Stage.FAILED: _("We could not deliver this order"),
@@ -138,6 +148,7 @@ ADVICE: dict[Stage, Text] = {
     Stage.ON_ITS_WAY: _("Please keep an open spot at the drop point."),
     Stage.HERE: _("Please stand back until the parcel is on the ground."),
     Stage.COMING_DOWN: _("Please stand back until the parcel is on the ground."),
+    Stage.HANDED_OVER: _("We still confirm its receipt. There is nothing for you to do."),
     Stage.DELIVERED: _("Thank you. Your parcel was delivered."),
     Stage.CANCELED: _("No drone is coming. The sender can tell you more."),
     Stage.FAILED: _("The sender knows and will contact you."),
@@ -172,6 +183,11 @@ ADVICE_BY_REASON: dict[str, Text] = {
         "as we hear from it again."
     ),
 }
+# The customer can give these proofs after the hand-over, too.
+ADVICE_BY_PROOF: dict[str, Text] = {
+    PodRequirement.OTP: _("Please confirm with your code that you have it."),
+    PodRequirement.SIGNATURE: _("Please confirm with your signature that you have it."),
+}
 NEEDS: dict[str, Text] = {
     PodRequirement.OTP: _("Have your six-digit code ready."),
     PodRequirement.SIGNATURE: _("You will be asked to sign."),
@@ -184,11 +200,26 @@ RECEIVED_WITH: dict[str, Text] = {
     PodRequirement.PHOTO: _("A photo"),
     PodRequirement.OPERATOR_CONFIRM: _("Our staff’s word"),
 }
+CASES: dict[str, Text] = {
+    Case.Kind.NOT_HERE: _("It is not here"),
+    Case.Kind.DAMAGED: _("It is damaged"),
+}
+CASE_IS_OPEN = _("Our staff are looking into it. You told us on")
+CASE_OUTCOMES: dict[str, Text] = {
+    Case.Outcome.FOUND: _("It was found. We answered on"),
+    Case.Outcome.REFUNDED: _("The sender refunds it. We answered on"),
+    Case.Outcome.REPLACED: _("The sender sends another one. We answered on"),
+    Case.Outcome.NOT_CONFIRMED: _("We could not confirm it. We answered on"),
+}
 THANKS: dict[str, Text] = {
     "otp": _("The code is right. Thank you."),
     "signature": _("Thank you for signing."),
     "confirm": _("Thank you for telling us."),
+    "case": _(
+        "Thank you for telling us. Our staff look into it, and you read here what they find."
+    ),
     "dropoff": _("The drop point was moved. We deliver there."),
+    "instructions": _("Thank you. We noted your instructions."),
     "dropoff-same": _("The drop point is there already. Nothing was changed."),
 }
 # Refusals on the page by the problem's code. `radius_m` and the problem's `extra` are filled in.
@@ -215,7 +246,23 @@ REFUSALS: dict[str, Text] = {
     "moved_too_often": _(
         "The drop point was moved as often as is possible. Please ask for help below."
     ),
+    "throttled": _("That was very often in a short time. Please try again in %(seconds)s seconds."),
     "invalid_transition": _("It is too late to move the drop point: a drone is on it."),
+    "too_late_to_instruct": _("It is too late for instructions: the drone is on its way."),
+    "changed_too_often": _(
+        "The instructions were changed as often as is possible. Please ask for help below."
+    ),
+    "instructions": _("Please use at most 300 characters."),
+    "not_delivered": _("This delivery is not over yet."),
+    "case_open": _("You told us already, and our staff are looking into it."),
+    "too_late_for_a_case": _("It is too late to tell us here. Please ask for help below."),
+    "too_many_cases": _("You told us often enough. Please ask for help below."),
+    "kind": _("Please choose what is wrong."),
+    "text": _("Please use at most 500 letters."),
+    "file_too_large": _("This photo is too large: at most 8 MB. Please send a smaller one."),
+    "form_too_large": _("This photo is too large: at most 8 MB. Please send a smaller one."),
+    "image_too_large": _("This photo has too many pixels. Please send a smaller one."),
+    "photo": _("This photo cannot be read. Please send a JPEG, PNG or WebP picture."),
     "lat": _("These coordinates cannot be read."),
     "lng": _("These coordinates cannot be read."),
     "form_not_ours": _("This page was too old. Please try again."),
@@ -236,6 +283,8 @@ def headline(situation: Situation, eta_s: int | None) -> Headline:
 
 def advice(situation: Situation) -> str:
     by_holder = ADVICE_BY_HOLDER.get((situation.stage, situation.holder))
+    if situation.stage == Stage.HANDED_OVER:
+        return str(ADVICE_BY_PROOF.get(situation.reason) or ADVICE[situation.stage])
     return str(ADVICE_BY_REASON.get(situation.reason) or by_holder or ADVICE[situation.stage])
 
 
@@ -256,7 +305,7 @@ def distance(metres: float) -> str:
     """A rounded distance: “350 m”, “1.2 km”."""
     if metres < 950:
         return f"{max(50, round(metres / 50) * 50)} m"
-    return f"{number_format(metres / 1000, 1)} km"
+    return f"{number_format(round(metres / 1000, 1), 1)} km"
 
 
 def refusal(problem: Problem, values: Mapping[str, Any]) -> str:

@@ -15,11 +15,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from orders.api.serializers import Degrees
+from orders.models import Order
 from orders.states import Holder, Status
-from pod.serializers import CodeInput, SignatureInput
-from tracking.page import cache, customer, headers
+from pod.serializers import SIGNATURE_MAX_BYTES, CodeInput, SignatureInput
+from tracking.page import cache, customer, headers, limits
+from tracking.page.limits import Kind
 from wingxtra import redis_client
-from wingxtra.api.serializers import Number, StrictSerializer, Timestamp
+from wingxtra.api import throttling
+from wingxtra.api.serializers import Number, StrictSerializer, Text, Timestamp
+from wingxtra.api.throttling import Count, Quota, Window
 from wingxtra.api.views import PublicView
 
 
@@ -55,6 +59,9 @@ class TrackingAnswer(serializers.Serializer[Any]):
     """What the holder of the link may know."""
 
     public_tracking_id = serializers.CharField()
+    external_id = serializers.CharField(
+        allow_null=True, help_text="The number of the order in the shop, if it has one."
+    )
     status = serializers.ChoiceField(choices=Status.choices)
     headline = serializers.CharField()
     milestones = serializers.ListField(child=serializers.CharField())
@@ -76,6 +83,13 @@ class TrackingView(PublicView):
     one_transaction = False
     max_age_s: int | None = None
 
+    def public_quota(self, request: Request) -> Quota:
+        return limits.ceiling(request)
+
+    def note(self, window: Window | None) -> None:
+        """The link's window besides that of the address."""
+        self.window = throttling.tighter(self.window, window)
+
     def finalize_response(self, *args: Any, **kwargs: Any) -> Any:
         return headers.add(super().finalize_response(*args, **kwargs), max_age_s=self.max_age_s)
 
@@ -84,7 +98,11 @@ class Tracking(TrackingView):
     """A delivery as its customer may see it."""
 
     def add_to_round_trip(self, trip: redis_client.RoundTrip) -> None:
-        self.cached = trip.get(cache.key_of(self.kwargs["tracking_id"]))
+        tracking_id = self.kwargs["tracking_id"]
+        copy = cache.key_of(tracking_id)
+        self.cached = trip.get(copy)
+        # Without a copy it is not known whether there is such a delivery.
+        self.counted = Count(limits.of_link(Kind.READ, tracking_id), trip, if_exists=copy)
 
     @extend_schema(
         parameters=[
@@ -95,6 +113,8 @@ class Tracking(TrackingView):
     )
     def get(self, request: Request, tracking_id: str) -> HttpResponseBase:
         found = cache.api_answer(tracking_id, self.cached.value)
+        on_the_way = self.counted.was_counted
+        self.note(self.counted.window() if on_the_way else throttling.count(self.counted.quota))
         self.max_age_s = cache.MAX_AGE_S
         unchanged = get_conditional_response(request._request, etag=found.etag)
         answer = unchanged or HttpResponse(bytes(found.view), content_type="application/json")
@@ -105,6 +125,12 @@ class Tracking(TrackingView):
 class CustomersPost(TrackingView):
     """A customer's action. The answer is the delivery after it."""
 
+    def order(self, tracking_id: str, kind: Kind = Kind.WRITE) -> Order:
+        """Counts the call. Raises NotFound and TooManyRequests."""
+        order = cache.order_of(tracking_id)
+        self.note(throttling.count(limits.of_link(kind, tracking_id)))
+        return order
+
     def answer(self, tracking_id: str) -> Response:
         return Response(cache.fetch(tracking_id, fresh=True).view)
 
@@ -114,7 +140,7 @@ class EnterCode(CustomersPost):
 
     @extend_schema(request=CodeInput, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
-        order = cache.order_of(tracking_id)
+        order = self.order(tracking_id, Kind.CODE)
         customer.enter_code(order, self.read(CodeInput)["otp_code"])
         return self.answer(tracking_id)
 
@@ -122,9 +148,11 @@ class EnterCode(CustomersPost):
 class Sign(CustomersPost):
     """Receive with a signature, as the strokes of a finger."""
 
+    max_body_bytes = SIGNATURE_MAX_BYTES
+
     @extend_schema(request=SignatureInput, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
-        order = cache.order_of(tracking_id)
+        order = self.order(tracking_id)
         customer.sign(order, self.read(SignatureInput)["signature"])
         return self.answer(tracking_id)
 
@@ -134,7 +162,23 @@ class Confirm(CustomersPost):
 
     @extend_schema(request=None, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
-        customer.confirm(cache.order_of(tracking_id))
+        customer.confirm(self.order(tracking_id))
+        return self.answer(tracking_id)
+
+
+class InstructionsInput(StrictSerializer):
+    """Where to put the parcel, and what to look out for; empty for nothing."""
+
+    instructions = Text(max_length=300, allow_blank=True)
+
+
+class Instruct(CustomersPost):
+    """Give instructions for the delivery, until launch. They replace the former ones."""
+
+    @extend_schema(request=InstructionsInput, responses=TrackingAnswer)
+    def post(self, request: Request, tracking_id: str) -> Response:
+        order = self.order(tracking_id)
+        customer.instruct(order, self.read(InstructionsInput)["instructions"])
         return self.answer(tracking_id)
 
 
@@ -152,6 +196,6 @@ class MoveDropoff(CustomersPost):
 
     @extend_schema(request=DropoffInput, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
-        order = cache.order_of(tracking_id)
+        order = self.order(tracking_id)
         customer.move_dropoff(order, customer.Fix(**self.read(DropoffInput)))
         return self.answer(tracking_id)

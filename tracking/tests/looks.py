@@ -13,8 +13,8 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import CancelReason, PodRequirement, Status
 from orders.tests.factories import order_in
-from pod import codes, proofs
-from pod.models import OneTimeCode
+from pod import cases, codes, proofs
+from pod.models import Case, OneTimeCode
 from tracking.tests.deliveries import STROKES, expect_in
 from wingxtra.accounts.identity import CUSTOMER, GCS, SYSTEM
 from wingxtra.accounts.models import Merchant
@@ -140,6 +140,23 @@ def delivered() -> Order:
     return made
 
 
+def handed_over() -> Order:
+    """The drone has reported the delivery; the code is missing."""
+    made = flying(Status.DELIVERING, share=1, pod_requirement=PodRequirement.OTP)
+    return lifecycle.advance(made.pk, Status.DELIVERED, by=GCS).order
+
+
+def told() -> Order:
+    """One problem is answered, another is open."""
+    made = delivered()
+    for kind in Case.Kind:
+        cases.open_case(made.pk, cases.Complaint(kind), by=CUSTOMER)
+    first = Case.objects.open().filter(order=made).earliest("opened_at")
+    words = "It stands behind the water tank; your neighbour saw it."
+    cases.close(first.pk, Case.Outcome.FOUND, answer=words, by=SYSTEM)
+    return made
+
+
 def canceled() -> Order:
     made = order(Status.QUEUED)
     return lifecycle.cancel(made.pk, by=SYSTEM, reason=CancelReason.WEATHER)
@@ -167,6 +184,8 @@ ALL = {
         here_for_a_word,
         locked,
         delivered,
+        handed_over,
+        told,
         canceled,
         failed,
     )

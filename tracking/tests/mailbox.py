@@ -1,9 +1,12 @@
 """Messages to customers in tests: send them, and read what was written and received."""
 
 import json
+from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
+from orders import lifecycle
 from orders.models import Order
 from tracking.messages import sending
 from tracking.messages.models import CustomerMessage
@@ -22,3 +25,10 @@ def kinds(order: Order, channel: str = "sms") -> list[str]:
 
 def texts(sms: Receiver) -> list[str]:
     return [json.loads(one.body)["text"] for one in sms.received]
+
+
+def told_eta(order: Order, zone: str = "UTC") -> str:
+    """The ETA as messages write it, to the nearest minute."""
+    eta_at = lifecycle.job_of(Order.objects.get(pk=order.pk)).eta_at
+    assert eta_at
+    return f"{eta_at.astimezone(ZoneInfo(zone)) + timedelta(seconds=30):%H:%M}"

@@ -22,5 +22,10 @@ def fresh(order: Order) -> Order:
     return Order.objects.get(pk=order.pk)
 
 
+def map_is_there(page: Page) -> None:
+    """Wait for the map, which is loaded after the first paint."""
+    expect(page.locator("#map.leaflet-container .pin-drop")).to_be_visible(timeout=20_000)
+
+
 def headline(page: Page) -> Any:
     return expect(page.get_by_role("heading", level=1))

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import factory
 
 from tracking.models import WebhookEndpoint
-from tracking.webhooks import secrets
+from tracking.webhooks import deliveries, secrets
 from wingxtra.accounts.tests.factories import MerchantFactory
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -80,6 +81,13 @@ def port_of(receiver: Receiver) -> int:
     port = urlsplit(receiver.url).port
     assert port is not None
     return port
+
+
+def deliver(delivery_id: UUID) -> bool:
+    """Send one delivery as a worker does. Returns whether it arrived."""
+    taken = deliveries.take(delivery_id)
+    answer = deliveries.send(taken) if taken else None
+    return answer is not None and answer.accepted
 
 
 class WebhookFactory(factory.django.DjangoModelFactory):

@@ -42,6 +42,7 @@ def test_an_order_in_flight_has_the_shape_of_the_contract() -> None:
     shown = answer.json()
     assert list(shown) == [
         "public_tracking_id",
+        "external_id",
         "status",
         "headline",
         "milestones",

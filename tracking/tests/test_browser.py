@@ -2,13 +2,11 @@
 
 import gzip
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings as current_settings
 from playwright.sync_api import Route, expect
-from pytest_django import Settings
 
 from fleet.tests.factories import METRE_DEG, DroneFactory
 from orders import lifecycle
@@ -23,7 +21,6 @@ from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 AXE = current_settings.BASE_DIR / "wingxtra" / "tests" / "vendor" / "axe.min.js"
-TILES = "https://tiles.example/{z}/{x}/{y}.png"
 FIRST_LOAD_BYTES = 100_000
 
 # Elements that are wider than the screen. The map clips its own.
@@ -123,10 +120,28 @@ def test_polling_respects_retry_after(visit: Visit) -> None:
         page.clock.fast_forward(2_000)
     page.wait_for_load_state("networkidle")
     page.clock.fast_forward(20_000)
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.clock.fast_forward(5_000)
+    page.wait_for_timeout(200)
     assert len(asked) == 1
     with page.expect_response("**/track/**"):
         page.clock.fast_forward(20_000)
     headline(page).to_contain_text("On its way")
+
+
+def test_a_form_that_meets_the_limit_of_the_address_stays(visit: Visit) -> None:
+    page = visit(looks.here_for_a_word())
+    notice = "<h1>One moment, please</h1>"
+
+    def refuse(route: Route) -> None:
+        headers = {"Retry-After": "30", "Content-Type": "text/html"}
+        route.fulfill(status=429, headers=headers, body=notice)
+
+    page.route("**/track/**", refuse)
+    page.get_by_role("button", name="I have it").click()
+    expect(page.get_by_role("alert")).to_contain_text("this was not sent")
+    expect(page.get_by_role("button", name="I have it")).to_be_visible()
 
 
 def test_a_hidden_page_polls_less_and_polls_at_once_when_shown(visit: Visit) -> None:
@@ -218,30 +233,6 @@ def test_the_first_load_is_under_100_kb(visit: Visit) -> None:
 
     assert any(url.endswith("leaflet.js") for url in sizes)
     assert sum(sizes.values()) < FIRST_LOAD_BYTES, sizes
-
-
-def test_a_grid_replaces_map_tiles_that_fail(visit: Visit, settings: Settings) -> None:
-    settings.PUBLIC_MAP_TILE_URL = TILES
-    order = looks.waiting()
-    page = visit(order)
-    expect(page.locator(".leaflet-control-attribution")).to_contain_text("cannot be reached")
-    expect(page.locator(".grid-tile").first).to_be_visible()
-
-
-def test_map_tiles_are_shown(visit: Visit, settings: Settings, tmp_path: Path) -> None:
-    settings.PUBLIC_MAP_TILE_URL = TILES
-    settings.PUBLIC_MAP_TILE_ATTRIBUTION = "Example Maps"
-    order = looks.waiting()
-    page = visit(order)
-    tile = (current_settings.BASE_DIR / "wingxtra/static/vendor/leaflet/images").joinpath(
-        "layers.png"
-    )
-    page.route("https://tiles.example/**", lambda route: route.fulfill(path=tile))
-    page.reload()
-
-    expect(page.locator("img.leaflet-tile-loaded").first).to_be_visible()
-    expect(page.locator(".leaflet-control-attribution")).to_contain_text("Example Maps")
-    expect(page.locator(".grid-tile")).to_have_count(0)
 
 
 def test_the_page_uses_the_browsers_language(visit: Visit) -> None:

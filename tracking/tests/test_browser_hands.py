@@ -8,7 +8,7 @@ from fleet.tests.factories import METRE_DEG
 from orders.states import DropoffSource, EventType
 from pod.models import ProofOfDelivery
 from tracking.tests import looks
-from tracking.tests.phone import Visit, fresh, headline
+from tracking.tests.phone import Visit, fresh, headline, map_is_there
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -43,12 +43,12 @@ def test_an_inaccurate_position_is_refused_with_advice(visit: Visit) -> None:
     assert fresh(order).dropoff_source == DropoffSource.MERCHANT
 
 
-def test_without_permission_to_locate_the_page_suggests_the_map(visit: Visit) -> None:
+def test_without_permission_to_locate_the_page_suggests_to_move_the_pin(visit: Visit) -> None:
     page = visit(looks.waiting())
 
     page.get_by_role("button", name="Put it where I stand").click()
 
-    expect(page.get_by_role("alert")).to_contain_text("tap the spot on the map")
+    expect(page.get_by_role("alert")).to_contain_text("or move the pin")
 
 
 def test_the_pin_can_be_dragged_and_put_back(visit: Visit) -> None:
@@ -80,6 +80,7 @@ def test_the_pin_can_be_dragged_and_put_back(visit: Visit) -> None:
 def test_a_tap_on_the_map_moves_the_pin_and_shows_the_save_button(visit: Visit) -> None:
     order = looks.waiting()
     page = visit(order)
+    map_is_there(page)
     map_ = page.locator("#map")
     map_.scroll_into_view_if_needed()
     map_.tap(position={"x": 220, "y": 150})
@@ -92,7 +93,7 @@ def test_a_tap_on_the_map_moves_the_pin_and_shows_the_save_button(visit: Visit) 
     moved = fresh(order)
     away_m = distance_m(moved.dropoff_lat, moved.dropoff_lng, order.dropoff_lat, order.dropoff_lng)
     assert 10 < float(away_m) < 150
-    assert moved.dropoff_source == DropoffSource.CUSTOMER_GPS
+    assert moved.dropoff_source == DropoffSource.CUSTOMER_PIN
     # The server rounds the drop point, but this browser shows the exact pin after a reload as well.
     page.reload()
     page.locator("#map").scroll_into_view_if_needed()
@@ -100,7 +101,7 @@ def test_a_tap_on_the_map_moves_the_pin_and_shows_the_save_button(visit: Visit) 
     assert page.evaluate("JSON.parse(sessionStorage.getItem(sessionStorage.key(0))).at") == (
         pytest.approx([moved.dropoff_lat, moved.dropoff_lng], abs=1e-6)
     )
-    expect(page.locator(".around")).to_have_count(1)
+    expect(page.locator("#map .around")).to_have_count(1)
 
 
 def test_arrow_keys_move_the_pin(visit: Visit) -> None:

@@ -10,7 +10,7 @@ from fleet.tests.factories import DroneFactory
 from orders import lifecycle
 from orders.states import JobStatus, Scenario, Status
 from tracking.tests import looks
-from tracking.tests.phone import Visit
+from tracking.tests.phone import Visit, map_is_there
 from wingxtra.accounts.identity import DISPATCHER, GCS
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -50,7 +50,7 @@ def poll_twice(page: Page) -> None:
 @pytest.mark.parametrize("look", WITH_A_MAP)
 def test_the_map_is_the_same_after_two_polls(look: str, visit: Visit) -> None:
     page = visit(looks.ALL[look]())
-    expect(page).not_to_have_title("Your delivery")
+    map_is_there(page)
     before = page.evaluate(MAP_STATE)
 
     poll_twice(page)
@@ -63,7 +63,7 @@ def test_the_map_is_the_same_after_two_polls(look: str, visit: Visit) -> None:
 
 def test_the_map_is_the_same_after_two_polls_on_a_wide_screen(visit: Visit) -> None:
     page = visit(looks.on_its_way(), **TABLET)
-    expect(page).not_to_have_title("Your delivery")
+    map_is_there(page)
     before = page.evaluate(MAP_STATE)
 
     poll_twice(page)

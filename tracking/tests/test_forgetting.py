@@ -1,5 +1,6 @@
 """Forgetting leaves no personal data: the tests search every column and every stored file."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from PIL import Image
 
 from dispatch.models import Flight
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
@@ -15,8 +17,8 @@ from orders.models import Order
 from orders.personal_data import retention
 from orders.states import CancelReason, PodRequirement, Status
 from orders.tests.factories import order_in
-from pod import codes, proofs
-from pod.models import ProofOfDelivery
+from pod import cases, codes, proofs
+from pod.models import Case, ProofOfDelivery
 from tracking.tests.receiver import WebhookFactory
 from wingxtra.accounts.identity import CUSTOMER, SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client
@@ -30,6 +32,9 @@ CUSTOMER_S = {
     "customer_name": "Adwoa Boatengmaa",
     "customer_phone": "+233209876543",
     "customer_email": "adwoa.b@secret.example",
+    "dropoff_address": "12 Kanda Highway",
+    "dropoff_instructions": "Ring at Esi's",
+    "metadata": {"gift_for": "Grandmother Akua"},
 }
 ABOUT = {
     "confirmed_by": "Yaa Asantewaa",
@@ -52,6 +57,11 @@ SECRETS = [
     "31.41592",
     "photos.example",
     "dog bites",
+    "Kanda",
+    "Ring at Esi",
+    "Akua",
+    "mango tree",
+    "Uncle Ebo",
 ]
 
 
@@ -67,6 +77,12 @@ def tables_with(text: str) -> list[str]:
             )
             found += [table] * cursor.fetchone()[0]
     return found
+
+
+def photo() -> bytes:
+    out = BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(out, "JPEG")
+    return out.getvalue()
 
 
 def order_of(requirement: PodRequirement, status: Status = Status.ARRIVED, **more: Any) -> Order:
@@ -112,6 +128,10 @@ def all_kinds_of_orders() -> list[Order]:
     confirmed = order_of(PodRequirement.OPERATOR_CONFIRM)
     word = proofs.Evidence.confirmation("Yaa Asantewaa", note=ABOUT["note"])
     proofs.record(confirmed.pk, word, by=SYSTEM)
+    told = cases.Complaint(Case.Kind.DAMAGED, "Wet beside the mango tree", photo())
+    cases.open_case(confirmed.pk, told, by=CUSTOMER)
+    case = Case.objects.get()
+    cases.close(case.pk, Case.Outcome.FOUND, answer="Ask Uncle Ebo.", by=SYSTEM)
     canceled = order_of(PodRequirement.NONE, Status.MISSION_SUBMITTED)
     lifecycle.cancel(
         canceled.pk, by=SYSTEM, reason=CancelReason.ADDRESS_PROBLEM, note="Adwoa's dog bites."

@@ -12,7 +12,8 @@ from django.utils import timezone
 from fleet import policy
 from fleet.feasibility.geometry import distance_m
 from fleet.tests.factories import METRE_DEG, DroneFactory, NoFlyZoneFactory, square
-from orders import dropoff, lifecycle
+from orders import lifecycle
+from orders.changes import dropoff
 from orders.models import Order
 from orders.states import DropoffSource, EventType, PodRequirement, Status
 from orders.tests.factories import order_in
@@ -31,8 +32,11 @@ def path(order: Order) -> str:
 
 
 def form_of(html: str) -> dict[str, str]:
-    """The hidden fields of the page's form."""
-    return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', html))
+    """The hidden fields of the form to receive or to move; those for instructions and problems come
+    after it.
+    """
+    asked = html.partition('<section id="cases"')[0]
+    return dict(reversed(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', asked)))
 
 
 def send(order: Order, query: str = "", **fields: Any) -> Any:
@@ -281,6 +285,42 @@ def test_the_form_accepts_a_decimal_comma() -> None:
     assert fresh(order).dropoff_lat == pytest.approx(NEAR[0], abs=1e-6)
 
 
+def test_metres_count_from_the_given_address_however_often_they_are_sent() -> None:
+    order = secret_order(Status.QUEUED)
+
+    for north_m, moves in ((30, 1), (30, 1), (10, 2)):
+        sent = send(order, lat="5.6", lng="-0.1", north_m=str(north_m), east_m="-12,5")
+
+        assert sent.status_code == 303
+        moved = fresh(order)
+        assert dropoff.moved_m(moved) == pytest.approx((north_m, -12.5), abs=0.01)
+        assert distance_m(LAT, LNG, moved.dropoff_lat, moved.dropoff_lng) == pytest.approx(
+            (north_m**2 + 12.5**2) ** 0.5, abs=0.1
+        )
+        assert moved.events.filter(type=EventType.DROPOFF_CHANGED).count() == moves
+    html = Client().get(path(order)).content.decode()
+    assert 'data-moved="10.0,-12.5"' in html
+
+
+@pytest.mark.parametrize(
+    ("north_m", "east_m", "says"),
+    [
+        ("x", "1", "These coordinates cannot be read."),
+        ("1", "", "These coordinates cannot be read."),
+        ("nan", "1", "These coordinates cannot be read."),
+        ("1e300", "1", "These coordinates cannot be read."),
+        ("100", "-120", "That is too far from the address that was given: at most 150 m."),
+    ],
+)
+def test_metres_that_make_no_place_are_refused(north_m: str, east_m: str, says: str) -> None:
+    order = secret_order(Status.QUEUED)
+
+    sent = send(order, lat="5.6", lng="-0.1", north_m=north_m, east_m=east_m)
+
+    assert feedback(sent).startswith(says)
+    assert (fresh(order).dropoff_lat, fresh(order).dropoff_lng) == (LAT, LNG)
+
+
 def test_the_drop_point_stays_within_the_radius_even_in_several_moves() -> None:
     order = secret_order(Status.QUEUED)
 
@@ -295,6 +335,15 @@ def test_the_drop_point_stays_within_the_radius_even_in_several_moves() -> None:
     assert float(distance_m(LAT, LNG, moved.dropoff_lat, moved.dropoff_lng)) < 101
     policy.change(by=SYSTEM, customer_dropoff_radius_m=250)
     assert move(order, *FAR).status_code == 200
+
+
+def test_a_place_on_the_map_is_a_pin_and_no_measurement() -> None:
+    order = secret_order(Status.QUEUED)
+    assert move(order, *NEAR).status_code == 200
+    moved = fresh(order)
+    assert (moved.dropoff_source, moved.dropoff_accuracy_m) == (DropoffSource.CUSTOMER_PIN, None)
+    # The radius of customers applies to it, too.
+    assert move(order, *FAR).json()["errors"][0]["code"] == "dropoff_too_far"
 
 
 def test_the_radius_is_measured_from_the_merchants_latest_address() -> None:

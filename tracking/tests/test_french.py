@@ -17,7 +17,7 @@ from tracking.tests.deliveries import expect_in, secret_order
 
 TRACKING = settings.BASE_DIR / "tracking"
 CATALOG = TRACKING / "locale" / "fr" / "LC_MESSAGES" / "django.mo"
-SAME_IN_FRENCH = {"Drone", "Latitude", "Longitude", "j M, H:i"}
+SAME_IN_FRENCH = {"Drone", "Plan", "Latitude", "Longitude", "j M, H:i"}
 
 
 def sentences() -> set[str]:

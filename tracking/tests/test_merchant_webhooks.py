@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from orders.tests.factories import OrderFactory
 from tracking.models import WebhookDelivery, WebhookEndpoint
-from tracking.tests.receiver import Receiver, WebhookFactory, receiving
+from tracking.tests.receiver import Receiver, WebhookFactory, deliver, receiving
 from tracking.tests.test_merchant_access import client_of, user_of
 from tracking.webhooks import deliveries, endpoints
 from wingxtra.accounts.models import Merchant
@@ -71,7 +71,7 @@ def test_a_webhook_is_added_and_its_secret_shown_once(
     assert (made.description, made.events) == ("shop", ["order.delivered"])
 
     [delivery] = [endpoints.make_test(made)]
-    assert deliveries.deliver(delivery.pk)
+    assert deliver(delivery.pk)
     [received] = receiver.received
     Webhook(secret).verify(received.body, received.headers)
     for path in (TEST, f"{TEST}{made.pk}/"):
@@ -172,7 +172,7 @@ def test_a_test_event_is_sent_and_its_page_shows_the_answer(
     assert 'http-equiv="refresh"' in content_of(page.get(answer["Location"]))
 
     receiver.respond = lambda _: (500, {}, b"<b>oh no</b>")
-    deliveries.deliver(delivery.pk)
+    deliver(delivery.pk)
     content = content_of(page.get(answer["Location"]))
     assert 'http-equiv="refresh"' not in content
     assert "&lt;b&gt;oh no&lt;/b&gt;" in content
@@ -187,10 +187,10 @@ def test_a_delivery_is_sent_again_with_the_same_id(
     delivery = endpoints.make_test(endpoint)
     path = f"{LIVE}deliveries/{delivery.pk}/"
     receiver.respond = lambda _: 500
-    deliveries.deliver(delivery.pk)
+    deliver(delivery.pk)
     receiver.respond = lambda _: 204
     assert page.post(path).status_code == 303
-    assert deliveries.deliver(delivery.pk)
+    assert deliver(delivery.pk)
     assert receiver.ids == [str(delivery.pk)] * 2
     assert "Delivered" in content_of(page.get(path))
 
@@ -198,6 +198,19 @@ def test_a_delivery_is_sent_again_with_the_same_id(
     refused = page.post(path)
     assert refused.status_code == 409
     assert "Switch it on first" in content_of(refused)
+
+
+def test_what_failed_is_sent_again_at_once(page: Client, merchant: Merchant) -> None:
+    endpoint = WebhookFactory(merchant=merchant)
+    OrderFactory(merchant=merchant)
+    WebhookDelivery.objects.update(state=State.GIVEN_UP, tries=10)
+    assert act(page, endpoint, "replay", hours="many").status_code == 400
+    assert act(page, endpoint, "replay", hours="24").status_code == 303
+    assert set(WebhookDelivery.objects.values_list("state", "tries")) == {("WAITING", 0)}
+    content = content_of(page.get(f"{LIVE}{endpoint.pk}/"))
+    assert "3 events are sent again, the oldest first." in content
+    endpoints.change(endpoint.pk, {"enabled": False})
+    assert act(page, endpoint, "replay", hours="24").status_code == 409
 
 
 def test_the_log_is_filtered_by_state_and_goes_on_page_by_page(

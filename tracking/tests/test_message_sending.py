@@ -9,7 +9,7 @@ from django.core import mail
 from django.utils import timezone
 from pytest_django import Settings
 
-from orders import placement
+from orders.changes.details import change_details
 from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
 from pod import codes
@@ -45,12 +45,12 @@ def test_the_sms_body_can_be_form_encoded(sms: Receiver, settings: Settings):
     send_all()
     body = sms.received[0].body.decode()
     assert body.startswith("to=%2B233241234567&reference=")
-    assert "message=%7Bto%7D+%26+S%C3%B6hne%3A+we+have" in body
+    assert "message=%7Bto%7D+%26+S%C3%B6hne%3A+your+order" in body
 
 
 def test_a_changed_phone_number_applies_to_waiting_messages(sms: Receiver):
     order = OrderFactory()
-    placement.change_details(order.pk, {"customer_phone": "+233209999999"}, by=SYSTEM)
+    change_details(order.pk, {"customer_phone": "+233209999999"}, by=SYSTEM)
     send_all()
     assert json.loads(sms.received[0].body)["to"] == "+233209999999"
 

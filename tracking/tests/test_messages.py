@@ -5,11 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core import mail
 from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from dispatch.missions import discrepancies
+from dispatch.missions import delays, discrepancies
 from dispatch.models import Discrepancy, Flight
 from fleet import policy
 from fleet.tests.factories import DroneFactory
@@ -22,7 +23,7 @@ from tracking.messages import sending
 from tracking.messages import triggers as messages
 from tracking.messages.models import CodeToTell, CustomerMessage
 from tracking.tests.deliveries import expect_in
-from tracking.tests.mailbox import kinds, send_all, texts
+from tracking.tests.mailbox import kinds, send_all, texts, told_eta
 from tracking.tests.receiver import Receiver
 from wingxtra.accounts.identity import CUSTOMER, DISPATCHER, GCS, SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory
@@ -174,7 +175,7 @@ def test_messages_use_the_language_of_the_order(sms: Receiver):
 
 
 def test_the_first_message_offers_to_move_the_drop_point_only_if_allowed(sms: Receiver):
-    policy.change(by=SYSTEM, customer_dropoff_radius_m=0)
+    policy.change(by=SYSTEM, customer_dropoff_radius_m=0, spot_pause_s=120)
     OrderFactory()
     send_all()
     assert "Follow it: https://" in texts(sms)[0]
@@ -182,9 +183,10 @@ def test_the_first_message_offers_to_move_the_drop_point_only_if_allowed(sms: Re
 
 
 def test_texts_are_not_html_escaped(sms: Receiver):
-    OrderFactory(merchant=MerchantFactory(name="Fish & Chips “Ama's”"))
+    OrderFactory(merchant=MerchantFactory(name="Fish & Chips “Ama's”"), customer_email=EMAIL)
     send_all()
-    assert texts(sms)[0].startswith("Fish & Chips “Ama's”: ")
+    assert texts(sms)[0].startswith('Fish & Chips "Ama\'s": ')
+    assert mail.outbox[0].body.startswith("Fish & Chips “Ama's”: ")
 
 
 # --- just before arrival -------------------------------------------------------------------------
@@ -204,13 +206,15 @@ def test_the_arrival_message_is_sent_two_minutes_before(sms: Receiver):
     expect_in(order, minutes=2.1)
     assert messages.write_arrivals(timezone.now()) == []
     expect_in(order, minutes=1.9)
+    expected = told_eta(order)
     for _ in range(2):
         messages.write_arrivals(timezone.now())
         send_all()
     lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
     send_all()
     assert sorted(kinds(order)) == sorted(ON_THE_WAY)
-    assert "your drone is almost here (about 2 minutes). Please stand back" in texts(sms)[-1]
+    shown = f"your drone arrives about {expected}. Please stand back until the parcel is down."
+    assert shown in texts(sms)[-1]
 
 
 @pytest.mark.parametrize(
@@ -244,7 +248,7 @@ def test_the_arrival_message_waits_for_the_next_drone_when_one_turns_back(sms: R
     expect_in(order, minutes=2)
     CustomerMessage.objects.update(next_try_at=timezone.now())
     assert sending.deliver(written)
-    assert "almost here (about 2 minutes)" in texts(sms)[-1]
+    assert "your drone arrives about" in texts(sms)[-1]
 
 
 def test_a_silent_or_overdue_drone_causes_no_arrival_message(sms: Receiver):
@@ -261,46 +265,6 @@ def test_a_silent_or_overdue_drone_causes_no_arrival_message(sms: Receiver):
     assert messages.write_arrivals(timezone.now()) == []
 
 
-# --- delays --------------------------------------------------------------------------------------
-
-
-def late_order(**attributes: Any) -> Order:
-    created = timezone.now() - timedelta(hours=2)
-    return OrderFactory(created_at=created, deliver_by=created + timedelta(hours=1), **attributes)
-
-
-def test_a_late_order_causes_one_delay_message():
-    order = late_order()
-    for _ in range(2):
-        messages.write_delays(timezone.now())
-    assert kinds(order).count(Kind.DELAYED) == 1
-
-
-def test_an_order_that_will_be_late_causes_an_early_delay_message():
-    order = order_in(Status.ENROUTE)
-    expect_in(order, minutes=62)
-    assert messages.write_delays(timezone.now()) == []
-    expect_in(order, minutes=70)
-    assert len(messages.write_delays(timezone.now())) == 1
-
-
-def test_a_drone_at_the_door_causes_no_delay_message():
-    now = timezone.now()
-    order = order_in(Status.ARRIVED, deliver_by=now - timedelta(minutes=1))
-    assert messages.write_delays(now) == []
-    assert Kind.DELAYED not in kinds(order)
-
-
-def test_a_delay_of_yesterday_causes_no_message():
-    OrderFactory(deliver_by=timezone.now() - timedelta(days=1))
-    assert messages.write_delays(timezone.now()) == []
-
-
-def test_an_unreachable_customer_causes_no_delay_message():
-    late_order(customer_phone="")
-    assert messages.write_delays(timezone.now()) == []
-
-
 # --- test orders, and no channels ----------------------------------------------------------------
 
 
@@ -312,8 +276,12 @@ def test_test_orders_send_no_messages():
         customer_email=EMAIL,
         pod_requirement=PodRequirement.OTP,
     )
-    late_order(live_mode=False, test_scenario=Scenario.DELIVERED)
-    messages.write_delays(timezone.now())
+    OrderFactory(
+        live_mode=False,
+        test_scenario=Scenario.DELIVERED,
+        deliver_by=timezone.now() - timedelta(hours=1),
+    )
+    delays.tell(timezone.now())
     assert not CustomerMessage.objects.exists()
     assert not CodeToTell.objects.exists()
 
@@ -325,7 +293,7 @@ def test_the_terminal_shows_messages_of_test_orders_without_addresses(
     OrderFactory(live_mode=False, test_scenario=Scenario.DELIVERED)
     assert send_all() == 1
     shown = capsys.readouterr().out
-    assert "we have your order" in shown
+    assert "your order comes by drone" in shown
     assert "24123" not in shown
 
 
@@ -336,7 +304,6 @@ def test_without_channels_there_are_no_messages_and_no_queries(
     order = order_in(Status.LAUNCHED, pod_requirement=PodRequirement.OTP)
     with django_assert_num_queries(0):
         assert messages.write_messages(list(order.events.none())) == []
-        assert messages.write_delays(timezone.now()) == []
         assert messages.write_arrivals(timezone.now()) == []
     assert not CustomerMessage.objects.exists()
     assert not CodeToTell.objects.exists()

@@ -53,6 +53,16 @@ def test_an_order_in_flight_shows_its_eta_and_what_to_have_ready() -> None:
     assert "Have your six-digit code ready" in text
 
 
+def test_a_forecast_that_has_passed_is_not_shown_as_a_time() -> None:
+    order = secret_order(Status.ENROUTE)
+    expect_in(order, minutes=-3)
+
+    text = text_of(page(order.public_tracking_id))
+
+    assert "On its way, any moment now" in text
+    assert "Expected" not in text
+
+
 def test_the_current_step_is_marked() -> None:
     html = page(secret_order(Status.ENROUTE).public_tracking_id).content.decode()
 
@@ -211,7 +221,7 @@ def test_a_merchants_name_is_escaped() -> None:
 
 
 def test_too_many_requests_get_a_friendly_page(settings: Settings) -> None:
-    settings.API_RATE_PUBLIC = "2/minute"
+    settings.API_RATE_LINK_READS = "2/minute"
     tracking_id = secret_order(Status.QUEUED).public_tracking_id
 
     answers = [page(tracking_id) for _ in range(3)]

@@ -20,6 +20,7 @@ NOW = datetime(2026, 3, 3, 14, 0, 0, 123456, tzinfo=UTC)
 RULES = Policy().rules()
 SHAPE = {
     "public_tracking_id",
+    "external_id",
     "status",
     "headline",
     "milestones",
@@ -259,7 +260,7 @@ def test_a_waiting_order_that_is_delivered_has_no_steps_ahead() -> None:
     shown = view(fields(Status.DELIVERED), *FLOWN[:4], EventType.REQUEUED, EventType.DELIVERED)
 
     assert shown["milestones"] == ["CREATED", "QUEUED", "DELIVERED"]
-    steps = page_context.steps(shown)
+    steps = page_context.steps(shown, STAGES[Status(shown["status"])])
     assert [step.state for step in steps] == ["done"] * len(page_context.STEPS)
     assert [step.at is not None for step in steps] == [True, False, False, False, True]
 
@@ -280,7 +281,9 @@ def test_internal_events_are_not_in_the_timeline() -> None:
         EventType.INTENT_FAILED,
         EventType.ABORT_REQUESTED,
         EventType.CODE_REFUSED,
+        EventType.PROOF_MISSING,
         EventType.DETAILS_CHANGED,
+        EventType.TRACKING_RENEWED,
         EventType.CONTRADICTION,
         EventType.LATE_REPORT,
         EventType.MISSION_OVER,

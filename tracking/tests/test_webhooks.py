@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 from pytest_django import DjangoAssertNumQueries, Settings
 from referencing import Registry, Resource
 
+from dispatch.missions import delays
 from fleet.tests.factories import DroneFactory, HubFactory
 from orders import lifecycle
 from orders.models import DeliveryEvent, Order
@@ -327,3 +328,18 @@ def test_bodies_about_custody_and_corrections_have_no_drone_id() -> None:
     corrected = sent["order.corrected"]
     assert corrected["event"]["payload"]["outcome"] == "DELIVERED"
     assert corrected["order"]["custody"]["holder"] == "RECIPIENT"
+
+
+def test_a_predicted_delay_is_told_once_with_the_expectation():
+    order = order_in(Status.ENROUTE)
+    WebhookFactory(merchant=order.merchant, events=["order.delay_predicted"])
+    job = lifecycle.job_of(order)
+    for late_min in (12, 0, 15):
+        job.eta_at = order.deliver_by + timedelta(minutes=late_min)
+        job.save(update_fields=["eta_at"])
+        delays.tell(timezone.now())
+    delivery = WebhookDelivery.objects.get()
+    data = json.loads(delivery.body)["data"]
+    assert data["event"]["message"] == "Predicted to be late"
+    assert set(data["event"]["payload"]) == {"deliver_by", "expected_at"}
+    assert data["order"]["status"] == Status.ENROUTE

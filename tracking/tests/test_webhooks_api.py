@@ -12,8 +12,8 @@ from standardwebhooks import Webhook
 from orders.states import Status
 from orders.tests.factories import order_in
 from tracking.models import WebhookDelivery, WebhookEndpoint
-from tracking.tests.receiver import Receiver, WebhookFactory, receiving
-from tracking.webhooks import deliveries, endpoints
+from tracking.tests.receiver import Receiver, WebhookFactory, deliver, receiving
+from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client, key_client
@@ -91,7 +91,7 @@ def test_the_secret_of_the_answer_is_the_one_that_signs(
     answer = shop.post(f"{WEBHOOKS}/{made['id']}/test")
     assert answer.status_code == 202
     assert (answer.json()["state"], answer.json()["type"]) == ("WAITING", "webhook.test")
-    assert deliveries.deliver(UUID(answer.json()["id"]))
+    assert deliver(UUID(answer.json()["id"]))
     (got,) = receiver.received
     assert Webhook(made["secret"]).verify(got.body, got.headers)["type"] == "webhook.test"
     shown = shop.get(f"/api/v1/webhook-deliveries/{answer.json()['id']}").json()
@@ -137,7 +137,7 @@ def test_a_webhook_that_was_switched_off_says_why_and_can_be_switched_on(
 ) -> None:
     receiver.respond = lambda _: 410
     endpoint = WebhookFactory(merchant=merchant, url=receiver.url)
-    deliveries.deliver(endpoints.make_test(endpoint).pk)
+    deliver(endpoints.make_test(endpoint).pk)
     path = f"{WEBHOOKS}/{endpoint.pk}"
     off = shop.get(path).json()
     assert off["enabled"] is False
@@ -198,10 +198,10 @@ def test_a_delivery_can_be_replayed(
     shop: APIClient, merchant: Merchant, receiver: Receiver
 ) -> None:
     delivery = delivery_of(WebhookFactory(merchant=merchant, url=receiver.url))
-    deliveries.deliver(delivery.pk)
+    deliver(delivery.pk)
     answer = shop.post(f"/api/v1/webhook-deliveries/{delivery.pk}/replay")
     assert (answer.status_code, answer.json()["state"]) == (202, "WAITING")
-    assert deliveries.deliver(delivery.pk)
+    assert deliver(delivery.pk)
     assert len(receiver.received) == 2
 
 

@@ -1,5 +1,6 @@
 """Sending webhooks: signatures, retries, order, claims, and endpoints that are switched off."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,14 @@ from tracking.models import (
     WebhookDeliveryQuerySet,
     WebhookEndpoint,
 )
-from tracking.tests.receiver import SECRET, Receiver, WebhookFactory, receiving
+from tracking.tests.receiver import (
+    SECRET,
+    Received,
+    Receiver,
+    WebhookFactory,
+    deliver,
+    receiving,
+)
 from tracking.webhooks import deliveries, endpoints, secrets
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.outbox import Claim
@@ -81,7 +89,7 @@ def due_now() -> list[UUID]:
 
 def sweep() -> list[bool]:
     """One round of the scheduler and the workers. Returns which deliveries arrived."""
-    return [deliveries.deliver(pk) for pk in due_now()]
+    return [deliver(pk) for pk in due_now()]
 
 
 def drain() -> None:
@@ -237,7 +245,7 @@ def test_a_receiver_that_never_answers_takes_one_timeout_and_then_rests(
     receiver.respond = lambda _: 200 if stop.wait(5) else 500
     placed(endpoint)
     placed(endpoint)
-    deliveries.deliver(due_now()[0])
+    deliver(due_now()[0])
     stop.set()
     tried = one(tries=1)
     assert tried.attempts[0]["status"] is None
@@ -257,8 +265,8 @@ def test_a_later_event_of_an_order_waits_for_the_earlier_one(
     order = order_in(Status.QUEUED, merchant=endpoint.merchant)
     created, validated, queued = WebhookDelivery.objects.order_by("event_id")
     sweep()
-    assert not deliveries.deliver(queued.pk)
-    assert not deliveries.deliver(validated.pk)
+    assert not deliver(queued.pk)
+    assert not deliver(validated.pk)
     assert receiver.ids == [str(created.pk)]
     other = placed(endpoint)  # another order does not wait
     sweep()
@@ -269,6 +277,110 @@ def test_a_later_event_of_an_order_waits_for_the_earlier_one(
     own = [i for i in receiver.ids if UUID(i) in {created.pk, validated.pk, queued.pk}]
     assert own == [str(pk) for pk in (created.pk, created.pk, validated.pk, queued.pk)]
     assert not WebhookDelivery.objects.filter(order=order).waiting().exists()
+
+
+def types_of(receiver: Receiver) -> list[str]:
+    return [json.loads(message.body)["type"] for message in receiver.received]
+
+
+def live_through(clock: time_machine.Traveller, minutes: float) -> None:
+    """Sweeps every five seconds."""
+    for _ in range(round(minutes * 12)):
+        drain()
+        clock.shift(5)
+
+
+def refuses(status: int, *types: str) -> Callable[[Received], int]:
+    return lambda got: status if json.loads(got.body)["type"] in types else 204
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_refused_event_holds_back_the_later_ones_until_it_is_refused_again(
+    receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller, status: int
+) -> None:
+    receiver.respond = refuses(status, "order.validated")
+    order_in(Status.ASSIGNED, merchant=endpoint.merchant)
+    drain()
+    assert types_of(receiver) == ["order.created", "order.validated"]
+    live_through(clock, minutes=0.5)
+    assert types_of(receiver)[2:] == ["order.validated", "order.queued", "order.assigned"]
+    live_through(clock, minutes=6)  # its own retries go on
+    assert types_of(receiver)[5:] == ["order.validated"]
+    receiver.respond = lambda _: 204
+    clock.shift(35 * 60)
+    drain()
+    assert types_of(receiver)[6:] == ["order.validated"]
+    assert not WebhookDelivery.objects.waiting().exists()
+
+
+def test_an_order_whose_every_event_is_refused_goes_on_within_three_minutes(
+    receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
+) -> None:
+    receiver.respond = lambda got: 204 if b'"order.delivered"' in got.body[:40] else 422
+    order_in(Status.DELIVERED, merchant=endpoint.merchant)
+    live_through(clock, minutes=3)
+    assert "order.delivered" in types_of(receiver)
+    firsts = list(dict.fromkeys(types_of(receiver)))
+    events = WebhookDelivery.objects.order_by("event_id").values_list("type", flat=True)
+    assert firsts == list(dict.fromkeys(events))
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+def test_an_event_that_fails_holds_back_the_later_ones_for_five_minutes(
+    receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller, status: int
+) -> None:
+    receiver.respond = refuses(status, "order.created")
+    order_in(Status.QUEUED, merchant=endpoint.merchant)
+    live_through(clock, minutes=4.9)
+    assert set(types_of(receiver)) == {"order.created"}
+    live_through(clock, minutes=0.3)
+    rest = [kind for kind in types_of(receiver) if kind != "order.created"]
+    assert rest == ["order.validated", "order.queued"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "held_s"),
+    [
+        ([422], 60),
+        ([422, 422], 0),
+        ([422, 503], 60),
+        ([503], 300),
+        ([503, 503], 300),
+        ([503, 422], 0),
+        ([408, 429], 300),
+        ([301], 300),
+    ],
+)
+def test_how_long_an_event_holds_back_the_later_ones(
+    receiver: Receiver,
+    endpoint: WebhookEndpoint,
+    clock: time_machine.Traveller,
+    answers: list[int],
+    held_s: int,
+) -> None:
+    left = iter(answers)
+    receiver.respond = lambda _: next(left)
+    placed(endpoint)
+    for _ in answers:
+        sweep()
+        tried_at = timezone.now()
+        clock.shift(6)
+    began_at = START if held_s else tried_at
+    assert one().holds_until == began_at + timedelta(seconds=held_s)
+
+
+def test_a_replayed_event_goes_before_the_later_ones_again(
+    receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
+) -> None:
+    receiver.respond = refuses(422, "order.created")
+    order_in(Status.VALIDATED, merchant=endpoint.merchant)
+    live_through(clock, minutes=0.5)
+    created = one(type="order.created")
+    assert created.holds_until is not None
+    endpoints.replay(created)
+    assert one(pk=created.pk).holds_until is None
+    WebhookDelivery.objects.filter(type="order.validated").update(state=State.WAITING)
+    assert due_now() == [created.pk]
 
 
 def test_the_next_event_is_sent_once_the_earlier_one_is_given_up(
@@ -315,9 +427,9 @@ def test_an_endpoint_that_fails_for_three_days_is_switched_off_and_says_so(
     receiver: Receiver, endpoint: WebhookEndpoint, clock: time_machine.Traveller
 ) -> None:
     receiver.respond = lambda _: (500, {}, b"Out of order.")
-    order_in(Status.QUEUED, merchant=endpoint.merchant)
+    placed(endpoint)
     while sweep():
-        clock.move_to(WebhookDelivery.objects.order_by("event_id")[0].next_try_at)
+        clock.move_to(one().next_try_at)
     off = WebhookEndpoint.objects.switched_off().get()
     assert timedelta(days=3) <= off.switched_off_at - START < timedelta(days=3.5)
     assert off.switched_off_because == (
@@ -402,7 +514,7 @@ def at_once(count: int, work: Callable[[], Any]) -> list[Any]:
 def test_one_of_many_workers_sends(receiver: Receiver, endpoint: WebhookEndpoint) -> None:
     placed(endpoint)
     pk = one().pk
-    assert sorted(at_once(8, lambda: deliveries.deliver(pk))) == [False] * 7 + [True]
+    assert sorted(at_once(8, lambda: deliver(pk))) == [False] * 7 + [True]
     assert len(receiver.received) == 1
 
 
@@ -423,7 +535,7 @@ def test_control_without_the_claim_all_workers_send(
         return send(*arguments)
 
     monkeypatch.setattr(deliveries, "_send", send_together)
-    at_once(8, lambda: deliveries.deliver(pk))
+    at_once(8, lambda: deliver(pk))
     assert len(receiver.received) == 8
 
 
@@ -439,7 +551,7 @@ def test_a_slow_endpoint_takes_at_most_two_workers(
 
         def run(pk: UUID) -> bool:
             try:
-                return deliveries.deliver(pk)
+                return deliver(pk)
             finally:
                 connections.close_all()
 

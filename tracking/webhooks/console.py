@@ -1,11 +1,13 @@
 """Webhooks in the console: the deliveries of each order, and endpoints that were switched off."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django import forms
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
 from orders.models import Order
 from tracking import actors
@@ -15,6 +17,7 @@ from wingxtra.broker import enqueue
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import badge
 from wingxtra.console.registry import Attention, Section, Tone, add_section
+from wingxtra.console.widgets import MomentInput
 
 MOST_SHOWN = 50
 STATE_TONE: dict[str, Tone] = {
@@ -66,6 +69,20 @@ def _replay(delivery: WebhookDelivery, data: dict[str, Any], user: Any) -> str:
     return f"{delivery.type} is sent to {delivery.endpoint} again."
 
 
+class SinceForm(actions.ActionForm):
+    since = forms.DateTimeField(label="Events since (UTC)", widget=MomentInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial = {"since": timezone.now() - timedelta(days=1)}
+
+
+def _replay_failed(endpoint: WebhookEndpoint, data: dict[str, Any], user: Any) -> str:
+    replayed = endpoints.replay_failed(endpoint.pk, data["since"])
+    enqueue(actors.sweep_webhooks)
+    return f"{replayed} messages that failed since {data['since']:%d %B, %H:%M} UTC are sent again."
+
+
 add_section(Order, 75, section)
 registry.add_attention(switched_off, checks="no webhook is switched off")
 actions.register(
@@ -77,7 +94,19 @@ actions.register(
         form=actions.ReasonForm,
         carry_out=_switch_on,
         why_not=lambda endpoint: "It is switched on." if endpoint.enabled else None,
-        explanation="New events are sent to it. Deliveries that were given up can be sent again.",
+        explanation="New events are sent to it. What failed before can be sent again afterwards.",
+    )
+)
+actions.register(
+    actions.Action(
+        model=WebhookEndpoint,
+        name="replay-failed",
+        label="Send again what failed",
+        permission="tracking.change_webhookendpoint",
+        form=SinceForm,
+        carry_out=_replay_failed,
+        why_not=lambda endpoint: None if endpoint.enabled else "It is switched off.",
+        explanation="Sends every event again that failed since then, the oldest first.",
     )
 )
 actions.register(

@@ -3,6 +3,7 @@ endpoint that keeps failing.
 """
 
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,6 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -19,6 +19,8 @@ from tracking.webhooks import secrets, sender
 from tracking.webhooks.events import TEST_TYPE
 from tracking.webhooks.sender import Answer
 from wingxtra import outbox
+from wingxtra.accounts.models import Merchant
+from wingxtra.database.statements import Statement
 from wingxtra.outbox import Claim, ClaimLost
 
 log = structlog.get_logger(__name__)
@@ -26,35 +28,79 @@ State = WebhookDelivery.State
 # Pauses after failed tries, as Standard Webhooks recommends: ten tries in little more than 3 days.
 PAUSES_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 SWITCHED_OFF_AFTER = timedelta(days=3)
+# How long after its first try a delivery that fails holds back the later events of its order. A
+# refusal ends it at once when the message is refused again (docs/decisions/0028).
+HOLDS_AFTER_REFUSAL = timedelta(minutes=1)
+HOLDS_AFTER_FAILURE = timedelta(minutes=5)
 GONE = 410
 ATTEMPTS_KEPT = 20
 ANSWER_KEPT = 1000
-# An endpoint that fails slowly blocks a worker. It rests for a multiple of the time that it took.
+# An endpoint that fails slowly rests for a multiple of the time that it took.
 SLOW_MS = 1000
 REST_FACTOR = 5
 SUCCESS_RESOLUTION = timedelta(minutes=1)
+# A claim holds for the timeout of a try and this. The claims of a process that was killed count
+# against the limits until then.
+CLAIM_MARGIN_S = 15
 
 
-def deliver(delivery_id: UUID) -> bool:
-    """Send one delivery if it is due and no other worker has claimed it. Returns whether it
-    arrived. May be called any number of times, but not inside a transaction.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A delivery that this process has claimed, to be sent now."""
+
+    claim: Claim[WebhookDelivery]
+    delivery: WebhookDelivery
+    at: datetime
+
+
+def take(delivery_id: UUID) -> Taken | None:
+    """Claim one delivery. None if it is not due, another worker has it, or as many tries are under
+    way as there may be. May be called any number of times.
     """
     now = timezone.now()
-    claim = outbox.claim(
-        WebhookDelivery.objects.due(now),
-        delivery_id,
-        # Longer than a try can take, with the DNS lookup.
-        until=now + timedelta(seconds=settings.WEBHOOK_TIMEOUT_S + 60),
-        first_tried_at=Coalesce("first_tried_at", now),
-    )
+    # A busy endpoint causes many calls that find nothing to do: this tells it for a tenth.
+    if _is_unblocked.first(delivery_id=delivery_id, now=now) is None:
+        return None
+    with transaction.atomic():
+        _lock_merchant(delivery_id)
+        claim = outbox.claim(
+            WebhookDelivery.objects.due(now),
+            delivery_id,
+            until=now + timedelta(seconds=settings.WEBHOOK_TIMEOUT_S + CLAIM_MARGIN_S),
+            first_tried_at=Coalesce("first_tried_at", now),
+        )
     if claim is None:
-        return False
-    with suppress(ClaimLost):  # also when the endpoint was removed at this moment
-        delivery = claim.read(claim.mine().select_related("endpoint"))
-        answer = _send(delivery, now)
-        _record(claim, delivery, answer, now)
-        return answer.accepted
-    return False
+        return None
+    with suppress(ClaimLost):  # the endpoint was removed at this moment
+        return Taken(claim, claim.read(claim.mine().select_related("endpoint")), now)
+    return None
+
+
+_is_unblocked = Statement(
+    lambda delivery_id, now: (
+        WebhookDelivery.objects.unblocked(now).filter(pk=delivery_id).only("pk")
+    ),
+    delivery_id=UUID,
+    now=datetime,
+)
+
+
+def _lock_merchant(delivery_id: UUID) -> None:
+    """One claim per merchant at a time: two at the same time would not count each other."""
+    merchants = Merchant.objects.order_by().filter(webhooks__deliveries=delivery_id)
+    merchants.select_for_update(no_key=True, of=("self",)).first()
+
+
+def send(taken: Taken) -> Answer | None:
+    """Send what was claimed and write the result. None if the claim was lost.
+
+    Uses no database connection while it waits for the receiver. Not inside a transaction.
+    """
+    answer = _send(taken.delivery, taken.at)
+    with suppress(ClaimLost):
+        _record(taken.claim, taken.delivery, answer, taken.at)
+        return answer
+    return None
 
 
 def _send(delivery: WebhookDelivery, now: datetime) -> Answer:
@@ -101,12 +147,16 @@ def _record(
         changes |= {"state": State.DELIVERED, "delivered_at": now, "given_up_because": ""}
     elif delivery.tries < len(pauses_s):
         changes["next_try_at"] = now + outbox.pause(delivery.tries + 1, pauses_s)
+        changes["holds_until"] = _holds_until(delivery, answer, now)
     else:
         because = "The test event did not arrive." if not pauses_s else "All ten tries failed."
         changes |= {"state": State.GIVEN_UP, "given_up_because": because}
+    endpoints = WebhookEndpoint.objects.select_for_update(no_key=True, of=("self",))
     with transaction.atomic():
+        # The endpoint is locked before its deliveries, as everywhere: no deadlock.
+        endpoint = claim.read(endpoints.order_by().filter(deliveries__claim_id=claim.id))
         claim.end(**changes)
-        _update_endpoint(delivery, answer, now)
+        _update_endpoint(endpoint, delivery, answer, now)
     log.info(
         "webhook_tried",
         delivery_id=str(delivery.pk),
@@ -117,12 +167,30 @@ def _record(
     )
 
 
-def _update_endpoint(delivery: WebhookDelivery, answer: Answer, now: datetime) -> None:
-    """Record a success, or let the endpoint rest or switch it off after a failure."""
-    row = WebhookEndpoint.objects.filter(pk=delivery.endpoint_id)
+def _holds_until(delivery: WebhookDelivery, answer: Answer, now: datetime) -> datetime:
+    """Until when this failed delivery holds back the later events of its order. Never later than
+    after a former try.
+    """
+    first_tried_at = delivery.first_tried_at or now
+    if not answer.refused:
+        until = first_tried_at + HOLDS_AFTER_FAILURE
+    else:
+        until = now if delivery.tries else first_tried_at + HOLDS_AFTER_REFUSAL
+    return min(until, delivery.holds_until or until)
+
+
+def _update_endpoint(
+    endpoint: WebhookEndpoint, delivery: WebhookDelivery, answer: Answer, now: datetime
+) -> None:
+    """Record a success and the speed. After a failure let the endpoint rest or switch it off."""
+    row = WebhookEndpoint.objects.filter(pk=endpoint.pk)
+    is_quick = answer.took_ms <= SLOW_MS
+    if endpoint.is_quick != is_quick:
+        row.update(is_quick=is_quick)
     if answer.accepted:
-        stale = Q(last_success_at__isnull=True) | Q(last_success_at__lt=now - SUCCESS_RESOLUTION)
-        row.filter(stale).update(last_success_at=now)
+        last = endpoint.last_success_at
+        if last is None or last < now - SUCCESS_RESOLUTION:
+            row.update(last_success_at=now)
         return
     if answer.took_ms > SLOW_MS:
         rest = timedelta(milliseconds=REST_FACTOR * answer.took_ms)
@@ -151,10 +219,9 @@ def give_up_waiting(endpoint: WebhookEndpoint) -> None:
     )
 
 
-def due_after(delivery_id: UUID) -> UUID | None:
+def due_after(sent: WebhookDelivery) -> UUID | None:
     """The id of the next due delivery to the same endpoint."""
-    endpoint = WebhookDelivery.objects.filter(pk=delivery_id).values("endpoint")
-    rows = WebhookDelivery.objects.due(timezone.now()).filter(endpoint__in=endpoint)
+    rows = WebhookDelivery.objects.due(timezone.now()).filter(endpoint=sent.endpoint_id)
     return rows.values_list("pk", flat=True).first()
 
 

@@ -1,11 +1,12 @@
 """Merchants' endpoints: create, change, rotate the secret, remove, test, replay."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from tracking.models import WebhookDelivery, WebhookEndpoint
@@ -92,9 +93,12 @@ def remove(endpoint_id: UUID) -> None:
         _locked(endpoint_id).delete()
 
 
-def _locked(endpoint_id: UUID) -> WebhookEndpoint:
-    """The row, locked for a change. Waits for transactions that write deliveries to it."""
-    endpoint = WebhookEndpoint.objects.select_for_update().filter(pk=endpoint_id).first()
+def _locked(endpoint_id: UUID, *, no_key: bool = False) -> WebhookEndpoint:
+    """The row, locked for a change. Waits for transactions that write deliveries to it, unless
+    `no_key`. Raises NotFound.
+    """
+    rows = WebhookEndpoint.objects.select_for_update(no_key=no_key)
+    endpoint = rows.filter(pk=endpoint_id).first()
     if endpoint is None:
         raise NotFound("webhook")
     return endpoint
@@ -125,6 +129,7 @@ def replay(delivery: WebhookDelivery) -> WebhookDelivery:
     delivery.state, delivery.given_up_because = State.WAITING, ""
     delivery.tries, delivery.first_tried_at = 0, None
     delivery.next_try_at, delivery.delivered_at = timezone.now(), None
+    delivery.holds_until = None
     delivery.save(
         update_fields=[
             "state",
@@ -133,9 +138,29 @@ def replay(delivery: WebhookDelivery) -> WebhookDelivery:
             "first_tried_at",
             "next_try_at",
             "delivered_at",
+            "holds_until",
         ]
     )
     return delivery
+
+
+def replay_failed(endpoint_id: UUID, since: datetime) -> int:
+    """Send again what has failed since then, the oldest first. Returns how many.
+
+    Events of orders whose tries failed, given up or not: each with all its tries left. A second
+    call finds none of them. Raises NotFound, and Conflict when the endpoint is switched off.
+    """
+    with transaction.atomic():
+        endpoint = _locked(endpoint_id, no_key=True)
+        _refuse_switched_off(endpoint)
+        return endpoint.deliveries.failed_since(since, timezone.now()).update(
+            state=State.WAITING,
+            given_up_because="",
+            tries=0,
+            first_tried_at=None,
+            holds_until=None,
+            next_try_at=F("created_at"),  # the oldest first
+        )
 
 
 def _refuse_switched_off(endpoint: WebhookEndpoint) -> None:

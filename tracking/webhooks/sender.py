@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 ANSWER_BYTES = 4096
 ADDRESSES_TRIED = 3
+LATER = (408, 429)
 PORTS = {"https": 443, "http": 80}
 
 # Blocks of IANA's special-purpose registries that are not public. In IPv6 only 2000::/3 is public:
@@ -81,6 +82,11 @@ class Answer:
     @property
     def accepted(self) -> bool:
         return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def refused(self) -> bool:
+        """Whether the receiver does not want this message. 408 and 429 ask for it later."""
+        return self.status is not None and 400 <= self.status < 500 and self.status not in LATER
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> Answer:

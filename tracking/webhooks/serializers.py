@@ -57,6 +57,15 @@ class WebhookInput(StrictSerializer):
     events = EventTypes(required=False)
 
 
+class ReplaySince(StrictSerializer):
+    since = Timestamp(help_text="Events from this time on.")
+
+
+class ReplayedSince(serializers.Serializer[Any]):
+    webhook_id = serializers.UUIDField()
+    replayed = serializers.IntegerField(help_text="How many messages are sent again.")
+
+
 class Webhook(serializers.ModelSerializer[WebhookEndpoint]):
     merchant_id = serializers.UUIDField()
     switched_off_at = Timestamp(allow_null=True)

@@ -15,18 +15,18 @@ from tracking.models import WebhookDelivery, WebhookEndpoint
 from tracking.webhooks import endpoints
 from tracking.webhooks.serializers import (
     Delivery,
+    ReplayedSince,
+    ReplaySince,
     Webhook,
     WebhookChange,
     WebhookInput,
     WebhookWithSecret,
 )
-from wingxtra.accounts.identity import Caller, Role
-from wingxtra.accounts.models import Merchant
-from wingxtra.api.permissions import IsMerchantOrAdmin
+from wingxtra.api.permissions import IsMerchantOrAdmin, merchant_for
 from wingxtra.api.schema import NAMES
 from wingxtra.api.views import ApiView
 from wingxtra.broker import enqueue
-from wingxtra.problems import FieldProblem, Invalid, NotFound
+from wingxtra.problems import NotFound
 
 
 class WebhookFilter(filters.FilterSet):
@@ -84,7 +84,7 @@ class Webhooks(WebhookView, ListAPIView[WebhookEndpoint]):
         events of test orders only; any other webhook gets none of them.
         """
         wanted = self.read(WebhookInput)
-        merchant_id = _merchant_id(wanted.pop("merchant_id", None), self.caller)
+        merchant_id = merchant_for(self.caller, wanted.pop("merchant_id", None), "webhook")
         endpoint, secret = endpoints.create(merchant_id, live_mode=self.caller.live_mode, **wanted)
         at = {"Location": f"{request.path}/{endpoint.pk}"}
         return Response(_with(endpoint, secret), status=201, headers=at)
@@ -127,6 +127,16 @@ class SendTest(WebhookView):
         return _sent(endpoints.make_test(self.endpoint(webhook_id)))
 
 
+class ReplayFailed(WebhookView):
+    @extend_schema(request=ReplaySince, responses={202: ReplayedSince})
+    def post(self, request: Request, webhook_id: UUID) -> Response:
+        """Send again what failed since then: the oldest first, each event once."""
+        endpoint = self.endpoint(webhook_id)
+        replayed = endpoints.replay_failed(endpoint.pk, self.read(ReplaySince)["since"])
+        enqueue(actors.sweep_webhooks)
+        return Response({"webhook_id": endpoint.pk, "replayed": replayed}, status=202)
+
+
 class Deliveries(WebhookView, ListAPIView[WebhookDelivery]):
     """What was sent to one webhook, newest first, with every try."""
 
@@ -161,20 +171,3 @@ def _sent(delivery: WebhookDelivery) -> Response:
 
 def _with(endpoint: WebhookEndpoint, secret: str) -> dict[str, Any]:
     return {**Webhook(endpoint).data, "secret": secret}
-
-
-def _merchant_id(named: UUID | None, caller: Caller) -> UUID:
-    """The merchant of a new webhook: the caller's own, or the one that an administrator names."""
-    if caller.role == Role.MERCHANT and caller.merchant_id is not None:
-        if named not in (None, caller.merchant_id):
-            raise _problem("not_yours", "A webhook can only be added for yourself.")
-        return caller.merchant_id
-    if named is None:
-        raise _problem("required", "Name the merchant that the webhook is for.")
-    if not Merchant.objects.filter(pk=named, active=True).exists():
-        raise _problem("does_not_exist", "There is no such merchant.")
-    return named
-
-
-def _problem(code: str, message: str) -> Invalid:
-    return Invalid([FieldProblem("merchant_id", code, message)])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import redis
 import structlog
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
@@ -84,10 +85,7 @@ class Answer:
             **self.extra,
         }
         if self.errors:
-            body["errors"] = [
-                {"field": error.field, "code": error.code, "message": error.message}
-                for error in self.errors
-            ]
+            body["errors"] = [_as_json(error) for error in self.errors]
         return HttpResponse(
             json.dumps(body, default=str),
             status=self.status,
@@ -106,9 +104,9 @@ def answer_for(error: BaseException) -> Answer:
         case Problem():
             return _from_problem(error)
         case ValidationError():
-            return _bad_input(list(_flattened(error.detail)))
+            return _bad_input(list(flattened(error.detail)))
         case ModelValidationError():
-            return _bad_input(list(_flattened(_details_of(error))))
+            return _bad_input(list(flattened(_details_of(error))))
         case APIException():
             return _from_api_exception(error)
         case Http404():
@@ -157,6 +155,11 @@ def _bad_input(errors: list[FieldProblem]) -> Answer:
     return Answer(400, _joined(errors), "invalid", "The input is not valid", errors=errors)
 
 
+def _as_json(error: FieldProblem) -> dict[str, Any]:
+    body = {"field": error.field, "code": error.code, "message": error.message}
+    return body if error.until is None else {**body, "until": msgspec.to_builtins(error.until)}
+
+
 def _joined(errors: Iterable[FieldProblem]) -> str:
     """One readable string that names the fields as the sender does."""
     return " ".join(
@@ -187,16 +190,16 @@ def _details_of(error: ModelValidationError) -> Any:
     return listed(error.error_list)
 
 
-def _flattened(detail: Any, name: str = "") -> Iterator[FieldProblem]:
+def flattened(detail: Any, name: str = "") -> Iterator[FieldProblem]:
     """Nested errors as a list; the names on the way are joined by dots."""
     if isinstance(detail, dict):
         for key, inner in detail.items():
             own = "" if key in ("non_field_errors", "__all__") else str(key)
-            yield from _flattened(inner, ".".join(part for part in (name, own) if part))
+            yield from flattened(inner, ".".join(part for part in (name, own) if part))
     elif isinstance(detail, list):
         for position, inner in enumerate(detail):
             nested = isinstance(inner, dict | list)
-            yield from _flattened(inner, f"{name}.{position}" if nested else name)
+            yield from flattened(inner, f"{name}.{position}" if nested else name)
     else:
         yield FieldProblem(name, str(getattr(detail, "code", None) or "invalid"), str(detail))
 

@@ -3,13 +3,13 @@
 from collections.abc import Container, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
-from rest_framework.exceptions import ErrorDetail
 from rest_framework.fields import empty
 
+from wingxtra.api.errors import flattened
 from wingxtra.api.parsers import NAME_SHOWN
 from wingxtra.problems import FieldProblem, Invalid
 
@@ -147,8 +147,8 @@ class StrictSerializer(serializers.Serializer[Any]):
             try:
                 values[name] = field.run_validation(data.get(name, empty))
             except serializers.ValidationError as error:
-                values[name], details = None, cast(list[ErrorDetail], error.detail)
-                problems += [FieldProblem(name, str(one.code), str(one)) for one in details]
+                values[name] = None
+                problems += flattened(error.detail, name)
         return values, problems + _unknown(data, fields)
 
 

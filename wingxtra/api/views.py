@@ -126,7 +126,7 @@ class ApiView(APIView):
             self.perform_authentication(request)
         except AuthenticationFailed:
             # Guesses of keys and tokens count per address, as anonymous calls do.
-            self.window = throttling.count(request, None)
+            self.window = throttling.count(throttling.of_address(request))
             raise
         if cached is None:
             self._count(request, self.caller_key, redis_client.RoundTrip())
@@ -139,7 +139,12 @@ class ApiView(APIView):
         self, request: Request, caller_key: str | None, trip: redis_client.RoundTrip
     ) -> None:
         self.add_to_round_trip(trip)
-        self.window = throttling.count(request, caller_key, trip)
+        quota = throttling.of_caller(caller_key) if caller_key else self.public_quota(request)
+        self.window = throttling.count(quota, trip)
+
+    def public_quota(self, request: Request) -> throttling.Quota:
+        """Of callers without credentials."""
+        return throttling.of_address(request)
 
     def add_to_round_trip(self, trip: redis_client.RoundTrip) -> None:
         """Hook: a view adds its own Redis reads to the round trip of the rate limit."""

@@ -35,6 +35,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Discrepancies", "rule", "dispatch.discrepancy"),
             _page("Drone holds", "pan_tool", "fleet.dronehold"),
             _page("Proofs", "verified", "pod.proofofdelivery"),
+            _page("Cases", "support_agent", "pod.case"),
             {
                 "title": "Loading",
                 "icon": "forklift",
@@ -58,6 +59,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Policy", "tune", "fleet.policy"),
             _page("Policy history", "history", "fleet.policyversion"),
             _page("Merchants", "storefront", "accounts.merchant"),
+            _page("Stores", "store", "orders.store"),
             _page("Webhooks", "webhook", "tracking.webhookendpoint"),
             _page("Webhook deliveries", "outbox", "tracking.webhookdelivery"),
             _page("API keys", "key", "accounts.apikey"),

@@ -15,6 +15,15 @@ def tiles() -> dict[str, str]:
     return {"url": settings.MAP_TILE_URL, "attribution": settings.MAP_TILE_ATTRIBUTION}
 
 
+class MomentInput(forms.DateTimeInput):
+    """The browser's own picker for date and time."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
 class PolygonInput(forms.Textarea):
     """A GeoJSON Polygon, drawn on a map or edited as text below the map."""
 

@@ -16,7 +16,7 @@ from uuid import UUID, uuid4
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, NotSupportedError
 from django.db import connection as django_connection
-from django.db.models import Model, QuerySet
+from django.db.models import JSONField, Model, QuerySet
 from django.db.models.query import get_related_populators
 
 from wingxtra.database.postgresql.base import DatabaseWrapper
@@ -112,7 +112,13 @@ def _maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
         select,
         DEFAULT_DB_ALIAS,  # type: ignore[call-arg]  # the stubs are of a later Django
     )
-    converters = compiler.get_converters([column[0] for column in select])
+    columns = [column[0] for column in select]
+    # A prepared cursor parses jsonb itself.
+    converters = {
+        place: converter
+        for place, converter in compiler.get_converters(columns).items()
+        if not isinstance(columns[place].output_field, JSONField)
+    }
 
     def to_object(row: Sequence[Any]) -> Any:
         if converters:
@@ -146,6 +152,18 @@ def insert_those_that_are_new(rows: Sequence[M]) -> list[M]:
         ids = _insert(some, "ON CONFLICT DO NOTHING")
         inserted += [row for row in some if row.pk in ids]
     return inserted
+
+
+def lock_against_deletion(row: Model) -> bool:
+    """Keep the row from being deleted until the transaction ends; False if it is gone already.
+
+    Any number of transactions can do so at the same time, and the row can still be changed.
+    """
+    meta = row._meta
+    sql = f'SELECT 1 FROM "{meta.db_table}" WHERE "{meta.pk.column}" = %s FOR KEY SHARE'  # noqa: S608
+    with connection.prepared_cursor() as cursor:
+        cursor.execute(sql, [row.pk])
+        return cursor.fetchone() is not None
 
 
 def _insert(rows: Sequence[Model], on_conflict: str) -> set[Any]:

@@ -62,7 +62,7 @@ def map_body(context: Any, body: Any) -> Any:
     if not isinstance(body, dict):
         return body
     body = {name: _meaning(name, value) for name, value in body.items()}
-    if "pickup_lat" in body or "url" in body:
+    if "pickup_lat" in body or "url" in body or {"name", "lat"} <= body.keys():
         if "merchant_id" not in body or UUID.fullmatch(str(body["merchant_id"])):
             body["merchant_id"] = os.environ["FUZZ_MERCHANT"]
         for name in ("quote_id", "not_before", "deliver_by"):

@@ -50,7 +50,7 @@ def environment(transactional_db: None) -> Iterator[dict[str, str]]:
 
 @pytest.mark.curl
 @pytest.mark.django_db(transaction=True)
-def test_every_command_of_the_guide_works(environment: dict[str, str]) -> None:
+def test_every_command_of_the_guide_works(environment: dict[str, str], tmp_path: Path) -> None:
     script = "\n".join(
         [
             "set -euo pipefail",
@@ -59,7 +59,11 @@ def test_every_command_of_the_guide_works(environment: dict[str, str]) -> None:
         ]
     )
     done = subprocess.run(
-        ["bash", "-c", script], env=os.environ | environment, capture_output=True, text=True
+        ["bash", "-c", script],
+        env=os.environ | environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-4000:]
     answered = done.stderr.split("BLOCK ")[1:]

@@ -29,7 +29,7 @@ NOT_OF_THE_API = re.compile(
 )
 CODES_OF_THE_CONSOLE = {
     *("already_grounded", "code_not_sendable", "not_grounded"),
-    *("no_live_mission", "not_paused", "settled"),
+    *("case_closed", "no_live_mission", "not_paused", "settled"),
     *("hub_gone", "no_drones", "nothing_to_fly"),  # what ifs
 }
 

@@ -27,6 +27,14 @@ DUMMY = "django.core.mail.backends.dummy.EmailBackend"
 EMBEDDED_DATABASE = "postgresql://postgres@/wingxtra?host=/tmp/wingxtra-fe01-12ab-servers"
 EMBEDDED_REDIS = "unix:///tmp/wingxtra-fe01-12ab-servers/redis.sock"
 
+WHATSAPP = {
+    "MESSAGE_CHANNELS": ["whatsapp"],
+    "WHATSAPP_PHONE_NUMBER_ID": "106540352242922",
+    "WHATSAPP_TOKEN": STRONG,
+    "WHATSAPP_APP_SECRET": STRONG,
+    "WHATSAPP_VERIFY_TOKEN": STRONG,
+}
+
 REFUSED = [
     ("wingxtra.E001", {"SECRET_KEY": ""}),
     ("wingxtra.E001", {"SECRET_KEY": real_settings.DEVELOPMENT_SECRET_KEY}),
@@ -55,6 +63,8 @@ REFUSED = [
     ("wingxtra.E010", {"MESSAGE_CHANNELS": ["sms"]}),
     ("wingxtra.E010", {"MESSAGE_CHANNELS": ["email"], "EMAIL_BACKEND": DUMMY}),
     ("wingxtra.E010", {"MESSAGE_CHANNELS": ["console"]}),
+    ("wingxtra.E010", {**WHATSAPP, "WHATSAPP_VERIFY_TOKEN": ""}),
+    ("wingxtra.E010", {**WHATSAPP, "WHATSAPP_API_URL": "http://graph.example"}),
     ("wingxtra.E010", {"MESSAGE_LANGUAGE": "tlh"}),
 ]
 ALLOWED = [
@@ -62,6 +72,7 @@ ALLOWED = [
     {"SECRET_KEY_FALLBACKS": []},
     {"METRICS_TOKEN": STRONG},
     {"GCS_INTENT_VERSION": 2},
+    WHATSAPP,
     {"MESSAGE_CHANNELS": ["sms"], "SMS_GATEWAY_URL": "https://sms.example/send"},
     {"ALLOWED_HOSTS": [".example.com"]},
     {"DATABASE_URL": "postgresql://wingxtra@/wingxtra?host=/run/postgresql"},  # by peer
@@ -96,6 +107,12 @@ def test_production_starts_with(settings, values):
 def test_an_unknown_intent_version_is_refused_in_every_environment(settings, version, production):
     (error,) = found(settings, GCS_INTENT_VERSION=version, IS_PRODUCTION=production)
     assert (error.id, error.is_serious()) == ("wingxtra.E011", True)
+
+
+@pytest.mark.parametrize("production", [True, False])
+def test_an_unknown_time_zone_is_refused_in_every_environment(settings, production):
+    (error,) = found(settings, AREA_TIME_ZONE="Accra", IS_PRODUCTION=production)
+    assert (error.id, error.is_serious()) == ("wingxtra.E012", True)
 
 
 @pytest.mark.parametrize(("check_id", "values"), REFUSED)

@@ -20,8 +20,8 @@ from fleet.models import Drone
 from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from fleet.tests.simulated import sim_drone
-from orders import quotes
-from orders.models import DeliveryJob, Order
+from orders import quotes, stores
+from orders.models import DeliveryJob, Order, Store
 from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
 from tracking.models import WebhookEndpoint
@@ -45,11 +45,13 @@ ALL = {MERCHANT, OPS, ADMIN}
 ANYONE: set[Role] = set()
 DRONES = [f"WX-DRN-{n:03d}" for n in range(1, 13)]
 FREE = "a drone that is free"
+NEW_NAME = "a name that is not taken"
 ENVELOPE = "items page page_size total pagination"
 ORDER = (
     "id public_tracking_id merchant_id external_id customer_name customer_phone customer_email "
-    "pickup_lat pickup_lng pickup_name dropoff_lat dropoff_lng dropoff_accuracy_m "
-    "dropoff_captured_at dropoff_source payload_weight_kg payload_type priority pod_requirement "
+    "store_id pickup_lat pickup_lng pickup_name dropoff_lat dropoff_lng dropoff_accuracy_m "
+    "dropoff_captured_at dropoff_source dropoff_address dropoff_instructions payload_weight_kg "
+    "payload_type payload_size_cm metadata priority pod_requirement "
     "ready_at not_before deliver_by status created_at updated_at delivered_at assigned_drone_id "
     "job_id mission_intent_id eta_seconds tracking_url sla"
 )
@@ -111,6 +113,10 @@ class World:
         WebhookEndpoint.objects.all().delete()
         return endpoints.create(self.merchant.pk, "https://shop.example.com/hooks")[0]
 
+    def store(self) -> Store:
+        Store.objects.all().delete()
+        return stores.create(self.merchant.pk, {"name": "Ridge", "lat": 5.6037, "lng": -0.1870})
+
     def quote_id(self) -> Any:
         caller = ApiKey(role=Role.MERCHANT, merchant=self.merchant, name="quoted")
         answer = {
@@ -162,6 +168,7 @@ def in_hours(hours: int) -> str:
 ONE = "/orders/{id}"
 QUOTE = "id expires_at serviceable reasons distance_m eta_seconds service_area_id"
 RUN = "id trigger dry_run policy_version assigned started_at"
+STORE = "id merchant_id live_mode name lat lng instructions hours active created_at"
 WEBHOOK = "id merchant_id url events enabled"
 DELIVERY = "id webhook_id type state attempts"
 ASSIGNED = "order_id status job_id drone_id"
@@ -179,6 +186,7 @@ ROWS = [
     Row("GET", "/orders", ALL, ENVELOPE, item_keys=ORDER),
     Row("GET", ONE, ALL, ORDER, path=of_order(Status.QUEUED)),
     Row("PATCH", ONE, ALL, ORDER, path=of_order(Status.QUEUED), body={"priority": "URGENT"}),
+    Row("POST", f"{ONE}/tracking-link", ALL, ORDER, path=of_order(Status.QUEUED, "/tracking-link")),
     Row("POST", f"{ONE}/cancel", ALL, f"{ORDER} order_id", path=of_order(Status.QUEUED, "/cancel")),
     Row(
         "POST",
@@ -308,6 +316,38 @@ ROWS = [
         "id order_id job_id state intent tries",
         path=lambda world: f"/mission-intents/{world.intent_id()}",
     ),
+    Row("GET", "/stores", {MERCHANT, ADMIN}, ENVELOPE),
+    Row(
+        "POST",
+        "/stores",
+        {MERCHANT, ADMIN},
+        STORE,
+        201,
+        body={"name": NEW_NAME, "lat": 5.6037, "lng": -0.1870},
+    ),
+    Row(
+        "GET",
+        "/stores/{id}",
+        {MERCHANT, ADMIN},
+        STORE,
+        path=lambda world: f"/stores/{world.store().pk}",
+    ),
+    Row(
+        "PATCH",
+        "/stores/{id}",
+        {MERCHANT, ADMIN},
+        STORE,
+        path=lambda world: f"/stores/{world.store().pk}",
+        body={"active": False},
+    ),
+    Row(
+        "DELETE",
+        "/stores/{id}",
+        {MERCHANT, ADMIN},
+        "",
+        204,
+        path=lambda world: f"/stores/{world.store().pk}",
+    ),
     Row("GET", "/webhooks", {MERCHANT, ADMIN}, ENVELOPE),
     Row(
         "POST",
@@ -349,6 +389,15 @@ ROWS = [
     ),
     Row(
         "POST",
+        "/webhooks/{id}/replay",
+        {MERCHANT, ADMIN},
+        "webhook_id replayed",
+        202,
+        path=lambda world: f"/webhooks/{world.webhook().pk}/replay",
+        body={"since": "2026-03-01T00:00:00Z"},
+    ),
+    Row(
+        "POST",
         "/webhook-deliveries/{id}/replay",
         {MERCHANT, ADMIN},
         DELIVERY,
@@ -363,6 +412,14 @@ ROWS = [
         TRACKING,
         path=of_link(Status.QUEUED, "/dropoff"),
         body={"lat": 5.6151, "lng": -0.1751, "accuracy_m": 5},
+    ),
+    Row(
+        "POST",
+        "/tracking/{id}/instructions",
+        ANYONE,
+        TRACKING,
+        path=of_link(Status.QUEUED, "/instructions"),
+        body={"instructions": "On the lawn."},
     ),
     Row(
         "POST",
@@ -404,7 +461,13 @@ def call(row: Row, role: Role | None, world: World) -> Any:
     body = row.body
     if body and body.get("drone_id") == FREE:
         body = {"drone_id": world.free_drone().pk}
-    if row.pattern in ("/orders", "/webhooks") and row.method == "POST" and role in STAFF:
+    if body and body.get("name") == NEW_NAME:
+        body = {**body, "name": f"Ridge {uuid4()}"}
+    if (
+        row.pattern in ("/orders", "/stores", "/webhooks")
+        and row.method == "POST"
+        and role in STAFF
+    ):
         body = {**(body or {}), "merchant_id": str(world.merchant.pk)}
     client = client_of(role, world, live_mode=row.live_mode)
     response = getattr(client, row.method.lower())(

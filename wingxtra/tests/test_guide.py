@@ -64,7 +64,9 @@ def test_the_fields_of_an_order_are_told_with_their_limits() -> None:
         "text or null",
         "at most 64 characters",
     )
-    assert (new["pickup_lat"].limits, new["pickup_lat"].is_required) == ("from -90; up to 90", True)
+    drop, pickup = new["dropoff_lat"], new["pickup_lat"]
+    assert (drop.limits, drop.is_required) == ("from -90; up to 90", True)
+    assert (pickup.limits, pickup.is_required) == (drop.limits, False)
     assert new["priority"].limits == "NORMAL, URGENT, MEDICAL"
     order = {member.name: member for member in by_name["Order"].members}
     assert (order["custody"].body, order["reason"].body) == ("OrderCustody", "OrderReason")

@@ -30,7 +30,8 @@ from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
 from tracking.models import WebhookDelivery
-from tracking.webhooks import deliveries, endpoints
+from tracking.tests.receiver import deliver
+from tracking.webhooks import endpoints
 from wingxtra import secrecy
 from wingxtra.accounts.identity import DISPATCHER, GCS, Role
 from wingxtra.accounts.models import ApiKey
@@ -199,7 +200,7 @@ def test_the_main_flows_log_no_personal_data_and_no_secrets(lines: Lines, settin
         Client().post(f"{link}/otp", {"code": tried}, content_type="application/json")
     assert stored(order).status == Status.DELIVERED
     for row in WebhookDelivery.objects.due(timezone.now() + timedelta(hours=1)):
-        deliveries.deliver(row.pk)
+        deliver(row.pk)
     other = shop.post("/api/v1/orders", body(external_id="Q-2")).json()
     shop.post(f"/api/v1/orders/{other['id']}/cancel", {"note": NOTE})
     assert drone.pk

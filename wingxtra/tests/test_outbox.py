@@ -34,8 +34,7 @@ from tracking import actors
 from tracking.messages import sending, triggers
 from tracking.messages.models import CustomerMessage
 from tracking.models import WebhookDelivery
-from tracking.tests.receiver import Received, Receiver, WebhookFactory, receiving
-from tracking.webhooks import deliveries
+from tracking.tests.receiver import Received, Receiver, WebhookFactory, deliver, receiving
 from wingxtra import outbox
 from wingxtra.accounts.identity import GCS, SYSTEM
 from wingxtra.outbox import ClaimLost, Outgoing
@@ -303,8 +302,8 @@ def test_a_stalled_webhook_writes_nothing_after_another_one_was_delivered(
     endpoint = WebhookFactory(url=other_side.url, events=["order.queued"])
     order_in(Status.QUEUED, merchant=endpoint.merchant)
     pk = WebhookDelivery.objects.get().pk
-    with stalled(other_side, [late, 204], lambda: deliveries.deliver(pk)):
-        assert deliveries.deliver(pk)
+    with stalled(other_side, [late, 204], lambda: deliver(pk)):
+        assert deliver(pk)
         before = everything()
     assert everything() == before
 

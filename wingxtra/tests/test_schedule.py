@@ -19,7 +19,7 @@ EVERY_S = {
     "sweep_webhooks": 5,
     "sweep_what_ifs": 5,
     "tell_of_arrivals": 10,
-    "tell_of_delays": 60,
+    "tell_of_delays": 15,
     "watch_airspace": 5,
     "watch_weather": 30,
 }

@@ -14,7 +14,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from fleet.demo import city, report
-from fleet.demo.people import DemoFailed, People
+from fleet.demo.calls import DemoFailed
+from fleet.demo.people import People
 from fleet.demo.processes import (
     AlreadyRunning,
     ProcessDied,

@@ -2,13 +2,17 @@
 
 // The map: the drone and the drop point. Before the flight the customer can move the drop point.
 (() => {
-  const TILE_ERRORS = 4;
+  const SLOW_MS = 4000; // the map's pictures may take this long before the words say that there are none
+  const SQUARE_PX = 40; // the smallest
+  const M_PER_DEG = 111_195; // as on the server
   const AROUND_M = 70; // the server rounds the drop point to about 110 m
   const NEAR_M = 5;
+  const DOOR_M = 140;
   const STILL_ZOOM = 17; // the edges are about as far as a pin may be moved
   const PADDING = { paddingTopLeft: [40, 60], paddingBottomRight: [90, 60] }; // room for buttons and pins
   const SVG = "http://www.w3.org/2000/svg";
   const element = document.getElementById("map"); // owned by Leaflet: track.js must not touch it
+  if (!element) return; // the delivery was over before this script arrived
   const data = document.getElementById("where").dataset; // from the server: track.js updates it
   const map = L.map(element, { zoomControl: false, zoomSnap: 0.5, attributionControl: true }).setView(drop(), STILL_ZOOM);
   const drone = marker("drone", [34, 34], [17, 17], data.wordsDrone, "M6 9h5M17 9h5M8.500 9v2.500l3.500 2M19.500 9v2.500l-3.500 2M11 13h6v4h-6zM14 17v3");
@@ -18,6 +22,7 @@
   const STORAGE_KEY = `drop ${location.pathname}`;
   const STEP_M = 3;
   let moved = false;
+  let exact = false; // whether the moved pin has true coordinates, or is right only relative to the given place
   let framed = "";
 
   function drop() {
@@ -45,43 +50,61 @@
     return made;
   }
 
-  const Grid = L.GridLayer.extend({
+  // Squares of 1, 2 or 5 times 10, 100 ... m, so that a place without map pictures is a plan to scale.
+  const Squares = L.GridLayer.extend({
+    getTileSize() {
+      const [lat] = drop();
+      const pxPerM = (256 * 2 ** this._tileZoom) / (360 * M_PER_DEG * Math.cos((lat * Math.PI) / 180));
+      const least_m = SQUARE_PX / pxPerM;
+      const power = Math.max(10, 10 ** Math.floor(Math.log10(least_m)));
+      const side_m = [1, 2, 5, 10].find((step) => step * power >= least_m) * power;
+      return L.point(side_m * pxPerM, side_m * pxPerM);
+    },
     createTile() {
       const tile = document.createElement("div");
-      tile.className = "grid-tile";
+      tile.className = "square";
       return tile;
     },
   });
 
   function ground() {
-    const grid = (attribution) => {
-      new Grid({ tileSize: 64 }).addTo(map);
-      map.attributionControl.addAttribution(attribution);
-    };
     map.attributionControl.setPrefix(false);
-    if (!data.tiles) return grid(data.wordsGrid);
-    let failed = 0;
+    new Squares({ zIndex: 0 }).addTo(map);
+    if (!data.tiles) return;
     const streets = L.tileLayer(data.tiles, { attribution: data.attribution, maxZoom: 19 });
-    streets.on("tileerror", () => {
-      if (++failed < TILE_ERRORS || !map.hasLayer(streets)) return;
-      streets.remove();
-      grid(data.wordsFailed);
+    const judge = () => element.classList.toggle("pictured", isPictured());
+    let slow = null;
+    streets.on("loading", () => {
+      clearTimeout(slow);
+      slow = setTimeout(judge, SLOW_MS);
     });
-    streets.on("tileload", () => (failed = -Infinity));
+    streets.on("load", judge); // all of them have arrived or failed
+    streets.on("tileload", () => isPictured() && judge());
+    addEventListener("online", () => isPictured() || streets.redraw());
     streets.addTo(map);
+  }
+
+  // Whether at least half of the visible part has map pictures.
+  function isPictured() {
+    const card = element.getBoundingClientRect();
+    const visible = [...element.querySelectorAll("img.leaflet-tile")].filter((tile) => {
+      const { left, right, top, bottom } = tile.getBoundingClientRect();
+      return left < card.right && right > card.left && top < card.bottom && bottom > card.top;
+    });
+    const there = visible.filter((tile) => tile.classList.contains("leaflet-tile-loaded")).length;
+    return there > 0 && 2 * there >= visible.length;
   }
 
   // --- drawing -----------------------------------------------------------------------------------
 
   function show() {
     if (!moved) {
-      const own = savedPin();
-      target.setLatLng(own ?? drop());
-      around.setLatLng(own ?? drop()).setRadius(own ? NEAR_M : AROUND_M);
+      target.setLatLng(shownDrop());
+      around.setLatLng(shownDrop()).setRadius(savedPin()?.exact ? NEAR_M : AROUND_M);
     }
     for (const layer of [around, target]) layer.addTo(map);
     target.dragging[data.movable === undefined ? "disable" : "enable"]();
-    if (data.movable === undefined) moved = false;
+    if (data.movable === undefined) moved = exact = false;
     target.getElement().tabIndex = data.movable === undefined ? -1 : 0;
     const here = data.drone?.split(",").map(Number);
     if (here) {
@@ -95,9 +118,11 @@
     frame(here);
   }
 
-  // Shows drone and drop point, at first and when the drone leaves the visible part.
+  // Shows drone and drop point: at first, each time the drone has come four times closer, and when
+  // it leaves the visible part.
   function frame(here) {
-    const scene = here ? "flight" : "still";
+    const away = here ? map.distance(here, drop()) / DOOR_M : 0;
+    const scene = here ? `flight ${Math.ceil(Math.log(Math.max(1, away)) / Math.log(4))}` : "still";
     if (framed === scene && (!here || map.getBounds().contains(here))) return;
     framed = scene;
     if (here) map.fitBounds(L.latLngBounds([here, drop()]), { ...PADDING, maxZoom: 17, animate: false });
@@ -110,28 +135,45 @@
 
   function put({ lat, lng }, accuracy_m = "", captured_at = "") {
     const fields = form().elements;
+    const byGps = accuracy_m !== "";
+    exact ||= byGps || element.classList.contains("pictured") || savedPin()?.exact === true;
+    const beside = exact ? ["", ""] : fromGiven_m({ lat, lng });
     [fields.lat.value, fields.lng.value] = [lat.toFixed(7), lng.toFixed(7)];
     [fields.accuracy_m.value, fields.captured_at.value] = [accuracy_m, captured_at];
+    [fields.north_m.value, fields.east_m.value] = beside;
     const fix = form().querySelector("[data-fix]");
-    fix.hidden = accuracy_m === "";
-    fix.textContent = fix.dataset.words.replace("{n}", Math.ceil(accuracy_m));
+    fix.hidden = exact && !byGps;
+    fix.textContent = byGps
+      ? fix.dataset.words.replace("{n}", Math.ceil(accuracy_m))
+      : fix.dataset.wordsBeside.replace("{n}", Math.round(Math.hypot(...beside)));
     form().classList.add("moved");
     moved = true;
     target.setLatLng([lat, lng]);
-    around.setLatLng([lat, lng]).setRadius(accuracy_m === "" ? NEAR_M : accuracy_m);
+    around.setLatLng([lat, lng]).setRadius(byGps ? accuracy_m : exact ? NEAR_M : AROUND_M);
     map.panTo([lat, lng]);
   }
 
-  // The server rounds the drop point. This tab stores the exact pin that was set here, until the
-  // drop point moves.
+  // Metres to the north and to the east of the place that was given. The page knows that place only
+  // rounded: without map pictures, only the distance from it is true.
+  function fromGiven_m({ lat, lng }) {
+    const [north, east] = data.moved.split(",").map(Number);
+    const shown = L.latLng(shownDrop());
+    const perLng = M_PER_DEG * Math.cos((shown.lat * Math.PI) / 180);
+    return [north + (lat - shown.lat) * M_PER_DEG, east + (lng - shown.lng) * perLng].map((m) => m.toFixed(1));
+  }
+
+  const shownDrop = () => savedPin()?.at ?? drop();
+
+  // The server rounds the drop point. This tab stores the pin that was set here, until the drop
+  // point moves.
   function savePin() {
     const { lat, lng } = target.getLatLng();
-    stored(JSON.stringify({ at: [lat, lng], drop: data.drop }));
+    stored(JSON.stringify({ at: [lat, lng], exact, drop: data.drop }));
   }
 
   function savedPin() {
-    const { at, drop } = JSON.parse(stored() ?? "{}");
-    return drop === data.drop ? at : undefined;
+    const pin = JSON.parse(stored() ?? "{}");
+    return pin.drop === data.drop ? pin : undefined;
   }
 
   function stored(text) {
@@ -143,8 +185,9 @@
   }
 
   function undo() {
-    moved = false;
+    moved = exact = false;
     form()?.classList.remove("moved");
+    form()?.querySelector("[data-fix]").setAttribute("hidden", "");
     framed = "";
     show();
   }
@@ -187,6 +230,7 @@
     if (moved && !form()?.classList.contains("moved")) {
       moved = false; // it was sent
       if (document.querySelector("#feedback .thanks")) savePin();
+      exact = false;
     }
     show();
   });
@@ -197,4 +241,5 @@
   // A CSS transition moves the drone between two positions. It must not run while zooming.
   map.on("zoomstart", () => element.classList.add("zooming"));
   map.on("zoomend", () => setTimeout(() => element.classList.remove("zooming"), 50));
+  show();
 })();

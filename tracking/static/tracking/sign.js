@@ -59,6 +59,7 @@
     }
   }
 
+  prepare();
   document.addEventListener("shown", prepare);
   document.addEventListener("sending", ({ detail: form }) => {
     if (form.dataset.do === "signature") form.elements.signature.value = JSON.stringify(strokes);

@@ -11,6 +11,7 @@ const Track = (() => {
   const HIDDEN_TIMES = 5;
   const SLOWEST_S = 120;
   const TIMEOUT_MS = 20_000;
+  const PHOTO_TIMEOUT_MS = 180_000; // 8 MB over a slow line
   const pageLanguage = document.documentElement.lang;
   // The browser's variant of the page's language, like en-US, decides on the format of times.
   const language = navigator.languages.find((tag) => tag.split("-")[0] === pageLanguage) ?? pageLanguage;
@@ -18,6 +19,7 @@ const Track = (() => {
   const page = document.getElementById("page");
   const raw = new Map(); // the server's HTML by element id, because `localize` changes the times
   let timer = null;
+  let notBefore = 0; // the server's Retry-After, on the phone's clock
   let failures = 0;
   let shownAt = Date.now();
   let sending = false;
@@ -73,7 +75,8 @@ const Track = (() => {
     for (const { name, value } of from.attributes) if (to.getAttribute(name) !== value) to.setAttribute(name, value);
   }
 
-  function show(fresh, { answered = false } = {}) {
+  // answered: the form that was sent; its section is replaced in any case.
+  function show(fresh, { answered = null } = {}) {
     const freshPage = fresh.getElementById("page");
     if (!freshPage) return location.reload(); // an error page, which reloads itself
     // A cached copy may be a few seconds older than the answer to a form.
@@ -82,7 +85,7 @@ const Track = (() => {
       const shown = document.getElementById(element.id);
       if (!shown) return location.reload();
       const kind = element.dataset.live;
-      if (kind === "ask" && !answered && shown.dataset.ask === element.dataset.ask) continue;
+      if (kind === "ask" && !shown.contains(answered) && shown.dataset.ask === element.dataset.ask) continue;
       if (element.id === "feedback" && !answered) continue;
       copyAttributes(element, shown);
       if (kind === "attributes" || (kind === "content" && raw.get(element.id) === element.innerHTML)) continue;
@@ -111,21 +114,25 @@ const Track = (() => {
 
   function schedule(seconds) {
     clearTimeout(timer);
-    // Random jitter: other phones may have got the same Retry-After.
-    if (seconds) timer = setTimeout(poll, seconds * 1000 * (0.9 + 0.2 * Math.random()));
+    // Random jitter: other phones poll as often, and may have got the same Retry-After.
+    const wait_ms = seconds * 1000 * (0.9 + 0.2 * Math.random());
+    const asked_ms = Math.max(0, notBefore - Date.now()) * (1 + 0.1 * Math.random());
+    if (seconds) timer = setTimeout(poll, Math.max(wait_ms, asked_ms));
   }
 
   async function poll() {
     if (sending) return schedule(1);
+    // Also when the page is shown again or the phone is online again.
+    if (Date.now() < notBefore) return schedule(every_s() || 1);
     try {
       const answer = await fetch(page.dataset.here, { signal: AbortSignal.timeout(TIMEOUT_MS) });
       if (answer.status === 404) return location.reload();
-      if (!answer.ok) return failed(Number(answer.headers.get("Retry-After")) || 0);
+      if (!answer.ok) return failed(answer);
       const fresh = await parsed(answer);
       if (!sending) show(fresh);
       succeeded();
     } catch {
-      failed(0);
+      failed();
     }
   }
 
@@ -133,12 +140,20 @@ const Track = (() => {
     failures = 0;
     document.getElementById("lost").textContent = "";
     schedule(every_s());
+    loadTheRest();
   }
 
-  function failed(wait_s) {
+  function failed(answer) {
     failures += 1;
+    waitAs(answer);
     if (failures > 1 || !navigator.onLine) showLost();
-    schedule(Math.max(wait_s, Math.min(SLOWEST_S, (every_s() || 15) * 2 ** Math.min(failures, 6))));
+    schedule(Math.min(SLOWEST_S, (every_s() || 15) * 2 ** Math.min(failures, 6)));
+  }
+
+  // Retry-After of a 429 or 503. There is none without an answer.
+  function waitAs(answer) {
+    const seconds = Number(answer?.headers.get("Retry-After")) || 0;
+    notBefore = Math.max(notBefore, Date.now() + seconds * 1000);
   }
 
   function showLost() {
@@ -165,9 +180,17 @@ const Track = (() => {
     const buttons = form.querySelectorAll("button");
     buttons.forEach((button) => button.setAttribute("aria-disabled", "true"));
     try {
-      const body = new URLSearchParams(new FormData(form));
-      const answer = await fetch(form.action, { method: "POST", body, signal: AbortSignal.timeout(TIMEOUT_MS) });
-      show(await parsed(answer), { answered: true });
+      const hasFile = form.enctype === "multipart/form-data";
+      const body = hasFile ? new FormData(form) : new URLSearchParams(new FormData(form));
+      const signal = AbortSignal.timeout(hasFile ? PHOTO_TIMEOUT_MS : TIMEOUT_MS);
+      const answer = await fetch(form.action, { method: "POST", body, signal });
+      const fresh = await parsed(answer);
+      // A notice instead of the page: what was typed or drawn must stay.
+      if (!answer.ok && !fresh.getElementById("page")) {
+        waitAs(answer);
+        return showError(words.failed);
+      }
+      show(fresh, { answered: form });
       document.querySelector("#feedback > p")?.scrollIntoView({ block: "center" });
       succeeded();
     } catch {
@@ -204,11 +227,43 @@ const Track = (() => {
   addEventListener("offline", showLost);
   addEventListener("online", poll);
 
+  // --- what can wait until the page is painted -----------------------------------------------------
+
+  const rest = document.getElementById("rest").dataset;
+  const here = new Set();
+  let loading = false;
+
+  // Whether the file arrived. Our own styles come last, so that they count.
+  function load(file) {
+    const isStyle = file.endsWith(".css");
+    const element = document.createElement(isStyle ? "link" : "script");
+    return new Promise((done) => {
+      element.onload = () => done(here.add(file));
+      element.onerror = () => done(false);
+      Object.assign(element, isStyle ? { rel: "stylesheet", href: file } : { src: file });
+      document.querySelector("link[rel=stylesheet]").before(element);
+    });
+  }
+
+  // On a slow connection Leaflet takes longer than all that the customer needs first. A file that
+  // did not arrive is asked for again after the next poll.
+  async function loadTheRest() {
+    if (loading) return;
+    loading = true;
+    for (const files of [rest.first, rest.then]) {
+      const missing = files.split(" ").filter((file) => file && !here.has(file));
+      const arrived = await Promise.all(missing.map(load));
+      if (!arrived.every(Boolean)) break;
+    }
+    loading = false;
+  }
+
   for (const element of document.querySelectorAll("[data-live=content]")) raw.set(element.id, element.innerHTML);
   document.getElementById("zone").textContent = words.zone;
-  // The scripts after this one listen for “shown”, so wait until they have run.
-  document.addEventListener("DOMContentLoaded", shown);
+  shown();
   setInterval(count, 1000);
   schedule(every_s());
+  // The second frame begins when the first one is on the screen.
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(loadTheRest)));
   return { showError, words };
 })();

@@ -15,9 +15,11 @@ from fleet.tests.factories import DroneFactory, NoFlyZoneFactory
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
+from pod import cases
+from pod.models import Case
 from tracking.models import WebhookDelivery, WebhookEndpoint
 from tracking.webhooks import endpoints
-from wingxtra.accounts.identity import Role
+from wingxtra.accounts.identity import CUSTOMER, Role
 from wingxtra.accounts.models import ApiKey, User
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
 from wingxtra.console import actions
@@ -96,6 +98,10 @@ def something_for(model: type) -> Any:
         assert order.current_job is not None
         discrepancies.raise_(order.current_job, Discrepancy.Code.AT_THE_DROP, "It stands there.")
         return Discrepancy.objects.get()
+    if model is Case:
+        order = order_in(Status.DELIVERED)
+        cases.open_case(order.pk, cases.Complaint(Case.Kind.NOT_HERE), by=CUSTOMER)
+        return Case.objects.get()
     if model is PublishingPause:
         return PublishingPause.objects.create(because="422", refused=3)
     if model is ApiKey:

@@ -28,6 +28,8 @@ def main() -> None:
         "DJANGO_SETTINGS_MODULE": "wingxtra.settings",
         "API_RATE_AUTHENTICATED": NO_LIMIT,
         "API_RATE_PUBLIC": NO_LIMIT,
+        "API_RATE_LINKS": NO_LIMIT,
+        "API_RATE_LINK_READS": NO_LIMIT,
     }
     warnings.filterwarnings("ignore", "No directory at")  # static files, collected in production
     servers = launcher.ensure(ROOT, throwaway=True)

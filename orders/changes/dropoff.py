@@ -1,5 +1,6 @@
 """Moving the drop point: how far, by whom, and what is checked again."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -7,15 +8,16 @@ from uuid import UUID
 from django.utils import timezone
 
 from fleet.airspace import rulebook
-from fleet.feasibility.geometry import distance_m
+from fleet.feasibility.geometry import EARTH_RADIUS_M, distance_m
 from fleet.feasibility.rules import Rules
 from orders import lifecycle
 from orders.models import Order
 from orders.placement import accuracy_problems, check, refuse_unless
-from orders.states import WAITING, DropoffSource, EventType, Happened
+from orders.states import FROM_THE_CUSTOMER, WAITING, DropoffSource, EventType, Happened
 from wingxtra.accounts.identity import Actor, ActorKind
 from wingxtra.problems import FieldProblem, Invalid
 
+M_PER_DEG = math.radians(1) * EARTH_RADIUS_M
 # A pin that moves by less than this has not moved: no phone measures better.
 MIN_MOVE_M = 0.5
 # Each move is an event, a webhook and a new plan.
@@ -48,7 +50,7 @@ def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor, why: str = "") -> lif
         moved_m = float(distance_m(order.dropoff_lat, order.dropoff_lng, drop.lat, drop.lng))
         if moved_m < MIN_MOVE_M:
             return _update_accuracy(order, drop, book.rules)
-        if drop.source == DropoffSource.CUSTOMER_GPS:
+        if drop.source in FROM_THE_CUSTOMER:
             _refuse_too_many_moves(order)
         too_far = _keep_given_point(order, drop, book.rules)
         order.dropoff_lat, order.dropoff_lng = drop.lat, drop.lng
@@ -68,6 +70,25 @@ def move_dropoff(order_id: UUID, drop: Drop, *, by: Actor, why: str = "") -> lif
         )
 
     return lifecycle.amend(order_id, by=by, happened=move)
+
+
+def moved_m(order: Order) -> tuple[float, float]:
+    """How far a customer has moved the drop point: metres to the north and to the east."""
+    if order.given_lat is None or order.given_lng is None:
+        return 0.0, 0.0
+    per_lng = M_PER_DEG * math.cos(math.radians(order.given_lat))
+    return (
+        (order.dropoff_lat - order.given_lat) * M_PER_DEG,
+        (order.dropoff_lng - order.given_lng) * per_lng,
+    )
+
+
+def beside_given_point(order: Order, *, north_m: float, east_m: float) -> tuple[float, float]:
+    """(lat, lng) of the place this far from the given drop point: the inverse of `moved_m`."""
+    lat = order.dropoff_lat if order.given_lat is None else order.given_lat
+    lng = order.dropoff_lng if order.given_lng is None else order.given_lng
+    per_lng = M_PER_DEG * math.cos(math.radians(lat))
+    return lat + north_m / M_PER_DEG, lng + east_m / per_lng
 
 
 def _refuse_too_many_moves(order: Order) -> None:
@@ -92,7 +113,7 @@ def _update_accuracy(order: Order, drop: Drop, rules: Rules) -> Happened | None:
     order.dropoff_accuracy_m = drop.accuracy_m
     if problems := accuracy_problems(order, rules):
         raise Invalid(problems)
-    if drop.source == DropoffSource.CUSTOMER_GPS:
+    if drop.source in FROM_THE_CUSTOMER:
         order.dropoff_accuracy_m = before
         return None
     message = f"The drop point is known to {drop.accuracy_m:.0f} m."
@@ -104,7 +125,7 @@ def _keep_given_point(order: Order, drop: Drop, rules: Rules) -> list[FieldProbl
 
     The distance counts from the given point, so that many small moves cannot exceed the radius.
     """
-    if drop.source != DropoffSource.CUSTOMER_GPS:
+    if drop.source not in FROM_THE_CUSTOMER:
         order.given_lat = order.given_lng = None
         return []
     if order.given_lat is None or order.given_lng is None:

@@ -1,0 +1,37 @@
+"""Rate limits of calls with a tracking link: per link, with a high ceiling per address.
+
+Many phones share an address, so a link has quotas of its own. Only links that exist are counted:
+guesses of ids count against the address alone and leave no keys in Redis.
+"""
+
+from enum import StrEnum
+
+from django.conf import settings
+from django.http import HttpRequest
+from rest_framework.request import Request
+
+from orders.tracking_ids import canonical_id
+from wingxtra.api import throttling
+from wingxtra.api.throttling import Quota
+
+
+class Kind(StrEnum):
+    READ = "reads"
+    WRITE = "writes"
+    CODE = "codes"
+
+
+def ceiling(request: HttpRequest | Request) -> Quota:
+    """Of all calls with links from one address, also of guesses."""
+    who = f"links:{throttling.address_of(request)}"
+    return Quota(settings.API_RATE_LINKS, who, "from this address")
+
+
+def of_link(kind: Kind, tracking_id: str) -> Quota:
+    """The id in any spelling. Count it only when the delivery is known."""
+    rates = {
+        Kind.READ: settings.API_RATE_LINK_READS,
+        Kind.WRITE: settings.API_RATE_LINK_WRITES,
+        Kind.CODE: settings.API_RATE_LINK_CODES,
+    }
+    return Quota(rates[kind], f"link:{kind}:{canonical_id(tracking_id)}", "with this link")

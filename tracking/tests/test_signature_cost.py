@@ -1,0 +1,100 @@
+"""A drawn signature costs little processor time, and is drawn only when it can be accepted."""
+
+import math
+import random
+import time
+
+import pytest
+
+from orders import lifecycle
+from orders.states import PodRequirement, Status
+from orders.tests.factories import order_in
+from pod import images, proofs
+from pod.proofs import Evidence
+from pod.serializers import MAX_POINTS, MAX_STROKES
+from tracking.tests.deliveries import secret_order
+from tracking.tests.test_forms import feedback, send
+from wingxtra.accounts.identity import CUSTOMER
+from wingxtra.accounts.tests.factories import api_client
+from wingxtra.problems import Conflict
+
+MAX_CPU_S = 0.05
+# Points that cannot be drawn, so that an attempt to draw them is noticed.
+UNDRAWABLE = [[[0.0, 0.0], [math.nan, math.nan]]]
+
+
+def to_and_fro(points: int) -> images.Stroke:
+    """The longest lines that fit: from corner to corner of the paper."""
+    return [[index % 2 * 1000.0, index // 2 % 2 * 400.0] for index in range(points)]
+
+
+def scribble(points: int) -> images.Stroke:
+    chance = random.Random(points)
+    return [[chance.uniform(0, 1000), chance.uniform(0, 400)] for _ in range(points)]
+
+
+WORST = {
+    "corner to corner": [to_and_fro(MAX_POINTS)],
+    "scribble": [scribble(MAX_POINTS)],
+    "many strokes": [to_and_fro(MAX_POINTS // MAX_STROKES) for _ in range(MAX_STROKES)],
+    "many scribbles": [scribble(MAX_POINTS // MAX_STROKES) for _ in range(MAX_STROKES)],
+}
+
+
+@pytest.mark.parametrize("strokes", WORST.values(), ids=WORST)
+def test_the_worst_body_is_drawn_within_50_ms_of_processor_time(
+    strokes: list[images.Stroke],
+) -> None:
+    spent_s = []
+    for _ in range(3):  # the least of three: another process may disturb the caches
+        start_s = time.process_time()
+        images.drawn(strokes)
+        spent_s.append(time.process_time() - start_s)
+    assert min(spent_s) < MAX_CPU_S
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.ENROUTE, Status.FAILED])
+def test_nothing_is_drawn_for_an_order_that_takes_no_proof(status: Status) -> None:
+    order = order_in(status, pod_requirement=PodRequirement.SIGNATURE)
+    with pytest.raises(lifecycle.Refused):
+        proofs.record(order.pk, Evidence.drawn_signature(UNDRAWABLE), by=CUSTOMER)
+
+
+@pytest.mark.django_db
+def test_nothing_is_drawn_for_an_order_with_its_proof() -> None:
+    order = order_in(Status.ARRIVED, pod_requirement=PodRequirement.SIGNATURE)
+    proofs.record(order.pk, Evidence.confirmation("Kofi"), by=CUSTOMER)
+    with pytest.raises(Conflict, match="its proof already"):
+        proofs.record(order.pk, Evidence.drawn_signature(UNDRAWABLE), by=CUSTOMER)
+
+
+@pytest.mark.django_db
+def test_at_the_drop_point_it_is_drawn() -> None:
+    """The control of the two tests above."""
+    order = order_in(Status.ARRIVED, pod_requirement=PodRequirement.SIGNATURE)
+    with pytest.raises(ValueError, match="empty sequence"):
+        proofs.record(order.pk, Evidence.drawn_signature(UNDRAWABLE), by=CUSTOMER)
+
+
+@pytest.mark.django_db
+def test_a_body_larger_than_any_signature_is_refused() -> None:
+    order = secret_order(Status.ARRIVED)
+    path = f"/api/v1/tracking/{order.public_tracking_id}/signature"
+    huge = [[[0.123456789012345, 0.123456789012345]] * MAX_POINTS]
+    answer = api_client().post(path, {"signature": huge}, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    sent = send(order, signature=str(huge))
+    assert (sent.status_code, feedback(sent)) == (
+        400,
+        "This signature cannot be read. Please sign again.",
+    )
+
+
+@pytest.mark.django_db
+def test_the_largest_signature_by_finger_is_taken() -> None:
+    order = secret_order(Status.ARRIVED)
+    path = f"/api/v1/tracking/{order.public_tracking_id}/signature"
+    signature = [[[round(x, 1), round(y, 1)] for x, y in scribble(MAX_POINTS)]]
+    answer = api_client().post(path, {"signature": signature}, format="json")
+    assert (answer.status_code, answer.json()["status"]) == (200, "DELIVERED")
