@@ -159,6 +159,16 @@ def test_all_rows_are_placed_like_orders_of_the_api(user: User) -> None:
     assert imports.preview(kept(user, later), user).bad  # more than a year ahead
 
 
+def test_columns_with_a_dot_fill_size_and_metadata(user: User) -> None:
+    size = {"payload_size_cm.l": 30, "payload_size_cm.w": 20, "payload_size_cm.h": 10}
+    import_id = kept(user, {**size, "metadata.shelf": "B 4"}, {**size, "payload_size_cm.h": "flat"})
+    preview = imports.preview(import_id, user)
+    assert codes_of(preview.bad) == {3: {("payload_size_cm.h", "invalid")}}
+    imports.place(import_id, user, only_good=True)
+    order = Order.objects.get()
+    assert (order.payload_size_cm, order.metadata) == ([30, 20, 10], {"shelf": "B 4"})
+
+
 def test_one_bad_row_keeps_all_from_being_placed_if_so_chosen(user: User) -> None:
     import_id = kept(user, {"external_id": "A-1"}, {"priority": "TODAY"})
     with pytest.raises(imports.NotPlaced) as refused:
