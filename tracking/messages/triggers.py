@@ -204,10 +204,14 @@ def write_sms_instead(message: CustomerMessage) -> None:
 
 def _store_codes(orders: dict[UUID, Order]) -> None:
     """A code is in memory only now, but the launch message needs it."""
-    for order in orders.values():
-        if order.otp_code:
-            sealed = secrets.sealed(order.otp_code)
-            CodeToTell.objects.update_or_create(order_id=order.pk, defaults={"sealed": sealed})
+    rows = [
+        CodeToTell(order_id=order.pk, sealed=secrets.sealed(order.otp_code))
+        for order in orders.values()
+        if order.otp_code
+    ]
+    CodeToTell.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["order"], update_fields=["sealed"]
+    )
 
 
 def address(order: Order, channel: str) -> str:
