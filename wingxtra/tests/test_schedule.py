@@ -13,6 +13,7 @@ EVERY_S = {
     "forget_expired_tokens": 3600,
     "forget_old_answers": 600,
     "forget_old_webhooks": 3600,
+    "miss_proofs": 60,
     "plan_areas": 5,
     "poll": 2,
     "sweep_bulk_actions": 5,
