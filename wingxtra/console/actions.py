@@ -20,14 +20,14 @@ from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseRedirect,
-    JsonResponse,
     QueryDict,
 )
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import strip_tags
-from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.utils.http import url_has_allowed_host_and_scheme
 
+from wingxtra.console import watches
 from wingxtra.console.registry import Button
 from wingxtra.console.widgets import tiles
 from wingxtra.problems import Problem
@@ -105,18 +105,6 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """Detects changes of an object since a page about it was opened.
-
-    `token(objects)` returns a token of the current state per pk; `changes(object, token)` describes
-    what happened since that token, one sentence per change.
-    """
-
-    token: Callable[[Sequence[Any]], dict[Any, str]]
-    changes: Callable[[Any, str], list[str]]
-
-
-@dataclass(frozen=True, slots=True)
 class Description:
     how: Callable[[Any], str] = lambda instance: ""
     related: tuple[str, ...] = ()
@@ -138,16 +126,11 @@ class Target:
 
 
 _actions: dict[tuple[str, str], Action] = {}
-_watches: dict[str, Watch] = {}
 _descriptions: dict[str, Description] = {}
 
 
 def register(action: Action) -> None:
     _actions[action.model._meta.label_lower, action.name] = action
-
-
-def watch(model: type[Model], how: Watch) -> None:
-    _watches[model._meta.label_lower] = how
 
 
 def describe(model: type[Model], how: Callable[[Any], str], *related: str) -> None:
@@ -176,30 +159,6 @@ def buttons(instance: Model, *names: str) -> tuple[Button, ...]:
         for name in names
         if _actions[label, name].why_not(instance) is None
     )
-
-
-def changes(request: HttpRequest, label: str) -> JsonResponse:
-    """`{changes}`: changes of the object `id=` since the token `seen=`, one sentence each."""
-    how, model = _watches.get(label), apps.get_model(label) if label in _watches else None
-    if how is None or model is None:
-        raise Http404
-    if not request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"):
-        raise PermissionDenied
-    try:
-        instance = model._default_manager.filter(pk=request.GET.get("id", "")).first()
-    except (ValidationError, ValueError) as error:
-        raise Http404("There is no such object.") from error
-    if instance is None:
-        raise Http404("There is no such object.")
-    return JsonResponse({"changes": how.changes(instance, request.GET.get("seen", ""))})
-
-
-def watched(instance: Model) -> str:
-    """The address that lists the changes of this object from now on."""
-    label = instance._meta.label_lower
-    token = _watches[label].token([instance]).get(instance.pk, "")
-    path = reverse("admin:changes", args=[label])
-    return f"{path}?{urlencode({'id': instance.pk, 'seen': token})}"
 
 
 def of_model(model: type[Model], user: Any) -> list[Action]:
@@ -256,7 +215,7 @@ def _targets(action: Action, pks: Sequence[str]) -> list[Target]:
     if len(by_name) != len(asked):
         raise Http404("There is no such object.")
     instances = [by_name[pk] for pk in asked]
-    seen = tokens(action.model, instances)
+    seen = watches.tokens(action.model, instances)
     return [
         Target(
             instance,
@@ -288,19 +247,10 @@ def carry_out(action: Action, pk: str, seen: str, data: dict[str, Any], user: An
     return targets[0]
 
 
-def tokens(model: type[Model], instances: Sequence[Any]) -> dict[Any, str]:
-    """The token of the present state per pk; none for a model that is not watched."""
-    watch = _watches.get(model._meta.label_lower)
-    return watch.token(instances) if watch else {}
-
-
 def _note_changes(action: Action, targets: list[Target], seen: list[str]) -> None:
-    watch = _watches.get(action.model._meta.label_lower)
-    if watch is None:
-        return
     for target, token in zip(targets, seen, strict=True):
         if token != target.token:
-            target.changes = watch.changes(target.object, token)
+            target.changes = watches.since(action.model, target.object, token)
 
 
 def _carry_out_all(action: Action, targets: list[Target], data: dict[str, Any], user: Any) -> None:

@@ -7,7 +7,7 @@ from django.db import transaction
 from django.http import QueryDict
 from django.utils import timezone
 
-from wingxtra.console import actions
+from wingxtra.console import watches
 from wingxtra.console.actions import Action, ActionForm
 from wingxtra.console.models import BulkAction, BulkRow
 
@@ -23,7 +23,7 @@ def choose(action: Action, pks: Sequence[Any], user: Any) -> BulkAction:
     for start in range(0, len(pks), AT_ONCE):
         some = pks[start : start + AT_ONCE]
         found = action.model._default_manager.in_bulk(some)
-        seen = actions.tokens(action.model, list(found.values()))
+        seen = watches.tokens(action.model, list(found.values()))
         BulkRow.objects.bulk_create(
             BulkRow(
                 bulk=bulk,

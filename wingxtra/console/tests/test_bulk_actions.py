@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection, connections
 from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -156,6 +157,17 @@ def test_a_second_click_is_no_second_action(browser: Client, ama: User) -> None:
     assert browser.post(actions.page_of(bulk), {"reason": "WEATHER"}).status_code == 302
     assert not worker.work(bulk.pk)
     assert len(cancelations()) == 5
+
+
+def test_the_page_takes_the_same_statements_for_any_number(browser: Client, ama: User) -> None:
+    def statements(bulk: BulkAction) -> int:
+        with CaptureQueriesContext(connection) as taken:
+            assert browser.get(actions.page_of(bulk)).status_code == 200
+        return len(taken)
+
+    few, many = chosen(ama, 2), chosen(ama, 30)
+    statements(few)
+    assert statements(few) == statements(many) <= 15
 
 
 # --- who -----------------------------------------------------------------------------------------
