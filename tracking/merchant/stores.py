@@ -250,13 +250,15 @@ def _page(
     form: StoreForm | None = None,
     refused: Problem | None = None,
 ) -> HttpResponse:
-    areas = rulebook.current(timezone.now()).areas
+    now = timezone.now()
+    areas = rulebook.current(now).areas
     form = form or StoreForm.of(found, _usual_zone(areas))
     store_is = urlencode({"store_id": found.pk})
     context = {
         "title": found.name,
         "store": found,
-        "state": _state(found, timezone.now()),
+        "state": _state(found, now),
+        "opens": _opens(found, now),
         "form": form,
         "orders_url": f"{frame.address(request, 'orders')}?{store_is}",
         "new_order_url": f"{frame.address(request, 'new-order')}?{store_is}",
@@ -273,6 +275,7 @@ def _row(request: HttpRequest, found: Store, now: datetime) -> dict[str, Any]:
         "url": frame.address(request, "store", found.pk),
         "name": found.name,
         "state": _state(found, now),
+        "opens": _opens(found, now),
         "hours": as_text.weekly_lines(found.hours) if found.hours else "Always open",
         "place": f"{found.lat:.5f}, {found.lng:.5f}",
         "orders_url": f"{orders}?{urlencode({'store_id': found.pk})}",
@@ -283,7 +286,14 @@ def _state(found: Store, now: datetime) -> words.Said:
     if not found.active:
         return words.Said("Takes no orders")
     hours = found.opening_hours
+    is_open = hours is None or hours.is_open(now)
+    return words.Said("Open", Tone.GOOD) if is_open else words.Said("Closed now", Tone.WARN)
+
+
+def _opens(found: Store, now: datetime) -> str:
+    """When a store that is closed opens next; empty for others."""
+    hours = found.opening_hours if found.active else None
     if hours is None or hours.is_open(now):
-        return words.Said("Open", Tone.GOOD)
+        return ""
     opens_at = hours.next_opening(now)
-    return words.Said(f"Opens {hours.said(opens_at)}" if opens_at else "Closed", Tone.WARN)
+    return f"It opens on {hours.said(opens_at)}." if opens_at else "It does not open within a year."
