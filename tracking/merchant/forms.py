@@ -169,7 +169,9 @@ class OrderForm(forms.Form):
     ready_at = time("Ready at", help="UTC. When the parcel can be picked up.")
     not_before = time("Not before", help="UTC. Empty: as soon as possible.")
     deliver_by = time("Deliver by", help="UTC. Empty: what we promise for the urgency.")
-    metadata = lines("Your own data", help="A line for each, like “shelf: B4”. Only you see it.")
+    metadata = lines(
+        "Your own data", help="A line for each, like “shelf: B4”. The customer does not see it."
+    )
     test_scenario = choice("What happens to it", Scenario.choices)
 
     def __init__(self, *args: Any, live: bool, stores: Sequence[Store], **options: Any) -> None:
