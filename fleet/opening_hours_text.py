@@ -7,6 +7,7 @@ Saturday 20:00-02:00                    2026-12-31 08:00-12:00
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
+from itertools import groupby
 from typing import Any
 
 from fleet.opening_hours import WEEKDAYS, Json
@@ -58,10 +59,16 @@ def read_exceptions(text: str) -> list[Entry]:
 
 
 def weekly_lines(hours: Json) -> str:
+    """Days with the same hours that follow each other share a line."""
     by_day: dict[str, list[Json]] = {day: [] for day in WEEKDAYS}
     for entry in hours["weekly"]:
         by_day[entry["weekday"]].append(entry)
-    return "\n".join(f"{day.title()} {_said(some)}" for day, some in by_day.items() if some)
+    lines = []
+    for said, group in groupby(WEEKDAYS, key=lambda day: _said(by_day[day])):
+        days = [day.title() for day in group]
+        if said:
+            lines.append(f"{days[0]}-{days[-1]} {said}" if days[1:] else f"{days[0]} {said}")
+    return "\n".join(lines)
 
 
 def exception_lines(hours: Json) -> str:

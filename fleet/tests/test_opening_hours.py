@@ -249,6 +249,13 @@ def test_an_exception_that_is_none_is_quoted(line: str) -> None:
         opening_hours_text.read_exceptions(line)
 
 
+def test_days_with_the_same_hours_share_a_line() -> None:
+    hours = {"weekly": [on(day, "08:00", "12:00") for day in ("MONDAY", "TUESDAY", "THURSDAY")]}
+    assert opening_hours_text.weekly_lines(hours) == (
+        "Monday-Tuesday 08:00-12:00\nThursday 08:00-12:00"
+    )
+
+
 @given(cases())
 def test_written_hours_are_read_as_the_same(case: tuple[dict[str, Any], datetime]) -> None:
     hours, at = case

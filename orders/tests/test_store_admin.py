@@ -60,7 +60,7 @@ def test_an_administrator_adds_a_store_with_its_hours(admin: Client, merchant: M
         "exceptions": [{"date": "2026-12-25", "intervals": []}],
     }
     page = admin.get(change_page(store)).text
-    assert "Monday 08:00-20:00\nTuesday 08:00-20:00" in page
+    assert "Monday-Tuesday 08:00-20:00" in page
     assert reverse("loading-store", args=[store.pk]) in page
 
 

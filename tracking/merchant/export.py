@@ -29,8 +29,9 @@ def export_orders(request: HttpRequest, caller: PageCaller) -> HttpResponseBase:
     return exports.download(chosen.qs, caller, "orders" if caller.live_mode else "test-orders")
 
 
-def link(request: HttpRequest, statuses: tuple[Status, ...], search: str) -> str:
-    """The address of the file for these states (none: all) and this search."""
+def link(request: HttpRequest, statuses: tuple[Status, ...], search: str, store_id: str) -> str:
+    """The address of the file for these states (none: all), this search and this store."""
     chosen = [("status", status.value) for status in statuses]
-    query = urlencode([*chosen, ("q", search)] if search else chosen)
+    texts = {"q": search, "store_id": store_id}
+    query = urlencode([*chosen, *((name, text) for name, text in texts.items() if text)])
     return frame.address(request, "export-orders") + (f"?{query}" if query else "")

@@ -1,11 +1,15 @@
 """The frame around each page of `/merchant/`: its navigation, its mode, and notices."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+
+from fleet.models import ServiceArea
 
 TEST = "merchant-test"  # the URL namespace of the pages in test mode
 # URL name and title of the pages in the navigation.
@@ -13,6 +17,7 @@ NAVIGATION = [
     ("orders", "Orders"),
     ("new-order", "Place an order"),
     ("import-orders", "From a file"),
+    ("stores", "Stores"),
     ("keys", "API keys"),
     ("webhooks", "Webhooks"),
 ]
@@ -63,6 +68,15 @@ def context_of(request: HttpRequest, section: str = "") -> dict[str, Any]:
             {"title": title, "url": address(request, name), "current": name == here}
             for name, title in NAVIGATION
         ],
+    }
+
+
+def map_context(areas: Iterable[ServiceArea]) -> dict[str, Any]:
+    """What `tracking/merchant/map.html` needs; its view is `for_map`."""
+    return {
+        "areas": [area.polygon for area in areas],
+        "tile_url": settings.MAP_TILE_URL,
+        "tile_attribution": settings.MAP_TILE_ATTRIBUTION,
     }
 
 

@@ -4,9 +4,10 @@ Each form has a token. The order is placed under it as under an `Idempotency-Key
 or a reload answers with the page of the first one, with the recipient's code on it.
 """
 
+from collections.abc import Sequence
+
 import redis
 import structlog
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
@@ -15,12 +16,12 @@ from fleet.airspace import rulebook
 from orders import quotes
 from orders.api import placing
 from orders.api.serializers import NewOrder, OrderInput, order_json
-from orders.models import Order
+from orders.models import Order, Store
 from tracking.merchant import forms, frame, once, words
 from tracking.merchant.access import PageCaller, merchant_page
 from tracking.page import texts
 from wingxtra.page_policy import for_map
-from wingxtra.problems import FieldProblem, Invalid, Problem, Unavailable
+from wingxtra.problems import Invalid, Problem, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -32,76 +33,83 @@ ONLY_IN_ORDERS = set(NewOrder().fields) - set(OrderInput().fields)
 @for_map
 @merchant_page
 def new_order(request: HttpRequest, caller: PageCaller) -> HttpResponse:
+    """`?store_id=` chooses a store."""
+    stores = list(Store.objects.visible_to(caller).filter(active=True).order_by("name"))
     if request.method != "POST":
-        first = forms.OrderForm(initial=_usual(caller), live=caller.live_mode)
-        return _page(request, caller, first)
-    form = forms.OrderForm(request.POST, live=caller.live_mode)
+        usual = _usual(caller, stores, request.GET.get("store_id", ""))
+        form = forms.OrderForm(initial=usual, live=caller.live_mode, stores=stores)
+        return _page(request, form, stores)
+    form = forms.OrderForm(request.POST, live=caller.live_mode, stores=stores)
     try:
         if "place" not in request.POST:
-            return _quote(request, caller, form)
-        return once.once(request, caller, lambda: _place(request, caller, form))
+            quote = _quote(caller, form)
+            return _page(request, form, stores, quote=quote)
+        return once.once(request, caller, lambda: _place(request, caller, form, stores))
     except Problem as problem:
-        return _page(request, caller, form, refused=problem)
+        return _page(request, form, stores, refused=problem)
     except (redis.ConnectionError, redis.TimeoutError) as error:
         log.error("quotes_unavailable", error=str(error))
-        return _page(request, caller, form, refused=Unavailable("redis_unavailable", NO_QUOTES))
+        away = Unavailable("redis_unavailable", NO_QUOTES)
+        return _page(request, form, stores, refused=away)
 
 
-def _usual(caller: PageCaller) -> dict[str, str]:
-    """Where the merchant's last order was picked up."""
+def _usual(caller: PageCaller, stores: Sequence[Store], chosen: str) -> dict[str, str]:
+    """The chosen store, else where the merchant's last order was picked up."""
+    open_stores = {str(store.pk) for store in stores}
     last = Order.objects.filter(merchant=caller.merchant).first()
-    if last is None:
-        return {}
-    pickup = f"{last.pickup_lat:.6f}, {last.pickup_lng:.6f}"
-    return {"pickup_name": last.pickup_name, "pickup": pickup}
+    usual = {"store_id": chosen} if chosen in open_stores else {}
+    if last is not None:
+        pickup = f"{last.pickup_lat:.6f}, {last.pickup_lng:.6f}"
+        usual = {"store_id": str(last.store_id or ""), "pickup": pickup} | usual
+        usual["pickup_name"] = last.pickup_name
+    return usual
 
 
 def _page(
     request: HttpRequest,
-    caller: PageCaller,
     form: forms.OrderForm,
+    stores: Sequence[Store],
     *,
     quote: quotes.Quote | None = None,
     refused: Problem | None = None,
 ) -> HttpResponse:
     """The form with a new token. quote: allows to place the order."""
-    areas = [area.polygon for area in rulebook.current(timezone.now()).areas]
     context = {
-        "title": "Place an order" if caller.live_mode else "Place a test order",
+        "title": "Place an order" if frame.is_live(request) else "Place a test order",
         "form": form,
         "token": once.new_token(),
         "quote": quote,
         "quoted": words.quoted(quote.answer) if quote and quote.answer["serviceable"] else "",
         "distance": texts.distance(quote.answer["distance_m"] or 0) if quote else "",
         "refused": refused.detail if refused and not isinstance(refused, Invalid) else "",
-        "areas": areas,
-        "tile_url": settings.MAP_TILE_URL,
-        "tile_attribution": settings.MAP_TILE_ATTRIBUTION,
+        "stores": {str(store.pk): [store.lat, store.lng] for store in stores},
+        **frame.map_context(rulebook.current(timezone.now()).areas),
     }
     return frame.page(request, "new_order.html", context, status=refused.status if refused else 200)
 
 
-def _quote(request: HttpRequest, caller: PageCaller, form: forms.OrderForm) -> HttpResponse:
-    data, problems = form.json()
+def _quote(caller: PageCaller, form: forms.OrderForm) -> quotes.Quote:
+    data, unreadable = form.json()
     trip = {name: value for name, value in data.items() if name not in ONLY_IN_ORDERS}
     try:
-        quote = placing.quote(caller, trip)
+        return placing.quote(caller, trip)
     except Invalid as invalid:
-        _show(form, problems, invalid)
-        return _page(request, caller, form, refused=invalid)
-    return _page(request, caller, form, quote=quote)
+        forms.show(form, invalid.errors, form.names, unreadable)
+        raise
 
 
-def _place(request: HttpRequest, caller: PageCaller, form: forms.OrderForm) -> HttpResponse:
-    data, problems = form.json()
+def _place(
+    request: HttpRequest, caller: PageCaller, form: forms.OrderForm, stores: Sequence[Store]
+) -> HttpResponse:
+    data, unreadable = form.json()
     if quote_id := request.POST.get("quote_id"):
         data["quote_id"] = quote_id
     try:
         order = placing.place(caller, data)
     except Problem as problem:
         if isinstance(problem, Invalid):
-            _show(form, problems, problem)
-        return _page(request, caller, form, refused=problem)
+            forms.show(form, problem.errors, form.names, unreadable)
+        return _page(request, form, stores, refused=problem)
     body = order_json(order, caller, timezone.now())
     context = {
         "title": "The order is placed",
@@ -113,10 +121,3 @@ def _place(request: HttpRequest, caller: PageCaller, form: forms.OrderForm) -> H
         "otp_code": order.otp_code,
     }
     return frame.page(request, "placed.html", context, status=201)
-
-
-def _show(form: forms.OrderForm, unreadable: list[FieldProblem], invalid: Invalid) -> None:
-    """A point that cannot be read is not reported as missing, too."""
-    known = {problem.field for problem in unreadable}
-    others = [one for one in invalid.errors if forms.POINTS.get(one.field) not in known]
-    forms.show(form, [*unreadable, *others], forms.POINTS)

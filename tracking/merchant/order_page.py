@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -15,12 +16,15 @@ from dispatch import testmode
 from dispatch.api.serializers import CancelInput
 from dispatch.api.views import readable_for
 from dispatch.missions import before_launch
+from orders import lifecycle
 from orders.api.contract import OrderBody
 from orders.api.fetch import order_for
-from orders.api.serializers import NewWindow, event_json, order_json
+from orders.api.serializers import NewWindow, OrderChange, event_json, order_json, stored
+from orders.changes import details, tracking_link
+from orders.custody import OPEN_BEFORE_LOADING
 from orders.loading.views import label_of
 from orders.models import DeliveryEvent, Order
-from orders.states import CANCELABLE, TRANSITIONS, CancelReason, Status
+from orders.states import CANCELABLE, TRANSITIONS, CancelReason, Holder, Status
 from pod import proofs
 from pod.models import ProofOfDelivery
 from pod.views import record_of
@@ -62,6 +66,30 @@ def record(request: HttpRequest, caller: PageCaller, order_id: UUID) -> HttpResp
     return record_of(order_id, caller)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+@merchant_page
+def renew_link(request: HttpRequest, caller: PageCaller, order_id: UUID) -> HttpResponse:
+    found = order_for(caller, order_id)
+    back = frame.address(request, "order", found.pk)
+    if request.method == "POST":
+        try:
+            tracking_link.renew(found.pk, by=caller.actor)
+        except Problem as refused:
+            title = "The link was not renewed"
+            return frame.notice(request, refused.status, title, refused.detail)
+        frame.say(request, "The tracking link is new. The former one shows nothing any more.")
+        return frame.see_other(back)
+    customer = "" if found.is_terminal else " The customer gets the new one by message."
+    context = {
+        "title": "Renew the tracking link?",
+        "text": f"Do this when strangers have the link. It stops at once.{customer}",
+        "about": "The parcel keeps the short id on its label.",
+        "button": "Renew it",
+        "back": back,
+    }
+    return frame.page(request, "confirm.html", context, section="orders")
+
+
 # --- the story -----------------------------------------------------------------------------------
 
 
@@ -93,6 +121,7 @@ def _story(
         "proof": _proof(order, now),
         "scenario": order.get_test_scenario_display() if order.test_scenario else "",
         "is_over": order.is_terminal,
+        "can_be_ready": _can_be_ready(order),
         "follow_s": FOLLOW_EVERY_S if follows else None,
         "refused": refused.detail if refused and not isinstance(refused, Invalid) else "",
         **({} if follows else _forms(order) | filled),
@@ -115,19 +144,25 @@ def _way(order: Order) -> list[dict[str, Any]]:
 
 def _facts(order: Order, body: OrderBody, now: datetime) -> list[tuple[str, Any]]:
     """The rest of the order, without what is not known."""
-    at = {name: words.clock(moment, now) if (moment := body[name]) else "" for name in _TIMES}  # type: ignore[literal-required]
+    times = {"parcel_ready_at": order.parcel_ready_at} | {name: body[name] for name in _TIMES}  # type: ignore[literal-required]
+    at = {name: words.clock(moment, now) if moment else "" for name, moment in times.items()}
     note = order.cancel_note and f" ({order.cancel_note})"
     facts = [
         ("Customer", body["customer_name"]),
         ("Phone", body["customer_phone"]),
         ("E-mail", body["customer_email"]),
-        ("From", body["pickup_name"]),
-        ("Pickup", _place(order.pickup_lat, order.pickup_lng)),
+        ("Language", dict(settings.LANGUAGES).get(order.customer_language)),
+        ("Address", body["dropoff_address"]),
+        ("Instructions", body["dropoff_instructions"]),
         ("Drop point", _place(order.dropoff_lat, order.dropoff_lng)),
+        ("Picked up at", "" if body["store_id"] else body["pickup_name"]),
+        ("Pickup", _place(order.pickup_lat, order.pickup_lng)),
         ("Parcel", f"{order.get_payload_type_display()}, {order.payload_weight_kg:g} kg"),
+        ("Size", _size(order.payload_size_cm)),
         ("Priority", order.get_priority_display()),
         ("Proof needed", order.get_pod_requirement_display()),
         ("Ready at", at["ready_at"]),
+        ("Reported ready", at["parcel_ready_at"]),
         ("Not before", at["not_before"]),
         ("Deliver by", at["deliver_by"]),
         ("First expected", at["promised_at"]),
@@ -140,6 +175,10 @@ def _facts(order: Order, body: OrderBody, now: datetime) -> list[tuple[str, Any]
 
 
 _TIMES = ("ready_at", "not_before", "deliver_by", "promised_at", "created_at")
+
+
+def _size(size_cm: list[float] | None) -> str:
+    return " x ".join(f"{side:g}" for side in size_cm) + " cm" if size_cm else ""
 
 
 def _place(lat: float, lng: float) -> str:
@@ -184,13 +223,22 @@ def _forms(order: Order) -> dict[str, Any]:
     if order.status in TRANSITIONS["reschedule"].sources and not order.hold_code:
         allowed["reschedule_form"] = forms.RescheduleForm()
     if order.status in CANCELABLE:
+        allowed["details_form"] = forms.DetailsForm.of(order)
         allowed["cancel_form"] = forms.CancelForm()
     return allowed
 
 
+def _can_be_ready(order: Order) -> bool:
+    """Whether it makes a difference to say that the parcel can be loaded."""
+    is_asked = order.parcel_ready_at is None and order.holder == Holder.SENDER
+    return is_asked and order.status in OPEN_BEFORE_LOADING
+
+
 def _act(request: HttpRequest, caller: PageCaller, order: Order) -> HttpResponse:
     """Carry out a form and show the order again; after a refusal with its reason."""
-    kinds: dict[str, tuple[type[Form], Callable[..., str]]] = {
+    kinds: dict[str, tuple[type[Form], Callable[[PageCaller, Order, Any], str]]] = {
+        "details": (forms.DetailsForm, _change_details),
+        "ready": (Form, _ready),
         "reschedule": (forms.RescheduleForm, _reschedule),
         "cancel": (forms.CancelForm, _cancel),
         "advance": (Form, _advance),
@@ -201,8 +249,10 @@ def _act(request: HttpRequest, caller: PageCaller, order: Order) -> HttpResponse
     kind, verb = kinds[name]
     form = kind(request.POST)
     try:
+        if not form.is_valid():
+            raise Invalid([])
         with readable_for(caller):
-            said = verb(caller, order.pk, {key: str(v).strip() for key, v in request.POST.items()})
+            said = verb(caller, order, form)
     except Problem as problem:
         if isinstance(problem, Invalid):
             forms.show(form, problem.errors, {})
@@ -213,27 +263,43 @@ def _act(request: HttpRequest, caller: PageCaller, order: Order) -> HttpResponse
     return frame.see_other(frame.address(request, "order", order.pk) + follow)
 
 
-def _advance(caller: PageCaller, order_id: UUID, typed: dict[str, str]) -> str:
-    testmode.advance(order_id)
+def _advance(caller: PageCaller, order: Order, form: Form) -> str:
+    testmode.advance(order.pk)
     return "The test order took its next step."
 
 
-def _cancel(caller: PageCaller, order_id: UUID, typed: dict[str, str]) -> str:
-    wanted = CancelInput.valid({"reason": typed.get("reason"), "note": typed.get("note", "")})
+def _ready(caller: PageCaller, order: Order, form: Form) -> str:
+    lifecycle.ready(order.pk, by=caller.actor)
+    return "We know now that the parcel is ready."
+
+
+def _change_details(caller: PageCaller, order: Order, form: forms.DetailsForm) -> str:
+    wanted = OrderChange.valid(form.json())
+    given = {name: stored(name, value) for name, value in wanted.items()}
+    done = details.change_details(order.pk, given, by=caller.actor)
+    if not done.changed:
+        return "Nothing was changed."
+    if done.order.public_tracking_id == order.public_tracking_id:
+        return "The order is changed."
+    return "The order is changed. Its tracking link is new, and the customer gets it by message."
+
+
+def _cancel(caller: PageCaller, order: Order, form: forms.CancelForm) -> str:
+    wanted = CancelInput.valid(form.cleaned_data)
     before_launch.cancel(
-        order_id, by=caller.actor, reason=CancelReason(wanted["reason"]), note=wanted["note"]
+        order.pk, by=caller.actor, reason=CancelReason(wanted["reason"]), note=wanted["note"]
     )
     return "The order was canceled."
 
 
-def _reschedule(caller: PageCaller, order_id: UUID, typed: dict[str, str]) -> str:
-    given = {name: typed.get(name, "") for name in ("not_before", "deliver_by")}
-    window = NewWindow.valid({name: forms.instant(at) for name, at in given.items() if at})
+def _reschedule(caller: PageCaller, order: Order, form: forms.RescheduleForm) -> str:
+    given = form.cleaned_data.items()
+    window = NewWindow.valid({name: forms.instant(at) for name, at in given if at})
     if not window:
         message = "Give a start, an end, or both."
         raise Invalid([FieldProblem("not_before", "required", message)])
     done = before_launch.reschedule(
-        order_id,
+        order.pk,
         not_before=window.get("not_before"),
         deliver_by=window.get("deliver_by"),
         by=caller.actor,

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
 
 from orders.files import imports
-from orders.tests.factories import OrderFactory
+from orders.tests.factories import OrderFactory, StoreFactory
 from tracking.merchant import urls
 from tracking.merchant.access import PageCaller
 from tracking.tests.receiver import WebhookFactory
@@ -24,6 +24,10 @@ pytestmark = pytest.mark.django_db
 
 def order_of(merchant: Merchant, live: bool) -> list[Any]:
     return [OrderFactory(merchant=merchant, live_mode=live).pk]
+
+
+def store_of(merchant: Merchant, live: bool) -> list[Any]:
+    return [StoreFactory(merchant=merchant, live_mode=live).pk]
 
 
 def key_of(merchant: Merchant, live: bool) -> list[Any]:
@@ -52,10 +56,15 @@ ARGUMENTS: dict[str, Callable[[Merchant, bool], list[Any]] | None] = {
     "order": order_of,
     "order-label": order_of,
     "order-record": order_of,
+    "renew-link": order_of,
     "export-orders": None,
     "import-orders": None,
     "import-template": None,
     "import-preview": import_of,
+    "stores": None,
+    "new-store": None,
+    "store": store_of,
+    "remove-store": store_of,
     "keys": None,
     "revoke-key": key_of,
     "webhooks": None,

@@ -30,7 +30,7 @@ LAPTOP: Any = {"viewport": {"width": 1366, "height": 850}}
 NEW = "/merchant/orders/new/"
 TOO_WIDE = """
 [...document.body.querySelectorAll("*")]
-  .filter((part) => !part.closest("#map, .sections, .tabs, .skip, .unseen"))
+  .filter((part) => !part.closest("#map, .tabs, .skip, .unseen"))
   .filter((part) => part.getBoundingClientRect().right > innerWidth + 1)
   .map((part) => part.outerHTML.slice(0, 80))
 """

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from orders.files import exports, imports
 from orders.states import Status
-from orders.tests.factories import OrderFactory, order_in
+from orders.tests.factories import OrderFactory, StoreFactory, order_in
 from tracking.tests.test_merchant_access import client_of, user_of
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory
@@ -119,3 +119,29 @@ def test_a_file_takes_as_many_statements_for_many_orders(page: Client, merchant:
     for _ in range(9):
         OrderFactory(merchant=merchant)
     assert statements() == few
+
+
+def test_a_row_has_the_size_and_says_whether_there_is_an_address(
+    page: Client, merchant: Merchant
+) -> None:
+    store = StoreFactory(merchant=merchant)
+    secrets = {"dropoff_address": "12 Ring Road", "dropoff_instructions": "Blue gate."}
+    OrderFactory(merchant=merchant, store=store, payload_size_cm=[30, 20.5, 10], **secrets)
+    OrderFactory(merchant=merchant)
+    without, row = rows_of(page)
+    sides = [row[f"payload_size_cm.{side}"] for side in "lwh"]
+    assert [float(side) for side in sides] == [30, 20.5, 10]
+    assert (row["dropoff_address"], row["dropoff_instructions"]) == ("***", "***")
+    assert row["store_id"] == str(store.pk)
+    text = text_of(page)
+    assert "Ring Road" not in text
+    assert "Blue gate" not in text
+    for name in (*secrets, "payload_size_cm.l", "store_id"):
+        assert without[name] == ""
+    assert [each["store_id"] for each in rows_of(page, store_id=str(store.pk))] == [str(store.pk)]
+
+
+def test_the_documentation_names_every_column_of_a_file() -> None:
+    text = (Path(settings.BASE_DIR) / "docs" / "merchant-page.md").read_text()
+    for name in (*imports.COLUMNS.names, *exports.COLUMNS):
+        assert f"`{name}`" in text, name

@@ -14,6 +14,7 @@ from tracking.tests.test_merchant_browser import (
     merchant,
     one_of_each,
 )
+from tracking.tests.test_merchant_stores_browser import stores_of
 from wingxtra.accounts.models import Merchant
 
 __all__ = ["browse", "merchant"]  # fixtures
@@ -34,6 +35,8 @@ def test_pictures_of_the_merchants_page(browse: Open, merchant: Merchant) -> Non
     phone = browse("/merchant/", color_scheme="dark", **PHONE)
     phone.goto(f"/merchant/orders/{flying.pk}/")
     _shoot(phone, "order-phone-dark")
+    page.goto(f"/merchant/stores/{stores_of(merchant)['hours'].pk}/")
+    _shoot(page, "store-laptop-light")
 
 
 def _shoot(page: Page, name: str) -> None:
