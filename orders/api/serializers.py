@@ -22,7 +22,15 @@ from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.personal_data.masking import masked_email, masked_name, masked_phone, masked_text
 from orders.states import DropoffSource, EventType, PodRequirement, Scenario
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
-from wingxtra.api.serializers import Choice, FromContract, Number, StrictSerializer, Text, Timestamp
+from wingxtra.api.serializers import (
+    Choice,
+    Email,
+    FromContract,
+    Number,
+    StrictSerializer,
+    Text,
+    Timestamp,
+)
 
 EXTERNAL_ID = RegexValidator(
     r"^[a-zA-Z0-9._~-]+\Z", "May hold letters, digits and “-”, “.”, “_”, “~”."
@@ -41,7 +49,7 @@ class OrderInput(StrictSerializer):
     external_id = Text(max_length=64, validators=[EXTERNAL_ID], **OPTIONAL)
     customer_name = Text(max_length=120, allow_blank=True, **OPTIONAL)
     customer_phone = Phone(**OPTIONAL)
-    customer_email = serializers.EmailField(allow_blank=True, **OPTIONAL)
+    customer_email = Email(allow_blank=True, **OPTIONAL)
     customer_language = Choice(settings.LANGUAGES, **OPTIONAL)
     pickup_name = Text(max_length=120, allow_blank=True, **OPTIONAL)
     store_id = serializers.UUIDField(
@@ -89,7 +97,7 @@ class OrderChange(StrictSerializer):
     dropoff_instructions = Text(max_length=300, allow_blank=True, **OPTIONAL)
     customer_name = Text(max_length=120, allow_blank=True, **OPTIONAL)
     customer_phone = Phone(**OPTIONAL)
-    customer_email = serializers.EmailField(allow_blank=True, **OPTIONAL)
+    customer_email = Email(allow_blank=True, **OPTIONAL)
     customer_language = Choice(settings.LANGUAGES, **OPTIONAL)
     metadata = Metadata(help_text="Replaces the former one.", **OPTIONAL)
     priority = Choice(Priority.choices, required=False)
