@@ -144,6 +144,22 @@ class TokenFamily(models.Model):
         return f"Tokens of {self.user_id} since {self.created_at:%Y-%m-%d %H:%M}"
 
 
+class KnownAddress(models.Model):
+    """An address from which a user has logged in, as a keyed digest (`accounts.lockout`)."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_addresses")
+    digest = models.CharField(max_length=64, editable=False)
+    last_login_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="known_address_once", fields=["user", "digest"])
+        ]
+
+    def __str__(self) -> str:
+        return f"An address of {self.user_id}, last used {self.last_login_at:%Y-%m-%d}"
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self, at: datetime) -> Self:
         """Neither revoked nor expired at `at`, and without a merchant or with an active one."""

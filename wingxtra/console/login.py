@@ -4,11 +4,12 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.forms import AuthenticationForm as DjangoAuthenticationForm
 from unfold.forms import AuthenticationForm
 
+from wingxtra.accounts.login_form import BoundedLoginForm
 from wingxtra.accounts.models import User
 from wingxtra.console import registry
 
 
-class LoginForm(AuthenticationForm):
+class LoginForm(BoundedLoginForm, AuthenticationForm):
     def confirm_login_allowed(self, user: AbstractBaseUser) -> None:
         """Allows staff, and roles that have a home page outside the console."""
         if isinstance(user, User) and user.role in registry.home_pages:
