@@ -210,7 +210,7 @@ def test_hashing_an_old_password_anew_is_no_change(people: People, settings: Any
 
 
 def test_a_change_that_fails_has_no_entry(people: People) -> None:
-    with acting.as_command("shell"), pytest.raises(Exception, match="unique|duplicate"):
+    with acting.as_command("shell"), pytest.raises(Exception, match=r"unique|duplicate"):
         Merchant(name="Akoma").save()
     assert Merchant.objects.count() == 1
     assert not LogEntry.objects.exists()
