@@ -93,7 +93,10 @@ class People:
         raise Unserved(f"{shop.name} is skipped: {_reason(answer)}")
 
     def _store_of(self, shop: city.Shop, key: str) -> str:
-        """The id of the shop's store: a new one, or that of a previous demo. Raises as place_order."""
+        """The id of the shop's store: a new one, or that of a previous demo.
+
+        Raises Unserved and DemoFailed.
+        """
         if shop.name not in self.stores:
             answer = self.call("POST", "/stores", key, json=city.store_of(shop))
             if answer.status_code in (400, 422):

@@ -26,6 +26,13 @@ class ConsoleSite(UnfoldAdminSite):
 
         return self._is_staff(request.user) and not second_factor.is_missing(request)
 
+    def get_app_list(self, request: HttpRequest, app_label: Any = None) -> list[Any]:
+        """Empty for strangers: the login page shows none, and it costs much to compose."""
+        return super().get_app_list(request, app_label) if request.user.is_authenticated else []
+
+    def get_sidebar_list(self, request: HttpRequest) -> list[Any]:
+        return super().get_sidebar_list(request) if request.user.is_authenticated else []
+
     def _is_staff(self, user: Any) -> bool:
         return bool(user.is_active and user.is_staff and Role(user.role) in CONSOLE_ROLES)
 
