@@ -163,7 +163,8 @@ def text_of(member: Member, length: int) -> str:
         return f"+233{' ' * (length - 13)}241234567"
     if name in ("url", "photo_url"):
         return "https://shop.example.com/".ljust(length, "a")
-    return "ä" * length if "pattern" not in member.schema else "a" * length
+    is_ascii = "pattern" in member.schema or name in ("token", "refresh")
+    return ("a" if is_ascii else "ä") * length
 
 
 def is_stored(text: str) -> bool:

@@ -96,6 +96,23 @@ def switch_a_merchant_off(people: People) -> None:
     assert people.browser(people.boss).post(path, {"name": "Akoma"}).status_code == 302
 
 
+def allow_live_keys(people: People) -> None:
+    path = reverse("admin:accounts_merchant_change", args=[people.merchant.pk])
+    form = {"name": "Akoma", "active": "on", "live_keys_allowed": "on"}
+    assert people.browser(people.boss).post(path, form).status_code == 302
+
+
+def make_ones_own_key(people: People) -> None:
+    answer = people.browser(people.clerk).post("/merchant/test/keys/", {"name": "till 3"})
+    assert answer.status_code == 201
+
+
+def revoke_ones_own_key(people: People) -> None:
+    row, _ = ApiKey.issue(name="till 3", role=Role.MERCHANT, merchant=people.merchant)
+    path = reverse("merchant:revoke-key", args=[row.pk])
+    assert people.browser(people.clerk).post(path).status_code in (302, 303)
+
+
 CHANGES: list[tuple[str, Callable[[People], None], str, list[str]]] = [
     ("a key is issued", issue_a_key, "boss", ["Name: till 3.", "Operations", "Live mode: yes."]),
     ("a key is revoked", revoke_a_key, "boss", ["Revoke", "Lost."]),
@@ -126,6 +143,9 @@ CHANGES: list[tuple[str, Callable[[People], None], str, list[str]]] = [
         ["Password changed."],
     ),
     ("a second factor is reset", reset_a_second_factor, "boss", ["second factor", "Lost."]),
+    ("live keys are allowed", allow_live_keys, "boss", ["May make live keys: no → yes."]),
+    ("a merchant's user makes a key", make_ones_own_key, "clerk", ["Name: till 3."]),
+    ("a merchant's user revokes a key", revoke_ones_own_key, "clerk", ["Revoked"]),
     ("a merchant is switched off", switch_a_merchant_off, "boss", ["Active: yes → no."]),
 ]
 

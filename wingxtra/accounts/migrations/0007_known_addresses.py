@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0005_token_families'),
+        ('accounts', '0006_merchants_make_live_keys'),
     ]
 
     operations = [
