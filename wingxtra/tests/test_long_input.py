@@ -52,7 +52,7 @@ def test_parameters_of_any_length_are_answered(call: Call, value: str) -> None:
     assert long_path.status_code < 500
 
 
-@pytest.mark.parametrize("name", ["q" * 150, "q" * 151, "q" * 256, "q" * 100_000, "ﷺ" * 150])
+@pytest.mark.parametrize("name", ["q" * 150, "q" * 151, "q" * 256, "q" * 10_000, "ﷺ" * 150])
 @pytest.mark.parametrize("path", LOGINS)
 def test_a_user_name_of_any_length_is_answered_by_the_login(path: str, name: str) -> None:
     answer = Client().post(path, {"username": name, "password": "wrong" * 300})
