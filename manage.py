@@ -23,7 +23,10 @@ def main() -> None:
 
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    from wingxtra.accounts import acting
+
+    with acting.as_command(command):
+        execute_from_command_line(sys.argv)
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ class _Recorder:
 
     def __call__(self, order: Order) -> Happened | None:
         if self.evidence.typed is not None:
-            _refuse_unless_at_the_drop_point(order)
+            refuse_unless_at_the_drop_point(order)
             self.wrong_code = codes.judge(order, self.evidence.typed)
             if self.wrong_code is not None:
                 return self.wrong_code.happened
@@ -216,7 +216,7 @@ def _first_proof(order: Order, evidence: Evidence) -> ProofOfDelivery | None:
     """
     first = _proof_of(order)
     if first is None:
-        _refuse_unless_at_the_drop_point(order)
+        refuse_unless_at_the_drop_point(order)
     else:
         _refuse_other_evidence(order, first, evidence)
     return first
@@ -252,7 +252,8 @@ def _drone_columns(drone: Whereabouts | None) -> dict[str, Any]:
     }
 
 
-def _refuse_unless_at_the_drop_point(order: Order) -> None:
+def refuse_unless_at_the_drop_point(order: Order) -> None:
+    """Raises Conflict and Refused."""
     if order.forgotten_at is not None:
         raise Conflict(
             "customer_forgotten",

@@ -146,6 +146,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "wingxtra.accounts.login_form.StrangersFormsAreSmall",
+    "wingxtra.accounts.acting.ActingMiddleware",
     "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -299,7 +301,8 @@ SIMPLE_JWT = {
     "AUTH_HEADER_TYPES": ("Bearer", "bearer"),
 }
 
-# Too many wrong passwords lock out the pair of name and address, and no other user.
+# Too many wrong passwords lock out the pair of name and address, and no other user. All three
+# limits of logins: wingxtra/accounts/lockout.py.
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
     "wingxtra.console.roles.RoleBackend",
@@ -312,8 +315,12 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True  # it would create a session for every token
 AXES_SENSITIVE_PARAMETERS: list[str] = []  # axes logs user name and address; never passwords
 AXES_VERBOSE = False
-AXES_CLIENT_IP_CALLABLE = "wingxtra.api.client_address.client_address"
+AXES_CLIENT_IP_CALLABLE = "wingxtra.accounts.lockout.address_for_axes"
 AXES_LOCKOUT_CALLABLE = "wingxtra.accounts.lockout.answer"
+
+# Tries of one user name, by all addresses together from which it has not logged in yet.
+LOGIN_RATE_NEW_ADDRESSES = env.str("LOGIN_RATE_NEW_ADDRESSES", default=_rate("5/minute"))
+PASSWORDS_AT_ONCE = env.int("PASSWORDS_AT_ONCE", default=2)
 
 # Whether the console asks staff for the code of an authenticator app besides the password.
 STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=IS_PRODUCTION)

@@ -6,6 +6,7 @@ They use only the REST API, like real users.
 import random
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import cycle
 from typing import Any
 
 from fleet.demo import city
@@ -14,6 +15,14 @@ from fleet.demo.seed import Credentials
 
 TERMINAL = {"DELIVERED", "CANCELED", "FAILED", "ABORTED"}
 PLACING_TRIES = 20  # a random drop point may be in a no-fly zone
+
+
+# Refusals of a place or a trip. Others, like 401, are faults of the demo.
+REFUSED = {400, 409, 422}
+
+
+class Unserved(Exception):
+    """A shop that cannot send at the moment, as in a new no-fly zone; the message says why."""
 
 
 @dataclass
@@ -57,10 +66,14 @@ class People:
         self.rng = random.Random(seed)  # noqa: S311 (repeatable, not secret)
         self.stories: list[Story] = []
         self.stores: dict[str, str] = {}
+        self.shops = cycle(city.SHOPS)
 
     def place_order(self) -> Story:
-        """Places an order for a random customer of the next shop. Raises DemoFailed."""
-        shop = city.SHOPS[len(self.stories) % len(city.SHOPS)]
+        """Places an order for a random customer of the next shop.
+
+        Raises Unserved and DemoFailed.
+        """
+        shop = next(self.shops)
         key = self.credentials.shop_keys[shop.name]
         store_id = self._store_of(shop, key)
         for _ in range(PLACING_TRIES):
@@ -71,12 +84,23 @@ class People:
                 story = Story(order, shop.name, order.pop("otp_code", None))
                 self.stories.append(story)
                 return story
-        raise DemoFailed(f"{PLACING_TRIES} orders in a row were refused: {answer.text[:400]}")
+            if answer.status_code not in REFUSED:
+                raise DemoFailed(
+                    f"An order of {shop.name}: {answer.status_code} {answer.text[:400]}"
+                )
+            if _is_about_the_pickup(answer):
+                break
+        raise Unserved(f"{shop.name} is skipped: {_reason(answer)}")
 
     def _store_of(self, shop: city.Shop, key: str) -> str:
-        """The id of the shop's store: a new one, or that of a previous demo. Raises DemoFailed."""
+        """The id of the shop's store: a new one, or that of a previous demo.
+
+        Raises Unserved and DemoFailed.
+        """
         if shop.name not in self.stores:
             answer = self.call("POST", "/stores", key, json=city.store_of(shop))
+            if answer.status_code in (400, 422):
+                raise Unserved(f"{shop.name} is skipped: {_reason(answer)}")
             if answer.status_code not in (201, 409):
                 raise DemoFailed(f"The store of {shop.name}: {answer.text[:400]}")
             body = answer.json()
@@ -132,6 +156,16 @@ class People:
             story.proof = method
         elif answer.status_code != 409:  # 409: the drone has not arrived or has left
             raise DemoFailed(f"Proof of {story.id}: {answer.status_code} {answer.text[:300]}")
+
+
+def _is_about_the_pickup(answer: Any) -> bool:
+    """Then another drop point does not help."""
+    fields = [problem["field"] for problem in answer.json().get("errors", [])]
+    return any(field.startswith(("pickup", "store")) for field in fields)
+
+
+def _reason(answer: Any) -> str:
+    return str(answer.json().get("detail", ""))[:300]
 
 
 STATUS_EVENTS = {

@@ -27,6 +27,10 @@ def placed(story: Story) -> str:
     )
 
 
+def skipped(why: str) -> str:
+    return f"{_clock()} skipped    {why}"
+
+
 def line(story: Story, event: dict[str, Any]) -> str | None:
     """One line, or None for an event type without label."""
     label = EVENT_LABELS.get(event["type"])

@@ -109,9 +109,9 @@ def _seed_people(merchants: list[Merchant]) -> Credentials:
         user.is_staff = role != Role.MERCHANT
         user.set_password(password)
         user.save()
-    ApiKey.objects.filter(name__startswith=KEY_NAME, revoked_at__isnull=True).update(
-        revoked_at=timezone.now()
-    )
+    for former in ApiKey.objects.filter(name__startswith=KEY_NAME, revoked_at__isnull=True):
+        former.revoked_at = timezone.now()
+        former.save(update_fields=["revoked_at"])
     shop_keys = {
         merchant.name: ApiKey.issue(
             name=f"{KEY_NAME}: {merchant.name}", role=Role.MERCHANT, merchant=merchant

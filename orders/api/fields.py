@@ -13,6 +13,7 @@ from fleet.models import MAX_SIDE_CM
 from wingxtra.api.serializers import Number, StrictSerializer, Text
 
 MAX_WEIGHT_KG = 1000  # the limit of the database constraint
+PHONE_LENGTH = 128  # with any spacing
 METADATA_MEMBERS, METADATA_NAME, METADATA_VALUE = 20, 40, 500
 # An order is in each of its webhooks, whose bodies should stay below 20 kB.
 METADATA_BYTES = 8_000
@@ -89,8 +90,13 @@ class Phone(Text):
 
     default_error_messages = {"invalid_phone": "Must be a phone number like +233241234567."}
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=PHONE_LENGTH, **options)
+
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
+        if len(text) > PHONE_LENGTH:
+            self.fail("max_length", max_length=PHONE_LENGTH)
         try:
             number = phonenumbers.parse(text)
         except phonenumbers.NumberParseException:

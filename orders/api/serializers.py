@@ -22,7 +22,15 @@ from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.personal_data.masking import masked_email, masked_name, masked_phone, masked_text
 from orders.states import DropoffSource, EventType, PodRequirement, Scenario
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
-from wingxtra.api.serializers import Choice, FromContract, Number, StrictSerializer, Text, Timestamp
+from wingxtra.api.serializers import (
+    Choice,
+    Email,
+    FromContract,
+    Number,
+    StrictSerializer,
+    Text,
+    Timestamp,
+)
 
 EXTERNAL_ID = RegexValidator(
     r"^[a-zA-Z0-9._~-]+\Z", "May hold letters, digits and “-”, “.”, “_”, “~”."
@@ -56,9 +64,7 @@ class OrderInput(StrictSerializer):
         help_text="With its country code, in any spacing. Who has neither gets no messages.",
         **OPTIONAL,
     )
-    customer_email = serializers.EmailField(
-        allow_blank=True, help_text="Also gets the messages.", **OPTIONAL
-    )
+    customer_email = Email(allow_blank=True, help_text="Also gets the messages.", **OPTIONAL)
     customer_language = Choice(
         settings.LANGUAGES,
         help_text="What messages are written in; the usual one if not given.",
@@ -163,7 +169,7 @@ class OrderChange(StrictSerializer):
         max_length=120, allow_blank=True, help_text="The person who receives it.", **OPTIONAL
     )
     customer_phone = Phone(help_text="A corrected number renews the tracking link.", **OPTIONAL)
-    customer_email = serializers.EmailField(
+    customer_email = Email(
         allow_blank=True, help_text="A corrected address renews the tracking link.", **OPTIONAL
     )
     customer_language = Choice(

@@ -5,7 +5,7 @@ from typing import Any, cast
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -15,10 +15,11 @@ from tracking.merchant import frame
 from tracking.merchant.access import PageCaller, merchant_page, where_to
 from wingxtra.accounts import lockout
 from wingxtra.accounts.identity import Role
+from wingxtra.accounts.login_form import BoundedLoginForm
 from wingxtra.accounts.models import User
 
 
-class LoginForm(AuthenticationForm):
+class LoginForm(BoundedLoginForm):
     error_messages = {
         "invalid_login": "This user name and password do not match. Letter case matters in both.",
         "inactive": "This account was switched off. Please ask us to switch it on.",
@@ -43,7 +44,7 @@ class Login(LoginView):
     next_page = "merchant:orders"
 
     def form_invalid(self, form: Any) -> HttpResponse:
-        """After too many wrong passwords: this page with the reason, and 429."""
+        """When no password is tried: this page with the reason, and 429 or 503."""
         if not getattr(self.request, "axes_locked_out", False):
             return super().form_invalid(form)
         # Else the middleware of axes replaces the page by a line of plain text.
@@ -51,7 +52,7 @@ class Login(LoginView):
         refusal = lockout.refusal(self.request)
         context = self.get_context_data(form=form, locked_out=refusal.detail)
         headers = {"Retry-After": str(refusal.retry_after_s)}
-        return self.render_to_response(context, status=429, headers=headers)
+        return self.render_to_response(context, status=refusal.status, headers=headers)
 
 
 class Logout(LogoutView):

@@ -38,14 +38,20 @@ def enter_code(order: Order, code: str) -> None:
     proofs.record(order.pk, proofs.Evidence.code(code), by=CUSTOMER)
 
 
-def sign(order: Order, strokes: list[images.Stroke]) -> None:
-    """Receive with a signature. Raises Conflict, and Invalid for strokes that cannot be drawn."""
+def may_sign(order: Order) -> None:
+    """Raises Conflict for a delivery that is received in another way, or not now."""
     if order.pod_requirement != PodRequirement.SIGNATURE:
         raise Conflict(
             "signature_not_asked_for",
             "This delivery is not received with a signature.",
             current_status=order.status,
         )
+    proofs.refuse_unless_at_the_drop_point(order)
+
+
+def sign(order: Order, strokes: list[images.Stroke]) -> None:
+    """Receive with a signature. Raises Conflict, and Invalid for strokes that cannot be drawn."""
+    may_sign(order)
     try:
         signed = signature_evidence(strokes)
     except images.BadImage as error:

@@ -32,6 +32,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from orders.changes import dropoff
 from orders.models import Order
+from orders.states import PodRequirement, Status
 from pod import cases, images
 from pod.models import Case
 from pod.serializers import SIGNATURE_MAX_BYTES, CaseInput, CodeInput, SignatureInput
@@ -46,7 +47,8 @@ log = structlog.get_logger(__name__)
 HOUSE_COLOR = "#1f56e0"
 LANGUAGES = dict(settings.LANGUAGES)
 IMAGE_MAX_AGE_S = 86_400
-FORM_MAX_BYTES = 512 * 1024
+FORM_MAX_BYTES = 16 * 1024
+SIGNED_FORM_MAX_BYTES = 512 * 1024
 FORM_WITH_PHOTO_MAX_BYTES = images.MAX_BYTES + 64 * 1024
 RETRY_AFTER_S = 10
 
@@ -166,6 +168,10 @@ def _act(request: HttpRequest, tracking_id: str) -> HttpResponse:
     """Carry out a form and redirect to the page. After a refusal show the page with the reason."""
     order = cache.order_of(tracking_id)
     try:
+        _check_form(request, order)
+    except Problem as problem:
+        return _refused(request, cache.fetch(tracking_id), problem)
+    try:
         kind = limits.Kind.CODE if request.POST.get("do") == "otp" else limits.Kind.WRITE
         throttling.count(limits.of_link(kind, tracking_id))
         done = _do(request, order)
@@ -179,6 +185,22 @@ def _act(request: HttpRequest, tracking_id: str) -> HttpResponse:
     answer = redirect(f"{path_of(order.public_tracking_id)}?{query.urlencode()}")
     answer.status_code = 303
     return headers.add(answer)
+
+
+def _check_form(request: HttpRequest, order: Order) -> None:
+    """Raises Problem. The size is checked first: reading a large form is what costs."""
+    has_file = request.content_type == "multipart/form-data"
+    if has_file and order.status == Status.DELIVERED:  # only then there are cases with a photo
+        max_bytes = FORM_WITH_PHOTO_MAX_BYTES
+    elif order.pod_requirement == PodRequirement.SIGNATURE and not order.is_terminal:
+        max_bytes = SIGNED_FORM_MAX_BYTES
+    else:
+        max_bytes = FORM_MAX_BYTES
+    if int(request.META.get("CONTENT_LENGTH") or 0) > max_bytes:
+        raise Problem("form_too_large", "This form is too large.")
+    token = request.POST.get("token", "")
+    if not constant_time_compare(token, token_of(order.public_tracking_id)):
+        raise Problem("form_not_ours", "This form was not made by this page.")
 
 
 def _refused(request: HttpRequest, copy: cache.Copy, problem: Problem) -> HttpResponse:
@@ -195,13 +217,7 @@ def _refused(request: HttpRequest, copy: cache.Copy, problem: Problem) -> HttpRe
 
 def _do(request: HttpRequest, order: Order) -> str:
     """Carry out a form. Returns a key of `texts.THANKS`. Raises what `customer` raises."""
-    has_file = request.content_type == "multipart/form-data"
-    max_bytes = FORM_WITH_PHOTO_MAX_BYTES if has_file else FORM_MAX_BYTES
-    if int(request.META.get("CONTENT_LENGTH") or 0) > max_bytes:
-        raise Problem("form_too_large", "This form is too large.")
     form = request.POST
-    if not constant_time_compare(form.get("token", ""), token_of(order.public_tracking_id)):
-        raise Problem("form_not_ours", "This form was not made by this page.")
     handlers: dict[str, Callable[[Order, QueryDict], str]] = {
         "otp": _enter_code,
         "signature": _sign,

@@ -159,6 +159,7 @@ class Sign(CustomersPost):
     @extend_schema(request=SignatureInput, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:
         order = self.order(tracking_id)
+        customer.may_sign(order)  # before a large body is read
         customer.sign(order, self.read(SignatureInput)["signature"])
         return self.answer(tracking_id)
 

@@ -1,7 +1,8 @@
 import dramatiq
 from django.utils import timezone
 
-from wingxtra.accounts.models import TokenFamily
+from wingxtra.accounts.lockout import KNOWN_FOR
+from wingxtra.accounts.models import KnownAddress, TokenFamily
 from wingxtra.broker import every
 
 
@@ -9,3 +10,9 @@ from wingxtra.broker import every
 @dramatiq.actor
 def forget_expired_tokens() -> None:
     TokenFamily.objects.filter(expires_at__lt=timezone.now()).delete()
+
+
+@every(3600)
+@dramatiq.actor
+def forget_known_addresses() -> None:
+    KnownAddress.objects.filter(last_login_at__lt=timezone.now() - KNOWN_FOR).delete()

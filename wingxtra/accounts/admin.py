@@ -27,6 +27,24 @@ admin.site.unregister(Group)
 admin.site.unregister(TOTPDevice)
 
 
+class OneEntry:
+    """For admins of a model that writes its own history, which says more than Django's entry.
+
+    Changes of other rows on the same page (inlines) stay in Django's.
+    """
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return self._log(super().log_addition, request, obj, message)  # type: ignore[misc]
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return self._log(super().log_change, request, obj, message)  # type: ignore[misc]
+
+    @staticmethod
+    def _log(log: Any, request: HttpRequest, obj: Any, message: Any) -> Any:
+        of_others = [part for part in message if any("name" in said for said in part.values())]
+        return log(request, obj, of_others) if of_others else None
+
+
 class RoleHasItsMerchant:
     """For forms with `role` and `merchant`: only the merchant role has a merchant, and must."""
 
@@ -55,7 +73,7 @@ class MerchantForm(forms.ModelForm):
 
 
 @admin.register(Merchant)
-class MerchantAdmin(ConsoleAdmin):
+class MerchantAdmin(OneEntry, ConsoleAdmin):
     form = MerchantForm
     list_display = ("name", "support_contact", "active", "since")
     list_filter = ("active",)
@@ -76,7 +94,7 @@ class ApiKeyForm(RoleHasItsMerchant, forms.ModelForm):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(ConsoleAdmin):
+class ApiKeyAdmin(OneEntry, ConsoleAdmin):
     """Issues a key and shows it once, in the response. After that it can only be revoked."""
 
     form = ApiKeyForm
@@ -143,7 +161,7 @@ class EditedUserForm(RoleHasItsMerchant, UserChangeForm):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ConsoleAdmin):
+class UserAdmin(OneEntry, DjangoUserAdmin, ConsoleAdmin):
     """One form for a new user: name, role, password. Permissions follow from the role."""
 
     form = EditedUserForm

@@ -7,6 +7,9 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        from wingxtra.accounts import authentication, models
+        from django.contrib.auth.signals import user_logged_in
+
+        from wingxtra.accounts import authentication, lockout, models
 
         authentication.VERSION.bump_on_write(models.ApiKey, models.Merchant)
+        user_logged_in.connect(lockout.note_login)

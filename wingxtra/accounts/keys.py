@@ -7,7 +7,6 @@ from django.utils import timezone
 from wingxtra.accounts import authentication
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey, Merchant, User
-from wingxtra.console import actions
 from wingxtra.problems import Conflict
 
 MAX_PER_MODE = 25
@@ -24,15 +23,13 @@ def make_own(
     merchant = Merchant.objects.get(user=by)
     if why := why_none(merchant, live_mode=live_mode):
         raise why
-    row, key = ApiKey.issue(
+    return ApiKey.issue(
         name=name,
         role=Role.MERCHANT,
         merchant=merchant,
         live_mode=live_mode,
         expires_at=expires_at,
     )
-    actions.log(by, row, "Made on the merchant's page.")
-    return row, key
 
 
 def why_none(merchant: Merchant, *, live_mode: bool) -> Conflict | None:

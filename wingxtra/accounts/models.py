@@ -13,10 +13,11 @@ from django.db import models
 from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
+from wingxtra.accounts.history import WithHistory
 from wingxtra.accounts.identity import Actor, ActorKind, Role
 
 
-class Merchant(models.Model):
+class Merchant(WithHistory):
     """A business that sends parcels. Only its own users and our staff see its orders."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -42,6 +43,8 @@ class Merchant(models.Model):
         "are keep working.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    unwatched = ("id", "created_at")
 
     class Meta:
         ordering = ["name"]
@@ -85,7 +88,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(username, email, password, role=Role.ADMIN, is_staff=True)
 
 
-class User(AbstractUser):
+class User(WithHistory, AbstractUser):
     """A person with a password: staff in the console, a merchant's users through the API, loaders
     on the page of their hub (`orders.loading`).
 
@@ -97,12 +100,19 @@ class User(AbstractUser):
 
     objects: ClassVar = UserManager()  # type: ignore[assignment]
 
+    unwatched = ("id", "password", "last_login", "date_joined")
+
     class Meta(AbstractUser.Meta):
         constraints = [
             models.CheckConstraint(
                 name="user_merchant_matches_role", condition=MERCHANT_ROLE_HAS_A_MERCHANT
             )
         ]
+
+    def secret_changes(self) -> list[str]:
+        # Django sets `_password` for a new password, and not when it only hashes the old one anew.
+        is_new_password = self._password is not None and not self._state.adding  # type: ignore[attr-defined]
+        return ["Password changed."] if is_new_password else []
 
     @property
     def is_superuser(self) -> bool:  # type: ignore[override]
@@ -151,6 +161,22 @@ class TokenFamily(models.Model):
         return f"Tokens of {self.user_id} since {self.created_at:%Y-%m-%d %H:%M}"
 
 
+class KnownAddress(models.Model):
+    """An address from which a user has logged in, as a keyed digest (`accounts.lockout`)."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_addresses")
+    digest = models.CharField(max_length=64, editable=False)
+    last_login_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="known_address_once", fields=["user", "digest"])
+        ]
+
+    def __str__(self) -> str:
+        return f"An address of {self.user_id}, last used {self.last_login_at:%Y-%m-%d}"
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def usable(self, at: datetime) -> Self:
         """Neither revoked nor expired at `at`, and without a merchant or with an active one."""
@@ -161,7 +187,7 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         )
 
 
-class ApiKey(models.Model):
+class ApiKey(WithHistory):
     """A machine's credential. Only its digest is stored, so the key itself is shown exactly once.
 
     A plain SHA-256 is enough: the key has 192 random bits and cannot be guessed.
@@ -185,6 +211,8 @@ class ApiKey(models.Model):
     revoked_at = models.DateTimeField(null=True, editable=False)
 
     objects = ApiKeyQuerySet.as_manager()
+
+    unwatched = ("id", "digest", "created_at", "last_used_at")
 
     is_authenticated = True
     is_anonymous = False

@@ -18,6 +18,7 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import RefreshToken, UntypedToken
 
 from wingxtra.accounts.authentication import CHALLENGE, user_of
+from wingxtra.accounts.login_form import NAME_LENGTH, PASSWORD_LENGTH
 from wingxtra.accounts.models import TokenFamily, User
 from wingxtra.api.serializers import StrictSerializer, Text
 from wingxtra.api.views import PublicView
@@ -27,8 +28,8 @@ log = structlog.get_logger(__name__)
 
 
 class Credentials(StrictSerializer):
-    username = Text(max_length=150, help_text="The name of a user.")
-    password = Text(max_length=1000, trim_whitespace=False, help_text="The password.")
+    username = Text(max_length=NAME_LENGTH, help_text="The name of a user.")
+    password = Text(max_length=PASSWORD_LENGTH, trim_whitespace=False, help_text="The password.")
     otp = Text(
         max_length=9,
         required=False,

@@ -14,6 +14,8 @@ from wingxtra.api.parsers import NAME_SHOWN
 from wingxtra.problems import FieldProblem, Invalid
 
 UNKNOWN_NAMED = 20
+# RFC 5321, 4.5.3.1.3, without the angle brackets; also the length of Django's EmailField.
+EMAIL_LENGTH = 254
 
 
 class Number(serializers.FloatField):
@@ -47,6 +49,13 @@ class Text(serializers.CharField):
         if not isinstance(data, str):
             self.fail("invalid")
         return super().to_internal_value(data)
+
+
+class Email(serializers.EmailField):
+    """An e-mail address of at most EMAIL_LENGTH characters."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=EMAIL_LENGTH, **options)
 
 
 class Choice(serializers.ChoiceField):

@@ -189,6 +189,8 @@ class PublicView(ApiView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    # Strangers' bodies are small, and reading a larger one costs too much.
+    max_body_bytes = 8 * 1024
 
 
 class NothingHere(PublicView):

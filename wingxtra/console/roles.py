@@ -6,11 +6,11 @@ Every migrate writes the groups from what the apps declare here. ADMIN has all p
 from typing import Any
 
 from django.apps import AppConfig, apps
-from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Group, Permission
 from django.db.models import QuerySet
 
 from wingxtra.accounts.identity import Role
+from wingxtra.accounts.lockout import GuardedBackend
 from wingxtra.accounts.models import User
 
 CONSOLE_ROLES = (Role.READONLY, Role.OPS, Role.ADMIN)
@@ -29,7 +29,7 @@ def done_by_ops(*permissions: str) -> None:
     _done_by_ops.update(permissions)
 
 
-class RoleBackend(ModelBackend):
+class RoleBackend(GuardedBackend):
     """A user has the permissions of the group named like the user's role, and no others."""
 
     def _get_user_permissions(self, user_obj: User) -> QuerySet[Permission]:

@@ -4,7 +4,8 @@ from functools import update_wrapper
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.core.exceptions import SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.templatetags.static import static
 from django.urls import URLPattern, path, reverse
 from unfold.sites import UnfoldAdminSite
@@ -25,11 +26,19 @@ class ConsoleSite(UnfoldAdminSite):
 
         return self._is_staff(request.user) and not second_factor.is_missing(request)
 
+    def get_app_list(self, request: HttpRequest, app_label: Any = None) -> list[Any]:
+        """Empty for strangers: the login page shows none, and it costs much to compose."""
+        return super().get_app_list(request, app_label) if request.user.is_authenticated else []
+
+    def get_sidebar_list(self, request: HttpRequest) -> list[Any]:
+        return super().get_sidebar_list(request) if request.user.is_authenticated else []
+
     def _is_staff(self, user: Any) -> bool:
         return bool(user.is_active and user.is_staff and Role(user.role) in CONSOLE_ROLES)
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            _refuse_nul(request)
             if request.method == "POST" and not request.user.is_authenticated:
                 return lost_forms.session_ended(request)
             return page_policy.for_console(guarded)(request, *args, **kwargs)
@@ -71,6 +80,15 @@ class ConsoleSite(UnfoldAdminSite):
         from wingxtra.console import views
 
         return views.dashboard(request, extra_context)
+
+
+def _refuse_nul(request: HttpRequest) -> None:
+    """PostgreSQL's text type has no NUL, so no stored value could match."""
+    if "\0" in request.path:
+        raise Http404("There is no such page.")
+    query = request.META.get("QUERY_STRING", "")
+    if "%00" in query or "\0" in query:
+        raise SuspiciousOperation("The address has a NUL.")
 
 
 def environment(request: HttpRequest) -> list[str] | None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 from rest_framework.renderers import JSONRenderer
@@ -34,13 +35,17 @@ def guide(request: HttpRequest, path: str = "") -> HttpResponse:
 @require_safe
 @cache_control(public=True, max_age=300)
 def all_fields(request: HttpRequest) -> HttpResponse:
-    context: dict[str, Any] = {"bodies": _bodies(), "here": request.path}
-    return render(request, "guide/fields.html", context)
+    return HttpResponse(_fields_page())
 
 
 @cache
 def _page(file: str) -> markdown.Page:
     return markdown.page_of((settings.BASE_DIR / "docs" / file).read_text(), SERVED)
+
+
+@cache
+def _fields_page() -> str:
+    return render_to_string("guide/fields.html", {"bodies": _bodies(), "here": FIELDS})
 
 
 @cache

@@ -25,7 +25,7 @@ BASE = Path(settings.BASE_DIR)
 APPS = ("wingxtra", "fleet", "orders", "dispatch", "pod", "tracking")
 # Files and codes for other readers: staff in the console, customers on their pages.
 NOT_OF_THE_API = re.compile(
-    r"/(tests|simulator|demo|console)/|/(console|admin|pages)\.py$|/fleet/live/client\.py$"
+    r"/(tests|simulator|demo|console|merchant)/|/(console|admin|pages)\.py$|/fleet/live/client\.py$"
 )
 CODES_OF_PAGES = {
     *("already_grounded", "code_not_sendable", "not_grounded"),

@@ -460,7 +460,7 @@ def call(row: Row, role: Role | None, world: World) -> Any:
     path = "/api/v1" + (row.path(world) if row.path else row.pattern)
     body = row.body
     if body and body.get("drone_id") == FREE:
-        body = {"drone_id": world.free_drone().pk}
+        body = {**body, "drone_id": world.free_drone().pk}
     if body and body.get("name") == NEW_NAME:
         body = {**body, "name": f"Ridge {uuid4()}"}
     if (

@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from fleet.demo import city, report
 from fleet.demo.calls import DemoFailed
-from fleet.demo.people import People
+from fleet.demo.people import People, Unserved
 from fleet.demo.processes import (
     AlreadyRunning,
     ProcessDied,
@@ -33,6 +33,7 @@ MANAGE = [sys.executable, "manage.py"]
 class Command(BaseCommand):
     help = "Run web server, worker, scheduler and simulated flights, and place orders."
     requires_system_checks: list[str] = []
+    said: set[str]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -130,6 +131,7 @@ class Command(BaseCommand):
 
     def _run_orders(self, processes: Processes, people: People, options: dict[str, Any]) -> None:
         """Places orders and prints their events; without --deliveries until Ctrl-C."""
+        self.said = set()
         wanted: int | None = options["deliveries"]
         interval_s = 60 / options["orders_per_minute"] if options["orders_per_minute"] else None
         started = time.monotonic()
@@ -138,8 +140,7 @@ class Command(BaseCommand):
             processes.check()
             if interval_s and time.monotonic() >= next_order_at:
                 next_order_at += interval_s
-                story = people.place_order()
-                self.stdout.write(report.placed(story))
+                self._place_order(people)
             for story, event in people.catch_up():
                 if line := report.line(story, event):
                     self.stdout.write(line)
@@ -154,6 +155,15 @@ class Command(BaseCommand):
                     + report.table(people.stories, options["speed"])
                 )
             time.sleep(0.5)
+
+    def _place_order(self, people: People) -> None:
+        """The next shop's order, or a sentence for a shop that cannot send, once per reason."""
+        try:
+            self.stdout.write(report.placed(people.place_order()))
+        except Unserved as unserved:
+            if str(unserved) not in self.said:
+                self.said.add(str(unserved))
+                self.stdout.write(report.skipped(str(unserved)))
 
 
 def web_command(port: int) -> list[str]:

@@ -2,9 +2,12 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
+from django.conf import settings
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import (
     OpenApiJsonRenderer,
@@ -12,8 +15,10 @@ from drf_spectacular.renderers import (
     OpenApiYamlRenderer,
     OpenApiYamlRenderer2,
 )
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
 
 from wingxtra.accounts.identity import Role
 from wingxtra.api.contracts import Schema
@@ -77,9 +82,20 @@ def _keep_links(call: Schema, result: Schema) -> None:
 
 
 class Description(SpectacularAPIView):
-    """`/api/schema`"""
+    """`/api/schema`. It changes only with the program, so each process makes it once per format."""
 
     renderer_classes = [Yaml, YamlToo, OpenApiJsonRenderer, OpenApiJsonRenderer2]
+    made: ClassVar[dict[tuple[type, str, str], tuple[bytes, dict[str, str]]]] = {}
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        key = (type(self), request.accepted_media_type or "", settings.PUBLIC_BASE_URL)
+        if key not in self.made:
+            answer = super().get(request, *args, **kwargs)
+            answer = self.finalize_response(request, answer, *args, **kwargs).render()
+            self.made[key] = (answer.content, dict(answer.headers))
+        content, headers = self.made[key]
+        return HttpResponse(content, headers=headers)
 
 
 class MerchantDescription(Description):
