@@ -134,6 +134,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "wingxtra.api.request_id.RequestIdMiddleware",
+    "wingxtra.redis_client.WaitsLittle",
     "wingxtra.observability.metrics.HttpMetrics",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
