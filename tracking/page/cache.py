@@ -276,8 +276,7 @@ def _drone_sample(
         return None
     try:
         fleet = picture.read()
-    except redis.RedisError as error:
-        log.warning("tracking_without_position", error=str(error))
+    except redis.RedisError:  # logged there
         fleet = None
     sample = fleet.telemetry.get(drone_id) if fleet else None
     if fleet is None or sample is None:

@@ -94,7 +94,7 @@ def _key(broker: RedisBroker, queue: str) -> str:
 def _messages(broker: RedisBroker, queue: str, ids: list[bytes]) -> Iterator[dramatiq.Message[Any]]:
     if not ids:
         return
-    stored: Any = broker.client.hmget(f"{_key(broker, queue)}.msgs", ids)
+    stored: Any = redis_client.client().hmget(f"{_key(broker, queue)}.msgs", ids)
     for encoded in stored:
         if encoded is not None:  # a worker has just taken it
             yield dramatiq.Message.decode(encoded)
