@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import dramatiq
+import psutil
 import pytest
 import redis
 from django.conf import settings as current_settings
@@ -130,6 +131,37 @@ def test_a_worker_sends_heartbeats_and_drops_late_ticks() -> None:
         worker.send_signal(signal.SIGTERM)
         wait_until(lambda: worker.poll() is not None)
         assert worker.returncode == 0
+
+
+def kill_of(parent: psutil.Process, number: int) -> float:
+    """Kill some processes of a worker. Returns the seconds until it is whole and works."""
+    whole = len(parent.children())
+    killed = parent.children()[:number]
+    for process in killed:
+        process.kill()
+    word = f"after {number}"
+    note.send(word)
+
+    def is_back() -> bool:
+        now = parent.children()
+        noted = client().lrange("noted", 0, -1)
+        return word.encode() in noted and len(now) == whole and not set(now) & set(killed)
+
+    return wait_until(is_back)
+
+
+def test_killed_worker_processes_are_replaced_and_none_outlives_its_parent() -> None:
+    with manage("worker", "--processes", "2", "--threads", "2") as worker:
+        parent = psutil.Process(worker.pid)
+        wait_until(lambda: len(parent.children()) == 2)
+        for number in (1, 2):
+            back_s = kill_of(parent, number)
+            print(f"{number} of 2 worker processes killed: back after {back_s:.1f} s")
+            assert back_s < 20
+        children = parent.children()
+        worker.kill()
+        psutil.wait_procs(children, timeout=30)
+        assert not [process for process in children if process.is_running()]
 
 
 def test_a_message_is_sent_on_commit_and_never_on_rollback() -> None:

@@ -19,13 +19,15 @@ from orders.tests.factories import order_in
 from pod import codes
 from tracking.models import WebhookDelivery
 from tracking.tests.receiver import WebhookFactory
+from wingxtra import broker
 from wingxtra.accounts.identity import SYSTEM, Role
 from wingxtra.accounts.models import ApiKey, Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory
 from wingxtra.embedded.servers import Valkey
 from wingxtra.tests import own_servers
+from wingxtra.tests.probe.actors import note
 from wingxtra.tests.serving import served
-from wingxtra.tests.test_broker import wait_until
+from wingxtra.tests.test_broker import manage, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -148,6 +150,32 @@ def test_committed_writes_are_answered_as_done_and_reads_go_on(shop: Shop, outag
     back_after_s = wait_until(lambda: shop.quote().status_code == 200)
     print(f"{outage.__name__}: back {back_after_s:.1f} s after Valkey")
     assert back_after_s < BACK_WITHIN_S
+
+
+@pytest.mark.parametrize("outage", [hang, kill, fill])
+def test_a_worker_goes_on_when_valkey_is_back(
+    outage: Outage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with own_servers.home() as home:
+        valkey = Valkey(home)
+        valkey.start()
+        monkeypatch.setenv("REDIS_URL", valkey.url)
+        queue = broker.redis_broker(url=valkey.url, middleware=[])
+
+        def noted() -> list[bytes]:
+            with redis.Redis.from_url(valkey.url) as client:
+                return client.lrange("noted", 0, -1)
+
+        with manage("worker", "--threads", "2"):
+            queue.enqueue(note.message("before"))
+            wait_until(noted)
+            end = outage(Shop("", valkey, Merchant(), ""))
+            time.sleep(8)  # longer than all of its timeouts
+            end()
+            queue.enqueue(note.message("after"))
+            back_s = wait_until(lambda: b"after" in noted())
+            print(f"{outage.__name__}: the worker is back {back_s:.1f} s after Valkey")
+            assert back_s < BACK_WITHIN_S * 2
 
 
 def test_many_callers_do_not_jam_a_process_whose_valkey_hangs(shop: Shop) -> None:
