@@ -157,7 +157,7 @@ def test_killed_worker_processes_are_replaced_and_none_outlives_its_parent() -> 
         for number in (1, 2):
             back_s = kill_of(parent, number)
             print(f"{number} of 2 worker processes killed: back after {back_s:.1f} s")
-            assert back_s < 20
+            assert back_s < 40
         children = parent.children()
         worker.kill()
         psutil.wait_procs(children, timeout=30)
