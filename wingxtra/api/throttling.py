@@ -2,7 +2,7 @@
 
 Authenticated callers are limited per user or key, anonymous ones per client address; an app may
 have quotas of its own. While Redis is down or full, authenticated callers are not limited, and each
-process limits the others by itself, tries of one-time codes too (docs/decisions/0034-redis-away.md).
+process limits the others by itself, tries of one-time codes too (docs/decisions/0034).
 """
 
 import math
