@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 import redis
 import requests
+from pytest_django import Settings
 from requests import Response
 
 from fleet.tests.factories import DroneFactory
@@ -23,6 +24,7 @@ from wingxtra import broker
 from wingxtra.accounts.identity import SYSTEM, Role
 from wingxtra.accounts.models import ApiKey, Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory
+from wingxtra.cache_version import CacheVersion
 from wingxtra.embedded.servers import Valkey
 from wingxtra.tests import own_servers
 from wingxtra.tests.probe.actors import note
@@ -176,6 +178,19 @@ def test_a_worker_goes_on_when_valkey_is_back(
             back_s = wait_until(lambda: b"after" in noted())
             print(f"{outage.__name__}: the worker is back {back_s:.1f} s after Valkey")
             assert back_s < BACK_WITHIN_S * 2
+
+
+def test_a_full_valkey_does_not_hide_a_change_of_cached_rows(settings: Settings) -> None:
+    version = CacheVersion("probe")
+    with own_servers.home() as home:
+        valkey = Valkey(home)
+        valkey.start()
+        settings.REDIS_URL = valkey.url
+        assert version.current()
+        fill(Shop("", valkey, Merchant(), ""))
+        assert version.current()
+        version.bump()
+        assert version.current() is None
 
 
 def test_many_callers_do_not_jam_a_process_whose_valkey_hangs(shop: Shop) -> None:
