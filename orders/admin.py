@@ -29,7 +29,7 @@ from orders.files import exports
 from orders.loading import admin as loading_admin  # noqa: F401 (places on the users' pages)
 from orders.models import Order
 from orders.personal_data.masking import masked_name, masked_phone
-from wingxtra.console import actions, registry
+from wingxtra.console import actions, registry, watches
 from wingxtra.console.admin import ConsoleChangeList, ReadOnlyAdmin, badge, moment
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
@@ -162,7 +162,7 @@ class OrderAdmin(ReadOnlyAdmin):
             "question": order_page.open_question(order),
             "held_since": moment(order.hold_since or order.holder_since),
             "answers": answers,
-            "changes_url": actions.watched(order),
+            "changes_url": watches.watched(order),
             "offered": [one for one in offered if one not in answers],
             "sections": registry.sections_of(order, request),
             **(extra_context or {}),

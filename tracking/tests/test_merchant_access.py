@@ -244,6 +244,8 @@ def test_the_password_can_be_changed_and_the_session_goes_on():
     new = "four random words here"
     form = {"old_password": PASSWORD, "new_password1": new, "new_password2": "another"}
     assert "match" in client.post(path, form).content.decode()
+    wrong = {**form, "old_password": "not the present one", "new_password2": new}
+    assert "incorrect" in client.post(path, wrong).content.decode()
     answer = client.post(path, {**form, "new_password2": new}, follow=True)
     assert answer.redirect_chain == [("/merchant/", 302)]
     assert "Your password was changed." in answer.content.decode()

@@ -30,7 +30,7 @@ def test_the_guide_is_the_page_of_the_repository() -> None:
     assert "no_next_step" in served
 
 
-@pytest.mark.parametrize("path", ["/docs", "/docs/fields"])
+@pytest.mark.parametrize("path", ["/docs", "/docs/fields", "/docs/security-reporting"])
 def test_every_link_of_a_page_leads_somewhere(path: str) -> None:
     page = text_of(path)
     anchors = set(re.findall(r'id="([^"]+)"', page))
