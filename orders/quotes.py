@@ -47,7 +47,8 @@ class Quote(msgspec.Struct, frozen=True):
 def store(order: Order, caller: Caller, now: datetime, answer: dict[str, Any]) -> Quote:
     """Store a quote for this unsaved order. Raises RedisError."""
     quote = Quote(uuid.uuid4(), _owner(caller), _trip(order), now + VALID_FOR, answer)
-    redis_client.client().set(_key(quote.id), msgspec.json.encode(quote), ex=KEPT_FOR)
+    encoded = msgspec.json.encode(quote)
+    redis_client.ask(lambda client: client.set(_key(quote.id), encoded, ex=KEPT_FOR))
     return quote
 
 
@@ -59,7 +60,7 @@ def find(quote_id: UUID, caller: Caller) -> Quote | None:
 
 
 def _stored(quote_id: UUID) -> Quote | None:
-    stored = redis_client.client().get(_key(quote_id))
+    stored: Any = redis_client.ask(lambda client: client.get(_key(quote_id)))
     return msgspec.json.decode(stored, type=Quote) if stored else None
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -31,15 +32,23 @@ from dramatiq.middleware import (
     ShutdownNotifications,
     TimeLimit,
 )
+from prometheus_client import Counter
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from wingxtra import redis_client
 from wingxtra.observability.queue_metrics import ActorMetrics
 
 log = structlog.get_logger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+hints_given_up = Counter(
+    "wingxtra_hints_given_up",
+    "Messages that were not queued after a commit, because Redis was down. Sweepers send them.",
+    ["actor"],
+)
 
 HEARTBEAT_EVERY_S = 2.0
 STANDBY_POLL_S = 0.2
@@ -79,13 +88,27 @@ def redis_broker(*, url: str, middleware: list[Middleware]) -> RedisBroker:
 def enqueue(actor: dramatiq.Actor[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
     """Send when the current transaction commits, or at once outside of one; never on rollback.
 
-    A queue that is down is logged and not raised: the rows are committed and a sweeper finds them.
+    A hint: a queue that is down is counted and not raised. The rows are committed and a sweeper
+    finds them. A web request waits little for it (`redis_client.attempt`).
     """
 
     def send() -> None:  # not a partial: Django logs a failure with the __qualname__
-        actor.send(*args, **kwargs)
+        try:
+            redis_client.attempt(lambda: _hints().enqueue(actor.message(*args, **kwargs)))
+        except redis_client.Away:
+            hints_given_up.labels(actor.actor_name).inc()
 
     transaction.on_commit(send, robust=True)
+
+
+def _hints() -> RedisBroker:
+    """The same queues over a client that waits little. A worker's own client waits longer."""
+    return _broker_over(redis_client.client())
+
+
+@cache
+def _broker_over(client: redis.Redis) -> RedisBroker:
+    return RedisBroker(client=client, middleware=[LogContext()])
 
 
 def beside(work: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
@@ -271,5 +294,5 @@ def _beat(key: str) -> None:
 
 
 def _heartbeat_at(key: str) -> datetime | None:
-    beat = _client().get(key)
+    beat: Any = redis_client.ask(lambda client: client.get(key))
     return datetime.fromtimestamp(float(beat), tz=UTC) if beat else None

@@ -7,6 +7,7 @@ version stays the same. A writer bumps the version when its transaction commits.
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import redis
@@ -80,10 +81,15 @@ class CacheVersion:
 
     def _set(self, version: bytes, for_s: float | None = None) -> None:
         try:
-            redis_client.client().set(
-                self.name, version, px=None if for_s is None else int(1000 * for_s)
-            )
-        except redis.RedisError as error:
+            redis_client.ask(partial(self._write, version, for_s))
+        except redis_client.Away as error:
             log.warning(
                 "cache_version_not_bumped", key=self.name, error=str(error), for_s=MAX_AGE_S
             )
+
+    def _write(self, version: bytes, for_s: float | None, client: redis.Redis) -> None:
+        try:
+            client.set(self.name, version, px=None if for_s is None else int(1000 * for_s))
+        except redis.OutOfMemoryError:
+            # A full Redis still deletes, and without a version nothing is cached.
+            client.delete(self.name)

@@ -1,7 +1,8 @@
 """Redis clients of a process, for everything but the queue.
 
-`client` waits up to TIMEOUT_S. `ask` fails fast and pauses after a failure. A `RoundTrip` sends
-several commands at once, over `ask`.
+`ask` fails fast and pauses after a failure. A `RoundTrip` sends several commands at once, over
+`ask`. Within a web request all of them wait for Redis at most WAIT_S in total (`WaitsLittle`), so
+that a Redis that hangs makes no request slow (docs/decisions/0034-redis-away.md).
 """
 
 import hashlib
@@ -9,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ from typing import Any, TypeVar
 import redis
 import structlog
 from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -23,38 +26,82 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-TIMEOUT_S = 2
-# A Redis that hangs must not hang every call: after a short timeout, `ask` fails for a while.
-QUICK_TIMEOUT_S = 0.5
+# How long a command waits for its answer, and a web request for all answers together.
+WAIT_S = 0.5
+# After a command without an answer, Redis is left alone for this long.
 PAUSE_S = 1.0
 
 
 @cache
 def client() -> redis.Redis:
-    """Thread-safe. Its commands raise RedisError within TIMEOUT_S while Redis is down."""
-    return redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
-    )
+    """Thread-safe. Its commands raise RedisError within WAIT_S while Redis is down."""
+    return _new_client(settings.REDIS_URL)
 
 
-class Away(Exception):
-    """Redis does not answer, or did not within the last PAUSE_S."""
+class Away(redis.ConnectionError):
+    """Redis does not answer, or did not within the last PAUSE_S, or it refuses: it is full."""
 
 
 def ask(question: Callable[[redis.Redis], T]) -> T:
-    """Call `question` with this thread's client, which has a short timeout. Raises Away."""
-    global _paused_until
-    if time.monotonic() < _paused_until:
-        raise Away
+    """Call `question` with this thread's own client, under `attempt`. Raises Away."""
+    return attempt(lambda: question(_own_client(settings.REDIS_URL)))
+
+
+def attempt(work: Callable[[], T]) -> T:
+    """Do `work`, whose commands wait WAIT_S each, unless Redis did not answer just before.
+
+    Raises Away. After a pause one caller tries, and the others go on without Redis until it has an
+    answer.
+    """
+    global _paused_until, _refusal_logged_at
+    started, request = time.monotonic(), _request.get()
+    if started < _paused_until or (request is not None and request.left_s <= 0):
+        raise Away("Redis did not answer a moment ago.")
+    if _paused_until:
+        _paused_until = started + PAUSE_S
     try:
-        return question(_own_client(settings.REDIS_URL))
+        done = work()
+    except redis.ResponseError as error:  # it answers, so there is nothing to wait for
+        if started - _refusal_logged_at > PAUSE_S:
+            _refusal_logged_at = started
+            log.warning("redis_refused", error=str(error))
+        raise Away(str(error)) from error
     except redis.RedisError as error:
         _paused_until = time.monotonic() + PAUSE_S
         log.warning("redis_paused", error=str(error), for_s=PAUSE_S)
-        raise Away from error
+        raise Away(str(error)) from error
+    finally:
+        if request is not None:
+            request.left_s -= time.monotonic() - started
+    _paused_until = 0.0
+    return done
 
 
-_paused_until = 0.0
+_paused_until = _refusal_logged_at = 0.0
+
+
+@dataclass(slots=True)
+class _Request:
+    """How long a web request may still wait for Redis."""
+
+    left_s: float = WAIT_S
+
+
+_request: ContextVar[_Request | None] = ContextVar("_request", default=None)
+
+
+class WaitsLittle:
+    """Middleware: limits how long a request waits for Redis in total."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        outer = _request.set(_Request())
+        try:
+            return self.get_response(request)
+        finally:
+            _request.reset(outer)
 
 
 class Script:
@@ -88,7 +135,10 @@ class RoundTrip:
         self._answers: list[Answer] = []
 
     def get(self, key: str) -> Answer:
-        return self._expect(Answer(("GET", key)))
+        return self.do("GET", key)
+
+    def do(self, *command: Any) -> Answer:
+        return self._expect(Answer(command))
 
     def eval(self, script: Script, keys: Sequence[str], values: Sequence[int]) -> Answer:
         return self._expect(Answer((len(keys), *keys, *values), script))
@@ -141,15 +191,20 @@ _clients = _Clients()
 def _own_client(url: str) -> redis.Redis:
     client = _clients.by_url.get(url)
     if client is None:
-        client = _clients.by_url[url] = redis.Redis.from_url(
-            url,
-            single_connection_client=True,
-            socket_timeout=QUICK_TIMEOUT_S,
-            socket_connect_timeout=QUICK_TIMEOUT_S,
-            retry=Retry(NoBackoff(), retries=0),
-        )
+        client = _clients.by_url[url] = _new_client(url, single_connection_client=True)
     _disconnect_if_stale(client.connection)
     return client
+
+
+def _new_client(url: str, **options: Any) -> redis.Redis:
+    """Without retries: redis-py's own take up to a minute."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=WAIT_S,
+        socket_connect_timeout=WAIT_S,
+        retry=Retry(NoBackoff(), retries=0),
+        **options,
+    )
 
 
 def _disconnect_if_stale(connection: Any) -> None:

@@ -13,6 +13,7 @@ import environ
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
+from wingxtra.database.postgresql.impatient import ImpatientConnection
 from wingxtra.observability import logs, sentry
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -136,6 +137,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "wingxtra.api.request_id.RequestIdMiddleware",
+    "wingxtra.redis_client.WaitsLittle",
     "wingxtra.observability.metrics.HttpMetrics",
     "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -191,8 +193,11 @@ def _database(url: str) -> dict[str, object]:
         # While the database is down, the pool's pauses grow to minutes. After this, a new request
         # for a connection tries at once.
         "reconnect_timeout": 3.0,
+        "connection_class": ImpatientConnection,
     }
     options["connect_timeout"] = 5
+    if DATABASE_ANSWER_WITHIN_S:
+        options["options"] = f"-c statement_timeout={1000 * DATABASE_ANSWER_WITHIN_S:.0f}"
     return {
         **config,
         # Django's own, except that the check of a pooled connection costs no round trip.
@@ -204,6 +209,8 @@ def _database(url: str) -> dict[str, object]:
 # manage.py, make and the test run start real servers and set both URLs if they are not given
 # (wingxtra/embedded/launcher.py); importing settings never starts a server.
 DATABASE_URL = env.str("DATABASE_URL", default="")
+# How long one statement may take; 0 is without limit. Web processes have one (wingxtra/wsgi.py).
+DATABASE_ANSWER_WITHIN_S = env.float("DATABASE_ANSWER_WITHIN_S", default=0.0)
 REDIS_URL = env.str("REDIS_URL", default="")
 DATABASES = {"default": _database(DATABASE_URL)} if DATABASE_URL else {}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

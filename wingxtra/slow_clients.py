@@ -3,6 +3,9 @@
 The server runs many threads. A thread first waits for the request's body, and only then takes one
 of the few places in which requests are worked on. So a client that sends a byte every few seconds
 stops no other client, until it has all threads of all processes (docs/deploy.md, "Slow clients").
+
+While the database hangs, the requests at work hang too. Those that wait for a place are refused
+after PLACE_WITHIN_S, so that every client has an answer in a bounded time.
 """
 
 import threading
@@ -10,11 +13,14 @@ from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
 
+from wingxtra.api.errors import RETRY_AFTER_S, Answer
+
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 # Larger bodies are read while they are worked on: memory is not cheap. They have places of their
 # own, so that slow uploads stop only uploads.
 WAITED_FOR_BYTES = 1_000_000
 ALIVE = "/health"
+PLACE_WITHIN_S = 10.0
 
 
 class SlowClients:
@@ -32,8 +38,21 @@ class SlowClients:
     ) -> Iterable[bytes]:
         if environ.get("PATH_INFO") == ALIVE:
             return self.application(environ, start_response)
-        with self.places if _wait_for_body(environ) else self.place_for_a_large_body:
+        places = self.places if _wait_for_body(environ) else self.place_for_a_large_body
+        if not places.acquire(timeout=PLACE_WITHIN_S):
+            return _refused(start_response)
+        try:
             return self.application(environ, start_response)
+        finally:
+            places.release()
+
+
+def _refused(start_response: Callable[..., Any]) -> Iterable[bytes]:
+    detail = f"All places were taken for {PLACE_WITHIN_S:g} s. Try again in a few seconds."
+    answer = Answer(503, detail, "overloaded", headers={"Retry-After": str(RETRY_AFTER_S)})
+    response = answer.response()
+    start_response("503 Service Unavailable", list(response.items()))
+    return [response.content]
 
 
 def _wait_for_body(environ: dict[str, Any]) -> bool:

@@ -4,6 +4,8 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "wingxtra.settings")
+# Only here: migrations and background jobs may take longer.
+os.environ.setdefault("DATABASE_ANSWER_WITHIN_S", "10")
 django_application = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402 (needs the loaded apps, as do the next two)

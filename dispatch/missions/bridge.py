@@ -16,10 +16,10 @@ import redis
 import structlog
 from django.conf import settings
 
+from wingxtra import redis_client
 from wingxtra.exchange import EXCHANGE_ERRORS, TooSlow, address, below, exchange, is_sendable
 from wingxtra.observability import metrics
 from wingxtra.problems import Unavailable
-from wingxtra.redis_client import client
 from wingxtra.sentences import sentence
 
 log = structlog.get_logger(__name__)
@@ -194,17 +194,21 @@ class _ShareBreakerState(pybreaker.CircuitBreakerListener):
     def state_change(self, cb: Any, old_state: Any, new_state: Any) -> None:
         try:
             if new_state.name == pybreaker.STATE_OPEN:
-                client().set(BREAKER_OPEN_KEY, 1, ex=BREAKER_OPEN_KEY_TTL_S)
+                redis_client.ask(_mark_open)
             elif new_state.name == pybreaker.STATE_CLOSED:
-                client().delete(BREAKER_OPEN_KEY)
-        except redis.RedisError as error:
+                redis_client.ask(lambda client: client.delete(BREAKER_OPEN_KEY))
+        except redis_client.Away as error:
             log.warning("breaker_state_not_shared", error=str(error))
         log.info("bridge_breaker", state=new_state.name)
 
 
+def _mark_open(client: redis.Redis) -> None:
+    client.set(BREAKER_OPEN_KEY, 1, ex=BREAKER_OPEN_KEY_TTL_S)
+
+
 def is_breaker_open() -> bool:
     """Whether the breaker of any process is open. Raises RedisError."""
-    return bool(client().exists(BREAKER_OPEN_KEY))
+    return bool(redis_client.ask(lambda client: client.exists(BREAKER_OPEN_KEY)))
 
 
 def readiness() -> tuple[bool, str]:

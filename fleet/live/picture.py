@@ -5,6 +5,7 @@ One write per poll, one read per dispatch run.
 
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 import msgspec
 import redis
@@ -13,10 +14,13 @@ from django.conf import settings
 from django.utils import timezone
 from msgspec import Struct
 from prometheus_client import Counter
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from fleet import policy
 from fleet.live.client import FleetClient, FleetUnavailable
 from fleet.live.telemetry import Decoded, Telemetry
+from wingxtra import redis_client
 from wingxtra.observability import metrics
 
 log = structlog.get_logger(__name__)
@@ -138,7 +142,7 @@ def write(decoded: Decoded, fetched_at: datetime) -> bool:
 
 def read() -> Picture | None:
     """The stored picture; None if there never was one. Raises RedisError."""
-    stored = _redis().hget(KEY, "picture")
+    stored: Any = redis_client.ask(lambda client: client.hget(KEY, "picture"))
     return msgspec.json.decode(stored, type=Picture) if stored else None
 
 
@@ -152,4 +156,10 @@ return 1
 
 @cache
 def _redis() -> redis.Redis:
-    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
+    """Without retries: the next poll is the retry."""
+    return redis.Redis.from_url(
+        settings.REDIS_URL,
+        socket_timeout=2,
+        socket_connect_timeout=2,
+        retry=Retry(NoBackoff(), retries=0),
+    )

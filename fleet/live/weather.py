@@ -9,11 +9,10 @@ If the source fails, or its reading is stale or invalid, the wind is unknown and
 import math
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
-import redis
 import structlog
 from django.conf import settings
 from msgspec import Meta, Struct
@@ -55,7 +54,8 @@ def refresh() -> Reading | None:
         reading = msgspec.json.decode(_read(source), type=Reading)
     except (*EXCHANGE_ERRORS, msgspec.DecodeError, ValueError) as error:
         raise WeatherUnavailable(f"The weather source gives no reading: {error}") from error
-    redis_client.client().set(KEY, msgspec.json.encode(reading))
+    encoded = msgspec.json.encode(reading)
+    redis_client.ask(lambda client: client.set(KEY, encoded))
     return reading
 
 
@@ -72,8 +72,8 @@ def wind_mps(rules: Rules, now: datetime) -> float | None:
 def last() -> Reading | None:
     """The newest reading, of any age. None if there never was one or Redis is unreachable."""
     try:
-        stored = redis_client.client().get(KEY)
-    except redis.RedisError as error:
+        stored: Any = redis_client.ask(lambda client: client.get(KEY))
+    except redis_client.Away as error:
         log.warning("weather_not_read", error=str(error))
         return None
     return msgspec.json.decode(stored, type=Reading) if stored else None

@@ -119,7 +119,8 @@ def keep(name: str, content: bytes, caller: Caller) -> UUID:
     """
     _read(content)
     upload = Upload(uuid.uuid4(), name[:200], zlib.compress(content))
-    redis_client.client().set(_key(caller), msgspec.json.encode(upload), ex=KEPT_FOR)
+    encoded = msgspec.json.encode(upload)
+    redis_client.ask(lambda client: client.set(_key(caller), encoded, ex=KEPT_FOR))
     return upload.id
 
 
@@ -235,7 +236,7 @@ def _read(content: bytes) -> list[reading.Row]:
 
 
 def _kept(import_id: UUID, caller: Caller) -> Upload:
-    stored = redis_client.client().get(_key(caller))
+    stored: Any = redis_client.ask(lambda client: client.get(_key(caller)))
     upload = msgspec.json.decode(stored, type=Upload) if stored else None
     if upload is None or upload.id != import_id:
         raise NotFound("file any more. Only your last one is kept, for a day: upload it again")

@@ -2,7 +2,8 @@
 
 import pytest
 import redis
-from django.conf import settings
+from django.conf import settings as current_settings
+from pytest_django import Settings
 
 from fleet.tests.factories import METRE_DEG, DroneFactory, TelemetryFactory, seconds_ago, show
 from orders.models import Order
@@ -54,12 +55,11 @@ def test_a_position_after_the_delivery_is_not_stored():
 
 
 def test_a_proof_is_accepted_without_fleet_telemetry():
-    with redis.Redis.from_url(settings.REDIS_URL) as client:
+    with redis.Redis.from_url(current_settings.REDIS_URL) as client:
         client.delete("fleet:picture")
     assert proved(order_in(Status.ARRIVED)).drone_lat is None
 
 
-def test_a_proof_is_accepted_without_redis(monkeypatch: pytest.MonkeyPatch):
-    nowhere = redis.Redis(host="127.0.0.1", port=1)
-    monkeypatch.setattr("fleet.live.picture._redis", lambda: nowhere)
+def test_a_proof_is_accepted_without_redis(settings: Settings):
+    settings.REDIS_URL = "redis://127.0.0.1:1"
     assert proved(order_in(Status.ARRIVED)).drone_lat is None

@@ -1,7 +1,7 @@
 """Caches the public view of one delivery in Redis for a few seconds.
 
 All requests within that time get the same view and the same ETag. The cache also limits how often
-outsiders see a new position.
+outsiders see a new position. Without Redis each request builds the view, without a position.
 """
 
 import hashlib
@@ -9,11 +9,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import msgspec
 import redis
+import structlog
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone, translation
@@ -30,7 +31,10 @@ from pod import cases
 from pod.models import Case
 from tracking.page import public
 from tracking.page.texts import Situation, Stage
+from wingxtra import redis_client
 from wingxtra.problems import NotFound
+
+log = structlog.get_logger(__name__)
 
 MAX_AGE_S = 3
 # Longer than a view takes to be built.
@@ -92,8 +96,14 @@ def fetch(tracking_id: str, *, fresh: bool = False) -> Copy:
     Raises NotFound, the same for unknown and for malformed ids.
     """
     canonical = _canonical(tracking_id)
-    cached: Any = None if fresh else _redis().get(key_of(canonical))
-    return _decode_copy(cached or _store(canonical))
+    return _decode_copy((None if fresh else _cached(canonical)) or _store(canonical))
+
+
+def _cached(canonical: str) -> Any:
+    try:
+        return redis_client.ask(lambda client: client.get(key_of(canonical)))
+    except redis_client.Away:
+        return None
 
 
 def api_answer(tracking_id: str, cached: bytes | None) -> ApiAnswer:
@@ -115,12 +125,16 @@ def key_of(tracking_id: str) -> str:
 
 def _store(canonical: str) -> bytes:
     encoded = msgspec.json.encode(_build(canonical, timezone.now()))
-    trip = _redis().pipeline(transaction=False)
-    trip.set(key_of(canonical), encoded, ex=MAX_AGE_S)
-    trip.exists(_closed_key(canonical))
-    if trip.execute()[1]:
+    trip = redis_client.RoundTrip()
+    trip.do("SET", key_of(canonical), encoded, "EX", MAX_AGE_S)
+    is_closed = trip.do("EXISTS", _closed_key(canonical))
+    try:
+        trip.send()
+    except redis_client.Away:
+        return encoded
+    if is_closed.value:
         # The link was renewed after the order was read.
-        _redis().delete(key_of(canonical))
+        _send("DEL", key_of(canonical))
         raise NotFound("delivery")
     return encoded
 
@@ -135,8 +149,18 @@ def close_former_links(events: Sequence[DeliveryEvent], **_: Any) -> None:
 
 def _close(former: str) -> None:
     """First the mark, then the copy: a view that is being built now finds the mark in `_store`."""
-    _redis().set(_closed_key(former), b"1", ex=CLOSED_FOR_S)
-    _redis().delete(key_of(former))
+    _send("SET", _closed_key(former), b"1", "EX", CLOSED_FOR_S)
+    _send("DEL", key_of(former))
+
+
+def _send(*command: Any) -> None:
+    """Without Redis the copy ends by itself after MAX_AGE_S."""
+    trip = redis_client.RoundTrip()
+    trip.do(*command)
+    try:
+        trip.send()
+    except redis_client.Away as error:
+        log.warning("tracking_copy_not_deleted", error=str(error))
 
 
 def _closed_key(tracking_id: str) -> str:
@@ -250,7 +274,10 @@ def _drone_sample(
     drone_id = order.assigned_drone_id
     if order.status not in IN_FLIGHT or drone_id is None:
         return None
-    fleet = picture.read()
+    try:
+        fleet = picture.read()
+    except redis.RedisError:  # logged there
+        fleet = None
     sample = fleet.telemetry.get(drone_id) if fleet else None
     if fleet is None or sample is None:
         return public.DroneSample(age_s=math.inf)
@@ -275,8 +302,3 @@ def _test_sample(
     if point is None:
         return public.DroneSample(age_s=math.inf)
     return public.DroneSample(0, *point, testmode.heading_deg(pickup, drop), now)
-
-
-@cache
-def _redis() -> redis.Redis:
-    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)

@@ -12,7 +12,6 @@ from functools import partial
 from io import BytesIO
 from typing import Any
 
-import redis
 import segno
 import structlog
 from django.conf import settings
@@ -97,7 +96,7 @@ def _answer(request: HttpRequest, tracking_id: str) -> HttpResponse:
             _("This page was opened very often in the last minute. It comes back by itself."),
             refused.retry_after_s,
         )
-    except (redis.RedisError, OperationalError, InterfaceError) as error:
+    except (OperationalError, InterfaceError) as error:
         log.error("tracking_page_unavailable", error=str(error), exc_info=error)
         return _notice(
             request,

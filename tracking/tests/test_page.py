@@ -231,21 +231,12 @@ def test_too_many_requests_get_a_friendly_page(settings: Settings) -> None:
     assert "One moment, please" in text_of(answers[2])
 
 
-def test_without_redis_the_page_says_so_and_reloads(settings: Settings) -> None:
-    tracking_id = secret_order(Status.QUEUED).public_tracking_id
-    there = settings.REDIS_URL
+def test_without_redis_the_page_is_built_each_time_without_a_position(settings: Settings) -> None:
+    tracking_id = secret_order(Status.ENROUTE).public_tracking_id
+    assert cache.fetch(tracking_id).view["position"]
     settings.REDIS_URL = "unix:///nowhere/redis.sock"
-    cache._redis.cache_clear()
-    try:
-        away = page(tracking_id)
-    finally:
-        settings.REDIS_URL = there
-        cache._redis.cache_clear()
-
-    assert away.status_code == 503
-    assert 'http-equiv="refresh"' in away.content.decode()
-    assert "We cannot look just now" in text_of(away)
     assert page(tracking_id).status_code == 200
+    assert cache.fetch(tracking_id).view["position"] is None
 
 
 # --- privacy -------------------------------------------------------------------------------------

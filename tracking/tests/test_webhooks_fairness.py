@@ -290,9 +290,10 @@ def test_the_claims_of_a_killed_worker_end_by_themselves(receiver: Receiver) -> 
         for pk in pks:
             actors.send_webhook.send(str(pk))
         wait_until(lambda: len(receiver.received) == MAX_CLAIMED_PER_ENDPOINT)
-        for child in Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split():
+        children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+        worker.kill()  # first, or it would replace them
+        for child in children:
             os.kill(int(child), signal.SIGKILL)
-        wait_until(lambda: worker.poll() is not None)
     assert under_way() == MAX_CLAIMED_PER_ENDPOINT
     assert due() == set()
     go_on.set()

@@ -117,7 +117,7 @@ def answer_for(error: BaseException) -> Answer:
             return Answer(400, "")
         case OperationalError() | InterfaceError():
             return _outage("database_unavailable", "The database", error)
-        case redis.ConnectionError() | redis.TimeoutError():
+        case redis.ConnectionError() | redis.TimeoutError() | redis.OutOfMemoryError():
             return _outage("redis_unavailable", "The cache and queue", error)
     log.error("request_failed", exc_info=error)
     return Answer(500, "")

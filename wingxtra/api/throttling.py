@@ -1,8 +1,8 @@
 """Rate limits: a moving window per quota, counted in Redis for all processes.
 
 Authenticated callers are limited per user or key, anonymous ones per client address; an app may
-have quotas of its own. While Redis is down, authenticated callers are not limited, and each process
-limits the others by itself.
+have quotas of its own. While Redis is down or full, authenticated callers are not limited, and each
+process limits the others by itself, tries of one-time codes too (docs/decisions/0034).
 """
 
 import math

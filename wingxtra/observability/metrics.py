@@ -21,6 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import redis
@@ -32,8 +33,8 @@ from prometheus_client import REGISTRY, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from wingxtra import redis_client
 from wingxtra.problems import Problem
-from wingxtra.redis_client import client
 
 log = structlog.get_logger(__name__)
 
@@ -165,11 +166,15 @@ def push() -> None:
         }
         if not changes:
             return
-        with client().pipeline() as pipe:
-            for key, change in changes.items():
-                pipe.hincrbyfloat(SUMS, key, change)
-            pipe.execute()
+        redis_client.ask(partial(_add, changes))
         _pushed.update(counted)
+
+
+def _add(changes: Mapping[str, float], client: redis.Redis) -> None:
+    with client.pipeline() as pipe:
+        for key, change in changes.items():
+            pipe.hincrbyfloat(SUMS, key, change)
+        pipe.execute()
 
 
 def _after_fork() -> None:
@@ -204,7 +209,7 @@ class _Sums(Collector):
 
     def collect(self) -> Iterator[Metric]:
         sums: dict[str, dict[str, float]] = defaultdict(dict)
-        stored: Any = client().hgetall(SUMS)
+        stored: Any = redis_client.ask(lambda client: client.hgetall(SUMS))
         for key, value in stored.items():
             name, _ = json.loads(key)
             sums[name][key.decode()] = float(value)

@@ -13,6 +13,7 @@ from dramatiq.middleware import Middleware
 from prometheus_client import Counter, Histogram
 from prometheus_client.core import Metric
 
+from wingxtra import redis_client
 from wingxtra.observability import metrics
 
 # Only the first messages of a queue are read; its length is always exact.
@@ -64,7 +65,7 @@ def queues(now: datetime) -> Iterator[Metric]:
     waiting: Tally[tuple[str, ...]] = Tally({(name,): 0 for name in broker.actors})
     oldest_s: dict[tuple[str, ...], float] = {(name,): 0.0 for name in broker.actors}
     for queue in broker.get_declared_queues():
-        with broker.client.pipeline(transaction=False) as pipe:
+        with redis_client.client().pipeline(transaction=False) as pipe:
             pipe.llen(_key(broker, queue))
             pipe.llen(_key(broker, dq_name(queue)))
             pipe.zcard(_key(broker, xq_name(queue)))
@@ -93,7 +94,7 @@ def _key(broker: RedisBroker, queue: str) -> str:
 def _messages(broker: RedisBroker, queue: str, ids: list[bytes]) -> Iterator[dramatiq.Message[Any]]:
     if not ids:
         return
-    stored: Any = broker.client.hmget(f"{_key(broker, queue)}.msgs", ids)
+    stored: Any = redis_client.client().hmget(f"{_key(broker, queue)}.msgs", ids)
     for encoded in stored:
         if encoded is not None:  # a worker has just taken it
             yield dramatiq.Message.decode(encoded)

@@ -83,7 +83,11 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True)
 def _empty_redis() -> Iterator[None]:
+    """Also ends the pause that a test without Redis has caused."""
+    from wingxtra import redis_client
+
     yield
+    redis_client._paused_until = 0.0
     with redis.Redis.from_url(os.environ["REDIS_URL"]) as client:
         client.flushdb()
 

@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import redis
 import time_machine
 from django.conf import settings as real_settings
 from django.db import OperationalError
@@ -18,7 +18,7 @@ from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client, key_client
 from wingxtra.observability import metrics
 from wingxtra.problems import Unavailable
-from wingxtra.redis_client import client
+from wingxtra.redis_client import PAUSE_S, client
 from wingxtra.tests.probe.actors import note
 from wingxtra.tests.scraped import scraped
 from wingxtra.tests.test_broker import manage, wait_until
@@ -189,16 +189,16 @@ def test_without_the_database_the_token_still_reads_the_other_metrics(
 
 @pytest.mark.django_db
 def test_without_redis_the_metrics_of_the_database_are_still_shown(
-    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
 ) -> None:
-    nowhere = redis.Redis(unix_socket_path="/nowhere/redis.sock")
-    monkeypatch.setattr(metrics, "client", lambda: nowhere)
+    there, settings.REDIS_URL = settings.REDIS_URL, "unix:///nowhere/redis.sock"
     metrics.upstream_calls.labels("probe", "unpushed").inc()
     found = scraped()
     assert found["wingxtra_metrics_source_up", "counted"] == 0
     assert found["wingxtra_metrics_source_up", "orders"] == 1
     assert any(key[0] == "wingxtra_orders_open" for key in found)
-    monkeypatch.undo()
+    settings.REDIS_URL = there
+    time.sleep(PAUSE_S)
     assert scraped()["wingxtra_upstream_calls_total", "unpushed", "probe"] == 1
 
 
