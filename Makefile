@@ -12,7 +12,7 @@ TEST := $(call stamp,test)
 DEV := $(call stamp,dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-browser test-edge test-clients drill screenshots messages contracts lint format fuzz bench restore-drill shell lock
+.PHONY: help install install-dev demo test test-browser test-edge test-clients attack drill screenshots messages contracts lint format fuzz bench restore-drill shell lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -57,6 +57,9 @@ test-clients: $(TEST)  ## clients of the API by code generators, and linters, wh
 	@$(RUN) -m wingxtra.tests.clients
 
 DRILL_MINUTES ?= 3
+
+attack: $(TEST)  ## the tries of an attacker against a production-mode stack (needs Caddy for some)
+	@$(RUN) -m wingxtra.tests.attack
 
 drill: $(TEST)  ## faults of all kinds at once, and their resolution (DRILL_MINUTES=3, DRILL_SEED=a number)
 	@$(RUN) -m wingxtra.tests.drill --minutes $(DRILL_MINUTES) $(if $(DRILL_SEED),--seed $(DRILL_SEED))
