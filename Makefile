@@ -74,7 +74,7 @@ messages: $(BASE)  ## collect and compile the translations of customers' texts (
 contracts: $(BASE)  ## generate docs/contracts/ from the types of the code
 	@$(RUN) manage.py contracts
 
-fuzz: $(TEST)  ## schemathesis against a live server, as each role (FUZZ_SECONDS=120 each)
+fuzz: $(TEST)  ## random calls as each role, and random forms of the merchants' page (FUZZ_SECONDS=120 each)
 	$(RUN) -m pytest -n 0 -m fuzz -s
 
 bench: $(TEST)  ## benchmarks: API and console (BENCH_SECONDS=2, BENCH_ORDERS=1000000), then dispatch and days
