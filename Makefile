@@ -12,7 +12,7 @@ TEST := $(call stamp,test)
 DEV := $(call stamp,dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-browser test-edge test-clients attack drill screenshots messages contracts lint format fuzz bench restore-drill shell lock
+.PHONY: help install install-dev demo test test-browser test-edge test-clients attack drill screenshots messages contracts audit sbom lint format fuzz bench restore-drill shell lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -73,6 +73,15 @@ messages: $(BASE)  ## collect and compile the translations of customers' texts (
 
 contracts: $(BASE)  ## generate docs/contracts/ from the types of the code
 	@$(RUN) manage.py contracts
+
+audit: $(TEST)  ## known vulnerabilities of the pinned packages; says so where no source of them answers
+	@$(RUN) -m wingxtra.tests.audit
+
+sbom: $(TEST)  ## the list of production packages with versions and hashes, as CycloneDX, in .local/sbom.cdx.json
+	@mkdir -p .local
+	@$(RUN) -W ignore::UserWarning -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible \
+		--output-file .local/sbom.cdx.json requirements/base.txt
+	@echo 'Written: .local/sbom.cdx.json'
 
 fuzz: $(TEST)  ## random calls as each role, and random forms of the merchants' page (FUZZ_SECONDS=120 each)
 	$(RUN) -m pytest -n 0 -m fuzz -s

@@ -7,11 +7,13 @@ Nothing here edits an order. Changes are actions (`wingxtra.console.actions`) th
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -23,10 +25,11 @@ from orders.console import (
     store_admin,  # noqa: F401 (registers the stores' pages)
 )
 from orders.console.tabs import TABS, HoldFilter, LateFilter, TabFilter, tab_links
+from orders.files import exports
 from orders.loading import admin as loading_admin  # noqa: F401 (places on the users' pages)
 from orders.models import Order
 from orders.personal_data.masking import masked_name, masked_phone
-from wingxtra.console import actions, registry
+from wingxtra.console import actions, registry, watches
 from wingxtra.console.admin import ConsoleChangeList, ReadOnlyAdmin, badge, moment
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
@@ -101,8 +104,28 @@ class OrderAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        tabs = tab_links(request)
-        return super().changelist_view(request, {**(extra_context or {}), "tabs": tabs})
+        query = request.GET.urlencode()
+        context = {
+            **(extra_context or {}),
+            "tabs": tab_links(request),
+            "export_url": reverse("admin:orders_order_export") + (f"?{query}" if query else ""),
+        }
+        return super().changelist_view(request, context)
+
+    def get_urls(self) -> list[URLPattern]:
+        export = self.admin_site.admin_view(self.export)
+        return [path("export.csv", export, name="orders_order_export"), *super().get_urls()]
+
+    def export(self, request: HttpRequest) -> HttpResponseBase:
+        """The list as its filters show it, all pages, as a CSV file."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            listed: Any = self.get_changelist_instance(request).queryset
+        except IncorrectLookupParameters:
+            return HttpResponseRedirect(reverse("admin:orders_order_changelist"))
+        user: Any = request.user
+        return exports.download(listed, user, "orders")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[OrderChangeList]:
         return OrderChangeList
@@ -139,7 +162,7 @@ class OrderAdmin(ReadOnlyAdmin):
             "question": order_page.open_question(order),
             "held_since": moment(order.hold_since or order.holder_since),
             "answers": answers,
-            "changes_url": actions.watched(order),
+            "changes_url": watches.watched(order),
             "offered": [one for one in offered if one not in answers],
             "sections": registry.sections_of(order, request),
             **(extra_context or {}),

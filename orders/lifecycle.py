@@ -27,6 +27,7 @@ from orders.batches import (
     assign_many,
     enqueue_due,
     miss_proofs,
+    place_many,
     predict_delays,
     told_of_delay,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "lost",
     "miss_proofs",
     "never_left",
+    "place_many",
     "predict_delays",
     "ready",
     "recorded",
@@ -85,13 +87,8 @@ def place(order: Order, *, by: Actor) -> Order:
     """
     # No savepoint: it costs two statements, and callers write nothing else in their transaction.
     with transaction.atomic(savepoint=False):
-        change = unit_of_work.Change([order], by=by)
-        change.note(order, Happened(EventType.CREATED, "The order was placed."))
-        change.step(order.validate)
-        if order.not_before is None or order.not_before <= change.now:
-            change.step(order.enqueue)
-        is_new = change.write_new()
-    if is_new:
+        placed = unit_of_work.write_new([order], by=by)
+    if placed:
         return order
     raise unit_of_work.why_not_written(order)
 

@@ -19,7 +19,7 @@ from django_fsm import TransitionNotAllowed
 
 from fleet.models import Drone
 from orders.models import DeliveryEvent, DeliveryJob, Order, Store
-from orders.states import Happened
+from orders.states import EventType, Happened
 from wingxtra.accounts.identity import Actor
 from wingxtra.database import bulk, statements
 from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound, Problem
@@ -54,8 +54,24 @@ def duplicate_of(order: Order) -> Conflict | None:
         return None
     same = Order.objects.filter(merchant_id=order.merchant_id, external_id=order.external_id)
     first = same.values_list("pk", flat=True).first()
+    return _duplicate(order, first) if first else None
+
+
+def duplicates_of(orders: Sequence[Order]) -> dict[UUID, Conflict]:
+    """The same for many orders in one statement, by the id of the order that is refused."""
+    same = Order.objects.filter(
+        merchant_id__in={order.merchant_id for order in orders},
+        external_id__in={order.external_id for order in orders if order.external_id},
+    )
+    names = same.order_by().values_list("merchant_id", "external_id", "pk")
+    first = {(merchant_id, external_id): pk for merchant_id, external_id, pk in names}
+    taken = [(order, first.get((order.merchant_id, order.external_id))) for order in orders]
+    return {order.pk: _duplicate(order, pk) for order, pk in taken if pk}
+
+
+def _duplicate(order: Order, first: UUID) -> Conflict:
     detail = f"Order {first} has the external_id “{order.external_id}” already."
-    return Conflict("duplicate_external_id", detail, order_id=str(first)) if first else None
+    return Conflict("duplicate_external_id", detail, order_id=str(first))
 
 
 def why_not_written(order: Order) -> Problem:
@@ -142,6 +158,25 @@ def changing(
         change = Change([order], by=by, occurred_at=occurred_at)
         yield change, order
         change.write()
+
+
+def write_new(orders: Sequence[Order], *, by: Actor) -> list[Order]:
+    """Write new orders with their first events, in the caller's transaction; returns those whose id
+    and `external_id` were free.
+    """
+    change = Change(list(orders), by=by)
+    for order in orders:
+        change.note(order, Happened(EventType.CREATED, "The order was placed."))
+        change.step(order.validate)
+        if order.not_before is None or order.not_before <= change.now:
+            change.step(order.enqueue)
+    return change.write_new()
+
+
+def _deleted_stores(orders: Sequence[Order]) -> set[UUID]:
+    """The stores of these orders that are gone. The others stay until the transaction ends."""
+    stores = {order.store.pk: order.store for order in orders if order.store is not None}
+    return {pk for pk in sorted(stores) if not statements.lock_against_deletion(stores[pk])}
 
 
 @dataclass
@@ -232,19 +267,22 @@ class Change:
         self._update_orders()
         self._write_events()
 
-    def write_new(self) -> bool:
-        """The same for one new order. False, with nothing written, when the unique index already
-        has its `external_id`, or its store was deleted: a SELECT before would be a race.
+    def write_new(self) -> list[Order]:
+        """The same for new orders. Returns those that were written: an order is skipped when a
+        unique index has its id or `external_id` already, or when its store was deleted. A SELECT
+        before would be a race. `why_not_written` says why.
         """
-        (order,) = self.orders
-        if order.store is not None and not statements.lock_against_deletion(order.store):
-            return False
-        is_new = statements.insert_unless_it_exists(order)
-        if is_new:
-            self._write_events()
-        return is_new
+        gone = _deleted_stores(self.orders)
+        wanted = [order for order in self.orders if order.store_id not in gone]
+        new = statements.insert_those_that_are_new(wanted)
+        written = {order.pk for order in new}
+        self.events = [event for event in self.events if event.order_id in written]
+        self._write_events()
+        return new
 
     def _write_events(self) -> None:
+        if not self.events:
+            return
         bulk.insert(self.events)
         recorded.send(sender=DeliveryEvent, events=self.events)
 

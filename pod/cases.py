@@ -88,7 +88,8 @@ def close(case_id: int, outcome: Case.Outcome, *, answer: str, by: Actor) -> Cas
     case = Case.objects.get(pk=case_id)
 
     def closed(order: Order) -> Happened:
-        case.refresh_from_db()
+        nonlocal case
+        case = Case.objects.get(pk=case_id)  # again, now under the order's lock
         if case.closed_at is not None:
             text = f"{case.closed_by} closed it already: {case.get_outcome_display().lower()}."
             raise Conflict("case_closed", text, current_status=order.status)

@@ -19,6 +19,7 @@ from orders.models import DeliveryEvent, Order
 from orders.states import EventType, Happened, PodRequirement, Scenario
 from pod.models import OneTimeCode
 from wingxtra.accounts.identity import Actor
+from wingxtra.database import bulk
 from wingxtra.problems import Conflict, FieldProblem, Invalid, Problem
 
 DIGITS = 6
@@ -47,11 +48,13 @@ def issue_codes(events: Sequence[DeliveryEvent], **_signal: Any) -> None:
 
     The code itself is set on the order object as `otp_code` for the answer, and never stored.
     """
+    codes = []
     for event in events:
         order = event.order
         if event.type == EventType.CREATED and order.pod_requirement == PodRequirement.OTP:
             order.otp_code = new_code()
-            OneTimeCode.objects.create(order=order, digest=digest_of(order.pk, order.otp_code))
+            codes.append(OneTimeCode(order=order, digest=digest_of(order.pk, order.otp_code)))
+    bulk.insert(codes)
 
 
 def judge(order: Order, code: str) -> WrongCode | None:

@@ -141,26 +141,32 @@ class ProofInput(StrictSerializer):
 class ProofAnswer(serializers.Serializer[ProofOfDelivery]):
     """The proof; everything but `order_id` is null while there is none."""
 
-    order_id = serializers.UUIDField()
-    method = serializers.ChoiceField(choices=proof_methods(), allow_null=True)
-    confirmed_by = serializers.CharField(allow_null=True)
+    order_id = serializers.UUIDField(help_text="The order that it proves.")
+    method = serializers.ChoiceField(
+        choices=proof_methods(), allow_null=True, help_text="How it was received."
+    )
+    confirmed_by = serializers.CharField(
+        allow_null=True, help_text="The name of the person who confirmed it, if it was one."
+    )
     photo_url = serializers.URLField(
         allow_null=True,
         help_text="The photo or the signature; a link of ours works for five minutes.",
     )
-    created_at = Timestamp(allow_null=True)
+    created_at = Timestamp(allow_null=True, help_text="When it was recorded.")
 
 
 class CodeInput(StrictSerializer):
     """`POST /tracking/{id}/otp`."""
 
-    otp_code = Text(max_length=20)
+    otp_code = Text(max_length=20, help_text="The six digits; spaces and hyphens are ignored.")
 
 
 class SignatureInput(StrictSerializer):
     """`POST /tracking/{id}/signature`."""
 
-    signature = Strokes()
+    signature = Strokes(
+        help_text="Strokes, each a list of [x, y] points, y downwards, in any unit."
+    )
 
 
 class CaseInput(StrictSerializer):

@@ -22,6 +22,8 @@ MIN_DIFFERENT_CHARACTERS = 10
 MIN_SECRET_LENGTH = 16
 # As wingxtra/embedded/servers.py names the folder of its sockets.
 EMBEDDED = re.compile(r"/wingxtra-[0-9a-f]+-[0-9a-f]+-servers\b|/\.local/")
+# A line of security.txt: printable, without spaces.
+CONTACT = re.compile(r"(mailto:[!-~]+@[!-~]+|https://[!-~]+|tel:\+[0-9-]+)")
 MAKE_ONE = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 # A check yields (what is wrong, what to do about it).
@@ -171,6 +173,16 @@ def area_time_zone() -> Found:
             f"AREA_TIME_ZONE is {settings.AREA_TIME_ZONE!r}, which is no time zone.",
             "Give a name of the IANA database, for example AREA_TIME_ZONE=Africa/Accra",
         )
+
+
+@in_production("wingxtra.E013", elsewhere=True)
+def security_contact() -> Found:
+    for contact in settings.SECURITY_CONTACT:
+        if not CONTACT.fullmatch(contact):
+            yield (
+                f"SECURITY_CONTACT has {contact!r}, which is no mailto:, https: or tel: address.",
+                "For example SECURITY_CONTACT=mailto:security@example.com",
+            )
 
 
 def _server(name: str, url: str, example: str) -> Found:

@@ -48,6 +48,8 @@ ALLOWED_HOSTS = env.list(
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
 CSRF_FAILURE_VIEW = "wingxtra.console.lost_forms.csrf_failed"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Where vulnerabilities are reported (`/.well-known/security.txt`): URIs, the preferred one first.
+SECURITY_CONTACT = env.list("SECURITY_CONTACT", default=[])
 TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
 
 # --- external systems ----------------------------------------------------------------------------

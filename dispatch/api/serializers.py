@@ -11,8 +11,18 @@ from wingxtra.api.serializers import FromContract, StrictSerializer, Text, Times
 
 
 class CancelInput(StrictSerializer):
-    reason = serializers.ChoiceField(CancelReason.choices, required=False)
-    note = Text(max_length=300, allow_blank=True, required=False, default="")
+    reason = serializers.ChoiceField(
+        CancelReason.choices,
+        required=False,
+        help_text="`MERCHANT_REQUEST` if a merchant gives none.",
+    )
+    note = Text(
+        max_length=300,
+        allow_blank=True,
+        required=False,
+        default="",
+        help_text="For our staff; removed with the customer's data.",
+    )
 
 
 class AbortInput(StrictSerializer):

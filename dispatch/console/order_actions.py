@@ -185,6 +185,7 @@ ACTIONS = [
     Action(
         model=Order,
         name="requeue",
+        in_background=True,
         label="Requeue",
         permission="orders.change_order",
         form=RequeueForm,
@@ -195,6 +196,7 @@ ACTIONS = [
     Action(
         model=Order,
         name="reschedule",
+        in_background=True,
         label="Reschedule",
         permission="orders.change_order",
         form=RescheduleForm,
@@ -232,6 +234,7 @@ ACTIONS = [
     Action(
         model=Order,
         name="cancel",
+        in_background=True,
         label="Cancel the order",
         permission="orders.change_order",
         form=CancelForm,

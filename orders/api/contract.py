@@ -67,13 +67,13 @@ class Custody(TypedDict):
     holder: Annotated[str, one_of(Holder, description="UNKNOWN: our staff look for it.")]
     drone: Annotated[str | None, about("The drone that carries it; “masked” for merchants.")]
     place: Annotated[str | None, about("The hub's name, or the pickup's while the sender has it.")]
-    since: Utc
+    since: Annotated[Utc, about("Since when.")]
 
 
 class Hold(TypedDict):
     code: Annotated[str, one_of_a_growing_list(HoldCode, description="What is asked.")]
     message: Annotated[str, about("For people.")]
-    since: Utc
+    since: Annotated[Utc, about("Since when.")]
 
 
 class Proof(TypedDict):
@@ -90,7 +90,7 @@ class Proof(TypedDict):
 
 @published("order")
 class OrderBody(TypedDict):
-    id: UUID
+    id: Annotated[UUID, about("Names the order in all calls.")]
     public_tracking_id: Annotated[
         str,
         about(
@@ -99,7 +99,7 @@ class OrderBody(TypedDict):
         ),
     ]
     tracking_url: Annotated[str, about("The customer's page.", format="uri")]
-    merchant_id: UUID
+    merchant_id: Annotated[UUID, about("Whose order it is.")]
     external_id: Annotated[
         str | None,
         about(
@@ -118,7 +118,7 @@ class OrderBody(TypedDict):
         ),
     ]
     quote_id: Annotated[UUID | None, about("The quote that was named when it was placed.")]
-    status: Annotated[str, one_of(Status)]
+    status: Annotated[str, one_of(Status, description="How far it is; the guide has the states.")]
     sla: Annotated[
         str | None,
         about(
@@ -129,7 +129,7 @@ class OrderBody(TypedDict):
     ]
     customer_name: Annotated[str | None, about("Masked in lists, as are phone and e-mail.")]
     customer_phone: Annotated[str | None, about("E.164.")]
-    customer_email: str | None
+    customer_email: Annotated[str | None, about("Also gets the messages.")]
     customer_language: Annotated[
         str | None,
         about(
@@ -140,15 +140,15 @@ class OrderBody(TypedDict):
     store_id: Annotated[
         UUID | None, about("The store that the merchant named; null for a pickup by coordinates.")
     ]
-    pickup_name: str | None
-    pickup_lat: Latitude
-    pickup_lng: Longitude
-    dropoff_lat: Latitude
-    dropoff_lng: Longitude
+    pickup_name: Annotated[str | None, about("The place in words.")]
+    pickup_lat: Annotated[Latitude, about("Where the drone picks it up, in degrees (WGS 84).")]
+    pickup_lng: Annotated[Longitude, about("Where the drone picks it up, in degrees (WGS 84).")]
+    dropoff_lat: Annotated[Latitude, about("Where it is delivered, in degrees (WGS 84).")]
+    dropoff_lng: Annotated[Longitude, about("Where it is delivered, in degrees (WGS 84).")]
     dropoff_accuracy_m: Annotated[
         float | None, about("How exactly the drop point is known, in metres.", minimum=0)
     ]
-    dropoff_captured_at: OptionalUtc
+    dropoff_captured_at: Annotated[OptionalUtc, about("When the drop point was measured.")]
     dropoff_source: Annotated[
         str,
         one_of(
@@ -163,19 +163,27 @@ class OrderBody(TypedDict):
     dropoff_instructions: Annotated[
         str | None, about("Where to put it, as merchant or customer say.")
     ]
-    service_area_id: UUID
-    payload_weight_kg: Annotated[float, limits(exclusiveMinimum=0)]
-    payload_type: Annotated[str, one_of(PayloadType)]
+    service_area_id: Annotated[UUID, about("The area in which it is flown.")]
+    payload_weight_kg: Annotated[
+        float, about("With its packing, in kilograms.", exclusiveMinimum=0)
+    ]
+    payload_type: Annotated[str, one_of(PayloadType, description="What is inside.")]
     payload_size_cm: Annotated[
         Size | None, about("The outer size of the parcel, which may be turned.")
     ]
-    priority: Annotated[str, one_of(Priority)]
-    pod_requirement: Annotated[str, one_of(PodRequirement)]
+    priority: Annotated[
+        str, one_of(Priority, description="Sets the promise and the order of dispatch.")
+    ]
+    pod_requirement: Annotated[
+        str, one_of(PodRequirement, description="The proof of delivery that it needs.")
+    ]
     proof: Annotated[Proof, about("The proof of delivery, in short; `GET …/pod` has all of it.")]
     ready_at: Annotated[OptionalUtc, about("When the sender expects the parcel to be ready.")]
-    not_before: OptionalUtc
-    deliver_by: Utc
-    cancel_reason: Annotated[str | None, one_of(CancelReason)]
+    not_before: Annotated[OptionalUtc, about("The earliest start of work on it.")]
+    deliver_by: Annotated[Utc, about("The promise.")]
+    cancel_reason: Annotated[
+        str | None, one_of(CancelReason, description="Null unless it is canceled.")
+    ]
     reason: Annotated[
         Reason | None,
         about("Why it ended FAILED, ABORTED or CANCELED; null for any other order."),
@@ -194,7 +202,7 @@ class OrderBody(TypedDict):
         str | None, about("“masked” for merchants, null while there is no drone.")
     ]
     job_id: Annotated[UUID | None, about("The attempt under way, or the one that ended the order.")]
-    mission_intent_id: UUID | None
+    mission_intent_id: Annotated[UUID | None, about("The mission at ground control.")]
     eta_seconds: Annotated[
         int | None,
         about("Until the parcel is at the door; null when that is not known.", minimum=0),
@@ -205,9 +213,9 @@ class OrderBody(TypedDict):
     promised_at: Annotated[
         OptionalUtc, about("When it was expected at the door as its drone was assigned.")
     ]
-    created_at: Utc
-    updated_at: Utc
-    delivered_at: OptionalUtc
+    created_at: Annotated[Utc, about("When it was placed.")]
+    updated_at: Annotated[Utc, about("When it changed last.")]
+    delivered_at: Annotated[OptionalUtc, about("Null unless it was delivered.")]
     metadata: Annotated[dict[str, str], about("The merchant's own short texts, by name.")]
     otp_code: NotRequired[
         Annotated[
@@ -223,8 +231,8 @@ class OrderBody(TypedDict):
 @published("delivery_event")
 class EventBody(TypedDict):
     id: Annotated[int, about("Grows in the order of writing.")]
-    order_id: UUID
-    job_id: UUID | None
+    order_id: Annotated[UUID, about("The order that it is about.")]
+    job_id: Annotated[UUID | None, about("The attempt that it is about, if any.")]
     type: Annotated[str, one_of_a_growing_list(EventType, description="What happened.")]
     message: Annotated[
         str,

@@ -74,9 +74,9 @@ class Side(Number):
 class ParcelSize(StrictSerializer):
     """The outer size of the parcel in centimetres: length, width, height. It may be turned."""
 
-    l = Side()  # noqa: E741 (the name in the API)
-    w = Side()
-    h = Side()
+    l = Side(help_text="Length in centimetres.")  # noqa: E741 (the name in the API)
+    w = Side(help_text="Width in centimetres.")
+    h = Side(help_text="Height in centimetres.")
 
     def to_internal_value(self, data: Any) -> Any:
         """The three numbers, as the database keeps them."""

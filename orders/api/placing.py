@@ -51,6 +51,15 @@ def place(caller: Caller, data: Any) -> Order:
     Raises Invalid with every problem, or Conflict naming the order that has its `external_id`;
     nothing is written then.
     """
+    new = draft(caller, data)
+    return placement.place(new.order, by=caller.actor, known=new.problems)
+
+
+def draft(caller: Caller, data: Any) -> placement.Draft:
+    """Read a new order. data: JSON as `NewOrder`. `placement` finds the problems of the order.
+
+    Takes no SQL statement for a merchant, or one to find the store that it names.
+    """
     values, problems = NewOrder.read(data)
     merchant_id, merchant_problems = _merchant(values, caller, problems)
     if caller.role in STAFF_ROLES:
@@ -63,7 +72,7 @@ def place(caller: Caller, data: Any) -> Order:
     problems += pickup.settle(order, store_id, merchant_id, problems)
     problems += [*merchant_problems, *scenarios.problems(order, timezone.now())]
     problems += quotes.problems(order, caller, timezone.now())
-    return placement.place(order, by=caller.actor, known=problems)
+    return placement.Draft(order, problems)
 
 
 def _rounded(number: float | None) -> int | None:

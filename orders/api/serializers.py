@@ -37,35 +37,94 @@ OPTIONAL: dict[str, Any] = {"required": False, "allow_null": True}
 class OrderInput(StrictSerializer):
     """A new order, or one to be quoted."""
 
-    merchant_id = serializers.UUIDField(**OPTIONAL)
-    external_id = Text(max_length=64, validators=[EXTERNAL_ID], **OPTIONAL)
-    customer_name = Text(max_length=120, allow_blank=True, **OPTIONAL)
-    customer_phone = Phone(**OPTIONAL)
-    customer_email = serializers.EmailField(allow_blank=True, **OPTIONAL)
-    customer_language = Choice(settings.LANGUAGES, **OPTIONAL)
-    pickup_name = Text(max_length=120, allow_blank=True, **OPTIONAL)
+    merchant_id = serializers.UUIDField(
+        help_text="Only for staff: the merchant that the order is for.", **OPTIONAL
+    )
+    external_id = Text(
+        max_length=64,
+        validators=[EXTERNAL_ID],
+        help_text="Your own reference, unique for you: letters, digits and `-`, `.`, `_`, `~`.",
+        **OPTIONAL,
+    )
+    customer_name = Text(
+        max_length=120,
+        allow_blank=True,
+        help_text="For the person who receives it, in messages and for our staff.",
+        **OPTIONAL,
+    )
+    customer_phone = Phone(
+        help_text="With its country code, in any spacing. Who has neither gets no messages.",
+        **OPTIONAL,
+    )
+    customer_email = serializers.EmailField(
+        allow_blank=True, help_text="Also gets the messages.", **OPTIONAL
+    )
+    customer_language = Choice(
+        settings.LANGUAGES,
+        help_text="What messages are written in; the usual one if not given.",
+        **OPTIONAL,
+    )
+    pickup_name = Text(
+        max_length=120,
+        allow_blank=True,
+        help_text="The place in words, for the people who load the drone.",
+        **OPTIONAL,
+    )
     store_id = serializers.UUIDField(
         help_text="A store of the merchant, instead of pickup_lat, pickup_lng and pickup_name.",
         **OPTIONAL,
     )
     pickup_lat = Degrees(90, help_text="Needed without a store_id.", **OPTIONAL)
     pickup_lng = Degrees(180, help_text="Needed without a store_id.", **OPTIONAL)
-    dropoff_lat = Degrees(90)
-    dropoff_lng = Degrees(180)
-    dropoff_accuracy_m = Number(min_value=0, **OPTIONAL)
-    dropoff_captured_at = Timestamp(**OPTIONAL)
-    dropoff_source = Choice(DropoffSource.choices, required=False)
-    dropoff_address = Text(max_length=200, allow_blank=True, **OPTIONAL)
-    dropoff_instructions = Text(max_length=300, allow_blank=True, **OPTIONAL)
-    payload_weight_kg = Weight()
-    payload_size_cm = ParcelSize(**OPTIONAL)
-    payload_type = Choice(PayloadType.choices, required=False)
-    priority = Choice(Priority.choices, required=False)
-    pod_requirement = Choice(PodRequirement.choices, required=False)
+    dropoff_lat = Degrees(90, help_text="Where it is delivered, in degrees (WGS 84).")
+    dropoff_lng = Degrees(180, help_text="Where it is delivered, in degrees (WGS 84).")
+    dropoff_accuracy_m = Number(
+        min_value=0,
+        help_text="How exactly that was measured, in metres; too inaccurate is refused.",
+        **OPTIONAL,
+    )
+    dropoff_captured_at = Timestamp(help_text="When it was measured.", **OPTIONAL)
+    dropoff_source = Choice(
+        DropoffSource.choices, required=False, help_text="Who says so; `MERCHANT` if not given."
+    )
+    dropoff_address = Text(
+        max_length=200,
+        allow_blank=True,
+        help_text="The address in words, for people: we fly to the coordinates.",
+        **OPTIONAL,
+    )
+    dropoff_instructions = Text(
+        max_length=300,
+        allow_blank=True,
+        help_text="Where to put it, and what to look out for.",
+        **OPTIONAL,
+    )
+    payload_weight_kg = Weight(help_text="With its packing, in kilograms.")
+    payload_size_cm = ParcelSize(
+        help_text="Outer size; without it we do not check whether it fits.", **OPTIONAL
+    )
+    payload_type = Choice(
+        PayloadType.choices, required=False, help_text="What is inside; `PARCEL` if not given."
+    )
+    priority = Choice(
+        Priority.choices,
+        required=False,
+        help_text="Sets the promise and the order of dispatch; `NORMAL` if not given.",
+    )
+    pod_requirement = Choice(
+        PodRequirement.choices,
+        required=False,
+        help_text="The proof of delivery that you need; `NONE` if not given.",
+    )
     ready_at = Timestamp(help_text="When the parcel is expected to be ready.", **OPTIONAL)
-    not_before = Timestamp(**OPTIONAL)
-    deliver_by = Timestamp(**OPTIONAL)
-    metadata = Metadata(**OPTIONAL)
+    not_before = Timestamp(
+        help_text="The earliest start of work on it; now if not given. At most a year ahead.",
+        **OPTIONAL,
+    )
+    deliver_by = Timestamp(help_text="The promise; from the priority if not given.", **OPTIONAL)
+    metadata = Metadata(
+        help_text="Your own members, which come back in answers and webhooks.", **OPTIONAL
+    )
 
 
 class NewOrder(OrderInput):
@@ -82,24 +141,43 @@ class NewOrder(OrderInput):
 class OrderChange(StrictSerializer):
     """The members that PATCH may change."""
 
-    dropoff_lat = Degrees(90, required=False)
-    dropoff_lng = Degrees(180, required=False)
-    dropoff_accuracy_m = Number(min_value=0, **OPTIONAL)
-    dropoff_address = Text(max_length=200, allow_blank=True, **OPTIONAL)
-    dropoff_instructions = Text(max_length=300, allow_blank=True, **OPTIONAL)
-    customer_name = Text(max_length=120, allow_blank=True, **OPTIONAL)
-    customer_phone = Phone(**OPTIONAL)
-    customer_email = serializers.EmailField(allow_blank=True, **OPTIONAL)
-    customer_language = Choice(settings.LANGUAGES, **OPTIONAL)
+    dropoff_lat = Degrees(
+        90, required=False, help_text="Together with dropoff_lng, until a drone is assigned."
+    )
+    dropoff_lng = Degrees(
+        180, required=False, help_text="Together with dropoff_lat, until a drone is assigned."
+    )
+    dropoff_accuracy_m = Number(
+        min_value=0, help_text="How exactly the new point was measured, in metres.", **OPTIONAL
+    )
+    dropoff_address = Text(
+        max_length=200, allow_blank=True, help_text="The address in words.", **OPTIONAL
+    )
+    dropoff_instructions = Text(
+        max_length=300,
+        allow_blank=True,
+        help_text="Where to put it, and what to look out for.",
+        **OPTIONAL,
+    )
+    customer_name = Text(
+        max_length=120, allow_blank=True, help_text="The person who receives it.", **OPTIONAL
+    )
+    customer_phone = Phone(help_text="A corrected number renews the tracking link.", **OPTIONAL)
+    customer_email = serializers.EmailField(
+        allow_blank=True, help_text="A corrected address renews the tracking link.", **OPTIONAL
+    )
+    customer_language = Choice(
+        settings.LANGUAGES, help_text="What messages are written in.", **OPTIONAL
+    )
     metadata = Metadata(help_text="Replaces the former one.", **OPTIONAL)
-    priority = Choice(Priority.choices, required=False)
+    priority = Choice(Priority.choices, required=False, help_text="The promise stays.")
 
 
 class NewWindow(StrictSerializer):
     """A new window. `not_before` defaults to now, `deliver_by` to the promise of the priority."""
 
-    not_before = Timestamp(**OPTIONAL)
-    deliver_by = Timestamp(**OPTIONAL)
+    not_before = Timestamp(help_text="The new start; now if not given.", **OPTIONAL)
+    deliver_by = Timestamp(help_text="The new promise; from the priority if not given.", **OPTIONAL)
 
 
 # Text that is empty in the database and null in the API when it was not given.
@@ -319,14 +397,14 @@ class JobAnswer(serializers.ModelSerializer[DeliveryJob]):
 
 
 class Why(serializers.Serializer[Any]):
-    code = serializers.CharField()
-    message = serializers.CharField()
+    code = serializers.CharField(help_text="One of the codes of the guide.")
+    message = serializers.CharField(help_text="For people, with the numbers.")
     until = Timestamp(allow_null=True, help_text="When it is over by itself, if that is known.")
 
 
 class EtaRange(serializers.Serializer[Any]):
-    low = serializers.IntegerField(allow_null=True)
-    high = serializers.IntegerField(allow_null=True)
+    low = serializers.IntegerField(allow_null=True, help_text="At the soonest, in seconds.")
+    high = serializers.IntegerField(allow_null=True, help_text="At the latest, in seconds.")
 
 
 @extend_schema_serializer(component_name="Quote")
@@ -336,10 +414,14 @@ class QuoteAnswer(serializers.Serializer[Any]):
     Until `expires_at` an order may name `id` as its `quote_id`.
     """
 
-    id = serializers.UUIDField()
-    expires_at = Timestamp()
-    serviceable = serializers.BooleanField()
-    reasons = Why(many=True)
-    distance_m = serializers.IntegerField(allow_null=True)
-    eta_seconds = EtaRange()
-    service_area_id = serializers.UUIDField(allow_null=True)
+    id = serializers.UUIDField(help_text="What an order names as `quote_id`.")
+    expires_at = Timestamp(help_text="No order may name it after this.")
+    serviceable = serializers.BooleanField(help_text="Whether we fly this.")
+    reasons = Why(many=True, help_text="Why not; empty if we do.")
+    distance_m = serializers.IntegerField(
+        allow_null=True, help_text="From pickup to drop point on a straight line, in metres."
+    )
+    eta_seconds = EtaRange(help_text="From the start of work until it is delivered.")
+    service_area_id = serializers.UUIDField(
+        allow_null=True, help_text="The area in which it is flown."
+    )

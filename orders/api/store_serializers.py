@@ -47,18 +47,20 @@ class OpenInterval(serializers.Serializer[Any]):
     day.
     """
 
-    opens = Text(validators=[OPENS])
+    opens = Text(validators=[OPENS], help_text="A time of day like 08:00.")
     closes = Text(validators=[CLOSES], help_text="A day ends at 24:00.")
 
 
 class WeeklyInterval(OpenInterval):
-    weekday = Choice([(day, day.title()) for day in WEEKDAYS])
+    weekday = Choice(
+        [(day, day.title()) for day in WEEKDAYS], help_text="The day on which the interval begins."
+    )
 
 
 class HoursException(serializers.Serializer[Any]):
     """What replaces the hours that begin on a date."""
 
-    date = Day()
+    date = Day(help_text="In the store's time zone.")
     intervals = _list_of(OpenInterval, help_text="Empty: closed.")
 
 
@@ -67,7 +69,7 @@ class Hours(serializers.Serializer[Any]):
 
     timezone = Text(max_length=64, help_text="IANA name, like Africa/Accra.")
     weekly = _list_of(WeeklyInterval, help_text="Empty: open, but for the exceptions.")
-    exceptions = _list_of(HoursException)
+    exceptions = _list_of(HoursException, help_text="Single days that differ from the week.")
 
 
 class OpenIntervalInput(StrictSerializer, OpenInterval):
@@ -84,19 +86,23 @@ class HoursExceptionInput(StrictSerializer, HoursException):
 
 class HoursInput(StrictSerializer, Hours):
     weekly = _list_of(WeeklyIntervalInput, help_text="Empty: open, but for the exceptions.")
-    exceptions = _list_of(HoursExceptionInput)
+    exceptions = _list_of(HoursExceptionInput, help_text="Single days that differ from the week.")
 
 
 # --- stores --------------------------------------------------------------------------------------
 
 
 class StoreChange(StrictSerializer):
-    name = Text(max_length=120, **OPTIONAL)
-    lat = Degrees(90, **OPTIONAL)
-    lng = Degrees(180, **OPTIONAL)
-    instructions = Text(max_length=300, allow_blank=True, **OPTIONAL)
-    hours = HoursInput(allow_null=True, **OPTIONAL)
-    active = Flag(**OPTIONAL)
+    name = Text(max_length=120, help_text="Unique for the merchant.", **OPTIONAL)
+    lat = Degrees(90, help_text="Together with lng.", **OPTIONAL)
+    lng = Degrees(180, help_text="Together with lat.", **OPTIONAL)
+    instructions = Text(
+        max_length=300, allow_blank=True, help_text="For the people who load the drone.", **OPTIONAL
+    )
+    hours = HoursInput(
+        allow_null=True, help_text="Replaces the former ones; null: always open.", **OPTIONAL
+    )
+    active = Flag(help_text="False: it takes no orders.", **OPTIONAL)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         missing = {"lat", "lng"} - attrs.keys()
@@ -107,20 +113,24 @@ class StoreChange(StrictSerializer):
 
 
 class StoreInput(StrictSerializer):
-    merchant_id = serializers.UUIDField(allow_null=True, **OPTIONAL)
-    name = Text(max_length=120)
-    lat = Degrees(90)
-    lng = Degrees(180)
-    instructions = Text(max_length=300, allow_blank=True, **OPTIONAL)
+    merchant_id = serializers.UUIDField(
+        allow_null=True, help_text="Only for ADMIN: whose store it is.", **OPTIONAL
+    )
+    name = Text(max_length=120, help_text="Unique for the merchant.")
+    lat = Degrees(90, help_text="Where drones pick up, in degrees (WGS 84).")
+    lng = Degrees(180, help_text="Where drones pick up, in degrees (WGS 84).")
+    instructions = Text(
+        max_length=300, allow_blank=True, help_text="For the people who load the drone.", **OPTIONAL
+    )
     hours = HoursInput(allow_null=True, help_text="Null: always open.", **OPTIONAL)
 
 
 @extend_schema_serializer(component_name="Store")
 class StoreAnswer(serializers.ModelSerializer[Store]):
-    merchant_id = serializers.UUIDField()
+    merchant_id = serializers.UUIDField(help_text="Whose store it is.")
     hours = Hours(allow_null=True, help_text="Null: always open.")
     active = serializers.BooleanField(help_text="False: it takes no orders.")
-    created_at = Timestamp()
+    created_at = Timestamp(help_text="When it was made.")
 
     class Meta:
         model = Store
@@ -136,3 +146,10 @@ class StoreAnswer(serializers.ModelSerializer[Store]):
             "active",
             "created_at",
         ]
+        extra_kwargs = {
+            "id": {"help_text": "What orders name as `store_id`."},
+            "live_mode": {"help_text": "False: a store for test orders."},
+            "name": {"help_text": "Unique for the merchant."},
+            "lat": {"help_text": "Where drones pick up, in degrees (WGS 84)."},
+            "lng": {"help_text": "Where drones pick up, in degrees (WGS 84)."},
+        }

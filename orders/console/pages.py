@@ -16,7 +16,7 @@ from orders.console import order_page, tabs
 from orders.models import DeliveryEvent, Order
 from orders.states import IN_FLIGHT, EventType, Status
 from wingxtra.accounts.identity import Role
-from wingxtra.console import actions, registry, roles
+from wingxtra.console import actions, registry, roles, watches
 from wingxtra.console.admin import duration
 from wingxtra.console.registry import Attention, Chart, Feature, Layer, Number, Tone
 
@@ -65,7 +65,7 @@ def _description(order: Order) -> str:
 
 
 actions.describe(Order, _description, "merchant", "current_job")
-actions.watch(Order, actions.Watch(_latest_event_ids, _events_after))
+watches.watch(Order, watches.Watch(_latest_event_ids, _events_after))
 
 
 # --- what needs attention ------------------------------------------------------------------------

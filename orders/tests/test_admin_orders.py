@@ -1,6 +1,7 @@
 """The list and the page of orders in the console."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -16,6 +17,7 @@ from wingxtra.console import actions
 
 pytestmark = pytest.mark.django_db
 LIST = "admin:orders_order_changelist"
+EXPORT = "/admin/orders/order/export.csv"
 
 
 def browser_of(role: Role) -> Client:
@@ -120,6 +122,32 @@ def test_the_list_takes_at_most_12_statements_for_any_length(browser: Client) ->
     with CaptureQueriesContext(connection) as statements:
         assert browser.get(reverse(LIST), {"tab": "done", "q": "ama"}).status_code == 200
     assert len(statements) <= 12, "\n".join(query["sql"] for query in statements)
+
+
+def exported(browser: Client, query: str = "") -> str:
+    answer: Any = browser.get(EXPORT + query)
+    assert answer.status_code == 200
+    return b"".join(answer.streaming_content).decode("utf-8-sig")
+
+
+def test_the_list_is_exported_as_it_is_filtered_and_masked(browser: Client) -> None:
+    OrderFactory(external_id="A-1", pickup_name="=1+1")
+    order_in(Status.CANCELED, external_id="A-2")
+    for client in (browser, browser_of(Role.READONLY)):
+        whole = exported(client)
+        assert len(whole.splitlines()) == 3
+        assert "Mensah" not in whole
+        assert "+233241234567" not in whole
+        assert ",'=1+1," in whole
+    assert "A-2" not in exported(browser, "?q=A-1")
+    page = browser.get(f"{reverse(LIST)}?q=A-1").content.decode()
+    assert f'href="{EXPORT}?q=A-1"' in page
+    assert browser.get(f"{EXPORT}?nonsense=1").status_code == 302
+
+
+def test_the_export_is_for_staff() -> None:
+    for client in (Client(), browser_of(Role.LOADER)):
+        assert client.get(EXPORT).status_code in (302, 403)
 
 
 def test_the_page_shows_who_did_what(browser: Client) -> None:

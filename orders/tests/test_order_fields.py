@@ -146,7 +146,7 @@ def test_a_parcel_larger_than_every_drone_takes_is_refused_with_the_numbers(
     trip = body(payload_size_cm={"l": 41, "w": 10, "h": 10})
     says = "The parcel measures 41 × 10 × 10 cm; at most 40 × 30 × 20 cm can be carried here."
     quoted = client.post("/api/v1/quotes", trip).json()
-    assert quoted["reasons"] == [{"code": "payload_too_large", "message": says}]
+    assert quoted["reasons"] == [{"code": "payload_too_large", "message": says, "until": None}]
     refused = client.post(ORDERS, trip)
     assert errors_of(refused) == {("payload_size_cm", "payload_too_large")}
     # Also where no area is near, with the other problems.

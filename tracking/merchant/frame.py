@@ -12,6 +12,9 @@ TEST = "merchant-test"  # the URL namespace of the pages in test mode
 NAVIGATION = [
     ("orders", "Orders"),
     ("new-order", "Place an order"),
+    ("import-orders", "From a file"),
+    ("keys", "API keys"),
+    ("webhooks", "Webhooks"),
 ]
 
 

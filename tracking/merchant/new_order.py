@@ -4,11 +4,6 @@ Each form has a token. The order is placed under it as under an `Idempotency-Key
 or a reload answers with the page of the first one, with the recipient's code on it.
 """
 
-import secrets
-import time
-from collections.abc import Callable
-from typing import Any
-
 import redis
 import structlog
 from django.conf import settings
@@ -21,28 +16,16 @@ from orders import quotes
 from orders.api import placing
 from orders.api.serializers import NewOrder, OrderInput, order_json
 from orders.models import Order
-from tracking.merchant import forms, frame, words
+from tracking.merchant import forms, frame, once, words
 from tracking.merchant.access import PageCaller, merchant_page
 from tracking.page import texts
-from wingxtra.api import idempotency
 from wingxtra.page_policy import for_map
 from wingxtra.problems import FieldProblem, Invalid, Problem, Unavailable
 
 log = structlog.get_logger(__name__)
 
-# A second click waits for the answer to the first one.
-WAIT_S = 0.2
-MAX_WAITS = 25
 NO_QUOTES = "We cannot answer just now, and nothing was placed. Try again in a minute."
 ONLY_IN_ORDERS = set(NewOrder().fields) - set(OrderInput().fields)
-
-
-class SentBefore(Problem):
-    status = 422
-
-    def __init__(self) -> None:
-        detail = "This form was sent before, with other values. Look at your orders first."
-        super().__init__("form_sent_before", detail)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -56,7 +39,7 @@ def new_order(request: HttpRequest, caller: PageCaller) -> HttpResponse:
     try:
         if "place" not in request.POST:
             return _quote(request, caller, form)
-        return _once(request, caller, lambda: _place(request, caller, form))
+        return once.once(request, caller, lambda: _place(request, caller, form))
     except Problem as problem:
         return _page(request, caller, form, refused=problem)
     except (redis.ConnectionError, redis.TimeoutError) as error:
@@ -86,7 +69,7 @@ def _page(
     context = {
         "title": "Place an order" if caller.live_mode else "Place a test order",
         "form": form,
-        "token": secrets.token_urlsafe(24),
+        "token": once.new_token(),
         "quote": quote,
         "quoted": words.quoted(quote.answer) if quote and quote.answer["serviceable"] else "",
         "distance": texts.distance(quote.answer["distance_m"] or 0) if quote else "",
@@ -137,28 +120,3 @@ def _show(form: forms.OrderForm, unreadable: list[FieldProblem], invalid: Invali
     known = {problem.field for problem in unreadable}
     others = [one for one in invalid.errors if forms.POINTS.get(one.field) not in known]
     forms.show(form, [*unreadable, *others], forms.POINTS)
-
-
-def _once(
-    request: HttpRequest, caller: PageCaller, answer: Callable[[], HttpResponse]
-) -> HttpResponse:
-    """The answer to the first request with this form's token. Raises SentBefore, and StillRunning
-    when the first one takes longer than a few seconds.
-    """
-    sent: dict[str, Any] = dict(request.POST.lists())
-    sent.pop("csrfmiddlewaretoken", None)
-    token = request.POST.get("token", "")
-    if not token:
-        raise SentBefore
-    claim = idempotency.Claim.named([caller.key, "POST", request.path], token, sent)
-    waits = 0
-    while True:
-        try:
-            return idempotency.once(claim, answer, one_transaction=True)
-        except idempotency.KeyReused as reused:
-            raise SentBefore from reused
-        except idempotency.StillRunning:
-            if waits == MAX_WAITS:
-                raise
-        waits += 1
-        time.sleep(WAIT_S)

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from orders.api.serializers import order_json
 from orders.models import Order
 from orders.states import IN_FLIGHT, Status
-from tracking.merchant import frame, words
+from tracking.merchant import export, frame, words
 from tracking.merchant.access import PageCaller, merchant_page
 from wingxtra.api.pagination import after_cursor
 from wingxtra.problems import Invalid
@@ -72,6 +72,7 @@ def orders(request: HttpRequest, caller: PageCaller) -> HttpResponse:
         "search": search,
         "empty": TABS[tab].empty if tab in TABS else "",
         "all_url": _link(request),
+        "export_url": export.link(request, TABS[tab].statuses if tab in TABS else (), search),
         "first_url": _link(request, tab, search) if request.GET.get("after") else "",
         "next_url": _link(request, tab, search, next_cursor) if next_cursor else "",
         "now": now,

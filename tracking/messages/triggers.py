@@ -70,13 +70,16 @@ def write_messages(events: Sequence[DeliveryEvent]) -> list[UUID]:
     ended = [event.order_id for event in events if event.status in TERMINAL]
     if ended:
         CodeToTell.objects.filter(order_id__in=ended).delete()
-    return write(
-        Wanted(
-            e.order, kind, e if kind in PER_EVENT or e.type == EventType.TRACKING_RENEWED else None
-        )
+    wanted = [
+        Wanted(e.order, kind, e if kind in PER_EVENT or e.type in TOLD_AGAIN else None)
         for e in events
         if (kind := _kind_of(e)) is not None
-    )
+    ]
+    for order, kind, event in wanted:
+        if event is not None and event.type in TOLD_AGAIN:
+            waiting = CustomerMessage.objects.waiting().filter(order=order, kind=kind)
+            waiting.update(state=State.DROPPED)  # the new one says the same
+    return write(wanted)
 
 
 def _kind_of(event: DeliveryEvent) -> CustomerMessage.Kind | None:
@@ -201,10 +204,14 @@ def write_sms_instead(message: CustomerMessage) -> None:
 
 def _store_codes(orders: dict[UUID, Order]) -> None:
     """A code is in memory only now, but the launch message needs it."""
-    for order in orders.values():
-        if order.otp_code:
-            sealed = secrets.sealed(order.otp_code)
-            CodeToTell.objects.update_or_create(order_id=order.pk, defaults={"sealed": sealed})
+    rows = [
+        CodeToTell(order_id=order.pk, sealed=secrets.sealed(order.otp_code))
+        for order in orders.values()
+        if order.otp_code
+    ]
+    CodeToTell.objects.bulk_create(
+        rows, update_conflicts=True, unique_fields=["order"], update_fields=["sealed"]
+    )
 
 
 def address(order: Order, channel: str) -> str:

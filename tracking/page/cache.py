@@ -60,10 +60,7 @@ class ShownCase:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """The cached view: the API's answer, the fields that only the page shows, and their ETag.
-
-    instructions: the customer's own, empty when the link says only that the delivery is over.
-    """
+    """The cached view: the API's answer, the fields that only the page shows, and their ETag."""
 
     view: dict[str, Any]
     situation: Situation
@@ -73,7 +70,7 @@ class Copy:
     code_locked: bool
     deliver_by: datetime
     dropoff_radius_m: float
-    instructions: str
+    has_instructions: bool
     cases: list[ShownCase]
     takes_cases: bool
     # Metres to the north and east by which the customer has moved the drop point.
@@ -203,7 +200,7 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         "code_locked": code is not None and code.is_locked,
         "deliver_by": order.deliver_by,
         "dropoff_radius_m": rules.customer_dropoff_radius_m,
-        "instructions": "" if situation.stage == Stage.OVER else order.dropoff_instructions,
+        "has_instructions": situation.stage != Stage.OVER and order.dropoff_instructions != "",
         "cases": _cases(order) if situation.stage != Stage.OVER else [],
         "takes_cases": cases.takes_cases(order, now),
         "dropoff_moved_m": dropoff.moved_m(order),

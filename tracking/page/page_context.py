@@ -107,7 +107,7 @@ def context_of(copy: Copy) -> dict[str, Any]:
         ],
         "ask": ask,
         "wish": wish(copy),
-        "instructions": copy.instructions,
+        "has_instructions": copy.has_instructions,
         "cases": [shown_case(case) for case in copy.cases],
         "case_kinds": case_kinds(copy),
         "has_map": not over,
@@ -150,13 +150,15 @@ def form_of(copy: Copy) -> str:
 
 
 def wish(copy: Copy) -> str:
-    """Whether the page asks for instructions ("write"), shows them ("read"), or neither ("")."""
+    """Whether the page asks for instructions ("write"), says that there are some ("read"), or
+    neither (""). It never shows them: they may hold a name or the code of a door.
+    """
     status = Status(copy.view["status"])
     if copy.situation.stage in (Stage.OVER, *UNCLEAR) or status in TERMINAL:
         return ""
     if status in CANCELABLE:
         return "write"
-    return "read" if copy.instructions else ""
+    return "read" if copy.has_instructions else ""
 
 
 def shown_case(case: ShownCase) -> dict[str, Any]:

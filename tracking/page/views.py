@@ -28,52 +28,58 @@ from wingxtra.api.views import PublicView
 
 
 class TimelineEntry(serializers.Serializer[Any]):
-    type = serializers.CharField()
-    label = serializers.CharField()  # type: ignore[assignment]
-    at = Timestamp()
+    type = serializers.CharField(help_text="The type of the event.")
+    label = serializers.CharField(help_text="For people.")  # type: ignore[assignment]
+    at = Timestamp(help_text="When it happened.")
 
 
 class Place(serializers.Serializer[Any]):
-    lat = serializers.FloatField()
-    lng = serializers.FloatField()
+    lat = serializers.FloatField(help_text="Rounded.")
+    lng = serializers.FloatField(help_text="Rounded.")
 
 
 class Position(Place):
-    heading_deg = serializers.FloatField(allow_null=True)
-    at = Timestamp()
+    heading_deg = serializers.FloatField(allow_null=True, help_text="Clockwise from north.")
+    at = Timestamp(help_text="When the drone was there.")
 
 
 class ProofSummary(serializers.Serializer[Any]):
-    method = serializers.CharField()
-    created_at = Timestamp()
+    method = serializers.CharField(help_text="How it was received.")
+    created_at = Timestamp(help_text="When it was received.")
 
 
 class CustodyShown(serializers.Serializer[Any]):
-    holder = serializers.ChoiceField(choices=Holder.choices)
-    label = serializers.CharField()  # type: ignore[assignment]
-    since = Timestamp(allow_null=True)
+    holder = serializers.ChoiceField(choices=Holder.choices, help_text="Who has the parcel.")
+    label = serializers.CharField(help_text="The same in words.")  # type: ignore[assignment]
+    since = Timestamp(allow_null=True, help_text="Null when that is not known.")
 
 
 @extend_schema_serializer(component_name="Tracking")
 class TrackingAnswer(serializers.Serializer[Any]):
     """What the holder of the link may know."""
 
-    public_tracking_id = serializers.CharField()
+    public_tracking_id = serializers.CharField(help_text="The id of the link.")
     external_id = serializers.CharField(
         allow_null=True, help_text="The number of the order in the shop, if it has one."
     )
-    status = serializers.ChoiceField(choices=Status.choices)
-    headline = serializers.CharField()
-    milestones = serializers.ListField(child=serializers.CharField())
-    timeline = TimelineEntry(many=True)
+    status = serializers.ChoiceField(choices=Status.choices, help_text="The state of the order.")
+    headline = serializers.CharField(help_text="For people: what is going on.")
+    milestones = serializers.ListField(
+        child=serializers.CharField(), help_text="The steps that were reached, oldest first."
+    )
+    timeline = TimelineEntry(many=True, help_text="What matters to a customer, oldest first.")
     custody = CustodyShown(allow_null=True, help_text="Null when it has been over for 30 days.")
-    eta_seconds = serializers.IntegerField(allow_null=True)
-    eta_at = Timestamp(allow_null=True)
-    position = Position(allow_null=True)
+    eta_seconds = serializers.IntegerField(
+        allow_null=True, help_text="Until the parcel is at the door; null when that is not known."
+    )
+    eta_at = Timestamp(allow_null=True, help_text="The same as a time.")
+    position = Position(
+        allow_null=True, help_text="Of the drone in flight; null when it is not known."
+    )
     dropoff = Place(allow_null=True, help_text="Null when it has been over for 30 days.")
-    drone = serializers.CharField()
-    pod_summary = ProofSummary(allow_null=True)
-    updated_at = Timestamp()
+    drone = serializers.CharField(help_text="Always “masked”.")
+    pod_summary = ProofSummary(allow_null=True, help_text="Null until there is a proof.")
+    updated_at = Timestamp(help_text="When the order changed last.")
 
 
 class TrackingView(PublicView):
@@ -169,7 +175,7 @@ class Confirm(CustomersPost):
 class InstructionsInput(StrictSerializer):
     """Where to put the parcel, and what to look out for; empty for nothing."""
 
-    instructions = Text(max_length=300, allow_blank=True)
+    instructions = Text(max_length=300, allow_blank=True, help_text="Empty for none.")
 
 
 class Instruct(CustomersPost):
@@ -185,10 +191,19 @@ class Instruct(CustomersPost):
 class DropoffInput(StrictSerializer):
     """A position measured by the phone, or a place on the map (only `lat` and `lng`)."""
 
-    lat = Degrees(90)
-    lng = Degrees(180)
-    accuracy_m = Number(min_value=0, required=False, allow_null=True)
-    captured_at = Timestamp(required=False, allow_null=True)
+    lat = Degrees(90, help_text="In degrees (WGS 84).")
+    lng = Degrees(180, help_text="In degrees (WGS 84).")
+    accuracy_m = Number(
+        min_value=0,
+        required=False,
+        allow_null=True,
+        help_text="As the phone says, in metres; not for a place that was tapped.",
+    )
+    captured_at = Timestamp(
+        required=False,
+        allow_null=True,
+        help_text="When the phone measured it; not for a place that was tapped.",
+    )
 
 
 class MoveDropoff(CustomersPost):

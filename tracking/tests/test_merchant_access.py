@@ -9,10 +9,14 @@ import pytest
 from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
 
+from orders.files import imports
 from orders.tests.factories import OrderFactory
 from tracking.merchant import urls
+from tracking.merchant.access import PageCaller
+from tracking.tests.receiver import WebhookFactory
+from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import Role
-from wingxtra.accounts.models import Merchant, User
+from wingxtra.accounts.models import ApiKey, Merchant, User
 from wingxtra.accounts.tests.factories import PASSWORD, MerchantFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -20,6 +24,24 @@ pytestmark = pytest.mark.django_db
 
 def order_of(merchant: Merchant, live: bool) -> list[Any]:
     return [OrderFactory(merchant=merchant, live_mode=live).pk]
+
+
+def key_of(merchant: Merchant, live: bool) -> list[Any]:
+    key, _ = ApiKey.issue(name="till", role=Role.MERCHANT, merchant=merchant, live_mode=live)
+    return [key.pk]
+
+
+def import_of(merchant: Merchant, live: bool) -> list[Any]:
+    caller = PageCaller(merchant.user_set.first() or user_of(merchant), merchant, live)
+    return [imports.keep("orders.csv", b"external_id\nA-1", caller)]
+
+
+def webhook_of(merchant: Merchant, live: bool) -> list[Any]:
+    return [WebhookFactory(merchant=merchant, live_mode=live).pk]
+
+
+def delivery_of(merchant: Merchant, live: bool) -> list[Any]:
+    return [endpoints.make_test(WebhookFactory(merchant=merchant, live_mode=live)).pk]
 
 
 # How to address each page that is about one thing: makes the thing for a merchant in a mode, and
@@ -30,6 +52,18 @@ ARGUMENTS: dict[str, Callable[[Merchant, bool], list[Any]] | None] = {
     "order": order_of,
     "order-label": order_of,
     "order-record": order_of,
+    "export-orders": None,
+    "import-orders": None,
+    "import-template": None,
+    "import-preview": import_of,
+    "keys": None,
+    "revoke-key": key_of,
+    "webhooks": None,
+    "new-webhook": None,
+    "webhook": webhook_of,
+    "rotate-webhook": webhook_of,
+    "remove-webhook": webhook_of,
+    "webhook-delivery": delivery_of,
 }
 MODES = {"merchant": True, "merchant-test": False}
 
@@ -132,7 +166,7 @@ def test_no_page_is_stored_and_none_runs_scripts_of_others(mode, name):
     policy = answer["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    content = answer.content.decode()
+    content = b"".join(answer).decode()  # a file is a stream
     assert " style=" not in content
     assert "<script>" not in content
 
@@ -210,6 +244,8 @@ def test_the_password_can_be_changed_and_the_session_goes_on():
     new = "four random words here"
     form = {"old_password": PASSWORD, "new_password1": new, "new_password2": "another"}
     assert "match" in client.post(path, form).content.decode()
+    wrong = {**form, "old_password": "not the present one", "new_password2": new}
+    assert "incorrect" in client.post(path, wrong).content.decode()
     answer = client.post(path, {**form, "new_password2": new}, follow=True)
     assert answer.redirect_chain == [("/merchant/", 302)]
     assert "Your password was changed." in answer.content.decode()

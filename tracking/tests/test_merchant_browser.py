@@ -121,20 +121,20 @@ def test_no_page_has_an_axe_violation_or_is_too_wide(
     paths = [f"/merchant/orders/{order.pk}/" for order in orders.values()]
     for path in ["/merchant/", "/merchant/test/", *paths, NEW, "/merchant/password/"]:
         page.goto(path)
-        _check(page)
+        check(page)
         if path == NEW:
             fill(page)
             page.get_by_role("button", name="Can you deliver this").click()
             expect(page.get_by_text("We can deliver this in")).to_be_in_viewport()
-            _check(page)
+            check(page)
             page.get_by_label("Weight in kg").fill("much")
             page.get_by_role("button", name="Ask again").click()
             expect(page.get_by_text("Must be a number.").first).to_be_visible()
             expect(page.get_by_role("alert")).to_be_in_viewport()
-            _check(page)
+            check(page)
 
 
-def _check(page: Page) -> None:
+def check(page: Page) -> None:
     page.add_script_tag(path=AXE)
     found = page.evaluate("axe.run().then(({ violations }) => violations)")
     broken = [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]

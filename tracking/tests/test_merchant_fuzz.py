@@ -117,17 +117,21 @@ def tried(scene: Scene, draw: st.DataObject) -> int:
     path = _path(name, mode, scene.mine, own)
     page = client.get(path)
     assert page.status_code < 500
-    forms = Forms(page.content.decode(errors="replace"), path).found or [Form("get", path)]
+    forms = Forms(body_of(page).decode(errors="replace"), path).found or [Form("get", path)]
     form = draw.draw(st.sampled_from(forms), "form")
     # The same form for the other merchant's order, too.
     aims = [form.path, form.path.replace(str(own.pk), str(hidden.pk))]
     answer = _send(client, form, draw.draw(st.sampled_from(aims), "path"), draw)
-    assert answer.status_code < 500, answer.content[:500]
-    text = b"".join(answer) if answer.streaming else answer.content
+    text = body_of(answer)
+    assert answer.status_code < 500, text[:500]
     for secret in (*OTHERS.values(), hidden.public_tracking_id):
         assert secret.encode() not in text
     assert Order.objects.filter(pk=hidden.pk, updated_at=hidden.updated_at).exists()
     return int(answer.status_code)
+
+
+def body_of(answer: Any) -> bytes:
+    return b"".join(answer) if answer.streaming else bytes(answer.content)
 
 
 def _path(name: str, mode: str, merchant: Merchant, order: Order) -> str:

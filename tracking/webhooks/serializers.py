@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_serializer
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from tracking.models import WebhookDelivery, WebhookEndpoint
@@ -44,17 +44,19 @@ class EventTypes(serializers.ListField):
 
 
 class WebhookChange(StrictSerializer):
-    url = Url(required=False)
-    description = Text(max_length=200, allow_blank=True, required=False)
-    events = EventTypes(required=False)
-    enabled = Flag(required=False)
+    url = Url(required=False, help_text="Where events are sent.")
+    description = Text(max_length=200, allow_blank=True, required=False, help_text="For you.")
+    events = EventTypes(required=False, help_text="The wanted types; empty: all.")
+    enabled = Flag(required=False, help_text="False: nothing is sent.")
 
 
 class WebhookInput(StrictSerializer):
-    merchant_id = serializers.UUIDField(required=False, allow_null=True)
-    url = Url()
-    description = Text(max_length=200, allow_blank=True, required=False)
-    events = EventTypes(required=False)
+    merchant_id = serializers.UUIDField(
+        required=False, allow_null=True, help_text="Only for ADMIN: whose webhook it is."
+    )
+    url = Url(help_text="Starts with https://, and leads to a public address.")
+    description = Text(max_length=200, allow_blank=True, required=False, help_text="For you.")
+    events = EventTypes(required=False, help_text="The wanted types; empty: all.")
 
 
 class ReplaySince(StrictSerializer):
@@ -62,18 +64,22 @@ class ReplaySince(StrictSerializer):
 
 
 class ReplayedSince(serializers.Serializer[Any]):
-    webhook_id = serializers.UUIDField()
+    webhook_id = serializers.UUIDField(help_text="The webhook.")
     replayed = serializers.IntegerField(help_text="How many messages are sent again.")
 
 
 class Webhook(serializers.ModelSerializer[WebhookEndpoint]):
-    merchant_id = serializers.UUIDField()
-    switched_off_at = Timestamp(allow_null=True)
+    merchant_id = serializers.UUIDField(help_text="Whose webhook it is.")
+    switched_off_at = Timestamp(allow_null=True, help_text="Null while it is on.")
     switched_off_because = serializers.SerializerMethodField()
-    former_secret_until = Timestamp(allow_null=True)
-    last_success_at = Timestamp(allow_null=True)
-    created_at = Timestamp()
-    updated_at = Timestamp()
+    former_secret_until = Timestamp(
+        allow_null=True, help_text="After a rotation: until then the former secret signs too."
+    )
+    last_success_at = Timestamp(
+        allow_null=True, help_text="When an event arrived last; to the minute."
+    )
+    created_at = Timestamp(help_text="When it was made.")
+    updated_at = Timestamp(help_text="When it changed last.")
 
     class Meta:
         model = WebhookEndpoint
@@ -92,7 +98,17 @@ class Webhook(serializers.ModelSerializer[WebhookEndpoint]):
             "created_at",
             "updated_at",
         ]
+        extra_kwargs = {
+            "id": {"help_text": "Names it in all calls."},
+            "live_mode": {"help_text": "False: it gets the events of test orders."},
+            "url": {"help_text": "Where events are sent."},
+            "description": {"help_text": "For you."},
+            "enabled": {"help_text": "False: nothing is sent."},
+        }
 
+    @extend_schema_field(
+        {"type": ["string", "null"], "description": "Why we or you switched it off."}
+    )
     def get_switched_off_because(self, endpoint: WebhookEndpoint) -> str | None:
         return endpoint.switched_off_because or None
 
@@ -108,21 +124,21 @@ class WebhookWithSecret(Webhook):
 
 @extend_schema_serializer(component_name="DeliveryAttempt")
 class Attempt(serializers.Serializer[Any]):
-    at = Timestamp()
+    at = Timestamp(help_text="When it was sent.")
     status = serializers.IntegerField(allow_null=True, help_text="Null when there was no answer.")
-    took_ms = serializers.IntegerField()
+    took_ms = serializers.IntegerField(help_text="How long the answer took.")
     answer = serializers.CharField(help_text="How it began, or why there was none.")
 
 
 @extend_schema_serializer(component_name="WebhookDelivery")
 class Delivery(serializers.ModelSerializer[WebhookDelivery]):
-    webhook_id = serializers.UUIDField(source="endpoint_id")
-    order_id = serializers.UUIDField(allow_null=True)
+    webhook_id = serializers.UUIDField(source="endpoint_id", help_text="The webhook.")
+    order_id = serializers.UUIDField(allow_null=True, help_text="Null for a test event.")
     given_up_because = serializers.SerializerMethodField()
     next_try_at = serializers.SerializerMethodField()
-    attempts = Attempt(many=True)
-    created_at = Timestamp()
-    delivered_at = Timestamp(allow_null=True)
+    attempts = Attempt(many=True, help_text="The latest 20.")
+    created_at = Timestamp(help_text="When the event happened.")
+    delivered_at = Timestamp(allow_null=True, help_text="When it arrived.")
 
     class Meta:
         model = WebhookDelivery
@@ -139,8 +155,14 @@ class Delivery(serializers.ModelSerializer[WebhookDelivery]):
             "created_at",
             "delivered_at",
         ]
+        extra_kwargs = {
+            "id": {"help_text": "The header `webhook-id` of each attempt."},
+            "type": {"help_text": "What happened."},
+            "state": {"help_text": "Whether it arrived, waits or was given up."},
+        }
 
     def get_given_up_because(self, delivery: WebhookDelivery) -> str | None:
+        """Null unless it was given up."""
         return delivery.given_up_because or None
 
     def get_next_try_at(self, delivery: WebhookDelivery) -> Any:

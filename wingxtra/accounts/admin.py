@@ -50,7 +50,7 @@ class MerchantForm(forms.ModelForm):
 
     class Meta:
         model = Merchant
-        fields = ("name", "support_contact", "brand_color", "logo", "active")
+        fields = ("name", "support_contact", "brand_color", "logo", "active", "live_keys_allowed")
         widgets = {"brand_color": forms.TextInput(attrs={"placeholder": "#0b7a4b"})}
 
 

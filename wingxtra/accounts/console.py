@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from django.utils import timezone
-
-from wingxtra.accounts import authentication
+from wingxtra.accounts import keys
 from wingxtra.accounts.models import ApiKey, User
 from wingxtra.console import actions, roles, second_factor
 from wingxtra.problems import Conflict
@@ -13,9 +11,7 @@ roles.seen_by_all("accounts.view_merchant")
 
 
 def _revoke(key: ApiKey, data: dict[str, Any], user: Any) -> str:
-    if not ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=timezone.now()):
-        raise Conflict("already_revoked", "This key was revoked a moment ago.")
-    authentication.VERSION.bump()
+    keys.revoke(key)
     return f"The key “{key.name}” was revoked: {data['reason']}"
 
 

@@ -34,6 +34,13 @@ class Merchant(models.Model):
         upload_to="logos", blank=True, help_text="On the tracking page; as we encoded it."
     )
     active = models.BooleanField(default=True)
+    live_keys_allowed = models.BooleanField(
+        "may make live keys",
+        default=False,
+        db_default=False,
+        help_text="On their own page. Test keys they can always make. Without it, keys that there "
+        "are keep working.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

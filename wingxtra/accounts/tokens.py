@@ -27,8 +27,8 @@ log = structlog.get_logger(__name__)
 
 
 class Credentials(StrictSerializer):
-    username = Text(max_length=150)
-    password = Text(max_length=1000, trim_whitespace=False)
+    username = Text(max_length=150, help_text="The name of a user.")
+    password = Text(max_length=1000, trim_whitespace=False, help_text="The password.")
     otp = Text(
         max_length=9,
         required=False,
@@ -37,11 +37,11 @@ class Credentials(StrictSerializer):
 
 
 class Refresh(StrictSerializer):
-    refresh = Text(max_length=5000)
+    refresh = Text(max_length=5000, help_text="A refresh token that was not used yet.")
 
 
 class AnyToken(StrictSerializer):
-    token = Text(max_length=5000)
+    token = Text(max_length=5000, help_text="An access or a refresh token.")
 
 
 class TokenPair(serializers.Serializer[Any]):

@@ -38,7 +38,7 @@ class StrictJsonParser(BaseParser):
         return decode(stream.read())
 
 
-def decode(body: bytes) -> dict[str, Any]:
+def decode(body: bytes, *, max_members: int = MAX_MEMBERS) -> dict[str, Any]:
     """The object in `body`. Raises ParseError with what is wrong and where."""
     try:
         text = body.decode("utf-8")
@@ -67,8 +67,8 @@ def decode(body: bytes) -> dict[str, Any]:
         raise ParseError("The body must be a JSON object: {…}.")
     if _deeper_than(data, MAX_DEPTH):
         raise ParseError(_TOO_DEEP)
-    if (members := _members(data)) > MAX_MEMBERS:
-        raise ParseError(f"The body has {members:,} members; at most {MAX_MEMBERS:,} are accepted.")
+    if (members := _members(data)) > max_members:
+        raise ParseError(f"The body has {members:,} members; at most {max_members:,} are accepted.")
     return data
 
 

@@ -20,14 +20,14 @@ from django.http import (
     HttpRequest,
     HttpResponse,
     HttpResponseRedirect,
-    JsonResponse,
     QueryDict,
 )
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import strip_tags
-from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.utils.http import url_has_allowed_host_and_scheme
 
+from wingxtra.console import watches
 from wingxtra.console.registry import Button
 from wingxtra.console.widgets import tiles
 from wingxtra.problems import Problem
@@ -91,6 +91,7 @@ class Action:
     is_grave: bool = False
     is_answer: bool = False  # answers the question at the top of the object's page
     in_bulk: bool = True
+    in_background: bool = False  # on thousands, see wingxtra.console.bulk; without `prepare`
     template: str = "console/action.html"
 
     def url(self, *pks: Any, next: str = "") -> str:
@@ -101,18 +102,6 @@ class Action:
             query["next"] = next
         path = reverse("admin:act", args=[self.model._meta.label_lower, self.name])
         return f"{path}?{query.urlencode(safe='/')}"
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Detects changes of an object since a page about it was opened.
-
-    `token(objects)` returns a token of the current state per pk; `changes(object, token)` describes
-    what happened since that token, one sentence per change.
-    """
-
-    token: Callable[[Sequence[Any]], dict[Any, str]]
-    changes: Callable[[Any, str], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,16 +126,11 @@ class Target:
 
 
 _actions: dict[tuple[str, str], Action] = {}
-_watches: dict[str, Watch] = {}
 _descriptions: dict[str, Description] = {}
 
 
 def register(action: Action) -> None:
     _actions[action.model._meta.label_lower, action.name] = action
-
-
-def watch(model: type[Model], how: Watch) -> None:
-    _watches[model._meta.label_lower] = how
 
 
 def describe(model: type[Model], how: Callable[[Any], str], *related: str) -> None:
@@ -155,6 +139,10 @@ def describe(model: type[Model], how: Callable[[Any], str], *related: str) -> No
     `related`: the foreign keys that it reads.
     """
     _descriptions[model._meta.label_lower] = Description(how, related)
+
+
+def named(label: str, name: str) -> Action | None:
+    return _actions.get((label, name))
 
 
 def button(model: type[Model], name: str, *pks: Any, next: str = "") -> Button:
@@ -173,30 +161,6 @@ def buttons(instance: Model, *names: str) -> tuple[Button, ...]:
     )
 
 
-def changes(request: HttpRequest, label: str) -> JsonResponse:
-    """`{changes}`: changes of the object `id=` since the token `seen=`, one sentence each."""
-    how, model = _watches.get(label), apps.get_model(label) if label in _watches else None
-    if how is None or model is None:
-        raise Http404
-    if not request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"):
-        raise PermissionDenied
-    try:
-        instance = model._default_manager.filter(pk=request.GET.get("id", "")).first()
-    except (ValidationError, ValueError) as error:
-        raise Http404("There is no such object.") from error
-    if instance is None:
-        raise Http404("There is no such object.")
-    return JsonResponse({"changes": how.changes(instance, request.GET.get("seen", ""))})
-
-
-def watched(instance: Model) -> str:
-    """The address that lists the changes of this object from now on."""
-    label = instance._meta.label_lower
-    token = _watches[label].token([instance]).get(instance.pk, "")
-    path = reverse("admin:changes", args=[label])
-    return f"{path}?{urlencode({'id': instance.pk, 'seen': token})}"
-
-
 def of_model(model: type[Model], user: Any) -> list[Action]:
     """The actions on this model that the user may carry out, in order of registration."""
     label = model._meta.label_lower
@@ -212,7 +176,7 @@ def possible(instance: Model, user: Any) -> list[tuple[Action, str]]:
 
 def act(request: HttpRequest, label: str, name: str) -> HttpResponse:
     """The page of one action on the objects `id=`; a POST carries it out on each."""
-    action = _actions.get((label, name))
+    action = named(label, name)
     if action is None:
         raise Http404
     if not request.user.has_perm(action.permission):
@@ -224,8 +188,10 @@ def act(request: HttpRequest, label: str, name: str) -> HttpResponse:
         user=request.user,
     )
     if request.method == "POST" and form.is_valid():
-        _note_changes(action, targets, request.POST)
-        _carry_out_all(action, targets, form.cleaned_data, request)
+        _note_changes(
+            action, targets, [request.POST.get(f"seen-{t.object.pk}", "") for t in targets]
+        )
+        _carry_out_all(action, targets, form.cleaned_data, request.user)
         answer = _answer(action, targets, form, request)
         if answer is not None:
             return answer
@@ -249,12 +215,11 @@ def _targets(action: Action, pks: Sequence[str]) -> list[Target]:
     if len(by_name) != len(asked):
         raise Http404("There is no such object.")
     instances = [by_name[pk] for pk in asked]
-    watch = _watches.get(action.model._meta.label_lower)
-    tokens = watch.token(instances) if watch else {}
+    seen = watches.tokens(action.model, instances)
     return [
         Target(
             instance,
-            tokens.get(instance.pk, ""),
+            seen.get(instance.pk, ""),
             action.why_not(instance),
             description.how(instance),
         )
@@ -271,19 +236,24 @@ def _refreshed(action: Action, old: list[Target]) -> list[Target]:
     return fresh
 
 
-def _note_changes(action: Action, targets: list[Target], posted: QueryDict) -> None:
-    watch = _watches.get(action.model._meta.label_lower)
-    if watch is None:
-        return
-    for target in targets:
-        seen = posted.get(f"seen-{target.object.pk}", "")
-        if seen != target.token:
-            target.changes = watch.changes(target.object, seen)
+def carry_out(action: Action, pk: str, seen: str, data: dict[str, Any], user: Any) -> Target:
+    """Carry it out on one object, without a page. `seen`: its token when it was chosen.
+
+    Raises Http404 if the object does not exist.
+    """
+    targets = _targets(action, [pk])
+    _note_changes(action, targets, [seen])
+    _carry_out_all(action, targets, data, user)
+    return targets[0]
 
 
-def _carry_out_all(
-    action: Action, targets: list[Target], data: dict[str, Any], request: HttpRequest
-) -> None:
+def _note_changes(action: Action, targets: list[Target], seen: list[str]) -> None:
+    for target, token in zip(targets, seen, strict=True):
+        if token != target.token:
+            target.changes = watches.since(action.model, target.object, token)
+
+
+def _carry_out_all(action: Action, targets: list[Target], data: dict[str, Any], user: Any) -> None:
     for target in targets:
         if target.changes:
             target.problem = "Changed since you opened this page; nothing was done."
@@ -292,18 +262,18 @@ def _carry_out_all(
     ready = [target for target in targets if not target.problem]
     if action.prepare and ready:
         try:
-            data["prepared"] = action.prepare([t.object for t in ready], data, request.user)
+            data["prepared"] = action.prepare([t.object for t in ready], data, user)
         except Problem as problem:
             for target in ready:
                 target.problem = problem.detail
             return
     for target in ready:
-        _carry_out(action, target, data, request)
+        _carry_out(action, target, data, user)
 
 
-def _carry_out(action: Action, target: Target, data: dict[str, Any], request: HttpRequest) -> None:
+def _carry_out(action: Action, target: Target, data: dict[str, Any], user: Any) -> None:
     try:
-        done = action.carry_out(target.object, data, request.user)
+        done = action.carry_out(target.object, data, user)
     except Problem as problem:
         target.problem = problem.detail
     except ValidationError as problem:
@@ -312,7 +282,7 @@ def _carry_out(action: Action, target: Target, data: dict[str, Any], request: Ht
         target.secret = done if isinstance(done, Secret) else None
         target.created_url = done.url if isinstance(done, Created) else ""
         target.result = done if isinstance(done, str) else done.result
-        log(request.user, target.object, f"{action.label}: {strip_tags(target.result)}")
+        log(user, target.object, f"{action.label}: {strip_tags(target.result)}")
 
 
 def log(user: Any, instance: Model, message: str) -> None:

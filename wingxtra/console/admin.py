@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -15,6 +16,7 @@ from unfold.views import ChangeList
 
 from wingxtra.accounts.identity import ActorKind
 from wingxtra.console import actions, registry
+from wingxtra.console.bulk import choosing
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
 
@@ -64,6 +66,19 @@ class ConsoleChangeList(ChangeList):
     def when_empty(self) -> str:
         text: str = self.model_admin.when_empty
         return text or f"There are no {self.opts.verbose_name_plural} yet."
+
+    @cached_property
+    def selectable(self) -> int:
+        """How many rows “select all” selects; MAX_CHOSEN + 1 for any more."""
+        shown = len(self.result_list)
+        if self.page_num == 1 and shown < self.list_per_page:
+            return shown
+        return int(self.queryset.order_by()[: choosing.MAX_CHOSEN + 1].count())
+
+    @property
+    def too_many(self) -> str:
+        """“10,000” if “select all” would select more; else empty."""
+        return f"{choosing.MAX_CHOSEN:,}" if self.selectable > choosing.MAX_CHOSEN else ""
 
 
 class ConsoleAdmin(ModelAdmin):
@@ -121,15 +136,19 @@ class ReadOnlyAdmin(ConsoleAdmin):
 
 
 def _to_page_of(action: actions.Action) -> Any:
+    most = choosing.MAX_CHOSEN if action.in_background else actions.MAX_TARGETS
+
     def go(
         modeladmin: ModelAdmin, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponseRedirect | None:
-        pks = list(queryset.values_list("pk", flat=True)[: actions.MAX_TARGETS + 1])
-        if len(pks) > actions.MAX_TARGETS:
-            modeladmin.message_user(
-                request, f"Select at most {actions.MAX_TARGETS} at a time.", level="ERROR"
-            )
+        pks = list(queryset.values_list("pk", flat=True)[: most + 1])
+        if len(pks) > most:
+            text = f"“{action.label}” takes at most {most:,} at a time: filter the list further."
+            modeladmin.message_user(request, text, level="ERROR")
             return None
+        if len(pks) > actions.MAX_TARGETS:
+            chosen = choosing.choose(action, pks, request.user)
+            return HttpResponseRedirect(actions.page_of(chosen))
         return HttpResponseRedirect(action.url(*pks))
 
     return go

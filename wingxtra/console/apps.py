@@ -11,6 +11,7 @@ class ConsoleConfig(AppConfig):
 
     def ready(self) -> None:
         from wingxtra.console import machinery, roles  # noqa: F401 (registers itself)
+        from wingxtra.console.bulk import pages  # noqa: F401
 
         autodiscover_modules("console")
         # Not a data migration: a flush of a test database would delete its rows for good.

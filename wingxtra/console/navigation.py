@@ -36,6 +36,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Drone holds", "pan_tool", "fleet.dronehold"),
             _page("Proofs", "verified", "pod.proofofdelivery"),
             _page("Cases", "support_agent", "pod.case"),
+            _page("Bulk actions", "checklist", "console.bulkaction"),
             {
                 "title": "Loading",
                 "icon": "forklift",

@@ -53,12 +53,12 @@ class ConsoleSite(UnfoldAdminSite):
         return page_policy.for_console(super().login)(request, extra_context)
 
     def extra_urls(self) -> list[URLPattern]:
-        from wingxtra.console import actions, views
+        from wingxtra.console import actions, views, watches
 
         # Not below /admin/<app>/<model>/, where the model's own URL patterns would match first.
         return [
             path("do/<str:label>/<slug:name>/", self.admin_view(actions.act), name="act"),
-            path("changes/<str:label>/", self.admin_view(actions.changes), name="changes"),
+            path("changes/<str:label>/", self.admin_view(watches.changes), name="changes"),
             path("now/", self.admin_view(views.now), name="now"),
             path("now/seen/", self.admin_view(views.acknowledge), name="acknowledge"),
             path("map/", self.admin_view(views.live_map), name="map"),

@@ -23,6 +23,9 @@ from wingxtra.database.postgresql.base import DatabaseWrapper
 
 M = TypeVar("M", bound=Model)
 
+# A statement has at most 65,535 parameters, one for each column of each row.
+MAX_ROWS_OF_AN_INSERT = 100
+
 connection = cast(DatabaseWrapper, django_connection)
 
 # Unique values that stand for the parameters while the queryset is compiled.
@@ -136,11 +139,19 @@ def insert(rows: Sequence[Model]) -> None:
     _insert(rows, "")
 
 
-def insert_unless_it_exists(row: Model) -> bool:
-    """Insert a row as `insert` does. False, and nothing is written, if a unique index has such a
-    row already.
+def insert_those_that_are_new(rows: Sequence[M]) -> list[M]:
+    """Insert the rows that no unique index has already, and return them. For models whose ids are
+    made here and not by the database.
+
+    Transactions wait for each other's rows: give them in the order of their unique values, so that
+    no two wait in a circle.
     """
-    return _insert([row], "ON CONFLICT DO NOTHING") == 1
+    inserted: list[M] = []
+    for start in range(0, len(rows), MAX_ROWS_OF_AN_INSERT):
+        some = rows[start : start + MAX_ROWS_OF_AN_INSERT]
+        ids = _insert(some, "ON CONFLICT DO NOTHING")
+        inserted += [row for row in some if row.pk in ids]
+    return inserted
 
 
 def lock_against_deletion(row: Model) -> bool:
@@ -155,7 +166,8 @@ def lock_against_deletion(row: Model) -> bool:
         return cursor.fetchone() is not None
 
 
-def _insert(rows: Sequence[Model], on_conflict: str) -> int:
+def _insert(rows: Sequence[Model], on_conflict: str) -> set[Any]:
+    """Returns the ids of the inserted rows."""
     sql, fields, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
     values = [
         field.get_db_prep_save(field.pre_save(row, add=True), connection)
@@ -165,12 +177,14 @@ def _insert(rows: Sequence[Model], on_conflict: str) -> int:
     with connection.prepared_cursor() as cursor:
         cursor.execute(sql, values)
         ids = cursor.fetchall()
-    # One id per row. None after a conflict, which is only possible for a single row.
-    for row, (pk,) in zip(rows, ids, strict=False):
-        if pk_is_given:
+    if pk_is_given:
+        for row, (pk,) in zip(rows, ids, strict=True):
             row.pk = pk
-        row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
-    return len(ids)
+    inserted = {pk for (pk,) in ids}
+    for row in rows:
+        if row.pk in inserted:
+            row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
+    return inserted
 
 
 @cache

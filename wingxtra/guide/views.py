@@ -15,7 +15,7 @@ from wingxtra.api.schema.views import MerchantReference
 from wingxtra.guide import fields, markdown
 
 # Path below /docs, and the file of `docs/` that it shows.
-PAGES = {"": "api.md"}
+PAGES = {"": "api.md", "security-reporting": "security/reporting.md"}
 FIELDS = "/docs/fields"
 SERVED = {file: f"/docs/{path}".rstrip("/") for path, file in PAGES.items()} | {
     "contracts/members.md": FIELDS

@@ -73,6 +73,7 @@ ALLOWED = [
     {"METRICS_TOKEN": STRONG},
     {"GCS_INTENT_VERSION": 2},
     WHATSAPP,
+    {"SECURITY_CONTACT": ["mailto:security@example.com", "https://a.example/x", "tel:+233-30"]},
     {"MESSAGE_CHANNELS": ["sms"], "SMS_GATEWAY_URL": "https://sms.example/send"},
     {"ALLOWED_HOSTS": [".example.com"]},
     {"DATABASE_URL": "postgresql://wingxtra@/wingxtra?host=/run/postgresql"},  # by peer
@@ -113,6 +114,15 @@ def test_an_unknown_intent_version_is_refused_in_every_environment(settings, ver
 def test_an_unknown_time_zone_is_refused_in_every_environment(settings, production):
     (error,) = found(settings, AREA_TIME_ZONE="Accra", IS_PRODUCTION=production)
     assert (error.id, error.is_serious()) == ("wingxtra.E012", True)
+
+
+@pytest.mark.parametrize("contact", ["security@example.com", "mailto:a@b.example\nPolicy: x"])
+@pytest.mark.parametrize("production", [True, False])
+def test_a_contact_that_is_no_address_is_refused_in_every_environment(
+    settings, contact, production
+):
+    (error,) = found(settings, SECURITY_CONTACT=[contact], IS_PRODUCTION=production)
+    assert (error.id, error.is_serious()) == ("wingxtra.E013", True)
 
 
 @pytest.mark.parametrize(("check_id", "values"), REFUSED)

@@ -30,7 +30,7 @@ def test_the_guide_is_the_page_of_the_repository() -> None:
     assert "no_next_step" in served
 
 
-@pytest.mark.parametrize("path", ["/docs", "/docs/fields"])
+@pytest.mark.parametrize("path", ["/docs", "/docs/fields", "/docs/security-reporting"])
 def test_every_link_of_a_page_leads_somewhere(path: str) -> None:
     page = text_of(path)
     anchors = set(re.findall(r'id="([^"]+)"', page))
@@ -75,3 +75,13 @@ def test_the_fields_of_an_order_are_told_with_their_limits() -> None:
 def test_merchants_read_of_no_call_that_is_not_theirs() -> None:
     assert not {body.name for body in _bodies()} & {"Drone", "DispatchRun", "MissionIntent"}
     assert [body.name for body in _bodies()][: len(fields.FIRST)] == list(fields.FIRST)
+
+
+def test_every_member_has_a_meaning() -> None:
+    missing = [
+        f"{body.name}.{member.name}"
+        for body in _bodies()
+        for member in body.members
+        if not member.description and not member.body
+    ]
+    assert missing == []

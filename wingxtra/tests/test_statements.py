@@ -113,8 +113,20 @@ def test_rows_are_written_in_one_statement_and_get_their_ids() -> None:
 def test_an_existing_row_is_refused_or_left_unchanged() -> None:
     merchant = MerchantFactory()
     copy = Merchant(pk=merchant.pk, name="Another")
-    assert not statements.insert_unless_it_exists(copy)
+    another = Merchant(name="Another")
+    assert statements.insert_those_that_are_new([copy, another]) == [another]
     with pytest.raises(IntegrityError), transaction.atomic():
         statements.insert([copy])
-    assert Merchant.objects.get().name == merchant.name
-    assert statements.insert_unless_it_exists(Merchant(name="Another"))
+    names = Merchant.objects.values_list("name", flat=True)
+    assert set(names) == {merchant.name, "Another"}
+    assert copy._state.adding
+    assert not another._state.adding
+
+
+@pytest.mark.django_db
+def test_more_rows_than_fit_into_one_statement_are_inserted() -> None:
+    merchants = [Merchant(name=f"Till {n}") for n in range(250)]
+    with CaptureQueriesContext(connection) as sent:
+        assert statements.insert_those_that_are_new(merchants) == merchants
+    assert len(sent) == 3
+    assert Merchant.objects.count() == 250

@@ -101,7 +101,10 @@ def _webhooks(register: Register) -> Schema:
     types = [one for one in message["properties"]["type"]["examples"] if one != test_type]
     kinds = {
         "OrderMessage": (message["else"], {**message["properties"]["type"], "examples": types}),
-        "TestMessage": (message["then"], {"type": "string", "const": test_type}),
+        "TestMessage": (
+            message["then"],
+            {"description": "Always this.", "type": "string", "const": test_type},
+        ),
     }
     for name, (rest, kind) in kinds.items():
         data = {"type": "object", **rest["properties"]["data"]}

@@ -1,0 +1,1 @@
+"""Orders from files, and orders as files."""

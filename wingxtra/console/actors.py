@@ -1,0 +1,34 @@
+"""Bulk actions in the background. The sweep finds those whose message was lost or worker died."""
+
+from uuid import UUID
+
+import dramatiq
+import structlog
+from django.utils import timezone
+
+from wingxtra import outbox
+from wingxtra.broker import every
+from wingxtra.console.bulk import worker
+from wingxtra.console.models import BulkAction
+
+LAST = 100  # after all other work of the queue
+log = structlog.get_logger(__name__)
+
+
+@dramatiq.actor(priority=LAST, max_retries=0)
+def work_on_bulk_action(bulk_action_id: str) -> None:
+    if worker.work(UUID(bulk_action_id)):
+        work_on_bulk_action.send(bulk_action_id)
+
+
+@every(5)
+@dramatiq.actor(max_retries=0)
+def sweep_bulk_actions() -> None:
+    outbox.sweep(BulkAction.objects.due(timezone.now()), work_on_bulk_action)
+
+
+@every(3600)
+@dramatiq.actor(max_retries=0)
+def forget_bulk_actions() -> None:
+    if count := worker.forget_old():
+        log.info("bulk_actions_forgotten", count=count)

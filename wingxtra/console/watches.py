@@ -1,0 +1,67 @@
+"""Detects that an object has changed since a page about it was opened."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Model
+from django.http import Http404, HttpRequest, JsonResponse
+from django.urls import reverse
+from django.utils.http import urlencode
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Detects changes of an object since a page about it was opened.
+
+    `token(objects)` returns a token of the current state per pk; `changes(object, token)` describes
+    what happened since that token, one sentence per change.
+    """
+
+    token: Callable[[Sequence[Any]], dict[Any, str]]
+    changes: Callable[[Any, str], list[str]]
+
+
+_watches: dict[str, Watch] = {}
+
+
+def watch(model: type[Model], how: Watch) -> None:
+    _watches[model._meta.label_lower] = how
+
+
+def tokens(model: type[Model], instances: Sequence[Any]) -> dict[Any, str]:
+    """The token of the present state per pk; none for a model that is not watched."""
+    watch = _watches.get(model._meta.label_lower)
+    return watch.token(instances) if watch else {}
+
+
+def since(model: type[Model], instance: Any, seen: str) -> list[str]:
+    """What happened since the token `seen`, one sentence per change."""
+    how = _watches.get(model._meta.label_lower)
+    return how.changes(instance, seen) if how else []
+
+
+def changes(request: HttpRequest, label: str) -> JsonResponse:
+    """`{changes}`: changes of the object `id=` since the token `seen=`, one sentence each."""
+    how, model = _watches.get(label), apps.get_model(label) if label in _watches else None
+    if how is None or model is None:
+        raise Http404
+    if not request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"):
+        raise PermissionDenied
+    try:
+        instance = model._default_manager.filter(pk=request.GET.get("id", "")).first()
+    except (ValidationError, ValueError) as error:
+        raise Http404("There is no such object.") from error
+    if instance is None:
+        raise Http404("There is no such object.")
+    return JsonResponse({"changes": how.changes(instance, request.GET.get("seen", ""))})
+
+
+def watched(instance: Model) -> str:
+    """The address that lists the changes of this object from now on."""
+    label = instance._meta.label_lower
+    token = _watches[label].token([instance]).get(instance.pk, "")
+    path = reverse("admin:changes", args=[label])
+    return f"{path}?{urlencode({'id': instance.pk, 'seen': token})}"
