@@ -12,7 +12,7 @@ TEST := $(call stamp,test)
 DEV := $(call stamp,dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-browser test-edge test-clients drill screenshots messages contracts audit sbom lint format fuzz bench restore-drill shell lock
+.PHONY: help install install-dev demo test test-browser test-edge test-clients attack drill screenshots messages contracts audit sbom lint format fuzz bench restore-drill shell lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -58,6 +58,9 @@ test-clients: $(TEST)  ## clients of the API by code generators, and linters, wh
 
 DRILL_MINUTES ?= 3
 
+attack: $(TEST)  ## the tries of an attacker against a production-mode stack (needs Caddy for some)
+	@$(RUN) -m wingxtra.tests.attack
+
 drill: $(TEST)  ## faults of all kinds at once, and their resolution (DRILL_MINUTES=3, DRILL_SEED=a number)
 	@$(RUN) -m wingxtra.tests.drill --minutes $(DRILL_MINUTES) $(if $(DRILL_SEED),--seed $(DRILL_SEED))
 
@@ -80,7 +83,7 @@ sbom: $(TEST)  ## the list of production packages with versions and hashes, as C
 		--output-file .local/sbom.cdx.json requirements/base.txt
 	@echo 'Written: .local/sbom.cdx.json'
 
-fuzz: $(TEST)  ## schemathesis against a live server, as each role (FUZZ_SECONDS=120 each)
+fuzz: $(TEST)  ## random calls as each role, and random forms of the merchants' page (FUZZ_SECONDS=120 each)
 	$(RUN) -m pytest -n 0 -m fuzz -s
 
 bench: $(TEST)  ## benchmarks: API and console (BENCH_SECONDS=2, BENCH_ORDERS=1000000), then dispatch and days

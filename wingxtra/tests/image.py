@@ -24,10 +24,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from packaging.requirements import Requirement
 
-ROOT = Path(settings.BASE_DIR)
+ROOT = Path(__file__).parents[2]
 # The variables that docs/deploy.md tells its reader to set.
 FILLED_IN = {
     "ALLOWED_HOSTS": "delivery.example.com",
@@ -54,6 +53,12 @@ def composed() -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def web_command() -> list[str]:
+    """The CMD of `Dockerfile`."""
+    (command,) = [json.loads(rest) for what, rest in steps() if what == "CMD"]
+    return list(command)
 
 
 def steps() -> list[tuple[str, str]]:
@@ -161,8 +166,7 @@ class Image:
 
     def command(self, service: dict[str, Any]) -> list[str]:
         """The command of the service; by default that of the image."""
-        (of_image,) = [json.loads(rest) for what, rest in steps() if what == "CMD"]
-        return [self.here(word) for word in service.get("command") or of_image]
+        return [self.here(word) for word in service.get("command") or web_command()]
 
     def run(
         self, service: dict[str, Any], *command: str, **environment: str

@@ -1,6 +1,5 @@
 """The API behind a real server, on the test's database."""
 
-import json
 import os
 import socket
 import subprocess
@@ -16,8 +15,6 @@ import requests
 from django.conf import settings
 from django.db import connection
 
-from wingxtra.tests import image
-
 STARTS_WITHIN_S = 60
 REFUSED = "[django.request]"  # warnings about 4xx answers, which tests get on purpose
 # One process per server; tests start several servers when the number of processes matters.
@@ -27,19 +24,22 @@ ONE_PROCESS = (
 )
 
 
-def production_command() -> tuple[str, ...]:
-    """The CMD of `Dockerfile`."""
-    (command,) = [json.loads(rest) for what, rest in image.steps() if what == "CMD"]
-    return tuple(command)
-
-
 @contextmanager
 def served(
-    command: Sequence[str] = ONE_PROCESS, *, servers: int = 1, **environment: str
+    command: Sequence[str] = ONE_PROCESS,
+    *,
+    servers: int = 1,
+    quiet: bool = False,
+    **environment: str,
 ) -> Iterator[list[str]]:
-    """Base URLs of the servers. The caller's transactions must be committed."""
+    """Base URLs of the servers. The caller's transactions must be committed.
+
+    Their logs are printed at the end, unless `quiet`.
+    """
     with ExitStack() as stack:
-        started = [stack.enter_context(_server(command, environment)) for _ in range(servers)]
+        started = [
+            stack.enter_context(_server(command, environment, quiet=quiet)) for _ in range(servers)
+        ]
         for url, process in started:
             _wait_for(url, process)
         yield [url for url, _ in started]
@@ -47,7 +47,7 @@ def served(
 
 @contextmanager
 def _server(
-    command: Sequence[str], environment: dict[str, str]
+    command: Sequence[str], environment: dict[str, str], *, quiet: bool
 ) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -72,7 +72,8 @@ def _server(
             process.terminate()
             process.wait(STARTS_WITHIN_S)
             log.seek(0)
-            print("".join(line for line in log if REFUSED not in line))
+            if not quiet:
+                print("".join(line for line in log if REFUSED not in line))
 
 
 def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:

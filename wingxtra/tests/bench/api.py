@@ -15,7 +15,8 @@ from orders.models import Order
 from wingxtra.tests.bench import load, references
 from wingxtra.tests.bench.seed import MERCHANTS, ORDERS, Seeded
 from wingxtra.tests.bench.tables import Figure, Table
-from wingxtra.tests.serving import production_command, served
+from wingxtra.tests.image import web_command
+from wingxtra.tests.serving import served
 
 CLIENTS = 8
 CROWDS = (64, 200)
@@ -115,7 +116,7 @@ def calls(seeded: Seeded) -> list[Call]:
 
 def measure(seeded: Seeded, wanted: re.Pattern[str], *, seconds: float) -> None:
     rows = [call for call in calls(seeded) if wanted.search(call.name)]
-    command = production_command()
+    command = web_command()
     table = Table(
         f"The API with {ORDERS:,} orders of {MERCHANTS} merchants, {seconds:g} s of load at a "
         f"time, served by\n{' '.join(command)}",

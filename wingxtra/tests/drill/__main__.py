@@ -10,6 +10,7 @@ from collections.abc import Callable
 import requests
 
 from wingxtra.tests.drill import city, report
+from wingxtra.tests.drill.blows import Blows
 from wingxtra.tests.drill.chaos import Chaos
 from wingxtra.tests.drill.checks import Database, Finding, findings
 from wingxtra.tests.drill.machine import DrillFailed, Machine
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--drones", type=int, default=45)
     parser.add_argument("--orders-per-minute", type=float, default=80)
     parser.add_argument("--faults-per-minute", type=float, default=60)
-    parser.add_argument("--kill-every", type=float, default=12, help="seconds")
+    parser.add_argument("--blow-every", type=float, default=12, help="seconds")
     parser.add_argument("--put-right-within", type=float, default=6, help="minutes")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -50,9 +51,10 @@ def _drill(options: argparse.Namespace) -> list[Finding]:
     with Machine(drones, options.speed, options.seed) as machine:
         ids = [str(drone["drone_id"]) for drone in drones]
         chaos = Chaos(machine, options.speed, options.seed, ids)
+        blows = Blows(machine, options.seed)
         merchants = Merchants(machine, options.seed)
         staff = Staff(machine, options.seed)
-        broken = _under_fire(options, chaos, merchants, staff)
+        broken = _under_fire(options, chaos, blows, merchants, staff)
         say("Under fire no more; everything is put right now.")
         Outside(machine.simulator_url).clear_faults()
         database = Database(machine.database_url)
@@ -61,13 +63,14 @@ def _drill(options: argparse.Namespace) -> list[Finding]:
         took_s = time.monotonic() - began
         truth = Outside(machine.simulator_url).truth()
         found = [*broken, *findings(database, truth, staff.desk, merchants.placed)]
+        found += blows.findings()
         found += [Finding("process ended", name) for name in machine.ended_by_themselves()]
-        report.show(chaos, merchants, staff.desk, database, truth, took_s, found)
+        report.show(chaos, blows, merchants, staff.desk, database, truth, took_s, found)
     return found
 
 
 def _under_fire(
-    options: argparse.Namespace, chaos: Chaos, merchants: Merchants, staff: Staff
+    options: argparse.Namespace, chaos: Chaos, blows: Blows, merchants: Merchants, staff: Staff
 ) -> list[Finding]:
     """Merchants order during the first 4/5 of the time. Returns errors of the drill itself."""
     stop, closed = threading.Event(), threading.Event()
@@ -87,7 +90,8 @@ def _under_fire(
         threading.Thread(target=guarded(what))
         for what in (
             lambda: merchants.trade(closed, options.orders_per_minute),
-            lambda: chaos.rage(stop, options.faults_per_minute, options.kill_every),
+            lambda: chaos.rage(stop, options.faults_per_minute),
+            lambda: blows.rain(stop, options.blow_every),
             lambda: staff.work(stop),
         )
     ]

@@ -1,8 +1,7 @@
-"""Faults of a drill: those of external systems, and kills of our own processes."""
+"""Faults of a drill: those of external systems. `blows` has those of our own processes."""
 
 import random
 import threading
-import time
 from collections import Counter
 from typing import Any
 
@@ -87,31 +86,17 @@ def of_a_service(chance: random.Random, speed: float) -> Fault:
 
 
 class Chaos:
-    """Random faults and kills from a seed, until `stop` is set.
-
-    A kill hits one part at a time, and each part is hit in turn.
-    """
+    """Random faults from a seed, until `stop` is set."""
 
     def __init__(self, machine: Machine, speed: float, seed: int, drones: list[str]) -> None:
-        self._machine, self._speed, self._drones = machine, speed, drones
+        self._speed, self._drones = speed, drones
         self._outside = Outside(machine.simulator_url)
         self._chance = random.Random(f"{seed}:chaos")
         self.faults: Counter[str] = Counter()
-        self.kills: Counter[str] = Counter()
 
-    def rage(self, stop: threading.Event, faults_per_minute: float, kill_every_s: float) -> None:
-        turn: list[str] = []
-        next_kill = time.monotonic() + kill_every_s
+    def rage(self, stop: threading.Event, faults_per_minute: float) -> None:
         while not stop.wait(self._chance.expovariate(faults_per_minute / 60)):
             self._one_fault()
-            if time.monotonic() >= next_kill:
-                turn = turn or self._chance.sample(
-                    self._machine.killable, len(self._machine.killable)
-                )
-                name = turn.pop()
-                self._machine.kill(name)
-                self.kills[name] += 1
-                next_kill = time.monotonic() + kill_every_s
 
     def _one_fault(self) -> None:
         chance = self._chance

@@ -12,16 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import requests
 
 from fleet.demo.processes import free_port
 from wingxtra.embedded import launcher
 from wingxtra.embedded.servers import TEMP, Home, Postgres, Server, Valkey
+from wingxtra.tests.image import web_command
 
 ROOT = Path(__file__).parents[3]
 MANAGE = [sys.executable, "manage.py"]
-# As in production (compose.yaml), with one process.
-WEB = "--interface wsgi --workers 1 --blocking-threads 64 --no-ws wingxtra.wsgi:application"
+WEB_PROCESSES = 2
 STOP_S = 10.0
 
 
@@ -93,10 +94,7 @@ class Machine:
                 *["--speed", str(self._speed), "--seed", str(self._seed)],
                 *["--events-url", self.url, "--events-key", self.credentials.gcs_key],
             ],
-            "web": [
-                *[str(Path(sys.executable).with_name("granian")), "--host", "127.0.0.1"],
-                *["--port", self.url.rsplit(":", 1)[1], *WEB.split()],
-            ],
+            "web": self._web_command(),
             "worker": [*MANAGE, "worker", "--processes", "1", "--threads", "6"],
             "second worker": [*MANAGE, "worker", "--processes", "1", "--threads", "4"],
             "scheduler": [*MANAGE, "scheduler"],
@@ -105,6 +103,23 @@ class Machine:
             self._start(name)
         self.until("web", lambda: requests.get(f"{self.url}/health", timeout=2).ok)
         self.until("simulator", lambda: requests.get(f"{self.simulator_url}/health", timeout=2).ok)
+
+    def _web_command(self) -> list[str]:
+        """As `Dockerfile` starts it, with fewer processes. The last value of an option counts."""
+        program, *options, application = web_command()
+        here = ["--host", "127.0.0.1", "--port", self.url.rsplit(":", 1)[1]]
+        processes = ["--workers", str(WEB_PROCESSES)]
+        path = str(Path(sys.executable).with_name(program))
+        return [path, *options, *here, *processes, application]
+
+    def server(self, name: str) -> Server:
+        """PostgreSQL or Valkey."""
+        return self._servers[name]
+
+    @property
+    def web(self) -> psutil.Process:
+        """The process that starts the web processes."""
+        return psutil.Process(self._children["web"].pid)
 
     @property
     def killable(self) -> list[str]:

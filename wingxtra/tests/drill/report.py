@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
+from wingxtra.tests.drill.blows import Blows
 from wingxtra.tests.drill.chaos import Chaos
 from wingxtra.tests.drill.checks import Database, Finding
 from wingxtra.tests.drill.merchants import Merchants
@@ -14,6 +15,7 @@ STORIES = 6  # findings of one kind that are printed in full
 
 def show(
     chaos: Chaos,
+    blows: Blows,
     merchants: Merchants,
     desk: Desk,
     database: Database,
@@ -30,7 +32,7 @@ def show(
     _row("in truth", _counts(truth.where(row["id"]) for row in orders))
     _row("missions flown", _counts(m["over_why"] or "not over" for m in missions))
     _row("faults", _counts(chaos.faults.elements()))
-    _row("killed", _counts(chaos.kills.elements()))
+    _row("blows", ", ".join(_blow(*one) for one in sorted(blows.back_after_s.items())) or "none")
     doubts = database.rows("SELECT code FROM dispatch_discrepancy")
     _row("contradictions", _counts(row["code"] for row in doubts))
     holds = database.rows("SELECT code FROM fleet_dronehold")
@@ -68,6 +70,11 @@ def _tell(one: Finding, database: Database, truth: Truth) -> None:
 
 def _row(name: str, words: str) -> None:
     print(f"{name:18} {words}")
+
+
+def _blow(name: str, took_s: list[float]) -> str:
+    times = f"{len(took_s)} times, at most " if len(took_s) > 1 else ""
+    return f"{name} ({times}{max(took_s):.1f} s)"
 
 
 def _counts(words: Iterable[str]) -> str:
