@@ -4,7 +4,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,6 +13,7 @@ from rest_framework.response import Response
 from orders import stores
 from orders.api.store_serializers import StoreAnswer, StoreChange, StoreInput
 from orders.models import Store
+from orders.models.store import StoreQuerySet
 from wingxtra.api.permissions import IsMerchantOrAdmin, merchant_for
 from wingxtra.api.schema import NAMES
 from wingxtra.api.views import ApiView
@@ -20,13 +22,20 @@ from wingxtra.problems import NotFound
 
 class StoreFilter(filters.FilterSet):
     merchant_id = filters.UUIDFilter()
-    active = filters.TypedChoiceFilter(
-        choices=[("true", "Open"), ("false", "Closed")], coerce=lambda value: value == "true"
+    active = extend_schema_field(OpenApiTypes.BOOL)(
+        filters.ChoiceFilter(
+            choices=[("true", "Open"), ("false", "Closed")],
+            method="being_active",
+            label="true: only stores that take orders. false: only closed ones.",
+        )
     )
 
     class Meta:
         model = Store
         fields: list[str] = []
+
+    def being_active(self, stores: StoreQuerySet, _name: str, wanted: str) -> StoreQuerySet:
+        return stores.filter(active=wanted == "true")
 
 
 class StoreView(ApiView):
