@@ -44,6 +44,7 @@ from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor
 from wingxtra.outbox import Claim, ClaimLost
 from wingxtra.problems import Conflict, NotFound, Unavailable
 
+SERVER_ERROR = 500
 PAUSES_S = (1, 2, 4, 8, 16, 32, 60)
 NOT_ASKED_PAUSE_S = 5.0
 NOT_FLOWN = (OVER - FLOWN) | {UNKNOWN}
@@ -131,6 +132,7 @@ def part_of(claim: Claim[Mission]) -> MissionPart:
 def _send(claim: Claim[Mission], part: MissionPart, by: Actor) -> None:
     """Raises BridgeUnavailable and ClaimLost."""
     mission = part.mission
+    is_unclear = _has_unclear_try(mission)
     if not _count_try(claim, part):
         return
     try:
@@ -140,8 +142,27 @@ def _send(claim: Claim[Mission], part: MissionPart, by: Actor) -> None:
         raise
     if answer.accepted:
         _record_acceptance(claim, part, answer, by)
+    elif is_unclear:
+        _ask_again(claim, answer)
     else:
         _record_rejection(claim, part, answer)
+
+
+def _has_unclear_try(mission: Mission) -> bool:
+    """Whether ground control may still accept the try before this one: its answer was lost."""
+    status = mission.bridge_status
+    return mission.tries > 0 and (status is None or status >= SERVER_ERROR)
+
+
+def _ask_again(claim: Claim[Mission], answer: Answer) -> None:
+    """A refusal proves nothing about an earlier try that was not answered: ground control may
+    accept that one a moment later. So the next refusal counts, once that try must be over.
+
+    Raises ClaimLost.
+    """
+    told = f"Refused, but an earlier try was not answered and may count. {answer.text}"
+    claim.end(next_try_at=claim_end(timezone.now()), **_bridge_columns(answer.status, told))
+    log.warning("mission_refused_after_unclear_try", intent_id=str(claim.pk), words=answer.text)
 
 
 @transaction.atomic

@@ -199,6 +199,33 @@ def test_a_refused_mission_fails_the_job_with_the_bridges_text(bridge: Simulator
     assert not registry.held([intent.drone_id])  # refused on paper
 
 
+def test_a_refusal_after_an_unanswered_try_starts_no_other_drone(bridge: Simulator) -> None:
+    bridge.fault("bridge_500", times=1, after=True)  # it has the mission, and we do not know
+    order, intent = assigned()
+    publishing.publish(intent.pk)
+    bridge.fault("bridge_reject", times=1)
+    publishing.publish(intent.pk, now=later())
+    assert (stored(order).status, mission_of(order).state) == (Status.ASSIGNED, State.PENDING)
+    assert MissionPart.objects.get().live
+    # Not before the first try must be over at ground control.
+    assert mission_of(order).next_try_at > timezone.now() + timedelta(seconds=5)
+    publishing.publish(intent.pk, now=later())
+    assert stored(order).status == Status.MISSION_SUBMITTED
+    assert len(bridge.missions()) == 1
+
+
+def test_a_second_refusal_after_an_unanswered_try_counts(bridge: Simulator) -> None:
+    bridge.fault("bridge_500", times=1)
+    order, intent = assigned()
+    publishing.publish(intent.pk)
+    bridge.fault("bridge_reject")
+    for minutes in (1, 3):
+        publishing.publish(intent.pk, now=later(minutes))
+    assert stored(order).status == Status.QUEUED
+    assert Mission.objects.get().state == State.REJECTED
+    assert not MissionPart.objects.get().live
+
+
 def test_an_order_whose_last_attempt_is_refused_has_failed(bridge: Simulator) -> None:
     policy.change(by=SYSTEM, max_attempts=1)
     bridge.fault("bridge_reject")
