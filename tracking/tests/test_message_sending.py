@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail
+from django.db import transaction
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -20,6 +21,7 @@ from tracking.tests.mailbox import send_all
 from tracking.tests.receiver import Receiver
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory
+from wingxtra.redis_client import client
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("gateways")]
 
@@ -131,13 +133,17 @@ def test_at_most_four_messages_are_sent_at_a_time():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_message_is_enqueued_at_commit_and_by_the_sweep(monkeypatch: pytest.MonkeyPatch):
-    enqueued: list[str] = []
-    monkeypatch.setattr(actors.send_message, "send", enqueued.append)
-    OrderFactory()
-    assert enqueued == [str(CustomerMessage.objects.get().pk)]
+def test_a_message_is_enqueued_at_commit_and_by_the_sweep():
+    def queued() -> int:
+        return client().hlen("dramatiq:messages.msgs")
+
+    before = queued()
+    with transaction.atomic():
+        OrderFactory()
+        assert queued() == before
+    assert queued() == before + 1
     actors.sweep_messages()
-    assert enqueued == [str(CustomerMessage.objects.get().pk)] * 2
+    assert queued() == before + 2
 
 
 # --- privacy -------------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ from wingxtra.broker import every
 from wingxtra.console.bulk import worker
 from wingxtra.console.models import BulkAction
 
-LAST = 100  # after all other work of the queue
+LATE = 50  # after the work of a minute, before what-ifs
 log = structlog.get_logger(__name__)
 
 
-@dramatiq.actor(priority=LAST, max_retries=0)
+@dramatiq.actor(priority=LATE, max_retries=0)
 def work_on_bulk_action(bulk_action_id: str) -> None:
     if worker.work(UUID(bulk_action_id)):
         work_on_bulk_action.send(bulk_action_id)

@@ -11,6 +11,7 @@ EVERY_S = {
     "forget_customers": 3600,
     "forget_decisions": 3600,
     "forget_expired_tokens": 3600,
+    "forget_known_addresses": 3600,
     "forget_old_answers": 600,
     "forget_old_webhooks": 3600,
     "miss_proofs": 60,
