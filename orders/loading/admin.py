@@ -7,6 +7,7 @@ from django.forms.models import BaseInlineFormSet
 from unfold.admin import StackedInline
 
 from orders.loading.models import Loader
+from orders.models import Store
 from wingxtra.accounts.admin import UserAdmin
 from wingxtra.accounts.identity import Role
 
@@ -36,10 +37,18 @@ class LoaderInline(StackedInline):
     model = Loader
     formset = RoleHasItsPlaces
     fields = ("hub", "store")
-    autocomplete_fields = ("store",)
     extra = 1
     verbose_name = "place"
     verbose_name_plural = "Places of a loader"
+
+    def formfield_for_foreignkey(self, db_field: Any, request: Any, **options: Any) -> Any:
+        if db_field.name == "store":
+            stores = Store.objects.select_related("merchant")
+            options["queryset"] = stores.order_by("merchant__name", "name")
+        field: Any = super().formfield_for_foreignkey(db_field, request, **options)
+        if db_field.name == "store" and field is not None:
+            field.label_from_instance = lambda store: f"{store.merchant}: {store}"
+        return field
 
 
 UserAdmin.inlines = [*UserAdmin.inlines, LoaderInline]
