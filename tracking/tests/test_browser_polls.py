@@ -16,7 +16,7 @@ from wingxtra.accounts.identity import DISPATCHER, GCS
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 TABLET: dict[str, Any] = {"viewport": {"width": 1024, "height": 768}}
-OVER = ("delivered", "canceled", "failed")
+OVER = ("delivered", "handed-over", "told", "canceled", "failed")
 WITH_A_MAP = [look for look in looks.ALL if look not in OVER]
 
 # The map's classes and style, its box within its card, and how many elements it covers.
