@@ -2,16 +2,20 @@
 
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_date
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from fleet.feasibility.rules import Priority
+from fleet.models import ServiceArea
 from orders.models import DeliveryJob, Order, OrderQuerySet
 from orders.models.jobs import DeliveryJobQuerySet
 from orders.states import Holder, Status
@@ -46,7 +50,7 @@ class ModeFilter(filters.ChoiceFilter):
 
 
 class InstantField(forms.Field):
-    """A time with its offset from UTC, or with `days` also a date, which stands for a UTC day."""
+    """A time with its offset from UTC, or with `days` also a date, which stands for that day."""
 
     def __init__(self, *, days: bool = False, **options: Any) -> None:
         super().__init__(**options)
@@ -81,7 +85,9 @@ class InstantFilter(filters.Filter):
 
 @extend_schema_field({"type": "string"})
 class PeriodFilter(filters.Filter):
-    """The start (`gte`) or the end (`lte`) of a period. A date includes its whole day."""
+    """The start (`gte`) or the end (`lte`) of a period. A date includes its whole day, by the clock
+    of each order's service area.
+    """
 
     field_class = InstantField
 
@@ -91,13 +97,25 @@ class PeriodFilter(filters.Filter):
     def filter(self, qs: Any, value: date | datetime | None) -> Any:
         if value is None or isinstance(value, datetime):
             return super().filter(qs, value)
-        start = datetime.combine(value, time.min, UTC)
-        if self.lookup_expr == "gte":
-            return qs.filter(**{f"{self.field_name}__gte": start})
+        is_start = self.lookup_expr == "gte"
         try:
-            return qs.filter(**{f"{self.field_name}__lt": start + timedelta(days=1)})
-        except OverflowError:  # the last day that there is
+            day = value if is_start else value + timedelta(days=1)
+            zones = ServiceArea.objects.order_by().values_list("time_zone", flat=True).distinct()
+            bounds = {zone: _midnight(day, zone) for zone in zones}
+        except OverflowError:  # the first or last day that there is
             return qs
+        lookup = f"{self.field_name}__{'gte' if is_start else 'lt'}"
+        if len(set(bounds.values())) > 1:
+            # Beside the condition for all areas, which has the index.
+            own = [Q(service_area__time_zone=zone, **{lookup: at}) for zone, at in bounds.items()]
+            qs = qs.filter(reduce(or_, own))
+        widest = min if is_start else max
+        return qs.filter(**{lookup: widest(bounds.values())}) if bounds else qs
+
+
+def _midnight(day: date, time_zone: str) -> datetime:
+    """When a day begins. Raises OverflowError outside of the years 1 to 9999."""
+    return datetime.combine(day, time.min, ZoneInfo(time_zone)).astimezone(UTC)
 
 
 SEARCHES = ("q", "search")
@@ -144,7 +162,8 @@ OrderFilter.base_filters["from"] = PeriodFilter(
 OrderFilter.base_filters["to"] = PeriodFilter(
     "created_at",
     "lte",
-    "Placed until: a time with its offset, or a date, which includes the whole UTC day.",
+    "Placed until: a time with its offset, or a date, which includes the whole day. Days are those "
+    "of the time zone of each order's area.",
 )
 
 

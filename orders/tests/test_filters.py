@@ -1,11 +1,12 @@
 """Filters of the lists of orders and jobs, and query parameters that do not exist."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
 
+from fleet.models import ServiceArea
 from orders.api.serializers import OrderInput
 from orders.models import Order
 from orders.states import Status
@@ -90,6 +91,23 @@ def test_updated_since_needs_an_offset(ops: APIClient) -> None:
     for bad, code in (("2026-03-01T12:00:00", "naive"), ("yesterday", "invalid")):
         [error] = refusal(ops, {"updated_since": bad})["errors"]
         assert (error["field"], error["code"]) == ("updated_since", code)
+
+
+def test_a_day_is_that_of_the_orders_area(ops: APIClient) -> None:
+    accra, berlin = OrderFactory(), OrderFactory()
+    ServiceArea.objects.update(time_zone="Africa/Accra")
+    area = ServiceArea.objects.create(
+        name="Berlin", time_zone="Europe/Berlin", polygon=accra.service_area.polygon
+    )
+    # The clocks of Berlin go forward on 29 March: that day has 23 hours.
+    late = datetime(2026, 3, 29, 22, 30, tzinfo=UTC)
+    Order.objects.update(created_at=late)
+    Order.objects.filter(pk=berlin.pk).update(service_area=area)
+    assert ids(ops, **{"from": "2026-03-29", "to": "2026-03-29"}) == [str(accra.pk)]
+    assert ids(ops, **{"from": "2026-03-30"}) == [str(berlin.pk)]
+    Order.objects.update(created_at=late - timedelta(hours=1))
+    assert len(ids(ops, **{"from": "2026-03-29", "to": "2026-03-29"})) == 2
+    assert len(ids(ops, **{"from": "0001-01-01"})) == 2
 
 
 def test_from_and_to_take_whole_days_or_instants(ops: APIClient) -> None:
