@@ -32,8 +32,8 @@ MAX_CUSTOMER_CHANGES = 20
 def change_details(order_id: UUID, details: dict[str, Any], *, by: Actor) -> lifecycle.Done:
     """Change some of the fields in DETAILS. Raises Refused once the drone has launched.
 
-    A corrected phone number or e-mail address was somebody else's: the link gets a new id, and the
-    customer a message with it.
+    A corrected phone number or e-mail address belonged to another person: the link gets a new id,
+    and the customer a message with it.
     """
     corrected = False
 
