@@ -25,6 +25,7 @@ from dispatch.missions import live_missions, publishing_pause
 from dispatch.missions.bridge import (
     FLOWN,
     OVER,
+    RETRYABLE_STATUSES,
     UNKNOWN,
     Answer,
     BridgeNotAsked,
@@ -44,7 +45,8 @@ from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor
 from wingxtra.outbox import Claim, ClaimLost
 from wingxtra.problems import Conflict, NotFound, Unavailable
 
-SERVER_ERROR = 500
+# A mission that waits with one of these was refused once after an unanswered try (`_ask_again`).
+REFUSALS = set(range(400, 500)) - RETRYABLE_STATUSES
 PAUSES_S = (1, 2, 4, 8, 16, 32, 60)
 NOT_ASKED_PAUSE_S = 5.0
 NOT_FLOWN = (OVER - FLOWN) | {UNKNOWN}
@@ -92,9 +94,10 @@ def submit(order_id: UUID, *, by: Actor) -> MissionPart:
     if order is None:
         raise NotFound
     job = lifecycle.job_of(order)
-    Mission.objects.filter(pk=job.mission_intent_id, state__in=(State.HELD, State.PENDING)).update(
-        state=State.PENDING, next_try_at=now
+    waiting = Mission.objects.filter(
+        pk=job.mission_intent_id, state__in=(State.HELD, State.PENDING)
     )
+    waiting.exclude(bridge_status__in=REFUSALS).update(state=State.PENDING, next_try_at=now)
     publish(job.mission_intent_id, by=by)
     part = MissionPart.objects.with_related().filter(job=job.pk).first()
     if part is None:
@@ -149,14 +152,14 @@ def _send(claim: Claim[Mission], part: MissionPart, by: Actor) -> None:
 
 
 def _has_unclear_try(mission: Mission) -> bool:
-    """Whether ground control may still accept the try before this one: its answer was lost."""
-    status = mission.bridge_status
-    return mission.tries > 0 and (status is None or status >= SERVER_ERROR)
+    """Whether ground control may still accept an earlier try: none was accepted or refused."""
+    return mission.tries > 0 and mission.bridge_status not in REFUSALS
 
 
 def _ask_again(claim: Claim[Mission], answer: Answer) -> None:
     """A refusal proves nothing about an earlier try that was not answered: ground control may
-    accept that one a moment later. So the next refusal counts, once that try must be over.
+    accept that one a moment later. So the next refusal counts, once that try must be over; also a
+    person (`submit`) waits for that.
 
     Raises ClaimLost.
     """

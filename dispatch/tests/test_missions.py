@@ -207,7 +207,10 @@ def test_a_refusal_after_an_unanswered_try_starts_no_other_drone(bridge: Simulat
     publishing.publish(intent.pk, now=later())
     assert (stored(order).status, mission_of(order).state) == (Status.ASSIGNED, State.PENDING)
     assert MissionPart.objects.get().live
-    # Not before the first try must be over at ground control.
+    # Not before the first try must be over at ground control; not even if a person asks.
+    with pytest.raises(Unavailable, match="an earlier try was not answered and may count"):
+        publishing.submit(order.pk, by=SYSTEM)
+    assert mission_of(order).tries == 2
     assert mission_of(order).next_try_at > timezone.now() + timedelta(seconds=5)
     publishing.publish(intent.pk, now=later())
     assert stored(order).status == Status.MISSION_SUBMITTED
