@@ -8,8 +8,8 @@ from wingxtra.accounts.identity import Actor, ActorKind
 from wingxtra.problems import FieldProblem
 
 TEST_MODE = Actor(ActorKind.SYSTEM, "test mode")
-# Scenarios about the promise set `deliver_by` themselves, this long after work may start: a promise
-# of an hour would not be broken by a flight of a minute.
+# Scenarios about the promise set `deliver_by` themselves, this long after work may start. A test
+# flight takes a minute, so it cannot be late for the usual promise of an hour.
 PROMISES: dict[str, timedelta] = {
     Scenario.AT_RISK: timedelta(seconds=80),
     Scenario.LATE: timedelta(seconds=40),

@@ -35,7 +35,7 @@ SECONDS = float(os.environ.get("FUZZ_SECONDS", "120"))
 CASES_AT_ONCE = 50
 OTHERS = {"customer_name": "Zebedee Quartermain", "customer_phone": "+233209998877"}
 OUTSIDE = ("merchant-login", "merchant-logout", "merchant-password")
-# Of the merchant's order. A test order gets no drone.
+# The drone of the merchant's order; a test order gets none.
 STATES = {
     "merchant": [Status.QUEUED, Status.VALIDATED, Status.ASSIGNED, Status.ARRIVED, Status.FAILED],
     "merchant-test": [Status.QUEUED, Status.VALIDATED, Status.CANCELED],

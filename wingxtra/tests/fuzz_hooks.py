@@ -43,7 +43,7 @@ def _meaning(name: str, value: Any) -> Any:
 # cannot express that, so the schema does not say it. Such calls prove nothing.
 @schemathesis.hook
 def filter_case(context: Any, case: Any) -> bool:
-    """Of the whole case: the phase `coverage` asks no filter of its parts."""
+    """Filters the whole case: the phase `coverage` asks no filter of its parts."""
     query = {name: value for name, value in (case.query or {}).items() if name != "cursor"}
     return not any(value in ("", [""]) for value in query.values())
 

@@ -65,7 +65,7 @@ def email_of(length: int) -> str:
 
 
 def order_body(**more: str) -> dict[str, object]:
-    """Of an order within the service area of the factories."""
+    """The body of an order inside the service area of the factories."""
     return {
         "pickup_lat": 5.6037,
         "pickup_lng": -0.1870,
