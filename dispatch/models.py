@@ -139,6 +139,20 @@ class Mission(Outgoing):
     id = models.UUIDField(primary_key=True, editable=False, help_text="The intent_id.")
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.DELIVERY)
     drone = models.ForeignKey(Drone, on_delete=models.PROTECT, related_name="missions")
+    return_to = models.ForeignKey(
+        Hub,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="The hub that receives the drone.",
+    )
+    alternate = models.ForeignKey(
+        Hub,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="The hub for a drone that cannot reach that one.",
+    )
     body = models.JSONField(help_text="The contract, exactly as sent.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     tries = models.PositiveIntegerField(default=0)

@@ -1,5 +1,7 @@
 """Drones, their kinds, their hubs and their holds."""
 
+from typing import Any
+
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.validators import ArrayMinLengthValidator
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -108,7 +110,7 @@ class DroneKind(models.Model):
 
 
 class Hub(models.Model):
-    """The base of drones: they start, land and charge there."""
+    """Where drones stand: they start, land and charge there."""
 
     name = models.CharField(max_length=80, unique=True)
     lat = models.FloatField(validators=LATITUDE)
@@ -124,6 +126,18 @@ class Hub(models.Model):
         blank=True,
         validators=[MinValueValidator(1)],
         help_text="How many drones may be between assignment and take-off here. Empty: any number.",
+    )
+    pads = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="How many drones have room here. Empty: any number.",
+    )
+    chargers = models.PositiveSmallIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="How many drones charge here at once. Empty: any number.",
     )
 
     class Meta:
@@ -157,7 +171,16 @@ class Drone(models.Model):
         ],
     )
     kind = models.ForeignKey(DroneKind, on_delete=models.PROTECT, related_name="drones")
-    hub = models.ForeignKey(Hub, on_delete=models.PROTECT, related_name="drones")
+    hub = models.ForeignKey(
+        Hub, on_delete=models.PROTECT, related_name="drones", help_text="Where it stands."
+    )
+    base = models.ForeignKey(
+        Hub,
+        on_delete=models.PROTECT,
+        related_name="based_drones",
+        blank=True,
+        help_text="Where it belongs. Empty for a new drone: its hub.",
+    )
     active = models.BooleanField(default=True, help_text="Off: out of service; the record is kept.")
     grounded_at = models.DateTimeField(null=True, editable=False)
     grounded_by = models.CharField(max_length=160, blank=True, editable=False)
@@ -182,6 +205,11 @@ class Drone(models.Model):
 
     def __str__(self) -> str:
         return self.drone_id
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.base_id is None:
+            self.base_id = self.hub_id
+        super().save(*args, **kwargs)
 
     @property
     def is_grounded(self) -> bool:

@@ -58,7 +58,9 @@ def settle(orders: int, drones: int, areas: int) -> DroneTable:
             kinds[load_kg] = DroneKind.objects.create(
                 name=f"{load_kg} kg", payload_types=["PARCEL", "MEDICINE"], **physics
             )
-        rows.append(Drone(drone_id=fleet.drone_id[i], kind=kinds[load_kg], hub=hubs[place]))
+        hub = hubs[place]
+        drone = Drone(drone_id=fleet.drone_id[i], kind=kinds[load_kg], hub=hub, base=hub)
+        rows.append(drone)
     Drone.objects.bulk_create(rows)
     place_orders(trips, area_of)
     return fleet

@@ -43,6 +43,12 @@ class ServiceArea(models.Model):
     dispatch_paused = models.BooleanField(
         default=False, help_text="No automatic dispatch in this area while this is on."
     )
+    network = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="A drone lands at the hub of this area that is best for the next orders. Off: it "
+        "flies home to its base.",
+    )
     time_zone = models.CharField(
         max_length=64,
         default=default_time_zone,

@@ -40,11 +40,14 @@ class Legs(NamedTuple):
 
 
 def legs_of(drones: DroneTable, trips: TripTable, d: Ints, t: Ints) -> tuple[Legs, Legs, Legs]:
-    """The three legs of every pair: to the pickup, to the door, and home."""
+    """The three legs of every pair: to the pickup, to the door, and to where the drone lands."""
     each = slice(None)
     pickup, door = (trips.pickup_lat, trips.pickup_lng), (trips.dropoff_lat, trips.dropoff_lng)
     to_pickup = Legs(drones.lat[d], drones.lng[d], pickup[0][t], pickup[1][t], each)
     to_door = Legs(*pickup, *door, t)
+    lands = np.isfinite(trips.landing_lat)
+    if lands.any():
+        return to_pickup, to_door, _landing_legs(drones, trips, d, t, lands)
     hubs, hub = np.unique([drones.home_lat, drones.home_lng], axis=1, return_inverse=True)
     count = hubs.shape[1]
     if count * len(trips) > len(d):
@@ -54,6 +57,15 @@ def legs_of(drones: DroneTable, trips: TripTable, d: Ints, t: Ints) -> tuple[Leg
         hub_lat, hub_lng = np.repeat(hubs, len(trips), axis=1)
         home = Legs(door_lat, door_lng, hub_lat, hub_lng, hub[d] * len(trips) + t)
     return to_pickup, to_door, home
+
+
+def _landing_legs(drones: DroneTable, trips: TripTable, d: Ints, t: Ints, lands: Bools) -> Legs:
+    """From the door to the trip's hub, or home for a trip without one."""
+    if lands.all():
+        return Legs(trips.dropoff_lat, trips.dropoff_lng, trips.landing_lat, trips.landing_lng, t)
+    lat = np.where(lands[t], trips.landing_lat[t], drones.home_lat[d])
+    lng = np.where(lands[t], trips.landing_lng[t], drones.home_lng[d])
+    return Legs(trips.dropoff_lat[t], trips.dropoff_lng[t], lat, lng, slice(None))
 
 
 def zones_in_the_way(

@@ -133,6 +133,7 @@ class DroneTable(Table):
 class TripTable(Table):
     """Pickup, drop point and payload of trips. payload_type: one bit. area: index of its area.
     longest_cm, middle_cm, shortest_cm: the sides of the parcel, 0 (the default) if not known.
+    landing_lat, landing_lng: the hub that receives the drone; NaN, the default: its home.
 
     Raises ValueError if a coordinate, a weight or a type is missing.
     """
@@ -147,6 +148,8 @@ class TripTable(Table):
     longest_cm: Floats = 0.0  # type: ignore[assignment]  # becomes a column
     middle_cm: Floats = 0.0  # type: ignore[assignment]
     shortest_cm: Floats = 0.0  # type: ignore[assignment]
+    landing_lat: Floats = np.nan  # type: ignore[assignment]
+    landing_lng: Floats = np.nan  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         Table.__post_init__(self)

@@ -159,7 +159,7 @@ def test_a_dry_run_shows_its_plan_on_a_map(visit: Callable[..., Page], city: Sce
 
 def test_the_map_moves_500_drones_without_delays(visit: Callable[..., Page], city: Scene) -> None:
     hub, kind = city.drones[0].hub, city.drones[0].kind
-    many = [Drone(drone_id=f"WX-MANY-{n:03d}", hub=hub, kind=kind) for n in range(500)]
+    many = [Drone(drone_id=f"WX-MANY-{n:03d}", hub=hub, base=hub, kind=kind) for n in range(500)]
     Drone.objects.bulk_create(many)
 
     def show_all(step: int) -> None:
