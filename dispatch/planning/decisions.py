@@ -68,9 +68,9 @@ def _decision(
         order=order,
         outcome=Outcome.UNASSIGNED,
         runners_up=[
-            _figures(result, int(p)) | {"regret": _regret(result, int(p))}
-            for p in result.plan.runners_up[i]
-            if p >= 0
+            _figures(result, int(pair)) | {"regret": _regret(float(regret))}
+            for pair, regret in zip(result.plan.runners_up[i], result.plan.regret[i], strict=True)
+            if pair >= 0
         ],
         ruled_out=obstacles.counts,
         nearest=obstacles.nearest,
@@ -153,9 +153,8 @@ def _figures(result: PlanResult, pair: int) -> dict[str, Any]:
     }
 
 
-def _regret(result: PlanResult, pair: int) -> float | None:
+def _regret(regret: float) -> float | None:
     """The minimum cost of choosing this pair instead, in weighted seconds. None if an order would
     lose its drone to it.
     """
-    regret = float(result.plan.regret[pair])
     return round(regret, 1) if np.isfinite(regret) else None

@@ -110,7 +110,7 @@ def write_telemetry(fleet: DroneTable) -> None:
 
 
 @pytest.mark.parametrize(
-    ("orders", "drones", "areas", "limit_s"), [(1000, 200, 4, 0.3), (10_000, 5000, 4, 8.0)]
+    ("orders", "drones", "areas", "limit_s"), [(1000, 200, 4, 0.2), (10_000, 5000, 4, 5.0)]
 )
 def test_a_whole_run(orders, drones, areas, limit_s):
     """From loading to committed assignments, jobs, events, decisions and intents, with log lines

@@ -510,7 +510,7 @@ def test_plans_of_every_shape_have_a_valid_certificate(orders, drones, able, wai
 
 def test_control_a_suboptimal_plan_leaves_a_gap(monkeypatch):
     """The bound does not depend on the solver: a wrong solver leaves a gap."""
-    monkeypatch.setattr("dispatch.planning.matching.best", lambda pairs: np.array([0, 3]))
+    monkeypatch.setattr("dispatch.planning.matching.solved", lambda pairs: np.array([0, 3]))
     of = problem(
         [fresh("URGENT"), fresh("URGENT")],
         2,
