@@ -25,6 +25,7 @@ from pod import codes, images, whereabouts
 from pod.models import ProofOfDelivery
 from pod.whereabouts import Whereabouts
 from wingxtra.accounts.identity import Actor
+from wingxtra.database import statements
 from wingxtra.problems import Conflict, NotFound, Problem
 
 LINK_MAX_AGE_S = 300
@@ -176,7 +177,7 @@ class _Recorder:
         # After the delivery the drone's position is no evidence.
         is_there = order.status in AT_THE_DROP_POINT
         drone = whereabouts.of_the_drone(order, self.fleet, timezone.now()) if is_there else None
-        return ProofOfDelivery.objects.create(
+        proof = ProofOfDelivery(
             order_id=order.pk,
             method=self.evidence.method,
             confirmed_by=self.evidence.confirmed_by,
@@ -189,6 +190,8 @@ class _Recorder:
             recorded_by=str(self.by),
             **_drone_columns(drone),
         )
+        statements.insert([proof])
+        return proof
 
     def result(self) -> Recorded:
         """Raises WrongCode."""

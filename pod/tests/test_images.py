@@ -48,6 +48,15 @@ def test_a_photo_is_turned_upright_and_loses_its_exif() -> None:
     assert b"Secret" not in data
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_large_photo_is_kept_smaller_and_upright(kind: str) -> None:
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = 6
+    large = encoded(Image.new("RGB", (4000, 2000), "teal"), kind, exif=exif)
+
+    assert opened(images.photo(large)).size == (1024, 2048)
+
+
 def test_text_and_files_appended_to_a_picture_are_removed() -> None:
     text = PngImagePlugin.PngInfo()
     text.add_text("Comment", "SecretText")
