@@ -20,7 +20,6 @@ from orders.tests.loading import browser_of, drone_of, far_hub, loader_at
 from tracking.tests.test_merchant_fuzz import (
     CASES,
     CASES_AT_ONCE,
-    FORMS_AT_ONCE,
     OTHERS,
     SECONDS,
     Forms,
@@ -28,6 +27,7 @@ from tracking.tests.test_merchant_fuzz import (
     odd,
     rolled_back,
     send,
+    some_of,
 )
 
 pytestmark = pytest.mark.django_db
@@ -67,7 +67,7 @@ def tried(scene: Scene, draw: st.DataObject) -> list[int]:
     assert page.status_code < 500
     found = []
     forms = Forms(body_of(page).decode(), page.request["PATH_INFO"]).found
-    for form in draw.draw(st.lists(st.sampled_from(forms), min_size=1, max_size=FORMS_AT_ONCE)):
+    for form in some_of(forms, draw):
         aims = [form.path, form.path.replace(str(own.pk), str(scene.hidden.pk))]
         answer = send(client, form, draw.draw(st.sampled_from(aims), "path"), draw)
         _refuse_secrets(answer, own, scene.hidden)

@@ -41,6 +41,7 @@ CASES = 2_000
 FORMS_AT_ONCE = 6
 OTHERS = {"customer_name": "Zebedee Quartermain", "customer_phone": "+233209998877"}
 OUTSIDE = ("merchant-login", "merchant-logout", "merchant-password")
+LOGOUTS = (reverse("merchant-logout"), reverse("loading-leave"))
 # The drone of the merchant's order; a test order gets none.
 STATES = {
     "merchant": [Status.QUEUED, Status.VALIDATED, Status.ASSIGNED, Status.ARRIVED, Status.FAILED],
@@ -140,7 +141,7 @@ def tried(scene: Scene, draw: st.DataObject) -> list[int]:
     assert page.status_code < 500
     forms = Forms(body_of(page).decode(errors="replace"), path).found or [Form("get", path)]
     found = []
-    for form in draw.draw(st.lists(st.sampled_from(forms), min_size=1, max_size=FORMS_AT_ONCE)):
+    for form in some_of(forms, draw):
         # The same form for the other merchant's order, too.
         aims = [form.path, form.path.replace(str(own.pk), str(hidden.pk))]
         answer = send(client, form, draw.draw(st.sampled_from(aims), "path"), draw)
@@ -148,6 +149,12 @@ def tried(scene: Scene, draw: st.DataObject) -> list[int]:
         found.append(int(answer.status_code))
     assert Order.objects.filter(pk=hidden.pk, updated_at=hidden.updated_at).exists()
     return found
+
+
+def some_of(forms: list[Form], draw: st.DataObject) -> list[Form]:
+    """The logout last: the forms after it would only lead to the login."""
+    some = draw.draw(st.lists(st.sampled_from(forms), min_size=1, max_size=FORMS_AT_ONCE), "forms")
+    return sorted(some, key=lambda form: form.path in LOGOUTS)
 
 
 def refuse_secrets(answer: Any, hidden: Order) -> None:
