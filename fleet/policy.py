@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from fleet.feasibility.rules import LostLinkBehavior, Priority, Rules
 from wingxtra.accounts.identity import SYSTEM, Actor
+from wingxtra.database.statements import Statement
 
 
 def _number(default: float, low: float, high: float, text: str, **options: Any) -> Any:
@@ -230,7 +231,13 @@ def ensure_first_version(**_: Any) -> None:
 
 def current() -> Rules:
     """The current rules. One statement."""
-    return Policy.objects.get(pk=1).rules()
+    policy = _CURRENT.first()
+    if policy is None:
+        raise Policy.DoesNotExist
+    return policy.rules()
+
+
+_CURRENT = Statement(lambda: Policy.objects.filter(pk=1).order_by())
 
 
 @transaction.atomic

@@ -22,6 +22,7 @@ from orders.models import DeliveryEvent, DeliveryJob, Order, Store
 from orders.states import EventType, Happened
 from wingxtra.accounts.identity import Actor
 from wingxtra.database import bulk, statements
+from wingxtra.database.statements import Statement
 from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound, Problem
 
 # A reported time that is corrected by more than this is kept in the event as `reported_at`.
@@ -124,6 +125,8 @@ def free_drones(drone_ids: Iterable[str]) -> set[str]:
 
 
 def locked(order_ids: Sequence[UUID], *, skip_locked: bool = False) -> list[Order]:
+    if len(order_ids) == 1 and not skip_locked:
+        return _locked_one(*order_ids)
     orders = list(
         Order.objects.select_for_update(skip_locked=skip_locked, no_key=True)
         .filter(pk__in=order_ids)
@@ -134,6 +137,22 @@ def locked(order_ids: Sequence[UUID], *, skip_locked: bool = False) -> list[Orde
     jobs = DeliveryJob.objects.in_bulk({o.current_job_id for o in orders if o.current_job_id})
     for order in orders:
         order.current_job = jobs[order.current_job_id] if order.current_job_id else None
+    return orders
+
+
+# Compiled once: almost each change of an order makes them.
+_LOCKED = Statement(
+    lambda order_id: Order.objects.select_for_update(no_key=True).filter(pk=order_id).order_by(),
+    order_id=UUID,
+)
+_JOB = Statement(lambda job_id: DeliveryJob.objects.filter(pk=job_id).order_by(), job_id=UUID)
+
+
+def _locked_one(order_id: UUID) -> list[Order]:
+    orders = _LOCKED.all(order_id=order_id)
+    for order in orders:
+        job_id = order.current_job_id
+        order.current_job = _JOB.first(job_id=job_id) if job_id else None
     return orders
 
 

@@ -37,7 +37,7 @@ class ProofAdmin(ReadOnlyAdmin):
             return format_html(
                 '<a class="wx-link" href="{0}" rel="noreferrer">{0}</a>', proof.photo_url
             )
-        return "Stored by us." if proof.image else "—"
+        return "Stored by us." if proof.has_picture else "—"
 
     @admin.display(description="Drone")
     def drone(self, proof: ProofOfDelivery) -> str:

@@ -10,6 +10,7 @@ from django.db.models.fields.files import FieldFile
 from orders.api.serializers import event_json, order_json
 from orders.models import Order
 from orders.states import EventType
+from pod import images
 from pod.models import ProofOfDelivery
 from pod.sketch import Place, Sketch, drawn
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
@@ -27,7 +28,7 @@ def record_context(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
         {**event_json(event, to), "label": EventType(event.type).label}
         for event in order.events.all()
     ]
-    picture, is_missing = embedded(proof.image) if proof else ("", False)
+    picture, is_missing = _picture(proof) if proof else ("", False)
     return {
         "order": order,
         "order_json": order_json(order, to, now),
@@ -43,6 +44,13 @@ def record_context(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
     }
 
 
+def _picture(proof: ProofOfDelivery) -> tuple[str, bool]:
+    """As `embedded`."""
+    if proof.strokes and not proof.image:
+        return _data_url("image/svg+xml", images.drawn(proof.strokes)), False
+    return embedded(proof.image)
+
+
 def embedded(picture: FieldFile) -> tuple[str, bool]:
     """The picture as a data: URL, because a saved page outlives a link; and whether it is lost."""
     if not picture:
@@ -50,9 +58,13 @@ def embedded(picture: FieldFile) -> tuple[str, bool]:
     kind = TYPES[str(picture.name).rpartition(".")[2]]
     try:
         with picture.open("rb") as file:
-            return f"data:{kind};base64,{base64.b64encode(file.read()).decode()}", False
+            return _data_url(kind, file.read()), False
     except FileNotFoundError:
         return "", True
+
+
+def _data_url(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _flight(order: Order) -> Sketch:

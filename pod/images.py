@@ -1,27 +1,25 @@
-"""Uploaded pictures: decoded, checked and encoded again. Pure: bytes in, bytes out.
+"""Pictures. Uploads: decoded, checked and encoded again. Signatures by finger: drawn as SVG.
 
-Only the pixels are kept: no EXIF, no GPS position, no comments, no second file appended to the
-first.
+Pure: bytes in, bytes out. Only the pixels of an upload are kept: no EXIF, no GPS position, no
+comments, no second file appended to the first.
 """
 
-import math
 from io import BytesIO
+from itertools import chain
 
-from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
+import msgspec
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_BYTES = 8 * 1024 * 1024
 MAX_SIDE_PX = 4096
+# A larger picture is kept smaller: encoding 16 million pixels takes a third of a second.
+KEPT_SIDE_PX = 2048
 JPEG_QUALITY = 85
 
 Stroke = list[list[float]]
-Point = tuple[float, float]
 SIGNATURE_SIZE_PX = (600, 240)
 SIGNATURE_MARGIN_PX = 20
 PEN_PX = 4
-# Drawn larger and scaled down, because Pillow draws lines with jagged edges.
-OVERSAMPLING = 3
-# Long lines across the whole paper cost the most: 400 take about 25 ms.
-MAX_DRAWN_POINTS, MIN_BETWEEN_ENDS = 400, 100
 
 
 class BadImage(ValueError):
@@ -44,67 +42,49 @@ def signature(data: bytes) -> bytes:
 
 def refuse_empty(strokes: list[Stroke]) -> None:
     """Raises BadImage when the strokes have no extent, as after a single tap."""
-    if len({(x, y) for stroke in strokes for x, y in stroke}) < 2:
+    first = strokes[0][0]
+    if not any(point != first for stroke in strokes for point in stroke):
         raise BadImage("nothing_drawn", "Nothing was drawn. Please sign with your finger.")
 
 
 def drawn(strokes: list[Stroke]) -> bytes:
-    """Draw strokes (lists of [x, y], y downwards, any unit) as a PNG, scaled without distortion.
+    """Strokes (lists of [x, y], y downwards, any unit) as an SVG picture of SIGNATURE_SIZE_PX,
+    scaled without distortion. They must have an extent: see `refuse_empty`.
 
-    Takes at most 50 ms of processor time for up to 200 strokes: the points are thinned first.
-    Raises BadImage when the strokes have no extent.
+    The JSON of the numbers becomes the text of the lines, which takes 2 ms for 10,000 points.
     """
-    refuse_empty(strokes)
-    size = (SIGNATURE_SIZE_PX[0] * OVERSAMPLING, SIGNATURE_SIZE_PX[1] * OVERSAMPLING)
-    image = Image.new("L", size, "white")
-    pen = ImageDraw.Draw(image)
-    radius = PEN_PX * OVERSAMPLING / 2
-    for points in _thinned(_on_paper(strokes, size)):
-        pen.line(points, fill="black", width=PEN_PX * OVERSAMPLING, joint="curve")
-        for x, y in (points[0], points[-1]):
-            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill="black")
-    out = BytesIO()
-    image.reduce(OVERSAMPLING).save(out, "PNG")
-    return out.getvalue()
-
-
-def _on_paper(strokes: list[Stroke], size: tuple[int, int]) -> list[list[Point]]:
-    """The strokes in the middle of a paper of this size, as large as its margin allows."""
-    xs = [x for stroke in strokes for x, _ in stroke]
-    ys = [y for stroke in strokes for _, y in stroke]
+    xs, ys = zip(*chain.from_iterable(strokes), strict=True)
     left, top = min(xs), min(ys)
     extent = (max(xs) - left, max(ys) - top)
-    margin = SIGNATURE_MARGIN_PX * OVERSAMPLING
-    scale = min(
-        (side - 2 * margin) / length
-        for side, length in zip(size, extent, strict=True)
-        if length > 0
+    width_px, height_px = SIGNATURE_SIZE_PX
+    # The unit of the strokes per pixel.
+    unit = max(
+        length / (side - 2 * SIGNATURE_MARGIN_PX)
+        for side, length in zip(SIGNATURE_SIZE_PX, extent, strict=True)
     )
-    at_x, at_y = ((side - e * scale) / 2 for side, e in zip(size, extent, strict=True))
-    return [[(at_x + (x - left) * scale, at_y + (y - top) * scale) for x, y in s] for s in strokes]
+    width, height = width_px * unit, height_px * unit
+    x, y = left - (width - extent[0]) / 2, top - (height - extent[1]) / 2
+    paper = f'x="{x}" y="{y}" width="{width}" height="{height}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width_px}" height="{height_px}" '
+        f'viewBox="{x} {y} {width} {height}"><rect {paper} fill="white"/>'
+        f'<g fill="none" stroke="black" stroke-width="{PEN_PX * unit}" stroke-linecap="round" '
+        f'stroke-linejoin="round">{_lines(strokes)}</g></svg>'
+    ).encode()
 
 
-def _thinned(strokes: list[list[Point]]) -> list[list[Point]]:
-    """Without points that a pen of this width hides, and about MAX_DRAWN_POINTS in all.
-
-    The ends of each stroke stay, and MIN_BETWEEN_ENDS points between all ends.
-    """
-    apart = [_apart(stroke) for stroke in strokes]
-    between = max(MIN_BETWEEN_ENDS, MAX_DRAWN_POINTS - 2 * len(apart))
-    every = math.ceil(sum(map(len, apart)) / between)
-    return [[*points[:-1:every], points[-1]] for points in apart]
-
-
-def _apart(points: list[Point]) -> list[Point]:
-    kept = [points[0]]
-    for point in points[1:-1]:
-        if math.dist(kept[-1], point) >= PEN_PX * OVERSAMPLING / 3:
-            kept.append(point)
-    return [*kept, points[-1]]
+def _lines(strokes: list[Stroke]) -> str:
+    # A tap is a line without a length; its round ends make it a dot.
+    lines = [stroke if len(stroke) > 1 else stroke * 2 for stroke in strokes]
+    points = msgspec.json.encode(lines).decode()[3:-3]  # without the outer [[[ and ]]]
+    points = points.replace("]],[[", '"/><polyline points="').replace("],[", " ")
+    return f'<polyline points="{points}"/>'
 
 
 def _decoded(data: bytes, formats: list[str]) -> Image.Image:
-    """The upright image. Checks the size in the header before decoding. Raises BadImage."""
+    """The upright image, at most KEPT_SIDE_PX on a side. Checks the size in the header before
+    decoding. Raises BadImage.
+    """
     names = " or ".join(formats)
     if len(data) > MAX_BYTES:
         raise BadImage(
@@ -120,6 +100,7 @@ def _decoded(data: bytes, formats: list[str]) -> Image.Image:
                 f"The picture is {image.width} x {image.height} pixels; "
                 f"at most {MAX_SIDE_PX} on a side are accepted. Send a smaller one.",
             )
+        image.thumbnail((KEPT_SIDE_PX, KEPT_SIDE_PX), Image.Resampling.BOX, reducing_gap=1.0)
         image.load()
         return ImageOps.exif_transpose(image)
     except UnidentifiedImageError as error:
@@ -145,5 +126,5 @@ def _encoded(image: Image.Image, kind: str) -> bytes:
     else:
         canvas.paste(image.convert("RGB"))
     out = BytesIO()
-    canvas.save(out, kind, quality=JPEG_QUALITY, optimize=True)
+    canvas.save(out, kind, quality=JPEG_QUALITY)
     return out.getvalue()

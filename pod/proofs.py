@@ -6,12 +6,12 @@ double taps are serialized, and the second finds the proof of the first.
 """
 
 import hashlib
-import json
 import uuid
 from dataclasses import dataclass, field
 from typing import Any, Self
 from uuid import UUID
 
+import msgspec
 from django.core import signing
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
@@ -25,6 +25,7 @@ from pod import codes, images, whereabouts
 from pod.models import ProofOfDelivery
 from pod.whereabouts import Whereabouts
 from wingxtra.accounts.identity import Actor
+from wingxtra.database import statements
 from wingxtra.problems import Conflict, NotFound, Problem
 
 LINK_MAX_AGE_S = 300
@@ -44,10 +45,6 @@ class Evidence:
     note: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     typed: str | None = field(default=None, repr=False)
-
-    @property
-    def has_picture(self) -> bool:
-        return bool(self.image or self.strokes)
 
     @classmethod
     def code(cls, typed: str, **details: Any) -> Self:
@@ -73,11 +70,11 @@ class Evidence:
 
     @classmethod
     def drawn_signature(cls, strokes: list[images.Stroke], **details: Any) -> Self:
-        """A signature by finger; drawn when it can be accepted. Raises images.BadImage."""
+        """A signature by finger. Raises images.BadImage."""
         images.refuse_empty(strokes)
         return cls(
             PodRequirement.SIGNATURE,
-            _fingerprint(json.dumps(strokes)),
+            _fingerprint(msgspec.json.encode(strokes)),
             strokes=strokes,
             **details,
         )
@@ -120,7 +117,7 @@ def record(order_id: UUID, evidence: Evidence, *, by: Actor) -> Recorded:
     is not at the drop point and not delivered), Conflict (it has another proof), and WrongCode
     after the try is committed.
     """
-    if evidence.has_picture and (first := _first_proof(_found(order_id), evidence)):
+    if evidence.image and (first := _first_proof(_found(order_id), evidence)):
         return Recorded(first, is_new=False)
     # The file is written before the transaction: a slow disk must not hold the order's lock.
     recorder = _Recorder(evidence, _store(evidence), whereabouts.newest_picture(), by)
@@ -146,8 +143,8 @@ def proof_of_token(token: str) -> ProofOfDelivery:
         order_id = signing.loads(token, salt=LINK_SALT, max_age=LINK_MAX_AGE_S)
     except signing.BadSignature as error:
         raise LinkExpired from error
-    proof = ProofOfDelivery.objects.filter(pk=order_id).exclude(image="").first()
-    if proof is None:
+    proof = ProofOfDelivery.objects.filter(pk=order_id).first()
+    if proof is None or not proof.has_picture:
         raise LinkExpired
     return proof
 
@@ -180,7 +177,7 @@ class _Recorder:
         # After the delivery the drone's position is no evidence.
         is_there = order.status in AT_THE_DROP_POINT
         drone = whereabouts.of_the_drone(order, self.fleet, timezone.now()) if is_there else None
-        return ProofOfDelivery.objects.create(
+        proof = ProofOfDelivery(
             order_id=order.pk,
             method=self.evidence.method,
             confirmed_by=self.evidence.confirmed_by,
@@ -193,6 +190,8 @@ class _Recorder:
             recorded_by=str(self.by),
             **_drone_columns(drone),
         )
+        statements.insert([proof])
+        return proof
 
     def result(self) -> Recorded:
         """Raises WrongCode."""
@@ -212,7 +211,7 @@ def _found(order_id: UUID) -> Order:
 def _first_proof(order: Order, evidence: Evidence) -> ProofOfDelivery | None:
     """The order's proof if it is the same; None if this can be its first one. Raises otherwise.
 
-    Called without the lock before a picture is drawn and stored, and again under it.
+    Called without the lock before a picture is stored, and again under it.
     """
     first = _proof_of(order)
     if first is None:
@@ -271,11 +270,10 @@ def refuse_unless_at_the_drop_point(order: Order) -> None:
 
 def _store(evidence: Evidence) -> str:
     """Store the picture under a random name; returns the name, "" without a picture."""
-    if not evidence.has_picture:
+    if not evidence.image:
         return ""
-    picture = evidence.image or images.drawn(evidence.strokes or [])
     suffix = "jpg" if evidence.method == PodRequirement.PHOTO else "png"
-    return default_storage.save(f"proofs/{uuid.uuid4()}.{suffix}", ContentFile(picture))
+    return default_storage.save(f"proofs/{uuid.uuid4()}.{suffix}", ContentFile(evidence.image))
 
 
 def _discard(stored_as: str) -> None:

@@ -1,9 +1,10 @@
 """Input and output of the API for proofs."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
+import msgspec
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.urls import reverse
@@ -21,7 +22,12 @@ MAX_POINTS = 10_000
 MAX_COORDINATE = 100_000
 # The largest body with a signature of MAX_POINTS.
 SIGNATURE_MAX_BYTES = 256 * 1024
+# Lists and numbers of such a body, with some more, so that a few points too many are named as such.
+SIGNATURE_MAX_VALUES = 4 * MAX_POINTS
 MAX_METADATA_CHARACTERS = 4_000
+
+Coordinate = Annotated[float, msgspec.Meta(ge=-MAX_COORDINATE, le=MAX_COORDINATE)]
+Stroke = Annotated[list[tuple[Coordinate, Coordinate]], msgspec.Meta(min_length=1)]
 
 POINT = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
 STROKES = {"type": "array", "items": {"type": "array", "items": POINT}, "maxItems": MAX_STROKES}
@@ -41,7 +47,9 @@ class Strokes(serializers.Field[Any, Any, Any, Any]):
             self.fail("invalid")
         if len(data) > MAX_STROKES or sum(map(len, data)) > MAX_POINTS:
             self.fail("too_long")
-        if not data or not all(stroke and all(map(_is_point, stroke)) for stroke in data):
+        try:
+            msgspec.convert(data, type=Annotated[list[Stroke], msgspec.Meta(min_length=1)])
+        except (msgspec.ValidationError, OverflowError):
             self.fail("invalid")
         return data
 
@@ -214,7 +222,7 @@ def _details_of(data: dict[str, Any]) -> dict[str, Any]:
 def proof_json(proof: ProofOfDelivery) -> dict[str, Any]:
     """The proof as ProofAnswer, with a new link to its picture."""
     url = proof.photo_url or None
-    if proof.image:
+    if proof.has_picture:
         path = reverse("pod-image", args=[proofs.image_token(proof)])
         url = f"{settings.PUBLIC_BASE_URL}{path}"
     answer = {
@@ -225,16 +233,3 @@ def proof_json(proof: ProofOfDelivery) -> dict[str, Any]:
         "created_at": proof.created_at,
     }
     return dict(ProofAnswer(answer).data)  # type: ignore[arg-type]
-
-
-def _is_point(point: Any) -> bool:
-    return (
-        isinstance(point, list)
-        and len(point) == 2
-        and all(
-            isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and abs(value) <= MAX_COORDINATE
-            for value in point
-        )
-    )

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from io import BytesIO
 from uuid import UUID
 
 from django.http import FileResponse, HttpResponse
@@ -17,7 +18,13 @@ from rest_framework.response import Response
 from orders.models import Order
 from pod import images, proofs
 from pod.evidence import record_context
-from pod.serializers import ProofAnswer, ProofInput, evidence, proof_json
+from pod.serializers import (
+    SIGNATURE_MAX_VALUES,
+    ProofAnswer,
+    ProofInput,
+    evidence,
+    proof_json,
+)
 from wingxtra.accounts.identity import Caller
 from wingxtra.api.parsers import StrictJsonParser
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
@@ -34,6 +41,7 @@ class Pod(ApiView):
     # A wrong code is refused but counted, so a refusal must not roll back. A retry is safe: it
     # creates no second proof.
     one_transaction = False
+    max_values = SIGNATURE_MAX_VALUES
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
         if request.content_type.startswith("multipart/"):
@@ -82,8 +90,13 @@ class PodImage(PublicView):
 
     @extend_schema(responses={(200, "image/*"): OpenApiTypes.BINARY})
     def get(self, request: Request, token: str) -> FileResponse:
-        picture = proofs.proof_of_token(token).image
-        answer = FileResponse(picture.open("rb"), filename=str(picture.name).rpartition("/")[2])
+        proof = proofs.proof_of_token(token)
+        if proof.image:
+            name = str(proof.image.name).rpartition("/")[2]
+            answer = FileResponse(proof.image.open("rb"), filename=name)
+        else:
+            drawing = BytesIO(images.drawn(proof.strokes or []))
+            answer = FileResponse(drawing, filename="signature.svg", content_type="image/svg+xml")
         answer["Cache-Control"] = "private, no-store"
         answer["Content-Security-Policy"] = "default-src 'none'; sandbox"
         answer["Referrer-Policy"] = "no-referrer"

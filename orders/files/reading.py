@@ -23,6 +23,7 @@ from wingxtra.problems import FieldProblem, Problem
 MAX_ROWS = 1_000
 MAX_BYTES = 2_000_000
 MAX_MEMBERS = MAX_ROWS * 60
+MAX_VALUES = 2 * MAX_MEMBERS
 BOM = "\ufeff"
 SEPARATORS = (";", ",")
 
@@ -165,7 +166,7 @@ def _json_rows(text: str) -> list[Row]:
     is_list = text.lstrip().startswith("[")
     try:
         whole = f'{{"orders":{text}}}' if is_list else text
-        found = decode(whole.encode(), max_members=MAX_MEMBERS)
+        found = decode(whole.encode(), max_members=MAX_MEMBERS, max_values=MAX_VALUES)
     except ParseError as error:
         detail = str(error.detail).replace("The body", "The file", 1)
         raise Unreadable("not_json", detail) from error

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from io import BytesIO
+from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
@@ -45,6 +46,15 @@ def test_a_photo_is_turned_upright_and_loses_its_exif() -> None:
     assert not opened(data).getexif()
     assert b"Exif" not in data
     assert b"Secret" not in data
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_large_photo_is_kept_smaller_and_upright(kind: str) -> None:
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = 6
+    large = encoded(Image.new("RGB", (4000, 2000), "teal"), kind, exif=exif)
+
+    assert opened(images.photo(large)).size == (1024, 2048)
 
 
 def test_text_and_files_appended_to_a_picture_are_removed() -> None:
@@ -117,22 +127,29 @@ def test_any_bytes_are_accepted_or_refused_without_a_crash(data: bytes, start: b
     assert opened(taken).format == "JPEG"
 
 
-def test_a_drawn_signature_is_rendered_within_its_margins() -> None:
-    drawn = opened(images.drawn([[[0, 0], [100, 30], [200, 0]], [[40, 10], [41, 12]]]))
+def view_box(svg: bytes) -> list[float]:
+    return [float(number) for number in ElementTree.fromstring(svg).attrib["viewBox"].split()]
 
-    assert drawn.size == images.SIGNATURE_SIZE_PX
-    ink = Image.eval(drawn.convert("L"), lambda value: 255 * (value < 128)).getbbox()
-    assert ink is not None
-    width, height = images.SIGNATURE_SIZE_PX
-    margin = images.SIGNATURE_MARGIN_PX - images.PEN_PX
-    assert margin <= ink[0] < ink[2] <= width - margin
-    assert margin <= ink[1] < ink[3] <= height - margin
+
+def test_a_drawn_signature_is_in_the_middle_of_its_paper() -> None:
+    svg = images.drawn([[[0, 0], [100, 30], [200, 0]], [[40, 10], [41, 12]], [[50, 20]]])
+
+    x, y, width, height = view_box(svg)
+    assert width / height == pytest.approx(2.5)
+    assert (x + width / 2, y + height / 2) == pytest.approx((100, 15))
+    assert 200 / width == pytest.approx(560 / 600)  # as wide as the margins allow
+    lines = ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}polyline")
+    assert [line.attrib["points"] for line in lines] == [
+        "0,0 100,30 200,0",
+        "40,10 41,12",
+        "50,20 50,20",  # a tap is a dot
+    ]
 
 
 @pytest.mark.parametrize("strokes", [[[[5, 5]]], [[[5, 5], [5, 5]], [[5, 5]]]])
 def test_a_tap_is_no_signature(strokes: list[images.Stroke]) -> None:
     with pytest.raises(images.BadImage, match="Nothing was drawn"):
-        images.drawn(strokes)
+        images.refuse_empty(strokes)
 
 
 coordinate = st.floats(-10_000, 10_000)
@@ -140,10 +157,14 @@ stroke = st.lists(st.tuples(coordinate, coordinate).map(list), min_size=1, max_s
 
 
 @given(strokes=st.lists(stroke, min_size=1, max_size=8))
-def test_every_drawing_becomes_a_picture_of_the_same_size(strokes: list[images.Stroke]) -> None:
+def test_every_drawing_is_within_its_paper(strokes: list[images.Stroke]) -> None:
     points = {tuple(point) for stroke in strokes for point in stroke}
     if len(points) == 1:
         with pytest.raises(images.BadImage):
-            images.drawn(strokes)
-    else:
-        assert opened(images.drawn(strokes)).size == images.SIGNATURE_SIZE_PX
+            images.refuse_empty(strokes)
+        return
+    images.refuse_empty(strokes)
+    left, top, width, height = view_box(images.drawn(strokes))
+    for x, y in points:
+        assert left <= x <= left + width
+        assert top <= y <= top + height

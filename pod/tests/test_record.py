@@ -15,7 +15,7 @@ from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders.models import Order
 from orders.states import PodRequirement, Status
 from orders.tests.factories import order_in
-from pod import proofs, sketch
+from pod import proofs, sketch, testmode
 from wingxtra.accounts.identity import Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import (
     MerchantFactory,
@@ -69,9 +69,9 @@ def test_a_merchant_reads_order_timeline_and_proof_on_one_page():
         "<svg",
     ):
         assert text in found
-    picture = re.search(r'src="data:image/png;base64,([^"]+)"', found)
+    picture = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', found)
     assert picture
-    assert base64.b64decode(picture[1]).startswith(b"\x89PNG")
+    assert base64.b64decode(picture[1]).startswith(b"<svg")
     # Merchants see neither staff nor drones.
     assert DRONE_ID not in found
     assert "operator-efua" not in found
@@ -112,9 +112,11 @@ def test_the_record_loads_nothing_and_is_not_cached():
 
 @pytest.mark.django_db
 def test_a_missing_picture_is_reported_on_the_record(media: Path):
-    order = signed_order()
-    for stored in media.glob("proofs/*"):
-        stored.unlink()
+    order = order_in(Status.ARRIVED)
+    photo = proofs.Evidence.photo(testmode.sample())
+    proofs.record(order.pk, photo, by=Actor(ActorKind.USER, "operator-efua"))
+    (stored,) = media.glob("proofs/*")
+    stored.unlink()
     assert "not in the storage any more" in page(api_client(UserFactory(ops=True)), order)
 
 

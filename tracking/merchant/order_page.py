@@ -204,7 +204,7 @@ def _proof(order: Order, now: datetime) -> dict[str, Any] | None:
     proof = ProofOfDelivery.objects.filter(order=order).first()
     if proof is None:
         return None
-    image = reverse("pod-image", args=[proofs.image_token(proof)]) if proof.image else ""
+    image = reverse("pod-image", args=[proofs.image_token(proof)]) if proof.has_picture else ""
     return {
         "method": proof.get_method_display(),
         "confirmed_by": proof.confirmed_by,

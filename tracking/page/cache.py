@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import redis
@@ -32,6 +33,7 @@ from pod.models import Case
 from tracking.page import public
 from tracking.page.texts import Situation, Stage
 from wingxtra import redis_client
+from wingxtra.database.statements import Statement
 from wingxtra.problems import NotFound
 
 log = structlog.get_logger(__name__)
@@ -174,37 +176,55 @@ def _canonical(tracking_id: str) -> str:
     return canonical
 
 
+# Compiled once: strangers make these, and compiling costs several times what reading costs.
+_ORDER = Statement(
+    lambda tracking_id: Order.objects.filter(public_tracking_id=tracking_id).order_by(),
+    tracking_id=str,
+)
+_SHOWN = Statement(
+    lambda tracking_id: (
+        Order.objects.select_related(
+            "current_job", "merchant", "proof", "one_time_code", "service_area"
+        )
+        .annotate(is_contradicted=discrepancies.contradicted())
+        .filter(public_tracking_id=tracking_id)
+        .order_by()
+    ),
+    tracking_id=str,
+)
+_EVENTS = Statement(
+    lambda order_id: (
+        DeliveryEvent.objects.filter(order_id=order_id)
+        .only("type", "occurred_at", "payload")
+        .order_by("id")
+    ),
+    order_id=UUID,
+)
+
+
 def order_of(tracking_id: str) -> Order:
     """The order behind the link. Raises NotFound like `fetch`."""
     canonical = canonical_id(tracking_id)
-    order = Order.objects.filter(public_tracking_id=canonical).first() if canonical else None
+    order = _ORDER.first(tracking_id=canonical) if canonical else None
     if order is None:
         raise NotFound("delivery")
     return order
 
 
 def _build(tracking_id: str, now: datetime) -> Copy:
-    order = (
-        Order.objects.select_related(
-            "current_job", "merchant", "proof", "one_time_code", "service_area"
-        )
-        .annotate(is_contradicted=discrepancies.contradicted())
-        .filter(public_tracking_id=tracking_id)
-        .first()
-    )
+    order: Any = _SHOWN.first(tracking_id=tracking_id)
     if order is None:
         raise NotFound("delivery")
     doubted = order.is_contradicted or order.hold_code != ""
-    events = DeliveryEvent.objects.filter(order=order).order_by("id")
     log = [
         public.LogEntry(
-            EventType(kind),
-            at,
-            held=bool(payload.get("hold")),
-            outcome=payload.get("outcome", ""),
-            inferred=bool(payload.get("inferred")),
+            EventType(event.type),
+            event.occurred_at,
+            held=bool(event.payload.get("hold")),
+            outcome=event.payload.get("outcome", ""),
+            inferred=bool(event.payload.get("inferred")),
         )
-        for kind, at, payload in events.values_list("type", "occurred_at", "payload")
+        for event in _EVENTS.all(order_id=order.pk)
     ]
     rules = policy.current()
     # The API always answers in LANGUAGE_CODE: the request that fills the cache must not decide.

@@ -6,12 +6,12 @@ cross-site request forgery.
 """
 
 import hashlib
-import json
 from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from typing import Any
 
+import msgspec
 import segno
 import structlog
 from django.conf import settings
@@ -246,7 +246,7 @@ def _sign(order: Order, form: QueryDict) -> str:
     if len(text) > SIGNATURE_MAX_BYTES:
         raise Invalid([FieldProblem("signature", "too_long", "This signature is too long.")])
     try:
-        strokes = json.loads(text)
+        strokes = msgspec.json.decode(text)
     except (ValueError, RecursionError):
         strokes = None
     if strokes == []:

@@ -17,7 +17,12 @@ from rest_framework.response import Response
 from orders.api.serializers import Degrees
 from orders.models import Order
 from orders.states import Holder, Status
-from pod.serializers import SIGNATURE_MAX_BYTES, CodeInput, SignatureInput
+from pod.serializers import (
+    SIGNATURE_MAX_BYTES,
+    SIGNATURE_MAX_VALUES,
+    CodeInput,
+    SignatureInput,
+)
 from tracking.page import cache, customer, headers, limits
 from tracking.page.limits import Kind
 from wingxtra import redis_client
@@ -155,6 +160,7 @@ class Sign(CustomersPost):
     """Receive with a signature, as the strokes of a finger."""
 
     max_body_bytes = SIGNATURE_MAX_BYTES
+    max_values = SIGNATURE_MAX_VALUES
 
     @extend_schema(request=SignatureInput, responses=TrackingAnswer)
     def post(self, request: Request, tracking_id: str) -> Response:

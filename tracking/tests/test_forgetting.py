@@ -125,6 +125,8 @@ def all_kinds_of_orders() -> list[Order]:
     with_photo = order_of(PodRequirement.PHOTO)
     elsewhere = proofs.Evidence.linked_photo("https://photos.example/1.jpg", **ABOUT)
     proofs.record(with_photo.pk, elsewhere, by=CUSTOMER)
+    with_file = order_of(PodRequirement.PHOTO)
+    proofs.record(with_file.pk, proofs.Evidence.photo(photo(), **ABOUT), by=SYSTEM)
     confirmed = order_of(PodRequirement.OPERATOR_CONFIRM)
     word = proofs.Evidence.confirmation("Yaa Asantewaa", note=ABOUT["note"])
     proofs.record(confirmed.pk, word, by=SYSTEM)
@@ -137,7 +139,7 @@ def all_kinds_of_orders() -> list[Order]:
         canceled.pk, by=SYSTEM, reason=CancelReason.ADDRESS_PROBLEM, note="Adwoa's dog bites."
     )
     failed = order_of(PodRequirement.NONE, Status.FAILED)
-    return [with_signature, with_code, with_photo, confirmed, canceled, failed]
+    return [with_signature, with_code, with_photo, with_file, confirmed, canceled, failed]
 
 
 def test_nothing_personal_is_left_in_the_database_or_among_the_files(media: Path):

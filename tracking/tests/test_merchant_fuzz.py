@@ -27,20 +27,29 @@ from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
 from tracking.tests.test_merchant_access import ARGUMENTS, MODES, client_of, names, user_of
+from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import Merchant
+from wingxtra.accounts.tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "120"))
 CASES_AT_ONCE = 50
+# `make fuzz` goes on until there are as many.
+CASES = 2_000
+# Forms that are sent one after another, as the same visitor: each is a case.
+FORMS_AT_ONCE = 6
 OTHERS = {"customer_name": "Zebedee Quartermain", "customer_phone": "+233209998877"}
 OUTSIDE = ("merchant-login", "merchant-logout", "merchant-password")
+LOGOUTS = (reverse("merchant-logout"), reverse("loading-leave"))
 # The drone of the merchant's order; a test order gets none.
 STATES = {
     "merchant": [Status.QUEUED, Status.VALIDATED, Status.ASSIGNED, Status.ARRIVED, Status.FAILED],
     "merchant-test": [Status.QUEUED, Status.VALIDATED, Status.CANCELED],
 }
 
+OTHER_ROLES = (Role.LOADER, Role.READONLY, Role.OPS, Role.ADMIN)
+roles = st.sampled_from(["merchant"] * 12 + [*OTHER_ROLES, "stranger"])
 odd = st.text(max_size=40) | st.sampled_from(
     ["", " ", "0", "-1", "1e999", "nan", "\x00", "ä" * 300, "k" * 70_000, "'\"<script>", "％", "²"]
 )
@@ -59,6 +68,7 @@ class Form:
 
     method: str
     path: str
+    id: str = ""
     fields: dict[str, list[str]] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
 
@@ -73,16 +83,22 @@ class Forms(HTMLParser):
         has = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.found.append(
-                Form(has.get("method", "get").lower(), has.get("action") or self.path)
+                Form(
+                    has.get("method", "get").lower(),
+                    has.get("action") or self.path,
+                    has.get("id", ""),
+                )
             )
         elif tag == "option" and self._select:
             self.found[-1].fields[self._select].append(has.get("value", ""))
         elif self.found and has.get("name"):
             self._select = has["name"] if tag == "select" else ""
+            named = (form for form in self.found if form.id and form.id == has.get("form"))
+            form = next(named, self.found[-1])
             if has.get("type") == "file":
-                self.found[-1].files.append(has["name"])
+                form.files.append(has["name"])
             elif tag in ("input", "select", "textarea", "button"):
-                known = self.found[-1].fields.setdefault(has["name"], [])
+                known = form.fields.setdefault(has["name"], [])
                 known += [has["value"]] if has.get("value") else []
 
 
@@ -96,38 +112,56 @@ class Scene:
             mode: order_in(Status.QUEUED, merchant=other, live_mode=live, **OTHERS)
             for mode, live in MODES.items()
         }
-        self.session = client_of(user_of(self.mine)).cookies
+        users = {
+            "merchant": user_of(self.mine),
+            **{role: UserFactory(role=role) for role in OTHER_ROLES},
+        }
+        self.sessions = {role: client_of(user).cookies for role, user in users.items()}
 
-    def client(self) -> Client:
+    def client(self, role: str) -> Client:
         client = Client(raise_request_exception=False)
-        client.cookies = self.session.copy()
+        if role in self.sessions:
+            client.cookies = self.sessions[role].copy()
         return client
 
 
-def tried(scene: Scene, draw: st.DataObject) -> int:
-    """One form of one page, filled in somehow, by a merchant who must see nothing of another's.
+def tried(scene: Scene, draw: st.DataObject) -> list[int]:
+    """Some forms of one page, filled in somehow, by a merchant who must see nothing of another's,
+    or by a visitor who may not open the page.
 
-    Returns the status of the answer.
+    Returns the status of each answer.
     """
     mode = draw.draw(st.sampled_from(sorted(MODES)), "mode")
     name = draw.draw(st.sampled_from([*names, *OUTSIDE]), "page")
-    hidden, client = scene.hidden[mode], scene.client()
+    hidden, client = scene.hidden[mode], scene.client(draw.draw(roles, "role"))
     status = draw.draw(st.sampled_from(STATES[mode]), "status")
     own = order_in(status, merchant=scene.mine, live_mode=MODES[mode])
     path = _path(name, mode, scene.mine, own)
     page = client.get(path)
     assert page.status_code < 500
     forms = Forms(body_of(page).decode(errors="replace"), path).found or [Form("get", path)]
-    form = draw.draw(st.sampled_from(forms), "form")
-    # The same form for the other merchant's order, too.
-    aims = [form.path, form.path.replace(str(own.pk), str(hidden.pk))]
-    answer = _send(client, form, draw.draw(st.sampled_from(aims), "path"), draw)
+    found = []
+    for form in some_of(forms, draw):
+        # The same form for the other merchant's order, too.
+        aims = [form.path, form.path.replace(str(own.pk), str(hidden.pk))]
+        answer = send(client, form, draw.draw(st.sampled_from(aims), "path"), draw)
+        refuse_secrets(answer, hidden)
+        found.append(int(answer.status_code))
+    assert Order.objects.filter(pk=hidden.pk, updated_at=hidden.updated_at).exists()
+    return found
+
+
+def some_of(forms: list[Form], draw: st.DataObject) -> list[Form]:
+    """The logout last: the forms after it would only lead to the login."""
+    some = draw.draw(st.lists(st.sampled_from(forms), min_size=1, max_size=FORMS_AT_ONCE), "forms")
+    return sorted(some, key=lambda form: form.path in LOGOUTS)
+
+
+def refuse_secrets(answer: Any, hidden: Order) -> None:
     text = body_of(answer)
     assert answer.status_code < 500, text[:500]
     for secret in (*OTHERS.values(), hidden.public_tracking_id):
         assert secret.encode() not in text
-    assert Order.objects.filter(pk=hidden.pk, updated_at=hidden.updated_at).exists()
-    return int(answer.status_code)
 
 
 def body_of(answer: Any) -> bytes:
@@ -144,7 +178,7 @@ def _path(name: str, mode: str, merchant: Merchant, order: Order) -> str:
     return reverse(f"merchant:{name}", args=args, current_app=mode)
 
 
-def _send(client: Client, form: Form, path: str, draw: st.DataObject) -> Any:
+def send(client: Client, form: Form, path: str, draw: st.DataObject) -> Any:
     data: dict[str, Any] = {}
     for name, known in form.fields.items():
         values = st.sampled_from(known) | typed if known else typed
@@ -178,7 +212,7 @@ def try_all(cases: int) -> Counter[int]:
     @given(st.data())
     def case(draw: st.DataObject) -> None:
         with rolled_back():
-            answers[tried(scene, draw)] += 1
+            answers.update(tried(scene, draw))
 
     case()
     return answers
@@ -191,7 +225,7 @@ def test_some_random_forms_fail_in_no_page_and_show_nothing_of_another_merchant(
 @pytest.mark.fuzz
 def test_many_random_forms_fail_in_no_page_and_show_nothing_of_another_merchant() -> None:
     answers, ends_at = Counter[int](), time.monotonic() + SECONDS
-    while time.monotonic() < ends_at:
+    while time.monotonic() < ends_at or answers.total() < CASES:
         with rolled_back():
             answers += try_all(CASES_AT_ONCE)
     print(f"\nFUZZ {answers.total():6,} cases: the merchants' pages, by status {dict(answers)}")

@@ -1,26 +1,18 @@
-"""A drawn signature costs little processor time, and is drawn only when it can be accepted."""
+"""A drawn signature costs little processor time."""
 
-import math
 import random
 import time
 
 import pytest
 
-from orders import lifecycle
-from orders.states import PodRequirement, Status
-from orders.tests.factories import order_in
-from pod import images, proofs
-from pod.proofs import Evidence
+from orders.states import Status
+from pod import images
 from pod.serializers import MAX_POINTS, MAX_STROKES
 from tracking.tests.deliveries import secret_order
 from tracking.tests.test_forms import feedback, send
-from wingxtra.accounts.identity import CUSTOMER
 from wingxtra.accounts.tests.factories import api_client
-from wingxtra.problems import Conflict
 
-MAX_CPU_S = 0.05
-# Points that cannot be drawn, so that an attempt to draw them is noticed.
-UNDRAWABLE = [[[0.0, 0.0], [math.nan, math.nan]]]
+MAX_CPU_S = 0.01
 
 
 def to_and_fro(points: int) -> images.Stroke:
@@ -42,7 +34,7 @@ WORST = {
 
 
 @pytest.mark.parametrize("strokes", WORST.values(), ids=WORST)
-def test_the_worst_body_is_drawn_within_50_ms_of_processor_time(
+def test_the_worst_body_is_drawn_within_10_ms_of_processor_time(
     strokes: list[images.Stroke],
 ) -> None:
     spent_s = []
@@ -51,30 +43,6 @@ def test_the_worst_body_is_drawn_within_50_ms_of_processor_time(
         images.drawn(strokes)
         spent_s.append(time.process_time() - start_s)
     assert min(spent_s) < MAX_CPU_S
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("status", [Status.QUEUED, Status.ENROUTE, Status.FAILED])
-def test_nothing_is_drawn_for_an_order_that_takes_no_proof(status: Status) -> None:
-    order = order_in(status, pod_requirement=PodRequirement.SIGNATURE)
-    with pytest.raises(lifecycle.Refused):
-        proofs.record(order.pk, Evidence.drawn_signature(UNDRAWABLE), by=CUSTOMER)
-
-
-@pytest.mark.django_db
-def test_nothing_is_drawn_for_an_order_with_its_proof() -> None:
-    order = order_in(Status.ARRIVED, pod_requirement=PodRequirement.SIGNATURE)
-    proofs.record(order.pk, Evidence.confirmation("Kofi"), by=CUSTOMER)
-    with pytest.raises(Conflict, match="its proof already"):
-        proofs.record(order.pk, Evidence.drawn_signature(UNDRAWABLE), by=CUSTOMER)
-
-
-@pytest.mark.django_db
-def test_at_the_drop_point_it_is_drawn() -> None:
-    """The control of the two tests above."""
-    order = order_in(Status.ARRIVED, pod_requirement=PodRequirement.SIGNATURE)
-    with pytest.raises(ValueError, match="empty sequence"):
-        proofs.record(order.pk, Evidence.drawn_signature(UNDRAWABLE), by=CUSTOMER)
 
 
 @pytest.mark.django_db

@@ -21,7 +21,7 @@ from wingxtra.accounts.authentication import VERSION, ApiKeyAuthentication
 from wingxtra.accounts.identity import Caller
 from wingxtra.accounts.models import ApiKey
 from wingxtra.api import idempotency, throttling
-from wingxtra.api.parsers import bound_body
+from wingxtra.api.parsers import MAX_VALUES, bound_body
 from wingxtra.cache_version import Cached
 from wingxtra.page_policy import NO_PAGE
 from wingxtra.problems import FieldProblem, Invalid, NotFound
@@ -57,6 +57,8 @@ class ApiView(APIView):
     idempotent = True
     # None: API_MAX_BODY_BYTES.
     max_body_bytes: int | None = None
+    # Of a JSON body: see wingxtra/api/parsers.py.
+    max_values = MAX_VALUES
     # Query parameters beside those of the view's filters and pages. None: unknown ones are ignored.
     query_parameters: Collection[str] | None = ()
 

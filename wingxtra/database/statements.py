@@ -53,47 +53,71 @@ class Statement(Generic[M]):
 
     def first(self, **values: Any) -> M | None:
         """The queryset's first object for these parameters; None if there is none."""
-        sql, places, to_object = self._compiled
-        if not sql:
-            return None
-        given = [values[p.name] if isinstance(p, _Parameter) else p for p in places]
-        try:
-            row = _first_row(sql, given)
-        except NotSupportedError:
-            # A migration has changed a column's type since this connection prepared the statement.
-            if connection.in_atomic_block:
-                raise
-            forget_prepared()
-            row = _first_row(sql, given)
-        return None if row is None else to_object(row)
+        return next(iter(_objects(self._first, values)), None)
+
+    def all(self, **values: Any) -> list[M]:
+        """All objects of the queryset for these parameters."""
+        return _objects(self._all, values)
 
     @cached_property
-    def _compiled(self) -> tuple[str, list[Any], Callable[[Sequence[Any]], M]]:
-        """The SQL (empty if the queryset is always empty), a _Parameter or a constant for each
-        placeholder, and the function from a row to an object."""
+    def _first(self) -> "_Compiled":
+        return self._compiled(1)
+
+    @cached_property
+    def _all(self) -> "_Compiled":
+        return self._compiled(None)
+
+    def _compiled(self, at_most: int | None) -> "_Compiled":
         stand_ins = {name: _STAND_INS[kind]() for name, kind in self._kinds.items()}
-        query = self._queryset_of(**stand_ins)[:1].query
+        query = self._queryset_of(**stand_ins)[:at_most].query
         compiler = query.get_compiler(DEFAULT_DB_ALIAS)
         try:
             sql, values = compiler.as_sql()
         except EmptyResultSet:
-            return "", [], _nothing
+            return _Compiled("", [], _nothing)
         parameters = {value: _Parameter(name) for name, value in stand_ins.items()}
         missing = set(stand_ins) - {p.name for v in values if (p := parameters.get(v))}
         if missing:
             raise ValueError(f"The queryset does not use {', '.join(sorted(missing))} as given.")
-        return sql, [parameters.get(value, value) for value in values], _maker(compiler)
+        places = [parameters.get(value, value) for value in values]
+        return _Compiled(sql, places, _maker(compiler))
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """The SQL (empty if the queryset is always empty), a _Parameter or a constant for each
+    placeholder, and the function from a row to an object.
+    """
+
+    sql: str
+    places: list[Any]
+    to_object: Callable[[Sequence[Any]], Any]
+
+
+def _objects(statement: _Compiled, values: dict[str, Any]) -> list[Any]:
+    if not statement.sql:
+        return []
+    given = [values[p.name] if isinstance(p, _Parameter) else p for p in statement.places]
+    try:
+        rows = _rows(statement.sql, given)
+    except NotSupportedError:
+        # A migration has changed a column's type since this connection prepared the statement.
+        if connection.in_atomic_block:
+            raise
+        forget_prepared()
+        rows = _rows(statement.sql, given)
+    return [statement.to_object(row) for row in rows]
 
 
 def _nothing(_row: Sequence[Any]) -> Any:
     raise AssertionError("An empty queryset has no row.")
 
 
-def _first_row(sql: str, values: Sequence[Any]) -> Sequence[Any] | None:
+def _rows(sql: str, values: Sequence[Any]) -> list[Sequence[Any]]:
     with connection.prepared_cursor() as cursor:
         cursor.execute(sql, values)
-        row: Sequence[Any] | None = cursor.fetchone()
-        return row
+        rows: list[Sequence[Any]] = cursor.fetchall()
+        return rows
 
 
 def forget_prepared() -> None:
@@ -105,6 +129,7 @@ def forget_prepared() -> None:
 def _maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
     """A function from rows to objects, as in django.db.models.query.ModelIterable."""
     select, klass = compiler.select, compiler.klass_info
+    annotations = compiler.annotation_col_map.items()
     first, end = klass["select_fields"][0], klass["select_fields"][-1] + 1
     names = [column[0].target.attname for column in select[first:end]]
     related = get_related_populators(
@@ -126,6 +151,8 @@ def _maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
         made = klass["model"].from_db(DEFAULT_DB_ALIAS, names, row[first:end])
         for populator in related:
             populator.populate(row, made)
+        for name, place in annotations:
+            setattr(made, name, row[place])
         return made
 
     return to_object

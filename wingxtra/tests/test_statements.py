@@ -5,6 +5,7 @@ from datetime import datetime
 
 import pytest
 from django.db import IntegrityError, connections, transaction
+from django.db.models import Exists, OuterRef
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -48,6 +49,27 @@ def test_it_returns_none_without_a_row() -> None:
     assert keys_of("till 3").first(now=timezone.now(), hint="wx_live_none") is None
     empty = Statement(lambda hint: ApiKey.objects.none().filter(hint=hint), hint=str)
     assert empty.first(hint="wx_live_none") is None
+
+
+@pytest.mark.django_db
+def test_it_finds_all_rows_with_their_annotations_and_columns_left_out() -> None:
+    keys = [ApiKey.issue(name="till", role=Role.OPS)[0] for _ in range(3)]
+    named = Statement(
+        lambda name: (
+            ApiKey.objects.filter(name=name)
+            .annotate(also=Exists(ApiKey.objects.filter(pk=OuterRef("pk"), role=Role.OPS)))
+            .only("hint")
+            .order_by("pk")
+        ),
+        name=str,
+    )
+    with CaptureQueriesContext(connection) as captured:
+        found = named.all(name="till")
+        assert [(key.pk, key.hint) for key in found] == sorted((k.pk, k.hint) for k in keys)
+        assert all(key.also for key in found)
+    assert len(captured) == 1
+    assert found[0].role == Role.OPS  # a column that was left out is read when it is asked for
+    assert named.all(name="no such key") == []
 
 
 @pytest.mark.django_db
