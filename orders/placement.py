@@ -21,6 +21,7 @@ from fleet.feasibility.geometry import distance_m
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable, TripTable, payload_bits, sides
+from fleet.feasibility.winds import Winds
 from fleet.models import ServiceArea
 from orders import lifecycle, stores, unit_of_work
 from orders.models import Order
@@ -300,8 +301,8 @@ class _Flight:
             verdicts = _judge(book.best_drones, trips, book, at)
             if verdicts.able.any():
                 # The current wind refuses no order; it only changes the ETA, or removes it.
-                if book.wind_mps is not None and at <= now + WIND_VALID_FOR:
-                    verdicts = _judge(book.best_drones, trips, book, at, book.wind_mps)
+                if book.winds is not None and at <= now + WIND_VALID_FOR:
+                    verdicts = _judge(book.best_drones, trips, book, at, book.winds)
                 if not verdicts.able.any():
                     return cls([])
                 wait_s = (at - start).total_seconds()
@@ -317,10 +318,10 @@ def _judge(
     trips: TripTable,
     book: Rulebook,
     at: datetime,
-    wind_mps: float | None = None,
+    winds: Winds | None = None,
 ) -> Verdicts:
     pairs = judge.every_pair(len(drones), len(trips))
-    return judge.judge(drones, trips, *pairs, book.rules, book.zone_shapes, at, wind_mps)
+    return judge.judge(drones, trips, *pairs, book.rules, book.zone_shapes, at, winds)
 
 
 def _as_problems(verdicts: Verdicts) -> list[FieldProblem]:

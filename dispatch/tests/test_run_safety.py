@@ -62,7 +62,7 @@ class TestWind:
         wind(13.0)
         outcome = run()
         assert outcome.unassigned[0].ruled_out == [{"code": "too_windy", "drones": 1}]
-        assert "The wind is 13.0 m/s" in outcome.unassigned[0].why
+        assert "Wind 13 m/s (wind.json, 0 s ago), limit 12 m/s" in outcome.unassigned[0].why
         assert outcome.unassigned[0].nearest["reasons"][0]["code"] == "too_windy"
         wind(4.0)
         run()
@@ -111,7 +111,7 @@ class TestWind:
         assert stored(order).status == Status.QUEUED
         intent = Mission.objects.get(pk=intent.pk)
         assert intent.state == Mission.State.WITHDRAWN
-        assert "The wind is 13.0 m/s" in intent.bridge_answer
+        assert "Wind 13 m/s (wind.json, 0 s ago), limit 12 m/s" in intent.bridge_answer
         assert bridge.world.missions == {}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from fleet.feasibility.geometry import Floats, Ints
 from fleet.feasibility.rules import Rules
-from fleet.feasibility.tables import DroneTable, TripTable
+from fleet.feasibility.tables import DroneTable, Flown, TripTable
 
 GRAVITY_MPS2 = 9.81
 CLIMB_EFFICIENCY = 0.7  # from battery energy to potential energy
@@ -27,9 +27,11 @@ def figures_of(
     t: Ints,
     lengths_m: Floats,
     rules: Rules,
-    headwind_mps: float,
+    headwind_mps: Floats,
 ) -> Figures:
     """Distance, times and energy of each pair's flight over three legs of these lengths (3, P).
+
+    headwind_mps: (P,), against which each leg is flown.
 
     Each leg climbs to cruise altitude, cruises, and descends: to the ground at the pickup and at
     home, to the delivery altitude at the door. The drone hovers while the parcel is loaded and
@@ -38,13 +40,12 @@ def figures_of(
     needs the hover power.
     """
     to_pickup_m, to_door_m, home_m = lengths_m * rules.detour_factor
-    pace_spm = _pace_spm(drones, headwind_mps)
     lowering_m = max(0.0, rules.cruise_alt_m - rules.delivery_alt_m)
     up_s = rules.cruise_alt_m / drones.climb_speed_mps
     down_s = rules.cruise_alt_m / drones.descent_speed_mps
     lower_s, raise_s = lowering_m / drones.descent_speed_mps, lowering_m / drones.climb_speed_mps
 
-    pace = pace_spm[d]
+    pace = _pace_spm(drones.cruise_speed_mps[d], headwind_mps)
     carrying_s = rules.load_time_s + up_s + lower_s + rules.delivery_time_s
     to_pickup_s = (rules.launch_time_s + up_s + down_s)[d] + pace * to_pickup_m
     delivery_s = to_pickup_s + carrying_s[d] + pace * to_door_m
@@ -53,7 +54,7 @@ def figures_of(
     # All energies below are in percent of the full battery.
     pct_per_ws = 100 / (3600 * drones.battery_wh)
     hover_pct_per_s = drones.hover_power_w * pct_per_ws
-    cruise_pct_per_m = cruising_pct_per_m(drones, headwind_mps)[d]
+    cruise_pct_per_m = (drones.cruise_power_w * pct_per_ws)[d] * pace
     lift_pct_per_kg_m = GRAVITY_MPS2 / CLIMB_EFFICIENCY * pct_per_ws
     lift_empty_kg_m = drones.empty_mass_kg * (2 * rules.cruise_alt_m + lowering_m)
     empty_pct = (up_s + down_s + raise_s + down_s) * hover_pct_per_s
@@ -68,20 +69,42 @@ def figures_of(
         * ((carrying_s * hover_pct_per_s)[d] + to_door_m * cruise_pct_per_m)
         + payload_kg * (rules.cruise_alt_m * lift_pct_per_kg_m)[d]
     )
+    if trips.flown.any():
+        energy_pct = energy_pct - flown_pct(drones, trips, d, t, rules)
     return Figures(to_pickup_m + to_door_m + home_m, to_pickup_s, delivery_s, busy_s, energy_pct)
 
 
-def cruising_pct_per_m(drones: DroneTable, headwind_mps: float) -> Floats:
+def flown_pct(drones: DroneTable, trips: TripTable, d: Ints, t: Ints, rules: Rules) -> Floats:
+    """The part of each pair's energy that is behind it by `trips.flown`, cruising excepted: its
+    legs start where the drone is.
+    """
+    low_m = max(0.0, rules.cruise_alt_m - rules.delivery_alt_m)
+    pct_per_ws = 100 / (3600 * drones.battery_wh[d])
+    hover, lift = drones.hover_power_w[d] * pct_per_ws, GRAVITY_MPS2 / CLIMB_EFFICIENCY * pct_per_ws
+    climb_mps, descent_mps = drones.climb_speed_mps[d], drones.descent_speed_mps[d]
+    empty_kg, payload_kg = drones.empty_mass_kg[d], trips.payload_weight_kg[t]
+    loaded = (1 + payload_kg / empty_kg) ** 1.5 * hover
+    up_s, down_s = rules.cruise_alt_m / climb_mps, rules.cruise_alt_m / descent_mps
+    take_off = up_s * hover + empty_kg * rules.cruise_alt_m * lift
+    pickup = down_s * hover + (rules.load_time_s + up_s) * loaded
+    pickup += (empty_kg + payload_kg) * rules.cruise_alt_m * lift
+    drop = (low_m / descent_mps + rules.delivery_time_s) * loaded + low_m / climb_mps * hover
+    drop += empty_kg * low_m * lift
+    flown = trips.flown[t]
+    return (
+        (flown >= Flown.TAKE_OFF) * take_off
+        + (flown >= Flown.PICKUP) * pickup
+        + (flown >= Flown.DROP) * drop
+    )
+
+
+def cruising_pct_per_m(drones: DroneTable, headwind_mps: Floats) -> Floats:
     """Percent of each drone's (N,) full battery per metre of cruise without payload."""
-    pct: Floats = drones.cruise_power_w * _pace_spm(drones, headwind_mps)
+    pct: Floats = drones.cruise_power_w * _pace_spm(drones.cruise_speed_mps, headwind_mps)
     return pct * 100 / (3600 * drones.battery_wh)
 
 
-def headwind_of(wind_mps: float | None) -> float:
-    """The headwind to plan with; 0 if the wind is unknown or not measured."""
-    return wind_mps if wind_mps and np.isfinite(wind_mps) else 0.0
-
-
-def _pace_spm(drones: DroneTable, headwind_mps: float) -> Floats:
-    ahead_mps = drones.cruise_speed_mps - headwind_mps
+def _pace_spm(cruise_speed_mps: Floats, headwind_mps: Floats) -> Floats:
+    """Seconds per metre; NaN for a drone that makes no way against the wind."""
+    ahead_mps = cruise_speed_mps - headwind_mps
     return 1 / np.where(ahead_mps > 0, ahead_mps, np.nan)
