@@ -86,7 +86,7 @@ def soon(
     )
     verdicts = judge.judge(charged, trips, *pairs, rules, zones, at, winds)
     battery_pct = later.battery_pct[verdicts.d]
-    needed_pct = np.maximum(verdicts.energy_pct + rules.reserve_pct, rules.battery_min_pct)
+    needed_pct = np.maximum(verdicts.needed_pct + rules.reserve_pct, rules.battery_min_pct)
     wait_s = free_in_s[index][verdicts.d] + charge_s(
         np.maximum(0.0, needed_pct - battery_pct), rules
     )

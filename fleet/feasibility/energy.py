@@ -18,6 +18,7 @@ class Figures(NamedTuple):
     delivery_s: Floats
     busy_s: Floats
     energy_pct: Floats
+    needed_pct: Floats
 
 
 def figures_of(
@@ -33,11 +34,15 @@ def figures_of(
 
     headwind_mps: (P,), against which each leg is flown.
 
-    Each leg climbs to cruise altitude, cruises, and descends: to the ground at the pickup and at
-    home, to the delivery altitude at the door. The drone hovers while the parcel is loaded and
-    lowered. Power at mass m is the power at empty mass m0 times (m / m0) ** 1.5 (momentum theory of
-    the hovering rotor). Climbing adds m * g * v / CLIMB_EFFICIENCY to the hover power; descending
-    needs the hover power.
+    Each leg climbs to cruise altitude, cruises, and descends: to the ground at the pickup and where
+    the drone lands, to the delivery altitude at the door. The drone hovers while the parcel is
+    loaded and lowered. Power at mass m is the power at empty mass m0 times (m / m0) ** 1.5
+    (momentum theory of the hovering rotor). Climbing adds m * g * v / CLIMB_EFFICIENCY to the hover
+    power; descending needs the hover power.
+
+    The times and energy_pct are those of a delivery. needed_pct is the energy of a drop that fails:
+    the drone then waits for the loiter timeout and flies back with the parcel. That always takes
+    more than a delivery, because the parcel has a mass.
     """
     to_pickup_m, to_door_m, home_m = lengths_m * rules.detour_factor
     lowering_m = max(0.0, rules.cruise_alt_m - rules.delivery_alt_m)
@@ -61,22 +66,33 @@ def figures_of(
     empty_pct += lift_empty_kg_m * lift_pct_per_kg_m
     payload_kg = trips.payload_weight_kg[t]
     mass_ratio = 1 + payload_kg / drones.empty_mass_kg[d]
+    loaded = mass_ratio * np.sqrt(mass_ratio)
+    home_pct = home_m * cruise_pct_per_m
     energy_pct = (
         empty_pct[d]
-        + (to_pickup_m + home_m) * cruise_pct_per_m
-        + mass_ratio
-        * np.sqrt(mass_ratio)
-        * ((carrying_s * hover_pct_per_s)[d] + to_door_m * cruise_pct_per_m)
+        + to_pickup_m * cruise_pct_per_m
+        + home_pct
+        + loaded * ((carrying_s * hover_pct_per_s)[d] + to_door_m * cruise_pct_per_m)
         + payload_kg * (rules.cruise_alt_m * lift_pct_per_kg_m)[d]
     )
+    needed_pct = (
+        energy_pct
+        + loaded * (rules.loiter_timeout_s * hover_pct_per_s)[d]
+        + (loaded - 1) * (((raise_s + down_s) * hover_pct_per_s)[d] + home_pct)
+        + payload_kg * (lowering_m * lift_pct_per_kg_m)[d]
+    )
     if trips.flown.any():
-        energy_pct = energy_pct - flown_pct(drones, trips, d, t, rules)
-    return Figures(to_pickup_m + to_door_m + home_m, to_pickup_s, delivery_s, busy_s, energy_pct)
+        flown_pct, flown_failing_pct = _flown_pct(drones, trips, d, t, rules)
+        energy_pct, needed_pct = energy_pct - flown_pct, needed_pct - flown_failing_pct
+    way_m = to_pickup_m + to_door_m + home_m
+    return Figures(way_m, to_pickup_s, delivery_s, busy_s, energy_pct, needed_pct)
 
 
-def flown_pct(drones: DroneTable, trips: TripTable, d: Ints, t: Ints, rules: Rules) -> Floats:
-    """The part of each pair's energy that is behind it by `trips.flown`, cruising excepted: its
-    legs start where the drone is.
+def _flown_pct(
+    drones: DroneTable, trips: TripTable, d: Ints, t: Ints, rules: Rules
+) -> tuple[Floats, Floats]:
+    """The parts of energy_pct and needed_pct that are behind each pair by `trips.flown`, cruising
+    excepted: its legs start where the drone is.
     """
     low_m = max(0.0, rules.cruise_alt_m - rules.delivery_alt_m)
     pct_per_ws = 100 / (3600 * drones.battery_wh[d])
@@ -85,17 +101,20 @@ def flown_pct(drones: DroneTable, trips: TripTable, d: Ints, t: Ints, rules: Rul
     empty_kg, payload_kg = drones.empty_mass_kg[d], trips.payload_weight_kg[t]
     loaded = (1 + payload_kg / empty_kg) ** 1.5 * hover
     up_s, down_s = rules.cruise_alt_m / climb_mps, rules.cruise_alt_m / descent_mps
-    take_off = up_s * hover + empty_kg * rules.cruise_alt_m * lift
-    pickup = down_s * hover + (rules.load_time_s + up_s) * loaded
-    pickup += (empty_kg + payload_kg) * rules.cruise_alt_m * lift
-    drop = (low_m / descent_mps + rules.delivery_time_s) * loaded + low_m / climb_mps * hover
-    drop += empty_kg * low_m * lift
+    lower_s, raise_s = low_m / descent_mps, low_m / climb_mps
     flown = trips.flown[t]
-    return (
-        (flown >= Flown.TAKE_OFF) * take_off
-        + (flown >= Flown.PICKUP) * pickup
-        + (flown >= Flown.DROP) * drop
+    before_drop = (flown >= Flown.TAKE_OFF) * (up_s * hover + empty_kg * rules.cruise_alt_m * lift)
+    before_drop += (flown >= Flown.PICKUP) * (
+        down_s * hover
+        + (rules.load_time_s + up_s) * loaded
+        + (empty_kg + payload_kg) * rules.cruise_alt_m * lift
     )
+    at_drop = (lower_s + rules.delivery_time_s) * loaded
+    delivering = at_drop + raise_s * hover + empty_kg * low_m * lift
+    failing = at_drop + (rules.loiter_timeout_s + raise_s) * loaded
+    failing += (empty_kg + payload_kg) * low_m * lift
+    is_past_drop = flown >= Flown.DROP
+    return before_drop + is_past_drop * delivering, before_drop + is_past_drop * failing
 
 
 def cruising_pct_per_m(drones: DroneTable, headwind_mps: Floats) -> Floats:

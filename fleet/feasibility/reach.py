@@ -75,7 +75,7 @@ def _pairs_of_group(
         lng=trips.pickup_lng[here],
     )
     at_pickup = judge.judge(waiting, trips, np.arange(len(here)), here, rules, Zones([]), at, winds)
-    here, needed_pct = here[at_pickup.able], at_pickup.energy_pct[at_pickup.able]
+    here, needed_pct = here[at_pickup.able], at_pickup.needed_pct[at_pickup.able]
     # No drone of the group flies in less wind than this.
     least_mps = at_drones(winds, drones.take(group)).mps.min(keepdims=True)
     a_metre_pct = energy.cruising_pct_per_m(drones.take(group[:1]), least_mps)[0]

@@ -216,7 +216,7 @@ def _charge(mission: LiveMission, ahead: Verdicts, i: int, drain: float) -> Find
     if not mission.is_flying:
         below = _reason(ahead, i, Rule.BATTERY_BELOW_MINIMUM)
         return below or _reason(ahead, i, Rule.NOT_ENOUGH_ENERGY)
-    needed_pct = float(ahead.energy_pct[i]) * max(1.0, drain) + rules.reserve_pct
+    needed_pct = float(ahead.needed_pct[i]) * max(1.0, drain) + rules.reserve_pct
     if has_pct >= needed_pct:
         return None
     if not needed_pct - has_pct > LEEWAY_PCT:  # also if the need is not known, in too much wind
