@@ -124,6 +124,7 @@ def _inputs(table: DroneTable, i: int, rules: Rules, measured: Winds | None) -> 
         max_payload_kg=float(table.max_payload_kg[i]),
         payload_type="",
         zone="",
+        in_margin=False,
         wind_mps=wind_mps,
         max_wind_mps=float(wind_limit_mps(table, rules)[i]),
         wind_measured=where,

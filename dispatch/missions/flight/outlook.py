@@ -101,8 +101,22 @@ def judge_missions(
 
     drones: only the kinds count; position and charge are those of the missions.
     """
-    if not missions:
-        return []
+    # The margin to zones is for plans: a flight that passes beside a zone, or drifts into the
+    # margin, is not reported.
+    in_the_air = replace(book, rules=replace(book.rules, zone_margin_m=0.0))
+    outlooks: dict[int, Outlook] = {}
+    for is_flying, its_book in ((False, book), (True, in_the_air)):
+        rows = [i for i, mission in enumerate(missions) if mission.is_flying == is_flying]
+        if rows:
+            alike = [missions[i] for i in rows]
+            found = _outlooks(drones.take(rows), alike, its_book, now)
+            outlooks |= dict(zip(rows, found, strict=True))
+    return [outlooks[i] for i in range(len(missions))]
+
+
+def _outlooks(
+    drones: DroneTable, missions: Sequence[LiveMission], book: Rulebook, now: datetime
+) -> list[Outlook]:
     ahead = _judged(drones, missions, book, now)
     drain = _drain(drones, missions, ahead, book, now)
     return [_outlook(mission, ahead, i, float(drain[i]), now) for i, mission in enumerate(missions)]
@@ -183,9 +197,11 @@ def _zone(ahead: Verdicts, i: int, now: datetime) -> Finding:
     since = ""
     if starts_s > now.timestamp():
         since = f" from {datetime.fromtimestamp(starts_s, UTC):%H:%M} UTC on"
+    too_near = f"is nearer than {ahead.rules.zone_margin_m:.0f} m to"
+    where = too_near if ahead.inputs(i).in_margin else "lies across"
     return Reason(
         Rule.CROSSES_NO_FLY_ZONE.code,
-        f"The no-fly zone {zones.names[zone]} lies across what {drone_id} has still to fly{since}.",
+        f"The no-fly zone {zones.names[zone]} {where} what {drone_id} has still to fly{since}.",
     )
 
 
@@ -221,9 +237,10 @@ def _charge(mission: LiveMission, ahead: Verdicts, i: int, drain: float) -> Find
         return None
     if not needed_pct - has_pct > LEEWAY_PCT:  # also if the need is not known, in too much wind
         return UNSURE
+    fails = ", also if the drop fails" if mission.flown < Flown.DROP else ""
     message = (
-        f"{drone_id} needs {math.ceil(needed_pct)} % battery for what is left to fly, with the "
-        f"{rules.reserve_pct:.0f} % reserve, and has {math.floor(has_pct)} %."
+        f"{drone_id} needs {math.ceil(needed_pct)} % battery for what is left to fly{fails}, with "
+        f"the {rules.reserve_pct:.0f} % reserve, and has {math.floor(has_pct)} %."
     )
     if drain > 1:
         message += f" So far it has used {drain:.1f} times the charge that was planned."
