@@ -231,9 +231,7 @@ def test_a_shortage_in_the_air_is_reported_until_the_way_is_short_enough() -> No
     ((code, message),) = standing_doubts()
     assert code == "BATTERY"
     assert message.startswith("WX-DRN-001 needs ")
-    assert message.endswith(
-        "% battery for also if the drop fails, with the 20 % reserve, and has 22 %."
-    )
+    assert message.endswith("also if the drop fails, with the 20 % reserve, and has 22 %.")
     look()
     assert timeline(order).count("CONTRADICTION") == 1
     charge(order, battery_pct=60)

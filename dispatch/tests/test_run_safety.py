@@ -128,6 +128,9 @@ class TestWind:
             assert quoted[wind_mps].problems == [], "the wind of this hour refuses no order"
         assert quoted[8.0].eta_low_s > quoted[0.0].eta_low_s
         assert quoted[13.0].eta_low_s is None
+        assert quoted[8.0].held_up is None
+        assert quoted[13.0].held_up.code == "too_windy"
+        assert "Wind 13 m/s (wind.json, 0 s ago), limit 12" in quoted[13.0].held_up.message
 
     def test_rising_wind_stops_an_unsent_mission(self, wind, bridge):
         wind(3.0)
