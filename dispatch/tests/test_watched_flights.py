@@ -72,6 +72,7 @@ def fly_until(sky: Sky, order: Order, *statuses: Status) -> None:
         if stored(order).status in statuses:
             return
         sky.poll()
+        mission_watch.watch(timezone.now())
     raise AssertionError(sky.story(order))
 
 
@@ -93,6 +94,14 @@ def test_a_battery_drained_in_the_air_is_told_and_the_abort_brings_the_drone_hom
     fly_until(sky, order, Status.ABORTED)
     assert not Discrepancy.objects.filter(code="BATTERY", settled_at__isnull=True).exists()
     assert sky.stands_at_home(drone_id) or sky.world.ledger.aboard(drone_id)
+
+
+def test_a_flight_as_planned_raises_no_doubt(sky: Sky) -> None:
+    order = sent(sky)
+    for status in (Status.ENROUTE, Status.ARRIVED, Status.DELIVERED):
+        fly_until(sky, order, status)
+        assert lines() == []
+    assert not Discrepancy.objects.exists()
 
 
 def test_a_storm_before_launch_is_told_and_the_order_waits_until_it_is_over(
