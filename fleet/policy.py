@@ -67,7 +67,7 @@ class Policy(models.Model):
         "and flies around them automatically. Off: a trip that would cross one is ruled out.",
     )
     zone_margin_m = _number(
-        50, 5, 2000, "Distance that a detour keeps from a no-fly zone, in metres."
+        50, 5, 2000, "Distance that every flight keeps from no-fly zones, in metres."
     )
     dropoff_max_accuracy_m = _number(
         50, 1, 1000, "A captured drop point less accurate than this is refused, in metres."
@@ -142,7 +142,9 @@ class Policy(models.Model):
         help_text="Dispatch runs and their decisions are deleted after this many days.",
     )
     loiter_timeout_s = models.PositiveIntegerField(
-        default=180, help_text="How long the drone may wait at the drop point, in seconds."
+        default=180,
+        help_text="How long the drone may wait at the drop point when the drop fails, in seconds. "
+        "Every trip needs the charge for it.",
     )
     lost_link_behavior = models.CharField(
         max_length=8, choices=LostLinkBehavior, default=LostLinkBehavior.RTL

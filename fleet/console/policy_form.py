@@ -25,7 +25,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "max_wind_mps": "Wind limit (m/s)",
         "weather_max_age_s": "A wind reading counts for (s)",
         "detours_allowed": "Plan ways around no-fly zones",
-        "zone_margin_m": "Distance to zones on the way around (m)",
+        "zone_margin_m": "Distance to no-fly zones (m)",
         "loiter_timeout_s": "Loiter timeout (s)",
         "lost_link_behavior": "On a lost link, ask for",
     },

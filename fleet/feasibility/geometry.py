@@ -256,8 +256,9 @@ class Zones:
         west, south, east, north = self._bounds.T
         pad_y = margins.in_degrees(margins.outer_m(margin_m) + legs.bend_m)
         pad_x = pad_y / margins.lng_scale(np.maximum(-south, north) + pad_y)
-        beside = (west - pad_x > legs.east) | (east + pad_x < legs.west)
-        beside |= (south - pad_y > legs.north) | (north + pad_y < legs.south)
+        left, low, right, high = legs.extent
+        beside = (west - pad_x > right) | (east + pad_x < left)
+        beside |= (south - pad_y > high) | (north + pad_y < low)
         near: Ints = np.flatnonzero(~beside)
         return near
 
@@ -296,10 +297,8 @@ class _LegBoxes:
         self._dx, self._dy = (lng2 - lng1) / 2, (lat2 - lat1) / 2
         self._x, self._y = (lng1 + lng2) / 2, (lat1 + lat2) / 2
         self._wide, self._high = np.abs(self._dx), np.abs(self._dy)
-        self.west, self.south = _least(lng1, lng2), _least(lat1, lat2)
-        self.east, self.north = _most(lng1, lng2), _most(lat1, lat2)
-        # No leg bends more than the diagonal of all.
-        self.bend_m = float(margins.bend_m(self.west, self.south, self.east, self.north))
+        self.extent = margins.extent(lng1, lat1, lng2, lat2)
+        self.bend_m = float(margins.bend_m(*self.extent))
         self._bulge_x = self._bulge_y = np.zeros(1)
         if not self.bend_m <= margins.STRAIGHT_M:
             self._bulge_y = np.degrees(margins.bend_m(lng1, lat1, lng2, lat2) / EARTH_RADIUS_M)
@@ -328,15 +327,6 @@ def on_the_globe(lat: Floats, lng: Floats) -> Floats:
     """Unit vectors (n, 3) from the centre of the Earth."""
     phi, lam = np.radians(lat), np.radians(lng)
     return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=1)
-
-
-def _least(first: Floats, second: Floats) -> float:
-    """The least number of both; NaN if there is none."""
-    return float(np.fmin(np.fmin.reduce(first), np.fmin.reduce(second)))
-
-
-def _most(first: Floats, second: Floats) -> float:
-    return float(np.fmax(np.fmax.reduce(first), np.fmax.reduce(second)))
 
 
 def _stamp(at: datetime | None, otherwise: float) -> float:

@@ -100,18 +100,15 @@ def zones_in_the_way(
     since_s[still], zone[still] = _earliest(
         (since_s[still], zone[still]), to_pickup.take(still).blocked(zones, at, margin_m)
     )
-    rule = (since_s <= until_s) * np.uint32(Rule.CROSSES_NO_FLY_ZONE)
-    zone[rule == 0] = -1
-    if not rule.any():
-        return zone, rule
-    ends_since_s, ends_zone = _earliest(
-        _at(around(drones.lat, drones.lng), d), _landing(drones, trips, d, t, around)
-    )
-    for name, closed, by in (
-        (Rule.TAKEOFF_OR_LANDING_IN_ZONE, ends_since_s <= until_s, ends_zone),
-        (Rule.IN_NO_FLY_ZONE, in_since_s[t] <= until_s, in_zone[t]),
+    crosses = since_s <= until_s
+    rule: Bits = crosses * np.uint32(Rule.CROSSES_NO_FLY_ZONE)
+    zone = np.where(crosses, zone, -1)
+    for name, (ends_since_s, ends_zone) in (
+        (Rule.TAKEOFF_OR_LANDING_IN_ZONE, _ends(drones, trips, d, t, around)),
+        (Rule.IN_NO_FLY_ZONE, (in_since_s[t], in_zone[t])),
     ):
-        rule[closed], zone[closed] = name, by[closed]
+        inside = np.flatnonzero(ends_since_s <= until_s)
+        rule[inside], zone[inside] = name, ends_zone[inside]
     return zone, rule
 
 
@@ -149,7 +146,7 @@ def off_the_map(
         np.logical_or.reduce([margins.off_the_map(*place, margin_m) for place in places])
         for places in (here, there)
     )
-    off: Bools = drone[d] | trip[t]
+    off = drone[d] | trip[t] if drone.any() or trip.any() else np.zeros(len(d), bool)
     lngs = np.concatenate([lng for _, lng in (*here, *there)])
     if np.fmax.reduce(lngs, initial=0) - np.fmin.reduce(lngs, initial=0) > 180:
         for leg in legs:
@@ -167,20 +164,21 @@ def around_m(
     )
 
 
-def _landing(
+def _ends(
     drones: DroneTable,
     trips: TripTable,
     d: Ints,
     t: Ints,
     around: Callable[[Floats, Floats], tuple[Floats, Ints]],
 ) -> tuple[Floats, Ints]:
-    """What `around` says of the place where each pair lands."""
-    home = _at(around(drones.home_lat, drones.home_lng), d)
+    """What `around` says of the places where each pair starts and lands, the earlier of both."""
+    start, home = around(drones.lat, drones.lng), around(drones.home_lat, drones.home_lng)
+    hub = around(trips.landing_lat, trips.landing_lng)
+    if not np.isfinite(np.concatenate([start[0], home[0], hub[0]])).any():
+        return np.full(len(d), np.inf), np.full(len(d), -1)
     lands = np.isfinite(trips.landing_lat)[t]
-    if not lands.any():
-        return home
-    hub = _at(around(trips.landing_lat, trips.landing_lng), t)
-    return np.where(lands, hub[0], home[0]), np.where(lands, hub[1], home[1])
+    landing = np.where(lands, hub[0][t], home[0][d]), np.where(lands, hub[1][t], home[1][d])
+    return _earliest(_at(start, d), landing)
 
 
 def _at(closures: tuple[Floats, Ints], index: Any) -> tuple[Floats, Ints]:

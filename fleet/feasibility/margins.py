@@ -2,9 +2,9 @@
 
 A zone is widened by the margin, and a leg must not touch the widened zone. All errors are on the
 safe side: no leg that is nearer than the margin is let through, on the WGS 84 ellipsoid and along
-the great circle. A leg is kept away by at most 1.5 % and a metre more than the margin from a zone
-of 20 km up to 60° from the equator. A taller zone keeps more away in the east and west: it is
-widened there as if all of it were at its end towards the pole.
+the great circle. A leg is kept away by at most 2 % and 1.5 m more than the margin from a zone of
+20 km up to 60° from the equator. A taller zone keeps more away in the east and west: it is widened
+there as if all of it were at its end towards the pole.
 """
 
 import math
@@ -85,10 +85,28 @@ def bend_m(
     return bend
 
 
+def extent(
+    lng1: Floats, lat1: Floats, lng2: Floats, lat2: Floats
+) -> tuple[float, float, float, float]:
+    """The bounds (west, south, east, north) of all legs without those with NaN. No leg bends more
+    than their diagonal.
+    """
+    lngs, lats = (lng1, lng2), (lat1, lat2)
+    west, south = (
+        min(np.fmin.reduce(one, initial=math.inf) for one in two) for two in (lngs, lats)
+    )
+    east, north = (
+        max(np.fmax.reduce(one, initial=-math.inf) for one in two) for two in (lngs, lats)
+    )
+    return float(west), float(south), float(east), float(north)
+
+
 def lines_of(lng1: Floats, lat1: Floats, lng2: Floats, lat2: Floats) -> npt.NDArray[np.object_]:
     """The legs (L,) as lines in longitude and latitude that follow the great circle."""
     ends = np.stack([lng1, lat1, lng2, lat2], axis=1).reshape(-1, 2, 2)
     lines = np.asarray(shapely.linestrings(ends), object)
+    if bend_m(*extent(lng1, lat1, lng2, lat2)) <= STRAIGHT_M:
+        return lines
     bends = bend_m(lng1, lat1, lng2, lat2) / STRAIGHT_M
     pieces = 2
     while (bent := bends > (pieces / 2) ** 2).any() and pieces <= MAX_PIECES:
