@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from dispatch import forgetting, testmode
 from dispatch.missions import (
-    airspace_watch,
     delays,
     live_missions,
+    mission_watch,
     progress,
     publishing,
     publishing_pause,
@@ -94,11 +94,11 @@ def tell_of_delays() -> None:
     delays.tell(timezone.now())
 
 
-@every(5)
+@every(2)
 @dramatiq.actor(max_retries=0)
-def watch_airspace() -> None:
-    """Check zones and wind for submitted and flying missions."""
-    airspace_watch.watch(timezone.now())
+def watch_missions() -> None:
+    """Judge submitted and flying missions by the zones, wind and charge of now."""
+    mission_watch.watch(timezone.now())
 
 
 @every(1)

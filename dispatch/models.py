@@ -260,7 +260,8 @@ class Discrepancy(models.Model):
         FAILED_AFTER_DELIVERY = "FAILED_AFTER_DELIVERY", "Reported failed after its delivery"
         EARLY_REPORT = "EARLY_REPORT", "Reported at the drop point, seen far from it"
         AIRSPACE = "AIRSPACE", "A zone is in the way"
-        WEATHER = "WEATHER", "The weather is over its limit"
+        WEATHER = "WEATHER", "The wind is over its limit or unknown"
+        BATTERY = "BATTERY", "The battery is not enough for the rest"
 
     # While one of these stands, no new mission is flown for the order.
     BLOCKING_CODES = (Code.UNCLEAR_LANDING, Code.DELIVERED_AFTER_END, Code.FLIES_AFTER_END)

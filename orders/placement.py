@@ -19,8 +19,10 @@ from fleet.airspace.rulebook import Rulebook
 from fleet.feasibility import best_case, judge
 from fleet.feasibility.geometry import distance_m
 from fleet.feasibility.judge import Verdicts
+from fleet.feasibility.reasons import Reason
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable, TripTable, payload_bits, sides
+from fleet.feasibility.winds import Winds
 from fleet.models import ServiceArea
 from orders import lifecycle, stores, unit_of_work
 from orders.models import Order
@@ -57,7 +59,7 @@ class Checked:
 
     The ETA counts from when work may start: `eta_low_s` with the fastest drone, free and charged at
     its hub; `eta_high_s` is the promise, or the slowest able drone where that is later. Both are
-    None when the current wind grounds every drone.
+    None when the current wind grounds every drone; `held_up` says why.
     """
 
     problems: list[FieldProblem]
@@ -65,6 +67,7 @@ class Checked:
     distance_m: float | None = None
     eta_low_s: float | None = None
     eta_high_s: float | None = None
+    held_up: Reason | None = None
 
 
 def check(order: Order, book: Rulebook, now: datetime) -> Checked:
@@ -83,6 +86,7 @@ def check(order: Order, book: Rulebook, now: datetime) -> Checked:
         float(distance_m(*points["pickup"], *points["dropoff"])) if len(points) == 2 else None,
         flight.low_s,
         flight.high_s,
+        flight.held_up,
     )
 
 
@@ -287,6 +291,7 @@ class _Flight:
     problems: list[FieldProblem]
     low_s: float | None = None
     high_s: float | None = None
+    held_up: Reason | None = None
 
     @classmethod
     def best(cls, order: Order, area: int | None, book: Rulebook, now: datetime) -> "_Flight":
@@ -301,18 +306,18 @@ class _Flight:
         moments = [start, *sorted(at for at in ends if start < at < end)]
         refused: list[FieldProblem] = []
         for at in moments:
-            verdicts = _judge(book.best_drones, trips, book, at)
-            if verdicts.able.any():
+            calm = verdicts = _judge(book.best_drones, trips, book, at)
+            if calm.able.any():
                 # The current wind refuses no order; it only changes the ETA, or removes it.
-                if book.wind_mps is not None and at <= now + WIND_VALID_FOR:
-                    verdicts = _judge(book.best_drones, trips, book, at, book.wind_mps)
+                if book.winds is not None and at <= now + WIND_VALID_FOR:
+                    verdicts = _judge(book.best_drones, trips, book, at, book.winds)
                 if not verdicts.able.any():
-                    return cls([])
+                    return cls([], held_up=best_case.held_up(calm, verdicts))
                 wait_s = (at - start).total_seconds()
                 able_s = verdicts.delivery_s[verdicts.able] + wait_s
                 promise_s = book.rules.promise_s.get(order.priority, 0.0)
                 return cls([], float(able_s.min()), max(float(able_s.max()), promise_s))
-            refused = refused or _as_problems(verdicts)
+            refused = refused or _as_problems(calm)
         return cls(refused)
 
 
@@ -321,10 +326,10 @@ def _judge(
     trips: TripTable,
     book: Rulebook,
     at: datetime,
-    wind_mps: float | None = None,
+    winds: Winds | None = None,
 ) -> Verdicts:
     pairs = judge.every_pair(len(drones), len(trips))
-    return judge.judge(drones, trips, *pairs, book.rules, book.zone_shapes, at, wind_mps)
+    return judge.judge(drones, trips, *pairs, book.rules, book.zone_shapes, at, winds)
 
 
 def _as_problems(verdicts: Verdicts) -> list[FieldProblem]:

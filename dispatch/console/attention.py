@@ -12,12 +12,11 @@ from dispatch.missions.bridge import BridgeNotAsked, ground_control
 from dispatch.models import DispatchDecision, DispatchRun, Flight, Mission, MissionPart
 from fleet import policy
 from fleet.feasibility.rules import Priority
-from fleet.live import picture
-from orders.models import DeliveryJob, Order
-from orders.states import IN_FLIGHT, JobStatus, Status
+from orders.models import Order
+from orders.states import JobStatus, Status
 from wingxtra.console import actions
 from wingxtra.console.admin import duration
-from wingxtra.console.registry import Attention, NotChecked, Tone
+from wingxtra.console.registry import Attention, Tone
 
 # A drone that comes home within this time needs no attention.
 GRACE_PERIOD = timedelta(minutes=1)
@@ -216,30 +215,6 @@ def lost_links(now: datetime) -> Iterator[Attention]:
         )
 
 
-def low_batteries(now: datetime) -> Iterator[Attention]:
-    """Drones on a delivery below the reserve charge for the flight home."""
-    seen = picture.read()
-    if seen is None:
-        raise NotChecked("there is no picture of the fleet")
-    reserve_pct = policy.current().reserve_pct
-    for job in DeliveryJob.objects.active().select_related("order"):
-        sample = seen.telemetry.get(job.drone_id or "")
-        if sample is None or not sample.armed or sample.battery_pct is None:
-            continue
-        if sample.battery_pct < reserve_pct:
-            yield Attention(
-                key=f"battery:{job.pk}",
-                level=32 + int((reserve_pct - sample.battery_pct) // 5),
-                text=f"{job.drone_id} flies with {sample.battery_pct:.0f} % battery",
-                detail=f"The reserve is {reserve_pct:.0f} %. It flies order {job.order}.",
-                url=reverse("admin:orders_order_change", args=[job.order_id]),
-                tone=Tone.BAD,
-                remedies=(actions.button(Order, "abort", job.order_id),)
-                if job.order.status in IN_FLIGHT
-                else (),
-            )
-
-
 # Each source with the text for the dashboard while it yields nothing.
 SOURCES: dict[Callable[[datetime], Iterator[Attention]], str] = {
     orders_without_a_drone: "no waiting order lacks an able drone",
@@ -248,5 +223,4 @@ SOURCES: dict[Callable[[datetime], Iterator[Attention]], str] = {
     slow_launches: "no launch is overdue",
     launched_despite_recall: "no drone flies an order that was taken from it",
     lost_links: "no link is lost",
-    low_batteries: "no drone flies on its reserve",
 }

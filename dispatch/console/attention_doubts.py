@@ -46,9 +46,10 @@ REMEDIES: dict[str, tuple[str, ...]] = {
     Code.FAILED_AFTER_DELIVERY: (*FLIGHT_ANSWERS, "correct"),
     Code.AIRSPACE: STOP_ACTIONS,
     Code.WEATHER: STOP_ACTIONS,
+    Code.BATTERY: STOP_ACTIONS,
 }
 # Settled automatically when their cause ends.
-SELF_SETTLING = (Code.AIRSPACE, Code.WEATHER)
+SELF_SETTLING = (Code.AIRSPACE, Code.WEATHER, Code.BATTERY)
 SETTLED_BY_ANSWERS = (
     Code.EARLY_REPORT,
     Code.UNCLEAR_LANDING,

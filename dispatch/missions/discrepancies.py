@@ -54,10 +54,11 @@ FLIGHT_CODES = (
     Code.STANDS_AT_HUB,
     Code.AIRSPACE,
     Code.WEATHER,
+    Code.BATTERY,
 )
-# Airspace and weather make the flight risky, but its telemetry is right. A drone at the drop point
-# is where the customer expects it.
-TELEMETRY_IS_RIGHT = (Code.AIRSPACE, Code.WEATHER, Code.AT_THE_DROP)
+# Airspace, weather and battery make the flight risky, but its telemetry is right. A drone at the
+# drop point is where the customer expects it.
+TELEMETRY_IS_RIGHT = (Code.AIRSPACE, Code.WEATHER, Code.BATTERY, Code.AT_THE_DROP)
 # Raised for active jobs only: a person may end the job while telemetry is processed.
 ACTIVE_JOB_CODES = (*FLIGHT_CODES, Code.UNCLEAR_LANDING)
 

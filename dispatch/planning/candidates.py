@@ -81,7 +81,7 @@ def judged(
         book.rules,
         book.zone_shapes,
         now,
-        book.wind_mps,
+        book.winds,
     )
     return [
         Candidate(

@@ -15,7 +15,8 @@ from fleet.feasibility import judge
 from fleet.feasibility.geometry import Ints
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.reasons import Rule
-from fleet.feasibility.tables import SIDES, Bools, DroneTable, TripTable
+from fleet.feasibility.tables import SIDES, Bools, DroneTable
+from fleet.feasibility.winds import on_trips
 
 # They follow a number of drones: "9 of 12 …".
 PHRASES = {
@@ -100,7 +101,7 @@ def obstacles(judged: Verdicts, at: datetime) -> list[Obstacles]:
 def _counts(judged: Verdicts) -> Ints:
     """The number of drones that each rule excludes, per trip (T, rules)."""
     drones, trips = judged.drones, judged.trips
-    bits = judge.against_drones(drones, judged.rules, judged.wind_mps)
+    bits = judge.against_drones(drones, judged.rules, judged.winds)
     counts = np.zeros((len(trips), len(EVERY_RULE)), np.int64)
     column = {rule: place for place, rule in enumerate(Rule)}
     for area in np.unique(trips.area):
@@ -108,7 +109,7 @@ def _counts(judged: Verdicts) -> Ints:
         counts[trip] += ((bits[here, None] & EVERY_RULE) != 0).sum(axis=0)
         counts[trip, column[Rule.OUTSIDE_AREA]] += np.count_nonzero(~here)
         fit = np.flatnonzero(here & (bits == 0))
-        carriers = _not_carrying(counts, column, drones.take(fit), trips, np.flatnonzero(trip))
+        carriers = _not_carrying(counts, column, drones.take(fit), judged, np.flatnonzero(trip))
         likely = np.bincount(judged.t, minlength=len(trips))[trip]
         counts[trip, column[Rule.NOT_ENOUGH_ENERGY]] += carriers - likely
     for rule in JUDGED_BY_PAIR:
@@ -117,23 +118,28 @@ def _counts(judged: Verdicts) -> Ints:
 
 
 def _not_carrying(
-    counts: Ints, column: dict[Rule, int], fit: DroneTable, trips: TripTable, here: Ints
+    counts: Ints, column: dict[Rule, int], fit: DroneTable, judged: Verdicts, here: Ints
 ) -> Ints:
-    """Add the fit drones that cannot carry each of these trips to `counts`. Returns how many can
-    carry it, per trip.
+    """Add the fit drones that cannot carry each of these trips, or not in its wind, to `counts`.
+    Returns how many can carry it, per trip.
     """
+    trips, blow = judged.trips, on_trips(judged.winds, judged.trips).take(here)
+    counts[here, column[Rule.WEATHER_UNKNOWN]] += blow.unknown * len(fit)
     carriers = np.full(len(here), len(fit))
     largest = [getattr(fit, f"max_{side}") for side in SIDES]
-    loads = np.array([fit.payload_types, fit.max_payload_kg, *largest], float)
-    for (types, most_kg, *most_cm), drones in zip(*_unique_columns(loads), strict=True):
+    limit_mps = judge.wind_limit_mps(fit, judged.rules)
+    loads = np.array([fit.payload_types, fit.max_payload_kg, limit_mps, *largest], float)
+    for (types, most_kg, most_mps, *most_cm), drones in zip(*_unique_columns(loads), strict=True):
         wrong = (trips.payload_type[here] & int(types)) == 0
         heavy = trips.payload_weight_kg[here] > most_kg
         over = [getattr(trips, side)[here] > cm for side, cm in zip(SIDES, most_cm, strict=True)]
         large = np.logical_or.reduce(over)
+        windy = blow.mps > most_mps
         counts[here, column[Rule.PAYLOAD_TYPE_UNSUPPORTED]] += wrong * drones
         counts[here, column[Rule.TOO_HEAVY]] += heavy * drones
         counts[here, column[Rule.TOO_LARGE]] += large * drones
-        carriers -= (wrong | heavy | large) * drones
+        counts[here, column[Rule.TOO_WINDY]] += windy * drones
+        carriers -= (wrong | heavy | large | windy | blow.unknown) * drones
     return carriers
 
 
@@ -145,7 +151,7 @@ def _unique_columns(rows: Any) -> tuple[Any, Any]:
 def _closest_misses(judged: Verdicts, unserved: Ints, at: datetime) -> dict[int, tuple[Any, int]]:
     """The closest pair (by `_distance`) of each of these trips, as (verdicts, index in them)."""
     drones, trips = judged.drones, judged.trips
-    bits = judge.against_drones(drones, judged.rules, judged.wind_mps)
+    bits = judge.against_drones(drones, judged.rules, judged.winds)
     against = np.bitwise_count(bits)
     found = {}
     for area in np.unique(trips.area[unserved]):
@@ -154,7 +160,7 @@ def _closest_misses(judged: Verdicts, unserved: Ints, at: datetime) -> dict[int,
         for block in np.array_split(wanted, 1 + len(wanted) * len(pool) // BLOCK_PAIRS):
             d, t = np.tile(pool, len(block)), np.repeat(block, len(pool))
             verdicts = judge.judge(
-                drones, trips, d, t, judged.rules, judged.zones, at, judged.wind_mps
+                drones, trips, d, t, judged.rules, judged.zones, at, judged.winds
             )
             closest = _distance(verdicts).reshape(len(block), -1).argmin(axis=1)
             for place, trip in enumerate(block):

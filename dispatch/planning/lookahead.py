@@ -14,6 +14,7 @@ from fleet.feasibility.geometry import Floats, Ints, Zones
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import Bools, DroneTable, TripTable
+from fleet.feasibility.winds import Winds
 
 # Up to this many pairs, judging them all is faster than filtering them first.
 MAX_UNFILTERED_PAIRS = 20_000
@@ -65,7 +66,7 @@ def soon(
     rules: Rules,
     zones: Zones,
     at: datetime,
-    wind_mps: float | None = None,
+    winds: Winds | None = None,
 ) -> Options:
     """The options with drones that are not able now but will be within `rules.look_ahead_s`.
 
@@ -81,9 +82,9 @@ def soon(
     pairs = (
         judge.every_pair(len(later), len(trips))
         if few
-        else reach.likely_pairs(charged, trips, rules, at, wind_mps)
+        else reach.likely_pairs(charged, trips, rules, at, winds)
     )
-    verdicts = judge.judge(charged, trips, *pairs, rules, zones, at, wind_mps)
+    verdicts = judge.judge(charged, trips, *pairs, rules, zones, at, winds)
     battery_pct = later.battery_pct[verdicts.d]
     needed_pct = np.maximum(verdicts.needed_pct + rules.reserve_pct, rules.battery_min_pct)
     wait_s = free_in_s[index][verdicts.d] + charge_s(

@@ -94,8 +94,8 @@ def make_plan(
     table = registry.drone_table(drones, fleet, engaged, book, now, hub_launches.full(launches))
     trips = placement.trip_table(orders, book)
     due_s = np.array([(order.deliver_by - now).total_seconds() for order in orders])
-    pairs = reach.likely_pairs(table, trips, rules, now, book.wind_mps)
-    verdicts = judge.judge(table, trips, *pairs, rules, book.zone_shapes, now, book.wind_mps)
+    pairs = reach.likely_pairs(table, trips, rules, now, book.winds)
+    verdicts = judge.judge(table, trips, *pairs, rules, book.zone_shapes, now, book.winds)
     options = lookahead.now(verdicts)
     work = _work([job for job in jobs if job["drone_id"] in engaged.busy], places, now)
     if rules.look_ahead_s > 0:
@@ -191,9 +191,8 @@ def _later(
     coming_home = np.isin(
         table.drone_id, list(drones_back.values_list("drone_id", flat=True).distinct())
     )
-    wind_mps = book.wind_mps
-    expected, free_in_s = releases.expected(table, work, coming_home, book.rules, now, wind_mps)
-    return lookahead.soon(expected, free_in_s, trips, book.rules, book.zone_shapes, now, wind_mps)
+    expected, free_in_s = releases.expected(table, work, coming_home, book.rules, now, book.winds)
+    return lookahead.soon(expected, free_in_s, trips, book.rules, book.zone_shapes, now, book.winds)
 
 
 def _not_overdue(later: Options, orders: list[Order], drones: list[Drone], now: datetime) -> Bools:

@@ -14,6 +14,7 @@ from fleet.feasibility.geometry import Floats, Zones, distance_m
 from fleet.feasibility.judge import Rule
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import Bools, DroneTable, TripTable
+from fleet.feasibility.winds import Winds
 
 # A drone on the ground within this distance of its hub is assumed to be charging.
 AT_HOME_M = 100.0
@@ -38,7 +39,7 @@ def expected(
     coming_home: Bools,
     rules: Rules,
     at: datetime,
-    wind_mps: float | None = None,
+    winds: Winds | None = None,
 ) -> tuple[DroneTable, Floats]:
     """The drones (N,) as expected at home, and the seconds until then; NaN without an estimate.
 
@@ -52,8 +53,8 @@ def expected(
     flying = (drones.armed == 1) & ~drones.busy & coming_home
     way_s = away_m * rules.detour_factor / drones.cruise_speed_mps
     free_in_s[flying] = (way_s + rules.cruise_alt_m / drones.descent_speed_mps)[flying]
-    free_in_s[work.drone] = work.to_door_s + _door_to_home_s(drones, work, rules, at, wind_mps)
-    against = judge.against_drones(drones, rules, wind_mps)
+    free_in_s[work.drone] = work.to_door_s + _door_to_home_s(drones, work, rules, at, winds)
+    against = judge.against_drones(drones, rules, winds)
     free_in_s[(against & ~np.uint32(TEMPORARY)) != 0] = np.nan
     used_pct = free_in_s * drones.hover_power_w * 100 / (3600 * drones.battery_wh)
     return (
@@ -70,9 +71,9 @@ def expected(
 
 
 def _door_to_home_s(
-    drones: DroneTable, work: Work, rules: Rules, at: datetime, wind_mps: float | None
+    drones: DroneTable, work: Work, rules: Rules, at: datetime, winds: Winds | None
 ) -> Floats:
     every = np.arange(len(work.trips))
-    flown = judge.judge(drones, work.trips, work.drone, every, rules, Zones([]), at, wind_mps)
+    flown = judge.judge(drones, work.trips, work.drone, every, rules, Zones([]), at, winds)
     rest_s: Floats = flown.busy_s - flown.delivery_s
     return rest_s

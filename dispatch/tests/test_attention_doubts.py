@@ -162,6 +162,8 @@ def test_test_orders_need_no_answer() -> None:
         (Code.AIRSPACE, Status.MISSION_SUBMITTED, ["Requeue"]),
         (Code.AIRSPACE, Status.ENROUTE, ["Ask for abort"]),
         (Code.WEATHER, Status.ENROUTE, ["Ask for abort"]),
+        (Code.BATTERY, Status.MISSION_SUBMITTED, ["Requeue"]),
+        (Code.BATTERY, Status.ENROUTE, ["Ask for abort"]),
         (Code.UNCLEAR_LANDING, Status.DELIVERED, ["Correct the outcome", "Settle"]),
     ],
 )

@@ -70,6 +70,7 @@ def take(browser: Client, url: str) -> None:
                 (Code.FAILED_AFTER_DELIVERY, Status.DELIVERED),
                 (Code.AIRSPACE, Status.MISSION_SUBMITTED),
                 (Code.WEATHER, Status.ASSIGNED),
+                (Code.BATTERY, Status.MISSION_SUBMITTED),
             ]
         ),
     ],

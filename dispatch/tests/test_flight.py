@@ -240,9 +240,10 @@ def test_a_timestamp_in_the_future_does_not_hide_later_samples() -> None:
     assert seen_phases == DELIVERY
 
 
-def test_a_sample_without_a_position_is_ignored() -> None:
+def test_a_sample_without_a_position_is_ignored_but_for_its_charge() -> None:
     blind = Telemetry(drone_id="WX-DRN-001", seen_at=T0, measured_at=T0, armed=True)
-    assert step(FlightState(), [blind], plan(), RULES) == (FlightState(), [])
+    since = FlightState(battery_at=T0.timestamp())
+    assert step(FlightState(), [blind], plan(), RULES) == (since, [])
 
 
 def test_without_altitudes_the_flight_is_followed_but_no_handover_is_seen() -> None:

@@ -20,7 +20,7 @@ from dispatch.tests.test_runs import fleet_of, run, status_of
 from fleet import policy
 from fleet.live import weather
 from fleet.models import Hub, ServiceArea
-from fleet.tests.factories import HubFactory, NoFlyZoneFactory, ServiceAreaFactory, square
+from fleet.tests.factories import ACCRA, HubFactory, NoFlyZoneFactory, ServiceAreaFactory, square
 from orders import lifecycle, placement
 from orders.models import DeliveryJob, Order
 from orders.states import Status
@@ -31,6 +31,7 @@ from wingxtra.problems import Conflict
 
 pytestmark = pytest.mark.django_db
 Outcome = DispatchDecision.Outcome
+Measured = tuple[tuple[float, float], float]  # where, and the wind in metres per second
 
 
 def why(outcome: runs.Outcome, order: Order) -> tuple[str, str]:
@@ -42,13 +43,22 @@ def why(outcome: runs.Outcome, order: Order) -> tuple[str, str]:
 
 
 @pytest.fixture
-def wind(tmp_path: Path, settings: Settings) -> Callable[[float], None]:
+def wind(tmp_path: Path, settings: Settings) -> Callable[..., None]:
     """Sets the wind of the weather source."""
     source = tmp_path / "wind.json"
     settings.WEATHER_SOURCE = str(source)
 
-    def blow(wind_mps: float) -> None:
-        report = {"measured_at": datetime.now(UTC).isoformat(), "wind_mps": wind_mps}
+    def blow(
+        wind_mps: float, at: dict[str, tuple[tuple[float, float], float]] | None = None
+    ) -> None:
+        """The same everywhere, or by the name of a place: where it is and its wind."""
+        now = datetime.now(UTC).isoformat()
+        report: dict[str, Any] = {"measured_at": now, "wind_mps": wind_mps}
+        if at is not None:
+            report["places"] = [
+                {"name": name, "lat": lat, "lng": lng, "wind_mps": mps, "at": now}
+                for name, ((lat, lng), mps) in at.items()
+            ]
         source.write_text(json.dumps(report))
         weather.refresh()
 
@@ -62,9 +72,25 @@ class TestWind:
         wind(13.0)
         outcome = run()
         assert outcome.unassigned[0].ruled_out == [{"code": "too_windy", "drones": 1}]
-        assert "The wind is 13.0 m/s" in outcome.unassigned[0].why
+        assert "Wind 13 m/s (wind.json, 0 s ago), limit 12 m/s" in outcome.unassigned[0].why
         assert outcome.unassigned[0].nearest["reasons"][0]["code"] == "too_windy"
         wind(4.0)
+        run()
+        assert status_of(order) == Status.ASSIGNED
+
+    def test_a_gust_at_the_door_rules_out_drones_that_stand_in_calm_air(self, wind):
+        fleet_of(3)
+        order = OrderFactory()
+        windy = order.dropoff_lat, order.dropoff_lng
+        wind(4.0, at={"Osu": (ACCRA, 4.0), "Legon": (windy, 13.0)})
+        outcome = run()
+        assert outcome.unassigned[0].ruled_out == [{"code": "too_windy", "drones": 3}]
+        assert "Wind 13 m/s at Legon (wind.json, 0 s ago)" in outcome.unassigned[0].why
+        far = windy[0] + 1, windy[1]
+        wind(4.0, at={"Legon": (far, 4.0)})
+        run()
+        assert status_of(order) == Status.QUEUED
+        wind(4.0, at={"Osu": (ACCRA, 4.0), "Legon": (windy, 5.0)})
         run()
         assert status_of(order) == Status.ASSIGNED
 
@@ -102,6 +128,9 @@ class TestWind:
             assert quoted[wind_mps].problems == [], "the wind of this hour refuses no order"
         assert quoted[8.0].eta_low_s > quoted[0.0].eta_low_s
         assert quoted[13.0].eta_low_s is None
+        assert quoted[8.0].held_up is None
+        assert quoted[13.0].held_up.code == "too_windy"
+        assert "Wind 13 m/s (wind.json, 0 s ago), limit 12" in quoted[13.0].held_up.message
 
     def test_rising_wind_stops_an_unsent_mission(self, wind, bridge):
         wind(3.0)
@@ -111,7 +140,7 @@ class TestWind:
         assert stored(order).status == Status.QUEUED
         intent = Mission.objects.get(pk=intent.pk)
         assert intent.state == Mission.State.WITHDRAWN
-        assert "The wind is 13.0 m/s" in intent.bridge_answer
+        assert "Wind 13 m/s (wind.json, 0 s ago), limit 12 m/s" in intent.bridge_answer
         assert bridge.world.missions == {}
 
 

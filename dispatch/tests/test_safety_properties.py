@@ -10,7 +10,7 @@ from dispatch.planning import lookahead, planner
 from fleet.feasibility import judge, reach
 from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.tests.obvious import Box, broken_rules
-from fleet.tests.pairs import DEG_PER_KM, NOON, drone, trip
+from fleet.tests.pairs import DEG_PER_KM, NOON, drone, everywhere, trip
 from fleet.tests.test_feasibility_properties import POLICIES, zones_of
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -82,8 +82,8 @@ def test_no_assigned_pair_breaks_a_rule_of_the_slow_and_obvious_check(seed, rule
     boxes = [a_zone(random) for _ in range(random.integers(0, 4))]
     wind_mps = drawn(random, None, 0.0, 2.0, float(random.uniform(0, 14)), np.nan)
     table, trips = DroneTable.from_rows(drones), TripTable.from_rows(orders)
-    pairs = reach.likely_pairs(table, trips, rules, NOON, wind_mps)
-    judged = judge.judge(table, trips, *pairs, rules, zones_of(boxes), NOON, wind_mps)
+    pairs = reach.likely_pairs(table, trips, rules, NOON, everywhere(wind_mps))
+    judged = judge.judge(table, trips, *pairs, rules, zones_of(boxes), NOON, everywhere(wind_mps))
     able = lookahead.now(judged)
     waited_s = random.uniform(0, 7200, len(orders))
     plan = planner.plan(

@@ -18,6 +18,7 @@ from fleet.feasibility import best_case
 from fleet.feasibility.geometry import Zones
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable
+from fleet.feasibility.winds import Winds
 from fleet.live import weather
 from fleet.models import Drone, DroneKind, Hub, Policy
 from wingxtra.cache_version import Cached, CacheVersion
@@ -32,7 +33,7 @@ class Rulebook:
 
     areas: the active ones; `area_shapes` and the area columns of tables index this list.
     zones: the no-fly zones that apply now or later; `zone_shapes` indexes this list.
-    wind_mps: as `judge` takes it; None if the wind is not measured, NaN if it is unknown.
+    winds: the fresh readings; None if the wind is not measured.
     best_drones: one drone per kind and hub in service, in ideal state (see `at_their_best`).
     """
 
@@ -41,7 +42,7 @@ class Rulebook:
     area_shapes: Zones
     zones: list[NoFlyZone]
     zone_shapes: Zones
-    wind_mps: float | None
+    winds: Winds | None
     best_drones: DroneTable
 
 
@@ -63,7 +64,7 @@ def load(at: datetime) -> Rulebook:
         area_shapes=areas.areas_of(served),
         zones=zones,
         zone_shapes=areas.zones_of(zones),
-        wind_mps=weather.wind_mps(rules, at),
+        winds=weather.winds(rules, at),
         best_drones=best_case.at_their_best(at_home),
     )
 
@@ -101,8 +102,8 @@ def current(at: datetime) -> Rulebook:
     """
     version, cached = VERSION.current(), _memory.cached
     if cached and cached.is_fresh(version):
-        wind_mps = weather.wind_mps(cached.value.rules, at)
-        return cached.value if wind_mps is None else replace(cached.value, wind_mps=wind_mps)
+        winds = weather.winds(cached.value.rules, at)
+        return cached.value if winds is None else replace(cached.value, winds=winds)
     # The version is read before the rows: a change in between makes the next call load again.
     book = load(at)
     _memory.cached = Cached(book, version) if version else None

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
-from math import isnan
 from typing import Any
 
 from django.conf import settings
@@ -14,9 +13,9 @@ from django.utils import timezone
 
 from fleet import policy, presentation, registry
 from fleet.airspace import rulebook
-from fleet.console import attention, holds
+from fleet.console import attention, holds, wind
 from fleet.console.map_pages import drone_feature
-from fleet.live import drone_status, picture, weather
+from fleet.live import drone_status, picture
 from fleet.live.drone_status import Readiness
 from fleet.models import Drone, Policy, ServiceArea
 from wingxtra.accounts.models import User
@@ -257,23 +256,6 @@ def old_picture(now: datetime) -> Iterator[Attention]:
         )
 
 
-def unknown_wind(now: datetime) -> Iterator[Attention]:
-    rules = policy.current()
-    wind_mps = weather.wind_mps(rules, now)
-    if wind_mps is None or not isnan(wind_mps):
-        return
-    reading = weather.last()
-    yield Attention(
-        key="weather",
-        level=37,
-        text="The wind is unknown, so nothing is dispatched",
-        detail="The weather source has given no usable reading for "
-        f"{rules.weather_max_age_s / 60:.0f} min. Repair it, or remove WEATHER_SOURCE.",
-        since=reading.measured_at if reading else None,
-        tone=Tone.BAD,
-    )
-
-
 def unknown_drones(now: datetime) -> Iterator[Attention]:
     """Unregistered drones that send telemetry."""
     latest = picture.read()
@@ -301,7 +283,8 @@ MAX_UNKNOWN = 5
 for source, checks in [
     (paused_dispatch, "dispatch is paused nowhere"),
     (old_picture, "the fleet picture is fresh"),
-    (unknown_wind, "the wind is known if it is measured"),
+    (wind.unknown_wind, "the wind is known if it is measured"),
+    (wind.too_much_wind, "the wind is within the policy's limit at every hub"),
     (unknown_drones, "no drone without registration sends telemetry"),
     (attention.offline_drones, "no drone in service is offline"),
     (holds.drones_on_hold, "no drone in service is on hold"),

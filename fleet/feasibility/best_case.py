@@ -68,6 +68,14 @@ def refusals(best: Verdicts) -> list[Reason]:
     return found or best.explain(int(np.flatnonzero(here)[0]))
 
 
+def held_up(calm: Verdicts, now: Verdicts) -> Reason:
+    """Why the wind grounds every drone that could fly this trip in calm air.
+
+    calm, now: the verdicts of the same pairs without and with the wind; none of `now` is able.
+    """
+    return now.explain(int(np.flatnonzero(calm.able)[0]))[0]
+
+
 def _unliftable(best: Verdicts, here: Bools) -> list[Reason]:
     found = []
     t = best.t[0]

@@ -6,7 +6,7 @@ import numpy as np
 
 from fleet.feasibility.geometry import Floats, Ints
 from fleet.feasibility.rules import Rules
-from fleet.feasibility.tables import DroneTable, TripTable
+from fleet.feasibility.tables import DroneTable, Flown, TripTable
 
 GRAVITY_MPS2 = 9.81
 CLIMB_EFFICIENCY = 0.7  # from battery energy to potential energy
@@ -28,9 +28,11 @@ def figures_of(
     t: Ints,
     lengths_m: Floats,
     rules: Rules,
-    headwind_mps: float,
+    headwind_mps: Floats,
 ) -> Figures:
     """Distance, times and energy of each pair's flight over three legs of these lengths (3, P).
+
+    headwind_mps: (P,), against which each leg is flown.
 
     Each leg climbs to cruise altitude, cruises, and descends: to the ground at the pickup and where
     the drone lands, to the delivery altitude at the door. The drone hovers while the parcel is
@@ -43,13 +45,12 @@ def figures_of(
     more than a delivery, because the parcel has a mass.
     """
     to_pickup_m, to_door_m, home_m = lengths_m * rules.detour_factor
-    pace_spm = _pace_spm(drones, headwind_mps)
     lowering_m = max(0.0, rules.cruise_alt_m - rules.delivery_alt_m)
     up_s = rules.cruise_alt_m / drones.climb_speed_mps
     down_s = rules.cruise_alt_m / drones.descent_speed_mps
     lower_s, raise_s = lowering_m / drones.descent_speed_mps, lowering_m / drones.climb_speed_mps
 
-    pace = pace_spm[d]
+    pace = _pace_spm(drones.cruise_speed_mps[d], headwind_mps)
     carrying_s = rules.load_time_s + up_s + lower_s + rules.delivery_time_s
     to_pickup_s = (rules.launch_time_s + up_s + down_s)[d] + pace * to_pickup_m
     delivery_s = to_pickup_s + carrying_s[d] + pace * to_door_m
@@ -58,7 +59,7 @@ def figures_of(
     # All energies below are in percent of the full battery.
     pct_per_ws = 100 / (3600 * drones.battery_wh)
     hover_pct_per_s = drones.hover_power_w * pct_per_ws
-    cruise_pct_per_m = cruising_pct_per_m(drones, headwind_mps)[d]
+    cruise_pct_per_m = (drones.cruise_power_w * pct_per_ws)[d] * pace
     lift_pct_per_kg_m = GRAVITY_MPS2 / CLIMB_EFFICIENCY * pct_per_ws
     lift_empty_kg_m = drones.empty_mass_kg * (2 * rules.cruise_alt_m + lowering_m)
     empty_pct = (up_s + down_s + raise_s + down_s) * hover_pct_per_s
@@ -80,21 +81,49 @@ def figures_of(
         + (loaded - 1) * (((raise_s + down_s) * hover_pct_per_s)[d] + home_pct)
         + payload_kg * (lowering_m * lift_pct_per_kg_m)[d]
     )
+    if trips.flown.any():
+        flown_pct, flown_failing_pct = _flown_pct(drones, trips, d, t, rules)
+        energy_pct, needed_pct = energy_pct - flown_pct, needed_pct - flown_failing_pct
     way_m = to_pickup_m + to_door_m + home_m
     return Figures(way_m, to_pickup_s, delivery_s, busy_s, energy_pct, needed_pct)
 
 
-def cruising_pct_per_m(drones: DroneTable, headwind_mps: float) -> Floats:
+def _flown_pct(
+    drones: DroneTable, trips: TripTable, d: Ints, t: Ints, rules: Rules
+) -> tuple[Floats, Floats]:
+    """The parts of energy_pct and needed_pct that are behind each pair by `trips.flown`, cruising
+    excepted: its legs start where the drone is.
+    """
+    low_m = max(0.0, rules.cruise_alt_m - rules.delivery_alt_m)
+    pct_per_ws = 100 / (3600 * drones.battery_wh[d])
+    hover, lift = drones.hover_power_w[d] * pct_per_ws, GRAVITY_MPS2 / CLIMB_EFFICIENCY * pct_per_ws
+    climb_mps, descent_mps = drones.climb_speed_mps[d], drones.descent_speed_mps[d]
+    empty_kg, payload_kg = drones.empty_mass_kg[d], trips.payload_weight_kg[t]
+    loaded = (1 + payload_kg / empty_kg) ** 1.5 * hover
+    up_s, down_s = rules.cruise_alt_m / climb_mps, rules.cruise_alt_m / descent_mps
+    lower_s, raise_s = low_m / descent_mps, low_m / climb_mps
+    flown = trips.flown[t]
+    before_drop = (flown >= Flown.TAKE_OFF) * (up_s * hover + empty_kg * rules.cruise_alt_m * lift)
+    before_drop += (flown >= Flown.PICKUP) * (
+        down_s * hover
+        + (rules.load_time_s + up_s) * loaded
+        + (empty_kg + payload_kg) * rules.cruise_alt_m * lift
+    )
+    at_drop = (lower_s + rules.delivery_time_s) * loaded
+    delivering = at_drop + raise_s * hover + empty_kg * low_m * lift
+    failing = at_drop + (rules.loiter_timeout_s + raise_s) * loaded
+    failing += (empty_kg + payload_kg) * low_m * lift
+    is_past_drop = flown >= Flown.DROP
+    return before_drop + is_past_drop * delivering, before_drop + is_past_drop * failing
+
+
+def cruising_pct_per_m(drones: DroneTable, headwind_mps: Floats) -> Floats:
     """Percent of each drone's (N,) full battery per metre of cruise without payload."""
-    pct: Floats = drones.cruise_power_w * _pace_spm(drones, headwind_mps)
+    pct: Floats = drones.cruise_power_w * _pace_spm(drones.cruise_speed_mps, headwind_mps)
     return pct * 100 / (3600 * drones.battery_wh)
 
 
-def headwind_of(wind_mps: float | None) -> float:
-    """The headwind to plan with; 0 if the wind is unknown or not measured."""
-    return wind_mps if wind_mps and np.isfinite(wind_mps) else 0.0
-
-
-def _pace_spm(drones: DroneTable, headwind_mps: float) -> Floats:
-    ahead_mps = drones.cruise_speed_mps - headwind_mps
+def _pace_spm(cruise_speed_mps: Floats, headwind_mps: Floats) -> Floats:
+    """Seconds per metre; NaN for a drone that makes no way against the wind."""
+    ahead_mps = cruise_speed_mps - headwind_mps
     return 1 / np.where(ahead_mps > 0, ahead_mps, np.nan)

@@ -323,6 +323,12 @@ class _LegBoxes:
         return meets
 
 
+def on_the_globe(lat: Floats, lng: Floats) -> Floats:
+    """Unit vectors (n, 3) from the centre of the Earth."""
+    phi, lam = np.radians(lat), np.radians(lng)
+    return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=1)
+
+
 def _stamp(at: datetime | None, otherwise: float) -> float:
     if at is None:
         return otherwise

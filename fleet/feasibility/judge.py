@@ -11,7 +11,8 @@ from datetime import datetime
 
 import numpy as np
 
-from fleet.feasibility.energy import figures_of, headwind_of
+from fleet.feasibility import winds as wind
+from fleet.feasibility.energy import figures_of
 from fleet.feasibility.geometry import Floats, Ints, Zones
 from fleet.feasibility.legs import (
     DETOUR_HORIZON_S,
@@ -24,6 +25,7 @@ from fleet.feasibility.legs import (
 from fleet.feasibility.reasons import SOFT, Reason, ReasonInputs, Rule, explain
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import SIDES, Bits, Bools, DroneTable, TripTable, payload_name
+from fleet.feasibility.winds import Blow, Winds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +54,7 @@ class Verdicts:
     t: Ints
     rules: Rules
     zones: Zones
-    wind_mps: float | None
+    winds: Winds | None
 
     @property
     def able(self) -> Bools:
@@ -77,6 +79,8 @@ class Verdicts:
         """The numbers and names of pair i."""
         d, t = self.d[i], self.t[i]
         drones, trips = self.drones, self.trips
+        points = [*wind.points_of_drone(drones, d), *wind.points_of_trip(trips, t)]
+        wind_mps, measured = self.winds.strongest(points) if self.winds else (np.nan, "")
         return ReasonInputs(
             drone_id=str(drones.drone_id[d]),
             telemetry_age_s=float(drones.telemetry_age_s[d]),
@@ -90,8 +94,10 @@ class Verdicts:
             max_size_cm=tuple(float(getattr(drones, f"max_{side}")[d]) for side in SIDES),
             zone=self.zones.names[self.zone[i]] if self.zone[i] >= 0 else "",
             in_margin=self.zone[i] >= 0 and not self._touches_its_zone(i),
-            wind_mps=np.nan if self.wind_mps is None else self.wind_mps,
-            max_wind_mps=min(float(drones.max_wind_mps[d]), self.rules.max_wind_mps),
+            wind_mps=wind_mps,
+            max_wind_mps=float(wind_limit_mps(drones, self.rules)[d]),
+            wind_measured=measured,
+            wind_gap=self.winds.gap(points) if self.winds else "",
             rules=self.rules,
         )
 
@@ -122,20 +128,21 @@ def judge(
     rules: Rules,
     zones: Zones,
     at: datetime,
-    wind_mps: float | None = None,
+    winds: Winds | None = None,
 ) -> Verdicts:
     """Whether drone d[i] may fly trip t[i] if it is assigned at `at`, for every i (P,).
 
     zones: the no-fly zones; every leg keeps `zone_margin_m` from each zone that is active at any
     time until the drone is down, which a drop that fails delays by the loiter timeout. If the rules
     allow detours, a blocked flight is planned around the zones, and its figures include the detour.
-    wind_mps: the measured wind, NaN if it is unknown, None if it is not measured. Its direction
-    along the trip is unknown, so every leg is planned against it.
+    winds: the measured wind, None if it is not measured. The strongest at the drone, its hub, the
+    pickup, the door and where the drone lands counts for the whole flight. Its direction is
+    unknown, so every leg is planned against it.
     """
-    headwind_mps = headwind_of(wind_mps)
+    blow = wind.at_drones(winds, drones).take(d).joined(wind.on_trips(winds, trips).take(t))
     legs = legs_of(drones, trips, d, t)
     lengths_m = np.stack([leg.length_m() for leg in legs])
-    figures = figures_of(drones, trips, d, t, lengths_m, rules, headwind_mps)
+    figures = figures_of(drones, trips, d, t, lengths_m, rules, blow.mps)
     longest_s = figures.busy_s + rules.loiter_timeout_s
     zone, by_zone = zones_in_the_way(
         drones, trips, d, t, legs, zones, at, longest_s, rules.zone_margin_m
@@ -143,6 +150,7 @@ def judge(
     blocked = np.flatnonzero(by_zone == Rule.CROSSES_NO_FLY_ZONE)
     if rules.detours_allowed and len(blocked):
         lengths_m = around_m(legs, blocked, zones, at, rules.zone_margin_m)
+        headwind_mps = blow.mps[blocked]
         around = figures_of(drones, trips, d[blocked], t[blocked], lengths_m, rules, headwind_mps)
         around_s = around.busy_s + rules.loiter_timeout_s
         found = np.isfinite(lengths_m).all(axis=0) & (around_s <= DETOUR_HORIZON_S)
@@ -151,28 +159,35 @@ def judge(
             figure[blocked[found]] = detoured[found]
     battery_pct = drones.battery_pct[d]
     # A drone slower than the wind already fails TOO_WINDY; its energy cannot be computed.
-    energy_known = drones.placed & np.isfinite(drones.battery_pct)
-    energy_known &= ~(drones.cruise_speed_mps <= headwind_mps)
-    reasons = _bits(_against_drones(drones, rules, wind_mps))[d] | _bits(
+    energy_known = (drones.placed & np.isfinite(drones.battery_pct))[d]
+    energy_known &= blow.mps < drones.cruise_speed_mps[d]
+    reasons = _bits(_against_drones(drones, rules))[d] | _bits(
         {
             Rule.TOO_HEAVY: ~(trips.payload_weight_kg[t] <= drones.max_payload_kg[d]),
             Rule.PAYLOAD_TYPE_UNSUPPORTED: (trips.payload_type[t] & drones.payload_types[d]) == 0,
             Rule.TOO_LARGE: _too_large(drones, trips, d, t),
             Rule.OUTSIDE_AREA: trips.area[t] != drones.area[d],
-            Rule.NOT_ENOUGH_ENERGY: energy_known[d]
+            Rule.NOT_ENOUGH_ENERGY: energy_known
             & ~(figures.needed_pct + rules.reserve_pct <= battery_pct),
             Rule.OFF_THE_MAP: off_the_map(drones, trips, d, t, legs, rules.zone_margin_m),
+            **_against_wind(blow, wind_limit_mps(drones, rules)[d]),
         }
     )
     reasons |= by_zone
     # For an unregistered drone all other reasons follow from this one.
     reasons[~drones.registered[d]] = Rule.UNKNOWN_DRONE
-    return Verdicts(reasons, *figures, zone, drones, trips, d, t, rules, zones, wind_mps)
+    return Verdicts(reasons, *figures, zone, drones, trips, d, t, rules, zones, winds)
 
 
-def against_drones(drones: DroneTable, rules: Rules, wind_mps: float | None = None) -> Bits:
+def against_drones(drones: DroneTable, rules: Rules, winds: Winds | None = None) -> Bits:
     """The rules that each drone (N,) fails with any trip: bits of `Rule`, 0 for none."""
-    bits = _bits(_against_drones(drones, rules, wind_mps))
+    blow = wind.at_drones(winds, drones)
+    bits = _bits(
+        {
+            **_against_drones(drones, rules),
+            **_against_wind(blow, wind_limit_mps(drones, rules)),
+        }
+    )
     bits[~drones.registered] = Rule.UNKNOWN_DRONE
     return bits
 
@@ -193,14 +208,27 @@ def _bits(against: Mapping[Rule, Bools]) -> Bits:
     return bits
 
 
-def _against_drones(drones: DroneTable, rules: Rules, wind_mps: float | None) -> dict[Rule, Bools]:
-    """A mask (N,) for each rule that does not depend on the trip."""
+def wind_limit_mps(drones: DroneTable, rules: Rules) -> Floats:
+    """The strongest wind that each drone (N,) flies in: it must also make way against it."""
+    makes_way_mps = np.nextafter(drones.cruise_speed_mps, 0.0)
+    limit_mps: Floats = np.minimum(
+        np.minimum(drones.max_wind_mps, rules.max_wind_mps), makes_way_mps
+    )
+    return limit_mps
+
+
+def _against_wind(blow: Blow, limit_mps: Floats) -> dict[Rule, Bools]:
+    return {Rule.TOO_WINDY: ~(blow.mps <= limit_mps), Rule.WEATHER_UNKNOWN: blow.unknown}
+
+
+def _against_drones(drones: DroneTable, rules: Rules) -> dict[Rule, Bools]:
+    """A mask (N,) for each rule that depends neither on the trip nor on the wind."""
     has_telemetry = np.isfinite(drones.telemetry_age_s)
     # A timestamp in the future counts as old as one equally far in the past.
     age_s = np.abs(drones.telemetry_age_s)
     old = has_telemetry & ~(age_s <= rules.telemetry_hard_age_s)
     has_battery_reading = np.isfinite(drones.battery_pct)
-    against = {
+    return {
         Rule.INACTIVE: ~drones.active,
         Rule.GROUNDED: drones.grounded,
         Rule.ON_HOLD: drones.held,
@@ -217,9 +245,3 @@ def _against_drones(drones: DroneTable, rules: Rules, wind_mps: float | None) ->
         & ~(drones.battery_pct >= rules.battery_min_pct),
         Rule.HUB_FULL: drones.hub_full,
     }
-    if wind_mps is not None and np.isnan(wind_mps):
-        against[Rule.WEATHER_UNKNOWN] = np.ones(len(drones), bool)
-    elif wind_mps is not None:
-        limit_mps = np.minimum(drones.max_wind_mps, rules.max_wind_mps)
-        against[Rule.TOO_WINDY] = ~((wind_mps <= limit_mps) & (wind_mps < drones.cruise_speed_mps))
-    return against

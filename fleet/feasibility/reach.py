@@ -12,9 +12,10 @@ from datetime import datetime
 import numpy as np
 
 from fleet.feasibility import energy, judge
-from fleet.feasibility.geometry import EARTH_RADIUS_M, Floats, Ints, Zones
+from fleet.feasibility.geometry import EARTH_RADIUS_M, Ints, Zones, on_the_globe
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable, TripTable
+from fleet.feasibility.winds import Winds, at_drones
 
 # Columns that differ between drones of one group.
 PER_DRONE = {"drone_id", "lat", "lng", "battery_pct", "telemetry_age_s", "armed"}
@@ -27,21 +28,21 @@ def likely_pairs(
     trips: TripTable,
     rules: Rules,
     at: datetime,
-    wind_mps: float | None = None,
+    winds: Winds | None = None,
 ) -> tuple[Ints, Ints]:
     """Indices (d, t), ordered by trip, of every pair that could be able. Ignores no-fly zones.
 
     Every omitted pair is unable by `judge`; some of the returned pairs are, too. Memory grows with
     the number of returned pairs, not with drones times trips.
     """
-    fit = np.flatnonzero(judge.against_drones(drones, rules, wind_mps) == 0)
+    fit = np.flatnonzero(judge.against_drones(drones, rules, winds) == 0)
     found_d, found_t = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     trips_of = {area: np.flatnonzero(trips.area == area) for area in np.unique(trips.area)}
     for group in _groups(drones, fit):
         here = trips_of.get(drones.area[group[0]])
         if here is None:
             continue
-        for d, t in _pairs_of_group(drones, group, trips, here, rules, at, wind_mps):
+        for d, t in _pairs_of_group(drones, group, trips, here, rules, at, winds):
             found_d.append(d)
             found_t.append(t)
     d, t = np.concatenate(found_d), np.concatenate(found_t)
@@ -65,7 +66,7 @@ def _pairs_of_group(
     here: Ints,
     rules: Rules,
     at: datetime,
-    wind_mps: float | None,
+    winds: Winds | None,
 ) -> Iterator[tuple[Ints, Ints]]:
     fullest = group[drones.battery_pct[group].argmax()]
     waiting = replace(
@@ -73,25 +74,19 @@ def _pairs_of_group(
         lat=trips.pickup_lat[here],
         lng=trips.pickup_lng[here],
     )
-    at_pickup = judge.judge(
-        waiting, trips, np.arange(len(here)), here, rules, Zones([]), at, wind_mps
-    )
+    at_pickup = judge.judge(waiting, trips, np.arange(len(here)), here, rules, Zones([]), at, winds)
     here, needed_pct = here[at_pickup.able], at_pickup.needed_pct[at_pickup.able]
-    a_metre_pct = energy.cruising_pct_per_m(drones.take(group[:1]), wind_mps or 0.0)[0]
+    # No drone of the group flies in less wind than this.
+    least_mps = at_drones(winds, drones.take(group)).mps.min(keepdims=True)
+    a_metre_pct = energy.cruising_pct_per_m(drones.take(group[:1]), least_mps)[0]
     metres_per_pct = 1 / (a_metre_pct * rules.detour_factor)
     spare_pct = drones.battery_pct[group] - rules.reserve_pct
-    stands = _on_the_globe(drones.lat[group], drones.lng[group])
+    stands = on_the_globe(drones.lat[group], drones.lng[group])
     for block in np.array_split(here, 1 + len(here) * len(group) // BLOCK_CELLS):
         wanted_pct = needed_pct[np.searchsorted(here, block)]
-        pickups = _on_the_globe(trips.pickup_lat[block], trips.pickup_lng[block])
+        pickups = on_the_globe(trips.pickup_lat[block], trips.pickup_lng[block])
         # The chord is never longer than the ground distance: no drone in reach is excluded.
         chord_m2 = 2 * EARTH_RADIUS_M**2 * (1 - pickups @ stands.T)
         reach_m = (spare_pct - wanted_pct[:, None]) * metres_per_pct + ROUNDING_M
         t, d = np.nonzero((reach_m > 0) & (chord_m2 <= reach_m**2))
         yield group[d], block[t]
-
-
-def _on_the_globe(lat: Floats, lng: Floats) -> Floats:
-    """Unit vectors (n, 3) from the centre of the Earth."""
-    phi, lam = np.radians(lat), np.radians(lng)
-    return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=1)

@@ -65,8 +65,10 @@ class ReasonInputs:
     """The values of one pair that messages use. NaN if unknown.
 
     energy_pct, needed_pct: for a delivery and for a drop that fails, both without the reserve.
-    in_margin: the flight is too near to the zone, but not in it. size_cm, max_size_cm: the sides of
-    the parcel and of the largest one, the longest side first.
+    in_margin: the flight is too near to the zone, but not in it. wind_measured: where, by whom and
+    when wind_mps was measured. wind_gap: where the wind is unknown; empty if there is no fresh
+    reading at all. size_cm, max_size_cm: the sides of the parcel and of the largest one, the
+    longest side first.
     """
 
     drone_id: str
@@ -82,6 +84,8 @@ class ReasonInputs:
     wind_mps: float
     max_wind_mps: float
     rules: Rules
+    wind_measured: str = ""
+    wind_gap: str = ""
     size_cm: tuple[float, ...] = (math.nan,) * 3
     max_size_cm: tuple[float, ...] = (math.nan,) * 3
 
@@ -164,10 +168,12 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
         f"{MAX_LAT_DEG:.0f}° of latitude, where zones cannot be checked."
     ),
     Rule.TOO_WINDY: lambda f, needed, has: (
-        f"The wind is {has:.1f} m/s, {f.drone_id} may fly in at most {needed:.1f} m/s."
+        f"Wind {_tenths(has, math.ceil)} m/s {f.wind_measured}, limit "
+        f"{_tenths(needed, math.floor)} m/s for {f.drone_id}."
     ),
     Rule.WEATHER_UNKNOWN: lambda f, *_: (
-        "The wind is unknown: the weather source has given no usable reading for more than "
+        f.wind_gap
+        or "The wind is unknown: the weather source has given no usable reading for more than "
         f"{f.rules.weather_max_age_s / 60:.0f} min."
     ),
     Rule.HUB_FULL: lambda f, *_: (
@@ -213,6 +219,11 @@ def _age(inputs: ReasonInputs, allowed_s: float, age_s: float) -> str:
         f"The telemetry of {inputs.drone_id} is {_up(age_s)} s old, at most {allowed_s:.0f} s is "
         "allowed."
     )
+
+
+def _tenths(value: float, rounded: Callable[[float], int]) -> str:
+    """12.04 as 12.1 or 12. Rounded first, because 16.1 * 10 is a little more than 161."""
+    return f"{rounded(round(value * 10, 6)) / 10:g}"
 
 
 def _up(value: float) -> int:

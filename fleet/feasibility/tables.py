@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
+from enum import IntEnum
 from typing import Any, Self
 
 import numpy as np
@@ -47,6 +48,17 @@ def sides(size_cm: Sequence[float] | None) -> dict[str, float]:
 def largest_sides(size_cm: Sequence[float] | None) -> dict[str, float]:
     """The largest parcel that a kind takes, as columns of DroneTable. None: any size."""
     return {f"max_{side}": cm for side, cm in sides(size_cm or (np.inf,) * 3).items()}
+
+
+class Flown(IntEnum):
+    """What is behind the drone of a trip: nothing; the take-off; the pickup, where it is now with
+    its parcel; the drop point, where it is now, with its parcel if it has a weight.
+    """
+
+    NOTHING = 0
+    TAKE_OFF = 1
+    PICKUP = 2
+    DROP = 3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,6 +147,7 @@ class TripTable(Table):
     """Pickup, drop point and payload of trips. payload_type: one bit. area: index of its area.
     longest_cm, middle_cm, shortest_cm: the sides of the parcel, 0 (the default) if not known.
     landing_lat, landing_lng: the hub that receives the drone; NaN, the default: its home.
+    flown: what is behind the drone, a `Flown`; nothing by default.
 
     Raises ValueError if a coordinate, a weight or a type is missing.
     """
@@ -151,6 +164,7 @@ class TripTable(Table):
     shortest_cm: Floats = 0.0  # type: ignore[assignment]
     landing_lat: Floats = np.nan  # type: ignore[assignment]
     landing_lng: Floats = np.nan  # type: ignore[assignment]
+    flown: Ints = 0  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         Table.__post_init__(self)

@@ -8,10 +8,12 @@ from math import nan
 from uuid import UUID
 
 from fleet import policy, registry, work
-from fleet.feasibility.judge import against_drones
+from fleet.feasibility import winds
+from fleet.feasibility.judge import against_drones, wind_limit_mps
 from fleet.feasibility.reasons import Reason, ReasonInputs, Rule, explain
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable
+from fleet.feasibility.winds import Winds
 from fleet.live import picture, quality, weather
 from fleet.live.picture import Picture
 from fleet.live.quality import Completeness
@@ -67,15 +69,15 @@ def live_drones(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
     jobs, held = work.active_jobs(ids), registry.held(ids)
     engaged = Engaged(busy=jobs, held=held, carrying=work.carrying(ids))
     table = registry.table_of(drones, {}, latest, engaged, now)
-    wind_mps = weather.wind_mps(rules, now)
-    against = against_drones(table, rules, wind_mps)
+    measured = weather.winds(rules, now)
+    against = against_drones(table, rules, measured)
     return [
         LiveDrone(
             drone=drone,
             telemetry=latest.telemetry.get(drone.drone_id) if latest else None,
             readiness=_readiness(bits),
             reasons=quality.with_telemetry_errors(
-                explain(bits, _inputs(table, i, rules, wind_mps)), latest, drone.drone_id
+                explain(bits, _inputs(table, i, rules, measured)), latest, drone.drone_id
             ),
             active_job_id=jobs.get(drone.drone_id),
             holds=held.get(drone.drone_id, []),
@@ -108,8 +110,10 @@ def _readiness(bits: int) -> Readiness:
     return next(matching, Readiness.NOT_READY if bits else Readiness.READY)
 
 
-def _inputs(table: DroneTable, i: int, rules: Rules, wind_mps: float | None) -> ReasonInputs:
+def _inputs(table: DroneTable, i: int, rules: Rules, measured: Winds | None) -> ReasonInputs:
     """Without a trip: no reason here depends on one."""
+    points = winds.points_of_drone(table, i)
+    wind_mps, where = measured.strongest(points) if measured else (nan, "")
     return ReasonInputs(
         drone_id=str(table.drone_id[i]),
         telemetry_age_s=float(table.telemetry_age_s[i]),
@@ -121,7 +125,9 @@ def _inputs(table: DroneTable, i: int, rules: Rules, wind_mps: float | None) -> 
         payload_type="",
         zone="",
         in_margin=False,
-        wind_mps=nan if wind_mps is None else wind_mps,
-        max_wind_mps=min(float(table.max_wind_mps[i]), rules.max_wind_mps),
+        wind_mps=wind_mps,
+        max_wind_mps=float(wind_limit_mps(table, rules)[i]),
+        wind_measured=where,
+        wind_gap=measured.gap(points) if measured else "",
         rules=rules,
     )

@@ -1,4 +1,4 @@
-"""The world's HTTP API: Fleet API, GCS bridge, faults, and the truth for tests."""
+"""The world's HTTP API: Fleet API, weather service, GCS bridge, faults, and the truth for tests."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from fleet.simulator import bridge, staff
+from fleet.simulator import bridge, staff, weather
 from fleet.simulator.bridge import Answer, ConnectionDropped
 from fleet.simulator.faults import answers, board
 from fleet.simulator.missions import Refused
@@ -105,6 +105,8 @@ class Handler(BaseHTTPRequestHandler):
         match method, path:
             case "GET", "/api/v1/telemetry/latest":
                 return self._telemetry()
+            case "GET", "/weather":
+                return self._weather()
             case "GET", answers.REDIRECT_TARGET:
                 return 200, latest([], datetime.now(UTC), broken=set())
             case "GET", "/api/v1/mission-intents":
@@ -149,6 +151,20 @@ class Handler(BaseHTTPRequestHandler):
                 if world.faults.strike("one_bad_drone", world.elapsed_s, reading.drone_id)
             }
         answer = latest(readings, datetime.now(UTC), broken)
+        if bad is None:
+            return 200, answer
+        answers.send(self, bad, json.dumps(answer).encode())
+        return None
+
+    # -- weather service -----------------------------------------------------------------------
+
+    def _weather(self) -> Answer | None:
+        server, world = self.server, self.server.world
+        with server.lock:
+            bad = world.faults.strike("weather_garbage", world.elapsed_s)
+            lie = world.faults.strike("weather_lie", world.elapsed_s)
+            answer = weather.answer(world, lie, datetime.now(UTC))
+            server.save()
         if bad is None:
             return 200, answer
         answers.send(self, bad, json.dumps(answer).encode())

@@ -11,6 +11,7 @@ from fleet.feasibility.geometry import EARTH_RADIUS_M, Zones
 from fleet.feasibility.judge import Verdicts, every_pair, judge
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable, TripTable, largest_sides, payload_bits, sides
+from fleet.feasibility.winds import Winds
 from fleet.policy import Policy
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -80,12 +81,34 @@ def trip(
     }
 
 
-def verdicts(drones, trips, zones=NOWHERE, rules: Rules = RULES, wind_mps=None) -> Verdicts:
+def everywhere(wind_mps: float | None) -> Winds | None:
+    """One reading that counts everywhere; NaN: no fresh reading; None: not measured."""
+    if wind_mps is None:
+        return None
+    return Winds.from_rows([] if math.isnan(wind_mps) else [reading(wind_mps)])
+
+
+def reading(wind_mps: float, at_km: tuple[float, float] | None = None, name: str = "") -> dict:
+    east_km, north_km = at_km or (math.nan, math.nan)
+    return {
+        "name": name,
+        "source": "Mast",
+        "lat": north_km * DEG_PER_KM,
+        "lng": east_km * DEG_PER_KM,
+        "wind_mps": wind_mps,
+        "age_s": 60.0,
+    }
+
+
+def verdicts(
+    drones, trips, zones=NOWHERE, rules: Rules = RULES, wind_mps=None, winds=None
+) -> Verdicts:
     """The verdicts of every drone with every trip, ordered by trip."""
     drones = drones if isinstance(drones, DroneTable) else DroneTable.from_rows(drones)
     trips = TripTable.from_rows(trips)
     pairs = every_pair(len(drones), len(trips))
-    return judge(drones, trips, *pairs, rules, zones, NOON, wind_mps)
+    winds = everywhere(wind_mps) if winds is None else winds
+    return judge(drones, trips, *pairs, rules, zones, NOON, winds)
 
 
 def codes(found: Verdicts, i: int = 0) -> set[str]:

@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from fleet.feasibility import judge, reach
 from fleet.feasibility.tables import DroneTable, TripTable
-from fleet.tests.pairs import NOON, NOWHERE, RULES, drone, trip, verdicts
+from fleet.tests.pairs import NOON, NOWHERE, RULES, drone, everywhere, trip, verdicts
 from fleet.tests.test_feasibility_properties import DRONES, TRIPS, WINDS
 
 
 def likely(drones: list[dict], trips: list[dict], wind_mps: float | None = None):
     d, t = reach.likely_pairs(
-        DroneTable.from_rows(drones), TripTable.from_rows(trips), RULES, NOON, wind_mps
+        DroneTable.from_rows(drones), TripTable.from_rows(trips), RULES, NOON, everywhere(wind_mps)
     )
     return list(zip(d.tolist(), t.tolist(), strict=True))
 

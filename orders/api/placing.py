@@ -40,6 +40,8 @@ def quote(caller: Caller, data: Any) -> quotes.Quote:
             "low": _rounded(checked.eta_low_s) if serviceable else None,
             "high": _rounded(checked.eta_high_s) if serviceable else None,
         },
+        "held_up": checked.held_up
+        and {"code": checked.held_up.code, "message": checked.held_up.message, "until": None},
         "service_area_id": checked.service_area and checked.service_area.pk,
     }
     return quotes.store(order, caller, timezone.now(), answer)

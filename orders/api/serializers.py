@@ -428,6 +428,9 @@ class QuoteAnswer(serializers.Serializer[Any]):
         allow_null=True, help_text="From pickup to drop point on a straight line, in metres."
     )
     eta_seconds = EtaRange(help_text="From the start of work until it is delivered.")
+    held_up = Why(
+        allow_null=True, help_text="Why no time is named although we fly this: the wind of now."
+    )
     service_area_id = serializers.UUIDField(
         allow_null=True, help_text="The area in which it is flown."
     )

@@ -61,6 +61,7 @@ def test_a_misplaced_parcel_is_explained_in_french() -> None:
         (Discrepancy.Code.UNCLEAR_LANDING, False),
         (Discrepancy.Code.AIRSPACE, True),
         (Discrepancy.Code.WEATHER, True),
+        (Discrepancy.Code.BATTERY, True),
     ],
 )
 def test_contradictory_reports_hide_eta_and_position(

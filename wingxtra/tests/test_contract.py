@@ -124,6 +124,7 @@ class World:
             "reasons": [],
             "distance_m": None,
             "eta_seconds": {"low": None, "high": None},
+            "held_up": None,
             "service_area_id": None,
         }
         return quotes.store(OrderFactory.build(), caller, datetime.now(UTC), answer).id
@@ -166,7 +167,7 @@ def in_hours(hours: int) -> str:
 
 
 ONE = "/orders/{id}"
-QUOTE = "id expires_at serviceable reasons distance_m eta_seconds service_area_id"
+QUOTE = "id expires_at serviceable reasons distance_m eta_seconds held_up service_area_id"
 RUN = "id trigger dry_run policy_version assigned started_at"
 STORE = "id merchant_id live_mode name lat lng instructions hours active created_at"
 WEBHOOK = "id merchant_id url events enabled"

@@ -168,6 +168,7 @@ def test_an_unconfirmed_withdrawal_is_overridden(visit: Callable[..., Page], cit
         ("FLIES_AFTER_END", Status.FAILED, "Settle", {"note": SURE}),
         ("FAILED_AFTER_DELIVERY", Status.DELIVERED, "Settle", {"note": SURE}),
         ("AIRSPACE", Status.ASSIGNED, "Requeue", {"reason": "The stadium is full."}),
+        ("BATTERY", Status.MISSION_SUBMITTED, "Requeue", {"reason": "A cell is weak."}),
     ],
 )
 def test_a_doubt_is_settled(

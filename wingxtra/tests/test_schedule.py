@@ -24,7 +24,7 @@ EVERY_S = {
     "sweep_what_ifs": 5,
     "tell_of_arrivals": 10,
     "tell_of_delays": 15,
-    "watch_airspace": 5,
+    "watch_missions": 2,
     "watch_weather": 30,
 }
 

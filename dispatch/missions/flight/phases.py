@@ -84,6 +84,9 @@ def step(
     Each FlightEvent has its position; `FlightState.fix` is the position of a landed drone.
     """
     state, events = replace(state), list[Event]()
+    samples = list(samples)
+    for sample in samples:
+        _read_battery(state, sample)
     fixes = [fix for sample in samples if (fix := Fix.of(sample)) is not None]
     for fix in sorted(fixes, key=lambda fix: fix.at):
         if state.phase in OVER:
@@ -138,6 +141,16 @@ def is_far_from_drop(state: FlightState, plan: Plan, rules: Rules, silence_s: fl
         return False
     flown_on_m = trust.SPEED_SLACK * plan.cruise_speed_mps * state.pace * silence_s
     return to_dropoff_m(plan, state.fix) > rules.arrival_radius_m + DROP_MARGIN_M + flown_on_m
+
+
+def _read_battery(state: FlightState, sample: Telemetry) -> None:
+    at = min(sample.measured_at, sample.seen_at).timestamp()
+    if sample.battery_pct is None:
+        state.battery_at = at if state.battery_at is None else state.battery_at
+    elif state.battery_at is None or at >= state.battery_at:
+        state.battery_pct, state.battery_at = sample.battery_pct, at
+        if state.phase is Phase.GROUND:
+            state.ground_battery_pct = sample.battery_pct
 
 
 # --- one measurement -----------------------------------------------------------------------------

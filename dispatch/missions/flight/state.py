@@ -145,6 +145,9 @@ class FlightState:
     pickup_hidden: bool = False  # a gap may hide a pickup
     gap: bool = False  # a gap longer than the policy's link_lost_after_s
     arrived_at: float | None = None
+    battery_pct: float | None = None  # the last reading, and when; if none came, the first sample
+    battery_at: float | None = None
+    ground_battery_pct: float | None = None  # the last reading before it launched
     stands_at_drop_since: float | None = None  # disarmed at the drop point; None once it leaves
     # Start of the present run of agreeing samples, and the number of samples per kind of run.
     since: float | None = None

@@ -1,4 +1,4 @@
-"""Invalid answers of the Fleet API."""
+"""Invalid answers of the Fleet API and the weather service."""
 
 from http.server import BaseHTTPRequestHandler
 

@@ -49,6 +49,9 @@ OF_A_DRONE = IN_FLIGHT | IN_TELEMETRY | IN_REPORTS
 # Faults of an interface.
 OF_A_SERVICE = {
     "garbage": f"the Fleet API's answer is invalid; `how` is one of {', '.join(GARBAGE)}",
+    "weather_garbage": "the weather service's answer is invalid; `how` as for garbage",
+    "weather_lie": "each mast says `value`, any JSON or NaN, at `field`, like wind_mps or at; one "
+    "mast: Mast 2.wind_mps",
     "bridge_down": "the bridge closes the connection without an answer",
     "bridge_500": "the bridge answers 500",
     "bridge_hang": "the bridge answers only after `seconds` real seconds (30 when not given)",
@@ -76,10 +79,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "late_report": {"seconds": 30.0},
     "clock": {"seconds": 360.0},
     "garbage": {"how": "non_json", "seconds": 30.0},
+    "weather_garbage": {"how": "non_json", "seconds": 30.0},
     "bridge_hang": {"seconds": 30.0, "after": True},
     "accept_silently": {"seconds": 30.0},
     "cancel_word": {"status": 200},
 }
+NEED_A_FIELD = {"bad_value": "battery.remaining_pct", "weather_lie": "wind_mps"}
 SIGNED = {("glitch_altitude", "metres"), ("datum_change", "metres"), ("clock", "seconds")}
 
 
@@ -125,8 +130,8 @@ class Fault:
                 object.__setattr__(self, name, value)
         if self.how not in (None, *GARBAGE):
             raise ValueError(f"unknown garbage {self.how!r}; there are {', '.join(GARBAGE)}")
-        if self.kind == "bad_value" and not self.field:
-            raise ValueError("bad_value needs a field, like battery.remaining_pct")
+        if self.kind in NEED_A_FIELD and not self.field:
+            raise ValueError(f"{self.kind} needs a field, like {NEED_A_FIELD[self.kind]}")
         if self.at is not None:
             datetime.fromisoformat(self.at)
         self._check_numbers()

@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from redis import RedisError
 
+from dispatch import actors
 from fleet.tests.factories import DroneFactory, TelemetryFactory, seconds_ago, show
 from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
@@ -83,7 +84,11 @@ def test_a_low_battery_in_flight_is_shown(ama: Client) -> None:
     drone = DroneFactory()
     order_in(Status.ENROUTE, drone=drone)
     show(TelemetryFactory(drone_id=drone.pk, armed=True, battery_pct=12))
-    assert f"{drone} flies with 12 % battery" in page(ama)
+    actors.follow_flights.fn()
+    actors.watch_missions.fn()
+    assert "The battery is not enough for the rest" in page(ama)
+    assert f"{drone} needs " in page(ama)
+    assert "% reserve, and has 12 %." in page(ama)
 
 
 def test_an_acknowledged_item_moves_below_the_others_with_name_and_note(

@@ -1,0 +1,130 @@
+"""What changes after publishing: zones, wind and charge that speak against a live mission.
+
+Every mission that ground control has is judged (flight/outlook.py) with each poll of the fleet, so
+a change of a zone, the policy or the wind is seen within two seconds, too. A doubt is raised once
+for a person, and ends when its cause ends. No mission is recalled automatically: a drone in the air
+may be safer on its route than turned round.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from dispatch.missions import discrepancies
+from dispatch.missions.flight.outlook import Concern, LiveMission, Outlook, judge_missions
+from dispatch.missions.flight.state import FlightState, Phase
+from dispatch.missions.parcel_doubt import plan_of
+from dispatch.models import Discrepancy
+from fleet import registry
+from fleet.airspace import rulebook
+from fleet.feasibility.rules import Rules
+from fleet.feasibility.tables import Flown
+from orders.models import DeliveryJob
+from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, Holder, Status
+
+WATCHED = (Status.MISSION_SUBMITTED, *IN_FLIGHT)
+CLEAR_TEXT = {
+    Concern.AIRSPACE: "No zone is in the way any more.",
+    Concern.WEATHER: "The wind is known and within the limit again.",
+    Concern.BATTERY: "The charge is enough for what is left to fly.",
+}
+Standing = dict[tuple[UUID, str], Discrepancy]
+
+
+def watch(now: datetime) -> int:
+    """Judge all missions that ground control has; returns their number.
+
+    Two statements while nothing changes, for any number of missions.
+    """
+    jobs = list(
+        DeliveryJob.objects.active()
+        .filter(part__isnull=False, order__status__in=WATCHED)
+        .select_related("order", "drone__kind", "drone__hub", "part__mission__return_to", "flight")
+    )
+    standing: Standing = {
+        (one.job_id, one.code): one
+        for one in Discrepancy.objects.filter(code__in=CLEAR_TEXT, settled_at__isnull=True)
+    }
+    book = rulebook.current(now)
+    drones = registry.table_of([job.drone for job in jobs if job.drone], {})
+    missions = [live_mission(job, book.rules, now) for job in jobs]
+    outlooks = judge_missions(drones, missions, book, now)
+    for job, outlook in zip(jobs, outlooks, strict=True):
+        for concern, reason in outlook.against.items():
+            about = outlook.zone if concern == Concern.AIRSPACE else ""
+            _raise_if_new(job, concern, reason.message, standing, about)
+    _settle_ended(standing, dict(zip([job.pk for job in jobs], outlooks, strict=True)))
+    return len(jobs)
+
+
+def live_mission(job: DeliveryJob, rules: Rules, now: datetime) -> LiveMission:
+    """`job` has its order, drone with hub, mission with hub, and flight if there is one loaded."""
+    assert job.drone is not None  # noqa: S101 (a job without a drone has no mission)
+    plan, order = plan_of(job), job.order
+    lands = job.part.mission.return_to or job.drone.hub
+    flight = getattr(job, "flight", None)
+    state = FlightState.from_dict(flight.state) if flight else FlightState()
+    is_heard = flight and (now - flight.heard_at).total_seconds() <= rules.link_lost_after_s
+    seen_start = state.start if state.start_is_ground else None
+    return LiveMission(
+        at=(state.fix.lat, state.fix.lng) if state.fix else None,
+        pickup=(plan.pickup_lat, plan.pickup_lng),
+        drop=(plan.dropoff_lat, plan.dropoff_lng),
+        lands=(lands.lat, lands.lng),
+        flown=_flown(job, state),
+        payload_kg=0.0 if order.proof_awaited_since else order.payload_weight_kg,
+        battery_pct=state.battery_pct,
+        battery_age_s=_battery_age_s(state) if is_heard else None,
+        start=(seen_start.lat, seen_start.lng) if seen_start else None,
+        start_battery_pct=state.ground_battery_pct,
+    )
+
+
+def _flown(job: DeliveryJob, state: FlightState) -> Flown:
+    order = job.order
+    if order.status not in IN_FLIGHT and state.phase is Phase.GROUND:
+        return Flown.NOTHING
+    if job.part.mission.recall_mode == "abort" or order.proof_awaited_since:
+        return Flown.DROP
+    left_pickup = state.left_pickup or order.status in AT_THE_DROP_POINT
+    return Flown.PICKUP if left_pickup or order.holder == Holder.DRONE else Flown.TAKE_OFF
+
+
+def _battery_age_s(state: FlightState) -> float | None:
+    """By the drone's clock: from the last reading to the last position."""
+    if state.fix is None or state.battery_at is None:
+        return None
+    return max(0.0, state.fix.at - state.battery_at)
+
+
+def _raise_if_new(
+    job: DeliveryJob, concern: Concern, message: str, standing: Standing, about: str
+) -> None:
+    """Raise a new doubt; a standing one about another zone is settled."""
+    code = Discrepancy.Code(concern)
+    known = standing.get((job.pk, code))
+    if known is not None and about in known.message:
+        return
+    if known is not None:
+        discrepancies.settle_when_clear([job.pk], [code], CLEAR_TEXT[concern])
+    discrepancies.raise_(job, code, message)
+
+
+def _settle_ended(standing: Standing, outlooks: dict[UUID, Outlook]) -> None:
+    for concern, text in CLEAR_TEXT.items():
+        clear, over = [], []
+        for job_id in _jobs_of(standing, concern):
+            outlook = outlooks.get(job_id)
+            if outlook is None:
+                over.append(job_id)
+            elif concern not in outlook.against and concern not in outlook.unsure:
+                clear.append(job_id)
+        code = Discrepancy.Code(concern)
+        if clear:
+            discrepancies.settle_when_clear(clear, [code], text)
+        if over:
+            discrepancies.settle_when_clear(over, [code], "The flight is over.")
+
+
+def _jobs_of(standing: Standing, code: str) -> Iterable[UUID]:
+    return (job_id for job_id, its_code in standing if its_code == code)

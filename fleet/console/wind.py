@@ -1,0 +1,75 @@
+"""Attention lines of the dashboard about the wind. Each line covers all hubs."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import numpy as np
+
+from fleet import policy
+from fleet.feasibility.geometry import Floats
+from fleet.feasibility.winds import MAX_DISTANCE_M
+from fleet.live import weather
+from fleet.models import Hub
+from wingxtra.console.registry import Attention, Tone
+
+
+def unknown_wind(now: datetime) -> Iterator[Attention]:
+    """Hubs with drones in service where the wind is unknown."""
+    rules = policy.current()
+    winds = weather.winds(rules, now)
+    if winds is None:
+        return
+    max_age_min = f"{rules.weather_max_age_s / 60:.0f} min"
+    if not len(winds):
+        readings = weather.last()
+        yield Attention(
+            key="weather",
+            level=37,
+            text="The wind is unknown, so nothing is dispatched",
+            detail=f"The weather source has given no usable reading for {max_age_min}. Repair it, "
+            "or remove WEATHER_SOURCE.",
+            since=readings.newest_at if readings else None,
+            tone=Tone.BAD,
+        )
+        return
+    names, lat, lng = _hubs()
+    blind = [names[i] for i in np.flatnonzero(winds.at(lat, lng).unknown)]
+    if blind:
+        yield Attention(
+            key="weather",
+            level=37,
+            text=f"The wind is unknown at {', '.join(blind)}, so nothing is dispatched there",
+            detail=f"The weather source names no place within {MAX_DISTANCE_M / 1000:.0f} km with "
+            f"a usable reading of the last {max_age_min}. Add one to it, or repair it.",
+            tone=Tone.BAD,
+        )
+
+
+def too_much_wind(now: datetime) -> Iterator[Attention]:
+    """Hubs with drones in service where the wind is over the policy's limit."""
+    rules = policy.current()
+    winds = weather.winds(rules, now)
+    if winds is None:
+        return
+    names, lat, lng = _hubs()
+    windy = np.flatnonzero(winds.at(lat, lng).mps > rules.max_wind_mps)
+    if len(windy):
+        said = []
+        for i in windy:
+            wind_mps, measured = winds.strongest([(names[i], lat[i], lng[i])])
+            said.append(f"{names[i]}: {wind_mps:.1f} m/s {measured}")
+        yield Attention(
+            key="wind",
+            level=21,
+            text=f"Too much wind at {', '.join(names[i] for i in windy)}",
+            detail=f"{'; '.join(said)}. The policy allows {rules.max_wind_mps:g} m/s, so nothing "
+            "is dispatched there until the wind is less.",
+            tone=Tone.WARN,
+        )
+
+
+def _hubs() -> tuple[list[str], Floats, Floats]:
+    """Name and place of each hub with drones in service."""
+    hubs = list(Hub.objects.filter(drones__active=True).distinct().order_by("name"))
+    lat, lng = (np.array([getattr(hub, axis) for hub in hubs], float) for axis in ("lat", "lng"))
+    return [hub.name for hub in hubs], lat, lng
