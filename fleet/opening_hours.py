@@ -118,7 +118,7 @@ class OpeningHours:
         clock changes.
         """
         end = start + DAY
-        moments = [_clock_change(self.zone, start, end)]
+        moments = [clock_change(self.zone, start, end)]
         day, last = start.astimezone(self.zone).date() - DAY, end.astimezone(self.zone).date()
         while day <= last:
             for minutes in {m for i in self.beginning_on(day) for m in (i.opens, i.closes)}:
@@ -143,7 +143,7 @@ def first_common_opening(hours: Iterable[OpeningHours], at: datetime) -> datetim
     return found
 
 
-def _clock_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime | None:
+def clock_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime | None:
     """The second at which the clock is changed; None if it is not."""
 
     def offset(at_s: int) -> timedelta | None:
