@@ -314,6 +314,16 @@ def test_an_exception_that_is_none_is_quoted(line: str) -> None:
         opening_hours_text.read_exceptions(line)
 
 
+def test_days_are_read_and_said() -> None:
+    days = opening_hours_text.read_days("Sat-Mon, wednesday")
+    assert days == ["MONDAY", "WEDNESDAY", "SATURDAY", "SUNDAY"]
+    assert opening_hours_text.days_said(days) == "Monday, Wednesday, Saturday-Sunday"
+    assert opening_hours_text.days_said(WEEKDAYS[:5]) == "Monday-Friday"
+    for bad in ("", "Mo", "Mon-", "Mon Tue", "Funday", "Mon,"):
+        with pytest.raises(opening_hours_text.Unreadable):
+            opening_hours_text.read_days(bad)
+
+
 def test_days_with_the_same_hours_share_a_line() -> None:
     hours = {"weekly": [on(day, "08:00", "12:00") for day in ("MONDAY", "TUESDAY", "THURSDAY")]}
     assert opening_hours_text.weekly_lines(hours) == (

@@ -156,6 +156,7 @@ def view(
     if order.proof_method is not None and order.proof_at is not None:
         proof = {"method": order.proof_method, "created_at": stamp(order.proof_at)}
     situation = _situation(order, log, eta_at, now, silent=silent, believed=believed)
+    opens_at = order.opens_at if situation.stage == Stage.CLOSED else None
     headline_eta_s = None if order.status in AT_THE_DROP_POINT else eta_s
     answer = {
         "public_tracking_id": order.public_tracking_id,
@@ -175,7 +176,7 @@ def view(
         },
         "eta_seconds": eta_s,
         "eta_at": stamp(eta_at) if eta_at else None,
-        "opens_at": stamp(order.opens_at) if situation.stage == Stage.CLOSED else None,
+        "opens_at": stamp(opens_at) if opens_at else None,
         "position": _position(order, sample) if has_position else None,
         "dropoff": {
             "lat": round(order.dropoff_lat, DROPOFF_DECIMALS),
