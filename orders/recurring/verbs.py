@@ -60,6 +60,7 @@ def change(
     recurring_id: UUID, values: Mapping[str, Any], *, from_on: date | None = None
 ) -> RecurringOrder:
     """Change a template, from a day on if that is given; orders that are placed stay as they are.
+    `pause` is a verb of its own.
 
     With a later `from_on` the template ends on the day before, and a new one goes on; returns the
     one that goes on. Raises Invalid and NotFound.
@@ -69,14 +70,26 @@ def change(
         row = locked(recurring_id)
         if from_on is not None and from_on > max(row.starts_on, _today(row, now)):
             row = _split(row, from_on, values, now)
-        was_paused = row.paused
         for name, value in values.items():
             setattr(row, name, value)
         _check(row)
-        if (was_paused and not row.paused) or any(name in values for name in TIMES):
+        if any(name in values for name in TIMES):
             row.active_since = now
         row.next_due_at = now
         row.save()
+    return row
+
+
+def pause(recurring_id: UUID, *, paused: bool) -> RecurringOrder:
+    """Place no more orders, or place them again: days in between are not made up for. It is not
+    checked again, so that a template whose place has become impossible can be paused. Raises
+    NotFound.
+    """
+    with transaction.atomic():
+        row = locked(recurring_id)
+        if row.paused != paused:
+            row.paused, row.active_since, row.next_due_at = paused, timezone.now(), timezone.now()
+            row.save(update_fields=["paused", "active_since", "next_due_at"])
     return row
 
 

@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters import rest_framework as filters
@@ -115,8 +116,13 @@ class OneRecurringOrder(RecurringView):
         `from_on` it ends on the day before, and the answer is a new one that goes on.
         """
         row, values = self.recurring(recurring_id), self.written(RecurringChange)
-        from_on = values.pop("from_on", None)
-        return _answer(verbs.change(row.pk, values, from_on=from_on))
+        from_on, paused = values.pop("from_on", None), values.pop("paused", None)
+        with transaction.atomic():
+            if values:
+                row = verbs.change(row.pk, values, from_on=from_on)
+            if paused is not None:
+                row = verbs.pause(row.pk, paused=paused)
+        return _answer(row)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, recurring_id: UUID) -> Response:

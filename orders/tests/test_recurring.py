@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from fleet.models import ServiceArea
@@ -18,12 +19,14 @@ from fleet.tests.factories import DroneFactory
 from orders import stores
 from orders.models import Occurrence, Order, RecurringOrder
 from orders.recurring import placer, verbs
+from orders.recurring.admin import not_placed
 from orders.recurring.schedule import Schedule
 from orders.states import Status
 from orders.tests.factories import StoreFactory
 from orders.tests.test_api import body
 from orders.tests.test_lifecycle_races import at_once, together
-from wingxtra.accounts.tests.factories import MerchantFactory
+from wingxtra.accounts.identity import Role
+from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
 from wingxtra.problems import Conflict, Invalid, NotFound
 
 State = Occurrence.State
@@ -178,11 +181,11 @@ def test_days_before_the_template_or_while_it_was_paused_are_not_made_up_for() -
     with at("2026-11-30T08:00+00:00") as monday:
         row = clinic(hours_ahead=1)
         placer.place_due(monday)
-        verbs.change(row.pk, {"paused": True})
+        verbs.pause(row.pk, paused=True)
     with at("2026-12-01T07:20+00:00") as tuesday:
         placer.place_due(tuesday)
     with at("2026-12-01T07:40+00:00") as tuesday:
-        verbs.change(row.pk, {"paused": False})
+        verbs.pause(row.pk, paused=False)
         placer.place_due(tuesday)
     assert states(row) == []
 
@@ -340,3 +343,38 @@ def test_control_without_lock_and_constraint_a_day_is_placed_three_times(
         with connection.schema_editor() as editor:
             editor.execute("TRUNCATE orders_occurrence CASCADE")
             editor.add_constraint(Occurrence, constraint)
+
+
+# --- console -------------------------------------------------------------------------------------
+
+
+def test_staff_see_what_was_not_placed_and_pause_a_template(client: Client) -> None:
+    with at("2026-11-29T12:00+00:00") as sunday:
+        row = clinic()
+        ServiceArea.objects.update(
+            hours={
+                "weekly": [{"weekday": "SUNDAY", "opens": "01:00", "closes": "02:00"}],
+                "exceptions": [],
+            }
+        )
+        ServiceArea.objects.get().save()  # tells the cache
+        placer.place_due(sunday)
+        (line,) = not_placed(sunday)
+        assert (
+            line.text == f"“Clinic round” of {row.merchant} was not placed for Monday 30 November"
+        )
+        assert "is closed on Monday 30 November at 07:30" in line.detail
+
+        client.force_login(UserFactory(role=Role.OPS))
+        page = client.get(line.url).content.decode()
+        assert "Monday-Friday at 07:30" in page
+        assert "is closed on Monday 30 November at 07:30" in page
+        client.post(line.url, {"paused": "on"})
+        assert RecurringOrder.objects.get().paused
+        assert list(not_placed(sunday)) == []
+        listed = client.get("/admin/orders/recurringorder/?paused__exact=1").content.decode()
+        assert "Clinic round" in listed
+
+        client.force_login(UserFactory(role=Role.READONLY))
+        assert client.get(line.url).status_code == 200
+        assert client.post(line.url, {}).status_code == 403

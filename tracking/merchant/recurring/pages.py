@@ -131,7 +131,7 @@ def _own(caller: PageCaller, recurring_id: UUID) -> RecurringOrder:
 
 def _switch(found: RecurringOrder, request: HttpRequest) -> str:
     paused = request.POST["do"] == "pause"
-    verbs.change(found.pk, {"paused": paused})
+    verbs.pause(found.pk, paused=paused)
     return f"“{found.name}” {'is paused' if paused else 'places orders again'}."
 
 
