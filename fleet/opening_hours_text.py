@@ -73,8 +73,10 @@ def read_days(text: str) -> list[str]:
 
 
 def days_said(days: Iterable[str]) -> str:
-    """“Monday-Friday, Sunday”."""
+    """“Monday-Friday, Sunday”, “Every day”."""
     known = set(days)
+    if known == set(WEEKDAYS):
+        return "Every day"
     runs = [list(group) for is_on, group in groupby(WEEKDAYS, known.__contains__) if is_on]
     names = [[day.title() for day in run] for run in runs]
     return ", ".join(f"{run[0]}-{run[-1]}" if run[1:] else run[0] for run in names)
