@@ -8,6 +8,7 @@ when.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 
@@ -142,11 +143,11 @@ def _first_home(options: Options) -> list[int]:
 def _against(
     place: Place, start: datetime, end: datetime, now: datetime, drone_id: str
 ) -> Reason | None:
-    hours = place.hours
-    if (start, end) in hours.spans(start, end):
+    closes_at, since = _closing(place, now) or end, now
+    if start >= closes_at and place.hours.is_open(start):
+        closes_at, since = _closing(place, start) or end, start
+    if end <= closes_at:
         return None
-    since = start if hours.is_open(start) else now
-    closes_at = hours.next_closing(since) or end
     if closes_at > since:
         what, at = ("home", end) if place.is_area else ("loaded", end)
         if not place.is_area and closes_at <= start:
@@ -157,7 +158,18 @@ def _against(
         what = "on its way" if place.is_area else "there"
         text = f"is closed at {_clock(place, start)}, when {drone_id} would be {what}."
     code = AREA_CLOSED if place.is_area else STORE_CLOSED
-    return Reason(code, f"{place.name} {text} {opening(hours, closes_at)}", overridable=True)
+    return Reason(code, f"{place.name} {text} {_opening(place, closes_at)}", overridable=True)
+
+
+# Thousands of orders of one run wait for the same closing and opening.
+@lru_cache(maxsize=1024)
+def _closing(place: Place, at: datetime) -> datetime | None:
+    return place.hours.next_closing(at)
+
+
+@lru_cache(maxsize=1024)
+def _opening(place: Place, at: datetime) -> str:
+    return opening(place.hours, at)
 
 
 def _closed_now(place: Place, now: datetime) -> list[Reason]:

@@ -171,13 +171,17 @@ def test_it_agrees_with_a_look_at_every_minute(
     world: tuple[list[list[Place]], Options, datetime],
 ) -> None:
     places, options, at = world
-    found = Hours(places, LOAD_S, at).allow(options)
-    for pair, trip in enumerate(options.trip):
-        assert found[pair] == all(
+    hours = Hours(places, LOAD_S, at)
+    found = hours.allow(options)
+    for pair, trip in enumerate(options.trip.tolist()):
+        is_open = all(
             one.hours.is_open(at + timedelta(seconds=second))
             for one in places[trip]
             for second in _seconds_of(options, pair, one)
         )
+        times = hours.times(options.wait_s[pair], options.pickup_s[pair], options.home_s[pair])
+        assert found[pair] == is_open
+        assert (hours.against(trip, times, "WX-DRN-001") == []) == is_open
 
 
 def _seconds_of(options: Options, pair: int, one: Place) -> Iterator[float]:

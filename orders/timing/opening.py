@@ -17,9 +17,11 @@ from orders.timing.window import Soonest
 from wingxtra.problems import FieldProblem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """A place with hours. is_area: its hours count for the flight, not for the pickup."""
+    """A place with hours. is_area: its hours count for the flight, not for the pickup. Two of them
+    are the same only as the same object.
+    """
 
     name: str
     hours: OpeningHours
