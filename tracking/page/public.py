@@ -249,6 +249,7 @@ def _situation(
     late = now > order.deliver_by or (eta_at is not None and eta_at > order.deliver_by)
     waits = stage in (Stage.WAITING, Stage.ANOTHER, Stage.AT_HUB)
     if order.opens_at and waits and not is_paused:
+        late |= order.opens_at >= order.deliver_by
         return Situation(Stage.CLOSED, delayed=late, not_before=order.opens_at)
     return Situation(
         stage,

@@ -37,4 +37,4 @@ def test_the_page_says_when_it_goes_on(now: str, opens_at: str | None, of_store:
         shown: dict[str, Any] = Client().get(f"/api/v1/tracking/{order.public_tracking_id}").json()
         page = Client().get(f"/track/{order.public_tracking_id}/").content.decode()
     assert shown["opens_at"] == opens_at
-    assert ("Closed now, it goes on from" in page) == (opens_at is not None)
+    assert ("closed now, it goes on from" in page) == (opens_at is not None)

@@ -93,8 +93,13 @@ def test_the_shape_is_the_same_in_every_state() -> None:
         (Status.QUEUED, {"deliver_by": NOW - timedelta(seconds=1)}, "Delayed: waiting for a drone"),
         (
             Status.QUEUED,
-            {"opens_at": NOW + timedelta(hours=18)},
+            {"opens_at": NOW + timedelta(hours=18), "deliver_by": NOW + timedelta(days=1)},
             "Closed now, it goes on from Wednesday, 04 March, 08:00 UTC",
+        ),
+        (
+            Status.QUEUED,
+            {"opens_at": NOW + timedelta(hours=18)},
+            "Delayed: closed now, it goes on from Wednesday, 04 March, 08:00 UTC",
         ),
         (
             Status.QUEUED,
