@@ -13,9 +13,10 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from fleet import policy
+from fleet import opening_hours, policy
 from fleet.airspace.areas import default_time_zone
 from fleet.console import drone_admin  # noqa: F401 (registers the drones' pages)
+from fleet.console.hours_form import READERS, HoursForm, in_lines, open_now
 from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from fleet.feasibility.reasons import in_cm
 from fleet.models import DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, ServiceArea
@@ -80,16 +81,22 @@ class HubAdmin(ConsoleAdmin):
         return "Any number" if hub.launches_at_once is None else f"{hub.launches_at_once}"
 
 
+WEEKLY_HELP = (
+    "A line per weekday or range of them: outside them no order is accepted for now, and no drone "
+    "flies. Empty: at all times, but for the exceptions."
+)
+
+
 def _time_zones() -> list[tuple[str, str]]:
     return [(name, name.replace("_", " ")) for name in sorted(available_timezones())]
 
 
-class ServiceAreaForm(forms.ModelForm):
+class ServiceAreaForm(HoursForm):
     time_zone = forms.ChoiceField(
         choices=_time_zones,
         initial=default_time_zone,
         widget=UnfoldAdminSelectWidget,
-        help_text="Customers read times in it.",
+        help_text="Customers read times in it, and the operating hours are in it.",
     )
 
     class Meta:
@@ -99,14 +106,46 @@ class ServiceAreaForm(forms.ModelForm):
         help_texts = {"polygon": ""}
         widgets = {"polygon": PolygonInput}
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["weekly"].label = "Operating hours"
+        self.fields["weekly"].help_text = WEEKLY_HELP
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        hours = self.written_hours(data)
+        if len(hours) < len(READERS):
+            return data
+        self.instance.hours = hours if any(hours.values()) else None
+        zone = data.get("time_zone")
+        if zone and self.instance.hours:
+            for member, message in opening_hours.problems({**hours, "timezone": zone}):
+                self.add_error(member.split(".")[0], message)
+        return data
+
 
 @admin.register(ServiceArea)
 class ServiceAreaAdmin(ConsoleAdmin):
     """Pausing an area is a separate action with a reason."""
 
     form = ServiceAreaForm
-    list_display = ("name", "active", "dispatching", "time_zone")
+    list_display = ("name", "active", "dispatching", "now", "time_zone")
     search_fields = ("name",)
+    readonly_fields = ("operating",)
+
+    def get_fields(self, request: HttpRequest, obj: ServiceArea | None = None) -> Any:
+        editable = obj is None or self.has_change_permission(request, obj)
+        hours = ("weekly", "exceptions") if editable else ("operating",)
+        name, active, time_zone, polygon = ServiceAreaForm.Meta.fields
+        return (name, active, time_zone, *hours, polygon)
+
+    @admin.display(description="Operating hours")
+    def operating(self, area: ServiceArea) -> SafeString | str:
+        return in_lines(area.hours, area.time_zone)
+
+    @admin.display(description="Now")
+    def now(self, area: ServiceArea) -> SafeString:
+        return open_now(area.opening_hours, timezone.now())
 
     @admin.display(description="Dispatch")
     def dispatching(self, area: ServiceArea) -> SafeString:

@@ -4,7 +4,7 @@ The clock on the wall decides, also on the two days a year when it is changed: a
 is never open, and an hour that it shows twice is open twice or not at all.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -82,12 +82,29 @@ class OpeningHours:
         """The first moment from `at` on at which it is open, in UTC: `at` itself if it is open
         then. None: not within LOOK_AHEAD.
         """
+        return self._first(at, LOOK_AHEAD, is_open=True)
+
+    def next_closing(self, at: datetime, within: timedelta = LOOK_AHEAD) -> datetime | None:
+        """The first moment from `at` on at which it is closed, as `next_opening`."""
+        return self._first(at, within, is_open=False)
+
+    def spans(self, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """When it is open between `start` and `end`: (from, until) in UTC, in order. Hours that
+        end later are cut off at `end`.
+        """
+        opens = self._first(start, end - start, is_open=True)
+        while opens is not None and opens < end:
+            closes = self.next_closing(opens, end - opens) or end
+            yield opens, min(closes, end)
+            opens = self._first(closes, end - closes, is_open=True)
+
+    def _first(self, at: datetime, within: timedelta, *, is_open: bool) -> datetime | None:
         start = at.astimezone(UTC)
-        if self.is_open(start):
+        if self.is_open(start) == is_open:
             return start
-        for days in range(LOOK_AHEAD.days):
+        for days in range(1 + within.days):
             for moment in sorted(self._changes(start + days * DAY)):
-                if self.is_open(moment):
+                if self.is_open(moment) == is_open:
                     return moment
         return None
 
@@ -97,20 +114,36 @@ class OpeningHours:
         return f"{local:%A} {local.day} {local:%B} at {local:%H:%M}"
 
     def _changes(self, start: datetime) -> Iterator[datetime]:
-        """When it may open in the 24 hours after `start`: as hours begin, or the clock changes."""
+        """When it may open or close in the 24 hours after `start`: as hours begin or end, or the
+        clock changes.
+        """
         end = start + DAY
-        moments = [_clock_change(self.zone, start, end)]
-        day, last = start.astimezone(self.zone).date(), end.astimezone(self.zone).date()
+        moments = [clock_change(self.zone, start, end)]
+        day, last = start.astimezone(self.zone).date() - DAY, end.astimezone(self.zone).date()
         while day <= last:
-            openings = [time(*divmod(i.opens, 60)) for i in self.beginning_on(day)]
-            # A time that the clock shows twice is two moments.
-            both = [opens.replace(fold=fold) for opens in openings for fold in (0, 1)]
-            moments += [datetime.combine(day, opens, self.zone) for opens in both]
+            for minutes in {m for i in self.beginning_on(day) for m in (i.opens, i.closes)}:
+                days, minute = divmod(minutes, DAY_MIN)
+                shown = datetime.combine(day + days * DAY, time(*divmod(minute, 60)), self.zone)
+                # A time that the clock shows twice is two moments.
+                moments += [shown.replace(fold=fold) for fold in (0, 1)]
             day += DAY
         yield from (at.astimezone(UTC) for at in moments if at and start < at <= end)
 
 
-def _clock_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime | None:
+def first_common_opening(hours: Iterable[OpeningHours], at: datetime) -> datetime | None:
+    """The first moment from `at` on, in UTC, at which all of them are open; None: not within
+    LOOK_AHEAD.
+    """
+    found, every = at.astimezone(UTC), tuple(hours)
+    while shut := next((one for one in every if not one.is_open(found)), None):
+        opens_at = shut.next_opening(found)
+        if opens_at is None or opens_at - at > LOOK_AHEAD:
+            return None
+        found = opens_at
+    return found
+
+
+def clock_change(zone: ZoneInfo, start: datetime, end: datetime) -> datetime | None:
     """The second at which the clock is changed; None if it is not."""
 
     def offset(at_s: int) -> timedelta | None:

@@ -20,6 +20,7 @@ TIMES = re.compile(
     r"(?:([01]?\d|2[0-3]):([0-5]\d))\s*[-–]\s*(?:([01]?\d|2[0-3]):([0-5]\d)|24:00)", re.ASCII
 )
 CLOSED = "closed"
+MIN_LETTERS = 3  # of the name of a day
 
 Entry = dict[str, Any]
 
@@ -56,6 +57,29 @@ def read_exceptions(text: str) -> list[Entry]:
         intervals = [] if is_closed else _intervals(line, found[2])
         entries.append({"date": day.isoformat(), "intervals": intervals})
     return entries
+
+
+def read_days(text: str) -> list[str]:
+    """The weekdays of “Mon-Fri” or “Mon, Wed, Sat-Sun”, Monday first. Raises Unreadable."""
+    found: set[str] = set()
+    for part in text.split(","):
+        first, dash, last = (word.strip() for word in re.sub("–", "-", part).partition("-"))
+        last = last if dash else first
+        days = _days(first, last) if min(len(first), len(last)) >= MIN_LETTERS else []
+        if not days:
+            raise Unreadable(f"“{part.strip()}” is no day or range of days like Mon-Fri.")
+        found.update(days)
+    return [day for day in WEEKDAYS if day in found]
+
+
+def days_said(days: Iterable[str]) -> str:
+    """“Monday-Friday, Sunday”, “Every day”."""
+    known = set(days)
+    if known == set(WEEKDAYS):
+        return "Every day"
+    runs = [list(group) for is_on, group in groupby(WEEKDAYS, known.__contains__) if is_on]
+    names = [[day.title() for day in run] for run in runs]
+    return ", ".join(f"{run[0]}-{run[-1]}" if run[1:] else run[0] for run in names)
 
 
 def weekly_lines(hours: Json) -> str:

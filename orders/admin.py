@@ -29,6 +29,7 @@ from orders.files import exports
 from orders.loading import admin as loading_admin  # noqa: F401 (places on the users' pages)
 from orders.models import Order
 from orders.personal_data.masking import masked_name, masked_phone
+from orders.recurring import admin as recurring_admin  # noqa: F401 (recurring orders)
 from wingxtra.console import actions, registry, watches
 from wingxtra.console.admin import ConsoleChangeList, ReadOnlyAdmin, badge, moment
 from wingxtra.console.filters import DaysFilter

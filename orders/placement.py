@@ -24,12 +24,13 @@ from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable, TripTable, payload_bits, sides
 from fleet.feasibility.winds import Winds
 from fleet.models import ServiceArea
-from orders import lifecycle, stores, unit_of_work
+from orders import lifecycle, unit_of_work
 from orders.models import Order
+from orders.timing import opening, window
+from orders.timing.window import Soonest
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import FieldProblem, Invalid, NotFound, Problem
 
-MAX_AHEAD = timedelta(days=365)
 # The current wind is used only for flights that start within this time.
 WIND_VALID_FOR = timedelta(minutes=15)
 NO_AREA = -2  # matches no drone's area index
@@ -59,7 +60,8 @@ class Checked:
 
     The ETA counts from when work may start: `eta_low_s` with the fastest drone, free and charged at
     its hub; `eta_high_s` is the promise, or the slowest able drone where that is later. Both are
-    None when the current wind grounds every drone; `held_up` says why.
+    None when the current wind grounds every drone; `held_up` says why. soonest: None when no drone
+    can ever fly it.
     """
 
     problems: list[FieldProblem]
@@ -68,14 +70,15 @@ class Checked:
     eta_low_s: float | None = None
     eta_high_s: float | None = None
     held_up: Reason | None = None
+    soonest: Soonest | None = None
 
 
 def check(order: Order, book: Rulebook, now: datetime) -> Checked:
     """Every problem of an order at once. Pure: reads the order and the rulebook, writes nothing."""
     points = _points(order)
     area, in_no_area = _area(points, book)
-    closed = _in_zones(points, _window(order, now), book)
-    problems = [*_window_problems(order, now), *accuracy_problems(order, book.rules), *in_no_area]
+    closed = _in_zones(points, window.of(order, now), book)
+    problems = [*window.problems(order, now), *accuracy_problems(order, book.rules), *in_no_area]
     problems += closed
     flight = _Flight.best(order, area, book, now)
     # A zone around an end of the trip also blocks every flight; report it once.
@@ -87,12 +90,8 @@ def check(order: Order, book: Rulebook, now: datetime) -> Checked:
         flight.low_s,
         flight.high_s,
         flight.held_up,
+        flight.soonest,
     )
-
-
-def starts_at(order: Order, now: datetime) -> datetime:
-    """When work on the order may start: its `not_before`, or now if that is past or not set."""
-    return max(order.not_before or now, now)
 
 
 def trip_table(orders: Iterable[Order], book: Rulebook) -> TripTable:
@@ -152,16 +151,21 @@ def of_external_id(duplicate: Problem) -> FieldProblem:
 
 def _prepare(order: Order, book: Rulebook, now: datetime) -> Checked:
     """Fill in `deliver_by` from the policy and `service_area` from the map, and check the order."""
-    too_far = order.not_before is not None and order.not_before > now + MAX_AHEAD
-    if order.deliver_by is None and order.priority and not too_far:
+    too_far = order.not_before is not None and order.not_before > now + window.MAX_AHEAD
+    is_promise = order.deliver_by is None
+    if is_promise and order.priority and not too_far:
         promise = timedelta(seconds=book.rules.promise_s[order.priority])
-        order.deliver_by = starts_at(order, now) + promise
+        order.deliver_by = window.pickup_at(order, now) + promise
     checked = check(order, book, now)
     if checked.service_area is not None:
         order.service_area = checked.service_area
     # Not in `check`: a store that has closed since is no problem of a drop point that moves.
-    closed = stores.closed(order, _pickup_at(order, now))
-    return replace(checked, problems=[*checked.problems, *closed])
+    found = opening.places(order, checked.service_area)
+    problems = opening.closed(found, window.pickup_at(order, now), checked.soonest)
+    is_judged = is_promise or problems or window.problems(order, now)
+    if checked.soonest and not is_judged:
+        problems = window.too_soon(order, checked.soonest)
+    return replace(checked, problems=[*checked.problems, *problems])
 
 
 def check_window(
@@ -191,30 +195,6 @@ def refuse_unless(
 
 
 # --- what is checked -----------------------------------------------------------------------------
-
-
-def _window(order: Order, now: datetime) -> tuple[datetime, datetime]:
-    """Start and end of the time in which the order may fly; valid also for an invalid window."""
-    start = min(starts_at(order, now), now + MAX_AHEAD)
-    return start, max(order.deliver_by or start, start)
-
-
-def _pickup_at(order: Order, now: datetime) -> datetime:
-    """When the parcel may be picked up first; valid also for an invalid window."""
-    return min(max(starts_at(order, now), order.ready_at or now), now + MAX_AHEAD)
-
-
-def _window_problems(order: Order, now: datetime) -> list[FieldProblem]:
-    field, message = "deliver_by", ""
-    if order.not_before and order.not_before > now + MAX_AHEAD:
-        field, message = "not_before", "An order can be placed up to a year ahead, no further."
-    elif order.deliver_by and order.not_before and order.deliver_by <= order.not_before:
-        message = "The window ends before it starts: deliver_by must be later than not_before."
-    elif order.deliver_by and order.deliver_by <= now:
-        message = "The window is over already: deliver_by must lie ahead."
-    elif order.deliver_by and order.deliver_by > now + 2 * MAX_AHEAD:
-        message = "The window must end within two years."
-    return [FieldProblem(field, "window_invalid", message)] if message else []
 
 
 def accuracy_problems(order: Order, rules: Rules) -> list[FieldProblem]:
@@ -292,6 +272,7 @@ class _Flight:
     low_s: float | None = None
     high_s: float | None = None
     held_up: Reason | None = None
+    soonest: Soonest | None = None
 
     @classmethod
     def best(cls, order: Order, area: int | None, book: Rulebook, now: datetime) -> "_Flight":
@@ -300,7 +281,7 @@ class _Flight:
         if area is None:
             return cls(_payload_refusals(order, book, now))
         trips = TripTable.from_rows([_trip(order, area)])
-        start, end = _window(order, now)
+        start, end = window.of(order, now)
         # A zone that ends within the window only delays the flight.
         ends = (zone.ends_at for zone in book.zones if zone.ends_at)
         moments = [start, *sorted(at for at in ends if start < at < end)]
@@ -308,15 +289,18 @@ class _Flight:
         for at in moments:
             calm = verdicts = _judge(book.best_drones, trips, book, at)
             if calm.able.any():
+                soonest = Soonest.of(verdicts, at, window.pickup_at(order, now))
                 # The current wind refuses no order; it only changes the ETA, or removes it.
                 if book.winds is not None and at <= now + WIND_VALID_FOR:
                     verdicts = _judge(book.best_drones, trips, book, at, book.winds)
                 if not verdicts.able.any():
-                    return cls([], held_up=best_case.held_up(calm, verdicts))
+                    held_up = best_case.held_up(calm, verdicts)
+                    return cls([], held_up=held_up, soonest=soonest)
                 wait_s = (at - start).total_seconds()
                 able_s = verdicts.delivery_s[verdicts.able] + wait_s
                 promise_s = book.rules.promise_s.get(order.priority, 0.0)
-                return cls([], float(able_s.min()), max(float(able_s.max()), promise_s))
+                high_s = max(float(able_s.max()), promise_s)
+                return cls([], float(able_s.min()), high_s, soonest=soonest)
             refused = refused or _as_problems(calm)
         return cls(refused)
 

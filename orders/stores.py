@@ -5,7 +5,6 @@
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +14,6 @@ from django.utils import timezone
 from fleet import opening_hours
 from fleet.airspace import rulebook
 from orders.models import Order, Store
-from orders.states import Holder
 from orders.unit_of_work import STORE_UNKNOWN
 from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
 
@@ -126,15 +124,3 @@ def set_pickup(order: Order, store_id: UUID, merchant_id: UUID | None) -> list[F
         return []
     message = f"{store} is switched off and takes no orders."
     return [FieldProblem("store_id", "store_inactive", message)]
-
-
-def closed(order: Order, at: datetime) -> list[FieldProblem]:
-    """A problem if the parcel is to be picked up at `at` from a store that is closed then."""
-    store = order.store if order.holder == Holder.SENDER else None
-    hours = store.opening_hours if store else None
-    if hours is None or hours.is_open(at):
-        return []
-    opens_at = hours.next_opening(at)
-    said = f"It opens on {hours.said(opens_at)}." if opens_at else "It does not open within a year."
-    message = f"{store} is closed on {hours.said(at)} ({hours.zone.key}). {said}"
-    return [FieldProblem("not_before", "closed", message, until=opens_at)]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from dispatch.models import DispatchDecision, Mission
+from dispatch.planning import open_hours
 from dispatch.planning.explanations import PHRASES
 from fleet.feasibility.reasons import Rule
 from wingxtra.console.registry import Tone
@@ -20,6 +21,8 @@ INTENT_TONE: dict[str, Tone] = {
     Mission.State.REJECTED: Tone.BAD,
     Mission.State.WITHDRAWN: Tone.IDLE,
 }
+# They follow a number of drones.
+REASONS = {rule.code: phrase for rule, phrase in PHRASES.items()} | open_hours.PHRASES
 
 
 def compared(other: dict[str, Any], chosen: dict[str, Any]) -> str:
@@ -38,10 +41,9 @@ def compared(other: dict[str, Any], chosen: dict[str, Any]) -> str:
 
 def ruled_out(counts: list[dict[str, Any]]) -> list[str]:
     """“3 drones: with telemetry too old”, the most frequent reason first."""
-    phrases = {rule.code: phrase for rule, phrase in PHRASES.items()}
     return [
         f"{count['drones']} drone{'' if count['drones'] == 1 else 's'}: "
-        f"{phrases.get(count['code'], count['code'])}"
+        f"{REASONS.get(count['code'], count['code'])}"
         for count in counts
     ]
 
@@ -57,8 +59,7 @@ def main_cause(counts: list[dict[str, Any]]) -> str:
 
 def cause_text(code: str) -> str:
     """“drones are below the minimum charge”, for `main_cause`."""
-    phrases = {rule.code: phrase for rule, phrase in PHRASES.items()}
-    return f"drones {phrases[code]}" if code in phrases else "no drone serves their area"
+    return f"drones {REASONS[code]}" if code in REASONS else "no drone serves their area"
 
 
 def runner_up(other: dict[str, Any]) -> str:

@@ -7,15 +7,18 @@ from datetime import datetime
 import numpy as np
 from django.utils import timezone
 
-from dispatch.planning import engagements, hub_launches
+from dispatch.planning import engagements, hub_launches, open_hours
+from dispatch.planning.open_hours import Hours
 from fleet import registry
 from fleet.airspace import rulebook
 from fleet.feasibility import judge
+from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.reasons import Reason
 from fleet.live import picture, quality
 from fleet.models import Drone
 from orders import placement
 from orders.models import DeliveryJob, Order
+from orders.timing import opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,13 @@ def candidates(order: Order) -> list[Candidate]:
 
 
 def still_able(job: DeliveryJob) -> list[Reason]:
-    """The hard reasons against a job's drone now. Called right before the mission is published."""
+    """The reasons against a job's drone now: the hard ones, and closed places unless a person
+    overrode the reasons against it. Called right before the mission is published.
+    """
     drone = Drone.objects.with_home().get(pk=job.drone_id)
     found = judged(job.order, [drone], timezone.now(), own_job=job)
-    return [reason for reason in found[0].reasons if not reason.overridable]
+    counted = () if job.override_reason else open_hours.PHRASES
+    return [r for r in found[0].reasons if not r.overridable or r.code in counted]
 
 
 def judged(
@@ -83,16 +89,28 @@ def judged(
         now,
         book.winds,
     )
+    hours = Hours(opening.places_of([order], book.areas), book.rules.load_time_s, now)
     return [
         Candidate(
             drone_id=drone.drone_id,
-            reasons=quality.with_telemetry_errors(verdicts.explain(i), fleet, drone.drone_id),
+            reasons=[
+                *quality.with_telemetry_errors(verdicts.explain(i), fleet, drone.drone_id),
+                *_closed(hours, verdicts, i),
+            ],
             eta_seconds=_whole(verdicts.delivery_s[i]),
             energy_needed_pct=_rounded(verdicts.energy_pct[i]),
             battery_pct=_rounded(table.battery_pct[i]),
         )
         for i, drone in enumerate(drones)
     ]
+
+
+def _closed(hours: Hours, verdicts: Verdicts, i: int) -> list[Reason]:
+    """The reasons of closed places against pair i; none if its times are not known."""
+    ends_s = float(verdicts.to_pickup_s[i]), float(verdicts.busy_s[i])
+    if not np.isfinite(ends_s).all():
+        return []
+    return hours.against(0, hours.times(0.0, *ends_s), str(verdicts.drones.drone_id[verdicts.d[i]]))
 
 
 def _whole(seconds: float) -> int | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dispatch.models import DispatchDecision, DispatchRun
 from dispatch.planning import explanations
+from dispatch.planning.explanations import MAX_CHARS
 from dispatch.planning.plans import PlanResult
 from orders.lifecycle import Assignment
 
@@ -72,9 +73,9 @@ def _decision(
             for pair, regret in zip(result.plan.runners_up[i], result.plan.regret[i], strict=True)
             if pair >= 0
         ],
-        ruled_out=obstacles.counts,
+        ruled_out=[*_closed_counts(result, i), *obstacles.counts],
         nearest=obstacles.nearest,
-        why=allocation.blocked.get(i, obstacles.text),
+        why=allocation.blocked.get(i) or _why_closed(result, i) or obstacles.text,
     )
     if pair is None:
         if decision.runners_up and i not in allocation.blocked:
@@ -107,6 +108,11 @@ def _why_chosen(result: PlanResult, pair: int) -> str:
         f"{options.energy_pct[pair]:.0f} % of its battery, of "
         f"{options.battery_pct[pair]:.0f} % that it has."
     )
+
+
+def _why_closed(result: PlanResult, i: int) -> str:
+    """“Osu closes at 18:00, and WX-DRN-007 would be loaded at 18:04. It opens on …”."""
+    return " ".join(reason.message for reason in result.closed.get(i, []))[:MAX_CHARS]
 
 
 def _why_waiting(result: PlanResult, pair: int, soonest_now_s: float) -> str:
@@ -151,6 +157,13 @@ def _figures(result: PlanResult, pair: int) -> dict[str, Any]:
         "distance_m": round(float(options.distance_m[pair])),
         "cost": round(float(result.plan.cost[pair]), 3),
     }
+
+
+def _closed_counts(result: PlanResult, i: int) -> list[dict[str, Any]]:
+    """The closed places of an order as reasons, each against every drone of the plan."""
+    return [
+        {"code": reason.code, "drones": len(result.drones)} for reason in result.closed.get(i, [])
+    ]
 
 
 def _regret(regret: float) -> float | None:

@@ -24,7 +24,8 @@ MAX_UNFILTERED_PAIRS = 20_000
 class Options:
     """Pairs (P,) that the plan may choose from, as indices into the tables of drones and trips.
 
-    wait_s: until the drone is able, 0 for now. delivery_s: from now to the door, with the wait.
+    wait_s: until the drone is able, 0 for now. pickup_s, delivery_s: from now to the pickup and to
+    the door, with the wait.
     home_s: from now until the drone is home again. busy_s: the drone's time for the trip, until it
     is home and charged as before. battery_pct: its charge at the start.
     """
@@ -32,6 +33,7 @@ class Options:
     drone: Ints
     trip: Ints
     wait_s: Floats
+    pickup_s: Floats
     delivery_s: Floats
     home_s: Floats
     busy_s: Floats
@@ -102,6 +104,7 @@ def _options(verdicts: Verdicts, pairs: Ints, wait_s: Floats, battery_pct: Float
         drone=verdicts.d[pairs],
         trip=verdicts.t[pairs],
         wait_s=wait_s,
+        pickup_s=verdicts.to_pickup_s[pairs] + wait_s,
         delivery_s=verdicts.delivery_s[pairs] + wait_s,
         home_s=verdicts.busy_s[pairs] + wait_s,
         busy_s=verdicts.busy_s[pairs] + charge_s(energy_pct, verdicts.rules),

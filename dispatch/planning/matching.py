@@ -15,8 +15,8 @@ from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 Ints = npt.NDArray[np.int64]
 
-# Up to this many pairs, all are candidates; and up to MANY_PAIRS where fewer than DENSE of the cells
-# have a pair: there the best of each row are often the same few columns.
+# Up to this many pairs, all are candidates; and up to MANY_PAIRS where fewer than DENSE of the
+# cells have a pair: there the best of each row are often the same few columns.
 FEW_PAIRS = 50_000
 MANY_PAIRS = 3_000_000
 DENSE = 0.25

@@ -11,20 +11,31 @@ import numpy as np
 from django.db.models import Min
 
 from dispatch.models import DispatchDecision
-from dispatch.planning import engagements, hub_launches, lookahead, planner, releases, run_metrics
+from dispatch.planning import (
+    engagements,
+    hub_launches,
+    lookahead,
+    open_hours,
+    planner,
+    releases,
+    run_metrics,
+)
 from dispatch.planning.lookahead import Options
+from dispatch.planning.open_hours import Hours
 from dispatch.planning.releases import Work
 from fleet import registry
 from fleet.airspace.rulebook import Rulebook
 from fleet.feasibility import judge, reach
 from fleet.feasibility.geometry import Floats, Ints
 from fleet.feasibility.judge import Verdicts
+from fleet.feasibility.reasons import Reason
 from fleet.feasibility.tables import Bools, DroneTable, TripTable, payload_bits
 from fleet.live.picture import Picture
 from fleet.models import Drone
 from orders import placement
 from orders.models import DeliveryJob, Order
 from orders.states import JobStatus
+from orders.timing import opening
 
 # After a delivery a drone may be on its way home for at most this long.
 MAX_WAY_HOME = timedelta(minutes=30)
@@ -37,7 +48,8 @@ class PlanResult:
     """A plan and its inputs. `plan.pairs` are indices into `options`, whose columns `trip` and
     `drone` are indices into `orders` and `drones`. verdicts: of the likely pairs, as of now. holds:
     the index of the drone that each order has already. launches: how many more drones each hub with
-    a limit may launch.
+    a limit may launch. closed: why orders (by index) that no drone can do within the hours of their
+    places wait.
     """
 
     orders: list[Order]
@@ -47,6 +59,7 @@ class PlanResult:
     holds: Ints
     plan: planner.Plan
     launches: dict[int, int]
+    closed: dict[int, list[Reason]]
     now: datetime
 
     def pair_of_order(self) -> dict[int, int]:
@@ -96,12 +109,17 @@ def make_plan(
     due_s = np.array([(order.deliver_by - now).total_seconds() for order in orders])
     pairs = reach.likely_pairs(table, trips, rules, now, book.winds)
     verdicts = judge.judge(table, trips, *pairs, rules, book.zone_shapes, now, book.winds)
-    options = lookahead.now(verdicts)
+    hours = open_hours.Hours(opening.places_of(orders, book.areas), rules.load_time_s, now)
+    options, refused = _within_hours(hours, lookahead.now(verdicts), holds)
+    too_late = [refused]
     work = _work([job for job in jobs if job["drone_id"] in engaged.busy], places, now)
     if rules.look_ahead_s > 0:
         later = _later(table, work, trips, book, now)
         wanted = (holds[later.trip] == planner.NONE_HELD) & _not_overdue(later, orders, drones, now)
-        options = lookahead.together(options, later.take(wanted), due_s)
+        later, refused = _within_hours(hours, later.take(wanted), holds)
+        too_late.append(refused)
+        options = lookahead.together(options, later, due_s)
+    closed = hours.waiting(too_late, np.unique(options.trip), [drone.pk for drone in drones])
     problem = planner.Problem(
         order_id=[str(order.pk) for order in orders],
         priority=[order.priority for order in orders],
@@ -119,7 +137,15 @@ def make_plan(
     run_metrics.phase_seconds.labels("judge").observe(time.perf_counter() - started)
     with run_metrics.phase_seconds.labels("plan").time():
         plan = planner.plan(problem)
-    return PlanResult(orders, drones, verdicts, options, holds, plan, launches, now)
+    return PlanResult(orders, drones, verdicts, options, holds, plan, launches, closed, now)
+
+
+def _within_hours(hours: Hours, options: Options, holds: Ints) -> tuple[Options, Options]:
+    """The options within the hours of their places, and the others. An order keeps the drone that
+    it has: its hours are checked again before its mission is sent.
+    """
+    allowed = hours.allow(options) | (holds[options.trip] == options.drone)
+    return options.take(allowed), options.take(~allowed)
 
 
 def _holds(orders: list[Order], places: dict[str, int]) -> Ints:

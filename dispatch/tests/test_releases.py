@@ -100,6 +100,7 @@ def options(*pairs: tuple[int, float, float]) -> lookahead.Options:
         drone=np.arange(len(pairs)),
         trip=trips,
         wait_s=waits.astype(float),
+        pickup_s=zeros,
         delivery_s=deliveries.astype(float),
         home_s=zeros,
         busy_s=zeros,

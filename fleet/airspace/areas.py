@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from fleet.feasibility import geometry
+from fleet.opening_hours import OpeningHours
 
 
 def validate_polygon(value: Any) -> None:
@@ -55,6 +56,11 @@ class ServiceArea(models.Model):
         validators=[validate_time_zone],
         help_text="Customers read times in it.",
     )
+    hours: Any = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Operating hours: as in fleet.opening_hours, without a time zone. Empty: always.",
+    )
 
     class Meta:
         ordering = ["name"]
@@ -65,6 +71,13 @@ class ServiceArea(models.Model):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    @property
+    def opening_hours(self) -> OpeningHours | None:
+        """When we fly here, by the area's own clock. None: always."""
+        if not self.hours:
+            return None
+        return OpeningHours.from_json({**self.hours, "timezone": self.time_zone})
 
 
 class NoFlyZoneQuerySet(models.QuerySet["NoFlyZone"]):

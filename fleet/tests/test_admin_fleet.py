@@ -1,6 +1,7 @@
 """Drones, areas, zones and the policy in the console."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -167,6 +168,30 @@ def test_an_area_has_a_time_zone(ama: Client, settings: Settings) -> None:
     assert not ServiceArea.objects.exists()
     ama.post(url, area_form())
     assert ServiceArea.objects.get().zone.key == "Africa/Accra"
+
+
+def test_an_area_has_operating_hours_by_its_own_clock(ama: Client) -> None:
+    url = reverse("admin:fleet_servicearea_add")
+    lines = {"weekly": "Mon-Fri 08:00-18:00", "exceptions": "2026-12-25 closed"}
+    for bad in ({"weekly": "Mon 8"}, {"weekly": "Mon 08:00-08:00"}, {"exceptions": "25.12."}):
+        assert ama.post(url, area_form(**{**lines, **bad})).status_code == 200
+        assert not ServiceArea.objects.exists()
+    ama.post(url, area_form(time_zone="Europe/London", **lines))
+    area = ServiceArea.objects.get()
+    hours = area.opening_hours
+    assert hours is not None
+    assert hours.is_open(datetime(2026, 7, 1, 16, 59, tzinfo=UTC))  # 17:59 there
+    assert not hours.is_open(datetime(2026, 7, 1, 17, tzinfo=UTC))
+    page = ama.get(changed("servicearea", area.pk)).content.decode()
+    assert "Monday-Friday 08:00-18:00" in page
+    assert "2026-12-25 closed" in page
+    reader = Client()
+    reader.force_login(UserFactory(role=Role.READONLY))
+    shown = reader.get(changed("servicearea", area.pk)).content.decode()
+    assert "Monday-Friday 08:00-18:00" in shown
+    assert "<textarea" not in shown
+    ama.post(changed("servicearea", area.pk), area_form())
+    assert ServiceArea.objects.get().opening_hours is None
 
 
 def test_only_known_time_zones_are_valid() -> None:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fleet import opening_hours_text
-from fleet.opening_hours import WEEKDAYS, OpeningHours, problems
+from fleet.opening_hours import WEEKDAYS, OpeningHours, first_common_opening, problems
 
 MINUTE = timedelta(minutes=1)
 ACCRA, BERLIN, LORD_HOWE = "Africa/Accra", "Europe/Berlin", "Australia/Lord_Howe"
@@ -97,6 +97,59 @@ SUNDAY_NIGHT = table(on("SUNDAY", "02:30", "04:00"), zone=BERLIN)
 def test_the_next_opening(hours: Any, at: str, opens: str) -> None:
     found = OpeningHours.from_json(hours).next_opening(local(at))
     assert found == datetime.fromisoformat(opens)
+
+
+LONDON, ADELAIDE = "Europe/London", "Australia/Adelaide"
+LATE = table(on("SATURDAY", "20:00", "01:30"), zone=LONDON)
+
+
+@pytest.mark.parametrize(
+    ("hours", "at", "closes"),
+    [
+        (table(*WORKDAYS), "2026-11-30T12:00", "2026-11-30T20:00Z"),
+        (table(*WORKDAYS), "2026-11-30T20:00", "2026-11-30T20:00Z"),
+        (table(), "2026-11-30T20:00", None),
+        (table(WHOLE_DAY, on("MONDAY", "00:00", "06:00")), "2026-11-29T12:00", "2026-11-30T06:00Z"),
+        # A holiday begins at midnight; the night before it still ends as usual.
+        (table(*WORKDAYS, NIGHT, d2026_12_05=[]), "2026-12-04T21:00", "2026-12-05T02:00Z"),
+        (table(d2026_12_25=[]), "2026-12-24T12:00", "2026-12-25T00:00Z"),
+        # London, 29 March 2026: 01:00 is followed by 02:00, so 01:30 does not come.
+        (LATE, "2026-03-28T21:00", "2026-03-29T01:00Z"),
+        # 25 October 2026: 01:00 to 02:00 comes twice, from 00:00Z and from 01:00Z.
+        (LATE, "2026-10-24T21:00", "2026-10-25T00:30Z"),
+        (LATE, "2026-10-25T01:00", "2026-10-25T01:30Z"),
+        # Adelaide, 4 October 2026: from +09:30 to +10:30; 5 April: back.
+        (table(on("SUNDAY", "01:00", "02:30"), zone=ADELAIDE), "2026-10-03T15:45",
+         "2026-10-03T16:30Z"),
+        (table(on("SUNDAY", "08:00", "18:00"), zone=ADELAIDE), "2026-10-04T00:00",
+         "2026-10-04T07:30Z"),
+        (table(on("SUNDAY", "08:00", "18:00"), zone=ADELAIDE), "2026-04-05T00:00",
+         "2026-04-05T08:30Z"),
+    ],
+)  # fmt: skip
+def test_the_next_closing(hours: Any, at: str, closes: str | None) -> None:
+    found = OpeningHours.from_json(hours).next_closing(local(at))
+    assert found == (datetime.fromisoformat(closes) if closes else None)
+
+
+def test_the_spans_of_a_night_with_a_changed_clock() -> None:
+    spans = OpeningHours.from_json(LATE).spans
+    night = datetime(2026, 10, 24, 20, tzinfo=UTC), datetime(2026, 10, 25, 12, tzinfo=UTC)
+    assert [f"{a:%H:%M}-{b:%H:%M}" for a, b in spans(*night)] == ["20:00-00:30", "01:00-01:30"]
+    always = OpeningHours.from_json(table())
+    assert list(always.spans(*night)) == [night]
+    assert list(spans(night[1], night[1] + timedelta(days=3))) == []
+
+
+def test_the_first_common_opening_of_two_places() -> None:
+    mornings = OpeningHours.from_json(table(on("MONDAY", "08:00", "12:00")))
+    noons = OpeningHours.from_json(table(on("MONDAY", "11:00", "13:00"), d2026_11_30=[]))
+    at = local("2026-11-30T09:00")
+    assert first_common_opening([], at) == at
+    assert first_common_opening([mornings], at) == at
+    assert first_common_opening([mornings, noons], at) == local("2026-12-07T11:00")
+    tuesdays = OpeningHours.from_json(table(on("TUESDAY", "08:00", "12:00")))
+    assert first_common_opening([mornings, tuesdays], at) is None
 
 
 def test_an_hour_that_the_clock_skips_is_not_open() -> None:
@@ -212,6 +265,18 @@ def test_it_agrees_with_a_look_at_every_minute(case: tuple[dict[str, Any], datet
     assert quick.is_open(at) == (opened == at)
     if opened is not None:
         assert quick.next_opening(at) == opened
+    closed = next((minute for minute in minutes if not slowly_open(hours, minute)), None)
+    if closed is not None:
+        assert quick.next_closing(at) == closed
+
+
+@given(cases())
+def test_spans_are_the_minutes_at_which_it_is_open(case: tuple[dict[str, Any], datetime]) -> None:
+    hours, at = case
+    end = at + timedelta(days=2)
+    spans = list(OpeningHours.from_json(hours).spans(at, end))
+    for minute in (at + n * MINUTE for n in range(0, 2 * 24 * 60, 5)):
+        assert any(a <= minute < b for a, b in spans) == slowly_open(hours, minute), minute
 
 
 # --- as people write them ------------------------------------------------------------------------
@@ -247,6 +312,16 @@ def test_a_weekly_line_that_is_none_is_quoted(line: str) -> None:
 def test_an_exception_that_is_none_is_quoted(line: str) -> None:
     with pytest.raises(opening_hours_text.Unreadable, match=line):
         opening_hours_text.read_exceptions(line)
+
+
+def test_days_are_read_and_said() -> None:
+    days = opening_hours_text.read_days("Sat-Mon, wednesday")
+    assert days == ["MONDAY", "WEDNESDAY", "SATURDAY", "SUNDAY"]
+    assert opening_hours_text.days_said(days) == "Monday, Wednesday, Saturday-Sunday"
+    assert opening_hours_text.days_said(WEEKDAYS[:5]) == "Monday-Friday"
+    for bad in ("", "Mo", "Mon-", "Mon Tue", "Funday", "Mon,"):
+        with pytest.raises(opening_hours_text.Unreadable):
+            opening_hours_text.read_days(bad)
 
 
 def test_days_with_the_same_hours_share_a_line() -> None:

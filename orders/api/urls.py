@@ -2,6 +2,7 @@ from django.urls import path
 
 from orders.api import parcel_views, store_views, views
 from orders.loading.views import Label
+from orders.recurring import views as recurring
 
 urlpatterns = [
     path("orders/<uuid:order_id>", views.OneOrder.as_view(), name="order"),
@@ -18,6 +19,22 @@ urlpatterns = [
     path("quotes/<uuid:quote_id>", views.OneQuote.as_view(), name="quote"),
     path("stores", store_views.Stores.as_view(), name="stores"),
     path("stores/<uuid:store_id>", store_views.OneStore.as_view(), name="store"),
+    path("recurring-orders", recurring.RecurringOrders.as_view(), name="recurring-orders"),
+    path(
+        "recurring-orders/<uuid:recurring_id>",
+        recurring.OneRecurringOrder.as_view(),
+        name="recurring-order",
+    ),
+    path(
+        "recurring-orders/<uuid:recurring_id>/skip",
+        recurring.Skip.as_view(),
+        name="recurring-order-skip",
+    ),
+    path(
+        "recurring-orders/<uuid:recurring_id>/unskip",
+        recurring.Unskip.as_view(),
+        name="recurring-order-unskip",
+    ),
     path("jobs", views.Jobs.as_view(), name="jobs"),
     path("jobs/<uuid:job_id>", views.OneJob.as_view(), name="job"),
 ]

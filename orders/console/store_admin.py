@@ -8,11 +8,11 @@ from django.forms import Script
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html, linebreaks
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from fleet import opening_hours_text as as_text
+from fleet.console.hours_form import HoursForm, in_lines, open_now
 from orders import stores
 from orders.models import Store
 from wingxtra.console import roles
@@ -26,26 +26,13 @@ roles.seen_by_all("orders.view_store")
 FIELDS = {"hours.timezone": "timezone", "hours.weekly": "weekly", "hours.exceptions": "exceptions"}
 
 
-class StoreForm(forms.ModelForm):
+class StoreForm(HoursForm):
     timezone = forms.CharField(
         max_length=64,
         required=False,
         widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "Africa/Accra"}),
         label="Time zone",
         help_text="Of the opening hours: an IANA name like Africa/Accra. Empty: always open.",
-    )
-    weekly = forms.CharField(
-        required=False,
-        widget=UnfoldAdminTextareaWidget(
-            attrs={"rows": 4, "placeholder": "Mon-Fri 08:00-12:00, 14:00-20:00"}
-        ),
-        label="Opening hours",
-        help_text="A line per weekday or range of them. Empty: open, but for the exceptions.",
-    )
-    exceptions = forms.CharField(
-        required=False,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3, "placeholder": "2026-12-25 closed"}),
-        help_text="A line per date: closed, or its hours.",
     )
 
     class Meta:
@@ -60,20 +47,10 @@ class StoreForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if hours := self.instance.hours:
             self.initial["timezone"] = hours["timezone"]
-            self.initial["weekly"] = as_text.weekly_lines(hours)
-            self.initial["exceptions"] = as_text.exception_lines(hours)
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
-        hours: dict[str, Any] = {"timezone": data.get("timezone", "")}
-        for name, read in (
-            ("weekly", as_text.read_weekly),
-            ("exceptions", as_text.read_exceptions),
-        ):
-            try:
-                hours[name] = read(data.get(name, ""))
-            except as_text.Unreadable as problem:
-                self.add_error(name, str(problem))
+        hours = {"timezone": data.get("timezone", ""), **self.written_hours(data)}
         if not hours["timezone"] and (hours.get("weekly") or hours.get("exceptions")):
             self.add_error("timezone", "Opening hours need their time zone.")
         self.instance.hours = hours if hours["timezone"] else None
@@ -133,11 +110,7 @@ class StoreAdmin(ConsoleAdmin):
     def state(self, store: Store) -> SafeString:
         if not store.active:
             return badge("Takes no orders", Tone.IDLE)
-        now, hours = timezone.now(), store.opening_hours
-        if hours is None or hours.is_open(now):
-            return badge("Open", Tone.GOOD)
-        opens_at = hours.next_opening(now)
-        return badge(f"Opens {hours.said(opens_at)}" if opens_at else "Closed", Tone.WARN)
+        return open_now(store.opening_hours, timezone.now())
 
     @admin.display(description="Position")
     def position(self, store: Store) -> str:
@@ -145,11 +118,7 @@ class StoreAdmin(ConsoleAdmin):
 
     @admin.display(description="Opening hours")
     def opening(self, store: Store) -> SafeString | str:
-        if not store.hours:
-            return "Always open"
-        lines = [as_text.weekly_lines(store.hours), as_text.exception_lines(store.hours)]
-        zone = f"Time zone {store.hours['timezone']}"
-        return SafeString(linebreaks("\n".join([*filter(None, lines), zone]), autoescape=True))
+        return in_lines(store.hours, store.hours["timezone"] if store.hours else "")
 
     @admin.display(description="Loading")
     def loading(self, store: Store) -> SafeString:

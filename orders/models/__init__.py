@@ -1,16 +1,19 @@
-"""Orders with their jobs and events, merchants' stores, and the places of loaders."""
+"""Orders with their jobs and events, stores, places of loaders, and recurring orders."""
 
 from orders.loading.models import Loader
 from orders.models.jobs import DeliveryEvent, DeliveryJob
 from orders.models.order import Order
 from orders.models.queries import OrderQuerySet
 from orders.models.store import Store
+from orders.recurring.models import Occurrence, RecurringOrder
 
 __all__ = [
     "DeliveryEvent",
     "DeliveryJob",
     "Loader",
+    "Occurrence",
     "Order",
     "OrderQuerySet",
+    "RecurringOrder",
     "Store",
 ]

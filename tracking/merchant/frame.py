@@ -17,6 +17,7 @@ NAVIGATION = [
     ("orders", "Orders"),
     ("new-order", "Place an order"),
     ("import-orders", "From a file"),
+    ("recurring-orders", "Recurring"),
     ("stores", "Stores"),
     ("keys", "API keys"),
     ("webhooks", "Webhooks"),

@@ -17,6 +17,7 @@ from tracking.merchant import (
     webhook_log,
     webhooks,
 )
+from tracking.merchant.recurring import pages as recurring
 
 WEBHOOK = "webhooks/<uuid:webhook_id>/"
 
@@ -31,6 +32,14 @@ pages = [
     path("orders/<uuid:order_id>/label.svg", order_page.label, name="order-label"),
     path("orders/<uuid:order_id>/record", order_page.record, name="order-record"),
     path("orders/<uuid:order_id>/new-link/", order_page.renew_link, name="renew-link"),
+    path("recurring/", recurring.recurring_orders, name="recurring-orders"),
+    path("recurring/new/", recurring.new_recurring_order, name="new-recurring-order"),
+    path("recurring/<uuid:recurring_id>/", recurring.recurring_order, name="recurring-order"),
+    path(
+        "recurring/<uuid:recurring_id>/remove/",
+        recurring.remove_recurring_order,
+        name="remove-recurring-order",
+    ),
     path("stores/", stores.stores, name="stores"),
     path("stores/new/", stores.new_store, name="new-store"),
     path("stores/<uuid:store_id>/", stores.store, name="store"),

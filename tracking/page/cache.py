@@ -27,6 +27,7 @@ from fleet.live import picture
 from orders.changes import dropoff
 from orders.models import DeliveryEvent, Order
 from orders.states import IN_FLIGHT, EventType, Holder, Status
+from orders.timing import opening
 from orders.tracking_ids import canonical_id
 from pod import cases
 from pod.models import Case
@@ -184,7 +185,7 @@ _ORDER = Statement(
 _SHOWN = Statement(
     lambda tracking_id: (
         Order.objects.select_related(
-            "current_job", "merchant", "proof", "one_time_code", "service_area"
+            "current_job", "merchant", "proof", "one_time_code", "service_area", "store"
         )
         .annotate(is_contradicted=discrepancies.contradicted())
         .filter(public_tracking_id=tracking_id)
@@ -230,7 +231,11 @@ def _build(tracking_id: str, now: datetime) -> Copy:
     # The API always answers in LANGUAGE_CODE: the request that fills the cache must not decide.
     with translation.override(settings.LANGUAGE_CODE):
         view, situation = public.view(
-            _order_fields(order, rules, doubted), log, _drone_sample(order, log, now), rules, now
+            _order_fields(order, rules, doubted, now),
+            log,
+            _drone_sample(order, log, now),
+            rules,
+            now,
         )
     merchant, code = order.merchant, getattr(order, "one_time_code", None)
     fields: dict[str, Any] = {
@@ -262,7 +267,9 @@ def _cases(order: Order) -> list[ShownCase]:
     ]
 
 
-def _order_fields(order: Order, rules: policy.Rules, doubted: bool) -> public.OrderFields:
+def _order_fields(
+    order: Order, rules: policy.Rules, doubted: bool, now: datetime
+) -> public.OrderFields:
     proof = getattr(order, "proof", None)
     return public.OrderFields(
         public_tracking_id=order.public_tracking_id,
@@ -283,7 +290,14 @@ def _order_fields(order: Order, rules: policy.Rules, doubted: bool) -> public.Or
         forgotten=order.forgotten_at is not None,
         external_id=order.external_id,
         unproven=order.pod_requirement if order.proof_missing or order.proof_awaited_since else "",
+        opens_at=_opens_at(order, now) if order.status == Status.QUEUED else None,
     )
+
+
+def _opens_at(order: Order, now: datetime) -> datetime | None:
+    """When store and service area are open again; None if they are now, or not within a year."""
+    opens_at = opening.opens_at(opening.places(order, order.service_area), now)
+    return opens_at if opens_at and opens_at > now else None
 
 
 def _drone_sample(

@@ -78,8 +78,9 @@ class OrderFields:
 
     paused: dispatch is paused in the order's service area. forgotten: the customer's data was
     removed. unproven: the proof that it lacks (a PodRequirement) although the drone has handed it
-    over. doubted: the order is on hold, or reports about its flight contradict each other; then
-    `view` hides ETA and position.
+    over. opens_at: the order waits for its store or service area to open then. doubted: the order
+    is on hold, or reports about its flight contradict each other; then `view` hides ETA and
+    position.
     """
 
     public_tracking_id: str
@@ -100,6 +101,7 @@ class OrderFields:
     forgotten: bool = False
     external_id: str | None = None
     unproven: str = ""
+    opens_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ def view(
     if order.proof_method is not None and order.proof_at is not None:
         proof = {"method": order.proof_method, "created_at": stamp(order.proof_at)}
     situation = _situation(order, log, eta_at, now, silent=silent, believed=believed)
+    opens_at = order.opens_at if situation.stage == Stage.CLOSED else None
     headline_eta_s = None if order.status in AT_THE_DROP_POINT else eta_s
     answer = {
         "public_tracking_id": order.public_tracking_id,
@@ -173,6 +176,7 @@ def view(
         },
         "eta_seconds": eta_s,
         "eta_at": stamp(eta_at) if eta_at else None,
+        "opens_at": stamp(opens_at) if opens_at else None,
         "position": _position(order, sample) if has_position else None,
         "dropoff": {
             "lat": round(order.dropoff_lat, DROPOFF_DECIMALS),
@@ -197,6 +201,7 @@ def _only_that_it_is_over(order: OrderFields) -> dict[str, Any]:
         "custody": None,
         "eta_seconds": None,
         "eta_at": None,
+        "opens_at": None,
         "position": None,
         "dropoff": None,
         "drone": "masked",
@@ -242,6 +247,10 @@ def _situation(
     is_paused = order.paused and stage in (Stage.WAITING, Stage.ANOTHER, Stage.AT_HUB)
     reason = "silence" if silent else "paused" if is_paused else ""
     late = now > order.deliver_by or (eta_at is not None and eta_at > order.deliver_by)
+    waits = stage in (Stage.WAITING, Stage.ANOTHER, Stage.AT_HUB)
+    if order.opens_at and waits and not is_paused:
+        late |= order.opens_at >= order.deliver_by
+        return Situation(Stage.CLOSED, delayed=late, not_before=order.opens_at)
     return Situation(
         stage,
         delayed=late and order.status not in AT_THE_DROP_POINT,

@@ -43,6 +43,7 @@ class Stage(StrEnum):
     CHECKING = "checking"
     LOOKING = "looking"
     AT_HUB = "at_hub"
+    CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,7 @@ HEADLINES: dict[Stage, Text] = {
     Stage.CHECKING: _("We are checking your delivery"),
     Stage.LOOKING: _("We are looking for your parcel"),
     Stage.AT_HUB: _("Your parcel is back at our hub"),
+    Stage.CLOSED: _("Closed now, it goes on from"),
 }
 # One or two sentences under the headline: what it means, or what to do.
 ADVICE: dict[Stage, Text] = {
@@ -156,6 +158,7 @@ ADVICE: dict[Stage, Text] = {
     Stage.CHECKING: _("Something is not clear, and our staff are asking. We tell you here."),
     Stage.LOOKING: _("Our staff are asking where it is. We tell you here."),
     Stage.AT_HUB: _("The next drone that fits flies it from there."),
+    Stage.CLOSED: _("Your order is kept. A drone gets ready as soon as it opens."),
 }
 # Replaces ADVICE where the parcel's place says more than the stage.
 ADVICE_BY_HOLDER: dict[tuple[Stage, str], Text] = {
@@ -277,7 +280,7 @@ def headline(situation: Situation, eta_s: int | None) -> Headline:
         text = str(CANCELED_BECAUSE.get(situation.reason, text))
     if situation.delayed:
         text = gettext("Delayed: %(words)s") % {"words": text[0].lower() + text[1:]}
-    at = situation.not_before if situation.stage == Stage.SCHEDULED else None
+    at = situation.not_before if situation.stage in (Stage.SCHEDULED, Stage.CLOSED) else None
     return Headline(text, at, "" if eta_s is None else in_minutes(eta_s))
 
 

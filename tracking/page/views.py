@@ -78,6 +78,9 @@ class TrackingAnswer(serializers.Serializer[Any]):
         allow_null=True, help_text="Until the parcel is at the door; null when that is not known."
     )
     eta_at = Timestamp(allow_null=True, help_text="The same as a time.")
+    opens_at = Timestamp(
+        allow_null=True, help_text="When it goes on, while store or service area is closed."
+    )
     position = Position(
         allow_null=True, help_text="Of the drone in flight; null when it is not known."
     )

@@ -50,6 +50,7 @@ def test_an_order_in_flight_has_the_shape_of_the_contract() -> None:
         "custody",
         "eta_seconds",
         "eta_at",
+        "opens_at",
         "position",
         "dropoff",
         "drone",

@@ -3,14 +3,19 @@ new page fails here until `ARGUMENTS` says how to address it.
 """
 
 from collections.abc import Callable, Iterator
+from datetime import date, time
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
 
+from fleet.opening_hours import WEEKDAYS
+from fleet.tests.factories import DroneFactory
 from orders.files import imports
+from orders.recurring import verbs
 from orders.tests.factories import OrderFactory, StoreFactory
+from orders.tests.test_api import body
 from tracking.merchant import urls
 from tracking.merchant.access import PageCaller
 from tracking.tests.receiver import WebhookFactory
@@ -28,6 +33,13 @@ def order_of(merchant: Merchant, live: bool) -> list[Any]:
 
 def store_of(merchant: Merchant, live: bool) -> list[Any]:
     return [StoreFactory(merchant=merchant, live_mode=live).pk]
+
+
+def recurring_of(merchant: Merchant, live: bool) -> list[Any]:
+    DroneFactory()
+    values = {"name": "Round", "order": body(), "weekdays": list(WEEKDAYS)}
+    times = {"local_time": time(7, 30), "starts_on": date(2026, 1, 1)}
+    return [verbs.create(merchant.pk, {**values, **times}, live_mode=live).pk]
 
 
 def key_of(merchant: Merchant, live: bool) -> list[Any]:
@@ -61,6 +73,10 @@ ARGUMENTS: dict[str, Callable[[Merchant, bool], list[Any]] | None] = {
     "import-orders": None,
     "import-template": None,
     "import-preview": import_of,
+    "recurring-orders": None,
+    "new-recurring-order": None,
+    "recurring-order": recurring_of,
+    "remove-recurring-order": recurring_of,
     "stores": None,
     "new-store": None,
     "store": store_of,

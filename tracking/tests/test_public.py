@@ -28,6 +28,7 @@ SHAPE = {
     "custody",
     "eta_seconds",
     "eta_at",
+    "opens_at",
     "position",
     "dropoff",
     "drone",
@@ -90,6 +91,21 @@ def test_the_shape_is_the_same_in_every_state() -> None:
         ),
         (Status.QUEUED, {}, "Waiting for a drone"),
         (Status.QUEUED, {"deliver_by": NOW - timedelta(seconds=1)}, "Delayed: waiting for a drone"),
+        (
+            Status.QUEUED,
+            {"opens_at": NOW + timedelta(hours=18), "deliver_by": NOW + timedelta(days=1)},
+            "Closed now, it goes on from Wednesday, 04 March, 08:00 UTC",
+        ),
+        (
+            Status.QUEUED,
+            {"opens_at": NOW + timedelta(hours=18)},
+            "Delayed: closed now, it goes on from Wednesday, 04 March, 08:00 UTC",
+        ),
+        (
+            Status.QUEUED,
+            {"opens_at": NOW + timedelta(hours=18), "paused": True},
+            "Waiting for a drone",
+        ),
         (Status.ASSIGNED, {}, "Your drone is getting ready"),
         (
             Status.ASSIGNED,

@@ -128,13 +128,8 @@ class StrictSerializer(serializers.Serializer[Any]):
         """The values of a form, outside API views. Raises Invalid with every problem."""
         given = cls(data=data)
         if not given.is_valid():
-            raise Invalid(
-                [
-                    FieldProblem(name, str(error.code), str(error))
-                    for name, errors in given.errors.items()
-                    for error in errors
-                ]
-            )
+            errors = given.errors.items()
+            raise Invalid([one for name, found in errors for one in flattened(found, name)])
         return dict(given.validated_data)
 
     @classmethod

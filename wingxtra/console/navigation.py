@@ -61,6 +61,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Policy history", "history", "fleet.policyversion"),
             _page("Merchants", "storefront", "accounts.merchant"),
             _page("Stores", "store", "orders.store"),
+            _page("Recurring orders", "event_repeat", "orders.recurringorder"),
             _page("Webhooks", "webhook", "tracking.webhookendpoint"),
             _page("Webhook deliveries", "outbox", "tracking.webhookdelivery"),
             _page("API keys", "key", "accounts.apikey"),

@@ -6,7 +6,7 @@ Every answer is also validated with our own OpenAPI description.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -17,11 +17,13 @@ from rest_framework.test import APIClient
 from dispatch.models import DispatchRun, Mission
 from dispatch.planning.runs import run
 from fleet.models import Drone
+from fleet.opening_hours import WEEKDAYS
 from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from fleet.tests.simulated import sim_drone
 from orders import quotes, stores
-from orders.models import DeliveryJob, Order, Store
+from orders.models import DeliveryJob, Order, RecurringOrder, Store
+from orders.recurring import verbs
 from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
 from tracking.models import WebhookEndpoint
@@ -75,6 +77,12 @@ TRIP = {
     "payload_weight_kg": 0.8,
 }
 
+RECURRING = (
+    "id merchant_id live_mode name order weekdays local_time time_zone hours_ahead starts_on "
+    "ends_on paused created_at next last"
+)
+EVERY_DAY = {"name": "Round", "order": TRIP, "weekdays": list(WEEKDAYS), "local_time": "07:30"}
+
 
 class World:
     """The objects of the rows, created on demand for `caller`."""
@@ -116,6 +124,15 @@ class World:
     def store(self) -> Store:
         Store.objects.all().delete()
         return stores.create(self.merchant.pk, {"name": "Ridge", "lat": 5.6037, "lng": -0.1870})
+
+    def recurring(self) -> RecurringOrder:
+        times = {"local_time": time(7, 30), "starts_on": date(2026, 1, 1)}
+        return verbs.create(self.merchant.pk, {**EVERY_DAY, **times})
+
+    def skipped(self) -> RecurringOrder:
+        row = self.recurring()
+        verbs.skip(row.pk, date(2030, 1, 1))
+        return row
 
     def quote_id(self) -> Any:
         caller = ApiKey(role=Role.MERCHANT, merchant=self.merchant, name="quoted")
@@ -349,6 +366,47 @@ ROWS = [
         204,
         path=lambda world: f"/stores/{world.store().pk}",
     ),
+    Row("GET", "/recurring-orders", {MERCHANT, ADMIN}, ENVELOPE),
+    Row("POST", "/recurring-orders", {MERCHANT, ADMIN}, RECURRING, 201, body=EVERY_DAY),
+    Row(
+        "GET",
+        "/recurring-orders/{id}",
+        {MERCHANT, ADMIN},
+        RECURRING,
+        path=lambda world: f"/recurring-orders/{world.recurring().pk}",
+    ),
+    Row(
+        "PATCH",
+        "/recurring-orders/{id}",
+        {MERCHANT, ADMIN},
+        RECURRING,
+        path=lambda world: f"/recurring-orders/{world.recurring().pk}",
+        body={"paused": True},
+    ),
+    Row(
+        "DELETE",
+        "/recurring-orders/{id}",
+        {MERCHANT, ADMIN},
+        "",
+        204,
+        path=lambda world: f"/recurring-orders/{world.recurring().pk}",
+    ),
+    Row(
+        "POST",
+        "/recurring-orders/{id}/skip",
+        {MERCHANT, ADMIN},
+        RECURRING,
+        path=lambda world: f"/recurring-orders/{world.recurring().pk}/skip",
+        body={"on": "2030-01-01"},
+    ),
+    Row(
+        "POST",
+        "/recurring-orders/{id}/unskip",
+        {MERCHANT, ADMIN},
+        RECURRING,
+        path=lambda world: f"/recurring-orders/{world.skipped().pk}/unskip",
+        body={"on": "2030-01-01"},
+    ),
     Row("GET", "/webhooks", {MERCHANT, ADMIN}, ENVELOPE),
     Row(
         "POST",
@@ -465,7 +523,7 @@ def call(row: Row, role: Role | None, world: World) -> Any:
     if body and body.get("name") == NEW_NAME:
         body = {**body, "name": f"Ridge {uuid4()}"}
     if (
-        row.pattern in ("/orders", "/stores", "/webhooks")
+        row.pattern in ("/orders", "/stores", "/recurring-orders", "/webhooks")
         and row.method == "POST"
         and role in STAFF
     ):

@@ -15,6 +15,7 @@ EVERY_S = {
     "forget_old_answers": 600,
     "forget_old_webhooks": 3600,
     "miss_proofs": 60,
+    "place_recurring": 30,
     "plan_areas": 5,
     "poll": 2,
     "sweep_bulk_actions": 5,

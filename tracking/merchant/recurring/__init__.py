@@ -1,0 +1,1 @@
+"""Recurring orders on the merchants' page."""
