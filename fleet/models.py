@@ -181,6 +181,17 @@ class Drone(models.Model):
         blank=True,
         help_text="Where it belongs. Empty for a new drone: its hub.",
     )
+    stands_at = models.ForeignKey(
+        Hub,
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="standing_drones",
+        help_text="The hub at which the latest telemetry shows it disarmed, in its area or not.",
+    )
+    stands_since = models.DateTimeField(
+        null=True, editable=False, help_text="When telemetry first showed it there."
+    )
     active = models.BooleanField(default=True, help_text="Off: out of service; the record is kept.")
     grounded_at = models.DateTimeField(null=True, editable=False)
     grounded_by = models.CharField(max_length=160, blank=True, editable=False)
