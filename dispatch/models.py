@@ -123,8 +123,8 @@ class MissionQuerySet(OutgoingQuerySet["Mission"]):
         latest = self.filter(created_at__gt=now - MAX_FLIGHT).order_by("drone_id", "-created_at")
         return self.filter(
             Q(over_at__isnull=True) | Q(over_at__gt=now - MAX_TIME_HOME),
+            Q(state__in=Mission.MAY_FLY) | Q(live=True),
             pk__in=latest.distinct("drone_id").values("pk"),
-            state__in=(Mission.State.HELD, Mission.State.PENDING, Mission.State.ACCEPTED),
             landed_at__isnull=True,
         )
 
@@ -148,6 +148,8 @@ class Mission(Outgoing):
         ACCEPTED = "ACCEPTED", "Accepted"
         REJECTED = "REJECTED", "Rejected"
         WITHDRAWN = "WITHDRAWN", "Withdrawn"
+
+    MAY_FLY = (State.HELD, State.PENDING, State.ACCEPTED)
 
     class Recall(models.TextChoices):
         NONE = "", "Not recalled"

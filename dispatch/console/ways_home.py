@@ -53,12 +53,21 @@ def _send_surplus(hub: Hub, data: dict[str, Any], user: User) -> str:
     return " ".join([told, *(f"Not sent: {text}" for text in refused)])
 
 
-def _call_back(drone: Drone, data: dict[str, Any], user: User) -> str:
+def _way_of(drone: Drone) -> Mission:
     mission = Mission.objects.errands().filter(drone=drone).first()
     if mission is None:
         raise Conflict("mission_over", f"{drone} is not on its way to its base.")
-    verbs.call_back(mission.pk, by=user.actor, reason=data["reason"])
+    return mission
+
+
+def _call_back(drone: Drone, data: dict[str, Any], user: User) -> str:
+    verbs.call_back(_way_of(drone).pk, by=user.actor, reason=data["reason"])
     return f"{drone} is called back: {data['reason']}"
+
+
+def _confirm_over(drone: Drone, data: dict[str, Any], user: User) -> str:
+    verbs.confirm_over(_way_of(drone).pk, by=user.actor, note=data["reason"])
+    return f"{drone} does not fly to its base: {data['reason']}"
 
 
 def _why_not_send(drone: Drone) -> str | None:
@@ -95,6 +104,17 @@ for action in [
         why_not=_why_not_call_back,
         explanation="Before launch the mission is withdrawn. In the air ground control is asked to "
         "abort it.",
+        is_grave=True,
+    ),
+    actions.Action(
+        model=Drone,
+        name="way_home_over",
+        label="It does not fly to its base",
+        permission="fleet.change_drone",
+        form=actions.ReasonForm,
+        carry_out=_confirm_over,
+        why_not=_why_not_call_back,
+        explanation="You have looked in ground control and at the drone. It may get orders again.",
         is_grave=True,
     ),
     actions.Action(
@@ -154,7 +174,7 @@ def _long(mission: Mission) -> Attention:
         detail=f"{state} {sentence(mission.bridge_answer[:200])} It gets no order before it has.",
         url=reverse("admin:fleet_drone_change", args=[drone.pk]),
         since=mission.created_at,
-        remedies=(_button(drone, "call_back"),),
+        remedies=(_button(drone, "call_back"), _button(drone, "way_home_over")),
     )
 
 

@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 
 from dispatch.console import ways_home
 from dispatch.missions import publishing_pause
-from dispatch.missions.reposition import publishing, reports, verbs
+from dispatch.missions.reposition import judging, publishing, reports, verbs
 from dispatch.models import Mission, PublishingPause
 from dispatch.planning import engagements
 from dispatch.tests.support import seen
@@ -246,6 +246,8 @@ def test_an_assignment_and_a_way_home_exclude_each_other(
             return set(drone_ids) - busy
 
         monkeypatch.setattr(unit_of_work, "free_drones", unlocked)
+        # The judge comes later, and may see what the other one has committed by then.
+        monkeypatch.setattr(judging, "reasons_against", lambda *_, **__: [])
     order = order_in(Status.QUEUED)
 
     def attempt(action: Any) -> Any:
@@ -318,7 +320,10 @@ def test_one_that_does_not_arrive_is_a_line(bridge: Simulator, drone: Drone) -> 
     assert list(ways_home.ways_home(timezone.now())) == []
     (line,) = ways_home.ways_home(timezone.now() + timedelta(minutes=31))
     assert "has not landed there" in line.text
-    assert [button.label for button in line.remedies] == ["Call back…"]
+    assert [button.label for button in line.remedies] == [
+        "Call back…",
+        "It does not fly to its base…",
+    ]
 
 
 # --- called back ---------------------------------------------------------------------------------
@@ -361,6 +366,20 @@ def test_in_the_air_it_is_aborted_and_lands_where_it_took_off(
     assert round(bridge.world.aircraft[drone.pk].lat, 4) == round(osu.lat, 4)
     reports.report(mission.pk, reports.ReportType.ABORTED, by=GCS)
     assert not DroneHold.objects.exists()
+
+
+def test_a_person_ends_what_ground_control_does_not_answer(bridge: Simulator, drone: Drone) -> None:
+    mission = sent(drone)
+    verbs.call_back(mission.pk, by=AMA, reason="Storm.")
+    bridge.fault("no_cancel_route", times=1)
+    publishing.send_recall(mission.pk)
+    assert Mission.objects.errands().exists(), "a missing route confirms nothing"
+    verbs.confirm_over(mission.pk, by=AMA, note="It stands in the hangar.")
+    mission.refresh_from_db()
+    assert (mission.live, mission.over_by) == (False, "user:ama")
+    assert not Mission.objects.recalls_due(timezone.now() + timedelta(hours=1)).exists()
+    code = code_of(lambda: verbs.confirm_over(mission.pk, by=AMA, note="Again."))
+    assert code == "mission_over"
 
 
 # --- reports -------------------------------------------------------------------------------------

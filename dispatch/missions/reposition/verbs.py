@@ -106,6 +106,24 @@ def call_back(mission_id: UUID, *, by: Actor, reason: str) -> Mission:
     return errand(mission_id)
 
 
+def confirm_over(mission_id: UUID, *, by: Actor, note: str) -> None:
+    """End it because a person has confirmed that it does not fly. Raises NotFound, and Conflict
+    `mission_over`.
+    """
+    mission = errand(mission_id)
+    confirmed = Mission.objects.errands().filter(pk=mission_id)
+    if not confirmed.revoke(
+        live=False,
+        state=State.WITHDRAWN,
+        recall_state=Recall.DONE,
+        over_at=timezone.now(),
+        over_by=str(by)[:180],
+        over_because=note[:300],
+    ):
+        raise Conflict("mission_over", f"It is over: {mission.over_because}")
+    log.info("way_home_confirmed_over", intent_id=str(mission_id), by=str(by), note=note)
+
+
 def errand(mission_id: UUID) -> Mission:
     """Raises NotFound."""
     found = Mission.objects.filter(pk=mission_id, kind=Mission.Kind.REPOSITION)
