@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from fleet.simulator.airframe import SimDrone, distance_m
+from fleet.simulator.course import events_due
 from fleet.simulator.faults import in_flight
 from fleet.simulator.faults.board import Fault, FaultBoard
 from fleet.simulator.faults.samples import apply_report_faults, with_faults
 from fleet.simulator.flight import (
-    LEAVING,
     Aircraft,
     Handling,
     Phase,
@@ -21,13 +21,11 @@ from fleet.simulator.flight import (
     mission_legs,
 )
 from fleet.simulator.intents import is_reposition, loads_at_pickup
-from fleet.simulator.missions import COURSE, PICKED_UP, Mission, Refused, as_utc_text
+from fleet.simulator.missions import PICKED_UP, Mission, Refused, as_utc_text
 from fleet.simulator.telemetry import Reading, read
 from fleet.simulator.truth import SAME_PLACE_M, Ledger, Where
 
 SLICE_S = 0.5  # maximum time step of the flight simulation
-ARRIVAL_RADIUS_M = 30.0
-AWAY_RADIUS_M = 30.0
 WIND_MEMORY_S = 300.0
 WIND_GUST_MPS = 0.8
 
@@ -283,7 +281,7 @@ class World:
             return
         course = mission.course
         reported = sum(event.event_type in course for event in mission.events)
-        for event_type in course[reported : _events_due(aircraft, mission)]:
+        for event_type in course[reported : events_due(aircraft, mission)]:
             self.report(mission, event_type, MESSAGES[event_type])
 
     def report(self, mission: Mission, event_type: str, message: str) -> None:
@@ -342,24 +340,3 @@ class World:
         self.elapsed_s = values["elapsed_s"]
         self.readings.clear()
         self._send_telemetry()
-
-
-def _events_due(aircraft: Aircraft, mission: Mission) -> int:
-    """How many events of its course the flight has reached."""
-    if not mission.order_id:
-        return {Phase.PREFLIGHT: 0, Phase.PARKED: 2}.get(aircraft.phase, 1)
-    here, dropoff = (aircraft.lat, aircraft.lng), mission.intent["dropoff"]
-    match aircraft.phase:
-        case Phase.PREFLIGHT:
-            return 0
-        case Phase.DROPPING:
-            return COURSE.index("DELIVERING") + 1
-        case phase if phase in LEAVING or phase is Phase.PARKED:
-            return COURSE.index("DELIVERED") + 1
-        case Phase.TO_DROPOFF | Phase.DROP_DESCENT if (
-            distance_m(*here, dropoff["lat"], dropoff["lng"]) <= ARRIVAL_RADIUS_M
-        ):
-            return COURSE.index("ARRIVED") + 1
-        case _:
-            away = distance_m(*here, *aircraft.launched_from) >= AWAY_RADIUS_M
-            return COURSE.index("ENROUTE" if away else "LAUNCHED") + 1
