@@ -13,14 +13,14 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from fleet import opening_hours, policy
-from fleet.airspace.areas import default_time_zone
+from fleet import opening_hours, policy, traffic
+from fleet.airspace.areas import default_time_zone, intents_name_a_hub
 from fleet.console import drone_admin  # noqa: F401 (registers the drones' pages)
 from fleet.console.hours_form import READERS, HoursForm, in_lines, open_now
 from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from fleet.feasibility.reasons import in_cm
 from fleet.models import DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, ServiceArea
-from wingxtra.console.admin import ConsoleAdmin, ReadOnlyAdmin, badge, moment
+from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, ReadOnlyAdmin, badge, moment
 from wingxtra.console.registry import Tone
 from wingxtra.console.widgets import PolygonInput, tiles
 
@@ -50,20 +50,43 @@ class DroneKindAdmin(ConsoleAdmin):
 class HubForm(forms.ModelForm):
     class Meta:
         model = Hub
-        fields = ("name", "service_area", "launches_at_once", "lat", "lng")
+        fields = ("name", "service_area", "pads", "chargers", "launches_at_once", "lat", "lng")
         labels = {"lat": "Latitude", "lng": "Longitude"}
 
     class Media(PolygonInput.Media):
         js = [*PolygonInput.Media.js[:2], Script("console/point.js", defer=True)]
 
 
+class HubChangeList(ConsoleChangeList):
+    """Counts the drones of the page's hubs once and sets them as `hub.traffic`."""
+
+    result_list: Any
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        hubs, there = list(self.result_list), traffic.now_at_each(timezone.now())
+        for hub in hubs:
+            hub.traffic = there.get(hub.pk, traffic.NONE)
+        self.result_list = hubs
+
+
 @admin.register(Hub)
 class HubAdmin(ConsoleAdmin):
-    """Hubs, placed on a map."""
+    """Hubs, placed on a map, with the drones that are there."""
 
     form = HubForm
+    form_has_map = True
     change_form_after_template = "console/point_map.html"
-    list_display = ("name", "service_area", "position", "launches")
+    list_display = (
+        "name",
+        "service_area",
+        "standing",
+        "coming",
+        "surplus",
+        "away",
+        "charges",
+        "launches",
+    )
     list_select_related = ("service_area",)
     search_fields = ("name",)
 
@@ -72,11 +95,31 @@ class HubAdmin(ConsoleAdmin):
     ) -> HttpResponse:
         return super().render_change_form(request, {**context, "tiles": tiles()}, *args, **kwargs)
 
-    @admin.display(description="Position")
-    def position(self, hub: Hub) -> str:
-        return f"{hub.lat:.5f}, {hub.lng:.5f}"
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ConsoleChangeList]:
+        return HubChangeList
 
-    @admin.display(description="Launches at once", ordering="launches_at_once")
+    @admin.display(description="Stand here")
+    def standing(self, hub: Any) -> SafeString | str:
+        text = f"{hub.traffic.pads_text(hub)} pads" if hub.pads else str(hub.traffic.standing)
+        return badge(text, Tone.BAD) if hub.traffic.is_over(hub) else text
+
+    @admin.display(description="Coming")
+    def coming(self, hub: Any) -> str:
+        return str(hub.traffic.coming or "—")
+
+    @admin.display(description="Surplus")
+    def surplus(self, hub: Any) -> SafeString | str:
+        return badge(str(hub.traffic.surplus), Tone.WARN) if hub.traffic.surplus else "—"
+
+    @admin.display(description="Away")
+    def away(self, hub: Any) -> str:
+        return str(hub.traffic.away or "—")
+
+    @admin.display(description="Chargers", ordering="chargers")
+    def charges(self, hub: Hub) -> str:
+        return "Any number" if hub.chargers is None else f"{hub.chargers}"
+
+    @admin.display(description="Launches", ordering="launches_at_once")
     def launches(self, hub: Hub) -> str:
         return "Any number" if hub.launches_at_once is None else f"{hub.launches_at_once}"
 
@@ -101,8 +144,8 @@ class ServiceAreaForm(HoursForm):
 
     class Meta:
         model = ServiceArea
-        fields = ("name", "active", "time_zone", "polygon")
-        labels = {"polygon": "Outline"}
+        fields = ("name", "active", "network", "time_zone", "polygon")
+        labels = {"polygon": "Outline", "network": "Any hub receives drones"}
         help_texts = {"polygon": ""}
         widgets = {"polygon": PolygonInput}
 
@@ -123,21 +166,31 @@ class ServiceAreaForm(HoursForm):
                 self.add_error(member.split(".")[0], message)
         return data
 
+    def clean_network(self) -> bool:
+        wanted: bool = self.cleaned_data["network"]
+        if wanted and not self.instance.network and not intents_name_a_hub():
+            raise forms.ValidationError(
+                "Ground control is not told where to land: the mission intent of version 1 has no "
+                "place for it. Set GCS_INTENT_VERSION=2 first, if ground control knows version 2.",
+                code="needs_intent_version_2",
+            )
+        return wanted
+
 
 @admin.register(ServiceArea)
 class ServiceAreaAdmin(ConsoleAdmin):
     """Pausing an area is a separate action with a reason."""
 
     form = ServiceAreaForm
-    list_display = ("name", "active", "dispatching", "now", "time_zone")
+    list_display = ("name", "active", "dispatching", "now", "landing", "time_zone")
     search_fields = ("name",)
     readonly_fields = ("operating",)
 
     def get_fields(self, request: HttpRequest, obj: ServiceArea | None = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)
         hours = ("weekly", "exceptions") if editable else ("operating",)
-        name, active, time_zone, polygon = ServiceAreaForm.Meta.fields
-        return (name, active, time_zone, *hours, polygon)
+        *fields, polygon = ServiceAreaForm.Meta.fields
+        return (*fields, *hours, polygon)
 
     @admin.display(description="Operating hours")
     def operating(self, area: ServiceArea) -> SafeString | str:
@@ -146,6 +199,12 @@ class ServiceAreaAdmin(ConsoleAdmin):
     @admin.display(description="Now")
     def now(self, area: ServiceArea) -> SafeString:
         return open_now(area.opening_hours, timezone.now())
+
+    @admin.display(description="Drones land at", ordering="network")
+    def landing(self, area: ServiceArea) -> SafeString | str:
+        if area.network and not area.uses_network:
+            return badge("Their base: GCS_INTENT_VERSION is 1", Tone.WARN)
+        return "The best hub" if area.network else "Their base"
 
     @admin.display(description="Dispatch")
     def dispatching(self, area: ServiceArea) -> SafeString:

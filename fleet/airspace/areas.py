@@ -34,6 +34,11 @@ def validate_time_zone(value: str) -> None:
         )
 
 
+def intents_name_a_hub() -> bool:
+    """Whether the mission intent says where the drone lands. Version 1 has no member for that."""
+    return bool(settings.GCS_INTENT_VERSION >= 2)
+
+
 class ServiceArea(models.Model):
     """A region in which we deliver. Its orders are planned with the drones of its own hubs only."""
 
@@ -78,6 +83,11 @@ class ServiceArea(models.Model):
         if not self.hours:
             return None
         return OpeningHours.from_json({**self.hours, "timezone": self.time_zone})
+
+    @property
+    def uses_network(self) -> bool:
+        """Whether any of its hubs may receive a drone: ground control must be told which one."""
+        return self.network and intents_name_a_hub()
 
 
 class NoFlyZoneQuerySet(models.QuerySet["NoFlyZone"]):

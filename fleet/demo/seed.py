@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from fleet import policy
 from fleet.airspace import rulebook
+from fleet.airspace.areas import intents_name_a_hub
 from fleet.demo import city
 from fleet.models import Drone, DroneKind, Hub, NoFlyZone, ServiceArea
 from fleet.simulator.flight import Handling
@@ -67,7 +68,11 @@ def _seed_policy() -> None:
 def _seed_fleet(drone_count: int) -> None:
     area, _ = ServiceArea.objects.update_or_create(
         name=city.AREA_NAME,
-        defaults={"polygon": city.AREA_POLYGON, "time_zone": city.AREA_TIME_ZONE},
+        defaults={
+            "polygon": city.AREA_POLYGON,
+            "time_zone": city.AREA_TIME_ZONE,
+            "network": intents_name_a_hub(),
+        },
     )
     NoFlyZone.objects.update_or_create(
         name=city.AIRPORT_NAME, defaults={"polygon": city.AIRPORT_POLYGON}

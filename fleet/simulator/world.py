@@ -9,25 +9,23 @@ from typing import Any
 import msgspec
 
 from fleet.simulator.airframe import SimDrone, distance_m
+from fleet.simulator.course import events_due
 from fleet.simulator.faults import in_flight
 from fleet.simulator.faults.board import Fault, FaultBoard
 from fleet.simulator.faults.samples import apply_report_faults, with_faults
 from fleet.simulator.flight import (
-    LEAVING,
     Aircraft,
     Handling,
     Phase,
     energy_wh,
     mission_legs,
 )
-from fleet.simulator.intents import loads_at_pickup
-from fleet.simulator.missions import COURSE, PICKED_UP, Mission, Refused, as_utc_text
+from fleet.simulator.intents import is_reposition, loads_at_pickup
+from fleet.simulator.missions import PICKED_UP, Mission, Refused, as_utc_text
 from fleet.simulator.telemetry import Reading, read
 from fleet.simulator.truth import SAME_PLACE_M, Ledger, Where
 
 SLICE_S = 0.5  # maximum time step of the flight simulation
-ARRIVAL_RADIUS_M = 30.0
-AWAY_RADIUS_M = 30.0
 WIND_MEMORY_S = 300.0
 WIND_GUST_MPS = 0.8
 
@@ -37,6 +35,7 @@ MESSAGES = {
     "ARRIVED": "At the drop point",
     "DELIVERING": "Low over the drop point, lowering the parcel",
     "DELIVERED": "Parcel dropped, leaving",
+    "LANDED": "Down and disarmed at the hub",
     PICKED_UP: "Parcel aboard",
 }
 
@@ -98,19 +97,20 @@ class World:
                 f"{drone_id} is flying ({aircraft.phase}, mission {aircraft.intent_id}).",
             )
         drone, here = aircraft.drone, (aircraft.lat, aircraft.lng)
-        back = intent.get("return_to", {"lat": drone.home_lat, "lng": drone.home_lng})
-        pad = (back["lat"], back["lng"])
+        back = intent.get("return_to")
+        pad = (back["lat"], back["lng"]) if back else aircraft.pad
         legs = mission_legs(here, pad, intent, self.handling)
-        payload_kg = intent["metadata"]["payload_weight_kg"]
-        self._check_limits(aircraft, intent, energy_wh(drone, legs, payload_kg))
+        payload_kg = 0.0 if is_reposition(intent) else intent["metadata"]["payload_weight_kg"]
+        self._check_limits(aircraft, intent, payload_kg, energy_wh(drone, legs, payload_kg))
         aircraft.legs, aircraft.pad = legs, pad
         aircraft.intent_id = intent["intent_id"]
         aircraft.launched_from = here
         aircraft.abort_requested = False
         mission = Mission(intent, as_utc_text(self.now))
-        self._check_siblings("two_open_missions", mission, in_air=False)
         self.missions[mission.intent_id] = mission
-        self.ledger.expect(intent, self.now)
+        if mission.order_id:
+            self._check_siblings("two_open_missions", mission, in_air=False)
+            self.ledger.expect(intent, self.now)
         self.changes += 1
         return True
 
@@ -122,9 +122,10 @@ class World:
                 detail = f"Mission {other.intent_id} of {other.drone_id} is not over."
                 self.ledger.violate(kind, mission.intent, self.now, detail)
 
-    def _check_limits(self, aircraft: Aircraft, intent: dict[str, Any], trip_wh: float) -> None:
+    def _check_limits(
+        self, aircraft: Aircraft, intent: dict[str, Any], payload_kg: float, trip_wh: float
+    ) -> None:
         drone, limits = aircraft.drone, intent["constraints"]
-        payload_kg = intent["metadata"]["payload_weight_kg"]
         if payload_kg > drone.max_payload_kg:
             raise Refused(
                 "payload_too_heavy",
@@ -219,6 +220,8 @@ class World:
         self._report_course(aircraft, mission)
         in_flight.apply(self, aircraft, mission)
         if not aircraft.legs:
+            if not mission.order_id:
+                mission.finish("landed", self.now)
             aircraft.intent_id = None
             aircraft.landed_at = as_utc_text(self.now)
             self.changes += 1
@@ -236,6 +239,8 @@ class World:
     def _launch(self, aircraft: Aircraft, mission: Mission) -> None:
         mission.launched_at = as_utc_text(self.now)
         self.changes += 1
+        if not mission.order_id:
+            return None
         self._check_siblings("two_live_missions", mission, in_air=True)
         if not loads_at_pickup(mission.intent):
             return self._load(aircraft, mission)
@@ -274,8 +279,9 @@ class World:
         """Reports all events that the flight has reached since the last report."""
         if mission.over_why == "gave_up" or (mission.ended and not mission.talks_on):
             return
-        reported = sum(event.event_type in COURSE for event in mission.events)
-        for event_type in COURSE[reported : _events_due(aircraft, mission)]:
+        course = mission.course
+        reported = sum(event.event_type in course for event in mission.events)
+        for event_type in course[reported : events_due(aircraft, mission)]:
             self.report(mission, event_type, MESSAGES[event_type])
 
     def report(self, mission: Mission, event_type: str, message: str) -> None:
@@ -334,22 +340,3 @@ class World:
         self.elapsed_s = values["elapsed_s"]
         self.readings.clear()
         self._send_telemetry()
-
-
-def _events_due(aircraft: Aircraft, mission: Mission) -> int:
-    """How many events of COURSE the flight has reached."""
-    here, dropoff = (aircraft.lat, aircraft.lng), mission.intent["dropoff"]
-    match aircraft.phase:
-        case Phase.PREFLIGHT:
-            return 0
-        case Phase.DROPPING:
-            return COURSE.index("DELIVERING") + 1
-        case phase if phase in LEAVING or phase is Phase.PARKED:
-            return COURSE.index("DELIVERED") + 1
-        case Phase.TO_DROPOFF | Phase.DROP_DESCENT if (
-            distance_m(*here, dropoff["lat"], dropoff["lng"]) <= ARRIVAL_RADIUS_M
-        ):
-            return COURSE.index("ARRIVED") + 1
-        case _:
-            away = distance_m(*here, *aircraft.launched_from) >= AWAY_RADIUS_M
-            return COURSE.index("ENROUTE" if away else "LAUNCHED") + 1

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.simulator.airframe import distance_m
+from fleet.simulator.course import ARRIVAL_RADIUS_M
 from fleet.simulator.faults.board import Fault, parse
 from fleet.simulator.intents import check_intent
 from fleet.simulator.missions import COURSE, Refused
 from fleet.simulator.telemetry import latest
-from fleet.simulator.world import ARRIVAL_RADIUS_M, World
+from fleet.simulator.world import World
 from fleet.tests.flown import a_world, event_types, fly_home, fly_until, the_aircraft
 from fleet.tests.simulated import DRONE_ID, INTENT_ID, mission_intent, sim_drone
 
