@@ -173,7 +173,7 @@ def _distance(verdicts: Verdicts) -> Any:
 def lacking(verdicts: Verdicts, pair: Any) -> Any:
     """The charge that the drones of these pairs lack for the flight and the reserve, in percent."""
     has_pct = verdicts.drones.battery_pct[verdicts.d[pair]]
-    return verdicts.energy_pct[pair] + verdicts.rules.reserve_pct - has_pct
+    return verdicts.needed_pct[pair] + verdicts.rules.reserve_pct - has_pct
 
 
 def _nearest(verdicts: Verdicts, pair: int) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def test_a_temporary_zone_delays_an_order():
 def test_an_order_that_is_never_delivered_counts_as_a_broken_promise():
     """A permanent zone opens before the second order is flown."""
     area = rush(2, drones=1, apart_s=1.0)
-    closes = questions.starts_at(yesterday()) + timedelta(seconds=NOON_S + 600)
+    closes = questions.starts_at(yesterday()) + timedelta(seconds=NOON_S + 800)
     NoFlyZoneFactory(polygon=square(5.6150, -0.1750, 500), starts_at=closes)
     answer = done(asked(area, rules={"look_ahead_s": 0.0}))
     everything = answer.results["now"]["orders"][ALL]

@@ -29,8 +29,9 @@ class Verdicts:
     reasons: bits of `Rule`, 0 if the pair is able. distance_m: the whole flight from the drone's
     position via pickup and door to its home, detours included. to_pickup_s, delivery_s, busy_s:
     from now until the drone is at the pickup, the parcel is at the door, the drone is home.
-    energy_pct: share of the full battery that the flight needs, without the reserve. zone: the
-    no-fly zone that blocks the flight, -1 if none does. The other fields are the inputs.
+    energy_pct: share of the full battery that a delivery takes. needed_pct: the share that must be
+    there besides the reserve, for a drop that fails (see `figures_of`). zone: the no-fly zone that
+    blocks the flight, -1 if none does. The other fields are the inputs.
     """
 
     reasons: Bits
@@ -39,6 +40,7 @@ class Verdicts:
     delivery_s: Floats
     busy_s: Floats
     energy_pct: Floats
+    needed_pct: Floats
     zone: Ints
     drones: DroneTable
     trips: TripTable
@@ -72,6 +74,7 @@ class Verdicts:
             telemetry_age_s=float(drones.telemetry_age_s[d]),
             battery_pct=float(drones.battery_pct[d]),
             energy_pct=float(self.energy_pct[i]),
+            needed_pct=float(self.needed_pct[i]),
             payload_weight_kg=float(trips.payload_weight_kg[t]),
             max_payload_kg=float(drones.max_payload_kg[d]),
             payload_type=payload_name(trips.payload_type[t]),
@@ -111,19 +114,22 @@ def judge(
     """Whether drone d[i] may fly trip t[i] if it is assigned at `at`, for every i (P,).
 
     zones: the no-fly zones; no leg may cross a zone that is active at any time until the drone is
-    home. If the rules allow detours, a blocked flight is planned around the zones, and its figures
-    include the detour. wind_mps: the measured wind, NaN if it is unknown, None if it is not
-    measured. Its direction along the trip is unknown, so every leg is planned against it.
+    down, which a drop that fails delays by the loiter timeout. If the rules allow detours, a
+    blocked flight is planned around the zones, and its figures include the detour. wind_mps: the
+    measured wind, NaN if it is unknown, None if it is not measured. Its direction along the trip is
+    unknown, so every leg is planned against it.
     """
     headwind_mps = headwind_of(wind_mps)
     legs = legs_of(drones, trips, d, t)
     lengths_m = np.stack([leg.length_m() for leg in legs])
     figures = figures_of(drones, trips, d, t, lengths_m, rules, headwind_mps)
-    zone, in_zone = zones_in_the_way(trips, t, legs, zones, at, figures.busy_s)
+    longest_s = figures.busy_s + rules.loiter_timeout_s
+    zone, in_zone = zones_in_the_way(trips, t, legs, zones, at, longest_s)
     if rules.detours_allowed and len(blocked := np.flatnonzero((zone >= 0) & ~in_zone)):
         lengths_m = around_m(legs, blocked, zones, at, rules.zone_margin_m)
         around = figures_of(drones, trips, d[blocked], t[blocked], lengths_m, rules, headwind_mps)
-        found = np.isfinite(lengths_m).all(axis=0) & (around.busy_s <= DETOUR_HORIZON_S)
+        around_s = around.busy_s + rules.loiter_timeout_s
+        found = np.isfinite(lengths_m).all(axis=0) & (around_s <= DETOUR_HORIZON_S)
         zone[blocked[found]] = -1
         for figure, detoured in zip(figures, around, strict=True):
             figure[blocked[found]] = detoured[found]
@@ -138,7 +144,7 @@ def judge(
             Rule.TOO_LARGE: _too_large(drones, trips, d, t),
             Rule.OUTSIDE_AREA: trips.area[t] != drones.area[d],
             Rule.NOT_ENOUGH_ENERGY: energy_known[d]
-            & ~(figures.energy_pct + rules.reserve_pct <= battery_pct),
+            & ~(figures.needed_pct + rules.reserve_pct <= battery_pct),
             Rule.IN_NO_FLY_ZONE: in_zone,
             Rule.CROSSES_NO_FLY_ZONE: (zone >= 0) & ~in_zone,
         }

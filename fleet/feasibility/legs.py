@@ -91,10 +91,13 @@ def zones_in_the_way(
     legs: tuple[Legs, Legs, Legs],
     zones: Zones,
     at: datetime,
-    busy_s: Floats,
+    flown_s: Floats,
 ) -> tuple[Ints, Bools]:
-    """Per pair: the zone that blocks it (-1: none), and whether an end of the trip is in it."""
-    until_s = at.timestamp() + np.nan_to_num(busy_s)
+    """Per pair: the zone that blocks it (-1: none), and whether an end of the trip is in it.
+
+    flown_s: from `at` until the drone is on the ground in any case.
+    """
+    until_s = at.timestamp() + np.nan_to_num(flown_s)
     pickup = (trips.pickup_lat, trips.pickup_lng)
     door = (trips.dropoff_lat, trips.dropoff_lng)
     in_since_s, in_zone = _earliest(

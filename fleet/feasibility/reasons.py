@@ -61,6 +61,7 @@ class Reason:
 class ReasonInputs:
     """The values of one pair that messages use. NaN if unknown.
 
+    energy_pct, needed_pct: for a delivery and for a drop that fails, both without the reserve.
     size_cm, max_size_cm: the sides of the parcel and of the largest one, the longest side first.
     """
 
@@ -68,6 +69,7 @@ class ReasonInputs:
     telemetry_age_s: float
     battery_pct: float
     energy_pct: float
+    needed_pct: float
     payload_weight_kg: float
     max_payload_kg: float
     payload_type: str
@@ -110,7 +112,7 @@ _NUMBERS: dict[Rule, Callable[[ReasonInputs], tuple[float | None, float | None]]
     Rule.TELEMETRY_OLD: lambda f: (f.rules.telemetry_hard_age_s, f.telemetry_age_s),
     Rule.TELEMETRY_AGING: lambda f: (f.rules.telemetry_max_age_s, f.telemetry_age_s),
     Rule.BATTERY_BELOW_MINIMUM: lambda f: (f.rules.battery_min_pct, f.battery_pct),
-    Rule.NOT_ENOUGH_ENERGY: lambda f: (f.energy_pct + f.rules.reserve_pct, f.battery_pct),
+    Rule.NOT_ENOUGH_ENERGY: lambda f: (f.needed_pct + f.rules.reserve_pct, f.battery_pct),
     Rule.TOO_HEAVY: lambda f: (f.payload_weight_kg, f.max_payload_kg),
     Rule.TOO_LARGE: _side_that_does_not_fit,
     Rule.TOO_WINDY: lambda f: (f.max_wind_mps, f.wind_mps),
@@ -133,9 +135,8 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
     Rule.BATTERY_BELOW_MINIMUM: lambda f, needed, has: (
         f"Take-off needs {_up(needed)} % battery, {f.drone_id} has {_down(has)} %."
     ),
-    Rule.NOT_ENOUGH_ENERGY: lambda f, needed, has: (
-        f"Needs {_up(needed)} % battery with the {f.rules.reserve_pct:.0f} % reserve, "
-        f"has {_down(has)} %."
+    Rule.NOT_ENOUGH_ENERGY: lambda f, _, has: (
+        f"Needs {charge_for(f.energy_pct, f.needed_pct, has, f.rules)}, has {_down(has)} %."
     ),
     Rule.TOO_HEAVY: lambda f, needed, has: (
         f"The payload weighs {needed:g} kg, {f.drone_id} carries at most {has:g} kg."
@@ -161,6 +162,19 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
         f"The hub of {f.drone_id} has as many drones waiting for take-off as it can launch at once."
     ),
 }
+
+
+def charge_for(energy_pct: float, needed_pct: float, has_pct: float, rules: Rules) -> str:
+    """What the endings need that `has_pct` does not cover; the reserve comes on top of both."""
+    with_reserve = f" % battery with the {rules.reserve_pct:.0f} % reserve for"
+    fails = (
+        f"a drop that fails ({rules.loiter_timeout_s} s of waiting and the flight back with the "
+        "parcel)"
+    )
+    needed, delivery = _up(needed_pct + rules.reserve_pct), energy_pct + rules.reserve_pct
+    if delivery <= has_pct:
+        return f"{needed}{with_reserve} {fails}"
+    return f"{_up(delivery)}{with_reserve} a delivery and {needed} % for {fails}"
 
 
 def _age(inputs: ReasonInputs, allowed_s: float, age_s: float) -> str:

@@ -115,6 +115,7 @@ def _inputs(table: DroneTable, i: int, rules: Rules, wind_mps: float | None) -> 
         telemetry_age_s=float(table.telemetry_age_s[i]),
         battery_pct=float(table.battery_pct[i]),
         energy_pct=nan,
+        needed_pct=nan,
         payload_weight_kg=nan,
         max_payload_kg=float(table.max_payload_kg[i]),
         payload_type="",

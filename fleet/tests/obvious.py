@@ -108,13 +108,28 @@ def _flight(
     wind_mps: float | None,
     rules: Rules,
 ) -> tuple[float, float]:
-    """Seconds until home and percent of the battery, summed over the legs."""
+    """Seconds until the drone is down and percent of the battery, each that of the worse ending:
+    the parcel is delivered, or it is not and comes back after a wait at the door.
+    """
+    endings = [_ending(d, t, legs_km, wind_mps, rules, fails) for fails in (False, True)]
+    return max(flown_s for flown_s, _ in endings), max(used_pct for _, used_pct in endings)
+
+
+def _ending(
+    d: dict[str, Any],
+    t: dict[str, Any],
+    legs_km: Sequence[float],
+    wind_mps: float | None,
+    rules: Rules,
+    fails: bool,
+) -> tuple[float, float]:
+    """Seconds and percent of the battery, summed over the legs."""
     mass_kg = d["empty_mass_kg"]
-    loaded = ((mass_kg + t["payload_weight_kg"]) / mass_kg) ** 1.5
     used_ws, flown_s = 0.0, rules.launch_time_s
     low_m = min(rules.delivery_alt_m, rules.cruise_alt_m)
     for leg, way_km in enumerate(legs_km):
-        aboard_kg, factor = (t["payload_weight_kg"], loaded) if leg == 1 else (0.0, 1.0)
+        aboard_kg = t["payload_weight_kg"] if leg == 1 or (leg == 2 and fails) else 0.0
+        factor = ((mass_kg + aboard_kg) / mass_kg) ** 1.5
         hover_w, cruise_w = d["hover_power_w"] * factor, d["cruise_power_w"] * factor
         up_m = rules.cruise_alt_m - (low_m if leg == 2 else 0)
         down_m = rules.cruise_alt_m - (low_m if leg == 1 else 0)
@@ -122,6 +137,8 @@ def _flight(
         cruise_s = way_m / (d["cruise_speed_mps"] - (wind_mps or 0))
         climb_s, descent_s = up_m / d["climb_speed_mps"], down_m / d["descent_speed_mps"]
         handling_s = rules.load_time_s + rules.delivery_time_s if leg == 1 else 0
+        if leg == 1 and fails:
+            handling_s += rules.loiter_timeout_s
         used_ws += hover_w * (climb_s + descent_s + handling_s) + cruise_w * cruise_s
         used_ws += (mass_kg + aboard_kg) * 9.81 * up_m / 0.7
         flown_s += climb_s + cruise_s + descent_s + handling_s
