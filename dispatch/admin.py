@@ -170,6 +170,8 @@ class MissionAdmin(ReadOnlyAdmin):
         "flown_for",
         "drone",
         "kind",
+        "return_to",
+        "alternate",
         "state",
         "tries",
         "next_try_at",
@@ -197,7 +199,8 @@ class MissionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Order")
     def flown_for(self, intent: Mission) -> str:
-        return ", ".join(str(part.order) for part in intent.parts.all())
+        orders = ", ".join(str(part.order) for part in intent.parts.all())
+        return orders or intent.get_kind_display()
 
     @admin.display(description="State", ordering="state")
     def standing(self, intent: Mission) -> SafeString:

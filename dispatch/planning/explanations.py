@@ -22,7 +22,7 @@ PHRASES = {
     Rule.UNKNOWN_DRONE: "not registered",
     Rule.INACTIVE: "out of service",
     Rule.GROUNDED: "grounded",
-    Rule.BUSY: "on another delivery",
+    Rule.BUSY: "on another mission",
     Rule.ALREADY_FLYING: "in the air or about to be",
     Rule.ARMING_UNKNOWN: "without a known arming state",
     Rule.NO_TELEMETRY: "without telemetry",

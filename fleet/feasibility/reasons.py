@@ -124,7 +124,7 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
     Rule.GROUNDED: lambda f, *_: f"{f.drone_id} is grounded.",
     Rule.ON_HOLD: lambda f, *_: f"{f.drone_id} is on hold until a person releases it.",
     Rule.CARRIES_PARCEL: lambda f, *_: f"{f.drone_id} still has a parcel aboard.",
-    Rule.BUSY: lambda f, *_: f"{f.drone_id} is on another delivery.",
+    Rule.BUSY: lambda f, *_: f"{f.drone_id} is on another mission.",
     Rule.ALREADY_FLYING: lambda f, *_: f"{f.drone_id} is armed: it is in the air or about to be.",
     Rule.ARMING_UNKNOWN: lambda f, *_: f"Telemetry does not say whether {f.drone_id} is armed.",
     Rule.NO_TELEMETRY: lambda f, *_: f"There is no usable telemetry of {f.drone_id}.",
