@@ -112,6 +112,14 @@ class Figures(serializers.Serializer[Any]):
     energy_pct = serializers.FloatField()
     distance_m = serializers.IntegerField()
     cost = serializers.FloatField(help_text="In weighted seconds (docs/dispatch.md).")
+    lands_at = serializers.CharField(
+        required=False, help_text="The hub that receives the drone, in a network."
+    )
+    alternate = serializers.CharField(
+        required=False,
+        allow_null=True,
+        help_text="A second hub that it can reach from the drop point with the parcel.",
+    )
 
 
 class RunnerUp(Figures):

@@ -115,21 +115,17 @@ def everyone(book: Rulebook) -> dict[str, int]:
 
 def with_own_pads(table: DroneTable, hubs: HubTable, stands: Ints) -> DroneTable:
     """The drones; those at a hub without another free pad may land there again."""
-    if not len(hubs):
-        return table
-    return replace(table, pads_taken=(stands != NONE) & (hubs.free_pads == 0)[stands])
+    full = np.flatnonzero(hubs.network & (hubs.free_pads == 0))
+    return replace(table, pads_taken=np.isin(stands, full))
 
 
 def at_their_hubs(table: DroneTable, hubs: HubTable, stands: Ints) -> DroneTable:
     """The drones; in a network, home is where each stands or will land."""
-    if not hubs.network.any():
-        return table
-    known = (stands != NONE) & hubs.network[stands]
-    return replace(
-        table,
-        home_lat=np.where(known, hubs.lat[stands], table.home_lat),
-        home_lng=np.where(known, hubs.lng[stands], table.home_lng),
-    )
+    known = np.isin(stands, np.flatnonzero(hubs.network))
+    home_lat, home_lng = table.home_lat.copy(), table.home_lng.copy()
+    home_lat[known] = hubs.lat[stands[known]]
+    home_lng[known] = hubs.lng[stands[known]]
+    return replace(table, home_lat=home_lat, home_lng=home_lng)
 
 
 def choose(
