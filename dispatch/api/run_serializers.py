@@ -95,6 +95,11 @@ class CandidateAnswer(serializers.Serializer[Candidate]):
     eta_seconds = serializers.IntegerField(allow_null=True)
     energy_needed_pct = serializers.FloatField(allow_null=True)
     battery_pct = serializers.FloatField(allow_null=True)
+    lands_at = serializers.CharField(
+        allow_null=True,
+        source="landing.hub.name",
+        help_text="The hub that would receive it; null without a network.",
+    )
     reasons = ReasonAgainst(many=True)
 
 

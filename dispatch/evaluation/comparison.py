@@ -63,7 +63,8 @@ def table(day: Day, runs: Runs) -> str:
     """Text: minutes to the door (median / 95 %), kept promises (%), km, longest; and ratios."""
     seeds = len(next(iter(runs.values())))
     heads = "".join(f"{f'{group}, min':>16}" for group in GROUPS)
-    title = f"{day.name}: {day.orders} orders, {day.drones} drones, {seeds} seeds"
+    network = ", network" if day.network else ""
+    title = f"{day.name}: {day.orders} orders, {day.drones} drones{network}, {seeds} seeds"
     rows = [
         f"{title}; minutes to the door, median / 95 %",
         f"{'':24}{heads}{'kept, %':>9}{'km':>9}{'longest, min':>14}",

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from dispatch.api.run_serializers import CandidateAnswer
 from dispatch.missions import before_launch
 from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.planning import area_locks, candidates, manual_assignment, runs
@@ -188,6 +189,11 @@ def test_candidates_name_the_hub_that_would_receive_each(ridge: Hub, osu: Hub) -
     drones_at(ridge, 3)
     found = candidates.candidates(OrderFactory())
     assert [c.landing.hub for c in found if c.landing] == [osu] * 3
+    answer = [CandidateAnswer(candidate).data["lands_at"] for candidate in found]
+    assert answer == ["Osu"] * 3
+    ServiceArea.objects.update(network=False)
+    home = candidates.candidates(OrderFactory())
+    assert [CandidateAnswer(candidate).data["lands_at"] for candidate in home] == [None] * 3
 
 
 def test_the_hub_of_the_mission_counts_right_before_it_is_sent(ridge: Hub, osu: Hub) -> None:
