@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntFlag, auto
 
+from fleet.feasibility.margins import MAX_LAT_DEG
 from fleet.feasibility.rules import Rules
 
 
@@ -35,6 +36,8 @@ class Rule(IntFlag):
     ON_HOLD = auto()
     CARRIES_PARCEL = auto()
     TOO_LARGE = auto()
+    TAKEOFF_OR_LANDING_IN_ZONE = auto()
+    OFF_THE_MAP = auto()
 
     @property
     def code(self) -> str:
@@ -62,7 +65,8 @@ class ReasonInputs:
     """The values of one pair that messages use. NaN if unknown.
 
     energy_pct, needed_pct: for a delivery and for a drop that fails, both without the reserve.
-    size_cm, max_size_cm: the sides of the parcel and of the largest one, the longest side first.
+    in_margin: the flight is too near to the zone, but not in it. size_cm, max_size_cm: the sides of
+    the parcel and of the largest one, the longest side first.
     """
 
     drone_id: str
@@ -74,6 +78,7 @@ class ReasonInputs:
     max_payload_kg: float
     payload_type: str
     zone: str
+    in_margin: bool
     wind_mps: float
     max_wind_mps: float
     rules: Rules
@@ -149,8 +154,15 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
         f"{f.drone_id} does not carry {f.payload_type.replace('_', ' ').lower()}."
     ),
     Rule.OUTSIDE_AREA: lambda f, *_: f"The trip is outside the usual area of {f.drone_id}.",
-    Rule.IN_NO_FLY_ZONE: lambda f, *_: f"The pickup or the drop point is in {f.zone}.",
-    Rule.CROSSES_NO_FLY_ZONE: lambda f, *_: f"The flight would cross {f.zone}.",
+    Rule.IN_NO_FLY_ZONE: lambda f, *_: f"The pickup or the drop point is {in_zone(f)}.",
+    Rule.CROSSES_NO_FLY_ZONE: lambda f, *_: f"The flight would {cross_zone(f)}.",
+    Rule.TAKEOFF_OR_LANDING_IN_ZONE: lambda f, *_: (
+        f"{f.drone_id} would take off or land {in_zone(f)}."
+    ),
+    Rule.OFF_THE_MAP: lambda f, *_: (
+        "The flight would touch the 180° meridian or go beyond "
+        f"{MAX_LAT_DEG:.0f}° of latitude, where zones cannot be checked."
+    ),
     Rule.TOO_WINDY: lambda f, needed, has: (
         f"The wind is {has:.1f} m/s, {f.drone_id} may fly in at most {needed:.1f} m/s."
     ),
@@ -162,6 +174,20 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
         f"The hub of {f.drone_id} has as many drones waiting for take-off as it can launch at once."
     ),
 }
+
+
+def in_zone(inputs: ReasonInputs) -> str:
+    """“in Airport” or “within 50 m of Airport”."""
+    return _within(inputs) if inputs.in_margin else f"in {inputs.zone}"
+
+
+def cross_zone(inputs: ReasonInputs) -> str:
+    """“cross Airport” or “pass within 50 m of Airport”."""
+    return f"pass {_within(inputs)}" if inputs.in_margin else f"cross {inputs.zone}"
+
+
+def _within(inputs: ReasonInputs) -> str:
+    return f"within {inputs.rules.zone_margin_m:g} m of {inputs.zone}"
 
 
 def charge_for(energy_pct: float, needed_pct: float, has_pct: float, rules: Rules) -> str:

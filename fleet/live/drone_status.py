@@ -120,6 +120,7 @@ def _inputs(table: DroneTable, i: int, rules: Rules, wind_mps: float | None) -> 
         max_payload_kg=float(table.max_payload_kg[i]),
         payload_type="",
         zone="",
+        in_margin=False,
         wind_mps=nan if wind_mps is None else wind_mps,
         max_wind_mps=min(float(table.max_wind_mps[i]), rules.max_wind_mps),
         rules=rules,

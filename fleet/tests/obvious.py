@@ -1,7 +1,7 @@
 """A second, simple implementation of the dispatch rules for one pair, to check `judge` against.
 
 It shares only the policy with `feasibility.judge`: the Earth is flat, zones are boxes in
-kilometres, and detours run over their corners.
+kilometres, and detours run over the corners of octagons that are in their margins.
 """
 
 import math
@@ -42,24 +42,32 @@ def broken_rules(
         broken.append("another area")
     if broken:
         return broken
+    lands_at_hub = t.get("landing_lat") is not None
+    lat, lng = ("landing_lat", "landing_lng") if lands_at_hub else ("home_lat", "home_lng")
+    lands = t if lands_at_hub else d
     stops = [
         (d["lng"] / DEG_PER_KM, d["lat"] / DEG_PER_KM),
         (t["pickup_lng"] / DEG_PER_KM, t["pickup_lat"] / DEG_PER_KM),
         (t["dropoff_lng"] / DEG_PER_KM, t["dropoff_lat"] / DEG_PER_KM),
-        (d["home_lng"] / DEG_PER_KM, d["home_lat"] / DEG_PER_KM),
+        (lands[lng] / DEG_PER_KM, lands[lat] / DEG_PER_KM),
     ]
     legs_km = [math.dist(*leg) for leg in pairwise(stops)]
     flown_s, used_pct = _flight(d, t, legs_km, wind_mps, rules)
     active: list[Box] = []
     while more := [b for b in boxes if b not in active and _active(b, flown_s)]:
         active += more
-        paths_km = [_shortest_km(active, *leg) for leg in pairwise(stops)]
+        margin_km = rules.zone_margin_m / 1000 - CORNER_OFFSET_KM
+        if any(_nearest_km(active, stop, stop) < margin_km for stop in stops):
+            return ["a stop in a zone or its margin"]
+        blocked = [_nearest_km(active, *leg) < margin_km for leg in pairwise(stops)]
+        if any(blocked) and not rules.detours_allowed:
+            return ["a leg in a zone or its margin"]
+        paths_km = [
+            _shortest_km(active, margin_km, *leg) if around else straight_km
+            for leg, around, straight_km in zip(pairwise(stops), blocked, legs_km, strict=True)
+        ]
         if math.inf in paths_km:
             return ["no path around the zones"]
-        if not rules.detours_allowed and any(
-            path > leg + 1e-9 for path, leg in zip(paths_km, legs_km, strict=True)
-        ):
-            return ["blocked by a zone"]
         flown_s, used_pct = _flight(d, t, paths_km, wind_mps, rules)
         legs_km_now = paths_km
         if planned_m is not None:
@@ -152,15 +160,29 @@ def _active(box: Box, flown_s: float) -> bool:
     return starts_in_time and (end_min is None or end_min > 0)
 
 
-def _shortest_km(boxes: Sequence[Box], start: Place, end: Place) -> float:
-    """The shortest path over corners that touches no box; infinite if there is none."""
+def _nearest_km(boxes: Sequence[Box], start: Place, end: Place) -> float:
+    """How near a straight way comes to the boxes; 0 inside of one."""
+    way = shapely.LineString([start, end])
     shapes = [shapely.box(w, s, w + wide, s + high) for w, s, wide, high, *_ in boxes]
-    corners = [
-        (x + dx * CORNER_OFFSET_KM, y + dy * CORNER_OFFSET_KM)
-        for w, s, wide, high, *_ in boxes
-        for x, dx in ((w, -1), (w + wide, 1))
-        for y, dy in ((s, -1), (s + high, 1))
+    return min(way.distance(shape) for shape in shapes)
+
+
+def _octagon(box: Box, margin_km: float) -> list[Place]:
+    """All of it is in the box or nearer to it than the margin."""
+    w, s, wide, high, *_ = box
+    e, n, m = w + wide, s + high, margin_km
+    return [
+        *[(w - m, s), (w - m, n), (w, n + m), (e, n + m)],
+        *[(e + m, n), (e + m, s), (e, s - m), (w, s - m)],
     ]
+
+
+def _shortest_km(boxes: Sequence[Box], margin_km: float, start: Place, end: Place) -> float:
+    """The shortest path over corners that touches no octagon; infinite if there is none. No path
+    that keeps the margin is shorter.
+    """
+    shapes = [shapely.Polygon(_octagon(box, margin_km)) for box in boxes]
+    corners = [corner for box in boxes for corner in _octagon(box, margin_km + CORNER_OFFSET_KM)]
     nodes = [start, end, *corners]
     best = {0: 0.0}
     done: set[int] = set()
@@ -174,6 +196,4 @@ def _shortest_km(boxes: Sequence[Box], start: Place, end: Place) -> float:
             line = shapely.LineString([nodes[here], place])
             if not any(line.intersects(shape) for shape in shapes):
                 best[there] = length
-    if start == end:
-        return math.inf if any(shapely.Point(start).intersects(s) for s in shapes) else 0.0
     return best.get(1, math.inf)

@@ -206,7 +206,7 @@ def test_every_payload_type_has_a_bit():
         (no_fly(-1, 2.9, 1, 3.1), {"in_no_fly_zone"}),  # around the door
         (no_fly(-1, 0.4, 1, 0.6), {"crosses_no_fly_zone"}),  # before the pickup
         (no_fly(-1, 1.9, 1, 2.1), {"crosses_no_fly_zone"}),  # before the door
-        (no_fly(-0.1, -0.1, 0.1, 0.1), {"crosses_no_fly_zone"}),  # around the drone itself
+        (no_fly(-0.1, -0.1, 0.1, 0.1), {"takeoff_or_landing_in_zone"}),  # around drone and hub
         (no_fly(0.1, -1, 1, 5), set()),  # beside all legs
     ],
 )

@@ -51,6 +51,7 @@ TRIPS = st.builds(
     PLACES,
     payload_weight_kg=st.floats(0.1, 3),
     size_cm=st.one_of(st.none(), SIZES),
+    landing_km=st.one_of(st.none(), PLACES),
     payload_type=mostly("PARCEL", "MEDICINE", "BLOOD").map(lambda name: payload_bits([name])),
     area=mostly(0, 1),
 )
