@@ -122,7 +122,7 @@ def zones_in_the_way(
     if not rule.any():
         return zone, rule
     ends_since_s, ends_zone = _earliest(
-        _at(around(drones.lat, drones.lng), d), _landing(drones, trips, d, t, around)
+        _at(around(drones.lat, drones.lng), d), _landing(drones, trips, d, home, around)
     )
     for name, closed, by in (
         (Rule.TAKEOFF_OR_LANDING_IN_ZONE, ends_since_s <= until_s, ends_zone),
@@ -188,16 +188,13 @@ def _landing(
     drones: DroneTable,
     trips: TripTable,
     d: Ints,
-    t: Ints,
+    last: Legs,
     around: Callable[[Floats, Floats], tuple[Floats, Ints]],
 ) -> tuple[Floats, Ints]:
-    """What `around` says of the place where each pair lands."""
-    home = _at(around(drones.home_lat, drones.home_lng), d)
-    lands = np.isfinite(trips.landing_lat)[t]
-    if not lands.any():
-        return home
-    hub = _at(around(trips.landing_lat, trips.landing_lng), t)
-    return np.where(lands, hub[0], home[0]), np.where(lands, hub[1], home[1])
+    """What `around` says of the place where each pair lands, at the end of its last leg."""
+    if np.isfinite(trips.landing_lat).any():
+        return _at(around(last.lat2, last.lng2), last.of)
+    return _at(around(drones.home_lat, drones.home_lng), d)
 
 
 def _at(closures: tuple[Floats, Ints], index: Any) -> tuple[Floats, Ints]:
