@@ -74,6 +74,7 @@ class HubAdmin(ConsoleAdmin):
     """Hubs, placed on a map, with the drones that are there."""
 
     form = HubForm
+    form_has_map = True
     change_form_after_template = "console/point_map.html"
     list_display = (
         "name",
@@ -101,15 +102,15 @@ class HubAdmin(ConsoleAdmin):
         text = f"{hub.traffic.pads_text(hub)} pads" if hub.pads else str(hub.traffic.standing)
         return badge(text, Tone.BAD) if hub.traffic.is_over(hub) else text
 
-    @admin.display(description="Have still to land")
+    @admin.display(description="Coming")
     def coming(self, hub: Any) -> str:
         return str(hub.traffic.coming or "—")
 
-    @admin.display(description="Belong elsewhere")
+    @admin.display(description="Surplus")
     def surplus(self, hub: Any) -> SafeString | str:
         return badge(str(hub.traffic.surplus), Tone.WARN) if hub.traffic.surplus else "—"
 
-    @admin.display(description="Based here, elsewhere now")
+    @admin.display(description="Away")
     def away(self, hub: Any) -> str:
         return str(hub.traffic.away or "—")
 
@@ -117,7 +118,7 @@ class HubAdmin(ConsoleAdmin):
     def charges(self, hub: Hub) -> str:
         return "Any number" if hub.chargers is None else f"{hub.chargers}"
 
-    @admin.display(description="Launches at once", ordering="launches_at_once")
+    @admin.display(description="Launches", ordering="launches_at_once")
     def launches(self, hub: Hub) -> str:
         return "Any number" if hub.launches_at_once is None else f"{hub.launches_at_once}"
 

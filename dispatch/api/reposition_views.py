@@ -18,7 +18,9 @@ from wingxtra.api.views import ApiView
 
 
 class RepositionReportInput(StrictSerializer):
-    event_type = serializers.ChoiceField([kind.value for kind in ReportType])
+    """An event of a flight without an order."""
+
+    event_type = Text(max_length=40, help_text=f"One of {', '.join(ReportType)}.")
     message = Text(max_length=300, allow_blank=True, required=False, default="")
     occurred_at = Timestamp(required=False, allow_null=True)
     event_id = Text(max_length=120, allow_blank=True, required=False, allow_null=True)
@@ -27,6 +29,13 @@ class RepositionReportInput(StrictSerializer):
         max_length=40, allow_blank=True, required=False, allow_null=True
     )
     payload = serializers.DictField(required=False, allow_null=True)
+
+    def validate_event_type(self, name: str) -> ReportType:
+        short = name.upper().removeprefix("MISSION_")
+        if short not in ReportType.__members__:
+            message = f"“{name}” is not one of {', '.join(ReportType)}."
+            raise serializers.ValidationError(message, code="unknown_event")
+        return ReportType(short)
 
 
 class RepositionReportAnswer(serializers.Serializer[Any]):
@@ -49,8 +58,8 @@ class MissionEvents(ApiView):
         """
         event = self.read(RepositionReportInput)
         by = Actor(ActorKind.GCS, self.caller.actor.ref)
-        kind = ReportType(event["event_type"])
-        done = reports.report(intent_id, kind, by=by, message=event["message"])
+        kind, message = event["event_type"], event["message"]
+        done = reports.report(intent_id, kind, by=by, message=message)
         mission = done.mission
         return Response(
             {

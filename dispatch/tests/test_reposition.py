@@ -407,7 +407,9 @@ def test_a_report_before_the_answer_accepts_it(drone: Drone, bridge: Simulator) 
 
 def test_wrong_reports_are_refused(bridge: Simulator, drone: Drone, ops: APIClient) -> None:
     mission = sent(drone)
-    assert reported(ops, mission.pk, event_type="DELIVERED").status_code == 400
+    assert reported(ops, mission.pk, event_type="mission_launched").status_code == 200
+    wrong = reported(ops, mission.pk, event_type="DELIVERED")
+    assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (400, "unknown_event")
     assert reported(ops, mission.pk, more=1).status_code == 400
     assert reported(ops, uuid4()).status_code == 404
     merchant = api_client(UserFactory(merchant=MerchantFactory()))

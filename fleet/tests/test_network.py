@@ -118,6 +118,7 @@ def test_the_page_of_a_hub_names_the_drones_that_belong_elsewhere(
     page = ama.get(reverse("admin:fleet_hub_change", args=[airport.pk])).content.decode()
     assert page.index(guest.pk) < page.index(own.pk)
     assert '<span class="wx-badge wx-warn">Osu</span>' in page
+    assert page.count("console/map.js") == 1, "a second one stops the map of the form"
 
 
 def test_staff_correct_where_a_drone_stands_and_belongs(

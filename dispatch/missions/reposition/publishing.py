@@ -36,6 +36,8 @@ from wingxtra import outbox
 from wingxtra.accounts.identity import DISPATCHER, GCS
 from wingxtra.outbox import Claim, ClaimLost
 
+OVER_WORDS = OVER | {"landed"}
+
 log = structlog.get_logger(__name__)
 State = Mission.State
 Recall = Mission.Recall
@@ -151,7 +153,7 @@ def _recall(claim: Claim[Mission], mission: Mission, now: datetime) -> None:
         claim.end(next_try_at=now + pause, recall_refused_at=now, **columns)
         return
     said = answer.mission_status
-    is_over = said in OVER or (said == UNKNOWN and mission.accepted_at is None)
+    is_over = said in OVER_WORDS or (said == UNKNOWN and mission.accepted_at is None)
     outcome = Recall.ASKED if said == "abort_requested" else Recall.TOO_LATE
     with transaction.atomic():
         if is_over:
