@@ -11,7 +11,11 @@ from django.utils import timezone
 from dispatch.api.run_serializers import CandidateAnswer
 from dispatch.missions import before_launch
 from dispatch.models import DispatchDecision, DispatchRun, Mission
-from dispatch.planning import area_locks, candidates, manual_assignment, runs
+from dispatch.planning import area_locks, candidates, landings, manual_assignment, runs
+from dispatch.planning.landings import Pads
+from fleet import registry
+from fleet.airspace import rulebook
+from fleet.live import picture
 from fleet.models import Drone, Hub, ServiceArea
 from fleet.tests.factories import (
     ACCRA,
@@ -160,6 +164,28 @@ def test_a_network_adds_two_statements_to_a_run(ridge: Hub, osu: Hub, count: int
         statements.append(len(found))
         Mission.objects.update(tries=1)
     assert statements[1] <= statements[0] + 2
+
+
+def test_a_drone_on_its_way_is_expected_at_the_hub_of_its_mission(ridge: Hub, osu: Hub) -> None:
+    """In the air it has one pad, at Osu. Before the take-off it still stands at Ridge too."""
+    (drone,) = drones_at(ridge, 1)
+    OrderFactory()
+    run()
+    now = timezone.now()
+    book = rulebook.load(now)
+
+    def pads() -> Pads:
+        return landings.pads(book, {drone.pk: ridge.pk}, picture.read(), now)
+
+    assert (pads().hubs.taken.tolist(), pads().hubs.charging.tolist()) == ([0, 1], [0, 1])
+    Drone.objects.update(stands_at=ridge)
+    assert pads().hubs.taken.tolist() == [1, 1]
+    stands = pads().stands([drone])
+    table = registry.drone_table(Drone.objects.with_home(), None, registry.FREE, book, now)
+    there = landings.at_their_hubs(table, pads().hubs, stands)
+    assert (there.home_lat[0], there.home_lng[0]) == OSU
+    Mission.objects.update(landed_at=now)
+    assert pads().hubs.taken.tolist() == [1, 0], "its hub is changed by what telemetry shows"
 
 
 # --- by hand -------------------------------------------------------------------------------------

@@ -68,6 +68,19 @@ def test_more_drones_deliver_sooner_and_keep_more_promises():
     assert "of promises kept instead of" in text
 
 
+def test_the_day_is_simulated_with_the_network_of_the_area(settings: Any):
+    """The second hub is at the door of every order."""
+    settings.GCS_INTENT_VERSION = 2
+    area = rush(20, drones=2)
+    door = Order.objects.all()[0]
+    HubFactory(lat=door.dropoff_lat, lng=door.dropoff_lng, service_area=area)
+    home_km = done(asked(area, rules={"look_ahead_s": 0.0})).results["now"]["drone_km"]
+    area.network = True
+    area.save()
+    network_km = done(asked(area, rules={"look_ahead_s": 0.0})).results["now"]["drone_km"]
+    assert network_km < home_km
+
+
 def test_fewer_drones_are_taken_from_their_hub():
     area = rush(20, drones=3)
     answer = done(asked(area, more_drones=-1, hub=Hub.objects.get()))
