@@ -29,6 +29,7 @@ from orders import placement
 from orders.models import Order
 from orders.tests.factories import OrderFactory
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
+from wingxtra.problems import Conflict
 
 pytestmark = pytest.mark.django_db
 
@@ -201,6 +202,17 @@ def test_a_manual_assignment_reserves_a_pad_too(ridge: Hub, osu: Hub) -> None:
         "it lands at Osu: 2 of 2 pads free"
         in Order.objects.order_by("created_at")[0].events.get(type="ASSIGNED").message
     )
+
+
+def test_a_manual_assignment_is_refused_when_the_last_pad_has_just_been_taken(osu: Hub) -> None:
+    tema = HubFactory(name="Tema", lat=ACCRA[0] - 0.08, lng=ACCRA[1], service_area=osu.service_area)
+    Hub.objects.get(name="Ridge").delete()
+    (drone,) = drones_at(tema, 1, lat=tema.lat, lng=tema.lng, battery_pct=68.0)
+    order, chosen = manual_assignment.may_fly(OrderFactory().pk, drone.pk, "")
+    DroneFactory.create_batch(2, hub=osu)
+    with pytest.raises(Conflict, match=f"No hub can receive {drone.pk} now") as refused:
+        manual_assignment.with_its_pad(order, chosen)
+    assert refused.value.code == "no_free_pad"
 
 
 def test_another_drone_gets_its_own_hub(ridge: Hub, osu: Hub) -> None:
