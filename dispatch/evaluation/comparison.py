@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from dispatch.whatif import day_figures, simulation
+from dispatch.whatif.city import PRIORITIES, Day
 from dispatch.whatif.day_figures import ALL
-from dispatch.whatif.simulation import Day, Outcome, Strategy
+from dispatch.whatif.simulation import Outcome
+from dispatch.whatif.strategies import STRATEGIES, Strategy
 from fleet.feasibility.rules import Rules
 
 # The outcomes of each strategy, by its name. The first strategy is the base of the ratios.
@@ -14,14 +16,14 @@ Runs = dict[str, list[Outcome]]
 # Minutes to the door: "all p50" to "MEDICAL p95", "longest". Percent: "kept". Kilometres: "km".
 Figures = dict[str, float]
 
-GROUPS = (ALL, *simulation.PRIORITIES)
+GROUPS = (ALL, *PRIORITIES)
 
 
 def run(
     day: Day,
     seeds: Sequence[int],
     rules: Rules,
-    strategies: Sequence[Strategy] = simulation.STRATEGIES,
+    strategies: Sequence[Strategy] = STRATEGIES,
 ) -> Runs:
     return {
         strategy.name: [simulation.simulate(day, seed, rules, strategy) for seed in seeds]
@@ -61,7 +63,8 @@ def table(day: Day, runs: Runs) -> str:
     """Text: minutes to the door (median / 95 %), kept promises (%), km, longest; and ratios."""
     seeds = len(next(iter(runs.values())))
     heads = "".join(f"{f'{group}, min':>16}" for group in GROUPS)
-    title = f"{day.name}: {day.orders} orders, {day.drones} drones, {seeds} seeds"
+    network = ", network" if day.network else ""
+    title = f"{day.name}: {day.orders} orders, {day.drones} drones{network}, {seeds} seeds"
     rows = [
         f"{title}; minutes to the door, median / 95 %",
         f"{'':24}{heads}{'kept, %':>9}{'km':>9}{'longest, min':>14}",
