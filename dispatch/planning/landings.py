@@ -15,7 +15,7 @@ from dispatch.models import Mission
 from fleet.airspace.rulebook import Rulebook
 from fleet.feasibility import judge, landing
 from fleet.feasibility.geometry import Ints
-from fleet.feasibility.landing import HOME, NONE, HubTable
+from fleet.feasibility.landing import HOME, NONE, HubTable, Landings
 from fleet.feasibility.tables import DroneTable, TripTable
 from fleet.live.picture import Picture
 from fleet.models import Drone, Hub
@@ -166,18 +166,22 @@ def choose(
         if found.hub[i] == NONE:
             refused[i] = f"No hub that {drone.pk} could reach after this delivery has a free pad."
             continue
-        hub, alternate = book.hubs[found.hub[i]], int(found.alternate[i])
-        chosen[i] = Landing(
-            hub=hub,
-            alternate=None if alternate == NONE else book.hubs[alternate],
-            base=drone.base,
-            free_pads=None if hub.pads is None else int(found.free_pads[i]),
-            sooner_s=float(base_s[i] - found.busy_s[i]),
-            busy_s=float(found.busy_s[i]),
-            energy_pct=float(found.energy_pct[i]),
-            distance_m=float(found.distance_m[i]),
-        )
+        chosen[i] = _landing(found, i, drone.base, float(base_s[i]), book.hubs)
     return chosen, refused
+
+
+def _landing(found: Landings, i: int, base: Hub, base_s: float, hubs: Sequence[Hub]) -> Landing:
+    hub, alternate = hubs[found.hub[i]], int(found.alternate[i])
+    return Landing(
+        hub=hub,
+        alternate=None if alternate == NONE else hubs[alternate],
+        base=base,
+        free_pads=None if hub.pads is None else int(found.free_pads[i]),
+        sooner_s=base_s - float(found.busy_s[i]),
+        busy_s=float(found.busy_s[i]),
+        energy_pct=float(found.energy_pct[i]),
+        distance_m=float(found.distance_m[i]),
+    )
 
 
 def _home_s(
