@@ -76,6 +76,7 @@ const WxMap = (() => {
     if (feature.mark) {
       const mark = document.createElement("b");
       mark.textContent = feature.mark;
+      mark.setAttribute("aria-hidden", "true"); // the marker's name stays; its popup has the number
       symbol.append(mark);
     }
     return L.divIcon({
