@@ -39,7 +39,14 @@ def watch(now: datetime) -> int:
     jobs = list(
         DeliveryJob.objects.active()
         .filter(part__isnull=False, order__status__in=WATCHED)
-        .select_related("order", "drone__kind", "drone__hub", "part__mission__return_to", "flight")
+        .select_related(
+            "order",
+            "drone__kind",
+            "drone__hub",
+            "drone__base",
+            "part__mission__return_to",
+            "flight",
+        )
     )
     standing: Standing = {
         (one.job_id, one.code): one
@@ -61,7 +68,7 @@ def live_mission(job: DeliveryJob, rules: Rules, now: datetime) -> LiveMission:
     """`job` has its order, drone with hub, mission with hub, and flight if there is one loaded."""
     assert job.drone is not None  # noqa: S101 (a job without a drone has no mission)
     plan, order = plan_of(job), job.order
-    lands = job.part.mission.return_to or job.drone.hub
+    lands = job.part.mission.return_to or job.drone.home
     flight = getattr(job, "flight", None)
     state = FlightState.from_dict(flight.state) if flight else FlightState()
     is_heard = flight and (now - flight.heard_at).total_seconds() <= rules.link_lost_after_s

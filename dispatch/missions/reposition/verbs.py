@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from dispatch.missions.reposition import contract, judging
 from dispatch.models import Mission
+from dispatch.planning import area_locks
 from fleet import policy, traffic
 from fleet.airspace import rulebook
 from fleet.airspace.areas import intents_name_a_hub
@@ -28,8 +29,8 @@ LAUNCHED = "LAUNCHED"
 def send_to_base(drone_id: str, *, by: Actor) -> Mission:
     """Store a mission from the hub where the drone stands to its base; the sweep publishes it.
 
-    Locks the drone, so that no order is assigned to it at the same time. Raises NotFound, and
-    Conflict: `needs_intent_version_2`, `drone_busy`, `at_its_base`, `hub_full`, or
+    Locks its area, so that no run gives away the same pad, and the drone, so that no order is
+    assigned to it at the same time. Raises NotFound, and Conflict: `needs_intent_version_2`, `drone_busy`, `at_its_base`, `hub_full`, or
     `drone_not_able` with the reasons.
     """
     if not intents_name_a_hub():
@@ -37,10 +38,12 @@ def send_to_base(drone_id: str, *, by: Actor) -> Mission:
             "needs_intent_version_2",
             "Ground control cannot be told where to land: set GCS_INTENT_VERSION=2 first.",
         )
-    is_free = bool(unit_of_work.free_drones([drone_id]))
-    drone = Drone.objects.with_home().filter(pk=drone_id).first()
-    if drone is None:
+    area_id = Drone.objects.filter(pk=drone_id).values_list("hub__service_area", flat=True).first()
+    if area_id is None:
         raise NotFound("drone")
+    area_locks.wait_for([area_id])
+    is_free = bool(unit_of_work.free_drones([drone_id]))
+    drone = Drone.objects.with_home().get(pk=drone_id)
     if not is_free:
         detail = f"{drone_id} has a mission, an active job or a parcel aboard."
         raise Conflict("drone_busy", detail)
