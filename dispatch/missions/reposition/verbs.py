@@ -30,8 +30,8 @@ def send_to_base(drone_id: str, *, by: Actor) -> Mission:
     """Store a mission from the hub where the drone stands to its base; the sweep publishes it.
 
     Locks its area, so that no run gives away the same pad, and the drone, so that no order is
-    assigned to it at the same time. Raises NotFound, and Conflict: `needs_intent_version_2`, `drone_busy`, `at_its_base`, `hub_full`, or
-    `drone_not_able` with the reasons.
+    assigned to it at the same time. Raises NotFound, and Conflict: `needs_intent_version_2`,
+    `drone_busy`, `at_its_base`, `hub_full`, or `drone_not_able` with the reasons.
     """
     if not intents_name_a_hub():
         raise Conflict(
