@@ -20,6 +20,7 @@ _STATE = {
     "carrying",
     "busy",
     "hub_full",
+    "pads_taken",
 }
 
 
@@ -50,6 +51,7 @@ def ready_at_home(drones: DroneTable) -> DroneTable:
         carrying=zeros > 0,
         busy=zeros > 0,
         hub_full=zeros > 0,
+        pads_taken=zeros > 0,
     )
 
 
