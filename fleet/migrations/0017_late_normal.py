@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('fleet', '0015_the_network'),
+        ('fleet', '0016_where_drones_stand'),
     ]
 
     operations = [
