@@ -6,7 +6,7 @@ from datetime import datetime
 
 import numpy as np
 
-from dispatch.planning import lookahead, planner
+from dispatch.planning import lookahead, planner, scarcity
 from fleet.feasibility import judge, landing
 from fleet.feasibility.geometry import Floats, Ints, Zones
 from fleet.feasibility.landing import HubTable
@@ -97,6 +97,7 @@ def planned(snapshot: Snapshot) -> Assignments:
             rules=snapshot.rules,
             at_work=len(snapshot.drones),
             holds=np.full(len(snapshot.orders), planner.NONE_HELD),
+            sizes=scarcity.of(snapshot.drones),
         )
     )
     starting = [
