@@ -21,10 +21,8 @@ MARGIN = 0.05
 # What URGENT and MEDICAL orders gain costs the NORMAL ones, where more orders come than drones can
 # fly: these figures may be worse than first come on single days (docs/dispatch.md names them).
 WITH_NETWORK = {"NORMAL p50", "NORMAL p95", "all p95"}
-WHEN_OVERLOADED = {f"{group} {name}" for group in ("NORMAL", "all") for name in COLUMNS} - {
-    "NORMAL kept",
-    "all kept",
-}
+WHEN_OVERLOADED = {f"{group} {name}" for group in ("NORMAL", "all") for name in COLUMNS}
+WHEN_OVERLOADED -= {"all kept"}
 MAY_BE_WORSE = {
     ("normal", True): WITH_NETWORK,
     ("normal", False): WHEN_OVERLOADED,
