@@ -15,10 +15,10 @@ from dispatch.missions import (
     live_missions,
     progress,
     publishing,
-    publishing_pause,
     recalls,
 )
-from dispatch.models import Mission, WhatIf
+from dispatch.missions.reposition import publishing as reposition
+from dispatch.models import WhatIf
 from dispatch.planning import runs
 from dispatch.whatif import worker
 from fleet.live import picture
@@ -73,9 +73,28 @@ def plan_area(service_area_id: str) -> None:
 def sweep_missions() -> None:
     """Send due rows of the outbox: intents, withdrawals, aborts."""
     now = timezone.now()
-    outbox.sweep(publishing_pause.unless_paused(Mission.objects.unsent(now)), publish_intent)
-    outbox.sweep(Mission.objects.recalls_due(now), send_recall)
+    outbox.sweep(publishing.unsent(now), publish_intent)
+    outbox.sweep(recalls.recalls_due(now), send_recall)
     recalls.sweep_abandoned(now)
+
+
+@dramatiq.actor(max_retries=0, max_age=STALE_AFTER_MS)
+def publish_reposition(intent_id: str) -> None:
+    reposition.publish(UUID(intent_id))
+
+
+@dramatiq.actor(max_retries=0, max_age=STALE_AFTER_MS)
+def recall_reposition(intent_id: str) -> None:
+    reposition.send_recall(UUID(intent_id))
+
+
+@every(2)
+@dramatiq.actor(max_retries=0)
+def sweep_repositions() -> None:
+    """Send due flights to the base, and their recalls."""
+    now = timezone.now()
+    outbox.sweep(reposition.unsent(now), publish_reposition)
+    outbox.sweep(reposition.recalls_due(now), recall_reposition)
 
 
 @every(2)

@@ -5,7 +5,7 @@ from math import isclose
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -153,7 +153,7 @@ class LiveFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Mission]) -> QuerySet[Mission]:
         if self.value() == "yes":
-            return queryset.filter(parts__live=True).distinct()
+            return queryset.filter(Q(live=True) | Q(parts__live=True)).distinct()
         return queryset.filter(over_at__isnull=False) if self.value() == "no" else queryset
 
 
@@ -170,6 +170,8 @@ class MissionAdmin(ReadOnlyAdmin):
         "flown_for",
         "drone",
         "kind",
+        "return_to",
+        "alternate",
         "state",
         "tries",
         "next_try_at",
@@ -197,7 +199,8 @@ class MissionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Order")
     def flown_for(self, intent: Mission) -> str:
-        return ", ".join(str(part.order) for part in intent.parts.all())
+        orders = ", ".join(str(part.order) for part in intent.parts.all())
+        return orders or intent.get_kind_display()
 
     @admin.display(description="State", ordering="state")
     def standing(self, intent: Mission) -> SafeString:

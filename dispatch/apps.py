@@ -6,12 +6,14 @@ class DispatchConfig(AppConfig):
     verbose_name = "Dispatch"
 
     def ready(self) -> None:
-        from dispatch import actors, forgetting
+        from dispatch import actors, errands, forgetting
         from dispatch.missions import bridge, discrepancies, live_missions
+        from fleet import work
         from orders import lifecycle
         from orders.personal_data import retention
         from wingxtra.observability import health
 
+        work.register_missions(errands.on_errand, errands.coming)
         lifecycle.recorded.connect(live_missions.update_missions)
         lifecycle.recorded.connect(discrepancies.settle_answered)
         lifecycle.recorded.connect(actors.enqueue_sends)

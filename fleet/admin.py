@@ -13,13 +13,13 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from fleet import policy
+from fleet import policy, traffic
 from fleet.airspace.areas import default_time_zone, intents_name_a_hub
 from fleet.console import drone_admin  # noqa: F401 (registers the drones' pages)
 from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from fleet.feasibility.reasons import in_cm
 from fleet.models import DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, ServiceArea
-from wingxtra.console.admin import ConsoleAdmin, ReadOnlyAdmin, badge, moment
+from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, ReadOnlyAdmin, badge, moment
 from wingxtra.console.registry import Tone
 from wingxtra.console.widgets import PolygonInput, tiles
 
@@ -49,20 +49,43 @@ class DroneKindAdmin(ConsoleAdmin):
 class HubForm(forms.ModelForm):
     class Meta:
         model = Hub
-        fields = ("name", "service_area", "launches_at_once", "lat", "lng")
+        fields = ("name", "service_area", "pads", "chargers", "launches_at_once", "lat", "lng")
         labels = {"lat": "Latitude", "lng": "Longitude"}
 
     class Media(PolygonInput.Media):
         js = [*PolygonInput.Media.js[:2], Script("console/point.js", defer=True)]
 
 
+class HubChangeList(ConsoleChangeList):
+    """Counts the drones of the page's hubs once and sets them as `hub.traffic`."""
+
+    result_list: Any
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        hubs, there = list(self.result_list), traffic.now_at_each(timezone.now())
+        for hub in hubs:
+            hub.traffic = there.get(hub.pk, traffic.NONE)
+        self.result_list = hubs
+
+
 @admin.register(Hub)
 class HubAdmin(ConsoleAdmin):
-    """Hubs, placed on a map."""
+    """Hubs, placed on a map, with the drones that are there."""
 
     form = HubForm
+    form_has_map = True
     change_form_after_template = "console/point_map.html"
-    list_display = ("name", "service_area", "position", "launches")
+    list_display = (
+        "name",
+        "service_area",
+        "standing",
+        "coming",
+        "surplus",
+        "away",
+        "charges",
+        "launches",
+    )
     list_select_related = ("service_area",)
     search_fields = ("name",)
 
@@ -71,11 +94,31 @@ class HubAdmin(ConsoleAdmin):
     ) -> HttpResponse:
         return super().render_change_form(request, {**context, "tiles": tiles()}, *args, **kwargs)
 
-    @admin.display(description="Position")
-    def position(self, hub: Hub) -> str:
-        return f"{hub.lat:.5f}, {hub.lng:.5f}"
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ConsoleChangeList]:
+        return HubChangeList
 
-    @admin.display(description="Launches at once", ordering="launches_at_once")
+    @admin.display(description="Stand here")
+    def standing(self, hub: Any) -> SafeString | str:
+        text = f"{hub.traffic.pads_text(hub)} pads" if hub.pads else str(hub.traffic.standing)
+        return badge(text, Tone.BAD) if hub.traffic.is_over(hub) else text
+
+    @admin.display(description="Coming")
+    def coming(self, hub: Any) -> str:
+        return str(hub.traffic.coming or "—")
+
+    @admin.display(description="Surplus")
+    def surplus(self, hub: Any) -> SafeString | str:
+        return badge(str(hub.traffic.surplus), Tone.WARN) if hub.traffic.surplus else "—"
+
+    @admin.display(description="Away")
+    def away(self, hub: Any) -> str:
+        return str(hub.traffic.away or "—")
+
+    @admin.display(description="Chargers", ordering="chargers")
+    def charges(self, hub: Hub) -> str:
+        return "Any number" if hub.chargers is None else f"{hub.chargers}"
+
+    @admin.display(description="Launches", ordering="launches_at_once")
     def launches(self, hub: Hub) -> str:
         return "Any number" if hub.launches_at_once is None else f"{hub.launches_at_once}"
 

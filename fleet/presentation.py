@@ -1,13 +1,15 @@
-"""Texts and colours of a drone's state in the console. Pure."""
+"""Texts and colours of drones and hubs in the console. Pure."""
 
 from datetime import datetime
 
 from fleet.live.drone_status import LiveDrone, Readiness
+from fleet.models import Hub
+from fleet.traffic import Traffic
 from wingxtra.console.registry import Tone
 
 READINESS: dict[Readiness, tuple[str, Tone]] = {
     Readiness.READY: ("Ready", Tone.GOOD),
-    Readiness.BUSY: ("On a delivery", Tone.BUSY),
+    Readiness.BUSY: ("On a mission", Tone.BUSY),
     Readiness.NOT_READY: ("Not ready", Tone.WARN),
     Readiness.GROUNDED: ("Grounded", Tone.BAD),
     Readiness.ON_HOLD: ("On hold", Tone.BAD),
@@ -38,6 +40,8 @@ def state_rows(live: LiveDrone, now: datetime) -> list[tuple[str, str]]:
     sample = live.telemetry
     rows = [
         ("State", READINESS[live.readiness][0]),
+        ("Stands at", live.drone.hub.name),
+        ("Base", live.drone.base.name),
         ("Battery", battery(live)),
         ("Last telemetry", last_telemetry(live, now)),
     ]
@@ -57,4 +61,18 @@ def state_rows(live: LiveDrone, now: datetime) -> list[tuple[str, str]]:
     # A reason may contain the problem already.
     shown = " ".join(text for _, text in rows)
     rows += [("Telemetry", text) for text in live.problems if text.removesuffix(".") not in shown]
+    return rows
+
+
+def hub_rows(hub: Hub, seen: Traffic) -> list[tuple[str, str]]:
+    """Label and text of each value, for the hub's page and the map."""
+    rows = [
+        ("Stand here", f"{seen.pads_text(hub)} pads" if hub.pads else str(seen.standing)),
+        ("Have still to land", str(seen.coming)),
+        ("Chargers", "Any number" if hub.chargers is None else str(hub.chargers)),
+        ("Belong elsewhere", str(seen.surplus)),
+        ("Based here, elsewhere now", str(seen.away)),
+    ]
+    if seen.is_over(hub):
+        rows.append(("Too many", "More drones stand here or come than it has pads."))
     return rows

@@ -1,12 +1,19 @@
-"""Active jobs and parcels of drones. `orders` registers the queries: fleet must not import it."""
+"""What drones do: jobs, parcels, errands, landings. `orders` and `dispatch` register the queries,
+because fleet must not import them.
+"""
 
+from collections import Counter
 from collections.abc import Callable, Collection
+from datetime import datetime
 from uuid import UUID
 
 ActiveJobs = Callable[[Collection[str]], dict[str, UUID]]
 Carrying = Callable[[Collection[str]], set[str]]
+OnErrand = Callable[[Collection[str]], set[str]]
+Coming = Callable[[datetime], Counter[int]]
 
 _registered: list[tuple[ActiveJobs, Carrying]] = []
+_missions: list[tuple[OnErrand, Coming]] = []
 
 
 def register(active_jobs: ActiveJobs, carrying: Carrying) -> None:
@@ -27,3 +34,23 @@ def carrying(drone_ids: Collection[str]) -> set[str]:
     for _, carrying_of in _registered:
         found |= carrying_of(drone_ids)
     return found
+
+
+def register_missions(on_errand: OnErrand, coming: Coming) -> None:
+    _missions.append((on_errand, coming))
+
+
+def on_errand(drone_ids: Collection[str]) -> set[str]:
+    """The drones among these that fly, or will fly, without an order: to their base."""
+    found: set[str] = set()
+    for on_errand_of, _ in _missions:
+        found |= on_errand_of(drone_ids)
+    return found
+
+
+def coming(now: datetime) -> Counter[int]:
+    """How many drones have still to land at each hub, by its primary key."""
+    total: Counter[int] = Counter()
+    for _, coming_of in _missions:
+        total += coming_of(now)
+    return total

@@ -250,14 +250,18 @@ def _area(points: dict[str, Point], book: Rulebook) -> tuple[int | None, list[Fi
 def _in_zones(
     points: dict[str, Point], window: tuple[datetime, datetime], book: Rulebook
 ) -> list[FieldProblem]:
-    """A problem for each end in a no-fly zone that is active at any time of the window."""
-    problems = []
+    """A problem for each end that is in a no-fly zone which is active at any time of the window, or
+    in its margin.
+    """
+    problems, margin_m = [], book.rules.zone_margin_m
     for end, (lat, lng) in points.items():
         at = (np.array([lat], float), np.array([lng], float))
-        since_s, zone = book.zone_shapes.in_the_way(*at, *at, window[0])
+        since_s, zone = book.zone_shapes.in_the_way(*at, *at, window[0], margin_m)
         if since_s[0] <= window[1].timestamp():
+            inside = book.zone_shapes.meets(int(zone[0]), *at, *at)[0]
+            where = "in" if inside else f"within {margin_m:g} m of"
             name = book.zone_shapes.names[zone[0]]
-            message = f"The {NAMES[end]} is in the no-fly zone “{name}”."
+            message = f"The {NAMES[end]} is {where} the no-fly zone “{name}”."
             problems.append(FieldProblem(f"{end}_lat", "in_no_fly_zone", message))
     return problems
 

@@ -17,6 +17,7 @@ from django.dispatch import Signal
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed
 
+from fleet import work
 from fleet.models import Drone
 from orders.models import DeliveryEvent, DeliveryJob, Order, Store
 from orders.states import EventType, Happened
@@ -95,7 +96,7 @@ def assigning(
         if drone_id is not None and drone_id not in free_drones([drone_id]):
             if not Drone.objects.filter(pk=drone_id).exists():
                 raise NotFound("drone")
-            detail = f"{drone_id} has an active job already, or a parcel aboard."
+            detail = f"{drone_id} has an active job already, a parcel aboard, or flies to its base."
             raise Conflict("drone_busy", detail)
         with changing(order_id, by=by) as (change, order):
             if drone_id is not None and not order.live_mode:
@@ -104,8 +105,8 @@ def assigning(
 
 
 def free_drones(drone_ids: Iterable[str]) -> set[str]:
-    """Lock these drones in id order; returns the ids of those without an active job and without a
-    parcel left aboard.
+    """Lock these drones in id order; returns the ids of those without an active job, without a
+    parcel left aboard, and that are not sent to their base.
     """
     rows = set(
         Drone.objects.select_for_update(no_key=True)
@@ -116,11 +117,10 @@ def free_drones(drone_ids: Iterable[str]) -> set[str]:
     # A separate statement: it must see what was committed while this one waited for the locks.
     busy = DeliveryJob.objects.active().filter(drone_id__in=rows).order_by()
     loaded = Order.objects.filter(holder_drone_id__in=rows).order_by()
-    return rows - set(
-        busy.values_list("drone_id", flat=True).union(
-            loaded.values_list("holder_drone_id", flat=True)
-        )
+    at_work = busy.values_list("drone_id", flat=True).union(
+        loaded.values_list("holder_drone_id", flat=True)
     )
+    return rows - set(at_work) - work.on_errand(rows)
 
 
 def locked(order_ids: Sequence[UUID], *, skip_locked: bool = False) -> list[Order]:

@@ -95,6 +95,11 @@ class CandidateAnswer(serializers.Serializer[Candidate]):
     eta_seconds = serializers.IntegerField(allow_null=True)
     energy_needed_pct = serializers.FloatField(allow_null=True)
     battery_pct = serializers.FloatField(allow_null=True)
+    lands_at = serializers.CharField(
+        allow_null=True,
+        source="landing.hub.name",
+        help_text="The hub that would receive it; null without a network.",
+    )
     reasons = ReasonAgainst(many=True)
 
 
@@ -112,6 +117,14 @@ class Figures(serializers.Serializer[Any]):
     energy_pct = serializers.FloatField()
     distance_m = serializers.IntegerField()
     cost = serializers.FloatField(help_text="In weighted seconds (docs/dispatch.md).")
+    lands_at = serializers.CharField(
+        required=False, help_text="The hub that receives the drone, in a network."
+    )
+    alternate = serializers.CharField(
+        required=False,
+        allow_null=True,
+        help_text="A second hub that it can reach from the drop point with the parcel.",
+    )
 
 
 class RunnerUp(Figures):

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from dispatch.api import run_views, views
+from dispatch.api import reposition_views, run_views, views
 
 ORDER = "orders/<uuid:order_id>"
 
@@ -22,5 +22,10 @@ urlpatterns = [
         "mission-intents/<uuid:intent_id>",
         views.OneMissionIntent.as_view(),
         name="mission-intent",
+    ),
+    path(
+        "mission-intents/<uuid:intent_id>/events",
+        reposition_views.MissionEvents.as_view(),
+        name="mission-events",
     ),
 ]

@@ -83,10 +83,10 @@ def table(day: Day, runs: Runs) -> str:
     """
     seeds = len(next(iter(runs.values())))
     heads = "".join(f"{group:>29}" for group in GROUPS)
-    title = f"{day.name}: {day.orders} orders, {day.drones} drones, {seeds} seeds"
-    network = ", landing at the best hub" if day.network else ""
+    network = ", network" if day.network else ""
+    title = f"{day.name}: {day.orders} orders, {day.drones} drones{network}, {seeds} seeds"
     rows = [
-        f"{title}{network}; minutes to the door (median / 95 % / mean) / promises kept in %",
+        f"{title}; minutes to the door (median / 95 % / mean) / promises kept in %",
         f"{'':26}{heads}{'km':>9}{'longest':>9}",
     ]
     base: Figures = {}

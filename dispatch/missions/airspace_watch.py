@@ -99,7 +99,9 @@ def judge_flights(
 ) -> list[Findings]:
     """The violations of each drone (N,) on its remaining route (N,), from now until landing. Pure.
 
-    Where detours are allowed, a route around a zone violates nothing.
+    Where detours are allowed, a route around a zone violates nothing. The margin to zones is for
+    planning: a flight that passes beside a zone violates nothing, and a drone that drifts into the
+    margin raises no alarm.
     """
     if not routes:
         return []
@@ -122,7 +124,8 @@ def judge_flights(
         area=np.full(len(routes), NO_AREA),
     )
     each = np.arange(len(routes))
-    found = judge.judge(drones, trips, each, each, book.rules, book.zone_shapes, now, book.wind_mps)
+    rules = replace(book.rules, zone_margin_m=0.0)
+    found = judge.judge(drones, trips, each, each, rules, book.zone_shapes, now, book.wind_mps)
     windy, unknown = found.has(Rule.TOO_WINDY), found.has(Rule.WEATHER_UNKNOWN)
     return [
         Findings(

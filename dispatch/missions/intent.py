@@ -210,7 +210,7 @@ def landing_at(body: dict[str, Any], return_to: Hub, alternate: Hub | None) -> d
     """A body of version 2 with these hubs. Raises InvalidIntent."""
     places = (("return_to", return_to), ("alternate", alternate))
     changed = body | {
-        name: msgspec.to_builtins(_landing(hub)) if hub else None for name, hub in places
+        name: msgspec.to_builtins(landing(hub)) if hub else None for name, hub in places
     }
     check(changed)
     return changed
@@ -263,13 +263,13 @@ def _second_version(
         },
         schema_version=2,
         alt_datum="AGL",
-        return_to=_landing(home.return_to),
-        alternate=None if home.alternate is None else _landing(home.alternate),
+        return_to=landing(home.return_to),
+        alternate=None if home.alternate is None else landing(home.alternate),
         airspace_version=surroundings.airspace_version,
     )
 
 
-def _landing(hub: Hub) -> Landing:
+def landing(hub: Hub) -> Landing:
     return Landing(hub_id=str(hub.pk), lat=hub.lat, lng=hub.lng)
 
 

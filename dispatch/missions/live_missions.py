@@ -136,6 +136,10 @@ def mark_over(job_ids: Iterable[UUID | None], *, by: str, because: str) -> None:
     """Mark the missions of these jobs as over; the first report wins."""
     ids = list(job_ids)
     Mission.objects.filter(parts__job__in=ids, tries__gt=0, over_at__isnull=True).update(
-        over_at=timezone.now(), over_by=by[:180], over_because=because[:300], stands_since=None
+        live=False,
+        over_at=timezone.now(),
+        over_by=by[:180],
+        over_because=because[:300],
+        stands_since=None,
     )
     MissionPart.objects.filter(job__in=ids, live=True).update(live=False)

@@ -27,6 +27,7 @@ from dispatch.missions.flight.state import (
     to_pickup_m,
 )
 from dispatch.missions.parcel_doubt import lost_with_the_drone, parcel_astray, plan_of
+from dispatch.missions.reposition import reports as way_home
 from dispatch.models import Discrepancy, Flight
 from fleet import policy
 from fleet.feasibility.rules import Rules
@@ -76,6 +77,7 @@ def follow(picture: Picture, now: datetime) -> int:
         _save(updates)
         standing.note_where_drones_stand(picture, hubs, rules, now)
         standing.end_grounded_missions(picture, hubs, rules, now)
+        way_home.end_landed(now)
     return len(updates)
 
 

@@ -3,7 +3,7 @@
 A mission is stored in the assignment's transaction (live_missions.py) and published after its
 commit; the row is the outbox (wingxtra.outbox). A publisher claims the row, commits the try, and
 only then calls the bridge: from the first try on, the mission is live until it is known to be over.
-The database refuses a second live mission of an order, so the next one waits.
+The database refuses a second live mission of an order or a drone, so the next one waits.
 
 A publisher whose claim expired writes nothing: the new owner submits the same intent, which the
 bridge flies once, and gets its own answer. The exception is `_recall_if_withdrawn`.
@@ -32,7 +32,7 @@ from dispatch.missions.bridge import (
     BridgeUnavailable,
     ground_control,
 )
-from dispatch.models import Mission, MissionPart
+from dispatch.models import Mission, MissionPart, MissionQuerySet
 from dispatch.planning.candidates import still_able
 from fleet import policy, registry
 from fleet.feasibility.reasons import Reason
@@ -45,7 +45,7 @@ from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor
 from wingxtra.outbox import Claim, ClaimLost
 from wingxtra.problems import Conflict, NotFound, Unavailable
 
-# A mission that waits with one of these was refused once after an unanswered try (`_ask_again`).
+# A mission that waits with one of these was refused once after an unanswered try (`ask_again`).
 REFUSALS = set(range(400, 500)) - RETRYABLE_STATUSES
 PAUSES_S = (1, 2, 4, 8, 16, 32, 60)
 NOT_ASKED_PAUSE_S = 5.0
@@ -56,12 +56,18 @@ State = Mission.State
 Recall = Mission.Recall
 
 
+def unsent(now: datetime) -> MissionQuerySet:
+    """Missions of orders that are due, none while publishing is paused."""
+    of_orders = Mission.objects.unsent(now).exclude(kind=Mission.Kind.REPOSITION)
+    return publishing_pause.unless_paused(of_orders)
+
+
 def publish(mission_id: UUID, *, by: Actor = GCS, now: datetime | None = None) -> None:
     """Submit one mission to the bridge if it is due and not claimed. Idempotent. Not inside a
     transaction: the outcome must be committed.
     """
     now = now or timezone.now()
-    due = publishing_pause.unless_paused(Mission.objects.unsent(now))
+    due = unsent(now)
     claim = outbox.claim(due, mission_id, until=claim_end(now))
     if claim is None:
         return
@@ -135,7 +141,7 @@ def part_of(claim: Claim[Mission]) -> MissionPart:
 def _send(claim: Claim[Mission], part: MissionPart, by: Actor) -> None:
     """Raises BridgeUnavailable and ClaimLost."""
     mission = part.mission
-    is_unclear = _has_unclear_try(mission)
+    is_unclear = has_unclear_try(mission)
     if not _count_try(claim, part):
         return
     try:
@@ -146,17 +152,17 @@ def _send(claim: Claim[Mission], part: MissionPart, by: Actor) -> None:
     if answer.accepted:
         _record_acceptance(claim, part, answer, by)
     elif is_unclear:
-        _ask_again(claim, answer)
+        ask_again(claim, answer)
     else:
         _record_rejection(claim, part, answer)
 
 
-def _has_unclear_try(mission: Mission) -> bool:
+def has_unclear_try(mission: Mission) -> bool:
     """Whether ground control may still accept an earlier try: none was accepted or refused."""
     return mission.tries > 0 and mission.bridge_status not in REFUSALS
 
 
-def _ask_again(claim: Claim[Mission], answer: Answer) -> None:
+def ask_again(claim: Claim[Mission], answer: Answer) -> None:
     """A refusal proves nothing about an earlier try that was not answered: ground control may
     accept that one a moment later. So the next refusal counts, once that try must be over; also a
     person (`submit`) waits for that.
@@ -164,7 +170,7 @@ def _ask_again(claim: Claim[Mission], answer: Answer) -> None:
     Raises ClaimLost.
     """
     told = f"Refused, but an earlier try was not answered and may count. {answer.text}"
-    claim.end(next_try_at=claim_end(timezone.now()), **_bridge_columns(answer.status, told))
+    claim.end(next_try_at=claim_end(timezone.now()), **bridge_columns(answer.status, told))
     log.warning("mission_refused_after_unclear_try", intent_id=str(claim.pk), words=answer.text)
 
 
@@ -172,7 +178,7 @@ def _ask_again(claim: Claim[Mission], answer: Answer) -> None:
 def _uncount_try(claim: Claim[Mission], part: MissionPart) -> None:
     """Nothing was sent, so the try does not count. Raises ClaimLost."""
     part.mission.tries -= 1
-    claim.update(tries=part.mission.tries)
+    claim.update(tries=part.mission.tries, live=part.mission.tries > 0)
     if not part.mission.tries:
         MissionPart.objects.filter(mission=claim.pk).update(live=False)
 
@@ -181,7 +187,7 @@ def _count_try(claim: Claim[Mission], part: MissionPart) -> bool:
     """Commit the try before anything is sent: from here on the mission may be flown.
 
     False when it must not be sent: it was withdrawn, the claim is lost, or another mission of its
-    order is not known to be over, and it waits.
+    order or drone is not known to be over, and it waits.
     """
     mission = part.mission
     if not mission.tries and mission.return_to and intent.version_of(mission.body) == 2:
@@ -190,7 +196,7 @@ def _count_try(claim: Claim[Mission], part: MissionPart) -> bool:
     try:
         with transaction.atomic():
             unsent = claim.mine().filter(state=State.PENDING)
-            if not unsent.update(tries=F("tries") + 1, body=mission.body):
+            if not unsent.update(tries=F("tries") + 1, live=True, body=mission.body):
                 return False
             if not mission.tries:
                 MissionPart.objects.filter(mission=mission.pk).update(live=True)
@@ -198,7 +204,7 @@ def _count_try(claim: Claim[Mission], part: MissionPart) -> bool:
         claim.end(
             next_try_at=timezone.now() + timedelta(seconds=NOT_ASKED_PAUSE_S),
             bridge_status=None,
-            bridge_answer="An earlier mission of this order is not known to be over.",
+            bridge_answer="An earlier mission of this order or drone is not known to be over.",
         )
         log.warning("mission_waits_for_earlier_one", intent_id=str(mission.pk))
         return False
@@ -214,7 +220,7 @@ def _record_acceptance(claim: Claim[Mission], part: MissionPart, answer: Answer,
                 lifecycle.submit_mission(part.order_id, job_id=part.job_id, by=by)
             except lifecycle.Refused:
                 log.info("mission_accepted_too_late", intent_id=str(claim.pk))
-            claim.end(**_bridge_columns(answer.status, answer.text))
+            claim.end(**bridge_columns(answer.status, answer.text))
             _recall_if_withdrawn(claim.pk)
     except ClaimLost:
         _recall_if_withdrawn(claim.pk)
@@ -258,11 +264,13 @@ def _mark_live_again(mission_id: UUID) -> None:
     try:
         with transaction.atomic():
             MissionPart.objects.filter(pk=part.pk).update(live=True)
+            Mission.objects.filter(pk=mission_id).update(live=True)
     except IntegrityError:
         drone_id = part.mission.drone_id
         message = (
             f"Ground control accepted the mission of {drone_id} after it was withdrawn, while "
-            "another mission of this order is live. It is withdrawn again; look in ground control."
+            "another mission of this order or drone is live. It is withdrawn again; look in ground "
+            "control."
         )
         happened = Happened(EventType.CONTRADICTION, message)
         lifecycle.note(part.order_id, happened, by=GCS, job_id=None)
@@ -299,7 +307,7 @@ def _record_refusal(claim: Claim[Mission], part: MissionPart, answer: Answer, wh
     claim.end(
         state=State.REJECTED,
         recall_state=Recall.NONE,
-        **_bridge_columns(answer.status, answer.text),
+        **bridge_columns(answer.status, answer.text),
     )
 
 
@@ -329,7 +337,7 @@ def _requeue_infeasible(claim: Claim[Mission], part: MissionPart, reasons: list[
         claim.end(
             state=State.WITHDRAWN,
             recall_state=Recall.DONE if part.mission.tries else Recall.NONE,
-            **_bridge_columns(None, why),
+            **bridge_columns(None, why),
         )
     log.warning("mission_stopped", intent_id=str(claim.pk), why=why)
 
@@ -371,7 +379,7 @@ def _retry_later(
         if not part.mission.bridge_answer:
             _note_failure(part, problem)
         claim.mine().filter(state=State.PENDING).update(next_try_at=now + wait)
-        claim.end(**_bridge_columns(problem.bridge_status, problem.detail))
+        claim.end(**bridge_columns(problem.bridge_status, problem.detail))
     log.warning("bridge_unavailable", intent_id=str(claim.pk), detail=problem.detail)
 
 
@@ -384,6 +392,6 @@ def _note_failure(part: MissionPart, problem: BridgeUnavailable) -> None:
         log.info("mission_not_needed_any_more", intent_id=str(part.mission_id))
 
 
-def _bridge_columns(status: int | None, answer: str) -> dict[str, int | str | None]:
+def bridge_columns(status: int | None, answer: str) -> dict[str, int | str | None]:
     """The columns for the bridge's last answer."""
     return {"bridge_status": status, "bridge_answer": answer[:1000]}

@@ -102,7 +102,8 @@ def resume(*, by: Actor) -> None:
     )
     if not ended:
         raise Conflict("not_paused", "Publishing is not paused.")
-    Mission.objects.filter(state=Mission.State.PENDING).update(next_try_at=F("created_at"))
+    waiting = Mission.objects.filter(state=Mission.State.PENDING, parts__isnull=False)
+    waiting.update(next_try_at=F("created_at"))
     log.info("publishing_resumed", by=str(by))
 
 
@@ -119,7 +120,8 @@ def hint(why: str) -> str:
 def _refused_orders() -> list[UUID]:
     """The orders of missions refused since the last acceptance, one entry per mission."""
     since = timezone.now() - REFUSAL_WINDOW
-    recent = Mission.objects.filter(created_at__gt=since)
+    # A flight to a base has another form: its acceptance says nothing about those of orders.
+    recent = Mission.objects.filter(created_at__gt=since, parts__isnull=False)
     accepted_at = recent.aggregate(latest=Max("accepted_at"))["latest"]
     resumed_at = PublishingPause.objects.aggregate(latest=Max("ended_at"))["latest"]
     since = max(at for at in (since, accepted_at, resumed_at) if at is not None)

@@ -35,7 +35,7 @@ from dispatch.missions.publishing import (
     claim_end,
     part_of,
 )
-from dispatch.models import Flight, Mission, MissionPart
+from dispatch.models import Flight, Mission, MissionPart, MissionQuerySet
 from fleet import registry
 from fleet.models import DroneHold
 from orders import lifecycle
@@ -266,10 +266,15 @@ def request_recall(part: MissionPart, *, reason: str) -> None:
 # --- the outbox of recalls -----------------------------------------------------------------------
 
 
+def recalls_due(now: datetime) -> MissionQuerySet:
+    """Recalls of missions of orders that are due."""
+    return Mission.objects.recalls_due(now).exclude(kind=Mission.Kind.REPOSITION)
+
+
 def send_recall(mission_id: UUID, *, now: datetime | None = None) -> None:
     """Ask the bridge for a recall that is due and not claimed."""
     now = now or timezone.now()
-    due = Mission.objects.recalls_due(now)
+    due = recalls_due(now)
     claim = outbox.claim(due, mission_id, until=claim_end(now), tries=F("tries") + 1)
     if claim is None:
         return

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import F, Value
 
+from dispatch.models import Mission
 from fleet.models import DroneHold
 from fleet.registry import Engaged
 from orders.models import DeliveryJob, Order
@@ -18,6 +19,7 @@ def current(*, without: DeliveryJob | None = None) -> Engaged:
         jobs, parcels = jobs.exclude(pk=without.pk), parcels.exclude(pk=without.order_id)
     found: dict[str, set[str | None]] = {"busy": set(), "held": set(), "carrying": set()}
     rows = _as("busy", jobs, "drone_id").union(
+        _as("busy", Mission.objects.errands(), "drone_id"),
         _as("held", DroneHold.objects.standing(), "drone_id"),
         _as("carrying", parcels, "holder_drone_id"),
         all=True,

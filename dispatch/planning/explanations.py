@@ -22,7 +22,7 @@ PHRASES = {
     Rule.UNKNOWN_DRONE: "not registered",
     Rule.INACTIVE: "out of service",
     Rule.GROUNDED: "grounded",
-    Rule.BUSY: "on another delivery",
+    Rule.BUSY: "on another mission",
     Rule.ALREADY_FLYING: "in the air or about to be",
     Rule.ARMING_UNKNOWN: "without a known arming state",
     Rule.NO_TELEMETRY: "without telemetry",
@@ -36,14 +36,24 @@ PHRASES = {
     Rule.PAYLOAD_TYPE_UNSUPPORTED: "do not carry this type",
     Rule.OUTSIDE_AREA: "of another area",
     Rule.IN_NO_FLY_ZONE: "kept out by a no-fly zone",
-    Rule.CROSSES_NO_FLY_ZONE: "would cross a no-fly zone",
+    Rule.CROSSES_NO_FLY_ZONE: "would cross a no-fly zone or its margin",
     Rule.TOO_WINDY: "not made for this wind",
     Rule.WEATHER_UNKNOWN: "without wind data",
     Rule.HUB_FULL: "at a hub whose launches are all taken",
     Rule.ON_HOLD: "on hold until a person releases them",
     Rule.CARRIES_PARCEL: "with a parcel aboard",
     Rule.TOO_LARGE: "have no room for it",
+    Rule.TAKEOFF_OR_LANDING_IN_ZONE: "would take off or land in or beside a no-fly zone",
+    Rule.OFF_THE_MAP: "too near to the 180° meridian or a pole",
 }
+# Rules that `_counts` cannot tell without judging the pair.
+JUDGED_BY_PAIR = (
+    Rule.NOT_ENOUGH_ENERGY,
+    Rule.IN_NO_FLY_ZONE,
+    Rule.CROSSES_NO_FLY_ZONE,
+    Rule.TAKEOFF_OR_LANDING_IN_ZONE,
+    Rule.OFF_THE_MAP,
+)
 MAX_PHRASES = 3
 MAX_CHARS = 500
 BLOCK_PAIRS = 500_000
@@ -101,7 +111,7 @@ def _counts(judged: Verdicts) -> Ints:
         carriers = _not_carrying(counts, column, drones.take(fit), trips, np.flatnonzero(trip))
         likely = np.bincount(judged.t, minlength=len(trips))[trip]
         counts[trip, column[Rule.NOT_ENOUGH_ENERGY]] += carriers - likely
-    for rule in (Rule.NOT_ENOUGH_ENERGY, Rule.IN_NO_FLY_ZONE, Rule.CROSSES_NO_FLY_ZONE):
+    for rule in JUDGED_BY_PAIR:
         counts[:, column[rule]] += np.bincount(judged.t[judged.has(rule)], minlength=len(trips))
     return counts
 
@@ -173,7 +183,7 @@ def _distance(verdicts: Verdicts) -> Any:
 def lacking(verdicts: Verdicts, pair: Any) -> Any:
     """The charge that the drones of these pairs lack for the flight and the reserve, in percent."""
     has_pct = verdicts.drones.battery_pct[verdicts.d[pair]]
-    return verdicts.energy_pct[pair] + verdicts.rules.reserve_pct - has_pct
+    return verdicts.needed_pct[pair] + verdicts.rules.reserve_pct - has_pct
 
 
 def _nearest(verdicts: Verdicts, pair: int) -> dict[str, Any]:

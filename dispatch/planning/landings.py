@@ -15,7 +15,7 @@ from dispatch.models import Mission
 from fleet.airspace.rulebook import Rulebook
 from fleet.feasibility import judge, landing
 from fleet.feasibility.geometry import Ints
-from fleet.feasibility.landing import HOME, NONE, HubTable
+from fleet.feasibility.landing import HOME, NONE, HubTable, Landings
 from fleet.feasibility.tables import DroneTable, TripTable
 from fleet.live.picture import Picture
 from fleet.models import Drone, Hub
@@ -115,21 +115,17 @@ def everyone(book: Rulebook) -> dict[str, int]:
 
 def with_own_pads(table: DroneTable, hubs: HubTable, stands: Ints) -> DroneTable:
     """The drones; those at a hub without another free pad may land there again."""
-    if not len(hubs):
-        return table
-    return replace(table, pads_taken=(stands != NONE) & (hubs.free_pads == 0)[stands])
+    full = np.flatnonzero(hubs.network & (hubs.free_pads == 0))
+    return replace(table, pads_taken=np.isin(stands, full))
 
 
 def at_their_hubs(table: DroneTable, hubs: HubTable, stands: Ints) -> DroneTable:
     """The drones; in a network, home is where each stands or will land."""
-    if not hubs.network.any():
-        return table
-    known = (stands != NONE) & hubs.network[stands]
-    return replace(
-        table,
-        home_lat=np.where(known, hubs.lat[stands], table.home_lat),
-        home_lng=np.where(known, hubs.lng[stands], table.home_lng),
-    )
+    known = np.isin(stands, np.flatnonzero(hubs.network))
+    home_lat, home_lng = table.home_lat.copy(), table.home_lng.copy()
+    home_lat[known] = hubs.lat[stands[known]]
+    home_lng[known] = hubs.lng[stands[known]]
+    return replace(table, home_lat=home_lat, home_lng=home_lng)
 
 
 def choose(
@@ -170,18 +166,22 @@ def choose(
         if found.hub[i] == NONE:
             refused[i] = f"No hub that {drone.pk} could reach after this delivery has a free pad."
             continue
-        hub, alternate = book.hubs[found.hub[i]], int(found.alternate[i])
-        chosen[i] = Landing(
-            hub=hub,
-            alternate=None if alternate == NONE else book.hubs[alternate],
-            base=drone.base,
-            free_pads=None if hub.pads is None else int(found.free_pads[i]),
-            sooner_s=float(base_s[i] - found.busy_s[i]),
-            busy_s=float(found.busy_s[i]),
-            energy_pct=float(found.energy_pct[i]),
-            distance_m=float(found.distance_m[i]),
-        )
+        chosen[i] = _landing(found, i, drone.base, float(base_s[i]), book.hubs)
     return chosen, refused
+
+
+def _landing(found: Landings, i: int, base: Hub, base_s: float, hubs: Sequence[Hub]) -> Landing:
+    hub, alternate = hubs[found.hub[i]], int(found.alternate[i])
+    return Landing(
+        hub=hub,
+        alternate=None if alternate == NONE else hubs[alternate],
+        base=base,
+        free_pads=None if hub.pads is None else int(found.free_pads[i]),
+        sooner_s=base_s - float(found.busy_s[i]),
+        busy_s=float(found.busy_s[i]),
+        energy_pct=float(found.energy_pct[i]),
+        distance_m=float(found.distance_m[i]),
+    )
 
 
 def _home_s(

@@ -88,7 +88,7 @@ def soon(
     )
     verdicts = judge.judge(charged, trips, *pairs, rules, zones, at, wind_mps)
     battery_pct = later.battery_pct[verdicts.d]
-    needed_pct = np.maximum(verdicts.energy_pct + rules.reserve_pct, rules.battery_min_pct)
+    needed_pct = np.maximum(verdicts.needed_pct + rules.reserve_pct, rules.battery_min_pct)
     lacks_pct = np.maximum(0.0, needed_pct - battery_pct)
     starts_s = np.where(lacks_pct > 0, plugged_s[verdicts.d], free_in_s[index][verdicts.d])
     wait_s = starts_s + charge_s(lacks_pct, rules)

@@ -44,8 +44,9 @@ def test_each_reason_counts_its_drones_and_the_closest_drone_is_described():
     }
     assert found.text == (
         "2 of 5 with too little battery for the trip, 1 of 5 grounded, 1 of 5 of another area. "
-        "The nearest to it is LOW: Needs 43 % battery with the 20 % reserve, has 36 %. "
-        "It is 7 % of charge short, about 3 min of charging."
+        "The nearest to it is LOW: Needs 43 % battery with the 20 % reserve for a delivery and "
+        "54 % for a drop that fails (180 s of waiting and the flight back with the parcel), has "
+        "36 %. It is 18 % of charge short, about 7 min of charging."
     )
 
 

@@ -9,7 +9,7 @@ from dispatch.planning import lookahead, releases
 from dispatch.planning.releases import AT_HOME_M, Work
 from fleet.feasibility.tables import DroneTable, TripTable
 from fleet.policy import Policy
-from fleet.tests.pairs import NOON, NOWHERE, drone, trip
+from fleet.tests.pairs import NOON, NOWHERE, drone, trip, verdicts
 
 RULES = Policy().rules()
 NO_WORK = Work(np.empty(0, np.int64), TripTable.from_rows([]), np.empty(0))
@@ -78,9 +78,9 @@ def soon(*rows: dict[str, object], look_ahead_s: float = 600.0) -> lookahead.Opt
 
 
 def test_a_drone_short_of_charge_is_able_after_charging():
-    options = soon(drone(battery_pct=20.0))
-    needed_pct = options.energy_pct[0] + RULES.reserve_pct
-    assert needed_pct > RULES.battery_min_pct
+    options = soon(drone(battery_pct=20.0), look_ahead_s=1200.0)
+    needed_pct = verdicts([drone()], [trip()]).needed_pct[0] + RULES.reserve_pct
+    assert needed_pct > max(RULES.battery_min_pct, options.energy_pct[0] + RULES.reserve_pct)
     assert options.wait_s[0] == pytest.approx((needed_pct - 20) / 100 * RULES.full_charge_s)
     assert options.battery_pct[0] == pytest.approx(needed_pct)
     assert options.delivery_s[0] > options.wait_s[0]

@@ -98,6 +98,13 @@ def test_the_command_compares_the_strategies(db, monkeypatch):
     assert all(strategy.name in text for strategy in STRATEGIES)
 
 
+def test_the_command_simulates_a_network(db, monkeypatch):
+    monkeypatch.setattr(city, "DAYS", (SMALL,))
+    out = StringIO()
+    call_command("simulate_day", "--network", seeds=[1], days=["small"], stdout=out)
+    assert "small: 60 orders, 4 drones, network, 1 seeds" in out.getvalue()
+
+
 def test_the_command_draws_a_chart(db, monkeypatch, tmp_path):
     monkeypatch.setattr(city, "DAYS", (SMALL, replace(SMALL, name="other")))
     picture = tmp_path / "days.svg"

@@ -23,7 +23,7 @@ Outcome = DispatchDecision.Outcome
 FAR_DEG = 0.05  # 5.6 km: about seven minutes
 
 
-def near_and_far(near_pct: float = 33.0) -> tuple[Drone, Drone]:
+def near_and_far(near_pct: float = 40.0) -> tuple[Drone, Drone]:
     """(a charging drone at the hub beside the pickup, an able drone far away)."""
     near, far = DroneFactory.create_batch(2)
     see(near, far, near_pct=near_pct)

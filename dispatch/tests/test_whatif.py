@@ -68,6 +68,19 @@ def test_more_drones_deliver_sooner_and_keep_more_promises():
     assert "of promises kept instead of" in text
 
 
+def test_the_day_is_simulated_with_the_network_of_the_area(settings: Any):
+    """The second hub is at the door of every order."""
+    settings.GCS_INTENT_VERSION = 2
+    area = rush(20, drones=2)
+    door = Order.objects.all()[0]
+    HubFactory(lat=door.dropoff_lat, lng=door.dropoff_lng, service_area=area)
+    home_km = done(asked(area, rules={"look_ahead_s": 0.0})).results["now"]["drone_km"]
+    area.network = True
+    area.save()
+    network_km = done(asked(area, rules={"look_ahead_s": 0.0})).results["now"]["drone_km"]
+    assert network_km < home_km
+
+
 def test_fewer_drones_are_taken_from_their_hub():
     area = rush(20, drones=3)
     answer = done(asked(area, more_drones=-1, hub=Hub.objects.get()))
@@ -159,7 +172,7 @@ def test_a_temporary_zone_delays_an_order():
 def test_an_order_that_is_never_delivered_counts_as_a_broken_promise():
     """A permanent zone opens before the second order is flown."""
     area = rush(2, drones=1, apart_s=1.0)
-    closes = questions.starts_at(yesterday()) + timedelta(seconds=NOON_S + 600)
+    closes = questions.starts_at(yesterday()) + timedelta(seconds=NOON_S + 800)
     NoFlyZoneFactory(polygon=square(5.6150, -0.1750, 500), starts_at=closes)
     answer = done(asked(area, rules={"look_ahead_s": 0.0}))
     everything = answer.results["now"]["orders"][ALL]

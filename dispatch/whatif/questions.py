@@ -16,12 +16,12 @@ from django.utils import timezone
 
 from dispatch.models import WhatIf
 from dispatch.whatif import day_figures, simulation
-from dispatch.whatif.city import Demand, hubs_of
+from dispatch.whatif.city import Demand
 from dispatch.whatif.strategies import PLANNED
 from fleet import registry
 from fleet.airspace import rulebook
 from fleet.airspace.rulebook import Rulebook
-from fleet.feasibility import best_case, judge
+from fleet.feasibility import best_case, judge, landing
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import Bools, DroneTable, TripTable
 from fleet.models import Drone, DroneKind, Hub, Policy, PolicyVersion, ServiceArea
@@ -209,7 +209,7 @@ def results(what_if: WhatIf, on_progress: Callable[[float], None]) -> dict[str, 
             demand,
             side.rules,
             PLANNED,
-            hubs=hubs_of(side.drones, network=False),
+            hubs=book.hub_table.take(book.hub_table.area == side.drones.area[0]),
             zones=book.zone_shapes,
             at=start,
             until_s=MAX_DURATION.total_seconds(),
@@ -261,7 +261,9 @@ def _changed_fleet(fleet: list[Drone], what_if: WhatIf) -> list[Drone]:
         text = "The hub or the kind of the drones was deleted after you asked. Ask again."
         raise Conflict("hub_gone", text)
     if more > 0:
-        new = [Drone(drone_id=f"WHAT-IF-{n + 1:03}", hub=hub, kind=kind) for n in range(more)]
+        new = [
+            Drone(drone_id=f"WHAT-IF-{n + 1:03}", hub=hub, base=hub, kind=kind) for n in range(more)
+        ]
         return fleet + new
     there = [d.pk for d in fleet if d.hub_id == hub.pk and kind in (None, d.kind)]
     taken = set(there[more:])
@@ -283,7 +285,8 @@ def _side(
     ends = [zone.ends_at for zone in book.zones if zone.ends_at and zone.ends_at < end]
     flyable = np.zeros(len(trips), bool)
     for at in (start, *ends):
-        able = judge.judge(best, trips, *pairs, rules, book.zone_shapes, at).able
+        ends_at = landing.toward(trips, book.hub_table, rules, book.zone_shapes, at)
+        able = judge.judge(best, ends_at, *pairs, rules, book.zone_shapes, at).able
         flyable |= able.reshape(len(trips), -1).any(axis=1)
     return _Side(rules, best_case.ready_at_home(table), flyable)
 

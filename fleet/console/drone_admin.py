@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
@@ -14,6 +15,7 @@ from fleet.live.drone_status import Readiness
 from fleet.live.quality import NEEDS
 from fleet.models import Drone
 from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, badge
+from wingxtra.console.registry import Tone
 
 
 class LiveChangeList(ConsoleChangeList):
@@ -61,6 +63,34 @@ class LackingFilter(admin.SimpleListFilter):
         return queryset.filter(pk__in=[s.drone_id for s in samples if not need.is_given(s)])
 
 
+class ElsewhereFilter(admin.SimpleListFilter):
+    title = "place"
+    parameter_name = "elsewhere"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Away from its base"), ("no", "At its base")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Drone]) -> QuerySet[Drone]:
+        at_base = Q(hub=F("base"))
+        chosen = {"yes": ~at_base, "no": at_base}.get(self.value() or "", Q())
+        return queryset.filter(chosen)
+
+
+class DroneForm(forms.ModelForm):
+    class Meta:
+        model = Drone
+        fields = ("drone_id", "kind", "hub", "base", "active")
+        labels = {"hub": "Stands at", "base": "Base"}
+        help_texts = {"hub": "Its hub. Telemetry that shows it at another hub changes this."}
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        hub, base = data.get("hub"), data.get("base")
+        if hub and base and hub.service_area_id != base.service_area_id:
+            self.add_error("base", f"{base} is in another service area than {hub}.")
+        return data
+
+
 @admin.register(Drone)
 class DroneAdmin(ConsoleAdmin):
     list_display = (
@@ -70,14 +100,28 @@ class DroneAdmin(ConsoleAdmin):
         "battery",
         "last_telemetry",
         "kind",
-        "hub",
+        "stands",
+        "belongs",
         "active",
     )
-    list_filter = (ReadinessFilter, LackingFilter, "hub", "kind", "active", "hub__service_area")
-    list_select_related = ("kind", "hub")
+    list_filter = (
+        ReadinessFilter,
+        LackingFilter,
+        ElsewhereFilter,
+        "hub",
+        "base",
+        "kind",
+        "active",
+        "hub__service_area",
+    )
+    list_select_related = ("kind", "hub", "base")
+    form = DroneForm
     list_before_template = "console/telemetry_bar.html"
     search_fields = ("drone_id",)
-    fields = ("drone_id", "kind", "hub", "active", "grounded_reason", "grounded_by", "grounded_at")
+    fields = (
+        *("drone_id", "kind", "hub", "base", "active"),
+        *("grounded_reason", "grounded_by", "grounded_at"),
+    )
     readonly_fields = ("grounded_reason", "grounded_by", "grounded_at")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ConsoleChangeList]:
@@ -95,7 +139,7 @@ class DroneAdmin(ConsoleAdmin):
         return self.readonly_fields if obj is None else ("drone_id", *self.readonly_fields)
 
     def get_fields(self, request: HttpRequest, obj: Drone | None = None) -> tuple[str, ...]:
-        return self.fields if obj and obj.is_grounded else self.fields[:4]
+        return self.fields if obj and obj.is_grounded else self.fields[:5]
 
     def has_delete_permission(self, request: HttpRequest, obj: Drone | None = None) -> bool:
         return False  # its jobs are kept; `active` takes it out of service
@@ -109,6 +153,15 @@ class DroneAdmin(ConsoleAdmin):
         if drone.live.readiness in (Readiness.READY, Readiness.BUSY):
             return "—"
         return drone.grounded_reason or " ".join(r.message for r in drone.live.reasons[:2])
+
+    @admin.display(description="Stands at", ordering="hub")
+    def stands(self, drone: Drone) -> str:
+        return drone.hub.name
+
+    @admin.display(description="Base", ordering="base")
+    def belongs(self, drone: Drone) -> SafeString | str:
+        elsewhere = drone.base_id != drone.hub_id
+        return badge(drone.base.name, Tone.WARN) if elsewhere else drone.base.name
 
     @admin.display(description="Battery")
     def battery(self, drone: Any) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.urls import reverse
 
-from fleet import presentation
+from fleet import presentation, traffic
 from fleet.live import drone_status
 from fleet.live.drone_status import LiveDrone
 from fleet.models import Drone, Hub, NoFlyZone, ServiceArea
@@ -40,13 +40,17 @@ def drones(now: datetime) -> Iterator[Feature]:
 
 
 def hubs(now: datetime) -> Iterator[Feature]:
+    there = traffic.now_at_each(now)
     for hub in Hub.objects.select_related("service_area"):
+        seen = there.get(hub.pk, traffic.NONE)
         yield Feature(
             id=f"hub-{hub.pk}",
             look="hub",
             geometry={"type": "Point", "coordinates": [hub.lng, hub.lat]},
             label=hub.name,
-            facts=[("Service area", hub.service_area.name)],
+            facts=[("Service area", hub.service_area.name), *presentation.hub_rows(hub, seen)],
+            mark=str(seen.standing),
+            is_alert=seen.is_over(hub),
             url=reverse("admin:fleet_hub_change", args=[hub.pk]),
             area=str(hub.service_area_id),
         )
@@ -89,6 +93,6 @@ console.layers.extend(
         Layer("drones", "Drones", drones, "fleet.view_drone", group="Drones"),
         Layer("areas", "Areas", areas, "fleet.view_servicearea", is_static=True),
         Layer("zones", "No-fly zones", zones, "fleet.view_noflyzone", is_static=True),
-        Layer("hubs", "Hubs", hubs, "fleet.view_hub", is_static=True),
+        Layer("hubs", "Hubs", hubs, "fleet.view_hub"),
     ]
 )

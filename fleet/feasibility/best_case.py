@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from fleet.feasibility.judge import Verdicts
-from fleet.feasibility.reasons import Reason, Rule, in_cm
+from fleet.feasibility.reasons import Reason, Rule, charge_for, cross_zone, in_cm, in_zone
 from fleet.feasibility.tables import SIDES, Bools, DroneTable, payload_name
 
 # Columns that change from minute to minute. An ideal drone has the best value in each.
@@ -100,21 +100,30 @@ def _too_large(best: Verdicts, trip: int, carriers: Bools) -> str:
 
 
 def _unreachable(best: Verdicts, here: Bools) -> list[Reason]:
-    in_zone = here & best.has(Rule.IN_NO_FLY_ZONE)
-    if in_zone[here].all():
-        zone = best.zones.names[best.zone[here][0]]
-        return [Reason("in_no_fly_zone", f"The pickup or the drop point is in {zone}.")]
+    if best.has(Rule.IN_NO_FLY_ZONE)[here].all():
+        where = in_zone(best.inputs(int(np.flatnonzero(here)[0])))
+        return [Reason("in_no_fly_zone", f"The pickup or the drop point is {where}.")]
     unliftable = Rule.TOO_HEAVY | Rule.TOO_LARGE | Rule.PAYLOAD_TYPE_UNSUPPORTED
     carriers = here & ~best.has(unliftable)
     reaching = carriers & ~best.has(Rule.NOT_ENOUGH_ENERGY)
     if carriers.any() and not reaching.any():
-        needed_pct = float(best.energy_pct[carriers].min()) + best.rules.reserve_pct
-        text = (
-            f"The trip is too long: even the best drone here would need {needed_pct:.0f} % battery "
-            f"with the {best.rules.reserve_pct:.0f} % reserve."
-        )
-        return [Reason("out_of_range", text, needed=needed_pct, has=100.0)]
-    if reaching.any() and best.has(Rule.CROSSES_NO_FLY_ZONE)[reaching].all():
-        zone = best.zones.names[best.zone[reaching][0]]
-        return [Reason("in_no_fly_zone", f"Every drone that could fly this would cross {zone}.")]
+        return [_too_long(best, carriers)]
+    blocked = best.has(Rule.CROSSES_NO_FLY_ZONE | Rule.TAKEOFF_OR_LANDING_IN_ZONE)
+    if reaching.any() and blocked[reaching].all():
+        return [_blocked(best, int(np.flatnonzero(reaching)[0]))]
     return []
+
+
+def _blocked(best: Verdicts, i: int) -> Reason:
+    inputs = best.inputs(i)
+    ends = best.reasons[i] & Rule.TAKEOFF_OR_LANDING_IN_ZONE
+    what = f"take off or land {in_zone(inputs)}" if ends else cross_zone(inputs)
+    return Reason("in_no_fly_zone", f"Every drone that could fly this would {what}.")
+
+
+def _too_long(best: Verdicts, carriers: Bools) -> Reason:
+    nearest = np.flatnonzero(carriers)[best.needed_pct[carriers].argmin()]
+    needed_pct = float(best.needed_pct[nearest])
+    charge = charge_for(float(best.energy_pct[nearest]), needed_pct, 100.0, best.rules)
+    text = f"The trip is too long: even the best drone here would need {charge}."
+    return Reason("out_of_range", text, needed=needed_pct + best.rules.reserve_pct, has=100.0)

@@ -18,6 +18,7 @@ class Figures(NamedTuple):
     delivery_s: Floats
     busy_s: Floats
     energy_pct: Floats
+    needed_pct: Floats
 
 
 def figures_of(
@@ -31,11 +32,15 @@ def figures_of(
 ) -> Figures:
     """Distance, times and energy of each pair's flight over three legs of these lengths (3, P).
 
-    Each leg climbs to cruise altitude, cruises, and descends: to the ground at the pickup and at
-    home, to the delivery altitude at the door. The drone hovers while the parcel is loaded and
-    lowered. Power at mass m is the power at empty mass m0 times (m / m0) ** 1.5 (momentum theory of
-    the hovering rotor). Climbing adds m * g * v / CLIMB_EFFICIENCY to the hover power; descending
-    needs the hover power.
+    Each leg climbs to cruise altitude, cruises, and descends: to the ground at the pickup and where
+    the drone lands, to the delivery altitude at the door. The drone hovers while the parcel is
+    loaded and lowered. Power at mass m is the power at empty mass m0 times (m / m0) ** 1.5
+    (momentum theory of the hovering rotor). Climbing adds m * g * v / CLIMB_EFFICIENCY to the hover
+    power; descending needs the hover power.
+
+    The times and energy_pct are those of a delivery. needed_pct is the energy of a drop that fails:
+    the drone then waits for the loiter timeout and flies back with the parcel. That always takes
+    more than a delivery, because the parcel has a mass.
     """
     to_pickup_m, to_door_m, home_m = lengths_m * rules.detour_factor
     pace_spm = _pace_spm(drones, headwind_mps)
@@ -60,15 +65,23 @@ def figures_of(
     empty_pct += lift_empty_kg_m * lift_pct_per_kg_m
     payload_kg = trips.payload_weight_kg[t]
     mass_ratio = 1 + payload_kg / drones.empty_mass_kg[d]
+    loaded = mass_ratio * np.sqrt(mass_ratio)
+    home_pct = home_m * cruise_pct_per_m
     energy_pct = (
         empty_pct[d]
-        + (to_pickup_m + home_m) * cruise_pct_per_m
-        + mass_ratio
-        * np.sqrt(mass_ratio)
-        * ((carrying_s * hover_pct_per_s)[d] + to_door_m * cruise_pct_per_m)
+        + to_pickup_m * cruise_pct_per_m
+        + home_pct
+        + loaded * ((carrying_s * hover_pct_per_s)[d] + to_door_m * cruise_pct_per_m)
         + payload_kg * (rules.cruise_alt_m * lift_pct_per_kg_m)[d]
     )
-    return Figures(to_pickup_m + to_door_m + home_m, to_pickup_s, delivery_s, busy_s, energy_pct)
+    needed_pct = (
+        energy_pct
+        + loaded * (rules.loiter_timeout_s * hover_pct_per_s)[d]
+        + (loaded - 1) * (((raise_s + down_s) * hover_pct_per_s)[d] + home_pct)
+        + payload_kg * (lowering_m * lift_pct_per_kg_m)[d]
+    )
+    way_m = to_pickup_m + to_door_m + home_m
+    return Figures(way_m, to_pickup_s, delivery_s, busy_s, energy_pct, needed_pct)
 
 
 def cruising_pct_per_m(drones: DroneTable, headwind_mps: float) -> Floats:

@@ -1,8 +1,8 @@
 """Distances and polygons on the globe. Pure: arrays in, arrays out; coordinates in degrees.
 
-Polygons are planar in longitude and latitude, as GeoJSON defines their edges. A leg is a straight
-line in the same plane: within 10 m of the great circle on 20 km, up to 50° from the equator.
-Polygons and legs across the 180° meridian are not supported.
+Polygons are planar in longitude and latitude, as GeoJSON defines their edges. A leg follows the
+great circle (`margins.lines_of`). Polygons across the 180° meridian or near a pole are refused, and
+legs there are named by `off_the_map`.
 """
 
 import math
@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
+from fleet.feasibility import margins
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-EARTH_RADIUS_M = 6_371_008.8  # the mean radius (2a + b) / 3 of WGS 84
+EARTH_RADIUS_M = margins.EARTH_RADIUS_M
 
 MAX_POINTS = 10_000
 MAX_SIDE_M = 500_000
@@ -49,7 +51,7 @@ class InvalidPolygon(ValueError):
     """An unusable polygon. The message is for staff, `code` for programs.
 
     Codes: not_a_polygon, not_closed, too_few_points, too_many_points, not_a_number, off_the_globe,
-    crosses_itself, too_small, too_large.
+    near_a_pole, crosses_itself, crosses_antimeridian, too_small, too_large.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -123,6 +125,12 @@ def _point(point: Any) -> tuple[float, float]:
             f"The point {_short(point)} is not on Earth. GeoJSON writes the longitude first "
             "(-180 to 180), then the latitude (-90 to 90).",
         )
+    if abs(lat) > margins.MAX_LAT_DEG:
+        raise InvalidPolygon(
+            "near_a_pole",
+            f"The point {_short(point)} is too near to a pole; polygons may reach up to "
+            f"{margins.MAX_LAT_DEG:.0f}° of latitude.",
+        )
     return float(lng), float(lat)
 
 
@@ -133,6 +141,12 @@ def _short(value: Any) -> str:
 
 def _check_size(shape: shapely.Polygon) -> None:
     west, south, east, north = shape.bounds
+    if east - west > 180:
+        raise InvalidPolygon(
+            "crosses_antimeridian",
+            f"The polygon reaches from {west:g}° to {east:g}° of longitude. If it should cross the "
+            "180° meridian, draw two polygons that end there.",
+        )
     nearest_equator = min(abs(south), abs(north)) if south * north > 0 else 0.0
     width_m = EARTH_RADIUS_M * math.radians(east - west) * math.cos(math.radians(nearest_equator))
     height_m = EARTH_RADIUS_M * math.radians(north - south)
@@ -140,7 +154,7 @@ def _check_size(shape: shapely.Polygon) -> None:
         raise InvalidPolygon(
             "too_large",
             f"The polygon is {width_m / 1000:,.0f} km by {height_m / 1000:,.0f} km; at most "
-            f"{MAX_SIDE_M / 1000:.0f} km are allowed. It must not cross the 180° meridian.",
+            f"{MAX_SIDE_M / 1000:.0f} km are allowed.",
         )
     share = shape.area / ((east - west) * (north - south))
     area_m2 = share * width_m * height_m
@@ -177,6 +191,7 @@ class Zones:
         self.ends_s = np.array([_stamp(end, math.inf) for _, end in windows], float)
         self._tree = shapely.STRtree(self._shapes)
         shapely.prepare(self._shapes)
+        self._widened: dict[tuple[int, float], tuple[shapely.Polygon, Floats]] = {}
 
     def __len__(self) -> int:
         return len(self._shapes)
@@ -199,53 +214,79 @@ class Zones:
         return first
 
     def in_the_way(
-        self, lat1: Floats, lng1: Floats, lat2: Floats, lng2: Floats, from_at: datetime
+        self,
+        lat1: Floats,
+        lng1: Floats,
+        lat2: Floats,
+        lng2: Floats,
+        from_at: datetime,
+        margin_m: float = 0.0,
     ) -> tuple[Floats, Ints]:
         """The zone that first blocks each leg (P,), and from when.
 
-        Returns the POSIX time, not before `from_at`, from which an active zone intersects the leg,
-        and that zone's index; infinity and -1 if there is none. A leg of length 0 tests a point; a
-        leg with NaN is never blocked.
+        Returns the POSIX time, not before `from_at`, from which a part of the leg is in an active
+        zone or nearer to it than the margin, and that zone's index; infinity and -1 if there is
+        none. A leg of length 0 tests a point; a leg with NaN is never blocked.
         """
         now_s = _stamp(from_at, math.nan)
         since_s = np.full(len(lat1), np.inf)
         first = np.full(len(lat1), -1, np.int64)
-        legs = np.stack([lng1, lat1, lng2, lat2])
-        if not len(self) or not np.isfinite(legs).all(axis=0).any():
+        if not len(self) or not len(lat1):
             return since_s, first
-        boxes = _LegBoxes(*legs)
-        for zone in self.near(lat1, lng1, lat2, lng2):
+        boxes = _LegBoxes(lng1, lat1, lng2, lat2)
+        for zone in self._near(boxes, margin_m):
             closes_s = max(self.starts_s[zone], now_s)
             if self.ends_s[zone] <= now_s:
                 continue
-            maybe = np.flatnonzero(boxes.may_meet(self._bounds[zone]) & (closes_s < since_s))
-            met = maybe[self.meets(zone, *(end[maybe] for end in (lat1, lng1, lat2, lng2)))]
+            bounds = self._within(zone, margin_m)[1]
+            maybe = np.flatnonzero(boxes.may_meet(bounds) & (closes_s < since_s))
+            ends = lat1[maybe], lng1[maybe], lat2[maybe], lng2[maybe]
+            met = maybe[self.meets(zone, *ends, margin_m)]
             since_s[met] = closes_s
             first[met] = zone
         return since_s, first
 
-    def near(self, lat1: Floats, lng1: Floats, lat2: Floats, lng2: Floats) -> Ints:
-        """The zones that touch the bounding box of all legs, in order of their index."""
-        lngs, lats = np.concatenate([lng1, lng2]), np.concatenate([lat1, lat2])
+    def near(
+        self, lat1: Floats, lng1: Floats, lat2: Floats, lng2: Floats, margin_m: float = 0.0
+    ) -> Ints:
+        """The zones that with their margin touch the bounding box of all legs, by index."""
+        return self._near(_LegBoxes(lng1, lat1, lng2, lat2), margin_m)
+
+    def _near(self, legs: "_LegBoxes", margin_m: float) -> Ints:
         west, south, east, north = self._bounds.T
-        beside = (west > np.nanmax(lngs)) | (east < np.nanmin(lngs))
-        beside |= (south > np.nanmax(lats)) | (north < np.nanmin(lats))
+        pad_y = margins.in_degrees(margins.outer_m(margin_m) + legs.bend_m)
+        pad_x = pad_y / margins.lng_scale(np.maximum(-south, north) + pad_y)
+        beside = (west - pad_x > legs.east) | (east + pad_x < legs.west)
+        beside |= (south - pad_y > legs.north) | (north + pad_y < legs.south)
         near: Ints = np.flatnonzero(~beside)
         return near
 
     def meets(
-        self, zone: int, lat1: Floats, lng1: Floats, lat2: Floats, lng2: Floats
+        self,
+        zone: int,
+        lat1: Floats,
+        lng1: Floats,
+        lat2: Floats,
+        lng2: Floats,
+        margin_m: float = 0.0,
     ) -> npt.NDArray[np.bool_]:
-        """Which legs touch this zone; ignores its time window."""
-        ends = np.stack([lng1, lat1, lng2, lat2], axis=1).reshape(-1, 2, 2)
-        met: npt.NDArray[np.bool_] = shapely.intersects(
-            self._shapes[zone], shapely.linestrings(ends)
-        )
+        """Which legs touch this zone or its margin; ignores its time window."""
+        lines = margins.lines_of(lng1, lat1, lng2, lat2)
+        met: npt.NDArray[np.bool_] = shapely.intersects(self._within(zone, margin_m)[0], lines)
         return met
 
-    def outline(self, zone: int) -> Floats:
-        """Longitudes and latitudes (2, n) of a zone's convex hull."""
-        return shapely.get_coordinates(shapely.convex_hull(self._shapes[zone])).T
+    def outline(self, zone: int, margin_m: float = 0.0) -> Floats:
+        """Longitudes and latitudes (2, n) of the convex hull of a zone with its margin."""
+        return shapely.get_coordinates(shapely.convex_hull(self._within(zone, margin_m)[0])).T
+
+    def _within(self, zone: int, margin_m: float) -> tuple[shapely.Polygon, Floats]:
+        """A zone widened by the margin, and its bounds. Made once."""
+        key = (int(zone), margin_m)
+        if key not in self._widened:
+            shape = margins.widened(self._shapes[zone], margin_m)
+            shapely.prepare(shape)
+            self._widened[key] = shape, np.array(shape.bounds)
+        return self._widened[key]
 
 
 class _LegBoxes:
@@ -255,12 +296,22 @@ class _LegBoxes:
         self._dx, self._dy = (lng2 - lng1) / 2, (lat2 - lat1) / 2
         self._x, self._y = (lng1 + lng2) / 2, (lat1 + lat2) / 2
         self._wide, self._high = np.abs(self._dx), np.abs(self._dy)
+        self.west, self.south = _least(lng1, lng2), _least(lat1, lat2)
+        self.east, self.north = _most(lng1, lng2), _most(lat1, lat2)
+        # No leg bends more than the diagonal of all.
+        self.bend_m = float(margins.bend_m(self.west, self.south, self.east, self.north))
+        self._bulge_x = self._bulge_y = np.zeros(1)
+        if not self.bend_m <= margins.STRAIGHT_M:
+            self._bulge_y = np.degrees(margins.bend_m(lng1, lat1, lng2, lat2) / EARTH_RADIUS_M)
+            farthest = np.maximum(np.abs(lat1), np.abs(lat2))
+            self._bulge_x = self._bulge_y / margins.lng_scale(farthest)
 
     def may_meet(self, bounds: Floats) -> npt.NDArray[np.bool_]:
-        """Legs that touch the box (west, south, east, north), by the separating axis test."""
+        """Legs that may touch the box (west, south, east, north), by the separating axis test."""
         west, south, east, north = bounds
         # Slightly wider, so that rounding excludes no leg; the exact test follows.
-        half_width, half_height = (east - west) / 2 + 1e-9, (north - south) / 2 + 1e-9
+        half_width = (east - west) / 2 + 1e-9 + self._bulge_x
+        half_height = (north - south) / 2 + 1e-9 + self._bulge_y
         x, y = self._x - (west + east) / 2, self._y - (south + north) / 2
         meets: npt.NDArray[np.bool_] = (
             (np.abs(x) <= half_width + self._wide)
@@ -271,6 +322,15 @@ class _LegBoxes:
             )
         )
         return meets
+
+
+def _least(first: Floats, second: Floats) -> float:
+    """The least number of both; NaN if there is none."""
+    return float(np.fmin(np.fmin.reduce(first), np.fmin.reduce(second)))
+
+
+def _most(first: Floats, second: Floats) -> float:
+    return float(np.fmax(np.fmax.reduce(first), np.fmax.reduce(second)))
 
 
 def _stamp(at: datetime | None, otherwise: float) -> float:

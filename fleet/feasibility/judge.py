@@ -10,16 +10,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-import numpy.typing as npt
 
 from fleet.feasibility.energy import figures_of, headwind_of
 from fleet.feasibility.geometry import Floats, Ints, Zones
-from fleet.feasibility.legs import DETOUR_HORIZON_S, around_m, legs_of, zones_in_the_way
+from fleet.feasibility.legs import (
+    DETOUR_HORIZON_S,
+    around_m,
+    legs_of,
+    off_the_map,
+    touches,
+    zones_in_the_way,
+)
 from fleet.feasibility.reasons import SOFT, Reason, ReasonInputs, Rule, explain
 from fleet.feasibility.rules import Rules
-from fleet.feasibility.tables import SIDES, Bools, DroneTable, TripTable, payload_name
-
-Bits = npt.NDArray[np.uint32]
+from fleet.feasibility.tables import SIDES, Bits, Bools, DroneTable, TripTable, payload_name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,8 +33,9 @@ class Verdicts:
     reasons: bits of `Rule`, 0 if the pair is able. distance_m: the whole flight from the drone's
     position via pickup and door to its home, detours included. to_pickup_s, delivery_s, busy_s:
     from now until the drone is at the pickup, the parcel is at the door, the drone is home.
-    energy_pct: share of the full battery that the flight needs, without the reserve. zone: the
-    no-fly zone that blocks the flight, -1 if none does. The other fields are the inputs.
+    energy_pct: share of the full battery that a delivery takes. needed_pct: the share that must be
+    there besides the reserve, for a drop that fails (see `figures_of`). zone: the no-fly zone that
+    blocks the flight, -1 if none does. The other fields are the inputs.
     """
 
     reasons: Bits
@@ -39,6 +44,7 @@ class Verdicts:
     delivery_s: Floats
     busy_s: Floats
     energy_pct: Floats
+    needed_pct: Floats
     zone: Ints
     drones: DroneTable
     trips: TripTable
@@ -65,24 +71,34 @@ class Verdicts:
 
     def explain(self, i: int) -> list[Reason]:
         """All reasons against pair i, hard ones first, with their numbers."""
+        return explain(int(self.reasons[i]), self.inputs(i))
+
+    def inputs(self, i: int) -> ReasonInputs:
+        """The numbers and names of pair i."""
         d, t = self.d[i], self.t[i]
         drones, trips = self.drones, self.trips
-        inputs = ReasonInputs(
+        return ReasonInputs(
             drone_id=str(drones.drone_id[d]),
             telemetry_age_s=float(drones.telemetry_age_s[d]),
             battery_pct=float(drones.battery_pct[d]),
             energy_pct=float(self.energy_pct[i]),
+            needed_pct=float(self.needed_pct[i]),
             payload_weight_kg=float(trips.payload_weight_kg[t]),
             max_payload_kg=float(drones.max_payload_kg[d]),
             payload_type=payload_name(trips.payload_type[t]),
             size_cm=tuple(float(getattr(trips, side)[t]) for side in SIDES),
             max_size_cm=tuple(float(getattr(drones, f"max_{side}")[d]) for side in SIDES),
             zone=self.zones.names[self.zone[i]] if self.zone[i] >= 0 else "",
+            in_margin=self.zone[i] >= 0 and not self._touches_its_zone(i),
             wind_mps=np.nan if self.wind_mps is None else self.wind_mps,
             max_wind_mps=min(float(drones.max_wind_mps[d]), self.rules.max_wind_mps),
             rules=self.rules,
         )
-        return explain(int(self.reasons[i]), inputs)
+
+    def _touches_its_zone(self, i: int) -> bool:
+        pair = np.zeros(1, np.int64)
+        legs = legs_of(self.drones.take([self.d[i]]), self.trips.take([self.t[i]]), pair, pair)
+        return touches(self.zones, int(self.zone[i]), legs, int(self.reasons[i]))
 
     def ruled_out(self) -> dict[str, Ints]:
         """Reason code to the number of drones it rules out per trip (T,); only codes that occur."""
@@ -110,21 +126,27 @@ def judge(
 ) -> Verdicts:
     """Whether drone d[i] may fly trip t[i] if it is assigned at `at`, for every i (P,).
 
-    zones: the no-fly zones; no leg may cross a zone that is active at any time until the drone is
-    home. If the rules allow detours, a blocked flight is planned around the zones, and its figures
-    include the detour. wind_mps: the measured wind, NaN if it is unknown, None if it is not
-    measured. Its direction along the trip is unknown, so every leg is planned against it.
+    zones: the no-fly zones; every leg keeps `zone_margin_m` from each zone that is active at any
+    time until the drone is down, which a drop that fails delays by the loiter timeout. If the rules
+    allow detours, a blocked flight is planned around the zones, and its figures include the detour.
+    wind_mps: the measured wind, NaN if it is unknown, None if it is not measured. Its direction
+    along the trip is unknown, so every leg is planned against it.
     """
     headwind_mps = headwind_of(wind_mps)
     legs = legs_of(drones, trips, d, t)
     lengths_m = np.stack([leg.length_m() for leg in legs])
     figures = figures_of(drones, trips, d, t, lengths_m, rules, headwind_mps)
-    zone, in_zone = zones_in_the_way(trips, t, legs, zones, at, figures.busy_s)
-    if rules.detours_allowed and len(blocked := np.flatnonzero((zone >= 0) & ~in_zone)):
+    longest_s = figures.busy_s + rules.loiter_timeout_s
+    zone, by_zone = zones_in_the_way(
+        drones, trips, d, t, legs, zones, at, longest_s, rules.zone_margin_m
+    )
+    blocked = np.flatnonzero(by_zone == Rule.CROSSES_NO_FLY_ZONE)
+    if rules.detours_allowed and len(blocked):
         lengths_m = around_m(legs, blocked, zones, at, rules.zone_margin_m)
         around = figures_of(drones, trips, d[blocked], t[blocked], lengths_m, rules, headwind_mps)
-        found = np.isfinite(lengths_m).all(axis=0) & (around.busy_s <= DETOUR_HORIZON_S)
-        zone[blocked[found]] = -1
+        around_s = around.busy_s + rules.loiter_timeout_s
+        found = np.isfinite(lengths_m).all(axis=0) & (around_s <= DETOUR_HORIZON_S)
+        zone[blocked[found]], by_zone[blocked[found]] = -1, 0
         for figure, detoured in zip(figures, around, strict=True):
             figure[blocked[found]] = detoured[found]
     battery_pct = drones.battery_pct[d]
@@ -138,11 +160,11 @@ def judge(
             Rule.TOO_LARGE: _too_large(drones, trips, d, t),
             Rule.OUTSIDE_AREA: trips.area[t] != drones.area[d],
             Rule.NOT_ENOUGH_ENERGY: energy_known[d]
-            & ~(figures.energy_pct + rules.reserve_pct <= battery_pct),
-            Rule.IN_NO_FLY_ZONE: in_zone,
-            Rule.CROSSES_NO_FLY_ZONE: (zone >= 0) & ~in_zone,
+            & ~(figures.needed_pct + rules.reserve_pct <= battery_pct),
+            Rule.OFF_THE_MAP: off_the_map(drones, trips, d, t, legs, rules.zone_margin_m),
         }
     )
+    reasons |= by_zone
     # For an unregistered drone all other reasons follow from this one.
     reasons[~drones.registered[d]] = Rule.UNKNOWN_DRONE
     return Verdicts(reasons, *figures, zone, drones, trips, d, t, rules, zones, wind_mps)

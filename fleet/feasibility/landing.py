@@ -28,7 +28,13 @@ BALANCE_S = 60.0
 # A zone counts against the way to a hub if it is active within this time; no way is this long.
 FLIGHT_S, BLOCKED_M = 3600.0, 1e8
 # Reasons against a pair that can depend on where the drone lands.
-BY_LANDING = Rule.NOT_ENOUGH_ENERGY | Rule.CROSSES_NO_FLY_ZONE | Rule.IN_NO_FLY_ZONE
+BY_LANDING = (
+    Rule.NOT_ENOUGH_ENERGY
+    | Rule.CROSSES_NO_FLY_ZONE
+    | Rule.IN_NO_FLY_ZONE
+    | Rule.TAKEOFF_OR_LANDING_IN_ZONE
+    | Rule.OFF_THE_MAP
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +131,7 @@ def _ways_m(legs: Legs, rules: Rules, zones: Zones, at: datetime) -> Floats:
     it, or BLOCKED_M without one.
     """
     until_s = at.timestamp() + FLIGHT_S
-    since_s, _ = legs.blocked(zones, at)
+    since_s, _ = legs.blocked(zones, at, rules.zone_margin_m)
     blocked = np.flatnonzero(since_s <= until_s)
     more_m = np.zeros(len(since_s))
     more_m[blocked] = BLOCKED_M

@@ -1,13 +1,15 @@
 """The three legs of a flight, and the no-fly zones that block them. Pure."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fleet.feasibility import detours
+from fleet.feasibility import detours, margins
 from fleet.feasibility.geometry import Floats, Ints, Zones, distance_m
-from fleet.feasibility.tables import Bools, DroneTable, TripTable
+from fleet.feasibility.reasons import Rule
+from fleet.feasibility.tables import Bits, Bools, DroneTable, TripTable
 
 # A detour avoids every zone that is active within this time. A flight with a detour that takes
 # longer is refused.
@@ -33,10 +35,9 @@ class Legs(NamedTuple):
         lat1, lng1, lat2, lng2 = (end[rows] for end in self[:4])
         return Legs(lat1, lng1, lat2, lng2, slice(None))
 
-    def blocked(self, zones: Zones, at: datetime) -> tuple[Floats, Ints]:
+    def blocked(self, zones: Zones, at: datetime, margin_m: float) -> tuple[Floats, Ints]:
         """From when (POSIX seconds) and by which zone each pair's leg is blocked."""
-        since_s, zone = zones.in_the_way(self.lat1, self.lng1, self.lat2, self.lng2, at)
-        return since_s[self.of], zone[self.of]
+        return _at(zones.in_the_way(*self[:4], at, margin_m), self.of)
 
 
 def legs_of(drones: DroneTable, trips: TripTable, d: Ints, t: Ints) -> tuple[Legs, Legs, Legs]:
@@ -86,29 +87,91 @@ def _either(landing: Legs, home: Legs, homeward: Bools) -> Legs:
 
 
 def zones_in_the_way(
+    drones: DroneTable,
     trips: TripTable,
+    d: Ints,
     t: Ints,
     legs: tuple[Legs, Legs, Legs],
     zones: Zones,
     at: datetime,
-    busy_s: Floats,
-) -> tuple[Ints, Bools]:
-    """Per pair: the zone that blocks it (-1: none), and whether an end of the trip is in it."""
-    until_s = at.timestamp() + np.nan_to_num(busy_s)
-    pickup = (trips.pickup_lat, trips.pickup_lng)
-    door = (trips.dropoff_lat, trips.dropoff_lng)
-    in_since_s, in_zone = _earliest(
-        zones.in_the_way(*pickup, *pickup, at), zones.in_the_way(*door, *door, at)
-    )
+    flown_s: Floats,
+    margin_m: float,
+) -> tuple[Ints, Bits]:
+    """Per pair: the zone that blocks it (-1: none), and by which rule (0: none).
+
+    flown_s: from `at` until the drone is on the ground in any case.
+    """
+
+    def around(lat: Floats, lng: Floats) -> tuple[Floats, Ints]:
+        return zones.in_the_way(lat, lng, lat, lng, at, margin_m)
+
+    until_s = at.timestamp() + np.nan_to_num(flown_s)
+    pickup, door = (trips.pickup_lat, trips.pickup_lng), (trips.dropoff_lat, trips.dropoff_lng)
+    in_since_s, in_zone = _earliest(around(*pickup), around(*door))
     to_pickup, to_door, home = legs
-    since_s, zone = _earliest(to_door.blocked(zones, at), home.blocked(zones, at))
+    since_s, zone = _earliest(
+        to_door.blocked(zones, at, margin_m), home.blocked(zones, at, margin_m)
+    )
     # Most legs are these; skip them if the trip is already blocked.
     still = np.flatnonzero(since_s > at.timestamp())
     since_s[still], zone[still] = _earliest(
-        (since_s[still], zone[still]), to_pickup.take(still).blocked(zones, at)
+        (since_s[still], zone[still]), to_pickup.take(still).blocked(zones, at, margin_m)
     )
-    inside = in_since_s[t] <= until_s
-    return np.where(inside, in_zone[t], np.where(since_s <= until_s, zone, -1)), inside
+    rule = (since_s <= until_s) * np.uint32(Rule.CROSSES_NO_FLY_ZONE)
+    zone[rule == 0] = -1
+    if not rule.any():
+        return zone, rule
+    ends_since_s, ends_zone = _earliest(
+        _at(around(drones.lat, drones.lng), d), _landing(drones, trips, d, home, around)
+    )
+    for name, closed, by in (
+        (Rule.TAKEOFF_OR_LANDING_IN_ZONE, ends_since_s <= until_s, ends_zone),
+        (Rule.IN_NO_FLY_ZONE, in_since_s[t] <= until_s, in_zone[t]),
+    ):
+        rule[closed], zone[closed] = name, by[closed]
+    return zone, rule
+
+
+def touches(zones: Zones, zone: int, legs: tuple[Legs, Legs, Legs], rule: int) -> bool:
+    """Whether one pair's flight is in the zone where `rule` says; if not, it is in the margin."""
+    lat1, lng1, lat2, lng2 = (
+        np.concatenate(ends) for ends in zip(*(leg[:4] for leg in legs), strict=True)
+    )
+    if rule & Rule.IN_NO_FLY_ZONE:
+        lat1, lng1, lat2, lng2 = lat1[1:], lng1[1:], lat1[1:], lng1[1:]
+    elif rule & Rule.TAKEOFF_OR_LANDING_IN_ZONE:
+        lat1, lng1 = np.append(lat1[0], lat2[2]), np.append(lng1[0], lng2[2])
+        lat2, lng2 = lat1, lng1
+    known = np.flatnonzero(np.isfinite([lat1, lng1, lat2, lng2]).all(axis=0))
+    ends = lat1[known], lng1[known], lat2[known], lng2[known]
+    return bool(zones.meets(zone, *ends).any())
+
+
+def off_the_map(
+    drones: DroneTable,
+    trips: TripTable,
+    d: Ints,
+    t: Ints,
+    legs: tuple[Legs, Legs, Legs],
+    margin_m: float,
+) -> Bools:
+    """Pairs with a leg across or beside the 180° meridian, or near a pole."""
+    here = [(drones.lat, drones.lng), (drones.home_lat, drones.home_lng)]
+    there = [
+        (trips.pickup_lat, trips.pickup_lng),
+        (trips.dropoff_lat, trips.dropoff_lng),
+        (trips.landing_lat, trips.landing_lng),
+    ]
+    drone, trip = (
+        np.logical_or.reduce([margins.off_the_map(*place, margin_m) for place in places])
+        for places in (here, there)
+    )
+    off: Bools = drone[d] | trip[t]
+    lngs = np.concatenate([lng for _, lng in (*here, *there)])
+    if np.fmax.reduce(lngs, initial=0) - np.fmin.reduce(lngs, initial=0) > 180:
+        for leg in legs:
+            off |= (np.abs(leg.lng1 - leg.lng2) > 180)[leg.of]
+    return off
 
 
 def around_m(
@@ -119,6 +182,23 @@ def around_m(
     return np.stack(
         [detours.around_m(zones, leg.take(pairs)[:4], at, until_s, margin_m) for leg in legs]
     )
+
+
+def _landing(
+    drones: DroneTable,
+    trips: TripTable,
+    d: Ints,
+    last: Legs,
+    around: Callable[[Floats, Floats], tuple[Floats, Ints]],
+) -> tuple[Floats, Ints]:
+    """What `around` says of the place where each pair lands, at the end of its last leg."""
+    if np.isfinite(trips.landing_lat).any():
+        return _at(around(last.lat2, last.lng2), last.of)
+    return _at(around(drones.home_lat, drones.home_lng), d)
+
+
+def _at(closures: tuple[Floats, Ints], index: Any) -> tuple[Floats, Ints]:
+    return closures[0][index], closures[1][index]
 
 
 def _earliest(*closures: tuple[Floats, Ints]) -> tuple[Floats, Ints]:

@@ -76,7 +76,7 @@ def _pairs_of_group(
     at_pickup = judge.judge(
         waiting, trips, np.arange(len(here)), here, rules, Zones([]), at, wind_mps
     )
-    here, needed_pct = here[at_pickup.able], at_pickup.energy_pct[at_pickup.able]
+    here, needed_pct = here[at_pickup.able], at_pickup.needed_pct[at_pickup.able]
     a_metre_pct = energy.cruising_pct_per_m(drones.take(group[:1]), wind_mps or 0.0)[0]
     metres_per_pct = 1 / (a_metre_pct * rules.detour_factor)
     spare_pct = drones.battery_pct[group] - rules.reserve_pct

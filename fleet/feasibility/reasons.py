@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntFlag, auto
 
+from fleet.feasibility.margins import MAX_LAT_DEG
 from fleet.feasibility.rules import Rules
 
 
@@ -35,6 +36,8 @@ class Rule(IntFlag):
     ON_HOLD = auto()
     CARRIES_PARCEL = auto()
     TOO_LARGE = auto()
+    TAKEOFF_OR_LANDING_IN_ZONE = auto()
+    OFF_THE_MAP = auto()
 
     @property
     def code(self) -> str:
@@ -61,17 +64,21 @@ class Reason:
 class ReasonInputs:
     """The values of one pair that messages use. NaN if unknown.
 
-    size_cm, max_size_cm: the sides of the parcel and of the largest one, the longest side first.
+    energy_pct, needed_pct: for a delivery and for a drop that fails, both without the reserve.
+    in_margin: the flight is too near to the zone, but not in it. size_cm, max_size_cm: the sides of
+    the parcel and of the largest one, the longest side first.
     """
 
     drone_id: str
     telemetry_age_s: float
     battery_pct: float
     energy_pct: float
+    needed_pct: float
     payload_weight_kg: float
     max_payload_kg: float
     payload_type: str
     zone: str
+    in_margin: bool
     wind_mps: float
     max_wind_mps: float
     rules: Rules
@@ -110,7 +117,7 @@ _NUMBERS: dict[Rule, Callable[[ReasonInputs], tuple[float | None, float | None]]
     Rule.TELEMETRY_OLD: lambda f: (f.rules.telemetry_hard_age_s, f.telemetry_age_s),
     Rule.TELEMETRY_AGING: lambda f: (f.rules.telemetry_max_age_s, f.telemetry_age_s),
     Rule.BATTERY_BELOW_MINIMUM: lambda f: (f.rules.battery_min_pct, f.battery_pct),
-    Rule.NOT_ENOUGH_ENERGY: lambda f: (f.energy_pct + f.rules.reserve_pct, f.battery_pct),
+    Rule.NOT_ENOUGH_ENERGY: lambda f: (f.needed_pct + f.rules.reserve_pct, f.battery_pct),
     Rule.TOO_HEAVY: lambda f: (f.payload_weight_kg, f.max_payload_kg),
     Rule.TOO_LARGE: _side_that_does_not_fit,
     Rule.TOO_WINDY: lambda f: (f.max_wind_mps, f.wind_mps),
@@ -122,7 +129,7 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
     Rule.GROUNDED: lambda f, *_: f"{f.drone_id} is grounded.",
     Rule.ON_HOLD: lambda f, *_: f"{f.drone_id} is on hold until a person releases it.",
     Rule.CARRIES_PARCEL: lambda f, *_: f"{f.drone_id} still has a parcel aboard.",
-    Rule.BUSY: lambda f, *_: f"{f.drone_id} is on another delivery.",
+    Rule.BUSY: lambda f, *_: f"{f.drone_id} is on another mission.",
     Rule.ALREADY_FLYING: lambda f, *_: f"{f.drone_id} is armed: it is in the air or about to be.",
     Rule.ARMING_UNKNOWN: lambda f, *_: f"Telemetry does not say whether {f.drone_id} is armed.",
     Rule.NO_TELEMETRY: lambda f, *_: f"There is no usable telemetry of {f.drone_id}.",
@@ -133,9 +140,8 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
     Rule.BATTERY_BELOW_MINIMUM: lambda f, needed, has: (
         f"Take-off needs {_up(needed)} % battery, {f.drone_id} has {_down(has)} %."
     ),
-    Rule.NOT_ENOUGH_ENERGY: lambda f, needed, has: (
-        f"Needs {_up(needed)} % battery with the {f.rules.reserve_pct:.0f} % reserve, "
-        f"has {_down(has)} %."
+    Rule.NOT_ENOUGH_ENERGY: lambda f, _, has: (
+        f"Needs {charge_for(f.energy_pct, f.needed_pct, has, f.rules)}, has {_down(has)} %."
     ),
     Rule.TOO_HEAVY: lambda f, needed, has: (
         f"The payload weighs {needed:g} kg, {f.drone_id} carries at most {has:g} kg."
@@ -148,8 +154,15 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
         f"{f.drone_id} does not carry {f.payload_type.replace('_', ' ').lower()}."
     ),
     Rule.OUTSIDE_AREA: lambda f, *_: f"The trip is outside the usual area of {f.drone_id}.",
-    Rule.IN_NO_FLY_ZONE: lambda f, *_: f"The pickup or the drop point is in {f.zone}.",
-    Rule.CROSSES_NO_FLY_ZONE: lambda f, *_: f"The flight would cross {f.zone}.",
+    Rule.IN_NO_FLY_ZONE: lambda f, *_: f"The pickup or the drop point is {in_zone(f)}.",
+    Rule.CROSSES_NO_FLY_ZONE: lambda f, *_: f"The flight would {cross_zone(f)}.",
+    Rule.TAKEOFF_OR_LANDING_IN_ZONE: lambda f, *_: (
+        f"{f.drone_id} would take off or land {in_zone(f)}."
+    ),
+    Rule.OFF_THE_MAP: lambda f, *_: (
+        "The flight would touch the 180° meridian or go beyond "
+        f"{MAX_LAT_DEG:.0f}° of latitude, where zones cannot be checked."
+    ),
     Rule.TOO_WINDY: lambda f, needed, has: (
         f"The wind is {has:.1f} m/s, {f.drone_id} may fly in at most {needed:.1f} m/s."
     ),
@@ -161,6 +174,33 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
         f"The hub of {f.drone_id} has as many drones waiting for take-off as it can launch at once."
     ),
 }
+
+
+def in_zone(inputs: ReasonInputs) -> str:
+    """“in Airport” or “within 50 m of Airport”."""
+    return _within(inputs) if inputs.in_margin else f"in {inputs.zone}"
+
+
+def cross_zone(inputs: ReasonInputs) -> str:
+    """“cross Airport” or “pass within 50 m of Airport”."""
+    return f"pass {_within(inputs)}" if inputs.in_margin else f"cross {inputs.zone}"
+
+
+def _within(inputs: ReasonInputs) -> str:
+    return f"within {inputs.rules.zone_margin_m:g} m of {inputs.zone}"
+
+
+def charge_for(energy_pct: float, needed_pct: float, has_pct: float, rules: Rules) -> str:
+    """What the endings need that `has_pct` does not cover; the reserve comes on top of both."""
+    with_reserve = f" % battery with the {rules.reserve_pct:.0f} % reserve for"
+    fails = (
+        f"a drop that fails ({rules.loiter_timeout_s} s of waiting and the flight back with the "
+        "parcel)"
+    )
+    needed, delivery = _up(needed_pct + rules.reserve_pct), energy_pct + rules.reserve_pct
+    if delivery <= has_pct:
+        return f"{needed}{with_reserve} {fails}"
+    return f"{_up(delivery)}{with_reserve} a delivery and {needed} % for {fails}"
 
 
 def _age(inputs: ReasonInputs, allowed_s: float, age_s: float) -> str:

@@ -11,6 +11,7 @@ from fleet.feasibility.geometry import Floats, Ints
 from fleet.feasibility.rules import PayloadType
 
 Bools = npt.NDArray[np.bool_]
+Bits = npt.NDArray[np.uint32]
 Texts = npt.NDArray[np.object_]
 
 _DTYPES: dict[Any, Any] = {Floats: float, Ints: np.int64, Bools: bool, Texts: object}

@@ -24,7 +24,7 @@ class Readiness(StrEnum):
     """Whether a drone could take a delivery now, independent of the trip."""
 
     READY = "READY"
-    BUSY = "BUSY"  # on a delivery
+    BUSY = "BUSY"  # on a delivery, or on its way to its base
     NOT_READY = "NOT_READY"  # sends telemetry, but a rule excludes it; see the reasons
     GROUNDED = "GROUNDED"
     ON_HOLD = "ON_HOLD"  # staff must check and release it
@@ -65,7 +65,7 @@ def live_drones(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
     latest, rules = picture.read(), policy.current()
     ids = [drone.drone_id for drone in drones]
     jobs, held = work.active_jobs(ids), registry.held(ids)
-    engaged = Engaged(busy=jobs, held=held, carrying=work.carrying(ids))
+    engaged = Engaged(busy={*jobs, *work.on_errand(ids)}, held=held, carrying=work.carrying(ids))
     table = registry.table_of(drones, {}, latest, engaged, now)
     wind_mps = weather.wind_mps(rules, now)
     against = against_drones(table, rules, wind_mps)
@@ -115,10 +115,12 @@ def _inputs(table: DroneTable, i: int, rules: Rules, wind_mps: float | None) -> 
         telemetry_age_s=float(table.telemetry_age_s[i]),
         battery_pct=float(table.battery_pct[i]),
         energy_pct=nan,
+        needed_pct=nan,
         payload_weight_kg=nan,
         max_payload_kg=float(table.max_payload_kg[i]),
         payload_type="",
         zone="",
+        in_margin=False,
         wind_mps=nan if wind_mps is None else wind_mps,
         max_wind_mps=min(float(table.max_wind_mps[i]), rules.max_wind_mps),
         rules=rules,

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from fleet.simulator.airframe import SimDrone, distance_m, moved, offset_m
-from fleet.simulator.intents import loads_at_pickup
+from fleet.simulator.intents import cruise_alt_m, is_reposition, loads_at_pickup
 
 ACCELERATION_MPS2 = 2.5
 LOADING_ALT_M = 2.0
@@ -23,6 +23,7 @@ class Phase(StrEnum):
     LOADING = "LOADING"
     PICKUP_CLIMB = "PICKUP_CLIMB"
     TO_DROPOFF = "TO_DROPOFF"
+    TO_BASE = "TO_BASE"
     DROP_DESCENT = "DROP_DESCENT"
     DROPPING = "DROPPING"
     DROP_LANDING = "DROP_LANDING"
@@ -52,6 +53,7 @@ PHASES: dict[Phase, tuple[Motion, str]] = {
     Phase.LOADING: (Motion.HOVER, "AUTO"),
     Phase.PICKUP_CLIMB: (Motion.CLIMB, "AUTO"),
     Phase.TO_DROPOFF: (Motion.CRUISE, "AUTO"),
+    Phase.TO_BASE: (Motion.CRUISE, "AUTO"),
     Phase.DROP_DESCENT: (Motion.DESCEND, "AUTO"),
     Phase.DROPPING: (Motion.HOVER, "AUTO"),
     Phase.DROP_LANDING: (Motion.DESCEND, "LAND"),
@@ -101,7 +103,17 @@ class Handling:
 def mission_legs(
     start: tuple[float, float], home: tuple[float, float], intent: dict[str, Any], crew: Handling
 ) -> list[Leg]:
-    """From the drone's position via pickup and drop point to the pad that it returns to."""
+    """From the drone's position via pickup and drop point to the pad that it returns to; straight
+    there without an order.
+    """
+    if is_reposition(intent):
+        alt_m = cruise_alt_m(intent)
+        return [
+            Leg(Phase.PREFLIGHT, *start, 0.0, crew.preflight_s),
+            Leg(Phase.TAKEOFF, *start, alt_m),
+            Leg(Phase.TO_BASE, *home, alt_m),
+            Leg(Phase.LANDING, *home, 0.0),
+        ]
     pickup, dropoff = intent["pickup"], intent["dropoff"]
     at_pickup = (pickup["lat"], pickup["lng"])
     at_door = (dropoff["lat"], dropoff["lng"])

@@ -1,4 +1,4 @@
-"""The schemas of both versions of a mission intent, independent of the product's schemas.
+"""The schemas of all forms of a mission intent, independent of the product's schemas.
 
 Version 1 is the first contract and has no number. Version 2 adds the altitude datum, loading and
 the place to return to.
@@ -77,16 +77,50 @@ VERSION_2 = VERSION_1 | {
 OPTIONAL_IN_2 = ("return_to", "alternate", "airspace_version")
 
 
+REPOSITION = {
+    "intent_id": UUID,
+    "schema_version": {"const": 2},
+    "kind": {"const": "REPOSITION"},
+    "drone_id": VERSION_1["drone_id"],
+    "alt_datum": {"const": "AGL"},
+    "cruise_alt_m": ALTITUDE,
+    "actions": {"const": ["TAKEOFF", "CRUISE", "LAND"]},
+    "return_to": HUB,
+    "alternate": HUB,
+    "constraints": VERSION_1["constraints"],
+    "safety": VERSION_1["safety"],
+    "airspace_version": NAME,
+    "created_at": {"type": "string", "format": "date-time"},
+}
+
+
+def is_reposition(intent: object) -> bool:
+    """Whether it is a flight without an order and without a parcel."""
+    return isinstance(intent, dict) and intent.get("kind") == "REPOSITION"
+
+
+def cruise_alt_m(intent: dict[str, Any]) -> float:
+    """The altitude of the way home."""
+    place = intent["dropoff"]["alt_m"] if "dropoff" in intent else intent["cruise_alt_m"]
+    return float(place)
+
+
 @cache
-def _validator(version: int) -> Draft202012Validator:
-    schema = {1: _object(VERSION_1), 2: _object(VERSION_2, OPTIONAL_IN_2)}[version]
+def _validator(form: int) -> Draft202012Validator:
+    """form: version 1 or 2; 3 for a flight without an order."""
+    schema = {
+        1: _object(VERSION_1),
+        2: _object(VERSION_2, OPTIONAL_IN_2),
+        3: _object(REPOSITION),
+    }[form]
     return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def check_intent(body: object) -> dict[str, Any]:
     """The validated intent. Raises Refused with all errors."""
     is_second = isinstance(body, dict) and body.get("schema_version") == 2
-    errors = _validator(2 if is_second else 1).iter_errors(body)
+    form = 3 if is_reposition(body) else 2 if is_second else 1
+    errors = _validator(form).iter_errors(body)
     problems = [
         f"{'.'.join(map(str, error.path)) or 'intent'}: {error.message}"
         for error in sorted(errors, key=lambda error: list(map(str, error.path)))
@@ -94,6 +128,8 @@ def check_intent(body: object) -> dict[str, Any]:
     if problems:
         raise Refused("malformed_intent", "; ".join(problems))
     assert isinstance(body, dict)  # noqa: S101 - the schema has checked it
+    if is_reposition(body):
+        return body
     dropoff = body["dropoff"]
     if dropoff["delivery_alt_m"] > dropoff["alt_m"]:
         raise Refused(

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 COURSE = ("LAUNCHED", "ENROUTE", "ARRIVED", "DELIVERING", "DELIVERED")
+COURSE_WITHOUT_ORDER = ("LAUNCHED", "LANDED")
 PICKED_UP = "PICKED_UP"
-ENDS = {"DELIVERED", "FAILED", "ABORTED"}
+ENDS = {"DELIVERED", "LANDED", "FAILED", "ABORTED"}
 
 
 class Refused(Exception):
@@ -66,7 +67,8 @@ class Mission:
     """An accepted intent.
 
     `events` is what the GCS reports. The truth is `accepted_at`, `launched_at`, `over_at` and
-    `over_why` (dropped, kept, gave_up or withdrawn); after `over_at` it cannot deliver any more.
+    `over_why` (dropped, kept, landed, gave_up or withdrawn); after `over_at` it cannot deliver any
+    more.
     talks_on: it continues to report after a final event.
     """
 
@@ -87,7 +89,13 @@ class Mission:
 
     @property
     def order_id(self) -> str:
-        return str(self.intent["order_id"])
+        """Empty for a flight without an order."""
+        return str(self.intent.get("order_id", ""))
+
+    @property
+    def course(self) -> tuple[str, ...]:
+        """The reports of a flight without faults, in their order."""
+        return COURSE if self.order_id else COURSE_WITHOUT_ORDER
 
     @property
     def drone_id(self) -> str:

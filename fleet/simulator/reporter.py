@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 
 
 class Reporter(threading.Thread):
-    """POSTs every unanswered event to {url}/api/v1/orders/{order_id}/events."""
+    """POSTs every unanswered event to {url}/api/v1/orders/{order_id}/events, or, without an order,
+    to {url}/api/v1/mission-intents/{intent_id}/events.
+    """
 
     def __init__(self, world: World, lock: threading.RLock, url: str, key: str | None) -> None:
         super().__init__(name="mission-events", daemon=True)
@@ -76,7 +78,7 @@ class Reporter(threading.Thread):
         """Whether the answer is final, the outcome, and for how long it asks to wait."""
         try:
             answer = self._session.post(
-                f"{self._url}/api/v1/orders/{mission.intent['order_id']}/events",
+                f"{self._url}/api/v1/{_subject(mission)}/events",
                 json={
                     "event_type": event.event_type,
                     "occurred_at": event.occurred_at,
@@ -100,6 +102,13 @@ class Reporter(threading.Thread):
             return False, outcome, asked_to_wait_s(answer)
         log.error("%s was refused and is not retried: %s", event.event_id, outcome)
         return True, f"refused, {outcome}", 0.0
+
+
+def _subject(mission: Mission) -> str:
+    """What the reports are about, as a path: the order, or the mission without one."""
+    if mission.order_id:
+        return f"orders/{mission.order_id}"
+    return f"mission-intents/{mission.intent_id}"
 
 
 def asked_to_wait_s(answer: requests.Response) -> float:

@@ -20,7 +20,7 @@ from fleet.simulator.flight import (
     energy_wh,
     mission_legs,
 )
-from fleet.simulator.intents import loads_at_pickup
+from fleet.simulator.intents import is_reposition, loads_at_pickup
 from fleet.simulator.missions import COURSE, PICKED_UP, Mission, Refused, as_utc_text
 from fleet.simulator.telemetry import Reading, read
 from fleet.simulator.truth import SAME_PLACE_M, Ledger, Where
@@ -37,6 +37,7 @@ MESSAGES = {
     "ARRIVED": "At the drop point",
     "DELIVERING": "Low over the drop point, lowering the parcel",
     "DELIVERED": "Parcel dropped, leaving",
+    "LANDED": "Down and disarmed at the hub",
     PICKED_UP: "Parcel aboard",
 }
 
@@ -101,16 +102,17 @@ class World:
         back = intent.get("return_to")
         pad = (back["lat"], back["lng"]) if back else aircraft.pad
         legs = mission_legs(here, pad, intent, self.handling)
-        payload_kg = intent["metadata"]["payload_weight_kg"]
-        self._check_limits(aircraft, intent, energy_wh(drone, legs, payload_kg))
+        payload_kg = 0.0 if is_reposition(intent) else intent["metadata"]["payload_weight_kg"]
+        self._check_limits(aircraft, intent, payload_kg, energy_wh(drone, legs, payload_kg))
         aircraft.legs, aircraft.pad = legs, pad
         aircraft.intent_id = intent["intent_id"]
         aircraft.launched_from = here
         aircraft.abort_requested = False
         mission = Mission(intent, as_utc_text(self.now))
-        self._check_siblings("two_open_missions", mission, in_air=False)
         self.missions[mission.intent_id] = mission
-        self.ledger.expect(intent, self.now)
+        if mission.order_id:
+            self._check_siblings("two_open_missions", mission, in_air=False)
+            self.ledger.expect(intent, self.now)
         self.changes += 1
         return True
 
@@ -122,9 +124,10 @@ class World:
                 detail = f"Mission {other.intent_id} of {other.drone_id} is not over."
                 self.ledger.violate(kind, mission.intent, self.now, detail)
 
-    def _check_limits(self, aircraft: Aircraft, intent: dict[str, Any], trip_wh: float) -> None:
+    def _check_limits(
+        self, aircraft: Aircraft, intent: dict[str, Any], payload_kg: float, trip_wh: float
+    ) -> None:
         drone, limits = aircraft.drone, intent["constraints"]
-        payload_kg = intent["metadata"]["payload_weight_kg"]
         if payload_kg > drone.max_payload_kg:
             raise Refused(
                 "payload_too_heavy",
@@ -219,6 +222,8 @@ class World:
         self._report_course(aircraft, mission)
         in_flight.apply(self, aircraft, mission)
         if not aircraft.legs:
+            if not mission.order_id:
+                mission.finish("landed", self.now)
             aircraft.intent_id = None
             aircraft.landed_at = as_utc_text(self.now)
             self.changes += 1
@@ -236,6 +241,8 @@ class World:
     def _launch(self, aircraft: Aircraft, mission: Mission) -> None:
         mission.launched_at = as_utc_text(self.now)
         self.changes += 1
+        if not mission.order_id:
+            return None
         self._check_siblings("two_live_missions", mission, in_air=True)
         if not loads_at_pickup(mission.intent):
             return self._load(aircraft, mission)
@@ -274,8 +281,9 @@ class World:
         """Reports all events that the flight has reached since the last report."""
         if mission.over_why == "gave_up" or (mission.ended and not mission.talks_on):
             return
-        reported = sum(event.event_type in COURSE for event in mission.events)
-        for event_type in COURSE[reported : _events_due(aircraft, mission)]:
+        course = mission.course
+        reported = sum(event.event_type in course for event in mission.events)
+        for event_type in course[reported : _events_due(aircraft, mission)]:
             self.report(mission, event_type, MESSAGES[event_type])
 
     def report(self, mission: Mission, event_type: str, message: str) -> None:
@@ -337,7 +345,9 @@ class World:
 
 
 def _events_due(aircraft: Aircraft, mission: Mission) -> int:
-    """How many events of COURSE the flight has reached."""
+    """How many events of its course the flight has reached."""
+    if not mission.order_id:
+        return {Phase.PREFLIGHT: 0, Phase.PARKED: 2}.get(aircraft.phase, 1)
     here, dropoff = (aircraft.lat, aircraft.lng), mission.intent["dropoff"]
     match aircraft.phase:
         case Phase.PREFLIGHT:

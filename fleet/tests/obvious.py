@@ -1,7 +1,7 @@
 """A second, simple implementation of the dispatch rules for one pair, to check `judge` against.
 
 It shares only the policy with `feasibility.judge`: the Earth is flat, zones are boxes in
-kilometres, and detours run over their corners.
+kilometres, and detours run over the corners of octagons that are in their margins.
 """
 
 import math
@@ -42,24 +42,32 @@ def broken_rules(
         broken.append("another area")
     if broken:
         return broken
+    lands_at_hub = t.get("landing_lat") is not None
+    lat, lng = ("landing_lat", "landing_lng") if lands_at_hub else ("home_lat", "home_lng")
+    lands = t if lands_at_hub else d
     stops = [
         (d["lng"] / DEG_PER_KM, d["lat"] / DEG_PER_KM),
         (t["pickup_lng"] / DEG_PER_KM, t["pickup_lat"] / DEG_PER_KM),
         (t["dropoff_lng"] / DEG_PER_KM, t["dropoff_lat"] / DEG_PER_KM),
-        (d["home_lng"] / DEG_PER_KM, d["home_lat"] / DEG_PER_KM),
+        (lands[lng] / DEG_PER_KM, lands[lat] / DEG_PER_KM),
     ]
     legs_km = [math.dist(*leg) for leg in pairwise(stops)]
     flown_s, used_pct = _flight(d, t, legs_km, wind_mps, rules)
     active: list[Box] = []
     while more := [b for b in boxes if b not in active and _active(b, flown_s)]:
         active += more
-        paths_km = [_shortest_km(active, *leg) for leg in pairwise(stops)]
+        margin_km = rules.zone_margin_m / 1000 - CORNER_OFFSET_KM
+        if any(_nearest_km(active, stop, stop) < margin_km for stop in stops):
+            return ["a stop in a zone or its margin"]
+        blocked = [_nearest_km(active, *leg) < margin_km for leg in pairwise(stops)]
+        if any(blocked) and not rules.detours_allowed:
+            return ["a leg in a zone or its margin"]
+        paths_km = [
+            _shortest_km(active, margin_km, *leg) if around else straight_km
+            for leg, around, straight_km in zip(pairwise(stops), blocked, legs_km, strict=True)
+        ]
         if math.inf in paths_km:
             return ["no path around the zones"]
-        if not rules.detours_allowed and any(
-            path > leg + 1e-9 for path, leg in zip(paths_km, legs_km, strict=True)
-        ):
-            return ["blocked by a zone"]
         flown_s, used_pct = _flight(d, t, paths_km, wind_mps, rules)
         legs_km_now = paths_km
         if planned_m is not None:
@@ -108,13 +116,28 @@ def _flight(
     wind_mps: float | None,
     rules: Rules,
 ) -> tuple[float, float]:
-    """Seconds until home and percent of the battery, summed over the legs."""
+    """Seconds until the drone is down and percent of the battery, each that of the worse ending:
+    the parcel is delivered, or it is not and comes back after a wait at the door.
+    """
+    endings = [_ending(d, t, legs_km, wind_mps, rules, fails) for fails in (False, True)]
+    return max(flown_s for flown_s, _ in endings), max(used_pct for _, used_pct in endings)
+
+
+def _ending(
+    d: dict[str, Any],
+    t: dict[str, Any],
+    legs_km: Sequence[float],
+    wind_mps: float | None,
+    rules: Rules,
+    fails: bool,
+) -> tuple[float, float]:
+    """Seconds and percent of the battery, summed over the legs."""
     mass_kg = d["empty_mass_kg"]
-    loaded = ((mass_kg + t["payload_weight_kg"]) / mass_kg) ** 1.5
     used_ws, flown_s = 0.0, rules.launch_time_s
     low_m = min(rules.delivery_alt_m, rules.cruise_alt_m)
     for leg, way_km in enumerate(legs_km):
-        aboard_kg, factor = (t["payload_weight_kg"], loaded) if leg == 1 else (0.0, 1.0)
+        aboard_kg = t["payload_weight_kg"] if leg == 1 or (leg == 2 and fails) else 0.0
+        factor = ((mass_kg + aboard_kg) / mass_kg) ** 1.5
         hover_w, cruise_w = d["hover_power_w"] * factor, d["cruise_power_w"] * factor
         up_m = rules.cruise_alt_m - (low_m if leg == 2 else 0)
         down_m = rules.cruise_alt_m - (low_m if leg == 1 else 0)
@@ -122,6 +145,8 @@ def _flight(
         cruise_s = way_m / (d["cruise_speed_mps"] - (wind_mps or 0))
         climb_s, descent_s = up_m / d["climb_speed_mps"], down_m / d["descent_speed_mps"]
         handling_s = rules.load_time_s + rules.delivery_time_s if leg == 1 else 0
+        if leg == 1 and fails:
+            handling_s += rules.loiter_timeout_s
         used_ws += hover_w * (climb_s + descent_s + handling_s) + cruise_w * cruise_s
         used_ws += (mass_kg + aboard_kg) * 9.81 * up_m / 0.7
         flown_s += climb_s + cruise_s + descent_s + handling_s
@@ -135,15 +160,29 @@ def _active(box: Box, flown_s: float) -> bool:
     return starts_in_time and (end_min is None or end_min > 0)
 
 
-def _shortest_km(boxes: Sequence[Box], start: Place, end: Place) -> float:
-    """The shortest path over corners that touches no box; infinite if there is none."""
+def _nearest_km(boxes: Sequence[Box], start: Place, end: Place) -> float:
+    """How near a straight way comes to the boxes; 0 inside of one."""
+    way = shapely.LineString([start, end])
     shapes = [shapely.box(w, s, w + wide, s + high) for w, s, wide, high, *_ in boxes]
-    corners = [
-        (x + dx * CORNER_OFFSET_KM, y + dy * CORNER_OFFSET_KM)
-        for w, s, wide, high, *_ in boxes
-        for x, dx in ((w, -1), (w + wide, 1))
-        for y, dy in ((s, -1), (s + high, 1))
+    return min(way.distance(shape) for shape in shapes)
+
+
+def _octagon(box: Box, margin_km: float) -> list[Place]:
+    """All of it is in the box or nearer to it than the margin."""
+    w, s, wide, high, *_ = box
+    e, n, m = w + wide, s + high, margin_km
+    return [
+        *[(w - m, s), (w - m, n), (w, n + m), (e, n + m)],
+        *[(e + m, n), (e + m, s), (e, s - m), (w, s - m)],
     ]
+
+
+def _shortest_km(boxes: Sequence[Box], margin_km: float, start: Place, end: Place) -> float:
+    """The shortest path over corners that touches no octagon; infinite if there is none. No path
+    that keeps the margin is shorter.
+    """
+    shapes = [shapely.Polygon(_octagon(box, margin_km)) for box in boxes]
+    corners = [corner for box in boxes for corner in _octagon(box, margin_km + CORNER_OFFSET_KM)]
     nodes = [start, end, *corners]
     best = {0: 0.0}
     done: set[int] = set()
@@ -157,6 +196,4 @@ def _shortest_km(boxes: Sequence[Box], start: Place, end: Place) -> float:
             line = shapely.LineString([nodes[here], place])
             if not any(line.intersects(shape) for shape in shapes):
                 best[there] = length
-    if start == end:
-        return math.inf if any(shapely.Point(start).intersects(s) for s in shapes) else 0.0
     return best.get(1, math.inf)

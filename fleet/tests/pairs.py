@@ -57,8 +57,13 @@ def drone(
     }
 
 
-def trip(pickup_km=(0.0, 1.0), door_km=(0.0, 3.0), size_cm=None, **changes) -> dict:
-    """size_cm: the sides of the parcel, in any order."""
+def trip(
+    pickup_km=(0.0, 1.0), door_km=(0.0, 3.0), size_cm=None, landing_km=None, **changes
+) -> dict:
+    """size_cm: the sides of the parcel, in any order. landing_km: the hub that receives the drone;
+    None: its home.
+    """
+    lands_lng, lands_lat = (None, None) if landing_km is None else landing_km
     return {
         "size_cm": size_cm,
         **sides(size_cm),
@@ -66,6 +71,8 @@ def trip(pickup_km=(0.0, 1.0), door_km=(0.0, 3.0), size_cm=None, **changes) -> d
         "pickup_lat": pickup_km[1] * DEG_PER_KM,
         "dropoff_lng": door_km[0] * DEG_PER_KM,
         "dropoff_lat": door_km[1] * DEG_PER_KM,
+        "landing_lng": None if lands_lng is None else lands_lng * DEG_PER_KM,
+        "landing_lat": None if lands_lat is None else lands_lat * DEG_PER_KM,
         "payload_weight_kg": 1.0,
         "payload_type": payload_bits(["PARCEL"]),
         "area": 0,

@@ -101,7 +101,7 @@ def test_a_detour_counts_in_distance_time_and_energy():
 
 
 def test_a_detour_needs_enough_charge():
-    enough_pct = float(verdicts([drone()], [trip()], rules=ALLOWED).energy_pct[0]) + 20.5
+    enough_pct = float(verdicts([drone()], [trip()], rules=ALLOWED).needed_pct[0]) + 20.5
     found = verdicts([drone(battery_pct=enough_pct)], [trip()], ACROSS, rules=ALLOWED)
     assert codes(found) == {"not_enough_energy"}
 

@@ -54,6 +54,37 @@ def test_the_figures_of_a_flight_calculated_by_hand():
     assert found.able[0]
 
 
+def test_the_energy_of_a_drop_that_fails_calculated_by_hand():
+    """The flight above, but the drone waits 180 s at the door and flies back with the parcel."""
+    found = verdicts([drone()], [trip()], rules=replace(RULES, detour_factor=8 / 7))
+    way_s = 3000 * 8 / 7 / 15
+    wait_ws = 180 * 788.7
+    back_ws = 17.333 * 1041.0 + way_s * 657.3 + 30 * 788.7
+    empty_back_ws = 17.333 * 810.2 + way_s * 500 + 30 * 600
+    more_pct = 100 * (wait_ws + back_ws - empty_back_ws) / 3600 / 500
+    assert found.needed_pct[0] - found.energy_pct[0] == pytest.approx(more_pct, rel=1e-4)
+    assert found.needed_pct[0] == pytest.approx(33.06, abs=0.01)
+
+
+def test_a_drop_that_fails_far_from_home_takes_more_than_the_reserve():
+    """2.5 kg, 5 km from home: why the reserve alone does not cover it."""
+    found = verdicts([drone()], [trip((0.0, 1.0), (0.0, 5.0), payload_weight_kg=2.5)])
+    more_pct = found.needed_pct[0] - found.energy_pct[0]
+    assert more_pct == pytest.approx(21.4, abs=0.05)
+    assert more_pct > RULES.reserve_pct
+
+
+def test_only_the_worse_ending_decides_and_the_reason_names_it():
+    found = verdicts([drone()], [trip()])
+    delivery_pct = float(found.energy_pct[0]) + RULES.reserve_pct
+    enough_to_deliver = verdicts([drone(battery_pct=delivery_pct + 1)], [trip()])
+    assert codes(enough_to_deliver) == {"not_enough_energy"}
+    assert message(enough_to_deliver).startswith("Needs 54 % battery with the 20 % reserve for a ")
+    assert "delivery" not in message(enough_to_deliver)
+    neither = message(verdicts([drone(battery_pct=delivery_pct - 1)], [trip()]))
+    assert neither.startswith("Needs 43 % battery with the 20 % reserve for a delivery and 54 % ")
+
+
 def test_wind_slows_the_flight_and_costs_energy():
     calm, windy = (verdicts([drone()], [trip()], wind_mps=wind) for wind in (0.0, 7.5))
     cruising_s = 1.15 * 6000 / 15
@@ -151,7 +182,7 @@ def test_the_policys_wind_limit_applies_to_all_drones():
 
 
 def test_a_drone_may_return_with_exactly_the_reserve():
-    needed_pct = float(verdicts([drone()], [trip()]).energy_pct[0]) + RULES.reserve_pct
+    needed_pct = float(verdicts([drone()], [trip()]).needed_pct[0]) + RULES.reserve_pct
     assert verdicts([drone(battery_pct=needed_pct + 1e-9)], [trip()]).able[0]
     assert not verdicts([drone(battery_pct=needed_pct - 1e-9)], [trip()]).able[0]
 
@@ -175,7 +206,7 @@ def test_every_payload_type_has_a_bit():
         (no_fly(-1, 2.9, 1, 3.1), {"in_no_fly_zone"}),  # around the door
         (no_fly(-1, 0.4, 1, 0.6), {"crosses_no_fly_zone"}),  # before the pickup
         (no_fly(-1, 1.9, 1, 2.1), {"crosses_no_fly_zone"}),  # before the door
-        (no_fly(-0.1, -0.1, 0.1, 0.1), {"crosses_no_fly_zone"}),  # around the drone itself
+        (no_fly(-0.1, -0.1, 0.1, 0.1), {"takeoff_or_landing_in_zone"}),  # around drone and hub
         (no_fly(0.1, -1, 1, 5), set()),  # beside all legs
     ],
 )
@@ -195,7 +226,8 @@ def test_a_zone_on_the_way_home_excludes_the_pair():
         (-600, 1, True),
         (60, 120, True),  # starts during the flight
         (690, None, True),  # shortly before the drone is home
-        (720, None, False),  # after it
+        (880, None, True),  # shortly before it is back from a drop that failed
+        (900, None, False),  # after it
     ],
 )
 def test_a_zone_applies_if_it_is_active_before_the_drone_is_home(from_s, until_s, blocks):
@@ -222,8 +254,11 @@ def message(found: Verdicts) -> str:
 def test_reasons_contain_their_numbers():
     low = verdicts([drone(battery_pct=38.0)], [trip()])
     reason = low.explain(0)[0]
-    assert reason.message == "Needs 43 % battery with the 20 % reserve, has 38 %."
-    assert reason.needed == pytest.approx(low.energy_pct[0] + 20)
+    assert reason.message == (
+        "Needs 43 % battery with the 20 % reserve for a delivery and 54 % for a drop that fails "
+        "(180 s of waiting and the flight back with the parcel), has 38 %."
+    )
+    assert reason.needed == pytest.approx(low.needed_pct[0] + 20)
     assert reason.has == 38.0
     assert message(verdicts([drone()], [trip(**HEAVY)])) == (
         "The payload weighs 2.6 kg, WX-DRN-001 carries at most 2.5 kg."
@@ -243,9 +278,12 @@ def test_reasons_contain_their_numbers():
 
 
 def test_rounding_does_not_hide_a_small_shortage():
-    needed_pct = float(verdicts([drone()], [trip()]).energy_pct[0]) + RULES.reserve_pct
+    needed_pct = float(verdicts([drone()], [trip()]).needed_pct[0]) + RULES.reserve_pct
     found = verdicts([drone(battery_pct=needed_pct - 0.01)], [trip()])
-    assert message(found) == "Needs 43 % battery with the 20 % reserve, has 42 %."
+    assert message(found) == (
+        "Needs 54 % battery with the 20 % reserve for a drop that fails (180 s of waiting and the "
+        "flight back with the parcel), has 53 %."
+    )
 
 
 def test_hard_reasons_come_first_and_every_rule_has_a_message():
@@ -269,7 +307,12 @@ def test_reasons_are_counted_per_trip():
 
 # --- trips that no drone can fly -----------------------------------------------------------------
 
-LIFTER = {**QUAD, "max_payload_kg": 8.0, "payload_types": payload_bits(["FOOD"])}
+LIFTER = {
+    **QUAD,
+    "max_payload_kg": 8.0,
+    "battery_wh": 1000.0,
+    "payload_types": payload_bits(["FOOD"]),
+}
 
 
 def best(drones: list[dict], this_trip: dict, zones: Zones = NOWHERE) -> Verdicts:
@@ -307,6 +350,18 @@ def test_the_best_case_has_one_drone_per_kind_and_hub():
 )
 def test_a_trip_that_no_drone_can_ever_fly_is_refused(this_trip, expected):
     assert refused([drone(), drone(**LIFTER)], this_trip) == expected
+
+
+def test_a_trip_that_is_too_long_names_the_ending_that_is():
+    one, both = (
+        refusals(best([drone()], trip((0.0, 1.0), (0.0, km), payload_weight_kg=2.5)))[0].message
+        for km in (8, 12)
+    )
+    assert one == (
+        "The trip is too long: even the best drone here would need 104 % battery with the 20 % "
+        "reserve for a drop that fails (180 s of waiting and the flight back with the parcel)."
+    )
+    assert " need 102 % battery with the 20 % reserve for a delivery and 136 % for a drop " in both
 
 
 def test_a_parcel_that_fits_into_no_drone_is_refused_with_the_limits_of_each_kind():

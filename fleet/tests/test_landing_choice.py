@@ -14,7 +14,7 @@ from fleet.feasibility import landing
 from fleet.feasibility.charging import begins_s
 from fleet.feasibility.landing import BALANCE_S, HOME, NONE, HubTable, Landings
 from fleet.feasibility.tables import DroneTable, TripTable
-from fleet.tests.obvious import _flight, broken_rules
+from fleet.tests.obvious import _ending, _flight, broken_rules
 from fleet.tests.pairs import DEG_PER_KM, NOON, NOWHERE, RULES, drone, no_fly, trip, verdicts
 from fleet.tests.test_feasibility_properties import BOXES, KM, PLACES, zones_of
 
@@ -294,16 +294,15 @@ def test_the_hub_is_the_cheapest_that_a_slow_implementation_finds(hubs, flights)
             now[chosen]["charging"] += 1
 
 
-def _flown(homed: dict[str, Any], that: dict[str, Any]) -> tuple[float, float]:
+def _legs_km(homed: dict[str, Any], that: dict[str, Any]) -> list[float]:
     stops = [(homed[f"{axis}lat"], homed[f"{axis}lng"]) for axis in ("", "home_")]
     ends = [(that[f"{end}_lat"], that[f"{end}_lng"]) for end in ("pickup", "dropoff")]
     route = [stops[0], *ends, stops[1]]
-    legs_km = [math.dist(a, b) / DEG_PER_KM for a, b in pairwise(route)]
-    return _flight(homed, that, legs_km, None, RULES)
+    return [math.dist(a, b) / DEG_PER_KM for a, b in pairwise(route)]
 
 
 def _cost_s(homed: dict[str, Any], that: dict[str, Any], place: dict[str, Any], more: int) -> float:
-    flown_s, used_pct = _flown(homed, that)
+    flown_s, used_pct = _ending(homed, that, _legs_km(homed, that), None, RULES, fails=False)
     in_front = max(0.0, place["charging"] + more - place["chargers"]) / place["chargers"]
     full = (place["taken"] + more) / place["pads"]
     return flown_s + BALANCE_S * full**4 + in_front * used_pct * RULES.full_charge_s / 100
@@ -311,5 +310,6 @@ def _cost_s(homed: dict[str, Any], that: dict[str, Any], place: dict[str, Any], 
 
 def _is_close(this: dict[str, Any], that: dict[str, Any], place: dict[str, Any]) -> bool:
     homed = this | {"home_lat": place["lat"], "home_lng": place["lng"]}
-    left_pct = this["battery_pct"] - _flown(homed, that)[1] - RULES.reserve_pct
+    _, used_pct = _flight(homed, that, _legs_km(homed, that), None, RULES)
+    left_pct = this["battery_pct"] - used_pct - RULES.reserve_pct
     return abs(left_pct) < 2e-3

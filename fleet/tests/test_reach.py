@@ -28,7 +28,7 @@ def test_every_able_pair_is_preselected(drones, trips, wind_mps):
 
 def test_a_drone_with_exactly_enough_charge_is_preselected():
     """One drone 3 km from the pickup with exactly the charge it needs, and one with less."""
-    needed_pct = float(verdicts([drone(3.0)], [trip()]).energy_pct[0]) + RULES.reserve_pct
+    needed_pct = float(verdicts([drone(3.0)], [trip()]).needed_pct[0]) + RULES.reserve_pct
     just, less = (drone(3.0, battery_pct=needed_pct + more) for more in (1e-9, -1.0))
     assert likely([just, less], [trip()]) == [(0, 0)]
 

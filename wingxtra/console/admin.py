@@ -90,6 +90,7 @@ class ConsoleAdmin(ModelAdmin):
     change_form_outer_before_template = "console/object_page.html"
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER  # facets count rows for each choice of each filter
+    form_has_map = False  # the form loads the code of maps itself
     when_empty = ""  # the sentence for an empty list; empty for the general one
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
@@ -117,6 +118,7 @@ class ConsoleAdmin(ModelAdmin):
         context = {
             "offered": actions.possible(instance, request.user) if may_see else [],
             "sections": registry.sections_of(instance, request) if may_see else [],
+            "form_has_map": self.form_has_map,
             **(extra_context or {}),
         }
         return super().change_view(request, object_id, form_url, context)

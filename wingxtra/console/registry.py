@@ -86,7 +86,8 @@ class Feature:
     """An object on the live map. `geometry` is GeoJSON (longitude first); `look` is its symbol.
 
     Looks: drone, hub, pickup, drop, line, area, zone, trail. A trail belongs to the feature with
-    the id `of`, which extends it as it moves. `is_alert` draws a ring around the feature.
+    the id `of`, which extends it as it moves. `is_alert` draws a ring around the feature. `mark`
+    is a short text on its symbol.
     """
 
     id: str
@@ -101,6 +102,7 @@ class Feature:
     of: str = ""
     area: str = ""
     state: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

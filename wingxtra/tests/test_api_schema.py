@@ -31,6 +31,7 @@ CODES_OF_PAGES = {
     *("already_grounded", "code_not_sendable", "not_grounded"),
     *("case_closed", "no_live_mission", "not_paused", "settled"),
     *("hub_gone", "no_drones", "nothing_to_fly"),  # what ifs
+    *("at_its_base", "hub_full", "mission_over", "needs_intent_version_2"),  # flights to a base
     *("already_revoked", "form_not_ours", "live_keys_not_allowed", "too_many_keys"),
 }
 

@@ -52,7 +52,7 @@ def test_a_dispatcher_assigns_a_drone_and_watches_it_move(
     before = marker.get_attribute("style")
     city.fly(0.3)
     expect(marker).not_to_have_attribute("style", before or "")
-    page.get_by_role("combobox", name="State").select_option(label="On a delivery")
+    page.get_by_role("combobox", name="State").select_option(label="On a mission")
     expect(marker).to_be_visible()
     marker.dispatch_event("click")
     expect(page.locator(".leaflet-popup")).to_contain_text(f"{chosen}")

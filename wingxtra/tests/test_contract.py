@@ -105,6 +105,11 @@ class World:
         assert Mission.objects.filter(pk=job.mission_intent_id).exists()
         return job.mission_intent_id
 
+    def errand_id(self) -> Any:
+        drone = DroneFactory()
+        kind = Mission.Kind.REPOSITION
+        return Mission.objects.create(id=uuid4(), kind=kind, drone=drone, body={}).pk
+
     def run_id(self) -> Any:
         self.order(Status.QUEUED)
         return run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER, dry_run=True).run.pk
@@ -315,6 +320,14 @@ ROWS = [
         STAFF,
         "id order_id job_id state intent tries",
         path=lambda world: f"/mission-intents/{world.intent_id()}",
+    ),
+    Row(
+        "POST",
+        "/mission-intents/{intent_id}/events",
+        STAFF,
+        "intent_id drone_id state over note",
+        body={"event_type": "LAUNCHED"},
+        path=lambda world: f"/mission-intents/{world.errand_id()}/events",
     ),
     Row("GET", "/stores", {MERCHANT, ADMIN}, ENVELOPE),
     Row(

@@ -26,7 +26,10 @@ from wingxtra.api.contracts import (
     schema_of,
 )
 
-CONTRACTS = ["delivery_event", "mission_intent", "mission_intent.v2", "order", "webhook"]
+CONTRACTS = [
+    *("delivery_event", "mission_intent", "mission_intent.reposition", "mission_intent.v2"),
+    *("order", "webhook"),
+]
 RUN = "Run `make contracts` and commit docs/contracts/."
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fleet.simulator.airframe import distance_m
 from fleet.simulator.faults.board import Fault
 from fleet.simulator.flight import LEAVING, Aircraft, Phase
-from fleet.simulator.intents import loads_at_pickup
+from fleet.simulator.intents import cruise_alt_m, loads_at_pickup
 from fleet.simulator.missions import Mission
 from fleet.simulator.truth import Where
 
@@ -85,7 +85,9 @@ def _turn_home(
     safety = mission.intent["safety"]
     waits = event_type == "FAILED" and not safety["abort_rtl_on_fail"]
     loiter_s = safety["loiter_timeout_s"] if waits else 0.0
-    aircraft.turn_home(loiter_s, mission.intent["dropoff"]["alt_m"])
+    if not mission.order_id:
+        aircraft.pad = aircraft.launched_from
+    aircraft.turn_home(loiter_s, cruise_alt_m(mission.intent))
     message = f"{reason}: returning home with the parcel undelivered"
     give_up(world, mission, message, event_type, report)
 

@@ -45,9 +45,10 @@ def with_faults(
 
 def _is_near_drop(aircraft: Aircraft, mission: Mission, metres: float) -> bool:
     """Within this distance of the drop, before, at or after it."""
+    if aircraft.phase not in AT_THE_DROP:
+        return False
     drop = mission.intent["dropoff"]
-    left_m = distance_m(aircraft.lat, aircraft.lng, drop["lat"], drop["lng"])
-    return aircraft.phase in AT_THE_DROP and left_m <= metres
+    return distance_m(aircraft.lat, aircraft.lng, drop["lat"], drop["lng"]) <= metres
 
 
 def _as_production_sends(reading: Reading) -> Reading:

@@ -71,14 +71,21 @@ const WxMap = (() => {
 
   function icon(feature) {
     const turn = feature.heading_deg === null ? "" : ` style="transform: rotate(${Number(feature.heading_deg)}deg)"`;
+    const symbol = document.createElement("div");
+    symbol.innerHTML = `<span${turn}></span>`;
+    if (feature.mark) {
+      const mark = document.createElement("b");
+      mark.textContent = feature.mark;
+      symbol.append(mark);
+    }
     return L.divIcon({
       className: `wx-pin wx-${feature.look} wx-${feature.tone}${feature.is_alert ? " wx-alert" : ""}`,
-      html: `<span${turn}></span>`,
+      html: symbol.innerHTML,
       iconSize: [22, 22],
     });
   }
 
-  const look = (feature) => `${feature.look} ${feature.tone} ${feature.is_alert} ${Math.round(feature.heading_deg ?? -1)}`;
+  const look = (feature) => `${feature.look} ${feature.tone} ${feature.is_alert} ${Math.round(feature.heading_deg ?? -1)} ${feature.mark}`;
 
   // A drawing of features by id: known features are moved, not created again.
   class Drawing {

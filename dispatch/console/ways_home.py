@@ -1,0 +1,197 @@
+"""Flights to the base in the console: buttons, attention lines, and the latest one of a drone."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from dispatch.missions.reposition import verbs
+from dispatch.models import Mission
+from fleet.models import Drone, Hub
+from wingxtra.accounts.models import User
+from wingxtra.console import actions
+from wingxtra.console import registry as console
+from wingxtra.console.admin import moment, said_by
+from wingxtra.console.registry import Attention, Section
+from wingxtra.problems import Conflict
+from wingxtra.sentences import sentence
+
+# A flight to a base in the same area, with its wait at ground control, takes less.
+LONG = timedelta(minutes=30)
+# A refusal is shown for this long, unless the drone is sent again or comes home.
+SHOWN_FOR = timedelta(days=1)
+
+State = Mission.State
+
+
+def _send(drone: Drone, data: dict[str, Any], user: User) -> str:
+    mission = verbs.send_to_base(drone.pk, by=user.actor)
+    return f"{drone} is sent to {mission.return_to}."
+
+
+def _surplus(hub: Hub) -> list[Drone]:
+    elsewhere = Drone.objects.filter(hub=hub, active=True).exclude(base=F("hub"))
+    return list(elsewhere.order_by("pk"))
+
+
+def _send_surplus(hub: Hub, data: dict[str, Any], user: User) -> str:
+    """Send each drone that can fly now; the answer names the others. Conflict when none can."""
+    sent, refused = [], []
+    for drone in _surplus(hub):
+        try:
+            verbs.send_to_base(drone.pk, by=user.actor)
+            sent.append(drone.pk)
+        except Conflict as problem:
+            refused.append(f"{drone}: {problem.detail}")
+    if not sent:
+        raise Conflict("none_sent", " ".join(refused))
+    told = f"Sent to their base: {', '.join(sent)}."
+    return " ".join([told, *(f"Not sent: {text}" for text in refused)])
+
+
+def _call_back(drone: Drone, data: dict[str, Any], user: User) -> str:
+    mission = Mission.objects.errands().filter(drone=drone).first()
+    if mission is None:
+        raise Conflict("mission_over", f"{drone} is not on its way to its base.")
+    verbs.call_back(mission.pk, by=user.actor, reason=data["reason"])
+    return f"{drone} is called back: {data['reason']}"
+
+
+def _why_not_send(drone: Drone) -> str | None:
+    if drone.hub_id == drone.base_id:
+        return "It stands at its base."
+    is_sent = Mission.objects.errands().filter(drone=drone).exists()
+    return "It is on its way already." if is_sent else None
+
+
+def _why_not_call_back(drone: Drone) -> str | None:
+    is_sent = Mission.objects.errands().filter(drone=drone).exists()
+    return None if is_sent else "It is not on its way to its base."
+
+
+for action in [
+    actions.Action(
+        model=Drone,
+        name="send_to_base",
+        label="Send to its base",
+        permission="fleet.change_drone",
+        carry_out=_send,
+        why_not=_why_not_send,
+        explanation="Ground control gets a mission without an order. The drone gets no order until "
+        "it has landed. It needs the same charge, weather and free airspace as for an order.",
+        icon="home",
+    ),
+    actions.Action(
+        model=Drone,
+        name="call_back",
+        label="Call back",
+        permission="fleet.change_drone",
+        form=actions.ReasonForm,
+        carry_out=_call_back,
+        why_not=_why_not_call_back,
+        explanation="Before launch the mission is withdrawn. In the air ground control is asked to "
+        "abort it.",
+        is_grave=True,
+    ),
+    actions.Action(
+        model=Hub,
+        name="send_surplus_home",
+        label="Send surplus home",
+        permission="fleet.change_drone",
+        carry_out=_send_surplus,
+        why_not=lambda hub: None if _surplus(hub) else "Every drone here belongs here.",
+        explanation="Sends each drone that stands here and belongs to another hub to its base, if "
+        "it can fly there now.",
+        icon="home",
+    ),
+]:
+    actions.register(action)
+
+
+# --- what needs attention ------------------------------------------------------------------------
+
+
+def ways_home(now: datetime) -> Iterator[Attention]:
+    """Refused flights to the base, and those that take too long."""
+    latest = Mission.objects.filter(
+        kind=Mission.Kind.REPOSITION, created_at__gt=now - SHOWN_FOR, drone__active=True
+    ).exclude(drone__hub=F("drone__base"))
+    missions = latest.order_by("drone_id", "-created_at").distinct("drone_id")
+    for mission in missions.select_related("drone", "return_to"):
+        if mission.state == State.REJECTED:
+            yield _refused(mission)
+        elif mission.over_at is None and mission.created_at < now - LONG:
+            yield _long(mission)
+
+
+def _refused(mission: Mission) -> Attention:
+    drone = mission.drone
+    return Attention(
+        key=f"way-home:{mission.pk}",
+        level=14,
+        text=f"Ground control refused to send {drone} to {mission.return_to}",
+        detail=f"{sentence(mission.bridge_answer[:300])} Orders go on. Ground control must know "
+        "missions of kind REPOSITION; else bring the drone back, or change its base.",
+        url=reverse("admin:fleet_drone_change", args=[drone.pk]),
+        since=mission.over_at,
+        remedies=(_button(drone, "send_to_base"),),
+    )
+
+
+def _long(mission: Mission) -> Attention:
+    drone = mission.drone
+    state = (
+        "Ground control has it." if mission.accepted_at else "It has not reached ground control."
+    )
+    return Attention(
+        key=f"way-home:{mission.pk}",
+        level=18,
+        text=f"{drone} was sent to {mission.return_to} and has not landed there",
+        detail=f"{state} {sentence(mission.bridge_answer[:200])} It gets no order before it has.",
+        url=reverse("admin:fleet_drone_change", args=[drone.pk]),
+        since=mission.created_at,
+        remedies=(_button(drone, "call_back"),),
+    )
+
+
+def _button(drone: Drone, name: str) -> console.Button:
+    return actions.button(Drone, name, drone.pk, next=reverse("admin:index"))
+
+
+console.add_attention(ways_home, checks="every drone that was sent to its base arrives there")
+
+
+# --- on a drone's page ---------------------------------------------------------------------------
+
+
+def way_home_of(drone: Drone, request: HttpRequest) -> Section:
+    """Its latest flight to its base."""
+    missions = Mission.objects.filter(kind=Mission.Kind.REPOSITION, drone=drone)
+    mission = missions.select_related("return_to", "alternate").first()
+    return Section("Way to its base", "console/drone/way_home.html", {"facts": _facts(mission)})
+
+
+def _facts(mission: Mission | None) -> list[tuple[str, Any]]:
+    if mission is None:
+        return []
+    facts = [
+        ("From, to", f"{mission.alternate}, {mission.return_to}"),
+        ("Sent", moment(mission.created_at)),
+        ("State", "Over" if mission.over_at else mission.get_state_display()),
+        ("Ground control said", mission.said or mission.bridge_answer or "—"),
+    ]
+    if mission.recall_by:
+        facts.append(("Called back by", f"{said_by(mission.recall_by)}: {mission.recall_reason}"))
+    if mission.over_at:
+        facts.append(("Over", moment(mission.over_at)))
+        facts.append(("Because", mission.over_because))
+    elif (flown := timezone.now() - mission.created_at) > LONG:
+        facts.append(("Under way for", f"{flown.total_seconds() / 60:.0f} min"))
+    return facts
+
+
+console.add_section(Drone, 20, way_home_of)

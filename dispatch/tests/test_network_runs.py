@@ -1,0 +1,310 @@
+"""Runs and manual assignment in an area with a network: the hub of each mission and its pads."""
+
+import threading
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from dispatch.api.run_serializers import CandidateAnswer
+from dispatch.missions import before_launch
+from dispatch.models import DispatchDecision, DispatchRun, Mission
+from dispatch.planning import area_locks, candidates, landings, manual_assignment, runs
+from dispatch.planning.landings import Pads
+from fleet import registry
+from fleet.airspace import rulebook
+from fleet.live import picture
+from fleet.models import Drone, Hub, ServiceArea
+from fleet.tests.factories import (
+    ACCRA,
+    DroneFactory,
+    HubFactory,
+    ServiceAreaFactory,
+    TelemetryFactory,
+    show,
+)
+from orders import placement
+from orders.models import Order
+from orders.tests.factories import OrderFactory
+from wingxtra.accounts.identity import DISPATCHER, SYSTEM
+from wingxtra.problems import Conflict
+
+pytestmark = pytest.mark.django_db
+
+# The drop point of orders is 100 m from Osu, and 1.9 km from Ridge.
+OSU = (5.6155, -0.1742)
+Outcome = DispatchDecision.Outcome
+
+
+@pytest.fixture(autouse=True)
+def _intents_name_a_hub(settings: Any) -> None:
+    settings.GCS_INTENT_VERSION = 2
+
+
+@pytest.fixture
+def area() -> ServiceArea:
+    return ServiceAreaFactory(network=True)
+
+
+@pytest.fixture
+def ridge(area: ServiceArea) -> Hub:
+    return HubFactory(name="Ridge", lat=ACCRA[0], lng=ACCRA[1], service_area=area)
+
+
+@pytest.fixture
+def osu(area: ServiceArea, ridge: Hub) -> Hub:
+    return HubFactory(name="Osu", lat=OSU[0], lng=OSU[1], service_area=area, pads=2)
+
+
+def drones_at(hub: Hub, count: int, **telemetry: Any) -> list[Drone]:
+    drones = DroneFactory.create_batch(count, hub=hub)
+    show(*[TelemetryFactory(drone_id=d.pk, **telemetry) for d in drones])
+    return drones
+
+
+def run(**options: Any) -> runs.Outcome:
+    return runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER, **options)
+
+
+def landed() -> dict[str, tuple[Hub | None, Hub | None]]:
+    missions = Mission.objects.select_related("return_to", "alternate")
+    return {m.drone_id: (m.return_to, m.alternate) for m in missions}
+
+
+def test_the_hub_near_the_door_receives_the_drone_and_the_decision_says_so(
+    ridge: Hub, osu: Hub
+) -> None:
+    (drone,) = drones_at(ridge, 1)
+    order = OrderFactory()
+    run()
+    assert landed() == {drone.pk: (osu, ridge)}
+    decision = DispatchDecision.objects.get(order=order)
+    assert "It lands at Osu: 2 of 2 pads free, 2 min nearer than its base." in decision.why
+    assert order.events.get(type="ASSIGNED").message == f"{decision.why}"
+    assert (decision.figures["lands_at"], decision.figures["alternate"]) == ("Osu", "Ridge")
+
+
+def test_without_a_network_a_drone_flies_home(area: ServiceArea, ridge: Hub, osu: Hub) -> None:
+    ServiceArea.objects.update(network=False)
+    (drone,) = drones_at(ridge, 1)
+    order = OrderFactory()
+    run()
+    assert landed()[drone.pk][0] == ridge
+    decision = DispatchDecision.objects.get(order=order)
+    assert "lands" not in decision.why
+    assert "lands_at" not in decision.figures
+
+
+def test_with_intents_of_version_1_a_drone_flies_home(settings: Any, ridge: Hub, osu: Hub) -> None:
+    settings.GCS_INTENT_VERSION = 1
+    (drone,) = drones_at(ridge, 1)
+    order = OrderFactory()
+    run()
+    assert landed()[drone.pk][0] == ridge
+    assert "lands" not in DispatchDecision.objects.get(order=order).why
+
+
+def test_pads_are_reserved_until_the_drones_have_landed(ridge: Hub, osu: Hub) -> None:
+    drones = drones_at(ridge, 4)
+    OrderFactory.create_batch(3)
+    run()
+    assert sorted(hub.name for hub, _ in landed().values() if hub) == ["Osu", "Osu", "Ridge"]
+    OrderFactory()
+    run()
+    assert [hub.name for hub, _ in landed().values() if hub].count("Osu") == 2
+    Mission.objects.filter(return_to=osu).update(landed_at=timezone.now())
+    assert len(drones) == Mission.objects.count()
+
+
+def test_a_drone_that_stands_at_a_hub_has_a_pad_there(ridge: Hub, osu: Hub) -> None:
+    drones_at(ridge, 1)
+    DroneFactory.create_batch(2, hub=osu, active=True)
+    OrderFactory()
+    run()
+    assert [hub.name for hub, _ in landed().values() if hub] == ["Ridge"]
+
+
+def test_a_drone_at_a_full_hub_returns_to_its_own_pad(ridge: Hub, osu: Hub) -> None:
+    Hub.objects.filter(pk=ridge.pk).update(pads=1)
+    Hub.objects.filter(pk=osu.pk).update(pads=1)
+    (drone, _) = [*drones_at(osu, 1, lat=OSU[0], lng=OSU[1]), DroneFactory(hub=ridge)]
+    order = OrderFactory()
+    run()
+    assert landed()[drone.pk] == (osu, None)
+    why = DispatchDecision.objects.get(order=order).why
+    assert "0 of 1 pads free, its base, no second hub with a free pad within its reach." in why
+
+
+def test_an_order_that_no_hub_can_receive_says_so(osu: Hub) -> None:
+    """After the trip the drones reach Osu, with one pad, and not the hub that they came from."""
+    tema = HubFactory(name="Tema", lat=ACCRA[0] - 0.08, lng=ACCRA[1], service_area=osu.service_area)
+    Hub.objects.filter(pk=osu.pk).update(pads=1)
+    Hub.objects.get(name="Ridge").delete()
+    drones_at(tema, 2, lat=tema.lat, lng=tema.lng, battery_pct=68.0)
+    OrderFactory.create_batch(2)
+    outcome = run()
+    assert [hub for hub, _ in landed().values()] == [osu]
+    (left,) = outcome.unassigned
+    assert left.outcome == Outcome.UNASSIGNED
+    assert "could reach after this delivery has a free pad." in left.why
+    (now_far,) = run().unassigned
+    assert "too little battery" in now_far.why
+
+
+@pytest.mark.parametrize("count", [1, 120])
+def test_a_network_adds_two_statements_to_a_run(ridge: Hub, osu: Hub, count: int) -> None:
+    drones_at(ridge, 2 * count)
+    statements = []
+    for network in (False, True):
+        ServiceArea.objects.update(network=network)
+        OrderFactory.create_batch(count)
+        with CaptureQueriesContext(connection) as found:
+            assert run().run.assigned == count
+        statements.append(len(found))
+        Mission.objects.update(tries=1)
+    assert statements[1] <= statements[0] + 2
+
+
+def test_a_drone_on_its_way_is_expected_at_the_hub_of_its_mission(ridge: Hub, osu: Hub) -> None:
+    """In the air it has one pad, at Osu. Before the take-off it still stands at Ridge too."""
+    (drone,) = drones_at(ridge, 1)
+    OrderFactory()
+    run()
+    now = timezone.now()
+    book = rulebook.load(now)
+
+    def pads() -> Pads:
+        return landings.pads(book, {drone.pk: ridge.pk}, picture.read(), now)
+
+    assert (pads().hubs.taken.tolist(), pads().hubs.charging.tolist()) == ([0, 1], [0, 1])
+    Drone.objects.update(stands_at=ridge)
+    assert pads().hubs.taken.tolist() == [1, 1]
+    stands = pads().stands([drone])
+    table = registry.drone_table(Drone.objects.with_home(), None, registry.FREE, book, now)
+    there = landings.at_their_hubs(table, pads().hubs, stands)
+    assert (there.home_lat[0], there.home_lng[0]) == OSU
+    Mission.objects.update(landed_at=now)
+    assert pads().hubs.taken.tolist() == [1, 0], "its hub is changed by what telemetry shows"
+
+
+# --- by hand -------------------------------------------------------------------------------------
+
+
+def test_a_manual_assignment_reserves_a_pad_too(ridge: Hub, osu: Hub) -> None:
+    first, second, third = drones_at(ridge, 3)
+    for drone in (first, second, third):
+        order = OrderFactory()
+        manual_assignment.assign(order.pk, drone.pk, by=SYSTEM)
+    assert [landed()[d.pk][0] for d in (first, second, third)] == [osu, osu, ridge]
+    assert (
+        "it lands at Osu: 2 of 2 pads free"
+        in Order.objects.order_by("created_at")[0].events.get(type="ASSIGNED").message
+    )
+
+
+def test_a_manual_assignment_is_refused_when_the_last_pad_has_just_been_taken(osu: Hub) -> None:
+    tema = HubFactory(name="Tema", lat=ACCRA[0] - 0.08, lng=ACCRA[1], service_area=osu.service_area)
+    Hub.objects.get(name="Ridge").delete()
+    (drone,) = drones_at(tema, 1, lat=tema.lat, lng=tema.lng, battery_pct=68.0)
+    order, chosen = manual_assignment.may_fly(OrderFactory().pk, drone.pk, "")
+    DroneFactory.create_batch(2, hub=osu)
+    with pytest.raises(Conflict, match=f"No hub can receive {drone.pk} now") as refused:
+        manual_assignment.with_its_pad(order, chosen)
+    assert refused.value.code == "no_free_pad"
+
+
+def test_another_drone_gets_its_own_hub(ridge: Hub, osu: Hub) -> None:
+    first, second = drones_at(ridge, 2)
+    order = OrderFactory()
+    manual_assignment.assign(order.pk, first.pk, by=SYSTEM)
+    before_launch.reassign(order.pk, second.pk, by=SYSTEM)
+    assert landed()[second.pk] == (osu, ridge)
+
+
+def test_candidates_name_the_hub_that_would_receive_each(ridge: Hub, osu: Hub) -> None:
+    drones_at(ridge, 3)
+    found = candidates.candidates(OrderFactory())
+    assert [c.landing.hub for c in found if c.landing] == [osu] * 3
+    answer = [CandidateAnswer(candidate).data["lands_at"] for candidate in found]
+    assert answer == ["Osu"] * 3
+    ServiceArea.objects.update(network=False)
+    home = candidates.candidates(OrderFactory())
+    assert [CandidateAnswer(candidate).data["lands_at"] for candidate in home] == [None] * 3
+
+
+def test_the_hub_of_the_mission_counts_right_before_it_is_sent(ridge: Hub, osu: Hub) -> None:
+    drones_at(ridge, 1)
+    order = OrderFactory()
+    run()
+    job = Order.objects.select_related("current_job").get(pk=order.pk).current_job
+    assert job is not None
+    assert candidates.still_able(job) == []
+    Hub.objects.filter(pk=osu.pk).update(lat=ACCRA[0] + 0.08, lng=ACCRA[1] + 0.08)
+    Mission.objects.update(return_to=osu)
+    show(TelemetryFactory(drone_id=job.drone_id, battery_pct=45.0))
+    assert [reason.code for reason in candidates.still_able(job)] == ["not_enough_energy"]
+
+
+def test_a_quote_knows_the_hub_that_receives_the_drone(area: ServiceArea, ridge: Hub) -> None:
+    """A trip that is too long with the way home, and not with a hub at the door."""
+    DroneFactory(hub=ridge)
+    there = {"dropoff_lat": ACCRA[0] + 0.08, "dropoff_lng": ACCRA[1] + 0.03}
+    kind = Drone.objects.select_related("kind").get().kind
+    kind.battery_wh = 400.0
+    kind.save()
+    order = OrderFactory.build(**there)
+    assert [p.code for p in placement.quote(order).problems] == ["out_of_range"]
+    HubFactory(name="Far", lat=there["dropoff_lat"], lng=there["dropoff_lng"], service_area=area)
+    assert placement.quote(order).problems == []
+
+
+# --- two at once ---------------------------------------------------------------------------------
+
+
+def assign_both(ridge: Hub, osu: Hub) -> int:
+    """Two people assign at the same time with one free pad at Osu; returns the missions there."""
+    Hub.objects.filter(pk=osu.pk).update(pads=1)
+    drones = drones_at(ridge, 2)
+    orders = OrderFactory.create_batch(2)
+    start = threading.Barrier(2)
+
+    def assign(order: Order, drone: Drone) -> None:
+        try:
+            start.wait(30)
+            manual_assignment.assign(order.pk, drone.pk, by=SYSTEM)
+        finally:
+            connection.close()
+
+    threads = [
+        threading.Thread(target=assign, args=pair) for pair in zip(orders, drones, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert Mission.objects.count() == 2
+    return Mission.objects.filter(return_to=osu).count()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_people_never_get_the_same_pad(ridge: Hub, osu: Hub) -> None:
+    assert assign_both(ridge, osu) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_lock_of_the_area_two_people_get_the_same_pad(
+    ridge: Hub, osu: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2)
+    judged = manual_assignment.judged
+
+    def judge_together(*args: Any) -> Any:
+        found = judged(*args)
+        both.wait(30)
+        return found
+
+    monkeypatch.setattr(area_locks, "wait_for", lambda areas: None)
+    monkeypatch.setattr(manual_assignment, "judged", judge_together)
+    assert assign_both(ridge, osu) == 2
