@@ -20,7 +20,7 @@ SEEDS = (21, 22, 23, 24, 25)
 MARGIN = 0.05
 # What URGENT and MEDICAL orders gain costs the NORMAL ones, where more orders come than drones can
 # fly: these figures may be worse than first come on single days (docs/dispatch.md names them).
-WITH_NETWORK = {"NORMAL p50", "NORMAL p95", "all p95"}
+WITH_NETWORK = {"NORMAL p50", "NORMAL p95", "NORMAL mean"}
 WHEN_OVERLOADED = {f"{group} {name}" for group in ("NORMAL", "all") for name in COLUMNS}
 WHEN_OVERLOADED -= {"all kept"}
 MAY_BE_WORSE = {
