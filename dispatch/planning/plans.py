@@ -20,6 +20,7 @@ from dispatch.planning import (
     planner,
     releases,
     run_metrics,
+    scarcity,
 )
 from dispatch.planning.landings import Landing, Pads
 from dispatch.planning.lookahead import Options
@@ -162,6 +163,7 @@ def make_plan(
         rules=rules,
         at_work=len(np.union1d(options.drone, work.drone)),
         holds=holds,
+        sizes=scarcity.of(table),
     )
     run_metrics.phase_seconds.labels("judge").observe(time.perf_counter() - started)
     with run_metrics.phase_seconds.labels("plan").time():

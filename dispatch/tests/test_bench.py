@@ -4,12 +4,13 @@ import resource
 import time
 import tracemalloc
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from dispatch.planning import lookahead, planner
+from dispatch.planning import lookahead, planner, scarcity
 from fleet.feasibility import judge, reach
 from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.policy import Policy
@@ -80,7 +81,7 @@ def big_city(orders: int, drones: int, areas: int) -> tuple[DroneTable, TripTabl
     return table, trips
 
 
-def timed_problem(trips: int, drones: int, **pairs: np.ndarray) -> planner.Problem:
+def timed_problem(trips: int, drones: int, **pairs: Any) -> planner.Problem:
     """Orders that have waited up to 20 minutes, three priorities. pairs: the columns of pairs."""
     random = np.random.default_rng(1)
     waited_s = random.uniform(0, 1200, trips)
@@ -108,6 +109,7 @@ def planned(drones: DroneTable, trips: TripTable) -> tuple[planner.Problem, plan
         drone=able.drone,
         delivery_s=able.delivery_s,
         busy_s=able.busy_s,
+        sizes=scarcity.of(drones),
     )
     return problem, planner.plan(problem)
 
@@ -169,6 +171,7 @@ def test_a_plan_where_every_drone_reaches_every_order(orders, drones):
         drone=np.tile(np.arange(drones), orders),
         delivery_s=delivery_s,
         busy_s=1.8 * delivery_s + 200,
+        sizes=scarcity.Sizes(np.zeros(drones, np.int64), np.zeros((1, 1), bool)),
     )
     started = time.process_time()
     plan = planner.plan(problem)

@@ -36,6 +36,7 @@ RULES = (
     "look_ahead_s",
     "busy_weight",
     "age_cap_s",
+    "late_normal",
     "promise_medical_min",
     "promise_urgent_min",
     "promise_normal_min",
