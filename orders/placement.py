@@ -24,6 +24,9 @@ from fleet.feasibility.tables import DroneTable, TripTable, payload_bits, sides
 from fleet.models import ServiceArea
 from orders import lifecycle, stores, unit_of_work
 from orders.models import Order
+from orders.promises import outlook, promise
+from orders.promises.outlook import Flight
+from orders.promises.promise import Promise
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import FieldProblem, Invalid, NotFound, Problem
 
@@ -57,7 +60,7 @@ class Checked:
 
     The ETA counts from when work may start: `eta_low_s` with the fastest drone, free and charged at
     its hub; `eta_high_s` is the promise, or the slowest able drone where that is later. Both are
-    None when the current wind grounds every drone.
+    None when the current wind grounds every drone. flights: of the able drones, as for `expect`.
     """
 
     problems: list[FieldProblem]
@@ -65,6 +68,7 @@ class Checked:
     distance_m: float | None = None
     eta_low_s: float | None = None
     eta_high_s: float | None = None
+    flights: tuple[Flight, ...] = ()
 
 
 def check(order: Order, book: Rulebook, now: datetime) -> Checked:
@@ -83,6 +87,7 @@ def check(order: Order, book: Rulebook, now: datetime) -> Checked:
         float(distance_m(*points["pickup"], *points["dropoff"])) if len(points) == 2 else None,
         flight.low_s,
         flight.high_s,
+        flight.able,
     )
 
 
@@ -102,10 +107,12 @@ def trip_table(orders: Iterable[Order], book: Rulebook) -> TripTable:
 # --- verbs ---------------------------------------------------------------------------------------
 
 
-def quote(order: Order) -> Checked:
-    """Check an order as `place` would, without writing anything."""
+def quote(order: Order) -> tuple[Checked, Promise]:
+    """Check an order as `place` would, and say when it would be at the door. Writes nothing."""
     now = timezone.now()
-    return _prepare(order, rulebook.current(now), now)
+    book = rulebook.current(now)
+    checked = _prepare(order, book, now)
+    return checked, _promise(order, checked, book, now)
 
 
 def place(order: Order, *, by: Actor, known: Sequence[FieldProblem] = ()) -> Order:
@@ -115,9 +122,11 @@ def place(order: Order, *, by: Actor, known: Sequence[FieldProblem] = ()) -> Ord
     Conflict naming the order that has its `external_id`; nothing is written then.
     """
     now = timezone.now()
-    checked = _prepare(order, rulebook.current(now), now)
+    book = rulebook.current(now)
+    checked = _prepare(order, book, now)
     if problems := [*known, *checked.problems]:
         raise Invalid([*problems, *_duplicate_external_id(order)])
+    _promise(order, checked, book, now).keep_in(order)
     return lifecycle.place(order, by=by)
 
 
@@ -158,6 +167,26 @@ def _prepare(order: Order, book: Rulebook, now: datetime) -> Checked:
     # Not in `check`: a store that has closed since is no problem of a drop point that moves.
     closed = stores.closed(order, _pickup_at(order, now))
     return replace(checked, problems=[*checked.problems, *closed])
+
+
+def _promise(order: Order, checked: Checked, book: Rulebook, now: datetime) -> Promise:
+    """When the order is expected at the door. One read of Redis; nothing for a refused order."""
+    area = checked.service_area
+    if area is None or checked.problems:
+        return Promise()
+    if held_up := promise.paused(area, book.rules):
+        return Promise(busy=True, held_up=held_up)
+    if checked.eta_low_s is None or checked.eta_high_s is None:
+        return Promise(busy=True, held_up=promise.too_windy(book.wind_mps))
+    start = starts_at(order, now)
+    trip = promise.Trip(order.priority, start, order.ready_at, checked.flights)
+    found = promise.expected(trip, area.pk, book.rules, now)
+    if found is not None:
+        return found
+    low_at, high_at = (
+        start + timedelta(seconds=s) for s in (checked.eta_low_s, checked.eta_high_s)
+    )
+    return Promise(low_at, high_at, busy=start <= now + promise.NEAR)
 
 
 def check_window(
@@ -278,11 +307,14 @@ def _trip(order: Order, area: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    """Best-case feasibility of an order; the times are in seconds from when work may start."""
+    """Best-case feasibility of an order; the times are in seconds from when work may start. able:
+    the flights of the able drones.
+    """
 
     problems: list[FieldProblem]
     low_s: float | None = None
     high_s: float | None = None
+    able: tuple[Flight, ...] = ()
 
     @classmethod
     def best(cls, order: Order, area: int | None, book: Rulebook, now: datetime) -> "_Flight":
@@ -307,7 +339,8 @@ class _Flight:
                 wait_s = (at - start).total_seconds()
                 able_s = verdicts.delivery_s[verdicts.able] + wait_s
                 promise_s = book.rules.promise_s.get(order.priority, 0.0)
-                return cls([], float(able_s.min()), max(float(able_s.max()), promise_s))
+                high_s = max(float(able_s.max()), promise_s)
+                return cls([], float(able_s.min()), high_s, tuple(outlook.flights(verdicts)))
             refused = refused or _as_problems(verdicts)
         return cls(refused)
 

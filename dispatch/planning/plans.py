@@ -87,7 +87,7 @@ def make_plan(
     places = {drone.pk: place for place, drone in enumerate(drones)}
     holds = _holds(orders, places)
     held = {drones[place].pk for place in holds if place != planner.NONE_HELD}
-    jobs = _jobs_underway(drones)
+    jobs = jobs_underway(drones)
     engaged = engagements.current()
     engaged = replace(engaged, busy={job["drone_id"] for job in jobs} - held)
     launches = hub_launches.free_launches()
@@ -97,7 +97,7 @@ def make_plan(
     pairs = reach.likely_pairs(table, trips, rules, now, book.wind_mps)
     verdicts = judge.judge(table, trips, *pairs, rules, book.zone_shapes, now, book.wind_mps)
     options = lookahead.now(verdicts)
-    work = _work([job for job in jobs if job["drone_id"] in engaged.busy], places, now)
+    work = work_of([job for job in jobs if job["drone_id"] in engaged.busy], places, now)
     if rules.look_ahead_s > 0:
         later = _later(table, work, trips, book, now)
         wanted = (holds[later.trip] == planner.NONE_HELD) & _not_overdue(later, orders, drones, now)
@@ -105,7 +105,7 @@ def make_plan(
     problem = planner.Problem(
         order_id=[str(order.pk) for order in orders],
         priority=[order.priority for order in orders],
-        waited_s=np.array([_waited_s(order, now) for order in orders]),
+        waited_s=np.array([waited_s(order, now) for order in orders]),
         due_s=due_s,
         drone_id=[drone.pk for drone in drones],
         order=options.trip,
@@ -133,7 +133,7 @@ def _holds(orders: list[Order], places: dict[str, int]) -> Ints:
     return np.array(held, np.int64)
 
 
-def _waited_s(order: Order, now: datetime) -> float:
+def waited_s(order: Order, now: datetime) -> float:
     """The time since the order was placed, or since its agreed start if that is later."""
     since = max(order.created_at, order.not_before or order.created_at)
     return max(0.0, (now - since).total_seconds())
@@ -153,13 +153,15 @@ JOB_COLUMNS = (
 )
 
 
-def _jobs_underway(drones: Sequence[Drone]) -> list[dict[str, Any]]:
+def jobs_underway(drones: Sequence[Drone]) -> list[dict[str, Any]]:
+    """The active jobs of drones of these areas, as `work_of` takes them."""
     areas = {drone.hub.service_area_id for drone in drones}
     jobs = DeliveryJob.objects.active().filter(drone__hub__service_area__in=areas)
     return list(jobs.values(*JOB_COLUMNS))
 
 
-def _work(jobs: list[dict[str, Any]], places: dict[str, int], now: datetime) -> Work:
+def work_of(jobs: list[dict[str, Any]], places: dict[str, int], now: datetime) -> Work:
+    """The jobs of these drones, by their index."""
     known = [job for job in jobs if job["drone_id"] in places]
     trips = TripTable.from_rows(
         {
@@ -185,15 +187,23 @@ def _seconds_until(at: datetime | None, now: datetime) -> float:
 def _later(
     table: DroneTable, work: Work, trips: TripTable, book: Rulebook, now: datetime
 ) -> Options:
+    expected, free_in_s = expected_fleet(table, work, book, now)
+    return lookahead.soon(
+        expected, free_in_s, trips, book.rules, book.zone_shapes, now, book.wind_mps
+    )
+
+
+def expected_fleet(
+    table: DroneTable, work: Work, book: Rulebook, now: datetime
+) -> tuple[DroneTable, Floats]:
+    """The drones as expected when they are free, and the seconds until then. One statement."""
     drones_back = DeliveryJob.objects.filter(
         status=JobStatus.COMPLETED, ended_at__gt=now - MAX_WAY_HOME, drone__isnull=False
     )
     coming_home = np.isin(
         table.drone_id, list(drones_back.values_list("drone_id", flat=True).distinct())
     )
-    wind_mps = book.wind_mps
-    expected, free_in_s = releases.expected(table, work, coming_home, book.rules, now, wind_mps)
-    return lookahead.soon(expected, free_in_s, trips, book.rules, book.zone_shapes, now, wind_mps)
+    return releases.expected(table, work, coming_home, book.rules, now, book.wind_mps)
 
 
 def _not_overdue(later: Options, orders: list[Order], drones: list[Drone], now: datetime) -> Bools:

@@ -99,6 +99,17 @@ class Snapshot:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """The state when an order is placed: drones as in a Snapshot, and the orders that wait."""
+
+    order: int
+    now_s: float
+    drones: DroneTable
+    free_in_s: Floats
+    waiting: Ints
+
+
 # (index into the waiting orders, drone index), in the order of assignment.
 Assignments = list[tuple[int, int]]
 
@@ -300,10 +311,11 @@ def fly_day(
     at: datetime = AT,
     until_s: float = np.inf,
     on_progress: Callable[[float], None] = lambda share: None,
+    on_placed: Callable[[Placed], None] = lambda placed: None,
 ) -> Outcome:
     """Simulate these orders and drones from `at` until all orders are delivered, or until
     `until_s` after it. All drones start at home. on_progress: called with the share of assigned
-    orders.
+    orders. on_placed: called for each order before it waits.
     """
     count = len(demand.placed_s)
     promise_s = demand.promise_s(rules)
@@ -323,18 +335,20 @@ def fly_day(
             now_s = float(np.ceil(now_s / strategy.interval_s) * strategy.interval_s)
         while releases and releases[0] <= now_s:
             heapq.heappop(releases)
+        gained_pct = 100 * np.maximum(0.0, now_s - free_at_s) / rules.full_charge_s
+        table = replace(drones, battery_pct=np.minimum(100.0, battery_pct + gained_pct))
+        free_in_s = np.maximum(0.0, free_at_s - now_s)
         while arrived < count and demand.placed_s[arrived] <= now_s:
+            on_placed(Placed(arrived, now_s, table, free_in_s, np.array(waiting, np.int64)))
             waiting.append(arrived)
             arrived += 1
         free = free_at_s <= now_s
         if waiting and free.any():
-            gained_pct = 100 * np.maximum(0.0, now_s - free_at_s) / rules.full_charge_s
-            table = replace(drones, battery_pct=np.minimum(100.0, battery_pct + gained_pct))
             orders = np.array(waiting)
             waited_s = now_s - demand.placed_s[orders]
             snapshot = Snapshot(
                 drones=table,
-                free_in_s=np.maximum(0.0, free_at_s - now_s),
+                free_in_s=free_in_s,
                 orders=orders,
                 trips=demand.trips.take(orders),
                 priority=[demand.priority[order] for order in waiting],
