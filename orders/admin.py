@@ -29,6 +29,7 @@ from orders.files import exports
 from orders.loading import admin as loading_admin  # noqa: F401 (places on the users' pages)
 from orders.models import Order
 from orders.personal_data.masking import masked_name, masked_phone
+from orders.promises import memory
 from wingxtra.console import actions, registry, watches
 from wingxtra.console.admin import ConsoleChangeList, ReadOnlyAdmin, badge, moment
 from wingxtra.console.filters import DaysFilter
@@ -51,6 +52,11 @@ class OrderChangeList(ConsoleChangeList):
         found = super().get_filters(request)
         active = any(f.used_parameters for f in found[0] if not isinstance(f, TabFilter))
         return (*found[:-1], active)
+
+    def get_results(self, request: HttpRequest) -> None:
+        """With the places in line of waiting orders."""
+        super().get_results(request)
+        memory.attach(list(self.result_list), timezone.now())
 
     @property
     def when_empty(self) -> str:
@@ -143,6 +149,7 @@ class OrderAdmin(ReadOnlyAdmin):
         if order is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         now = timezone.now()
+        memory.attach([order], now)
         promise, tone = presentation.promise(order, now)
         offered = actions.possible(order, request.user)
         answers = [(action, url) for action, url in offered if action.is_answer]
@@ -198,7 +205,7 @@ class OrderAdmin(ReadOnlyAdmin):
     def drone(self, order: Order) -> SafeString | str:
         drone_id = order.assigned_drone_id
         if drone_id is None:
-            return "—"
+            return presentation.in_line(order.in_line) or "—"
         url = reverse("admin:fleet_drone_change", args=[drone_id])
         return format_html('<a class="wx-whole" href="{}">{}</a>', url, drone_id)
 

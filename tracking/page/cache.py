@@ -25,6 +25,7 @@ from fleet import policy
 from fleet.live import picture
 from orders.changes import dropoff
 from orders.models import DeliveryEvent, Order
+from orders.promises import memory
 from orders.states import IN_FLIGHT, EventType, Holder, Status
 from orders.tracking_ids import canonical_id
 from pod import cases
@@ -194,6 +195,7 @@ def _build(tracking_id: str, now: datetime) -> Copy:
     )
     if order is None:
         raise NotFound("delivery")
+    memory.attach([order], now)
     doubted = order.is_contradicted or order.hold_code != ""
     events = DeliveryEvent.objects.filter(order=order).order_by("id")
     log = [
@@ -263,6 +265,7 @@ def _order_fields(order: Order, rules: policy.Rules, doubted: bool) -> public.Or
         forgotten=order.forgotten_at is not None,
         external_id=order.external_id,
         unproven=order.pod_requirement if order.proof_missing or order.proof_awaited_since else "",
+        spot=order.in_line,
     )
 
 
