@@ -1,7 +1,7 @@
 """Dispatch decisions, missions for ground control, and flights."""
 
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 from uuid import UUID
 
@@ -92,6 +92,12 @@ class DispatchDecision(models.Model):
         return f"{self.outcome}: {self.drone_id or 'none'}"
 
 
+# Longer than any flight home. A drone grounded for longer was held earlier.
+MAX_TIME_HOME = timedelta(hours=1)
+# From the assignment on; longer than any mission waits and flies.
+MAX_FLIGHT = timedelta(days=1)
+
+
 class MissionQuerySet(OutgoingQuerySet["Mission"]):
     def unsent(self, now: datetime) -> Self:
         """Missions that are due for publishing and not claimed."""
@@ -107,6 +113,20 @@ class MissionQuerySet(OutgoingQuerySet["Mission"]):
 
     def of_job(self, job_id: UUID | None) -> Self:
         return self.filter(parts__job_id=job_id)
+
+    def errands(self) -> Self:
+        """Missions without an order that are not over: their drones take no order."""
+        return self.filter(kind=Mission.Kind.REPOSITION, over_at__isnull=True)
+
+    def coming(self, now: datetime) -> Self:
+        """Missions whose drones have still to land: a pad of `return_to` is reserved for each."""
+        latest = self.filter(created_at__gt=now - MAX_FLIGHT).order_by("drone_id", "-created_at")
+        return self.filter(
+            Q(over_at__isnull=True) | Q(over_at__gt=now - MAX_TIME_HOME),
+            pk__in=latest.distinct("drone_id").values("pk"),
+            state__in=(Mission.State.HELD, Mission.State.PENDING, Mission.State.ACCEPTED),
+            landed_at__isnull=True,
+        )
 
 
 class Mission(Outgoing):
@@ -172,8 +192,16 @@ class Mission(Outgoing):
         max_length=40, blank=True, help_text="What ground control last said of it."
     )
     said_at = models.DateTimeField(null=True)
+    live = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Ground control may still fly it. At most one mission of a drone is live.",
+    )
     stands_since = models.DateTimeField(
         null=True, help_text="Since when every sample shows its drone disarmed at a hub."
+    )
+    landed_at = models.DateTimeField(
+        null=True, help_text="When telemetry showed its drone at a hub after the mission."
     )
     over_at = models.DateTimeField(null=True)
     over_by = models.CharField(max_length=180, blank=True)
@@ -188,7 +216,15 @@ class Mission(Outgoing):
                 name="mission_over_by_a_word",
                 condition=Q(over_at__isnull=True, over_by="")
                 | (Q(over_at__isnull=False) & ~Q(over_by="")),
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["drone"], condition=Q(live=True), name="one_live_mission_per_drone"
+            ),
+            models.UniqueConstraint(
+                fields=["drone"],
+                condition=Q(kind="REPOSITION", over_at__isnull=True),
+                name="one_way_home_per_drone",
+            ),
         ]
         indexes = [
             models.Index(

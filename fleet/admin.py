@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from fleet import policy
-from fleet.airspace.areas import default_time_zone
+from fleet.airspace.areas import default_time_zone, intents_name_a_hub
 from fleet.console import drone_admin  # noqa: F401 (registers the drones' pages)
 from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from fleet.feasibility.reasons import in_cm
@@ -94,10 +94,20 @@ class ServiceAreaForm(forms.ModelForm):
 
     class Meta:
         model = ServiceArea
-        fields = ("name", "active", "time_zone", "polygon")
-        labels = {"polygon": "Outline"}
+        fields = ("name", "active", "network", "time_zone", "polygon")
+        labels = {"polygon": "Outline", "network": "Any hub receives drones"}
         help_texts = {"polygon": ""}
         widgets = {"polygon": PolygonInput}
+
+    def clean_network(self) -> bool:
+        wanted: bool = self.cleaned_data["network"]
+        if wanted and not self.instance.network and not intents_name_a_hub():
+            raise forms.ValidationError(
+                "Ground control is not told where to land: the mission intent of version 1 has no "
+                "place for it. Set GCS_INTENT_VERSION=2 first, if ground control knows version 2.",
+                code="needs_intent_version_2",
+            )
+        return wanted
 
 
 @admin.register(ServiceArea)
@@ -105,8 +115,14 @@ class ServiceAreaAdmin(ConsoleAdmin):
     """Pausing an area is a separate action with a reason."""
 
     form = ServiceAreaForm
-    list_display = ("name", "active", "dispatching", "time_zone")
+    list_display = ("name", "active", "dispatching", "landing", "time_zone")
     search_fields = ("name",)
+
+    @admin.display(description="Drones land at", ordering="network")
+    def landing(self, area: ServiceArea) -> SafeString | str:
+        if area.network and not area.uses_network:
+            return badge("Their base: GCS_INTENT_VERSION is 1", Tone.WARN)
+        return "The best hub" if area.network else "Their base"
 
     @admin.display(description="Dispatch")
     def dispatching(self, area: ServiceArea) -> SafeString:

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from fleet.airspace.areas import NoFlyZone, ServiceArea
+from fleet.airspace.areas import NoFlyZone, ServiceArea, intents_name_a_hub
 from fleet.feasibility.rules import PayloadType
 from fleet.policy import Policy, PolicyVersion
 
@@ -152,8 +152,8 @@ class Hub(models.Model):
 
 class DroneQuerySet(models.QuerySet["Drone"]):
     def with_home(self) -> "DroneQuerySet":
-        """With kind and hub, which feasibility needs, in one statement."""
-        return self.select_related("kind", "hub")
+        """With kind, hub and base, which feasibility needs, in one statement."""
+        return self.select_related("kind", "hub", "base")
 
 
 class Drone(models.Model):
@@ -180,6 +180,17 @@ class Drone(models.Model):
         related_name="based_drones",
         blank=True,
         help_text="Where it belongs. Empty for a new drone: its hub.",
+    )
+    stands_at = models.ForeignKey(
+        Hub,
+        on_delete=models.PROTECT,
+        null=True,
+        editable=False,
+        related_name="standing_drones",
+        help_text="The hub at which the latest telemetry shows it disarmed, in its area or not.",
+    )
+    stands_since = models.DateTimeField(
+        null=True, editable=False, help_text="When telemetry first showed it there."
     )
     active = models.BooleanField(default=True, help_text="Off: out of service; the record is kept.")
     grounded_at = models.DateTimeField(null=True, editable=False)
@@ -210,6 +221,13 @@ class Drone(models.Model):
         if self.base_id is None:
             self.base_id = self.hub_id
         super().save(*args, **kwargs)
+
+    @property
+    def home(self) -> Hub:
+        """Where it lands if no other hub is chosen: its base, or where it took off while the
+        mission intent names no hub.
+        """
+        return self.base if intents_name_a_hub() else self.hub
 
     @property
     def is_grounded(self) -> bool:

@@ -7,7 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q
 
-from fleet.feasibility.rules import LostLinkBehavior, Priority, Rules
+from fleet.feasibility.rules import LateNormal, LostLinkBehavior, Priority, Rules
 from wingxtra.accounts.identity import SYSTEM, Actor
 
 
@@ -105,6 +105,14 @@ class Policy(models.Model):
         86400,
         "Waiting raises an order's weight up to this time, in seconds. By then a normal order is "
         "planned like an urgent one.",
+    )
+    late_normal = models.CharField(
+        max_length=16,
+        choices=LateNormal,
+        default=LateNormal.BALANCED,
+        db_default=LateNormal.BALANCED,
+        help_text="What a NORMAL order that is late in any case is worth against the others "
+        "(docs/dispatch.md).",
     )
     look_ahead_s = _number(
         180,

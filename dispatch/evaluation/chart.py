@@ -7,7 +7,8 @@ import numpy as np
 from django.template.loader import render_to_string
 
 from dispatch.evaluation.comparison import Runs
-from dispatch.whatif.simulation import FIRST_COME, PLANNED, Day
+from dispatch.whatif.city import Day
+from dispatch.whatif.strategies import FIRST_COME, PLANNED
 
 # The size of a panel's box, and the distance between panels.
 WIDTH, HEIGHT = 320.0, 170.0

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from dispatch.whatif import day_figures, simulation
+from dispatch.whatif.city import PRIORITIES, Day
 from dispatch.whatif.day_figures import ALL
-from dispatch.whatif.simulation import Day, Outcome, Strategy
+from dispatch.whatif.simulation import Outcome
+from dispatch.whatif.strategies import STRATEGIES, Strategy
 from fleet.feasibility.rules import Rules
 
 # The outcomes of each strategy, by its name. The first strategy is the base of the ratios.
@@ -14,14 +16,14 @@ Runs = dict[str, list[Outcome]]
 # Minutes to the door: "all p50" to "MEDICAL p95", "longest". Percent: "kept". Kilometres: "km".
 Figures = dict[str, float]
 
-GROUPS = (ALL, *simulation.PRIORITIES)
+GROUPS = (ALL, *PRIORITIES)
 
 
 def run(
     day: Day,
     seeds: Sequence[int],
     rules: Rules,
-    strategies: Sequence[Strategy] = simulation.STRATEGIES,
+    strategies: Sequence[Strategy] = STRATEGIES,
 ) -> Runs:
     return {
         strategy.name: [simulation.simulate(day, seed, rules, strategy) for seed in seeds]

@@ -11,10 +11,13 @@ import numpy as np
 
 from dispatch.planning import forecast
 from dispatch.planning.forecast import Fleet, Waiting
-from dispatch.whatif import simulation
-from dispatch.whatif.simulation import AT, NOWHERE, PLANNED, Day, Demand, Placed
-from fleet.feasibility import best_case, judge
+from dispatch.whatif import city, simulation
+from dispatch.whatif.city import AT, NOWHERE, Day, Demand
+from dispatch.whatif.simulation import Placed
+from dispatch.whatif.strategies import PLANNED
+from fleet.feasibility import best_case, judge, landing
 from fleet.feasibility.geometry import Floats
+from fleet.feasibility.landing import HubTable
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable
 from orders.promises import calibration
@@ -70,10 +73,11 @@ def fit(days: Sequence[Day], seeds: Sequence[int], rules: Rules, enough: int) ->
 
 
 def _quoted_day(day: Day, seed: int, rules: Rules, ranges: Ranges) -> Quoted:
-    drones, demand = simulation.city(day, seed, rules)
+    drones, demand = city.city(day, seed, rules)
     rules = replace(rules, full_charge_s=day.full_charge_s)
-    quotes = _Quotes(drones, demand, rules, ranges)
-    outcome = simulation.fly_day(drones, demand, rules, PLANNED, on_placed=quotes.quote)
+    hubs = city.hubs_of(drones, day.network)
+    quotes = _Quotes(drones, demand, hubs, rules, ranges)
+    outcome = simulation.fly_day(drones, demand, rules, PLANNED, hubs=hubs, on_placed=quotes.quote)
     real_s = 60 * outcome.minutes - quotes.waited_s
     return Quoted(
         demand.priority, quotes.case, quotes.expected_s, quotes.low_s, quotes.high_s, real_s
@@ -83,12 +87,15 @@ def _quoted_day(day: Day, seed: int, rules: Rules, ranges: Ranges) -> Quoted:
 class _Quotes:
     """Quotes the orders of a day as they are placed."""
 
-    def __init__(self, drones: DroneTable, demand: Demand, rules: Rules, ranges: Ranges) -> None:
+    def __init__(
+        self, drones: DroneTable, demand: Demand, hubs: HubTable, rules: Rules, ranges: Ranges
+    ) -> None:
         self.best = best_case.at_their_best(drones)
         self.kind = best_case.kind_of(self.best)
         self.demand, self.rules, self.ranges = demand, rules, ranges
         pairs = judge.every_pair(len(self.best), len(demand.trips))
-        self.verdicts = judge.judge(self.best, demand.trips, *pairs, rules, NOWHERE, AT)
+        trips = landing.toward(demand.trips, hubs.receiving(), rules, NOWHERE, AT)
+        self.verdicts = judge.judge(self.best, trips, *pairs, rules, NOWHERE, AT)
         self.flights: list[list[Flight]] = [[] for _ in demand.priority]
         for pair, flight in zip(
             np.flatnonzero(self.verdicts.able), flights(self.verdicts), strict=True

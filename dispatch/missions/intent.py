@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -127,13 +127,12 @@ class Version2(Version1, forbid_unknown_fields=True):
     alt_datum: Annotated[
         Literal["AGL"], about("Every altitude is above the ground below the drone.")
     ]
-    return_to: Annotated[Landing, about("The hub where RTL ends.")]
+    return_to: Annotated[
+        Landing, about("The hub where RTL ends: the drone's base, or another hub that receives it.")
+    ]
     alternate: Annotated[
         Landing | None,
-        about(
-            "Where to land when return_to cannot be reached: the other hub of the area nearest to "
-            "the drop point. null: there is none."
-        ),
+        about("The hub to land at when return_to cannot be reached. null: there is none."),
     ]
     airspace_version: Annotated[
         Name,
@@ -151,6 +150,13 @@ class InvalidIntent(ValueError):
     """The intent breaks the contract; correct the policy or the drone's data."""
 
 
+class Landings(NamedTuple):
+    """The hub that receives the drone, and the hub for a drone that cannot reach that one."""
+
+    return_to: Hub
+    alternate: Hub | None
+
+
 class Surroundings:
     """The map data of version 2: the hubs, and the version of areas and zones."""
 
@@ -165,13 +171,17 @@ class Surroundings:
             for area, area_hubs in of_area.items()
         }
 
-    def alternate(self, drone: Drone, order: Order) -> Hub | None:
-        """The hub of the order's area nearest to the drop point, except the drone's own."""
+    def home(self, drone: Drone, order: Order) -> Landings:
+        """Its base, and the hub of the order's area that is the next nearest to the drop point."""
+        base = self.hubs[drone.base_id]
+        return Landings(base, self._nearest(order, base))
+
+    def _nearest(self, order: Order, other_than: Hub) -> Hub | None:
         if order.service_area_id not in self._of_area:
             return None
         hubs, (lats, lngs, ids) = self._of_area[order.service_area_id]
         away_m = distance_m(order.dropoff_lat, order.dropoff_lng, lats, lngs)
-        away_m[ids == drone.hub_id] = np.inf
+        away_m[ids == other_than.pk] = np.inf
         nearest = int(away_m.argmin())
         return hubs[nearest] if np.isfinite(away_m[nearest]) else None
 
@@ -184,8 +194,8 @@ def build(
     created_at: datetime,
     surroundings: Surroundings | None = None,
 ) -> dict[str, Any]:
-    """The intent's body, valid by the contract: version 2 with `surroundings`, else version 1.
-    `drone` has its kind loaded.
+    """The intent's body, valid by the contract: version 2 with `surroundings`, else version 1. The
+    drone flies home; `landing_at` names other hubs. `drone` has its kind loaded.
 
     Raises InvalidIntent with all problems.
     """
@@ -194,6 +204,16 @@ def build(
     body: dict[str, Any] = msgspec.to_builtins(intent)
     check(body)
     return body
+
+
+def landing_at(body: dict[str, Any], return_to: Hub, alternate: Hub | None) -> dict[str, Any]:
+    """A body of version 2 with these hubs. Raises InvalidIntent."""
+    places = (("return_to", return_to), ("alternate", alternate))
+    changed = body | {
+        name: msgspec.to_builtins(_landing(hub)) if hub else None for name, hub in places
+    }
+    check(changed)
+    return changed
 
 
 def _first_version(
@@ -235,7 +255,7 @@ def _first_version(
 def _second_version(
     first: Version1, order: Order, drone: Drone, surroundings: Surroundings
 ) -> Version2:
-    alternate = surroundings.alternate(drone, order)
+    home = surroundings.home(drone, order)
     return Version2(
         **{
             **structs.asdict(first),
@@ -243,8 +263,8 @@ def _second_version(
         },
         schema_version=2,
         alt_datum="AGL",
-        return_to=_landing(surroundings.hubs[drone.hub_id]),
-        alternate=None if alternate is None else _landing(alternate),
+        return_to=_landing(home.return_to),
+        alternate=None if home.alternate is None else _landing(home.alternate),
         airspace_version=surroundings.airspace_version,
     )
 

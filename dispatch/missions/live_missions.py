@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import Q, prefetch_related_objects
 from django.utils import timezone
 
@@ -16,8 +15,9 @@ from dispatch.missions import intent
 from dispatch.models import Mission, MissionPart
 from fleet import policy
 from fleet.airspace import rulebook
+from fleet.airspace.areas import intents_name_a_hub
 from fleet.models import Drone, Hub
-from orders.models import DeliveryEvent
+from orders.models import DeliveryEvent, Order
 from orders.states import EventType, JobStatus
 from wingxtra.accounts.identity import ActorKind
 from wingxtra.database import bulk
@@ -63,11 +63,12 @@ def _store(events: list[DeliveryEvent]) -> None:
     rules = policy.current()
     drones = Drone.objects.prefetch_related("kind").in_bulk({drone_id for _, _, drone_id in jobs})
     prefetch_related_objects([event.order for event, _, _ in jobs], "holder_hub")
-    surroundings = _surroundings() if settings.GCS_INTENT_VERSION == 2 else None
+    surroundings = _surroundings() if intents_name_a_hub() else None
     stored = [
         Mission(
             id=job.mission_intent_id,
             drone_id=drone_id,
+            **_home(drones[drone_id], event.order, surroundings),
             body=intent.build(
                 job.mission_intent_id,
                 event.order,
@@ -89,6 +90,17 @@ def _store(events: list[DeliveryEvent]) -> None:
             for event, job, _ in jobs
         ]
     )
+
+
+def _home(
+    drone: Drone, order: Order, surroundings: intent.Surroundings | None
+) -> dict[str, int | None]:
+    """The landing columns of a mission that flies home; dispatch may choose other hubs after."""
+    if surroundings is None:
+        return {"return_to_id": drone.hub_id, "alternate_id": None}
+    home = surroundings.home(drone, order)
+    alternate_id = home.alternate.pk if home.alternate else None
+    return {"return_to_id": home.return_to.pk, "alternate_id": alternate_id}
 
 
 def _surroundings() -> intent.Surroundings:

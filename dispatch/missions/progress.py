@@ -74,6 +74,7 @@ def follow(picture: Picture, now: datetime) -> int:
         hubs = standing.Hubs.load()
         updates = [_FlightUpdate(job, picture, rules, hubs, now) for job in jobs]
         _save(updates)
+        standing.note_where_drones_stand(picture, hubs, rules, now)
         standing.end_grounded_missions(picture, hubs, rules, now)
     return len(updates)
 

@@ -21,7 +21,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from dispatch.missions import live_missions, publishing_pause
+from dispatch.missions import intent, live_missions, publishing_pause
 from dispatch.missions.bridge import (
     FLOWN,
     OVER,
@@ -184,9 +184,13 @@ def _count_try(claim: Claim[Mission], part: MissionPart) -> bool:
     order is not known to be over, and it waits.
     """
     mission = part.mission
+    if not mission.tries and mission.return_to and intent.version_of(mission.body) == 2:
+        # Dispatch may have chosen the hubs after the mission was stored.
+        mission.body = intent.landing_at(mission.body, mission.return_to, mission.alternate)
     try:
         with transaction.atomic():
-            if not claim.mine().filter(state=State.PENDING).update(tries=F("tries") + 1):
+            unsent = claim.mine().filter(state=State.PENDING)
+            if not unsent.update(tries=F("tries") + 1, body=mission.body):
                 return False
             if not mission.tries:
                 MissionPart.objects.filter(mission=mission.pk).update(live=True)

@@ -5,43 +5,156 @@ missions are over. A drone that stands elsewhere for that time is held. A single
 without a value, proves nothing.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, Self
 
+import numpy as np
 import pgbulk
-from django.db.models import Exists, OuterRef, QuerySet
+import structlog
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from dispatch.missions.flight.trust import stands
 from dispatch.missions.live_missions import mark_over
-from dispatch.models import Mission, MissionPart
+from dispatch.models import MAX_TIME_HOME, Mission, MissionPart
 from fleet import registry
+from fleet.airspace import rulebook
 from fleet.feasibility.geometry import distance_m
 from fleet.feasibility.rules import Rules
 from fleet.live.picture import Picture
-from fleet.models import DroneHold, Hub
+from fleet.models import Drone, DroneHold, Hub
 from orders.states import JobStatus
 from wingxtra.accounts.identity import TELEMETRY
 
 CONFIRMED_AFTER_S = 60.0
-# Longer than any flight home. A drone grounded for longer was held earlier.
-MAX_TIME_HOME = timedelta(hours=1)
+# A few polls of the Fleet API: all their samples agree where the drone stands.
+LANDED_AFTER_S = 10.0
 HUB_RADIUS_M = 60.0
 
+log = structlog.get_logger(__name__)
 
-@dataclass(frozen=True, slots=True)
+
 class Hubs:
-    places: list[tuple[str, float, float]]
+    def __init__(self, hubs: Iterable[Hub]) -> None:
+        self.hubs = list(hubs)
+        self._lat = np.array([hub.lat for hub in self.hubs])
+        self._lng = np.array([hub.lng for hub in self.hubs])
 
     @classmethod
     def load(cls) -> Self:
-        return cls(list(Hub.objects.values_list("name", "lat", "lng")))
+        return cls(Hub.objects.select_related("service_area"))
 
-    def at(self, lat: float, lng: float) -> str | None:
-        """The name of the hub within HUB_RADIUS_M of this position, None without one."""
-        near = ((float(distance_m(lat, lng, *at)), name) for name, *at in self.places)
-        away_m, name = min(near, default=(float("inf"), ""))
-        return name if away_m <= HUB_RADIUS_M else None
+    def at(self, lat: float, lng: float) -> Hub | None:
+        """The hub within HUB_RADIUS_M of this position, None without one."""
+        return self.at_each([lat], [lng], [0])[0]
+
+    def at_each(
+        self, lats: Sequence[float], lngs: Sequence[float], own: Sequence[int]
+    ) -> list[Hub | None]:
+        """The same for many drones. Within the radius of several hubs, a drone is at its own."""
+        if not self.hubs:
+            return [None] * len(lats)
+        from_lat, from_lng = np.array(lats)[:, None], np.array(lngs)[:, None]
+        away_m = distance_m(from_lat, from_lng, self._lat, self._lng)
+        is_own = np.array(own)[:, None] == [hub.pk for hub in self.hubs]
+        away_m[is_own & (away_m <= HUB_RADIUS_M)] = -1.0  # before every other one
+        nearest = away_m.argmin(axis=1)
+        is_near = away_m.min(axis=1) <= HUB_RADIUS_M
+        pairs = zip(nearest.tolist(), is_near.tolist(), strict=True)
+        return [self.hubs[i] if near else None for i, near in pairs]
+
+
+# --- where each drone stands ---------------------------------------------------------------------
+
+
+def note_where_drones_stand(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
+    """Update at which hub each drone stands, by fresh telemetry alone.
+
+    When all samples of LANDED_AFTER_S show it disarmed at the same hub, that hub of its area is
+    where it belongs to dispatch from now on (`Drone.hub`). A hub of another area holds it. One
+    statement while nothing changes.
+    """
+    looks = _looks(picture, hubs, rules, now)
+    changed = [drone for drone, hub, at in looks if _is_news(drone, hub, at)]
+    if not changed:
+        return
+    seen = {drone.pk: (hub, at) for drone, hub, at in looks}
+    with transaction.atomic():
+        # In id order, as every lock of drones; a drone that another verb has locked is next time's.
+        rows = Drone.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
+        rows = rows.select_related("base__service_area").order_by("pk")
+        drones = [
+            drone
+            for drone in rows.filter(pk__in=[drone.pk for drone in changed])
+            if _is_news(drone, *seen[drone.pk])
+        ]
+        landed = [drone.pk for drone in drones if _note(drone, *seen[drone.pk])]
+        pgbulk.update(Drone, drones, ["hub", "stands_at", "stands_since"])
+        if landed:
+            rulebook.VERSION.bump()
+
+
+Look = tuple[Drone, Hub | None, datetime]
+
+
+def _looks(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> list[Look]:
+    """The drones whose fresh sample shows whether they stand: at which hub, and when."""
+    shown, lats, lngs = [], [], []
+    for drone in Drone.objects.filter(active=True):
+        sample = picture.telemetry.get(drone.pk)
+        if sample is None or sample.lat is None or sample.lng is None:
+            continue
+        is_down = stands(sample, None)
+        age_s = abs(picture.age_s_of(drone.pk, now))
+        if is_down is not None and age_s <= rules.telemetry_max_age_s:
+            shown.append((drone, is_down, sample.measured_at))
+            lats.append(sample.lat)
+            lngs.append(sample.lng)
+    at = hubs.at_each(lats, lngs, [drone.hub_id for drone, _, _ in shown])
+    return [
+        (drone, hub if is_down else None, seen_at)
+        for (drone, is_down, seen_at), hub in zip(shown, at, strict=True)
+    ]
+
+
+def _is_news(drone: Drone, hub: Hub | None, at: datetime) -> bool:
+    if (hub.pk if hub else None) != drone.stands_at_id:
+        return True
+    return hub is not None and hub.pk != drone.hub_id and _agree(drone, at)
+
+
+def _agree(drone: Drone, at: datetime) -> bool:
+    since = drone.stands_since
+    return since is not None and (at - since).total_seconds() >= LANDED_AFTER_S
+
+
+def _note(drone: Drone, hub: Hub | None, at: datetime) -> bool:
+    """Change the drone in memory; returns whether another hub has it now."""
+    if (hub.pk if hub else None) != drone.stands_at_id:
+        drone.stands_at, drone.stands_since = hub, at if hub else None
+    elif hub is not None and hub.service_area_id == drone.base.service_area_id:
+        log.info("drone_landed", drone_id=drone.pk, at=hub.name, base=drone.base.name)
+        drone.hub = hub
+        return True
+    elif hub is not None:
+        _hold_in_another_area(drone, hub)
+    return False
+
+
+def _hold_in_another_area(drone: Drone, hub: Hub) -> None:
+    """Hold it once; a hold that staff released is set again only after the drone has moved."""
+    about_this = Q(released_at__isnull=True) | Q(released_at__gte=drone.stands_since)
+    holds = DroneHold.objects.filter(drone=drone.pk, code=DroneHold.Code.LANDED_AWAY)
+    if not holds.filter(about_this).exists():
+        hold_landed_away(
+            drone.pk,
+            f"It stands at {hub}, a hub of {hub.service_area}; its base, {drone.base}, is in "
+            f"{drone.base.service_area}. Bring it back, or enter {hub} as its hub and base.",
+        )
+
+
+# --- missions whose drones stand -----------------------------------------------------------------
 
 
 def hold_landed_away(drone_id: str, why: str) -> None:
@@ -52,7 +165,7 @@ def end_grounded_missions(picture: Picture, hubs: Hubs, rules: Rules, now: datet
     """Update since when the drones of live missions stand at a hub, and end the missions of ended
     jobs whose drones have stood for CONFIRMED_AFTER_S. Two statements while nothing changes.
     """
-    _hold_drones_away(picture, hubs, rules, now)
+    _close_ways_home(picture, hubs, rules, now)
     changed, over = [], []
     for part in MissionPart.objects.live().select_related("mission", "job"):
         mission = part.mission
@@ -75,10 +188,10 @@ def end_grounded_missions(picture: Picture, hubs: Hubs, rules: Rules, now: datet
         mark_over(over, by=str(TELEMETRY), because=why)
 
 
-def _hold_drones_away(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
-    """Hold drones that stand away from every hub after their mission, such as at the door after the
-    delivery. For an ended mission `stands_since` is the start of that time. A hold that staff
-    released is set again only after the drone has moved.
+def _close_ways_home(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
+    """Note which drones are at a hub after their mission, and hold those that stand away from every
+    hub, such as at the door after the delivery. For an ended mission `stands_since` is the start of
+    that time. A hold that staff released is set again only after the drone has moved.
     """
     holds = DroneHold.objects.filter(drone=OuterRef("drone"))
     latest: QuerySet[Any] = (  # with is_held and was_released
@@ -88,6 +201,7 @@ def _hold_drones_away(picture: Picture, hubs: Hubs, rules: Rules, now: datetime)
             is_held=Exists(holds.standing()),
             was_released=Exists(holds.filter(released_at__gte=OuterRef("stands_since"))),
         )
+        .select_related("drone")
         .order_by("drone_id", "-over_at")
         .distinct("drone_id")
     )
@@ -97,7 +211,11 @@ def _hold_drones_away(picture: Picture, hubs: Hubs, rules: Rules, now: datetime)
         is_at_hub = _stands_at_a_hub(drone_id, picture, hubs)
         if is_at_hub is None or picture.age_s_of(drone_id, now) > rules.telemetry_max_age_s:
             continue
-        is_stray = not is_at_hub and bool(stands(picture.telemetry[drone_id], None))
+        sample = picture.telemetry[drone_id]
+        if is_at_hub and mission.landed_at is None and _agree(mission.drone, sample.measured_at):
+            mission.landed_at = now
+            changed.append(mission)
+        is_stray = not is_at_hub and bool(stands(sample, None))
         if is_stray and _is_confirmed(mission, now):
             if mission.is_held or mission.was_released:
                 continue
@@ -106,7 +224,8 @@ def _hold_drones_away(picture: Picture, hubs: Hubs, rules: Rules, now: datetime)
         elif is_stray != (mission.stands_since is not None):
             mission.stands_since = now if is_stray else None
             changed.append(mission)
-    pgbulk.update(Mission, changed, ["stands_since"])
+    by_id = {mission.pk: mission for mission in changed}
+    pgbulk.update(Mission, list(by_id.values()), ["stands_since", "landed_at"])
 
 
 def _is_confirmed(mission: Mission, now: datetime) -> bool:

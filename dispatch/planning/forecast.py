@@ -15,7 +15,7 @@ from datetime import datetime
 
 import numpy as np
 
-from dispatch.planning import lookahead, planner
+from dispatch.planning import lookahead, objective
 from fleet.feasibility.geometry import Floats, Ints
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.rules import Priority, Rules
@@ -60,11 +60,11 @@ def in_line(
     able = best.able.reshape(shape)[trip]
     busy_s = best.busy_s.reshape(shape)[trip]
     least_busy_s = busy_s.min(axis=1, initial=np.inf, where=able)
-    limit_s = planner.wait_limit_s(least_busy_s[np.isfinite(least_busy_s)], drones, rules)
+    limit_s = objective.wait_limit_s(least_busy_s[np.isfinite(least_busy_s)], drones, rules)
     return Waiting(
         order_id,
         priority,
-        planner.rank(priority, waited_s, limit_s),
+        objective.rank(priority, waited_s, limit_s),
         able,
         best.delivery_s.reshape(shape)[trip],
         busy_s,
@@ -230,7 +230,7 @@ def _ranges(
 def _pool(served: _Served, waiting: Waiting, line: Ints, work_s: Floats) -> Pool:
     own = line[np.isfinite(served.start_s[line])]
     lines = {
-        priority: _line(planner.RANKS[priority], own, waiting.rank, work_s, served)
+        priority: _line(objective.RANKS[priority], own, waiting.rank, work_s, served)
         for priority in Priority.values
     }
     return Pool(served.drones, served.backlog_s, lines)

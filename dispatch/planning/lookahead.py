@@ -66,16 +66,19 @@ def soon(
     zones: Zones,
     at: datetime,
     wind_mps: float | None = None,
+    charge_in_s: Floats | None = None,
 ) -> Options:
     """The options with drones that are not able now but will be within `rules.look_ahead_s`.
 
-    drones: as expected at home when they are free. free_in_s: the time until then; 0 for drones
-    that charge at home, NaN for drones about which nothing is known.
+    drones: as expected at their hubs when they are free. free_in_s: the time until then; 0 for
+    drones that charge there, NaN for drones about which nothing is known. charge_in_s: the time
+    until they begin to charge (see `charging.begins_s`); None: when they are free.
     """
-    left_s = rules.look_ahead_s - free_in_s
-    index = np.flatnonzero(left_s >= 0)
-    later = drones.take(index)
-    gained_pct = 100 * left_s[index] / rules.full_charge_s
+    charge_in_s = free_in_s if charge_in_s is None else charge_in_s
+    index = np.flatnonzero(free_in_s <= rules.look_ahead_s)
+    later, plugged_s = drones.take(index), charge_in_s[index]
+    left_s = np.maximum(0.0, rules.look_ahead_s - plugged_s)
+    gained_pct = 100 * left_s / rules.full_charge_s
     charged = replace(later, battery_pct=np.minimum(100.0, later.battery_pct + gained_pct))
     few = len(later) * len(trips) <= MAX_UNFILTERED_PAIRS
     pairs = (
@@ -86,9 +89,9 @@ def soon(
     verdicts = judge.judge(charged, trips, *pairs, rules, zones, at, wind_mps)
     battery_pct = later.battery_pct[verdicts.d]
     needed_pct = np.maximum(verdicts.energy_pct + rules.reserve_pct, rules.battery_min_pct)
-    wait_s = free_in_s[index][verdicts.d] + charge_s(
-        np.maximum(0.0, needed_pct - battery_pct), rules
-    )
+    lacks_pct = np.maximum(0.0, needed_pct - battery_pct)
+    starts_s = np.where(lacks_pct > 0, plugged_s[verdicts.d], free_in_s[index][verdicts.d])
+    wait_s = starts_s + charge_s(lacks_pct, rules)
     found = np.flatnonzero(verdicts.able & (wait_s > 0))
     starts_with_pct = np.maximum(battery_pct, needed_pct)[found]
     options = _options(verdicts, found, wait_s[found], starts_with_pct)

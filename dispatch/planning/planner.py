@@ -6,8 +6,8 @@ and each drone at most once, the plan
 1. serves as many orders of the highest rank as possible, then of the next, and so on. This does not
    reduce the number of orders: serving the highest ranks first also serves the most orders in
    total, because the sets of orders that can be served together form a transversal matroid;
-2. among those sets, has the least sum of `cost` over the orders that it serves and
-   `cost_of_leaving` over the others.
+2. among those sets, has the least sum of `objective.cost` over the orders that it serves and
+   `objective.cost_of_leaving` over the others; `scarcity` raises some costs.
 
 Both together are one assignment problem over integers; see `_gains`.
 """
@@ -16,32 +16,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from scipy.special import expit
 
-from dispatch.planning import matching
+from dispatch.planning import matching, objective, scarcity
 from dispatch.planning.matching import Pairs
+from dispatch.planning.objective import Floats, Ints
 from fleet.feasibility.rules import Priority, Rules
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-
-RANKS: dict[str, int] = {Priority.NORMAL: 1, Priority.URGENT: 2, Priority.MEDICAL: 3}
 # The rank of an order that holds a drone already. It can get a better drone, but never loses its
 # own to another order.
 RANK_OF_HOLDER = 4
 # A drone replaces a held one only if it saves more than this.
 MIN_SAVING_S = 60.0
 NONE_HELD = -1
-# The scale of lateness as a share of the promise. Lateness grows softly, so a sooner delivery
-# counts well before the promise is broken.
-SPREAD = 1.0
-# The assumed time until another drone is free for an order that is left out.
-NEXT_DRONE_S = 180.0
-# The limits after which a NORMAL order has waited too long, see `wait_limit_s`: in promises, and in
-# times of the queue.
-LIMIT_PROMISES = 1.5
-LIMIT_QUEUES = 2.3
 RUNNERS_UP = 3
 # Costs are integer multiples of a unit. It is this, or coarser if costs are so high that their sums
 # would exceed the integers that a float holds exactly.
@@ -57,7 +43,7 @@ class Problem:
     afterwards. order, drone: the indices of each pair. delivery_s: from now to the door, with a
     wait for the drone. busy_s: the drone's time for the trip. at_work: the number of drones that
     have a pair or fly such orders now. holds (n,): the index of the drone that the order has
-    already, or NONE_HELD. Ids break ties.
+    already, or NONE_HELD. sizes: what the drones carry. Ids break ties.
     """
 
     order_id: Sequence[str]
@@ -72,6 +58,7 @@ class Problem:
     rules: Rules
     at_work: int
     holds: Ints
+    sizes: scarcity.Sizes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,85 +91,6 @@ class Plan:
     regret: Floats
 
 
-# --- the objective -------------------------------------------------------------------------------
-
-
-def wait_limit_s(least_busy_s: Floats, at_work: int, rules: Rules) -> float:
-    """The wait after which a NORMAL order ranks as URGENT: the maximum of LIMIT_PROMISES promises
-    and LIMIT_QUEUES times the time that the drones at work need for the whole queue, but at most
-    `age_cap_s`. The second term grows with the queue, because then all orders wait long.
-
-    least_busy_s: the least time of a drone for each order that a drone can fly.
-    """
-    queue_s = float(least_busy_s.sum()) / max(at_work, 1)
-    limit_s = max(LIMIT_PROMISES * rules.promise_s[Priority.NORMAL], LIMIT_QUEUES * queue_s)
-    return min(limit_s, rules.age_cap_s)
-
-
-def rank(priority: Sequence[str], waited_s: Floats, limit_s: float) -> Ints:
-    """The rank of each order: NORMAL 1, URGENT 2, MEDICAL 3. A NORMAL order that has waited
-    `limit_s` ranks as URGENT, so that urgent orders cannot overtake it forever. Only MEDICAL orders
-    rank as MEDICAL.
-    """
-    ranks = np.array([RANKS[name] for name in priority], np.int64)
-    return np.where((ranks == 1) & (waited_s >= limit_s), 2, ranks)
-
-
-def weight(priority: Sequence[str], waited_s: Floats, rules: Rules) -> Floats:
-    """The weight of a second of lateness: the priority's weight times (1 + waited / promise), with
-    at most `age_cap_s` of waiting.
-    """
-    base = np.array([rules.priority_weight[name] for name in priority], float)
-    promise_s = np.array([rules.promise_s[name] for name in priority], float)
-    grown: Floats = base * (1 + np.clip(waited_s, 0.0, rules.age_cap_s) / promise_s)
-    return grown
-
-
-def expected_lateness_s(delivery_s: Floats, due_s: Floats, spread_s: Floats) -> Floats:
-    """The mean of max(0, T - due) if the true time of delivery T has a logistic distribution around
-    the estimate with scale `spread_s`: spread * ln(1 + exp((delivery - due) / spread)), in seconds.
-    """
-    late: Floats = spread_s * np.logaddexp(0.0, (delivery_s - due_s) / spread_s)
-    return late
-
-
-def urgency(delivery_s: Floats, due_s: Floats, spread_s: Floats) -> Floats:
-    """The derivative of the expected lateness by the delivery time, from 0 to 1."""
-    rise: Floats = expit((delivery_s - due_s) / spread_s)
-    return rise
-
-
-def price_of_drone_time(urgent_weight: Floats, drones: int, at_work: int, rules: Rules) -> Floats:
-    """The cost of a second of a drone's time for each order (n,), in weighted seconds.
-
-    It is `busy_weight`, and if more orders wait than drones can be planned, the cost of a second
-    for the other orders: the share of them that is left out waits longer, divided by the drones at
-    work. So in a longer queue short trips count more.
-
-    urgent_weight: weight * urgency of each order, 0 for an order that no drone can fly. drones: the
-    number of drones with a pair.
-    """
-    waiting = int(np.count_nonzero(urgent_weight))
-    share_left = max(0, waiting - drones) / max(waiting, 1)
-    others: Floats = urgent_weight.sum() - urgent_weight
-    price: Floats = rules.busy_weight + share_left * others / max(at_work, 1)
-    return price
-
-
-def cost(weight: Floats, lateness_s: Floats, busy_s: Floats, drone_price: Floats) -> Floats:
-    """The cost of serving an order with a drone, in weighted seconds:
-    weight * expected lateness + price of drone time * drone time.
-    """
-    return weight * lateness_s + drone_price * busy_s
-
-
-def cost_of_leaving(weight: Floats, soonest_s: Floats, due_s: Floats, spread_s: Floats) -> Floats:
-    """The cost of leaving an order for a later plan, in weighted seconds: weight * expected
-    lateness if its soonest delivery is NEXT_DRONE_S later.
-    """
-    return weight * expected_lateness_s(soonest_s + NEXT_DRONE_S, due_s, spread_s)
-
-
 # --- the optimum ---------------------------------------------------------------------------------
 
 
@@ -191,11 +99,12 @@ def plan(problem: Problem) -> Plan:
 
     Raises ValueError for a duplicate pair or id, and for a time that is not finite.
     """
-    costs, left_out = _costs(problem)
+    ranks, costs, left_out = _ranks_and_costs(problem)
     unit_s = _unit_s(problem, costs, left_out)
     cost_units, left_units = _whole(costs / unit_s), _whole(left_out / unit_s)
+    costs, cost_units = _with_scarcity(problem, costs, cost_units, unit_s)
     step = _most_pairs(problem) * cost_units.max(initial=0) + left_units.max(initial=0) + 1
-    gain = _gains(problem, cost_units, left_units, step)
+    gain = _gains(problem, ranks, cost_units, left_units, step)
     row, column = _places(problem.order_id), _places(problem.drone_id)
     pairs, index = _sorted_pairs(problem, row, column, gain)
     found = matching.best(pairs)
@@ -223,29 +132,58 @@ def plan(problem: Problem) -> Plan:
     )
 
 
-def _costs(problem: Problem) -> tuple[Floats, Floats]:
-    """The cost of each pair (P,) and of leaving each order (n,); 0 for an order without a pair."""
+def _ranks_and_costs(problem: Problem) -> tuple[Ints, Floats, Floats]:
+    """The rank of each order (n,), and the costs of each pair (P,) and of leaving each order (n,);
+    0 for an order without a pair.
+    """
     times = (problem.waited_s, problem.due_s, problem.delivery_s, problem.busy_s)
     if not all(np.isfinite(column).all() for column in times):
         raise ValueError("a time of an order or of a pair is not a finite number")
-    rules, order = problem.rules, problem.order
-    spread_s = SPREAD * np.array([rules.promise_s[name] for name in problem.priority], float)
-    weights = weight(problem.priority, problem.waited_s, rules)
+    rules, order, due_s = problem.rules, problem.order, problem.due_s
+    promise_s = np.array([rules.promise_s[name] for name in problem.priority], float)
+    spread_s = objective.SPREAD * promise_s
     soonest_s = _least(problem, problem.delivery_s)
     has_pair = np.isfinite(soonest_s)
-    urgent_weight = has_pair * weights * urgency(soonest_s, problem.due_s, spread_s)
+    soonest_s[~has_pair] = 0.0
+    least_busy_s = _least(problem, problem.busy_s)
+    limit_s = objective.wait_limit_s(least_busy_s[has_pair], problem.at_work, rules)
+    ranks = objective.rank(problem.priority, problem.waited_s, limit_s)
+    weights = objective.weight(
+        problem.priority, problem.waited_s, soonest_s > due_s, limit_s, rules
+    )
+    urgent_weight = has_pair * weights * objective.urgency(soonest_s, due_s, spread_s)
     drones = len(np.unique(problem.drone))
-    price = price_of_drone_time(urgent_weight, drones, problem.at_work, rules)
+    price = objective.price_of_the_queue(urgent_weight, drones, problem.at_work)
     # An order keeps its held drone unless another one saves more than MIN_SAVING_S.
     is_held = problem.holds[order] == problem.drone
     changing_s = np.where((problem.holds[order] != NONE_HELD) & ~is_held, MIN_SAVING_S, 0.0)
-    lateness_s = expected_lateness_s(
-        problem.delivery_s + changing_s, problem.due_s[order], spread_s[order]
+    late_s = objective.expected_lateness_s(
+        problem.delivery_s + changing_s, due_s[order], spread_s[order]
     )
-    costs = cost(weights[order], lateness_s, problem.busy_s + changing_s, price[order])
-    left_out = cost_of_leaving(weights, soonest_s, problem.due_s, spread_s)
+    busy_s = problem.busy_s + changing_s
+    excess_s = busy_s - least_busy_s[order]
+    costs = objective.cost(weights[order], late_s, busy_s, excess_s, price[order], rules)
+    left_out = objective.cost_of_leaving(weights, soonest_s, due_s, spread_s)
     left_out[~has_pair] = 0.0
-    return costs, left_out
+    return np.where(problem.holds == NONE_HELD, ranks, RANK_OF_HOLDER), costs, left_out
+
+
+def _with_scarcity(
+    problem: Problem, costs: Floats, units: Ints, unit_s: float
+) -> tuple[Floats, Ints]:
+    """The costs of each pair, in weighted seconds and in units, with those of the only large drones
+    raised.
+    """
+    normal = np.array([name == Priority.NORMAL for name in problem.priority], bool)
+    choices = scarcity.Choices(
+        order=problem.order,
+        drone=problem.drone,
+        delivery_s=problem.delivery_s,
+        due_s=problem.due_s,
+        spares=normal & (problem.holds == NONE_HELD),
+    )
+    raised = scarcity.raised(units, choices, problem.sizes)
+    return np.where(raised > units, raised * unit_s, costs), raised
 
 
 def _least(problem: Problem, of_pairs: Floats) -> Floats:
@@ -272,7 +210,7 @@ def _whole(values: Floats) -> Ints:
     return np.rint(values).astype(np.int64)
 
 
-def _gains(problem: Problem, cost_units: Ints, left_units: Ints, step: int) -> Ints:
+def _gains(problem: Problem, ranks: Ints, cost_units: Ints, left_units: Ints, step: int) -> Ints:
     """The score of each pair: rank * step + cost of leaving - cost, where
     step = k * (highest cost) + (highest cost of leaving) + 1 and k is the maximum number of pairs.
 
@@ -283,10 +221,6 @@ def _gains(problem: Problem, cost_units: Ints, left_units: Ints, step: int) -> I
     least one step and loses less: at most k pairs get more expensive and one order is left out. So
     the score was not the highest.
     """
-    least_busy_s = _least(problem, problem.busy_s)
-    limit_s = wait_limit_s(least_busy_s[np.isfinite(least_busy_s)], problem.at_work, problem.rules)
-    ranks = rank(problem.priority, problem.waited_s, limit_s)
-    ranks = np.where(problem.holds == NONE_HELD, ranks, RANK_OF_HOLDER)
     gain: Ints = (ranks * step + left_units)[problem.order] - cost_units
     return gain
 

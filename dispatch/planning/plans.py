@@ -11,7 +11,15 @@ import numpy as np
 from django.db.models import Min
 
 from dispatch.models import DispatchDecision
-from dispatch.planning import engagements, hub_launches, lookahead, planner, releases, run_metrics
+from dispatch.planning import (
+    engagements,
+    hub_launches,
+    lookahead,
+    planner,
+    releases,
+    run_metrics,
+    scarcity,
+)
 from dispatch.planning.lookahead import Options
 from dispatch.planning.releases import Work
 from fleet import registry
@@ -115,6 +123,7 @@ def make_plan(
         rules=rules,
         at_work=len(np.union1d(options.drone, work.drone)),
         holds=holds,
+        sizes=scarcity.of(table),
     )
     run_metrics.phase_seconds.labels("judge").observe(time.perf_counter() - started)
     with run_metrics.phase_seconds.labels("plan").time():

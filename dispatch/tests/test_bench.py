@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from dispatch.planning import lookahead, planner
+from dispatch.planning import lookahead, planner, scarcity
 from fleet.feasibility import judge, reach
 from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.policy import Policy
@@ -92,6 +92,7 @@ def planned(drones: DroneTable, trips: TripTable) -> tuple[planner.Problem, plan
         rules=RULES,
         at_work=len(drones),
         holds=np.full(len(trips), planner.NONE_HELD),
+        sizes=scarcity.of(drones),
     )
     return problem, planner.plan(problem)
 

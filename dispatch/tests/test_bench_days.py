@@ -3,8 +3,8 @@
 import pytest
 
 from dispatch.evaluation import comparison
-from dispatch.whatif import simulation
-from dispatch.whatif.simulation import FIRST_COME, PLANNED
+from dispatch.whatif import city
+from dispatch.whatif.strategies import FIRST_COME, PLANNED
 from fleet.policy import Policy
 from wingxtra.tests.bench import tables
 
@@ -17,7 +17,7 @@ SEEDS = (21, 22, 23)
 MARGIN = 0.05
 
 
-@pytest.mark.parametrize("day", simulation.DAYS, ids=lambda day: day.name)
+@pytest.mark.parametrize("day", city.DAYS, ids=lambda day: day.name)
 def test_the_plan_is_no_worse_than_first_come_in_any_figure(day):
     runs = comparison.run(day, SEEDS, Policy().rules(), [FIRST_COME, PLANNED])
     tables.write(f"\n{comparison.table(day, runs)}")

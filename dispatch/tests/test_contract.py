@@ -13,7 +13,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from dispatch.missions import intent
+from dispatch.missions import intent, publishing
+from dispatch.models import Mission
 from dispatch.tests.support import able_drone, assigned
 from fleet import policy
 from fleet.airspace import rulebook
@@ -115,6 +116,37 @@ def test_version_2_has_datum_loading_return_hub_and_airspace_version() -> None:
     ]
     assert mission.body["pickup"]["lat"] == order.pickup_lat
     assert check_intent(mission.body) == mission.body
+
+
+@pytest.mark.usefixtures("_second")
+def test_a_drone_that_stands_elsewhere_is_sent_to_its_base() -> None:
+    base, osu = HubFactory(), HubFactory(lat=ACCRA[0] + 900 * METRE_DEG)
+    DroneFactory(drone_id="WX-DRN-001", hub=osu, base=base)
+    _, mission = assigned()
+    assert (mission.return_to, mission.alternate) == (base, osu)
+    assert mission.body["return_to"]["hub_id"] == str(base.pk)
+
+
+@pytest.mark.usefixtures("_second")
+def test_the_intent_names_the_hub_that_dispatch_chose_before_it_was_sent() -> None:
+    _, mission = assigned()
+    osu, tema = HubFactory(lat=5.62), HubFactory(lat=5.63)
+    Mission.objects.filter(pk=mission.pk).update(return_to=osu, alternate=tema)
+    publishing.publish(mission.pk)
+    mission.refresh_from_db()
+    assert mission.state == Mission.State.ACCEPTED
+    assert mission.body["return_to"] == {"hub_id": str(osu.pk), "lat": osu.lat, "lng": osu.lng}
+    assert mission.body["alternate"]["hub_id"] == str(tema.pk)
+    assert check_intent(mission.body) == mission.body
+
+
+def test_version_1_names_no_hub_and_the_drone_returns_to_where_it_took_off() -> None:
+    DroneFactory(drone_id="WX-DRN-001", base=HubFactory(), hub=(osu := HubFactory()))
+    _, mission = assigned()
+    publishing.publish(mission.pk)
+    mission.refresh_from_db()
+    assert (mission.return_to, mission.alternate) == (osu, None)
+    assert "return_to" not in mission.body
 
 
 @pytest.mark.usefixtures("_second")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch.planning import planner
+from dispatch.planning import objective
 from dispatch.planning.forecast import Fleet, Forecast, Waiting, forecast
 from fleet.policy import Policy
 from orders.promises import calibration
@@ -29,7 +29,7 @@ def line(orders: Sequence[Order], kinds: int = 1) -> Waiting:
     return Waiting(
         order_id=[f"{index:04}" for index in range(len(orders))],
         priority=[priority for priority, _, _ in orders],
-        rank=np.array([planner.RANKS[priority] for priority, _, _ in orders], np.int64),
+        rank=np.array([objective.RANKS[priority] for priority, _, _ in orders], np.int64),
         able=np.array([flies for _, _, flies in orders], bool).reshape(-1, kinds),
         delivery_s=busy_s / 2,
         busy_s=busy_s,
@@ -128,7 +128,8 @@ def test_an_outlook_ages():
     now, later = (
         expect(outlook, "NORMAL", flights, RULES, AT + timedelta(seconds=s)) for s in (0, 30)
     )
-    assert now and later
+    assert now
+    assert later
     assert (now.start_s, later.start_s) == (600, 570)
     for at in (AT + MAX_AGE + timedelta(seconds=1), AT - timedelta(seconds=1)):
         assert expect(outlook, "NORMAL", flights, RULES, at) is None
@@ -159,7 +160,7 @@ def test_one_more_order_makes_no_other_one_earlier(orders, free, more):
     before, after = made(orders, ours), made([*orders, more], ours)
     assert (after.door_s[:-1] >= before.door_s - 1e-6).all()
     assert (after.place[:-1] >= before.place).all()
-    for priority in planner.RANKS:
+    for priority in objective.RANKS:
         both = [
             expect(one.outlook, priority, [Flight("D0", 300, 600, 0.0)], RULES, AT)
             for one in (before, after)

@@ -8,30 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch.planning.planner import (
-    LIMIT_PROMISES,
-    LIMIT_QUEUES,
-    MIN_SAVING_S,
-    NEXT_DRONE_S,
-    NONE_HELD,
-    SPREAD,
-    Plan,
-    Problem,
-    cost,
-    cost_of_leaving,
-    expected_lateness_s,
-    plan,
-    price_of_drone_time,
-    rank,
-    urgency,
-    wait_limit_s,
-    weight,
-)
-from fleet.feasibility.rules import Rules
+from dispatch.planning import objective, scarcity
+from dispatch.planning.objective import NORMAL_ORDERS, cost, weight
+from dispatch.planning.planner import MIN_SAVING_S, NONE_HELD, Plan, Problem, plan
+from fleet.feasibility.rules import LateNormal, Rules
 from fleet.policy import Policy
 
 RULES = Policy().rules()
 PRIORITIES = ("NORMAL", "URGENT", "MEDICAL")
+EVERY_CHOICE = [replace(RULES, late_normal=choice) for choice in LateNormal.values]
+AS_BEFORE = replace(RULES, late_normal=LateNormal.NO_ENDLESS_WAIT)
+
+
+def alike(drones: int) -> scarcity.Sizes:
+    return scarcity.Sizes(np.zeros(drones, np.int64), np.zeros((1, 1), bool))
 
 
 def problem(
@@ -60,6 +50,7 @@ def problem(
         rules=rules,
         at_work=drones,
         holds=held,
+        sizes=alike(drones),
     )
 
 
@@ -79,7 +70,7 @@ def chosen(of: Problem) -> dict[int, int]:
 def test_expected_lateness_in_worked_figures():
     """A normal order is due in an hour; the error of the estimate has a scale of 15 minutes."""
     delivery_s = np.array([0.0, 1800.0, 3600.0, 5400.0, 36000.0])
-    late_s = expected_lateness_s(delivery_s, np.full(5, 3600.0), np.full(5, 900.0))
+    late_s = objective.expected_lateness_s(delivery_s, np.full(5, 3600.0), np.full(5, 900.0))
     assert late_s == pytest.approx([16.3, 114.2, 623.8, 1914.2, 32400.0], abs=0.1)
 
 
@@ -96,38 +87,67 @@ def test_expected_lateness_in_worked_figures():
     ],
 )
 def test_the_weight_grows_by_its_base_per_promise_waited(priority, waited_s, expected):
-    assert weight([priority], np.array([waited_s]), RULES) == pytest.approx([expected])
+    late = np.array([waited_s >= RULES.promise_s[priority]])
+    found = weight([priority], np.array([waited_s]), late, 5400, AS_BEFORE)
+    assert found == pytest.approx([expected])
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("rules", EVERY_CHOICE, ids=lambda rules: rules.late_normal)
+def test_urgent_and_medical_orders_weigh_the_same_by_every_choice(rules, late):
+    waited_s = np.array([3600.0, 900.0])
+    found = weight(["URGENT", "MEDICAL"], waited_s, np.array([late, late]), 5400, rules)
+    assert found == pytest.approx([12, 32])
+
+
+@pytest.mark.parametrize("rules", EVERY_CHOICE, ids=lambda rules: rules.late_normal)
+def test_a_normal_order_past_its_limit_weighs_in_full_by_every_choice(rules):
+    late = np.array([True, True])
+    found = weight(["NORMAL"] * 2, np.array([5399.0, 7200.0]), late, 5400, rules)
+    assert found[0] <= 1 + 5399 / 3600
+    assert found[1] == pytest.approx(3)
 
 
 def test_the_cost_is_weighted_lateness_and_drone_time():
-    found = cost(np.array([4.0]), np.array([100.0]), np.array([900.0]), drone_price=np.array([0.2]))
-    assert found == pytest.approx([4 * 100 + 0.2 * 900])
+    """Another drone would take 100 s less: with a queue that counts more than the trip's own
+    length.
+    """
+    figures = {
+        "lateness_s": np.array(100.0),
+        "busy_s": np.array(900.0),
+        "excess_s": np.array(100.0),
+    }
+    alone = cost(np.array(4.0), **figures, queue_price=np.array(0.0), rules=RULES)
+    assert alone == pytest.approx(4 * 100 + 0.1 * 900)
+    queued = cost(np.array(4.0), **figures, queue_price=np.array(0.5), rules=RULES)
+    trip, excess = objective.TRIP, objective.EXCESS
+    assert queued == pytest.approx(4 * 100 + (0.1 + 0.5 * trip) * 900 + 0.5 * excess * 100)
 
 
 def test_urgency_rises_to_one_for_late_orders():
     delivery_s = np.array([0.0, 3600.0, 36000.0])
-    rise = urgency(delivery_s, np.full(3, 3600.0), np.full(3, 3600.0))
+    rise = objective.urgency(delivery_s, np.full(3, 3600.0), np.full(3, 3600.0))
     assert rise == pytest.approx([0.269, 0.5, 1.0], abs=0.001)
 
 
 @pytest.mark.parametrize(
     ("waiting", "drones", "price"),
     [
-        (10, 10, 0.1),  # no order is left out
-        (20, 10, 0.1 + 0.5 * 19 * 0.5 / 40),
-        (400, 1, 0.1 + 0.9975 * 399 * 0.5 / 40),
+        (10, 10, 0.0),  # no order is left out
+        (20, 10, 0.5 * 19 * 0.5 / 40),
+        (400, 1, 0.9975 * 399 * 0.5 / 40),
     ],
 )
 def test_drone_time_costs_more_the_more_orders_are_left_out(waiting, drones, price):
-    found = price_of_drone_time(np.full(waiting, 0.5), drones, at_work=40, rules=RULES)
+    found = objective.price_of_the_queue(np.full(waiting, 0.5), drones, at_work=40)
     assert found == pytest.approx(np.full(waiting, price))
 
 
 def test_leaving_an_order_costs_the_lateness_of_a_later_drone():
     figures = {"soonest_s": np.array(300.0), "spread_s": np.array(225.0)}
-    soon = cost_of_leaving(weight=np.array(16.0), due_s=np.array(480.0), **figures)
+    soon = objective.cost_of_leaving(weight=np.array(16.0), due_s=np.array(480.0), **figures)
     assert soon == pytest.approx(16 * 225 * np.log(2))  # the next drone delivers exactly when due
-    late = cost_of_leaving(weight=np.array(16.0), due_s=np.array(-7200.0), **figures)
+    late = objective.cost_of_leaving(weight=np.array(16.0), due_s=np.array(-7200.0), **figures)
     assert late == pytest.approx(16 * (300 + 180 + 7200))
 
 
@@ -142,13 +162,15 @@ def test_leaving_an_order_costs_the_lateness_of_a_later_drone():
     ],
 )
 def test_the_wait_limit_grows_with_the_queue(waiting, drones, limit_s):
-    assert wait_limit_s(np.full(waiting, 900.0), drones, RULES) == pytest.approx(limit_s)
+    assert objective.wait_limit_s(np.full(waiting, 900.0), drones, AS_BEFORE) == pytest.approx(
+        limit_s
+    )
 
 
 def test_a_normal_order_past_the_wait_limit_ranks_as_urgent():
     waited_s = np.array([0, 5399, 5400, 0, 86400, 0], float)
     priorities = ["NORMAL", "NORMAL", "NORMAL", "URGENT", "URGENT", "MEDICAL"]
-    assert rank(priorities, waited_s, limit_s=5400).tolist() == [1, 1, 2, 2, 2, 3]
+    assert objective.rank(priorities, waited_s, limit_s=5400).tolist() == [1, 1, 2, 2, 2, 3]
 
 
 # --- priorities ----------------------------------------------------------------------------------
@@ -184,7 +206,8 @@ def test_orders_are_planned_together_not_one_after_the_other():
 
 def test_the_order_that_waited_longer_is_served_first():
     pairs = {(0, 0): (600.0, 1200.0), (1, 0): (600.0, 1200.0)}
-    assert chosen(problem([fresh(), fresh(waited_s=1200)], 1, pairs)) == {1: 0}
+    for rules in EVERY_CHOICE:
+        assert chosen(problem([fresh(), fresh(waited_s=1200)], 1, pairs, rules)) == {1: 0}
 
 
 def test_the_order_about_to_be_late_is_served_first():
@@ -198,23 +221,46 @@ def test_the_shorter_trip_is_served_first_when_neither_is_late():
     assert chosen(of) == {1: 0}
 
 
-def test_a_stream_of_urgent_orders_does_not_starve_a_normal_one():
+@pytest.mark.parametrize(
+    ("choice", "served_min"),
+    [("KEPT_FIRST", 480), ("BALANCED", 480), ("NO_ENDLESS_WAIT", 190)],
+)
+def test_a_stream_of_urgent_orders_does_not_starve_a_normal_one(choice, served_min):
     """Every ten minutes one drone is free, and there is a new urgent order close to it. The normal
-    order ranks as urgent after 90 minutes and outweighs the short trip after 190.
+    order ranks as urgent from its limit on, by every choice after `age_cap_s` (8 hours).
     """
+    rules = replace(RULES, late_normal=choice)
+    pairs = {(0, 0): (900.0, 1800.0), (1, 0): (200.0, 400.0)}
     for minute in range(0, 600, 10):
         orders = [fresh("NORMAL", 60.0 * minute), fresh("URGENT")]
-        if 0 in chosen(problem(orders, 1, {(0, 0): (900, 1800), (1, 0): (200, 400)})):
+        if 0 in chosen(problem(orders, 1, pairs, rules)):
             break
-    assert minute == 190
+    assert minute == served_min
 
 
-def test_a_stream_of_short_trips_does_not_starve_a_long_one():
-    for minute in range(0, 240, 10):
+@pytest.mark.parametrize("rules", EVERY_CHOICE, ids=lambda rules: rules.late_normal)
+def test_a_stream_of_short_trips_does_not_starve_a_long_one(rules):
+    """There is always another normal order that is not late and has a shorter trip."""
+    pairs = {(0, 0): (1500.0, 3000.0), (1, 0): (200.0, 400.0)}
+    for minute in range(0, 600, 10):
         orders = [fresh("NORMAL", 60.0 * minute), fresh("NORMAL", 600.0)]
-        if 0 in chosen(problem(orders, 1, {(0, 0): (1500, 3000), (1, 0): (200, 400)})):
+        if 0 in chosen(problem(orders, 1, pairs, rules)):
             break
-    assert 60 <= minute <= 240
+    assert 60 * minute <= rules.age_cap_s
+
+
+def test_an_order_that_can_be_in_time_goes_before_a_late_one_unless_none_may_wait_long():
+    pairs = {(0, 0): (600.0, 1200.0), (1, 0): (600.0, 1200.0)}
+    orders = [fresh(waited_s=4500), fresh(waited_s=1200)]
+    first = [chosen(problem(orders, 1, pairs, rules)) for rules in EVERY_CHOICE]
+    assert first == [{1: 0}, {1: 0}, {0: 0}]
+
+
+@pytest.mark.parametrize("rules", EVERY_CHOICE, ids=lambda rules: rules.late_normal)
+def test_a_late_normal_order_never_takes_the_only_drone_of_a_medical_one(rules):
+    here, far = (200.0, 400.0), (3000.0, 6000.0)
+    orders = [fresh("NORMAL", 1e6), fresh("MEDICAL")]
+    assert chosen(problem(orders, 1, {(0, 0): here, (1, 0): far}, rules)) == {1: 0}
 
 
 def test_an_order_that_no_drone_can_fly_adds_no_cost():
@@ -328,46 +374,56 @@ def problems(draw: st.DrawFn, most: int = 6) -> Problem:
     pairs = {cell: draw(times) for cell in cells if draw(st.integers(0, 2))}
     several = list(range(min(len(orders), drones)))
     holds = {i: i for i in several if (i, i) in pairs and draw(st.integers(0, 3)) == 0}
-    return problem(orders, drones, pairs, holds=holds)
+    rules = draw(st.sampled_from(EVERY_CHOICE))
+    return problem(orders, drones, pairs, rules, holds)
 
 
 # (unserved orders with a held drone, of rank 3, of rank 2, of rank 1, cost): smaller is better.
 Badness = tuple[float, float, float, float, float]
 
 
-def drone_price(of: Problem, order: int) -> float:
+def queue_price(of: Problem, order: int) -> float:
     """An independent implementation of docs/dispatch.md, order by order."""
     orders = sorted(set(of.order.tolist()))
     drones = len(set(of.drone.tolist()))
     if len(orders) <= drones:
-        return RULES.busy_weight
+        return 0.0
     others = 0.0
     for other in orders:
         if other != order:
-            promise_s = RULES.promise_s[of.priority[other]]
-            soonest_s = of.delivery_s[of.order == other].min()
-            rise = 1 / (1 + np.exp(-(soonest_s - of.due_s[other]) / (SPREAD * promise_s)))
+            spread_s = objective.SPREAD * RULES.promise_s[of.priority[other]]
+            rise = 1 / (1 + np.exp(-(soonest_s(of, other) - of.due_s[other]) / spread_s))
             others += weight_of(of, other) * rise
-    return RULES.busy_weight + (len(orders) - drones) / len(orders) * others / max(of.at_work, 1)
+    return (len(orders) - drones) / len(orders) * others / max(of.at_work, 1)
+
+
+def soonest_s(of: Problem, order: int) -> float:
+    return float(of.delivery_s[of.order == order].min())
 
 
 def weight_of(of: Problem, order: int) -> float:
-    waited_s = min(float(of.waited_s[order]), RULES.age_cap_s)
     promise_s = RULES.promise_s[of.priority[order]]
-    return RULES.priority_weight[of.priority[order]] * (1 + waited_s / promise_s)
+    waited_s = min(float(of.waited_s[order]), RULES.age_cap_s)
+    worth = RULES.priority_weight[of.priority[order]]
+    if of.priority[order] != "NORMAL" or is_over_limit(of, float(of.waited_s[order])):
+        return worth * (1 + waited_s / promise_s)
+    choice = NORMAL_ORDERS[of.rules.late_normal]
+    late_worth = choice.late_worth if soonest_s(of, order) > of.due_s[order] else 1
+    return worth * late_worth * (1 + choice.growth * waited_s / promise_s)
 
 
 def is_over_limit(of: Problem, waited_s: float) -> bool:
+    choice = NORMAL_ORDERS[of.rules.late_normal]
     queue_s = 0.0
     for order in set(of.order.tolist()):
         queue_s += of.busy_s[of.order == order].min() / max(of.at_work, 1)
-    promised = LIMIT_PROMISES * RULES.promise_s["NORMAL"]
-    return waited_s >= RULES.age_cap_s or waited_s >= max(promised, LIMIT_QUEUES * queue_s)
+    promised = choice.limit_promises * RULES.promise_s["NORMAL"]
+    return waited_s >= RULES.age_cap_s or waited_s >= max(promised, choice.limit_queues * queue_s)
 
 
 def choices(of: Problem, order: int) -> list[tuple[int | None, Badness]]:
     """All choices for an order, as (drone or None, badness)."""
-    promise_s, price = RULES.promise_s[of.priority[order]], drone_price(of, order)
+    rows = np.flatnonzero(of.order == order)
     level = PRIORITIES.index(of.priority[order])
     if level == 0 and is_over_limit(of, float(of.waited_s[order])):
         level = 1
@@ -376,19 +432,22 @@ def choices(of: Problem, order: int) -> list[tuple[int | None, Badness]]:
         level = 3
 
     def lateness(at_s: float) -> float:
-        spread_s = SPREAD * promise_s
+        spread_s = objective.SPREAD * RULES.promise_s[of.priority[order]]
         return spread_s * float(np.logaddexp(0, (at_s - of.due_s[order]) / spread_s))
 
     def served(row: int) -> float:
         is_other = held not in (NONE_HELD, int(of.drone[row]))
         more_s = MIN_SAVING_S if is_other else 0.0
         late_s = lateness(of.delivery_s[row] + more_s)
-        return weight_of(of, order) * late_s + price * (of.busy_s[row] + more_s)
+        busy_s, price = of.busy_s[row] + more_s, queue_price(of, order)
+        excess_s = busy_s - of.busy_s[rows].min()
+        of_drone = (RULES.busy_weight + objective.TRIP * price) * busy_s
+        return weight_of(of, order) * late_s + of_drone + objective.EXCESS * price * excess_s
 
-    rows = np.flatnonzero(of.order == order)
     left = 0.0
     if len(rows):
-        left = weight_of(of, order) * lateness(of.delivery_s[rows].min() + NEXT_DRONE_S)
+        later_s = soonest_s(of, order) + objective.NEXT_DRONE_S
+        left = weight_of(of, order) * lateness(later_s)
     unserved = (*(float(level == rank) for rank in (3, 2, 1, 0)), left)
     return [
         (None, unserved),
@@ -452,6 +511,7 @@ def test_the_plan_does_not_depend_on_the_order_of_the_rows(of, random):
             [NONE_HELD if of.holds[o] == NONE_HELD else drones.index(of.holds[o]) for o in orders],
             np.int64,
         ),
+        sizes=of.sizes,
     )
     assert names(shuffled, plan(shuffled)) == names(of, plan(of))
     assert plan(shuffled).value == plan(of).value
@@ -504,6 +564,7 @@ def test_plans_of_every_shape_have_a_valid_certificate(orders, drones, able, wai
         rules=RULES,
         at_work=drones,
         holds=np.full(orders, NONE_HELD),
+        sizes=alike(drones),
     )
     check_certificate(of, plan(of))
 

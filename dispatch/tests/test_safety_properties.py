@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatch.planning import lookahead, planner
+from dispatch.planning import lookahead, planner, scarcity
 from fleet.feasibility import judge, reach
 from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.tests.obvious import Box, broken_rules
@@ -100,6 +100,7 @@ def test_no_assigned_pair_breaks_a_rule_of_the_slow_and_obvious_check(seed, rule
             rules=rules,
             at_work=len(drones),
             holds=np.full(len(orders), planner.NONE_HELD),
+            sizes=scarcity.of(table),
         )
     )
     chosen = [

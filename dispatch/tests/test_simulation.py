@@ -9,8 +9,9 @@ import pytest
 from django.core.management import call_command
 
 from dispatch.evaluation import chart
-from dispatch.whatif import simulation
-from dispatch.whatif.simulation import FIRST_COME, PLANNED, Day
+from dispatch.whatif import city, simulation
+from dispatch.whatif.city import Day
+from dispatch.whatif.strategies import FIRST_COME, PLANNED, STRATEGIES
 from fleet.policy import Policy
 
 RULES = Policy().rules()
@@ -18,7 +19,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 SMALL = Day("small", orders=60, drones=4, hubs=2)
 
 
-@pytest.mark.parametrize("strategy", simulation.STRATEGIES, ids=lambda strategy: strategy.name)
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
 def test_a_day_ends_with_every_order_delivered(strategy):
     outcome = simulation.simulate(SMALL, 1, RULES, strategy)
     assert len(outcome.minutes) == 60
@@ -33,10 +34,49 @@ def test_the_same_seed_is_the_same_day():
     assert not np.array_equal(once.minutes, other.minutes)
 
 
+@pytest.mark.parametrize("strategy", [FIRST_COME, PLANNED], ids=lambda strategy: strategy.name)
+def test_a_network_brings_the_orders_sooner(strategy):
+    day = Day("busy", orders=120, drones=4, hubs=4)
+    home, network = (
+        simulation.simulate(replace(day, network=on), 5, RULES, strategy) for on in (False, True)
+    )
+    assert network.minutes.mean() < home.minutes.mean()
+    assert network.drone_km < home.drone_km
+
+
+def fly(hubs, strategy=PLANNED, seed=3):
+    drones, demand = city.city(Day("busy", orders=150, drones=4, hubs=2), seed, RULES)
+    return simulation.fly_day(drones, demand, RULES, strategy, hubs=hubs(drones))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
+def test_with_as_many_pads_as_drones_each_drone_keeps_its_own(strategy):
+    def full(drones):
+        hubs = city.hubs_of(drones, network=True)
+        return replace(hubs, pads=np.full(len(hubs), 2.0))
+
+    home = fly(lambda drones: city.hubs_of(drones, network=False), strategy)
+    np.testing.assert_array_equal(fly(full, strategy).minutes, home.minutes)
+
+
+def test_fewer_chargers_make_orders_wait_longer():
+    def with_chargers(chargers):
+        def hubs(drones):
+            hubs = city.hubs_of(drones, network=False)
+            return replace(hubs, chargers=np.full(len(hubs), float(chargers)))
+
+        return fly(hubs)
+
+    one, two, any_number = with_chargers(1), with_chargers(2), with_chargers(np.inf)
+    assert one.minutes.mean() > two.minutes.mean()
+    # Two drones stand at each hub: a third charger would be idle.
+    np.testing.assert_allclose(two.minutes, any_number.minutes)
+
+
 def test_a_drone_flies_one_order_at_a_time():
     """With one drone the orders are delivered one after the other."""
     day = Day("one", orders=12, drones=1, hubs=1)
-    _, demand = simulation.city(day, 3, RULES)
+    _, demand = city.city(day, 3, RULES)
     outcome = simulation.simulate(day, 3, RULES, FIRST_COME)
     at_door_s = np.sort(demand.placed_s + 60 * outcome.minutes)
     assert (np.diff(at_door_s) > 200).all()
@@ -50,16 +90,16 @@ def test_medical_orders_wait_less_when_planned():
 
 
 def test_the_command_compares_the_strategies(db, monkeypatch):
-    monkeypatch.setattr(simulation, "DAYS", (SMALL,))
+    monkeypatch.setattr(city, "DAYS", (SMALL,))
     out = StringIO()
     call_command("simulate_day", seeds=[1], days=["small"], stdout=out)
     text = out.getvalue()
     assert "small: 60 orders, 4 drones, 1 seeds" in text
-    assert all(strategy.name in text for strategy in simulation.STRATEGIES)
+    assert all(strategy.name in text for strategy in STRATEGIES)
 
 
 def test_the_command_draws_a_chart(db, monkeypatch, tmp_path):
-    monkeypatch.setattr(simulation, "DAYS", (SMALL, replace(SMALL, name="other")))
+    monkeypatch.setattr(city, "DAYS", (SMALL, replace(SMALL, name="other")))
     picture = tmp_path / "days.svg"
     call_command("simulate_day", plot=picture, stdout=StringIO())
     drawn = ElementTree.parse(picture).getroot()

@@ -10,8 +10,9 @@ from django.utils import timezone
 from dispatch.models import WhatIf
 from dispatch.tests.whatif_day import NOON_S, asked, delivered, placed, rush, yesterday
 from dispatch.whatif import presentation, questions, simulation, worker
+from dispatch.whatif.city import Day, Demand, city, hubs_of
 from dispatch.whatif.day_figures import ALL, figures
-from dispatch.whatif.simulation import PLANNED, Demand
+from dispatch.whatif.strategies import PLANNED
 from fleet import policy, registry
 from fleet.models import Drone, Hub, Policy
 from fleet.tests.factories import (
@@ -297,23 +298,32 @@ def test_a_share_below_all_is_never_shown_as_100_percent():
 
 
 def test_a_simulation_ends_at_until_s():
-    drones, demand = simulation.city(simulation.Day("one", orders=30, drones=1), 3, RULES)
-    outcome = simulation.fly_day(drones, demand, RULES, PLANNED, until_s=6 * 3600)
+    drones, demand = city(Day("one", orders=30, drones=1), 3, RULES)
+    outcome = simulation.fly_day(
+        drones, demand, RULES, PLANNED, hubs=hubs_of(drones, network=False), until_s=6 * 3600
+    )
     in_time = np.isfinite(outcome.minutes)
     assert 0 < in_time.sum() < 30
     assert not outcome.kept[~in_time].any()
 
 
 def test_progress_grows_to_one():
-    drones, demand = simulation.city(simulation.Day("one", orders=30, drones=2), 3, RULES)
+    drones, demand = city(Day("one", orders=30, drones=2), 3, RULES)
     shares: list[float] = []
-    simulation.fly_day(drones, demand, RULES, PLANNED, on_progress=shares.append)
+    simulation.fly_day(
+        drones,
+        demand,
+        RULES,
+        PLANNED,
+        hubs=hubs_of(drones, network=False),
+        on_progress=shares.append,
+    )
     assert shares == sorted(shares)
     assert (shares[0] < 0.1, shares[-1]) == (True, 1.0)
 
 
 def test_an_orders_own_promise_overrides_the_policys():
-    _, demand = simulation.city(simulation.Day("one", orders=3, drones=1), 3, RULES)
+    _, demand = city(Day("one", orders=3, drones=1), 3, RULES)
     own = Demand(
         demand.trips,
         ["NORMAL", "URGENT", "MEDICAL"],

@@ -65,7 +65,7 @@ def _with(what_if: WhatIf) -> str:
     if len(what_if.changes) == 1:
         ((name, (before, after)),) = what_if.changes.items()
         label = LABELS.get(name, name)
-        parts.append(f"“{label}” at {in_words(after)} instead of {in_words(before)}")
+        parts.append(f"“{label}” at {in_words(name, after)} instead of {in_words(name, before)}")
     elif what_if.changes:
         parts.append(f"{len(what_if.changes)} changed rules")
     return " and ".join(parts)

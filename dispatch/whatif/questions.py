@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from dispatch.models import WhatIf
 from dispatch.whatif import day_figures, simulation
-from dispatch.whatif.simulation import Demand
+from dispatch.whatif.city import Demand, hubs_of
+from dispatch.whatif.strategies import PLANNED
 from fleet import registry
 from fleet.airspace import rulebook
 from fleet.airspace.rulebook import Rulebook
@@ -35,6 +36,7 @@ RULES = (
     "look_ahead_s",
     "busy_weight",
     "age_cap_s",
+    "late_normal",
     "promise_medical_min",
     "promise_urgent_min",
     "promise_normal_min",
@@ -206,7 +208,8 @@ def results(what_if: WhatIf, on_progress: Callable[[float], None]) -> dict[str, 
             side.drones,
             demand,
             side.rules,
-            simulation.PLANNED,
+            PLANNED,
+            hubs=hubs_of(side.drones, network=False),
             zones=book.zone_shapes,
             at=start,
             until_s=MAX_DURATION.total_seconds(),

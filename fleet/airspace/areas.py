@@ -33,6 +33,11 @@ def validate_time_zone(value: str) -> None:
         )
 
 
+def intents_name_a_hub() -> bool:
+    """Whether the mission intent says where the drone lands. Version 1 has no member for that."""
+    return bool(settings.GCS_INTENT_VERSION >= 2)
+
+
 class ServiceArea(models.Model):
     """A region in which we deliver. Its orders are planned with the drones of its own hubs only."""
 
@@ -65,6 +70,11 @@ class ServiceArea(models.Model):
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
+
+    @property
+    def uses_network(self) -> bool:
+        """Whether any of its hubs may receive a drone: ground control must be told which one."""
+        return self.network and intents_name_a_hub()
 
 
 class NoFlyZoneQuerySet(models.QuerySet["NoFlyZone"]):

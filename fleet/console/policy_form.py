@@ -43,6 +43,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "weight_normal": "Weight of lateness, normal",
         "busy_weight": "Weight of drone time",
         "age_cap_s": "Waiting counts up to (s)",
+        "late_normal": "Normal orders that are late already",
         "look_ahead_s": "Wait for a better drone up to (s)",
     },
     "Orders": {
@@ -77,11 +78,19 @@ EXPLANATIONS = {
     "promise. The first message asks for the spot. 0: no wait.",
     "busy_weight": "Cost of a second of drone time against a second of lateness of weight 1: "
     "higher prefers short flights, lower prefers early deliveries.",
+    "late_normal": "While orders queue. Kept promises first: an order that can still keep its "
+    "promise goes before one that cannot, so that the fewest are late, and a few are very late. "
+    "No order waits for ever: late orders go first, so that none is very late, and more are late. "
+    "Balanced: between the two. In each of them an order is planned like an urgent one by the time "
+    "of “Waiting counts up to”.",
     "auto_submit": "Off: each mission waits until staff submit it in the console.",
 }
 LABELS = {name: label for fields in GROUPS.values() for name, label in fields.items()}
 # Not in the form: pausing is a separate action with a reason.
 ALL_LABELS = {**LABELS, "dispatch_paused": "Dispatch paused"}
+CHOICES: dict[str, dict[Any, Any]] = {
+    field.name: dict(field.flatchoices) for field in Policy._meta.concrete_fields
+}
 FIELDSETS = [(title, {"fields": list(fields)}) for title, fields in GROUPS.items()]
 FIELDSETS[0][1]["fields"].append("seen_version")
 
@@ -89,15 +98,17 @@ FIELDSETS[0][1]["fields"].append("seen_version")
 def changes_in_words(changes: dict[str, list[Any]]) -> list[str]:
     """Each rule by its label: “Detour factor: 1.15 → 1.2”. changes: name to [before, after]."""
     return [
-        f"{ALL_LABELS.get(name, name)}: {in_words(before)} → {in_words(after)}"
+        f"{ALL_LABELS.get(name, name)}: {in_words(name, before)} → {in_words(name, after)}"
         for name, (before, after) in changes.items()
     ]
 
 
-def in_words(value: Any) -> str:
+def in_words(name: str, value: Any) -> str:
+    """A value of this rule, which the policy may no longer have."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    choices = CHOICES.get(name, {})
+    return f"{value:g}" if isinstance(value, float) else str(choices.get(value, value))
 
 
 class PolicyForm(forms.ModelForm):

@@ -22,6 +22,7 @@ _STATE = {
     "carrying",
     "busy",
     "hub_full",
+    "pads_taken",
 }
 
 
@@ -68,6 +69,7 @@ def ready_at_home(drones: DroneTable) -> DroneTable:
         carrying=zeros > 0,
         busy=zeros > 0,
         hub_full=zeros > 0,
+        pads_taken=zeros > 0,
     )
 
 

@@ -41,31 +41,48 @@ class Legs(NamedTuple):
 
 def legs_of(drones: DroneTable, trips: TripTable, d: Ints, t: Ints) -> tuple[Legs, Legs, Legs]:
     """The three legs of every pair: to the pickup, to the door, and to where the drone lands."""
-    each = slice(None)
     pickup, door = (trips.pickup_lat, trips.pickup_lng), (trips.dropoff_lat, trips.dropoff_lng)
-    to_pickup = Legs(drones.lat[d], drones.lng[d], pickup[0][t], pickup[1][t], each)
+    to_pickup = Legs(drones.lat[d], drones.lng[d], pickup[0][t], pickup[1][t], slice(None))
     to_door = Legs(*pickup, *door, t)
+    landing = Legs(*door, trips.landing_lat, trips.landing_lng, t)
     lands = np.isfinite(trips.landing_lat)
+    if lands.all() and len(trips) and not drones.pads_taken.any():
+        return to_pickup, to_door, landing
+    home = _home_legs(drones, trips, d, t)
     if lands.any():
-        return to_pickup, to_door, _landing_legs(drones, trips, d, t, lands)
-    hubs, hub = np.unique([drones.home_lat, drones.home_lng], axis=1, return_inverse=True)
-    count = hubs.shape[1]
-    if count * len(trips) > len(d):
-        home = Legs(door[0][t], door[1][t], drones.home_lat[d], drones.home_lng[d], each)
-    else:
-        door_lat, door_lng = np.tile(door, count)
-        hub_lat, hub_lng = np.repeat(hubs, len(trips), axis=1)
-        home = Legs(door_lat, door_lng, hub_lat, hub_lng, hub[d] * len(trips) + t)
+        home = _either(landing, home, _flies_home(drones, lands, d, t, landing, home))
     return to_pickup, to_door, home
 
 
-def _landing_legs(drones: DroneTable, trips: TripTable, d: Ints, t: Ints, lands: Bools) -> Legs:
-    """From the door to the trip's hub, or home for a trip without one."""
-    if lands.all():
-        return Legs(trips.dropoff_lat, trips.dropoff_lng, trips.landing_lat, trips.landing_lng, t)
-    lat = np.where(lands[t], trips.landing_lat[t], drones.home_lat[d])
-    lng = np.where(lands[t], trips.landing_lng[t], drones.home_lng[d])
-    return Legs(trips.dropoff_lat[t], trips.dropoff_lng[t], lat, lng, slice(None))
+def _home_legs(drones: DroneTable, trips: TripTable, d: Ints, t: Ints) -> Legs:
+    door = trips.dropoff_lat, trips.dropoff_lng
+    hubs, hub = np.unique([drones.home_lat, drones.home_lng], axis=1, return_inverse=True)
+    count = hubs.shape[1]
+    if count * len(trips) > len(d):
+        return Legs(door[0][t], door[1][t], drones.home_lat[d], drones.home_lng[d], slice(None))
+    door_lat, door_lng = np.tile(door, count)
+    hub_lat, hub_lng = np.repeat(hubs, len(trips), axis=1)
+    return Legs(door_lat, door_lng, hub_lat, hub_lng, hub[d] * len(trips) + t)
+
+
+def _flies_home(
+    drones: DroneTable, lands: Bools, d: Ints, t: Ints, landing: Legs, home: Legs
+) -> Bools:
+    """Pairs of a trip without a hub, and of a drone with a pad at home, if that is nearer."""
+    nearer = drones.pads_taken[d] & (home.length_m() < landing.length_m())
+    homeward: Bools = ~lands[t] | nearer
+    return homeward
+
+
+def _either(landing: Legs, home: Legs, homeward: Bools) -> Legs:
+    if isinstance(home.of, slice):
+        ends = (
+            np.where(homeward, at_home, at_hub[landing.of])
+            for at_home, at_hub in zip(home[:4], landing[:4], strict=True)
+        )
+        return Legs._make([*ends, home.of])
+    ends = (np.concatenate(both) for both in zip(landing[:4], home[:4], strict=True))
+    return Legs._make([*ends, np.where(homeward, len(landing.lat1) + home.of, landing.of)])
 
 
 def zones_in_the_way(

@@ -27,6 +27,14 @@ class LostLinkBehavior(TextChoices):
     LAND = "LAND", "Land"
 
 
+class LateNormal(TextChoices):
+    """What a NORMAL order that can no longer keep its promise is worth against the others."""
+
+    KEPT_FIRST = "KEPT_FIRST", "Kept promises first"
+    BALANCED = "BALANCED", "Balanced"
+    NO_ENDLESS_WAIT = "NO_ENDLESS_WAIT", "No order waits for ever"
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """The policy as input of pure functions. Names carry the units."""
@@ -56,6 +64,7 @@ class Rules:
     decision_days: int
     busy_weight: float
     age_cap_s: float
+    late_normal: str
     look_ahead_s: float
     full_charge_s: float
     max_attempts: int

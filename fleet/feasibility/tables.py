@@ -89,8 +89,9 @@ class DroneTable(Table):
     armed: 1, 0 or NaN. home_lat, home_lng, area: the hub and the index of its area.
     payload_types: bit mask. The columns after it are the kind's physics, powers at empty mass, NaN
     for an unregistered drone. held: on hold. carrying: a parcel is aboard. hub_full: its hub
-    launches no more drones now. These three default to False. max_longest_cm to max_shortest_cm:
-    the sides of the largest parcel; infinite, the default, if the kind does not limit them.
+    launches no more drones now. pads_taken: its hub has a pad for it alone. These four default to
+    False. max_longest_cm to max_shortest_cm: the sides of the largest parcel; infinite, the
+    default, if the kind does not limit them.
     """
 
     drone_id: Texts
@@ -119,6 +120,7 @@ class DroneTable(Table):
     held: Bools = np.False_  # type: ignore[assignment]  # becomes a column
     carrying: Bools = np.False_  # type: ignore[assignment]
     hub_full: Bools = np.False_  # type: ignore[assignment]
+    pads_taken: Bools = np.False_  # type: ignore[assignment]
     max_longest_cm: Floats = np.inf  # type: ignore[assignment]
     max_middle_cm: Floats = np.inf  # type: ignore[assignment]
     max_shortest_cm: Floats = np.inf  # type: ignore[assignment]
@@ -133,7 +135,8 @@ class DroneTable(Table):
 class TripTable(Table):
     """Pickup, drop point and payload of trips. payload_type: one bit. area: index of its area.
     longest_cm, middle_cm, shortest_cm: the sides of the parcel, 0 (the default) if not known.
-    landing_lat, landing_lng: the hub that receives the drone; NaN, the default: its home.
+    landing_lat, landing_lng: the hub that receives the drone; NaN, the default: its home. A drone
+    with `pads_taken` may land at its home as well.
 
     Raises ValueError if a coordinate, a weight or a type is missing.
     """

@@ -98,8 +98,8 @@ class World:
                 f"{drone_id} is flying ({aircraft.phase}, mission {aircraft.intent_id}).",
             )
         drone, here = aircraft.drone, (aircraft.lat, aircraft.lng)
-        back = intent.get("return_to", {"lat": drone.home_lat, "lng": drone.home_lng})
-        pad = (back["lat"], back["lng"])
+        back = intent.get("return_to")
+        pad = (back["lat"], back["lng"]) if back else aircraft.pad
         legs = mission_legs(here, pad, intent, self.handling)
         payload_kg = intent["metadata"]["payload_weight_kg"]
         self._check_limits(aircraft, intent, energy_wh(drone, legs, payload_kg))

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from dispatch.evaluation import chart, comparison
-from dispatch.whatif import simulation
+from dispatch.whatif import city
 from fleet import policy
 
 
@@ -17,16 +17,18 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-        parser.add_argument("--days", nargs="+", default=[day.name for day in simulation.DAYS])
+        parser.add_argument("--days", nargs="+", default=[day.name for day in city.DAYS])
         parser.add_argument("--drones", type=int, help="The number of drones; 40 by default.")
+        parser.add_argument("--network", action="store_true", help="Drones land at the best hub.")
         parser.add_argument("--plot", type=Path, help="Also write a chart (SVG) to this file.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         rules, compared = policy.current(), []
-        for day in simulation.DAYS:
+        for day in city.DAYS:
             if day.name in options["days"]:
-                if options["drones"]:
-                    day = replace(day, drones=options["drones"])
+                day = replace(
+                    day, drones=options["drones"] or day.drones, network=options["network"]
+                )
                 runs = comparison.run(day, options["seeds"], rules)
                 self.stdout.write(comparison.table(day, runs))
                 compared.append((day, runs))
