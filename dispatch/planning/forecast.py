@@ -33,7 +33,7 @@ STEPS = 48
 @dataclass(frozen=True, slots=True, eq=False)
 class Waiting:
     """Orders in line (n,), and their trips with a free and charged drone of each group (n, G):
-    whether it is able, seconds to the door and until it is home, and energy. rank: of `planner`.
+    whether it is able, seconds to the door and until it is home, and energy. rank: of `objective`.
     """
 
     order_id: list[str]
