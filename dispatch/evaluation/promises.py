@@ -13,6 +13,7 @@ from dispatch.planning import forecast
 from dispatch.planning.forecast import Fleet, Waiting
 from dispatch.whatif import city, simulation
 from dispatch.whatif.city import AT, NOWHERE, Day, Demand
+from dispatch.whatif.day_figures import ALL
 from dispatch.whatif.simulation import Placed
 from dispatch.whatif.strategies import PLANNED
 from fleet.feasibility import best_case, judge, landing
@@ -44,6 +45,21 @@ class Quoted:
     def inside(self) -> np.ndarray:
         inside: np.ndarray = (self.low_s <= self.real_s) & (self.real_s <= self.high_s)
         return inside
+
+    def width_s(self) -> Floats:
+        return self.high_s - self.low_s
+
+
+def table(day: Day, quoted: Quoted) -> str:
+    """Text: the share of orders inside their range, and its median width, by priority."""
+    priority, inside, width_s = np.array(quoted.priority), quoted.inside(), quoted.width_s()
+    rows = [f"{day.name}: {len(inside)} quotes; inside the range, median width"]
+    for name in (ALL, *city.PRIORITIES):
+        own = np.ones(len(inside), bool) if name == ALL else priority == name
+        rows.append(
+            f"  {name:8}{100 * inside[own].mean():6.1f} %{np.median(width_s[own]) / 60:8.1f} min"
+        )
+    return "\n".join(rows)
 
 
 def quoted_days(day: Day, seeds: Iterable[int], rules: Rules, ranges: Ranges) -> Quoted:

@@ -1,4 +1,4 @@
-"""The ranges that a case starts with. `manage.py fit_promises` prints this table."""
+"""The ranges that a case starts with. `manage.py fit_promises` prints this file."""
 
 STARTING: dict[str, tuple[float, float]] = {
     "NORMAL/0/0": (0.962, 1.148),
