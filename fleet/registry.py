@@ -6,13 +6,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import numpy as np
 import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from fleet.feasibility.landing import HubTable
 from fleet.feasibility.tables import DroneTable, largest_sides, payload_bits
 from fleet.live.picture import Picture
-from fleet.models import Drone, DroneHold, DroneKind
+from fleet.models import Drone, DroneHold, DroneKind, Hub
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
 
@@ -63,7 +65,7 @@ def drone_table(
     hubs that launch no more drones now.
     """
     areas = {area.pk: index for index, area in enumerate(book.areas)}
-    return table_of(drones, areas, picture, engaged, now, full_hubs)
+    return table_of(drones, areas, picture, engaged, now, full_hubs, book.networks)
 
 
 def table_of(
@@ -73,13 +75,17 @@ def table_of(
     engaged: Engaged = FREE,
     now: datetime | None = None,
     full_hubs: Collection[int] = (),
+    networks: Collection[UUID] = (),
 ) -> DroneTable:
-    """The same with the index of each area. `now` is needed only with a picture."""
+    """The same with the index of each area. `now` is needed only with a picture. networks: the
+    areas whose drones may stay at the hub where they stand.
+    """
     kinds: dict[int, dict[str, Any]] = {}
 
     def row(drone: Drone) -> dict[str, Any]:
         if drone.kind_id not in kinds:
             kinds[drone.kind_id] = _physics(drone.kind)
+        home = drone.hub if drone.hub.service_area_id in networks else drone.home
         return {
             "drone_id": drone.drone_id,
             "registered": True,
@@ -88,8 +94,8 @@ def table_of(
             "busy": drone.drone_id in engaged.busy,
             "held": drone.drone_id in engaged.held,
             "carrying": drone.drone_id in engaged.carrying,
-            "home_lat": drone.hub.lat,
-            "home_lng": drone.hub.lng,
+            "home_lat": home.lat,
+            "home_lng": home.lng,
             "area": areas.get(drone.hub.service_area_id, NO_AREA),
             **kinds[drone.kind_id],
             **_live(drone.drone_id, picture, now),
@@ -103,6 +109,25 @@ def _physics(kind: DroneKind) -> dict[str, Any]:
     figures = {name: getattr(kind, name) for name in PHYSICS}
     figures |= largest_sides(kind.max_size_cm)
     return figures | {"payload_types": payload_bits(kind.payload_types)}
+
+
+def hub_table(
+    hubs: Iterable[Hub], areas: Mapping[UUID, int], networks: Collection[UUID]
+) -> HubTable:
+    """Hubs in the same order, with all pads free."""
+    return HubTable.from_rows(
+        {
+            "key": hub.pk,
+            "name": hub.name,
+            "lat": hub.lat,
+            "lng": hub.lng,
+            "area": areas.get(hub.service_area_id, NO_AREA),
+            "network": hub.service_area_id in networks,
+            "pads": hub.pads or np.inf,
+            "chargers": hub.chargers or np.inf,
+        }
+        for hub in hubs
+    )
 
 
 _NO_TELEMETRY = {

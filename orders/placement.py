@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from fleet.airspace import rulebook
 from fleet.airspace.rulebook import Rulebook
-from fleet.feasibility import best_case, judge
+from fleet.feasibility import best_case, judge, landing
 from fleet.feasibility.geometry import distance_m
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.rules import Rules
@@ -352,6 +352,7 @@ def _judge(
     at: datetime,
     wind_mps: float | None = None,
 ) -> Verdicts:
+    trips = landing.toward(trips, book.hub_table, book.rules, book.zone_shapes, at)
     pairs = judge.every_pair(len(drones), len(trips))
     return judge.judge(drones, trips, *pairs, book.rules, book.zone_shapes, at, wind_mps)
 

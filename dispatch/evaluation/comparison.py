@@ -13,10 +13,13 @@ from fleet.feasibility.rules import Rules
 
 # The outcomes of each strategy, by its name. The first strategy is the base of the ratios.
 Runs = dict[str, list[Outcome]]
-# Minutes to the door: "all p50" to "MEDICAL p95", "longest". Percent: "kept". Kilometres: "km".
+# Minutes to the door: "all p50", "all p95", "all mean" to "MEDICAL mean", "longest". Percent: "all
+# kept" to "MEDICAL kept". Kilometres: "km".
 Figures = dict[str, float]
 
 GROUPS = (ALL, *PRIORITIES)
+# The figures of each group, and their names in `day_figures.Figures`.
+COLUMNS = {"p50": "median_min", "p95": "p95_min", "mean": "mean_min", "kept": "kept_pct"}
 
 
 def run(
@@ -38,16 +41,23 @@ def figures(outcomes: list[Outcome]) -> Figures:
     priority = np.concatenate([outcome.priority for outcome in outcomes])
     groups = day_figures.by_priority(minutes, kept, priority.tolist())
     found: Figures = {}
-    for name, of_group in groups.items():
-        found[f"{name} p50"], found[f"{name} p95"] = of_group["median_min"], of_group["p95_min"]
-    found["kept"] = groups[ALL]["kept_pct"]
+    for group, of_group in groups.items():
+        for name, key in COLUMNS.items():
+            found[f"{group} {name}"] = of_group[key]
     found["km"] = float(np.mean([outcome.drone_km for outcome in outcomes]))
     found["longest"] = groups[ALL]["longest_min"]
     return found
 
 
 def ratios(of: Figures, base: Figures) -> Figures:
-    return {name: of[name] / base[name] for name in of}
+    """Infinite for a figure that is 0 in the base only, 1 if it is 0 in both."""
+    return {name: _ratio(of[name], base[name]) for name in of}
+
+
+def _ratio(one: float, base: float) -> float:
+    if base:
+        return one / base
+    return np.inf if one else 1.0
 
 
 def worse(ratio: Figures, by: float) -> Figures:
@@ -55,18 +65,29 @@ def worse(ratio: Figures, by: float) -> Figures:
     return {
         name: value
         for name, value in ratio.items()
-        if (1 / value if name == "kept" else value) > 1 + by
+        if (value < 1 / (1 + by) if name.endswith("kept") else value > 1 + by)
     }
 
 
+def worse_on_a_day(of: list[Outcome], base: list[Outcome], by: float) -> list[Figures]:
+    """For each day, the ratios that are worse than 1 by more than this."""
+    return [
+        worse(ratios(figures([one]), figures([other])), by)
+        for one, other in zip(of, base, strict=True)
+    ]
+
+
 def table(day: Day, runs: Runs) -> str:
-    """Text: minutes to the door (median / 95 %), kept promises (%), km, longest; and ratios."""
+    """Text: minutes to the door (median, 95 %, mean) and kept promises of each group, km and
+    longest; and ratios.
+    """
     seeds = len(next(iter(runs.values())))
-    heads = "".join(f"{f'{group}, min':>16}" for group in GROUPS)
+    heads = "".join(f"{group:>29}" for group in GROUPS)
     title = f"{day.name}: {day.orders} orders, {day.drones} drones, {seeds} seeds"
+    network = ", landing at the best hub" if day.network else ""
     rows = [
-        f"{title}; minutes to the door, median / 95 %",
-        f"{'':24}{heads}{'kept, %':>9}{'km':>9}{'longest, min':>14}",
+        f"{title}{network}; minutes to the door (median / 95 % / mean) / promises kept in %",
+        f"{'':26}{heads}{'km':>9}{'longest':>9}",
     ]
     base: Figures = {}
     for name, outcomes in runs.items():
@@ -79,6 +100,8 @@ def table(day: Day, runs: Runs) -> str:
 def _row(name: str, of: Figures, digits: tuple[int, int]) -> str:
     """digits: decimals of small and of large values."""
     few, fewer = digits
-    pairs = [f"{of[f'{group} p50']:.{few}f} / {of[f'{group} p95']:.{few}f}" for group in GROUPS]
-    cells = "".join(f"{pair:>16}" for pair in pairs)
-    return f"{name:24}{cells}{of['kept']:9.{few}f}{of['km']:9.{fewer}f}{of['longest']:14.{fewer}f}"
+    cells = ""
+    for group in GROUPS:
+        minutes = " / ".join(f"{of[f'{group} {column}']:.{few}f}" for column in COLUMNS)
+        cells += f"{minutes:>29}"
+    return f"{name:26}{cells}{of['km']:9.{fewer}f}{of['longest']:9.{fewer}f}"

@@ -117,6 +117,7 @@ class _Quotes:
             np.flatnonzero(self.verdicts.able), flights(self.verdicts), strict=True
         ):
             self.flights[self.verdicts.t[pair]].append(flight)
+        self.promise_s = demand.promise_s(rules)
         self.case = [""] * len(demand.priority)
         self.waited_s, self.expected_s, self.low_s, self.high_s = np.zeros(
             (4, len(demand.priority))
@@ -144,10 +145,12 @@ class _Quotes:
 
     def _waiting(self, placed: Placed) -> Waiting:
         orders = placed.waiting
+        waited_s = placed.now_s - self.demand.placed_s[orders]
         return forecast.in_line(
             [f"{order:06}" for order in orders],
             [self.demand.priority[order] for order in orders],
-            placed.now_s - self.demand.placed_s[orders],
+            waited_s,
+            self.promise_s[orders] - waited_s,
             self.verdicts,
             orders,
             len(placed.drones),

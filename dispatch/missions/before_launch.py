@@ -99,14 +99,18 @@ def reassign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str =
             "same_drone", f"{drone_id} has this order already.", current_status=order.status
         )
     recalls.withdraw_mission(order.pk, by=by, reason=f"Reassigned to {drone_id}.")
-    return lifecycle.reassign(
-        order.pk,
-        drone_id,
-        by=by,
-        why=manual_assignment.in_words(chosen, override_reason),
-        override_reason=override_reason,
-        promised_at=manual_assignment.promise(chosen),
-    )
+    with transaction.atomic():
+        chosen = manual_assignment.with_its_pad(order, chosen)
+        changed = lifecycle.reassign(
+            order.pk,
+            drone_id,
+            by=by,
+            why=manual_assignment.in_words(chosen, override_reason),
+            override_reason=override_reason,
+            promised_at=manual_assignment.promise(chosen),
+        )
+        manual_assignment.write_landing(changed, chosen)
+    return changed
 
 
 def _withdraw_then(

@@ -7,10 +7,12 @@ from datetime import datetime
 import numpy as np
 from django.utils import timezone
 
-from dispatch.planning import engagements, hub_launches
+from dispatch.planning import engagements, hub_launches, landings
+from dispatch.planning.landings import Landing
 from fleet import registry
 from fleet.airspace import rulebook
-from fleet.feasibility import judge
+from fleet.feasibility import judge, landing
+from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.reasons import Reason
 from fleet.live import picture, quality
 from fleet.models import Drone
@@ -20,13 +22,16 @@ from orders.models import DeliveryJob, Order
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One drone for one order. The figures are None if its position is not known."""
+    """One drone for one order. The figures are None if its position is not known. landing: the hub
+    that receives it, None without a network.
+    """
 
     drone_id: str
     reasons: list[Reason]
     eta_seconds: int | None
     energy_needed_pct: float | None
     battery_pct: float | None
+    landing: Landing | None = None
 
     @property
     def feasible(self) -> bool:
@@ -63,36 +68,53 @@ def still_able(job: DeliveryJob) -> list[Reason]:
 def judged(
     order: Order, drones: Sequence[Drone], now: datetime, own_job: DeliveryJob | None = None
 ) -> list[Candidate]:
-    """A candidate for each of `drones`, in their order. `own_job` does not make its drone busy."""
+    """A candidate for each of `drones`, in their order. `own_job` does not make its drone busy, and
+    the hub of its mission receives it.
+    """
     if not drones:
         return []
     book = rulebook.load(now)
     engaged, fleet = engagements.current(without=own_job), picture.read()
-    table = registry.drone_table(
-        drones, fleet, engaged, book, now, hub_launches.full(hub_launches.free_launches())
-    )
+    full = hub_launches.full(hub_launches.free_launches())
+    table = registry.drone_table(drones, fleet, engaged, book, now, full)
     trips = placement.trip_table([order], book)
-    pairs = np.arange(len(drones))
+    here = landings.pads(book, {} if own_job else landings.everyone(book), fleet, now)
+    stands = here.stands(drones)
+    if own_job is None:
+        table = landings.with_own_pads(table, here.hubs, stands)
+        trips = landing.toward(trips, here.hubs.receiving(), book.rules, book.zone_shapes, now)
+    else:
+        table = landings.at_their_hubs(table, here.hubs, stands)
+    pairs, only = np.arange(len(drones)), np.zeros(len(drones), np.int64)
     verdicts = judge.judge(
-        table,
-        trips,
-        pairs,
-        np.zeros_like(pairs),
-        book.rules,
-        book.zone_shapes,
-        now,
-        book.wind_mps,
+        table, trips, pairs, only, book.rules, book.zone_shapes, now, book.wind_mps
     )
-    return [
-        Candidate(
-            drone_id=drone.drone_id,
-            reasons=quality.with_telemetry_errors(verdicts.explain(i), fleet, drone.drone_id),
-            eta_seconds=_whole(verdicts.delivery_s[i]),
-            energy_needed_pct=_rounded(verdicts.energy_pct[i]),
-            battery_pct=_rounded(table.battery_pct[i]),
+    hubs: dict[int, Landing] = {}
+    refused: dict[int, str] = {}
+    if own_job is None:
+        hubs, refused = landings.choose(
+            table, trips, pairs, only, drones, here, book, now, together=False
         )
-        for i, drone in enumerate(drones)
-    ]
+    found = []
+    for i, drone in enumerate(drones):
+        reasons = quality.with_telemetry_errors(verdicts.explain(i), fleet, drone.drone_id)
+        if i in refused and all(reason.overridable for reason in reasons):
+            reasons = [Reason("no_free_pad", refused[i]), *reasons]
+        found.append(_candidate(drone, reasons, verdicts, i, hubs.get(i)))
+    return found
+
+
+def _candidate(
+    drone: Drone, reasons: list[Reason], verdicts: Verdicts, i: int, hub: Landing | None
+) -> Candidate:
+    return Candidate(
+        drone_id=drone.drone_id,
+        reasons=reasons,
+        eta_seconds=_whole(verdicts.delivery_s[i]),
+        energy_needed_pct=_rounded(hub.energy_pct if hub else verdicts.energy_pct[i]),
+        battery_pct=_rounded(verdicts.drones.battery_pct[i]),
+        landing=hub,
+    )
 
 
 def _whole(seconds: float) -> int | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dispatch.models import DispatchDecision, DispatchRun
 from dispatch.planning import explanations
+from dispatch.planning.landings import Landing
 from dispatch.planning.plans import PlanResult
 from orders.lifecycle import Assignment
 
@@ -20,20 +21,21 @@ Outcome = DispatchDecision.Outcome
 class Allocation:
     """pair: the planned pair of each order (by index) that has one. assigned: ids of the orders
     that got their drone (in a dry run: would get). blocked: why an order (by index) did not get
-    its planned drone.
+    its planned drone. landing: the hub of each pair that starts now in a network.
     """
 
     pair: Mapping[int, int]
     assigned: Set[UUID]
     blocked: Mapping[int, str]
+    landing: Mapping[int, Landing]
 
 
-def assignment(result: PlanResult, order: int, pair: int) -> Assignment:
+def assignment(result: PlanResult, order: int, pair: int, landing: Landing | None) -> Assignment:
     drone_id = result.drone_of(pair).pk
     return Assignment(
         order_id=result.orders[order].pk,
         drone_id=drone_id,
-        why=f"{drone_id} {_why_chosen(result, pair)}",
+        why=f"{drone_id} {_why_chosen(result, pair, landing)}",
         promised_at=result.now + timedelta(seconds=float(result.options.delivery_s[pair])),
         instead_of=result.orders[order].current_job_id,
     )
@@ -81,14 +83,15 @@ def _decision(
             decision.why = _served_better(decision.runners_up[0])
         return decision
     decision.drone_id = result.drone_of(pair).pk
-    decision.figures = _figures(result, pair)
+    landing = allocation.landing.get(pair)
+    decision.figures = _figures(result, pair) | _at_the_hub(landing)
     if not result.starts_now(pair):
         decision.outcome = Outcome.WAITING
         decision.able_at = result.now + timedelta(seconds=float(result.options.wait_s[pair]))
         decision.why = _why_waiting(result, pair, soonest_now_s)
     elif order.pk in allocation.assigned:
         decision.outcome = Outcome.ASSIGNED
-        decision.why = f"{decision.drone_id} {_why_chosen(result, pair)}"
+        decision.why = f"{decision.drone_id} {_why_chosen(result, pair, landing)}"
     else:
         decision.outcome = Outcome.OVERTAKEN
         decision.why = allocation.blocked.get(
@@ -100,13 +103,14 @@ def _decision(
 # --- sentences -----------------------------------------------------------------------------------
 
 
-def _why_chosen(result: PlanResult, pair: int) -> str:
+def _why_chosen(result: PlanResult, pair: int, landing: Landing | None) -> str:
     options = result.options
-    return (
+    energy_pct = landing.energy_pct if landing else options.energy_pct[pair]
+    text = (
         f"takes {options.delivery_s[pair] / 60:.0f} min to the door and "
-        f"{options.energy_pct[pair]:.0f} % of its battery, of "
-        f"{options.battery_pct[pair]:.0f} % that it has."
+        f"{energy_pct:.0f} % of its battery, of {options.battery_pct[pair]:.0f} % that it has"
     )
+    return f"{text}. It {landing}." if landing else f"{text}."
 
 
 def _why_waiting(result: PlanResult, pair: int, soonest_now_s: float) -> str:
@@ -150,6 +154,19 @@ def _figures(result: PlanResult, pair: int) -> dict[str, Any]:
         "energy_pct": round(float(options.energy_pct[pair]), 1),
         "distance_m": round(float(options.distance_m[pair])),
         "cost": round(float(result.plan.cost[pair]), 3),
+    }
+
+
+def _at_the_hub(landing: Landing | None) -> dict[str, Any]:
+    """The numbers that depend on the hub, in place of those of the plan."""
+    if landing is None:
+        return {}
+    return {
+        "busy_s": round(landing.busy_s, 1),
+        "energy_pct": round(landing.energy_pct, 1),
+        "distance_m": round(landing.distance_m),
+        "lands_at": landing.hub.name,
+        "alternate": landing.alternate.name if landing.alternate else None,
     }
 
 

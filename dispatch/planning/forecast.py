@@ -1,8 +1,9 @@
 """When each waiting order is expected at the door, and its place in line. Pure.
 
-List scheduling, not a plan: orders are served by rank, short trips first within a rank, as the
-planner does in a long queue, and each takes the drone that is free first. A place says how many
-orders are served before, and one more order before another never makes that one earlier.
+List scheduling, not a plan: orders are served by rank, short trips first within a rank and late
+orders as if their trips were longer, as the planner does in a long queue. Each takes the drone that
+is free first. A place says how many orders are served before, and one more order before another
+never makes that one earlier.
 
 Kinds of drones differ in what they carry. So there is a pool of all drones, for orders that every
 kind can fly, and one of each kind for the others. An order that several kinds can fly loads each of
@@ -34,11 +35,13 @@ STEPS = 48
 class Waiting:
     """Orders in line (n,), and their trips with a free and charged drone of each group (n, G):
     whether it is able, seconds to the door and until it is home, and energy. rank: of `objective`.
+    worth: the share of its weight that a late order has.
     """
 
     order_id: list[str]
     priority: list[str]
     rank: Ints
+    worth: Floats
     able: Bools
     delivery_s: Floats
     busy_s: Floats
@@ -49,6 +52,7 @@ def in_line(
     order_id: list[str],
     priority: list[str],
     waited_s: Floats,
+    due_s: Floats,
     best: Verdicts,
     trip: Ints,
     drones: int,
@@ -59,14 +63,19 @@ def in_line(
     rules, shape = best.rules, (-1, len(best.drones))
     able = best.able.reshape(shape)[trip]
     busy_s = best.busy_s.reshape(shape)[trip]
+    delivery_s = best.delivery_s.reshape(shape)[trip]
     least_busy_s = busy_s.min(axis=1, initial=np.inf, where=able)
     limit_s = objective.wait_limit_s(least_busy_s[np.isfinite(least_busy_s)], drones, rules)
+    late = delivery_s.min(axis=1, initial=np.inf, where=able) > due_s
+    is_normal = np.array([name == Priority.NORMAL for name in priority], bool)
+    late_worth = objective.NORMAL_ORDERS[rules.late_normal].late_worth
     return Waiting(
         order_id,
         priority,
         objective.rank(priority, waited_s, limit_s),
+        np.where(late & is_normal & (waited_s < limit_s), late_worth, 1.0),
         able,
-        best.delivery_s.reshape(shape)[trip],
+        delivery_s,
         busy_s,
         best.energy_pct.reshape(shape)[trip],
     )
@@ -118,7 +127,8 @@ def forecast(
         waiting.able, waiting.busy_s + lookahead.charge_s(waiting.energy_pct, rules), np.inf
     )
     work_s = fewest.min(axis=1, initial=np.inf)
-    line = np.lexsort((np.array(waiting.order_id, str), work_s, -waiting.rank))
+    key_s = work_s / waiting.worth
+    line = np.lexsort((np.array(waiting.order_id, str), key_s, -waiting.rank))
     kinds = int(fleet.kind.max(initial=-1)) + 1
     flies = np.stack([waiting.able[:, fleet.kind == k].any(axis=1) for k in range(kinds)], axis=1)
     served = _serve(line, work_s, flies, fleet)
@@ -131,7 +141,7 @@ def forecast(
     outlook = Outlook(
         made_at=at,
         waiting=len(line),
-        pools=[_pool(one, waiting, line, work_s) for one in served],
+        pools=[_pool(one, waiting, line, key_s) for one in served],
         groups={
             name: Group(int(fleet.kind[g]) + 1, spares[g].tolist())
             for g, name in enumerate(fleet.names)
@@ -227,16 +237,16 @@ def _ranges(
 # --- for new orders ------------------------------------------------------------------------------
 
 
-def _pool(served: _Served, waiting: Waiting, line: Ints, work_s: Floats) -> Pool:
+def _pool(served: _Served, waiting: Waiting, line: Ints, key_s: Floats) -> Pool:
     own = line[np.isfinite(served.start_s[line])]
     lines = {
-        priority: _line(objective.RANKS[priority], own, waiting.rank, work_s, served)
+        priority: _line(objective.RANKS[priority], own, waiting.rank, key_s, served)
         for priority in Priority.values
     }
     return Pool(served.drones, served.backlog_s, lines)
 
 
-def _line(rank: int, own: Ints, ranks: Ints, work_s: Floats, served: _Served) -> Line:
+def _line(rank: int, own: Ints, ranks: Ints, key_s: Floats, served: _Served) -> Line:
     """The line as a new order of this rank meets it. A thinned line keeps the last order of each
     part, so a new order is never expected too early.
     """
@@ -247,6 +257,6 @@ def _line(rank: int, own: Ints, ranks: Ints, work_s: Floats, served: _Served) ->
     after_s = float(served.start_s[lower[0]]) if len(lower) else served.next_s
     return Line(
         ahead=int((ranks[own] > rank).sum()),
-        steps=[(round(float(work_s[i]), 1), round(float(served.start_s[i]), 1)) for i in ends],
+        steps=[(round(float(key_s[i]), 1), round(float(served.start_s[i]), 1)) for i in ends],
         after_s=after_s,
     )

@@ -3,13 +3,14 @@
 `missions.before_launch` reassigns an order that has a drone already.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
-from dispatch.planning import eligibility
+from dispatch.planning import area_locks, eligibility, landings
 from dispatch.planning.candidates import Candidate, judged
 from fleet.models import Drone
 from orders import lifecycle
@@ -25,14 +26,38 @@ def assign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str = "
     ones without an override reason. Raises NotFound for an unknown order or drone.
     """
     order, chosen = may_fly(order_id, drone_id, override_reason)
-    return lifecycle.assign(
-        order.pk,
-        drone_id,
-        by=by,
-        why=in_words(chosen, override_reason),
-        override_reason=override_reason,
-        promised_at=promise(chosen),
-    )
+    with transaction.atomic():
+        chosen = with_its_pad(order, chosen)
+        assigned = lifecycle.assign(
+            order.pk,
+            drone_id,
+            by=by,
+            why=in_words(chosen, override_reason),
+            override_reason=override_reason,
+            promised_at=promise(chosen),
+        )
+        write_landing(assigned, chosen)
+    return assigned
+
+
+def with_its_pad(order: Order, chosen: Candidate) -> Candidate:
+    """The candidate with a hub that has a pad for it until the transaction ends, in a network.
+    Raises Conflict `no_free_pad`.
+    """
+    if chosen.landing is None:
+        return chosen
+    area_locks.wait_for([order.service_area_id])
+    drone = Drone.objects.with_home().get(pk=chosen.drone_id)
+    again = judged(order, [drone], timezone.now())[0]
+    if again.landing is None:
+        raise Conflict("no_free_pad", f"No hub can receive {drone.pk} now: try again in a minute.")
+    return replace(chosen, landing=again.landing)
+
+
+def write_landing(order: Order, chosen: Candidate) -> None:
+    """Write the candidate's hub to the mission of the order that has just got this drone."""
+    if chosen.landing is not None:
+        landings.write([order], {chosen.drone_id: chosen.landing})
 
 
 def may_fly(order_id: UUID, drone_id: str, override_reason: str) -> tuple[Order, Candidate]:
@@ -64,6 +89,8 @@ def in_words(chosen: Candidate, override_reason: str) -> str:
     why = f"{chosen.drone_id} was chosen by hand"
     if chosen.eta_seconds is not None:
         why += f": about {round(chosen.eta_seconds / 60)} min to the door"
+    if chosen.landing is not None:
+        why += f"; it {chosen.landing}"
     overridden = ", ".join(reason.code for reason in chosen.reasons)
     return f"{why}; {overridden} overridden: {override_reason}" if overridden else f"{why}."
 

@@ -17,34 +17,33 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 RANKS: dict[str, int] = {Priority.NORMAL: 1, Priority.URGENT: 2, Priority.MEDICAL: 3}
-# The scale of lateness as a share of the promise. Lateness grows softly, so a sooner delivery
-# counts well before the promise is broken.
-SPREAD = 1.0
 # The assumed time until another drone is free for an order that is left out.
 NEXT_DRONE_S = 180.0
 # How often the price of the queue counts for the drone time of a trip, and for the part of it that
 # another drone would save.
-TRIP, EXCESS = 2.0, 8.0
+TRIP, EXCESS = 3.0, 16.0
 
 
 class NormalOrders(NamedTuple):
     """How NORMAL orders count.
 
     late_worth: the share of its weight that an order has once no drone can keep its promise.
-    growth: how much the weight grows per promise that the order has waited, in weights.
+    growth: how much the weight grows per promise that the order has waited, in weights. spread: the
+    scale of lateness in promises; the larger, the less the time left until the promise counts.
     limit_promises, limit_queues: see `wait_limit_s`.
     """
 
     late_worth: float
     growth: float
+    spread: float
     limit_promises: float
     limit_queues: float
 
 
 NORMAL_ORDERS: dict[str, NormalOrders] = {
-    LateNormal.KEPT_FIRST: NormalOrders(0.1, 0.0, np.inf, 0.0),
-    LateNormal.BALANCED: NormalOrders(0.4, 0.0, 8.0, 2.3),
-    LateNormal.NO_ENDLESS_WAIT: NormalOrders(1.0, 1.0, 1.5, 2.3),
+    LateNormal.KEPT_FIRST: NormalOrders(0.1, 0.0, 3.0, np.inf, 0.0),
+    LateNormal.BALANCED: NormalOrders(0.4, 0.0, 3.0, 5.0, 2.3),
+    LateNormal.NO_ENDLESS_WAIT: NormalOrders(1.0, 1.0, 1.0, 1.5, 2.3),
 }
 
 
@@ -89,6 +88,16 @@ def weight(
     waited_s = np.clip(waited_s, 0.0, rules.age_cap_s)
     weights: Floats = base * worth * (1 + growth * waited_s / promise_s)
     return weights
+
+
+def spread_s(priority: Sequence[str], rules: Rules) -> Floats:
+    """The scale of each order's lateness, in seconds: its promise, for NORMAL orders by the
+    policy's choice. Lateness grows softly, so a sooner delivery counts well before the promise is
+    broken.
+    """
+    normal = NORMAL_ORDERS[rules.late_normal]
+    promises = [normal.spread if name == Priority.NORMAL else 1.0 for name in priority]
+    return np.array(promises, float) * [rules.promise_s[name] for name in priority]
 
 
 def expected_lateness_s(delivery_s: Floats, due_s: Floats, spread_s: Floats) -> Floats:

@@ -140,8 +140,7 @@ def _ranks_and_costs(problem: Problem) -> tuple[Ints, Floats, Floats]:
     if not all(np.isfinite(column).all() for column in times):
         raise ValueError("a time of an order or of a pair is not a finite number")
     rules, order, due_s = problem.rules, problem.order, problem.due_s
-    promise_s = np.array([rules.promise_s[name] for name in problem.priority], float)
-    spread_s = objective.SPREAD * promise_s
+    spread_s = objective.spread_s(problem.priority, rules)
     soonest_s = _least(problem, problem.delivery_s)
     has_pair = np.isfinite(soonest_s)
     soonest_s[~has_pair] = 0.0

@@ -14,19 +14,22 @@ from dispatch.models import DispatchDecision
 from dispatch.planning import (
     engagements,
     hub_launches,
+    landings,
     lookahead,
     planner,
     releases,
     run_metrics,
     scarcity,
 )
+from dispatch.planning.landings import Landing, Pads
 from dispatch.planning.lookahead import Options
 from dispatch.planning.releases import Work
 from fleet import registry
 from fleet.airspace.rulebook import Rulebook
-from fleet.feasibility import judge, reach
+from fleet.feasibility import charging, judge, landing, reach
 from fleet.feasibility.geometry import Floats, Ints
 from fleet.feasibility.judge import Verdicts
+from fleet.feasibility.landing import HubTable
 from fleet.feasibility.tables import Bools, DroneTable, TripTable, payload_bits
 from fleet.live.picture import Picture
 from fleet.models import Drone
@@ -45,7 +48,7 @@ class PlanResult:
     """A plan and its inputs. `plan.pairs` are indices into `options`, whose columns `trip` and
     `drone` are indices into `orders` and `drones`. verdicts: of the likely pairs, as of now. holds:
     the index of the drone that each order has already. launches: how many more drones each hub with
-    a limit may launch.
+    a limit may launch. pads: the drones at each hub.
     """
 
     orders: list[Order]
@@ -55,6 +58,8 @@ class PlanResult:
     holds: Ints
     plan: planner.Plan
     launches: dict[int, int]
+    pads: Pads
+    book: Rulebook
     now: datetime
 
     def pair_of_order(self) -> dict[int, int]:
@@ -70,6 +75,26 @@ class PlanResult:
     def is_held(self, pair: int) -> bool:
         """Whether the order of this pair has its drone already."""
         return bool(self.holds[self.options.trip[pair]] == self.options.drone[pair])
+
+    def landings(self, pairs: list[int]) -> tuple[dict[int, Landing], dict[int, str]]:
+        """The landing of each of these pairs, which start now, the most valuable first; and why
+        others have none. Both by pair.
+        """
+        index = np.array(pairs, np.int64)
+        chosen, refused = landings.choose(
+            self.verdicts.drones,
+            self.verdicts.trips,
+            self.options.drone[index],
+            self.options.trip[index],
+            self.drones,
+            self.pads,
+            self.book,
+            self.now,
+        )
+        return (
+            {pairs[i]: place for i, place in chosen.items()},
+            {pairs[i]: why for i, why in refused.items()},
+        )
 
     def soonest_now_s(self) -> Floats:
         """The soonest delivery of each order by a drone that is able now; infinite without one."""
@@ -99,15 +124,19 @@ def make_plan(
     engaged = engagements.current()
     engaged = replace(engaged, busy={job["drone_id"] for job in jobs} - held)
     launches = hub_launches.free_launches()
+    pads = landings.pads(book, {drone.pk: drone.hub_id for drone in drones}, fleet, now)
+    stands = pads.stands(drones)
     table = registry.drone_table(drones, fleet, engaged, book, now, hub_launches.full(launches))
+    table = landings.with_own_pads(table, pads.hubs, stands)
     trips = placement.trip_table(orders, book)
+    trips = landing.toward(trips, pads.hubs.receiving(), rules, book.zone_shapes, now)
     due_s = np.array([(order.deliver_by - now).total_seconds() for order in orders])
     pairs = reach.likely_pairs(table, trips, rules, now, book.wind_mps)
     verdicts = judge.judge(table, trips, *pairs, rules, book.zone_shapes, now, book.wind_mps)
     options = lookahead.now(verdicts)
     work = work_of([job for job in jobs if job["drone_id"] in engaged.busy], places, now)
     if rules.look_ahead_s > 0:
-        later = _later(table, work, trips, book, now)
+        later = _later(table, work, trips, pads.hubs, stands, book, now)
         wanted = (holds[later.trip] == planner.NONE_HELD) & _not_overdue(later, orders, drones, now)
         options = lookahead.together(options, later.take(wanted), due_s)
     problem = planner.Problem(
@@ -128,7 +157,7 @@ def make_plan(
     run_metrics.phase_seconds.labels("judge").observe(time.perf_counter() - started)
     with run_metrics.phase_seconds.labels("plan").time():
         plan = planner.plan(problem)
-    return PlanResult(orders, drones, verdicts, options, holds, plan, launches, now)
+    return PlanResult(orders, drones, verdicts, options, holds, plan, launches, pads, book, now)
 
 
 def _holds(orders: list[Order], places: dict[str, int]) -> Ints:
@@ -194,25 +223,36 @@ def _seconds_until(at: datetime | None, now: datetime) -> float:
 
 
 def _later(
-    table: DroneTable, work: Work, trips: TripTable, book: Rulebook, now: datetime
+    table: DroneTable,
+    work: Work,
+    trips: TripTable,
+    hubs: HubTable,
+    stands: Ints,
+    book: Rulebook,
+    now: datetime,
 ) -> Options:
-    expected, free_in_s = expected_fleet(table, work, book, now)
-    return lookahead.soon(
-        expected, free_in_s, trips, book.rules, book.zone_shapes, now, book.wind_mps
+    expected, free_in_s = expected_fleet(table, work, hubs, stands, book, now)
+    charge_in_s = charging.begins_s(
+        stands, free_in_s, expected.battery_pct, hubs.chargers, book.rules.full_charge_s
     )
+    zones, wind_mps = book.zone_shapes, book.wind_mps
+    return lookahead.soon(expected, free_in_s, trips, book.rules, zones, now, wind_mps, charge_in_s)
 
 
 def expected_fleet(
-    table: DroneTable, work: Work, book: Rulebook, now: datetime
+    table: DroneTable, work: Work, hubs: HubTable, stands: Ints, book: Rulebook, now: datetime
 ) -> tuple[DroneTable, Floats]:
-    """The drones as expected when they are free, and the seconds until then. One statement."""
+    """The drones as expected when they are free, at the hubs where they land, and the seconds until
+    then. One statement.
+    """
     drones_back = DeliveryJob.objects.filter(
         status=JobStatus.COMPLETED, ended_at__gt=now - MAX_WAY_HOME, drone__isnull=False
     )
     coming_home = np.isin(
         table.drone_id, list(drones_back.values_list("drone_id", flat=True).distinct())
     )
-    return releases.expected(table, work, coming_home, book.rules, now, book.wind_mps)
+    landing_at = landings.at_their_hubs(table, hubs, stands)
+    return releases.expected(landing_at, work, coming_home, book.rules, now, book.wind_mps)
 
 
 def _not_overdue(later: Options, orders: list[Order], drones: list[Drone], now: datetime) -> Bools:

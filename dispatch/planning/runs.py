@@ -13,7 +13,16 @@ from django.db.models import Q
 from django.utils import timezone
 
 from dispatch.models import DispatchDecision, DispatchRun, Mission, MissionPart
-from dispatch.planning import decisions, eligibility, hub_launches, plans, run_metrics
+from dispatch.planning import (
+    area_locks,
+    decisions,
+    eligibility,
+    hub_launches,
+    landings,
+    plans,
+    run_metrics,
+)
+from dispatch.planning.landings import Landing
 from dispatch.planning.plans import PlanResult
 from fleet import policy
 from fleet.airspace import rulebook
@@ -30,9 +39,6 @@ from wingxtra.database import bulk
 from wingxtra.problems import Conflict, NotFound
 
 log = structlog.get_logger(__name__)
-
-# The first key of PostgreSQL's two-key advisory locks. The second is the service area.
-PLANNER_LOCK = 0x57_58
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,7 @@ def run(
     now = timezone.now()
     with transaction.atomic():
         areas = _areas(service_area_id)
-        _lock_planners(areas)
+        area_locks.wait_for(area.pk for area in areas)
         book = rulebook.load(now)
         open_areas = _not_paused(areas, book, dry_run)
         # With `only`, these orders start now: no waiting, and no replanning of other orders.
@@ -79,10 +85,10 @@ def run(
         unsent = [] if only is not None else _unsent(open_areas)
         drones = list(
             Drone.objects.filter(hub__service_area__in=open_areas, active=True).prefetch_related(
-                "kind",
-                "hub",  # one query per table, one object per hub
+                "kind"
             )
         )
+        book.give_hubs(drones)
         fleet = picture.read()
         record = DispatchRun(
             trigger=trigger,
@@ -145,7 +151,7 @@ def run_by_schedule(service_area_id: UUID) -> Outcome | None:
     if service_area_id not in areas_with_work():
         return None
     with transaction.atomic():
-        if not _try_lock(service_area_id):
+        if not area_locks.try_to_take(service_area_id):
             log.info("dispatch_not_run", service_area_id=str(service_area_id), why="Under way.")
             return None
         try:
@@ -169,26 +175,6 @@ def _areas(service_area_id: UUID | None) -> list[ServiceArea]:
     if not one:
         raise NotFound("active service area")
     return one
-
-
-def _lock_planners(areas: Sequence[ServiceArea]) -> None:
-    """Take the lock of each area until the transaction ends; waits for other runs."""
-    with connection.cursor() as cursor:
-        for area in areas:
-            cursor.execute(
-                "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [PLANNER_LOCK, str(area.pk)]
-            )
-
-
-def _try_lock(service_area_id: UUID) -> bool:
-    """Take the area's lock until the transaction ends. Returns False if another run holds it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))",
-            [PLANNER_LOCK, str(service_area_id)],
-        )
-        (locked,) = cursor.fetchone()
-    return bool(locked)
 
 
 def _not_paused(
@@ -252,17 +238,22 @@ def _apply(
     planned = result.pair_of_order()
     starting = {i: p for i, p in planned.items() if result.starts_now(p) and not result.is_held(p)}
     blocked = _blocked_by_hub(result, starting)
-    launchable = [(i, p) for i, p in starting.items() if i not in blocked]
-    chosen = dict(launchable[:max_assignments])
+    launchable = {i: p for i, p in starting.items() if i not in blocked}
+    landing, full = result.landings(list(launchable.values()))
+    blocked |= {i: full[p] for i, p in launchable.items() if p in full}
+    able = [(i, p) for i, p in launchable.items() if i not in blocked]
+    chosen = dict(able[:max_assignments])
     blocked |= {i: why for i, why in paused.items() if i in chosen}
     assigned: list[Order] = []
     if not record.dry_run:
-        assigned = _assign(result, {i: p for i, p in chosen.items() if i not in blocked}, by)
+        wanted = {i: p for i, p in chosen.items() if i not in blocked}
+        assigned = _assign(result, wanted, landing, by)
+        landings.write(assigned, {result.drone_of(p).pk: place for p, place in landing.items()})
     record.value, record.bound = result.plan.value, result.plan.bound
     record.assigned = len(chosen) if record.dry_run else len(assigned)
     done = {result.orders[i].pk for i in chosen} if record.dry_run else {o.pk for o in assigned}
     later = {i: p for i, p in planned.items() if not result.starts_now(p)}
-    allocation = decisions.Allocation(chosen | later, done, blocked)
+    allocation = decisions.Allocation(chosen | later, done, blocked, landing)
     outcome = Outcome(record, assigned, decisions.all_decisions(record, result, allocation))
     # A scheduled run that had nothing to decide writes no row.
     if outcome.decisions or record.trigger != DispatchRun.Trigger.SCHEDULE:
@@ -272,13 +263,15 @@ def _apply(
     return outcome
 
 
-def _assign(result: PlanResult, chosen: Mapping[int, int], by: Actor) -> list[Order]:
+def _assign(
+    result: PlanResult, chosen: Mapping[int, int], landing: Mapping[int, Landing], by: Actor
+) -> list[Order]:
     """Assign the chosen pairs. Returns the orders that got their drone.
 
     If one of the missions to be replaced was sent at the same time, no order changes its drone, and
     only the waiting orders are assigned.
     """
-    pairs = [decisions.assignment(result, i, p) for i, p in chosen.items()]
+    pairs = [decisions.assignment(result, i, p, landing.get(p)) for i, p in chosen.items()]
     moves = [pair for pair in pairs if pair.instead_of]
     if moves:
         try:

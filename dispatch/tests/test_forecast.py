@@ -30,6 +30,7 @@ def line(orders: Sequence[Order], kinds: int = 1) -> Waiting:
         order_id=[f"{index:04}" for index in range(len(orders))],
         priority=[priority for priority, _, _ in orders],
         rank=np.array([objective.RANKS[priority] for priority, _, _ in orders], np.int64),
+        worth=np.ones(len(orders)),
         able=np.array([flies for _, _, flies in orders], bool).reshape(-1, kinds),
         delivery_s=busy_s / 2,
         busy_s=busy_s,

@@ -108,20 +108,24 @@ def test_a_normal_order_past_its_limit_weighs_in_full_by_every_choice(rules):
     assert found[1] == pytest.approx(3)
 
 
-def test_the_cost_is_weighted_lateness_and_drone_time():
-    """Another drone would take 100 s less: with a queue that counts more than the trip's own
-    length.
-    """
-    figures = {
-        "lateness_s": np.array(100.0),
-        "busy_s": np.array(900.0),
-        "excess_s": np.array(100.0),
-    }
-    alone = cost(np.array(4.0), **figures, queue_price=np.array(0.0), rules=RULES)
-    assert alone == pytest.approx(4 * 100 + 0.1 * 900)
-    queued = cost(np.array(4.0), **figures, queue_price=np.array(0.5), rules=RULES)
-    trip, excess = objective.TRIP, objective.EXCESS
-    assert queued == pytest.approx(4 * 100 + (0.1 + 0.5 * trip) * 900 + 0.5 * excess * 100)
+@pytest.mark.parametrize(
+    ("queue_price", "expected"),
+    [(0.0, 4 * 100 + 0.1 * 900), (0.5, 4 * 100 + (0.1 + 3 * 0.5) * 900 + 16 * 0.5 * 100)],
+)
+def test_the_cost_is_weighted_lateness_and_drone_time(queue_price, expected):
+    """Another drone would take 100 s less; in a queue that counts more than the trip's length."""
+    lateness_s, busy_s, excess_s = np.array(100.0), np.array(900.0), np.array(100.0)
+    price = np.array(queue_price)
+    found = cost(np.array(4.0), lateness_s, busy_s, excess_s, price, RULES)
+    assert found == pytest.approx(expected)
+
+
+def test_in_a_queue_a_trip_waits_for_the_drone_that_loses_no_time_with_it():
+    """Drone 0 is far from both pickups but ends there first; many other orders wait for it."""
+    near, far = (600.0, 900.0), (500.0, 1500.0)
+    queue = {(order, 0): (600.0, 900.0) for order in range(1, 40)}
+    of = problem([fresh()] * 40, 2, {(0, 0): far, (0, 1): near, **queue})
+    assert chosen(of)[0] == 1
 
 
 def test_urgency_rises_to_one_for_late_orders():
@@ -223,7 +227,7 @@ def test_the_shorter_trip_is_served_first_when_neither_is_late():
 
 @pytest.mark.parametrize(
     ("choice", "served_min"),
-    [("KEPT_FIRST", 480), ("BALANCED", 480), ("NO_ENDLESS_WAIT", 190)],
+    [("KEPT_FIRST", 480), ("BALANCED", 300), ("NO_ENDLESS_WAIT", 230)],
 )
 def test_a_stream_of_urgent_orders_does_not_starve_a_normal_one(choice, served_min):
     """Every ten minutes one drone is free, and there is a new urgent order close to it. The normal
@@ -391,14 +395,20 @@ def queue_price(of: Problem, order: int) -> float:
     others = 0.0
     for other in orders:
         if other != order:
-            spread_s = objective.SPREAD * RULES.promise_s[of.priority[other]]
-            rise = 1 / (1 + np.exp(-(soonest_s(of, other) - of.due_s[other]) / spread_s))
+            over_s = soonest_s(of, other) - of.due_s[other]
+            rise = 1 / (1 + np.exp(-over_s / spread_of(of, other)))
             others += weight_of(of, other) * rise
     return (len(orders) - drones) / len(orders) * others / max(of.at_work, 1)
 
 
 def soonest_s(of: Problem, order: int) -> float:
     return float(of.delivery_s[of.order == order].min())
+
+
+def spread_of(of: Problem, order: int) -> float:
+    normal = of.priority[order] == "NORMAL"
+    promises = NORMAL_ORDERS[of.rules.late_normal].spread if normal else 1.0
+    return promises * float(RULES.promise_s[of.priority[order]])
 
 
 def weight_of(of: Problem, order: int) -> float:
@@ -432,7 +442,7 @@ def choices(of: Problem, order: int) -> list[tuple[int | None, Badness]]:
         level = 3
 
     def lateness(at_s: float) -> float:
-        spread_s = objective.SPREAD * RULES.promise_s[of.priority[order]]
+        spread_s = spread_of(of, order)
         return spread_s * float(np.logaddexp(0, (at_s - of.due_s[order]) / spread_s))
 
     def served(row: int) -> float:

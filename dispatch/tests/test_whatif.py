@@ -117,6 +117,17 @@ def test_the_results_have_the_real_day():
     assert "On the real day, 3 of 4 orders were delivered." in presentation.notes(answer.results)
 
 
+def test_another_choice_for_late_normal_orders_is_simulated():
+    """More orders come than two drones can fly: kept promises first keeps at least as many."""
+    area = rush(60, drones=2, apart_s=60.0)
+    answer = done(asked(area, rules={"late_normal": "KEPT_FIRST"}))
+    text = presentation.headline(answer)
+    assert "“Late normal orders” at Kept promises first instead of Balanced" in text
+    now, then = (answer.results[side]["orders"][ALL] for side in ("now", "then"))
+    assert then["kept_pct"] >= now["kept_pct"]
+    assert then["mean_min"] > 0
+
+
 def test_orders_that_no_drone_could_fly_are_left_out_and_counted():
     area = rush(3, drones=1)
     placed(payload_weight_kg=40)

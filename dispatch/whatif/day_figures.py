@@ -25,6 +25,7 @@ class Figures:
     delivered: int
     median_min: float | None
     p95_min: float | None
+    mean_min: float | None
     longest_min: float | None
     kept_pct: float
 
@@ -37,6 +38,7 @@ def figures(minutes: Floats, kept: Bools) -> Figures:
         delivered=len(delivered),
         median_min=_percentile(delivered, 50),
         p95_min=_percentile(delivered, 95),
+        mean_min=round(float(delivered.mean()), 2) if len(delivered) else None,
         longest_min=_percentile(delivered, 100),
         kept_pct=round(100 * float(kept.mean()), 2),
     )

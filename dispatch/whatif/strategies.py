@@ -10,7 +10,7 @@ from dispatch.planning import lookahead, planner, scarcity
 from fleet.feasibility import judge, landing
 from fleet.feasibility.geometry import Floats, Ints, Zones
 from fleet.feasibility.landing import HubTable
-from fleet.feasibility.rules import Rules
+from fleet.feasibility.rules import LateNormal, Rules
 from fleet.feasibility.tables import DroneTable, TripTable
 
 
@@ -115,6 +115,19 @@ FIRST_COME = Strategy("first come, nearest drone", first_come)
 AT_ONCE = Strategy("planned, never waiting", at_once, interval_s=5.0)
 PLANNED = Strategy("planned, looking ahead", planned, interval_s=5.0)
 STRATEGIES = (FIRST_COME, AT_ONCE, PLANNED)
+
+
+def by_choice(choice: LateNormal) -> Strategy:
+    """`PLANNED` with another choice for late NORMAL orders."""
+
+    def choose(snapshot: Snapshot) -> Assignments:
+        return planned(replace(snapshot, rules=replace(snapshot.rules, late_normal=choice.value)))
+
+    return replace(PLANNED, name=str(choice.label).lower(), choose=choose)
+
+
+# First come, and the plan by each choice for late NORMAL orders.
+CHOICES = (FIRST_COME, *(by_choice(choice) for choice in LateNormal))
 
 
 def _toward(snapshot: Snapshot) -> TripTable:

@@ -1,4 +1,4 @@
-"""All inputs of feasibility except drones and telemetry: rules, areas, zones, wind, best drones.
+"""All inputs of feasibility except drones and telemetry: rules, map, wind, best drones.
 
 Dispatch runs and publishing read it from the database (`load`). Placing and quoting are frequent
 and use a cache per thread (`current`). The cache is valid as long as a stamp in Redis is unchanged;
@@ -8,14 +8,17 @@ every change of a model in CACHED_MODELS renews the stamp.
 import hashlib
 import json
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from fleet import policy, registry
 from fleet.airspace import areas
 from fleet.airspace.areas import NoFlyZone, ServiceArea
 from fleet.feasibility import best_case
 from fleet.feasibility.geometry import Zones
+from fleet.feasibility.landing import HubTable
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import DroneTable
 from fleet.live import weather
@@ -34,6 +37,7 @@ class Rulebook:
     zones: the no-fly zones that apply now or later; `zone_shapes` indexes this list.
     wind_mps: as `judge` takes it; None if the wind is not measured, NaN if it is unknown.
     best_drones: one drone per kind and hub in service, in ideal state (see `at_their_best`).
+    hubs: all; the rows of `hub_table` have the same order, and all pads free.
     """
 
     rules: Rules
@@ -43,10 +47,25 @@ class Rulebook:
     zone_shapes: Zones
     wind_mps: float | None
     best_drones: DroneTable
+    hubs: list[Hub]
+    hub_table: HubTable
+
+    @property
+    def networks(self) -> set[UUID]:
+        """The ids of the areas where any hub may receive a drone."""
+        return {area.pk for area in self.areas if area.uses_network}
+
+    def give_hubs(self, drones: Iterable[Drone]) -> None:
+        """Set hub and base of these drones, without a statement."""
+        hubs = {hub.pk: hub for hub in self.hubs}
+        for drone in drones:
+            # A hub that is newer than this rulebook is read when it is used.
+            drone.hub = hubs.get(drone.hub_id) or drone.hub
+            drone.base = hubs.get(drone.base_id) or drone.base
 
 
 def load(at: datetime) -> Rulebook:
-    """The rulebook from the database, without zones that expired before `at`. Four statements."""
+    """The rulebook from the database, without zones that expired before `at`. Five statements."""
     served = list(ServiceArea.objects.filter(active=True))
     zones = list(NoFlyZone.objects.relevant(at))
     one_of_each = (
@@ -55,8 +74,10 @@ def load(at: datetime) -> Rulebook:
         .order_by("hub_id", "kind_id", "drone_id")
         .distinct("hub_id", "kind_id")
     )
-    at_home = registry.table_of(one_of_each, {area.pk: i for i, area in enumerate(served)})
-    rules = policy.current()
+    places = {area.pk: i for i, area in enumerate(served)}
+    networks = {area.pk for area in served if area.uses_network}
+    at_home = registry.table_of(one_of_each, places, networks=networks)
+    rules, hubs = policy.current(), list(Hub.objects.order_by("pk"))
     return Rulebook(
         rules=rules,
         areas=served,
@@ -65,6 +86,8 @@ def load(at: datetime) -> Rulebook:
         zone_shapes=areas.zones_of(zones),
         wind_mps=weather.wind_mps(rules, at),
         best_drones=best_case.at_their_best(at_home),
+        hubs=hubs,
+        hub_table=registry.hub_table(hubs, places, networks),
     )
 
 

@@ -43,7 +43,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "weight_normal": "Weight of lateness, normal",
         "busy_weight": "Weight of drone time",
         "age_cap_s": "Waiting counts up to (s)",
-        "late_normal": "Normal orders that are late already",
+        "late_normal": "Late normal orders",
         "look_ahead_s": "Wait for a better drone up to (s)",
     },
     "Orders": {
@@ -78,11 +78,10 @@ EXPLANATIONS = {
     "promise. The first message asks for the spot. 0: no wait.",
     "busy_weight": "Cost of a second of drone time against a second of lateness of weight 1: "
     "higher prefers short flights, lower prefers early deliveries.",
-    "late_normal": "While orders queue. Kept promises first: an order that can still keep its "
-    "promise goes before one that cannot, so that the fewest are late, and a few are very late. "
-    "No order waits for ever: late orders go first, so that none is very late, and more are late. "
-    "Balanced: between the two. In each of them an order is planned like an urgent one by the time "
-    "of “Waiting counts up to”.",
+    "late_normal": "Which normal orders are late when there are more than drones can fly. Kept "
+    "promises first: an order that can still be in time goes before one that cannot; the fewest "
+    "are late, and those are very late. No order waits for ever: late orders go first; none is "
+    "very late, and more are late. Balanced: between the two.",
     "auto_submit": "Off: each mission waits until staff submit it in the console.",
 }
 LABELS = {name: label for fields in GROUPS.values() for name, label in fields.items()}

@@ -21,13 +21,14 @@ from fleet.feasibility.tables import Bools, DroneTable, Table, Texts, TripTable
 HOME, NONE = -1, -2
 # Only this many hubs are considered for a trip, the nearest to its door.
 NEAREST = 6
-# The cost of landing at a hub where as many drones stand as at the average hub, in seconds of a
-# drone. It grows with the number of drones. Tuned on simulated days, see docs/dispatch.md.
+# The cost of taking the last pad of a hub, in seconds of a drone. It grows with the fourth power of
+# the share of pads that are taken, so that a hub fills up late. Tuned on simulated days, see
+# docs/dispatch.md.
 BALANCE_S = 60.0
 # A zone counts against the way to a hub if it is active within this time; no way is this long.
 FLIGHT_S, BLOCKED_M = 3600.0, 1e8
-# Reasons against a pair that depend on where the drone lands.
-BY_LANDING = Rule.NOT_ENOUGH_ENERGY | Rule.CROSSES_NO_FLY_ZONE
+# Reasons against a pair that can depend on where the drone lands.
+BY_LANDING = Rule.NOT_ENOUGH_ENERGY | Rule.CROSSES_NO_FLY_ZONE | Rule.IN_NO_FLY_ZONE
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,6 +103,12 @@ def toward(trips: TripTable, hubs: HubTable, rules: Rules, zones: Zones, at: dat
     )
 
 
+def homeward(trips: TripTable) -> TripTable:
+    """The trips with drones that land at their home."""
+    nowhere = np.full(len(trips), np.nan)
+    return replace(trips, landing_lat=nowhere, landing_lng=nowhere)
+
+
 def _nearest(trips: TripTable, hubs: HubTable, may: Bools) -> tuple[Ints, Floats]:
     """The nearest hubs to each door, as indices and metres (T, up to NEAREST); infinite for hubs
     of another area and where `may` (T, H) is False.
@@ -140,13 +147,16 @@ def receive(
     zones: Zones,
     at: datetime,
     wind_mps: float | None = None,
+    *,
+    together: bool = True,
     balance_s: float = BALANCE_S,
 ) -> Landings:
-    """The hubs that receive the drones d[i] after their trips t[i], which all start now.
+    """The hubs that receive the drones d[i] after their trips t[i], which start now.
 
-    The pairs are in order of value: an earlier pair gets its pad first. stands (N,): the index of
-    the hub of each drone, or NONE. A drone has its own pad at its hub. A pair takes the hub with
-    the least sum of drone time, wait for a charger and crowding, among those that it can reach.
+    together: all of them start, in order of value, and an earlier pair gets its pad first. If not,
+    each pair is an alternative to the others. stands (N,): the index of the hub of each drone, or
+    NONE. A drone has its own pad at its hub. A pair takes the hub with the least sum of drone time,
+    wait for a charger and crowding, among those that it can reach.
     """
     count = len(d)
     landings = Landings(
@@ -163,7 +173,8 @@ def receive(
     judged = _judged_at(drones, trips, d, t, near, hubs, rules, zones, at, wind_mps)
     able = np.isfinite(away_m) & np.isfinite(judged.busy_s).reshape(near.shape)
     able &= ~judged.has(BY_LANDING).reshape(near.shape)
-    chosen = _choose(near, able, judged, np.take_along_axis(own, near, axis=1), hubs, balance_s)
+    own = np.take_along_axis(own, near, axis=1)
+    chosen = _choose(near, able, judged, own, hubs, together, balance_s)
     _write(landings, pairs, near, judged, *chosen)
     return landings
 
@@ -187,13 +198,9 @@ def _judged_at(
         home_lat=hubs.lat[each],
         home_lng=hubs.lng[each],
     )
-    homeward = replace(
-        trips, landing_lat=np.full(len(trips), np.nan), landing_lng=np.full(len(trips), np.nan)
-    )
     every = np.arange(len(homes))
-    return judge.judge(
-        homes, homeward, every, np.repeat(t, near.shape[1]), rules, zones, at, wind_mps
-    )
+    trip = np.repeat(t, near.shape[1])
+    return judge.judge(homes, homeward(trips), every, trip, rules, zones, at, wind_mps)
 
 
 def _choose(
@@ -202,11 +209,11 @@ def _choose(
     judged: judge.Verdicts,
     own: Bools,
     hubs: HubTable,
+    together: bool,
     balance_s: float,
 ) -> tuple[Ints, Ints, Floats]:
     """The column of `near` for landing and as alternate, and the free pads, of each pair (k,)."""
     taken, charging = hubs.taken.astype(float), hubs.charging.astype(float)
-    average = _average_taken(hubs)
     busy_s, energy_pct = (
         figure.reshape(near.shape) for figure in (judged.busy_s, judged.energy_pct)
     )
@@ -217,27 +224,20 @@ def _choose(
         more = ~own[i]
         free = hubs.pads[hub] - taken[hub] - more + 1
         queue = np.maximum(0.0, charging[hub] + more - hubs.chargers[hub]) / hubs.chargers[hub]
-        cost_s = busy_s[i] + balance_s * (taken[hub] + more) / average[hub] + queue * charge_s[i]
+        full = (taken[hub] + more) / hubs.pads[hub]
+        cost_s = busy_s[i] + balance_s * full**4 + queue * charge_s[i]
         cost_s[~(able[i] & (own[i] | (free > 0)))] = np.inf
         if not np.isfinite(cost_s).any():
             continue
         best[i] = first = cost_s.argmin()
         free_pads[i] = max(0.0, hubs.pads[hub[first]] - taken[hub[first]])
-        taken[hub[first]] += more[first]
-        charging[hub[first]] += more[first]
+        if together:
+            taken[hub[first]] += more[first]
+            charging[hub[first]] += more[first]
         cost_s[first] = np.inf
         if np.isfinite(cost_s).any():
             second[i] = np.where(np.isfinite(cost_s), busy_s[i], np.inf).argmin()
     return best, second, free_pads
-
-
-def _average_taken(hubs: HubTable) -> Floats:
-    """The drones at the average hub of each hub's area (H,), at least 1."""
-    average = np.ones(len(hubs))
-    for area in np.unique(hubs.area):
-        here = hubs.area == area
-        average[here] = max(1.0, float(hubs.taken[here].mean()))
-    return average
 
 
 def _write(
@@ -249,10 +249,10 @@ def _write(
     second: Ints,
     free_pads: Floats,
 ) -> None:
-    every = np.arange(len(near))
-    landings.hub[pairs] = np.where(best == NONE, NONE, near[every, best])
-    landings.alternate[pairs] = np.where(second == NONE, NONE, near[every, second])
+    every, found = np.arange(len(near)), best != NONE
+    landings.hub[pairs] = np.where(found, near[every, np.maximum(best, 0)], NONE)
+    landings.alternate[pairs] = np.where(second != NONE, near[every, np.maximum(second, 0)], NONE)
     landings.free_pads[pairs] = free_pads
     for name in ("distance_m", "busy_s", "energy_pct"):
-        figure = getattr(judged, name).reshape(near.shape)[every, best]
-        getattr(landings, name)[pairs] = np.where(best == NONE, np.nan, figure)
+        figure = getattr(judged, name).reshape(near.shape)[every, np.maximum(best, 0)]
+        getattr(landings, name)[pairs] = np.where(found, figure, np.nan)

@@ -196,6 +196,16 @@ def test_a_policy_change_adds_a_version_to_the_history(boss: Client) -> None:
     assert "Minimum battery at take-off (%): 30 → 35" in history
 
 
+def test_the_choice_for_late_normal_orders_is_explained_and_named_in_words(boss: Client) -> None:
+    page = boss.get(changed("policy", 1)).content.decode()
+    for words in ("Kept promises first: ", "No order waits for ever: ", "Balanced: "):
+        assert words in page
+    boss.post(changed("policy", 1), policy_form(late_normal="KEPT_FIRST"))
+    assert policy.current().late_normal == "KEPT_FIRST"
+    history = boss.get(reverse("admin:fleet_policyversion_changelist")).content.decode()
+    assert "Late normal orders: Balanced → Kept promises first" in history
+
+
 def test_saving_an_unchanged_policy_adds_no_version(boss: Client) -> None:
     boss.post(changed("policy", 1), policy_form())
     assert Policy.objects.get().version == 1

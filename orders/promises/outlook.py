@@ -24,7 +24,8 @@ BUSY_AFTER_S = 120.0
 
 class Line(Struct, frozen=True, array_like=True):
     """The waiting orders that a new order of one priority meets. ahead: how many have a higher
-    rank. steps: (drone time, start) of those of its own rank, in line. after_s: when an order
+    rank. steps: (drone time, start) of those of its own rank, in line; the
+    drone time of a late order counts more. after_s: when an order
     starts that comes after all of these.
     """
 

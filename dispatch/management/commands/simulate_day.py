@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand
 
 from dispatch.evaluation import chart, comparison
 from dispatch.whatif import city
+from dispatch.whatif.strategies import CHOICES, STRATEGIES
 from fleet import policy
 
 
@@ -20,7 +21,13 @@ class Command(BaseCommand):
         parser.add_argument("--days", nargs="+", default=[day.name for day in city.DAYS])
         parser.add_argument("--drones", type=int, help="The number of drones; 40 by default.")
         parser.add_argument("--network", action="store_true", help="Drones land at the best hub.")
-        parser.add_argument("--plot", type=Path, help="Also write a chart (SVG) to this file.")
+        either = parser.add_mutually_exclusive_group()
+        either.add_argument(
+            "--choices",
+            action="store_true",
+            help="Compare the policy's choices for late NORMAL orders instead.",
+        )
+        either.add_argument("--plot", type=Path, help="Also write a chart (SVG) to this file.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         rules, compared = policy.current(), []
@@ -29,7 +36,8 @@ class Command(BaseCommand):
                 day = replace(
                     day, drones=options["drones"] or day.drones, network=options["network"]
                 )
-                runs = comparison.run(day, options["seeds"], rules)
+                strategies = CHOICES if options["choices"] else STRATEGIES
+                runs = comparison.run(day, options["seeds"], rules, strategies)
                 self.stdout.write(comparison.table(day, runs))
                 compared.append((day, runs))
         if options["plot"]:

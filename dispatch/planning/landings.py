@@ -1,0 +1,228 @@
+"""Where the drones of a plan land: the pads of the hubs now, and the hub of each chosen pair.
+
+A mission reserves a pad of its hub until its drone has landed (`Mission.objects.coming`). Choosing
+and writing a hub needs the lock of its area (`area_locks`), so that no pad is given twice.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+import pgbulk
+
+from dispatch.models import Mission
+from fleet.airspace.rulebook import Rulebook
+from fleet.feasibility import judge, landing
+from fleet.feasibility.geometry import Ints
+from fleet.feasibility.landing import HOME, NONE, HubTable
+from fleet.feasibility.tables import DroneTable, TripTable
+from fleet.live.picture import Picture
+from fleet.models import Drone, Hub
+from orders.models import Order
+
+# A difference of less than this is not worth telling.
+SAME_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pads:
+    """hubs: with the drones at each. of: the index of the hub where each drone stands, or will land
+    if it has a mission; by drone id.
+    """
+
+    hubs: HubTable
+    of: dict[str, int]
+
+    def stands(self, drones: Iterable[Drone]) -> Ints:
+        return np.array([self.of.get(drone.pk, NONE) for drone in drones], np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """The hub that receives a drone, and the hub for a drone that cannot reach it.
+
+    free_pads: before this landing; None for any number. sooner_s: how much sooner the drone is
+    there than at its base. busy_s, energy_pct, distance_m: of the whole flight.
+    """
+
+    hub: Hub
+    alternate: Hub | None
+    base: Hub
+    free_pads: int | None
+    sooner_s: float
+    busy_s: float
+    energy_pct: float
+    distance_m: float
+
+    def __str__(self) -> str:
+        """“lands at Osu: 3 of 8 pads free, 4 min nearer than its base”."""
+        facts = [f"{self.free_pads} of {self.hub.pads} pads free"] if self.hub.pads else []
+        if self.hub.pk == self.base.pk:
+            facts.append("its base")
+        elif abs(self.sooner_s) < SAME_S:
+            facts.append("as near as its base")
+        else:
+            nearer = "nearer" if self.sooner_s > 0 else "farther"
+            minutes = max(1, round(abs(self.sooner_s) / 60))
+            facts.append(f"{minutes} min {nearer} than its base")
+        if self.alternate is None:
+            facts.append("no second hub with a free pad within its reach")
+        return f"lands at {self.hub}: {', '.join(facts)}"
+
+
+def pads(book: Rulebook, everyone: Mapping[str, int], fleet: Picture | None, now: datetime) -> Pads:
+    """everyone: the id of the hub of each drone in service, by drone id. One statement if an area
+    has a network, none otherwise.
+    """
+    rows = {hub.pk: row for row, hub in enumerate(book.hubs)}
+    of = {drone_id: rows.get(hub_id, NONE) for drone_id, hub_id in everyone.items()}
+    at = {(drone_id, row) for drone_id, row in of.items() if row != NONE}
+    full = _full(fleet)
+    if book.networks:
+        coming = Mission.objects.coming(now).filter(return_to__isnull=False).order_by()
+        columns = coming.values_list("drone_id", "drone__hub", "drone__stands_at", "return_to")
+        for drone_id, hub_id, stands_at_id, return_to_id in columns:
+            if stands_at_id is None:  # in the air: its pad at the hub is free
+                at.discard((drone_id, rows.get(hub_id, NONE)))
+            of[drone_id] = rows.get(return_to_id, NONE)
+            at.add((drone_id, of[drone_id]))
+            full.discard(drone_id)
+    count = len(book.hubs)
+    places = [(drone_id, row) for drone_id, row in at if row != NONE]
+    lacking = [row for drone_id, row in places if drone_id not in full]
+    hubs = replace(
+        book.hub_table,
+        taken=np.bincount([row for _, row in places], minlength=count),
+        charging=np.bincount(lacking, minlength=count),
+    )
+    return Pads(hubs, of)
+
+
+def _full(fleet: Picture | None) -> set[str]:
+    """The drones that need no charger."""
+    samples = fleet.telemetry.items() if fleet else ()
+    return {drone_id for drone_id, sample in samples if (sample.battery_pct or 0.0) >= 100}
+
+
+def everyone(book: Rulebook) -> dict[str, int]:
+    """The hub of each drone in service in a network. One statement, none without a network."""
+    if not book.networks:
+        return {}
+    here = Drone.objects.filter(active=True, hub__service_area__in=book.networks)
+    return dict(here.values_list("pk", "hub_id"))
+
+
+def with_own_pads(table: DroneTable, hubs: HubTable, stands: Ints) -> DroneTable:
+    """The drones; those at a hub without another free pad may land there again."""
+    if not len(hubs):
+        return table
+    return replace(table, pads_taken=(stands != NONE) & (hubs.free_pads == 0)[stands])
+
+
+def at_their_hubs(table: DroneTable, hubs: HubTable, stands: Ints) -> DroneTable:
+    """The drones; in a network, home is where each stands or will land."""
+    if not hubs.network.any():
+        return table
+    known = (stands != NONE) & hubs.network[stands]
+    return replace(
+        table,
+        home_lat=np.where(known, hubs.lat[stands], table.home_lat),
+        home_lng=np.where(known, hubs.lng[stands], table.home_lng),
+    )
+
+
+def choose(
+    table: DroneTable,
+    trips: TripTable,
+    d: Ints,
+    t: Ints,
+    drones: Sequence[Drone],
+    here: Pads,
+    book: Rulebook,
+    now: datetime,
+    *,
+    together: bool = True,
+) -> tuple[dict[int, Landing], dict[int, str]]:
+    """The landing of each pair i of drone d[i] and trip t[i], and why a pair has none, both by i.
+
+    Pairs of an area without network are in neither. together: as in `landing.receive`.
+    """
+    if not book.networks or not len(d):
+        return {}, {}
+    found = landing.receive(
+        table,
+        trips,
+        d,
+        t,
+        here.stands(drones),
+        here.hubs,
+        book.rules,
+        book.zone_shapes,
+        now,
+        book.wind_mps,
+        together=together,
+    )
+    base_s = _home_s(table, trips, d, t, drones, book, now)
+    chosen, refused = {}, {}
+    for i in np.flatnonzero(found.hub != HOME).tolist():
+        drone = drones[d[i]]
+        if found.hub[i] == NONE:
+            refused[i] = f"No hub that {drone.pk} could reach after this delivery has a free pad."
+            continue
+        hub, alternate = book.hubs[found.hub[i]], int(found.alternate[i])
+        chosen[i] = Landing(
+            hub=hub,
+            alternate=None if alternate == NONE else book.hubs[alternate],
+            base=drone.base,
+            free_pads=None if hub.pads is None else int(found.free_pads[i]),
+            sooner_s=float(base_s[i] - found.busy_s[i]),
+            busy_s=float(found.busy_s[i]),
+            energy_pct=float(found.energy_pct[i]),
+            distance_m=float(found.distance_m[i]),
+        )
+    return chosen, refused
+
+
+def _home_s(
+    table: DroneTable,
+    trips: TripTable,
+    d: Ints,
+    t: Ints,
+    drones: Sequence[Drone],
+    book: Rulebook,
+    now: datetime,
+) -> np.ndarray:
+    """When each pair's drone would be at its base, in seconds from now."""
+    bases = [drones[place].base for place in d]
+    based = replace(
+        table.take(d),
+        home_lat=np.array([base.lat for base in bases]),
+        home_lng=np.array([base.lng for base in bases]),
+    )
+    every = np.arange(len(d))
+    homeward = landing.homeward(trips)
+    judged = judge.judge(
+        based, homeward, every, t, book.rules, book.zone_shapes, now, book.wind_mps
+    )
+    return judged.busy_s
+
+
+def write(orders: Iterable[Order], chosen: Mapping[str, Landing]) -> None:
+    """Write the hubs of the missions of these orders, which have just got their drones. `chosen`:
+    by the drone's id. One statement, none without a network.
+
+    The mission is sent after the transaction, with these hubs in its intent.
+    """
+    missions = []
+    for order in orders:
+        job = order.current_job
+        if job is not None and (place := chosen.get(job.drone_id or "")):
+            alternate_id = place.alternate.pk if place.alternate else None
+            missions.append(
+                Mission(
+                    pk=job.mission_intent_id, return_to_id=place.hub.pk, alternate_id=alternate_id
+                )
+            )
+    if missions:
+        pgbulk.update(Mission, missions, ["return_to", "alternate"])
