@@ -225,6 +225,12 @@ def _spot(order: OrderFields, *, believed: bool) -> InLine | None:
     return order.spot if waits else None
 
 
+def _why_it_waits(spot: InLine | None) -> str:
+    if spot is None:
+        return ""
+    return spot.because or (texts.IN_LINE if spot.place and spot.place > 1 else "")
+
+
 def _eta_range(spot: InLine | None, now: datetime) -> dict[str, str] | None:
     if spot is None or spot.low_at is None or spot.high_at is None or spot.high_at <= now:
         return None
@@ -263,7 +269,7 @@ def _situation(
     expected_at = eta_at
     if stage in (Stage.WAITING, Stage.ANOTHER, Stage.AT_HUB):
         spot = _spot(order, believed=believed)
-        reason = WhyHeldUp.PAUSED if order.paused else spot.because if spot else ""
+        reason = WhyHeldUp.PAUSED if order.paused else _why_it_waits(spot)
         expected_at = spot.low_at if spot else None
     late = now > order.deliver_by or (expected_at is not None and expected_at > order.deliver_by)
     return Situation(

@@ -124,6 +124,9 @@ class World:
             "reasons": [],
             "distance_m": None,
             "eta_seconds": {"low": None, "high": None},
+            "eta_at": {"low": None, "high": None},
+            "busy": True,
+            "held_up": None,
             "service_area_id": None,
         }
         return quotes.store(OrderFactory.build(), caller, datetime.now(UTC), answer).id
