@@ -49,9 +49,9 @@ class Stage(StrEnum):
 class Situation:
     """The stage, and everything else that headline and advice depend on.
 
-    reason: why it was canceled (a CancelReason), why it waits (a WhyHeldUp, or IN_LINE), why ETA and
-    position are missing ("silence"), or the proof that is missing (a PodRequirement). holder: who has the
-    parcel, if that changes the advice.
+    reason: why it was canceled (a CancelReason), why it waits (a WhyHeldUp or IN_LINE), why ETA and
+    position are missing ("silence"), or the proof that is missing (a PodRequirement). holder: who
+    has the parcel, if that changes the advice.
     """
 
     stage: Stage
