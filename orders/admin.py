@@ -15,8 +15,8 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from unfold.paginator import InfinitePaginator
 
 from orders import presentation
@@ -205,7 +205,8 @@ class OrderAdmin(ReadOnlyAdmin):
     def drone(self, order: Order) -> SafeString | str:
         drone_id = order.assigned_drone_id
         if drone_id is None:
-            return presentation.in_line(order.in_line) or "—"
+            lines = presentation.in_line_shortly(order.in_line)
+            return format_html_join(mark_safe("<br>"), '<span class="wx-whole">{}</span>', lines)
         url = reverse("admin:fleet_drone_change", args=[drone_id])
         return format_html('<a class="wx-whole" href="{}">{}</a>', url, drone_id)
 

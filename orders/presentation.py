@@ -87,6 +87,26 @@ def in_line(spot: InLine | None) -> str:
     return f"{place}, about {spot.low_at:%H:%M}–{spot.high_at:%H:%M} UTC"
 
 
+HELD_UP_SHORTLY: dict[str, str] = {
+    WhyHeldUp.PAUSED: "Paused",
+    WhyHeldUp.TOO_WINDY: "Too windy",
+    WhyHeldUp.NO_DRONE: "No drone fits",
+}
+
+
+def in_line_shortly(spot: InLine | None) -> list[tuple[str]]:
+    """The same as short lines for a list: “3rd in line”, “14:05–14:20”; “—” if not in line."""
+    if spot is None:
+        return [("—",)]
+    if spot.low_at is None or spot.high_at is None:
+        return [(HELD_UP_SHORTLY.get(spot.because, "In line"),)]
+    place, times = (
+        f"{ordinal(spot.place or 0)} in line",
+        f"{spot.low_at:%H:%M}–{spot.high_at:%H:%M}",
+    )
+    return [(place,), (times,)]
+
+
 def ordinal(number: int) -> str:
     """“1st”, “2nd”, “3rd”, “11th”."""
     teens = number % 100 in (11, 12, 13)
