@@ -42,7 +42,7 @@ class NormalOrders(NamedTuple):
 
 NORMAL_ORDERS: dict[str, NormalOrders] = {
     LateNormal.KEPT_FIRST: NormalOrders(0.05, 1.0, 1.0, np.inf, 0.0),
-    LateNormal.BALANCED: NormalOrders(0.5, 0.0, 3.0, 3.0, 2.3),
+    LateNormal.BALANCED: NormalOrders(0.25, 0.0, 3.0, 5.0, 2.3),
     LateNormal.NO_ENDLESS_WAIT: NormalOrders(1.0, 1.0, 1.0, 1.5, 2.3),
 }
 

@@ -1,25 +1,50 @@
-"""Simulated days: the planner compared with first come, first served."""
+"""Simulated days: the planner compared with first come, first served, with and without network."""
+
+from dataclasses import replace
 
 import pytest
 
 from dispatch.evaluation import comparison
+from dispatch.evaluation.comparison import COLUMNS, Figures
 from dispatch.whatif import city
+from dispatch.whatif.city import Day
 from dispatch.whatif.strategies import FIRST_COME, PLANNED
 from fleet.policy import Policy
 from wingxtra.tests.bench import tables
 
 pytestmark = pytest.mark.bench
 
-# Seeds of the table in docs/dispatch.md. No parameter was tuned on them.
-SEEDS = (21, 22, 23)
-# In that table no figure is worse by more than 3 %. A day is chaotic: different rounding on another
-# processor can change a figure a little more.
+# Seeds of the tables in docs/dispatch.md. No parameter was tuned on them.
+SEEDS = (21, 22, 23, 24, 25)
+# A day is chaotic: different rounding on another processor can change a figure a little.
 MARGIN = 0.05
+# What URGENT and MEDICAL orders gain costs the NORMAL ones, where more orders come than drones can
+# fly: these figures may be worse than first come on single days (docs/dispatch.md names them).
+WITH_NETWORK = {"NORMAL p50", "NORMAL p95", "all p95"}
+WHEN_OVERLOADED = {f"{group} {name}" for group in ("NORMAL", "all") for name in COLUMNS} - {
+    "NORMAL kept",
+    "all kept",
+}
+MAY_BE_WORSE = {
+    ("normal", True): WITH_NETWORK,
+    ("normal", False): WHEN_OVERLOADED,
+    ("overloaded", True): WHEN_OVERLOADED,
+    ("overloaded", False): WHEN_OVERLOADED | {"longest"},
+}
 
 
+@pytest.mark.parametrize("network", [False, True], ids=["home", "network"])
 @pytest.mark.parametrize("day", city.DAYS, ids=lambda day: day.name)
-def test_the_plan_is_no_worse_than_first_come_in_any_figure(day):
+def test_the_plan_is_no_worse_than_first_come_on_any_day(day, network):
+    day = replace(day, network=network)
     runs = comparison.run(day, SEEDS, Policy().rules(), [FIRST_COME, PLANNED])
     tables.write(f"\n{comparison.table(day, runs)}")
-    first_come, planned = (comparison.figures(outcomes) for outcomes in runs.values())
-    assert comparison.worse(comparison.ratios(planned, first_come), by=MARGIN) == {}
+    first_come, planned = runs.values()
+    worse = comparison.worse_on_a_day(planned, first_come, by=MARGIN)
+    found = {seed: _unexpected(day, of) for seed, of in zip(SEEDS, worse, strict=True)}
+    assert {seed: of for seed, of in found.items() if of} == {}
+
+
+def _unexpected(day: Day, worse: Figures) -> Figures:
+    may = MAY_BE_WORSE.get((day.name, day.network), set())
+    return {name: ratio for name, ratio in worse.items() if name not in may}
