@@ -171,22 +171,17 @@ def _prepare(order: Order, book: Rulebook, now: datetime) -> Checked:
 
 def _promise(order: Order, checked: Checked, book: Rulebook, now: datetime) -> Promise:
     """When the order is expected at the door. One read of Redis; nothing for a refused order."""
-    area = checked.service_area
-    if area is None or checked.problems:
+    if checked.service_area is None or checked.problems:
         return Promise()
-    if held_up := promise.paused(area, book.rules):
-        return Promise(busy=True, held_up=held_up)
-    if checked.eta_low_s is None or checked.eta_high_s is None:
-        return Promise(busy=True, held_up=promise.too_windy(book.wind_mps))
-    start = starts_at(order, now)
-    trip = promise.Trip(order.priority, start, order.ready_at, checked.flights)
-    found = promise.expected(trip, area.pk, book.rules, now)
-    if found is not None:
-        return found
-    low_at, high_at = (
-        start + timedelta(seconds=s) for s in (checked.eta_low_s, checked.eta_high_s)
+    trip = promise.Trip(
+        order.priority,
+        starts_at(order, now),
+        order.ready_at,
+        checked.flights,
+        checked.eta_low_s,
+        checked.eta_high_s,
     )
-    return Promise(low_at, high_at, busy=start <= now + promise.NEAR)
+    return promise.of(trip, checked.service_area, book.rules, book.wind_mps, now)
 
 
 def check_window(

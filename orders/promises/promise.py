@@ -48,12 +48,30 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """start: when work on the order may start. flights: of the drones that can fly it."""
+    """start: when work on the order may start. flights: of the drones that can fly it. least_s,
+    most_s: the best case and the promise, from the start; None if the wind grounds every drone.
+    """
 
     priority: str
     start: datetime
     ready_at: datetime | None
     flights: Sequence[Flight]
+    least_s: float | None
+    most_s: float | None
+
+
+def of(
+    trip: Trip, area: ServiceArea, rules: Rules, wind_mps: float | None, now: datetime
+) -> Promise:
+    """By the forecast of the area; without one, from the best case to the promise."""
+    if held_up := paused(area, rules):
+        return Promise(busy=True, held_up=held_up)
+    if trip.least_s is None or trip.most_s is None:
+        return Promise(busy=True, held_up=too_windy(wind_mps))
+    if found := expected(trip, area.pk, rules, now):
+        return found
+    low_at, high_at = (trip.start + timedelta(seconds=s) for s in (trip.least_s, trip.most_s))
+    return Promise(low_at, high_at, busy=trip.start <= now + NEAR)
 
 
 def paused(area: ServiceArea, rules: Rules) -> HeldUp | None:
