@@ -19,7 +19,7 @@ from dispatch.missions import (
 )
 from dispatch.missions.reposition import publishing as reposition
 from dispatch.models import WhatIf
-from dispatch.planning import runs
+from dispatch.planning import outlooks, runs
 from dispatch.whatif import worker
 from fleet.live import picture
 from orders.models import DeliveryEvent
@@ -66,6 +66,20 @@ def plan_areas() -> None:
 @dramatiq.actor(max_retries=0, max_age=STALE_AFTER_MS)
 def plan_area(service_area_id: str) -> None:
     runs.run_by_schedule(UUID(service_area_id))
+
+
+@every(5)
+@dramatiq.actor(max_retries=0)
+def forecast_areas() -> None:
+    """Forecast the queue of every service area, for quotes and for orders in line."""
+    for area_id in outlooks.areas():
+        forecast_area.send(str(area_id))
+
+
+# The next tick is the retry.
+@dramatiq.actor(max_retries=0, max_age=STALE_AFTER_MS)
+def forecast_area(service_area_id: str) -> None:
+    outlooks.refresh(UUID(service_area_id), timezone.now())
 
 
 @every(2)

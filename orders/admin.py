@@ -15,8 +15,8 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from unfold.paginator import InfinitePaginator
 
 from orders import presentation
@@ -29,6 +29,7 @@ from orders.files import exports
 from orders.loading import admin as loading_admin  # noqa: F401 (places on the users' pages)
 from orders.models import Order
 from orders.personal_data.masking import masked_name, masked_phone
+from orders.promises import memory
 from orders.recurring import admin as recurring_admin  # noqa: F401 (recurring orders)
 from wingxtra.console import actions, registry, watches
 from wingxtra.console.admin import ConsoleChangeList, ReadOnlyAdmin, badge, moment
@@ -52,6 +53,11 @@ class OrderChangeList(ConsoleChangeList):
         found = super().get_filters(request)
         active = any(f.used_parameters for f in found[0] if not isinstance(f, TabFilter))
         return (*found[:-1], active)
+
+    def get_results(self, request: HttpRequest) -> None:
+        """With the places in line of waiting orders."""
+        super().get_results(request)
+        memory.attach(list(self.result_list), timezone.now())
 
     @property
     def when_empty(self) -> str:
@@ -144,6 +150,7 @@ class OrderAdmin(ReadOnlyAdmin):
         if order is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         now = timezone.now()
+        memory.attach([order], now)
         promise, tone = presentation.promise(order, now)
         offered = actions.possible(order, request.user)
         answers = [(action, url) for action, url in offered if action.is_answer]
@@ -199,7 +206,8 @@ class OrderAdmin(ReadOnlyAdmin):
     def drone(self, order: Order) -> SafeString | str:
         drone_id = order.assigned_drone_id
         if drone_id is None:
-            return "—"
+            lines = presentation.in_line_shortly(order.in_line)
+            return format_html_join(mark_safe("<br>"), '<span class="wx-whole">{}</span>', lines)
         url = reverse("admin:fleet_drone_change", args=[drone_id])
         return format_html('<a class="wx-whole" href="{}">{}</a>', url, drone_id)
 

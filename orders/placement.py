@@ -26,6 +26,9 @@ from fleet.feasibility.winds import Winds
 from fleet.models import ServiceArea
 from orders import lifecycle, unit_of_work
 from orders.models import Order
+from orders.promises import outlook, promise
+from orders.promises.outlook import Flight
+from orders.promises.promise import Promise
 from orders.timing import opening, window
 from orders.timing.window import Soonest
 from wingxtra.accounts.identity import Actor
@@ -61,7 +64,7 @@ class Checked:
     The ETA counts from when work may start: `eta_low_s` with the fastest drone, free and charged at
     its hub; `eta_high_s` is the promise, or the slowest able drone where that is later. Both are
     None when the current wind grounds every drone; `held_up` says why. soonest: None when no drone
-    can ever fly it.
+    can ever fly it. flights: of the able drones, as for `expect`.
     """
 
     problems: list[FieldProblem]
@@ -71,6 +74,7 @@ class Checked:
     eta_high_s: float | None = None
     held_up: Reason | None = None
     soonest: Soonest | None = None
+    flights: tuple[Flight, ...] = ()
 
 
 def check(order: Order, book: Rulebook, now: datetime) -> Checked:
@@ -91,6 +95,7 @@ def check(order: Order, book: Rulebook, now: datetime) -> Checked:
         flight.high_s,
         flight.held_up,
         flight.soonest,
+        flight.able,
     )
 
 
@@ -105,10 +110,12 @@ def trip_table(orders: Iterable[Order], book: Rulebook) -> TripTable:
 # --- verbs ---------------------------------------------------------------------------------------
 
 
-def quote(order: Order) -> Checked:
-    """Check an order as `place` would, without writing anything."""
+def quote(order: Order) -> tuple[Checked, Promise]:
+    """Check an order as `place` would, and say when it would be at the door. Writes nothing."""
     now = timezone.now()
-    return _prepare(order, rulebook.current(now), now)
+    book = rulebook.current(now)
+    checked = _prepare(order, book, now)
+    return checked, _promise(order, checked, book, now)
 
 
 def place(order: Order, *, by: Actor, known: Sequence[FieldProblem] = ()) -> Order:
@@ -118,9 +125,11 @@ def place(order: Order, *, by: Actor, known: Sequence[FieldProblem] = ()) -> Ord
     Conflict naming the order that has its `external_id`; nothing is written then.
     """
     now = timezone.now()
-    checked = _prepare(order, rulebook.current(now), now)
+    book = rulebook.current(now)
+    checked = _prepare(order, book, now)
     if problems := [*known, *checked.problems]:
         raise Invalid([*problems, *_duplicate_external_id(order)])
+    _promise(order, checked, book, now).keep_in(order)
     return lifecycle.place(order, by=by)
 
 
@@ -166,6 +175,22 @@ def _prepare(order: Order, book: Rulebook, now: datetime) -> Checked:
     if checked.soonest and not is_judged:
         problems = window.too_soon(order, checked.soonest)
     return replace(checked, problems=[*checked.problems, *problems])
+
+
+def _promise(order: Order, checked: Checked, book: Rulebook, now: datetime) -> Promise:
+    """When the order is expected at the door. One read of Redis; nothing for a refused order."""
+    if checked.service_area is None or checked.problems:
+        return Promise()
+    trip = promise.Trip(
+        order.priority,
+        window.starts_at(order, now),
+        order.ready_at,
+        checked.flights,
+        checked.eta_low_s,
+        checked.eta_high_s,
+        checked.held_up,
+    )
+    return promise.of(trip, checked.service_area, book.rules, now)
 
 
 def check_window(
@@ -266,13 +291,16 @@ def _trip(order: Order, area: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    """Best-case feasibility of an order; the times are in seconds from when work may start."""
+    """Best-case feasibility of an order; the times are in seconds from when work may start. able:
+    the flights of the able drones.
+    """
 
     problems: list[FieldProblem]
     low_s: float | None = None
     high_s: float | None = None
     held_up: Reason | None = None
     soonest: Soonest | None = None
+    able: tuple[Flight, ...] = ()
 
     @classmethod
     def best(cls, order: Order, area: int | None, book: Rulebook, now: datetime) -> "_Flight":
@@ -300,7 +328,8 @@ class _Flight:
                 able_s = verdicts.delivery_s[verdicts.able] + wait_s
                 promise_s = book.rules.promise_s.get(order.priority, 0.0)
                 high_s = max(float(able_s.max()), promise_s)
-                return cls([], float(able_s.min()), high_s, soonest=soonest)
+                able = tuple(outlook.flights(verdicts))
+                return cls([], float(able_s.min()), high_s, soonest=soonest, able=able)
             refused = refused or _as_problems(calm)
         return cls(refused)
 

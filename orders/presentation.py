@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 
 from fleet.feasibility.rules import Priority
 from orders.models import Order
-from orders.states import IN_FLIGHT, EventType, Holder, JobStatus, Status
+from orders.promises.memory import InLine
+from orders.states import IN_FLIGHT, EventType, Holder, JobStatus, Status, WhyHeldUp
 from wingxtra.console.admin import duration
 from wingxtra.console.registry import Tone
 
@@ -71,6 +72,46 @@ def parcel_place(order: Order) -> str:
     if order.holder_drone_id:
         return f"On {order.holder_drone_id}"
     return f"At {order.holder_hub}" if order.holder_hub else order.get_holder_display()
+
+
+def in_line(spot: InLine | None) -> str:
+    """“3rd in line of 12, about 14:05–14:20 UTC”; empty for an order that is not in line."""
+    if spot is None:
+        return ""
+    if spot.because:
+        why = WhyHeldUp(spot.because).label
+        return f"In line: {why[0].lower()}{why[1:]}"
+    place = f"{ordinal(spot.place or 0)} in line of {spot.of}"
+    if spot.low_at is None or spot.high_at is None:
+        return place
+    return f"{place}, about {spot.low_at:%H:%M}–{spot.high_at:%H:%M} UTC"
+
+
+HELD_UP_SHORTLY: dict[str, str] = {
+    WhyHeldUp.PAUSED: "Paused",
+    WhyHeldUp.TOO_WINDY: "Too windy",
+    WhyHeldUp.NO_DRONE: "No drone fits",
+    WhyHeldUp.CLOSED: "Closed",
+}
+
+
+def in_line_shortly(spot: InLine | None) -> list[tuple[str]]:
+    """The same as short lines for a list: “3rd in line”, “14:05–14:20”; “—” if not in line."""
+    if spot is None:
+        return [("—",)]
+    if spot.low_at is None or spot.high_at is None:
+        return [(HELD_UP_SHORTLY.get(spot.because, "In line"),)]
+    place, times = (
+        f"{ordinal(spot.place or 0)} in line",
+        f"{spot.low_at:%H:%M}–{spot.high_at:%H:%M}",
+    )
+    return [(place,), (times,)]
+
+
+def ordinal(number: int) -> str:
+    """“1st”, “2nd”, “3rd”, “11th”."""
+    teens = number % 100 in (11, 12, 13)
+    return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 def promise(order: Order, now: datetime) -> tuple[str, Tone]:

@@ -49,6 +49,15 @@ FLOWN_FROM = (Holder.SENDER, Holder.HUB)
 AT_REST = (Holder.RECIPIENT, Holder.RETURNED, Holder.LOST)
 
 
+class WhyHeldUp(models.TextChoices):
+    """Why a waiting order has no expected time."""
+
+    PAUSED = "dispatch_paused", "Flights are paused"
+    TOO_WINDY = "too_windy", "It is too windy to fly"
+    NO_DRONE = "no_drone", "No drone can fly it at the moment"
+    CLOSED = "closed", "The store or the service area is closed"
+
+
 class HoldCode(models.TextChoices):
     """Why a queued order stays out of dispatch until ops resolve it."""
 

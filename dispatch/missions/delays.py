@@ -1,7 +1,8 @@
 """Orders that will be late, told to merchant and customer once for each promise.
 
 The expectation is the later of two times: the ETA, if it is believed, and the soonest time that is
-still possible, which needs no telemetry. Before launch an ETA only stands, so time passes it.
+still possible, which needs no telemetry. Before launch an ETA only stands, so time passes it. An
+order in line is also late when the start of its expected range is.
 """
 
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from fleet.feasibility.rules import Rules
 from orders import lifecycle
 from orders.lifecycle import Delay
 from orders.models import Order
+from orders.promises import memory
 from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, TERMINAL, WAITING
 from wingxtra.accounts.identity import SYSTEM
 
@@ -45,7 +47,24 @@ def tell(now: datetime) -> int:
     )
     found = orders.order_by("deliver_by").values_list("pk", "deliver_by", "expected_at")
     delays = [Delay(*row) for row in found[:MAX_PER_RUN]]
+    known = {delay.order_id for delay in delays}
+    in_line = [delay for delay in _in_line(now, told_after) if delay.order_id not in known]
+    delays += in_line[: MAX_PER_RUN - len(delays)]
     return len(lifecycle.predict_delays(delays, by=SYSTEM)) if delays else 0
+
+
+def _in_line(now: datetime, told_after: timedelta) -> list[Delay]:
+    """Waiting orders that are late even at the start of their expected range."""
+    waiting = Order.objects.dispatchable().filter(deliver_by__gte=now - MAX_AGE)
+    orders = list(waiting.exclude(lifecycle.told_of_delay()).order_by("deliver_by"))
+    spots = memory.in_line(orders, now)
+    return [
+        Delay(order.pk, order.deliver_by, spot.low_at)
+        for order in orders
+        if (spot := spots.get(order.pk)) is not None
+        and spot.low_at is not None
+        and spot.low_at > order.deliver_by + told_after
+    ]
 
 
 def _expected_at(rules: Rules, now: datetime) -> Greatest:

@@ -126,7 +126,7 @@ def make_plan(
     places = {drone.pk: place for place, drone in enumerate(drones)}
     holds = _holds(orders, places)
     held = {drones[place].pk for place in holds if place != planner.NONE_HELD}
-    jobs = _jobs_underway(drones)
+    jobs = jobs_underway(drones)
     engaged = engagements.current()
     engaged = replace(engaged, busy={job["drone_id"] for job in jobs} - held)
     launches = hub_launches.free_launches()
@@ -142,7 +142,7 @@ def make_plan(
     hours = open_hours.Hours(opening.places_of(orders, book.areas), rules.load_time_s, now)
     options, refused = _within_hours(hours, lookahead.now(verdicts), holds)
     too_late = [refused]
-    work = _work([job for job in jobs if job["drone_id"] in engaged.busy], places, now)
+    work = work_of([job for job in jobs if job["drone_id"] in engaged.busy], places, now)
     if rules.look_ahead_s > 0:
         later = _later(table, work, trips, pads.hubs, stands, book, now)
         wanted = (holds[later.trip] == planner.NONE_HELD) & _not_overdue(later, orders, drones, now)
@@ -153,7 +153,7 @@ def make_plan(
     problem = planner.Problem(
         order_id=[str(order.pk) for order in orders],
         priority=[order.priority for order in orders],
-        waited_s=np.array([_waited_s(order, now) for order in orders]),
+        waited_s=np.array([waited_s(order, now) for order in orders]),
         due_s=due_s,
         drone_id=[drone.pk for drone in drones],
         order=options.trip,
@@ -192,7 +192,7 @@ def _holds(orders: list[Order], places: dict[str, int]) -> Ints:
     return np.array(held, np.int64)
 
 
-def _waited_s(order: Order, now: datetime) -> float:
+def waited_s(order: Order, now: datetime) -> float:
     """The time since the order was placed, or since its agreed start if that is later."""
     since = max(order.created_at, order.not_before or order.created_at)
     return max(0.0, (now - since).total_seconds())
@@ -212,13 +212,15 @@ JOB_COLUMNS = (
 )
 
 
-def _jobs_underway(drones: Sequence[Drone]) -> list[dict[str, Any]]:
+def jobs_underway(drones: Sequence[Drone]) -> list[dict[str, Any]]:
+    """The active jobs of drones of these areas, as `work_of` takes them."""
     areas = {drone.hub.service_area_id for drone in drones}
     jobs = DeliveryJob.objects.active().filter(drone__hub__service_area__in=areas)
     return list(jobs.values(*JOB_COLUMNS))
 
 
-def _work(jobs: list[dict[str, Any]], places: dict[str, int], now: datetime) -> Work:
+def work_of(jobs: list[dict[str, Any]], places: dict[str, int], now: datetime) -> Work:
+    """The jobs of these drones, by their index."""
     known = [job for job in jobs if job["drone_id"] in places]
     trips = TripTable.from_rows(
         {
@@ -250,6 +252,20 @@ def _later(
     book: Rulebook,
     now: datetime,
 ) -> Options:
+    expected, free_in_s = expected_fleet(table, work, hubs, stands, book, now)
+    charge_in_s = charging.begins_s(
+        stands, free_in_s, expected.battery_pct, hubs.chargers, book.rules.full_charge_s
+    )
+    zones, winds = book.zone_shapes, book.winds
+    return lookahead.soon(expected, free_in_s, trips, book.rules, zones, now, winds, charge_in_s)
+
+
+def expected_fleet(
+    table: DroneTable, work: Work, hubs: HubTable, stands: Ints, book: Rulebook, now: datetime
+) -> tuple[DroneTable, Floats]:
+    """The drones as expected when they are free, at the hubs where they land, and the seconds until
+    then. One statement.
+    """
     drones_back = DeliveryJob.objects.filter(
         status=JobStatus.COMPLETED, ended_at__gt=now - MAX_WAY_HOME, drone__isnull=False
     )
@@ -257,14 +273,7 @@ def _later(
         table.drone_id, list(drones_back.values_list("drone_id", flat=True).distinct())
     )
     landing_at = landings.at_their_hubs(table, hubs, stands)
-    rules = book.rules
-    expected, free_in_s = releases.expected(landing_at, work, coming_home, rules, now, book.winds)
-    charge_in_s = charging.begins_s(
-        stands, free_in_s, expected.battery_pct, hubs.chargers, rules.full_charge_s
-    )
-    return lookahead.soon(
-        expected, free_in_s, trips, rules, book.zone_shapes, now, book.winds, charge_in_s
-    )
+    return releases.expected(landing_at, work, coming_home, book.rules, now, book.winds)
 
 
 def _not_overdue(later: Options, orders: list[Order], drones: list[Drone], now: datetime) -> Bools:

@@ -14,6 +14,7 @@ from dispatch.models import Discrepancy, Flight
 from fleet import policy
 from orders import lifecycle, unit_of_work
 from orders.models import DeliveryEvent, Order
+from orders.promises import memory
 from orders.states import CancelReason, EventType, Status
 from orders.tests.factories import OrderFactory, order_in
 from orders.tests.test_lifecycle_races import at_once
@@ -155,7 +156,7 @@ def test_the_cost_does_not_grow_with_the_delays() -> None:
     few = statements()
     OrderFactory.create_batch(8, deliver_by=due(20))
     assert statements() == few
-    assert statements() == 2
+    assert statements() == 3
 
 
 # --- at most once, by lock and by index ----------------------------------------------------------
@@ -197,3 +198,18 @@ def test_control_without_the_lock_the_index_alone_prevents_a_second_event(
     raised = at_once(*[lambda: delays.tell(timezone.now())] * 2)
     assert [type(problem) for problem in raised if problem] == [IntegrityError]
     assert len(predictions(order)) == 1
+
+
+@pytest.mark.parametrize(("late_min", "told"), [(9, 0), (12, 1)])
+def test_an_order_in_line_is_late_when_the_start_of_its_range_is(late_min: int, told: int) -> None:
+    order = OrderFactory()
+    now = timezone.now()
+    low_at = order.deliver_by + timedelta(minutes=late_min)
+    spot = memory.Spot(1, low_at.timestamp(), low_at.timestamp() + 600)
+    memory.write(order.service_area_id, None, memory.Queue(now, 1), {order.pk: spot})
+    assert delays.tell(now) == told
+    assert delays.tell(now) == 0
+    assert len(predictions(order)) == told
+    if told:
+        expected_at = datetime.fromisoformat(predictions(order)[0].payload["expected_at"])
+        assert expected_at == low_at

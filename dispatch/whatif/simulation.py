@@ -39,6 +39,17 @@ class Outcome:
     drone_km: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """The state when an order is placed: drones as in a Snapshot, and the orders that wait."""
+
+    order: int
+    now_s: float
+    drones: DroneTable
+    free_in_s: Floats
+    waiting: Ints
+
+
 def simulate(day: Day, seed: int, rules: Rules, strategy: Strategy) -> Outcome:
     """One random day until its last order is delivered. The same seed gives the same demand."""
     drones, demand = city.city(day, seed, rules)
@@ -57,10 +68,11 @@ def fly_day(
     at: datetime = AT,
     until_s: float = np.inf,
     on_progress: Callable[[float], None] = lambda share: None,
+    on_placed: Callable[[Placed], None] | None = None,
 ) -> Outcome:
     """Simulate these orders and drones from `at` until all orders are delivered, or until
     `until_s` after it. All drones start at home, one of `hubs`. on_progress: called with the share
-    of assigned orders.
+    of assigned orders. on_placed: called for each order before it waits.
     """
     count = len(demand.placed_s)
     promise_s = demand.promise_s(rules)
@@ -79,6 +91,10 @@ def fly_day(
             now_s = float(np.ceil(now_s / strategy.interval_s) * strategy.interval_s)
         fleet.advance(now_s)
         while arrived < count and demand.placed_s[arrived] <= now_s:
+            if on_placed is not None:
+                seen = fleet.seen(now_s)
+                drones_now, free_in_s = seen["drones"], seen["free_in_s"]
+                on_placed(Placed(arrived, now_s, drones_now, free_in_s, np.array(waiting, int)))
             waiting.append(arrived)
             arrived += 1
         if waiting and (fleet.free_at_s <= now_s).any():

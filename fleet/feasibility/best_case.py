@@ -1,9 +1,11 @@
 """Judges a trip with ideal drones: whether any drone could ever fly it, and why not. Pure."""
 
+from collections.abc import Set
 from dataclasses import fields, replace
 
 import numpy as np
 
+from fleet.feasibility.geometry import Floats, Ints
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.reasons import Reason, Rule, charge_for, cross_zone, in_cm, in_zone
 from fleet.feasibility.tables import SIDES, Bools, DroneTable, payload_name
@@ -30,10 +32,26 @@ def at_their_best(drones: DroneTable) -> DroneTable:
     A trip that none of them can fly cannot be flown by any drone at any time (see `refusals`).
     """
     drones = drones.take(drones.registered & drones.active)
-    alike = [c.name for c in fields(DroneTable) if c.name not in _STATE | {"drone_id"}]
-    rows = np.array([getattr(drones, name) for name in alike], dtype=float)
-    drones = drones.take(np.sort(np.unique(rows, axis=1, return_index=True)[1]))
+    drones = drones.take(np.sort(np.unique(_alike(drones), axis=1, return_index=True)[1]))
     return ready_at_home(drones)
+
+
+def group_of(drones: DroneTable, best: DroneTable) -> Ints:
+    """For each drone, the index into `best` of the one of its kind and hub; -1 if none is."""
+    places = {tuple(column): index for index, column in enumerate(_alike(best).T.tolist())}
+    return np.array([places.get(tuple(column), -1) for column in _alike(drones).T.tolist()], int)
+
+
+def kind_of(best: DroneTable) -> Ints:
+    """The same number for drones of the same kind, from 0."""
+    kinds = _alike(best, but={"home_lat", "home_lng", "area"})
+    return np.unique(kinds, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _alike(drones: DroneTable, but: Set[str] = frozenset()) -> Floats:
+    """The columns that do not change from minute to minute, one row each."""
+    names = [c.name for c in fields(DroneTable) if c.name not in _STATE | {"drone_id"} | but]
+    return np.array([getattr(drones, name) for name in names], dtype=float)
 
 
 def ready_at_home(drones: DroneTable) -> DroneTable:

@@ -24,6 +24,7 @@ from orders.states import (
     ReasonCode,
     Scenario,
     Status,
+    WhyHeldUp,
 )
 from wingxtra.api.contracts import about, limits, published
 
@@ -51,6 +52,11 @@ Longitude = Annotated[float, limits(minimum=-180, maximum=180)]
 
 class Reason(TypedDict):
     code: Annotated[str, one_of_a_growing_list(ReasonCode, CancelReason, description="Why.")]
+    message: Annotated[str, about("For people.")]
+
+
+class HeldUp(TypedDict):
+    code: Annotated[str, one_of_a_growing_list(WhyHeldUp, description="Why.")]
     message: Annotated[str, about("For people.")]
 
 
@@ -86,6 +92,19 @@ class Proof(TypedDict):
         str | None, one_of_a_growing_list(PodRequirement, description="Of the proof received.")
     ]
     at: Annotated[OptionalUtc, about("When it was received.")]
+
+
+class TimeRange(TypedDict):
+    low: Annotated[Utc, about("At the soonest.")]
+    high: Annotated[Utc, about("At the latest.")]
+
+
+class Queue(TypedDict):
+    place: Annotated[
+        int | None, about("1 for the order that is served next; null when held up.", minimum=1)
+    ]
+    of: Annotated[int, about("How many orders wait in its area.", minimum=0)]
+    held_up: Annotated[HeldUp | None, about("Why no time is named; null when it moves on.")]
 
 
 @published("order")
@@ -203,6 +222,21 @@ class OrderBody(TypedDict):
     ]
     job_id: Annotated[UUID | None, about("The attempt under way, or the one that ended the order.")]
     mission_intent_id: Annotated[UUID | None, about("The mission at ground control.")]
+    quoted: Annotated[
+        TimeRange | None,
+        about("When it was expected at the door as it was placed; holds for 90 % of orders."),
+    ]
+    queue: Annotated[
+        Queue | None,
+        about(
+            "Its place in line while it waits for a drone; null when it is not in line, and in "
+            "webhooks."
+        ),
+    ]
+    eta_range: Annotated[
+        TimeRange | None,
+        about("When a waiting order is expected at the door; null like `queue`, or if held up."),
+    ]
     eta_seconds: Annotated[
         int | None,
         about("Until the parcel is at the door; null when that is not known.", minimum=0),

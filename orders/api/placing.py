@@ -1,5 +1,6 @@
 """Quote and place for a caller: the API, the merchant's page and imports compose both here."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from orders.api import pickup
 from orders.api.serializers import NewOrder, OrderInput, as_order
 from orders.models import Order
 from orders.states import DropoffSource
+from orders.timing import window
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.accounts.models import Merchant
 from wingxtra.problems import FieldProblem, Invalid
@@ -26,22 +28,25 @@ def quote(caller: Caller, data: Any) -> quotes.Quote:
     order.live_mode = caller.live_mode
     merchant_id = caller.merchant_id or values.get("merchant_id")
     problems += pickup.settle(order, store_id, merchant_id, problems)
-    checked = placement.quote(order)
+    checked, promise = placement.quote(order)
     if problems:
         raise Invalid([*problems, *checked.problems])
-    serviceable = not checked.problems
+    start = window.starts_at(order, timezone.now())
+    held_up = promise.held_up
     answer = {
-        "serviceable": serviceable,
+        "serviceable": not checked.problems,
         "reasons": [
             {"code": p.code, "message": p.message, "until": p.until} for p in checked.problems
         ],
         "distance_m": _rounded(checked.distance_m),
         "eta_seconds": {
-            "low": _rounded(checked.eta_low_s) if serviceable else None,
-            "high": _rounded(checked.eta_high_s) if serviceable else None,
+            "low": _seconds_after(start, promise.low_at),
+            "high": _seconds_after(start, promise.high_at),
         },
-        "held_up": checked.held_up
-        and {"code": checked.held_up.code, "message": checked.held_up.message, "until": None},
+        "eta_at": {"low": _whole(promise.low_at), "high": _whole(promise.high_at)},
+        "busy": promise.busy,
+        "held_up": held_up
+        and {"code": held_up.code, "message": held_up.message, "until": held_up.until},
         "service_area_id": checked.service_area and checked.service_area.pk,
     }
     return quotes.store(order, caller, timezone.now(), answer)
@@ -75,6 +80,14 @@ def draft(caller: Caller, data: Any) -> placement.Draft:
     problems += [*merchant_problems, *scenarios.problems(order, timezone.now())]
     problems += quotes.problems(order, caller, timezone.now())
     return placement.Draft(order, problems)
+
+
+def _seconds_after(start: datetime, at: datetime | None) -> int | None:
+    return None if at is None else max(0, round((at - start).total_seconds()))
+
+
+def _whole(at: datetime | None) -> datetime | None:
+    return None if at is None else at.replace(microsecond=0)
 
 
 def _rounded(number: float | None) -> int | None:

@@ -18,6 +18,7 @@ from fleet.feasibility.rules import PayloadType, Priority
 from orders.api.contract import EventBody, OrderBody, Size
 from orders.api.fields import Degrees, Metadata, ParcelSize, Phone, Weight
 from orders.api.parcel_serializers import MASKED, custody_json, hold_json, proof_json, reason_json
+from orders.api.queue_serializers import eta_range, queue_json, time_range
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.personal_data.masking import masked_email, masked_name, masked_phone, masked_text
 from orders.states import DropoffSource, EventType, PodRequirement, Scenario
@@ -269,6 +270,9 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
         "assigned_drone_id": _drone_id(job, to),
         "job_id": job.pk if job else None,
         "mission_intent_id": job.mission_intent_id if job else None,
+        "quoted": time_range(order.quoted_low_at, order.quoted_high_at),
+        "queue": queue_json(order),
+        "eta_range": eta_range(order),
         "eta_seconds": job.eta_seconds(now) if job else None,
         "eta_at": job.eta_at if job else None,
         "promised_at": job.promised_at if job else None,
@@ -413,6 +417,11 @@ class EtaRange(serializers.Serializer[Any]):
     high = serializers.IntegerField(allow_null=True, help_text="At the latest, in seconds.")
 
 
+class EtaTimes(serializers.Serializer[Any]):
+    low = Timestamp(allow_null=True, help_text="At the soonest.")
+    high = Timestamp(allow_null=True, help_text="At the latest.")
+
+
 @extend_schema_serializer(component_name="Quote")
 class QuoteAnswer(serializers.Serializer[Any]):
     """A quote. Figures are null when they are not known or the trip is not serviceable.
@@ -427,9 +436,18 @@ class QuoteAnswer(serializers.Serializer[Any]):
     distance_m = serializers.IntegerField(
         allow_null=True, help_text="From pickup to drop point on a straight line, in metres."
     )
-    eta_seconds = EtaRange(help_text="From the start of work until it is delivered.")
+    eta_seconds = EtaRange(
+        help_text="From the start of work until it is delivered; the range holds for 90 % of "
+        "deliveries."
+    )
+    eta_at = EtaTimes(help_text="The same range as times.")
+    busy = serializers.BooleanField(
+        help_text="Whether it would wait for a drone, or how long it would wait is not known."
+    )
     held_up = Why(
-        allow_null=True, help_text="Why no time is named although we fly this: the wind of now."
+        allow_null=True,
+        help_text="Why no time is named although we fly this: `dispatch_paused`, `too_windy` or "
+        "`weather_unknown`.",
     )
     service_area_id = serializers.UUIDField(
         allow_null=True, help_text="The area in which it is flown."

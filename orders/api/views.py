@@ -31,6 +31,7 @@ from orders.api.serializers import (
 )
 from orders.changes import details, dropoff, tracking_link
 from orders.models import DeliveryEvent, DeliveryJob, Order, OrderQuerySet
+from orders.promises import memory
 from orders.states import DropoffSource
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.api.pagination import Envelope
@@ -72,7 +73,9 @@ DROP_POINT = {"dropoff_lat", "dropoff_lng", "dropoff_accuracy_m"}
 
 
 class OrderPages(Envelope):
-    """Counts fewer results of a search: it must check each order that it counts."""
+    """Orders with their places in line. Counts fewer results of a search: it must check each order
+    that it counts.
+    """
 
     max_count_of_a_search = 1_000
 
@@ -81,7 +84,9 @@ class OrderPages(Envelope):
     ) -> list[Any]:
         if any(request.query_params.get(name) for name in SEARCHES):
             self.max_count = self.max_count_of_a_search
-        return super().paginate_queryset(queryset, request, view)
+        page = super().paginate_queryset(queryset, request, view)
+        memory.attach(page, timezone.now())
+        return page
 
 
 class Orders(ApiView, ListAPIView[Order]):
@@ -124,7 +129,9 @@ class OneOrder(ApiView):
     @extend_schema(responses=OrderAnswer)
     def get(self, request: Request, order_id: UUID) -> HttpResponse:
         """One order."""
-        return _answer(order_for(self.caller, order_id), self.caller)
+        order = order_for(self.caller, order_id)
+        memory.attach([order], timezone.now())
+        return _answer(order, self.caller)
 
     @extend_schema(request=OrderChange, responses={200: OrderAnswer, 409: None})
     def patch(self, request: Request, order_id: UUID) -> HttpResponse:

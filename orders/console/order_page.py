@@ -53,6 +53,11 @@ def summary(order: Order, request: HttpRequest) -> Section:
     if order.metadata:
         members = "; ".join(f"{name}: {value}" for name, value in order.metadata.items())
         rows.append(("Merchant's metadata", _private(members, in_full)))
+    if in_line := presentation.in_line(order.in_line):
+        rows.append(("Waits", in_line))
+    if order.quoted_low_at and order.quoted_high_at:
+        quoted = (moment(order.quoted_low_at), moment(order.quoted_high_at))
+        rows.append(("Quoted when placed", format_html("{} to {}", *quoted)))
     if until := _waits_for_spot_until(order):
         rows.append(("Waits for the exact spot until", moment(until)))
     if order.reason_code:

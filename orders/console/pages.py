@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Aggregate, Count, DurationField, F, FloatField, Max, Q
+from django.db.models import Count, DurationField, F, Max, Q
 from django.db.models.functions import Coalesce, TruncHour
 from django.urls import reverse
 from django.utils import timezone
@@ -14,13 +14,18 @@ from fleet.feasibility.rules import Priority
 from orders import presentation
 from orders.console import order_page, tabs
 from orders.models import DeliveryEvent, Order
+from orders.promises import coverage
+from orders.promises.coverage import Coverage
 from orders.states import IN_FLIGHT, EventType, Status
 from wingxtra.accounts.identity import Role
 from wingxtra.console import actions, registry, roles, watches
 from wingxtra.console.admin import duration
 from wingxtra.console.registry import Attention, Chart, Feature, Layer, Number, Tone
+from wingxtra.database.aggregates import Percentile
 
 MAX_PER_KIND = 20
+# From fewer deliveries the share inside the quoted range says little.
+MIN_FOR_COVERAGE = 50
 
 roles.seen_by_all("orders.view_order")
 roles.done_by_ops("orders.change_order", "orders.view_personal_data")
@@ -124,18 +129,6 @@ def _attention(
 # --- the numbers ---------------------------------------------------------------------------------
 
 
-class Percentile(Aggregate):
-    """PostgreSQL's percentile_cont of an interval, in seconds."""
-
-    template = (
-        "EXTRACT(EPOCH FROM PERCENTILE_CONT(%(share)s) WITHIN GROUP (ORDER BY %(expressions)s))"
-    )
-    output_field = FloatField()
-
-    def __init__(self, expression: Any, share: float) -> None:
-        super().__init__(expression, share=float(share))
-
-
 def numbers(now: datetime) -> Iterator[Number]:
     counts = (
         Order.objects.live()
@@ -166,6 +159,20 @@ def numbers(now: datetime) -> Iterator[Number]:
     else:
         yield Number("On time today", "—", "nothing delivered yet")
     yield from _minutes_per_priority(midnight)
+    yield _promises_kept(coverage.last_week(now))
+
+
+def _promises_kept(week: Coverage) -> Number:
+    """Whether the ranges that were quoted last week held; they are meant to hold for 90 %."""
+    title = "Quoted ranges, last week"
+    if not week.deliveries:
+        return Number(title, "—", "no order with a quoted range was delivered")
+    pct = 100 * week.inside / week.deliveries
+    width = f"median width {(week.width_s or 0.0) / 60:.0f} min"
+    detail = f"of {week.deliveries} deliveries were inside the quoted range; {width}"
+    enough = week.deliveries >= MIN_FOR_COVERAGE
+    tone = Tone.IDLE if not enough else Tone.GOOD if 85 <= pct <= 95 else Tone.WARN
+    return Number(title, f"{pct:.0f} %", detail, tone)
 
 
 def _delivered_since(start: datetime) -> Any:

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import models
 from django.utils import timezone
@@ -32,6 +32,9 @@ from orders.states import (
 )
 from orders.tracking_ids import TRACKING_LENGTH, new_tracking_id
 from wingxtra.accounts.models import Merchant
+
+if TYPE_CHECKING:
+    from orders.promises.memory import InLine
 
 Method = TypeVar("Method", bound=Callable[..., Happened])
 
@@ -74,6 +77,19 @@ class Order(FSMModelMixin, Parcel, Receipt):
     )
     quote_id = models.UUIDField(
         null=True, editable=False, help_text="The quote that the merchant named when placing it."
+    )
+
+    # What was told when it was placed; see `orders.promises`.
+    quoted_low_at = models.DateTimeField(null=True, editable=False)
+    quoted_high_at = models.DateTimeField(null=True, editable=False)
+    quoted_expected_at = models.DateTimeField(null=True, editable=False)
+    quoted_case = models.CharField(
+        max_length=24,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The case of the calibrated range, if it is one.",
     )
 
     customer_name = models.CharField(max_length=120, blank=True)
@@ -167,6 +183,8 @@ class Order(FSMModelMixin, Parcel, Receipt):
     # receivers of the event that the link was renewed.
     otp_code: str | None = None
     former_tracking_id: str | None = None
+    # Never stored: its place in line, as `orders.promises.memory.attach` reads it.
+    in_line: "InLine | None" = None
 
     objects = OrderQuerySet.as_manager()
 

@@ -24,6 +24,7 @@ from orders.changes import details, tracking_link
 from orders.custody import OPEN_BEFORE_LOADING
 from orders.loading.views import label_of
 from orders.models import DeliveryEvent, Order
+from orders.promises import memory
 from orders.states import CANCELABLE, TRANSITIONS, CancelReason, Holder, Status
 from pod import proofs
 from pod.models import ProofOfDelivery
@@ -103,6 +104,7 @@ def _story(
 ) -> HttpResponse:
     """filled: forms with what was typed and their problems."""
     now = timezone.now()
+    memory.attach([order], now)
     body = order_json(order, caller, now)
     follows = "follow" in request.GET and not order.is_terminal
     context = {

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from orders.api.serializers import order_json
 from orders.models import Order, Store
+from orders.promises import memory
 from orders.states import IN_FLIGHT, Status
 from tracking.merchant import export, frame, words
 from tracking.merchant.access import PageCaller, merchant_page
@@ -78,6 +79,7 @@ def orders(request: HttpRequest, caller: PageCaller) -> HttpResponse:
     except Invalid:  # a link that was cut off: the first page is the useful answer
         return frame.see_other(_link(request, shown))
     now = timezone.now()
+    memory.attach(rows, now)
     context = {
         "title": "Orders",
         "rows": [_row(request, caller, order, now) for order in rows],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from orders.api.contract import OrderBody
+from orders.api.contract import OrderBody, Queue
 from orders.states import IN_FLIGHT, TERMINAL, WITH_A_JOB, EventType, Holder, Status
 from wingxtra.console.admin import duration
 from wingxtra.console.registry import Tone
@@ -93,6 +93,9 @@ def timing(order: OrderBody, now: datetime) -> Said:
     tone = {"late": Tone.BAD, "at_risk": Tone.WARN}.get(order["sla"] or "", Tone.IDLE)
     if order["eta_at"] and order["status"] in WITH_A_JOB:
         return Said(f"about {clock(order['eta_at'], now)}", tone)
+    if expected := order["eta_range"]:
+        low, high = clock(expected["low"], now), clock(expected["high"], now)
+        return Said(f"{low} to {high}{', late' if late else ''}", tone)
     return Said(f"by {clock(order['deliver_by'], now)}{', late' if late else ''}", tone)
 
 
@@ -111,15 +114,25 @@ def outlook(order: OrderBody, now: datetime) -> str:
         return f"At the door in about {max(1, math.ceil(left / 60))} minutes."
     if order["status"] in IN_FLIGHT:
         return "The arrival time is not known at the moment."
-    return "The next drone that fits takes it."
+    return _in_line(order["queue"]) or "The next drone that fits takes it."
+
+
+def _in_line(queue: Queue | None) -> str:
+    """“It is number 3 of 12 in line.”; empty when that is not known."""
+    if queue is None:
+        return ""
+    if held_up := queue["held_up"]:
+        return f"{held_up['message']} It flies as soon as that is over."
+    return f"It is number {queue['place']} of {queue['of']} in line."
 
 
 def quoted(answer: dict[str, Any]) -> str:
     """“We can deliver this in 12 to 60 minutes.”"""
     low, high = answer["eta_seconds"]["low"], answer["eta_seconds"]["high"]
-    if low is None:
-        return "We can deliver this, but at the moment the wind is too strong to say when."
-    return f"We can deliver this in {math.floor(low / 60)} to {math.ceil(high / 60)} minutes."
+    if held_up := answer["held_up"]:
+        return f"We can deliver this, but not say when. {held_up['message']}"
+    words = f"We can deliver this in {math.floor(low / 60)} to {math.ceil(high / 60)} minutes."
+    return f"{words} All drones are busy, so it waits for one." if answer["busy"] else words
 
 
 def clock(at: datetime, now: datetime) -> str:

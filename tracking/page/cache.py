@@ -26,6 +26,7 @@ from fleet import policy
 from fleet.live import picture
 from orders.changes import dropoff
 from orders.models import DeliveryEvent, Order
+from orders.promises import memory
 from orders.states import IN_FLIGHT, EventType, Holder, Status
 from orders.timing import opening
 from orders.tracking_ids import canonical_id
@@ -216,6 +217,7 @@ def _build(tracking_id: str, now: datetime) -> Copy:
     order: Any = _SHOWN.first(tracking_id=tracking_id)
     if order is None:
         raise NotFound("delivery")
+    memory.attach([order], now)
     doubted = order.is_contradicted or order.hold_code != ""
     log = [
         public.LogEntry(
@@ -291,6 +293,7 @@ def _order_fields(
         external_id=order.external_id,
         unproven=order.pod_requirement if order.proof_missing or order.proof_awaited_since else "",
         opens_at=_opens_at(order, now) if order.status == Status.QUEUED else None,
+        spot=order.in_line,
     )
 
 

@@ -195,8 +195,8 @@ def _has_a_need(copy: Copy, ask: str) -> bool:
 
 
 def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
-    """The figures under the headline: ETA and distance; before there is an ETA the promised time;
-    after delivery the time of arrival and the proof.
+    """The figures under the headline: ETA and distance; while it waits its expected time and place;
+    before that is known the promised time; after delivery the time of arrival and the proof.
     """
     view, status = copy.view, Status(copy.view["status"])
     if copy.situation.stage in (Stage.OVER, *UNCLEAR) or status in (
@@ -206,6 +206,8 @@ def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
         return []
     if status == Status.DELIVERED:
         return list(_at_the_end(view))
+    if view["eta_range"]:
+        return list(_in_line(view))
     if eta_s is None:
         label = gettext("Was promised by") if copy.situation.delayed else gettext("Promised by")
         return [Fact(label, at=copy.deliver_by)]
@@ -216,6 +218,16 @@ def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
     if distance := distance_left(view):
         found.append(Fact(gettext("Still to fly"), text=distance))
     return found
+
+
+def _in_line(view: dict[str, Any]) -> Iterator[Fact]:
+    """When a waiting order is expected, in whole minutes, and its place in line."""
+    low, high = (moment(view["eta_range"][end]) for end in ("low", "high"))
+    high += timedelta(seconds=59)
+    yield Fact(gettext("Expected"), at=low.replace(second=0), until=high.replace(second=0))
+    place = view["queue"]["place"]
+    is_next, in_line = gettext("you are next"), gettext("number %(place)s") % {"place": place}
+    yield Fact(gettext("In line"), text=is_next if place == 1 else in_line)
 
 
 def _at_the_end(view: dict[str, Any]) -> Iterator[Fact]:

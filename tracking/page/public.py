@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleet.feasibility.rules import Rules
+from orders.promises.memory import InLine
 from orders.states import (
     AT_THE_DROP_POINT,
     IN_FLIGHT,
@@ -21,6 +22,7 @@ from orders.states import (
     EventType,
     Holder,
     Status,
+    WhyHeldUp,
 )
 from tracking.page import texts
 from tracking.page.texts import Situation, Stage
@@ -80,7 +82,7 @@ class OrderFields:
     removed. unproven: the proof that it lacks (a PodRequirement) although the drone has handed it
     over. opens_at: the order waits for its store or service area to open then. doubted: the order
     is on hold, or reports about its flight contradict each other; then `view` hides ETA and
-    position.
+    position. spot: where it waits in line, if that is known.
     """
 
     public_tracking_id: str
@@ -102,6 +104,7 @@ class OrderFields:
     external_id: str | None = None
     unproven: str = ""
     opens_at: datetime | None = None
+    spot: InLine | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,7 @@ def view(
     proof = None
     if order.proof_method is not None and order.proof_at is not None:
         proof = {"method": order.proof_method, "created_at": stamp(order.proof_at)}
+    spot = _spot(order, believed=believed)
     situation = _situation(order, log, eta_at, now, silent=silent, believed=believed)
     opens_at = order.opens_at if situation.stage == Stage.CLOSED else None
     headline_eta_s = None if order.status in AT_THE_DROP_POINT else eta_s
@@ -174,6 +178,8 @@ def view(
             "label": str(_holder_label(order)),
             "since": stamp(order.holder_since) if order.holder_since else None,
         },
+        "queue": {"place": spot.place} if spot and spot.place else None,
+        "eta_range": _eta_range(spot, now),
         "eta_seconds": eta_s,
         "eta_at": stamp(eta_at) if eta_at else None,
         "opens_at": stamp(opens_at) if opens_at else None,
@@ -199,6 +205,8 @@ def _only_that_it_is_over(order: OrderFields) -> dict[str, Any]:
         "milestones": [],
         "timeline": [],
         "custody": None,
+        "queue": None,
+        "eta_range": None,
         "eta_seconds": None,
         "eta_at": None,
         "opens_at": None,
@@ -214,6 +222,24 @@ def eta_range(eta_s: float, *, in_flight: bool) -> tuple[float, float]:
     """The probable range (earliest, latest) of the time left, in seconds."""
     sooner, later = SPREAD_IN_FLIGHT if in_flight else SPREAD_BEFORE
     return eta_s * (1 - sooner), eta_s * (1 + later)
+
+
+def _spot(order: OrderFields, *, believed: bool) -> InLine | None:
+    """The place in line of an order that waits for its drone, and that is believed."""
+    waits = order.status == Status.QUEUED and believed and not order.paused
+    return order.spot if waits else None
+
+
+def _why_it_waits(spot: InLine | None) -> str:
+    if spot is None:
+        return ""
+    return spot.because or (texts.IN_LINE if spot.place and spot.place > 1 else "")
+
+
+def _eta_range(spot: InLine | None, now: datetime) -> dict[str, str] | None:
+    if spot is None or spot.low_at is None or spot.high_at is None or spot.high_at <= now:
+        return None
+    return {"low": stamp(max(spot.low_at, now)), "high": stamp(spot.high_at)}
 
 
 def stamp(at: datetime) -> str:
@@ -244,11 +270,15 @@ def _situation(
         stage = Stage.AT_HUB
     elif order.status == Status.QUEUED and _last_queued(log) == EventType.REQUEUED:
         stage = Stage.ANOTHER
-    is_paused = order.paused and stage in (Stage.WAITING, Stage.ANOTHER, Stage.AT_HUB)
-    reason = "silence" if silent else "paused" if is_paused else ""
-    late = now > order.deliver_by or (eta_at is not None and eta_at > order.deliver_by)
+    reason = "silence" if silent else ""
+    expected_at = eta_at
     waits = stage in (Stage.WAITING, Stage.ANOTHER, Stage.AT_HUB)
-    if order.opens_at and waits and not is_paused:
+    if waits:
+        spot = _spot(order, believed=believed)
+        reason = WhyHeldUp.PAUSED if order.paused else _why_it_waits(spot)
+        expected_at = spot.low_at if spot else None
+    late = now > order.deliver_by or (expected_at is not None and expected_at > order.deliver_by)
+    if order.opens_at and waits and not order.paused:
         late |= order.opens_at >= order.deliver_by
         return Situation(Stage.CLOSED, delayed=late, not_before=order.opens_at)
     return Situation(

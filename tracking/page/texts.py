@@ -16,7 +16,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from orders.states import CancelReason, EventType, Holder, PodRequirement
+from orders.states import CancelReason, EventType, Holder, PodRequirement, WhyHeldUp
 from pod.models import Case
 from wingxtra.problems import Invalid, Problem
 
@@ -50,9 +50,9 @@ class Stage(StrEnum):
 class Situation:
     """The stage, and everything else that headline and advice depend on.
 
-    reason: why it was canceled (a CancelReason), why it waits ("paused"), why ETA and position are
-    missing ("silence"), or the proof that is missing (a PodRequirement). holder: who has the
-    parcel, if that changes the advice.
+    reason: why it was canceled (a CancelReason), why it waits (a WhyHeldUp or IN_LINE), why ETA and
+    position are missing ("silence"), or the proof that is missing (a PodRequirement). holder: who
+    has the parcel, if that changes the advice.
     """
 
     stage: Stage
@@ -179,8 +179,14 @@ CANCELED_BECAUSE: dict[str, Text] = {
     CancelReason.SAFETY: _("Canceled for safety"),
     CancelReason.ADDRESS_PROBLEM: _("Canceled because of a problem with the address"),
 }
+# The reason of an order that waits behind others.
+IN_LINE = "in_line"
 ADVICE_BY_REASON: dict[str, Text] = {
-    "paused": _("Flights are paused for the moment. Yours goes on as soon as they do."),
+    WhyHeldUp.PAUSED: _("Flights are paused for the moment. Yours goes on as soon as they do."),
+    WhyHeldUp.TOO_WINDY: _("It is too windy to fly. Yours starts as soon as it may."),
+    WhyHeldUp.NO_DRONE: _("No drone can fly it at the moment. We tell you here when that changes."),
+    WhyHeldUp.CLOSED: _("Your order is kept. A drone gets ready as soon as it opens."),
+    IN_LINE: _("It is your turn once the orders before yours have their drones."),
     "silence": _(
         "We have not heard from the drone for a moment. It knows its way, and we tell you as soon "
         "as we hear from it again."

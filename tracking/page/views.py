@@ -59,6 +59,15 @@ class CustodyShown(serializers.Serializer[Any]):
     since = Timestamp(allow_null=True, help_text="Null when that is not known.")
 
 
+class InLineShown(serializers.Serializer[Any]):
+    place = serializers.IntegerField(min_value=1, help_text="1 for the one that is served next.")
+
+
+class Expected(serializers.Serializer[Any]):
+    low = Timestamp(help_text="At the soonest.")
+    high = Timestamp(help_text="At the latest.")
+
+
 @extend_schema_serializer(component_name="Tracking")
 class TrackingAnswer(serializers.Serializer[Any]):
     """What the holder of the link may know."""
@@ -74,6 +83,11 @@ class TrackingAnswer(serializers.Serializer[Any]):
     )
     timeline = TimelineEntry(many=True, help_text="What matters to a customer, oldest first.")
     custody = CustodyShown(allow_null=True, help_text="Null when it has been over for 30 days.")
+    queue = InLineShown(allow_null=True, help_text="Null unless it waits for a drone.")
+    eta_range = Expected(
+        allow_null=True,
+        help_text="When a waiting delivery is expected; null when that is not known.",
+    )
     eta_seconds = serializers.IntegerField(
         allow_null=True, help_text="Until the parcel is at the door; null when that is not known."
     )

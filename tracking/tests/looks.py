@@ -11,7 +11,8 @@ from fleet.models import Drone
 from fleet.tests.factories import ACCRA, DroneFactory, HubFactory, TelemetryFactory, show
 from orders import lifecycle
 from orders.models import Order
-from orders.states import CancelReason, PodRequirement, Status
+from orders.promises import memory
+from orders.states import CancelReason, PodRequirement, Status, WhyHeldUp
 from orders.tests.factories import order_in
 from pod import cases, codes, proofs
 from pod.models import Case, OneTimeCode
@@ -70,6 +71,23 @@ def scheduled() -> Order:
 
 def waiting() -> Order:
     return order(Status.QUEUED)
+
+
+def in_line() -> Order:
+    """The third in line."""
+    made = order(Status.QUEUED)
+    now = timezone.now()
+    low_s, high_s = now.timestamp() + 5 * 60, now.timestamp() + 20 * 60
+    spots = {made.pk: memory.Spot(3, low_s, high_s)}
+    memory.write(made.service_area_id, None, memory.Queue(now, 12), spots)
+    return made
+
+
+def no_drone() -> Order:
+    made = order(Status.QUEUED)
+    spots = {made.pk: memory.Spot(3, because=WhyHeldUp.NO_DRONE)}
+    memory.write(made.service_area_id, None, memory.Queue(timezone.now(), 12), spots)
+    return made
 
 
 def delayed() -> Order:
@@ -171,6 +189,8 @@ ALL = {
     for made in (
         scheduled,
         waiting,
+        in_line,
+        no_drone,
         delayed,
         another,
         checking,

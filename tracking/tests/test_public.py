@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.policy import Policy
-from orders.states import IN_FLIGHT, TERMINAL, CancelReason, EventType, Holder, Status
+from orders.promises.memory import InLine
+from orders.states import IN_FLIGHT, TERMINAL, CancelReason, EventType, Holder, Status, WhyHeldUp
 from orders.tracking_ids import TRACKING_ALPHABET, canonical_id, new_tracking_id
 from pod.models import METHODS
 from tracking.page import page_context, public, texts
@@ -26,6 +27,8 @@ SHAPE = {
     "milestones",
     "timeline",
     "custody",
+    "queue",
+    "eta_range",
     "eta_seconds",
     "eta_at",
     "opens_at",
@@ -137,6 +140,45 @@ def test_the_shape_is_the_same_in_every_state() -> None:
 )
 def test_each_status_has_a_headline(status: Status, changes: dict[str, Any], headline: str) -> None:
     assert view(fields(status, **changes))["headline"] == headline
+
+
+SPOT = InLine(3, 12, NOW + timedelta(minutes=5), NOW + timedelta(minutes=20))
+
+
+def test_an_order_in_line_has_its_place_and_a_range() -> None:
+    shown = view(fields(Status.QUEUED, spot=SPOT))
+    assert shown["queue"] == {"place": 3}
+    assert shown["eta_range"] == {"low": "2026-03-03T14:05:00Z", "high": "2026-03-03T14:20:00Z"}
+    assert (shown["eta_seconds"], shown["eta_at"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"spot": None},
+        {"paused": True},
+        {"doubted": True},
+        {"holder": Holder.UNKNOWN},
+        {"spot": InLine(None, 12, because=WhyHeldUp.NO_DRONE)},
+        {"spot": replace(SPOT, high_at=NOW - timedelta(seconds=1))},  # the forecast has passed
+    ],
+)
+def test_what_is_not_believed_has_no_range(changes: dict[str, Any]) -> None:
+    shown = view(fields(Status.QUEUED, **{"spot": SPOT, **changes}))
+    assert shown["eta_range"] is None
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s != Status.QUEUED])
+def test_only_a_queued_order_is_in_line(status: Status) -> None:
+    shown = view(fields(status, spot=SPOT))
+    assert (shown["queue"], shown["eta_range"]) == (None, None)
+
+
+def test_an_order_that_is_expected_after_its_promise_is_delayed() -> None:
+    in_time = fields(Status.QUEUED, spot=SPOT, deliver_by=NOW + timedelta(minutes=6))
+    late = replace(in_time, deliver_by=NOW + timedelta(minutes=4))
+    assert view(in_time)["headline"] == "Waiting for a drone"
+    assert view(late)["headline"] == "Delayed: waiting for a drone"
 
 
 FLOWN = (

@@ -146,6 +146,8 @@ class World:
             "reasons": [],
             "distance_m": None,
             "eta_seconds": {"low": None, "high": None},
+            "eta_at": {"low": None, "high": None},
+            "busy": True,
             "held_up": None,
             "service_area_id": None,
         }

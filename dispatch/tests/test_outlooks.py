@@ -1,0 +1,311 @@
+"""The forecast of an area, as quotes, orders, pages and customers see it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django import Settings
+
+from dispatch.planning import outlooks
+from fleet.models import Drone, Policy, ServiceArea
+from fleet.tests.factories import DroneFactory, TelemetryFactory, show
+from orders import lifecycle
+from orders.models import Order
+from orders.promises import memory
+from orders.promises.outlook import MAX_AGE
+from orders.states import HoldCode, Status
+from orders.tests.factories import OrderFactory
+from orders.tests.test_api import ORDERS, body, contract
+from orders.tests.test_quotes import QUOTES
+from wingxtra import redis_client
+from wingxtra.accounts.identity import DISPATCHER, Role
+from wingxtra.accounts.models import Merchant
+from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, key_client
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def merchant() -> Merchant:
+    """A merchant, and one drone that is ready."""
+    show(TelemetryFactory(drone_id=DroneFactory().pk))
+    return MerchantFactory()
+
+
+def refresh(now: datetime | None = None) -> None:
+    for area_id in outlooks.areas():
+        outlooks.refresh(area_id, now or timezone.now())
+
+
+def quoted(merchant: Merchant, **changes: Any) -> dict[str, Any]:
+    answer = key_client(merchant=merchant).post(QUOTES, body(**changes))
+    assert answer.status_code == 200, answer.json()
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def shown(order: Order) -> dict[str, Any]:
+    found: dict[str, Any] = key_client(merchant=order.merchant).get(f"{ORDERS}/{order.pk}").json()
+    return found
+
+
+def seconds(later: str, earlier: str) -> float:
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+# --- quotes --------------------------------------------------------------------------------------
+
+
+def test_a_quote_for_an_idle_fleet_is_narrow(merchant: Merchant) -> None:
+    wide = quoted(merchant)
+    refresh()
+    narrow = quoted(merchant)
+    assert (wide["busy"], narrow["busy"]) == (True, False)
+    low, high = narrow["eta_seconds"]["low"], narrow["eta_seconds"]["high"]
+    assert 120 < low < high < 600
+    assert wide["eta_seconds"]["high"] == 3600
+    assert seconds(narrow["eta_at"]["high"], narrow["eta_at"]["low"]) == pytest.approx(
+        high - low, abs=2
+    )
+
+
+def test_a_quote_knows_the_queue(merchant: Merchant) -> None:
+    """Ten orders wait for the one drone. A MEDICAL order passes them, a NORMAL one does not."""
+    OrderFactory.create_batch(10, merchant=merchant)
+    refresh()
+    normal, medical = quoted(merchant), quoted(merchant, priority="MEDICAL")
+    assert normal["busy"] is True
+    assert normal["eta_seconds"]["low"] > medical["eta_seconds"]["high"]
+    assert medical["busy"] is False
+
+
+def test_a_quote_knows_the_charge(merchant: Merchant) -> None:
+    refresh()
+    charged = quoted(merchant)["eta_seconds"]
+    with time_machine.travel(timezone.now() + timedelta(seconds=5)):
+        show(TelemetryFactory(drone_id=Drone.objects.get().pk, battery_pct=5.0))
+        refresh()
+        empty = quoted(merchant)
+    assert empty["busy"] is True
+    assert empty["eta_seconds"]["low"] > charged["high"]
+
+
+def test_an_old_forecast_is_not_quoted(merchant: Merchant) -> None:
+    refresh(timezone.now() - MAX_AGE - timedelta(seconds=1))
+    assert quoted(merchant)["busy"] is True
+    assert quoted(merchant)["eta_seconds"]["high"] == 3600
+
+
+def test_a_quote_for_later_is_wide_and_not_busy(merchant: Merchant) -> None:
+    OrderFactory.create_batch(10, merchant=merchant)
+    refresh()
+    start = timezone.now() + timedelta(hours=5)
+    answer = quoted(merchant, not_before=start.isoformat())
+    assert answer["busy"] is False
+    assert answer["eta_seconds"]["high"] == 3600
+    assert datetime.fromisoformat(answer["eta_at"]["low"]) > start
+
+
+def test_a_parcel_that_is_ready_later_is_quoted_from_then(merchant: Merchant) -> None:
+    refresh()
+    ready_at = timezone.now() + timedelta(minutes=20)
+    low, high = (
+        quoted(merchant, ready_at=ready_at.isoformat())["eta_at"][e] for e in ("low", "high")
+    )
+    assert datetime.fromisoformat(low) > ready_at
+    assert seconds(high, low) < 300
+
+
+def test_a_paused_area_is_quoted_without_a_time(merchant: Merchant) -> None:
+    area = ServiceArea.objects.get()
+    area.dispatch_paused = True
+    area.save()
+    answer = quoted(merchant)
+    assert answer["serviceable"] is True
+    assert (answer["busy"], answer["eta_at"]) == (True, {"low": None, "high": None})
+    assert answer["held_up"]["code"] == "dispatch_paused"
+    assert area.name in answer["held_up"]["message"]
+
+
+def test_wind_is_quoted_without_a_time(merchant: Merchant, settings: Settings) -> None:
+    settings.WEATHER_SOURCE = "/nowhere/weather.json"  # never read: the wind is not known
+    answer = quoted(merchant)
+    assert answer["held_up"]["code"] == "too_windy"
+    assert answer["eta_seconds"] == {"low": None, "high": None}
+
+
+def test_a_quote_reads_redis_once_more_and_takes_no_statement_more(merchant: Merchant) -> None:
+    client = key_client(merchant=merchant)
+    client.post(QUOTES, body())
+    with CaptureQueriesContext(connection) as before:
+        client.post(QUOTES, body())
+    refresh()
+    asked = []
+    original = redis_client.ask
+
+    def counted(question: Any) -> Any:
+        asked.append(question)
+        return original(question)
+
+    with pytest.MonkeyPatch.context() as patch, CaptureQueriesContext(connection) as after:
+        patch.setattr(memory.redis_client, "ask", counted)
+        client.post(QUOTES, body())
+    assert len(after) == len(before)
+    assert sum("outlook_of" in question.__qualname__ for question in asked) == 1
+
+
+# --- orders --------------------------------------------------------------------------------------
+
+
+def test_an_order_keeps_what_it_was_told(merchant: Merchant) -> None:
+    refresh()
+    answer = key_client(merchant=merchant).post(ORDERS, body()).json()
+    order = Order.objects.get(pk=answer["id"])
+    assert order.quoted_case == "NORMAL/0/0"
+    assert order.quoted_low_at < order.quoted_expected_at < order.quoted_high_at
+    assert seconds(answer["quoted"]["high"], answer["quoted"]["low"]) < 300
+    contract("order").validate(answer)
+
+
+def test_an_order_without_a_forecast_keeps_the_wide_range_without_a_case(
+    merchant: Merchant,
+) -> None:
+    order = Order.objects.get(pk=key_client(merchant=merchant).post(ORDERS, body()).json()["id"])
+    assert (order.quoted_case, order.quoted_expected_at) == ("", None)
+    assert order.quoted_high_at - order.quoted_low_at > timedelta(minutes=45)
+
+
+def test_orders_in_line_have_a_place_and_a_time(merchant: Merchant) -> None:
+    normal, medical = (OrderFactory(merchant=merchant, priority=p) for p in ("NORMAL", "MEDICAL"))
+    assert shown(normal)["queue"] is None
+    refresh()
+    first, second = shown(medical), shown(normal)
+    assert first["queue"] == {"place": 1, "of": 2, "held_up": None}
+    assert second["queue"] == {"place": 2, "of": 2, "held_up": None}
+    assert first["eta_range"]["low"] < second["eta_range"]["low"]
+    contract("order").validate(second)
+    listed = key_client(merchant=merchant).get(ORDERS).json()["items"]
+    assert {order["id"]: order["queue"]["place"] for order in listed} == {
+        str(medical.pk): 1,
+        str(normal.pk): 2,
+    }
+
+
+def test_places_are_forgotten_when_the_forecast_is_old(merchant: Merchant) -> None:
+    order = OrderFactory(merchant=merchant)
+    refresh()
+    with time_machine.travel(timezone.now() + MAX_AGE + timedelta(seconds=1)):
+        assert shown(order)["queue"] is None
+        assert shown(order)["eta_range"] is None
+
+
+def test_an_assigned_order_is_no_longer_in_line(merchant: Merchant) -> None:
+    order = OrderFactory(merchant=merchant)
+    refresh()
+    lifecycle.assign(order.pk, DroneFactory().pk, by=DISPATCHER, why="The only one.")
+    assert shown(order)["queue"] is None
+
+
+def test_an_order_on_hold_has_no_place(merchant: Merchant) -> None:
+    order = OrderFactory(merchant=merchant)
+    refresh()
+    Order.objects.filter(pk=order.pk).update(
+        hold_code=HoldCode.PARCEL_UNKNOWN, hold_since=timezone.now()
+    )
+    assert shown(order)["queue"] is None
+
+
+def test_a_paused_area_says_why_its_orders_wait(merchant: Merchant) -> None:
+    order = OrderFactory(merchant=merchant)
+    Policy.objects.update(dispatch_paused=True)
+    refresh()
+    answer = shown(order)
+    assert answer["queue"] == {
+        "place": None,
+        "of": 1,
+        "held_up": {"code": "dispatch_paused", "message": "Flights are paused."},
+    }
+    assert answer["eta_range"] is None
+
+
+def test_an_order_that_no_drone_can_fly_now_says_so(merchant: Merchant) -> None:
+    order = OrderFactory(merchant=merchant, payload_weight_kg=50)
+    refresh()
+    assert shown(order)["queue"]["held_up"]["code"] == "no_drone"
+    assert shown(order)["eta_range"] is None
+
+
+def test_without_redis_there_is_no_place_and_orders_are_still_placed(
+    merchant: Merchant, settings: Settings
+) -> None:
+    order = OrderFactory(merchant=merchant)
+    client = key_client(merchant=merchant)
+    refresh()
+    settings.REDIS_URL = "unix:///nowhere/redis.sock"
+    refresh()  # logged
+    assert memory.in_line([order], timezone.now()) == {}
+    assert memory.outlook_of(order.service_area_id) is None
+    assert client.get(f"{ORDERS}/{order.pk}").json()["queue"] is None
+    answer = client.post(ORDERS, body())
+    assert answer.status_code == 201
+    assert answer.json()["quoted"] is not None
+
+
+def test_statements_do_not_grow_with_the_queue(merchant: Merchant) -> None:
+    OrderFactory(merchant=merchant)
+    refresh()
+    with CaptureQueriesContext(connection) as few:
+        refresh()
+    OrderFactory.create_batch(9, merchant=merchant)
+    with CaptureQueriesContext(connection) as many:
+        refresh()
+    assert len(many) == len(few)
+
+
+def test_another_merchants_place_is_a_404(merchant: Merchant) -> None:
+    order = OrderFactory(merchant=merchant)
+    refresh()
+    other = key_client(merchant=MerchantFactory())
+    assert other.get(f"{ORDERS}/{order.pk}").status_code == 404
+
+
+# --- people --------------------------------------------------------------------------------------
+
+
+def test_the_console_shows_place_and_time(merchant: Merchant) -> None:
+    order = OrderFactory(merchant=merchant)
+    refresh()
+    browser = Client()
+    browser.force_login(UserFactory(role=Role.OPS))
+    listed = browser.get(reverse("admin:orders_order_changelist") + "?tab=queued").content.decode()
+    page = browser.get(reverse("admin:orders_order_change", args=[order.pk])).content.decode()
+    assert "1st in line</span><br>" in listed
+    assert "1st in line of 1, about " in page
+
+
+def test_a_customer_reads_place_and_time(merchant: Merchant) -> None:
+    OrderFactory(merchant=merchant, priority="MEDICAL")
+    order = OrderFactory(merchant=merchant)
+    refresh()
+    view = Client().get(f"/api/v1/tracking/{order.public_tracking_id}").json()
+    assert view["status"] == Status.QUEUED
+    assert view["queue"] == {"place": 2}
+    assert view["eta_range"]["low"] < view["eta_range"]["high"]
+    assert view["eta_at"] is None
+    page = Client().get(f"/track/{order.public_tracking_id}/").content.decode()
+    assert "number 2" in page
+
+
+def test_a_customer_reads_why_there_is_no_time(merchant: Merchant) -> None:
+    order = OrderFactory(merchant=merchant, payload_weight_kg=50)
+    refresh()
+    view = Client().get(f"/api/v1/tracking/{order.public_tracking_id}").json()
+    assert (view["queue"], view["eta_range"]) == (None, None)
+    page = Client().get(f"/track/{order.public_tracking_id}/").content.decode()
+    assert "No drone can fly it at the moment." in page
