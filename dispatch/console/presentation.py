@@ -3,7 +3,7 @@
 from typing import Any
 
 from dispatch.models import DispatchDecision, Mission
-from dispatch.planning import open_hours
+from dispatch.planning import open_hours, ready
 from dispatch.planning.explanations import PHRASES
 from fleet.feasibility.reasons import Rule
 from wingxtra.console.registry import Tone
@@ -22,7 +22,9 @@ INTENT_TONE: dict[str, Tone] = {
     Mission.State.WITHDRAWN: Tone.IDLE,
 }
 # They follow a number of drones.
-REASONS = {rule.code: phrase for rule, phrase in PHRASES.items()} | open_hours.PHRASES
+REASONS = (
+    {rule.code: phrase for rule, phrase in PHRASES.items()} | open_hours.PHRASES | ready.PHRASES
+)
 
 
 def compared(other: dict[str, Any], chosen: dict[str, Any]) -> str:

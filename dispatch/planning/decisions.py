@@ -75,9 +75,9 @@ def _decision(
             for pair, regret in zip(result.plan.runners_up[i], result.plan.regret[i], strict=True)
             if pair >= 0
         ],
-        ruled_out=[*_closed_counts(result, i), *obstacles.counts],
+        ruled_out=[*_not_yet_counts(result, i), *obstacles.counts],
         nearest=obstacles.nearest,
-        why=allocation.blocked.get(i) or _why_closed(result, i) or obstacles.text,
+        why=allocation.blocked.get(i) or _why_not_yet(result, i) or obstacles.text,
     )
     if pair is None:
         if decision.runners_up and i not in allocation.blocked:
@@ -114,15 +114,20 @@ def _why_chosen(result: PlanResult, pair: int, landing: Landing | None) -> str:
     return f"{text}. It {landing}." if landing else f"{text}."
 
 
-def _why_closed(result: PlanResult, i: int) -> str:
+def _why_not_yet(result: PlanResult, i: int) -> str:
     """“Osu closes at 18:00, and WX-DRN-007 would be loaded at 18:04. It opens on …”."""
-    return " ".join(reason.message for reason in result.closed.get(i, []))[:MAX_CHARS]
+    return " ".join(reason.message for reason in result.not_yet.get(i, []))[:MAX_CHARS]
 
 
 def _why_waiting(result: PlanResult, pair: int, soonest_now_s: float) -> str:
     """“Waits for WX-DRN-007, able in about 2 min: 9 min to the door, 6 min sooner than …”."""
     wait_s, delivery_s = result.options.wait_s[pair], result.options.delivery_s[pair]
     drone_id = result.drone_of(pair).pk
+    if result.waits_for_parcel(pair):
+        return (
+            f"{drone_id} is sent in {_about(wait_s)}, so that it arrives when the parcel is ready: "
+            f"{_about(delivery_s)} to the door."
+        )
     text = f"Waits for {drone_id}, able in {_about(wait_s)}: {_about(delivery_s)} to the door"
     if np.isinf(soonest_now_s):
         return f"{text}. No drone can start now."
@@ -163,10 +168,10 @@ def _figures(result: PlanResult, pair: int) -> dict[str, Any]:
     }
 
 
-def _closed_counts(result: PlanResult, i: int) -> list[dict[str, Any]]:
-    """The closed places of an order as reasons, each against every drone of the plan."""
+def _not_yet_counts(result: PlanResult, i: int) -> list[dict[str, Any]]:
+    """Why an order waits for a place or its parcel, as reasons against every drone of the plan."""
     return [
-        {"code": reason.code, "drones": len(result.drones)} for reason in result.closed.get(i, [])
+        {"code": reason.code, "drones": len(result.drones)} for reason in result.not_yet.get(i, [])
     ]
 
 

@@ -18,6 +18,7 @@ from dispatch.planning import (
     lookahead,
     open_hours,
     planner,
+    ready,
     releases,
     run_metrics,
     scarcity,
@@ -33,6 +34,7 @@ from fleet.feasibility.geometry import Floats, Ints
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.landing import HubTable
 from fleet.feasibility.reasons import Reason
+from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import Bools, DroneTable, TripTable, payload_bits
 from fleet.live.picture import Picture
 from fleet.models import Drone
@@ -52,8 +54,9 @@ class PlanResult:
     """A plan and its inputs. `plan.pairs` are indices into `options`, whose columns `trip` and
     `drone` are indices into `orders` and `drones`. verdicts: of the likely pairs, as of now. holds:
     the index of the drone that each order has already. launches: how many more drones each hub with
-    a limit may launch. pads: the drones at each hub. closed: why orders (by index) wait that no
-    drone can do within the hours of their places.
+    a limit may launch. pads: the drones at each hub. ready_in_s: until each order's parcel is
+    ready. not_yet: why orders (by index) wait that no drone can do within the hours of their
+    places, or before whose parcel is ready every drone would be there.
     """
 
     orders: list[Order]
@@ -65,7 +68,8 @@ class PlanResult:
     launches: dict[int, int]
     pads: Pads
     book: Rulebook
-    closed: dict[int, list[Reason]]
+    ready_in_s: Floats
+    not_yet: dict[int, list[Reason]]
     now: datetime
 
     def pair_of_order(self) -> dict[int, int]:
@@ -77,6 +81,11 @@ class PlanResult:
 
     def starts_now(self, pair: int) -> bool:
         return bool(self.options.wait_s[pair] == 0)
+
+    def waits_for_parcel(self, pair: int) -> bool:
+        """Whether the drone would be at the pickup before the parcel is ready if it started now."""
+        ready_in_s = self.ready_in_s[self.options.trip[pair]]
+        return bool(ready_in_s > 0 and abs(ready_in_s - self.options.pickup_s[pair]) < 0.001)
 
     def is_held(self, pair: int) -> bool:
         """Whether the order of this pair has its drone already."""
@@ -140,16 +149,22 @@ def make_plan(
     pairs = reach.likely_pairs(table, trips, rules, now, book.winds)
     verdicts = judge.judge(table, trips, *pairs, rules, book.zone_shapes, now, book.winds)
     hours = open_hours.Hours(opening.places_of(orders, book.areas), rules.load_time_s, now)
-    options, refused = _within_hours(hours, lookahead.now(verdicts), holds)
+    ready_in_s = ready.in_s(orders, now)
+    able, too_early = _when_ready(lookahead.now(verdicts), ready_in_s, holds, rules)
+    options, refused = _within_hours(hours, able, holds)
     too_late = [refused]
     work = work_of([job for job in jobs if job["drone_id"] in engaged.busy], places, now)
     if rules.look_ahead_s > 0:
         later = _later(table, work, trips, pads.hubs, stands, book, now)
         wanted = (holds[later.trip] == planner.NONE_HELD) & _not_overdue(later, orders, drones, now)
-        later, refused = _within_hours(hours, later.take(wanted), holds)
+        later, _ = _when_ready(later.take(wanted), ready_in_s, holds, rules)
+        later, refused = _within_hours(hours, later, holds)
         too_late.append(refused)
         options = lookahead.together(options, later, due_s)
-    closed = hours.waiting(too_late, np.unique(options.trip), [drone.pk for drone in drones])
+    served, drone_ids = np.unique(options.trip), [drone.pk for drone in drones]
+    not_yet = ready.waiting(too_early, orders, drone_ids, book.areas, now)
+    not_yet = {trip: why for trip, why in not_yet.items() if trip not in served}
+    not_yet |= hours.waiting(too_late, served, drone_ids)
     problem = planner.Problem(
         order_id=[str(order.pk) for order in orders],
         priority=[order.priority for order in orders],
@@ -169,8 +184,27 @@ def make_plan(
     with run_metrics.phase_seconds.labels("plan").time():
         plan = planner.plan(problem)
     return PlanResult(
-        orders, drones, verdicts, options, holds, plan, launches, pads, book, closed, now
+        orders,
+        drones,
+        verdicts,
+        options,
+        holds,
+        plan,
+        launches,
+        pads,
+        book,
+        ready_in_s,
+        not_yet,
+        now,
     )
+
+
+def _when_ready(
+    options: Options, ready_in_s: Floats, holds: Ints, rules: Rules
+) -> tuple[Options, Options]:
+    """The options that arrive when the parcel is ready, and those for which it is too early."""
+    assigned = holds[options.trip] == options.drone
+    return ready.arriving(options, ready_in_s, assigned, rules.look_ahead_s)
 
 
 def _within_hours(hours: Hours, options: Options, holds: Ints) -> tuple[Options, Options]:

@@ -20,6 +20,7 @@ from dispatch.planning import (
     hub_launches,
     landings,
     plans,
+    ready,
     run_metrics,
 )
 from dispatch.planning.landings import Landing
@@ -32,7 +33,7 @@ from fleet.live import picture
 from fleet.models import Drone, ServiceArea
 from orders import lifecycle
 from orders.lifecycle import Assignment
-from orders.models import Order
+from orders.models import Order, OrderQuerySet
 from orders.states import FLOWN_FROM, EventType, JobStatus, Status
 from wingxtra.accounts.identity import DISPATCHER, Actor, ActorKind
 from wingxtra.database import bulk
@@ -130,8 +131,7 @@ def areas_with_work() -> list[UUID]:
     rules = policy.current()
     if rules.dispatch_paused:
         return []
-    ready = Order.objects.dispatchable().ready_for(rules, timezone.now())
-    waiting = eligibility.may_be_planned(ready).values("service_area_id")
+    waiting = _may_be_planned(rules, timezone.now()).values("service_area_id")
     unsent = MissionPart.objects.filter(
         mission__in=Mission.objects.never_tried(), order__status=Status.ASSIGNED
     )
@@ -196,11 +196,15 @@ def _not_paused(
 def _queued(
     areas: Sequence[ServiceArea], only: Sequence[UUID] | None, rules: Rules, now: datetime
 ) -> list[Order]:
-    orders = eligibility.may_be_planned(Order.objects.dispatchable().ready_for(rules, now))
-    orders = orders.filter(service_area__in=areas)
+    orders = _may_be_planned(rules, now).filter(service_area__in=areas)
     if only is not None:
         orders = orders.filter(pk__in=only)
     return list(orders.select_related("holder_hub").order_by("pk"))
+
+
+def _may_be_planned(rules: Rules, now: datetime) -> OrderQuerySet:
+    near = Order.objects.dispatchable().ready_for(rules, now, ready.TO_PICKUP_AT_MOST)
+    return eligibility.may_be_planned(near)
 
 
 def _unsent(areas: Sequence[ServiceArea]) -> list[Order]:

@@ -10,8 +10,11 @@ from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.planning import runs
 from dispatch.tests.support import able_drone
 from fleet import policy, registry
+from fleet.airspace import rulebook
+from fleet.feasibility import judge
 from fleet.feasibility.rules import Priority
-from fleet.models import Drone, DroneHold
+from fleet.live import picture
+from fleet.models import Drone, DroneHold, ServiceArea
 from fleet.tests.factories import (
     DroneFactory,
     HubFactory,
@@ -22,7 +25,7 @@ from fleet.tests.factories import (
     show,
     square,
 )
-from orders import lifecycle
+from orders import lifecycle, placement
 from orders.models import DeliveryJob, Order
 from orders.states import CancelReason, JobStatus, Status
 from orders.tests.factories import OrderFactory, order_in
@@ -294,11 +297,46 @@ def test_statements_do_not_grow_with_orders(count, django_assert_max_num_queries
 
 
 @pytest.mark.parametrize(("in_s", "flown"), [(-60, True), (30, True), (600, False)])
-def test_an_order_is_planned_only_when_its_parcel_will_be_ready(in_s: float, flown: bool) -> None:
+def test_an_order_is_assigned_only_when_its_parcel_will_be_ready(in_s: float, flown: bool) -> None:
     able_drone()
     OrderFactory(ready_at=timezone.now() + timedelta(seconds=in_s))
-    outcome = runs.run(trigger=DispatchRun.Trigger.COMMAND, by=SYSTEM)
-    assert bool(outcome.assigned) == flown
+    assert bool(run().assigned) == flown
+
+
+def test_a_drone_is_sent_so_that_it_arrives_when_the_parcel_is_ready() -> None:
+    drone = able_drone()
+    pickup_s = pickup_s_of(drone)
+    order = OrderFactory(ready_at=timezone.now() + timedelta(seconds=pickup_s + 60))
+
+    (decision,) = run().unassigned
+
+    assert decision.drone_id == drone.pk
+    assert 50 <= decision.figures["wait_s"] <= 60
+    assert "so that it arrives when the parcel is ready" in decision.why
+    Order.objects.update(ready_at=timezone.now() + timedelta(seconds=pickup_s - 1))
+    run()
+    assert status_of(order) == Status.ASSIGNED
+
+
+def test_no_drone_is_kept_longer_than_the_look_ahead_for_a_parcel_that_is_not_ready() -> None:
+    drone = able_drone()
+    later = OrderFactory(ready_at=timezone.now() + timedelta(minutes=20))
+    now = OrderFactory()
+    outcome = run()
+    assert status_of(now) == Status.ASSIGNED
+    (decision,) = (one for one in outcome.decisions if one.order_id == later.pk)
+    assert decision.why.startswith("The parcel is ready at ")
+    assert f"{drone.pk} would be sent at" in decision.why
+
+
+def pickup_s_of(drone: Drone) -> float:
+    """Seconds from an assignment until the drone is at the pickup of a usual order."""
+    now, book = timezone.now(), rulebook.load(timezone.now())
+    order = OrderFactory.build(service_area=ServiceArea.objects.get())
+    table = registry.drone_table([drone], picture.read(), registry.FREE, book, now)
+    trips = placement.trip_table([order], book)
+    found = judge.judge(table, trips, *judge.every_pair(1, 1), book.rules, book.zone_shapes, now)
+    return float(found.to_pickup_s[0])
 
 
 def test_a_parcel_that_is_ready_early_is_flown_early() -> None:

@@ -46,16 +46,16 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Queued live orders that are not on hold."""
         return self.filter(status=Status.QUEUED, live_mode=True, hold_code="")
 
-    def ready_for(self, rules: Rules, now: datetime) -> Self:
-        """Orders whose parcel is ready when a drone can be there, so that no drone waits at a
-        pickup, and whose customer is not asked for the exact spot just now. If the policy requires
-        it, only those whose parcel was reported ready.
+    def ready_for(self, rules: Rules, now: datetime, to_pickup: timedelta = timedelta(0)) -> Self:
+        """Orders whose parcel is ready when a drone can be there: after its take-off, or to_pickup
+        from now. Those whose customer is asked for the exact spot just now are left out. If the
+        policy requires it, only those whose parcel was reported ready.
         """
         asked = self.exclude(waits_for_spot(rules, now))
         reported_ready = Q(parcel_ready_at__isnull=False) | ~Q(holder=Holder.SENDER)
         if rules.ready_required:
             return asked.filter(reported_ready)
-        soonest = now + timedelta(seconds=rules.launch_time_s)
+        soonest = now + max(timedelta(seconds=rules.launch_time_s), to_pickup)
         return asked.filter(reported_ready | Q(ready_at__isnull=True) | Q(ready_at__lte=soonest))
 
     def awaiting_staff(self) -> Self:
