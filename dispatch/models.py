@@ -36,7 +36,7 @@ class DispatchRun(models.Model):
     orders_considered = models.PositiveIntegerField(default=0)
     drones_considered = models.PositiveIntegerField(default=0)
     assigned = models.PositiveIntegerField(default=0)
-    value = models.FloatField(null=True, help_text="The plan's cost (dispatch.planning.planner).")
+    value = models.FloatField(null=True, help_text="The cost of the plan, in weighted seconds.")
     bound = models.FloatField(null=True, help_text="No plan can cost less than this.")
     started_at = models.DateTimeField(default=timezone.now)
     duration_ms = models.PositiveIntegerField(default=0)

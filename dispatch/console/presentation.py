@@ -3,8 +3,8 @@
 from typing import Any
 
 from dispatch.models import DispatchDecision, Mission
-from dispatch.planning import open_hours, ready
 from dispatch.planning.explanations import PHRASES
+from dispatch.planning.limits import open_hours, ready
 from fleet.feasibility.reasons import Rule
 from wingxtra.console.registry import Tone
 

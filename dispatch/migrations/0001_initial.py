@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
                 ('orders_considered', models.PositiveIntegerField(default=0)),
                 ('drones_considered', models.PositiveIntegerField(default=0)),
                 ('assigned', models.PositiveIntegerField(default=0)),
-                ('value', models.FloatField(help_text="The plan's cost (dispatch.planning.planner).", null=True)),
+                ('value', models.FloatField(help_text="The plan's cost (dispatch.planning.optimum.planner).", null=True)),
                 ('bound', models.FloatField(help_text='No plan can cost less than this.', null=True)),
                 ('started_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('duration_ms', models.PositiveIntegerField(default=0)),

@@ -7,9 +7,10 @@ from datetime import datetime
 import numpy as np
 from django.utils import timezone
 
-from dispatch.planning import engagements, hub_launches, landings, open_hours
-from dispatch.planning.landings import Landing
-from dispatch.planning.open_hours import Hours
+from dispatch.planning import engagements
+from dispatch.planning.limits import hub_launches, landings, open_hours
+from dispatch.planning.limits.landings import Landing
+from dispatch.planning.limits.open_hours import Hours
 from fleet import registry
 from fleet.airspace import rulebook
 from fleet.feasibility import judge, landing

@@ -11,7 +11,7 @@ import numpy as np
 from dispatch.models import DispatchDecision, DispatchRun
 from dispatch.planning import explanations
 from dispatch.planning.explanations import MAX_CHARS
-from dispatch.planning.landings import Landing
+from dispatch.planning.limits.landings import Landing
 from dispatch.planning.plans import PlanResult
 from orders.lifecycle import Assignment
 

@@ -16,7 +16,8 @@ from datetime import datetime
 
 import numpy as np
 
-from dispatch.planning import lookahead, objective
+from dispatch.planning import lookahead
+from dispatch.planning.optimum import objective
 from fleet.feasibility.geometry import Floats, Ints
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.rules import Priority, Rules

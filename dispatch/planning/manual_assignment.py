@@ -10,8 +10,9 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from dispatch.planning import area_locks, eligibility, landings
+from dispatch.planning import area_locks, eligibility
 from dispatch.planning.candidates import Candidate, judged
+from dispatch.planning.limits import landings
 from fleet.models import Drone
 from orders import lifecycle
 from orders.models import Order

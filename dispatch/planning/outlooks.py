@@ -11,9 +11,10 @@ from uuid import UUID
 import numpy as np
 import structlog
 
-from dispatch.planning import eligibility, engagements, forecast, landings, plans
+from dispatch.planning import eligibility, engagements, forecast, plans
 from dispatch.planning.forecast import Fleet, Forecast, Waiting
-from dispatch.planning.landings import Pads
+from dispatch.planning.limits import landings
+from dispatch.planning.limits.landings import Pads
 from fleet import registry
 from fleet.airspace import rulebook
 from fleet.airspace.rulebook import Rulebook

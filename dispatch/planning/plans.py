@@ -11,21 +11,12 @@ import numpy as np
 from django.db.models import Min
 
 from dispatch.models import DispatchDecision
-from dispatch.planning import (
-    engagements,
-    hub_launches,
-    landings,
-    lookahead,
-    open_hours,
-    planner,
-    ready,
-    releases,
-    run_metrics,
-    scarcity,
-)
-from dispatch.planning.landings import Landing, Pads
+from dispatch.planning import engagements, lookahead, releases, run_metrics
+from dispatch.planning.limits import hub_launches, landings, open_hours, ready
+from dispatch.planning.limits.landings import Landing, Pads
+from dispatch.planning.limits.open_hours import Hours
 from dispatch.planning.lookahead import Options
-from dispatch.planning.open_hours import Hours
+from dispatch.planning.optimum import planner, scarcity
 from dispatch.planning.releases import Work
 from fleet import registry
 from fleet.airspace.rulebook import Rulebook

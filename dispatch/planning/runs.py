@@ -13,17 +13,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from dispatch.models import DispatchDecision, DispatchRun, Mission, MissionPart
-from dispatch.planning import (
-    area_locks,
-    decisions,
-    eligibility,
-    hub_launches,
-    landings,
-    plans,
-    ready,
-    run_metrics,
-)
-from dispatch.planning.landings import Landing
+from dispatch.planning import area_locks, decisions, eligibility, plans, run_metrics
+from dispatch.planning.limits import hub_launches, landings, ready
+from dispatch.planning.limits.landings import Landing
 from dispatch.planning.plans import PlanResult
 from fleet import policy
 from fleet.airspace import rulebook

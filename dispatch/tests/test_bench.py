@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.optimize import linear_sum_assignment
 
-from dispatch.planning import lookahead, planner, scarcity
+from dispatch.planning import lookahead
+from dispatch.planning.optimum import planner, scarcity
 from fleet.feasibility import judge, reach
 from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.policy import Policy

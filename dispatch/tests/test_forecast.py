@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch.planning import objective
 from dispatch.planning.forecast import Fleet, Forecast, Waiting, forecast
+from dispatch.planning.optimum import objective
 from fleet.policy import Policy
 from orders.promises import calibration
 from orders.promises.outlook import MAX_AGE, Flight, expect

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from dispatch.planning import matching
-from dispatch.planning.matching import Best, Pairs
+from dispatch.planning.optimum import matching
+from dispatch.planning.optimum.matching import Best, Pairs
 
 
 def pairs_of(seed: int, rows: int, columns: int, share: float, most: int) -> Pairs:

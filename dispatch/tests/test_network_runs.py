@@ -11,8 +11,9 @@ from django.utils import timezone
 from dispatch.api.run_serializers import CandidateAnswer
 from dispatch.missions import before_launch
 from dispatch.models import DispatchDecision, DispatchRun, Mission
-from dispatch.planning import area_locks, candidates, landings, manual_assignment, runs
-from dispatch.planning.landings import Pads
+from dispatch.planning import area_locks, candidates, manual_assignment, runs
+from dispatch.planning.limits import landings
+from dispatch.planning.limits.landings import Pads
 from fleet import registry
 from fleet.airspace import rulebook
 from fleet.live import picture

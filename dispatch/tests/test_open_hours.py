@@ -17,8 +17,8 @@ from dispatch.missions import publishing
 from dispatch.models import DispatchDecision
 from dispatch.planning import manual_assignment
 from dispatch.planning.candidates import candidates
+from dispatch.planning.limits.open_hours import Hours
 from dispatch.planning.lookahead import Options
-from dispatch.planning.open_hours import Hours
 from dispatch.tests.support import able_drone, mission_of, stored
 from dispatch.tests.test_runs import run, status_of
 from fleet.models import ServiceArea

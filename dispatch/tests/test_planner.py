@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch.planning import objective, scarcity
-from dispatch.planning.objective import NORMAL_ORDERS, cost, weight
-from dispatch.planning.planner import MIN_SAVING_S, NONE_HELD, Plan, Problem, plan
+from dispatch.planning.optimum import objective, scarcity
+from dispatch.planning.optimum.objective import NORMAL_ORDERS, cost, weight
+from dispatch.planning.optimum.planner import MIN_SAVING_S, NONE_HELD, Plan, Problem, plan
 from fleet.feasibility.rules import LateNormal, Rules
 from fleet.policy import Policy
 
@@ -581,7 +581,7 @@ def test_plans_of_every_shape_have_a_valid_certificate(orders, drones, able, wai
 
 def test_control_a_suboptimal_plan_leaves_a_gap(monkeypatch):
     """The bound does not depend on the solver: a wrong solver leaves a gap."""
-    monkeypatch.setattr("dispatch.planning.matching.solved", lambda pairs: np.array([0, 3]))
+    monkeypatch.setattr("dispatch.planning.optimum.matching.solved", lambda pairs: np.array([0, 3]))
     of = problem(
         [fresh("URGENT"), fresh("URGENT")],
         2,

@@ -9,7 +9,8 @@ import pytest
 from django.db import IntegrityError, connection, connections
 
 from dispatch.models import DispatchRun
-from dispatch.planning import planner, runs
+from dispatch.planning import runs
+from dispatch.planning.optimum import planner
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders import unit_of_work
 from orders.models import DeliveryJob, Order

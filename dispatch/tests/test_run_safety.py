@@ -13,8 +13,9 @@ from pytest_django import Settings
 
 from dispatch.missions import publishing
 from dispatch.models import DispatchDecision, DispatchRun, Mission
-from dispatch.planning import manual_assignment, planner, runs
+from dispatch.planning import manual_assignment, runs
 from dispatch.planning.candidates import candidates
+from dispatch.planning.optimum import planner
 from dispatch.tests.support import assigned, mission_of, stored
 from dispatch.tests.test_runs import fleet_of, run, status_of
 from fleet import policy

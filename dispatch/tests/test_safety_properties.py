@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatch.planning import lookahead, planner, scarcity
+from dispatch.planning import lookahead
+from dispatch.planning.optimum import planner, scarcity
 from fleet.feasibility import judge, reach
 from fleet.feasibility.tables import DroneTable, TripTable, payload_bits
 from fleet.tests.obvious import Box, broken_rules

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatch.planning import scarcity
-from dispatch.planning.planner import Problem, plan
-from dispatch.planning.scarcity import LATER_S
+from dispatch.planning.optimum import scarcity
+from dispatch.planning.optimum.planner import Problem, plan
+from dispatch.planning.optimum.scarcity import LATER_S
 from dispatch.tests.test_planner import check_certificate, chosen, fresh, problem
 from fleet.feasibility.tables import DroneTable, largest_sides, payload_bits
 from fleet.tests.pairs import drone

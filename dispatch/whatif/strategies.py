@@ -6,7 +6,8 @@ from datetime import datetime
 
 import numpy as np
 
-from dispatch.planning import lookahead, planner, scarcity
+from dispatch.planning import lookahead
+from dispatch.planning.optimum import planner, scarcity
 from fleet.feasibility import judge, landing
 from fleet.feasibility.geometry import Floats, Ints, Zones
 from fleet.feasibility.landing import HubTable

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from dispatch.planning import matching, objective, scarcity
-from dispatch.planning.matching import Pairs
-from dispatch.planning.objective import Floats, Ints
+from dispatch.planning.optimum import matching, objective, scarcity
+from dispatch.planning.optimum.matching import Pairs
+from dispatch.planning.optimum.objective import Floats, Ints
 from fleet.feasibility.rules import Priority, Rules
 
 # The rank of an order that holds a drone already. It can get a better drone, but never loses its

@@ -1,0 +1,1 @@
+"""The optimal set of pairs for an objective, with its proof. Pure."""
