@@ -125,13 +125,15 @@ class TestWind:
         for wind_mps in (0.0, 8.0, 13.0):
             wind(wind_mps)
             order = OrderFactory.build(merchant=None, service_area=None)
-            quoted[wind_mps] = placement.quote(order)
+            quoted[wind_mps], promise = placement.quote(order)
             assert quoted[wind_mps].problems == [], "the wind of this hour refuses no order"
         assert quoted[8.0].eta_low_s > quoted[0.0].eta_low_s
         assert quoted[13.0].eta_low_s is None
         assert quoted[8.0].held_up is None
         assert quoted[13.0].held_up.code == "too_windy"
         assert "Wind 13 m/s (wind.json, 0 s ago), limit 12" in quoted[13.0].held_up.message
+        assert promise.held_up.message == f"{quoted[13.0].held_up.message} It flies once it may."
+        assert promise.low_at is None
 
     def test_rising_wind_stops_an_unsent_mission(self, wind, bridge):
         wind(3.0)
