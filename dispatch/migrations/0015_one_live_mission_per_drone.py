@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 def the_newest_is_live(apps, schema_editor):
-    """Of a drone with several missions that may still fly, the newest one."""
+    """The newest mission of a drone that has several which may still fly."""
     missions = apps.get_model("dispatch", "Mission").objects
     may_fly = missions.filter(parts__live=True).order_by("drone_id", "-created_at")
     newest = list(may_fly.distinct("drone_id").values_list("pk", flat=True))

@@ -1,4 +1,4 @@
-"""Places the orders of templates ahead of their days: each day once, whatever fails in between."""
+"""Places the orders of templates ahead of their days: each day once, also after a crash."""
 
 from datetime import date, datetime, timedelta
 from typing import Any

@@ -60,7 +60,7 @@ def test_few_deliveries_keep_the_starting_range():
 
 
 def test_a_range_holds_for_nine_of_ten_of_the_same_kind():
-    """Conformal prediction promises this whatever the distribution is."""
+    """Conformal prediction promises this for each distribution."""
     random.seed(1)
     inside = 0
     for _ in range(400):

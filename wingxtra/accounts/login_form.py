@@ -41,7 +41,7 @@ class StrangersFormsAreSmall:
 
 
 def _has_many_fields(request: HttpRequest) -> bool:
-    """Of a small form: its body is read here, and once."""
+    """Only for a small form: its body is read here, and once."""
     is_form = request.method == "POST" and request.content_type == URL_ENCODED
     return is_form and request.body.count(b"&") >= STRANGERS_FIELDS
 

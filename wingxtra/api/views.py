@@ -57,7 +57,7 @@ class ApiView(APIView):
     idempotent = True
     # None: API_MAX_BODY_BYTES.
     max_body_bytes: int | None = None
-    # Of a JSON body: see wingxtra/api/parsers.py.
+    # The values that a JSON body may have: see wingxtra/api/parsers.py.
     max_values = MAX_VALUES
     # Query parameters beside those of the view's filters and pages. None: unknown ones are ignored.
     query_parameters: Collection[str] | None = ()
