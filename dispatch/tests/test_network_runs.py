@@ -256,9 +256,9 @@ def test_a_quote_knows_the_hub_that_receives_the_drone(area: ServiceArea, ridge:
     kind.battery_wh = 400.0
     kind.save()
     order = OrderFactory.build(**there)
-    assert [p.code for p in placement.quote(order).problems] == ["out_of_range"]
+    assert [p.code for p in placement.quote(order)[0].problems] == ["out_of_range"]
     HubFactory(name="Far", lat=there["dropoff_lat"], lng=there["dropoff_lng"], service_area=area)
-    assert placement.quote(order).problems == []
+    assert placement.quote(order)[0].problems == []
 
 
 # --- two at once ---------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from dispatch.missions.flight.outlook import Concern, LiveMission, Outlook, judg
 from fleet.airspace.rulebook import Rulebook
 from fleet.feasibility import judge
 from fleet.feasibility.geometry import Zones
+from fleet.feasibility.landing import HubTable
 from fleet.feasibility.tables import DroneTable, Flown, TripTable
 from fleet.feasibility.winds import Winds
 from fleet.tests.pairs import (
@@ -80,6 +81,8 @@ def judged(
         zone_shapes=zones,
         winds=winds or everywhere(wind_mps),
         best_drones=DroneTable.from_rows([]),
+        hubs=[],
+        hub_table=HubTable.from_rows([]),
     )
     drones = DroneTable.from_rows([drone(None, None) for _ in missions])
     return judge_missions(drones, missions, book, NOON)

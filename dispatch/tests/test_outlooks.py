@@ -136,7 +136,7 @@ def test_a_paused_area_is_quoted_without_a_time(merchant: Merchant) -> None:
 def test_wind_is_quoted_without_a_time(merchant: Merchant, settings: Settings) -> None:
     settings.WEATHER_SOURCE = "/nowhere/weather.json"  # never read: the wind is not known
     answer = quoted(merchant)
-    assert answer["held_up"]["code"] == "too_windy"
+    assert answer["held_up"]["code"] == "weather_unknown"
     assert answer["eta_seconds"] == {"low": None, "high": None}
 
 

@@ -14,7 +14,7 @@ from django.db import connection
 
 from dispatch.actors import plan_area, plan_areas
 from dispatch.models import DispatchDecision, DispatchRun
-from dispatch.planning import runs
+from dispatch.planning import area_locks, runs
 from fleet.models import Drone, ServiceArea
 from fleet.tests.factories import (
     ACCRA,
@@ -79,7 +79,7 @@ def planners(session: psycopg.Connection[tuple[int]]) -> list[tuple[int, int]]:
         "SELECT objid::bigint, pid FROM pg_locks WHERE locktype = 'advisory' AND classid = %s"
         " AND granted AND database = "
         "(SELECT oid FROM pg_database WHERE datname = current_database())",
-        [runs.PLANNER_LOCK],
+        [area_locks.PLANNER_LOCK],
     ).fetchall()
 
 
@@ -139,7 +139,8 @@ def test_an_area_that_somebody_else_plans_is_left_alone(areas: list[ServiceArea]
     with psycopg.connect(**connection.get_connection_params()) as session:
         for area in areas:
             session.execute(
-                "SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [runs.PLANNER_LOCK, str(area.pk)]
+                "SELECT pg_advisory_xact_lock(%s, hashtext(%s))",
+                [area_locks.PLANNER_LOCK, str(area.pk)],
             )
         for area in areas:
             plan_area.send(str(area.pk))

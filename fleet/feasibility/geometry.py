@@ -231,7 +231,7 @@ class Zones:
         now_s = _stamp(from_at, math.nan)
         since_s = np.full(len(lat1), np.inf)
         first = np.full(len(lat1), -1, np.int64)
-        if not len(self) or not len(lat1):
+        if not len(self) or not np.isfinite(lat1 + lng1 + lat2 + lng2).any():
             return since_s, first
         boxes = _LegBoxes(lng1, lat1, lng2, lat2)
         for zone in self._near(boxes, margin_m):

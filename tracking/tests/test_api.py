@@ -48,6 +48,8 @@ def test_an_order_in_flight_has_the_shape_of_the_contract() -> None:
         "milestones",
         "timeline",
         "custody",
+        "queue",
+        "eta_range",
         "eta_seconds",
         "eta_at",
         "opens_at",

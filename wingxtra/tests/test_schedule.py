@@ -5,6 +5,7 @@ from wingxtra.broker import load_actors, schedule
 # Seconds between two ticks.
 EVERY_S = {
     "enqueue_due": 5,
+    "forecast_areas": 5,
     "fly_test_orders": 1,
     "follow_flights": 2,
     "forget_bulk_actions": 3600,
@@ -21,6 +22,7 @@ EVERY_S = {
     "sweep_bulk_actions": 5,
     "sweep_messages": 5,
     "sweep_missions": 2,
+    "sweep_repositions": 2,
     "sweep_webhooks": 5,
     "sweep_what_ifs": 5,
     "tell_of_arrivals": 10,

@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from dispatch.missions import discrepancies
 from dispatch.models import Discrepancy, PublishingPause
-from fleet.models import Policy, ServiceArea
-from fleet.tests.factories import DroneFactory, NoFlyZoneFactory
+from fleet.models import Hub, Policy, ServiceArea
+from fleet.tests.factories import DroneFactory, HubFactory, NoFlyZoneFactory
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
@@ -110,6 +110,8 @@ def something_for(model: type) -> Any:
         return OrderFactory().service_area
     if model is User:
         return UserFactory(ops=True)
+    if model is Hub:
+        return HubFactory()
     if model in (WebhookEndpoint, WebhookDelivery):
         endpoint, _ = endpoints.create(MerchantFactory().pk, url="https://shop.example/hook")
         return endpoint if model is WebhookEndpoint else endpoints.make_test(endpoint)

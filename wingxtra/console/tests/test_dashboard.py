@@ -274,7 +274,7 @@ def test_the_map_has_drones_orders_and_places(ama: Client) -> None:
     assert layers["flying"][0]["url"] == reverse("admin:orders_order_change", args=[order.pk])
     assert len(layers["areas"]) == len(layers["hubs"]) == 1
     moving = ama.get(reverse("admin:map-data")).json()["layers"]
-    assert set(moving) == {"drones", "flying", "assigned", "queued"}
+    assert set(moving) == {"drones", "hubs", "flying", "assigned", "queued"}
 
 
 def test_the_map_holds_no_personal_data(ama: Client) -> None:
