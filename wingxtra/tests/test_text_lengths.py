@@ -36,7 +36,7 @@ OURS = ("accounts", "fleet", "orders", "dispatch", "pod", "tracking")
 # Limited in bytes.
 FILES = {"photo", "signature"}
 # Read, and kept nowhere.
-NOT_KEPT = {"quotes", "token", "refresh", "verify"}
+NOT_KEPT = {"quotes", "token", "refresh", "verify", "mission-intents"}
 MORE_ROWS = [
     Row("POST", "/auth/token", ANYONE, "", body={"username": "ama", "password": "secret"}),
     Row("POST", "/auth/token/refresh", ANYONE, "", body={"refresh": "token"}),
