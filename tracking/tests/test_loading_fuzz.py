@@ -42,7 +42,14 @@ class Scene:
     def __init__(self) -> None:
         self.hub: Hub = HubFactory(name="Ridge hub")
         self.browser = browser_of(loader_at(self.hub))
-        self.hidden = order_in(Status.ASSIGNED, drone=drone_of(far_hub()), **OTHERS)
+        far = far_hub()
+        self.hidden = order_in(
+            Status.ASSIGNED,
+            drone=drone_of(far),
+            pickup_lat=far.lat,
+            pickup_lng=far.lng,
+            **OTHERS,
+        )
 
     def client(self) -> Client:
         client = Client(raise_request_exception=False)
