@@ -19,8 +19,8 @@ from rest_framework.test import APIClient
 from dispatch.console import ways_home
 from dispatch.missions import publishing_pause
 from dispatch.missions.reposition import judging, publishing, reports, verbs
-from dispatch.models import Mission, PublishingPause
-from dispatch.planning import engagements
+from dispatch.models import DispatchRun, Mission, PublishingPause
+from dispatch.planning import engagements, runs
 from dispatch.tests.support import seen
 from dispatch.tests.test_missions import in_threads
 from fleet import work
@@ -35,11 +35,14 @@ from fleet.tests.factories import (
     DroneFactory,
     HubFactory,
     NoFlyZoneFactory,
+    TelemetryFactory,
+    show,
     square,
 )
 from orders import lifecycle, unit_of_work
+from orders.models import Order
 from orders.states import Status
-from orders.tests.factories import order_in
+from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import DISPATCHER, GCS, Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client
 from wingxtra.api.contracts import committed
@@ -263,6 +266,21 @@ def test_an_assignment_and_a_way_home_exclude_each_other(
     )
     engaged = Mission.objects.errands().count() + len(work.active_jobs([drone.pk]))
     assert engaged == (1 if is_locked else 2)
+
+
+def test_a_run_plans_no_drone_that_was_sent_to_its_base(drone: Drone, osu: Hub) -> None:
+    """Another drone flies the order, also a worse one."""
+    verbs.send_to_base(drone.pk, by=AMA)
+    other = DroneFactory(hub=osu)
+    show(
+        TelemetryFactory(drone_id=drone.pk),
+        TelemetryFactory(drone_id=other.pk, lat=ACCRA[0] - 1000 * METRE_DEG),
+    )
+    order = OrderFactory()
+    (decision,) = runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER).decisions
+    assert (decision.outcome, decision.drone_id) == ("ASSIGNED", other.pk)
+    assert work.active_jobs([other.pk]).keys() == {other.pk}
+    assert Order.objects.get(pk=order.pk).assigned_drone_id == other.pk
 
 
 def test_the_database_refuses_a_second_live_mission_of_a_drone(drone: Drone) -> None:
