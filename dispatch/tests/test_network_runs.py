@@ -248,6 +248,21 @@ def test_the_hub_of_the_mission_counts_right_before_it_is_sent(ridge: Hub, osu: 
     assert [reason.code for reason in candidates.still_able(job)] == ["not_enough_energy"]
 
 
+def test_the_hub_of_the_mission_counts_also_after_the_network_was_switched_off(
+    ridge: Hub, osu: Hub
+) -> None:
+    """The mission is sent with the hub that was chosen, so that hub is judged."""
+    drones_at(ridge, 1)
+    order = OrderFactory()
+    run()
+    job = Order.objects.select_related("current_job").get(pk=order.pk).current_job
+    assert job is not None
+    Hub.objects.filter(pk=osu.pk).update(lat=ACCRA[0] + 0.08, lng=ACCRA[1] + 0.08)
+    ServiceArea.objects.update(network=False)
+    show(TelemetryFactory(drone_id=job.drone_id, battery_pct=55.0))
+    assert [reason.code for reason in candidates.still_able(job)] == ["not_enough_energy"]
+
+
 def test_a_quote_knows_the_hub_that_receives_the_drone(area: ServiceArea, ridge: Hub) -> None:
     """A trip that is too long with the way home, and not with a hub at the door."""
     DroneFactory(hub=ridge)
@@ -256,9 +271,9 @@ def test_a_quote_knows_the_hub_that_receives_the_drone(area: ServiceArea, ridge:
     kind.battery_wh = 400.0
     kind.save()
     order = OrderFactory.build(**there)
-    assert [p.code for p in placement.quote(order).problems] == ["out_of_range"]
+    assert [p.code for p in placement.quote(order)[0].problems] == ["out_of_range"]
     HubFactory(name="Far", lat=there["dropoff_lat"], lng=there["dropoff_lng"], service_area=area)
-    assert placement.quote(order).problems == []
+    assert placement.quote(order)[0].problems == []
 
 
 # --- two at once ---------------------------------------------------------------------------------

@@ -128,6 +128,17 @@ def at_their_hubs(table: DroneTable, hubs: HubTable, stands: Ints) -> DroneTable
     return replace(table, home_lat=home_lat, home_lng=home_lng)
 
 
+def at_the_hub_of(mission: Mission, table: DroneTable, book: Rulebook) -> DroneTable:
+    """The drone of this mission; home is the hub that its intent names, also if the network has
+    been switched off since.
+    """
+    named = [hub for hub in book.hubs if hub.pk == mission.return_to_id]
+    if not named:
+        return table
+    here = np.full(len(table), named[0].lat), np.full(len(table), named[0].lng)
+    return replace(table, home_lat=here[0], home_lng=here[1])
+
+
 def choose(
     table: DroneTable,
     trips: TripTable,
