@@ -216,6 +216,24 @@ def test_what_speaks_against_it_by_now_stops_it_before_it_is_sent(
     assert bridge.missions() == []
 
 
+@pytest.mark.parametrize("reached", [False, True])
+def test_what_speaks_against_it_after_a_lost_answer_withdraws_it(
+    bridge: Simulator, drone: Drone, reached: bool
+) -> None:
+    bridge.fault("bridge_500", times=1, after=reached)
+    mission = sent(drone)
+    NoFlyZoneFactory(polygon=square(ACCRA[0] + 1000 * METRE_DEG, ACCRA[1], side_m=300))
+    Mission.objects.update(next_try_at=timezone.now())
+    publishing.publish(mission.pk)
+    mission.refresh_from_db()
+    assert (mission.tries, mission.recall_state, mission.live) == (1, Mission.Recall.WANTED, True)
+    publishing.send_recall(mission.pk)
+    mission.refresh_from_db()
+    assert (mission.state, mission.live) == (State.WITHDRAWN, False)
+    bridge.advance(60)
+    assert all(aircraft.alt_m == 0 for aircraft in bridge.world.aircraft.values())
+
+
 # --- one live mission of a drone -----------------------------------------------------------------
 
 
@@ -310,7 +328,8 @@ def test_a_lost_answer_is_asked_for_again_and_flown_once(bridge: Simulator, dron
     bridge.fault("bridge_500", times=1, after=True)
     mission = sent(drone)
     assert mission.state == State.PENDING
-    publishing.publish(mission.pk, now=timezone.now() + timedelta(minutes=2))
+    Mission.objects.update(next_try_at=timezone.now())
+    publishing.publish(mission.pk)
     mission.refresh_from_db()
     assert mission.state == State.ACCEPTED
     assert len(bridge.missions()) == 1
