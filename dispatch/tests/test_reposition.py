@@ -177,8 +177,22 @@ def test_only_a_free_drone_away_from_its_base_is_sent(drone: Drone, airport: Hub
 def test_the_base_needs_a_free_pad(drone: Drone, airport: Hub) -> None:
     airport.pads = 1
     airport.save()
-    DroneFactory(hub=airport, stands_at=airport)
+    DroneFactory(drone_id="WX-DRN-002", hub=airport, stands_at=airport)
     assert code_of(lambda: verbs.send_to_base(drone.pk, by=AMA)) == "hub_full"
+
+
+def test_a_pad_counts_once_and_as_dispatch_counts_it(drone: Drone, airport: Hub) -> None:
+    """A drone that telemetry does not show has a pad at its hub; one that waits there for a
+    delivery from which it returns has one pad, not two.
+    """
+    Hub.objects.filter(pk=airport.pk).update(pads=1)
+    other = DroneFactory(drone_id="WX-DRN-002", hub=airport)
+    assert code_of(lambda: verbs.send_to_base(drone.pk, by=AMA)) == "hub_full"
+    Hub.objects.filter(pk=airport.pk).update(pads=2)
+    Drone.objects.filter(pk=other.pk).update(stands_at=airport, stands_since=timezone.now())
+    order_in(Status.ASSIGNED, drone=other)
+    assert Mission.objects.get(drone=other).return_to == airport
+    assert verbs.send_to_base(drone.pk, by=AMA).return_to == airport
 
 
 def test_the_same_judge_decides_as_for_orders(drone: Drone, osu: Hub) -> None:
@@ -289,7 +303,7 @@ def test_an_assignment_and_a_way_home_exclude_each_other(
 def test_a_run_plans_no_drone_that_was_sent_to_its_base(drone: Drone, osu: Hub) -> None:
     """Another drone flies the order, also a worse one."""
     verbs.send_to_base(drone.pk, by=AMA)
-    other = DroneFactory(hub=osu)
+    other = DroneFactory(drone_id="WX-DRN-002", hub=osu)
     show(
         TelemetryFactory(drone_id=drone.pk),
         TelemetryFactory(drone_id=other.pk, lat=ACCRA[0] - 1000 * METRE_DEG),
@@ -488,7 +502,7 @@ def act(model: str, name: str, pk: Any) -> str:
 
 def test_a_hub_sends_its_surplus_home(drone: Drone, osu: Hub, airport: Hub) -> None:
     DroneFactory(drone_id="WX-NO-TELEMETRY", hub=osu, base=airport)
-    DroneFactory(hub=osu)
+    DroneFactory(drone_id="WX-DRN-002", hub=osu)
     answer = console_of(Role.OPS).post(act("fleet.hub", "send_surplus_home", osu.pk), follow=True)
     page = answer.content.decode()
     assert "Sent to their base: WX-DRN-001." in page
