@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, connection, connections
 
 from dispatch.models import DispatchRun
-from dispatch.planning import runs
+from dispatch.planning import area_locks, runs
 from dispatch.planning.optimum import planner
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders import unit_of_work
@@ -83,7 +83,7 @@ def test_control_without_the_locks_only_the_unique_index_prevents_it(
         return result
 
     monkeypatch.setattr(planner, "plan", plan_together)
-    monkeypatch.setattr(runs, "_lock_planners", lambda areas: None)
+    monkeypatch.setattr(area_locks, "wait_for", lambda areas: None)
     monkeypatch.setattr(unit_of_work, "free_drones", set)
     monkeypatch.setattr(
         unit_of_work,
