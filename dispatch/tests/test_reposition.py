@@ -200,6 +200,8 @@ def test_the_same_judge_decides_as_for_orders(drone: Drone, osu: Hub) -> None:
         with pytest.raises(Conflict) as refused:
             verbs.send_to_base(drone.pk, by=AMA)
         assert refused.value.code == "drone_not_able"
+        assert "delivery" not in refused.value.detail
+        assert "parcel" not in refused.value.detail
         return {reason["code"] for reason in refused.value.extra["reasons"]}
 
     seen(battery_pct=31.0)
