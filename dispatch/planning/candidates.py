@@ -84,21 +84,19 @@ def judged(
     full = hub_launches.full(hub_launches.free_launches())
     table = registry.drone_table(drones, fleet, engaged, book, now, full)
     trips = placement.trip_table([order], book)
-    here = landings.pads(book, {} if own_job else landings.everyone(book), fleet, now)
-    stands = here.stands(drones)
-    if own_job is None:
-        table = landings.with_own_pads(table, here.hubs, stands)
-        trips = landing.toward(trips, here.hubs.receiving(), book.rules, book.zone_shapes, now)
-    else:
-        table = landings.at_their_hubs(table, here.hubs, stands)
     pairs, only = np.arange(len(drones)), np.zeros(len(drones), np.int64)
-    verdicts = judge.judge(table, trips, pairs, only, book.rules, book.zone_shapes, now, book.winds)
     hubs: dict[int, Landing] = {}
     refused: dict[int, str] = {}
     if own_job is None:
+        here = landings.pads(book, landings.everyone(book), fleet, now)
+        table = landings.with_own_pads(table, here.hubs, here.stands(drones))
+        trips = landing.toward(trips, here.hubs.receiving(), book.rules, book.zone_shapes, now)
         hubs, refused = landings.choose(
             table, trips, pairs, only, drones, here, book, now, together=False
         )
+    else:
+        table = landings.at_the_hub_of(own_job.part.mission, table, book)
+    verdicts = judge.judge(table, trips, pairs, only, book.rules, book.zone_shapes, now, book.winds)
     hours = Hours(opening.places_of([order], book.areas), book.rules.load_time_s, now)
     found = []
     for i, drone in enumerate(drones):

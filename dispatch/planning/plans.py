@@ -128,7 +128,8 @@ def make_plan(
     held = {drones[place].pk for place in holds if place != planner.NONE_HELD}
     jobs = jobs_underway(drones)
     engaged = engagements.current()
-    engaged = replace(engaged, busy={job["drone_id"] for job in jobs} - held)
+    at_work = {job["drone_id"] for job in jobs}
+    engaged = replace(engaged, busy=at_work.union(engaged.busy) - held)
     launches = hub_launches.free_launches()
     pads = landings.pads(book, {drone.pk: drone.hub_id for drone in drones}, fleet, now)
     stands = pads.stands(drones)

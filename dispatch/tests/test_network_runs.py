@@ -248,6 +248,21 @@ def test_the_hub_of_the_mission_counts_right_before_it_is_sent(ridge: Hub, osu: 
     assert [reason.code for reason in candidates.still_able(job)] == ["not_enough_energy"]
 
 
+def test_the_hub_of_the_mission_counts_also_after_the_network_was_switched_off(
+    ridge: Hub, osu: Hub
+) -> None:
+    """The mission is sent with the hub that was chosen, so that hub is judged."""
+    drones_at(ridge, 1)
+    order = OrderFactory()
+    run()
+    job = Order.objects.select_related("current_job").get(pk=order.pk).current_job
+    assert job is not None
+    Hub.objects.filter(pk=osu.pk).update(lat=ACCRA[0] + 0.08, lng=ACCRA[1] + 0.08)
+    ServiceArea.objects.update(network=False)
+    show(TelemetryFactory(drone_id=job.drone_id, battery_pct=55.0))
+    assert [reason.code for reason in candidates.still_able(job)] == ["not_enough_energy"]
+
+
 def test_a_quote_knows_the_hub_that_receives_the_drone(area: ServiceArea, ridge: Hub) -> None:
     """A trip that is too long with the way home, and not with a hub at the door."""
     DroneFactory(hub=ridge)

@@ -19,8 +19,8 @@ from rest_framework.test import APIClient
 from dispatch.console import ways_home
 from dispatch.missions import publishing_pause
 from dispatch.missions.reposition import judging, publishing, reports, verbs
-from dispatch.models import Mission, PublishingPause
-from dispatch.planning import engagements
+from dispatch.models import DispatchRun, Mission, PublishingPause
+from dispatch.planning import engagements, runs
 from dispatch.tests.support import seen
 from dispatch.tests.test_missions import in_threads
 from fleet import work
@@ -35,11 +35,14 @@ from fleet.tests.factories import (
     DroneFactory,
     HubFactory,
     NoFlyZoneFactory,
+    TelemetryFactory,
+    show,
     square,
 )
 from orders import lifecycle, unit_of_work
+from orders.models import Order
 from orders.states import Status
-from orders.tests.factories import order_in
+from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import DISPATCHER, GCS, Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client
 from wingxtra.api.contracts import committed
@@ -174,8 +177,22 @@ def test_only_a_free_drone_away_from_its_base_is_sent(drone: Drone, airport: Hub
 def test_the_base_needs_a_free_pad(drone: Drone, airport: Hub) -> None:
     airport.pads = 1
     airport.save()
-    DroneFactory(hub=airport, stands_at=airport)
+    DroneFactory(drone_id="WX-DRN-002", hub=airport, stands_at=airport)
     assert code_of(lambda: verbs.send_to_base(drone.pk, by=AMA)) == "hub_full"
+
+
+def test_a_pad_counts_once_and_as_dispatch_counts_it(drone: Drone, airport: Hub) -> None:
+    """A drone that telemetry does not show has a pad at its hub; one that waits there for a
+    delivery from which it returns has one pad, not two.
+    """
+    Hub.objects.filter(pk=airport.pk).update(pads=1)
+    other = DroneFactory(drone_id="WX-DRN-002", hub=airport)
+    assert code_of(lambda: verbs.send_to_base(drone.pk, by=AMA)) == "hub_full"
+    Hub.objects.filter(pk=airport.pk).update(pads=2)
+    Drone.objects.filter(pk=other.pk).update(stands_at=airport, stands_since=timezone.now())
+    order_in(Status.ASSIGNED, drone=other)
+    assert Mission.objects.get(drone=other).return_to == airport
+    assert verbs.send_to_base(drone.pk, by=AMA).return_to == airport
 
 
 def test_the_same_judge_decides_as_for_orders(drone: Drone, osu: Hub) -> None:
@@ -183,6 +200,8 @@ def test_the_same_judge_decides_as_for_orders(drone: Drone, osu: Hub) -> None:
         with pytest.raises(Conflict) as refused:
             verbs.send_to_base(drone.pk, by=AMA)
         assert refused.value.code == "drone_not_able"
+        assert "delivery" not in refused.value.detail
+        assert "parcel" not in refused.value.detail
         return {reason["code"] for reason in refused.value.extra["reasons"]}
 
     seen(battery_pct=31.0)
@@ -211,6 +230,24 @@ def test_what_speaks_against_it_by_now_stops_it_before_it_is_sent(
     assert (mission.state, mission.live) == (State.WITHDRAWN, False)
     assert "no-fly zone" in mission.over_because.lower()
     assert bridge.missions() == []
+
+
+@pytest.mark.parametrize("reached", [False, True])
+def test_what_speaks_against_it_after_a_lost_answer_withdraws_it(
+    bridge: Simulator, drone: Drone, reached: bool
+) -> None:
+    bridge.fault("bridge_500", times=1, after=reached)
+    mission = sent(drone)
+    NoFlyZoneFactory(polygon=square(ACCRA[0] + 1000 * METRE_DEG, ACCRA[1], side_m=300))
+    Mission.objects.update(next_try_at=timezone.now())
+    publishing.publish(mission.pk)
+    mission.refresh_from_db()
+    assert (mission.tries, mission.recall_state, mission.live) == (1, Mission.Recall.WANTED, True)
+    publishing.send_recall(mission.pk)
+    mission.refresh_from_db()
+    assert (mission.state, mission.live) == (State.WITHDRAWN, False)
+    bridge.advance(60)
+    assert all(aircraft.alt_m == 0 for aircraft in bridge.world.aircraft.values())
 
 
 # --- one live mission of a drone -----------------------------------------------------------------
@@ -265,6 +302,21 @@ def test_an_assignment_and_a_way_home_exclude_each_other(
     assert engaged == (1 if is_locked else 2)
 
 
+def test_a_run_plans_no_drone_that_was_sent_to_its_base(drone: Drone, osu: Hub) -> None:
+    """Another drone flies the order, also a worse one."""
+    verbs.send_to_base(drone.pk, by=AMA)
+    other = DroneFactory(drone_id="WX-DRN-002", hub=osu)
+    show(
+        TelemetryFactory(drone_id=drone.pk),
+        TelemetryFactory(drone_id=other.pk, lat=ACCRA[0] - 1000 * METRE_DEG),
+    )
+    order = OrderFactory()
+    (decision,) = runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER).decisions
+    assert (decision.outcome, decision.drone_id) == ("ASSIGNED", other.pk)
+    assert work.active_jobs([other.pk]).keys() == {other.pk}
+    assert Order.objects.get(pk=order.pk).assigned_drone_id == other.pk
+
+
 def test_the_database_refuses_a_second_live_mission_of_a_drone(drone: Drone) -> None:
     def live(kind: str) -> Mission:
         return Mission.objects.create(id=uuid4(), kind=kind, drone=drone, body={}, live=True)
@@ -292,7 +344,8 @@ def test_a_lost_answer_is_asked_for_again_and_flown_once(bridge: Simulator, dron
     bridge.fault("bridge_500", times=1, after=True)
     mission = sent(drone)
     assert mission.state == State.PENDING
-    publishing.publish(mission.pk, now=timezone.now() + timedelta(minutes=2))
+    Mission.objects.update(next_try_at=timezone.now())
+    publishing.publish(mission.pk)
     mission.refresh_from_db()
     assert mission.state == State.ACCEPTED
     assert len(bridge.missions()) == 1
@@ -451,7 +504,7 @@ def act(model: str, name: str, pk: Any) -> str:
 
 def test_a_hub_sends_its_surplus_home(drone: Drone, osu: Hub, airport: Hub) -> None:
     DroneFactory(drone_id="WX-NO-TELEMETRY", hub=osu, base=airport)
-    DroneFactory(hub=osu)
+    DroneFactory(drone_id="WX-DRN-002", hub=osu)
     answer = console_of(Role.OPS).post(act("fleet.hub", "send_surplus_home", osu.pk), follow=True)
     page = answer.content.decode()
     assert "Sent to their base: WX-DRN-001." in page

@@ -114,6 +114,18 @@ def test_an_order_waits_for_a_drone_that_comes_home_soon():
     assert (decision.outcome, decision.drone_id) == (Outcome.WAITING, near.pk)
 
 
+def test_an_order_is_left_to_a_near_drone_until_its_parcel_is_ready():
+    """The far drone would have to start now, and would not deliver sooner."""
+    near, far = near_and_far(near_pct=90.0)
+    order = OrderFactory(ready_at=timezone.now() + timedelta(minutes=8))
+    assert decided(run(), order).why.startswith("The parcel is ready at ")
+    see(near, far, near_pct=10.0)
+    assert decided(run(), order).drone_id == far.pk
+    see(near, far, near_pct=90.0)
+    Order.objects.update(ready_at=timezone.now() + timedelta(minutes=2))
+    assert decided(run(), order).drone_id == near.pk
+
+
 # --- replanning ----------------------------------------------------------------------------------
 
 

@@ -35,6 +35,8 @@ BY_LANDING = (
     | Rule.IN_NO_FLY_ZONE
     | Rule.TAKEOFF_OR_LANDING_IN_ZONE
     | Rule.OFF_THE_MAP
+    | Rule.TOO_WINDY
+    | Rule.WEATHER_UNKNOWN
 )
 
 

@@ -14,8 +14,19 @@ from fleet.feasibility import landing
 from fleet.feasibility.charging import begins_s
 from fleet.feasibility.landing import BALANCE_S, HOME, NONE, HubTable, Landings
 from fleet.feasibility.tables import DroneTable, TripTable
+from fleet.feasibility.winds import Winds
 from fleet.tests.obvious import _ending, _flight, broken_rules
-from fleet.tests.pairs import DEG_PER_KM, NOON, NOWHERE, RULES, drone, no_fly, trip, verdicts
+from fleet.tests.pairs import (
+    DEG_PER_KM,
+    NOON,
+    NOWHERE,
+    RULES,
+    drone,
+    no_fly,
+    reading,
+    trip,
+    verdicts,
+)
 from fleet.tests.test_feasibility_properties import BOXES, KM, PLACES, zones_of
 
 
@@ -148,6 +159,15 @@ def test_a_drone_always_has_its_own_pad():
     hubs = [hub(0, 0, pads=1.0, taken=1), hub(0, 4, pads=1.0, taken=1)]
     found = receive([(at_hub(hubs[0]), TO_THE_NORTH, 0)], hubs)
     assert (found.hub[0], found.alternate[0]) == (0, NONE)
+
+
+@pytest.mark.parametrize(("wind_mps", "lands"), [(2.0, (1, 0)), (2.5, (0, NONE))])
+def test_no_drone_lands_in_a_wind_that_it_must_not_fly_in(wind_mps, lands):
+    """Else the last check before publishing takes the drone from its order, run after run."""
+    hubs = [hub(0, 0), hub(0, 4)]
+    winds = Winds.from_rows([reading(1.0, (0, 0)), reading(1.0, (0, 3)), reading(wind_mps, (0, 4))])
+    found = receive([(at_hub(hubs[0], max_wind_mps=2.0), TO_THE_NORTH, 0)], hubs, winds=winds)
+    assert (found.hub[0], found.alternate[0]) == lands
 
 
 def test_without_a_network_drones_fly_home():

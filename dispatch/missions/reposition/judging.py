@@ -1,5 +1,6 @@
 """May a drone fly to its base now? The same judge as for every trip."""
 
+import math
 from dataclasses import replace
 from datetime import datetime
 
@@ -9,7 +10,8 @@ from dispatch.planning import engagements
 from fleet import registry
 from fleet.airspace import rulebook
 from fleet.feasibility import judge
-from fleet.feasibility.reasons import Reason
+from fleet.feasibility.reasons import Reason, Rule
+from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import TripTable, payload_bits
 from fleet.live import picture, quality
 from fleet.models import Drone
@@ -45,4 +47,17 @@ def reasons_against(drone: Drone, now: datetime, *, own: bool = False) -> list[R
     rules = replace(book.rules, load_time_s=0.0, delivery_time_s=0.0, loiter_timeout_s=0)
     one = np.zeros(1, int)
     verdict = judge.judge(table, trip, one, one, rules, book.zone_shapes, now, book.winds)
-    return quality.with_telemetry_errors(verdict.explain(0), fleet, drone.pk)
+    reasons = [_without_parcel(reason, drone, rules) for reason in verdict.explain(0)]
+    return quality.with_telemetry_errors(reasons, fleet, drone.pk)
+
+
+def _without_parcel(reason: Reason, drone: Drone, rules: Rules) -> Reason:
+    """The reason in words that fit a flight without a delivery."""
+    if reason.code != Rule.NOT_ENOUGH_ENERGY.code or reason.needed is None or reason.has is None:
+        return reason
+    needed, has = math.ceil(reason.needed), math.floor(reason.has)
+    message = (
+        f"It needs {needed} % battery for the flight to {drone.base}, with the "
+        f"{rules.reserve_pct:.0f} % reserve, and has {has} %."
+    )
+    return replace(reason, message=message)

@@ -31,6 +31,7 @@ from dispatch.missions.publishing import (
 )
 from dispatch.missions.reposition import judging, verbs
 from dispatch.models import Mission, MissionQuerySet
+from fleet.feasibility.reasons import Rule
 from fleet.models import Drone
 from wingxtra import outbox
 from wingxtra.accounts.identity import DISPATCHER, GCS
@@ -63,8 +64,13 @@ def publish(mission_id: UUID, *, now: datetime | None = None) -> None:
         mission = claim.read(claim.mine())
         drone = Drone.objects.with_home().get(pk=mission.drone_id)
         reasons = judging.reasons_against(drone, now, own=True)
+        why = " ".join(reason.message for reason in reasons)
         if reasons and not mission.tries:
-            _end(claim, State.WITHDRAWN, " ".join(reason.message for reason in reasons))
+            _end(claim, State.WITHDRAWN, why)
+            return
+        # A drone in the air may fly this mission: then the same intent again tells so.
+        if reasons and Rule.ALREADY_FLYING.code not in {reason.code for reason in reasons}:
+            _withdraw_later(claim, why, now)
             return
         try:
             _send(claim, mission)
@@ -117,6 +123,18 @@ def _end(claim: Claim[Mission], state: State, why: str, **columns: int | str | N
         verbs.end(claim.mine(), by=GCS if state == State.REJECTED else DISPATCHER, because=why)
         claim.end(state=state, recall_state=Recall.NONE, **columns)
     log.warning("reposition_not_flown", intent_id=str(claim.pk), why=why)
+
+
+def _withdraw_later(claim: Claim[Mission], why: str, now: datetime) -> None:
+    """An earlier try may have reached ground control: only its answer ends the mission."""
+    claim.end(
+        recall_state=Recall.WANTED,
+        recall_mode="withdraw",
+        recall_by=str(DISPATCHER),
+        recall_reason=why[:300],
+        next_try_at=now,
+    )
+    log.warning("reposition_recalled", intent_id=str(claim.pk), why=why)
 
 
 def _retry_later(

@@ -11,7 +11,8 @@ from django.utils import timezone
 from dispatch.missions.reposition import contract, judging
 from dispatch.models import Mission
 from dispatch.planning import area_locks
-from fleet import policy, traffic
+from dispatch.planning.limits import landings
+from fleet import policy
 from fleet.airspace import rulebook
 from fleet.airspace.areas import intents_name_a_hub
 from fleet.models import Drone
@@ -73,12 +74,13 @@ def _refuse_without_a_place(drone: Drone) -> None:
     base = drone.base
     if drone.hub_id == base.pk:
         raise Conflict("at_its_base", f"{drone} stands at its base, {base}.")
-    there = traffic.now_at_each(timezone.now()).get(base.pk, traffic.NONE)
-    if base.pads is not None and there.standing + there.coming >= base.pads:
+    if base.pads is None:
+        return
+    taken = landings.taken_at(base, timezone.now())
+    if taken >= base.pads:
         raise Conflict(
             "hub_full",
-            f"{base} has {base.pads} pads; {there.standing} drones stand there and {there.coming} "
-            "have still to land.",
+            f"{base} has {base.pads} pads; {taken} drones stand there or have still to land.",
         )
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import numpy as np
 import pgbulk
+from django.db.models import Q
 
 from dispatch.models import Mission
 from fleet.airspace.rulebook import Rulebook
@@ -99,6 +100,15 @@ def pads(book: Rulebook, everyone: Mapping[str, int], fleet: Picture | None, now
     return Pads(hubs, of)
 
 
+def taken_at(hub: Hub, now: datetime) -> int:
+    """How many pads of one hub are taken, counted as `pads` counts them. One statement."""
+    coming = Mission.objects.coming(now).filter(return_to__isnull=False).order_by()
+    bound_here = Q(pk__in=coming.filter(return_to=hub).values("drone"))
+    in_the_air = Q(stands_at__isnull=True, pk__in=coming.values("drone"))
+    here = Q(active=True, hub=hub) & ~in_the_air
+    return Drone.objects.filter(bound_here | here).count()
+
+
 def _full(fleet: Picture | None) -> set[str]:
     """The drones that need no charger."""
     samples = fleet.telemetry.items() if fleet else ()
@@ -126,6 +136,17 @@ def at_their_hubs(table: DroneTable, hubs: HubTable, stands: Ints) -> DroneTable
     home_lat[known] = hubs.lat[stands[known]]
     home_lng[known] = hubs.lng[stands[known]]
     return replace(table, home_lat=home_lat, home_lng=home_lng)
+
+
+def at_the_hub_of(mission: Mission, table: DroneTable, book: Rulebook) -> DroneTable:
+    """The drone of this mission; home is the hub that its intent names, also if the network has
+    been switched off since.
+    """
+    named = [hub for hub in book.hubs if hub.pk == mission.return_to_id]
+    if not named:
+        return table
+    here = np.full(len(table), named[0].lat), np.full(len(table), named[0].lng)
+    return replace(table, home_lat=here[0], home_lng=here[1])
 
 
 def choose(

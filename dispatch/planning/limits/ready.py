@@ -41,6 +41,9 @@ def arriving(
     """The options with a wait, so that the drone arrives when the parcel is ready; and those that
     would have to wait longer than the look-ahead.
 
+    A drone that takes longer to the pickup would have to start first. Its option is left out while
+    a drone with a shorter trip is able and too early: it would be at the pickup no sooner.
+
     ready_in_s: of each trip. fixed: pairs that are assigned already.
     """
     early_s = np.where(fixed, 0.0, np.maximum(0.0, ready_in_s[options.trip] - options.pickup_s))
@@ -52,7 +55,10 @@ def arriving(
         home_s=options.home_s + early_s,
     )
     too_early = early_s > look_ahead_s
-    return later.take(~too_early), later.take(too_early)
+    least_busy_s = np.full(len(ready_in_s), np.inf)
+    np.minimum.at(least_busy_s, options.trip[too_early], options.busy_s[too_early])
+    better = fixed | (options.busy_s <= least_busy_s[options.trip])
+    return later.take(~too_early & better), later.take(too_early)
 
 
 def waiting(
@@ -62,19 +68,19 @@ def waiting(
     areas: Iterable[ServiceArea],
     now: datetime,
 ) -> dict[int, list[Reason]]:
-    """Why each trip of these options waits: its drone that is sent first is not sent yet."""
+    """Why each trip of these options waits: its drone with the shortest trip is not sent yet."""
     zones = {area.pk: area.zone for area in areas}
     found: dict[int, list[Reason]] = {}
-    for pair in np.argsort(too_early.wait_s, kind="stable"):
-        trip = int(too_early.trip[pair])
-        if trip not in found:
-            sent_at = now + timedelta(seconds=float(too_early.wait_s[pair]))
-            ready_at = now + timedelta(seconds=float(too_early.pickup_s[pair]))
-            zone = zones[orders[trip].service_area_id]
-            text = (
-                f"The parcel is ready at {ready_at.astimezone(zone):%H:%M}. "
-                f"{drone_ids[too_early.drone[pair]]} would be sent at "
-                f"{sent_at.astimezone(zone):%H:%M}, so that it arrives then."
-            )
-            found[trip] = [Reason(READY_LATER, text)]
+    shortest = np.argsort(too_early.busy_s, kind="stable")
+    trips, first = np.unique(too_early.trip[shortest], return_index=True)
+    for trip, pair in zip(trips.tolist(), shortest[first].tolist(), strict=True):
+        sent_at = now + timedelta(seconds=float(too_early.wait_s[pair]))
+        ready_at = now + timedelta(seconds=float(too_early.pickup_s[pair]))
+        zone = zones[orders[trip].service_area_id]
+        text = (
+            f"The parcel is ready at {ready_at.astimezone(zone):%H:%M}. "
+            f"{drone_ids[too_early.drone[pair]]} would be sent at "
+            f"{sent_at.astimezone(zone):%H:%M}, so that it arrives then."
+        )
+        found[trip] = [Reason(READY_LATER, text)]
     return found
