@@ -140,15 +140,26 @@ def _fleet(area: _Area, book: Rulebook, now: datetime) -> Fleet:
 
 def _spots(area: _Area, verdicts: Verdicts, made: Forecast, now: datetime) -> dict[UUID, Spot]:
     since = now.timestamp()
-    calm = np.zeros(len(area.orders), bool)
-    np.logical_or.at(calm, verdicts.t, ~verdicts.has(Rule.TOO_WINDY))
+    grounds = _grounds(len(area.orders), verdicts)
     spots = {}
     for i, order in enumerate(area.orders):
         place, door_s = int(made.place[i]), float(made.door_s[i])
         if not np.isfinite(door_s):
-            why = WhyHeldUp.NO_DRONE if calm[i] else WhyHeldUp.TOO_WINDY
-            spots[order.pk] = Spot(place, because=why)
+            spots[order.pk] = Spot(0, because=grounds[i])
             continue
         low_at, high_at = (since + door_s * float(share[i]) for share in (made.low, made.high))
         spots[order.pk] = Spot(place, round(low_at, 1), round(high_at, 1))
     return spots
+
+
+def _grounds(orders: int, verdicts: Verdicts) -> list[WhyHeldUp]:
+    """Why each order (T,) has no drone, if it has none: the wind if it grounds every pair."""
+    known, calm = np.zeros(orders, bool), np.zeros(orders, bool)
+    np.logical_or.at(known, verdicts.t, ~verdicts.has(Rule.WEATHER_UNKNOWN))
+    np.logical_or.at(calm, verdicts.t, ~verdicts.has(Rule.TOO_WINDY))
+    return [
+        (WhyHeldUp.TOO_WINDY, WhyHeldUp.NO_DRONE)[is_calm]
+        if is_known
+        else WhyHeldUp.WEATHER_UNKNOWN
+        for is_known, is_calm in zip(known.tolist(), calm.tolist(), strict=True)
+    ]

@@ -136,7 +136,7 @@ def test_a_paused_area_is_quoted_without_a_time(merchant: Merchant) -> None:
 def test_wind_is_quoted_without_a_time(merchant: Merchant, settings: Settings) -> None:
     settings.WEATHER_SOURCE = "/nowhere/weather.json"  # never read: the wind is not known
     answer = quoted(merchant)
-    assert answer["held_up"]["code"] == "too_windy"
+    assert answer["held_up"]["code"] == "weather_unknown"
     assert answer["eta_seconds"] == {"low": None, "high": None}
 
 
@@ -239,6 +239,24 @@ def test_an_order_that_no_drone_can_fly_now_says_so(merchant: Merchant) -> None:
     refresh()
     assert shown(order)["queue"]["held_up"]["code"] == "no_drone"
     assert shown(order)["eta_range"] is None
+
+
+def test_unknown_wind_is_not_told_as_too_much_wind(merchant: Merchant, settings: Settings) -> None:
+    settings.WEATHER_SOURCE = "/nowhere/weather.json"  # never read: the wind is not known
+    order = OrderFactory(merchant=merchant)
+    refresh()
+    assert shown(order)["queue"]["held_up"]["code"] == "weather_unknown"
+    page = Client().get(f"/track/{order.public_tracking_id}/").content.decode()
+    assert "We cannot read the weather at the moment." in page
+    assert "windy" not in page
+
+
+def test_an_order_that_no_drone_can_fly_takes_no_place(merchant: Merchant) -> None:
+    OrderFactory(merchant=merchant, priority="MEDICAL", payload_weight_kg=50)
+    order = OrderFactory(merchant=merchant)
+    refresh()
+    queue = shown(order)["queue"]
+    assert (queue["place"], queue["of"]) == (1, 2)
 
 
 def test_without_redis_there_is_no_place_and_orders_are_still_placed(
