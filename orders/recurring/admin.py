@@ -71,9 +71,11 @@ class RecurringOrderAdmin(ConsoleAdmin):
         return f"{days} at {row.local_time:%H:%M} ({row.time_zone})"
 
     @admin.display(description="Next days")
-    def days(self, row: RecurringOrder) -> SafeString:
+    def days(self, row: RecurringOrder) -> SafeString | str:
         known: Any = row
         with_days([row], timezone.now())
+        if not known.next:
+            return "It has no more days."
         return format_html(
             "<ul>{}</ul>",
             format_html_join(
