@@ -56,7 +56,7 @@ class WhyHeldUp(models.TextChoices):
     TOO_WINDY = "too_windy", "It is too windy to fly"
     WEATHER_UNKNOWN = "weather_unknown", "The weather is not known"
     NO_DRONE = "no_drone", "No drone can fly it at the moment"
-    CLOSED = "closed", "The store or the service area is closed"
+    CLOSED = "closed", "The store or the service area is closed, or closes too early"
 
 
 class HoldCode(models.TextChoices):

@@ -98,7 +98,8 @@ class Fleet:
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecast:
     """place (n,): 1 for the order that is served first, 0 for one that no drone can fly. door_s
-    (n,): seconds until it is at the door, infinite if no drone can fly it. low, high (n,): the range as a share of door_s.
+    (n,): seconds until it is at the door, infinite if no drone can fly it. low, high (n,): the
+    range as a share of door_s.
     """
 
     place: Ints

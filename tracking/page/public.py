@@ -226,7 +226,8 @@ def eta_range(eta_s: float, *, in_flight: bool) -> tuple[float, float]:
 
 def _spot(order: OrderFields, *, believed: bool) -> InLine | None:
     """The place in line of an order that waits for its drone, and that is believed."""
-    waits = order.status == Status.QUEUED and believed and not order.paused
+    is_open = order.opens_at is None
+    waits = order.status == Status.QUEUED and believed and not order.paused and is_open
     return order.spot if waits else None
 
 
