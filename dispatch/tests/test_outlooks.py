@@ -175,10 +175,12 @@ def test_an_order_whose_turn_comes_after_closing_has_no_time(merchant: Merchant)
         latest = max(found["low"] for found in ranges if found)
         assert latest < "2026-11-30T17:50"
         assert sum(1 for found in ranges if found is None) >= 3
-        late = next(o for o in Order.objects.all() if shown(o)["eta_range"] is None)
+        waiting = Order.objects.order_by("pk")
+        late = [order for order in waiting if shown(order)["eta_range"] is None][-1]
         assert shown(late)["queue"]["held_up"]["code"] == "closed"
         view = Client().get(f"/api/v1/tracking/{late.public_tracking_id}").json()
         assert (view["queue"], view["eta_range"]) == (None, None)
+        assert view["headline"].startswith("Delayed: ")
         shown_places = [shown(order)["queue"]["place"] for order in Order.objects.all()]
         found = sorted(place for place in shown_places if place is not None)
         assert found == list(range(1, len(found) + 1))

@@ -277,7 +277,7 @@ def _situation(
     if waits:
         spot = _spot(order, believed=believed)
         reason = WhyHeldUp.PAUSED if order.paused else _why_it_waits(spot)
-        expected_at = spot.low_at if spot else None
+        expected_at = (spot.low_at or spot.soonest_at) if spot else None
     late = now > order.deliver_by or (expected_at is not None and expected_at > order.deliver_by)
     if order.opens_at and waits and not order.paused:
         late |= order.opens_at >= order.deliver_by
