@@ -431,6 +431,7 @@ def test_staff_see_what_was_not_placed_and_pause_a_template(client: Client) -> N
         client.force_login(UserFactory(role=Role.OPS))
         page = client.get(line.url).content.decode()
         assert "Monday-Friday at 07:30" in page
+        assert "Not placed" in page
         assert "is closed on Monday 30 November at 07:30" in page
         client.post(line.url, {"paused": "on"})
         assert RecurringOrder.objects.get().paused
@@ -449,3 +450,14 @@ def test_a_template_without_days_says_so_to_staff(client: Client) -> None:
         client.force_login(UserFactory(role=Role.OPS))
         page = client.get(f"/admin/orders/recurringorder/{row.pk}/change/").content.decode()
         assert "It has no more days." in page
+
+
+def test_a_day_that_the_template_has_no_more_is_no_matter_for_staff() -> None:
+    with at("2026-11-29T12:00+00:00") as sunday:
+        row = clinic()
+        seven = datetime(2026, 11, 30, 7, 30, tzinfo=UTC)
+        problem = {"field": "", "code": "closed", "message": "Closed.", "until": None}
+        row.occurrences.create(on=MONDAY, at=seven, state="REFUSED", problems=[problem])
+        assert len(list(not_placed(sunday))) == 1
+        verbs.change(row.pk, {"weekdays": ["TUESDAY"]})
+        assert list(not_placed(sunday)) == []
