@@ -190,7 +190,9 @@ def _promise(order: Order, checked: Checked, book: Rulebook, now: datetime) -> P
         checked.eta_high_s,
         checked.held_up,
     )
-    return promise.of(trip, checked.service_area, book.rules, now)
+    made = promise.of(trip, checked.service_area, book.rules, now)
+    places = opening.places(order, checked.service_area)
+    return promise.within_hours(made, places, window.pickup_at(order, now), checked.soonest)
 
 
 def check_window(

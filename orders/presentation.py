@@ -90,6 +90,7 @@ def in_line(spot: InLine | None) -> str:
 HELD_UP_SHORTLY: dict[str, str] = {
     WhyHeldUp.PAUSED: "Paused",
     WhyHeldUp.TOO_WINDY: "Too windy",
+    WhyHeldUp.WEATHER_UNKNOWN: "No wind data",
     WhyHeldUp.NO_DRONE: "No drone fits",
     WhyHeldUp.CLOSED: "Closed",
 }

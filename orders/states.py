@@ -54,8 +54,9 @@ class WhyHeldUp(models.TextChoices):
 
     PAUSED = "dispatch_paused", "Flights are paused"
     TOO_WINDY = "too_windy", "It is too windy to fly"
+    WEATHER_UNKNOWN = "weather_unknown", "The weather is not known"
     NO_DRONE = "no_drone", "No drone can fly it at the moment"
-    CLOSED = "closed", "The store or the service area is closed"
+    CLOSED = "closed", "The store or the service area is closed, or closes too early"
 
 
 class HoldCode(models.TextChoices):

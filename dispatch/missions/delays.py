@@ -59,11 +59,11 @@ def _in_line(now: datetime, told_after: timedelta) -> list[Delay]:
     orders = list(waiting.exclude(lifecycle.told_of_delay()).order_by("deliver_by"))
     spots = memory.in_line(orders, now)
     return [
-        Delay(order.pk, order.deliver_by, spot.low_at)
+        Delay(order.pk, order.deliver_by, spot.soonest_at)
         for order in orders
         if (spot := spots.get(order.pk)) is not None
-        and spot.low_at is not None
-        and spot.low_at > order.deliver_by + told_after
+        and spot.soonest_at is not None
+        and spot.soonest_at > order.deliver_by + told_after
     ]
 
 

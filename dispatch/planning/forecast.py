@@ -97,8 +97,9 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecast:
-    """place (n,): 1 for the order that is served first. door_s (n,): seconds until it is at the
-    door, infinite if no drone can fly it. low, high (n,): the range as a share of door_s.
+    """place (n,): 1 for the order that is served first, 0 for one that no drone can fly. door_s
+    (n,): seconds until it is at the door, infinite if no drone can fly it. low, high (n,): the
+    range as a share of door_s.
     """
 
     place: Ints
@@ -137,8 +138,9 @@ def forecast(
     spares = _spares(fleet)
     door_s = _doors(waiting, spares, start_s, rules)
     low, high = _ranges(waiting, line, backlog_s, ranges)
-    place = np.empty(len(line), np.int64)
-    place[line] = np.arange(1, len(line) + 1)
+    place = np.zeros(len(line), np.int64)
+    flown = line[np.isfinite(door_s[line])]
+    place[flown] = np.arange(1, len(flown) + 1)
     outlook = Outlook(
         made_at=at,
         waiting=len(line),

@@ -4,8 +4,9 @@ It runs beside the planner and not in it: an area without waiting orders, or a p
 runs, but its quotes need a forecast, too.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import numpy as np
@@ -30,6 +31,8 @@ from orders.promises import coverage, memory
 from orders.promises.memory import Queue, Spot
 from orders.states import WhyHeldUp
 from orders.timing import opening
+from orders.timing.opening import Place
+from orders.timing.window import Soonest
 from wingxtra import redis_client
 
 log = structlog.get_logger(__name__)
@@ -65,7 +68,7 @@ def refresh(area_id: UUID, now: datetime) -> None:
         fleet = _fleet(area, book, now)
         line = _line(area, verdicts, len(fleet.group), now)
         made = forecast.forecast(line, fleet, book.rules, coverage.ranges(now), now)
-        spots = _spots(area, verdicts, made, now)
+        spots = _spots(area, verdicts, made, book, now)
         spots |= {order.pk: Spot(0, because=WhyHeldUp.CLOSED) for order in closed}
         memory.write(area_id, made.outlook, Queue(now, len(orders)), spots)
     except redis_client.Away as error:
@@ -138,17 +141,60 @@ def _fleet(area: _Area, book: Rulebook, now: datetime) -> Fleet:
     )
 
 
-def _spots(area: _Area, verdicts: Verdicts, made: Forecast, now: datetime) -> dict[UUID, Spot]:
+def _spots(
+    area: _Area, verdicts: Verdicts, made: Forecast, book: Rulebook, now: datetime
+) -> dict[UUID, Spot]:
     since = now.timestamp()
-    calm = np.zeros(len(area.orders), bool)
-    np.logical_or.at(calm, verdicts.t, ~verdicts.has(Rule.TOO_WINDY))
+    grounds = _grounds(len(area.orders), verdicts)
+    places = opening.places_of(area.orders, book.areas)
+    closings = _closings(places, now)
     spots = {}
-    for i, order in enumerate(area.orders):
-        place, door_s = int(made.place[i]), float(made.door_s[i])
+    place = 0
+    for i in np.argsort(made.place).tolist():
+        order, door_s = area.orders[i], float(made.door_s[i])
         if not np.isfinite(door_s):
-            why = WhyHeldUp.NO_DRONE if calm[i] else WhyHeldUp.TOO_WINDY
-            spots[order.pk] = Spot(place, because=why)
+            spots[order.pk] = Spot(0, because=grounds[i])
             continue
         low_at, high_at = (since + door_s * float(share[i]) for share in (made.low, made.high))
+        flight = _flight(verdicts, i, datetime.fromtimestamp(low_at, UTC))
+        if _closes_before(closings, places[i], flight):
+            spots[order.pk] = Spot(0, low_at=round(low_at, 1), because=WhyHeldUp.CLOSED)
+            continue
+        place += 1
         spots[order.pk] = Spot(place, round(low_at, 1), round(high_at, 1))
     return spots
+
+
+def _grounds(orders: int, verdicts: Verdicts) -> list[WhyHeldUp]:
+    """Why each order (T,) has no drone, if it has none: the wind if it grounds every pair."""
+    known, calm = np.zeros(orders, bool), np.zeros(orders, bool)
+    np.logical_or.at(known, verdicts.t, ~verdicts.has(Rule.WEATHER_UNKNOWN))
+    np.logical_or.at(calm, verdicts.t, ~verdicts.has(Rule.TOO_WINDY))
+    by_wind = np.where(calm, WhyHeldUp.NO_DRONE, WhyHeldUp.TOO_WINDY)
+    found = np.where(known, by_wind, WhyHeldUp.WEATHER_UNKNOWN).tolist()
+    return [WhyHeldUp(why) for why in found]
+
+
+def _closings(places: Iterable[list[Place]], now: datetime) -> dict[Place, datetime | None]:
+    """When each of these places, which are open now, closes; None: not within a year."""
+    every = {place for found in places for place in found}
+    return {place: place.hours.next_closing(now) for place in every}
+
+
+def _closes_before(
+    closings: Mapping[Place, datetime | None], places: list[Place], flight: Soonest
+) -> bool:
+    """Whether a place closes before this flight is done there."""
+    done_at = {True: flight.home_at, False: flight.loaded_at}
+    return any((at := closings[place]) and at < done_at[place.is_area] for place in places)
+
+
+def _flight(verdicts: Verdicts, order: int, at_door: datetime) -> Soonest:
+    """The times of the drone that is first at this order's door, if it is there then."""
+    drones = len(verdicts.drones)
+    own = order * drones + np.flatnonzero(verdicts.able[order * drones : (order + 1) * drones])
+    pair = own[verdicts.delivery_s[own].argmin()]
+    loaded_s = verdicts.to_pickup_s[pair] + verdicts.rules.load_time_s
+    after_door_s = np.array([loaded_s, verdicts.busy_s[pair]]) - verdicts.delivery_s[pair]
+    loaded_at, home_at = (at_door + timedelta(seconds=s) for s in after_door_s.tolist())
+    return Soonest(loaded_at, at_door, home_at)

@@ -1,6 +1,6 @@
 """The forecast of an area, as quotes, orders, pages and customers see it."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,8 +12,10 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
+from dispatch.missions import delays
 from dispatch.planning import outlooks
 from fleet.models import Drone, Policy, ServiceArea
+from fleet.opening_hours import WEEKDAYS
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders import lifecycle
 from orders.models import Order
@@ -133,6 +135,58 @@ def test_a_paused_area_is_quoted_without_a_time(merchant: Merchant) -> None:
     assert area.name in answer["held_up"]["message"]
 
 
+def closing(at: datetime) -> ServiceArea:
+    """Let the area be open until then by the clock, and again on the next day from 08:00."""
+    weekly = [{"weekday": day, "opens": "08:00", "closes": f"{at:%H:%M}"} for day in WEEKDAYS]
+    area = ServiceArea.objects.get()
+    area.hours, area.time_zone = {"weekly": weekly, "exceptions": []}, "Africa/Accra"
+    area.save()
+    return area
+
+
+EVENING = datetime(2026, 11, 30, 17, 30, tzinfo=UTC)
+
+
+def test_a_quote_names_no_time_after_the_area_has_closed(merchant: Merchant) -> None:
+    """Ten orders wait for the one drone; the next one would be home long after closing."""
+    with time_machine.travel(EVENING, tick=False):
+        show(TelemetryFactory(drone_id=Drone.objects.get().pk))
+        closing(EVENING + timedelta(minutes=20))
+        refresh()
+        soon = quoted(merchant)
+        assert soon["held_up"] is None
+        OrderFactory.create_batch(10, merchant=merchant)
+        refresh()
+        answer = quoted(merchant)
+        assert (answer["serviceable"], answer["busy"]) == (True, True)
+        assert answer["eta_at"] == {"low": None, "high": None}
+        assert answer["held_up"]["code"] == "closed"
+        assert answer["held_up"]["until"] == "2026-12-01T08:00:00Z"
+        assert "closes on Monday 30 November at 17:50" in answer["held_up"]["message"]
+
+
+def test_an_order_whose_turn_comes_after_closing_has_no_time(merchant: Merchant) -> None:
+    with time_machine.travel(EVENING, tick=False):
+        show(TelemetryFactory(drone_id=Drone.objects.get().pk))
+        closing(EVENING + timedelta(minutes=20))
+        OrderFactory.create_batch(10, merchant=merchant)
+        refresh()
+        ranges = [shown(order)["eta_range"] for order in Order.objects.all()]
+        latest = max(found["low"] for found in ranges if found)
+        assert latest < "2026-11-30T17:50"
+        assert sum(1 for found in ranges if found is None) >= 3
+        waiting = Order.objects.order_by("pk")
+        late = [order for order in waiting if shown(order)["eta_range"] is None][-1]
+        assert shown(late)["queue"]["held_up"]["code"] == "closed"
+        view = Client().get(f"/api/v1/tracking/{late.public_tracking_id}").json()
+        assert (view["queue"], view["eta_range"]) == (None, None)
+        assert view["headline"].startswith("Delayed: ")
+        shown_places = [shown(order)["queue"]["place"] for order in Order.objects.all()]
+        found = sorted(place for place in shown_places if place is not None)
+        assert found == list(range(1, len(found) + 1))
+        assert 0 < delays.tell(EVENING) <= shown_places.count(None)
+
+
 def test_wind_is_quoted_without_a_time(merchant: Merchant, settings: Settings) -> None:
     settings.WEATHER_SOURCE = "/nowhere/weather.json"  # never read: the wind is not known
     answer = quoted(merchant)
@@ -239,6 +293,24 @@ def test_an_order_that_no_drone_can_fly_now_says_so(merchant: Merchant) -> None:
     refresh()
     assert shown(order)["queue"]["held_up"]["code"] == "no_drone"
     assert shown(order)["eta_range"] is None
+
+
+def test_unknown_wind_is_not_told_as_too_much_wind(merchant: Merchant, settings: Settings) -> None:
+    settings.WEATHER_SOURCE = "/nowhere/weather.json"  # never read: the wind is not known
+    order = OrderFactory(merchant=merchant)
+    refresh()
+    assert shown(order)["queue"]["held_up"]["code"] == "weather_unknown"
+    page = Client().get(f"/track/{order.public_tracking_id}/").content.decode()
+    assert "We cannot read the weather at the moment." in page
+    assert "windy" not in page
+
+
+def test_an_order_that_no_drone_can_fly_takes_no_place(merchant: Merchant) -> None:
+    OrderFactory(merchant=merchant, priority="MEDICAL", payload_weight_kg=50)
+    order = OrderFactory(merchant=merchant)
+    refresh()
+    queue = shown(order)["queue"]
+    assert (queue["place"], queue["of"]) == (1, 2)
 
 
 def test_without_redis_there_is_no_place_and_orders_are_still_placed(

@@ -33,7 +33,9 @@ class Queue(Struct, frozen=True, array_like=True):
 
 
 class Spot(Struct, frozen=True, array_like=True):
-    """One order in line: when it is expected, in POSIX seconds. because: why that is not known."""
+    """One order in line: when it is expected, in POSIX seconds. because: why that is not known;
+    low_at is then the soonest, or None.
+    """
 
     place: int
     low_at: float | None = None
@@ -44,7 +46,8 @@ class Spot(Struct, frozen=True, array_like=True):
 @dataclass(frozen=True, slots=True)
 class InLine:
     """Where an order is in its area's line, and when it is expected at the door. None: not known,
-    and `because` says why (WhyHeldUp).
+    and `because` says why (WhyHeldUp). soonest_at: not earlier than this,
+    also where no range is known.
     """
 
     place: int | None
@@ -52,6 +55,7 @@ class InLine:
     low_at: datetime | None = None
     high_at: datetime | None = None
     because: str = ""
+    soonest_at: datetime | None = None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -124,10 +128,11 @@ def in_line(orders: Iterable[Order], now: datetime) -> dict[UUID, InLine]:
 def _in_line(queue: Queue, spot: Spot | None) -> InLine:
     if queue.because or spot is None:
         return InLine(None, queue.of, because=queue.because)
-    if spot.low_at is None or spot.high_at is None:
-        return InLine(None, queue.of, because=spot.because)
-    low_at, high_at = (datetime.fromtimestamp(at, UTC) for at in (spot.low_at, spot.high_at))
-    return InLine(spot.place, queue.of, low_at, high_at)
+    low_at = None if spot.low_at is None else datetime.fromtimestamp(spot.low_at, UTC)
+    if low_at is None or spot.high_at is None:
+        return InLine(None, queue.of, because=spot.because, soonest_at=low_at)
+    high_at = datetime.fromtimestamp(spot.high_at, UTC)
+    return InLine(spot.place, queue.of, low_at, high_at, soonest_at=low_at)
 
 
 def _outlook_key(area_id: UUID) -> str:

@@ -12,6 +12,9 @@ from fleet.models import ServiceArea
 from orders.models import Order
 from orders.promises import memory
 from orders.promises.outlook import Flight, expect
+from orders.timing import opening
+from orders.timing.opening import Place
+from orders.timing.window import Soonest
 
 # A forecast says nothing about orders that start later than this.
 NEAR: Final = timedelta(minutes=30)
@@ -71,6 +74,19 @@ def of(trip: Trip, area: ServiceArea, rules: Rules, now: datetime) -> Promise:
         return found
     low_at, high_at = (trip.start + timedelta(seconds=s) for s in (trip.least_s, trip.most_s))
     return Promise(low_at, high_at, busy=trip.start <= now + NEAR)
+
+
+def within_hours(
+    made: Promise, places: list[Place], pickup_at: datetime, soonest: Soonest | None
+) -> Promise:
+    """The promise, without a time if a place closes before its range begins."""
+    if made.low_at is None or soonest is None:
+        return made
+    problems = opening.closed(places, pickup_at, soonest.with_door_at(made.low_at))
+    if not problems:
+        return made
+    held_up = HeldUp(problems[0].code, problems[0].message, problems[0].until)
+    return Promise(busy=True, held_up=held_up)
 
 
 def paused(area: ServiceArea, rules: Rules) -> HeldUp | None:

@@ -25,6 +25,7 @@ roles.done_by_ops("orders.change_recurringorder")
 MAX_LINES = 20
 # A day that was not placed is shown this long after its time.
 SHOWN_FOR = timedelta(days=1)
+STATES: dict[str, str] = {"PLANNED": "Planned", **dict(Occurrence.State.choices)}
 TONES = {"PLACED": Tone.GOOD, "REFUSED": Tone.BAD, "SKIPPED": Tone.IDLE, "PLANNED": Tone.BUSY}
 
 
@@ -71,9 +72,11 @@ class RecurringOrderAdmin(ConsoleAdmin):
         return f"{days} at {row.local_time:%H:%M} ({row.time_zone})"
 
     @admin.display(description="Next days")
-    def days(self, row: RecurringOrder) -> SafeString:
+    def days(self, row: RecurringOrder) -> SafeString | str:
         known: Any = row
         with_days([row], timezone.now())
+        if not known.next:
+            return "It has no more days."
         return format_html(
             "<ul>{}</ul>",
             format_html_join(
@@ -82,7 +85,7 @@ class RecurringOrderAdmin(ConsoleAdmin):
                 (
                     (
                         f"{day['on']:%a %d %b}",
-                        badge(str(day["state"]).capitalize(), TONES[day["state"]]),
+                        badge(STATES[day["state"]], TONES[day["state"]]),
                         " ".join([*(one["message"] for one in day["problems"]), day["note"]]),
                     )
                     for day in known.next
@@ -101,6 +104,8 @@ def not_placed(now: datetime) -> Iterator[Attention]:
     )
     for one in refused.select_related("recurring__merchant").order_by("at")[:MAX_LINES]:
         row = one.recurring
+        if not row.schedule.has(one.on):  # changed since
+            continue
         yield Attention(
             key=f"recurring:{one.pk}",
             level=30 if one.at <= now else 20,

@@ -119,7 +119,9 @@ def open_days(row: RecurringOrder, now: datetime, *, until: datetime) -> list[da
             break
         days.append(day)
     rows = Occurrence.objects.filter(recurring=row, on__in=days)
-    decided = {one.on for one in rows if one.state != State.REFUSED or one.at <= now}
+    tried = {one.on for one in rows if one.state == State.REFUSED}
+    decided = {one.on for one in rows} - tried
+    decided |= {day for day in tried if row.schedule.moment(day)[0] <= now}
     return [day for day in days if day not in decided]
 
 

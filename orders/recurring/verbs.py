@@ -3,7 +3,7 @@
 `values` are by the names of RecurringOrder's columns; `order` is JSON as `RecurringBody` reads it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from django.utils import timezone
 from orders import placement
 from orders.api import placing
 from orders.recurring.models import Occurrence, RecurringOrder
+from orders.timing.window import MAX_AHEAD
 from wingxtra.accounts.identity import Actor, ActorKind, Role
 from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
 
@@ -51,7 +52,7 @@ def create(
 ) -> RecurringOrder:
     """A new template; its first orders are placed within a minute. Raises Invalid."""
     row = RecurringOrder(merchant_id=merchant_id, live_mode=live_mode, **values)
-    _check(row)
+    _check(row, _starts_late("starts_on", row.starts_on))
     row.save(force_insert=True)
     return row
 
@@ -100,11 +101,13 @@ def remove(recurring_id: UUID) -> None:
 
 
 def skip(recurring_id: UUID, on: date) -> Occurrence:
-    """Place no order for this day. Raises Conflict if one is placed, Invalid, and NotFound."""
+    """Place no order for this day, today or later. Raises Conflict if one is placed, Invalid, and
+    NotFound.
+    """
     with transaction.atomic():
         row = locked(recurring_id)
-        if not row.schedule.has(on):
-            message = f"“{row}” has no order on {on}."
+        if on < _today(row, timezone.now()) or not row.schedule.has(on):
+            message = f"“{row}” has no order to come on {on}."
             raise Invalid([FieldProblem("on", "no_occurrence", message)])
         found = Occurrence.objects.filter(recurring=row, on=on).first()
         if found and found.state == Occurrence.State.PLACED:
@@ -122,10 +125,13 @@ def skip(recurring_id: UUID, on: date) -> Occurrence:
 
 
 def unskip(recurring_id: UUID, on: date) -> None:
-    """Place the order of a skipped day after all. Raises NotFound if the day is not skipped."""
+    """Place the order of a skipped day after all. Raises NotFound if the day is not skipped, or is
+    over.
+    """
     with transaction.atomic():
         row = locked(recurring_id)
         skipped = Occurrence.objects.filter(recurring=row, on=on, state=Occurrence.State.SKIPPED)
+        skipped = skipped.filter(on__gte=_today(row, timezone.now()))
         if not skipped.delete()[0]:
             raise NotFound("skipped day")
         row.next_due_at = timezone.now()
@@ -157,6 +163,8 @@ def _split(
     if row.ends_on is not None and from_on > row.ends_on:
         message = f"It ends on {row.ends_on} already."
         raise Invalid([FieldProblem("from_on", "window_invalid", message)])
+    if late := _starts_late("from_on", from_on):
+        raise Invalid(late)
     copied = {
         field.attname: getattr(row, field.attname)
         for field in RecurringOrder._meta.concrete_fields
@@ -174,11 +182,18 @@ def _today(row: RecurringOrder, now: datetime) -> date:
     return now.astimezone(row.schedule.zone).date()
 
 
-def _check(row: RecurringOrder) -> None:
+def _starts_late(field: str, day: date) -> list[FieldProblem]:
+    if day <= (timezone.now() + MAX_AHEAD).date():
+        return []
+    message = "A recurring order can start up to a year ahead, no further."
+    return [FieldProblem(field, "window_invalid", message)]
+
+
+def _check(row: RecurringOrder, known: Sequence[FieldProblem] = ()) -> None:
     """Check the order as if it were placed now, and take over the time zone of its service area.
-    Raises Invalid.
+    Raises Invalid with these problems and those that `known` has.
     """
-    problems = []
+    problems = [*known]
     if row.ends_on is not None and row.ends_on < row.starts_on:
         message = "The last day lies before the first one."
         problems.append(FieldProblem("ends_on", "window_invalid", message))

@@ -118,7 +118,7 @@ class OneRecurringOrder(RecurringView):
         row, values = self.recurring(recurring_id), self.written(RecurringChange)
         from_on, paused = values.pop("from_on", None), values.pop("paused", None)
         with transaction.atomic():
-            if values:
+            if values or from_on is not None:
                 row = verbs.change(row.pk, values, from_on=from_on)
             if paused is not None:
                 row = verbs.pause(row.pk, paused=paused)

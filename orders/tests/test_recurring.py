@@ -23,10 +23,10 @@ from orders.recurring.admin import not_placed
 from orders.recurring.schedule import Schedule
 from orders.states import Status
 from orders.tests.factories import StoreFactory
-from orders.tests.test_api import body
+from orders.tests.test_api import body, errors_of
 from orders.tests.test_lifecycle_races import at_once, together
 from wingxtra.accounts.identity import Role
-from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
+from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, key_client
 from wingxtra.problems import Conflict, Invalid, NotFound
 
 State = Occurrence.State
@@ -232,7 +232,7 @@ def test_a_skipped_day_is_not_placed_until_it_is_wanted_after_all() -> None:
         assert placed.value.extra["order_id"] == str(Order.objects.get().pk)
         with pytest.raises(NotFound):
             verbs.unskip(row.pk, MONDAY)
-        with pytest.raises(Invalid, match="no order on 2026-12-05"):
+        with pytest.raises(Invalid, match="no order to come on 2026-12-05"):
             verbs.skip(row.pk, date(2026, 12, 5))
 
 
@@ -345,6 +345,69 @@ def test_control_without_lock_and_constraint_a_day_is_placed_three_times(
             editor.add_constraint(Occurrence, constraint)
 
 
+# --- what is left out, and bad input -------------------------------------------------------------
+
+
+def test_a_refused_day_whose_time_is_moved_later_is_placed_then() -> None:
+    with at("2026-11-30T07:00+00:00"):
+        row = clinic()
+        problem = {"field": "", "code": "closed", "message": "Closed.", "until": None}
+        seven = datetime(2026, 11, 30, 7, 30, tzinfo=UTC)
+        row.occurrences.create(on=MONDAY, at=seven, state="REFUSED", problems=[problem])
+    with at("2026-11-30T08:00+00:00") as now:
+        verbs.change(row.pk, {"local_time": time(10, 0)})
+        placer.place_due(now)
+        assert states(row)[0] == ("11-30", "PLACED")
+        assert Order.objects.get(occurrence__on=MONDAY).not_before == now.replace(hour=10)
+
+
+def test_pausing_from_a_day_on_leaves_the_days_before() -> None:
+    with at("2026-11-29T12:00+00:00"):
+        row = clinic()
+        api = key_client(merchant=row.merchant)
+        path = f"/api/v1/recurring-orders/{row.pk}"
+        answer = api.patch(path, {"from_on": "2026-12-07", "paused": True})
+        assert (answer.status_code, answer.json()["paused"]) == (200, True)
+        assert answer.json()["starts_on"] == "2026-12-07"
+        before = api.get(path).json()
+        assert (before["paused"], before["ends_on"]) == (False, "2026-12-06")
+
+
+@pytest.mark.parametrize("starts_on", ["2027-12-01", "9999-12-31"])
+def test_a_template_starts_within_a_year(starts_on: str) -> None:
+    with at("2026-11-29T12:00+00:00"):
+        row = clinic(ends_on=date(9999, 12, 31))
+        api = key_client(merchant=row.merchant)
+        template = {
+            "name": "Clinic round",
+            "order": body(),
+            "weekdays": WORKDAYS,
+            "local_time": "07:30",
+            "starts_on": starts_on,
+        }
+        answer = api.post("/api/v1/recurring-orders", template)
+        assert errors_of(answer) == {("starts_on", "window_invalid")}
+        path = f"/api/v1/recurring-orders/{row.pk}"
+        answer = api.patch(path, {"from_on": starts_on, "name": "Later"})
+        assert errors_of(answer) == {("from_on", "window_invalid")}
+        assert RecurringOrder.objects.get().name == "Clinic round"
+
+
+def test_a_day_that_is_over_is_neither_skipped_nor_placed_after_all() -> None:
+    with at("2026-11-29T12:00+00:00"):
+        row = clinic(starts_on=date(1, 1, 1))
+        verbs.skip(row.pk, MONDAY)
+        for day in (date(2026, 11, 27), date(1, 1, 1)):
+            with pytest.raises(Invalid) as refused:
+                verbs.skip(row.pk, day)
+            assert [one.code for one in refused.value.errors] == ["no_occurrence"]
+    with at("2026-12-01T12:00+00:00") as now:
+        with pytest.raises(NotFound):
+            verbs.unskip(row.pk, MONDAY)
+        placer.place_due(now)
+        assert states(row)[0] == ("11-30", "SKIPPED")
+
+
 # --- console -------------------------------------------------------------------------------------
 
 
@@ -368,6 +431,7 @@ def test_staff_see_what_was_not_placed_and_pause_a_template(client: Client) -> N
         client.force_login(UserFactory(role=Role.OPS))
         page = client.get(line.url).content.decode()
         assert "Monday-Friday at 07:30" in page
+        assert "Not placed" in page
         assert "is closed on Monday 30 November at 07:30" in page
         client.post(line.url, {"paused": "on"})
         assert RecurringOrder.objects.get().paused
@@ -378,3 +442,22 @@ def test_staff_see_what_was_not_placed_and_pause_a_template(client: Client) -> N
         client.force_login(UserFactory(role=Role.READONLY))
         assert client.get(line.url).status_code == 200
         assert client.post(line.url, {}).status_code == 403
+
+
+def test_a_template_without_days_says_so_to_staff(client: Client) -> None:
+    with at("2026-11-29T12:00+00:00"):
+        row = clinic(ends_on=date(2026, 11, 27))
+        client.force_login(UserFactory(role=Role.OPS))
+        page = client.get(f"/admin/orders/recurringorder/{row.pk}/change/").content.decode()
+        assert "It has no more days." in page
+
+
+def test_a_day_that_the_template_has_no_more_is_no_matter_for_staff() -> None:
+    with at("2026-11-29T12:00+00:00") as sunday:
+        row = clinic()
+        seven = datetime(2026, 11, 30, 7, 30, tzinfo=UTC)
+        problem = {"field": "", "code": "closed", "message": "Closed.", "until": None}
+        row.occurrences.create(on=MONDAY, at=seven, state="REFUSED", problems=[problem])
+        assert len(list(not_placed(sunday))) == 1
+        verbs.change(row.pk, {"weekdays": ["TUESDAY"]})
+        assert list(not_placed(sunday)) == []

@@ -43,6 +43,11 @@ class Soonest:
             first(best.busy_s[best.able]),
         )
 
+    def with_door_at(self, at: datetime) -> Self:
+        """The same flight, later, so that it is at the door then; itself if that is sooner."""
+        later = max(timedelta(0), at - self.at_door)
+        return type(self)(self.loaded_at + later, self.at_door + later, self.home_at + later)
+
 
 def starts_at(order: Order, now: datetime) -> datetime:
     """When work on the order may start: its `not_before`, or now if that is past or not set."""

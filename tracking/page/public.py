@@ -226,7 +226,8 @@ def eta_range(eta_s: float, *, in_flight: bool) -> tuple[float, float]:
 
 def _spot(order: OrderFields, *, believed: bool) -> InLine | None:
     """The place in line of an order that waits for its drone, and that is believed."""
-    waits = order.status == Status.QUEUED and believed and not order.paused
+    is_open = order.opens_at is None
+    waits = order.status == Status.QUEUED and believed and not order.paused and is_open
     return order.spot if waits else None
 
 
@@ -276,7 +277,7 @@ def _situation(
     if waits:
         spot = _spot(order, believed=believed)
         reason = WhyHeldUp.PAUSED if order.paused else _why_it_waits(spot)
-        expected_at = spot.low_at if spot else None
+        expected_at = (spot.low_at or spot.soonest_at) if spot else None
     late = now > order.deliver_by or (expected_at is not None and expected_at > order.deliver_by)
     if order.opens_at and waits and not order.paused:
         late |= order.opens_at >= order.deliver_by

@@ -184,6 +184,9 @@ IN_LINE = "in_line"
 ADVICE_BY_REASON: dict[str, Text] = {
     WhyHeldUp.PAUSED: _("Flights are paused for the moment. Yours goes on as soon as they do."),
     WhyHeldUp.TOO_WINDY: _("It is too windy to fly. Yours starts as soon as it may."),
+    WhyHeldUp.WEATHER_UNKNOWN: _(
+        "We cannot read the weather at the moment. Yours starts as soon as we can."
+    ),
     WhyHeldUp.NO_DRONE: _("No drone can fly it at the moment. We tell you here when that changes."),
     WhyHeldUp.CLOSED: _("Your order is kept. A drone gets ready as soon as it opens."),
     IN_LINE: _("It is your turn once the orders before yours have their drones."),

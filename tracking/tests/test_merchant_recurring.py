@@ -75,6 +75,7 @@ def test_a_recurring_order_is_added_and_shows_its_next_days(browser: Client) -> 
         ({"weekdays": ""}, "required"),
         ({"local_time": "25:00"}, "Must be a time like 08:00."),
         ({"hours_ahead": "many"}, "A valid integer is required."),
+        ({"hours_ahead": "9" * 5000}, "String value too large."),
         ({"hours_ahead": "0"}, "greater than or equal to 1"),
         ({"dropoff": "nowhere"}, "Give latitude and longitude"),
         ({"dropoff": "6.9, -0.1"}, "is in none of our service areas"),

@@ -156,6 +156,7 @@ def test_an_order_in_line_has_its_place_and_a_range() -> None:
     "changes",
     [
         {"spot": None},
+        {"opens_at": NOW + timedelta(hours=18)},  # closed since the forecast was made
         {"paused": True},
         {"doubted": True},
         {"holder": Holder.UNKNOWN},

@@ -48,8 +48,6 @@ class RecurringForm(forms.OrderForm):
                 own["weekdays"] = as_text.read_days(own["weekdays"])
             except as_text.Unreadable as why:
                 unreadable.append(FieldProblem("weekdays", "invalid", str(why)))
-        if own.get("hours_ahead", "").isdecimal():
-            own["hours_ahead"] = int(own["hours_ahead"])
         try:
             values = RecurringInput.valid({**own, "order": order})
         except Invalid as invalid:
