@@ -110,10 +110,15 @@ def test_exactly_fifty_of_two_hundred_calls_from_eight_threads_pass(settings):
         finally:
             connection.close()
 
+    calls_uncounted = throttling.uncounted.labels("authenticated")._value
+    before = calls_uncounted.get()
     with ThreadPoolExecutor(8) as threads:
         statuses = list(threads.map(call, range(200)))
-    assert statuses.count(200) == 50
-    assert statuses.count(429) == 150
+    # On a busy machine Redis may answer a call too late; such a call is not limited, and counted.
+    late = calls_uncounted.get() - before
+    assert late < 10
+    assert statuses.count(200) == 50 + late
+    assert statuses.count(429) == 150 - late
 
 
 def test_without_redis_anonymous_calls_are_limited_per_process_and_others_pass(
