@@ -23,8 +23,9 @@ def fresh(order: Order) -> Order:
 
 
 def map_is_there(page: Page) -> None:
-    """Wait for the map, which is loaded after the first paint."""
-    expect(page.locator("#map.leaflet-container .pin-drop")).to_be_visible(timeout=20_000)
+    """Wait for the map, which is loaded after the first paint, and for its first zoom to end."""
+    still = page.locator("#map.leaflet-container:not(.zooming) .pin-drop")
+    expect(still).to_be_visible(timeout=20_000)
 
 
 def headline(page: Page) -> Any:

@@ -258,12 +258,24 @@ const Track = (() => {
     loading = false;
   }
 
+  // A browser that does not tell when it painted has done so when the second frame begins.
+  function afterFirstPaint(then) {
+    if (!PerformanceObserver.supportedEntryTypes?.includes("paint")) {
+      requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(then)));
+      return;
+    }
+    new PerformanceObserver((list, observer) => {
+      if (list.getEntriesByName("first-contentful-paint").length === 0) return;
+      observer.disconnect();
+      then();
+    }).observe({ type: "paint", buffered: true });
+  }
+
   for (const element of document.querySelectorAll("[data-live=content]")) raw.set(element.id, element.innerHTML);
   document.getElementById("zone").textContent = words.zone;
   shown();
   setInterval(count, 1000);
   schedule(every_s());
-  // The second frame begins when the first one is on the screen.
-  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(loadTheRest)));
+  afterFirstPaint(loadTheRest);
   return { showError, words };
 })();
