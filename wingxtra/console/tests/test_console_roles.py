@@ -11,7 +11,7 @@ from django.urls import reverse
 from dispatch.missions import discrepancies
 from dispatch.models import Discrepancy, PublishingPause
 from fleet.models import Hub, Policy, ServiceArea
-from fleet.tests.factories import DroneFactory, HubFactory, NoFlyZoneFactory
+from fleet.tests.factories import DroneFactory, GeoZoneFactory, HubFactory
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
@@ -176,8 +176,8 @@ def test_no_role_edits_or_deletes_an_order_by_hand(role: Role) -> None:
 
 
 def test_a_reader_sees_areas_and_zones_and_changes_none() -> None:
-    zone = NoFlyZoneFactory()
-    url = reverse("admin:fleet_noflyzone_change", args=[zone.pk])
+    zone = GeoZoneFactory()
+    url = reverse("admin:fleet_geozone_change", args=[zone.pk])
     browser = signed_in(Role.READONLY)
     assert browser.get(url).status_code == 200
     assert browser.post(url, {"name": "Mine"}).status_code == 403
