@@ -89,7 +89,12 @@ class AirspaceMap(ApiView):
 
 def _area(area: ServiceArea) -> dict[str, Any]:
     heights = {"lower_m": None, "lower_datum": "AGL", "upper_m": None, "upper_datum": "AGL"}
-    always = {"starts_at": None, "ends_at": None, "allowed_until": None, "schedule": []}
+    always: dict[str, Any] = {
+        "starts_at": None,
+        "ends_at": None,
+        "allowed_until": None,
+        "schedule": [],
+    }
     about = {"kind": "SERVICE_AREA", "name": area.name, "time_zone": area.time_zone}
     return _feature(area, {**about, **heights, **always})
 
