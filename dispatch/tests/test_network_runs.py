@@ -1,7 +1,9 @@
 """Runs and manual assignment in an area with a network: the hub of each mission and its pads."""
 
 import threading
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -28,7 +30,8 @@ from fleet.tests.factories import (
 )
 from orders import placement
 from orders.models import Order
-from orders.tests.factories import OrderFactory
+from orders.states import Status
+from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
 from wingxtra.problems import Conflict
 
@@ -155,7 +158,7 @@ def test_an_order_that_no_hub_can_receive_says_so(osu: Hub) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 120])
-def test_a_network_adds_two_statements_to_a_run(ridge: Hub, osu: Hub, count: int) -> None:
+def test_a_network_adds_three_statements_to_a_run(ridge: Hub, osu: Hub, count: int) -> None:
     drones_at(ridge, 2 * count)
     statements = []
     for network in (False, True):
@@ -165,7 +168,7 @@ def test_a_network_adds_two_statements_to_a_run(ridge: Hub, osu: Hub, count: int
             assert run().run.assigned == count
         statements.append(len(found))
         Mission.objects.update(tries=1)
-    assert statements[1] <= statements[0] + 2
+    assert statements[1] <= statements[0] + 3
 
 
 def test_a_drone_on_its_way_is_expected_at_the_hub_of_its_mission(ridge: Hub, osu: Hub) -> None:
@@ -177,7 +180,7 @@ def test_a_drone_on_its_way_is_expected_at_the_hub_of_its_mission(ridge: Hub, os
     book = rulebook.load(now)
 
     def pads() -> Pads:
-        return landings.pads(book, {drone.pk: ridge.pk}, picture.read(), now)
+        return landings.pads(book, picture.read(), now)
 
     assert (pads().hubs.taken.tolist(), pads().hubs.charging.tolist()) == ([0, 1], [0, 1])
     Drone.objects.update(stands_at=ridge)
@@ -188,6 +191,29 @@ def test_a_drone_on_its_way_is_expected_at_the_hub_of_its_mission(ridge: Hub, os
     assert (there.home_lat[0], there.home_lng[0]) == OSU
     Mission.objects.update(landed_at=now)
     assert pads().hubs.taken.tolist() == [1, 0], "its hub is changed by what telemetry shows"
+
+
+def test_a_drone_of_another_area_has_the_pad_on_which_it_stands(ridge: Hub, osu: Hub) -> None:
+    kumasi = HubFactory(lat=6.69, service_area=ServiceAreaFactory(name="Ashanti"))
+    DroneFactory(hub=kumasi, stands_at=osu)
+    now = timezone.now()
+    assert landings.pads(rulebook.load(now), None, now).hubs.taken.tolist() == [0, 1, 0]
+    assert [landings.taken_at(hub, now) for hub in (osu, kumasi)] == [1, 0]
+
+
+def test_a_drone_has_a_pad_where_it_lands_now_and_where_it_lands_next(ridge: Hub, osu: Hub) -> None:
+    """It flies one mission, and the next one waits for its end."""
+    drone = DroneFactory(hub=ridge)
+    now = timezone.now()
+    order_in(Status.ENROUTE, drone=drone)
+    assert Mission.objects.update(return_to=osu, tries=1, live=True) == 1
+    earlier = timezone.now() - timedelta(minutes=5)
+    Mission.objects.update(created_at=earlier)
+    Mission.objects.create(id=uuid4(), drone=drone, body={}, return_to=ridge, created_at=now)
+    pads = landings.pads(rulebook.load(now), None, now)
+    assert pads.hubs.taken.tolist() == [1, 1]
+    assert [landings.taken_at(hub, now) for hub in (ridge, osu)] == [1, 1]
+    assert pads.of[drone.pk] == 0, "after both it is at Ridge"
 
 
 # --- by hand -------------------------------------------------------------------------------------
@@ -220,6 +246,16 @@ def test_another_drone_gets_its_own_hub(ridge: Hub, osu: Hub) -> None:
     first, second = drones_at(ridge, 2)
     order = OrderFactory()
     manual_assignment.assign(order.pk, first.pk, by=SYSTEM)
+    before_launch.reassign(order.pk, second.pk, by=SYSTEM)
+    assert landed()[second.pk] == (osu, ridge)
+
+
+def test_an_order_that_gets_another_drone_gives_back_its_pad(ridge: Hub, osu: Hub) -> None:
+    Hub.objects.filter(pk=osu.pk).update(pads=1)
+    first, second = drones_at(ridge, 2)
+    order = OrderFactory()
+    manual_assignment.assign(order.pk, first.pk, by=SYSTEM)
+    assert landed() == {first.pk: (osu, ridge)}
     before_launch.reassign(order.pk, second.pk, by=SYSTEM)
     assert landed()[second.pk] == (osu, ridge)
 
