@@ -11,17 +11,20 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dispatch.api.run_serializers import CandidateAnswer
-from dispatch.missions import before_launch
+from dispatch.console import landings as moved
+from dispatch.missions import before_launch, intent, mission_watch, publishing
 from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.planning import area_locks, candidates, manual_assignment, runs
 from dispatch.planning.limits import landings
 from dispatch.planning.limits.landings import Pads
-from fleet import registry
+from fleet import policy, registry
 from fleet.airspace import rulebook
 from fleet.live import picture
 from fleet.models import Drone, Hub, ServiceArea
+from fleet.simulator.run import Simulator
 from fleet.tests.factories import (
     ACCRA,
+    METRE_DEG,
     DroneFactory,
     HubFactory,
     ServiceAreaFactory,
@@ -29,7 +32,7 @@ from fleet.tests.factories import (
     show,
 )
 from orders import placement
-from orders.models import Order
+from orders.models import DeliveryJob, Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
@@ -282,6 +285,42 @@ def test_the_hub_of_the_mission_counts_right_before_it_is_sent(ridge: Hub, osu: 
     Mission.objects.update(return_to=osu)
     show(TelemetryFactory(drone_id=job.drone_id, battery_pct=45.0))
     assert [reason.code for reason in candidates.still_able(job)] == ["not_enough_energy"]
+
+
+def test_back_at_version_1_an_unsent_mission_is_sent_as_version_1(
+    ridge: Hub, osu: Hub, bridge: Simulator, settings: Any
+) -> None:
+    """Ground control may not know version 2. The drone then returns to where it took off."""
+    show(TelemetryFactory(drone_id=DroneFactory(drone_id="WX-DRN-001", hub=ridge).pk))
+    OrderFactory()
+    run()
+    mission = Mission.objects.get()
+    assert (mission.return_to, mission.body["schema_version"]) == (osu, 2)
+    settings.GCS_INTENT_VERSION = 1
+    publishing.publish(mission.pk)
+    mission = Mission.objects.get()
+    assert (mission.return_to, mission.alternate, mission.state) == (ridge, None, "ACCEPTED")
+    assert intent.version_of(mission.body) == 1
+    assert mission.body["actions"] == intent.ACTIONS
+    assert len(bridge.missions()) == 1
+
+
+def test_a_hub_that_is_moved_under_a_sent_mission_is_a_line(
+    ridge: Hub, osu: Hub, bridge: Simulator
+) -> None:
+    """The drone is watched on its way to the former place, which ground control has."""
+    show(TelemetryFactory(drone_id=DroneFactory(drone_id="WX-DRN-001", hub=ridge).pk))
+    OrderFactory()
+    run()
+    publishing.publish(Mission.objects.get().pk)
+    former = osu.lat, osu.lng
+    Hub.objects.filter(pk=osu.pk).update(lat=osu.lat + 300 * METRE_DEG)
+    (line,) = moved.moved_hubs(timezone.now())
+    assert line.text == "WX-DRN-001 lands 300 m away from Osu, which was moved"
+    assert [button.label for button in line.remedies] == ["Requeue…"]
+    job = DeliveryJob.objects.select_related("order", "drone__kind", "part__mission").get()
+    now = timezone.now()
+    assert mission_watch.live_mission(job, policy.current(), now).lands == former
 
 
 def test_the_hub_of_the_mission_counts_also_after_the_network_was_switched_off(
