@@ -1,7 +1,7 @@
 """When a new order is expected at the door: the range that a quote names and an order keeps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -72,8 +72,19 @@ def of(trip: Trip, area: ServiceArea, rules: Rules, now: datetime) -> Promise:
         return Promise(busy=True, held_up=_grounded(trip.grounded))
     if found := expected(trip, area.pk, rules, now):
         return found
+    return replace(_at_the_best(trip), busy=trip.start <= now + NEAR)
+
+
+def of_a_test(trip: Trip) -> Promise:
+    """For a test order, which no pause, queue or wind holds up: the best case to the promise."""
+    return _at_the_best(trip)
+
+
+def _at_the_best(trip: Trip) -> Promise:
+    if trip.least_s is None or trip.most_s is None:
+        return Promise()
     low_at, high_at = (trip.start + timedelta(seconds=s) for s in (trip.least_s, trip.most_s))
-    return Promise(low_at, high_at, busy=trip.start <= now + NEAR)
+    return Promise(low_at, high_at)
 
 
 def within_hours(
