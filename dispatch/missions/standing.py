@@ -84,10 +84,10 @@ def note_where_drones_stand(picture: Picture, hubs: Hubs, rules: Rules, now: dat
     with transaction.atomic():
         # In id order, as every lock of drones; a drone that another verb has locked is next time's.
         rows = Drone.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
-        rows = _with_hold(rows).select_related("base__service_area").order_by("pk")
+        known = _with_hold(rows).select_related("base__service_area").order_by("pk")
         drones = [
             drone
-            for drone in rows.filter(pk__in=[drone.pk for drone in changed])
+            for drone in known.filter(pk__in=[drone.pk for drone in changed])
             if _is_news(drone, *seen[drone.pk])
         ]
         landed = [drone.pk for drone in drones if _note(drone, *seen[drone.pk])]

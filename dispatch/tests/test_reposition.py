@@ -386,7 +386,7 @@ def test_a_zone_in_its_way_is_a_line(bridge: Simulator, drone: Drone, in_the_air
     if in_the_air:
         place = {"lat": ACCRA[0] + 500 * METRE_DEG, "armed": True, "alt_m": 60.0}
         show(TelemetryFactory(drone_id=drone.pk, **place))
-    NoFlyZoneFactory(name="Parade", polygon=square(ACCRA[0] + 1200 * METRE_DEG, ACCRA[1], 200))
+    GeoZoneFactory(name="Parade", polygon=square(ACCRA[0] + 1200 * METRE_DEG, ACCRA[1], 200))
     (line,) = landings.flights_to_the_base(timezone.now())
     assert line.text == "A zone is in the way: WX-DRN-001 on its way to Airport"
     assert "Parade" in line.detail

@@ -110,9 +110,7 @@ def _everyone(book: Rulebook) -> Iterable[tuple[str, int, int | None]]:
     return Drone.objects.filter(ours, active=True).values_list("pk", "hub_id", "stands_at_id")
 
 
-def _coming(
-    now: datetime, without: UUID | None
-) -> Iterable[tuple[str, int, int | None, int | None]]:
+def _coming(now: datetime, without: UUID | None) -> Iterable[tuple[str, int, int | None, int]]:
     """The drone of each mission with a pad: id, hub, where it stands, and the mission's hub. The
     mission that ends last is the last one of its drone.
     """
