@@ -386,7 +386,7 @@ SPECTACULAR_SETTINGS = {
         "MissionState": ["HELD", "PENDING", "ACCEPTED", "REJECTED", "WITHDRAWN"],
         "RunTrigger": ["SCHEDULE", "API", "CONSOLE", "COMMAND"],
         "CorrectedOutcome": "orders.api.parcel_serializers.OUTCOMES",
-        "Weekday": "fleet.opening_hours.WEEKDAYS",
+        "Weekday": "wingxtra.opening_hours.WEEKDAYS",
         "DropoffSource": "orders.states.DropoffSource.values",
         "PodRequirement": "orders.states.PodRequirement.values",
         "TestScenario": "orders.states.Scenario.values",
