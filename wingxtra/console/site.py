@@ -63,13 +63,15 @@ class ConsoleSite(UnfoldAdminSite):
 
     def extra_urls(self) -> list[URLPattern]:
         from wingxtra.console import actions, views, watches
+        from wingxtra.console.attention import pages
 
         # Not below /admin/<app>/<model>/, where the model's own URL patterns would match first.
         return [
             path("do/<str:label>/<slug:name>/", self.admin_view(actions.act), name="act"),
             path("changes/<str:label>/", self.admin_view(watches.changes), name="changes"),
-            path("now/", self.admin_view(views.now), name="now"),
-            path("now/seen/", self.admin_view(views.acknowledge), name="acknowledge"),
+            path("now/", self.admin_view(pages.now), name="now"),
+            path("now/line/", self.admin_view(pages.line), name="attention-line"),
+            path("now/seen/", self.admin_view(pages.acknowledge), name="acknowledge"),
             path("map/", self.admin_view(views.live_map), name="map"),
             path("map/data/", self.admin_view(views.map_data), name="map-data"),
         ]
