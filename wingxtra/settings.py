@@ -128,6 +128,7 @@ INSTALLED_APPS = [
     "wingxtra.guide",
     "wingxtra.api",
     "wingxtra.console.apps.ConsoleConfig",
+    "wingxtra.escalation",
     "fleet",
     "orders",
     "dispatch",

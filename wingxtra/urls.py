@@ -41,4 +41,5 @@ urlpatterns = [
     path("", include("tracking.merchant.urls")),
     path("", include("tracking.page.pages")),
     path("", include("tracking.messages.views")),
+    path("", include("wingxtra.escalation.hooks")),
 ]
