@@ -84,7 +84,9 @@ def _text(group: Group) -> str:
     id gives access to it, or quote a person.
     """
     many = group.items[0].many
-    return f"{many[:1].upper()}{many[1:]}: {group.count}" if many else group.text
+    if not many:  # it is about no object
+        return group.text
+    return f"{group.count} {many}" if group.count > 1 else f"1 line: {many}"
 
 
 def _end_of(mark: Acknowledgement) -> datetime:

@@ -34,7 +34,7 @@ from dispatch.models import Mission, MissionQuerySet
 from fleet.feasibility.reasons import Rule
 from fleet.models import Drone
 from wingxtra import outbox
-from wingxtra.accounts.identity import DISPATCHER, GCS
+from wingxtra.accounts.identity import DISPATCHER, GCS, said_by
 from wingxtra.outbox import Claim, ClaimLost
 
 OVER_WORDS = OVER | {"landed"}
@@ -175,7 +175,7 @@ def _recall(claim: Claim[Mission], mission: Mission, now: datetime) -> None:
     outcome = Recall.ASKED if said == "abort_requested" else Recall.TOO_LATE
     with transaction.atomic():
         if is_over:
-            because = f"Called back by {mission.recall_by}; ground control says: {said}."
+            because = f"Called back by {said_by(mission.recall_by)}; ground control says: {said}."
             verbs.end(claim.mine(), by=GCS, because=because)
         claim.end(
             state=State.WITHDRAWN if is_over else mission.state,

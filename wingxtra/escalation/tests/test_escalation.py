@@ -131,7 +131,7 @@ def test_many_lines_with_one_cause_are_one_alert(board: Board, receiver: Receive
     board.items = [leak(), *wet]
     go_on()
     texts = {json.loads(one.body)["data"]["text"] for one in receiver.received}
-    assert texts == {"The roof leaks", "Hubs are wet: 3"}
+    assert texts == {"The roof leaks", "3 hubs are wet"}
 
 
 # --- which, after how long, when -----------------------------------------------------------------
