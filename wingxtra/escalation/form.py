@@ -40,6 +40,8 @@ class RuleForm(HoursForm):
     class Meta:
         model = Rule
         fields = ("name", "enabled", "severity", "after_s", "kind", "url", "emails")
+        labels = {"emails": "E-mail addresses"}
+        widgets = {"emails": UnfoldAdminTextInputWidget}
         help_texts = {
             "url": f"PagerDuty: empty for {PAGERDUTY_URL}. Webhook: where alerts are posted.",
             "emails": "For e-mail: addresses, with commas between them.",
