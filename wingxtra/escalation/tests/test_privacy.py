@@ -49,9 +49,7 @@ def test_alerts_have_no_personal_data_and_no_tracking_ids(receiver: Receiver) ->
     a_bad_day()
     for factory in (RuleFactory, PagerDutyFactory):
         factory(url=receiver.url, severity="WARNING")
-    RuleFactory(
-        kind="EMAIL", url="", secret=None, emails=["night@example.com"], severity="WARNING"
-    )
+    RuleFactory(kind="EMAIL", url="", secret=None, emails=["night@example.com"], severity="WARNING")
     go_on()
     assert Alert.objects.count() > 15
     sent = [one.body.decode() for one in receiver.received]
