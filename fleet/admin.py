@@ -14,13 +14,13 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from fleet import opening_hours, policy, traffic
+from fleet import policy, traffic
 from fleet.airspace.areas import default_time_zone, intents_name_a_hub
 from fleet.console import drone_admin, zone_admin  # noqa: F401 (they register pages)
-from fleet.console.hours_form import READERS, HoursForm, in_lines, open_now
 from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from fleet.feasibility.reasons import in_cm
 from fleet.models import DroneKind, Hub, Policy, PolicyVersion, ServiceArea
+from wingxtra import opening_hours
 from wingxtra.console.admin import (
     ConsoleAdmin,
     ConsoleChangeList,
@@ -31,6 +31,7 @@ from wingxtra.console.admin import (
 )
 from wingxtra.console.registry import Tone
 from wingxtra.console.widgets import PolygonInput, tiles
+from wingxtra.opening_hours.form import READERS, HoursForm, in_lines, open_now
 
 
 @admin.register(DroneKind)

@@ -15,7 +15,6 @@ from pytest_django import Settings
 from dispatch.missions import delays
 from dispatch.planning import outlooks
 from fleet.models import Drone, Policy, ServiceArea
-from fleet.opening_hours import WEEKDAYS
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders import lifecycle
 from orders.models import Order
@@ -29,6 +28,7 @@ from wingxtra import redis_client
 from wingxtra.accounts.identity import DISPATCHER, Role
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, key_client
+from wingxtra.opening_hours import WEEKDAYS
 
 pytestmark = pytest.mark.django_db
 

@@ -12,7 +12,6 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from fleet import opening_hours_text as as_text
 from orders.models import Occurrence, RecurringOrder
 from orders.recurring import verbs
 from orders.recurring.serializers import with_days
@@ -20,6 +19,7 @@ from wingxtra.console import registry, roles
 from wingxtra.console.admin import ConsoleAdmin, badge
 from wingxtra.console.attention.counting import each
 from wingxtra.console.registry import Attention, Tone
+from wingxtra.opening_hours import text as as_text
 
 roles.seen_by_all("orders.view_recurringorder")
 roles.done_by_ops("orders.change_recurringorder")

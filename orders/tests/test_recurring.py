@@ -14,7 +14,6 @@ from django.test import Client
 from django.utils import timezone
 
 from fleet.models import ServiceArea
-from fleet.opening_hours import WEEKDAYS
 from fleet.tests.factories import DroneFactory
 from orders import stores
 from orders.models import Occurrence, Order, RecurringOrder
@@ -27,6 +26,7 @@ from orders.tests.test_api import body, errors_of
 from orders.tests.test_lifecycle_races import at_once, together
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, key_client
+from wingxtra.opening_hours import WEEKDAYS
 from wingxtra.problems import Conflict, Invalid, NotFound
 
 State = Occurrence.State

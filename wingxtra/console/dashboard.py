@@ -30,12 +30,14 @@ BROKEN = "the check itself failed (see attention_not_checked in the log)"
 class Findings:
     """The result of all sources. `clear`: clauses for the checks that found nothing.
 
-    `unknown`: by reason, the clauses of the checks that could not run.
+    `unknown`: by reason, the clauses of the checks that could not run. `source_of`: by the key of
+    an item, the clause of the check that found it.
     """
 
     items: list[Attention]
     clear: list[str]
     unknown: dict[str, list[str]]
+    source_of: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ def check_all(at: datetime) -> Findings:
     found: list[Attention] = []
     clear: list[str] = []
     unknown: defaultdict[str, list[str]] = defaultdict(list)
+    source_of: dict[str, str] = {}
     for source in registry.attention_sources:
         try:
             items = list(source.find(at))
@@ -129,8 +132,9 @@ def check_all(at: datetime) -> Findings:
             unknown["Redis does not answer" if is_redis else BROKEN].append(source.checks)
         else:
             found += items
+            source_of |= dict.fromkeys((item.key for item in items), source.checks)
             clear += [] if items else [source.checks]
-    return Findings(found, clear, unknown)
+    return Findings(found, clear, unknown, source_of)
 
 
 def listed(clauses: list[str]) -> str:

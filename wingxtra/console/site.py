@@ -60,7 +60,11 @@ class ConsoleSite(UnfoldAdminSite):
             return page_policy.for_console(second_factor.ask)(request)
         if home and request.method == "GET":
             return HttpResponseRedirect(reverse(home))
-        return page_policy.for_console(super().login)(request, extra_context)
+        choice = {
+            "oidc_name": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+            "staff_passwords": settings.STAFF_PASSWORD_LOGIN,
+        }
+        return page_policy.for_console(super().login)(request, choice | (extra_context or {}))
 
     def extra_urls(self) -> list[URLPattern]:
         from wingxtra.console import actions, views, watches

@@ -40,6 +40,7 @@ from tracking.page.pages import FORM_MAX_BYTES, token_of
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.accounts.tests.factories import PASSWORD, MerchantFactory, UserFactory
 from wingxtra.api.views import PublicView
+from wingxtra.escalation.tests.support import PagerDutyFactory
 
 # With real commits: within a transaction of its own, a test would read rules and zones each time.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -199,6 +200,10 @@ def of_the_hook(visitor: Client) -> Iterator[tuple[str, Call]]:
         headers = {"X-Hub-Signature-256": f"sha256={digest}"}
         return Call(lambda: visitor.post("/hooks/whatsapp", notice, headers=headers, **JSON))
 
+    alerts = f"/hooks/escalation/{PagerDutyFactory().pk}"
+    headers = {"X-PagerDuty-Signature": "v1=" + "0" * 64}
+    answer = filled(256 * 1024)
+    yield "escalation", Call(lambda: visitor.post(alerts, answer, headers=headers, **JSON))
     yield "signed notice", post(digest)
     yield "notice", post("0" * 64)
     yield "handshake", Call(lambda: visitor.get("/hooks/whatsapp?hub.mode=subscribe"))
