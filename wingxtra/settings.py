@@ -47,7 +47,7 @@ ALLOWED_HOSTS = env.list(
     default=[] if IS_PRODUCTION else ["localhost", "127.0.0.1", "[::1]", "testserver"],
 )
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
-CSRF_FAILURE_VIEW = "wingxtra.console.lost_forms.csrf_failed"
+CSRF_FAILURE_VIEW = "wingxtra.console.entry.lost_forms.csrf_failed"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # Where vulnerabilities are reported (`/.well-known/security.txt`): URIs, the preferred one first.
 SECURITY_CONTACT = env.list("SECURITY_CONTACT", default=[])
@@ -467,7 +467,7 @@ UNFOLD = {
     "ENVIRONMENT": "wingxtra.console.site.environment",
     "STYLES": ["wingxtra.console.site.style_sheet"],
     "SCRIPTS": ["wingxtra.console.site.poll_script"],
-    "LOGIN": {"form": "wingxtra.console.login.LoginForm"},
+    "LOGIN": {"form": "wingxtra.console.entry.login.LoginForm"},
     "SIDEBAR": {"navigation": "wingxtra.console.navigation.menu"},
 }
 # The browser fills in {z}, {x} and {y}. If empty, the map shows a grid instead of streets.

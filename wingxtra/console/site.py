@@ -13,7 +13,7 @@ from unfold.sites import UnfoldAdminSite
 
 from wingxtra import page_policy
 from wingxtra.accounts.identity import Role
-from wingxtra.console import lost_forms
+from wingxtra.console.entry import lost_forms
 from wingxtra.console.roles import CONSOLE_ROLES
 
 
@@ -23,7 +23,7 @@ class ConsoleSite(UnfoldAdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Staff with a console role. A merchant's user never has access, even if `is_staff`."""
-        from wingxtra.console import second_factor
+        from wingxtra.console.entry import second_factor
 
         return self._is_staff(request.user) and not second_factor.is_missing(request)
 
@@ -52,7 +52,8 @@ class ConsoleSite(UnfoldAdminSite):
 
         Roles with a home page outside the console log in here too, and are redirected to it.
         """
-        from wingxtra.console import registry, second_factor
+        from wingxtra.console import registry
+        from wingxtra.console.entry import second_factor
 
         user: Any = request.user
         home = registry.home_pages.get(user.role) if user.is_authenticated else None

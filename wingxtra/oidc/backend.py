@@ -18,8 +18,8 @@ from mozilla_django_oidc.auth import OIDCAuthenticationBackend
 
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import User
+from wingxtra.console.entry.second_factor import SECOND_FACTOR
 from wingxtra.console.roles import CONSOLE_ROLES
-from wingxtra.console.second_factor import SECOND_FACTOR
 from wingxtra.oidc import claims as said
 from wingxtra.oidc import provider
 

@@ -18,7 +18,7 @@ from mozilla_django_oidc.views import (
 )
 
 from wingxtra import page_policy
-from wingxtra.console.second_factor import SECOND_FACTOR
+from wingxtra.console.entry.second_factor import SECOND_FACTOR
 from wingxtra.oidc import provider
 from wingxtra.oidc.backend import LoginRefused
 

@@ -1,4 +1,4 @@
-"""The list of what needs attention, worked off in place: unfolded, acknowledged, remedied, heard."""
+"""What needs attention, worked off in place: unfolded, acknowledged, remedied, heard."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,10 @@ EARS = """() => {
     window.heard = 0;
     window.noticed = [];
     const real = AudioContext.prototype.createOscillator;
-    AudioContext.prototype.createOscillator = function () { window.heard += 1; return real.call(this); };
+    AudioContext.prototype.createOscillator = function () {
+        window.heard += 1;
+        return real.call(this);
+    };
     window.Notification = class { constructor(text) { window.noticed.push(text); } };
     window.Notification.permission = "granted";
     window.Notification.requestPermission = async () => "granted";

@@ -8,6 +8,7 @@ EVERY_S = {
     "forecast_areas": 5,
     "fly_test_orders": 1,
     "follow_flights": 2,
+    "forget_acknowledgements": 3600,
     "forget_bulk_actions": 3600,
     "forget_customers": 3600,
     "forget_decisions": 3600,
