@@ -8,6 +8,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.templatetags.static import static
 from django.urls import URLPattern, path, reverse
+from django.utils.http import urlencode
 from unfold.sites import UnfoldAdminSite
 
 from wingxtra import page_policy
@@ -60,7 +61,9 @@ class ConsoleSite(UnfoldAdminSite):
             return page_policy.for_console(second_factor.ask)(request)
         if home and request.method == "GET":
             return HttpResponseRedirect(reverse(home))
+        way_on = urlencode({"next": request.GET["next"]}) if "next" in request.GET else ""
         choice = {
+            "oidc_url": f"{reverse('oidc-login')}?{way_on}",
             "oidc_name": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
             "staff_passwords": settings.STAFF_PASSWORD_LOGIN,
         }

@@ -26,6 +26,8 @@ from wingxtra.accounts.models import ApiKey, User
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
 from wingxtra.console import actions
 from wingxtra.console.roles import CONSOLE_ROLES
+from wingxtra.escalation.models import Rule
+from wingxtra.escalation.tests.support import RuleFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -130,11 +132,11 @@ def something_for(model: type) -> Any:
     if model is ZoneImport:
         content = json.dumps({"features": [{}]}).encode()
         return imports.check(content, file_name="gh.json", source="GCAA", by=SYSTEM)
-    return DroneFactory()
+    return RuleFactory() if model is Rule else DroneFactory()
 
 
 # Only administrators act on these.
-RULED_BY_ADMIN = (ApiKey, User, ZoneImport)
+RULED_BY_ADMIN = (ApiKey, User, ZoneImport, Rule)
 
 
 @pytest.mark.parametrize("key", sorted(actions._actions))
