@@ -15,13 +15,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseRedirect,
-    QueryDict,
-)
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import strip_tags
@@ -148,8 +142,7 @@ def named(label: str, name: str) -> Action | None:
 def button(model: type[Model], name: str, *pks: Any, next: str = "") -> Button:
     """A button for an action on at most MAX_TARGETS objects. Any app may have registered it."""
     action = _actions[model._meta.label_lower, name]
-    ids = tuple(str(pk) for pk in pks)
-    url = action.url(*pks, next=next)
+    ids, url = tuple(map(str, pks)), action.url(*pks, next=next)
     return Button(f"{action.label}…", url, action.permission, ids, action.in_bulk)
 
 
