@@ -1,15 +1,16 @@
 """Shared pieces of the apps' admin pages, and the history of what staff did."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.db.models import Model, QuerySet
+from django.forms import Media, Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.functional import cached_property
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
@@ -17,6 +18,7 @@ from unfold.views import ChangeList
 from wingxtra.accounts.identity import ActorKind
 from wingxtra.console import actions, registry
 from wingxtra.console.bulk import choosing
+from wingxtra.console.change_list import ConsoleChangeList
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
 
@@ -31,7 +33,7 @@ def moment(at: datetime | None, *, seconds: bool = False) -> SafeString | str:
         return "—"
     return format_html(
         '<time datetime="{}" title="{} UTC">{}</time>',
-        at.isoformat(),
+        at.isoformat(timespec="seconds"),
         f"{at:%Y-%m-%d %H:%M:%S}",
         f"{at:%d %b %H:%M:%S}" if seconds else f"{at:%d %b %H:%M}",
     )
@@ -59,26 +61,8 @@ def said_by(actor: str) -> str:
     return f"{ActorKind(kind).label} {ref}".strip() if kind in ActorKind.values else actor
 
 
-class ConsoleChangeList(ChangeList):
-    """A list that shows a sentence when it is empty."""
-
-    @property
-    def when_empty(self) -> str:
-        text: str = self.model_admin.when_empty
-        return text or f"There are no {self.opts.verbose_name_plural} yet."
-
-    @cached_property
-    def selectable(self) -> int:
-        """How many rows “select all” selects; MAX_CHOSEN + 1 for any more."""
-        shown = len(self.result_list)
-        if self.page_num == 1 and shown < self.list_per_page:
-            return shown
-        return int(self.queryset.order_by()[: choosing.MAX_CHOSEN + 1].count())
-
-    @property
-    def too_many(self) -> str:
-        """“10,000” if “select all” would select more; else empty."""
-        return f"{choosing.MAX_CHOSEN:,}" if self.selectable > choosing.MAX_CHOSEN else ""
+# Instead of Django's, which needs jQuery and does not see rows that came later.
+LIST_MEDIA = Media(js=[cast(str, Script("console/list.js", defer=True))])
 
 
 class ConsoleAdmin(ModelAdmin):
@@ -90,6 +74,7 @@ class ConsoleAdmin(ModelAdmin):
     change_form_outer_before_template = "console/object_page.html"
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER  # facets count rows for each choice of each filter
+    hidden_on_tablets: tuple[str, ...] = ()  # columns that the list does without there
     form_has_map = False  # the form loads the code of maps itself
     when_empty = ""  # the sentence for an empty list; empty for the general one
 
@@ -100,11 +85,28 @@ class ConsoleAdmin(ModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ConsoleChangeList
 
+    @admin.display(
+        description=mark_safe('<input type="checkbox" id="action-toggle" aria-label="Select all">')
+    )
+    def action_checkbox(self, instance: Model) -> SafeString:
+        return format_html(
+            '<input type="checkbox" class="action-select" name="_selected_action" value="{}"'
+            ' aria-label="Select {}">',
+            instance.pk,
+            instance,
+        )
+
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        title = {"title": capfirst(self.opts.verbose_name_plural)}
-        return super().changelist_view(request, {**title, **(extra_context or {})})
+        context = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
+        if IS_POPUP_VAR not in request.GET:
+            context["media"] = LIST_MEDIA
+        response = super().changelist_view(request, context)
+        shown = getattr(response, "context_data", None) or {}
+        if "cl" in shown and shown["cl"].problem:
+            response.status_code = 400
+        return response
 
     def change_view(
         self,

@@ -62,7 +62,7 @@ class ConsoleSite(UnfoldAdminSite):
         return page_policy.for_console(super().login)(request, extra_context)
 
     def extra_urls(self) -> list[URLPattern]:
-        from wingxtra.console import actions, views, watches
+        from wingxtra.console import actions, palette, saved_filters, views, watches
 
         # Not below /admin/<app>/<model>/, where the model's own URL patterns would match first.
         return [
@@ -70,6 +70,13 @@ class ConsoleSite(UnfoldAdminSite):
             path("changes/<str:label>/", self.admin_view(watches.changes), name="changes"),
             path("now/", self.admin_view(views.now), name="now"),
             path("now/seen/", self.admin_view(views.acknowledge), name="acknowledge"),
+            path("find/", self.admin_view(palette.find), name="find"),
+            path("find/data/", self.admin_view(palette.find_data), name="find-data"),
+            path(
+                "saved-filters/<int:pk>/delete/",
+                self.admin_view(saved_filters.delete),
+                name="delete-filter",
+            ),
             path("map/", self.admin_view(views.live_map), name="map"),
             path("map/data/", self.admin_view(views.map_data), name="map-data"),
         ]
