@@ -61,6 +61,7 @@ def said_by(actor: str) -> str:
     return f"{ActorKind(kind).label} {ref}".strip() if kind in ActorKind.values else actor
 
 
+NONE_LEFT = "Nothing was done: none of what you selected is in this list any more."
 # Instead of Django's, which needs jQuery and does not see rows that came later.
 LIST_MEDIA = Media(js=[cast(str, Script("console/list.js", defer=True))])
 
@@ -149,6 +150,9 @@ def _to_page_of(action: actions.Action) -> Any:
         if len(pks) > most:
             text = f"“{action.label}” takes at most {most:,} at a time: filter the list further."
             modeladmin.message_user(request, text, level="ERROR")
+            return None
+        if not pks:
+            modeladmin.message_user(request, NONE_LEFT, level="ERROR")
             return None
         if len(pks) > actions.MAX_TARGETS:
             chosen = choosing.choose(action, pks, request.user)

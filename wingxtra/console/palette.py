@@ -32,7 +32,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Objects that a text finds, with the columns `key`, `title` and `detail` (all text).
+    """Objects that a text finds, with the columns that `as_text` makes.
 
     `find(text, user)` returns those that this user may find by this text, the best first.
     `hit(key, title, detail)` shows one.
@@ -68,8 +68,8 @@ def add_entry(entry: Entry) -> None:
 
 
 def as_text(**columns: Any) -> dict[str, Any]:
-    """The columns of a source, as expressions of text."""
-    return {name: Cast(column, TextField()) for name, column in columns.items()}
+    """The columns `key`, `title` and `detail` of a source, as expressions of text."""
+    return {f"hit_{name}": Cast(column, TextField()) for name, column in columns.items()}
 
 
 @require_safe
@@ -112,8 +112,8 @@ def hits(request: HttpRequest, text: str) -> Iterator[Hit]:
 def _objects(text: str, user: Any) -> Iterator[Hit]:
     parts = [
         source.find(text, user)
-        .annotate(kind=Value(source.kind, output_field=CharField()))
-        .values_list("kind", "key", "title", "detail")[:MAX_OF_A_KIND]
+        .annotate(hit_kind=Value(source.kind, output_field=CharField()))
+        .values_list("hit_kind", "hit_key", "hit_title", "hit_detail")[:MAX_OF_A_KIND]
         for source in _sources.values()
         if user.has_perm(source.permission)
     ]
