@@ -27,6 +27,8 @@ from wingxtra.problems import Problem
 
 PERMISSION = "orders.change_order"
 MAX_SHOWN = 100
+# The merchant is chosen on the page, and the orders are live ones without a quote.
+LEFT_OUT = ("merchant_id", "quote_id", "test_scenario")
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         except Problem as refused:
             form.add_error("file", refused.detail)
             status = refused.status
-    columns = [name for name in imports.COLUMNS.names if name != "merchant_id"]
+    columns = [name for name in imports.COLUMNS.names if name not in LEFT_OUT]
     context = {
         "title": "Orders from a file",
         "form": form,
@@ -168,5 +170,5 @@ def _row(row: imports.Row) -> dict[str, Any]:
 def _page(
     request: HttpRequest, template: str, context: dict[str, Any], status: int
 ) -> HttpResponse:
-    context = {**admin.site.each_context(request), "opts": Order._meta, **context}
+    context = {**admin.site.each_context(request), **context}
     return TemplateResponse(request, template, context, status=status)

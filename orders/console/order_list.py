@@ -63,11 +63,19 @@ class OrderChangeList(ConsoleChangeList):
         return (*found[:-1], active)
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        tab = tab_of(request)
-        if tab and tab.is_urgent and not self.params.get("o"):
+        if self.is_by_urgency:
             return [*MOST_URGENT_FIRST]
         ordering: list[Any] = [*super().get_ordering(request, queryset)]
         return AS_INDEXED.get(tuple(map(str, ordering)), ordering)
+
+    def get_ordering_field_columns(self) -> dict[int, str]:
+        """No column is marked where no column is the order."""
+        return {} if self.is_by_urgency else super().get_ordering_field_columns()
+
+    @property
+    def is_by_urgency(self) -> bool:
+        tab = TABS.get(self.params.get("tab", ""))
+        return bool(tab and tab.is_urgent and not self.params.get("o"))
 
     def get_results(self, request: HttpRequest) -> None:
         """With the places in line of waiting orders."""

@@ -156,6 +156,8 @@ def test_the_most_urgent_order_is_first(browser: Client, tab: str) -> None:
     assert listed(browser, f"tab={tab}") == [first, second, third, last]
     assert listed(browser, f"tab={tab}&o=4") == [last, first, third, second]  # as chosen
     assert listed(browser)[0] == first  # elsewhere the newest
+    for query, is_marked in ((f"tab={tab}", False), ("", True)):
+        assert ("aria-sort" in browser.get(f"{LIST}?{query}").content.decode()) == is_marked
 
 
 def test_columns_sort_where_that_is_quick(browser: Client) -> None:

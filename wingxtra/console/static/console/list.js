@@ -124,12 +124,23 @@
     said.classList.remove("sr-only");
   }
 
+  // The row that is read stays where it is on the screen. At the top of the list, new rows show.
+  function inPlace(body, change) {
+    const top = (row) => row.getBoundingClientRect().top;
+    const visible = [...body.rows].filter((row) => top(row) >= 0 && top(row) < innerHeight);
+    const read = visible.find((row) => row.contains(document.activeElement)) ?? visible[0];
+    const before = read && top(read);
+    const isAtTop = !read || body.rows[0] === visible[0];
+    change();
+    if (!isAtTop && read.isConnected) scrollBy({ top: top(read) - before, behavior: "instant" });
+  }
+
   function renew(html) {
     const fresh = new DOMParser().parseFromString(html, "text/html");
     const [tabs, rows] = ["wx-tabs", "wx-list"].map((id) => fresh.getElementById(id));
     morph(document.querySelector("#wx-tabs > nav"), tabs.querySelector("nav"));
     const [body, now] = [list, rows].map((one) => one.querySelector("tbody"));
-    if (body && now) renewRows(body, now);
+    if (body && now) inPlace(body, () => renewRows(body, now));
     else list.replaceChildren(...rows.childNodes);
     tell();
   }
