@@ -7,7 +7,7 @@ from django.db.models.functions import Upper
 
 from fleet.models import is_a_size, on_earth
 from orders.models.queries import SEARCHED
-from orders.states import TERMINAL, WITH_A_JOB, Status
+from orders.states import TERMINAL, WITH_A_JOB, Holder, Status
 
 CONSTRAINTS = [
     models.UniqueConstraint(
@@ -62,6 +62,17 @@ INDEXES = [
         fields=["store", "-created_at", "-id"],
         name="order_store_newest",
         condition=Q(store__isnull=False),
+    ),
+    models.Index(
+        fields=["reason_code", "-created_at", "-id"],
+        name="order_reason_newest",
+        condition=~Q(reason_code=""),
+    ),
+    models.Index(
+        fields=["holder", "-created_at", "-id"],
+        name="order_holder_newest",
+        # The others hold nearly all parcels: the newest order is soon one of theirs.
+        condition=~Q(holder__in=[Holder.SENDER, Holder.RECIPIENT]),
     ),
     models.Index(fields=["deliver_by"], name="order_promise"),
     models.Index(fields=["merchant", "updated_at"], name="order_merchant_updated"),

@@ -70,7 +70,7 @@ class ConsoleSite(UnfoldAdminSite):
         return page_policy.for_console(super().login)(request, choice | (extra_context or {}))
 
     def extra_urls(self) -> list[URLPattern]:
-        from wingxtra.console import actions, views, watches
+        from wingxtra.console import actions, palette, saved_filters, views, watches
         from wingxtra.console.attention import pages
 
         # Not below /admin/<app>/<model>/, where the model's own URL patterns would match first.
@@ -80,6 +80,13 @@ class ConsoleSite(UnfoldAdminSite):
             path("now/", self.admin_view(pages.now), name="now"),
             path("now/line/", self.admin_view(pages.line), name="attention-line"),
             path("now/seen/", self.admin_view(pages.acknowledge), name="acknowledge"),
+            path("find/", self.admin_view(palette.find), name="find"),
+            path("find/data/", self.admin_view(palette.find_data), name="find-data"),
+            path(
+                "saved-filters/<int:pk>/delete/",
+                self.admin_view(saved_filters.delete),
+                name="delete-filter",
+            ),
             path("map/", self.admin_view(views.live_map), name="map"),
             path("map/data/", self.admin_view(views.map_data), name="map-data"),
         ]
