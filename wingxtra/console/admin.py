@@ -1,6 +1,6 @@
 """Shared pieces of the apps' admin pages, and the history of what staff did."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -19,22 +19,11 @@ from wingxtra.console import actions, registry
 from wingxtra.console.bulk import choosing
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
+from wingxtra.console.times import moment as moment
 
 
 def badge(text: str, tone: Tone) -> SafeString:
     return format_html('<span class="wx-badge wx-{}">{}</span>', tone, text)
-
-
-def moment(at: datetime | None, *, seconds: bool = False) -> SafeString | str:
-    """A time (UTC) to the minute or second; its title is exact."""
-    if at is None:
-        return "—"
-    return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>',
-        at.isoformat(),
-        f"{at:%Y-%m-%d %H:%M:%S}",
-        f"{at:%d %b %H:%M:%S}" if seconds else f"{at:%d %b %H:%M}",
-    )
 
 
 def duration(span: timedelta) -> str:

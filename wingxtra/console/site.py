@@ -62,7 +62,7 @@ class ConsoleSite(UnfoldAdminSite):
         return page_policy.for_console(super().login)(request, extra_context)
 
     def extra_urls(self) -> list[URLPattern]:
-        from wingxtra.console import actions, views, watches
+        from wingxtra.console import actions, registry, views, watches
 
         # Not below /admin/<app>/<model>/, where the model's own URL patterns would match first.
         return [
@@ -72,6 +72,10 @@ class ConsoleSite(UnfoldAdminSite):
             path("now/seen/", self.admin_view(views.acknowledge), name="acknowledge"),
             path("map/", self.admin_view(views.live_map), name="map"),
             path("map/data/", self.admin_view(views.map_data), name="map-data"),
+            *(
+                path(page.path, self.admin_view(page.view), name=page.name)
+                for page in registry.pages
+            ),
         ]
 
     def index(
