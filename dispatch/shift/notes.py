@@ -133,7 +133,7 @@ class ShiftNoteAdmin(ReadOnlyAdmin):
     list_display = ("when", "who", "words", "counted", "reading")
     list_select_related = ("written_by", "read_by")
     search_fields = ("text",)
-    fields = ("who", "when", "reading", "words_in_full")
+    fields = ("who", "when", "reading")
     readonly_fields = fields
     when_empty = "No handover note has been written yet."
     list_before_template = "console/shift/notes_tabs.html"
@@ -183,10 +183,6 @@ class ShiftNoteAdmin(ReadOnlyAdmin):
     def words(self, note: ShiftNote) -> str:
         return shortened(note.text)
 
-    @admin.display(description="Text")
-    def words_in_full(self, note: ShiftNote) -> str:
-        return note.text
-
     @admin.display(description="Open then")
     def counted(self, note: ShiftNote) -> str:
         return str(len(note.open_items))
@@ -220,7 +216,8 @@ def _row(one: dict[str, Any]) -> dict[str, Any]:
 
 def _open_then(note: ShiftNote, request: HttpRequest) -> Section:
     columns = {name: getattr(note, name) for name, _, _ in LISTS}
-    return Section("As it was then", "console/shift/frozen.html", {"lists": lists(columns)})
+    context = {"text": note.text, "lists": lists(columns)}
+    return Section("The note, and what was open then", "console/shift/frozen.html", context)
 
 
 def _confirm(note: ShiftNote, data: dict[str, Any], user: User) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -48,7 +49,7 @@ def asked(request: HttpRequest) -> Asked:
     areas = list(ServiceArea.objects.order_by("name"))
     try:
         area = report.area_named(areas, request.GET.get("area", ""))
-        zone = area.zone if area else house_zone()
+        zone = area.zone if area else common_zone(areas)
         latest = spans.today(timezone.now(), zone)
         day = request.GET.get("day", "")
         last = spans.day_of(day, latest) if day else latest
@@ -58,6 +59,12 @@ def asked(request: HttpRequest) -> Asked:
     except ValueError as problem:
         raise Http404(str(problem)) from problem
     return Asked(Span(last, int(days), zone), area, areas)
+
+
+def common_zone(areas: list[ServiceArea]) -> ZoneInfo:
+    """The time zone of all areas in service; the house's when they have several."""
+    zones = {area.time_zone for area in areas if area.active}
+    return ZoneInfo(zones.pop()) if len(zones) == 1 else house_zone()
 
 
 def composed(wanted: Asked) -> Report:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db.models import Model, QuerySet
@@ -20,6 +21,14 @@ from wingxtra.console.bulk import choosing
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
 from wingxtra.console.times import moment as moment
+
+SCRIPTS = (
+    "vendor/jquery/jquery.min.js",
+    "jquery.init.js",
+    "core.js",
+    "admin/RelatedObjectLookups.js",
+    "actions.js",
+)
 
 
 def badge(text: str, tone: Tone) -> SafeString:
@@ -81,6 +90,11 @@ class ConsoleAdmin(ModelAdmin):
     show_facets = admin.ShowFacets.NEVER  # facets count rows for each choice of each filter
     form_has_map = False  # the form loads the code of maps itself
     when_empty = ""  # the sentence for an empty list; empty for the general one
+
+    @property
+    def media(self) -> forms.Media:
+        """Without the scripts of fields that fill themselves in from others: no form has one."""
+        return forms.Media(js=[f"admin/js/{script}" for script in SCRIPTS])
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         offered = [a for a in actions.of_model(self.model, request.user) if a.in_bulk]

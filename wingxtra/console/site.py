@@ -108,5 +108,9 @@ def poll_script(request: HttpRequest) -> str:
     return static("console/poll.js")
 
 
+def keys_script(request: HttpRequest) -> str:
+    return static("console/keys.js")
+
+
 def favicon(request: HttpRequest) -> str:
     return static("console/favicon.svg")
