@@ -37,7 +37,7 @@ roles.seen_by_all(
     "fleet.view_dronekind",
     "fleet.view_hub",
     "fleet.view_servicearea",
-    "fleet.view_noflyzone",
+    "fleet.view_geozone",
     "fleet.view_pausechange",
 )
 roles.done_by_ops(
@@ -47,9 +47,9 @@ roles.done_by_ops(
     "fleet.change_hub",
     "fleet.add_servicearea",
     "fleet.change_servicearea",
-    "fleet.add_noflyzone",
-    "fleet.change_noflyzone",
-    "fleet.delete_noflyzone",
+    "fleet.add_geozone",
+    "fleet.change_geozone",
+    "fleet.delete_geozone",
 )
 
 

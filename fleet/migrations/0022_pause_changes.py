@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
     beside_old_code = "Its trigger is on the new table, which old code does not know."
 
     dependencies = [
-        ('fleet', '0019_late_normal'),
+        ('fleet', '0021_zone_attributes'),
     ]
 
     operations = [
