@@ -17,6 +17,7 @@ document.addEventListener("DOMContentLoaded", () => {
     ["?", "show these keys"],
     ["Escape", "close, or leave a field"],
   ];
+  const ICON_NAMES = { flight_takeoff: "Now", search: "Search", more_horiz: "More", add: "Add", arrow_back: "Back" };
   const PLACE = `wx-row:${location.pathname}`;
   let current = null; // the row of the last move, while it is on the page
 
@@ -157,7 +158,18 @@ document.addEventListener("DOMContentLoaded", () => {
   // --- icons -------------------------------------------------------------------------------------
 
   function hideIcons(root) {
-    for (const icon of root.querySelectorAll(".material-symbols-outlined:not([aria-hidden])")) icon.setAttribute("aria-hidden", "true");
+    for (const icon of root.querySelectorAll(".material-symbols-outlined:not([aria-hidden])")) {
+      nameOwner(icon);
+      icon.setAttribute("aria-hidden", "true");
+    }
+  }
+
+  // A link or button that is only an icon gets a name in its place.
+  function nameOwner(icon) {
+    const owner = icon.closest("a, button");
+    const text = icon.textContent.trim();
+    if (!owner || owner.textContent.trim() !== text || owner.hasAttribute("aria-label")) return;
+    owner.setAttribute("aria-label", owner.title || ICON_NAMES[text] || text.replaceAll("_", " "));
   }
 
   // -----------------------------------------------------------------------------------------------
