@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Exists, F, Q
 from django.utils import timezone
 
+from dispatch.shift.models import ShiftNote as ShiftNote
 from fleet.models import Drone, DroneKind, Hub, ServiceArea
 from orders.models import DeliveryJob, Order
 from wingxtra.outbox import Outgoing, OutgoingQuerySet

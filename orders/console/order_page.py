@@ -128,7 +128,7 @@ def timeline(order: Order, request: HttpRequest) -> Section:
 def timeline_rows(events: list[DeliveryEvent], order: Order) -> list[dict[str, Any]]:
     """One row per event: label, message, who, when, the gap to the one before, and how late."""
     rows = []
-    previous_at = None
+    previous_at, zone = None, order.service_area.zone
     for event in events:
         gap = _gap(event.created_at - previous_at) if previous_at else []
         if event.occurred_at > order.deliver_by:
@@ -138,7 +138,7 @@ def timeline_rows(events: list[DeliveryEvent], order: Order) -> list[dict[str, A
                 "label": EventType(event.type).label,
                 "message": added_message(event),
                 "who": actor_name(event),
-                "at": moment(event.occurred_at, seconds=True),
+                "at": moment(event.occurred_at, seconds=True, zone=zone),
                 "gap": ", ".join(gap),
                 "tone": presentation.EVENT_TONE.get(event.type, Tone.IDLE),
             }

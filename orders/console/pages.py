@@ -24,6 +24,7 @@ from orders.states import IN_FLIGHT, EventType, Status
 from wingxtra.accounts.identity import Role
 from wingxtra.console import actions, registry, roles, watches
 from wingxtra.console.registry import Chart, Feature, Layer, Number, Tone
+from wingxtra.console.times import house_zone
 from wingxtra.database.aggregates import Percentile
 
 # From fewer deliveries the share inside the quoted range says little.
@@ -94,11 +95,12 @@ def numbers(now: datetime) -> Iterator[Number]:
     yield Number(
         "In flight", str(counts["in_flight"]), "parcels in the air", url=f"{list_url}?tab=in_flight"
     )
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    zone = house_zone()
+    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     today = _delivered_since(midnight).aggregate(
         count=Count("pk"), on_time=Count("pk", filter=Q(delivered_at__lte=F("deliver_by")))
     )
-    yield Number("Delivered today", str(today["count"]), "since 00:00 UTC")
+    yield Number("Delivered today", str(today["count"]), f"since 00:00 {zone.key}")
     if today["count"]:
         share = 100 * today["on_time"] / today["count"]
         tone = Tone.GOOD if share >= 95 else Tone.WARN if share >= 80 else Tone.BAD
@@ -164,8 +166,8 @@ def last_day(now: datetime) -> Chart:
     counts = {(kind, hour): count for kind, hour, count in rows}
     hours = [first + timedelta(hours=n) for n in range(24)]
     return Chart(
-        "Orders per hour, last 24 hours (UTC)",
-        [f"{hour:%H}:00" for hour in hours],
+        f"Orders per hour, last 24 hours ({house_zone().key})",
+        [f"{hour.astimezone(house_zone()):%H:%M}" for hour in hours],
         {
             "Placed": [counts.get((EventType.CREATED, hour), 0) for hour in hours],
             "Delivered": [counts.get((EventType.DELIVERED, hour), 0) for hour in hours],

@@ -3,7 +3,7 @@
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Upper
+from django.db.models.functions import Greatest, Upper
 
 from fleet.models import is_a_size, on_earth
 from orders.models.queries import SEARCHED
@@ -85,6 +85,10 @@ INDEXES = [
         fields=["status", "service_area"],
         name="order_open",
         condition=~Q(status__in=TERMINAL),
+    ),
+    # The days of reports: when it was placed, or its agreed start.
+    models.Index(
+        Greatest("created_at", "not_before"), name="order_starts", condition=Q(live_mode=True)
     ),
     # Every search scans the index's pending list of new entries: keep it short.
     GinIndex(

@@ -1,8 +1,9 @@
 """Shared pieces of the apps' admin pages, and the history of what staff did."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import IS_POPUP_VAR
@@ -21,22 +22,19 @@ from wingxtra.console.bulk import choosing
 from wingxtra.console.change_list import ConsoleChangeList
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
+from wingxtra.console.times import moment as moment
+
+SCRIPTS = (
+    "vendor/jquery/jquery.min.js",
+    "jquery.init.js",
+    "core.js",
+    "admin/RelatedObjectLookups.js",
+    "actions.js",
+)
 
 
 def badge(text: str, tone: Tone) -> SafeString:
     return format_html('<span class="wx-badge wx-{}">{}</span>', tone, text)
-
-
-def moment(at: datetime | None, *, seconds: bool = False) -> SafeString | str:
-    """A time (UTC) to the minute or second; its title is exact."""
-    if at is None:
-        return "—"
-    return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>',
-        at.isoformat(timespec="seconds"),
-        f"{at:%Y-%m-%d %H:%M:%S}",
-        f"{at:%d %b %H:%M:%S}" if seconds else f"{at:%d %b %H:%M}",
-    )
 
 
 def duration(span: timedelta) -> str:
@@ -70,6 +68,11 @@ class ConsoleAdmin(ModelAdmin):
     hidden_on_tablets: tuple[str, ...] = ()  # columns that the list does without there
     form_has_map = False  # the form loads the code of maps itself
     when_empty = ""  # the sentence for an empty list; empty for the general one
+
+    @property
+    def media(self) -> forms.Media:
+        """Without the scripts of fields that fill themselves in from others: no form has one."""
+        return forms.Media(js=[f"admin/js/{script}" for script in SCRIPTS])
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         offered = [a for a in actions.of_model(self.model, request.user) if a.in_bulk]

@@ -159,6 +159,15 @@ class AttentionSource:
     checks: str
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of its own below /admin/. `name`: of its URL, as in `admin:shift`."""
+
+    path: str
+    view: Callable[..., Any]
+    name: str
+
+
 # Role without access to the console -> URL name of its home page after the login.
 home_pages: dict[str, str] = {}
 
@@ -169,6 +178,7 @@ switch_sources: list[Callable[[datetime], Iterable[Switch]]] = []
 number_sources: list[Callable[[datetime], Iterable[Number]]] = []
 chart_sources: list[Callable[[datetime], Chart]] = []
 layers: list[Layer] = []
+pages: list[Page] = []
 drone_tones: list[tuple[str, Tone]] = []  # for the map's legend
 _sections: dict[type[Model], list[tuple[int, SectionSource]]] = {}
 

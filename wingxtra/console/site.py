@@ -70,7 +70,7 @@ class ConsoleSite(UnfoldAdminSite):
         return page_policy.for_console(super().login)(request, choice | (extra_context or {}))
 
     def extra_urls(self) -> list[URLPattern]:
-        from wingxtra.console import actions, palette, saved_filters, views, watches
+        from wingxtra.console import actions, palette, registry, saved_filters, views, watches
         from wingxtra.console.attention import pages
 
         # Not below /admin/<app>/<model>/, where the model's own URL patterns would match first.
@@ -89,6 +89,10 @@ class ConsoleSite(UnfoldAdminSite):
             ),
             path("map/", self.admin_view(views.live_map), name="map"),
             path("map/data/", self.admin_view(views.map_data), name="map-data"),
+            *(
+                path(page.path, self.admin_view(page.view), name=page.name)
+                for page in registry.pages
+            ),
         ]
 
     def index(
@@ -119,6 +123,10 @@ def style_sheet(request: HttpRequest) -> str:
 
 def poll_script(request: HttpRequest) -> str:
     return static("console/poll.js")
+
+
+def keys_script(request: HttpRequest) -> str:
+    return static("console/keys.js")
 
 
 def favicon(request: HttpRequest) -> str:

@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from dispatch.missions import discrepancies
-from dispatch.models import Discrepancy, PublishingPause
+from dispatch.models import Discrepancy, PublishingPause, ShiftNote
+from dispatch.shift import notes
 from fleet.airspace import imports
 from fleet.models import Hub, Policy, ServiceArea, ZoneImport
 from fleet.tests.factories import DroneFactory, GeoZoneFactory, HubFactory
@@ -126,6 +127,8 @@ def something_for(model: type) -> Any:
         return UserFactory(ops=True)
     if model is Hub:
         return HubFactory()
+    if model is ShiftNote:
+        return notes.write("Nothing.", by=UserFactory(ops=True))
     if model in (WebhookEndpoint, WebhookDelivery):
         endpoint, _ = endpoints.create(MerchantFactory().pk, url="https://shop.example/hook")
         return endpoint if model is WebhookEndpoint else endpoints.make_test(endpoint)
