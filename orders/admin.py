@@ -25,6 +25,7 @@ from orders.console import (
     order_view,
     store_admin,  # noqa: F401 (registers the stores' pages)
 )
+from orders.console.new_order import new_order
 from orders.console.tabs import TABS, HoldFilter, LateFilter, TabFilter, tab_links
 from orders.files import exports
 from orders.loading import admin as loading_admin  # noqa: F401 (places on the users' pages)
@@ -123,6 +124,7 @@ class OrderAdmin(ReadOnlyAdmin):
         view = self.admin_site.admin_view
         return [
             path("export.csv", view(self.export), name="orders_order_export"),
+            path("new/", view(new_order), name="orders_order_new"),
             path("<uuid:order_id>/live/", view(self.live), name="orders_order_live"),
             *super().get_urls(),
         ]

@@ -84,7 +84,7 @@ def test_500_drones_are_shown_in_pages_with_few_statements(browser: Client) -> N
 
 
 def test_they_are_filtered_by_text_hub_and_ability(browser: Client) -> None:
-    tema, here = HubFactory(name="Tema yard"), DroneFactory(drone_id="WX-DRN-010")
+    here, tema = DroneFactory(drone_id="WX-DRN-010"), HubFactory(name="Tema yard")
     there = DroneFactory(drone_id="WX-DRN-020", hub=tema, base=tema)
     grounded = DroneFactory(drone_id="WX-DRN-021")
     registry.ground(grounded.pk, by=SYSTEM, reason="A crack.")

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.cache import get_conditional_response
 
 from orders import presentation
+from orders.console import new_order
 from orders.console.order_page import open_question
 from orders.models import Order
 from orders.promises import memory
@@ -25,7 +26,7 @@ EVERY_S_WHEN_OVER = 30
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A page beside the actions, shown to users with the permission."""
+    """A page of its own, among the buttons of the actions."""
 
     label: str
     url: str
@@ -47,9 +48,18 @@ def parts(order: Order, request: HttpRequest) -> dict[str, Any]:
         "question": open_question(order),
         "held_since": moment(order.hold_since or order.holder_since),
         "answers": answers,
+        "links": _links(order, request.user),
         "offered": [one for one in offered if one not in answers],
         "sections": registry.sections_of(order, request),
     }
+
+
+def _links(order: Order, user: Any) -> list[Link]:
+    is_copied = order.live_mode and order.forgotten_at is None
+    if not is_copied or not user.has_perm(new_order.PERMISSION):
+        return []
+    url = reverse("admin:orders_order_new", query={"again": order.pk})
+    return [Link("Order again", url)]
 
 
 def page(order: Order, request: HttpRequest) -> dict[str, Any]:

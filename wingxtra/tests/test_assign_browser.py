@@ -29,7 +29,7 @@ def many_drones(city: Scene) -> None:
                 drone_id=one.pk,
                 lat=hub.lat + n / 1e5,
                 lng=hub.lng + n % 25 / 1e4,
-                battery_pct=float(35 + n % 60),
+                battery_pct=float(70 + n % 30),
             )
             for n, one in enumerate(many)
         )
