@@ -10,10 +10,13 @@ from django.utils.functional import cached_property
 
 from dispatch.console.choices import Choices, candidate_features
 from dispatch.planning import candidates, consequences
+from orders.api import forms as typed
+from orders.api.serializers import OrderChange, stored
 from orders.console.pages import features_of
 from orders.states import CancelReason
 from wingxtra.console.actions import ActionForm, ReasonForm
 from wingxtra.console.widgets import MomentInput
+from wingxtra.problems import Invalid
 
 
 class AssignForm(ActionForm):
@@ -128,6 +131,27 @@ class RescheduleForm(ReasonForm, OverrideForm):
         if deliver_by and not_before and not_before >= deliver_by:
             self.add_error("deliver_by", "This must be after “not before”.")
         return data
+
+
+class DetailsForm(ActionForm, typed.DetailsForm):
+    """What the order says beside its trip, by the rules of the API. Only what differs changes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        order = self.targets[0]
+        self.initial = {name: str(getattr(order, name)) for name in self.fields}
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if not self.changed_data:
+            self.add_error(None, "Nothing is changed here yet.")
+            return data
+        try:
+            wanted = OrderChange.valid(self.json())
+        except Invalid as invalid:
+            typed.show(self, invalid.errors, {})
+            return data
+        return {"details": {name: stored(name, value) for name, value in wanted.items()}}
 
 
 class MoveDropForm(ReasonForm):
