@@ -11,7 +11,13 @@ from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+)
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -22,6 +28,7 @@ from unfold.paginator import InfinitePaginator
 
 from orders import presentation
 from orders.console import (
+    notes,
     order_view,
     store_admin,  # noqa: F401 (registers the stores' pages)
 )
@@ -126,12 +133,18 @@ class OrderAdmin(ReadOnlyAdmin):
             path("export.csv", view(self.export), name="orders_order_export"),
             path("new/", view(new_order), name="orders_order_new"),
             path("<uuid:order_id>/live/", view(self.live), name="orders_order_live"),
+            path("<uuid:order_id>/note/", view(self.note), name="orders_order_note"),
             *super().get_urls(),
         ]
 
     def live(self, request: HttpRequest, order_id: UUID) -> HttpResponseBase:
         """The parts of an order's page, which an open page polls."""
         return order_view.live(self._visible(request, order_id), request)
+
+    def note(self, request: HttpRequest, order_id: UUID) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        return notes.add(request, self._visible(request, order_id))
 
     def _visible(self, request: HttpRequest, order_id: UUID) -> Order:
         if not self.has_view_permission(request):

@@ -16,6 +16,7 @@ from dispatch.console import (
     order_actions,
     order_now,
     parcel_actions,
+    paused,
 )
 from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE, compared, regret, ruled_out
 from dispatch.missions import tracks
@@ -174,6 +175,7 @@ def trails(now: datetime) -> Iterator[Feature]:
 registry.layers.append(Layer("trails", "Trails", trails, "orders.view_order", is_static=True))
 add_section(DispatchRun, 10, plan_on_the_map)
 add_section(Drone, 15, not_believed)
+add_section(Order, 4, paused.section)
 add_section(Order, 5, order_now.where)
 add_section(Order, 50, decision)
 add_section(Order, 60, missions_of)
