@@ -50,13 +50,20 @@ class ReturnForm(ActionForm):
 class CloseForm(ActionForm):
     """How the attempt ended and what became of the parcel."""
 
-    found = forms.ChoiceField(label="Where is the parcel?", choices=Found.choices)
+    found = forms.ChoiceField(
+        label="Where is the parcel?", choices=[("", "Choose…"), *Found.choices]
+    )
     hub = forms.ModelChoiceField(
-        Hub.objects.all(), required=False, label="Hub", help_text="Only for a parcel at a hub."
+        Hub.objects.all(),
+        required=False,
+        label="Hub",
+        empty_label="None",
+        help_text="Only for a parcel at a hub.",
     )
     mission = forms.ChoiceField(
         label="Its mission at ground control",
         choices=[
+            ("", "Choose…"),
             ("recall", "Recall it: withdraw before the launch, abort in flight"),
             ("over", "It is over: I have looked there, and no drone flies it"),
         ],

@@ -69,13 +69,22 @@ def new_order(request: HttpRequest) -> HttpResponse:
         if "place" not in request.POST:
             return _page(request, start, form, quote=_quote(user, start, form))
         answer = once.once(request, str(user.pk), lambda: _place(request, start, form))
-        return _to_its_page(request, answer) if answer.status_code == 201 else answer
+        return _to_its_page(request, answer) if answer.status_code == 201 else _shown(answer)
     except Problem as problem:
-        return _page(request, start, form, refused=problem)
+        return _shown(_page(request, start, form, refused=problem))
     except (redis.ConnectionError, redis.TimeoutError) as error:
         log.error("quotes_unavailable", error=str(error))
         away = Unavailable("redis_unavailable", NO_QUOTES)
         return _page(request, start, form, refused=away)
+
+
+def _shown(answer: HttpResponse) -> HttpResponse:
+    """A form with its problems is a page like any other, as everywhere in the console. `once` needs
+    to see the refusal before.
+    """
+    if answer.status_code < 500:
+        answer.status_code = 200
+    return answer
 
 
 # --- whose order ---------------------------------------------------------------------------------

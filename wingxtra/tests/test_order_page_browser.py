@@ -50,6 +50,43 @@ def test_the_focus_and_unfolded_parts_stay(visit: Visit, city: Scene) -> None:
     expect(page.locator("pre.wx-code")).to_be_visible()
 
 
+def test_a_note_that_is_being_written_stays(visit: Visit, city: Scene) -> None:
+    order = city.orders["queued"]
+    page = visit(page_of(order))
+    note = page.get_by_label("New note")
+    note.press_sequentially("Kofi rang, the ")
+    lifecycle.cancel(order.pk, by=scene.AMA, reason=CancelReason.WEATHER)
+    expect(page.get_by_role("status").first).to_have_text("Status: Canceled")
+    expect(note).to_be_focused()
+    page.keyboard.type("gate is locked.")
+    page.get_by_role("button", name="Add the note").click()
+    written = page.get_by_label("Notes", exact=True)
+    expect(written).to_contain_text("Kofi rang, the gate is locked.")
+    expect(written).to_contain_text("ama")
+
+
+def test_staff_place_an_order_with_a_click_on_the_map(visit: Visit, city: Scene) -> None:
+    page = visit("/admin/orders/order/")
+    page.get_by_role("link", name="Place an order…").click()
+    page.get_by_label("Merchant", exact=True).fill("akoma")
+    page.get_by_label("Merchant", exact=True).press("Enter")
+    page.get_by_role("link", name="Akoma Pharmacy").click()
+    canvas = page.locator("#map")
+    expect(canvas.locator(".pin-on-map.pickup")).to_be_visible()
+    box = canvas.bounding_box()
+    assert box is not None
+    canvas.click(position={"x": box["width"] * 0.55, "y": box["height"] * 0.6})
+    expect(page.get_by_label("Where it goes")).not_to_have_value("")
+    page.get_by_label("Weight in kg").fill("heavy")
+    page.get_by_role("button", name="Can it be delivered, and when?").click()
+    expect(page.get_by_role("alert")).to_contain_text("Weight in kg")
+    page.get_by_label("Weight in kg").fill("0.5")
+    page.get_by_role("button", name="Can it be delivered, and when?").click()
+    page.get_by_role("button", name="Place the order for Akoma Pharmacy").click()
+    expect(page.get_by_text("is placed for Akoma Pharmacy")).to_be_visible()
+    expect(page.get_by_label("Timeline")).to_contain_text("ama")
+
+
 def test_the_drone_moves_on_the_map_and_its_battery_falls(visit: Visit, city: Scene) -> None:
     order = city.orders["enroute"]
     page = visit(page_of(order))
