@@ -74,7 +74,8 @@ def page(order: Order, request: HttpRequest) -> dict[str, Any]:
 
 def live(order: Order, request: HttpRequest) -> HttpResponseBase:
     """The parts as they are now; 304 if they are those of `If-None-Match`."""
-    html = render_to_string("console/order_parts.html", parts(order, request), request)
+    context = {**parts(order, request), "is_poll": True}
+    html = render_to_string("console/order_parts.html", context, request)
     etag = f'"{sha256(html.encode()).hexdigest()[:32]}"'
     answer = HttpResponse(html, headers={"ETag": etag})
     return get_conditional_response(request, etag=etag, response=answer) or answer
