@@ -5,11 +5,17 @@ Nothing here edits an order. Changes are actions (`wingxtra.console.actions`) th
 """
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+)
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -21,10 +27,12 @@ from unfold.paginator import InfinitePaginator
 from orders import presentation
 from orders.console import (
     import_pages,
-    order_page,
+    notes,
+    order_view,
     store_admin,  # noqa: F401 (registers the stores' pages)
 )
 from orders.console import list_filters as by
+from orders.console.new_order import new_order
 from orders.console.order_list import (
     EVERY_S,
     RANK,
@@ -38,9 +46,8 @@ from orders.files import exports
 from orders.loading import admin as loading_admin  # noqa: F401 (places on the users' pages)
 from orders.models import Order
 from orders.personal_data.masking import masked_name, masked_phone
-from orders.promises import memory
 from orders.recurring import admin as recurring_admin  # noqa: F401 (recurring orders)
-from wingxtra.console import actions, registry, saved_filters, watches
+from wingxtra.console import saved_filters
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
@@ -119,6 +126,9 @@ class OrderAdmin(ReadOnlyAdmin):
 
         return [
             own("export.csv", self.export, "export"),
+            own("new/", new_order, "new"),
+            own("<uuid:order_id>/live/", self.live, "live"),
+            own("<uuid:order_id>/note/", self.note, "note"),
             own("save-filter/", self.save_filter, "save_filter"),
             own("import/", import_pages.upload, "import"),
             own(
@@ -136,6 +146,24 @@ class OrderAdmin(ReadOnlyAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         return saved_filters.save(self.get_changelist_instance(request), request)
+
+    def live(self, request: HttpRequest, order_id: UUID) -> HttpResponseBase:
+        """The parts of an order's page, which an open page polls."""
+        return order_view.live(self._visible(request, order_id), request)
+
+    def note(self, request: HttpRequest, order_id: UUID) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        return notes.add(request, self._visible(request, order_id))
+
+    def _visible(self, request: HttpRequest, order_id: UUID) -> Order:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        related = ("merchant", "service_area", "store", "current_job", "holder_hub")
+        order = self.get_queryset(request).select_related(*related).filter(pk=order_id).first()
+        if order is None:
+            raise Http404("There is no such order.")
+        return order
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
         """The list as its filters show it, all pages, as a CSV file."""
@@ -162,30 +190,10 @@ class OrderAdmin(ReadOnlyAdmin):
         order = self.get_object(request, object_id)
         if order is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        now = timezone.now()
-        memory.attach([order], now)
-        promise, tone = presentation.promise(order, now)
-        offered = actions.possible(order, request.user)
-        answers = [(action, url) for action, url in offered if action.is_answer]
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Order {order.public_tracking_id}",
             "opts": self.opts,
-            "original": order,
-            "state": badge(order.get_status_display(), presentation.STATUS_TONE[order.status]),
-            "urgency": badge(
-                order.get_priority_display(), presentation.PRIORITY_TONE[order.priority]
-            ),
-            "promise": badge(promise, tone) if promise != "—" else "",
-            "holder": badge(
-                presentation.parcel_place(order), presentation.HOLDER_TONE[order.holder]
-            ),
-            "question": order_page.open_question(order),
-            "held_since": moment(order.hold_since or order.holder_since),
-            "answers": answers,
-            "changes_url": watches.watched(order),
-            "offered": [one for one in offered if one not in answers],
-            "sections": registry.sections_of(order, request),
+            **order_view.page(order, request),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "console/order.html", context)

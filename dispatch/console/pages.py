@@ -10,7 +10,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatch.console import attention, attention_doubts, order_actions, parcel_actions
+from dispatch.console import (
+    attention,
+    attention_doubts,
+    order_actions,
+    order_now,
+    parcel_actions,
+    paused,
+)
 from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE, compared, regret, ruled_out
 from dispatch.missions import tracks
 from dispatch.models import DispatchDecision, DispatchRun, Flight
@@ -107,21 +114,6 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
     return Section("Missions", "console/order/missions.html", {"rows": rows})
 
 
-def where(order: Order, request: HttpRequest) -> Section:
-    """Pickup, drop point and, in flight, the drone and its track."""
-    now = timezone.now()
-    features = features_of(order, now)
-    if flown := order.current_job and tracks.track_of(order.current_job):
-        line = {"type": "LineString", "coordinates": [[point.lng, point.lat] for point in flown]}
-        features.append(registry.Feature("flown", "line", line, "Flown", Tone.GOOD))
-    context = {
-        "features": [asdict(feature) for feature in features],
-        "tiles": tiles(),
-        "drone": order.assigned_drone_id if not order.is_terminal else None,
-    }
-    return Section("Where it is", "console/order/where.html", context)
-
-
 def not_believed(drone: Drone, request: HttpRequest) -> Section | None:
     """The latest disbelieved value of the drone's latest flight."""
     flown = Flight.objects.filter(job__drone=drone).select_related("job__order")
@@ -154,7 +146,7 @@ def plan_on_the_map(run: DispatchRun, request: HttpRequest) -> Section | None:
         features += features_of(decision.order, now)
         if drone := drone_feature(seen, now):
             features += [drone, _way_to_the_pickup(drone, decision.order)]
-    context = {"features": [asdict(f) for f in features], "tiles": tiles(), "drone": None}
+    context = {"features": [asdict(f) for f in features], "tiles": tiles()}
     title = "What it would do" if run.dry_run else "What it did"
     return Section(title, "console/order/where.html", context)
 
@@ -185,7 +177,8 @@ def trails(now: datetime) -> Iterator[Feature]:
 registry.layers.append(Layer("trails", "Trails", trails, "orders.view_order", is_static=True))
 add_section(DispatchRun, 10, plan_on_the_map)
 add_section(Drone, 15, not_believed)
-add_section(Order, 5, where)
+add_section(Order, 4, paused.section)
+add_section(Order, 5, order_now.where)
 add_section(Order, 50, decision)
 add_section(Order, 60, missions_of)
 

@@ -14,6 +14,7 @@ from fleet import policy
 from fleet.feasibility.reasons import in_cm
 from fleet.models import Drone
 from orders import presentation
+from orders.console import notes
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.models.spot import pause_ends_at
 from orders.personal_data.masking import masked_name, masked_phone
@@ -208,4 +209,5 @@ def add_to_console() -> None:
     add_section(Drone, 20, deliveries_of)
     add_section(Order, 10, summary)
     add_section(Order, 30, timeline)
+    add_section(Order, 35, notes.section)
     add_section(Order, 40, jobs)

@@ -31,7 +31,7 @@ from wingxtra.database.aggregates import Percentile
 MIN_FOR_COVERAGE = 50
 
 roles.seen_by_all("orders.view_order")
-roles.done_by_ops("orders.change_order", "orders.view_personal_data")
+roles.done_by_ops("orders.add_order", "orders.change_order", "orders.view_personal_data")
 order_page.add_to_console()
 registry.home_pages[Role.LOADER] = "loading"
 

@@ -30,12 +30,22 @@ MAX_TARGETS = 200
 
 
 class ActionForm(forms.Form):
-    """Input of an action. `targets`: the objects that it applies to; `user`: who carries it out."""
+    """Input of an action. `targets`: the objects that it applies to; `user`: who carries it out;
+    `query`: of the page's address.
+    """
 
-    def __init__(self, *args: Any, targets: Sequence[Any], user: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        targets: Sequence[Any],
+        user: Any,
+        query: QueryDict | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.targets = targets
         self.user = user
+        self.query = query or QueryDict()
 
 
 class ReasonForm(ActionForm):
@@ -181,6 +191,7 @@ def act(request: HttpRequest, label: str, name: str) -> HttpResponse:
         request.POST if request.method == "POST" else None,
         targets=[target.object for target in targets],
         user=request.user,
+        query=request.GET,
     )
     if request.method == "POST" and form.is_valid():
         _note_changes(
@@ -337,6 +348,7 @@ def _context(
         "targets": targets,
         "form": form,
         "tiles": tiles(),
+        "changes_url": watches.watched(targets[0].object, targets[0].token) if count == 1 else "",
         "any_possible": any(target.why_not is None for target in targets),
         "back": _way_back(action, targets, request)
         if count == 1

@@ -16,7 +16,7 @@ from fleet.models import Drone, GeoZone
 from fleet.tests.factories import TelemetryFactory, show
 from orders import lifecycle
 from orders.models import Order
-from orders.states import CancelReason, Status
+from orders.states import Status
 from wingxtra.accounts.identity import GCS
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.tests import scene
@@ -136,18 +136,6 @@ def test_the_list_is_filtered_without_a_mouse(visit: Callable[..., Page], city: 
     expect(page.get_by_role("link", name=str(city.orders["queued"]))).to_be_visible()
 
 
-def test_an_open_page_shows_that_its_order_has_changed(
-    visit: Callable[..., Page], city: Scene
-) -> None:
-    order = city.orders["queued"]
-    page = visit(order_page(order))
-    lifecycle.cancel(order.pk, by=scene.AMA, reason=CancelReason.WEATHER)
-    notice = page.get_by_role("status").filter(has_text="Changed since you opened this page")
-    expect(notice).to_contain_text("ama: Canceled.", timeout=15_000)
-    notice.get_by_role("link", name="Show it as it is now").click()
-    expect(page.get_by_text("Canceled because")).to_be_visible()
-
-
 def test_a_dry_run_shows_its_plan_on_a_map(visit: Callable[..., Page], city: Scene) -> None:
     page = visit("/admin/dispatch/dispatchrun/")
     page.get_by_role("link", name="Dry run…").click()
@@ -240,6 +228,9 @@ PAGES = (
     "zone",
     "hub",
     "move-drop",
+    "new-order",
+    "details",
+    "close-attempt",
     "users",
     "user",
     "history",
@@ -253,6 +244,9 @@ def address_of(where: str, city: Scene) -> str:
         "order": order_page(city.orders["enroute"]),
         "policy": "/admin/fleet/policy/1/change/",
         "orders": "/admin/orders/order/",
+        "new-order": f"/admin/orders/order/new/?again={city.orders['queued'].pk}",
+        "details": f"/admin/do/orders.order/details/?id={city.orders['urgent'].pk}",
+        "close-attempt": f"/admin/do/orders.order/close-attempt/?id={city.orders['enroute'].pk}",
         "assign": f"/admin/do/orders.order/assign/?id={city.orders['urgent'].pk}",
         "drones": "/admin/fleet/drone/",
         "drone": f"/admin/fleet/drone/{city.drone_of('enroute')}/change/",

@@ -176,23 +176,19 @@ const WxMap = (() => {
   return { create, Drawing, fit, tilesOf, trailsOf };
 })();
 
-// A map inside a page: loads its features once, and polls the one drone that it follows.
+// A map inside a page: draws its features once, and those of `data-now` again whenever the page has
+// renewed itself.
 document.querySelectorAll("[data-map]").forEach((element) => {
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const map = WxMap.create(element, WxMap.tilesOf(element));
   const drawing = new WxMap.Drawing(map);
-  drawing.show(JSON.parse(document.getElementById(element.dataset.map).textContent));
-  WxMap.fit(map, drawing.bounds());
-  if (!element.dataset.follow) return;
-  const live = new WxMap.Drawing(map);
-  const refresh = async () => {
-    if (document.hidden) return;
-    const answer = await WxPoll.get(element.dataset.live);
-    if (!answer) return;
-    const drones = (await answer.json()).layers.drones ?? [];
-    const isFirst = !live.shown.size;
-    live.show(drones.filter((drone) => drone.id === `drone-${element.dataset.follow}`));
-    if (isFirst) WxMap.fit(map, drawing.bounds().extend(live.bounds()));
-  };
-  refresh();
-  setInterval(refresh, 3000);
+  drawing.show(read(element.dataset.map));
+  const bounds = drawing.bounds();
+  if (element.dataset.now) {
+    const live = new WxMap.Drawing(map);
+    live.show(read(element.dataset.now));
+    bounds.extend(live.bounds());
+    document.addEventListener("wx-renewed", () => live.show(read(element.dataset.now)));
+  }
+  WxMap.fit(map, bounds);
 });
