@@ -20,6 +20,7 @@ from fleet.console.hours_form import READERS, HoursForm, in_lines, open_now
 from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from fleet.feasibility.reasons import in_cm
 from fleet.models import DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, ServiceArea
+from wingxtra.console import actions
 from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, ReadOnlyAdmin, badge, moment
 from wingxtra.console.registry import Tone
 from wingxtra.console.widgets import PolygonInput, tiles
@@ -224,6 +225,9 @@ class NoFlyZoneForm(forms.ModelForm):
         }
         widgets = {"polygon": PolygonInput}
 
+    class Media(PolygonInput.Media):
+        js = [*PolygonInput.Media.js, Script("console/zone.js", defer=True)]
+
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
         starts_at, ends_at = data.get("starts_at"), data.get("ends_at")
@@ -234,11 +238,21 @@ class NoFlyZoneForm(forms.ModelForm):
 
 @admin.register(NoFlyZone)
 class NoFlyZoneAdmin(ConsoleAdmin):
+    """Saving leads to the zone's page, which lists the flights that it cuts."""
+
     form = NoFlyZoneForm
+    form_has_map = True
+    change_form_after_template = "console/zone_flights.html"
     list_display = ("name", "now", "starts", "ends")
     list_filter = ("active",)
     when_empty = "No no-fly zones: drones may fly everywhere in the service areas."
     search_fields = ("name",)
+
+    def response_post_save_add(self, request: HttpRequest, obj: NoFlyZone) -> HttpResponse:
+        return HttpResponseRedirect(actions.page_of(obj))
+
+    def response_post_save_change(self, request: HttpRequest, obj: NoFlyZone) -> HttpResponse:
+        return HttpResponseRedirect(actions.page_of(obj))
 
     @admin.display(description="Now", ordering="active")
     def now(self, zone: NoFlyZone) -> SafeString:

@@ -62,7 +62,8 @@ class ConsoleSite(UnfoldAdminSite):
         return page_policy.for_console(super().login)(request, extra_context)
 
     def extra_urls(self) -> list[URLPattern]:
-        from wingxtra.console import actions, views, watches
+        from wingxtra.console import actions, registry, views, watches
+        from wingxtra.console.livemap import pages
 
         # Not below /admin/<app>/<model>/, where the model's own URL patterns would match first.
         return [
@@ -70,8 +71,10 @@ class ConsoleSite(UnfoldAdminSite):
             path("changes/<str:label>/", self.admin_view(watches.changes), name="changes"),
             path("now/", self.admin_view(views.now), name="now"),
             path("now/seen/", self.admin_view(views.acknowledge), name="acknowledge"),
-            path("map/", self.admin_view(views.live_map), name="map"),
-            path("map/data/", self.admin_view(views.map_data), name="map-data"),
+            path("map/", self.admin_view(pages.live_map), name="map"),
+            path("map/data/", self.admin_view(pages.map_data), name="map-data"),
+            path("map/feature/", self.admin_view(pages.map_feature), name="map-feature"),
+            *(path(p.route, self.admin_view(p.view), name=p.name) for p in registry.pages),
         ]
 
     def index(

@@ -1,21 +1,19 @@
-"""The console's own pages: dashboard, acknowledgement, live map. Apps provide the content."""
+"""The console's own pages: dashboard and acknowledgement. Apps provide the content."""
 
-from dataclasses import asdict
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from wingxtra.console import actions, registry
+from wingxtra.console import actions
 from wingxtra.console.dashboard import content, items
 from wingxtra.console.models import Acknowledgement
-from wingxtra.console.widgets import tiles
 
 
 @require_safe
@@ -74,31 +72,3 @@ def acknowledge(request: HttpRequest) -> HttpResponse:
         "form": form,
     }
     return TemplateResponse(request, "console/acknowledge.html", context)
-
-
-@require_safe
-def live_map(request: HttpRequest) -> HttpResponse:
-    context = {
-        **admin.site.each_context(request),
-        "title": "Live map",
-        "is_fullwidth": "1",
-        "layers": _layers(request),
-        "groups": {layer.name: layer.group for layer in _layers(request) if layer.group},
-        "drone_tones": registry.drone_tones,
-        "tiles": tiles(),
-    }
-    return TemplateResponse(request, "console/map.html", context)
-
-
-@require_safe
-def map_data(request: HttpRequest) -> JsonResponse:
-    """`{at, layers: {name: [feature]}}`; static layers only with `?all`."""
-    at = timezone.now()
-    wanted = [layer for layer in _layers(request) if "all" in request.GET or not layer.is_static]
-    features = {layer.name: [asdict(f) for f in layer.features(at)] for layer in wanted}
-    return JsonResponse({"at": at, "layers": features})
-
-
-def _layers(request: HttpRequest) -> list[registry.Layer]:
-    user: Any = request.user
-    return [layer for layer in registry.layers if user.has_perm(layer.permission)]
