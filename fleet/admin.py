@@ -23,7 +23,7 @@ from fleet.models import DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, Servi
 from wingxtra.console import actions
 from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, ReadOnlyAdmin, badge, moment
 from wingxtra.console.registry import Tone
-from wingxtra.console.widgets import PolygonInput, tiles
+from wingxtra.console.widgets import PolygonField, PolygonInput, tiles
 
 
 @admin.register(DroneKind)
@@ -149,6 +149,7 @@ class ServiceAreaForm(HoursForm):
         labels = {"polygon": "Outline", "network": "Any hub receives drones"}
         help_texts = {"polygon": ""}
         widgets = {"polygon": PolygonInput}
+        field_classes = {"polygon": PolygonField}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -224,6 +225,7 @@ class NoFlyZoneForm(forms.ModelForm):
             "polygon": "",
         }
         widgets = {"polygon": PolygonInput}
+        field_classes = {"polygon": PolygonField}
 
     class Media(PolygonInput.Media):
         js = [*PolygonInput.Media.js, Script("console/zone.js", defer=True)]

@@ -117,7 +117,8 @@ def where(order: Order, request: HttpRequest) -> Section:
     """Pickup, drop point and, in flight, the drone and its track."""
     now = timezone.now()
     features = features_of(order, now)
-    flown = tracks.track_of(order.current_job) if order.current_job else []
+    job = order.current_job
+    flown = tracks.track_of(job) if job else []
     if flown:
         line = {"type": "LineString", "coordinates": [[point.lng, point.lat] for point in flown]}
         features.append(registry.Feature("flown", "line", line, "Flown", Tone.GOOD))
@@ -125,7 +126,7 @@ def where(order: Order, request: HttpRequest) -> Section:
         "features": [asdict(feature) for feature in features],
         "tiles": tiles(),
         "live": "" if order.is_terminal else reverse("admin:map-order", args=[order.pk]),
-        "replay": replay_pages.url_of(order.current_job_id) if flown else "",
+        "replay": replay_pages.url_of(job.pk) if job and flown else "",
     }
     return Section("Where it is", "console/order/where.html", context)
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
@@ -51,7 +52,8 @@ def flight(request: HttpRequest, job_id: UUID) -> HttpResponse:
     now = timezone.now()
     context = {
         "title": f"Replay of {job.drone_id or 'a test flight'}, order {job.order}",
-        "data_url": reverse("admin:replay-flight-data", args=[job.pk]),
+        "data_url": (data_url := reverse("admin:replay-flight-data", args=[job.pk])),
+        "first_url": data_url,
         "back": {
             "label": f"Order {job.order}",
             "url": reverse("admin:orders_order_change", args=[job.order_id]),
@@ -101,9 +103,12 @@ def area(request: HttpRequest, area_id: UUID) -> HttpResponse:
     shown = get_object_or_404(ServiceArea, pk=area_id)
     now = timezone.now()
     starts = recording.windows(now)
+    data_url = reverse("admin:replay-area-data", args=[shown.pk])
+    first = quote(f"{starts[-2]:%Y-%m-%dT%H:%M:%S}.000Z")
     context = {
         "title": f"Replay of {shown}, last 24 hours",
-        "data_url": reverse("admin:replay-area-data", args=[shown.pk]),
+        "data_url": data_url,
+        "first_url": "" if "at" in request.GET else f"{data_url}?from={first}",
         "back": {"label": "Live map", "url": reverse("admin:map")},
         "start": round(max(starts[0], now - recording.KEPT).timestamp()),
         "end": round(now.timestamp()),
