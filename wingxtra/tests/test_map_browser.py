@@ -151,6 +151,20 @@ def test_the_list_beside_the_map_needs_no_mouse(visit: Callable[..., Page], city
     expect(listed(page)).to_contain_text("0 found.")
 
 
+def test_layers_and_states_are_filtered(visit: Callable[..., Page], city: Scene) -> None:
+    page = visit("/admin/map/")
+    drone_id, ready = city.drone_of("enroute"), page.get_by_role("button", name=re.compile("Ready"))
+    expect(ready.first).to_be_visible()
+    page.get_by_role("combobox", name="State").select_option(label="On a mission")
+    expect(page.get_by_role("button", name=drone_id)).to_be_visible()
+    expect(ready).to_have_count(0)
+    page.get_by_role("combobox", name="State").select_option(label="All")
+    page.get_by_role("checkbox", name="Drones").uncheck()
+    expect(page.get_by_role("button", name=drone_id)).to_have_count(0)
+    page.get_by_role("checkbox", name="Drones").check()
+    expect(page.get_by_role("button", name=drone_id)).to_be_visible()
+
+
 def test_a_click_on_the_canvas_opens_what_is_there(visit: Callable[..., Page], city: Scene) -> None:
     page = visit("/admin/map/")
     drone_id = city.drone_of("enroute")

@@ -107,10 +107,7 @@ const WxCanvas = (() => {
     put(feature, isUnsure = false) {
       const known = this.shown.get(feature.id);
       if (known) known.layer.isUnsure = isUnsure;
-      if (known && known.source === feature.geometry && known.feature === feature) {
-        known.layer.redraw();
-        return;
-      }
+      if (known && known.source === feature.geometry && known.feature === feature) return;
       if (known && feature.geometry.type === "Point") {
         known.feature = known.layer.feature = feature;
         known.source = feature.geometry;
@@ -165,6 +162,11 @@ const WxCanvas = (() => {
       const here = WxMap.latLng(feature);
       if (last.length && here.distanceTo(last[last.length - 1]) <= 2) return;
       line.setLatLngs([...lines.slice(0, -1), [...last, here].slice(-TRAIL_POINTS)]);
+    }
+
+    removeTrails() {
+      for (const line of this.trails.values()) line.remove();
+      this.trails.clear();
     }
 
     // Above all others; after new features were added below them.

@@ -175,7 +175,8 @@
   function drawAll() {
     features.forEach(show);
     canvas.raise("drone");
-    if (isOn("trails") === false) for (const id of [...canvas.trails.keys()]) { canvas.trails.get(id).remove(); canvas.trails.delete(id); }
+    if (!isOn("trails")) canvas.removeTrails();
+    version = ""; // what was hidden has lost its trail: the next answer has everything again
     fillList();
   }
 

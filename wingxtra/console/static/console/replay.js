@@ -184,7 +184,7 @@
     const rows = [["Order", track.order]];
     if (place) rows.push(["Height", metres(place.alt_m)], ["Battery", percent(place.battery_pct)]);
     if (place?.gap) rows.push(["Gap", gapText(place.gap)]);
-    const url = windows ? box.dataset.flight.replace("00000000-0000-0000-0000-000000000000", track.job) + `?at=${Math.round(at)}` : "";
+    const url = windows ? box.dataset.flight.replace("00000000-0000-0000-0000-000000000000", track.job) + `?at=${Math.floor(at)}` : "";
     pause();
     popup.setLatLng(place ?? [track.lat[0], track.lng[0]]).setContent(WxMap.popup({ label: track.drone, facts: rows, url })).openOn(map);
   }
@@ -271,7 +271,7 @@
   // The address leads back to this moment.
   function remember() {
     const url = new URL(location.href);
-    url.searchParams.set("at", new Date(1000 * Math.round(at)).toISOString().slice(0, 19) + "Z");
+    url.searchParams.set("at", `${new Date(1000 * at).toISOString().slice(0, 19)}Z`);
     history.replaceState(null, "", url);
   }
 
