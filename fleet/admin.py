@@ -1,4 +1,4 @@
-"""Console pages of kinds, hubs, areas, zones and the policy. Drones are in `drone_admin`."""
+"""Console pages of kinds, hubs, areas and the policy."""
 
 from typing import Any
 from zoneinfo import available_timezones
@@ -15,12 +15,11 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from fleet import opening_hours, policy, traffic
 from fleet.airspace.areas import default_time_zone, intents_name_a_hub
-from fleet.console import drone_admin  # noqa: F401 (registers the drones' pages)
+from fleet.console import drone_admin, zone_admin  # noqa: F401 (they register pages)
 from fleet.console.hours_form import READERS, HoursForm, in_lines, open_now
 from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from fleet.feasibility.reasons import in_cm
-from fleet.models import DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, ServiceArea
-from wingxtra.console import actions
+from fleet.models import DroneKind, Hub, Policy, PolicyVersion, ServiceArea
 from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, ReadOnlyAdmin, badge, moment
 from wingxtra.console.registry import Tone
 from wingxtra.console.widgets import PolygonField, PolygonInput, tiles
@@ -211,69 +210,6 @@ class ServiceAreaAdmin(ConsoleAdmin):
     @admin.display(description="Dispatch")
     def dispatching(self, area: ServiceArea) -> SafeString:
         return badge("Paused", Tone.WARN) if area.dispatch_paused else badge("Running", Tone.GOOD)
-
-
-class NoFlyZoneForm(forms.ModelForm):
-    class Meta:
-        model = NoFlyZone
-        fields = ("name", "active", "starts_at", "ends_at", "polygon")
-        labels = {"starts_at": "From (UTC)", "ends_at": "Until (UTC)", "polygon": "Outline"}
-        help_texts = {
-            "active": "Off: the zone is kept but does not apply.",
-            "starts_at": "Empty: no start.",
-            "ends_at": "Empty: no end.",
-            "polygon": "",
-        }
-        widgets = {"polygon": PolygonInput}
-        field_classes = {"polygon": PolygonField}
-
-    class Media(PolygonInput.Media):
-        js = [*PolygonInput.Media.js, Script("console/zone.js", defer=True)]
-
-    def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().clean() or {}
-        starts_at, ends_at = data.get("starts_at"), data.get("ends_at")
-        if starts_at and ends_at and starts_at >= ends_at:
-            self.add_error("ends_at", "The end must come after the start.")
-        return data
-
-
-@admin.register(NoFlyZone)
-class NoFlyZoneAdmin(ConsoleAdmin):
-    """Saving leads to the zone's page, which lists the flights that it cuts."""
-
-    form = NoFlyZoneForm
-    form_has_map = True
-    change_form_after_template = "console/zone_flights.html"
-    list_display = ("name", "now", "starts", "ends")
-    list_filter = ("active",)
-    when_empty = "No no-fly zones: drones may fly everywhere in the service areas."
-    search_fields = ("name",)
-
-    def response_post_save_add(self, request: HttpRequest, obj: NoFlyZone) -> HttpResponse:
-        return HttpResponseRedirect(actions.page_of(obj))
-
-    def response_post_save_change(self, request: HttpRequest, obj: NoFlyZone) -> HttpResponse:
-        return HttpResponseRedirect(actions.page_of(obj))
-
-    @admin.display(description="Now", ordering="active")
-    def now(self, zone: NoFlyZone) -> SafeString:
-        now = timezone.now()
-        if not zone.active:
-            return badge("Off", Tone.IDLE)
-        if zone.ends_at and zone.ends_at <= now:
-            return badge("Expired", Tone.IDLE)
-        if zone.starts_at and zone.starts_at > now:
-            return badge("Upcoming", Tone.WARN)
-        return badge("Closed", Tone.BAD)
-
-    @admin.display(description="From", ordering="starts_at")
-    def starts(self, zone: NoFlyZone) -> SafeString | str:
-        return moment(zone.starts_at) if zone.starts_at else "Always"
-
-    @admin.display(description="Until", ordering="ends_at")
-    def ends(self, zone: NoFlyZone) -> SafeString | str:
-        return moment(zone.ends_at) if zone.ends_at else "For ever"
 
 
 @admin.register(Policy)

@@ -354,6 +354,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "pod-images", "description": "Photos and signatures of proofs."},
         {"name": "jobs", "description": "Attempts to deliver an order."},
         {"name": "dispatch", "description": "Runs that decide which drone flies which order."},
+        {"name": "airspace", "description": "Service areas and geographical zones."},
         {"name": "drones", "description": "The registry, with live state."},
         {"name": "mission-intents", "description": "Missions as ground control was sent them."},
     ],

@@ -1,4 +1,4 @@
-"""The flights that a no-fly zone cuts: in its form before it is saved, then on its page."""
+"""The flights that a zone cuts: in its form before it is saved, then on its page."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,13 +15,26 @@ from django.views.decorators.http import require_POST
 
 from dispatch.missions import mission_watch
 from dispatch.missions.mission_watch import Cut
-from fleet.models import NoFlyZone
+from fleet.models import GeoZone
 from orders.models import Order
 from wingxtra.console import actions, registry
 from wingxtra.console.admin import badge
 from wingxtra.console.registry import Button, Page, Section, Tone
 
-DECISIVE_FIELDS = ("active", "starts_at", "ends_at", "polygon")
+DECISIVE_FIELDS = (
+    "active",
+    "allowed_until",
+    "allowed_because",
+    "kind",
+    "lower_m",
+    "lower_datum",
+    "upper_m",
+    "upper_datum",
+    "starts_at",
+    "ends_at",
+    "time_zone",
+    "polygon",
+)
 MAX_LISTED = 50
 
 
@@ -52,9 +65,9 @@ def draft(request: HttpRequest) -> HttpResponse:
     The fields are checked as if the zone were saved, without its name.
     """
     user: Any = request.user
-    if not (user.has_perm("fleet.change_noflyzone") and user.has_perm("orders.view_order")):
+    if not (user.has_perm("fleet.change_geozone") and user.has_perm("orders.view_order")):
         raise PermissionDenied
-    form_class = admin.site.get_model_admin(NoFlyZone).get_form(request, fields=DECISIVE_FIELDS)
+    form_class = admin.site.get_model_admin(GeoZone).get_form(request, fields=DECISIVE_FIELDS)
     form = form_class(request.POST)
     if not form.is_valid():
         problems = [text for texts in form.errors.values() for text in texts]
@@ -62,10 +75,10 @@ def draft(request: HttpRequest) -> HttpResponse:
     return TemplateResponse(request, "console/zone_cuts.html", _context(form.instance))
 
 
-def _context(zone: NoFlyZone, user: Any = None) -> dict[str, Any]:
+def _context(zone: GeoZone, user: Any = None) -> dict[str, Any]:
     """With buttons if there is a `user` to offer them to."""
     cuts = mission_watch.cut_by(zone, timezone.now())
-    here = reverse("admin:fleet_noflyzone_change", args=[zone.pk])
+    here = reverse("admin:fleet_geozone_change", args=[zone.pk])
     return {
         "is_off": not zone.active,
         "summary": summary(cuts),
@@ -108,12 +121,12 @@ def _usable(buttons: list[Button], user: Any) -> tuple[Button, ...]:
     return tuple(one for one in buttons if user is not None and user.has_perm(one.permission))
 
 
-def in_the_way(zone: NoFlyZone, request: HttpRequest) -> Section | None:
+def in_the_way(zone: GeoZone, request: HttpRequest) -> Section | None:
     user: Any = request.user
     if not user.has_perm("orders.view_order"):
         return None
     return Section("Flights that it cuts now", "console/zone_section.html", _context(zone, user))
 
 
-registry.add_section(NoFlyZone, 10, in_the_way)
+registry.add_section(GeoZone, 10, in_the_way)
 registry.pages.append(Page("zone-flights/", draft, "zone-flights"))

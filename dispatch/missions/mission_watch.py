@@ -7,7 +7,7 @@ may be safer on its route than turned round.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -17,12 +17,12 @@ from dispatch.missions.flight.state import FlightState, Phase
 from dispatch.missions.parcel_doubt import plan_of
 from dispatch.models import Discrepancy
 from fleet import registry
-from fleet.airspace import areas, rulebook
+from fleet.airspace import rulebook
 from fleet.airspace.rulebook import Rulebook
 from fleet.feasibility.reasons import Reason
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import Flown
-from fleet.models import NoFlyZone
+from fleet.models import GeoZone
 from orders.models import DeliveryJob
 from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, Holder, Status
 
@@ -66,16 +66,13 @@ class Cut:
         return self.job.order.status in IN_FLIGHT
 
 
-def cut_by(zone: NoFlyZone, now: datetime) -> list[Cut]:
+def cut_by(zone: GeoZone, now: datetime) -> list[Cut]:
     """The live missions that `zone`, saved or not, is in the way of; those in the air first.
 
     Judged as `watch` does, with this zone alone. One statement, and those of the rulebook.
     """
-    if not zone.active or (zone.ends_at is not None and zone.ends_at <= now):
-        return []
     jobs = _watched_jobs()
-    book = rulebook.current(now)
-    alone = replace(book, zones=[zone], zone_shapes=areas.zones_of([zone]))
+    alone = rulebook.with_only(zone, rulebook.current(now), now)
     cuts = [
         Cut(job, outlook.against[Concern.AIRSPACE])
         for job, outlook in zip(jobs, _judged(jobs, alone, now), strict=True)

@@ -33,8 +33,8 @@ from fleet.tests.factories import (
     ACCRA,
     METRE_DEG,
     DroneFactory,
+    GeoZoneFactory,
     HubFactory,
-    NoFlyZoneFactory,
     TelemetryFactory,
     show,
     square,
@@ -214,7 +214,7 @@ def test_the_same_judge_decides_as_for_orders(drone: Drone, osu: Hub) -> None:
     assert reasons() == {Rule.ALREADY_FLYING.code}
     seen()
     across = square(ACCRA[0] + 1000 * METRE_DEG, ACCRA[1], side_m=300)
-    zone = NoFlyZoneFactory(polygon=across)
+    zone = GeoZoneFactory(polygon=across)
     assert reasons() == {Rule.CROSSES_NO_FLY_ZONE.code}
     zone.delete()
     verbs.send_to_base(drone.pk, by=AMA)
@@ -224,7 +224,7 @@ def test_what_speaks_against_it_by_now_stops_it_before_it_is_sent(
     bridge: Simulator, drone: Drone
 ) -> None:
     mission = verbs.send_to_base(drone.pk, by=AMA)
-    NoFlyZoneFactory(polygon=square(ACCRA[0] + 1000 * METRE_DEG, ACCRA[1], side_m=300))
+    GeoZoneFactory(polygon=square(ACCRA[0] + 1000 * METRE_DEG, ACCRA[1], side_m=300))
     publishing.publish(mission.pk)
     mission.refresh_from_db()
     assert (mission.state, mission.live) == (State.WITHDRAWN, False)
@@ -238,7 +238,7 @@ def test_what_speaks_against_it_after_a_lost_answer_withdraws_it(
 ) -> None:
     bridge.fault("bridge_500", times=1, after=reached)
     mission = sent(drone)
-    NoFlyZoneFactory(polygon=square(ACCRA[0] + 1000 * METRE_DEG, ACCRA[1], side_m=300))
+    GeoZoneFactory(polygon=square(ACCRA[0] + 1000 * METRE_DEG, ACCRA[1], side_m=300))
     Mission.objects.update(next_try_at=timezone.now())
     publishing.publish(mission.pk)
     mission.refresh_from_db()

@@ -1,4 +1,4 @@
-"""Which flights a no-fly zone cuts: before it is saved, and on its page with what can be done."""
+"""Which flights a zone cuts: before it is saved, and on its page with what can be done."""
 
 import json
 from typing import Any
@@ -13,8 +13,8 @@ from django.utils import timezone
 from dispatch.missions import mission_watch
 from dispatch.tests.support import stored
 from dispatch.tests.test_mission_watch import HOUR, flying, place_at, zone_at
-from fleet.models import NoFlyZone
-from fleet.tests.factories import DroneFactory, NoFlyZoneFactory, square
+from fleet.models import GeoZone
+from fleet.tests.factories import DroneFactory, GeoZoneFactory, square
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
@@ -39,7 +39,9 @@ def signed_in(role: Role) -> Client:
 
 def form(polygon: Any, **fields: str) -> dict[str, Any]:
     """The zone's form as the page sends it."""
-    return {"active": "on", "polygon": json.dumps(polygon), **fields}
+    heights = {"lower_datum": "AGL", "upper_datum": "AGL"}
+    rest = {"kind": "PROHIBITED", "time_zone": "UTC", **heights, **fields}
+    return {"active": "on", "polygon": json.dumps(polygon), **rest}
 
 
 def over(order: Order, share: float) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def test_a_zone_ahead_cuts_the_flight_and_one_beside_it_does_not(ama: Client) ->
 def test_the_draft_is_judged_as_the_saved_zone_is(ama: Client) -> None:
     orders = [flying(0.5)]
     for share in (0.1, 0.45, 0.55, 0.9):
-        draft = NoFlyZone(name="Draft", polygon=over(orders[0], share))
+        draft = GeoZone(name="Draft", polygon=over(orders[0], share))
         cut = {one.job.order_id for one in mission_watch.cut_by(draft, timezone.now())}
         draft.save()
         mission_watch.watch(timezone.now())
@@ -87,7 +89,7 @@ def test_zones_that_are_off_over_or_much_later_cut_nothing(ama: Client) -> None:
     del off["active"]
     assert "The zone is off" in said(ama, off)
     for starts_at, ends_at in ((None, now - HOUR), (now + 24 * HOUR, None)):
-        zone = NoFlyZone(name="x", polygon=polygon, starts_at=starts_at, ends_at=ends_at)
+        zone = GeoZone(name="x", polygon=polygon, starts_at=starts_at, ends_at=ends_at)
         assert mission_watch.cut_by(zone, now) == []
     later = now + 24 * HOUR
     window = {"starts_at_0": f"{later:%Y-%m-%d}", "starts_at_1": f"{later:%H:%M:%S}"}
@@ -98,7 +100,7 @@ def test_a_mission_before_launch_is_counted_apart_and_can_be_requeued(ama: Clien
     waits = order_in(Status.MISSION_SUBMITTED, drone=DroneFactory())
     zone = zone_at(waits, 0.5)
     assert "0 in the air, 1 before launch" in said(ama, form(zone.polygon))
-    page = ama.get(reverse("admin:fleet_noflyzone_change", args=[zone.pk])).content.decode()
+    page = ama.get(reverse("admin:fleet_geozone_change", args=[zone.pk])).content.decode()
     assert f"orders.order/requeue/?id={waits.pk}" in page
 
 
@@ -140,9 +142,9 @@ def test_the_question_costs_the_same_statements_for_any_number_of_flights(ama: C
 def test_the_saved_zone_lists_its_flights_with_an_abort_for_each_and_for_all(ama: Client) -> None:
     orders = [order_in(Status.ENROUTE, drone=DroneFactory()) for _ in range(3)]
     sent = {"name": "Fire", **form(square(5.6037, -0.1870, 3000))}
-    answer = ama.post("/admin/fleet/noflyzone/add/", sent)
-    zone = NoFlyZone.objects.get()
-    address = reverse("admin:fleet_noflyzone_change", args=[zone.pk])
+    answer = ama.post("/admin/fleet/geozone/add/", sent)
+    zone = GeoZone.objects.get()
+    address = reverse("admin:fleet_geozone_change", args=[zone.pk])
     assert answer["Location"] == address
     page = ama.get(address).content.decode()
     assert "It cuts 3 flights: 3 in the air, 0 before launch." in page
@@ -164,8 +166,8 @@ def test_many_flights_get_several_buttons(ama: Client, monkeypatch: pytest.Monke
     monkeypatch.setattr(actions, "MAX_TARGETS", 2)
     for _ in range(3):
         order_in(Status.ENROUTE, drone=DroneFactory())
-    zone = NoFlyZoneFactory(polygon=square(5.6037, -0.1870, 3000))
-    page = ama.get(reverse("admin:fleet_noflyzone_change", args=[zone.pk])).content.decode()
+    zone = GeoZoneFactory(polygon=square(5.6037, -0.1870, 3000))
+    page = ama.get(reverse("admin:fleet_geozone_change", args=[zone.pk])).content.decode()
     assert "Ask for abort of 2…" in page
     assert "Ask for abort of 1…" in page
 
@@ -179,7 +181,7 @@ def test_only_those_who_may_draw_zones_ask_what_they_cut(role: Role) -> None:
     answer = browser.post(DRAFT, form(zone.polygon))
     assert answer.status_code == (200 if may else 403)
     assert browser.get(DRAFT).status_code == 405
-    page = browser.get(reverse("admin:fleet_noflyzone_change", args=[zone.pk])).content.decode()
+    page = browser.get(reverse("admin:fleet_geozone_change", args=[zone.pk])).content.decode()
     assert "It cuts 1 flight" in page
     assert ("Ask for abort" in page) == may
 

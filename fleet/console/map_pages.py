@@ -8,7 +8,7 @@ from django.urls import reverse
 from fleet import policy, presentation, traffic
 from fleet.live import drone_status, picture
 from fleet.live.drone_status import LiveDrone
-from fleet.models import Drone, Hub, NoFlyZone, ServiceArea
+from fleet.models import Drone, GeoZone, Hub, ServiceArea
 from wingxtra.console import registry as console
 from wingxtra.console.registry import Feature, Layer, Source, Tone
 
@@ -76,7 +76,7 @@ def areas(now: datetime, only: str = "") -> Iterator[Feature]:
 
 
 def zones(now: datetime, only: str = "") -> Iterator[Feature]:
-    wanted = NoFlyZone.objects.relevant(now)
+    wanted = GeoZone.objects.relevant(now)
     for zone in wanted.filter(pk=only.removeprefix("zone-")) if only else wanted:
         is_upcoming = zone.starts_at is not None and zone.starts_at > now
         yield Feature(
@@ -89,7 +89,7 @@ def zones(now: datetime, only: str = "") -> Iterator[Feature]:
                 ("From", f"{zone.starts_at:%d %b %H:%M} UTC" if zone.starts_at else "always"),
                 ("Until", f"{zone.ends_at:%d %b %H:%M} UTC" if zone.ends_at else "no end"),
             ],
-            url=reverse("admin:fleet_noflyzone_change", args=[zone.pk]),
+            url=reverse("admin:fleet_geozone_change", args=[zone.pk]),
         )
 
 
@@ -109,7 +109,7 @@ console.layers.extend(
     [
         Layer("drones", "Drones", drones, "fleet.view_drone", group="Drones"),
         Layer("areas", "Areas", areas, "fleet.view_servicearea"),
-        Layer("zones", "No-fly zones", zones, "fleet.view_noflyzone"),
+        Layer("zones", "No-fly zones", zones, "fleet.view_geozone"),
         Layer("hubs", "Hubs", hubs, "fleet.view_hub"),
     ]
 )

@@ -39,7 +39,7 @@ roles.seen_by_all(
     "fleet.view_dronekind",
     "fleet.view_hub",
     "fleet.view_servicearea",
-    "fleet.view_noflyzone",
+    "fleet.view_geozone",
 )
 roles.done_by_ops(
     "fleet.add_drone",
@@ -48,9 +48,9 @@ roles.done_by_ops(
     "fleet.change_hub",
     "fleet.add_servicearea",
     "fleet.change_servicearea",
-    "fleet.add_noflyzone",
-    "fleet.change_noflyzone",
-    "fleet.delete_noflyzone",
+    "fleet.add_geozone",
+    "fleet.change_geozone",
+    "fleet.delete_geozone",
 )
 
 

@@ -50,7 +50,8 @@ _MENU: list[dict[str, Any]] = [
         "items": [
             _page("Hubs", "warehouse", "fleet.hub"),
             _page("Service areas", "hexagon", "fleet.servicearea"),
-            _page("No-fly zones", "block", "fleet.noflyzone"),
+            _page("Geographical zones", "block", "fleet.geozone"),
+            _page("Zone files", "upload_file", "fleet.zoneimport"),
             _page("Drone kinds", "category", "fleet.dronekind"),
         ],
     },

@@ -332,6 +332,7 @@ ROWS = [
         f"{RUN} decisions",
         path=lambda world: f"/dispatch/runs/{world.run_id()}",
     ),
+    Row("GET", "/airspace", STAFF, "type airspace_version features"),
     Row("GET", "/drones", STAFF, ENVELOPE, item_keys=DRONE),
     Row("GET", "/drones/{drone_id}", STAFF, DRONE, path=lambda _: "/drones/WX-DRN-001"),
     Row(

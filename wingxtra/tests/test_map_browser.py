@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from fleet.feasibility.rules import Priority
 from fleet.live import picture
-from fleet.models import Drone, Hub, NoFlyZone
+from fleet.models import Drone, GeoZone, Hub
 from fleet.tests.factories import METRE_DEG, TelemetryFactory, show
 from orders.states import Status
 from orders.tests.factories import order_in
@@ -208,7 +208,7 @@ def test_empty_and_crowded_maps_are_accessible(visit: Callable[..., Page], crowd
 def test_a_zone_drawn_over_a_shop_shows_the_flights_that_it_cuts(
     visit: Callable[..., Page], city: Scene
 ) -> None:
-    page = visit("/admin/fleet/noflyzone/add/")
+    page = visit("/admin/fleet/geozone/add/")
     page.get_by_label("Name").fill("Fire at the shop")
     canvas = page.locator(".wx-polygon .wx-map")
     canvas.scroll_into_view_if_needed()
@@ -228,7 +228,7 @@ def test_a_zone_drawn_over_a_shop_shows_the_flights_that_it_cuts(
 
     now = page.get_by_role("region", name="Flights that it cuts now")
     expect(now).to_contain_text("in the air")
-    assert NoFlyZone.objects.filter(name="Fire at the shop").exists()
+    assert GeoZone.objects.filter(name="Fire at the shop").exists()
     now.get_by_role("link", name=re.compile("Ask for abort of all")).click()
     page.get_by_label("Reason").fill("A fire under the way.")
     page.get_by_role("button", name="Ask for abort").click()

@@ -14,7 +14,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fleet.models import Drone
-from fleet.tests.factories import ACCRA, DroneFactory, NoFlyZoneFactory, TelemetryFactory, show
+from fleet.tests.factories import ACCRA, DroneFactory, GeoZoneFactory, TelemetryFactory, show
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra import redis_client
@@ -241,7 +241,7 @@ def test_without_redis_the_map_says_so(ama: Client, settings: Settings) -> None:
 @pytest.mark.django_db
 def test_new_zones_and_orders_appear_and_go_without_a_reload(ama: Client, clock: Any) -> None:
     version = ama.get(DATA).json()["version"]
-    zone, order = NoFlyZoneFactory(), OrderFactory()
+    zone, order = GeoZoneFactory(), OrderFactory()
     clock.shift(store.TOO_OLD_S)
     news = ama.get(DATA, {"since": version}).json()
     shown = {row["is"]["id"]: row["n"] for rows in news["layers"].values() for row in rows}
@@ -254,7 +254,7 @@ def test_new_zones_and_orders_appear_and_go_without_a_reload(ama: Client, clock:
 
 @pytest.mark.django_db
 def test_some_layers_only(ama: Client) -> None:
-    NoFlyZoneFactory()
+    GeoZoneFactory()
     layers = ama.get(DATA, {"layers": "zones,hubs,unknown"}).json()["layers"]
     assert {name: len(rows) for name, rows in layers.items()} == {"zones": 1, "hubs": 0}
 
