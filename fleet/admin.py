@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.forms import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -13,16 +14,24 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from fleet import opening_hours, policy, traffic
+from fleet import policy, traffic
 from fleet.airspace.areas import default_time_zone, intents_name_a_hub
 from fleet.console import drone_admin, zone_admin  # noqa: F401 (they register pages)
-from fleet.console.hours_form import READERS, HoursForm, in_lines, open_now
 from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from fleet.feasibility.reasons import in_cm
 from fleet.models import DroneKind, Hub, Policy, PolicyVersion, ServiceArea
-from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, ReadOnlyAdmin, badge, moment
+from wingxtra import opening_hours
+from wingxtra.console.admin import (
+    ConsoleAdmin,
+    ConsoleChangeList,
+    ReadOnlyAdmin,
+    badge,
+    moment,
+    said_by,
+)
 from wingxtra.console.registry import Tone
 from wingxtra.console.widgets import PolygonField, PolygonInput, tiles
+from wingxtra.opening_hours.form import READERS, HoursForm, in_lines, open_now
 
 
 @admin.register(DroneKind)
@@ -238,11 +247,24 @@ class PolicyAdmin(ConsoleAdmin):
         obj.__dict__.update(policy.change(by=user.actor, **changes).__dict__)
 
 
+class ChangedByFilter(admin.SimpleListFilter):
+    title = "changed by"
+    parameter_name = "by"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        known = PolicyVersion.objects.order_by("changed_by").values_list("changed_by", flat=True)
+        return [(actor, said_by(actor)) for actor in known.distinct()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(changed_by=self.value()) if self.value() else queryset
+
+
 @admin.register(PolicyVersion)
 class PolicyVersionAdmin(ReadOnlyAdmin):
     list_display = ("version", "by", "when", "what")
-    list_filter = ("changed_by",)
-    fields = ("version", "changed_by", "changed_at", "what", "rules")
+    list_filter = (ChangedByFilter,)
+    readonly_fields = ("by",)
+    fields = ("version", "by", "changed_at", "what", "rules")
 
     @admin.display(description="When", ordering="changed_at")
     def when(self, version: PolicyVersion) -> SafeString | str:
@@ -250,7 +272,7 @@ class PolicyVersionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Changed by", ordering="changed_by")
     def by(self, version: PolicyVersion) -> str:
-        return version.changed_by.removeprefix("user:")
+        return said_by(version.changed_by)
 
     @admin.display(description="What changed")
     def what(self, version: PolicyVersion) -> str:

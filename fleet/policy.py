@@ -234,7 +234,7 @@ class PolicyVersion(models.Model):
         ordering = ["-version"]
 
     def __str__(self) -> str:
-        return f"Version {self.version} by {self.changed_by}"
+        return f"Version {self.version}"
 
 
 def ensure_first_version(**_: Any) -> None:

@@ -3,4 +3,11 @@
 Importing this package registers them; the console imports it from each app.
 """
 
-from dispatch.console import order_map, pages, replay_pages, ways_home, zone_flights  # noqa: F401
+from dispatch.console import (  # noqa: F401
+    landings,
+    order_map,
+    pages,
+    replay_pages,
+    ways_home,
+    zone_flights,
+)

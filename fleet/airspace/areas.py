@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from fleet.feasibility import geometry
-from fleet.opening_hours import OpeningHours
+from wingxtra.opening_hours import OpeningHours
 
 
 def validate_polygon(value: Any) -> None:
@@ -62,7 +62,7 @@ class ServiceArea(models.Model):
     hours: Any = models.JSONField(
         null=True,
         blank=True,
-        help_text="Operating hours: as in fleet.opening_hours, without a time zone. Empty: always.",
+        help_text="As in wingxtra.opening_hours, without a time zone. Empty: always.",
     )
 
     class Meta:

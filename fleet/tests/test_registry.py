@@ -223,7 +223,7 @@ def test_grounding_twice_is_a_conflict():
     DroneFactory(drone_id="WX-1")
     registry.ground("WX-1", by=AMA, reason="Rotor 3.")
 
-    with pytest.raises(Conflict, match=r"by user:ama since .*: Rotor 3\.") as caught:
+    with pytest.raises(Conflict, match=r"by ama since .*: Rotor 3\.") as caught:
         registry.ground("WX-1", by=SYSTEM, reason="Battery.")
 
     assert caught.value.code == "already_grounded"

@@ -37,6 +37,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Proofs", "verified", "pod.proofofdelivery"),
             _page("Cases", "support_agent", "pod.case"),
             _page("Bulk actions", "checklist", "console.bulkaction"),
+            _page("Alerts", "notifications_active", "escalation.alert"),
             {
                 "title": "Loading",
                 "icon": "forklift",
@@ -65,6 +66,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Recurring orders", "event_repeat", "orders.recurringorder"),
             _page("Webhooks", "webhook", "tracking.webhookendpoint"),
             _page("Webhook deliveries", "outbox", "tracking.webhookdelivery"),
+            _page("Escalation", "campaign", "escalation.rule"),
             _page("API keys", "key", "accounts.apikey"),
             _page("Users", "group", "accounts.user"),
             _page("History", "manage_search", "admin.logentry"),

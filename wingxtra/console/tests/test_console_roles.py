@@ -37,7 +37,17 @@ ADMIN_ONLY = {
     "admin.logentry",
 }
 # Our apps. Only ADMIN has permissions on pages of libraries.
-OURS = {"accounts", "fleet", "orders", "dispatch", "pod", "tracking", "admin", "console"}
+OURS = {
+    "accounts",
+    "fleet",
+    "orders",
+    "dispatch",
+    "pod",
+    "tracking",
+    "admin",
+    "console",
+    "escalation",
+}
 
 
 def signed_in(role: Role | None, **client: Any) -> Client:
