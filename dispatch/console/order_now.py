@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from redis import RedisError
 
+from dispatch.console import replay_pages
 from dispatch.missions import tracks
 from fleet import policy, presentation
 from fleet.console.map_pages import drone_feature
@@ -31,7 +32,9 @@ def where(order: Order, request: HttpRequest) -> Section:
     """The page draws `features` once, and `now` again at each renewal."""
     now = timezone.now()
     features: list[Feature] = []
-    if flown := order.current_job and tracks.track_of(order.current_job):
+    job = order.current_job
+    flown = tracks.track_of(job) if job else []
+    if flown:
         line = {"type": "LineString", "coordinates": [[point.lng, point.lat] for point in flown]}
         features.append(Feature("flown", "line", line, "Flown", Tone.GOOD))
     facts, drone = _drone(order, now)
@@ -42,6 +45,7 @@ def where(order: Order, request: HttpRequest) -> Section:
         "features": [asdict(feature) for feature in features],
         "now": [asdict(feature) for feature in shown],
         "tiles": tiles(),
+        "replay": replay_pages.url_of(job.pk) if job and flown else "",
     }
     return Section("Where it is", "console/order/where.html", context)
 

@@ -17,9 +17,11 @@ from dispatch.console import (
     order_now,
     parcel_actions,
     paused,
+    replay_pages,
 )
 from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE, compared, regret, ruled_out
 from dispatch.missions import tracks
+from dispatch.missions.replay.thinning import thinned
 from dispatch.models import DispatchDecision, DispatchRun, Flight
 from dispatch.planning import runs
 from fleet.console.map_pages import drone_feature
@@ -104,6 +106,7 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
             "attempt": part.job.attempt,
             "state": badge(part.mission.get_state_display(), INTENT_TONE[part.mission.state]),
             "url": reverse("admin:dispatch_mission_change", args=[part.mission_id]),
+            "replay": replay_pages.url_of(part.job_id),
             "sent": moment(part.mission.accepted_at),
             "over": moment(part.mission.over_at),
             "over_by": said_by(part.mission.over_by),
@@ -162,14 +165,18 @@ def _way_to_the_pickup(drone: Feature, order: Order) -> Feature:
 TRAIL = timedelta(minutes=5)
 
 
-def trails(now: datetime) -> Iterator[Feature]:
-    """The recent track of each drone on a delivery; the map extends it."""
+TRAIL_POINTS = 60
+
+
+def trails(now: datetime, only: str = "") -> Iterator[Feature]:
+    """The recent track of each drone on a delivery, thinned; the map extends it."""
     tracks_by_job = tracks.latest_of_all(now - TRAIL)
     jobs = DeliveryJob.objects.filter(pk__in=tracks_by_job, drone__isnull=False)
     for job_id, drone_id in jobs.values_list("pk", "drone"):
-        line = [[point.lng, point.lat] for point in tracks_by_job[job_id]]
-        if len(line) > 1:
-            geometry = {"type": "LineString", "coordinates": line}
+        runs = thinned(tracks_by_job[job_id], TRAIL_POINTS)
+        lines = [[[round(p.lng, 5), round(p.lat, 5)] for p in run] for run in runs if len(run) > 1]
+        if lines:
+            geometry = {"type": "MultiLineString", "coordinates": lines}
             name = f"Trail of {drone_id}"
             yield Feature(f"trail-{drone_id}", "trail", geometry, name, of=f"drone-{drone_id}")
 

@@ -211,8 +211,10 @@ def _point(coordinates: list[float]) -> dict[str, Any]:
 
 
 def _on_map(*statuses: Status) -> Any:
-    def features(now: datetime) -> Iterator[Feature]:
+    def features(now: datetime, only: str = "") -> Iterator[Feature]:
         orders = Order.objects.live().filter(status__in=statuses).select_related("current_job")
+        if only:
+            orders = orders.filter(public_tracking_id=only.partition("-")[2])
         for order in orders.order_by("deliver_by")[:MAX_ON_MAP]:
             yield from features_of(order, now)
 

@@ -70,16 +70,17 @@ class ConsoleSite(UnfoldAdminSite):
         return page_policy.for_console(super().login)(request, choice | (extra_context or {}))
 
     def extra_urls(self) -> list[URLPattern]:
-        from wingxtra.console import actions, palette, registry, saved_filters, views, watches
-        from wingxtra.console.attention import pages
+        from wingxtra.console import actions, palette, registry, saved_filters, watches
+        from wingxtra.console.attention import pages as attention
+        from wingxtra.console.livemap import pages as livemap
 
         # Not below /admin/<app>/<model>/, where the model's own URL patterns would match first.
         return [
             path("do/<str:label>/<slug:name>/", self.admin_view(actions.act), name="act"),
             path("changes/<str:label>/", self.admin_view(watches.changes), name="changes"),
-            path("now/", self.admin_view(pages.now), name="now"),
-            path("now/line/", self.admin_view(pages.line), name="attention-line"),
-            path("now/seen/", self.admin_view(pages.acknowledge), name="acknowledge"),
+            path("now/", self.admin_view(attention.now), name="now"),
+            path("now/line/", self.admin_view(attention.line), name="attention-line"),
+            path("now/seen/", self.admin_view(attention.acknowledge), name="acknowledge"),
             path("find/", self.admin_view(palette.find), name="find"),
             path("find/data/", self.admin_view(palette.find_data), name="find-data"),
             path(
@@ -87,12 +88,10 @@ class ConsoleSite(UnfoldAdminSite):
                 self.admin_view(saved_filters.delete),
                 name="delete-filter",
             ),
-            path("map/", self.admin_view(views.live_map), name="map"),
-            path("map/data/", self.admin_view(views.map_data), name="map-data"),
-            *(
-                path(page.path, self.admin_view(page.view), name=page.name)
-                for page in registry.pages
-            ),
+            path("map/", self.admin_view(livemap.live_map), name="map"),
+            path("map/data/", self.admin_view(livemap.map_data), name="map-data"),
+            path("map/feature/", self.admin_view(livemap.map_feature), name="map-feature"),
+            *(path(p.route, self.admin_view(p.view), name=p.name) for p in registry.pages),
         ]
 
     def index(
