@@ -5,8 +5,9 @@ from django.db import transaction
 from fleet import policy
 from fleet.airspace import rulebook
 from fleet.models import PauseChange, Policy, ServiceArea
-from wingxtra.accounts.identity import Actor
+from wingxtra.accounts.identity import Actor, said_by
 from wingxtra.problems import Conflict
+from wingxtra.sentences import sentence
 
 
 def set_area(area: ServiceArea, *, paused: bool, by: Actor, reason: str) -> None:
@@ -27,3 +28,17 @@ def set_everywhere(*, paused: bool, by: Actor, reason: str) -> None:
     policy.change(by=by, dispatch_paused=paused)
     if before != paused:
         PauseChange.objects.create(paused=paused, reason=reason, by=str(by)[:180])
+
+
+def latest(area: ServiceArea | None = None) -> PauseChange | None:
+    """The newest change in this area, or of dispatch everywhere. None: paused before they were
+    kept.
+    """
+    return PauseChange.objects.filter(area=area).first()
+
+
+def said(change: PauseChange | None) -> str:
+    """“By ama, 30 Nov 14:05 UTC: Storm.”; empty without a change."""
+    if change is None:
+        return ""
+    return f"By {said_by(change.by)}, {change.at:%d %b %H:%M} UTC: {sentence(change.reason)}"
