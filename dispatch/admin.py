@@ -100,7 +100,7 @@ class DispatchRunAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Started by")
     def by_what(self, run: DispatchRun) -> str:
-        who = run.actor.removeprefix("user:")
+        who = said_by(run.actor)
         by_itself = run.trigger == DispatchRun.Trigger.SCHEDULE
         return "Schedule" if by_itself else f"{who} ({run.get_trigger_display().lower()})"
 

@@ -13,5 +13,6 @@ def on_errand(drone_ids: Collection[str]) -> set[str]:
 
 
 def coming(now: datetime) -> Counter[int]:
-    hubs = Mission.objects.coming(now).filter(return_to__isnull=False).order_by()
-    return Counter(hubs.values_list("return_to_id", flat=True))
+    landings = Mission.objects.coming(now).filter(return_to__isnull=False).order_by()
+    each = landings.values_list("drone_id", "return_to_id").distinct()
+    return Counter(hub_id for _, hub_id in each)

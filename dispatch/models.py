@@ -119,12 +119,15 @@ class MissionQuerySet(OutgoingQuerySet["Mission"]):
         return self.filter(kind=Mission.Kind.REPOSITION, over_at__isnull=True)
 
     def coming(self, now: datetime) -> Self:
-        """Missions whose drones have still to land: a pad of `return_to` is reserved for each."""
-        latest = self.filter(created_at__gt=now - MAX_FLIGHT).order_by("drone_id", "-created_at")
+        """Missions whose drones have still to land: a pad of `return_to` is reserved for each. A
+        drone has two while it flies one and the next one is not sent.
+        """
+        newest = self.filter(created_at__gt=now - MAX_FLIGHT).order_by("drone_id", "-created_at")
+        latest, sent = (each.distinct("drone_id") for each in (newest, newest.filter(tries__gt=0)))
         return self.filter(
             Q(over_at__isnull=True) | Q(over_at__gt=now - MAX_TIME_HOME),
             Q(state__in=Mission.MAY_FLY) | Q(live=True),
-            pk__in=latest.distinct("drone_id").values("pk"),
+            Q(pk__in=latest.values("pk")) | Q(pk__in=sent.values("pk")),
             landed_at__isnull=True,
         )
 

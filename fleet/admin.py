@@ -1,4 +1,4 @@
-"""Console pages of kinds, hubs, areas, zones and the policy. Drones are in `drone_admin`."""
+"""Console pages of kinds, hubs, areas and the policy."""
 
 from typing import Any
 from zoneinfo import available_timezones
@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.forms import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -13,16 +14,24 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from fleet import opening_hours, policy, traffic
+from fleet import policy, traffic
 from fleet.airspace.areas import default_time_zone, intents_name_a_hub
-from fleet.console import drone_admin  # noqa: F401 (registers the drones' pages)
-from fleet.console.hours_form import READERS, HoursForm, in_lines, open_now
+from fleet.console import drone_admin, zone_admin  # noqa: F401 (they register pages)
 from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from fleet.feasibility.reasons import in_cm
-from fleet.models import DroneKind, Hub, NoFlyZone, Policy, PolicyVersion, ServiceArea
-from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, ReadOnlyAdmin, badge, moment
+from fleet.models import DroneKind, Hub, Policy, PolicyVersion, ServiceArea
+from wingxtra import opening_hours
+from wingxtra.console.admin import (
+    ConsoleAdmin,
+    ConsoleChangeList,
+    ReadOnlyAdmin,
+    badge,
+    moment,
+    said_by,
+)
 from wingxtra.console.registry import Tone
 from wingxtra.console.widgets import PolygonInput, tiles
+from wingxtra.opening_hours.form import READERS, HoursForm, in_lines, open_now
 
 
 @admin.register(DroneKind)
@@ -211,55 +220,6 @@ class ServiceAreaAdmin(ConsoleAdmin):
         return badge("Paused", Tone.WARN) if area.dispatch_paused else badge("Running", Tone.GOOD)
 
 
-class NoFlyZoneForm(forms.ModelForm):
-    class Meta:
-        model = NoFlyZone
-        fields = ("name", "active", "starts_at", "ends_at", "polygon")
-        labels = {"starts_at": "From (UTC)", "ends_at": "Until (UTC)", "polygon": "Outline"}
-        help_texts = {
-            "active": "Off: the zone is kept but does not apply.",
-            "starts_at": "Empty: no start.",
-            "ends_at": "Empty: no end.",
-            "polygon": "",
-        }
-        widgets = {"polygon": PolygonInput}
-
-    def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().clean() or {}
-        starts_at, ends_at = data.get("starts_at"), data.get("ends_at")
-        if starts_at and ends_at and starts_at >= ends_at:
-            self.add_error("ends_at", "The end must come after the start.")
-        return data
-
-
-@admin.register(NoFlyZone)
-class NoFlyZoneAdmin(ConsoleAdmin):
-    form = NoFlyZoneForm
-    list_display = ("name", "now", "starts", "ends")
-    list_filter = ("active",)
-    when_empty = "No no-fly zones: drones may fly everywhere in the service areas."
-    search_fields = ("name",)
-
-    @admin.display(description="Now", ordering="active")
-    def now(self, zone: NoFlyZone) -> SafeString:
-        now = timezone.now()
-        if not zone.active:
-            return badge("Off", Tone.IDLE)
-        if zone.ends_at and zone.ends_at <= now:
-            return badge("Expired", Tone.IDLE)
-        if zone.starts_at and zone.starts_at > now:
-            return badge("Upcoming", Tone.WARN)
-        return badge("Closed", Tone.BAD)
-
-    @admin.display(description="From", ordering="starts_at")
-    def starts(self, zone: NoFlyZone) -> SafeString | str:
-        return moment(zone.starts_at) if zone.starts_at else "Always"
-
-    @admin.display(description="Until", ordering="ends_at")
-    def ends(self, zone: NoFlyZone) -> SafeString | str:
-        return moment(zone.ends_at) if zone.ends_at else "For ever"
-
-
 @admin.register(Policy)
 class PolicyAdmin(ConsoleAdmin):
     """The single policy row. Saves through `policy.change`, which writes the history."""
@@ -286,11 +246,24 @@ class PolicyAdmin(ConsoleAdmin):
         obj.__dict__.update(policy.change(by=user.actor, **changes).__dict__)
 
 
+class ChangedByFilter(admin.SimpleListFilter):
+    title = "changed by"
+    parameter_name = "by"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        known = PolicyVersion.objects.order_by("changed_by").values_list("changed_by", flat=True)
+        return [(actor, said_by(actor)) for actor in known.distinct()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(changed_by=self.value()) if self.value() else queryset
+
+
 @admin.register(PolicyVersion)
 class PolicyVersionAdmin(ReadOnlyAdmin):
     list_display = ("version", "by", "when", "what")
-    list_filter = ("changed_by",)
-    fields = ("version", "changed_by", "changed_at", "what", "rules")
+    list_filter = (ChangedByFilter,)
+    readonly_fields = ("by",)
+    fields = ("version", "by", "changed_at", "what", "rules")
 
     @admin.display(description="When", ordering="changed_at")
     def when(self, version: PolicyVersion) -> SafeString | str:
@@ -298,7 +271,7 @@ class PolicyVersionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Changed by", ordering="changed_by")
     def by(self, version: PolicyVersion) -> str:
-        return version.changed_by.removeprefix("user:")
+        return said_by(version.changed_by)
 
     @admin.display(description="What changed")
     def what(self, version: PolicyVersion) -> str:

@@ -9,7 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from fleet.airspace.areas import NoFlyZone, ServiceArea, intents_name_a_hub
+from fleet.airspace.areas import ServiceArea, intents_name_a_hub
+from fleet.airspace.zones import GeoZone, ZoneImport
 from fleet.feasibility.rules import PayloadType
 from fleet.policy import Policy, PolicyVersion
 
@@ -17,11 +18,12 @@ __all__ = [
     "Drone",
     "DroneHold",
     "DroneKind",
+    "GeoZone",
     "Hub",
-    "NoFlyZone",
     "Policy",
     "PolicyVersion",
     "ServiceArea",
+    "ZoneImport",
 ]
 
 # The Fleet API's own rule for drone ids.

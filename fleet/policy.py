@@ -70,6 +70,14 @@ class Policy(models.Model):
     zone_margin_m = _number(
         50, 5, 2000, "Distance that every flight keeps from no-fly zones, in metres."
     )
+    zone_height_margin_m = _number(
+        10,
+        0,
+        500,
+        "A zone that begins higher than the cruise height by this does not concern our flights, "
+        "in metres.",
+        db_default=10,
+    )
     dropoff_max_accuracy_m = _number(
         50, 1, 1000, "A captured drop point less accurate than this is refused, in metres."
     )
@@ -226,7 +234,7 @@ class PolicyVersion(models.Model):
         ordering = ["-version"]
 
     def __str__(self) -> str:
-        return f"Version {self.version} by {self.changed_by}"
+        return f"Version {self.version}"
 
 
 def ensure_first_version(**_: Any) -> None:

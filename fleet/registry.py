@@ -15,7 +15,7 @@ from fleet.feasibility.landing import HubTable
 from fleet.feasibility.tables import DroneTable, largest_sides, payload_bits
 from fleet.live.picture import Picture
 from fleet.models import Drone, DroneHold, DroneKind, Hub
-from wingxtra.accounts.identity import Actor
+from wingxtra.accounts.identity import Actor, said_by
 from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def ground(drone_id: str, *, by: Actor, reason: str) -> Drone:
     if drone.is_grounded:
         raise Conflict(
             "already_grounded",
-            f"{drone_id} is grounded already, by {drone.grounded_by} since "
+            f"{drone_id} is grounded already, by {said_by(drone.grounded_by)} since "
             f"{drone.grounded_at:%Y-%m-%d %H:%M} UTC: {drone.grounded_reason}",
         )
     drone.grounded_at, drone.grounded_by, drone.grounded_reason = timezone.now(), str(by), reason

@@ -46,6 +46,6 @@ def forget_customers() -> None:
     """Remove personal data past its retention period. The next run takes what this one leaves."""
     now = timezone.now()
     done, failed = retention.forget_old(now)
-    verbs.forget_ended((now - timedelta(days=policy.current().personal_data_days)).date())
+    verbs.forget_unused((now - timedelta(days=policy.current().personal_data_days)).date())
     if done or failed:
         log.info("customers_forgotten", done=done, failed=failed)

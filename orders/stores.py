@@ -1,7 +1,7 @@
 """Stores: create, change and remove them, and whether an order can be picked up there.
 
 `values` of the verbs are by the names of Store's columns; `hours` has the form that
-`fleet.opening_hours` describes.
+`wingxtra.opening_hours` describes.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from fleet import opening_hours
 from fleet.airspace import rulebook
 from orders.models import Order, Store
 from orders.unit_of_work import STORE_UNKNOWN
+from wingxtra import opening_hours
 from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
 
 # The pickup of an order as its store has it.

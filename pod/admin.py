@@ -7,25 +7,29 @@ from django.utils.safestring import SafeString
 
 from pod import cases_console  # noqa: F401 (registers its pages)
 from pod.models import ProofOfDelivery
-from wingxtra.console.admin import ReadOnlyAdmin, moment
+from wingxtra.console.admin import ReadOnlyAdmin, moment, said_by
 
 
 @admin.register(ProofOfDelivery)
 class ProofAdmin(ReadOnlyAdmin):
-    list_display = ("order", "method", "recorded_by", "recorded")
+    list_display = ("order", "method", "by", "recorded")
     list_filter = ("method", "created_at")
     list_select_related = ("order",)
     search_fields = ("order__public_tracking_id",)
     ordering = ("-created_at",)
-    fields = ("order", "method", "drone", "recorded_by", "created_at")
+    fields = ("order", "method", "drone", "by", "created_at")
     personal = ("confirmed_by", "note", "photo")
-    readonly_fields = ("photo", "drone")
+    readonly_fields = ("photo", "drone", "by")
 
     def get_fields(
         self, request: HttpRequest, obj: ProofOfDelivery | None = None
     ) -> tuple[str, ...]:
         in_full = request.user.has_perm("orders.view_personal_data")
         return (*self.fields, *self.personal) if in_full else self.fields
+
+    @admin.display(description="Recorded by", ordering="recorded_by")
+    def by(self, proof: ProofOfDelivery) -> str:
+        return said_by(proof.recorded_by)
 
     @admin.display(description="Recorded", ordering="created_at")
     def recorded(self, proof: ProofOfDelivery) -> SafeString | str:

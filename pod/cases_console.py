@@ -13,12 +13,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from orders import presentation
+from orders.console import tabs
+from orders.console.attention import about
 from orders.models import Order
 from pod import cases
 from pod.evidence import embedded
 from pod.models import Case
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
+from wingxtra.console.attention.counting import each
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Attention, Button, Section, Tone, add_section
 
@@ -101,13 +104,15 @@ def _remedies(case: Case) -> tuple[Button, ...]:
     return actions.buttons(case.order, "correct")
 
 
+def waiting(now: datetime) -> QuerySet[Case]:
+    return Case.objects.open().filter(order__live_mode=True)
+
+
 def open_cases(now: datetime) -> Iterator[Attention]:
-    waiting = Case.objects.open().filter(order__live_mode=True)
-    waiting = waiting.select_related("order__holder_drone", "order__holder_hub")
-    for case in waiting.order_by("opened_at")[:20]:
+    def item(case: Case) -> Attention:
         order = case.order
         proof = order.get_proof_method_display().lower() if order.proof_method else "none"
-        yield Attention(
+        return Attention(
             key=f"case:{case.pk}",
             level=13 + min(9, int((now - case.opened_at).total_seconds() // 7200)),
             text=f"The customer of order {order} says: {case.get_kind_display().lower()}",
@@ -116,7 +121,14 @@ def open_cases(now: datetime) -> Iterator[Attention]:
             url=reverse("admin:pod_case_change", args=[case.pk]),
             since=case.opened_at,
             remedies=(actions.button(Case, "answer", case.pk), *_remedies(case)),
+            cause="case",
+            many="customers wait for an answer about a problem",
+            all_url=f"{reverse('admin:pod_case_changelist')}?state=open",
+            about=about(order),
         )
+
+    rows = waiting(now).select_related("order__holder_drone", "order__holder_hub")
+    return each(rows.order_by("opened_at"), item)
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -185,4 +197,5 @@ class CaseAdmin(ReadOnlyAdmin):
 actions.describe(Case, lambda case: f"Opened {case.opened_at:%d %b %H:%M} UTC")
 add_section(Case, 10, what_was_said)
 add_section(Order, 72, cases_of)
+tabs.needs_attention(lambda now: waiting(now).values("order"))
 registry.add_attention(open_cases, checks="no customer waits for an answer about a problem")

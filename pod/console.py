@@ -5,15 +5,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
+from orders.console import tabs
+from orders.console.attention import RANK, about, by_rank, listed, page
 from orders.models import Order
-from orders.states import AT_THE_DROP_POINT, PodRequirement, Status
+from orders.states import AT_THE_DROP_POINT, WITH_A_JOB, PodRequirement, Status
 from pod import codes, proofs
 from pod.models import OneTimeCode, ProofOfDelivery
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import duration
+from wingxtra.console.attention.counting import each
 from wingxtra.console.registry import Attention, Section, add_section
 
 # Most customers give their proof within this time.
@@ -130,36 +134,85 @@ def proof(order: Order, request: HttpRequest) -> Section | None:
 
 
 def missing_proofs(now: datetime) -> Iterator[Attention]:
-    for order in Order.objects.missing_proof().order_by("delivered_at")[:20]:
-        yield Attention(
+    def item(order: Order) -> Attention:
+        return Attention(
             key=f"proof:{order.pk}",
             level=5,
             text=f"Order {order} was delivered without its proof",
             detail=f"It needs: {order.get_pod_requirement_display().lower()}.",
-            url=reverse("admin:orders_order_change", args=[order.pk]),
+            url=page(order),
             since=order.delivered_at,
             remedies=(actions.button(Order, "confirm", order.pk),),
+            cause="proof",
+            many="orders were delivered without their proof",
+            all_url=listed("tab=attention"),
+            about=about(order),
         )
+
+    return each(Order.objects.missing_proof().order_by("delivered_at"), item)
+
+
+def awaited(now: datetime) -> QuerySet[Order]:
+    return Order.objects.awaiting_proof().filter(proof_awaited_since__lt=now - GRACE_PERIOD)
 
 
 def awaited_proofs(now: datetime) -> Iterator[Attention]:
     """Orders that the policy keeps in DELIVERING until their proof is there."""
-    waiting = Order.objects.awaiting_proof().filter(proof_awaited_since__lt=now - GRACE_PERIOD)
-    for order in waiting.select_related("current_job").order_by("proof_awaited_since")[:20]:
+
+    def item(order: Order) -> Attention:
         wait = now - (order.proof_awaited_since or now)
         needed = order.get_pod_requirement_display().lower()
-        yield Attention(
+        return Attention(
             key=f"awaited:{order.pk}",
             level=16 + min(9, int(wait.total_seconds() // 120)),
             text=f"{order.assigned_drone_id} has handed order {order} over; its proof is awaited",
             detail=f"It needs: {needed}. The drone reported the hand-over {duration(wait)} ago. "
             "Call the customer; the order is delivered once the proof or your word is there.",
-            url=reverse("admin:orders_order_change", args=[order.pk]),
+            url=page(order),
             since=order.proof_awaited_since,
             remedies=actions.buttons(order, "delivered", "failed", "confirm", "unlock-code"),
+            cause="awaited",
+            many="orders were handed over and wait for their proof",
+            all_url=listed("tab=attention"),
+            about=about(order),
         )
+
+    rows = awaited(now).select_related("current_job")
+    return each(rows.order_by(by_rank(), "proof_awaited_since"), item)
+
+
+def locked(now: datetime) -> QuerySet[OneTimeCode]:
+    """Codes that were entered wrongly too often, of orders that are on their way."""
+    return OneTimeCode.objects.filter(
+        tries__gte=OneTimeCode.MAX_TRIES, order__status__in=WITH_A_JOB, order__live_mode=True
+    )
+
+
+def locked_codes(now: datetime) -> Iterator[Attention]:
+    def item(code: OneTimeCode) -> Attention:
+        order = code.order
+        return Attention(
+            key=f"code:{order.pk}",
+            level=13 - 2 * RANK[order.priority],
+            text=f"The code of order {order} is locked",
+            detail=f"A wrong one was entered {code.tries} times. Call the customer, then unlock it "
+            "or give out a new one.",
+            url=page(order),
+            remedies=actions.buttons(order, "unlock-code", "renew-code"),
+            cause="code",
+            many="codes of customers are locked",
+            all_url=listed("tab=attention"),
+            about=about(order),
+        )
+
+    rows = locked(now).select_related("order")
+    return each(rows.order_by(by_rank("order__"), "order__deliver_by"), item)
 
 
 add_section(Order, 70, proof)
+tabs.needs_attention(awaited)
+tabs.needs_attention(lambda now: locked(now).values("order"))
+tabs.needs_attention(lambda now: Order.objects.missing_proof())
+registry.add_attention(locked_codes, checks="no code of a customer is locked")
 registry.add_attention(awaited_proofs, checks="no delivery waits for its proof")
 registry.add_attention(missing_proofs, checks="no proof of delivery is missing")

@@ -14,6 +14,7 @@ from pod import images
 from pod.models import ProofOfDelivery
 from pod.sketch import Place, Sketch, drawn
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
+from wingxtra.console.admin import said_by
 
 TYPES = {"jpg": "image/jpeg", "png": "image/png"}
 # Functions that return the measured flight path of an order as (lat, lng). Registered by apps that
@@ -28,6 +29,8 @@ def record_context(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
         {**event_json(event, to), "label": EventType(event.type).label}
         for event in order.events.all()
     ]
+    for event in events:
+        event["actor"] = said_by(str(event["actor"]))
     picture, is_missing = _picture(proof) if proof else ("", False)
     return {
         "order": order,
@@ -35,7 +38,7 @@ def record_context(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
         "events": events,
         "proof": proof,
         # Merchants do not see which member of staff recorded it.
-        "recorded_by": proof and (proof.recorded_by if to.role in STAFF_ROLES else ""),
+        "recorded_by": proof and (said_by(proof.recorded_by) if to.role in STAFF_ROLES else ""),
         "picture": picture,
         "picture_is_missing": is_missing,
         "flight": _flight(order),

@@ -29,7 +29,7 @@ from wingxtra.accounts.identity import Caller
 from wingxtra.api.parsers import StrictJsonParser
 from wingxtra.api.permissions import IsMerchantOrStaff, IsStaff
 from wingxtra.api.views import ApiView, PublicView
-from wingxtra.console.second_factor import VerifiedSession
+from wingxtra.console.entry.second_factor import VerifiedSession
 from wingxtra.problems import NotFound
 
 # The multipart overhead around an uploaded file.

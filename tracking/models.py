@@ -60,7 +60,7 @@ class WebhookEndpoint(models.Model):
     switched_off_at = models.DateTimeField(null=True, editable=False)
     switched_off_because = models.CharField(max_length=300, blank=True, editable=False)
 
-    # Sealed, see tracking.webhooks.secrets. After a rotation both secrets sign for a day.
+    # Sealed, see wingxtra.webhooks.secrets. After a rotation both secrets sign for a day.
     secret = models.BinaryField(editable=False)
     former_secret = models.BinaryField(null=True, editable=False)
     former_secret_until = models.DateTimeField(null=True, editable=False)

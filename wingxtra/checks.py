@@ -24,6 +24,7 @@ MIN_SECRET_LENGTH = 16
 EMBEDDED = re.compile(r"/wingxtra-[0-9a-f]+-[0-9a-f]+-servers\b|/\.local/")
 # A line of security.txt: printable, without spaces.
 CONTACT = re.compile(r"(mailto:[!-~]+@[!-~]+|https://[!-~]+|tel:\+[0-9-]+)")
+OIDC_ROLES = {"ADMIN", "OPS", "READONLY", "LOADER"}
 MAKE_ONE = "Make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
 
 # A check yields (what is wrong, what to do about it).
@@ -183,6 +184,24 @@ def security_contact() -> Found:
                 f"SECURITY_CONTACT has {contact!r}, which is no mailto:, https: or tel: address.",
                 "For example SECURITY_CONTACT=mailto:security@example.com",
             )
+
+
+@in_production("wingxtra.E014", elsewhere=True)
+def oidc() -> Found:
+    hint = "See “Login by a provider” in docs/deploy.md."
+    if not settings.OIDC_ISSUER:
+        if not settings.STAFF_PASSWORD_LOGIN:
+            yield "STAFF_PASSWORD_LOGIN is off without OIDC_ISSUER: no staff could log in.", hint
+        return
+    if settings.IS_PRODUCTION and not _is_url(settings.OIDC_ISSUER, "https"):
+        yield f"OIDC_ISSUER is {settings.OIDC_ISSUER!r}, which is no https address.", hint
+    missing = [n for n in ("CLIENT_ID", "CLIENT_SECRET") if not getattr(settings, f"OIDC_{n}")]
+    if missing:
+        yield f"OIDC_ISSUER is set, but not: {', '.join(f'OIDC_{n}' for n in missing)}.", hint
+    unknown = set(settings.OIDC_ROLES.values()) - OIDC_ROLES
+    if unknown or not settings.OIDC_ROLES:
+        wrong = f"has {', '.join(sorted(map(str, unknown)))}" if unknown else "is empty"
+        yield f"OIDC_ROLES {wrong}; its roles are {', '.join(sorted(OIDC_ROLES))}.", hint
 
 
 def _server(name: str, url: str, example: str) -> Found:

@@ -47,7 +47,7 @@ ALLOWED_HOSTS = env.list(
     default=[] if IS_PRODUCTION else ["localhost", "127.0.0.1", "[::1]", "testserver"],
 )
 PUBLIC_BASE_URL = env.str("PUBLIC_BASE_URL", default="http://127.0.0.1:8000").rstrip("/")
-CSRF_FAILURE_VIEW = "wingxtra.console.lost_forms.csrf_failed"
+CSRF_FAILURE_VIEW = "wingxtra.console.entry.lost_forms.csrf_failed"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # Where vulnerabilities are reported (`/.well-known/security.txt`): URIs, the preferred one first.
 SECURITY_CONTACT = env.list("SECURITY_CONTACT", default=[])
@@ -128,6 +128,7 @@ INSTALLED_APPS = [
     "wingxtra.guide",
     "wingxtra.api",
     "wingxtra.console.apps.ConsoleConfig",
+    "wingxtra.escalation",
     "fleet",
     "orders",
     "dispatch",
@@ -333,6 +334,20 @@ PASSWORDS_AT_ONCE = env.int("PASSWORDS_AT_ONCE", default=2)
 STAFF_SECOND_FACTOR = env.bool("STAFF_SECOND_FACTOR", default=IS_PRODUCTION)
 OTP_TOTP_ISSUER = "Wingxtra Delivery"
 
+# Login of staff by an OpenID Connect provider (wingxtra/oidc); empty: off. OIDC_ROLES: value of the
+# claim OIDC_ROLE_CLAIM -> our role. OIDC_SECOND_FACTOR_AMR: what in `amr` is a second factor.
+OIDC_ISSUER = env.str("OIDC_ISSUER", default="")
+OIDC_NAME = env.str("OIDC_NAME", default="single sign-on")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+OIDC_SCOPES = env.str("OIDC_SCOPES", default="openid email profile")
+OIDC_ROLE_CLAIM = env.str("OIDC_ROLE_CLAIM", default="roles")
+OIDC_ROLES = env.json("OIDC_ROLES", default={})
+OIDC_SECOND_FACTOR_AMR = env.list("OIDC_SECOND_FACTOR_AMR", default=["mfa"])
+STAFF_PASSWORD_LOGIN = env.bool("STAFF_PASSWORD_LOGIN", default=True)
+if OIDC_ISSUER:
+    AUTHENTICATION_BACKENDS.append("wingxtra.oidc.backend.OidcBackend")
+
 SPECTACULAR_SETTINGS = {
     "TITLE": "Wingxtra Delivery API",
     "DESCRIPTION": (
@@ -354,6 +369,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "pod-images", "description": "Photos and signatures of proofs."},
         {"name": "jobs", "description": "Attempts to deliver an order."},
         {"name": "dispatch", "description": "Runs that decide which drone flies which order."},
+        {"name": "airspace", "description": "Service areas and geographical zones."},
         {"name": "drones", "description": "The registry, with live state."},
         {"name": "mission-intents", "description": "Missions as ground control was sent them."},
     ],
@@ -386,7 +402,7 @@ SPECTACULAR_SETTINGS = {
         "MissionState": ["HELD", "PENDING", "ACCEPTED", "REJECTED", "WITHDRAWN"],
         "RunTrigger": ["SCHEDULE", "API", "CONSOLE", "COMMAND"],
         "CorrectedOutcome": "orders.api.parcel_serializers.OUTCOMES",
-        "Weekday": "fleet.opening_hours.WEEKDAYS",
+        "Weekday": "wingxtra.opening_hours.WEEKDAYS",
         "DropoffSource": "orders.states.DropoffSource.values",
         "PodRequirement": "orders.states.PodRequirement.values",
         "TestScenario": "orders.states.Scenario.values",
@@ -451,7 +467,7 @@ UNFOLD = {
     "ENVIRONMENT": "wingxtra.console.site.environment",
     "STYLES": ["wingxtra.console.site.style_sheet"],
     "SCRIPTS": ["wingxtra.console.site.poll_script"],
-    "LOGIN": {"form": "wingxtra.console.login.LoginForm"},
+    "LOGIN": {"form": "wingxtra.console.entry.login.LoginForm"},
     "SIDEBAR": {"navigation": "wingxtra.console.navigation.menu"},
 }
 # The browser fills in {z}, {x} and {y}. If empty, the map shows a grid instead of streets.

@@ -37,8 +37,10 @@ urlpatterns = [
     path("gcs/", include("dispatch.api.gcs_urls")),
     re_path(r"^(?:api|gcs)/", NothingHere.as_view()),
     path("admin/", admin.site.urls),
+    path("", include("wingxtra.oidc.views")),
     path("", include("orders.loading.pages")),
     path("", include("tracking.merchant.urls")),
     path("", include("tracking.page.pages")),
     path("", include("tracking.messages.views")),
+    path("", include("wingxtra.escalation.hooks")),
 ]

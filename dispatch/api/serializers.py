@@ -106,8 +106,10 @@ class IntentAnswer(serializers.Serializer[Mission]):
     """The contract as sent, and its publishing state."""
 
     id = serializers.UUIDField()
-    order_id = serializers.UUIDField()
-    job_id = serializers.UUIDField()
+    order_id = serializers.UUIDField(
+        allow_null=True, help_text="Null for a flight without an order (REPOSITION)."
+    )
+    job_id = serializers.UUIDField(allow_null=True, help_text="Null without an order.")
     drone_id = serializers.CharField()
     kind = serializers.ChoiceField(Mission.Kind.choices)
     state = serializers.ChoiceField(Mission.State.choices)
@@ -134,13 +136,12 @@ class IntentAnswer(serializers.Serializer[Mission]):
     over_because = serializers.CharField(allow_null=True)
 
 
-def intent_json(part: MissionPart) -> dict[str, Any]:
-    """As IntentAnswer has it."""
-    intent = part.mission
+def intent_json(intent: Mission, part: MissionPart | None) -> dict[str, Any]:
+    """As IntentAnswer has it. part: None for a mission without an order."""
     return {
         "id": intent.pk,
-        "order_id": part.order_id,
-        "job_id": part.job_id,
+        "order_id": part.order_id if part else None,
+        "job_id": part.job_id if part else None,
         "drone_id": intent.drone_id,
         "kind": intent.kind,
         "state": intent.state,

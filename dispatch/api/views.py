@@ -23,7 +23,7 @@ from dispatch.api.serializers import (
     intent_json,
 )
 from dispatch.missions import before_launch, publishing, recalls, reports
-from dispatch.models import MissionPart
+from dispatch.models import Mission
 from orders.api import views as orders_views
 from orders.api.serializers import CanceledOrder, NewWindow, OrderAnswer, order_json
 from orders.models import Order
@@ -185,10 +185,10 @@ class OneMissionIntent(ApiView):
 
     @extend_schema(responses=IntentAnswer)
     def get(self, request: Request, intent_id: UUID) -> Response:
-        part = MissionPart.objects.with_related().filter(mission=intent_id).first()
-        if part is None:
+        mission = Mission.objects.prefetch_related("parts").filter(pk=intent_id).first()
+        if mission is None:
             raise NotFound("mission intent")
-        return Response(intent_json(part))
+        return Response(intent_json(mission, next(iter(mission.parts.all()), None)))
 
 
 def _refuse_unless_visible(order_id: UUID, caller: Caller) -> None:

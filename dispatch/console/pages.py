@@ -19,7 +19,7 @@ from fleet.console.map_pages import drone_feature
 from fleet.console.pages import switch_of_area, switch_of_everything
 from fleet.live import drone_status
 from fleet.models import Drone, ServiceArea
-from orders.console import order_page
+from orders.console import order_page, tabs
 from orders.console.pages import MAX_ON_MAP, features_of
 from orders.models import DeliveryJob, Order
 from orders.states import EventType
@@ -42,6 +42,8 @@ for action in [*order_actions.ACTIONS, *parcel_actions.ACTIONS]:
     actions.register(action)
 for source, checks in [*attention_doubts.SOURCES.items(), *attention.SOURCES.items()]:
     registry.add_attention(source, checks=checks)
+for ids in (*attention_doubts.ORDERS, *attention.ORDERS):
+    tabs.needs_attention(ids)
 
 
 # --- on an order's page --------------------------------------------------------------------------

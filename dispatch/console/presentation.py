@@ -64,8 +64,26 @@ def cause_text(code: str) -> str:
     return f"drones {REASONS[code]}" if code in REASONS else "no drone serves their area"
 
 
+def advice(bridge_status: int | None) -> str:
+    """What to do about a mission that does not get through, by the bridge's last HTTP status; None
+    if it gave no answer.
+    """
+    if bridge_status is None:
+        return (
+            "Look whether ground control runs and whether GCS_BRIDGE_URL is right. The mission is "
+            "sent by itself once ground control answers."
+        )
+    if bridge_status in (401, 403):
+        return "Ground control does not accept our key: correct GCS_BRIDGE_KEY and restart."
+    if bridge_status == 429:
+        return "Ground control asks us to slow down. The mission is sent again by itself."
+    if bridge_status >= 500:
+        return "Ground control has a fault: call its staff. The mission is sent again by itself."
+    return "Call the staff of ground control with this answer. The mission is sent again by itself."
+
+
 def runner_up(other: dict[str, Any]) -> str:
-    """“WX-DRN-007, 9 min to the door, 31 % of its battery; would cost the plan 120 …”."""
+    """“WX-DRN-007, 9 min to the door, 31 % of its battery; would cost the plan …”."""
     soon = f"able in {other['wait_s'] / 60:.0f} min, " if other.get("wait_s") else ""
     words = (
         f"{other['drone_id']}, {soon}{other['delivery_s'] / 60:.0f} min to the door, "
@@ -81,4 +99,6 @@ def regret(other: dict[str, Any]) -> str:
         return "an order as urgent or more would lose its drone"
     if other["regret"] < 0.5:
         return "would be as good for the plan"
-    return f"would cost the plan {other['regret']:.0f} weighted seconds or more"
+    minutes = other["regret"] / 60
+    how_much = f"{minutes:.0f} min" if minutes >= 1 else "less than a minute"
+    return f"would cost the plan as much as {how_much} of lateness of a normal order"

@@ -159,6 +159,9 @@ def _refused(mission: Mission) -> Attention:
         url=reverse("admin:fleet_drone_change", args=[drone.pk]),
         since=mission.over_at,
         remedies=(_button(drone, "send_to_base"),),
+        cause="way-home:refused",
+        many="flights to the base were refused by ground control",
+        about=f"drone:{drone.pk}",
     )
 
 
@@ -175,6 +178,9 @@ def _long(mission: Mission) -> Attention:
         url=reverse("admin:fleet_drone_change", args=[drone.pk]),
         since=mission.created_at,
         remedies=(_button(drone, "call_back"), _button(drone, "way_home_over")),
+        cause="way-home:long",
+        many="drones were sent to their base and have not landed there",
+        about=f"drone:{drone.pk}",
     )
 
 

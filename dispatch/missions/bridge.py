@@ -131,8 +131,8 @@ class BridgeClient:
                 return self._send(url, body, headers)
         except pybreaker.CircuitBreakerError as error:
             raise BridgeNotAsked(
-                f"The GCS bridge failed {FAILURES_TO_OPEN} times in a row and is not called for "
-                f"{OPEN_FOR_S:g} s."
+                f"The GCS bridge failed {FAILURES_TO_OPEN} times in a row. It is tried again "
+                f"within {OPEN_FOR_S:g} s."
             ) from error
 
     def base(self) -> SplitResult:

@@ -20,7 +20,7 @@ from fleet.models import DroneHold
 from orders import lifecycle
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import EventType, Happened, Holder, JobStatus, Status
-from wingxtra.accounts.identity import SYSTEM, Actor, ActorKind
+from wingxtra.accounts.identity import SYSTEM, Actor, ActorKind, said_by
 from wingxtra.problems import Conflict, FieldProblem, Invalid
 
 Code = Discrepancy.Code
@@ -119,7 +119,8 @@ def settle(discrepancy_id: int, *, by: Actor, note: str) -> Discrepancy:
         Order.objects.select_for_update(no_key=True).get(pk=order_id)
         doubt = Discrepancy.objects.select_for_update().get(pk=discrepancy_id)
         if doubt.settled_at is not None:
-            raise Conflict("settled", f"Settled already by {doubt.settled_by}: {doubt.settlement}")
+            who = said_by(doubt.settled_by)
+            raise Conflict("settled", f"Settled already by {who}: {doubt.settlement}")
         _settle(Discrepancy.objects.filter(pk=doubt.pk), by, note)
         lifecycle.note(
             doubt.order_id, Happened(EventType.CONTRADICTION, f"Settled: {note.strip()}"), by=by

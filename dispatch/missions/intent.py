@@ -216,6 +216,13 @@ def landing_at(body: dict[str, Any], return_to: Hub, alternate: Hub | None) -> d
     return changed
 
 
+def as_first_version(body: dict[str, Any]) -> dict[str, Any]:
+    """A body of version 2 as one of version 1: the drone returns to where it took off."""
+    changed = {name: body[name] for name in Version1.__struct_fields__} | {"actions": ACTIONS}
+    check(changed)
+    return changed
+
+
 def _first_version(
     intent_id: UUID, order: Order, drone: Drone, rules: Rules, created_at: datetime
 ) -> Version1:
@@ -271,6 +278,12 @@ def _second_version(
 
 def landing(hub: Hub) -> Landing:
     return Landing(hub_id=str(hub.pk), lat=hub.lat, lng=hub.lng)
+
+
+def lands_at(body: dict[str, Any]) -> tuple[float, float] | None:
+    """Where a body of version 2 makes its drone land; None for version 1."""
+    place = body.get("return_to")
+    return (place["lat"], place["lng"]) if place else None
 
 
 # --- checking -------------------------------------------------------------------------------------

@@ -103,6 +103,16 @@ def _home(
     return {"return_to_id": home.return_to.pk, "alternate_id": alternate_id}
 
 
+def back_to_first_version(mission: Mission) -> dict[str, Any]:
+    """What changes in a mission that was stored with version 2 and never sent, when
+    GCS_INTENT_VERSION is 1 again: ground control may not know version 2. Empty if nothing does.
+    """
+    if mission.tries or intents_name_a_hub() or intent.version_of(mission.body) == 1:
+        return {}
+    body = intent.as_first_version(mission.body)
+    return {"body": body, "return_to": mission.drone.hub, "alternate": None}
+
+
 def _surroundings() -> intent.Surroundings:
     return intent.Surroundings(Hub.objects.all(), rulebook.airspace_version())
 

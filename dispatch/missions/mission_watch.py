@@ -3,7 +3,7 @@
 Every mission that ground control has is judged (flight/outlook.py) with each poll of the fleet, so
 a change of a zone, the policy or the wind is seen within two seconds, too. A doubt is raised once
 for a person, and ends when its cause ends. No mission is recalled automatically: a drone in the air
-may be safer on its route than turned round.
+may be safer on its route than turned round. Missions without an order: reposition/watching.py.
 """
 
 from collections.abc import Iterable
@@ -13,6 +13,7 @@ from uuid import UUID
 from dispatch.missions import discrepancies
 from dispatch.missions.flight.outlook import Concern, LiveMission, Outlook, judge_missions
 from dispatch.missions.flight.state import FlightState, Phase
+from dispatch.missions.intent import lands_at
 from dispatch.missions.parcel_doubt import plan_of
 from dispatch.models import Discrepancy
 from fleet import registry
@@ -68,7 +69,7 @@ def live_mission(job: DeliveryJob, rules: Rules, now: datetime) -> LiveMission:
     """`job` has its order, drone with hub, mission with hub, and flight if there is one loaded."""
     assert job.drone is not None  # noqa: S101 (a job without a drone has no mission)
     plan, order = plan_of(job), job.order
-    lands = job.part.mission.return_to or job.drone.home
+    hub = job.part.mission.return_to or job.drone.home
     flight = getattr(job, "flight", None)
     state = FlightState.from_dict(flight.state) if flight else FlightState()
     is_heard = flight and (now - flight.heard_at).total_seconds() <= rules.link_lost_after_s
@@ -77,7 +78,7 @@ def live_mission(job: DeliveryJob, rules: Rules, now: datetime) -> LiveMission:
         at=(state.fix.lat, state.fix.lng) if state.fix else None,
         pickup=(plan.pickup_lat, plan.pickup_lng),
         drop=(plan.dropoff_lat, plan.dropoff_lng),
-        lands=(lands.lat, lands.lng),
+        lands=lands_at(job.part.mission.body) or (hub.lat, hub.lng),
         flown=_flown(job, state),
         payload_kg=0.0 if order.proof_awaited_since else order.payload_weight_kg,
         battery_pct=state.battery_pct,

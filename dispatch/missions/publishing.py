@@ -80,6 +80,10 @@ def _publish(claim: Claim[Mission], by: Actor, now: datetime) -> None:
     structlog.contextvars.bind_contextvars(
         order_id=str(part.order_id), job_id=str(part.job_id), drone_id=part.job.drone_id
     )
+    if changes := live_missions.back_to_first_version(part.mission):
+        claim.update(**changes)
+        for name, value in changes.items():
+            setattr(part.mission, name, value)
     try:
         if reasons := still_able(part.job):
             _requeue_infeasible(claim, part, reasons)

@@ -72,8 +72,9 @@ def note_where_drones_stand(picture: Picture, hubs: Hubs, rules: Rules, now: dat
     """Update at which hub each drone stands, by fresh telemetry alone.
 
     When all samples of LANDED_AFTER_S show it disarmed at the same hub, that hub of its area is
-    where it belongs to dispatch from now on (`Drone.hub`). A hub of another area holds it. One
-    statement while nothing changes.
+    where it belongs to dispatch from now on (`Drone.hub`). A hub of another area holds it once; a
+    hold that staff released is set again only after the drone has moved. One statement while
+    nothing changes.
     """
     looks = _looks(picture, hubs, rules, now)
     changed = [drone for drone, hub, at in looks if _is_news(drone, hub, at)]
@@ -83,10 +84,10 @@ def note_where_drones_stand(picture: Picture, hubs: Hubs, rules: Rules, now: dat
     with transaction.atomic():
         # In id order, as every lock of drones; a drone that another verb has locked is next time's.
         rows = Drone.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
-        rows = rows.select_related("base__service_area").order_by("pk")
+        known = _with_hold(rows).select_related("base__service_area").order_by("pk")
         drones = [
             drone
-            for drone in rows.filter(pk__in=[drone.pk for drone in changed])
+            for drone in known.filter(pk__in=[drone.pk for drone in changed])
             if _is_news(drone, *seen[drone.pk])
         ]
         landed = [drone.pk for drone in drones if _note(drone, *seen[drone.pk])]
@@ -101,7 +102,7 @@ Look = tuple[Drone, Hub | None, datetime]
 def _looks(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> list[Look]:
     """The drones whose fresh sample shows whether they stand: at which hub, and when."""
     shown, lats, lngs = [], [], []
-    for drone in Drone.objects.filter(active=True):
+    for drone in _with_hold(Drone.objects.filter(active=True)).select_related("base"):
         sample = picture.telemetry.get(drone.pk)
         if sample is None or sample.lat is None or sample.lng is None:
             continue
@@ -118,10 +119,23 @@ def _looks(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> list[Lo
     ]
 
 
-def _is_news(drone: Drone, hub: Hub | None, at: datetime) -> bool:
+def _with_hold(drones: QuerySet[Drone]) -> QuerySet[Any]:
+    """With `is_held_here`: whether a hold was set for where the drone stands."""
+    of_it = DroneHold.objects.filter(drone=OuterRef("pk"), code=DroneHold.Code.LANDED_AWAY)
+    still = Q(released_at__isnull=True) | Q(released_at__gte=OuterRef("stands_since"))
+    return drones.annotate(is_held_here=Exists(of_it.filter(still)))
+
+
+def _is_news(drone: Any, hub: Hub | None, at: datetime) -> bool:
     if (hub.pk if hub else None) != drone.stands_at_id:
         return True
-    return hub is not None and hub.pk != drone.hub_id and _agree(drone, at)
+    if hub is None or hub.pk == drone.hub_id or not _agree(drone, at):
+        return False
+    return _is_of_its_area(drone, hub) or not drone.is_held_here
+
+
+def _is_of_its_area(drone: Drone, hub: Hub) -> bool:
+    return hub.service_area_id == drone.base.service_area_id
 
 
 def _agree(drone: Drone, at: datetime) -> bool:
@@ -133,25 +147,17 @@ def _note(drone: Drone, hub: Hub | None, at: datetime) -> bool:
     """Change the drone in memory; returns whether another hub has it now."""
     if (hub.pk if hub else None) != drone.stands_at_id:
         drone.stands_at, drone.stands_since = hub, at if hub else None
-    elif hub is not None and hub.service_area_id == drone.base.service_area_id:
+    elif hub is not None and _is_of_its_area(drone, hub):
         log.info("drone_landed", drone_id=drone.pk, at=hub.name, base=drone.base.name)
         drone.hub = hub
         return True
     elif hub is not None:
-        _hold_in_another_area(drone, hub)
-    return False
-
-
-def _hold_in_another_area(drone: Drone, hub: Hub) -> None:
-    """Hold it once; a hold that staff released is set again only after the drone has moved."""
-    about_this = Q(released_at__isnull=True) | Q(released_at__gte=drone.stands_since)
-    holds = DroneHold.objects.filter(drone=drone.pk, code=DroneHold.Code.LANDED_AWAY)
-    if not holds.filter(about_this).exists():
         hold_landed_away(
             drone.pk,
             f"It stands at {hub}, a hub of {hub.service_area}; its base, {drone.base}, is in "
             f"{drone.base.service_area}. Bring it back, or enter {hub} as its hub and base.",
         )
+    return False
 
 
 # --- missions whose drones stand -----------------------------------------------------------------

@@ -75,7 +75,7 @@ def judged(
     order: Order, drones: Sequence[Drone], now: datetime, own_job: DeliveryJob | None = None
 ) -> list[Candidate]:
     """A candidate for each of `drones`, in their order. `own_job` does not make its drone busy, and
-    the hub of its mission receives it.
+    the hub of its mission receives it. Without it, the pad of the order's present mission is free.
     """
     if not drones:
         return []
@@ -88,7 +88,7 @@ def judged(
     hubs: dict[int, Landing] = {}
     refused: dict[int, str] = {}
     if own_job is None:
-        here = landings.pads(book, landings.everyone(book), fleet, now)
+        here = landings.pads(book, fleet, now, without=order.current_job_id)
         table = landings.with_own_pads(table, here.hubs, here.stands(drones))
         trips = landing.toward(trips, here.hubs.receiving(), book.rules, book.zone_shapes, now)
         hubs, refused = landings.choose(

@@ -98,7 +98,7 @@ def _area(area_id: UUID, index: int, orders: list[Order], book: Rulebook, now: d
     )
     best = book.best_drones.take(book.best_drones.area == index)
     seen = picture.read()
-    pads = landings.pads(book, {drone.pk: drone.hub_id for drone in drones}, seen, now)
+    pads = landings.pads(book, seen, now)
     return _Area(orders, drones, best, pads, seen)
 
 

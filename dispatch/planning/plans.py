@@ -131,7 +131,7 @@ def make_plan(
     at_work = {job["drone_id"] for job in jobs}
     engaged = replace(engaged, busy=at_work.union(engaged.busy) - held)
     launches = hub_launches.free_launches()
-    pads = landings.pads(book, {drone.pk: drone.hub_id for drone in drones}, fleet, now)
+    pads = landings.pads(book, fleet, now)
     stands = pads.stands(drones)
     table = registry.drone_table(drones, fleet, engaged, book, now, hub_launches.full(launches))
     table = landings.with_own_pads(table, pads.hubs, stands)

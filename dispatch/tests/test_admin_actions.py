@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from fleet.tests.factories import (
     DroneFactory,
-    NoFlyZoneFactory,
+    GeoZoneFactory,
     TelemetryFactory,
     show,
     square,
@@ -150,7 +150,7 @@ def test_a_rescheduled_order_waits_for_its_new_time(browser: Client) -> None:
 def test_a_new_window_is_checked_like_a_new_orders(browser: Client) -> None:
     order = OrderFactory()
     DroneFactory()
-    NoFlyZoneFactory(name="Airport", polygon=square(order.dropoff_lat, order.dropoff_lng, 500))
+    GeoZoneFactory(name="Airport", polygon=square(order.dropoff_lat, order.dropoff_lng, 500))
     end = timezone.now() + timedelta(days=1)
     answer = act(
         browser, "reschedule", order, not_before="", deliver_by=f"{end:%Y-%m-%dT%H:%M}", reason="x"

@@ -23,6 +23,7 @@ from orders.states import JobStatus, Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import GCS, Role
 from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.console.attention.groups import Group, groups, one_each
 from wingxtra.console.registry import Attention
 
 pytestmark = pytest.mark.django_db
@@ -34,11 +35,15 @@ def found(source: Any) -> list[Attention]:
     return list(items)
 
 
+def lines(source: Any) -> list[Group]:
+    return groups(one_each(found(source)))
+
+
 def questions() -> list[Attention]:
     return found(attention_doubts.parcels_and_flights)
 
 
-def labels(item: Attention) -> list[str]:
+def labels(item: Attention | Group) -> list[str]:
     return [button.label.removesuffix("…") for button in item.remedies]
 
 
@@ -125,14 +130,12 @@ def test_medical_parcels_come_first() -> None:
 
 
 def test_many_parcels_of_one_cause_are_one_line_with_actions_for_all() -> None:
-    orders = [astray() for _ in range(attention_doubts.MAX_LINES_PER_CAUSE)]
-    assert len(questions()) == len(orders)
-    astray()
-    (item,) = questions()
-    assert item.text.startswith(f"Where are the parcels of {len(orders) + 1} orders?")
-    assert "It never left the sender" in labels(item)
-    assert item.remedies[0].url.count("id=") == len(orders) + 1
-    assert "hold=PARCEL_UNKNOWN" in item.url
+    orders = [astray() for _ in range(3)]
+    (line,) = lines(attention_doubts.parcels_and_flights)
+    assert line.text.startswith("3 orders need an answer: where is the parcel?")
+    assert "It never left the sender" in labels(line)
+    assert line.remedies[0].url.count("id=") == len(orders)
+    assert "hold=PARCEL_UNKNOWN" in line.url
 
 
 def test_test_orders_need_no_answer() -> None:
@@ -202,8 +205,8 @@ def test_a_mission_reported_flying_after_its_end_can_be_confirmed_over() -> None
 def test_thirty_doubts_of_one_kind_are_one_line() -> None:
     for _ in range(30):
         doubtful(Code.AIRSPACE, Status.ENROUTE)
-    (item,) = questions()
-    assert item.text == "A zone is in the way: 30 orders"
+    (item,) = lines(attention_doubts.parcels_and_flights)
+    assert item.text == "30 orders: a zone is in the way"
     assert labels(item) == ["Ask for abort"]
     assert item.remedies[0].url.count("id=") == 30
 
@@ -224,9 +227,9 @@ def test_ground_control_has_a_minute_to_report_the_end() -> None:
 
 
 def test_many_missions_that_may_fly_are_one_line() -> None:
-    parts = [doubts.not_over() for _ in range(21)]
-    (item,) = found(attention_doubts.missions_not_known_to_be_over)
-    assert item.text == "21 missions are not known to be over"
+    parts = [doubts.not_over() for _ in range(3)]
+    (item,) = lines(attention_doubts.missions_not_known_to_be_over)
+    assert item.text == "3 missions are not known to be over"
     assert item.remedies[0].url.count("id=") == len(parts)
 
 
@@ -272,16 +275,16 @@ def test_a_lost_link_ends_with_an_operators_answer() -> None:
 
 
 def test_held_drones_are_named_each_and_many_in_one_line() -> None:
+    first = DroneFactory()
+    held(first.pk)
+    (line,) = lines(holds.drones_on_hold)
+    assert line.text.startswith(f"{first} is on hold: ")
+    assert "It landed in a field." in line.detail
     for _ in range(3):
         held(DroneFactory().pk)
-    items = found(holds.drones_on_hold)
-    assert len(items) == 3
-    assert "It landed in a field." in items[0].detail
-    held(DroneFactory().pk)
     held(DroneFactory(active=False).pk)
-    (item,) = found(holds.drones_on_hold)
+    (item,) = lines(holds.drones_on_hold)
     assert item.text == "4 drones are on hold"
-    assert "and 1 more" in item.detail
     assert labels(item) == ["Release from hold"]
     assert item.remedies[0].url.count("id=") == 4
 
@@ -331,19 +334,34 @@ def test_one_cause_is_one_line_that_counts_all(run: DispatchRun) -> None:
         undecided(run, EMPTY)
     medical = undecided(run, EMPTY, priority="MEDICAL")
     alone = undecided(run, [{"code": "too_heavy", "drones": 3}])
-    items = {item.key: item for item in found(attention.orders_without_a_drone)}
-    assert set(items) == {"no-drone:battery_below_minimum", f"no-drone:{alone.pk}"}
-    many = items["no-drone:battery_below_minimum"]
+    many, one = lines(attention.orders_without_a_drone)
+    assert (many.cause, one.cause) == ("no-drone:battery_below_minimum", "no-drone:too_heavy")
+    assert one.text.startswith(f"No drone can take order {alone}")
     assert many.text == "31 orders have no able drone: drones below the minimum charge"
-    assert f"1 medical, 30 normal. Order {medical}, the most urgent:" in many.detail
+    assert f"The worst: No drone can take order {medical}" in many.detail
     assert labels(many) == ["Dispatch now"]
     assert many.remedies[0].url.index(str(medical.pk)) < many.remedies[0].url.index("&id=")
 
 
-def test_three_orders_of_one_cause_are_named_each(run: DispatchRun) -> None:
-    for _ in range(3):
-        undecided(run, EMPTY)
-    assert len(found(attention.orders_without_a_drone)) == 3
+def test_each_area_has_runs_of_its_own_and_all_their_orders_count(run: DispatchRun) -> None:
+    undecided(run, EMPTY)
+    other = DispatchRun.objects.create(
+        trigger=DispatchRun.Trigger.SCHEDULE, actor="dispatcher", policy_version=1
+    )
+    undecided(other, EMPTY)
+    assert len(found(attention.orders_without_a_drone)) == 2
+
+
+def test_the_latest_decision_counts_and_dry_runs_do_not(run: DispatchRun) -> None:
+    order = undecided(run, EMPTY)
+    dry = DispatchRun.objects.create(
+        trigger=DispatchRun.Trigger.CONSOLE, actor="user:ama", policy_version=1, dry_run=True
+    )
+    Outcome = DispatchDecision.Outcome
+    DispatchDecision.objects.create(run=dry, order=order, outcome=Outcome.ASSIGNED)
+    assert len(found(attention.orders_without_a_drone)) == 1
+    DispatchDecision.objects.create(run=run, order=order, outcome=Outcome.WAITING)
+    assert found(attention.orders_without_a_drone) == []
 
 
 def test_an_order_on_hold_lacks_no_drone(run: DispatchRun) -> None:

@@ -18,14 +18,14 @@ from dispatch.models import Mission
 from dispatch.tests.support import able_drone, assigned
 from fleet import policy
 from fleet.airspace import rulebook
-from fleet.models import Drone, Hub, NoFlyZone
+from fleet.models import Drone, GeoZone, Hub
 from fleet.simulator.intents import check_intent, strange_members
 from fleet.tests.factories import (
     ACCRA,
     METRE_DEG,
     DroneFactory,
+    GeoZoneFactory,
     HubFactory,
-    NoFlyZoneFactory,
     ServiceAreaFactory,
 )
 from orders import lifecycle
@@ -163,7 +163,7 @@ def test_a_parcel_aboard_is_not_loaded_and_a_single_hub_has_no_alternate() -> No
 
 def test_the_airspace_version_changes_only_with_the_map() -> None:
     ServiceAreaFactory()
-    zone = NoFlyZoneFactory()
+    zone = GeoZoneFactory()
     DroneFactory()
     first = rulebook.airspace_version()
     DroneFactory()
@@ -177,7 +177,7 @@ def test_the_airspace_version_changes_only_with_the_map() -> None:
     area.active = False
     area.save()
     assert rulebook.airspace_version() == second
-    NoFlyZone.objects.all().delete()
+    GeoZone.objects.all().delete()
     assert len({first, second, third, rulebook.airspace_version()}) == 4
 
 

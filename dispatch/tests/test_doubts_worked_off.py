@@ -16,7 +16,7 @@ from fleet.tests.factories import DroneFactory
 from orders.states import Status
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import UserFactory
-from wingxtra.console.registry import Attention
+from wingxtra.console.attention.groups import Group, groups, one_each
 
 pytestmark = pytest.mark.django_db
 Code = Discrepancy.Code
@@ -25,9 +25,9 @@ SURE = "I went there and looked."
 WRITTEN = {"note": SURE, "received_by": "Till 3", "override": SURE, "reason": "OTHER"}
 
 
-def all_items() -> list[Attention]:
+def all_items() -> list[Group]:
     sources = [*attention_doubts.SOURCES, holds.drones_on_hold]
-    return [item for source in sources for item in source(timezone.now())]
+    return groups(one_each(item for source in sources for item in source(timezone.now())))
 
 
 def take(browser: Client, url: str) -> None:
@@ -53,7 +53,7 @@ def take(browser: Client, url: str) -> None:
         lambda: doubts.unconfirmed(Status.MISSION_SUBMITTED),
         lambda: doubts.unconfirmed(Status.ENROUTE, recall_mode="abort", recall_state="WANTED"),
         lambda: PublishingPause.objects.create(because="422", refused=3),
-        lambda: [astray() for _ in range(21)],
+        lambda: [astray() for _ in range(3)],
         lambda: [held(DroneFactory().pk) for _ in range(4)],
         *(
             (lambda code=code, status=status: doubtful(code, status))

@@ -131,6 +131,24 @@ def test_a_hub_of_another_area_holds_the_drone_once(drone: Drone, airport: Hub) 
     assert DroneHold.objects.count() == 1
 
 
+def test_a_drone_held_in_another_area_costs_no_more_than_one_at_home(
+    drone: Drone, airport: Hub
+) -> None:
+    kumasi = HubFactory(lat=6.69, service_area=ServiceAreaFactory(name="Ashanti"))
+
+    def statements(hub: Hub, s: float) -> int:
+        with CaptureQueriesContext(connection) as asked:
+            look(at(hub, s))
+        return len(asked)
+
+    look(at(airport, 0))
+    at_home = statements(airport, 12)
+    for s in (20, 26, 32):
+        look(at(kumasi, s))
+    assert DroneHold.objects.count() == 1
+    assert statements(kumasi, 34) == at_home
+
+
 def test_a_drone_within_reach_of_two_hubs_stays_at_its_own(airport: Hub) -> None:
     beside = HubFactory(name="Beside", lat=ACCRA[0] + 20 * METRE_DEG)
     drone = DroneFactory(drone_id="WX-DRN-001", hub=beside)

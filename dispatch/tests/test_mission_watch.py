@@ -17,8 +17,8 @@ from dispatch.missions.flight.state import Fix, FlightState, Phase
 from dispatch.models import Discrepancy, Flight, Mission
 from dispatch.tests.support import stored, submitted, timeline
 from fleet.live import weather
-from fleet.models import NoFlyZone
-from fleet.tests.factories import DroneFactory, HubFactory, NoFlyZoneFactory, square
+from fleet.models import GeoZone
+from fleet.tests.factories import DroneFactory, GeoZoneFactory, HubFactory, square
 from orders import lifecycle
 from orders.models import Order
 from orders.states import Status
@@ -36,9 +36,9 @@ def look(now: datetime | None = None) -> None:
     mission_watch.watch(now or datetime.now(UTC))
 
 
-def zone_at(order: Order, share: float, **values: Any) -> NoFlyZone:
+def zone_at(order: Order, share: float, **values: Any) -> GeoZone:
     """200 m by 200 m around a place on the leg from the pickup (0) to the drop (1)."""
-    return NoFlyZoneFactory(polygon=square(*place_at(order, share), side_m=200), **values)
+    return GeoZoneFactory(polygon=square(*place_at(order, share), side_m=200), **values)
 
 
 def place_at(order: Order, share: float) -> tuple[float, float]:
@@ -136,7 +136,7 @@ def test_when_another_zone_is_in_the_way_it_is_named_instead() -> None:
     order = flying(0.1)
     zone_at(order, 0.7, name="Stadium")
     look()
-    NoFlyZone.objects.get().delete()
+    GeoZone.objects.get().delete()
     zone_at(order, 0.8, name="Fire")
     look()
     ((_, message),) = standing_doubts()

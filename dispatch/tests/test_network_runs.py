@@ -1,7 +1,9 @@
 """Runs and manual assignment in an area with a network: the hub of each mission and its pads."""
 
 import threading
+from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -9,17 +11,20 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from dispatch.api.run_serializers import CandidateAnswer
-from dispatch.missions import before_launch
+from dispatch.console import landings as moved
+from dispatch.missions import before_launch, intent, mission_watch, publishing
 from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.planning import area_locks, candidates, manual_assignment, runs
 from dispatch.planning.limits import landings
 from dispatch.planning.limits.landings import Pads
-from fleet import registry
+from fleet import policy, registry
 from fleet.airspace import rulebook
 from fleet.live import picture
 from fleet.models import Drone, Hub, ServiceArea
+from fleet.simulator.run import Simulator
 from fleet.tests.factories import (
     ACCRA,
+    METRE_DEG,
     DroneFactory,
     HubFactory,
     ServiceAreaFactory,
@@ -27,8 +32,9 @@ from fleet.tests.factories import (
     show,
 )
 from orders import placement
-from orders.models import Order
-from orders.tests.factories import OrderFactory
+from orders.models import DeliveryJob, Order
+from orders.states import Status
+from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
 from wingxtra.problems import Conflict
 
@@ -155,7 +161,7 @@ def test_an_order_that_no_hub_can_receive_says_so(osu: Hub) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 120])
-def test_a_network_adds_two_statements_to_a_run(ridge: Hub, osu: Hub, count: int) -> None:
+def test_a_network_adds_three_statements_to_a_run(ridge: Hub, osu: Hub, count: int) -> None:
     drones_at(ridge, 2 * count)
     statements = []
     for network in (False, True):
@@ -165,7 +171,7 @@ def test_a_network_adds_two_statements_to_a_run(ridge: Hub, osu: Hub, count: int
             assert run().run.assigned == count
         statements.append(len(found))
         Mission.objects.update(tries=1)
-    assert statements[1] <= statements[0] + 2
+    assert statements[1] <= statements[0] + 3
 
 
 def test_a_drone_on_its_way_is_expected_at_the_hub_of_its_mission(ridge: Hub, osu: Hub) -> None:
@@ -177,7 +183,7 @@ def test_a_drone_on_its_way_is_expected_at_the_hub_of_its_mission(ridge: Hub, os
     book = rulebook.load(now)
 
     def pads() -> Pads:
-        return landings.pads(book, {drone.pk: ridge.pk}, picture.read(), now)
+        return landings.pads(book, picture.read(), now)
 
     assert (pads().hubs.taken.tolist(), pads().hubs.charging.tolist()) == ([0, 1], [0, 1])
     Drone.objects.update(stands_at=ridge)
@@ -188,6 +194,29 @@ def test_a_drone_on_its_way_is_expected_at_the_hub_of_its_mission(ridge: Hub, os
     assert (there.home_lat[0], there.home_lng[0]) == OSU
     Mission.objects.update(landed_at=now)
     assert pads().hubs.taken.tolist() == [1, 0], "its hub is changed by what telemetry shows"
+
+
+def test_a_drone_of_another_area_has_the_pad_on_which_it_stands(ridge: Hub, osu: Hub) -> None:
+    kumasi = HubFactory(lat=6.69, service_area=ServiceAreaFactory(name="Ashanti"))
+    DroneFactory(hub=kumasi, stands_at=osu)
+    now = timezone.now()
+    assert landings.pads(rulebook.load(now), None, now).hubs.taken.tolist() == [0, 1, 0]
+    assert [landings.taken_at(hub, now) for hub in (osu, kumasi)] == [1, 0]
+
+
+def test_a_drone_has_a_pad_where_it_lands_now_and_where_it_lands_next(ridge: Hub, osu: Hub) -> None:
+    """It flies one mission, and the next one waits for its end."""
+    drone = DroneFactory(hub=ridge)
+    now = timezone.now()
+    order_in(Status.ENROUTE, drone=drone)
+    assert Mission.objects.update(return_to=osu, tries=1, live=True) == 1
+    earlier = timezone.now() - timedelta(minutes=5)
+    Mission.objects.update(created_at=earlier)
+    Mission.objects.create(id=uuid4(), drone=drone, body={}, return_to=ridge, created_at=now)
+    pads = landings.pads(rulebook.load(now), None, now)
+    assert pads.hubs.taken.tolist() == [1, 1]
+    assert [landings.taken_at(hub, now) for hub in (ridge, osu)] == [1, 1]
+    assert pads.of[drone.pk] == 0, "after both it is at Ridge"
 
 
 # --- by hand -------------------------------------------------------------------------------------
@@ -224,6 +253,16 @@ def test_another_drone_gets_its_own_hub(ridge: Hub, osu: Hub) -> None:
     assert landed()[second.pk] == (osu, ridge)
 
 
+def test_an_order_that_gets_another_drone_gives_back_its_pad(ridge: Hub, osu: Hub) -> None:
+    Hub.objects.filter(pk=osu.pk).update(pads=1)
+    first, second = drones_at(ridge, 2)
+    order = OrderFactory()
+    manual_assignment.assign(order.pk, first.pk, by=SYSTEM)
+    assert landed() == {first.pk: (osu, ridge)}
+    before_launch.reassign(order.pk, second.pk, by=SYSTEM)
+    assert landed()[second.pk] == (osu, ridge)
+
+
 def test_candidates_name_the_hub_that_would_receive_each(ridge: Hub, osu: Hub) -> None:
     drones_at(ridge, 3)
     found = candidates.candidates(OrderFactory())
@@ -246,6 +285,42 @@ def test_the_hub_of_the_mission_counts_right_before_it_is_sent(ridge: Hub, osu: 
     Mission.objects.update(return_to=osu)
     show(TelemetryFactory(drone_id=job.drone_id, battery_pct=45.0))
     assert [reason.code for reason in candidates.still_able(job)] == ["not_enough_energy"]
+
+
+def test_back_at_version_1_an_unsent_mission_is_sent_as_version_1(
+    ridge: Hub, osu: Hub, bridge: Simulator, settings: Any
+) -> None:
+    """Ground control may not know version 2. The drone then returns to where it took off."""
+    show(TelemetryFactory(drone_id=DroneFactory(drone_id="WX-DRN-001", hub=ridge).pk))
+    OrderFactory()
+    run()
+    mission = Mission.objects.get()
+    assert (mission.return_to, mission.body["schema_version"]) == (osu, 2)
+    settings.GCS_INTENT_VERSION = 1
+    publishing.publish(mission.pk)
+    mission = Mission.objects.get()
+    assert (mission.return_to, mission.alternate, mission.state) == (ridge, None, "ACCEPTED")
+    assert intent.version_of(mission.body) == 1
+    assert mission.body["actions"] == intent.ACTIONS
+    assert len(bridge.missions()) == 1
+
+
+def test_a_hub_that_is_moved_under_a_sent_mission_is_a_line(
+    ridge: Hub, osu: Hub, bridge: Simulator
+) -> None:
+    """The drone is watched on its way to the former place, which ground control has."""
+    show(TelemetryFactory(drone_id=DroneFactory(drone_id="WX-DRN-001", hub=ridge).pk))
+    OrderFactory()
+    run()
+    publishing.publish(Mission.objects.get().pk)
+    former = osu.lat, osu.lng
+    Hub.objects.filter(pk=osu.pk).update(lat=osu.lat + 300 * METRE_DEG)
+    (line,) = moved.moved_hubs(timezone.now())
+    assert line.text == "WX-DRN-001 lands 300 m away from Osu, which was moved"
+    assert [button.label for button in line.remedies] == ["Requeue…"]
+    job = DeliveryJob.objects.select_related("order", "drone__kind", "part__mission").get()
+    now = timezone.now()
+    assert mission_watch.live_mission(job, policy.current(), now).lands == former
 
 
 def test_the_hub_of_the_mission_counts_also_after_the_network_was_switched_off(

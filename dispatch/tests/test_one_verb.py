@@ -16,7 +16,7 @@ from dispatch.tests.doubts import astray
 from dispatch.tests.support import assigned, mission_of, stored, submitted, timeline
 from dispatch.tests.test_admin_actions import act
 from fleet.simulator.run import Simulator
-from fleet.tests.factories import DroneFactory, NoFlyZoneFactory, square
+from fleet.tests.factories import DroneFactory, GeoZoneFactory, square
 from orders import lifecycle
 from orders.models import Order
 from orders.states import PodRequirement, Status
@@ -189,7 +189,7 @@ REFUSALS: dict[str, Callable[[Order, Simulator], None]] = {
 
 
 def zone_over(order: Order) -> None:
-    NoFlyZoneFactory(polygon=square(order.dropoff_lat, order.dropoff_lng, 500))
+    GeoZoneFactory(polygon=square(order.dropoff_lat, order.dropoff_lng, 500))
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)

@@ -22,7 +22,6 @@ from dispatch.planning.lookahead import Options
 from dispatch.tests.support import able_drone, mission_of, stored
 from dispatch.tests.test_runs import run, status_of
 from fleet.models import ServiceArea
-from fleet.opening_hours import WEEKDAYS, OpeningHours
 from fleet.tests.factories import HubFactory
 from orders import lifecycle
 from orders.models import Order, Store
@@ -30,6 +29,7 @@ from orders.states import Status
 from orders.tests.factories import OrderFactory, StoreFactory, order_in
 from orders.timing.opening import Place
 from wingxtra.accounts.identity import SYSTEM, Actor, ActorKind
+from wingxtra.opening_hours import WEEKDAYS, OpeningHours
 from wingxtra.problems import Conflict
 
 ACCRA, LONDON, ADELAIDE = "Africa/Accra", "Europe/London", "Australia/Adelaide"

@@ -15,7 +15,6 @@ from pytest_django import Settings
 from dispatch.missions import delays
 from dispatch.planning import outlooks
 from fleet.models import Drone, Policy, ServiceArea
-from fleet.opening_hours import WEEKDAYS
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders import lifecycle
 from orders.models import Order
@@ -29,6 +28,7 @@ from wingxtra import redis_client
 from wingxtra.accounts.identity import DISPATCHER, Role
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, key_client
+from wingxtra.opening_hours import WEEKDAYS
 
 pytestmark = pytest.mark.django_db
 
@@ -163,6 +163,24 @@ def test_a_quote_names_no_time_after_the_area_has_closed(merchant: Merchant) -> 
         assert answer["held_up"]["code"] == "closed"
         assert answer["held_up"]["until"] == "2026-12-01T08:00:00Z"
         assert "closes on Monday 30 November at 17:50" in answer["held_up"]["message"]
+
+
+def test_a_range_that_goes_beyond_closing_ends_after_the_next_opening(merchant: Merchant) -> None:
+    """What does not fly before 17:50 flies at 08:00 on the next day, and not within the promise."""
+    with time_machine.travel(EVENING, tick=False):
+        closing(EVENING + timedelta(minutes=20))
+        wide = quoted(merchant)["eta_at"]
+    assert "2026-11-30T17:32" < wide["low"] < "2026-11-30T17:40"
+    assert "2026-12-01T08:02" < wide["high"] < "2026-12-01T08:10"
+
+
+def test_a_quote_without_a_drone_that_is_ready_names_no_time(merchant: Merchant) -> None:
+    show()
+    refresh()
+    answer = quoted(merchant)
+    assert (answer["serviceable"], answer["busy"]) == (True, True)
+    assert answer["eta_at"] == {"low": None, "high": None}
+    assert answer["held_up"]["code"] == "no_drone"
 
 
 def test_an_order_whose_turn_comes_after_closing_has_no_time(merchant: Merchant) -> None:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from dispatch.console import ways_home
+from dispatch.console import landings, ways_home
 from dispatch.missions import publishing_pause
 from dispatch.missions.reposition import judging, publishing, reports, verbs
 from dispatch.models import DispatchRun, Mission, PublishingPause
@@ -33,8 +33,8 @@ from fleet.tests.factories import (
     ACCRA,
     METRE_DEG,
     DroneFactory,
+    GeoZoneFactory,
     HubFactory,
-    NoFlyZoneFactory,
     TelemetryFactory,
     show,
     square,
@@ -214,7 +214,7 @@ def test_the_same_judge_decides_as_for_orders(drone: Drone, osu: Hub) -> None:
     assert reasons() == {Rule.ALREADY_FLYING.code}
     seen()
     across = square(ACCRA[0] + 1000 * METRE_DEG, ACCRA[1], side_m=300)
-    zone = NoFlyZoneFactory(polygon=across)
+    zone = GeoZoneFactory(polygon=across)
     assert reasons() == {Rule.CROSSES_NO_FLY_ZONE.code}
     zone.delete()
     verbs.send_to_base(drone.pk, by=AMA)
@@ -224,7 +224,7 @@ def test_what_speaks_against_it_by_now_stops_it_before_it_is_sent(
     bridge: Simulator, drone: Drone
 ) -> None:
     mission = verbs.send_to_base(drone.pk, by=AMA)
-    NoFlyZoneFactory(polygon=square(ACCRA[0] + 1000 * METRE_DEG, ACCRA[1], side_m=300))
+    GeoZoneFactory(polygon=square(ACCRA[0] + 1000 * METRE_DEG, ACCRA[1], side_m=300))
     publishing.publish(mission.pk)
     mission.refresh_from_db()
     assert (mission.state, mission.live) == (State.WITHDRAWN, False)
@@ -238,7 +238,7 @@ def test_what_speaks_against_it_after_a_lost_answer_withdraws_it(
 ) -> None:
     bridge.fault("bridge_500", times=1, after=reached)
     mission = sent(drone)
-    NoFlyZoneFactory(polygon=square(ACCRA[0] + 1000 * METRE_DEG, ACCRA[1], side_m=300))
+    GeoZoneFactory(polygon=square(ACCRA[0] + 1000 * METRE_DEG, ACCRA[1], side_m=300))
     Mission.objects.update(next_try_at=timezone.now())
     publishing.publish(mission.pk)
     mission.refresh_from_db()
@@ -377,6 +377,77 @@ def test_one_that_does_not_arrive_is_a_line(bridge: Simulator, drone: Drone) -> 
         "Call back…",
         "It does not fly to its base…",
     ]
+
+
+@pytest.mark.parametrize("in_the_air", [False, True])
+def test_a_zone_in_its_way_is_a_line(bridge: Simulator, drone: Drone, in_the_air: bool) -> None:
+    sent(drone)
+    assert list(landings.flights_to_the_base(timezone.now())) == []
+    if in_the_air:
+        place = {"lat": ACCRA[0] + 500 * METRE_DEG, "armed": True, "alt_m": 60.0}
+        show(TelemetryFactory(drone_id=drone.pk, **place))
+    GeoZoneFactory(name="Parade", polygon=square(ACCRA[0] + 1200 * METRE_DEG, ACCRA[1], 200))
+    (line,) = landings.flights_to_the_base(timezone.now())
+    assert line.text == "A zone is in the way: WX-DRN-001 on its way to Airport"
+    assert "Parade" in line.detail
+    assert [button.label for button in line.remedies] == [
+        "Call back…",
+        "It does not fly to its base…",
+    ]
+
+
+def test_a_hub_that_is_moved_under_a_sent_mission_is_a_line(
+    bridge: Simulator, drone: Drone, airport: Hub
+) -> None:
+    sent(drone)
+    assert list(landings.moved_hubs(timezone.now())) == []
+    Hub.objects.filter(pk=airport.pk).update(lat=airport.lat + 300 * METRE_DEG)
+    (line,) = landings.moved_hubs(timezone.now())
+    assert line.text == "WX-DRN-001 lands 300 m away from Airport, which was moved"
+    assert line.remedies[0].label == "Call back…"
+
+
+def test_an_unsent_mission_gets_the_new_place_of_a_moved_hub(
+    bridge: Simulator, drone: Drone, airport: Hub
+) -> None:
+    mission = verbs.send_to_base(drone.pk, by=AMA)
+    lat = airport.lat + 30 * METRE_DEG
+    Hub.objects.filter(pk=airport.pk).update(lat=lat)
+    publishing.publish(mission.pk)
+    assert Mission.objects.get(pk=mission.pk, tries=1).body["return_to"]["lat"] == lat
+    assert list(landings.moved_hubs(timezone.now())) == []
+
+
+def test_back_at_version_1_an_unsent_one_ends_with_the_reason(
+    bridge: Simulator, drone: Drone, settings: Settings
+) -> None:
+    mission = verbs.send_to_base(drone.pk, by=AMA)
+    settings.GCS_INTENT_VERSION = 1
+    publishing.publish(mission.pk)
+    mission = Mission.objects.get(pk=mission.pk)
+    assert mission.state == State.WITHDRAWN
+    assert "version 1 cannot say where to land" in mission.over_because
+    assert bridge.missions() == []
+
+
+def test_it_counts_among_the_launches_of_its_hub(drone: Drone, osu: Hub) -> None:
+    Hub.objects.filter(pk=osu.pk).update(launches_at_once=1)
+    Drone.objects.update(stands_at=osu, stands_since=timezone.now())
+    more = DroneFactory(drone_id="WX-DRN-002", hub=osu, base=drone.base)
+    show(*[TelemetryFactory(drone_id=each.pk) for each in (drone, more)])
+    verbs.send_to_base(drone.pk, by=AMA)
+    with pytest.raises(Conflict) as refused:
+        verbs.send_to_base(more.pk, by=AMA)
+    assert {reason["code"] for reason in refused.value.extra["reasons"]} == {"hub_full"}
+    Drone.objects.filter(pk=drone.pk).update(stands_at=None, stands_since=None)
+    assert verbs.send_to_base(more.pk, by=AMA).drone == more
+
+
+def test_ground_control_reads_it_as_it_reads_others(drone: Drone, ops: APIClient) -> None:
+    mission = verbs.send_to_base(drone.pk, by=AMA)
+    shown = ops.get(f"/api/v1/mission-intents/{mission.pk}").json()
+    assert (shown["kind"], shown["order_id"], shown["job_id"]) == ("REPOSITION", None, None)
+    assert shown["intent"] == mission.body
 
 
 # --- called back ---------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from dispatch.tests.test_runs import fleet_of, run, status_of
 from fleet import policy
 from fleet.live import weather
 from fleet.models import Hub, ServiceArea
-from fleet.tests.factories import ACCRA, HubFactory, NoFlyZoneFactory, ServiceAreaFactory, square
+from fleet.tests.factories import ACCRA, GeoZoneFactory, HubFactory, ServiceAreaFactory, square
 from orders import lifecycle, placement
 from orders.models import DeliveryJob, Order
 from orders.states import Status
@@ -149,7 +149,7 @@ class TestWind:
 
 def test_a_new_zone_stops_an_unsent_mission(bridge):
     order, intent = assigned()
-    NoFlyZoneFactory(polygon=square(5.6150, -0.1750, 300))
+    GeoZoneFactory(polygon=square(5.6150, -0.1750, 300))
     publishing.publish(intent.pk)
     assert stored(order).status == Status.QUEUED
     event = order.events.filter(type="REQUEUED").get()
@@ -159,7 +159,7 @@ def test_a_new_zone_stops_an_unsent_mission(bridge):
 def test_a_detour_around_a_zone_is_planned_if_the_policy_allows_it():
     fleet_of(1)
     order = OrderFactory()
-    NoFlyZoneFactory(polygon=square((5.6037 + 5.6150) / 2, (-0.1870 - 0.1750) / 2, 300))
+    GeoZoneFactory(polygon=square((5.6037 + 5.6150) / 2, (-0.1870 - 0.1750) / 2, 300))
     assert run().unassigned[0].ruled_out == [{"code": "crosses_no_fly_zone", "drones": 1}]
     straight_m = 2 * 1825 * policy.current().detour_factor
     policy.change(by=SYSTEM, detours_allowed=True)

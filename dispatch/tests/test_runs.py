@@ -17,8 +17,8 @@ from fleet.live import picture
 from fleet.models import Drone, DroneHold, ServiceArea
 from fleet.tests.factories import (
     DroneFactory,
+    GeoZoneFactory,
     HubFactory,
-    NoFlyZoneFactory,
     ServiceAreaFactory,
     TelemetryFactory,
     seconds_ago,
@@ -168,7 +168,7 @@ def test_a_drone_with_a_job_is_never_chosen():
 def test_a_no_fly_zone_across_the_route_keeps_the_order_waiting():
     fleet_of(1)
     order = OrderFactory()
-    NoFlyZoneFactory(polygon=square((5.6037 + 5.6150) / 2, (-0.1870 - 0.1750) / 2, 300))
+    GeoZoneFactory(polygon=square((5.6037 + 5.6150) / 2, (-0.1870 - 0.1750) / 2, 300))
     assert run().unassigned[0].ruled_out == [{"code": "crosses_no_fly_zone", "drones": 1}]
     assert status_of(order) == Status.QUEUED
 

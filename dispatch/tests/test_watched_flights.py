@@ -16,9 +16,9 @@ from dispatch.tests.support import stored
 from dispatch.tests.test_doubts_worked_off import take
 from fleet.console.wind import too_much_wind, unknown_wind
 from fleet.live import weather
-from fleet.models import NoFlyZone
+from fleet.models import GeoZone
 from fleet.simulator.run import Simulator
-from fleet.tests.factories import DroneFactory, NoFlyZoneFactory, square
+from fleet.tests.factories import DroneFactory, GeoZoneFactory, square
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory
@@ -148,8 +148,8 @@ def test_a_weather_service_that_goes_far_away_leaves_the_wind_unknown_by_name(
 def test_a_zone_that_ends_by_itself_ends_its_line(sky: Sky) -> None:
     order = sent(sky)
     fly_until(sky, order, Status.ENROUTE)
-    zone = NoFlyZoneFactory(polygon=square(order.dropoff_lat, order.dropoff_lng, side_m=200))
+    zone = GeoZoneFactory(polygon=square(order.dropoff_lat, order.dropoff_lng, side_m=200))
     assert [item.text.partition(":")[0] for item in lines()] == ["A zone is in the way"]
-    NoFlyZone.objects.filter(pk=zone.pk).delete()
+    GeoZone.objects.filter(pk=zone.pk).delete()
     assert lines() == []
     fly_until(sky, order, Status.DELIVERED, Status.DELIVERING)

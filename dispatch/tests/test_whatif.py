@@ -20,8 +20,8 @@ from fleet.tests.factories import (
     METRE_DEG,
     DroneFactory,
     DroneKindFactory,
+    GeoZoneFactory,
     HubFactory,
-    NoFlyZoneFactory,
     ServiceAreaFactory,
     square,
 )
@@ -163,7 +163,7 @@ def test_orders_that_become_impossible_are_counted():
 def test_a_temporary_zone_delays_an_order():
     area = rush(1, drones=1)
     opens = questions.starts_at(yesterday()) + timedelta(hours=15)
-    NoFlyZoneFactory(polygon=square(5.6150, -0.1750, 500), ends_at=opens)
+    GeoZoneFactory(polygon=square(5.6150, -0.1750, 500), ends_at=opens)
     answer = done(asked(area, rules={"look_ahead_s": 0.0}))
     assert answer.results["now"]["unflyable"] == 0
     assert 180 < answer.results["now"]["orders"][ALL]["longest_min"] < 200
@@ -173,7 +173,7 @@ def test_an_order_that_is_never_delivered_counts_as_a_broken_promise():
     """A permanent zone opens before the second order is flown."""
     area = rush(2, drones=1, apart_s=1.0)
     closes = questions.starts_at(yesterday()) + timedelta(seconds=NOON_S + 800)
-    NoFlyZoneFactory(polygon=square(5.6150, -0.1750, 500), starts_at=closes)
+    GeoZoneFactory(polygon=square(5.6150, -0.1750, 500), starts_at=closes)
     answer = done(asked(area, rules={"look_ahead_s": 0.0}))
     everything = answer.results["now"]["orders"][ALL]
     assert (everything["orders"], everything["delivered"], everything["kept_pct"]) == (2, 1, 50)

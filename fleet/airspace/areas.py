@@ -1,17 +1,15 @@
-"""Service areas and no-fly zones: polygons that staff draw on a map."""
+"""Service areas: polygons that staff draw on a map, with their clock and hours."""
 
 import uuid
-from datetime import datetime
-from typing import Any, Self
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import F, Q
 
 from fleet.feasibility import geometry
-from fleet.opening_hours import OpeningHours
+from wingxtra.opening_hours import OpeningHours
 
 
 def validate_polygon(value: Any) -> None:
@@ -64,7 +62,7 @@ class ServiceArea(models.Model):
     hours: Any = models.JSONField(
         null=True,
         blank=True,
-        help_text="Operating hours: as in fleet.opening_hours, without a time zone. Empty: always.",
+        help_text="As in wingxtra.opening_hours, without a time zone. Empty: always.",
     )
 
     class Meta:
@@ -90,49 +88,6 @@ class ServiceArea(models.Model):
         return self.network and intents_name_a_hub()
 
 
-class NoFlyZoneQuerySet(models.QuerySet["NoFlyZone"]):
-    def relevant(self, at: datetime) -> Self:
-        """Active zones that apply at `at` or later; expired zones are excluded."""
-        return self.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=at), active=True)
-
-
-class NoFlyZone(models.Model):
-    """Airspace that no leg of a trip may touch, permanently or within a time window."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    name = models.CharField(max_length=80, unique=True)
-    polygon = models.JSONField(validators=[validate_polygon], help_text="GeoJSON Polygon.")
-    active = models.BooleanField(default=True)
-    starts_at = models.DateTimeField(null=True, blank=True, help_text="Empty: no start.")
-    ends_at = models.DateTimeField(null=True, blank=True, help_text="Empty: no end.")
-
-    objects = NoFlyZoneQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = "no-fly zone"
-        ordering = ["name"]
-        constraints = [
-            models.CheckConstraint(
-                name="no_fly_zone_window_in_order",
-                condition=Q(starts_at__isnull=True)
-                | Q(ends_at__isnull=True)
-                | Q(starts_at__lt=F("ends_at")),
-            )
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-
 def areas_of(rows: list[ServiceArea]) -> geometry.Zones:
     """The areas as geometry; a zone index is an index of `rows`."""
     return geometry.Zones([row.polygon for row in rows])
-
-
-def zones_of(rows: list[NoFlyZone]) -> geometry.Zones:
-    """The zones as geometry with their time windows; a zone index is an index of `rows`."""
-    return geometry.Zones(
-        [row.polygon for row in rows],
-        windows=[(row.starts_at, row.ends_at) for row in rows],
-        names=[row.name for row in rows],
-    )

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from fleet import policy, registry
 from fleet.airspace import areas
-from fleet.airspace.areas import NoFlyZone, ServiceArea
+from fleet.airspace.areas import ServiceArea
+from fleet.airspace.zones import GeoZone, zones_of
 from fleet.feasibility import best_case
 from fleet.feasibility.geometry import Zones
 from fleet.feasibility.landing import HubTable
@@ -27,7 +28,23 @@ from fleet.models import Drone, DroneKind, Hub, Policy
 from wingxtra.cache_version import Cached, CacheVersion
 
 VERSION = CacheVersion("fleet:rulebook")
-CACHED_MODELS = (Policy, ServiceArea, NoFlyZone, Drone, DroneKind, Hub)
+CACHED_MODELS = (Policy, ServiceArea, GeoZone, Drone, DroneKind, Hub)
+
+# What of a zone decides where we may fly.
+ZONE_RULES = (
+    "pk",
+    "kind",
+    "polygon",
+    "lower_m",
+    "lower_datum",
+    "upper_m",
+    "upper_datum",
+    "starts_at",
+    "ends_at",
+    "schedule",
+    "time_zone",
+    "allowed_until",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +52,8 @@ class Rulebook:
     """The rules and the map at one moment.
 
     areas: the active ones; `area_shapes` and the area columns of tables index this list.
-    zones: the no-fly zones that apply now or later; `zone_shapes` indexes this list.
+    zones: the geographical zones that restrict flights at our height, now or later; `zone_shapes`
+    indexes this list.
     winds: the fresh readings; None if the wind is not measured.
     best_drones: one drone per kind and hub in service, in ideal state (see `at_their_best`).
     hubs: all; the rows of `hub_table` have the same order, and all pads free.
@@ -44,7 +62,7 @@ class Rulebook:
     rules: Rules
     areas: list[ServiceArea]
     area_shapes: Zones
-    zones: list[NoFlyZone]
+    zones: list[GeoZone]
     zone_shapes: Zones
     winds: Winds | None
     best_drones: DroneTable
@@ -66,9 +84,11 @@ class Rulebook:
 
 
 def load(at: datetime) -> Rulebook:
-    """The rulebook from the database, without zones that expired before `at`. Five statements."""
+    """The rulebook from the database, without zones that cannot be met. Five statements."""
     served = list(ServiceArea.objects.filter(active=True))
-    zones = list(NoFlyZone.objects.relevant(at))
+    rules = policy.current()
+    highest_m = rules.cruise_alt_m + rules.zone_height_margin_m
+    zones = [zone for zone in GeoZone.objects.relevant(at) if zone.concerns(highest_m)]
     one_of_each = (
         Drone.objects.with_home()
         .filter(active=True)
@@ -78,13 +98,13 @@ def load(at: datetime) -> Rulebook:
     places = {area.pk: i for i, area in enumerate(served)}
     networks = {area.pk for area in served if area.uses_network}
     at_home = registry.table_of(one_of_each, places, networks=networks)
-    rules, hubs = policy.current(), list(Hub.objects.order_by("pk"))
+    hubs = list(Hub.objects.order_by("pk"))
     return Rulebook(
         rules=rules,
         areas=served,
         area_shapes=areas.areas_of(served),
         zones=zones,
-        zone_shapes=areas.zones_of(zones),
+        zone_shapes=zones_of(zones, at),
         winds=weather.winds(rules, at),
         best_drones=best_case.at_their_best(at_home),
         hubs=hubs,
@@ -93,13 +113,13 @@ def load(at: datetime) -> Rulebook:
 
 
 def airspace_version() -> str:
-    """A digest of the active areas and zones, including time windows. Two statements.
+    """A digest of the active areas and zones, including times and heights. Two statements.
 
     The policy is not part of it.
     """
     served = ServiceArea.objects.filter(active=True).order_by("pk").values_list("pk", "polygon")
-    zones = NoFlyZone.objects.filter(active=True).order_by("pk")
-    closed = zones.values_list("pk", "polygon", "starts_at", "ends_at")
+    zones = GeoZone.objects.filter(active=True).order_by("pk")
+    closed = zones.values_list(*ZONE_RULES)
     as_json = json.dumps([list(served), list(closed)], default=str)
     return hashlib.sha256(as_json.encode()).hexdigest()[:16]
 

@@ -14,7 +14,7 @@ from fleet.live import drone_status, picture
 from fleet.live.drone_status import Readiness
 from fleet.live.quality import NEEDS
 from fleet.models import Drone
-from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, badge
+from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, badge, said_by
 from wingxtra.console.registry import Tone
 
 
@@ -120,9 +120,9 @@ class DroneAdmin(ConsoleAdmin):
     search_fields = ("drone_id",)
     fields = (
         *("drone_id", "kind", "hub", "base", "active"),
-        *("grounded_reason", "grounded_by", "grounded_at"),
+        *("grounded_reason", "grounded_by_whom", "grounded_at"),
     )
-    readonly_fields = ("grounded_reason", "grounded_by", "grounded_at")
+    readonly_fields = ("grounded_reason", "grounded_by_whom", "grounded_at")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ConsoleChangeList]:
         return LiveChangeList
@@ -153,6 +153,10 @@ class DroneAdmin(ConsoleAdmin):
         if drone.live.readiness in (Readiness.READY, Readiness.BUSY):
             return "—"
         return drone.grounded_reason or " ".join(r.message for r in drone.live.reasons[:2])
+
+    @admin.display(description="Grounded by")
+    def grounded_by_whom(self, drone: Drone) -> str:
+        return said_by(drone.grounded_by)
 
     @admin.display(description="Stands at", ordering="hub")
     def stands(self, drone: Drone) -> str:

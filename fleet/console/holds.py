@@ -1,6 +1,6 @@
 """Drones on hold in the console: release action, attention line, and history."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -21,8 +21,6 @@ from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Attention, Section, Tone
 from wingxtra.sentences import sentence
 
-# Above this number of drones, the dashboard shows one line for all.
-MAX_SINGLE_LINES = 3
 MAX_SHOWN = 20
 
 
@@ -46,12 +44,6 @@ def _why_not(drone: Drone) -> str | None:
     return None if is_held else "It is not on hold."
 
 
-def _names(drones: Sequence[Drone]) -> str:
-    shown = ", ".join(drone.pk for drone in drones[:MAX_SINGLE_LINES])
-    more = len(drones) - MAX_SINGLE_LINES
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
 actions.register(
     actions.Action(
         model=Drone,
@@ -72,9 +64,6 @@ def drones_on_hold(now: datetime) -> Iterator[Attention]:
     drones: dict[Drone, list[DroneHold]] = {}
     for hold in held.order_by("held_at", "id"):
         drones.setdefault(hold.drone, []).append(hold)
-    if len(drones) > MAX_SINGLE_LINES:
-        yield _combined_line(drones)
-        return
     for drone, holds in drones.items():
         yield Attention(
             key=f"on-hold:{drone.pk}",
@@ -85,28 +74,12 @@ def drones_on_hold(now: datetime) -> Iterator[Attention]:
             url=reverse("admin:fleet_drone_change", args=[drone.pk]),
             since=holds[0].held_at,
             tone=Tone.BAD,
-            remedies=(_button(drone),),
+            remedies=(actions.button(Drone, "release", drone.pk, next=reverse("admin:index")),),
+            cause="on-hold",
+            many="drones are on hold",
+            all_url=f"{reverse('admin:fleet_drone_changelist')}?readiness=ON_HOLD&active__exact=1",
+            about=f"drone:{drone.pk}",
         )
-
-
-def _combined_line(drones: dict[Drone, list[DroneHold]]) -> Attention:
-    first = next(iter(drones.values()))[0]
-    return Attention(
-        key="on-hold",
-        level=27 + min(9, len(drones).bit_length()),
-        text=f"{len(drones)} drones are on hold",
-        detail=f"{_names(list(drones))}. They get no orders until you release them. The "
-        f"first: {first.message}",
-        url=f"{reverse('admin:fleet_drone_changelist')}?readiness=ON_HOLD&active__exact=1",
-        since=first.held_at,
-        tone=Tone.BAD,
-        remedies=(_button(*list(drones)[: actions.MAX_TARGETS]),),
-    )
-
-
-def _button(*drones: Drone) -> Any:
-    pks = [drone.pk for drone in drones]
-    return actions.button(Drone, "release", *pks, next=reverse("admin:index"))
 
 
 def holds_of(drone: Drone, request: HttpRequest) -> Section:

@@ -8,7 +8,7 @@ from django.urls import reverse
 from fleet import presentation, traffic
 from fleet.live import drone_status
 from fleet.live.drone_status import LiveDrone
-from fleet.models import Drone, Hub, NoFlyZone, ServiceArea
+from fleet.models import Drone, GeoZone, Hub, ServiceArea
 from wingxtra.console import registry as console
 from wingxtra.console.registry import Feature, Layer, Tone
 
@@ -71,7 +71,7 @@ def areas(now: datetime) -> Iterator[Feature]:
 
 
 def zones(now: datetime) -> Iterator[Feature]:
-    for zone in NoFlyZone.objects.relevant(now):
+    for zone in GeoZone.objects.relevant(now):
         is_upcoming = zone.starts_at is not None and zone.starts_at > now
         yield Feature(
             id=f"zone-{zone.pk}",
@@ -83,7 +83,7 @@ def zones(now: datetime) -> Iterator[Feature]:
                 ("From", f"{zone.starts_at:%d %b %H:%M} UTC" if zone.starts_at else "always"),
                 ("Until", f"{zone.ends_at:%d %b %H:%M} UTC" if zone.ends_at else "no end"),
             ],
-            url=reverse("admin:fleet_noflyzone_change", args=[zone.pk]),
+            url=reverse("admin:fleet_geozone_change", args=[zone.pk]),
         )
 
 
@@ -92,7 +92,7 @@ console.layers.extend(
     [
         Layer("drones", "Drones", drones, "fleet.view_drone", group="Drones"),
         Layer("areas", "Areas", areas, "fleet.view_servicearea", is_static=True),
-        Layer("zones", "No-fly zones", zones, "fleet.view_noflyzone", is_static=True),
+        Layer("zones", "No-fly zones", zones, "fleet.view_geozone", is_static=True),
         Layer("hubs", "Hubs", hubs, "fleet.view_hub"),
     ]
 )

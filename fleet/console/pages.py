@@ -6,25 +6,22 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
 from fleet import policy, presentation, registry
 from fleet.airspace import rulebook
-from fleet.console import attention, holds, wind
+from fleet.console import attention, holds, pauses, wind
 from fleet.console.map_pages import drone_feature
-from fleet.live import drone_status, picture
+from fleet.live import drone_status
 from fleet.live.drone_status import Readiness
 from fleet.models import Drone, Policy, ServiceArea
 from wingxtra.accounts.models import User
 from wingxtra.console import actions, roles
 from wingxtra.console import registry as console
 from wingxtra.console.registry import (
-    Attention,
     Button,
-    NotChecked,
     Number,
     Section,
     Switch,
@@ -39,7 +36,7 @@ roles.seen_by_all(
     "fleet.view_dronekind",
     "fleet.view_hub",
     "fleet.view_servicearea",
-    "fleet.view_noflyzone",
+    "fleet.view_geozone",
 )
 roles.done_by_ops(
     "fleet.add_drone",
@@ -48,9 +45,9 @@ roles.done_by_ops(
     "fleet.change_hub",
     "fleet.add_servicearea",
     "fleet.change_servicearea",
-    "fleet.add_noflyzone",
-    "fleet.change_noflyzone",
-    "fleet.delete_noflyzone",
+    "fleet.add_geozone",
+    "fleet.change_geozone",
+    "fleet.delete_geozone",
 )
 
 
@@ -209,83 +206,13 @@ console.switch_sources.append(dispatch_switches)
 
 # --- what needs attention ------------------------------------------------------------------------
 
-
-def paused_dispatch(now: datetime) -> Iterator[Attention]:
-    if policy.current().dispatch_paused:
-        yield Attention(
-            key="paused",
-            level=38,
-            text="Dispatch is paused everywhere",
-            detail="Orders wait until it is resumed or they are assigned by hand.",
-            remedies=(actions.button(Policy, "resume", 1, next=reverse("admin:index")),),
-        )
-    for area in ServiceArea.objects.filter(active=True, dispatch_paused=True):
-        yield Attention(
-            key=f"paused:{area.pk}",
-            level=30,
-            text=f"Dispatch is paused in {area}",
-            url=reverse("admin:fleet_servicearea_change", args=[area.pk]),
-            remedies=(actions.button(ServiceArea, "resume", area.pk, next=reverse("admin:index")),),
-        )
-
-
-def old_picture(now: datetime) -> Iterator[Attention]:
-    if not settings.FLEET_API_URL:
-        yield Attention(
-            key="no-fleet-api",
-            level=40,
-            text="No Fleet API is configured",
-            detail="There is no telemetry: set FLEET_API_URL.",
-            tone=Tone.BAD,
-        )
-        return
-    latest = picture.read()
-    max_age_s = policy.current().telemetry_max_age_s
-    if latest is None or latest.age_s(now) > max_age_s:
-        age = (
-            "There has never been one" if latest is None else f"It is {latest.age_s(now):.0f} s old"
-        )
-        yield Attention(
-            key="picture",
-            level=39,
-            text="The fleet picture is old, so nothing is dispatched",
-            detail=f"{age}; at most {max_age_s:.0f} s are allowed. Check the Fleet API and the "
-            "worker.",
-            since=latest.fetched_at if latest else None,
-            tone=Tone.BAD,
-        )
-
-
-def unknown_drones(now: datetime) -> Iterator[Attention]:
-    """Unregistered drones that send telemetry."""
-    latest = picture.read()
-    if latest is None:
-        raise NotChecked("there is no picture of the fleet")
-    sending = set(latest.telemetry)
-    registered = set(Drone.objects.filter(pk__in=sending).values_list("pk", flat=True))
-    for drone_id in sorted(sending - registered)[:MAX_UNKNOWN]:
-        yield Attention(
-            key=f"unknown:{drone_id}",
-            level=2,
-            text=f"{drone_id} sends telemetry and is not registered",
-            detail="It gets no orders until it is registered.",
-            remedies=(
-                Button(
-                    "Register…",
-                    f"{reverse('admin:fleet_drone_add')}?drone_id={drone_id}",
-                    "fleet.add_drone",
-                ),
-            ),
-        )
-
-
-MAX_UNKNOWN = 5
 for source, checks in [
-    (paused_dispatch, "dispatch is paused nowhere"),
-    (old_picture, "the fleet picture is fresh"),
+    (pauses.paused_dispatch, "dispatch is paused nowhere"),
+    (attention.old_picture, "the fleet picture is fresh"),
     (wind.unknown_wind, "the wind is known if it is measured"),
     (wind.too_much_wind, "the wind is within the policy's limit at every hub"),
-    (unknown_drones, "no drone without registration sends telemetry"),
+    (attention.unknown_drones, "no drone without registration sends telemetry"),
+    (attention.drones_in_the_air, "no drone without an order is in trouble in the air"),
     (attention.offline_drones, "no drone in service is offline"),
     (holds.drones_on_hold, "no drone in service is on hold"),
     (attention.incomplete_telemetry, "no drone's telemetry lacks a value that dispatch needs"),

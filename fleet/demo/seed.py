@@ -12,7 +12,7 @@ from fleet import policy
 from fleet.airspace import rulebook
 from fleet.airspace.areas import intents_name_a_hub
 from fleet.demo import city
-from fleet.models import Drone, DroneKind, Hub, NoFlyZone, ServiceArea
+from fleet.models import Drone, DroneKind, GeoZone, Hub, ServiceArea
 from fleet.simulator.flight import Handling
 from wingxtra.accounts.identity import SYSTEM, Role
 from wingxtra.accounts.models import ApiKey, Merchant, User
@@ -74,7 +74,7 @@ def _seed_fleet(drone_count: int) -> None:
             "network": intents_name_a_hub(),
         },
     )
-    NoFlyZone.objects.update_or_create(
+    GeoZone.objects.update_or_create(
         name=city.AIRPORT_NAME, defaults={"polygon": city.AIRPORT_POLYGON}
     )
     kinds = {}

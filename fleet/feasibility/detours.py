@@ -77,7 +77,8 @@ class _Clear:
         """
         zones, legs, margin_m = self.zones, (lat1, lng1, lat2, lng2), self.margin_m
         near = zones.near(*legs, margin_m)
-        closed = (zones.ends_s[near] > self.at.timestamp()) & (zones.starts_s[near] <= self.until_s)
+        starts_s, ends_s = zones.closures(self.at.timestamp())
+        closed = (ends_s[near] > self.at.timestamp()) & (starts_s[near] <= self.until_s)
         active = near[closed]
         met = [np.count_nonzero(zones.meets(zone, *legs, margin_m)) for zone in active]
         return active[np.argsort(-np.array(met, int), kind="stable")[:MAX_ZONES]]

@@ -19,6 +19,8 @@ from fleet.feasibility import margins
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+Window = tuple[datetime | None, datetime | None]
+
 EARTH_RADIUS_M = margins.EARTH_RADIUS_M
 
 MAX_POINTS = 10_000
@@ -168,33 +170,42 @@ def _check_size(shape: shapely.Polygon) -> None:
 class Zones:
     """A set of polygons with optional time windows, for queries with many points or legs.
 
-    polygons: GeoJSON Polygons. windows: (from, until) of each, aware, None for open. names: one of
-    each. Answers give a zone as its index in these lists. An edge belongs to its zone. starts_s,
-    ends_s: the windows as POSIX times, infinite for open.
+    polygons: GeoJSON Polygons. windows: of each, when it is closed: (from, until), aware, None for
+    open, in order; none: at all times. names: one of each. Answers give a zone as its index in
+    these lists. An edge belongs to its zone.
     Raises InvalidPolygon, and ValueError for a naive time or lists of different lengths.
     """
 
     def __init__(
         self,
         polygons: Sequence[dict[str, Any]],
-        windows: Sequence[tuple[datetime | None, datetime | None]] | None = None,
+        windows: Sequence[Sequence[Window]] | None = None,
         names: Sequence[str] | None = None,
     ) -> None:
         count = len(polygons)
-        windows = [(None, None)] * count if windows is None else windows
+        windows = [[(None, None)]] * count if windows is None else windows
         self.names = [f"zone {i + 1}" for i in range(count)] if names is None else list(names)
         if len(windows) != count or len(self.names) != count:
             raise ValueError(f"{count} polygons, {len(windows)} windows, {len(self.names)} names")
         self._shapes = np.array([polygon(geojson) for geojson in polygons], dtype=object)
         self._bounds = shapely.bounds(self._shapes).reshape(count, 4)
-        self.starts_s = np.array([_stamp(start, -math.inf) for start, _ in windows], float)
-        self.ends_s = np.array([_stamp(end, math.inf) for _, end in windows], float)
+        self._starts_s, self._ends_s = _columns(windows)
         self._tree = shapely.STRtree(self._shapes)
         shapely.prepare(self._shapes)
         self._widened: dict[tuple[int, float], tuple[shapely.Polygon, Floats]] = {}
 
     def __len__(self) -> int:
         return len(self._shapes)
+
+    def closures(self, now_s: float) -> tuple[Floats, Floats]:
+        """Per zone the window at the POSIX time `now_s`, or the next one: from and until (Z,).
+
+        A zone that is never closed again ends at minus infinity.
+        """
+        left = self._ends_s > now_s
+        rows, window = np.arange(len(self)), np.argmax(left, axis=1)
+        ends_s = np.where(left.any(axis=1), self._ends_s[rows, window], -math.inf)
+        return self._starts_s[rows, window], ends_s
 
     def contains(self, lat: npt.ArrayLike, lng: npt.ArrayLike) -> tuple[Ints, Ints]:
         """Point indices and zone indices of all hits, sorted.
@@ -229,14 +240,15 @@ class Zones:
         none. A leg of length 0 tests a point; a leg with NaN is never blocked.
         """
         now_s = _stamp(from_at, math.nan)
+        starts_s, ends_s = self.closures(now_s)
         since_s = np.full(len(lat1), np.inf)
         first = np.full(len(lat1), -1, np.int64)
         if not len(self) or not np.isfinite(lat1 + lng1 + lat2 + lng2).any():
             return since_s, first
         boxes = _LegBoxes(lng1, lat1, lng2, lat2)
         for zone in self._near(boxes, margin_m):
-            closes_s = max(self.starts_s[zone], now_s)
-            if self.ends_s[zone] <= now_s:
+            closes_s = max(starts_s[zone], now_s)
+            if ends_s[zone] <= now_s:
                 continue
             bounds = self._within(zone, margin_m)[1]
             maybe = np.flatnonzero(boxes.may_meet(bounds) & (closes_s < since_s))
@@ -327,6 +339,20 @@ def on_the_globe(lat: Floats, lng: Floats) -> Floats:
     """Unit vectors (n, 3) from the centre of the Earth."""
     phi, lam = np.radians(lat), np.radians(lng)
     return np.stack([np.cos(phi) * np.cos(lam), np.cos(phi) * np.sin(lam), np.sin(phi)], axis=1)
+
+
+def _columns(windows: Sequence[Sequence[Window]]) -> tuple[Floats, Floats]:
+    """Starts and ends (Z, W) as POSIX times, infinite for open. A zone with fewer windows than W is
+    filled up with some that are over.
+    """
+    widest = max((len(own) for own in windows), default=0)
+    starts_s = np.full((len(windows), max(1, widest)), -math.inf)
+    ends_s = np.full_like(starts_s, -math.inf)
+    for zone, own in enumerate(windows):
+        for i, (start, end) in enumerate(own):
+            starts_s[zone, i] = _stamp(start, -math.inf)
+            ends_s[zone, i] = _stamp(end, math.inf)
+    return starts_s, ends_s
 
 
 def _stamp(at: datetime | None, otherwise: float) -> float:

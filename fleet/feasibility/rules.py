@@ -56,6 +56,7 @@ class Rules:
     weather_max_age_s: float
     detours_allowed: bool
     zone_margin_m: float
+    zone_height_margin_m: float
     dropoff_max_accuracy_m: float
     customer_dropoff_radius_m: float
     spot_pause_s: float

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='servicearea',
             name='hours',
-            field=models.JSONField(blank=True, help_text='Operating hours: as in fleet.opening_hours, without a time zone. Empty: always.', null=True),
+            field=models.JSONField(blank=True, help_text='As in wingxtra.opening_hours, without a time zone. Empty: always.', null=True),
         ),
     ]

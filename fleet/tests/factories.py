@@ -9,7 +9,7 @@ from fleet.feasibility.geometry import EARTH_RADIUS_M
 from fleet.feasibility.rules import PayloadType
 from fleet.live import picture
 from fleet.live.telemetry import Decoded, Telemetry
-from fleet.models import Drone, DroneKind, Hub, NoFlyZone, ServiceArea
+from fleet.models import Drone, DroneKind, GeoZone, Hub, ServiceArea
 
 ACCRA = (5.6037, -0.1870)
 METRE_DEG = 360 / (
@@ -36,11 +36,11 @@ class ServiceAreaFactory(factory.django.DjangoModelFactory):
     polygon = factory.LazyFunction(lambda: square(*ACCRA, side_m=20_000))
 
 
-class NoFlyZoneFactory(factory.django.DjangoModelFactory):
+class GeoZoneFactory(factory.django.DjangoModelFactory):
     """1 km by 1 km, 5 km north of the centre, away from the trips of tests."""
 
     class Meta:
-        model = NoFlyZone
+        model = GeoZone
 
     name = factory.Sequence(lambda n: f"No-fly zone {n}")
     polygon = factory.LazyFunction(lambda: square(ACCRA[0] + 5000 * METRE_DEG, ACCRA[1], 1000))

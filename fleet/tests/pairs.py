@@ -118,4 +118,4 @@ def codes(found: Verdicts, i: int = 0) -> set[str]:
 def no_fly(west_km, south_km, east_km, north_km, window=(None, None)) -> Zones:
     w, s, e, n = (km * DEG_PER_KM for km in (west_km, south_km, east_km, north_km))
     ring = [[w, s], [e, s], [e, n], [w, n], [w, s]]
-    return Zones([{"type": "Polygon", "coordinates": [ring]}], [window], ["Airport"])
+    return Zones([{"type": "Polygon", "coordinates": [ring]}], [[window]], ["Airport"])

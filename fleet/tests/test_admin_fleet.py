@@ -15,13 +15,13 @@ from fleet.airspace.areas import validate_time_zone
 from fleet.console.policy_form import LABELS
 from fleet.live import picture
 from fleet.live.telemetry import Decoded
-from fleet.models import Drone, NoFlyZone, Policy, PolicyVersion, ServiceArea
+from fleet.models import Drone, GeoZone, Policy, PolicyVersion, ServiceArea
 from fleet.tests.factories import (
     ACCRA,
     DroneFactory,
     DroneKindFactory,
+    GeoZoneFactory,
     HubFactory,
-    NoFlyZoneFactory,
     ServiceAreaFactory,
     TelemetryFactory,
     seconds_ago,
@@ -57,13 +57,13 @@ def test_every_form_of_the_fleet_opens(boss: Client) -> None:
         changed("drone", DroneFactory().pk),
         changed("dronekind", DroneKindFactory().pk),
         changed("hub", HubFactory().pk),
-        changed("noflyzone", NoFlyZoneFactory().pk),
+        changed("geozone", GeoZoneFactory().pk),
         changed("servicearea", ServiceAreaFactory().pk),
         changed("policy", 1),
         changed("policyversion", 1),
         *(
             reverse(f"admin:fleet_{model}_add")
-            for model in ("drone", "dronekind", "hub", "noflyzone", "servicearea")
+            for model in ("drone", "dronekind", "hub", "geozone", "servicearea")
         ),
     ]
     for page in pages:
@@ -111,12 +111,14 @@ def test_a_drone_id_is_fixed_and_drones_are_not_deleted(boss: Client) -> None:
 
 def zone_form(**fields: Any) -> dict[str, Any]:
     drawn = json.dumps(square(*ACCRA, side_m=900))
-    return {"name": "Stadium", "active": "on", "polygon": drawn, **fields}
+    form = {"name": "Stadium", "active": "on", "kind": "PROHIBITED", "time_zone": "Africa/Accra"}
+    datums = {"lower_datum": "AGL", "upper_datum": "AGL"}
+    return {**form, **datums, "polygon": drawn, **fields}
 
 
 def test_a_drawn_zone_is_stored_as_geojson(ama: Client) -> None:
-    ama.post(reverse("admin:fleet_noflyzone_add"), zone_form())
-    assert NoFlyZone.objects.get().polygon == square(*ACCRA, side_m=900)
+    ama.post(reverse("admin:fleet_geozone_add"), zone_form())
+    assert GeoZone.objects.get().polygon == square(*ACCRA, side_m=900)
 
 
 BOW_TIE = {"type": "Polygon", "coordinates": [[[0, 5], [1, 6], [1, 5], [0, 6], [0, 5]]]}
@@ -143,9 +145,9 @@ BOW_TIE = {"type": "Polygon", "coordinates": [[[0, 5], [1, 6], [1, 5], [0, 6], [
 def test_an_invalid_zone_is_refused_with_the_reason(
     ama: Client, fields: dict[str, str], text: str
 ) -> None:
-    answer = ama.post(reverse("admin:fleet_noflyzone_add"), zone_form(**fields))
+    answer = ama.post(reverse("admin:fleet_geozone_add"), zone_form(**fields))
     assert text in answer.content.decode()
-    assert not NoFlyZone.objects.exists()
+    assert not GeoZone.objects.exists()
 
 
 def test_areas_have_the_same_checks(ama: Client) -> None:
@@ -270,11 +272,11 @@ def test_the_policy_form_shows_integers_without_decimals(boss: Client) -> None:
 
 
 def test_the_list_shows_which_zones_apply_now(ama: Client) -> None:
-    NoFlyZoneFactory(name="Parade", starts_at=seconds_ago(-3600))
-    NoFlyZoneFactory(name="Fireworks", ends_at=seconds_ago(3600))
-    NoFlyZoneFactory(name="Prison")
-    NoFlyZoneFactory(name="Former palace", active=False)
-    page = ama.get(reverse("admin:fleet_noflyzone_changelist")).content.decode()
+    GeoZoneFactory(name="Parade", starts_at=seconds_ago(-3600))
+    GeoZoneFactory(name="Fireworks", ends_at=seconds_ago(3600))
+    GeoZoneFactory(name="Prison")
+    GeoZoneFactory(name="Former palace", active=False)
+    page = ama.get(reverse("admin:fleet_geozone_changelist")).content.decode()
     for text in ("Upcoming", "Expired", "Closed", "Off"):
         assert f">{text}</span>" in page
 

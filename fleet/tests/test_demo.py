@@ -17,7 +17,7 @@ from pytest_django import Settings
 
 from fleet.demo import processes, seed
 from fleet.demo.processes import AlreadyRunning, ProcessDied, Processes
-from fleet.models import Drone, NoFlyZone
+from fleet.models import Drone, GeoZone
 from wingxtra.accounts.models import ApiKey, User
 
 # Ignores SIGTERM, and so does its child: both have to be killed.
@@ -128,7 +128,7 @@ def test_the_seed_is_repeatable_and_only_for_demo_and_test(
     first = seed.seed(12)
     again = seed.seed(6)
     assert Drone.objects.filter(active=True).count() == 6
-    assert NoFlyZone.objects.count() == 1
+    assert GeoZone.objects.count() == 1
     assert set(User.objects.values_list("username", flat=True)) == {"admin", "ops", "merchant"}
     assert User.objects.get(username="ops").check_password(again.password)
     former = ApiKey.objects.get(digest=ApiKey.digest_of(first.ops_key))

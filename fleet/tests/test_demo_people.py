@@ -9,7 +9,7 @@ from fleet.airspace import rulebook
 from fleet.demo import city, seed
 from fleet.demo.calls import DemoFailed
 from fleet.demo.people import People, Unserved
-from fleet.models import NoFlyZone
+from fleet.models import GeoZone
 from fleet.tests.factories import square
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -23,7 +23,7 @@ def people(live_server: LiveServer) -> People:
 
 
 def zone_over(shop: city.Shop) -> Any:
-    zone = NoFlyZone.objects.create(
+    zone = GeoZone.objects.create(
         name="Parade", polygon=square(shop.pickup.lat, shop.pickup.lng, 200)
     )
     rulebook.VERSION.bump()

@@ -86,7 +86,7 @@ def zones_of(boxes) -> Zones:
             {"type": "Polygon", "coordinates": [[[w, s], [e, s], [e, n], [w, n], [w, s]]]}
         )
         windows.append([None if m is None else NOON + timedelta(minutes=m) for m in (start, end)])
-    return Zones(polygons, windows)
+    return Zones(polygons, [[window] for window in windows])
 
 
 @given(

@@ -217,21 +217,23 @@ HOUR = timedelta(hours=1)
     ],
 )
 def test_a_zone_blocks_legs_from_the_start_of_its_window(window, since):
-    zones = Zones([box(*AIRPORT)], windows=[window])
+    zones = Zones([box(*AIRPORT)], windows=[[window]])
     since_s, zone = blocking(zones, (5.60, -0.20, 5.60, -0.10))
     assert since_s == [since.timestamp() if since else math.inf]
     assert zone == [0 if since else -1]
 
 
 def test_the_zone_that_blocks_first_is_returned():
-    zones = Zones([box(*AIRPORT)] * 3, windows=[(NOON + HOUR, None), (NOON, None), (None, None)])
+    zones = Zones(
+        [box(*AIRPORT)] * 3, windows=[[(NOON + HOUR, None)], [(NOON, None)], [(None, None)]]
+    )
     assert blocking(zones, (5.60, -0.20, 5.60, -0.10))[1] == [1]
 
 
 def test_zones_refuse_naive_times_and_unequal_lists():
     naive = NOON.replace(tzinfo=None)
     with pytest.raises(ValueError, match="time zone"):
-        Zones([box(*AIRPORT)], windows=[(naive, None)])
+        Zones([box(*AIRPORT)], windows=[[(naive, None)]])
     with pytest.raises(ValueError, match="time zone"):
         blocking(Zones([box(*AIRPORT)]), (5.6, -0.2, 5.6, -0.1), at=naive)
     with pytest.raises(ValueError, match="1 polygons, 0 windows"):

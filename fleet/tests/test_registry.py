@@ -20,8 +20,8 @@ from fleet.tests.factories import (
     ACCRA,
     DroneFactory,
     DroneKindFactory,
+    GeoZoneFactory,
     HubFactory,
-    NoFlyZoneFactory,
     ServiceAreaFactory,
     TelemetryFactory,
     seconds_ago,
@@ -144,7 +144,7 @@ def test_loading_the_rulebook_takes_five_statements(django_assert_num_queries):
     kinds = [DroneKindFactory(max_payload_kg=kg) for kg in (1, 2)]
     for n in range(12):
         DroneFactory(hub=hubs[n % 3], kind=kinds[n % 2])
-    NoFlyZoneFactory.create_batch(3)
+    GeoZoneFactory.create_batch(3)
 
     with django_assert_num_queries(5):
         book = rulebook.load(timezone.now())
@@ -157,9 +157,9 @@ def test_loading_the_rulebook_takes_five_statements(django_assert_num_queries):
 def test_inactive_areas_and_expired_zones_are_excluded():
     now = timezone.now()
     ServiceAreaFactory(active=False)
-    NoFlyZoneFactory(active=False)
-    NoFlyZoneFactory(ends_at=now - timedelta(minutes=1))
-    coming = NoFlyZoneFactory(starts_at=now + timedelta(hours=1))
+    GeoZoneFactory(active=False)
+    GeoZoneFactory(ends_at=now - timedelta(minutes=1))
+    coming = GeoZoneFactory(starts_at=now + timedelta(hours=1))
 
     book = rulebook.load(now)
 
@@ -223,7 +223,7 @@ def test_grounding_twice_is_a_conflict():
     DroneFactory(drone_id="WX-1")
     registry.ground("WX-1", by=AMA, reason="Rotor 3.")
 
-    with pytest.raises(Conflict, match=r"by user:ama since .*: Rotor 3\.") as caught:
+    with pytest.raises(Conflict, match=r"by ama since .*: Rotor 3\.") as caught:
         registry.ground("WX-1", by=SYSTEM, reason="Battery.")
 
     assert caught.value.code == "already_grounded"

@@ -447,7 +447,7 @@ class QuoteAnswer(serializers.Serializer[Any]):
     held_up = Why(
         allow_null=True,
         help_text="Why no time is named although we fly this: `dispatch_paused`, `too_windy`, "
-        "`weather_unknown`, or `closed` if its turn comes after a closing.",
+        "`weather_unknown`, `no_drone`, or `closed` if its turn comes after a closing.",
     )
     service_area_id = serializers.UUIDField(
         allow_null=True, help_text="The area in which it is flown."

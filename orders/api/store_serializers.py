@@ -9,10 +9,10 @@ from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from fleet.opening_hours import WEEKDAYS
 from orders.api.serializers import Degrees
 from orders.models import Store
 from wingxtra.api.serializers import Choice, Flag, StrictSerializer, Text, Timestamp
+from wingxtra.opening_hours import WEEKDAYS
 
 MAX_ENTRIES = 100  # of a list in the hours
 DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")

@@ -1,4 +1,4 @@
-"""Orders in the console: their page, late orders, the numbers, and the map."""
+"""Orders in the console: their page, the numbers, and the map."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -12,18 +12,20 @@ from django.utils import timezone
 
 from fleet.feasibility.rules import Priority
 from orders import presentation
-from orders.console import order_page, tabs
+from orders.console import (
+    attention,  # noqa: F401 (registers itself)
+    order_page,
+    tabs,
+)
 from orders.models import DeliveryEvent, Order
 from orders.promises import coverage
 from orders.promises.coverage import Coverage
 from orders.states import IN_FLIGHT, EventType, Status
 from wingxtra.accounts.identity import Role
 from wingxtra.console import actions, registry, roles, watches
-from wingxtra.console.admin import duration
-from wingxtra.console.registry import Attention, Chart, Feature, Layer, Number, Tone
+from wingxtra.console.registry import Chart, Feature, Layer, Number, Tone
 from wingxtra.database.aggregates import Percentile
 
-MAX_PER_KIND = 20
 # From fewer deliveries the share inside the quoted range says little.
 MIN_FOR_COVERAGE = 50
 
@@ -71,59 +73,6 @@ def _description(order: Order) -> str:
 
 actions.describe(Order, _description, "merchant", "current_job")
 watches.watch(Order, watches.Watch(_latest_event_ids, _events_after))
-
-
-# --- what needs attention ------------------------------------------------------------------------
-
-# The actions (of dispatch) that can speed an order up before its launch.
-REMEDIES = {Status.QUEUED: "assign", Status.ASSIGNED: "reassign"}
-URGENCY = {Priority.MEDICAL: 30, Priority.URGENT: 20, Priority.NORMAL: 10}
-
-
-def late_orders(now: datetime) -> Iterator[Attention]:
-    """Open orders that are late, or will be by their ETA; at most MAX_PER_KIND of each."""
-    late = Order.objects.live().filter(tabs.OPEN & Q(deliver_by__lt=now))
-    at_risk = Order.objects.live().filter(
-        tabs.OPEN, deliver_by__gte=now, current_job__eta_at__gt=F("deliver_by")
-    )
-    for order in _most_urgent(late):
-        over = now - order.deliver_by
-        level = URGENCY[Priority(order.priority)] + min(9, int(over.total_seconds() // 600))
-        text = f"{order.get_priority_display()} order {order} is late by {duration(over)}"
-        yield _attention(order, f"late:{order.pk}", level, text, Tone.BAD, order.deliver_by)
-    for order in _most_urgent(at_risk):
-        job = order.current_job
-        assert job is not None  # noqa: S101 (the ETA is a column of the job)
-        assert job.eta_at is not None  # noqa: S101
-        over = job.eta_at - order.deliver_by
-        text = f"{order.get_priority_display()} order {order} will be {duration(over)} late"
-        level = URGENCY[Priority(order.priority)] - 5
-        yield _attention(order, f"at-risk:{order.pk}", level, text, Tone.WARN, None)
-
-
-def _most_urgent(orders: Any) -> list[Order]:
-    latest = orders.select_related("current_job").order_by("deliver_by")[: MAX_PER_KIND * 5]
-    return sorted(latest, key=lambda order: -URGENCY[Priority(order.priority)])[:MAX_PER_KIND]
-
-
-def _attention(
-    order: Order, key: str, level: int, text: str, tone: Tone, since: datetime | None
-) -> Attention:
-    url = reverse("admin:orders_order_change", args=[order.pk])
-    detail = order.get_status_display()
-    if order.assigned_drone_id:
-        detail += f" with {order.assigned_drone_id}"
-    remedy = REMEDIES.get(Status(order.status))
-    return Attention(
-        key,
-        level,
-        text,
-        detail,
-        url,
-        since,
-        tone,
-        remedies=actions.buttons(order, remedy) if remedy else (),
-    )
 
 
 # --- the numbers ---------------------------------------------------------------------------------
@@ -268,7 +217,6 @@ def _on_map(*statuses: Status) -> Any:
     return features
 
 
-registry.add_attention(late_orders, checks="no order is late or about to be")
 registry.number_sources.insert(0, numbers)  # above the drones' numbers
 registry.chart_sources.append(last_day)
 for name, title, statuses in [

@@ -12,13 +12,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from fleet.console.hours_form import HoursForm, in_lines, open_now
 from orders import stores
 from orders.models import Store
 from wingxtra.console import roles
 from wingxtra.console.admin import ConsoleAdmin, badge
 from wingxtra.console.registry import Tone
 from wingxtra.console.widgets import PolygonInput, tiles
+from wingxtra.opening_hours.form import HoursForm, in_lines, open_now
 
 roles.seen_by_all("orders.view_store")
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
+from django.utils import timezone
 
 from orders.models import Order
 from orders.models.parcel import AWAITS_STAFF
@@ -24,16 +26,31 @@ class Tab:
 OPEN = ~Q(status__in=TERMINAL)
 LATE = (OPEN & Q(deliver_by__lt=Now())) | Q(delivered_at__gt=F("deliver_by"))
 
+# The orders behind each kind of line of the dashboard: their ids at a time.
+_sources: list[Callable[[datetime], QuerySet[Any]]] = []
+
+
+def needs_attention(ids: Callable[[datetime], QuerySet[Any]]) -> None:
+    """Show these orders in the tab “Needs attention”. `ids(now)`: a queryset of orders, or of rows
+    with `values("order")`.
+    """
+    _sources.append(ids)
+
+
+def _needing(now: datetime) -> QuerySet[Any]:
+    """One list of ids: a union, so that each part can use its own index."""
+    first, *others = (
+        found.order_by() if found.query.values_select else found.order_by().values("pk")
+        for found in (source(now) for source in _sources)
+    )
+    return first.union(*others)
+
+
 TABS: dict[str, Tab] = {
     "attention": Tab(
         "Needs attention",
-        lambda orders: orders.filter(
-            (OPEN & Q(deliver_by__lt=Now()))
-            | (OPEN & Q(current_job__eta_at__gt=F("deliver_by")))
-            | Q(status=Status.DELIVERED, proof_missing=True)
-            | AWAITS_STAFF
-        ),
-        "No order is late or at risk, every parcel is where it should be, and no proof is missing.",
+        lambda orders: orders.filter(pk__in=_needing(timezone.now())),
+        "No order needs you: none is late or about to be, and none is on the dashboard.",
     ),
     "queued": Tab(
         "Queued",

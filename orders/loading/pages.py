@@ -27,7 +27,7 @@ from orders.loading.access import Place
 from orders.loading.board import ParcelAction
 from orders.models import Order
 from wingxtra.accounts.identity import STAFF_ROLES, Role
-from wingxtra.console import second_factor
+from wingxtra.console.entry import second_factor
 from wingxtra.problems import NotFound, Problem
 
 View = Callable[..., HttpResponse]

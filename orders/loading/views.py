@@ -13,7 +13,7 @@ from orders.loading import access, label, label_pdf
 from orders.models import Order
 from wingxtra.api.permissions import IsMerchantLoaderOrStaff
 from wingxtra.api.views import ApiView
-from wingxtra.console.second_factor import VerifiedSession
+from wingxtra.console.entry.second_factor import VerifiedSession
 from wingxtra.problems import FieldProblem, Invalid
 
 SVG, PDF = "image/svg+xml", "application/pdf"

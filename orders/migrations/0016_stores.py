@@ -37,7 +37,7 @@ class Migration(migrations.Migration):
                 ('lat', models.FloatField(validators=[django.core.validators.MinValueValidator(-90.0), django.core.validators.MaxValueValidator(90.0)])),
                 ('lng', models.FloatField(validators=[django.core.validators.MinValueValidator(-180.0), django.core.validators.MaxValueValidator(180.0)])),
                 ('instructions', models.CharField(blank=True, help_text='For the pickup: where to go, whom to call.', max_length=300)),
-                ('hours', models.JSONField(blank=True, help_text='See fleet.opening_hours; empty: always open.', null=True)),
+                ('hours', models.JSONField(blank=True, help_text='See wingxtra.opening_hours; empty: always open.', null=True)),
                 ('active', models.BooleanField(default=True, help_text='Off: it takes no orders.')),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('merchant', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='stores', to='accounts.merchant')),

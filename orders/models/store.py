@@ -9,9 +9,9 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from fleet.models import LATITUDE, LONGITUDE, on_earth
-from fleet.opening_hours import OpeningHours
 from wingxtra.accounts.identity import Caller, Role
 from wingxtra.accounts.models import Merchant
+from wingxtra.opening_hours import OpeningHours
 
 
 class StoreQuerySet(models.QuerySet["Store"]):
@@ -48,7 +48,7 @@ class Store(models.Model):
         max_length=300, blank=True, help_text="For the pickup: where to go, whom to call."
     )
     hours: Any = models.JSONField(
-        null=True, blank=True, help_text="See fleet.opening_hours; empty: always open."
+        null=True, blank=True, help_text="See wingxtra.opening_hours; empty: always open."
     )
     active = models.BooleanField(default=True, help_text="Off: it takes no orders.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)

@@ -62,6 +62,9 @@ class Outlook(Struct, frozen=True):
     groups: dict[str, Group]
     ranges: Ranges
 
+    def is_fresh(self, now: datetime) -> bool:
+        return timedelta(0) <= now - self.made_at <= MAX_AGE
+
 
 @dataclass(frozen=True, slots=True)
 class Flight:
@@ -94,12 +97,12 @@ class Expectation:
 def expect(
     outlook: Outlook, priority: str, flights: Sequence[Flight], rules: Rules, now: datetime
 ) -> Expectation | None:
-    """What a new order may expect whose trip these groups' drones can fly. None when the outlook is
-    too old, or knows no drone for it.
+    """What a new order may expect whose trip these groups' drones can fly, by a fresh outlook. None
+    when it knows no drone for it.
     """
     age = now - outlook.made_at
     known = [flight for flight in flights if flight.drone_id in outlook.groups]
-    if not timedelta(0) <= age <= MAX_AGE or not known:
+    if not known:
         return None
     groups = [outlook.groups[flight.drone_id] for flight in known]
     work_s = min(flight.busy_s + charge_s(flight.energy_pct, rules) for flight in known)

@@ -1,7 +1,7 @@
 """When a new order is expected at the door: the range that a quote names and an order keeps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -12,6 +12,7 @@ from fleet.models import ServiceArea
 from orders.models import Order
 from orders.promises import memory
 from orders.promises.outlook import Flight, expect
+from orders.states import WhyHeldUp
 from orders.timing import opening
 from orders.timing.opening import Place
 from orders.timing.window import Soonest
@@ -72,19 +73,35 @@ def of(trip: Trip, area: ServiceArea, rules: Rules, now: datetime) -> Promise:
         return Promise(busy=True, held_up=_grounded(trip.grounded))
     if found := expected(trip, area.pk, rules, now):
         return found
+    return replace(_at_the_best(trip), busy=trip.start <= now + NEAR)
+
+
+def of_a_test(trip: Trip) -> Promise:
+    """For a test order, which no pause, queue or wind holds up: the best case to the promise."""
+    return _at_the_best(trip)
+
+
+def _at_the_best(trip: Trip) -> Promise:
+    if trip.least_s is None or trip.most_s is None:
+        return Promise()
     low_at, high_at = (trip.start + timedelta(seconds=s) for s in (trip.least_s, trip.most_s))
-    return Promise(low_at, high_at, busy=trip.start <= now + NEAR)
+    return Promise(low_at, high_at)
 
 
 def within_hours(
     made: Promise, places: list[Place], pickup_at: datetime, soonest: Soonest | None
 ) -> Promise:
-    """The promise, without a time if a place closes before its range begins."""
-    if made.low_at is None or soonest is None:
+    """The promise, without a time if a place closes before its range begins. If one closes before
+    it ends, the range ends with the soonest delivery after the next opening.
+    """
+    if made.low_at is None or made.high_at is None or soonest is None:
         return made
     problems = opening.closed(places, pickup_at, soonest.with_door_at(made.low_at))
     if not problems:
-        return made
+        late = opening.closed(places, pickup_at, soonest.with_door_at(made.high_at))
+        if not late or late[0].until is None:
+            return made
+        return replace(made, high_at=late[0].until + (soonest.at_door - pickup_at), case="")
     held_up = HeldUp(problems[0].code, problems[0].message, problems[0].until)
     return Promise(busy=True, held_up=held_up)
 
@@ -104,7 +121,8 @@ def _grounded(reason: Reason | None) -> HeldUp | None:
 
 
 def expected(trip: Trip, area_id: UUID, rules: Rules, now: datetime) -> Promise | None:
-    """By the area's outlook; None where it says nothing: too old, too far ahead, no drone known.
+    """By the area's outlook; None where it says nothing: too old, too far ahead. Without a time if
+    it knows no drone.
 
     The drone is sent so that it arrives when the parcel is ready.
     """
@@ -112,9 +130,12 @@ def expected(trip: Trip, area_id: UUID, rules: Rules, now: datetime) -> Promise 
     if trip.ready_at is not None:
         begin = max(begin, trip.ready_at - timedelta(seconds=rules.launch_time_s))
     outlook = memory.outlook_of(area_id) if begin <= now + NEAR else None
-    found = outlook and expect(outlook, trip.priority, trip.flights, rules, now)
-    if not found:
+    if outlook is None or not outlook.is_fresh(now):
         return None
+    found = expect(outlook, trip.priority, trip.flights, rules, now)
+    if found is None:
+        message = f"{WhyHeldUp.NO_DRONE.label}. It flies once one can."
+        return Promise(busy=True, held_up=HeldUp(WhyHeldUp.NO_DRONE, message))
     delay_s = max(0.0, (begin - now).total_seconds())
     left_s = max(0.0, found.start_s - delay_s) + found.delivery_s
     low_at, at, high_at = (

@@ -12,17 +12,17 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from fleet import opening_hours_text as as_text
 from orders.models import Occurrence, RecurringOrder
 from orders.recurring import verbs
 from orders.recurring.serializers import with_days
 from wingxtra.console import registry, roles
 from wingxtra.console.admin import ConsoleAdmin, badge
+from wingxtra.console.attention.counting import each
 from wingxtra.console.registry import Attention, Tone
+from wingxtra.opening_hours import text as as_text
 
 roles.seen_by_all("orders.view_recurringorder")
 roles.done_by_ops("orders.change_recurringorder")
-MAX_LINES = 20
 # A day that was not placed is shown this long after its time.
 SHOWN_FOR = timedelta(days=1)
 STATES: dict[str, str] = {"PLANNED": "Planned", **dict(Occurrence.State.choices)}
@@ -95,18 +95,13 @@ class RecurringOrderAdmin(ConsoleAdmin):
 
 
 def not_placed(now: datetime) -> Iterator[Attention]:
-    """Days of recurring orders that could not be placed; at most MAX_LINES."""
-    refused = Occurrence.objects.filter(
-        state=Occurrence.State.REFUSED,
-        at__gt=now - SHOWN_FOR,
-        recurring__live_mode=True,
-        recurring__paused=False,
-    )
-    for one in refused.select_related("recurring__merchant").order_by("at")[:MAX_LINES]:
+    """Days of recurring orders that could not be placed."""
+
+    def item(one: Occurrence) -> Attention | None:
         row = one.recurring
         if not row.schedule.has(one.on):  # changed since
-            continue
-        yield Attention(
+            return None
+        return Attention(
             key=f"recurring:{one.pk}",
             level=30 if one.at <= now else 20,
             text=f"“{row}” of {row.merchant} was not placed for {one.on:%A} {one.on.day} "
@@ -114,7 +109,18 @@ def not_placed(now: datetime) -> Iterator[Attention]:
             detail=" ".join(problem["message"] for problem in one.problems),
             url=reverse("admin:orders_recurringorder_change", args=[row.pk]),
             since=one.changed_at,
+            cause="recurring",
+            many="days of recurring orders were not placed",
+            all_url=reverse("admin:orders_recurringorder_changelist"),
         )
+
+    refused = Occurrence.objects.filter(
+        state=Occurrence.State.REFUSED,
+        at__gt=now - SHOWN_FOR,
+        recurring__live_mode=True,
+        recurring__paused=False,
+    )
+    return each(refused.select_related("recurring__merchant").order_by("at"), item)
 
 
 registry.add_attention(not_placed, checks="every recurring order was placed")

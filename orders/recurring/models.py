@@ -10,10 +10,10 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
-from fleet.opening_hours import WEEKDAYS
 from orders.recurring.schedule import Schedule
 from wingxtra.accounts.identity import Caller, Role
 from wingxtra.accounts.models import Merchant
+from wingxtra.opening_hours import WEEKDAYS
 
 MOST_HOURS_AHEAD = 14 * 24
 

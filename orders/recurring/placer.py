@@ -47,6 +47,7 @@ def place_due(now: datetime) -> tuple[int, int]:
 
 def _place(recurring_id: UUID, now: datetime) -> int:
     row = RecurringOrder.objects.get(pk=recurring_id)
+    verbs.follow_zone(row)
     done = [place_one(row.pk, on, now) for on in open_days(row, now, until=_horizon(row, now))]
     row.next_due_at = next_due(row, now)
     RecurringOrder.objects.filter(pk=row.pk, next_due_at__lte=now).update(

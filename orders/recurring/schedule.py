@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from fleet.opening_hours import DAY, WEEKDAYS, clock_change
+from wingxtra.opening_hours import DAY, WEEKDAYS, clock_change
 
 # Days without an occurrence that are looked through for the next one.
 LOOK_AHEAD = timedelta(days=400)

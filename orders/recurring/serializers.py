@@ -8,12 +8,12 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from fleet.opening_hours import WEEKDAYS
 from orders.api.serializers import NewOrder
 from orders.api.store_serializers import OPENS, Day
 from orders.models import Occurrence, RecurringOrder
 from orders.recurring.models import MOST_HOURS_AHEAD
 from wingxtra.api.serializers import Choice, Flag, StrictSerializer, Text, Timestamp
+from wingxtra.opening_hours import WEEKDAYS
 
 OPTIONAL: dict[str, Any] = {"required": False}
 DAYS = [(day, day.title()) for day in WEEKDAYS]

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
+from fleet.models import ServiceArea
 from orders import placement
 from orders.api import placing
 from orders.recurring.models import Occurrence, RecurringOrder
@@ -50,8 +53,12 @@ def caller_of(row: RecurringOrder) -> TemplateCaller:
 def create(
     merchant_id: UUID, values: Mapping[str, Any], *, live_mode: bool = True
 ) -> RecurringOrder:
-    """A new template; its first orders are placed within a minute. Raises Invalid."""
+    """A new template; its first orders are placed within a minute. It starts today, by the clock
+    there, if `values` has no `starts_on`. Raises Invalid.
+    """
     row = RecurringOrder(merchant_id=merchant_id, live_mode=live_mode, **values)
+    if row.starts_on is None:
+        row.starts_on = timezone.now().astimezone(ZoneInfo(_zone(row) or "UTC")).date()
     _check(row, _starts_late("starts_on", row.starts_on))
     row.save(force_insert=True)
     return row
@@ -138,9 +145,37 @@ def unskip(recurring_id: UUID, on: date) -> None:
         row.save(update_fields=["next_due_at"])
 
 
-def forget_ended(before: date) -> int:
-    """Delete the templates that ended before this day, with the personal data in them."""
-    return RecurringOrder.objects.filter(ends_on__lt=before).delete()[0]
+def follow_zone(row: RecurringOrder) -> None:
+    """Take over the time zone of its service area, which may have changed; not without an area."""
+    zone = _zone(row)
+    if zone and zone != row.time_zone:
+        row.time_zone = zone
+        row.save(update_fields=["time_zone"])
+
+
+def look_again(instance: ServiceArea, **_: Any) -> None:
+    """Receiver of a saved service area: templates with another zone may be in it. The placer looks
+    at them within a minute.
+    """
+    others = RecurringOrder.objects.exclude(time_zone=instance.time_zone)
+    others.filter(next_due_at__isnull=False).update(next_due_at=timezone.now())
+
+
+def forget_unused(before: date) -> int:
+    """Delete the templates that ended before this day, and those that have placed nothing since:
+    paused, refused, or of a merchant that is switched off. Personal data is in them.
+    """
+    since = Occurrence.objects.filter(recurring=OuterRef("pk"), on__gte=before)
+    used = Exists(since.filter(state=Occurrence.State.PLACED))
+    # Else a template with rare days would be deleted between two of them.
+    stands_still = (
+        Q(paused=True)
+        | Q(merchant__active=False)
+        | Q(Exists(since.filter(state=Occurrence.State.REFUSED)))
+    )
+    young = Q(created_at__date__gte=before) | Q(active_since__date__gte=before)
+    idle = Q(starts_on__lt=before) & stands_still & ~young & ~used
+    return RecurringOrder.objects.filter(Q(ends_on__lt=before) | idle).delete()[0]
 
 
 def locked(recurring_id: UUID) -> RecurringOrder:
@@ -207,3 +242,10 @@ def _check(row: RecurringOrder, known: Sequence[FieldProblem] = ()) -> None:
     if problems:
         raise Invalid(problems)
     row.time_zone = draft.order.service_area.time_zone
+
+
+def _zone(row: RecurringOrder) -> str:
+    """The time zone of the service area of its order now, empty without one."""
+    draft = placing.draft(caller_of(row), row.order)
+    placement.check_many([draft])
+    return draft.order.service_area.time_zone if draft.order.service_area_id else ""

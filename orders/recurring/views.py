@@ -99,7 +99,6 @@ class RecurringOrders(RecurringView, ListAPIView[RecurringOrder]):
         """
         wanted = self.written(RecurringInput)
         merchant_id = merchant_for(self.caller, wanted.pop("merchant_id", None), "recurring order")
-        wanted.setdefault("starts_on", timezone.now().date())
         made = verbs.create(merchant_id, wanted, live_mode=self.caller.live_mode)
         return _answer(made, status=201, headers={"Location": f"{request.path}/{made.pk}"})
 

@@ -13,7 +13,7 @@ from fleet.tests.factories import (
     ACCRA,
     METRE_DEG,
     DroneFactory,
-    NoFlyZoneFactory,
+    GeoZoneFactory,
     ServiceAreaFactory,
     square,
 )
@@ -229,7 +229,7 @@ def test_an_area_that_is_switched_off_is_not_served(client: APIClient) -> None:
 
 
 def test_a_drop_point_in_a_no_fly_zone_is_refused(client: APIClient) -> None:
-    zone = NoFlyZoneFactory(name="Kotoka airport", polygon=square(5.6150, -0.1750, 500))
+    zone = GeoZoneFactory(name="Kotoka airport", polygon=square(5.6150, -0.1750, 500))
     answer = client.post(ORDERS, body())
     assert errors_of(answer) == {("dropoff_lat", "in_no_fly_zone")}
     assert zone.name in answer.json()["detail"]
@@ -251,7 +251,7 @@ def test_a_zone_counts_if_it_is_active_within_the_window(
     def moment(minutes: int | None) -> datetime | None:
         return None if minutes is None else datetime.now(UTC) + timedelta(minutes=minutes)
 
-    NoFlyZoneFactory(
+    GeoZoneFactory(
         polygon=square(5.6150, -0.1750, 500),
         starts_at=moment(starts_min),
         ends_at=moment(ends_min),
@@ -267,7 +267,7 @@ def test_a_zone_across_the_path_is_refused_unless_it_ends_in_time(
 ) -> None:
     ends_at = ends_min and datetime.now(UTC) + timedelta(minutes=ends_min)
     halfway = square((5.6037 + 5.6150) / 2, -0.1810, 300)
-    NoFlyZoneFactory(polygon=halfway, ends_at=ends_at or None)
+    GeoZoneFactory(polygon=halfway, ends_at=ends_at or None)
     client = api_client(UserFactory(merchant=merchant))
     answer = client.post(ORDERS, body(deliver_by=in_minutes(60)))
     if refused:

@@ -1,13 +1,18 @@
 """Quotes: their content, their validity, and the orders that name one."""
 
+import json
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import time_machine
 from django.utils import timezone
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from fleet.live import weather
+from fleet.models import ServiceArea
 from fleet.tests.factories import DroneFactory
 from orders.models import Order
 from orders.tests.test_api import ORDERS, body, contract, errors_of
@@ -37,6 +42,23 @@ def test_a_quote_has_distance_and_eta_and_writes_nothing(client: APIClient) -> N
     low, high = answer["eta_seconds"]["low"], answer["eta_seconds"]["high"]
     assert 120 < low <= high == 3600
     assert not Order.objects.exists()
+
+
+def test_a_quote_of_a_test_key_knows_no_pause_and_no_storm(
+    client: APIClient, merchant: Merchant, tmp_path: Path, settings: Settings
+) -> None:
+    """Test orders are flown by no drone, so nothing that grounds drones holds them up."""
+    tests = key_client(merchant=merchant, live_mode=False)
+    settings.WEATHER_SOURCE = str(tmp_path / "wind.json")
+    reading = {"measured_at": timezone.now().isoformat(), "wind_mps": 30}
+    (tmp_path / "wind.json").write_text(json.dumps(reading))
+    weather.refresh()
+    ServiceArea.objects.update(dispatch_paused=True)
+    stopped = client.post(QUOTES, body()).json()
+    assert stopped["eta_seconds"] == {"low": None, "high": None}
+    answer = tests.post(QUOTES, body()).json()
+    assert answer["eta_seconds"]["high"] == 3600
+    assert (answer["serviceable"], answer["reasons"]) == (True, [])
 
 
 def test_a_quote_for_an_undeliverable_trip_has_reasons(client: APIClient) -> None:

@@ -14,7 +14,6 @@ from django.test import Client
 from django.utils import timezone
 
 from fleet.models import ServiceArea
-from fleet.opening_hours import WEEKDAYS
 from fleet.tests.factories import DroneFactory
 from orders import stores
 from orders.models import Occurrence, Order, RecurringOrder
@@ -27,6 +26,7 @@ from orders.tests.test_api import body, errors_of
 from orders.tests.test_lifecycle_races import at_once, together
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, key_client
+from wingxtra.opening_hours import WEEKDAYS
 from wingxtra.problems import Conflict, Invalid, NotFound
 
 State = Occurrence.State
@@ -273,12 +273,49 @@ def test_a_template_is_checked_like_an_order_but_for_the_hours_of_a_day() -> Non
 
 def test_templates_that_ended_long_ago_are_forgotten_with_their_data() -> None:
     with at("2026-11-27T12:00+00:00") as friday:
-        row, kept = clinic(ends_on=MONDAY, hours_ahead=100), clinic()
+        row, kept = clinic(ends_on=MONDAY, hours_ahead=100), clinic(hours_ahead=100)
         placer.place_due(friday)
-    assert verbs.forget_ended(MONDAY) == 0
-    assert verbs.forget_ended(MONDAY + timedelta(days=1)) > 0
+    assert verbs.forget_unused(MONDAY) == 0
+    assert verbs.forget_unused(MONDAY + timedelta(days=1)) > 0
     assert [one.pk for one in RecurringOrder.objects.all()] == [kept.pk]
     assert Order.objects.filter(merchant=row.merchant).exists()
+
+
+def test_templates_without_an_end_that_place_nothing_are_forgotten_too() -> None:
+    with at("2026-11-27T12:00+00:00") as friday:
+        paused, used = clinic(hours_ahead=100), clinic(hours_ahead=100)
+        placer.place_due(friday)
+        verbs.pause(paused.pk, paused=True)
+    with at("2026-12-11T12:00+00:00") as later:
+        placer.place_due(later)
+    assert verbs.forget_unused(date(2026, 11, 30)) == 0
+    assert verbs.forget_unused(date(2026, 12, 5)) > 0
+    assert [one.pk for one in RecurringOrder.objects.all()] == [used.pk]
+
+
+def test_a_template_follows_the_zone_of_its_area() -> None:
+    """07:30 by the clock there: 06:30 UTC once the area is said to be in Lagos."""
+    with at("2026-11-30T12:00+00:00"):
+        row = clinic()
+    with at("2026-11-30T13:00+00:00") as monday:
+        area = ServiceArea.objects.get()
+        area.time_zone = "Africa/Lagos"
+        area.save()
+        placer.place_due(monday)
+    assert RecurringOrder.objects.get(pk=row.pk).time_zone == "Africa/Lagos"
+    assert Order.objects.get().not_before == datetime(2026, 12, 1, 6, 30, tzinfo=UTC)
+
+
+def test_without_a_first_day_it_starts_on_the_day_there() -> None:
+    area = DroneFactory().hub.service_area
+    area.time_zone = "Pacific/Auckland"
+    area.save()
+    with at("2026-11-30T20:00+00:00"):  # 09:00 on 1 December in Auckland
+        made = verbs.create(
+            MerchantFactory().pk,
+            {"name": "Round", "order": body(), "weekdays": WORKDAYS, "local_time": time(7, 30)},
+        )
+    assert made.starts_on == date(2026, 12, 1)
 
 
 # --- races ---------------------------------------------------------------------------------------

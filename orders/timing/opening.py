@@ -10,10 +10,10 @@ from datetime import datetime
 from uuid import UUID
 
 from fleet.models import ServiceArea
-from fleet.opening_hours import OpeningHours, first_common_opening
 from orders.models import Order, Store
 from orders.states import Holder
 from orders.timing.window import Soonest
+from wingxtra.opening_hours import OpeningHours, first_common_opening
 from wingxtra.problems import FieldProblem
 
 

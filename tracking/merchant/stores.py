@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from fleet import opening_hours_text as as_text
 from fleet.airspace import rulebook
 from fleet.models import ServiceArea
 from orders import stores as verbs
@@ -21,6 +20,7 @@ from tracking.merchant import forms, frame, words
 from tracking.merchant.access import PageCaller, merchant_page
 from wingxtra.api.pagination import after_cursor
 from wingxtra.console.registry import Tone
+from wingxtra.opening_hours import text as as_text
 from wingxtra.page_policy import for_map
 from wingxtra.problems import FieldProblem, Invalid, NotFound, Problem
 

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 
+from orders.console import tabs
+from orders.console.attention import about, listed, page
 from orders.models import Order
 from orders.states import TERMINAL
 from tracking import actors
@@ -14,6 +16,7 @@ from tracking.messages import resending
 from tracking.messages.models import CustomerMessage
 from wingxtra.broker import enqueue
 from wingxtra.console import actions, registry
+from wingxtra.console.attention.counting import each
 from wingxtra.console.registry import Attention, Section, add_section
 
 
@@ -25,19 +28,28 @@ def section(order: Order, request: HttpRequest) -> Section | None:
     return Section("Messages to the customer", "console/order/messages.html", {"messages": found})
 
 
-def unsent(now: datetime) -> Iterator[Attention]:
+def given_up(now: datetime) -> QuerySet[CustomerMessage]:
     """Only while the order is under way: later there is nothing that staff can do."""
-    rows = CustomerMessage.objects.given_up().exclude(order__status__in=TERMINAL)
-    for message in rows.select_related("order").order_by("created_at")[:20]:
+    return CustomerMessage.objects.given_up().exclude(order__status__in=TERMINAL)
+
+
+def unsent(now: datetime) -> Iterator[Attention]:
+    def item(message: CustomerMessage) -> Attention:
         kind, channel = message.get_kind_display(), message.get_channel_display()
-        yield Attention(
+        return Attention(
             key=f"message:{message.pk}",
             level=5,
             text=f"A message to the customer of order {message.order} was not sent: {kind.lower()}",
             detail=f"{channel}: {message.problem} Tried {message.tries} times.",
-            url=reverse("admin:orders_order_change", args=[message.order_id]),
+            url=page(message.order),
             since=message.created_at,
+            cause="message",
+            many="messages to customers were not sent",
+            all_url=listed("tab=attention"),
+            about=about(message.order),
         )
+
+    return each(given_up(now).select_related("order").order_by("created_at"), item)
 
 
 def _send_again(order: Order, data: dict[str, Any], user: Any) -> str:
@@ -60,4 +72,5 @@ actions.register(
         explanation="The message about the launch, with the code, goes to the recipient once more.",
     )
 )
+tabs.needs_attention(lambda now: given_up(now).values("order"))
 registry.add_attention(unsent, checks="no message to a customer has failed")

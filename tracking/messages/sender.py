@@ -7,7 +7,6 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from smtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
 from urllib.parse import quote_plus, urlsplit
 
 from django.conf import settings
@@ -18,6 +17,8 @@ from tracking.messages import whatsapp
 from tracking.messages.models import CustomerMessage
 from tracking.messages.outgoing import Message, NotSent, is_permanent
 from wingxtra.exchange import EXCHANGE_ERRORS, address, exchange
+from wingxtra.mail import MailNotSent
+from wingxtra.mail import send as send_mail
 
 Channel = CustomerMessage.Channel
 
@@ -42,15 +43,9 @@ def _by_email(message: Message) -> None:
         headers={"Message-ID": f"<{message.id}@{host}>", "Auto-Submitted": "auto-generated"},
     )
     try:
-        mail.send()
-    except SMTPRecipientsRefused as error:
-        codes = [code for code, _ in error.recipients.values()]
-        why = f"The mail server refused the address ({codes[0] if codes else 'no code'})."
-        raise NotSent(why, permanent=bool(codes) and min(codes) >= 500) from None
-    except SMTPResponseException as error:
-        raise NotSent(f"The mail server answered {error.smtp_code}.") from None
-    except (SMTPException, OSError, ValueError) as error:
-        raise NotSent(f"The mail was not sent: {type(error).__name__}.") from None
+        send_mail(mail)
+    except MailNotSent as error:
+        raise NotSent(str(error), permanent=error.permanent) from None
 
 
 def _by_sms(message: Message) -> None:

@@ -29,9 +29,9 @@ from tracking.messages.triggers import (
     log,
     write_sms_instead,
 )
-from tracking.webhooks import secrets
 from wingxtra import outbox
 from wingxtra.outbox import Claim, ClaimLost
+from wingxtra.webhooks import secrets
 
 # A message about the end is sent only while the order has this status: a correction may change it.
 VALID_STATUSES = {

@@ -20,7 +20,7 @@ from orders.models import DeliveryEvent, Order, OrderQuerySet
 from orders.states import IN_FLIGHT, TERMINAL, EventType, Status
 from tracking.messages import whatsapp
 from tracking.messages.models import CodeToTell, CustomerMessage
-from tracking.webhooks import secrets
+from wingxtra.webhooks import secrets
 
 log = structlog.get_logger(__name__)
 Kind, Channel, State = CustomerMessage.Kind, CustomerMessage.Channel, CustomerMessage.State

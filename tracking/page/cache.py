@@ -103,6 +103,11 @@ def fetch(tracking_id: str, *, fresh: bool = False) -> Copy:
     return _decode_copy((None if fresh else _cached(canonical)) or _store(canonical))
 
 
+def drop(tracking_id: str) -> None:
+    """Delete the copy after the caller's own change: the next reader builds it."""
+    _send("DEL", key_of(tracking_id))
+
+
 def _cached(canonical: str) -> Any:
     try:
         return redis_client.ask(lambda client: client.get(key_of(canonical)))
@@ -188,6 +193,7 @@ _SHOWN = Statement(
         Order.objects.select_related(
             "current_job", "merchant", "proof", "one_time_code", "service_area", "store"
         )
+        .defer("proof__strokes")  # up to 20,000 numbers, which no view shows
         .annotate(is_contradicted=discrepancies.contradicted())
         .filter(public_tracking_id=tracking_id)
         .order_by()
@@ -200,6 +206,10 @@ _EVENTS = Statement(
         .only("type", "occurred_at", "payload")
         .order_by("id")
     ),
+    order_id=UUID,
+)
+_CASES = Statement(
+    lambda order_id: Case.objects.filter(order_id=order_id).order_by("opened_at"),
     order_id=UUID,
 )
 
@@ -265,7 +275,7 @@ def _cases(order: Order) -> list[ShownCase]:
         return []
     return [
         ShownCase(case.kind, case.opened_at, case.outcome, case.answer, case.closed_at)
-        for case in Case.objects.filter(order=order).order_by("opened_at")
+        for case in _CASES.all(order_id=order.pk)
     ]
 
 

@@ -171,12 +171,13 @@ def _act(request: HttpRequest, tracking_id: str) -> HttpResponse:
     except Problem as problem:
         return _refused(request, cache.fetch(tracking_id), problem)
     try:
-        kind = limits.Kind.CODE if request.POST.get("do") == "otp" else limits.Kind.WRITE
-        throttling.count(limits.of_link(kind, tracking_id))
+        if not _is_large(request):
+            kind = limits.Kind.CODE if request.POST.get("do") == "otp" else limits.Kind.WRITE
+            throttling.count(limits.of_link(kind, tracking_id))
         done = _do(request, order)
     except Problem as problem:
         return _refused(request, cache.fetch(tracking_id, fresh=True), problem)
-    cache.fetch(tracking_id, fresh=True)
+    cache.drop(tracking_id)
     query = QueryDict(mutable=True)
     query["done"] = done
     if request.GET.get("lang") in LANGUAGES:
@@ -187,7 +188,7 @@ def _act(request: HttpRequest, tracking_id: str) -> HttpResponse:
 
 
 def _check_form(request: HttpRequest, order: Order) -> None:
-    """Raises Problem. The size is checked first: reading a large form is what costs."""
+    """Raises Problem. Reading a large form is what costs: it is checked and counted before that."""
     has_file = request.content_type == "multipart/form-data"
     if has_file and order.status == Status.DELIVERED:  # only then there are cases with a photo
         max_bytes = FORM_WITH_PHOTO_MAX_BYTES
@@ -195,11 +196,21 @@ def _check_form(request: HttpRequest, order: Order) -> None:
         max_bytes = SIGNED_FORM_MAX_BYTES
     else:
         max_bytes = FORM_MAX_BYTES
-    if int(request.META.get("CONTENT_LENGTH") or 0) > max_bytes:
+    if _size_bytes(request) > max_bytes:
         raise Problem("form_too_large", "This form is too large.")
+    if _is_large(request):
+        throttling.count(limits.of_link(limits.Kind.WRITE, order.public_tracking_id))
     token = request.POST.get("token", "")
     if not constant_time_compare(token, token_of(order.public_tracking_id)):
         raise Problem("form_not_ours", "This form was not made by this page.")
+
+
+def _is_large(request: HttpRequest) -> bool:
+    return _size_bytes(request) > FORM_MAX_BYTES
+
+
+def _size_bytes(request: HttpRequest) -> int:
+    return int(request.META.get("CONTENT_LENGTH") or 0)
 
 
 def _refused(request: HttpRequest, copy: cache.Copy, problem: Problem) -> HttpResponse:

@@ -12,8 +12,9 @@ from uuid import UUID
 import factory
 
 from tracking.models import WebhookEndpoint
-from tracking.webhooks import deliveries, secrets
+from tracking.webhooks import deliveries
 from wingxtra.accounts.tests.factories import MerchantFactory
+from wingxtra.webhooks import secrets
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 Respond = Callable[["Received"], int | tuple[int, dict[str, str], bytes]]

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from fleet import policy
 from fleet.feasibility.geometry import distance_m
-from fleet.tests.factories import METRE_DEG, DroneFactory, NoFlyZoneFactory, square
+from fleet.tests.factories import METRE_DEG, DroneFactory, GeoZoneFactory, square
 from orders import lifecycle
 from orders.changes import dropoff
 from orders.models import Order
@@ -396,7 +396,7 @@ def test_a_customer_moves_the_drop_point_at_most_20_times() -> None:
 
 
 def test_the_drop_point_cannot_move_into_a_no_fly_zone_or_out_of_the_area() -> None:
-    NoFlyZoneFactory(polygon=square(*NEAR, side_m=50))
+    GeoZoneFactory(polygon=square(*NEAR, side_m=50))
     order = secret_order(Status.QUEUED)
     policy.change(by=SYSTEM, customer_dropoff_radius_m=5000)
 

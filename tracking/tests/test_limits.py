@@ -9,6 +9,7 @@ import pytest
 import redis
 import requests
 from django.conf import settings as current_settings
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
@@ -17,7 +18,7 @@ from orders.states import PodRequirement, Status
 from orders.tests.factories import order_in
 from orders.tracking_ids import grouped, new_tracking_id
 from pod import codes
-from tracking.page.pages import token_of
+from tracking.page.pages import FORM_MAX_BYTES, token_of
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.api import throttling
 from wingxtra.tests.serving import served
@@ -113,6 +114,19 @@ def test_a_form_over_the_limit_is_the_page_with_a_reason(settings: Settings) -> 
     assert 'id="page"' in answer.content.decode()
     french = Client().post(f"{path}fr", form).content.decode()
     assert re.search(r"Réessayez dans \d+ secondes\.", french)
+
+
+def test_a_large_form_is_counted_before_it_is_read(settings: Settings) -> None:
+    """Reading it costs as much as 30 small calls, also when its token is wrong."""
+    settings.API_RATE_LINK_WRITES = "1/minute"
+    link = order_in(Status.DELIVERED).public_tracking_id
+
+    def send() -> int:
+        photo = SimpleUploadedFile("a.jpg", b"x" * 2 * FORM_MAX_BYTES)
+        answer = Client().post(f"/track/{link}/", {"token": "no", "photo": photo})
+        return int(answer.status_code)
+
+    assert [send(), send()] == [400, 429]
 
 
 # --- per address ---------------------------------------------------------------------------------

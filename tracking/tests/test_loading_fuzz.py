@@ -41,7 +41,9 @@ class Scene:
 
     def __init__(self) -> None:
         self.hub: Hub = HubFactory(name="Ridge hub")
-        self.browser = browser_of(loader_at(self.hub))
+        self._session = browser_of(loader_at(self.hub)).cookies
+        # One for all cases: each client looks up all static files.
+        self._client = Client(raise_request_exception=False)
         far = far_hub()
         self.hidden = order_in(
             Status.ASSIGNED,
@@ -52,9 +54,9 @@ class Scene:
         )
 
     def client(self) -> Client:
-        client = Client(raise_request_exception=False)
-        client.cookies = self.browser.cookies.copy()
-        return client
+        """As a browser just logged in."""
+        self._client.cookies = self._session.copy()
+        return self._client
 
 
 def tried(scene: Scene, draw: st.DataObject) -> list[int]:

@@ -10,7 +10,6 @@ import pytest
 from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
 
-from fleet.opening_hours import WEEKDAYS
 from fleet.tests.factories import DroneFactory
 from orders.files import imports
 from orders.recurring import verbs
@@ -23,6 +22,7 @@ from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey, Merchant, User
 from wingxtra.accounts.tests.factories import PASSWORD, MerchantFactory, UserFactory
+from wingxtra.opening_hours import WEEKDAYS
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from http.cookies import SimpleCookie
 from typing import Any
+from urllib.parse import urldefrag, urljoin
 
 import hypothesis
 import pytest
@@ -85,7 +87,7 @@ class Forms(HTMLParser):
             self.found.append(
                 Form(
                     has.get("method", "get").lower(),
-                    has.get("action") or self.path,
+                    urldefrag(urljoin(self.path, has.get("action", ""))).url,
                     has.get("id", ""),
                 )
             )
@@ -117,12 +119,13 @@ class Scene:
             **{role: UserFactory(role=role) for role in OTHER_ROLES},
         }
         self.sessions = {role: client_of(user).cookies for role, user in users.items()}
+        # One for all cases: each client looks up all static files.
+        self._client = Client(raise_request_exception=False)
 
     def client(self, role: str) -> Client:
-        client = Client(raise_request_exception=False)
-        if role in self.sessions:
-            client.cookies = self.sessions[role].copy()
-        return client
+        """As a browser just logged in, or without a session for a role that has none."""
+        self._client.cookies = self.sessions.get(role, SimpleCookie()).copy()
+        return self._client
 
 
 def tried(scene: Scene, draw: st.DataObject) -> list[int]:
@@ -152,9 +155,13 @@ def tried(scene: Scene, draw: st.DataObject) -> list[int]:
 
 
 def some_of(forms: list[Form], draw: st.DataObject) -> list[Form]:
-    """The logout last: the forms after it would only lead to the login."""
-    some = draw.draw(st.lists(st.sampled_from(forms), min_size=1, max_size=FORMS_AT_ONCE), "forms")
-    return sorted(some, key=lambda form: form.path in LOGOUTS)
+    """The logout last and once: the forms after it would only lead to the login."""
+    others = [form for form in forms if form.path not in LOGOUTS]
+    logouts = [form for form in forms if form.path in LOGOUTS]
+    if not others:
+        return logouts
+    some = draw.draw(st.lists(st.sampled_from(others), min_size=1, max_size=FORMS_AT_ONCE), "forms")
+    return some + logouts[: draw.draw(st.integers(0, 1), "logouts")]
 
 
 def refuse_secrets(answer: Any, hidden: Order) -> None:

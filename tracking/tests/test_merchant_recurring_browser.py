@@ -6,12 +6,12 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import expect
 
-from fleet.opening_hours import WEEKDAYS
 from orders.models import RecurringOrder
 from orders.recurring import placer, verbs
 from orders.tests.test_api import body
 from tracking.tests.test_merchant_browser import LAPTOP, PHONE, Open, browse, check, merchant
 from wingxtra.accounts.models import Merchant
+from wingxtra.opening_hours import WEEKDAYS
 
 __all__ = ["browse", "merchant"]  # fixtures
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]

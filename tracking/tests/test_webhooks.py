@@ -29,10 +29,10 @@ from tracking.tests.deliveries import DRONE_ID, OPERATOR, secret_order
 from tracking.tests.receiver import SECRET, WebhookFactory
 from tracking.webhooks import deliveries, endpoints
 from tracking.webhooks import events as webhooks
-from tracking.webhooks import secrets as webhook_secrets
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory
 from wingxtra.tests.openapi import closed
+from wingxtra.webhooks import secrets as webhook_secrets
 
 pytestmark = pytest.mark.django_db
 PLACED = ["order.created", "order.validated", "order.queued"]

@@ -21,8 +21,8 @@ from pytest_django import Settings
 
 from fleet.tests.raw_server import answering, http
 from tracking.tests.receiver import Receiver, port_of, receiving
-from tracking.webhooks import sender
-from tracking.webhooks.sender import BadUrl, check_url, is_public
+from wingxtra.webhooks import sender
+from wingxtra.webhooks.sender import BadUrl, check_url, is_public
 
 NAME = "hooks.shop.test"
 Resolve = Callable[..., None]

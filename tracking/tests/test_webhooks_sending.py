@@ -36,10 +36,11 @@ from tracking.tests.receiver import (
     deliver,
     receiving,
 )
-from tracking.webhooks import deliveries, endpoints, secrets
+from tracking.webhooks import deliveries, endpoints
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.outbox import Claim
 from wingxtra.tests.test_broker import wait_until
+from wingxtra.webhooks import secrets
 
 pytestmark = pytest.mark.django_db
 State = WebhookDelivery.State

@@ -16,6 +16,7 @@ from tracking.webhooks import endpoints
 from wingxtra.broker import enqueue
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import badge
+from wingxtra.console.attention.counting import each
 from wingxtra.console.registry import Attention, Section, Tone, add_section
 from wingxtra.console.widgets import MomentInput
 
@@ -46,8 +47,8 @@ def section(order: Order, request: HttpRequest) -> Section | None:
 
 
 def switched_off(now: datetime) -> Iterator[Attention]:
-    for endpoint in WebhookEndpoint.objects.switched_off().select_related("merchant")[:20]:
-        yield Attention(
+    def item(endpoint: WebhookEndpoint) -> Attention:
+        return Attention(
             key=f"webhook:{endpoint.pk}",
             level=6,
             text=f"A webhook of {endpoint.merchant} was switched off",
@@ -55,7 +56,13 @@ def switched_off(now: datetime) -> Iterator[Attention]:
             url=reverse("admin:tracking_webhookendpoint_change", args=[endpoint.pk]),
             since=endpoint.switched_off_at,
             remedies=(actions.button(WebhookEndpoint, "switch-on", endpoint.pk),),
+            cause="webhook",
+            many="webhooks were switched off",
+            all_url=reverse("admin:tracking_webhookendpoint_changelist"),
         )
+
+    rows = WebhookEndpoint.objects.switched_off().select_related("merchant")
+    return each(rows.order_by("switched_off_at"), item)
 
 
 def _switch_on(endpoint: WebhookEndpoint, data: dict[str, Any], user: Any) -> str:

@@ -15,13 +15,13 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from tracking.models import WebhookDelivery, WebhookEndpoint
-from tracking.webhooks import secrets, sender
 from tracking.webhooks.events import TEST_TYPE
-from tracking.webhooks.sender import Answer
 from wingxtra import outbox
 from wingxtra.accounts.models import Merchant
 from wingxtra.database.statements import Statement
 from wingxtra.outbox import Claim, ClaimLost
+from wingxtra.webhooks import secrets, sender
+from wingxtra.webhooks.sender import Answer
 
 log = structlog.get_logger(__name__)
 State = WebhookDelivery.State

@@ -10,10 +10,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from tracking.models import WebhookDelivery, WebhookEndpoint
-from tracking.webhooks import secrets
 from tracking.webhooks.deliveries import State, give_up_waiting, log
 from tracking.webhooks.events import TEST_TYPE, encoded
 from wingxtra.problems import Conflict, NotFound
+from wingxtra.webhooks import secrets
 
 MAX_PER_MERCHANT = 16
 FORMER_SECRET_SIGNS_FOR = timedelta(days=1)

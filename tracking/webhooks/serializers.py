@@ -6,9 +6,9 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from tracking.models import WebhookDelivery, WebhookEndpoint
-from tracking.webhooks import sender
 from tracking.webhooks.events import EVENT_TYPES
 from wingxtra.api.serializers import Flag, StrictSerializer, Text, Timestamp
+from wingxtra.webhooks import sender
 
 URL_LENGTH = 2000
 

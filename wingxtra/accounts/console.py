@@ -4,7 +4,8 @@ from typing import Any
 
 from wingxtra.accounts import keys
 from wingxtra.accounts.models import ApiKey, User
-from wingxtra.console import actions, roles, second_factor
+from wingxtra.console import actions, roles
+from wingxtra.console.entry import second_factor
 from wingxtra.problems import Conflict
 
 roles.seen_by_all("accounts.view_merchant")

@@ -48,6 +48,14 @@ CUSTOMER = Actor(ActorKind.CUSTOMER)
 SYSTEM = Actor(ActorKind.SYSTEM)
 
 
+def said_by(actor: str) -> str:
+    """A stored Actor as a person reads it: “ama”, “Ground control”, “API key till 3”."""
+    kind, _, ref = actor.partition(":")
+    if kind == ActorKind.USER and ref:
+        return ref
+    return f"{ActorKind(kind).label} {ref}".strip() if kind in ActorKind.values else actor
+
+
 class Caller(Protocol):
     """The type of `request.user` in API views: a User (token, session) or an ApiKey."""
 

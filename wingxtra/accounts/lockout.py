@@ -69,8 +69,11 @@ def address_for_axes(request: HttpRequest) -> str:
 def note_login(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
     """Receiver of user_logged_in."""
     if digest := _digest_of_address(request):
-        KnownAddress.objects.update_or_create(
-            user=user, digest=digest, defaults={"last_login_at": timezone.now()}
+        KnownAddress.objects.bulk_create(
+            [KnownAddress(user=user, digest=digest, last_login_at=timezone.now())],
+            update_conflicts=True,
+            unique_fields=["user", "digest"],
+            update_fields=["last_login_at"],
         )
 
 

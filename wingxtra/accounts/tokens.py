@@ -22,7 +22,7 @@ from wingxtra.accounts.login_form import NAME_LENGTH, PASSWORD_LENGTH
 from wingxtra.accounts.models import TokenFamily, User
 from wingxtra.api.serializers import StrictSerializer, Text
 from wingxtra.api.views import PublicView
-from wingxtra.console import second_factor
+from wingxtra.console.entry import second_factor
 
 log = structlog.get_logger(__name__)
 

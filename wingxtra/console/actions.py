@@ -148,7 +148,9 @@ def named(label: str, name: str) -> Action | None:
 def button(model: type[Model], name: str, *pks: Any, next: str = "") -> Button:
     """A button for an action on at most MAX_TARGETS objects. Any app may have registered it."""
     action = _actions[model._meta.label_lower, name]
-    return Button(f"{action.label}…", action.url(*pks, next=next), action.permission)
+    ids = tuple(str(pk) for pk in pks)
+    url = action.url(*pks, next=next)
+    return Button(f"{action.label}…", url, action.permission, ids, action.in_bulk)
 
 
 def buttons(instance: Model, *names: str) -> tuple[Button, ...]:

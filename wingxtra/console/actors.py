@@ -1,5 +1,9 @@
-"""Bulk actions in the background. The sweep finds those whose message was lost or worker died."""
+"""Bulk actions in the background, and what is forgotten.
 
+The sweep finds bulk actions whose message was lost or worker died.
+"""
+
+from datetime import timedelta
 from uuid import UUID
 
 import dramatiq
@@ -9,7 +13,7 @@ from django.utils import timezone
 from wingxtra import outbox
 from wingxtra.broker import every
 from wingxtra.console.bulk import worker
-from wingxtra.console.models import BulkAction
+from wingxtra.console.models import Acknowledgement, BulkAction
 
 LATE = 50  # after the work of a minute, before what-ifs
 log = structlog.get_logger(__name__)
@@ -32,3 +36,10 @@ def sweep_bulk_actions() -> None:
 def forget_bulk_actions() -> None:
     if count := worker.forget_old():
         log.info("bulk_actions_forgotten", count=count)
+
+
+@every(3600)
+@dramatiq.actor(max_retries=0)
+def forget_acknowledgements() -> None:
+    """Those that ended a month ago; the history of the console keeps who gave them."""
+    Acknowledgement.objects.over(timezone.now() - timedelta(days=30)).delete()

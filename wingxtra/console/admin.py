@@ -14,7 +14,7 @@ from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
-from wingxtra.accounts.identity import ActorKind
+from wingxtra.accounts.identity import said_by as said_by
 from wingxtra.console import actions, registry
 from wingxtra.console.bulk import choosing
 from wingxtra.console.filters import DaysFilter
@@ -49,14 +49,6 @@ def duration(span: timedelta) -> str:
     if hours < 48:
         return f"{hours} h {minutes:02} min"
     return f"{hours // 24} d {hours % 24} h"
-
-
-def said_by(actor: str) -> str:
-    """A stored Actor as a person reads it: “ama”, “Ground control”, “API key till 3”."""
-    kind, _, ref = actor.partition(":")
-    if kind == ActorKind.USER:
-        return ref
-    return f"{ActorKind(kind).label} {ref}".strip() if kind in ActorKind.values else actor
 
 
 class ConsoleChangeList(ChangeList):

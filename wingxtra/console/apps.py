@@ -10,7 +10,8 @@ class ConsoleConfig(AppConfig):
     verbose_name = "Console"
 
     def ready(self) -> None:
-        from wingxtra.console import machinery, roles  # noqa: F401 (registers itself)
+        from wingxtra.console import roles
+        from wingxtra.console.attention import machinery  # noqa: F401
         from wingxtra.console.bulk import pages  # noqa: F401
 
         autodiscover_modules("console")

@@ -11,52 +11,85 @@ from django.utils import timezone
 from redis import RedisError
 
 from wingxtra.console import registry
-from wingxtra.console.models import Acknowledgement
+from wingxtra.console.attention.acknowledging import Acknowledged, split, standing
+from wingxtra.console.attention.groups import Group
 from wingxtra.console.registry import Attention, NotChecked
 
 log = structlog.get_logger(__name__)
 
+# More causes than this are folded into the last line.
+MAX_LINES = 6
+# Items of a line that the page shows; the others are on a page of their own.
+SHOWN = 20
+# Minutes -> label: an acknowledgement with an end.
+SNOOZES = {15: "15 min", 60: "1 h", 240: "4 h"}
 BROKEN = "the check itself failed (see attention_not_checked in the log)"
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """An item with its acknowledgement."""
-
-    item: Attention
-    by: Acknowledgement
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
     """The result of all sources. `clear`: clauses for the checks that found nothing.
 
-    `unknown`: by reason, the clauses of the checks that could not run.
+    `unknown`: by reason, the clauses of the checks that could not run. `source_of`: by the key of
+    an item, the clause of the check that found it.
     """
 
     items: list[Attention]
     clear: list[str]
     unknown: dict[str, list[str]]
+    source_of: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What needs attention at a time: the open lines, and the acknowledged ones."""
+
+    lines: list[Group]
+    acknowledged: list[Acknowledged]
+    findings: Findings
+
+    def line(self, cause: str) -> Group | None:
+        """The open line with this cause."""
+        return next((group for group in self.lines if group.cause == cause), None)
+
+    def item(self, key: str) -> Attention | None:
+        """The open item with this key."""
+        items = (item for group in self.lines for item in group.items)
+        return next((item for item in items if item.key == key), None)
+
+
+def board(at: datetime) -> Board:
+    """Run all sources and compose the lines."""
+    found = check_all(at)
+    lines, acknowledged = split(found.items, standing(at))
+    return Board(lines, acknowledged, found)
 
 
 def content(user: Any) -> dict[str, Any]:
     at = timezone.now()
-    found = check_all(at)
-    open_items, acknowledged = split([for_user(item, user) for item in found.items], at)
+    now = board(at)
+    lines = [for_user(group, user) for group in now.lines]
     return {
         "at": at,
-        "may_acknowledge": user.has_perm("console.add_acknowledgement"),
+        **how_to_acknowledge(user),
         "switches": switches(user, at),
-        "items": open_items,
-        "acknowledged": acknowledged,
-        "clear": listed(found.clear),
+        "lines": lines[:MAX_LINES] if len(lines) <= MAX_LINES else lines[: MAX_LINES - 1],
+        "more_lines": [] if len(lines) <= MAX_LINES else lines[MAX_LINES - 1 :],
+        "open": sum(group.count for group in lines),
+        "shown": SHOWN,
+        "acknowledged": now.acknowledged,
+        "clear": listed(now.findings.clear),
         "unknown": {
             why: listed([f"that {clause}" for clause in clauses])
-            for why, clauses in found.unknown.items()
+            for why, clauses in now.findings.unknown.items()
         },
         "numbers": [number for source in registry.number_sources for number in _from(source, at)],
         "charts": [bars(source(at)) for source in registry.chart_sources],
     }
+
+
+def how_to_acknowledge(user: Any) -> dict[str, Any]:
+    return {"may_acknowledge": user.has_perm("console.add_acknowledgement"), "snoozes": SNOOZES}
 
 
 def switches(user: Any, at: datetime) -> list[registry.Switch]:
@@ -70,15 +103,14 @@ def usable(switch: registry.Switch, user: Any) -> registry.Switch:
     return replace(switch, buttons=allowed)
 
 
-def for_user(item: Attention, user: Any) -> Attention:
-    """The item with only the remedies that the user may apply."""
-    may = tuple(button for button in item.remedies if user.has_perm(button.permission))
-    return replace(item, remedies=may)
+def for_user(group: Group, user: Any) -> Group:
+    """The line with only the remedies that the user may apply."""
 
+    def allowed(buttons: tuple[registry.Button, ...]) -> tuple[registry.Button, ...]:
+        return tuple(button for button in buttons if user.has_perm(button.permission))
 
-def items(at: datetime) -> list[Attention]:
-    """All items that need attention, the gravest and oldest first."""
-    return check_all(at).items
+    items = tuple(replace(item, remedies=allowed(item.remedies)) for item in group.items)
+    return replace(group, items=items, remedies=allowed(group.remedies))
 
 
 def check_all(at: datetime) -> Findings:
@@ -86,6 +118,7 @@ def check_all(at: datetime) -> Findings:
     found: list[Attention] = []
     clear: list[str] = []
     unknown: defaultdict[str, list[str]] = defaultdict(list)
+    source_of: dict[str, str] = {}
     for source in registry.attention_sources:
         try:
             items = list(source.find(at))
@@ -99,9 +132,9 @@ def check_all(at: datetime) -> Findings:
             unknown["Redis does not answer" if is_redis else BROKEN].append(source.checks)
         else:
             found += items
+            source_of |= dict.fromkeys((item.key for item in items), source.checks)
             clear += [] if items else [source.checks]
-    found.sort(key=lambda item: (-item.level, item.since or at))
-    return Findings(found, clear, unknown)
+    return Findings(found, clear, unknown, source_of)
 
 
 def listed(clauses: list[str]) -> str:
@@ -117,19 +150,6 @@ def _from(source: Any, at: datetime) -> list[Any]:
     except RedisError as error:
         log.warning("dashboard_without_redis", source=source.__name__, error=str(error))
         return []
-
-
-def split(found: list[Attention], at: datetime) -> tuple[list[Attention], list[Acknowledged]]:
-    """Open items, and acknowledged ones that have not become worse since."""
-    marks = {mark.key: mark for mark in Acknowledgement.objects.standing(at).select_related("by")}
-    open_items, acknowledged = [], []
-    for item in found:
-        mark = marks.get(item.key)
-        if mark is None or item.level > mark.level or (item.since and mark.at < item.since):
-            open_items.append(item)
-        else:
-            acknowledged.append(Acknowledged(item, mark))
-    return open_items, acknowledged
 
 
 def bars(chart: registry.Chart) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from wingxtra.outbox import Outgoing, OutgoingQuerySet
@@ -16,23 +17,45 @@ LASTS = timedelta(hours=12)
 
 class AcknowledgementQuerySet(models.QuerySet["Acknowledgement"]):
     def standing(self, now: datetime) -> Self:
-        return self.filter(at__gt=now - LASTS)
+        """Without an end of its own a row lasts for LASTS: it is older than the column."""
+        return self.filter(Q(until__gt=now) | Q(until__isnull=True, at__gt=now - LASTS))
+
+    def over(self, before: datetime) -> Self:
+        """Those that ended before this time."""
+        return self.filter(Q(until__lt=before) | Q(until__isnull=True, at__lt=before - LASTS))
 
 
 class Acknowledgement(models.Model):
-    """A user takes care of an attention item. The item is open again when its level rises."""
+    """A person takes care of an attention item, or of a line with all its items, until a time.
 
-    key = models.CharField(max_length=200, unique=True)
+    It is open again when its level rises, or when the problem ends and begins again.
+    """
+
+    key = models.CharField(max_length=200, unique=True, help_text="Of the item, or a cause.")
     level = models.IntegerField()
     text = models.CharField(max_length=300)
-    note = models.CharField(max_length=300)
-    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    note = models.CharField(max_length=300, blank=True)
+    by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    by_name = models.CharField(
+        max_length=180,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Who it was, in another system.",
+    )
     at = models.DateTimeField(default=timezone.now)
+    until = models.DateTimeField(null=True)
 
     objects = AcknowledgementQuerySet.as_manager()
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def who(self) -> str:
+        return str(self.by) if self.by else self.by_name
 
 
 class BulkActionQuerySet(OutgoingQuerySet["BulkAction"]):
@@ -70,7 +93,7 @@ class BulkAction(Outgoing):
             models.Index(
                 fields=["next_try_at"],
                 name="bulk_action_to_do",
-                condition=models.Q(state="RUNNING"),
+                condition=Q(state="RUNNING"),
             )
         ]
 

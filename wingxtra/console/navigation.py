@@ -37,6 +37,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Proofs", "verified", "pod.proofofdelivery"),
             _page("Cases", "support_agent", "pod.case"),
             _page("Bulk actions", "checklist", "console.bulkaction"),
+            _page("Alerts", "notifications_active", "escalation.alert"),
             {
                 "title": "Loading",
                 "icon": "forklift",
@@ -50,7 +51,8 @@ _MENU: list[dict[str, Any]] = [
         "items": [
             _page("Hubs", "warehouse", "fleet.hub"),
             _page("Service areas", "hexagon", "fleet.servicearea"),
-            _page("No-fly zones", "block", "fleet.noflyzone"),
+            _page("Geographical zones", "block", "fleet.geozone"),
+            _page("Zone files", "upload_file", "fleet.zoneimport"),
             _page("Drone kinds", "category", "fleet.dronekind"),
         ],
     },
@@ -64,6 +66,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Recurring orders", "event_repeat", "orders.recurringorder"),
             _page("Webhooks", "webhook", "tracking.webhookendpoint"),
             _page("Webhook deliveries", "outbox", "tracking.webhookdelivery"),
+            _page("Escalation", "campaign", "escalation.rule"),
             _page("API keys", "key", "accounts.apikey"),
             _page("Users", "group", "accounts.user"),
             _page("History", "manage_search", "admin.logentry"),

@@ -25,19 +25,33 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """A link to a form, shown to users with the permission."""
+    """A link to a form, shown to users with the permission.
+
+    `ids`: its objects, as in the address. With `in_bulk` one form may be for the objects of several
+    such buttons.
+    """
 
     label: str
     url: str
     permission: str
+    ids: tuple[str, ...] = ()
+    in_bulk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """An item that needs a person now.
+    """An item that needs a person now. BAD is grave, WARN is a warning.
 
     `key` stays the same for the same problem. A higher `level` under the same key means that the
     problem has become worse; an acknowledged item is then open again.
+
+    Items with the same `cause` are one line of the dashboard: their number, then `many` (“orders
+    are late”), with a link to `all_url`. Without a cause an item is a line of its own.
+
+    `about` is the object in trouble. Several items about one object are one item: the worst, with
+    the others in its detail. A symptom (“is late”) then goes to the cause of the others.
+
+    `count`: how many objects it stands for. `until_seen`: an acknowledgement ends it for good.
     """
 
     key: str
@@ -48,6 +62,13 @@ class Attention:
     since: datetime | None = None
     tone: Tone = Tone.WARN
     remedies: tuple[Button, ...] = ()
+    cause: str = ""
+    many: str = ""
+    all_url: str = ""
+    about: str = ""
+    is_symptom: bool = False
+    count: int = 1
+    until_seen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Every migrate writes the groups from what the apps declare here. ADMIN has all p
 from typing import Any
 
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.contrib.auth.models import Group, Permission
 from django.db.models import QuerySet
 
@@ -31,6 +32,11 @@ def done_by_ops(*permissions: str) -> None:
 
 class RoleBackend(GuardedBackend):
     """A user has the permissions of the group named like the user's role, and no others."""
+
+    def user_can_authenticate(self, user: Any) -> bool:
+        """Passwords of console staff can be switched off; their sessions by password then end."""
+        is_allowed = settings.STAFF_PASSWORD_LOGIN or user.role not in CONSOLE_ROLES
+        return is_allowed and super().user_can_authenticate(user)
 
     def _get_user_permissions(self, user_obj: User) -> QuerySet[Permission]:
         return Permission.objects.none()

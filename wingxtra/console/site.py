@@ -12,7 +12,7 @@ from unfold.sites import UnfoldAdminSite
 
 from wingxtra import page_policy
 from wingxtra.accounts.identity import Role
-from wingxtra.console import lost_forms
+from wingxtra.console.entry import lost_forms
 from wingxtra.console.roles import CONSOLE_ROLES
 
 
@@ -22,7 +22,7 @@ class ConsoleSite(UnfoldAdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Staff with a console role. A merchant's user never has access, even if `is_staff`."""
-        from wingxtra.console import second_factor
+        from wingxtra.console.entry import second_factor
 
         return self._is_staff(request.user) and not second_factor.is_missing(request)
 
@@ -51,7 +51,8 @@ class ConsoleSite(UnfoldAdminSite):
 
         Roles with a home page outside the console log in here too, and are redirected to it.
         """
-        from wingxtra.console import registry, second_factor
+        from wingxtra.console import registry
+        from wingxtra.console.entry import second_factor
 
         user: Any = request.user
         home = registry.home_pages.get(user.role) if user.is_authenticated else None
@@ -59,17 +60,23 @@ class ConsoleSite(UnfoldAdminSite):
             return page_policy.for_console(second_factor.ask)(request)
         if home and request.method == "GET":
             return HttpResponseRedirect(reverse(home))
-        return page_policy.for_console(super().login)(request, extra_context)
+        choice = {
+            "oidc_name": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
+            "staff_passwords": settings.STAFF_PASSWORD_LOGIN,
+        }
+        return page_policy.for_console(super().login)(request, choice | (extra_context or {}))
 
     def extra_urls(self) -> list[URLPattern]:
         from wingxtra.console import actions, views, watches
+        from wingxtra.console.attention import pages
 
         # Not below /admin/<app>/<model>/, where the model's own URL patterns would match first.
         return [
             path("do/<str:label>/<slug:name>/", self.admin_view(actions.act), name="act"),
             path("changes/<str:label>/", self.admin_view(watches.changes), name="changes"),
-            path("now/", self.admin_view(views.now), name="now"),
-            path("now/seen/", self.admin_view(views.acknowledge), name="acknowledge"),
+            path("now/", self.admin_view(pages.now), name="now"),
+            path("now/line/", self.admin_view(pages.line), name="attention-line"),
+            path("now/seen/", self.admin_view(pages.acknowledge), name="acknowledge"),
             path("map/", self.admin_view(views.live_map), name="map"),
             path("map/data/", self.admin_view(views.map_data), name="map-data"),
         ]

@@ -28,7 +28,7 @@ NOT_OF_THE_API = re.compile(
     r"/(tests|simulator|demo|console|merchant)/|/(console|admin|pages)\.py$|/fleet/live/client\.py$"
 )
 CODES_OF_PAGES = {
-    *("already_grounded", "code_not_sendable", "not_grounded"),
+    *("airspace_changed", "already_grounded", "used_before", "code_not_sendable", "not_grounded"),
     *("case_closed", "no_live_mission", "not_paused", "settled"),
     *("hub_gone", "no_drones", "nothing_to_fly"),  # what ifs
     *("at_its_base", "hub_full", "mission_over", "needs_intent_version_2"),  # flights to a base

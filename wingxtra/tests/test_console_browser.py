@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from dispatch import actors
 from dispatch.models import WhatIf
 from dispatch.tests import whatif_day
-from fleet.models import Drone, NoFlyZone
+from fleet.models import Drone, GeoZone
 from fleet.tests.factories import TelemetryFactory, show
 from orders import lifecycle
 from orders.models import Order
@@ -83,7 +83,7 @@ def test_dispatch_is_paused_from_the_dashboard(visit: Callable[..., Page]) -> No
 def test_the_next_run_respects_a_zone_drawn_on_the_map(
     visit: Callable[..., Page], city: Scene
 ) -> None:
-    page = visit("/admin/fleet/noflyzone/add/")
+    page = visit("/admin/fleet/geozone/add/")
     page.get_by_label("Name").fill("Stadium")
     canvas = page.locator(".wx-polygon .wx-map")
     canvas.scroll_into_view_if_needed()
@@ -96,7 +96,7 @@ def test_the_next_run_respects_a_zone_drawn_on_the_map(
     expect(page.locator("[data-hint]")).to_have_text("4 points.")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("was added successfully")).to_be_visible()
-    assert NoFlyZone.objects.filter(name="Stadium", active=True).exists()
+    assert GeoZone.objects.filter(name="Stadium", active=True).exists()
 
     page.goto(order_page(city.orders["queued"]))
     page.get_by_role("link", name="Dispatch now…").click()
@@ -260,7 +260,7 @@ def address_of(where: str, city: Scene) -> str:
         "what-ifs": "/admin/dispatch/whatif/",
         "what-if": f"/admin/dispatch/whatif/{WhatIf.objects.get().pk}/change/",
         "what-if-form": "/admin/dispatch/whatif/add/",
-        "zone": "/admin/fleet/noflyzone/add/",
+        "zone": "/admin/fleet/geozone/add/",
         "hub": f"/admin/fleet/hub/{city.drones[0].hub_id}/change/",
         "move-drop": f"/admin/do/orders.order/move-drop/?id={city.orders['urgent'].pk}",
         "users": "/admin/accounts/user/",

@@ -17,7 +17,6 @@ from rest_framework.test import APIClient
 from dispatch.models import DispatchRun, Mission
 from dispatch.planning.runs import run
 from fleet.models import Drone
-from fleet.opening_hours import WEEKDAYS
 from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from fleet.tests.simulated import sim_drone
@@ -37,6 +36,7 @@ from wingxtra.accounts.tests.factories import (
     api_client,
     key_client,
 )
+from wingxtra.opening_hours import WEEKDAYS
 from wingxtra.tests.openapi import described
 
 pytestmark = pytest.mark.django_db
@@ -332,6 +332,7 @@ ROWS = [
         f"{RUN} decisions",
         path=lambda world: f"/dispatch/runs/{world.run_id()}",
     ),
+    Row("GET", "/airspace", STAFF, "type airspace_version features"),
     Row("GET", "/drones", STAFF, ENVELOPE, item_keys=DRONE),
     Row("GET", "/drones/{drone_id}", STAFF, DRONE, path=lambda _: "/drones/WX-DRN-001"),
     Row(

@@ -51,7 +51,7 @@ def test_the_dashboard_renews_itself_and_keeps_the_focus(
     visit: Callable[..., Page], city: Scene
 ) -> None:
     page = visit()
-    page.get_by_role("link", name="Acknowledge…").first.focus()
+    page.locator("summary", has_text="Acknowledge…").first.focus()
     focused = page.evaluate("document.activeElement.id")
     waiting = Order.objects.filter(status=Status.QUEUED).count()
     scene.place(scene.MARKET)

@@ -33,15 +33,17 @@ def _other_drones() -> None:
 
 
 def line(page: Page, words: str | re.Pattern[str]) -> Locator:
-    return page.locator("#attention li").filter(has_text=words)
+    """The open line with these words. Lines behind the sixth cause are unfolded first."""
+    page.evaluate("document.getElementById('more-lines')?.setAttribute('open', '')")
+    return page.locator("#attention li[data-cause]").filter(has_text=words)
 
 
 def take(page: Page, item: Locator, remedy: str, **fields: str) -> None:
     """Follow the remedy, fill in its form, and send it."""
     item.get_by_role("link", name=f"{remedy}…", exact=True).click()
     for label, value in fields.items():
-        page.locator(f"[name={label}]").fill(value)
-    page.get_by_role("button", name=remedy, exact=True).click()
+        page.locator(f"form.wx-form [name={label}]").fill(value)
+    page.locator("form.wx-form").get_by_role("button", name=remedy, exact=True).click()
 
 
 def gone(page: Page, words: str | re.Pattern[str]) -> None:

@@ -193,7 +193,7 @@ def _zone(ahead: Verdicts, i: int, now: datetime) -> Finding:
     if ahead.zone[i] < 0:
         return None
     zones, zone, drone_id = ahead.zones, ahead.zone[i], ahead.drones.drone_id[i]
-    starts_s = zones.starts_s[zone]
+    starts_s = zones.closures(now.timestamp())[0][zone]
     since = ""
     if starts_s > now.timestamp():
         since = f" from {datetime.fromtimestamp(starts_s, UTC):%H:%M} UTC on"

@@ -18,7 +18,7 @@ from dispatch.missions.intent import (
     landing,
 )
 from fleet.feasibility.rules import LostLinkBehavior, Rules
-from fleet.models import Drone
+from fleet.models import Drone, Hub
 from wingxtra.api.contracts import about, published
 
 ACTIONS = ["TAKEOFF", "CRUISE", "LAND"]
@@ -77,8 +77,20 @@ def build(
         created_at=created_at.astimezone(UTC),
     )
     body: dict[str, Any] = msgspec.to_builtins(intent)
+    _check(body)
+    return body
+
+
+def landing_at(body: dict[str, Any], return_to: Hub, alternate: Hub) -> dict[str, Any]:
+    """The body with these hubs. Raises InvalidIntent."""
+    places = {"return_to": return_to, "alternate": alternate}
+    changed = body | {name: msgspec.to_builtins(landing(hub)) for name, hub in places.items()}
+    _check(changed)
+    return changed
+
+
+def _check(body: dict[str, Any]) -> None:
     try:
         msgspec.convert(body, RepositionIntent)
     except msgspec.ValidationError as problem:
         raise InvalidIntent(f"The mission intent breaks its contract: {problem}") from problem
-    return body

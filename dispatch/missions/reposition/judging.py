@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 
 from dispatch.planning import engagements
+from dispatch.planning.limits import hub_launches
 from fleet import registry
 from fleet.airspace import rulebook
 from fleet.feasibility import judge
@@ -31,7 +32,9 @@ def reasons_against(drone: Drone, now: datetime, *, own: bool = False) -> list[R
     if own:
         engaged = Engaged(set(engaged.busy) - {drone.pk}, engaged.held, engaged.carrying)
     areas = {area.pk: index for index, area in enumerate(book.areas)}
-    table = registry.table_of([drone], areas, fleet, engaged, now)
+    # Its own mission counts among those that wait for take-off.
+    full = () if own else hub_launches.full(hub_launches.free_launches())
+    table = registry.table_of([drone], areas, fleet, engaged, now, full)
     at = (drone.hub.lat, drone.hub.lng)
     trip = TripTable(
         pickup_lat=np.array([at[0]]),

@@ -29,12 +29,13 @@ from dispatch.missions.publishing import (
     claim_end,
     has_unclear_try,
 )
-from dispatch.missions.reposition import judging, verbs
+from dispatch.missions.reposition import contract, judging, verbs
 from dispatch.models import Mission, MissionQuerySet
+from fleet.airspace.areas import intents_name_a_hub
 from fleet.feasibility.reasons import Rule
 from fleet.models import Drone
 from wingxtra import outbox
-from wingxtra.accounts.identity import DISPATCHER, GCS
+from wingxtra.accounts.identity import DISPATCHER, GCS, said_by
 from wingxtra.outbox import Claim, ClaimLost
 
 OVER_WORDS = OVER | {"landed"}
@@ -62,6 +63,10 @@ def publish(mission_id: UUID, *, now: datetime | None = None) -> None:
         return
     with suppress(ClaimLost):
         mission = claim.read(claim.mine())
+        if not mission.tries and not intents_name_a_hub():
+            why = "GCS_INTENT_VERSION is 1 again, and version 1 cannot say where to land."
+            _end(claim, State.WITHDRAWN, why)
+            return
         drone = Drone.objects.with_home().get(pk=mission.drone_id)
         reasons = judging.reasons_against(drone, now, own=True)
         why = " ".join(reason.message for reason in reasons)
@@ -104,10 +109,13 @@ def _count_try(claim: Claim[Mission], mission: Mission) -> bool:
     """Commit the try before anything is sent: from here on the mission may be flown. False when it
     was called back, or another mission of its drone is not known to be over.
     """
+    if not mission.tries and mission.return_to and mission.alternate:
+        # A hub may have been moved after the mission was stored.
+        mission.body = contract.landing_at(mission.body, mission.return_to, mission.alternate)
     try:
         with transaction.atomic():
             waiting = claim.mine().filter(state=State.PENDING)
-            if not waiting.update(tries=F("tries") + 1, live=True):
+            if not waiting.update(tries=F("tries") + 1, live=True, body=mission.body):
                 return False
     except IntegrityError:
         told = "An earlier mission of this drone is not known to be over."
@@ -175,7 +183,7 @@ def _recall(claim: Claim[Mission], mission: Mission, now: datetime) -> None:
     outcome = Recall.ASKED if said == "abort_requested" else Recall.TOO_LATE
     with transaction.atomic():
         if is_over:
-            because = f"Called back by {mission.recall_by}; ground control says: {said}."
+            because = f"Called back by {said_by(mission.recall_by)}; ground control says: {said}."
             verbs.end(claim.mine(), by=GCS, because=because)
         claim.end(
             state=State.WITHDRAWN if is_over else mission.state,

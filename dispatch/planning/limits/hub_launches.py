@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 
+from dispatch.models import Mission
 from fleet.models import Drone, Hub
 from orders.states import JobStatus, Status
 
@@ -13,11 +14,14 @@ BEFORE_TAKE_OFF = (Status.ASSIGNED, Status.MISSION_SUBMITTED)
 
 def free_launches() -> dict[int, int]:
     """How many more drones may wait for take-off, by hub with a limit. One statement."""
-    waiting = Q(
-        drones__jobs__status=JobStatus.ACTIVE, drones__jobs__order__status__in=BEFORE_TAKE_OFF
-    )
+    with_an_order = Q(jobs__status=JobStatus.ACTIVE, jobs__order__status__in=BEFORE_TAKE_OFF)
+    # A drone on its way to its base stands at no hub, as telemetry shows.
+    errands = Mission.objects.errands().exclude(said="LAUNCHED").values("drone")
+    waiting = Drone.objects.filter(with_an_order | Q(pk__in=errands, stands_at=F("hub")))
     limited = Hub.objects.filter(launches_at_once__isnull=False)
-    counted = limited.annotate(waiting=Count("drones__jobs", filter=waiting))
+    counted = limited.annotate(
+        waiting=Count("drones", filter=Q(drones__in=waiting.order_by().values("pk")), distinct=True)
+    )
     return {hub.pk: max(0, (hub.launches_at_once or 0) - hub.waiting) for hub in counted}
 
 

@@ -7,12 +7,13 @@ and writing a hub needs the lock of its area (`area_locks`), so that no pad is g
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 import numpy as np
 import pgbulk
 from django.db.models import Q
 
-from dispatch.models import Mission
+from dispatch.models import Mission, MissionPart
 from fleet.airspace.rulebook import Rulebook
 from fleet.feasibility import judge, landing
 from fleet.feasibility.geometry import Ints
@@ -28,7 +29,7 @@ SAME_S = 30.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pads:
-    """hubs: with the drones at each. of: the index of the hub where each drone stands, or will land
+    """hubs: with the drones at each. of: the index of the hub of each drone, or where it will land
     if it has a mission; by drone id.
     """
 
@@ -72,18 +73,21 @@ class Landing:
         return f"lands at {self.hub}: {', '.join(facts)}"
 
 
-def pads(book: Rulebook, everyone: Mapping[str, int], fleet: Picture | None, now: datetime) -> Pads:
-    """everyone: the id of the hub of each drone in service, by drone id. One statement if an area
-    has a network, none otherwise.
+def pads(
+    book: Rulebook, fleet: Picture | None, now: datetime, *, without: UUID | None = None
+) -> Pads:
+    """without: a job whose mission reserves no pad, as its order is about to get another drone. Two
+    statements if an area has a network, none otherwise.
     """
     rows = {hub.pk: row for row, hub in enumerate(book.hubs)}
-    of = {drone_id: rows.get(hub_id, NONE) for drone_id, hub_id in everyone.items()}
-    at = {(drone_id, row) for drone_id, row in of.items() if row != NONE}
+    of: dict[str, int] = {}
+    at: set[tuple[str, int]] = set()
     full = _full(fleet)
     if book.networks:
-        coming = Mission.objects.coming(now).filter(return_to__isnull=False).order_by()
-        columns = coming.values_list("drone_id", "drone__hub", "drone__stands_at", "return_to")
-        for drone_id, hub_id, stands_at_id, return_to_id in columns:
+        for drone_id, hub_id, stands_at_id in _everyone(book):
+            of[drone_id] = rows.get(hub_id, NONE)
+            at.add((drone_id, rows.get(stands_at_id or hub_id, NONE)))
+        for drone_id, hub_id, stands_at_id, return_to_id in _coming(now, without):
             if stands_at_id is None:  # in the air: its pad at the hub is free
                 at.discard((drone_id, rows.get(hub_id, NONE)))
             of[drone_id] = rows.get(return_to_id, NONE)
@@ -100,27 +104,35 @@ def pads(book: Rulebook, everyone: Mapping[str, int], fleet: Picture | None, now
     return Pads(hubs, of)
 
 
+def _everyone(book: Rulebook) -> Iterable[tuple[str, int, int | None]]:
+    """Id, hub and where it stands of each drone in service of a network, or at a hub of one."""
+    ours = Q(hub__service_area__in=book.networks) | Q(stands_at__service_area__in=book.networks)
+    return Drone.objects.filter(ours, active=True).values_list("pk", "hub_id", "stands_at_id")
+
+
+def _coming(now: datetime, without: UUID | None) -> Iterable[tuple[str, int, int | None, int]]:
+    """The drone of each mission with a pad: id, hub, where it stands, and the mission's hub. The
+    mission that ends last is the last one of its drone.
+    """
+    coming = Mission.objects.coming(now).filter(return_to__isnull=False).order_by("created_at")
+    if without is not None:
+        coming = coming.exclude(pk__in=MissionPart.objects.filter(job=without).values("mission"))
+    return coming.values_list("drone_id", "drone__hub", "drone__stands_at", "return_to")
+
+
 def taken_at(hub: Hub, now: datetime) -> int:
     """How many pads of one hub are taken, counted as `pads` counts them. One statement."""
     coming = Mission.objects.coming(now).filter(return_to__isnull=False).order_by()
     bound_here = Q(pk__in=coming.filter(return_to=hub).values("drone"))
-    in_the_air = Q(stands_at__isnull=True, pk__in=coming.values("drone"))
-    here = Q(active=True, hub=hub) & ~in_the_air
-    return Drone.objects.filter(bound_here | here).count()
+    in_the_air = Q(pk__in=coming.values("drone"))
+    here = Q(stands_at=hub) | Q(stands_at__isnull=True, hub=hub) & ~in_the_air
+    return Drone.objects.filter(bound_here | here & Q(active=True)).count()
 
 
 def _full(fleet: Picture | None) -> set[str]:
     """The drones that need no charger."""
     samples = fleet.telemetry.items() if fleet else ()
     return {drone_id for drone_id, sample in samples if (sample.battery_pct or 0.0) >= 100}
-
-
-def everyone(book: Rulebook) -> dict[str, int]:
-    """The hub of each drone in service in a network. One statement, none without a network."""
-    if not book.networks:
-        return {}
-    here = Drone.objects.filter(active=True, hub__service_area__in=book.networks)
-    return dict(here.values_list("pk", "hub_id"))
 
 
 def with_own_pads(table: DroneTable, hubs: HubTable, stands: Ints) -> DroneTable:

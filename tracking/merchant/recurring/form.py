@@ -4,9 +4,9 @@ from typing import Any
 
 from django import forms as django_forms
 
-from fleet import opening_hours_text as as_text
 from orders.recurring.serializers import USED_ONCE, RecurringInput
 from tracking.merchant import forms
+from wingxtra.opening_hours import text as as_text
 from wingxtra.problems import FieldProblem, Invalid
 
 DAY_HELP = "Days and ranges, like Mon-Fri or Mon, Wed, Sat."

@@ -61,7 +61,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 
 class SessionScheme(OpenApiAuthenticationExtension):
-    target_class = "wingxtra.console.second_factor.VerifiedSession"
+    target_class = "wingxtra.console.entry.second_factor.VerifiedSession"
     name = "cookieAuth"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:

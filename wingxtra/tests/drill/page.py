@@ -33,11 +33,12 @@ class Remedy:
 
 @dataclass
 class Item:
-    """A line of the attention list, identified by `key`."""
+    """An item of the attention list, identified by `key`. `until_seen`: “Seen” ends it."""
 
     key: str = ""
     text: str = ""
     url: str = ""
+    until_seen: bool = False
     remedies: list[Remedy] = field(default_factory=list)
 
     @property
@@ -66,7 +67,10 @@ class Page:
 
 
 class _Reader(HTMLParser):
-    """Collects attention lines outside `#seen` and `#unknown`, and the form of an action."""
+    """Collects the items of the open attention lines, and the form of an action.
+
+    The items of a line with many are inside it; the line itself is not read.
+    """
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -82,12 +86,13 @@ class _Reader(HTMLParser):
         has = {name: value or "" for name, value in pairs}
         if tag not in self.VOID:
             self._in.append((tag, has))
-        if tag == "li" and self._within(id="attention") and not self._within(id="seen"):
-            self._item = Item()
-            if not self._within(id="unknown"):
-                self.page.items.append(self._item)
+        if tag == "li" and "data-key" in has:
+            self._item = Item(has["data-key"])
+            self.page.items.append(self._item)
         if self._item is not None and tag in ("a", "strong"):
             self._begin_words()
+        if self._item is not None and has.get("aria-label", "").startswith("Seen: "):
+            self._item.until_seen = True
         if self._within(css="wx-form"):
             self._form_part(tag, has)
         if tag == "p" and "wx-problem" in has.get("class", ""):
@@ -130,7 +135,7 @@ class _Reader(HTMLParser):
         return " ".join("".join(self._text_of or []).split())
 
     def _end(self, tag: str, has: dict[str, str], words: str) -> None:
-        if tag == "li" and not self._within(id="attention", tag="li"):
+        if tag == "li" and "data-key" in has:
             self._item = None
         if tag == "p" and "wx-problem" in has.get("class", ""):
             self.page.problems.append(words)
@@ -147,10 +152,8 @@ class _Reader(HTMLParser):
         self._text_of = None
 
     def _of_item(self, tag: str, has: dict[str, str], words: str, item: Item) -> None:
-        place, link = has.get("id", ""), has.get("href", "")
-        if place.startswith("ack-"):
-            item.key = parse_qs(link.partition("?")[2]).get("key", [""])[0]
-        elif place.startswith("do-") or self._within(css="wx-remedies"):
+        link = has.get("href", "")
+        if self._within(css="wx-remedies"):
             item.remedies.append(Remedy(words, link))
         elif not item.text:
             item.text, item.url = words, link

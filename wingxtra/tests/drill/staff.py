@@ -70,6 +70,8 @@ class Staff:
         """Apply the first remedy that matches the truth. For a line about several objects, apply
         it to those that match: a person selects them in the list and gets the same form.
         """
+        if item.until_seen:
+            self._mark_as_seen(item)
         for remedy in item.remedies:
             model, _, name = remedy.action.rpartition("/")
             for one in remedy.ids:
@@ -81,6 +83,11 @@ class Staff:
             if fitting and self._apply(item, remedy.about(fitting), truth):
                 return self._outside.truth()
         return truth
+
+    def _mark_as_seen(self, item: Item) -> None:
+        url = f"{self._machine.url}/admin/now/seen/"
+        body = {"key": item.key, "csrfmiddlewaretoken": self._http.cookies["csrftoken"]}
+        self._http.post(url, data=body, headers={"Referer": url}, timeout=30).raise_for_status()
 
     # -- work on the ground ------------------------------------------------------------------------
 

@@ -29,6 +29,8 @@ from wingxtra.accounts.identity import Role
 from wingxtra.console import actions
 
 DEVICE = "Authenticator app"
+# In the session: the provider of an OIDC login has asked for a second factor.
+SECOND_FACTOR = "oidc_second_factor"
 NOT_SIX_DIGITS = "The code is six digits."
 
 
@@ -40,7 +42,8 @@ def is_required_of(user: Any) -> bool:
 def is_missing(request: HttpRequest) -> bool:
     """Whether this session still needs the code."""
     user: Any = request.user
-    return is_required_of(user) and not user.is_verified()
+    by_provider = request.session.get(SECOND_FACTOR, False)
+    return is_required_of(user) and not (user.is_verified() or by_provider)
 
 
 class VerifiedSession(SessionAuthentication):

@@ -10,7 +10,7 @@ from datetime import date
 from itertools import groupby
 from typing import Any
 
-from fleet.opening_hours import WEEKDAYS, Json
+from wingxtra.opening_hours import WEEKDAYS, Json
 
 WEEKLY_LINE = re.compile(
     r"([a-z]{3,9})(?:\s*[-–]\s*([a-z]{3,9}))?:?\s+(\d.*)", re.ASCII | re.IGNORECASE

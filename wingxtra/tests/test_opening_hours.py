@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fleet import opening_hours_text
-from fleet.opening_hours import WEEKDAYS, OpeningHours, first_common_opening, problems
+from wingxtra.opening_hours import WEEKDAYS, OpeningHours, first_common_opening, problems
+from wingxtra.opening_hours import text as opening_hours_text
 
 MINUTE = timedelta(minutes=1)
 ACCRA, BERLIN, LORD_HOWE = "Africa/Accra", "Europe/Berlin", "Australia/Lord_Howe"

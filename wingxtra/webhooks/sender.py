@@ -1,4 +1,4 @@
-"""One POST to a merchant's URL, protected against server-side request forgery.
+"""One POST to a URL that a person gave us, protected against server-side request forgery.
 
 The host name is resolved here once, every address is checked, and the connection goes to a checked
 address, so DNS rebinding has no effect. No redirect is followed and no proxy used. One deadline
@@ -68,7 +68,7 @@ class BadUrl(ValueError):
 
 
 class NotReached(Exception):
-    """There is no answer. The text is for the merchant."""
+    """There is no answer. The text is for the person who gave us the URL."""
 
 
 @dataclass(frozen=True, slots=True)

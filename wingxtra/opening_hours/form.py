@@ -8,10 +8,10 @@ from django.utils.html import linebreaks
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from fleet import opening_hours_text as as_text
-from fleet.opening_hours import OpeningHours
 from wingxtra.console.admin import badge
 from wingxtra.console.registry import Tone
+from wingxtra.opening_hours import OpeningHours
+from wingxtra.opening_hours import text as as_text
 
 READERS = {"weekly": as_text.read_weekly, "exceptions": as_text.read_exceptions}
 

@@ -52,4 +52,5 @@ def _seal() -> MultiFernet:
 
 
 def _key_from(secret: str | bytes) -> bytes:
+    # The salt is the name that this module once had: with another, no stored secret could be read.
     return salted_hmac("tracking.webhook_secrets", "", secret=secret, algorithm="sha256").digest()

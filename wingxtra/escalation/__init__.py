@@ -1,0 +1,1 @@
+"""Tells people outside of the console of what needs attention and is not acknowledged."""

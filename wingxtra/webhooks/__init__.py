@@ -1,0 +1,1 @@
+"""Signed webhooks: secrets, signatures, and a POST that reaches no address of ours."""
