@@ -1,6 +1,5 @@
 """Staff log in by an OpenID Connect provider, which is played over HTTP."""
 
-import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from typing import Any
