@@ -50,7 +50,7 @@ class Attention:
     are late”), with a link to `all_url`. Without a cause an item is a line of its own.
 
     `about` is the object in trouble. Several items about one object are one item: the worst, with
-    the others in its detail. A symptom (“is late”) then goes to the cause of the others.
+    the `others` in its detail. A symptom (“is late”) then goes to the cause of the others.
 
     `count`: how many objects it stands for. `until_seen`: an acknowledgement ends it for good.
     """
@@ -70,6 +70,7 @@ class Attention:
     is_symptom: bool = False
     count: int = 1
     until_seen: bool = False
+    others: tuple["Attention", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

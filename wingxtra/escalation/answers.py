@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from wingxtra.console import dashboard
-from wingxtra.console.attention import acknowledging
+from wingxtra.console.attention import acknowledging, groups
 from wingxtra.escalation import alerts
 from wingxtra.escalation.models import Rule
 
@@ -17,7 +17,8 @@ def take(rule: Rule, key: str, by: str, now: datetime) -> None:
     """Acknowledge the alert with this key, and its line in the console, by a name from outside.
 
     Nothing for a key that is not ours and for an alert that is acknowledged or over: receivers
-    repeat what they send. Raises DatabaseError.
+    repeat what they send. What became worse since the alert was told stays open, and raises the
+    next one. Raises DatabaseError.
     """
     pk = _id(key)
     alert = rule.alerts.open().filter(pk=pk).first() if pk else None
@@ -27,9 +28,13 @@ def take(rule: Rule, key: str, by: str, now: datetime) -> None:
     with transaction.atomic():
         if not alerts.acknowledge_there(alert, by, now):
             return
+        if alert.cause == alerts.TEST:
+            return
         line = dashboard.board(now).line(alert.cause)
-        if line is not None:
-            acknowledging.acknowledge(line, at=now, by_name=by)
+        level = groups.told_level(alert.level, line.level) if line else alert.level
+        acknowledging.acknowledge_there(
+            alert.cause, level=level, text=line.text if line else alert.text, at=now, by_name=by
+        )
 
 
 def _id(key: str) -> UUID | None:

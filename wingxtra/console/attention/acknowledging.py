@@ -1,12 +1,12 @@
 """Acknowledged lines: what they cover, for how long, and what opens them again."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from wingxtra.console import actions
-from wingxtra.console.attention.groups import Group, groups, one_each
+from wingxtra.console.attention.groups import Group, groups, is_worse, level_of, one_each
 from wingxtra.console.models import LASTS, Acknowledgement
 from wingxtra.console.registry import Attention
 
@@ -28,27 +28,30 @@ def split(
     """Open lines, and acknowledged ones that have not become worse since. `marks`: by key.
 
     A mark has the key of an item, or the cause of a line: it then covers the line's other items,
-    also those that come later.
+    also those that come later. Another item about the same object is open until it has its own.
     """
-    open_items, acknowledged = [], []
-    for item in one_each(found):
+    covered, open_items = [], []
+    for item in found:
         mark = marks.get(item.key)
-        if mark and _covers(mark, item):
-            acknowledged += [Acknowledged(group, mark) for group in groups([item])]
-        else:
-            open_items.append(item)
+        is_covered = mark and _covers(mark, level_of(item, item.count), item.since)
+        (covered if is_covered else open_items).append(item)
+    acknowledged = [
+        Acknowledged(group, marks[item.key])
+        for item in one_each(covered)
+        for group in groups([item])
+    ]
     lines = []
-    for group in groups(open_items):
+    for group in groups(one_each(open_items)):
         mark = marks.get(group.cause)
-        if mark and _covers(mark, group):
+        if mark and _covers(mark, group.level, group.since):
             acknowledged.append(Acknowledged(group, mark))
         else:
             lines.append(group)
     return lines, acknowledged
 
 
-def _covers(mark: Acknowledgement, line: Attention | Group) -> bool:
-    return line.level <= mark.level and not (line.since and mark.at < line.since)
+def _covers(mark: Acknowledgement, level: int, since: datetime | None) -> bool:
+    return not is_worse(level, mark.level) and not (since and mark.at < since)
 
 
 def standing(at: datetime) -> dict[str, Acknowledgement]:
@@ -57,40 +60,55 @@ def standing(at: datetime) -> dict[str, Acknowledgement]:
 
 
 def acknowledge(
-    group: Group,
-    *,
-    at: datetime,
-    by: Any = None,
-    by_name: str = "",
-    note: str = "",
-    lasts: timedelta = LASTS,
+    group: Group, *, at: datetime, by: Any, note: str = "", lasts: timedelta = LASTS
 ) -> None:
-    """Acknowledge a line by a user, or by a name from another system. Two statements.
+    """Acknowledge a line by a user. Two statements.
 
     A line that is listed until it is seen ends for good, and its later items are not covered.
     """
-    covered: list[Attention | Group] = [group]
     if group.count == 1 or group.until_seen:
-        covered = [item for item in group.items if item.count == 1]
-    until = at + (SEEN_LASTS if group.until_seen else lasts)
-    marks = [
-        Acknowledgement(
-            key=one.key if isinstance(one, Attention) else one.cause,
-            level=one.level,
-            text=one.text[:300],
-            note=note[:300],
-            by=by,
-            by_name=by_name[:180],
-            at=at,
-            until=until,
-        )
-        for one in covered
-    ]
-    kept = Acknowledgement.objects.bulk_create(
+        of_items = {key: mark for item in group.items for key, mark in _marks_of(item, at, lasts)}
+        marks = list(of_items.values())
+    else:
+        marks = [_mark(group.cause, group.level, group.text, at, at + lasts)]
+    for mark in marks:
+        mark.by, mark.note = by, note[:300]
+    kept = _keep(marks)
+    actions.log(by, kept[0], f"Acknowledged: {group.text[:200]}. {note}".strip())
+
+
+def acknowledge_there(
+    cause: str, *, level: int, text: str, at: datetime, by_name: str, lasts: timedelta = LASTS
+) -> None:
+    """Acknowledge a line up to this level by a name from another system, which shows none of its
+    items: nothing counts as seen. One statement.
+    """
+    mark = _mark(cause, level, text, at, at + lasts)
+    mark.by_name = by_name[:180]
+    _keep([mark])
+
+
+def _marks_of(
+    item: Attention, at: datetime, lasts: timedelta
+) -> Iterator[tuple[str, Acknowledgement]]:
+    """For all that the item shows of its object; for nothing if it only counts objects."""
+    if item.count > 1:
+        return
+    level = level_of(item, item.count)
+    for one in (item, *item.others):
+        is_seen = item.until_seen and one.until_seen
+        until = at + (SEEN_LASTS if is_seen else lasts)
+        yield one.key, _mark(one.key, level, one.text, at, until)
+
+
+def _mark(key: str, level: int, text: str, at: datetime, until: datetime) -> Acknowledgement:
+    return Acknowledgement(key=key, level=level, text=text[:300], at=at, until=until)
+
+
+def _keep(marks: list[Acknowledgement]) -> list[Acknowledgement]:
+    return Acknowledgement.objects.bulk_create(
         marks,
         update_conflicts=True,
         unique_fields=["key"],
         update_fields=["level", "text", "note", "by", "by_name", "at", "until"],
     )
-    if by is not None:
-        actions.log(by, kept[0], f"Acknowledged: {group.text[:200]}. {note}".strip())

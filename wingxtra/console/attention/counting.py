@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from django.db.models import CharField, Exists, Model, OuterRef, QuerySet, Value
 from django.db.models.functions import Cast, Concat
+from django.utils import timezone
 
 from wingxtra.console.models import Acknowledgement
 from wingxtra.console.registry import Attention
@@ -42,6 +43,9 @@ def each(rows: QuerySet[Row], item: Callable[[Row], Attention | None]) -> Iterat
 
 
 def unseen(rows: QuerySet[Row], prefix: str) -> QuerySet[Row]:
-    """Without the rows whose item was seen. `prefix`: what its key has before the row's id."""
+    """Without the rows whose item was seen, or is covered as a part of another item until a time.
+
+    `prefix`: what its key has before the row's id.
+    """
     key = Concat(Value(prefix), Cast(OuterRef("pk"), CharField()))
-    return rows.filter(~Exists(Acknowledgement.objects.filter(key=key)))
+    return rows.filter(~Exists(Acknowledgement.objects.standing(timezone.now()).filter(key=key)))

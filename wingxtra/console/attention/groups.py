@@ -14,14 +14,20 @@ from wingxtra.sentences import sentence
 
 T = TypeVar("T")
 
+# A level has how bad the worst item is, and in its last digit the doublings of their number.
+DOUBLINGS = 10
+# Above the levels of all warnings.
+GRAVE = 1000
+# By its age alone an item gets worse by at most this.
+AGES = 9
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """A line of the dashboard: all items with one cause, the worst first.
 
-    `cause` is its key: the same problem keeps it. A higher `level` means that the worst item has
-    become worse, or that the number of objects has doubled. The tone is the worst item's. `since`
-    is the earliest. `remedies` are for all items that allow them.
+    `cause` is its key: the same problem keeps it. `level`: see `level_of`. The tone is the worst
+    item's. `since` is the earliest. `remedies` are for all items that allow them.
     """
 
     cause: str
@@ -46,6 +52,28 @@ class Group:
     @property
     def until_seen(self) -> bool:
         return all(item.until_seen for item in self.items)
+
+
+def level_of(worst: Attention, count: int) -> int:
+    """Of a line with this worst item and number of objects. Compare two with `is_worse`."""
+    badness = GRAVE * (worst.tone is Tone.BAD) + worst.level
+    return badness * DOUBLINGS + min(DOUBLINGS - 1, count.bit_length() - 1)
+
+
+def is_worse(now: int, before: int) -> bool:
+    """The worst item has become worse, or the number of objects has doubled.
+
+    Neither makes up for the other: fewer warnings must not hide a grave item.
+    """
+    return now // DOUBLINGS > before // DOUBLINGS or now % DOUBLINGS > before % DOUBLINGS
+
+
+def told_level(told: int, now: int) -> int:
+    """What a person outside takes care of who was told of a line at the level `told`: the line as
+    it is `now`, without what came since.
+    """
+    badness = min(now // DOUBLINGS, told // DOUBLINGS + AGES)
+    return badness * DOUBLINGS + min(now % DOUBLINGS, told % DOUBLINGS)
 
 
 def groups(items: Iterable[Attention]) -> list[Group]:
@@ -81,6 +109,7 @@ def _merged(items: Sequence[Attention]) -> Attention:
         cause=of.cause or of.key,
         many=of.many,
         all_url=of.all_url,
+        others=tuple(others),
     )
 
 
@@ -94,7 +123,7 @@ def _group(cause: str, items: Sequence[Attention]) -> Group:
             worst.text,
             worst.detail,
             of,
-            worst.level,
+            level_of(worst, count),
             worst.tone,
             worst.since,
             worst.remedies,
@@ -105,7 +134,7 @@ def _group(cause: str, items: Sequence[Attention]) -> Group:
         text=f"{count} {worst.many}",
         detail=_detail(of),
         items=of,
-        level=worst.level + _growth(count),
+        level=level_of(worst, count),
         tone=worst.tone,
         since=min((item.since for item in of if item.since), default=None),
         remedies=_for_all(of),
@@ -119,11 +148,6 @@ def _detail(items: Sequence[Attention]) -> str:
     is_mixed = 0 < grave < sum(item.count for item in items)
     first = f"{grave} of them {'is' if grave == 1 else 'are'} grave. " if is_mixed else ""
     return f"{first}The worst: {sentence(worst.text)} {worst.detail}".strip()
-
-
-def _growth(count: int) -> int:
-    """0 to 9: each doubling raises the level, which shows an acknowledged line again."""
-    return min(9, count.bit_length() - 1)
 
 
 def _for_all(items: Sequence[Attention]) -> tuple[Button, ...]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from wingxtra.console.attention.groups import groups, one_each
+from wingxtra.console.attention.groups import groups, is_worse, level_of, one_each, told_level
 from wingxtra.console.registry import Attention, Button, Tone
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -78,7 +78,7 @@ def test_items_about_no_object_are_not_merged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "level"), [(1, 8), (2, 9), (3, 9), (4, 10), (600, 17), (100_000, 17)]
+    ("count", "level"), [(1, 80), (2, 81), (3, 81), (4, 82), (600, 89), (100_000, 89)]
 )
 def test_each_doubling_raises_the_level(count: int, level: int) -> None:
     items = [of_order(NO_DRONE, 1)]
@@ -86,6 +86,35 @@ def test_each_doubling_raises_the_level(count: int, level: int) -> None:
         items.append(replace(NO_DRONE, key="rest", count=count - 1))
     (line,) = groups(items)
     assert (line.level, line.count) == (level, count)
+
+
+@pytest.mark.parametrize(
+    ("item", "count", "worse"),
+    [
+        (NO_DRONE, 4, False),
+        (NO_DRONE, 3, False),
+        (NO_DRONE, 8, True),
+        (replace(NO_DRONE, level=9), 1, True),
+        (replace(NO_DRONE, level=1), 1000, True),
+        (replace(NO_DRONE, level=1, tone=Tone.BAD), 1, True),
+    ],
+)
+def test_a_line_is_worse_by_its_worst_item_or_by_twice_as_many(
+    item: Attention, count: int, worse: bool
+) -> None:
+    assert is_worse(level_of(item, count), level_of(NO_DRONE, 4)) is worse
+
+
+def test_who_was_told_of_a_line_knows_its_kind_and_number_but_not_what_came_since() -> None:
+    told = level_of(NO_DRONE, 4)
+    older, fewer = level_of(replace(NO_DRONE, level=12), 4), level_of(NO_DRONE, 1)
+    assert (told_level(told, older), told_level(told, fewer)) == (older, fewer)
+    for news in (
+        level_of(NO_DRONE, 600),
+        level_of(replace(NO_DRONE, level=28), 4),
+        level_of(replace(NO_DRONE, tone=Tone.BAD), 4),
+    ):
+        assert is_worse(news, told_level(told, news))
 
 
 def test_grave_lines_come_first_then_the_level_then_the_oldest() -> None:

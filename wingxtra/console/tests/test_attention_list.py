@@ -24,7 +24,7 @@ from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.console import actors, dashboard, registry
 from wingxtra.console.attention import counting
-from wingxtra.console.attention.acknowledging import acknowledge
+from wingxtra.console.attention.acknowledging import acknowledge_there
 from wingxtra.console.models import Acknowledgement
 from wingxtra.console.registry import Attention, Tone
 from wingxtra.tests.test_attention_browser import without_a_drone
@@ -188,10 +188,35 @@ def test_what_is_listed_until_seen_ends_for_good_and_later_ones_are_new(
         assert lines() == ["The roof leaks"]
 
 
+def test_an_acknowledged_item_does_not_hide_another_trouble_of_its_object(
+    ama: Client, leaks: list[Attention]
+) -> None:
+    late = Attention("late:1", 39, "Late", tone=Tone.BAD, about="order:1", is_symptom=True)
+    no_drone = Attention("no-drone:1", 17, "No drone", about="order:1", cause="no-drone")
+    leaks[:] = [late, no_drone]
+    post(ama, key="late:1")
+    assert lines() == []  # both were shown
+    leaks.append(Attention("link:1", 35, "Link lost", tone=Tone.BAD, about="order:1"))
+    assert lines() == ["Link lost"]
+
+
+def test_many_acknowledged_warnings_do_not_hide_a_few_that_are_worse(
+    ama: Client, leaks: list[Attention]
+) -> None:
+    leaks[:] = [replace(LEAK, key=f"leak:{n}", level=17) for n in range(600)]
+    post(ama, cause="leak")
+    leaks[:] = leaks[:2]
+    assert lines() == []
+    leaks[0] = replace(LEAK, key="leak:0", level=10, tone=Tone.BAD)
+    assert lines() == ["2 roofs leak"]
+    leaks[0] = replace(LEAK, key="leak:0", level=18)
+    assert lines() == ["2 roofs leak"]
+
+
 def test_another_system_can_acknowledge_under_its_own_name(ama: Client, leaks: Any) -> None:
     at = timezone.now()
     (line,) = dashboard.board(at).lines
-    acknowledge(line, at=at, by_name="Kofi, PagerDuty")
+    acknowledge_there("leak", level=line.level, text=line.text, at=at, by_name="Kofi, PagerDuty")
     assert lines() == []
     assert "Kofi, PagerDuty" in now(ama)
 

@@ -53,8 +53,8 @@ class Board:
         return self.items
 
 
-def leak(level: int = 30, tone: Tone = Tone.BAD, **more: Any) -> Attention:
-    return Attention(key="leak", level=level, text="The roof leaks", tone=tone, **more)
+def leak(level: int = 30, tone: Tone = Tone.BAD, key: str = "leak", **more: Any) -> Attention:
+    return Attention(key=key, level=level, text="The roof leaks", tone=tone, **more)
 
 
 def look() -> None:

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+import time_machine
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -113,6 +114,33 @@ def test_other_events_and_events_without_a_person_are_taken(
 ) -> None:
     assert from_pagerduty(pagerduty, event_of(Alert.objects.get(), kind, agent)) == 202
     assert who_looks_after() == who
+
+
+def test_what_came_since_the_alert_was_told_is_not_acknowledged_with_it(
+    board: Board, receiver: Receiver
+) -> None:
+    rule = PagerDutyFactory(url=receiver.url)
+    failed = [leak(key=f"leak:{n}", cause="leak", many="roofs leak") for n in range(40)]
+    board.items = failed[:1]
+    go_on()
+    board.items = failed
+    assert from_pagerduty(rule, event_of(Alert.objects.get())) == 202
+    assert [line.text for line in dashboard.board(timezone.now()).lines] == ["40 roofs leak"]
+    go_on()
+    go_on()
+    assert told(receiver) == ["trigger", "resolve", "trigger"]
+
+
+def test_what_is_listed_until_it_is_seen_is_not_seen_by_an_acknowledgement_there(
+    board: Board, receiver: Receiver
+) -> None:
+    rule = PagerDutyFactory(url=receiver.url)
+    board.items = [leak(cause="roof", many="roofs leak", until_seen=True)]
+    go_on()
+    from_pagerduty(rule, event_of(Alert.objects.get()))
+    assert who_looks_after() == ["PagerDuty: Ama Boateng"]
+    with time_machine.travel(timezone.now() + timedelta(hours=13)):
+        assert len(dashboard.board(timezone.now()).lines) == 1
 
 
 def test_a_repeated_event_changes_nothing(pagerduty: Rule) -> None:
