@@ -20,7 +20,6 @@ class Cause:
     text: str
     severity: Severity
     level: int
-    since: datetime | None
     sources: frozenset[str]
     is_open: bool
     acknowledged_by: str = ""
@@ -73,8 +72,10 @@ def _line(group: Group, source_of: dict[str, str]) -> Cause:
         text=_text(group),
         severity=Severity.GRAVE if group.is_grave else Severity.WARNING,
         level=group.level,
-        since=group.since,
-        sources=frozenset(source_of[item.key] for item in group.items),
+        # The cause may be that of another item about the same object, from another check.
+        sources=frozenset(
+            source_of[one.key] for item in group.items for one in (item, *item.others)
+        ),
         is_open=True,
     )
 

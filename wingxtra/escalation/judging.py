@@ -24,27 +24,20 @@ class Duty:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A cause on the attention list. `is_open`: not acknowledged. `level` rises as it gets worse.
+    """A cause on the attention list. `is_open`: some of it is not acknowledged."""
 
-    `since`: when it began, where that is known.
-    """
-
-    level: int
     is_open: bool
-    since: datetime | None = None
+    is_grave: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """An alert. `acknowledged_at`: here or by its receiver. The acknowledgement counts until
-    `quiet_until`, for this `level`.
-    """
+    """An alert. `is_acknowledged`: here or by its receiver. `is_grave`: as it was told."""
 
     seen_at: datetime
     was_told: bool
-    level: int
-    acknowledged_at: datetime | None = None
-    quiet_until: datetime | None = None
+    is_acknowledged: bool = False
+    is_grave: bool = True
 
 
 def step(
@@ -61,17 +54,12 @@ def step(
         return Step.RESOLVE if alert.was_told else Step.FORGET
     if not alert.was_told:
         return _before(duty, alert, seen, now)
-    if alert.acknowledged_at is None:
-        return Step.NOTHING if seen.is_open else Step.ACKNOWLEDGE
-    # A receiver stays silent about what was acknowledged, so a new alert has to follow this one.
-    return Step.RESOLVE if seen.is_open and _is_open_again(alert, seen, now) else Step.NOTHING
-
-
-def _is_open_again(alert: Standing, seen: Seen, now: datetime) -> bool:
-    """It became worse, the acknowledgement has ended, or the problem ended and began again."""
-    if seen.level > alert.level or (alert.quiet_until and now >= alert.quiet_until):
-        return True
-    return bool(seen.since and alert.acknowledged_at and seen.since > alert.acknowledged_at)
+    if not seen.is_open:
+        return Step.NOTHING if alert.is_acknowledged else Step.ACKNOWLEDGE
+    # A receiver stays silent about what was acknowledged, and keeps the urgency of a warning: what
+    # is open on the list beside that needs a new alert, which follows this one.
+    is_told_too_little = seen.is_grave and not alert.is_grave and duty.may_tell
+    return Step.RESOLVE if alert.is_acknowledged or is_told_too_little else Step.NOTHING
 
 
 def _before(duty: Duty, alert: Standing, seen: Seen, now: datetime) -> Step:

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from wingxtra.escalation import alerts, causes, judging
 from wingxtra.escalation.causes import Cause
 from wingxtra.escalation.judging import Duty, Seen, Standing, Step
-from wingxtra.escalation.models import Alert, Rule
+from wingxtra.escalation.models import Alert, Rule, Severity
 
 GONE = "It is not on the attention list any more."
-OPEN_AGAIN = "It got worse, or its acknowledgement lapsed: a new alert follows."
+OPEN_AGAIN = "It got worse, or is not acknowledged any more: a new alert follows."
 
 
 def look(now: datetime) -> None:
@@ -48,7 +48,8 @@ def _go_on(
         alerts.note_sources(alert, cause)
     in_doubt = not unknown.isdisjoint(alert.sources)
     was_told = alert.state != Alert.State.WATCHED
-    facts = Standing(alert.seen_at, was_told, alert.level, alert.acknowledged_at, alert.quiet_until)
+    is_grave = alert.severity == Severity.GRAVE
+    facts = Standing(alert.seen_at, was_told, alert.acknowledged_at is not None, is_grave)
     match judging.step(_duty(rule, now), facts, _seen(cause), now, in_doubt=in_doubt), cause:
         case Step.FORGET, _:
             alerts.forget(alert)
@@ -65,4 +66,4 @@ def _duty(rule: Rule, now: datetime) -> Duty:
 
 
 def _seen(cause: Cause | None) -> Seen | None:
-    return Seen(cause.level, cause.is_open, cause.since) if cause else None
+    return Seen(cause.is_open, cause.severity == Severity.GRAVE) if cause else None

@@ -19,7 +19,7 @@ from standardwebhooks import Webhook
 from tracking.tests.receiver import Receiver
 from wingxtra import broker
 from wingxtra.accounts.tests.factories import UserFactory
-from wingxtra.console import dashboard
+from wingxtra.console import dashboard, registry
 from wingxtra.console.attention import acknowledging
 from wingxtra.console.registry import Attention, Tone
 from wingxtra.escalation import actors, alerts, sending
@@ -235,6 +235,50 @@ def test_an_acknowledged_line_that_gets_worse_is_a_new_alert(
     go_on()
     assert told(receiver) == ["trigger", "acknowledge", "resolve", "trigger"]
     assert Alert.objects.open().count() == 1
+
+
+def test_what_is_open_beside_an_acknowledged_item_is_a_new_alert(
+    board: Board, receiver: Receiver
+) -> None:
+    """Also if it began before the acknowledgement, as an order that has waited for some time."""
+    RuleFactory(url=receiver.url)
+    first, other = (
+        leak(key=f"leak:{n}", cause="leak", many="roofs leak", since=timezone.now())
+        for n in range(2)
+    )
+    board.items = [first]
+    go_on()
+    acknowledge_here()
+    go_on()
+    board.items = [first, other]
+    go_on()
+    go_on()
+    assert told(receiver) == ["trigger", "acknowledge", "resolve", "trigger"]
+
+
+def test_a_warning_that_becomes_grave_is_told_as_grave(board: Board, receiver: Receiver) -> None:
+    RuleFactory(url=receiver.url, severity="WARNING")
+    board.items = [leak(tone=Tone.WARN)]
+    go_on()
+    board.items = [leak(level=31)]
+    go_on()
+    go_on()
+    assert told(receiver) == ["trigger", "resolve", "trigger"]
+    assert json.loads(receiver.received[-1].body)["data"]["severity"] == "GRAVE"
+
+
+def test_doubt_about_the_check_that_names_the_cause_resolves_nothing(
+    board: Board, receiver: Receiver
+) -> None:
+    RuleFactory(url=receiver.url)
+    late = leak(key="late:1", cause="late", many="late", about="order:1", is_symptom=True)
+    board.items = [leak(level=8, key="no-drone:1", cause="no-drone", many="x", about="order:1")]
+    registry.add_attention(lambda now: [late], checks="no order is late")
+    go_on()
+    assert Alert.objects.get().cause == "no-drone"
+    board.items, board.not_checked = [], "There is no picture"
+    go_on()
+    assert Alert.objects.get(cause="no-drone").state == State.TOLD
 
 
 def test_a_line_that_comes_back_after_its_snooze_is_a_new_alert(

@@ -8,15 +8,15 @@ from wingxtra.escalation.judging import Duty, Seen, Standing, Step, step
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AGO = NOW - timedelta(minutes=1)
-LATER = NOW + timedelta(minutes=1)
 AT_ONCE = Duty(timedelta(0), may_tell=True)
 SLOWLY = Duty(timedelta(minutes=5), may_tell=True)
 OFF_DUTY = Duty(timedelta(0), may_tell=False)
-OPEN, TAKEN, GONE = Seen(30, is_open=True), Seen(30, is_open=False), None
-WATCHED = Standing(AGO, was_told=False, level=30)
-TOLD = Standing(AGO, was_told=True, level=30)
-QUIET = Standing(AGO, was_told=True, level=30, acknowledged_at=AGO, quiet_until=LATER)
-LAPSED = Standing(AGO, was_told=True, level=30, acknowledged_at=AGO, quiet_until=NOW)
+OPEN, TAKEN, GONE = Seen(is_open=True), Seen(is_open=False), None
+WARNS = Seen(is_open=True, is_grave=False)
+WATCHED = Standing(AGO, was_told=False)
+TOLD = Standing(AGO, was_told=True)
+WARNED = Standing(AGO, was_told=True, is_grave=False)
+QUIET = Standing(AGO, was_told=True, is_acknowledged=True)
 
 
 @pytest.mark.parametrize(
@@ -37,15 +37,14 @@ LAPSED = Standing(AGO, was_told=True, level=30, acknowledged_at=AGO, quiet_until
         (OFF_DUTY, TOLD, TAKEN, Step.ACKNOWLEDGE),
         (AT_ONCE, TOLD, GONE, Step.RESOLVE),
         (OFF_DUTY, TOLD, GONE, Step.RESOLVE),
-        (AT_ONCE, QUIET, OPEN, Step.NOTHING),
         (AT_ONCE, QUIET, TAKEN, Step.NOTHING),
         (AT_ONCE, QUIET, GONE, Step.RESOLVE),
-        # Open again: a new alert follows.
-        (AT_ONCE, QUIET, Seen(31, is_open=True), Step.RESOLVE),
-        (AT_ONCE, QUIET, Seen(31, is_open=False), Step.NOTHING),
-        (AT_ONCE, QUIET, Seen(30, is_open=True, since=NOW), Step.RESOLVE),
-        (AT_ONCE, LAPSED, OPEN, Step.RESOLVE),
-        (AT_ONCE, LAPSED, TAKEN, Step.NOTHING),
+        # A new alert follows.
+        (AT_ONCE, QUIET, OPEN, Step.RESOLVE),
+        (AT_ONCE, WARNED, OPEN, Step.RESOLVE),
+        (OFF_DUTY, WARNED, OPEN, Step.NOTHING),
+        (AT_ONCE, WARNED, WARNS, Step.NOTHING),
+        (AT_ONCE, WARNED, TAKEN, Step.ACKNOWLEDGE),
     ],
 )
 def test_each_case_has_its_step(
@@ -54,6 +53,6 @@ def test_each_case_has_its_step(
     assert step(duty, alert, seen, NOW, in_doubt=False) is wanted
 
 
-@pytest.mark.parametrize("alert", [None, WATCHED, TOLD, QUIET, LAPSED])
+@pytest.mark.parametrize("alert", [None, WATCHED, TOLD, QUIET])
 def test_doubt_ends_nothing(alert: Standing | None) -> None:
     assert step(AT_ONCE, alert, GONE, NOW, in_doubt=True) is Step.NOTHING
