@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from django.http import QueryDict
@@ -52,6 +53,21 @@ class Group:
     @property
     def until_seen(self) -> bool:
         return all(item.until_seen for item in self.items)
+
+    @property
+    def shown(self) -> str:
+        """What a page sends back that shows this line: see `has_news`."""
+        keys = "\n".join(sorted(item.key for item in self.items))
+        return f"{self.level}-{sha256(keys.encode()).hexdigest()[:16]}"
+
+    def has_news(self, shown: str) -> bool:
+        """Whether a person who acknowledges the line as it was `shown` has not seen all of it: it
+        became worse; or, where an acknowledgement ends items for good, it has others.
+
+        Raises ValueError.
+        """
+        level = int(shown.partition("-")[0])
+        return self.shown != shown if self.until_seen else is_worse(self.level, level)
 
 
 def level_of(worst: Attention, count: int) -> int:

@@ -19,6 +19,7 @@ from wingxtra.console.models import LASTS
 
 # Set by the script of the dashboard; without it an answer is a page.
 IN_PLACE = "X-In-Place"
+NEWS = "This line has changed since your page showed it: look at it again. Nothing was done."
 GONE = "This line is not in the list any more: it has been dealt with."
 
 
@@ -60,6 +61,7 @@ def line(request: HttpRequest) -> HttpResponse:
 class AcknowledgeForm(forms.Form):
     key = forms.CharField(required=False)
     cause = forms.CharField(required=False)
+    shown = forms.RegexField(r"^\d{1,9}-[0-9a-f]{16}$", required=False)  # with `cause`
     note = forms.CharField(max_length=300, required=False)
     minutes = forms.TypedChoiceField(
         choices=list(dashboard.SNOOZES.items()), coerce=int, empty_value=None, required=False
@@ -68,17 +70,22 @@ class AcknowledgeForm(forms.Form):
 
 @require_POST
 def acknowledge(request: HttpRequest) -> HttpResponse:
-    """Acknowledge the item `key`, or all items of the line `cause`, for `minutes` or LASTS."""
+    """Acknowledge the item `key`, or all items of the line `cause` as it was `shown`, for `minutes`
+    or LASTS.
+    """
     user: Any = request.user
     if not user.has_perm("console.add_acknowledgement"):
         raise PermissionDenied
     form = AcknowledgeForm(request.POST)
-    if not form.is_valid():
+    if not form.is_valid() or (form.cleaned_data["cause"] and not form.cleaned_data["shown"]):
         raise Http404("There is no such choice, or the note is longer than 300 characters.")
     data, at = form.cleaned_data, timezone.now()
     found = _named(data["key"], data["cause"], dashboard.board(at))
-    told = GONE
-    if found:
+    if found is None:
+        told = GONE
+    elif not data["key"] and found.has_news(data["shown"]):
+        told = NEWS
+    else:
         minutes = data["minutes"]
         lasts = timedelta(minutes=minutes) if minutes else LASTS
         acknowledging.acknowledge(found, at=at, by=user, note=data["note"], lasts=lasts)

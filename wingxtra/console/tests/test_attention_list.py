@@ -63,6 +63,10 @@ def texts() -> list[str]:
 
 
 def post(browser: Client, **data: Any) -> Any:
+    """As from a page that shows the list as it is now."""
+    line = dashboard.board(timezone.now()).line(data.get("cause", ""))
+    if line is not None:
+        data.setdefault("shown", line.shown)
     return browser.post(reverse("admin:acknowledge"), data)
 
 
@@ -160,6 +164,25 @@ def test_an_acknowledged_line_covers_new_items_until_their_number_doubles(
     assert lines() == ["6 roofs leak"]
 
 
+def test_what_the_page_did_not_show_is_not_acknowledged(ama: Client, leaks: Any) -> None:
+    (line,) = dashboard.board(timezone.now()).lines
+    assert f'name="shown" value="{line.shown}"' in now(ama)
+    leaks.append(replace(LEAK, key="leak:4", level=30, tone=Tone.BAD))
+    answer = ama.post(
+        reverse("admin:acknowledge"), {"cause": "leak", "shown": line.shown}, follow=True
+    )
+    assert "look at it again" in answer.content.decode()
+    assert lines() == ["4 roofs leak"]
+
+
+def test_an_item_that_no_page_showed_is_not_seen_with_its_line(ama: Client, leaks: Any) -> None:
+    leaks[:] = [replace(item, until_seen=True) for item in leaks]
+    (line,) = dashboard.board(timezone.now()).lines
+    leaks[0] = replace(leaks[0], key="leak:4")  # as many, and as bad
+    post(ama, cause="leak", shown=line.shown)
+    assert lines() == ["3 roofs leak"]
+
+
 def test_one_item_of_a_line_is_acknowledged_by_itself(ama: Client, leaks: Any) -> None:
     post(ama, key="leak:1")
     assert lines() == ["2 roofs leak"]
@@ -238,6 +261,8 @@ def test_the_answer_to_a_script_is_the_new_list(ama: Client, leaks: Any) -> None
         {"cause": "leak", "minutes": "17"},
         {"cause": "leak", "minutes": "x"},
         {"cause": "leak", "note": "n" * 301},
+        {"cause": "leak", "shown": ""},
+        {"cause": "leak", "shown": "x"},
     ],
 )
 def test_bad_input_acknowledges_nothing(ama: Client, leaks: Any, data: dict[str, str]) -> None:
