@@ -6,6 +6,7 @@ from fleet import policy
 from fleet.airspace import rulebook
 from fleet.models import PauseChange, Policy, ServiceArea
 from wingxtra.accounts.identity import Actor, said_by
+from wingxtra.console.times import in_words
 from wingxtra.problems import Conflict
 from wingxtra.sentences import sentence
 
@@ -31,14 +32,16 @@ def set_everywhere(*, paused: bool, by: Actor, reason: str) -> None:
 
 
 def latest(area: ServiceArea | None = None) -> PauseChange | None:
-    """The newest change in this area, or of dispatch everywhere. None: paused before they were
-    kept.
+    """How the pause of this area, or of dispatch everywhere, began. None where that was not kept;
+    what is kept of an earlier pause, which has ended, tells nothing about this one.
     """
-    return PauseChange.objects.filter(area=area).first()
+    last = PauseChange.objects.filter(area=area).select_related("area").first()
+    return last if last and last.paused else None
 
 
-def said(change: PauseChange | None) -> str:
-    """“By ama, 30 Nov 14:05 UTC: Storm.”; empty without a change."""
-    if change is None:
+def said(pause: PauseChange | None) -> str:
+    """“By ama, 30 Nov 14:05 GMT: Storm.”, by the clock of its area; empty without a pause."""
+    if pause is None:
         return ""
-    return f"By {said_by(change.by)}, {change.at:%d %b %H:%M} UTC: {sentence(change.reason)}"
+    at = in_words(pause.at, pause.area.zone if pause.area else None)
+    return f"By {said_by(pause.by)}, {at}: {sentence(pause.reason)}"

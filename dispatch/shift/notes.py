@@ -15,8 +15,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dispatch.shift.models import ShiftNote
-from fleet import policy
-from fleet.models import Drone, DroneHold, PauseChange, ServiceArea
+from fleet import pauses, policy
+from fleet.models import Drone, DroneHold, ServiceArea
 from wingxtra.accounts.models import User
 from wingxtra.console import actions, dashboard, registry
 from wingxtra.console.admin import ReadOnlyAdmin, badge, said_by
@@ -74,10 +74,10 @@ def _paused() -> Iterator[dict[str, Any]]:
 
 
 def _by_whom(area: ServiceArea | None) -> dict[str, Any]:
-    last = PauseChange.objects.filter(area=area).first()
-    if last is None or not last.paused:
+    pause = pauses.latest(area)
+    if pause is None:
         return {"detail": "It is not known by whom."}
-    return {"detail": f"{said_by(last.by)}: {last.reason}", "since": last.at.isoformat()}
+    return {"detail": f"{said_by(pause.by)}: {pause.reason}", "since": pause.at.isoformat()}
 
 
 def _held() -> Iterator[dict[str, Any]]:

@@ -28,3 +28,10 @@ def moment(
         f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
         f"{local:%d %b %H:%M:%S}" if seconds else f"{local:%d %b %H:%M}",
     )
+
+
+def in_words(at: datetime, zone: ZoneInfo | None = None) -> str:
+    """“30 Nov 14:05 GMT” by the clock of `zone`, by default the house's: for text that has no
+    markup.
+    """
+    return f"{at.astimezone(zone or house_zone()):%d %b %H:%M %Z}"
