@@ -133,7 +133,9 @@ def _refuse_token(why: str) -> NoReturn:
 
 def _account(email: str) -> User | None:
     """Raises LoginRefused for several."""
-    found = list(User.objects.filter(email__iexact=email)[:2])
+    # The database compares in upper case, where two addresses may become one: “ı” and “i”.
+    alike = User.objects.filter(email__iexact=email)
+    found = [user for user in alike if user.email.casefold() == email.casefold()]
     if len(found) > 1:
         raise LoginRefused("ambiguous", "Several accounts have your e-mail address.")
     return found[0] if found else None

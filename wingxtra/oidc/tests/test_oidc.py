@@ -146,6 +146,16 @@ def test_an_e_mail_of_several_accounts_is_refused(idp: IdentityProvider, browser
     assert refused(log_in(browser)) == "ambiguous"
 
 
+def test_an_e_mail_that_only_looks_the_same_to_the_database_is_another_persons(
+    idp: IdentityProvider, browser: Client
+) -> None:
+    """PostgreSQL writes both in upper case as I."""
+    UserFactory(username="kira", email="kira@ops.example")
+    idp.person.claims["email"] = "k\u0131ra@ops.example"
+    log_in(browser)
+    assert who(browser) == "k\u0131ra@ops.example"
+
+
 def test_an_account_of_another_person_with_that_name_is_not_taken(
     idp: IdentityProvider, browser: Client
 ) -> None:
