@@ -31,7 +31,8 @@ class RuleAdmin(ConsoleAdmin):
         first = ("name", "enabled", "severity", "after_s")
         if obj is None or self.has_change_permission(request, obj):
             return (*first, "timezone", "weekly", "exceptions", *WHO, "key", "hook_key")
-        return (*first, "when", *WHO)
+        # An address is personal data, and a URL of a chat service is a secret.
+        return (*first, "when", "kind")
 
     def has_delete_permission(self, request: HttpRequest, obj: Rule | None = None) -> bool:
         return False

@@ -156,6 +156,15 @@ def test_other_staff_see_rules_without_changing_them(role: Role) -> None:
         assert browser.post(f"{action}?id={rule.pk}").status_code == 403
 
 
+def test_only_who_may_change_a_rule_sees_its_addresses(admin: Client) -> None:
+    chat = RuleFactory(url="https://chat.example/hooks/T0K3N")
+    mail = RuleFactory(kind="EMAIL", url="", secret=None, emails=["kofi@home.example"])
+    pages = [reverse(CHANGE, args=[rule.pk]) for rule in (chat, mail)]
+    for browser, shown in ((admin, True), (browser_of(Role.READONLY), False)):
+        text = "".join(browser.get(page).content.decode() for page in pages)
+        assert ("T0K3N" in text, "kofi@home.example" in text) == (shown, shown)
+
+
 def test_a_test_alert_is_sent_and_ends_by_itself(
     admin: Client, board: Board, receiver: Receiver
 ) -> None:
