@@ -153,7 +153,7 @@ class ServiceAreaForm(HoursForm):
 
     class Meta:
         model = ServiceArea
-        fields = ("name", "active", "network", "time_zone", "polygon")
+        fields = ("name", "active", "network", "preflight_required", "time_zone", "polygon")
         labels = {"polygon": "Outline", "network": "Any hub receives drones"}
         help_texts = {"polygon": ""}
         widgets = {"polygon": PolygonInput}
@@ -195,6 +195,11 @@ class ServiceAreaAdmin(ConsoleAdmin):
     list_display = ("name", "active", "dispatching", "now", "landing", "time_zone")
     search_fields = ("name",)
     readonly_fields = ("operating",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ServiceArea | None = None) -> Any:
+        # Whether checks are asked for is a rule, and ADMIN sets those.
+        sets_rules = request.user.has_perm("fleet.change_checklist")
+        return ("operating",) if sets_rules else ("operating", "preflight_required")
 
     def get_fields(self, request: HttpRequest, obj: ServiceArea | None = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)

@@ -53,6 +53,13 @@ class ServiceArea(models.Model):
         help_text="A drone lands at the hub of this area that is best for the next orders. Off: it "
         "flies home to its base.",
     )
+    preflight_required = models.BooleanField(
+        "pre-flight checks",
+        default=False,
+        db_default=False,
+        help_text="Drones get no orders before the checklists of their hub and kind are attested "
+        "for the day, by the area's clock.",
+    )
     time_zone = models.CharField(
         max_length=64,
         default=default_time_zone,
