@@ -167,7 +167,7 @@ def save_shift(shift: Shift, *, by: Actor) -> Shift:
     shift.full_clean(validate_constraints=False)
     lock([shift.pilot_id])
     if shift.pk:
-        _refuse_change(shift, timezone.now())
+        refuse_change(shift, timezone.now())
     try:
         with transaction.atomic():
             shift.save()
@@ -181,7 +181,8 @@ def save_shift(shift: Shift, *, by: Actor) -> Shift:
     return shift
 
 
-def _refuse_change(shift: Shift, now: datetime) -> None:
+def refuse_change(shift: Shift, now: datetime) -> None:
+    """Raises Conflict as `save_shift` does when this stored shift may not get these values."""
     before = Shift.objects.select_related("pilot", "service_area").get(pk=shift.pk)
     if before.starts_at > now:
         return
