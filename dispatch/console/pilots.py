@@ -148,6 +148,8 @@ actions.describe(Shift, lambda shift: str(shift.service_area), "pilot", "service
 
 def flights_without_a_pilot(now: datetime) -> Iterator[Attention]:
     """One line for each area."""
+    if not ServiceArea.objects.filter(pilots_required=True).exists():
+        return
     flights: dict[Any, list[Mission]] = {}
     for mission in handover.without_a_pilot(now).order_by("created_at"):
         flights.setdefault(mission.area_id, []).append(mission)
