@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.db.models import Max
 from django.urls import reverse
 from django.utils import timezone
 
@@ -60,7 +61,8 @@ class HandoverForm(actions.ActionForm):
 
 
 def _offer(shift: Shift, drones: int) -> str:
-    return f"{shift.pilot}, {drones} of {shift.at_once} drones, {shift.times}"
+    ends_at = shift.ends_at.astimezone(shift.service_area.zone)
+    return f"{shift.pilot}: {drones} of {shift.at_once} drones, until {ends_at:%a %H:%M}"
 
 
 def _told(changes: list[PilotChange], to: Pilot) -> str:
@@ -161,10 +163,10 @@ def flights_without_a_pilot(now: datetime) -> Iterator[Attention]:
             key=f"no-pilot:{area.pk}",
             level=36 + min(9, len(drones)),
             text=f"{count} in {area} {verb}, or will in a moment, without a pilot on duty",
-            detail=_named(list(drones.values()))
-            + " No mission that is still here is sent. Give the others to a pilot on duty.",
+            detail=f"{_named(drones)} Missions that are not sent yet stay here. Give the flights "
+            "to a pilot on duty.",
             url=reverse("admin:fleet_servicearea_change", args=[area.pk]),
-            since=flights[area.pk][0].created_at,
+            since=_ended({mission.pilot_id for mission in flights[area.pk]}, now),
             tone=Tone.BAD,
             remedies=(
                 actions.button(ServiceArea, "supervise", area.pk, next=reverse("admin:index")),
@@ -176,15 +178,25 @@ def flights_without_a_pilot(now: datetime) -> Iterator[Attention]:
         )
 
 
-def _named(missions: list[Mission]) -> str:
-    each = [
-        f"{mission.drone_id} ({mission.pilot_name}, off duty)"
-        if mission.pilot_name
-        else f"{mission.drone_id} (no pilot)"
-        for mission in missions[:MAX_NAMED]
-    ]
-    more = len(missions) - len(each)
-    return f"{', '.join(each)}{f' and {more} more' if more else ''}."
+def _named(drones: dict[str, Mission]) -> str:
+    """“Ama Mensah, off duty: WX-DRN-001, WX-DRN-004. No pilot: WX-DRN-007.”"""
+    of_pilot: dict[str, list[str]] = {}
+    for drone_id, mission in sorted(drones.items()):
+        who = f"{mission.pilot_name}, off duty" if mission.pilot_name else "No pilot"
+        of_pilot.setdefault(who, []).append(drone_id)
+    return " ".join(f"{who}: {_listed(ids)}." for who, ids in sorted(of_pilot.items()))
+
+
+def _listed(ids: list[str]) -> str:
+    more = len(ids) - MAX_NAMED
+    return ", ".join(ids[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _ended(pilot_ids: set[int | None], now: datetime) -> datetime | None:
+    """When the last of these pilots went off duty."""
+    over = Shift.objects.filter(pilot__in=pilot_ids - {None}, ends_at__lte=now)
+    last: datetime | None = over.aggregate(last=Max("ends_at"))["last"]
+    return last
 
 
 def shifts_that_end(now: datetime) -> Iterator[Attention]:
@@ -203,7 +215,7 @@ def shifts_that_end(now: datetime) -> Iterator[Attention]:
             level=22,
             text=f"{shift.pilot}'s shift in {shift.service_area} ends at {ends_at:%H:%M} with "
             f"{len(ids)} drone{'' if len(ids) == 1 else 's'} under way",
-            detail=f"{', '.join(ids)}. Hand over, or make the shift longer.",
+            detail=f"{_listed(ids)}. Hand over, or make the shift longer.",
             url=reverse("admin:fleet_shift_change", args=[shift.pk]),
             since=shift.ends_at - SOON,
             remedies=(actions.button(Shift, "hand-over", shift.pk, next=reverse("admin:index")),),

@@ -52,7 +52,7 @@ def test_ops_hands_over_to_a_pilot_on_duty_here(order: Order) -> None:
     assert "No other pilot is on duty in Accra" in ops.get(url).content.decode()
     kofi = on_duty("Kofi", 3)
     shown = ops.get(url)
-    assert "Kofi, 0 of 3 drones" in shown.content.decode()
+    assert "Kofi: 0 of 3 drones" in shown.content.decode()
     assert shown.context["form"].fields["to"].choices[0][0] == str(kofi.pk)
     done = ops.post(url, {"to": kofi.pk, "note": "One is at the door."}, follow=True)
     assert "Kofi supervises 1 more drone now." in done.content.decode()
@@ -99,7 +99,7 @@ def test_drones_whose_pilot_went_off_duty_are_grave_and_get_another(order: Order
     drone_id = mission_of(order).drone_id
     assert line.tone == Tone.BAD
     assert line.text == "1 drone in Accra flies, or will in a moment, without a pilot on duty"
-    assert line.detail.startswith(f"{drone_id} (Ama, off duty).")
+    assert line.detail.startswith(f"Ama, off duty: {drone_id}.")
     ops, kofi = browser(Role.OPS), on_duty("Kofi", 1)
     ops.post(line.remedies[0].url, {"to": kofi.pk, "note": "Taken over."})
     assert list(console.flights_without_a_pilot(timezone.now())) == []

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
+from unfold.widgets import INPUT_CLASSES
 
 from fleet.airworthiness import pilots
 from fleet.airworthiness.pilots import Pilot, Shift
@@ -45,14 +46,19 @@ class PilotAdmin(ConsoleAdmin):
         return badge(f"On duty in {shift.service_area}", Tone.GOOD) if shift else "Off duty"
 
 
+def _moment_input() -> MomentInput:
+    """As wide and framed as the fields of unfold."""
+    return MomentInput({"class": " ".join(INPUT_CLASSES)})
+
+
 class ShiftForm(forms.ModelForm):
     """The times are by the clock of the area."""
 
     starts_at = forms.DateTimeField(
-        label="From", widget=MomentInput, help_text="By the clock of the service area."
+        label="From", widget=_moment_input(), help_text="By the clock of the service area."
     )
     ends_at = forms.DateTimeField(
-        label="Until", widget=MomentInput, help_text="By the clock of the service area."
+        label="Until", widget=_moment_input(), help_text="By the clock of the service area."
     )
 
     class Meta:
