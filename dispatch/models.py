@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Exists, F, Q
 from django.utils import timezone
 
+from dispatch.shift.models import ShiftNote as ShiftNote
 from fleet.models import Drone, DroneKind, Hub, Pilot, ServiceArea
 from orders.models import DeliveryJob, Order
 from wingxtra.outbox import Outgoing, OutgoingQuerySet
@@ -411,7 +412,9 @@ class TrackPiece(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(DeliveryJob, on_delete=models.CASCADE, related_name="track_pieces")
-    points = models.JSONField(help_text="Each [POSIX seconds, lat, lng, alt_m, speed_mps].")
+    points = models.JSONField(
+        help_text="Each [POSIX seconds, lat, lng, alt_m, speed_mps, battery_pct]."
+    )
 
     class Meta:
         ordering = ["id"]

@@ -84,6 +84,7 @@ class Shift(models.Model):
     objects = ShiftQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "pilot shift"
         ordering = ["-starts_at", "-pk"]
         constraints = [
             models.CheckConstraint(

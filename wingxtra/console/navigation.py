@@ -29,6 +29,12 @@ _MENU: list[dict[str, Any]] = [
             {"title": "Live map", "icon": "map", "link": reverse_lazy("admin:map")},
             _page("Orders", "package_2", "orders.order"),
             _page("Drones", "drone", "fleet.drone"),
+            {
+                "title": "Shift",
+                "icon": "schedule",
+                "link": reverse_lazy("admin:shift"),
+                "permission": _needs("orders.view_order"),
+            },
             _page("Dispatch runs", "alt_route", "dispatch.dispatchrun"),
             _page("What if", "experiment", "dispatch.whatif"),
             _page("Missions", "send", "dispatch.mission"),
@@ -55,7 +61,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Zone files", "upload_file", "fleet.zoneimport"),
             _page("Drone kinds", "category", "fleet.dronekind"),
             _page("Pilots", "badge", "fleet.pilot"),
-            _page("Shifts", "schedule", "fleet.shift"),
+            _page("Pilot shifts", "schedule", "fleet.shift"),
         ],
     },
     {

@@ -20,8 +20,8 @@ class Migration(migrations.Migration):
     beside_old_code = "The trigger is on a new table; the new columns have defaults."
 
     dependencies = [
-        ('dispatch', '0016_the_cost_of_a_plan'),
-        ('fleet', '0022_pilots'),
+        ('dispatch', '0018_track_with_battery'),
+        ('fleet', '0023_pilots'),
     ]
 
     operations = [

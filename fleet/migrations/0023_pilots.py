@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('fleet', '0021_zone_attributes'),
+        ('fleet', '0022_pause_changes'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
                 ('service_area', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='shifts', to='fleet.servicearea')),
             ],
             options={
+                'verbose_name': 'pilot shift',
                 'ordering': ['-starts_at', '-pk'],
                 'indexes': [models.Index(fields=['service_area', 'ends_at'], name='shift_of_area')],
                 'constraints': [models.CheckConstraint(condition=models.Q(('ends_at__gt', models.F('starts_at'))), name='shift_ends_after_its_start'), models.CheckConstraint(condition=models.Q(('at_once__gte', 1), ('at_once__lte', 100)), name='shift_at_once_sensible'), django.contrib.postgres.constraints.ExclusionConstraint(expressions=[('pilot', '='), (models.Func('starts_at', 'ends_at', django.contrib.postgres.fields.ranges.RangeBoundary(), function='tstzrange'), '&&')], name='pilot_on_one_shift_at_a_time')],
