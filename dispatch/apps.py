@@ -13,7 +13,7 @@ class DispatchConfig(AppConfig):
         from orders.personal_data import retention
         from wingxtra.observability import health
 
-        work.register_missions(errands.on_errand, errands.coming)
+        work.register_missions(errands.on_errand, errands.coming, errands.supervised)
         lifecycle.recorded.connect(live_missions.update_missions)
         lifecycle.recorded.connect(discrepancies.settle_answered)
         lifecycle.recorded.connect(actors.enqueue_sends)

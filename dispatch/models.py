@@ -10,7 +10,7 @@ from django.db.models import Exists, F, Q
 from django.utils import timezone
 
 from dispatch.shift.models import ShiftNote as ShiftNote
-from fleet.models import Drone, DroneKind, Hub, ServiceArea
+from fleet.models import Drone, DroneKind, Hub, Pilot, ServiceArea
 from orders.models import DeliveryJob, Order
 from wingxtra.outbox import Outgoing, OutgoingQuerySet
 
@@ -179,6 +179,15 @@ class Mission(Outgoing):
         related_name="+",
         help_text="The hub for a drone that cannot reach that one.",
     )
+    pilot = models.ForeignKey(
+        Pilot,
+        on_delete=models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="missions",
+        help_text="Who answers for the flight. Empty in an area without responsible pilots.",
+    )
+    pilot_name = models.CharField(max_length=120, blank=True, default="", db_default="")
     body = models.JSONField(help_text="The contract, exactly as sent.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     tries = models.PositiveIntegerField(default=0)
@@ -252,6 +261,26 @@ class Mission(Outgoing):
     def is_live(self) -> bool:
         """Whether it may be at ground control or in the air."""
         return self.tries > 0 and self.over_at is None
+
+
+class PilotChange(models.Model):
+    """A handover of one mission. Append-only: the database refuses UPDATE and DELETE."""
+
+    id = models.BigAutoField(primary_key=True)
+    mission = models.ForeignKey(Mission, on_delete=models.PROTECT, related_name="pilot_changes")
+    former = models.ForeignKey(Pilot, on_delete=models.PROTECT, null=True, related_name="+")
+    former_name = models.CharField(max_length=120, blank=True)
+    pilot = models.ForeignKey(Pilot, on_delete=models.PROTECT, related_name="+")
+    pilot_name = models.CharField(max_length=120)
+    note = models.CharField(max_length=300)
+    changed_by = models.CharField(max_length=180)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.former_name or 'No pilot'} to {self.pilot_name}"
 
 
 class MissionPartQuerySet(models.QuerySet["MissionPart"]):

@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from fleet import policy, traffic
 from fleet.airspace.areas import default_time_zone, intents_name_a_hub
-from fleet.console import drone_admin, zone_admin  # noqa: F401 (they register pages)
+from fleet.console import drone_admin, pilots, zone_admin  # noqa: F401 (they register pages)
 from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from fleet.feasibility.reasons import in_cm
 from fleet.models import DroneKind, Hub, Policy, PolicyVersion, ServiceArea
@@ -153,8 +153,20 @@ class ServiceAreaForm(HoursForm):
 
     class Meta:
         model = ServiceArea
-        fields = ("name", "active", "network", "preflight_required", "time_zone", "polygon")
-        labels = {"polygon": "Outline", "network": "Any hub receives drones"}
+        fields = (
+            "name",
+            "active",
+            "network",
+            "preflight_required",
+            "pilots_required",
+            "time_zone",
+            "polygon",
+        )
+        labels = {
+            "polygon": "Outline",
+            "network": "Any hub receives drones",
+            "pilots_required": "Responsible pilots",
+        }
         help_texts = {"polygon": ""}
         widgets = {"polygon": PolygonInput}
         field_classes = {"polygon": PolygonField}
@@ -197,9 +209,13 @@ class ServiceAreaAdmin(ConsoleAdmin):
     readonly_fields = ("operating",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: ServiceArea | None = None) -> Any:
-        # Whether checks are asked for is a rule, and ADMIN sets those.
-        sets_rules = request.user.has_perm("fleet.change_checklist")
-        return ("operating",) if sets_rules else ("operating", "preflight_required")
+        # Whether checks and pilots are asked for are rules, and ADMIN sets those.
+        ruled = {
+            "preflight_required": "fleet.change_checklist",
+            "pilots_required": "fleet.add_shift",
+        }
+        fixed = (name for name, needed in ruled.items() if not request.user.has_perm(needed))
+        return ("operating", *fixed)
 
     def get_fields(self, request: HttpRequest, obj: ServiceArea | None = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)

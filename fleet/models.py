@@ -20,6 +20,7 @@ from fleet.airworthiness.models import (
     Maintenance,
     MaintenanceRule,
 )
+from fleet.airworthiness.pilots import Pilot, Shift
 from fleet.feasibility.rules import PayloadType
 from fleet.policy import Policy, PolicyVersion
 
@@ -36,9 +37,11 @@ __all__ = [
     "Maintenance",
     "MaintenanceRule",
     "PauseChange",
+    "Pilot",
     "Policy",
     "PolicyVersion",
     "ServiceArea",
+    "Shift",
     "ZoneImport",
 ]
 

@@ -6,6 +6,7 @@ Importing this package registers them; the console imports it from each app.
 from dispatch.console import (  # noqa: F401
     landings,
     pages,
+    pilots,
     replay_pages,
     ways_home,
     zone_flights,

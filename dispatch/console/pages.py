@@ -17,6 +17,7 @@ from dispatch.console import (
     order_now,
     parcel_actions,
     paused,
+    pilots,
     replay_pages,
 )
 from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE, compared, regret, ruled_out
@@ -110,9 +111,12 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
             "sent": moment(part.mission.accepted_at),
             "over": moment(part.mission.over_at),
             "over_by": said_by(part.mission.over_by),
+            "pilot": pilots.in_words(part.mission),
             "body": json.dumps(part.mission.body, indent=2),
         }
-        for part in order.parts.select_related("mission", "job").order_by("-mission__created_at")
+        for part in order.parts.select_related("mission", "job")
+        .prefetch_related("mission__pilot_changes")
+        .order_by("-mission__created_at")
     ]
     return Section("Missions", "console/order/missions.html", {"rows": rows})
 

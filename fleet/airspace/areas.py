@@ -60,6 +60,11 @@ class ServiceArea(models.Model):
         help_text="Drones get no orders before the checklists of their hub and kind are attested "
         "for the day, by the area's clock.",
     )
+    pilots_required = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="A drone starts only while a pilot is on duty here who may supervise one more.",
+    )
     time_zone = models.CharField(
         max_length=64,
         default=default_time_zone,

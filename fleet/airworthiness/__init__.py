@@ -1,5 +1,5 @@
-"""Drones as aircraft: serial, counters, maintenance, defects, battery packs and pre-flight checks.
+"""What must be in order before a drone flies: the aircraft, its maintenance, checks, and pilots.
 
 `maintenance` and `serials` are pure. `fitness` asks the database once for all drones. The verbs
-that people call are in `records` and `counters`.
+that people call are in `records`, `counters` and `pilots`.
 """

@@ -14,7 +14,7 @@ from fleet.feasibility import winds
 from fleet.feasibility.judge import against_drones, wind_limit_mps
 from fleet.feasibility.reasons import Reason, ReasonInputs, Rule, explain
 from fleet.feasibility.rules import Rules
-from fleet.feasibility.tables import FITNESS, DroneTable
+from fleet.feasibility.tables import DroneTable
 from fleet.feasibility.winds import Winds
 from fleet.live import picture, quality, weather
 from fleet.live.picture import Picture
@@ -137,5 +137,7 @@ def _inputs(table: DroneTable, i: int, rules: Rules, measured: Winds | None) -> 
         wind_measured=where,
         wind_gap=measured.gap(points) if measured else "",
         rules=rules,
-        **{name: str(getattr(table, name)[i]) for name in FITNESS},
+        overdue=str(table.overdue[i]),
+        defects=str(table.defects[i]),
+        unattested=str(table.unattested[i]),
     )

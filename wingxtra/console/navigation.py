@@ -60,6 +60,8 @@ _MENU: list[dict[str, Any]] = [
             _page("Geographical zones", "block", "fleet.geozone"),
             _page("Zone files", "upload_file", "fleet.zoneimport"),
             _page("Drone kinds", "category", "fleet.dronekind"),
+            _page("Pilots", "badge", "fleet.pilot"),
+            _page("Pilot shifts", "schedule", "fleet.shift"),
         ],
     },
     {

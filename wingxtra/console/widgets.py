@@ -20,8 +20,8 @@ class MomentInput(forms.DateTimeInput):
 
     input_type = "datetime-local"
 
-    def __init__(self) -> None:
-        super().__init__(format="%Y-%m-%dT%H:%M")
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs, format="%Y-%m-%dT%H:%M")
 
 
 class PolygonInput(forms.Textarea):
