@@ -30,7 +30,8 @@ def split(
     A mark has the key of an item, or the cause of a line: it then covers the line's other items,
     also those that come later. Another item about the same object is open until it has its own.
     """
-    covered, open_items = [], []
+    covered: list[Attention] = []
+    open_items: list[Attention] = []
     for item in found:
         mark = marks.get(item.key)
         is_covered = mark and _covers(mark, level_of(item, item.count), item.since)
