@@ -1,6 +1,6 @@
 """The handover note: what one shift tells the next, until a person confirms that it was read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,8 @@ from fleet.models import Drone, DroneHold, ServiceArea
 from wingxtra.accounts.models import User
 from wingxtra.console import actions, dashboard, registry
 from wingxtra.console.admin import ReadOnlyAdmin, badge, said_by
-from wingxtra.console.registry import Button, Section, Switch, Tone
+from wingxtra.console.attention.groups import Group
+from wingxtra.console.registry import Attention, Button, Section, Switch, Tone
 from wingxtra.console.times import house_zone, moment
 from wingxtra.problems import Conflict
 
@@ -44,15 +45,12 @@ def unread() -> list[ShiftNote]:
 
 def frozen(now: datetime) -> dict[str, list[dict[str, Any]]]:
     """What is open at this moment, as the columns of a note."""
-    found = dashboard.check_all(now)
-    items = [
-        {
-            "text": item.text,
-            "detail": item.detail,
-            "tone": str(item.tone),
-            "since": item.since.isoformat() if item.since else None,
-        }
-        for item in found.items
+    board = dashboard.board(now)
+    found = board.findings
+    items = [_entry(one) for group in board.lines for one in _each(group)]
+    items += [
+        {**_entry(one.group), "detail": f"Acknowledged by {one.by.who}. {one.group.detail}".strip()}
+        for one in board.acknowledged
     ]
     missing = [
         {"text": why, "detail": f"It is not known that {dashboard.listed(clauses)}."}
@@ -63,6 +61,20 @@ def frozen(now: datetime) -> dict[str, list[dict[str, Any]]]:
         "not_checked": missing,
         "paused": list(_paused()),
         "held": list(_held()),
+    }
+
+
+def _each(group: Group) -> Sequence[Attention | Group]:
+    """As the dashboard has them: the objects of a line, or one line for very many."""
+    return group.items if group.count <= dashboard.SHOWN else [group]
+
+
+def _entry(one: Attention | Group) -> dict[str, Any]:
+    return {
+        "text": one.text,
+        "detail": one.detail,
+        "tone": str(one.tone),
+        "since": one.since.isoformat() if one.since else None,
     }
 
 

@@ -28,6 +28,9 @@ from orders.tests.test_budgets import heads, sent
 from wingxtra.accounts.identity import Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
 from wingxtra.console import actions, dashboard
+from wingxtra.console import registry as console
+from wingxtra.console.attention import acknowledging
+from wingxtra.console.registry import Attention
 from wingxtra.console.roles import CONSOLE_ROLES
 from wingxtra.console.tests.test_console_roles import signed_in
 from wingxtra.problems import Conflict
@@ -198,9 +201,31 @@ def test_a_reader_writes_and_confirms_no_note() -> None:
 def test_a_note_has_the_items_of_the_dashboard() -> None:
     order_in(Status.QUEUED, deliver_by=timezone.now() + timedelta(seconds=1))
     at = timezone.now() + timedelta(minutes=5)
-    texts = [item.text for item in dashboard.check_all(at).items]
+    texts = [item.text for line in dashboard.board(at).lines for item in line.items]
     assert [one["text"] for one in notes.frozen(at)["open_items"]] == texts
     assert texts
+
+
+def test_a_note_has_the_lines_of_the_dashboard_and_says_what_is_acknowledged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    leaks = [
+        Attention(f"leak:{n}", 3, "A roof leaks", cause="leak", many="roofs leak")
+        for n in range(600)
+    ]
+    late = Attention("late:1", 20, "Order 1 is late", about="order:1", is_symptom=True)
+    doubt = Attention("doubt:1", 30, "Where is order 1?", about="order:1")
+    rain = Attention("rain", 2, "It rains")
+    monkeypatch.setattr(console, "attention_sources", [])
+    console.add_attention(lambda now: [*leaks, late, doubt, rain], checks="all is well")
+    ama, now = UserFactory(username="ama", ops=True), timezone.now()
+    line = dashboard.board(now).line("rain")
+    assert line is not None
+    acknowledging.acknowledge(line, at=now, by=ama)
+    note = notes.write("Roofs.", by=ama)
+    texts = [one["text"] for one in note.open_items]
+    assert texts == ["Where is order 1?", "600 roofs leak", "It rains"]
+    assert note.open_items[-1]["detail"] == "Acknowledged by ama."
 
 
 # --- persons, drones, pauses ---------------------------------------------------------------------

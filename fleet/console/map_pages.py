@@ -6,11 +6,13 @@ from datetime import datetime
 from django.urls import reverse
 
 from fleet import policy, presentation, traffic
+from fleet.airspace import schedule_text
 from fleet.live import drone_status, picture
 from fleet.live.drone_status import LiveDrone
 from fleet.models import Drone, GeoZone, Hub, ServiceArea
 from wingxtra.console import registry as console
 from wingxtra.console.registry import Feature, Layer, Source, Tone
+from wingxtra.console.times import in_words
 
 
 def drone_feature(live: LiveDrone, now: datetime) -> Feature | None:
@@ -78,16 +80,19 @@ def areas(now: datetime, only: str = "") -> Iterator[Feature]:
 def zones(now: datetime, only: str = "") -> Iterator[Feature]:
     wanted = GeoZone.objects.relevant(now)
     for zone in wanted.filter(pk=only.removeprefix("zone-")) if only else wanted:
-        is_upcoming = zone.starts_at is not None and zone.starts_at > now
+        is_closed = zone.is_closed(now)
         yield Feature(
             id=f"zone-{zone.pk}",
             look="zone",
             geometry=zone.polygon,
             label=zone.name,
-            tone=Tone.WARN if is_upcoming else Tone.BAD,
+            tone=Tone.BAD if is_closed else Tone.WARN,
             facts=[
-                ("From", f"{zone.starts_at:%d %b %H:%M} UTC" if zone.starts_at else "always"),
-                ("Until", f"{zone.ends_at:%d %b %H:%M} UTC" if zone.ends_at else "no end"),
+                ("Now", "closed" if is_closed else "open to our flights"),
+                ("From", in_words(zone.starts_at) if zone.starts_at else "always"),
+                ("Until", in_words(zone.ends_at) if zone.ends_at else "no end"),
+                ("Hours", schedule_text.lines_of(zone.schedule) or "at all times"),
+                ("Allowed until", in_words(zone.allowed_until) if zone.allowed_until else "—"),
             ],
             url=reverse("admin:fleet_geozone_change", args=[zone.pk]),
         )

@@ -16,10 +16,12 @@ from django.utils import timezone
 
 from fleet.airspace import imports, rulebook
 from fleet.airspace.zones import Datum, GeoZone, ZoneType
+from fleet.console import map_pages
 from fleet.models import ZoneImport
 from fleet.tests.factories import GeoZoneFactory, ServiceAreaFactory
 from wingxtra.accounts.identity import SYSTEM, Role
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client
+from wingxtra.console.registry import Tone
 from wingxtra.problems import Conflict, Invalid
 
 pytestmark = pytest.mark.django_db
@@ -302,3 +304,24 @@ def test_merchants_do_not_read_the_airspace() -> None:
     assert api_client().get("/api/v1/airspace").status_code == 401
     merchant = api_client(UserFactory(merchant=MerchantFactory()))
     assert merchant.get("/api/v1/airspace").status_code == 403
+
+
+def test_a_zone_is_closed_on_the_map_only_when_it_is() -> None:
+    night = {"days": ["ANY"], "from": "22:00", "until": "06:00"}
+    by_hours = GeoZoneFactory(schedule=[night])
+    allowed = GeoZoneFactory(
+        kind="CONDITIONAL",
+        allowed_until=datetime(2026, 3, 1, 18, tzinfo=UTC),
+        allowed_by="user:ama",
+        allowed_because="Permit 7",
+    )
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    shown = {f"zone-{zone.pk}": zone for zone in (by_hours, allowed)}
+    for hours, tones in ((0, {Tone.WARN}), (11, {Tone.BAD})):
+        features = list(map_pages.zones(noon + timedelta(hours=hours)))
+        assert {one.id for one in features} == set(shown)
+        assert {one.tone for one in features} == tones
+    facts = [dict(one.facts) for one in map_pages.zones(noon)]
+    assert {one["Now"] for one in facts} == {"open to our flights"}
+    assert {one["Hours"] for one in facts} == {"ANY 22:00-06:00", "at all times"}
+    assert "01 Mar 18:00 UTC" in {one["Allowed until"] for one in facts}

@@ -1,6 +1,6 @@
 """The list and the page of orders in the console."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +8,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from pytest_django import Settings
 
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
@@ -192,6 +193,17 @@ def test_the_day_filter_includes_its_first_and_last_day(
     day = (order.created_at + timedelta(days=days)).date().isoformat()
     page = browser.get(reverse(LIST), {"created_at_from": day, "created_at_to": day})
     assert (order.public_tracking_id in page.content.decode()) == inside
+
+
+def test_a_day_of_the_filter_is_one_by_the_clock_of_the_list(
+    browser: Client, settings: Settings
+) -> None:
+    settings.AREA_TIME_ZONE = "Africa/Nairobi"
+    order = OrderFactory(created_at=datetime(2026, 3, 1, 22, 5, tzinfo=UTC))
+    for day, inside in (("2026-03-01", False), ("2026-03-02", True)):
+        page = browser.get(reverse(LIST), {"created_at_from": day, "created_at_to": day})
+        assert (order.public_tracking_id in page.content.decode()) == inside
+    assert "(Africa/Nairobi)" in page.content.decode()
 
 
 def test_an_invalid_day_is_refused(browser: Client) -> None:

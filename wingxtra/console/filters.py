@@ -1,7 +1,7 @@
 """Filters of the console's lists, as fields of one form (`admin/change_list.html`)."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from django.contrib import admin
@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from wingxtra.console.change_list import BadFilter
+from wingxtra.console.times import house_zone
 
 # With more, the list of choices would weigh more than the list of orders.
 MAX_OPTIONS = 100
@@ -125,7 +126,8 @@ def _found(model: type[Model], pk: str) -> Model | None:
 
 
 class DaysFilter(admin.FieldListFilter):
-    """Filters a datetime field from one day to another, both included, in UTC. Both are optional.
+    """Filters a datetime field from one day to another, both included, by the house's clock, as the
+    lists show times. Both are optional.
 
     An invalid day is refused with BadFilter.
     """
@@ -145,15 +147,16 @@ class DaysFilter(admin.FieldListFilter):
         if first:
             queryset = queryset.filter(**{f"{self.field_path}__gte": _midnight(first)})
         if last:
-            queryset = queryset.filter(**{f"{self.field_path}__lt": _midnight(last) + DAY})
+            queryset = queryset.filter(**{f"{self.field_path}__lt": _midnight(last + DAY)})
         return queryset
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         """Two fields of the list's form, and common spans as links."""
-        today = timezone.now().date()
+        today = timezone.now().astimezone(house_zone()).date()
         spans = {"Today": (today, today), "Last 7 days": (today - timedelta(days=6), today)}
         yield {
             "path": self.field_path,
+            "zone": house_zone().key,
             "from": self._given("from"),
             "to": self._given("to"),
             "spans": [
@@ -183,4 +186,4 @@ class DaysFilter(admin.FieldListFilter):
 
 
 def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), tzinfo=UTC)
+    return datetime.combine(day, time(), tzinfo=house_zone())
