@@ -14,7 +14,7 @@ import structlog
 
 from dispatch.planning import eligibility, engagements, forecast, plans
 from dispatch.planning.forecast import Fleet, Forecast, Waiting
-from dispatch.planning.limits import landings
+from dispatch.planning.limits import landings, pilots
 from dispatch.planning.limits.landings import Pads
 from fleet import registry
 from fleet.airspace import rulebook
@@ -97,7 +97,10 @@ def _area(area_id: UUID, index: int, orders: list[Order], book: Rulebook, now: d
         Drone.objects.filter(hub__service_area=area_id, active=True).prefetch_related("kind", "hub")
     )
     best = book.best_drones.take(book.best_drones.area == index)
-    seen = picture.read()
+    crew = pilots.crew([book.areas[index]], now)
+    # Without a pilot on duty no drone can start: as if none were known to be ready.
+    is_alone = crew.on_duty.get(area_id) == []
+    seen = None if is_alone else picture.read()
     pads = landings.pads(book, seen, now)
     return _Area(orders, drones, best, pads, seen)
 

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from dispatch.missions import delays
 from dispatch.planning import outlooks
 from fleet.models import Drone, Policy, ServiceArea
-from fleet.tests.factories import DroneFactory, TelemetryFactory, show
+from fleet.tests.factories import DroneFactory, ShiftFactory, TelemetryFactory, show
 from orders import lifecycle
 from orders.models import Order
 from orders.promises import memory
@@ -122,6 +122,17 @@ def test_a_parcel_that_is_ready_later_is_quoted_from_then(merchant: Merchant) ->
     )
     assert datetime.fromisoformat(low) > ready_at
     assert seconds(high, low) < 300
+
+
+def test_an_area_without_its_pilot_on_duty_is_quoted_without_a_time(merchant: Merchant) -> None:
+    ServiceArea.objects.update(pilots_required=True)
+    refresh()
+    answer = quoted(merchant)
+    assert (answer["busy"], answer["eta_at"]) == (True, {"low": None, "high": None})
+    assert answer["held_up"]["code"] == "no_drone"
+    ShiftFactory()
+    refresh()
+    assert quoted(merchant)["held_up"] is None
 
 
 def test_a_paused_area_is_quoted_without_a_time(merchant: Merchant) -> None:

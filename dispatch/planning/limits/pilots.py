@@ -51,7 +51,7 @@ class Crew:
     """
 
     areas: Mapping[UUID, ServiceArea]
-    on_duty: Mapping[UUID, Sequence[OnDuty]]
+    on_duty: Mapping[UUID, list[OnDuty]]
     next_shift: Mapping[UUID, Shift]
 
     def reason(self, area_id: UUID) -> Reason | None:
