@@ -133,7 +133,7 @@ def test_an_outlook_ages():
     assert later
     assert (now.start_s, later.start_s) == (600, 570)
     for at in (AT + MAX_AGE + timedelta(seconds=1), AT - timedelta(seconds=1)):
-        assert expect(outlook, "NORMAL", flights, RULES, at) is None
+        assert not outlook.is_fresh(at)
 
 
 # --- properties ----------------------------------------------------------------------------------

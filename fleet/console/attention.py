@@ -56,7 +56,7 @@ def drones_in_the_air(now: datetime) -> Iterator[Attention]:
         seen = latest.telemetry[drone.pk]
         silent_s = (now - seen.seen_at).total_seconds()
         if silent_s > rules.link_lost_after_s:
-            yield _in_the_air(
+            yield _attention(
                 drone,
                 key=f"silent-drone:{drone.pk}",
                 level=34,
@@ -69,7 +69,7 @@ def drones_in_the_air(now: datetime) -> Iterator[Attention]:
                 many="drones without an order fell silent in the air",
             )
         elif seen.battery_pct is not None and seen.battery_pct < rules.reserve_pct:
-            yield _in_the_air(
+            yield _attention(
                 drone,
                 key=f"low-battery:{drone.pk}",
                 level=32,
@@ -81,7 +81,7 @@ def drones_in_the_air(now: datetime) -> Iterator[Attention]:
             )
 
 
-def _in_the_air(drone: Drone, **item: Any) -> Attention:
+def _attention(drone: Drone, **item: Any) -> Attention:
     return Attention(
         **item,
         url=reverse("admin:fleet_drone_change", args=[drone.pk]),

@@ -20,27 +20,37 @@ SIDE = re.compile(r"\s*[x×*]\s*|\s+", re.IGNORECASE)
 POINT = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*[,;\s]\s*([+-]?\d+(?:\.\d+)?)\s*")
 
 
+# A longer text is refused before the serializers say what is too long where.
+LONGEST = 2000
+
+
+def _field(label: str, help: str, widget: forms.Widget) -> forms.CharField:
+    return forms.CharField(
+        label=label, required=False, max_length=LONGEST, help_text=help, widget=widget
+    )
+
+
 def text(label: str, *, help: str = "", **attributes: Any) -> forms.CharField:
     """A line of text. Nothing is required here: the serializers say what is."""
     widget = forms.TextInput(attrs={"autocomplete": "off", **attributes})
-    return forms.CharField(label=label, required=False, help_text=help, widget=widget)
+    return _field(label, help, widget)
 
 
 def lines(label: str, *, help: str = "", **attributes: Any) -> forms.CharField:
     """Text of several lines."""
     widget = forms.Textarea(attrs={"autocomplete": "off", "rows": 3, **attributes})
-    return forms.CharField(label=label, required=False, help_text=help, widget=widget)
+    return _field(label, help, widget)
 
 
 def choice(label: str, choices: Iterable[tuple[str, str]], *, help: str = "") -> forms.CharField:
     widget = forms.Select(choices=list(choices))
-    return forms.CharField(label=label, required=False, help_text=help, widget=widget)
+    return _field(label, help, widget)
 
 
 def time(label: str, *, help: str = "") -> forms.CharField:
     """A day and a time in UTC."""
     widget = forms.TextInput(attrs={"type": "datetime-local"})
-    return forms.CharField(label=label, required=False, help_text=help, widget=widget)
+    return _field(label, help, widget)
 
 
 def show(

@@ -34,6 +34,8 @@ CODES_OF_PAGES = {
     *("at_its_base", "hub_full", "mission_over", "needs_intent_version_2"),  # flights to a base
     *("nothing_to_hand_over", "same_pilot", "pilot_on_two_shifts", "pilot_supervises"),
     *("shift_begun", "shift_not_on"),
+    *("forgotten", "note_exists", "too_many_notes", "read_already"),  # notes
+    *("not_flown", "nothing_to_do", "order_changed"),
     *("already_revoked", "form_not_ours", "live_keys_not_allowed", "too_many_keys"),
 }
 

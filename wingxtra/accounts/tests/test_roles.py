@@ -110,6 +110,7 @@ def superuser(username: str, role: Role, **attributes: Any) -> dict[str, Any]:
     return {"username": username, "role": role.value, "is_superuser": True, **attributes}
 
 
+@pytest.mark.django_db(transaction=True)  # some indexes are built outside of one
 def test_a_superuser_with_the_readonly_role_stays_readonly() -> None:
     eyes = migrated(superuser("eyes", Role.READONLY))["eyes"]
 
@@ -126,6 +127,7 @@ def test_a_superuser_with_the_readonly_role_stays_readonly() -> None:
     assert api_client(eyes).get("/api/v1/orders").status_code == 403
 
 
+@pytest.mark.django_db(transaction=True)  # some indexes are built outside of one
 def test_the_first_administrator_of_the_former_release_stays_one() -> None:
     users = migrated(
         superuser("boss", Role.OPS),
@@ -136,6 +138,7 @@ def test_the_first_administrator_of_the_former_release_stays_one() -> None:
     assert roles == {"boss": Role.ADMIN, "eyes": Role.READONLY, "ama": Role.OPS}
 
 
+@pytest.mark.django_db(transaction=True)  # some indexes are built outside of one
 def test_with_an_administrator_no_superuser_becomes_one() -> None:
     users = migrated(superuser("boss", Role.ADMIN), superuser("former", Role.OPS))
     assert users["former"].role == Role.OPS
