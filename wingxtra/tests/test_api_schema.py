@@ -36,6 +36,7 @@ CODES_OF_PAGES = {
     *("shift_begun", "shift_not_on"),
     *("forgotten", "note_exists", "too_many_notes", "read_already"),  # notes
     *("not_flown", "nothing_to_do", "order_changed"),
+    *("already_released", "nothing_to_attest"),  # fit to fly
     *("already_revoked", "form_not_ours", "live_keys_not_allowed", "too_many_keys"),
 }
 
