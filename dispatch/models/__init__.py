@@ -1,0 +1,32 @@
+"""Dispatch decisions, missions for ground control, and flights."""
+
+from dispatch.models.doubts import Discrepancy, PublishingPause
+from dispatch.models.flights import Flight, MissionReport, TrackPiece
+from dispatch.models.missions import (
+    MAX_FLIGHT,
+    MAX_TIME_HOME,
+    Mission,
+    MissionPart,
+    MissionPartQuerySet,
+    MissionQuerySet,
+)
+from dispatch.models.runs import DispatchDecision, DispatchRun
+from dispatch.models.whatifs import WhatIf, WhatIfQuerySet
+
+__all__ = [
+    "MAX_FLIGHT",
+    "MAX_TIME_HOME",
+    "Discrepancy",
+    "DispatchDecision",
+    "DispatchRun",
+    "Flight",
+    "Mission",
+    "MissionPart",
+    "MissionPartQuerySet",
+    "MissionQuerySet",
+    "MissionReport",
+    "PublishingPause",
+    "TrackPiece",
+    "WhatIf",
+    "WhatIfQuerySet",
+]
