@@ -10,6 +10,7 @@ from dispatch.models.missions import (
     MissionPartQuerySet,
     MissionQuerySet,
 )
+from dispatch.models.records import FlightRecord, Missing
 from dispatch.models.runs import DispatchDecision, DispatchRun
 from dispatch.models.whatifs import WhatIf, WhatIfQuerySet
 
@@ -20,6 +21,8 @@ __all__ = [
     "DispatchDecision",
     "DispatchRun",
     "Flight",
+    "FlightRecord",
+    "Missing",
     "Mission",
     "MissionPart",
     "MissionPartQuerySet",
