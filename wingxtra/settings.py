@@ -373,6 +373,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "dispatch", "description": "Runs that decide which drone flies which order."},
         {"name": "airspace", "description": "Service areas and geographical zones."},
         {"name": "drones", "description": "The registry, with live state."},
+        {"name": "flight-records", "description": "The log of each flight, for export."},
         {"name": "mission-intents", "description": "Missions as ground control was sent them."},
     ],
     "OAS_VERSION": "3.1.0",
