@@ -169,6 +169,7 @@ class MissionAdmin(ReadOnlyAdmin):
         "id",
         "flown_for",
         "drone",
+        "pilot_name",
         "kind",
         "return_to",
         "alternate",

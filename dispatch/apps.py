@@ -14,7 +14,7 @@ class DispatchConfig(AppConfig):
         from orders.personal_data import retention
         from wingxtra.observability import health
 
-        work.register_missions(errands.on_errand, errands.coming)
+        work.register_missions(errands.on_errand, errands.coming, errands.supervised)
         # Before the missions are over: a record reads whether the drone stands.
         lifecycle.recorded.connect(writing.write)
         lifecycle.recorded.connect(live_missions.update_missions)

@@ -1,4 +1,6 @@
-"""Which drones are on a mission without an order, and where drones land. For `fleet.work`."""
+"""Which drones are on a mission without an order, where drones land, and who supervises them. For
+`fleet.work`.
+"""
 
 from collections import Counter
 from collections.abc import Collection
@@ -16,3 +18,14 @@ def coming(now: datetime) -> Counter[int]:
     landings = Mission.objects.coming(now).filter(return_to__isnull=False).order_by()
     each = landings.values_list("drone_id", "return_to_id").distinct()
     return Counter(hub_id for _, hub_id in each)
+
+
+def supervised(pilot_ids: Collection[int], now: datetime) -> dict[int, set[str]]:
+    """One statement. A drone that flies one mission and waits with the next counts for the pilots
+    of both.
+    """
+    found: dict[int, set[str]] = {}
+    missions = Mission.objects.coming(now).filter(pilot__in=pilot_ids).order_by()
+    for pilot_id, drone_id in missions.values_list("pilot_id", "drone_id"):
+        found.setdefault(pilot_id, set()).add(drone_id)
+    return found

@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from fleet import policy, traffic
 from fleet.airspace.areas import default_time_zone, intents_name_a_hub
-from fleet.console import drone_admin, zone_admin  # noqa: F401 (they register pages)
+from fleet.console import drone_admin, pilots, zone_admin  # noqa: F401 (they register pages)
 from fleet.console.policy_form import FIELDSETS, LABELS, PolicyForm, changes_in_words
 from fleet.feasibility.reasons import in_cm
 from fleet.models import DroneKind, Hub, Policy, PolicyVersion, ServiceArea
@@ -153,8 +153,12 @@ class ServiceAreaForm(HoursForm):
 
     class Meta:
         model = ServiceArea
-        fields = ("name", "active", "network", "time_zone", "polygon")
-        labels = {"polygon": "Outline", "network": "Any hub receives drones"}
+        fields = ("name", "active", "network", "pilots_required", "time_zone", "polygon")
+        labels = {
+            "polygon": "Outline",
+            "network": "Any hub receives drones",
+            "pilots_required": "Responsible pilots",
+        }
         help_texts = {"polygon": ""}
         widgets = {"polygon": PolygonInput}
 
@@ -194,6 +198,11 @@ class ServiceAreaAdmin(ConsoleAdmin):
     list_display = ("name", "active", "dispatching", "now", "landing", "time_zone")
     search_fields = ("name",)
     readonly_fields = ("operating",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ServiceArea | None = None) -> Any:
+        user: Any = request.user
+        plans = user.has_perm("fleet.add_shift")
+        return self.readonly_fields if plans else (*self.readonly_fields, "pilots_required")
 
     def get_fields(self, request: HttpRequest, obj: ServiceArea | None = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)

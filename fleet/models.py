@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from fleet.airspace.areas import ServiceArea, intents_name_a_hub
 from fleet.airspace.zones import GeoZone, ZoneImport
+from fleet.airworthiness.pilots import Pilot, Shift
 from fleet.feasibility.rules import PayloadType
 from fleet.policy import Policy, PolicyVersion
 
@@ -20,9 +21,11 @@ __all__ = [
     "DroneKind",
     "GeoZone",
     "Hub",
+    "Pilot",
     "Policy",
     "PolicyVersion",
     "ServiceArea",
+    "Shift",
     "ZoneImport",
 ]
 

@@ -1,5 +1,5 @@
-"""What drones do: jobs, parcels, errands, landings. `orders` and `dispatch` register the queries,
-because fleet must not import them.
+"""What drones do, and who supervises them. `orders` and `dispatch` register the queries, because
+fleet must not import them.
 """
 
 from collections import Counter
@@ -11,9 +11,10 @@ ActiveJobs = Callable[[Collection[str]], dict[str, UUID]]
 Carrying = Callable[[Collection[str]], set[str]]
 OnErrand = Callable[[Collection[str]], set[str]]
 Coming = Callable[[datetime], Counter[int]]
+Supervised = Callable[[Collection[int], datetime], dict[int, set[str]]]
 
 _registered: list[tuple[ActiveJobs, Carrying]] = []
-_missions: list[tuple[OnErrand, Coming]] = []
+_missions: list[tuple[OnErrand, Coming, Supervised]] = []
 
 
 def register(active_jobs: ActiveJobs, carrying: Carrying) -> None:
@@ -36,14 +37,14 @@ def carrying(drone_ids: Collection[str]) -> set[str]:
     return found
 
 
-def register_missions(on_errand: OnErrand, coming: Coming) -> None:
-    _missions.append((on_errand, coming))
+def register_missions(on_errand: OnErrand, coming: Coming, supervised: Supervised) -> None:
+    _missions.append((on_errand, coming, supervised))
 
 
 def on_errand(drone_ids: Collection[str]) -> set[str]:
     """The drones among these that fly, or will fly, without an order: to their base."""
     found: set[str] = set()
-    for on_errand_of, _ in _missions:
+    for on_errand_of, *_ in _missions:
         found |= on_errand_of(drone_ids)
     return found
 
@@ -51,6 +52,16 @@ def on_errand(drone_ids: Collection[str]) -> set[str]:
 def coming(now: datetime) -> Counter[int]:
     """How many drones have still to land at each hub, by its primary key."""
     total: Counter[int] = Counter()
-    for _, coming_of in _missions:
+    for _, coming_of, _ in _missions:
         total += coming_of(now)
     return total
+
+
+def supervised(pilot_ids: Collection[int], now: datetime) -> dict[int, set[str]]:
+    """Pilot to the ids of the drones that the pilot supervises: from the assignment until they have
+    landed. Only pilots that have one.
+    """
+    found: dict[int, set[str]] = {}
+    for *_, supervised_of in _missions:
+        found |= supervised_of(pilot_ids, now)
+    return found

@@ -3,4 +3,4 @@
 Importing this package registers them; the console imports it from each app.
 """
 
-from dispatch.console import landings, pages, ways_home  # noqa: F401
+from dispatch.console import landings, pages, pilots, ways_home  # noqa: F401

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatch.console import attention, attention_doubts, order_actions, parcel_actions
+from dispatch.console import attention, attention_doubts, order_actions, parcel_actions, pilots
 from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE, compared, regret, ruled_out
 from dispatch.missions import tracks
 from dispatch.models import DispatchDecision, DispatchRun, Flight
@@ -100,9 +100,12 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
             "sent": moment(part.mission.accepted_at),
             "over": moment(part.mission.over_at),
             "over_by": said_by(part.mission.over_by),
+            "pilot": pilots.in_words(part.mission),
             "body": json.dumps(part.mission.body, indent=2),
         }
-        for part in order.parts.select_related("mission", "job").order_by("-mission__created_at")
+        for part in order.parts.select_related("mission", "job")
+        .prefetch_related("mission__pilot_changes")
+        .order_by("-mission__created_at")
     ]
     return Section("Missions", "console/order/missions.html", {"rows": rows})
 

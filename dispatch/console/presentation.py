@@ -4,7 +4,7 @@ from typing import Any
 
 from dispatch.models import DispatchDecision, Mission
 from dispatch.planning.explanations import PHRASES
-from dispatch.planning.limits import open_hours, ready
+from dispatch.planning.limits import open_hours, pilots, ready
 from fleet.feasibility.reasons import Rule
 from wingxtra.console.registry import Tone
 
@@ -23,7 +23,10 @@ INTENT_TONE: dict[str, Tone] = {
 }
 # They follow a number of drones.
 REASONS = (
-    {rule.code: phrase for rule, phrase in PHRASES.items()} | open_hours.PHRASES | ready.PHRASES
+    {rule.code: phrase for rule, phrase in PHRASES.items()}
+    | open_hours.PHRASES
+    | pilots.PHRASES
+    | ready.PHRASES
 )
 
 

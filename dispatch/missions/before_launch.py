@@ -15,6 +15,7 @@ from dispatch.missions.bridge import MAY_HAVE_FLOWN
 from dispatch.missions.parcel_doubt import unseen_pickup
 from dispatch.models import Flight, MissionPart
 from dispatch.planning import manual_assignment
+from dispatch.planning.limits import pilots
 from orders import lifecycle, placement
 from orders.models import Order
 from orders.states import IN_FLIGHT, CancelReason, JobStatus, Status
@@ -101,6 +102,7 @@ def reassign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str =
     recalls.withdraw_mission(order.pk, by=by, reason=f"Reassigned to {drone_id}.")
     with transaction.atomic():
         chosen = manual_assignment.with_its_pad(order, chosen)
+        supervised = pilots.reserve(order)
         changed = lifecycle.reassign(
             order.pk,
             drone_id,
@@ -109,6 +111,7 @@ def reassign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str =
             override_reason=override_reason,
             promised_at=manual_assignment.promise(chosen),
         )
+        pilots.write([changed], supervised)
         manual_assignment.write_landing(changed, chosen)
     return changed
 

@@ -9,6 +9,7 @@ from dispatch.models.missions import (
     MissionPart,
     MissionPartQuerySet,
     MissionQuerySet,
+    PilotChange,
 )
 from dispatch.models.records import FlightRecord, Missing
 from dispatch.models.runs import DispatchDecision, DispatchRun
@@ -28,6 +29,7 @@ __all__ = [
     "MissionPartQuerySet",
     "MissionQuerySet",
     "MissionReport",
+    "PilotChange",
     "PublishingPause",
     "TrackPiece",
     "WhatIf",

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from fleet.models import Drone, Hub
+from fleet.models import Drone, Hub, Pilot
 from orders.models import DeliveryJob, Order
 from wingxtra.outbox import Outgoing, OutgoingQuerySet
 
@@ -98,6 +98,15 @@ class Mission(Outgoing):
         related_name="+",
         help_text="The hub for a drone that cannot reach that one.",
     )
+    pilot = models.ForeignKey(
+        Pilot,
+        on_delete=models.PROTECT,
+        null=True,
+        db_index=False,
+        related_name="missions",
+        help_text="Who answers for the flight. Empty in an area without responsible pilots.",
+    )
+    pilot_name = models.CharField(max_length=120, blank=True, default="", db_default="")
     body = models.JSONField(help_text="The contract, exactly as sent.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     tries = models.PositiveIntegerField(default=0)
@@ -171,6 +180,26 @@ class Mission(Outgoing):
     def is_live(self) -> bool:
         """Whether it may be at ground control or in the air."""
         return self.tries > 0 and self.over_at is None
+
+
+class PilotChange(models.Model):
+    """A handover of one mission. Append-only: the database refuses UPDATE and DELETE."""
+
+    id = models.BigAutoField(primary_key=True)
+    mission = models.ForeignKey(Mission, on_delete=models.PROTECT, related_name="pilot_changes")
+    former = models.ForeignKey(Pilot, on_delete=models.PROTECT, null=True, related_name="+")
+    former_name = models.CharField(max_length=120, blank=True)
+    pilot = models.ForeignKey(Pilot, on_delete=models.PROTECT, related_name="+")
+    pilot_name = models.CharField(max_length=120)
+    note = models.CharField(max_length=300)
+    changed_by = models.CharField(max_length=180)
+    changed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.former_name or 'No pilot'} to {self.pilot_name}"
 
 
 class MissionPartQuerySet(models.QuerySet["MissionPart"]):

@@ -8,7 +8,7 @@ import numpy as np
 from django.utils import timezone
 
 from dispatch.planning import engagements
-from dispatch.planning.limits import hub_launches, landings, open_hours
+from dispatch.planning.limits import hub_launches, landings, open_hours, pilots
 from dispatch.planning.limits.landings import Landing
 from dispatch.planning.limits.open_hours import Hours
 from fleet import registry
@@ -98,11 +98,13 @@ def judged(
         table = landings.at_the_hub_of(own_job.part.mission, table, book)
     verdicts = judge.judge(table, trips, pairs, only, book.rules, book.zone_shapes, now, book.winds)
     hours = Hours(opening.places_of([order], book.areas), book.rules.load_time_s, now)
+    alone = pilots.against(order, book.areas, now, own_job)
     found = []
     for i, drone in enumerate(drones):
         reasons = [
             *quality.with_telemetry_errors(verdicts.explain(i), fleet, drone.drone_id),
             *_closed(hours, verdicts, i),
+            *alone,
         ]
         if i in refused and all(reason.overridable for reason in reasons):
             reasons = [Reason("no_free_pad", refused[i]), *reasons]

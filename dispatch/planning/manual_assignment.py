@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from dispatch.planning import area_locks, eligibility
 from dispatch.planning.candidates import Candidate, judged
-from dispatch.planning.limits import landings
+from dispatch.planning.limits import landings, pilots
 from fleet.models import Drone
 from orders import lifecycle
 from orders.models import Order
@@ -24,11 +24,13 @@ def assign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str = "
     """Assign a queued order to this drone.
 
     Raises Conflict with the reasons: `drone_not_able` for hard ones, `override_needed` for soft
-    ones without an override reason. Raises NotFound for an unknown order or drone.
+    ones without an override reason; `no_pilot_on_duty` or `pilots_at_their_cap` when a pilot got
+    another drone at the same time. Raises NotFound for an unknown order or drone.
     """
     order, chosen = may_fly(order_id, drone_id, override_reason)
     with transaction.atomic():
         chosen = with_its_pad(order, chosen)
+        supervised = pilots.reserve(order)
         assigned = lifecycle.assign(
             order.pk,
             drone_id,
@@ -37,6 +39,7 @@ def assign(order_id: UUID, drone_id: str, *, by: Actor, override_reason: str = "
             override_reason=override_reason,
             promised_at=promise(chosen),
         )
+        pilots.write([assigned], supervised)
         write_landing(assigned, chosen)
     return assigned
 
@@ -63,7 +66,7 @@ def write_landing(order: Order, chosen: Candidate) -> None:
 
 def may_fly(order_id: UUID, drone_id: str, override_reason: str) -> tuple[Order, Candidate]:
     """The order and the judged drone. Raises as `assign` does."""
-    order = Order.objects.select_related("current_job").filter(pk=order_id).first()
+    order = Order.objects.select_related("current_job", "service_area").filter(pk=order_id).first()
     if order is None:
         raise NotFound
     drone = Drone.objects.with_home().filter(pk=drone_id).first()

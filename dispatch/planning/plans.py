@@ -12,9 +12,10 @@ from django.db.models import Min
 
 from dispatch.models import DispatchDecision
 from dispatch.planning import engagements, lookahead, releases, run_metrics
-from dispatch.planning.limits import hub_launches, landings, open_hours, ready
+from dispatch.planning.limits import hub_launches, landings, open_hours, pilots, ready
 from dispatch.planning.limits.landings import Landing, Pads
 from dispatch.planning.limits.open_hours import Hours
+from dispatch.planning.limits.pilots import Crew
 from dispatch.planning.lookahead import Options
 from dispatch.planning.optimum import planner, scarcity
 from dispatch.planning.releases import Work
@@ -45,9 +46,10 @@ class PlanResult:
     """A plan and its inputs. `plan.pairs` are indices into `options`, whose columns `trip` and
     `drone` are indices into `orders` and `drones`. verdicts: of the likely pairs, as of now. holds:
     the index of the drone that each order has already. launches: how many more drones each hub with
-    a limit may launch. pads: the drones at each hub. ready_in_s: until each order's parcel is
-    ready. not_yet: why orders (by index) wait that no drone can do within the hours of their
-    places, or before whose parcel is ready every drone would be there.
+    a limit may launch. pads: the drones at each hub. crew: the pilots of the orders' areas.
+    ready_in_s: until each order's parcel is ready. not_yet: why orders (by index) wait that no
+    drone can do within the hours of their places, before whose parcel is ready every drone would be
+    there, or for which no pilot has room.
     """
 
     orders: list[Order]
@@ -58,6 +60,7 @@ class PlanResult:
     plan: planner.Plan
     launches: dict[int, int]
     pads: Pads
+    crew: Crew
     book: Rulebook
     ready_in_s: Floats
     not_yet: dict[int, list[Reason]]
@@ -132,6 +135,7 @@ def make_plan(
     engaged = replace(engaged, busy=at_work.union(engaged.busy) - held)
     launches = hub_launches.free_launches()
     pads = landings.pads(book, fleet, now)
+    crew = pilots.of_orders(orders, book.areas, now)
     stands = pads.stands(drones)
     table = registry.drone_table(drones, fleet, engaged, book, now, hub_launches.full(launches))
     table = landings.with_own_pads(table, pads.hubs, stands)
@@ -153,10 +157,12 @@ def make_plan(
         later, refused = _within_hours(hours, later, holds)
         too_late.append(refused)
         options = lookahead.together(options, later, due_s)
+    without_pilot = pilots.lacking(crew, orders)
+    options = options.take(~np.isin(options.trip, list(without_pilot)))
     served, drone_ids = np.unique(options.trip), [drone.pk for drone in drones]
     not_yet = ready.waiting(too_early, orders, drone_ids, book.areas, now)
     not_yet = {trip: why for trip, why in not_yet.items() if trip not in served}
-    not_yet |= hours.waiting(too_late, served, drone_ids)
+    not_yet |= hours.waiting(too_late, served, drone_ids) | without_pilot
     problem = planner.Problem(
         order_id=[str(order.pk) for order in orders],
         priority=[order.priority for order in orders],
@@ -184,6 +190,7 @@ def make_plan(
         plan,
         launches,
         pads,
+        crew,
         book,
         ready_in_s,
         not_yet,

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from dispatch.models import DispatchDecision, DispatchRun, Mission, MissionPart
 from dispatch.planning import area_locks, decisions, eligibility, plans, run_metrics
-from dispatch.planning.limits import hub_launches, landings, ready
+from dispatch.planning.limits import hub_launches, landings, pilots, ready
 from dispatch.planning.limits.landings import Landing
 from dispatch.planning.plans import PlanResult
 from fleet import policy
@@ -238,12 +238,15 @@ def _apply(
     landing, full = result.landings(list(launchable.values()))
     blocked |= {i: full[p] for i, p in launchable.items() if p in full}
     able = [(i, p) for i, p in launchable.items() if i not in blocked]
-    chosen = dict(able[:max_assignments])
+    supervised, alone = pilots.choose(result.crew, {i: result.orders[i] for i, _ in able})
+    blocked |= alone
+    chosen = dict([(i, p) for i, p in able if i not in alone][:max_assignments])
     blocked |= {i: why for i, why in paused.items() if i in chosen}
     assigned: list[Order] = []
     if not record.dry_run:
         wanted = {i: p for i, p in chosen.items() if i not in blocked}
         assigned = _assign(result, wanted, landing, by)
+        pilots.write(assigned, supervised)
         landings.write(assigned, {result.drone_of(p).pk: place for p, place in landing.items()})
     record.value, record.bound = result.plan.value, result.plan.bound
     record.assigned = len(chosen) if record.dry_run else len(assigned)

@@ -53,6 +53,11 @@ class ServiceArea(models.Model):
         help_text="A drone lands at the hub of this area that is best for the next orders. Off: it "
         "flies home to its base.",
     )
+    pilots_required = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="A drone starts only while a pilot is on duty here who may supervise one more.",
+    )
     time_zone = models.CharField(
         max_length=64,
         default=default_time_zone,

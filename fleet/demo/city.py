@@ -13,6 +13,8 @@ from fleet.simulator.airframe import moved
 
 AREA_NAME = "Accra"
 AREA_TIME_ZONE = "Africa/Accra"
+PILOT_NAME = "Efua Sarpong"
+REMOTE_PILOT_ID = "GHA-RP-000123"
 AREA_POLYGON = {
     "type": "Polygon",
     "coordinates": [

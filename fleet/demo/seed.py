@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
@@ -11,13 +12,15 @@ from django.utils import timezone
 from fleet import policy
 from fleet.airspace import rulebook
 from fleet.airspace.areas import intents_name_a_hub
+from fleet.airworthiness.pilots import MOST_AT_ONCE
 from fleet.demo import city
-from fleet.models import Drone, DroneKind, GeoZone, Hub, ServiceArea
+from fleet.models import Drone, DroneKind, GeoZone, Hub, Pilot, ServiceArea, Shift
 from fleet.simulator.flight import Handling
 from wingxtra.accounts.identity import SYSTEM, Role
 from wingxtra.accounts.models import ApiKey, Merchant, User
 
 KEY_NAME = "demo"
+SHIFT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ def _seed_fleet(drone_count: int) -> None:
             "polygon": city.AREA_POLYGON,
             "time_zone": city.AREA_TIME_ZONE,
             "network": intents_name_a_hub(),
+            # One pilot can supervise all of them: no order waits for a pilot.
+            "pilots_required": drone_count <= MOST_AT_ONCE,
         },
     )
     GeoZone.objects.update_or_create(
@@ -96,7 +101,24 @@ def _seed_fleet(drone_count: int) -> None:
         )
     # A previous demo may have had more drones.
     Drone.objects.exclude(pk__in=[drone.drone_id for drone in wanted]).update(active=False)
+    if area.pilots_required:
+        _seed_pilot(area, drone_count)
     rulebook.VERSION.bump()
+
+
+def _seed_pilot(area: ServiceArea, drone_count: int) -> None:
+    """One pilot on duty for the days that a demo may run, from an hour ago."""
+    now = timezone.now()
+    pilot, _ = Pilot.objects.get_or_create(
+        name=city.PILOT_NAME, defaults={"remote_pilot_id": city.REMOTE_PILOT_ID}
+    )
+    shift = Shift.objects.on_duty(now).filter(pilot=pilot).first() or Shift(
+        pilot=pilot, starts_at=now - timedelta(hours=1)
+    )
+    planned = pilot.shifts.filter(starts_at__gt=now).values_list("starts_at", flat=True)
+    shift.service_area, shift.at_once = area, drone_count
+    shift.ends_at = min([now + SHIFT, *planned])
+    shift.save()
 
 
 def _seed_people(merchants: list[Merchant]) -> Credentials:

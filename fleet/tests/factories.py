@@ -9,7 +9,7 @@ from fleet.feasibility.geometry import EARTH_RADIUS_M
 from fleet.feasibility.rules import PayloadType
 from fleet.live import picture
 from fleet.live.telemetry import Decoded, Telemetry
-from fleet.models import Drone, DroneKind, GeoZone, Hub, ServiceArea
+from fleet.models import Drone, DroneKind, GeoZone, Hub, Pilot, ServiceArea, Shift
 
 ACCRA = (5.6037, -0.1870)
 METRE_DEG = 360 / (
@@ -83,6 +83,26 @@ class DroneFactory(factory.django.DjangoModelFactory):
     drone_id = factory.Sequence(lambda n: f"WX-DRN-{n:03d}")
     kind = factory.LazyFunction(lambda: DroneKind.objects.first() or DroneKindFactory())
     hub = factory.LazyFunction(lambda: Hub.objects.first() or HubFactory())
+
+
+class PilotFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Pilot
+
+    name = factory.Sequence(lambda n: f"Pilot {n:03d}")
+
+
+class ShiftFactory(factory.django.DjangoModelFactory):
+    """On duty from an hour ago for eight hours, with four drones at once."""
+
+    class Meta:
+        model = Shift
+
+    pilot = factory.SubFactory(PilotFactory)
+    service_area = factory.LazyFunction(lambda: ServiceArea.objects.first() or ServiceAreaFactory())
+    starts_at = factory.LazyFunction(lambda: datetime.now(UTC) - timedelta(hours=1))
+    ends_at = factory.LazyAttribute(lambda shift: shift.starts_at + timedelta(hours=8))
+    at_once = 4
 
 
 class TelemetryFactory(factory.Factory):

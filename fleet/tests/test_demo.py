@@ -13,11 +13,13 @@ import pytest
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from pytest_django import Settings
 
+from fleet.airworthiness import pilots
 from fleet.demo import processes, seed
 from fleet.demo.processes import AlreadyRunning, ProcessDied, Processes
-from fleet.models import Drone, GeoZone
+from fleet.models import Drone, GeoZone, ServiceArea, Shift
 from wingxtra.accounts.models import ApiKey, User
 
 # Ignores SIGTERM, and so does its child: both have to be killed.
@@ -129,6 +131,10 @@ def test_the_seed_is_repeatable_and_only_for_demo_and_test(
     again = seed.seed(6)
     assert Drone.objects.filter(active=True).count() == 6
     assert GeoZone.objects.count() == 1
+    area, shift = ServiceArea.objects.get(), Shift.objects.get()
+    assert area.pilots_required
+    assert pilots.on_duty_in(area, timezone.now()) == [shift]
+    assert shift.at_once == 6  # all its drones: no order waits for a pilot
     assert set(User.objects.values_list("username", flat=True)) == {"admin", "ops", "merchant"}
     assert User.objects.get(username="ops").check_password(again.password)
     former = ApiKey.objects.get(digest=ApiKey.digest_of(first.ops_key))

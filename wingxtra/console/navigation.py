@@ -55,6 +55,8 @@ _MENU: list[dict[str, Any]] = [
             _page("Geographical zones", "block", "fleet.geozone"),
             _page("Zone files", "upload_file", "fleet.zoneimport"),
             _page("Drone kinds", "category", "fleet.dronekind"),
+            _page("Pilots", "badge", "fleet.pilot"),
+            _page("Shifts", "schedule", "fleet.shift"),
         ],
     },
     {

@@ -19,7 +19,7 @@ from dispatch.planning import runs
 from fleet import registry
 from fleet.demo import city, seed
 from fleet.live.telemetry import Telemetry
-from fleet.models import Drone
+from fleet.models import Drone, Pilot
 from fleet.tests.factories import TelemetryFactory, show
 from orders import lifecycle, placement
 from orders.models import Order
@@ -60,6 +60,8 @@ class Scene:
             self._assign_all()
         self._let_them_fly(now)
         self._add_trouble(now)
+        pilot = Pilot.objects.get()
+        Mission.objects.filter(pilot=None).update(pilot=pilot, pilot_name=pilot.name)
         self.fly(0)
 
     def _an_hour(self, at: datetime, hours: int) -> None:

@@ -32,6 +32,8 @@ CODES_OF_PAGES = {
     *("case_closed", "no_live_mission", "not_paused", "settled"),
     *("hub_gone", "no_drones", "nothing_to_fly"),  # what ifs
     *("at_its_base", "hub_full", "mission_over", "needs_intent_version_2"),  # flights to a base
+    *("nothing_to_hand_over", "same_pilot", "pilot_on_two_shifts", "pilot_supervises"),
+    *("shift_begun", "shift_not_on"),
     *("already_revoked", "form_not_ours", "live_keys_not_allowed", "too_many_keys"),
 }
 

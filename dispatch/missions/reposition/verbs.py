@@ -11,11 +11,11 @@ from django.utils import timezone
 from dispatch.missions.reposition import contract, judging
 from dispatch.models import Mission
 from dispatch.planning import area_locks
-from dispatch.planning.limits import landings
+from dispatch.planning.limits import landings, pilots
 from fleet import policy
 from fleet.airspace import rulebook
 from fleet.airspace.areas import intents_name_a_hub
-from fleet.models import Drone
+from fleet.models import Drone, ServiceArea
 from orders import unit_of_work
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, NotFound
@@ -32,7 +32,8 @@ def send_to_base(drone_id: str, *, by: Actor) -> Mission:
 
     Locks its area, so that no run gives away the same pad, and the drone, so that no order is
     assigned to it at the same time. Raises NotFound, and Conflict: `needs_intent_version_2`,
-    `drone_busy`, `at_its_base`, `hub_full`, or `drone_not_able` with the reasons.
+    `drone_busy`, `at_its_base`, `hub_full`, `no_pilot_on_duty`, `pilots_at_their_cap`, or
+    `drone_not_able` with the reasons.
     """
     if not intents_name_a_hub():
         raise Conflict(
@@ -43,6 +44,7 @@ def send_to_base(drone_id: str, *, by: Actor) -> Mission:
     if area_id is None:
         raise NotFound("drone")
     area_locks.wait_for([area_id])
+    pilot = pilots.reserve_one(ServiceArea.objects.get(pk=area_id))
     is_free = bool(unit_of_work.free_drones([drone_id]))
     drone = Drone.objects.with_home().get(pk=drone_id)
     if not is_free:
@@ -62,6 +64,8 @@ def send_to_base(drone_id: str, *, by: Actor) -> Mission:
         drone=drone,
         return_to=drone.base,
         alternate=drone.hub,
+        pilot_id=pilot.pilot_id if pilot else None,
+        pilot_name=pilot.name if pilot else "",
         body=contract.build(intent_id, drone, policy.current(), version, now),
         created_at=now,
         next_try_at=now,

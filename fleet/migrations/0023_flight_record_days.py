@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('fleet', '0021_zone_attributes'),
+        ('fleet', '0022_pilots'),
     ]
 
     operations = [

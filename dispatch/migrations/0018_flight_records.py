@@ -10,8 +10,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dispatch', '0016_the_cost_of_a_plan'),
-        ('fleet', '0022_flight_record_days'),
+        ('dispatch', '0017_mission_pilots'),
+        ('fleet', '0023_flight_record_days'),
         ('orders', '0021_quoted_range'),
     ]
 

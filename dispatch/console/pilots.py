@@ -1,0 +1,231 @@
+"""Handovers between pilots in the console, and flights without a pilot on duty."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.urls import reverse
+from django.utils import timezone
+
+from dispatch.models import Mission, PilotChange
+from dispatch.planning.limits import handover
+from fleet import work
+from fleet.airworthiness import pilots
+from fleet.models import Pilot, ServiceArea, Shift
+from wingxtra.accounts.models import User
+from wingxtra.console import actions, roles
+from wingxtra.console import registry as console
+from wingxtra.console.registry import Attention, Tone
+
+roles.seen_by_all("dispatch.view_pilotchange")
+roles.done_by_ops("dispatch.add_pilotchange")
+
+# A shift that ends sooner with drones under way needs a successor.
+SOON = timedelta(minutes=15)
+MAX_NAMED = 10
+
+
+class HandoverForm(actions.ActionForm):
+    """`to`: the other pilots on duty in the area of the shift, or in the area itself."""
+
+    to = forms.ChoiceField(label="To")
+    note = forms.CharField(
+        max_length=handover.MAX_NOTE,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="What the next pilot must know. It is kept with each flight. No personal data of "
+        "customers.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        target, now = self.targets[0], timezone.now()
+        area = target.service_area if isinstance(target, Shift) else target
+        self.on_duty = {
+            str(shift.pilot_id): shift
+            for shift in pilots.on_duty_in(area, now)
+            if not (isinstance(target, Shift) and shift.pilot_id == target.pilot_id)
+        }
+        drones = work.supervised([shift.pilot_id for shift in self.on_duty.values()], now)
+        field: Any = self.fields["to"]
+        field.choices = [
+            (key, _offer(shift, len(drones.get(shift.pilot_id, ()))))
+            for key, shift in self.on_duty.items()
+        ]
+        if not self.on_duty:
+            field.help_text = f"No other pilot is on duty in {area}: plan a shift first."
+
+    def clean_to(self) -> Pilot:
+        return self.on_duty[self.cleaned_data["to"]].pilot
+
+
+def _offer(shift: Shift, drones: int) -> str:
+    return f"{shift.pilot}, {drones} of {shift.at_once} drones, {shift.times}"
+
+
+def _told(changes: list[PilotChange], to: Pilot) -> str:
+    count = len({change.mission.drone_id for change in changes})
+    return f"{to} supervises {count} more drone{'' if count == 1 else 's'} now."
+
+
+def _hand_over(shift: Shift, data: dict[str, Any], user: User) -> str:
+    changes = handover.hand_over(shift.pilot, data["to"], note=data["note"], by=user.actor)
+    return _told(changes, data["to"])
+
+
+def _supervise(area: ServiceArea, data: dict[str, Any], user: User) -> str:
+    changes = handover.supervise(area, data["to"], note=data["note"], by=user.actor)
+    return _told(changes, data["to"])
+
+
+def _end(shift: Shift, data: dict[str, Any], user: User) -> str:
+    pilots.end_shift(shift.pk, by=user.actor)
+    return f"{shift.pilot}'s shift has ended: {data['reason']}"
+
+
+def _why_not_hand_over(shift: Shift) -> str | None:
+    drones = pilots.supervised(shift.pilot_id, timezone.now())
+    return None if drones else f"{shift.pilot} supervises no drone now."
+
+
+def _why_not_supervise(area: ServiceArea) -> str | None:
+    flights = handover.without_a_pilot(timezone.now()).filter(area_id=area.pk)
+    if not area.pilots_required:
+        return "No pilot is required here."
+    return None if flights.exists() else "Each flight here has a pilot on duty."
+
+
+def _why_not_end(shift: Shift) -> str | None:
+    is_on = shift.starts_at <= timezone.now() < shift.ends_at
+    return None if is_on else "It is not under way."
+
+
+for action in [
+    actions.Action(
+        model=Shift,
+        name="hand-over",
+        label="Hand over",
+        permission="dispatch.add_pilotchange",
+        form=HandoverForm,
+        carry_out=_hand_over,
+        why_not=_why_not_hand_over,
+        explanation="All drones of this pilot, from their assignment until they have landed, go to "
+        "another pilot on duty here who has room for them.",
+        icon="swap_horiz",
+        in_bulk=False,
+    ),
+    actions.Action(
+        model=Shift,
+        name="end",
+        label="End the shift",
+        permission="dispatch.add_pilotchange",
+        form=actions.ReasonForm,
+        carry_out=_end,
+        why_not=_why_not_end,
+        explanation="Now, before its planned end. A pilot with drones hands them over first.",
+        is_grave=True,
+        in_bulk=False,
+    ),
+    actions.Action(
+        model=ServiceArea,
+        name="supervise",
+        label="Give flights a pilot",
+        permission="dispatch.add_pilotchange",
+        form=HandoverForm,
+        carry_out=_supervise,
+        why_not=_why_not_supervise,
+        explanation="The flights here whose pilot is not on duty go to a pilot who is.",
+        icon="swap_horiz",
+        in_bulk=False,
+    ),
+]:
+    actions.register(action)
+actions.describe(Shift, lambda shift: str(shift.service_area), "pilot", "service_area")
+
+
+# --- what needs attention ------------------------------------------------------------------------
+
+
+def flights_without_a_pilot(now: datetime) -> Iterator[Attention]:
+    """One line for each area."""
+    if not ServiceArea.objects.filter(pilots_required=True).exists():
+        return
+    flights: dict[Any, list[Mission]] = {}
+    for mission in handover.without_a_pilot(now).order_by("created_at"):
+        flights.setdefault(mission.area_id, []).append(mission)
+    for area in ServiceArea.objects.filter(pk__in=flights) if flights else ():
+        drones = {mission.drone_id: mission for mission in flights[area.pk]}
+        count = f"{len(drones)} drone{'' if len(drones) == 1 else 's'}"
+        verb = "flies" if len(drones) == 1 else "fly"
+        yield Attention(
+            key=f"no-pilot:{area.pk}",
+            level=36 + min(9, len(drones)),
+            text=f"{count} in {area} {verb}, or will in a moment, without a pilot on duty",
+            detail=_named(list(drones.values()))
+            + " No mission that is still here is sent. Give the others to a pilot on duty.",
+            url=reverse("admin:fleet_servicearea_change", args=[area.pk]),
+            since=flights[area.pk][0].created_at,
+            tone=Tone.BAD,
+            remedies=(
+                actions.button(ServiceArea, "supervise", area.pk, next=reverse("admin:index")),
+            ),
+            cause="no-pilot",
+            many="areas have flights without a pilot on duty",
+            all_url=f"{reverse('admin:fleet_shift_changelist')}?duty=now",
+            about=f"area:{area.pk}",
+        )
+
+
+def _named(missions: list[Mission]) -> str:
+    each = [
+        f"{mission.drone_id} ({mission.pilot_name}, off duty)"
+        if mission.pilot_name
+        else f"{mission.drone_id} (no pilot)"
+        for mission in missions[:MAX_NAMED]
+    ]
+    more = len(missions) - len(each)
+    return f"{', '.join(each)}{f' and {more} more' if more else ''}."
+
+
+def shifts_that_end(now: datetime) -> Iterator[Attention]:
+    """Shifts that end within SOON with drones under way."""
+    ending = Shift.objects.on_duty(now).filter(
+        ends_at__lte=now + SOON, service_area__pilots_required=True
+    )
+    shifts = list(ending.select_related("pilot", "service_area").order_by("ends_at"))
+    drones = work.supervised([shift.pilot_id for shift in shifts], now) if shifts else {}
+    for shift in shifts:
+        if not (ids := sorted(drones.get(shift.pilot_id, ()))):
+            continue
+        ends_at = shift.ends_at.astimezone(shift.service_area.zone)
+        yield Attention(
+            key=f"shift-ends:{shift.pk}",
+            level=22,
+            text=f"{shift.pilot}'s shift in {shift.service_area} ends at {ends_at:%H:%M} with "
+            f"{len(ids)} drone{'' if len(ids) == 1 else 's'} under way",
+            detail=f"{', '.join(ids)}. Hand over, or make the shift longer.",
+            url=reverse("admin:fleet_shift_change", args=[shift.pk]),
+            since=shift.ends_at - SOON,
+            remedies=(actions.button(Shift, "hand-over", shift.pk, next=reverse("admin:index")),),
+            cause="shift-ends",
+            many="shifts end soon with drones under way",
+            all_url=f"{reverse('admin:fleet_shift_changelist')}?duty=now",
+        )
+
+
+console.add_attention(
+    flights_without_a_pilot, checks="each flight that needs a pilot has one on duty"
+)
+console.add_attention(shifts_that_end, checks="no shift ends soon with drones under way")
+
+
+# --- on an order's page --------------------------------------------------------------------------
+
+
+def in_words(mission: Mission) -> str:
+    """“Kofi Asante, from Ama Mensah at 14:02: both are on their way out.”; empty without one."""
+    handed = [
+        f"from {change.former_name or 'no pilot'} at {change.changed_at:%H:%M} UTC: {change.note}"
+        for change in mission.pilot_changes.all()
+    ]
+    return "; ".join([mission.pilot_name, *handed]) if mission.pilot_name else ""

@@ -1,0 +1,1 @@
+"""What must be in order before a drone flies: people, maintenance, checks."""
