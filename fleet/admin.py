@@ -153,7 +153,15 @@ class ServiceAreaForm(HoursForm):
 
     class Meta:
         model = ServiceArea
-        fields = ("name", "active", "network", "pilots_required", "time_zone", "polygon")
+        fields = (
+            "name",
+            "active",
+            "network",
+            "pilots_required",
+            "preflight_required",
+            "time_zone",
+            "polygon",
+        )
         labels = {
             "polygon": "Outline",
             "network": "Any hub receives drones",
@@ -201,8 +209,13 @@ class ServiceAreaAdmin(ConsoleAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: ServiceArea | None = None) -> Any:
         user: Any = request.user
-        plans = user.has_perm("fleet.add_shift")
-        return self.readonly_fields if plans else (*self.readonly_fields, "pilots_required")
+        fixed = [*self.readonly_fields]
+        if not user.has_perm("fleet.add_shift"):
+            fixed.append("pilots_required")
+        # Whether checks are asked for is a rule, and ADMIN sets those.
+        if not user.has_perm("fleet.change_checklist"):
+            fixed.append("preflight_required")
+        return fixed
 
     def get_fields(self, request: HttpRequest, obj: ServiceArea | None = None) -> Any:
         editable = obj is None or self.has_change_permission(request, obj)

@@ -11,16 +11,31 @@ from django.utils import timezone
 
 from fleet.airspace.areas import ServiceArea, intents_name_a_hub
 from fleet.airspace.zones import GeoZone, ZoneImport
+from fleet.airworthiness import serials
+from fleet.airworthiness.models import (
+    Attestation,
+    BatteryPack,
+    Checklist,
+    Defect,
+    Maintenance,
+    MaintenanceRule,
+)
 from fleet.airworthiness.pilots import Pilot, Shift
 from fleet.feasibility.rules import PayloadType
 from fleet.policy import Policy, PolicyVersion
 
 __all__ = [
+    "Attestation",
+    "BatteryPack",
+    "Checklist",
+    "Defect",
     "Drone",
     "DroneHold",
     "DroneKind",
     "GeoZone",
     "Hub",
+    "Maintenance",
+    "MaintenanceRule",
     "Pilot",
     "Policy",
     "PolicyVersion",
@@ -155,6 +170,14 @@ class Hub(models.Model):
         return self.name
 
 
+class ServiceStatus(models.TextChoices):
+    """Follows from `active` and `retired`."""
+
+    IN_SERVICE = "IN_SERVICE", "In service"
+    IN_MAINTENANCE = "IN_MAINTENANCE", "In maintenance"
+    RETIRED = "RETIRED", "Retired"
+
+
 class DroneQuerySet(models.QuerySet["Drone"]):
     def with_home(self) -> "DroneQuerySet":
         """With kind, hub and base, which feasibility needs, in one statement."""
@@ -198,6 +221,25 @@ class Drone(models.Model):
         null=True, editable=False, help_text="When telemetry first showed it there."
     )
     active = models.BooleanField(default=True, help_text="Off: out of service; the record is kept.")
+    retired = models.BooleanField(
+        default=False, db_default=False, help_text="On: out of service for good."
+    )
+    serial = models.CharField(
+        max_length=serials.MAX_CHARACTERS,
+        blank=True,
+        db_default="",
+        help_text="By ANSI/CTA-2063-A if the airframe has one, otherwise the manufacturer's own.",
+    )
+    registration = models.CharField(
+        max_length=40, blank=True, db_default="", help_text="As the authority has it."
+    )
+    flights = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    flight_seconds = models.PositiveBigIntegerField(
+        default=0, db_default=0, editable=False, help_text="Time in the air."
+    )
+    cycles = models.PositiveIntegerField(
+        default=0, db_default=0, editable=False, help_text="Charges of its batteries."
+    )
     grounded_at = models.DateTimeField(null=True, editable=False)
     grounded_by = models.CharField(max_length=160, blank=True, editable=False)
     grounded_reason = models.CharField(max_length=300, blank=True, editable=False)
@@ -207,7 +249,19 @@ class Drone(models.Model):
 
     class Meta:
         ordering = ["drone_id"]
+        permissions = [("correct_counters", "Can correct the counters of a drone")]
         constraints = [
+            models.UniqueConstraint(
+                fields=["serial"],
+                condition=~Q(serial=""),
+                name="drone_serial_once",
+                violation_error_message="Another drone has this serial.",
+            ),
+            models.CheckConstraint(
+                name="drone_retired_is_not_active",
+                condition=Q(active=False) | Q(retired=False),
+                violation_error_message="A retired drone is not active.",
+            ),
             models.CheckConstraint(
                 name="drone_id_as_the_fleet_api_has_it",
                 condition=Q(drone_id__regex=rf"^{DRONE_ID_PATTERN}$"),
@@ -233,6 +287,12 @@ class Drone(models.Model):
         mission intent names no hub.
         """
         return self.base if intents_name_a_hub() else self.hub
+
+    @property
+    def service_status(self) -> "ServiceStatus":
+        if self.active:
+            return ServiceStatus.IN_SERVICE
+        return ServiceStatus.RETIRED if self.retired else ServiceStatus.IN_MAINTENANCE
 
     @property
     def is_grounded(self) -> bool:

@@ -1,7 +1,7 @@
 """Registered drones: columns for feasibility, grounding, and holds."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -11,8 +11,9 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from fleet.airworthiness.fitness import FIT, Fitness
 from fleet.feasibility.landing import HubTable
-from fleet.feasibility.tables import DroneTable, largest_sides, payload_bits
+from fleet.feasibility.tables import FITNESS, DroneTable, largest_sides, payload_bits
 from fleet.live.picture import Picture
 from fleet.models import Drone, DroneHold, DroneKind, Hub
 from wingxtra.accounts.identity import Actor, said_by
@@ -41,11 +42,14 @@ PHYSICS = (
 
 @dataclass(frozen=True, slots=True)
 class Engaged:
-    """Ids of drones that cannot get a trip: on a job, on hold, with a parcel aboard."""
+    """Ids of drones that cannot get a trip: on a job, on hold, with a parcel aboard. fitness: what
+    else stands against drones, as `fleet.airworthiness.fitness` finds it.
+    """
 
     busy: Collection[str | None] = ()
     held: Collection[str | None] = ()
     carrying: Collection[str | None] = ()
+    fitness: Mapping[str, Fitness] = field(default_factory=dict)
 
 
 FREE = Engaged()
@@ -85,6 +89,7 @@ def table_of(
     def row(drone: Drone) -> dict[str, Any]:
         if drone.kind_id not in kinds:
             kinds[drone.kind_id] = _physics(drone.kind)
+        fit = engaged.fitness.get(drone.drone_id, FIT)
         home = drone.hub if drone.hub.service_area_id in networks else drone.home
         return {
             "drone_id": drone.drone_id,
@@ -100,6 +105,7 @@ def table_of(
             **kinds[drone.kind_id],
             **_live(drone.drone_id, picture, now),
             "hub_full": drone.hub_id in full_hubs,
+            **{name: "; ".join(getattr(fit, name)) for name in FITNESS},
         }
 
     return DroneTable.from_rows(row(drone) for drone in drones)
@@ -174,7 +180,7 @@ def ground(drone_id: str, *, by: Actor, reason: str) -> Drone:
     if not 0 < len(reason) <= MAX_REASON_CHARACTERS:
         message = f"Say in 1 to {MAX_REASON_CHARACTERS} characters why the drone must not fly."
         raise Invalid([FieldProblem("reason", "required" if not reason else "too_long", message)])
-    drone = _locked(drone_id)
+    drone = locked(drone_id)
     if drone.is_grounded:
         raise Conflict(
             "already_grounded",
@@ -190,7 +196,7 @@ def ground(drone_id: str, *, by: Actor, reason: str) -> Drone:
 @transaction.atomic
 def unground(drone_id: str, *, by: Actor) -> Drone:
     """Returns a grounded drone to dispatch. Raises NotFound, and Conflict if it is not grounded."""
-    drone = _locked(drone_id)
+    drone = locked(drone_id)
     if not drone.is_grounded:
         raise Conflict("not_grounded", f"{drone_id} is not grounded.")
     log.info("drone_ungrounded", drone_id=drone_id, by=str(by), was=drone.grounded_reason)
@@ -199,7 +205,8 @@ def unground(drone_id: str, *, by: Actor) -> Drone:
     return drone
 
 
-def _locked(drone_id: str) -> Drone:
+def locked(drone_id: str) -> Drone:
+    """The drone, locked until the end of the transaction. Raises NotFound."""
     drone = Drone.objects.select_for_update().filter(pk=drone_id).first()
     if drone is None:
         raise NotFound("drone")
@@ -226,7 +233,7 @@ def release(drone_id: str, *, by: Actor, note: str) -> None:
     if not 0 < len(note) <= MAX_REASON_CHARACTERS:
         message = f"Say in 1 to {MAX_REASON_CHARACTERS} characters what was checked."
         raise Invalid([FieldProblem("note", "required" if not note else "too_long", message)])
-    _locked(drone_id)
+    locked(drone_id)
     standing = DroneHold.objects.standing().filter(drone=drone_id)
     released = standing.update(
         released_at=timezone.now(), released_by=str(by)[:180], release_note=note

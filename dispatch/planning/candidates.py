@@ -80,7 +80,7 @@ def judged(
     if not drones:
         return []
     book = rulebook.load(now)
-    engaged, fleet = engagements.current(without=own_job), picture.read()
+    engaged, fleet = engagements.current(now, without=own_job), picture.read()
     full = hub_launches.full(hub_launches.free_launches())
     table = registry.drone_table(drones, fleet, engaged, book, now, full)
     trips = placement.trip_table([order], book)

@@ -1,18 +1,20 @@
-"""Drones that must not get a trip now: busy, on hold, or with a parcel aboard."""
+"""Drones that must not get a trip now: busy, on hold, with a parcel aboard, or not fit to fly."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import F, Value
 
 from dispatch.models import Mission
+from fleet.airworthiness import fitness
 from fleet.models import DroneHold
 from fleet.registry import Engaged
 from orders.models import DeliveryJob, Order
 from orders.states import Holder
 
 
-def current(*, without: DeliveryJob | None = None) -> Engaged:
-    """All engaged drones, in one statement. The job `without` does not engage its drone."""
+def current(now: datetime, *, without: DeliveryJob | None = None) -> Engaged:
+    """All engaged drones, in two statements. The job `without` does not engage its drone."""
     jobs = DeliveryJob.objects.active()
     parcels = Order.objects.filter(holder=Holder.DRONE, holder_drone__isnull=False)
     if without is not None:
@@ -26,7 +28,7 @@ def current(*, without: DeliveryJob | None = None) -> Engaged:
     )
     for kind, drone_id in rows:
         found[kind].add(drone_id)
-    return Engaged(**found)
+    return Engaged(**found, fitness=fitness.of(now))
 
 
 def _as(kind: str, rows: Any, drone: str) -> Any:

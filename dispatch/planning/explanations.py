@@ -45,6 +45,8 @@ PHRASES = {
     Rule.CARRIES_PARCEL: "with a parcel aboard",
     Rule.TOO_LARGE: "have no room for it",
     Rule.TAKEOFF_OR_LANDING_IN_ZONE: "would take off or land in or beside a no-fly zone",
+    Rule.MAINTENANCE_OVERDUE: "with overdue maintenance",
+    Rule.NOT_ATTESTED: "without attested pre-flight checks",
     Rule.OFF_THE_MAP: "too near to the 180° meridian or a pole",
 }
 # Rules that `_counts` cannot tell without judging the pair.

@@ -125,7 +125,7 @@ def _line(area: _Area, verdicts: Verdicts, drones: int, now: datetime) -> Waitin
 def _fleet(area: _Area, book: Rulebook, now: datetime) -> Fleet:
     """The drones of the area about which is known when they are free."""
     jobs = plans.jobs_underway(area.drones)
-    engaged = replace(engagements.current(), busy={job["drone_id"] for job in jobs})
+    engaged = replace(engagements.current(now), busy={job["drone_id"] for job in jobs})
     table = registry.drone_table(area.drones, area.fleet, engaged, book, now)
     places = {drone.pk: place for place, drone in enumerate(area.drones)}
     work, stands = plans.work_of(jobs, places, now), area.pads.stands(area.drones)

@@ -130,7 +130,7 @@ def make_plan(
     holds = _holds(orders, places)
     held = {drones[place].pk for place in holds if place != planner.NONE_HELD}
     jobs = jobs_underway(drones)
-    engaged = engagements.current()
+    engaged = engagements.current(now)
     at_work = {job["drone_id"] for job in jobs}
     engaged = replace(engaged, busy=at_work.union(engaged.busy) - held)
     launches = hub_launches.free_launches()

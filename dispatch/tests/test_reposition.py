@@ -119,7 +119,7 @@ def test_the_contract_has_a_valid_example() -> None:
 
 def test_it_is_busy_until_it_has_landed(bridge: Simulator, drone: Drone) -> None:
     mission = sent(drone)
-    assert drone.pk in engagements.current().busy
+    assert drone.pk in engagements.current(timezone.now()).busy
     assert unit_of_work.free_drones([drone.pk]) == set()
     (live,) = live_drones([Drone.objects.with_home().get()], timezone.now())
     assert live.readiness == Readiness.BUSY
@@ -128,7 +128,7 @@ def test_it_is_busy_until_it_has_landed(bridge: Simulator, drone: Drone) -> None
     with pytest.raises(Conflict, match="flies to its base"):
         lifecycle.assign(order.pk, drone.pk, by=AMA, why="By hand.")
     reports.report(mission.pk, reports.ReportType.LANDED, by=GCS)
-    assert drone.pk not in engagements.current().busy
+    assert drone.pk not in engagements.current(timezone.now()).busy
     lifecycle.assign(order.pk, drone.pk, by=AMA, why="By hand.")
 
 
@@ -363,7 +363,7 @@ def test_a_refusal_is_a_line_with_a_remedy_and_pauses_nothing(
     assert line.text == "Ground control refused to send WX-DRN-001 to Airport"
     assert "mission_type: Field required" in line.detail
     assert [button.label for button in line.remedies] == ["Send to its base…"]
-    assert Drone.objects.get().pk not in engagements.current().busy
+    assert Drone.objects.get().pk not in engagements.current(timezone.now()).busy
     Drone.objects.update(base=drone.hub)
     assert list(ways_home.ways_home(timezone.now())) == []
 

@@ -58,6 +58,13 @@ class ServiceArea(models.Model):
         db_default=False,
         help_text="A drone starts only while a pilot is on duty here who may supervise one more.",
     )
+    preflight_required = models.BooleanField(
+        "pre-flight checks",
+        default=False,
+        db_default=False,
+        help_text="Drones get no orders before the checklists of their hub and kind are attested "
+        "for the day, by the area's clock.",
+    )
     time_zone = models.CharField(
         max_length=64,
         default=default_time_zone,

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from fleet import presentation
+from fleet.console.airworthiness.pages import FitnessFilter
 from fleet.live import drone_status, picture
 from fleet.live.drone_status import Readiness
 from fleet.live.quality import NEEDS
@@ -76,10 +77,15 @@ class ElsewhereFilter(admin.SimpleListFilter):
         return queryset.filter(chosen)
 
 
+PLACE = ("drone_id", "kind", "hub", "base")
+AIRCRAFT = ("active", "retired", "serial", "registration")
+GROUNDED = ("grounded_reason", "grounded_by_whom", "grounded_at")
+
+
 class DroneForm(forms.ModelForm):
     class Meta:
         model = Drone
-        fields = ("drone_id", "kind", "hub", "base", "active")
+        fields = (*PLACE, *AIRCRAFT)
         labels = {"hub": "Stands at", "base": "Base"}
         help_texts = {"hub": "Its hub. Telemetry that shows it at another hub changes this."}
 
@@ -106,6 +112,7 @@ class DroneAdmin(ConsoleAdmin):
     )
     list_filter = (
         ReadinessFilter,
+        FitnessFilter,
         LackingFilter,
         ElsewhereFilter,
         "hub",
@@ -117,12 +124,8 @@ class DroneAdmin(ConsoleAdmin):
     list_select_related = ("kind", "hub", "base")
     form = DroneForm
     list_before_template = "console/telemetry_bar.html"
-    search_fields = ("drone_id",)
-    fields = (
-        *("drone_id", "kind", "hub", "base", "active"),
-        *("grounded_reason", "grounded_by_whom", "grounded_at"),
-    )
-    readonly_fields = ("grounded_reason", "grounded_by_whom", "grounded_at")
+    search_fields = ("drone_id", "serial", "registration")
+    readonly_fields = GROUNDED
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ConsoleChangeList]:
         return LiveChangeList
@@ -139,7 +142,8 @@ class DroneAdmin(ConsoleAdmin):
         return self.readonly_fields if obj is None else ("drone_id", *self.readonly_fields)
 
     def get_fields(self, request: HttpRequest, obj: Drone | None = None) -> tuple[str, ...]:
-        return self.fields if obj and obj.is_grounded else self.fields[:5]
+        grounded = GROUNDED if obj and obj.is_grounded else ()
+        return (*PLACE, *AIRCRAFT, *grounded)
 
     def has_delete_permission(self, request: HttpRequest, obj: Drone | None = None) -> bool:
         return False  # its jobs are kept; `active` takes it out of service
@@ -151,7 +155,8 @@ class DroneAdmin(ConsoleAdmin):
     @admin.display(description="Because")
     def why(self, drone: Any) -> str:
         if drone.live.readiness in (Readiness.READY, Readiness.BUSY):
-            return "—"
+            soon = "; ".join(drone.live.fitness.due_soon)
+            return f"{soon[:1].upper()}{soon[1:]}" or "—"
         return drone.grounded_reason or " ".join(r.message for r in drone.live.reasons[:2])
 
     @admin.display(description="Grounded by")

@@ -8,7 +8,7 @@ import numpy as np
 from fleet.feasibility.geometry import Floats, Ints
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.reasons import Reason, Rule, charge_for, cross_zone, in_cm, in_zone
-from fleet.feasibility.tables import SIDES, Bools, DroneTable, payload_name
+from fleet.feasibility.tables import FITNESS, SIDES, Bools, DroneTable, payload_name
 
 # Columns that change from minute to minute. An ideal drone has the best value in each.
 _STATE = {
@@ -23,6 +23,7 @@ _STATE = {
     "busy",
     "hub_full",
     "pads_taken",
+    *FITNESS,
 }
 
 
@@ -70,6 +71,7 @@ def ready_at_home(drones: DroneTable) -> DroneTable:
         busy=zeros > 0,
         hub_full=zeros > 0,
         pads_taken=zeros > 0,
+        **{name: np.full(len(drones), "", object) for name in FITNESS},
     )
 
 

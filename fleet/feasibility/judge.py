@@ -24,7 +24,15 @@ from fleet.feasibility.legs import (
 )
 from fleet.feasibility.reasons import SOFT, Reason, ReasonInputs, Rule, explain
 from fleet.feasibility.rules import Rules
-from fleet.feasibility.tables import SIDES, Bits, Bools, DroneTable, TripTable, payload_name
+from fleet.feasibility.tables import (
+    FITNESS,
+    SIDES,
+    Bits,
+    Bools,
+    DroneTable,
+    TripTable,
+    payload_name,
+)
 from fleet.feasibility.winds import Blow, Winds
 
 
@@ -99,6 +107,7 @@ class Verdicts:
             wind_measured=measured,
             wind_gap=self.winds.gap(points) if self.winds else "",
             rules=self.rules,
+            **{name: str(getattr(drones, name)[d]) for name in FITNESS},
         )
 
     def _touches_its_zone(self, i: int) -> bool:
@@ -230,7 +239,9 @@ def _against_drones(drones: DroneTable, rules: Rules) -> dict[Rule, Bools]:
     has_battery_reading = np.isfinite(drones.battery_pct)
     return {
         Rule.INACTIVE: ~drones.active,
-        Rule.GROUNDED: drones.grounded,
+        Rule.GROUNDED: drones.grounded | (drones.defects != ""),
+        Rule.MAINTENANCE_OVERDUE: drones.overdue != "",
+        Rule.NOT_ATTESTED: drones.unattested != "",
         Rule.ON_HOLD: drones.held,
         Rule.CARRIES_PARCEL: drones.carrying & ~drones.busy,
         Rule.BUSY: drones.busy,

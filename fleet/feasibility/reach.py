@@ -14,11 +14,11 @@ import numpy as np
 from fleet.feasibility import energy, judge
 from fleet.feasibility.geometry import EARTH_RADIUS_M, Ints, Zones, on_the_globe
 from fleet.feasibility.rules import Rules
-from fleet.feasibility.tables import DroneTable, TripTable
+from fleet.feasibility.tables import FITNESS, DroneTable, TripTable
 from fleet.feasibility.winds import Winds, at_drones
 
 # Columns that differ between drones of one group.
-PER_DRONE = {"drone_id", "lat", "lng", "battery_pct", "telemetry_age_s", "armed"}
+PER_DRONE = {"drone_id", "lat", "lng", "battery_pct", "telemetry_age_s", "armed", *FITNESS}
 BLOCK_CELLS = 2_000_000
 ROUNDING_M = 1.0
 

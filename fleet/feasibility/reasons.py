@@ -38,6 +38,8 @@ class Rule(IntFlag):
     TOO_LARGE = auto()
     TAKEOFF_OR_LANDING_IN_ZONE = auto()
     OFF_THE_MAP = auto()
+    MAINTENANCE_OVERDUE = auto()
+    NOT_ATTESTED = auto()
 
     @property
     def code(self) -> str:
@@ -68,7 +70,7 @@ class ReasonInputs:
     in_margin: the flight is too near to the zone, but not in it. wind_measured: where, by whom and
     when wind_mps was measured. wind_gap: where the wind is unknown; empty if there is no fresh
     reading at all. size_cm, max_size_cm: the sides of the parcel and of the largest one, the
-    longest side first.
+    longest side first. overdue, defects, unattested: as in `DroneTable`.
     """
 
     drone_id: str
@@ -88,6 +90,9 @@ class ReasonInputs:
     wind_gap: str = ""
     size_cm: tuple[float, ...] = (math.nan,) * 3
     max_size_cm: tuple[float, ...] = (math.nan,) * 3
+    overdue: str = ""
+    defects: str = ""
+    unattested: str = ""
 
 
 def explain(bits: int, inputs: ReasonInputs) -> list[Reason]:
@@ -130,7 +135,14 @@ _NUMBERS: dict[Rule, Callable[[ReasonInputs], tuple[float | None, float | None]]
 _MESSAGES: dict[Rule, Callable[..., str]] = {
     Rule.UNKNOWN_DRONE: lambda f, *_: f"{f.drone_id} is not registered.",
     Rule.INACTIVE: lambda f, *_: f"{f.drone_id} is out of service.",
-    Rule.GROUNDED: lambda f, *_: f"{f.drone_id} is grounded.",
+    Rule.GROUNDED: lambda f, *_: f"{f.drone_id} is grounded{_because(f.defects)}.",
+    Rule.MAINTENANCE_OVERDUE: lambda f, *_: (
+        f"{f.drone_id} needs maintenance{_because(f.overdue)}. It is recorded on the drone's page."
+    ),
+    Rule.NOT_ATTESTED: lambda f, *_: (
+        f"The pre-flight checks of {f.drone_id} are not attested{_because(f.unattested)}. They are "
+        "attested on the page of the hub."
+    ),
     Rule.ON_HOLD: lambda f, *_: f"{f.drone_id} is on hold until a person releases it.",
     Rule.CARRIES_PARCEL: lambda f, *_: f"{f.drone_id} still has a parcel aboard.",
     Rule.BUSY: lambda f, *_: f"{f.drone_id} is on another mission.",
@@ -180,6 +192,10 @@ _MESSAGES: dict[Rule, Callable[..., str]] = {
         f"The hub of {f.drone_id} has as many drones waiting for take-off as it can launch at once."
     ),
 }
+
+
+def _because(clauses: str) -> str:
+    return f": {clauses}" if clauses else ""
 
 
 def in_zone(inputs: ReasonInputs) -> str:

@@ -37,6 +37,10 @@ def payload_name(bit: int) -> str:
 SIDES = ("longest_cm", "middle_cm", "shortest_cm")
 
 
+# The columns of DroneTable that say in words why a drone is not fit to fly.
+FITNESS = ("overdue", "defects", "unattested")
+
+
 def sides(size_cm: Sequence[float] | None) -> dict[str, float]:
     """The sides of a parcel as columns of TripTable, in any order: a parcel may be turned.
 
@@ -104,7 +108,8 @@ class DroneTable(Table):
     for an unregistered drone. held: on hold. carrying: a parcel is aboard. hub_full: its hub
     launches no more drones now. pads_taken: its hub has a pad for it alone. These four default to
     False. max_longest_cm to max_shortest_cm: the sides of the largest parcel; infinite, the
-    default, if the kind does not limit them.
+    default, if the kind does not limit them. overdue, defects, unattested: maintenance, grounding
+    defects and pre-flight checks that stand against it, in words; empty, the default, for none.
     """
 
     drone_id: Texts
@@ -137,6 +142,9 @@ class DroneTable(Table):
     max_longest_cm: Floats = np.inf  # type: ignore[assignment]
     max_middle_cm: Floats = np.inf  # type: ignore[assignment]
     max_shortest_cm: Floats = np.inf  # type: ignore[assignment]
+    overdue: Texts = ""  # type: ignore[assignment]
+    defects: Texts = ""  # type: ignore[assignment]
+    unattested: Texts = ""  # type: ignore[assignment]
 
     @property
     def placed(self) -> Bools:

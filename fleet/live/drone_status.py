@@ -8,11 +8,13 @@ from math import nan
 from uuid import UUID
 
 from fleet import policy, registry, work
+from fleet.airworthiness import fitness
+from fleet.airworthiness.fitness import FIT, Fitness
 from fleet.feasibility import winds
 from fleet.feasibility.judge import against_drones, wind_limit_mps
 from fleet.feasibility.reasons import Reason, ReasonInputs, Rule, explain
 from fleet.feasibility.rules import Rules
-from fleet.feasibility.tables import DroneTable
+from fleet.feasibility.tables import FITNESS, DroneTable
 from fleet.feasibility.winds import Winds
 from fleet.live import picture, quality, weather
 from fleet.live.picture import Picture
@@ -60,6 +62,7 @@ class LiveDrone:
     holds: list[DroneHold]
     is_silent: bool
     problems: list[str]
+    fitness: Fitness = FIT
 
 
 def live_drones(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
@@ -67,7 +70,10 @@ def live_drones(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
     latest, rules = picture.read(), policy.current()
     ids = [drone.drone_id for drone in drones]
     jobs, held = work.active_jobs(ids), registry.held(ids)
-    engaged = Engaged(busy={*jobs, *work.on_errand(ids)}, held=held, carrying=work.carrying(ids))
+    fit = fitness.of(now, ids)
+    engaged = Engaged(
+        busy={*jobs, *work.on_errand(ids)}, held=held, carrying=work.carrying(ids), fitness=fit
+    )
     table = registry.table_of(drones, {}, latest, engaged, now)
     measured = weather.winds(rules, now)
     against = against_drones(table, rules, measured)
@@ -84,6 +90,7 @@ def live_drones(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
             is_silent=drone.drone_id in jobs
             and bool(table.telemetry_age_s[i] > rules.link_lost_after_s),
             problems=quality.problems(latest, drone.drone_id),
+            fitness=fit.get(drone.drone_id, FIT),
         )
         for i, (drone, bits) in enumerate(zip(drones, against.tolist(), strict=True))
     ]
@@ -130,4 +137,5 @@ def _inputs(table: DroneTable, i: int, rules: Rules, measured: Winds | None) -> 
         wind_measured=where,
         wind_gap=measured.gap(points) if measured else "",
         rules=rules,
+        **{name: str(getattr(table, name)[i]) for name in FITNESS},
     )

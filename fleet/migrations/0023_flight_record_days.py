@@ -7,6 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
+        ('fleet', '0022_airworthiness'),
         ('fleet', '0022_pilots'),
     ]
 

@@ -16,10 +16,11 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from pytest_django import Settings
 
-from fleet.airworthiness import pilots
-from fleet.demo import processes, seed
+from fleet.airworthiness import fitness, pilots, records
+from fleet.demo import processes, seed, upkeep
 from fleet.demo.processes import AlreadyRunning, ProcessDied, Processes
-from fleet.models import Drone, GeoZone, ServiceArea, Shift
+from fleet.models import Drone, GeoZone, MaintenanceRule, ServiceArea, Shift
+from wingxtra.accounts.identity import SYSTEM
 from wingxtra.accounts.models import ApiKey, User
 
 # Ignores SIGTERM, and so does its child: both have to be killed.
@@ -142,3 +143,20 @@ def test_the_seed_is_repeatable_and_only_for_demo_and_test(
     settings.ENVIRONMENT = "development"
     with pytest.raises(PermissionDenied, match="must be 'demo' or 'test'"):
         seed.seed(6)
+
+
+@pytest.mark.django_db
+def test_the_demo_has_one_drone_due_soon_and_one_overdue() -> None:
+    seed.seed(12)
+    for _ in range(2):
+        upkeep.seed()
+    found = fitness.of(timezone.now())
+    assert {drone_id: (len(one.due_soon), len(one.overdue)) for drone_id, one in found.items()} == {
+        "WX-DRN-011": (1, 0),
+        "WX-DRN-012": (0, 1),
+    }
+    records.record_maintenance(
+        "WX-DRN-012", MaintenanceRule.objects.get(kind__name="Courier").pk, by=SYSTEM, done="All."
+    )
+    upkeep.seed()
+    assert list(fitness.of(timezone.now())) == ["WX-DRN-011"]

@@ -60,6 +60,17 @@ _MENU: list[dict[str, Any]] = [
         ],
     },
     {
+        "title": "Fit to fly",
+        "items": [
+            _page("Defects", "build", "fleet.defect"),
+            _page("Maintenance", "home_repair_service", "fleet.maintenance"),
+            _page("Maintenance rules", "event_available", "fleet.maintenancerule"),
+            _page("Battery packs", "battery_full", "fleet.batterypack"),
+            _page("Checklists", "fact_check", "fleet.checklist"),
+            _page("Attestations", "task_alt", "fleet.attestation"),
+        ],
+    },
+    {
         "title": "Administration",
         "items": [
             _page("Policy", "tune", "fleet.policy"),

@@ -16,7 +16,6 @@ from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import TripTable, payload_bits
 from fleet.live import picture, quality
 from fleet.models import Drone
-from fleet.registry import Engaged
 
 # The judge needs a weight above 0 kg: without a parcel it is next to nothing.
 NO_PAYLOAD_KG = 1e-6
@@ -28,9 +27,9 @@ def reasons_against(drone: Drone, now: datetime, *, own: bool = False) -> list[R
     one. The route is from where it stands to its base, with no handling on the way.
     """
     book = rulebook.load(now)
-    fleet, engaged = picture.read(), engagements.current()
+    fleet, engaged = picture.read(), engagements.current(now)
     if own:
-        engaged = Engaged(set(engaged.busy) - {drone.pk}, engaged.held, engaged.carrying)
+        engaged = replace(engaged, busy=set(engaged.busy) - {drone.pk})
     areas = {area.pk: index for index, area in enumerate(book.areas)}
     # Its own mission counts among those that wait for take-off.
     full = () if own else hub_launches.full(hub_launches.free_launches())

@@ -80,9 +80,9 @@ class Command(BaseCommand):
             if not is_free(port):
                 raise DemoFailed(f"Port {port} is in use; choose another with --port.")
             processes.run("migrate", "--verbosity", "0")
-            credentials = Credentials(
-                **json.loads(processes.run("seed_demo", "--drones", str(options["drones"])))
-            )
+            drones = str(options["drones"])
+            seeded = processes.run("seed_demo", "--upkeep", "--drones", drones)
+            credentials = Credentials(**json.loads(seeded))
             self._start(processes, home, port, simulator_port, credentials, options)
             processes.wait_for("web server", lambda: answers(f"{base_url}/health"))
             self._welcome(base_url, credentials, home)

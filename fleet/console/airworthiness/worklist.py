@@ -1,0 +1,88 @@
+"""Attention items: maintenance that is due, and hubs without attested checks."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.urls import reverse
+
+from fleet.airworthiness import fitness
+from fleet.models import Drone, Hub
+from wingxtra.console import actions, registry
+from wingxtra.console.registry import Attention, Tone
+
+
+def not_fit(now: datetime) -> Iterator[Attention]:
+    """One statement, and one more if a hub lacks attestations."""
+    found = fitness.of(now)
+    for drone_id, against in sorted(found.items()):
+        if against.overdue:
+            yield _maintenance(drone_id, against.overdue, overdue=True)
+        elif against.due_soon:
+            yield _maintenance(drone_id, against.due_soon, overdue=False)
+    waiting = [drone_id for drone_id, against in found.items() if against.unattested]
+    if waiting:
+        yield from _unattested(waiting, found)
+
+
+def _maintenance(drone_id: str, clauses: tuple[str, ...], *, overdue: bool) -> Attention:
+    says = "; ".join(clauses)
+    remedy = actions.button(Drone, "maintain", drone_id, next=reverse("admin:index"))
+    url = reverse("admin:fleet_drone_change", args=[drone_id])
+    every = reverse("admin:fleet_drone_changelist")
+    if overdue:
+        return Attention(
+            key=f"overdue:{drone_id}",
+            level=24,
+            text=f"{drone_id} needs maintenance",
+            detail=f"{says[0].upper()}{says[1:]}. It gets no orders until the maintenance is "
+            "recorded.",
+            url=url,
+            tone=Tone.BAD,
+            remedies=(remedy,),
+            cause="overdue",
+            many="drones need maintenance",
+            all_url=f"{every}?fitness=overdue",
+            about=f"drone:{drone_id}",
+        )
+    return Attention(
+        key=f"due-soon:{drone_id}",
+        level=6,
+        text=f"{drone_id} needs maintenance soon",
+        detail=f"{says[0].upper()}{says[1:]}.",
+        url=url,
+        remedies=(remedy,),
+        cause="due-soon",
+        many="drones need maintenance soon",
+        all_url=f"{every}?fitness=due_soon",
+        about=f"drone:{drone_id}",
+    )
+
+
+def _unattested(drone_ids: list[str], found: dict[str, fitness.Fitness]) -> Iterator[Attention]:
+    at: dict[Hub, list[str]] = {}
+    for drone in Drone.objects.filter(pk__in=drone_ids).select_related("hub").order_by("pk"):
+        at.setdefault(drone.hub, []).append(drone.pk)
+    for hub, waiting in sorted(at.items(), key=lambda entry: entry[0].name):
+        clauses = sorted({text for one in waiting for text in found[one].unattested})
+        yield Attention(
+            key=f"unattested:{hub.pk}",
+            level=25,
+            text=f"The pre-flight checks at {hub} are not attested",
+            detail=f"{'; '.join(clauses)}. {_drones(len(waiting))} until a person attests them.",
+            url=reverse("admin:fleet_hub_change", args=[hub.pk]),
+            tone=Tone.BAD,
+            remedies=(actions.button(Hub, "attest", hub.pk, next=reverse("admin:index")),),
+            cause="unattested",
+            many="hubs lack attested pre-flight checks",
+            all_url=f"{reverse('admin:fleet_drone_changelist')}?fitness=unattested",
+            about=f"hub:{hub.pk}",
+        )
+
+
+def _drones(count: int) -> str:
+    return "1 drone gets no orders" if count == 1 else f"{count} drones get no orders"
+
+
+registry.add_attention(
+    not_fit, checks="no drone in service needs maintenance, and all asked checks are attested"
+)
