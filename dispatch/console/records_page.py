@@ -56,9 +56,9 @@ def _items(record: FlightRecord) -> list[dict[str, Any]]:
         "e": ("Pilot in command", [record.pilot]),
         "f": ("Activity", [record.get_activity_display(), record.operator_id]),
         "g": ("Incidents", _incidents(record)),
-        "h": ("Pre-flight inspection", []),
+        "h": ("Pre-flight inspection", [one["checklist"] for one in record.preflight]),
         "i": ("Site assessment", []),
-        "j": ("Defects and rectifications", []),
+        "j": ("Defects not released", [one["what"] for one in record.defects] or ["None"]),
         "k": ("Repairs and changes", []),
         "l": ("Certified equipment", []),
     }
@@ -226,7 +226,7 @@ class FlightRecordAdmin(ReadOnlyAdmin):
     when_empty = "No drone has flown yet."
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).defer("track", "events")
+        return super().get_queryset(request).defer("track", "events", "preflight", "defects")
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -28,8 +28,8 @@ class Missing(models.TextChoices):
     AUTHORISATION = "authorisation", "f. Operational authorisation, and whether VLOS or BVLOS"
     PREFLIGHT = "preflight", "h. Pre-flight inspection"
     SITE_ASSESSMENT = "site_assessment", "i. Site risk assessment and radio survey"
-    DEFECTS = "defects", "j. Defects and rectifications"
-    REPAIRS = "repairs", "k. Repairs and changes of the configuration"
+    RECTIFICATIONS = "rectifications", "j. Rectifications: see the log of the drone"
+    REPAIRS = "repairs", "k. Repairs and changes: see the log of the drone"
     CERTIFIED_EQUIPMENT = "certified_equipment", "l. Use of certified equipment"
     TRACK = "track", "Track"
     RETURN_TRACK = "return_track", "Track after the end of the job"
@@ -94,6 +94,12 @@ class FlightRecord(models.Model):
     airspace_version = models.CharField(max_length=80, blank=True)
     track = models.JSONField(null=True, help_text="As `missions.records.track` writes it.")
     conformance = models.JSONField(null=True, help_text="See `missions.records.conformance`.")
+    preflight = models.JSONField(
+        default=list, help_text="Checks attested for the day at its hub, each {checklist, at}."
+    )
+    defects = models.JSONField(
+        default=list, help_text="Not released when the job ended, each {what, since, grounds}."
+    )
     events = models.JSONField(default=list, help_text="Each {type, at}, oldest first.")
     missing = ArrayField(models.CharField(max_length=24, choices=Missing), default=list)
     held = models.BooleanField(

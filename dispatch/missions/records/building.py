@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from dispatch.missions.flight.state import FlightState, Phase, Plan, between_m
 from dispatch.missions.parcel_doubt import plan_of
@@ -15,13 +16,11 @@ from orders.personal_data.retention import DROPOFF_DECIMALS
 from orders.states import EventType, JobStatus
 
 PICKUP_DECIMALS = 4  # about 10 m: names the shop, and is no more exact than its pad
-# Nothing in this product knows them.
+# Nothing here knows them.
 NEVER_KNOWN = (
     Missing.AUTHORISATION,
-    Missing.PILOT,
-    Missing.PREFLIGHT,
     Missing.SITE_ASSESSMENT,
-    Missing.DEFECTS,
+    Missing.RECTIFICATIONS,
     Missing.REPAIRS,
     Missing.CERTIFIED_EQUIPMENT,
 )
@@ -33,14 +32,16 @@ class Known:
 
     job: with its part, mission, flight (if any), drone, kind and hub loaded. happened: its events,
     each {type, at, inferred}. pieces: the points of its TrackPieces. corridor_m: None when the
-    planned route is not known. before: the drone's totals before, {flights, seconds}.
+    planned route is not known. preflight: attested at the drone's hub, each {checklist, at, day},
+    with days by the clock of the hub. defects: see FlightRecord.
     """
 
     job: DeliveryJob
     order: Order
     happened: list[dict[str, Any]]
     pieces: list[list[Any]]
-    before: dict[str, Any]
+    preflight: list[dict[str, Any]]
+    defects: list[dict[str, Any]]
     corridor_m: float | None
     operator_id: str
     flight: Flight | None = field(init=False)
@@ -93,6 +94,17 @@ class Known:
             return start.lat, start.lng
         return (self.legs[0][0].lat, self.legs[0][0].lng) if self.legs else None
 
+    def attested(self, at: datetime) -> list[dict[str, Any]]:
+        """The checks that were attested for the day of `at`, before it."""
+        assert self.job.drone is not None  # noqa: S101 (it has a mission)
+        zone = ZoneInfo(self.job.drone.hub.service_area.time_zone)
+        day = f"{at.astimezone(zone):%Y-%m-%d}"
+        return [
+            {"checklist": one["checklist"], "at": one["at"]}
+            for one in self.preflight
+            if one["day"] == day and datetime.fromisoformat(one["at"]) <= at
+        ]
+
 
 def build(known: Known) -> FlightRecord:
     """The record, with a name in `missing` for each thing that is not known. Its landing is not."""
@@ -107,7 +119,12 @@ def build(known: Known) -> FlightRecord:
         mission=mission,
         drone=job.drone,
         kind=job.drone.kind.name,
+        serial=job.drone.serial,
+        registration=job.drone.registration,
         operator_id=known.operator_id,
+        pilot=mission.pilot_name,
+        preflight=known.attested(at or job.ended_at),
+        defects=known.defects,
         service_area_id=known.order.service_area_id,
         hub=job.drone.hub.name,
         activity=mission.kind,
@@ -120,8 +137,8 @@ def build(known: Known) -> FlightRecord:
         drop_lat=round(plan.dropoff_lat, DROPOFF_DECIMALS),
         drop_lng=round(plan.dropoff_lng, DROPOFF_DECIMALS),
         duration_s=duration_s,
-        flights_total=known.before["flights"] + 1,
-        seconds_total=known.before["seconds"] + (duration_s or 0.0),
+        flights_total=job.drone.flights + 1,
+        seconds_total=job.drone.flight_seconds + (duration_s or 0.0),
         outcome=job.status,
         reason_code=known.order.reason_code,
         airspace_version=mission.body.get("airspace_version", ""),
@@ -168,6 +185,8 @@ def _missing(record: FlightRecord) -> Iterator[str]:
         Missing.TAKE_OFF_PLACE: record.took_off_lat is None,
         Missing.LANDING: True,  # see `landing`
         Missing.DURATION: True,
+        Missing.PILOT: not record.pilot,
+        Missing.PREFLIGHT: not record.preflight,
         Missing.TRACK: record.track is None,
         Missing.RETURN_TRACK: True,  # a job's telemetry ends with the job
         Missing.ENERGY: record.energy_wh is None,

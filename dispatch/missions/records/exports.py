@@ -58,7 +58,7 @@ COLUMNS = (
     "airspace_version",
     "held",
 )
-LISTS = ("conformance", "events", "missing")
+LISTS = ("preflight", "defects", "conformance", "events", "missing")
 Records = QuerySet[FlightRecord]
 BOM = "\ufeff"  # without it, spreadsheets do not read UTF-8
 

@@ -9,6 +9,7 @@ import pgbulk
 from django.db import transaction
 
 from dispatch.models import FlightRecord, Missing
+from fleet.airworthiness import counters
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,8 @@ class Landing:
 
 
 def complete(landings: Sequence[Landing]) -> None:
-    """Write the landings into the records of these missions that have none. Two statements, none
-    without landings.
+    """Write the landings into the records of these missions that have none, and count the rest of
+    the flight and one cycle for each drone. Nothing without landings.
 
     A drone that has stood since before its take-off has not landed: its record stays open.
     """
@@ -35,13 +36,20 @@ def complete(landings: Sequence[Landing]) -> None:
     by_mission = {landing.mission_id: landing for landing in landings}
     opened = FlightRecord.objects.filter(mission__in=by_mission, landed_at__isnull=True)
     with transaction.atomic():
-        done = [
-            record
-            for record in opened.select_for_update(no_key=True).order_by("pk")
-            if record.mission_id and _land(record, by_mission[record.mission_id])
-        ]
+        done = []
+        for record in opened.select_for_update(no_key=True).order_by("pk"):
+            counted = seconds(record)
+            if record.mission_id and _land(record, by_mission[record.mission_id]):
+                done.append(record)
+                rest = max(seconds(record) - counted, 0)
+                counters.add(record.drone_id, seconds=rest, cycles=1)
         names = ["landed_at", "landed_lat", "landed_lng", "landed_place", "missing"]
         pgbulk.update(FlightRecord, done, [*names, "duration_s", "seconds_total"])
+
+
+def seconds(record: FlightRecord) -> int:
+    """What the record adds to the counter of its drone's time in the air."""
+    return round(record.duration_s or 0.0)
 
 
 def _land(record: FlightRecord, landing: Landing) -> bool:
