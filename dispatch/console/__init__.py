@@ -3,4 +3,12 @@
 Importing this package registers them; the console imports it from each app.
 """
 
-from dispatch.console import landings, pages, pilots, ways_home  # noqa: F401
+from dispatch.console import (  # noqa: F401
+    landings,
+    pages,
+    pilots,
+    replay_pages,
+    ways_home,
+    zone_flights,
+)
+from dispatch.shift import console as shift  # noqa: F401

@@ -14,6 +14,7 @@ from dispatch.models.missions import (
 from dispatch.models.records import FlightRecord, Missing
 from dispatch.models.runs import DispatchDecision, DispatchRun
 from dispatch.models.whatifs import WhatIf, WhatIfQuerySet
+from dispatch.shift.models import ShiftNote
 
 __all__ = [
     "MAX_FLIGHT",
@@ -31,6 +32,7 @@ __all__ = [
     "MissionReport",
     "PilotChange",
     "PublishingPause",
+    "ShiftNote",
     "TrackPiece",
     "WhatIf",
     "WhatIfQuerySet",

@@ -3,4 +3,4 @@
 The console imports this package of each app, which registers the parts.
 """
 
-from fleet.console import airworthiness, hubs, pages, pilots  # noqa: F401
+from fleet.console import airworthiness, finding, hubs, pages, pilots  # noqa: F401

@@ -8,6 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('fleet', '0022_airworthiness'),
+        ('fleet', '0022_pause_changes'),
         ('fleet', '0022_pilots'),
     ]
 

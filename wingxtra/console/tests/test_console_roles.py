@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from dispatch.missions import discrepancies
-from dispatch.models import Discrepancy, PublishingPause
+from dispatch.models import Discrepancy, PublishingPause, ShiftNote
+from dispatch.shift import notes
 from fleet.airspace import imports
 from fleet.airworthiness import records
 from fleet.models import Defect, Hub, Policy, ServiceArea, ZoneImport
@@ -27,6 +28,8 @@ from wingxtra.accounts.models import ApiKey, User
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
 from wingxtra.console import actions
 from wingxtra.console.roles import CONSOLE_ROLES
+from wingxtra.escalation.models import Rule
+from wingxtra.escalation.tests.support import RuleFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -125,6 +128,8 @@ def something_for(model: type) -> Any:
         return UserFactory(ops=True)
     if model is Hub:
         return HubFactory()
+    if model is ShiftNote:
+        return notes.write("Nothing.", by=UserFactory(ops=True))
     if model in (WebhookEndpoint, WebhookDelivery):
         endpoint, _ = endpoints.create(MerchantFactory().pk, url="https://shop.example/hook")
         return endpoint if model is WebhookEndpoint else endpoints.make_test(endpoint)
@@ -134,11 +139,11 @@ def something_for(model: type) -> Any:
     if model is Defect:
         drone = DroneFactory()
         return records.report_defect(drone.pk, by=SYSTEM, description="Arm.", grounds=True)
-    return DroneFactory()
+    return RuleFactory() if model is Rule else DroneFactory()
 
 
 # Only administrators act on these, and carry out these actions.
-RULED_BY_ADMIN = (ApiKey, User, ZoneImport)
+RULED_BY_ADMIN = (ApiKey, User, ZoneImport, Rule)
 ADMINISTRATORS_DO = {("fleet.drone", "correct_counters")}
 
 

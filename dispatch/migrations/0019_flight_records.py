@@ -11,6 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('dispatch', '0017_mission_pilots'),
+        ('dispatch', '0018_track_with_battery'),
         ('fleet', '0023_flight_record_days'),
         ('orders', '0021_quoted_range'),
     ]
