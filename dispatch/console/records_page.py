@@ -75,7 +75,7 @@ def _items(record: FlightRecord) -> list[dict[str, Any]]:
 
 def _names(record: FlightRecord, letter: str) -> list[str]:
     labels = (Missing(code).label for code in record.missing)
-    return [label[3:].lower() for label in labels if label.startswith(f"{letter}. ")]
+    return [label[3:4].lower() + label[4:] for label in labels if label.startswith(f"{letter}. ")]
 
 
 def _ends(record: FlightRecord) -> list[str]:
