@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.paginator import InfinitePaginator
 
-from dispatch.console import doubts_page, pages  # noqa: F401 (register their pages)
+from dispatch.console import doubts_page, pages, records_page  # noqa: F401 (register them)
 from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE
 from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.whatif import console as whatif_admin  # noqa: F401 (register their pages)

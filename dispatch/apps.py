@@ -8,12 +8,15 @@ class DispatchConfig(AppConfig):
     def ready(self) -> None:
         from dispatch import actors, errands, forgetting
         from dispatch.missions import bridge, discrepancies, live_missions
+        from dispatch.missions.records import writing
         from fleet import work
         from orders import lifecycle
         from orders.personal_data import retention
         from wingxtra.observability import health
 
         work.register_missions(errands.on_errand, errands.coming, errands.supervised)
+        # Before the missions are over: a record reads whether the drone stands.
+        lifecycle.recorded.connect(writing.write)
         lifecycle.recorded.connect(live_missions.update_missions)
         lifecycle.recorded.connect(discrepancies.settle_answered)
         lifecycle.recorded.connect(actors.enqueue_sends)

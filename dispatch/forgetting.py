@@ -1,5 +1,6 @@
 """Retention: the exact drop point of missions, flights and tracks is removed with the customer's
-personal data; runs, decisions and what-ifs are deleted after the policy's `decision_days`.
+personal data; runs, decisions and what-ifs are deleted after the policy's `decision_days`, flight
+records after its `flight_record_days`.
 """
 
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ from dispatch.models import (
     DispatchDecision,
     DispatchRun,
     Flight,
+    FlightRecord,
     Mission,
     TrackPiece,
     WhatIf,
@@ -44,6 +46,17 @@ def forget_decisions(now: datetime, *, at_most: int = 1000) -> int:
 def forget_what_ifs(now: datetime) -> int:
     """Delete what-ifs older than `decision_days`; returns how many."""
     return WhatIf.objects.filter(asked_at__lt=_kept_since(now)).delete()[0]
+
+
+def forget_records(now: datetime, *, at_most: int = 10_000) -> int:
+    """Delete flight records older than `flight_record_days` that no occurrence holds.
+
+    At most `at_most`, the oldest first; returns how many.
+    """
+    kept_since = now - timedelta(days=policy.current().flight_record_days)
+    old = FlightRecord.objects.filter(ended_at__lt=kept_since, held=False).order_by("ended_at")
+    ids = list(old.values_list("pk", flat=True)[:at_most])
+    return FlightRecord.objects.filter(pk__in=ids, held=False).delete()[0]
 
 
 def _kept_since(now: datetime) -> datetime:

@@ -158,6 +158,13 @@ class Policy(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(3650)],
         help_text="Dispatch runs and their decisions are deleted after this many days.",
     )
+    flight_record_days = models.PositiveSmallIntegerField(
+        default=1095,
+        db_default=1095,
+        validators=[MinValueValidator(1), MaxValueValidator(7300)],
+        help_text="Flight records are deleted after this many days, unless an occurrence holds "
+        "them. They have no personal data.",
+    )
     loiter_timeout_s = models.PositiveIntegerField(
         default=180,
         help_text="How long the drone may wait at the drop point when the drop fails, in seconds. "

@@ -65,6 +65,8 @@ GCS_BRIDGE_KEY = env.str("GCS_BRIDGE_KEY", default="")
 GCS_BRIDGE_TIMEOUT_S = env.float("GCS_BRIDGE_TIMEOUT_S", default=10.0)
 # 1: the members that every ground control reads. 2: more members (docs/mission-intent.md).
 GCS_INTENT_VERSION = env.int("GCS_INTENT_VERSION", default=1)
+# The operator's registration number, as the authority gave it; in each flight record.
+OPERATOR_ID = env.str("OPERATOR_ID", default="")
 
 # Timeout of a whole try; maximum of concurrent tries of all processes, at most half of them to
 # endpoints that are not quick; and hosts, as in URLs, that may have private addresses and use plain
@@ -371,6 +373,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "dispatch", "description": "Runs that decide which drone flies which order."},
         {"name": "airspace", "description": "Service areas and geographical zones."},
         {"name": "drones", "description": "The registry, with live state."},
+        {"name": "flight-records", "description": "The log of each flight, for export."},
         {"name": "mission-intents", "description": "Missions as ground control was sent them."},
     ],
     "OAS_VERSION": "3.1.0",

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from dispatch.api import reposition_views, run_views, views
+from dispatch.api import record_views, reposition_views, run_views, views
 
 ORDER = "orders/<uuid:order_id>"
 
@@ -18,6 +18,7 @@ urlpatterns = [
     path("dispatch/run", run_views.DispatchRunView.as_view(), name="dispatch-run"),
     path("dispatch/runs", run_views.RunList.as_view(), name="dispatch-runs"),
     path("dispatch/runs/<uuid:run_id>", run_views.RunDetail.as_view(), name="dispatch-one-run"),
+    path("flight-records", record_views.FlightRecords.as_view(), name="flight-records"),
     path(
         "mission-intents/<uuid:intent_id>",
         views.OneMissionIntent.as_view(),

@@ -17,12 +17,14 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from dispatch.missions.flight.trust import stands
 from dispatch.missions.live_missions import mark_over
-from dispatch.models import MAX_TIME_HOME, Mission, MissionPart
+from dispatch.missions.records import landing
+from dispatch.models import MAX_TIME_HOME, FlightRecord, Mission, MissionPart
 from fleet import registry
 from fleet.airspace import rulebook
 from fleet.feasibility.geometry import distance_m
 from fleet.feasibility.rules import Rules
 from fleet.live.picture import Picture
+from fleet.live.telemetry import Telemetry
 from fleet.models import Drone, DroneHold, Hub
 from orders.states import JobStatus
 from wingxtra.accounts.identity import TELEMETRY
@@ -199,20 +201,8 @@ def _close_ways_home(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) 
     hub, such as at the door after the delivery. For an ended mission `stands_since` is the start of
     that time. A hold that staff released is set again only after the drone has moved.
     """
-    holds = DroneHold.objects.filter(drone=OuterRef("drone"))
-    latest: QuerySet[Any] = (  # with is_held and was_released
-        Mission.objects.filter(over_at__gt=now - MAX_TIME_HOME, tries__gt=0, drone__active=True)
-        .exclude(drone__jobs__status=JobStatus.ACTIVE)
-        .annotate(
-            is_held=Exists(holds.standing()),
-            was_released=Exists(holds.filter(released_at__gte=OuterRef("stands_since"))),
-        )
-        .select_related("drone")
-        .order_by("drone_id", "-over_at")
-        .distinct("drone_id")
-    )
-    changed = []
-    for mission in latest:
+    changed, landings = {}, []
+    for mission in _latest_over(now):
         drone_id = mission.drone_id
         is_at_hub = _stands_at_a_hub(drone_id, picture, hubs)
         if is_at_hub is None or picture.age_s_of(drone_id, now) > rules.telemetry_max_age_s:
@@ -220,18 +210,49 @@ def _close_ways_home(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) 
         sample = picture.telemetry[drone_id]
         if is_at_hub and mission.landed_at is None and _agree(mission.drone, sample.measured_at):
             mission.landed_at = now
-            changed.append(mission)
+            changed[mission.pk] = mission
+            if mission.awaits_landing:
+                landings.append(_landing(mission, sample, mission.drone.stands_since))
         is_stray = not is_at_hub and bool(stands(sample, None))
         if is_stray and _is_confirmed(mission, now):
+            if mission.awaits_landing:
+                landings.append(_landing(mission, sample, mission.stands_since))
             if mission.is_held or mission.was_released:
                 continue
             why = f"It has stood disarmed away from every hub for {CONFIRMED_AFTER_S:.0f} s."
             hold_landed_away(drone_id, why)
         elif is_stray != (mission.stands_since is not None):
             mission.stands_since = now if is_stray else None
-            changed.append(mission)
-    by_id = {mission.pk: mission for mission in changed}
-    pgbulk.update(Mission, list(by_id.values()), ["stands_since", "landed_at"])
+            changed[mission.pk] = mission
+    landing.complete(landings)  # before the missions: after a crash it is done again
+    pgbulk.update(Mission, list(changed.values()), ["stands_since", "landed_at"])
+
+
+def _latest_over(now: datetime) -> QuerySet[Any]:
+    """The latest mission of each drone without a job that may still be on its way home, with
+    is_held, was_released and awaits_landing.
+    """
+    holds = DroneHold.objects.filter(drone=OuterRef("drone"))
+    records = FlightRecord.objects.filter(mission=OuterRef("pk"), landed_at__isnull=True)
+    return (
+        Mission.objects.filter(over_at__gt=now - MAX_TIME_HOME, tries__gt=0, drone__active=True)
+        .exclude(drone__jobs__status=JobStatus.ACTIVE)
+        .annotate(
+            is_held=Exists(holds.standing()),
+            was_released=Exists(holds.filter(released_at__gte=OuterRef("stands_since"))),
+            awaits_landing=Exists(records),
+        )
+        .select_related("drone__stands_at")
+        .order_by("drone_id", "-over_at")
+        .distinct("drone_id")
+    )
+
+
+def _landing(mission: Any, sample: Telemetry, at: datetime) -> landing.Landing:
+    hub = mission.drone.stands_at
+    assert sample.lat is not None  # noqa: S101 (it shows where the drone stands)
+    assert sample.lng is not None  # noqa: S101
+    return landing.Landing(mission.pk, at, sample.lat, sample.lng, hub.name if hub else "")
 
 
 def _is_confirmed(mission: Mission, now: datetime) -> bool:

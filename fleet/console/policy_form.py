@@ -55,6 +55,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "delay_told_minutes": "Tell of a delay longer than (min)",
         "personal_data_days": "Remove personal data after (days)",
         "decision_days": "Keep dispatch decisions for (days)",
+        "flight_record_days": "Keep flight records for (days)",
         "auto_submit": "Publish missions automatically",
         "ready_required": "Fly only parcels that are ready",
     },

@@ -63,6 +63,7 @@ class Rules:
     delay_told_minutes: float
     personal_data_days: int
     decision_days: int
+    flight_record_days: int
     busy_weight: float
     age_cap_s: float
     late_normal: str

@@ -38,6 +38,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Dispatch runs", "alt_route", "dispatch.dispatchrun"),
             _page("What if", "experiment", "dispatch.whatif"),
             _page("Missions", "send", "dispatch.mission"),
+            _page("Flight records", "flight_takeoff", "dispatch.flightrecord"),
             _page("Discrepancies", "rule", "dispatch.discrepancy"),
             _page("Drone holds", "pan_tool", "fleet.dronehold"),
             _page("Proofs", "verified", "pod.proofofdelivery"),

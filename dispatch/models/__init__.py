@@ -1,0 +1,39 @@
+"""Dispatch decisions, missions for ground control, and flights."""
+
+from dispatch.models.doubts import Discrepancy, PublishingPause
+from dispatch.models.flights import Flight, MissionReport, TrackPiece
+from dispatch.models.missions import (
+    MAX_FLIGHT,
+    MAX_TIME_HOME,
+    Mission,
+    MissionPart,
+    MissionPartQuerySet,
+    MissionQuerySet,
+    PilotChange,
+)
+from dispatch.models.records import FlightRecord, Missing
+from dispatch.models.runs import DispatchDecision, DispatchRun
+from dispatch.models.whatifs import WhatIf, WhatIfQuerySet
+from dispatch.shift.models import ShiftNote
+
+__all__ = [
+    "MAX_FLIGHT",
+    "MAX_TIME_HOME",
+    "Discrepancy",
+    "DispatchDecision",
+    "DispatchRun",
+    "Flight",
+    "FlightRecord",
+    "Missing",
+    "Mission",
+    "MissionPart",
+    "MissionPartQuerySet",
+    "MissionQuerySet",
+    "MissionReport",
+    "PilotChange",
+    "PublishingPause",
+    "ShiftNote",
+    "TrackPiece",
+    "WhatIf",
+    "WhatIfQuerySet",
+]

@@ -1,0 +1,53 @@
+"""How far each flight is: by telemetry, by its track, and by ground control's reports."""
+
+from django.db import models
+from django.utils import timezone
+
+from orders.models import DeliveryJob, Order
+
+
+class Flight(models.Model):
+    """The progress of one job's flight by telemetry; `state` is a `flight.state.FlightState`."""
+
+    job = models.OneToOneField(
+        DeliveryJob, on_delete=models.CASCADE, primary_key=True, related_name="flight"
+    )
+    state = models.JSONField(default=dict)
+    heard_at = models.DateTimeField(help_text="When telemetry last changed, by our clock.")
+    link_lost_at = models.DateTimeField(null=True)
+    recent = models.JSONField(default=list, help_text="The end of its track, as in TrackPiece.")
+
+    def __str__(self) -> str:
+        return f"Flight of {self.job_id}"
+
+
+class TrackPiece(models.Model):
+    """About a minute of a job's track (see `missions.tracks`). Written once, never updated."""
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.ForeignKey(DeliveryJob, on_delete=models.CASCADE, related_name="track_pieces")
+    points = models.JSONField(
+        help_text="Each [POSIX seconds, lat, lng, alt_m, speed_mps, battery_pct]."
+    )
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{len(self.points)} points of {self.job_id}"
+
+
+class MissionReport(models.Model):
+    """A reported mission event; the unique key applies each once."""
+
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="reports")
+    key = models.CharField(max_length=200, help_text="Source and event id of the sender.")
+    type = models.CharField(max_length=40)
+    applied = models.JSONField(default=list, help_text="The events that it caused.")
+    received_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["order", "key"], name="report_applied_once")]
+
+    def __str__(self) -> str:
+        return f"{self.type} ({self.key})"
