@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.paginator import InfinitePaginator
 
-from dispatch.console import doubts_page, pages  # noqa: F401 (register their pages)
+from dispatch.console import clearances, doubts_page, pages  # noqa: F401 (register their pages)
 from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE
 from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.whatif import console as whatif_admin  # noqa: F401 (register their pages)
@@ -165,6 +165,7 @@ class MissionAdmin(ReadOnlyAdmin):
     list_filter = (LiveFilter, "state", "recall_state", "kind", ("created_at", DaysFilter))
     search_fields = ("id", "parts__order__public_tracking_id", "drone__drone_id")
     ordering = ("-created_at",)
+    list_before_template = "console/clearance_bar.html"
     fields = (
         "id",
         "flown_for",
@@ -176,6 +177,7 @@ class MissionAdmin(ReadOnlyAdmin):
         "tries",
         "next_try_at",
         "accepted_at",
+        "clearance_state",
         "bridge_status",
         "bridge_answer",
         "recall_state",
@@ -190,12 +192,23 @@ class MissionAdmin(ReadOnlyAdmin):
         "over_because",
         "as_sent",
     )
-    readonly_fields = ("flown_for", "recalled", "over_said_by", "as_sent")
+    readonly_fields = ("flown_for", "clearance_state", "recalled", "over_said_by", "as_sent")
     paginator = InfinitePaginator
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("parts__order")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        bar = {"clearance": clearances.in_use()}
+        return super().changelist_view(request, {**bar, **(extra_context or {})})
+
+    @admin.display(description="Clearance")
+    def clearance_state(self, intent: Mission) -> SafeString | str:
+        found = clearances.of_mission(intent)
+        return format_html("{} {}", found["state"], found["answer"]) if found else "—"
 
     @admin.display(description="Order")
     def flown_for(self, intent: Mission) -> str:

@@ -10,7 +10,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatch.console import attention, attention_doubts, order_actions, parcel_actions
+from dispatch.console import (
+    attention,
+    attention_doubts,
+    clearances,
+    order_actions,
+    parcel_actions,
+)
 from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE, compared, regret, ruled_out
 from dispatch.missions import tracks
 from dispatch.models import DispatchDecision, DispatchRun, Flight
@@ -40,10 +46,11 @@ roles.seen_by_all(
 roles.done_by_ops("dispatch.add_dispatchrun", "dispatch.add_whatif")
 for action in [*order_actions.ACTIONS, *parcel_actions.ACTIONS]:
     actions.register(action)
-for source, checks in [*attention_doubts.SOURCES.items(), *attention.SOURCES.items()]:
-    registry.add_attention(source, checks=checks)
-for ids in (*attention_doubts.ORDERS, *attention.ORDERS):
-    tabs.needs_attention(ids)
+for shown in (attention_doubts, attention, clearances):
+    for source, checks in shown.SOURCES.items():
+        registry.add_attention(source, checks=checks)
+    for ids in shown.ORDERS:
+        tabs.needs_attention(ids)
 
 
 # --- on an order's page --------------------------------------------------------------------------
@@ -96,13 +103,16 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
             "mission": part.mission,
             "attempt": part.job.attempt,
             "state": badge(part.mission.get_state_display(), INTENT_TONE[part.mission.state]),
+            "clearance": clearances.of_mission(part.mission),
             "url": reverse("admin:dispatch_mission_change", args=[part.mission_id]),
             "sent": moment(part.mission.accepted_at),
             "over": moment(part.mission.over_at),
             "over_by": said_by(part.mission.over_by),
             "body": json.dumps(part.mission.body, indent=2),
         }
-        for part in order.parts.select_related("mission", "job").order_by("-mission__created_at")
+        for part in order.parts.select_related("mission__clearance", "job").order_by(
+            "-mission__created_at"
+        )
     ]
     return Section("Missions", "console/order/missions.html", {"rows": rows})
 

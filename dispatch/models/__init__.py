@@ -1,5 +1,6 @@
 """Dispatch decisions, missions for ground control, and flights."""
 
+from dispatch.models.clearances import Clearance, ClearanceQuerySet
 from dispatch.models.doubts import Discrepancy, PublishingPause
 from dispatch.models.flights import Flight, MissionReport, TrackPiece
 from dispatch.models.missions import (
@@ -16,6 +17,8 @@ from dispatch.models.whatifs import WhatIf, WhatIfQuerySet
 __all__ = [
     "MAX_FLIGHT",
     "MAX_TIME_HOME",
+    "Clearance",
+    "ClearanceQuerySet",
     "Discrepancy",
     "DispatchDecision",
     "DispatchRun",
