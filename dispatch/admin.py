@@ -16,6 +16,7 @@ from unfold.paginator import InfinitePaginator
 from dispatch.console import clearances, doubts_page, pages  # noqa: F401 (register their pages)
 from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE
 from dispatch.models import DispatchDecision, DispatchRun, Mission
+from dispatch.occurrences import console as occurrences_admin  # noqa: F401 (register their pages)
 from dispatch.whatif import console as whatif_admin  # noqa: F401 (register their pages)
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
 from wingxtra.console.filters import DaysFilter

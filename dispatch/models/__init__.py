@@ -11,6 +11,7 @@ from dispatch.models.missions import (
     MissionPartQuerySet,
     MissionQuerySet,
 )
+from dispatch.models.occurrences import Occurrence, OccurrenceFile, OccurrenceNote
 from dispatch.models.runs import DispatchDecision, DispatchRun
 from dispatch.models.whatifs import WhatIf, WhatIfQuerySet
 
@@ -28,6 +29,9 @@ __all__ = [
     "MissionPartQuerySet",
     "MissionQuerySet",
     "MissionReport",
+    "Occurrence",
+    "OccurrenceFile",
+    "OccurrenceNote",
     "PublishingPause",
     "TrackPiece",
     "WhatIf",
