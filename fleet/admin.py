@@ -30,7 +30,7 @@ from wingxtra.console.admin import (
     said_by,
 )
 from wingxtra.console.registry import Tone
-from wingxtra.console.widgets import PolygonInput, tiles
+from wingxtra.console.widgets import PolygonField, PolygonInput, tiles
 from wingxtra.opening_hours.form import READERS, HoursForm, in_lines, open_now
 
 
@@ -157,6 +157,7 @@ class ServiceAreaForm(HoursForm):
         labels = {"polygon": "Outline", "network": "Any hub receives drones"}
         help_texts = {"polygon": ""}
         widgets = {"polygon": PolygonInput}
+        field_classes = {"polygon": PolygonField}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -20,6 +20,7 @@ __all__ = [
     "DroneKind",
     "GeoZone",
     "Hub",
+    "PauseChange",
     "Policy",
     "PolicyVersion",
     "ServiceArea",
@@ -283,3 +284,28 @@ class DroneHold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.drone_id}: {self.get_code_display()}"
+
+
+class PauseChange(models.Model):
+    """Dispatch was paused or resumed. Append-only: the database refuses UPDATE and DELETE."""
+
+    id = models.BigAutoField(primary_key=True)
+    area = models.ForeignKey(
+        ServiceArea,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="pause_changes",
+        help_text="Empty: everywhere.",
+    )
+    paused = models.BooleanField()
+    reason = models.CharField(max_length=300)
+    by = models.CharField(max_length=180)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        indexes = [models.Index(fields=["-at", "-id"], name="pause_newest")]
+
+    def __str__(self) -> str:
+        where = str(self.area) if self.area else "everywhere"
+        return f"{'Paused' if self.paused else 'Resumed'} {where}"

@@ -5,12 +5,17 @@ Nothing here edits an order. Changes are actions (`wingxtra.console.actions`) th
 """
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseNotAllowed,
+)
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -21,48 +26,31 @@ from unfold.paginator import InfinitePaginator
 
 from orders import presentation
 from orders.console import (
-    order_page,
+    import_pages,
+    notes,
+    order_view,
     store_admin,  # noqa: F401 (registers the stores' pages)
 )
-from orders.console.tabs import TABS, HoldFilter, LateFilter, TabFilter, tab_links
+from orders.console import list_filters as by
+from orders.console.new_order import new_order
+from orders.console.order_list import (
+    EVERY_S,
+    RANK,
+    OrderChangeList,
+    answered,
+    may_see_personal_data,
+    sortable_by,
+)
+from orders.console.tabs import TabFilter, tab_links
 from orders.files import exports
 from orders.loading import admin as loading_admin  # noqa: F401 (places on the users' pages)
 from orders.models import Order
 from orders.personal_data.masking import masked_name, masked_phone
-from orders.promises import memory
 from orders.recurring import admin as recurring_admin  # noqa: F401 (recurring orders)
-from wingxtra.console import actions, registry, watches
-from wingxtra.console.admin import ConsoleChangeList, ReadOnlyAdmin, badge, moment
+from wingxtra.console import saved_filters
+from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
-
-
-def may_see_personal_data(request: HttpRequest) -> bool:
-    return request.user.has_perm("orders.view_personal_data")
-
-
-class OrderChangeList(ConsoleChangeList):
-    """The tab is a filter in the address, but does not count as an active filter."""
-
-    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        super().__init__(request, *args, **kwargs)
-        if not may_see_personal_data(request):
-            self.search_help_text = "Tracking id or merchant's reference"
-
-    def get_filters(self, request: HttpRequest) -> Any:
-        found = super().get_filters(request)
-        active = any(f.used_parameters for f in found[0] if not isinstance(f, TabFilter))
-        return (*found[:-1], active)
-
-    def get_results(self, request: HttpRequest) -> None:
-        """With the places in line of waiting orders."""
-        super().get_results(request)
-        memory.attach(list(self.result_list), timezone.now())
-
-    @property
-    def when_empty(self) -> str:
-        tab = TABS.get(self.params.get("tab", ""))
-        return tab.empty if tab else "No order was placed yet."
 
 
 @admin.register(Order)
@@ -80,19 +68,24 @@ class OrderAdmin(ReadOnlyAdmin):
     )
     list_filter = (
         TabFilter,
-        "status",
-        "priority",
-        LateFilter,
-        "holder",
-        HoldFilter,
-        "service_area",
-        "merchant",
+        by.StatusFilter,
+        by.PriorityFilter,
+        by.PromiseFilter,
+        by.DroneFilter,
+        by.MerchantFilter,
+        by.StoreFilter,
+        by.AreaFilter,
+        by.HolderFilter,
+        by.HoldFilter,
+        by.ReasonFilter,
         ("created_at", DaysFilter),
         ("deliver_by", DaysFilter),
     )
     list_select_related = ("merchant", "current_job", "holder_hub")
-    sortable_by = ("tracking_id", "promise", "placed")  # the columns with an index
-    list_before_template = "console/tabs.html"
+    list_per_page = 100
+    hidden_on_tablets = ("customer", "placed")  # the page of the order has them
+    preserve_filters = False  # a hundred links would repeat them
+    list_before_template = "console/above_orders.html"
     search_fields = ("public_tracking_id", "external_id", "customer_name", "customer_phone")
     search_help_text = "Tracking id, merchant's reference, name or phone"
     # Counting a million orders takes longer than reading the newest fifty.
@@ -116,23 +109,71 @@ class OrderAdmin(ReadOnlyAdmin):
             **(extra_context or {}),
             "tabs": tab_links(request),
             "export_url": reverse("admin:orders_order_export") + (f"?{query}" if query else ""),
+            "renewed_every_s": EVERY_S,
+            "save_filter_url": reverse("admin:orders_order_save_filter"),
+            "may_import": request.user.has_perm(import_pages.PERMISSION),
         }
-        return super().changelist_view(request, context)
+        if "X-Renew" not in request.headers:
+            context |= saved_filters.shown(self.opts.label_lower, request)
+        return answered(request, super().changelist_view(request, context))
+
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        return sortable_by(request)
 
     def get_urls(self) -> list[URLPattern]:
-        export = self.admin_site.admin_view(self.export)
-        return [path("export.csv", export, name="orders_order_export"), *super().get_urls()]
+        def own(route: str, view: Any, name: str) -> URLPattern:
+            return path(route, self.admin_site.admin_view(view), name=f"orders_order_{name}")
+
+        return [
+            own("export.csv", self.export, "export"),
+            own("new/", new_order, "new"),
+            own("<uuid:order_id>/live/", self.live, "live"),
+            own("<uuid:order_id>/note/", self.note, "note"),
+            own("save-filter/", self.save_filter, "save_filter"),
+            own("import/", import_pages.upload, "import"),
+            own(
+                "import/<uuid:merchant_id>/<uuid:import_id>/",
+                import_pages.preview,
+                "import_preview",
+            ),
+            *super().get_urls(),
+        ]
+
+    def save_filter(self, request: HttpRequest) -> HttpResponse:
+        """Posted with the list's own query in the address."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        return saved_filters.save(self.get_changelist_instance(request), request)
+
+    def live(self, request: HttpRequest, order_id: UUID) -> HttpResponseBase:
+        """The parts of an order's page, which an open page polls."""
+        return order_view.live(self._visible(request, order_id), request)
+
+    def note(self, request: HttpRequest, order_id: UUID) -> HttpResponse:
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        return notes.add(request, self._visible(request, order_id))
+
+    def _visible(self, request: HttpRequest, order_id: UUID) -> Order:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        related = ("merchant", "service_area", "store", "current_job", "holder_hub")
+        order = self.get_queryset(request).select_related(*related).filter(pk=order_id).first()
+        if order is None:
+            raise Http404("There is no such order.")
+        return order
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
         """The list as its filters show it, all pages, as a CSV file."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        try:
-            listed: Any = self.get_changelist_instance(request).queryset
-        except IncorrectLookupParameters:
-            return HttpResponseRedirect(reverse("admin:orders_order_changelist"))
+        listed: Any = self.get_changelist_instance(request)
+        if listed.problem:
+            return HttpResponse(listed.problem, "text/plain; charset=utf-8", 400)
         user: Any = request.user
-        return exports.download(listed, user, "orders")
+        return exports.download(listed.queryset, user, "orders")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[OrderChangeList]:
         return OrderChangeList
@@ -149,30 +190,10 @@ class OrderAdmin(ReadOnlyAdmin):
         order = self.get_object(request, object_id)
         if order is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        now = timezone.now()
-        memory.attach([order], now)
-        promise, tone = presentation.promise(order, now)
-        offered = actions.possible(order, request.user)
-        answers = [(action, url) for action, url in offered if action.is_answer]
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Order {order.public_tracking_id}",
             "opts": self.opts,
-            "original": order,
-            "state": badge(order.get_status_display(), presentation.STATUS_TONE[order.status]),
-            "urgency": badge(
-                order.get_priority_display(), presentation.PRIORITY_TONE[order.priority]
-            ),
-            "promise": badge(promise, tone) if promise != "—" else "",
-            "holder": badge(
-                presentation.parcel_place(order), presentation.HOLDER_TONE[order.holder]
-            ),
-            "question": order_page.open_question(order),
-            "held_since": moment(order.hold_since or order.holder_since),
-            "answers": answers,
-            "changes_url": watches.watched(order),
-            "offered": [one for one in offered if one not in answers],
-            "sections": registry.sections_of(order, request),
+            **order_view.page(order, request),
             **(extra_context or {}),
         }
         return TemplateResponse(request, "console/order.html", context)
@@ -183,11 +204,11 @@ class OrderAdmin(ReadOnlyAdmin):
             return order.public_tracking_id
         return format_html("{} {}", order.public_tracking_id, badge("Test", Tone.IDLE))
 
-    @admin.display(description="Status")
+    @admin.display(description="Status", ordering="status")
     def state(self, order: Order) -> SafeString:
         return badge(order.get_status_display(), presentation.STATUS_TONE[order.status])
 
-    @admin.display(description="Priority")
+    @admin.display(description="Priority", ordering=RANK)
     def urgency(self, order: Order) -> SafeString:
         return badge(order.get_priority_display(), presentation.PRIORITY_TONE[order.priority])
 
@@ -196,13 +217,13 @@ class OrderAdmin(ReadOnlyAdmin):
         text, tone = presentation.promise(order, timezone.now())
         return badge(text, tone) if text != "—" else text
 
-    @admin.display(description="Parcel")
+    @admin.display(description="Parcel", ordering="holder")
     def parcel(self, order: Order) -> SafeString:
         held = badge("On hold", Tone.BAD) if order.hold_code else ""
         where = badge(presentation.parcel_place(order), presentation.HOLDER_TONE[order.holder])
         return format_html("{} {}", where, held)
 
-    @admin.display(description="Drone")
+    @admin.display(description="Drone", ordering="current_job__drone")
     def drone(self, order: Order) -> SafeString | str:
         drone_id = order.assigned_drone_id
         if drone_id is None:

@@ -121,7 +121,7 @@ def never_left(order_id: UUID, *, by: Actor, note: str) -> Order:
     """
     with unit_of_work.changing(order_id, by=by) as (change, order):
         _refuse_unless_held_by(order, (Holder.UNKNOWN, Holder.DRONE))
-        if (pickup := _observed_pickup(order)) is not None:
+        if (pickup := observed_pickup(order)) is not None:
             detail = (
                 f"It was seen going aboard at {pickup.occurred_at:%H:%M:%S} UTC. "
                 "Say where it is now."
@@ -133,7 +133,7 @@ def never_left(order_id: UUID, *, by: Actor, note: str) -> Order:
     return order
 
 
-def _observed_pickup(order: Order) -> DeliveryEvent | None:
+def observed_pickup(order: Order) -> DeliveryEvent | None:
     """The latest PARCEL_LOADED event, unless a later event puts the parcel elsewhere.
 
     A pickup that was inferred from a later step does not count.

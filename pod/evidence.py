@@ -37,6 +37,8 @@ def record_context(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
         "order_json": order_json(order, to, now),
         "events": events,
         "proof": proof,
+        # Staff write them for each other.
+        "notes": list(order.notes.all()) if to.role in STAFF_ROLES else [],
         # Merchants do not see which member of staff recorded it.
         "recorded_by": proof and (said_by(proof.recorded_by) if to.role in STAFF_ROLES else ""),
         "picture": picture,

@@ -481,7 +481,7 @@ UNFOLD = {
     ],
     "ENVIRONMENT": "wingxtra.console.site.environment",
     "STYLES": ["wingxtra.console.site.style_sheet"],
-    "SCRIPTS": ["wingxtra.console.site.poll_script"],
+    "SCRIPTS": ["wingxtra.console.site.poll_script", "wingxtra.console.site.keys_script"],
     "LOGIN": {"form": "wingxtra.console.entry.login.LoginForm"},
     "SIDEBAR": {"navigation": "wingxtra.console.navigation.menu"},
 }

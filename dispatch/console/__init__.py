@@ -3,4 +3,11 @@
 Importing this package registers them; the console imports it from each app.
 """
 
-from dispatch.console import landings, pages, ways_home  # noqa: F401
+from dispatch.console import (  # noqa: F401
+    landings,
+    pages,
+    replay_pages,
+    ways_home,
+    zone_flights,
+)
+from dispatch.shift import console as shift  # noqa: F401

@@ -9,6 +9,7 @@ from typing import Any
 from dispatch.console.order_forms import (
     AssignForm,
     CancelForm,
+    DetailsForm,
     MoveDropForm,
     RequeueForm,
     RescheduleForm,
@@ -17,7 +18,7 @@ from dispatch.missions import before_launch, publishing, recalls
 from dispatch.missions.before_launch import BEFORE_LAUNCH
 from dispatch.models import DispatchRun, Mission
 from dispatch.planning import manual_assignment, runs
-from orders.changes import dropoff
+from orders.changes import details, dropoff
 from orders.models import Order
 from orders.states import (
     CANCELABLE,
@@ -131,6 +132,13 @@ def _move_drop(order: Order, data: dict[str, Any], user: Any) -> str:
     return f"The drop point of order {order} was moved."
 
 
+def _change_details(order: Order, data: dict[str, Any], user: Any) -> str:
+    done = details.change_details(order.pk, data["details"], by=user.actor)
+    if done.order.public_tracking_id != order.public_tracking_id:
+        return f"Order {done.order} is corrected. Its link is new; the customer gets it at once."
+    return f"Order {order} is corrected."
+
+
 def _why_not_submit(order: Order) -> str | None:
     waiting = (Mission.State.HELD, Mission.State.PENDING)
     unsent = Mission.objects.of_job(order.current_job_id).filter(state__in=waiting)
@@ -219,6 +227,18 @@ ACTIONS = [
         explanation="Drag the pin, or write the coordinates. It is checked like a new order's.",
         in_bulk=False,
         template="console/order/move_drop.html",
+    ),
+    Action(
+        model=Order,
+        name="details",
+        label="Correct the details",
+        permission="orders.change_order",
+        form=DetailsForm,
+        carry_out=_change_details,
+        why_not=_in(*CANCELABLE, otherwise="Only until launch.", may_be_held=True),
+        explanation="A corrected phone number or e-mail address renews the customer's link. A new "
+        "priority changes the order of dispatch, not the promise.",
+        in_bulk=False,
     ),
     Action(
         model=Order,

@@ -1,19 +1,26 @@
 """Forms of the order actions (dispatch/console/order_actions.py)."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.utils import timezone
+from django.utils.functional import cached_property
 
-from dispatch.planning import candidates
+from dispatch.console.choices import Choices, candidate_features
+from dispatch.planning import candidates, consequences
+from orders.api import forms as typed
+from orders.api.serializers import OrderChange, stored
+from orders.console.pages import features_of
 from orders.states import CancelReason
 from wingxtra.console.actions import ActionForm, ReasonForm
 from wingxtra.console.widgets import MomentInput
+from wingxtra.problems import Invalid
 
 
 class AssignForm(ActionForm):
-    """One of the drones, best first; the page shows their figures and reasons."""
+    """One of the drones, best first; the page shows a page of them with figures and reasons."""
 
     drone_id = forms.ChoiceField(label="Drone", widget=forms.RadioSelect)
     override_reason = forms.CharField(
@@ -25,17 +32,34 @@ class AssignForm(ActionForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        order = self.targets[0]
+        self.order = self.targets[0]
         self.candidates = [
             candidate
-            for candidate in candidates.candidates(order)
-            if candidate.drone_id != order.assigned_drone_id
+            for candidate in candidates.candidates(self.order)
+            if candidate.drone_id != self.order.assigned_drone_id
         ]
         # All drones are choices: the verb explains why one cannot be chosen.
         self.fields["drone_id"].choices = [(c.drone_id, c.drone_id) for c in self.candidates]  # type: ignore[attr-defined]
         able = [c for c in self.candidates if c.feasible]
         if able:
             self.initial["drone_id"] = able[0].drone_id
+
+    @cached_property
+    def choices(self) -> Choices:
+        now = timezone.now()
+        return Choices(
+            self.order,
+            self.candidates,
+            self.query,
+            now,
+            lambda: consequences.of_taking_each_drone(self.order, now),
+        )
+
+    @cached_property
+    def features(self) -> list[dict[str, Any]]:
+        """For the map: pickup, drop point, and the drones of the page."""
+        drones = candidate_features([row.candidate for row in self.choices.rows])
+        return [asdict(one) for one in [*features_of(self.order, self.choices.now), *drones]]
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
@@ -107,6 +131,27 @@ class RescheduleForm(ReasonForm, OverrideForm):
         if deliver_by and not_before and not_before >= deliver_by:
             self.add_error("deliver_by", "This must be after “not before”.")
         return data
+
+
+class DetailsForm(ActionForm, typed.DetailsForm):
+    """What the order says beside its trip, by the rules of the API. Only what differs changes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        order = self.targets[0]
+        self.initial = {name: str(getattr(order, name)) for name in self.fields}
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if not self.changed_data:
+            self.add_error(None, "Nothing is changed here yet.")
+            return data
+        try:
+            wanted = OrderChange.valid(self.json())
+        except Invalid as invalid:
+            typed.show(self, invalid.errors, {})
+            return data
+        return {"details": {name: stored(name, value) for name, value in wanted.items()}}
 
 
 class MoveDropForm(ReasonForm):

@@ -15,10 +15,14 @@ from dispatch.console import (
     attention_doubts,
     clearances,
     order_actions,
+    order_now,
     parcel_actions,
+    paused,
+    replay_pages,
 )
 from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE, compared, regret, ruled_out
 from dispatch.missions import tracks
+from dispatch.missions.replay.thinning import thinned
 from dispatch.models import DispatchDecision, DispatchRun, Flight
 from dispatch.planning import runs
 from fleet.console.map_pages import drone_feature
@@ -105,6 +109,7 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
             "state": badge(part.mission.get_state_display(), INTENT_TONE[part.mission.state]),
             "clearance": clearances.of_mission(part.mission),
             "url": reverse("admin:dispatch_mission_change", args=[part.mission_id]),
+            "replay": replay_pages.url_of(part.job_id),
             "sent": moment(part.mission.accepted_at),
             "over": moment(part.mission.over_at),
             "over_by": said_by(part.mission.over_by),
@@ -115,21 +120,6 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
         )
     ]
     return Section("Missions", "console/order/missions.html", {"rows": rows})
-
-
-def where(order: Order, request: HttpRequest) -> Section:
-    """Pickup, drop point and, in flight, the drone and its track."""
-    now = timezone.now()
-    features = features_of(order, now)
-    if flown := order.current_job and tracks.track_of(order.current_job):
-        line = {"type": "LineString", "coordinates": [[point.lng, point.lat] for point in flown]}
-        features.append(registry.Feature("flown", "line", line, "Flown", Tone.GOOD))
-    context = {
-        "features": [asdict(feature) for feature in features],
-        "tiles": tiles(),
-        "drone": order.assigned_drone_id if not order.is_terminal else None,
-    }
-    return Section("Where it is", "console/order/where.html", context)
 
 
 def not_believed(drone: Drone, request: HttpRequest) -> Section | None:
@@ -164,7 +154,7 @@ def plan_on_the_map(run: DispatchRun, request: HttpRequest) -> Section | None:
         features += features_of(decision.order, now)
         if drone := drone_feature(seen, now):
             features += [drone, _way_to_the_pickup(drone, decision.order)]
-    context = {"features": [asdict(f) for f in features], "tiles": tiles(), "drone": None}
+    context = {"features": [asdict(f) for f in features], "tiles": tiles()}
     title = "What it would do" if run.dry_run else "What it did"
     return Section(title, "console/order/where.html", context)
 
@@ -180,14 +170,18 @@ def _way_to_the_pickup(drone: Feature, order: Order) -> Feature:
 TRAIL = timedelta(minutes=5)
 
 
-def trails(now: datetime) -> Iterator[Feature]:
-    """The recent track of each drone on a delivery; the map extends it."""
+TRAIL_POINTS = 60
+
+
+def trails(now: datetime, only: str = "") -> Iterator[Feature]:
+    """The recent track of each drone on a delivery, thinned; the map extends it."""
     tracks_by_job = tracks.latest_of_all(now - TRAIL)
     jobs = DeliveryJob.objects.filter(pk__in=tracks_by_job, drone__isnull=False)
     for job_id, drone_id in jobs.values_list("pk", "drone"):
-        line = [[point.lng, point.lat] for point in tracks_by_job[job_id]]
-        if len(line) > 1:
-            geometry = {"type": "LineString", "coordinates": line}
+        runs = thinned(tracks_by_job[job_id], TRAIL_POINTS)
+        lines = [[[round(p.lng, 5), round(p.lat, 5)] for p in run] for run in runs if len(run) > 1]
+        if lines:
+            geometry = {"type": "MultiLineString", "coordinates": lines}
             name = f"Trail of {drone_id}"
             yield Feature(f"trail-{drone_id}", "trail", geometry, name, of=f"drone-{drone_id}")
 
@@ -195,7 +189,8 @@ def trails(now: datetime) -> Iterator[Feature]:
 registry.layers.append(Layer("trails", "Trails", trails, "orders.view_order", is_static=True))
 add_section(DispatchRun, 10, plan_on_the_map)
 add_section(Drone, 15, not_believed)
-add_section(Order, 5, where)
+add_section(Order, 4, paused.section)
+add_section(Order, 5, order_now.where)
 add_section(Order, 50, decision)
 add_section(Order, 60, missions_of)
 

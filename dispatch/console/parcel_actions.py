@@ -6,8 +6,15 @@ an order's page while an answer is awaited. Notes written here stay in the timel
 
 from typing import Any
 
-from dispatch.console.parcel_forms import CorrectForm, HubForm, KnownForm, ReturnForm
-from dispatch.missions import answers, discrepancies, publishing_pause, recalls
+from dispatch.console.parcel_forms import (
+    CloseForm,
+    CorrectForm,
+    HubForm,
+    KnownForm,
+    ReturnForm,
+)
+from dispatch.missions import answers, closing, discrepancies, publishing_pause, recalls
+from dispatch.missions.closing import Found
 from dispatch.models import Discrepancy, MissionPart, PublishingPause
 from orders import lifecycle
 from orders.models import Order
@@ -78,6 +85,10 @@ def _why_not_correct(order: Order) -> str | None:
     return "Only the outcome of an order that has ended can be corrected."
 
 
+def _why_not_close(order: Order) -> str | None:
+    return None if order.status in WITH_A_JOB else "No attempt is under way."
+
+
 def _why_not_over(order: Order) -> str | None:
     if MissionPart.objects.live().filter(order=order.pk).exists():
         return None
@@ -143,6 +154,21 @@ def _correct(order: Order, data: dict[str, Any], user: Any) -> str:
 def _over(order: Order, data: dict[str, Any], user: Any) -> str:
     recalls.confirm_over(order.pk, by=user.actor, note=data["note"])
     return f"No mission of order {order} flies any more."
+
+
+def _close(order: Order, data: dict[str, Any], user: Any) -> str:
+    found, hub = Found(data["found"]), data["hub"] if data["found"] == Found.HUB else None
+    after = closing.close_attempt(
+        order.pk,
+        found=found,
+        is_over=data["mission"] == "over",
+        by=user.actor,
+        note=data["note"],
+        hub_id=hub and hub.pk,
+    )
+    where = f"at {hub}" if hub else found.label.lower()
+    state = after.get_hold_code_display() or after.get_status_display()
+    return f"The attempt of order {order} is closed, its parcel is {where}. Now: {state}."
 
 
 def _ready(order: Order, data: dict[str, Any], user: Any) -> str:
@@ -266,6 +292,19 @@ ACTIONS = [
         why_not=_why_not_over,
         explanation="You have looked in ground control, and no drone flies this order any more. "
         "From then on another one may be sent. Never guess here.",
+        is_grave=True,
+    ),
+    Action(
+        model=Order,
+        name="close-attempt",
+        label="Close this attempt",
+        permission=CHANGE,
+        form=CloseForm,
+        carry_out=_close,
+        why_not=_why_not_close,
+        explanation="Ends the attempt under way, also in flight, and says what became of the "
+        "parcel. A lost parcel, or one that its sender has again after a pickup, ends the order.",
+        in_bulk=False,
         is_grave=True,
     ),
     Action(

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from dispatch.missions.closing import Found
 from fleet.models import Hub
 from orders.states import ReasonCode, Status
 from wingxtra.console.actions import ActionForm
@@ -44,6 +45,37 @@ class ReturnForm(ActionForm):
         help_text="The shop and the role, such as “Market, till 3”. Goes into the record. No "
         "personal data.",
     )
+
+
+class CloseForm(ActionForm):
+    """How the attempt ended and what became of the parcel."""
+
+    found = forms.ChoiceField(
+        label="Where is the parcel?", choices=[("", "Choose…"), *Found.choices]
+    )
+    hub = forms.ModelChoiceField(
+        Hub.objects.all(),
+        required=False,
+        label="Hub",
+        empty_label="None",
+        help_text="Only for a parcel at a hub.",
+    )
+    mission = forms.ChoiceField(
+        label="Its mission at ground control",
+        choices=[
+            ("", "Choose…"),
+            ("recall", "Recall it: withdraw before the launch, abort in flight"),
+            ("over", "It is over: I have looked there, and no drone flies it"),
+        ],
+        help_text="While a recalled mission may fly, no other drone is sent.",
+    )
+    note = _note("How do you know?", "What you saw, or who informed you.")
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if data.get("found") == Found.HUB and not data.get("hub"):
+            self.add_error("hub", "Choose the hub.")
+        return data
 
 
 class CorrectForm(ActionForm):

@@ -7,6 +7,7 @@ may be safer on its route than turned round. Missions without an order: repositi
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -18,8 +19,11 @@ from dispatch.missions.parcel_doubt import plan_of
 from dispatch.models import Discrepancy
 from fleet import registry
 from fleet.airspace import rulebook
+from fleet.airspace.rulebook import Rulebook
+from fleet.feasibility.reasons import Reason
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import Flown
+from fleet.models import GeoZone
 from orders.models import DeliveryJob
 from orders.states import AT_THE_DROP_POINT, IN_FLIGHT, Holder, Status
 
@@ -37,7 +41,49 @@ def watch(now: datetime) -> int:
 
     Two statements while nothing changes, for any number of missions.
     """
-    jobs = list(
+    jobs = _watched_jobs()
+    standing: Standing = {
+        (one.job_id, one.code): one
+        for one in Discrepancy.objects.filter(code__in=CLEAR_TEXT, settled_at__isnull=True)
+    }
+    outlooks = _judged(jobs, rulebook.current(now), now)
+    for job, outlook in zip(jobs, outlooks, strict=True):
+        for concern, reason in outlook.against.items():
+            about = outlook.zone if concern == Concern.AIRSPACE else ""
+            _raise_if_new(job, concern, reason.message, standing, about)
+    _settle_ended(standing, dict(zip([job.pk for job in jobs], outlooks, strict=True)))
+    return len(jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A flight that a zone cuts, and why, in words."""
+
+    job: DeliveryJob
+    reason: Reason
+
+    @property
+    def is_in_the_air(self) -> bool:
+        return self.job.order.status in IN_FLIGHT
+
+
+def cut_by(zone: GeoZone, now: datetime) -> list[Cut]:
+    """The live missions that `zone`, saved or not, is in the way of; those in the air first.
+
+    Judged as `watch` does, with this zone alone. One statement, and those of the rulebook.
+    """
+    jobs = _watched_jobs()
+    alone = rulebook.with_only(zone, rulebook.current(now), now)
+    cuts = [
+        Cut(job, outlook.against[Concern.AIRSPACE])
+        for job, outlook in zip(jobs, _judged(jobs, alone, now), strict=True)
+        if Concern.AIRSPACE in outlook.against
+    ]
+    return sorted(cuts, key=lambda cut: (not cut.is_in_the_air, cut.job.created_at))
+
+
+def _watched_jobs() -> list[DeliveryJob]:
+    return list(
         DeliveryJob.objects.active()
         .filter(part__isnull=False, order__status__in=WATCHED)
         .select_related(
@@ -49,20 +95,12 @@ def watch(now: datetime) -> int:
             "flight",
         )
     )
-    standing: Standing = {
-        (one.job_id, one.code): one
-        for one in Discrepancy.objects.filter(code__in=CLEAR_TEXT, settled_at__isnull=True)
-    }
-    book = rulebook.current(now)
+
+
+def _judged(jobs: list[DeliveryJob], book: Rulebook, now: datetime) -> list[Outlook]:
     drones = registry.table_of([job.drone for job in jobs if job.drone], {})
     missions = [live_mission(job, book.rules, now) for job in jobs]
-    outlooks = judge_missions(drones, missions, book, now)
-    for job, outlook in zip(jobs, outlooks, strict=True):
-        for concern, reason in outlook.against.items():
-            about = outlook.zone if concern == Concern.AIRSPACE else ""
-            _raise_if_new(job, concern, reason.message, standing, about)
-    _settle_ended(standing, dict(zip([job.pk for job in jobs], outlooks, strict=True)))
-    return len(jobs)
+    return judge_missions(drones, missions, book, now)
 
 
 def live_mission(job: DeliveryJob, rules: Rules, now: datetime) -> LiveMission:

@@ -137,7 +137,7 @@ class _FlightUpdate:
         if self.has_telemetry:
             self.flight.heard_at = self.now
             if self.state.phase is not Phase.GROUND or self.order.status in IN_FLIGHT:
-                tracks.keep(self.flight, self.state.fix)
+                tracks.keep(self.flight, self.state.fix, self.state.battery_pct)
             self._update_eta()
 
     @property

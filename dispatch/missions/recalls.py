@@ -186,15 +186,7 @@ def confirm_over(order_id: UUID, *, by: Actor, note: str) -> Order:
     if part is None:
         raise Conflict("no_live_mission", "No mission of this order is live at ground control.")
     with transaction.atomic():
-        lifecycle.note(
-            order_id,
-            Happened(EventType.MISSION_OVER, f"The mission does not fly any more: {note}"),
-            by=by,
-        )
-        mark_over([part.job_id], by=str(by), because=note)
-        Mission.objects.filter(pk=part.mission_id).update(
-            state=State.WITHDRAWN, recall_state=Recall.DONE, recall_reason=note[:300]
-        )
+        say_over(part, by=by, note=note)
         order = Order.objects.get(pk=order_id)
         if order.current_job_id == part.job_id and order.status in IN_FLIGHT:
             return answers.confirm_failed(order_id, by=by, note=note)
@@ -212,6 +204,18 @@ def confirm_over(order_id: UUID, *, by: Actor, note: str) -> Order:
                 code = DroneHold.Code.UNCLEAR_LANDING
                 registry.hold(part.mission.drone_id, code, astray, by=by)
     return order
+
+
+def say_over(part: MissionPart, *, by: Actor, note: str) -> None:
+    """Mark the mission as over because a person has confirmed it. Its job goes on: the caller ends
+    it in the same transaction.
+    """
+    happened = Happened(EventType.MISSION_OVER, f"The mission does not fly any more: {note}")
+    lifecycle.note(part.order_id, happened, by=by)
+    mark_over([part.job_id], by=str(by), because=note)
+    Mission.objects.filter(pk=part.mission_id).update(
+        state=State.WITHDRAWN, recall_state=Recall.DONE, recall_reason=note[:300]
+    )
 
 
 # --- in flight -----------------------------------------------------------------------------------

@@ -24,13 +24,14 @@ PIECE_POINTS = 20
 
 
 class Point(NamedTuple):
-    """One kept measurement; `at` is the drone's clock."""
+    """One kept measurement; `at` is the drone's clock. The charge is the last reading then."""
 
     at: datetime
     lat: float
     lng: float
     alt_m: float | None
     speed_mps: float | None
+    battery_pct: float | None = None  # unknown in tracks of earlier versions
 
     @classmethod
     def of(cls, stored: list[Any]) -> Self:
@@ -38,7 +39,7 @@ class Point(NamedTuple):
         return cls(datetime.fromtimestamp(at, tz=UTC), *rest)
 
 
-def keep(flight: Flight, fix: Fix | None) -> None:
+def keep(flight: Flight, fix: Fix | None, battery_pct: float | None) -> None:
     """Add a measurement to the flight's track unless the last point is younger than EVERY_S."""
     if fix is None or (flight.recent and fix.at - flight.recent[-1][0] < EVERY_S):
         return
@@ -49,6 +50,7 @@ def keep(flight: Flight, fix: Fix | None) -> None:
             round(fix.lng, 6),
             _rounded(fix.alt_m),
             _rounded(fix.speed_mps),
+            _rounded(battery_pct),
         ]
     )
 
@@ -95,12 +97,17 @@ def latest_of_all(since: datetime) -> dict[UUID, list[Point]]:
 
 def track_of(job: DeliveryJob) -> list[Point]:
     """The job's track so far, oldest first. Two statements."""
-    stored: list[Any] = []
-    for points in TrackPiece.objects.filter(job=job).values_list("points", flat=True):
-        stored += points
-    for recent in Flight.objects.filter(job=job).values_list("recent", flat=True):
-        stored += recent
-    return [Point.of(point) for point in stored]
+    return tracks_of([job.pk])[job.pk]
+
+
+def tracks_of(job_ids: Sequence[UUID]) -> dict[UUID, list[Point]]:
+    """The track of each of these jobs, oldest first; empty without one. Two statements."""
+    stored: dict[UUID, list[Any]] = {job_id: [] for job_id in job_ids}
+    for job_id, points in TrackPiece.objects.filter(job__in=job_ids).values_list("job", "points"):
+        stored[job_id] += points
+    for job_id, recent in Flight.objects.filter(job__in=job_ids).values_list("pk", "recent"):
+        stored[job_id] += recent
+    return {job_id: [Point.of(one) for one in points] for job_id, points in stored.items()}
 
 
 def _rounded(number: float | None) -> float | None:

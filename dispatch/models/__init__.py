@@ -14,6 +14,7 @@ from dispatch.models.missions import (
 from dispatch.models.occurrences import Occurrence, OccurrenceFile, OccurrenceNote
 from dispatch.models.runs import DispatchDecision, DispatchRun
 from dispatch.models.whatifs import WhatIf, WhatIfQuerySet
+from dispatch.shift.models import ShiftNote
 
 __all__ = [
     "MAX_FLIGHT",
@@ -33,6 +34,7 @@ __all__ = [
     "OccurrenceFile",
     "OccurrenceNote",
     "PublishingPause",
+    "ShiftNote",
     "TrackPiece",
     "WhatIf",
     "WhatIfQuerySet",

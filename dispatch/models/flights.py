@@ -26,7 +26,9 @@ class TrackPiece(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(DeliveryJob, on_delete=models.CASCADE, related_name="track_pieces")
-    points = models.JSONField(help_text="Each [POSIX seconds, lat, lng, alt_m, speed_mps].")
+    points = models.JSONField(
+        help_text="Each [POSIX seconds, lat, lng, alt_m, speed_mps, battery_pct]."
+    )
 
     class Meta:
         ordering = ["id"]

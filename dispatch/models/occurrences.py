@@ -41,7 +41,7 @@ class Occurrence(models.Model):
         CLOSED = "CLOSED", "Closed"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="occurrences")
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="flight_occurrences")
     job = models.ForeignKey(DeliveryJob, on_delete=models.PROTECT, related_name="occurrences")
     category = models.CharField(max_length=16, choices=Category)
     injury = models.BooleanField("a person was hurt", default=False)

@@ -103,7 +103,7 @@ def of_order(order: Order, request: HttpRequest) -> Section | None:
             "drone": occurrence.job.drone_id,
             "url": actions.page_of(occurrence),
         }
-        for occurrence in order.occurrences.select_related("job")
+        for occurrence in order.flight_occurrences.select_related("job")
     ]
     if not rows:
         return None
@@ -143,6 +143,10 @@ class OccurrenceAdmin(ReadOnlyAdmin):
     fields = ("happened", "category", "hurt", "drone", "order_link", "standing", "written", "data")
     readonly_fields = ("happened", "hurt", "drone", "order_link", "standing", "written", "data")
     when_empty = "No occurrence was reported. Report one on the page of its order."
+
+    def get_fields(self, request: HttpRequest, obj: Occurrence | None = None) -> list[str]:
+        """Who wrote it is for those who may read it."""
+        return [name for name in self.fields or () if name != "written" or _may_read(request)]
 
     def get_urls(self) -> list[Any]:
         pages = [

@@ -26,7 +26,7 @@ from orders.timing import opening
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One drone for one order. The figures are None if its position is not known. landing: the hub
-    that receives it, None without a network.
+    that receives it, None without a network. hub: where it stands.
     """
 
     drone_id: str
@@ -35,6 +35,7 @@ class Candidate:
     energy_needed_pct: float | None
     battery_pct: float | None
     landing: Landing | None = None
+    hub: str = ""
 
     @property
     def feasible(self) -> bool:
@@ -120,6 +121,7 @@ def _candidate(
         energy_needed_pct=_rounded(hub.energy_pct if hub else verdicts.energy_pct[i]),
         battery_pct=_rounded(verdicts.drones.battery_pct[i]),
         landing=hub,
+        hub=drone.hub.name,
     )
 
 

@@ -5,7 +5,7 @@ without a reason of their own. So no matrix of all drones with all orders is nee
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from fleet.feasibility import judge
 from fleet.feasibility.geometry import Ints
 from fleet.feasibility.judge import Verdicts
-from fleet.feasibility.reasons import Rule
+from fleet.feasibility.reasons import Reason, Rule
 from fleet.feasibility.tables import SIDES, Bools, DroneTable
 from fleet.feasibility.winds import on_trips
 
@@ -195,7 +195,10 @@ def lacking(verdicts: Verdicts, pair: Any) -> Any:
 def _nearest(verdicts: Verdicts, pair: int) -> dict[str, Any]:
     found: dict[str, Any] = {
         "drone_id": str(verdicts.drones.drone_id[verdicts.d[pair]]),
-        "reasons": [asdict(reason) for reason in verdicts.explain(pair)],
+        "reasons": [
+            {name: getattr(reason, name) for name in Reason.__slots__}
+            for reason in verdicts.explain(pair)
+        ],
     }
     if verdicts.reasons[pair] & Rule.NOT_ENOUGH_ENERGY:
         short_pct = float(lacking(verdicts, pair))

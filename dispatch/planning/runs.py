@@ -74,7 +74,7 @@ def run(
         # With `only`, these orders start now: no waiting, and no replanning of other orders.
         if only is not None:
             book = replace(book, rules=replace(book.rules, look_ahead_s=0.0, spot_pause_s=0.0))
-        orders = _queued(open_areas, only, book.rules, now)
+        orders = waiting_orders(open_areas, only, book.rules, now)
         unsent = [] if only is not None else _unsent(open_areas)
         drones = list(
             Drone.objects.filter(hub__service_area__in=open_areas, active=True).prefetch_related(
@@ -185,7 +185,7 @@ def _not_paused(
     return unpaused
 
 
-def _queued(
+def waiting_orders(
     areas: Sequence[ServiceArea], only: Sequence[UUID] | None, rules: Rules, now: datetime
 ) -> list[Order]:
     orders = _may_be_planned(rules, now).filter(service_area__in=areas)

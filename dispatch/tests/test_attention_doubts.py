@@ -25,6 +25,7 @@ from wingxtra.accounts.identity import GCS, Role
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.console.attention.groups import Group, groups, one_each
 from wingxtra.console.registry import Attention
+from wingxtra.tests import on_the_map
 
 pytestmark = pytest.mark.django_db
 Code = Discrepancy.Code
@@ -295,7 +296,7 @@ def test_a_held_drone_is_ringed_on_the_map() -> None:
     show(TelemetryFactory(drone_id=drone.pk))
     browser = Client()
     browser.force_login(UserFactory(role=Role.OPS, is_staff=True))
-    (shown,) = browser.get(reverse("admin:map-data")).json()["layers"]["drones"]
+    (shown,) = on_the_map.layers(browser)["drones"]
     assert (shown["is_alert"], shown["state"]) == (True, "On hold")
 
 

@@ -24,11 +24,15 @@ MARGIN = 0.05
 WITH_NETWORK = {"NORMAL p50", "NORMAL p95", "NORMAL mean"}
 WHEN_OVERLOADED = {f"{group} {name}" for group in ("NORMAL", "all") for name in COLUMNS}
 WHEN_OVERLOADED -= {"all kept"}
+# Without a queue the longest wait is that of one order far away, about 20 minutes.
+LONGEST = {"longest"}
 MAY_BE_WORSE = {
+    ("light", True): LONGEST,
+    ("slow charging", True): LONGEST,
     ("normal", True): WITH_NETWORK,
     ("normal", False): WHEN_OVERLOADED,
     ("overloaded", True): WHEN_OVERLOADED,
-    ("overloaded", False): WHEN_OVERLOADED | {"longest"},
+    ("overloaded", False): WHEN_OVERLOADED | LONGEST,
 }
 
 

@@ -377,8 +377,7 @@ def test_readonly_sees_the_list_and_nothing_that_was_written() -> None:
     for path in (address("changelist"), address("change", occurrence.pk)):
         page = browser.get(path).content.decode()
         assert occurrence.get_category_display() in page
-        assert not {SECRET, "Settled with", "report.pdf"} & set(page.split("\n"))
-        for words in (SECRET, "Settled with", "report.pdf"):
+        for words in (SECRET, "Settled with", "report.pdf", ">ama"):
             assert words not in page
     for path in (
         address("print", occurrence.pk),

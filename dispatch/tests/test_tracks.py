@@ -22,6 +22,7 @@ from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
 from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.tests import on_the_map
 
 pytestmark = pytest.mark.django_db
 
@@ -132,16 +133,17 @@ def test_the_live_map_shows_the_last_minutes_of_each_flight(client: Any) -> None
     now = timezone.now()
     job = order_in(Status.ENROUTE).current_job
     at = now.timestamp()
-    points = [[at - ago_s, 5.6, -0.2 + ago_s / 1e6, 60.0, 15.0] for ago_s in (900, 120, 60)]
+    points = [[at - ago_s, 5.6, -0.2 + ago_s / 1e6, 60.0, 15.0] for ago_s in (900, 120, 60, 50)]
     TrackPiece.objects.create(job=job, points=points)
-    Flight.objects.create(job=job, heard_at=now, recent=[[at - 3, 5.61, -0.2, 60.0, 15.0]])
+    ends = [[at - 6, 5.6, -0.2, 60.0, 15.0], [at - 3, 5.61, -0.2, 60.0, 15.0, 71.0]]
+    Flight.objects.create(job=job, heard_at=now, recent=ends)
     client.force_login(UserFactory(ops=True))
-    (trail,) = client.get("/admin/map/data/?all").json()["layers"]["trails"]
+    (trail,) = on_the_map.layers(client)["trails"]
     assert trail["of"] == f"drone-{job.drone_id}"
+    # Nothing is drawn over the pauses, in which nothing is known.
     assert trail["geometry"]["coordinates"] == [
-        [-0.2 + 120 / 1e6, 5.6],
-        [-0.2 + 60 / 1e6, 5.6],
-        [-0.2, 5.61],
+        [[-0.19994, 5.6], [-0.19995, 5.6]],
+        [[-0.2, 5.6], [-0.2, 5.61]],
     ]
 
 

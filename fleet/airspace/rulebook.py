@@ -87,8 +87,7 @@ def load(at: datetime) -> Rulebook:
     """The rulebook from the database, without zones that cannot be met. Five statements."""
     served = list(ServiceArea.objects.filter(active=True))
     rules = policy.current()
-    highest_m = rules.cruise_alt_m + rules.zone_height_margin_m
-    zones = [zone for zone in GeoZone.objects.relevant(at) if zone.concerns(highest_m)]
+    zones = [zone for zone in GeoZone.objects.relevant(at) if zone.concerns(_highest_m(rules))]
     one_of_each = (
         Drone.objects.with_home()
         .filter(active=True)
@@ -110,6 +109,20 @@ def load(at: datetime) -> Rulebook:
         hubs=hubs,
         hub_table=registry.hub_table(hubs, places, networks),
     )
+
+
+def _highest_m(rules: Rules) -> float:
+    return rules.cruise_alt_m + rules.zone_height_margin_m
+
+
+def with_only(zone: GeoZone, book: Rulebook, at: datetime) -> Rulebook:
+    """The rulebook with this zone, saved or not, and no other; without any if it stops no flight
+    at our height from `at` on.
+    """
+    is_over = zone.ends_at is not None and zone.ends_at <= at
+    applies = zone.active and not is_over and zone.concerns(_highest_m(book.rules))
+    zones = [zone] if applies else []
+    return replace(book, zones=zones, zone_shapes=zones_of(zones, at))
 
 
 def airspace_version() -> str:

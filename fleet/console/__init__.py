@@ -3,4 +3,4 @@
 The console imports this package of each app, which registers the parts.
 """
 
-from fleet.console import hubs, pages  # noqa: F401
+from fleet.console import finding, hubs, pages  # noqa: F401

@@ -5,12 +5,12 @@ from datetime import datetime
 
 from django.urls import reverse
 
-from fleet import presentation, traffic
-from fleet.live import drone_status
+from fleet import policy, presentation, traffic
+from fleet.live import drone_status, picture
 from fleet.live.drone_status import LiveDrone
 from fleet.models import Drone, GeoZone, Hub, ServiceArea
 from wingxtra.console import registry as console
-from wingxtra.console.registry import Feature, Layer, Tone
+from wingxtra.console.registry import Feature, Layer, Source, Tone
 
 
 def drone_feature(live: LiveDrone, now: datetime) -> Feature | None:
@@ -33,15 +33,19 @@ def drone_feature(live: LiveDrone, now: datetime) -> Feature | None:
     )
 
 
-def drones(now: datetime) -> Iterator[Feature]:
-    for live in drone_status.live_drones(list(Drone.objects.with_home().filter(active=True)), now):
+def drones(now: datetime, only: str = "") -> Iterator[Feature]:
+    wanted = Drone.objects.with_home().filter(active=True)
+    if only:
+        wanted = wanted.filter(pk=only.removeprefix("drone-"))
+    for live in drone_status.live_drones(list(wanted), now):
         if feature := drone_feature(live, now):
             yield feature
 
 
-def hubs(now: datetime) -> Iterator[Feature]:
+def hubs(now: datetime, only: str = "") -> Iterator[Feature]:
     there = traffic.now_at_each(now)
-    for hub in Hub.objects.select_related("service_area"):
+    wanted = Hub.objects.select_related("service_area")
+    for hub in wanted.filter(pk=only.removeprefix("hub-")) if only else wanted:
         seen = there.get(hub.pk, traffic.NONE)
         yield Feature(
             id=f"hub-{hub.pk}",
@@ -56,8 +60,9 @@ def hubs(now: datetime) -> Iterator[Feature]:
         )
 
 
-def areas(now: datetime) -> Iterator[Feature]:
-    for area in ServiceArea.objects.filter(active=True):
+def areas(now: datetime, only: str = "") -> Iterator[Feature]:
+    wanted = ServiceArea.objects.filter(active=True)
+    for area in wanted.filter(pk=only.removeprefix("area-")) if only else wanted:
         yield Feature(
             id=f"area-{area.pk}",
             look="area",
@@ -70,8 +75,9 @@ def areas(now: datetime) -> Iterator[Feature]:
         )
 
 
-def zones(now: datetime) -> Iterator[Feature]:
-    for zone in GeoZone.objects.relevant(now):
+def zones(now: datetime, only: str = "") -> Iterator[Feature]:
+    wanted = GeoZone.objects.relevant(now)
+    for zone in wanted.filter(pk=only.removeprefix("zone-")) if only else wanted:
         is_upcoming = zone.starts_at is not None and zone.starts_at > now
         yield Feature(
             id=f"zone-{zone.pk}",
@@ -87,12 +93,23 @@ def zones(now: datetime) -> Iterator[Feature]:
         )
 
 
+def fleet_picture(now: datetime) -> Source:
+    """Every position of a drone is from it. Raises RedisError."""
+    latest = picture.read()
+    return Source(
+        "The fleet picture",
+        latest.fetched_at if latest else None,
+        policy.current().telemetry_max_age_s,
+    )
+
+
+console.map_sources.append(fleet_picture)
 console.drone_tones.extend(presentation.READINESS.values())
 console.layers.extend(
     [
         Layer("drones", "Drones", drones, "fleet.view_drone", group="Drones"),
-        Layer("areas", "Areas", areas, "fleet.view_servicearea", is_static=True),
-        Layer("zones", "No-fly zones", zones, "fleet.view_geozone", is_static=True),
+        Layer("areas", "Areas", areas, "fleet.view_servicearea"),
+        Layer("zones", "No-fly zones", zones, "fleet.view_geozone"),
         Layer("hubs", "Hubs", hubs, "fleet.view_hub"),
     ]
 )

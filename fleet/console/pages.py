@@ -10,9 +10,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from fleet import policy, presentation, registry
-from fleet.airspace import rulebook
-from fleet.console import attention, holds, pauses, wind
+from fleet import pauses, policy, presentation, registry
+from fleet.console import attention, holds, paused, wind
 from fleet.console.map_pages import drone_feature
 from fleet.live import drone_status
 from fleet.live.drone_status import Readiness
@@ -28,7 +27,6 @@ from wingxtra.console.registry import (
     Tone,
 )
 from wingxtra.console.widgets import tiles
-from wingxtra.problems import Conflict
 
 roles.seen_by_all(
     "fleet.view_drone",
@@ -37,6 +35,7 @@ roles.seen_by_all(
     "fleet.view_hub",
     "fleet.view_servicearea",
     "fleet.view_geozone",
+    "fleet.view_pausechange",
 )
 roles.done_by_ops(
     "fleet.add_drone",
@@ -64,20 +63,13 @@ def _unground(drone: Drone, data: dict[str, Any], user: User) -> str:
     return f"{drone} may fly again: {data['reason']}"
 
 
-def _set_area_paused(area: ServiceArea, paused: bool, reason: str) -> str:
-    if (
-        not ServiceArea.objects.filter(pk=area.pk)
-        .exclude(dispatch_paused=paused)
-        .update(dispatch_paused=paused)
-    ):
-        state = "paused" if paused else "running"
-        raise Conflict("nothing_to_do", f"Dispatch in {area} is {state} already.")
-    rulebook.VERSION.bump()
+def _set_area_paused(area: ServiceArea, paused: bool, reason: str, user: User) -> str:
+    pauses.set_area(area, paused=paused, by=user.actor, reason=reason)
     return f"Dispatch in {area} {'is paused' if paused else 'is resumed'}: {reason}"
 
 
 def _set_all_paused(paused: bool, reason: str, user: User) -> str:
-    policy.change(by=user.actor, dispatch_paused=paused)
+    pauses.set_everywhere(paused=paused, by=user.actor, reason=reason)
     return f"Dispatch {'is paused everywhere' if paused else 'is resumed'}: {reason}"
 
 
@@ -110,7 +102,7 @@ for action in [
         label="Pause dispatch",
         permission="fleet.change_servicearea",
         form=actions.ReasonForm,
-        carry_out=lambda area, data, user: _set_area_paused(area, True, data["reason"]),
+        carry_out=lambda area, data, user: _set_area_paused(area, True, data["reason"], user),
         why_not=lambda area: "It is paused already." if area.dispatch_paused else None,
         explanation="No automatic dispatch in this area. You can still assign by hand.",
         is_grave=True,
@@ -121,7 +113,7 @@ for action in [
         label="Resume dispatch",
         permission="fleet.change_servicearea",
         form=actions.ReasonForm,
-        carry_out=lambda area, data, user: _set_area_paused(area, False, data["reason"]),
+        carry_out=lambda area, data, user: _set_area_paused(area, False, data["reason"], user),
         why_not=lambda area: None if area.dispatch_paused else "It is not paused.",
     ),
     # OPS may pause and resume but cannot see or edit the other rules.
@@ -207,7 +199,7 @@ console.switch_sources.append(dispatch_switches)
 # --- what needs attention ------------------------------------------------------------------------
 
 for source, checks in [
-    (pauses.paused_dispatch, "dispatch is paused nowhere"),
+    (paused.paused_dispatch, "dispatch is paused nowhere"),
     (attention.old_picture, "the fleet picture is fresh"),
     (wind.unknown_wind, "the wind is known if it is measured"),
     (wind.too_much_wind, "the wind is within the policy's limit at every hub"),

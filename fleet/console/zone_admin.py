@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.forms import Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -25,7 +26,7 @@ from wingxtra.accounts.models import User
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import ConsoleAdmin, ReadOnlyAdmin, badge, moment, said_by
 from wingxtra.console.registry import Section, Tone
-from wingxtra.console.widgets import PolygonInput
+from wingxtra.console.widgets import PolygonField, PolygonInput
 from wingxtra.problems import Invalid
 
 roles.seen_by_all("fleet.view_zoneimport")
@@ -68,6 +69,10 @@ class GeoZoneForm(forms.ModelForm):
             "polygon": "",
         }
         widgets = {"polygon": PolygonInput}
+        field_classes = {"polygon": PolygonField}
+
+    class Media(PolygonInput.Media):
+        js = [*PolygonInput.Media.js, Script("console/zone.js", defer=True)]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -104,13 +109,24 @@ class GeoZoneForm(forms.ModelForm):
 
 @admin.register(GeoZone)
 class GeoZoneAdmin(ConsoleAdmin):
-    """What comes from a file is changed by the next file only; staff switch it off or allow it."""
+    """What comes from a file is changed by the next file only; staff switch it off or allow it.
+
+    Saving leads to the zone's page, which lists the flights that it cuts.
+    """
 
     form = GeoZoneForm
+    form_has_map = True
+    change_form_after_template = "console/zone_flights.html"
     list_display = ("name", "kind", "heights", "now", "starts", "ends", "origin")
     list_filter = ("active", "kind", "source")
     when_empty = "No geographical zones: drones may fly everywhere in the service areas."
     search_fields = ("name", "identifier")
+
+    def response_post_save_add(self, request: HttpRequest, obj: GeoZone) -> HttpResponse:
+        return HttpResponseRedirect(actions.page_of(obj))
+
+    def response_post_save_change(self, request: HttpRequest, obj: GeoZone) -> HttpResponse:
+        return HttpResponseRedirect(actions.page_of(obj))
 
     def get_readonly_fields(self, request: HttpRequest, obj: GeoZone | None = None) -> Any:
         if obj is None or not obj.source:

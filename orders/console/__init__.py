@@ -3,4 +3,4 @@
 Importing this package registers them; the console imports it from each app.
 """
 
-from orders.console import pages  # noqa: F401
+from orders.console import finding, pages  # noqa: F401

@@ -14,6 +14,7 @@ from fleet import policy
 from fleet.feasibility.reasons import in_cm
 from fleet.models import Drone
 from orders import presentation
+from orders.console import notes
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.models.spot import pause_ends_at
 from orders.personal_data.masking import masked_name, masked_phone
@@ -128,7 +129,7 @@ def timeline(order: Order, request: HttpRequest) -> Section:
 def timeline_rows(events: list[DeliveryEvent], order: Order) -> list[dict[str, Any]]:
     """One row per event: label, message, who, when, the gap to the one before, and how late."""
     rows = []
-    previous_at = None
+    previous_at, zone = None, order.service_area.zone
     for event in events:
         gap = _gap(event.created_at - previous_at) if previous_at else []
         if event.occurred_at > order.deliver_by:
@@ -138,7 +139,7 @@ def timeline_rows(events: list[DeliveryEvent], order: Order) -> list[dict[str, A
                 "label": EventType(event.type).label,
                 "message": added_message(event),
                 "who": actor_name(event),
-                "at": moment(event.occurred_at, seconds=True),
+                "at": moment(event.occurred_at, seconds=True, zone=zone),
                 "gap": ", ".join(gap),
                 "tone": presentation.EVENT_TONE.get(event.type, Tone.IDLE),
             }
@@ -208,4 +209,5 @@ def add_to_console() -> None:
     add_section(Drone, 20, deliveries_of)
     add_section(Order, 10, summary)
     add_section(Order, 30, timeline)
+    add_section(Order, 35, notes.section)
     add_section(Order, 40, jobs)

@@ -24,13 +24,14 @@ from orders.states import IN_FLIGHT, EventType, Status
 from wingxtra.accounts.identity import Role
 from wingxtra.console import actions, registry, roles, watches
 from wingxtra.console.registry import Chart, Feature, Layer, Number, Tone
+from wingxtra.console.times import house_zone
 from wingxtra.database.aggregates import Percentile
 
 # From fewer deliveries the share inside the quoted range says little.
 MIN_FOR_COVERAGE = 50
 
 roles.seen_by_all("orders.view_order")
-roles.done_by_ops("orders.change_order", "orders.view_personal_data")
+roles.done_by_ops("orders.add_order", "orders.change_order", "orders.view_personal_data")
 order_page.add_to_console()
 registry.home_pages[Role.LOADER] = "loading"
 
@@ -94,11 +95,12 @@ def numbers(now: datetime) -> Iterator[Number]:
     yield Number(
         "In flight", str(counts["in_flight"]), "parcels in the air", url=f"{list_url}?tab=in_flight"
     )
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    zone = house_zone()
+    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     today = _delivered_since(midnight).aggregate(
         count=Count("pk"), on_time=Count("pk", filter=Q(delivered_at__lte=F("deliver_by")))
     )
-    yield Number("Delivered today", str(today["count"]), "since 00:00 UTC")
+    yield Number("Delivered today", str(today["count"]), f"since 00:00 {zone.key}")
     if today["count"]:
         share = 100 * today["on_time"] / today["count"]
         tone = Tone.GOOD if share >= 95 else Tone.WARN if share >= 80 else Tone.BAD
@@ -164,8 +166,8 @@ def last_day(now: datetime) -> Chart:
     counts = {(kind, hour): count for kind, hour, count in rows}
     hours = [first + timedelta(hours=n) for n in range(24)]
     return Chart(
-        "Orders per hour, last 24 hours (UTC)",
-        [f"{hour:%H}:00" for hour in hours],
+        f"Orders per hour, last 24 hours ({house_zone().key})",
+        [f"{hour.astimezone(house_zone()):%H:%M}" for hour in hours],
         {
             "Placed": [counts.get((EventType.CREATED, hour), 0) for hour in hours],
             "Delivered": [counts.get((EventType.DELIVERED, hour), 0) for hour in hours],
@@ -209,8 +211,10 @@ def _point(coordinates: list[float]) -> dict[str, Any]:
 
 
 def _on_map(*statuses: Status) -> Any:
-    def features(now: datetime) -> Iterator[Feature]:
+    def features(now: datetime, only: str = "") -> Iterator[Feature]:
         orders = Order.objects.live().filter(status__in=statuses).select_related("current_job")
+        if only:
+            orders = orders.filter(public_tracking_id=only.partition("-")[2])
         for order in orders.order_by("deliver_by")[:MAX_ON_MAP]:
             yield from features_of(order, now)
 

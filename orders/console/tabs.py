@@ -12,8 +12,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from orders.models import Order
-from orders.models.parcel import AWAITS_STAFF
-from orders.states import IN_FLIGHT, TERMINAL, HoldCode, Status
+from orders.states import IN_FLIGHT, TERMINAL, Status
+from wingxtra.database.aggregates import bounded_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,11 @@ class Tab:
     title: str
     narrow: Callable[[QuerySet[Order]], QuerySet[Order]]
     empty: str
+    is_urgent: bool = False  # the most urgent first, unless a column is chosen
+    is_open: bool = True  # holds open orders only, which are few: every column sorts
 
 
+MAX_COUNTED = 1_000  # more is “1,000+”: see docs/decisions/0019-list-totals.md
 OPEN = ~Q(status__in=TERMINAL)
 LATE = (OPEN & Q(deliver_by__lt=Now())) | Q(delivered_at__gt=F("deliver_by"))
 
@@ -51,11 +54,13 @@ TABS: dict[str, Tab] = {
         "Needs attention",
         lambda orders: orders.filter(pk__in=_needing(timezone.now())),
         "No order needs you: none is late or about to be, and none is on the dashboard.",
+        is_urgent=True,
     ),
     "queued": Tab(
         "Queued",
         lambda orders: orders.filter(status=Status.QUEUED),
         "No order is waiting for a drone.",
+        is_urgent=True,
     ),
     "assigned": Tab(
         "Assigned",
@@ -76,21 +81,28 @@ TABS: dict[str, Tab] = {
         "Done",
         lambda orders: orders.filter(status__in=TERMINAL),
         "No order has ended yet.",
+        is_open=False,
     ),
 }
 
 
 def tab_links(request: HttpRequest) -> list[dict[str, Any]]:
-    """Title, address and whether it is the current one. A tab link drops all other filters."""
+    """Title, address, whether it is the current one, and how many orders are in it: one statement,
+    which counts at most MAX_COUNTED of each. A tab link drops all other filters.
+    """
     here = request.GET.get("tab", "")
+    everything: QuerySet[Order] = Order.objects.all()
+    found = bounded_counts([tab.narrow(everything) for tab in TABS.values()], MAX_COUNTED)
     links = [
-        {"title": tab.title, "url": f"?tab={name}", "current": name == here}
-        for name, tab in TABS.items()
+        {
+            "title": tab.title,
+            "url": f"?tab={name}",
+            "current": name == here,
+            "count": f"{count:,}" if count <= MAX_COUNTED else f"{MAX_COUNTED:,}+",
+        }
+        for (name, tab), count in zip(TABS.items(), found, strict=True)
     ]
-    return [
-        *links,
-        {"title": "All", "url": "?", "current": not here},
-    ]
+    return [*links, {"title": "All", "url": "?", "current": not here}]
 
 
 class TabFilter(admin.SimpleListFilter):
@@ -106,31 +118,3 @@ class TabFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
         tab = TABS.get(self.value() or "")
         return tab.narrow(queryset) if tab else queryset
-
-
-class LateFilter(admin.SimpleListFilter):
-    title = "promise"
-    parameter_name = "promise"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("late", "Late"), ("kept", "On time so far")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
-        if self.value() == "late":
-            return queryset.filter(LATE)
-        if self.value() == "kept":
-            return queryset.exclude(LATE)
-        return queryset
-
-
-class HoldFilter(admin.SimpleListFilter):
-    title = "hold"
-    parameter_name = "hold"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("any", "Waits for staff"), *HoldCode.choices]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
-        if self.value() == "any":
-            return queryset.filter(AWAITS_STAFF)
-        return queryset.filter(hold_code=self.value()) if self.value() in HoldCode else queryset

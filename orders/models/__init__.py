@@ -1,7 +1,8 @@
-"""Orders with their jobs and events, stores, places of loaders, and recurring orders."""
+"""Orders with their jobs, events and notes, stores, places of loaders, and recurring orders."""
 
 from orders.loading.models import Loader
 from orders.models.jobs import DeliveryEvent, DeliveryJob
+from orders.models.note import Note
 from orders.models.order import Order
 from orders.models.queries import OrderQuerySet
 from orders.models.store import Store
@@ -11,6 +12,7 @@ __all__ = [
     "DeliveryEvent",
     "DeliveryJob",
     "Loader",
+    "Note",
     "Occurrence",
     "Order",
     "OrderQuerySet",

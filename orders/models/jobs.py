@@ -103,6 +103,11 @@ class DeliveryEvent(models.Model):
         indexes = [
             models.Index(fields=["order", "id"], name="event_of_order"),
             models.Index(fields=["type", "created_at"], name="event_type_time"),
+            models.Index(
+                fields=["actor_ref", "created_at"],
+                name="event_of_person",
+                condition=Q(actor_kind=ActorKind.USER),
+            ),
         ]
         constraints = [
             # A new promise may be predicted late again.

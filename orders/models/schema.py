@@ -3,11 +3,11 @@
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Upper
+from django.db.models.functions import Greatest, Upper
 
 from fleet.models import is_a_size, on_earth
 from orders.models.queries import SEARCHED
-from orders.states import TERMINAL, WITH_A_JOB, Status
+from orders.states import TERMINAL, WITH_A_JOB, Holder, Status
 
 CONSTRAINTS = [
     models.UniqueConstraint(
@@ -63,6 +63,17 @@ INDEXES = [
         name="order_store_newest",
         condition=Q(store__isnull=False),
     ),
+    models.Index(
+        fields=["reason_code", "-created_at", "-id"],
+        name="order_reason_newest",
+        condition=~Q(reason_code=""),
+    ),
+    models.Index(
+        fields=["holder", "-created_at", "-id"],
+        name="order_holder_newest",
+        # The others hold nearly all parcels: the newest order is soon one of theirs.
+        condition=~Q(holder__in=[Holder.SENDER, Holder.RECIPIENT]),
+    ),
     models.Index(fields=["deliver_by"], name="order_promise"),
     models.Index(fields=["merchant", "updated_at"], name="order_merchant_updated"),
     models.Index(
@@ -74,6 +85,10 @@ INDEXES = [
         fields=["status", "service_area"],
         name="order_open",
         condition=~Q(status__in=TERMINAL),
+    ),
+    # The days of reports: when it was placed, or its agreed start.
+    models.Index(
+        Greatest("created_at", "not_before"), name="order_starts", condition=Q(live_mode=True)
     ),
     # Every search scans the index's pending list of new entries: keep it short.
     GinIndex(

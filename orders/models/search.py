@@ -3,12 +3,14 @@
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from orders import tracking_ids
 
 # Fewer digits are part of many phone numbers.
 MIN_PHONE_DIGITS = 4
+MIN_WHOLE_PHONE = 8
 # A part of a tracking id that is this short is also part of many names.
 MIN_TRACKING_CHARACTERS = 4
 PHONE = re.compile(r"[+]?[\d\s().\-/]+")
@@ -40,6 +42,25 @@ def terms_of(text: str) -> Terms | None:
     is_one_word = phone is not None and text[0] in "+0("
     words = (text,) if is_one_word else tuple(text.split()) or (text,)
     return Terms(words, wholes, order_id)
+
+
+def names(text: str, order: Any, *, in_full: bool) -> bool:
+    """Whether the text is a name of this order as a whole: an id, its merchant's reference, or,
+    `in_full`, its phone number.
+    """
+    terms = terms_of(text)
+    if terms is None:
+        return False
+    whole = " ".join(terms.words)
+    own = {order.public_tracking_id, order.external_id}
+    phone = order.customer_phone.removeprefix("+")
+    is_phone = in_full and len(phone) >= MIN_WHOLE_PHONE and _is_end_of(terms, phone)
+    return terms.id == order.pk or is_phone or bool(own & {whole, whole.upper(), *terms.wholes})
+
+
+def _is_end_of(terms: Terms, phone: str) -> bool:
+    """National forms leave out the country's code, which has at most three digits."""
+    return any(phone.endswith(one) and len(phone) - len(one) <= 3 for one in terms.wholes)
 
 
 def _phone(text: str) -> str | None:

@@ -87,6 +87,7 @@ def forget(order_id: UUID) -> bool:
             given_lng=None,
             forgotten_at=timezone.now(),
         )
+        order.notes.all().delete()
         forgetting.send(sender=Order, order=order)
     log.info("customer_forgotten", order_id=str(order_id))
     return True

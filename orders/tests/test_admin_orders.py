@@ -65,15 +65,12 @@ def test_the_page_masks_them_for_readers() -> None:
 def test_readers_do_not_find_by_what_they_may_not_read() -> None:
     order = OrderFactory(customer_name="Ama Mensah", customer_phone="+233241234567")
     link = reverse("admin:orders_order_change", args=[order.pk])
-    for text, role, is_found in (
-        ("0241234567", Role.OPS, True),
-        ("0241234567", Role.READONLY, False),
-        ("Mensah", Role.READONLY, False),
-        (order.public_tracking_id, Role.READONLY, True),
-    ):
-        page = browser_of(role).get(reverse(LIST), {"q": text}).content.decode()
-        assert (link in page) == is_found, (text, role)
-    assert "name or phone" not in page
+    reader = browser_of(Role.READONLY)
+    for text in ("0241234567", "+233 24 123 4567", "Mensah"):
+        page = reader.get(reverse(LIST), {"q": text}).content.decode()
+        assert link not in page, text
+        assert "name or phone" not in page
+    assert reader.get(reverse(LIST), {"q": order.public_tracking_id}).headers["Location"] == link
 
 
 @pytest.mark.parametrize(
@@ -100,19 +97,43 @@ def test_an_empty_tab_says_so_in_a_sentence(browser: Client) -> None:
     assert "No order is waiting for a drone." in page
 
 
-@pytest.mark.parametrize("how", ["tracking", "reference", "name", "phone"])
-def test_an_order_is_found_by_id_reference_name_or_phone(browser: Client, how: str) -> None:
+NAMES = {
+    "tracking id": "{tracking}",
+    "tracking id, lower case": "{tracking_lower}",
+    "tracking link": "https://delivery.example/track/{tracking}/?from=sms",
+    "order id": "{id}",
+    "reference": "shop-17",
+    "phone": "+233241234567",
+    "phone with spaces": "+233 24 123 4567",
+    "phone as spoken": "024 123 4567",
+    "phone without spaces": "0241234567",
+}
+
+
+@pytest.mark.parametrize("how", NAMES)
+def test_an_exact_hit_opens_the_order(browser: Client, how: str) -> None:
     wanted = OrderFactory(external_id="shop-17", customer_name="Kofi Boateng")
-    other = OrderFactory(customer_phone="+233200000001")
-    texts = {
-        "tracking": wanted.public_tracking_id,
-        "reference": "shop-17",
-        "name": "boateng",
-        "phone": "+233241234567",
-    }
-    page = browser.get(reverse(LIST), {"q": texts[how]}).content.decode()
+    OrderFactory(customer_phone="+233200000001")
+    tracking = wanted.public_tracking_id
+    text = NAMES[how].format(tracking=tracking, tracking_lower=tracking.lower(), id=wanted.pk)
+    answer = browser.get(reverse(LIST), {"q": text})
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == actions.page_of(wanted)
+
+
+@pytest.mark.parametrize("text", ["boateng", "kofi boateng", "boateng 4567", "shop kofi", "4567"])
+def test_a_part_lists_the_orders_that_match_every_word(browser: Client, text: str) -> None:
+    wanted = OrderFactory(external_id="shop-17", customer_name="Kofi Boateng")
+    other = OrderFactory(external_id="shop-18", customer_phone="+233200000001")
+    page = browser.get(reverse(LIST), {"q": text}).content.decode()
     assert wanted.public_tracking_id in page
     assert other.public_tracking_id not in page
+
+
+def test_a_phone_of_two_orders_lists_both(browser: Client) -> None:
+    both = OrderFactory.create_batch(2)
+    page = browser.get(reverse(LIST), {"q": "024 123 4567"}).content.decode()
+    assert all(order.public_tracking_id in page for order in both)
 
 
 def test_the_list_takes_at_most_12_statements_for_any_length(browser: Client) -> None:
@@ -140,9 +161,8 @@ def test_the_list_is_exported_as_it_is_filtered_and_masked(browser: Client) -> N
         assert "+233241234567" not in whole
         assert ",'=1+1," in whole
     assert "A-2" not in exported(browser, "?q=A-1")
-    page = browser.get(f"{reverse(LIST)}?q=A-1").content.decode()
-    assert f'href="{EXPORT}?q=A-1"' in page
-    assert browser.get(f"{EXPORT}?nonsense=1").status_code == 302
+    page = browser.get(f"{reverse(LIST)}?q=A-").content.decode()
+    assert f'href="{EXPORT}?q=A-"' in page
 
 
 def test_the_export_is_for_staff() -> None:
@@ -176,8 +196,8 @@ def test_the_day_filter_includes_its_first_and_last_day(
 
 def test_an_invalid_day_is_refused(browser: Client) -> None:
     answer = browser.get(reverse(LIST), {"created_at_from": "yesterday"})
-    assert answer.status_code == 302
-    assert answer["Location"].endswith("?e=1")
+    assert answer.status_code == 400
+    assert "“yesterday” is not a day" in answer.content.decode()
 
 
 def test_filters_keep_the_tab_and_each_other(browser: Client) -> None:

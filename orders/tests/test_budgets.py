@@ -14,8 +14,8 @@ from django.db import connection
 from django.test import Client
 
 from fleet.tests.factories import DroneFactory
-from orders.models import Order
-from orders.tests.factories import OrderFactory, multiply_orders
+from orders.models import Order, Store
+from orders.tests.factories import OrderFactory, StoreFactory, multiply_orders
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import UserFactory, key_client
 from wingxtra.tests.test_broker import wait_until
@@ -183,18 +183,61 @@ def test_tracking_takes_no_statement(plenty: Order) -> None:
         "?status__exact=QUEUED",
         "?priority__exact=MEDICAL",
         "?promise=late",
-        "?q=ref-1-77",
+        "?q=f-1-77",
+        "?drone=wx-drn-007",
+        "?reason=WEATHER",
+        "?holder__exact=LOST",
+        "?tab=queued&o=6",
         "?q=mensah",
         "?q=nobody",
         "?o=4",
     ],
 )
 def test_the_console_list_takes_at_most_twelve_statements(plenty: Order, query: str) -> None:
+    DroneFactory(drone_id="WX-DRN-007")
     browser = Client()
     browser.force_login(UserFactory(role=Role.OPS))
     with sent() as statements:
         assert browser.get(CONSOLE + query).status_code == 200
     assert len(statements) <= 12, heads(statements)
+
+
+@pytest.mark.parametrize(
+    "query", ["?reason=WEATHER", "?holder__exact=LOST", "?store__id__exact={}"]
+)
+def test_a_rare_value_of_a_filter_reads_its_own_orders_only(query: str) -> None:
+    store = StoreFactory()
+    multiply_orders_of(store)
+    browser = Client()
+    browser.force_login(UserFactory(role=Role.OPS))
+    with sent() as statements:
+        page = browser.get(CONSOLE + query.format(store.pk)).content.decode()
+    assert page.count("<tr>") == 4
+    (rows,) = [
+        one for one in statements if "ORDER BY" in one[0] and '"orders_order"."status"' in one[0]
+    ]
+    assert rows_read(*rows) <= 3
+
+
+def multiply_orders_of(store: Store) -> None:
+    """3,001 queued orders, and 3 that ended: one in a thousand is rare."""
+    OrderFactory(external_id="ref")
+    rare = "n % 1000 = 7"
+    multiply_orders(
+        3000,
+        {
+            "id": "gen_random_uuid()",
+            "public_tracking_id": "left(md5('track' || n), 13)",
+            "external_id": "'ref-' || n",
+            "created_at": "created_at - n * interval '1 minute'",
+            "status": f"CASE WHEN {rare} THEN 'FAILED' ELSE 'QUEUED' END",
+            "reason_code": f"CASE WHEN {rare} THEN 'WEATHER' ELSE '' END",
+            "holder": f"CASE WHEN {rare} THEN 'LOST' ELSE 'SENDER' END",
+            "store_id": f"CASE WHEN {rare} THEN '{store.pk}'::uuid END",
+        },
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE orders_order")
 
 
 def test_an_order_is_the_same_alone_and_in_the_list(plenty: Order) -> None:

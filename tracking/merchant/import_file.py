@@ -10,8 +10,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from orders.api.serializers import order_json
 from orders.files import imports, reading
-from tracking.merchant import frame, once, words
+from tracking.merchant import frame, words
 from tracking.merchant.access import PageCaller, merchant_page
+from wingxtra.api import once
 from wingxtra.problems import NotFound, Problem
 
 # A new order may have them, and a merchant's file needs none of them.
@@ -48,7 +49,7 @@ def import_preview(request: HttpRequest, caller: PageCaller, import_id: UUID) ->
         return _place(request, caller, import_id)
 
     try:
-        return once.once(request, caller, place, max_wait_s=MAX_WAIT_S)
+        return once.once(request, caller.key, place, max_wait_s=MAX_WAIT_S)
     except NotFound:
         raise
     except Problem as refused:

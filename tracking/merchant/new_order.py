@@ -14,12 +14,13 @@ from django.views.decorators.http import require_http_methods
 
 from fleet.airspace import rulebook
 from orders import quotes
-from orders.api import placing
+from orders.api import forms, placing
 from orders.api.serializers import NewOrder, OrderInput, order_json
 from orders.models import Order, Store
-from tracking.merchant import forms, frame, once, words
+from tracking.merchant import frame, words
 from tracking.merchant.access import PageCaller, merchant_page
 from tracking.page import texts
+from wingxtra.api import once
 from wingxtra.page_policy import for_map
 from wingxtra.problems import Invalid, Problem, Unavailable
 
@@ -44,7 +45,7 @@ def new_order(request: HttpRequest, caller: PageCaller) -> HttpResponse:
         if "place" not in request.POST:
             quote = _quote(caller, form)
             return _page(request, form, stores, quote=quote)
-        return once.once(request, caller, lambda: _place(request, caller, form, stores))
+        return once.once(request, caller.key, lambda: _place(request, caller, form, stores))
     except Problem as problem:
         return _page(request, form, stores, refused=problem)
     except (redis.ConnectionError, redis.TimeoutError) as error:

@@ -17,6 +17,7 @@ from dispatch.api.serializers import CancelInput
 from dispatch.api.views import readable_for
 from dispatch.missions import before_launch
 from orders import lifecycle
+from orders.api import forms
 from orders.api.contract import OrderBody
 from orders.api.fetch import order_for
 from orders.api.serializers import NewWindow, OrderChange, event_json, order_json, stored
@@ -29,7 +30,7 @@ from orders.states import CANCELABLE, TRANSITIONS, CancelReason, Holder, Status
 from pod import proofs
 from pod.models import ProofOfDelivery
 from pod.views import record_of
-from tracking.merchant import forms, frame, words
+from tracking.merchant import frame, words
 from tracking.merchant.access import PageCaller, merchant_page
 from wingxtra.problems import FieldProblem, Invalid, Problem
 

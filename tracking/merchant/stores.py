@@ -14,9 +14,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from fleet.airspace import rulebook
 from fleet.models import ServiceArea
 from orders import stores as verbs
+from orders.api import forms
 from orders.api.store_serializers import StoreInput
 from orders.models import Order, Store
-from tracking.merchant import forms, frame, words
+from tracking.merchant import frame, words
 from tracking.merchant.access import PageCaller, merchant_page
 from wingxtra.api.pagination import after_cursor
 from wingxtra.console.registry import Tone

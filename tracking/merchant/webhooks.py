@@ -10,9 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
+from orders.api import forms
 from orders.states import EventType
 from tracking import actors
-from tracking.merchant import forms, frame, webhook_log, words
+from tracking.merchant import frame, webhook_log, words
 from tracking.merchant.access import PageCaller, merchant_page
 from tracking.models import WebhookEndpoint
 from tracking.webhooks import endpoints

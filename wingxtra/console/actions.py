@@ -15,13 +15,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model
-from django.http import (
-    Http404,
-    HttpRequest,
-    HttpResponse,
-    HttpResponseRedirect,
-    QueryDict,
-)
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import strip_tags
@@ -36,12 +30,22 @@ MAX_TARGETS = 200
 
 
 class ActionForm(forms.Form):
-    """Input of an action. `targets`: the objects that it applies to; `user`: who carries it out."""
+    """Input of an action. `targets`: the objects that it applies to; `user`: who carries it out;
+    `query`: of the page's address.
+    """
 
-    def __init__(self, *args: Any, targets: Sequence[Any], user: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        targets: Sequence[Any],
+        user: Any,
+        query: QueryDict | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.targets = targets
         self.user = user
+        self.query = query or QueryDict()
 
 
 class ReasonForm(ActionForm):
@@ -148,8 +152,7 @@ def named(label: str, name: str) -> Action | None:
 def button(model: type[Model], name: str, *pks: Any, next: str = "") -> Button:
     """A button for an action on at most MAX_TARGETS objects. Any app may have registered it."""
     action = _actions[model._meta.label_lower, name]
-    ids = tuple(str(pk) for pk in pks)
-    url = action.url(*pks, next=next)
+    ids, url = tuple(map(str, pks)), action.url(*pks, next=next)
     return Button(f"{action.label}…", url, action.permission, ids, action.in_bulk)
 
 
@@ -188,6 +191,7 @@ def act(request: HttpRequest, label: str, name: str) -> HttpResponse:
         request.POST if request.method == "POST" else None,
         targets=[target.object for target in targets],
         user=request.user,
+        query=request.GET,
     )
     if request.method == "POST" and form.is_valid():
         _note_changes(
@@ -344,6 +348,7 @@ def _context(
         "targets": targets,
         "form": form,
         "tiles": tiles(),
+        "changes_url": watches.watched(targets[0].object, targets[0].token) if count == 1 else "",
         "any_possible": any(target.why_not is None for target in targets),
         "back": _way_back(action, targets, request)
         if count == 1

@@ -1,15 +1,17 @@
 """Shared pieces of the apps' admin pages, and the history of what staff did."""
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.db.models import Model, QuerySet
+from django.forms import Media, Script
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.utils.functional import cached_property
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
@@ -17,24 +19,22 @@ from unfold.views import ChangeList
 from wingxtra.accounts.identity import said_by as said_by
 from wingxtra.console import actions, registry
 from wingxtra.console.bulk import choosing
+from wingxtra.console.change_list import ConsoleChangeList
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
+from wingxtra.console.times import moment as moment
+
+SCRIPTS = (
+    "vendor/jquery/jquery.min.js",
+    "jquery.init.js",
+    "core.js",
+    "admin/RelatedObjectLookups.js",
+    "actions.js",
+)
 
 
 def badge(text: str, tone: Tone) -> SafeString:
     return format_html('<span class="wx-badge wx-{}">{}</span>', tone, text)
-
-
-def moment(at: datetime | None, *, seconds: bool = False) -> SafeString | str:
-    """A time (UTC) to the minute or second; its title is exact."""
-    if at is None:
-        return "—"
-    return format_html(
-        '<time datetime="{}" title="{} UTC">{}</time>',
-        at.isoformat(),
-        f"{at:%Y-%m-%d %H:%M:%S}",
-        f"{at:%d %b %H:%M:%S}" if seconds else f"{at:%d %b %H:%M}",
-    )
 
 
 def duration(span: timedelta) -> str:
@@ -51,26 +51,9 @@ def duration(span: timedelta) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
-class ConsoleChangeList(ChangeList):
-    """A list that shows a sentence when it is empty."""
-
-    @property
-    def when_empty(self) -> str:
-        text: str = self.model_admin.when_empty
-        return text or f"There are no {self.opts.verbose_name_plural} yet."
-
-    @cached_property
-    def selectable(self) -> int:
-        """How many rows “select all” selects; MAX_CHOSEN + 1 for any more."""
-        shown = len(self.result_list)
-        if self.page_num == 1 and shown < self.list_per_page:
-            return shown
-        return int(self.queryset.order_by()[: choosing.MAX_CHOSEN + 1].count())
-
-    @property
-    def too_many(self) -> str:
-        """“10,000” if “select all” would select more; else empty."""
-        return f"{choosing.MAX_CHOSEN:,}" if self.selectable > choosing.MAX_CHOSEN else ""
+NONE_LEFT = "Nothing was done: none of what you selected is in this list any more."
+# Instead of Django's, which needs jQuery and does not see rows that came later.
+LIST_MEDIA = Media(js=[cast(str, Script("console/list.js", defer=True))])
 
 
 class ConsoleAdmin(ModelAdmin):
@@ -82,8 +65,14 @@ class ConsoleAdmin(ModelAdmin):
     change_form_outer_before_template = "console/object_page.html"
     list_per_page = 50
     show_facets = admin.ShowFacets.NEVER  # facets count rows for each choice of each filter
+    hidden_on_tablets: tuple[str, ...] = ()  # columns that the list does without there
     form_has_map = False  # the form loads the code of maps itself
     when_empty = ""  # the sentence for an empty list; empty for the general one
+
+    @property
+    def media(self) -> forms.Media:
+        """Without the scripts of fields that fill themselves in from others: no form has one."""
+        return forms.Media(js=[f"admin/js/{script}" for script in SCRIPTS])
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         offered = [a for a in actions.of_model(self.model, request.user) if a.in_bulk]
@@ -92,11 +81,28 @@ class ConsoleAdmin(ModelAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ConsoleChangeList
 
+    @admin.display(
+        description=mark_safe('<input type="checkbox" id="action-toggle" aria-label="Select all">')
+    )
+    def action_checkbox(self, instance: Model) -> SafeString:
+        return format_html(
+            '<input type="checkbox" class="action-select" name="_selected_action" value="{}"'
+            ' aria-label="Select {}">',
+            instance.pk,
+            instance,
+        )
+
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        title = {"title": capfirst(self.opts.verbose_name_plural)}
-        return super().changelist_view(request, {**title, **(extra_context or {})})
+        context = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
+        if IS_POPUP_VAR not in request.GET:
+            context["media"] = LIST_MEDIA
+        response = super().changelist_view(request, context)
+        shown = getattr(response, "context_data", None) or {}
+        if "cl" in shown and shown["cl"].problem:
+            response.status_code = 400
+        return response
 
     def change_view(
         self,
@@ -139,6 +145,9 @@ def _to_page_of(action: actions.Action) -> Any:
         if len(pks) > most:
             text = f"“{action.label}” takes at most {most:,} at a time: filter the list further."
             modeladmin.message_user(request, text, level="ERROR")
+            return None
+        if not pks:
+            modeladmin.message_user(request, NONE_LEFT, level="ERROR")
             return None
         if len(pks) > actions.MAX_TARGETS:
             chosen = choosing.choose(action, pks, request.user)

@@ -13,6 +13,7 @@ from wingxtra.outbox import Outgoing, OutgoingQuerySet
 
 # The next shift has to look again.
 LASTS = timedelta(hours=12)
+MAX_QUERY = 2000  # characters of a saved filter
 
 
 class AcknowledgementQuerySet(models.QuerySet["Acknowledgement"]):
@@ -132,3 +133,24 @@ class BulkRow(models.Model):
 
     def __str__(self) -> str:
         return self.about
+
+
+class SavedFilter(models.Model):
+    """What a list shows, under a name: for its owner, or for all staff."""
+
+    label = models.CharField(max_length=100, help_text="The list's model: orders.order")
+    name = models.CharField(max_length=60)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    is_shared = models.BooleanField(default=False, help_text="All staff see it.")
+    query = models.CharField(
+        max_length=MAX_QUERY, help_text="The list's own parameters, no search."
+    )
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "label", "name"], name="saved_filter_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -29,6 +29,12 @@ _MENU: list[dict[str, Any]] = [
             {"title": "Live map", "icon": "map", "link": reverse_lazy("admin:map")},
             _page("Orders", "package_2", "orders.order"),
             _page("Drones", "drone", "fleet.drone"),
+            {
+                "title": "Shift",
+                "icon": "schedule",
+                "link": reverse_lazy("admin:shift"),
+                "permission": _needs("orders.view_order"),
+            },
             _page("Dispatch runs", "alt_route", "dispatch.dispatchrun"),
             _page("What if", "experiment", "dispatch.whatif"),
             _page("Missions", "send", "dispatch.mission"),

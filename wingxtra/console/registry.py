@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from django.db.models import Model
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 
 class Tone(StrEnum):
@@ -126,13 +127,40 @@ class Feature:
     mark: str = ""
 
 
+class Features(Protocol):
+    """The features of a layer; of all, or `only` the one with this id.
+
+    For an id that cannot be one of the layer it may raise ValueError or ValidationError.
+    """
+
+    def __call__(self, now: datetime, only: str = "", /) -> Iterable[Feature]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MapLink:
+    """A link above the live map to the page `url_name`, for users with the permission."""
+
+    label: str
+    url_name: str
+    permission: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where positions come from. at: when it was last heard. It is stale after `stale_after_s`."""
+
+    name: str
+    at: datetime | None
+    stale_after_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
     """A switchable part of the live map. A static one is sent once, not at every refresh."""
 
     name: str
     title: str
-    features: Callable[[datetime], Iterable[Feature]]
+    features: Features
     permission: str
     is_static: bool = False
     group: str = ""  # heading of its states in the map's filter
@@ -145,6 +173,15 @@ class Section:
     title: str
     template: str
     context: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page at /admin/<route>, for staff. Its view checks permissions."""
+
+    route: str
+    view: Callable[..., HttpResponseBase]
+    name: str
 
 
 class NotChecked(Exception):
@@ -169,6 +206,9 @@ switch_sources: list[Callable[[datetime], Iterable[Switch]]] = []
 number_sources: list[Callable[[datetime], Iterable[Number]]] = []
 chart_sources: list[Callable[[datetime], Chart]] = []
 layers: list[Layer] = []
+map_sources: list[Callable[[datetime], Source]] = []
+map_links: list[MapLink] = []
+pages: list[Page] = []
 drone_tones: list[tuple[str, Tone]] = []  # for the map's legend
 _sections: dict[type[Model], list[tuple[int, SectionSource]]] = {}
 

@@ -17,7 +17,7 @@ from wingxtra.accounts.models import User
 CONSOLE_ROLES = (Role.READONLY, Role.OPS, Role.ADMIN)
 
 _seen_by_all: set[str] = {"console.view_bulkaction"}
-_done_by_ops: set[str] = {"console.add_acknowledgement"}
+_done_by_ops: set[str] = {"console.add_acknowledgement", "console.add_savedfilter"}
 
 
 def seen_by_all(*permissions: str) -> None:

@@ -8,6 +8,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponseBase, HttpResponseRedirect
 from django.templatetags.static import static
 from django.urls import URLPattern, path, reverse
+from django.utils.http import urlencode
 from unfold.sites import UnfoldAdminSite
 
 from wingxtra import page_policy
@@ -60,25 +61,37 @@ class ConsoleSite(UnfoldAdminSite):
             return page_policy.for_console(second_factor.ask)(request)
         if home and request.method == "GET":
             return HttpResponseRedirect(reverse(home))
+        way_on = urlencode({"next": request.GET["next"]}) if "next" in request.GET else ""
         choice = {
+            "oidc_url": f"{reverse('oidc-login')}?{way_on}",
             "oidc_name": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
             "staff_passwords": settings.STAFF_PASSWORD_LOGIN,
         }
         return page_policy.for_console(super().login)(request, choice | (extra_context or {}))
 
     def extra_urls(self) -> list[URLPattern]:
-        from wingxtra.console import actions, views, watches
-        from wingxtra.console.attention import pages
+        from wingxtra.console import actions, palette, registry, saved_filters, watches
+        from wingxtra.console.attention import pages as attention
+        from wingxtra.console.livemap import pages as livemap
 
         # Not below /admin/<app>/<model>/, where the model's own URL patterns would match first.
         return [
             path("do/<str:label>/<slug:name>/", self.admin_view(actions.act), name="act"),
             path("changes/<str:label>/", self.admin_view(watches.changes), name="changes"),
-            path("now/", self.admin_view(pages.now), name="now"),
-            path("now/line/", self.admin_view(pages.line), name="attention-line"),
-            path("now/seen/", self.admin_view(pages.acknowledge), name="acknowledge"),
-            path("map/", self.admin_view(views.live_map), name="map"),
-            path("map/data/", self.admin_view(views.map_data), name="map-data"),
+            path("now/", self.admin_view(attention.now), name="now"),
+            path("now/line/", self.admin_view(attention.line), name="attention-line"),
+            path("now/seen/", self.admin_view(attention.acknowledge), name="acknowledge"),
+            path("find/", self.admin_view(palette.find), name="find"),
+            path("find/data/", self.admin_view(palette.find_data), name="find-data"),
+            path(
+                "saved-filters/<int:pk>/delete/",
+                self.admin_view(saved_filters.delete),
+                name="delete-filter",
+            ),
+            path("map/", self.admin_view(livemap.live_map), name="map"),
+            path("map/data/", self.admin_view(livemap.map_data), name="map-data"),
+            path("map/feature/", self.admin_view(livemap.map_feature), name="map-feature"),
+            *(path(p.route, self.admin_view(p.view), name=p.name) for p in registry.pages),
         ]
 
     def index(
@@ -109,6 +122,10 @@ def style_sheet(request: HttpRequest) -> str:
 
 def poll_script(request: HttpRequest) -> str:
     return static("console/poll.js")
+
+
+def keys_script(request: HttpRequest) -> str:
+    return static("console/keys.js")
 
 
 def favicon(request: HttpRequest) -> str:

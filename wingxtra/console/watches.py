@@ -59,9 +59,9 @@ def changes(request: HttpRequest, label: str) -> JsonResponse:
     return JsonResponse({"changes": how.changes(instance, request.GET.get("seen", ""))})
 
 
-def watched(instance: Model) -> str:
-    """The address that lists the changes of this object from now on."""
-    label = instance._meta.label_lower
-    token = _watches[label].token([instance]).get(instance.pk, "")
-    path = reverse("admin:changes", args=[label])
+def watched(instance: Model, token: str) -> str:
+    """The address that lists the changes of this object since `token`; empty without a token."""
+    if not token:
+        return ""
+    path = reverse("admin:changes", args=[instance._meta.label_lower])
     return f"{path}?{urlencode({'id': instance.pk, 'seen': token})}"

@@ -44,3 +44,14 @@ class PolygonInput(forms.Textarea):
 
     def format_value(self, value: Any) -> str | None:
         return json.dumps(value) if isinstance(value, dict) else value
+
+
+class PolygonField(forms.JSONField):
+    """Refuses JSON that is nested too deeply for the parser, as any other that it cannot read."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value)
+        except RecursionError as error:
+            text = str(self.error_messages["invalid"])
+            raise forms.ValidationError(text, code="invalid") from error

@@ -1,8 +1,10 @@
 """Aggregates that Django lacks."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Aggregate, FloatField
+from django.db import connection
+from django.db.models import Aggregate, FloatField, QuerySet
 
 
 class Percentile(Aggregate):
@@ -15,3 +17,18 @@ class Percentile(Aggregate):
 
     def __init__(self, expression: Any, share: float) -> None:
         super().__init__(expression, share=float(share))
+
+
+def bounded_counts(querysets: Sequence[QuerySet[Any]], most: int) -> list[int]:
+    """How many rows each has, in one statement; most + 1 for any more."""
+    parts: list[str] = []
+    values: list[Any] = []
+    for n, queryset in enumerate(querysets):
+        some = queryset.order_by().values("pk")[: most + 1]
+        sql, given = some.query.sql_with_params()
+        # The SQL is Django's own.
+        parts.append(f"(SELECT COUNT(*) FROM ({sql}) AS counted_{n})")  # noqa: S608
+        values += given
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(parts)}", values)
+        return list(cursor.fetchone())

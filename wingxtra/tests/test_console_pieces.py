@@ -20,6 +20,7 @@ from tracking.models import WebhookDelivery, WebhookEndpoint
 from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.console import watches
 
 pytestmark = pytest.mark.django_db
 AMA = Actor(ActorKind.USER, "ama")
@@ -285,8 +286,7 @@ def test_the_orders_page_shows_the_mission_as_sent(browser: Client) -> None:
 @pytest.mark.parametrize("role", [Role.READONLY, Role.OPS])
 def test_a_page_gets_the_changes_since_it_was_opened(role: Role) -> None:
     order, reader = OrderFactory(), browser_of(role)
-    opened = reader.get(reverse("admin:orders_order_change", args=[order.pk]))
-    since = opened.context["changes_url"]
+    since = watches.watched(order, watches.tokens(Order, [order])[order.pk])
     assert reader.get(since).json() == {"changes": []}
     manual_assignment.assign(order.pk, ready_drone(), by=AMA)
     (change,) = reader.get(since).json()["changes"]

@@ -46,6 +46,12 @@ def take(page: Page, item: Locator, remedy: str, **fields: str) -> None:
     page.locator("form.wx-form").get_by_role("button", name=remedy, exact=True).click()
 
 
+def done(page: Page) -> None:
+    """The remedy was carried out on the dashboard, which says what it did."""
+    expect(page.locator("#now-dialog")).to_be_hidden()
+    expect(page.locator("#now-told")).not_to_be_empty()
+
+
 def gone(page: Page, words: str | re.Pattern[str]) -> None:
     page.goto("/admin/")
     expect(page.locator("#attention")).to_be_visible()
@@ -69,6 +75,8 @@ def test_a_parcel_is_found(
     question = f"Where is the parcel of order {order}?"
     expect(line(page, question)).to_contain_text("from the drop point, motors off")
     take(page, line(page, question), remedy, **fields)
+    done(page)
+    page.goto(scene.page_of(order.pk))
     expect(page.get_by_label("Timeline")).to_contain_text("ama")
     assert Order.objects.get(pk=order.pk).holder == holder
     gone(page, question)
@@ -88,6 +96,8 @@ def test_a_flight_that_failed_before_pickup_left_the_parcel_there(
 ) -> None:
     page = visit()
     take(page, line(page, "Link lost to"), "It failed", note="It never took off.")
+    done(page)
+    page.goto(scene.page_of(city.orders["lost"].pk))
     answers = page.get_by_role("navigation", name="Answers")
     answers.get_by_role("link", name="It never left the sender…").click()
     page.get_by_label("How do you know?").fill(SURE)
@@ -101,6 +111,7 @@ def test_a_lost_link_takes_two_answers(visit: Callable[..., Page], city: Scene) 
     page = visit()
     take(page, line(page, "Link lost to"), "It failed", note="It sank in the lagoon.")
     expect(page.get_by_text("Say now where its parcel is.")).to_be_visible()
+    page.goto(scene.page_of(order.pk))
     expect(page.get_by_label("How it ended")).to_contain_text("It is not known where the parcel is")
     page.get_by_role("navigation", name="Answers").get_by_role("link", name="It is lost…").click()
     page.get_by_label("How do you know?").fill(SURE)

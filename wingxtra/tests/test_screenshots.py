@@ -12,7 +12,7 @@ from dispatch.tests import whatif_day
 from fleet.demo import city
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import User
-from wingxtra.tests import scene
+from wingxtra.tests import recording, scene
 
 PICTURES = project.BASE_DIR / "docs" / "images"
 LAPTOP = ViewportSize(width=1440, height=900)
@@ -23,7 +23,7 @@ SETS: tuple[tuple[str, ViewportSize, Literal["light", "dark"], tuple[str, ...]],
         "laptop-light",
         LAPTOP,
         "light",
-        ("dashboard", "map", "order", "policy", "orders", "assign", "what-if"),
+        ("dashboard", "map", "order", "policy", "orders", "assign", "what-if", "replay"),
     ),
     ("tablet-light", TABLET, "light", ("dashboard", "policy")),
     ("tablet-dark", TABLET, "dark", ("map", "order")),
@@ -50,6 +50,8 @@ def test_pictures_of_the_console(
         "assign": f"/admin/do/orders.order/assign/?id={town.orders['urgent'].pk}",
         "what-if": f"/admin/dispatch/whatif/{whatif_day.answered(by=boss.actor).pk}/change/",
     }
+    job, gone = recording.of_a_flight(town.orders["enroute"])
+    pages["replay"] = f"/admin/replay/flight/{job.pk}/?at={gone + recording.IN_THE_GAP_S:.0f}"
     PICTURES.mkdir(parents=True, exist_ok=True)
     for ending, viewport, scheme, names in SETS:
         context = chromium.new_context(
@@ -68,5 +70,7 @@ def test_pictures_of_the_console(
                 for _ in range(3):
                     town.fly(0.02)
                     page.wait_for_timeout(2200)  # the map's poll interval
+            if name == "replay":
+                page.wait_for_function(recording.FIRST_FRAME_IS_DRAWN)
             page.screenshot(path=PICTURES / f"console-{name}-{ending}.png")
         context.close()

@@ -4,8 +4,8 @@ from typing import Any
 
 from django import forms as django_forms
 
+from orders.api import forms
 from orders.recurring.serializers import USED_ONCE, RecurringInput
-from tracking.merchant import forms
 from wingxtra.opening_hours import text as as_text
 from wingxtra.problems import FieldProblem, Invalid
 

@@ -100,20 +100,20 @@ def cancelations() -> list[Any]:
 
 
 def test_the_list_says_how_many_it_selects(browser: Client) -> None:
-    OrderFactory.create_batch(52)
+    OrderFactory.create_batch(102)
     page = browser.get(LIST).content.decode()
-    assert "Select all 52 orders" in page
+    assert "Select all 102 orders" in page
     assert "999999" not in page
 
 
 def test_more_than_can_be_selected_are_not_counted_on(browser: Client, monkeypatch: Any) -> None:
-    monkeypatch.setattr(choosing, "MAX_CHOSEN", 50)
-    OrderFactory.create_batch(52)
+    monkeypatch.setattr(choosing, "MAX_CHOSEN", 100)
+    OrderFactory.create_batch(102)
     page = browser.get(LIST).content.decode()
-    assert "More than 50 orders match." in page
-    assert "Select all 5" not in page
+    assert "More than 100 orders match." in page
+    assert "Select all 10" not in page
     answer = select_all(browser, "cancel").content.decode()
-    assert "“Cancel the order” takes at most 50 at a time" in answer
+    assert "“Cancel the order” takes at most 100 at a time" in answer
     assert not BulkAction.objects.exists()
 
 

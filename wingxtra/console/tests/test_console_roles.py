@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from dispatch.missions import discrepancies
-from dispatch.models import Discrepancy, PublishingPause
+from dispatch.models import Discrepancy, PublishingPause, ShiftNote
+from dispatch.shift import notes
 from fleet.airspace import imports
 from fleet.models import Hub, Policy, ServiceArea, ZoneImport
 from fleet.tests.factories import DroneFactory, GeoZoneFactory, HubFactory
@@ -26,6 +27,8 @@ from wingxtra.accounts.models import ApiKey, User
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
 from wingxtra.console import actions
 from wingxtra.console.roles import CONSOLE_ROLES
+from wingxtra.escalation.models import Rule
+from wingxtra.escalation.tests.support import RuleFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -124,17 +127,19 @@ def something_for(model: type) -> Any:
         return UserFactory(ops=True)
     if model is Hub:
         return HubFactory()
+    if model is ShiftNote:
+        return notes.write("Nothing.", by=UserFactory(ops=True))
     if model in (WebhookEndpoint, WebhookDelivery):
         endpoint, _ = endpoints.create(MerchantFactory().pk, url="https://shop.example/hook")
         return endpoint if model is WebhookEndpoint else endpoints.make_test(endpoint)
     if model is ZoneImport:
         content = json.dumps({"features": [{}]}).encode()
         return imports.check(content, file_name="gh.json", source="GCAA", by=SYSTEM)
-    return DroneFactory()
+    return RuleFactory() if model is Rule else DroneFactory()
 
 
 # Only administrators act on these.
-RULED_BY_ADMIN = (ApiKey, User, ZoneImport)
+RULED_BY_ADMIN = (ApiKey, User, ZoneImport, Rule)
 
 
 @pytest.mark.parametrize("key", sorted(actions._actions))

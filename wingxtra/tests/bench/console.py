@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 from django.test import Client
 
+from fleet.models import Drone
 from orders.models import Order
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import User
@@ -20,6 +21,7 @@ BUDGET_MS, BUDGET_STATEMENTS = 300, 12
 
 def views() -> dict[str, dict[str, object]]:
     """The clicks and searches, as query strings."""
+    drone = Drone.objects.values_list("pk", flat=True).first()
     merchant = Order.objects.get(external_id="REF-77").merchant_id
     return {
         "all": {},
@@ -38,13 +40,20 @@ def views() -> dict[str, dict[str, object]]:
         "filter: late": {"promise": "late"},
         "filter: late, of one merchant": {"promise": "late", "merchant__id__exact": merchant},
         "filter: one merchant": {"merchant__id__exact": merchant},
-        "search: rare": {"q": "ref-50517"},
+        "filter: one drone": {"drone": drone},
+        "filter: one reason": {"reason": "WEATHER"},
+        "filter: lost": {"holder__exact": "LOST"},
+        "search: rare": {"q": "ef-50517"},
+        "search: phone as spoken": {"q": "024 100 0077"},
+        "search: two words": {"q": "mensah ef-5051"},
         "search: some": {"q": "mensah 99"},
         "search: frequent": {"q": "mensah"},
         "search: all": {"q": "REF"},
         "search: none": {"q": "nobody"},
         "search: frequent, failed": {"q": "mensah", "status__exact": "FAILED"},
         "sorted by promise": {"o": "4"},
+        "sorted by status": {"o": "2"},
+        "queued, by merchant": {"tab": "queued", "o": "6"},
     }
 
 

@@ -88,13 +88,14 @@ const WxMap = (() => {
 
   const look = (feature) => `${feature.look} ${feature.tone} ${feature.is_alert} ${Math.round(feature.heading_deg ?? -1)} ${feature.mark}`;
 
-  // A drawing of features by id: known features are moved, not created again.
+  // A drawing of a few features by id: known features are moved, not created again. The live map and
+  // the replay draw many, on a canvas: see canvas.js.
   class Drawing {
-    // `trails`: positions from before this page was opened, by feature id.
-    constructor(map, trails = new Map()) {
+    // A drawing that is not interactive is a background: clicks on it reach the map.
+    constructor(map, { interactive = true } = {}) {
       this.group = L.layerGroup().addTo(map);
       this.shown = new Map();
-      this.trails = trails;
+      this.interactive = interactive;
     }
 
     show(features) {
@@ -135,16 +136,17 @@ const WxMap = (() => {
       before?.layer.remove();
       const entry = { feature, shape, look: look(feature) };
       entry.layer = isPoint
-        ? L.marker(latLng(feature), { icon: icon(feature), title: feature.label, alt: feature.label, zIndexOffset: Z[feature.look] ?? 0 })
-        : L.geoJSON(feature.geometry, { className: `wx-shape wx-${feature.look} wx-${feature.tone}`, bubblingMouseEvents: true });
-      entry.layer.bindPopup(() => popup(entry.feature)).addTo(this.group);
+        ? L.marker(latLng(feature), { icon: icon(feature), title: feature.label, alt: feature.label, zIndexOffset: Z[feature.look] ?? 0, interactive: this.interactive, keyboard: this.interactive })
+        : L.geoJSON(feature.geometry, { className: `wx-shape wx-${feature.look} wx-${feature.tone}`, interactive: this.interactive });
+      if (this.interactive) entry.layer.bindPopup(() => popup(entry.feature));
+      entry.layer.addTo(this.group);
       if (feature.look === "drone") this.extendTrail(entry, feature);
       this.shown.set(feature.id, entry);
     }
 
     extendTrail(entry, feature) {
       if (feature.look !== "drone") return;
-      entry.trail ??= L.polyline(this.trails.get(feature.id) ?? [], { className: "wx-shape wx-trail", interactive: false }).addTo(this.group);
+      entry.trail ??= L.polyline([], { className: "wx-shape wx-trail", interactive: false }).addTo(this.group);
       const points = entry.trail.getLatLngs();
       const here = latLng(feature);
       const last = points[points.length - 1];
@@ -162,10 +164,27 @@ const WxMap = (() => {
 
   const latLng = (feature) => L.latLng(feature.geometry.coordinates[1], feature.geometry.coordinates[0]);
 
-  // Trails from the server, as points by feature id.
-  const trailsOf = (features) => new Map(
-    features.map(({ of, geometry }) => [of, geometry.coordinates.map(([lng, lat]) => L.latLng(lat, lng))]),
-  );
+  // A feature as the map's data has it: a point's place is apart, in units of 1e-5 degrees.
+  function featureOf({ n, place, is }) {
+    const feature = { ...is, n };
+    if (place) moveTo(feature, place);
+    return feature;
+  }
+
+  function moveTo(feature, [lng, lat, heading]) {
+    feature.geometry = { type: "Point", coordinates: [lng / 1e5, lat / 1e5] };
+    feature.heading_deg = heading;
+  }
+
+  // Areas, zones and hubs behind something that is drawn; resolves to the Drawing.
+  async function around(map, url, isWanted = () => true) {
+    const drawing = new Drawing(map, { interactive: false });
+    const answer = await WxPoll.get(`${url}?layers=areas,zones,hubs`);
+    const layers = answer ? (await answer.json()).layers ?? {} : {};
+    const features = ["areas", "zones", "hubs"].flatMap((name) => (layers[name] ?? []).map(featureOf));
+    drawing.show(features.filter(isWanted));
+    return drawing;
+  }
 
   const fit = (map, box) => {
     if (box.isValid()) map.fitBounds(box.pad(0.03), { maxZoom: 16, animate: false });
@@ -173,26 +192,34 @@ const WxMap = (() => {
 
   const tilesOf = (element) => ({ url: element.dataset.tiles, attribution: element.dataset.attribution });
 
-  return { create, Drawing, fit, tilesOf, trailsOf };
+  return { create, Drawing, fit, tilesOf, popup, featureOf, moveTo, latLng, around };
 })();
 
-// A map inside a page: loads its features once, and polls the one drone that it follows.
+// “12 s”, “3 min”, “2 h”.
+const wxAge = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds / 3600)} h`);
+
+// What is wrong with the sources of an answer, as a sentence; empty if nothing is. `later`: seconds since the answer.
+const wxStale = ({ problem, sources }, later = 0) => {
+  if (problem) return problem.detail;
+  return sources.filter((one) => one.is_stale).map((one) => {
+    const when = one.age_s === null ? "was never received" : `is ${wxAge(one.age_s + later)} old`;
+    return `${one.name} ${when}: positions are not current.`;
+  }).join(" ");
+};
+
+// A map inside a page: draws its features once, and those of `data-now` again whenever the page has
+// renewed itself.
 document.querySelectorAll("[data-map]").forEach((element) => {
+  const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const map = WxMap.create(element, WxMap.tilesOf(element));
   const drawing = new WxMap.Drawing(map);
-  drawing.show(JSON.parse(document.getElementById(element.dataset.map).textContent));
-  WxMap.fit(map, drawing.bounds());
-  if (!element.dataset.follow) return;
-  const live = new WxMap.Drawing(map);
-  const refresh = async () => {
-    if (document.hidden) return;
-    const answer = await WxPoll.get(element.dataset.live);
-    if (!answer) return;
-    const drones = (await answer.json()).layers.drones ?? [];
-    const isFirst = !live.shown.size;
-    live.show(drones.filter((drone) => drone.id === `drone-${element.dataset.follow}`));
-    if (isFirst) WxMap.fit(map, drawing.bounds().extend(live.bounds()));
-  };
-  refresh();
-  setInterval(refresh, 3000);
+  drawing.show(read(element.dataset.map));
+  const bounds = drawing.bounds();
+  if (element.dataset.now) {
+    const live = new WxMap.Drawing(map);
+    live.show(read(element.dataset.now));
+    bounds.extend(live.bounds());
+    document.addEventListener("wx-renewed", () => live.show(read(element.dataset.now)));
+  }
+  WxMap.fit(map, bounds);
 });

@@ -27,9 +27,7 @@ document.querySelectorAll("[data-point]").forEach((element) => {
   show();
   const isNew = !isSet();
   map.setView(start, isNew ? 2 : 16);
-  WxPoll.get(`${element.dataset.around}?all`).then((answer) => answer?.json() ?? { layers: {} }).then(({ layers }) => {
-    const around = new WxMap.Drawing(map);
-    around.show(["areas", "zones", "hubs"].flatMap((name) => layers[name] ?? []));
+  WxMap.around(map, element.dataset.around).then((around) => {
     if (isNew) WxMap.fit(map, around.bounds());
-  }).catch(() => {});
+  });
 });

@@ -22,11 +22,11 @@ const WxPoll = (() => {
     document.body.append(notice);
   }
 
-  // The answer, or null: offline, an error, or logged out.
+  // The answer, or null: offline, an error, or logged out. 304 only for a request with an ETag.
   async function get(url, options) {
     const answer = await fetch(url, options).catch(() => null);
     if (answer?.redirected) showLogin();
-    if (!answer?.ok || answer.redirected) return null;
+    if (!(answer?.ok || answer?.status === 304) || answer.redirected) return null;
     notice?.remove();
     notice = null;
     return answer;

@@ -25,6 +25,7 @@ document.querySelectorAll("[data-polygon]").forEach((box) => {
     const ring = points.map(([lat, lng]) => [Number(lng.toFixed(6)), Number(lat.toFixed(6))]);
     const closed = ring.length ? [...ring, ring[0]] : [];
     field.value = points.length ? JSON.stringify({ type: "Polygon", coordinates: [closed] }) : "";
+    field.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
   // Do the segments a-b and c-d cross between their ends?
@@ -102,11 +103,7 @@ document.querySelectorAll("[data-polygon]").forEach((box) => {
 
   draw();
   if (points.length) WxMap.fit(map, shape.getBounds());
-  // Existing areas, zones and hubs, for orientation.
-  WxPoll.get(`${box.dataset.around}?all`).then((answer) => answer?.json() ?? { layers: {} }).then(({ layers }) => {
-    const around = new WxMap.Drawing(map);
-    const still = ["areas", "zones", "hubs"].flatMap((name) => layers[name] ?? []);
-    around.show(still.filter((feature) => !location.pathname.includes(feature.id.replace(/^[a-z]+-/, ""))));
+  WxMap.around(map, box.dataset.around, (feature) => !location.pathname.includes(feature.id.replace(/^[a-z]+-/, ""))).then((around) => {
     if (!points.length) WxMap.fit(map, around.bounds());
-  }).catch(() => {});
+  });
 });

@@ -23,8 +23,8 @@ class Migration(migrations.Migration):
     beside_old_code = "The table is new."
 
     dependencies = [
-        ('dispatch', '0017_clearance'),
-        ('orders', '0022_clearance_event'),
+        ('dispatch', '0019_clearance'),
+        ('orders', '0024_notes'),
     ]
 
     operations = [
@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
                 ('released_by', models.CharField(blank=True, max_length=180)),
                 ('released_because', models.CharField(blank=True, max_length=300)),
                 ('job', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='occurrences', to='orders.deliveryjob')),
-                ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='occurrences', to='orders.order')),
+                ('order', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='flight_occurrences', to='orders.order')),
             ],
             options={
                 'ordering': ['-created_at', '-id'],

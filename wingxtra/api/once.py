@@ -7,7 +7,6 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 
-from tracking.merchant.access import PageCaller
 from wingxtra.api import idempotency
 from wingxtra.problems import Problem
 
@@ -31,12 +30,13 @@ def new_token() -> str:
 
 def once(
     request: HttpRequest,
-    caller: PageCaller,
+    caller_key: str,
     answer: Callable[[], HttpResponse],
     *,
     max_wait_s: float = MAX_WAIT_S,
 ) -> HttpResponse:
     """The answer to the first request with this form's token, kept for a day under the token.
+    caller_key: who sends it.
 
     Raises SentBefore, and StillRunning when the first one takes longer than `max_wait_s`.
     """
@@ -45,7 +45,7 @@ def once(
     token = request.POST.get("token", "")
     if not token:
         raise SentBefore
-    claim = idempotency.Claim.named([caller.key, "POST", request.path], token, sent)
+    claim = idempotency.Claim.named([caller_key, "POST", request.path], token, sent)
     give_up_at = time.monotonic() + max_wait_s
     while True:
         try:

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dispatch', '0016_the_cost_of_a_plan'),
+        ('dispatch', '0018_track_with_battery'),
     ]
 
     operations = [

@@ -1,0 +1,1 @@
+"""A shift: its figures, the note for the next one, and who did what."""

@@ -1,0 +1,87 @@
+"""How many orders waited for a drone over a span, from the events that put them into the queue and
+took them out.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import connection
+
+from dispatch.shift.figures import values_of
+from dispatch.shift.spans import HOUR, Span
+
+QUARTER = timedelta(minutes=15)
+# Events after the span are read, too: they show who waited through all of it.
+LOOK_AHEAD = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The queue's length at a moment."""
+
+    at: datetime
+    length: int
+
+
+# ASSIGNED always leads out of the queue; the others do if the order was QUEUED before.
+_STEPS = """
+    SELECT e.id, e.order_id, e.created_at AS at,
+        CASE WHEN e.status = 'QUEUED' THEN 1 ELSE -1 END AS step
+    FROM orders_deliveryevent e JOIN orders_order o ON o.id = e.order_id
+    WHERE e.type IN ('QUEUED', 'REQUEUED', 'ASSIGNED', 'CANCELED', 'FAILED', 'RESCHEDULED',
+            'DELIVERED', 'CORRECTED')
+        AND e.created_at >= %(start)s AND e.created_at < %(ahead)s
+        AND o.live_mode {area}
+        AND (e.type IN ('QUEUED', 'REQUEUED', 'ASSIGNED')
+            OR (e.type IN ('DELIVERED', 'CORRECTED') AND e.payload->>'was' = 'QUEUED')
+            OR (e.type IN ('CANCELED', 'FAILED', 'RESCHEDULED') AND 'QUEUED' = (
+                SELECT b.status FROM orders_deliveryevent b
+                WHERE b.order_id = e.order_id AND b.id < e.id ORDER BY b.id DESC LIMIT 1)))
+"""
+_QUEUE = """
+    WITH steps AS MATERIALIZED ({steps}),
+    first_steps AS (SELECT DISTINCT ON (order_id) order_id, step FROM steps ORDER BY order_id, id),
+    before AS (
+        SELECT (SELECT count(*) FROM first_steps WHERE step = -1) + (
+            SELECT count(*) FROM orders_order o
+            WHERE o.status = 'QUEUED' AND o.live_mode {area}
+                AND NOT EXISTS (SELECT FROM first_steps f WHERE f.order_id = o.id)
+                AND EXISTS (
+                    SELECT FROM orders_deliveryevent b WHERE b.order_id = o.id
+                    AND b.type IN ('QUEUED', 'REQUEUED') AND b.created_at < %(start)s)
+        ) AS waiting
+    )
+    SELECT NULL::int, waiting FROM before
+    UNION ALL
+    SELECT floor(EXTRACT(EPOCH FROM at - %(start)s) / %(stride_s)s)::int AS slot, sum(step)
+    FROM steps WHERE at < %(end)s GROUP BY slot
+"""
+
+
+def lengths(span: Span, area_id: UUID | None, now: datetime) -> list[Point]:
+    """The length at the start of the span, and at the end of each quarter of an hour of it (each
+    hour, for several days) up to now. Test orders are not counted.
+
+    An order that waited through all of a span and the day after it, and left the queue since, is
+    missing in it.
+    """
+    stride = QUARTER if span.by_hour else HOUR
+    values = values_of(span, area_id, now) | {
+        "ahead": span.end + LOOK_AHEAD,
+        "stride_s": stride.total_seconds(),
+    }
+    area = "AND o.service_area_id = %(area)s" if area_id else ""
+    steps = _STEPS.format(area=area)
+    with connection.cursor() as cursor:
+        cursor.execute(_QUEUE.format(steps=steps, area=area), values)
+        changes: dict[int | None, int] = dict(cursor.fetchall())
+    length = changes.pop(None)
+    points = [Point(span.start, length)]
+    slots = -int(-(span.end - span.start) // stride)
+    for slot in range(slots):
+        if span.start + slot * stride >= now:
+            break
+        length += changes.get(slot, 0)
+        points.append(Point(min(span.start + (slot + 1) * stride, now), length))
+    return points
