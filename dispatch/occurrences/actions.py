@@ -122,7 +122,9 @@ ACTIONS = [
     _with_a_note(
         "reported", "Reported to the authority", State.REPORTED, "It is reported.", State.OPEN
     ),
-    _with_a_note("close", "Close", State.CLOSED, "It is closed.", State.OPEN, State.REPORTED),
+    _with_a_note(
+        "close", "Close the occurrence", State.CLOSED, "It is closed.", State.OPEN, State.REPORTED
+    ),
     _with_a_note("reopen", "Open it again", State.OPEN, "It is open again.", State.CLOSED),
     Action(
         model=Occurrence,

@@ -139,6 +139,7 @@ class OccurrenceAdmin(ReadOnlyAdmin):
     list_filter = ("state", HeldFilter, "category", "injury", ("happened_at", DaysFilter))
     list_select_related = ("order", "job")
     search_fields = ("order__public_tracking_id", "job__drone__drone_id")
+    search_help_text = "Order or drone"
     ordering = ("-created_at", "-id")
     fields = ("happened", "category", "hurt", "drone", "order_link", "standing", "written", "data")
     readonly_fields = ("happened", "hurt", "drone", "order_link", "standing", "written", "data")

@@ -1,5 +1,6 @@
 """Occurrences: written about a flight, with files and notes; they hold its data from deletion."""
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -255,6 +256,36 @@ def test_decisions_about_a_held_order_stay_until_they_are_released() -> None:
     assert DispatchDecision.objects.get().order == order
     verbs.release(closed(occurrence).pk, "Over.", by=AMA)
     assert forgetting.forget_decisions(timezone.now()) == 1
+
+
+def without_the_lock(order: Order) -> None:
+    """The control: the row alone, as a verb without the order's lock would write it."""
+    Occurrence.objects.create(
+        order=order,
+        job=job_of(order),
+        category=Category.PARCEL,
+        happened_at=timezone.now(),
+        text="x",
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("write", "name"), [(written, "Ama Mensah"), (without_the_lock, "")])
+def test_a_removal_waits_for_an_occurrence_that_is_being_written(write: Any, name: str) -> None:
+    order, found = flown(days_ago=200), []
+
+    def forget() -> None:
+        found.append(retention.forget_old(timezone.now()))
+        connection.close()
+
+    remover = threading.Thread(target=forget)
+    with transaction.atomic():
+        write(order)
+        remover.start()
+        remover.join(timeout=1.5)
+    remover.join(timeout=20)
+    assert len(found) == 1
+    assert Order.objects.get(pk=order.pk).customer_name == name
 
 
 # --- the console ---------------------------------------------------------------------------------
