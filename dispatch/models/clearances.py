@@ -24,7 +24,8 @@ class ClearanceQuerySet(OutgoingQuerySet["Clearance"]):
         """Due and not claimed: to check once more while the mission is live, or to give back."""
         checked = (Clearance.State.GRANTED, Clearance.State.WITHDRAWN)
         ended = self.of_ended_missions().order_by().values("pk")
-        return self.due(now).filter(Q(state__in=checked) | Q(pk__in=ended))
+        open_ones = self.due(now).exclude(state=Clearance.State.ENDED)
+        return open_ones.filter(Q(state__in=checked) | Q(pk__in=ended))
 
     def missing(self) -> Self:
         """Of missions that wait to be sent, and are not granted."""

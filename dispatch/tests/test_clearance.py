@@ -143,6 +143,12 @@ NOT_A_YES = [
         {"value": {"id": "1e8e1f5a-0000-4000-8000-000000000000", "is_approved": "yes", "state": 1}},
         "clearance_confused",
     ),
+    (
+        "clearance_garbage",
+        {"value": {"id": "1e8e1f5a-0000-4000-8000-000000000000", "is_approved": [1], "state": 1}},
+        "clearance_confused",
+    ),
+    ("clearance_garbage", {"value": {"id": "x" * 5000, "state": [1]}}, "clearance_confused"),
     ("clearance_refuse", {}, "clearance_form_refused"),
     ("clearance_reject", {}, "clearance_refused"),
     ("clearance_slow", {}, "clearance_processing"),
@@ -255,6 +261,18 @@ def test_a_grant_that_is_too_short_is_given_back(utm: Simulator) -> None:
     row = clearance_of(mission)
     assert (row.state, row.code, utm.missions()) == (State.REFUSED, "clearance_too_short", [])
     assert the_declaration(utm)["state"] == 7
+
+
+def test_a_grant_for_much_later_is_shown_to_wait(utm: Simulator) -> None:
+    _, mission = assigned()
+    publish(mission)
+    declared = the_declaration(utm)
+    declared["start_datetime"] = later(7200).isoformat()
+    declared["end_datetime"] = later(14400).isoformat()
+    publish(mission, after_s=10)
+    row = clearance_of(mission)
+    assert (row.state, row.code, utm.missions()) == (State.WAITING, "clearance_not_begun", [])
+    assert len(list(clearances.awaited(later(120)))) == 1
 
 
 def test_staff_who_submit_are_told_what_the_service_said(utm: Simulator) -> None:

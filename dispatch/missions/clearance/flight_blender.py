@@ -47,7 +47,8 @@ FAILURES_TO_OPEN = 5
 OPEN_FOR_S = 10.0
 # The service made no decision about the flight.
 RETRYABLE_STATUSES = {408, 425, 429}
-APPROVED = {True: True, False: False, "true": True, "false": False, "1": True, "0": False}
+# The published API says boolean, and a string for it in one place.
+APPROVED = {"true": True, "false": False, "1": True, "0": False}
 
 Found = dict[str, Any]
 
@@ -225,10 +226,10 @@ def _answer(found: Any) -> Answer:
     """Raises ClearanceUnavailable for what is no declaration."""
     found = _object(200, found)
     known_as, state = _id_of(found), found.get("state")
-    if isinstance(state, bool) or state not in STATES:
+    if type(state) is not int or state not in STATES:
         raise _confused(f"it named the state {state!r}, which it does not have")
     raw = found.get("is_approved")
-    is_approved = APPROVED.get(raw.lower() if isinstance(raw, str) else raw)
+    is_approved = APPROVED.get(str(raw).lower())
     if is_approved is None:
         raise _confused(f"is_approved is {raw!r}")
     told = f"Flight Blender: the declaration {STATES[state]}."
@@ -267,7 +268,9 @@ def _time(found: Found, name: str) -> datetime | None:
 
 
 def _confused(what: str) -> ClearanceUnavailable:
-    return ClearanceUnavailable("clearance_confused", f"Flight Blender is not understood: {what}.")
+    return ClearanceUnavailable(
+        "clearance_confused", f"Flight Blender is not understood: {what[:300]}."
+    )
 
 
 def _words(body: Any) -> str:

@@ -24,6 +24,7 @@ State = Clearance.State
 PAUSES_S = (1, 2, 4, 8, 16, 32, 60)  # after calls without an answer
 WAIT_S = 5.0  # between questions about a declaration that waits
 NEW_AFTER_S = (60, 120, 300)  # from a refusal to a new declaration
+LATE = timedelta(minutes=1)
 CHECK_EVERY = timedelta(seconds=15)  # while a cleared mission is live
 
 log = structlog.get_logger(__name__)
@@ -66,6 +67,9 @@ def clear(mission: Mission, now: datetime) -> Hold | None:
             service.ended(mission.pk, answer.known_as, flown=False)
             why = f"{service.name}: the granted time is too short for the flight."
             answer = port.Refused("clearance_too_short", why)
+        if isinstance(answer, port.Granted) and _begins_late(answer, now):
+            why = f"{service.name} cleared the flight from {answer.starts_at:%d %b %H:%M:%S} UTC."
+            answer = port.Wait(answer.known_as, "clearance_not_begun", why)
     except port.ClearanceUnavailable as problem:
         return _no_answer(row, mission, problem, now)
     return _record(row, mission, answer, planned, service.name, now)
@@ -93,6 +97,11 @@ def _planned(mission: Mission, now: datetime) -> PlannedFlight:
 
 def _ends_at(answer: port.Granted, row: Clearance, planned: PlannedFlight) -> datetime:
     return answer.ends_at or row.ends_at or planned.ends_at
+
+
+def _begins_late(answer: port.Granted, now: datetime) -> bool:
+    """Later than we asked for: the flight waits, and is shown to wait."""
+    return answer.starts_at is not None and answer.starts_at > now + LATE
 
 
 def _no_answer(
