@@ -17,8 +17,9 @@ from dispatch.missions import (
     publishing,
     recalls,
 )
+from dispatch.missions.clearance import following
 from dispatch.missions.reposition import publishing as reposition
-from dispatch.models import WhatIf
+from dispatch.models import Clearance, WhatIf
 from dispatch.planning import outlooks, runs
 from dispatch.whatif import worker
 from fleet.live import picture
@@ -109,6 +110,19 @@ def sweep_repositions() -> None:
     now = timezone.now()
     outbox.sweep(reposition.unsent(now), publish_reposition)
     outbox.sweep(reposition.recalls_due(now), recall_reposition)
+
+
+# The sweep is the retry.
+@dramatiq.actor(max_retries=0, max_age=STALE_AFTER_MS)
+def follow_clearance(mission_id: str) -> None:
+    following.follow(UUID(mission_id))
+
+
+@every(2)
+@dramatiq.actor(max_retries=0)
+def sweep_clearances() -> None:
+    """Check the clearances of live missions, and give back those of ended ones."""
+    outbox.sweep(Clearance.objects.to_follow(timezone.now()), follow_clearance)
 
 
 @every(2)

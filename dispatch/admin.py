@@ -13,9 +13,15 @@ from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.paginator import InfinitePaginator
 
-from dispatch.console import doubts_page, pages, records_page  # noqa: F401 (register them)
+from dispatch.console import (  # noqa: F401 (they register pages)
+    clearances,
+    doubts_page,
+    pages,
+    records_page,
+)
 from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE
 from dispatch.models import DispatchDecision, DispatchRun, Mission
+from dispatch.occurrences import console as occurrences_admin  # noqa: F401 (register their pages)
 from dispatch.whatif import console as whatif_admin  # noqa: F401 (register their pages)
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
 from wingxtra.console.filters import DaysFilter
@@ -165,6 +171,7 @@ class MissionAdmin(ReadOnlyAdmin):
     list_filter = (LiveFilter, "state", "recall_state", "kind", ("created_at", DaysFilter))
     search_fields = ("id", "parts__order__public_tracking_id", "drone__drone_id")
     ordering = ("-created_at",)
+    list_before_template = "console/clearance_bar.html"
     fields = (
         "id",
         "flown_for",
@@ -177,6 +184,7 @@ class MissionAdmin(ReadOnlyAdmin):
         "tries",
         "next_try_at",
         "accepted_at",
+        "clearance_state",
         "bridge_status",
         "bridge_answer",
         "recall_state",
@@ -191,12 +199,23 @@ class MissionAdmin(ReadOnlyAdmin):
         "over_because",
         "as_sent",
     )
-    readonly_fields = ("flown_for", "recalled", "over_said_by", "as_sent")
+    readonly_fields = ("flown_for", "clearance_state", "recalled", "over_said_by", "as_sent")
     paginator = InfinitePaginator
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("parts__order")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        bar = {"clearance": clearances.in_use()}
+        return super().changelist_view(request, {**bar, **(extra_context or {})})
+
+    @admin.display(description="Clearance")
+    def clearance_state(self, intent: Mission) -> SafeString | str:
+        found = clearances.of_mission(intent)
+        return format_html("{} {}", found["state"], found["answer"]) if found else "—"
 
     @admin.display(description="Order")
     def flown_for(self, intent: Mission) -> str:

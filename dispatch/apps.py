@@ -9,6 +9,7 @@ class DispatchConfig(AppConfig):
         from dispatch import actors, errands, forgetting
         from dispatch.missions import bridge, discrepancies, live_missions
         from dispatch.missions.records import writing
+        from dispatch.occurrences import holds
         from fleet import work
         from orders import lifecycle
         from orders.personal_data import retention
@@ -21,4 +22,5 @@ class DispatchConfig(AppConfig):
         lifecycle.recorded.connect(discrepancies.settle_answered)
         lifecycle.recorded.connect(actors.enqueue_sends)
         retention.forgetting.connect(forgetting.forget)
+        retention.register_hold(holds.held_orders)
         health.dispatching.register("bridge", bridge.readiness, needs=("redis",))

@@ -6,6 +6,8 @@ records after its `flight_record_days`.
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Exists, OuterRef
+
 from dispatch.models import (
     DispatchDecision,
     DispatchRun,
@@ -15,6 +17,8 @@ from dispatch.models import (
     TrackPiece,
     WhatIf,
 )
+from dispatch.occurrences import verbs as occurrences
+from dispatch.occurrences.holds import held_orders
 from fleet import policy
 from orders.models import Order
 from orders.personal_data.retention import DROPOFF_DECIMALS
@@ -22,6 +26,7 @@ from orders.personal_data.retention import DROPOFF_DECIMALS
 
 def forget(order: Order, **_signal: Any) -> None:
     """Receiver of `retention.forgetting`. In the sent intent, only the drop point is rounded."""
+    occurrences.forget(order)
     for intent in Mission.objects.select_for_update().filter(parts__order=order):
         for axis in ("lat", "lng"):
             intent.body["dropoff"][axis] = round(intent.body["dropoff"][axis], DROPOFF_DECIMALS)
@@ -32,11 +37,14 @@ def forget(order: Order, **_signal: Any) -> None:
 
 
 def forget_decisions(now: datetime, *, at_most: int = 1000) -> int:
-    """Delete runs older than the policy's `decision_days`, with their decisions.
+    """Delete runs older than the policy's `decision_days`, with their decisions. A run that decided
+    about an order whose data are held stays whole.
 
     At most `at_most` runs, the oldest first; returns how many were deleted.
     """
-    old = DispatchRun.objects.filter(started_at__lt=_kept_since(now)).order_by("started_at")
+    about_held = DispatchDecision.objects.filter(run=OuterRef("pk"), order__in=held_orders())
+    old = DispatchRun.objects.filter(~Exists(about_held), started_at__lt=_kept_since(now))
+    old = old.order_by("started_at")
     runs = list(old.values_list("pk", flat=True)[:at_most])
     DispatchDecision.objects.filter(run__in=runs).delete()
     DispatchRun.objects.filter(pk__in=runs).delete()

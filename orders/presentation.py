@@ -54,6 +54,7 @@ EVENT_TONE: dict[str, Tone] = {
     EventType.ABORTED: Tone.BAD,
     EventType.LINK_LOST: Tone.BAD,
     EventType.INTENT_FAILED: Tone.WARN,
+    EventType.CLEARANCE: Tone.IDLE,
     EventType.REQUEUED: Tone.WARN,
     EventType.ABORT_REQUESTED: Tone.WARN,
     EventType.CODE_REFUSED: Tone.WARN,

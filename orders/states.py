@@ -111,6 +111,7 @@ class EventType(models.TextChoices):
     DETAILS_CHANGED = "DETAILS_CHANGED", "Details changed"
     TRACKING_RENEWED = "TRACKING_RENEWED", "Tracking link renewed"
     INTENT_FAILED = "INTENT_FAILED", "Ground control not reached"
+    CLEARANCE = "CLEARANCE", "Clearance to fly"
     ABORT_REQUESTED = "ABORT_REQUESTED", "Abort asked for"
     LINK_LOST = "LINK_LOST", "Link lost"
     LINK_RESTORED = "LINK_RESTORED", "Link restored"

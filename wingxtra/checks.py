@@ -204,6 +204,20 @@ def oidc() -> Found:
         yield f"OIDC_ROLES {wrong}; its roles are {', '.join(sorted(OIDC_ROLES))}.", hint
 
 
+@in_production("wingxtra.E015", elsewhere=True)
+def clearance() -> Found:
+    hint = "See docs/clearance.md; CLEARANCE=none publishes flights without a clearance."
+    if settings.CLEARANCE == "none":
+        return
+    for name in ("CLEARANCE_URL", "CLEARANCE_TOKEN_URL"):
+        url = getattr(settings, name)
+        is_needed = name == "CLEARANCE_URL" or not settings.CLEARANCE_TOKEN
+        if is_needed and not _is_url(url, "http", "https"):
+            yield f"{name} is {url!r}: no flight could be cleared.", hint
+    if not settings.CLEARANCE_TOKEN and not settings.CLEARANCE_CLIENT_ID:
+        yield "Neither CLEARANCE_TOKEN nor CLEARANCE_CLIENT_ID is set.", hint
+
+
 def _server(name: str, url: str, example: str) -> Found:
     if not url:
         yield f"{name} is not set.", f"For example {name}={example}"

@@ -63,6 +63,21 @@ WEATHER_TIMEOUT_S = env.float("WEATHER_TIMEOUT_S", default=5.0)
 GCS_BRIDGE_URL = env.str("GCS_BRIDGE_URL", default="").rstrip("/")
 GCS_BRIDGE_KEY = env.str("GCS_BRIDGE_KEY", default="")
 GCS_BRIDGE_TIMEOUT_S = env.float("GCS_BRIDGE_TIMEOUT_S", default=10.0)
+# The service that clears each flight before its mission is published (docs/clearance.md).
+CLEARANCES = ("none", "flight_blender")
+CLEARANCE = env.str("CLEARANCE", default="none")
+if CLEARANCE not in CLEARANCES:
+    raise ImproperlyConfigured(f"CLEARANCE is {CLEARANCE!r}; it must be one of {CLEARANCES}.")
+CLEARANCE_URL = env.str("CLEARANCE_URL", default="").rstrip("/")
+CLEARANCE_TIMEOUT_S = env.float("CLEARANCE_TIMEOUT_S", default=5.0)
+# A fixed bearer token, or OAuth 2.0 client credentials.
+CLEARANCE_TOKEN = env.str("CLEARANCE_TOKEN", default="")
+CLEARANCE_TOKEN_URL = env.str("CLEARANCE_TOKEN_URL", default="")
+CLEARANCE_CLIENT_ID = env.str("CLEARANCE_CLIENT_ID", default="")
+CLEARANCE_CLIENT_SECRET = env.str("CLEARANCE_CLIENT_SECRET", default="")
+CLEARANCE_SCOPE = env.str("CLEARANCE_SCOPE", default="flightblender.read flightblender.write")
+CLEARANCE_AUDIENCE = env.str("CLEARANCE_AUDIENCE", default="")
+CLEARANCE_SUBMITTED_BY = env.str("CLEARANCE_SUBMITTED_BY", default="")
 # 1: the members that every ground control reads. 2: more members (docs/mission-intent.md).
 GCS_INTENT_VERSION = env.int("GCS_INTENT_VERSION", default=1)
 # The operator's registration number, as the authority gave it; in each flight record.

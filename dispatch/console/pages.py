@@ -13,6 +13,7 @@ from django.utils import timezone
 from dispatch.console import (
     attention,
     attention_doubts,
+    clearances,
     order_actions,
     order_now,
     parcel_actions,
@@ -50,10 +51,11 @@ roles.seen_by_all(
 roles.done_by_ops("dispatch.add_dispatchrun", "dispatch.add_whatif")
 for action in [*order_actions.ACTIONS, *parcel_actions.ACTIONS]:
     actions.register(action)
-for source, checks in [*attention_doubts.SOURCES.items(), *attention.SOURCES.items()]:
-    registry.add_attention(source, checks=checks)
-for ids in (*attention_doubts.ORDERS, *attention.ORDERS):
-    tabs.needs_attention(ids)
+for shown in (attention_doubts, attention, clearances):
+    for source, checks in shown.SOURCES.items():
+        registry.add_attention(source, checks=checks)
+    for ids in shown.ORDERS:
+        tabs.needs_attention(ids)
 
 
 # --- on an order's page --------------------------------------------------------------------------
@@ -106,6 +108,7 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
             "mission": part.mission,
             "attempt": part.job.attempt,
             "state": badge(part.mission.get_state_display(), INTENT_TONE[part.mission.state]),
+            "clearance": clearances.of_mission(part.mission),
             "url": reverse("admin:dispatch_mission_change", args=[part.mission_id]),
             "replay": replay_pages.url_of(part.job_id),
             "sent": moment(part.mission.accepted_at),
@@ -114,7 +117,7 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
             "pilot": pilots.in_words(part.mission),
             "body": json.dumps(part.mission.body, indent=2),
         }
-        for part in order.parts.select_related("mission", "job")
+        for part in order.parts.select_related("mission__clearance", "job")
         .prefetch_related("mission__pilot_changes")
         .order_by("-mission__created_at")
     ]

@@ -32,6 +32,7 @@ from dispatch.missions.bridge import (
     BridgeUnavailable,
     ground_control,
 )
+from dispatch.missions.clearance import gate
 from dispatch.models import Mission, MissionPart, MissionQuerySet
 from dispatch.planning.candidates import still_able
 from fleet import policy, registry
@@ -87,6 +88,8 @@ def _publish(claim: Claim[Mission], by: Actor, now: datetime) -> None:
     try:
         if reasons := still_able(part.job):
             _requeue_infeasible(claim, part, reasons)
+        elif hold := gate.clear(part.mission, now):
+            claim.end(next_try_at=hold.again_at)
         else:
             _send(claim, part, by)
     except BridgeUnavailable as problem:
@@ -117,6 +120,12 @@ def submit(order_id: UUID, *, by: Actor) -> MissionPart:
             current_status=order.status,
         )
     if part.mission.state == State.PENDING:
+        if not_cleared := gate.reason(part.mission):
+            raise Unavailable(
+                "not_cleared",
+                f"The flight has no clearance yet. {not_cleared} It is asked for again "
+                "automatically.",
+            )
         why = publishing_pause.reason() or part.mission.bridge_answer or "It is being sent."
         raise Unavailable(
             "bridge_unavailable",
@@ -132,8 +141,11 @@ def submit(order_id: UUID, *, by: Actor) -> MissionPart:
 
 
 def claim_end(now: datetime) -> datetime:
-    """When a claim expires: after the longest call to the bridge, connecting and reading."""
-    return now + timedelta(seconds=3 * settings.GCS_BRIDGE_TIMEOUT_S + 5)
+    """When a claim expires: after the longest question for a clearance, and the longest call to
+    the bridge, connecting and reading.
+    """
+    clearance_s = 2 * settings.CLEARANCE_TIMEOUT_S
+    return now + timedelta(seconds=clearance_s + 3 * settings.GCS_BRIDGE_TIMEOUT_S + 5)
 
 
 def part_of(claim: Claim[Mission]) -> MissionPart:

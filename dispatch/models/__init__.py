@@ -1,5 +1,6 @@
 """Dispatch decisions, missions for ground control, and flights."""
 
+from dispatch.models.clearances import Clearance, ClearanceQuerySet
 from dispatch.models.doubts import Discrepancy, PublishingPause
 from dispatch.models.flights import Flight, MissionReport, TrackPiece
 from dispatch.models.missions import (
@@ -12,6 +13,7 @@ from dispatch.models.missions import (
     PilotChange,
 )
 from dispatch.models.records import FlightRecord, Missing
+from dispatch.models.occurrences import Occurrence, OccurrenceFile, OccurrenceNote
 from dispatch.models.runs import DispatchDecision, DispatchRun
 from dispatch.models.whatifs import WhatIf, WhatIfQuerySet
 from dispatch.shift.models import ShiftNote
@@ -19,6 +21,8 @@ from dispatch.shift.models import ShiftNote
 __all__ = [
     "MAX_FLIGHT",
     "MAX_TIME_HOME",
+    "Clearance",
+    "ClearanceQuerySet",
     "Discrepancy",
     "DispatchDecision",
     "DispatchRun",
@@ -30,6 +34,9 @@ __all__ = [
     "MissionPartQuerySet",
     "MissionQuerySet",
     "MissionReport",
+    "Occurrence",
+    "OccurrenceFile",
+    "OccurrenceNote",
     "PilotChange",
     "PublishingPause",
     "ShiftNote",

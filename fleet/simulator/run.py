@@ -14,6 +14,7 @@ from fleet.simulator.faults.board import Fault
 from fleet.simulator.flight import Handling
 from fleet.simulator.reporter import Reporter
 from fleet.simulator.server import SimulatorServer
+from fleet.simulator.utm import Utm
 from fleet.simulator.world import SLICE_S, World
 
 TICK_S = 0.1
@@ -136,6 +137,11 @@ class Simulator:
         """The real state of parcels and drones, see `staff.truth`."""
         with self.lock:
             return staff.truth(self.world)
+
+    @property
+    def utm(self) -> Utm:
+        """The airspace service, with its declarations."""
+        return self._server.utm
 
     def clear_faults(self) -> None:
         with self.lock:

@@ -1,4 +1,4 @@
-"""The world's HTTP API: Fleet API, weather service, GCS bridge, faults, and the truth for tests."""
+"""The world's HTTP API: Fleet API, weather and airspace services, GCS bridge, faults, truth."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from fleet.simulator import bridge, staff, weather
+from fleet.simulator import bridge, staff, utm, weather
 from fleet.simulator.bridge import Answer, ConnectionDropped
 from fleet.simulator.faults import answers, board
 from fleet.simulator.missions import Refused
@@ -42,6 +42,7 @@ class SimulatorServer(ThreadingHTTPServer):
         self.save = save
         self.fleet_key = fleet_key
         self.bridge_key = bridge_key
+        self.utm = utm.Utm()
         self.stopping = threading.Event()
         self._connections: set[socket.socket] = set()
         super().__init__(address, Handler)
@@ -78,6 +79,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve("POST")
 
+    def do_PUT(self) -> None:
+        self._serve("PUT")
+
     def do_DELETE(self) -> None:
         self._serve("DELETE")
 
@@ -99,6 +103,10 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _route(self, method: str, path: str) -> Answer | None:
+        if path == utm.TOKEN_PATH:
+            return self.server.utm.token(self._body)
+        if path.startswith(f"{utm.PREFIX}/"):
+            return self._clearance(method, path)
         cancel = re.fullmatch(r"/api/v1/mission-intents/([^/]+)/cancel", path)
         if cancel:
             path = "/cancel"
@@ -192,6 +200,29 @@ class Handler(BaseHTTPRequestHandler):
         if fault is None:
             return effect()
         return bridge.under_fault(fault, body, effect, server.stopping.wait)
+
+    # -- airspace service ----------------------------------------------------------------------
+
+    def _clearance(self, method: str, path: str) -> Answer | None:
+        server, world = self.server, self.server.world
+        if not server.utm.is_authorized(self.headers.get("Authorization")):
+            return 401, {"detail": "Invalid token provided"}
+        body = self._json() if self._body else None
+        query = self.path.partition("?")[2]
+        with server.lock:
+            struck = (world.faults.strike(kind, world.elapsed_s) for kind in utm.FAULTS)
+            fault = next(filter(None, struck), None)
+            server.save()
+
+        def effect() -> Answer:
+            with server.lock:
+                return server.utm.answer(method, path, query, body, fault)
+
+        answer = utm.under_fault(fault, effect, server.stopping.wait) if fault else effect()
+        if isinstance(answer, bytes):
+            answers.send_as_is(self, answer)
+            return None
+        return answer
 
     # -- the truth, for tests ------------------------------------------------------------------
 

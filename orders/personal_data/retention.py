@@ -4,17 +4,20 @@ The order, its jobs and its events stay, with a rounded drop point and no person
 orders keep everything: the data is still needed.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 from django.dispatch import Signal
 from django.utils import timezone
 
 from fleet import policy
 from orders import lifecycle
-from orders.models import Order
+from orders.models import Order, OrderQuerySet
 from wingxtra.problems import NotFound
 
 log = structlog.get_logger(__name__)
@@ -22,16 +25,30 @@ log = structlog.get_logger(__name__)
 # About a kilometre: names a part of town, but no house.
 DROPOFF_DECIMALS = 2
 
+# Each answers the ids of orders whose data must stay at any age.
+_holds: list[Callable[[], QuerySet[Any]]] = []
+
 # Sent with `order`, inside the transaction that removes its personal data. A receiver removes what
 # its app keeps, and raises when that fails.
 forgetting = Signal()
 
 
+def register_hold(held_orders: Callable[[], QuerySet[Any]]) -> None:
+    """Keep the data of these orders; `held_orders` answers their ids."""
+    _holds.append(held_orders)
+
+
+def _without_held(orders: OrderQuerySet) -> OrderQuerySet:
+    for held_orders in _holds:
+        orders = orders.exclude(pk__in=held_orders())
+    return orders
+
+
 def forget(order_id: UUID) -> bool:
     """Remove the personal data of one order; False when that was done before.
 
-    Raises NotFound, and Refused while the order is open. This writes a log line and no event:
-    events are about the delivery.
+    Raises NotFound, and Refused while the order is open or its data are held. This writes a log
+    line and no event: events are about the delivery.
     """
     with transaction.atomic():
         order = Order.objects.select_for_update(no_key=True).filter(pk=order_id).first()
@@ -46,6 +63,13 @@ def forget(order_id: UUID) -> bool:
             )
         if order.forgotten_at is not None:
             return False
+        if not _without_held(Order.objects.filter(pk=order.pk)).exists():
+            raise lifecycle.Refused(
+                order,
+                "The data of this order are held: an occurrence on its flight is not released. "
+                "An administrator releases it in the console.",
+                code="data_held",
+            )
         Order.objects.filter(pk=order.pk).update(
             customer_name="",
             customer_phone="",
@@ -76,7 +100,7 @@ def forget_old(now: datetime, *, at_most: int = 1000) -> tuple[int, int]:
     again in the next run. Returns how many succeeded and how many failed.
     """
     ended_before = now - timedelta(days=policy.current().personal_data_days)
-    due = Order.objects.to_be_forgotten(ended_before).order_by("updated_at")
+    due = _without_held(Order.objects.to_be_forgotten(ended_before)).order_by("updated_at")
     done = failed = 0
     for order_id in due.values_list("pk", flat=True)[:at_most]:
         try:

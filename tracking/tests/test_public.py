@@ -338,6 +338,7 @@ def test_internal_events_are_not_in_the_timeline() -> None:
         EventType.LINK_LOST,
         EventType.LINK_RESTORED,
         EventType.INTENT_FAILED,
+        EventType.CLEARANCE,
         EventType.ABORT_REQUESTED,
         EventType.CODE_REFUSED,
         EventType.PROOF_MISSING,

@@ -40,6 +40,7 @@ _MENU: list[dict[str, Any]] = [
             _page("Missions", "send", "dispatch.mission"),
             _page("Flight records", "flight_takeoff", "dispatch.flightrecord"),
             _page("Discrepancies", "rule", "dispatch.discrepancy"),
+            _page("Occurrences", "report", "dispatch.occurrence"),
             _page("Drone holds", "pan_tool", "fleet.dronehold"),
             _page("Proofs", "verified", "pod.proofofdelivery"),
             _page("Cases", "support_agent", "pod.case"),

@@ -21,6 +21,7 @@ from dispatch.missions.bridge import (
     RecallMode,
     ground_control,
 )
+from dispatch.missions.clearance import gate
 from dispatch.missions.publishing import (
     NOT_ASKED_PAUSE_S,
     PAUSES_S,
@@ -76,6 +77,9 @@ def publish(mission_id: UUID, *, now: datetime | None = None) -> None:
         # A drone in the air may fly this mission: then the same intent again tells so.
         if reasons and Rule.ALREADY_FLYING.code not in {reason.code for reason in reasons}:
             _withdraw_later(claim, why, now)
+            return
+        if hold := gate.clear(mission, now):
+            claim.end(next_try_at=hold.again_at)
             return
         try:
             _send(claim, mission)

@@ -29,6 +29,12 @@ def send(handler: BaseHTTPRequestHandler, fault: Fault, body: bytes) -> None:
             _dribble(handler, body, fault.seconds or 0.0)
 
 
+def send_as_is(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    """Sends a 200 with these bytes and closes the connection."""
+    handler.close_connection = True
+    _whole(handler, 200, body)
+
+
 def _head(handler: BaseHTTPRequestHandler, status: int, headers: dict[str, str]) -> None:
     handler.send_response(status)
     for name, value in {

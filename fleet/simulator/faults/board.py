@@ -59,6 +59,13 @@ OF_A_SERVICE = {
     "no_cancel_route": "a cancel is answered by a framework's 404",
     "cancel_word": "a cancel is answered with `status` (200) and the status `word` (none: an empty "
     "object), and has no effect unless `after`",
+    "clearance_down": "the airspace service closes the connection without an answer",
+    "clearance_500": "the airspace service answers 500",
+    "clearance_hang": "the airspace service answers only after `seconds` real seconds (30)",
+    "clearance_garbage": "the airspace service answers `value`, any JSON; none: no JSON",
+    "clearance_refuse": "the airspace service answers 400 to what is asked",
+    "clearance_slow": "a new declaration stays in processing",
+    "clearance_reject": "a new declaration is rejected",
     "strict_members": "422 for each member of an intent that version 1 does not have",
     "refuse_form": "422 to every intent: a member is missing",
     "accept_silently": "an intent is accepted after `seconds` real seconds (30); no answer comes",
@@ -82,6 +89,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "weather_garbage": {"how": "non_json", "seconds": 30.0},
     "bridge_hang": {"seconds": 30.0, "after": True},
     "accept_silently": {"seconds": 30.0},
+    "clearance_hang": {"seconds": 30.0, "after": True},
     "cancel_word": {"status": 200},
 }
 NEED_A_FIELD = {"bad_value": "battery.remaining_pct", "weather_lie": "wind_mps"}

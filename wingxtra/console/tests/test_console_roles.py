@@ -10,8 +10,9 @@ from django.test import Client
 from django.urls import reverse
 
 from dispatch.missions import discrepancies
-from dispatch.models import Discrepancy, PublishingPause, ShiftNote
+from dispatch.models import Discrepancy, Occurrence, PublishingPause, ShiftNote
 from dispatch.shift import notes
+from dispatch.tests.test_occurrences import written
 from fleet.airspace import imports
 from fleet.airworthiness import records
 from fleet.models import Defect, Hub, Policy, ServiceArea, ZoneImport
@@ -133,6 +134,8 @@ def something_for(model: type) -> Any:
     if model in (WebhookEndpoint, WebhookDelivery):
         endpoint, _ = endpoints.create(MerchantFactory().pk, url="https://shop.example/hook")
         return endpoint if model is WebhookEndpoint else endpoints.make_test(endpoint)
+    if model is Occurrence:
+        return written()
     if model is ZoneImport:
         content = json.dumps({"features": [{}]}).encode()
         return imports.check(content, file_name="gh.json", source="GCAA", by=SYSTEM)
@@ -144,7 +147,10 @@ def something_for(model: type) -> Any:
 
 # Only administrators act on these, and carry out these actions.
 RULED_BY_ADMIN = (ApiKey, User, ZoneImport, Rule)
-ADMINISTRATORS_DO = {("fleet.drone", "correct_counters")}
+ADMINISTRATORS_DO = {
+    ("fleet.drone", "correct_counters"),
+    (Occurrence._meta.label_lower, "release"),
+}
 
 
 @pytest.mark.parametrize("key", sorted(actions._actions))

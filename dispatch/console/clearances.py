@@ -1,0 +1,138 @@
+"""Clearances to fly in the console: what waits for one, what has lost it, and which service."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.urls import reverse
+
+from dispatch.console.attention import GRACE_PERIOD, missions, of_order
+from dispatch.missions.clearance import port
+from dispatch.models import Clearance, Mission, MissionPart
+from orders.console.attention import by_rank
+from wingxtra.console import actions
+from wingxtra.console.admin import badge, duration
+from wingxtra.console.attention.counting import each
+from wingxtra.console.registry import Attention, Tone
+from wingxtra.sentences import sentence
+
+State = Clearance.State
+TONES = {
+    State.ASKED: Tone.WARN,
+    State.WAITING: Tone.WARN,
+    State.GRANTED: Tone.GOOD,
+    State.REFUSED: Tone.BAD,
+    State.WITHDRAWN: Tone.BAD,
+    State.ENDED: Tone.IDLE,
+}
+
+
+def parts_awaiting(now: datetime) -> QuerySet[MissionPart]:
+    waiting = Clearance.objects.missing().filter(asked_at__lt=now - GRACE_PERIOD)
+    return MissionPart.objects.filter(mission__in=waiting.order_by().values("pk"))
+
+
+def awaited(now: datetime) -> Iterator[Attention]:
+    """Missions that have waited for a clearance for GRACE_PERIOD."""
+
+    def item(part: MissionPart) -> Attention:
+        clearance = part.mission.clearance
+        return Attention(
+            key=f"clearance:{part.mission_id}",
+            level=15 + min(9, int((now - clearance.asked_at) / timedelta(minutes=5))),
+            text=f"The flight of order {part.order} waits for a clearance",
+            detail=f"{sentence(clearance.answer[:300])} It is asked for again automatically; the "
+            "mission is not published before.",
+            since=clearance.asked_at,
+            remedies=actions.buttons(part.order, "submit", "requeue", "cancel"),
+            cause=f"clearance:{clearance.code}",
+            many="flights wait for a clearance",
+            all_url=missions("state__exact=PENDING"),
+            **of_order(part.order),
+        )
+
+    rows = parts_awaiting(now).select_related("mission__clearance", "job", "order")
+    return each(rows.order_by(by_rank("order__"), "mission__created_at"), item)
+
+
+def parts_lost(now: datetime) -> QuerySet[MissionPart]:
+    return MissionPart.objects.filter(
+        mission__in=Clearance.objects.lost(now).order_by().values("pk")
+    )
+
+
+def lost(now: datetime) -> Iterator[Attention]:
+    """Missions that may be in the air and whose clearance was withdrawn, or has ended."""
+
+    def item(part: MissionPart) -> Attention:
+        clearance = part.mission.clearance
+        since = clearance.lost_at or clearance.ends_at or now
+        how = "was withdrawn" if clearance.lost_at else f"ended {duration(now - since)} ago"
+        return Attention(
+            key=f"clearance-lost:{part.mission_id}",
+            level=36,
+            text=f"The clearance of {part.mission.drone_id} with order {part.order} {how}",
+            detail=f"{sentence(clearance.answer[:300])} Ground control has the mission. Speak with "
+            "the airspace service, or have the flight ended.".strip(),
+            since=since,
+            tone=Tone.BAD,
+            remedies=actions.buttons(part.order, "abort", "requeue"),
+            cause="clearance-lost",
+            many="drones fly without their clearance",
+            all_url=missions("live=yes"),
+            **of_order(part.order),
+        )
+
+    rows = parts_lost(now).select_related("mission__clearance", "job", "order")
+    yield from each(rows.order_by(by_rank("order__"), "mission__created_at"), item)
+    errands = Clearance.objects.lost(now).filter(mission__kind=Mission.Kind.REPOSITION)
+    yield from each(errands.select_related("mission__drone").order_by("pk"), _lost_on_an_errand)
+
+
+def _lost_on_an_errand(clearance: Clearance) -> Attention:
+    drone = clearance.mission.drone
+    return Attention(
+        key=f"clearance-lost:{clearance.pk}",
+        level=36,
+        text=f"The clearance of {drone} for its flight to its base is lost",
+        detail=f"{sentence(clearance.answer[:300])} Ground control has the mission.".strip(),
+        url=reverse("admin:fleet_drone_change", args=[drone.pk]),
+        since=clearance.lost_at or clearance.ends_at,
+        tone=Tone.BAD,
+        remedies=actions.buttons(drone, "call_back"),
+        cause="clearance-lost",
+        many="drones fly without their clearance",
+        all_url=missions("live=yes"),
+        about=f"drone:{drone.pk}",
+    )
+
+
+def of_mission(mission: Mission) -> Any:
+    """Its state and the service's words; a dash if none was asked for."""
+    clearance = getattr(mission, "clearance", None)
+    return clearance and {
+        "state": badge(clearance.get_state_display(), TONES[State(clearance.state)]),
+        "answer": clearance.answer,
+        "starts_at": clearance.starts_at,
+        "ends_at": clearance.ends_at,
+    }
+
+
+def in_use() -> str:
+    """The sentence above the list of missions."""
+    service = port.service()
+    if service is None:
+        return "Flights are published without a clearance service: the setting CLEARANCE is none."
+    return f"{service.name} at {settings.CLEARANCE_URL} clears each flight before it is published."
+
+
+SOURCES: dict[Callable[[datetime], Iterator[Attention]], str] = {
+    awaited: "no flight waits for a clearance",
+    lost: "no drone flies without its clearance",
+}
+ORDERS: tuple[Callable[[datetime], QuerySet[Any]], ...] = (
+    lambda now: parts_awaiting(now).values("order"),
+    lambda now: parts_lost(now).values("order"),
+)

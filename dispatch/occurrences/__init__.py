@@ -1,0 +1,1 @@
+"""Occurrences: staff mark a flight, write what happened, and attach files."""
