@@ -14,6 +14,7 @@ from dispatch.models import (
     Flight,
     FlightRecord,
     Mission,
+    Occurrence,
     TrackPiece,
     WhatIf,
 )
@@ -62,9 +63,10 @@ def forget_records(now: datetime, *, at_most: int = 10_000) -> int:
     At most `at_most`, the oldest first; returns how many.
     """
     kept_since = now - timedelta(days=policy.current().flight_record_days)
-    old = FlightRecord.objects.filter(ended_at__lt=kept_since, held=False).order_by("ended_at")
+    held = Occurrence.objects.holding().filter(order=OuterRef("order"))
+    old = FlightRecord.objects.filter(~Exists(held), ended_at__lt=kept_since).order_by("ended_at")
     ids = list(old.values_list("pk", flat=True)[:at_most])
-    return FlightRecord.objects.filter(pk__in=ids, held=False).delete()[0]
+    return FlightRecord.objects.filter(~Exists(held), pk__in=ids).delete()[0]
 
 
 def _kept_since(now: datetime) -> datetime:

@@ -122,7 +122,6 @@ def flight(record: FlightRecord, request: HttpRequest) -> Section:
         ("Battery", _battery(record)),
         ("Inside the planned corridor", _inside(record)),
         ("Airspace version", record.airspace_version),
-        ("Held", "By an occurrence" if record.held else ""),
         ("Not known", ", ".join(_others(record))),
     ]
     context = {
@@ -215,7 +214,7 @@ add_section(Order, 62, of_order)
 @admin.register(FlightRecord)
 class FlightRecordAdmin(ReadOnlyAdmin):
     list_display = ("ended", "drone_id", "hub", "result", "lasted", "flown", "inside", "gaps")
-    list_filter = ("outcome", "service_area", "held", ("ended_at", DaysFilter))
+    list_filter = ("outcome", "service_area", ("ended_at", DaysFilter))
     search_fields = ("=drone__drone_id", "=order__id")
     search_help_text = "A drone's id or an order's id, in full."
     ordering = ("-ended_at", "-id")

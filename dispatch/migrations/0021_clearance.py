@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dispatch', '0018_track_with_battery'),
+        ('dispatch', '0020_flight_records'),
     ]
 
     operations = [

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
     beside_old_code = "The table is new."
 
     dependencies = [
-        ('dispatch', '0019_clearance'),
+        ('dispatch', '0021_clearance'),
         ('orders', '0024_notes'),
     ]
 

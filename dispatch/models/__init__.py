@@ -12,8 +12,8 @@ from dispatch.models.missions import (
     MissionQuerySet,
     PilotChange,
 )
-from dispatch.models.records import FlightRecord, Missing
 from dispatch.models.occurrences import Occurrence, OccurrenceFile, OccurrenceNote
+from dispatch.models.records import FlightRecord, Missing
 from dispatch.models.runs import DispatchDecision, DispatchRun
 from dispatch.models.whatifs import WhatIf, WhatIfQuerySet
 from dispatch.shift.models import ShiftNote

@@ -102,9 +102,6 @@ class FlightRecord(models.Model):
     )
     events = models.JSONField(default=list, help_text="Each {type, at}, oldest first.")
     missing = ArrayField(models.CharField(max_length=24, choices=Missing), default=list)
-    held = models.BooleanField(
-        default=False, db_default=False, help_text="Kept until an occurrence releases it."
-    )
     written_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

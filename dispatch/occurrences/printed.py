@@ -74,7 +74,7 @@ def _facts(job: DeliveryJob) -> list[tuple[str, Any]]:
         ("Assigned", job.created_at),
         ("Ended", job.ended_at),
         ("Ended because", job.ended_because),
-        ("Responsible pilot", ""),
+        ("Responsible pilot", part and part.mission.pilot_name),
         ("Measured positions", len(flown) or ""),
     ]
     if part is None:

@@ -14,6 +14,7 @@ from dispatch.missions import before_launch, progress
 from dispatch.missions.records import writing
 from dispatch.models import FlightRecord, Missing, Mission, TrackPiece
 from dispatch.tests.support import mission_of, stored
+from dispatch.tests.test_occurrences import written
 from dispatch.tests.test_progress import fleet_answer, picture
 from dispatch.tests.test_tracks import flown
 from fleet import policy
@@ -270,7 +271,7 @@ def test_records_are_deleted_after_their_own_time_unless_held() -> None:
     for record, days in ((old, 1096), (held, 1096), (young, 1094)):
         ended_at = now - timedelta(days=days)
         FlightRecord.objects.filter(pk=record.pk).update(ended_at=ended_at)
-    FlightRecord.objects.filter(pk=held.pk).update(held=True)
+    written(held.order)
     policy.change(by=SYSTEM, decision_days=1, personal_data_days=1)
     actors.forget_decisions.fn()
     assert set(FlightRecord.objects.all()) == {held, young}

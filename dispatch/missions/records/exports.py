@@ -56,7 +56,6 @@ COLUMNS = (
     "outcome",
     "reason_code",
     "airspace_version",
-    "held",
 )
 LISTS = ("preflight", "defects", "conformance", "events", "missing")
 Records = QuerySet[FlightRecord]
