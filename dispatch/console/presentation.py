@@ -103,5 +103,5 @@ def regret(other: dict[str, Any]) -> str:
     if other["regret"] < 0.5:
         return "would be as good for the plan"
     minutes = other["regret"] / 60
-    how_much = f"{minutes:.0f} min" if minutes >= 1 else "less than a minute"
-    return f"would cost the plan as much as {how_much} of lateness of a normal order"
+    how_much = f"as much as {minutes:.0f} min" if minutes >= 1 else "less than a minute"
+    return f"would cost the plan {how_much} of lateness of a normal order"

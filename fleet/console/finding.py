@@ -25,8 +25,8 @@ def _drone(key: str, title: str, detail: str) -> Hit:
 
 
 def _switch(name: str, title: str, words: str) -> Entry:
-    def url() -> str:
-        return actions.button(Policy, name, 1).url
+    def url() -> str:  # back to the dashboard: only administrators see the page of the policy
+        return actions.button(Policy, name, 1, next=reverse("admin:index")).url
 
     return Entry(title, "fleet.change_servicearea", url, words)
 

@@ -136,7 +136,7 @@ class GeoZoneAdmin(ConsoleAdmin):
     def get_fields(self, request: HttpRequest, obj: GeoZone | None = None) -> Any:
         decided_here = ("active", "allowed_until", "allowed_because")
         if obj is None or not obj.source:
-            return (*decided_here, *DRAWN, "hours", "time_zone", "polygon")
+            return (*DRAWN, "hours", "time_zone", *decided_here, "polygon")
         return (*decided_here, *self.get_readonly_fields(request, obj))
 
     def save_model(self, request: HttpRequest, obj: GeoZone, form: Any, change: bool) -> None:

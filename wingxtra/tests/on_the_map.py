@@ -1,9 +1,14 @@
-"""Reads the live map's data as its page does."""
+"""Reads the live map's data as its page does, and points at places on the map of a zone."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.test import Client
 from django.urls import reverse
+
+from fleet.demo import city
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 DEGREE_UNITS = 100_000
 
@@ -25,3 +30,18 @@ def feature(row: dict[str, Any]) -> dict[str, Any]:
         coordinates = [lng / DEGREE_UNITS, lat / DEGREE_UNITS]
         found["geometry"] = {"type": "Point", "coordinates": coordinates}
     return found
+
+
+def place_on(page: "Page", lat: float, lng: float) -> dict[str, float]:
+    """Where this place is on the zone's map, by the pins of two hubs of the demo city."""
+    pins = []
+    for hub in (city.HUBS[0], city.HUBS[2]):
+        box = page.locator(f'.wx-pin.wx-hub[title="{hub.name}"]').bounding_box()
+        assert box is not None
+        pins.append((hub, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2))
+    (a, ax, ay), (b, bx, by) = pins
+    frame = page.locator(".wx-polygon .wx-map").bounding_box()
+    assert frame is not None
+    x = ax + (lng - a.lng) * (bx - ax) / (b.lng - a.lng)
+    y = ay + (lat - a.lat) * (by - ay) / (b.lat - a.lat)
+    return {"x": x - frame["x"], "y": y - frame["y"]}

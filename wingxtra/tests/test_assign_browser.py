@@ -48,8 +48,8 @@ def test_a_drone_is_found_among_500_and_assigned(visit: Visit, city: Scene) -> N
     assert page.evaluate("document.documentElement.scrollHeight") < MAX_HEIGHT_PX
     page.get_by_role("link", name="Next").click()
     expect(page.get_by_text("26 to 50 of")).to_be_visible()
-    page.get_by_label("Find").fill("many-123")
-    page.get_by_label("Find").press("Enter")
+    page.get_by_role("searchbox", name="Find").fill("many-123")
+    page.get_by_role("searchbox", name="Find").press("Enter")
     expect(page.get_by_role("radio")).to_have_count(1)
     page.get_by_role("radio").check()
     page.get_by_role("button", name="Assign").click()

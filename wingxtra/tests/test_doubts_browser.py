@@ -153,6 +153,7 @@ def test_a_mission_is_marked_as_over(visit: Callable[..., Page], city: Scene) ->
     words = f"still flies order {part.order}"
     take(page, line(page, words), "Its mission is over", note=SURE)
     expect(page.get_by_text(f"No mission of order {part.order} flies any more.")).to_be_visible()
+    page.goto(scene.page_of(part.order.pk))
     expect(page.get_by_label("Missions")).to_contain_text(f"by ama: {SURE}")
     gone(page, words)
 

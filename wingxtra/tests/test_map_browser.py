@@ -10,12 +10,12 @@ from playwright.sync_api import Page, expect
 
 from fleet.feasibility.rules import Priority
 from fleet.live import picture
-from fleet.models import Drone, GeoZone, Hub
+from fleet.models import Drone, GeoZone
 from fleet.tests.factories import METRE_DEG, TelemetryFactory, show
 from orders.states import Status
 from orders.tests.factories import order_in
 from wingxtra import redis_client
-from wingxtra.tests import recording
+from wingxtra.tests import on_the_map, recording
 from wingxtra.tests.scene import Scene
 from wingxtra.tests.test_console_browser import TABLET, order_page, serious_violations
 
@@ -219,7 +219,7 @@ def test_a_zone_drawn_over_a_shop_shows_the_flights_that_it_cuts(
     for north_m, east_m in ((-400, -400), (-400, 400), (400, 400), (400, -400)):
         lat = order.pickup_lat + north_m * METRE_DEG
         lng = order.pickup_lng + east_m * METRE_DEG
-        canvas.click(position=place_on(page, lat, lng))
+        canvas.click(position=on_the_map.place_on(page, lat, lng))
     expect(page.locator("[data-hint]")).to_have_text("4 points.")
     expect(page.locator(".leaflet-popup")).to_have_count(0)
     expect(would).to_contain_text(re.compile(r"It cuts \d flights?: [1-9] in the air"))
@@ -233,22 +233,6 @@ def test_a_zone_drawn_over_a_shop_shows_the_flights_that_it_cuts(
     page.get_by_label("Reason").fill("A fire under the way.")
     page.get_by_role("button", name="Ask for abort").click()
     expect(page.get_by_text(re.compile("is asked to abort the flight")).first).to_be_visible()
-
-
-def place_on(page: Page, lat: float, lng: float) -> dict[str, float]:
-    """Where this place is on the zone's map, by the pins of two hubs that are on it."""
-    pins = {}
-    for name in ("Ridge hub", "East Legon hub"):
-        hub = Hub.objects.get(name=name)
-        box = page.locator(f'.wx-pin.wx-hub[title="{name}"]').bounding_box()
-        assert box is not None
-        pins[name] = (hub, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    (a, ax, ay), (b, bx, by) = pins.values()
-    frame = page.locator(".wx-polygon .wx-map").bounding_box()
-    assert frame is not None
-    x = ax + (lng - a.lng) * (bx - ax) / (b.lng - a.lng)
-    y = ay + (lat - a.lat) * (by - ay) / (b.lat - a.lat)
-    return {"x": x - frame["x"], "y": y - frame["y"]}
 
 
 # --- replay --------------------------------------------------------------------------------------

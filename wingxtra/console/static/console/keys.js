@@ -112,9 +112,10 @@ document.addEventListener("DOMContentLoaded", () => {
     return entry?.type === "back_forward" || Boolean(from && from.origin === location.origin && from.pathname !== location.pathname);
   }
 
-  // The first field of an action's form, or its button when there is none to fill in.
+  // The first field of an action's form, or its button when there is none to fill in. Not of the
+  // form for a note beside an order: there the keys would be typed into it.
   function focusForm() {
-    const form = document.querySelector("form.wx-form");
+    const form = document.querySelector("form.wx-form:not(#order-live form)");
     if (!form || document.activeElement !== document.body) return;
     const [field] = visible("select, textarea, input:not([type=hidden], [type=radio], [type=checkbox])", form);
     (field ?? form.querySelector("button[type=submit]"))?.focus({ preventScroll: true });
