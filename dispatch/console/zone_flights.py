@@ -72,6 +72,7 @@ def draft(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         problems = [text for texts in form.errors.values() for text in texts]
         return TemplateResponse(request, "console/zone_cuts.html", {"problems": problems})
+    form.instance.name = "drawn here"
     return TemplateResponse(request, "console/zone_cuts.html", _context(form.instance))
 
 

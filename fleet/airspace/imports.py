@@ -123,13 +123,15 @@ def put_into_use(pk: uuid.UUID, *, by: Actor) -> Changes:
             raise Conflict(
                 "used_before", f"The file was put into use at {one.used_at:%d %b %H:%M} UTC."
             )
+        # Locked before they are compared: an authorisation that just ended must not come back.
+        present = list(GeoZone.objects.select_for_update().filter(source=one.source))
         if one.airspace_version != rulebook.airspace_version():
             raise Conflict(
                 "airspace_changed",
                 "The zones have changed since the file was checked. Check the file again, so that "
                 "you see what it changes now.",
             )
-        found = changes_of(one)
+        found = compare(map(_row, one.zones), present)
         for zone in found.new:
             zone.source = one.source
         for zone, differing in found.changed:

@@ -25,7 +25,7 @@ from wingxtra.accounts.models import Merchant, User
 from wingxtra.console import actions
 from wingxtra.problems import Problem
 
-PERMISSION = "orders.change_order"
+PERMISSION = "orders.add_order"
 MAX_SHOWN = 100
 # The merchant is chosen on the page, and the orders are live ones without a quote.
 LEFT_OUT = ("merchant_id", "quote_id", "test_scenario")

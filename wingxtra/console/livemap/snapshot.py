@@ -17,6 +17,7 @@ from wingxtra.console.registry import Feature, Source
 
 # Of this many versions the snapshot remembers what went; a page that has an older one gets all.
 KEPT_VERSIONS = 600
+MAX_DIGITS = 15  # of a version, as a page sends it
 # About one metre.
 DEGREE_UNITS = 100_000
 
@@ -144,7 +145,8 @@ def _encoded(feature: Feature) -> tuple[msgspec.Raw, Place | None]:
 def since(snapshot: Snapshot, known: str) -> int | None:
     """The version in `known`, as a page sent it; None if that page needs everything."""
     epoch, _, number = known.rpartition(".")
-    if epoch != snapshot.epoch or not number.isascii() or not number.isdecimal():
+    is_number = number.isascii() and number.isdecimal() and len(number) <= MAX_DIGITS
+    if epoch != snapshot.epoch or not is_number:
         return None
     version = int(number)
     is_remembered = snapshot.version - KEPT_VERSIONS <= version <= snapshot.version

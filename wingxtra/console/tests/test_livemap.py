@@ -94,6 +94,7 @@ def test_a_version_from_before_the_memory_of_what_went_gets_everything() -> None
     found = after([drone("a")])
     found.version += snapshot.KEPT_VERSIONS + 1
     assert since(found, "e1.1") is None
+    assert since(found, "e1." + "9" * 5000) is None
     assert since(found, "e1.2") == 2
 
 
