@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import time_machine
 from django.utils import timezone
 
+from dispatch.missions.flight.state import FlightState
 from dispatch.models import Flight
 from dispatch.shift.figures import Figures
 from fleet.models import Hub, ServiceArea
@@ -76,7 +77,7 @@ def _fly(random: Random, world: World, order: Order, later: Callable[[], None], 
             Flight.objects.create(
                 job=order.current_job,
                 heard_at=timezone.now(),
-                state={"ground_battery_pct": 90.0, "battery_pct": left},
+                state=FlightState().to_dict() | {"ground_battery_pct": 90.0, "battery_pct": left},
             )
         if step == to:
             return

@@ -22,7 +22,7 @@ from wingxtra.accounts.tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 # Of the parts of a page, for an order with any history.
-MAX_STATEMENTS = 32
+MAX_STATEMENTS = 34
 
 
 def browser_of(role: Role = Role.OPS) -> Client:

@@ -10,10 +10,9 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from fleet import policy, registry
+from fleet import pauses, policy, registry
 from fleet.airspace import rulebook
 from fleet.airspace.rulebook import Rulebook
-from fleet.console.pages import _set_area_paused
 from fleet.tests.factories import DroneFactory, ServiceAreaFactory
 from wingxtra import redis_client
 from wingxtra.accounts.identity import SYSTEM
@@ -58,7 +57,9 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
     "moved area": lambda drone: drone.hub.service_area.save(),
     "hub": lambda drone: drone.hub.save(),
     "kind": lambda drone: drone.kind.save(),
-    "paused area": lambda drone: _set_area_paused(drone.hub.service_area, True, "Storm."),
+    "paused area": lambda drone: pauses.set_area(
+        drone.hub.service_area, paused=True, by=SYSTEM, reason="Storm."
+    ),
     "deleted hub": lambda _: DroneFactory().hub.delete,
 }
 

@@ -20,14 +20,8 @@ SIDE = re.compile(r"\s*[x×*]\s*|\s+", re.IGNORECASE)
 POINT = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*[,;\s]\s*([+-]?\d+(?:\.\d+)?)\s*")
 
 
-# A longer text is refused before the serializers say what is too long where.
-LONGEST = 2000
-
-
 def _field(label: str, help: str, widget: forms.Widget) -> forms.CharField:
-    return forms.CharField(
-        label=label, required=False, max_length=LONGEST, help_text=help, widget=widget
-    )
+    return forms.CharField(label=label, required=False, help_text=help, widget=widget)
 
 
 def text(label: str, *, help: str = "", **attributes: Any) -> forms.CharField:

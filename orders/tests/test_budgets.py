@@ -214,7 +214,9 @@ def test_a_rare_value_of_a_filter_reads_its_own_orders_only(query: str) -> None:
         page = browser.get(CONSOLE + query.format(store.pk)).content.decode()
     assert page.count("<tr>") == 4
     (rows,) = [
-        one for one in statements if "ORDER BY" in one[0] and '"orders_order"."status"' in one[0]
+        one
+        for one in statements
+        if "ORDER BY" in one[0] and '"orders_order"."status"' in one[0] and "counted_" not in one[0]
     ]
     assert rows_read(*rows) <= 3
 

@@ -47,7 +47,8 @@ def copies_expire() -> Callable[[], None]:
 
     def expire() -> None:
         with redis.Redis.from_url(current_settings.REDIS_URL) as client:
-            client.delete(*client.keys("tracking-view:*"))
+            if keys := client.keys("tracking-view:*"):
+                client.delete(*keys)
 
     return expire
 

@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
+from dispatch.missions.flight.state import Fix, FlightState
 from dispatch.models import Flight
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from orders import lifecycle
@@ -107,8 +108,10 @@ def signed(**more: Any) -> Order:
         **more,
     )
     job = lifecycle.job_of(order)
-    fix = {"lat": LAT, "lng": LNG, "alt_m": 8.0}
-    Flight.objects.create(job=job, state={"fix": fix}, heard_at=timezone.now())
+    now = timezone.now()
+    fix = Fix(at=now.timestamp(), lat=LAT, lng=LNG, alt_m=8.0, speed_mps=0.0, armed=True)
+    state = FlightState(fix=fix).to_dict()
+    Flight.objects.create(job=job, state=state, heard_at=now)
     show(TelemetryFactory(drone_id="WX-FORGET-1", lat=LAT, lng=LNG))
     signature = proofs.Evidence.drawn_signature(STROKES, **ABOUT)
     proofs.record(order.pk, signature, by=CUSTOMER)

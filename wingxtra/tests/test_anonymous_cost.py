@@ -53,7 +53,7 @@ AT_MOST = 20
 # - A_LARGE_FORM, 31: 8 MB of multipart, copied, written to a file, and hashed
 # - A_PHOTO, 142 to 173: decoding 16 million pixels (scaled while they are decoded) and encoding 4
 #   million
-A_LOGIN, A_RECEIPT, A_SIGNATURE, A_LARGE_FORM, A_PHOTO = 28, 28, 40, 45, 220
+A_LOGIN, A_RECEIPT, A_SIGNATURE, A_LARGE_FORM, A_PHOTO = 28, 28, 50, 45, 220
 CALLS = 9
 AT_MOST_CALLS = 1 + 3 * CALLS
 JSON: dict[str, Any] = {"content_type": "application/json"}

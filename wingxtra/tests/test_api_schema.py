@@ -37,6 +37,7 @@ CODES_OF_PAGES = {
     *("forgotten", "note_exists", "too_many_notes", "read_already"),  # notes
     *("not_flown", "nothing_to_do", "order_changed"),
     *("already_released", "nothing_to_attest"),  # fit to fly
+    *("data_held", "not_closed", "occurrence_released", "same_state", "too_many_files"),
     *("already_revoked", "form_not_ours", "live_keys_not_allowed", "too_many_keys"),
 }
 

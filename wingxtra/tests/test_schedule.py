@@ -24,6 +24,7 @@ EVERY_S = {
     "poll": 2,
     "sweep_alerts": 5,
     "sweep_bulk_actions": 5,
+    "sweep_clearances": 2,
     "sweep_messages": 5,
     "sweep_missions": 2,
     "sweep_repositions": 2,

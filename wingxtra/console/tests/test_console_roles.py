@@ -15,8 +15,8 @@ from dispatch.shift import notes
 from dispatch.tests.test_occurrences import written
 from fleet.airspace import imports
 from fleet.airworthiness import records
-from fleet.models import Defect, Hub, Policy, ServiceArea, ZoneImport
-from fleet.tests.factories import DroneFactory, GeoZoneFactory, HubFactory
+from fleet.models import Defect, Hub, Policy, ServiceArea, Shift, ZoneImport
+from fleet.tests.factories import DroneFactory, GeoZoneFactory, HubFactory, ShiftFactory
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
@@ -139,6 +139,8 @@ def something_for(model: type) -> Any:
     if model is ZoneImport:
         content = json.dumps({"features": [{}]}).encode()
         return imports.check(content, file_name="gh.json", source="GCAA", by=SYSTEM)
+    if model is Shift:
+        return ShiftFactory()
     if model is Defect:
         drone = DroneFactory()
         return records.report_defect(drone.pk, by=SYSTEM, description="Arm.", grounds=True)
