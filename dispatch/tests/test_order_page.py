@@ -21,7 +21,7 @@ from wingxtra.accounts.identity import GCS, SYSTEM, Role
 from wingxtra.accounts.tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
-# Of the parts of a page, for an order with any history.
+# The parts of a page, for an order with any history.
 MAX_STATEMENTS = 34
 
 

@@ -25,7 +25,7 @@ RANK = Case(
 MOST_URGENT_FIRST = (RANK.asc(), "deliver_by", "pk")
 # With an index, so that a million orders are sorted by them.
 SORT_ALL = ("tracking_id", "state", "promise", "placed")
-# Of the few open ones.
+# For the few open orders.
 SORT_OPEN = (*SORT_ALL, "urgency", "parcel", "merchant", "drone")
 # The rest of the index that starts with the column.
 AS_INDEXED: dict[tuple[str, ...], list[Any]] = {

@@ -52,7 +52,7 @@ def _sources(now: datetime) -> Iterator[registry.Source]:
 
 
 def write(fresh: Snapshot, *, replaces: Snapshot | None) -> bool:
-    """False if another process has stored one meanwhile: two with one version would differ.
+    """False if another process has stored one in between: two with one version would differ.
 
     The stored moment decides, because the version stays the same while nothing changes.
     """

@@ -1,4 +1,4 @@
-"""No alert has personal data, whatever the attention list shows."""
+"""No alert has personal data for any line of the attention list."""
 
 from datetime import timedelta
 
