@@ -71,7 +71,7 @@ class Group:
 
 
 def level_of(worst: Attention, count: int) -> int:
-    """The level of a line with this worst item and number of objects. Compare two with `is_worse`."""
+    """The level of a line with this worst item and number of objects: see `is_worse`."""
     badness = GRAVE * (worst.tone is Tone.BAD) + worst.level
     return badness * DOUBLINGS + min(DOUBLINGS - 1, count.bit_length() - 1)
 
