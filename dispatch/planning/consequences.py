@@ -50,7 +50,7 @@ def of_taking_each_drone(order: Order, now: datetime) -> dict[str, Taken]:
     drones = list(Drone.objects.filter(hub__service_area=area, active=True).select_related("kind"))
     book.give_hubs(drones)
     own = [order] if order.status == Status.QUEUED else []
-    result = plans.make_plan([*others, *own], [], drones, picture.read(), book, now)
+    result = plans.make_plan([*others, *own], [], drones, picture.read(), book, now, lock=False)
     return _taken(result, others)
 
 

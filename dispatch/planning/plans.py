@@ -120,9 +120,13 @@ def make_plan(
     fleet: Picture | None,
     book: Rulebook,
     now: datetime,
+    *,
+    lock: bool,
 ) -> PlanResult:
     """The optimal plan for all `queued` orders, and for `assigned` ones (with their job) whose
     missions were not sent yet and may get a better drone.
+
+    lock: whether the pilots are locked, for a plan that this transaction carries out.
     """
     started = time.perf_counter()
     orders, rules = [*queued, *assigned], book.rules
@@ -135,7 +139,7 @@ def make_plan(
     engaged = replace(engaged, busy=at_work.union(engaged.busy) - held)
     launches = hub_launches.free_launches()
     pads = landings.pads(book, fleet, now)
-    crew = pilots.of_orders(orders, book.areas, now)
+    crew = pilots.of_orders(orders, book.areas, now, lock=lock)
     stands = pads.stands(drones)
     table = registry.drone_table(drones, fleet, engaged, book, now, hub_launches.full(launches))
     table = landings.with_own_pads(table, pads.hubs, stands)

@@ -99,7 +99,7 @@ def run(
             record.save(force_insert=True)
             return Outcome(record)
         run_metrics.phase_seconds.labels("load").observe(time.perf_counter() - started)
-        result = plans.make_plan(orders, unsent, drones, fleet, book, now)
+        result = plans.make_plan(orders, unsent, drones, fleet, book, now, lock=True)
         with run_metrics.phase_seconds.labels("record").time():
             try:
                 with transaction.atomic():

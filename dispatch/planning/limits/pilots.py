@@ -146,10 +146,12 @@ def _on_duty(areas: Mapping[UUID, ServiceArea], now: datetime) -> list[Shift]:
 # --- runs ----------------------------------------------------------------------------------------
 
 
-def of_orders(orders: Sequence[Order], areas: Iterable[ServiceArea], now: datetime) -> Crew:
-    """The locked crew of the areas of these orders."""
+def of_orders(
+    orders: Sequence[Order], areas: Iterable[ServiceArea], now: datetime, *, lock: bool
+) -> Crew:
+    """The crew of the areas of these orders. lock: as in `crew`."""
     wanted = {order.service_area_id for order in orders}
-    return crew([area for area in areas if area.pk in wanted], now, lock=True)
+    return crew([area for area in areas if area.pk in wanted], now, lock=lock)
 
 
 def lacking(here: Crew, orders: Sequence[Order]) -> dict[int, list[Reason]]:
