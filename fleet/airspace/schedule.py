@@ -134,6 +134,12 @@ def closures(
     ]
 
 
+def goes_on(rules: Iterable[Json], at: datetime) -> bool:
+    """Whether any rule may close the zone after `at`. Raises InvalidSchedule."""
+    ends = [WeeklyRule.from_json(rule).ends_at for rule in rules]
+    return any(end is None or end > at for end in ends)
+
+
 def merged(spans: Sequence[Span]) -> Iterator[Span]:
     """The spans in order, those that overlap or nearly meet as one."""
     last: Span | None = None

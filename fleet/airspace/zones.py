@@ -144,7 +144,9 @@ class GeoZone(models.Model):
         if self.schedule:
             lng, lat = self.polygon["coordinates"][0][0][:2]
             spans = schedule.closures(self.schedule, self.time_zone, lat, lng, at)
-            hours = [*spans, (at + schedule.HORIZON, None)]
+            hours = list(spans)
+            if schedule.goes_on(self.schedule, at + schedule.HORIZON):
+                hours.append((at + schedule.HORIZON, None))
         opens = [moment for moment in (self.starts_at, self.allowed_until) if moment]
         starts_at = max(opens, default=None)
         cut = (_overlap(window, (starts_at, self.ends_at)) for window in hours)

@@ -265,7 +265,8 @@ def _changes(one: ZoneImport, request: HttpRequest) -> Section | None:
 
 def _refused(one: ZoneImport, request: HttpRequest) -> Section | None:
     lines = [(refusal["identifier"], refusal["why"]) for refusal in one.refused]
-    count = f"{len(lines)} features cannot be taken" if lines else "Every feature can be taken"
+    some = "1 feature" if len(lines) == 1 else f"{len(lines)} features"
+    count = f"{some} cannot be taken" if lines else "Every feature can be taken"
     return _section("Refused", f"{count}.", lines)
 
 

@@ -98,6 +98,14 @@ def test_hours_that_are_not_worked_out_yet_count_as_closed() -> None:
     assert rare.windows(MONDAY)[-1] == (MONDAY + 8 * 24 * HOUR, None)
 
 
+def test_hours_that_are_over_leave_nothing_closed() -> None:
+    ended = {"starts_at": None, "ends_at": "2026-05-01T00:00:00Z"}
+    festival = GeoZoneFactory(
+        schedule=[{"days": ["ANY"], "from": "00:00", "until": "24:00", **ended}]
+    )
+    assert festival.windows(MONDAY) == []
+
+
 def test_an_authorisation_opens_a_zone_until_it_ends() -> None:
     zone = GeoZoneFactory(
         kind=ZoneType.REQ_AUTHORISATION,
@@ -220,7 +228,7 @@ def uploaded(client: Client, *features: dict[str, Any]) -> Any:
 def test_staff_see_what_a_file_changes_before_they_use_it() -> None:
     boss = console(Role.ADMIN)
     page = uploaded(boss, feature("Airport"), feature("Prison", kind="?")).content.decode()
-    for text in ("1 new, 0 changed", "Airport", "1 features cannot be taken", "Invalid enum"):
+    for text in ("1 new, 0 changed", "Airport", "1 feature cannot be taken", "Invalid enum"):
         assert text in page
     one = ZoneImport.objects.get()
     url = reverse("admin:act", args=["fleet.zoneimport", "put_into_use"])
