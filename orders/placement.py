@@ -81,7 +81,9 @@ def check(order: Order, book: Rulebook, now: datetime) -> Checked:
     """Every problem of an order at once. Pure: reads the order and the rulebook, writes nothing."""
     points = _points(order)
     area, in_no_area = _area(points, book)
-    closed = _in_zones(points, window.of(order, now), book)
+    span = window.of(order, now)
+    book = book.for_work_from(span[0], now)
+    closed = _in_zones(points, span, book)
     problems = [*window.problems(order, now), *accuracy_problems(order, book.rules), *in_no_area]
     problems += closed
     flight = _Flight.best(order, area, book, now)

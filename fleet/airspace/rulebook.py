@@ -11,10 +11,11 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 from fleet import policy, registry
-from fleet.airspace import areas
+from fleet.airspace import areas, schedule
 from fleet.airspace.areas import ServiceArea
 from fleet.airspace.zones import GeoZone, zones_of
 from fleet.feasibility import best_case
@@ -73,6 +74,12 @@ class Rulebook:
     def networks(self) -> set[UUID]:
         """The ids of the areas where any hub may receive a drone."""
         return {area.pk for area in self.areas if area.uses_network}
+
+    def for_work_from(self, start: datetime, now: datetime) -> Self:
+        """The same, with the hours of zones worked out from `start` on if that is days ahead."""
+        if start < now + schedule.HORIZON - schedule.DAY:
+            return self
+        return replace(self, zone_shapes=zones_of(self.zones, start))
 
     def give_hubs(self, drones: Iterable[Drone]) -> None:
         """Set hub and base of these drones, without a statement."""

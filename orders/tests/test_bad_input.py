@@ -261,6 +261,21 @@ def test_a_zone_counts_if_it_is_active_within_the_window(
     assert answer.status_code == (400 if refused else 201)
 
 
+@pytest.mark.parametrize(("hour", "refused"), [(10, True), (18, False)])
+@pytest.mark.parametrize("days", [3, 30])
+def test_the_hours_of_a_zone_count_for_orders_of_any_day(
+    merchant: Merchant, days: int, hour: int, refused: bool
+) -> None:
+    school = {"days": ["ANY"], "from": "08:00", "until": "14:00"}
+    GeoZoneFactory(polygon=square(5.6150, -0.1750, 500), schedule=[school])
+    day = datetime.now(UTC) + timedelta(days=days)
+    start = day.replace(hour=hour, minute=0, second=0, microsecond=0)
+    times = {"not_before": start, "deliver_by": start + timedelta(hours=1)}
+    client = api_client(UserFactory(merchant=merchant))
+    answer = client.post(ORDERS, body(**{name: at.isoformat() for name, at in times.items()}))
+    assert answer.status_code == (400 if refused else 201)
+
+
 @pytest.mark.parametrize(("ends_min", "refused"), [(None, True), (20, False), (90, True)])
 def test_a_zone_across_the_path_is_refused_unless_it_ends_in_time(
     merchant: Merchant, ends_min: int | None, refused: bool
