@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as current_settings
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from fleet.tests.factories import METRE_DEG, DroneFactory
 from orders import lifecycle
@@ -29,6 +29,15 @@ TOO_WIDE = """
   .filter((part) => !part.closest(".map") && part.getBoundingClientRect().right > innerWidth)
   .map((part) => part.outerHTML.slice(0, 80))
 """
+
+
+def polls_of(page: Page) -> list[str]:
+    """Grows with each poll that the page sends; other requests, as for the map, do not count."""
+    asked: list[str] = []
+    page.on(
+        "request", lambda request: asked.append(request.url) if "/track/" in request.url else None
+    )
+    return asked
 
 
 def test_a_delivery_is_followed_from_received_to_delivered(visit: Visit) -> None:
@@ -146,10 +155,7 @@ def test_a_form_that_meets_the_limit_of_the_address_stays(visit: Visit) -> None:
 
 def test_a_hidden_page_polls_less_and_polls_at_once_when_shown(visit: Visit) -> None:
     page = visit(looks.on_its_way(), own_clock=True)
-    asked: list[str] = []
-    page.on(
-        "request", lambda request: asked.append(request.url) if "/track/" in request.url else None
-    )
+    asked = polls_of(page)
     hide = """hidden => {
         Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
         document.dispatchEvent(new Event("visibilitychange"));
@@ -174,9 +180,7 @@ def test_polling_backs_off_after_errors_and_says_so(visit: Visit) -> None:
         with page.expect_response("**/track/**"):
             page.clock.run_for(int(pause_s * 1000 * 1.15))
         page.wait_for_timeout(100)
-        asked: list[str] = []
-        note = asked.append
-        page.on("request", lambda request, note=note: note(request.url))
+        asked = polls_of(page)
         page.clock.run_for(int(pause_s * 1000 * 0.6))
         assert asked == []
 
