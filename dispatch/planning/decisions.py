@@ -13,6 +13,7 @@ from dispatch.planning import explanations
 from dispatch.planning.explanations import MAX_CHARS
 from dispatch.planning.limits.landings import Landing
 from dispatch.planning.plans import PlanResult
+from fleet.feasibility.geometry import Ints
 from orders.lifecycle import Assignment
 
 Outcome = DispatchDecision.Outcome
@@ -50,8 +51,11 @@ def all_decisions(
         explanations.obstacles(result.verdicts, result.now),
         result.soonest_now_s(),
     )
+    runners_up = result.plan.runners_up
+    used = np.union1d(runners_up[runners_up >= 0], np.array(list(allocation.pair.values()), int))
+    figures = _figures(result, used)
     return [
-        _decision(run, result, i, allocation, obstacles[i], float(soonest_now_s[i]))
+        _decision(run, result, i, allocation, obstacles[i], float(soonest_now_s[i]), figures)
         for i in range(len(result.orders))
         if result.orders[i].current_job_id is None or i in allocation.pair
     ]
@@ -64,15 +68,18 @@ def _decision(
     allocation: Allocation,
     obstacles: explanations.Obstacles,
     soonest_now_s: float,
+    figures: Mapping[int, dict[str, Any]],
 ) -> DispatchDecision:
     order, pair = result.orders[i], allocation.pair.get(i)
     decision = DispatchDecision(
-        run=run,
+        run_id=run.pk,
         order=order,
         outcome=Outcome.UNASSIGNED,
         runners_up=[
-            _figures(result, int(pair)) | {"regret": _regret(float(regret))}
-            for pair, regret in zip(result.plan.runners_up[i], result.plan.regret[i], strict=True)
+            figures[pair] | {"regret": _regret(regret)}
+            for pair, regret in zip(
+                result.plan.runners_up[i].tolist(), result.plan.regret[i].tolist(), strict=True
+            )
             if pair >= 0
         ],
         ruled_out=[*_not_yet_counts(result, i), *obstacles.counts],
@@ -85,7 +92,7 @@ def _decision(
         return decision
     decision.drone_id = result.drone_of(pair).pk
     landing = allocation.landing.get(pair)
-    decision.figures = _figures(result, pair) | _at_the_hub(landing)
+    decision.figures = figures[pair] | _at_the_hub(landing)
     if not result.starts_now(pair):
         decision.outcome = Outcome.WAITING
         decision.able_at = result.now + timedelta(seconds=float(result.options.wait_s[pair]))
@@ -154,17 +161,25 @@ def _served_better(best: dict[str, Any]) -> str:
 # --- figures -------------------------------------------------------------------------------------
 
 
-def _figures(result: PlanResult, pair: int) -> dict[str, Any]:
-    """A pair's numbers, as JSON."""
+def _figures(result: PlanResult, pairs: Ints) -> dict[int, dict[str, Any]]:
+    """The numbers of each of these pairs, as JSON."""
     options = result.options
+    columns = (
+        *(options.drone, options.wait_s, options.delivery_s, options.home_s),
+        *(options.energy_pct, options.distance_m, result.plan.cost),
+    )
+    rows = zip(pairs.tolist(), *(column[pairs].tolist() for column in columns), strict=True)
     return {
-        "drone_id": result.drone_of(pair).pk,
-        "wait_s": round(float(options.wait_s[pair])),
-        "delivery_s": round(float(options.delivery_s[pair]), 1),
-        "busy_s": round(float(options.home_s[pair]), 1),
-        "energy_pct": round(float(options.energy_pct[pair]), 1),
-        "distance_m": round(float(options.distance_m[pair])),
-        "cost": round(float(result.plan.cost[pair]), 3),
+        pair: {
+            "drone_id": result.drones[drone].pk,
+            "wait_s": round(wait_s),
+            "delivery_s": round(delivery_s, 1),
+            "busy_s": round(home_s, 1),
+            "energy_pct": round(energy_pct, 1),
+            "distance_m": round(distance_m),
+            "cost": round(cost, 3),
+        }
+        for pair, drone, wait_s, delivery_s, home_s, energy_pct, distance_m, cost in rows
     }
 
 

@@ -8,6 +8,7 @@ intent is published. A missing value counts against the pair.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -87,8 +88,11 @@ class Verdicts:
         """The numbers and names of pair i."""
         d, t = self.d[i], self.t[i]
         drones, trips = self.drones, self.trips
-        points = [*wind.points_of_drone(drones, d), *wind.points_of_trip(trips, t)]
-        wind_mps, measured = self.winds.strongest(points) if self.winds else (np.nan, "")
+        wind_mps, measured, gap = np.nan, "", ""
+        if self.winds:
+            points = [*wind.points_of_drone(drones, d), *wind.points_of_trip(trips, t)]
+            (wind_mps, measured), gap = self.winds.strongest(points), self.winds.gap(points)
+        limit_mps = _limit_mps(drones.max_wind_mps[d], drones.cruise_speed_mps[d], self.rules)
         return ReasonInputs(
             drone_id=str(drones.drone_id[d]),
             telemetry_age_s=float(drones.telemetry_age_s[d]),
@@ -103,9 +107,9 @@ class Verdicts:
             zone=self.zones.names[self.zone[i]] if self.zone[i] >= 0 else "",
             in_margin=self.zone[i] >= 0 and not self._touches_its_zone(i),
             wind_mps=wind_mps,
-            max_wind_mps=float(wind_limit_mps(drones, self.rules)[d]),
+            max_wind_mps=float(limit_mps),
             wind_measured=measured,
-            wind_gap=self.winds.gap(points) if self.winds else "",
+            wind_gap=gap,
             rules=self.rules,
             **{name: str(getattr(drones, name)[d]) for name in FITNESS},
         )
@@ -219,11 +223,13 @@ def _bits(against: Mapping[Rule, Bools]) -> Bits:
 
 def wind_limit_mps(drones: DroneTable, rules: Rules) -> Floats:
     """The strongest wind that each drone (N,) flies in: it must also make way against it."""
-    makes_way_mps = np.nextafter(drones.cruise_speed_mps, 0.0)
-    limit_mps: Floats = np.minimum(
-        np.minimum(drones.max_wind_mps, rules.max_wind_mps), makes_way_mps
-    )
+    limit_mps: Floats = _limit_mps(drones.max_wind_mps, drones.cruise_speed_mps, rules)
     return limit_mps
+
+
+def _limit_mps(max_wind_mps: Any, cruise_speed_mps: Any, rules: Rules) -> Any:
+    makes_way_mps = np.nextafter(cruise_speed_mps, 0.0)
+    return np.minimum(np.minimum(max_wind_mps, rules.max_wind_mps), makes_way_mps)
 
 
 def _against_wind(blow: Blow, limit_mps: Floats) -> dict[Rule, Bools]:

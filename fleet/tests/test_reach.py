@@ -1,6 +1,7 @@
 """The preselection of pairs excludes no pair that is able."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,9 +54,11 @@ def test_only_drones_in_reach_and_area_are_preselected():
     assert found.able.all()
 
 
-def test_the_block_size_does_not_change_the_result(monkeypatch):
-    drones = [drone(0.3 * i, battery_pct=40 + i) for i in range(15)]
+@pytest.mark.parametrize("size", ["BLOCK_CELLS", "BATCH_PAIRS"])
+def test_the_size_of_a_block_does_not_change_the_result(monkeypatch, size):
+    drones = [drone(0.3 * i, battery_pct=40 + i, home_lat=0.01 * (i % 3)) for i in range(15)]
     trips = [trip((0, 0.2 * i), (0, 1 + 0.3 * i)) for i in range(30)]
     at_once = likely(drones, trips)
-    monkeypatch.setattr(reach, "BLOCK_CELLS", 7)
+    assert at_once
+    monkeypatch.setattr(reach, size, 7)
     assert likely(drones, trips) == at_once

@@ -88,6 +88,22 @@ def change(
     return row
 
 
+def change_as_asked(recurring_id: UUID, asked: Mapping[str, Any]) -> RecurringOrder:
+    """All that a `RecurringChange` asks for, in one transaction: `change` and `pause`. Returns the
+    template that goes on. Raises Invalid and NotFound.
+    """
+    values = dict(asked)
+    from_on, paused = values.pop("from_on", None), values.pop("paused", None)
+    with transaction.atomic():
+        if values or from_on is not None:
+            row = change(recurring_id, values, from_on=from_on)
+        else:
+            row = locked(recurring_id)
+        if paused is not None:
+            row = pause(row.pk, paused=paused)
+    return row
+
+
 def pause(recurring_id: UUID, *, paused: bool) -> RecurringOrder:
     """Place no more orders, or place them again: days in between are not made up for. It is not
     checked again, so that a template whose place has become impossible can be paused. Raises

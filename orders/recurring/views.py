@@ -5,7 +5,6 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters import rest_framework as filters
@@ -114,14 +113,8 @@ class OneRecurringOrder(RecurringView):
         """Change a recurring order. Orders that are placed stay as they are. With a later
         `from_on` it ends on the day before, and the answer is a new one that goes on.
         """
-        row, values = self.recurring(recurring_id), self.written(RecurringChange)
-        from_on, paused = values.pop("from_on", None), values.pop("paused", None)
-        with transaction.atomic():
-            if values or from_on is not None:
-                row = verbs.change(row.pk, values, from_on=from_on)
-            if paused is not None:
-                row = verbs.pause(row.pk, paused=paused)
-        return _answer(row)
+        row, asked = self.recurring(recurring_id), self.written(RecurringChange)
+        return _answer(verbs.change_as_asked(row.pk, asked))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, recurring_id: UUID) -> Response:

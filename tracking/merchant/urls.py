@@ -36,6 +36,11 @@ pages = [
     path("recurring/new/", recurring.new_recurring_order, name="new-recurring-order"),
     path("recurring/<uuid:recurring_id>/", recurring.recurring_order, name="recurring-order"),
     path(
+        "recurring/<uuid:recurring_id>/change/",
+        recurring.change_recurring_order,
+        name="change-recurring-order",
+    ),
+    path(
         "recurring/<uuid:recurring_id>/remove/",
         recurring.remove_recurring_order,
         name="remove-recurring-order",

@@ -32,7 +32,7 @@ from orders.timing import opening
 from orders.tracking_ids import canonical_id
 from pod import cases
 from pod.models import Case
-from tracking.page import public
+from tracking.page import arrival, public
 from tracking.page.texts import Situation, Stage
 from wingxtra import redis_client
 from wingxtra.database.statements import Statement
@@ -81,6 +81,8 @@ class Copy:
     has_instructions: bool
     cases: list[ShownCase]
     takes_cases: bool
+    # The earliest and latest expected arrival, if the view has an ETA that is not over.
+    arrival: tuple[datetime, datetime] | None
     # Metres to the north and east by which the customer has moved the drop point.
     dropoff_moved_m: tuple[float, float]
     etag: str
@@ -264,10 +266,23 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         "has_instructions": situation.stage != Stage.OVER and order.dropoff_instructions != "",
         "cases": _cases(order) if situation.stage != Stage.OVER else [],
         "takes_cases": cases.takes_cases(order, now),
+        "arrival": _arrival(order, view, now),
         "dropoff_moved_m": dropoff.moved_m(order),
     }
     tag = hashlib.sha256(msgspec.json.encode(fields)).hexdigest()[:32]
     return Copy(**fields, etag=f'"{tag}"')
+
+
+def _arrival(order: Order, view: dict[str, Any], now: datetime) -> tuple[datetime, datetime] | None:
+    """One read of Redis before take-off, none in flight."""
+    job = order.current_job
+    if not view["eta_seconds"] or job is None or job.eta_at is None:
+        return None
+    if order.status in IN_FLIGHT:
+        return arrival.in_flight(job.eta_at, now)
+    outlook = memory.outlook_of(order.service_area_id)
+    ranges = outlook.ranges if outlook else {}
+    return arrival.before_take_off(job.eta_at, job.created_at, now, order.priority, ranges)
 
 
 def _cases(order: Order) -> list[ShownCase]:

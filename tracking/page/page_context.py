@@ -21,7 +21,7 @@ from orders.states import (
 )
 from orders.tracking_ids import grouped
 from pod.cases import MAX_CASES
-from tracking.page import plan, public, texts
+from tracking.page import plan, texts
 from tracking.page.cache import Copy, ShownCase
 from tracking.page.texts import Stage
 
@@ -212,8 +212,8 @@ def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
         label = gettext("Was promised by") if copy.situation.delayed else gettext("Promised by")
         return [Fact(label, at=copy.deliver_by)]
     found = []
-    if eta_s > 0:  # else the forecast has passed, and a time in the past promises nothing
-        low, high = expected(view, in_flight=status in IN_FLIGHT)
+    if copy.arrival:
+        low, high = whole_minutes(*copy.arrival)
         found.append(Fact(gettext("Expected"), at=low, until=high))
     if distance := distance_left(view):
         found.append(Fact(gettext("Still to fly"), text=distance))
@@ -238,12 +238,9 @@ def _at_the_end(view: dict[str, Any]) -> Iterator[Fact]:
         yield Fact(gettext("Received with"), text=str(texts.RECEIVED_WITH[proof["method"]]))
 
 
-def expected(view: dict[str, Any], *, in_flight: bool) -> tuple[datetime, datetime]:
-    """The earliest and latest expected arrival, rounded outwards to whole minutes."""
-    eta_s, eta_at = view["eta_seconds"], moment(view["eta_at"])
-    low_s, high_s = public.eta_range(eta_s, in_flight=in_flight)
-    low = eta_at + timedelta(seconds=low_s - eta_s)
-    high = eta_at + timedelta(seconds=high_s - eta_s + 59.999)
+def whole_minutes(low: datetime, high: datetime) -> tuple[datetime, datetime]:
+    """Rounded outwards."""
+    high += timedelta(seconds=59.999)
     return low.replace(second=0, microsecond=0), high.replace(second=0, microsecond=0)
 
 

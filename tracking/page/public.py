@@ -68,10 +68,6 @@ STAGES = {
     Status.FAILED: Stage.FAILED,
     Status.ABORTED: Stage.FAILED,
 }
-# The usual error of an ETA as shares of the time left: (sooner, later). Before take-off it is
-# larger, because loading and checks come on top of the flight.
-SPREAD_IN_FLIGHT = (0.1, 0.2)
-SPREAD_BEFORE = (0.15, 0.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +212,6 @@ def _only_that_it_is_over(order: OrderFields) -> dict[str, Any]:
         "pod_summary": None,
         "updated_at": stamp(order.updated_at),
     }
-
-
-def eta_range(eta_s: float, *, in_flight: bool) -> tuple[float, float]:
-    """The probable range (earliest, latest) of the time left, in seconds."""
-    sooner, later = SPREAD_IN_FLIGHT if in_flight else SPREAD_BEFORE
-    return eta_s * (1 - sooner), eta_s * (1 + later)
 
 
 def _spot(order: OrderFields, *, believed: bool) -> InLine | None:

@@ -76,6 +76,7 @@ ARGUMENTS: dict[str, Callable[[Merchant, bool], list[Any]] | None] = {
     "recurring-orders": None,
     "new-recurring-order": None,
     "recurring-order": recurring_of,
+    "change-recurring-order": recurring_of,
     "remove-recurring-order": recurring_of,
     "stores": None,
     "new-store": None,

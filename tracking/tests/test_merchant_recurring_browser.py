@@ -1,5 +1,6 @@
 """Recurring orders in a real browser."""
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
@@ -50,7 +51,8 @@ def test_the_pages_are_readable(browse: Open, merchant: Merchant, scheme: str, s
     row = rounds_of(merchant)
     page = browse("/merchant/recurring/", color_scheme=scheme, bypass_csp=True, **size)
     check(page)
-    for path in ("/merchant/recurring/new/", f"/merchant/recurring/{row.pk}/"):
+    one = f"/merchant/recurring/{row.pk}/"
+    for path in ("/merchant/recurring/new/", one, f"{one}change/"):
         page.goto(path)
         check(page)
 
@@ -67,3 +69,17 @@ def test_one_is_added_and_a_day_skipped(browse: Open, merchant: Merchant) -> Non
     page.get_by_role("button", name="Skip").first.click()
     expect(page.get_by_role("button", name="Place it after all")).to_be_visible()
     assert datetime.now(UTC) - RecurringOrder.objects.get().created_at < timedelta(minutes=2)
+
+
+def test_one_is_changed(browse: Open, merchant: Merchant) -> None:
+    row = rounds_of(merchant)
+    page = browse(f"/merchant/recurring/{row.pk}/")
+    page.get_by_role("link", name="Change", exact=True).click()
+    expect(page.get_by_label("Days")).to_have_value(re.compile("Monday, .*, Sunday"))
+    page.get_by_label("Days").fill("Sat-Sun")
+    page.get_by_label("Weight in kg").fill("0.5")
+    page.get_by_role("button", name="Change it").click()
+    expect(page.get_by_text("“Clinic round” is changed.")).to_be_visible()
+    expect(page.get_by_text("Saturday-Sunday at 07:30")).to_be_visible()
+    changed = RecurringOrder.objects.get(pk=row.pk)
+    assert changed.order == row.order | {"payload_weight_kg": 0.5}

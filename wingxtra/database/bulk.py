@@ -1,12 +1,15 @@
 """Bulk inserts in as many statements as one row takes.
 
-Django's `bulk_create` builds an expression for every value: COPY takes a fifth to a third of its
-time. As with `bulk_create`, no model signals are sent. For bulk updates use `pgbulk.update`.
+Django's `bulk_create` builds an expression for every value: COPY takes a tenth of its time. As with
+`bulk_create`, no model signals are sent. For bulk updates use `pgbulk.update`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from operator import attrgetter
+from typing import Any, TypeAlias
 
-import pgbulk
+import msgspec
 from django.db import connection, models
 
 from wingxtra.database import statements
@@ -32,11 +35,87 @@ def insert(rows: Sequence[models.Model]) -> None:
 
 
 def copy(rows: Sequence[models.Model]) -> None:
-    """Insert by COPY, the fastest for many rows. Primary keys from sequences stay unknown."""
+    """Insert by COPY, the fastest for many rows. Primary keys from sequences stay unknown.
+
+    Raises IntegrityError, and TypeError for a field that `_ENCODERS` does not know.
+    """
     if not rows:
         return
-    # pgbulk does not convert the driver's errors into Django's.
-    with connection.wrap_database_errors:
-        pgbulk.copy(type(rows[0]), rows)
+    statement, columns = _columns(type(rows[0]))
+    text = "".join(
+        "\t".join(
+            ["\\N" if (value := read(row)) is None else encode(value) for read, encode in columns]
+        )
+        + "\n"
+        for row in rows
+    )
+    # The driver raises its own errors when the COPY ends.
+    with (
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(statement) as copier,
+    ):
+        copier.write(text)
     for row in rows:
         row._state.adding, row._state.db = False, connection.alias
+
+
+# --- the text format of COPY ---------------------------------------------------------------------
+
+Read = Callable[[models.Model], Any]
+Encode = Callable[[Any], str]
+AnyField: TypeAlias = "models.Field[Any, Any]"
+
+
+# A backslash starts an escape, a tab ends a column and a line break a row. `replace` takes a fifth
+# of the time of `translate`.
+def _text(value: str) -> str:
+    plain = value.replace("\\", "\\\\").replace("\t", "\\t")
+    return plain.replace("\n", "\\n").replace("\r", "\\r")
+
+
+def _json(value: Any) -> str:
+    """JSON has no raw tab or line break. A number that is not finite is null: JSON has none."""
+    return msgspec.json.encode(value).decode().replace("\\", "\\\\")
+
+
+_ENCODERS: dict[type, Encode] = {
+    models.JSONField: _json,
+    models.BooleanField: lambda value: "t" if value else "f",
+    models.DateTimeField: lambda value: value.isoformat(),
+    models.UUIDField: str,
+    models.FloatField: lambda value: repr(float(value)),
+    models.IntegerField: lambda value: str(int(value)),
+    models.CharField: _text,
+    models.TextField: _text,
+}
+
+
+@cache
+def _columns(model: type[models.Model]) -> tuple[str, list[tuple[Read, Encode]]]:
+    """The COPY statement of a model, and how each of its columns is read and written."""
+    keys_by_sequence = isinstance(model._meta.pk, models.AutoField)
+    fields = [
+        field
+        for field in model._meta.concrete_fields
+        if not (field.primary_key and keys_by_sequence)
+    ]
+    quote = connection.ops.quote_name
+    names = ", ".join(quote(str(field.column)) for field in fields)
+    statement = f"COPY {quote(model._meta.db_table)} ({names}) FROM STDIN"
+    return statement, [(_reader(field), _encoder(field)) for field in fields]
+
+
+def _reader(field: AnyField) -> Read:
+    if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
+        return lambda row: field.pre_save(row, True)
+    return attrgetter(field.attname)
+
+
+def _encoder(field: AnyField) -> Encode:
+    while isinstance(field, models.ForeignKey):
+        field = field.target_field
+    for kind in type(field).__mro__:
+        if kind in _ENCODERS:
+            return _ENCODERS[kind]
+    raise TypeError(f"COPY does not know how to write {field}.")

@@ -1,10 +1,10 @@
 """Prepared statements: their results, and changes of the schema under them."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
-from django.db import IntegrityError, connections, transaction
+from django.db import DataError, IntegrityError, connections, transaction
 from django.db.models import Exists, OuterRef
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -152,3 +152,31 @@ def test_more_rows_than_fit_into_one_statement_are_inserted() -> None:
         assert statements.insert_those_that_are_new(merchants) == merchants
     assert len(sent) == 3
     assert Merchant.objects.count() == 250
+
+
+TIMES = [
+    "2026-11-30 06:13:01.882899+00",
+    "2026-11-30 06:13:01.88+00",
+    "2026-02-28 23:59:59+00",
+    "1969-07-20 20:17:40+00",
+    "2026-11-30 06:13:01+05:30",
+]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", TIMES)
+def test_a_time_is_read_as_it_was_written(text: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::timestamptz, %s::timestamptz[]", [text, f'{{"{text}"}}'])
+        found, (in_a_list,) = cursor.fetchone()
+    assert found == in_a_list == datetime.fromisoformat(text)
+    assert found.tzinfo is UTC
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", ["10000-01-01 00:00+00", "0044-03-15 12:00+00 BC", "infinity"])
+def test_a_time_that_python_does_not_know_is_an_error(text: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT %s::timestamptz", [text])
+        with pytest.raises(DataError):
+            cursor.fetchone()

@@ -1,4 +1,4 @@
-"""The merchant's recurring orders of a mode: made, paused, their next days, a day skipped."""
+"""The merchant's recurring orders of a mode: made, changed, paused, a day skipped."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
@@ -17,7 +18,7 @@ from orders.recurring import verbs
 from orders.recurring.serializers import with_days
 from tracking.merchant import frame, words
 from tracking.merchant.access import PageCaller, merchant_page
-from tracking.merchant.recurring.form import RecurringForm
+from tracking.merchant.recurring.form import ChangeForm, RecurringForm
 from wingxtra.api.pagination import after_cursor
 from wingxtra.console.registry import Tone
 from wingxtra.opening_hours import text as as_text
@@ -55,7 +56,7 @@ def recurring_orders(request: HttpRequest, caller: PageCaller) -> HttpResponse:
 @for_map
 @merchant_page
 def new_recurring_order(request: HttpRequest, caller: PageCaller) -> HttpResponse:
-    stores = list(Store.objects.visible_to(caller).filter(active=True).order_by("name"))
+    stores = _stores(caller)
     if request.method != "POST":
         usual = {
             "weekdays": "Mon-Fri",
@@ -64,7 +65,7 @@ def new_recurring_order(request: HttpRequest, caller: PageCaller) -> HttpRespons
             "hours_ahead": "24",
         }
         form = RecurringForm(initial=usual, live=caller.live_mode, stores=stores)
-        return _new_page(request, form, stores)
+        return _form_page(request, form, stores)
     form = RecurringForm(request.POST, live=caller.live_mode, stores=stores)
     try:
         values = {"starts_on": timezone.now().date(), **form.values()}
@@ -72,7 +73,7 @@ def new_recurring_order(request: HttpRequest, caller: PageCaller) -> HttpRespons
     except Invalid as refused:
         if not form.errors:
             form.show(refused.errors)
-        return _new_page(request, form, stores, status=refused.status)
+        return _form_page(request, form, stores, status=refused.status)
     frame.say(request, f"“{made.name}” is added.")
     return frame.see_other(frame.address(request, "recurring-order", made.pk))
 
@@ -97,6 +98,33 @@ def recurring_order(request: HttpRequest, caller: PageCaller, recurring_id: UUID
     except Problem as refused:
         return _page(request, found, refused=refused)
     return frame.see_other(frame.address(request, "recurring-order", found.pk))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@for_map
+@merchant_page
+def change_recurring_order(
+    request: HttpRequest, caller: PageCaller, recurring_id: UUID
+) -> HttpResponse:
+    """The same as the API's PATCH, with what was changed on the page."""
+    found = _own(caller, recurring_id)
+    stores = _stores(caller, also=found.order.get("store_id"))
+    options = {"row": found, "live": caller.live_mode, "stores": stores}
+    if request.method != "POST":
+        return _form_page(request, ChangeForm(**options), stores, row=found)
+    form = ChangeForm(request.POST, **options)
+    try:
+        asked = form.values()
+        goes_on = verbs.change_as_asked(found.pk, asked) if asked else found
+    except Invalid as refused:
+        if not form.errors:
+            form.show(refused.errors)
+        return _form_page(request, form, stores, row=found, status=refused.status)
+    said = f"“{goes_on.name}” is changed." if asked else "Nothing was changed."
+    if goes_on.pk != found.pk:
+        said = f"“{found.name}” ends on the day before, and this one goes on from that day."
+    frame.say(request, said)
+    return frame.see_other(frame.address(request, "recurring-order", goes_on.pk))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -126,6 +154,12 @@ def _own(caller: PageCaller, recurring_id: UUID) -> RecurringOrder:
     return found
 
 
+def _stores(caller: PageCaller, also: str | None = None) -> list[Store]:
+    """The stores that take orders, and this one."""
+    offered = Q(active=True) | Q(pk=also)
+    return list(Store.objects.visible_to(caller).filter(offered).order_by("name"))
+
+
 # --- forms of one --------------------------------------------------------------------------------
 
 
@@ -150,18 +184,26 @@ def _decide(found: RecurringOrder, request: HttpRequest) -> str:
 # --- parts ---------------------------------------------------------------------------------------
 
 
-def _new_page(
-    request: HttpRequest, form: RecurringForm, stores: Sequence[Store], *, status: int = 200
+def _form_page(
+    request: HttpRequest,
+    form: RecurringForm,
+    stores: Sequence[Store],
+    *,
+    row: RecurringOrder | None = None,
+    status: int = 200,
 ) -> HttpResponse:
+    """row: the one that is changed; None for a new one."""
     live = frame.is_live(request)
+    added = "Add a recurring order" if live else "Add a recurring test order"
     context = {
-        "title": "Add a recurring order" if live else "Add a recurring test order",
+        "title": f"Change “{row.name}”" if row else added,
+        "row": row,
         "form": form,
         "stores": {str(store.pk): [store.lat, store.lng] for store in stores},
         **frame.map_context(rulebook.current(timezone.now()).areas),
     }
     section = "recurring-orders"
-    return frame.page(request, "new_recurring.html", context, section=section, status=status)
+    return frame.page(request, "recurring_form.html", context, section=section, status=status)
 
 
 def _page(

@@ -3,6 +3,8 @@
 - A pooled connection is checked with poll() instead of `SELECT 1`. A connection that the server has
   closed is readable (end of stream); one with nothing to read is alive. Django's own check is a
   round trip, which would be the third for a call that needs two.
+- Times are read by `datetime.fromisoformat`, in a tenth of the time of psycopg's parser in Python,
+  which Django's own loader uses.
 - `prepared_cursor` is for statements whose text does not change (`database.statements`). PostgreSQL
   binds their parameters, prepares them after two uses, and answers in binary. Django's own
   cursors put the values into the text and never prepare. They stay in use for everything else,
@@ -10,11 +12,13 @@
 """
 
 import select
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import psycopg
-from django.db.backends.postgresql import base, operations
+from django.db.backends.postgresql import base, operations, psycopg_any
 from psycopg import Connection
+from psycopg.adapt import AdaptersMap
 from psycopg.pq import Format
 from psycopg_pool import ConnectionPool
 
@@ -30,11 +34,29 @@ class DatabaseOperations(operations.DatabaseOperations):
         return super().last_executed_query(cursor, sql, params)
 
 
+class UtcLoader(psycopg_any.BaseTzLoader):  # type: ignore[name-defined, misc]
+    """Reads the times of a session in UTC. Django registers its own where `timezone` differs."""
+
+    timezone = UTC
+
+    def load(self, data: Any) -> datetime:
+        text = bytes(data)
+        if not text.endswith(b"+00"):  # another time zone, BC, infinity
+            return cast(datetime, super().load(data))
+        try:
+            return datetime.fromisoformat(text.decode())
+        except ValueError:  # a year after 9999
+            return cast(datetime, super().load(data))
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     ops_class = DatabaseOperations
 
     def get_connection_params(self) -> dict[str, Any]:
-        return {**super().get_connection_params(), "prepare_threshold": PREPARE_THRESHOLD}
+        params = super().get_connection_params()
+        adapters = AdaptersMap(params["context"].adapters if "context" in params else None)
+        adapters.register_loader("timestamptz", UtcLoader)
+        return {**params, "context": adapters, "prepare_threshold": PREPARE_THRESHOLD}
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """A connection that is alive. Raises OperationalError, also if all in the pool are dead
