@@ -24,6 +24,7 @@ from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
 from wingxtra.console.attention.counting import each
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Attention, Button, Section, Tone, add_section
+from wingxtra.console.times import in_words
 
 roles.seen_by_all("pod.view_case")
 
@@ -194,7 +195,7 @@ class CaseAdmin(ReadOnlyAdmin):
         return said_by(case.closed_by) if case.closed_by else "—"
 
 
-actions.describe(Case, lambda case: f"Opened {case.opened_at:%d %b %H:%M} UTC")
+actions.describe(Case, lambda case: f"Opened {in_words(case.opened_at)}")
 add_section(Case, 10, what_was_said)
 add_section(Order, 72, cases_of)
 tabs.needs_attention(lambda now: waiting(now).values("order"))

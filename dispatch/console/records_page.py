@@ -157,7 +157,7 @@ def _inside(record: FlightRecord) -> str:
 def _excursions(record: FlightRecord) -> list[str]:
     found = record.conformance["excursions"] if record.conformance else []
     return [
-        f"{datetime.fromtimestamp(one['from'], UTC):%H:%M:%S}, for "
+        f"{datetime.fromtimestamp(one['from'], UTC):%H:%M:%S} UTC, for "
         f"{one['until'] - one['from']:.0f} s, up to {one['farthest_m']:.0f} m away"
         for one in found
     ]

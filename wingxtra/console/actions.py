@@ -221,7 +221,7 @@ def _targets(action: Action, pks: Sequence[str]) -> list[Target]:
     if len(by_name) != len(asked):
         raise Http404("There is no such object.")
     instances = [by_name[pk] for pk in asked]
-    seen = watches.tokens(action.model, instances)
+    seen = watches.tokens(action.model, instances, action.name)
     return [
         Target(
             instance,
@@ -256,7 +256,7 @@ def carry_out(action: Action, pk: str, seen: str, data: dict[str, Any], user: An
 def _note_changes(action: Action, targets: list[Target], seen: list[str]) -> None:
     for target, token in zip(targets, seen, strict=True):
         if token != target.token:
-            target.changes = watches.since(action.model, target.object, token)
+            target.changes = watches.since(action.model, target.object, action.name, token)
 
 
 def _carry_out_all(action: Action, targets: list[Target], data: dict[str, Any], user: Any) -> None:
@@ -348,7 +348,9 @@ def _context(
         "targets": targets,
         "form": form,
         "tiles": tiles(),
-        "changes_url": watches.watched(targets[0].object, targets[0].token) if count == 1 else "",
+        "changes_url": watches.watched(targets[0].object, action.name, targets[0].token)
+        if count == 1
+        else "",
         "any_possible": any(target.why_not is None for target in targets),
         "back": _way_back(action, targets, request)
         if count == 1
