@@ -93,7 +93,7 @@ class DispatchRunAdmin(ReadOnlyAdmin):
     paginator = InfinitePaginator
     show_full_result_count = False
     list_before_template = "console/dispatch_bar.html"
-    when_empty = "No run has looked at any order yet."
+    when_empty = "No run has looked at any order yet. Runs start by themselves when orders wait."
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -169,6 +169,7 @@ class MissionAdmin(ReadOnlyAdmin):
     """The intent as sent, its outcome, and the source of its end."""
 
     list_display = ("flown_for", "drone", "standing", "tries", "answer", "made")
+    when_empty = "There are no missions yet. One is made when an order gets its drone."
     list_filter = (LiveFilter, "state", "recall_state", "kind", ("created_at", DaysFilter))
     search_fields = ("id", "parts__order__public_tracking_id", "drone__drone_id")
     ordering = ("-created_at",)

@@ -154,7 +154,10 @@ class CaseAdmin(ReadOnlyAdmin):
     ordering = ("-opened_at", "-id")
     fields = ("order_link", "kind", "opened", "state", "closed", "by")
     readonly_fields = ("order_link", "opened", "state", "closed", "by")
-    when_empty = "No customer has reported a problem."
+    when_empty = (
+        "No customer has reported a problem. "
+        "Customers do that on the tracking page, after the delivery."
+    )
 
     def change_view(
         self,

@@ -38,6 +38,7 @@ from fleet.console.pages import switch_of_area, switch_of_everything
 from fleet.live import drone_status
 from fleet.models import Drone, ServiceArea
 from orders.console import order_page, tabs
+from orders.console.attention import by_rank
 from orders.console.pages import MAX_ON_MAP, features_of, watch_of
 from orders.models import DeliveryJob, Order
 from orders.states import EventType
@@ -154,11 +155,9 @@ def not_believed(drone: Drone, request: HttpRequest) -> Section | None:
 def plan_on_the_map(run: DispatchRun, request: HttpRequest) -> Section | None:
     """Which drone a run sends to which pickup, from the drones' present positions."""
     now = timezone.now()
-    chosen = list(
-        run.decisions.filter(outcome=DispatchDecision.Outcome.ASSIGNED, drone__isnull=False)
-        .select_related("order__current_job", "drone__hub", "drone__kind")
-        .order_by("id")[:MAX_ON_MAP]
-    )
+    assigned = run.decisions.filter(outcome=DispatchDecision.Outcome.ASSIGNED, drone__isnull=False)
+    related = assigned.select_related("order__current_job", "drone__hub", "drone__kind")
+    chosen = list(related.order_by(by_rank("order__"), "order__deliver_by")[:MAX_ON_MAP])
     if not chosen:
         return None
     features: list[Feature] = []
@@ -167,7 +166,13 @@ def plan_on_the_map(run: DispatchRun, request: HttpRequest) -> Section | None:
         features += features_of(decision.order, now)
         if drone := drone_feature(seen, now):
             features += [drone, _way_to_the_pickup(drone, decision.order)]
-    context = {"features": [asdict(f) for f in features], "tiles": tiles()}
+    count = assigned.count() if len(chosen) == MAX_ON_MAP else len(chosen)
+    left_out = f"{MAX_ON_MAP} of {count:,} orders are shown, the most urgent."
+    context = {
+        "features": [asdict(f) for f in features],
+        "tiles": tiles(),
+        "left_out": left_out if count > MAX_ON_MAP else "",
+    }
     title = "What it would do" if run.dry_run else "What it did"
     return Section(title, "console/order/where.html", context)
 

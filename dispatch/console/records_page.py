@@ -222,7 +222,7 @@ class FlightRecordAdmin(ReadOnlyAdmin):
     paginator = InfinitePaginator
     show_full_result_count = False
     list_before_template = "console/record/exports.html"
-    when_empty = "No drone has flown yet."
+    when_empty = "No drone has flown yet. A record is written at the end of each flight."
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("track", "events", "preflight", "defects")

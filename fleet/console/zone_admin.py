@@ -121,7 +121,10 @@ class GeoZoneAdmin(ConsoleAdmin):
     change_form_after_template = "console/zone_flights.html"
     list_display = ("name", "kind", "heights", "now", "starts", "ends", "origin")
     list_filter = ("active", "kind", "source")
-    when_empty = "No geographical zones: drones may fly everywhere in the service areas."
+    when_empty = (
+        "There are no geographical zones: drones may fly everywhere in the service areas. "
+        "Draw one here, or check a file of zones."
+    )
     search_fields = ("name", "identifier")
 
     def response_post_save_add(self, request: HttpRequest, obj: GeoZone) -> HttpResponse:
@@ -211,7 +214,10 @@ class ZoneFileForm(forms.Form):
 class ZoneImportAdmin(ReadOnlyAdmin):
     list_display = ("file_name", "source", "format", "checked", "used", "result")
     list_filter = ("source",)
-    when_empty = "No file of geographical zones was checked yet."
+    when_empty = (
+        "No file of zones was checked yet. "
+        "An administrator checks one here, sees what it would change, and puts it into use."
+    )
     fields = ("source", "file_name", "format", "sha256", "checked", "used", "result")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:

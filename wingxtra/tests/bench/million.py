@@ -26,7 +26,7 @@ FLEET = "WX-BEN-"
 def grow(orders: int) -> int:
     """Add orders until there are about this many. Returns their number."""
     delivered = Order.objects.get(merchant__name="Shop of all shops")
-    user = User.objects.create_user(seed.PERSON, role=Role.OPS, is_staff=True)
+    user = User.objects.create_user(seed.PERSON, role=Role.ADMIN, is_staff=True)
     actions.log(user, delivered, "Correct the details: nothing of note.")
     waiting, flying, held = _open_orders()
     with seed.in_bulk():

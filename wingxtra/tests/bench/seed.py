@@ -94,7 +94,7 @@ CHANGED: dict[type[Model], Changes] = {
         "id": "nextval(pg_get_serial_sequence('orders_deliveryevent', 'id'))",
         "order_id": "md5('order' || n)::uuid",
         "job_id": "md5('job' || n)::uuid",
-        "actor_kind": "CASE WHEN mod(n, 20) = 0 THEN 'USER' ELSE 'GCS' END",
+        "actor_kind": "CASE WHEN mod(n, 20) = 0 THEN 'user' ELSE 'gcs' END",
         "actor_ref": f"CASE WHEN mod(n, 20) = 0 THEN '{PERSON}' ELSE '' END",
         "created_at": AGO,
         "occurred_at": AGO,
