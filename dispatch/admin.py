@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -19,7 +20,7 @@ from dispatch.console import (  # noqa: F401 (they register pages)
     pages,
     records_page,
 )
-from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE
+from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE, said
 from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.occurrences import console as occurrences_admin  # noqa: F401 (register their pages)
 from dispatch.whatif import console as whatif_admin  # noqa: F401 (register their pages)
@@ -92,7 +93,7 @@ class DispatchRunAdmin(ReadOnlyAdmin):
     paginator = InfinitePaginator
     show_full_result_count = False
     list_before_template = "console/dispatch_bar.html"
-    when_empty = "No run has looked at any order yet."
+    when_empty = "No run has looked at any order yet. Runs start by themselves when orders wait."
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -168,6 +169,7 @@ class MissionAdmin(ReadOnlyAdmin):
     """The intent as sent, its outcome, and the source of its end."""
 
     list_display = ("flown_for", "drone", "standing", "tries", "answer", "made")
+    when_empty = "There are no missions yet. One is made when an order gets its drone."
     list_filter = (LiveFilter, "state", "recall_state", "kind", ("created_at", DaysFilter))
     search_fields = ("id", "parts__order__public_tracking_id", "drone__drone_id")
     ordering = ("-created_at",)
@@ -185,8 +187,7 @@ class MissionAdmin(ReadOnlyAdmin):
         "next_try_at",
         "accepted_at",
         "clearance_state",
-        "bridge_status",
-        "bridge_answer",
+        "answered",
         "recall_state",
         "recalled",
         "recall_reason",
@@ -199,7 +200,14 @@ class MissionAdmin(ReadOnlyAdmin):
         "over_because",
         "as_sent",
     )
-    readonly_fields = ("flown_for", "clearance_state", "recalled", "over_said_by", "as_sent")
+    readonly_fields = (
+        "flown_for",
+        "clearance_state",
+        "answered",
+        "recalled",
+        "over_said_by",
+        "as_sent",
+    )
     paginator = InfinitePaginator
     show_full_result_count = False
 
@@ -228,7 +236,12 @@ class MissionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Ground control said")
     def answer(self, intent: Mission) -> str:
-        return intent.bridge_answer or "—"
+        return said(intent.bridge_status, intent.bridge_answer).in_short
+
+    @admin.display(description="Ground control said")
+    def answered(self, intent: Mission) -> SafeString:
+        found = said(intent.bridge_status, intent.bridge_answer)
+        return render_to_string("console/order/said.html", {"said": found})
 
     @admin.display(description="Made", ordering="created_at")
     def made(self, intent: Mission) -> SafeString | str:

@@ -37,6 +37,10 @@ from wingxtra.opening_hours.form import READERS, HoursForm, in_lines, open_now
 @admin.register(DroneKind)
 class DroneKindAdmin(ConsoleAdmin):
     list_display = ("name", "payload", "battery", "cruise", "wind")
+    when_empty = (
+        "There are no kinds of drones yet. "
+        "Add one here: it has the range, the payload and the limits of its drones."
+    )
 
     @admin.display(description="Carries at most", ordering="max_payload_kg")
     def payload(self, kind: DroneKind) -> str:
@@ -95,6 +99,10 @@ class HubAdmin(ConsoleAdmin):
         "away",
         "charges",
         "launches",
+    )
+    when_empty = (
+        "There are no hubs yet: "
+        "places where drones stand and charge. Add one here, inside a service area."
     )
     list_select_related = ("service_area",)
     search_fields = ("name",)
@@ -205,6 +213,10 @@ class ServiceAreaAdmin(ConsoleAdmin):
 
     form = ServiceAreaForm
     list_display = ("name", "active", "dispatching", "now", "landing", "time_zone")
+    when_empty = (
+        "There are no service areas yet: "
+        "orders are accepted inside of one only. Draw the first one here."
+    )
     search_fields = ("name",)
     readonly_fields = ("operating",)
 
@@ -283,6 +295,7 @@ class ChangedByFilter(admin.SimpleListFilter):
 @admin.register(PolicyVersion)
 class PolicyVersionAdmin(ReadOnlyAdmin):
     list_display = ("version", "by", "when", "what")
+    when_empty = "The policy was not changed yet. Each change is kept here, with its author."
     list_filter = (ChangedByFilter,)
     readonly_fields = ("by",)
     fields = ("version", "by", "changed_at", "what", "rules")

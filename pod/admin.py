@@ -13,6 +13,10 @@ from wingxtra.console.admin import ReadOnlyAdmin, moment, said_by
 @admin.register(ProofOfDelivery)
 class ProofAdmin(ReadOnlyAdmin):
     list_display = ("order", "method", "by", "recorded")
+    when_empty = (
+        "There are no proofs yet. "
+        "One is recorded at the door: a photo, a code, a signature or a person’s word."
+    )
     list_filter = ("method", "created_at")
     list_select_related = ("order",)
     search_fields = ("order__public_tracking_id",)

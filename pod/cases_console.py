@@ -24,6 +24,7 @@ from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
 from wingxtra.console.attention.counting import each
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Attention, Button, Section, Tone, add_section
+from wingxtra.console.times import in_words
 
 roles.seen_by_all("pod.view_case")
 
@@ -153,7 +154,10 @@ class CaseAdmin(ReadOnlyAdmin):
     ordering = ("-opened_at", "-id")
     fields = ("order_link", "kind", "opened", "state", "closed", "by")
     readonly_fields = ("order_link", "opened", "state", "closed", "by")
-    when_empty = "No customer has reported a problem."
+    when_empty = (
+        "No customer has reported a problem. "
+        "Customers do that on the tracking page, after the delivery."
+    )
 
     def change_view(
         self,
@@ -194,7 +198,7 @@ class CaseAdmin(ReadOnlyAdmin):
         return said_by(case.closed_by) if case.closed_by else "—"
 
 
-actions.describe(Case, lambda case: f"Opened {case.opened_at:%d %b %H:%M} UTC")
+actions.describe(Case, lambda case: f"Opened {in_words(case.opened_at)}")
 add_section(Case, 10, what_was_said)
 add_section(Order, 72, cases_of)
 tabs.needs_attention(lambda now: waiting(now).values("order"))

@@ -123,6 +123,7 @@ def proof(order: Order, request: HttpRequest) -> Section | None:
     code = OneTimeCode.objects.filter(pk=order.pk).first()
     context = {
         "proof": recorded,
+        "zone": order.service_area.zone,
         "in_full": request.user.has_perm("orders.view_personal_data"),
         "needed": order.get_pod_requirement_display(),
         "is_missing": order.proof_missing,

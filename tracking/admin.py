@@ -11,7 +11,9 @@ from unfold.paginator import InfinitePaginator
 
 from tracking.models import WebhookDelivery, WebhookEndpoint
 from tracking.webhooks.console import STATE_TONE
+from wingxtra.accounts.models import Merchant
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
+from wingxtra.console.filters import of_row
 from wingxtra.console.registry import Tone
 
 
@@ -20,7 +22,12 @@ class WebhookEndpointAdmin(ReadOnlyAdmin):
     """Merchants create and change endpoints by the API. Staff see them and switch them on again."""
 
     list_display = ("url", "merchant", "live_mode", "state", "last_success", "made")
-    list_filter = ("enabled", "live_mode", "merchant")
+    when_empty = "There are no webhooks yet. Merchants add them on their page or by the API."
+    list_filter = (
+        "enabled",
+        "live_mode",
+        of_row("merchant", lambda: Merchant.objects.order_by("name")),
+    )
     list_select_related = ("merchant",)
     search_fields = ("url", "merchant__name")
     fields = (
@@ -54,7 +61,10 @@ class WebhookEndpointAdmin(ReadOnlyAdmin):
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(ReadOnlyAdmin):
     list_display = ("type", "order", "endpoint", "standing", "tries", "made")
-    list_filter = ("state", "endpoint__merchant")
+    when_empty = (
+        "Nothing was sent to a webhook yet. Each event of an order is a line here for each webhook."
+    )
+    list_filter = ("state", of_row("endpoint__merchant", lambda: Merchant.objects.order_by("name")))
     list_select_related = ("endpoint", "order")
     ordering = ("-created_at", "-id")
     fields = (

@@ -20,7 +20,6 @@ from wingxtra.console import actions
 from wingxtra.console.admin import duration
 from wingxtra.console.attention.counting import each, unseen
 from wingxtra.console.registry import Attention, Tone
-from wingxtra.sentences import sentence
 
 # A drone that comes home within this time needs no attention.
 GRACE_PERIOD = timedelta(minutes=1)
@@ -107,7 +106,7 @@ def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
 
     def item(part: MissionPart) -> Attention:
         mission = part.mission
-        said = sentence(mission.bridge_answer[:200])
+        said = presentation.words_of(mission.bridge_answer)
         return Attention(
             key=f"intent:{mission.pk}",
             level=15 + min(9, mission.tries),
@@ -144,7 +143,7 @@ def missions_refused(now: datetime) -> Iterator[Attention]:
             key=f"refused:{part.pk}",
             level=12 - RANK[order.priority],
             text=f"Ground control refused the mission of order {order}",
-            detail=f"It said: {sentence(part.mission.bridge_answer[:200])} {over}",
+            detail=f"It said: {presentation.words_of(part.mission.bridge_answer)} {over}",
             since=part.mission.created_at,
             cause="refused",
             many="missions were refused by ground control",

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from dispatch.console.attention import missions, of_order
 from dispatch.console.parcel_actions import awaits_answer
+from dispatch.console.presentation import words_of
 from dispatch.console.sightings import Sightings
 from dispatch.missions import publishing_pause
 from dispatch.models import Discrepancy, Mission, MissionPart, PublishingPause
@@ -185,7 +186,7 @@ def recalls_not_confirmed(now: datetime) -> Iterator[Attention]:
             level=33,
             text=f"Ground control does not confirm the {what} of order {part.order}",
             detail=f"Nothing was changed: {mission.drone_id} may fly it. The answer was: "
-            f"{sentence(mission.bridge_answer[:200])} Look in ground control.",
+            f"{words_of(mission.bridge_answer)} Look in ground control.",
             since=None if flies else mission.recall_refused_at,
             tone=Tone.BAD,
             remedies=actions.buttons(part.order, *names),

@@ -80,7 +80,10 @@ class DiscrepancyAdmin(ReadOnlyAdmin):
     list_select_related = ("order", "job")
     search_fields = ("order__public_tracking_id", "job__drone__drone_id")
     search_help_text = "Tracking id or drone"
-    when_empty = "No reports have contradicted each other yet."
+    when_empty = (
+        "No reports have contradicted each other yet. "
+        "A line begins when ground control and telemetry differ about a flight."
+    )
     fields = ("what", "about", "drone", "message", "raised", "state", "by", "how")
     readonly_fields = fields
     paginator = InfinitePaginator
@@ -121,7 +124,10 @@ class DiscrepancyAdmin(ReadOnlyAdmin):
 @admin.register(PublishingPause)
 class PublishingPauseAdmin(ReadOnlyAdmin):
     list_display = ("began", "because", "refused", "ended")
-    when_empty = "Publishing has never been paused."
+    when_empty = (
+        "Publishing has never been paused. "
+        "It pauses when ground control refuses the form of several missions in a row."
+    )
     fields = ("began", "because", "refused", "ended")
     readonly_fields = fields
 

@@ -26,10 +26,29 @@ from orders.states import (
     WAITING,
     CancelReason,
     DropoffSource,
+    EventType,
     Status,
 )
 from wingxtra.console.actions import Action, ReasonForm
+from wingxtra.console.times import in_words
 from wingxtra.problems import Conflict
+
+# What makes “Ask for abort” and “Requeue” another request than the one that was opened: another
+# flight, a colleague's abort, the end of the mission or of the order. A doubt that the watch over
+# the missions raises, or the next step of the same flight, does not.
+CHANGES_THE_FLIGHT = (
+    EventType.ASSIGNED,
+    EventType.REASSIGNED,
+    EventType.REQUEUED,
+    EventType.RESCHEDULED,
+    EventType.ABORT_REQUESTED,
+    EventType.MISSION_OVER,
+    EventType.DELIVERED,
+    EventType.FAILED,
+    EventType.ABORTED,
+    EventType.CANCELED,
+    EventType.CORRECTED,
+)
 
 
 def _in(*statuses: Status, otherwise: str, may_be_held: bool = False) -> Any:
@@ -116,7 +135,8 @@ def _reschedule(order: Order, data: dict[str, Any], user: Any) -> str:
     )
     if not done.changed:
         return f"Order {order} has that window already; nothing was changed."
-    return f"Order {order} is to be there by {data['deliver_by']:%d %b %H:%M} UTC."
+    by = in_words(data["deliver_by"], order.service_area.zone)
+    return f"Order {order} is to be there by {by}."
 
 
 def _abort(order: Order, data: dict[str, Any], user: Any) -> str:

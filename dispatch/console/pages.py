@@ -21,7 +21,14 @@ from dispatch.console import (
     pilots,
     replay_pages,
 )
-from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE, compared, regret, ruled_out
+from dispatch.console.presentation import (
+    INTENT_TONE,
+    OUTCOME_TONE,
+    compared,
+    regret,
+    ruled_out,
+    said,
+)
 from dispatch.missions import tracks
 from dispatch.missions.replay.thinning import thinned
 from dispatch.models import DispatchDecision, DispatchRun, Flight
@@ -31,11 +38,12 @@ from fleet.console.pages import switch_of_area, switch_of_everything
 from fleet.live import drone_status
 from fleet.models import Drone, ServiceArea
 from orders.console import order_page, tabs
-from orders.console.pages import MAX_ON_MAP, features_of
+from orders.console.attention import by_rank
+from orders.console.pages import MAX_ON_MAP, features_of, watch_of
 from orders.models import DeliveryJob, Order
 from orders.states import EventType
 from wingxtra.accounts.identity import ActorKind
-from wingxtra.console import actions, dashboard, registry, roles
+from wingxtra.console import actions, dashboard, registry, roles, watches
 from wingxtra.console.admin import badge, moment, said_by
 from wingxtra.console.registry import Feature, Layer, Section, Tone, add_section
 from wingxtra.console.widgets import tiles
@@ -49,6 +57,7 @@ roles.seen_by_all(
     "dispatch.view_whatif",
 )
 roles.done_by_ops("dispatch.add_dispatchrun", "dispatch.add_whatif")
+watches.watch(Order, watch_of(*order_actions.CHANGES_THE_FLIGHT), "abort", "requeue")
 for action in [*order_actions.ACTIONS, *parcel_actions.ACTIONS]:
     actions.register(action)
 for shown in (attention_doubts, attention, clearances):
@@ -103,6 +112,7 @@ def decision_context(decision: DispatchDecision) -> dict[str, Any]:
 
 
 def missions_of(order: Order, request: HttpRequest) -> Section:
+    zone = order.service_area.zone
     rows = [
         {
             "mission": part.mission,
@@ -111,17 +121,19 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
             "clearance": clearances.of_mission(part.mission),
             "url": reverse("admin:dispatch_mission_change", args=[part.mission_id]),
             "replay": replay_pages.url_of(part.job_id),
-            "sent": moment(part.mission.accepted_at),
-            "over": moment(part.mission.over_at),
+            "sent": moment(part.mission.accepted_at, zone=zone),
+            "over": moment(part.mission.over_at, zone=zone),
             "over_by": said_by(part.mission.over_by),
-            "pilot": pilots.in_words(part.mission),
+            "pilot": pilots.in_words(part.mission, zone),
+            "said": said(part.mission.bridge_status, part.mission.bridge_answer),
             "body": json.dumps(part.mission.body, indent=2),
         }
         for part in order.parts.select_related("mission__clearance", "job")
         .prefetch_related("mission__pilot_changes")
         .order_by("-mission__created_at")
     ]
-    return Section("Missions", "console/order/missions.html", {"rows": rows})
+    context = {"rows": rows, "zone": zone}
+    return Section("Missions", "console/order/missions.html", context)
 
 
 def not_believed(drone: Drone, request: HttpRequest) -> Section | None:
@@ -143,11 +155,9 @@ def not_believed(drone: Drone, request: HttpRequest) -> Section | None:
 def plan_on_the_map(run: DispatchRun, request: HttpRequest) -> Section | None:
     """Which drone a run sends to which pickup, from the drones' present positions."""
     now = timezone.now()
-    chosen = list(
-        run.decisions.filter(outcome=DispatchDecision.Outcome.ASSIGNED, drone__isnull=False)
-        .select_related("order__current_job", "drone__hub", "drone__kind")
-        .order_by("id")[:MAX_ON_MAP]
-    )
+    assigned = run.decisions.filter(outcome=DispatchDecision.Outcome.ASSIGNED, drone__isnull=False)
+    related = assigned.select_related("order__current_job", "drone__hub", "drone__kind")
+    chosen = list(related.order_by(by_rank("order__"), "order__deliver_by")[:MAX_ON_MAP])
     if not chosen:
         return None
     features: list[Feature] = []
@@ -156,7 +166,13 @@ def plan_on_the_map(run: DispatchRun, request: HttpRequest) -> Section | None:
         features += features_of(decision.order, now)
         if drone := drone_feature(seen, now):
             features += [drone, _way_to_the_pickup(drone, decision.order)]
-    context = {"features": [asdict(f) for f in features], "tiles": tiles()}
+    count = assigned.count() if len(chosen) == MAX_ON_MAP else len(chosen)
+    left_out = f"{MAX_ON_MAP} of {count:,} orders are shown, the most urgent."
+    context = {
+        "features": [asdict(f) for f in features],
+        "tiles": tiles(),
+        "left_out": left_out if count > MAX_ON_MAP else "",
+    }
     title = "What it would do" if run.dry_run else "What it did"
     return Section(title, "console/order/where.html", context)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.db.models import Max
@@ -15,7 +16,7 @@ from fleet import work
 from fleet.airworthiness import pilots
 from fleet.models import Pilot, ServiceArea, Shift
 from wingxtra.accounts.models import User
-from wingxtra.console import actions, roles
+from wingxtra.console import actions, roles, times
 from wingxtra.console import registry as console
 from wingxtra.console.registry import Attention, Tone
 
@@ -234,10 +235,11 @@ console.add_attention(shifts_that_end, checks="no shift ends soon with drones un
 # --- on an order's page --------------------------------------------------------------------------
 
 
-def in_words(mission: Mission) -> str:
-    """“Kofi Asante, from Ama Mensah at 14:02: both are on their way out.”; empty without one."""
+def in_words(mission: Mission, zone: ZoneInfo) -> str:
+    """“Kofi Asante, from Ama Mensah at 30 Nov 14:02 GMT: both are out.”; empty without one."""
     handed = [
-        f"from {change.former_name or 'no pilot'} at {change.changed_at:%H:%M} UTC: {change.note}"
+        f"from {change.former_name or 'no pilot'} at {times.in_words(change.changed_at, zone)}: "
+        f"{change.note}"
         for change in mission.pilot_changes.all()
     ]
     return "; ".join([mission.pilot_name, *handed]) if mission.pilot_name else ""

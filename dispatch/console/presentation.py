@@ -1,5 +1,8 @@
 """Texts and colours of decisions and missions in the console. Pure."""
 
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from dispatch.models import DispatchDecision, Mission
@@ -7,6 +10,7 @@ from dispatch.planning.explanations import PHRASES
 from dispatch.planning.limits import open_hours, pilots, ready
 from fleet.feasibility.reasons import Rule
 from wingxtra.console.registry import Tone
+from wingxtra.sentences import sentence
 
 OUTCOME_TONE: dict[str, Tone] = {
     DispatchDecision.Outcome.ASSIGNED: Tone.GOOD,
@@ -28,6 +32,87 @@ REASONS = (
     | pilots.PHRASES
     | ready.PHRASES
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What ground control answered. `text` if it is a sentence; else `lines` with labels, and the
+    answer as it came (`raw`). `status` is the HTTP status in words.
+    """
+
+    status: str = ""
+    tone: Tone = Tone.IDLE
+    text: str = ""
+    lines: tuple[tuple[str, str], ...] = ()
+    raw: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.status or self.text or self.lines)
+
+    @property
+    def in_short(self) -> str:
+        """One line, for lists."""
+        told = self.text or ", ".join(f"{label}: {value}" for label, value in self.lines)
+        return ". ".join(filter(None, (self.status, told))) or "—"
+
+
+def said(bridge_status: int | None, answer: str) -> Said:
+    """The columns `bridge_status` and `bridge_answer` of a mission in words."""
+    status, tone = _in_words(bridge_status)
+    try:
+        body = json.loads(answer)
+    except ValueError:  # a sentence
+        return Said(status, tone, text=answer)
+    if not isinstance(body, dict | list):
+        return Said(status, tone, text=str(body))
+    return Said(status, tone, lines=tuple(_labelled(body)), raw=json.dumps(body, indent=2))
+
+
+def words_of(answer: str, most: int = 200) -> str:
+    """Ground control's answer as a sentence of at most so many characters."""
+    return sentence(said(None, answer).in_short[:most]) if answer else ""
+
+
+def _in_words(bridge_status: int | None) -> tuple[str, Tone]:
+    if bridge_status is None:
+        return "", Tone.IDLE
+    if bridge_status < 300:
+        return f"Accepted ({bridge_status})", Tone.GOOD
+    if bridge_status == 409:
+        return f"Known already ({bridge_status})", Tone.GOOD
+    if bridge_status < 500:
+        return f"Refused ({bridge_status})", Tone.BAD
+    return f"Its own fault ({bridge_status})", Tone.WARN
+
+
+def _labelled(body: Any, label: str = "") -> Iterator[tuple[str, str]]:
+    """A line per value; the label of a nested one names the way to it: “Detail, code”."""
+    if isinstance(body, dict):
+        members = [(str(name).replace("_", " "), value) for name, value in body.items()]
+    else:
+        members = [(f"no. {number}", value) for number, value in enumerate(body, 1)]
+    for words, value in members:
+        full = f"{label}, {words}" if label else words.capitalize()
+        if isinstance(value, dict | list) and not _is_plain(value):
+            yield from _labelled(value, full)
+        else:
+            yield full, _value_in_words(value)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is said in one line: empty, or a list without members of its own."""
+    return not value or (
+        isinstance(value, list) and not any(isinstance(one, dict | list) for one in value)
+    )
+
+
+def _value_in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and value:
+        return ", ".join(map(_value_in_words, value))
+    return "none" if value in (None, "", [], {}) else str(value)
 
 
 def compared(other: dict[str, Any], chosen: dict[str, Any]) -> str:

@@ -157,7 +157,7 @@ def _inside(record: FlightRecord) -> str:
 def _excursions(record: FlightRecord) -> list[str]:
     found = record.conformance["excursions"] if record.conformance else []
     return [
-        f"{datetime.fromtimestamp(one['from'], UTC):%H:%M:%S}, for "
+        f"{datetime.fromtimestamp(one['from'], UTC):%H:%M:%S} UTC, for "
         f"{one['until'] - one['from']:.0f} s, up to {one['farthest_m']:.0f} m away"
         for one in found
     ]
@@ -222,7 +222,7 @@ class FlightRecordAdmin(ReadOnlyAdmin):
     paginator = InfinitePaginator
     show_full_result_count = False
     list_before_template = "console/record/exports.html"
-    when_empty = "No drone has flown yet."
+    when_empty = "No drone has flown yet. A record is written at the end of each flight."
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).defer("track", "events", "preflight", "defects")

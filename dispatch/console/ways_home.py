@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from dispatch.console.presentation import said, words_of
 from dispatch.missions.reposition import verbs
 from dispatch.models import Mission
 from fleet.models import Drone, Hub
@@ -18,7 +19,6 @@ from wingxtra.console import registry as console
 from wingxtra.console.admin import moment, said_by
 from wingxtra.console.registry import Attention, Section
 from wingxtra.problems import Conflict
-from wingxtra.sentences import sentence
 
 # A flight to a base in the same area, with its wait at ground control, takes less.
 LONG = timedelta(minutes=30)
@@ -154,7 +154,7 @@ def _refused(mission: Mission) -> Attention:
         key=f"way-home:{mission.pk}",
         level=14,
         text=f"Ground control refused to send {drone} to {mission.return_to}",
-        detail=f"{sentence(mission.bridge_answer[:300])} Orders go on. Ground control must know "
+        detail=f"{words_of(mission.bridge_answer, 300)} Orders go on. Ground control must know "
         "missions of kind REPOSITION; else bring the drone back, or change its base.",
         url=reverse("admin:fleet_drone_change", args=[drone.pk]),
         since=mission.over_at,
@@ -174,7 +174,7 @@ def _long(mission: Mission) -> Attention:
         key=f"way-home:{mission.pk}",
         level=18,
         text=f"{drone} was sent to {mission.return_to} and has not landed there",
-        detail=f"{state} {sentence(mission.bridge_answer[:200])} It gets no order before it has.",
+        detail=f"{state} {words_of(mission.bridge_answer)} It gets no order before it has.",
         url=reverse("admin:fleet_drone_change", args=[drone.pk]),
         since=mission.created_at,
         remedies=(_button(drone, "call_back"), _button(drone, "way_home_over")),
@@ -208,7 +208,10 @@ def _facts(mission: Mission | None) -> list[tuple[str, Any]]:
         ("From, to", f"{mission.alternate}, {mission.return_to}"),
         ("Sent", moment(mission.created_at)),
         ("State", "Over" if mission.over_at else mission.get_state_display()),
-        ("Ground control said", mission.said or mission.bridge_answer or "—"),
+        (
+            "Ground control said",
+            mission.said or said(mission.bridge_status, mission.bridge_answer).in_short,
+        ),
     ]
     if mission.recall_by:
         facts.append(("Called back by", f"{said_by(mission.recall_by)}: {mission.recall_reason}"))

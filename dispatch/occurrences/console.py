@@ -202,7 +202,7 @@ class OccurrenceAdmin(ReadOnlyAdmin):
         rows = Occurrence.objects.select_related("order", "job__drone__kind", "job__drone__hub")
         return get_object_or_404(rows, pk=pk)
 
-    @admin.display(description="When (UTC)", ordering="happened_at")
+    @admin.display(description="When", ordering="happened_at")
     def happened(self, occurrence: Occurrence) -> SafeString | str:
         return moment(occurrence.happened_at)
 

@@ -5,6 +5,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from wingxtra.console.times import in_words
+
 
 class ShiftNote(models.Model):
     """What one shift tells the next, with what was open at that moment. Only its reading is added
@@ -45,4 +47,4 @@ class ShiftNote(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"Note of {self.written_at:%d %b %H:%M} UTC"
+        return f"Note of {in_words(self.written_at)}"

@@ -147,7 +147,10 @@ class ShiftNoteAdmin(ReadOnlyAdmin):
     search_fields = ("text",)
     fields = ("who", "when", "reading")
     readonly_fields = fields
-    when_empty = "No handover note has been written yet."
+    when_empty = (
+        "No handover note has been written yet. "
+        "Write one at the end of a shift: what is open is kept with it."
+    )
     list_before_template = "console/shift/notes_tabs.html"
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:

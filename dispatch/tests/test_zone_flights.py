@@ -1,6 +1,7 @@
 """Which flights a zone cuts: before it is saved, and on its page with what can be done."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,15 +11,16 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatch.missions import mission_watch
+from dispatch.missions import mission_watch, recalls
 from dispatch.tests.support import stored
 from dispatch.tests.test_mission_watch import HOUR, flying, place_at, zone_at
 from fleet.models import GeoZone
 from fleet.tests.factories import DroneFactory, GeoZoneFactory, square
+from orders import lifecycle
 from orders.models import Order
-from orders.states import Status
+from orders.states import EventType, Status
 from orders.tests.factories import order_in
-from wingxtra.accounts.identity import Role
+from wingxtra.accounts.identity import GCS, SYSTEM, Role
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.console import actions
 
@@ -160,6 +162,51 @@ def test_the_saved_zone_lists_its_flights_with_an_abort_for_each_and_for_all(ama
     assert "3 of 3 done." in done.content.decode()
     for order in orders:
         assert stored(order).parts.get().mission.recall_mode == "abort"
+
+
+def ask_for_abort(browser: Client, order: Order, between: Callable[[], Any]) -> str:
+    """Open the form, let something happen, and send it. Returns the page that follows."""
+    url = f"{reverse('admin:act', args=['orders.order', 'abort'])}?id={order.pk}"
+    (target,) = browser.get(url).context["targets"]
+    between()
+    sent = {"reason": "A fire under the way.", f"seen-{order.pk}": target.token}
+    return browser.post(url, sent, follow=True).content.decode()
+
+
+def test_a_doubt_or_a_step_of_the_same_flight_does_not_stop_the_abort(ama: Client) -> None:
+    order = flying(0.5)
+
+    def the_watch_sees_the_zone() -> None:
+        zone_at(order, 0.8)
+        mission_watch.watch(timezone.now())
+        lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
+        assert EventType.CONTRADICTION in order.events.values_list("type", flat=True)
+
+    assert "is asked to abort the flight" in ask_for_abort(ama, order, the_watch_sees_the_zone)
+
+
+def test_a_colleagues_abort_stops_the_second_one_and_is_shown(ama: Client) -> None:
+    order = flying(0.5)
+
+    def a_colleague_asks() -> None:
+        ask_for_abort(signed_in(Role.OPS), order, lambda: None)
+
+    page = ask_for_abort(ama, order, a_colleague_asks)
+    assert "Changed since you opened this page" in page
+    assert "Abort asked for" in page
+    assert "contradict" not in page
+
+
+def test_the_open_form_hears_only_of_what_matters_for_it(ama: Client) -> None:
+    order = flying(0.5)
+    url = f"{reverse('admin:act', args=['orders.order', 'abort'])}?id={order.pk}"
+    changes = ama.get(url).context["changes_url"]
+    zone_at(order, 0.8)
+    mission_watch.watch(timezone.now())
+    assert ama.get(changes).json() == {"changes": []}
+    recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.")
+    (change,) = ama.get(changes).json()["changes"]
+    assert "Abort asked for" in change
 
 
 def test_many_flights_get_several_buttons(ama: Client, monkeypatch: pytest.MonkeyPatch) -> None:

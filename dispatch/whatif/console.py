@@ -33,7 +33,10 @@ class WhatIfAdmin(ReadOnlyAdmin):
     sortable_by = ()
     paginator = InfinitePaginator
     show_full_result_count = False
-    when_empty = "No what-if question has been asked yet."
+    when_empty = (
+        "No what-if question has been asked yet. "
+        "Ask one, and a day is simulated with other rules or more drones."
+    )
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         user: Any = request.user

@@ -110,6 +110,10 @@ class DroneAdmin(ConsoleAdmin):
         "belongs",
         "active",
     )
+    when_empty = (
+        "No drone is registered yet. "
+        "Register one here, or from the dashboard when it sends telemetry."
+    )
     list_filter = (
         ReadinessFilter,
         FitnessFilter,

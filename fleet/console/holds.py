@@ -120,7 +120,10 @@ class DroneHoldAdmin(ReadOnlyAdmin):
     list_filter = (StandingFilter, "code", ("held_at", DaysFilter))
     list_select_related = ("drone",)
     search_fields = ("drone__drone_id",)
-    when_empty = "No drone has been on hold yet."
+    when_empty = (
+        "No drone has been on hold yet. A drone is when its flight fails or its landing is "
+        "not clear, until a person releases it."
+    )
     fields = ("about", "what", "message", "since", "by", "state", "released", "note")
     readonly_fields = fields
 

@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.forms.utils import from_current_timezone
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -20,6 +20,7 @@ from fleet.models import ServiceArea
 from wingxtra.console import registry as console
 from wingxtra.console import roles
 from wingxtra.console.admin import ConsoleAdmin, badge
+from wingxtra.console.filters import of_row
 from wingxtra.console.registry import Section, Tone
 from wingxtra.console.widgets import MomentInput
 from wingxtra.problems import Conflict
@@ -33,6 +34,10 @@ class PilotAdmin(ConsoleAdmin):
     """ADMIN adds and changes pilots; they are switched off and never deleted."""
 
     list_display = ("name", "remote_pilot_id", "active", "duty")
+    when_empty = (
+        "There are no pilots yet: they matter in service areas that require a responsible "
+        "one. An administrator adds them here."
+    )
     list_filter = ("active",)
     search_fields = ("name", "remote_pilot_id")
     fields = ("name", "remote_pilot_id", "user", "active")
@@ -40,10 +45,17 @@ class PilotAdmin(ConsoleAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Pilot | None = None) -> bool:
         return False
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Pilot]:
+        """With the shift under way as `on_duty`: the database allows one at a time."""
+        under_way = Shift.objects.on_duty(timezone.now()).select_related("service_area")
+        pilots: QuerySet[Pilot] = super().get_queryset(request)
+        return pilots.prefetch_related(Prefetch("shifts", under_way, to_attr="on_duty"))
+
     @admin.display(description="Now")
     def duty(self, pilot: Pilot) -> SafeString | str:
-        shift = pilot.shifts.on_duty(timezone.now()).select_related("service_area").first()
-        return badge(f"On duty in {shift.service_area}", Tone.GOOD) if shift else "Off duty"
+        for shift in getattr(pilot, "on_duty", ()):
+            return badge(f"On duty in {shift.service_area}", Tone.GOOD)
+        return "Off duty"
 
 
 def _moment_input() -> MomentInput:
@@ -131,10 +143,17 @@ class ShiftAdmin(ConsoleAdmin):
 
     form = ShiftForm
     list_display = ("pilot", "service_area", "when", "at_once", "state")
-    list_filter = (DutyFilter, "service_area", "pilot")
+    list_filter = (
+        DutyFilter,
+        "service_area",
+        of_row("pilot", lambda: Pilot.objects.order_by("name")),
+    )
     list_select_related = ("pilot", "service_area")
     search_fields = ("pilot__name",)
-    when_empty = "No shifts yet. They matter in service areas that require responsible pilots."
+    when_empty = (
+        "There are no shifts yet: they matter in service areas that require a responsible "
+        "pilot. An administrator plans them here."
+    )
 
     def get_fields(self, request: HttpRequest, obj: Shift | None = None) -> Any:
         if obj is None or self.has_change_permission(request, obj):

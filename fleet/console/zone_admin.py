@@ -1,6 +1,7 @@
 """Console pages of geographical zones, and of the files that they come from."""
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib import admin
@@ -10,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
@@ -19,7 +21,7 @@ from unfold.widgets import (
 
 from fleet.airspace import imports, schedule_text
 from fleet.airspace.files.reading import MAX_BYTES
-from fleet.airspace.schedule import InvalidSchedule
+from fleet.airspace.schedule import InvalidSchedule, Json, moment_of
 from fleet.airspace.zones import GeoZone, ZoneType
 from fleet.models import ZoneImport
 from wingxtra.accounts.models import User
@@ -119,7 +121,10 @@ class GeoZoneAdmin(ConsoleAdmin):
     change_form_after_template = "console/zone_flights.html"
     list_display = ("name", "kind", "heights", "now", "starts", "ends", "origin")
     list_filter = ("active", "kind", "source")
-    when_empty = "No geographical zones: drones may fly everywhere in the service areas."
+    when_empty = (
+        "There are no geographical zones: drones may fly everywhere in the service areas. "
+        "Draw one here, or check a file of zones."
+    )
     search_fields = ("name", "identifier")
 
     def response_post_save_add(self, request: HttpRequest, obj: GeoZone) -> HttpResponse:
@@ -155,7 +160,7 @@ class GeoZoneAdmin(ConsoleAdmin):
         if zone.ends_at and zone.ends_at <= now:
             return badge("Expired", Tone.IDLE)
         if zone.allowed_until and zone.allowed_until > now:
-            return badge(f"Allowed until {zone.allowed_until:%d %b %H:%M} UTC", Tone.GOOD)
+            return badge(format_html("Allowed until {}", moment(zone.allowed_until)), Tone.GOOD)
         if zone.is_closed(now):
             return badge("Closed", Tone.BAD)
         return badge("Upcoming" if zone.windows(now) else "Expired", Tone.WARN)
@@ -166,7 +171,17 @@ class GeoZoneAdmin(ConsoleAdmin):
 
     @admin.display(description="Hours")
     def weekly(self, zone: GeoZone) -> str:
-        return schedule_text.lines_of(zone.schedule) or "At all times"
+        lines = [self._rule(rule, ZoneInfo(zone.time_zone)) for rule in zone.schedule]
+        return "\n".join(lines) or "At all times"
+
+    def _rule(self, rule: Json, zone: ZoneInfo) -> str:
+        """“MON,TUE 08:00-17:30, from 1 Mar 2026 00:00 CET”: the hours, and from when until when."""
+        line = schedule_text.lines_of([rule])
+        for word, name in (("from", "starts_at"), ("until", "ends_at")):
+            if at := moment_of(rule.get(name)):
+                local = at.astimezone(zone)
+                line += f", {word} {local.day} {local:%b %Y %H:%M %Z}"
+        return line
 
     @admin.display(description="Source", ordering="source")
     def origin(self, zone: GeoZone) -> str:
@@ -199,7 +214,10 @@ class ZoneFileForm(forms.Form):
 class ZoneImportAdmin(ReadOnlyAdmin):
     list_display = ("file_name", "source", "format", "checked", "used", "result")
     list_filter = ("source",)
-    when_empty = "No file of geographical zones was checked yet."
+    when_empty = (
+        "No file of zones was checked yet. "
+        "An administrator checks one here, sees what it would change, and puts it into use."
+    )
     fields = ("source", "file_name", "format", "sha256", "checked", "used", "result")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -237,14 +255,14 @@ class ZoneImportAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "console/zone_file.html", context)
 
     @admin.display(description="Checked", ordering="checked_at")
-    def checked(self, one: ZoneImport) -> str:
-        return f"{one.checked_at:%d %b %H:%M} UTC by {said_by(one.checked_by)}"
+    def checked(self, one: ZoneImport) -> SafeString:
+        return format_html("{} by {}", moment(one.checked_at), said_by(one.checked_by))
 
     @admin.display(description="Put into use", ordering="used_at")
-    def used(self, one: ZoneImport) -> SafeString | str:
+    def used(self, one: ZoneImport) -> SafeString:
         if one.used_at is None:
             return badge("Not in use", Tone.WARN)
-        return f"{one.used_at:%d %b %H:%M} UTC by {said_by(one.used_by)}"
+        return format_html("{} by {}", moment(one.used_at), said_by(one.used_by))
 
 
 def _changes(one: ZoneImport, request: HttpRequest) -> Section | None:

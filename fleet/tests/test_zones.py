@@ -252,6 +252,21 @@ def test_only_an_administrator_imports(role: Role) -> None:
     assert not ZoneImport.objects.exists()
 
 
+def test_an_imported_zones_hours_have_the_dates_of_each_rule() -> None:
+    summer = {"starts_at": "2026-06-01T00:00:00+02:00", "ends_at": "2026-09-30T22:00:00Z"}
+    rules = [
+        {"days": ["MON", "TUE"], "from": "08:00", "until": "17:30", **summer},
+        {"days": ["SAT"], "from": "SR", "until": "SS", "starts_at": None, "ends_at": None},
+    ]
+    zone = GeoZoneFactory(source="FOCA", schedule=rules, time_zone="Europe/Paris")
+    browser = Client()
+    browser.force_login(UserFactory(admin=True))
+    page = browser.get(reverse("admin:fleet_geozone_change", args=[zone.pk])).content.decode()
+    dates = "from 1 Jun 2026 00:00 CEST, until 1 Oct 2026 00:00 CEST"
+    assert f"MON,TUE 08:00-17:30, {dates}" in page
+    assert "SAT SR-SS" in page
+
+
 def test_an_administrator_allows_a_zone_in_writing() -> None:
     boss = console(Role.ADMIN)
     zone = GeoZoneFactory(kind=ZoneType.CONDITIONAL)

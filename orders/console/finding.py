@@ -7,6 +7,7 @@ from django.db.models.functions import Coalesce, Concat
 from django.urls import reverse
 
 from fleet.feasibility.rules import Priority
+from orders.console import new_order
 from orders.models import Order, Store
 from orders.states import Status
 from wingxtra.accounts.models import Merchant
@@ -60,6 +61,14 @@ palette.add_source(
     Source("Merchants", VIEW, _merchants, _listed("Merchants", "merchant__id__exact"))
 )
 palette.add_source(Source("Stores", VIEW, _stores, _listed("Stores", "store__id__exact")))
+palette.add_entry(
+    Entry(
+        "New order",
+        new_order.PERMISSION,
+        lambda: reverse("admin:orders_order_new"),
+        "place an order for a merchant create add",
+    )
+)
 palette.add_entry(
     Entry(
         "Orders from a file",

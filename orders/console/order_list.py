@@ -17,6 +17,7 @@ from wingxtra.console import actions
 from wingxtra.console.change_list import ConsoleChangeList
 
 EVERY_S = 5
+EMPTY = "No order was placed yet. Merchants place them by the API or on their page, staff here."
 RANK = Case(
     When(priority=Priority.MEDICAL, then=Value(0)),
     When(priority=Priority.URGENT, then=Value(1)),
@@ -65,17 +66,29 @@ class OrderChangeList(ConsoleChangeList):
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
         if self.is_by_urgency:
             return [*MOST_URGENT_FIRST]
+        if self.is_by_promise:
+            return ["-deliver_by", "-pk"]
         ordering: list[Any] = [*super().get_ordering(request, queryset)]
         return AS_INDEXED.get(tuple(map(str, ordering)), ordering)
 
     def get_ordering_field_columns(self) -> dict[int, str]:
         """No column is marked where no column is the order."""
-        return {} if self.is_by_urgency else super().get_ordering_field_columns()
+        if self.is_by_urgency or self.is_by_promise:
+            return {}
+        return super().get_ordering_field_columns()
 
     @property
     def is_by_urgency(self) -> bool:
         tab = TABS.get(self.params.get("tab", ""))
         return bool(tab and tab.is_urgent and not self.params.get("o"))
+
+    @property
+    def is_by_promise(self) -> bool:
+        """Of days of the promise the latest comes first: by the time of placing, the database would
+        read all orders since.
+        """
+        has_days = any(self.params.get(f"deliver_by_{end}") for end in ("from", "to"))
+        return has_days and not self.params.get("o")
 
     def get_results(self, request: HttpRequest) -> None:
         """With the places in line of waiting orders."""
@@ -85,7 +98,7 @@ class OrderChangeList(ConsoleChangeList):
     @property
     def when_empty(self) -> str:
         tab = TABS.get(self.params.get("tab", ""))
-        return tab.empty if tab else "No order was placed yet."
+        return tab.empty if tab else EMPTY
 
 
 def answered(request: HttpRequest, response: HttpResponse) -> HttpResponse:

@@ -17,6 +17,7 @@ from orders.console import (
     order_page,
     tabs,
 )
+from orders.console.order_list import MOST_URGENT_FIRST
 from orders.models import DeliveryEvent, Order
 from orders.promises import coverage
 from orders.promises.coverage import Coverage
@@ -24,7 +25,7 @@ from orders.states import IN_FLIGHT, EventType, Status
 from wingxtra.accounts.identity import Role
 from wingxtra.console import actions, registry, roles, watches
 from wingxtra.console.registry import Chart, Feature, Layer, Number, Tone
-from wingxtra.console.times import house_zone
+from wingxtra.console.times import house_zone, in_words
 from wingxtra.database.aggregates import Percentile
 
 # From fewer deliveries the share inside the quoted range says little.
@@ -39,23 +40,31 @@ registry.home_pages[Role.LOADER] = "loading"
 # --- changes since the page was opened -----------------------------------------------------------
 
 
-def _latest_event_ids(orders: Sequence[Order]) -> dict[UUID, str]:
-    newest = (
-        DeliveryEvent.objects.filter(order__in=orders)
-        .order_by()
-        .values_list("order")
-        .annotate(Max("id"))
-    )
-    return {order_id: str(event_id) for order_id, event_id in newest}
+def watch_of(*types: EventType) -> watches.Watch:
+    """Watches the events of these types, or all."""
 
+    def token(orders: Sequence[Order]) -> dict[UUID, str]:
+        newest = (
+            _of(DeliveryEvent.objects.filter(order__in=orders))
+            .order_by()
+            .values_list("order")
+            .annotate(Max("id"))
+        )
+        return {order_id: str(event_id) for order_id, event_id in newest}
 
-def _events_after(order: Order, event_id: str) -> list[str]:
-    after = int(event_id) if event_id.isdecimal() else 0
-    return [
-        f"{event.occurred_at:%H:%M:%S} UTC, {order_page.actor_name(event)}: "
-        f"{EventType(event.type).label}. {order_page.added_message(event)}".strip()
-        for event in order.events.filter(id__gt=after)
-    ]
+    def changes(order: Order, event_id: str) -> list[str]:
+        after = int(event_id) if event_id.isdecimal() else 0
+        return [
+            f"{in_words(event.occurred_at, order.service_area.zone)}, "
+            f"{order_page.actor_name(event)}: "
+            f"{EventType(event.type).label}. {order_page.added_message(event)}".strip()
+            for event in _of(order.events.filter(id__gt=after))
+        ]
+
+    def _of(events: Any) -> Any:
+        return events.filter(type__in=types) if types else events
+
+    return watches.Watch(token, changes)
 
 
 def _description(order: Order) -> str:
@@ -73,7 +82,7 @@ def _description(order: Order) -> str:
 
 
 actions.describe(Order, _description, "merchant", "current_job")
-watches.watch(Order, watches.Watch(_latest_event_ids, _events_after))
+watches.watch(Order, watch_of())
 
 
 # --- the numbers ---------------------------------------------------------------------------------
@@ -210,15 +219,24 @@ def _point(coordinates: list[float]) -> dict[str, Any]:
     return {"type": "Point", "coordinates": coordinates}
 
 
-def _on_map(*statuses: Status) -> Any:
+def _layer(name: str, title: str, *statuses: Status) -> Layer:
+    """The most urgent orders in these statuses; if there are more, the map says so."""
+    orders = Order.objects.live().filter(status__in=statuses)
+
     def features(now: datetime, only: str = "") -> Iterator[Feature]:
-        orders = Order.objects.live().filter(status__in=statuses).select_related("current_job")
+        found = orders.select_related("current_job")
         if only:
-            orders = orders.filter(public_tracking_id=only.partition("-")[2])
-        for order in orders.order_by("deliver_by")[:MAX_ON_MAP]:
+            found = found.filter(public_tracking_id=only.partition("-")[2])
+        for order in found.order_by(*MOST_URGENT_FIRST)[:MAX_ON_MAP]:
             yield from features_of(order, now)
 
-    return features
+    def left_out(now: datetime) -> str:
+        count = orders.count()
+        if count <= MAX_ON_MAP:
+            return ""
+        return f"{title}: {MAX_ON_MAP} of {count:,} orders are shown, the most urgent."
+
+    return Layer(name, title, features, "orders.view_order", group="Orders", left_out=left_out)
 
 
 registry.number_sources.insert(0, numbers)  # above the drones' numbers
@@ -228,6 +246,4 @@ for name, title, statuses in [
     ("assigned", "Assigned", (Status.ASSIGNED, Status.MISSION_SUBMITTED)),
     ("queued", "Queued", (Status.QUEUED,)),
 ]:
-    registry.layers.append(
-        Layer(name, title, _on_map(*statuses), "orders.view_order", group="Orders")
-    )
+    registry.layers.append(_layer(name, title, *statuses))

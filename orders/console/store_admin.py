@@ -14,8 +14,10 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from orders import stores
 from orders.models import Store
+from wingxtra.accounts.models import Merchant
 from wingxtra.console import roles
 from wingxtra.console.admin import ConsoleAdmin, badge
+from wingxtra.console.filters import of_row
 from wingxtra.console.registry import Tone
 from wingxtra.console.widgets import PolygonInput, tiles
 from wingxtra.opening_hours.form import HoursForm, in_lines, open_now
@@ -75,10 +77,17 @@ class StoreAdmin(ConsoleAdmin):
     form = StoreForm
     change_form_after_template = "console/point_map.html"
     list_display = ("name", "merchant", "mode", "state", "position")
-    list_filter = ("active", "live_mode", "merchant")
+    list_filter = (
+        "active",
+        "live_mode",
+        of_row("merchant", lambda: Merchant.objects.order_by("name")),
+    )
     list_select_related = ("merchant",)
     search_fields = ("name", "merchant__name")
-    when_empty = "No merchant has added a store yet."
+    when_empty = (
+        "There are no stores yet: "
+        "pickup places that orders name. Merchants add them, or an administrator does it here."
+    )
     readonly_fields = ("opening", "loading")
 
     def get_fields(self, request: HttpRequest, obj: Store | None = None) -> Any:

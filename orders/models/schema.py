@@ -70,9 +70,9 @@ INDEXES = [
     ),
     models.Index(
         fields=["holder", "-created_at", "-id"],
-        name="order_holder_newest",
-        # The others hold nearly all parcels: the newest order is soon one of theirs.
-        condition=~Q(holder__in=[Holder.SENDER, Holder.RECIPIENT]),
+        name="order_holder_list",
+        # Recipients hold nearly all parcels: the newest order is soon one of theirs.
+        condition=~Q(holder=Holder.RECIPIENT),
     ),
     models.Index(fields=["deliver_by"], name="order_promise"),
     models.Index(fields=["merchant", "updated_at"], name="order_merchant_updated"),

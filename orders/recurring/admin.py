@@ -15,9 +15,11 @@ from django.utils.safestring import SafeString
 from orders.models import Occurrence, RecurringOrder
 from orders.recurring import verbs
 from orders.recurring.serializers import with_days
+from wingxtra.accounts.models import Merchant
 from wingxtra.console import registry, roles
 from wingxtra.console.admin import ConsoleAdmin, badge
 from wingxtra.console.attention.counting import each
+from wingxtra.console.filters import of_row
 from wingxtra.console.registry import Attention, Tone
 from wingxtra.opening_hours import text as as_text
 
@@ -42,10 +44,14 @@ class RecurringOrderAdmin(ConsoleAdmin):
 
     form = RecurringForm
     list_display = ("name", "merchant", "mode", "state", "when")
-    list_filter = ("paused", "live_mode", "merchant")
+    list_filter = (
+        "paused",
+        "live_mode",
+        of_row("merchant", lambda: Merchant.objects.order_by("name")),
+    )
     list_select_related = ("merchant",)
     search_fields = ("name", "merchant__name")
-    when_empty = "No merchant has added a recurring order yet."
+    when_empty = "There are no recurring orders. Merchants add them on their page or by the API."
     readonly_fields = ("name", "merchant", "mode", "when", "starts_on", "ends_on", "days")
     fields = ("name", "merchant", "mode", "when", "starts_on", "ends_on", "paused", "days")
 

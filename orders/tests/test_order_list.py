@@ -343,3 +343,23 @@ def test_the_whole_list_takes_at_most_12_statements_with_all_filters(browser: Cl
     with CaptureQueriesContext(connection) as statements:
         assert browser.get(f"{LIST}?{urlencode(query)}").status_code == 200
     assert len(statements) <= 12, "\n".join(query["sql"] for query in statements)
+
+
+def test_orders_of_days_of_the_promise_are_sorted_by_it_unless_a_column_is_chosen(
+    browser: Client,
+) -> None:
+    now = timezone.now()
+    orders = [OrderFactory(deliver_by=now + timedelta(hours=hours)) for hours in (30, 28, 29)]
+    other = OrderFactory(deliver_by=now + timedelta(days=9))
+    days = urlencode(
+        {
+            "deliver_by_from": (now + timedelta(hours=28)).date(),
+            "deliver_by_to": (now + timedelta(hours=30)).date(),
+        }
+    )
+    by_promise = [str(orders[n]) for n in (0, 2, 1)]
+    assert listed(browser, days) == by_promise
+    newest_first = listed(browser, f"{days}&o=-9")
+    assert sorted(newest_first) == sorted(by_promise)
+    assert str(other) not in newest_first
+    assert newest_first[0] == str(orders[2])

@@ -25,7 +25,8 @@ def section(order: Order, request: HttpRequest) -> Section | None:
     found = list(CustomerMessage.objects.filter(order=order).order_by("created_at"))
     if not found:
         return None
-    return Section("Messages to the customer", "console/order/messages.html", {"messages": found})
+    context = {"messages": found, "zone": order.service_area.zone}
+    return Section("Messages to the customer", "console/order/messages.html", context)
 
 
 def given_up(now: datetime) -> QuerySet[CustomerMessage]:

@@ -18,6 +18,7 @@ from wingxtra.accounts import branding, tokens
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey, Merchant, User
 from wingxtra.console.admin import ConsoleAdmin, badge, moment
+from wingxtra.console.filters import of_row
 from wingxtra.console.registry import Tone
 from wingxtra.console.roles import CONSOLE_ROLES
 
@@ -76,6 +77,9 @@ class MerchantForm(forms.ModelForm):
 class MerchantAdmin(OneEntry, ConsoleAdmin):
     form = MerchantForm
     list_display = ("name", "support_contact", "active", "since")
+    when_empty = (
+        "There are no merchants yet: shops that order deliveries. An administrator adds them here."
+    )
     list_filter = ("active",)
     search_fields = ("name",)
 
@@ -99,7 +103,15 @@ class ApiKeyAdmin(OneEntry, ConsoleAdmin):
 
     form = ApiKeyForm
     list_display = ("name", "hint", "role", "merchant", "state", "last_used", "expires")
-    list_filter = ("role", "live_mode", "merchant")
+    when_empty = (
+        "There are no API keys yet: "
+        "programs of merchants and of staff log in with one. An administrator issues them here."
+    )
+    list_filter = (
+        "role",
+        "live_mode",
+        of_row("merchant", lambda: Merchant.objects.order_by("name")),
+    )
     list_select_related = ("merchant",)
     search_fields = ("name", "hint")
 
@@ -169,7 +181,11 @@ class UserAdmin(OneEntry, DjangoUserAdmin, ConsoleAdmin):
     add_form_template = None  # Django's own announces a second form
     change_password_form = AdminPasswordChangeForm
     list_display = ("username", "full_name", "role", "merchant", "is_active", "seen")
-    list_filter = ("role", "is_active", "merchant")
+    list_filter = (
+        "role",
+        "is_active",
+        of_row("merchant", lambda: Merchant.objects.order_by("name")),
+    )
     list_select_related = ("merchant",)
     filter_horizontal = ()
     readonly_fields = ("last_login", "date_joined")

@@ -6,6 +6,7 @@ both link to the page of `act`. A GET of that page changes nothing; its form car
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from django import forms
@@ -104,8 +105,14 @@ class Action:
         query.setlist("id", [str(pk) for pk in pks])
         if next:
             query["next"] = next
-        path = reverse("admin:act", args=[self.model._meta.label_lower, self.name])
+        path = _path_of(self.model._meta.label_lower, self.name)
         return f"{path}?{query.urlencode(safe='/')}"
+
+
+@cache
+def _path_of(label: str, name: str) -> str:
+    """A dashboard has hundreds of buttons of few actions."""
+    return reverse("admin:act", args=[label, name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +228,7 @@ def _targets(action: Action, pks: Sequence[str]) -> list[Target]:
     if len(by_name) != len(asked):
         raise Http404("There is no such object.")
     instances = [by_name[pk] for pk in asked]
-    seen = watches.tokens(action.model, instances)
+    seen = watches.tokens(action.model, instances, action.name)
     return [
         Target(
             instance,
@@ -256,7 +263,7 @@ def carry_out(action: Action, pk: str, seen: str, data: dict[str, Any], user: An
 def _note_changes(action: Action, targets: list[Target], seen: list[str]) -> None:
     for target, token in zip(targets, seen, strict=True):
         if token != target.token:
-            target.changes = watches.since(action.model, target.object, token)
+            target.changes = watches.since(action.model, target.object, action.name, token)
 
 
 def _carry_out_all(action: Action, targets: list[Target], data: dict[str, Any], user: Any) -> None:
@@ -348,7 +355,9 @@ def _context(
         "targets": targets,
         "form": form,
         "tiles": tiles(),
-        "changes_url": watches.watched(targets[0].object, targets[0].token) if count == 1 else "",
+        "changes_url": watches.watched(targets[0].object, action.name, targets[0].token)
+        if count == 1
+        else "",
         "any_possible": any(target.why_not is None for target in targets),
         "back": _way_back(action, targets, request)
         if count == 1

@@ -170,7 +170,10 @@ class HistoryAdmin(ReadOnlyAdmin):
     search_fields = ("object_repr", "change_message")
     list_select_related = ("user", "content_type")
     search_help_text = "Name of the object, or what was done"
-    when_empty = "The history is empty: no action was taken in the console yet."
+    when_empty = (
+        "No action was taken in the console yet. "
+        "Each action of staff is kept here, with its author."
+    )
     ordering = ("-action_time", "-id")
     list_display_links = None
 

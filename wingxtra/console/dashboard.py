@@ -78,7 +78,7 @@ def content(user: Any) -> dict[str, Any]:
         "open": sum(group.count for group in lines),
         "shown": SHOWN,
         "acknowledged": now.acknowledged,
-        "clear": listed(now.findings.clear),
+        "clear": now.findings.clear,
         "unknown": {
             why: listed([f"that {clause}" for clause in clauses])
             for why, clauses in now.findings.unknown.items()

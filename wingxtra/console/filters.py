@@ -1,6 +1,6 @@
 """Filters of the console's lists, as fields of one form (`admin/change_list.html`)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -116,6 +116,23 @@ class OneRow(FieldFilter):
         if self.chosen is None:
             raise BadFilter(f"The filter “{self.title}” does not know “{value}”.")
         return queryset.filter(**{self.column: self.chosen.pk})
+
+
+def of_row(foreign_key: str, choices: Callable[[], QuerySet[Any]]) -> type[OneRow]:
+    """The filter by this foreign key. `choices()`: its rows by name, with what their names need.
+
+    Django's own filter lists every row as a link, and asks the database for what each name needs.
+    """
+
+    class RowFilter(OneRow):
+        title = foreign_key.rpartition("__")[2].replace("_", " ")
+        parameter_name = column = f"{foreign_key}__id__exact"
+        where_others_are = "Search for the others by name."
+
+        def rows(self) -> QuerySet[Any]:
+            return choices()
+
+    return RowFilter
 
 
 def _found(model: type[Model], pk: str) -> Model | None:

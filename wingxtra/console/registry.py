@@ -155,9 +155,16 @@ class Source:
     stale_after_s: float
 
 
+def _nothing(now: datetime) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A switchable part of the live map. A static one is sent once, not at every refresh."""
+    """A switchable part of the live map. A static one is sent once, not at every refresh.
+
+    `left_out(now)`: a sentence if it has more objects than the map shows, else "".
+    """
 
     name: str
     title: str
@@ -165,6 +172,7 @@ class Layer:
     permission: str
     is_static: bool = False
     group: str = ""  # heading of its states in the map's filter
+    left_out: Callable[[datetime], str] = _nothing
 
 
 @dataclass(frozen=True, slots=True)

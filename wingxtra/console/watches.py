@@ -24,30 +24,44 @@ class Watch:
     changes: Callable[[Any, str], list[str]]
 
 
-_watches: dict[str, Watch] = {}
+# By the label of the model, and the name of an action or "".
+_watches: dict[tuple[str, str], Watch] = {}
 
 
-def watch(model: type[Model], how: Watch) -> None:
-    _watches[model._meta.label_lower] = how
+def watch(model: type[Model], how: Watch, *actions: str) -> None:
+    """Watch the model, or only for these actions: an action whose effect does not depend on every
+    change has a watch of its own.
+    """
+    for action in actions or ("",):
+        _watches[model._meta.label_lower, action] = how
 
 
-def tokens(model: type[Model], instances: Sequence[Any]) -> dict[Any, str]:
-    """The token of the present state per pk; none for a model that is not watched."""
-    watch = _watches.get(model._meta.label_lower)
-    return watch.token(instances) if watch else {}
+def _watch_of(label: str, action: str) -> Watch | None:
+    return _watches.get((label, action)) or _watches.get((label, ""))
 
 
-def since(model: type[Model], instance: Any, seen: str) -> list[str]:
+def tokens(model: type[Model], instances: Sequence[Any], action: str) -> dict[Any, str]:
+    """The token of the present state per pk, for this action; none for a model that is not
+    watched.
+    """
+    how = _watch_of(model._meta.label_lower, action)
+    return how.token(instances) if how else {}
+
+
+def since(model: type[Model], instance: Any, action: str, seen: str) -> list[str]:
     """What happened since the token `seen`, one sentence per change."""
-    how = _watches.get(model._meta.label_lower)
+    how = _watch_of(model._meta.label_lower, action)
     return how.changes(instance, seen) if how else []
 
 
 def changes(request: HttpRequest, label: str) -> JsonResponse:
-    """`{changes}`: changes of the object `id=` since the token `seen=`, one sentence each."""
-    how, model = _watches.get(label), apps.get_model(label) if label in _watches else None
-    if how is None or model is None:
+    """`{changes}`: changes of the object `id=` since the token `seen=` that matter for the action
+    `for=`, one sentence each.
+    """
+    how = _watch_of(label, request.GET.get("for", ""))
+    if how is None:
         raise Http404
+    model = apps.get_model(label)
     if not request.user.has_perm(f"{model._meta.app_label}.view_{model._meta.model_name}"):
         raise PermissionDenied
     try:
@@ -59,9 +73,11 @@ def changes(request: HttpRequest, label: str) -> JsonResponse:
     return JsonResponse({"changes": how.changes(instance, request.GET.get("seen", ""))})
 
 
-def watched(instance: Model, token: str) -> str:
-    """The address that lists the changes of this object since `token`; empty without a token."""
+def watched(instance: Model, action: str, token: str) -> str:
+    """The address that lists the changes of this object since `token` for this action; empty
+    without a token.
+    """
     if not token:
         return ""
     path = reverse("admin:changes", args=[instance._meta.label_lower])
-    return f"{path}?{urlencode({'id': instance.pk, 'seen': token})}"
+    return f"{path}?{urlencode({'id': instance.pk, 'for': action, 'seen': token})}"

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from wingxtra.console.admin import ConsoleAdmin, ReadOnlyAdmin, badge, duration, moment
+from wingxtra.console.filters import of_row
 from wingxtra.console.registry import Tone
 from wingxtra.escalation.console import MESSAGE_TONE, STATE_TONE
 from wingxtra.escalation.form import RuleForm
@@ -24,7 +25,10 @@ class RuleAdmin(ConsoleAdmin):
     list_display = ("name", "which", "after", "receiver", "state")
     list_filter = ("enabled", "kind")
     search_fields = ("name",)
-    when_empty = "There is no rule yet: nothing is told outside of the console."
+    when_empty = (
+        "There is no rule: grave lines are told nowhere outside of the console. An "
+        "administrator adds one: who is told, and when."
+    )
     readonly_fields = ("when",)
 
     def get_fields(self, request: HttpRequest, obj: Rule | None = None) -> Any:
@@ -61,9 +65,12 @@ class RuleAdmin(ConsoleAdmin):
 @admin.register(Alert)
 class AlertAdmin(ReadOnlyAdmin):
     list_display = ("text", "rule", "standing", "sent", "first_seen", "told", "acknowledged")
-    list_filter = ("state", "rule", "severity")
+    list_filter = ("state", of_row("rule", lambda: Rule.objects.order_by("name")), "severity")
     list_select_related = ("rule",)
-    when_empty = "No alert was raised in the last 90 days."
+    when_empty = (
+        "No alert was raised in the last 90 days. "
+        "One begins when a line of the dashboard is open for as long as a rule says."
+    )
     fields = (
         "text",
         "rule",

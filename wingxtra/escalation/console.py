@@ -12,7 +12,7 @@ from django.utils import timezone
 from wingxtra.broker import enqueue
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.actions import Secret, page_of
-from wingxtra.console.admin import badge
+from wingxtra.console.admin import badge, moment
 from wingxtra.console.registry import Attention, Section, Tone, add_section
 from wingxtra.escalation import actors, alerts
 from wingxtra.escalation.models import Alert, AlertMessage, Rule
@@ -57,7 +57,14 @@ def latest_alerts(rule: Rule, request: HttpRequest) -> Section | None:
 
 def told(alert: Alert, request: HttpRequest) -> Section | None:
     rows = [
-        {"message": one, "state": badge(one.get_state_display(), MESSAGE_TONE[one.state])}
+        {
+            "message": one,
+            "state": badge(one.get_state_display(), MESSAGE_TONE[one.state]),
+            "attempts": [
+                tried | {"at": moment(datetime.fromisoformat(tried["at"]), seconds=True)}
+                for tried in one.attempts
+            ],
+        }
         for one in alert.messages.all()
     ]
     return Section("What its receiver was told", "console/escalation/told.html", {"rows": rows})

@@ -3,7 +3,6 @@
 import re
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -17,14 +16,10 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import Status
 from wingxtra.accounts.identity import GCS
-from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.tests import scene
 from wingxtra.tests.scene import Scene
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-AXE = Path(__file__).parent / "vendor" / "axe.min.js"
-TABLET = {"width": 820, "height": 1180}
 
 
 def order_page(order: Order) -> str:
@@ -169,89 +164,6 @@ def _simulate() -> None:
     """The work of a worker on this message."""
     actors.compute_what_if.fn(str(WhatIf.objects.get().pk))
     connection.close()
-
-
-PAGES = (
-    "dashboard",
-    "map",
-    "order",
-    "policy",
-    "orders",
-    "assign",
-    "drones",
-    "drone",
-    "runs",
-    "what-ifs",
-    "what-if",
-    "what-if-form",
-    "zone",
-    "hub",
-    "move-drop",
-    "new-order",
-    "details",
-    "close-attempt",
-    "users",
-    "user",
-    "history",
-)
-
-
-def address_of(where: str, city: Scene) -> str:
-    return {
-        "dashboard": "/admin/",
-        "map": "/admin/map/",
-        "order": order_page(city.orders["enroute"]),
-        "policy": "/admin/fleet/policy/1/change/",
-        "orders": "/admin/orders/order/",
-        "new-order": f"/admin/orders/order/new/?again={city.orders['queued'].pk}",
-        "details": f"/admin/do/orders.order/details/?id={city.orders['urgent'].pk}",
-        "close-attempt": f"/admin/do/orders.order/close-attempt/?id={city.orders['enroute'].pk}",
-        "assign": f"/admin/do/orders.order/assign/?id={city.orders['urgent'].pk}",
-        "drones": "/admin/fleet/drone/",
-        "drone": f"/admin/fleet/drone/{city.drone_of('enroute')}/change/",
-        "runs": "/admin/dispatch/dispatchrun/",
-        "what-ifs": "/admin/dispatch/whatif/",
-        "what-if": f"/admin/dispatch/whatif/{WhatIf.objects.get().pk}/change/",
-        "what-if-form": "/admin/dispatch/whatif/add/",
-        "zone": "/admin/fleet/geozone/add/",
-        "hub": f"/admin/fleet/hub/{city.drones[0].hub_id}/change/",
-        "move-drop": f"/admin/do/orders.order/move-drop/?id={city.orders['urgent'].pk}",
-        "users": "/admin/accounts/user/",
-        "user": "/admin/accounts/user/add/",
-        "history": "/admin/admin/logentry/",
-    }[where]
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_are_accessible_in_light_and_dark(
-    visit: Callable[..., Page], city: Scene, scheme: str
-) -> None:
-    whatif_day.answered()
-    page = visit(user=UserFactory(username="boss", admin=True), color_scheme=scheme)
-    for where in PAGES:
-        page.goto(address_of(where, city))
-        is_dark = page.evaluate("document.documentElement.classList.contains('dark')")
-        assert is_dark == (scheme == "dark")
-        assert not serious_violations(page), where
-
-
-def serious_violations(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text(encoding="utf-8"))  # as a debugger does, outside the policy
-    found = page.evaluate("axe.run().then((result) => result.violations)")
-    return [
-        f"{violation['id']}: {[node['html'][:200] for node in violation['nodes'][:4]]}"
-        for violation in found
-        if violation["impact"] in ("serious", "critical")
-    ]
-
-
-def test_pages_fit_a_tablet(visit: Callable[..., Page], city: Scene) -> None:
-    whatif_day.answered()
-    page = visit(user=UserFactory(username="boss", admin=True), viewport=TABLET)
-    for where in PAGES:
-        page.goto(address_of(where, city))
-        assert page.evaluate("document.documentElement.scrollWidth") <= TABLET["width"], where
-        expect(page.get_by_role("heading", level=1).first).to_be_visible()
 
 
 def test_without_a_tile_server_the_map_shows_a_grid_and_the_reason(

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from dispatch.console.presentation import compared
+from dispatch.console.presentation import compared, said
 from dispatch.models import DispatchRun, Mission, MissionPart
 from dispatch.planning import manual_assignment
 from dispatch.planning.runs import run
@@ -276,6 +276,46 @@ def test_a_runner_up_is_shown_beside_the_chosen_drone() -> None:
     assert compared(later, {}) == ""
 
 
+@pytest.mark.parametrize(
+    ("status", "answer", "told"),
+    [
+        (None, "", "—"),
+        (None, "Connection refused.", "Connection refused."),
+        (202, "The mission was accepted.", "Accepted (202). The mission was accepted."),
+        (
+            201,
+            '{"intent_id": "6f1c", "status": "accepted", "queued": true, "note": null}',
+            "Accepted (201). Intent id: 6f1c, Status: accepted, Queued: yes, Note: none",
+        ),
+        (409, '{"status": "accepted"}', "Known already (409). Status: accepted"),
+        (
+            422,
+            '[{"loc": ["body", "lat"], "msg": "too far"}]',
+            "Refused (422). No. 1, loc: body, lat, No. 1, msg: too far",
+        ),
+        (503, '"busy"', "Its own fault (503). busy"),
+        (500, '{"cut": "in the midd', 'Its own fault (500). {"cut": "in the midd'),
+    ],
+)
+def test_ground_controls_answer_is_told_in_words(
+    status: int | None, answer: str, told: str
+) -> None:
+    assert said(status, answer).in_short == told
+
+
+def test_ground_controls_json_is_labelled_lines_with_the_raw_one_folded(browser: Client) -> None:
+    answer = '{"intent_id": "6f1c", "status": "accepted"}'
+    part = mission_in(Status.MISSION_SUBMITTED, bridge_status=201, bridge_answer=answer)
+    mission_page = reverse("admin:dispatch_mission_change", args=[part.mission_id])
+    for page in (order_page(browser, part.order), browser.get(mission_page).content.decode()):
+        assert "<dt>Status</dt><dd>accepted</dd>" in page
+        assert "Accepted (201)" in page
+        raw = page.index("&quot;status&quot;: &quot;accepted&quot;")
+        assert page.rindex("<summary", 0, raw) == page.rindex(
+            '<summary class="wx-quiet">The answer as it came', 0, raw
+        )
+
+
 def test_the_orders_page_shows_the_mission_as_sent(browser: Client) -> None:
     part = mission_in(Status.MISSION_SUBMITTED)
     page = order_page(browser, part.order)
@@ -286,7 +326,7 @@ def test_the_orders_page_shows_the_mission_as_sent(browser: Client) -> None:
 @pytest.mark.parametrize("role", [Role.READONLY, Role.OPS])
 def test_a_page_gets_the_changes_since_it_was_opened(role: Role) -> None:
     order, reader = OrderFactory(), browser_of(role)
-    since = watches.watched(order, watches.tokens(Order, [order])[order.pk])
+    since = watches.watched(order, "cancel", watches.tokens(Order, [order], "cancel")[order.pk])
     assert reader.get(since).json() == {"changes": []}
     manual_assignment.assign(order.pk, ready_drone(), by=AMA)
     (change,) = reader.get(since).json()["changes"]

@@ -16,8 +16,8 @@ from orders.states import Holder, Status
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.tests import scene
+from wingxtra.tests.console_pages import serious_violations
 from wingxtra.tests.scene import Scene
-from wingxtra.tests.test_console_browser import serious_violations
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -16,8 +16,9 @@ from orders.states import Status
 from orders.tests.factories import order_in
 from wingxtra import redis_client
 from wingxtra.tests import on_the_map, recording
+from wingxtra.tests.console_pages import TABLET, serious_violations
 from wingxtra.tests.scene import Scene
-from wingxtra.tests.test_console_browser import TABLET, order_page, serious_violations
+from wingxtra.tests.test_console_browser import order_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

@@ -25,7 +25,7 @@ from fleet.models import (
     MaintenanceRule,
 )
 from wingxtra.console.admin import ConsoleAdmin, ReadOnlyAdmin, badge, moment, said_by
-from wingxtra.console.filters import DaysFilter
+from wingxtra.console.filters import DaysFilter, of_row
 from wingxtra.console.registry import Tone
 
 
@@ -64,7 +64,10 @@ class MaintenanceRuleAdmin(ConsoleAdmin):
     list_filter = ("kind", "active")
     list_select_related = ("kind",)
     search_fields = ("name",)
-    when_empty = "There are no maintenance rules: no drone is ruled out by its hours."
+    when_empty = (
+        "There are no maintenance rules: "
+        "no drone is ruled out by its hours. An administrator adds one for a kind of drone."
+    )
     fields = (
         "kind",
         "name",
@@ -94,10 +97,20 @@ class MaintenanceAdmin(ReadOnlyAdmin):
     """Recording is an action of the drone."""
 
     list_display = ("when", "about", "what", "done", "counters", "by")
-    list_filter = ("rule__kind", "rule", ("done_at", DaysFilter))
+    list_filter = (
+        "rule__kind",
+        of_row(
+            "rule",
+            lambda: MaintenanceRule.objects.select_related("kind").order_by("kind__name", "name"),
+        ),
+        ("done_at", DaysFilter),
+    )
     list_select_related = ("rule",)
     search_fields = ("drone__drone_id", "done")
-    when_empty = "No maintenance is recorded yet."
+    when_empty = (
+        "No maintenance is recorded yet. "
+        "Record it on a drone’s page, or for several in the list of drones."
+    )
     fields = ("about", "what", "done", "when", "counters", "by", "recorded_at")
     readonly_fields = fields
 
@@ -142,7 +155,7 @@ class DefectAdmin(ReadOnlyAdmin):
     list_display = ("since", "about", "description", "severity", "state", "by", "done")
     list_filter = (StandingFilter, "grounds", ("reported_at", DaysFilter))
     search_fields = ("drone__drone_id", "description")
-    when_empty = "No defect was reported yet."
+    when_empty = "No defect was reported yet. Report one on the page of its drone."
     fields = ("about", "description", "severity", "since", "by", "state", "released", "done")
     readonly_fields = fields
 
@@ -178,6 +191,10 @@ class DefectAdmin(ReadOnlyAdmin):
 @admin.register(BatteryPack)
 class BatteryPackAdmin(ConsoleAdmin):
     list_display = ("serial", "in_drone", "cycles", "note")
+    when_empty = (
+        "There are no battery packs: they are optional. Add one here, and the flights of its "
+        "drone are counted as its cycles."
+    )
     search_fields = ("serial", "drone__drone_id")
     autocomplete_fields = ("drone",)
 
@@ -220,7 +237,10 @@ class ChecklistAdmin(ConsoleAdmin):
     list_filter = ("hub", "kind", "active")
     list_select_related = ("hub", "kind")
     search_fields = ("name",)
-    when_empty = "There are no checklists: drones fly without pre-flight checks."
+    when_empty = (
+        "There are no checklists: drones fly without pre-flight checks. An administrator "
+        "adds one for a hub or a kind of drone."
+    )
     readonly_fields = ("checks",)
 
     def get_fields(self, request: HttpRequest, obj: Checklist | None = None) -> Any:
@@ -245,9 +265,15 @@ class AttestationAdmin(ReadOnlyAdmin):
     """Attesting is an action of the hub."""
 
     list_display = ("day", "hub", "checklist", "by", "when")
-    list_filter = ("hub", "checklist", ("attested_at", DaysFilter))
+    list_filter = (
+        "hub",
+        of_row("checklist", lambda: Checklist.objects.order_by("name")),
+        ("attested_at", DaysFilter),
+    )
     list_select_related = ("hub", "checklist")
-    when_empty = "No checks were attested yet."
+    when_empty = (
+        "No checks were attested yet. Attest a checklist for the day on the page of its hub."
+    )
     fields = ("day", "hub", "checklist", "checks", "by", "when")
     readonly_fields = fields
 

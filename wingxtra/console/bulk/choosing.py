@@ -23,7 +23,7 @@ def choose(action: Action, pks: Sequence[Any], user: Any) -> BulkAction:
     for start in range(0, len(pks), AT_ONCE):
         some = pks[start : start + AT_ONCE]
         found = action.model._default_manager.in_bulk(some)
-        seen = watches.tokens(action.model, list(found.values()))
+        seen = watches.tokens(action.model, list(found.values()), action.name)
         BulkRow.objects.bulk_create(
             BulkRow(
                 bulk=bulk,

@@ -42,7 +42,10 @@ class BulkActionAdmin(ReadOnlyAdmin):
     list_display = ("when", "what", "by", "objects", "state_now")
     list_select_related = ("by",)
     sortable_by = ()
-    when_empty = "No action on more than 200 objects was started in the last 30 days."
+    when_empty = (
+        "No action on more than 200 objects was started in the last 30 days. "
+        "Select that many in a list, and choose an action."
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BulkAction]:
         return super().get_queryset(request).annotate(chosen=Count("rows"))

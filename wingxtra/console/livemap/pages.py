@@ -46,8 +46,9 @@ def live_map(request: HttpRequest) -> HttpResponse:
 def map_data(request: HttpRequest) -> HttpResponse:
     """What has changed since the version `?since=`, or everything, with the static layers.
 
-    `{version, at, sources, is_full, layers, moves, gone}`, see `snapshot.difference`. `?layers=`
-    asks for some layers only, by name, with commas between. `{problem}` while Redis is away.
+    `{version, at, sources, left_out, is_full, layers, moves, gone}`, see `snapshot.difference`.
+    `?layers=` asks for some layers only, by name, with commas between. `{problem}` while Redis is
+    away.
     """
     now = timezone.now()
     layers = _layers(request)
@@ -64,6 +65,7 @@ def map_data(request: HttpRequest) -> HttpResponse:
     if version is None:
         still = [layer for layer in layers if layer.is_static]
         answer["layers"] |= {layer.name: list(layer.features(now)) for layer in still}
+    answer["left_out"] = [text for name, text in latest.left_out.items() if name in moving]
     answer |= {"version": latest.name, "at": latest.at, "sources": ages(latest.sources, now)}
     return HttpResponse(msgspec.json.encode(answer), content_type="application/json")
 

@@ -68,6 +68,7 @@ class Snapshot(Struct):
     entries: dict[str, Entry]
     gone: list[Gone]
     sources: list[SourceAt]
+    left_out: dict[str, str] = {}  # layer -> what of it is not shown, in words
 
     @property
     def name(self) -> str:
@@ -87,8 +88,10 @@ def merged(
     features: Iterable[tuple[str, Feature]],
     sources: Iterable[Source],
     at: datetime,
+    left_out: dict[str, str] | None = None,
 ) -> Snapshot:
-    """The next snapshot. features: (layer, feature) for all that is on the map at `at`.
+    """The next snapshot. features: (layer, feature) for all that is on the map at `at`. left_out:
+    see `Snapshot`.
 
     The version grows by one if anything has changed.
     """
@@ -123,6 +126,7 @@ def merged(
         entries=entries,
         gone=kept + left,
         sources=[SourceAt(one.name, one.at, one.stale_after_s) for one in sources],
+        left_out=left_out or {},
     )
 
 

@@ -33,7 +33,7 @@ def current(now: datetime) -> Snapshot:
     if stored is not None and 0 <= stored.age_s(now) < TOO_OLD_S and not _is_first():
         return stored
     before = stored or snapshot.empty(uuid.uuid4().hex[:8], now)
-    fresh = snapshot.merged(before, _features(now), _sources(now), now)
+    fresh = snapshot.merged(before, _features(now), _sources(now), now, _left_out(now))
     if write(fresh, replaces=stored):
         return fresh
     return _read() or fresh
@@ -44,6 +44,11 @@ def _features(now: datetime) -> Iterator[tuple[str, Feature]]:
         if not layer.is_static:
             for feature in layer.features(now):
                 yield layer.name, feature
+
+
+def _left_out(now: datetime) -> dict[str, str]:
+    said = {layer.name: layer.left_out(now) for layer in registry.layers if not layer.is_static}
+    return {name: text for name, text in said.items() if text}
 
 
 def _sources(now: datetime) -> Iterator[registry.Source]:

@@ -176,12 +176,17 @@ def calm(now: datetime) -> list[Attention]:
     return []
 
 
-def test_without_items_a_sentence_lists_what_was_checked(ama: Client, sources: Any) -> None:
+def test_without_items_a_short_sentence_says_so_above_the_folded_checks(
+    ama: Client, sources: Any
+) -> None:
     for checks in ("no order is late", "no drone is offline", "no roof leaks"):
         registry.add_attention(calm, checks=checks)
-    sentence = "Nothing needs you: no order is late, no drone is offline and no roof leaks."
-    assert sentence in page(ama)
-    assert "Not checked" not in page(ama)
+    text = page(ama)
+    assert '<p class="wx-empty">Nothing needs you.</p>' in text
+    folded = text.partition('<details id="checked">')[2].partition("</details>")[0]
+    assert "3 checks found nothing" in folded
+    assert "<li>No roof leaks.</li>" in folded
+    assert "Not checked" not in text
 
 
 def test_a_check_with_an_acknowledged_item_is_not_in_the_sentence(
@@ -190,7 +195,10 @@ def test_a_check_with_an_acknowledged_item_is_not_in_the_sentence(
     registry.add_attention(calm, checks="no order is late")
     assert "Nothing" not in page(ama)
     acknowledge(ama, key="leak", note="On it.")
-    assert "Nothing else needs you: no order is late." in page(ama)
+    text = page(ama)
+    assert "Nothing else needs you." in text
+    assert "1 check found nothing" in text
+    assert "<li>No order is late.</li>" in text
 
 
 @pytest.mark.parametrize(
@@ -211,7 +219,8 @@ def test_a_failed_check_is_shown_as_not_checked(
     registry.add_attention(calm, checks="no order is late")
     registry.add_attention(broken, checks="no drone is offline")
     text = page(ama)
-    assert "Nothing that could be checked needs you: no order is late." in text
+    assert "Nothing that could be checked needs you." in text
+    assert "<li>No order is late.</li>" in text
     assert f"Not checked, because {why}" in text
     assert "It is not known that no drone is offline." in text
 

@@ -15,6 +15,7 @@ from pytest_django import Settings
 
 from fleet.models import Drone
 from fleet.tests.factories import ACCRA, DroneFactory, GeoZoneFactory, TelemetryFactory, show
+from orders.console import pages
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra import redis_client
@@ -205,6 +206,26 @@ def test_the_map_costs_the_same_statements_for_any_number_of_drones_and_pages(
     clock.shift(store.TOO_OLD_S)
     fly(few, 2)
     assert statements() == renewed <= 24
+
+
+@pytest.mark.django_db
+def test_a_layer_says_that_it_shows_only_the_most_urgent_orders(
+    ama: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MAX_ON_MAP", 2)
+    now = timezone.now()
+    OrderFactory(deliver_by=now + timedelta(minutes=5))
+    late = OrderFactory(deliver_by=now - timedelta(minutes=5))
+    assert ama.get(DATA).json()["left_out"] == []
+    medical = OrderFactory(priority="MEDICAL", deliver_by=now + timedelta(hours=1))
+    redis_client.ask(lambda client: client.delete(store.KEY))
+    answer = ama.get(DATA).json()
+    assert answer["left_out"] == ["Queued: 2 of 3 orders are shown, the most urgent."]
+    shown = [
+        row["is"]["label"] for row in answer["layers"]["queued"] if row["is"]["look"] == "drop"
+    ]
+    assert shown == [f"Drop point of {medical}", f"Drop point of {late}"]
+    assert ama.get(DATA, {"layers": "drones"}).json()["left_out"] == []
 
 
 @pytest.mark.django_db

@@ -79,6 +79,8 @@ def test_drones_merchants_and_stores_are_found(ama: Client) -> None:
 def test_actions_and_pages_are_found_by_their_words(ama: Client) -> None:
     assert "Pause dispatch everywhere" in found(ama, "pause disp")["Actions"]
     assert "Orders from a file" in found(ama, "csv")["Actions"]
+    assert "New order" in found(ama, "new order")["Actions"]
+    assert "New order" in found(ama, "place")["Actions"]
     assert "Live map" in found(ama, "map")["Pages"]
     everything = found(ama, "")
     assert {"Actions", "Pages"} == set(everything)

@@ -49,12 +49,12 @@ def main() -> None:
 
 
 def _measure() -> None:
-    from wingxtra.tests.bench import api, console, seed
+    from wingxtra.tests.bench import api, console, million, seed
 
     wanted = re.compile(os.environ.get("BENCH_ONLY", ""))
     api.measure(seed.run(), wanted, seconds=SECONDS)
     if ORDERS:
-        console.measure(seed.grow(ORDERS), wanted)
+        console.measure(million.grow(ORDERS), wanted)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """100,000 orders of 50 merchants with a job and four events each, multiplied inside the database.
 
 One order is placed and delivered by the real verbs. The others are copies of its rows with other
-ids, names, times, references and outcomes, so this code names only the columns that it changes. The
-console's million has 900,000 more orders without events, which its list does not read.
+ids, names, times, references and outcomes, so this code names only the columns that it changes.
+They are ten seconds apart: a day has 8,640. The console's million has 900,000 older orders without
+missions and events, and open orders: see `million`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,10 +15,11 @@ from django.db import connection, transaction
 from django.db.models import Model
 from django.utils import timezone
 
+from dispatch.models import Mission, MissionPart
 from fleet.demo import city, seed
 from fleet.models import Drone, ServiceArea
 from orders import lifecycle
-from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.models import DeliveryEvent, DeliveryJob, Order, Store
 from orders.states import Status
 from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Role
 from wingxtra.accounts.models import ApiKey, Merchant
@@ -29,9 +31,19 @@ MERCHANTS = 50
 MERCHANT_ID = f"md5('merchant' || mod(n, {MERCHANTS}))::uuid"
 FIRST_NAMES = "(ARRAY['Ama','Kofi','Yaa','Kwame','Efua','Kojo','Akosua','Yaw'])[1 + mod(n, 8)]"
 LAST_NAMES = "(ARRAY['Mensah','Owusu','Boateng','Asante','Osei','Appiah'])[1 + mod(n / 8, 6)]"
-AGO = "now() - n * interval '1 minute'"
+AGO = "(now() - interval '2 hours' - n * interval '10 seconds')"
 HAS_FAILED = "mod(n, 1000) = 0"
-CHANGED: dict[type[Model], dict[str, str]] = {
+IS_CANCELED = "mod(n, 40) = 11"
+REASONS = "ARRAY['WEATHER','DRONE_PROBLEM','CUSTOMER_ABSENT','LOST']"
+DRONES = 12
+# One drone flew a thousandth of the orders, the others the rest.
+DRONE_ID = (
+    "((SELECT array_agg(drone_id ORDER BY drone_id) FROM fleet_drone))"
+    f"[CASE WHEN mod(n, 1000) = 3 THEN 1 ELSE 2 + mod(n, {DRONES - 1}) END]"
+)
+PERSON = "bench"  # did every twentieth step
+Changes = Mapping[str, str]
+CHANGED: dict[type[Model], Changes] = {
     Merchant: {"id": MERCHANT_ID, "name": "'Shop ' || n"},
     Order: {
         "id": "md5('order' || n)::uuid",
@@ -39,12 +51,18 @@ CHANGED: dict[type[Model], dict[str, str]] = {
         "public_tracking_id": "upper(left(md5('track' || n), 13))",
         "merchant_id": MERCHANT_ID,
         "external_id": "'REF-' || n",
+        "store_id": "CASE WHEN mod(n, 5000) = 9 THEN (SELECT id FROM orders_store) END",
         "customer_name": f"{FIRST_NAMES} || ' ' || {LAST_NAMES} || ' ' || mod(n, 997)",
         "customer_phone": "'+23324' || lpad((mod(n::bigint * 7919, 10000000))::text, 7, '0')",
         "priority": "CASE WHEN mod(n, 50) = 7 THEN 'MEDICAL' WHEN mod(n, 9) = 0 THEN 'URGENT' "
         "ELSE 'NORMAL' END",
-        "status": f"CASE WHEN {HAS_FAILED} THEN 'FAILED' ELSE 'DELIVERED' END",
-        "delivered_at": f"CASE WHEN {HAS_FAILED} THEN NULL WHEN mod(n, 100) = 17 "
+        "status": f"CASE WHEN {HAS_FAILED} THEN 'FAILED' WHEN {IS_CANCELED} THEN 'CANCELED' "
+        "ELSE 'DELIVERED' END",
+        "reason_code": f"CASE WHEN {HAS_FAILED} THEN ({REASONS})[1 + mod(n / 1000, 4)] ELSE '' END",
+        "cancel_reason": f"CASE WHEN {IS_CANCELED} THEN 'CUSTOMER_REQUEST' ELSE '' END",
+        "holder": f"CASE WHEN {HAS_FAILED} AND mod(n / 1000, 4) = 3 THEN 'LOST' "
+        f"WHEN {HAS_FAILED} OR {IS_CANCELED} THEN 'SENDER' ELSE 'RECIPIENT' END",
+        "delivered_at": f"CASE WHEN {HAS_FAILED} OR {IS_CANCELED} THEN NULL WHEN mod(n, 100) = 17 "
         f"THEN {AGO} + interval '90 minutes' ELSE {AGO} + interval '20 minutes' END",
         "deliver_by": f"{AGO} + interval '1 hour'",
         "created_at": AGO,
@@ -54,13 +72,32 @@ CHANGED: dict[type[Model], dict[str, str]] = {
         "id": "md5('job' || n)::uuid",
         "order_id": "md5('order' || n)::uuid",
         "mission_intent_id": "md5('intent' || n)::uuid",
+        "drone_id": DRONE_ID,
         "created_at": AGO,
+        "ended_at": f"{AGO} + interval '20 minutes'",
+    },
+    Mission: {
+        "id": "md5('intent' || n)::uuid",
+        "drone_id": DRONE_ID,
+        "created_at": AGO,
+        "over_at": f"{AGO} + interval '25 minutes'",
+        "over_by": "'GCS'",
+        "over_because": "'COMPLETED'",
+    },
+    MissionPart: {
+        "id": "nextval(pg_get_serial_sequence('dispatch_missionpart', 'id'))",
+        "mission_id": "md5('intent' || n)::uuid",
+        "job_id": "md5('job' || n)::uuid",
+        "order_id": "md5('order' || n)::uuid",
     },
     DeliveryEvent: {
         "id": "nextval(pg_get_serial_sequence('orders_deliveryevent', 'id'))",
         "order_id": "md5('order' || n)::uuid",
         "job_id": "md5('job' || n)::uuid",
+        "actor_kind": "CASE WHEN mod(n, 20) = 0 THEN 'user' ELSE 'gcs' END",
+        "actor_ref": f"CASE WHEN mod(n, 20) = 0 THEN '{PERSON}' ELSE '' END",
         "created_at": AGO,
+        "occurred_at": AGO,
     },
 }
 
@@ -76,7 +113,7 @@ class Seeded:
 
 
 def run() -> Seeded:
-    seed.seed(12)
+    seed.seed(DRONES)
     first = Merchant.objects.create(name="Shop of all shops")
     where = city.HUBS[0]
     body: dict[str, object] = {
@@ -86,26 +123,27 @@ def run() -> Seeded:
         "dropoff_lng": where.lng,
         "payload_weight_kg": 0.5,
     }
-    delivered = _order(first, body)
+    Store.objects.create(merchant=first, name="Corner shop", lat=where.lat, lng=where.lng)
+    delivered = placed(first, body)
     lifecycle.assign(delivered.pk, Drone.objects.all()[0].pk, by=DISPATCHER, why="The only one.")
     lifecycle.advance(delivered.pk, Status.DELIVERED, by=GCS)
     events = DeliveryEvent.objects.filter(order=delivered).values_list("pk", flat=True)
-    with _in_bulk():
-        _multiply(Merchant, 1, MERCHANTS, pk=first.pk)
-        _multiply(Order, 1, ORDERS, pk=delivered.pk)
-        _multiply(DeliveryJob, 1, ORDERS, order=delivered)
+    with in_bulk():
+        multiply(Merchant, 1, MERCHANTS, pk=first.pk)
+        multiply(Order, 1, ORDERS, pk=delivered.pk)
+        multiply(DeliveryJob, 1, ORDERS, order=delivered)
         for event_id in list(events)[-4:]:
-            _multiply(DeliveryEvent, 1, ORDERS, pk=event_id)
+            multiply(DeliveryEvent, 1, ORDERS, pk=event_id)
     merchant = Merchant.objects.get(name="Shop 1")
     return Seeded(
         ApiKey.issue(name="bench", role=Role.MERCHANT, merchant=merchant)[1],
         ApiKey.issue(name="bench", role=Role.OPS)[1],
-        _order(merchant, body),
+        placed(merchant, body),
         body,
     )
 
 
-def _order(merchant: Merchant, body: dict[str, object]) -> Order:
+def placed(merchant: Merchant, body: dict[str, object]) -> Order:
     order = Order(
         merchant=merchant,
         service_area=ServiceArea.objects.get(name=city.AREA_NAME),
@@ -118,18 +156,8 @@ def _order(merchant: Merchant, body: dict[str, object]) -> Order:
     return lifecycle.place(order, by=SYSTEM)
 
 
-def grow(orders: int) -> int:
-    """Add orders until there are about this many. Returns their number."""
-    if orders > ORDERS:
-        delivered = Order.objects.get(external_id="REF-1")
-        with _in_bulk():
-            _multiply(Order, ORDERS + 1, orders, pk=delivered.pk)
-            _multiply(DeliveryJob, ORDERS + 1, orders, order=delivered)
-    return Order.objects.count()
-
-
 @contextmanager
-def _in_bulk() -> Iterator[None]:
+def in_bulk() -> Iterator[None]:
     """Bulk mode: without the triggers per row, and the search index is created at the end."""
     (search,) = (index for index in Order._meta.indexes if index.name == "order_search")
     with transaction.atomic(), connection.schema_editor() as editor, connection.cursor() as cursor:
@@ -142,16 +170,23 @@ def _in_bulk() -> Iterator[None]:
         cursor.execute("VACUUM (ANALYZE)")
 
 
-def _multiply(model: type[Model], first: int, last: int, **one: object) -> None:
+def multiply(
+    model: type[Model], first: int, last: int, changes: Changes | None = None, **one: object
+) -> None:
+    """Copy the row that `one` names for each number n from `first` to `last`.
+
+    `changes`: SQL by column, by default CHANGED.
+    """
     row = model._default_manager.get(**one)
     columns = [field.column for field in model._meta.concrete_fields]
-    changed = CHANGED[model]
+    key = model._meta.pk.column
+    changed = CHANGED[model] if changes is None else changes
     values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
     names = ", ".join(f'"{column}"' for column in columns)
     table = model._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {table} ({names}) SELECT {values} "
-            f"FROM {table}, generate_series({first}, {last}) AS n WHERE {table}.id = %s",
+            f"FROM {table}, generate_series({first}, {last}) AS n WHERE {table}.{key} = %s",
             [row.pk],
         )

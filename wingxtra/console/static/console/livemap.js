@@ -14,6 +14,7 @@
   const search = document.getElementById("map-search");
   const list = document.getElementById("map-list");
   const count = document.getElementById("map-count");
+  const leftOut = document.getElementById("map-left-out");
   const map = WxMap.create(element, WxMap.tilesOf(element));
   const canvas = new WxCanvas.Canvas(map, open);
   const groups = JSON.parse(document.getElementById("map-groups").textContent);
@@ -98,12 +99,18 @@
       const isFirst = answeredAt === null;
       answeredAt = Date.now();
       take(answer);
+      tellLeftOut(answer.left_out);
       if (isFirst) WxMap.fit(map, canvas.boundsOf(["area", "hub"]));
       if (opened) renewPopup();
     } finally {
       isAsking = false;
       showAge();
     }
+  }
+
+  function tellLeftOut(sentences) {
+    const text = sentences.join(" ");
+    if (leftOut.textContent !== text) leftOut.textContent = text;
   }
 
   // --- how old it is ---
