@@ -19,7 +19,7 @@ from dispatch.console import (  # noqa: F401 (they register pages)
     pages,
     records_page,
 )
-from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE
+from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE, not_identified
 from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.occurrences import console as occurrences_admin  # noqa: F401 (register their pages)
 from dispatch.whatif import console as whatif_admin  # noqa: F401 (register their pages)
@@ -185,6 +185,7 @@ class MissionAdmin(ReadOnlyAdmin):
         "next_try_at",
         "accepted_at",
         "clearance_state",
+        "not_identified",
         "bridge_status",
         "bridge_answer",
         "recall_state",
@@ -199,7 +200,10 @@ class MissionAdmin(ReadOnlyAdmin):
         "over_because",
         "as_sent",
     )
-    readonly_fields = ("flown_for", "clearance_state", "recalled", "over_said_by", "as_sent")
+    readonly_fields = (
+        *("flown_for", "clearance_state", "not_identified"),
+        *("recalled", "over_said_by", "as_sent"),
+    )
     paginator = InfinitePaginator
     show_full_result_count = False
 
@@ -216,6 +220,10 @@ class MissionAdmin(ReadOnlyAdmin):
     def clearance_state(self, intent: Mission) -> SafeString | str:
         found = clearances.of_mission(intent)
         return format_html("{} {}", found["state"], found["answer"]) if found else "—"
+
+    @admin.display(description="Missing in the intent")
+    def not_identified(self, intent: Mission) -> str:
+        return not_identified(intent.body)
 
     @admin.display(description="Order")
     def flown_for(self, intent: Mission) -> str:

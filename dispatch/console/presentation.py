@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dispatch.missions import identification
 from dispatch.models import DispatchDecision, Mission
 from dispatch.planning.explanations import PHRASES
 from dispatch.planning.limits import open_hours, pilots, ready
@@ -21,6 +22,12 @@ INTENT_TONE: dict[str, Tone] = {
     Mission.State.REJECTED: Tone.BAD,
     Mission.State.WITHDRAWN: Tone.IDLE,
 }
+# Members of an intent that are not known, and where to enter them.
+NOT_KNOWN = {
+    "operator_id": "Operator id: set OPERATOR_ID",
+    "aircraft.registration": "Registration of the drone: enter it on the drone's page",
+    "aircraft.serial": "Serial of the drone: enter it on the drone's page",
+}
 # They follow a number of drones.
 REASONS = (
     {rule.code: phrase for rule, phrase in PHRASES.items()}
@@ -28,6 +35,14 @@ REASONS = (
     | pilots.PHRASES
     | ready.PHRASES
 )
+
+
+def not_identified(body: dict[str, Any]) -> str:
+    """What a mission intent does not say of operator and aircraft, with the remedy; or a dash."""
+    if "schema_version" not in body:
+        return "Operator and drone: version 1 cannot name them, GCS_INTENT_VERSION=2 does."
+    found = [NOT_KNOWN[member] for member in identification.unknown(body)]
+    return f"{'. '.join(found)}." if found else "—"
 
 
 def compared(other: dict[str, Any], chosen: dict[str, Any]) -> str:

@@ -93,8 +93,10 @@ def code_of(action: Any) -> str:
 
 
 def test_a_drone_is_sent_to_its_base(
-    bridge: Simulator, drone: Drone, osu: Hub, airport: Hub
+    bridge: Simulator, drone: Drone, osu: Hub, airport: Hub, settings: Settings
 ) -> None:
+    settings.OPERATOR_ID = "GBR-OP-123"
+    Drone.objects.update(serial="SIM-7")
     mission = sent(drone)
     assert (mission.state, mission.live) == (State.ACCEPTED, True)
     assert (mission.return_to, mission.alternate) == (airport, osu)
@@ -102,6 +104,8 @@ def test_a_drone_is_sent_to_its_base(
     assert not {"order_id", "pickup", "dropoff"} & set(mission.body)
     assert check_intent(mission.body) == mission.body
     jsonschema.validate(mission.body, committed("mission_intent.reposition"))
+    assert mission.body["operator_id"] == "GBR-OP-123"
+    assert mission.body["aircraft"] == {"registration": None, "serial": "SIM-7"}
     bridge.advance(400)
     (flown,) = bridge.missions()
     assert [event["event_type"] for event in flown["events"]] == ["LAUNCHED", "LANDED"]

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from uuid import UUID, uuid4
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -66,7 +67,7 @@ def send_to_base(drone_id: str, *, by: Actor) -> Mission:
         alternate=drone.hub,
         pilot_id=pilot.pilot_id if pilot else None,
         pilot_name=pilot.name if pilot else "",
-        body=contract.build(intent_id, drone, policy.current(), version, now),
+        body=contract.build(intent_id, drone, policy.current(), version, now, settings.OPERATOR_ID),
         created_at=now,
         next_try_at=now,
     )
