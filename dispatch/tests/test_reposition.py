@@ -18,12 +18,13 @@ from rest_framework.test import APIClient
 
 from dispatch.console import landings, ways_home
 from dispatch.missions import publishing_pause
-from dispatch.missions.reposition import judging, publishing, reports, verbs
+from dispatch.missions.reposition import following, judging, publishing, reports, verbs
 from dispatch.models import DispatchRun, Mission, PublishingPause
 from dispatch.planning import engagements, runs
 from dispatch.tests.support import seen
 from dispatch.tests.test_missions import in_threads
-from fleet import work
+from dispatch.tests.test_progress import picture
+from fleet import policy, work
 from fleet.feasibility.reasons import Rule
 from fleet.live.drone_status import Readiness, live_drones
 from fleet.models import Drone, DroneHold, Hub
@@ -148,7 +149,7 @@ def test_telemetry_ends_it(
     Drone.objects.update(
         stands_at=request.getfixturevalue(stands_at), stands_since=now - timedelta(seconds=since_s)
     )
-    reports.end_landed(now)
+    following.follow(picture(at=now), policy.current(), now)
     mission.refresh_from_db()
     assert (mission.over_at is not None, mission.live) == (is_over, not is_over)
 
@@ -156,7 +157,8 @@ def test_telemetry_ends_it(
 def test_a_drone_that_never_left_is_not_landed(bridge: Simulator, drone: Drone, osu: Hub) -> None:
     Drone.objects.update(stands_at=osu, stands_since=timezone.now() - timedelta(hours=1))
     mission = sent(drone)
-    reports.end_landed(timezone.now() + timedelta(minutes=10))
+    later = timezone.now() + timedelta(minutes=10)
+    following.follow(picture(at=later), policy.current(), later)
     mission.refresh_from_db()
     assert mission.over_at is None
 
