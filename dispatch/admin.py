@@ -20,7 +20,7 @@ from dispatch.console import (  # noqa: F401 (they register pages)
     pages,
     records_page,
 )
-from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE, said
+from dispatch.console.presentation import INTENT_TONE, OUTCOME_TONE, not_identified, said
 from dispatch.models import DispatchDecision, DispatchRun, Mission
 from dispatch.occurrences import console as occurrences_admin  # noqa: F401 (register their pages)
 from dispatch.whatif import console as whatif_admin  # noqa: F401 (register their pages)
@@ -187,6 +187,7 @@ class MissionAdmin(ReadOnlyAdmin):
         "next_try_at",
         "accepted_at",
         "clearance_state",
+        "not_identified",
         "answered",
         "recall_state",
         "recalled",
@@ -201,12 +202,8 @@ class MissionAdmin(ReadOnlyAdmin):
         "as_sent",
     )
     readonly_fields = (
-        "flown_for",
-        "clearance_state",
-        "answered",
-        "recalled",
-        "over_said_by",
-        "as_sent",
+        *("flown_for", "clearance_state", "not_identified"),
+        *("answered", "recalled", "over_said_by", "as_sent"),
     )
     paginator = InfinitePaginator
     show_full_result_count = False
@@ -224,6 +221,10 @@ class MissionAdmin(ReadOnlyAdmin):
     def clearance_state(self, intent: Mission) -> SafeString | str:
         found = clearances.of_mission(intent)
         return format_html("{} {}", found["state"], found["answer"]) if found else "—"
+
+    @admin.display(description="Missing in the intent")
+    def not_identified(self, intent: Mission) -> str:
+        return not_identified(intent.body)
 
     @admin.display(description="Order")
     def flown_for(self, intent: Mission) -> str:

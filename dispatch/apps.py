@@ -16,6 +16,7 @@ class DispatchConfig(AppConfig):
         from wingxtra.observability import health
 
         work.register_missions(errands.on_errand, errands.coming, errands.supervised)
+        work.register_flights(errands.flown_since)
         # Before the missions are over: a record reads whether the drone stands.
         lifecycle.recorded.connect(writing.write)
         lifecycle.recorded.connect(live_missions.update_missions)

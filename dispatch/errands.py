@@ -1,12 +1,15 @@
-"""Which drones are on a mission without an order, where drones land, and who supervises them. For
-`fleet.work`.
+"""Which drones are on a mission without an order, where drones land, who supervises them, and what
+they have flown. For `fleet.work`.
 """
 
 from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
 
-from dispatch.models import Mission
+from django.db.models import Count, Sum
+from django.db.models.functions import Coalesce, Round
+
+from dispatch.models import MAX_FLIGHT, FlightRecord, Mission
 
 
 def on_errand(drone_ids: Collection[str]) -> set[str]:
@@ -29,3 +32,14 @@ def supervised(pilot_ids: Collection[int], now: datetime) -> dict[int, set[str]]
     for pilot_id, drone_id in missions.values_list("pilot_id", "drone_id"):
         found.setdefault(pilot_id, set()).add(drone_id)
     return found
+
+
+def flown_since(drone_id: str, then: datetime) -> tuple[int, int]:
+    """Flights that took off after `then`; one without a known take-off counts by its end."""
+    # The first condition is for the index.
+    recent = FlightRecord.objects.filter(drone=drone_id, ended_at__gt=then - MAX_FLIGHT)
+    began = Coalesce("took_off_at", "ended_at")
+    seconds = Sum(Round(Coalesce("duration_s", 0.0)))
+    found = recent.annotate(began=began).filter(began__gt=then).order_by()
+    totals = found.aggregate(flights=Count("pk"), seconds=seconds)
+    return totals["flights"], round(totals["seconds"] or 0)

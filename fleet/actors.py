@@ -7,11 +7,13 @@ detected when the poll fails, too.
 import dramatiq
 import structlog
 
+from fleet.airworthiness import counters
 from fleet.live import picture, weather
 from fleet.live.client import FleetUnavailable
 from wingxtra.broker import every
 
 POLL_EVERY_S = 2
+COUNT_EVERY_S = 10
 WEATHER_EVERY_S = 30
 
 log = structlog.get_logger(__name__)
@@ -34,3 +36,10 @@ def watch_weather() -> None:
         weather.refresh()
     except weather.WeatherUnavailable as problem:
         log.warning("weather_unavailable", detail=str(problem))
+
+
+@every(COUNT_EVERY_S)
+@dramatiq.actor
+def count_flights() -> None:
+    """Adds the flights of drones that were locked when their flights ended."""
+    counters.count_the_rest()

@@ -19,6 +19,7 @@ from fleet.airworthiness.models import (
     Defect,
     Maintenance,
     MaintenanceRule,
+    UncountedFlight,
 )
 from fleet.airworthiness.pilots import Pilot, Shift
 from fleet.feasibility.rules import PayloadType
@@ -42,6 +43,7 @@ __all__ = [
     "PolicyVersion",
     "ServiceArea",
     "Shift",
+    "UncountedFlight",
     "ZoneImport",
 ]
 

@@ -207,7 +207,8 @@ def unground(drone_id: str, *, by: Actor) -> Drone:
 
 def locked(drone_id: str) -> Drone:
     """The drone, locked until the end of the transaction. Raises NotFound."""
-    drone = Drone.objects.select_for_update().filter(pk=drone_id).first()
+    # Not its key: a transaction that has locked an order may insert rows that refer to the drone.
+    drone = Drone.objects.select_for_update(no_key=True).filter(pk=drone_id).first()
     if drone is None:
         raise NotFound("drone")
     return drone

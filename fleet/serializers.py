@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from fleet.airworthiness.fitness import Fitness
 from fleet.live.drone_status import LiveDrone, Readiness
 from wingxtra.api.serializers import Timestamp
 
@@ -11,6 +12,21 @@ from wingxtra.api.serializers import Timestamp
 class ReasonSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     message = serializers.CharField()
+
+
+class FitnessSerializer(serializers.Serializer[Fitness]):
+    """A clause for each thing, for people. All but `due_soon` keep the drone out of dispatch."""
+
+    due_soon = serializers.ListField(
+        child=serializers.CharField(), help_text="Maintenance that is due soon: a warning."
+    )
+    overdue = serializers.ListField(child=serializers.CharField(), help_text="Maintenance.")
+    defects = serializers.ListField(
+        child=serializers.CharField(), help_text="Defects that ground it, until their release."
+    )
+    unattested = serializers.ListField(
+        child=serializers.CharField(), help_text="Pre-flight checks that today lacks."
+    )
 
 
 class LiveDroneSerializer(serializers.Serializer[LiveDrone]):
@@ -31,3 +47,4 @@ class LiveDroneSerializer(serializers.Serializer[LiveDrone]):
     last_seen_at = Timestamp(source="telemetry.seen_at", allow_null=True)
     telemetry_problems = serializers.ListField(child=serializers.CharField(), source="problems")
     active_job_id = serializers.UUIDField(allow_null=True)
+    fitness = FitnessSerializer(help_text="What stands against its airworthiness.")

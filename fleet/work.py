@@ -11,10 +11,12 @@ ActiveJobs = Callable[[Collection[str]], dict[str, UUID]]
 Carrying = Callable[[Collection[str]], set[str]]
 OnErrand = Callable[[Collection[str]], set[str]]
 Coming = Callable[[datetime], Counter[int]]
+FlownSince = Callable[[str, datetime], tuple[int, int]]
 Supervised = Callable[[Collection[int], datetime], dict[int, set[str]]]
 
 _registered: list[tuple[ActiveJobs, Carrying]] = []
 _missions: list[tuple[OnErrand, Coming, Supervised]] = []
+_flights: list[FlownSince] = []
 
 
 def register(active_jobs: ActiveJobs, carrying: Carrying) -> None:
@@ -65,3 +67,13 @@ def supervised(pilot_ids: Collection[int], now: datetime) -> dict[int, set[str]]
     for *_, supervised_of in _missions:
         found |= supervised_of(pilot_ids, now)
     return found
+
+
+def register_flights(flown_since: FlownSince) -> None:
+    _flights.append(flown_since)
+
+
+def flown_since(drone_id: str, then: datetime) -> tuple[int, int]:
+    """How many recorded flights of the drone began after `then`, and their seconds in the air."""
+    found = [flown_since_of(drone_id, then) for flown_since_of in _flights]
+    return sum(flights for flights, _ in found), sum(seconds for _, seconds in found)

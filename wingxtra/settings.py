@@ -77,6 +77,15 @@ CLEARANCE_CLIENT_ID = env.str("CLEARANCE_CLIENT_ID", default="")
 CLEARANCE_CLIENT_SECRET = env.str("CLEARANCE_CLIENT_SECRET", default="")
 CLEARANCE_SCOPE = env.str("CLEARANCE_SCOPE", default="flightblender.read flightblender.write")
 CLEARANCE_AUDIENCE = env.str("CLEARANCE_AUDIENCE", default="")
+# The lowest and the highest ground of the flights, in metres above the WGS 84 ellipsoid. Empty:
+# heights are sent above ground.
+CLEARANCE_GROUND_M = tuple(env.list("CLEARANCE_GROUND_M", cast=float, default=[]))
+if CLEARANCE_GROUND_M and (
+    len(CLEARANCE_GROUND_M) != 2 or sorted(CLEARANCE_GROUND_M) != [*CLEARANCE_GROUND_M]
+):
+    raise ImproperlyConfigured(
+        f"CLEARANCE_GROUND_M is {CLEARANCE_GROUND_M}; it must be two numbers, the lower first."
+    )
 CLEARANCE_SUBMITTED_BY = env.str("CLEARANCE_SUBMITTED_BY", default="")
 # 1: the members that every ground control reads. 2: more members (docs/mission-intent.md).
 GCS_INTENT_VERSION = env.int("GCS_INTENT_VERSION", default=1)
@@ -389,6 +398,8 @@ SPECTACULAR_SETTINGS = {
         {"name": "airspace", "description": "Service areas and geographical zones."},
         {"name": "drones", "description": "The registry, with live state."},
         {"name": "flight-records", "description": "The log of each flight, for export."},
+        {"name": "occurrences", "description": "What went wrong on flights."},
+        {"name": "pilots", "description": "Who answers for flights, and when."},
         {"name": "mission-intents", "description": "Missions as ground control was sent them."},
     ],
     "OAS_VERSION": "3.1.0",

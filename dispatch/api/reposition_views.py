@@ -59,7 +59,9 @@ class MissionEvents(ApiView):
         event = self.read(RepositionReportInput)
         by = Actor(ActorKind.GCS, self.caller.actor.ref)
         kind, message = event["event_type"], event["message"]
-        done = reports.report(intent_id, kind, by=by, message=message)
+        done = reports.report(
+            intent_id, kind, by=by, message=message, occurred_at=event.get("occurred_at")
+        )
         mission = done.mission
         return Response(
             {

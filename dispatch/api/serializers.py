@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from dispatch.missions import identification
 from dispatch.missions.reports import MissionEvent, ReportType, report_type
 from dispatch.models import Mission, MissionPart
 from orders.states import CancelReason, EventType, Status
@@ -114,6 +115,11 @@ class IntentAnswer(serializers.Serializer[Mission]):
     kind = serializers.ChoiceField(Mission.Kind.choices)
     state = serializers.ChoiceField(Mission.State.choices)
     intent = IntentContract()
+    not_known = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What the intent does not say of the operator and the aircraft: `operator_id`, "
+        "`aircraft.registration`, `aircraft.serial`. Version 1 says none of them.",
+    )
     tries = serializers.IntegerField()
     next_try_at = Timestamp(allow_null=True)
     bridge_status = serializers.IntegerField(
@@ -146,6 +152,7 @@ def intent_json(intent: Mission, part: MissionPart | None) -> dict[str, Any]:
         "kind": intent.kind,
         "state": intent.state,
         "intent": intent.body,
+        "not_known": identification.unknown(intent.body),
         "tries": intent.tries,
         "next_try_at": intent.next_try_at if intent.state == Mission.State.PENDING else None,
         "bridge_status": intent.bridge_status,

@@ -125,12 +125,49 @@ def in_use() -> str:
     service = port.service()
     if service is None:
         return "Flights are published without a clearance service: the setting CLEARANCE is none."
-    return f"{service.name} at {settings.CLEARANCE_URL} clears each flight before it is published."
+    text = f"{service.name} at {settings.CLEARANCE_URL} clears each flight before it is published."
+    if settings.CLEARANCE_GROUND_M:
+        return f"{text} Heights are sent above the WGS 84 ellipsoid."
+    return f"{text} Heights are sent above ground, without CLEARANCE_GROUND_M."
+
+
+def nonconforming(now: datetime) -> Iterator[Attention]:
+    """Missions in the air outside of the corridor that was declared. Two statements."""
+
+    def item(clearance: Clearance) -> Attention:
+        mission = clearance.mission
+        told = f"The service was told at {clearance.told_at:%H:%M:%S} UTC."
+        was_told = clearance.told_as == Clearance.Flown.NONCONFORMING
+        part = next(iter(mission.parts.all()), None)
+        where: dict[str, Any] = {
+            "url": reverse("admin:fleet_drone_change", args=[mission.drone_id]),
+            "about": f"drone:{mission.drone_id}",
+        }
+        return Attention(
+            key=f"off-corridor:{mission.pk}",
+            level=33,
+            text=f"{mission.drone} is outside of its declared corridor",
+            detail=f"{told if was_told else 'The service has not been told yet.'} Look in ground "
+            "control where it flies.",
+            since=clearance.flown_since,
+            tone=Tone.BAD,
+            remedies=actions.buttons(part.order, "abort")
+            if part
+            else actions.buttons(mission.drone, "call_back"),
+            cause="off-corridor",
+            many="drones are outside of their declared corridors",
+            all_url=missions("live=yes"),
+            **(of_order(part.order) if part else where),
+        )
+
+    rows = Clearance.objects.nonconforming().select_related("mission__drone")
+    yield from each(rows.prefetch_related("mission__parts__order").order_by("pk"), item)
 
 
 SOURCES: dict[Callable[[datetime], Iterator[Attention]], str] = {
     awaited: "no flight waits for a clearance",
     lost: "no drone flies without its clearance",
+    nonconforming: "no drone is seen outside of its declared corridor",
 }
 ORDERS: tuple[Callable[[datetime], QuerySet[Any]], ...] = (
     lambda now: parts_awaiting(now).values("order"),

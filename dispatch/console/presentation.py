@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from dispatch.missions import identification
 from dispatch.models import DispatchDecision, Mission
 from dispatch.planning.explanations import PHRASES
 from dispatch.planning.limits import open_hours, pilots, ready
@@ -24,6 +25,12 @@ INTENT_TONE: dict[str, Tone] = {
     Mission.State.ACCEPTED: Tone.GOOD,
     Mission.State.REJECTED: Tone.BAD,
     Mission.State.WITHDRAWN: Tone.IDLE,
+}
+# Members of an intent that are not known, and where to enter them.
+NOT_KNOWN = {
+    "operator_id": "Operator id: set OPERATOR_ID",
+    "aircraft.registration": "Registration of the drone: enter it on the drone's page",
+    "aircraft.serial": "Serial of the drone: enter it on the drone's page",
 }
 # They follow a number of drones.
 REASONS = (
@@ -113,6 +120,14 @@ def _value_in_words(value: Any) -> str:
     if isinstance(value, list) and value:
         return ", ".join(map(_value_in_words, value))
     return "none" if value in (None, "", [], {}) else str(value)
+
+
+def not_identified(body: dict[str, Any]) -> str:
+    """What a mission intent does not say of operator and aircraft, with the remedy; or a dash."""
+    if "schema_version" not in body:
+        return "Operator and drone: version 1 cannot name them, GCS_INTENT_VERSION=2 does."
+    found = [NOT_KNOWN[member] for member in identification.unknown(body)]
+    return f"{'. '.join(found)}." if found else "—"
 
 
 def compared(other: dict[str, Any], chosen: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from unfold.paginator import InfinitePaginator
 
-from dispatch.missions.records import exports
+from dispatch.missions.records import afterwards, exports
+from dispatch.missions.records.afterwards import Afterwards
 from dispatch.models import FlightRecord, Missing
 from orders.models import Order
 from orders.states import EventType, JobStatus, ReasonCode
@@ -47,7 +48,7 @@ def log(record: FlightRecord, request: HttpRequest) -> Section:
 
 
 def _items(record: FlightRecord) -> list[dict[str, Any]]:
-    hours = record.seconds_total / 3600
+    hours, after = record.seconds_total / 3600, afterwards.of(record)
     lines: dict[str, tuple[str, list[str]]] = {
         "a": ("Drone", [record.drone_id, record.kind, record.serial, record.registration]),
         "b": ("Take-off and landing", _ends(record)),
@@ -58,8 +59,8 @@ def _items(record: FlightRecord) -> list[dict[str, Any]]:
         "g": ("Incidents", _incidents(record)),
         "h": ("Pre-flight inspection", [one["checklist"] for one in record.preflight]),
         "i": ("Site assessment", []),
-        "j": ("Defects not released", [one["what"] for one in record.defects] or ["None"]),
-        "k": ("Repairs and changes", []),
+        "j": ("Defects", _defects(record, after)),
+        "k": ("Repairs and changes", _repairs(after)),
         "l": ("Certified equipment", []),
     }
     return [
@@ -91,6 +92,23 @@ def _duration(record: FlightRecord) -> str:
     return text if record.landed_at else f"{text} until the job ended"
 
 
+def _defects(record: FlightRecord, after: Afterwards) -> list[str]:
+    """Those that stood when it ended, and those found before the next flight, with the repair."""
+    stood = [f"Not released: {one['what']}" for one in record.defects]
+    found = [
+        f"Found after the flight, {one.reported_at:%Y-%m-%d %H:%M} UTC: {one.description}"
+        for one in after.defects
+    ]
+    return stood + found or ["None"]
+
+
+def _repairs(after: Afterwards) -> list[str]:
+    """What was done after the flight about its defects, and the maintenance before the next one."""
+    released = [(one.released_at, one.done) for one in after.defects if one.released_at]
+    done = [(one.done_at, f"{one.rule.name}: {one.done}") for one in after.maintenance]
+    return [f"{at:%Y-%m-%d %H:%M} UTC: {what}" for at, what in sorted(released + done)]
+
+
 # What an investigation asks for first.
 INCIDENTS = (
     EventType.ABORT_REQUESTED,
@@ -120,6 +138,7 @@ def flight(record: FlightRecord, request: HttpRequest) -> Section:
         ("Planned", _km(record.planned_m)),
         ("Flown until the job ended", _km(record.distance_m)),
         ("Battery", _battery(record)),
+        ("Battery packs", ", ".join(record.packs)),
         ("Inside the planned corridor", _inside(record)),
         ("Airspace version", record.airspace_version),
         ("Not known", ", ".join(_others(record))),
@@ -177,8 +196,9 @@ def where(record: FlightRecord, request: HttpRequest) -> Section | None:
         Feature(f"leg-{number}", "line", _line(line), f"Flown, part {number + 1}", Tone.GOOD)
         for number, line in enumerate(lines)
     ]
-    pickup = {"type": "Point", "coordinates": [record.pickup_lng, record.pickup_lat]}
-    features.append(Feature("pickup", "pickup", pickup, "Pickup, rounded"))
+    if record.pickup_lat is not None:
+        pickup = {"type": "Point", "coordinates": [record.pickup_lng, record.pickup_lat]}
+        features.append(Feature("pickup", "pickup", pickup, "Pickup, rounded"))
     context = {"features": [asdict(one) for one in features], "tiles": tiles(), "drone": None}
     return Section("Track", "console/order/where.html", context)
 

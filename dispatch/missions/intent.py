@@ -16,6 +16,7 @@ import numpy as np
 from jsonschema import Draft202012Validator
 from msgspec import Meta, Struct, structs
 
+from dispatch.missions.identification import AircraftOrNone, OperatorId, aircraft
 from fleet.feasibility.geometry import distance_m
 from fleet.feasibility.rules import LostLinkBehavior, Priority, Rules
 from fleet.models import Drone, Hub
@@ -141,6 +142,8 @@ class Version2(Version1, forbid_unknown_fields=True):
             "text means that something in them differs."
         ),
     ]
+    operator_id: OperatorId = None
+    aircraft: AircraftOrNone = None
 
 
 # --- building -------------------------------------------------------------------------------------
@@ -158,10 +161,13 @@ class Landings(NamedTuple):
 
 
 class Surroundings:
-    """The map data of version 2: the hubs, and the version of areas and zones."""
+    """What version 2 adds to an order and its drone: the hubs, the version of areas and zones, and
+    the operator's registration (empty: not known).
+    """
 
-    def __init__(self, hubs: Iterable[Hub], airspace_version: str) -> None:
+    def __init__(self, hubs: Iterable[Hub], airspace_version: str, operator_id: str = "") -> None:
         self.airspace_version = airspace_version
+        self.operator_id = operator_id
         self.hubs = {hub.pk: hub for hub in hubs}
         of_area = defaultdict(list)
         for hub in self.hubs.values():
@@ -273,6 +279,8 @@ def _second_version(
         return_to=landing(home.return_to),
         alternate=None if home.alternate is None else landing(home.alternate),
         airspace_version=surroundings.airspace_version,
+        operator_id=surroundings.operator_id or None,
+        aircraft=aircraft(drone),
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Q, prefetch_related_objects
 from django.utils import timezone
 
@@ -114,7 +115,7 @@ def back_to_first_version(mission: Mission) -> dict[str, Any]:
 
 
 def _surroundings() -> intent.Surroundings:
-    return intent.Surroundings(Hub.objects.all(), rulebook.airspace_version())
+    return intent.Surroundings(Hub.objects.all(), rulebook.airspace_version(), settings.OPERATOR_ID)
 
 
 def _withdraw_ended(events: list[DeliveryEvent]) -> None:

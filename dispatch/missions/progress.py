@@ -16,6 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from dispatch.missions import discrepancies, standing, tracks
+from dispatch.missions.clearance import conforming
 from dispatch.missions.flight import phases
 from dispatch.missions.flight.state import (
     STATUS_OF,
@@ -27,7 +28,7 @@ from dispatch.missions.flight.state import (
     to_pickup_m,
 )
 from dispatch.missions.parcel_doubt import lost_with_the_drone, parcel_astray, plan_of
-from dispatch.missions.reposition import reports as way_home
+from dispatch.missions.reposition import following as errands
 from dispatch.models import Discrepancy, Flight
 from fleet import policy
 from fleet.feasibility.rules import Rules
@@ -77,7 +78,8 @@ def follow(picture: Picture, now: datetime) -> int:
         _save(updates)
         standing.note_where_drones_stand(picture, hubs, rules, now)
         standing.end_grounded_missions(picture, hubs, rules, now)
-        way_home.end_landed(now)
+        errands.follow(picture, rules, now)
+        conforming.watch(now)
     return len(updates)
 
 

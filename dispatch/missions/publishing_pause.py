@@ -34,6 +34,7 @@ MEMBERS_OF_VERSION_2 = (
     "return_to",
     "alternate",
     "airspace_version",
+    "operator_id",
     "LOAD",
 )
 

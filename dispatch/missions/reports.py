@@ -18,6 +18,7 @@ from dispatch.missions import discrepancies, live_missions
 from dispatch.missions.flight import phases
 from dispatch.missions.flight.state import FlightState, to_dropoff_m
 from dispatch.missions.parcel_doubt import parcel_astray, plan_of
+from dispatch.missions.records import writing
 from dispatch.models import Discrepancy, Flight, Mission, MissionReport
 from fleet import policy
 from orders import lifecycle
@@ -219,6 +220,8 @@ def _apply_to_ended_job(
         f"Ground control reports “{_label(event)}” for attempt {job.attempt}, which is over for us "
         f"since {job.ended_at:%H:%M:%S} UTC: {job.ended_because or job.get_status_display()}"
     )
+    if event.type not in ENDS_WITHOUT_DELIVERY:
+        _record_flight(job, event)
     code = _contradiction(order, job, event, delivered=delivered)
     if event.type in (*ENDS_WITHOUT_DELIVERY, ReportType.DELIVERED):
         live_missions.mark_over(
@@ -234,6 +237,14 @@ def _apply_to_ended_job(
             order, note=f"The order is {order.status} already; nothing was changed."
         )
     return ReportResult(order, note=f"{message} Nothing was changed.")
+
+
+def _record_flight(job: DeliveryJob, event: MissionEvent) -> None:
+    """It flew, although it ended for us without a launch. An impossible time is clamped."""
+    now = timezone.now()
+    at = min(max(event.occurred_at or now, job.created_at), now)
+    exact = event.type == ReportType.LAUNCHED and event.occurred_at is not None
+    writing.write_late(job.pk, at, inferred=not exact)
 
 
 def _contradiction(

@@ -17,7 +17,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from dispatch.missions.flight.trust import stands
 from dispatch.missions.live_missions import mark_over
-from dispatch.missions.records import landing
+from dispatch.missions.records import landing, writing
 from dispatch.models import MAX_TIME_HOME, FlightRecord, Mission, MissionPart
 from fleet import registry
 from fleet.airspace import rulebook
@@ -175,20 +175,26 @@ def end_grounded_missions(picture: Picture, hubs: Hubs, rules: Rules, now: datet
     """
     _close_ways_home(picture, hubs, rules, now)
     changed, over = [], []
-    for part in MissionPart.objects.live().select_related("mission", "job"):
+    recorded = FlightRecord.objects.filter(job=OuterRef("job"))
+    parts: QuerySet[Any] = MissionPart.objects.live().annotate(is_recorded=Exists(recorded))
+    for part in parts.select_related("mission", "job"):
         mission = part.mission
         is_standing = _stands_at_a_hub(mission.drone_id, picture, hubs)
         if picture.age_s_of(mission.drone_id, now) > rules.telemetry_max_age_s:
             is_standing = False  # a stale sample proves nothing
         if is_standing is None:
             continue
+        has_ended = part.job.status != JobStatus.ACTIVE
+        if has_ended and not part.is_recorded and _is_away(mission.drone_id, picture, hubs):
+            at = min(picture.telemetry[mission.drone_id].measured_at, now)
+            writing.write_late(part.job_id, at, inferred=True)
         if not is_standing and mission.stands_since is not None:
             mission.stands_since = None
             changed.append(mission)
         elif is_standing and mission.stands_since is None:
             mission.stands_since = now
             changed.append(mission)
-        elif is_standing and part.job.status != JobStatus.ACTIVE and _is_confirmed(mission, now):
+        elif is_standing and has_ended and _is_confirmed(mission, now):
             over.append(part.job_id)
     pgbulk.update(Mission, changed, ["stands_since"])
     if over:
@@ -258,6 +264,14 @@ def _landing(mission: Any, sample: Telemetry, at: datetime) -> landing.Landing:
 def _is_confirmed(mission: Mission, now: datetime) -> bool:
     since = mission.stands_since
     return since is not None and (now - since).total_seconds() >= CONFIRMED_AFTER_S
+
+
+def _is_away(drone_id: str, picture: Picture, hubs: Hubs) -> bool:
+    """Whether the sample shows it in the air, and at no hub. Armed at a hub, it may be tested."""
+    sample = picture.telemetry.get(drone_id)
+    if sample is None or sample.lat is None or sample.lng is None:
+        return False
+    return stands(sample, None) is False and hubs.at(sample.lat, sample.lng) is None
 
 
 def _stands_at_a_hub(drone_id: str, picture: Picture, hubs: Hubs) -> bool | None:

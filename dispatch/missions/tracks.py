@@ -43,16 +43,19 @@ def keep(flight: Flight, fix: Fix | None, battery_pct: float | None) -> None:
     """Add a measurement to the flight's track unless the last point is younger than EVERY_S."""
     if fix is None or (flight.recent and fix.at - flight.recent[-1][0] < EVERY_S):
         return
-    flight.recent.append(
-        [
-            round(fix.at, 1),
-            round(fix.lat, 6),
-            round(fix.lng, 6),
-            _rounded(fix.alt_m),
-            _rounded(fix.speed_mps),
-            _rounded(battery_pct),
-        ]
-    )
+    flight.recent.append(stored_point(fix, battery_pct))
+
+
+def stored_point(fix: Fix, battery_pct: float | None) -> list[Any]:
+    """As `Point.of` reads it."""
+    return [
+        round(fix.at, 1),
+        round(fix.lat, 6),
+        round(fix.lng, 6),
+        _rounded(fix.alt_m),
+        _rounded(fix.speed_mps),
+        _rounded(battery_pct),
+    ]
 
 
 @contextmanager

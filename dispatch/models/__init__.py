@@ -2,7 +2,7 @@
 
 from dispatch.models.clearances import Clearance, ClearanceQuerySet
 from dispatch.models.doubts import Discrepancy, PublishingPause
-from dispatch.models.flights import Flight, MissionReport, TrackPiece
+from dispatch.models.flights import ErrandFlight, Flight, MissionReport, TrackPiece
 from dispatch.models.missions import (
     MAX_FLIGHT,
     MAX_TIME_HOME,
@@ -26,6 +26,7 @@ __all__ = [
     "Discrepancy",
     "DispatchDecision",
     "DispatchRun",
+    "ErrandFlight",
     "Flight",
     "FlightRecord",
     "Missing",

@@ -33,6 +33,14 @@ class ClearanceQuerySet(OutgoingQuerySet["Clearance"]):
             mission__state=Mission.State.PENDING, mission__recall_state=Mission.Recall.NONE
         )
 
+    def nonconforming(self) -> Self:
+        """Of missions in the air outside of their declared corridor."""
+        return self.filter(
+            flown_as=Clearance.Flown.NONCONFORMING,
+            mission__live=True,
+            mission__over_at__isnull=True,
+        )
+
     def lost(self, now: datetime) -> Self:
         """Of missions that may be in the air: withdrawn, or its time is over."""
         is_over = Q(state=Clearance.State.GRANTED, ends_at__lt=now)
@@ -56,6 +64,11 @@ class Clearance(Outgoing):
         WITHDRAWN = "WITHDRAWN", "Withdrawn by the service"
         ENDED = "ENDED", "Given back"
 
+    class Flown(models.TextChoices):
+        NOT_YET = "", "Not in the air"
+        ACTIVATED = "ACTIVATED", "In the air, inside the declared corridor"
+        NONCONFORMING = "NONCONFORMING", "In the air, outside of the declared corridor"
+
     mission = models.OneToOneField(
         Mission, on_delete=models.CASCADE, primary_key=True, related_name="clearance"
     )
@@ -69,6 +82,21 @@ class Clearance(Outgoing):
     answered_at = models.DateTimeField(null=True, help_text="When the service last answered.")
     starts_at = models.DateTimeField(null=True, help_text="From when the flight is granted.")
     ends_at = models.DateTimeField(null=True, help_text="Until when.")
+    legs = models.JSONField(
+        default=list, help_text="Of the declared corridor, each [[lat, lng], [lat, lng]]."
+    )
+    flown_as = models.CharField(
+        max_length=13, choices=Flown, default=Flown.NOT_YET, blank=True, help_text="As last seen."
+    )
+    flown_since = models.DateTimeField(null=True, help_text="When the look that found it was.")
+    told_as = models.CharField(
+        max_length=13,
+        choices=Flown,
+        default=Flown.NOT_YET,
+        blank=True,
+        help_text="What the service was last told.",
+    )
+    told_at = models.DateTimeField(null=True)
     lost_at = models.DateTimeField(null=True, help_text="When a grant was found withdrawn.")
 
     objects = ClearanceQuerySet.as_manager()

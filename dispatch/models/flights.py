@@ -1,8 +1,11 @@
 """How far each flight is: by telemetry, by its track, and by ground control's reports."""
 
+from datetime import UTC, datetime
+
 from django.db import models
 from django.utils import timezone
 
+from dispatch.models.missions import Mission
 from orders.models import DeliveryJob, Order
 
 
@@ -35,6 +38,35 @@ class TrackPiece(models.Model):
 
     def __str__(self) -> str:
         return f"{len(self.points)} points of {self.job_id}"
+
+
+class ErrandFlight(models.Model):
+    """What is seen of a flight without an order until its record is written. Degrees, percent."""
+
+    mission = models.OneToOneField(
+        Mission, on_delete=models.CASCADE, primary_key=True, related_name="errand_flight"
+    )
+    start_lat = models.FloatField(null=True, help_text="Where telemetry saw it stand before.")
+    start_lng = models.FloatField(null=True)
+    battery_before_pct = models.FloatField(null=True)
+    battery_after_pct = models.FloatField(null=True)
+    launched_at = models.DateTimeField(null=True, help_text="As ground control reports it.")
+    points = models.JSONField(default=list, help_text="Its track, as in TrackPiece.")
+
+    def __str__(self) -> str:
+        return f"Flight of {self.mission_id}"
+
+    @property
+    def is_seen_flying(self) -> bool:
+        """One sample proves nothing."""
+        return len(self.points) > 1
+
+    @property
+    def took_off_at(self) -> datetime | None:
+        """As reported; else the first point of its track; None while it stands."""
+        if self.launched_at is not None or not self.is_seen_flying:
+            return self.launched_at
+        return datetime.fromtimestamp(self.points[0][0], UTC)
 
 
 class MissionReport(models.Model):

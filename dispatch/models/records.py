@@ -1,9 +1,12 @@
-"""Flight records: the operator's log, one row for each job that left the ground."""
+"""Flight records: the operator's log, one row for each job, and each flight without an order,
+that left the ground.
+"""
 
 import uuid
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from dispatch.models.missions import Mission
@@ -31,6 +34,7 @@ class Missing(models.TextChoices):
     RECTIFICATIONS = "rectifications", "j. Rectifications: see the log of the drone"
     REPAIRS = "repairs", "k. Repairs and changes: see the log of the drone"
     CERTIFIED_EQUIPMENT = "certified_equipment", "l. Use of certified equipment"
+    PACKS = "packs", "Battery packs"
     TRACK = "track", "Track"
     RETURN_TRACK = "return_track", "Track after the end of the job"
     ENERGY = "energy", "Energy"
@@ -39,8 +43,8 @@ class Missing(models.TextChoices):
 
 
 class FlightRecord(models.Model):
-    """One job's flight, written in the transaction that ends the job and completed when the
-    landing is known.
+    """One flight, written in the transaction that ends its job, or its mission without an order,
+    and completed when the landing is known.
 
     It holds no personal data and is kept for the policy's `flight_record_days`, longer than the
     customer's data. Coordinates are degrees, times UTC.
@@ -75,11 +79,15 @@ class FlightRecord(models.Model):
     landed_lat = models.FloatField(null=True)
     landed_lng = models.FloatField(null=True)
     landed_place = models.CharField(max_length=80, blank=True)
-    pickup_lat = models.FloatField(help_text="Rounded, about 10 m.")
-    pickup_lng = models.FloatField()
-    drop_lat = models.FloatField(help_text="Rounded, about 1 km: it may be a home.")
-    drop_lng = models.FloatField()
-    planned_m = models.FloatField(null=True, help_text="Straight legs to pickup and drop point.")
+    pickup_lat = models.FloatField(
+        null=True, help_text="Rounded, about 10 m. Empty for a flight without an order."
+    )
+    pickup_lng = models.FloatField(null=True)
+    drop_lat = models.FloatField(null=True, help_text="Rounded, about 1 km: it may be a home.")
+    drop_lng = models.FloatField(null=True)
+    planned_m = models.FloatField(
+        null=True, help_text="Straight legs to pickup and drop point, or to the base."
+    )
     distance_m = models.FloatField(null=True, help_text="Flown until the job ended, by the track.")
     duration_s = models.FloatField(
         null=True, help_text="From take-off to landing; to the job's end while that is unknown."
@@ -100,6 +108,11 @@ class FlightRecord(models.Model):
     defects = models.JSONField(
         default=list, help_text="Not released when the job ended, each {what, since, grounds}."
     )
+    packs = ArrayField(
+        models.CharField(max_length=40),
+        default=list,
+        help_text="Serials of the battery packs that the drone had when the job ended.",
+    )
     events = models.JSONField(default=list, help_text="Each {type, at}, oldest first.")
     missing = ArrayField(models.CharField(max_length=24, choices=Missing), default=list)
     written_at = models.DateTimeField(default=timezone.now)
@@ -109,6 +122,13 @@ class FlightRecord(models.Model):
         indexes = [
             models.Index(fields=["ended_at", "id"], name="record_by_time"),
             models.Index(fields=["drone", "ended_at", "id"], name="record_of_drone"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["mission"],
+                condition=Q(activity=Mission.Kind.REPOSITION),
+                name="one_record_without_an_order",
+            )
         ]
 
     def __str__(self) -> str:

@@ -11,10 +11,12 @@ from pytest_django import Settings
 from dispatch import actors
 from dispatch.console import clearances
 from dispatch.missions import publishing
-from dispatch.missions.clearance import flight_blender, following, oauth
+from dispatch.missions.clearance import conforming, flight_blender, following, oauth
+from dispatch.missions.clearance.planned import METRES_PER_DEGREE, Leg
+from dispatch.missions.flight.state import Fix, FlightState, Phase
 from dispatch.missions.reposition import publishing as reposition
 from dispatch.missions.reposition import verbs
-from dispatch.models import Clearance, Mission
+from dispatch.models import Clearance, ErrandFlight, Flight, Mission
 from dispatch.tests.support import able_drone, assigned, mission_of, stored, submitted, timeline
 from fleet.simulator.run import Simulator
 from fleet.tests.factories import HubFactory
@@ -26,6 +28,7 @@ from wingxtra.problems import Unavailable
 
 pytestmark = pytest.mark.django_db
 State = Clearance.State
+Flown = Clearance.Flown
 
 
 @pytest.fixture
@@ -353,6 +356,139 @@ def test_the_end_of_a_flight_is_told(utm: Simulator) -> None:
     assert (clearance_of(mission).state, the_declaration(utm)["state"]) == (State.ENDED, 5)
     actors.sweep_clearances.fn()
     assert not Clearance.objects.to_follow(later(600)).exists()
+
+
+# --- in the air ----------------------------------------------------------------------------------
+
+
+def looked(utm: Simulator, mission: Mission) -> Clearance:
+    """A look, and the next sweep of the outbox with its worker."""
+    conforming.watch(timezone.now())
+    for pk in Clearance.objects.to_follow(timezone.now()).values_list("pk", flat=True):
+        following.follow(pk)
+    return clearance_of(mission)
+
+
+def flies_at(order: Order, lat: float, lng: float) -> None:
+    now = timezone.now()
+    fix = Fix(now.timestamp(), lat, lng, 60.0, 12.0, True)
+    state = FlightState(phase=Phase.ENROUTE, fix=fix).to_dict()
+    Flight.objects.update_or_create(
+        job=stored(order).current_job, defaults={"state": state, "heard_at": now}
+    )
+
+
+def test_the_take_off_is_told(utm: Simulator) -> None:
+    order, mission = cleared()
+    assert looked(utm, mission).told_as == ""
+    lifecycle.advance(order.pk, Status.LAUNCHED, by=GCS)
+    row = looked(utm, mission)
+    assert (row.told_as, the_declaration(utm)["state"]) == (Flown.ACTIVATED, 2)
+    assert row.told_at - row.flown_since < timedelta(seconds=5)
+    the_declaration(utm)["state"] = 1
+    assert looked(utm, mission).state == State.GRANTED
+    assert the_declaration(utm)["state"] == 1  # it is told once
+
+
+def test_a_drone_outside_of_its_corridor_is_told_and_shown_until_it_is_back(utm: Simulator) -> None:
+    order, mission = cleared()
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    flies_at(order, order.dropoff_lat, order.dropoff_lng)
+    assert looked(utm, mission).told_as == Flown.ACTIVATED
+    flies_at(order, order.dropoff_lat, order.dropoff_lng + 0.01)
+    row = looked(utm, mission)
+    assert (row.told_as, the_declaration(utm)["state"]) == (Flown.NONCONFORMING, 3)
+    assert row.told_at - row.flown_since < timedelta(seconds=5)
+    assert said(order)[-1] == "clearance_left"
+    (item,) = clearances.nonconforming(timezone.now())
+    assert [button.label for button in item.remedies] == ["Ask for abort…"]
+    assert "was told at" in item.detail
+    # What we told ourselves withdraws nothing.
+    following.follow(mission.pk, now=later())
+    assert clearance_of(mission).state == State.GRANTED
+    flies_at(order, order.dropoff_lat, order.dropoff_lng)
+    assert looked(utm, mission).told_as == Flown.ACTIVATED
+    assert (said(order)[-1], the_declaration(utm)["state"]) == ("clearance_kept", 2)
+    assert list(clearances.nonconforming(timezone.now())) == []
+
+
+def test_what_could_not_be_told_is_told_later(utm: Simulator) -> None:
+    order, mission = cleared()
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    utm.fault("clearance_500", times=1)
+    row = looked(utm, mission)
+    assert (row.flown_as, row.told_as, row.code) == (Flown.ACTIVATED, "", "clearance_failed")
+    following.follow(mission.pk, now=later(3))
+    assert clearance_of(mission).told_as == Flown.ACTIVATED
+
+
+def test_news_during_a_call_is_told_at_once(utm: Simulator) -> None:
+    """The call ends with the row's usual pause, if nothing new was found since."""
+    order, mission = cleared()
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    looked(utm, mission)
+    now = timezone.now()
+    Clearance.objects.update(flown_as=Flown.NONCONFORMING)
+    changed = Clearance.objects.filter(pk=mission.pk)
+    changed.update(next_try_at=following._next(now, Flown.ACTIVATED))
+    assert clearance_of(mission).next_try_at == now
+    changed.update(next_try_at=following._next(now, Flown.NONCONFORMING))
+    assert clearance_of(mission).next_try_at == now + following.CHECK_EVERY
+
+
+def test_a_flight_to_a_base_is_told_too(utm: Simulator, settings: Settings) -> None:
+    settings.GCS_INTENT_VERSION = 2
+    mission = a_way_home()
+    for seconds in (0, 10):
+        reposition.publish(mission.pk, now=later(seconds))
+    assert mission_state(mission) == "ACCEPTED"
+    base = mission.body["return_to"]
+    at = timezone.now().timestamp()
+    points = [[at + n, base["lat"], base["lng"] + 0.01 * n, 60, 12, 90] for n in range(2)]
+    ErrandFlight.objects.create(mission=mission, points=points)
+    assert looked(utm, mission).told_as == Flown.NONCONFORMING
+    (item,) = clearances.nonconforming(timezone.now())
+    assert [button.label for button in item.remedies] == ["Call back…"]
+
+
+def test_a_look_takes_two_statements_for_any_number_of_flights(
+    utm: Simulator, settings: Settings, django_assert_num_queries: Any
+) -> None:
+    order, mission = cleared()
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    looked(utm, mission)
+    with django_assert_num_queries(2):
+        conforming.watch(timezone.now())
+    settings.CLEARANCE = "none"
+    with django_assert_num_queries(0):
+        conforming.watch(timezone.now())
+
+
+@pytest.mark.parametrize(
+    ("east_m", "north_m", "outside_m"),
+    [(500, 0, 0), (500, 59, 0), (500, -59, 0), (500, 75, 15), (-59, 0, 0), (-160, 0, 100)],
+)
+def test_the_corridor_is_a_rectangle_around_each_leg(
+    east_m: float, north_m: float, outside_m: float
+) -> None:
+    leg = Leg((0.0, 10.0), (0.0, 10.0 + 1000 / METRES_PER_DEGREE), 60.0)
+    at = north_m / METRES_PER_DEGREE, 10.0 + east_m / METRES_PER_DEGREE
+    assert leg.outside_m(*at) == pytest.approx(outside_m, abs=0.01)
+
+
+def test_a_service_that_takes_wgs84_only_gets_it(utm: Simulator, settings: Settings) -> None:
+    utm.fault("clearance_wgs84")
+    _, mission = assigned()
+    publish(mission)
+    assert clearance_of(mission).code == "clearance_form_refused"
+    assert "datum AGL is not one of WGS84" in clearance_of(mission).answer
+    settings.CLEARANCE_GROUND_M = (24.5, 61.0)
+    publish(mission, after_s=120)
+    assert clearance_of(mission).state == State.GRANTED
+    (feature, *_) = the_declaration(utm)["flight_declaration_raw_geojson"]["features"]
+    upper_m = 61.0 + mission.body["dropoff"]["alt_m"]
+    assert feature["properties"]["min_altitude"] == {"meters": 24.5, "datum": "WGS84"}
+    assert feature["properties"]["max_altitude"] == {"meters": upper_m, "datum": "WGS84"}
 
 
 def test_a_flight_that_never_was_is_canceled(utm: Simulator) -> None:

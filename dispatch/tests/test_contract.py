@@ -10,8 +10,10 @@ from uuid import uuid4
 import jsonschema
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
+from rest_framework.test import APIClient
 
 from dispatch.missions import intent, publishing
 from dispatch.models import Mission
@@ -20,6 +22,7 @@ from fleet import policy
 from fleet.airspace import rulebook
 from fleet.models import Drone, GeoZone, Hub
 from fleet.simulator.intents import check_intent, strange_members
+from fleet.simulator.run import Simulator
 from fleet.tests.factories import (
     ACCRA,
     METRE_DEG,
@@ -32,7 +35,8 @@ from orders import lifecycle
 from orders.models import Order
 from orders.states import Holder, Status
 from orders.tests.factories import OrderFactory, order_in
-from wingxtra.accounts.identity import DISPATCHER
+from wingxtra.accounts.identity import DISPATCHER, Role
+from wingxtra.accounts.tests.factories import UserFactory, api_client
 from wingxtra.api.contracts import committed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("bridge")]
@@ -61,6 +65,10 @@ def version(request: pytest.FixtureRequest, settings: Settings) -> int:
 @pytest.fixture
 def _second(settings: Settings) -> None:
     settings.GCS_INTENT_VERSION = 2
+
+
+# Intents that were stored before these members existed have none of them.
+OPTIONAL = {("operator_id",), ("aircraft",)}
 
 
 def built(order: Order, drone: Drone) -> dict[str, Any]:
@@ -96,7 +104,7 @@ def test_by_default_an_intent_has_the_members_that_every_ground_control_knows() 
 
 
 @pytest.mark.usefixtures("_second")
-def test_version_2_has_datum_loading_return_hub_and_airspace_version() -> None:
+def test_version_2_has_datum_loading_hubs_airspace_and_identification() -> None:
     able_drone()
     near = HubFactory(lat=ACCRA[0] + 2000 * METRE_DEG)
     HubFactory(lat=ACCRA[0] + 6000 * METRE_DEG)
@@ -109,6 +117,8 @@ def test_version_2_has_datum_loading_return_hub_and_airspace_version() -> None:
         "return_to": {"hub_id": str(home.pk), "lat": home.lat, "lng": home.lng},
         "alternate": {"hub_id": str(near.pk), "lat": near.lat, "lng": near.lng},
         "airspace_version": rulebook.airspace_version(),
+        "operator_id": None,
+        "aircraft": {"registration": None, "serial": None},
     }
     assert mission.body["actions"] == [
         *("TAKEOFF", "CRUISE", "DESCEND", "LOAD"),
@@ -196,6 +206,57 @@ def test_statements_do_not_grow_with_the_intents() -> None:
     assert statements(2) == statements(6)
 
 
+# --- operator and aircraft -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def ops() -> APIClient:
+    return api_client(UserFactory(role=Role.OPS))
+
+
+@pytest.mark.usefixtures("_second")
+def test_the_intent_says_who_flies_with_which_aircraft(
+    settings: Settings, ops: APIClient, bridge: Simulator
+) -> None:
+    settings.OPERATOR_ID = "GBR-OP-123"
+    DroneFactory(drone_id="WX-DRN-001", serial="SIM-7", registration="G-ABCD")
+    _, mission = assigned()
+    assert mission.body["operator_id"] == "GBR-OP-123"
+    assert mission.body["aircraft"] == {"registration": "G-ABCD", "serial": "SIM-7"}
+    publishing.publish(mission.pk)
+    (flown,) = bridge.world.missions.values()
+    assert flown.intent["aircraft"]["serial"] == "SIM-7"
+    assert ops.get(f"/api/v1/mission-intents/{mission.pk}").json()["not_known"] == []
+
+
+@pytest.mark.parametrize(
+    ("version", "told"),
+    [
+        (1, "version 1 cannot name them, GCS_INTENT_VERSION=2 does."),
+        (2, "Operator id: set OPERATOR_ID. Registration of the drone: enter it on the drone"),
+    ],
+)
+def test_what_the_intent_cannot_say_is_told(
+    settings: Settings, ops: APIClient, client: Client, version: int, told: str
+) -> None:
+    settings.GCS_INTENT_VERSION, settings.OPERATOR_ID = version, ""
+    _, mission = assigned()
+    answer = ops.get(f"/api/v1/mission-intents/{mission.pk}").json()
+    assert answer["not_known"] == ["operator_id", "aircraft.registration", "aircraft.serial"]
+    client.force_login(UserFactory(role=Role.READONLY, is_staff=True))
+    page = client.get(f"/admin/dispatch/mission/{mission.pk}/change/").content.decode()
+    assert "Missing in the intent" in page
+    assert told in page
+
+
+@pytest.mark.usefixtures("_second")
+def test_an_intent_that_was_stored_before_these_members_is_still_valid() -> None:
+    body = assigned()[1].body
+    del body["operator_id"], body["aircraft"]
+    intent.check(body)
+    assert check_intent(body) == body
+
+
 # --- the types and the schemas -------------------------------------------------------------------
 
 
@@ -220,7 +281,8 @@ def test_missing_and_additional_members_are_refused_by_both(version: int) -> Non
     extra = [("more",), *((key, "more") for key in inner)]
     if version == 1:
         extra += [("schema_version",), ("constraints", "geofence_id")]
-    for other in [changed(body, place, GONE) for place in places(body)] + [
+    required = [place for place in places(body) if place not in OPTIONAL]
+    for other in [changed(body, place, GONE) for place in required] + [
         changed(body, place, 1) for place in extra
     ]:
         assert not intent.fits(other)

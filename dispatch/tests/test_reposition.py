@@ -18,12 +18,13 @@ from rest_framework.test import APIClient
 
 from dispatch.console import landings, ways_home
 from dispatch.missions import publishing_pause
-from dispatch.missions.reposition import judging, publishing, reports, verbs
+from dispatch.missions.reposition import following, judging, publishing, reports, verbs
 from dispatch.models import DispatchRun, Mission, PublishingPause
 from dispatch.planning import engagements, runs
 from dispatch.tests.support import seen
 from dispatch.tests.test_missions import in_threads
-from fleet import work
+from dispatch.tests.test_progress import picture
+from fleet import policy, work
 from fleet.feasibility.reasons import Rule
 from fleet.live.drone_status import Readiness, live_drones
 from fleet.models import Drone, DroneHold, Hub
@@ -93,8 +94,10 @@ def code_of(action: Any) -> str:
 
 
 def test_a_drone_is_sent_to_its_base(
-    bridge: Simulator, drone: Drone, osu: Hub, airport: Hub
+    bridge: Simulator, drone: Drone, osu: Hub, airport: Hub, settings: Settings
 ) -> None:
+    settings.OPERATOR_ID = "GBR-OP-123"
+    Drone.objects.update(serial="SIM-7")
     mission = sent(drone)
     assert (mission.state, mission.live) == (State.ACCEPTED, True)
     assert (mission.return_to, mission.alternate) == (airport, osu)
@@ -102,6 +105,8 @@ def test_a_drone_is_sent_to_its_base(
     assert not {"order_id", "pickup", "dropoff"} & set(mission.body)
     assert check_intent(mission.body) == mission.body
     jsonschema.validate(mission.body, committed("mission_intent.reposition"))
+    assert mission.body["operator_id"] == "GBR-OP-123"
+    assert mission.body["aircraft"] == {"registration": None, "serial": "SIM-7"}
     bridge.advance(400)
     (flown,) = bridge.missions()
     assert [event["event_type"] for event in flown["events"]] == ["LAUNCHED", "LANDED"]
@@ -144,7 +149,7 @@ def test_telemetry_ends_it(
     Drone.objects.update(
         stands_at=request.getfixturevalue(stands_at), stands_since=now - timedelta(seconds=since_s)
     )
-    reports.end_landed(now)
+    following.follow(picture(at=now), policy.current(), now)
     mission.refresh_from_db()
     assert (mission.over_at is not None, mission.live) == (is_over, not is_over)
 
@@ -152,7 +157,8 @@ def test_telemetry_ends_it(
 def test_a_drone_that_never_left_is_not_landed(bridge: Simulator, drone: Drone, osu: Hub) -> None:
     Drone.objects.update(stands_at=osu, stands_since=timezone.now() - timedelta(hours=1))
     mission = sent(drone)
-    reports.end_landed(timezone.now() + timedelta(minutes=10))
+    later = timezone.now() + timedelta(minutes=10)
+    following.follow(picture(at=later), policy.current(), later)
     mission.refresh_from_db()
     assert mission.over_at is None
 

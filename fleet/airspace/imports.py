@@ -19,6 +19,7 @@ from django.utils import timezone
 from fleet.airspace import rulebook
 from fleet.airspace.files import reading
 from fleet.airspace.files.feature import Unusable, Zone
+from fleet.airspace.volumes import VALUES, pairs_of
 from fleet.airspace.zones import GeoZone, ZoneImport
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
@@ -27,21 +28,6 @@ log = structlog.get_logger(__name__)
 
 # A check that was not put into use is forgotten after this.
 KEPT = timedelta(days=7)
-VALUES = (
-    "name",
-    "kind",
-    "polygon",
-    "lower_m",
-    "lower_datum",
-    "upper_m",
-    "upper_datum",
-    "schedule",
-    "starts_at",
-    "ends_at",
-    "condition",
-    "authority",
-)
-Key = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +77,9 @@ def changes_of(one: ZoneImport) -> Changes:
 
 def compare(wanted: Iterable[GeoZone], present: Iterable[GeoZone]) -> Changes:
     """`changed` has the present rows with the wanted values set. Pure."""
-    left: dict[Key, GeoZone] = {(zone.identifier, zone.part): zone for zone in present}
-    new, changed, same = [], [], 0
-    for zone in wanted:
-        row = left.pop((zone.identifier, zone.part), None)
-        if row is None:
-            new.append(zone)
-            continue
+    paired, new, gone = pairs_of(wanted, present)
+    changed, same = [], 0
+    for zone, row in paired:
         differing = [name for name in VALUES if getattr(row, name) != getattr(zone, name)]
         for name in differing:
             setattr(row, name, getattr(zone, name))
@@ -105,7 +87,7 @@ def compare(wanted: Iterable[GeoZone], present: Iterable[GeoZone]) -> Changes:
             changed.append((row, differing))
         else:
             same += 1
-    return Changes(new, changed, same, list(left.values()))
+    return Changes(new, changed, same, gone)
 
 
 def put_into_use(pk: uuid.UUID, *, by: Actor) -> Changes:

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from fleet.airspace import rulebook
 from fleet.airspace.areas import ServiceArea
 from fleet.airspace.zones import GeoZone
-from wingxtra.api.permissions import IsStaff
+from wingxtra.api.permissions import IsStaffOrReadOnly
 from wingxtra.api.serializers import Timestamp
 from wingxtra.api.views import ApiView
 
@@ -62,7 +62,7 @@ class AirspaceMap(ApiView):
     Ask again with `If-None-Match`: the answer is 304 as long as nothing has changed.
     """
 
-    permission_classes = (IsStaff,)
+    permission_classes = (IsStaffOrReadOnly,)
 
     @extend_schema(
         parameters=[

@@ -1,11 +1,14 @@
 """Flights, time in the air and cycles of drones."""
 
+from datetime import datetime
+
 import structlog
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
-from fleet.airworthiness.records import in_writing
-from fleet.models import BatteryPack, Drone
+from fleet import work
+from fleet.airworthiness.texts import in_writing
+from fleet.models import BatteryPack, Drone, UncountedFlight
 from fleet.registry import locked
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import FieldProblem, Invalid
@@ -16,21 +19,60 @@ MAX_FLIGHTS = 1_000_000
 MAX_SECONDS = 1_000_000 * 3600
 
 
+@transaction.atomic
 def add(drone_id: str, *, flights: int = 0, seconds: int = 0, cycles: int = 0) -> None:
     """Adds a flight to the counters of its drone, and its cycles to the packs of the drone.
 
-    Part of the caller's transaction; it loads nothing, so that two at once both count. Raises
-    ValueError for a negative number: counters go back by `correct` only.
+    Part of the caller's transaction, which has locked the order. Locks are taken drones first, so
+    it never waits for the drone: while another transaction has it, `count_the_rest` adds the flight
+    within seconds. Raises ValueError for a negative number: counters go back by `correct` only.
     """
     if min(flights, seconds, cycles) < 0:
         raise ValueError(f"counters only grow: {flights=}, {seconds=}, {cycles=}")
-    Drone.objects.filter(pk=drone_id).update(
+    free = Drone.objects.select_for_update(no_key=True, skip_locked=True).filter(pk=drone_id)
+    if not _add(Drone.objects.filter(pk__in=free.values("pk")), drone_id, flights, seconds, cycles):
+        UncountedFlight.objects.create(
+            drone_id=drone_id, flights=flights, seconds=seconds, cycles=cycles
+        )
+
+
+@transaction.atomic
+def count_the_rest() -> int:
+    """Adds the flights that `add` could not add at once; returns their number. One statement if
+    there are none.
+    """
+    drone_ids = set(UncountedFlight.objects.order_by().values_list("drone_id", flat=True))
+    return sum(_count_rest_of(drone_id) for drone_id in sorted(drone_ids))
+
+
+def _count_rest_of(drone_id: str) -> int:
+    locked(drone_id)
+    rest = list(UncountedFlight.objects.filter(drone=drone_id))
+    for row in rest:
+        drones = Drone.objects.filter(pk=drone_id)
+        _add(drones, drone_id, row.flights, row.seconds, row.cycles)
+    UncountedFlight.objects.filter(pk__in=[row.pk for row in rest]).delete()
+    return len(rest)
+
+
+def _add(drones: QuerySet[Drone], drone_id: str, flights: int, seconds: int, cycles: int) -> int:
+    """Nothing is loaded, so that two at once both count. Returns whether the drone was counted."""
+    counted = drones.update(
         flights=F("flights") + flights,
         flight_seconds=F("flight_seconds") + seconds,
         cycles=F("cycles") + cycles,
     )
-    if cycles:
+    if counted and cycles:
         BatteryPack.objects.filter(drone=drone_id).update(cycles=F("cycles") + cycles)
+    return counted
+
+
+def at(drone: Drone, then: datetime) -> tuple[int, int]:
+    """Flights and seconds in the air that the drone had at `then`: those of now without the
+    recorded flights since. `drone` is locked.
+    """
+    flights, seconds = work.flown_since(drone.pk, then)
+    return max(0, drone.flights - flights), max(0, drone.flight_seconds - seconds)
 
 
 @transaction.atomic
@@ -50,6 +92,8 @@ def correct(
     ]
     if errors:
         raise Invalid(errors)
+    locked(drone_id)
+    _count_rest_of(drone_id)
     drone = locked(drone_id)
     was = {"flights": drone.flights, "seconds": drone.flight_seconds, "cycles": drone.cycles}
     drone.flights, drone.flight_seconds, drone.cycles = flights, seconds, cycles

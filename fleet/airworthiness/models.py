@@ -168,6 +168,18 @@ class BatteryPack(models.Model):
         return self.serial
 
 
+class UncountedFlight(models.Model):
+    """What `counters.add` has still to add, because another transaction had the drone's row."""
+
+    drone = models.ForeignKey("fleet.Drone", on_delete=models.CASCADE, related_name="+")
+    flights = models.PositiveIntegerField()
+    seconds = models.PositiveBigIntegerField()
+    cycles = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.drone_id}: {self.flights} flights, {self.seconds} s, {self.cycles} cycles"
+
+
 class Checklist(models.Model):
     """Pre-flight checks of a hub or of a kind: attested each day at each hub whose area asks."""
 

@@ -7,8 +7,9 @@ import structlog
 from django.db import transaction
 from django.utils import timezone
 
+from fleet.airworthiness import counters
 from fleet.airworthiness.fitness import day_at
-from fleet.airworthiness.models import MAX_TEXT
+from fleet.airworthiness.texts import in_writing
 from fleet.models import (
     Attestation,
     Checklist,
@@ -25,20 +26,11 @@ from wingxtra.problems import Conflict, FieldProblem, Invalid, NotFound
 log = structlog.get_logger(__name__)
 
 
-def in_writing(field: str, text: str, what: str) -> str:
-    """The text without spaces around it. Raises Invalid if it is empty or too long."""
-    text = text.strip()
-    if not 0 < len(text) <= MAX_TEXT:
-        message = f"Say in 1 to {MAX_TEXT} characters {what}."
-        raise Invalid([FieldProblem(field, "required" if not text else "too_long", message)])
-    return text
-
-
 @transaction.atomic
 def record_maintenance(
     drone_id: str, rule_id: int, *, by: Actor, done: str, at: datetime | None = None
 ) -> Maintenance:
-    """Records that a rule was fulfilled on a drone, with the counters of now.
+    """Records that a rule was fulfilled on a drone, with the counters that it had then.
 
     at: when it was done, now by default. Raises NotFound, Invalid without a text, for a rule of
     another kind or for a time in the future or before the last record of the rule.
@@ -54,12 +46,13 @@ def record_maintenance(
     now = timezone.now()
     done_at = at or now
     _check_time(drone, rule, done_at, now)
+    flights, seconds = counters.at(drone, done_at)
     row = Maintenance.objects.create(
         drone=drone,
         rule=rule,
         done_at=done_at,
-        flights=drone.flights,
-        flight_seconds=drone.flight_seconds,
+        flights=flights,
+        flight_seconds=seconds,
         done=done,
         recorded_by=str(by)[:180],
     )

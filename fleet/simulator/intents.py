@@ -66,6 +66,8 @@ VERSION_1 = {
     ),
 }
 HUB = _object({"hub_id": {"type": ["string", "integer"]}, **PLACE})
+AIRCRAFT = _object({"registration": NAME, "serial": NAME})
+IDENTIFICATION = {"operator_id": NAME, "aircraft": {"anyOf": [AIRCRAFT, {"type": "null"}]}}
 VERSION_2 = VERSION_1 | {
     "schema_version": {"const": 2},
     "alt_datum": {"const": "AGL"},
@@ -73,8 +75,9 @@ VERSION_2 = VERSION_1 | {
     "return_to": HUB,
     "alternate": {"anyOf": [HUB, {"type": "null"}]},
     "airspace_version": {"type": ["string", "integer", "null"]},
+    **IDENTIFICATION,
 }
-OPTIONAL_IN_2 = ("return_to", "alternate", "airspace_version")
+OPTIONAL_IN_2 = ("return_to", "alternate", "airspace_version", *IDENTIFICATION)
 
 
 REPOSITION = {
@@ -91,6 +94,7 @@ REPOSITION = {
     "safety": VERSION_1["safety"],
     "airspace_version": NAME,
     "created_at": {"type": "string", "format": "date-time"},
+    **IDENTIFICATION,
 }
 
 
@@ -111,7 +115,7 @@ def _validator(form: int) -> Draft202012Validator:
     schema = {
         1: _object(VERSION_1),
         2: _object(VERSION_2, OPTIONAL_IN_2),
-        3: _object(REPOSITION),
+        3: _object(REPOSITION, IDENTIFICATION),
     }[form]
     return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
 

@@ -20,7 +20,7 @@ PREFIX = "/flight_declaration_ops"
 TOKEN_PATH = "/oauth/token"  # noqa: S105 (a path)
 FAULTS = (
     *("clearance_down", "clearance_500", "clearance_hang", "clearance_garbage"),
-    *("clearance_refuse", "clearance_slow", "clearance_reject"),
+    *("clearance_refuse", "clearance_slow", "clearance_reject", "clearance_wgs84"),
 )
 PROCESSING, ACCEPTED, REJECTED = 0, 1, 8
 STATES = range(9)
@@ -80,10 +80,10 @@ class Utm:
         return 405, {"detail": "Method Not Allowed"}
 
     def _declare(self, body: Any, fault: Fault | None) -> Answer:
-        problem = _problem(body, datetime.now(UTC))
+        kind = fault.kind if fault else ""
+        problem = _problem(body, datetime.now(UTC), only_wgs84=kind == "clearance_wgs84")
         if problem:
             return 400, {"message": problem}
-        kind = fault.kind if fault else ""
         state = {"clearance_slow": PROCESSING, "clearance_reject": REJECTED}.get(kind, ACCEPTED)
         known_as = str(uuid4())
         self.declarations[known_as] = {
@@ -142,8 +142,10 @@ def under_fault(fault: Fault, effect: Callable[[], Answer], wait: Callable[[floa
     return answer or effect()
 
 
-def _problem(body: Any, now: datetime) -> str:
-    """What the service would say against a declaration; empty if nothing."""
+def _problem(body: Any, now: datetime, *, only_wgs84: bool) -> str:
+    """What the service would say against a declaration; empty if nothing. The published schema
+    allows WGS84 only, and the source does not check it.
+    """
     missing = [name for name in REQUIRED if not isinstance(body, dict) or name not in body]
     if missing:
         return f"Validation error: {', '.join(missing)} missing"
@@ -154,6 +156,9 @@ def _problem(body: Any, now: datetime) -> str:
         heights = feature.get("properties", {})
         if not {"min_altitude", "max_altitude"} <= heights.keys():
             return "Every feature must have a min_altitude and max_altitude data structure."
+        data = [heights[name]["datum"] for name in ("min_altitude", "max_altitude")]
+        if only_wgs84 and data != ["WGS84", "WGS84"]:
+            return f"Validation error: datum {data[0]} is not one of WGS84."
         (ring,) = feature["geometry"]["coordinates"]
         if ring[0] != ring[-1] or len(ring) < 4:
             return "Every feature must have a valid geometry."

@@ -10,6 +10,7 @@ from django.db.utils import InternalError
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from fleet import actors
 from fleet.airworthiness import counters, fitness, records
 from fleet.live import drone_status
 from fleet.live.drone_status import LiveDrone, Readiness
@@ -22,6 +23,7 @@ from fleet.models import (
     Maintenance,
     MaintenanceRule,
     ServiceArea,
+    UncountedFlight,
 )
 from fleet.tests.factories import (
     DroneFactory,
@@ -82,6 +84,25 @@ def test_a_flight_counts_on_its_drone_and_the_packs_that_it_has(drone: Drone) ->
 def test_counters_only_grow_by_flights(drone: Drone) -> None:
     with pytest.raises(ValueError, match="only grow"):
         counters.add("WX-1", flights=-1)
+
+
+def test_a_flight_of_a_drone_that_is_locked_is_counted_afterwards(drone: Drone) -> None:
+    BatteryPack.objects.create(serial="B-1", drone=drone)
+    UncountedFlight.objects.create(drone=drone, flights=1, seconds=600, cycles=1)
+    UncountedFlight.objects.create(drone=drone, flights=0, seconds=30, cycles=0)
+    actors.count_flights.fn()
+    assert counters.count_the_rest() == 0
+    found = Drone.objects.get()
+    assert (found.flights, found.flight_seconds, found.cycles) == (1, 630, 1)
+    assert BatteryPack.objects.get().cycles == 1
+
+
+def test_a_correction_counts_what_is_left_first(drone: Drone) -> None:
+    UncountedFlight.objects.create(drone=drone, flights=1, seconds=600, cycles=0)
+    said = counters.correct("WX-1", flights=9, seconds=60, cycles=0, by=AMA, reason="Logbook.")
+    assert said == "flights 1 → 9, seconds 600 → 60"
+    assert counters.count_the_rest() == 0
+    assert Drone.objects.get().flights == 9
 
 
 def test_counters_are_corrected_in_writing(drone: Drone) -> None:

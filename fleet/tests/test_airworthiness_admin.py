@@ -232,6 +232,21 @@ def test_a_defect_is_reported_and_released_on_the_drones_page(ama: Client, drone
 # --- pre-flight checks ---------------------------------------------------------------------------
 
 
+def test_a_grounding_defect_is_on_the_dashboard_until_its_release(
+    ama: Client, drone: Drone
+) -> None:
+    records.report_defect("WX-1", by=SYSTEM, description="Scratch.", grounds=False)
+    assert lines() == []
+    defect = records.report_defect("WX-1", by=SYSTEM, description="Crack in arm 2.", grounds=True)
+    (line,) = lines()
+    assert (line.key, line.text) == ("defect:WX-1", "WX-1 is grounded by a defect")
+    assert "Crack in arm 2" in line.detail
+    assert drones(ama, fitness="defects") == ["WX-1"]
+    assert "WX-1 is grounded by a defect" in ama.get("/admin/").content.decode()
+    records.release_defect(defect.pk, by=SYSTEM, done="New arm.")
+    assert lines() == []
+
+
 def test_unattested_checks_are_on_the_dashboard_until_a_person_attests_them(
     ama: Client, drone: Drone, checklist: Checklist
 ) -> None:

@@ -5,8 +5,10 @@ import time
 import pytest
 
 from fleet import registry
+from fleet.airworthiness import records
 from fleet.live import picture
 from fleet.live.telemetry import decode_answer
+from fleet.models import MaintenanceRule
 from fleet.tests.answers import body, entry
 from fleet.tests.factories import DroneFactory, TelemetryFactory, seconds_ago, show
 from orders.states import Status
@@ -50,7 +52,21 @@ def test_a_ready_drone_is_returned_with_its_telemetry(ops):
         "last_seen_at": seen_at.isoformat().replace("+00:00", "Z"),
         "telemetry_problems": [],
         "active_job_id": None,
+        "fitness": {"due_soon": [], "overdue": [], "defects": [], "unattested": []},
     }
+
+
+def test_maintenance_that_is_due_soon_is_a_warning(ops):
+    drone = DroneFactory(drone_id="WX-1", flights=95)
+    MaintenanceRule.objects.create(kind=drone.kind, name="Bearings", every_flights=100)
+    show(TelemetryFactory(drone_id="WX-1"))
+    (listed,) = ops.get(DRONES).json()["items"]
+    assert listed["readiness"] == "READY"
+    assert listed["fitness"]["due_soon"] == ["due soon: Bearings in 5 flights (95 of 100 flights)"]
+    records.report_defect("WX-1", by=SYSTEM, description="Crack.", grounds=True)
+    shown = ops.get(f"{DRONES}/WX-1").json()
+    assert shown["readiness"] == "GROUNDED"
+    assert "Crack" in shown["fitness"]["defects"][0]
 
 
 def test_a_drone_without_telemetry_is_offline_with_null_values(ops):

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from fleet.airspace import imports, rulebook
+from fleet.airspace.volumes import pairs_of
 from fleet.airspace.zones import Datum, GeoZone, ZoneType
 from fleet.console import map_pages
 from fleet.models import ZoneImport
@@ -169,6 +170,61 @@ def test_what_staff_decided_about_a_zone_stays() -> None:
     assert GeoZone.objects.get(name="Airport").allowed_until == MONDAY
     used(feature("Airport", kind="CONDITIONAL", lower_m=9.0), feature("Prison"))
     assert GeoZone.objects.get(name="Airport").allowed_until is None
+
+
+def volumes(*places: float, **changes: Any) -> dict[str, Any]:
+    """A feature with a volume around each of these latitudes."""
+    squares = [[[[lng, lat + place - 5.6] for lng, lat in RING]] for place in places]
+    geometry = {"type": "MultiPolygon", "coordinates": squares}
+    return {**feature("Airport", **changes), "geometry": geometry}
+
+
+def off_at() -> list[float]:
+    off = GeoZone.objects.filter(active=False)
+    return sorted(round(zone.polygon["coordinates"][0][0][1], 2) for zone in off)
+
+
+def test_a_volume_that_is_off_stays_off_when_the_file_is_in_another_order() -> None:
+    used(volumes(5.0, 6.0, 7.0))
+    GeoZone.objects.filter(part=1).update(active=False)
+    (was,) = off_at()
+    assert used(volumes(7.0, 6.0, 5.0)) == "0 new, 0 changed, 3 as before, 0 gone"
+    assert off_at() == [was]
+    # One before it is gone, and another one is new.
+    assert used(volumes(8.0, 7.0, 6.0)) == "1 new, 0 changed, 2 as before, 1 gone"
+    assert off_at() == [was]
+    used(volumes(8.0, 6.0, 7.0, lower_m=30.0))
+    assert off_at() == [was]
+
+
+def test_a_volume_that_may_be_another_one_is_on() -> None:
+    """Its geometry changed, and the feature has several."""
+    used(volumes(5.0, 6.0))
+    GeoZone.objects.filter(part=1).update(active=False)
+    assert used(volumes(5.0, 6.5)) == "1 new, 0 changed, 1 as before, 1 gone"
+    assert off_at() == []
+
+
+def test_the_only_volume_of_a_feature_is_known_by_its_identifier() -> None:
+    used(volumes(5.0))
+    GeoZone.objects.update(active=False)
+    assert used(volumes(6.0)) == "0 new, 1 changed, 0 as before, 0 gone"
+    assert len(off_at()) == 1
+
+
+def test_a_ring_that_begins_at_another_corner_is_the_same_place() -> None:
+    used(volumes(5.0, 6.0))
+    GeoZone.objects.filter(part=1).update(active=False)
+    turned = [_turned(zone) for zone in GeoZone.objects.order_by("part")]
+    paired, new, gone = pairs_of(turned, GeoZone.objects.all())
+    assert [(one.part, row.part) for one, row in paired] == [(0, 0), (1, 1)]
+    assert (new, gone) == ([], [])
+
+
+def _turned(zone: GeoZone) -> GeoZone:
+    (ring,) = zone.polygon["coordinates"]
+    zone.polygon = {"type": "Polygon", "coordinates": [[*ring[1:], ring[1]]]}
+    return zone
 
 
 def test_a_file_is_used_as_it_was_seen_or_not_at_all() -> None:

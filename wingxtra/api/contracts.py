@@ -141,13 +141,17 @@ def schema_of(kind: Any) -> Schema:
 def _object(kind: Any) -> Schema:
     """Members of a TypedDict or a Struct. A Struct that forbids unknown fields is closed."""
     hints = get_type_hints(kind, include_extras=True)
-    optional: frozenset[str] = getattr(kind, "__optional_keys__", frozenset())
     closed = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    optional = _with_default(kind) if closed else getattr(kind, "__optional_keys__", frozenset())
     return {
         **({"additionalProperties": False} if closed else {}),
         "required": [name for name in hints if name not in optional],
         "properties": {name: schema_of(hint) for name, hint in hints.items()},
     }
+
+
+def _with_default(struct: type[msgspec.Struct]) -> frozenset[str]:
+    return frozenset(one.name for one in msgspec.structs.fields(struct) if not one.required)
 
 
 def _annotated(schema: Schema, metas: tuple[Meta, ...]) -> Schema:

@@ -339,7 +339,7 @@ ROWS = [
         "GET",
         "/mission-intents/{intent_id}",
         STAFF,
-        "id order_id job_id state intent tries",
+        "id order_id job_id state intent not_known tries",
         path=lambda world: f"/mission-intents/{world.intent_id()}",
     ),
     Row(

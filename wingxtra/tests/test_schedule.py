@@ -4,6 +4,7 @@ from wingxtra.broker import load_actors, schedule
 
 # Seconds between two ticks.
 EVERY_S = {
+    "count_flights": 10,
     "enqueue_due": 5,
     "forecast_areas": 5,
     "fly_test_orders": 1,

@@ -24,7 +24,7 @@ from wingxtra.exchange import EXCHANGE_ERRORS, TooSlow, address, below, exchange
 from wingxtra.observability import metrics
 
 # States of a declaration (`OperationStateCode` of Flight Blender).
-PROCESSING, ACCEPTED, ACTIVATED = 0, 1, 2
+PROCESSING, ACCEPTED, ACTIVATED, NONCONFORMING = 0, 1, 2, 3
 ENDED, CANCELLED = 5, 7
 STATES = {
     0: "is still being processed",
@@ -39,7 +39,6 @@ STATES = {
 }
 OPEN = (PROCESSING, ACCEPTED, ACTIVATED)
 BVLOS = 2
-DATUM = "AGL"
 
 MAX_ANSWER_BYTES = 2_000_000
 PAGE_SIZE = 100
@@ -74,25 +73,33 @@ class FlightBlender:
             return Refused("clearance_form_refused", why)
         return _answer(body)
 
-    def check(self, known_as: str) -> Answer:
+    def check(self, known_as: str, *, conforms: bool) -> Answer:
         found = self._get(known_as)
         if found is None:
             why = f"Flight Blender does not know the declaration {known_as} any more."
             return Refused("clearance_forgotten", why)
+        if not conforms and found.get("state") == NONCONFORMING:
+            found = {**found, "state": ACTIVATED}
         return _answer(found)
+
+    def flies(self, known_as: str, *, conforms: bool) -> None:
+        self._tell(known_as, ACTIVATED if conforms else NONCONFORMING, "the state")
 
     def ended(self, mission_id: UUID, known_as: str, *, flown: bool) -> None:
         found = None if known_as else self._find(mission_id)
         known_as = known_as or (_id_of(found) if found else "")
         if not known_as:
             return
-        body = {"state": ENDED if flown else CANCELLED, **_submitter()}
+        self._tell(known_as, ENDED if flown else CANCELLED, "the end")
+
+    def _tell(self, known_as: str, state: int, what: str) -> None:
+        body = {"state": state, **_submitter()}
         status, answer = self._call("PUT", f"flight_declaration_state/{known_as}", body)
-        # 404: it has forgotten the declaration, which ends it too.
+        # 404: it has forgotten the declaration. That ends it, and in flight the next check says so.
         if status != 404 and not 200 <= status < 300:
             raise ClearanceUnavailable(
-                "clearance_end_refused",
-                f"Flight Blender answered {status} to the end of a flight: {_words(answer)}",
+                "clearance_state_refused",
+                f"Flight Blender answered {status} to {what} of a flight: {_words(answer)}",
             )
 
     def _get(self, known_as: str) -> Found | None:
@@ -204,17 +211,29 @@ def declaration(flight: PlannedFlight) -> dict[str, Any]:
 
 
 def _feature(leg: Leg, flight: PlannedFlight) -> dict[str, Any]:
+    lowest, highest = _heights(leg.upper_m)
     ring = [[round(lng, 7), round(lat, 7)] for lat, lng in leg.corridor()]
     return {
         "type": "Feature",
         "geometry": {"type": "Polygon", "coordinates": [[*ring, ring[0]]]},
         "properties": {
-            "min_altitude": {"meters": 0, "datum": DATUM},
-            "max_altitude": {"meters": leg.upper_m, "datum": DATUM},
+            "min_altitude": lowest,
+            "max_altitude": highest,
             "start_time": _iso(flight.starts_at),
             "end_time": _iso(flight.ends_at),
         },
     }
+
+
+def _heights(upper_m: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """From the ground to `upper_m` above it. The published API knows WGS84 only: with
+    CLEARANCE_GROUND_M the volume reaches from the lowest ground to `upper_m` above the highest.
+    """
+    if not settings.CLEARANCE_GROUND_M:
+        return {"meters": 0, "datum": "AGL"}, {"meters": upper_m, "datum": "AGL"}
+    lowest_m, highest_m = settings.CLEARANCE_GROUND_M
+    top_m = round(highest_m + upper_m, 1)
+    return {"meters": lowest_m, "datum": "WGS84"}, {"meters": top_m, "datum": "WGS84"}
 
 
 def _submitter() -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""Follows the clearances of missions: checked while the mission is live, given back after it.
+"""Follows the clearances of missions: checked while the mission is live, given back after it. The
+service is told how the drone flies (see `conforming`).
 
 A grant that is withdrawn in flight stops nothing by itself: ground control flies, and a person
 decides whether an abort is safer. It is an attention item at once.
@@ -10,7 +11,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db.models import F
+from django.db.models import Case, DateTimeField, F, Q, Value, When
 from django.utils import timezone
 
 from dispatch.missions.clearance import port
@@ -44,6 +45,8 @@ def follow(mission_id: UUID, *, now: datetime | None = None) -> None:
         try:
             if Clearance.objects.of_ended_missions().filter(pk=row.pk).exists():
                 _give_back(claim, row, service)
+            elif row.flown_as != row.told_as:
+                _tell(claim, row, service, now)
             else:
                 _check(claim, row, service, now)
         except port.ClearanceUnavailable as problem:
@@ -59,10 +62,25 @@ def _give_back(claim: Claim[Clearance], row: Clearance, service: port.Service) -
     log.info("clearance_given_back", intent_id=str(row.pk), flown=flown)
 
 
+def _tell(claim: Claim[Clearance], row: Clearance, service: port.Service, now: datetime) -> None:
+    """Tell the service how the drone flies. Raises ClearanceUnavailable and ClaimLost."""
+    conforms = row.flown_as != Clearance.Flown.NONCONFORMING
+    service.flies(row.known_as, conforms=conforms)
+    told = {"told_as": row.flown_as, "told_at": timezone.now(), "failures": 0}
+    claim.end(**told, next_try_at=_next(now, row.flown_as))
+    log.info("clearance_told", intent_id=str(row.pk), flown_as=row.flown_as)
+
+
+def _next(now: datetime, told_as: str) -> Case:
+    """At once if a look has found news during the call, else after the usual time."""
+    later = Value(now + CHECK_EVERY, output_field=DateTimeField())
+    return Case(When(~Q(flown_as=told_as), then=Value(now)), default=later)
+
+
 def _check(claim: Claim[Clearance], row: Clearance, service: port.Service, now: datetime) -> None:
     """Raises ClearanceUnavailable and ClaimLost."""
-    answer = service.check(row.known_as)
-    columns = {"failures": 0, "answered_at": now, "next_try_at": now + CHECK_EVERY}
+    answer = service.check(row.known_as, conforms=row.told_as != Clearance.Flown.NONCONFORMING)
+    columns = {"failures": 0, "answered_at": now, "next_try_at": _next(now, row.told_as)}
     if isinstance(answer, port.Granted):
         ends_at = answer.ends_at or row.ends_at
         claim.end(state=State.GRANTED, code="", answer="", lost_at=None, ends_at=ends_at, **columns)

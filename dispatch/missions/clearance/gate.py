@@ -57,7 +57,8 @@ def clear(mission: Mission, now: datetime) -> Hold | None:
     row.state = row.state if is_open else State.ASKED
     if not known_as:
         row.starts_at, row.ends_at = planned.starts_at, planned.ends_at
-    row.save(update_fields=["asks", "known_as", "state", "starts_at", "ends_at"])
+        row.legs = [[leg.start, leg.end] for leg in planned.legs]
+    row.save(update_fields=["asks", "known_as", "state", "starts_at", "ends_at", "legs"])
     try:
         answer = service.ask(planned, known_as, look_first=is_unclear)
         if (

@@ -32,6 +32,19 @@ class Leg:
     end: Place
     upper_m: float
 
+    def outside_m(self, lat: float, lng: float, half_width_m: float = CORRIDOR_M) -> float:
+        """How far this place is outside of the corridor, seen from above; 0 inside."""
+        east_m = METRES_PER_DEGREE * cos(radians(self.start[0]))
+        dx = (self.end[1] - self.start[1]) * east_m
+        dy = (self.end[0] - self.start[0]) * METRES_PER_DEGREE
+        px = (lng - self.start[1]) * east_m
+        py = (lat - self.start[0]) * METRES_PER_DEGREE
+        length_m = hypot(dx, dy)
+        ux, uy = (dx / length_m, dy / length_m) if length_m else (1.0, 0.0)
+        along_m, across_m = px * ux + py * uy, abs(py * ux - px * uy)
+        beyond_m = max(-along_m, along_m - length_m) - half_width_m
+        return hypot(max(beyond_m, 0.0), max(across_m - half_width_m, 0.0))
+
     def corridor(self) -> list[Place]:
         """The four corners of the rectangle around it, counterclockwise."""
         (lat, lng), (end_lat, end_lng) = self.start, self.end

@@ -68,8 +68,13 @@ class Service(Protocol):
         to the service. `look_first`: an earlier declaration was not answered and may be there.
         """
 
-    def check(self, known_as: str) -> Answer:
-        """The present state; Refused if the service does not know it any more."""
+    def check(self, known_as: str, *, conforms: bool) -> Answer:
+        """The present state; Refused if the service does not know it any more. conforms: false
+        when we have told that the flight is outside of its corridor, which withdraws nothing.
+        """
+
+    def flies(self, known_as: str, *, conforms: bool) -> None:
+        """Tell that the drone is in the air, inside or outside of the declared corridor."""
 
     def ended(self, mission_id: UUID, known_as: str, *, flown: bool) -> None:
         """Tell that the flight is over. Without `known_as` the declaration is looked for."""

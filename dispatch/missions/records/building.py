@@ -11,6 +11,7 @@ from dispatch.missions.parcel_doubt import plan_of
 from dispatch.missions.records import track
 from dispatch.missions.records.conformance import Place, conformance
 from dispatch.models import Flight, FlightRecord, Missing
+from fleet.models import Drone, Hub
 from orders.models import DeliveryJob, Order
 from orders.personal_data.retention import DROPOFF_DECIMALS
 from orders.states import EventType, JobStatus
@@ -33,7 +34,7 @@ class Known:
     job: with its part, mission, flight (if any), drone, kind and hub loaded. happened: its events,
     each {type, at, inferred}. pieces: the points of its TrackPieces. corridor_m: None when the
     planned route is not known. preflight: attested at the drone's hub, each {checklist, at, day},
-    with days by the clock of the hub. defects: see FlightRecord.
+    with days by the clock of the hub. defects, packs: see FlightRecord.
     """
 
     job: DeliveryJob
@@ -42,6 +43,7 @@ class Known:
     pieces: list[list[Any]]
     preflight: list[dict[str, Any]]
     defects: list[dict[str, Any]]
+    packs: list[str]
     corridor_m: float | None
     operator_id: str
     flight: Flight | None = field(init=False)
@@ -95,15 +97,38 @@ class Known:
         return (self.legs[0][0].lat, self.legs[0][0].lng) if self.legs else None
 
     def attested(self, at: datetime) -> list[dict[str, Any]]:
-        """The checks that were attested for the day of `at`, before it."""
         assert self.job.drone is not None  # noqa: S101 (it has a mission)
-        zone = ZoneInfo(self.job.drone.hub.service_area.time_zone)
-        day = f"{at.astimezone(zone):%Y-%m-%d}"
-        return [
-            {"checklist": one["checklist"], "at": one["at"]}
-            for one in self.preflight
-            if one["day"] == day and datetime.fromisoformat(one["at"]) <= at
-        ]
+        return attested(self.preflight, self.job.drone.hub, at)
+
+
+def attested(checks: list[dict[str, Any]], hub: Hub, at: datetime) -> list[dict[str, Any]]:
+    """Those of a hub's checks that were attested for the day of `at`, before it."""
+    day = f"{at.astimezone(ZoneInfo(hub.service_area.time_zone)):%Y-%m-%d}"
+    return [
+        {"checklist": one["checklist"], "at": one["at"]}
+        for one in checks
+        if one["day"] == day and datetime.fromisoformat(one["at"]) <= at
+    ]
+
+
+def airframe(drone: Drone, duration_s: float | None) -> dict[str, Any]:
+    """The drone of a record, with its totals after a flight of this duration."""
+    return {
+        "drone": drone,
+        "kind": drone.kind.name,
+        "serial": drone.serial,
+        "registration": drone.registration,
+        "duration_s": duration_s,
+        "flights_total": drone.flights + 1,
+        "seconds_total": drone.flight_seconds + (duration_s or 0.0),
+    }
+
+
+def lasted_s(took_off_at: datetime | None, ended_at: datetime) -> float | None:
+    """None if the take-off is not known, or later than the end: a flight that was reported late."""
+    if took_off_at is None or took_off_at > ended_at:
+        return None
+    return (ended_at - took_off_at).total_seconds()
 
 
 def build(known: Known) -> FlightRecord:
@@ -112,19 +137,16 @@ def build(known: Known) -> FlightRecord:
     assert job.drone is not None  # noqa: S101 (it has a mission)
     assert job.ended_at is not None  # noqa: S101 (see `writing`)
     at, place = known.took_off_at, known.took_off_from
-    duration_s = (job.ended_at - at).total_seconds() if at else None
     record = FlightRecord(
         job=job,
         order=known.order,
         mission=mission,
-        drone=job.drone,
-        kind=job.drone.kind.name,
-        serial=job.drone.serial,
-        registration=job.drone.registration,
+        **airframe(job.drone, lasted_s(at, job.ended_at)),
         operator_id=known.operator_id,
         pilot=mission.pilot_name,
         preflight=known.attested(at or job.ended_at),
         defects=known.defects,
+        packs=known.packs,
         service_area_id=known.order.service_area_id,
         hub=job.drone.hub.name,
         activity=mission.kind,
@@ -136,17 +158,14 @@ def build(known: Known) -> FlightRecord:
         pickup_lng=round(plan.pickup_lng, PICKUP_DECIMALS),
         drop_lat=round(plan.dropoff_lat, DROPOFF_DECIMALS),
         drop_lng=round(plan.dropoff_lng, DROPOFF_DECIMALS),
-        duration_s=duration_s,
-        flights_total=job.drone.flights + 1,
-        seconds_total=job.drone.flight_seconds + (duration_s or 0.0),
         outcome=job.status,
         reason_code=known.order.reason_code,
         airspace_version=mission.body.get("airspace_version", ""),
         events=[{"type": one["type"], "at": one["at"]} for one in known.happened],
         **_path(known, plan),
-        **_energy(known),
+        **energy(job.drone, known.state.ground_battery_pct, known.state.battery_pct),
     )
-    record.missing = sorted(_missing(record))
+    record.missing = sorted(missing(record))
     return record
 
 
@@ -165,18 +184,18 @@ def _path(known: Known, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _energy(known: Known) -> dict[str, Any]:
-    before, after = known.state.ground_battery_pct, known.state.battery_pct
+def energy(drone: Drone, before: float | None, after: float | None) -> dict[str, Any]:
+    """By the readings of its battery before the take-off and the last one, in percent."""
     used = None if before is None or after is None else max(before - after, 0.0) / 100
-    drone = known.job.drone
     return {
         "battery_before_pct": before,
         "battery_after_pct": after,
-        "energy_wh": None if used is None or drone is None else used * drone.kind.battery_wh,
+        "energy_wh": None if used is None else used * drone.kind.battery_wh,
     }
 
 
-def _missing(record: FlightRecord) -> Iterator[str]:
+def missing(record: FlightRecord) -> Iterator[str]:
+    """The codes of what it lacks. A record without an order ends with its mission."""
     absent = {
         Missing.SERIAL: not record.serial,
         Missing.REGISTRATION: not record.registration,
@@ -187,6 +206,7 @@ def _missing(record: FlightRecord) -> Iterator[str]:
         Missing.DURATION: True,
         Missing.PILOT: not record.pilot,
         Missing.PREFLIGHT: not record.preflight,
+        Missing.PACKS: not record.packs,
         Missing.TRACK: record.track is None,
         Missing.RETURN_TRACK: True,  # a job's telemetry ends with the job
         Missing.ENERGY: record.energy_wh is None,

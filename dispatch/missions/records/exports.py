@@ -57,7 +57,7 @@ COLUMNS = (
     "reason_code",
     "airspace_version",
 )
-LISTS = ("preflight", "defects", "conformance", "events", "missing")
+LISTS = ("preflight", "defects", "packs", "conformance", "events", "missing")
 Records = QuerySet[FlightRecord]
 BOM = "\ufeff"  # without it, spreadsheets do not read UTF-8
 
@@ -136,13 +136,13 @@ class _Line:
 
 
 def csv_lines(records: Records) -> Iterator[str]:
-    """Without track. No cell is a formula. Codes of `missing` are separated by spaces."""
+    """Without track. No cell is a formula. Packs and codes of `missing` are separated by spaces."""
     writer: Any = csv.writer(_Line())
     inside = KeyTransform("inside", "conformance")
-    cells = [_member(name) for name in COLUMNS] + [inside, F("missing")]
+    cells = [_member(name) for name in COLUMNS] + [inside, F("missing"), F("packs")]
     array = _Json(*cells, function="json_build_array")
     decode = msgspec.json.Decoder(list[Any]).decode  # a tenth of the time of 40 values of a row
-    yield BOM + writer.writerow([*COLUMNS, "conformance_inside", "missing"])
+    yield BOM + writer.writerow([*COLUMNS, "conformance_inside", "missing", "packs"])
     for page in _pages(records, [array]):
         yield "".join([writer.writerow(map(_cell, decode(row[2]))) for row in page])
 
@@ -152,7 +152,7 @@ def _cell(value: Any) -> Any:
         return harmless(value)
     if isinstance(value, bool):
         return "true" if value else "false"
-    return " ".join(value) if isinstance(value, list) else value
+    return harmless(" ".join(value)) if isinstance(value, list) else value
 
 
 # --- JSON ----------------------------------------------------------------------------------------

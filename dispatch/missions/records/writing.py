@@ -1,7 +1,7 @@
 """Flight records are written in the transaction that ends their job."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,7 @@ from dispatch.missions.records.building import Known, build
 from dispatch.missions.records.landing import seconds
 from dispatch.models import FlightRecord, TrackPiece
 from fleet.airworthiness import counters
-from fleet.models import Attestation, Defect
+from fleet.models import Attestation, BatteryPack, Defect
 from fleet.policy import Policy
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import EventType
@@ -49,15 +49,35 @@ def write(events: Sequence[DeliveryEvent], **_: Any) -> None:
         return
     known = [_known(job, orders[job.pk]) for job in _jobs(list(orders))]
     records = [build(one) for one in known if one.left_the_ground]
-    records.sort(key=lambda record: str(record.job_id))
-    written = {record.pk for record in statements.insert_those_that_are_new(records)}
+    written = insert(records)
     for record in records:
-        if record.pk in written:
-            counters.add(record.drone_id, flights=1, seconds=seconds(record))
-        else:
+        if record.pk not in written:
             FlightRecord.objects.filter(job=record.job_id).update(
                 outcome=record.outcome, reason_code=record.reason_code
             )
+
+
+def write_late(job_id: UUID, at: datetime, *, inferred: bool) -> bool:
+    """Write the record of a job that ended without a launch and is seen or reported in the air
+    afterwards. inferred: it was in the air at `at`, and took off before. Returns whether it is new.
+
+    Nothing for a job that has a record, or whose drone telemetry shows at a hub all the time.
+    """
+    if FlightRecord.objects.filter(job=job_id).exists():
+        return False
+    launch = {"type": EventType.LAUNCHED.value, "at": at.isoformat(), "inferred": inferred}
+    found = [_known(job, job.order, launch) for job in _jobs([job_id]).select_related("order")]
+    return bool(insert([build(one) for one in found if one.left_the_ground]))
+
+
+def insert(records: list[FlightRecord]) -> set[UUID]:
+    """Insert those whose flight has none, and count these flights; returns their ids."""
+    # In one order: transactions wait for each other's rows.
+    records = sorted(records, key=lambda record: str(record.job_id or record.mission_id))
+    written = statements.insert_those_that_are_new(records)
+    for record in written:
+        counters.add(record.drone_id, flights=1, seconds=seconds(record))
+    return {record.pk for record in written}
 
 
 def _jobs(job_ids: list[UUID]) -> QuerySet[Any]:
@@ -66,13 +86,6 @@ def _jobs(job_ids: list[UUID]) -> QuerySet[Any]:
     pieces = TrackPiece.objects.filter(**of_job).values("job")
     happened = DeliveryEvent.objects.filter(**of_job).values("job")
     event = JSONObject(type="type", at="occurred_at", inferred=F("payload__inferred"))
-    checks = Attestation.objects.filter(
-        hub=OuterRef("drone__hub"), attested_at__gt=timezone.now() - ATTESTED_WITHIN
-    )
-    check = JSONObject(checklist="checklist__name", at="attested_at", day="day")
-    defects = Defect.objects.standing().filter(drone=OuterRef("drone"))
-    defect = JSONObject(what="description", since="reported_at", grounds="grounds")
-    rules = Policy.objects.filter(pk=1)
     return (
         DeliveryJob.objects.filter(pk__in=job_ids, part__isnull=False)
         .order_by()
@@ -80,12 +93,29 @@ def _jobs(job_ids: list[UUID]) -> QuerySet[Any]:
         .annotate(
             pieces=Subquery(_all(pieces, "points")),
             happened=Subquery(_all(happened, event)),
-            preflight=Subquery(_all(checks.values("hub"), check)),
-            defects=Subquery(_all(defects.values("drone"), defect)),
-            corridor_m=Subquery(rules.values("zone_margin_m")),
-            detours=Subquery(rules.values("detours_allowed")),
+            **of_drone(hub="drone__hub"),
         )
     )
+
+
+def of_drone(*, hub: str) -> dict[str, Subquery]:
+    """What a record needs of the row's `drone`, of the hub where it stood and of the policy."""
+    checks = Attestation.objects.filter(
+        hub=OuterRef(hub), attested_at__gt=timezone.now() - ATTESTED_WITHIN
+    )
+    check = JSONObject(checklist="checklist__name", at="attested_at", day="day")
+    its_own = {"drone": OuterRef("drone")}
+    defects = Defect.objects.standing().filter(**its_own).values("drone")
+    defect = JSONObject(what="description", since="reported_at", grounds="grounds")
+    packs = BatteryPack.objects.filter(**its_own).values("drone")
+    rules = Policy.objects.filter(pk=1)
+    return {
+        "preflight": Subquery(_all(checks.values("hub"), check)),
+        "defects": Subquery(_all(defects, defect)),
+        "packs": Subquery(_all(packs, F("serial"))),
+        "corridor_m": Subquery(rules.values("zone_margin_m")),
+        "detours": Subquery(rules.values("detours_allowed")),
+    }
 
 
 def _all(grouped: QuerySet[Any], value: Any) -> QuerySet[Any]:
@@ -93,14 +123,16 @@ def _all(grouped: QuerySet[Any], value: Any) -> QuerySet[Any]:
     return grouped.order_by().values(all=JSONBAgg(value, order_by="id"))
 
 
-def _known(job: Any, order: Order) -> Known:
+def _known(job: Any, order: Order, *more: dict[str, Any]) -> Known:
+    """more: events that are known beside those of the job."""
     return Known(
         job=job,
         order=order,
-        happened=job.happened or [],
+        happened=[*(job.happened or []), *more],
         pieces=job.pieces or [],
         preflight=job.preflight or [],
         defects=job.defects or [],
+        packs=job.packs or [],
         # Ground control finds the way around zones itself.
         corridor_m=None if job.detours else job.corridor_m,
         operator_id=settings.OPERATOR_ID,

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from dispatch.missions.identification import AircraftOrNone, OperatorId, aircraft
 from dispatch.missions.intent import (
     AltitudeM,
     Constraints,
@@ -47,12 +48,21 @@ class RepositionIntent(Struct, forbid_unknown_fields=True):
         Name, about("Names the service areas and no-fly zones that it was planned with.")
     ]
     created_at: datetime
+    operator_id: OperatorId = None
+    aircraft: AircraftOrNone = None
 
 
 def build(
-    intent_id: UUID, drone: Drone, rules: Rules, airspace_version: str, created_at: datetime
+    intent_id: UUID,
+    drone: Drone,
+    rules: Rules,
+    airspace_version: str,
+    created_at: datetime,
+    operator_id: str,
 ) -> dict[str, Any]:
-    """The body for a drone that flies from its hub to its base. Raises InvalidIntent."""
+    """The body for a drone that flies from its hub to its base. operator_id: empty when it is not
+    known. Raises InvalidIntent.
+    """
     intent = RepositionIntent(
         intent_id=intent_id,
         schema_version=2,
@@ -75,6 +85,8 @@ def build(
         ),
         airspace_version=airspace_version,
         created_at=created_at.astimezone(UTC),
+        operator_id=operator_id or None,
+        aircraft=aircraft(drone),
     )
     body: dict[str, Any] = msgspec.to_builtins(intent)
     _check(body)

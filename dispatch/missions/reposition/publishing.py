@@ -35,6 +35,7 @@ from dispatch.models import Mission, MissionQuerySet
 from fleet.airspace.areas import intents_name_a_hub
 from fleet.feasibility.reasons import Rule
 from fleet.models import Drone
+from orders.states import JobStatus
 from wingxtra import outbox
 from wingxtra.accounts.identity import DISPATCHER, GCS, said_by
 from wingxtra.outbox import Claim, ClaimLost
@@ -132,7 +133,8 @@ def _count_try(claim: Claim[Mission], mission: Mission) -> bool:
 
 def _end(claim: Claim[Mission], state: State, why: str, **columns: int | str | None) -> None:
     with transaction.atomic():
-        verbs.end(claim.mine(), by=GCS if state == State.REJECTED else DISPATCHER, because=why)
+        by = GCS if state == State.REJECTED else DISPATCHER
+        verbs.end(claim.mine(), by=by, because=why, outcome=JobStatus.CANCELED)
         claim.end(state=state, recall_state=Recall.NONE, **columns)
     log.warning("reposition_not_flown", intent_id=str(claim.pk), why=why)
 
@@ -188,7 +190,9 @@ def _recall(claim: Claim[Mission], mission: Mission, now: datetime) -> None:
     with transaction.atomic():
         if is_over:
             because = f"Called back by {said_by(mission.recall_by)}; ground control says: {said}."
-            verbs.end(claim.mine(), by=GCS, because=because)
+            flew = mission.recall_mode == "abort"
+            ended = JobStatus.ABORTED if flew else JobStatus.CANCELED
+            verbs.end(claim.mine(), by=GCS, because=because, outcome=ended)
         claim.end(
             state=State.WITHDRAWN if is_over else mission.state,
             recall_state=Recall.DONE if is_over else outcome,

@@ -1,20 +1,19 @@
-"""What ground control reports of a flight to the base, and what telemetry shows of it."""
+"""What ground control reports of a flight to the base."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
-from dispatch.missions.reposition import verbs
-from dispatch.missions.standing import CONFIRMED_AFTER_S, LANDED_AFTER_S
+from dispatch.missions.reposition import following, verbs
 from dispatch.models import Mission
 from fleet import registry
 from fleet.models import DroneHold
-from wingxtra.accounts.identity import TELEMETRY, Actor
+from orders.states import JobStatus
+from wingxtra.accounts.identity import Actor
 
 State = Mission.State
 
@@ -39,7 +38,14 @@ class ReportResult:
 
 
 @transaction.atomic
-def report(mission_id: UUID, kind: ReportType, *, by: Actor, message: str = "") -> ReportResult:
+def report(
+    mission_id: UUID,
+    kind: ReportType,
+    *,
+    by: Actor,
+    message: str = "",
+    occurred_at: datetime | None = None,
+) -> ReportResult:
     """Apply a report; a repeated or late one changes nothing. Raises NotFound.
 
     LANDED ends the mission. Where the drone stands is for telemetry to say.
@@ -56,28 +62,25 @@ def report(mission_id: UUID, kind: ReportType, *, by: Actor, message: str = "") 
     if mission.accepted_at is None:
         mission.state, mission.accepted_at = State.ACCEPTED, mission.said_at
     mission.save(update_fields=["said", "said_at", "state", "accepted_at"])
+    if kind == ReportType.LAUNCHED:
+        following.launched(mission, occurred_at)
     if kind in ENDS:
         because = message or f"Ground control reports: {kind.value.lower()}."
-        verbs.end(Mission.objects.filter(pk=mission.pk), by=by, because=because)
+        verbs.end(
+            Mission.objects.filter(pk=mission.pk),
+            by=by,
+            because=because,
+            outcome=_outcome(mission, kind),
+        )
         if kind != ReportType.LANDED and not mission.recall_mode:
             why = f"Its flight to its base has {kind.value.lower()}. {message}".strip()
             registry.hold(mission.drone_id, DroneHold.Code.FLIGHT_FAILED, why, by=by)
     return ReportResult(verbs.errand(mission_id))
 
 
-def end_landed(now: datetime) -> None:
-    """End the missions whose drones telemetry shows at a hub again. One statement if none is."""
-    landed = Mission.objects.errands().filter(
-        tries__gt=0,
-        drone__stands_at__isnull=False,
-        drone__stands_since__lte=now - timedelta(seconds=LANDED_AFTER_S),
-        # It stood at the hub of departure before ground control had the mission.
-        drone__stands_since__gt=F("created_at"),
-    )
-    for mission in landed.select_related("drone__stands_at"):
-        drone = mission.drone
-        at_base = drone.stands_at_id == mission.return_to_id
-        stood_s = (now - (drone.stands_since or now)).total_seconds()
-        if at_base or stood_s >= CONFIRMED_AFTER_S:
-            because = f"{drone} stands at {drone.stands_at}."
-            verbs.end(Mission.objects.filter(pk=mission.pk), by=TELEMETRY, because=because)
+def _outcome(mission: Mission, kind: ReportType) -> JobStatus:
+    """A flight that was called back has not got to its base."""
+    if kind == ReportType.FAILED:
+        return JobStatus.FAILED
+    was_called_back = kind == ReportType.ABORTED or mission.recall_mode == "abort"
+    return JobStatus.ABORTED if was_called_back else JobStatus.COMPLETED

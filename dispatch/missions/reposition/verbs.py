@@ -4,10 +4,12 @@ from dataclasses import asdict
 from uuid import UUID, uuid4
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from dispatch.missions.records import errands as records
 from dispatch.missions.reposition import contract, judging
 from dispatch.models import Mission
 from dispatch.planning import area_locks
@@ -17,6 +19,7 @@ from fleet.airspace import rulebook
 from fleet.airspace.areas import intents_name_a_hub
 from fleet.models import Drone, ServiceArea
 from orders import unit_of_work
+from orders.states import JobStatus
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, NotFound
 
@@ -66,7 +69,7 @@ def send_to_base(drone_id: str, *, by: Actor) -> Mission:
         alternate=drone.hub,
         pilot_id=pilot.pilot_id if pilot else None,
         pilot_name=pilot.name if pilot else "",
-        body=contract.build(intent_id, drone, policy.current(), version, now),
+        body=contract.build(intent_id, drone, policy.current(), version, now, settings.OPERATOR_ID),
         created_at=now,
         next_try_at=now,
     )
@@ -115,6 +118,7 @@ def call_back(mission_id: UUID, *, by: Actor, reason: str) -> Mission:
     return errand(mission_id)
 
 
+@transaction.atomic
 def confirm_over(mission_id: UUID, *, by: Actor, note: str) -> None:
     """End it because a person has confirmed that it does not fly. Raises NotFound, and Conflict
     `mission_over`.
@@ -130,6 +134,8 @@ def confirm_over(mission_id: UUID, *, by: Actor, note: str) -> None:
         over_because=note[:300],
     ):
         raise Conflict("mission_over", f"It is over: {mission.over_because}")
+    at_base = mission.drone.stands_at_id == mission.return_to_id
+    records.write([mission_id], JobStatus.COMPLETED if at_base else JobStatus.ABORTED)
     log.info("way_home_confirmed_over", intent_id=str(mission_id), by=str(by), note=note)
 
 
@@ -142,11 +148,18 @@ def errand(mission_id: UUID) -> Mission:
     return mission
 
 
-def end(missions: QuerySet[Mission], *, by: Actor, because: str) -> int:
-    """Mark those that are not over as over; the first source wins. Returns how many ended."""
-    return missions.filter(over_at__isnull=True).update(
+@transaction.atomic
+def end(missions: QuerySet[Mission], *, by: Actor, because: str, outcome: JobStatus) -> int:
+    """Mark those that are not over as over, with a record for each that flew; the first source
+    wins. Returns how many ended.
+    """
+    going_on = missions.filter(over_at__isnull=True).select_for_update(no_key=True)
+    ids = list(going_on.order_by("pk").values_list("pk", flat=True))
+    Mission.objects.filter(pk__in=ids).update(
         live=False,
         over_at=timezone.now(),
         over_by=str(by)[:180],
         over_because=because[:300],
     )
+    records.write(ids, outcome)
+    return len(ids)

@@ -1,4 +1,4 @@
-"""Attention items: maintenance that is due, and hubs without attested checks."""
+"""Attention items: grounding defects, maintenance that is due, hubs without attested checks."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -15,6 +15,8 @@ def not_fit(now: datetime) -> Iterator[Attention]:
     """One statement, and one more if a hub lacks attestations."""
     found = fitness.of(now)
     for drone_id, against in sorted(found.items()):
+        if against.defects:
+            yield _defects(drone_id, against.defects)
         if against.overdue:
             yield _maintenance(drone_id, against.overdue, overdue=True)
         elif against.due_soon:
@@ -22,6 +24,23 @@ def not_fit(now: datetime) -> Iterator[Attention]:
     waiting = [drone_id for drone_id, against in found.items() if against.unattested]
     if waiting:
         yield from _unattested(waiting, found)
+
+
+def _defects(drone_id: str, clauses: tuple[str, ...]) -> Attention:
+    says = "; ".join(clauses)
+    return Attention(
+        key=f"defect:{drone_id}",
+        level=23,
+        text=f"{drone_id} is grounded by a defect",
+        detail=f"{says[0].upper()}{says[1:]}. It gets no orders until the defect is released on "
+        "its page.",
+        url=reverse("admin:fleet_drone_change", args=[drone_id]),
+        tone=Tone.BAD,
+        cause="defect",
+        many="drones are grounded by defects",
+        all_url=f"{reverse('admin:fleet_drone_changelist')}?fitness=defects",
+        about=f"drone:{drone_id}",
+    )
 
 
 def _maintenance(drone_id: str, clauses: tuple[str, ...], *, overdue: bool) -> Attention:
@@ -84,5 +103,7 @@ def _drones(count: int) -> str:
 
 
 registry.add_attention(
-    not_fit, checks="no drone in service needs maintenance, and all asked checks are attested"
+    not_fit,
+    checks="no drone in service needs maintenance or is grounded by a defect, and all asked checks "
+    "are attested",
 )

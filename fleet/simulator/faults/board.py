@@ -65,6 +65,7 @@ OF_A_SERVICE = {
     "clearance_garbage": "the airspace service answers `value`, any JSON; none: no JSON",
     "clearance_refuse": "the airspace service answers 400 to what is asked",
     "clearance_slow": "a new declaration stays in processing",
+    "clearance_wgs84": "a declaration with heights of another datum than WGS84 is a 400",
     "clearance_reject": "a new declaration is rejected",
     "strict_members": "422 for each member of an intent that version 1 does not have",
     "refuse_form": "422 to every intent: a member is missing",
