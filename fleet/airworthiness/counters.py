@@ -8,6 +8,7 @@ from fleet.airworthiness.records import in_writing
 from fleet.models import BatteryPack, Drone
 from fleet.registry import locked
 from wingxtra.accounts.identity import Actor
+from wingxtra.database.statements import Update
 from wingxtra.problems import FieldProblem, Invalid
 
 log = structlog.get_logger(__name__)
@@ -24,13 +25,26 @@ def add(drone_id: str, *, flights: int = 0, seconds: int = 0, cycles: int = 0) -
     """
     if min(flights, seconds, cycles) < 0:
         raise ValueError(f"counters only grow: {flights=}, {seconds=}, {cycles=}")
-    Drone.objects.filter(pk=drone_id).update(
-        flights=F("flights") + flights,
-        flight_seconds=F("flight_seconds") + seconds,
-        cycles=F("cycles") + cycles,
-    )
+    _ADD.run(drone_id=drone_id, flights=flights, seconds=seconds, cycles=cycles)
     if cycles:
         BatteryPack.objects.filter(drone=drone_id).update(cycles=F("cycles") + cycles)
+
+
+# Compiled once: each receipt counts a flight.
+_ADD = Update(
+    lambda drone_id, flights, seconds, cycles: (
+        Drone.objects.filter(pk=drone_id),
+        {
+            "flights": F("flights") + flights,
+            "flight_seconds": F("flight_seconds") + seconds,
+            "cycles": F("cycles") + cycles,
+        },
+    ),
+    drone_id=str,
+    flights=int,
+    seconds=int,
+    cycles=int,
+)
 
 
 @transaction.atomic

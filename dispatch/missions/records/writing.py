@@ -1,9 +1,8 @@
 """Flight records are written in the transaction that ends their job."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib.postgres.aggregates import JSONBAgg
@@ -20,6 +19,7 @@ from fleet.policy import Policy
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import EventType
 from wingxtra.database import statements
+from wingxtra.database.statements import Statement
 
 # The attestations of a day are among those of two days, in any time zone.
 ATTESTED_WITHIN = timedelta(days=2)
@@ -47,7 +47,9 @@ def write(events: Sequence[DeliveryEvent], **_: Any) -> None:
     }
     if not orders:
         return
-    known = [_known(job, orders[job.pk]) for job in _jobs(list(orders))]
+    since = timezone.now() - ATTESTED_WITHIN
+    jobs = _JOBS.all(job_ids=list(orders), attested_after=since)
+    known = [_known(job, orders[job.pk]) for job in jobs]
     records = [build(one) for one in known if one.left_the_ground]
     records.sort(key=lambda record: str(record.job_id))
     written = {record.pk for record in statements.insert_those_that_are_new(records)}
@@ -60,21 +62,21 @@ def write(events: Sequence[DeliveryEvent], **_: Any) -> None:
             )
 
 
-def _jobs(job_ids: list[UUID]) -> QuerySet[Any]:
+def _jobs(job_ids: Any, attested_after: datetime) -> QuerySet[Any]:
     """With everything that `Known` needs, in one statement. A test order has no mission."""
     of_job = {"job": OuterRef("pk")}
     pieces = TrackPiece.objects.filter(**of_job).values("job")
     happened = DeliveryEvent.objects.filter(**of_job).values("job")
     event = JSONObject(type="type", at="occurred_at", inferred=F("payload__inferred"))
     checks = Attestation.objects.filter(
-        hub=OuterRef("drone__hub"), attested_at__gt=timezone.now() - ATTESTED_WITHIN
+        hub=OuterRef("drone__hub"), attested_at__gt=attested_after
     )
     check = JSONObject(checklist="checklist__name", at="attested_at", day="day")
     defects = Defect.objects.standing().filter(drone=OuterRef("drone"))
     defect = JSONObject(what="description", since="reported_at", grounds="grounds")
     rules = Policy.objects.filter(pk=1)
     return (
-        DeliveryJob.objects.filter(pk__in=job_ids, part__isnull=False)
+        DeliveryJob.objects.filter(pk__among=job_ids, part__isnull=False)
         .order_by()
         .select_related("part__mission", "flight", "drone__kind", "drone__hub__service_area")
         .annotate(
@@ -91,6 +93,10 @@ def _jobs(job_ids: list[UUID]) -> QuerySet[Any]:
 def _all(grouped: QuerySet[Any], value: Any) -> QuerySet[Any]:
     """The values of a group as one JSON array, oldest first."""
     return grouped.order_by().values(all=JSONBAgg(value, order_by="id"))
+
+
+# Compiled once: that takes longer than all the rest of a receipt.
+_JOBS = Statement(_jobs, job_ids=list, attested_after=datetime)
 
 
 def _known(job: Any, order: Order) -> Known:
