@@ -10,11 +10,19 @@ from itertools import chain
 import msgspec
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pod import picture_headers
+
 MAX_BYTES = 8 * 1024 * 1024
+# A photo of a stranger, which is read before their call is answered.
+STRANGERS_MAX_BYTES = 4 * 1024 * 1024
 MAX_SIDE_PX = 4096
 # A larger picture is kept smaller: encoding 16 million pixels takes a third of a second.
 KEPT_SIDE_PX = 2048
 JPEG_QUALITY = 85
+
+PHOTOS = ["JPEG", "PNG", "WEBP"]
+# A PNG has one at most. Each is unpacked when it is opened, to 1 MB from 1 kB.
+MAX_COLOUR_PROFILES = 4
 
 Stroke = list[list[float]]
 SIGNATURE_SIZE_PX = (600, 240)
@@ -30,9 +38,20 @@ class BadImage(ValueError):
         self.code = code
 
 
+def refuse_by_header(data: bytes) -> None:
+    """Refuse what is no JPEG, PNG or WebP, or has too many pixels, without decoding it. `photo`
+    may still find that it is damaged. Raises BadImage.
+    """
+    _refuse_too_long(data, STRANGERS_MAX_BYTES)
+    try:
+        _refuse_too_large(picture_headers.size_px(data))
+    except picture_headers.NoPicture as error:
+        raise BadImage("not_an_image", f"This file is not a {_any_of(PHOTOS)} picture.") from error
+
+
 def photo(data: bytes) -> bytes:
     """Convert a JPEG, PNG or WebP photo to an upright JPEG. Raises BadImage."""
-    return _encoded(_decoded(data, ["JPEG", "PNG", "WEBP"]), "JPEG")
+    return _encoded(_decoded(data, PHOTOS), "JPEG")
 
 
 def signature(data: bytes) -> bytes:
@@ -85,21 +104,13 @@ def _decoded(data: bytes, formats: list[str]) -> Image.Image:
     """The upright image, at most KEPT_SIDE_PX on a side. Checks the size in the header before
     decoding. Raises BadImage.
     """
-    names = " or ".join(formats)
-    if len(data) > MAX_BYTES:
-        raise BadImage(
-            "file_too_large",
-            f"The picture has {len(data) / 2**20:.1f} MB; at most {MAX_BYTES // 2**20} MB are "
-            "accepted.",
-        )
+    names = _any_of(formats)
+    _refuse_too_long(data, MAX_BYTES)
+    if data.count(b"iCCP") > MAX_COLOUR_PROFILES:
+        raise BadImage("damaged_image", f"This {names} picture has many colour profiles.")
     try:
         image = Image.open(BytesIO(data), formats=formats)
-        if max(image.size) > MAX_SIDE_PX:
-            raise BadImage(
-                "image_too_large",
-                f"The picture is {image.width} x {image.height} pixels; "
-                f"at most {MAX_SIDE_PX} on a side are accepted. Send a smaller one.",
-            )
+        _refuse_too_large(image.size)
         image.thumbnail((KEPT_SIDE_PX, KEPT_SIDE_PX), Image.Resampling.BOX, reducing_gap=1.0)
         image.load()
         return ImageOps.exif_transpose(image)
@@ -115,6 +126,29 @@ def _decoded(data: bytes, formats: list[str]) -> Image.Image:
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         # Pillow's decoders raise these for truncated or inconsistent files.
         raise BadImage("damaged_image", f"This {names} picture is damaged.") from error
+
+
+def _any_of(formats: list[str]) -> str:
+    return " or ".join(formats)
+
+
+def _refuse_too_long(data: bytes, max_bytes: int) -> None:
+    if len(data) > max_bytes:
+        raise BadImage(
+            "file_too_large",
+            f"The picture has {len(data) / 2**20:.1f} MB; at most {max_bytes // 2**20} MB are "
+            "accepted.",
+        )
+
+
+def _refuse_too_large(size_px: tuple[int, int]) -> None:
+    if max(size_px) > MAX_SIDE_PX:
+        width, height = size_px
+        raise BadImage(
+            "image_too_large",
+            f"The picture is {width} x {height} pixels; "
+            f"at most {MAX_SIDE_PX} on a side are accepted. Send a smaller one.",
+        )
 
 
 def _encoded(image: Image.Image, kind: str) -> bytes:

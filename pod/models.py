@@ -136,6 +136,10 @@ class CaseQuerySet(models.QuerySet["Case"]):
     def open(self) -> Self:
         return self.filter(closed_at__isnull=True)
 
+    def with_upload(self) -> Self:
+        """Those whose photo is not encoded yet."""
+        return self.exclude(upload="")
+
 
 class Case(models.Model):
     """A customer says after the delivery that something is wrong, and staff answer.
@@ -163,6 +167,22 @@ class Case(models.Model):
     kind = models.CharField(max_length=12, choices=Kind)
     text = models.CharField(max_length=500, blank=True, help_text="In the customer's words.")
     photo = models.FileField(upload_to="cases", blank=True, help_text="As we encoded it.")
+    upload = models.FileField(
+        upload_to="uploads",
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="The photo as it was sent, until it is encoded. Never shown.",
+    )
+    photo_problem = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Why there is no photo although one was sent.",
+    )
     # SHA-256 of the content: the same content again (double tap) is the same case.
     fingerprint = models.CharField(max_length=64, blank=True, editable=False)
     is_forgotten = models.BooleanField(default=False, editable=False)
@@ -190,6 +210,7 @@ class Case(models.Model):
         indexes = [
             models.Index(fields=["order", "opened_at"], name="case_of_order"),
             models.Index(fields=["-opened_at"], name="case_newest"),
+            models.Index(fields=["id"], name="case_with_upload", condition=~Q(upload="")),
         ]
 
     def __str__(self) -> str:

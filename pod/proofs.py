@@ -41,7 +41,7 @@ class Evidence:
     confirmed_by: str = ""
     photo_url: str = ""
     image: bytes = b""
-    strokes: list[images.Stroke] | None = None
+    strokes: msgspec.Raw | None = None
     note: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     typed: str | None = field(default=None, repr=False)
@@ -69,13 +69,16 @@ class Evidence:
         )
 
     @classmethod
-    def drawn_signature(cls, strokes: list[images.Stroke], **details: Any) -> Self:
-        """A signature by finger. Raises images.BadImage."""
+    def drawn_signature(
+        cls, strokes: list[images.Stroke], as_sent: bytes = b"", **details: Any
+    ) -> Self:
+        """A signature by finger; `as_sent`: its JSON, if there is one. Raises images.BadImage."""
         images.refuse_empty(strokes)
+        kept = as_sent or msgspec.json.encode(strokes)
         return cls(
             PodRequirement.SIGNATURE,
-            _fingerprint(msgspec.json.encode(strokes)),
-            strokes=strokes,
+            _fingerprint(kept),
+            strokes=msgspec.Raw(kept),
             **details,
         )
 

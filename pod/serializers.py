@@ -210,6 +210,33 @@ def signature_evidence(signature: Any, **details: Any) -> proofs.Evidence:
     return proofs.Evidence.signature(signature.read(), **details)
 
 
+class _Signed(msgspec.Struct, forbid_unknown_fields=True):
+    signature: Annotated[list[Stroke], msgspec.Meta(min_length=1, max_length=MAX_STROKES)]
+
+
+_SIGNED = msgspec.json.Decoder(_Signed)
+
+
+def read_signature(body: bytes) -> proofs.Evidence | None:
+    """The evidence in the JSON of a SignatureInput, read and checked in one pass, which is a third
+    of what parser and serializer take for 20,000 numbers.
+
+    None for a body that is not valid: then SignatureInput says what is wrong with it. Raises
+    images.BadImage.
+    """
+    # Without texts each bracket opens a list, and with one colon no name can be there twice.
+    if body.count(b":") != 1 or body.count(b"[") > 1 + MAX_STROKES + MAX_POINTS:
+        return None
+    try:
+        strokes = _SIGNED.decode(body).signature
+    except (msgspec.DecodeError, UnicodeDecodeError, OverflowError):
+        return None
+    if sum(map(len, strokes)) > MAX_POINTS:
+        return None
+    as_sent = body[body.index(b"[") : body.rindex(b"]") + 1]
+    return proofs.Evidence.drawn_signature(strokes, as_sent)  # type: ignore[arg-type]
+
+
 def _details_of(data: dict[str, Any]) -> dict[str, Any]:
     """The fields that are allowed with any evidence."""
     return {

@@ -349,6 +349,7 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_DISABLE_ACCESS_LOG = True  # it would create a session for every token
 AXES_SENSITIVE_PARAMETERS: list[str] = []  # axes logs user name and address; never passwords
 AXES_VERBOSE = False
+AXES_HANDLER = "wingxtra.accounts.lockout.WrongPasswords"
 AXES_CLIENT_IP_CALLABLE = "wingxtra.accounts.lockout.address_for_axes"
 AXES_LOCKOUT_CALLABLE = "wingxtra.accounts.lockout.answer"
 

@@ -6,6 +6,7 @@ ends.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from orders import lifecycle
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import EventType, Happened, Holder, JobStatus, Status
 from wingxtra.accounts.identity import SYSTEM, Actor, ActorKind, said_by
+from wingxtra.database.statements import Update
 from wingxtra.problems import Conflict, FieldProblem, Invalid
 
 Code = Discrepancy.Code
@@ -130,10 +132,23 @@ def settle(discrepancy_id: int, *, by: Actor, note: str) -> Discrepancy:
 
 def settle_when_clear(job_ids: Iterable[UUID], codes: Sequence[Discrepancy.Code], why: str) -> None:
     """Settle automatically because the cause has ended, such as a no-fly zone."""
-    standing = Discrepancy.objects.filter(
-        job__in=list(job_ids), code__in=codes, settled_at__isnull=True
-    )
-    _settle(standing, SYSTEM, why)
+    codes_given = [str(code) for code in codes]
+    _CLEAR.run(job_ids=list(job_ids), codes=codes_given, at=timezone.now(), why=why[:300])
+
+
+# Compiled once: each receipt asks.
+_CLEAR = Update(
+    lambda job_ids, codes, at, why: (
+        Discrepancy.objects.filter(
+            job__id__among=job_ids, code__among=codes, settled_at__isnull=True
+        ),
+        {"settled_at": at, "settled_by": str(SYSTEM), "settlement": why},
+    ),
+    job_ids=list,
+    codes=list,
+    at=datetime,
+    why=str,
+)
 
 
 def settle_answered(events: Sequence[DeliveryEvent], **_: Any) -> None:

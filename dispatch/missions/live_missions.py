@@ -5,6 +5,7 @@ live for its order until it is known to be over; the database refuses a second l
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from orders.models import DeliveryEvent, Order
 from orders.states import EventType, JobStatus
 from wingxtra.accounts.identity import ActorKind
 from wingxtra.database import bulk
+from wingxtra.database.statements import Update
 
 State = Mission.State
 Recall = Mission.Recall
@@ -146,11 +148,30 @@ def _withdraw_ended(events: list[DeliveryEvent]) -> None:
 def mark_over(job_ids: Iterable[UUID | None], *, by: str, because: str) -> None:
     """Mark the missions of these jobs as over; the first report wins."""
     ids = list(job_ids)
-    Mission.objects.filter(parts__job__in=ids, tries__gt=0, over_at__isnull=True).update(
-        live=False,
-        over_at=timezone.now(),
-        over_by=by[:180],
-        over_because=because[:300],
-        stands_since=None,
-    )
-    MissionPart.objects.filter(job__in=ids, live=True).update(live=False)
+    _OVER.run(job_ids=ids, at=timezone.now(), by=by[:180], because=because[:300])
+    _PARTS_OVER.run(job_ids=ids)
+
+
+_OVER = Update(
+    lambda job_ids, at, by, because: (
+        Mission.objects.filter(parts__job__id__among=job_ids, tries__gt=0, over_at__isnull=True),
+        {
+            "live": False,
+            "over_at": at,
+            "over_by": by,
+            "over_because": because,
+            "stands_since": None,
+        },
+    ),
+    job_ids=list,
+    at=datetime,
+    by=str,
+    because=str,
+)
+_PARTS_OVER = Update(
+    lambda job_ids: (
+        MissionPart.objects.filter(job__id__among=job_ids, live=True),
+        {"live": False},
+    ),
+    job_ids=list,
+)

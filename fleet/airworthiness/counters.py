@@ -11,6 +11,7 @@ from fleet.airworthiness.texts import in_writing
 from fleet.models import BatteryPack, Drone, UncountedFlight
 from fleet.registry import locked
 from wingxtra.accounts.identity import Actor
+from wingxtra.database.statements import Update
 from wingxtra.problems import FieldProblem, Invalid
 
 log = structlog.get_logger(__name__)
@@ -29,8 +30,7 @@ def add(drone_id: str, *, flights: int = 0, seconds: int = 0, cycles: int = 0) -
     """
     if min(flights, seconds, cycles) < 0:
         raise ValueError(f"counters only grow: {flights=}, {seconds=}, {cycles=}")
-    free = Drone.objects.select_for_update(no_key=True, skip_locked=True).filter(pk=drone_id)
-    if not _add(Drone.objects.filter(pk__in=free.values("pk")), drone_id, flights, seconds, cycles):
+    if not _add(drone_id, flights, seconds, cycles):
         UncountedFlight.objects.create(
             drone_id=drone_id, flights=flights, seconds=seconds, cycles=cycles
         )
@@ -49,19 +49,14 @@ def _count_rest_of(drone_id: str) -> int:
     locked(drone_id)
     rest = list(UncountedFlight.objects.filter(drone=drone_id))
     for row in rest:
-        drones = Drone.objects.filter(pk=drone_id)
-        _add(drones, drone_id, row.flights, row.seconds, row.cycles)
+        _add(drone_id, row.flights, row.seconds, row.cycles)
     UncountedFlight.objects.filter(pk__in=[row.pk for row in rest]).delete()
     return len(rest)
 
 
-def _add(drones: QuerySet[Drone], drone_id: str, flights: int, seconds: int, cycles: int) -> int:
-    """Nothing is loaded, so that two at once both count. Returns whether the drone was counted."""
-    counted = drones.update(
-        flights=F("flights") + flights,
-        flight_seconds=F("flight_seconds") + seconds,
-        cycles=F("cycles") + cycles,
-    )
+def _add(drone_id: str, flights: int, seconds: int, cycles: int) -> int:
+    """Returns whether the drone was counted: not while another transaction has it locked."""
+    counted = _ADD_IF_FREE.run(drone_id=drone_id, flights=flights, seconds=seconds, cycles=cycles)
     if counted and cycles:
         BatteryPack.objects.filter(drone=drone_id).update(cycles=F("cycles") + cycles)
     return counted
@@ -73,6 +68,27 @@ def at(drone: Drone, then: datetime) -> tuple[int, int]:
     """
     flights, seconds = work.flown_since(drone.pk, then)
     return max(0, drone.flights - flights), max(0, drone.flight_seconds - seconds)
+
+
+def _free(drone_id: str) -> QuerySet[Drone]:
+    return Drone.objects.select_for_update(no_key=True, skip_locked=True).filter(pk=drone_id)
+
+
+# Compiled once: each receipt counts a flight.
+_ADD_IF_FREE = Update(
+    lambda drone_id, flights, seconds, cycles: (
+        Drone.objects.filter(pk__in=_free(drone_id).values("pk")),
+        {
+            "flights": F("flights") + flights,
+            "flight_seconds": F("flight_seconds") + seconds,
+            "cycles": F("cycles") + cycles,
+        },
+    ),
+    drone_id=str,
+    flights=int,
+    seconds=int,
+    cycles=int,
+)
 
 
 @transaction.atomic

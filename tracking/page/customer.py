@@ -4,6 +4,7 @@ The page and the API both call these functions. Each is idempotent: a second cal
 or a second tap, changes nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from orders.changes import details, dropoff
 from orders.models import Order
 from orders.states import AT_THE_DROP_POINT, DropoffSource, PodRequirement, Status
 from pod import cases, images, proofs
-from pod.serializers import signature_evidence
+from pod.serializers import read_signature, signature_evidence
 from wingxtra.accounts.identity import CUSTOMER
 from wingxtra.problems import Conflict, FieldProblem, Invalid
 
@@ -49,11 +50,13 @@ def may_sign(order: Order) -> None:
     proofs.refuse_unless_at_the_drop_point(order)
 
 
-def sign(order: Order, strokes: list[images.Stroke]) -> None:
-    """Receive with a signature. Raises Conflict, and Invalid for strokes that cannot be drawn."""
+def sign(order: Order, body: bytes, explained: Callable[[], dict[str, Any]]) -> None:
+    """Receive with a signature. `body`: the JSON of a SignatureInput; `explained` reads the same
+    and says what is wrong. Raises Conflict, and Invalid for strokes that cannot be drawn.
+    """
     may_sign(order)
     try:
-        signed = signature_evidence(strokes)
+        signed = read_signature(body) or signature_evidence(explained()["signature"])
     except images.BadImage as error:
         raise Invalid([FieldProblem("signature", error.code, str(error))]) from error
     proofs.record(order.pk, signed, by=CUSTOMER)

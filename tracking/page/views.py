@@ -183,7 +183,9 @@ class Sign(CustomersPost):
     def post(self, request: Request, tracking_id: str) -> Response:
         order = self.order(tracking_id)
         customer.may_sign(order)  # before a large body is read
-        customer.sign(order, self.read(SignatureInput)["signature"])
+        is_json = request.content_type.partition(";")[0].strip().lower() == "application/json"
+        body = request._request.body if is_json else b""
+        customer.sign(order, body, lambda: self.read(SignatureInput))
         return self.answer(tracking_id)
 
 

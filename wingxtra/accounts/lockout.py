@@ -9,14 +9,14 @@
 import hashlib
 import threading
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
-from axes.helpers import get_cool_off
+from axes.handlers.database import AxesDatabaseHandler
+from axes.helpers import get_cool_off, get_credentials
 from django.conf import settings
 from django.contrib.auth.backends import ModelBackend
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -24,6 +24,7 @@ from django.utils.crypto import salted_hmac
 from wingxtra.accounts.models import KnownAddress, User
 from wingxtra.api import throttling
 from wingxtra.api.errors import API_PREFIXES, Answer
+from wingxtra.database.statements import Statement
 
 KNOWN_FOR = timedelta(days=90)
 BUSY = "Many people log in at this moment. Try again in a second."
@@ -37,6 +38,15 @@ class Refusal:
     retry_after_s: int
     status: int = 429
     code: str = "too_many_failures"
+
+
+class WrongPasswords(AxesDatabaseHandler):
+    """AXES_HANDLER: a right password ends the count of wrong ones. Their expired rows are deleted
+    with the next wrong one and every hour (`actors.forget_wrong_passwords`), not by each login.
+    """
+
+    def user_logged_in(self, sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
+        self.reset_user_attempts(request, get_credentials(user.get_username()))
 
 
 class GuardedBackend(ModelBackend):
@@ -99,11 +109,19 @@ def answer(request: HttpRequest, credentials: dict[str, Any] | None = None) -> H
 
 
 def _is_known(request: HttpRequest, username: str) -> bool:
-    return KnownAddress.objects.filter(
-        Q(last_login_at__gt=timezone.now() - KNOWN_FOR),
-        user__username=username,
-        digest=_digest_of_address(request),
-    ).exists()
+    digest = _digest_of_address(request)
+    since = timezone.now() - KNOWN_FOR
+    return _KNOWN.first(username=username, digest=digest, since=since) is not None
+
+
+_KNOWN = Statement(
+    lambda username, digest, since: KnownAddress.objects.filter(
+        last_login_at__gt=since, user__username=username, digest=digest
+    ).order_by(),
+    username=str,
+    digest=str,
+    since=datetime,
+)
 
 
 def _count_as_stranger(request: HttpRequest, username: str) -> None:

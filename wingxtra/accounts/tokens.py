@@ -7,6 +7,7 @@ from uuid import uuid4
 import structlog
 from django.contrib.auth import authenticate
 from django.contrib.auth.signals import user_logged_in
+from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -73,8 +74,9 @@ class ObtainToken(TokenView):
             )
         if second_factor.is_required_of(user):
             _check_second_factor(user, code)
-        user_logged_in.send(sender=User, request=request._request, user=user)
-        return Response(_first_pair(user))
+        with transaction.atomic():  # one commit for all that a login writes
+            user_logged_in.send(sender=User, request=request._request, user=user)
+            return Response(_first_pair(user))
 
 
 class RefreshPair(TokenView):

@@ -16,8 +16,9 @@ from uuid import UUID, uuid4
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, NotSupportedError
 from django.db import connection as django_connection
-from django.db.models import JSONField, Model, QuerySet
+from django.db.models import CharField, JSONField, Lookup, Model, QuerySet, UUIDField
 from django.db.models.query import get_related_populators
+from django.db.models.sql import UpdateQuery
 
 from wingxtra.database.postgresql.base import DatabaseWrapper
 
@@ -33,7 +34,24 @@ _STAND_INS: dict[type, Callable[[], Any]] = {
     str: lambda: f"parameter {uuid4()}",
     UUID: uuid4,
     datetime: lambda: datetime.fromtimestamp(uuid4().int % 2**31, UTC),
+    int: lambda: uuid4().int % 2**31,
+    list: lambda: (uuid4(),),
 }
+
+
+@CharField.register_lookup
+@UUIDField.register_lookup
+class Among(Lookup):  # type: ignore[type-arg]
+    """`id__among=ids`: like `id__in`, with one parameter for any number of values, so that a
+    Statement or an Update can have it. Over a foreign key: `job__id__among`.
+    """
+
+    lookup_name = "among"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        column, values = self.process_lhs(compiler, connection)
+        return f"{column} = ANY(%s)", [*values, self.rhs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +63,8 @@ class Statement(Generic[M]):
     """A queryset with parameters, as one prepared statement.
 
     `queryset_of(**parameters)` is called once, with stand-ins for the real values, so it must not
-    depend on them. `kinds`: the type of each parameter, which is str, UUID or datetime.
+    depend on them. `kinds`: the type of each parameter, which is str, UUID, datetime, int, or list
+    for the values of `among`.
     """
 
     def __init__(self, queryset_of: Callable[..., QuerySet[M]], **kinds: type) -> None:
@@ -68,19 +87,61 @@ class Statement(Generic[M]):
         return self._compiled(None)
 
     def _compiled(self, at_most: int | None) -> "_Compiled":
-        stand_ins = {name: _STAND_INS[kind]() for name, kind in self._kinds.items()}
+        stand_ins = _stand_ins(self._kinds)
         query = self._queryset_of(**stand_ins)[:at_most].query
         compiler = query.get_compiler(DEFAULT_DB_ALIAS)
-        try:
-            sql, values = compiler.as_sql()
-        except EmptyResultSet:
-            return _Compiled("", [], _nothing)
-        parameters = {value: _Parameter(name) for name, value in stand_ins.items()}
-        missing = set(stand_ins) - {p.name for v in values if (p := parameters.get(v))}
-        if missing:
-            raise ValueError(f"The queryset does not use {', '.join(sorted(missing))} as given.")
-        places = [parameters.get(value, value) for value in values]
-        return _Compiled(sql, places, _maker(compiler))
+        sql, places = _sql_and_places(compiler, stand_ins)
+        return _Compiled(sql, places, _maker(compiler) if sql else _nothing)
+
+
+class Update:
+    """An UPDATE with parameters, as one prepared statement.
+
+    `change_of(**parameters)` returns the queryset and the new values by field; see `Statement`.
+    """
+
+    def __init__(
+        self, change_of: Callable[..., tuple[QuerySet[Any], dict[str, Any]]], **kinds: type
+    ) -> None:
+        self._change_of, self._kinds = change_of, kinds
+
+    def run(self, **values: Any) -> int:
+        """Returns how many rows were changed."""
+        sql, places = self._compiled
+        if not sql:
+            return 0
+        with connection.prepared_cursor() as cursor:
+            cursor.execute(sql, _given(places, values))
+            return int(cursor.rowcount)
+
+    @cached_property
+    def _compiled(self) -> tuple[str, list[Any]]:
+        stand_ins = _stand_ins(self._kinds)
+        queryset, new = self._change_of(**stand_ins)
+        query = queryset.order_by().query.chain(UpdateQuery)
+        query.add_update_values(new)
+        return _sql_and_places(query.get_compiler(DEFAULT_DB_ALIAS), stand_ins)
+
+
+def _stand_ins(kinds: dict[str, type]) -> dict[str, Any]:
+    return {name: _STAND_INS[kind]() for name, kind in kinds.items()}
+
+
+def _sql_and_places(compiler: Any, stand_ins: dict[str, Any]) -> tuple[str, list[Any]]:
+    """The SQL, empty if it is about no row at all, and the `places` of a _Compiled."""
+    try:
+        sql, values = compiler.as_sql()
+    except EmptyResultSet:
+        return "", []
+    parameters = {value: _Parameter(name) for name, value in stand_ins.items()}
+    missing = set(stand_ins) - {p.name for v in values if (p := parameters.get(v))}
+    if missing:
+        raise ValueError(f"The queryset does not use {', '.join(sorted(missing))} as given.")
+    return sql, [parameters.get(value, value) for value in values]
+
+
+def _given(places: list[Any], values: dict[str, Any]) -> list[Any]:
+    return [values[p.name] if isinstance(p, _Parameter) else p for p in places]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +158,7 @@ class _Compiled:
 def _objects(statement: _Compiled, values: dict[str, Any]) -> list[Any]:
     if not statement.sql:
         return []
-    given = [values[p.name] if isinstance(p, _Parameter) else p for p in statement.places]
+    given = _given(statement.places, values)
     try:
         rows = _rows(statement.sql, given)
     except NotSupportedError:

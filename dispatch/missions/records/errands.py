@@ -6,12 +6,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from dispatch.missions.flight.state import between_m
 from dispatch.missions.records import track
 from dispatch.missions.records.building import airframe, attested, energy, lasted_s, missing
 from dispatch.missions.records.conformance import Place, conformance
-from dispatch.missions.records.writing import insert, of_drone
+from dispatch.missions.records.writing import ATTESTED_WITHIN, insert, of_drone
 from dispatch.models import ErrandFlight, FlightRecord, Mission
 from orders.states import EventType, JobStatus
 
@@ -49,7 +50,8 @@ def _left_the_ground(mission: Mission, flight: ErrandFlight, outcome: JobStatus)
 def _missions(ids: list[UUID]) -> QuerySet[Any]:
     related = ("drone__kind", "drone__hub__service_area", "alternate__service_area", "return_to")
     missions = Mission.objects.filter(pk__in=ids).order_by("pk").select_related(*related)
-    return missions.annotate(**of_drone(hub="alternate"))
+    since = timezone.now() - ATTESTED_WITHIN
+    return missions.annotate(**of_drone(hub="alternate", attested_after=since))
 
 
 def _build(mission: Any, flight: ErrandFlight, outcome: JobStatus) -> FlightRecord:

@@ -20,6 +20,7 @@ from fleet.policy import Policy
 from orders.models import DeliveryEvent, DeliveryJob, Order
 from orders.states import EventType
 from wingxtra.database import statements
+from wingxtra.database.statements import Statement
 
 # The attestations of a day are among those of two days, in any time zone.
 ATTESTED_WITHIN = timedelta(days=2)
@@ -47,7 +48,9 @@ def write(events: Sequence[DeliveryEvent], **_: Any) -> None:
     }
     if not orders:
         return
-    known = [_known(job, orders[job.pk]) for job in _jobs(list(orders))]
+    since = timezone.now() - ATTESTED_WITHIN
+    jobs = _JOBS.all(job_ids=list(orders), attested_after=since)
+    known = [_known(job, orders[job.pk]) for job in jobs]
     records = [build(one) for one in known if one.left_the_ground]
     written = insert(records)
     for record in records:
@@ -66,7 +69,9 @@ def write_late(job_id: UUID, at: datetime, *, inferred: bool) -> bool:
     if FlightRecord.objects.filter(job=job_id).exists():
         return False
     launch = {"type": EventType.LAUNCHED.value, "at": at.isoformat(), "inferred": inferred}
-    found = [_known(job, job.order, launch) for job in _jobs([job_id]).select_related("order")]
+    since = timezone.now() - ATTESTED_WITHIN
+    jobs = _JOBS.all(job_ids=[job_id], attested_after=since)
+    found = [_known(job, job.order, launch) for job in jobs]
     return bool(insert([build(one) for one in found if one.left_the_ground]))
 
 
@@ -80,29 +85,27 @@ def insert(records: list[FlightRecord]) -> set[UUID]:
     return {record.pk for record in written}
 
 
-def _jobs(job_ids: list[UUID]) -> QuerySet[Any]:
+def _jobs(job_ids: Any, attested_after: datetime) -> QuerySet[Any]:
     """With everything that `Known` needs, in one statement. A test order has no mission."""
     of_job = {"job": OuterRef("pk")}
     pieces = TrackPiece.objects.filter(**of_job).values("job")
     happened = DeliveryEvent.objects.filter(**of_job).values("job")
     event = JSONObject(type="type", at="occurred_at", inferred=F("payload__inferred"))
     return (
-        DeliveryJob.objects.filter(pk__in=job_ids, part__isnull=False)
+        DeliveryJob.objects.filter(pk__among=job_ids, part__isnull=False)
         .order_by()
         .select_related("part__mission", "flight", "drone__kind", "drone__hub__service_area")
         .annotate(
             pieces=Subquery(_all(pieces, "points")),
             happened=Subquery(_all(happened, event)),
-            **of_drone(hub="drone__hub"),
+            **of_drone(hub="drone__hub", attested_after=attested_after),
         )
     )
 
 
-def of_drone(*, hub: str) -> dict[str, Subquery]:
+def of_drone(*, hub: str, attested_after: datetime) -> dict[str, Subquery]:
     """What a record needs of the row's `drone`, of the hub where it stood and of the policy."""
-    checks = Attestation.objects.filter(
-        hub=OuterRef(hub), attested_at__gt=timezone.now() - ATTESTED_WITHIN
-    )
+    checks = Attestation.objects.filter(hub=OuterRef(hub), attested_at__gt=attested_after)
     check = JSONObject(checklist="checklist__name", at="attested_at", day="day")
     its_own = {"drone": OuterRef("drone")}
     defects = Defect.objects.standing().filter(**its_own).values("drone")
@@ -121,6 +124,10 @@ def of_drone(*, hub: str) -> dict[str, Subquery]:
 def _all(grouped: QuerySet[Any], value: Any) -> QuerySet[Any]:
     """The values of a group as one JSON array, oldest first."""
     return grouped.order_by().values(all=JSONBAgg(value, order_by="id"))
+
+
+# Compiled once: that takes longer than all the rest of a receipt.
+_JOBS = Statement(_jobs, job_ids=list, attested_after=datetime)
 
 
 def _known(job: Any, order: Order, *more: dict[str, Any]) -> Known:
