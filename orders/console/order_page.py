@@ -122,7 +122,7 @@ def _accuracy(order: Order) -> str:
 
 
 def timeline(order: Order, request: HttpRequest) -> Section:
-    rows = timeline_rows(list(order.events.all()), order)
+    rows = timeline_rows(list(order.history()), order)
     return Section("Timeline", "console/order/timeline.html", {"events": rows})
 
 

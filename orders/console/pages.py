@@ -40,8 +40,11 @@ registry.home_pages[Role.LOADER] = "loading"
 
 
 def _latest_event_ids(orders: Sequence[Order]) -> dict[UUID, str]:
+    if not orders:
+        return {}
     newest = (
-        DeliveryEvent.objects.filter(order__in=orders)
+        DeliveryEvent.objects.since(min(order.created_at for order in orders))
+        .filter(order__in=orders)
         .order_by()
         .values_list("order")
         .annotate(Max("id"))
@@ -54,7 +57,7 @@ def _events_after(order: Order, event_id: str) -> list[str]:
     return [
         f"{event.occurred_at:%H:%M:%S} UTC, {order_page.actor_name(event)}: "
         f"{EventType(event.type).label}. {order_page.added_message(event)}".strip()
-        for event in order.events.filter(id__gt=after)
+        for event in order.history().filter(id__gt=after)
     ]
 
 

@@ -16,7 +16,7 @@ EVERY_S = {
     "forget_known_addresses": 3600,
     "forget_old_alerts": 3600,
     "forget_old_answers": 600,
-    "forget_old_webhooks": 3600,
+    "keep_histories": 3600,
     "look_for_alerts": 5,
     "miss_proofs": 60,
     "place_recurring": 30,

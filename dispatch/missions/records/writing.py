@@ -64,7 +64,8 @@ def _jobs(job_ids: list[UUID]) -> QuerySet[Any]:
     """With everything that `Known` needs, in one statement. A test order has no mission."""
     of_job = {"job": OuterRef("pk")}
     pieces = TrackPiece.objects.filter(**of_job).values("job")
-    happened = DeliveryEvent.objects.filter(**of_job).values("job")
+    events = DeliveryEvent.objects.since(OuterRef("created_at"))
+    happened = events.filter(**of_job).values("job")
     event = JSONObject(type="type", at="occurred_at", inferred=F("payload__inferred"))
     checks = Attestation.objects.filter(
         hub=OuterRef("drone__hub"), attested_at__gt=timezone.now() - ATTESTED_WITHIN
