@@ -10,13 +10,9 @@ from wingxtra.observability import metrics
 
 
 def histories(now: datetime) -> Iterator[Metric]:
-    found = partitions.standing(now)
-    text = "Partitions by month of a table, without the default one."
-    months = {(one.table,): float(len(one.months)) for one in found}
-    yield metrics.gauge("history_months", text, months, "table")
-    text = "1 while the present or the next month is missing, or rows are in no month."
-    troubled = {(one.table,): float(one.is_troubled) for one in found}
-    yield metrics.gauge("history_trouble", text, troubled, "table")
+    text = "1 while a table lacks the present or the next month, or has rows without their month."
+    trouble = {(one.table,): float(one.is_troubled) for one in partitions.standing(now)}
+    yield metrics.gauge("history_trouble", text, trouble, "table")
 
 
 metrics.register("histories", histories)

@@ -303,9 +303,9 @@ def _patient() -> Iterator[None]:
 
 @contextmanager
 def _exclusive(table: str) -> Iterator[None]:
-    """The same, with the whole table locked."""
+    """The same, with the table locked, and with it the way to each of its partitions."""
     with _patient():
-        _run(f"LOCK TABLE {_quoted(table)} IN ACCESS EXCLUSIVE MODE")
+        _run(f"LOCK TABLE ONLY {_quoted(table)} IN ACCESS EXCLUSIVE MODE")
         yield
 
 
