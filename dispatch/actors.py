@@ -179,10 +179,10 @@ def sweep_what_ifs() -> None:
 @every(3600)
 @dramatiq.actor(max_retries=0)
 def forget_decisions() -> None:
-    """Delete runs with their decisions, what-ifs and flight records past their retention."""
+    """Delete runs, what-ifs and flight records past their retention."""
     now = timezone.now()
-    if count := forgetting.forget_decisions(now):
-        log.info("decisions_forgotten", runs=count)
+    if count := forgetting.forget_runs(now):
+        log.info("runs_forgotten", count=count)
     if count := forgetting.forget_what_ifs(now):
         log.info("what_ifs_forgotten", count=count)
     if count := forgetting.forget_records(now):

@@ -9,10 +9,12 @@ class DispatchConfig(AppConfig):
         from dispatch import actors, errands, forgetting
         from dispatch.missions import bridge, discrepancies, live_missions
         from dispatch.missions.records import writing
+        from dispatch.models import DispatchDecision
         from dispatch.occurrences import holds
         from fleet import work
         from orders import lifecycle
         from orders.personal_data import retention
+        from wingxtra.database import partitions
         from wingxtra.observability import health
 
         work.register_missions(errands.on_errand, errands.coming, errands.supervised)
@@ -24,4 +26,13 @@ class DispatchConfig(AppConfig):
         lifecycle.recorded.connect(actors.enqueue_sends)
         retention.forgetting.connect(forgetting.forget)
         retention.register_hold(holds.held_orders)
+        partitions.register(
+            partitions.History(
+                DispatchDecision,
+                "decided_at",
+                forgetting.decisions_kept_since,
+                held=holds.held_orders,
+                together="run_id",
+            )
+        )
         health.dispatching.register("bridge", bridge.readiness, needs=("redis",))

@@ -1,6 +1,6 @@
 """Retention: the exact drop point of missions, flights and tracks is removed with the customer's
-personal data; runs, decisions and what-ifs are deleted after the policy's `decision_days`, flight
-records after its `flight_record_days`.
+personal data; runs and what-ifs are deleted after the policy's `decision_days`, flight records
+after its `flight_record_days`.
 """
 
 from datetime import datetime, timedelta
@@ -19,7 +19,6 @@ from dispatch.models import (
     WhatIf,
 )
 from dispatch.occurrences import verbs as occurrences
-from dispatch.occurrences.holds import held_orders
 from fleet import policy
 from orders.models import Order
 from orders.personal_data.retention import DROPOFF_DECIMALS
@@ -37,24 +36,22 @@ def forget(order: Order, **_signal: Any) -> None:
     TrackPiece.objects.filter(job__order=order).delete()
 
 
-def forget_decisions(now: datetime, *, at_most: int = 1000) -> int:
-    """Delete runs older than the policy's `decision_days`, with their decisions. A run that decided
-    about an order whose data are held stays whole.
+def forget_runs(now: datetime, *, at_most: int = 10_000) -> int:
+    """Delete runs older than the policy's `decision_days` that have no decision any more: these
+    leave month by month (`wingxtra.database.partitions`).
 
     At most `at_most` runs, the oldest first; returns how many were deleted.
     """
-    about_held = DispatchDecision.objects.filter(run=OuterRef("pk"), order__in=held_orders())
-    old = DispatchRun.objects.filter(~Exists(about_held), started_at__lt=_kept_since(now))
-    old = old.order_by("started_at")
-    runs = list(old.values_list("pk", flat=True)[:at_most])
-    DispatchDecision.objects.filter(run__in=runs).delete()
+    decisions = DispatchDecision.objects.filter(run=OuterRef("pk"))
+    old = DispatchRun.objects.filter(~Exists(decisions), started_at__lt=decisions_kept_since(now))
+    runs = list(old.order_by("started_at").values_list("pk", flat=True)[:at_most])
     DispatchRun.objects.filter(pk__in=runs).delete()
     return len(runs)
 
 
 def forget_what_ifs(now: datetime) -> int:
     """Delete what-ifs older than `decision_days`; returns how many."""
-    return WhatIf.objects.filter(asked_at__lt=_kept_since(now)).delete()[0]
+    return WhatIf.objects.filter(asked_at__lt=decisions_kept_since(now)).delete()[0]
 
 
 def forget_records(now: datetime, *, at_most: int = 10_000) -> int:
@@ -69,5 +66,5 @@ def forget_records(now: datetime, *, at_most: int = 10_000) -> int:
     return FlightRecord.objects.filter(~Exists(held), pk__in=ids).delete()[0]
 
 
-def _kept_since(now: datetime) -> datetime:
+def decisions_kept_since(now: datetime) -> datetime:
     return now - timedelta(days=policy.current().decision_days)

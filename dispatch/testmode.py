@@ -15,7 +15,7 @@ import structlog
 from django.db import transaction
 
 from orders import lifecycle
-from orders.models import DeliveryEvent, Order
+from orders.models import Order
 from orders.scenarios import TEST_MODE
 from orders.states import (
     MISSION_STEPS,
@@ -204,7 +204,7 @@ def _read(order: Order | None) -> Queued | None:
     """None for an order that is over or was never queued."""
     if order is None or order.is_terminal:
         return None
-    events = list(DeliveryEvent.objects.filter(order=order).values_list("type", "occurred_at"))
+    events = list(order.history().values_list("type", "occurred_at"))
     queued = max((i for i, (kind, _) in enumerate(events) if kind == E.QUEUED), default=None)
     if queued is None or order.status == Status.VALIDATED:
         return None

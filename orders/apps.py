@@ -11,9 +11,14 @@ class OrdersConfig(AppConfig):
         from fleet import work
         from fleet.models import ServiceArea
         from orders import journal, lifecycle
-        from orders.models import drone_work
+        from orders.models import DeliveryEvent, drone_work
+        from orders.personal_data import retention
         from orders.recurring import verbs
+        from wingxtra.database import partitions
 
         work.register(drone_work.active_jobs, drone_work.carrying)
         lifecycle.recorded.connect(journal.log_events)
+        partitions.register(
+            partitions.History(DeliveryEvent, "created_at", held=retention.held_orders)
+        )
         post_save.connect(verbs.look_again, sender=ServiceArea)

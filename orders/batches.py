@@ -124,7 +124,8 @@ class Delay:
 def told_of_delay() -> Exists:
     """A condition on orders: a delay against their present promise was told already."""
     promise = Cast(KeyTextTransform("deliver_by", "payload"), DateTimeField())
-    told = DeliveryEvent.objects.filter(order=OuterRef("pk"), type=EventType.DELAY_PREDICTED)
+    events = DeliveryEvent.objects.since(OuterRef("created_at")).filter(order=OuterRef("pk"))
+    told = events.filter(type=EventType.DELAY_PREDICTED)
     return Exists(told.annotate(promise=promise).filter(promise=OuterRef("deliver_by")))
 
 

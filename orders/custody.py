@@ -139,7 +139,7 @@ def observed_pickup(order: Order) -> DeliveryEvent | None:
     A pickup that was inferred from a later step does not count.
     """
     types = (EventType.PARCEL_LOADED, EventType.PARCEL_UNLOADED, EventType.PARCEL_FOUND)
-    last = order.events.filter(type__in=types).order_by("id").last()
+    last = order.history().filter(type__in=types).order_by("id").last()
     if last is None or last.type != EventType.PARCEL_LOADED or last.payload.get("inferred"):
         return None
     return last

@@ -64,7 +64,9 @@ def _deliver(change: unit_of_work.Change, order: Order, why: str) -> None:
 
 
 def _refuse_when_too_late(order: Order, now: datetime) -> None:
-    ends = order.events.filter(type__in=(EventType.DELIVERED, EventType.FAILED, EventType.ABORTED))
+    ends = order.history().filter(
+        type__in=(EventType.DELIVERED, EventType.FAILED, EventType.ABORTED)
+    )
     ended_at = ends.values_list("created_at", flat=True).order_by("id").first() or now
     if now - ended_at > CORRECTABLE_FOR:
         detail = f"The order ended on {ended_at:%Y-%m-%d}; it can be corrected for 7 days."

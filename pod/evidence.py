@@ -26,8 +26,7 @@ def record_context(order: Order, to: Caller, now: datetime) -> dict[str, Any]:
     """The context of pod/record.html: of order and events only what the API shows to `to`."""
     proof: ProofOfDelivery | None = getattr(order, "proof", None)
     events = [
-        {**event_json(event, to), "label": EventType(event.type).label}
-        for event in order.events.all()
+        {**event_json(event, to), "label": EventType(event.type).label} for event in order.history()
     ]
     for event in events:
         event["actor"] = said_by(str(event["actor"]))

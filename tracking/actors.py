@@ -49,13 +49,6 @@ def sweep_webhooks() -> None:
     outbox.sweep(WebhookDelivery.objects.due_per_endpoint(timezone.now()), send_webhook)
 
 
-@every(3600)
-@dramatiq.actor(max_retries=0)
-def forget_old_webhooks() -> None:
-    while deliveries.purge(timezone.now()):
-        pass
-
-
 def write_messages(events: Sequence[DeliveryEvent], **_: Any) -> None:
     """Receives `lifecycle.recorded`."""
     _enqueue(triggers.write_messages(events))

@@ -10,7 +10,10 @@ class TrackingConfig(AppConfig):
         from orders.personal_data import retention
         from pod import evidence
         from tracking import actors, forgetting
+        from tracking.models import WebhookDelivery
         from tracking.page import cache, flown
+        from tracking.webhooks import deliveries
+        from wingxtra.database import partitions
 
         lifecycle.recorded.connect(actors.write_webhooks)
         # Must run after the receiver of `pod.codes`, whose codes it stores. Apps get ready in the
@@ -18,4 +21,7 @@ class TrackingConfig(AppConfig):
         lifecycle.recorded.connect(actors.write_messages)
         lifecycle.recorded.connect(cache.close_former_links)
         retention.forgetting.connect(forgetting.forget)
+        partitions.register(
+            partitions.History(WebhookDelivery, "created_at", deliveries.kept_since)
+        )
         evidence.flight_paths.append(flown.way_of)

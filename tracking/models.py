@@ -162,7 +162,9 @@ class WebhookDeliveryQuerySet(OutgoingQuerySet["WebhookDelivery"]):
 
 
 class WebhookDelivery(Outgoing):
-    """One event for one endpoint, with its tries. Its id is sent as `webhook-id`."""
+    """One event for one endpoint, with its tries. Its id is sent as `webhook-id`. Partitioned by
+    month of `created_at`.
+    """
 
     class State(models.TextChoices):
         WAITING = "WAITING", "Waiting"
@@ -176,8 +178,14 @@ class WebhookDelivery(Outgoing):
     order = models.ForeignKey(
         Order, on_delete=models.CASCADE, null=True, related_name="webhook_deliveries"
     )
+    # The database cannot check it: events are partitioned. None is ever deleted.
     event = models.ForeignKey(
-        DeliveryEvent, on_delete=models.CASCADE, null=True, related_name="+", db_index=False
+        DeliveryEvent,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     type = models.CharField(max_length=40)
     body = models.TextField(help_text="JSON, exactly as sent.")

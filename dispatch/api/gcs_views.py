@@ -81,7 +81,7 @@ class OneOrder(GcsView):
         order = _found(order_id)
         events = [
             {"type": event.type, "timestamp": event.occurred_at, "description": event.message}
-            for event in order.events.all()
+            for event in order.history()
         ]
         return Response({**_order(order), "events": events})
 

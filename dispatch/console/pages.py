@@ -83,7 +83,7 @@ def decision(order: Order, request: HttpRequest) -> Section:
 
 def by_hand(order: Order) -> dict[str, Any] | None:
     """The person who chose the order's latest drone; None if a run did."""
-    given = order.events.filter(type__in=(EventType.ASSIGNED, EventType.REASSIGNED)).last()
+    given = order.history().filter(type__in=(EventType.ASSIGNED, EventType.REASSIGNED)).last()
     if given is None or given.actor_kind not in (ActorKind.USER, ActorKind.API_KEY):
         return None
     return {

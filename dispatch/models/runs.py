@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from fleet.models import Drone, ServiceArea
@@ -46,7 +47,7 @@ class DispatchRun(models.Model):
 
 
 class DispatchDecision(models.Model):
-    """What one run decided about one order, and why."""
+    """What one run decided about one order, and why. Partitioned by month of `decided_at`."""
 
     class Outcome(models.TextChoices):
         ASSIGNED = "ASSIGNED", "Assigned"
@@ -71,6 +72,12 @@ class DispatchDecision(models.Model):
         null=True, help_text="Where no drone was able: the closest miss, and what it lacked."
     )
     why = models.CharField(max_length=500, blank=True, help_text="The decision in words.")
+    decided_at = models.DateTimeField(
+        default=timezone.now,
+        db_default=Now(),
+        editable=False,
+        help_text="Decisions from before this column have the time of its migration.",
+    )
 
     class Meta:
         ordering = ["id"]

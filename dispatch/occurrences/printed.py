@@ -54,7 +54,7 @@ def _context(occurrence: Occurrence, now: datetime) -> dict[str, Any]:
                 "message": event.message,
                 "is_its_flight": event.job_id == job.pk,
             }
-            for event in order.events.order_by("pk")
+            for event in order.history().order_by("pk")
         ],
         "notes": [(note, said_by(note.by)) for note in occurrence.notes.all()],
         "files": [(kept, said_by(kept.by)) for kept in occurrence.files.all()],

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from dispatch.models import DispatchDecision, DispatchRun, Mission, MissionPart
@@ -25,7 +25,7 @@ from fleet.live import picture
 from fleet.models import Drone, ServiceArea
 from orders import lifecycle
 from orders.lifecycle import Assignment
-from orders.models import Order, OrderQuerySet
+from orders.models import EVENT_MARGIN, Order, OrderQuerySet
 from orders.states import FLOWN_FROM, EventType, JobStatus, Status
 from wingxtra.accounts.identity import DISPATCHER, Actor, ActorKind
 from wingxtra.database import bulk
@@ -211,6 +211,7 @@ def _unsent(areas: Sequence[ServiceArea]) -> list[Order]:
         job__status=JobStatus.ACTIVE,
         job__events__type__in=(EventType.ASSIGNED, EventType.REASSIGNED),
         job__events__actor_kind=ActorKind.DISPATCHER,
+        job__events__created_at__gte=F("job__created_at") - EVENT_MARGIN,
     )
     orders = Order.objects.filter(pk__in=parts.values("order_id"))
     return list(orders.select_related("current_job", "holder_hub").order_by("pk"))

@@ -66,7 +66,7 @@ def entries(drone: Drone, span: Span) -> list[Entry]:
 
 
 def _events(jobs: Sequence[DeliveryJob], span: Span) -> Iterator[Entry]:
-    events = DeliveryEvent.objects.filter(
+    events = DeliveryEvent.objects.since(span.start).filter(
         job__in=jobs, occurred_at__gte=span.start, occurred_at__lt=span.end
     )
     for event in events.select_related("order").order_by("id"):

@@ -37,7 +37,9 @@ _STEPS = """
             OR (e.type IN ('DELIVERED', 'CORRECTED') AND e.payload->>'was' = 'QUEUED')
             OR (e.type IN ('CANCELED', 'FAILED', 'RESCHEDULED') AND 'QUEUED' = (
                 SELECT b.status FROM orders_deliveryevent b
-                WHERE b.order_id = e.order_id AND b.id < e.id ORDER BY b.id DESC LIMIT 1)))
+                WHERE b.order_id = e.order_id AND b.id < e.id
+                    AND b.created_at >= o.created_at - interval '1 day'
+                ORDER BY b.id DESC LIMIT 1)))
 """
 _QUEUE = """
     WITH steps AS MATERIALIZED ({steps}),
@@ -49,7 +51,8 @@ _QUEUE = """
                 AND NOT EXISTS (SELECT FROM first_steps f WHERE f.order_id = o.id)
                 AND EXISTS (
                     SELECT FROM orders_deliveryevent b WHERE b.order_id = o.id
-                    AND b.type IN ('QUEUED', 'REQUEUED') AND b.created_at < %(start)s)
+                    AND b.type IN ('QUEUED', 'REQUEUED') AND b.created_at < %(start)s
+                    AND b.created_at >= o.created_at - interval '1 day')
         ) AS waiting
     )
     SELECT NULL::int, waiting FROM before

@@ -19,10 +19,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
-from dispatch import forgetting
 from dispatch.models import (
-    DispatchDecision,
-    DispatchRun,
     Flight,
     Occurrence,
     OccurrenceFile,
@@ -239,23 +236,6 @@ def test_retention_leaves_the_data_of_a_held_order_until_they_are_released(media
     assert Order.objects.get(pk=order.pk).customer_name == ""
     assert (Flight.objects.exists(), stored(media)) == (False, [])
     assert (OccurrenceFile.objects.get().file.name, Occurrence.objects.get().text) == ("", SECRET)
-
-
-def test_decisions_about_a_held_order_stay_until_they_are_released() -> None:
-    order = flown(days_ago=200)
-    occurrence = written(order)
-    for about in (order, flown()):
-        run = DispatchRun.objects.create(
-            trigger="SCHEDULE",
-            actor="dispatcher",
-            policy_version=1,
-            started_at=timezone.now() - timedelta(days=200),
-        )
-        DispatchDecision.objects.create(run=run, order=about, outcome="ASSIGNED")
-    assert forgetting.forget_decisions(timezone.now()) == 1
-    assert DispatchDecision.objects.get().order == order
-    verbs.release(closed(occurrence).pk, "Over.", by=AMA)
-    assert forgetting.forget_decisions(timezone.now()) == 1
 
 
 def without_the_lock(order: Order) -> None:

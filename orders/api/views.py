@@ -177,8 +177,8 @@ class OrderEvents(ApiView, ListAPIView[DeliveryEvent]):
 
     def get_queryset(self) -> Any:
         orders = Order.objects.visible_to(self.caller)
-        order = _found(orders.only("pk"), self.kwargs["order_id"])
-        return DeliveryEvent.objects.filter(order_id=order.pk)
+        order = _found(orders.only("pk", "created_at"), self.kwargs["order_id"])
+        return order.history()
 
 
 class Jobs(ApiView, ListAPIView[DeliveryJob]):

@@ -62,7 +62,7 @@ def change_details(order_id: UUID, details: dict[str, Any], *, by: Actor) -> lif
 
 
 def _refuse_too_many_changes(order: Order) -> None:
-    changes = order.events.filter(type=EventType.DETAILS_CHANGED, actor_kind=ActorKind.CUSTOMER)
+    changes = order.history().filter(type=EventType.DETAILS_CHANGED, actor_kind=ActorKind.CUSTOMER)
     if changes.count() >= MAX_CUSTOMER_CHANGES:
         raise lifecycle.Refused(
             order,

@@ -92,7 +92,7 @@ def beside_given_point(order: Order, *, north_m: float, east_m: float) -> tuple[
 
 
 def _refuse_too_many_moves(order: Order) -> None:
-    moves = order.events.filter(type=EventType.DROPOFF_CHANGED, actor_kind=ActorKind.CUSTOMER)
+    moves = order.history().filter(type=EventType.DROPOFF_CHANGED, actor_kind=ActorKind.CUSTOMER)
     if moves.count() >= MAX_CUSTOMER_MOVES:
         raise lifecycle.Refused(
             order,

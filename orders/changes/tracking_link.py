@@ -21,7 +21,7 @@ def renew(order_id: UUID, *, by: Actor) -> Order:
     """
 
     def change(order: Order) -> Happened:
-        renewals = order.events.filter(type=EventType.TRACKING_RENEWED)
+        renewals = order.history().filter(type=EventType.TRACKING_RENEWED)
         if renewals.count() >= MAX_RENEWALS:
             detail = f"The link was renewed {MAX_RENEWALS} times, the limit."
             raise lifecycle.Refused(order, detail, code="renewed_too_often")

@@ -122,8 +122,10 @@ def _accuracy(order: Order) -> str:
 
 
 def timeline(order: Order, request: HttpRequest) -> Section:
-    rows = timeline_rows(list(order.events.all()), order)
-    return Section("Timeline", "console/order/timeline.html", {"events": rows})
+    events = list(order.history())
+    is_whole = bool(events) and events[0].type == EventType.CREATED
+    context = {"events": timeline_rows(events, order), "archived": not is_whole}
+    return Section("Timeline", "console/order/timeline.html", context)
 
 
 def timeline_rows(events: list[DeliveryEvent], order: Order) -> list[dict[str, Any]]:

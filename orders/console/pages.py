@@ -44,8 +44,11 @@ def watch_of(*types: EventType) -> watches.Watch:
     """Watches the events of these types, or all."""
 
     def token(orders: Sequence[Order]) -> dict[UUID, str]:
+        if not orders:
+            return {}
         newest = (
-            _of(DeliveryEvent.objects.filter(order__in=orders))
+            _of(DeliveryEvent.objects.since(min(order.created_at for order in orders)))
+            .filter(order__in=orders)
             .order_by()
             .values_list("order")
             .annotate(Max("id"))
@@ -58,7 +61,7 @@ def watch_of(*types: EventType) -> watches.Watch:
             f"{in_words(event.occurred_at, order.service_area.zone)}, "
             f"{order_page.actor_name(event)}: "
             f"{EventType(event.type).label}. {order_page.added_message(event)}".strip()
-            for event in _of(order.events.filter(id__gt=after))
+            for event in _of(order.history().filter(id__gt=after))
         ]
 
     def _of(events: Any) -> Any:

@@ -1,12 +1,11 @@
 """The jobs (attempts) and events of an order."""
 
 import uuid
-from datetime import datetime
-from typing import Self
+from datetime import datetime, timedelta
+from typing import Any, Self
 
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models import Q
 from django.utils import timezone
 
 from fleet.models import Drone
@@ -77,11 +76,24 @@ class DeliveryJob(models.Model):
         return None if self.eta_at is None else max(0, round((self.eta_at - now).total_seconds()))
 
 
+# The events of one transaction have the time at which it began, a moment before its rows were made.
+EVENT_MARGIN = timedelta(days=1)
+
+
+class DeliveryEventQuerySet(models.QuerySet["DeliveryEvent"]):
+    def since(self, at: Any) -> Self:
+        """Those of what was made at this time, a datetime or an expression: the database skips the
+        months before.
+        """
+        return self.filter(created_at__gte=at - EVENT_MARGIN)
+
+
 class DeliveryEvent(models.Model):
     """What happened, who caused it and why. Append-only: the database refuses UPDATE, DELETE
-    and TRUNCATE.
+    and TRUNCATE. Partitioned by month of `created_at`.
 
-    Kept forever, so it must hold no personal data. `id` grows in the order of writing.
+    Kept forever, so it must hold no personal data. `id` grows in the order of writing. The database
+    also refuses a second prediction of a delay for the same promise (a trigger).
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -98,6 +110,8 @@ class DeliveryEvent(models.Model):
     occurred_at = models.DateTimeField(help_text="When it happened, as the sender says.")
     created_at = models.DateTimeField(default=timezone.now, help_text="When we wrote it down.")
 
+    objects = DeliveryEventQuerySet.as_manager()
+
     class Meta:
         ordering = ["id"]
         indexes = [
@@ -108,15 +122,6 @@ class DeliveryEvent(models.Model):
                 name="event_of_person",
                 condition=Q(actor_kind=ActorKind.USER),
             ),
-        ]
-        constraints = [
-            # A new promise may be predicted late again.
-            models.UniqueConstraint(
-                F("order"),
-                KeyTextTransform("deliver_by", "payload"),
-                condition=Q(type=EventType.DELAY_PREDICTED),
-                name="delay_predicted_once_per_promise",
-            )
         ]
 
     def __str__(self) -> str:

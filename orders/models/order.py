@@ -34,6 +34,7 @@ from orders.tracking_ids import TRACKING_LENGTH, new_tracking_id
 from wingxtra.accounts.models import Merchant
 
 if TYPE_CHECKING:
+    from orders.models.jobs import DeliveryEventQuerySet
     from orders.promises.memory import InLine
 
 Method = TypeVar("Method", bound=Callable[..., Happened])
@@ -358,6 +359,10 @@ class Order(FSMModelMixin, Parcel, Receipt):
     @property
     def assigned_drone_id(self) -> str | None:
         return self.current_job.drone_id if self.current_job else None
+
+    def history(self) -> "DeliveryEventQuerySet":
+        """Its events, oldest first; the database skips the months before it was placed."""
+        return self.events.since(self.created_at)
 
     def sla(self, now: datetime) -> str | None:
         """`on_time`, `at_risk` or `late`, against deliver_by (see `sla_of`). None when the order

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.dispatch import Signal
 from django.utils import timezone
 
@@ -36,6 +36,14 @@ forgetting = Signal()
 def register_hold(held_orders: Callable[[], QuerySet[Any]]) -> None:
     """Keep the data of these orders; `held_orders` answers their ids."""
     _holds.append(held_orders)
+
+
+def held_orders() -> QuerySet[Any]:
+    """The ids of all held orders."""
+    held = Q(pk__in=[])
+    for held_by_one in _holds:
+        held |= Q(pk__in=held_by_one())
+    return Order.objects.filter(held).values("pk")
 
 
 def _without_held(orders: OrderQuerySet) -> OrderQuerySet:

@@ -90,5 +90,6 @@ def _ratios(now: datetime) -> dict[str, list[float]]:
 
 def _delivered() -> QuerySet[Order]:
     """Live deliveries whose time was not changed after the quote."""
-    changed = DeliveryEvent.objects.filter(order=OuterRef("pk"), type=EventType.RESCHEDULED)
+    events = DeliveryEvent.objects.since(OuterRef("created_at")).filter(order=OuterRef("pk"))
+    changed = events.filter(type=EventType.RESCHEDULED)
     return Order.objects.live().filter(~Exists(changed), status=Status.DELIVERED)

@@ -24,7 +24,7 @@ from orders.api.serializers import NewWindow, OrderChange, event_json, order_jso
 from orders.changes import details, tracking_link
 from orders.custody import OPEN_BEFORE_LOADING
 from orders.loading.views import label_of
-from orders.models import DeliveryEvent, Order
+from orders.models import Order
 from orders.promises import memory
 from orders.states import CANCELABLE, TRANSITIONS, CancelReason, Holder, Status
 from pod import proofs
@@ -190,7 +190,7 @@ def _place(lat: float, lng: float) -> str:
 
 def _events(order: Order, caller: PageCaller, now: datetime) -> list[dict[str, Any]]:
     """What happened, newest first, as the API tells the merchant."""
-    told = [event_json(event, caller) for event in DeliveryEvent.objects.filter(order=order)]
+    told = [event_json(event, caller) for event in order.history()]
     return [
         {
             "text": event["message"],

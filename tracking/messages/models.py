@@ -67,10 +67,11 @@ class CustomerMessage(Outgoing):
     )
     event = models.ForeignKey(
         DeliveryEvent,
-        on_delete=models.PROTECT,
+        on_delete=models.DO_NOTHING,
         null=True,
         related_name="+",
         db_index=False,
+        db_constraint=False,  # as of webhooks
         help_text="What it tells of, for a kind that can be told several times.",
     )
     kind = models.CharField(max_length=10, choices=Kind)

@@ -136,7 +136,7 @@ def _why_outdated(message: CustomerMessage, order: Order) -> str:
         return "The drone is there."
     if message.kind == Kind.DELAYED and order.sla(timezone.now()) == "on_time":
         return "The order is expected in time again."
-    later = order.events.filter(type=EventType.RESCHEDULED, pk__gt=message.event_id or 0)
+    later = order.history().filter(type=EventType.RESCHEDULED, pk__gt=message.event_id or 0)
     if message.event_id and later.exists():
         return "The order was rescheduled since."
     return ""

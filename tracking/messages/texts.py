@@ -121,7 +121,7 @@ def _eta_at(order: Order, now: datetime) -> datetime | None:
 
 def _is_corrected(order: Order) -> bool:
     """Whether a correction changed the order to its current status."""
-    corrections = order.events.filter(type=EventType.CORRECTED)
+    corrections = order.history().filter(type=EventType.CORRECTED)
     return corrections.filter(payload__outcome=order.status).exists()
 
 

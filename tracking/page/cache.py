@@ -25,7 +25,7 @@ from dispatch.missions import discrepancies
 from fleet import policy
 from fleet.live import picture
 from orders.changes import dropoff
-from orders.models import DeliveryEvent, Order
+from orders.models import EVENT_MARGIN, DeliveryEvent, Order
 from orders.promises import memory
 from orders.states import IN_FLIGHT, EventType, Holder, Status
 from orders.timing import opening
@@ -203,12 +203,13 @@ _SHOWN = Statement(
     tracking_id=str,
 )
 _EVENTS = Statement(
-    lambda order_id: (
-        DeliveryEvent.objects.filter(order_id=order_id)
+    lambda order_id, since: (
+        DeliveryEvent.objects.filter(order_id=order_id, created_at__gte=since)
         .only("type", "occurred_at", "payload")
         .order_by("id")
     ),
     order_id=UUID,
+    since=datetime,
 )
 _CASES = Statement(
     lambda order_id: Case.objects.filter(order_id=order_id).order_by("opened_at"),
@@ -239,7 +240,7 @@ def _build(tracking_id: str, now: datetime) -> Copy:
             outcome=event.payload.get("outcome", ""),
             inferred=bool(event.payload.get("inferred")),
         )
-        for event in _EVENTS.all(order_id=order.pk)
+        for event in _EVENTS.all(order_id=order.pk, since=order.created_at - EVENT_MARGIN)
     ]
     rules = policy.current()
     # The API always answers in LANGUAGE_CODE: the request that fills the cache must not decide.

@@ -15,7 +15,7 @@ from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from jsonschema import Draft202012Validator
-from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django import Settings
 from referencing import Registry, Resource
 
 from dispatch.missions import delays
@@ -27,7 +27,7 @@ from orders.tests.factories import OrderFactory, order_in
 from tracking.models import WebhookDelivery, WebhookEndpoint
 from tracking.tests.deliveries import DRONE_ID, OPERATOR, secret_order
 from tracking.tests.receiver import SECRET, WebhookFactory
-from tracking.webhooks import deliveries, endpoints
+from tracking.webhooks import endpoints
 from tracking.webhooks import events as webhooks
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory
@@ -218,23 +218,6 @@ def test_only_the_first_delivery_of_each_order_is_enqueued() -> None:
     WebhookDelivery.objects.all().delete()
     (first,) = webhooks.write_deliveries(events)
     assert WebhookDelivery.objects.get(pk=first).event_id == events[0].pk
-
-
-# --- deletion ------------------------------------------------------------------------------------
-
-
-def test_old_deliveries_are_deleted(
-    settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
-    settings.WEBHOOK_DELIVERIES_KEPT_DAYS = 30
-    endpoint = WebhookFactory()
-    order_in(Status.QUEUED, merchant=endpoint.merchant)
-    now = timezone.now()
-    assert deliveries.purge(now + timedelta(days=29)) == 0
-    with django_assert_num_queries(1):
-        assert deliveries.purge(now + timedelta(days=31), at_most=2) == 2
-    assert deliveries.purge(now + timedelta(days=31)) == 1
-    assert Order.objects.count() == 1
 
 
 # --- the secret ----------------------------------------------------------------------------------

@@ -225,9 +225,6 @@ def due_after(sent: WebhookDelivery) -> UUID | None:
     return rows.values_list("pk", flat=True).first()
 
 
-def purge(now: datetime, *, at_most: int = 10_000) -> int:
-    """Delete deliveries older than WEBHOOK_DELIVERIES_KEPT_DAYS. Returns how many were deleted."""
-    kept_since = now - timedelta(days=settings.WEBHOOK_DELIVERIES_KEPT_DAYS)
-    old = WebhookDelivery.objects.order_by().filter(created_at__lt=kept_since)
-    deleted, _ = old.filter(pk__in=old.values("pk")[:at_most]).delete()
-    return deleted
+def kept_since(now: datetime) -> datetime:
+    """Months of deliveries that end before it are dropped."""
+    return now - timedelta(days=settings.WEBHOOK_DELIVERIES_KEPT_DAYS)

@@ -54,7 +54,16 @@ def pytest_configure() -> None:
     def allow_truncate(**_: object) -> None:
         with connection.cursor() as cursor:
             cursor.execute(
-                "ALTER TABLE orders_deliveryevent DISABLE TRIGGER orders_events_not_truncated"
+                """
+                DO $$ DECLARE month regclass; BEGIN
+                    FOR month IN SELECT tgrelid FROM pg_trigger
+                        WHERE tgname = 'orders_events_not_truncated' AND tgenabled <> 'D'
+                    LOOP
+                        EXECUTE format(
+                            'ALTER TABLE %s DISABLE TRIGGER orders_events_not_truncated', month);
+                    END LOOP;
+                END $$
+                """
             )
 
     post_migrate.connect(allow_truncate, sender=apps.get_app_config("orders"), weak=False)

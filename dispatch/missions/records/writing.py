@@ -89,7 +89,8 @@ def _jobs(job_ids: Any, attested_after: datetime) -> QuerySet[Any]:
     """With everything that `Known` needs, in one statement. A test order has no mission."""
     of_job = {"job": OuterRef("pk")}
     pieces = TrackPiece.objects.filter(**of_job).values("job")
-    happened = DeliveryEvent.objects.filter(**of_job).values("job")
+    events = DeliveryEvent.objects.since(OuterRef("created_at"))
+    happened = events.filter(**of_job).values("job")
     event = JSONObject(type="type", at="occurred_at", inferred=F("payload__inferred"))
     return (
         DeliveryJob.objects.filter(pk__among=job_ids, part__isnull=False)

@@ -63,7 +63,7 @@ def of_flight(job: DeliveryJob, now: datetime) -> Recording:
     """From the assignment to the end. Four statements. `job` has its order loaded."""
     end = job.ended_at or now
     its_own = Q(job=job) | Q(job__isnull=True, occurred_at__range=(job.created_at, end))
-    events = list(job.order.events.filter(its_own).select_related("order", "job"))
+    events = list(job.order.history().filter(its_own).select_related("order", "job"))
     decisions = DispatchDecision.objects.filter(
         order=job.order,
         run__dry_run=False,
@@ -103,7 +103,9 @@ def of_area(area: ServiceArea, start: datetime) -> Recording:
     flown = [job for job in jobs if in_window[job.pk]]
     each = max(2, POINTS_OF_AN_AREA // max(1, len(flown)))
     found = [track_of(job, in_window[job.pk], min(each, POINTS_OF_A_FLIGHT)) for job in flown]
-    events = DeliveryEvent.objects.filter(job__in=jobs, occurred_at__gte=start, occurred_at__lt=end)
+    events = DeliveryEvent.objects.since(start).filter(
+        job__in=jobs, occurred_at__gte=start, occurred_at__lt=end
+    )
     decisions = DispatchDecision.objects.filter(
         order__in={job.order_id for job in jobs},
         outcome=DispatchDecision.Outcome.ASSIGNED,

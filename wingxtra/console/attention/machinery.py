@@ -8,6 +8,7 @@ from redis import RedisError
 from wingxtra import broker
 from wingxtra.console import registry
 from wingxtra.console.registry import Attention, Tone
+from wingxtra.database import partitions
 
 SILENT_AFTER_S = 15
 
@@ -35,4 +36,26 @@ def silent_processes(now: datetime) -> Iterator[Attention]:
             )
 
 
+def histories(now: datetime) -> Iterator[Attention]:
+    """Tables whose months are missing. Their rows are kept, in a table that grows slow."""
+    for found in partitions.standing(now):
+        if not found.is_troubled:
+            continue
+        name = found.table.partition("_")[2]
+        detail = [
+            f"No partition takes the rows of {found.missing:%B %Y}." if found.missing else "",
+            f"Rows are in the default partition, the newest of {found.stray:%Y-%m-%d %H:%M} UTC."
+            if found.stray
+            else "",
+            "The worker makes the months each hour, and moves such rows to them.",
+        ]
+        yield Attention(
+            key=f"history:{found.table}",
+            level=20,
+            text=f"A month is missing for the table of {name}",
+            detail=" ".join(filter(None, detail)),
+        )
+
+
+registry.add_attention(histories, checks="the months of the history are made")
 registry.add_attention(silent_processes, checks="Redis, worker and scheduler answer")

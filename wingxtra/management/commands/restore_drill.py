@@ -50,7 +50,8 @@ class Command(BaseCommand):
 def _digests(session: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
     """Table -> (number of rows, digest of the rows, independent of their order)."""
     found = session.execute(
-        "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+        "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
+        " AND relnamespace = 'public'::regnamespace ORDER BY 1"
     ).fetchall()
     digests = {}
     for (table,) in (tuple(row) for row in found):

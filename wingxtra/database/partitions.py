@@ -1,0 +1,328 @@
+"""History by month: tables whose rows are partitioned by the time they were written.
+
+PostgreSQL puts each row into the table of its month (UTC). A query that names a time reads only the
+months concerned, and an old month leaves as a whole. Months are made ahead. A row whose month is
+missing goes to the default partition, so no write fails, and `standing` tells of it. Django sees
+one table with the primary key `id`, and no partition.
+
+No foreign key can refer to such a table: its unique key has the time in it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from django.apps import apps
+from django.db import OperationalError, connection, transaction
+from django.db.models import Model, QuerySet
+from django.db.models.signals import post_migrate
+from django.utils import timezone
+
+# Months after the present one. So each is made weeks before its first row.
+AHEAD = 1
+# No order is open for so long, and no page of the day shows its events.
+ARCHIVED_AFTER_DAYS = 365
+# A lock on the whole table holds up its readers and writers while it is waited for.
+LOCK_TIMEOUT_MS = 1_000
+# Of held rows that nothing holds any more, in one call.
+MAX_DELETED = 10_000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A table partitioned by month of `column`.
+
+    kept_since: rows before it are not needed any more; None where they are kept for ever.
+    held: ids of orders whose rows stay all the same, with all rows that have the same `together`.
+    """
+
+    model: type[Model]
+    column: str
+    kept_since: Callable[[datetime], datetime] | None = None
+    held: Callable[[], QuerySet[Any]] | None = None
+    together: str = "order_id"
+
+    @property
+    def table(self) -> str:
+        return self.model._meta.db_table
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The table of the rows from `start` to before `end`. The first one may have no start."""
+
+    name: str
+    start: datetime | None
+    end: datetime
+
+    def covers(self, at: datetime) -> bool:
+        return at < self.end and (self.start is None or self.start <= at)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A history, oldest month first, and what is wrong with it.
+
+    missing: the first month that should be there. stray: when the newest row of the default
+    partition was written whose month was missing.
+    """
+
+    table: str
+    months: list[Partition]
+    missing: datetime | None
+    stray: datetime | None
+
+    @property
+    def is_troubled(self) -> bool:
+        return bool(self.missing or self.stray)
+
+
+histories: list[History] = []
+
+
+def register(history: History) -> None:
+    """To be called when the apps get ready. Its months are made after each `migrate`."""
+    histories.append(history)
+
+    def after_migrate(**_signal: Any) -> None:
+        _prepare(history, timezone.now())
+
+    app = apps.get_app_config(history.model._meta.app_label)
+    post_migrate.connect(after_migrate, sender=app, weak=False)
+
+
+def month_of(at: datetime) -> datetime:
+    """The first moment of its month, by UTC."""
+    return at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+
+
+def months_after(month: datetime, count: int) -> datetime:
+    years, number = divmod(month.month - 1 + count, 12)
+    return month.replace(year=month.year + years, month=number + 1)
+
+
+def standing(now: datetime) -> list[Standing]:
+    """Of each history, in one statement."""
+    newest = " ".join(
+        f"WHEN '{history.table}' THEN (SELECT max({history.column}) FROM {history.table}_default)"  # noqa: S608
+        for history in histories
+    )
+    found = {
+        table: _standing(table, names, bounds, stray, now)
+        for table, names, bounds, stray in _rows(
+            _STANDING.format(newest=newest), [history.table for history in histories]
+        )
+    }
+    return [found[history.table] for history in histories if history.table in found]
+
+
+def months_of(table: str) -> list[Partition] | None:
+    """Its partitions, oldest first, without the default one. None if it is not partitioned."""
+    rows = _rows(_STANDING.format(newest="WHEN '' THEN now()"), [table])
+    return _months(*rows[0][1:3]) if rows else None
+
+
+def prepare(now: datetime) -> None:
+    """Make the present and the next month of each history where they are missing. Their rows that
+    are in the default partition move to them.
+    """
+    for history in histories:
+        _prepare(history, now)
+
+
+def make(history: History, month: datetime) -> None:
+    """Make one month, beside readers and writers, unless rows of the default partition have to
+    move to it.
+    """
+    table, default = history.table, _default_of(history.table)
+    name = f"{table}_{month:%Y_%m}"
+    bound = f"FOR VALUES FROM ('{month.isoformat()}') TO ('{months_after(month, 1).isoformat()}')"
+    column = _quoted(history.column)
+    if _rows(f"SELECT FROM {_quoted(default)} WHERE {column} >= %s LIMIT 1", month):
+        former = _quoted(f"{table}_former")
+        with _exclusive(table):
+            _run(f"ALTER TABLE {_quoted(table)} DETACH PARTITION {_quoted(default)}")
+            _run(f"ALTER TABLE {_quoted(default)} RENAME TO {former}")
+            _add(table, default, "DEFAULT")
+            _add(table, name, bound)
+            _run(f"INSERT INTO {_quoted(table)} SELECT * FROM {former}")  # noqa: S608
+            _run(f"DROP TABLE {former}")
+    else:
+        with _patient():
+            _add(table, name, bound)
+    log.info("month_made", table=table, partition=name)
+
+
+def drop_old(now: datetime) -> None:
+    """Detach and drop each month whose last row is not needed any more.
+
+    Its held rows are written again, into the default partition, and deleted one by one once nothing
+    holds them. Raises OperationalError when a table was too busy, after all others had their turn.
+    """
+    busy: OperationalError | None = None
+    for history in histories:
+        try:
+            _drop_old(history, now)
+        except OperationalError as error:
+            busy = error
+    if busy is not None:
+        raise busy
+
+
+def archive(history: History, now: datetime) -> Partition | None:
+    """Detach the oldest month, which stays as a table of its own. Its held rows are written again.
+
+    None if there is no month that ended ARCHIVED_AFTER_DAYS ago.
+    """
+    oldest = next(iter(months_of(history.table) or ()), None)
+    if oldest is None or oldest.end > now - timedelta(days=ARCHIVED_AFTER_DAYS):
+        return None
+    with _exclusive(history.table):
+        _detach(history, oldest.name)
+    log.info("month_detached", table=history.table, partition=oldest.name)
+    return oldest
+
+
+# --- the statements ------------------------------------------------------------------------------
+
+_STANDING = """
+    SELECT p.relname, array_agg(c.relname::text), array_agg(pg_get_expr(c.relpartbound, c.oid)),
+        CASE p.relname {newest} END
+    FROM pg_class p JOIN pg_inherits i ON i.inhparent = p.oid JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE p.relname = ANY(%s) AND pg_table_is_visible(p.oid) AND p.relkind = 'p'
+    GROUP BY p.relname
+"""
+# A trigger against TRUNCATE belongs to one table, so each month needs its own.
+_TRUNCATE_TRIGGERS = """
+    SELECT pg_get_triggerdef(oid, true) FROM pg_trigger
+    WHERE tgrelid = %s::regclass AND NOT tgisinternal AND tgtype & 32 <> 0
+"""
+
+
+def _standing(
+    table: str, names: list[str], bounds: list[str], newest: datetime | None, now: datetime
+) -> Standing:
+    months = _months(names, bounds)
+    wanted = (months_after(month_of(now), count) for count in range(AHEAD + 1))
+    missing = next((m for m in wanted if not any(one.covers(m) for one in months)), None)
+    # Rows before the first month are held ones, and their month is gone.
+    first = months[0].start if months else None
+    is_stray = newest is not None and (first is None or newest >= first)
+    return Standing(table, months, missing, newest if is_stray else None)
+
+
+def _months(names: Sequence[str], bounds: Sequence[str]) -> list[Partition]:
+    """From texts like “FOR VALUES FROM (MINVALUE) TO ('2026-12-01 00:00:00+00')”."""
+    found = []
+    for name, bound in zip(names, bounds, strict=True):
+        if bound != "DEFAULT":
+            first, end = bound.removeprefix("FOR VALUES FROM (").removesuffix(")").split(") TO (")
+            start = None if first == "MINVALUE" else _time(first)
+            found.append(Partition(name, start, _time(end)))
+    return sorted(found, key=lambda one: one.end)
+
+
+def _time(written: str) -> datetime:
+    return datetime.fromisoformat(written.strip("'")).astimezone(UTC)
+
+
+def _prepare(history: History, now: datetime) -> None:
+    there = months_of(history.table)
+    if there is None:
+        return  # `migrate` has stopped before it is partitioned
+    for count in range(AHEAD + 1):
+        month = months_after(month_of(now), count)
+        if not any(one.covers(month) for one in there):
+            make(history, month)
+
+
+def _add(table: str, name: str, bound: str) -> None:
+    """ATTACH takes a weaker lock on the table than CREATE TABLE … PARTITION OF."""
+    _run(
+        f"CREATE TABLE {_quoted(name)} (LIKE {_quoted(table)} INCLUDING DEFAULTS "
+        "INCLUDING CONSTRAINTS INCLUDING STORAGE)"
+    )
+    for (trigger,) in _rows(_TRUNCATE_TRIGGERS, table):
+        _run(trigger.replace(f" ON {table} ", f" ON {_quoted(name)} "))
+    _run(f"ALTER TABLE {_quoted(table)} ATTACH PARTITION {_quoted(name)} {bound}")
+
+
+def _detach(history: History, name: str) -> None:
+    """Not CONCURRENTLY, which PostgreSQL refuses beside a default partition."""
+    table, detached = _quoted(history.table), _quoted(name)
+    _run(f"ALTER TABLE {table} DETACH PARTITION {detached}")
+    condition, values = _held(history, detached)
+    _run(f"INSERT INTO {table} SELECT * FROM {detached} WHERE {condition}", *values)  # noqa: S608
+
+
+def _held(history: History, rows: str) -> tuple[str, Sequence[Any]]:
+    """The condition that a row of this table is held, and its values."""
+    if history.held is None:
+        return "false", ()
+    orders, values = history.held().order_by().query.sql_with_params()
+    same = _quoted(history.together)
+    return f"{same} IN (SELECT {same} FROM {rows} WHERE order_id IN ({orders}))", values  # noqa: S608
+
+
+def _drop_old(history: History, now: datetime) -> None:
+    if history.kept_since is None:
+        return
+    kept_since = history.kept_since(now)
+    for one in months_of(history.table) or ():
+        if one.end <= kept_since:
+            with _exclusive(history.table):
+                _detach(history, one.name)
+                _run(f"DROP TABLE {_quoted(one.name)}")
+            log.info("month_dropped", table=history.table, partition=one.name)
+    _delete_released(history, kept_since)
+
+
+def _delete_released(history: History, kept_since: datetime) -> None:
+    default = _quoted(_default_of(history.table))
+    condition, values = _held(history, default)
+    _run(
+        f"DELETE FROM {default} WHERE id IN (SELECT id FROM {default} "  # noqa: S608
+        f"WHERE {_quoted(history.column)} < %s AND NOT {condition} LIMIT {MAX_DELETED})",
+        kept_since,
+        *values,
+    )
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """A transaction that gives up when it has waited too long for a lock."""
+    with transaction.atomic():
+        _run(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+        yield
+
+
+@contextmanager
+def _exclusive(table: str) -> Iterator[None]:
+    """The same, with the table locked, and with it the way to each of its partitions."""
+    with _patient():
+        _run(f"LOCK TABLE ONLY {_quoted(table)} IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+def _default_of(table: str) -> str:
+    return f"{table}_default"
+
+
+def _quoted(name: str) -> str:
+    return connection.ops.quote_name(name)
+
+
+def _rows(sql: str, *values: Any) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return list(cursor.fetchall())
+
+
+def _run(sql: str, *values: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values or None)
