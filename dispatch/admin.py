@@ -261,4 +261,6 @@ class MissionAdmin(ReadOnlyAdmin):
 
     @admin.display(description="As sent")
     def as_sent(self, intent: Mission) -> SafeString:
-        return format_html('<pre class="wx-code">{}</pre>', json.dumps(intent.body, indent=2))
+        return format_html(
+            '<pre class="wx-code" tabindex="0">{}</pre>', json.dumps(intent.body, indent=2)
+        )

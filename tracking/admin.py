@@ -108,7 +108,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     @admin.display(description="As sent")
     def as_sent(self, delivery: WebhookDelivery) -> SafeString:
         body = json.dumps(json.loads(delivery.body), indent=2)
-        return format_html('<pre class="wx-code">{}</pre>', body)
+        return format_html('<pre class="wx-code" tabindex="0">{}</pre>', body)
 
 
 def _one_try(attempt: dict[str, Any]) -> str:

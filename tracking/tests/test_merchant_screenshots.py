@@ -4,6 +4,7 @@ import pytest
 from django.conf import settings as project
 from playwright.sync_api import Page
 
+from orders import lifecycle
 from tracking.tests.test_merchant_browser import (
     LAPTOP,
     NEW,
@@ -15,6 +16,7 @@ from tracking.tests.test_merchant_browser import (
     one_of_each,
 )
 from tracking.tests.test_merchant_stores_browser import stores_of
+from wingxtra.accounts.identity import TELEMETRY
 from wingxtra.accounts.models import Merchant
 
 __all__ = ["browse", "merchant"]  # fixtures
@@ -25,6 +27,7 @@ PICTURES = project.BASE_DIR / "docs" / "images"
 @pytest.mark.django_db(transaction=True)
 def test_pictures_of_the_merchants_page(browse: Open, merchant: Merchant) -> None:
     flying = one_of_each(merchant)["flying"]
+    lifecycle.loaded(flying.pk, by=TELEMETRY)
     page = browse("/merchant/", color_scheme="light", **LAPTOP)
     _shoot(page, "orders-laptop-light")
     page.goto(NEW)
@@ -40,4 +43,5 @@ def test_pictures_of_the_merchants_page(browse: Open, merchant: Merchant) -> Non
 
 
 def _shoot(page: Page, name: str) -> None:
+    page.evaluate("scrollTo(0, 0)")  # the map beside a form stays in view
     page.screenshot(path=PICTURES / f"merchant-{name}.png", full_page=True)
