@@ -197,8 +197,8 @@ def run_schedule(stop: threading.Event) -> None:
     """Send the ticks of `schedule` until `stop` is set. Only one of several processes does.
 
     The leader holds an advisory lock of a transaction, which stays open. The lock is released when
-    the leader dies, and a standby takes over. (A lock of the session would be shared by all behind a
-    PgBouncer in transaction mode.)
+    the leader dies, and a standby takes over. A lock of the session would not be the leader's own
+    behind a PgBouncer in transaction mode.
     """
     while not stop.is_set():
         try:

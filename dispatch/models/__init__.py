@@ -2,7 +2,7 @@
 
 from dispatch.models.clearances import Clearance, ClearanceQuerySet
 from dispatch.models.doubts import Discrepancy, PublishingPause
-from dispatch.models.flights import Flight, MissionReport, TrackPiece
+from dispatch.models.flights import Flight, FollowerLease, MissionReport, TrackPiece
 from dispatch.models.missions import (
     MAX_FLIGHT,
     MAX_TIME_HOME,
@@ -28,6 +28,7 @@ __all__ = [
     "DispatchRun",
     "Flight",
     "FlightRecord",
+    "FollowerLease",
     "Missing",
     "Mission",
     "MissionPart",

@@ -144,7 +144,7 @@ def test_telemetry_ends_it(
     Drone.objects.update(
         stands_at=request.getfixturevalue(stands_at), stands_since=now - timedelta(seconds=since_s)
     )
-    reports.end_landed(now)
+    reports.end_landed(drone.base.service_area_id, now)
     mission.refresh_from_db()
     assert (mission.over_at is not None, mission.live) == (is_over, not is_over)
 
@@ -152,7 +152,7 @@ def test_telemetry_ends_it(
 def test_a_drone_that_never_left_is_not_landed(bridge: Simulator, drone: Drone, osu: Hub) -> None:
     Drone.objects.update(stands_at=osu, stands_since=timezone.now() - timedelta(hours=1))
     mission = sent(drone)
-    reports.end_landed(timezone.now() + timedelta(minutes=10))
+    reports.end_landed(osu.service_area_id, timezone.now() + timedelta(minutes=10))
     mission.refresh_from_db()
     assert mission.over_at is None
 

@@ -165,7 +165,8 @@ class Claim:
                 """
                 WITH lock AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(%(lock)s) AS mine),
                 taken AS (
-                    INSERT INTO api_idempotencykey AS k (digest, body_digest, created_at, held_until)
+                    INSERT INTO api_idempotencykey AS k
+                        (digest, body_digest, created_at, held_until)
                     SELECT %(digest)s, %(body)s, %(now)s, %(held_until)s FROM lock WHERE mine
                     ON CONFLICT (digest) DO UPDATE
                     SET body_digest = excluded.body_digest, created_at = excluded.created_at,

@@ -65,9 +65,12 @@ def report(mission_id: UUID, kind: ReportType, *, by: Actor, message: str = "") 
     return ReportResult(verbs.errand(mission_id))
 
 
-def end_landed(now: datetime) -> None:
-    """End the missions whose drones telemetry shows at a hub again. One statement if none is."""
+def end_landed(area_id: UUID, now: datetime) -> None:
+    """End the missions whose drones, of this area, telemetry shows at a hub again. One statement if
+    none is.
+    """
     landed = Mission.objects.errands().filter(
+        drone__base__service_area=area_id,
         tries__gt=0,
         drone__stands_at__isnull=False,
         drone__stands_since__lte=now - timedelta(seconds=LANDED_AFTER_S),
