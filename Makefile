@@ -12,7 +12,7 @@ TEST := $(call stamp,test)
 DEV := $(call stamp,dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-browser test-edge test-clients attack drill screenshots messages contracts audit sbom lint format fuzz bench restore-drill shell lock
+.PHONY: help install install-dev demo test test-browser test-edge test-pgbouncer test-clients attack drill screenshots messages contracts audit sbom lint format fuzz bench restore-drill shell lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -52,6 +52,17 @@ test-browser: $(TEST)  ## tests in a real Chromium (CHROMIUM=/usr/bin/chromium)
 test-edge: $(TEST)  ## slow clients and forged headers, through the proxy of compose.yaml (needs Caddy)
 	@if command -v caddy > /dev/null; then $(RUN) -m pytest -n 0 -m edge; \
 		else echo 'Skipped: the tests marked "edge" need Caddy (apt install caddy).'; fi
+
+# The tests of what would break if two statements of one process had different connections.
+BEHIND_PGBOUNCER = dispatch/tests/test_follower.py dispatch/tests/test_partitions.py dispatch/tests/test_progress.py \
+	dispatch/tests/test_publishing_pause.py dispatch/tests/test_run_races.py orders/tests/test_lifecycle_races.py \
+	tracking/tests/test_merchant_export.py wingxtra/tests/test_api_idempotency.py wingxtra/tests/test_broker.py \
+	wingxtra/tests/test_pgbouncer.py
+
+test-pgbouncer: $(TEST)  ## races, broker, idempotency, progress through a PgBouncer in transaction mode
+	@if test -x /usr/sbin/pgbouncer; then \
+		THROUGH_PGBOUNCER=1 $(RUN) -m pytest -n $(JOBS) --dist worksteal --reuse-db $(BEHIND_PGBOUNCER); \
+		else echo 'Skipped: it needs PgBouncer (apt install pgbouncer).'; fi
 
 test-clients: $(TEST)  ## clients of the API by code generators, and linters, where PyPI and npm are reachable
 	@$(RUN) -m wingxtra.tests.clients

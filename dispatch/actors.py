@@ -128,10 +128,17 @@ def sweep_clearances() -> None:
 @every(2)
 @dramatiq.actor(max_retries=0)
 def follow_flights() -> None:
-    """Update the flights from the newest fleet picture."""
+    """Update the flights of every service area from the newest fleet picture."""
+    for area_id in progress.areas():
+        follow_area.send(str(area_id))
+
+
+# The next tick is the retry.
+@dramatiq.actor(max_retries=0, max_age=2_000)
+def follow_area(service_area_id: str) -> None:
     seen = picture.read()
     if seen is not None:
-        progress.follow(seen, timezone.now())
+        progress.follow_area(UUID(service_area_id), seen, timezone.now())
 
 
 @every(15)

@@ -196,8 +196,9 @@ def load_actors() -> None:
 def run_schedule(stop: threading.Event) -> None:
     """Send the ticks of `schedule` until `stop` is set. Only one of several processes does.
 
-    The leader holds an advisory lock of its database session. The lock is released when the leader
-    dies, and a standby takes over.
+    The leader holds an advisory lock of a transaction, which stays open. The lock is released when
+    the leader dies, and a standby takes over. A lock of the session would not be the leader's own
+    behind a PgBouncer in transaction mode.
     """
     while not stop.is_set():
         try:
@@ -206,26 +207,35 @@ def run_schedule(stop: threading.Event) -> None:
             ) as session:
                 _stand_by(session, stop)
                 _lead(session, stop)
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
             log.warning("scheduler_has_no_database", error=str(error))
             stop.wait(1.0)
 
 
 def _stand_by(session: psycopg.Connection[Any], stop: threading.Event) -> None:
+    """Returns with the lock, in an open transaction."""
     while not stop.is_set():
         _touch_alive_path()
-        row = session.execute("SELECT pg_try_advisory_lock(%s)", [SCHEDULER_LOCK]).fetchone()
-        if row and next(iter(row)):
-            log.info("scheduler_leads", actors=[tick.actor.actor_name for tick in schedule])
-            return
+        # The first try releases the lock at once. So a standby has no transaction open.
+        if _try_lock(session):
+            session.execute("BEGIN")
+            if _try_lock(session):
+                log.info("scheduler_leads", actors=[tick.actor.actor_name for tick in schedule])
+                return
+            session.execute("ROLLBACK")
         stop.wait(STANDBY_POLL_S)
+
+
+def _try_lock(session: psycopg.Connection[Any]) -> bool:
+    row = session.execute("SELECT pg_try_advisory_xact_lock(%s)", [SCHEDULER_LOCK]).fetchone()
+    return bool(row and row[0])
 
 
 def _lead(session: psycopg.Connection[Any], stop: threading.Event) -> None:
     due_at = dict.fromkeys(schedule, time.monotonic())
     while not stop.is_set():
         _touch_alive_path()
-        session.execute("SELECT 1")  # raises when the session, and so the lock, is lost
+        session.execute("SELECT 1")  # raises when the transaction, and so the lock, is lost
         now = time.monotonic()
         try:
             for tick in schedule:

@@ -223,14 +223,23 @@ def _database(url: str) -> dict[str, object]:
         "connection_class": ImpatientConnection,
     }
     options["connect_timeout"] = 5
-    if DATABASE_ANSWER_WITHIN_S:
+    if DATABASE_ANSWER_WITHIN_S and not DATABASE_POOLER:  # PgBouncer refuses it
         options["options"] = f"-c statement_timeout={1000 * DATABASE_ANSWER_WITHIN_S:.0f}"
     return {
         **config,
         # Django's own, except that the check of a pooled connection costs no round trip.
         "ENGINE": "wingxtra.database.postgresql",
+        # A cursor of the server lives on one connection, and the next statement may use another.
+        "DISABLE_SERVER_SIDE_CURSORS": bool(DATABASE_POOLER),
         "OPTIONS": options,
     }
+
+
+def _pooler(name: str) -> str:
+    known = ("", "transaction", "transaction-prepared")
+    if name not in known:
+        raise ImproperlyConfigured(f"DATABASE_POOLER must be one of {known}, not {name!r}.")
+    return name
 
 
 # manage.py, make and the test run start real servers and set both URLs if they are not given
@@ -238,6 +247,9 @@ def _database(url: str) -> dict[str, object]:
 DATABASE_URL = env.str("DATABASE_URL", default="")
 # How long one statement may take; 0 is without limit. Web processes have one (wingxtra/wsgi.py).
 DATABASE_ANSWER_WITHIN_S = env.float("DATABASE_ANSWER_WITHIN_S", default=0.0)
+# A PgBouncer in transaction mode in front of PostgreSQL; "transaction-prepared" with
+# max_prepared_statements.
+DATABASE_POOLER = _pooler(env.str("DATABASE_POOLER", default=""))
 REDIS_URL = env.str("REDIS_URL", default="")
 DATABASES = {"default": _database(DATABASE_URL)} if DATABASE_URL else {}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -5,36 +5,35 @@ nothing. Telemetry is not trusted blindly (missions/flight/phases.py). If an out
 discrepancy asks a person.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
+from uuid import UUID
 
-import pgbulk
 import structlog
-from django.db import connection
 from django.utils import timezone
 
-from dispatch.missions import discrepancies, standing, tracks
+from dispatch.missions import discrepancies, followed, leases, standing, tracks
 from dispatch.missions.clearance import conforming
 from dispatch.missions.flight import phases
 from dispatch.missions.flight.state import (
     STATUS_OF,
     FlightEvent,
-    FlightState,
     ParcelLoaded,
     Phase,
     to_dropoff_m,
     to_pickup_m,
 )
-from dispatch.missions.parcel_doubt import lost_with_the_drone, parcel_astray, plan_of
+from dispatch.missions.followed import Followed, OrderRow
+from dispatch.missions.parcel_doubt import lost_with_the_drone, parcel_astray
 from dispatch.missions.reposition import following as errands
 from dispatch.models import Discrepancy, Flight
 from fleet import policy
 from fleet.feasibility.rules import Rules
 from fleet.live.picture import Picture
+from fleet.models import Drone
 from orders import lifecycle
-from orders.models import DeliveryJob
+from orders.models import DeliveryJob, Order
 from orders.states import (
     FLOWN_FROM,
     IN_FLIGHT,
@@ -46,7 +45,6 @@ from orders.states import (
 )
 from wingxtra.accounts.identity import SYSTEM, TELEMETRY
 
-FOLLOWER_LOCK = 0x57_46  # the advisory lock of the only follower
 ETA_STEP = timedelta(seconds=5)  # smaller changes of an ETA are not written
 LANDED = (Phase.RETURNED, Phase.UNCLEAR)
 # A drone that stands at the drop point for longer raises a discrepancy.
@@ -58,28 +56,46 @@ MAX_STATIONARY_S = 180.0
 log = structlog.get_logger(__name__)
 
 
-def follow(picture: Picture, now: datetime) -> int:
-    """Process all flights of active jobs; returns their number.
+def areas() -> list[UUID]:
+    """The service areas whose drones are followed: those where a drone has its base."""
+    bases = Drone.objects.order_by().values_list("base__service_area", flat=True)
+    return sorted(bases.distinct())
 
-    The number of statements does not grow with flights that have no events. Only one follower runs
-    at a time; another one returns 0.
+
+def follow(picture: Picture, now: datetime) -> int:
+    """Follow all areas, one after another; returns the number of flights."""
+    return sum(follow_area(area_id, picture, now) for area_id in areas())
+
+
+def follow_area(area_id: UUID, picture: Picture, now: datetime) -> int:
+    """Process the drones with their base in this area and the flights of their active jobs; returns
+    the number of flights.
+
+    The number of statements does not grow with flights that have no events. Only one follower of an
+    area works at a time; another one returns 0.
     """
-    with _follower_lock() as is_locked:
-        if not is_locked:
+    with leases.held(area_id) as lease:
+        if lease is None:
             return 0
-        jobs = list(
-            DeliveryJob.objects.active()
-            .filter(part__isnull=False)
-            .select_related("order", "drone__kind", "part__mission", "flight")
-        )
-        rules = policy.current()
-        hubs = standing.Hubs.load()
-        updates = [_FlightUpdate(job, picture, rules, hubs, now) for job in jobs]
-        _save(updates)
-        standing.note_where_drones_stand(picture, hubs, rules, now)
-        standing.end_grounded_missions(picture, hubs, rules, now)
-        errands.follow(picture, rules, now)
-        conforming.watch(now)
+        try:
+            return _look(lease, picture, now)
+        except leases.Lost:
+            log.warning("follower_was_slow", area_id=str(area_id), lease_s=leases.LEASE_S)
+            return 0
+
+
+def _look(lease: leases.Lease, picture: Picture, now: datetime) -> int:
+    area_id, rules, hubs = lease.area_id, policy.current(), standing.Hubs.load()
+    updates = []
+    for one in followed.flights_of(area_id, now):
+        lease.check()
+        updates.append(_FlightUpdate(one, picture, rules, hubs, now))
+    _save(lease, updates)
+    lease.check()
+    standing.note_where_drones_stand(area_id, picture, hubs, rules, now)
+    standing.end_grounded_missions(area_id, picture, hubs, rules, now)
+    errands.follow(area_id, picture, rules, now)
+    conforming.watch(area_id, now)
     return len(updates)
 
 
@@ -88,34 +104,48 @@ class _FlightUpdate:
 
     def __init__(
         self,
-        job: DeliveryJob,
+        one: Followed,
         picture: Picture,
         rules: Rules,
         hubs: standing.Hubs,
         now: datetime,
     ) -> None:
-        self.job, self.order, self.rules, self.now = job, job.order, rules, now
-        self.mission, self.hubs = job.part.mission, hubs
-        stored = getattr(job, "flight", None)
-        self.is_new = stored is None
-        self.flight = stored or Flight(job=job, heard_at=now)
-        self.plan = plan_of(job)
-        before = FlightState.from_dict(self.flight.state)
+        self.flight, self.rules, self.now = one, rules, now
+        self.order: OrderRow | Order = one.order
+        self.mission, self.plan, self.hubs = one.mission, one.plan, hubs
+        before = one.state
         self.state, events = phases.step(before, self._samples(picture), self.plan, rules)
+        one.state = self.state
         self.has_telemetry = (self.state.fix, self.state.doubt) != (before.fix, before.doubt)
-        self.changed = self.has_telemetry
+        self.changed = self.has_telemetry or one.is_new
         self.new_eta = False
         try:
             self._apply(events)
         except lifecycle.Refused as refusal:
-            log.info("flight_of_an_ended_job", **_log_fields(job), detail=refusal.detail)
+            log.info("flight_of_an_ended_job", **self._log_fields, detail=refusal.detail)
         except Exception:
             # One flight must not stop the others; the next tick retries it.
-            log.exception("flight_not_followed", **_log_fields(job))
-            self.changed = False
+            log.exception("flight_not_followed", **self._log_fields)
+            self.changed = one.is_new
+            one.state = before
+
+    @cached_property
+    def job(self) -> DeliveryJob:
+        """The models of the job, loaded for what few flights need."""
+        jobs = DeliveryJob.objects.select_related("order", "drone__kind", "part__mission")
+        return jobs.get(pk=self.flight.job_id)
+
+    @property
+    def _whole_order(self) -> Order:
+        return self.order if isinstance(self.order, Order) else self.job.order
+
+    @property
+    def _log_fields(self) -> dict[str, Any]:
+        one = self.flight
+        return {"order_id": one.order.pk, "job_id": one.job_id, "drone_id": one.drone_id}
 
     def _samples(self, picture: Picture) -> list[Any]:
-        sample = picture.telemetry.get(self.job.drone_id or "")
+        sample = picture.telemetry.get(self.flight.drone_id)
         if sample is None:
             return []
         # A drone that takes off before its mission was sent flies another task.
@@ -151,20 +181,20 @@ class _FlightUpdate:
             return  # it left the drop point, maybe with its parcel: a person decides
         if before(Status(self.order.status), to):
             self.order = lifecycle.advance(
-                self.order.pk, to, by=TELEMETRY, occurred_at=at, job_id=self.job.pk
+                self.order.pk, to, by=TELEMETRY, occurred_at=at, job_id=self.flight.job_id
             ).order
 
     def _load(self, at: datetime) -> None:
         """A loading seen by telemetry counts only while the parcel is at the pickup."""
         if self.order.holder in FLOWN_FROM:
             self.order = lifecycle.loaded(
-                self.order.pk, by=TELEMETRY, job_id=self.job.pk, occurred_at=at
+                self.order.pk, by=TELEMETRY, job_id=self.flight.job_id, occurred_at=at
             )
 
     @property
     def _stands_at_drop_doubt(self) -> bool:
         return Discrepancy.objects.filter(
-            job=self.job, code=Discrepancy.Code.AT_THE_DROP, settled_at__isnull=True
+            job=self.flight.job_id, code=Discrepancy.Code.AT_THE_DROP, settled_at__isnull=True
         ).exists()
 
     def _handle_landing(self, phase: Phase, at: datetime) -> None:
@@ -177,18 +207,19 @@ class _FlightUpdate:
         if phase is Phase.UNCLEAR or self.order.status == Status.DELIVERING:
             self._raise_unclear_landing(where, at)
             return
-        if hub is None and self.job.drone_id:
-            standing.hold_landed_away(self.job.drone_id, f"{where}, with order {self.order}.")
+        if hub is None:
+            why = f"{where}, with order {self._whole_order}."
+            standing.hold_landed_away(self.flight.drone_id, why)
         lifecycle.mission_over(
             self.order.pk,
-            job_id=self.job.pk,
+            job_id=self.flight.job_id,
             ended=JobStatus.ABORTED if asked else JobStatus.FAILED,
             by=TELEMETRY,
             why=f"{where}, without a delivery.",
             max_attempts=self.rules.max_attempts,
             final=asked,
-            parcel_astray=parcel_astray(self.order, self.job, self._unsaved_flight)
-            or lost_with_the_drone(self.order, at_hub=hub is not None),
+            parcel_astray=parcel_astray(self._whole_order, self.job, self._unsaved_flight)
+            or lost_with_the_drone(self._whole_order, at_hub=hub is not None),
             occurred_at=at,
         )
 
@@ -201,7 +232,7 @@ class _FlightUpdate:
         asked = discrepancies.raise_(self.job, Discrepancy.Code.UNCLEAR_LANDING, message)
         if asked:
             lifecycle.sight_lost(
-                self.order.pk, by=TELEMETRY, why=message, job_id=self.job.pk, occurred_at=at
+                self.order.pk, by=TELEMETRY, why=message, job_id=self.flight.job_id, occurred_at=at
             )
 
     def _check_standing(self) -> None:
@@ -210,13 +241,11 @@ class _FlightUpdate:
             return
         if self._stands_at_a_hub() or self.state.phase in phases.OVER:
             return
-        since = self.state.stands_at_drop_since
+        since, drone_id = self.state.stands_at_drop_since, self.flight.drone_id
         if since is not None and self.state.fix is not None:
             stood_s = self.state.fix.at - since
             if stood_s >= MAX_STAND_AT_DROP_S:
-                message = (
-                    f"{self.job.drone_id} has stood disarmed at the drop point for {stood_s:.0f} s."
-                )
+                message = f"{drone_id} has stood disarmed at the drop point for {stood_s:.0f} s."
                 discrepancies.raise_(self.job, Discrepancy.Code.AT_THE_DROP, message)
         else:
             self._check_stationary()
@@ -232,13 +261,13 @@ class _FlightUpdate:
             return False
         if self.state.phase is Phase.GROUND:
             message = (
-                f"Ground control says that {self.job.drone_id} flies this order "
-                f"({self.order.get_status_display().lower()}); telemetry has shown it disarmed "
+                f"Ground control says that {self.flight.drone_id} flies this order "
+                f"({Status(self.order.status).label.lower()}); telemetry has shown it disarmed "
                 f"at its hub for {stood_s:.0f} s."
             )
             discrepancies.raise_(self.job, Discrepancy.Code.STANDS_AT_HUB, message)
         else:
-            where = f"{self.job.drone_id} has stood disarmed at a hub for {stood_s:.0f} s"
+            where = f"{self.flight.drone_id} has stood disarmed at a hub for {stood_s:.0f} s"
             self._raise_unclear_landing(where, self.now)
         return True
 
@@ -255,7 +284,7 @@ class _FlightUpdate:
         still_s = fix.at - max(still.at, self.order.last_step_at.timestamp())
         if still_s < MAX_STATIONARY_S or self.hubs.at(fix.lat, fix.lng):
             return
-        message = f"{self.job.drone_id} has been stationary for {still_s:.0f} s"
+        message = f"{self.flight.drone_id} has been stationary for {still_s:.0f} s"
         if to_dropoff_m(self.plan, fix) <= self.rules.arrival_radius_m:
             message = f"{message}, at the drop point."
             discrepancies.raise_(self.job, Discrepancy.Code.AT_THE_DROP, message)
@@ -277,44 +306,21 @@ class _FlightUpdate:
             self._note(EventType.LINK_LOST, message)
 
     def _note(self, kind: EventType, message: str) -> None:
-        lifecycle.note(self.order.pk, Happened(kind, message), by=SYSTEM, job_id=self.job.pk)
+        lifecycle.note(self.order.pk, Happened(kind, message), by=SYSTEM, job_id=self.flight.job_id)
 
     def _update_eta(self) -> None:
         left_s = phases.remaining_s(self.state, self.plan, self.rules)
         if left_s is None or self.state.doubt is not None:
             return
         eta_at = self.now + timedelta(seconds=left_s)
-        if self.job.eta_at is None or abs(eta_at - self.job.eta_at) > ETA_STEP:
-            self.job.eta_at, self.new_eta = eta_at, True
+        if self.flight.eta_at is None or abs(eta_at - self.flight.eta_at) > ETA_STEP:
+            self.flight.eta_at, self.new_eta = eta_at, True
 
 
-def _log_fields(job: DeliveryJob) -> dict[str, Any]:
-    return {"order_id": job.order_id, "job_id": job.pk, "drone_id": job.drone_id}
-
-
-def _save(updates: list[_FlightUpdate]) -> None:
-    for update in updates:
-        update.flight.state = update.state.to_dict()
-    changed = [update.flight for update in updates if update.changed and not update.is_new]
-    Flight.objects.bulk_create([update.flight for update in updates if update.is_new])
-    with tracks.moving_to_pieces(changed):
-        pgbulk.update(Flight, changed, ["state", "heard_at", "link_lost_at", "recent"])
-    # Active jobs only: a job that has just ended has no ETA. pgbulk cannot filter by more than the
-    # key.
-    DeliveryJob.objects.active().bulk_update(
-        [update.job for update in updates if update.new_eta], ["eta_at"], batch_size=1000
-    )
-
-
-@contextmanager
-def _follower_lock() -> Iterator[bool]:
-    """Whether this follower got the advisory lock, which the database connection holds."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [FOLLOWER_LOCK])
-        (is_locked,) = cursor.fetchone()
-    try:
-        yield is_locked
-    finally:
-        if is_locked:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [FOLLOWER_LOCK])
+def _save(lease: leases.Lease, updates: list[_FlightUpdate]) -> None:
+    changed = [update.flight for update in updates if update.changed]
+    new_etas = [update.flight for update in updates if update.new_eta]
+    if changed or new_etas:
+        with lease.confirmed():
+            followed.save(changed)
+            followed.save_etas(new_etas)

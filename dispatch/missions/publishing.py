@@ -299,7 +299,7 @@ def _record_rejection(claim: Claim[Mission], part: MissionPart, answer: Answer) 
     Raises ClaimLost.
     """
     why = f"Ground control refused the mission ({answer.status}): {answer.text}"
-    with publishing_pause.refusals_lock():
+    with publishing_pause.recording_refusal(part.order_id):
         _record_refusal(claim, part, answer, why)
         publishing_pause.pause_after_refusals(part.order_id, why)
     log.warning("mission_rejected", intent_id=str(claim.pk), words=answer.text)

@@ -56,17 +56,17 @@ def unless_paused(missions: MissionQuerySet) -> MissionQuerySet:
 
 
 @contextmanager
-def refusals_lock() -> Iterator[None]:
-    """Serializes the recording of a refusal with `pause_after_refusals`, so that each attempt is
-    forgiven once. An advisory lock of the database connection.
+def recording_refusal(order_id: UUID) -> Iterator[None]:
+    """One transaction for the recording of a refusal and `pause_after_refusals`. It waits for those
+    of other refusals, so that each attempt is forgiven once.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [REFUSALS_LOCK])
-    try:
-        yield
-    finally:
+    with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [REFUSALS_LOCK])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [REFUSALS_LOCK])
+        # The orders that may be changed, in id order, as every lock of orders.
+        orders = Order.objects.select_for_update(no_key=True).order_by("pk")
+        list(orders.filter(pk__in={order_id, *_refused_orders()}).values_list("pk", flat=True))
+        yield
 
 
 @transaction.atomic

@@ -8,6 +8,7 @@ without a value, proves nothing.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Self
+from uuid import UUID
 
 import numpy as np
 import pgbulk
@@ -28,6 +29,7 @@ from fleet.live.telemetry import Telemetry
 from fleet.models import Drone, DroneHold, Hub
 from orders.states import JobStatus
 from wingxtra.accounts.identity import TELEMETRY
+from wingxtra.database import bulk
 
 CONFIRMED_AFTER_S = 60.0
 # A few polls of the Fleet API: all their samples agree where the drone stands.
@@ -70,55 +72,61 @@ class Hubs:
 # --- where each drone stands ---------------------------------------------------------------------
 
 
-def note_where_drones_stand(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
-    """Update at which hub each drone stands, by fresh telemetry alone.
+def note_where_drones_stand(
+    area_id: UUID, picture: Picture, hubs: Hubs, rules: Rules, now: datetime
+) -> None:
+    """Update at which hub each drone with its base in this area stands, by fresh telemetry alone.
 
     When all samples of LANDED_AFTER_S show it disarmed at the same hub, that hub of its area is
     where it belongs to dispatch from now on (`Drone.hub`). A hub of another area holds it once; a
     hold that staff released is set again only after the drone has moved. One statement while
     nothing changes.
     """
-    looks = _looks(picture, hubs, rules, now)
-    changed = [drone for drone, hub, at in looks if _is_news(drone, hub, at)]
-    if not changed:
+    seen = _news(area_id, picture, hubs, rules, now)
+    if not seen:
         return
-    seen = {drone.pk: (hub, at) for drone, hub, at in looks}
     with transaction.atomic():
         # In id order, as every lock of drones; a drone that another verb has locked is next time's.
         rows = Drone.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
         known = _with_hold(rows).select_related("base__service_area").order_by("pk")
-        drones = [
-            drone
-            for drone in known.filter(pk__in=[drone.pk for drone in changed])
-            if _is_news(drone, *seen[drone.pk])
-        ]
+        drones = [drone for drone in known.filter(pk__in=seen) if _is_news(drone, *seen[drone.pk])]
         landed = [drone.pk for drone in drones if _note(drone, *seen[drone.pk])]
         pgbulk.update(Drone, drones, ["hub", "stands_at", "stands_since"])
         if landed:
             rulebook.VERSION.bump()
 
 
-Look = tuple[Drone, Hub | None, datetime]
+Seen = tuple[Hub | None, datetime]
 
 
-def _looks(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> list[Look]:
-    """The drones whose fresh sample shows whether they stand: at which hub, and when."""
-    shown, lats, lngs = [], [], []
-    for drone in _with_hold(Drone.objects.filter(active=True)).select_related("base"):
-        sample = picture.telemetry.get(drone.pk)
+def _news(
+    area_id: UUID, picture: Picture, hubs: Hubs, rules: Rules, now: datetime
+) -> dict[str, Seen]:
+    """Drones whose fresh sample shows them at another hub than noted, or at one that is not
+    theirs: where, and when.
+    """
+    rows = Drone.objects.filter(active=True, base__service_area=area_id).order_by()
+    shown, lats, lngs, own = [], [], [], []
+    for pk, hub_id, stands_at_id in rows.values_list("pk", "hub_id", "stands_at_id"):
+        sample = picture.telemetry.get(pk)
         if sample is None or sample.lat is None or sample.lng is None:
             continue
         is_down = stands(sample, None)
-        age_s = abs(picture.age_s_of(drone.pk, now))
-        if is_down is not None and age_s <= rules.telemetry_max_age_s:
-            shown.append((drone, is_down, sample.measured_at))
+        if is_down is None or not (is_down or stands_at_id):
+            continue
+        if abs(picture.age_s_of(pk, now)) <= rules.telemetry_max_age_s:
+            shown.append((pk, is_down, stands_at_id, sample.measured_at))
             lats.append(sample.lat)
             lngs.append(sample.lng)
-    at = hubs.at_each(lats, lngs, [drone.hub_id for drone, _, _ in shown])
-    return [
-        (drone, hub if is_down else None, seen_at)
-        for (drone, is_down, seen_at), hub in zip(shown, at, strict=True)
-    ]
+            own.append(hub_id)
+    news = {}
+    at = hubs.at_each(lats, lngs, own)
+    for (pk, is_down, stands_at_id, seen_at), hub, own_id in zip(shown, at, own, strict=True):
+        here = hub if is_down else None
+        here_id = here.pk if here else None
+        if here_id != stands_at_id or (here_id is not None and here_id != own_id):
+            news[pk] = here, seen_at
+    return news
 
 
 def _with_hold(drones: QuerySet[Drone]) -> QuerySet[Any]:
@@ -169,46 +177,57 @@ def hold_landed_away(drone_id: str, why: str) -> None:
     registry.hold(drone_id, DroneHold.Code.LANDED_AWAY, why, by=TELEMETRY)
 
 
-def end_grounded_missions(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
+def end_grounded_missions(
+    area_id: UUID, picture: Picture, hubs: Hubs, rules: Rules, now: datetime
+) -> None:
     """Update since when the drones of live missions stand at a hub, and end the missions of ended
-    jobs whose drones have stood for CONFIRMED_AFTER_S. Two statements while nothing changes.
+    jobs whose drones have stood for CONFIRMED_AFTER_S: those of drones with their base in this
+    area. Two statements while nothing changes.
     """
-    _close_ways_home(picture, hubs, rules, now)
-    changed, over = [], []
-    recorded = FlightRecord.objects.filter(job=OuterRef("job"))
-    parts: QuerySet[Any] = MissionPart.objects.live().annotate(is_recorded=Exists(recorded))
-    for part in parts.select_related("mission", "job"):
-        mission = part.mission
-        is_standing = _stands_at_a_hub(mission.drone_id, picture, hubs)
-        if picture.age_s_of(mission.drone_id, now) > rules.telemetry_max_age_s:
-            is_standing = False  # a stale sample proves nothing
+    _close_ways_home(area_id, picture, hubs, rules, now)
+    changed: dict[UUID, datetime | None] = {}
+    over = []
+    for mission_id, drone_id, since, job_id, job_status, is_recorded in _live_parts(area_id):
+        is_standing = _stands_at_a_hub(drone_id, picture, hubs)
+        has_ended = job_status != JobStatus.ACTIVE
+        is_away = has_ended and not is_recorded and _is_away(drone_id, picture, hubs)
+        if not (is_standing or since or is_away):
+            continue
+        if picture.age_s_of(drone_id, now) > rules.telemetry_max_age_s:
+            is_standing = is_away = False  # a stale sample proves nothing
+        if is_away:
+            at = min(picture.telemetry[drone_id].measured_at, now)
+            writing.write_late(job_id, at, inferred=True)
         if is_standing is None:
             continue
-        has_ended = part.job.status != JobStatus.ACTIVE
-        if has_ended and not part.is_recorded and _is_away(mission.drone_id, picture, hubs):
-            at = min(picture.telemetry[mission.drone_id].measured_at, now)
-            writing.write_late(part.job_id, at, inferred=True)
-        if not is_standing and mission.stands_since is not None:
-            mission.stands_since = None
-            changed.append(mission)
-        elif is_standing and mission.stands_since is None:
-            mission.stands_since = now
-            changed.append(mission)
-        elif is_standing and has_ended and _is_confirmed(mission, now):
-            over.append(part.job_id)
-    pgbulk.update(Mission, changed, ["stands_since"])
+        if not is_standing and since is not None:
+            changed[mission_id] = None
+        elif is_standing and since is None:
+            changed[mission_id] = now
+        elif is_standing and has_ended and _is_confirmed(since, now):
+            over.append(job_id)
+    bulk.update(Mission, list(changed), {"stands_since": list(changed.values())})
     if over:
         why = f"Its drone has stood disarmed at a hub for {CONFIRMED_AFTER_S:.0f} s."
         mark_over(over, by=str(TELEMETRY), because=why)
 
 
-def _close_ways_home(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) -> None:
+def _live_parts(area_id: UUID) -> QuerySet[Any, Any]:
+    recorded = FlightRecord.objects.filter(job=OuterRef("job"))
+    live = MissionPart.objects.live().filter(mission__drone__base__service_area=area_id)
+    columns = "mission_id", "mission__drone_id", "mission__stands_since", "job_id", "job__status"
+    return live.values_list(*columns, Exists(recorded))
+
+
+def _close_ways_home(
+    area_id: UUID, picture: Picture, hubs: Hubs, rules: Rules, now: datetime
+) -> None:
     """Note which drones are at a hub after their mission, and hold those that stand away from every
     hub, such as at the door after the delivery. For an ended mission `stands_since` is the start of
     that time. A hold that staff released is set again only after the drone has moved.
     """
     changed, landings = {}, []
-    for mission in _latest_over(now):
+    for mission in _latest_over(area_id, now):
         drone_id = mission.drone_id
         is_at_hub = _stands_at_a_hub(drone_id, picture, hubs)
         if is_at_hub is None or picture.age_s_of(drone_id, now) > rules.telemetry_max_age_s:
@@ -220,7 +239,7 @@ def _close_ways_home(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) 
             if mission.awaits_landing:
                 landings.append(_landing(mission, sample, mission.drone.stands_since))
         is_stray = not is_at_hub and bool(stands(sample, None))
-        if is_stray and _is_confirmed(mission, now):
+        if is_stray and _is_confirmed(mission.stands_since, now):
             if mission.awaits_landing:
                 landings.append(_landing(mission, sample, mission.stands_since))
             if mission.is_held or mission.was_released:
@@ -234,14 +253,15 @@ def _close_ways_home(picture: Picture, hubs: Hubs, rules: Rules, now: datetime) 
     pgbulk.update(Mission, list(changed.values()), ["stands_since", "landed_at"])
 
 
-def _latest_over(now: datetime) -> QuerySet[Any]:
-    """The latest mission of each drone without a job that may still be on its way home, with
-    is_held, was_released and awaits_landing.
+def _latest_over(area_id: UUID, now: datetime) -> QuerySet[Any]:
+    """The latest mission of each drone of this area without a job that may still be on its way
+    home, with is_held, was_released and awaits_landing.
     """
     holds = DroneHold.objects.filter(drone=OuterRef("drone"))
     records = FlightRecord.objects.filter(mission=OuterRef("pk"), landed_at__isnull=True)
     return (
         Mission.objects.filter(over_at__gt=now - MAX_TIME_HOME, tries__gt=0, drone__active=True)
+        .filter(drone__base__service_area=area_id)
         .exclude(drone__jobs__status=JobStatus.ACTIVE)
         .annotate(
             is_held=Exists(holds.standing()),
@@ -249,6 +269,7 @@ def _latest_over(now: datetime) -> QuerySet[Any]:
             awaits_landing=Exists(records),
         )
         .select_related("drone__stands_at")
+        .defer("body")
         .order_by("drone_id", "-over_at")
         .distinct("drone_id")
     )
@@ -261,8 +282,7 @@ def _landing(mission: Any, sample: Telemetry, at: datetime) -> landing.Landing:
     return landing.Landing(mission.pk, at, sample.lat, sample.lng, hub.name if hub else "")
 
 
-def _is_confirmed(mission: Mission, now: datetime) -> bool:
-    since = mission.stands_since
+def _is_confirmed(since: datetime | None, now: datetime) -> bool:
     return since is not None and (now - since).total_seconds() >= CONFIRMED_AFTER_S
 
 

@@ -6,18 +6,16 @@ which is never updated. The track is deleted with the customer's personal data (
 personal_data_days).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 from uuid import UUID
-
-from django.db import transaction
 
 from dispatch.missions.flight.phases import Fix
 from dispatch.models import Flight, TrackPiece
 from orders.models import DeliveryJob
 from orders.states import JobStatus
+from wingxtra.database import bulk
 
 EVERY_S = 3.0
 PIECE_POINTS = 20
@@ -39,11 +37,18 @@ class Point(NamedTuple):
         return cls(datetime.fromtimestamp(at, tz=UTC), *rest)
 
 
-def keep(flight: Flight, fix: Fix | None, battery_pct: float | None) -> None:
-    """Add a measurement to the flight's track unless the last point is younger than EVERY_S."""
-    if fix is None or (flight.recent and fix.at - flight.recent[-1][0] < EVERY_S):
+class Track(Protocol):
+    """The newest points of a job's track, which its Flight row keeps."""
+
+    job_id: UUID
+    recent: list[list[Any]]
+
+
+def keep(track: Track, fix: Fix | None, battery_pct: float | None) -> None:
+    """Add a measurement to the track unless the last point is younger than EVERY_S."""
+    if fix is None or (track.recent and fix.at - track.recent[-1][0] < EVERY_S):
         return
-    flight.recent.append(stored_point(fix, battery_pct))
+    track.recent.append(stored_point(fix, battery_pct))
 
 
 def stored_point(fix: Fix, battery_pct: float | None) -> list[Any]:
@@ -58,24 +63,18 @@ def stored_point(fix: Fix, battery_pct: float | None) -> list[Any]:
     ]
 
 
-@contextmanager
-def moving_to_pieces(flights: Sequence[Flight]) -> Iterator[None]:
-    """Move long tracks to pieces, in one transaction with the saving of the flights.
+def move_to_pieces(tracks: Sequence[Track]) -> None:
+    """Move long tracks to pieces, in the transaction that saves the flights.
 
     The last point stays with the flight, where `keep` reads it. One statement for all pieces, none
     without pieces.
     """
     pieces = []
-    for flight in flights:
-        if len(flight.recent) > PIECE_POINTS:
-            pieces.append(TrackPiece(job_id=flight.pk, points=flight.recent[:-1]))
-            flight.recent = flight.recent[-1:]
-    if not pieces:
-        yield
-        return
-    with transaction.atomic():
-        TrackPiece.objects.bulk_create(pieces)
-        yield
+    for track in tracks:
+        if len(track.recent) > PIECE_POINTS:
+            pieces.append(TrackPiece(job_id=track.job_id, points=track.recent[:-1]))
+            track.recent = track.recent[-1:]
+    bulk.copy(pieces)
 
 
 def latest_of_all(since: datetime) -> dict[UUID, list[Point]]:

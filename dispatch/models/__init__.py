@@ -2,7 +2,13 @@
 
 from dispatch.models.clearances import Clearance, ClearanceQuerySet
 from dispatch.models.doubts import Discrepancy, PublishingPause
-from dispatch.models.flights import ErrandFlight, Flight, MissionReport, TrackPiece
+from dispatch.models.flights import (
+    ErrandFlight,
+    Flight,
+    FollowerLease,
+    MissionReport,
+    TrackPiece,
+)
 from dispatch.models.missions import (
     MAX_FLIGHT,
     MAX_TIME_HOME,
@@ -29,6 +35,7 @@ __all__ = [
     "ErrandFlight",
     "Flight",
     "FlightRecord",
+    "FollowerLease",
     "Missing",
     "Mission",
     "MissionPart",

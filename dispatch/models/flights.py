@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from dispatch.models.missions import Mission
+from fleet.models import ServiceArea
 from orders.models import DeliveryJob, Order
 
 
@@ -22,6 +23,19 @@ class Flight(models.Model):
 
     def __str__(self) -> str:
         return f"Flight of {self.job_id}"
+
+
+class FollowerLease(models.Model):
+    """Who follows the flights of a service area, and until when (see `missions.leases`)."""
+
+    service_area = models.OneToOneField(
+        ServiceArea, on_delete=models.CASCADE, primary_key=True, related_name="+"
+    )
+    holder = models.UUIDField()
+    ends_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"Follower of {self.service_area_id}"
 
 
 class TrackPiece(models.Model):

@@ -363,7 +363,7 @@ def test_the_end_of_a_flight_is_told(utm: Simulator) -> None:
 
 def looked(utm: Simulator, mission: Mission) -> Clearance:
     """A look, and the next sweep of the outbox with its worker."""
-    conforming.watch(timezone.now())
+    conforming.watch(mission.drone.base.service_area_id, timezone.now())
     for pk in Clearance.objects.to_follow(timezone.now()).values_list("pk", flat=True):
         following.follow(pk)
     return clearance_of(mission)
@@ -457,11 +457,12 @@ def test_a_look_takes_two_statements_for_any_number_of_flights(
     order, mission = cleared()
     lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
     looked(utm, mission)
+    area_id = mission.drone.base.service_area_id
     with django_assert_num_queries(2):
-        conforming.watch(timezone.now())
+        conforming.watch(area_id, timezone.now())
     settings.CLEARANCE = "none"
     with django_assert_num_queries(0):
-        conforming.watch(timezone.now())
+        conforming.watch(area_id, timezone.now())
 
 
 @pytest.mark.parametrize(

@@ -513,23 +513,12 @@ def test_the_number_of_statements_does_not_grow_with_the_flights(
         assert progress.follow(picture(*samples, at=at), at) == len(drones)
 
     look(1)
-    # lock, jobs, policy, hubs, flights, drones, strays, live missions, ways to a base, unlock
-    with django_assert_num_queries(10):
+    # areas; lease, policy, hubs, flights; lease, flights; drones, strays, live missions, ways to a
+    # base; lease
+    with django_assert_num_queries(12):
         look(2)
-    with django_assert_num_queries(9):  # no new telemetry, no writes
+    with django_assert_num_queries(10):  # no new telemetry, no writes
         look(2)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_only_one_follower_works_at_a_time(bridge: Simulator) -> None:
-    submitted()
-    now = timezone.now()
-    followed: list[int] = []
-    with progress._follower_lock() as is_alone:
-        assert is_alone
-        in_threads(lambda: followed.append(progress.follow(picture(at=now), now)))
-    assert followed == [0]
-    assert progress.follow(picture(at=now), now) == 1
 
 
 def test_a_drones_page_shows_the_disbelieved_value(client: Client) -> None:

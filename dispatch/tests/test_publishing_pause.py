@@ -268,7 +268,7 @@ def test_without_the_lock_only_the_unique_index_prevents_a_second_pause(
     orders = assigned(4)
     publish(*orders[:2])
     monkeypatch.setattr(publishing_pause, "_refused_orders", count_together)
-    monkeypatch.setattr(publishing_pause, "refusals_lock", nullcontext)
+    monkeypatch.setattr(publishing_pause, "recording_refusal", lambda _: nullcontext())
     (wrong,) = in_two_threads(orders[2:4])
     assert isinstance(wrong, IntegrityError)
     assert "one_publishing_pause_at_a_time" in str(wrong)

@@ -149,7 +149,7 @@ def test_telemetry_ends_it(
     Drone.objects.update(
         stands_at=request.getfixturevalue(stands_at), stands_since=now - timedelta(seconds=since_s)
     )
-    following.follow(picture(at=now), policy.current(), now)
+    following.follow(drone.base.service_area_id, picture(at=now), policy.current(), now)
     mission.refresh_from_db()
     assert (mission.over_at is not None, mission.live) == (is_over, not is_over)
 
@@ -158,7 +158,7 @@ def test_a_drone_that_never_left_is_not_landed(bridge: Simulator, drone: Drone, 
     Drone.objects.update(stands_at=osu, stands_since=timezone.now() - timedelta(hours=1))
     mission = sent(drone)
     later = timezone.now() + timedelta(minutes=10)
-    following.follow(picture(at=later), policy.current(), later)
+    following.follow(osu.service_area_id, picture(at=later), policy.current(), later)
     mission.refresh_from_db()
     assert mission.over_at is None
 

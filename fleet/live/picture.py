@@ -6,6 +6,7 @@ One write per poll, one read per dispatch run.
 from datetime import datetime
 from functools import cache
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import redis
@@ -136,20 +137,42 @@ def write(decoded: Decoded, fetched_at: datetime) -> bool:
             server_time_us,
             MAX_TRANSIT_S * 1_000_000,
             msgspec.json.encode(picture),
+            uuid4().hex,
         )
     )
 
 
 def read() -> Picture | None:
-    """The stored picture; None if there never was one. Raises RedisError."""
-    stored: Any = redis_client.ask(lambda client: client.hget(KEY, "picture"))
-    return msgspec.json.decode(stored, type=Picture) if stored else None
+    """The stored picture; None if there never was one. Raises RedisError.
 
+    Each process decodes a picture once, for all service areas.
+    """
+    global _decoded
+    known_as, known = _decoded
+    answer: Any = redis_client.ask(lambda client: client.eval(_READ_IF_OTHER, 1, KEY, known_as))
+    name, stored = answer
+    if name is None:
+        return None
+    if stored is not None:
+        known = msgspec.json.decode(stored, type=Picture)
+        _decoded = name, known
+    return known
+
+
+# The name of the newest picture that this process has decoded, and the picture.
+_decoded: tuple[bytes, Picture | None] = b"", None
+
+_READ_IF_OTHER = """
+local name = redis.call('HGET', KEYS[1], 'name')
+if not name then return {false, false} end
+if name == ARGV[1] then return {name, false} end
+return {name, redis.call('HGET', KEYS[1], 'picture')}
+"""
 
 _WRITE_IF_NEWER = """
 local behind_us = (tonumber(redis.call('HGET', KEYS[1], 'server_time_us')) or -1) - ARGV[1]
 if behind_us >= 0 and behind_us < tonumber(ARGV[2]) then return 0 end
-redis.call('HSET', KEYS[1], 'server_time_us', ARGV[1], 'picture', ARGV[3])
+redis.call('HSET', KEYS[1], 'server_time_us', ARGV[1], 'picture', ARGV[3], 'name', ARGV[4])
 return 1
 """
 

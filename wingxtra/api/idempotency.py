@@ -3,18 +3,18 @@
 All POSTs use it (`ApiView` calls `once`), and forms that must not be carried out twice. A row of
 IdempotencyKey claims the key for the caller, method and path. The response is stored in the row and
 replayed for 24 hours. A second request under the same key is refused at once while the first one
-runs: it tries an advisory lock and never waits. The lock is free as soon as its holder's
-transaction or connection ends.
+runs: it tries an advisory lock of the transaction and never waits.
 
 There are two kinds of views:
 
 - Views with one database transaction (the default). Claim, effect and response commit together or
   not at all. For a refused request only the response is stored.
 - Views that call other systems between transactions (`one_transaction = False`). Claim, effects and
-  response commit one after another, under a session lock. If the process dies between effect and
-  response, the claim stays without a response and without a lock, and a retry carries the request
-  out again. So all that such a view calls must be idempotent: the verbs of `orders.lifecycle` are,
-  and the bridge recognises an intent by its id.
+  response commit one after another. The row holds the claim for HELD_FOR, longer than such a
+  request takes. If the process dies between effect and response, the claim stays without a response
+  until then, and after that a retry carries the request out again. So all that such a view calls
+  must be idempotent: the verbs of `orders.lifecycle` are, and the bridge recognises an intent by
+  its id. A process that was only slow finds its claim taken over, and stores nothing.
 
 A 5xx or 429 is never stored, so a retry runs the request again.
 
@@ -27,13 +27,14 @@ import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
@@ -47,6 +48,8 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 MAX_LENGTH = 255
 KEPT_FOR = timedelta(hours=24)
+# Of a request in steps; more than the timeouts of all that it may ask.
+HELD_FOR = timedelta(seconds=60)
 NONCE_BYTES = 12
 
 
@@ -83,7 +86,7 @@ def once(
 
 def _in_one_transaction(claim: "Claim", answer: Callable[[], HttpResponse]) -> HttpResponse:
     with transaction.atomic():
-        if stored := claim.take("pg_try_advisory_xact_lock"):
+        if stored := claim.take():
             return stored
         response = answer()
         if response.status_code < 400:
@@ -93,24 +96,26 @@ def _in_one_transaction(claim: "Claim", answer: Callable[[], HttpResponse]) -> H
     if _is_lasting(response):
         with transaction.atomic():
             # The rollback released the lock, so another request may have stored its response first.
-            if stored := claim.take("pg_try_advisory_xact_lock"):
+            if stored := claim.take():
                 return stored
             claim.store(response)
     return response
 
 
 def _in_steps(claim: "Claim", answer: Callable[[], HttpResponse]) -> HttpResponse:
-    if stored := claim.take("pg_try_advisory_lock"):
+    held_until = timezone.now() + HELD_FOR
+    if stored := claim.take(held_until):
         return stored
     try:
         response = answer()
-        if _is_lasting(response):
-            claim.store(response)
-        else:
-            claim.drop()
-        return response
-    finally:
-        claim.unlock()
+    except BaseException:
+        claim.release(held_until)
+        raise
+    if _is_lasting(response):
+        claim.store(response, held_until)
+    else:
+        claim.drop(held_until)
+    return response
 
 
 def _is_lasting(response: HttpResponse) -> bool:
@@ -147,43 +152,43 @@ class Claim:
     def lock_id(self) -> int:
         return int.from_bytes(bytes.fromhex(self.digest[:16]), signed=True)
 
-    def take(self, try_lock: str) -> HttpResponse | None:
-        """Claim the key under the lock and return None, or return the stored response.
+    def take(self, held_until: datetime | None = None) -> HttpResponse | None:
+        """Claim the key and return None, or return the stored response.
 
-        A claim without a lock and without a response was left by a process that died; only the
-        same request may take it over. Raises as `once` does.
+        The claim ends with the transaction, or at `held_until`. One without a response that is not
+        held was left by a process that died; only the same request may take it over. Raises as
+        `once` does.
         """
         now = timezone.now()
         with connection.prepared_cursor() as cursor:
             cursor.execute(
-                f"""
-                WITH lock AS MATERIALIZED (SELECT {try_lock}(%(lock)s) AS mine),
+                """
+                WITH lock AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(%(lock)s) AS mine),
                 taken AS (
-                    INSERT INTO api_idempotencykey AS k (digest, body_digest, created_at)
-                    SELECT %(digest)s, %(body)s, %(now)s FROM lock WHERE mine
+                    INSERT INTO api_idempotencykey AS k
+                        (digest, body_digest, created_at, held_until)
+                    SELECT %(digest)s, %(body)s, %(now)s, %(held_until)s FROM lock WHERE mine
                     ON CONFLICT (digest) DO UPDATE
                     SET body_digest = excluded.body_digest, created_at = excluded.created_at,
-                        status = NULL
+                        status = NULL, held_until = excluded.held_until
                     WHERE k.created_at < %(expired)s
-                       OR (k.status IS NULL AND k.body_digest = excluded.body_digest)
+                       OR (k.status IS NULL AND k.body_digest = excluded.body_digest
+                           AND (k.held_until IS NULL OR k.held_until < %(now)s))
                     RETURNING 1
                 )
-                SELECT mine, EXISTS (SELECT FROM taken) FROM lock
-                """,  # noqa: S608 (one of two constants)
+                SELECT EXISTS (SELECT FROM taken)
+                """,
                 {
                     "lock": self.lock_id,
                     "digest": self.digest,
                     "body": self.body_digest,
                     "now": now,
+                    "held_until": held_until,
                     "expired": now - KEPT_FOR,
                 },
             )
-            locked, taken = cursor.fetchone()
-        if taken:
-            return None
-        if locked and try_lock == "pg_try_advisory_lock":
-            self.unlock()
-        return self._stored()
+            (taken,) = cursor.fetchone()
+        return None if taken else self._stored()
 
     def _stored(self) -> HttpResponse:
         row = IdempotencyKey.objects.filter(pk=self.digest).first()
@@ -198,18 +203,21 @@ class Claim:
             headers={REPLAYED: "true"},
         )
 
-    def store(self, response: HttpResponse) -> None:
+    def store(self, response: HttpResponse, held_until: datetime | None = None) -> None:
+        """Store the response, unless another request has taken the claim over."""
         with connection.prepared_cursor() as cursor:
             cursor.execute(
                 """
-                UPDATE api_idempotencykey SET status = %s, content_type = %s, body = %s
-                WHERE digest = %s
+                UPDATE api_idempotencykey
+                SET status = %s, content_type = %s, body = %s, held_until = NULL
+                WHERE digest = %s AND held_until IS NOT DISTINCT FROM %s
                 """,
                 [
                     response.status_code,
                     response.headers["Content-Type"],
                     self._sealed(response.content),
                     self.digest,
+                    held_until,
                 ],
             )
 
@@ -221,12 +229,15 @@ class Claim:
         nonce, sealed = stored[:NONCE_BYTES], stored[NONCE_BYTES:]
         return self.seal.decrypt(nonce, sealed, self.digest.encode())
 
-    def drop(self) -> None:
-        IdempotencyKey.objects.filter(pk=self.digest).delete()
+    def drop(self, held_until: datetime) -> None:
+        self._held(held_until).delete()
 
-    def unlock(self) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [self.lock_id])
+    def release(self, held_until: datetime) -> None:
+        """Let the same request take the claim over at once."""
+        self._held(held_until).update(held_until=None)
+
+    def _held(self, held_until: datetime) -> QuerySet[IdempotencyKey]:
+        return IdempotencyKey.objects.filter(pk=self.digest, held_until=held_until)
 
 
 def _contents(request: Request) -> Any:

@@ -17,6 +17,9 @@ class IdempotencyKey(models.Model):
     content_type = models.CharField(max_length=100, blank=True, db_default="")
     body = models.BinaryField(db_default=b"")
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    held_until = models.DateTimeField(
+        null=True, help_text="Until then, only the request in steps that set it may go on."
+    )
 
     def __str__(self) -> str:
         return f"{self.digest[:8]}… ({self.status or 'running'})"

@@ -66,8 +66,9 @@ class Merchants(ApiView):
 
     def post(self, request: Request) -> Response:
         merchant = Merchant.objects.create(name=request.data["name"])
+        gate = self.gate
         type(self).entered.set()
-        if self.gate is not None and not self.gate.wait(10):
+        if gate is not None and not gate.wait(10):
             raise TimeoutError
         if self.fails_with is not None:
             raise self.fails_with
@@ -81,8 +82,9 @@ class MerchantsInSteps(Merchants):
 
     def post(self, request: Request) -> Response:
         merchant, _ = Merchant.objects.get_or_create(name=request.data["name"])
+        gate = self.gate
         type(self).entered.set()
-        if self.gate is not None and not self.gate.wait(10):
+        if gate is not None and not gate.wait(10):
             raise TimeoutError
         if self.fails_with is not None:
             raise self.fails_with

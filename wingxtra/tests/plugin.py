@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from wingxtra.embedded import launcher
+from wingxtra.tests import pgbouncer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -41,6 +42,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     elif not (asked.help or asked.version):
         servers = launcher.ensure(early_config.rootpath, throwaway=True)
         early_config.add_cleanup(servers.stop)
+        if os.environ.get("THROUGH_PGBOUNCER"):
+            early_config.add_cleanup(pgbouncer.start())
     return (yield)
 
 

@@ -79,7 +79,7 @@ def a_scheduler_stands_by() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND pid <> pg_backend_pid() AND query LIKE 'SELECT pg_try_advisory_lock%'"
+            " AND pid <> pg_backend_pid() AND query LIKE 'SELECT pg_try_advisory_xact_lock%'"
         )
         return bool(cursor.fetchone()[0])
 

@@ -6,6 +6,7 @@ Each poll of the fleet is a look. What it finds new is stored, and the outbox te
 
 from collections.abc import Iterator
 from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
 
@@ -22,11 +23,13 @@ BACK_INSIDE_M = 10.0
 FOLLOWED = (Clearance.State.GRANTED, Clearance.State.WITHDRAWN)
 
 
-def watch(now: datetime) -> None:
-    """Two statements while nothing changes; none without a clearance service."""
+def watch(area_id: UUID, now: datetime) -> None:
+    """The flights of drones with their base in this area. Two statements while nothing changes;
+    none without a clearance service.
+    """
     if settings.CLEARANCE == port.NONE:
         return
-    for row, at in _in_the_air():
+    for row, at in _in_the_air(area_id):
         outside_m = _outside_m(row, at)
         flown_as = Flown.NONCONFORMING if outside_m else Flown.ACTIVATED
         if flown_as == row.flown_as:
@@ -40,9 +43,11 @@ def watch(now: datetime) -> None:
             note(row.mission, "clearance_kept", "The drone is back in the declared corridor.")
 
 
-def _in_the_air() -> Iterator[tuple[Clearance, Place | None]]:
+def _in_the_air(area_id: UUID) -> Iterator[tuple[Clearance, Place | None]]:
     """Each cleared flight that has taken off, and where it was last seen."""
+    of_area = {"mission__drone__base__service_area": area_id}
     parts = MissionPart.objects.live().filter(
+        **of_area,
         mission__clearance__state__in=FOLLOWED,
         mission__over_at__isnull=True,
         order__status__in=IN_FLIGHT,
@@ -52,6 +57,7 @@ def _in_the_air() -> Iterator[tuple[Clearance, Place | None]]:
         fix = FlightState.from_dict(flight.state).fix if flight else None
         yield part.mission.clearance, (fix.lat, fix.lng) if fix else None
     errands = Clearance.objects.filter(
+        **of_area,
         mission__kind=Mission.Kind.REPOSITION,
         mission__over_at__isnull=True,
         mission__errand_flight__isnull=False,

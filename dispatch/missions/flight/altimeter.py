@@ -14,8 +14,10 @@ have climbed or descended to it since the last believed one.
 | NEW_DATUM_SAMPLES | 3 | two bad values in a row are common; three that agree are a new datum |
 """
 
-from dataclasses import dataclass, replace
 from statistics import median
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 JITTER_M = 5.0
 NOISE_M = 10.0
@@ -27,8 +29,7 @@ FROZEN_SAMPLES = 3
 NEW_DATUM_SAMPLES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(Struct, frozen=True):
     """Limits for a change of altitude. pace: of the drone's clock against ours. armed: may fly."""
 
     climb_mps: float
@@ -37,8 +38,7 @@ class Rates:
     armed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Altimeter:
+class Altimeter(Struct, frozen=True, omit_defaults=True):
     """The altitude history of one drone. Times are POSIX seconds."""
 
     ground: tuple[float, ...] = ()  # altitudes on the ground, newest last

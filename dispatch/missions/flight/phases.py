@@ -25,7 +25,8 @@ The clock of a simulated fleet may run faster than ours; the pace is measured in
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from dispatch.missions.flight import gaps, trust
 from dispatch.missions.flight.state import (

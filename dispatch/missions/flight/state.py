@@ -1,9 +1,13 @@
 """The state of a flight between two polls, and its events. Pure."""
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Self
+
+import msgspec
+from msgspec import Struct
 
 from dispatch.missions.flight.altimeter import Altimeter
 from fleet.feasibility.geometry import EARTH_RADIUS_M
@@ -36,7 +40,7 @@ PHASE_OF = {status: phase for phase, status in STATUS_OF.items()}
 OVER = (Phase.DELIVERED, Phase.RETURNED, Phase.UNCLEAR)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """The planned route and the drone's speeds. Altitudes are above ground."""
 
@@ -50,7 +54,7 @@ class Plan:
     climb_speed_mps: float
     descent_speed_mps: float
 
-    @property
+    @cached_property
     def trip_m(self) -> float:
         return between_m(self.pickup_lat, self.pickup_lng, self.dropoff_lat, self.dropoff_lng)
 
@@ -66,8 +70,7 @@ class Plan:
         return depth_m / self.descent_speed_mps + depth_m / self.climb_speed_mps
 
 
-@dataclass(frozen=True, slots=True)
-class Fix:
+class Fix(Struct, frozen=True):
     """One measurement with a position. Times are POSIX seconds."""
 
     at: float
@@ -112,9 +115,9 @@ class ParcelLoaded:
 Event = FlightEvent | ParcelLoaded
 
 
-@dataclass(slots=True)
-class FlightState:
-    """The state of a flight between two polls; `to_dict` is JSON.
+class FlightState(Struct, omit_defaults=True):
+    """The state of a flight between two polls, stored as JSON without the members that have their
+    default.
 
     The field names are the stored JSON's: a renamed field is lost for flights under way.
     """
@@ -130,7 +133,7 @@ class FlightState:
     fresh_at: float | None = None  # when its position last changed
     clear: Fix | None = None  # the last sample that rules a hand-over out
     pickup_clear: Fix | None = None  # the last sample that rules a pickup out
-    altimeter: Altimeter = field(default_factory=Altimeter)
+    altimeter: Altimeter = msgspec.field(default_factory=Altimeter)
     disbelieved: str = ""  # text: the latest disbelieved value
     disbelieved_at: float | None = None
     peak_alt_m: float | None = None
@@ -175,33 +178,29 @@ class FlightState:
         self.disbelieved, self.disbelieved_at = why, at
 
     def to_dict(self) -> dict[str, Any]:
-        values = {name: getattr(self, name) for name in _NAMES}
-        for name in _FIXES:
-            if values[name] is not None:
-                values[name] = {key: getattr(values[name], key) for key in _FIX_NAMES}
-        return values | {"altimeter": asdict(self.altimeter), "recent_alts": [*self.recent_alts]}
+        stored: dict[str, Any] = msgspec.to_builtins(self)
+        return stored
+
+    def to_json(self) -> str:
+        return _ENCODER.encode(self).decode()
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """Unknown names are dropped: an older version wrote them."""
-        if not values:
-            return cls()
-        kept = {name: value for name, value in values.items() if name in _NAMES}
-        for name in _FIXES:
-            if kept.get(name):
-                kept[name] = Fix(**kept[name])
-        kept["phase"] = Phase(values["phase"])
-        altimeter = kept.get("altimeter")
-        if altimeter is None:  # written by a version that did not detect gaps
-            return cls(**kept | {"gap": True})
-        kept["altimeter"] = Altimeter(**altimeter | {"ground": tuple(altimeter["ground"])})
-        kept["recent_alts"] = tuple(kept["recent_alts"])
-        return cls(**kept)
+        state = msgspec.convert(values, cls)
+        if values and "altimeter" not in values:  # of a version that did not detect gaps
+            state.gap = True
+        return state
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The same for the stored JSON."""
+        if '"altimeter"' not in text:
+            return cls.from_dict(msgspec.json.decode(text))
+        return msgspec.json.decode(text, type=cls)
 
 
-_NAMES = {one.name for one in fields(FlightState)}
-_FIX_NAMES = [one.name for one in fields(Fix)]
-_FIXES = ("fix", "doubt", "doubt_before", "start", "still", "clear", "pickup_clear")
+_ENCODER = msgspec.json.Encoder()
 
 
 def between_m(lat1: float, lng1: float, lat2: float, lng2: float) -> float:

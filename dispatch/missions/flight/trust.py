@@ -22,7 +22,8 @@ others. A false sample whose values are all plausible is not detected: samples t
 allow any altitude between the ground and the cruise height.
 """
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from dispatch.missions.flight.altimeter import Rates
 from dispatch.missions.flight.state import (
@@ -49,8 +50,7 @@ GRAZING_M = 5.0
 GRAZING_SAMPLES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True):
     """A trusted measurement and what follows from its values.
 
     height_m: above the ground where it stood; None if unknown. is_slow: by speed and by position.

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -18,12 +19,13 @@ from orders.states import JobStatus
 from wingxtra.accounts.identity import TELEMETRY
 
 
-def follow(picture: Picture, rules: Rules, now: datetime) -> None:
-    """Keep what telemetry shows of each, and end those whose drones stand at a hub again.
+def follow(area_id: UUID, picture: Picture, rules: Rules, now: datetime) -> None:
+    """Keep what telemetry shows of each drone with its base in this area, and end the flights of
+    those that stand at a hub again.
 
     One statement if none is at ground control; one more for each that is in the air.
     """
-    sent = Mission.objects.errands().filter(tries__gt=0)
+    sent = Mission.objects.errands().filter(drone__base__service_area=area_id, tries__gt=0)
     for mission in sent.select_related("drone__stands_at", "return_to", "errand_flight"):
         sample = picture.telemetry.get(mission.drone_id)
         is_fresh = picture.age_s_of(mission.drone_id, now) <= rules.telemetry_max_age_s

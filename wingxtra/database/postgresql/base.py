@@ -8,7 +8,8 @@
 - `prepared_cursor` is for statements whose text does not change (`database.statements`). PostgreSQL
   binds their parameters, prepares them after two uses, and answers in binary. Django's own
   cursors put the values into the text and never prepare. They stay in use for everything else,
-  above all for searches, whose best plan depends on the values.
+  above all for searches, whose best plan depends on the values. Behind a PgBouncer that does not
+  know prepared statements, nothing is prepared (DATABASE_POOLER).
 """
 
 import select
@@ -16,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import psycopg
+from django.conf import settings
 from django.db.backends.postgresql import base, operations, psycopg_any
 from psycopg import Connection
 from psycopg.adapt import AdaptersMap
@@ -56,7 +58,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         params = super().get_connection_params()
         adapters = AdaptersMap(params["context"].adapters if "context" in params else None)
         adapters.register_loader("timestamptz", UtcLoader)
-        return {**params, "context": adapters, "prepare_threshold": PREPARE_THRESHOLD}
+        prepares = settings.DATABASE_POOLER != "transaction"
+        threshold = PREPARE_THRESHOLD if prepares else None
+        return {**params, "context": adapters, "prepare_threshold": threshold}
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """A connection that is alive. Raises OperationalError, also if all in the pool are dead

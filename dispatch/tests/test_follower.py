@@ -1,0 +1,189 @@
+"""Flights are followed by service area: one follower for each, any number of workers, none twice.
+
+What would happen twice is the note that a link is lost: it is written by the follower that sees the
+silence first.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from dispatch.actors import follow_flights
+from dispatch.missions import followed, leases, progress
+from dispatch.models import Flight, FollowerLease
+from dispatch.tests.test_missions import in_threads
+from fleet.live.picture import Picture
+from fleet.models import ServiceArea
+from fleet.tests.factories import (
+    ACCRA,
+    DroneFactory,
+    HubFactory,
+    ServiceAreaFactory,
+    TelemetryFactory,
+    show,
+    square,
+)
+from orders.models import DeliveryEvent, Order
+from orders.states import EventType, Status
+from orders.tests.factories import order_in
+from wingxtra import broker
+from wingxtra.tests.test_broker import manage, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+AREAS, PROCESSES = 4, 2
+APART_DEG = 0.25
+
+
+@pytest.fixture
+def silent() -> list[Order]:
+    """An order in flight in each of some areas, whose drone has been silent for ten minutes."""
+    orders = []
+    for number in range(AREAS):
+        here = ACCRA[1] + number * APART_DEG
+        area = ServiceAreaFactory(polygon=square(ACCRA[0], here, side_m=20_000))
+        hub = HubFactory(service_area=area, lat=ACCRA[0], lng=here)
+        places = {"pickup_lng": here, "dropoff_lng": here + 0.012}
+        order = order_in(Status.ENROUTE, drone=DroneFactory(hub=hub), service_area=area, **places)
+        Flight.objects.create(
+            job_id=order.current_job_id, heard_at=timezone.now() - timedelta(minutes=10)
+        )
+        orders.append(order)
+    return orders
+
+
+def area_of(order: Order) -> UUID:
+    return order.service_area_id
+
+
+def links_lost() -> list[UUID]:
+    lost = DeliveryEvent.objects.filter(type=EventType.LINK_LOST)
+    return sorted(lost.values_list("order_id", flat=True))
+
+
+def look(area_id: UUID) -> int:
+    now = timezone.now()
+    return progress.follow_area(area_id, Picture(fetched_at=now, telemetry={}), now)
+
+
+@pytest.fixture
+def _together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two followers read the flights at the same moment, where both can come so far."""
+    both = threading.Barrier(2)
+    read = followed.flights_of
+
+    def read_together(*args: Any) -> Any:
+        found = read(*args)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(2)
+        return found
+
+    monkeypatch.setattr(followed, "flights_of", read_together)
+
+
+@pytest.mark.usefixtures("_together")
+def test_two_followers_of_an_area_see_each_event_once(silent: list[Order]) -> None:
+    area_id, counts = area_of(silent[0]), list[int]()
+    in_threads(*[lambda: counts.append(look(area_id))] * 2)
+    assert sorted(counts) == [0, 1]
+    assert links_lost() == [silent[0].pk]
+
+
+@pytest.mark.usefixtures("_together")
+def test_without_the_lease_both_see_it(
+    silent: list[Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control for the test above."""
+    monkeypatch.setattr(leases.Lease, "_take", lambda _: True)
+    area_id = area_of(silent[0])
+    in_threads(*[lambda: look(area_id)] * 2)
+    assert links_lost() == [silent[0].pk] * 2
+
+
+def test_another_area_is_followed_at_the_same_time(silent: list[Order]) -> None:
+    first, second = (area_of(order) for order in silent[:2])
+    with leases.held(first) as lease:
+        assert lease is not None
+        assert (look(first), look(second)) == (0, 1)
+    assert look(first) == 1
+
+
+def test_the_area_of_a_dead_follower_is_free_when_its_lease_ends(silent: list[Order]) -> None:
+    area_id = area_of(silent[0])
+    assert leases.Lease(area_id)._take()
+    assert look(area_id) == 0
+    lease = FollowerLease.objects.get()
+    left_s = (lease.ends_at - timezone.now()).total_seconds()
+    assert 0 < left_s <= leases.LEASE_S
+    FollowerLease.objects.update(ends_at=timezone.now() - timedelta(milliseconds=1))
+    assert look(area_id) == 1
+
+
+def test_a_follower_that_lost_its_area_writes_no_flight(
+    silent: list[Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    area_id, read = area_of(silent[0]), followed.flights_of
+
+    def read_slowly(*args: Any) -> Any:
+        found = read(*args)
+        FollowerLease.objects.update(ends_at=timezone.now())
+        assert leases.Lease(area_id)._take()
+        return found
+
+    monkeypatch.setattr(followed, "flights_of", read_slowly)
+    assert look(area_id) == 0
+    assert Flight.objects.get(job=silent[0].current_job_id).link_lost_at is None
+
+
+def test_a_follower_knows_that_its_time_is_over_before_the_database_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leases, "LEASE_S", 0.0)
+    with pytest.raises(leases.Lost):
+        leases.Lease(ServiceAreaFactory().pk).check()
+
+
+# --- in worker processes -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _workers(silent: list[Order]) -> Iterator[None]:
+    """Processes that do one thing at a time each, and a picture without the silent drones."""
+    command = ("worker", "--processes", str(PROCESSES), "--threads", "1")
+    with manage(*command, settings_module="wingxtra.settings"):
+        wait_until(broker.worker_heartbeat_at)
+        show(TelemetryFactory(drone_id="WX-OTHER"))
+        yield
+
+
+def held_leases() -> int:
+    return FollowerLease.objects.filter(ends_at__gt=timezone.now()).count()
+
+
+@pytest.mark.usefixtures("_workers")
+def test_workers_follow_areas_at_the_same_time_and_none_twice(silent: list[Order]) -> None:
+    with psycopg.connect(**connection.get_connection_params()) as session:
+        session.execute("LOCK TABLE dispatch_flight IN SHARE MODE")  # no look can end
+        for _ in range(2):  # as when a tick comes before the last one is worked off
+            follow_flights.send()
+        wait_until(lambda: held_leases() == PROCESSES)
+    wait_until(lambda: _follow_again() and len(set(links_lost())) == AREAS)
+    assert links_lost() == sorted(order.pk for order in silent)
+    assert set(FollowerLease.objects.values_list("pk", flat=True)) == set(
+        ServiceArea.objects.values_list("pk", flat=True)
+    )
+
+
+def _follow_again() -> bool:
+    """The next tick: messages that no worker took in time are dropped."""
+    follow_flights.send()
+    threading.Event().wait(0.5)
+    return True
