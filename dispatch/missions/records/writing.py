@@ -68,9 +68,7 @@ def _jobs(job_ids: Any, attested_after: datetime) -> QuerySet[Any]:
     pieces = TrackPiece.objects.filter(**of_job).values("job")
     happened = DeliveryEvent.objects.filter(**of_job).values("job")
     event = JSONObject(type="type", at="occurred_at", inferred=F("payload__inferred"))
-    checks = Attestation.objects.filter(
-        hub=OuterRef("drone__hub"), attested_at__gt=attested_after
-    )
+    checks = Attestation.objects.filter(hub=OuterRef("drone__hub"), attested_at__gt=attested_after)
     check = JSONObject(checklist="checklist__name", at="attested_at", day="day")
     defects = Defect.objects.standing().filter(drone=OuterRef("drone"))
     defect = JSONObject(what="description", since="reported_at", grounds="grounds")
