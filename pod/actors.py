@@ -17,4 +17,6 @@ def encode_photo(case_id: int | str) -> None:
 @every(60)
 @dramatiq.actor(max_retries=0)
 def sweep_photos() -> None:
-    outbox.sweep(case_photos.waiting(timezone.now()).order_by("opened_at"), encode_photo)
+    now = timezone.now()
+    outbox.sweep(case_photos.waiting(now).order_by("opened_at"), encode_photo)
+    case_photos.delete_strays(now)

@@ -4,6 +4,7 @@ The file as it was sent has the customer's position and the make of their phone,
 picture at all. It is never shown, and deleted once it is encoded or refused.
 """
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
@@ -19,6 +20,9 @@ log = structlog.get_logger(__name__)
 
 # The actor that was asked at the commit is done by then.
 SWEPT_AFTER = timedelta(minutes=1)
+# No call lasts as long: the file of one that died before its commit is named by no case.
+STRAY_AFTER = timedelta(hours=1)
+FOLDER = "uploads"
 LOST = "The photo was lost before it could be read. Ask the customer to send it to you."
 
 
@@ -42,6 +46,21 @@ def encode(case_id: int) -> None:
     upload = str(case.upload.name)
     default_storage.delete(upload)
     Case.objects.filter(pk=case_id, upload=upload).update(upload="")
+
+
+def delete_strays(now: datetime) -> None:
+    """Delete the uploads of calls that died before their commit."""
+    try:
+        _, files = default_storage.listdir(FOLDER)
+    except FileNotFoundError:  # nothing was ever uploaded
+        return
+    names = {f"{FOLDER}/{file}" for file in files}
+    known = set(Case.objects.filter(upload__in=names).values_list("upload", flat=True))
+    for name in names - known:
+        with suppress(FileNotFoundError):  # encoded at this moment
+            if default_storage.get_modified_time(name) < now - STRAY_AFTER:
+                default_storage.delete(name)
+                log.warning("stray_upload_deleted", name=name)
 
 
 def discard(case: Case) -> None:

@@ -163,7 +163,7 @@ def _store(photo: bytes) -> str:
         images.refuse_by_header(photo)
     except images.BadImage as error:
         raise Invalid([FieldProblem("photo", error.code, str(error))]) from error
-    return default_storage.save(f"uploads/{uuid.uuid4()}", ContentFile(photo))
+    return default_storage.save(f"{case_photos.FOLDER}/{uuid.uuid4()}", ContentFile(photo))
 
 
 def _discard(stored_as: str) -> None:

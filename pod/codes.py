@@ -20,6 +20,7 @@ from orders.states import EventType, Happened, PodRequirement, Scenario
 from pod.models import OneTimeCode
 from wingxtra.accounts.identity import Actor
 from wingxtra.database import bulk
+from wingxtra.database.statements import Statement
 from wingxtra.problems import Conflict, FieldProblem, Invalid, Problem
 
 DIGITS = 6
@@ -57,6 +58,12 @@ def issue_codes(events: Sequence[DeliveryEvent], **_signal: Any) -> None:
     bulk.insert(codes)
 
 
+# Compiled once: a stranger may ask.
+_CODE = Statement(
+    lambda order_id: OneTimeCode.objects.filter(pk=order_id).order_by(), order_id=UUID
+)
+
+
 def judge(order: Order, code: str) -> WrongCode | None:
     """Compare a code with the order's, whose row lock the caller holds; None when it is right.
 
@@ -65,7 +72,7 @@ def judge(order: Order, code: str) -> WrongCode | None:
     issued, or it is locked).
     """
     digits = _digits_of(code)
-    row = OneTimeCode.objects.filter(pk=order.pk).first()
+    row = _CODE.first(order_id=order.pk)
     if row is None:
         raise Conflict(
             "no_code", "No one-time code was issued for this order.", current_status=order.status
@@ -128,7 +135,7 @@ def is_right(row: OneTimeCode, digits: str) -> bool:
 
 
 def _row_of(order: Order) -> OneTimeCode:
-    row = OneTimeCode.objects.filter(pk=order.pk).first()
+    row = _CODE.first(order_id=order.pk)
     if row is None:
         raise Conflict(
             "no_code", "No one-time code was issued for this order.", current_status=order.status

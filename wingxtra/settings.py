@@ -338,6 +338,8 @@ CORS_EXPOSE_HEADERS = [
     "etag",
 ]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000
+# Up to a customer's photo: to a temporary file and back costs as much as all the rest of the form.
+FILE_UPLOAD_MAX_MEMORY_SIZE = 5_000_000
 
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("JWT_ACCESS_MINUTES", default=30)),

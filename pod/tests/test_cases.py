@@ -19,7 +19,7 @@ from orders.models import Order
 from orders.personal_data import retention
 from orders.states import Holder, Status
 from orders.tests.factories import order_in
-from pod import cases, cases_console
+from pod import case_photos, cases, cases_console
 from pod.cases import Complaint
 from pod.models import Case
 from wingxtra.accounts.identity import CUSTOMER, Actor, ActorKind, Role
@@ -63,15 +63,6 @@ def test_a_case_is_opened_and_its_event_has_no_personal_data() -> None:
     event = order.events.get(type="CASE_OPENED")
     assert (event.actor, event.payload) == ("customer", {"case": "NOT_HERE"})
     assert "gate" not in event.message
-
-
-def test_a_photo_is_encoded_again_without_its_metadata(media: Path) -> None:
-    order = order_in(Status.DELIVERED)
-    cases.open_case(order.pk, Complaint(Case.Kind.DAMAGED, photo=photo()), by=CUSTOMER)
-    (stored,) = files(media)
-    assert stored.suffix == ".jpg"
-    assert b"SecretPlace" not in stored.read_bytes()
-    assert not Image.open(stored).getexif()
 
 
 def test_a_file_that_is_no_photo_is_refused_and_opens_nothing(media: Path) -> None:
@@ -184,6 +175,7 @@ def test_a_case_can_be_answered_after_a_correction() -> None:
 
 def test_forgetting_removes_words_and_photo_and_keeps_the_outcome(media: Path) -> None:
     case = opened(Complaint(Case.Kind.DAMAGED, "The blue gate", photo()))
+    case_photos.encode(case.pk)
     cases.close(case.pk, Case.Outcome.NOT_CONFIRMED, answer="Dear Ama, no.", by=OPS)
     retention.forget(case.order_id)
     case = Case.objects.get()
@@ -218,6 +210,7 @@ def case_page(role: Role, case: Case) -> str:
 @pytest.mark.parametrize("role", [Role.OPS, Role.ADMIN])
 def test_the_page_of_a_case_has_the_evidence_beside_it(role: Role) -> None:
     case = opened(Complaint(Case.Kind.DAMAGED, "The blue gate", photo()))
+    case_photos.encode(case.pk)
     html = case_page(role, case)
     assert "The blue gate" in html
     assert 'src="data:image/jpeg;base64,' in html
@@ -235,6 +228,7 @@ def test_the_page_offers_the_correction_to_those_who_may() -> None:
 
 def test_readonly_never_reads_words_or_photo() -> None:
     case = opened(Complaint(Case.Kind.DAMAGED, "The blue gate", photo()))
+    case_photos.encode(case.pk)
     cases.close(case.pk, Case.Outcome.FOUND, answer="Dear Ama.", by=OPS)
     html = case_page(Role.READONLY, case)
     assert "It was found" in html

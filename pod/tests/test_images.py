@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from pod import images
+from pod import images, picture_headers
 
 EXIF_ORIENTATION = 0x0112
 EXIF_MAKER = 0x010F
@@ -168,3 +168,54 @@ def test_every_drawing_is_within_its_paper(strokes: list[images.Stroke]) -> None
     for x, y in points:
         assert left <= x <= left + width
         assert top <= y <= top + height
+
+
+# --- headers -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True, "exif": b"Exif\0\0" + b"x" * 60_000}),
+        ("PNG", {}),
+        ("WEBP", {}),
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"exif": b"Exif\0\0"}),
+    ],
+)
+@given(width=st.integers(1, 4097), height=st.integers(1, 50))
+def test_the_header_says_the_size_that_the_decoder_finds(
+    kind: str, options: dict[str, object], width: int, height: int
+) -> None:
+    data = encoded(Image.new("RGB", (width, height)), kind, **options)
+    assert picture_headers.size_px(data) == (width, height)
+
+
+@given(
+    data=st.binary(max_size=100),
+    start=st.sampled_from(
+        [b"", b"\xff\xd8\xff", picture_headers.PNG_START, b"RIFF....WEBPVP8 ", b"RIFF....WEBPVP8X"]
+    ),
+)
+def test_any_header_is_read_or_refused_without_a_crash(data: bytes, start: bytes) -> None:
+    try:
+        width, height = picture_headers.size_px(start + data)
+    except picture_headers.NoPicture:
+        return
+    assert min(width, height) >= 0
+
+
+def test_a_jpeg_of_many_segments_is_not_read_to_its_end() -> None:
+    with pytest.raises(picture_headers.NoPicture):
+        picture_headers.size_px(b"\xff\xd8" + b"\xff\xe1\0\2" * 1_000_000)
+
+
+def test_a_png_of_many_colour_profiles_is_refused_before_they_are_unpacked() -> None:
+    profile = b"iCCP" + b"p\0\0" + zlib.compress(bytes(1_000_000))
+    chunk = struct.pack(">I", len(profile) - 4) + profile + struct.pack(">I", zlib.crc32(profile))
+    whole = encoded(Image.new("RGB", (9, 9)), "PNG")
+    with pytest.raises(images.BadImage) as refused:
+        images.photo(whole[:33] + chunk * 100 + whole[33:])
+    assert refused.value.code == "damaged_image"
+    assert images.photo(whole[:33] + chunk + whole[33:])

@@ -25,6 +25,7 @@ from django.urls import re_path
 from django.utils import translation
 from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.utils.crypto import constant_time_compare, salted_hmac
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
@@ -217,6 +218,8 @@ def _refused(request: HttpRequest, copy: cache.Copy, problem: Problem) -> HttpRe
     values = {
         "radius_m": round(copy.dropoff_radius_m),
         "seconds": problem.retry_after_s,
+        "size_mb": number_format(_size_bytes(request) / 2**20, 1),
+        "max_mb": images.STRANGERS_MAX_BYTES // 2**20,
         **problem.extra,
     }
     answer = _page(request, copy, status=problem.status, refused=texts.refusal(problem, values))

@@ -234,6 +234,10 @@ THANKS: dict[str, Text] = {
     "instructions": _("Thank you. We noted your instructions."),
     "dropoff-same": _("The drop point is there already. Nothing was changed."),
 }
+TOO_LARGE = _(
+    "This photo is too large: you sent %(size_mb)s MB, and at most %(max_mb)s MB are possible. "
+    "Take it with fewer pixels, or tell us without a photo."
+)
 # Refusals on the page by the problem's code. `radius_m` and the problem's `extra` are filled in.
 REFUSALS: dict[str, Text] = {
     "code_locked": _("The code was wrong five times and is locked. Please ask for help below."),
@@ -271,8 +275,8 @@ REFUSALS: dict[str, Text] = {
     "too_many_cases": _("You told us often enough. Please ask for help below."),
     "kind": _("Please choose what is wrong."),
     "text": _("Please use at most 500 letters."),
-    "file_too_large": _("This photo is too large: at most 8 MB. Please send a smaller one."),
-    "form_too_large": _("This photo is too large: at most 8 MB. Please send a smaller one."),
+    "file_too_large": TOO_LARGE,
+    "form_too_large": TOO_LARGE,
     "image_too_large": _("This photo has too many pixels. Please send a smaller one."),
     "photo": _("This photo cannot be read. Please send a JPEG, PNG or WebP picture."),
     "lat": _("These coordinates cannot be read."),

@@ -68,7 +68,7 @@ def test_a_customer_tells_it_and_reads_what_became_of_it(copies_expire: Callable
     sent = tell(order, kind="NOT_HERE", text="Nothing at the gate", photo=photo())
     assert (sent.status_code, sent["Location"]) == (303, f"{path(order)}?done=case")
     case = Case.objects.get()
-    assert (case.kind, case.text, bool(case.photo)) == ("NOT_HERE", "Nothing at the gate", True)
+    assert (case.kind, case.text, bool(case.upload)) == ("NOT_HERE", "Nothing at the gate", True)
     assert "Our staff are looking into it." in html_of(order)
 
     cases.close(case.pk, Case.Outcome.FOUND, answer="Your neighbour has it.", by=OPS)
@@ -112,10 +112,22 @@ def test_bad_input_is_refused_in_words(fields: dict[str, Any], status: int, word
     assert not Case.objects.exists()
 
 
-def test_a_photo_that_is_too_large_is_refused() -> None:
-    huge = SimpleUploadedFile("a.jpg", b"\xff\xd8\xff" + b"0" * (images.MAX_BYTES + 100_000))
-    answer = tell(delivered(), kind="DAMAGED", photo=huge)
-    assert "at most 8 MB" in feedback(answer)
+@pytest.mark.parametrize(
+    ("more_bytes", "query", "words"),
+    [
+        (1, "", "you sent 4.0 MB, and at most 4 MB are possible"),
+        (2**20, "", "you sent 5.0 MB, and at most 4 MB are possible"),
+        (2**20, "?lang=fr", "vous avez envoyé 5,0 Mo, pour 4 Mo au plus"),
+    ],
+)
+def test_a_photo_that_is_too_large_is_refused_with_its_size(
+    more_bytes: int, query: str, words: str
+) -> None:
+    size_bytes = images.STRANGERS_MAX_BYTES + more_bytes
+    huge = SimpleUploadedFile("a.jpg", b"\xff\xd8\xff".ljust(size_bytes, b"0"))
+    answer = tell(delivered(), query, kind="DAMAGED", photo=huge)
+    assert words in feedback(answer)
+    assert not Case.objects.exists()
 
 
 def test_before_the_delivery_it_is_refused() -> None:

@@ -1,11 +1,7 @@
 """What strangers send costs a bounded number of times the processor time of the constant view.
 
-At most 20 times, with these exceptions:
-
-- hashing a password, which has places of its own (wingxtra/accounts/lockout.py; tests hash with
-  MD5, so the rest of a login is measured here)
-- a login with the right name and password, a receipt (once per order), and the photo of a case
-  (at most MAX_CASES per order, and only after its delivery): what they consist of is below
+At most 20 times, with one exception: hashing a password, which has places of its own
+(wingxtra/accounts/lockout.py). Tests hash with MD5, so the rest of a login is measured here.
 """
 
 import gc
@@ -26,6 +22,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.test.client import BOUNDARY, MULTIPART_CONTENT, encode_multipart
 from PIL import Image
 from pytest_django import Settings
 
@@ -46,14 +43,6 @@ from wingxtra.escalation.tests.support import PagerDutyFactory
 pytestmark = pytest.mark.django_db(transaction=True)
 
 AT_MOST = 20
-# What remains, measured in multiples of the constant view, beside other work on two cores:
-# - A_LOGIN, 17 to 22: the rows of axes, of the address and of the token's family
-# - A_RECEIPT, 19 to 22: the steps of a delivery with their events, under one lock
-# - A_SIGNATURE, 28 to 32: the same, and reading, checking and writing 20,000 numbers
-# - A_LARGE_FORM, 31: 8 MB of multipart, copied, written to a file, and hashed
-# - A_PHOTO, 142 to 173: decoding 16 million pixels (scaled while they are decoded) and encoding 4
-#   million
-A_LOGIN, A_RECEIPT, A_SIGNATURE, A_LARGE_FORM, A_PHOTO = 28, 28, 50, 45, 220
 CALLS = 9
 AT_MOST_CALLS = 1 + 3 * CALLS
 JSON: dict[str, Any] = {"content_type": "application/json"}
@@ -162,7 +151,7 @@ def of_tokens(visitor: Client) -> Iterator[tuple[str, Call]]:
 
     yield "refresh", Call(refresh)
     yield "token", post("token", WRONG)
-    yield "token of a user", Call(lambda: visitor.post("/api/v1/auth/token", body, **JSON), A_LOGIN)
+    yield "token of a user", Call(lambda: visitor.post("/api/v1/auth/token", body, **JSON))
     yield "verify", post("token/verify", {"token": pair["access"]})
     yield "verify nonsense", post("token/verify", {"token": "a." * 2500})
     for path in ("token", "token/refresh", "token/verify"):
@@ -277,7 +266,7 @@ def of_changes(visitor: Client) -> Iterator[tuple[str, Call]]:
         "instructed",
         Call(lambda: post(next(links), do="instructions", instructions=next(texts))),
     )
-    yield "confirmed", Call(lambda: post(here.pop(), do="confirm"), A_RECEIPT)
+    yield "confirmed", Call(lambda: post(here.pop(), do="confirm"))
     asked = {"pod_requirement": PodRequirement.OTP}
     with_codes = []
     for _ in range(AT_MOST_CALLS):
@@ -289,7 +278,7 @@ def of_changes(visitor: Client) -> Iterator[tuple[str, Call]]:
         tracking_id, code = with_codes.pop()
         return post(tracking_id, do="otp", otp_code=code)
 
-    yield "received with a code", Call(enter, A_RECEIPT)
+    yield "received with a code", Call(enter)
 
 
 def of_pictures(visitor: Client) -> Iterator[tuple[str, Call]]:
@@ -306,30 +295,41 @@ def of_pictures(visitor: Client) -> Iterator[tuple[str, Call]]:
         [link(Status.ARRIVED, **asked) for _ in range(AT_MOST_CALLS)],
     )
     yield "signature too early", Call(lambda: sign(early))
-    yield "signature", Call(lambda: sign(ready.pop()), A_SIGNATURE)
+    yield "signature", Call(lambda: sign(ready.pop()))
 
     proof = ProofOfDelivery.objects.exclude(strokes=None).first()
     assert proof
     shown = f"/api/v1/pod-images/{image_token(proof)}"
     yield "signature shown", Call(lambda: visitor.get(shown))
 
-    def complain(tracking_id: str, photo: bytes) -> Any:
+    def complaint(tracking_id: str, photo: bytes) -> dict[str, Any]:
+        """Encoded here: that is the browser's work."""
         form = {"do": "case", "token": token_of(tracking_id), "kind": "DAMAGED"}
-        file = SimpleUploadedFile("a.jpg", photo)
-        return visitor.post(f"/track/{tracking_id}/", {**form, "photo": file})
+        body = encode_multipart(BOUNDARY, {**form, "photo": SimpleUploadedFile("a.jpg", photo)})
+        return {"path": f"/track/{tracking_id}/", "data": body}
 
-    delivered = [link(Status.DELIVERED) for _ in range(AT_MOST_CALLS)]
-    garbage, photo = b"x" * images.MAX_BYTES, worst_photo()
-    yield "case with garbage", Call(lambda: complain(delivered[0], garbage), A_LARGE_FORM)
-    yield "case with a photo", Call(lambda: complain(delivered.pop(), photo), A_PHOTO)
+    def complain(complaint: dict[str, Any], status: int) -> Any:
+        answer = visitor.generic("POST", content_type=MULTIPART_CONTENT, **complaint)
+        assert answer.status_code == status
+        return answer
+
+    photo = worst_photo()
+    garbage = b"x" * images.STRANGERS_MAX_BYTES
+    too_large = complaint(link(Status.DELIVERED), 2 * garbage)
+    refused = [complaint(link(Status.DELIVERED), garbage) for _ in range(AT_MOST_CALLS)]
+    taken = [complaint(link(Status.DELIVERED), photo) for _ in range(AT_MOST_CALLS)]
+    yield "case with a large file", Call(lambda: complain(too_large, 400))
+    yield "case with garbage", Call(lambda: complain(refused.pop(), 400))
+    yield "case with a photo", Call(lambda: complain(taken.pop(), 303))
 
 
 def worst_photo() -> bytes:
-    """As many pixels as are accepted, none like its neighbour."""
+    """As many pixels and bytes as are accepted."""
     out = BytesIO()
     side = (images.MAX_SIDE_PX, images.MAX_SIDE_PX)
-    Image.effect_noise(side, 30).convert("RGB").save(out, "JPEG", quality=75)
-    return out.getvalue()
+    Image.effect_noise(side, 30).convert("RGB").save(out, "JPEG", quality=30)
+    assert out.tell() < images.STRANGERS_MAX_BYTES
+    return out.getvalue().ljust(images.STRANGERS_MAX_BYTES, b"x")
 
 
 def huge_form(size: str) -> str:

@@ -11,7 +11,9 @@ const Track = (() => {
   const HIDDEN_TIMES = 5;
   const SLOWEST_S = 120;
   const TIMEOUT_MS = 20_000;
-  const PHOTO_TIMEOUT_MS = 180_000; // 8 MB over a slow line
+  const PHOTO_TIMEOUT_MS = 180_000; // 4 MB over a slow line
+  const PHOTO_SIDE_PX = 2048; // larger ones are made smaller by the server too
+  const PHOTO_QUALITY = 0.85;
   const pageLanguage = document.documentElement.lang;
   // The browser's variant of the page's language, like en-US, decides on the format of times.
   const language = navigator.languages.find((tag) => tag.split("-")[0] === pageLanguage) ?? pageLanguage;
@@ -174,6 +176,30 @@ const Track = (() => {
     error.scrollIntoView({ block: "nearest" });
   }
 
+  // The form with its photo made smaller: a phone's photo has more bytes than the server takes. The
+  // new file has no position and no make of the phone.
+  async function withSmallPhoto(form) {
+    const body = new FormData(form);
+    const photo = body.get("photo");
+    if (!photo?.size) return body;
+    try {
+      const image = await createImageBitmap(photo);
+      const scale = Math.min(1, PHOTO_SIDE_PX / Math.max(image.width, image.height));
+      const canvas = document.createElement("canvas");
+      canvas.width = Math.max(1, Math.round(image.width * scale));
+      canvas.height = Math.max(1, Math.round(image.height * scale));
+      const paper = canvas.getContext("2d");
+      paper.fillStyle = "#fff"; // behind a transparent picture
+      paper.fillRect(0, 0, canvas.width, canvas.height);
+      paper.drawImage(image, 0, 0, canvas.width, canvas.height);
+      const smaller = await new Promise((done) => canvas.toBlob(done, "image/jpeg", PHOTO_QUALITY));
+      if (smaller && smaller.size < photo.size) body.set("photo", smaller, "photo.jpg");
+    } catch {
+      // No picture that this browser can read. The server says what it takes.
+    }
+    return body;
+  }
+
   async function send(form) {
     if (sending) return; // a second tap
     sending = true;
@@ -181,7 +207,7 @@ const Track = (() => {
     buttons.forEach((button) => button.setAttribute("aria-disabled", "true"));
     try {
       const hasFile = form.enctype === "multipart/form-data";
-      const body = hasFile ? new FormData(form) : new URLSearchParams(new FormData(form));
+      const body = hasFile ? await withSmallPhoto(form) : new URLSearchParams(new FormData(form));
       const signal = AbortSignal.timeout(hasFile ? PHOTO_TIMEOUT_MS : TIMEOUT_MS);
       const answer = await fetch(form.action, { method: "POST", body, signal });
       const fresh = await parsed(answer);
