@@ -175,7 +175,8 @@ def drop_old(now: datetime) -> None:
 
 
 def archive(history: History, now: datetime) -> Partition | None:
-    """Detach the oldest month, which stays as a table of its own. Its held rows are written again.
+    """Detach the oldest month, which stays as a table of its own, without foreign keys. Its held
+    rows are written again.
 
     None if there is no month that ended ARCHIVED_AFTER_DAYS ago.
     """
@@ -184,6 +185,8 @@ def archive(history: History, now: datetime) -> Partition | None:
         return None
     with _exclusive(history.table):
         _detach(history, oldest.name)
+        for (key,) in _rows(_FOREIGN_KEYS, oldest.name):
+            _run(f"ALTER TABLE {_quoted(oldest.name)} DROP CONSTRAINT {_quoted(key)}")
     log.info("month_detached", table=history.table, partition=oldest.name)
     return oldest
 
@@ -196,6 +199,9 @@ _STANDING = """
     FROM pg_class p JOIN pg_inherits i ON i.inhparent = p.oid JOIN pg_class c ON c.oid = i.inhrelid
     WHERE p.relname = ANY(%s) AND pg_table_is_visible(p.oid) AND p.relkind = 'p'
     GROUP BY p.relname
+"""
+_FOREIGN_KEYS = """
+    SELECT conname FROM pg_constraint WHERE contype = 'f' AND conrelid = %s::regclass
 """
 # A trigger against TRUNCATE belongs to one table, so each month needs its own.
 _TRUNCATE_TRIGGERS = """

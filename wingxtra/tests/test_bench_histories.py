@@ -161,6 +161,8 @@ def _archive() -> None:
         locked = _locks()
     assert archived is not None
     took_s = time.perf_counter() - began
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE {archived.name}")
     SEEDED.row("oldest month detached", "", Figure(took_s, ".3f"), "")
     print(f"Locks held for these {1000 * took_s:.0f} ms: {locked}")
 

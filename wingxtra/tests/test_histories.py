@@ -220,6 +220,8 @@ def test_a_person_archives_the_oldest_month_of_events(make_months) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM {archived.name}")
         assert cursor.fetchone() == (2,)
+        cursor.execute("SELECT conrelid::regclass::text FROM pg_constraint WHERE contype = 'f'")
+        assert (archived.name,) not in cursor.fetchall(), "orders do not depend on it"
     assert partitions.archive(EVENTS, timezone.now()).start == months_after(month, 1)
     assert partitions.archive(EVENTS, timezone.now()) is None, "younger than a year"
 
