@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.utils import timezone
 
-from orders.api.fetch import order_for
+from orders.api.reading import order_for
 from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in

@@ -5,8 +5,8 @@
   round trip, which would be the third for a call that needs two.
 - `prepared_cursor` is for statements whose text does not change (`database.statements`). PostgreSQL
   binds their parameters, prepares them after two uses, and answers in binary. Django's own
-  cursors put the values into the text and never prepare. They stay in use for everything else,
-  above all for searches, whose best plan depends on the values.
+  cursors put the values into the text and never prepare. They stay in use for everything
+  else. A search, whose best plan depends on the values, is bound, too, and never prepared.
 """
 
 import select
@@ -30,6 +30,11 @@ class DatabaseOperations(operations.DatabaseOperations):
         return super().last_executed_query(cursor, sql, params)
 
 
+class PlanningCursor(base.ServerBindingCursor):
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        return super().execute(query, params, prepare=False, **options)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     ops_class = DatabaseOperations
 
@@ -49,10 +54,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def prepared_cursor(self) -> Any:
         """Like `cursor()`, for text that does not change. Values of jsonb columns are parsed."""
+        return self.binary_cursor(prepared=True)
+
+    def binary_cursor(self, *, prepared: bool) -> Any:
+        """A `prepared_cursor`; or one whose statements PostgreSQL plans for each call's values."""
         self.close_if_health_check_failed()
         self.ensure_connection()
         # The stubs lack these internals of backends.
-        wrapper, cursor_class = cast(Any, self), cast(Any, base.ServerBindingCursor)
+        wrapper = cast(Any, self)
+        cursor_class = cast(Any, base.ServerBindingCursor if prepared else PlanningCursor)
         with self.wrap_database_errors:
             cursor = cursor_class(wrapper.connection)
             cursor.format = Format.BINARY
