@@ -106,8 +106,6 @@ def zones_in_the_way(
         return zones.in_the_way(lat, lng, lat, lng, at, margin_m)
 
     until_s = at.timestamp() + np.nan_to_num(flown_s)
-    pickup, door = (trips.pickup_lat, trips.pickup_lng), (trips.dropoff_lat, trips.dropoff_lng)
-    in_since_s, in_zone = _earliest(around(*pickup), around(*door))
     to_pickup, to_door, home = legs
     since_s, zone = _earliest(
         to_door.blocked(zones, at, margin_m), home.blocked(zones, at, margin_m)
@@ -122,6 +120,8 @@ def zones_in_the_way(
     zone = np.where(crosses, zone, -1)
     if not crosses.any():
         return zone, rule
+    pickup, door = (trips.pickup_lat, trips.pickup_lng), (trips.dropoff_lat, trips.dropoff_lng)
+    in_since_s, in_zone = _earliest(around(*pickup), around(*door))
     for name, (ends_since_s, ends_zone) in (
         (Rule.TAKEOFF_OR_LANDING_IN_ZONE, _ends(drones, trips, d, home, around)),
         (Rule.IN_NO_FLY_ZONE, (in_since_s[t], in_zone[t])),

@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
 from msgspec import Struct
 
 from orders.models import Order, OrderQuerySet
@@ -267,7 +267,7 @@ def _after(shape: _Shape, size: int) -> Statement[Any]:
 @lru_cache(maxsize=500)
 def _counted(shape: _Shape, most: int) -> Statement[Any]:
     def rows(**values: Any) -> QuerySet[Any, Any]:
-        return shape.orders(**values).order_by().values_list("pk")[:most]
+        return shape.orders(**values).order_by().values_list(Value(1))[:most]
 
     return _statement(shape)(rows, **shape.kinds)
 

@@ -166,9 +166,7 @@ def _maker(compiler: Any, *, as_tuples: bool) -> Callable[[Sequence[Any]], Any]:
         if not isinstance(columns[place].output_field, JSONField)
     }
     if as_tuples:
-        if converters:
-            raise ValueError("The values of these columns need a conversion.")
-        return tuple
+        return lambda row: tuple(*compiler.apply_converters([row], converters))
     annotations = compiler.annotation_col_map.items()
     first, end = klass["select_fields"][0], klass["select_fields"][-1] + 1
     names = [column[0].target.attname for column in select[first:end]]
@@ -214,6 +212,19 @@ def insert_those_that_are_new(rows: Sequence[M]) -> list[M]:
     return inserted
 
 
+def insert_if_new(row: Model) -> bool:
+    """Insert a row unless a unique index has it already. False if it does."""
+    return bool(_insert([row], "ON CONFLICT DO NOTHING"))
+
+
+def update(model: type[Model], pk: Any, **values: Any) -> None:
+    """Change one row. Sends no model signals, as `QuerySet.update`, and raises like it."""
+    sql, fields = _update_sql(model, tuple(values))
+    prepared = [_as_sent(field, value) for field, value in zip(fields, values.values(), strict=True)]
+    with connection.prepared_cursor() as cursor:
+        cursor.execute(sql, [*prepared, pk])
+
+
 def lock_against_deletion(row: Model) -> bool:
     """Keep the row from being deleted until the transaction ends; False if it is gone already.
 
@@ -230,7 +241,7 @@ def _insert(rows: Sequence[Model], on_conflict: str) -> set[Any]:
     """Returns the ids of the inserted rows."""
     sql, fields, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
     values = [
-        field.get_db_prep_save(field.pre_save(row, add=True), connection)
+        _as_sent(field, field.pre_save(row, add=True))
         for row in rows
         for field in fields
     ]
@@ -238,7 +249,7 @@ def _insert(rows: Sequence[Model], on_conflict: str) -> set[Any]:
         cursor.execute(sql, values)
         ids = cursor.fetchall()
     if pk_is_given:
-        for row, (pk,) in zip(rows, ids, strict=True):
+        for row, (pk,) in zip(rows, ids, strict=not on_conflict):
             row.pk = pk
     inserted = {pk for (pk,) in ids}
     for row in rows:
@@ -259,3 +270,21 @@ def _insert_sql(model: type[Model], rows: int, on_conflict: str) -> tuple[str, l
         f'{on_conflict} RETURNING "{meta.pk.column}"'
     )
     return sql, fields, pk_is_given
+
+
+@cache
+def _update_sql(model: type[Model], names: tuple[str, ...]) -> tuple[str, list[Any]]:
+    meta = model._meta
+    fields: list[Any] = [meta.get_field(name) for name in names]
+    columns = ", ".join(f'"{field.column}" = %s' for field in fields)
+    return f'UPDATE "{meta.db_table}" SET {columns} WHERE "{meta.pk.column}" = %s', fields  # noqa: S608
+
+
+# psycopg sends values of these types as they are.
+_SENT_AS_THEY_ARE = (type(None), bool, int, float, str, UUID)
+
+
+def _as_sent(field: Any, value: Any) -> Any:
+    if type(value) in _SENT_AS_THEY_ARE and not isinstance(field, JSONField):
+        return value
+    return field.get_db_prep_save(value, connection)

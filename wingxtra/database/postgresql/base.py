@@ -10,11 +10,13 @@
 """
 
 import select
+from functools import lru_cache
 from typing import Any, cast
 
 import psycopg
 from django.db.backends.postgresql import base, operations
 from psycopg import Connection
+from psycopg._queries import PostgresQuery, _query2pg_nocache
 from psycopg.pq import Format
 from psycopg_pool import ConnectionPool
 
@@ -30,9 +32,35 @@ class DatabaseOperations(operations.DatabaseOperations):
         return super().last_executed_query(cursor, sql, params)
 
 
-class PlanningCursor(base.ServerBindingCursor):
+class _ConvertedOnce(PostgresQuery):
+    """psycopg keeps the conversion of a text (`%s` to `$1`) only of short ones, and an order has 57
+    columns.
+    """
+
+    __slots__ = ()
+
+    def convert(self, query: Any, vars: Any) -> None:
+        if not isinstance(query, str) or vars is None:
+            super().convert(query, vars)
+            return
+        converted = _converted(query, self._tx.encoding)
+        self.query, self._want_formats, self._order, self._parts = converted
+        self.dump(vars)
+
+
+@lru_cache(maxsize=1000)
+def _converted(text: str, encoding: str) -> Any:
+    return _query2pg_nocache(text.encode(encoding), encoding)
+
+
+class BindingCursor(base.ServerBindingCursor):
+    _query_cls = _ConvertedOnce
+
+
+class PlanningCursor(BindingCursor):
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-        return super().execute(query, params, prepare=False, **options)
+        cursor = cast(Any, super())  # the stubs lack it
+        return cursor.execute(query, params, prepare=False, **options)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -62,7 +90,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.ensure_connection()
         # The stubs lack these internals of backends.
         wrapper = cast(Any, self)
-        cursor_class = cast(Any, base.ServerBindingCursor if prepared else PlanningCursor)
+        cursor_class = cast(Any, BindingCursor if prepared else PlanningCursor)
         with self.wrap_database_errors:
             cursor = cursor_class(wrapper.connection)
             cursor.format = Format.BINARY
