@@ -113,9 +113,7 @@ def order_for(caller: Caller, order_id: UUID) -> Order:
 def shown_to(caller: Caller, order_id: UUID) -> ShownOrder:
     """The order to be answered. Raises NotFound like `order_for`."""
     statement = _columns(caller.role, caller.live_mode)
-    return ShownOrder(
-        *_known(statement.first(order_id=order_id, merchant_id=caller.merchant_id))
-    )
+    return ShownOrder(*_known(statement.first(order_id=order_id, merchant_id=caller.merchant_id)))
 
 
 def _known(found: Any) -> Any:
@@ -193,9 +191,7 @@ class _Shape:
             orders = orders.filter(live_mode=self.live_mode)
         if not self.words:
             return orders
-        words, wholes = (
-            tuple(terms[f"{name}_{n}"] for n in range(of)) for name, of in self._terms
-        )
+        words, wholes = (tuple(terms[f"{name}_{n}"] for n in range(of)) for name, of in self._terms)
         return orders.matching_terms(Terms(words, wholes, order_id))
 
 

@@ -1,8 +1,8 @@
 """Lists: by page with a total, or by cursor for long walks."""
 
 from collections.abc import Iterable
-from datetime import datetime
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from django.core import signing
@@ -169,7 +169,9 @@ def after_cursor(
 
     Raises Invalid for a cursor that is not ours.
     """
-    return _after_cursor(_OfQueryset(queryset, time_field, oldest_first), cursor, page_size, time_field)
+    return _after_cursor(
+        _OfQueryset(queryset, time_field, oldest_first), cursor, page_size, time_field
+    )
 
 
 def _after_cursor(

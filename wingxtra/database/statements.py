@@ -220,7 +220,9 @@ def insert_if_new(row: Model) -> bool:
 def update(model: type[Model], pk: Any, **values: Any) -> None:
     """Change one row. Sends no model signals, as `QuerySet.update`, and raises like it."""
     sql, fields = _update_sql(model, tuple(values))
-    prepared = [_as_sent(field, value) for field, value in zip(fields, values.values(), strict=True)]
+    prepared = [
+        _as_sent(field, value) for field, value in zip(fields, values.values(), strict=True)
+    ]
     with connection.prepared_cursor() as cursor:
         cursor.execute(sql, [*prepared, pk])
 
@@ -240,11 +242,7 @@ def lock_against_deletion(row: Model) -> bool:
 def _insert(rows: Sequence[Model], on_conflict: str) -> set[Any]:
     """Returns the ids of the inserted rows."""
     sql, fields, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
-    values = [
-        _as_sent(field, field.pre_save(row, add=True))
-        for row in rows
-        for field in fields
-    ]
+    values = [_as_sent(field, field.pre_save(row, add=True)) for row in rows for field in fields]
     with connection.prepared_cursor() as cursor:
         cursor.execute(sql, values)
         ids = cursor.fetchall()
@@ -281,7 +279,7 @@ def _update_sql(model: type[Model], names: tuple[str, ...]) -> tuple[str, list[A
 
 
 # psycopg sends values of these types as they are.
-_SENT_AS_THEY_ARE = (type(None), bool, int, float, str, UUID)
+_SENT_AS_THEY_ARE = (type(None), bool, int, float, str, UUID, datetime)
 
 
 def _as_sent(field: Any, value: Any) -> Any:
