@@ -10,7 +10,7 @@ from wingxtra.broker import every
 
 # The sweep is the retry.
 @dramatiq.actor(max_retries=0)
-def encode_photo(case_id: int | str) -> None:
+def encode_photo(case_id: str) -> None:
     case_photos.encode(int(case_id))
 
 

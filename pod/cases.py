@@ -82,7 +82,7 @@ def open_case(order_id: UUID, complaint: Complaint, *, by: Actor) -> lifecycle.D
         )
         statements.insert([case])
         if stored_as:
-            enqueue(encode_photo, case.pk)  # the sweep asks again if that is lost
+            enqueue(encode_photo, str(case.pk))  # the sweep asks again if that is lost
         message = f"The customer says: {complaint.kind.label.lower()}."
         return Happened(EventType.CASE_OPENED, message, {"case": complaint.kind})
 

@@ -210,7 +210,7 @@ class Case(models.Model):
         indexes = [
             models.Index(fields=["order", "opened_at"], name="case_of_order"),
             models.Index(fields=["-opened_at"], name="case_newest"),
-            models.Index(fields=["id"], name="case_with_upload", condition=~Q(upload="")),
+            models.Index(fields=["opened_at"], name="case_with_upload", condition=~Q(upload="")),
         ]
 
     def __str__(self) -> str:

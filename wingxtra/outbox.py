@@ -119,7 +119,7 @@ def pause(tries: int, pauses_s: Sequence[float]) -> timedelta:
 
 
 def sweep(
-    rows: OutgoingQuerySet[Any], actor: dramatiq.Actor[[str], Any], *, at_most: int = SWEEP_AT_MOST
+    rows: models.QuerySet[Any], actor: dramatiq.Actor[[str], Any], *, at_most: int = SWEEP_AT_MOST
 ) -> None:
     """Send the actor the ids of these rows, in their order."""
     for pk in rows.values_list("pk", flat=True)[:at_most]:

@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
             model_name="case",
             index=models.Index(
                 condition=models.Q(("upload", ""), _negated=True),
-                fields=["id"],
+                fields=["opened_at"],
                 name="case_with_upload",
             ),
         ),

@@ -42,7 +42,7 @@ _STAND_INS: dict[type, Callable[[], Any]] = {
 
 @CharField.register_lookup
 @UUIDField.register_lookup
-class Among(Lookup):  # type: ignore[type-arg]
+class Among(Lookup):
     """`id__among=ids`: like `id__in`, with one parameter for any number of values, so that a
     Statement or an Update can have it. Over a foreign key: `job__id__among`.
     """
@@ -50,9 +50,9 @@ class Among(Lookup):  # type: ignore[type-arg]
     lookup_name = "among"
     prepare_rhs = False
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         column, values = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s)", [*values, self.rhs]
+        return f"{column} = ANY(%s)", (*values, self.rhs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Update:
     def _compiled(self) -> tuple[str, list[Any]]:
         stand_ins = _stand_ins(self._kinds)
         queryset, new = self._change_of(**stand_ins)
-        query = queryset.order_by().query.chain(UpdateQuery)
+        query: Any = queryset.order_by().query.chain(UpdateQuery)
         query.add_update_values(new)
         return _sql_and_places(query.get_compiler(DEFAULT_DB_ALIAS), stand_ins)
 
