@@ -17,7 +17,7 @@ from orders.tests.factories import order_in
 from pod import cases, codes, proofs
 from pod.models import Case, OneTimeCode
 from tracking.tests.deliveries import STROKES, expect_in
-from wingxtra.accounts.identity import CUSTOMER, GCS, SYSTEM
+from wingxtra.accounts.identity import CUSTOMER, GCS, SYSTEM, TELEMETRY
 from wingxtra.accounts.models import Merchant
 
 DOOR = (5.6150, -0.1750)
@@ -123,7 +123,9 @@ def preparing() -> Order:
 
 
 def on_its_way() -> Order:
-    return flying(Status.ENROUTE, share=0.55, minutes=3.6)
+    """With the parcel aboard."""
+    made = flying(Status.ENROUTE, share=0.55, minutes=3.6)
+    return lifecycle.loaded(made.pk, by=TELEMETRY)
 
 
 def silent() -> Order:
