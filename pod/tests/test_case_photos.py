@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
@@ -221,15 +222,24 @@ def test_without_the_lock_they_write_more_than_once(
     case, saved = opened(photo()), []
     looked, usual = threading.Barrier(4, timeout=30), default_storage.save
 
-    def unlocked(rows: object, **_: object) -> object:
-        looked.wait()  # with the lock the second would wait for the first
-        return rows
+    class Unlocked:
+        """All have looked before one writes; with the lock the second waits for the first."""
+
+        def __init__(self, rows: Any) -> None:
+            self.rows = rows
+
+        def exists(self) -> bool:
+            found: bool = self.rows.exists()
+            looked.wait()
+            return found
 
     def counted(name: str, content: object) -> str:
         saved.append(name)
         return usual(name, content)
 
-    monkeypatch.setattr(type(Case.objects.all()), "select_for_update", unlocked)
+    monkeypatch.setattr(
+        type(Case.objects.all()), "select_for_update", lambda rows, **_: Unlocked(rows)
+    )
     monkeypatch.setattr(default_storage, "save", counted)
     at_once(case)
     assert len(saved) > 1
