@@ -5,9 +5,10 @@ be unsaved and incomplete: missing fields are skipped, so that a bad request get
 one answer.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from django.utils import timezone
 from fleet.airspace import rulebook
 from fleet.airspace.rulebook import Rulebook
 from fleet.feasibility import best_case, judge, landing
-from fleet.feasibility.geometry import distance_m
+from fleet.feasibility.geometry import Floats, Ints, distance_m
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.reasons import Reason
 from fleet.feasibility.rules import Rules
@@ -47,6 +48,9 @@ FIELDS = {
     "out_of_range": "dropoff_lat",
 }
 Point = tuple[float, float]
+# So often a trip is judged again when a zone in its way opens. A window of more closings than that
+# counts as closed from there on.
+MAX_OPENINGS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class Draft:
 class Checked:
     """The result of `check`. `distance_m` is the straight line from pickup to drop point.
 
-    The ETA counts from when work may start: `eta_low_s` with the fastest drone, free and charged at
+    flies_from: the first time of the window at which no zone is in the way of some drone; None if
+    there is none. The ETA counts from then: `eta_low_s` with the fastest drone, free and charged at
     its hub; `eta_high_s` is the promise, or the slowest able drone where that is later. Both are
     None when the current wind grounds every drone; `held_up` says why. soonest: None when no drone
     can ever fly it. flights: of the able drones, as for `expect`.
@@ -75,6 +80,7 @@ class Checked:
     held_up: Reason | None = None
     soonest: Soonest | None = None
     flights: tuple[Flight, ...] = ()
+    flies_from: datetime | None = None
 
 
 def check(order: Order, book: Rulebook, now: datetime) -> Checked:
@@ -98,6 +104,7 @@ def check(order: Order, book: Rulebook, now: datetime) -> Checked:
         flight.held_up,
         flight.soonest,
         flight.able,
+        flight.starts_at,
     )
 
 
@@ -186,7 +193,7 @@ def _promise(order: Order, checked: Checked, book: Rulebook, now: datetime) -> P
         return Promise()
     trip = promise.Trip(
         order.priority,
-        window.starts_at(order, now),
+        max(window.starts_at(order, now), checked.flies_from or now),
         order.ready_at,
         checked.flights,
         checked.eta_low_s,
@@ -267,21 +274,51 @@ def _area(points: dict[str, Point], book: Rulebook) -> tuple[int | None, list[Fi
 def _in_zones(
     points: dict[str, Point], window: tuple[datetime, datetime], book: Rulebook
 ) -> list[FieldProblem]:
-    """A problem for each end that is in a no-fly zone which is active at any time of the window, or
-    in its margin.
+    """A problem for each end that is in no-fly zones, or in their margin, at every time of the
+    window.
     """
     problems, margin_m = [], book.rules.zone_margin_m
     lats, lngs = np.array([*points.values()], float).reshape(-1, 2).T
-    closed = book.zone_shapes.in_the_way(lats, lngs, lats, lngs, window[0], margin_m)
-    for (end, (lat, lng)), since_s, zone in zip(points.items(), *closed, strict=True):
-        if since_s <= window[1].timestamp():
-            at = (np.array([lat], float), np.array([lng], float))
-            inside = book.zone_shapes.meets(int(zone), *at, *at)[0]
+    since_s, _ = book.zone_shapes.in_the_way(lats, lngs, lats, lngs, window[0], margin_m)
+    is_closed = since_s <= window[0].timestamp()
+    for (end, (lat, lng)), closed in zip(points.items(), is_closed, strict=True):
+        if not closed:
+            continue
+        point = (np.array([lat], float), np.array([lng], float))
+        zone = _closed_throughout(point, window, book)
+        if zone is not None:
+            inside = book.zone_shapes.meets(zone, *point, *point)[0]
             where = "in" if inside else f"within {margin_m:g} m of"
             name = book.zone_shapes.names[zone]
             message = f"The {NAMES[end]} is {where} the no-fly zone “{name}”."
             problems.append(FieldProblem(f"{end}_lat", "in_no_fly_zone", message))
     return problems
+
+
+def _closed_throughout(
+    point: tuple[Floats, Floats], window: tuple[datetime, datetime], book: Rulebook
+) -> int | None:
+    """The zone that closes a point when the window starts, if it is never open within it."""
+    first, at = None, window[0]
+    for _ in range(MAX_OPENINGS):
+        since_s, zone = book.zone_shapes.in_the_way(*point, *point, at, book.rules.zone_margin_m)
+        if since_s[0] > at.timestamp():
+            return None
+        first = int(zone[0]) if first is None else first
+        opens_at = _next_opening(zone, book, at)
+        if opens_at is None or opens_at >= window[1]:
+            return first
+        at = opens_at
+    return first
+
+
+def _next_opening(zones: Ints, book: Rulebook, at: datetime) -> datetime | None:
+    """When the first of these zones opens that are closed at `at` or close next; None: never."""
+    known = np.unique(zones[zones >= 0])
+    ends_s = book.zone_shapes.closures(at.timestamp())[1][known]
+    ends_s = ends_s[np.isfinite(ends_s)]
+    # Rounded up, so that the zone is open then.
+    return datetime.fromtimestamp(math.ceil(ends_s.min()), UTC) if len(ends_s) else None
 
 
 def _trip(order: Order, area: int) -> dict[str, Any]:
@@ -300,8 +337,8 @@ def _trip(order: Order, area: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    """Best-case feasibility of an order; the times are in seconds from when work may start. able:
-    the flights of the able drones.
+    """Best-case feasibility of an order. starts_at: the first time of its window at which some
+    drone is able; the times are in seconds from then. able: the flights of the able drones.
     """
 
     problems: list[FieldProblem]
@@ -310,6 +347,7 @@ class _Flight:
     held_up: Reason | None = None
     soonest: Soonest | None = None
     able: tuple[Flight, ...] = ()
+    starts_at: datetime | None = None
 
     @classmethod
     def best(cls, order: Order, area: int | None, book: Rulebook, now: datetime) -> "_Flight":
@@ -319,11 +357,10 @@ class _Flight:
             return cls(_payload_refusals(order, book, now))
         trips = TripTable.from_rows([_trip(order, area)])
         start, end = window.of(order, now)
-        # A zone that ends within the window only delays the flight.
-        ends = (zone.ends_at for zone in book.zones if zone.ends_at)
-        moments = [start, *sorted(at for at in ends if start < at < end)]
         refused: list[FieldProblem] = []
-        for at in moments:
+        at = start
+        # A zone that opens within the window only delays the flight.
+        for _ in range(MAX_OPENINGS):
             calm = verdicts = _judge(book.best_drones, trips, book, at)
             if calm.able.any():
                 soonest = Soonest.of(verdicts, at, window.pickup_at(order, now))
@@ -332,14 +369,18 @@ class _Flight:
                     verdicts = _judge(book.best_drones, trips, book, at, book.winds)
                 if not verdicts.able.any():
                     held_up = best_case.held_up(calm, verdicts)
-                    return cls([], held_up=held_up, soonest=soonest)
-                wait_s = (at - start).total_seconds()
-                able_s = verdicts.delivery_s[verdicts.able] + wait_s
+                    return cls([], held_up=held_up, soonest=soonest, starts_at=at)
+                able_s = verdicts.delivery_s[verdicts.able]
                 promise_s = book.rules.promise_s.get(order.priority, 0.0)
-                high_s = max(float(able_s.max()), promise_s)
+                high_s = max(float(able_s.max()), promise_s - (at - start).total_seconds())
                 able = tuple(outlook.flights(verdicts))
-                return cls([], float(able_s.min()), high_s, soonest=soonest, able=able)
+                low_s = float(able_s.min())
+                return cls([], low_s, high_s, soonest=soonest, able=able, starts_at=at)
             refused = refused or _as_problems(calm)
+            opens_at = _next_opening(calm.zone, book, at)
+            if opens_at is None or opens_at >= end:
+                break
+            at = opens_at
         return cls(refused)
 
 

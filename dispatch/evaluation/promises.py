@@ -161,6 +161,7 @@ class _Quotes:
             group=best_case.group_of(placed.drones, self.best),
             free_s=placed.free_in_s,
             battery_pct=placed.drones.battery_pct,
+            charge_in_s=placed.charge_in_s,
             names=list(self.best.drone_id),
             kind=self.kind,
         )

@@ -84,13 +84,15 @@ def in_line(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fleet:
-    """Drones (m,) that can be planned: their group, seconds until they are free at a hub, and their
-    battery then. names, kind (G,): of each group, the drone that stands for it and its kind.
+    """Drones (m,) that can be planned: their group, seconds until they are free at a hub that can
+    launch them, their battery then, and seconds until they begin to charge. names, kind (G,): of
+    each group, the drone that stands for it and its kind.
     """
 
     group: Ints
     free_s: Floats
     battery_pct: Floats
+    charge_in_s: Floats
     names: list[str]
     kind: Ints
 
@@ -201,8 +203,8 @@ def _starts(served: list[_Served], flies: Bools) -> tuple[Floats, Floats]:
 
 
 def _spares(fleet: Fleet) -> list[Floats]:
-    """(seconds until free, battery) of the SPARES drones of each group that are free first."""
-    columns = np.stack([fleet.free_s, fleet.battery_pct], axis=1).round(1)
+    """The `Group.spares` of each group: the SPARES drones that are free first."""
+    columns = np.stack([fleet.free_s, fleet.battery_pct, fleet.charge_in_s], axis=1).round(1)
     found = []
     for g in range(len(fleet.names)):
         own = columns[fleet.group == g]
@@ -214,9 +216,13 @@ def _doors(waiting: Waiting, spares: list[Floats], start_s: Floats, rules: Rules
     needed_pct = np.maximum(waiting.energy_pct + rules.reserve_pct, rules.battery_min_pct)
     door_s = np.full(len(start_s), np.inf)
     for g, own in enumerate(spares):
-        for free_s, battery_pct in own:
-            charged_s = lookahead.charge_s(np.maximum(0.0, needed_pct[:, g] - battery_pct), rules)
-            at_s = np.maximum(start_s, free_s + charged_s) + waiting.delivery_s[:, g]
+        for free_s, battery_pct, charge_in_s in own:
+            lacks_pct = needed_pct[:, g] - battery_pct
+            charged_s = np.where(
+                lacks_pct > 0, charge_in_s + lookahead.charge_s(lacks_pct, rules), free_s
+            )
+            ready_s = np.maximum(free_s, charged_s)
+            at_s = np.maximum(start_s, ready_s) + waiting.delivery_s[:, g]
             door_s = np.where(waiting.able[:, g], np.minimum(door_s, at_s), door_s)
     return door_s
 

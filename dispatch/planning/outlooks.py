@@ -14,12 +14,12 @@ import structlog
 
 from dispatch.planning import eligibility, engagements, forecast, plans
 from dispatch.planning.forecast import Fleet, Forecast, Waiting
-from dispatch.planning.limits import landings, pilots
+from dispatch.planning.limits import hub_launches, landings, pilots
 from dispatch.planning.limits.landings import Pads
 from fleet import registry
 from fleet.airspace import rulebook
 from fleet.airspace.rulebook import Rulebook
-from fleet.feasibility import best_case, judge, landing
+from fleet.feasibility import best_case, charging, judge, landing
 from fleet.feasibility.judge import Rule, Verdicts
 from fleet.feasibility.tables import DroneTable
 from fleet.live import picture
@@ -126,19 +126,35 @@ def _line(area: _Area, verdicts: Verdicts, drones: int, now: datetime) -> Waitin
 
 
 def _fleet(area: _Area, book: Rulebook, now: datetime) -> Fleet:
-    """The drones of the area about which is known when they are free."""
+    """The drones of the area about which is known when they are free, within the launches and the
+    chargers of their hubs.
+    """
     jobs = plans.jobs_underway(area.drones)
     engaged = replace(engagements.current(now), busy={job["drone_id"] for job in jobs})
     table = registry.drone_table(area.drones, area.fleet, engaged, book, now)
     places = {drone.pk: place for place, drone in enumerate(area.drones)}
     work, stands = plans.work_of(jobs, places, now), area.pads.stands(area.drones)
     expected, free_in_s = plans.expected_fleet(table, work, area.pads.hubs, stands, book, now)
+    hubs = {drone.hub_id: drone.hub for drone in area.drones}
+    at_once = {key: hub.launches_at_once for key, hub in hubs.items() if hub.launches_at_once}
+    launches = hub_launches.free_launches() if at_once else {}
+    starts_in_s = hub_launches.may_start_s(
+        np.array([drone.hub_id for drone in area.drones], np.int64),
+        free_in_s,
+        {key: more for key, more in launches.items() if key in at_once},
+        at_once,
+        book.rules.launch_time_s,
+    )
+    charge_in_s = charging.begins_s(
+        stands, free_in_s, expected.battery_pct, area.pads.hubs.chargers, book.rules.full_charge_s
+    )
     group = best_case.group_of(expected, area.best)
-    known = np.isfinite(free_in_s) & (group >= 0)
+    known = np.isfinite(free_in_s) & np.isfinite(charge_in_s) & (group >= 0)
     return Fleet(
         group=group[known],
-        free_s=free_in_s[known],
+        free_s=starts_in_s[known],
         battery_pct=expected.battery_pct[known],
+        charge_in_s=charge_in_s[known],
         names=[str(name) for name in area.best.drone_id],
         kind=best_case.kind_of(area.best),
     )

@@ -14,8 +14,8 @@ from dispatch.models import DispatchDecision
 from dispatch.planning import engagements, lookahead, releases, run_metrics
 from dispatch.planning.limits import hub_launches, landings, open_hours, pilots, ready
 from dispatch.planning.limits.landings import Landing, Pads
-from dispatch.planning.limits.open_hours import Hours
 from dispatch.planning.limits.pilots import Crew
+from dispatch.planning.limits.timely import timely
 from dispatch.planning.lookahead import Options
 from dispatch.planning.optimum import planner, scarcity
 from dispatch.planning.releases import Work
@@ -26,7 +26,6 @@ from fleet.feasibility.geometry import Floats, Ints
 from fleet.feasibility.judge import Verdicts
 from fleet.feasibility.landing import HubTable
 from fleet.feasibility.reasons import Reason
-from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import Bools, DroneTable, TripTable, payload_bits
 from fleet.live.picture import Picture
 from fleet.models import Drone
@@ -150,21 +149,19 @@ def make_plan(
     verdicts = judge.judge(table, trips, *pairs, rules, book.zone_shapes, now, book.winds)
     hours = open_hours.Hours(opening.places_of(orders, book.areas), rules.load_time_s, now)
     ready_in_s = ready.in_s(orders, now)
-    able, too_early = _when_ready(lookahead.now(verdicts), ready_in_s, holds, rules)
-    options, refused = _within_hours(hours, able, holds)
-    too_late = [refused]
+    able = timely(lookahead.now(verdicts), ready_in_s, hours, holds, rules.look_ahead_s)
+    options, too_late = able.options, [able.closed]
     work = work_of([job for job in jobs if job["drone_id"] in engaged.busy], places, now)
     if rules.look_ahead_s > 0:
         later = _later(table, work, trips, pads.hubs, stands, book, now)
         wanted = (holds[later.trip] == planner.NONE_HELD) & _not_overdue(later, orders, drones, now)
-        later, _ = _when_ready(later.take(wanted), ready_in_s, holds, rules)
-        later, refused = _within_hours(hours, later, holds)
-        too_late.append(refused)
-        options = lookahead.together(options, later, due_s)
+        soon = timely(later.take(wanted), ready_in_s, hours, holds, rules.look_ahead_s)
+        too_late.append(soon.closed)
+        options = lookahead.together(options, soon.options, due_s)
     without_pilot = pilots.lacking(crew, orders)
     options = options.take(~np.isin(options.trip, list(without_pilot)))
     served, drone_ids = np.unique(options.trip), [drone.pk for drone in drones]
-    not_yet = ready.waiting(too_early, orders, drone_ids, book.areas, now)
+    not_yet = ready.waiting(able.too_early, orders, drone_ids, book.areas, now)
     not_yet = {trip: why for trip, why in not_yet.items() if trip not in served}
     not_yet |= hours.waiting(too_late, served, drone_ids) | without_pilot
     problem = planner.Problem(
@@ -200,22 +197,6 @@ def make_plan(
         not_yet,
         now,
     )
-
-
-def _when_ready(
-    options: Options, ready_in_s: Floats, holds: Ints, rules: Rules
-) -> tuple[Options, Options]:
-    """The options that arrive when the parcel is ready, and those for which it is too early."""
-    assigned = holds[options.trip] == options.drone
-    return ready.arriving(options, ready_in_s, assigned, rules.look_ahead_s)
-
-
-def _within_hours(hours: Hours, options: Options, holds: Ints) -> tuple[Options, Options]:
-    """The options within the hours of their places, and the others. An order keeps the drone that
-    it has: its hours are checked again before its mission is sent.
-    """
-    allowed = hours.allow(options) | (holds[options.trip] == options.drone)
-    return options.take(allowed), options.take(~allowed)
 
 
 def _holds(orders: list[Order], places: dict[str, int]) -> Ints:

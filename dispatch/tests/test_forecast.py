@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatch.planning.forecast import Fleet, Forecast, Waiting, forecast
+from dispatch.planning.limits import hub_launches
 from dispatch.planning.optimum import objective
 from fleet.policy import Policy
 from orders.promises import calibration
@@ -43,6 +44,7 @@ def fleet(free_s: Sequence[float], group: Sequence[int] = (), kinds: int = 1) ->
         group=np.array(group or [0] * len(free_s), np.int64),
         free_s=np.array(free_s, float),
         battery_pct=np.full(len(free_s), 100.0),
+        charge_in_s=np.array(free_s, float),
         names=[f"D{kind}" for kind in range(kinds)],
         kind=np.arange(kinds),
     )
@@ -191,3 +193,43 @@ def test_the_ranges_grow_with_the_queue():
     low, high = calibration.range_of("NORMAL/5/3", {})
     narrow_low, narrow_high = calibration.range_of("NORMAL/0/0", {})
     assert high - low > narrow_high - narrow_low
+
+
+# --- the limits of hubs --------------------------------------------------------------------------
+
+
+def test_a_drone_that_waits_for_a_charger_is_ready_later() -> None:
+    """The charger is free in ten minutes."""
+    order: Order = ("NORMAL", 900.0, ONE_KIND)
+    flat = replace(fleet([0.0]), battery_pct=np.array([RULES.battery_min_pct - 10.0]))
+    waits = replace(flat, charge_in_s=np.array([600.0]))
+    soon, late = (made([order], drones).door_s[0] for drones in (flat, waits))
+    assert late == pytest.approx(soon + 600)
+    charged = replace(fleet([0.0]), charge_in_s=np.array([600.0]))
+    assert made([order], charged).door_s[0] == soon, "it needs no charger"
+
+
+def test_a_hub_launches_no_more_drones_at_once_than_its_limit() -> None:
+    """Hub 1 may launch two at once, one of them now; hub 2 has no limit."""
+    hub = np.array([1, 1, 1, 1, 2, 2])
+    free_in_s = np.array([0.0, 0.0, 0.0, 500.0, 0.0, np.nan])
+    starts = hub_launches.may_start_s(hub, free_in_s, {1: 1}, {1: 2}, 60.0)
+    assert starts[:5].tolist() == [0.0, 60.0, 60.0, 500.0, 0.0]
+    assert np.isnan(starts[5])
+
+
+@given(
+    free=st.lists(st.floats(0, 1000), min_size=1, max_size=12),
+    at_once=st.integers(1, 4),
+    taken=st.integers(0, 4),
+)
+def test_launches_keep_the_limit_and_delay_no_drone_before_it_is_free(
+    free: list[float], at_once: int, taken: int
+) -> None:
+    hub, free_in_s = np.ones(len(free), int), np.array(free)
+    more = max(0, at_once - taken)
+    starts = hub_launches.may_start_s(hub, free_in_s, {1: more}, {1: at_once}, 60.0)
+    assert (starts >= free_in_s).all()
+    busy = sorted([*starts.tolist(), *[0.0] * (at_once - more)])
+    for at in busy:
+        assert sum(start <= at < start + 60.0 for start in busy) <= at_once

@@ -14,8 +14,14 @@ from pytest_django import Settings
 
 from dispatch.missions import delays
 from dispatch.planning import outlooks
-from fleet.models import Drone, Policy, ServiceArea
-from fleet.tests.factories import DroneFactory, ShiftFactory, TelemetryFactory, show
+from fleet.models import Drone, Hub, Policy, ServiceArea
+from fleet.tests.factories import (
+    DroneFactory,
+    DroneKindFactory,
+    ShiftFactory,
+    TelemetryFactory,
+    show,
+)
 from orders import lifecycle
 from orders.models import Order
 from orders.promises import memory
@@ -96,6 +102,38 @@ def test_a_quote_knows_the_charge(merchant: Merchant) -> None:
         empty = quoted(merchant)
     assert empty["busy"] is True
     assert empty["eta_seconds"]["low"] > charged["high"]
+
+
+def test_a_quote_knows_the_launches_of_the_hub(merchant: Merchant) -> None:
+    """One drone waits for take-off, and the hub launches one at once."""
+    refresh()
+    before = quoted(merchant)["eta_seconds"]["low"]
+    other = DroneFactory(hub=Drone.objects.get().hub)
+    show(*(TelemetryFactory(drone_id=drone.pk) for drone in Drone.objects.all()))
+    lifecycle.assign(OrderFactory().pk, other.pk, by=DISPATCHER, why="Next.")
+    refresh()
+    assert quoted(merchant)["eta_seconds"]["low"] == pytest.approx(before, abs=5)
+    Hub.objects.update(launches_at_once=1)
+    refresh()
+    waits_s = quoted(merchant)["eta_seconds"]["low"] - before
+    assert waits_s == pytest.approx(Policy().rules().launch_time_s, rel=0.15)
+
+
+def test_a_quote_knows_the_chargers_of_a_network(merchant: Merchant, settings: Settings) -> None:
+    """Both drones are flat. The one that carries food only is fuller, so it charges first."""
+    settings.GCS_INTENT_VERSION = 2
+    ServiceArea.objects.update(network=True)
+    ours = Drone.objects.get()
+    other = DroneFactory(hub=ours.hub, kind=DroneKindFactory(payload_types=["FOOD"]))
+    show(
+        TelemetryFactory(drone_id=ours.pk, battery_pct=15),
+        TelemetryFactory(drone_id=other.pk, battery_pct=20),
+    )
+    refresh()
+    any_number = quoted(merchant)["eta_seconds"]["low"]
+    Hub.objects.update(chargers=1)
+    refresh()
+    assert quoted(merchant)["eta_seconds"]["low"] > any_number + 600
 
 
 def test_an_old_forecast_is_not_quoted(merchant: Merchant) -> None:

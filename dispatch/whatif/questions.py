@@ -17,6 +17,7 @@ from django.utils import timezone
 from dispatch.models import WhatIf
 from dispatch.whatif import day_figures, simulation
 from dispatch.whatif.city import Demand
+from dispatch.whatif.limits import Limits
 from dispatch.whatif.strategies import PLANNED
 from fleet import registry
 from fleet.airspace import rulebook
@@ -24,10 +25,11 @@ from fleet.airspace.rulebook import Rulebook
 from fleet.feasibility import best_case, judge, landing
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import Bools, DroneTable, TripTable
-from fleet.models import Drone, DroneKind, Hub, Policy, PolicyVersion, ServiceArea
+from fleet.models import Drone, DroneKind, Hub, Policy, PolicyVersion, ServiceArea, Shift
 from orders import placement
 from orders.models import Order
 from orders.states import CancelReason, Status
+from orders.timing import opening
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import Conflict, FieldProblem, Invalid
 
@@ -112,6 +114,9 @@ def _day_problems(day: date, area: ServiceArea) -> list[FieldProblem]:
     if count > MAX_ORDERS:
         text = f"{day:%d %B %Y} has more orders in {area} than the {MAX_ORDERS:,} that can be "
         return [FieldProblem("day", "too_many_orders", f"{text}simulated. Choose another day.")]
+    if area.pilots_required and not shifts_of(area, starts_at(day)):
+        text = f"No pilot was on duty in {area} on {day:%d %B %Y}, and no drone starts without one."
+        return [FieldProblem("day", "no_pilots", f"{text} Choose another day.")]
     return []
 
 
@@ -202,6 +207,7 @@ def results(what_if: WhatIf, on_progress: Callable[[float], None]) -> dict[str, 
     if not len(both):
         raise _nothing_to_fly(len(orders), bool(now.flyable.any()))
     demand = _demand([orders[order] for order in both], trips.take(both), rules, start)
+    limits = _limits([orders[order] for order in both], book, start, what_if.service_area)
     found: dict[str, Any] = {"in_the_day": len(orders), "real": _real(orders)}
     for done, (name, side) in enumerate({"now": now, "then": then}.items()):
         outcome = simulation.fly_day(
@@ -212,6 +218,7 @@ def results(what_if: WhatIf, on_progress: Callable[[float], None]) -> dict[str, 
             hubs=book.hub_table.take(book.hub_table.area == side.drones.area[0]),
             zones=book.zone_shapes,
             at=start,
+            limits=limits,
             until_s=MAX_DURATION.total_seconds(),
             on_progress=_half(on_progress, done),
         )
@@ -289,6 +296,34 @@ def _side(
         able = judge.judge(best, ends_at, *pairs, rules, book.zone_shapes, at).able
         flyable |= able.reshape(len(trips), -1).any(axis=1)
     return _Side(rules, best_case.ready_at_home(table), flyable)
+
+
+def _limits(orders: Sequence[Order], book: Rulebook, start: datetime, area: ServiceArea) -> Limits:
+    """The hours of now, as the no-fly zones are; the shifts of the day."""
+    places = opening.places_of(orders, book.areas, as_placed=True)
+    of_area = next((place for found in places for place in found if place.is_area), None)
+    ready_at = [_ready_at(order, book.rules.ready_required) for order in orders]
+    ready_s = [np.inf if at is None else (at - start).total_seconds() for at in ready_at]
+    shifts = shifts_of(area, start) if area.pilots_required else None
+    return Limits(start, places, np.array(ready_s), of_area, shifts)
+
+
+def _ready_at(order: Order, report_required: bool) -> datetime | None:
+    """When a drone may be at the pickup; None: never, without the report that the policy requires.
+    A parcel may be reported before the time that its sender gave.
+    """
+    if report_required:
+        return order.parcel_ready_at
+    expected = order.ready_at or order.created_at
+    return min(expected, order.parcel_ready_at or expected)
+
+
+def shifts_of(area: ServiceArea, start: datetime) -> list[Shift]:
+    """The shifts of pilots during a simulation that starts then."""
+    during = Shift.objects.filter(
+        service_area=area, starts_at__lt=start + MAX_DURATION, ends_at__gt=start
+    )
+    return list(during.select_related("pilot").order_by("pilot__name"))
 
 
 def _demand(orders: Sequence[Order], trips: TripTable, rules: Rules, start: datetime) -> Demand:

@@ -16,6 +16,8 @@ import numpy as np
 
 from dispatch.whatif import city
 from dispatch.whatif.city import AT, NOWHERE, Day, Demand
+from dispatch.whatif.limits import Limits, Supervision
+from dispatch.whatif.limits import none as no_limits
 from dispatch.whatif.strategies import Snapshot, Strategy
 from fleet.feasibility import charging, judge, landing
 from fleet.feasibility.geometry import Floats, Ints, Zones, distance_m
@@ -47,6 +49,7 @@ class Placed:
     now_s: float
     drones: DroneTable
     free_in_s: Floats
+    charge_in_s: Floats
     waiting: Ints
 
 
@@ -66,14 +69,18 @@ def fly_day(
     hubs: HubTable,
     zones: Zones = NOWHERE,
     at: datetime = AT,
+    limits: Limits | None = None,
     until_s: float = np.inf,
     on_progress: Callable[[float], None] = lambda share: None,
     on_placed: Callable[[Placed], None] | None = None,
 ) -> Outcome:
     """Simulate these orders and drones from `at` until all orders are delivered, or until
     `until_s` after it. All drones start at home, one of `hubs`. on_progress: called with the share
-    of assigned orders. on_placed: called for each order before it waits.
+    of assigned orders. on_placed: called for each order before it waits. limits: the hours, ready
+    times and pilots that a run would respect; None: none.
     """
+    limits = limits or no_limits(at, len(demand.placed_s))
+    supervision = Supervision()
     count = len(demand.placed_s)
     promise_s = demand.promise_s(rules)
     fleet = _Fleet(drones, hubs, rules)
@@ -85,7 +92,7 @@ def fly_day(
         now_s = min(again_s, fleet.releases[0] if fleet.releases else np.inf)
         if arrived < count:
             now_s = min(now_s, float(demand.placed_s[arrived]))
-        if now_s > until_s:
+        if now_s > until_s or np.isinf(now_s):
             break
         if strategy.interval_s:
             now_s = float(np.ceil(now_s / strategy.interval_s) * strategy.interval_s)
@@ -93,25 +100,33 @@ def fly_day(
         while arrived < count and demand.placed_s[arrived] <= now_s:
             if on_placed is not None:
                 seen = fleet.seen(now_s)
-                drones_now, free_in_s = seen["drones"], seen["free_in_s"]
-                on_placed(Placed(arrived, now_s, drones_now, free_in_s, np.array(waiting, int)))
+                columns = (seen["drones"], seen["free_in_s"], seen["charge_in_s"])
+                on_placed(Placed(arrived, now_s, *columns, np.array(waiting, int)))
             waiting.append(arrived)
             arrived += 1
-        if waiting and (fleet.free_at_s <= now_s).any():
-            orders = np.array(waiting)
+        orders = limits.near(np.array(waiting, int), now_s)
+        crew = limits.pilots(now_s, supervision.in_the_air(fleet.free_at_s, now_s))
+        has_drone = bool((fleet.free_at_s <= now_s).any())
+        if len(orders) and has_drone and limits.may_start_s(now_s) <= now_s and crew != []:
             waited_s = now_s - demand.placed_s[orders]
             snapshot = Snapshot(
                 **fleet.seen(now_s),
                 orders=orders,
                 trips=demand.trips.take(orders),
-                priority=[demand.priority[order] for order in waiting],
+                priority=[demand.priority[order] for order in orders],
                 waited_s=waited_s,
                 due_s=promise_s[orders] - waited_s,
+                ready_in_s=limits.ready_in_s(orders, now_s),
+                hours=limits.hours(orders, rules.load_time_s, now_s),
                 rules=rules,
                 zones=zones,
                 at=at + timedelta(seconds=now_s),
             )
             pairs = strategy.choose(snapshot)
+            if crew is not None:
+                pairs = pairs[: len(crew)]
+                answers = zip(pairs, crew, strict=False)
+                supervision.pilot_of |= {drone: on.pilot_id for (_, drone, _), on in answers}
             for order, drone, hub in pairs:
                 flight = _fly(snapshot, order, drone, hub)
                 error = demand.error[orders[order]]
@@ -121,8 +136,11 @@ def fly_day(
             taken = {int(orders[order]) for order, *_ in pairs}
             waiting = [order for order in waiting if order not in taken]
             on_progress((arrived - len(waiting)) / count)
-        # Drones at a hub are charging: one of them may be able soon.
-        again_s = now_s + RECHECK_S if waiting and (fleet.free_at_s <= now_s).any() else np.inf
+        # Drones at a hub are charging: one of them may be able soon. No run is needed before the
+        # area opens or a pilot comes on duty.
+        again_s = np.inf
+        if waiting and (fleet.free_at_s <= now_s).any():
+            again_s = max(now_s + RECHECK_S, limits.may_start_s(now_s))
     took_s = delivered_s - demand.placed_s
     return Outcome(took_s / 60, took_s <= promise_s, np.array(demand.priority), flown_m / 1000)
 

@@ -7,6 +7,9 @@ from datetime import datetime
 import numpy as np
 
 from dispatch.planning import lookahead
+from dispatch.planning.limits.open_hours import Hours
+from dispatch.planning.limits.timely import timely
+from dispatch.planning.lookahead import Options
 from dispatch.planning.optimum import planner, scarcity
 from fleet.feasibility import judge, landing
 from fleet.feasibility.geometry import Floats, Ints, Zones
@@ -20,7 +23,7 @@ class Snapshot:
     """The input of a strategy: the drones as they are when they are free, and waiting orders.
 
     stands: the index of each drone's hub, where it will land if it is busy. charge_in_s: seconds
-    until it begins to charge.
+    until it begins to charge. ready_in_s: until the parcel of each order is ready.
     """
 
     drones: DroneTable
@@ -33,6 +36,8 @@ class Snapshot:
     priority: list[str]
     waited_s: Floats
     due_s: Floats
+    ready_in_s: Floats
+    hours: Hours
     rules: Rules
     zones: Zones
     at: datetime
@@ -54,7 +59,8 @@ class Strategy:
 
 def first_come(snapshot: Snapshot) -> Assignments:
     """In the order of placing, each order gets the able drone with the soonest delivery. In a
-    network the hub nearest to the door receives it.
+    network the hub nearest to the door receives it. It knows no hours and no parcel that is ready
+    later: random days have none.
     """
     free = np.flatnonzero(snapshot.free_in_s == 0)
     found = _judged(snapshot, free, _toward(snapshot))
@@ -71,8 +77,9 @@ def first_come(snapshot: Snapshot) -> Assignments:
 def planned(snapshot: Snapshot) -> Assignments:
     """The optimal plan with look-ahead. Pairs that start later are not assigned yet."""
     free, trips = np.flatnonzero(snapshot.free_in_s == 0), _toward(snapshot)
+    holds = np.full(len(snapshot.orders), planner.NONE_HELD)
     able = lookahead.now(_judged(snapshot, free, trips))
-    options = replace(able, drone=free[able.drone])
+    options = _timely(snapshot, replace(able, drone=free[able.drone]), holds)
     if snapshot.rules.look_ahead_s > 0:
         later = lookahead.soon(
             snapshot.drones,
@@ -83,7 +90,7 @@ def planned(snapshot: Snapshot) -> Assignments:
             snapshot.at,
             charge_in_s=snapshot.charge_in_s,
         )
-        options = lookahead.together(options, later, snapshot.due_s)
+        options = lookahead.together(options, _timely(snapshot, later, holds), snapshot.due_s)
     plan = planner.plan(
         planner.Problem(
             order_id=[f"{order:06}" for order in snapshot.orders],
@@ -97,7 +104,7 @@ def planned(snapshot: Snapshot) -> Assignments:
             busy_s=options.busy_s,
             rules=snapshot.rules,
             at_work=len(snapshot.drones),
-            holds=np.full(len(snapshot.orders), planner.NONE_HELD),
+            holds=holds,
             sizes=scarcity.of(snapshot.drones),
         )
     )
@@ -105,6 +112,11 @@ def planned(snapshot: Snapshot) -> Assignments:
         (int(options.trip[p]), int(options.drone[p])) for p in plan.pairs if options.wait_s[p] == 0
     ]
     return _landed(snapshot, starting)
+
+
+def _timely(snapshot: Snapshot, options: Options, holds: Ints) -> Options:
+    look_ahead_s = snapshot.rules.look_ahead_s
+    return timely(options, snapshot.ready_in_s, snapshot.hours, holds, look_ahead_s).options
 
 
 def at_once(snapshot: Snapshot) -> Assignments:

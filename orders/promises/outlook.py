@@ -43,12 +43,12 @@ class Pool(Struct, frozen=True, array_like=True):
 
 
 class Group(Struct, frozen=True, array_like=True):
-    """Drones of one kind at one hub. pool: its kind's. spares: (seconds until it is free, battery
-    percent then) of those that are free first.
+    """Drones of one kind at one hub. pool: its kind's. spares: (seconds until it may start, battery
+    percent then, seconds until it begins to charge) of those that may start first.
     """
 
     pool: int
-    spares: list[tuple[float, float]]
+    spares: list[tuple[float, float, float]]
 
 
 class Outlook(Struct, frozen=True):
@@ -140,8 +140,10 @@ def ready_s(group: Group, energy_pct: float, rules: Rules) -> float:
     """Until a drone of the group is free and charged for a trip that needs this energy."""
     needed_pct = max(energy_pct + rules.reserve_pct, rules.battery_min_pct)
     return min(
-        free_s + charge_s(max(0.0, needed_pct - battery_pct), rules)
-        for free_s, battery_pct in group.spares
+        max(free_s, charge_in_s + charge_s(needed_pct - battery_pct, rules))
+        if needed_pct > battery_pct
+        else free_s
+        for free_s, battery_pct, charge_in_s in group.spares
     )
 
 

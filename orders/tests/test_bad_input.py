@@ -21,6 +21,7 @@ from orders.api.serializers import NewOrder
 from orders.models import DeliveryEvent, Order
 from orders.tests.factories import OrderFactory
 from orders.tests.test_api import ORDERS, body, errors_of
+from orders.tests.test_quotes import QUOTES
 from pod.models import OneTimeCode
 from wingxtra.accounts.models import Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client
@@ -239,13 +240,15 @@ def test_a_drop_point_in_a_no_fly_zone_is_refused(client: APIClient) -> None:
     ("starts_min", "ends_min", "refused"),
     [
         (None, None, True),
-        (None, 20, True),
-        (30, 120, True),
+        (None, 20, False),
+        (30, 120, False),
+        (None, 60, True),
+        (3, 120, True),
         (61, 120, False),
         (-120, -1, False),
     ],
 )
-def test_a_zone_counts_if_it_is_active_within_the_window(
+def test_a_zone_counts_if_it_leaves_no_time_of_the_window_to_fly(
     merchant: Merchant, starts_min: int | None, ends_min: int | None, refused: bool
 ) -> None:
     def moment(minutes: int | None) -> datetime | None:
@@ -274,6 +277,44 @@ def test_the_hours_of_a_zone_count_for_orders_of_any_day(
     client = api_client(UserFactory(merchant=merchant))
     answer = client.post(ORDERS, body(**{name: at.isoformat() for name, at in times.items()}))
     assert answer.status_code == (400 if refused else 201)
+
+
+def test_an_order_is_taken_for_the_time_between_two_closings_of_a_zone(
+    merchant: Merchant,
+) -> None:
+    """A school's zone, closed but for noon; the window is from 08:00 to 18:00."""
+    lessons = [
+        {"days": ["ANY"], "from": "07:00", "until": "12:00"},
+        {"days": ["ANY"], "from": "13:00", "until": "19:00"},
+    ]
+    zone = GeoZoneFactory(polygon=square(5.6150, -0.1750, 500), schedule=lessons)
+    day = datetime.now(UTC) + timedelta(days=2)
+    at = {hour: day.replace(hour=hour, minute=0, second=0, microsecond=0) for hour in (8, 12, 18)}
+    sent = body(not_before=at[8].isoformat(), deliver_by=at[18].isoformat())
+    client = api_client(UserFactory(merchant=merchant))
+    quote = client.post(QUOTES, sent).json()
+    assert at[12] < datetime.fromisoformat(quote["eta_at"]["low"]) < at[12] + timedelta(minutes=30)
+    assert client.post(ORDERS, sent).status_code == 201
+    in_the_lesson = sent | {"deliver_by": at[12].isoformat()}
+    assert errors_of(client.post(ORDERS, in_the_lesson)) == {("dropoff_lat", "in_no_fly_zone")}
+    zone.schedule = [{"days": ["ANY"], "from": "07:00", "until": "19:00"}]
+    zone.save()
+    assert errors_of(client.post(ORDERS, sent)) == {("dropoff_lat", "in_no_fly_zone")}
+
+
+def test_two_zones_that_are_never_open_together_are_refused(merchant: Merchant) -> None:
+    """One at the pickup, closed until 12:00, and one at the door, closed from then on."""
+    day = datetime.now(UTC) + timedelta(days=2)
+    noon = day.replace(hour=12, minute=0, second=0, microsecond=0)
+    pickup = GeoZoneFactory(polygon=square(5.6037, -0.1870, 100), ends_at=noon)
+    GeoZoneFactory(polygon=square(5.6150, -0.1750, 100), starts_at=noon)
+    hours = timedelta(hours=3)
+    sent = body(not_before=(noon - hours).isoformat(), deliver_by=(noon + hours).isoformat())
+    client = api_client(UserFactory(merchant=merchant))
+    assert errors_of(client.post(ORDERS, sent)) == {("dropoff_lat", "in_no_fly_zone")}
+    pickup.ends_at = noon - timedelta(hours=1)
+    pickup.save()
+    assert client.post(ORDERS, sent).status_code == 201
 
 
 @pytest.mark.parametrize(("ends_min", "refused"), [(None, True), (20, False), (90, True)])

@@ -35,18 +35,21 @@ def places(order: Order, area: ServiceArea | None) -> list[Place]:
     return [place for place in found if place]
 
 
-def places_of(orders: Iterable[Order], areas: Iterable[ServiceArea]) -> list[list[Place]]:
+def places_of(
+    orders: Iterable[Order], areas: Iterable[ServiceArea], *, as_placed: bool = False
+) -> list[list[Place]]:
     """The places of each order. Orders share the object of a place that they share. One statement,
-    or none if no parcel is at a store.
+    or none if no parcel is at a store. as_placed: as if each parcel were still with its sender.
     """
     orders = list(orders)
-    at_stores = {o.store_id for o in orders if o.store_id and o.holder == Holder.SENDER}
+    waits = {o.pk for o in orders if as_placed or o.holder == Holder.SENDER}
+    at_stores = {o.store_id for o in orders if o.store_id and o.pk in waits}
     stores = Store.objects.filter(pk__in=at_stores, hours__isnull=False) if at_stores else ()
     of_stores: dict[UUID | None, Place | None] = {one.pk: _of_store(one) for one in stores}
     of_areas = {area.pk: _of_area(area) for area in areas}
     found = []
     for order in orders:
-        store = of_stores.get(order.store_id) if order.holder == Holder.SENDER else None
+        store = of_stores.get(order.store_id) if order.pk in waits else None
         area = of_areas.get(order.service_area_id) if order.live_mode else None
         found.append([place for place in (store, area) if place])
     return found

@@ -1,10 +1,13 @@
 """Hubs with a launch limit: how many more drones each may launch now."""
 
+import heapq
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from django.db.models import Count, F, Q
 
 from dispatch.models import Mission
+from fleet.feasibility.geometry import Floats, Ints
 from fleet.models import Drone, Hub
 from orders.states import JobStatus, Status
 
@@ -23,6 +26,29 @@ def free_launches() -> dict[int, int]:
         waiting=Count("drones", filter=Q(drones__in=waiting.order_by().values("pk")), distinct=True)
     )
     return {hub.pk: max(0, (hub.launches_at_once or 0) - hub.waiting) for hub in counted}
+
+
+def may_start_s(
+    hub: Ints,
+    free_in_s: Floats,
+    launches: Mapping[int, int],
+    at_once: Mapping[int, int],
+    each_s: float,
+) -> Floats:
+    """When each drone (N,) may start, if all start as soon as they can: seconds from now, not
+    before it is free. Pure.
+
+    hub: the key of the hub where each is free. launches: how many more each hub with a limit may
+    launch now, of `at_once`. each_s: from its assignment to its take-off a drone takes a launch.
+    """
+    starts_s = free_in_s.copy()
+    for place, more in launches.items():
+        here = np.flatnonzero((hub == place) & np.isfinite(free_in_s))
+        ends = [0.0] * more + [each_s] * (at_once[place] - more)
+        for drone in here[np.argsort(free_in_s[here], kind="stable")]:
+            starts_s[drone] = max(free_in_s[drone], heapq.heappop(ends))
+            heapq.heappush(ends, starts_s[drone] + each_s)
+    return starts_s
 
 
 def full(launches: Mapping[int, int]) -> set[int]:

@@ -111,6 +111,14 @@ def places(here: Iterable[OnDuty]) -> list[OnDuty]:
     return [pilot for *_, pilot in sorted(each, key=lambda place: place[:3])]
 
 
+def on_duty_by(shifts: Iterable[Shift], drones: Mapping[int, int]) -> list[OnDuty]:
+    """The pilots of these shifts. drones: how many each supervises, by the pilot's id. Pure."""
+    return [
+        OnDuty(shift.pilot_id, shift.pilot.name, drones.get(shift.pilot_id, 0), shift.at_once)
+        for shift in shifts
+    ]
+
+
 def crew(areas: Iterable[ServiceArea], now: datetime, *, lock: bool = False) -> Crew:
     """The pilots on duty in those of these areas that require them.
 
@@ -128,10 +136,9 @@ def crew(areas: Iterable[ServiceArea], now: datetime, *, lock: bool = False) -> 
         locked = {shift.pk for shift in shifts}
         shifts = [shift for shift in _on_duty(requiring, now) if shift.pk in locked]
     supervised = work.supervised([shift.pilot_id for shift in shifts], now) if shifts else {}
+    drones = {pilot_id: len(flying) for pilot_id, flying in supervised.items()}
     on_duty: dict[UUID, list[OnDuty]] = {area_id: [] for area_id in requiring}
-    for shift in shifts:
-        drones = len(supervised.get(shift.pilot_id, ()))
-        pilot = OnDuty(shift.pilot_id, shift.pilot.name, drones, shift.at_once)
+    for shift, pilot in zip(shifts, on_duty_by(shifts, drones), strict=True):
         on_duty[shift.service_area_id].append(pilot)
     full = [area_id for area_id, here in on_duty.items() if not any(pilot.room for pilot in here)]
     later = Shift.objects.next_in(full, now) if full else ()

@@ -109,10 +109,10 @@ def change_recurring_order(
     """The same as the API's PATCH, with what was changed on the page."""
     found = _own(caller, recurring_id)
     stores = _stores(caller, also=found.order.get("store_id"))
-    options = {"row": found, "live": caller.live_mode, "stores": stores}
-    if request.method != "POST":
-        return _form_page(request, ChangeForm(**options), stores, row=found)
-    form = ChangeForm(request.POST, **options)
+    typed = request.POST if request.method == "POST" else None
+    form = ChangeForm(typed, row=found, live=caller.live_mode, stores=stores)
+    if typed is None:
+        return _form_page(request, form, stores, row=found)
     try:
         asked = form.values()
         goes_on = verbs.change_as_asked(found.pk, asked) if asked else found

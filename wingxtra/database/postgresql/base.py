@@ -38,7 +38,7 @@ class DatabaseOperations(operations.DatabaseOperations):
         return super().last_executed_query(cursor, sql, params)
 
 
-class UtcLoader(psycopg_any.BaseTzLoader):  # type: ignore[name-defined, misc]
+class UtcLoader(psycopg_any.BaseTzLoader):
     """Reads the times of a session in UTC. Django registers its own where `timezone` differs."""
 
     timezone = UTC
