@@ -191,12 +191,8 @@ def aborted_by_a_zone(desk: Desk, order: dict[str, str]) -> None:
     name = re.compile(f"^Ask for abort.*{order['public_tracking_id']}")
     now.get_by_role("link", name=name).click()
     desk.confirm("Ask for abort", "Reason", "A fire at the door.")
-    asked = page.get_by_text("is asked to abort the flight")
-    changed = page.get_by_text("Changed since you opened this page")
-    expect(asked.or_(changed).first).to_be_visible()
-    if changed.count():  # the watch over the missions saw the zone in between, and said so
-        page.get_by_role("button", name="Ask for abort").click()
-    expect(asked.first).to_be_visible()
+    # The watch over the missions may have seen the zone in between: that stops no abort.
+    expect(page.get_by_text("is asked to abort the flight").first).to_be_visible()
 
 
 def worked_off(desk: Desk, orders: list[dict[str, str]]) -> None:

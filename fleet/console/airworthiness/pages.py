@@ -55,7 +55,7 @@ def _drone(drone_id: str | None) -> SafeString | str:
     if drone_id is None:
         return "—"
     url = reverse("admin:fleet_drone_change", args=[drone_id])
-    return format_html('<a class="wx-link" href="{}">{}</a>', url, drone_id)
+    return format_html('<a class="wx-link wx-whole" href="{}">{}</a>', url, drone_id)
 
 
 @admin.register(MaintenanceRule)
@@ -153,6 +153,7 @@ class DefectAdmin(ReadOnlyAdmin):
     """Reporting is an action of the drone, releasing one of the defect."""
 
     list_display = ("since", "about", "description", "severity", "state", "by", "done")
+    hidden_on_tablets = ("by", "done")  # the page of the defect has them
     list_filter = (StandingFilter, "grounds", ("reported_at", DaysFilter))
     search_fields = ("drone__drone_id", "description")
     when_empty = "No defect was reported yet. Report one on the page of its drone."
