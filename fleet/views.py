@@ -1,4 +1,4 @@
-"""API of the drones, for staff."""
+"""API of the drones, for staff and READONLY."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from fleet.live import drone_status
 from fleet.models import Drone
 from fleet.serializers import LiveDroneSerializer
-from wingxtra.api.permissions import IsStaff
+from wingxtra.api.permissions import IsStaffOrReadOnly
 from wingxtra.api.views import ApiView
 from wingxtra.problems import NotFound
 
@@ -20,7 +20,7 @@ from wingxtra.problems import NotFound
 class DroneList(ApiView, ListAPIView[Any]):
     """All registered drones with their live state, by id."""
 
-    permission_classes = (IsStaff,)
+    permission_classes = (IsStaffOrReadOnly,)
     queryset = Drone.objects.with_home()
     serializer_class = LiveDroneSerializer
 
@@ -32,7 +32,7 @@ class DroneList(ApiView, ListAPIView[Any]):
 class DroneDetail(ApiView):
     """One registered drone with its live state."""
 
-    permission_classes = (IsStaff,)
+    permission_classes = (IsStaffOrReadOnly,)
 
     @extend_schema(responses=LiveDroneSerializer)
     def get(self, request: Request, drone_id: str) -> Response:

@@ -444,6 +444,11 @@ SPECTACULAR_SETTINGS = {
         "DecisionOutcome": ["ASSIGNED", "WAITING", "UNASSIGNED", "OVERTAKEN"],
         "MissionKind": ["DELIVERY", "RETURN", "REPOSITION"],
         "MissionState": ["HELD", "PENDING", "ACCEPTED", "REJECTED", "WITHDRAWN"],
+        "OccurrenceCategory": [
+            *("INJURY_RISK", "COLLISION", "LOSS_OF_CONTROL", "LINK", "TECHNICAL", "BATTERY"),
+            *("PARCEL", "AIRSPACE", "GROUND", "WEATHER", "SECURITY", "OTHER"),
+        ],
+        "OccurrenceState": ["OPEN", "REPORTED", "CLOSED"],
         "RunTrigger": ["SCHEDULE", "API", "CONSOLE", "COMMAND"],
         "CorrectedOutcome": "orders.api.parcel_serializers.OUTCOMES",
         "Weekday": "wingxtra.opening_hours.WEEKDAYS",

@@ -3,20 +3,22 @@
 from django.http.response import HttpResponseBase
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 
-from dispatch.api.run_views import StaffView
 from dispatch.missions.records import exports
 from dispatch.missions.records.filters import FlightRecordFilter
 from dispatch.models import FlightRecord
+from wingxtra.api.permissions import IsStaffOrReadOnly
+from wingxtra.api.views import ApiView
 from wingxtra.problems import FieldProblem, Invalid
 
 
-class FlightRecords(StaffView, GenericAPIView[FlightRecord]):
+class FlightRecords(ApiView, GenericAPIView[FlightRecord]):
     """All flight records that match, oldest first, as one file that is sent while it is read."""
 
+    permission_classes = (IsStaffOrReadOnly,)
     queryset = FlightRecord.objects.all()
     filter_backends = (DjangoFilterBackend,)
     filterset_class = FlightRecordFilter
@@ -32,10 +34,20 @@ class FlightRecords(StaffView, GenericAPIView[FlightRecord]):
                 "line, with its track. geojson: a FeatureCollection of tracks.",
             )
         ],
+        examples=[
+            OpenApiExample(
+                "One flight",
+                value='{"id": "0b6f0c1e-6d0f-4a3a-9a51-3b8f3f6f2a10", "drone_id": "WX-ACC-03", '
+                '"took_off_at": "2026-11-01T08:00:00Z", "outcome": "COMPLETED", "track": null}',
+                description="Some members of a line; docs/flight-records.md has all of them.",
+                media_type="application/x-ndjson",
+                response_only=True,
+            )
+        ],
         responses={
             (200, "text/csv"): OpenApiTypes.STR,
             (200, "application/x-ndjson"): OpenApiTypes.STR,
-            (200, "application/geo+json"): OpenApiTypes.STR,
+            (200, "application/geo+json"): OpenApiTypes.OBJECT,
         },
     )
     def get(self, request: Request) -> HttpResponseBase:

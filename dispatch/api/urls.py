@@ -1,6 +1,7 @@
 from django.urls import path
 
 from dispatch.api import record_views, reposition_views, run_views, views
+from dispatch.occurrences.views import Occurrences, OneOccurrence
 
 ORDER = "orders/<uuid:order_id>"
 
@@ -19,6 +20,8 @@ urlpatterns = [
     path("dispatch/runs", run_views.RunList.as_view(), name="dispatch-runs"),
     path("dispatch/runs/<uuid:run_id>", run_views.RunDetail.as_view(), name="dispatch-one-run"),
     path("flight-records", record_views.FlightRecords.as_view(), name="flight-records"),
+    path("occurrences", Occurrences.as_view(), name="occurrences"),
+    path("occurrences/<uuid:occurrence_id>", OneOccurrence.as_view(), name="occurrence"),
     path(
         "mission-intents/<uuid:intent_id>",
         views.OneMissionIntent.as_view(),

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from dispatch.console.attention import GRACE_PERIOD, missions, of_order
 from dispatch.missions.clearance import port
-from dispatch.models import Clearance, Mission, MissionPart
+from dispatch.models import Clearance, ClearanceQuerySet, Mission, MissionPart
 from orders.console.attention import by_rank
 from wingxtra.console import actions
 from wingxtra.console.admin import badge, duration
@@ -29,9 +29,12 @@ TONES = {
 }
 
 
+def _awaited(now: datetime) -> ClearanceQuerySet:
+    return Clearance.objects.missing().filter(asked_at__lt=now - GRACE_PERIOD)
+
+
 def parts_awaiting(now: datetime) -> QuerySet[MissionPart]:
-    waiting = Clearance.objects.missing().filter(asked_at__lt=now - GRACE_PERIOD)
-    return MissionPart.objects.filter(mission__in=waiting.order_by().values("pk"))
+    return MissionPart.objects.filter(mission__in=_awaited(now).order_by().values("pk"))
 
 
 def awaited(now: datetime) -> Iterator[Attention]:
@@ -54,7 +57,28 @@ def awaited(now: datetime) -> Iterator[Attention]:
         )
 
     rows = parts_awaiting(now).select_related("mission__clearance", "job", "order")
-    return each(rows.order_by(by_rank("order__"), "mission__created_at"), item)
+    yield from each(rows.order_by(by_rank("order__"), "mission__created_at"), item)
+    errands = _awaited(now).filter(mission__kind=Mission.Kind.REPOSITION)
+    related = errands.select_related("mission__drone", "mission__return_to")
+    yield from each(related.order_by("asked_at", "pk"), _awaited_by_an_errand)
+
+
+def _awaited_by_an_errand(clearance: Clearance) -> Attention:
+    drone, base = clearance.mission.drone, clearance.mission.return_to
+    return Attention(
+        key=f"clearance:{clearance.pk}",
+        level=15,
+        text=f"{drone} waits for a clearance to fly to {base}",
+        detail=f"{sentence(clearance.answer[:300])} It is asked for again automatically; the "
+        "mission is not published before. The drone gets no order until then.",
+        url=reverse("admin:fleet_drone_change", args=[drone.pk]),
+        since=clearance.asked_at,
+        remedies=actions.buttons(drone, "call_back"),
+        cause=f"clearance:{clearance.code}",
+        many="flights wait for a clearance",
+        all_url=missions("state__exact=PENDING"),
+        about=f"drone:{drone.pk}",
+    )
 
 
 def parts_lost(now: datetime) -> QuerySet[MissionPart]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from dispatch.console.presentation import said, words_of
 from dispatch.missions.reposition import verbs
-from dispatch.models import Mission
+from dispatch.models import Clearance, Mission
 from fleet.models import Drone, Hub
 from wingxtra.accounts.models import User
 from wingxtra.console import actions
@@ -141,11 +141,22 @@ def ways_home(now: datetime) -> Iterator[Attention]:
         kind=Mission.Kind.REPOSITION, created_at__gt=now - SHOWN_FOR, drone__active=True
     ).exclude(drone__hub=F("drone__base"))
     missions = latest.order_by("drone_id", "-created_at").distinct("drone_id")
-    for mission in missions.select_related("drone", "return_to"):
+    for mission in missions.select_related("drone", "return_to", "clearance"):
         if mission.state == State.REJECTED:
             yield _refused(mission)
+        elif _waits_for(mission):
+            continue  # dispatch.console.clearances says so
         elif mission.over_at is None and mission.created_at < now - LONG:
             yield _long(mission)
+
+
+def _waits_for(mission: Mission) -> str:
+    """What the clearance service says against it; empty if it waits for no clearance."""
+    clearance = getattr(mission, "clearance", None)
+    if clearance is None or mission.state != State.PENDING or mission.recall_state:
+        return ""
+    is_clear = clearance.state in (Clearance.State.GRANTED, Clearance.State.ENDED)
+    return "" if is_clear else clearance.answer or "It has not answered yet."
 
 
 def _refused(mission: Mission) -> Attention:
@@ -197,7 +208,7 @@ console.add_attention(ways_home, checks="every drone that was sent to its base a
 def way_home_of(drone: Drone, request: HttpRequest) -> Section:
     """Its latest flight to its base."""
     missions = Mission.objects.filter(kind=Mission.Kind.REPOSITION, drone=drone)
-    mission = missions.select_related("return_to", "alternate").first()
+    mission = missions.select_related("return_to", "alternate", "clearance").first()
     return Section("Way to its base", "console/drone/way_home.html", {"facts": _facts(mission)})
 
 
@@ -213,6 +224,8 @@ def _facts(mission: Mission | None) -> list[tuple[str, Any]]:
             mission.said or said(mission.bridge_status, mission.bridge_answer).in_short,
         ),
     ]
+    if why := _waits_for(mission):
+        facts.append(("Waits for a clearance", why))
     if mission.recall_by:
         facts.append(("Called back by", f"{said_by(mission.recall_by)}: {mission.recall_reason}"))
     if mission.over_at:

@@ -21,7 +21,7 @@ RECORDS = int(os.environ.get("BENCH_RECORDS", "1000000"))
 POINTS = 40  # of a thinned track: a delivery of ten minutes has about as many
 EXPORTS = Table(
     "Exports of flight records",
-    ("format", "records", "CPU s", "database CPU s", "clock s", "MB sent", "peak MB"),
+    ("format", "records", "CPU s", "database CPU s", "both", "clock s", "MB sent", "peak MB"),
     first_width=8,
 )
 CHANGED = {
@@ -59,16 +59,20 @@ def database_cpu_s() -> float:
 def test_exports_of_many_records() -> None:
     record_of(order_in(Status.DELIVERED))
     multiply(RECORDS - 1)
-    EXPORTS.row("before", Figure(RECORDS), *["—"] * 4, Figure(peak_mb()))
+    EXPORTS.row("before", Figure(RECORDS), *["—"] * 5, Figure(peak_mb()))
     for fmt, (_, lines) in exports.FORMATS.items():
         began, cpu, database_cpu = time.perf_counter(), time.process_time(), database_cpu_s()
         size_mb = sum(len(part.encode()) for part in lines(FlightRecord.objects.all())) / 1e6
+        ours_s, database_s = time.process_time() - cpu, database_cpu_s() - database_cpu
+        # They take turns, so their sum is the time on a machine that does nothing else.
+        at_most_s = 60 * RECORDS / 1_000_000
         EXPORTS.row(
             fmt,
             Figure(RECORDS),
-            Figure(time.process_time() - cpu, ".1f"),
-            Figure(database_cpu_s() - database_cpu, ".1f"),
-            Figure(time.perf_counter() - began, ".1f", at_most=60 * RECORDS / 1_000_000),
+            Figure(ours_s, ".1f"),
+            Figure(database_s, ".1f"),
+            Figure(ours_s + database_s, ".1f", at_most=at_most_s),
+            Figure(time.perf_counter() - began, ".1f"),
             Figure(size_mb),
             Figure(peak_mb(), at_most=300),
         )

@@ -9,7 +9,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from dispatch import actors
-from dispatch.console import clearances
+from dispatch.console import clearances, ways_home
 from dispatch.missions import publishing
 from dispatch.missions.clearance import conforming, flight_blender, following, oauth
 from dispatch.missions.clearance.planned import METRES_PER_DEGREE, Leg
@@ -23,7 +23,8 @@ from fleet.tests.factories import HubFactory
 from orders import lifecycle
 from orders.models import DeliveryEvent, Order
 from orders.states import CancelReason, JobStatus, Status
-from wingxtra.accounts.identity import GCS, SYSTEM
+from wingxtra.accounts.identity import GCS, SYSTEM, Role
+from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.problems import Unavailable
 
 pytestmark = pytest.mark.django_db
@@ -356,6 +357,41 @@ def test_the_end_of_a_flight_is_told(utm: Simulator) -> None:
     assert (clearance_of(mission).state, the_declaration(utm)["state"]) == (State.ENDED, 5)
     actors.sweep_clearances.fn()
     assert not Clearance.objects.to_follow(later(600)).exists()
+
+
+# --- a flight to the base that waits -------------------------------------------------------------
+
+
+def test_a_flight_to_the_base_that_waits_for_a_clearance_names_the_reason(
+    utm: Simulator, settings: Settings, client: Any
+) -> None:
+    settings.GCS_INTENT_VERSION = 2
+    utm.fault("clearance_reject")
+    mission = a_way_home()
+    reposition.publish(mission.pk, now=later(0))
+    long_ago = timezone.now() - timedelta(hours=1)
+    Mission.objects.update(created_at=long_ago)
+    Clearance.objects.update(asked_at=long_ago)
+    now = timezone.now()
+    (item,) = clearances.awaited(now)
+    assert item.text.startswith("WX-DRN-001 waits for a clearance to fly to ")
+    assert "was rejected" in item.detail
+    assert [button.label for button in item.remedies] == ["Call back…"]
+    assert list(ways_home.ways_home(now)) == []  # it is not merely slow
+    client.force_login(UserFactory(role=Role.READONLY, is_staff=True))
+    page = client.get("/admin/fleet/drone/WX-DRN-001/change/").content.decode()
+    assert "Waits for a clearance" in page
+    assert "was rejected" in page
+
+
+def test_a_flight_to_the_base_that_has_just_asked_is_not_shown(
+    utm: Simulator, settings: Settings
+) -> None:
+    settings.GCS_INTENT_VERSION = 2
+    utm.fault("clearance_slow")
+    mission = a_way_home()
+    reposition.publish(mission.pk, now=later(0))
+    assert list(clearances.awaited(timezone.now())) == []
 
 
 # --- in the air ----------------------------------------------------------------------------------

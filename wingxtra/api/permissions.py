@@ -48,6 +48,12 @@ class IsStaff(DenyByDefault):
     roles = STAFF_ROLES
 
 
+class IsStaffOrReadOnly(DenyByDefault):
+    """For calls that only read, and answer no personal data to READONLY."""
+
+    roles = (Role.READONLY, *STAFF_ROLES)
+
+
 class IsAdmin(DenyByDefault):
     roles = (Role.ADMIN,)
 

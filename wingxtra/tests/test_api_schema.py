@@ -68,7 +68,7 @@ def test_every_call_has_a_description_roles_and_answers(api):
         about = (call.method, call.path)
         assert call.operation["summary"], about
         assert not call.operation["summary"].startswith("Authenticates"), about
-        who = r"For ((MERCHANT|LOADER|OPS|ADMIN)(, )?)+\.|For anyone\."
+        who = r"For ((MERCHANT|LOADER|READONLY|OPS|ADMIN)(, )?)+\.|For anyone\."
         assert re.search(who, call.description), about
         answers = {status for status in call.operation["responses"] if status < "400"}
         assert answers, about

@@ -3,6 +3,7 @@
 Every answer is also validated with our own OpenAPI description.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.http import HttpResponse
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from dispatch.models import DispatchRun, Mission
+from dispatch.models import DispatchRun, Mission, Occurrence
 from dispatch.planning.runs import run
-from fleet.models import Drone
+from dispatch.tests.test_occurrences import written
+from fleet.models import Drone, Pilot
 from fleet.simulator.run import Simulator
 from fleet.tests.factories import DroneFactory, TelemetryFactory, show
 from fleet.tests.simulated import sim_drone
@@ -43,6 +46,7 @@ pytestmark = pytest.mark.django_db
 
 MERCHANT, OPS, ADMIN = Role.MERCHANT, Role.OPS, Role.ADMIN
 STAFF = {OPS, ADMIN}
+READERS = {Role.READONLY, *STAFF}
 ALL = {MERCHANT, OPS, ADMIN}
 ANYONE: set[Role] = set()
 DRONES = [f"WX-DRN-{n:03d}" for n in range(1, 13)]
@@ -62,7 +66,14 @@ JOB = (
     "id order_id assigned_drone_id attempt status mission_intent_id eta_seconds created_at "
     "updated_at"
 )
-DRONE = "drone_id readiness reasons lat lng alt_m battery_pct mode armed last_seen_at active_job_id"
+DRONE = (
+    "drone_id readiness reasons lat lng alt_m battery_pct mode armed last_seen_at active_job_id "
+    "fitness"
+)
+OCCURRENCE = (
+    "id order_id job_id drone_id category injury happened_at state written_by created_at "
+    "released_at"
+)
 CANDIDATE = "drone_id feasible eta_seconds energy_needed_pct battery_pct reasons"
 POD = "order_id method confirmed_by photo_url created_at"
 TRACKING = (
@@ -117,6 +128,15 @@ class World:
         drone = DroneFactory()
         kind = Mission.Kind.REPOSITION
         return Mission.objects.create(id=uuid4(), kind=kind, drone=drone, body={}).pk
+
+    def recorded(self) -> Order:
+        return self.order(Status.DELIVERED)
+
+    def occurrence(self) -> Occurrence:
+        return written(self.order(Status.DELIVERED))
+
+    def pilot(self) -> Pilot:
+        return Pilot.objects.get_or_create(name="Ama Mensah")[0]
 
     def run_id(self) -> Any:
         self.order(Status.QUEUED)
@@ -332,9 +352,47 @@ ROWS = [
         f"{RUN} decisions",
         path=lambda world: f"/dispatch/runs/{world.run_id()}",
     ),
-    Row("GET", "/airspace", STAFF, "type airspace_version features"),
-    Row("GET", "/drones", STAFF, ENVELOPE, item_keys=DRONE),
-    Row("GET", "/drones/{drone_id}", STAFF, DRONE, path=lambda _: "/drones/WX-DRN-001"),
+    Row(
+        "GET",
+        "/flight-records",
+        READERS,
+        "type features",
+        path=lambda world: world.recorded() and "/flight-records?format=geojson",
+    ),
+    Row(
+        "GET",
+        "/occurrences",
+        READERS,
+        ENVELOPE,
+        item_keys=OCCURRENCE,
+        path=lambda world: world.occurrence() and "/occurrences",
+    ),
+    Row(
+        "GET",
+        "/occurrences/{occurrence_id}",
+        READERS,
+        f"{OCCURRENCE} text notes files",
+        path=lambda world: f"/occurrences/{world.occurrence().pk}",
+    ),
+    Row(
+        "GET",
+        "/pilots",
+        READERS,
+        "items",
+        item_keys="id name remote_pilot_id active shifts",
+        path=lambda world: world.pilot() and "/pilots",
+    ),
+    Row(
+        "GET",
+        "/drones/{drone_id}/airworthiness",
+        READERS,
+        "drone_id kind serial registration flights flight_seconds cycles fitness rules maintenance "
+        "defects packs",
+        path=lambda _: "/drones/WX-DRN-001/airworthiness",
+    ),
+    Row("GET", "/airspace", READERS, "type airspace_version features"),
+    Row("GET", "/drones", READERS, ENVELOPE, item_keys=DRONE),
+    Row("GET", "/drones/{drone_id}", READERS, DRONE, path=lambda _: "/drones/WX-DRN-001"),
     Row(
         "GET",
         "/mission-intents/{intent_id}",
@@ -548,8 +606,19 @@ def call(row: Row, role: Role | None, world: World) -> Any:
     response = getattr(client, row.method.lower())(
         path, body, **({"format": "json"} if body else {})
     )
+    response = received(response)
     described().check_answer(row.method, path, response)
     return response
+
+
+def received(response: Any) -> Any:
+    """The whole answer of one that is sent while it is made."""
+    if not getattr(response, "streaming", False):
+        return response
+    content = b"".join(response.streaming_content)
+    whole: Any = HttpResponse(content, status=response.status_code, headers=response.headers)
+    whole.json = lambda: json.loads(content)
+    return whole
 
 
 @pytest.mark.usefixtures("_bridge")
