@@ -130,7 +130,6 @@ def _pages(merchant: Any, newest: Order, oldest: Order, now: datetime) -> None:
         _page(f"console, page of a {name}", staff, page, 40)
     _page("GET /orders", api, "/api/v1/orders", 3)
     _page("console, list of orders", staff, reverse("admin:orders_order_changelist"), 12)
-    _page("console, dashboard", staff, reverse("admin:index"), 60)
     _page("console, report of today", staff, reverse("admin:shift"), 12)
     month_ago = f"{now - timedelta(days=40):%Y-%m-%d}"
     _page("console, report 40 days ago", staff, f"{reverse('admin:shift')}?day={month_ago}", 12)
