@@ -1,5 +1,8 @@
 """CPU cost of an order, a drone and an open tracking page, for docs/scaling.md."""
 
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -11,7 +14,7 @@ from django.db import transaction
 from django.db.models import Model
 from django.utils import timezone
 
-from dispatch.missions import progress, publishing
+from dispatch.missions import mission_watch, progress, publishing
 from dispatch.models import DispatchRun, Mission, MissionPart
 from dispatch.planning import runs
 from fleet.demo import city, seed
@@ -55,29 +58,46 @@ def test_the_cost_of_an_order_from_placement_to_delivery(settings: Any) -> None:
     shop = key_client(merchant=_merchant())
     ops = key_client(role=Role.OPS)
     drones = list(Drone.objects.select_related("hub"))
-    costs, done = [], 0
+    parts: dict[str, list[Cost]] = defaultdict(list)
+    done = 0
     with Simulator([SimDrone.from_dict(d) for d in city.simulated(DRONES)], speed=0) as bridge:
         settings.GCS_BRIDGE_URL = bridge.url
         for number in range(ROUNDS):
             at = datetime.now(UTC) + timedelta(seconds=number)
             show(*[_at_home(drone) for drone in drones], fetched_at=at)
-            with measured() as cost:
+            with _part(parts, "placing"):
                 placed = [shop.post("/api/v1/orders", _near(d.hub)).json() for d in drones]
+            with _part(parts, "planning"):
                 runs.run(trigger=DispatchRun.Trigger.COMMAND, by=DISPATCHER)
+            with _part(parts, "publishing"):
                 for intent in Mission.objects.unsent(timezone.now()):
                     publishing.publish(intent.pk)
+            with _part(parts, "five reports"):
                 for order in Order.objects.filter(status=Status.MISSION_SUBMITTED):
                     path = f"/api/v1/orders/{order.pk}/events"
                     for step in STEPS:
                         assert ops.post(path, {"event_type": step}).status_code == 200
                     done += 1
+            with _part(parts, "reading it once"):
                 for order in placed:
                     shop.get(f"/api/v1/orders/{order['id']}")
-            costs.append(cost)
             bridge.advance(900)
     assert done >= 50, done
-    total = Cost(*(sum(getattr(c, n) for c in costs) for n in ("ours_s", "database_s", "redis_s")))
-    show_cost(f"an order, of {done} delivered", total, done)
+    for name, costs in parts.items():
+        show_cost(f"an order: {name}", _sum(costs), done)
+    everything = [cost for costs in parts.values() for cost in costs]
+    show_cost(f"an order, of {done} delivered", _sum(everything), done)
+
+
+@contextmanager
+def _part(parts: dict[str, list[Cost]], name: str) -> Iterator[None]:
+    with measured() as cost:
+        yield
+    parts[name].append(cost)
+
+
+def _sum(costs: list[Cost]) -> Cost:
+    return Cost(*(sum(getattr(c, n) for c in costs) for n in ("ours_s", "database_s", "redis_s")))
 
 
 def _merchant() -> Any:
@@ -116,6 +136,9 @@ def test_the_cost_of_drones_per_poll(flying: int, standing: int) -> None:
     with measured() as cost:
         for at, telemetry in zip(moments[1:], seen[1:], strict=True):
             _look(at, telemetry)
+    with measured() as watching:
+        mission_watch.watch(moments[-1])
+    show_cost(f"a judgement of {flying:,} missions in flight", watching, 1)
     of = f"a poll of {flying + standing:,} drones, {flying:,} in flight"
     show_cost(of, cost, LOOKS, budget_ms=1000.0 * (flying + standing) / 10_000)
 
