@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import extend_schema
-from rest_framework.generics import GenericAPIView, ListAPIView
+from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -77,7 +77,7 @@ MAX_COUNT_OF_A_SEARCH = 1_000
 WITHOUT_FILTERS = {"page", "page_size", "cursor", *SEARCHES}
 
 
-class Orders(ApiView, GenericAPIView[Order]):
+class Orders(ApiView, ListAPIView[Order]):
     """Orders, newest first. Names and numbers are masked here; the order itself shows them."""
 
     permission_classes = (IsMerchantOrStaff,)
@@ -90,10 +90,12 @@ class Orders(ApiView, GenericAPIView[Order]):
     def get_queryset(self) -> OrderQuerySet:
         return Order.objects.visible_to(self.caller).select_related("current_job", "holder_hub")
 
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        given = {name for name, values in request.query_params.lists() if any(values)}
+    def get(  # type: ignore[override]
+        self, request: Request, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        given = set(request.query_params)
         pages, searches = self.paginator, given & SEARCHES
-        if searches:
+        if any(request.query_params[name] for name in searches):
             pages.max_count = MAX_COUNT_OF_A_SEARCH
         if given <= WITHOUT_FILTERS and len(searches) < 2:
             text = "".join(request.query_params[name] for name in searches)
