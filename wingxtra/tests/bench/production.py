@@ -49,10 +49,12 @@ def main() -> None:
 
 
 def _measure() -> None:
-    from wingxtra.tests.bench import api, console, seed
+    from wingxtra.tests.bench import api, console, multiples, seed
 
     wanted = re.compile(os.environ.get("BENCH_ONLY", ""))
-    api.measure(seed.run(), wanted, seconds=SECONDS)
+    seeded = seed.run()
+    multiples.measure(seeded, wanted)
+    api.measure(seeded, wanted, seconds=SECONDS)
     if ORDERS:
         console.measure(seed.grow(ORDERS), wanted)
 
