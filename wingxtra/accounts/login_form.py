@@ -8,6 +8,8 @@ from django.core.validators import MaxLengthValidator
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
+from wingxtra.sessions import WITHOUT_SESSION
+
 NAME_LENGTH = 150
 # Hashing takes longer for a longer one.
 PASSWORD_LENGTH = 1000
@@ -16,8 +18,6 @@ STRANGERS_FORM_BYTES = 16 * 1024
 # Each field costs 4 us; a login has five.
 STRANGERS_FIELDS = 50
 URL_ENCODED = "application/x-www-form-urlencoded"
-# These limit their bodies themselves, and take larger ones from strangers.
-WITH_OWN_LIMITS = ("/api/", "/gcs/", "/track/", "/hooks/")
 
 
 class StrangersFormsAreSmall:
@@ -27,7 +27,8 @@ class StrangersFormsAreSmall:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path.startswith(WITH_OWN_LIMITS):
+        # These limit their bodies themselves, and take larger ones from strangers.
+        if request.path.startswith(WITHOUT_SESSION):
             return self.get_response(request)
         size = request.META.get("CONTENT_LENGTH") or "0"
         is_large = not size.isdecimal() or int(size) > STRANGERS_FORM_BYTES

@@ -11,22 +11,26 @@ from datetime import timedelta
 from functools import cache
 
 import structlog
+from csp.constants import HEADER as CONTENT_SECURITY_POLICY
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from wingxtra import broker
 from wingxtra.api.errors import Answer
+from wingxtra.api.renderers import json_answer
+from wingxtra.page_policy import NO_PAGE
 
 log = structlog.get_logger(__name__)
 
 # Returns (ok, detail). An exception counts as not ok.
 Check = Callable[[], tuple[bool, str]]
 
+DATA = {CONTENT_SECURITY_POLICY: NO_PAGE}
 HEARTBEAT_MAX_AGE = timedelta(seconds=10)
 
 
@@ -63,7 +67,7 @@ class Readiness:
         if failed:
             detail = f"Not ready to {self.what}: {', '.join(failed)}."
             return Answer(503, detail, "not_ready", extra={"checks": checks}).response()
-        return JsonResponse({"status": "ready", "checks": checks})
+        return json_answer({"status": "ready", "checks": checks}, headers=DATA)
 
 
 serving = Readiness("serve")
@@ -72,7 +76,7 @@ dispatching = Readiness("dispatch")
 
 @require_safe
 def health(request: HttpRequest) -> HttpResponse:
-    return JsonResponse({"status": "ok"})
+    return json_answer({"status": "ok"}, headers=DATA)
 
 
 @never_cache
