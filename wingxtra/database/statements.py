@@ -2,8 +2,8 @@
 
 Django takes several times as long to compile a queryset as PostgreSQL to answer it, and PostgreSQL
 takes longer to plan than to read. So a query that every call makes is a `Statement`: the queryset
-is compiled at its first use, and PostgreSQL prepares it per connection. Other queries are normal
-querysets, above all searches, whose best plan depends on the values.
+is compiled at its first use, and PostgreSQL prepares it per connection. Searches, whose best plan
+depends on the values, are a `PlannedStatement`. Other queries are normal querysets.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,6 +22,7 @@ from django.db.models.query import get_related_populators
 from wingxtra.database.postgresql.base import DatabaseWrapper
 
 M = TypeVar("M", bound=Model)
+Row = TypeVar("Row")
 
 # A statement has at most 65,535 parameters, one for each column of each row.
 MAX_ROWS_OF_AN_INSERT = 100
@@ -39,25 +40,38 @@ _STAND_INS: dict[type, Callable[[], Any]] = {
 @dataclass(frozen=True, slots=True)
 class _Parameter:
     name: str
+    is_pattern: bool = False
+
+    def of(self, values: dict[str, Any]) -> Any:
+        value = values[self.name]
+        return f"%{connection.ops.prep_for_like_query(value)}%" if self.is_pattern else value
 
 
-class Statement(Generic[M]):
+class Statement(Generic[Row]):
     """A queryset with parameters, as one prepared statement.
 
     `queryset_of(**parameters)` is called once, with stand-ins for the real values, so it must not
-    depend on them. `kinds`: the type of each parameter, which is str, UUID or datetime.
+    depend on them. `kinds`: the type of each parameter, which is str, UUID or datetime. The rows of
+    a `values_list` are tuples.
     """
 
-    def __init__(self, queryset_of: Callable[..., QuerySet[M]], **kinds: type) -> None:
+    is_prepared = True
+
+    def __init__(self, queryset_of: Callable[..., QuerySet[Any, Row]], **kinds: type) -> None:
         self._queryset_of, self._kinds = queryset_of, kinds
 
-    def first(self, **values: Any) -> M | None:
-        """The queryset's first object for these parameters; None if there is none."""
-        return next(iter(_objects(self._first, values)), None)
+    def first(self, **values: Any) -> Row | None:
+        """The queryset's first row for these parameters; None if there is none."""
+        return next(iter(self._made(self._first, values)), None)
 
-    def all(self, **values: Any) -> list[M]:
-        """All objects of the queryset for these parameters."""
-        return _objects(self._all, values)
+    def all(self, **values: Any) -> list[Row]:
+        """All rows of the queryset for these parameters."""
+        return self._made(self._all, values)
+
+    def count(self, **values: Any) -> int:
+        """How many rows the queryset has for these parameters."""
+        counted: list[Any] = self._made(self._count, values)
+        return sum(counted)
 
     @cached_property
     def _first(self) -> "_Compiled":
@@ -67,20 +81,57 @@ class Statement(Generic[M]):
     def _all(self) -> "_Compiled":
         return self._compiled(None)
 
+    @cached_property
+    def _count(self) -> "_Compiled":
+        sql = self._all.sql and f"SELECT COUNT(*) FROM ({self._all.sql}) AS counted"  # noqa: S608
+        return _Compiled(sql, self._all.places, lambda row: row[0])
+
     def _compiled(self, at_most: int | None) -> "_Compiled":
         stand_ins = {name: _STAND_INS[kind]() for name, kind in self._kinds.items()}
-        query = self._queryset_of(**stand_ins)[:at_most].query
-        compiler = query.get_compiler(DEFAULT_DB_ALIAS)
+        queryset: Any = self._queryset_of(**stand_ins)[:at_most]
+        compiler = queryset.query.get_compiler(DEFAULT_DB_ALIAS)
         try:
             sql, values = compiler.as_sql()
         except EmptyResultSet:
             return _Compiled("", [], _nothing)
         parameters = {value: _Parameter(name) for name, value in stand_ins.items()}
+        # The value of `contains` and `icontains`.
+        parameters |= {
+            f"%{value}%": _Parameter(name, is_pattern=True)
+            for name, value in stand_ins.items()
+            if isinstance(value, str)
+        }
         missing = set(stand_ins) - {p.name for v in values if (p := parameters.get(v))}
         if missing:
             raise ValueError(f"The queryset does not use {', '.join(sorted(missing))} as given.")
         places = [parameters.get(value, value) for value in values]
-        return _Compiled(sql, places, _maker(compiler))
+        return _Compiled(sql, places, _maker(compiler, as_tuples=queryset._fields is not None))
+
+    def _made(self, compiled: "_Compiled", values: dict[str, Any]) -> list[Any]:
+        if not compiled.sql:
+            return []
+        given = [p.of(values) if isinstance(p, _Parameter) else p for p in compiled.places]
+        try:
+            rows = self._rows(compiled.sql, given)
+        except NotSupportedError:
+            # A migration has changed a column's type since this connection prepared the statement.
+            if connection.in_atomic_block:
+                raise
+            forget_prepared()
+            rows = self._rows(compiled.sql, given)
+        return [compiled.to_object(row) for row in rows]
+
+    def _rows(self, sql: str, values: Sequence[Any]) -> list[Sequence[Any]]:
+        with connection.binary_cursor(prepared=self.is_prepared) as cursor:
+            cursor.execute(sql, values)
+            rows: list[Sequence[Any]] = cursor.fetchall()
+            return rows
+
+
+class PlannedStatement(Statement[Row]):
+    """A Statement that PostgreSQL plans anew for each call's values."""
+
+    is_prepared = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,30 +145,8 @@ class _Compiled:
     to_object: Callable[[Sequence[Any]], Any]
 
 
-def _objects(statement: _Compiled, values: dict[str, Any]) -> list[Any]:
-    if not statement.sql:
-        return []
-    given = [values[p.name] if isinstance(p, _Parameter) else p for p in statement.places]
-    try:
-        rows = _rows(statement.sql, given)
-    except NotSupportedError:
-        # A migration has changed a column's type since this connection prepared the statement.
-        if connection.in_atomic_block:
-            raise
-        forget_prepared()
-        rows = _rows(statement.sql, given)
-    return [statement.to_object(row) for row in rows]
-
-
 def _nothing(_row: Sequence[Any]) -> Any:
     raise AssertionError("An empty queryset has no row.")
-
-
-def _rows(sql: str, values: Sequence[Any]) -> list[Sequence[Any]]:
-    with connection.prepared_cursor() as cursor:
-        cursor.execute(sql, values)
-        rows: list[Sequence[Any]] = cursor.fetchall()
-        return rows
 
 
 def forget_prepared() -> None:
@@ -126,9 +155,18 @@ def forget_prepared() -> None:
         cursor.execute("DEALLOCATE ALL")  # psycopg notices it and forgets their names
 
 
-def _maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
+def _maker(compiler: Any, *, as_tuples: bool) -> Callable[[Sequence[Any]], Any]:
     """A function from rows to objects, as in django.db.models.query.ModelIterable."""
     select, klass = compiler.select, compiler.klass_info
+    columns = [column[0] for column in select]
+    # A prepared cursor parses jsonb itself.
+    converters = {
+        place: converter
+        for place, converter in compiler.get_converters(columns).items()
+        if not isinstance(columns[place].output_field, JSONField)
+    }
+    if as_tuples:
+        return lambda row: tuple(*compiler.apply_converters([row], converters))
     annotations = compiler.annotation_col_map.items()
     first, end = klass["select_fields"][0], klass["select_fields"][-1] + 1
     names = [column[0].target.attname for column in select[first:end]]
@@ -137,13 +175,6 @@ def _maker(compiler: Any) -> Callable[[Sequence[Any]], Any]:
         select,
         DEFAULT_DB_ALIAS,  # type: ignore[call-arg]  # the stubs are of a later Django
     )
-    columns = [column[0] for column in select]
-    # A prepared cursor parses jsonb itself.
-    converters = {
-        place: converter
-        for place, converter in compiler.get_converters(columns).items()
-        if not isinstance(columns[place].output_field, JSONField)
-    }
 
     def to_object(row: Sequence[Any]) -> Any:
         if converters:
@@ -181,6 +212,21 @@ def insert_those_that_are_new(rows: Sequence[M]) -> list[M]:
     return inserted
 
 
+def insert_if_new(row: Model) -> bool:
+    """Insert a row unless a unique index has it already. False if it does."""
+    return bool(_insert([row], "ON CONFLICT DO NOTHING"))
+
+
+def update(model: type[Model], pk: Any, **values: Any) -> None:
+    """Change one row. Sends no model signals, as `QuerySet.update`, and raises like it."""
+    sql, fields = _update_sql(model, tuple(values))
+    prepared = [
+        _as_sent(field, value) for field, value in zip(fields, values.values(), strict=True)
+    ]
+    with connection.prepared_cursor() as cursor:
+        cursor.execute(sql, [*prepared, pk])
+
+
 def lock_against_deletion(row: Model) -> bool:
     """Keep the row from being deleted until the transaction ends; False if it is gone already.
 
@@ -196,16 +242,12 @@ def lock_against_deletion(row: Model) -> bool:
 def _insert(rows: Sequence[Model], on_conflict: str) -> set[Any]:
     """Returns the ids of the inserted rows."""
     sql, fields, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
-    values = [
-        field.get_db_prep_save(field.pre_save(row, add=True), connection)
-        for row in rows
-        for field in fields
-    ]
+    values = [_as_sent(field, field.pre_save(row, add=True)) for row in rows for field in fields]
     with connection.prepared_cursor() as cursor:
         cursor.execute(sql, values)
         ids = cursor.fetchall()
     if pk_is_given:
-        for row, (pk,) in zip(rows, ids, strict=True):
+        for row, (pk,) in zip(rows, ids, strict=not on_conflict):
             row.pk = pk
     inserted = {pk for (pk,) in ids}
     for row in rows:
@@ -226,3 +268,21 @@ def _insert_sql(model: type[Model], rows: int, on_conflict: str) -> tuple[str, l
         f'{on_conflict} RETURNING "{meta.pk.column}"'
     )
     return sql, fields, pk_is_given
+
+
+@cache
+def _update_sql(model: type[Model], names: tuple[str, ...]) -> tuple[str, list[Any]]:
+    meta = model._meta
+    fields: list[Any] = [meta.get_field(name) for name in names]
+    columns = ", ".join(f'"{field.column}" = %s' for field in fields)
+    return f'UPDATE "{meta.db_table}" SET {columns} WHERE "{meta.pk.column}" = %s', fields  # noqa: S608
+
+
+# psycopg sends values of these types as they are.
+_SENT_AS_THEY_ARE = (type(None), bool, int, float, str, UUID, datetime)
+
+
+def _as_sent(field: Any, value: Any) -> Any:
+    if type(value) in _SENT_AS_THEY_ARE and not isinstance(field, JSONField):
+        return value
+    return field.get_db_prep_save(value, connection)

@@ -10,10 +10,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from wingxtra.accounts.identity import Role
-from wingxtra.accounts.models import ApiKey, Merchant
-from wingxtra.accounts.tests.factories import MerchantFactory
+from wingxtra.accounts.models import ApiKey, KnownAddress, Merchant
+from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
 from wingxtra.database import statements
-from wingxtra.database.statements import Statement, connection
+from wingxtra.database.statements import PlannedStatement, Statement, connection
 
 
 def keys_of(name: str) -> Statement[ApiKey]:
@@ -152,3 +152,52 @@ def test_more_rows_than_fit_into_one_statement_are_inserted() -> None:
         assert statements.insert_those_that_are_new(merchants) == merchants
     assert len(sent) == 3
     assert Merchant.objects.count() == 250
+
+
+@pytest.mark.django_db
+def test_values_are_tuples_and_are_counted() -> None:
+    for name in ("100% fresh", "100 fresh", "a_b", "axb", "c\\d"):
+        MerchantFactory(name=name)
+    named = PlannedStatement(
+        lambda part: (
+            Merchant.objects.filter(name__icontains=part).order_by("name").values_list("name")
+        ),
+        part=str,
+    )
+    for part, names in (("0% F", ["100% fresh"]), ("A_B", ["a_b"]), ("c\\D", ["c\\d"])):
+        assert named.all(part=part) == [(name,) for name in names]
+    assert named.count(part="FRESH") == 2
+    assert named.count(part="stale") == 0
+    nothing = Statement(lambda part: Merchant.objects.none().filter(name=part), part=str)
+    assert nothing.count(part="fresh") == 0
+
+
+@pytest.mark.django_db
+def test_a_planned_statement_is_never_prepared() -> None:
+    statements.forget_prepared()
+    by_hint = PlannedStatement(lambda hint: ApiKey.objects.filter(hint=hint), hint=str)
+    for _ in range(5):
+        by_hint.first(hint="wx_live_none")
+    assert not any("accounts_apikey" in text for text in prepared())
+
+
+@pytest.mark.django_db
+def test_a_row_is_changed_by_its_id_in_one_statement() -> None:
+    merchant, other = MerchantFactory(name="Till"), MerchantFactory(name="Other")
+    with CaptureQueriesContext(connection) as sent:
+        statements.update(Merchant, merchant.pk, name="Shop", active=False)
+    assert len(sent) == 1
+    stored = Merchant.objects.order_by("name").values_list("pk", "name", "active")
+    assert list(stored) == [(other.pk, "Other", True), (merchant.pk, "Shop", False)]
+    with pytest.raises(IntegrityError), transaction.atomic():
+        statements.update(Merchant, merchant.pk, name="Other")
+
+
+@pytest.mark.django_db
+def test_a_row_is_inserted_only_if_it_is_new() -> None:
+    address = {"user": UserFactory(), "digest": "abc", "last_login_at": timezone.now()}
+    row, again = KnownAddress(**address), KnownAddress(**address)
+    assert statements.insert_if_new(row)
+    assert KnownAddress.objects.get().pk == row.pk
+    assert not statements.insert_if_new(again)
+    assert again.pk is None

@@ -5,16 +5,18 @@
   round trip, which would be the third for a call that needs two.
 - `prepared_cursor` is for statements whose text does not change (`database.statements`). PostgreSQL
   binds their parameters, prepares them after two uses, and answers in binary. Django's own
-  cursors put the values into the text and never prepare. They stay in use for everything else,
-  above all for searches, whose best plan depends on the values.
+  cursors put the values into the text and never prepare. They stay in use for everything
+  else. A search, whose best plan depends on the values, is bound, too, and never prepared.
 """
 
 import select
+from functools import lru_cache
 from typing import Any, cast
 
 import psycopg
 from django.db.backends.postgresql import base, operations
 from psycopg import Connection
+from psycopg._queries import PostgresQuery, _query2pg_nocache
 from psycopg.pq import Format
 from psycopg_pool import ConnectionPool
 
@@ -28,6 +30,37 @@ class DatabaseOperations(operations.DatabaseOperations):
         if isinstance(cursor, base.ServerBindingCursor):
             return self.compose_sql(sql, params)
         return super().last_executed_query(cursor, sql, params)
+
+
+class _ConvertedOnce(PostgresQuery):
+    """psycopg keeps the conversion of a text (`%s` to `$1`) only of short ones, and an order has 57
+    columns.
+    """
+
+    __slots__ = ()
+
+    def convert(self, query: Any, vars: Any) -> None:
+        if not isinstance(query, str) or vars is None:
+            super().convert(query, vars)
+            return
+        converted = _converted(query, self._tx.encoding)
+        self.query, self._want_formats, self._order, self._parts = converted
+        self.dump(vars)
+
+
+@lru_cache(maxsize=1000)
+def _converted(text: str, encoding: str) -> Any:
+    return _query2pg_nocache(text.encode(encoding), encoding)
+
+
+class BindingCursor(base.ServerBindingCursor):
+    _query_cls = _ConvertedOnce
+
+
+class PlanningCursor(BindingCursor):
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        cursor = cast(Any, super())  # the stubs lack it
+        return cursor.execute(query, params, prepare=False, **options)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -49,10 +82,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def prepared_cursor(self) -> Any:
         """Like `cursor()`, for text that does not change. Values of jsonb columns are parsed."""
+        return self.binary_cursor(prepared=True)
+
+    def binary_cursor(self, *, prepared: bool) -> Any:
+        """A `prepared_cursor`; or one whose statements PostgreSQL plans for each call's values."""
         self.close_if_health_check_failed()
         self.ensure_connection()
         # The stubs lack these internals of backends.
-        wrapper, cursor_class = cast(Any, self), cast(Any, base.ServerBindingCursor)
+        wrapper = cast(Any, self)
+        cursor_class = cast(Any, BindingCursor if prepared else PlanningCursor)
         with self.wrap_database_errors:
             cursor = cursor_class(wrapper.connection)
             cursor.format = Format.BINARY
