@@ -118,7 +118,7 @@ def _midnight(day: date, time_zone: str) -> datetime:
     return datetime.combine(day, time.min, ZoneInfo(time_zone)).astimezone(UTC)
 
 
-SEARCHES = ("q", "search")
+SEARCHES = {"q", "search"}
 
 
 class OrderFilter(filters.FilterSet):

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from fleet.models import Hub
 from orders.api.contract import Custody, Hold, Proof, Reason
-from orders.models import Order
+from orders.api.reading import ShownOrder
 from orders.states import CancelReason, HoldCode, Holder, PodRequirement, ReasonCode, Status
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
 from wingxtra.api.serializers import StrictSerializer, Text
@@ -88,21 +88,18 @@ class CorrectionInput(StrictSerializer):
 # --- output --------------------------------------------------------------------------------------
 
 
-def custody_json(order: Order, to: Caller) -> Custody:
-    """Takes no SQL statement when the order was fetched with its `holder_hub`."""
+def custody_json(order: ShownOrder, to: Caller) -> Custody:
     drone_id = order.holder_drone_id
     place = order.pickup_name if order.holder == Holder.SENDER else ""
-    if order.holder_hub_id is not None and order.holder_hub is not None:
-        place = order.holder_hub.name
     return {
         "holder": order.holder,
         "drone": drone_id if drone_id is None or to.role in STAFF_ROLES else MASKED,
-        "place": place or None,
+        "place": order.hub or place or None,
         "since": order.holder_since,
     }
 
 
-def hold_json(order: Order, to: Caller) -> Hold | None:
+def hold_json(order: ShownOrder, to: Caller) -> Hold | None:
     """Merchants get the label of the code instead of the internal message."""
     if not order.hold_code or order.hold_since is None:
         return None
@@ -114,7 +111,7 @@ def hold_json(order: Order, to: Caller) -> Hold | None:
     }
 
 
-def proof_json(order: Order) -> Proof:
+def proof_json(order: ShownOrder) -> Proof:
     return {
         "required": order.pod_requirement != PodRequirement.NONE,
         "received": bool(order.proof_method),
@@ -123,7 +120,7 @@ def proof_json(order: Order) -> Proof:
     }
 
 
-def reason_json(order: Order) -> Reason | None:
+def reason_json(order: ShownOrder) -> Reason | None:
     if order.status == Status.CANCELED and order.cancel_reason:
         label = CancelReason(order.cancel_reason).label
         return {"code": order.cancel_reason, "message": f"{label}."}

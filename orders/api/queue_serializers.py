@@ -3,11 +3,11 @@
 from datetime import datetime
 
 from orders.api.contract import HeldUp, Queue, TimeRange
-from orders.models import Order
+from orders.api.reading import ShownOrder
 from orders.states import WhyHeldUp
 
 
-def queue_json(order: Order) -> Queue | None:
+def queue_json(order: ShownOrder) -> Queue | None:
     """None unless `memory.attach` found the order in line."""
     spot = order.in_line
     if spot is None:
@@ -19,7 +19,7 @@ def _held_up(code: str) -> HeldUp | None:
     return {"code": code, "message": f"{WhyHeldUp(code).label}."} if code else None
 
 
-def eta_range(order: Order) -> TimeRange | None:
+def eta_range(order: ShownOrder) -> TimeRange | None:
     """When a waiting order is expected at the door, if `memory.attach` found that."""
     spot = order.in_line
     return None if spot is None else time_range(spot.low_at, spot.high_at)

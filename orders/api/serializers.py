@@ -19,7 +19,9 @@ from orders.api.contract import EventBody, OrderBody, Size
 from orders.api.fields import Degrees, Metadata, ParcelSize, Phone, Weight
 from orders.api.parcel_serializers import MASKED, custody_json, hold_json, proof_json, reason_json
 from orders.api.queue_serializers import eta_range, queue_json, time_range
+from orders.api.reading import ShownOrder, shown
 from orders.models import DeliveryEvent, DeliveryJob, Order
+from orders.models.sla import seconds_until, sla
 from orders.personal_data.masking import masked_email, masked_name, masked_phone, masked_text
 from orders.states import DropoffSource, EventType, PodRequirement, Scenario
 from wingxtra.accounts.identity import STAFF_ROLES, Caller
@@ -216,12 +218,15 @@ def as_order(values: Mapping[str, Any]) -> Order:
 # --- output --------------------------------------------------------------------------------------
 
 
-def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True) -> OrderBody:
+def order_json(
+    order: Order | ShownOrder, to: Caller, now: datetime, *, in_full: bool = True
+) -> OrderBody:
     """The order as `to` may see it. Without `in_full`, as in lists, customer data is masked.
 
-    Takes no SQL statement when the order was fetched with its `current_job` and `holder_hub`.
+    Takes no SQL statement when an Order was fetched with its `current_job` and `holder_hub`.
     """
-    job = order.current_job
+    if isinstance(order, Order):
+        order = shown(order)
     name, phone, email = order.customer_name, order.customer_phone, order.customer_email
     address, instructions = order.dropoff_address, order.dropoff_instructions
     if not in_full:
@@ -237,9 +242,9 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
         "test_scenario": order.test_scenario or None,
         "quote_id": order.quote_id,
         "status": order.status,
-        "sla": order.sla(now),
+        "sla": sla(order, order.eta_at, now),
         "customer_name": name or None,
-        "customer_phone": str(phone) if phone else None,
+        "customer_phone": phone or None,
         "customer_email": email or None,
         "customer_language": order.customer_language or None,
         "store_id": order.store_id,
@@ -267,15 +272,15 @@ def order_json(order: Order, to: Caller, now: datetime, *, in_full: bool = True)
         "reason": reason_json(order),
         "custody": custody_json(order, to),
         "hold": hold_json(order, to),
-        "assigned_drone_id": _drone_id(job, to),
-        "job_id": job.pk if job else None,
-        "mission_intent_id": job.mission_intent_id if job else None,
+        "assigned_drone_id": _drone_id(order.drone_id, to),
+        "job_id": order.job_id,
+        "mission_intent_id": order.mission_intent_id,
         "quoted": time_range(order.quoted_low_at, order.quoted_high_at),
         "queue": queue_json(order),
         "eta_range": eta_range(order),
-        "eta_seconds": job.eta_seconds(now) if job else None,
-        "eta_at": job.eta_at if job else None,
-        "promised_at": job.promised_at if job else None,
+        "eta_seconds": seconds_until(order.eta_at, now),
+        "eta_at": order.eta_at,
+        "promised_at": order.promised_at,
         "created_at": order.created_at,
         "updated_at": order.updated_at,
         "delivered_at": order.delivered_at,
@@ -290,10 +295,8 @@ def _size(size_cm: Sequence[float] | None) -> Size | None:
     return {"l": length, "w": width, "h": height}
 
 
-def _drone_id(job: DeliveryJob | None, to: Caller) -> str | None:
-    if job is None or job.drone_id is None:
-        return None
-    return job.drone_id if to.role in STAFF_ROLES else MASKED
+def _drone_id(drone_id: str | None, to: Caller) -> str | None:
+    return drone_id if drone_id is None or to.role in STAFF_ROLES else MASKED
 
 
 # The members of an event's payload that name no staff and no drone.
@@ -349,11 +352,9 @@ def event_json(event: DeliveryEvent, to: Caller) -> EventBody:
 
 
 class OrderAnswer(FromContract):
-    contract = "order"
+    """For the schema: `order_json` makes the answers."""
 
-    def to_representation(self, instance: Order) -> OrderBody:
-        caller = self.context["request"].user
-        return order_json(instance, caller, timezone.now(), in_full=self.parent is None)
+    contract = "order"
 
 
 class PlacedOrder(OrderAnswer):

@@ -4,7 +4,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
 from django_filters.rest_framework import DjangoFilterBackend
@@ -15,8 +14,8 @@ from rest_framework.response import Response
 
 from orders import quotes
 from orders.api import placing
-from orders.api.fetch import order_for
 from orders.api.filters import SEARCHES, JobFilter, OrderFilter
+from orders.api.reading import ShownOrder, newest, shown_to
 from orders.api.serializers import (
     EventAnswer,
     JobAnswer,
@@ -72,21 +71,10 @@ def _quoted(quote: quotes.Quote) -> Response:
 DROP_POINT = {"dropoff_lat", "dropoff_lng", "dropoff_accuracy_m"}
 
 
-class OrderPages(Envelope):
-    """Orders with their places in line. Counts fewer results of a search: it must check each order
-    that it counts.
-    """
-
-    max_count_of_a_search = 1_000
-
-    def paginate_queryset(  # type: ignore[override]
-        self, queryset: QuerySet[Any], request: Request, view: Any = None
-    ) -> list[Any]:
-        if any(request.query_params.get(name) for name in SEARCHES):
-            self.max_count = self.max_count_of_a_search
-        page = super().paginate_queryset(queryset, request, view)
-        memory.attach(page, timezone.now())
-        return page
+# Counting a search checks each order that it counts.
+MAX_COUNT_OF_A_SEARCH = 1_000
+# A list with these parameters at most is read by statements that are compiled once.
+WITHOUT_FILTERS = {"page", "page_size", "cursor", *SEARCHES}
 
 
 class Orders(ApiView, ListAPIView[Order]):
@@ -96,11 +84,28 @@ class Orders(ApiView, ListAPIView[Order]):
     serializer_class = OrderAnswer
     filter_backends = (DjangoFilterBackend,)
     filterset_class = OrderFilter
-    pagination_class = OrderPages
     queryset = Order.objects.all()
+    paginator: Envelope
 
     def get_queryset(self) -> OrderQuerySet:
         return Order.objects.visible_to(self.caller).select_related("current_job", "holder_hub")
+
+    def get(  # type: ignore[override]
+        self, request: Request, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        given = set(request.query_params)
+        pages, searches = self.paginator, given & SEARCHES
+        if any(request.query_params[name] for name in searches):
+            pages.max_count = MAX_COUNT_OF_A_SEARCH
+        if given <= WITHOUT_FILTERS and len(searches) < 2:
+            text = "".join(request.query_params[name] for name in searches)
+            orders = pages.rows_of(newest(self.caller, text), request)
+        else:
+            orders = pages.paginate_queryset(self.filter_queryset(self.get_queryset()), request)
+        now = timezone.now()
+        memory.attach(orders, now)
+        items = [order_json(order, self.caller, now, in_full=False) for order in orders]
+        return json_answer(pages.body(items))
 
     @extend_schema(
         request=NewOrder,
@@ -129,7 +134,7 @@ class OneOrder(ApiView):
     @extend_schema(responses=OrderAnswer)
     def get(self, request: Request, order_id: UUID) -> HttpResponse:
         """One order."""
-        order = order_for(self.caller, order_id)
+        order = shown_to(self.caller, order_id)
         memory.attach([order], timezone.now())
         return _answer(order, self.caller)
 
@@ -211,7 +216,7 @@ def _found(orders: OrderQuerySet, order_id: UUID) -> Order:
     return order
 
 
-def _answer(order: Order, to: Caller) -> HttpResponse:
+def _answer(order: Order | ShownOrder, to: Caller) -> HttpResponse:
     return json_answer(order_json(order, to, timezone.now()))
 
 

@@ -10,6 +10,7 @@ from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 
 from fleet.models import Drone
+from orders.models.sla import seconds_until
 from orders.states import EventType, JobStatus, Status
 from wingxtra.accounts.identity import ActorKind
 
@@ -73,8 +74,7 @@ class DeliveryJob(models.Model):
         return f"{self.drone_id or 'test drone'}, attempt {self.attempt}"
 
     def eta_seconds(self, now: datetime) -> int | None:
-        """Whole seconds until the parcel is at the door, never negative; None when not known."""
-        return None if self.eta_at is None else max(0, round((self.eta_at - now).total_seconds()))
+        return seconds_until(self.eta_at, now)
 
 
 class DeliveryEvent(models.Model):

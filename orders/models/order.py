@@ -16,7 +16,7 @@ from orders.models.jobs import DeliveryJob
 from orders.models.parcel import Parcel
 from orders.models.queries import OrderQuerySet
 from orders.models.receipt import Receipt
-from orders.models.sla import sla_of
+from orders.models.sla import sla
 from orders.models.store import Store
 from orders.states import (
     TERMINAL,
@@ -360,11 +360,5 @@ class Order(FSMModelMixin, Parcel, Receipt):
         return self.current_job.drone_id if self.current_job else None
 
     def sla(self, now: datetime) -> str | None:
-        """`on_time`, `at_risk` or `late`, against deliver_by (see `sla_of`). None when the order
-        ended without a delivery.
-        """
-        if self.is_terminal and self.delivered_at is None:
-            return None
-        eta_at = self.current_job.eta_at if self.current_job else None
-        starts_at = max(self.created_at, self.not_before or self.created_at)
-        return sla_of(starts_at, self.deliver_by, self.delivered_at, eta_at, now)
+        """`on_time`, `at_risk`, `late`, or None: see orders/models/sla.py."""
+        return sla(self, self.current_job.eta_at if self.current_job else None, now)

@@ -72,9 +72,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
         terms = search.terms_of(text)
         if terms is None:
             return self.none()
-        found = self.alias(searched=SEARCHED).filter(
-            _matches(terms, lambda word: Q(searched__icontains=word))
-        )
+        found = self.matching_terms(terms)
         if in_full:
             return found
         # Beside the condition above, which has the index.
@@ -83,6 +81,11 @@ class OrderQuerySet(models.QuerySet["Order"]):
                 terms,
                 lambda word: Q(public_tracking_id__icontains=word) | Q(external_id__icontains=word),
             )
+        )
+
+    def matching_terms(self, terms: search.Terms) -> Self:
+        return self.alias(searched=SEARCHED).filter(
+            _matches(terms, lambda word: Q(searched__icontains=word))
         )
 
     def live(self) -> Self:

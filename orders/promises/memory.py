@@ -7,13 +7,13 @@ quotes fall back to a wide range, and a waiting order has no place.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
 import structlog
 from msgspec import Struct
 
-from orders.models import Order
 from orders.promises.outlook import MAX_AGE, Outlook
 from orders.states import Status
 from wingxtra import redis_client
@@ -89,15 +89,26 @@ def outlook_of(area_id: UUID) -> Outlook | None:
     return _decode_outlook(stored) if isinstance(stored, bytes) else None
 
 
-def attach(orders: Sequence[Order], now: datetime) -> None:
+class Waiting(Protocol):
+    """An order, as a model object or as `orders.api.reading` reads it."""
+
+    pk: Any
+    status: str
+    live_mode: bool
+    hold_code: str
+    service_area_id: Any
+    in_line: InLine | None
+
+
+def attach(orders: Sequence[Waiting], now: datetime) -> None:
     """Fill in `in_line` of the orders that wait for a drone; one round trip, none without such."""
     found = in_line(orders, now)
     for order in orders:
         order.in_line = found.get(order.pk)
 
 
-def in_line(orders: Iterable[Order], now: datetime) -> dict[UUID, InLine]:
-    waiting: dict[UUID, list[Order]] = {}
+def in_line(orders: Iterable[Waiting], now: datetime) -> dict[UUID, InLine]:
+    waiting: dict[UUID, list[Waiting]] = {}
     for order in orders:
         if order.status == Status.QUEUED and order.live_mode and not order.hold_code:
             waiting.setdefault(order.service_area_id, []).append(order)

@@ -19,7 +19,7 @@ from dispatch.missions import before_launch
 from orders import lifecycle
 from orders.api import forms
 from orders.api.contract import OrderBody
-from orders.api.fetch import order_for
+from orders.api.reading import order_for
 from orders.api.serializers import NewWindow, OrderChange, event_json, order_json, stored
 from orders.changes import details, tracking_link
 from orders.custody import OPEN_BEFORE_LOADING

@@ -1,8 +1,9 @@
 """Lists: by page with a total, or by cursor for long walks."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from django.core import signing
 from django.db.models import Model, QuerySet
@@ -39,6 +40,27 @@ PAGINATION: dict[str, Any] = {
 }
 
 
+# The time and the id of a row.
+Place = tuple[datetime, Any]
+Rows = TypeVar("Rows", bound=QuerySet[Any])
+
+
+class Pageable(Protocol):
+    """What `Envelope` shows: rows in a unique order."""
+
+    @property
+    def model(self) -> type[Model]: ...
+
+    def count(self, most: int) -> int:
+        """How many rows there are; `most` for any more."""
+
+    def window(self, first: int, size: int) -> list[Any]:
+        """`size` rows from number `first`, which counts from 0."""
+
+    def after(self, place: Place | None, size: int) -> list[Any]:
+        """The first `size` rows, or those after a place, in the order of places."""
+
+
 class Envelope(BasePagination):
     """`?page=2&page_size=50` counts the rows; `?cursor=` starts a walk of constant cost per page.
 
@@ -61,40 +83,38 @@ class Envelope(BasePagination):
 
         The order of `queryset` must be unique. Raises Invalid.
         """
+        return self.rows_of(_OfQueryset(queryset, self.time_field, self.oldest_first), request)
+
+    def rows_of(self, rows: Pageable, request: Request) -> list[Any]:
+        """The rows of this page. Raises Invalid."""
         self.page_size = _positive(request, "page_size", PAGE_SIZE, MAX_PAGE_SIZE)
         self.cursor = request.query_params.get("cursor")
         if self.cursor is None:
-            return self._by_page(queryset, _positive(request, "page", 1))
+            return self._by_page(rows, _positive(request, "page", 1))
         for other in ("page", "ordering"):
             if other in request.query_params:
                 message = f"“{other}” and “cursor” cannot be combined."
                 raise Invalid([FieldProblem(other, "invalid", message)])
-        return self._by_cursor(queryset)
+        found, self.next_cursor = _after_cursor(rows, self.cursor, self.page_size, self.time_field)
+        return found
 
-    def _by_page(self, queryset: QuerySet[Any], page: int) -> list[Any]:
+    def _by_page(self, rows: Pageable, page: int) -> list[Any]:
         self.page = page
         limit = self.max_count
-        counted = queryset.order_by()[: limit + 1].count()
+        counted = rows.count(limit + 1)
         self.total, self.has_more_than_total = min(counted, limit), counted > limit
         first = (page - 1) * self.page_size
         if first >= counted and not self.has_more_than_total:
             return []
-        return _rows(queryset, slice(first, first + self.page_size))
-
-    def _by_cursor(self, queryset: QuerySet[Any]) -> list[Any]:
-        rows, self.next_cursor = after_cursor(
-            queryset,
-            self.cursor or "",
-            self.page_size,
-            time_field=self.time_field,
-            oldest_first=self.oldest_first,
-        )
-        return rows
+        return rows.window(first, self.page_size)
 
     def get_paginated_response(self, data: Iterable[Any]) -> Response:
-        items = list(data)
+        return Response(self.body(list(data)))
+
+    def body(self, items: list[Any]) -> dict[str, Any]:
+        """The answer with the items of this page."""
         if self.cursor is not None:
-            return Response({"items": items, "next_cursor": self.next_cursor})
+            return {"items": items, "next_cursor": self.next_cursor}
         place: dict[str, Any] = {
             "page": self.page,
             "page_size": self.page_size,
@@ -102,7 +122,7 @@ class Envelope(BasePagination):
         }
         if self.has_more_than_total:
             place["total_is_at_least"] = True
-        return Response({"items": items, **place, "pagination": place})
+        return {"items": items, **place, "pagination": place}
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         def parameter(name: str, text: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -149,29 +169,68 @@ def after_cursor(
 
     Raises Invalid for a cursor that is not ours.
     """
-    sign = "" if oldest_first else "-"
-    queryset = queryset.order_by(f"{sign}{time_field}", f"{sign}pk")
-    if cursor:
-        after = TupleGreaterThan if oldest_first else TupleLessThan
-        key = Tuple(time_field, queryset.model._meta.pk.name)
-        queryset = queryset.filter(after(key, _decoded(cursor, queryset.model)))
-    rows = _rows(queryset, slice(0, page_size + 1))
-    if len(rows) <= page_size:
-        return rows, None
-    rows.pop()
-    return rows, _encoded(getattr(rows[-1], time_field), rows[-1].pk)
+    return _after_cursor(
+        _OfQueryset(queryset, time_field, oldest_first), cursor, page_size, time_field
+    )
 
 
-def _rows(queryset: QuerySet[Any], window: slice) -> list[Any]:
-    """The rows of a page. The joins run for these rows only, not for all that a search finds."""
-    joined = queryset.query.select_related
-    if not joined or queryset.query.annotation_select:
-        return list(queryset[window])
-    ids = queryset.select_related(None).values("pk")[window]
-    ordering = queryset.query.order_by or queryset.model._meta.ordering
-    rows = queryset.model._default_manager.filter(pk__in=ids).order_by(*ordering)
-    rows.query.select_related = joined
-    return list(rows)
+def _after_cursor(
+    rows: Pageable, cursor: str, page_size: int, time_field: str
+) -> tuple[list[Any], str | None]:
+    place = _decoded(cursor, rows.model) if cursor else None
+    found = rows.after(place, page_size + 1)
+    if len(found) <= page_size:
+        return found, None
+    found.pop()
+    return found, _encoded(getattr(found[-1], time_field), found[-1].pk)
+
+
+def after_place(
+    queryset: Rows, place: Place, *, time_field: str = "created_at", oldest_first: bool = False
+) -> Rows:
+    """The rows of `queryset` after this place."""
+    after = TupleGreaterThan if oldest_first else TupleLessThan
+    return queryset.filter(after(Tuple(time_field, queryset.model._meta.pk.name), place))
+
+
+@dataclass(frozen=True, slots=True)
+class _OfQueryset:
+    """The rows of a queryset."""
+
+    queryset: QuerySet[Any]
+    time_field: str
+    oldest_first: bool
+
+    @property
+    def model(self) -> type[Model]:
+        return self.queryset.model
+
+    def count(self, most: int) -> int:
+        return self.queryset.order_by()[:most].count()
+
+    def window(self, first: int, size: int) -> list[Any]:
+        return self._read(self.queryset, slice(first, first + size))
+
+    def after(self, place: Place | None, size: int) -> list[Any]:
+        sign = "" if self.oldest_first else "-"
+        rows = self.queryset.order_by(f"{sign}{self.time_field}", f"{sign}pk")
+        if place is not None:
+            rows = after_place(
+                rows, place, time_field=self.time_field, oldest_first=self.oldest_first
+            )
+        return self._read(rows, slice(0, size))
+
+    @staticmethod
+    def _read(queryset: QuerySet[Any], window: slice) -> list[Any]:
+        """The joins run for the rows of the page only, not for all that a search finds."""
+        joined = queryset.query.select_related
+        if not joined or queryset.query.annotation_select:
+            return list(queryset[window])
+        ids = queryset.select_related(None).values("pk")[window]
+        ordering = queryset.query.order_by or queryset.model._meta.ordering
+        rows = queryset.model._default_manager.filter(pk__in=ids).order_by(*ordering)
+        rows.query.select_related = joined
+        return list(rows)
 
 
 def _positive(request: Request, name: str, default: int, most: int | None = None) -> int:
