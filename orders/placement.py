@@ -271,13 +271,14 @@ def _in_zones(
     in its margin.
     """
     problems, margin_m = [], book.rules.zone_margin_m
-    for end, (lat, lng) in points.items():
-        at = (np.array([lat], float), np.array([lng], float))
-        since_s, zone = book.zone_shapes.in_the_way(*at, *at, window[0], margin_m)
-        if since_s[0] <= window[1].timestamp():
-            inside = book.zone_shapes.meets(int(zone[0]), *at, *at)[0]
+    lats, lngs = np.array([*points.values()], float).reshape(-1, 2).T
+    closed = book.zone_shapes.in_the_way(lats, lngs, lats, lngs, window[0], margin_m)
+    for (end, (lat, lng)), since_s, zone in zip(points.items(), *closed, strict=True):
+        if since_s <= window[1].timestamp():
+            at = (np.array([lat], float), np.array([lng], float))
+            inside = book.zone_shapes.meets(int(zone), *at, *at)[0]
             where = "in" if inside else f"within {margin_m:g} m of"
-            name = book.zone_shapes.names[zone[0]]
+            name = book.zone_shapes.names[zone]
             message = f"The {NAMES[end]} is {where} the no-fly zone “{name}”."
             problems.append(FieldProblem(f"{end}_lat", "in_no_fly_zone", message))
     return problems

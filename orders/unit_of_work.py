@@ -318,7 +318,9 @@ class Change:
                 if order.__dict__[f.attname] != loaded[f.attname]
             }
         if len(touched) == 1:
-            touched[0].save(update_fields=changed)
+            order = touched[0]
+            new = {name: order.__dict__[name] for name in sorted(changed)}
+            statements.update(Order, order.pk, **new)
         else:
             names = [f.name for f in Order._meta.concrete_fields if f.attname in changed]
             pgbulk.update(Order, touched, names)

@@ -32,6 +32,8 @@ from orders.states import (
     Status,
 )
 from wingxtra.accounts.identity import Actor
+from wingxtra.database import statements
+from wingxtra.database.statements import Statement
 from wingxtra.problems import FieldProblem, Invalid, NotFound
 from wingxtra.sentences import sentence
 
@@ -84,6 +86,14 @@ class ReportResult:
     note: str = ""
 
 
+# Compiled once: each report makes them.
+_ORDER = Statement(
+    lambda order_id: Order.objects.select_related("current_job").filter(pk=order_id).order_by(),
+    order_id=UUID,
+)
+_FLIGHT = Statement(lambda job_id: Flight.objects.filter(job=job_id).order_by(), job_id=UUID)
+
+
 def report_type(name: str) -> ReportType | None:
     """The type of an event name such as ARRIVED, MISSION_ARRIVED or arrived; None if unknown."""
     short = name.upper().removeprefix("MISSION_")
@@ -96,27 +106,24 @@ def report(order_id: UUID, event: MissionEvent, *, by: Actor) -> ReportResult:
     An impossible `occurred_at` is clamped (unit_of_work), not refused. Raises Refused when the
     order never had a mission, NotFound, and Invalid for an intent of another order.
     """
-    order = Order.objects.select_related("current_job").filter(pk=order_id).first()
+    order = _ORDER.first(order_id=order_id)
     if order is None:
         raise NotFound
     with transaction.atomic():
         if event.key:
-            row, is_new = MissionReport.objects.get_or_create(
-                order_id=order_id, key=event.key[:200], defaults={"type": event.type}
-            )
-            if not is_new:
+            row = MissionReport(order_id=order_id, key=event.key[:200], type=event.type)
+            if not statements.insert_if_new(row):
                 return ReportResult(order, duplicate=True, note="This was reported before.")
         done = _apply(order, event, by)
         if event.key and done.applied:
-            row.applied = done.applied
-            row.save(update_fields=["applied"])
+            statements.update(MissionReport, row.pk, applied=done.applied)
     return done
 
 
 def _apply(order: Order, event: MissionEvent, by: Actor) -> ReportResult:
     job = _job_of(order, event)
     if job is not None:
-        Mission.objects.of_job(job.pk).update(said=event.type, said_at=timezone.now())
+        statements.update(Mission, job.mission_intent_id, said=event.type, said_at=timezone.now())
         if job.status != JobStatus.ACTIVE:
             return _apply_to_ended_job(order, job, event, by)
     try:
@@ -170,7 +177,7 @@ def _contradict_the_hand_over(
 
 def _too_early(order: Order, job: DeliveryJob, event: MissionEvent) -> str:
     """Why telemetry rules out that the drone is at the drop point; empty if it does not."""
-    flight = Flight.objects.filter(job=job).first()
+    flight = _FLIGHT.first(job_id=job.pk)
     if flight is None or job.drone_id is None:
         return ""
     state, plan, rules = FlightState.from_dict(flight.state), plan_of(job), policy.current()

@@ -239,14 +239,16 @@ class Zones:
         zone or nearer to it than the margin, and that zone's index; infinity and -1 if there is
         none. A leg of length 0 tests a point; a leg with NaN is never blocked.
         """
-        now_s = _stamp(from_at, math.nan)
-        starts_s, ends_s = self.closures(now_s)
         since_s = np.full(len(lat1), np.inf)
         first = np.full(len(lat1), -1, np.int64)
         if not len(self) or not np.isfinite(lat1 + lng1 + lat2 + lng2).any():
             return since_s, first
         boxes = _LegBoxes(lng1, lat1, lng2, lat2)
-        for zone in self._near(boxes, margin_m):
+        if not len(near := self._near(boxes, margin_m)):
+            return since_s, first
+        now_s = _stamp(from_at, math.nan)
+        starts_s, ends_s = self.closures(now_s)
+        for zone in near:
             closes_s = max(starts_s[zone], now_s)
             if ends_s[zone] <= now_s:
                 continue

@@ -1,6 +1,5 @@
 """The three legs of a flight, and the no-fly zones that block them. Pure."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -101,17 +100,10 @@ def zones_in_the_way(
 
     flown_s: from `at` until the drone is on the ground in any case.
     """
-
-    def around(lat: Floats, lng: Floats) -> tuple[Floats, Ints]:
-        return zones.in_the_way(lat, lng, lat, lng, at, margin_m)
-
     until_s = at.timestamp() + np.nan_to_num(flown_s)
-    pickup, door = (trips.pickup_lat, trips.pickup_lng), (trips.dropoff_lat, trips.dropoff_lng)
-    in_since_s, in_zone = _earliest(around(*pickup), around(*door))
     to_pickup, to_door, home = legs
-    since_s, zone = _earliest(
-        to_door.blocked(zones, at, margin_m), home.blocked(zones, at, margin_m)
-    )
+    on_the_way, on_the_way_back = _closures(zones, at, margin_m, to_door[:4], home[:4])
+    since_s, zone = _earliest(_at(on_the_way, to_door.of), _at(on_the_way_back, home.of))
     # Most legs are these; skip them if the trip is already blocked.
     still = np.flatnonzero(since_s > at.timestamp())
     since_s[still], zone[still] = _earliest(
@@ -122,9 +114,19 @@ def zones_in_the_way(
     zone = np.where(crosses, zone, -1)
     if not crosses.any():
         return zone, rule
+    landing, of = (drones.home_lat, drones.home_lng), d
+    if np.isfinite(trips.landing_lat).any():
+        landing, of = (home.lat2, home.lng2), home.of
+    places = (
+        (drones.lat, drones.lng),
+        landing,
+        (trips.pickup_lat, trips.pickup_lng),
+        (trips.dropoff_lat, trips.dropoff_lng),
+    )
+    start, end, pickup, door = _closures(zones, at, margin_m, *(2 * place for place in places))
     for name, (ends_since_s, ends_zone) in (
-        (Rule.TAKEOFF_OR_LANDING_IN_ZONE, _ends(drones, trips, d, home, around)),
-        (Rule.IN_NO_FLY_ZONE, (in_since_s[t], in_zone[t])),
+        (Rule.TAKEOFF_OR_LANDING_IN_ZONE, _earliest(_at(start, d), _at(end, of))),
+        (Rule.IN_NO_FLY_ZONE, _at(_earliest(pickup, door), t)),
     ):
         inside = np.flatnonzero(ends_since_s <= until_s)
         rule[inside], zone[inside] = name, ends_zone[inside]
@@ -183,19 +185,14 @@ def around_m(
     )
 
 
-def _ends(
-    drones: DroneTable,
-    trips: TripTable,
-    d: Ints,
-    last: Legs,
-    around: Callable[[Floats, Floats], tuple[Floats, Ints]],
-) -> tuple[Floats, Ints]:
-    """What `around` says of the places where each pair starts and lands, the earlier of both."""
-    if np.isfinite(trips.landing_lat).any():
-        landing = _at(around(last.lat2, last.lng2), last.of)
-    else:
-        landing = _at(around(drones.home_lat, drones.home_lng), d)
-    return _earliest(_at(around(drones.lat, drones.lng), d), landing)
+def _closures(
+    zones: Zones, at: datetime, margin_m: float, *legs: tuple[Floats, Floats, Floats, Floats]
+) -> list[tuple[Floats, Ints]]:
+    """`Zones.in_the_way` of several sets of legs, in one call: few legs cost as much as one."""
+    lat1, lng1, lat2, lng2 = (np.concatenate(ends) for ends in zip(*legs, strict=True))
+    found = zones.in_the_way(lat1, lng1, lat2, lng2, at, margin_m)
+    cuts = np.cumsum([len(one[0]) for one in legs[:-1]])
+    return list(zip(*(np.split(column, cuts) for column in found), strict=True))
 
 
 def _at(closures: tuple[Floats, Ints], index: Any) -> tuple[Floats, Ints]:

@@ -18,6 +18,7 @@ import redis
 import structlog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Subquery
 from django.utils import timezone, translation
 
 from dispatch import testmode
@@ -188,13 +189,19 @@ _ORDER = Statement(
     lambda tracking_id: Order.objects.filter(public_tracking_id=tracking_id).order_by(),
     tracking_id=str,
 )
+_POLICY = policy.Policy.objects.filter(pk=1)
 _SHOWN = Statement(
     lambda tracking_id: (
         Order.objects.select_related(
             "current_job", "merchant", "proof", "one_time_code", "service_area", "store"
         )
         .defer("proof__strokes")  # up to 20,000 numbers, which no view shows
-        .annotate(is_contradicted=discrepancies.contradicted())
+        .annotate(
+            is_contradicted=discrepancies.contradicted(),
+            link_lost_after_s=Subquery(_POLICY.values("link_lost_after_s")),
+            customer_dropoff_radius_m=Subquery(_POLICY.values("customer_dropoff_radius_m")),
+            paused_everywhere=Subquery(_POLICY.values("dispatch_paused")),
+        )
         .filter(public_tracking_id=tracking_id)
         .order_by()
     ),
@@ -239,14 +246,13 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         )
         for event in _EVENTS.all(order_id=order.pk)
     ]
-    rules = policy.current()
     # The API always answers in LANGUAGE_CODE: the request that fills the cache must not decide.
     with translation.override(settings.LANGUAGE_CODE):
         view, situation = public.view(
-            _order_fields(order, rules, doubted, now),
+            _order_fields(order, doubted, now),
             log,
             _drone_sample(order, log, now),
-            rules,
+            order.link_lost_after_s,
             now,
         )
     merchant, code = order.merchant, getattr(order, "one_time_code", None)
@@ -260,7 +266,7 @@ def _build(tracking_id: str, now: datetime) -> Copy:
         "pod_requirement": order.pod_requirement,
         "code_locked": code is not None and code.is_locked,
         "deliver_by": order.deliver_by,
-        "dropoff_radius_m": rules.customer_dropoff_radius_m,
+        "dropoff_radius_m": order.customer_dropoff_radius_m,
         "has_instructions": situation.stage != Stage.OVER and order.dropoff_instructions != "",
         "cases": _cases(order) if situation.stage != Stage.OVER else [],
         "takes_cases": cases.takes_cases(order, now),
@@ -279,9 +285,7 @@ def _cases(order: Order) -> list[ShownCase]:
     ]
 
 
-def _order_fields(
-    order: Order, rules: policy.Rules, doubted: bool, now: datetime
-) -> public.OrderFields:
+def _order_fields(order: Any, doubted: bool, now: datetime) -> public.OrderFields:
     proof = getattr(order, "proof", None)
     return public.OrderFields(
         public_tracking_id=order.public_tracking_id,
@@ -290,7 +294,7 @@ def _order_fields(
         deliver_by=order.deliver_by,
         eta_at=order.current_job.eta_at if order.current_job else None,
         cancel_reason=order.cancel_reason,
-        paused=rules.dispatch_paused or order.service_area.dispatch_paused,
+        paused=order.paused_everywhere or order.service_area.dispatch_paused,
         dropoff_lat=order.dropoff_lat,
         dropoff_lng=order.dropoff_lng,
         proof_method=proof.method if proof else None,

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fleet.feasibility.rules import Rules
 from orders.promises.memory import InLine
 from orders.states import (
     AT_THE_DROP_POINT,
@@ -137,7 +136,7 @@ def view(
     order: OrderFields,
     log: Sequence[LogEntry],
     sample: DroneSample | None,
-    rules: Rules,
+    link_lost_after_s: float,
     now: datetime,
 ) -> tuple[dict[str, Any], Situation]:
     """The answer of `GET /api/v1/tracking/{id}` (JSON-ready), and the situation for the page.
@@ -149,7 +148,7 @@ def view(
         return _only_that_it_is_over(order), Situation(Stage.OVER)
     in_flight = order.status in IN_FLIGHT
     believed = not order.doubted and order.holder != Holder.UNKNOWN
-    silent = in_flight and sample is not None and not 0 <= sample.age_s <= rules.link_lost_after_s
+    silent = in_flight and sample is not None and not 0 <= sample.age_s <= link_lost_after_s
     is_forecast = order.status in WITH_A_JOB and believed and not silent and not order.unproven
     # After the hand-over the drone flies home.
     has_position = in_flight and believed and not silent and not order.unproven

@@ -18,7 +18,7 @@ from tracking.page import page_context, public, texts
 from tracking.page.public import STAGES
 
 NOW = datetime(2026, 3, 3, 14, 0, 0, 123456, tzinfo=UTC)
-RULES = Policy().rules()
+LINK_LOST_AFTER_S = Policy().rules().link_lost_after_s
 SHAPE = {
     "public_tracking_id",
     "external_id",
@@ -73,7 +73,7 @@ def sample(age_s: float = 1, lat: float | None = LAT) -> public.DroneSample:
 def view(
     order: public.OrderFields, *types: EventType, drone: public.DroneSample | None = None
 ) -> dict[str, Any]:
-    shown, _ = public.view(order, log_of(*types), drone, RULES, NOW)
+    shown, _ = public.view(order, log_of(*types), drone, LINK_LOST_AFTER_S, NOW)
     return shown
 
 
@@ -225,7 +225,7 @@ def held(holder: Holder) -> tuple[public.OrderFields, list[public.LogEntry]]:
 )
 def test_an_order_on_hold_promises_no_other_drone(holder: Holder, headline: str) -> None:
     order, log = held(holder)
-    shown, situation = public.view(order, log, None, RULES, NOW)
+    shown, situation = public.view(order, log, None, LINK_LOST_AFTER_S, NOW)
 
     assert shown["headline"] == headline
     assert shown["timeline"][-1]["label"] == "We are checking what happened"
@@ -243,7 +243,7 @@ def test_a_parcel_at_a_hub_is_shown_there() -> None:
 
 def test_after_the_hold_another_drone_is_announced() -> None:
     _, log = held(Holder.SENDER)
-    shown, _ = public.view(fields(Status.QUEUED), log, None, RULES, NOW)
+    shown, _ = public.view(fields(Status.QUEUED), log, None, LINK_LOST_AFTER_S, NOW)
 
     assert shown["headline"] == "We are sending another drone"
 
@@ -280,7 +280,9 @@ def test_custody_has_a_label(holder: Holder) -> None:
     ],
 )
 def test_the_advice_fits_where_the_parcel_is(status: Status, holder: Holder, advice: str) -> None:
-    _, situation = public.view(fields(status, holder=holder), log_of(*FLOWN), None, RULES, NOW)
+    _, situation = public.view(
+        fields(status, holder=holder), log_of(*FLOWN), None, LINK_LOST_AFTER_S, NOW
+    )
 
     assert texts.advice(situation) == advice
 
@@ -291,7 +293,9 @@ def test_an_inferred_pickup_is_not_in_the_timeline() -> None:
         public.LogEntry(EventType.PARCEL_LOADED, NOW, inferred=True),
         public.LogEntry(EventType.ARRIVED, NOW),
     ]
-    shown, _ = public.view(fields(Status.ARRIVED, holder=Holder.DRONE), log, sample(), RULES, NOW)
+    shown, _ = public.view(
+        fields(Status.ARRIVED, holder=Holder.DRONE), log, sample(), LINK_LOST_AFTER_S, NOW
+    )
 
     assert "Picked up" not in [entry["label"] for entry in shown["timeline"]]
     assert shown["custody"]["label"] == "Picked up"
@@ -307,7 +311,7 @@ def test_an_inferred_pickup_is_not_in_the_timeline() -> None:
 )
 def test_a_correction_replaces_the_former_end(was: EventType, now: Status, label: str) -> None:
     log = [*log_of(*FLOWN, was), public.LogEntry(EventType.CORRECTED, NOW, outcome=now)]
-    shown, situation = public.view(fields(now), log, None, RULES, NOW)
+    shown, situation = public.view(fields(now), log, None, LINK_LOST_AFTER_S, NOW)
 
     assert shown["milestones"][-1] == now
     assert was not in shown["milestones"]
@@ -374,7 +378,7 @@ def test_coordinates_are_rounded_and_at_the_door_more_coarsely() -> None:
     assert (at_the_door["position"]["lat"], at_the_door["position"]["lng"]) == (5.615, -0.175)
 
 
-@pytest.mark.parametrize("age_s", [RULES.link_lost_after_s + 1, math.inf, -1])
+@pytest.mark.parametrize("age_s", [LINK_LOST_AFTER_S + 1, math.inf, -1])
 def test_a_silent_drone_has_neither_position_nor_eta(age_s: float) -> None:
     expected = fields(Status.ENROUTE, eta_at=NOW + timedelta(minutes=4))
     silent = view(expected, drone=sample(age_s))
