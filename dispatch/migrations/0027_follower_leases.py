@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('dispatch', '0022_occurrences'),
+        ('dispatch', '0026_decisions_by_month'),
         ('fleet', '0025_flight_record_days'),
     ]
 
