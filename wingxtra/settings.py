@@ -79,9 +79,9 @@ CLEARANCE_SCOPE = env.str("CLEARANCE_SCOPE", default="flightblender.read flightb
 CLEARANCE_AUDIENCE = env.str("CLEARANCE_AUDIENCE", default="")
 # The lowest and the highest ground of the flights, in metres above the WGS 84 ellipsoid. Empty:
 # heights are sent above ground.
-CLEARANCE_GROUND_M = tuple(env.list("CLEARANCE_GROUND_M", cast=float, default=[]))
+CLEARANCE_GROUND_M = env.list("CLEARANCE_GROUND_M", cast=float, default=[])
 if CLEARANCE_GROUND_M and (
-    len(CLEARANCE_GROUND_M) != 2 or sorted(CLEARANCE_GROUND_M) != [*CLEARANCE_GROUND_M]
+    len(CLEARANCE_GROUND_M) != 2 or sorted(CLEARANCE_GROUND_M) != CLEARANCE_GROUND_M
 ):
     raise ImproperlyConfigured(
         f"CLEARANCE_GROUND_M is {CLEARANCE_GROUND_M}; it must be two numbers, the lower first."
