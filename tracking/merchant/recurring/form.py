@@ -107,7 +107,8 @@ class ChangeForm(RecurringForm):
         for name, field in self.fields.items():
             field.show_hidden_initial = True
             if isinstance(field.widget, django_forms.Select) and not self.initial.get(name):
-                self.initial[name] = field.widget.choices[0][0]  # what the API takes if not given
+                first, *_ = field.widget.choices
+                self.initial[name] = first[0]  # what the API takes if not given
 
     def values(self) -> dict[str, Any]:
         """What was changed, for the verb; empty if nothing was. Raises Invalid."""
@@ -129,7 +130,7 @@ class ChangeForm(RecurringForm):
     @staticmethod
     def _members(changed: set[str]) -> list[str]:
         """The members of the order that the changed fields stand for."""
-        members = []
+        members: list[str] = []
         for fields, of_place in PLACES:
             if changed.intersection(fields):
                 members += of_place
