@@ -14,7 +14,7 @@ import numpy as np
 import pgbulk
 import structlog
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 
 from dispatch.missions.flight.trust import stands
 from dispatch.missions.live_missions import mark_over
@@ -102,12 +102,17 @@ Seen = tuple[Hub | None, datetime]
 def _news(
     area_id: UUID, picture: Picture, hubs: Hubs, rules: Rules, now: datetime
 ) -> dict[str, Seen]:
-    """Drones whose fresh sample shows them at another hub than noted, or at one that is not
-    theirs: where, and when.
+    """Drones whose fresh sample shows them at another hub than noted, or at one that is not theirs
+    and where they are not held yet: where, and when.
     """
     rows = Drone.objects.filter(active=True, base__service_area=area_id).order_by()
     shown, lats, lngs, own = [], [], [], []
-    for pk, hub_id, stands_at_id in rows.values_list("pk", "hub_id", "stands_at_id"):
+    is_away = Q(stands_at__isnull=False) & ~Q(stands_at=F("hub"))
+    # Asked of the few drones that stand at another hub than their own.
+    is_held = Case(When(is_away, then=_is_held_here()), default=Value(False))
+    columns = rows.values_list("pk", "hub_id", "stands_at_id", is_held)
+    held = set[str]()
+    for pk, hub_id, stands_at_id, is_held_here in columns:
         sample = picture.telemetry.get(pk)
         if sample is None or sample.lat is None or sample.lng is None:
             continue
@@ -115,6 +120,8 @@ def _news(
         if is_down is None or not (is_down or stands_at_id):
             continue
         if abs(picture.age_s_of(pk, now)) <= rules.telemetry_max_age_s:
+            if is_held_here:
+                held.add(pk)
             shown.append((pk, is_down, stands_at_id, sample.measured_at))
             lats.append(sample.lat)
             lngs.append(sample.lng)
@@ -124,16 +131,21 @@ def _news(
     for (pk, is_down, stands_at_id, seen_at), hub, own_id in zip(shown, at, own, strict=True):
         here = hub if is_down else None
         here_id = here.pk if here else None
-        if here_id != stands_at_id or (here_id is not None and here_id != own_id):
+        is_foreign = here_id is not None and here_id != own_id and pk not in held
+        if here_id != stands_at_id or is_foreign:
             news[pk] = here, seen_at
     return news
 
 
 def _with_hold(drones: QuerySet[Drone]) -> QuerySet[Any]:
     """With `is_held_here`: whether a hold was set for where the drone stands."""
+    return drones.annotate(is_held_here=_is_held_here())
+
+
+def _is_held_here() -> Exists:
     of_it = DroneHold.objects.filter(drone=OuterRef("pk"), code=DroneHold.Code.LANDED_AWAY)
     still = Q(released_at__isnull=True) | Q(released_at__gte=OuterRef("stands_since"))
-    return drones.annotate(is_held_here=Exists(of_it.filter(still)))
+    return Exists(of_it.filter(still))
 
 
 def _is_news(drone: Any, hub: Hub | None, at: datetime) -> bool:

@@ -11,6 +11,7 @@ from django.urls import reverse
 from redis import RedisError
 
 from dispatch import actors
+from dispatch.missions import progress
 from fleet.tests.factories import DroneFactory, TelemetryFactory, seconds_ago, show
 from orders.states import PodRequirement, Status
 from orders.tests.factories import OrderFactory, order_in
@@ -89,7 +90,8 @@ def test_a_low_battery_in_flight_is_shown(ama: Client) -> None:
     drone = DroneFactory()
     order_in(Status.ENROUTE, drone=drone)
     show(TelemetryFactory(drone_id=drone.pk, armed=True, battery_pct=12))
-    actors.follow_flights.fn()
+    for area_id in progress.areas():
+        actors.follow_area.fn(str(area_id))
     actors.watch_missions.fn()
     assert "The battery is not enough for the rest" in page(ama)
     assert f"{drone} needs " in page(ama)
