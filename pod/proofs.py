@@ -69,12 +69,11 @@ class Evidence:
         )
 
     @classmethod
-    def drawn_signature(
-        cls, strokes: list[images.Stroke], as_sent: bytes = b"", **details: Any
-    ) -> Self:
-        """A signature by finger; `as_sent`: its JSON, if there is one. Raises images.BadImage."""
+    def drawn_signature(cls, strokes: list[images.Stroke], **details: Any) -> Self:
+        """A signature by finger. Raises images.BadImage."""
         images.refuse_empty(strokes)
-        kept = as_sent or msgspec.json.encode(strokes)
+        # Never as it was sent: jsonb keeps 1e-16000 exactly, with 16,000 digits.
+        kept = msgspec.json.encode(strokes)
         return cls(
             PodRequirement.SIGNATURE,
             _fingerprint(kept),

@@ -233,8 +233,7 @@ def read_signature(body: bytes) -> proofs.Evidence | None:
         return None
     if sum(map(len, strokes)) > MAX_POINTS:
         return None
-    as_sent = body[body.index(b"[") : body.rindex(b"]") + 1]
-    return proofs.Evidence.drawn_signature(strokes, as_sent)  # type: ignore[arg-type]
+    return proofs.Evidence.drawn_signature(strokes)  # type: ignore[arg-type]
 
 
 def _details_of(data: dict[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,9 @@ import random
 import time
 
 import pytest
+from django.db import connection
 
-from orders.states import Status
+from orders.states import PodRequirement, Status
 from pod import images
 from pod.serializers import MAX_POINTS, MAX_STROKES
 from tracking.tests.deliveries import secret_order
@@ -66,3 +67,17 @@ def test_the_largest_signature_by_finger_is_taken() -> None:
     signature = [[[round(x, 1), round(y, 1)] for x, y in scribble(MAX_POINTS)]]
     answer = api_client().post(path, {"signature": signature}, format="json")
     assert (answer.status_code, answer.json()["status"]) == (200, "DELIVERED")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("tiny", ["1e-16000", "1e-20000", "0." + "0" * 20_000 + "1"])
+def test_a_number_with_thousands_of_digits_is_kept_as_a_short_one(tiny: str) -> None:
+    order = secret_order(Status.ARRIVED, pod_requirement=PodRequirement.SIGNATURE)
+    path = f"/api/v1/tracking/{order.public_tracking_id}/signature"
+    body = f'{{"signature":[[[{tiny},0],[5,5],[9,1]]]}}'
+    answer = api_client().post(path, data=body, content_type="application/json")
+    assert answer.status_code == 200, answer.json()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT strokes::text FROM pod_proofofdelivery")
+        (kept,) = cursor.fetchone()
+    assert len(kept) < 60
