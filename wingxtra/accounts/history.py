@@ -33,7 +33,7 @@ class WithHistory(models.Model):
         if acting.now() is None:
             super().save(*args, **options)
             return
-        with transaction.atomic(savepoint=False):
+        with transaction.atomic():
             is_new = self._state.adding
             changes = self._changes(options.get("update_fields"))
             super().save(*args, **options)

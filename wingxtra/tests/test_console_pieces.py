@@ -225,14 +225,16 @@ def test_the_console_loads_only_tiles_from_other_servers(browser: Client, path: 
     assert "https://tile.openstreetmap.org" in policy
 
 
-@pytest.mark.parametrize("path", ["/health", "/nothing-here"])
+@pytest.mark.parametrize("path", ["/docs", "/nothing-here"])
 def test_other_pages_have_the_strict_policy(path: str) -> None:
     policy = Client().get(path)["Content-Security-Policy"]
     assert "script-src 'self'" in policy
     assert "unsafe" not in policy
 
 
-@pytest.mark.parametrize("path", ["/api/v1/orders", "/api/v1/nothing-here", "/gcs/nothing-here"])
+@pytest.mark.parametrize(
+    "path", ["/health", "/api/v1/orders", "/api/v1/nothing-here", "/gcs/nothing-here"]
+)
 def test_data_may_load_nothing(path: str) -> None:
     policy = Client().get(path)["Content-Security-Policy"]
     assert policy == "default-src 'none'; frame-ancestors 'none'"

@@ -118,7 +118,7 @@ OF_ONE_ORDER: dict[str, Callable[[Order], Any]] = {
         key_client(role=Role.OPS), reverse("gcs-order", args=[order.pk])
     ),
     "customer's page": lambda order: got(Client(), f"/track/{order.public_tracking_id}/"),
-    "news of orders": lambda order: order_pages._latest_event_ids([order]),
+    "news of orders": lambda order: order_pages.watch_of().token([order]),
     "delays": lambda order: delays.tell(timezone.now()),
     "unsent orders": lambda order: runs._unsent([order.service_area]),
     "flight record": lambda order: writing.write(list(order.history())),

@@ -137,7 +137,7 @@ def _delivers(image: Image) -> None:
     made = image.run(web, *words, **answers)
     assert made.returncode == 0, made.stderr
     looked = image.run(web, *shlex.split(look))
-    assert '"status": "ready"' in looked.stdout, looked.stderr
+    assert '"status":"ready"' in looked.stdout, looked.stderr
     entered = image.run(web, "python", "manage.py", "shell", "-c", ENTERED)
     assert entered.returncode == 0, entered.stderr
     (key,) = re.findall(r"KEY (\S+)", entered.stdout)

@@ -1,11 +1,12 @@
 """Permissions come from the role alone, and createsuperuser makes an administrator."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 from django.urls import reverse
@@ -15,10 +16,12 @@ from wingxtra.accounts.identity import STAFF_ROLES, Role
 from wingxtra.accounts.models import User
 from wingxtra.accounts.tests.factories import PASSWORD, MerchantFactory, UserFactory, api_client
 from wingxtra.console.roles import CONSOLE_ROLES
+from wingxtra.tests.test_image import empty_database
 
 pytestmark = pytest.mark.django_db
 
 BEFORE = [("accounts", "0002_customer_page")]
+NAME = "wingxtra_former"
 
 
 def user_of(role: Role, **attributes: Any) -> User:
@@ -93,6 +96,20 @@ def test_a_token_has_the_permissions_of_the_role(role: Role) -> None:
 # --- former superusers ----------------------------------------------------------------------------
 
 
+@pytest.fixture
+def empty() -> Iterator[None]:
+    """A database of its own: not all migrations can be taken back."""
+    usual = connections[DEFAULT_DB_ALIAS]
+    with empty_database(NAME):
+        own = connections.create_connection(DEFAULT_DB_ALIAS)
+        options = {**usual.settings_dict["OPTIONS"], "pool": None}  # pools are shared by alias
+        own.settings_dict = {**usual.settings_dict, "NAME": NAME, "OPTIONS": options}
+        connections[DEFAULT_DB_ALIAS] = own
+        yield
+        own.close()
+        connections[DEFAULT_DB_ALIAS] = usual
+
+
 def migrated(*before: dict[str, Any]) -> dict[str, User]:
     """Users of the former release with these attributes, after the migration."""
     former = MigrationExecutor(connection)
@@ -100,9 +117,7 @@ def migrated(*before: dict[str, Any]) -> dict[str, User]:
     old = former.loader.project_state(BEFORE).apps.get_model("accounts", "User")
     for attributes in before:
         old.objects.create(**{"is_staff": True, "date_joined": timezone.now(), **attributes})
-    connection.check_constraints()  # pending deferred checks would block ALTER TABLE
-    later = MigrationExecutor(connection)
-    later.migrate(later.loader.graph.leaf_nodes())
+    call_command("migrate", verbosity=0)
     return {user.username: user for user in User.objects.all()}
 
 
@@ -110,7 +125,7 @@ def superuser(username: str, role: Role, **attributes: Any) -> dict[str, Any]:
     return {"username": username, "role": role.value, "is_superuser": True, **attributes}
 
 
-@pytest.mark.django_db(transaction=True)  # some indexes are built outside of one
+@pytest.mark.usefixtures("empty")
 def test_a_superuser_with_the_readonly_role_stays_readonly() -> None:
     eyes = migrated(superuser("eyes", Role.READONLY))["eyes"]
 
@@ -127,7 +142,7 @@ def test_a_superuser_with_the_readonly_role_stays_readonly() -> None:
     assert api_client(eyes).get("/api/v1/orders").status_code == 403
 
 
-@pytest.mark.django_db(transaction=True)  # some indexes are built outside of one
+@pytest.mark.usefixtures("empty")
 def test_the_first_administrator_of_the_former_release_stays_one() -> None:
     users = migrated(
         superuser("boss", Role.OPS),
@@ -138,7 +153,7 @@ def test_the_first_administrator_of_the_former_release_stays_one() -> None:
     assert roles == {"boss": Role.ADMIN, "eyes": Role.READONLY, "ama": Role.OPS}
 
 
-@pytest.mark.django_db(transaction=True)  # some indexes are built outside of one
+@pytest.mark.usefixtures("empty")
 def test_with_an_administrator_no_superuser_becomes_one() -> None:
     users = migrated(superuser("boss", Role.ADMIN), superuser("former", Role.OPS))
     assert users["former"].role == Role.OPS

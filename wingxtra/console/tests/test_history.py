@@ -72,7 +72,7 @@ def test_edits_by_a_form_are_in_it_too() -> None:
 
 
 def test_an_empty_history_says_so() -> None:
-    assert "no action was taken in the console yet" in history()
+    assert "No action was taken in the console yet" in history()
 
 
 @pytest.mark.parametrize("role", [Role.OPS, Role.READONLY])
