@@ -272,6 +272,13 @@ def busy() -> Iterator[Callable[[History], AbstractContextManager[None]]]:
     return reading
 
 
+@pytest.fixture
+def _as_before(transactional_db: None) -> Iterator[None]:
+    """`migrate` makes the months again, and those of events can be truncated after the test."""
+    yield
+    call_command("migrate", verbosity=0)
+
+
 def drop_month(history: History, month: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TABLE {history.table}_{month:%Y_%m}")
@@ -292,7 +299,7 @@ def test_a_busy_table_is_left_alone_and_nothing_is_lost(monkeypatch, settings, b
     assert not WebhookDelivery.objects.exists()
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_as_before")
 def test_beside_a_busy_table_the_others_have_their_turn(monkeypatch, settings, busy) -> None:
     monkeypatch.setattr(partitions, "LOCK_TIMEOUT_MS", 100)
     settings.WEBHOOK_DELIVERIES_KEPT_DAYS = 1
@@ -310,7 +317,7 @@ def test_beside_a_busy_table_the_others_have_their_turn(monkeypatch, settings, b
     assert not of(EVENTS).is_troubled
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_as_before")
 def test_migrate_leaves_a_busy_table_to_the_worker_but_not_one_without_a_month(
     monkeypatch, busy, caplog
 ) -> None:
