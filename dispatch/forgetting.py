@@ -22,6 +22,7 @@ from dispatch.occurrences import verbs as occurrences
 from fleet import policy
 from orders.models import Order
 from orders.personal_data.retention import DROPOFF_DECIMALS
+from wingxtra.database import partitions
 
 
 def forget(order: Order, **_signal: Any) -> None:
@@ -38,12 +39,19 @@ def forget(order: Order, **_signal: Any) -> None:
 
 def forget_runs(now: datetime, *, at_most: int = 10_000) -> int:
     """Delete runs older than the policy's `decision_days` that have no decision any more: these
-    leave month by month (`wingxtra.database.partitions`).
+    leave month by month (`wingxtra.database.partitions`). So runs since the first month that is
+    left are not looked up.
 
     At most `at_most` runs, the oldest first; returns how many were deleted.
     """
+    kept_since = decisions_kept_since(now)
+    oldest = next(iter(partitions.months_of(DispatchDecision._meta.db_table) or ()), None)
+    if oldest is not None:
+        if oldest.start is None:
+            return 0  # it has all decisions from before the migration
+        kept_since = min(kept_since, oldest.start)
     decisions = DispatchDecision.objects.filter(run=OuterRef("pk"))
-    old = DispatchRun.objects.filter(~Exists(decisions), started_at__lt=decisions_kept_since(now))
+    old = DispatchRun.objects.filter(~Exists(decisions), started_at__lt=kept_since)
     runs = list(old.order_by("started_at").values_list("pk", flat=True)[:at_most])
     DispatchRun.objects.filter(pk__in=runs).delete()
     return len(runs)

@@ -14,5 +14,7 @@ def keep_histories() -> None:
     could not: a busy table is left alone.
     """
     now = timezone.now()
-    partitions.prepare(now)
-    partitions.drop_old(now)
+    try:
+        partitions.prepare(now)
+    finally:
+        partitions.drop_old(now)

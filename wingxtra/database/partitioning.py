@@ -2,7 +2,8 @@
 
 The rows stay where they are: the old table becomes the first partition, `<table>_before`, for all
 times up to the first month that is its own. What takes long (one index, one check of all rows) is
-done beside readers and writers. The exchange itself holds the table for milliseconds.
+done beside readers and writers. The exchange itself locks the table and those that its foreign keys
+name, for milliseconds, against readers as well.
 """
 
 from django.db.migrations import RunSQL
@@ -28,7 +29,11 @@ def by_month(table: str, column: str) -> list[RunSQL]:
         ),
         RunSQL(_RANGE.format(table=table, column=column, spare=SPARE)),
         RunSQL(f"ALTER TABLE {table} VALIDATE CONSTRAINT {table}_before_range"),
-        RunSQL(_EXCHANGE.format(table=table, column=column, index=index)),
+        RunSQL(
+            _EXCHANGE.format(
+                table=table, column=column, index=index, locks=_LOCKS.format(table=table)
+            )
+        ),
     ]
 
 
@@ -46,6 +51,35 @@ BEGIN
 END $$
 """
 
+# Making the foreign keys again locks the tables that they name, and against readers too, because
+# those of the old table change. An open change of an order has locked its row and goes on to write
+# here, so these tables come first. It gives up before PostgreSQL looks for a deadlock (1 s), and
+# tries again: no other transaction fails. After 60 times it fails itself.
+_LOCKS = """
+    FOR attempt IN 1..60 LOOP
+        BEGIN
+            until := clock_timestamp() + interval '800 ms';
+            FOR one IN
+                SELECT name FROM (
+                    SELECT DISTINCT confrelid::bigint AS made, confrelid::regclass AS name
+                    FROM pg_constraint WHERE conrelid = '{table}'::regclass AND contype = 'f'
+                    UNION ALL SELECT NULL, '{table}'::regclass
+                ) AS locked ORDER BY made NULLS LAST
+            LOOP
+                PERFORM set_config('lock_timeout', greatest(
+                    1, extract(milliseconds FROM until - clock_timestamp())::int)::text, true);
+                EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', one.name);
+            END LOOP;
+            EXIT;
+        EXCEPTION WHEN lock_not_available THEN
+            IF attempt = 60 THEN
+                RAISE;
+            END IF;
+            PERFORM pg_sleep(1);
+        END;
+    END LOOP;
+"""
+
 _EXCHANGE = """
 DO $$
 DECLARE
@@ -56,10 +90,11 @@ DECLARE
     kept text[] := '{{}}';
     on_default text[] := '{{}}';
     counted bigint;
+    until timestamptz;
     one record;
     statement text;
 BEGIN
-    LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;
+{locks}
     FOR one IN
         SELECT i.indexrelid::regclass AS name, pg_get_indexdef(i.indexrelid) AS made_by
         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid

@@ -8,6 +8,7 @@ one table with the primary key `id`, and no partition.
 No foreign key can refer to such a table: its unique key has the time in it.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,13 +21,15 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Model, QuerySet
 from django.db.models.signals import post_migrate
 from django.utils import timezone
+from psycopg.errors import LockNotAvailable
 
 # Months after the present one. So each is made weeks before its first row.
 AHEAD = 1
 # No order is open for so long, and no page of the day shows its events.
 ARCHIVED_AFTER_DAYS = 365
-# A lock on the whole table holds up its readers and writers while it is waited for.
-LOCK_TIMEOUT_MS = 1_000
+# For all locks of one change: they hold up readers and writers while they are waited for. Less than
+# PostgreSQL's `deadlock_timeout` (1 s): in a deadlock the change gives up, not an order.
+LOCK_TIMEOUT_MS = 800
 # Of held rows that nothing holds any more, in one call.
 MAX_DELETED = 10_000
 
@@ -86,11 +89,19 @@ histories: list[History] = []
 
 
 def register(history: History) -> None:
-    """To be called when the apps get ready. Its months are made after each `migrate`."""
+    """To be called when the apps get ready. Its months are made after each `migrate`: a busy table
+    is left to the worker, unless it has no month at all.
+    """
     histories.append(history)
 
     def after_migrate(**_signal: Any) -> None:
-        _prepare(history, timezone.now())
+        try:
+            _prepare(history, timezone.now())
+        except OperationalError as error:
+            is_busy = isinstance(error.__cause__, LockNotAvailable)
+            if not (is_busy and months_of(history.table)):
+                raise
+            log.warning("history_busy", table=history.table, error=str(error))
 
     app = apps.get_app_config(history.model._meta.app_label)
     post_migrate.connect(after_migrate, sender=app, weak=False)
@@ -128,24 +139,27 @@ def months_of(table: str) -> list[Partition] | None:
 
 
 def prepare(now: datetime) -> None:
-    """Make the present and the next month of each history where they are missing. Their rows that
-    are in the default partition move to them.
+    """Make the present and the next month of each history where they are missing, and each month
+    that was never made though the default partition has rows of it. These rows move to it.
+
+    Raises OperationalError when a table was too busy, after all others had their turn.
     """
-    for history in histories:
-        _prepare(history, now)
+    _for_each(_prepare, now)
 
 
 def make(history: History, month: datetime) -> None:
-    """Make one month, beside readers and writers, unless rows of the default partition have to
-    move to it.
+    """Make one month. Writers wait for some milliseconds, and readers whose query names no end.
+
+    If rows of the default partition have to move to it, all wait until they have, and those who
+    read an order as well.
     """
     table, default = history.table, _default_of(history.table)
-    name = f"{table}_{month:%Y_%m}"
-    bound = f"FOR VALUES FROM ('{month.isoformat()}') TO ('{months_after(month, 1).isoformat()}')"
-    column = _quoted(history.column)
-    if _rows(f"SELECT FROM {_quoted(default)} WHERE {column} >= %s LIMIT 1", month):
+    name, end = f"{table}_{month:%Y_%m}", months_after(month, 1)
+    bound = f"FOR VALUES FROM ('{month.isoformat()}') TO ('{end.isoformat()}')"
+    of_month = f"{_quoted(history.column)} >= %s AND {_quoted(history.column)} < %s"
+    if _rows(f"SELECT FROM {_quoted(default)} WHERE {of_month} LIMIT 1", month, end):
         former = _quoted(f"{table}_former")
-        with _exclusive(table):
+        with _locked(history, table, keys_go=True):
             _run(f"ALTER TABLE {_quoted(table)} DETACH PARTITION {_quoted(default)}")
             _run(f"ALTER TABLE {_quoted(default)} RENAME TO {former}")
             _add(table, default, "DEFAULT")
@@ -153,7 +167,7 @@ def make(history: History, month: datetime) -> None:
             _run(f"INSERT INTO {_quoted(table)} SELECT * FROM {former}")  # noqa: S608
             _run(f"DROP TABLE {former}")
     else:
-        with _patient():
+        with _locked(history, default):
             _add(table, name, bound)
     log.info("month_made", table=table, partition=name)
 
@@ -164,14 +178,7 @@ def drop_old(now: datetime) -> None:
     Its held rows are written again, into the default partition, and deleted one by one once nothing
     holds them. Raises OperationalError when a table was too busy, after all others had their turn.
     """
-    busy: OperationalError | None = None
-    for history in histories:
-        try:
-            _drop_old(history, now)
-        except OperationalError as error:
-            busy = error
-    if busy is not None:
-        raise busy
+    _for_each(_drop_old, now)
 
 
 def archive(history: History, now: datetime) -> Partition | None:
@@ -183,7 +190,7 @@ def archive(history: History, now: datetime) -> Partition | None:
     oldest = next(iter(months_of(history.table) or ()), None)
     if oldest is None or oldest.end > now - timedelta(days=ARCHIVED_AFTER_DAYS):
         return None
-    with _exclusive(history.table):
+    with _locked(history, history.table, keys_go=True):
         _detach(history, oldest.name)
         for (key,) in _rows(_FOREIGN_KEYS, oldest.name):
             _run(f"ALTER TABLE {_quoted(oldest.name)} DROP CONSTRAINT {_quoted(key)}")
@@ -203,6 +210,11 @@ _STANDING = """
 _DETACHED = """
     SELECT relname::text FROM pg_class WHERE relname ~ %s AND relkind = 'r' AND NOT relispartition
         AND pg_table_is_visible(oid)
+"""
+# The oldest table first: the younger ones name it, so transactions lock it before them.
+_REFERENCED = """
+    SELECT DISTINCT confrelid::bigint, confrelid::regclass::text FROM pg_constraint
+    WHERE contype = 'f' AND conrelid = %s::regclass ORDER BY 1
 """
 _FOREIGN_KEYS = """
     SELECT conname FROM pg_constraint WHERE contype = 'f' AND conrelid = %s::regclass
@@ -241,14 +253,40 @@ def _time(written: str) -> datetime:
     return datetime.fromisoformat(written.strip("'")).astimezone(UTC)
 
 
+def _for_each(act: Callable[[History, datetime], None], now: datetime) -> None:
+    busy: OperationalError | None = None
+    for history in histories:
+        try:
+            act(history, now)
+        except OperationalError as error:
+            log.warning("history_busy", table=history.table, error=str(error))
+            busy = error
+    if busy is not None:
+        raise busy
+
+
 def _prepare(history: History, now: datetime) -> None:
     there = months_of(history.table)
     if there is None:
         return  # `migrate` has stopped before it is partitioned
-    for count in range(AHEAD + 1):
-        month = months_after(month_of(now), count)
+    ahead = [months_after(month_of(now), count) for count in range(AHEAD + 1)]
+    first = there[0].start if there else ahead[0]
+    for month in sorted({*ahead, *_strays(history, first)}):
         if not any(one.covers(month) for one in there):
             make(history, month)
+
+
+def _strays(history: History, first: datetime | None) -> list[datetime]:
+    """The months that the default partition has rows of. Those before the first month are held
+    ones, which stay there; None if it has no start.
+    """
+    month = f"date_trunc('month', {_quoted(history.column)}, 'UTC')"
+    rows = f"SELECT DISTINCT {month} FROM {_quoted(_default_of(history.table))}"  # noqa: S608
+    if first is None:
+        found = _rows(rows)
+    else:
+        found = _rows(f"{rows} WHERE {_quoted(history.column)} >= %s", first)
+    return [month_of(at) for (at,) in found]
 
 
 def _add(table: str, name: str, bound: str) -> None:
@@ -285,11 +323,11 @@ def _drop_old(history: History, now: datetime) -> None:
     kept_since = history.kept_since(now)
     for one in months_of(history.table) or ():
         if one.end <= kept_since:
-            with _exclusive(history.table):
+            with _locked(history, history.table):
                 _detach(history, one.name)
     # Apart, because deleting its file takes seconds. The next run drops what this one could not.
     for (name,) in _rows(_DETACHED, f"^{history.table}_([0-9]{{4}}_[0-9]{{2}}|before)$"):
-        with _patient():
+        with _locked(history, name, keys_go=True):
             _run(f"DROP TABLE {_quoted(name)}")
         log.info("month_dropped", table=history.table, partition=name)
     _delete_released(history, kept_since)
@@ -307,18 +345,22 @@ def _delete_released(history: History, kept_since: datetime) -> None:
 
 
 @contextmanager
-def _patient() -> Iterator[None]:
-    """A transaction that gives up when it has waited too long for a lock."""
+def _locked(history: History, table: str, *, keys_go: bool = False) -> Iterator[None]:
+    """A transaction with this table locked, and before it the tables that the foreign keys name.
+
+    A change of partitions makes foreign keys, which locks the orders as well. An open change of an
+    order has locked its row and goes on to write an event: locked in the same sequence, both take
+    turns. Even SELECT FOR UPDATE must wait, so the mode is EXCLUSIVE. Keys that go need ACCESS
+    EXCLUSIVE. Raises OperationalError after LOCK_TIMEOUT_MS.
+    """
+    of_referenced = "ACCESS EXCLUSIVE" if keys_go else "EXCLUSIVE"
+    until = time.monotonic() + LOCK_TIMEOUT_MS / 1000
     with transaction.atomic():
-        _run(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
-        yield
-
-
-@contextmanager
-def _exclusive(table: str) -> Iterator[None]:
-    """The same, with the table locked, and with it the way to each of its partitions."""
-    with _patient():
-        _run(f"LOCK TABLE ONLY {_quoted(table)} IN ACCESS EXCLUSIVE MODE")
+        locks = [(name, of_referenced) for _, name in _rows(_REFERENCED, history.table)]
+        for name, mode in [*locks, (_quoted(table), "ACCESS EXCLUSIVE")]:
+            left_ms = max(1, round((until - time.monotonic()) * 1000))
+            _run(f"SET LOCAL lock_timeout = {left_ms}")
+            _run(f"LOCK TABLE ONLY {name} IN {mode} MODE")
         yield
 
 

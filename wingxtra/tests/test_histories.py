@@ -3,11 +3,13 @@ wrong is told.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.utils import timezone
 
@@ -153,8 +155,22 @@ def test_events_of_a_new_month_are_append_only_too(statement: str) -> None:
 
 
 def test_preparing_again_does_nothing(django_assert_num_queries: Any) -> None:
-    with django_assert_num_queries(len(partitions.histories)):
+    with django_assert_num_queries(2 * len(partitions.histories)):
         partitions.prepare(timezone.now())
+
+
+def test_rows_of_a_past_month_that_was_never_made_move_to_it() -> None:
+    first, missing = (months_after(month_of(timezone.now()), -back) for back in (3, 2))
+    partitions.make(EVENTS, first)
+    order, between = OrderFactory(), missing + timedelta(days=12)
+    row, held = happened(order, between), happened(order, first - timedelta(days=40))
+    assert of(EVENTS).stray == between
+    settled()
+    partitions.prepare(timezone.now())
+    assert table_of(row) == f"orders_deliveryevent_{missing:%Y_%m}"
+    assert table_of(held) == "orders_deliveryevent_default", "before the first month: held"
+    assert not of(EVENTS).is_troubled
+    assert [one.start for one in of(EVENTS).months[:2]] == [first, missing]
 
 
 # --- old months ----------------------------------------------------------------------------------
@@ -229,31 +245,91 @@ def test_a_person_archives_the_oldest_month_of_events(make_months) -> None:
 # --- beside others -------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def busy() -> Iterator[Callable[[History], AbstractContextManager[None]]]:
+    """A long transaction that reads a history."""
+
+    @contextmanager
+    def reading(history: History) -> Iterator[None]:
+        started, done = threading.Event(), threading.Event()
+
+        def read() -> None:
+            with transaction.atomic():
+                list(history.model.objects.all())
+                started.set()
+                done.wait(20)
+            connection.close()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            assert started.wait(20)
+            yield
+        finally:
+            done.set()
+            reader.join()
+
+    return reading
+
+
+@pytest.fixture
+def _as_before(transactional_db: None) -> Iterator[None]:
+    """`migrate` makes the months again, and those of events can be truncated after the test."""
+    yield
+    call_command("migrate", verbosity=0)
+
+
+def drop_month(history: History, month: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE {history.table}_{month:%Y_%m}")
+
+
 @pytest.mark.django_db(transaction=True)
-def test_a_busy_table_is_left_alone_and_nothing_is_lost(monkeypatch, settings) -> None:
+def test_a_busy_table_is_left_alone_and_nothing_is_lost(monkeypatch, settings, busy) -> None:
     monkeypatch.setattr(partitions, "LOCK_TIMEOUT_MS", 100)
     settings.WEBHOOK_DELIVERIES_KEPT_DAYS = 1
     month = months_after(month_of(timezone.now()), -2)
     partitions.make(WEBHOOKS, month)
     sent(OrderFactory(), month)
-    reading, done = threading.Event(), threading.Event()
-
-    def read() -> None:
-        with transaction.atomic():
-            list(WebhookDelivery.objects.all())
-            reading.set()
-            done.wait(20)
-        connection.close()
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        assert reading.wait(20)
+    with busy(WEBHOOKS):
         with pytest.raises(OperationalError, match="lock timeout"):
             actors.keep_histories.fn()
         assert WebhookDelivery.objects.count() == 1
-    finally:
-        done.set()
-        reader.join()
     actors.keep_histories.fn()
     assert not WebhookDelivery.objects.exists()
+
+
+@pytest.mark.usefixtures("_as_before")
+def test_beside_a_busy_table_the_others_have_their_turn(monkeypatch, settings, busy) -> None:
+    monkeypatch.setattr(partitions, "LOCK_TIMEOUT_MS", 100)
+    settings.WEBHOOK_DELIVERIES_KEPT_DAYS = 1
+    this = month_of(timezone.now())
+    partitions.make(WEBHOOKS, months_after(this, -2))
+    assert partitions.histories.index(EVENTS) < partitions.histories.index(WEBHOOKS)
+    for history in (EVENTS, WEBHOOKS):
+        drop_month(history, months_after(this, 1))
+    with busy(EVENTS):
+        with pytest.raises(OperationalError, match="lock timeout"):
+            actors.keep_histories.fn()
+        assert of(EVENTS).missing == months_after(this, 1)
+        assert [one.start for one in of(WEBHOOKS).months] == [this, months_after(this, 1)]
+    actors.keep_histories.fn()
+    assert not of(EVENTS).is_troubled
+
+
+@pytest.mark.usefixtures("_as_before")
+def test_migrate_leaves_a_busy_table_to_the_worker_but_not_one_without_a_month(
+    monkeypatch, busy, caplog
+) -> None:
+    monkeypatch.setattr(partitions, "LOCK_TIMEOUT_MS", 100)
+    this = month_of(timezone.now())
+    drop_month(EVENTS, months_after(this, 1))
+    with busy(EVENTS):
+        call_command("migrate", verbosity=0)
+        assert of(EVENTS).missing == months_after(this, 1)
+        assert "history_busy" in caplog.text
+    drop_month(EVENTS, this)
+    with busy(EVENTS), pytest.raises(OperationalError, match="lock timeout"):
+        call_command("migrate", verbosity=0)
+    actors.keep_histories.fn()
+    assert not of(EVENTS).is_troubled
