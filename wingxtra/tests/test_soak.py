@@ -2,6 +2,10 @@
 
 import pytest
 
+from dispatch.missions.standing import HUB_RADIUS_M
+from fleet.simulator.airframe import distance_m
+from wingxtra.tests.drill import city
+from wingxtra.tests.drill.outside import nearest
 from wingxtra.tests.soak import report
 from wingxtra.tests.soak.figures import (
     AtMost,
@@ -186,3 +190,11 @@ def test_too_many_bytes_for_each_order_are_named() -> None:
     assert report.show(RATE, soaked(kb_per_order=61)) == [
         "all tables: 61.0 kB per order, at most 60"
     ]
+
+
+@pytest.mark.parametrize("count", [30, 45, 80, 400, 800])
+def test_each_drone_has_a_pad_of_its_own_at_its_hub(count: int) -> None:
+    pads = [(one["home_lat"], one["home_lng"]) for one in city.drones(count)]
+    assert len(set(pads)) == count
+    assert max(nearest(city.HUBS, *pad)[1] for pad in pads) < HUB_RADIUS_M
+    assert min(distance_m(*pads[0], *pad) for pad in pads[1:]) > 4
