@@ -84,6 +84,7 @@ class Line:
 
     name: str
     start: float
+    middle: float  # where the second half starts
     end: float
     slope_per_h: float | None
     verdict: Verdict
@@ -95,11 +96,11 @@ def line(samples: Sequence[Sample], name: str, bound: Bound) -> Line:
     if not points:
         raise ValueError(f"{name} was never measured.")
     late = second_half(points)
-    start, end = points[0][1], points[-1][1]
+    start, middle, end = points[0][1], late[0][1], points[-1][1]
     if len(late) < FEWEST_POINTS:
         few = Verdict(None, f"not judged: {len(late)} samples in the second half")
-        return Line(name, start, end, None, few)
-    return Line(name, start, end, slope_per_h(late), bound.verdict(late))
+        return Line(name, start, middle, end, None, few)
+    return Line(name, start, middle, end, slope_per_h(late), bound.verdict(late))
 
 
 def series(samples: Sequence[Sample], name: str) -> list[tuple[float, float]]:

@@ -22,24 +22,30 @@ OTHER_CONNECTIONS = 4  # the scheduler's, and one for its lock
 MOST_CONNECTIONS = (WEB_PROCESSES + WORKERS) * POOL_MAX + OTHER_CONNECTIONS
 
 MEMORY = Flat(per_h=24, noise=6)  # MB; twenty minutes find what a process cannot keep for a day
+CONNECTION_MB = 16.0  # the pools replace each connection after an hour, so none grows for ever
 KB_PER_ORDER = 60.0
 BEHIND = 0.02  # a queue that grows by more than this share of the orders is not worked off
 JITTER_S = 15.0  # orders of this time may wait more or less, because plans are made every 5 s
 TABLES_TOLD = 10
 POSTS = "POST /orders, p95"
+CONNECTION_MEMORY = "PostgreSQL, each connection"
+HEADINGS = ("what", "unit", "start", "middle", "end", "an hour", "verdict")
 
 
 def bounds(rate: float, samples: Sequence[Sample]) -> Iterator[tuple[str, Bound]]:
     """Each line of the table, except the tables of the database. `rate`: orders a second."""
     for name in samples[-1].values:
-        if name.startswith("memory: "):
-            is_ours = name != "memory: simulator"
-            yield name, MEMORY if is_ours else Told("not ours: it keeps all flights")
+        if name == "memory: simulator":
+            yield name, Told("not ours: it keeps all flights")
+        elif name.startswith("memory: "):
+            yield name, MEMORY
+    yield CONNECTION_MEMORY, AtMost(CONNECTION_MB)
     queue = Flat(per_h=BEHIND * rate * 3600, noise=JITTER_S * rate + 5)
     yield "connections", AtMost(MOST_CONNECTIONS)
     yield "connections: active", Told()
     yield "connections: idle", Told()
-    yield "connections: idle in transaction", usually(2)
+    yield "connections: idle in transaction", Told()
+    yield "oldest idle transaction", AtMost(30)
     yield "orders placed", Told()
     yield "orders waiting for a drone", queue
     yield "orders not over", queue
@@ -54,16 +60,23 @@ def bounds(rate: float, samples: Sequence[Sample]) -> Iterator[tuple[str, Bound]
     yield "Valkey: keys that never expire", Flat(per_h=20, noise=10)
 
 
-UNITS = {"memory": "MB", "outbox: oldest": "s", "POST": "ms", "Valkey: data": "MB"}
+UNITS = {
+    "memory": "MB",
+    "PostgreSQL": "MB",
+    "oldest": "s",
+    "outbox: oldest": "s",
+    "POST": "ms",
+    "Valkey: data": "MB",
+}
 
 
 def show(rate: float, samples: Sequence[Sample]) -> list[str]:
     """Print the tables; what broke its bound, in words."""
     lines = [line(samples, name, bound) for name, bound in bounds(rate, samples)]
-    table = Table("What was measured", ("what", "unit", "start", "end", "an hour", "verdict"))
+    table = Table("What was measured", HEADINGS)
     for one in lines:
         unit = next((unit for name, unit in UNITS.items() if one.name.startswith(name)), "")
-        figures = (_figure(one.start), _figure(one.end), _figure(one.slope_per_h))
+        figures = [_figure(each) for each in (one.start, one.middle, one.end, one.slope_per_h)]
         table.row(one.name, unit, *figures, one.verdict.words)
     broken = [f"{one.name}: {one.verdict.words}" for one in lines if one.verdict.kept is False]
     return [*broken, *_show_tables(samples)]

@@ -41,6 +41,11 @@ CONNECTIONS = """
 SELECT coalesce(state, 'none') AS state, count(*) AS n FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid() GROUP BY 1
 """
+# Without that of the leading scheduler, which stays open and is asked every two seconds.
+IDLE_TRANSACTION = """
+SELECT coalesce(extract(epoch FROM now() - min(state_change)), 0) AS oldest_s
+FROM pg_stat_activity WHERE state = 'idle in transaction' AND query <> 'SELECT 1'
+"""
 STATES = ("active", "idle", "idle in transaction")
 NOT_FLYING = ("CREATED", "VALIDATED", "QUEUED")
 
@@ -86,17 +91,25 @@ class Sampler:
                 with suppress(psutil.NoSuchProcess):  # a connection that ended just now
                     found.append(process.memory_info())
             if name == "PostgreSQL":  # its processes share most of theirs
-                yield f"memory: {name}, not shared", sum(m.rss - m.shared for m in found) / MB
+                own = sum(memory.rss - memory.shared for memory in found) / MB
+                yield "PostgreSQL, each connection", own / self._connections()
                 continue
             for number, memory in enumerate(found, start=1):
                 which = f" {number}" if len(found) > 1 else ""
                 yield f"memory: {name}{which}", memory.rss / MB
+
+    def _connections(self) -> int:
+        """At least one: this one."""
+        rows = self._database.rows("SELECT count(*) AS n FROM pg_stat_activity WHERE datid > 0")
+        return int(rows[0]["n"])
 
     def _of_postgresql(self) -> Iterator[tuple[str, float]]:
         by_state = {row["state"]: row["n"] for row in self._database.rows(CONNECTIONS)}
         yield "connections", sum(by_state.values())
         for state in STATES:
             yield f"connections: {state}", by_state.get(state, 0)
+        (idle,) = self._database.rows(IDLE_TRANSACTION)
+        yield "oldest idle transaction", float(idle["oldest_s"])
         total = 0.0
         for row in self._database.rows(TABLES):
             yield f"table: {row['name']}", float(row["bytes"])
