@@ -12,7 +12,7 @@ TEST := $(call stamp,test)
 DEV := $(call stamp,dev)
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-dev demo test test-browser test-edge test-pgbouncer test-clients attack drill screenshots messages contracts audit sbom lint format fuzz bench restore-drill shell lock
+.PHONY: help install install-dev demo test test-browser test-edge test-pgbouncer test-clients attack drill soak screenshots messages contracts audit sbom lint format fuzz bench restore-drill shell lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null \
@@ -68,12 +68,17 @@ test-clients: $(TEST)  ## clients of the API by code generators, and linters, wh
 	@$(RUN) -m wingxtra.tests.clients
 
 DRILL_MINUTES ?= 3
+SOAK_MINUTES ?= 5
+SOAK_RATE ?= 1
 
 attack: $(TEST)  ## the tries of an attacker against a production-mode stack (needs Caddy for some)
 	@$(RUN) -m wingxtra.tests.attack
 
 drill: $(TEST)  ## faults of all kinds at once, and their resolution (DRILL_MINUTES=3, DRILL_SEED=a number)
 	@$(RUN) -m wingxtra.tests.drill --minutes $(DRILL_MINUTES) $(if $(DRILL_SEED),--seed $(DRILL_SEED))
+
+soak: $(TEST)  ## a steady load without faults: memory, queues, tables (SOAK_MINUTES=5, SOAK_RATE=1 orders a second)
+	@$(RUN) -m wingxtra.tests.soak --minutes $(SOAK_MINUTES) --rate $(SOAK_RATE)
 
 screenshots: $(TEST)  ## take the pictures of docs/images/ again, with Chromium
 	$(RUN) -m pytest -n 0 -q -m screenshots

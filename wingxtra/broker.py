@@ -30,6 +30,7 @@ from dramatiq.middleware import (
     Middleware,
     Retries,
     ShutdownNotifications,
+    SkipMessage,
     TimeLimit,
 )
 from prometheus_client import Counter
@@ -70,7 +71,7 @@ def redis_broker(*, url: str, middleware: list[Middleware]) -> RedisBroker:
         client=client,
         middleware=[
             LogContext(),
-            AgeLimit(),
+            DropsLate(),
             TimeLimit(),
             ShutdownNotifications(),
             Callbacks(),
@@ -187,6 +188,21 @@ def every(seconds: float) -> Callable[[dramatiq.Actor[[], R]], dramatiq.Actor[[]
         return actor
 
     return register
+
+
+class DropsLate(AgeLimit):
+    """Drops messages that are older than their `max_age`.
+
+    Dramatiq would keep each one for seven days among the messages that failed. The ticks of an hour
+    without workers are 20,000; Valkey would be full after some days.
+    """
+
+    def before_process_message(self, broker: Any, message: Any) -> None:
+        try:
+            super().before_process_message(broker, message)
+        except SkipMessage:
+            message.failed = False
+            raise
 
 
 def load_actors() -> None:

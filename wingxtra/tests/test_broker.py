@@ -131,6 +131,7 @@ def test_a_worker_sends_heartbeats_and_drops_late_ticks() -> None:
         worker.send_signal(signal.SIGTERM)
         wait_until(lambda: worker.poll() is not None)
         assert worker.returncode == 0
+    assert client().keys("dramatiq:probe.XQ*") == []  # messages that failed are kept there
 
 
 def kill_of(parent: psutil.Process, number: int) -> float:

@@ -83,12 +83,12 @@ def findings(
     database: Database, truth: Truth, desk: Desk, placed: dict[str, str]
 ) -> Iterator[Finding]:
     orders = database.orders()
-    yield from _lost_or_doubled(orders, truth, placed)
+    yield from lost_or_doubled(orders, truth, placed)
     yield from (
         Finding(one["kind"], f"{one['drone_id']}: {one['detail']}", one["order_id"])
         for one in truth.violations
     )
-    yield from _stuck(orders, truth, database)
+    yield from stuck(orders, truth, database)
     yield from _custody(orders, truth, desk)
     yield from _silent(truth, desk, database)
     yield from _read_wrongly(truth, desk, database)
@@ -101,7 +101,7 @@ def findings(
             yield Finding("remedy refused", f"{key}: {action}: {words}")
 
 
-def _lost_or_doubled(
+def lost_or_doubled(
     orders: dict[str, dict[str, Any]], truth: Truth, placed: dict[str, str]
 ) -> Iterator[Finding]:
     by_name: dict[str, list[str]] = {}
@@ -117,9 +117,7 @@ def _lost_or_doubled(
             yield Finding("delivered twice", f"By the missions {dropped}.", order_id)
 
 
-def _stuck(
-    orders: dict[str, dict[str, Any]], truth: Truth, database: Database
-) -> Iterator[Finding]:
+def stuck(orders: dict[str, dict[str, Any]], truth: Truth, database: Database) -> Iterator[Finding]:
     for order_id, row in orders.items():
         about = f"{row['status']}, parcel {row['holder']}, hold {row['hold_code'] or 'none'}"
         if row["status"] not in TERMINAL:

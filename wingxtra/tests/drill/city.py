@@ -1,22 +1,25 @@
 """The place of a drill: the demo city, drones on each hub, and customers near the hubs."""
 
+import math
 import random
 from typing import Any
 
 from fleet.demo import city
 from fleet.simulator.airframe import moved
 
-PADS_IN_A_ROW, PAD_M = 7, 9.0
+PADS_IN_A_ROW, PAD_M = 7, 9.0  # and closer together in a fleet of many, which fills a square
+SIDE_M = 78.0  # so that its corners are within 60 m of the hub, where a drone stands "at the hub"
 HUBS = [(hub.name, hub.lat, hub.lng) for hub in city.HUBS]
 
 
 def drones(count: int) -> list[dict[str, Any]]:
-    """In the simulator's format, each on its own pad within 40 m of its hub."""
+    """In the simulator's format, each on its own pad within 60 m of its hub."""
     described = city.simulated(count)
+    in_a_row = max(PADS_IN_A_ROW, math.ceil(math.sqrt(count / len(city.HUBS))))
+    pad_m, half = min(PAD_M, SIDE_M / in_a_row), in_a_row // 2
     for number, (drone, at) in enumerate(zip(described, city.drones(count), strict=True)):
-        row, column = divmod(number // len(city.HUBS), PADS_IN_A_ROW)
-        half = PADS_IN_A_ROW // 2
-        pad = moved(at.hub.lat, at.hub.lng, (column - half) * PAD_M, (row - half) * PAD_M)
+        row, column = divmod(number // len(city.HUBS), in_a_row)
+        pad = moved(at.hub.lat, at.hub.lng, (column - half) * pad_m, (row - half) * pad_m)
         drone["home_lat"], drone["home_lng"] = pad
     return described
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,13 +44,22 @@ class Machine:
     """Database, queue, web, workers, scheduler and simulator, in a folder that is deleted later.
 
     with Machine(...) as machine: machine.kill("PostgreSQL")
+
+    settings: environment variables of our processes, besides those of every drill.
     """
 
-    def __init__(self, drones: Sequence[dict[str, object]], speed: float, seed: int) -> None:
+    def __init__(
+        self,
+        drones: Sequence[dict[str, object]],
+        speed: float,
+        seed: int,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="wingxtra-drill-", dir=TEMP))
         self.folder.chmod(0o755)
         self.url, self.simulator_url = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
         self._drones, self._speed, self._seed = drones, speed, seed
+        self._settings = settings or {}
         self._commands: dict[str, list[str]] = {}
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._stopping = False
@@ -81,6 +90,7 @@ class Machine:
             "FLEET_API_TIMEOUT_S": "3",
             "MESSAGE_CHANNELS": "",
             "PYTHONUNBUFFERED": "1",
+            **self._settings,
         }
         self._manage("migrate", "--verbosity", "0")
         seeded = self._manage("seed_demo", "--drones", str(len(self._drones)))
@@ -120,6 +130,14 @@ class Machine:
     def web(self) -> psutil.Process:
         """The process that starts the web processes."""
         return psutil.Process(self._children["web"].pid)
+
+    def processes(self) -> dict[str, list[psutil.Process]]:
+        """All processes by part, the oldest first."""
+        found = {name: server.processes() for name, server in self._servers.items()}
+        for name, child in self._children.items():
+            first = psutil.Process(child.pid)
+            found[name] = [first, *first.children(recursive=True)]
+        return {name: sorted(each, key=lambda one: one.pid) for name, each in found.items()}
 
     @property
     def killable(self) -> list[str]:

@@ -16,13 +16,18 @@ PATIENCE_S = 5.0  # for one answer
 
 @dataclass
 class Merchants:
-    """`placed`: external_id -> order id, for orders that were answered with 201."""
+    """`placed`: external_id -> order id, for orders that were answered with 201.
+
+    took_s: seconds of each `POST /orders`, answered or not.
+    """
 
     machine: Machine
     seed: int
+    canceled_of_all: float = CANCELED_OF_ALL
     placed: dict[str, str] = field(default_factory=dict)
     unanswered: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    took_s: list[float] = field(default_factory=list)
     canceled: int = 0
 
     def __post_init__(self) -> None:
@@ -48,12 +53,14 @@ class Merchants:
         body = {**city.order(self._chance), "external_id": external_id}
         tries = 0
         while time.monotonic() < deadline:
+            asked_at = time.monotonic()
             answer = self._post("/orders", key, body, once=f"{external_id}:{tries}")
+            self.took_s.append(time.monotonic() - asked_at)
             if answer is None or answer.status_code >= 500 or answer.status_code in (409, 429):
                 time.sleep(0.3)
             elif answer.status_code == 201:
                 self.placed[external_id] = answer.json()["id"]
-                if self._chance.random() < CANCELED_OF_ALL:
+                if self._chance.random() < self.canceled_of_all:
                     when = time.monotonic() + self._chance.uniform(1, 12)
                     self._to_cancel.append((when, self.placed[external_id], key))
                     self._to_cancel.sort()
