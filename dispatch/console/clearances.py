@@ -160,8 +160,6 @@ def nonconforming(now: datetime) -> Iterator[Attention]:
 
     def item(clearance: Clearance) -> Attention:
         mission = clearance.mission
-        told = f"The service was told at {clearance.told_at:%H:%M:%S} UTC."
-        was_told = clearance.told_as == Clearance.Flown.NONCONFORMING
         part = next(iter(mission.parts.all()), None)
         where: dict[str, Any] = {
             "url": reverse("admin:fleet_drone_change", args=[mission.drone_id]),
@@ -171,8 +169,7 @@ def nonconforming(now: datetime) -> Iterator[Attention]:
             key=f"off-corridor:{mission.pk}",
             level=33,
             text=f"{mission.drone} is outside of its declared corridor",
-            detail=f"{told if was_told else 'The service has not been told yet.'} Look in ground "
-            "control where it flies.",
+            detail=f"{_told(clearance)} Look in ground control where it flies.",
             since=clearance.flown_since,
             tone=Tone.BAD,
             remedies=actions.buttons(part.order, "abort")
@@ -186,6 +183,12 @@ def nonconforming(now: datetime) -> Iterator[Attention]:
 
     rows = Clearance.objects.nonconforming().select_related("mission__drone")
     yield from each(rows.prefetch_related("mission__parts__order").order_by("pk"), item)
+
+
+def _told(clearance: Clearance) -> str:
+    if clearance.told_as != Clearance.Flown.NONCONFORMING or clearance.told_at is None:
+        return "The service has not been told yet."
+    return f"The service was told at {clearance.told_at:%H:%M:%S} UTC."
 
 
 SOURCES: dict[Callable[[datetime], Iterator[Attention]], str] = {

@@ -1,8 +1,8 @@
 """Which follower has a service area: one at a time, for a limited time.
 
 A lease is a row and not a lock of the database session, so it holds behind a PgBouncer. A follower
-that dies keeps its area until the lease ends. One that was only slow finds that it lost it, and
-writes nothing more.
+that dies keeps its area until the lease ends. One that is slow renews it while it works, so a look
+of any length ends; if another has taken the area first, it writes nothing more.
 """
 
 import time
@@ -13,38 +13,50 @@ from uuid import UUID, uuid4
 
 from django.db import connection, transaction
 
-from dispatch.models import FollowerLease
-
 # Several times what a look takes; flights of a dead follower are not followed for this long.
 LEASE_S = 10.0
 
 
 class Lost(Exception):
-    """Another follower may have the area now."""
+    """Another follower has the area now."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Lease:
     area_id: UUID
     holder: UUID = field(default_factory=uuid4)
-    # Counted from before it was taken: it is over here before it is over in the database.
-    ends_at_s: float = field(default_factory=lambda: time.monotonic() + LEASE_S)
+    # Counted from before it was taken or renewed: never later than the database's time.
+    since_s: float = field(default_factory=time.monotonic)
 
-    def check(self) -> None:
-        """Raises Lost when its time is over."""
-        if time.monotonic() >= self.ends_at_s:
-            raise Lost
+    @property
+    def is_old(self) -> bool:
+        """Half of its time is over: renew it before more work."""
+        return time.monotonic() - self.since_s >= LEASE_S / 2
 
     @contextmanager
-    def confirmed(self) -> Iterator[None]:
-        """A transaction in which no other follower can take the area. Raises Lost."""
+    def renewed(self) -> Iterator[None]:
+        """A transaction in which no other follower can take the area. The lease's time starts
+        again. Raises Lost; a lease that has ended is renewed if no other follower has the area.
+        """
+        since_s = time.monotonic()
         with transaction.atomic():
-            row = FollowerLease.objects.select_for_update().filter(
-                service_area_id=self.area_id, holder=self.holder
-            )
-            if row.values_list("pk").first() is None:
-                raise Lost
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "UPDATE dispatch_followerlease"
+                    " SET ends_at = clock_timestamp() + %s * interval '1 s'"
+                    " WHERE service_area_id = %s AND holder = %s",
+                    [LEASE_S, self.area_id, self.holder],
+                )
+                if not cursor.rowcount:
+                    raise Lost
             yield
+        self.since_s = since_s
+
+    def keep(self) -> None:
+        """Renew it if it is old. Raises Lost."""
+        if self.is_old:
+            with self.renewed():
+                pass
 
     def _take(self) -> bool:
         with connection.cursor() as cursor:

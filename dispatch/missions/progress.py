@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.db import transaction
 from django.utils import timezone
 
 from dispatch.missions import discrepancies, followed, leases, standing, tracks
@@ -86,17 +87,22 @@ def follow_area(area_id: UUID, picture: Picture, now: datetime) -> int:
 
 def _look(lease: leases.Lease, picture: Picture, now: datetime) -> int:
     area_id, rules, hubs = lease.area_id, policy.current(), standing.Hubs.load()
-    updates = []
+    number, unsaved = 0, list[_FlightUpdate]()
     for one in followed.flights_of(area_id, now):
-        lease.check()
-        updates.append(_FlightUpdate(one, picture, rules, hubs, now))
-    _save(lease, updates)
-    lease.check()
+        number += 1
+        if lease.is_old:
+            _save(lease, unsaved)
+            unsaved = []
+        unsaved.append(_FlightUpdate(one, picture, rules, hubs, now))
+    _save(lease, unsaved)
     standing.note_where_drones_stand(area_id, picture, hubs, rules, now)
+    lease.keep()
     standing.end_grounded_missions(area_id, picture, hubs, rules, now)
+    lease.keep()
     errands.follow(area_id, picture, rules, now)
+    lease.keep()
     conforming.watch(area_id, now)
-    return len(updates)
+    return number
 
 
 class _FlightUpdate:
@@ -298,15 +304,26 @@ class _FlightUpdate:
         if self.order.status not in IN_FLIGHT or self.state.phase in phases.OVER:
             return
         if self.has_telemetry and is_lost:
-            self.flight.link_lost_at = None
-            self._note(EventType.LINK_RESTORED, f"Telemetry is back after {silence_s:.0f} s.")
+            message = f"Telemetry is back after {silence_s:.0f} s."
+            self._note_link(EventType.LINK_RESTORED, message, link_lost_at=None, heard_at=self.now)
         elif not self.has_telemetry and not is_lost and silence_s > self.rules.link_lost_after_s:
-            self.flight.link_lost_at, self.changed = self.now, True
+            self.changed = True
             message = f"No telemetry for {silence_s:.0f} s. Nothing is assumed about the parcel."
-            self._note(EventType.LINK_LOST, message)
+            self._note_link(EventType.LINK_LOST, message, link_lost_at=self.now)
 
-    def _note(self, kind: EventType, message: str) -> None:
-        lifecycle.note(self.order.pk, Happened(kind, message), by=SYSTEM, job_id=self.flight.job_id)
+    def _note_link(
+        self, kind: EventType, message: str, *, link_lost_at: datetime | None, **also: datetime
+    ) -> None:
+        """The note and its mark on the flight are one transaction. So no later look notes it again,
+        even if this one ends before it saves its flights. also: other columns of the mark.
+        """
+        is_lost = link_lost_at is not None
+        self.flight.link_lost_at = link_lost_at
+        unmarked = Flight.objects.filter(pk=self.flight.job_id, link_lost_at__isnull=is_lost)
+        with transaction.atomic():
+            if unmarked.update(link_lost_at=link_lost_at, **also):
+                happened = Happened(kind, message)
+                lifecycle.note(self.order.pk, happened, by=SYSTEM, job_id=self.flight.job_id)
 
     def _update_eta(self) -> None:
         left_s = phases.remaining_s(self.state, self.plan, self.rules)
@@ -318,9 +335,10 @@ class _FlightUpdate:
 
 
 def _save(lease: leases.Lease, updates: list[_FlightUpdate]) -> None:
+    """Write what changed, and renew the lease if it is old. Raises leases.Lost."""
     changed = [update.flight for update in updates if update.changed]
     new_etas = [update.flight for update in updates if update.new_eta]
-    if changed or new_etas:
-        with lease.confirmed():
+    if changed or new_etas or lease.is_old:
+        with lease.renewed():
             followed.save(changed)
             followed.save_etas(new_etas)

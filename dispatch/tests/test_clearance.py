@@ -448,6 +448,77 @@ def test_a_drone_outside_of_its_corridor_is_told_and_shown_until_it_is_back(utm:
     assert list(clearances.nonconforming(timezone.now())) == []
 
 
+def test_a_drone_outside_of_its_corridor_is_shown_before_the_service_was_told(
+    utm: Simulator,
+) -> None:
+    order, mission = cleared()
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    utm.fault("clearance_down")
+    flies_at(order, order.dropoff_lat, order.dropoff_lng + 0.01)
+    assert looked(utm, mission).told_at is None
+    (item,) = clearances.nonconforming(timezone.now())
+    assert "has not been told yet" in item.detail
+
+
+def test_a_take_off_does_not_cover_a_withdrawal(utm: Simulator) -> None:
+    order, mission = cleared()
+    the_declaration(utm)["is_approved"] = False
+    lifecycle.advance(order.pk, Status.LAUNCHED, by=GCS)
+    row = looked(utm, mission)
+    assert (row.state, row.told_as, the_declaration(utm)["state"]) == (State.WITHDRAWN, "", 1)
+    assert said(order)[-1] == "clearance_withdrawn"
+    assert row.next_try_at > timezone.now()
+    the_declaration(utm)["is_approved"] = True
+    following.follow(mission.pk, now=later(20))
+    row = clearance_of(mission)
+    assert (row.state, row.told_as) == (State.GRANTED, Flown.ACTIVATED)
+    assert the_declaration(utm)["state"] == 2
+
+
+@pytest.mark.parametrize("state", [5, 6, 7, 8])
+def test_a_declaration_that_is_over_is_a_withdrawal_in_the_air(utm: Simulator, state: int) -> None:
+    order, mission = cleared()
+    the_declaration(utm)["state"] = state
+    lifecycle.advance(order.pk, Status.LAUNCHED, by=GCS)
+    assert looked(utm, mission).state == State.WITHDRAWN
+    assert len(list(clearances.lost(timezone.now()))) == 1
+    lifecycle.advance(order.pk, Status.DELIVERED, by=GCS)
+    following.follow(mission.pk, now=later())
+    assert clearance_of(mission).state == State.ENDED  # the service takes no other state
+    assert the_declaration(utm)["state"] == state
+
+
+def test_the_grant_is_checked_while_telling_fails(utm: Simulator) -> None:
+    order, mission = cleared()
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    utm.fault("clearance_change_500")
+    looked(utm, mission)
+    for minute in range(1, 8):
+        now = later(60 * minute)
+        following.follow(mission.pk, now=now)
+        row = clearance_of(mission)
+        assert (row.state, row.told_as, row.code) == (State.GRANTED, "", "clearance_failed")
+        assert (row.failures, row.answered_at) == (minute + 1, now)
+    assert row.next_try_at == now + following.CHECK_EVERY
+    the_declaration(utm)["is_approved"] = False
+    following.follow(mission.pk, now=later(500))
+    assert clearance_of(mission).state == State.WITHDRAWN
+
+
+def test_an_outside_that_was_told_without_an_answer_withdraws_nothing(utm: Simulator) -> None:
+    order, mission = cleared()
+    lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
+    looked(utm, mission)
+    utm.fault("clearance_change_500", times=1, after=True)
+    flies_at(order, order.dropoff_lat, order.dropoff_lng + 0.01)
+    row = looked(utm, mission)
+    assert (row.told_as, the_declaration(utm)["state"]) == (Flown.NOT_YET, 3)
+    flies_at(order, order.dropoff_lat, order.dropoff_lng)
+    row = looked(utm, mission)
+    assert (row.state, row.told_as) == (State.GRANTED, Flown.ACTIVATED)
+    assert the_declaration(utm)["state"] == 2
+
+
 def test_what_could_not_be_told_is_told_later(utm: Simulator) -> None:
     order, mission = cleared()
     lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)

@@ -136,6 +136,20 @@ def test_maintenance_of_last_week_counts_from_the_counters_of_last_week() -> Non
 
 
 @pytest.mark.django_db
+def test_maintenance_counts_the_flights_that_still_wait_to_be_counted() -> None:
+    drone = DroneFactory()
+    yesterday = timezone.now() - timedelta(days=1)
+    flown(drone, yesterday, yesterday + timedelta(seconds=300), 300.0)
+    Drone.objects.filter(pk=drone.pk).update(flights=100, flight_seconds=36_000)
+    UncountedFlight.objects.create(drone=drone, flights=1, seconds=300, cycles=0)
+    rule = MaintenanceRule.objects.create(kind=drone.kind, name="100 flights", every_flights=100)
+    week_ago = timezone.now() - timedelta(days=7)
+    records.record_maintenance(drone.pk, rule.pk, by=AMA, done="Bearings.", at=week_ago)
+    row = Maintenance.objects.get()
+    assert (row.flights, row.flight_seconds) == (100, 36_000)
+
+
+@pytest.mark.django_db
 def test_a_flight_under_way_at_the_time_counts_before_it() -> None:
     drone = DroneFactory()
     now = timezone.now()

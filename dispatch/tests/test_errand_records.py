@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from dispatch.missions import progress, reports
-from dispatch.missions.reposition import publishing, verbs
+from dispatch.missions.reposition import following, publishing, verbs
 from dispatch.missions.reposition import reports as way_home
 from dispatch.missions.reposition.reports import ReportType
 from dispatch.models import ErrandFlight, FlightRecord, Missing, Mission, MissionPart
@@ -172,6 +172,45 @@ def test_a_person_who_ends_it_leaves_its_record(bridge: Simulator, drone: Drone)
     told(mission, ReportType.LAUNCHED)
     verbs.confirm_over(mission.pk, by=AMA, note="It stands in a field.")
     assert FlightRecord.objects.get().outcome == JobStatus.ABORTED
+
+
+def read_in_a_look() -> Mission:
+    """As a look reads it, before other transactions change it."""
+    return Mission.objects.select_related("drone", "errand_flight").get()
+
+
+def test_a_take_off_that_is_reported_during_a_look_is_kept(
+    bridge: Simulator,
+    drone: Drone,  # noqa: F811
+) -> None:
+    mission, now = sent_home(), timezone.now()
+    before_its_row = read_in_a_look()
+    told(mission, ReportType.LAUNCHED, occurred_at=now)
+    following._see(before_its_row, there(now, 0, 0))
+    flight = ErrandFlight.objects.get()
+    assert (flight.launched_at is not None, flight.start_lat is not None) == (True, True)
+    ErrandFlight.objects.update(launched_at=None)
+    before_the_report = read_in_a_look()
+    ErrandFlight.objects.update(launched_at=now)
+    following._see(before_the_report, there(now, 900, 60))
+    flight = ErrandFlight.objects.get()
+    assert (flight.launched_at, len(flight.points)) == (now, 1)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_flight_that_ends_during_a_look_leaves_nothing_behind(
+    bridge: Simulator,
+    drone: Drone,  # noqa: F811
+    is_known: bool,
+) -> None:
+    mission, now = sent_home(), timezone.now()
+    if is_known:
+        following._see(read_in_a_look(), there(now, 0, 0))
+    during = read_in_a_look()
+    told(mission, ReportType.LANDED)
+    following._see(during, there(now, 900, 60))
+    assert not ErrandFlight.objects.exists()
+    assert FlightRecord.objects.count() == 1
 
 
 def test_it_has_one_record(bridge: Simulator, drone: Drone) -> None:  # noqa: F811

@@ -1,10 +1,11 @@
 """Flights are followed by service area: one follower for each, any number of workers, none twice.
 
-What would happen twice is the note that a link is lost: it is written by the follower that sees the
-silence first.
+What would happen twice is that a piece of the track is stored. The note that a link is lost is
+written once in any case, with its mark on the flight.
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -13,15 +14,15 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from dispatch.actors import follow_flights
-from dispatch.missions import followed, leases, progress
-from dispatch.models import Flight, FollowerLease
+from dispatch.missions import followed, leases, progress, tracks
+from dispatch.models import Flight, FollowerLease, TrackPiece
 from dispatch.tests.test_missions import in_threads
 from fleet.live.picture import Picture
-from fleet.models import ServiceArea
+from fleet.models import Drone, ServiceArea
 from fleet.tests.factories import (
     ACCRA,
     DroneFactory,
@@ -45,7 +46,9 @@ APART_DEG = 0.25
 
 @pytest.fixture
 def silent() -> list[Order]:
-    """An order in flight in each of some areas, whose drone has been silent for ten minutes."""
+    """An order in flight in each of some areas, whose drone has been silent for ten minutes. The
+    next look moves its track to a piece.
+    """
     orders = []
     for number in range(AREAS):
         here = ACCRA[1] + number * APART_DEG
@@ -54,7 +57,9 @@ def silent() -> list[Order]:
         places = {"pickup_lng": here, "dropoff_lng": here + 0.012}
         order = order_in(Status.ENROUTE, drone=DroneFactory(hub=hub), service_area=area, **places)
         Flight.objects.create(
-            job_id=order.current_job_id, heard_at=timezone.now() - timedelta(minutes=10)
+            job_id=order.current_job_id,
+            heard_at=timezone.now() - timedelta(minutes=10),
+            recent=[[3.0 * n, *ACCRA, 60.0, 12.0, 80.0] for n in range(tracks.PIECE_POINTS + 1)],
         )
         orders.append(order)
     return orders
@@ -67,6 +72,10 @@ def area_of(order: Order) -> UUID:
 def links_lost() -> list[UUID]:
     lost = DeliveryEvent.objects.filter(type=EventType.LINK_LOST)
     return sorted(lost.values_list("order_id", flat=True))
+
+
+def pieces() -> list[UUID]:
+    return sorted(TrackPiece.objects.values_list("job__order_id", flat=True))
 
 
 def look(area_id: UUID) -> int:
@@ -94,18 +103,20 @@ def test_two_followers_of_an_area_see_each_event_once(silent: list[Order]) -> No
     area_id, counts = area_of(silent[0]), list[int]()
     in_threads(*[lambda: counts.append(look(area_id))] * 2)
     assert sorted(counts) == [0, 1]
-    assert links_lost() == [silent[0].pk]
+    assert pieces() == links_lost() == [silent[0].pk]
 
 
 @pytest.mark.usefixtures("_together")
-def test_without_the_lease_both_see_it(
+def test_without_the_lease_both_store_it(
     silent: list[Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control for the test above."""
     monkeypatch.setattr(leases.Lease, "_take", lambda _: True)
+    monkeypatch.setattr(leases.Lease, "renewed", lambda _: transaction.atomic())
     area_id = area_of(silent[0])
     in_threads(*[lambda: look(area_id)] * 2)
-    assert links_lost() == [silent[0].pk] * 2
+    assert pieces() == [silent[0].pk] * 2
+    assert links_lost() == [silent[0].pk]
 
 
 def test_another_area_is_followed_at_the_same_time(silent: list[Order]) -> None:
@@ -127,7 +138,7 @@ def test_the_area_of_a_dead_follower_is_free_when_its_lease_ends(silent: list[Or
     assert look(area_id) == 1
 
 
-def test_a_follower_that_lost_its_area_writes_no_flight(
+def test_a_follower_that_lost_its_area_writes_no_flight_and_its_note_is_not_repeated(
     silent: list[Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     area_id, read = area_of(silent[0]), followed.flights_of
@@ -138,17 +149,43 @@ def test_a_follower_that_lost_its_area_writes_no_flight(
         assert leases.Lease(area_id)._take()
         return found
 
-    monkeypatch.setattr(followed, "flights_of", read_slowly)
-    assert look(area_id) == 0
-    assert Flight.objects.get(job=silent[0].current_job_id).link_lost_at is None
+    with monkeypatch.context() as patched:
+        patched.setattr(followed, "flights_of", read_slowly)
+        assert look(area_id) == 0
+    assert (pieces(), links_lost()) == ([], [silent[0].pk])
+    FollowerLease.objects.update(ends_at=timezone.now())
+    assert look(area_id) == 1
+    assert links_lost() == [silent[0].pk]
 
 
-def test_a_follower_knows_that_its_time_is_over_before_the_database_does(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_look_that_is_longer_than_its_lease_ends(
+    silent: list[Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "LEASE_S", 0.0)
-    with pytest.raises(leases.Lost):
-        leases.Lease(ServiceAreaFactory().pk).check()
+    """It renews the lease before half of it is over, and another follower gets in nowhere."""
+    area_id, number = area_of(silent[0]), 4
+    hub = silent[0].current_job.drone.hub
+    for order in silent[1:]:
+        Drone.objects.filter(pk=order.current_job.drone_id).update(hub=hub, base=hub)
+    idle, read = DroneFactory(hub=hub), followed.flights_of
+    monkeypatch.setattr(leases, "LEASE_S", 2.0)
+
+    def read_slowly(*args: Any) -> Iterator[Any]:
+        for one in read(*args):
+            time.sleep(0.8)
+            assert not leases.Lease(area_id)._take()
+            yield one
+
+    def look_slowly() -> int:
+        now = timezone.now()
+        stands = TelemetryFactory(drone_id=idle.pk, lat=hub.lat, lng=hub.lng, armed=False)
+        return progress.follow_area(area_id, Picture(now, {idle.pk: stands}), now)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(followed, "flights_of", read_slowly)
+        assert look_slowly() == number
+    assert Drone.objects.get(pk=idle.pk).stands_at == hub  # what comes after the flights is done
+    assert look(area_id) == number
+    assert pieces() == links_lost() == sorted(order.pk for order in silent)
 
 
 # --- in worker processes -------------------------------------------------------------------------
@@ -175,8 +212,8 @@ def test_workers_follow_areas_at_the_same_time_and_none_twice(silent: list[Order
         for _ in range(2):  # as when a tick comes before the last one is worked off
             follow_flights.send()
         wait_until(lambda: held_leases() == PROCESSES)
-    wait_until(lambda: _follow_again() and len(set(links_lost())) == AREAS)
-    assert links_lost() == sorted(order.pk for order in silent)
+    wait_until(lambda: _follow_again() and len(set(pieces())) == AREAS)
+    assert pieces() == links_lost() == sorted(order.pk for order in silent)
     assert set(FollowerLease.objects.values_list("pk", flat=True)) == set(
         ServiceArea.objects.values_list("pk", flat=True)
     )

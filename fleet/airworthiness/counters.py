@@ -42,10 +42,11 @@ def count_the_rest() -> int:
     there are none.
     """
     drone_ids = set(UncountedFlight.objects.order_by().values_list("drone_id", flat=True))
-    return sum(_count_rest_of(drone_id) for drone_id in sorted(drone_ids))
+    return sum(count_the_rest_of(drone_id) for drone_id in sorted(drone_ids))
 
 
-def _count_rest_of(drone_id: str) -> int:
+def count_the_rest_of(drone_id: str) -> int:
+    """The same for one drone, in the caller's transaction. Locks the drone. Raises NotFound."""
     locked(drone_id)
     rest = list(UncountedFlight.objects.filter(drone=drone_id))
     for row in rest:
@@ -108,8 +109,7 @@ def correct(
     ]
     if errors:
         raise Invalid(errors)
-    locked(drone_id)
-    _count_rest_of(drone_id)
+    count_the_rest_of(drone_id)
     drone = locked(drone_id)
     was = {"flights": drone.flights, "seconds": drone.flight_seconds, "cycles": drone.cycles}
     drone.flights, drone.flight_seconds, drone.cycles = flights, seconds, cycles

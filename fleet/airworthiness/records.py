@@ -36,6 +36,8 @@ def record_maintenance(
     another kind or for a time in the future or before the last record of the rule.
     """
     done = in_writing("done", done, "what was done")
+    # The flights since `at` are subtracted from the counters, so all must be counted.
+    counters.count_the_rest_of(drone_id)
     drone = locked(drone_id)
     rule = MaintenanceRule.objects.filter(pk=rule_id).first()
     if rule is None:

@@ -209,8 +209,9 @@ class Handler(BaseHTTPRequestHandler):
             return 401, {"detail": "Invalid token provided"}
         body = self._json() if self._body else None
         query = self.path.partition("?")[2]
+        kinds = utm.FAULTS + (utm.CHANGE_FAULTS if method == "PUT" else ())
         with server.lock:
-            struck = (world.faults.strike(kind, world.elapsed_s) for kind in utm.FAULTS)
+            struck = (world.faults.strike(kind, world.elapsed_s) for kind in kinds)
             fault = next(filter(None, struck), None)
             server.save()
 

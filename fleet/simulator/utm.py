@@ -2,7 +2,7 @@
 
 It follows the published API (api/flight-blender-server-1.0.0-resolved.yaml) and what its source
 checks: the required members, valid features with two heights, no time in the past or later than in
-two days. It keeps declarations in memory only.
+two days, no new state of a declaration that is over. It keeps declarations in memory only.
 """
 
 import json
@@ -22,8 +22,10 @@ FAULTS = (
     *("clearance_down", "clearance_500", "clearance_hang", "clearance_garbage"),
     *("clearance_refuse", "clearance_slow", "clearance_reject", "clearance_wgs84"),
 )
+CHANGE_FAULTS = ("clearance_change_500",)  # of a PUT only
 PROCESSING, ACCEPTED, REJECTED = 0, 1, 8
 STATES = range(9)
+OVER = (5, 6, 7, REJECTED)  # ended, withdrawn, canceled
 LONGEST = timedelta(days=2)
 REQUIRED = (
     *("originating_party", "start_datetime", "end_datetime"),
@@ -73,6 +75,8 @@ class Utm:
             case "GET", "flight_declaration":
                 return 200, found
             case "PUT", "flight_declaration_state":
+                if found["state"] in OVER:
+                    return 400, {"state": ["The declaration is ended, withdrawn or rejected."]}
                 return self._change(found, body, "state", lambda value: value in STATES)
             case "PUT", "flight_declaration_review":
                 is_flag = lambda value: isinstance(value, bool)  # noqa: E731
@@ -128,7 +132,7 @@ def under_fault(fault: Fault, effect: Callable[[], Answer], wait: Callable[[floa
     match fault.kind:
         case "clearance_down":
             raise ConnectionDropped
-        case "clearance_500":
+        case "clearance_500" | "clearance_change_500":
             return 500, {"detail": "Internal Server Error"}
         case "clearance_garbage":
             if fault.value is None:

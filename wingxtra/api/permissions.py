@@ -49,7 +49,7 @@ class IsStaff(DenyByDefault):
 
 
 class IsStaffOrReadOnly(DenyByDefault):
-    """For calls that only read, and answer no personal data to READONLY."""
+    """For calls that only read, and answer no data of customers to READONLY."""
 
     roles = (Role.READONLY, *STAFF_ROLES)
 

@@ -25,7 +25,7 @@ from wingxtra.observability import metrics
 
 # States of a declaration (`OperationStateCode` of Flight Blender).
 PROCESSING, ACCEPTED, ACTIVATED, NONCONFORMING = 0, 1, 2, 3
-ENDED, CANCELLED = 5, 7
+ENDED, WITHDRAWN, CANCELLED, REJECTED = 5, 6, 7, 8
 STATES = {
     0: "is still being processed",
     1: "is accepted",
@@ -38,6 +38,7 @@ STATES = {
     8: "was rejected",
 }
 OPEN = (PROCESSING, ACCEPTED, ACTIVATED)
+OVER = (ENDED, WITHDRAWN, CANCELLED, REJECTED)
 BVLOS = 2
 
 MAX_ANSWER_BYTES = 2_000_000
@@ -86,11 +87,11 @@ class FlightBlender:
         self._tell(known_as, ACTIVATED if conforms else NONCONFORMING, "the state")
 
     def ended(self, mission_id: UUID, known_as: str, *, flown: bool) -> None:
-        found = None if known_as else self._find(mission_id)
-        known_as = known_as or (_id_of(found) if found else "")
-        if not known_as:
+        found = self._get(known_as) if known_as else self._find(mission_id)
+        # One that is over for the service takes no new state.
+        if found is None or found.get("state") in OVER:
             return
-        self._tell(known_as, ENDED if flown else CANCELLED, "the end")
+        self._tell(_id_of(found), ENDED if flown else CANCELLED, "the end")
 
     def _tell(self, known_as: str, state: int, what: str) -> None:
         body = {"state": state, **_submitter()}

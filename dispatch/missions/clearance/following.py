@@ -7,6 +7,7 @@ decides whether an abort is safer. It is an attention item at once.
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -25,6 +26,7 @@ from wingxtra.outbox import Claim, ClaimLost
 TOLD_FOR = timedelta(hours=1)
 
 State = Clearance.State
+Flown = Clearance.Flown
 log = structlog.get_logger(__name__)
 
 
@@ -45,8 +47,6 @@ def follow(mission_id: UUID, *, now: datetime | None = None) -> None:
         try:
             if Clearance.objects.of_ended_missions().filter(pk=row.pk).exists():
                 _give_back(claim, row, service)
-            elif row.flown_as != row.told_as:
-                _tell(claim, row, service, now)
             else:
                 _check(claim, row, service, now)
         except port.ClearanceUnavailable as problem:
@@ -62,41 +62,81 @@ def _give_back(claim: Claim[Clearance], row: Clearance, service: port.Service) -
     log.info("clearance_given_back", intent_id=str(row.pk), flown=flown)
 
 
-def _tell(claim: Claim[Clearance], row: Clearance, service: port.Service, now: datetime) -> None:
-    """Tell the service how the drone flies. Raises ClearanceUnavailable and ClaimLost."""
-    conforms = row.flown_as != Clearance.Flown.NONCONFORMING
-    service.flies(row.known_as, conforms=conforms)
-    told = {"told_as": row.flown_as, "told_at": timezone.now(), "failures": 0}
-    claim.end(**told, next_try_at=_next(now, row.flown_as))
-    log.info("clearance_told", intent_id=str(row.pk), flown_as=row.flown_as)
-
-
-def _next(now: datetime, told_as: str) -> Case:
-    """At once if a look has found news during the call, else after the usual time."""
-    later = Value(now + CHECK_EVERY, output_field=DateTimeField())
-    return Case(When(~Q(flown_as=told_as), then=Value(now)), default=later)
-
-
 def _check(claim: Claim[Clearance], row: Clearance, service: port.Service, now: datetime) -> None:
-    """Raises ClearanceUnavailable and ClaimLost."""
-    answer = service.check(row.known_as, conforms=row.told_as != Clearance.Flown.NONCONFORMING)
-    columns = {"failures": 0, "answered_at": now, "next_try_at": _next(now, row.told_as)}
-    if isinstance(answer, port.Granted):
-        ends_at = answer.ends_at or row.ends_at
-        claim.end(state=State.GRANTED, code="", answer="", lost_at=None, ends_at=ends_at, **columns)
-        if row.state != State.GRANTED:
-            note(row.mission, "clearance_granted", f"{service.name} clears the flight again.")
+    """Ask whether it is still granted, then tell how the drone flies if that is news. What we tell
+    must not cover a withdrawal, so a clearance that is not granted is told nothing.
+
+    Raises ClearanceUnavailable and ClaimLost.
+    """
+    answer = service.check(row.known_as, conforms=not _may_be_told_nonconforming(row))
+    if not isinstance(answer, port.Granted):
+        _withdrawn(claim, row, answer, now)
         return
+    ends_at = answer.ends_at or row.ends_at
+    found = {"state": State.GRANTED, "code": "", "answer": "", "lost_at": None, "ends_at": ends_at}
+    if row.flown_as == row.told_as:
+        claim.end(**found, failures=0, answered_at=now, next_try_at=_next(now, row.flown_as))
+    else:
+        claim.update(**found, answered_at=now)  # `failures` counts on, so that pauses grow
+    if row.state != State.GRANTED:
+        note(row.mission, "clearance_granted", f"{service.name} clears the flight again.")
+    if row.flown_as != row.told_as:
+        _tell(claim, row, service, now)
+
+
+def _may_be_told_nonconforming(row: Clearance) -> bool:
+    """We have told that it is outside, or tell it now, or had no answer to what we told last."""
+    is_unclear = bool(row.flown_as) and not row.told_as and row.failures > 0
+    return is_unclear or Flown.NONCONFORMING in (row.flown_as, row.told_as)
+
+
+def _withdrawn(
+    claim: Claim[Clearance], row: Clearance, answer: port.Wait | port.Refused, now: datetime
+) -> None:
+    """Raises ClaimLost."""
     claim.end(
         state=State.WITHDRAWN,
         code=answer.code,
         answer=answer.why,
         lost_at=row.lost_at or now,
-        **columns,
+        failures=0,
+        answered_at=now,
+        next_try_at=_next(now, row.flown_as),
     )
     if row.state == State.GRANTED:
         note(row.mission, "clearance_withdrawn", f"The clearance was withdrawn. {answer.why}")
         log.warning("clearance_withdrawn", intent_id=str(row.pk), code=answer.code)
+
+
+def _tell(claim: Claim[Clearance], row: Clearance, service: port.Service, now: datetime) -> None:
+    """Tell the service how the drone flies. The grant is checked as often while that fails.
+
+    Raises ClaimLost.
+    """
+    try:
+        service.flies(row.known_as, conforms=row.flown_as != Flown.NONCONFORMING)
+    except port.ClearanceUnavailable as problem:
+        pause = min(outbox.pause(row.failures + 1, PAUSES_S), CHECK_EVERY)
+        # It may have been told: what it was told is not known.
+        claim.end(**_failed(problem), told_as=Flown.NOT_YET, next_try_at=now + pause)
+        return
+    told = {"told_as": row.flown_as, "told_at": timezone.now(), "failures": 0}
+    claim.end(**told, next_try_at=_next(now, row.flown_as))
+    log.info("clearance_told", intent_id=str(row.pk), flown_as=row.flown_as)
+
+
+def _next(now: datetime, seen_as: str) -> Case:
+    """At once if a look has found news during the calls, else after the usual time."""
+    later = Value(now + CHECK_EVERY, output_field=DateTimeField())
+    return Case(When(~Q(flown_as=seen_as), then=Value(now)), default=later)
+
+
+def _failed(problem: port.ClearanceUnavailable) -> dict[str, Any]:
+    return {
+        "code": problem.code,
+        "answer": problem.detail[:1000],
+        "failures": F("failures") + 1,
+    }
 
 
 def _try_later(
@@ -109,8 +149,6 @@ def _try_later(
         log.warning("clearance_end_not_told", intent_id=str(row.pk), code=problem.code)
         return
     claim.end(
-        code=problem.code,
-        answer=problem.detail[:1000],
-        failures=F("failures") + 1,
+        **_failed(problem),
         next_try_at=now + outbox.pause(row.failures + 1, PAUSES_S),
     )

@@ -77,7 +77,9 @@ class Service(Protocol):
         """Tell that the drone is in the air, inside or outside of the declared corridor."""
 
     def ended(self, mission_id: UUID, known_as: str, *, flown: bool) -> None:
-        """Tell that the flight is over. Without `known_as` the declaration is looked for."""
+        """Tell that the flight is over, unless it is so for the service. Without `known_as` the
+        declaration is looked for.
+        """
 
 
 def service() -> Service | None:

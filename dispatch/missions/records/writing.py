@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.postgres.aggregates import JSONBAgg
+from django.db import transaction
 from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 from django.utils import timezone
@@ -75,8 +76,12 @@ def write_late(job_id: UUID, at: datetime, *, inferred: bool) -> bool:
     return bool(insert([build(one) for one in found if one.left_the_ground]))
 
 
+@transaction.atomic
 def insert(records: list[FlightRecord]) -> set[UUID]:
-    """Insert those whose flight has none, and count these flights; returns their ids."""
+    """Insert those whose flight has none, and count these flights; returns their ids.
+
+    All or nothing: a flight that has its record is never counted later.
+    """
     # In one order: transactions wait for each other's rows.
     records = sorted(records, key=lambda record: str(record.job_id or record.mission_id))
     written = statements.insert_those_that_are_new(records)

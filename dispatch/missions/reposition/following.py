@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
 from dispatch.missions.flight.state import Fix
@@ -17,6 +18,9 @@ from fleet.live.picture import Picture
 from fleet.live.telemetry import Telemetry
 from orders.states import JobStatus
 from wingxtra.accounts.identity import TELEMETRY
+from wingxtra.database import statements
+
+BY_TELEMETRY = ("start_lat", "start_lng", "battery_before_pct", "battery_after_pct", "points")
 
 
 def follow(area_id: UUID, picture: Picture, rules: Rules, now: datetime) -> None:
@@ -49,12 +53,28 @@ def _see(mission: Mission, sample: Telemetry) -> None:
     if flight.is_seen_flying and sample.battery_pct is not None:
         flight.battery_after_pct = sample.battery_pct
     if _values(flight) != before:
-        flight.save(force_insert=flight._state.adding)
+        _save(flight)
 
 
 def _values(flight: ErrandFlight) -> tuple[Any, ...]:
     start = flight.start_lat, flight.start_lng
     return (*start, flight.battery_before_pct, flight.battery_after_pct, len(flight.points))
+
+
+@transaction.atomic
+def _save(flight: ErrandFlight) -> None:
+    """Write what telemetry shows, and nothing once the mission is over: its record has the flight.
+
+    The flight was read without a lock. So `launched_at`, which ground control may have reported
+    since, is left alone.
+    """
+    going_on = Mission.objects.filter(pk=flight.pk, over_at__isnull=True)
+    if not going_on.select_for_update(no_key=True).values_list("pk").first():
+        return
+    if flight._state.adding and statements.insert_if_new(flight):
+        return
+    seen = {name: getattr(flight, name) for name in BY_TELEMETRY}
+    ErrandFlight.objects.filter(pk=flight.pk).update(**seen)
 
 
 def _end_if_landed(mission: Mission, now: datetime) -> None:

@@ -61,6 +61,7 @@ OF_A_SERVICE = {
     "object), and has no effect unless `after`",
     "clearance_down": "the airspace service closes the connection without an answer",
     "clearance_500": "the airspace service answers 500",
+    "clearance_change_500": "the airspace service answers 500 to a new state of a declaration",
     "clearance_hang": "the airspace service answers only after `seconds` real seconds (30)",
     "clearance_garbage": "the airspace service answers `value`, any JSON; none: no JSON",
     "clearance_refuse": "the airspace service answers 400 to what is asked",
