@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
+import requests
 from django.db import OperationalError, connection, connections, transaction
 from django.test import Client
 from django.urls import reverse
@@ -34,6 +35,7 @@ from wingxtra.embedded.servers import Postgres
 from wingxtra.observability import metrics
 from wingxtra.tests import own_servers
 from wingxtra.tests.scraped import scraped
+from wingxtra.tests.serving import served
 from wingxtra.tests.test_broker import wait_until
 
 # Module-wide, so that the alias exists before the tests' databases are checked.
@@ -43,6 +45,9 @@ pytestmark = [
 ]
 
 ORDERS = "/admin/orders/order/"
+CLIENTS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+TOKEN = "a-token-for-prometheus"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +88,13 @@ def on(standby: Postgres, settings: Settings) -> Iterator[Postgres]:
     caught_up(standby)
     yield standby
     connections["replica"].close()
+
+
+@pytest.fixture
+def _late_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, the standby counts as fit."""
+    monkeypatch.setattr(replica, "MAX_BEHIND_S", 60.0)
+    monkeypatch.setattr(replica, "CHECKED_EVERY_S", 60.0)
 
 
 def replayed(standby: Postgres, statement: str, *values: Any) -> Any:
@@ -133,6 +145,7 @@ def ask_again() -> None:
 # --- what reads it -------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("_late_is_fine")
 def test_a_list_is_read_from_the_standby_and_an_object_is_not(
     on: Postgres, browser: Client
 ) -> None:
@@ -179,10 +192,9 @@ def test_metrics_read_the_standby(
     on: Postgres, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics, "_shown", (float("-inf"), b""))
-    settings.METRICS_TOKEN = "a-token-for-prometheus"
-    bearer = {"Authorization": f"Bearer {settings.METRICS_TOKEN}"}
+    settings.METRICS_TOKEN = TOKEN
     with statements_of_the_replica() as read:
-        text = Client().get("/metrics", headers=bearer).content.decode()
+        text = Client().get("/metrics", headers=BEARER).content.decode()
     assert any("orders_order" in sql for sql in read)
     assert "\nwingxtra_replica_read 1.0\n" in text
     assert "\nwingxtra_replica_behind_seconds " in text
@@ -203,6 +215,7 @@ def statements_of_the_replica() -> Iterator[list[str]]:
 # --- what a person has just done -----------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("_late_is_fine")
 def test_after_an_action_the_same_browser_reads_the_primary(on: Postgres, browser: Client) -> None:
     order = OrderFactory()
     other = Client()
@@ -315,6 +328,36 @@ def test_a_server_that_is_no_standby_is_not_read(
     monkeypatch.setitem(connections["replica"].settings_dict, "HOST", primary)
     ask_again()
     assert "no standby" in replica.standing().problem
+
+
+def test_a_web_process_with_the_setting(on: Postgres, browser: Client) -> None:
+    """Everything by the environment, through a real server."""
+    OrderFactory()
+    caught_up(on)
+    address = urlsplit(on.url)._replace(path="/" + connection.settings_dict["NAME"]).geturl()
+    before = replayed(on, CLIENTS)
+    cookies = {name: morsel.value for name, morsel in browser.cookies.items()}
+    with served(REPLICA_DATABASE_URL=address, METRICS_TOKEN=TOKEN) as (url,):
+
+        def figures() -> str:
+            return requests.get(f"{url}/metrics", headers=BEARER, timeout=30).text
+
+        def page() -> requests.Response:
+            return requests.get(url + ORDERS, cookies=cookies, timeout=30)
+
+        assert "\nwingxtra_replica_read 1.0\n" in figures()
+        assert page().status_code == 200
+        assert replayed(on, CLIENTS) > before, "it has a connection to the standby"
+        on.kill()
+        try:
+            answers = [page() for _ in range(5)]
+            assert {answer.status_code for answer in answers} == {200}
+            assert max(answer.elapsed.total_seconds() for answer in answers) < 8
+            wait_until(lambda: "\nwingxtra_replica_read 0.0\n" in figures())
+        finally:
+            on.start()
+        wait_until(lambda: "\nwingxtra_replica_read 1.0\n" in figures())
+        assert page().status_code == 200
 
 
 # --- what never reads it -------------------------------------------------------------------------
