@@ -47,7 +47,7 @@ from orders.loading import admin as loading_admin  # noqa: F401 (places on the u
 from orders.models import Order
 from orders.personal_data.masking import masked_name, masked_phone
 from orders.recurring import admin as recurring_admin  # noqa: F401 (recurring orders)
-from wingxtra.console import saved_filters
+from wingxtra.console import past, saved_filters
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
@@ -125,7 +125,7 @@ class OrderAdmin(ReadOnlyAdmin):
             return path(route, self.admin_site.admin_view(view), name=f"orders_order_{name}")
 
         return [
-            own("export.csv", self.export, "export"),
+            own("export.csv", past.from_replica(self.export), "export"),
             own("new/", new_order, "new"),
             own("<uuid:order_id>/live/", self.live, "live"),
             own("<uuid:order_id>/note/", self.note, "note"),

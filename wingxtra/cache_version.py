@@ -16,6 +16,7 @@ from django.db import models, transaction
 from django.db.models.signals import post_delete, post_save
 
 from wingxtra import redis_client
+from wingxtra.database import replica
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +47,11 @@ class CacheVersion:
     name: str
 
     def current(self) -> bytes | None:
-        """None while a change is not committed or Redis is down: then nothing may be cached."""
+        """None while a change is not committed, Redis is down, or the replica is read: then nothing
+        may be cached.
+        """
+        if replica.is_reading():
+            return None
         try:
             version = redis_client.ask(self._read)
         except redis_client.Away:

@@ -118,7 +118,10 @@ def gcs_bridge() -> Found:
 
 @in_production("wingxtra.E007")
 def database() -> Found:
-    yield from _server("DATABASE_URL", settings.DATABASE_URL, "postgresql://user:…@host:5432/name")
+    example = "postgresql://user:…@host:5432/name"
+    yield from _server("DATABASE_URL", settings.DATABASE_URL, example)
+    if settings.REPLICA_DATABASE_URL:
+        yield from _server("REPLICA_DATABASE_URL", settings.REPLICA_DATABASE_URL, example)
 
 
 @in_production("wingxtra.E008")

@@ -205,8 +205,8 @@ TEMPLATES = [
 # --- database and Redis --------------------------------------------------------------------------
 
 
-def _database(url: str) -> dict[str, object]:
-    """Django's dictionary for DATABASE_URL; `?host=/folder` names a Unix socket folder."""
+def _database(url: str, pool_timeout_s: float) -> dict[str, object]:
+    """Django's dictionary for this URL; `?host=/folder` names a Unix socket folder."""
     config = env.db_url_config(url)
     options = dict(config.get("OPTIONS", {}))
     socket_folder = parse_qs(urlsplit(url).query).get("host")
@@ -216,7 +216,7 @@ def _database(url: str) -> dict[str, object]:
     options["pool"] = {
         "min_size": env.int("DATABASE_POOL_MIN", default=1),
         "max_size": env.int("DATABASE_POOL_MAX", default=10),
-        "timeout": env.float("DATABASE_POOL_TIMEOUT_S", default=5.0),
+        "timeout": pool_timeout_s,
         # While the database is down, the pool's pauses grow to minutes. After this, a new request
         # for a connection tries at once.
         "reconnect_timeout": 3.0,
@@ -251,7 +251,14 @@ DATABASE_ANSWER_WITHIN_S = env.float("DATABASE_ANSWER_WITHIN_S", default=0.0)
 # max_prepared_statements.
 DATABASE_POOLER = _pooler(env.str("DATABASE_POOLER", default=""))
 REDIS_URL = env.str("REDIS_URL", default="")
-DATABASES = {"default": _database(DATABASE_URL)} if DATABASE_URL else {}
+DATABASE_POOL_TIMEOUT_S = env.float("DATABASE_POOL_TIMEOUT_S", default=5.0)
+DATABASES = {"default": _database(DATABASE_URL, DATABASE_POOL_TIMEOUT_S)} if DATABASE_URL else {}
+# A streaming standby that lists, reports and /metrics are read from; empty: none. What it does not
+# answer soon is read from the primary.
+REPLICA_DATABASE_URL = env.str("REPLICA_DATABASE_URL", default="")
+if REPLICA_DATABASE_URL:
+    DATABASES["replica"] = _database(REPLICA_DATABASE_URL, 1.0) | {"TEST": {"MIRROR": "default"}}
+    DATABASE_ROUTERS = ["wingxtra.database.router.ReplicaRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Without a URL, an invalid host fails clearly; Dramatiq's default is a Redis on localhost.

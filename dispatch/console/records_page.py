@@ -18,7 +18,7 @@ from dispatch.missions.records.afterwards import Afterwards
 from dispatch.models import FlightRecord, Missing
 from orders.models import Order
 from orders.states import EventType, JobStatus, ReasonCode
-from wingxtra.console import roles
+from wingxtra.console import past, roles
 from wingxtra.console.admin import ReadOnlyAdmin, badge, duration, moment
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Feature, Section, Tone, add_section
@@ -261,7 +261,7 @@ class FlightRecordAdmin(ReadOnlyAdmin):
         return super().changelist_view(request, {**(extra_context or {}), "export_links": links})
 
     def get_urls(self) -> list[URLPattern]:
-        export = self.admin_site.admin_view(self.export)
+        export = self.admin_site.admin_view(past.from_replica(self.export))
         name = "dispatch_flightrecord_export"
         return [path("export/<slug:fmt>", export, name=name), *super().get_urls()]
 

@@ -10,9 +10,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connections, router
 
 from dispatch.shift.spans import Span
+from orders.models import DeliveryEvent
 
 Key = str | UUID | int | None
 
@@ -200,7 +201,7 @@ def of_flights(span: Span, area_id: UUID | None, now: datetime) -> dict[By, dict
 
 
 def _rows(sql: str, values: dict[str, Any]) -> Iterable[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+    with connections[router.db_for_read(DeliveryEvent)].cursor() as cursor:
         cursor.execute(sql, values)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
+from django.db import connections, router
 
 from dispatch.shift.figures import values_of
 from dispatch.shift.spans import HOUR, Span
+from orders.models import DeliveryEvent
 
 QUARTER = timedelta(minutes=15)
 # Events after the span are read, too: they show who waited through all of it.
@@ -76,7 +77,7 @@ def lengths(span: Span, area_id: UUID | None, now: datetime) -> list[Point]:
     }
     area = "AND o.service_area_id = %(area)s" if area_id else ""
     steps = _STEPS.format(area=area)
-    with connection.cursor() as cursor:
+    with connections[router.db_for_read(DeliveryEvent)].cursor() as cursor:
         cursor.execute(_QUEUE.format(steps=steps, area=area), values)
         changes: dict[int | None, int] = dict(cursor.fetchall())
     length = changes.pop(None)

@@ -13,6 +13,7 @@ from unfold.sites import UnfoldAdminSite
 
 from wingxtra import page_policy
 from wingxtra.accounts.identity import Role
+from wingxtra.console import past
 from wingxtra.console.entry import lost_forms
 from wingxtra.console.roles import CONSOLE_ROLES
 
@@ -42,8 +43,12 @@ class ConsoleSite(UnfoldAdminSite):
             _refuse_nul(request)
             if request.method == "POST" and not request.user.is_authenticated:
                 return lost_forms.session_ended(request)
-            return page_policy.for_console(guarded)(request, *args, **kwargs)
+            response = page_policy.for_console(guarded)(request, *args, **kwargs)
+            past.remember_writing(request, response)
+            return response
 
+        if getattr(view, "__name__", "") == "changelist_view":  # of each model
+            view = past.from_replica(view)
         guarded = super().admin_view(view, cacheable)
         return update_wrapper(answer, view)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import connection
+from django.db import connections
 from django.db.models import Aggregate, FloatField, QuerySet
 
 
@@ -20,7 +20,7 @@ class Percentile(Aggregate):
 
 
 def bounded_counts(querysets: Sequence[QuerySet[Any]], most: int) -> list[int]:
-    """How many rows each has, in one statement; most + 1 for any more."""
+    """How many rows each has, in one statement; most + 1 for any more. All of one database."""
     parts: list[str] = []
     values: list[Any] = []
     for n, queryset in enumerate(querysets):
@@ -29,6 +29,6 @@ def bounded_counts(querysets: Sequence[QuerySet[Any]], most: int) -> list[int]:
         # The SQL is Django's own.
         parts.append(f"(SELECT COUNT(*) FROM ({sql}) AS counted_{n})")  # noqa: S608
         values += given
-    with connection.cursor() as cursor:
+    with connections[querysets[0].db].cursor() as cursor:
         cursor.execute(f"SELECT {', '.join(parts)}", values)
         return list(cursor.fetchone())

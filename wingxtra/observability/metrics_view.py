@@ -13,6 +13,7 @@ from wingxtra.accounts.authentication import CHALLENGE, ApiKeyAuthentication, Jw
 from wingxtra.accounts.identity import SYSTEM, Actor, Role
 from wingxtra.api.permissions import IsStaff
 from wingxtra.api.views import ApiView
+from wingxtra.database import replica
 from wingxtra.observability import metrics
 
 
@@ -48,4 +49,6 @@ class Metrics(ApiView):
     schema = None  # Prometheus' text, not ours
 
     def get(self, request: Request) -> HttpResponse:
-        return HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_LATEST)
+        with replica.reading():
+            text = metrics.exposition()
+        return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("wingxtra", deadline=None)
 hypothesis.settings.load_profile("wingxtra")
 
-# Tests never call a real Fleet API, bridge or error collector.
-OUTSIDE = ("FLEET_API_URL", "FLEET_API_KEY", "GCS_BRIDGE_URL", "GCS_BRIDGE_KEY", "SENTRY_DSN")
+# Tests never call a real Fleet API, bridge, standby or error collector.
+OUTSIDE = (
+    *("FLEET_API_URL", "FLEET_API_KEY", "GCS_BRIDGE_URL", "GCS_BRIDGE_KEY", "SENTRY_DSN"),
+    "REPLICA_DATABASE_URL",
+)
 
 
 @pytest.hookimpl(wrapper=True)
