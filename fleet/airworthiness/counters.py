@@ -20,7 +20,7 @@ MAX_FLIGHTS = 1_000_000
 MAX_SECONDS = 1_000_000 * 3600
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def add(drone_id: str, *, flights: int = 0, seconds: int = 0, cycles: int = 0) -> None:
     """Adds a flight to the counters of its drone, and its cycles to the packs of the drone.
 

@@ -174,6 +174,7 @@ def test_a_drawn_signature_is_kept_as_strokes_and_drawn_when_it_is_looked_at() -
 
     proof = proofs.record(order.pk, Evidence.drawn_signature(STROKES), by=CUSTOMER).proof
 
+    proof.refresh_from_db()
     assert (proof.strokes, proof.image.name) == (STROKES, "")
     assert proof.has_picture
 

@@ -10,6 +10,7 @@ from threading import Barrier
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from django.db import IntegrityError, connection
 
@@ -66,7 +67,12 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def signed_in_all_tabs() -> tuple[Order, list[str]]:
     order = order_in(Status.DELIVERING, pod_requirement=PodRequirement.SIGNATURE)
-    return order, at_once(lambda tab: customer.sign(order, strokes_of(tab)))
+
+    def sign(tab: int) -> None:
+        body = {"signature": strokes_of(tab)}
+        customer.sign(order, msgspec.json.encode(body), lambda: body)
+
+    return order, at_once(sign)
 
 
 @pytest.mark.usefixtures("slow")

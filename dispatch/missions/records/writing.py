@@ -76,7 +76,7 @@ def write_late(job_id: UUID, at: datetime, *, inferred: bool) -> bool:
     return bool(insert([build(one) for one in found if one.left_the_ground]))
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def insert(records: list[FlightRecord]) -> set[UUID]:
     """Insert those whose flight has none, and count these flights; returns their ids.
 
