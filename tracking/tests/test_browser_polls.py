@@ -84,7 +84,8 @@ def test_the_map_shows_new_data(visit: Visit) -> None:
 
 @pytest.mark.parametrize("end", [Status.DELIVERED, Status.FAILED])
 def test_the_map_is_removed_when_the_delivery_is_over(end: Status, visit: Visit) -> None:
-    order = looks.on_its_way()
+    # With the parcel aboard a failed flight is not over: the parcel is on its way back.
+    order = looks.flying(Status.ENROUTE, share=0.55, minutes=3.6)
     page = visit(order)
     page.evaluate("window.same = true")
     expect(page.locator(".pin-drone")).to_be_visible()
