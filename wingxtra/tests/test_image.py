@@ -28,7 +28,7 @@ DATABASE = "wingxtra_image"
 SECRET = "q8Wm_2vT-xK5rY0bN7cJ4hD9fG1sL6pZ3aE-uV_oRiXtQwBnMk"
 HEADERS = {"Host": FILLED_IN["ALLOWED_HOSTS"], "X-Forwarded-Proto": "https"}
 SERVICES = composed()["services"]
-# The simulator's clock runs faster, but not so fast that a busy machine sees too little of a flight.
+# The simulator's clock runs faster, but a busy machine must still see enough of a flight.
 SERVICES["simulator"]["command"][-1] += " --speed 4"
 
 
