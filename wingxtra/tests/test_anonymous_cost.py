@@ -47,7 +47,7 @@ from wingxtra.escalation.tests.support import PagerDutyFactory
 pytestmark = pytest.mark.django_db(transaction=True)
 
 AT_MOST = 20
-# Measured at 20 to 29 beside other processes: reading or writing 20,000 numbers, and 4 MB of a form.
+# Measured at 20 to 29 beside other processes: 20,000 numbers read or written, a form of 4 MB.
 A_LARGE = 40
 CALLS = 9
 AT_MOST_CALLS = 1 + 3 * CALLS
