@@ -88,5 +88,5 @@ def _space(zone: GeoZone) -> Hashable:
 
 
 def _outline(zone: GeoZone) -> Hashable:
-    """The corners, from whichever the rings start."""
+    """The corners, the same for rings that start at another corner."""
     return frozenset((lng, lat) for ring in zone.polygon["coordinates"] for lng, lat, *_ in ring)

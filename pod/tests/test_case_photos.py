@@ -1,4 +1,4 @@
-"""The photo of a case: kept as sent, encoded after the commit, once, whatever happens between."""
+"""The photo of a case: kept as sent, encoded once after the commit, also after a crash."""
 
 import inspect
 import threading

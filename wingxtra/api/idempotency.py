@@ -48,7 +48,7 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 MAX_LENGTH = 255
 KEPT_FOR = timedelta(hours=24)
-# Of a request in steps; more than the timeouts of all that it may ask.
+# How long a request in steps keeps its key: more than the timeouts of all that it may ask.
 HELD_FOR = timedelta(seconds=60)
 NONCE_BYTES = 12
 

@@ -41,7 +41,7 @@ class History:
     """A table partitioned by month of `column`.
 
     kept_since: rows before it are not needed any more; None where they are kept for ever.
-    held: ids of orders whose rows stay all the same, with all rows that have the same `together`.
+    held: ids of orders whose rows stay even then, with all rows that have the same `together`.
     """
 
     model: type[Model]
