@@ -182,6 +182,8 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
 ]
+# Django looks for its own class by name; wingxtra.sessions.FormTokens is a subclass of it.
+SILENCED_SYSTEM_CHECKS = ["security.W003"]
 
 ROOT_URLCONF = "wingxtra.urls"
 WSGI_APPLICATION = "wingxtra.wsgi.application"

@@ -7,6 +7,8 @@ import sys
 import pytest
 from django.conf import settings as real_settings
 from django.core.management.base import SystemCheckError
+from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.module_loading import import_string
 
 from wingxtra import checks
 
@@ -136,19 +138,41 @@ def test_findings_show_no_password(settings):
     assert not any("hunter2" in str(error) for error in errors)
 
 
-@pytest.mark.parametrize("start", [["manage.py", "check"], ["-c", "import wingxtra.wsgi"]])
-def test_neither_commands_nor_the_web_server_start_with_wrong_settings(start):
-    names = ("SECRET_KEY", "ALLOWED_HOSTS", "PUBLIC_BASE_URL", "FLEET_API_URL", "DATABASE_URL")
-    environment = {name: str(RIGHT[name]) for name in names}
-    environment["ALLOWED_HOSTS"] = "delivery.example.com"
-    done = subprocess.run(
-        [sys.executable, *start],
+def start(arguments, **environment):
+    return subprocess.run(
+        [sys.executable, *arguments],
         cwd=real_settings.BASE_DIR,
         env={"PATH": os.environ["PATH"], "ENVIRONMENT": "production", **environment},
         capture_output=True,
         text=True,
         timeout=60,
     )
+
+
+def test_nothing_of_djangos_own_checks_for_production_is_open():
+    environment = {name: value for name, value in RIGHT.items() if isinstance(value, str)}
+    keys = {"FLEET_API_KEY": STRONG, "GCS_BRIDGE_KEY": STRONG}
+    done = start(
+        ["manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        **environment,
+        **keys,
+        ALLOWED_HOSTS="delivery.example.com",
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_form_tokens_are_checked_by_djangos_middleware():
+    """What the silenced check security.W003 looks for by name."""
+    middleware = [import_string(path) for path in real_settings.MIDDLEWARE]
+    assert [issubclass(one, CsrfViewMiddleware) for one in middleware].count(True) == 1
+
+
+@pytest.mark.parametrize("arguments", [["manage.py", "check"], ["-c", "import wingxtra.wsgi"]])
+def test_neither_commands_nor_the_web_server_start_with_wrong_settings(arguments):
+    names = ("SECRET_KEY", "ALLOWED_HOSTS", "PUBLIC_BASE_URL", "FLEET_API_URL", "DATABASE_URL")
+    environment = {name: str(RIGHT[name]) for name in names}
+    environment["ALLOWED_HOSTS"] = "delivery.example.com"
+    done = start(arguments, **environment)
     assert done.returncode != 0
     assert "wingxtra.E006" in done.stderr
     assert "wingxtra.E008" in done.stderr
