@@ -53,6 +53,9 @@ hints_given_up = Counter(
 
 HEARTBEAT_EVERY_S = 2.0
 STANDBY_POLL_S = 0.2
+# With this many messages waiting, no tick is sent; it is tried again after the pause.
+LONG_QUEUE = 1000
+LONG_QUEUE_PAUSE_S = 1.0
 BESIDE = "beside"  # the name of threads that run beside a worker's
 SCHEDULER_LOCK = 0x77_69_6E_67  # any number that no other advisory lock uses
 WORKER_HEARTBEAT = "wingxtra:seen:worker"
@@ -170,11 +173,19 @@ class Tick:
     actor: dramatiq.Actor[[], Any]
     every_s: float
 
-    def send(self) -> None:
-        """A tick that no worker takes in time is dropped, and a failed one is not retried: the
-        next tick is the retry."""
+    def send(self) -> bool:
+        """False if it was not sent, because the queue is long: without workers, ticks would fill
+        Valkey.
+
+        A tick that no worker takes in time is dropped, and a failed one is not retried: the next
+        tick is the retry.
+        """
+        waiting: Any = _client().llen(f"dramatiq:{self.actor.queue_name}")
+        if waiting >= LONG_QUEUE:
+            return False
         max_age_ms = int(max(self.every_s, 1.0) * 1000)
         self.actor.send_with_options(max_age=max_age_ms, max_retries=0)
+        return True
 
 
 schedule: list[Tick] = []
@@ -193,8 +204,7 @@ def every(seconds: float) -> Callable[[dramatiq.Actor[[], R]], dramatiq.Actor[[]
 class DropsLate(AgeLimit):
     """Drops messages that are older than their `max_age`.
 
-    Dramatiq would keep each one for seven days among the messages that failed. The ticks of an hour
-    without workers are 20,000; Valkey would be full after some days.
+    Dramatiq would keep each one for seven days among the messages that failed.
     """
 
     def before_process_message(self, broker: Any, message: Any) -> None:
@@ -256,9 +266,9 @@ def _lead(session: psycopg.Connection[Any], stop: threading.Event) -> None:
         try:
             for tick in schedule:
                 if due_at[tick] <= now:
-                    tick.send()
+                    pause_s = tick.every_s if tick.send() else LONG_QUEUE_PAUSE_S
                     # After a pause of the process, missed ticks are not sent in a burst.
-                    due_at[tick] = max(due_at[tick] + tick.every_s, now)
+                    due_at[tick] = max(due_at[tick] + pause_s, now)
             _beat(SCHEDULER_HEARTBEAT)
         except redis.RedisError as error:
             log.warning("scheduler_has_no_redis", error=str(error))

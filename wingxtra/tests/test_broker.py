@@ -134,6 +134,18 @@ def test_a_worker_sends_heartbeats_and_drops_late_ticks() -> None:
     assert client().keys("dramatiq:probe.XQ*") == []  # messages that failed are kept there
 
 
+def test_without_workers_ticks_stop_at_a_long_queue_and_go_on_after_it() -> None:
+    for number in range(broker.LONG_QUEUE - 5):
+        note.send(str(number))
+    with manage("scheduler"):
+        wait_until(lambda: queued() == broker.LONG_QUEUE)
+        beat = broker.scheduler_heartbeat_at()
+        wait_until(lambda: broker.scheduler_heartbeat_at() - beat > timedelta(seconds=2))
+        assert queued() == broker.LONG_QUEUE
+        client().delete("dramatiq:probe")
+        assert ticks_go_on_after() < 2
+
+
 def kill_of(parent: psutil.Process, number: int) -> float:
     """Kill some processes of a worker. Returns the seconds until it is whole and works."""
     whole = len(parent.children())
