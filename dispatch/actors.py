@@ -152,7 +152,14 @@ def tell_of_delays() -> None:
 @dramatiq.actor(max_retries=0)
 def watch_missions() -> None:
     """Judge submitted and flying missions by the zones, wind and charge of now."""
-    mission_watch.watch(timezone.now())
+    for area_id in mission_watch.areas():
+        watch_area.send(str(area_id))
+
+
+# The next tick is the retry.
+@dramatiq.actor(max_retries=0, max_age=2_000)
+def watch_area(service_area_id: str) -> None:
+    mission_watch.watch_area(UUID(service_area_id), timezone.now())
 
 
 @every(1)

@@ -1,15 +1,18 @@
 """What changes after publishing: zones, wind and charge that speak against a live mission.
 
-Every mission that ground control has is judged (flight/outlook.py) with each poll of the fleet, so
-a change of a zone, the policy or the wind is seen within two seconds, too. A doubt is raised once
-for a person, and ends when its cause ends. No mission is recalled automatically: a drone in the air
-may be safer on its route than turned round. Missions without an order: reposition/watching.py.
+Every mission that ground control has is judged (flight/outlook.py) every two seconds, each service
+area by itself, so a change of a zone, the policy or the wind is seen within two seconds, too. A
+doubt is raised once for a person, and ends when its cause ends. No mission is recalled
+automatically: a drone in the air may be safer on its route than turned round. Missions without an
+order: reposition/watching.py.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
+
+from django.db.models import QuerySet
 
 from dispatch.missions import discrepancies
 from dispatch.missions.flight.outlook import Concern, LiveMission, Outlook, judge_missions
@@ -36,15 +39,24 @@ CLEAR_TEXT = {
 Standing = dict[tuple[UUID, str], Discrepancy]
 
 
-def watch(now: datetime) -> int:
-    """Judge all missions that ground control has; returns their number.
+def areas() -> set[UUID]:
+    """The service areas with live missions, or with doubts about ended ones."""
+    watched = _watched_jobs().select_related(None).order_by()
+    doubted = Discrepancy.objects.filter(code__in=CLEAR_TEXT, settled_at__isnull=True).order_by()
+    area = "order__service_area"
+    return {*watched.values_list(area, flat=True), *doubted.values_list(area, flat=True)}
+
+
+def watch_area(area_id: UUID, now: datetime) -> int:
+    """Judge the missions of orders of this service area that ground control has; returns their
+    number.
 
     Two statements while nothing changes, for any number of missions.
     """
-    jobs = _watched_jobs()
+    jobs = list(_watched_jobs().filter(order__service_area=area_id))
+    doubts = Discrepancy.objects.filter(code__in=CLEAR_TEXT, settled_at__isnull=True)
     standing: Standing = {
-        (one.job_id, one.code): one
-        for one in Discrepancy.objects.filter(code__in=CLEAR_TEXT, settled_at__isnull=True)
+        (one.job_id, one.code): one for one in doubts.filter(order__service_area=area_id)
     }
     outlooks = _judged(jobs, rulebook.current(now), now)
     for job, outlook in zip(jobs, outlooks, strict=True):
@@ -72,7 +84,7 @@ def cut_by(zone: GeoZone, now: datetime) -> list[Cut]:
 
     Judged as `watch` does, with this zone alone. One statement, and those of the rulebook.
     """
-    jobs = _watched_jobs()
+    jobs = list(_watched_jobs())
     alone = rulebook.with_only(zone, rulebook.current(now), now)
     cuts = [
         Cut(job, outlook.against[Concern.AIRSPACE])
@@ -82,8 +94,8 @@ def cut_by(zone: GeoZone, now: datetime) -> list[Cut]:
     return sorted(cuts, key=lambda cut: (not cut.is_in_the_air, cut.job.created_at))
 
 
-def _watched_jobs() -> list[DeliveryJob]:
-    return list(
+def _watched_jobs() -> QuerySet[DeliveryJob]:
+    return (
         DeliveryJob.objects.active()
         .filter(part__isnull=False, order__status__in=WATCHED)
         .select_related(

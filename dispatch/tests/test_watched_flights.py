@@ -9,11 +9,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from dispatch.console import attention_doubts
-from dispatch.missions import mission_watch
 from dispatch.models import Discrepancy, DispatchDecision
 from dispatch.tests.sky import START, Sky
 from dispatch.tests.support import stored
 from dispatch.tests.test_doubts_worked_off import take
+from dispatch.tests.test_mission_watch import look
 from fleet.console.wind import too_much_wind, unknown_wind
 from fleet.live import weather
 from fleet.models import GeoZone
@@ -47,7 +47,7 @@ def staff() -> Client:
 
 
 def lines() -> list[Attention]:
-    mission_watch.watch(timezone.now())
+    look()
     return list(attention_doubts.parcels_and_flights(timezone.now()))
 
 
@@ -72,7 +72,7 @@ def fly_until(sky: Sky, order: Order, *statuses: Status) -> None:
         if stored(order).status in statuses:
             return
         sky.poll()
-        mission_watch.watch(timezone.now())
+        look()
     raise AssertionError(sky.story(order))
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from dispatch.missions import mission_watch, recalls
 from dispatch.tests.support import stored
-from dispatch.tests.test_mission_watch import HOUR, flying, place_at, zone_at
+from dispatch.tests.test_mission_watch import HOUR, flying, look, place_at, zone_at
 from fleet.models import GeoZone
 from fleet.tests.factories import DroneFactory, GeoZoneFactory, square
 from orders import lifecycle
@@ -74,7 +74,7 @@ def test_the_draft_is_judged_as_the_saved_zone_is(ama: Client) -> None:
         draft = GeoZone(name="Draft", polygon=over(orders[0], share))
         cut = {one.job.order_id for one in mission_watch.cut_by(draft, timezone.now())}
         draft.save()
-        mission_watch.watch(timezone.now())
+        look()
         doubted = {
             order.pk
             for order in orders
@@ -178,7 +178,7 @@ def test_a_doubt_or_a_step_of_the_same_flight_does_not_stop_the_abort(ama: Clien
 
     def the_watch_sees_the_zone() -> None:
         zone_at(order, 0.8)
-        mission_watch.watch(timezone.now())
+        look()
         lifecycle.advance(order.pk, Status.ARRIVED, by=GCS)
         assert EventType.CONTRADICTION in order.events.values_list("type", flat=True)
 
@@ -202,7 +202,7 @@ def test_the_open_form_hears_only_of_what_matters_for_it(ama: Client) -> None:
     url = f"{reverse('admin:act', args=['orders.order', 'abort'])}?id={order.pk}"
     changes = ama.get(url).context["changes_url"]
     zone_at(order, 0.8)
-    mission_watch.watch(timezone.now())
+    look()
     assert ama.get(changes).json() == {"changes": []}
     recalls.request_abort(order.pk, by=SYSTEM, reason="Storm.")
     (change,) = ama.get(changes).json()["changes"]

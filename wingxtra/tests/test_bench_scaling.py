@@ -137,7 +137,8 @@ def test_the_cost_of_drones_per_poll(flying: int, standing: int) -> None:
         for at, telemetry in zip(moments[1:], seen[1:], strict=True):
             _look(at, telemetry)
     with measured() as watching:
-        mission_watch.watch(moments[-1])
+        for area_id in mission_watch.areas():
+            mission_watch.watch_area(area_id, moments[-1])
     show_cost(f"a judgement of {flying:,} missions in flight", watching, 1)
     of = f"a poll of {flying + standing:,} drones, {flying:,} in flight"
     show_cost(of, cost, LOOKS, budget_ms=1000.0 * (flying + standing) / 10_000)

@@ -92,7 +92,7 @@ def test_a_low_battery_in_flight_is_shown(ama: Client) -> None:
     show(TelemetryFactory(drone_id=drone.pk, armed=True, battery_pct=12))
     for area_id in progress.areas():
         actors.follow_area.fn(str(area_id))
-    actors.watch_missions.fn()
+        actors.watch_area.fn(str(area_id))
     assert "The battery is not enough for the rest" in page(ama)
     assert f"{drone} needs " in page(ama)
     assert "% reserve, and has 12 %." in page(ama)
