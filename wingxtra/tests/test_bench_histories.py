@@ -85,7 +85,7 @@ def test_pages_and_calls_beside_a_year_of_events() -> None:
     began_s = time.perf_counter()
     city.seed(12)
     merchant = MerchantFactory()
-    template = seed._order(merchant, body())
+    template = seed.placed(merchant, body())
     lifecycle.assign(template.pk, Drone.objects.all()[0].pk, by=DISPATCHER, why="The only one.")
     lifecycle.advance(template.pk, Status.DELIVERED, by=GCS)
     template = Order.objects.get(pk=template.pk)
@@ -227,7 +227,7 @@ def body() -> dict[str, object]:
 
 def seed_order(merchant: Any) -> Order:
     city.seed(12)
-    return seed._order(merchant, body())
+    return seed.placed(merchant, body())
 
 
 def _order(number: int) -> Order:
