@@ -184,11 +184,14 @@ class ServiceStatus(models.TextChoices):
 class DroneQuerySet(models.QuerySet["Drone"]):
     def with_home(self) -> "DroneQuerySet":
         """With kind, hub and base, which feasibility needs, in one statement."""
-        return self.select_related("kind", "hub", "base")
+        return self.select_related(*Drone.HOME)
 
 
 class Drone(models.Model):
     """A registered drone. Position and charge come from telemetry only."""
+
+    # What feasibility needs beside it.
+    HOME = ("kind", "hub", "base")
 
     drone_id = models.CharField(
         "drone id",

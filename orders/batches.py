@@ -40,9 +40,7 @@ def assign_many(assignments: Sequence[Assignment], *, by: Actor) -> list[Order]:
         free = unit_of_work.free_drones(pair.drone_id for pair in assignments)
         orders = {
             order.pk: order
-            for order in unit_of_work.locked(
-                [pair.order_id for pair in assignments], skip_locked=True
-            )
+            for order in unit_of_work.lock_free([pair.order_id for pair in assignments])
         }
         possible = _possible(assignments, orders, free)
         change = unit_of_work.Change([orders[pair.order_id] for pair in possible], by=by)
@@ -102,9 +100,7 @@ def enqueue_due(now: datetime, *, by: Actor = SYSTEM, at_most: int = 1000) -> in
     """Queue the scheduled orders whose start is due; returns how many."""
     with transaction.atomic():
         ids = list(Order.objects.due(now).values_list("pk", flat=True)[:at_most])
-        orders = [
-            o for o in unit_of_work.locked(ids, skip_locked=True) if o.status == Status.VALIDATED
-        ]
+        orders = [o for o in unit_of_work.lock_free(ids) if o.status == Status.VALIDATED]
         change = unit_of_work.Change(orders, by=by)
         for order in orders:
             change.step(order.enqueue)
@@ -136,7 +132,7 @@ def predict_delays(delays: Sequence[Delay], *, by: Actor) -> list[Order]:
     """
     with transaction.atomic():
         ids = [delay.order_id for delay in delays]
-        orders = {order.pk: order for order in unit_of_work.locked(ids, skip_locked=True)}
+        orders = {order.pk: order for order in unit_of_work.lock_free(ids)}
         # Read under the locks, so that no other transaction tells of the same delay.
         told_before = Order.objects.filter(told_of_delay(), pk__in=orders)
         told = set(told_before.values_list("pk", flat=True))
@@ -173,7 +169,7 @@ def miss_proofs(now: datetime, *, by: Actor = SYSTEM, at_most: int = 1000) -> in
         # Read again under the lock: a proof may have come.
         orders = [
             order
-            for order in unit_of_work.locked(ids, skip_locked=True)
+            for order in unit_of_work.lock_free(ids)
             if order.proof_missing and order.proof_missed_at is None
         ]
         change = unit_of_work.Change(orders, by=by)

@@ -17,7 +17,7 @@ from orders.states import (
     ReasonCode,
     Status,
 )
-from orders.unit_of_work import Refused
+from orders.unit_of_work import Refused, Which
 from wingxtra.accounts.identity import Actor
 from wingxtra.problems import NotFound
 
@@ -42,7 +42,7 @@ def ready(order_id: UUID, *, by: Actor) -> Order:
 
 
 def loaded(
-    order_id: UUID,
+    which: Which,
     *,
     by: Actor,
     message: str = "",
@@ -53,7 +53,7 @@ def loaded(
 
     Raises Refused without a job, and when the parcel is neither with the sender nor at a hub.
     """
-    with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
+    with unit_of_work.changing(which, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
         order,
     ):

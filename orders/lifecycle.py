@@ -4,6 +4,7 @@ Every verb here is one database transaction: the order, its job and its Delivery
 together or not at all. API, console, actors and commands call these verbs; no other code writes
 `status` or a DeliveryEvent. A verb raises `Refused` (the state does not allow it) or `NotFound`.
 A caller that catches one must fetch the order again: the object in memory may be half changed.
+A caller with a transaction of its own locks the order once (`lock`) and gives it to its verbs.
 
 After a verb has written its events it sends `recorded` inside the transaction. Receivers (mission
 intents, webhooks, messages) write their own rows there and do slow work after commit.
@@ -50,13 +51,14 @@ from orders.states import (
     before,
     steps_between,
 )
-from orders.unit_of_work import Done, Refused, recorded
+from orders.unit_of_work import Done, Locked, Refused, Which, lock, recorded
 from wingxtra.accounts.identity import Actor, ActorKind
 
 __all__ = [
     "Assignment",
     "Delay",
     "Done",
+    "Locked",
     "Refused",
     "assign_many",
     "correct",
@@ -64,6 +66,7 @@ __all__ = [
     "enqueue_due",
     "given_back",
     "loaded",
+    "lock",
     "lost",
     "miss_proofs",
     "never_left",
@@ -141,11 +144,11 @@ def reassign(
 
 
 def submit_mission(
-    order_id: UUID, *, job_id: UUID, by: Actor, occurred_at: datetime | None = None
+    which: Which, *, job_id: UUID, by: Actor, occurred_at: datetime | None = None
 ) -> Order:
     """Ground control has accepted the job's intent. Idempotent."""
     return advance(
-        order_id, Status.MISSION_SUBMITTED, job_id=job_id, by=by, occurred_at=occurred_at
+        which, Status.MISSION_SUBMITTED, job_id=job_id, by=by, occurred_at=occurred_at
     ).order
 
 
@@ -203,7 +206,7 @@ def cancel(order_id: UUID, *, by: Actor, reason: CancelReason, note: str = "") -
 
 
 def mission_over(
-    order_id: UUID,
+    which: Which,
     *,
     ended: JobStatus,
     by: Actor,
@@ -222,7 +225,7 @@ def mission_over(
     again, on hold if no drone can pick the parcel up. Otherwise it ends FAILED or ABORTED with
     `reason`. A drone that has taken off, or may have, is put on hold until a person releases it.
     """
-    with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
+    with unit_of_work.changing(which, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
         order,
     ):
@@ -250,7 +253,7 @@ class Advance:
 
 
 def advance(
-    order_id: UUID,
+    which: Which,
     to: Status,
     *,
     by: Actor,
@@ -264,7 +267,7 @@ def advance(
     `confirm` or a person completes the delivery. A report that would go backwards, or that comes
     after the end, is a no-op with a note. Raises Refused when the order has no mission.
     """
-    with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
+    with unit_of_work.changing(which, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
         order,
     ):
@@ -286,6 +289,7 @@ def advance(
         if (
             to == Status.DELIVERED
             and by.kind in BY_THE_DRONE
+            and order.lacks_proof
             and order.waits_for_proof(policy.current())
         ):
             return _await_proof(change, order)
@@ -368,7 +372,7 @@ def amend(
 
 
 def note(
-    order_id: UUID,
+    which: Which,
     happened: Happened,
     *,
     by: Actor,
@@ -376,7 +380,7 @@ def note(
     occurred_at: datetime | None = None,
 ) -> Order:
     """Add an event to the timeline without changing the order."""
-    with unit_of_work.changing(order_id, by=by, job_id=job_id, occurred_at=occurred_at) as (
+    with unit_of_work.changing(which, by=by, job_id=job_id, occurred_at=occurred_at) as (
         change,
         order,
     ):

@@ -5,7 +5,7 @@ each in id order, so that two verbs cannot deadlock.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pgbulk
 from django.db import IntegrityError, transaction
+from django.db.transaction import TransactionManagementError
 from django.dispatch import Signal
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed
@@ -40,6 +41,19 @@ class Refused(Conflict):
 
     def __init__(self, order: Order, detail: str, code: str = "invalid_transition") -> None:
         super().__init__(code, detail, current_status=order.status)
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """An order that the caller's transaction has locked, with its job as it is under the lock. A
+    verb that gets it instead of the order's id takes part in that transaction, and reads and locks
+    nothing again. When the verb raises, it has written nothing, and `order` may be half changed.
+    """
+
+    order: Order
+
+
+Which = UUID | Locked
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +138,10 @@ def free_drones(drone_ids: Iterable[str]) -> set[str]:
     return rows - set(at_work) - work.on_errand(rows)
 
 
-def locked(order_ids: Sequence[UUID], *, skip_locked: bool = False) -> list[Order]:
-    if len(order_ids) == 1 and not skip_locked:
-        return _locked_one(*order_ids)
+def lock_free(order_ids: Sequence[UUID]) -> list[Order]:
+    """Lock those of these orders that no other transaction has locked; with their jobs."""
     orders = list(
-        Order.objects.select_for_update(skip_locked=skip_locked, no_key=True)
+        Order.objects.select_for_update(skip_locked=True, no_key=True)
         .filter(pk__in=order_ids)
         .order_by("pk")
     )
@@ -148,17 +161,21 @@ _LOCKED = Statement(
 _JOB = Statement(lambda job_id: DeliveryJob.objects.filter(pk=job_id).order_by(), job_id=UUID)
 
 
-def _locked_one(order_id: UUID) -> list[Order]:
-    orders = _LOCKED.all(order_id=order_id)
-    for order in orders:
-        job_id = order.current_job_id
-        order.current_job = _JOB.first(job_id=job_id) if job_id else None
-    return orders
+def lock(order_id: UUID) -> Locked:
+    """Lock one order until the caller's transaction ends. Raises NotFound."""
+    if not transaction.get_connection().in_atomic_block:
+        raise TransactionManagementError("A lock outside of a transaction ends at once.")
+    order = _LOCKED.first(order_id=order_id)
+    if order is None:
+        raise NotFound
+    job_id = order.current_job_id
+    order.current_job = _JOB.first(job_id=job_id) if job_id else None
+    return Locked(order)
 
 
 @contextmanager
 def changing(
-    order_id: UUID,
+    which: Which,
     *,
     by: Actor,
     job_id: UUID | None = None,
@@ -167,11 +184,8 @@ def changing(
     """One transaction around one locked order. Raises NotFound, and Refused when `job_id` is given
     and is not the current job.
     """
-    with transaction.atomic():
-        orders = locked([order_id])
-        if not orders:
-            raise NotFound
-        order = orders[0]
+    with nullcontext() if isinstance(which, Locked) else transaction.atomic():
+        order = (which if isinstance(which, Locked) else lock(which)).order
         if job_id is not None and (order.current_job is None or order.current_job.pk != job_id):
             raise Refused(order, "This is about a job that is over.", code="job_is_over")
         change = Change([order], by=by, occurred_at=occurred_at)
@@ -278,9 +292,7 @@ class Change:
         if ended := [job for job in jobs if not job._state.adding and job.ended_at]:
             for job in ended:
                 job.updated_at = self.now
-            pgbulk.update(
-                DeliveryJob, ended, ["status", "ended_because", "ended_at", "eta_at", "updated_at"]
-            )
+            _update(ended, ("status", "ended_because", "ended_at", "eta_at", "updated_at"))
         if fresh := [job for job in jobs if job._state.adding]:
             bulk.insert(fresh)
         self._update_orders()
@@ -317,10 +329,14 @@ class Change:
                 for f in Order._meta.concrete_fields
                 if order.__dict__[f.attname] != loaded[f.attname]
             }
-        if len(touched) == 1:
-            order = touched[0]
-            new = {name: order.__dict__[name] for name in sorted(changed)}
-            statements.update(Order, order.pk, **new)
-        else:
-            names = [f.name for f in Order._meta.concrete_fields if f.attname in changed]
-            pgbulk.update(Order, touched, names)
+        _update(touched, sorted(changed))
+
+
+def _update(rows: Sequence[Order] | Sequence[DeliveryJob], names: Sequence[str]) -> None:
+    """Write these columns of rows of one model."""
+    if len(rows) == 1:
+        row = rows[0]
+        statements.update(type(row), row.pk, **{name: row.__dict__[name] for name in names})
+    else:
+        fields = [type(rows[0])._meta.get_field(name).name for name in names]
+        pgbulk.update(type(rows[0]), rows, fields)

@@ -94,9 +94,6 @@ class WebhookEndpoint(models.Model):
     def __str__(self) -> str:
         return self.url
 
-    def wants(self, event_type: str, *, live_mode: bool) -> bool:
-        return self.live_mode == live_mode and (not self.events or event_type in self.events)
-
 
 def _room(claimed: "WebhookDeliveryQuerySet", most: int) -> Q:
     """Whether fewer than `most` of these rows exist."""

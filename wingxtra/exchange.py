@@ -9,7 +9,9 @@ import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from wingxtra.deadline import Deadline
@@ -80,9 +82,25 @@ def exchange(
 
 def _connection(url: SplitResult, timeout_s: float) -> HTTPConnection:
     if url.scheme == "https":
-        context = ssl.create_default_context()
-        return HTTPSConnection(url.hostname or "", url.port, timeout=timeout_s, context=context)
+        return HTTPSConnection(
+            url.hostname or "", url.port, timeout=timeout_s, context=tls_context()
+        )
     return HTTPConnection(url.hostname or "", url.port, timeout=timeout_s)
+
+
+def tls_context() -> ssl.SSLContext:
+    """Checks names and certificates by the system's authorities.
+
+    Reading them takes longer than a request, so they are read again only when their files change.
+    """
+    paths = ssl.get_default_verify_paths()
+    known = [Path(path) for path in (paths.cafile, paths.capath) if path]
+    return _tls_context(tuple((path, path.stat().st_mtime_ns) for path in known))
+
+
+@lru_cache(maxsize=1)
+def _tls_context(_authorities: tuple[tuple[Path, int], ...]) -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 def _credentials(url: SplitResult) -> dict[str, str]:

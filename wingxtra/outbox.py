@@ -8,7 +8,7 @@ the row.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, NoReturn, Self, TypeVar
@@ -20,6 +20,9 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+
+from wingxtra.database import statements
+from wingxtra.database.statements import Update
 
 # The next sweep sends the rest.
 SWEEP_AT_MOST = 200
@@ -80,12 +83,23 @@ class Claim(Generic[M]):
 
         Without that filter, a worker could read what the next one has written. Raises ClaimLost.
         """
-        row = rows.first()
+        return self.found(rows.first())
+
+    def found(self, row: R | None) -> R:
+        """The same for a row that a Statement has read: None if it found none."""
         return self._lose() if row is None else row
 
     def update(self, **values: Any) -> None:
-        """Raises ClaimLost, which rolls back the transaction around it."""
-        if not self.mine().update(**values):
+        """A foreign key is given by its id: `hub_id`, not `hub`.
+
+        Raises ClaimLost, which rolls back the transaction around it.
+        """
+        if any(hasattr(value, "resolve_expression") for value in values.values()):
+            changed = self.mine().update(**values)
+        else:
+            mine = {"pk": self.pk, "claim_id": self.id}
+            changed = statements.update_where(self.model, mine, **values)
+        if not changed:
             self._lose()
 
     def end(self, **values: Any) -> None:
@@ -95,6 +109,38 @@ class Claim(Generic[M]):
     def _lose(self) -> NoReturn:
         log.warning("claim_lost", row=self.model._meta.label_lower, id=str(self.pk))
         raise ClaimLost
+
+
+class Claims(Generic[M]):
+    """`claim` for rows that are claimed often, compiled once.
+
+    claimable(now): the rows, as `rows` of `claim`. values(now): what is written as well. Both are
+    called once, with a stand-in for the time, so they must not depend on it.
+    """
+
+    def __init__(
+        self,
+        model: type[M],
+        claimable: Callable[[datetime], OutgoingQuerySet[M]],
+        values: Callable[[datetime], dict[str, Any]] = lambda now: {},
+    ) -> None:
+        self._model = model
+        self._claiming = Update(
+            lambda pk, now, until, claim_id: (
+                claimable(now).filter(pk=pk),
+                {"claimed_until": until, "claim_id": claim_id, **values(now)},
+            ),
+            pk=UUID,
+            now=datetime,
+            until=datetime,
+            claim_id=UUID,
+        )
+
+    def claim(self, pk: UUID, *, now: datetime, until: datetime) -> Claim[M] | None:
+        mine = uuid4()
+        if not self._claiming.run(pk=pk, now=now, until=until, claim_id=mine):
+            return None
+        return Claim(self._model, pk, mine)
 
 
 def claim(

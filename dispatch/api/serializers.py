@@ -1,6 +1,7 @@
 """Requests and responses of the missions API."""
 
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
 
@@ -9,6 +10,7 @@ from dispatch.missions.reports import MissionEvent, ReportType, report_type
 from dispatch.models import Mission, MissionPart
 from orders.states import CancelReason, EventType, Status
 from wingxtra.api.serializers import FromContract, StrictSerializer, Text, Timestamp
+from wingxtra.problems import FieldProblem, Invalid
 
 
 class CancelInput(StrictSerializer):
@@ -46,35 +48,44 @@ class ReportInput(StrictSerializer):
     message = Text(max_length=500, allow_blank=True, required=False, allow_null=True)
     payload = serializers.DictField(required=False, allow_null=True)
 
-    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
-        name = data.get("event_type") or data.get("event") or data.get("type")
-        if not name:
-            raise _problem("event_type", "required", "Say what happened.")
-        kind = report_type(name)
-        if kind is None:
-            known = ", ".join(ReportType)
-            raise _problem("event_type", "unknown_event", f"“{name}” is not one of {known}.")
-        intent_id = (data.get("payload") or {}).get("intent_id")
-        data["report"] = MissionEvent(
+    @classmethod
+    def report(cls, data: Any) -> MissionEvent:
+        """Raises Invalid with every problem."""
+        values, problems = cls.read(data)
+        names = "event_type", "event", "type"
+        name = next((values[name] for name in names if values.get(name)), None)
+        kind = report_type(name) if name else None
+        if kind is None and not any(problem.field in names for problem in problems):
+            problems.append(_unknown_event(name))
+        intent_id, unreadable = _intent_id(values.get("payload") or {})
+        problems += unreadable
+        if kind is None or problems:
+            raise Invalid(problems)
+        return MissionEvent(
             type=kind,
-            occurred_at=data.get("occurred_at") or data.get("timestamp"),
-            source=data.get("source") or "gcs",
-            event_id=data.get("event_id") or "",
-            message=data.get("message") or "",
-            intent_id=None if intent_id is None else _uuid(intent_id),
+            occurred_at=values.get("occurred_at") or values.get("timestamp"),
+            source=values.get("source") or "gcs",
+            event_id=values.get("event_id") or "",
+            message=values.get("message") or "",
+            intent_id=intent_id,
         )
-        return data
 
 
-def _uuid(value: Any) -> Any:
+def _unknown_event(name: str | None) -> FieldProblem:
+    if not name:
+        return FieldProblem("event_type", "required", "Say what happened.")
+    known = ", ".join(ReportType)
+    return FieldProblem("event_type", "unknown_event", f"“{name}” is not one of {known}.")
+
+
+def _intent_id(payload: dict[str, Any]) -> tuple[UUID | None, list[FieldProblem]]:
+    value = payload.get("intent_id")
+    if value is None:
+        return None, []
     try:
-        return serializers.UUIDField().to_internal_value(value)
-    except serializers.ValidationError as error:
-        raise _problem("payload.intent_id", "invalid", "Must be a UUID.") from error
-
-
-def _problem(field: str, code: str, message: str) -> serializers.ValidationError:
-    return serializers.ValidationError({field: [serializers.ErrorDetail(message, code=code)]})
+        return serializers.UUIDField().to_internal_value(value), []
+    except serializers.ValidationError:
+        return None, [FieldProblem("payload.intent_id", "invalid", "Must be a UUID.")]
 
 
 class StatusAnswer(serializers.Serializer[Any]):

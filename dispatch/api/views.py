@@ -158,16 +158,16 @@ class OrderEvents(orders_views.OrderEvents):
         return [IsStaff()] if self.request.method == "POST" else super().get_permissions()
 
     @extend_schema(request=ReportInput, responses=ReportAnswer)
-    def post(self, request: Request, order_id: UUID) -> Response:
+    def post(self, request: Request, order_id: UUID) -> HttpResponse:
         """Report mission events as ground control. A repeated event is applied once; one that would
         move the order backwards changes nothing, and `note` says why.
         """
-        event = self.read(ReportInput)["report"]
+        event = ReportInput.report(request.data)
         by = self.caller.actor
         if event.source == "gcs":
             by = Actor(ActorKind.GCS, by.ref)
         done = reports.report(order_id, event, by=by)
-        return Response(
+        return json_answer(
             {
                 "order_id": done.order.pk,
                 "status": done.order.status,

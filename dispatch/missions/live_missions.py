@@ -44,11 +44,10 @@ def update_missions(events: Sequence[DeliveryEvent], **_: Any) -> None:
     The number of statements does not grow with the events.
     """
     _store([e for e in events if e.type in (EventType.ASSIGNED, EventType.REASSIGNED)])
-    submitted = [e.job_id for e in events if e.type == EventType.MISSION_SUBMITTED]
+    submitted = [e.job for e in events if e.type == EventType.MISSION_SUBMITTED]
     if submitted:
-        Mission.objects.filter(parts__job__in=submitted, state=State.PENDING).update(
-            state=State.ACCEPTED, accepted_at=timezone.now()
-        )
+        ids = [job.mission_intent_id for job in submitted if job]
+        _ACCEPTED.run(mission_ids=ids, at=timezone.now())
     delivered = [e for e in events if e.type == EventType.DELIVERED]
     if delivered:
         mark_over([e.job_id for e in delivered], by=delivered[0].actor, because="Delivered.")
@@ -113,7 +112,7 @@ def back_to_first_version(mission: Mission) -> dict[str, Any]:
     if mission.tries or intents_name_a_hub() or intent.version_of(mission.body) == 1:
         return {}
     body = intent.as_first_version(mission.body)
-    return {"body": body, "return_to": mission.drone.hub, "alternate": None}
+    return {"body": body, "return_to_id": mission.drone.hub_id, "alternate_id": None}
 
 
 def _surroundings() -> intent.Surroundings:
@@ -152,6 +151,14 @@ def mark_over(job_ids: Iterable[UUID | None], *, by: str, because: str) -> None:
     _PARTS_OVER.run(job_ids=ids)
 
 
+_ACCEPTED = Update(
+    lambda mission_ids, at: (
+        Mission.objects.filter(pk__among=mission_ids, state=State.PENDING),
+        {"state": State.ACCEPTED, "accepted_at": at},
+    ),
+    mission_ids=list,
+    at=datetime,
+)
 _OVER = Update(
     lambda job_ids, at, by, because: (
         Mission.objects.filter(parts__job__id__among=job_ids, tries__gt=0, over_at__isnull=True),

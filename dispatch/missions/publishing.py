@@ -37,12 +37,13 @@ from dispatch.models import Mission, MissionPart, MissionQuerySet
 from dispatch.planning.candidates import still_able
 from fleet import policy, registry
 from fleet.feasibility.reasons import Reason
-from fleet.models import DroneHold
+from fleet.models import Drone, DroneHold
 from orders import lifecycle
 from orders.models import Order
 from orders.states import EventType, Happened, JobStatus, ReasonCode
 from wingxtra import outbox
 from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM, Actor
+from wingxtra.database.statements import Statement, Update
 from wingxtra.outbox import Claim, ClaimLost
 from wingxtra.problems import Conflict, NotFound, Unavailable
 
@@ -68,12 +69,14 @@ def publish(mission_id: UUID, *, by: Actor = GCS, now: datetime | None = None) -
     transaction: the outcome must be committed.
     """
     now = now or timezone.now()
-    due = unsent(now)
-    claim = outbox.claim(due, mission_id, until=claim_end(now))
+    claim = _UNSENT.claim(mission_id, now=now, until=claim_end(now))
     if claim is None:
         return
     with suppress(ClaimLost):
         _publish(claim, by, now)
+
+
+_UNSENT = outbox.Claims(Mission, unsent)
 
 
 def _publish(claim: Claim[Mission], by: Actor, now: datetime) -> None:
@@ -86,7 +89,7 @@ def _publish(claim: Claim[Mission], by: Actor, now: datetime) -> None:
         for name, value in changes.items():
             setattr(part.mission, name, value)
     try:
-        if reasons := still_able(part.job):
+        if reasons := still_able(part):
             _requeue_infeasible(claim, part, reasons)
         elif hold := gate.clear(part.mission, now):
             claim.end(next_try_at=hold.again_at)
@@ -149,9 +152,20 @@ def claim_end(now: datetime) -> datetime:
 
 
 def part_of(claim: Claim[Mission]) -> MissionPart:
-    """Raises ClaimLost."""
-    parts = MissionPart.objects.with_related()
-    return claim.read(parts.filter(mission=claim.pk, mission__claim_id=claim.id))
+    """With mission, job, order, and the drone as feasibility needs it. Raises ClaimLost."""
+    return claim.found(_PART.first(mission_id=claim.pk, claim_id=claim.id))
+
+
+_PART = Statement(
+    lambda mission_id, claim_id: (
+        MissionPart.objects.with_related()
+        .select_related(*(f"mission__drone__{name}" for name in Drone.HOME))
+        .filter(mission=mission_id, mission__claim_id=claim_id)
+        .order_by()
+    ),
+    mission_id=UUID,
+    claim_id=UUID,
+)
 
 
 def _send(claim: Claim[Mission], part: MissionPart, by: Actor) -> None:
@@ -206,16 +220,17 @@ def _count_try(claim: Claim[Mission], part: MissionPart) -> bool:
     order or drone is not known to be over, and it waits.
     """
     mission = part.mission
-    if not mission.tries and mission.return_to and intent.version_of(mission.body) == 2:
+    is_first = not mission.tries and intent.version_of(mission.body) == 2
+    if is_first and mission.return_to:
         # Dispatch may have chosen the hubs after the mission was stored.
         mission.body = intent.landing_at(mission.body, mission.return_to, mission.alternate)
+        claim.update(body=mission.body)
     try:
         with transaction.atomic():
-            unsent = claim.mine().filter(state=State.PENDING)
-            if not unsent.update(tries=F("tries") + 1, live=True, body=mission.body):
+            if not _TRY.run(mission_id=mission.pk, claim_id=claim.id):
                 return False
             if not mission.tries:
-                MissionPart.objects.filter(mission=mission.pk).update(live=True)
+                _PART_LIVE.run(mission_id=mission.pk)
     except IntegrityError:
         claim.end(
             next_try_at=timezone.now() + timedelta(seconds=NOT_ASKED_PAUSE_S),
@@ -228,20 +243,52 @@ def _count_try(claim: Claim[Mission], part: MissionPart) -> bool:
     return True
 
 
+_TRY = Update(
+    lambda mission_id, claim_id: (
+        Mission.objects.filter(pk=mission_id, claim_id=claim_id, state=State.PENDING),
+        {"tries": F("tries") + 1, "live": True},
+    ),
+    mission_id=UUID,
+    claim_id=UUID,
+)
+_PART_LIVE = Update(
+    lambda mission_id: (MissionPart.objects.filter(mission=mission_id), {"live": True}),
+    mission_id=UUID,
+)
+
+
 def _record_acceptance(claim: Claim[Mission], part: MissionPart, answer: Answer, by: Actor) -> None:
     """Raises ClaimLost."""
     try:
         with transaction.atomic():
+            order = lifecycle.lock(part.order_id)
             try:
-                lifecycle.submit_mission(part.order_id, job_id=part.job_id, by=by)
+                lifecycle.submit_mission(order, job_id=part.job_id, by=by)
             except lifecycle.Refused:
                 log.info("mission_accepted_too_late", intent_id=str(claim.pk))
-            claim.end(**bridge_columns(answer.status, answer.text))
-            _recall_if_withdrawn(claim.pk)
+            said = bridge_columns(answer.status, answer.text)
+            if not _END_ACCEPTED.run(mission_id=claim.pk, claim_id=claim.id, **said):
+                claim.end(**said)
+                _recall_if_withdrawn(claim.pk)
     except ClaimLost:
         _recall_if_withdrawn(claim.pk)
         raise
     log.info("mission_accepted", intent_id=str(claim.pk), status=answer.status)
+
+
+# The usual end of a claim: the mission is accepted, and nothing recalls it.
+_END_ACCEPTED = Update(
+    lambda mission_id, claim_id, bridge_status, bridge_answer: (
+        Mission.objects.filter(pk=mission_id, claim_id=claim_id, state=State.ACCEPTED).exclude(
+            recall_state=Recall.WANTED
+        ),
+        {"claimed_until": None, "bridge_status": bridge_status, "bridge_answer": bridge_answer},
+    ),
+    mission_id=UUID,
+    claim_id=UUID,
+    bridge_status=int,
+    bridge_answer=str,
+)
 
 
 def _recall_if_withdrawn(mission_id: UUID) -> None:
@@ -251,23 +298,33 @@ def _recall_if_withdrawn(mission_id: UUID) -> None:
     bridge; only this acceptance shows that it may fly. So that worker's claim is revoked, and the
     bridge is asked again.
     """
-    withdrawn = Mission.objects.filter(
-        Q(state__in=(State.WITHDRAWN, State.REJECTED))
-        | Q(recall_state=Recall.WANTED, recall_mode="withdraw"),
-        pk=mission_id,
-    )
-    recalled = withdrawn.revoke(
-        recall_state=Recall.WANTED,
-        recall_mode="withdraw",
-        accepted_at=timezone.now(),
-        over_at=None,
-        over_by="",
-        over_because="",
-        next_try_at=timezone.now(),
-    )
-    if recalled:
+    if _RECALL_WITHDRAWN.run(mission_id=mission_id, now=timezone.now()):
         log.warning("mission_accepted_and_recalled", intent_id=str(mission_id))
         _mark_live_again(mission_id)
+
+
+_RECALL_WITHDRAWN = Update(
+    lambda mission_id, now: (
+        Mission.objects.filter(
+            Q(state__in=(State.WITHDRAWN, State.REJECTED))
+            | Q(recall_state=Recall.WANTED, recall_mode="withdraw"),
+            pk=mission_id,
+        ),
+        {
+            "claimed_until": None,
+            "claim_id": None,
+            "recall_state": Recall.WANTED,
+            "recall_mode": "withdraw",
+            "accepted_at": now,
+            "over_at": None,
+            "over_by": "",
+            "over_because": "",
+            "next_try_at": now,
+        },
+    ),
+    mission_id=UUID,
+    now=datetime,
+)
 
 
 def _mark_live_again(mission_id: UUID) -> None:

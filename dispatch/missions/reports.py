@@ -22,6 +22,7 @@ from dispatch.missions.records import writing
 from dispatch.models import Discrepancy, Flight, Mission, MissionReport
 from fleet import policy
 from orders import lifecycle
+from orders.lifecycle import Locked
 from orders.models import DeliveryJob, Order
 from orders.states import (
     FLOWN_FROM,
@@ -35,7 +36,7 @@ from orders.states import (
 from wingxtra.accounts.identity import Actor
 from wingxtra.database import statements
 from wingxtra.database.statements import Statement
-from wingxtra.problems import FieldProblem, Invalid, NotFound
+from wingxtra.problems import FieldProblem, Invalid
 from wingxtra.sentences import sentence
 
 
@@ -87,12 +88,10 @@ class ReportResult:
     note: str = ""
 
 
-# Compiled once: each report makes them.
-_ORDER = Statement(
-    lambda order_id: Order.objects.select_related("current_job").filter(pk=order_id).order_by(),
-    order_id=UUID,
+# Compiled once: most reports make it.
+_FLIGHT = Statement(
+    lambda job_id: Flight.objects.filter(job=job_id).defer("recent").order_by(), job_id=UUID
 )
-_FLIGHT = Statement(lambda job_id: Flight.objects.filter(job=job_id).order_by(), job_id=UUID)
 
 
 def report_type(name: str) -> ReportType | None:
@@ -107,55 +106,54 @@ def report(order_id: UUID, event: MissionEvent, *, by: Actor) -> ReportResult:
     An impossible `occurred_at` is clamped (unit_of_work), not refused. Raises Refused when the
     order never had a mission, NotFound, and Invalid for an intent of another order.
     """
-    order = _ORDER.first(order_id=order_id)
-    if order is None:
-        raise NotFound
     with transaction.atomic():
+        locked = lifecycle.lock(order_id)
         if event.key:
             row = MissionReport(order_id=order_id, key=event.key[:200], type=event.type)
             if not statements.insert_if_new(row):
-                return ReportResult(order, duplicate=True, note="This was reported before.")
-        done = _apply(order, event, by)
+                return ReportResult(locked.order, duplicate=True, note="This was reported before.")
+        done = _apply(locked, event, by)
         if event.key and done.applied:
             statements.update(MissionReport, row.pk, applied=done.applied)
     return done
 
 
-def _apply(order: Order, event: MissionEvent, by: Actor) -> ReportResult:
+def _apply(locked: Locked, event: MissionEvent, by: Actor) -> ReportResult:
+    order = locked.order
     job = _job_of(order, event)
     if job is not None:
         statements.update(Mission, job.mission_intent_id, said=event.type, said_at=timezone.now())
         if job.status != JobStatus.ACTIVE:
             return _apply_to_ended_job(order, job, event, by)
     try:
-        return _apply_to_current_job(order, job, event, by)
+        return _apply_to_current_job(locked, job, event, by)
     except lifecycle.Refused as refusal:
-        if refusal.code == "job_is_over" or refusal.extra["current_status"] in TERMINAL:
+        if refusal.extra["current_status"] in TERMINAL:
             return ReportResult(order, note=f"{refusal.detail} Nothing was changed.")
         raise
 
 
 def _apply_to_current_job(
-    order: Order, job: DeliveryJob | None, event: MissionEvent, by: Actor
+    locked: Locked, job: DeliveryJob | None, event: MissionEvent, by: Actor
 ) -> ReportResult:
-    job_id = job.pk if job else None
+    order, job_id = locked.order, job.pk if job else None
     if job is not None and event.type in AT_THE_DROP and (message := _too_early(order, job, event)):
         discrepancies.raise_(job, Discrepancy.Code.EARLY_REPORT, message, by=by)
         return ReportResult(order, note=f"{message} It is kept, and operations is asked.")
     if event.type in ENDS_WITHOUT_DELIVERY:
         if job is not None and order.proof_awaited_since and not _abort_was_asked(job):
             return _contradict_the_hand_over(order, job, event, by)
-        return _end_mission(order, job, event, by)
+        return _end_mission(locked, job, event, by)
     if event.type == ReportType.PICKED_UP:
         before = order.holder
-        order = lifecycle.loaded(
-            order.pk, by=by, job_id=job_id, occurred_at=event.occurred_at, message=event.message
+        lifecycle.loaded(
+            locked, by=by, job_id=job_id, occurred_at=event.occurred_at, message=event.message
         )
         if order.holder == before:
             return ReportResult(order, note="The parcel is aboard already; nothing was changed.")
         return ReportResult(order, [EventType.PARCEL_LOADED.value])
     done = lifecycle.advance(
-        order.pk,
+        locked,
         Status(event.type.value),
         by=by,
         occurred_at=event.occurred_at,
@@ -199,12 +197,13 @@ def _label(event: MissionEvent) -> str:
 
 
 def _end_mission(
-    order: Order, job: DeliveryJob | None, event: MissionEvent, by: Actor
+    locked: Locked, job: DeliveryJob | None, event: MissionEvent, by: Actor
 ) -> ReportResult:
+    order = locked.order
     ended = JobStatus.ABORTED if event.type == ReportType.ABORTED else JobStatus.FAILED
     flight = Flight.objects.filter(job=job).first() if job else None
-    order = lifecycle.mission_over(
-        order.pk,
+    lifecycle.mission_over(
+        locked,
         job_id=job.pk if job else None,
         ended=ended,
         by=by,
@@ -272,16 +271,19 @@ def _contradiction(
 
 def _job_of(order: Order, event: MissionEvent) -> DeliveryJob | None:
     """The job of the report: by its intent, else the current one, else the latest."""
+    current, intent_id = order.current_job, event.intent_id
+    if intent_id is None and order.status in WITH_A_JOB:
+        return current
+    if current is not None and current.mission_intent_id == intent_id:
+        return current
     jobs = DeliveryJob.objects.filter(order=order)
-    if event.intent_id is not None:
-        job = jobs.filter(mission_intent_id=event.intent_id).first()
-        if job is None:
-            message = f"This order never had a mission {event.intent_id}."
-            raise Invalid([FieldProblem("payload.intent_id", "unknown_intent", message)])
-        return job
-    if order.status in WITH_A_JOB:
-        return order.current_job
-    return jobs.order_by("attempt").last()
+    if intent_id is None:
+        return jobs.order_by("attempt").last()
+    job = jobs.filter(mission_intent_id=intent_id).first()
+    if job is None:
+        message = f"This order never had a mission {intent_id}."
+        raise Invalid([FieldProblem("payload.intent_id", "unknown_intent", message)])
+    return job
 
 
 def _abort_was_asked(job: DeliveryJob) -> bool:

@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 from django.utils import timezone
 
+from dispatch.models import MissionPart
 from dispatch.planning import engagements
 from dispatch.planning.limits import hub_launches, landings, open_hours, pilots
 from dispatch.planning.limits.landings import Landing
@@ -19,7 +20,7 @@ from fleet.feasibility.reasons import Reason
 from fleet.live import picture, quality
 from fleet.models import Drone
 from orders import placement
-from orders.models import DeliveryJob, Order
+from orders.models import Order
 from orders.timing import opening
 
 
@@ -62,33 +63,37 @@ def candidates(order: Order) -> list[Candidate]:
     )
 
 
-def still_able(job: DeliveryJob) -> list[Reason]:
-    """The reasons against a job's drone now: the hard ones, and closed places unless a person
-    overrode the reasons against it. Called right before the mission is published.
+def still_able(part: MissionPart) -> list[Reason]:
+    """The reasons against the drone of a mission now: the hard ones, and closed places unless a
+    person overrode the reasons against it. Called right before the mission is published.
+
+    part: with mission, job, order, and drone (`with_home`).
     """
-    drone = Drone.objects.with_home().get(pk=job.drone_id)
-    found = judged(job.order, [drone], timezone.now(), own_job=job)
-    counted = () if job.override_reason else open_hours.PHRASES
+    found = judged(part.order, [part.mission.drone], timezone.now(), own=part)
+    counted = () if part.job.override_reason else open_hours.PHRASES
     return [r for r in found[0].reasons if not r.overridable or r.code in counted]
 
 
 def judged(
-    order: Order, drones: Sequence[Drone], now: datetime, own_job: DeliveryJob | None = None
+    order: Order, drones: Sequence[Drone], now: datetime, own: MissionPart | None = None
 ) -> list[Candidate]:
-    """A candidate for each of `drones`, in their order. `own_job` does not make its drone busy, and
-    the hub of its mission receives it. Without it, the pad of the order's present mission is free.
+    """A candidate for each of `drones`, in their order. Without `own`, the pad of the order's
+    present mission is free.
+
+    own: the part of the mission that is published now, of the only drone. It does not make the
+    drone busy, the hub of the mission receives the drone, and the launches of its hub do not count.
     """
     if not drones:
         return []
-    book = rulebook.load(now)
-    engaged, fleet = engagements.current(now, without=own_job), picture.read()
-    full = hub_launches.full(hub_launches.free_launches())
+    book, fleet = rulebook.current(now), picture.read()
+    full = set[int]() if own else hub_launches.full(hub_launches.free_launches())
+    engaged = engagements.without(own, now) if own else engagements.current(now)
     table = registry.drone_table(drones, fleet, engaged, book, now, full)
     trips = placement.trip_table([order], book)
     pairs, only = np.arange(len(drones)), np.zeros(len(drones), np.int64)
     hubs: dict[int, Landing] = {}
     refused: dict[int, str] = {}
-    if own_job is None:
+    if own is None:
         here = landings.pads(book, fleet, now, without=order.current_job_id)
         table = landings.with_own_pads(table, here.hubs, here.stands(drones))
         trips = landing.toward(trips, here.hubs.receiving(), book.rules, book.zone_shapes, now)
@@ -96,10 +101,10 @@ def judged(
             table, trips, pairs, only, drones, here, book, now, together=False
         )
     else:
-        table = landings.at_the_hub_of(own_job.part.mission, table, book)
+        table = landings.at_the_hub_of(own.mission, table, book)
     verdicts = judge.judge(table, trips, pairs, only, book.rules, book.zone_shapes, now, book.winds)
     hours = Hours(opening.places_of([order], book.areas), book.rules.load_time_s, now)
-    alone = pilots.against(order, book.areas, now, own_job)
+    alone = pilots.against(order, book.areas, now, own.mission if own else None)
     found = []
     for i, drone in enumerate(drones):
         reasons = [

@@ -61,7 +61,7 @@ def delivered_while_its_drone_is_given_away(order: Order) -> list[OperationalErr
             drone_is_locked.set()
             delivering.join(0.1)
             until(lambda: is_locked(order) or not delivering.is_alive())
-            unit_of_work.locked([order.pk])
+            unit_of_work.lock(order.pk)
 
     def noting(verb: Callable[[], None]) -> None:
         try:

@@ -190,10 +190,10 @@ def test_control_without_the_lock_the_index_alone_prevents_a_second_event(
         barrier.wait(5)
         update(change)
 
-    def locked(order_ids: list[object], *, skip_locked: bool = False) -> list[Order]:
+    def without_lock(order_ids: list[object]) -> list[Order]:
         return list(Order.objects.select_related("current_job").filter(pk__in=order_ids))
 
-    monkeypatch.setattr(unit_of_work, "locked", locked)
+    monkeypatch.setattr(unit_of_work, "lock_free", without_lock)
     monkeypatch.setattr(unit_of_work.Change, "write", write)
     raised = at_once(*[lambda: delays.tell(timezone.now())] * 2)
     assert [type(problem) for problem in raised if problem] == [IntegrityError]

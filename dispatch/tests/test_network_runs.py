@@ -280,11 +280,11 @@ def test_the_hub_of_the_mission_counts_right_before_it_is_sent(ridge: Hub, osu: 
     run()
     job = Order.objects.select_related("current_job").get(pk=order.pk).current_job
     assert job is not None
-    assert candidates.still_able(job) == []
+    assert candidates.still_able(job.part) == []
     Hub.objects.filter(pk=osu.pk).update(lat=ACCRA[0] + 0.08, lng=ACCRA[1] + 0.08)
     Mission.objects.update(return_to=osu)
     show(TelemetryFactory(drone_id=job.drone_id, battery_pct=45.0))
-    assert [reason.code for reason in candidates.still_able(job)] == ["not_enough_energy"]
+    assert [reason.code for reason in candidates.still_able(job.part)] == ["not_enough_energy"]
 
 
 def test_back_at_version_1_an_unsent_mission_is_sent_as_version_1(
@@ -335,7 +335,7 @@ def test_the_hub_of_the_mission_counts_also_after_the_network_was_switched_off(
     Hub.objects.filter(pk=osu.pk).update(lat=ACCRA[0] + 0.08, lng=ACCRA[1] + 0.08)
     ServiceArea.objects.update(network=False)
     show(TelemetryFactory(drone_id=job.drone_id, battery_pct=55.0))
-    assert [reason.code for reason in candidates.still_able(job)] == ["not_enough_energy"]
+    assert [reason.code for reason in candidates.still_able(job.part)] == ["not_enough_energy"]
 
 
 def test_a_quote_knows_the_hub_that_receives_the_drone(area: ServiceArea, ridge: Hub) -> None:

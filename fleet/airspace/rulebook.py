@@ -1,7 +1,7 @@
 """All inputs of feasibility except drones and telemetry: rules, map, wind, best drones.
 
-Dispatch runs and publishing read it from the database (`load`). Placing and quoting are frequent
-and use a cache per thread (`current`). The cache is valid as long as a stamp in Redis is unchanged;
+Dispatch runs read it from the database (`load`). Placing, quoting and publishing are frequent and
+use a cache per thread (`current`). The cache is valid as long as a stamp in Redis is unchanged;
 every change of a model in CACHED_MODELS renews the stamp.
 """
 

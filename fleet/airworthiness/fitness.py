@@ -12,6 +12,7 @@ from django.db.models.functions import JSONObject
 from fleet.airworthiness import maintenance
 from fleet.airworthiness.maintenance import Counters, Done, Due, Interval, Standing
 from fleet.models import Attestation, Drone, Maintenance
+from wingxtra.database.statements import Statement
 
 DEFECT, RULE, CHECKLIST = "defect", "rule", "checklist"
 
@@ -37,11 +38,8 @@ def of(now: datetime, drone_ids: Collection[str] | None = None) -> dict[str, Fit
 
     drone_ids: only these. One statement. Attestations count for the day of the hub's area at `now`.
     """
-    drones = Drone.objects.filter(active=True)
-    if drone_ids is not None:
-        drones = drones.filter(pk__in=drone_ids)
     found: dict[str, dict[str, list[str]]] = {}
-    rows = _defects(drones).union(_rules(drones), *_checklists(drones), all=True)
+    rows = _EVERY.all() if drone_ids is None else _SOME.all(drone_ids=list(drone_ids))
     for what, drone_id, facts in rows:
         against, clause = _READERS[what](facts, now)
         if clause:
@@ -65,6 +63,11 @@ def _fitness(clauses: dict[str, list[str]]) -> Fitness:
 
 def _rows(what: str, drones: QuerySet[Drone], **facts: Any) -> Any:
     return drones.order_by().values_list(Value(what), F("drone_id"), JSONObject(**facts))
+
+
+def _all_rows(drones: QuerySet[Drone]) -> Any:
+    drones = drones.filter(active=True)
+    return _defects(drones).union(_rules(drones), *_checklists(drones), all=True)
 
 
 def _defects(drones: QuerySet[Drone]) -> Any:
@@ -110,6 +113,13 @@ def _checklist(drones: QuerySet[Drone], checklist: str) -> Any:
         time_zone="hub__service_area__time_zone",
         attested=Subquery(attested.order_by("-day").values("day")[:1]),
     )
+
+
+# Compiled once: each mission that is published asks.
+_EVERY = Statement(lambda: _all_rows(Drone.objects.all()))
+_SOME = Statement(
+    lambda drone_ids: _all_rows(Drone.objects.filter(pk__among=drone_ids)), drone_ids=list
+)
 
 
 # --- their meaning -------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 import time_machine
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from fleet.models import Drone
@@ -334,6 +335,36 @@ def test_assign_many_takes_the_same_statements_as_one_assignment(
     # events, events; for the missions: policy, areas, drones, missions, parts.
     with django_assert_max_num_queries(16):
         assert len(lifecycle.assign_many(pairs, by=OPS)) == 12
+
+
+def test_an_order_that_is_locked_once_takes_several_verbs() -> None:
+    order = order_in(Status.MISSION_SUBMITTED)
+    with transaction.atomic():
+        locked = lifecycle.lock(order.pk)
+        with CaptureQueriesContext(connection) as sent:
+            lifecycle.loaded(locked, by=GCS)
+            lifecycle.advance(locked, Status.LAUNCHED, by=GCS)
+    assert types_of(order)[-2:] == ["PARCEL_LOADED", "LAUNCHED"]
+    assert not [sql for sql in sent if "SAVEPOINT" in sql["sql"] or "FOR NO KEY" in sql["sql"]]
+
+
+def test_a_verb_that_refuses_a_locked_order_leaves_the_transaction_usable() -> None:
+    order = order_in(Status.LAUNCHED)
+    with transaction.atomic():
+        locked = lifecycle.lock(order.pk)
+        with pytest.raises(lifecycle.Refused):
+            lifecycle.advance(locked, Status.ENROUTE, by=GCS, job_id=uuid4())
+        lifecycle.advance(locked, Status.ENROUTE, by=GCS)
+    assert types_of(order)[-1] == "ENROUTE"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_order_is_locked_only_inside_a_transaction() -> None:
+    order = order_in(Status.QUEUED)
+    with pytest.raises(transaction.TransactionManagementError):
+        lifecycle.lock(order.pk)
+    with pytest.raises(NotFound), transaction.atomic():
+        lifecycle.lock(uuid4())
 
 
 def test_a_change_of_details_is_in_the_timeline_and_changes_no_state() -> None:

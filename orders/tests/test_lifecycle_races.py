@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from threading import Barrier, BrokenBarrierError, Thread
+from uuid import UUID
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connection
@@ -141,12 +142,12 @@ def test_control_without_the_orders_lock_both_verbs_start_from_the_same_state(
 ) -> None:
     both = Barrier(2)
 
-    def locked(order_ids: Iterable[object], *, skip_locked: bool = False) -> list[Order]:
-        orders = list(Order.objects.select_related("current_job").filter(pk__in=order_ids))
+    def lock(order_id: UUID) -> unit_of_work.Locked:
+        order = Order.objects.select_related("current_job").get(pk=order_id)
         together(both)
-        return orders
+        return unit_of_work.Locked(order)
 
-    monkeypatch.setattr(unit_of_work, "locked", locked)
+    monkeypatch.setattr(unit_of_work, "lock", lock)
     order, raised = assign_and_postpone()
     assert raised == [None, None]
     assert not waits_without_a_drone(order)
@@ -180,12 +181,12 @@ def test_control_without_the_orders_lock_a_drone_is_sent_for_a_missing_parcel(
     """The constraints alone stop one of the two writes; which one is left to chance."""
     both = Barrier(2)
 
-    def locked(order_ids: Iterable[object], *, skip_locked: bool = False) -> list[Order]:
-        orders = list(Order.objects.select_related("current_job").filter(pk__in=order_ids))
+    def lock(order_id: UUID) -> unit_of_work.Locked:
+        order = Order.objects.select_related("current_job").get(pk=order_id)
         together(both)
-        return orders
+        return unit_of_work.Locked(order)
 
-    monkeypatch.setattr(unit_of_work, "locked", locked)
+    monkeypatch.setattr(unit_of_work, "lock", lock)
     order, raised = assign_while_the_parcel_goes_missing()
     assert any(isinstance(problem, IntegrityError) for problem in raised)
     assert no_drone_is_on_it(order) == (raised[1] is None)

@@ -268,7 +268,8 @@ def test_control_without_the_row_lock_more_than_five_codes_are_compared(
     compared: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order, code = at_the_door()
-    monkeypatch.setattr(unit_of_work, "locked", lambda ids: list(Order.objects.filter(pk__in=ids)))
+    orders = Order.objects.select_related("current_job")
+    monkeypatch.setattr(unit_of_work, "lock", lambda pk: unit_of_work.Locked(orders.get(pk=pk)))
 
     try_at_once(order, wrong(code))
 

@@ -30,6 +30,7 @@ from tracking.messages.triggers import (
     write_sms_instead,
 )
 from wingxtra import outbox
+from wingxtra.database.statements import Statement
 from wingxtra.outbox import Claim, ClaimLost
 from wingxtra.webhooks import secrets
 
@@ -60,7 +61,7 @@ def deliver(message_id: UUID) -> bool:
     sent. May be called any number of times, but not inside a transaction.
     """
     now = timezone.now()
-    claim = outbox.claim(CustomerMessage.objects.due(now), message_id, until=now + CLAIM)
+    claim = _DUE.claim(message_id, now=now, until=now + CLAIM)
     if claim is None:
         return False
     with suppress(ClaimLost):
@@ -68,12 +69,21 @@ def deliver(message_id: UUID) -> bool:
     return False
 
 
+_DUE = outbox.Claims(CustomerMessage, CustomerMessage.objects.due)
+_CLAIMED = Statement(
+    lambda message_id, claim_id: (
+        CustomerMessage.objects.filter(pk=message_id, claim_id=claim_id)
+        .select_related("order__merchant", "order__service_area", "order__current_job")
+        .order_by()
+    ),
+    message_id=UUID,
+    claim_id=UUID,
+)
+
+
 def _deliver(claim: Claim[CustomerMessage]) -> bool:
     """Raises ClaimLost."""
-    row = claim.mine().select_related(
-        "order__merchant", "order__service_area", "order__current_job"
-    )
-    message = claim.read(row)
+    message = claim.found(_CLAIMED.first(message_id=claim.pk, claim_id=claim.id))
     changes = _try(message)
     with transaction.atomic():
         claim.end(**changes)

@@ -17,9 +17,10 @@ from django.db.models import Exists, OuterRef, Q
 from dispatch.missions import discrepancies
 from orders.changes.details import ADDRESSES
 from orders.models import DeliveryEvent, Order, OrderQuerySet
-from orders.states import IN_FLIGHT, TERMINAL, EventType, Status
+from orders.states import IN_FLIGHT, TERMINAL, EventType, PodRequirement, Status
 from tracking.messages import whatsapp
 from tracking.messages.models import CodeToTell, CustomerMessage
+from wingxtra.database import statements
 from wingxtra.webhooks import secrets
 
 log = structlog.get_logger(__name__)
@@ -67,9 +68,13 @@ def write_messages(events: Sequence[DeliveryEvent]) -> list[UUID]:
     if not settings.MESSAGE_CHANNELS:
         return []
     _store_codes({event.order_id: event.order for event in events if _has_messages(event.order)})
-    ended = [event.order_id for event in events if event.status in TERMINAL]
-    if ended:
-        CodeToTell.objects.filter(order_id__in=ended).delete()
+    with_code = [
+        event.order_id
+        for event in events
+        if event.status in TERMINAL and event.order.pod_requirement == PodRequirement.OTP
+    ]
+    if with_code:
+        CodeToTell.objects.filter(order_id__in=with_code).delete()
     wanted = [
         Wanted(e.order, kind, e if kind in PER_EVENT or e.type in TOLD_AGAIN else None)
         for e in events
@@ -147,15 +152,17 @@ def _has_messages(order: Order) -> bool:
 
 
 def write(wanted: Iterable[Wanted]) -> list[UUID]:
-    """Write one message per kind and per channel that reaches the customer. Returns their ids."""
+    """Write one message per kind and per channel that reaches the customer; an order that starts
+    again with another drone tells nothing a second time. Returns the ids of those written.
+    """
     rows = [
-        CustomerMessage(order_id=order.pk, event=event, kind=kind, channel=channel)
+        CustomerMessage(
+            order_id=order.pk, event_id=event.pk if event else None, kind=kind, channel=channel
+        )
         for order, kind, event in wanted
         for channel in _channels(order)
     ]
-    # An order that starts again with another drone sends no message a second time.
-    CustomerMessage.objects.bulk_create(rows, ignore_conflicts=True)
-    return [row.pk for row in rows]
+    return [row.pk for row in statements.insert_those_that_are_new(rows)]
 
 
 def usable_channels() -> list[str]:

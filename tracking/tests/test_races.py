@@ -88,7 +88,8 @@ def test_signatures_in_many_tabs_make_one_proof_and_the_others_are_refused() -> 
 def test_control_without_the_row_lock_the_tabs_collide(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(unit_of_work, "locked", lambda ids: list(Order.objects.filter(pk__in=ids)))
+    orders = Order.objects.select_related("current_job")
+    monkeypatch.setattr(unit_of_work, "lock", lambda pk: unit_of_work.Locked(orders.get(pk=pk)))
 
     order, outcomes = signed_in_all_tabs()
 

@@ -102,15 +102,15 @@ def test_workers_that_claim_at_the_same_time_keep_the_limit_per_endpoint() -> No
 
 def test_control_without_the_lock_they_exceed_it(monkeypatch: pytest.MonkeyPatch) -> None:
     all_have_claimed = threading.Barrier(8)
-    claim = outbox.claim
+    claim = outbox.Claims.claim
 
     def claim_together(*arguments: Any, **values: Any) -> Any:
         claimed = claim(*arguments, **values)
         all_have_claimed.wait(10)
         return claimed
 
-    monkeypatch.setattr(deliveries, "_lock_merchant", lambda _: None)
-    monkeypatch.setattr(outbox, "claim", claim_together)
+    monkeypatch.setattr(deliveries._lock_merchant, "first", lambda **_: None)
+    monkeypatch.setattr(outbox.Claims, "claim", claim_together)
     assert claims_of_eight_workers() == 8
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import dramatiq
 import pytest
@@ -25,7 +25,6 @@ from tracking.models import (
     MAX_CLAIMED_PER_ENDPOINT,
     SWEEP_PER_ENDPOINT,
     WebhookDelivery,
-    WebhookDeliveryQuerySet,
     WebhookEndpoint,
 )
 from tracking.tests.receiver import (
@@ -37,6 +36,7 @@ from tracking.tests.receiver import (
     receiving,
 )
 from tracking.webhooks import deliveries, endpoints
+from wingxtra import outbox
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.outbox import Claim
 from wingxtra.tests.test_broker import wait_until
@@ -526,8 +526,9 @@ def test_control_without_the_claim_all_workers_send(
     """Shows that the test above would fail without the claim."""
     placed(endpoint)
     pk = one().pk
-    monkeypatch.setattr(WebhookDeliveryQuerySet, "due", lambda rows, now: rows.waiting())
-    monkeypatch.setattr(Claim, "mine", lambda claim: claim.model.objects.filter(pk=claim.pk))
+    shared = Claim(WebhookDelivery, pk, uuid4())
+    WebhookDelivery.objects.filter(pk=pk).update(claim_id=shared.id)
+    monkeypatch.setattr(outbox.Claims, "claim", lambda *_, **__: shared)
     # A worker that comes later must not see the claim of another one here either.
     monkeypatch.setattr(deliveries._is_unblocked, "first", lambda **_: True)
     all_have_claimed = threading.Barrier(8)

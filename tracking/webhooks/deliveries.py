@@ -5,6 +5,7 @@ endpoint that keeps failing.
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -62,17 +63,14 @@ def take(delivery_id: UUID) -> Taken | None:
     if _is_unblocked.first(delivery_id=delivery_id, now=now) is None:
         return None
     with transaction.atomic():
-        _lock_merchant(delivery_id)
-        claim = outbox.claim(
-            WebhookDelivery.objects.due(now),
-            delivery_id,
-            until=now + timedelta(seconds=settings.WEBHOOK_TIMEOUT_S + CLAIM_MARGIN_S),
-            first_tried_at=Coalesce("first_tried_at", now),
-        )
+        _lock_merchant.first(delivery_id=delivery_id)
+        until = now + timedelta(seconds=settings.WEBHOOK_TIMEOUT_S + CLAIM_MARGIN_S)
+        claim = _due(settings.WEBHOOK_AT_ONCE).claim(delivery_id, now=now, until=until)
     if claim is None:
         return None
     with suppress(ClaimLost):  # the endpoint was removed at this moment
-        return Taken(claim, claim.read(claim.mine().select_related("endpoint")), now)
+        row = _claimed.first(delivery_id=claim.pk, claim_id=claim.id)
+        return Taken(claim, claim.found(row), now)
     return None
 
 
@@ -85,10 +83,36 @@ _is_unblocked = Statement(
 )
 
 
-def _lock_merchant(delivery_id: UUID) -> None:
-    """One claim per merchant at a time: two at the same time would not count each other."""
-    merchants = Merchant.objects.order_by().filter(webhooks__deliveries=delivery_id)
-    merchants.select_for_update(no_key=True, of=("self",)).first()
+# One claim per merchant at a time: two at the same time would not count each other.
+_lock_merchant = Statement(
+    lambda delivery_id: (
+        Merchant.objects.order_by()
+        .filter(webhooks__deliveries=delivery_id)
+        .select_for_update(no_key=True, of=("self",))
+    ),
+    delivery_id=UUID,
+)
+
+
+@cache
+def _due(at_once: int) -> outbox.Claims[WebhookDelivery]:
+    """at_once: WEBHOOK_AT_ONCE, which is a part of the statement."""
+    return outbox.Claims(
+        WebhookDelivery,
+        WebhookDelivery.objects.due,
+        lambda now: {"first_tried_at": Coalesce("first_tried_at", now)},
+    )
+
+
+_claimed = Statement(
+    lambda delivery_id, claim_id: (
+        WebhookDelivery.objects.filter(pk=delivery_id, claim_id=claim_id)
+        .select_related("endpoint")
+        .order_by()
+    ),
+    delivery_id=UUID,
+    claim_id=UUID,
+)
 
 
 def send(taken: Taken) -> Answer | None:
@@ -151,10 +175,9 @@ def _record(
     else:
         because = "The test event did not arrive." if not pauses_s else "All ten tries failed."
         changes |= {"state": State.GIVEN_UP, "given_up_because": because}
-    endpoints = WebhookEndpoint.objects.select_for_update(no_key=True, of=("self",))
     with transaction.atomic():
         # The endpoint is locked before its deliveries, as everywhere: no deadlock.
-        endpoint = claim.read(endpoints.order_by().filter(deliveries__claim_id=claim.id))
+        endpoint = claim.found(_lock_endpoint.first(claim_id=claim.id))
         claim.end(**changes)
         _update_endpoint(endpoint, delivery, answer, now)
     log.info(
@@ -165,6 +188,16 @@ def _record(
         took_ms=answer.took_ms,
         arrived=answer.accepted,
     )
+
+
+_lock_endpoint = Statement(
+    lambda claim_id: (
+        WebhookEndpoint.objects.filter(deliveries__claim_id=claim_id)
+        .select_for_update(no_key=True, of=("self",))
+        .order_by()
+    ),
+    claim_id=UUID,
+)
 
 
 def _holds_until(delivery: WebhookDelivery, answer: Answer, now: datetime) -> datetime:
@@ -221,8 +254,21 @@ def give_up_waiting(endpoint: WebhookEndpoint) -> None:
 
 def due_after(sent: WebhookDelivery) -> UUID | None:
     """The id of the next due delivery to the same endpoint."""
-    rows = WebhookDelivery.objects.due(timezone.now()).filter(endpoint=sent.endpoint_id)
-    return rows.values_list("pk", flat=True).first()
+    statement = _next(settings.WEBHOOK_AT_ONCE)
+    found = statement.first(endpoint_id=sent.endpoint_id, now=timezone.now())
+    return found[0] if found else None
+
+
+@cache
+def _next(at_once: int) -> Statement[tuple[UUID]]:
+    """at_once: as for `_due`."""
+    return Statement(
+        lambda endpoint_id, now: (
+            WebhookDelivery.objects.due(now).filter(endpoint=endpoint_id).values_list("pk")
+        ),
+        endpoint_id=UUID,
+        now=datetime,
+    )
 
 
 def kept_since(now: datetime) -> datetime:

@@ -7,18 +7,20 @@ is about a rolled-back event. `deliveries.py` sends it after commit, at least on
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
+from orders.api.contract import OrderBody
 from orders.api.serializers import event_json, order_json
 from orders.models import DeliveryEvent
 from orders.states import EventType
-from tracking.models import WebhookDelivery, WebhookEndpoint
+from tracking.models import WebhookDelivery
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey
 from wingxtra.api.contracts import published_values
+from wingxtra.database import bulk
 from wingxtra.database.statements import connection
 
 EVENT_TYPES = tuple(f"order.{kind.lower()}" for kind in EventType)
@@ -29,6 +31,17 @@ MAX_BODY_BYTES = 20_000
 AS_MERCHANT = ApiKey(role=Role.MERCHANT)
 
 
+class Listener(NamedTuple):
+    """What of an endpoint decides whether it gets an event."""
+
+    pk: UUID
+    live_mode: bool
+    events: list[str]
+
+    def wants(self, event_type: str, *, live_mode: bool) -> bool:
+        return self.live_mode == live_mode and (not self.events or event_type in self.events)
+
+
 def write_deliveries(events: Sequence[DeliveryEvent]) -> list[UUID]:
     """Write a delivery for each event to each endpoint that wants it, in the events' transaction.
 
@@ -37,6 +50,7 @@ def write_deliveries(events: Sequence[DeliveryEvent]) -> list[UUID]:
     """
     listeners = _listeners({event.order.merchant_id for event in events})
     rows: list[WebhookDelivery] = []
+    orders: dict[UUID, OrderBody] = {}
     for event in events:
         event_type = f"order.{event.type.lower()}"
         wanting = [
@@ -44,10 +58,14 @@ def write_deliveries(events: Sequence[DeliveryEvent]) -> list[UUID]:
             for endpoint in listeners[event.order.merchant_id]
             if endpoint.wants(event_type, live_mode=event.order.live_mode)
         ]
-        body = _body(event_type, event) if wanting else ""
+        if not wanting:
+            continue
+        if event.order_id not in orders:  # events of one change have one order, as it is after it
+            orders[event.order_id] = order_json(event.order, AS_MERCHANT, event.created_at)
+        body = _body(event_type, event, orders[event.order_id])
         rows += [
             WebhookDelivery(
-                endpoint=endpoint,
+                endpoint_id=endpoint.pk,
                 order_id=event.order_id,
                 event_id=event.pk,
                 type=event_type,
@@ -57,14 +75,14 @@ def write_deliveries(events: Sequence[DeliveryEvent]) -> list[UUID]:
             )
             for endpoint in wanting
         ]
-    WebhookDelivery.objects.bulk_create(rows)
+    bulk.insert(rows)
     first: dict[Any, UUID] = {}
     for row in rows:
         first.setdefault((row.endpoint_id, row.order_id), row.pk)
     return list(first.values())
 
 
-def _listeners(merchant_ids: set[UUID]) -> dict[UUID, list[WebhookEndpoint]]:
+def _listeners(merchant_ids: set[UUID]) -> dict[UUID, list[Listener]]:
     # The same lock as a foreign key takes: an endpoint that is deleted at the same time must not
     # make the order's transaction fail. Django has no API for FOR KEY SHARE.
     with connection.prepared_cursor() as cursor:
@@ -76,15 +94,13 @@ def _listeners(merchant_ids: set[UUID]) -> dict[UUID, list[WebhookEndpoint]]:
         found = cursor.fetchall()
     listeners = defaultdict(list)
     for pk, merchant_id, live_mode, events in found:
-        endpoint = WebhookEndpoint(pk, merchant_id=merchant_id, live_mode=live_mode, events=events)
-        listeners[merchant_id].append(endpoint)
+        listeners[merchant_id].append(Listener(pk, live_mode, events))
     return listeners
 
 
-def _body(event_type: str, event: DeliveryEvent) -> str:
+def _body(event_type: str, event: DeliveryEvent, order: OrderBody) -> str:
     """The contract is docs/contracts/webhook.schema.json."""
     event_data = event_json(event, AS_MERCHANT)
-    order = order_json(event.order, AS_MERCHANT, event.created_at)
     body = encoded(event_type, event.occurred_at, {"order": order, "event": event_data})
     if len(body.encode()) > MAX_BODY_BYTES:  # only the payload has no maximum length
         event_data["payload"] = {}

@@ -6,7 +6,8 @@ is compiled at its first use, and PostgreSQL prepares it per connection. Searche
 depends on the values, are a `PlannedStatement`. Other queries are normal querysets.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -16,9 +17,19 @@ from uuid import UUID, uuid4
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, NotSupportedError
 from django.db import connection as django_connection
-from django.db.models import CharField, JSONField, Lookup, Model, QuerySet, UUIDField
+from django.db.models import (
+    CharField,
+    Field,
+    ForeignKey,
+    JSONField,
+    Lookup,
+    Model,
+    QuerySet,
+    UUIDField,
+)
 from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
+from psycopg.sql import Literal
 
 from wingxtra.database.postgresql.base import DatabaseWrapper
 
@@ -161,7 +172,7 @@ class Update:
             return int(cursor.rowcount)
 
     @cached_property
-    def _compiled(self) -> tuple[str, list[Any]]:
+    def _compiled(self) -> tuple[str, list[_Parameter]]:
         stand_ins = _stand_ins(self._kinds)
         queryset, new = self._change_of(**stand_ins)
         query: Any = queryset.order_by().query.chain(UpdateQuery)
@@ -173,8 +184,8 @@ def _stand_ins(kinds: dict[str, type]) -> dict[str, Any]:
     return {name: _STAND_INS[kind]() for name, kind in kinds.items()}
 
 
-def _sql_and_places(compiler: Any, stand_ins: dict[str, Any]) -> tuple[str, list[Any]]:
-    """The SQL, empty if it is about no row at all, and the `places` of a _Compiled."""
+def _sql_and_places(compiler: Any, stand_ins: dict[str, Any]) -> tuple[str, list[_Parameter]]:
+    """The SQL, empty if it is about no row at all, and the parameter at each placeholder."""
     try:
         sql, values = compiler.as_sql()
     except EmptyResultSet:
@@ -189,21 +200,34 @@ def _sql_and_places(compiler: Any, stand_ins: dict[str, Any]) -> tuple[str, list
     missing = set(stand_ins) - {p.name for v in values if (p := parameters.get(v))}
     if missing:
         raise ValueError(f"The queryset does not use {', '.join(sorted(missing))} as given.")
-    return sql, [parameters.get(value, value) for value in values]
+    left, places = iter(values), list[_Parameter]()
+
+    def written(placeholder: re.Match[str]) -> str:
+        """A constant is a part of the text: also a plan for any values can use partial indexes."""
+        if placeholder[0] == "%%":
+            return "%%"
+        value = next(left)
+        if value in parameters:
+            places.append(parameters[value])
+            return "%s"
+        return Literal(value).as_string(connection.connection).replace("%", "%%")
+
+    connection.ensure_connection()
+    return re.sub("%[%s]", written, sql), places
 
 
-def _given(places: list[Any], values: dict[str, Any]) -> list[Any]:
-    return [p.of(values) if isinstance(p, _Parameter) else p for p in places]
+def _given(places: list[_Parameter], values: dict[str, Any]) -> list[Any]:
+    return [place.of(values) for place in places]
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """The SQL (empty if the queryset is always empty), a _Parameter or a constant for each
-    placeholder, and the function from a row to an object.
+    """The SQL (empty if the queryset is always empty), the parameter at each placeholder, and the
+    function from a row to an object.
     """
 
     sql: str
-    places: list[Any]
+    places: list[_Parameter]
     to_object: Callable[[Sequence[Any]], Any]
 
 
@@ -281,12 +305,18 @@ def insert_if_new(row: Model) -> bool:
 
 def update(model: type[Model], pk: Any, **values: Any) -> None:
     """Change one row. Sends no model signals, as `QuerySet.update`, and raises like it."""
-    sql, fields = _update_sql(model, tuple(values))
-    prepared = [
-        _as_sent(field, value) for field, value in zip(fields, values.values(), strict=True)
-    ]
+    update_where(model, {"pk": pk}, **values)
+
+
+def update_where(model: type[Model], columns: Mapping[str, Any], **values: Any) -> int:
+    """The same for the rows that have these values in `columns`, none of them None. Returns how
+    many there are.
+    """
+    sql, fields = _update_sql(model, tuple(values), tuple(columns))
+    sent = [*values.values(), *columns.values()]
     with connection.prepared_cursor() as cursor:
-        cursor.execute(sql, [*prepared, pk])
+        cursor.execute(sql, [_as_sent(*pair) for pair in zip(fields, sent, strict=True)])
+        return int(cursor.rowcount)
 
 
 def lock_against_deletion(row: Model) -> bool:
@@ -303,8 +333,8 @@ def lock_against_deletion(row: Model) -> bool:
 
 def _insert(rows: Sequence[Model], on_conflict: str) -> set[Any]:
     """Returns the ids of the inserted rows."""
-    sql, fields, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
-    values = [_as_sent(field, field.pre_save(row, add=True)) for row in rows for field in fields]
+    sql, readers, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
+    values = [read(row) for row in rows for read in readers]
     with connection.prepared_cursor() as cursor:
         cursor.execute(sql, values)
         ids = cursor.fetchall()
@@ -319,7 +349,9 @@ def _insert(rows: Sequence[Model], on_conflict: str) -> set[Any]:
 
 
 @cache
-def _insert_sql(model: type[Model], rows: int, on_conflict: str) -> tuple[str, list[Any], bool]:
+def _insert_sql(
+    model: type[Model], rows: int, on_conflict: str
+) -> tuple[str, list[Callable[[Model], Any]], bool]:
     meta = model._meta
     pk_is_given = meta.pk in meta.db_returning_fields
     fields = [field for field in meta.concrete_fields if not (pk_is_given and field.primary_key)]
@@ -329,15 +361,38 @@ def _insert_sql(model: type[Model], rows: int, on_conflict: str) -> tuple[str, l
         f'INSERT INTO "{meta.db_table}" ({columns}) VALUES {", ".join([one] * rows)} '  # noqa: S608
         f'{on_conflict} RETURNING "{meta.pk.column}"'
     )
-    return sql, fields, pk_is_given
+    return sql, [_reader(field) for field in fields], pk_is_given
+
+
+def _reader(field: Any) -> Callable[[Model], Any]:
+    """A function from a row to the value to be sent."""
+    if type(field).pre_save not in (Field.pre_save, ForeignKey.pre_save):
+        return lambda row: _as_sent(field, field.pre_save(row, add=True))
+    name, is_json = field.attname, isinstance(field, JSONField)
+
+    def read(row: Model) -> Any:
+        value = row.__dict__[name]
+        if type(value) in _SENT_AS_THEY_ARE and not is_json:
+            return value
+        return _as_sent(field, getattr(row, name))
+
+    return read
 
 
 @cache
-def _update_sql(model: type[Model], names: tuple[str, ...]) -> tuple[str, list[Any]]:
+def _update_sql(
+    model: type[Model], names: tuple[str, ...], conditions: tuple[str, ...]
+) -> tuple[str, list[Any]]:
+    """The fields are those of the values, then those of the conditions."""
     meta = model._meta
-    fields: list[Any] = [meta.get_field(name) for name in names]
-    columns = ", ".join(f'"{field.column}" = %s' for field in fields)
-    return f'UPDATE "{meta.db_table}" SET {columns} WHERE "{meta.pk.column}" = %s', fields  # noqa: S608
+    to_set, to_match = ([_field(meta, name) for name in of] for of in (names, conditions))
+    values = ", ".join(f'"{field.column}" = %s' for field in to_set)
+    matches = " AND ".join(f'"{field.column}" = %s' for field in to_match)
+    return f'UPDATE "{meta.db_table}" SET {values} WHERE {matches}', [*to_set, *to_match]  # noqa: S608
+
+
+def _field(meta: Any, name: str) -> Any:
+    return meta.pk if name == "pk" else meta.get_field(name)
 
 
 # psycopg sends values of these types as they are.

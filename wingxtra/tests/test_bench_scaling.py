@@ -26,8 +26,10 @@ from fleet.simulator.run import Simulator
 from fleet.tests.factories import ACCRA, METRE_DEG, DroneFactory, TelemetryFactory, show
 from orders.models import Order
 from orders.states import Status
-from orders.tests.factories import order_in
+from orders.tests.factories import OrderFactory, order_in
 from orders.tracking_ids import new_tracking_id
+from tracking.models import WebhookDelivery
+from tracking.tests.receiver import WebhookFactory, deliver, receiving
 from tracking.webhooks import endpoints
 from wingxtra.accounts.identity import DISPATCHER, Role
 from wingxtra.accounts.models import Merchant
@@ -40,6 +42,8 @@ pytestmark = [pytest.mark.bench, pytest.mark.django_db(transaction=True)]
 
 DRONES, ROUNDS = 40, 5
 STEPS = ("LAUNCHED", "ENROUTE", "ARRIVED", "DELIVERING", "DELIVERED")
+OF_ALL_PLACED = ("placing", "reading it once")
+WEBHOOKS = 60
 LOOKS = 5
 CALLS = 1500
 COSTS = Table(
@@ -52,7 +56,9 @@ COSTS = Table(
 def test_the_cost_of_an_order_from_placement_to_delivery(settings: Any) -> None:
     """The work of web and workers, with a webhook row of its merchant for each step.
 
-    Sending webhooks is not included; the stand-in for the bridge is, as it answers in this process.
+    More orders are placed and read than the drones can deliver, so these parts are for one order
+    placed. Sending webhooks is not included; the stand-in for the bridge is, as it answers in this
+    process.
     """
     seed.seed(DRONES)
     shop = key_client(merchant=_merchant())
@@ -83,10 +89,29 @@ def test_the_cost_of_an_order_from_placement_to_delivery(settings: Any) -> None:
                     shop.get(f"/api/v1/orders/{order['id']}")
             bridge.advance(900)
     assert done >= 50, done
+    of_one = []
     for name, costs in parts.items():
-        show_cost(f"an order: {name}", _sum(costs), done)
-    everything = [cost for costs in parts.values() for cost in costs]
-    show_cost(f"an order, of {done} delivered", _sum(everything), done)
+        times = DRONES * ROUNDS if name in OF_ALL_PLACED else done
+        show_cost(f"an order: {name}", _sum(costs), times)
+        of_one.append(_shared(_sum(costs), times))
+    show_cost(f"an order, of {done} delivered", _sum(of_one), 1)
+
+
+def test_the_cost_of_sending_a_webhook(settings: Any) -> None:
+    """With its receiver, which answers in this process."""
+    settings.WEBHOOK_TRUSTED_HOSTS = ["127.0.0.1"]
+    with receiving() as shop:
+        endpoint = WebhookFactory(url=shop.url)
+        for _ in range(WEBHOOKS + 2):
+            OrderFactory(merchant=endpoint.merchant)
+        created = WebhookDelivery.objects.filter(type="order.created")
+        ids = list(created.values_list("pk", flat=True))
+        for pk in ids[:2]:  # the first ones fill the caches
+            assert deliver(pk)
+        with measured() as cost:
+            for pk in ids[2:]:
+                assert deliver(pk)
+    show_cost("a webhook sent", cost, WEBHOOKS)
 
 
 @contextmanager
@@ -94,6 +119,10 @@ def _part(parts: dict[str, list[Cost]], name: str) -> Iterator[None]:
     with measured() as cost:
         yield
     parts[name].append(cost)
+
+
+def _shared(cost: Cost, times: int) -> Cost:
+    return Cost(cost.ours_s / times, cost.database_s / times, cost.redis_s / times)
 
 
 def _sum(costs: list[Cost]) -> Cost:

@@ -17,6 +17,7 @@ import pytest
 from django.apps import apps
 from django.conf import settings as current_settings
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -403,6 +404,25 @@ def test_a_row_has_one_claim_until_it_ends() -> None:
     with pytest.raises(ClaimLost):
         first.update(tries=4)
     assert second.read(second.mine()).tries == 3
+
+
+def test_a_claim_that_is_compiled_once_is_the_same() -> None:
+    _, mission = assigned()
+    now = timezone.now()
+    until = now + timedelta(minutes=1)
+    claims = outbox.Claims(Mission, Mission.objects.unsent, lambda _now: {"tries": F("tries") + 1})
+    first = claims.claim(mission.pk, now=now, until=until)
+    assert first is not None
+    assert claims.claim(mission.pk, now=now, until=until) is None
+    first.end(bridge_answer="Once.")
+    second = claims.claim(mission.pk, now=now + timedelta(seconds=1), until=until)
+    assert second is not None
+    with pytest.raises(ClaimLost):
+        first.update(bridge_answer="Twice.")
+    second.update(tries=F("tries") + 10)
+    stored_now = second.read(second.mine())
+    assert (stored_now.tries, stored_now.bridge_answer) == (12, "Once.")
+    assert claims.claim(mission.pk, now=until, until=until + timedelta(minutes=1)) is not None
 
 
 def test_pauses_grow_up_to_a_maximum_with_jitter() -> None:

@@ -222,6 +222,41 @@ def test_a_row_is_changed_by_its_id_in_one_statement() -> None:
 
 
 @pytest.mark.django_db
+def test_rows_are_changed_by_the_values_that_they_have() -> None:
+    first, second = MerchantFactory(name="Till"), MerchantFactory(name="Other", active=False)
+    assert statements.update_where(Merchant, {"pk": first.pk, "active": False}, name="Shop") == 0
+    assert statements.update_where(Merchant, {"pk": second.pk, "active": False}, name="Shop") == 1
+    assert statements.update_where(Merchant, {"active": True}, active=False) == 1
+    stored = Merchant.objects.order_by("name").values_list("name", "active")
+    assert list(stored) == [("Shop", False), ("Till", False)]
+
+
+@pytest.mark.django_db
+def test_a_plan_for_any_values_uses_partial_indexes() -> None:
+    """Constants are a part of the text. As parameters they would hide that an index covers them."""
+    waiting = Statement(
+        lambda name: ApiKey.objects.filter(name=name, role="100% “OPS”", hint="%s").only("pk"),
+        name=str,
+    )
+    assert waiting.all(name="till") == []
+    with CaptureQueriesContext(connection) as sent:
+        waiting.all(name="%s")
+    assert sent[0]["sql"].count("'%s'") == 2, sent[0]["sql"]
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE INDEX of_staff ON accounts_apikey (name) WHERE role = 'OPS'")
+        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    sql = Statement(
+        lambda name: ApiKey.objects.filter(name=name, role=Role.OPS).order_by(), name=str
+    )._all.sql
+    with connection.prepared_cursor() as cursor:
+        for _ in range(3):
+            cursor.execute(f"EXPLAIN {sql}", ["till"])
+            plan = " ".join(line for (line,) in cursor.fetchall())
+    assert "of_staff" in plan
+
+
+@pytest.mark.django_db
 def test_a_row_is_inserted_only_if_it_is_new() -> None:
     address = {"user": UserFactory(), "digest": "abc", "last_login_at": timezone.now()}
     row, again = KnownAddress(**address), KnownAddress(**address)

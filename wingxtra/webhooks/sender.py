@@ -22,6 +22,7 @@ import structlog
 from django.conf import settings
 
 from wingxtra.deadline import Deadline
+from wingxtra.exchange import tls_context
 
 log = structlog.get_logger(__name__)
 
@@ -165,7 +166,7 @@ def _exchange(
         sock = _connected(host, parts.port or PORTS[parts.scheme], ends_at, _is_trusted(parts))
         with closing(sock):
             if secure:
-                sock = ssl.create_default_context().wrap_socket(
+                sock = tls_context().wrap_socket(
                     sock, server_hostname=host, do_handshake_on_connect=False
                 )
             with closing(sock), Deadline(sock, ends_at - time.monotonic()):

@@ -19,6 +19,7 @@ from fleet.airworthiness import pilots
 from fleet.feasibility.reasons import Reason
 from fleet.models import ServiceArea, Shift
 from orders.models import DeliveryJob, Order
+from wingxtra.database.statements import Statement
 from wingxtra.problems import Conflict
 
 NO_PILOT = "no_pilot_on_duty"
@@ -236,16 +237,41 @@ def write(orders: Iterable[Order], chosen: Mapping[UUID, OnDuty]) -> None:
 
 
 def against(
-    order: Order, areas: Iterable[ServiceArea], now: datetime, own_job: DeliveryJob | None
+    order: Order, areas: Iterable[ServiceArea], now: datetime, own: Mission | None = None
 ) -> list[Reason]:
-    """The reason against any drone for this order. own_job: as in `candidates.judged`."""
-    here = crew([area for area in areas if area.pk == order.service_area_id], now)
-    if not here.on_duty or _kept(here, order, _present(Mission.objects.all(), [order.current_job])):
+    """The reason against any drone for this order. own: its mission, which is published now."""
+    requiring = [a for a in areas if a.pk == order.service_area_id and a.pilots_required]
+    if not requiring or (own is not None and _answers(own, order, now)):
+        return []
+    here = crew(requiring, now)
+    if own is None and _kept(here, order, _present(Mission.objects.all(), [order.current_job])):
         return []
     reason = here.reason(order.service_area_id)
-    if own_job is not None and reason is None:
+    if own is not None and reason is None:
         reason = Reason(NO_PILOT, "No pilot on duty answers for this flight: hand it over.")
     return [reason] if reason else []
+
+
+def _answers(mission: Mission, order: Order, now: datetime) -> bool:
+    """Whether the pilot of this mission is on duty in the order's area."""
+    if mission.pilot_id is None:
+        return False
+    of_pilot = {"pilot_id": mission.pilot_id, "area_id": order.service_area_id}
+    return _SHIFT.first(**of_pilot, now=now) is not None
+
+
+# Compiled once: each mission that is published asks.
+_SHIFT = Statement(
+    lambda pilot_id, area_id, now: (
+        Shift.objects.on_duty(now)
+        .filter(pilot=pilot_id, service_area=area_id)
+        .order_by()
+        .values_list("pk")
+    ),
+    pilot_id=int,
+    area_id=UUID,
+    now=datetime,
+)
 
 
 def reserve(order: Order) -> dict[UUID, OnDuty]:

@@ -75,7 +75,27 @@ def _converted(text: str, encoding: str) -> Any:
 
 
 class BindingCursor(base.ServerBindingCursor):
+    """Closed, it is kept for the next statement of its connection: a new one must find out again
+    how each type of value is sent and read.
+    """
+
     _query_cls = _ConvertedOnce
+
+    @classmethod
+    def of(cls, connection: Any) -> Any:
+        made = cast(Any, cls)  # the stubs lack its arguments
+        return _spare(connection).pop(cls, None) or made(connection)
+
+    def close(self) -> None:
+        cursor = cast(Any, self)  # the stubs lack the internals
+        cursor._reset()
+        _spare(cursor.connection)[type(self)] = self
+
+
+def _spare(connection: Any) -> dict[type, Any]:
+    """The cursors that are not in use, by their class."""
+    spare: dict[type, Any] = connection.__dict__.setdefault("spare_cursors", {})
+    return spare
 
 
 class PlanningCursor(BindingCursor):
@@ -116,9 +136,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.ensure_connection()
         # The stubs lack these internals of backends.
         wrapper = cast(Any, self)
-        cursor_class = cast(Any, BindingCursor if prepared else PlanningCursor)
+        cursor_class = BindingCursor if prepared else PlanningCursor
         with self.wrap_database_errors:
-            cursor = cursor_class(wrapper.connection)
+            cursor = cursor_class.of(wrapper.connection)
             cursor.format = Format.BINARY
             return wrapper._prepare_cursor(cursor)
 

@@ -22,7 +22,8 @@ from wingxtra.tests.bench import tables
 
 PARTS = (
     ("-m", "wingxtra.tests.bench.production"),
-    ("-m", "pytest", "-n", "0", "-m", "bench"),
+    # Without pytest's own copies of every log line.
+    ("-m", "pytest", "-n", "0", "-m", "bench", "-p", "no:logging"),
 )
 
 
