@@ -21,6 +21,7 @@ from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
 
 from wingxtra.database.postgresql.base import DatabaseWrapper
+from wingxtra.database.values import Encoder, encoder_of, inserted_of, sent, values_of
 
 M = TypeVar("M", bound=Model)
 Row = TypeVar("Row")
@@ -72,8 +73,6 @@ class Statement(Generic[Row]):
     depend on them. `kinds`: the type of each parameter, which is str, UUID, datetime, int, or list
     for the values of `among`. The rows of a `values_list` are tuples.
     """
-
-    is_prepared = True
 
     def __init__(self, queryset_of: Callable[..., QuerySet[Any, Row]], **kinds: type) -> None:
         self._queryset_of, self._kinds = queryset_of, kinds
@@ -127,17 +126,15 @@ class Statement(Generic[Row]):
             rows = self._rows(compiled.sql, given)
         return [compiled.to_object(row) for row in rows]
 
-    def _rows(self, sql: str, values: Sequence[Any]) -> list[Sequence[Any]]:
-        with connection.binary_cursor(prepared=self.is_prepared) as cursor:
-            cursor.execute(sql, values)
-            rows: list[Sequence[Any]] = cursor.fetchall()
-            return rows
+    def _rows(self, sql: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        return connection.rows_of(sql, values)
 
 
 class PlannedStatement(Statement[Row]):
     """A Statement that PostgreSQL plans anew for each call's values."""
 
-    is_prepared = False
+    def _rows(self, sql: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        return connection.planned_rows_of(sql, values)
 
 
 class Update:
@@ -156,9 +153,7 @@ class Update:
         sql, places = self._compiled
         if not sql:
             return 0
-        with connection.prepared_cursor() as cursor:
-            cursor.execute(sql, _given(places, values))
-            return int(cursor.rowcount)
+        return connection.run(sql, _given(places, values))
 
     @cached_property
     def _compiled(self) -> tuple[str, list[Any]]:
@@ -281,12 +276,8 @@ def insert_if_new(row: Model) -> bool:
 
 def update(model: type[Model], pk: Any, **values: Any) -> None:
     """Change one row. Sends no model signals, as `QuerySet.update`, and raises like it."""
-    sql, fields = _update_sql(model, tuple(values))
-    prepared = [
-        _as_sent(field, value) for field, value in zip(fields, values.values(), strict=True)
-    ]
-    with connection.prepared_cursor() as cursor:
-        cursor.execute(sql, [*prepared, pk])
+    sql, encoders = _update_sql(model, tuple(values))
+    connection.run(sql, [*sent(encoders, values.values()), pk])
 
 
 def lock_against_deletion(row: Model) -> bool:
@@ -296,18 +287,14 @@ def lock_against_deletion(row: Model) -> bool:
     """
     meta = row._meta
     sql = f'SELECT 1 FROM "{meta.db_table}" WHERE "{meta.pk.column}" = %s FOR KEY SHARE'  # noqa: S608
-    with connection.prepared_cursor() as cursor:
-        cursor.execute(sql, [row.pk])
-        return cursor.fetchone() is not None
+    return bool(connection.rows_of(sql, [row.pk]))
 
 
 def _insert(rows: Sequence[Model], on_conflict: str) -> set[Any]:
     """Returns the ids of the inserted rows."""
-    sql, fields, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
-    values = [_as_sent(field, field.pre_save(row, add=True)) for row in rows for field in fields]
-    with connection.prepared_cursor() as cursor:
-        cursor.execute(sql, values)
-        ids = cursor.fetchall()
+    sql, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
+    values = [value for row in rows for value in values_of(row)]
+    ids = connection.rows_of(sql, values)
     if pk_is_given:
         for row, (pk,) in zip(rows, ids, strict=not on_conflict):
             row.pk = pk
@@ -319,32 +306,21 @@ def _insert(rows: Sequence[Model], on_conflict: str) -> set[Any]:
 
 
 @cache
-def _insert_sql(model: type[Model], rows: int, on_conflict: str) -> tuple[str, list[Any], bool]:
-    meta = model._meta
-    pk_is_given = meta.pk in meta.db_returning_fields
-    fields = [field for field in meta.concrete_fields if not (pk_is_given and field.primary_key)]
+def _insert_sql(model: type[Model], rows: int, on_conflict: str) -> tuple[str, bool]:
+    meta, fields = model._meta, inserted_of(model).fields
     columns = ", ".join(f'"{field.column}"' for field in fields)
     one = f"({', '.join(['%s'] * len(fields))})"
     sql = (
         f'INSERT INTO "{meta.db_table}" ({columns}) VALUES {", ".join([one] * rows)} '  # noqa: S608
         f'{on_conflict} RETURNING "{meta.pk.column}"'
     )
-    return sql, fields, pk_is_given
+    return sql, meta.pk in meta.db_returning_fields
 
 
 @cache
-def _update_sql(model: type[Model], names: tuple[str, ...]) -> tuple[str, list[Any]]:
+def _update_sql(model: type[Model], names: tuple[str, ...]) -> tuple[str, list[Encoder]]:
     meta = model._meta
     fields: list[Any] = [meta.get_field(name) for name in names]
     columns = ", ".join(f'"{field.column}" = %s' for field in fields)
-    return f'UPDATE "{meta.db_table}" SET {columns} WHERE "{meta.pk.column}" = %s', fields  # noqa: S608
-
-
-# psycopg sends values of these types as they are.
-_SENT_AS_THEY_ARE = (type(None), bool, int, float, str, UUID, datetime)
-
-
-def _as_sent(field: Any, value: Any) -> Any:
-    if type(value) in _SENT_AS_THEY_ARE and not isinstance(field, JSONField):
-        return value
-    return field.get_db_prep_save(value, connection)
+    sql = f'UPDATE "{meta.db_table}" SET {columns} WHERE "{meta.pk.column}" = %s'  # noqa: S608
+    return sql, [encoder_of(field) for field in fields]
