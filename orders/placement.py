@@ -63,7 +63,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The result of `check`. `distance_m` is the straight line from pickup to drop point.
+    """The result of `check`.
 
     flies_from: the first time of the window at which no zone is in the way of some drone; None if
     there is none. The ETA counts from then: `eta_low_s` with the fastest drone, free and charged at
@@ -74,7 +74,6 @@ class Checked:
 
     problems: list[FieldProblem]
     service_area: ServiceArea | None = None
-    distance_m: float | None = None
     eta_low_s: float | None = None
     eta_high_s: float | None = None
     held_up: Reason | None = None
@@ -89,16 +88,16 @@ def check(order: Order, book: Rulebook, now: datetime) -> Checked:
     area, in_no_area = _area(points, book)
     span = window.of(order, now)
     book = book.for_work_from(span[0], now)
-    closed = _in_zones(points, span, book)
+    flight = _Flight.best(order, area, book, now)
+    # Where a drone may fly at some time of the window, no end is closed throughout.
+    closed = _in_zones(points, span, book) if flight.starts_at is None else []
     problems = [*window.problems(order, now), *accuracy_problems(order, book.rules), *in_no_area]
     problems += closed
-    flight = _Flight.best(order, area, book, now)
     # A zone around an end of the trip also blocks every flight; report it once.
     problems += [p for p in flight.problems if not (closed and p.code == "in_no_fly_zone")]
     return Checked(
         problems,
         None if area is None else book.areas[area],
-        float(distance_m(*points["pickup"], *points["dropoff"])) if len(points) == 2 else None,
         flight.low_s,
         flight.high_s,
         flight.held_up,
@@ -106,6 +105,12 @@ def check(order: Order, book: Rulebook, now: datetime) -> Checked:
         flight.able,
         flight.starts_at,
     )
+
+
+def straight_m(order: Order) -> float | None:
+    """From pickup to drop point; None while an end is not known."""
+    points = _points(order)
+    return float(distance_m(*points["pickup"], *points["dropoff"])) if len(points) == 2 else None
 
 
 def trip_table(orders: Iterable[Order], book: Rulebook) -> TripTable:
@@ -256,9 +261,10 @@ def _points(order: Order) -> dict[str, Point]:
 
 def _area(points: dict[str, Point], book: Rulebook) -> tuple[int | None, list[FieldProblem]]:
     """The index of the first area that contains both ends, or the problems."""
-    problems, areas = [], {}
+    problems: list[FieldProblem] = []
+    place, area = book.area_shapes.contains(*_columns(points))
+    areas = {end: set(area[place == i].tolist()) for i, end in enumerate(points)}
     for end, (lat, lng) in points.items():
-        areas[end] = set(book.area_shapes.contains(lat, lng)[1].tolist())
         if not areas[end]:
             message = f"The {NAMES[end]} at {lat:.5f}, {lng:.5f} is in none of our service areas."
             problems.append(FieldProblem(f"{end}_lat", "outside_service_area", message))
@@ -278,7 +284,7 @@ def _in_zones(
     window.
     """
     problems, margin_m = [], book.rules.zone_margin_m
-    lats, lngs = np.array([*points.values()], float).reshape(-1, 2).T
+    lats, lngs = _columns(points)
     since_s, _ = book.zone_shapes.in_the_way(lats, lngs, lats, lngs, window[0], margin_m)
     is_closed = since_s <= window[0].timestamp()
     for (end, (lat, lng)), closed in zip(points.items(), is_closed, strict=True):
@@ -293,6 +299,11 @@ def _in_zones(
             message = f"The {NAMES[end]} is {where} the no-fly zone “{name}”."
             problems.append(FieldProblem(f"{end}_lat", "in_no_fly_zone", message))
     return problems
+
+
+def _columns(points: dict[str, Point]) -> Floats:
+    """Their latitudes and longitudes (2, n)."""
+    return np.array([*points.values()], float).reshape(-1, 2).T
 
 
 def _closed_throughout(
@@ -355,18 +366,18 @@ class _Flight:
             return cls([])
         if area is None:
             return cls(_payload_refusals(order, book, now))
-        trips = TripTable.from_rows([_trip(order, area)])
+        trips, drones = TripTable.from_rows([_trip(order, area)]), book.best_in[area]
         start, end = window.of(order, now)
         refused: list[FieldProblem] = []
         at = start
         # A zone that opens within the window only delays the flight.
         for _ in range(MAX_OPENINGS):
-            calm = verdicts = _judge(book.best_drones, trips, book, at)
+            calm = verdicts = _judge(drones, trips, book, at)
             if calm.able.any():
                 soonest = Soonest.of(verdicts, at, window.pickup_at(order, now))
                 # The current wind refuses no order; it only changes the ETA, or removes it.
                 if book.winds is not None and at <= now + WIND_VALID_FOR:
-                    verdicts = _judge(book.best_drones, trips, book, at, book.winds)
+                    verdicts = _judge(drones, trips, book, at, book.winds)
                 if not verdicts.able.any():
                     held_up = best_case.held_up(calm, verdicts)
                     return cls([], held_up=held_up, soonest=soonest, starts_at=at)

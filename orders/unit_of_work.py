@@ -33,7 +33,7 @@ CLOCK_TOLERANCE = timedelta(seconds=2)
 STORE_UNKNOWN = FieldProblem("store_id", "store_unknown", "There is no such store.")
 
 # Sent with `events`: the DeliveryEvents just written, each with its `.order` and `.job` loaded.
-recorded = Signal()
+recorded = Signal(use_caching=True)
 
 
 class Refused(Conflict):

@@ -53,16 +53,14 @@ class CacheVersion:
         if replica.is_reading():
             return None
         try:
-            version = redis_client.ask(self._read)
+            version = redis_client.read(self.name) or redis_client.ask(self._first)
         except redis_client.Away:
             return None
         return None if version == UNCOMMITTED else version
 
-    def _read(self, client: redis.Redis) -> bytes | None:
+    def _first(self, client: redis.Redis) -> bytes | None:
+        client.set(self.name, uuid.uuid4().bytes, nx=True)
         version: Any = client.get(self.name)
-        if version is None:
-            client.set(self.name, uuid.uuid4().bytes, nx=True)
-            version = client.get(self.name)
         return version
 
     def bump_on_write(self, *written: type[models.Model]) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
+import hiredis
 import redis
 import structlog
 from django.conf import settings
@@ -154,8 +155,9 @@ class RoundTrip:
     def _send(self, client: redis.Redis) -> None:
         connection: Any = client.connection
         try:
-            commands = [answer.command for answer in self._answers]
-            connection.send_packed_command(connection.pack_commands(commands))
+            # In C, and all of them at once: redis-py's own packing takes several times as long.
+            commands = [hiredis.pack_command(answer.command) for answer in self._answers]
+            connection.send_packed_command([b"".join(commands)])
             values = [_response(connection) for _ in commands]
             for answer, value in zip(self._answers, values, strict=True):
                 if answer.script and isinstance(value, redis.exceptions.NoScriptError):
@@ -168,6 +170,14 @@ class RoundTrip:
             # A late response must not be read as the answer to a later command.
             connection.disconnect()
             raise
+
+
+def read(key: str) -> Any:
+    """The value of a key; None if there is none. Raises Away."""
+    trip = RoundTrip()
+    answer = trip.get(key)
+    trip.send()
+    return answer.value
 
 
 def _response(connection: Any) -> Any:

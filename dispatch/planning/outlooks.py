@@ -96,7 +96,7 @@ def _area(area_id: UUID, index: int, orders: list[Order], book: Rulebook, now: d
     drones = list(
         Drone.objects.filter(hub__service_area=area_id, active=True).prefetch_related("kind", "hub")
     )
-    best = book.best_drones.take(book.best_drones.area == index)
+    best = book.best_in[index]
     crew = pilots.crew([book.areas[index]], now)
     # Without a pilot on duty no drone can start: as if none were known to be ready.
     is_alone = crew.on_duty.get(area_id) == []

@@ -81,6 +81,7 @@ def judged(
         zone_shapes=zones,
         winds=winds or everywhere(wind_mps),
         best_drones=DroneTable.from_rows([]),
+        best_in=[],
         hubs=[],
         hub_table=HubTable.from_rows([]),
     )

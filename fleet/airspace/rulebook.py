@@ -57,6 +57,8 @@ class Rulebook:
     indexes this list.
     winds: the fresh readings; None if the wind is not measured.
     best_drones: one drone per kind and hub in service, in ideal state (see `at_their_best`).
+    best_in: those of each area. Each new order is judged with the same table, so that `judge`
+    works out once what does not depend on the order.
     hubs: all; the rows of `hub_table` have the same order, and all pads free.
     """
 
@@ -67,6 +69,7 @@ class Rulebook:
     zone_shapes: Zones
     winds: Winds | None
     best_drones: DroneTable
+    best_in: list[DroneTable]
     hubs: list[Hub]
     hub_table: HubTable
 
@@ -103,7 +106,7 @@ def load(at: datetime) -> Rulebook:
     )
     places = {area.pk: i for i, area in enumerate(served)}
     networks = {area.pk for area in served if area.uses_network}
-    at_home = registry.table_of(one_of_each, places, networks=networks)
+    best = best_case.at_their_best(registry.table_of(one_of_each, places, networks=networks))
     hubs = list(Hub.objects.order_by("pk"))
     return Rulebook(
         rules=rules,
@@ -112,7 +115,8 @@ def load(at: datetime) -> Rulebook:
         zones=zones,
         zone_shapes=zones_of(zones, at),
         winds=weather.winds(rules, at),
-        best_drones=best_case.at_their_best(at_home),
+        best_drones=best,
+        best_in=[best.take(best.area == index) for index in places.values()],
         hubs=hubs,
         hub_table=registry.hub_table(hubs, places, networks),
     )

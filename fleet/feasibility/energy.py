@@ -21,8 +21,72 @@ class Figures(NamedTuple):
     needed_pct: Floats
 
 
+class Physics(NamedTuple):
+    """What each drone (N,) needs on any trip, cruising excepted; energies in percent of its full
+    battery.
+
+    up_s, down_s: between the ground and cruise altitude. lower_s, raise_s: between cruise and
+    delivery altitude. start_s, carrying_s, back_s: the time until the pickup, from there to the
+    parcel's delivery, and after it. empty_pct: for the altitudes of the empty drone. carrying_pct,
+    back_pct, loiter_pct: hovering in carrying_s, in back_s, and for the loiter timeout.
+    lift_pct_per_kg, raise_pct_per_kg: lifting a kilogram to cruise altitude, and back to it.
+    """
+
+    cruise_speed_mps: Floats
+    empty_kg: Floats
+    up_s: Floats
+    down_s: Floats
+    lower_s: Floats
+    raise_s: Floats
+    hover_pct_per_s: Floats
+    cruise_pct_per_s: Floats
+    lift_pct_per_kg_m: Floats
+    start_s: Floats
+    carrying_s: Floats
+    back_s: Floats
+    empty_pct: Floats
+    carrying_pct: Floats
+    loiter_pct: Floats
+    back_pct: Floats
+    lift_pct_per_kg: Floats
+    raise_pct_per_kg: Floats
+
+
+def physics_of(drones: DroneTable, rules: Rules) -> Physics:
+    lowering_m = _lowering_m(rules)
+    up_s = rules.cruise_alt_m / drones.climb_speed_mps
+    down_s = rules.cruise_alt_m / drones.descent_speed_mps
+    lower_s, raise_s = lowering_m / drones.descent_speed_mps, lowering_m / drones.climb_speed_mps
+    pct_per_ws = 100 / (3600 * drones.battery_wh)
+    hover_pct_per_s = drones.hover_power_w * pct_per_ws
+    lift_pct_per_kg_m = GRAVITY_MPS2 / CLIMB_EFFICIENCY * pct_per_ws
+    lift_empty_kg_m = drones.empty_mass_kg * (2 * rules.cruise_alt_m + lowering_m)
+    empty_pct = (up_s + down_s + raise_s + down_s) * hover_pct_per_s
+    carrying_s = rules.load_time_s + up_s + lower_s + rules.delivery_time_s
+    return Physics(
+        cruise_speed_mps=drones.cruise_speed_mps,
+        empty_kg=drones.empty_mass_kg,
+        up_s=up_s,
+        down_s=down_s,
+        lower_s=lower_s,
+        raise_s=raise_s,
+        hover_pct_per_s=hover_pct_per_s,
+        cruise_pct_per_s=drones.cruise_power_w * pct_per_ws,
+        lift_pct_per_kg_m=lift_pct_per_kg_m,
+        start_s=rules.launch_time_s + up_s + down_s,
+        carrying_s=carrying_s,
+        back_s=raise_s + down_s,
+        empty_pct=empty_pct + lift_empty_kg_m * lift_pct_per_kg_m,
+        carrying_pct=carrying_s * hover_pct_per_s,
+        loiter_pct=rules.loiter_timeout_s * hover_pct_per_s,
+        back_pct=(raise_s + down_s) * hover_pct_per_s,
+        lift_pct_per_kg=rules.cruise_alt_m * lift_pct_per_kg_m,
+        raise_pct_per_kg=lowering_m * lift_pct_per_kg_m,
+    )
+
+
 def figures_of(
-    drones: DroneTable,
+    physics: Physics,
     trips: TripTable,
     d: Ints,
     t: Ints,
@@ -32,7 +96,7 @@ def figures_of(
 ) -> Figures:
     """Distance, times and energy of each pair's flight over three legs of these lengths (3, P).
 
-    headwind_mps: (P,), against which each leg is flown.
+    physics: of the drones under these rules. headwind_mps: (P,), against which each leg is flown.
 
     Each leg climbs to cruise altitude, cruises, and descends: to the ground at the pickup and where
     the drone lands, to the delivery altitude at the door. The drone hovers while the parcel is
@@ -45,63 +109,52 @@ def figures_of(
     more than a delivery, because the parcel has a mass.
     """
     to_pickup_m, to_door_m, home_m = lengths_m * rules.detour_factor
-    lowering_m = max(0.0, rules.cruise_alt_m - rules.delivery_alt_m)
-    up_s = rules.cruise_alt_m / drones.climb_speed_mps
-    down_s = rules.cruise_alt_m / drones.descent_speed_mps
-    lower_s, raise_s = lowering_m / drones.descent_speed_mps, lowering_m / drones.climb_speed_mps
+    pace = _pace_spm(physics.cruise_speed_mps[d], headwind_mps)
+    to_pickup_s = physics.start_s[d] + pace * to_pickup_m
+    delivery_s = to_pickup_s + physics.carrying_s[d] + pace * to_door_m
+    busy_s = delivery_s + physics.back_s[d] + pace * home_m
 
-    pace = _pace_spm(drones.cruise_speed_mps[d], headwind_mps)
-    carrying_s = rules.load_time_s + up_s + lower_s + rules.delivery_time_s
-    to_pickup_s = (rules.launch_time_s + up_s + down_s)[d] + pace * to_pickup_m
-    delivery_s = to_pickup_s + carrying_s[d] + pace * to_door_m
-    busy_s = delivery_s + (raise_s + down_s)[d] + pace * home_m
-
-    # All energies below are in percent of the full battery.
-    pct_per_ws = 100 / (3600 * drones.battery_wh)
-    hover_pct_per_s = drones.hover_power_w * pct_per_ws
-    cruise_pct_per_m = (drones.cruise_power_w * pct_per_ws)[d] * pace
-    lift_pct_per_kg_m = GRAVITY_MPS2 / CLIMB_EFFICIENCY * pct_per_ws
-    lift_empty_kg_m = drones.empty_mass_kg * (2 * rules.cruise_alt_m + lowering_m)
-    empty_pct = (up_s + down_s + raise_s + down_s) * hover_pct_per_s
-    empty_pct += lift_empty_kg_m * lift_pct_per_kg_m
+    cruise_pct_per_m = physics.cruise_pct_per_s[d] * pace
     payload_kg = trips.payload_weight_kg[t]
-    mass_ratio = 1 + payload_kg / drones.empty_mass_kg[d]
+    mass_ratio = 1 + payload_kg / physics.empty_kg[d]
     loaded = mass_ratio * np.sqrt(mass_ratio)
     home_pct = home_m * cruise_pct_per_m
     energy_pct = (
-        empty_pct[d]
+        physics.empty_pct[d]
         + to_pickup_m * cruise_pct_per_m
         + home_pct
-        + loaded * ((carrying_s * hover_pct_per_s)[d] + to_door_m * cruise_pct_per_m)
-        + payload_kg * (rules.cruise_alt_m * lift_pct_per_kg_m)[d]
+        + loaded * (physics.carrying_pct[d] + to_door_m * cruise_pct_per_m)
+        + payload_kg * physics.lift_pct_per_kg[d]
     )
     needed_pct = (
         energy_pct
-        + loaded * (rules.loiter_timeout_s * hover_pct_per_s)[d]
-        + (loaded - 1) * (((raise_s + down_s) * hover_pct_per_s)[d] + home_pct)
-        + payload_kg * (lowering_m * lift_pct_per_kg_m)[d]
+        + loaded * physics.loiter_pct[d]
+        + (loaded - 1) * (physics.back_pct[d] + home_pct)
+        + payload_kg * physics.raise_pct_per_kg[d]
     )
     if trips.flown.any():
-        flown_pct, flown_failing_pct = _flown_pct(drones, trips, d, t, rules)
+        flown_pct, flown_failing_pct = _flown_pct(physics, trips, d, t, rules)
         energy_pct, needed_pct = energy_pct - flown_pct, needed_pct - flown_failing_pct
     way_m = to_pickup_m + to_door_m + home_m
     return Figures(way_m, to_pickup_s, delivery_s, busy_s, energy_pct, needed_pct)
 
 
+def _lowering_m(rules: Rules) -> float:
+    return max(0.0, rules.cruise_alt_m - rules.delivery_alt_m)
+
+
 def _flown_pct(
-    drones: DroneTable, trips: TripTable, d: Ints, t: Ints, rules: Rules
+    physics: Physics, trips: TripTable, d: Ints, t: Ints, rules: Rules
 ) -> tuple[Floats, Floats]:
     """The parts of energy_pct and needed_pct that are behind each pair by `trips.flown`, cruising
     excepted: its legs start where the drone is.
     """
-    low_m = max(0.0, rules.cruise_alt_m - rules.delivery_alt_m)
-    pct_per_ws = 100 / (3600 * drones.battery_wh[d])
-    hover, lift = drones.hover_power_w[d] * pct_per_ws, GRAVITY_MPS2 / CLIMB_EFFICIENCY * pct_per_ws
-    climb_mps, descent_mps = drones.climb_speed_mps[d], drones.descent_speed_mps[d]
-    empty_kg, payload_kg = drones.empty_mass_kg[d], trips.payload_weight_kg[t]
+    low_m = _lowering_m(rules)
+    hover, lift = physics.hover_pct_per_s[d], physics.lift_pct_per_kg_m[d]
+    empty_kg, payload_kg = physics.empty_kg[d], trips.payload_weight_kg[t]
     loaded = (1 + payload_kg / empty_kg) ** 1.5 * hover
-    up_s, down_s = rules.cruise_alt_m / climb_mps, rules.cruise_alt_m / descent_mps
-    lower_s, raise_s = low_m / descent_mps, low_m / climb_mps
+    up_s, down_s = physics.up_s[d], physics.down_s[d]
+    lower_s, raise_s = physics.lower_s[d], physics.raise_s[d]
     flown = trips.flown[t]
     before_drop = (flown >= Flown.TAKE_OFF) * (up_s * hover + empty_kg * rules.cruise_alt_m * lift)
     before_drop += (flown >= Flown.PICKUP) * (

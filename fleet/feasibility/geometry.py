@@ -8,6 +8,7 @@ legs there are named by `off_the_map`.
 import math
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -192,7 +193,7 @@ class Zones:
         self._starts_s, self._ends_s = _columns(windows)
         self._tree = shapely.STRtree(self._shapes)
         shapely.prepare(self._shapes)
-        self._widened: dict[tuple[int, float], tuple[shapely.Polygon, Floats]] = {}
+        self._widened: dict[tuple[int, float], tuple[shapely.Polygon, Any]] = {}
 
     def __len__(self) -> int:
         return len(self._shapes)
@@ -241,39 +242,40 @@ class Zones:
         """
         since_s = np.full(len(lat1), np.inf)
         first = np.full(len(lat1), -1, np.int64)
-        if not len(self) or not np.isfinite(lat1 + lng1 + lat2 + lng2).any():
+        if not len(self):
             return since_s, first
-        boxes = _LegBoxes(lng1, lat1, lng2, lat2)
-        if not len(near := self._near(boxes, margin_m)):
+        legs = _Legs(lng1, lat1, lng2, lat2)
+        near = self._near(legs, margin_m)
+        if not len(near):
             return since_s, first
         now_s = _stamp(from_at, math.nan)
         starts_s, ends_s = self.closures(now_s)
-        for zone in near:
+        for zone in near[ends_s[near] > now_s]:
             closes_s = max(starts_s[zone], now_s)
-            if ends_s[zone] <= now_s:
-                continue
-            bounds = self._within(zone, margin_m)[1]
-            maybe = np.flatnonzero(boxes.may_meet(bounds) & (closes_s < since_s))
-            ends = lat1[maybe], lng1[maybe], lat2[maybe], lng2[maybe]
-            met = maybe[self.meets(zone, *ends, margin_m)]
-            since_s[met] = closes_s
-            first[met] = zone
+            shape, bounds = self._within(zone, margin_m)
+            (maybe,) = (legs.may_meet(bounds) & (closes_s < since_s)).nonzero()
+            if len(maybe):
+                met = maybe[shapely.intersects(shape, legs.lines(maybe))]
+                since_s[met] = closes_s
+                first[met] = zone
         return since_s, first
 
     def near(
         self, lat1: Floats, lng1: Floats, lat2: Floats, lng2: Floats, margin_m: float = 0.0
     ) -> Ints:
         """The zones that with their margin touch the bounding box of all legs, by index."""
-        return self._near(_LegBoxes(lng1, lat1, lng2, lat2), margin_m)
+        return self._near(_Legs(lng1, lat1, lng2, lat2), margin_m)
 
-    def _near(self, legs: "_LegBoxes", margin_m: float) -> Ints:
+    def _near(self, legs: "_Legs", margin_m: float) -> Ints:
+        left, low, right, high = legs.extent
+        if not (left <= right and low <= high):  # no leg, or NaN alone
+            return np.empty(0, np.int64)
         west, south, east, north = self._bounds.T
         pad_y = margins.in_degrees(margins.outer_m(margin_m) + legs.bend_m)
         pad_x = pad_y / margins.lng_scale(np.maximum(-south, north) + pad_y)
-        left, low, right, high = legs.extent
         beside = (west - pad_x > right) | (east + pad_x < left)
         beside |= (south - pad_y > high) | (north + pad_y < low)
-        near: Ints = np.flatnonzero(~beside)
+        (near,) = (~beside).nonzero()
         return near
 
     def meets(
@@ -286,7 +288,7 @@ class Zones:
         margin_m: float = 0.0,
     ) -> npt.NDArray[np.bool_]:
         """Which legs touch this zone or its margin; ignores its time window."""
-        lines = margins.lines_of(lng1, lat1, lng2, lat2)
+        lines = _Legs(lng1, lat1, lng2, lat2).lines()
         met: npt.NDArray[np.bool_] = shapely.intersects(self._within(zone, margin_m)[0], lines)
         return met
 
@@ -294,47 +296,59 @@ class Zones:
         """Longitudes and latitudes (2, n) of the convex hull of a zone with its margin."""
         return shapely.get_coordinates(shapely.convex_hull(self._within(zone, margin_m)[0])).T
 
-    def _within(self, zone: int, margin_m: float) -> tuple[shapely.Polygon, Floats]:
+    def _within(self, zone: int, margin_m: float) -> tuple[shapely.Polygon, Any]:
         """A zone widened by the margin, and its bounds. Made once."""
         key = (int(zone), margin_m)
         if key not in self._widened:
             shape = margins.widened(self._shapes[zone], margin_m)
             shapely.prepare(shape)
-            self._widened[key] = shape, np.array(shape.bounds)
+            self._widened[key] = shape, shape.bounds
         return self._widened[key]
 
 
-class _LegBoxes:
-    """Bounding boxes of legs, for a cheap test before the exact one on geometries."""
+class _Legs:
+    """Legs (L,), with what is cheap to know about them first: the extent of all, boxes, lines.
+
+    extent: west, south, east, north. bend_m: no leg leaves its straight line more than that.
+    """
 
     def __init__(self, lng1: Floats, lat1: Floats, lng2: Floats, lat2: Floats) -> None:
-        self._dx, self._dy = (lng2 - lng1) / 2, (lat2 - lat1) / 2
-        self._x, self._y = (lng1 + lng2) / 2, (lat1 + lat2) / 2
-        self._wide, self._high = np.abs(self._dx), np.abs(self._dy)
+        self._ends = lng1, lat1, lng2, lat2
         self.extent = margins.extent(lng1, lat1, lng2, lat2)
         self.bend_m = float(margins.bend_m(*self.extent))
-        self._bulge_x = self._bulge_y = np.zeros(1)
-        if not self.bend_m <= margins.STRAIGHT_M:
-            self._bulge_y = np.degrees(margins.bend_m(lng1, lat1, lng2, lat2) / EARTH_RADIUS_M)
-            farthest = np.maximum(np.abs(lat1), np.abs(lat2))
-            self._bulge_x = self._bulge_y / margins.lng_scale(farthest)
 
-    def may_meet(self, bounds: Floats) -> npt.NDArray[np.bool_]:
+    @cached_property
+    def _boxes(self) -> tuple[Floats, ...]:
+        """Half of the way from start to end, the centre, and how far the legs bend out of that."""
+        lng1, lat1, lng2, lat2 = self._ends
+        dx, dy = (lng2 - lng1) / 2, (lat2 - lat1) / 2
+        x, y = (lng1 + lng2) / 2, (lat1 + lat2) / 2
+        bulge_x = bulge_y = np.zeros(1)
+        if not self.bend_m <= margins.STRAIGHT_M:
+            bulge_y = np.degrees(margins.bend_m(*self._ends) / EARTH_RADIUS_M)
+            farthest = np.maximum(np.abs(lat1), np.abs(lat2))
+            bulge_x = bulge_y / margins.lng_scale(farthest)
+        return dx, dy, np.abs(dx), np.abs(dy), x, y, bulge_x, bulge_y
+
+    def may_meet(self, bounds: tuple[float, float, float, float]) -> npt.NDArray[np.bool_]:
         """Legs that may touch the box (west, south, east, north), by the separating axis test."""
         west, south, east, north = bounds
+        dx, dy, wide, high, x, y, bulge_x, bulge_y = self._boxes
         # Slightly wider, so that rounding excludes no leg; the exact test follows.
-        half_width = (east - west) / 2 + 1e-9 + self._bulge_x
-        half_height = (north - south) / 2 + 1e-9 + self._bulge_y
-        x, y = self._x - (west + east) / 2, self._y - (south + north) / 2
+        half_width = (east - west) / 2 + 1e-9 + bulge_x
+        half_height = (north - south) / 2 + 1e-9 + bulge_y
+        x, y = x - (west + east) / 2, y - (south + north) / 2
         meets: npt.NDArray[np.bool_] = (
-            (np.abs(x) <= half_width + self._wide)
-            & (np.abs(y) <= half_height + self._high)
-            & (
-                np.abs(self._dx * y - self._dy * x)
-                <= half_width * self._high + half_height * self._wide + 1e-12
-            )
+            (np.abs(x) <= half_width + wide)
+            & (np.abs(y) <= half_height + high)
+            & (np.abs(dx * y - dy * x) <= half_width * high + half_height * wide + 1e-12)
         )
         return meets
+
+    def lines(self, index: Any = slice(None)) -> npt.NDArray[np.object_]:
+        """Those of these legs, as lines along the great circle."""
+        is_straight = self.bend_m <= margins.STRAIGHT_M
+        return margins.lines_of(*(end[index] for end in self._ends), are_straight=is_straight)
 
 
 def on_the_globe(lat: Floats, lng: Floats) -> Floats:

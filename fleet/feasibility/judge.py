@@ -9,16 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from fleet.feasibility import winds as wind
-from fleet.feasibility.energy import figures_of
+from fleet.feasibility.energy import Physics, figures_of, physics_of
 from fleet.feasibility.geometry import Floats, Ints, Zones
 from fleet.feasibility.legs import (
     DETOUR_HORIZON_S,
     around_m,
+    beyond_the_map,
     legs_of,
+    lengths_m_of,
     off_the_map,
     touches,
     zones_in_the_way,
@@ -152,44 +155,75 @@ def judge(
     pickup, the door and where the drone lands counts for the whole flight. Its direction is
     unknown, so every leg is planned against it.
     """
-    blow = wind.at_drones(winds, drones).take(d).joined(wind.on_trips(winds, trips).take(t))
+    known = _known_of(drones, rules)
+    blow = wind.on_pairs(winds, drones, trips, d, t)
     legs = legs_of(drones, trips, d, t)
-    lengths_m = np.stack([leg.length_m() for leg in legs])
-    figures = figures_of(drones, trips, d, t, lengths_m, rules, blow.mps)
+    figures = figures_of(known.physics, trips, d, t, lengths_m_of(legs), rules, blow.mps)
     longest_s = figures.busy_s + rules.loiter_timeout_s
     zone, by_zone = zones_in_the_way(
         drones, trips, d, t, legs, zones, at, longest_s, rules.zone_margin_m
     )
-    blocked = np.flatnonzero(by_zone == Rule.CROSSES_NO_FLY_ZONE)
+    (blocked,) = (by_zone == Rule.CROSSES_NO_FLY_ZONE).nonzero()
     if rules.detours_allowed and len(blocked):
         lengths_m = around_m(legs, blocked, zones, at, rules.zone_margin_m)
         headwind_mps = blow.mps[blocked]
-        around = figures_of(drones, trips, d[blocked], t[blocked], lengths_m, rules, headwind_mps)
+        around = figures_of(
+            known.physics, trips, d[blocked], t[blocked], lengths_m, rules, headwind_mps
+        )
         around_s = around.busy_s + rules.loiter_timeout_s
         found = np.isfinite(lengths_m).all(axis=0) & (around_s <= DETOUR_HORIZON_S)
         zone[blocked[found]], by_zone[blocked[found]] = -1, 0
         for figure, detoured in zip(figures, around, strict=True):
             figure[blocked[found]] = detoured[found]
-    battery_pct = drones.battery_pct[d]
     # A drone slower than the wind already fails TOO_WINDY; its energy cannot be computed.
-    energy_known = (drones.placed & np.isfinite(drones.battery_pct))[d]
-    energy_known &= blow.mps < drones.cruise_speed_mps[d]
-    reasons = _bits(_against_drones(drones, rules))[d] | _bits(
+    energy_known = known.energy_known[d] & (blow.mps < drones.cruise_speed_mps[d])
+    reasons = known.against[d] | _bits(
         {
             Rule.TOO_HEAVY: ~(trips.payload_weight_kg[t] <= drones.max_payload_kg[d]),
             Rule.PAYLOAD_TYPE_UNSUPPORTED: (trips.payload_type[t] & drones.payload_types[d]) == 0,
             Rule.TOO_LARGE: _too_large(drones, trips, d, t),
             Rule.OUTSIDE_AREA: trips.area[t] != drones.area[d],
             Rule.NOT_ENOUGH_ENERGY: energy_known
-            & ~(figures.needed_pct + rules.reserve_pct <= battery_pct),
-            Rule.OFF_THE_MAP: off_the_map(drones, trips, d, t, legs, rules.zone_margin_m),
-            **_against_wind(blow, wind_limit_mps(drones, rules)[d]),
+            & ~(figures.needed_pct + rules.reserve_pct <= drones.battery_pct[d]),
+            Rule.OFF_THE_MAP: known.off_the_map[d]
+            | off_the_map(drones, trips, d, t, legs, rules.zone_margin_m),
+            **_against_wind(blow, known.wind_limit_mps[d]),
         }
     )
     reasons |= by_zone
     # For an unregistered drone all other reasons follow from this one.
     reasons[~drones.registered[d]] = Rule.UNKNOWN_DRONE
     return Verdicts(reasons, *figures, zone, drones, trips, d, t, rules, zones, winds)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What is known of drones (N,) under some rules before their trips are."""
+
+    rules: Rules
+    physics: Physics
+    against: Bits
+    energy_known: Bools
+    off_the_map: Bools
+    wind_limit_mps: Floats
+
+
+# Each new order is judged with the same drones of a rulebook.
+_known: WeakKeyDictionary[DroneTable, _Known] = WeakKeyDictionary()
+
+
+def _known_of(drones: DroneTable, rules: Rules) -> _Known:
+    found = _known.get(drones)
+    if found is None or found.rules is not rules:
+        found = _known[drones] = _Known(
+            rules,
+            physics_of(drones, rules),
+            _bits(_against_drones(drones, rules)),
+            drones.placed & np.isfinite(drones.battery_pct),
+            beyond_the_map(drones, rules.zone_margin_m),
+            wind_limit_mps(drones, rules),
+        )
+    return found
 
 
 def against_drones(drones: DroneTable, rules: Rules, winds: Winds | None = None) -> Bits:
@@ -208,6 +242,8 @@ def against_drones(drones: DroneTable, rules: Rules, winds: Winds | None = None)
 def _too_large(drones: DroneTable, trips: TripTable, d: Ints, t: Ints) -> Bools:
     """Pairs whose parcel does not fit, however it is turned: sides are compared by rank."""
     fits = np.ones(len(d), bool)
+    if not trips.longest_cm.any():  # no size was given
+        return ~fits
     for side in SIDES:
         fits &= getattr(trips, side)[t] <= getattr(drones, f"max_{side}")[d]
     return ~fits

@@ -94,7 +94,7 @@ def toward(trips: TripTable, hubs: HubTable, rules: Rules, zones: Zones, at: dat
     A hub behind a no-fly zone comes after those with a clear way from the door. If detours are
     allowed, the way around counts. Without a hub the trip's drones fly home.
     """
-    if not len(hubs) or not len(trips):
+    if not hubs.network.any() or not len(trips):
         return trips
     near, away_m = _nearest(trips, hubs, np.broadcast_to(hubs.network, (len(trips), len(hubs))))
     if len(zones):

@@ -1,6 +1,8 @@
 """The three legs of a flight, and the no-fly zones that block them. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +15,8 @@ from fleet.feasibility.tables import Bits, Bools, DroneTable, TripTable
 # A detour avoids every zone that is active within this time. A flight with a detour that takes
 # longer is refused.
 DETOUR_HORIZON_S = 4 * 3600.0
+# Up to this many legs, judging each takes less time than finding those that pairs can share.
+FEW_LEGS = 64
 
 
 class Legs(NamedTuple):
@@ -54,15 +58,23 @@ def legs_of(drones: DroneTable, trips: TripTable, d: Ints, t: Ints) -> tuple[Leg
     return to_pickup, to_door, home
 
 
+def lengths_m_of(legs: tuple[Legs, Legs, Legs]) -> Floats:
+    """The lengths (3, P) of every pair's legs."""
+    ends, cuts = _joined(*(leg[:4] for leg in legs))
+    way_m = distance_m(*ends)
+    return np.stack([way_m[a:b][leg.of] for (a, b), leg in zip(cuts, legs, strict=True)])
+
+
 def _home_legs(drones: DroneTable, trips: TripTable, d: Ints, t: Ints) -> Legs:
     door = trips.dropoff_lat, trips.dropoff_lng
-    hubs, hub = np.unique([drones.home_lat, drones.home_lng], axis=1, return_inverse=True)
-    count = hubs.shape[1]
-    if count * len(trips) > len(d):
-        return Legs(door[0][t], door[1][t], drones.home_lat[d], drones.home_lng[d], slice(None))
-    door_lat, door_lng = np.tile(door, count)
-    hub_lat, hub_lng = np.repeat(hubs, len(trips), axis=1)
-    return Legs(door_lat, door_lng, hub_lat, hub_lng, hub[d] * len(trips) + t)
+    if len(d) > FEW_LEGS:
+        hubs, hub = np.unique([drones.home_lat, drones.home_lng], axis=1, return_inverse=True)
+        count = hubs.shape[1]
+        if count * len(trips) <= len(d):
+            door_lat, door_lng = np.tile(door, count)
+            hub_lat, hub_lng = np.repeat(hubs, len(trips), axis=1)
+            return Legs(door_lat, door_lng, hub_lat, hub_lng, hub[d] * len(trips) + t)
+    return Legs(door[0][t], door[1][t], drones.home_lat[d], drones.home_lng[d], slice(None))
 
 
 def _flies_home(
@@ -100,15 +112,13 @@ def zones_in_the_way(
 
     flown_s: from `at` until the drone is on the ground in any case.
     """
-    until_s = at.timestamp() + np.nan_to_num(flown_s)
     to_pickup, to_door, home = legs
-    on_the_way, on_the_way_back = _closures(zones, at, margin_m, to_door[:4], home[:4])
-    since_s, zone = _earliest(_at(on_the_way, to_door.of), _at(on_the_way_back, home.of))
-    # Most legs are these; skip them if the trip is already blocked.
-    still = np.flatnonzero(since_s > at.timestamp())
-    since_s[still], zone[still] = _earliest(
-        (since_s[still], zone[still]), to_pickup.take(still).blocked(zones, at, margin_m)
+    ways = (to_door, home, to_pickup)
+    closures = _closures(zones, at, margin_m, *(way[:4] for way in ways))
+    since_s, zone = _earliest(
+        *(_at(closed, way.of) for closed, way in zip(closures, ways, strict=True))
     )
+    until_s = at.timestamp() + np.where(np.isnan(flown_s), 0.0, flown_s)
     crosses = since_s <= until_s
     rule: Bits = crosses * np.uint32(Rule.CROSSES_NO_FLY_ZONE)
     zone = np.where(crosses, zone, -1)
@@ -148,6 +158,13 @@ def touches(zones: Zones, zone: int, legs: tuple[Legs, Legs, Legs], rule: int) -
     return bool(zones.meets(zone, *ends).any())
 
 
+def beyond_the_map(drones: DroneTable, margin_m: float) -> Bools:
+    """Drones (N,) that are or live beside the 180° meridian, or near a pole."""
+    lat, lng = np.array([drones.lat, drones.home_lat]), np.array([drones.lng, drones.home_lng])
+    beyond: Bools = np.logical_or.reduce(margins.off_the_map(lat, lng, margin_m))
+    return beyond
+
+
 def off_the_map(
     drones: DroneTable,
     trips: TripTable,
@@ -156,19 +173,11 @@ def off_the_map(
     legs: tuple[Legs, Legs, Legs],
     margin_m: float,
 ) -> Bools:
-    """Pairs with a leg across or beside the 180° meridian, or near a pole."""
-    here = [(drones.lat, drones.lng), (drones.home_lat, drones.home_lng)]
-    there = [
-        (trips.pickup_lat, trips.pickup_lng),
-        (trips.dropoff_lat, trips.dropoff_lng),
-        (trips.landing_lat, trips.landing_lng),
-    ]
-    drone, trip = (
-        np.logical_or.reduce([margins.off_the_map(*place, margin_m) for place in places])
-        for places in (here, there)
-    )
-    off = drone[d] | trip[t] if drone.any() or trip.any() else np.zeros(len(d), bool)
-    lngs = np.concatenate([lng for _, lng in (*here, *there)])
+    """Pairs with a leg across the 180° meridian, or whose trip is beside it or near a pole."""
+    lat = np.array([trips.pickup_lat, trips.dropoff_lat, trips.landing_lat])
+    lng = np.array([trips.pickup_lng, trips.dropoff_lng, trips.landing_lng])
+    off: Bools = np.logical_or.reduce(margins.off_the_map(lat, lng, margin_m))[t]
+    lngs = np.concatenate([drones.lng, drones.home_lng, lng.ravel()])
     if np.fmax.reduce(lngs, initial=0) - np.fmin.reduce(lngs, initial=0) > 180:
         for leg in legs:
             off |= (np.abs(leg.lng1 - leg.lng2) > 180)[leg.of]
@@ -189,10 +198,15 @@ def _closures(
     zones: Zones, at: datetime, margin_m: float, *legs: tuple[Floats, Floats, Floats, Floats]
 ) -> list[tuple[Floats, Ints]]:
     """`Zones.in_the_way` of several sets of legs, in one call: few legs cost as much as one."""
-    lat1, lng1, lat2, lng2 = (np.concatenate(ends) for ends in zip(*legs, strict=True))
-    found = zones.in_the_way(lat1, lng1, lat2, lng2, at, margin_m)
-    cuts = np.cumsum([len(one[0]) for one in legs[:-1]])
-    return list(zip(*(np.split(column, cuts) for column in found), strict=True))
+    (lat1, lng1, lat2, lng2), cuts = _joined(*legs)
+    since_s, zone = zones.in_the_way(lat1, lng1, lat2, lng2, at, margin_m)
+    return [(since_s[a:b], zone[a:b]) for a, b in cuts]
+
+
+def _joined(*legs: Sequence[Floats]) -> tuple[list[Floats], list[tuple[int, int]]]:
+    """Several sets of legs as one, and where each of them starts and ends in it."""
+    ends = [np.concatenate(end) for end in zip(*legs, strict=True)]
+    return ends, list(pairwise(accumulate((len(one[0]) for one in legs), initial=0)))
 
 
 def _at(closures: tuple[Floats, Ints], index: Any) -> tuple[Floats, Ints]:

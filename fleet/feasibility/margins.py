@@ -91,21 +91,22 @@ def extent(
     """The bounds (west, south, east, north) of all legs without those with NaN. No leg bends more
     than their diagonal.
     """
-    lngs, lats = (lng1, lng2), (lat1, lat2)
-    west, south = (
-        min(np.fmin.reduce(one, initial=math.inf) for one in two) for two in (lngs, lats)
-    )
-    east, north = (
-        max(np.fmax.reduce(one, initial=-math.inf) for one in two) for two in (lngs, lats)
-    )
-    return float(west), float(south), float(east), float(north)
+    lngs, lats = np.concatenate([lng1, lng2]), np.concatenate([lat1, lat2])
+    west, south = (float(np.fmin.reduce(ends, initial=math.inf)) for ends in (lngs, lats))
+    east, north = (float(np.fmax.reduce(ends, initial=-math.inf)) for ends in (lngs, lats))
+    return west, south, east, north
 
 
-def lines_of(lng1: Floats, lat1: Floats, lng2: Floats, lat2: Floats) -> npt.NDArray[np.object_]:
-    """The legs (L,) as lines in longitude and latitude that follow the great circle."""
-    ends = np.stack([lng1, lat1, lng2, lat2], axis=1).reshape(-1, 2, 2)
+def lines_of(
+    lng1: Floats, lat1: Floats, lng2: Floats, lat2: Floats, *, are_straight: bool
+) -> npt.NDArray[np.object_]:
+    """The legs (L,) as lines in longitude and latitude that follow the great circle.
+
+    are_straight: none of them bends more than STRAIGHT_M.
+    """
+    ends = np.array([lng1, lat1, lng2, lat2]).T.reshape(-1, 2, 2)
     lines = np.asarray(shapely.linestrings(ends), object)
-    if bend_m(*extent(lng1, lat1, lng2, lat2)) <= STRAIGHT_M:
+    if are_straight:
         return lines
     bends = bend_m(lng1, lat1, lng2, lat2) / STRAIGHT_M
     pieces = 2

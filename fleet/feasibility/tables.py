@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from enum import IntEnum
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -65,17 +66,18 @@ class Flown(IntEnum):
     DROP = 3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Table:
     """Columns of equal length. Lists become arrays; None becomes NaN in a float column."""
 
     def __post_init__(self) -> None:
-        for column in fields(self):
-            values = np.asarray(getattr(self, column.name), dtype=_DTYPES[column.type])
+        kind: Any = type(self)  # mypy takes the class for an object that cannot be hashed
+        for name, dtype in _columns(kind):
+            values = np.asarray(getattr(self, name), dtype=dtype)
             if values.ndim == 0:  # one value for all rows
                 values = np.full(len(self), values)
-            object.__setattr__(self, column.name, values)
-        lengths = {column.name: len(getattr(self, column.name)) for column in fields(self)}
+            object.__setattr__(self, name, values)
+        lengths = {name: len(getattr(self, name)) for name in _names(self)}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"columns of different lengths: {lengths}")
 
@@ -95,6 +97,12 @@ class Table:
         for name in _names(self):
             object.__setattr__(taken, name, getattr(self, name)[rows])
         return taken
+
+
+@cache
+def _columns(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+    """The name and type of each column."""
+    return tuple((column.name, _DTYPES[column.type]) for column in fields(kind))
 
 
 def _names(table: Table) -> tuple[str, ...]:

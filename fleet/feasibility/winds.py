@@ -119,6 +119,13 @@ def on_trips(winds: Winds | None, trips: TripTable) -> Blow:
     )
 
 
+def on_pairs(winds: Winds | None, drones: DroneTable, trips: TripTable, d: Ints, t: Ints) -> Blow:
+    """The wind that counts for each pair (P,): at its drone and on its trip."""
+    if winds is None:
+        return _calm(len(d))
+    return at_drones(winds, drones).take(d).joined(on_trips(winds, trips).take(t))
+
+
 def points_of_drone(drones: DroneTable, d: int) -> list[tuple[str, float, float]]:
     """The points that count for drone d, as `at_drones` takes them."""
     drone_id = drones.drone_id[d]

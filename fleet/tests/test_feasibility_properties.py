@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.feasibility.geometry import Zones
-from fleet.feasibility.tables import payload_bits
+from fleet.feasibility.tables import DroneTable, payload_bits
 from fleet.tests.obvious import broken_rules
 from fleet.tests.pairs import DEG_PER_KM, NOON, RULES, drone, trip, verdicts
 
@@ -126,6 +126,16 @@ def test_a_verdict_does_not_depend_on_other_pairs(drones, trips, data):
     assert alone.explain(0) == every.explain(i)
     assert alone.zone[0] == every.zone[i]
     np.testing.assert_allclose(alone.needed_pct[0], every.needed_pct[i], rtol=1e-12)
+
+
+@given(st.lists(DRONES, min_size=1, max_size=5), TRIPS, POLICIES, POLICIES)
+def test_a_table_is_judged_by_the_rules_of_the_call(drones, this_trip, before, rules):
+    """What is known of a table's drones is kept for the next call, but not for other rules."""
+    table = DroneTable.from_rows(drones)
+    verdicts(table, [this_trip], rules=before)
+    again, first = (verdicts(one, [this_trip], rules=rules) for one in (table, drones))
+    assert again.reasons.tolist() == first.reasons.tolist()
+    np.testing.assert_array_equal(again.needed_pct, first.needed_pct)
 
 
 @given(TRIPS, st.floats(0, 2))

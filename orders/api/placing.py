@@ -38,7 +38,7 @@ def quote(caller: Caller, data: Any) -> quotes.Quote:
         "reasons": [
             {"code": p.code, "message": p.message, "until": p.until} for p in checked.problems
         ],
-        "distance_m": _rounded(checked.distance_m),
+        "distance_m": _rounded(placement.straight_m(order)),
         "eta_seconds": {
             "low": _seconds_after(start, promise.low_at),
             "high": _seconds_after(start, promise.high_at),

@@ -83,7 +83,7 @@ def write(area_id: UUID, outlook: Outlook | None, queue: Queue, spots: Mapping[U
 def outlook_of(area_id: UUID) -> Outlook | None:
     """None if there is none, or if Redis is away."""
     try:
-        stored = redis_client.ask(lambda client: client.get(_outlook_key(area_id)))
+        stored = redis_client.read(_outlook_key(area_id))
     except redis_client.Away:
         return None
     return _decode_outlook(stored) if isinstance(stored, bytes) else None

@@ -113,7 +113,7 @@ def drop(tracking_id: str) -> None:
 
 def _cached(canonical: str) -> Any:
     try:
-        return redis_client.ask(lambda client: client.get(key_of(canonical)))
+        return redis_client.read(key_of(canonical))
     except redis_client.Away:
         return None
 

@@ -85,13 +85,11 @@ def write_deliveries(events: Sequence[DeliveryEvent]) -> list[UUID]:
 def _listeners(merchant_ids: set[UUID]) -> dict[UUID, list[Listener]]:
     # The same lock as a foreign key takes: an endpoint that is deleted at the same time must not
     # make the order's transaction fail. Django has no API for FOR KEY SHARE.
-    with connection.prepared_cursor() as cursor:
-        cursor.execute(
-            "SELECT id, merchant_id, live_mode, events FROM tracking_webhookendpoint"
-            " WHERE merchant_id = ANY(%s) AND enabled ORDER BY id FOR KEY SHARE",
-            [list(merchant_ids)],
-        )
-        found = cursor.fetchall()
+    found = connection.rows_of(
+        "SELECT id, merchant_id, live_mode, events FROM tracking_webhookendpoint"
+        " WHERE merchant_id = ANY(%s) AND enabled ORDER BY id FOR KEY SHARE",
+        [list(merchant_ids)],
+    )
     listeners = defaultdict(list)
     for pk, merchant_id, live_mode, events in found:
         listeners[merchant_id].append(Listener(pk, live_mode, events))

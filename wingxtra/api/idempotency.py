@@ -53,6 +53,29 @@ HELD_FOR = timedelta(seconds=60)
 NONCE_BYTES = 12
 
 
+_TAKE = """
+WITH lock AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(%(lock)s) AS mine),
+taken AS (
+    INSERT INTO api_idempotencykey AS k
+        (digest, body_digest, created_at, held_until)
+    SELECT %(digest)s, %(body)s, %(now)s, %(held_until)s FROM lock WHERE mine
+    ON CONFLICT (digest) DO UPDATE
+    SET body_digest = excluded.body_digest, created_at = excluded.created_at,
+        status = NULL, held_until = excluded.held_until
+    WHERE k.created_at < %(expired)s
+       OR (k.status IS NULL AND k.body_digest = excluded.body_digest
+           AND (k.held_until IS NULL OR k.held_until < %(now)s))
+    RETURNING 1
+)
+SELECT EXISTS (SELECT FROM taken)
+"""
+_STORE = """
+UPDATE api_idempotencykey
+SET status = %s, content_type = %s, body = %s, held_until = NULL
+WHERE digest = %s AND held_until IS NOT DISTINCT FROM %s
+"""
+
+
 class StillRunning(Conflict):
     retry_after_s = 1
 
@@ -160,34 +183,17 @@ class Claim:
         `once` does.
         """
         now = timezone.now()
-        with connection.prepared_cursor() as cursor:
-            cursor.execute(
-                """
-                WITH lock AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(%(lock)s) AS mine),
-                taken AS (
-                    INSERT INTO api_idempotencykey AS k
-                        (digest, body_digest, created_at, held_until)
-                    SELECT %(digest)s, %(body)s, %(now)s, %(held_until)s FROM lock WHERE mine
-                    ON CONFLICT (digest) DO UPDATE
-                    SET body_digest = excluded.body_digest, created_at = excluded.created_at,
-                        status = NULL, held_until = excluded.held_until
-                    WHERE k.created_at < %(expired)s
-                       OR (k.status IS NULL AND k.body_digest = excluded.body_digest
-                           AND (k.held_until IS NULL OR k.held_until < %(now)s))
-                    RETURNING 1
-                )
-                SELECT EXISTS (SELECT FROM taken)
-                """,
-                {
-                    "lock": self.lock_id,
-                    "digest": self.digest,
-                    "body": self.body_digest,
-                    "now": now,
-                    "held_until": held_until,
-                    "expired": now - KEPT_FOR,
-                },
-            )
-            (taken,) = cursor.fetchone()
+        ((taken,),) = connection.rows_of(
+            _TAKE,
+            {
+                "lock": self.lock_id,
+                "digest": self.digest,
+                "body": self.body_digest,
+                "now": now,
+                "held_until": held_until,
+                "expired": now - KEPT_FOR,
+            },
+        )
         return None if taken else self._stored()
 
     def _stored(self) -> HttpResponse:
@@ -205,21 +211,14 @@ class Claim:
 
     def store(self, response: HttpResponse, held_until: datetime | None = None) -> None:
         """Store the response, unless another request has taken the claim over."""
-        with connection.prepared_cursor() as cursor:
-            cursor.execute(
-                """
-                UPDATE api_idempotencykey
-                SET status = %s, content_type = %s, body = %s, held_until = NULL
-                WHERE digest = %s AND held_until IS NOT DISTINCT FROM %s
-                """,
-                [
-                    response.status_code,
-                    response.headers["Content-Type"],
-                    self._sealed(response.content),
-                    self.digest,
-                    held_until,
-                ],
-            )
+        values = [
+            response.status_code,
+            response.headers["Content-Type"],
+            self._sealed(response.content),
+            self.digest,
+            held_until,
+        ]
+        connection.run(_STORE, values)
 
     def _sealed(self, body: bytes) -> bytes:
         nonce = secrets.token_bytes(NONCE_BYTES)

@@ -157,8 +157,9 @@ class ApiView(APIView):
                 response = post(request, *args, **kwargs)
             except Exception as error:  # noqa: BLE001 (the handler has an answer for every one)
                 response = self.handle_exception(error)
-            response = self.finalize_response(request, response)
-            return response.render() if isinstance(response, Response) else response
+            if isinstance(response, Response):
+                return self.finalize_response(request, response).render()
+            return response
 
         # An anonymous caller is identified by the tracking id in the path.
         claim = idempotency.Claim.of(request, self.caller_key or "public")

@@ -92,8 +92,8 @@ def update(
         f'UPDATE "{meta.db_table}" AS r SET {changes} '  # noqa: S608
         f'FROM unnest({arrays}) AS n({listed}) WHERE r."{names[0]}" = n."{names[0]}"{condition}'
     )
-    with statements.connection.prepared_cursor() as cursor:
-        cursor.execute(sql, [list(keys), *(list(values) for values in columns.values())])
+    values = [list(keys), *(list(column) for column in columns.values())]
+    statements.connection.run(sql, values)
 
 
 # --- the text format of COPY ---------------------------------------------------------------------

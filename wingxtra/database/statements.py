@@ -19,8 +19,6 @@ from django.db import DEFAULT_DB_ALIAS, NotSupportedError
 from django.db import connection as django_connection
 from django.db.models import (
     CharField,
-    Field,
-    ForeignKey,
     JSONField,
     Lookup,
     Model,
@@ -32,6 +30,7 @@ from django.db.models.sql import UpdateQuery
 from psycopg.sql import Literal
 
 from wingxtra.database.postgresql.base import DatabaseWrapper
+from wingxtra.database.values import Encoder, encoder_of, inserted_of, sent, values_of
 
 M = TypeVar("M", bound=Model)
 Row = TypeVar("Row")
@@ -83,8 +82,6 @@ class Statement(Generic[Row]):
     depend on them. `kinds`: the type of each parameter, which is str, UUID, datetime, int, or list
     for the values of `among`. The rows of a `values_list` are tuples.
     """
-
-    is_prepared = True
 
     def __init__(self, queryset_of: Callable[..., QuerySet[Any, Row]], **kinds: type) -> None:
         self._queryset_of, self._kinds = queryset_of, kinds
@@ -138,17 +135,15 @@ class Statement(Generic[Row]):
             rows = self._rows(compiled.sql, given)
         return [compiled.to_object(row) for row in rows]
 
-    def _rows(self, sql: str, values: Sequence[Any]) -> list[Sequence[Any]]:
-        with connection.binary_cursor(prepared=self.is_prepared) as cursor:
-            cursor.execute(sql, values)
-            rows: list[Sequence[Any]] = cursor.fetchall()
-            return rows
+    def _rows(self, sql: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        return connection.rows_of(sql, values)
 
 
 class PlannedStatement(Statement[Row]):
     """A Statement that PostgreSQL plans anew for each call's values."""
 
-    is_prepared = False
+    def _rows(self, sql: str, values: Sequence[Any]) -> Sequence[Sequence[Any]]:
+        return connection.planned_rows_of(sql, values)
 
 
 class Update:
@@ -167,9 +162,7 @@ class Update:
         sql, places = self._compiled
         if not sql:
             return 0
-        with connection.prepared_cursor() as cursor:
-            cursor.execute(sql, _given(places, values))
-            return int(cursor.rowcount)
+        return connection.run(sql, _given(places, values))
 
     @cached_property
     def _compiled(self) -> tuple[str, list[_Parameter]]:
@@ -312,11 +305,8 @@ def update_where(model: type[Model], columns: Mapping[str, Any], **values: Any) 
     """The same for the rows that have these values in `columns`, none of them None. Returns how
     many there are.
     """
-    sql, fields = _update_sql(model, tuple(values), tuple(columns))
-    sent = [*values.values(), *columns.values()]
-    with connection.prepared_cursor() as cursor:
-        cursor.execute(sql, [_as_sent(*pair) for pair in zip(fields, sent, strict=True)])
-        return int(cursor.rowcount)
+    sql, encoders = _update_sql(model, tuple(values), tuple(columns))
+    return connection.run(sql, sent(encoders, [*values.values(), *columns.values()]))
 
 
 def lock_against_deletion(row: Model) -> bool:
@@ -326,18 +316,14 @@ def lock_against_deletion(row: Model) -> bool:
     """
     meta = row._meta
     sql = f'SELECT 1 FROM "{meta.db_table}" WHERE "{meta.pk.column}" = %s FOR KEY SHARE'  # noqa: S608
-    with connection.prepared_cursor() as cursor:
-        cursor.execute(sql, [row.pk])
-        return cursor.fetchone() is not None
+    return bool(connection.rows_of(sql, [row.pk]))
 
 
 def _insert(rows: Sequence[Model], on_conflict: str) -> set[Any]:
     """Returns the ids of the inserted rows."""
-    sql, readers, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
-    values = [read(row) for row in rows for read in readers]
-    with connection.prepared_cursor() as cursor:
-        cursor.execute(sql, values)
-        ids = cursor.fetchall()
+    sql, pk_is_given = _insert_sql(type(rows[0]), len(rows), on_conflict)
+    values = [value for row in rows for value in values_of(row)]
+    ids = connection.rows_of(sql, values)
     if pk_is_given:
         for row, (pk,) in zip(rows, ids, strict=not on_conflict):
             row.pk = pk
@@ -349,57 +335,29 @@ def _insert(rows: Sequence[Model], on_conflict: str) -> set[Any]:
 
 
 @cache
-def _insert_sql(
-    model: type[Model], rows: int, on_conflict: str
-) -> tuple[str, list[Callable[[Model], Any]], bool]:
-    meta = model._meta
-    pk_is_given = meta.pk in meta.db_returning_fields
-    fields = [field for field in meta.concrete_fields if not (pk_is_given and field.primary_key)]
+def _insert_sql(model: type[Model], rows: int, on_conflict: str) -> tuple[str, bool]:
+    meta, fields = model._meta, inserted_of(model).fields
     columns = ", ".join(f'"{field.column}"' for field in fields)
     one = f"({', '.join(['%s'] * len(fields))})"
     sql = (
         f'INSERT INTO "{meta.db_table}" ({columns}) VALUES {", ".join([one] * rows)} '  # noqa: S608
         f'{on_conflict} RETURNING "{meta.pk.column}"'
     )
-    return sql, [_reader(field) for field in fields], pk_is_given
-
-
-def _reader(field: Any) -> Callable[[Model], Any]:
-    """A function from a row to the value to be sent."""
-    if type(field).pre_save not in (Field.pre_save, ForeignKey.pre_save):
-        return lambda row: _as_sent(field, field.pre_save(row, add=True))
-    name, is_json = field.attname, isinstance(field, JSONField)
-
-    def read(row: Model) -> Any:
-        value = row.__dict__[name]
-        if type(value) in _SENT_AS_THEY_ARE and not is_json:
-            return value
-        return _as_sent(field, getattr(row, name))
-
-    return read
+    return sql, meta.pk in meta.db_returning_fields
 
 
 @cache
 def _update_sql(
     model: type[Model], names: tuple[str, ...], conditions: tuple[str, ...]
-) -> tuple[str, list[Any]]:
-    """The fields are those of the values, then those of the conditions."""
+) -> tuple[str, list[Encoder]]:
+    """The encoders are those of the values, then those of the conditions."""
     meta = model._meta
     to_set, to_match = ([_field(meta, name) for name in of] for of in (names, conditions))
     values = ", ".join(f'"{field.column}" = %s' for field in to_set)
     matches = " AND ".join(f'"{field.column}" = %s' for field in to_match)
-    return f'UPDATE "{meta.db_table}" SET {values} WHERE {matches}', [*to_set, *to_match]  # noqa: S608
+    sql = f'UPDATE "{meta.db_table}" SET {values} WHERE {matches}'  # noqa: S608
+    return sql, [encoder_of(field) for field in (*to_set, *to_match)]
 
 
 def _field(meta: Any, name: str) -> Any:
     return meta.pk if name == "pk" else meta.get_field(name)
-
-
-# psycopg sends values of these types as they are.
-_SENT_AS_THEY_ARE = (type(None), bool, int, float, str, UUID, datetime)
-
-
-def _as_sent(field: Any, value: Any) -> Any:
-    if type(value) in _SENT_AS_THEY_ARE and not isinstance(field, JSONField):
-        return value
-    return field.get_db_prep_save(value, connection)

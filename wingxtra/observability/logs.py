@@ -63,6 +63,8 @@ def config(*, level: str, json_lines: bool) -> dict[str, Any]:
         "loggers": {
             "django": {"handlers": [], "propagate": True},
             "django.server": {"handlers": [], "propagate": True},
+            # Three lines for each request that uses the database.
+            "psycopg.pool": {"level": "WARNING"},
             # The line `request` covers 4xx responses.
             "django.request": {"level": "ERROR"},
         },

@@ -2,7 +2,9 @@
 
 `make bench` measures the same calls against their budgets (docs/performance.md). The bounds here
 have room for a machine with other work, on which a call that waits for PostgreSQL or Valkey finds
-the processor's caches used by others: up to three times the budget.
+the processor's caches used by others: about twice what was measured on one with a load of 12. Log
+lines are written here, also those of the page that says nothing, so the multiples are smaller than
+those of `make bench`.
 """
 
 import pytest
@@ -20,15 +22,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 5
 AT_MOST = {
     "constant view": 1,
-    "GET /orders/{id}": 8,
-    "POST /orders": 36,
+    "GET /orders/{id}": 5,
+    "POST /orders": 16,
     "GET /orders, merchant": 15,
     "GET /orders, staff": 15,
     "GET /orders?cursor=, merchant": 15,
     "GET /orders?q= (rare), merchant": 18,
     "GET /orders?q= (frequent), staff": 18,
-    "GET /tracking/{id}": 6,
-    "GET /tracking/{id}, nothing cached": 16,
+    "GET /tracking/{id}": 4,
+    "GET /tracking/{id}, nothing cached": 9,
     "POST /orders/{id}/events": 36,
 }
 

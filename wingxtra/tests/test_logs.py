@@ -18,6 +18,8 @@ from django.conf import settings as real_settings
 from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
 from dispatch.missions import publishing
@@ -41,6 +43,20 @@ from wingxtra.tests.probe.actors import note
 from wingxtra.tests.test_broker import wait_until
 
 Lines = Callable[[], list[dict[str, Any]]]
+# Parts of secrets and of personal data.
+SIGNS = (
+    "wx_live_",
+    "wx_test_",
+    "whsec_",
+    "eyJ",
+    "@",
+    "+2",
+    "+",
+    "://",
+    "/track/",
+    "DETAIL:",
+    "abc",
+)
 
 
 @pytest.fixture
@@ -244,6 +260,18 @@ def test_a_row_quoted_by_the_database_is_removed(lines: Lines) -> None:
 )
 def test_secrets_are_found_by_their_pattern(text: str, scrubbed: str) -> None:
     assert secrecy.scrubbed(text) == scrubbed
+
+
+@given(st.lists(st.sampled_from([*SIGNS, "Ama", " ", "1", "24 123 4567", "x.gh", ":", "/", "\n"])))
+def test_a_text_is_searched_by_all_patterns_or_has_none(parts: list[str]) -> None:
+    text = expected = "".join(parts)
+    for pattern, replacement in secrecy.PATTERNS:
+        expected = pattern.sub(replacement, expected)
+    assert secrecy.scrubbed(text) == expected
+
+
+def test_the_pool_of_connections_writes_no_line_for_each_request() -> None:
+    assert not logging.getLogger("psycopg.pool").isEnabledFor(logging.INFO)
 
 
 # --- error reports -------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from wingxtra.accounts.identity import Role
 from wingxtra.accounts.models import ApiKey, KnownAddress, Merchant
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
 from wingxtra.database import statements
+from wingxtra.database.postgresql import base
 from wingxtra.database.statements import PlannedStatement, Statement, connection
 
 
@@ -84,6 +85,36 @@ def test_a_queryset_that_does_not_use_a_parameter_is_refused() -> None:
     careless = Statement(lambda hint: ApiKey.objects.filter(hint=hint + "…"), hint=str)
     with pytest.raises(ValueError, match="does not use hint"):
         careless.first(hint="wx_live_none")
+
+
+@pytest.mark.django_db
+def test_each_text_has_its_own_cursor_which_keeps_no_rows() -> None:
+    texts = ("SELECT %s::text", "SELECT %s::int, %s::timestamptz", "SELECT %s::jsonb AS j")
+    at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    for _ in range(4):  # more than PREPARE_THRESHOLD
+        assert connection.rows_of(texts[0], ["Ama"]) == [("Ama",)]
+        assert connection.rows_of(texts[1], [7, at]) == [(7, at)]
+        assert connection.rows_of(texts[2], ['{"a": 1}']) == [({"a": 1},)]
+    kept = connection.connection.kept_cursors
+    assert set(texts) <= set(kept)
+    assert all(kept[text].pgresult is None for text in texts)
+
+
+@pytest.mark.django_db
+def test_a_statement_works_again_after_an_error() -> None:
+    text = "SELECT 1 / %s"
+    assert connection.rows_of(text, [1]) == [(1,)]
+    with pytest.raises(DataError), transaction.atomic():
+        connection.rows_of(text, [0])
+    assert connection.rows_of(text, [1]) == [(1,)]
+
+
+@pytest.mark.django_db
+def test_any_number_of_texts_leaves_few_cursors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "MAX_KEPT_CURSORS", 5)
+    for number in range(20):
+        assert connection.rows_of(f"SELECT %s + {number}", [1]) == [(1 + number,)]
+    assert len(connection.connection.kept_cursors) <= 5
 
 
 @pytest.mark.django_db(transaction=True)
@@ -249,10 +280,8 @@ def test_a_plan_for_any_values_uses_partial_indexes() -> None:
     sql = Statement(
         lambda name: ApiKey.objects.filter(name=name, role=Role.OPS).order_by(), name=str
     )._all.sql
-    with connection.prepared_cursor() as cursor:
-        for _ in range(3):
-            cursor.execute(f"EXPLAIN {sql}", ["till"])
-            plan = " ".join(line for (line,) in cursor.fetchall())
+    for _ in range(3):
+        plan = " ".join(line for (line,) in connection.rows_of(f"EXPLAIN {sql}", ["till"]))
     assert "of_staff" in plan
 
 

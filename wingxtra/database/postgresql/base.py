@@ -5,16 +5,19 @@
   round trip, which would be the third for a call that needs two.
 - Times are read by `datetime.fromisoformat`, in a tenth of the time of psycopg's parser in Python,
   which Django's own loader uses.
-- `prepared_cursor` is for statements whose text does not change (`database.statements`). PostgreSQL
-  binds their parameters, prepares them after two uses, and answers in binary. Django's own
-  cursors put the values into the text and never prepare. They stay in use for everything else. A
-  search, whose best plan depends on the values, is bound, too, and never prepared. Behind a
-  PgBouncer that does not know prepared statements, nothing is prepared (DATABASE_POOLER).
+- `rows_of` and `run` are for statements whose text does not change (`database.statements`).
+  PostgreSQL binds their parameters, prepares them after two uses, and answers in binary. Each
+  connection keeps a cursor for each text, which knows how to send its values and read its rows.
+  Django's own cursors put the values into the text and never prepare. They stay in use for
+  everything else. A search, whose best plan depends on the values, is bound, too, and never
+  prepared. Behind a PgBouncer that does not know prepared statements, nothing is prepared
+  (DATABASE_POOLER).
 """
 
 import select
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 import psycopg
@@ -28,6 +31,10 @@ from psycopg_pool import ConnectionPool
 
 # Uses of a statement on a connection before it is prepared.
 PREPARE_THRESHOLD = 2
+# psycopg prepares as many statements on a connection.
+MAX_KEPT_CURSORS = 100
+
+Values = Sequence[Any] | Mapping[str, Any]
 
 
 class DatabaseOperations(operations.DatabaseOperations):
@@ -75,27 +82,7 @@ def _converted(text: str, encoding: str) -> Any:
 
 
 class BindingCursor(base.ServerBindingCursor):
-    """Closed, it is kept for the next statement of its connection: a new one must find out again
-    how each type of value is sent and read.
-    """
-
     _query_cls = _ConvertedOnce
-
-    @classmethod
-    def of(cls, connection: Any) -> Any:
-        made = cast(Any, cls)  # the stubs lack its arguments
-        return _spare(connection).pop(cls, None) or made(connection)
-
-    def close(self) -> None:
-        cursor = cast(Any, self)  # the stubs lack the internals
-        cursor._reset()
-        _spare(cursor.connection)[type(self)] = self
-
-
-def _spare(connection: Any) -> dict[type, Any]:
-    """The cursors that are not in use, by their class."""
-    spare: dict[type, Any] = connection.__dict__.setdefault("spare_cursors", {})
-    return spare
 
 
 class PlanningCursor(BindingCursor):
@@ -109,11 +96,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_connection_params(self) -> dict[str, Any]:
         params = super().get_connection_params()
-        adapters = AdaptersMap(params["context"].adapters if "context" in params else None)
-        adapters.register_loader("timestamptz", UtcLoader)
         prepares = settings.DATABASE_POOLER != "transaction"
-        threshold = PREPARE_THRESHOLD if prepares else None
-        return {**params, "context": adapters, "prepare_threshold": threshold}
+        params["context"] = _adapters(params["context"])
+        params["prepare_threshold"] = PREPARE_THRESHOLD if prepares else None
+        return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """A connection that is alive. Raises OperationalError, also if all in the pool are dead
@@ -126,21 +112,61 @@ class DatabaseWrapper(base.DatabaseWrapper):
             connection = super().get_new_connection(conn_params)
         return connection
 
-    def prepared_cursor(self) -> Any:
-        """Like `cursor()`, for text that does not change. Values of jsonb columns are parsed."""
-        return self.binary_cursor(prepared=True)
+    def rows_of(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        """The rows of a statement whose text does not change. jsonb is parsed."""
+        cursor = self._kept_cursor(text)
+        try:
+            return self._executed(cursor, text, values).fetchall()
+        finally:
+            cursor._reset()  # the next rows may come much later
 
-    def binary_cursor(self, *, prepared: bool) -> Any:
-        """A `prepared_cursor`; or one whose statements PostgreSQL plans for each call's values."""
+    def run(self, text: str, values: Values) -> int:
+        """Executes such a statement; returns how many rows it changed."""
+        cursor = self._kept_cursor(text)
+        try:
+            return int(self._executed(cursor, text, values).rowcount)
+        finally:
+            cursor._reset()
+
+    def planned_rows_of(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        """Like `rows_of`, of a statement that PostgreSQL plans for each call's values."""
+        self._connected()
+        with self.wrap_database_errors:
+            cursor = _binary(PlanningCursor, self.connection)
+        return self._executed(cursor, text, values).fetchall()
+
+    def _kept_cursor(self, text: str) -> Any:
+        self._connected()
+        kept: dict[str, Any] = vars(self.connection).setdefault("kept_cursors", {})
+        if text not in kept:
+            if len(kept) >= MAX_KEPT_CURSORS:
+                kept.clear()
+            with self.wrap_database_errors:
+                kept[text] = _binary(BindingCursor, self.connection)
+        return kept[text]
+
+    def _connected(self) -> None:
         self.close_if_health_check_failed()
         self.ensure_connection()
-        # The stubs lack these internals of backends.
-        wrapper = cast(Any, self)
-        cursor_class = BindingCursor if prepared else PlanningCursor
-        with self.wrap_database_errors:
-            cursor = cursor_class.of(wrapper.connection)
-            cursor.format = Format.BINARY
-            return wrapper._prepare_cursor(cursor)
+
+    def _executed(self, cursor: Any, text: str, values: Values) -> Any:
+        wrapped = cast(Any, self)._prepare_cursor(cursor)  # the stubs lack it
+        wrapped.execute(text, values)
+        return wrapped
+
+
+def _binary(kind: type[Any], connection: Any) -> Any:
+    cursor = kind(connection)
+    cursor.format = Format.BINARY
+    return cursor
+
+
+@cache
+def _adapters(django: AdaptersMap) -> AdaptersMap:
+    """Django's own adapters, except for times. Made once: each request asks for them."""
+    adapters = AdaptersMap(django)
+    adapters.register_loader("timestamptz", UtcLoader)
+    return adapters
 
 
 def _is_alive(connection: Connection[Any]) -> bool:
