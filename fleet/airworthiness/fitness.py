@@ -1,6 +1,6 @@
 """Maintenance, defects and pre-flight checks that stand against drones, in one statement."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -37,11 +37,23 @@ def of(now: datetime, drone_ids: Collection[str] | None = None) -> dict[str, Fit
 
     drone_ids: only these. One statement. Attestations count for the day of the hub's area at `now`.
     """
+    return judged(rows_of(drone_ids), now)
+
+
+def rows_of(drone_ids: Collection[str] | None) -> QuerySet[Any, Any]:
+    """The rows that `judged` takes, of drones in service."""
     drones = Drone.objects.filter(active=True)
     if drone_ids is not None:
-        drones = drones.filter(pk__in=drone_ids)
+        drones = drones.filter(drone_id__among=list(drone_ids))
+    found: QuerySet[Any, Any] = _defects(drones).union(
+        _rules(drones), *_checklists(drones), all=True
+    )
+    return found
+
+
+def judged(rows: Iterable[tuple[str, str, dict[str, Any]]], now: datetime) -> dict[str, Fitness]:
+    """See `of`."""
     found: dict[str, dict[str, list[str]]] = {}
-    rows = _defects(drones).union(_rules(drones), *_checklists(drones), all=True)
     for what, drone_id, facts in rows:
         against, clause = _READERS[what](facts, now)
         if clause:

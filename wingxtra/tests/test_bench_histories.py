@@ -85,7 +85,7 @@ def test_pages_and_calls_beside_a_year_of_events() -> None:
     began_s = time.perf_counter()
     city.seed(12)
     merchant = MerchantFactory()
-    template = seed._order(merchant, body())
+    template = seed.placed(merchant, body())
     lifecycle.assign(template.pk, Drone.objects.all()[0].pk, by=DISPATCHER, why="The only one.")
     lifecycle.advance(template.pk, Status.DELIVERED, by=GCS)
     template = Order.objects.get(pk=template.pk)
@@ -127,7 +127,7 @@ def _pages(merchant: Any, newest: Order, oldest: Order, now: datetime) -> None:
         _page(f"GET /orders/{{id}}, {name}", api, f"/api/v1/orders/{order.pk}", 12)
         _page(f"GET /orders/{{id}}/events, {name}", api, f"/api/v1/orders/{order.pk}/events", 12)
         page = reverse("admin:orders_order_change", args=[order.pk])
-        _page(f"console, page of a {name}", staff, page, 40)
+        _page(f"console, page of a {name}", staff, page, 12)
     _page("GET /orders", api, "/api/v1/orders", 3)
     _page("console, list of orders", staff, reverse("admin:orders_order_changelist"), 12)
     _page("console, report of today", staff, reverse("admin:shift"), 12)
@@ -227,7 +227,7 @@ def body() -> dict[str, object]:
 
 def seed_order(merchant: Any) -> Order:
     city.seed(12)
-    return seed._order(merchant, body())
+    return seed.placed(merchant, body())
 
 
 def _order(number: int) -> Order:
