@@ -17,7 +17,7 @@ class DispatchConfig(AppConfig):
         from wingxtra.database import partitions
         from wingxtra.observability import health
 
-        work.register_missions(errands.on_errand, errands.coming, errands.supervised)
+        work.register_missions(errands.errands_of, errands.landings, errands.supervised)
         work.register_flights(errands.flown_since)
         # Before the missions are over: a record reads whether the drone stands.
         lifecycle.recorded.connect(writing.write)

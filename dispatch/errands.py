@@ -2,25 +2,24 @@
 they have flown. For `fleet.work`.
 """
 
-from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count, QuerySet, Sum
 from django.db.models.functions import Coalesce, Round
 
 from dispatch.models import MAX_FLIGHT, FlightRecord, Mission
 
 
-def on_errand(drone_ids: Collection[str]) -> set[str]:
-    errands = Mission.objects.errands().filter(drone__in=drone_ids).order_by()
-    return {str(drone_id) for drone_id in errands.values_list("drone_id", flat=True)}
+def errands_of(drone_ids: Collection[str]) -> QuerySet[Any, Any]:
+    errands = Mission.objects.errands().filter(drone__drone_id__among=list(drone_ids))
+    return errands.order_by().values_list("drone_id")
 
 
-def coming(now: datetime) -> Counter[int]:
-    landings = Mission.objects.coming(now).filter(return_to__isnull=False).order_by()
-    each = landings.values_list("drone_id", "return_to_id").distinct()
-    return Counter(hub_id for _, hub_id in each)
+def landings(now: datetime) -> QuerySet[Any, Any]:
+    coming = Mission.objects.coming(now).filter(return_to__isnull=False).order_by()
+    return coming.values_list("drone_id", "return_to_id").distinct()
 
 
 def supervised(pilot_ids: Collection[int], now: datetime) -> dict[int, set[str]]:

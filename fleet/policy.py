@@ -6,6 +6,7 @@ from typing import Any
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import Q
+from django.http import HttpRequest
 
 from fleet.feasibility.rules import LateNormal, LostLinkBehavior, Priority, Rules
 from wingxtra.accounts.identity import SYSTEM, Actor
@@ -260,6 +261,17 @@ def current() -> Rules:
     if policy is None:
         raise Policy.DoesNotExist
     return policy.rules()
+
+
+def current_for(request: HttpRequest) -> Rules:
+    """The rules as they are at the first call for this request, so that all parts of a page show
+    the same ones.
+    """
+    known: Any = request
+    if not hasattr(known, "rules"):
+        known.rules = current()
+    rules: Rules = known.rules
+    return rules
 
 
 _CURRENT = Statement(lambda: Policy.objects.filter(pk=1).order_by())

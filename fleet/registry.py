@@ -9,6 +9,7 @@ from uuid import UUID
 import numpy as np
 import structlog
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from fleet.airworthiness.fitness import FIT, Fitness
@@ -160,8 +161,17 @@ def _live(drone_id: str, picture: Picture | None, now: datetime | None) -> dict[
 
 def held(drone_ids: Iterable[str]) -> dict[str, list[DroneHold]]:
     """Drone id to its unreleased holds, the oldest first; only drones that have one."""
+    return by_drone(holds_of(drone_ids))
+
+
+def holds_of(drone_ids: Iterable[str]) -> QuerySet[DroneHold]:
+    standing = DroneHold.objects.standing().order_by("id")
+    return standing.filter(drone__drone_id__among=list(drone_ids))
+
+
+def by_drone(holds: Iterable[DroneHold]) -> dict[str, list[DroneHold]]:
     found: dict[str, list[DroneHold]] = {}
-    for hold in DroneHold.objects.standing().filter(drone__in=drone_ids).order_by("id"):
+    for hold in holds:
         found.setdefault(hold.drone_id, []).append(hold)
     return found
 

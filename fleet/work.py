@@ -2,61 +2,67 @@
 fleet must not import them.
 """
 
-from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-ActiveJobs = Callable[[Collection[str]], dict[str, UUID]]
-Carrying = Callable[[Collection[str]], set[str]]
-OnErrand = Callable[[Collection[str]], set[str]]
-Coming = Callable[[datetime], Counter[int]]
+from django.db.models import QuerySet
+
+# Querysets by `values_list`, whose first column is the drone's id.
+OfDrones = Callable[[Collection[str]], QuerySet[Any, Any]]
+Landings = Callable[[datetime], QuerySet[Any, Any]]
 FlownSince = Callable[[str, datetime], tuple[int, int]]
 Supervised = Callable[[Collection[int], datetime], dict[int, set[str]]]
 
-_registered: list[tuple[ActiveJobs, Carrying]] = []
-_missions: list[tuple[OnErrand, Coming, Supervised]] = []
+_orders: list[tuple[OfDrones, OfDrones]] = []
+_missions: list[tuple[OfDrones, Landings, Supervised]] = []
 _flights: list[FlownSince] = []
 
 
-def register(active_jobs: ActiveJobs, carrying: Carrying) -> None:
-    _registered.append((active_jobs, carrying))
+def register(active_jobs: OfDrones, parcels: OfDrones) -> None:
+    _orders.append((active_jobs, parcels))
+
+
+def jobs_of(drone_ids: Collection[str]) -> QuerySet[Any, Any]:
+    """(drone id, job id) of the active jobs of these drones."""
+    return _all(jobs(drone_ids) for jobs, _ in _orders)
 
 
 def active_jobs(drone_ids: Collection[str]) -> dict[str, UUID]:
     """Drone id to active job id; only drones that have one."""
-    found: dict[str, UUID] = {}
-    for jobs_of, _ in _registered:
-        found |= jobs_of(drone_ids)
-    return found
+    return dict(jobs_of(drone_ids))
 
 
-def carrying(drone_ids: Collection[str]) -> set[str]:
-    """The drones among these that have a parcel aboard."""
-    found: set[str] = set()
-    for _, carrying_of in _registered:
-        found |= carrying_of(drone_ids)
-    return found
+def parcels_of(drone_ids: Collection[str]) -> QuerySet[Any, Any]:
+    """(drone id,) of those of these drones that have a parcel aboard."""
+    return _all(parcels(drone_ids) for _, parcels in _orders)
 
 
-def register_missions(on_errand: OnErrand, coming: Coming, supervised: Supervised) -> None:
-    _missions.append((on_errand, coming, supervised))
+def register_missions(errands: OfDrones, landings: Landings, supervised: Supervised) -> None:
+    _missions.append((errands, landings, supervised))
+
+
+def errands_of(drone_ids: Collection[str]) -> QuerySet[Any, Any]:
+    """(drone id,) of those of these drones that fly, or will fly, without an order: to their
+    base.
+    """
+    return _all(errands(drone_ids) for errands, *_ in _missions)
 
 
 def on_errand(drone_ids: Collection[str]) -> set[str]:
-    """The drones among these that fly, or will fly, without an order: to their base."""
-    found: set[str] = set()
-    for on_errand_of, *_ in _missions:
-        found |= on_errand_of(drone_ids)
-    return found
+    """The ids of `errands_of`."""
+    return {drone_id for (drone_id,) in errands_of(drone_ids)}
 
 
-def coming(now: datetime) -> Counter[int]:
-    """How many drones have still to land at each hub, by its primary key."""
-    total: Counter[int] = Counter()
-    for _, coming_of, _ in _missions:
-        total += coming_of(now)
-    return total
+def landings(now: datetime) -> QuerySet[Any, Any]:
+    """(drone id, hub id) for each hub where a drone has still to land."""
+    return _all(landings_of(now) for _, landings_of, _ in _missions)
+
+
+def _all(querysets: Iterable[QuerySet[Any, Any]]) -> QuerySet[Any, Any]:
+    first, *others = querysets
+    return first.union(*others, all=True) if others else first
 
 
 def supervised(pilot_ids: Collection[int], now: datetime) -> dict[int, set[str]]:

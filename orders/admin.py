@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import (
     Http404,
@@ -51,6 +51,8 @@ from wingxtra.console import past, saved_filters
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment
 from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Tone
+
+SHOWN_ON_ITS_PAGE = ("merchant", "service_area", "store", "current_job", "holder_hub")
 
 
 @admin.register(Order)
@@ -159,11 +161,20 @@ class OrderAdmin(ReadOnlyAdmin):
     def _visible(self, request: HttpRequest, order_id: UUID) -> Order:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        related = ("merchant", "service_area", "store", "current_job", "holder_hub")
-        order = self.get_queryset(request).select_related(*related).filter(pk=order_id).first()
+        order = self.get_object(request, str(order_id))
         if order is None:
             raise Http404("There is no such order.")
         return order
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Order | None:
+        """With the rows that its page shows the names of. None if there is no such order."""
+        rows = self.get_queryset(request).select_related(*SHOWN_ON_ITS_PAGE)
+        try:
+            return rows.filter(pk=object_id).first()
+        except ValidationError:
+            return None
 
     def export(self, request: HttpRequest) -> HttpResponseBase:
         """The list as its filters show it, all pages, as a CSV file."""

@@ -16,7 +16,7 @@ class OrdersConfig(AppConfig):
         from orders.recurring import verbs
         from wingxtra.database import partitions
 
-        work.register(drone_work.active_jobs, drone_work.carrying)
+        work.register(drone_work.jobs_of, drone_work.parcels_of)
         lifecycle.recorded.connect(journal.log_events)
         partitions.register(
             partitions.History(DeliveryEvent, "created_at", held=retention.held_orders)

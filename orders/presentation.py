@@ -1,6 +1,7 @@
 """An order's state as text and colours of the console. Pure."""
 
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from fleet.feasibility.rules import Priority
 from orders.models import Order
@@ -116,7 +117,19 @@ def ordinal(number: int) -> str:
     return f"{number}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
-def promise(order: Order, now: datetime) -> tuple[str, Tone]:
+class Promised(Protocol):
+    """An order, as a model object or as the live map reads it."""
+
+    @property
+    def is_terminal(self) -> bool: ...
+    @property
+    def delivered_at(self) -> datetime | None: ...
+    @property
+    def deliver_by(self) -> datetime: ...
+    def sla(self, now: datetime) -> str | None: ...
+
+
+def promise(order: Promised, now: datetime) -> tuple[str, Tone]:
     """The promise as text: how long is left, or how late the order is; “—” without a delivery."""
     if order.is_terminal:
         if order.delivered_at is None:

@@ -77,7 +77,11 @@ def what_was_said(case: Case, request: HttpRequest) -> Section | None:
     return Section("What the customer says", "console/case.html", context)
 
 
-def cases_of(order: Order, request: HttpRequest) -> Section | None:
+def _cases_of(order: Order) -> tuple[QuerySet[Case]]:
+    return (order.cases.order_by("opened_at"),)
+
+
+def cases_of(order: Order, request: HttpRequest, cases: list[Case]) -> Section | None:
     rows = [
         {
             "label": case.get_kind_display(),
@@ -85,7 +89,7 @@ def cases_of(order: Order, request: HttpRequest) -> Section | None:
             "state": _state(case),
             "url": reverse("admin:pod_case_change", args=[case.pk]),
         }
-        for case in Case.objects.filter(order=order).order_by("opened_at")
+        for case in cases
     ]
     if not rows:
         return None
@@ -200,6 +204,6 @@ class CaseAdmin(ReadOnlyAdmin):
 
 actions.describe(Case, lambda case: f"Opened {in_words(case.opened_at)}")
 add_section(Case, 10, what_was_said)
-add_section(Order, 72, cases_of)
+add_section(Order, 72, cases_of, _cases_of)
 tabs.needs_attention(lambda now: waiting(now).values("order"))
 registry.add_attention(open_cases, checks="no customer waits for an answer about a problem")

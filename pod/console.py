@@ -42,12 +42,18 @@ def _confirm(order: Order, data: dict[str, Any], user: Any) -> str:
     return f"{name} confirmed the delivery of order {order}."
 
 
-def _why_not_confirm(order: Order) -> str | None:
+def _proof_of(order: Order) -> tuple[QuerySet[ProofOfDelivery]]:
+    return (ProofOfDelivery.objects.filter(pk=order.pk).defer("strokes", "metadata"),)
+
+
+def _code_of(order: Order) -> tuple[QuerySet[OneTimeCode]]:
+    return (OneTimeCode.objects.filter(pk=order.pk),)
+
+
+def _why_not_confirm(order: Order, proof: list[ProofOfDelivery]) -> str | None:
     if order.status not in (*AT_THE_DROP_POINT, Status.DELIVERED):
         return "Only once the drone is at the drop point."
-    if ProofOfDelivery.objects.filter(pk=order.pk).exists():
-        return "This order has its proof already."
-    return None
+    return "This order has its proof already." if proof else None
 
 
 def _unlock(order: Order, data: dict[str, Any], user: Any) -> str:
@@ -55,11 +61,10 @@ def _unlock(order: Order, data: dict[str, Any], user: Any) -> str:
     return f"The code of order {order} has {OneTimeCode.MAX_TRIES} new tries."
 
 
-def _why_not_unlock(order: Order) -> str | None:
+def _why_not_unlock(order: Order, code: list[OneTimeCode]) -> str | None:
     if order.pod_requirement != PodRequirement.OTP:
         return "This order has no one-time code."
-    code = OneTimeCode.objects.filter(pk=order.pk).first()
-    return None if code and code.tries else "No wrong code was entered."
+    return None if code and code[0].tries else "No wrong code was entered."
 
 
 def _renew(order: Order, data: dict[str, Any], user: Any) -> actions.Secret:
@@ -71,12 +76,10 @@ def _renew(order: Order, data: dict[str, Any], user: Any) -> actions.Secret:
     )
 
 
-def _why_not_renew(order: Order) -> str | None:
+def _why_not_renew(order: Order, code: list[OneTimeCode]) -> str | None:
     if order.is_terminal:
         return "The order is over."
-    if not OneTimeCode.objects.filter(pk=order.pk).exists():
-        return "This order has no one-time code."
-    return None
+    return None if code else "This order has no one-time code."
 
 
 actions.register(
@@ -88,6 +91,7 @@ actions.register(
         form=ConfirmForm,
         carry_out=_confirm,
         why_not=_why_not_confirm,
+        reads=_proof_of,
         explanation="Your statement is the proof. At the drop point it completes the delivery.",
     )
 )
@@ -99,6 +103,7 @@ actions.register(
         permission="orders.change_order",
         carry_out=_unlock,
         why_not=_why_not_unlock,
+        reads=_code_of,
         explanation="Gives the recipient new tries with the same code.",
     )
 )
@@ -110,24 +115,26 @@ actions.register(
         permission="orders.change_order",
         carry_out=_renew,
         why_not=_why_not_renew,
+        reads=_code_of,
         explanation="For a recipient who has lost the code. The old code becomes invalid at once.",
         in_bulk=False,
     )
 )
 
 
-def proof(order: Order, request: HttpRequest) -> Section | None:
-    recorded = ProofOfDelivery.objects.filter(pk=order.pk).first()
+def proof(
+    order: Order, request: HttpRequest, proofs: list[ProofOfDelivery], codes: list[OneTimeCode]
+) -> Section | None:
+    recorded = proofs[0] if proofs else None
     if recorded is None and order.pod_requirement == PodRequirement.NONE:
         return None
-    code = OneTimeCode.objects.filter(pk=order.pk).first()
     context = {
         "proof": recorded,
         "zone": order.service_area.zone,
         "in_full": request.user.has_perm("orders.view_personal_data"),
         "needed": order.get_pod_requirement_display(),
         "is_missing": order.proof_missing,
-        "code": code,
+        "code": codes[0] if codes else None,
         "url": recorded and reverse("admin:pod_proofofdelivery_change", args=[order.pk]),
         "record_url": reverse("order-record", args=[order.pk]),
     }
@@ -210,7 +217,7 @@ def locked_codes(now: datetime) -> Iterator[Attention]:
     return each(rows.order_by(by_rank("order__"), "order__deliver_by"), item)
 
 
-add_section(Order, 70, proof)
+add_section(Order, 70, proof, lambda order: (*_proof_of(order), *_code_of(order)))
 tabs.needs_attention(awaited)
 tabs.needs_attention(lambda now: locked(now).values("order"))
 tabs.needs_attention(lambda now: Order.objects.missing_proof())

@@ -18,12 +18,17 @@ from wingxtra.console.filters import DaysFilter
 from wingxtra.console.registry import Section, Tone, add_section
 
 
-def _rows(order: Order, *, standing: bool) -> QuerySet[Discrepancy]:
-    found = Discrepancy.objects.filter(order=order, settled_at__isnull=standing)
-    return found.select_related("order", "job")
+def _standing(order: Order) -> tuple[QuerySet[Discrepancy]]:
+    return (order.discrepancies.filter(settled_at__isnull=True),)
 
 
-def standing_doubts(order: Order, request: HttpRequest) -> Section | None:
+def _settled(order: Order) -> tuple[QuerySet[Discrepancy]]:
+    return (order.discrepancies.filter(settled_at__isnull=False),)
+
+
+def standing_doubts(
+    order: Order, request: HttpRequest, standing: list[Discrepancy]
+) -> Section | None:
     """First on the page, with the actions that end each."""
     rows = [
         {
@@ -32,14 +37,16 @@ def standing_doubts(order: Order, request: HttpRequest) -> Section | None:
             "raised": moment(doubt.raised_at),
             "remedies": [b for b in remedies_of(doubt) if request.user.has_perm(b.permission)],
         }
-        for doubt in _rows(order, standing=True)
+        for doubt in standing
     ]
     return (
         Section("What is not clear", "console/order/doubts.html", {"rows": rows}) if rows else None
     )
 
 
-def settled_doubts(order: Order, request: HttpRequest) -> Section | None:
+def settled_doubts(
+    order: Order, request: HttpRequest, settled: list[Discrepancy]
+) -> Section | None:
     rows = [
         {
             "label": doubt.get_code_display(),
@@ -49,15 +56,15 @@ def settled_doubts(order: Order, request: HttpRequest) -> Section | None:
             "by": said_by(doubt.settled_by),
             "how": doubt.settlement,
         }
-        for doubt in _rows(order, standing=False)
+        for doubt in settled
     ]
     return (
         Section("What was not clear", "console/order/doubts.html", {"rows": rows}) if rows else None
     )
 
 
-add_section(Order, 3, standing_doubts)
-add_section(Order, 65, settled_doubts)
+add_section(Order, 3, standing_doubts, _standing)
+add_section(Order, 65, settled_doubts, _settled)
 
 
 class StandingFilter(admin.SimpleListFilter):

@@ -6,6 +6,8 @@ dispatch/console/pages.py registers them, because orders does not import dispatc
 
 from typing import Any
 
+from django.db.models import QuerySet
+
 from dispatch.console.order_forms import (
     AssignForm,
     CancelForm,
@@ -159,12 +161,15 @@ def _change_details(order: Order, data: dict[str, Any], user: Any) -> str:
     return f"Order {order} is corrected."
 
 
-def _why_not_submit(order: Order) -> str | None:
+def _unsent(order: Order) -> tuple[QuerySet[Mission]]:
+    if order.status != Status.ASSIGNED:
+        return (Mission.objects.none(),)
     waiting = (Mission.State.HELD, Mission.State.PENDING)
-    unsent = Mission.objects.of_job(order.current_job_id).filter(state__in=waiting)
-    if order.status == Status.ASSIGNED and unsent.exists():
-        return None
-    return "There is no mission that waits to be sent."
+    return (Mission.objects.of_job(order.current_job_id).filter(state__in=waiting).only("pk"),)
+
+
+def _why_not_submit(order: Order, unsent: list[Mission]) -> str | None:
+    return None if unsent else "There is no mission that waits to be sent."
 
 
 ACTIONS = [
@@ -208,6 +213,7 @@ ACTIONS = [
         permission="orders.change_order",
         carry_out=_submit,
         why_not=_why_not_submit,
+        reads=_unsent,
         explanation="Sends the mission intent to ground control now.",
     ),
     Action(

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -15,6 +16,7 @@ from dispatch.missions import tracks
 from fleet import policy, presentation
 from fleet.console.map_pages import drone_feature
 from fleet.feasibility.geometry import distance_m
+from fleet.feasibility.rules import Rules
 from fleet.live import drone_status, picture
 from fleet.live.drone_status import LiveDrone
 from fleet.models import Drone
@@ -28,16 +30,26 @@ from wingxtra.console.widgets import tiles
 Facts = list[tuple[str, Any]]
 
 
-def where(order: Order, request: HttpRequest) -> Section:
+def read(order: Order) -> tuple[QuerySet[Any, Any], ...]:
+    """The track of the latest attempt, in pieces and its end, and the drone that flies it now."""
+    job = order.current_job
+    drone_id = job.drone_id if job and job.status == JobStatus.ACTIVE else None
+    flying = Drone.objects.with_home().filter(pk=drone_id)
+    return *tracks.stored_of([job.pk] if job else []), flying
+
+
+def where(
+    order: Order, request: HttpRequest, pieces: list[Any], end: list[Any], drones: list[Drone]
+) -> Section:
     """The page draws `features` once, and `now` again at each renewal."""
     now = timezone.now()
     features: list[Feature] = []
     job = order.current_job
-    flown = tracks.track_of(job) if job else []
+    flown = tracks.points_of(point for _, points in (*pieces, *end) for point in points)
     if flown:
         line = {"type": "LineString", "coordinates": [[point.lng, point.lat] for point in flown]}
         features.append(Feature("flown", "line", line, "Flown", Tone.GOOD))
-    facts, drone = _drone(order, now)
+    facts, drone = _drone(order, drones, policy.current_for(request), now)
     shown = [*features_of(order, now), *([drone] if drone else [])]
     context = {
         "has_parts": True,
@@ -50,7 +62,9 @@ def where(order: Order, request: HttpRequest) -> Section:
     return Section("Where it is", "console/order/where.html", context)
 
 
-def _drone(order: Order, now: datetime) -> tuple[Facts, Feature | None]:
+def _drone(
+    order: Order, drones: list[Drone], rules: Rules, now: datetime
+) -> tuple[Facts, Feature | None]:
     """What is known of the drone of the attempt under way; nothing without one."""
     job = order.current_job
     if job is None or job.status != JobStatus.ACTIVE:
@@ -59,15 +73,14 @@ def _drone(order: Order, now: datetime) -> tuple[Facts, Feature | None]:
     if job.drone_id is None:
         return facts, None
     try:
-        live = drone_status.live_drones(
-            list(Drone.objects.with_home().filter(pk=job.drone_id)), now
-        )[0]
+        (live,) = drone_status.live_drones(drones, now, rules)
         fleet = picture.read()
     except RedisError:
         unknown = badge("Not known: the live picture of the fleet cannot be read", Tone.BAD)
         return [*facts, ("Telemetry", unknown)], None
     age_s = abs(fleet.age_s_of(job.drone_id, now)) if fleet else float("inf")
-    return [*facts, *_facts(order, live, age_s)], drone_feature(live, now)
+    known = _facts(order, live, age_s, rules.telemetry_max_age_s)
+    return [*facts, *known], drone_feature(live, now)
 
 
 def _expected(order: Order, job: DeliveryJob, now: datetime) -> Any:
@@ -84,7 +97,7 @@ def _expected(order: Order, job: DeliveryJob, now: datetime) -> Any:
     return format_html("{} ({}), {} before the promise", moment(at), left, duration(spare))
 
 
-def _facts(order: Order, live: LiveDrone, age_s: float) -> Facts:
+def _facts(order: Order, live: LiveDrone, age_s: float, max_age_s: float) -> Facts:
     """Battery, height and distance, and how old they are if they are too old to dispatch by."""
     url = reverse("admin:fleet_drone_change", args=[live.drone.pk])
     link = format_html('<a class="wx-link" href="{}">{}</a>', url, live.drone.pk)
@@ -100,7 +113,7 @@ def _facts(order: Order, live: LiveDrone, age_s: float) -> Facts:
         away_m = distance_m(sample.lat, sample.lng, order.dropoff_lat, order.dropoff_lng)
         facts.append(("To the drop point", f"{float(away_m) / 1000:.2f} km"))
     measured = moment(sample.measured_at, seconds=True)
-    if age_s <= policy.current().telemetry_max_age_s:
+    if age_s <= max_age_s:
         return [*facts, ("Measured", measured)]
     old = badge(f"Old: {_about(age_s)} ago. Not live", Tone.BAD)
     return [*facts, ("Measured", format_html("{} {}", measured, old))]

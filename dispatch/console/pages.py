@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -31,7 +32,7 @@ from dispatch.console.presentation import (
 )
 from dispatch.missions import tracks
 from dispatch.missions.replay.thinning import thinned
-from dispatch.models import DispatchDecision, DispatchRun, Flight
+from dispatch.models import DispatchDecision, DispatchRun, Flight, MissionPart, PilotChange
 from dispatch.planning import runs
 from fleet.console.map_pages import drone_feature
 from fleet.console.pages import switch_of_area, switch_of_everything
@@ -40,7 +41,7 @@ from fleet.models import Drone, ServiceArea
 from orders.console import order_page, tabs
 from orders.console.attention import by_rank
 from orders.console.pages import MAX_ON_MAP, features_of, watch_of
-from orders.models import DeliveryJob, Order
+from orders.models import DeliveryEvent, Order
 from orders.states import EventType
 from wingxtra.accounts.identity import ActorKind
 from wingxtra.console import actions, dashboard, registry, roles, watches
@@ -70,21 +71,27 @@ for shown in (attention_doubts, attention, clearances):
 # --- on an order's page --------------------------------------------------------------------------
 
 
-def decision(order: Order, request: HttpRequest) -> Section:
-    """The latest run's decision, and the person who chose the drone, if one did.
+def _decision_of(order: Order) -> tuple[QuerySet[DispatchDecision], QuerySet[DeliveryEvent]]:
+    """The latest decision, but of dry runs, which decide nothing; and the latest assignment."""
+    real = order.decisions.filter(run__dry_run=False).select_related("run").order_by("-id")
+    given = order.history().filter(type__in=(EventType.ASSIGNED, EventType.REASSIGNED))
+    return real[:1], given.order_by("-id")[:1]
 
-    Dry runs are left out: they decide nothing.
-    """
-    real = order.decisions.filter(run__dry_run=False)
-    latest = real.select_related("run").order_by("-id").first()
-    context = {"decision": latest and decision_context(latest), "by_hand": by_hand(order)}
+
+def decision(
+    order: Order, request: HttpRequest, latest: list[DispatchDecision], given: list[DeliveryEvent]
+) -> Section:
+    """The latest run's decision, and the person who chose the drone, if one did."""
+    context = {
+        "decision": decision_context(latest[0]) if latest else None,
+        "by_hand": by_hand(given[0]) if given else None,
+    }
     return Section("Dispatch decision", "console/order/decision.html", context)
 
 
-def by_hand(order: Order) -> dict[str, Any] | None:
-    """The person who chose the order's latest drone; None if a run did."""
-    given = order.history().filter(type__in=(EventType.ASSIGNED, EventType.REASSIGNED)).last()
-    if given is None or given.actor_kind not in (ActorKind.USER, ActorKind.API_KEY):
+def by_hand(given: DeliveryEvent) -> dict[str, Any] | None:
+    """The person who chose the drone at this assignment; None if a run did."""
+    if given.actor_kind not in (ActorKind.USER, ActorKind.API_KEY):
         return None
     return {
         "who": order_page.actor_name(given),
@@ -111,7 +118,15 @@ def decision_context(decision: DispatchDecision) -> dict[str, Any]:
     }
 
 
-def missions_of(order: Order, request: HttpRequest) -> Section:
+def _missions_of(order: Order) -> tuple[QuerySet[MissionPart], QuerySet[PilotChange]]:
+    parts = order.parts.select_related("mission__clearance", "job")
+    changes = PilotChange.objects.filter(mission__parts__order=order)
+    return parts.order_by("-mission__created_at"), changes
+
+
+def missions_of(
+    order: Order, request: HttpRequest, parts: list[MissionPart], changes: list[PilotChange]
+) -> Section:
     zone = order.service_area.zone
     rows = [
         {
@@ -124,13 +139,11 @@ def missions_of(order: Order, request: HttpRequest) -> Section:
             "sent": moment(part.mission.accepted_at, zone=zone),
             "over": moment(part.mission.over_at, zone=zone),
             "over_by": said_by(part.mission.over_by),
-            "pilot": pilots.in_words(part.mission, zone),
+            "pilot": pilots.in_words(part.mission, changes, zone),
             "said": said(part.mission.bridge_status, part.mission.bridge_answer),
             "body": json.dumps(part.mission.body, indent=2),
         }
-        for part in order.parts.select_related("mission__clearance", "job")
-        .prefetch_related("mission__pilot_changes")
-        .order_by("-mission__created_at")
+        for part in parts
     ]
     context = {"rows": rows, "zone": zone}
     return Section("Missions", "console/order/missions.html", context)
@@ -191,12 +204,14 @@ TRAIL = timedelta(minutes=5)
 TRAIL_POINTS = 60
 
 
-def trails(now: datetime, only: str = "") -> Iterator[Feature]:
+def _trails(now: datetime, only: str) -> registry.QuerySets:
+    return tracks.stored_since(now - TRAIL)
+
+
+def trails(now: datetime, only: str, pieces: list[Any], flights: list[Any]) -> Iterator[Feature]:
     """The recent track of each drone on a delivery, thinned; the map extends it."""
-    tracks_by_job = tracks.latest_of_all(now - TRAIL)
-    jobs = DeliveryJob.objects.filter(pk__in=tracks_by_job, drone__isnull=False)
-    for job_id, drone_id in jobs.values_list("pk", "drone"):
-        runs = thinned(tracks_by_job[job_id], TRAIL_POINTS)
+    for drone_id, points in tracks.latest(now - TRAIL, pieces, flights).items():
+        runs = thinned(points, TRAIL_POINTS)
         lines = [[[round(p.lng, 5), round(p.lat, 5)] for p in run] for run in runs if len(run) > 1]
         if lines:
             geometry = {"type": "MultiLineString", "coordinates": lines}
@@ -204,13 +219,15 @@ def trails(now: datetime, only: str = "") -> Iterator[Feature]:
             yield Feature(f"trail-{drone_id}", "trail", geometry, name, of=f"drone-{drone_id}")
 
 
-registry.layers.append(Layer("trails", "Trails", trails, "orders.view_order", is_static=True))
+registry.layers.append(
+    Layer("trails", "Trails", _trails, trails, "orders.view_order", is_static=True)
+)
 add_section(DispatchRun, 10, plan_on_the_map)
 add_section(Drone, 15, not_believed)
 add_section(Order, 4, paused.section)
-add_section(Order, 5, order_now.where)
-add_section(Order, 50, decision)
-add_section(Order, 60, missions_of)
+add_section(Order, 5, order_now.where, order_now.read)
+add_section(Order, 50, decision, _decision_of)
+add_section(Order, 60, missions_of, _missions_of)
 
 
 # --- runs by hand, per area ----------------------------------------------------------------------

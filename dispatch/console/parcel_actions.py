@@ -6,6 +6,8 @@ an order's page while an answer is awaited. Notes written here stay in the timel
 
 from typing import Any
 
+from django.db.models import QuerySet
+
 from dispatch.console.parcel_forms import (
     CloseForm,
     CorrectForm,
@@ -89,10 +91,12 @@ def _why_not_close(order: Order) -> str | None:
     return None if order.status in WITH_A_JOB else "No attempt is under way."
 
 
-def _why_not_over(order: Order) -> str | None:
-    if MissionPart.objects.live().filter(order=order.pk).exists():
-        return None
-    return "No mission of this order can be in the air."
+def _in_the_air(order: Order) -> tuple[QuerySet[MissionPart]]:
+    return (MissionPart.objects.live().filter(order=order.pk),)
+
+
+def _why_not_over(order: Order, in_the_air: list[MissionPart]) -> str | None:
+    return None if in_the_air else "No mission of this order can be in the air."
 
 
 def _why_not_ready(order: Order) -> str | None:
@@ -290,6 +294,7 @@ ACTIONS = [
         form=KnownForm,
         carry_out=_over,
         why_not=_why_not_over,
+        reads=_in_the_air,
         explanation="You have looked in ground control, and no drone flies this order any more. "
         "From then on another one may be sent. Never guess here.",
         is_grave=True,

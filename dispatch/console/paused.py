@@ -1,9 +1,12 @@
 """On the page of a queued order: that dispatch is paused, by whom, since when and why."""
 
+from typing import Any
+
 from django.db.models import Model
 from django.http import HttpRequest
 
 from fleet import pauses, policy
+from fleet.models import ServiceArea
 from fleet.policy import Policy
 from orders.models import Order
 from orders.states import Status
@@ -15,16 +18,18 @@ def section(order: Order, request: HttpRequest) -> Section | None:
     """None while dispatch runs for this order."""
     if order.status != Status.QUEUED:
         return None
-    target: Model
-    if policy.current().dispatch_paused:
-        target, change = Policy.objects.get(pk=1), pauses.latest()
+    paused: type[Model]
+    pk: Any
+    if policy.current_for(request).dispatch_paused:
+        paused, pk, change = Policy, 1, pauses.latest()
         text = "Dispatch is paused everywhere."
     elif order.service_area.dispatch_paused:
-        target, change = order.service_area, pauses.latest(order.service_area)
+        paused, pk = ServiceArea, order.service_area_id
+        change = pauses.latest(order.service_area)
         text = f"Dispatch is paused in {order.service_area}."
     else:
         return None
-    resume = actions.button(type(target), "resume", target.pk, next=actions.page_of(order))
+    resume = actions.button(paused, "resume", pk, next=actions.page_of(order))
     context = {
         "text": text,
         "who": pauses.said(change),

@@ -1,6 +1,6 @@
 """Handovers between pilots in the console, and flights without a pilot on duty."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -235,11 +235,12 @@ console.add_attention(shifts_that_end, checks="no shift ends soon with drones un
 # --- on an order's page --------------------------------------------------------------------------
 
 
-def in_words(mission: Mission, zone: ZoneInfo) -> str:
+def in_words(mission: Mission, changes: Iterable[PilotChange], zone: ZoneInfo) -> str:
     """“Kofi Asante, from Ama Mensah at 30 Nov 14:02 GMT: both are out.”; empty without one."""
     handed = [
         f"from {change.former_name or 'no pilot'} at {times.in_words(change.changed_at, zone)}: "
         f"{change.note}"
-        for change in mission.pilot_changes.all()
+        for change in changes
+        if change.mission_id == mission.pk
     ]
     return "; ".join([mission.pilot_name, *handed]) if mission.pilot_name else ""

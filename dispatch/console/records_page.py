@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path, reverse
@@ -207,7 +208,11 @@ def _line(positions: list[list[float]]) -> dict[str, Any]:
     return {"type": "LineString", "coordinates": positions}
 
 
-def of_order(order: Order, request: HttpRequest) -> Section | None:
+def _of_order(order: Order) -> tuple[QuerySet[FlightRecord]]:
+    return (order.flight_records.defer("track", "events").order_by("ended_at"),)
+
+
+def of_order(order: Order, request: HttpRequest, records: list[FlightRecord]) -> Section | None:
     rows = [
         {
             "record": record,
@@ -215,7 +220,7 @@ def of_order(order: Order, request: HttpRequest) -> Section | None:
             "at": moment(record.ended_at),
             "url": reverse("admin:dispatch_flightrecord_change", args=[record.pk]),
         }
-        for record in order.flight_records.defer("track").order_by("ended_at")
+        for record in records
     ]
     return (
         Section("Flight records", "console/record/of_order.html", {"rows": rows}) if rows else None
@@ -225,7 +230,7 @@ def of_order(order: Order, request: HttpRequest) -> Section | None:
 add_section(FlightRecord, 10, where)
 add_section(FlightRecord, 20, log)
 add_section(FlightRecord, 30, flight)
-add_section(Order, 62, of_order)
+add_section(Order, 62, of_order, _of_order)
 
 
 # --- the list ------------------------------------------------------------------------------------

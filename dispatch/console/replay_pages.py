@@ -21,7 +21,7 @@ from dispatch.console.presentation import OUTCOME_TONE
 from dispatch.missions.replay import recording
 from dispatch.missions.replay.recording import Recording
 from dispatch.models import DispatchDecision, Mission
-from fleet.console.map_pages import areas, hubs, zones
+from fleet.console.map_pages import surroundings
 from fleet.models import ServiceArea
 from orders import presentation
 from orders.console import order_page
@@ -115,9 +115,7 @@ def area(request: HttpRequest, area_id: UUID) -> HttpResponse:
         "windows": [round(start.timestamp()) for start in starts],
         "areas": ServiceArea.objects.filter(active=True),
         "shown": shown,
-        "features": [
-            plain(one) for one in [*areas(now, f"area-{shown.pk}"), *zones(now), *hubs(now)]
-        ],
+        "features": [plain(one) for one in surroundings(shown, now)],
     }
     return _page(request, context)
 

@@ -6,16 +6,18 @@ which is never updated. The track is deleted with the customer's personal data (
 personal_data_days).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol, Self
 from uuid import UUID
+
+from django.db.models import QuerySet
 
 from dispatch.missions.flight.phases import Fix
 from dispatch.models import Flight, TrackPiece
 from orders.models import DeliveryJob
 from orders.states import JobStatus
-from wingxtra.database import bulk
+from wingxtra.database import bulk, together
 
 EVERY_S = 3.0
 PIECE_POINTS = 20
@@ -77,39 +79,51 @@ def move_to_pieces(tracks: Sequence[Track]) -> None:
     bulk.copy(pieces)
 
 
-def latest_of_all(since: datetime) -> dict[UUID, list[Point]]:
-    """Points since `since` for each active flight with telemetry since then, oldest first.
+def stored_since(since: datetime) -> tuple[QuerySet[Any, Any], QuerySet[Any, Any]]:
+    """The rows that `latest` takes, of active flights with telemetry since then."""
+    flights = Flight.objects.filter(
+        job__status=JobStatus.ACTIVE, job__drone__isnull=False, heard_at__gte=since
+    )
+    pieces = TrackPiece.objects.filter(job__flight__in=flights).values_list("job", "points")
+    return pieces, flights.values_list("pk", "recent", "job__drone_id")
 
-    Two statements.
-    """
-    flights = Flight.objects.filter(job__status=JobStatus.ACTIVE, heard_at__gte=since)
-    recent = dict(flights.values_list("pk", "recent"))
-    stored: dict[UUID, list[Any]] = {job_id: [] for job_id in recent}
-    pieces = TrackPiece.objects.filter(job__in=recent).values_list("job", "points")
+
+def latest(
+    since: datetime, pieces: Iterable[tuple[UUID, Any]], flights: Iterable[tuple[UUID, Any, str]]
+) -> dict[str, list[Point]]:
+    """Drone id to its points since then, oldest first."""
+    stored: dict[UUID, list[Any]] = {}
     for job_id, points in pieces:
-        stored[job_id] += points
-    for job_id, points in recent.items():
-        stored[job_id] += points
+        stored.setdefault(job_id, []).extend(points)
     start = since.timestamp()
     return {
-        job_id: [Point.of(point) for point in points if point[0] >= start]
-        for job_id, points in stored.items()
+        drone_id: points_of(p for p in (*stored.get(job_id, ()), *end) if p[0] >= start)
+        for job_id, end, drone_id in flights
     }
 
 
 def track_of(job: DeliveryJob) -> list[Point]:
-    """The job's track so far, oldest first. Two statements."""
+    """The job's track so far, oldest first. One statement."""
     return tracks_of([job.pk])[job.pk]
 
 
 def tracks_of(job_ids: Sequence[UUID]) -> dict[UUID, list[Point]]:
-    """The track of each of these jobs, oldest first; empty without one. Two statements."""
+    """The track of each of these jobs, oldest first; empty without one. One statement."""
+    pieces, newest = together.read(*stored_of(job_ids))
     stored: dict[UUID, list[Any]] = {job_id: [] for job_id in job_ids}
-    for job_id, points in TrackPiece.objects.filter(job__in=job_ids).values_list("job", "points"):
+    for job_id, points in (*pieces, *newest):
         stored[job_id] += points
-    for job_id, recent in Flight.objects.filter(job__in=job_ids).values_list("pk", "recent"):
-        stored[job_id] += recent
-    return {job_id: [Point.of(one) for one in points] for job_id, points in stored.items()}
+    return {job_id: points_of(points) for job_id, points in stored.items()}
+
+
+def stored_of(job_ids: Sequence[UUID]) -> tuple[QuerySet[Any, Any], QuerySet[Any, Any]]:
+    """(job, points) of the pieces of these jobs, and of their newest points, in order of time."""
+    pieces = TrackPiece.objects.filter(job__in=job_ids).values_list("job", "points")
+    return pieces, Flight.objects.filter(job__in=job_ids).values_list("pk", "recent")
+
+
+def points_of(stored: Iterable[list[Any]]) -> list[Point]:
+    return [Point.of(one) for one in stored]
 
 
 def _rounded(number: float | None) -> float | None:

@@ -5,7 +5,7 @@ from typing import Self
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
 from fleet.models import Drone, Hub, Pilot
@@ -42,12 +42,16 @@ class MissionQuerySet(OutgoingQuerySet["Mission"]):
         """Missions whose drones have still to land: a pad of `return_to` is reserved for each. A
         drone has two while it flies one and the next one is not sent.
         """
-        newest = self.filter(created_at__gt=now - MAX_FLIGHT).order_by("drone_id", "-created_at")
-        latest, sent = (each.distinct("drone_id") for each in (newest, newest.filter(tries__gt=0)))
+        of_drone = Mission.objects.filter(drone=OuterRef("drone")).order_by("-created_at")
+        newest, newest_sent = (
+            Subquery(each.values("created_at")[:1])
+            for each in (of_drone, of_drone.filter(tries__gt=0))
+        )
         return self.filter(
             Q(over_at__isnull=True) | Q(over_at__gt=now - MAX_TIME_HOME),
             Q(state__in=Mission.MAY_FLY) | Q(live=True),
-            Q(pk__in=latest.values("pk")) | Q(pk__in=sent.values("pk")),
+            Q(created_at__gte=newest) | Q(tries__gt=0, created_at__gte=newest_sent),
+            created_at__gt=now - MAX_FLIGHT,
             landed_at__isnull=True,
         )
 
@@ -167,6 +171,7 @@ class Mission(Outgoing):
                 condition=Q(state="PENDING") | Q(recall_state="WANTED"),
             ),
             models.Index(fields=["-created_at"], name="mission_newest"),
+            models.Index(fields=["drone", "-created_at"], name="mission_of_drone"),
             # Every poll of the fleet queries the missions that have just ended.
             models.Index(
                 fields=["over_at"], name="mission_over", condition=Q(over_at__isnull=False)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from dispatch.models import Occurrence
@@ -54,9 +55,13 @@ class FileForm(forms.Form):
     )
 
 
-def flights_of(order: Order) -> list[DeliveryJob]:
+def flights_of(order: Order) -> QuerySet[DeliveryJob]:
     """The latest first."""
-    return list(order.jobs.filter(drone__isnull=False).order_by("-attempt"))
+    return order.jobs.filter(drone__isnull=False).order_by("-attempt")
+
+
+def _why_not_report(order: Order, flights: list[DeliveryJob]) -> str | None:
+    return None if flights else "No drone was assigned to it yet."
 
 
 def _report(order: Order, data: dict[str, Any], user: Any) -> Created:
@@ -112,7 +117,8 @@ ACTIONS = [
         permission="dispatch.add_occurrence",
         form=OccurrenceForm,
         carry_out=_report,
-        why_not=lambda order: None if flights_of(order) else "No drone was assigned to it yet.",
+        why_not=_why_not_report,
+        reads=lambda order: (flights_of(order)[:1],),
         explanation="Marks a flight of this order. Its data (personal data, decisions, track) are "
         "held from deletion until an administrator releases them.",
         icon="report",

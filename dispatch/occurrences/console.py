@@ -93,7 +93,11 @@ def notes(occurrence: Occurrence, request: HttpRequest) -> Section | None:
     return Section("Notes", "console/occurrence/notes.html", {"rows": rows}) if rows else None
 
 
-def of_order(order: Order, request: HttpRequest) -> Section | None:
+def _of_order(order: Order) -> tuple[QuerySet[Occurrence]]:
+    return (order.flight_occurrences.select_related("job").defer("text"),)
+
+
+def of_order(order: Order, request: HttpRequest, found: list[Occurrence]) -> Section | None:
     if not request.user.has_perm("dispatch.view_occurrence"):
         return None
     rows = [
@@ -103,7 +107,7 @@ def of_order(order: Order, request: HttpRequest) -> Section | None:
             "drone": occurrence.job.drone_id,
             "url": actions.page_of(occurrence),
         }
-        for occurrence in order.flight_occurrences.select_related("job")
+        for occurrence in found
     ]
     if not rows:
         return None
@@ -112,7 +116,7 @@ def of_order(order: Order, request: HttpRequest) -> Section | None:
 
 for place, source in enumerate((words, attached, notes), start=1):
     add_section(Occurrence, 10 * place, source)
-add_section(Order, 55, of_order)
+add_section(Order, 55, of_order, _of_order)
 
 
 # --- pages ---------------------------------------------------------------------------------------

@@ -40,7 +40,29 @@ def make(random: Random, start: datetime, end: datetime, orders: int, zone: str)
         at = start + (end - start) * random.random()
         with time_machine.travel(at, tick=False) as clock:
             _live(random, world, clock, at)
+    _over_days(random, world, start + (end - start) / 2)
     return world
+
+
+def _over_days(random: Random, world: World, middle: datetime) -> None:
+    """An order that waits three days until it flies, and one whose last attempt is days later."""
+
+    def placed(at: datetime) -> Order:
+        deliver_by = at + timedelta(days=1)
+        placed: Order = OrderFactory(service_area=world.areas[0], deliver_by=deliver_by)
+        return placed
+
+    with time_machine.travel(middle - timedelta(days=3), tick=False) as clock:
+        order = placed(timezone.now())
+        clock.move_to(middle)
+        _fly(random, world, order, lambda: clock.shift(timedelta(minutes=9)), Status.DELIVERED)
+    with time_machine.travel(middle, tick=False) as clock:
+        order = placed(timezone.now())
+        later = lambda: clock.shift(timedelta(minutes=9))  # noqa: E731
+        _fly(random, world, order, later, Status.MISSION_SUBMITTED)
+        _over(order, JobStatus.FAILED, attempts=9)
+        clock.shift(timedelta(days=4))
+        _fly(random, world, order, later, Status.ENROUTE)
 
 
 def _live(random: Random, world: World, clock: Any, at: datetime) -> None:

@@ -21,8 +21,7 @@ from wingxtra.accounts.identity import GCS, SYSTEM, Role
 from wingxtra.accounts.tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
-# The parts of a page, for an order with any history.
-MAX_STATEMENTS = 34
+MAX_STATEMENTS = 12
 
 
 def browser_of(role: Role = Role.OPS) -> Client:

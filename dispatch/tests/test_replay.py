@@ -155,12 +155,12 @@ def test_a_flown_order_is_replayed_from_its_track(bridge: Simulator) -> None:
 
 
 @pytest.mark.django_db
-def test_a_recording_of_a_flight_takes_four_statements(bridge: Simulator) -> None:
+def test_a_recording_of_a_flight_takes_three_statements(bridge: Simulator) -> None:
     order = flown(bridge)
     job = DeliveryJob.objects.select_related("order").get(pk=order.current_job_id)
     with CaptureQueriesContext(connection) as captured:
         assert recording.of_flight(job, timezone.now()).tracks
-    assert len(captured) == 4
+    assert len(captured) == 3
 
 
 @pytest.mark.django_db
@@ -250,7 +250,7 @@ def test_an_hour_costs_the_same_statements_for_any_number_of_flights() -> None:
             shown = recording.of_area(area, hour)
         counts.append(len(captured))
     assert len(shown.tracks) == 8
-    assert counts == [5, 5]
+    assert counts == [4, 4]
 
 
 @pytest.mark.django_db

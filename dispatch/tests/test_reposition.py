@@ -128,7 +128,7 @@ def test_it_is_busy_until_it_has_landed(bridge: Simulator, drone: Drone) -> None
     assert unit_of_work.free_drones([drone.pk]) == set()
     (live,) = live_drones([Drone.objects.with_home().get()], timezone.now())
     assert live.readiness == Readiness.BUSY
-    assert work.coming(timezone.now()) == {drone.base_id: 1}
+    assert list(work.landings(timezone.now())) == [(drone.pk, drone.base_id)]
     order = order_in(Status.QUEUED)
     with pytest.raises(Conflict, match="flies to its base"):
         lifecycle.assign(order.pk, drone.pk, by=AMA, why="By hand.")

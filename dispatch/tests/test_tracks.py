@@ -22,6 +22,7 @@ from orders.models import Order
 from orders.states import Status
 from orders.tests.factories import order_in
 from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.database import together
 from wingxtra.tests import on_the_map
 
 pytestmark = pytest.mark.django_db
@@ -105,11 +106,11 @@ def test_a_track_costs_a_statement_only_when_a_piece_is_full() -> None:
         assert len(times) == len(set(times)) > tracks.PIECE_POINTS
 
 
-def test_reading_a_track_takes_two_statements(
+def test_reading_a_track_takes_one_statement(
     bridge: Simulator, django_assert_num_queries: Any
 ) -> None:
     job = flown(bridge).current_job
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(1):
         assert tracks.track_of(job)
 
 
@@ -151,4 +152,5 @@ def test_a_flight_without_recent_telemetry_has_no_trail() -> None:
     now = timezone.now()
     job = order_in(Status.ENROUTE).current_job
     Flight.objects.create(job=job, heard_at=now - timedelta(minutes=9), recent=[])
-    assert tracks.latest_of_all(now - timedelta(minutes=5)) == {}
+    since = now - timedelta(minutes=5)
+    assert tracks.latest(since, *together.read(*tracks.stored_since(since))) == {}

@@ -1,6 +1,6 @@
 """Maintenance, defects and pre-flight checks that stand against drones, in one statement."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -38,8 +38,22 @@ def of(now: datetime, drone_ids: Collection[str] | None = None) -> dict[str, Fit
 
     drone_ids: only these. One statement. Attestations count for the day of the hub's area at `now`.
     """
-    found: dict[str, dict[str, list[str]]] = {}
     rows = _EVERY.all() if drone_ids is None else _SOME.all(drone_ids=list(drone_ids))
+    return judged(rows, now)
+
+
+def rows_of(drone_ids: Collection[str] | None) -> QuerySet[Any, Any]:
+    """The rows that `judged` takes, of drones in service. drone_ids: only these."""
+    drones = Drone.objects.all()
+    found: QuerySet[Any, Any] = _all_rows(
+        drones if drone_ids is None else drones.filter(pk__among=list(drone_ids))
+    )
+    return found
+
+
+def judged(rows: Iterable[tuple[str, str, dict[str, Any]]], now: datetime) -> dict[str, Fitness]:
+    """See `of`."""
+    found: dict[str, dict[str, list[str]]] = {}
     for what, drone_id, facts in rows:
         against, clause = _READERS[what](facts, now)
         if clause:

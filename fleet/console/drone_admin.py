@@ -14,8 +14,9 @@ from fleet.console.airworthiness.pages import FitnessFilter
 from fleet.live import drone_status, picture
 from fleet.live.drone_status import Readiness
 from fleet.live.quality import NEEDS
-from fleet.models import Drone
+from fleet.models import Drone, DroneKind, Hub, ServiceArea
 from wingxtra.console.admin import ConsoleAdmin, ConsoleChangeList, badge, said_by
+from wingxtra.console.filters import of_row
 from wingxtra.console.registry import Tone
 
 
@@ -77,6 +78,10 @@ class ElsewhereFilter(admin.SimpleListFilter):
         return queryset.filter(chosen)
 
 
+def _hubs() -> QuerySet[Hub]:
+    return Hub.objects.only("name").order_by("name")
+
+
 PLACE = ("drone_id", "kind", "hub", "base")
 AIRCRAFT = ("active", "retired", "serial", "registration")
 GROUNDED = ("grounded_reason", "grounded_by_whom", "grounded_at")
@@ -119,11 +124,11 @@ class DroneAdmin(ConsoleAdmin):
         FitnessFilter,
         LackingFilter,
         ElsewhereFilter,
-        "hub",
-        "base",
-        "kind",
+        of_row("hub", _hubs, name="stands at"),
+        of_row("base", _hubs),
+        of_row("kind", lambda: DroneKind.objects.only("name").order_by("name")),
         "active",
-        "hub__service_area",
+        of_row("hub__service_area", lambda: ServiceArea.objects.only("name").order_by("name")),
     )
     list_select_related = ("kind", "hub", "base")
     form = DroneForm

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from fleet import policy, presentation, traffic
@@ -10,12 +13,13 @@ from fleet.airspace import schedule_text
 from fleet.live import drone_status, picture
 from fleet.live.drone_status import LiveDrone
 from fleet.models import Drone, GeoZone, Hub, ServiceArea
-from wingxtra.console import registry as console
+from wingxtra.console import registry
 from wingxtra.console.registry import Feature, Layer, Source, Tone
 from wingxtra.console.times import in_words
+from wingxtra.database import together
 
 
-def drone_feature(live: LiveDrone, now: datetime) -> Feature | None:
+def drone_feature(live: LiveDrone, now: datetime, *, with_facts: bool = True) -> Feature | None:
     """None if its position is unknown."""
     telemetry = live.telemetry
     if telemetry is None or telemetry.lat is None or telemetry.lng is None:
@@ -26,8 +30,8 @@ def drone_feature(live: LiveDrone, now: datetime) -> Feature | None:
         geometry={"type": "Point", "coordinates": [telemetry.lng, telemetry.lat]},
         label=live.drone.pk,
         tone=presentation.READINESS[live.readiness][1],
-        facts=presentation.state_rows(live, now),
-        url=reverse("admin:fleet_drone_change", args=[live.drone.pk]),
+        facts=presentation.state_rows(live, now) if with_facts else [],
+        url=_page_of(live.drone.pk),
         heading_deg=telemetry.heading_deg,
         is_alert=live.is_silent or bool(live.holds),
         area=str(live.drone.hub.service_area_id),
@@ -35,19 +39,34 @@ def drone_feature(live: LiveDrone, now: datetime) -> Feature | None:
     )
 
 
-def drones(now: datetime, only: str = "") -> Iterator[Feature]:
-    wanted = Drone.objects.with_home().filter(active=True)
-    if only:
-        wanted = wanted.filter(pk=only.removeprefix("drone-"))
-    for live in drone_status.live_drones(list(wanted), now):
-        if feature := drone_feature(live, now):
+# The live map draws the same drones each second.
+@lru_cache(10_000)
+def _page_of(drone_id: str) -> str:
+    return reverse("admin:fleet_drone_change", args=[drone_id])
+
+
+def _one_or_all(rows: QuerySet[Any], prefix: str, only: str) -> QuerySet[Any]:
+    return rows.filter(pk=only.removeprefix(prefix)) if only else rows
+
+
+def _drones(now: datetime, only: str) -> registry.QuerySets:
+    return (_one_or_all(Drone.objects.with_home().filter(active=True), "drone-", only),)
+
+
+def drones(now: datetime, only: str, found: list[Drone]) -> Iterator[Feature]:
+    for live in drone_status.live_drones(found, now):
+        if feature := drone_feature(live, now, with_facts=bool(only)):
             yield feature
 
 
-def hubs(now: datetime, only: str = "") -> Iterator[Feature]:
-    there = traffic.now_at_each(now)
-    wanted = Hub.objects.select_related("service_area")
-    for hub in wanted.filter(pk=only.removeprefix("hub-")) if only else wanted:
+def _hubs(now: datetime, only: str) -> registry.QuerySets:
+    wanted = _one_or_all(Hub.objects.select_related("service_area"), "hub-", only)
+    return wanted, *traffic.counts(now)
+
+
+def hubs(now: datetime, only: str, found: list[Hub], *counts: Any) -> Iterator[Feature]:
+    there = traffic.by_hub(*counts)
+    for hub in found:
         seen = there.get(hub.pk, traffic.NONE)
         yield Feature(
             id=f"hub-{hub.pk}",
@@ -62,9 +81,12 @@ def hubs(now: datetime, only: str = "") -> Iterator[Feature]:
         )
 
 
-def areas(now: datetime, only: str = "") -> Iterator[Feature]:
-    wanted = ServiceArea.objects.filter(active=True)
-    for area in wanted.filter(pk=only.removeprefix("area-")) if only else wanted:
+def _areas(now: datetime, only: str) -> registry.QuerySets:
+    return (_one_or_all(ServiceArea.objects.filter(active=True), "area-", only),)
+
+
+def areas(now: datetime, only: str, found: list[ServiceArea]) -> Iterator[Feature]:
+    for area in found:
         yield Feature(
             id=f"area-{area.pk}",
             look="area",
@@ -77,9 +99,12 @@ def areas(now: datetime, only: str = "") -> Iterator[Feature]:
         )
 
 
-def zones(now: datetime, only: str = "") -> Iterator[Feature]:
-    wanted = GeoZone.objects.relevant(now)
-    for zone in wanted.filter(pk=only.removeprefix("zone-")) if only else wanted:
+def _zones(now: datetime, only: str) -> registry.QuerySets:
+    return (_one_or_all(GeoZone.objects.relevant(now), "zone-", only),)
+
+
+def zones(now: datetime, only: str, found: list[GeoZone]) -> Iterator[Feature]:
+    for zone in found:
         is_closed = zone.is_closed(now)
         yield Feature(
             id=f"zone-{zone.pk}",
@@ -98,6 +123,12 @@ def zones(now: datetime, only: str = "") -> Iterator[Feature]:
         )
 
 
+def surroundings(area: ServiceArea, now: datetime) -> list[Feature]:
+    """The area with all zones and hubs, for a map of its past. One statement."""
+    closed, *hubs_and_counts = together.read(*_zones(now, ""), *_hubs(now, ""))
+    return [*areas(now, "", [area]), *zones(now, "", closed), *hubs(now, "", *hubs_and_counts)]
+
+
 def fleet_picture(now: datetime) -> Source:
     """Every position of a drone is from it. Raises RedisError."""
     latest = picture.read()
@@ -108,13 +139,13 @@ def fleet_picture(now: datetime) -> Source:
     )
 
 
-console.map_sources.append(fleet_picture)
-console.drone_tones.extend(presentation.READINESS.values())
-console.layers.extend(
+registry.map_sources.append(fleet_picture)
+registry.drone_tones.extend(presentation.READINESS.values())
+registry.layers.extend(
     [
-        Layer("drones", "Drones", drones, "fleet.view_drone", group="Drones"),
-        Layer("areas", "Areas", areas, "fleet.view_servicearea"),
-        Layer("zones", "No-fly zones", zones, "fleet.view_geozone"),
-        Layer("hubs", "Hubs", hubs, "fleet.view_hub"),
+        Layer("drones", "Drones", _drones, drones, "fleet.view_drone", group="Drones"),
+        Layer("areas", "Areas", _areas, areas, "fleet.view_servicearea"),
+        Layer("zones", "No-fly zones", _zones, zones, "fleet.view_geozone"),
+        Layer("hubs", "Hubs", _hubs, hubs, "fleet.view_hub"),
     ]
 )

@@ -22,6 +22,7 @@ from fleet.live.quality import Completeness
 from fleet.live.telemetry import Telemetry
 from fleet.models import Drone, DroneHold
 from fleet.registry import Engaged
+from wingxtra.database import together
 
 
 class Readiness(StrEnum):
@@ -65,14 +66,28 @@ class LiveDrone:
     fitness: Fitness = FIT
 
 
-def live_drones(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
-    """The live state of these drones (`with_home`), in the same order. Raises RedisError."""
-    latest, rules = picture.read(), policy.current()
+def live_drones(
+    drones: Sequence[Drone], now: datetime, rules: Rules | None = None
+) -> list[LiveDrone]:
+    """The live state of these drones (`with_home`), in the same order. Raises RedisError.
+
+    One statement, and one for the rules if they are not given.
+    """
+    latest, rules = picture.read(), rules or policy.current()
     ids = [drone.drone_id for drone in drones]
-    jobs, held = work.active_jobs(ids), registry.held(ids)
-    fit = fitness.of(now, ids)
+    active, errands, parcels, holds, unfit = together.read(
+        work.jobs_of(ids),
+        work.errands_of(ids),
+        work.parcels_of(ids),
+        registry.holds_of(ids),
+        fitness.rows_of(ids),
+    )
+    jobs, held, fit = dict(active), registry.by_drone(holds), fitness.judged(unfit, now)
     engaged = Engaged(
-        busy={*jobs, *work.on_errand(ids)}, held=held, carrying=work.carrying(ids), fitness=fit
+        busy={*jobs, *(drone_id for (drone_id,) in errands)},
+        held=held,
+        carrying={drone_id for (drone_id,) in parcels},
+        fitness=fit,
     )
     table = registry.table_of(drones, {}, latest, engaged, now)
     measured = weather.winds(rules, now)

@@ -6,16 +6,19 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from pytest_django import Settings
 
-from fleet import policy
+from fleet import policy, registry
 from fleet.airspace.areas import validate_time_zone
+from fleet.airworthiness.models import Defect
 from fleet.console.policy_form import LABELS
 from fleet.live import picture
 from fleet.live.telemetry import Decoded
-from fleet.models import Drone, GeoZone, Policy, PolicyVersion, ServiceArea
+from fleet.models import Drone, DroneHold, GeoZone, Policy, PolicyVersion, ServiceArea
 from fleet.tests.factories import (
     ACCRA,
     DroneFactory,
@@ -321,6 +324,31 @@ def test_a_drones_page_says_why_its_entry_is_unusable(ama: Client) -> None:
     assert "sends an unusable entry for WX-1: telemetry.ts is missing." in page
     assert "There is no telemetry" not in page
     assert "<dt>Last telemetry</dt><dd>unusable</dd>" in page
+
+
+def test_the_list_takes_at_most_12_statements_for_any_number_of_drones(ama: Client) -> None:
+    def statements() -> list[str]:
+        ama.get(drones)
+        with CaptureQueriesContext(connection) as taken:
+            assert ama.get(drones).status_code == 200
+        return [query["sql"][:200] for query in taken]
+
+    def one_more(n: int) -> str:
+        drone = DroneFactory(drone_id=f"WX-{n}")
+        about = {"description": "Loud.", "reported_by": "user:ama"}
+        Defect.objects.create(drone=drone, grounds=bool(n % 2), **about)
+        registry.hold(drone.pk, DroneHold.Code.FLIGHT_FAILED, "It came down.", by=SYSTEM)
+        return str(drone.pk)
+
+    drones = reverse("admin:fleet_drone_changelist")
+    ids = [one_more(1)]
+    show(TelemetryFactory(drone_id=ids[0]))
+    before = statements()
+    ids += [one_more(n) for n in range(2, 60)]
+    show(*(TelemetryFactory(drone_id=one) for one in ids))
+    after = statements()
+    assert len(after) <= 12, "\n".join(after)
+    assert len(after) <= len(before) + 1  # counts the rows of “select all”
 
 
 def test_the_list_counts_and_filters_drones_with_missing_values(ama: Client) -> None:

@@ -12,7 +12,6 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fleet import traffic
-from fleet.console import map_pages
 from fleet.models import Drone, Hub, ServiceArea
 from fleet.tests.factories import (
     ACCRA,
@@ -24,6 +23,7 @@ from fleet.tests.factories import (
 )
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
+from wingxtra.tests import on_the_map
 
 pytestmark = pytest.mark.django_db
 
@@ -107,8 +107,8 @@ def test_the_list_of_hubs_counts_its_drones(ama: Client, airport: Hub, osu: Hub)
     }
     page = ama.get(reverse("admin:fleet_hub_changelist")).content.decode()
     assert '<span class="wx-badge wx-bad">3 of 2 pads</span>' in page
-    (feature,) = [f for f in map_pages.hubs(timezone.now()) if f.label == "Airport"]
-    assert (feature.mark, feature.is_alert) == ("3", True)
+    (feature,) = [f for f in on_the_map.layers(ama)["hubs"] if f["label"] == "Airport"]
+    assert (feature["mark"], feature["is_alert"]) == ("3", True)
 
 
 def test_the_page_of_a_hub_names_the_drones_that_belong_elsewhere(

@@ -397,10 +397,10 @@ def test_a_zone_is_closed_on_the_map_only_when_it_is() -> None:
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     shown = {f"zone-{zone.pk}": zone for zone in (by_hours, allowed)}
     for hours, tones in ((0, {Tone.WARN}), (11, {Tone.BAD})):
-        features = list(map_pages.zones(noon + timedelta(hours=hours)))
+        features = list(map_pages.zones(noon + timedelta(hours=hours), "", [by_hours, allowed]))
         assert {one.id for one in features} == set(shown)
         assert {one.tone for one in features} == tones
-    facts = [dict(one.facts) for one in map_pages.zones(noon)]
+    facts = [dict(one.facts) for one in map_pages.zones(noon, "", [by_hours, allowed])]
     assert {one["Now"] for one in facts} == {"open to our flights"}
     assert {one["Hours"] for one in facts} == {"ANY 22:00-06:00", "at all times"}
     assert "01 Mar 18:00 UTC" in {one["Allowed until"] for one in facts}

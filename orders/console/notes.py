@@ -6,9 +6,10 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from orders.models import Order
+from orders.models import Note, Order
 from orders.models.note import MAX_LENGTH
 from orders.personal_data import notes
 from wingxtra.console import actions
@@ -29,13 +30,20 @@ class NoteForm(forms.Form):
     )
 
 
-def section(order: Order, request: HttpRequest) -> Section | None:
-    """Hidden from readers: a note may name people. The form is outside of the part that renews."""
+def read(order: Order) -> tuple[QuerySet[Note]]:
+    return (order.notes.order_by("-created_at", "-id"),)
+
+
+def section(order: Order, request: HttpRequest, written: list[Note]) -> Section | None:
+    """Hidden from readers: a note may name people. The form is outside of the part that renews.
+
+    The newest note comes first: the others are further down in their box.
+    """
     if not request.user.has_perm(SEEN_WITH):
         return None
     rows = [
         {"author": note.author, "at": moment(note.created_at), "text": note.text}
-        for note in order.notes.all()
+        for note in written
     ]
     form = NoteForm(initial={"id": uuid.uuid4()}) if order.forgotten_at is None else None
     context = {"has_parts": True, "rows": rows, "form": form, "order": order}

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -59,7 +60,7 @@ def summary(order: Order, request: HttpRequest) -> Section:
     if order.quoted_low_at and order.quoted_high_at:
         quoted = (moment(order.quoted_low_at), moment(order.quoted_high_at))
         rows.append(("Quoted when placed", format_html("{} to {}", *quoted)))
-    if until := _waits_for_spot_until(order):
+    if until := _waits_for_spot_until(order, request):
         rows.append(("Waits for the exact spot until", moment(until)))
     if order.reason_code:
         rows.append(("Ended because", order.get_reason_code_display()))
@@ -82,8 +83,10 @@ def _parcel(order: Order) -> str:
     return f"{parcel}, {in_cm(order.payload_size_cm)}" if order.payload_size_cm else parcel
 
 
-def _waits_for_spot_until(order: Order) -> datetime | None:
-    ends_at = pause_ends_at(order, policy.current()) if order.status == Status.QUEUED else None
+def _waits_for_spot_until(order: Order, request: HttpRequest) -> datetime | None:
+    if order.status != Status.QUEUED:
+        return None
+    ends_at = pause_ends_at(order, policy.current_for(request))
     return ends_at if ends_at and ends_at > timezone.now() else None
 
 
@@ -121,8 +124,11 @@ def _accuracy(order: Order) -> str:
     return f"{source}, ± {order.dropoff_accuracy_m:.0f} m"
 
 
-def timeline(order: Order, request: HttpRequest) -> Section:
-    events = list(order.history())
+def _history_of(order: Order) -> tuple[QuerySet[DeliveryEvent]]:
+    return (order.history(),)
+
+
+def timeline(order: Order, request: HttpRequest, events: list[DeliveryEvent]) -> Section:
     is_whole = bool(events) and events[0].type == EventType.CREATED
     context = {"events": timeline_rows(events, order), "archived": not is_whole}
     return Section("Timeline", "console/order/timeline.html", context)
@@ -169,8 +175,12 @@ def actor_name(event: DeliveryEvent) -> str:
     return f"{kind.label} {event.actor_ref}".strip()
 
 
-def jobs(order: Order, request: HttpRequest) -> Section:
-    rows = [_job(job) for job in order.jobs.order_by("-attempt")]
+def _jobs_of(order: Order) -> tuple[QuerySet[DeliveryJob]]:
+    return (order.jobs.order_by("-attempt"),)
+
+
+def jobs(order: Order, request: HttpRequest, found: list[DeliveryJob]) -> Section:
+    rows = [_job(job) for job in found]
     return Section("Attempts", "console/order/jobs.html", {"jobs": rows})
 
 
@@ -210,6 +220,6 @@ def deliveries_of(drone: Drone, request: HttpRequest) -> Section:
 def add_to_console() -> None:
     add_section(Drone, 20, deliveries_of)
     add_section(Order, 10, summary)
-    add_section(Order, 30, timeline)
-    add_section(Order, 35, notes.section)
-    add_section(Order, 40, jobs)
+    add_section(Order, 30, timeline, _history_of)
+    add_section(Order, 35, notes.section, notes.read)
+    add_section(Order, 40, jobs, _jobs_of)

@@ -1,19 +1,22 @@
 """Which drones have a job or a parcel. Registered with `fleet.work`."""
 
 from collections.abc import Collection
-from uuid import UUID
+from typing import Any
+
+from django.db.models import QuerySet
 
 from orders.models import DeliveryJob, Order
 from orders.states import Holder
 
 
-def active_jobs(drone_ids: Collection[str]) -> dict[str, UUID]:
-    """Job id by drone id; drones without an active job are left out."""
-    jobs = DeliveryJob.objects.active().filter(drone__in=drone_ids).order_by()
-    return {str(drone_id): pk for drone_id, pk in jobs.values_list("drone_id", "pk")}
+def jobs_of(drone_ids: Collection[str]) -> QuerySet[Any, Any]:
+    """(drone id, job id) of active jobs."""
+    jobs = DeliveryJob.objects.active().filter(drone__drone_id__among=list(drone_ids)).order_by()
+    return jobs.values_list("drone_id", "pk")
 
 
-def carrying(drone_ids: Collection[str]) -> set[str]:
-    """The ids of the drones that have a parcel aboard."""
-    parcels = Order.objects.filter(holder=Holder.DRONE, holder_drone__in=drone_ids).order_by()
-    return {str(drone_id) for drone_id in parcels.values_list("holder_drone_id", flat=True)}
+def parcels_of(drone_ids: Collection[str]) -> QuerySet[Any, Any]:
+    """(drone id,) of the drones that have a parcel aboard."""
+    aboard = Order.objects.filter(holder=Holder.DRONE).order_by()
+    among = aboard.filter(holder_drone__drone_id__among=list(drone_ids))
+    return among.values_list("holder_drone_id")

@@ -96,6 +96,8 @@ INDEXES = [
         name="order_search",
         gin_pending_list_limit=256,
     ),
+    # Reports leave their events out.
+    models.Index(fields=["id"], name="order_test", condition=Q(live_mode=False)),
     models.Index(
         fields=["created_at"],
         name="order_open_test",

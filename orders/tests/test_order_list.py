@@ -282,8 +282,40 @@ def test_what_cannot_be_saved_is_said(browser: Client, monkeypatch: Any) -> None
     monkeypatch.setattr(saved_filters, "MAX_OWN", 1)
     assert "is saved" in save(browser)
     assert "You have 1 saved filters, which is the most" in save(browser, name="Another")
+    monkeypatch.undo()
+    monkeypatch.setattr(saved_filters, "MAX_SHARED", 0)
+    assert "Staff share 0 filters of this list" in save(browser, name="Ours", is_shared="on")
     assert browser.get(f"{SAVE}?{QUERY}").status_code == 405
     assert SavedFilter.objects.count() == 1
+
+
+def test_own_filters_come_first_and_all_are_shown_in_one_statement(
+    browser: Client, ama: User
+) -> None:
+    most = saved_filters.MAX_SHARED
+    for number in range(saved_filters.MAX_OWN):
+        SavedFilter.objects.create(
+            name=f"Z {number:02}", owner=ama, label="orders.order", query="tab=done"
+        )
+    before = statements(browser)
+    for number in range(most):
+        SavedFilter.objects.create(
+            name=f"A {number:02}",
+            owner=UserFactory(),
+            label="orders.order",
+            query="tab=queued",
+            is_shared=True,
+        )
+    assert statements(browser) == before
+    shown = browser.get(LIST).context["saved_filters"]
+    names = [one["filter"].name for one in shown]
+    assert (names[0], names[29], names[30], names[-1]) == ("Z 00", "Z 29", "A 00", "A 69")
+
+
+def statements(browser: Client) -> int:
+    with CaptureQueriesContext(connection) as taken:
+        browser.get(LIST)
+    return len(taken)
 
 
 def test_others_see_a_shared_filter_only(browser: Client) -> None:

@@ -20,9 +20,12 @@ from wingxtra.console.attention.counting import each
 from wingxtra.console.registry import Attention, Section, add_section
 
 
-def section(order: Order, request: HttpRequest) -> Section | None:
+def _messages_of(order: Order) -> tuple[QuerySet[CustomerMessage]]:
+    return (order.messages.defer("address", "subject", "text").order_by("created_at"),)
+
+
+def section(order: Order, request: HttpRequest, found: list[CustomerMessage]) -> Section | None:
     """Has no addresses and no texts: the order's page shows the address, the kind the text."""
-    found = list(CustomerMessage.objects.filter(order=order).order_by("created_at"))
     if not found:
         return None
     context = {"messages": found, "zone": order.service_area.zone}
@@ -60,7 +63,7 @@ def _send_again(order: Order, data: dict[str, Any], user: Any) -> str:
     return f"The recipient of order {order} is sent the code again."
 
 
-add_section(Order, 80, section)
+add_section(Order, 80, section, _messages_of)
 actions.register(
     actions.Action(
         model=Order,
@@ -70,6 +73,7 @@ actions.register(
         form=actions.ReasonForm,
         carry_out=_send_again,
         why_not=resending.why_not,
+        reads=resending.read,
         explanation="The message about the launch, with the code, goes to the recipient once more.",
     )
 )

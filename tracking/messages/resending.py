@@ -2,27 +2,36 @@
 
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from orders import lifecycle
 from orders.models import Order
 from orders.states import IN_FLIGHT, EventType, Happened
 from tracking.messages import triggers
 from tracking.messages.models import CodeToTell, CustomerMessage
 from wingxtra.accounts.identity import Actor
+from wingxtra.database import together
 from wingxtra.problems import Conflict
 
 Kind, State = CustomerMessage.Kind, CustomerMessage.State
 
 
-def why_not(order: Order) -> str | None:
+def read(order: Order) -> tuple[QuerySet[CodeToTell], QuerySet[CustomerMessage]]:
+    """What `why_not` asks of: the code, without its value, and the messages about the launch."""
+    launches = CustomerMessage.objects.filter(order=order, kind=Kind.LAUNCHED)
+    return CodeToTell.objects.filter(pk=order.pk).only("pk"), launches.only("state")
+
+
+def why_not(order: Order, code: list[CodeToTell], launches: list[CustomerMessage]) -> str | None:
     """None when the code can be sent again: the drone flies and the launch message was sent."""
     if order.status not in IN_FLIGHT:
         return "The code is sent when the drone takes off. Send it again after that."
-    if not CodeToTell.objects.filter(pk=order.pk).exists():
+    if not code:
         return "This order has no one-time code, or customers get no messages."
-    launches = CustomerMessage.objects.filter(order=order, kind=Kind.LAUNCHED)
-    if not launches.exists():
+    if not launches:
         return "The recipient has no address that messages go to."
-    return "The message with the code is on its way." if launches.waiting().exists() else None
+    is_on_its_way = any(one.state == State.WAITING for one in launches)
+    return "The message with the code is on its way." if is_on_its_way else None
 
 
 def send_code_again(order_id: UUID, *, by: Actor, why: str) -> list[UUID]:
@@ -33,7 +42,7 @@ def send_code_again(order_id: UUID, *, by: Actor, why: str) -> list[UUID]:
     rows: list[UUID] = []
 
     def again(order: Order) -> Happened:
-        if refused := why_not(order):
+        if refused := why_not(order, *together.read(*read(order))):
             raise Conflict("code_not_sendable", refused, current_status=order.status)
         CustomerMessage.objects.filter(order=order, kind=Kind.LAUNCHED).delete()
         rows.extend(triggers.write([triggers.Wanted(order, Kind.LAUNCHED)]))

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -31,15 +32,22 @@ roles.seen_by_all("tracking.view_webhookendpoint", "tracking.view_webhookdeliver
 roles.done_by_ops("tracking.change_webhookdelivery", "tracking.change_webhookendpoint")
 
 
-def section(order: Order, request: HttpRequest) -> Section | None:
+def _deliveries_of(order: Order) -> tuple[QuerySet[WebhookDelivery]]:
     found = order.webhook_deliveries.select_related("endpoint").order_by("created_at", "event_id")
+    shown = ("order", "type", "state", "attempts", "endpoint__url")
+    return (found.only(*shown)[:MOST_SHOWN],)
+
+
+def section(
+    order: Order, request: HttpRequest, deliveries: list[WebhookDelivery]
+) -> Section | None:
     rows = [
         {
             "delivery": delivery,
             "state": badge(delivery.get_state_display(), STATE_TONE[delivery.state]),
             "url": reverse("admin:tracking_webhookdelivery_change", args=[delivery.pk]),
         }
-        for delivery in found[:MOST_SHOWN]
+        for delivery in deliveries
     ]
     if not rows:
         return None
@@ -90,7 +98,7 @@ def _replay_failed(endpoint: WebhookEndpoint, data: dict[str, Any], user: Any) -
     return f"{replayed} messages that failed since {data['since']:%d %B, %H:%M} UTC are sent again."
 
 
-add_section(Order, 75, section)
+add_section(Order, 75, section, _deliveries_of)
 registry.add_attention(switched_off, checks="no webhook is switched off")
 actions.register(
     actions.Action(

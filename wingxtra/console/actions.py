@@ -23,8 +23,9 @@ from django.utils.html import strip_tags
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from wingxtra.console import watches
-from wingxtra.console.registry import Button
+from wingxtra.console.registry import Button, Reads, no_rows
 from wingxtra.console.widgets import tiles
+from wingxtra.database import together
 from wingxtra.problems import Problem
 
 MAX_TARGETS = 200
@@ -79,8 +80,9 @@ class Action:
     """`carry_out(target, form.cleaned_data, user)` acts on one target and returns the result.
 
     It raises Problem to refuse. `why_not(target)` is a sentence if the target's state does not
-    allow the action, else None. `prepare(targets, form.cleaned_data, user)` runs once before the
-    first target; its return value is `data["prepared"]`.
+    allow the action, else None; it gets the rows of the querysets that `reads(target)` returns as
+    further arguments. `prepare(targets, form.cleaned_data, user)` runs once before the first
+    target; its return value is `data["prepared"]`.
     """
 
     model: type[Model]
@@ -90,7 +92,8 @@ class Action:
     carry_out: Callable[[Any, dict[str, Any], Any], str | Secret | Created]
     prepare: Callable[[list[Any], dict[str, Any], Any], Any] | None = None
     form: type[ActionForm] = ActionForm
-    why_not: Callable[[Any], str | None] = lambda target: None
+    why_not: Callable[..., str | None] = lambda target: None
+    reads: Reads = no_rows
     explanation: str = ""
     icon: str = "bolt"
     is_grave: bool = False
@@ -166,11 +169,8 @@ def button(model: type[Model], name: str, *pks: Any, next: str = "") -> Button:
 def buttons(instance: Model, *names: str) -> tuple[Button, ...]:
     """Buttons for those of the named actions that the object's state allows now."""
     label = instance._meta.label_lower
-    return tuple(
-        button(type(instance), name, instance.pk)
-        for name in names
-        if _actions[label, name].why_not(instance) is None
-    )
+    allowed = _allowed(instance, [_actions[label, name] for name in names])
+    return tuple(button(type(instance), action.name, instance.pk) for action in allowed)
 
 
 def of_model(model: type[Model], user: Any) -> list[Action]:
@@ -181,9 +181,19 @@ def of_model(model: type[Model], user: Any) -> list[Action]:
 
 def possible(instance: Model, user: Any) -> list[tuple[Action, str]]:
     """The actions that this object's state allows now, with their addresses; grave ones last."""
-    offered = [a for a in of_model(type(instance), user) if a.why_not(instance) is None]
+    offered = _allowed(instance, of_model(type(instance), user))
     offered.sort(key=lambda action: action.is_grave)
     return [(action, action.url(instance.pk)) for action in offered]
+
+
+def _allowed(instance: Model, asked: Sequence[Action]) -> list[Action]:
+    """Those that the object's state allows now. One statement at most."""
+    rows = together.read_groups([action.reads(instance) for action in asked])
+    return [
+        action
+        for action, found in zip(asked, rows, strict=True)
+        if action.why_not(instance, *found) is None
+    ]
 
 
 def act(request: HttpRequest, label: str, name: str) -> HttpResponse:
@@ -233,11 +243,15 @@ def _targets(action: Action, pks: Sequence[str]) -> list[Target]:
         Target(
             instance,
             seen.get(instance.pk, ""),
-            action.why_not(instance),
+            _why_not(action, instance),
             description.how(instance),
         )
         for instance in instances
     ]
+
+
+def _why_not(action: Action, instance: Model) -> str | None:
+    return action.why_not(instance, *together.read(*action.reads(instance)))
 
 
 def _refreshed(action: Action, old: list[Target]) -> list[Target]:

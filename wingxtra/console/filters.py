@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from wingxtra.console.change_list import BadFilter
 from wingxtra.console.times import house_zone
+from wingxtra.database import together
 
 # With more, the list of choices would weigh more than the list of orders.
 MAX_OPTIONS = 100
@@ -86,12 +87,16 @@ class OneOf(FieldFilter):
 
 
 class OneRow(FieldFilter):
-    """A filter by a row that the objects refer to: the first MAX_OPTIONS by name to choose from."""
+    """A filter by a row that the objects refer to: the first MAX_OPTIONS by name to choose from.
+
+    Those of all such filters of a list are read in one statement.
+    """
 
     column: str
     where_others_are = ""
     is_cut = False
     chosen: Any = None
+    found: list[Any]
 
     def rows(self) -> QuerySet[Any]:
         """All that can be chosen, by name."""
@@ -100,10 +105,17 @@ class OneRow(FieldFilter):
     def label(self, row: Any) -> str:
         return str(row)
 
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        filters = [one for one in changelist.filter_specs if isinstance(one, OneRow)]
+        if not hasattr(self, "found"):
+            rows = together.read(*(one.rows()[: MAX_OPTIONS + 1] for one in filters))
+            for one, found in zip(filters, rows, strict=True):
+                one.found = found
+        return super().choices(changelist)
+
     def options(self) -> Sequence[tuple[str, str]] | None:
-        rows = list(self.rows()[: MAX_OPTIONS + 1])
-        self.is_cut = len(rows) > MAX_OPTIONS
-        found = [(str(row.pk), self.label(row)) for row in rows[:MAX_OPTIONS]]
+        self.is_cut = len(self.found) > MAX_OPTIONS
+        found = [(str(row.pk), self.label(row)) for row in self.found[:MAX_OPTIONS]]
         if self.chosen is not None and self.given not in dict(found):
             found.insert(0, (self.given, self.label(self.chosen)))
         return found
@@ -118,14 +130,16 @@ class OneRow(FieldFilter):
         return queryset.filter(**{self.column: self.chosen.pk})
 
 
-def of_row(foreign_key: str, choices: Callable[[], QuerySet[Any]]) -> type[OneRow]:
+def of_row(
+    foreign_key: str, choices: Callable[[], QuerySet[Any]], *, name: str = ""
+) -> type[OneRow]:
     """The filter by this foreign key. `choices()`: its rows by name, with what their names need.
 
     Django's own filter lists every row as a link, and asks the database for what each name needs.
     """
 
     class RowFilter(OneRow):
-        title = foreign_key.rpartition("__")[2].replace("_", " ")
+        title = name or foreign_key.rpartition("__")[2].replace("_", " ")
         parameter_name = column = f"{foreign_key}__id__exact"
         where_others_are = "Search for the others by name."
 

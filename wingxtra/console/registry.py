@@ -3,15 +3,17 @@
 An app's `console.py` is imported at start (`ConsoleConfig.ready`) and registers them here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+from wingxtra.database import together
 
 
 class Tone(StrEnum):
@@ -128,13 +130,7 @@ class Feature:
     mark: str = ""
 
 
-class Features(Protocol):
-    """The features of a layer; of all, or `only` the one with this id.
-
-    For an id that cannot be one of the layer it may raise ValueError or ValidationError.
-    """
-
-    def __call__(self, now: datetime, only: str = "", /) -> Iterable[Feature]: ...
+QuerySets = Sequence[QuerySet[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +151,7 @@ class Source:
     stale_after_s: float
 
 
-def _nothing(now: datetime) -> str:
+def _nothing(*rows: list[Any]) -> str:
     return ""
 
 
@@ -163,16 +159,22 @@ def _nothing(now: datetime) -> str:
 class Layer:
     """A switchable part of the live map. A static one is sent once, not at every refresh.
 
-    `left_out(now)`: a sentence if it has more objects than the map shows, else "".
+    `reads(now, only)`: querysets; those of all layers are one statement. For an id that cannot be
+    one of the layer it may raise ValueError or ValidationError. `features(now, only, *rows)`: the
+    features of their rows, a list for each queryset; of all, which need no facts, or of `only` the
+    one with this id.
+
+    `left_out(*rows)`: a sentence if it has more objects than the map shows, else "".
     """
 
     name: str
     title: str
-    features: Features
+    reads: Callable[[datetime, str], QuerySets]
+    features: Callable[..., Iterable[Feature]]
     permission: str
     is_static: bool = False
     group: str = ""  # heading of its states in the map's filter
-    left_out: Callable[[datetime], str] = _nothing
+    left_out: Callable[..., str] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,14 @@ class AttentionSource:
 # Role without access to the console -> URL name of its home page after the login.
 home_pages: dict[str, str] = {}
 
-SectionSource = Callable[[Any, HttpRequest], Section | None]
+# Called with the object, the request, and the rows of each queryset that the section reads.
+SectionSource = Callable[..., Section | None]
+Reads = Callable[[Any], QuerySets]
+
+
+def no_rows(instance: Any) -> QuerySets:
+    return ()
+
 
 attention_sources: list[AttentionSource] = []
 switch_sources: list[Callable[[datetime], Iterable[Switch]]] = []
@@ -219,7 +228,7 @@ map_sources: list[Callable[[datetime], Source]] = []
 map_links: list[MapLink] = []
 pages: list[Page] = []
 drone_tones: list[tuple[str, Tone]] = []  # for the map's legend
-_sections: dict[type[Model], list[tuple[int, SectionSource]]] = {}
+_sections: dict[type[Model], list[tuple[int, SectionSource, Reads]]] = {}
 
 
 def add_attention(find: Callable[[datetime], Iterable[Attention]], *, checks: str) -> None:
@@ -230,12 +239,22 @@ def add_attention(find: Callable[[datetime], Iterable[Attention]], *, checks: st
     attention_sources.append(AttentionSource(find, checks))
 
 
-def add_section(model: type[Model], place: int, source: SectionSource) -> None:
-    """Show `source(object, request)` on the pages of `model`, in order of `place`."""
-    _sections.setdefault(model, []).append((place, source))
+def add_section(
+    model: type[Model], place: int, source: SectionSource, reads: Reads = no_rows
+) -> None:
+    """Show `source(object, request)` on the pages of `model`, in order of `place`.
+
+    `reads(object)`: querysets whose rows `source` gets as further arguments, a list for each. Those
+    of all sections of a page are one statement.
+    """
+    _sections.setdefault(model, []).append((place, source, reads))
 
 
 def sections_of(instance: Model, request: HttpRequest) -> list[Section]:
-    sources = sorted(_sections.get(type(instance), []), key=lambda placed: placed[0])
-    sections = [source(instance, request) for _, source in sources]
+    placed = sorted(_sections.get(type(instance), []), key=lambda one: one[0])
+    rows = together.read_groups([reads(instance) for _, _, reads in placed])
+    sections = [
+        source(instance, request, *found)
+        for (_, source, _), found in zip(placed, rows, strict=True)
+    ]
     return [section for section in sections if section is not None]

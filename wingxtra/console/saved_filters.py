@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
+from django.db.models import Case, Q, QuerySet, When
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.http import urlencode
@@ -17,8 +17,8 @@ from django.views.decorators.http import require_POST
 from wingxtra.console.change_list import ConsoleChangeList
 from wingxtra.console.models import MAX_QUERY, SavedFilter
 
-MAX_OWN = 30
-MAX_SHOWN = 100
+# Together as many as the box of a list shows.
+MAX_OWN, MAX_SHARED = 30, 70
 ADD, DELETE = "console.add_savedfilter", "console.delete_savedfilter"
 
 
@@ -29,10 +29,11 @@ class NameForm(forms.ModelForm):
 
 
 def shown(label: str, request: HttpRequest) -> dict[str, Any]:
-    """The context of `console/saved_filters.html`. One statement."""
+    """The context of `console/saved_filters.html`, own ones first. One statement."""
     user: Any = request.user
     mine = Q(owner=user) | Q(is_shared=True)
-    found = SavedFilter.objects.filter(mine, label=label).select_related("owner")[:MAX_SHOWN]
+    found = SavedFilter.objects.filter(mine, label=label).select_related("owner")
+    own_first = found.order_by(Case(When(owner=user, then=0), default=1), "name", "pk")
     here = sorted(QueryDict(request.GET.urlencode()).lists())
     return {
         "saved_filters": [
@@ -42,7 +43,7 @@ def shown(label: str, request: HttpRequest) -> dict[str, Any]:
                 "is_here": sorted(QueryDict(one.query).lists()) == here,
                 "may_delete": _may_delete(user, one),
             }
-            for one in found
+            for one in own_first[: MAX_OWN + MAX_SHARED]
         ],
         "may_save_filter": user.has_perm(ADD),
         "query": request.GET.urlencode(),
@@ -61,16 +62,11 @@ def save(cl: ConsoleChangeList, request: HttpRequest) -> HttpResponse:
     back = HttpResponseRedirect(f"{reverse(_list_of(label))}?{query}")
     form = NameForm(request.POST)
     own = SavedFilter.objects.filter(owner=user, label=label)
-    refusal = _refusal(cl, query, form)
+    refusal = _refusal(cl, query, form) or _one_too_many(own, label, form)
     if refusal:
         messages.error(request, f"The filter was not saved. {refusal}")
         return back
-    name = form.cleaned_data["name"]
-    if not own.filter(name=name).exists() and own.count() >= MAX_OWN:
-        text = f"You have {MAX_OWN} saved filters, which is the most: delete one first."
-        messages.error(request, text)
-        return back
-    is_shared = form.cleaned_data["is_shared"]
+    name, is_shared = form.cleaned_data["name"], form.cleaned_data["is_shared"]
     own.update_or_create(
         name=name, defaults={"query": query, "is_shared": is_shared, "owner": user, "label": label}
     )
@@ -86,6 +82,19 @@ def _refusal(cl: ConsoleChangeList, query: str, form: NameForm) -> str:
     if len(query) > MAX_QUERY:
         return f"It has {len(query)} characters, and at most {MAX_QUERY} can be kept."
     return " ".join(str(error) for errors in form.errors.values() for error in errors)
+
+
+def _one_too_many(own: QuerySet[SavedFilter], label: str, form: NameForm) -> str:
+    before = own.filter(name=form.cleaned_data["name"]).first()
+    if before is None and own.count() >= MAX_OWN:
+        return f"You have {MAX_OWN} saved filters, which is the most: delete one first."
+    is_shared_now = form.cleaned_data["is_shared"] and not (before and before.is_shared)
+    shared = SavedFilter.objects.filter(label=label, is_shared=True)
+    if is_shared_now and shared.count() >= MAX_SHARED:
+        return (
+            f"Staff share {MAX_SHARED} filters of this list, which is the most: delete one first."
+        )
+    return ""
 
 
 @require_POST

@@ -119,7 +119,7 @@ class Statement(Generic[Row]):
         sql, places = _sql_and_places(compiler, stand_ins)
         if not sql:
             return _Compiled("", [], _nothing)
-        return _Compiled(sql, places, _maker(compiler, as_tuples=queryset._fields is not None))
+        return _Compiled(sql, places, maker(compiler, as_tuples=queryset._fields is not None))
 
     def _made(self, compiled: "_Compiled", values: dict[str, Any]) -> list[Any]:
         if not compiled.sql:
@@ -234,7 +234,7 @@ def forget_prepared() -> None:
         cursor.execute("DEALLOCATE ALL")  # psycopg notices it and forgets their names
 
 
-def _maker(compiler: Any, *, as_tuples: bool) -> Callable[[Sequence[Any]], Any]:
+def maker(compiler: Any, *, as_tuples: bool) -> Callable[[Sequence[Any]], Any]:
     """A function from rows to objects, as in django.db.models.query.ModelIterable."""
     select, klass = compiler.select, compiler.klass_info
     columns = [column[0] for column in select]
@@ -252,13 +252,13 @@ def _maker(compiler: Any, *, as_tuples: bool) -> Callable[[Sequence[Any]], Any]:
     related = get_related_populators(
         klass,
         select,
-        DEFAULT_DB_ALIAS,  # type: ignore[call-arg]  # the stubs are of a later Django
+        compiler.using,  # type: ignore[call-arg]  # the stubs are of a later Django
     )
 
     def to_object(row: Sequence[Any]) -> Any:
         if converters:
             (row,) = compiler.apply_converters([row], converters)
-        made = klass["model"].from_db(DEFAULT_DB_ALIAS, names, row[first:end])
+        made = klass["model"].from_db(compiler.using, names, row[first:end])
         for populator in related:
             populator.populate(row, made)
         for name, place in annotations:

@@ -127,7 +127,7 @@ def _pages(merchant: Any, newest: Order, oldest: Order, now: datetime) -> None:
         _page(f"GET /orders/{{id}}, {name}", api, f"/api/v1/orders/{order.pk}", 12)
         _page(f"GET /orders/{{id}}/events, {name}", api, f"/api/v1/orders/{order.pk}/events", 12)
         page = reverse("admin:orders_order_change", args=[order.pk])
-        _page(f"console, page of a {name}", staff, page, 40)
+        _page(f"console, page of a {name}", staff, page, 12)
     _page("GET /orders", api, "/api/v1/orders", 3)
     _page("console, list of orders", staff, reverse("admin:orders_order_changelist"), 12)
     _page("console, report of today", staff, reverse("admin:shift"), 12)

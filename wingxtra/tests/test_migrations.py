@@ -6,7 +6,7 @@ import pytest
 from django.apps import apps
 from django.conf import settings
 from django.contrib.postgres.operations import AddConstraintNotValid, AddIndexConcurrently
-from django.db import models
+from django.db import connection, models
 from django.db.migrations import Migration, operations
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ModelState, ProjectState
@@ -45,6 +45,23 @@ ALLOWED = [
     AddConstraintNotValid("parcel", WEIGHTY),
     operations.CreateModel("Box", [("id", models.BigAutoField(primary_key=True))]),
 ]
+
+
+@pytest.mark.django_db
+def test_the_database_has_every_constraint_and_index_of_the_models() -> None:
+    """Django drops the unique constraints on the one column of a foreign key together with its
+    index (AlterField to db_index=False).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexname FROM pg_indexes UNION SELECT conname FROM pg_constraint")
+        there = {name for (name,) in cursor.fetchall()}
+    wanted = [
+        one.name
+        for model in apps.get_models()
+        for one in (*model._meta.constraints, *model._meta.indexes)
+    ]
+    assert len(wanted) > 100
+    assert not set(wanted) - there
 
 
 def migration(*steps: Any, **attributes: Any) -> Migration:

@@ -60,7 +60,7 @@ class Recording:
 
 
 def of_flight(job: DeliveryJob, now: datetime) -> Recording:
-    """From the assignment to the end. Four statements. `job` has its order loaded."""
+    """From the assignment to the end. Three statements. `job` has its order loaded."""
     end = job.ended_at or now
     its_own = Q(job=job) | Q(job__isnull=True, occurred_at__range=(job.created_at, end))
     events = list(job.order.history().filter(its_own).select_related("order", "job"))
@@ -84,7 +84,7 @@ def of_flight(job: DeliveryJob, now: datetime) -> Recording:
 
 
 def of_area(area: ServiceArea, start: datetime) -> Recording:
-    """All flights of the area in the WINDOW from `start` on. Five statements.
+    """All flights of the area in the WINDOW from `start` on. Four statements.
 
     A track starts with the last point before the window and ends with the first one after it.
     """

@@ -18,6 +18,7 @@ from wingxtra.console.livemap import snapshot, store
 from wingxtra.console.livemap.snapshot import SourceAt
 from wingxtra.console.registry import Layer
 from wingxtra.console.widgets import tiles
+from wingxtra.database import together
 
 AWAY = {
     "code": "redis_away",
@@ -64,7 +65,9 @@ def map_data(request: HttpRequest) -> HttpResponse:
     answer = snapshot.difference(latest, version, moving)
     if version is None:
         still = [layer for layer in layers if layer.is_static]
-        answer["layers"] |= {layer.name: list(layer.features(now)) for layer in still}
+        answer["layers"] |= {layer.name: [] for layer in still}
+        for name, feature in store.features_of(still, now)[0]:
+            answer["layers"][name].append(feature)
     answer["left_out"] = [text for name, text in latest.left_out.items() if name in moving]
     answer |= {"version": latest.name, "at": latest.at, "sources": ages(latest.sources, now)}
     return HttpResponse(msgspec.json.encode(answer), content_type="application/json")
@@ -87,8 +90,10 @@ def map_feature(request: HttpRequest) -> HttpResponse:
     layer = next((layer for layer in _layers(request) if layer.name == name), None)
     if layer is None or not wanted:
         raise Http404("There is no such feature.")
+    now = timezone.now()
     try:
-        features = list(layer.features(timezone.now(), wanted))
+        rows = together.read(*layer.reads(now, wanted))
+        features = list(layer.features(now, wanted, *rows))
     except (ValueError, ValidationError) as error:
         raise Http404("There is no such feature.") from error
     except RedisError:

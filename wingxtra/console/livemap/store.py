@@ -5,7 +5,7 @@ grow with the number of open pages.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,8 @@ from wingxtra import redis_client
 from wingxtra.console import registry
 from wingxtra.console.livemap import snapshot
 from wingxtra.console.livemap.snapshot import Snapshot
-from wingxtra.console.registry import Feature
+from wingxtra.console.registry import Feature, Layer
+from wingxtra.database import together
 
 KEY = "console:map"
 RENEWED_BY_ONE = "console:map:renewed"
@@ -33,22 +34,24 @@ def current(now: datetime) -> Snapshot:
     if stored is not None and 0 <= stored.age_s(now) < TOO_OLD_S and not _is_first():
         return stored
     before = stored or snapshot.empty(uuid.uuid4().hex[:8], now)
-    fresh = snapshot.merged(before, _features(now), _sources(now), now, _left_out(now))
+    features, left_out = features_of([one for one in registry.layers if not one.is_static], now)
+    fresh = snapshot.merged(before, features, _sources(now), now, left_out)
     if write(fresh, replaces=stored):
         return fresh
     return _read() or fresh
 
 
-def _features(now: datetime) -> Iterator[tuple[str, Feature]]:
-    for layer in registry.layers:
-        if not layer.is_static:
-            for feature in layer.features(now):
-                yield layer.name, feature
-
-
-def _left_out(now: datetime) -> dict[str, str]:
-    said = {layer.name: layer.left_out(now) for layer in registry.layers if not layer.is_static}
-    return {name: text for name, text in said.items() if text}
+def features_of(
+    layers: Sequence[Layer], now: datetime
+) -> tuple[list[tuple[str, Feature]], dict[str, str]]:
+    """(layer, feature) of all features of these layers, and by layer what is left out."""
+    rows = together.read_groups([layer.reads(now, "") for layer in layers])
+    features, left_out = [], {}
+    for layer, found in zip(layers, rows, strict=True):
+        features += [(layer.name, feature) for feature in layer.features(now, "", *found)]
+        if text := layer.left_out(*found):
+            left_out[layer.name] = text
+    return features, left_out
 
 
 def _sources(now: datetime) -> Iterator[registry.Source]:

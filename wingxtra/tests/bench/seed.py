@@ -79,7 +79,9 @@ CHANGED: dict[type[Model], Changes] = {
     Mission: {
         "id": "md5('intent' || n)::uuid",
         "drone_id": DRONE_ID,
+        "tries": "1",
         "created_at": AGO,
+        "landed_at": f"{AGO} + interval '25 minutes'",
         "over_at": f"{AGO} + interval '25 minutes'",
         "over_by": "'GCS'",
         "over_because": "'COMPLETED'",
