@@ -46,6 +46,8 @@ class MissionQuerySet(OutgoingQuerySet["Mission"]):
         latest, sent = (each.distinct("drone_id") for each in (newest, newest.filter(tries__gt=0)))
         return self.filter(
             Q(over_at__isnull=True) | Q(over_at__gt=now - MAX_TIME_HOME),
+            # As of both lists below: for the index.
+            Q(created_at__gt=now - MAX_FLIGHT),
             Q(state__in=Mission.MAY_FLY) | Q(live=True),
             Q(pk__in=latest.values("pk")) | Q(pk__in=sent.values("pk")),
             landed_at__isnull=True,

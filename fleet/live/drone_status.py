@@ -1,6 +1,6 @@
 """The live state of drones: registry, telemetry, holds and active job combined."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -65,14 +65,42 @@ class LiveDrone:
     fitness: Fitness = FIT
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known about drones besides their rows, by drone id; of each only drones that have it.
+
+    `jobs`: the active job. `held`: holds that stand. `on_errand`, `carrying`: see `fleet.work`.
+    """
+
+    latest: Picture | None
+    rules: Rules
+    jobs: Mapping[str, UUID]
+    held: Mapping[str, list[DroneHold]]
+    on_errand: Collection[str]
+    carrying: Collection[str]
+    fitness: Mapping[str, Fitness]
+
+
 def live_drones(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
     """The live state of these drones (`with_home`), in the same order. Raises RedisError."""
-    latest, rules = picture.read(), policy.current()
     ids = [drone.drone_id for drone in drones]
-    jobs, held = work.active_jobs(ids), registry.held(ids)
-    fit = fitness.of(now, ids)
+    known = Known(
+        latest=picture.read(),
+        rules=policy.current(),
+        jobs=work.active_jobs(ids),
+        held=registry.held(ids),
+        on_errand=work.on_errand(ids),
+        carrying=work.carrying(ids),
+        fitness=fitness.of(now, ids),
+    )
+    return judged(drones, known, now)
+
+
+def judged(drones: Sequence[Drone], known: Known, now: datetime) -> list[LiveDrone]:
+    """`live_drones` from what is known. Reads nothing but the measured wind."""
+    latest, rules, jobs, fit = known.latest, known.rules, known.jobs, known.fitness
     engaged = Engaged(
-        busy={*jobs, *work.on_errand(ids)}, held=held, carrying=work.carrying(ids), fitness=fit
+        busy={*jobs, *known.on_errand}, held=known.held, carrying=known.carrying, fitness=fit
     )
     table = registry.table_of(drones, {}, latest, engaged, now)
     measured = weather.winds(rules, now)
@@ -86,7 +114,7 @@ def live_drones(drones: Sequence[Drone], now: datetime) -> list[LiveDrone]:
                 explain(bits, _inputs(table, i, rules, measured)), latest, drone.drone_id
             ),
             active_job_id=jobs.get(drone.drone_id),
-            holds=held.get(drone.drone_id, []),
+            holds=known.held.get(drone.drone_id, []),
             is_silent=drone.drone_id in jobs
             and bool(table.telemetry_age_s[i] > rules.link_lost_after_s),
             problems=quality.problems(latest, drone.drone_id),
