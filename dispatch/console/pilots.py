@@ -160,7 +160,8 @@ def flights_without_a_pilot(look: Look) -> Iterator[Attention]:
         return
     flights: dict[Any, list[Mission]] = {}
     pilot_ids: set[int | None] = set()
-    for mission in handover.without_a_pilot(look.at).order_by("created_at"):
+    missions = handover.without_a_pilot(look.at).only("drone", "pilot", "pilot_name")
+    for mission in missions.order_by("created_at"):
         flights.setdefault(mission.area_id, []).append(mission)
         pilot_ids.add(mission.pilot_id)
     ended = _ended(pilot_ids - {None}, look.at)

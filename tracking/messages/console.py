@@ -32,8 +32,8 @@ def section(order: Order, request: HttpRequest) -> Section | None:
 
 def given_up(now: datetime) -> QuerySet[CustomerMessage]:
     """Only while the order is under way: later there is nothing that staff can do."""
-    given_up = CustomerMessage.objects.given_up().exclude(order__status__in=TERMINAL)
-    return given_up.select_related("order").order_by("created_at")
+    messages = CustomerMessage.objects.given_up().exclude(order__status__in=TERMINAL)
+    return messages.select_related("order").order_by("created_at")
 
 
 def unsent(look: Look) -> Iterator[Attention]:
