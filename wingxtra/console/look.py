@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar, cast
 from django.db.models import QuerySet
 
 from wingxtra.database.joined import Joined
-from wingxtra.database.statements import Statement
+from wingxtra.database.statements import PlannedStatement
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -53,8 +53,8 @@ class Look:
 
 
 @lru_cache(maxsize=200)
-def _statement(of: Rows[Any]) -> Statement[Any]:
-    return Statement(of, now=datetime)
+def _statement(of: Rows[Any]) -> PlannedStatement[Any]:
+    return PlannedStatement(of, now=datetime)
 
 
 @lru_cache(maxsize=20)

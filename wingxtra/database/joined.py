@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from wingxtra.database.statements import Compiled, Statement
+from wingxtra.database.statements import Compiled, PlannedStatement, Statement
 
 
-class Joined(Statement[tuple[int, Any]]):
+class Joined(PlannedStatement[tuple[int, Any]]):
     """Reads the rows of statements that have the same parameters. A row of it: which statement it
     is of, and that statement's row.
 
     Each is a part of a UNION ALL. The parts have different columns, so PostgreSQL packs each row
     into one value, a record. Its binary form has the types of its columns: psycopg reads them as it
-    reads columns.
+    reads columns. It is planned for its values: a plan for any values would take many times longer.
     """
 
     def __init__(self, statements: Sequence[Statement[Any]]) -> None:
