@@ -1,6 +1,9 @@
 """Pauses of automatic dispatch. Each change is kept: who paused what, when and why."""
 
+from datetime import datetime
+
 from django.db import transaction
+from django.db.models import QuerySet
 
 from fleet import policy
 from fleet.airspace import rulebook
@@ -37,6 +40,12 @@ def latest(area: ServiceArea | None = None) -> PauseChange | None:
     """
     last = PauseChange.objects.filter(area=area).select_related("area").first()
     return last if last and last.paused else None
+
+
+def newest(now: datetime) -> QuerySet[PauseChange]:
+    """The newest change of each area, and of everywhere."""
+    each = PauseChange.objects.select_related("area").order_by("area_id", "-at", "-id")
+    return each.distinct("area_id")
 
 
 def said(pause: PauseChange | None) -> str:

@@ -1,11 +1,12 @@
 """The policy that ADMIN edits: one row and its history. `Policy.rules()` gives plain `Rules`."""
 
 from dataclasses import fields
+from datetime import timedelta
 from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
-from django.db.models import Q
+from django.db.models import ExpressionWrapper, Q, Subquery, Value
 from django.http import HttpRequest
 
 from fleet.feasibility.rules import LateNormal, LostLinkBehavior, Priority, Rules
@@ -272,6 +273,13 @@ def current_for(request: HttpRequest) -> Rules:
         known.rules = current()
     rules: Rules = known.rules
     return rules
+
+
+def seconds(rule: str) -> ExpressionWrapper:
+    """A rule that is a number of seconds, as an interval in a queryset."""
+    number = Subquery(Policy.objects.filter(pk=1).values(rule))
+    second = Value(timedelta(seconds=1), models.DurationField())
+    return ExpressionWrapper(number * second, models.DurationField())
 
 
 _CURRENT = Statement(lambda: Policy.objects.filter(pk=1).order_by())

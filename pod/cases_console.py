@@ -21,8 +21,9 @@ from pod.evidence import embedded
 from pod.models import Case
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
-from wingxtra.console.attention.counting import each
+from wingxtra.console.attention.counting import each, worst
 from wingxtra.console.filters import DaysFilter
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Button, Section, Tone, add_section
 from wingxtra.console.times import in_words
 
@@ -110,16 +111,19 @@ def _remedies(case: Case) -> tuple[Button, ...]:
 
 
 def waiting(now: datetime) -> QuerySet[Case]:
-    return Case.objects.open().filter(order__live_mode=True)
+    cases_of_customers = Case.objects.open().filter(order__live_mode=True)
+    return cases_of_customers.select_related("order__holder_drone", "order__holder_hub").order_by(
+        "opened_at"
+    )
 
 
-def open_cases(now: datetime) -> Iterator[Attention]:
+def open_cases(look: Look) -> Iterator[Attention]:
     def item(case: Case) -> Attention:
         order = case.order
         proof = order.get_proof_method_display().lower() if order.proof_method else "none"
         return Attention(
             key=f"case:{case.pk}",
-            level=13 + min(9, int((now - case.opened_at).total_seconds() // 7200)),
+            level=13 + min(9, int((look.at - case.opened_at).total_seconds() // 7200)),
             text=f"The customer of order {order} says: {case.get_kind_display().lower()}",
             detail=f"Proof of delivery: {proof}. The parcel, as the order says: "
             f"{presentation.parcel_place(order)}. The case's page has track, proof and custody.",
@@ -132,8 +136,7 @@ def open_cases(now: datetime) -> Iterator[Attention]:
             about=about(order),
         )
 
-    rows = waiting(now).select_related("order__holder_drone", "order__holder_hub")
-    return each(rows.order_by("opened_at"), item)
+    return each(look, waiting, item)
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -206,4 +209,8 @@ actions.describe(Case, lambda case: f"Opened {in_words(case.opened_at)}")
 add_section(Case, 10, what_was_said)
 add_section(Order, 72, cases_of, _cases_of)
 tabs.needs_attention(lambda now: waiting(now).values("order"))
-registry.add_attention(open_cases, checks="no customer waits for an answer about a problem")
+registry.add_attention(
+    open_cases,
+    checks="no customer waits for an answer about a problem",
+    reads=worst(waiting),
+)

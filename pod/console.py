@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -17,7 +17,8 @@ from pod import codes, proofs
 from pod.models import OneTimeCode, ProofOfDelivery
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import duration
-from wingxtra.console.attention.counting import each
+from wingxtra.console.attention.counting import each, worst
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Section, add_section
 
 # Most customers give their proof within this time.
@@ -141,7 +142,11 @@ def proof(
     return Section("Proof of delivery", "console/order/proof.html", context)
 
 
-def missing_proofs(now: datetime) -> Iterator[Attention]:
+def without_proof(now: datetime) -> QuerySet[Order]:
+    return Order.objects.missing_proof().order_by("delivered_at")
+
+
+def missing_proofs(look: Look) -> Iterator[Attention]:
     def item(order: Order) -> Attention:
         return Attention(
             key=f"proof:{order.pk}",
@@ -157,18 +162,25 @@ def missing_proofs(now: datetime) -> Iterator[Attention]:
             about=about(order),
         )
 
-    return each(Order.objects.missing_proof().order_by("delivered_at"), item)
+    return each(look, without_proof, item)
 
 
-def awaited(now: datetime) -> QuerySet[Order]:
-    return Order.objects.awaiting_proof().filter(proof_awaited_since__lt=now - GRACE_PERIOD)
+def awaited(now: datetime) -> QuerySet[Any]:
+    """With `has_proof` and `has_wrong_codes`."""
+    waiting = Order.objects.awaiting_proof().filter(proof_awaited_since__lt=now - GRACE_PERIOD)
+    with_proof = waiting.annotate(
+        has_proof=Exists(ProofOfDelivery.objects.filter(pk=OuterRef("pk"))),
+        has_wrong_codes=Exists(OneTimeCode.objects.filter(pk=OuterRef("pk"), tries__gt=0)),
+    )
+    return with_proof.select_related("current_job").order_by(by_rank(), "proof_awaited_since")
 
 
-def awaited_proofs(now: datetime) -> Iterator[Attention]:
+def awaited_proofs(look: Look) -> Iterator[Attention]:
     """Orders that the policy keeps in DELIVERING until their proof is there."""
 
-    def item(order: Order) -> Attention:
-        wait = now - (order.proof_awaited_since or now)
+    def item(order: Any) -> Attention:
+        known = {"confirm": not order.has_proof, "unlock-code": order.has_wrong_codes}
+        wait = look.at - (order.proof_awaited_since or look.at)
         needed = order.get_pod_requirement_display().lower()
         return Attention(
             key=f"awaited:{order.pk}",
@@ -178,25 +190,28 @@ def awaited_proofs(now: datetime) -> Iterator[Attention]:
             "Call the customer; the order is delivered once the proof or your word is there.",
             url=page(order),
             since=order.proof_awaited_since,
-            remedies=actions.buttons(order, "delivered", "failed", "confirm", "unlock-code"),
+            remedies=actions.buttons(
+                order, "delivered", "failed", "confirm", "unlock-code", known=known
+            ),
             cause="awaited",
             many="orders were handed over and wait for their proof",
             all_url=listed("tab=attention"),
             about=about(order),
         )
 
-    rows = awaited(now).select_related("current_job")
-    return each(rows.order_by(by_rank(), "proof_awaited_since"), item)
+    return each(look, awaited, item)
 
 
 def locked(now: datetime) -> QuerySet[OneTimeCode]:
     """Codes that were entered wrongly too often, of orders that are on their way."""
-    return OneTimeCode.objects.filter(
+    codes_of_open_orders = OneTimeCode.objects.filter(
         tries__gte=OneTimeCode.MAX_TRIES, order__status__in=WITH_A_JOB, order__live_mode=True
     )
+    rows = codes_of_open_orders.select_related("order")
+    return rows.order_by(by_rank("order__"), "order__deliver_by")
 
 
-def locked_codes(now: datetime) -> Iterator[Attention]:
+def locked_codes(look: Look) -> Iterator[Attention]:
     def item(code: OneTimeCode) -> Attention:
         order = code.order
         return Attention(
@@ -206,21 +221,26 @@ def locked_codes(now: datetime) -> Iterator[Attention]:
             detail=f"A wrong one was entered {code.tries} times. Call the customer, then unlock it "
             "or give out a new one.",
             url=page(order),
-            remedies=actions.buttons(order, "unlock-code", "renew-code"),
+            remedies=tuple(
+                actions.button(Order, name, order.pk) for name in ("unlock-code", "renew-code")
+            ),
             cause="code",
             many="codes of customers are locked",
             all_url=listed("tab=attention"),
             about=about(order),
         )
 
-    rows = locked(now).select_related("order")
-    return each(rows.order_by(by_rank("order__"), "order__deliver_by"), item)
+    return each(look, locked, item)
 
 
 add_section(Order, 70, proof, lambda order: (*_proof_of(order), *_code_of(order)))
 tabs.needs_attention(awaited)
 tabs.needs_attention(lambda now: locked(now).values("order"))
-tabs.needs_attention(lambda now: Order.objects.missing_proof())
-registry.add_attention(locked_codes, checks="no code of a customer is locked")
-registry.add_attention(awaited_proofs, checks="no delivery waits for its proof")
-registry.add_attention(missing_proofs, checks="no proof of delivery is missing")
+tabs.needs_attention(without_proof)
+registry.add_attention(locked_codes, checks="no code of a customer is locked", reads=worst(locked))
+registry.add_attention(
+    awaited_proofs, checks="no delivery waits for its proof", reads=worst(awaited)
+)
+registry.add_attention(
+    missing_proofs, checks="no proof of delivery is missing", reads=worst(without_proof)
+)

@@ -2,24 +2,24 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.urls import reverse
 
 from dispatch.console import presentation
-from dispatch.console.sightings import Sightings
+from dispatch.console.sightings import hubs, sightings
 from dispatch.missions.bridge import BridgeNotAsked, ground_control
 from dispatch.models import DispatchDecision, Flight, Mission, MissionPart
 from fleet import policy
-from orders.console.attention import RANK, about, by_rank, listed, page
+from orders.console.attention import NEEDED, RANK, about, by_rank, listed, page
 from orders.models import Order
 from orders.states import TERMINAL, JobStatus, Status
 from wingxtra.console import actions
 from wingxtra.console.admin import duration
-from wingxtra.console.attention.counting import each, unseen
-from wingxtra.console.registry import Attention, Tone
+from wingxtra.console.attention.counting import each, unseen, worst
+from wingxtra.console.look import Look
+from wingxtra.console.registry import Attention, AttentionSource, Tone
 
 # A drone that comes home within this time needs no attention.
 GRACE_PERIOD = timedelta(minutes=1)
@@ -51,18 +51,21 @@ def lacking_a_drone(now: datetime) -> QuerySet[DispatchDecision]:
         .order_by("-id")
         .values("pk")[:1]
     )
-    return DispatchDecision.objects.filter(
+    decisions = DispatchDecision.objects.filter(
         pk__in=waiting.order_by().values_list(Subquery(latest)),
         outcome=DispatchDecision.Outcome.UNASSIGNED,
     )
+    # There may be hundreds.
+    some = decisions.only("why", "ruled_out", *(f"order__{name}" for name in NEEDED))
+    return some.select_related("order").order_by(by_rank("order__"), "order__deliver_by")
 
 
-def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
+def orders_without_a_drone(look: Look) -> Iterator[Attention]:
     """Once they have waited for GRACE_PERIOD, by the main reason."""
 
     def item(decision: DispatchDecision) -> Attention:
         order = decision.order
-        wait = now - order.created_at
+        wait = look.at - order.created_at
         cause = presentation.main_cause(decision.ruled_out)
         return Attention(
             key=f"no-drone:{order.pk}",
@@ -80,8 +83,7 @@ def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
             **of_order(order),
         )
 
-    rows = lacking_a_drone(now).select_related("order")
-    return each(rows.order_by(by_rank("order__"), "order__deliver_by"), item)
+    return each(look, lacking_a_drone, item)
 
 
 # --- missions on their way to ground control -----------------------------------------------------
@@ -89,10 +91,11 @@ def orders_without_a_drone(now: datetime) -> Iterator[Attention]:
 
 def unsent(now: datetime) -> QuerySet[MissionPart]:
     pending = MissionPart.objects.filter(mission__state=Mission.State.PENDING)
-    return pending.exclude(mission__bridge_answer="")
+    answered = pending.exclude(mission__bridge_answer="")
+    return answered.with_related().order_by(by_rank("order__"), "mission__created_at")
 
 
-def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
+def missions_not_getting_through(look: Look) -> Iterator[Attention]:
     try:
         ground_control().base()
     except BridgeNotAsked as problem:
@@ -121,8 +124,7 @@ def missions_not_getting_through(now: datetime) -> Iterator[Attention]:
             **of_order(part.order),
         )
 
-    rows = unsent(now).select_related("mission", "job", "order")
-    yield from each(rows.order_by(by_rank("order__"), "mission__created_at"), item)
+    yield from each(look, unsent, item)
 
 
 def refused(now: datetime) -> QuerySet[MissionPart]:
@@ -132,10 +134,12 @@ def refused(now: datetime) -> QuerySet[MissionPart]:
         mission__created_at__gt=now - REFUSED_SHOWN_FOR,
         order__live_mode=True,
     )
-    return unseen(recent.exclude(order__status__in=(Status.DELIVERED, Status.CANCELED)), "refused:")
+    undelivered = recent.exclude(order__status__in=(Status.DELIVERED, Status.CANCELED))
+    parts = unseen(undelivered, "refused:", now).select_related("mission", "order")
+    return parts.order_by(by_rank("order__"), "-mission__created_at")
 
 
-def missions_refused(now: datetime) -> Iterator[Attention]:
+def missions_refused(look: Look) -> Iterator[Attention]:
     def item(part: MissionPart) -> Attention:
         order = part.order
         over = "It has ended." if order.status in TERMINAL else "It goes on with another attempt."
@@ -152,19 +156,19 @@ def missions_refused(now: datetime) -> Iterator[Attention]:
             **of_order(order),
         )
 
-    rows = refused(now).select_related("mission", "order")
-    return each(rows.order_by(by_rank("order__"), "-mission__created_at"), item)
+    return each(look, refused, item)
 
 
 def held(now: datetime) -> QuerySet[MissionPart]:
-    return MissionPart.objects.filter(
+    parts = MissionPart.objects.filter(
         mission__state=Mission.State.HELD,
         job__status=JobStatus.ACTIVE,
         mission__created_at__lt=now - GRACE_PERIOD,
     )
+    return parts.with_related().order_by(by_rank("order__"), "mission__created_at")
 
 
-def missions_held(now: datetime) -> Iterator[Attention]:
+def missions_held(look: Look) -> Iterator[Attention]:
     """Missions that the policy leaves to ops to publish."""
 
     def item(part: MissionPart) -> Attention:
@@ -181,28 +185,27 @@ def missions_held(now: datetime) -> Iterator[Attention]:
             **of_order(part.order),
         )
 
-    rows = held(now).select_related("mission", "job", "order")
-    return each(rows.order_by(by_rank("order__"), "mission__created_at"), item)
+    return each(look, held, item)
 
 
 # --- flights -------------------------------------------------------------------------------------
 
 
 def not_launched(now: datetime) -> QuerySet[MissionPart]:
-    longest = timedelta(seconds=policy.current().launch_time_s) + LAUNCH_GRACE_PERIOD
-    return MissionPart.objects.filter(
+    parts = MissionPart.objects.filter(
         mission__state=Mission.State.ACCEPTED,
         job__status=JobStatus.ACTIVE,
         order__status=Status.MISSION_SUBMITTED,
-        mission__accepted_at__lt=now - longest,
+        mission__accepted_at__lt=now - LAUNCH_GRACE_PERIOD - policy.seconds("launch_time_s"),
     )
+    return parts.with_related().order_by(by_rank("order__"), "mission__accepted_at")
 
 
-def slow_launches(now: datetime) -> Iterator[Attention]:
+def slow_launches(look: Look) -> Iterator[Attention]:
     """Accepted missions whose drone has not taken off."""
 
     def item(part: MissionPart) -> Attention:
-        wait = now - (part.mission.accepted_at or now)
+        wait = look.at - (part.mission.accepted_at or look.at)
         return Attention(
             key=f"launch:{part.mission_id}",
             level=14 + min(9, int(wait.total_seconds() // 300)),
@@ -216,27 +219,27 @@ def slow_launches(now: datetime) -> Iterator[Attention]:
             **of_order(part.order),
         )
 
-    rows = not_launched(now).select_related("mission", "job", "order")
-    return each(rows.order_by(by_rank("order__"), "mission__accepted_at"), item)
+    return each(look, not_launched, item)
 
 
 def recalled_too_late(now: datetime) -> QuerySet[MissionPart]:
-    return MissionPart.objects.live().filter(mission__recall_state=Mission.Recall.TOO_LATE)
+    parts = MissionPart.objects.live().filter(mission__recall_state=Mission.Recall.TOO_LATE)
+    return parts.with_related().order_by("mission__recall_asked_at")
 
 
-def launched_despite_recall(now: datetime) -> Iterator[Attention]:
+def launched_despite_recall(look: Look) -> Iterator[Attention]:
     """Missions that were recalled too late: their drones fly parcels of ended jobs."""
-    sightings = cache(lambda: Sightings.load(now))
 
     def item(part: MissionPart) -> Attention:
         drone_id = part.job.drone_id
+        where = look.once(sightings).where_is(drone_id, part.order)
         return Attention(
             key=f"too-late:{part.mission_id}",
             level=34,
             text=f"Ground control says that {drone_id} flies order {part.order}, which was taken "
             "from it",
             detail="The recall came too late: ground control had launched it. "
-            f"{sightings().where_is(drone_id, part.order)} If it flies, have it called home "
+            f"{where} If it flies, have it called home "
             "there. Nothing new is flown for this order until its mission is over. It was "
             f"recalled because: {part.mission.recall_reason}",
             since=part.mission.recall_asked_at,
@@ -248,20 +251,20 @@ def launched_despite_recall(now: datetime) -> Iterator[Attention]:
             **of_order(part.order),
         )
 
-    rows = recalled_too_late(now).select_related("mission", "job", "order")
-    return each(rows.order_by("mission__recall_asked_at"), item)
+    return each(look, recalled_too_late, item)
 
 
 def silent(now: datetime) -> QuerySet[Flight]:
-    return Flight.objects.filter(link_lost_at__isnull=False, job__status=JobStatus.ACTIVE)
+    lost = Flight.objects.filter(link_lost_at__isnull=False, job__status=JobStatus.ACTIVE)
+    return lost.select_related("job__order").order_by(by_rank("job__order__"), "link_lost_at")
 
 
-def lost_links(now: datetime) -> Iterator[Attention]:
+def lost_links(look: Look) -> Iterator[Attention]:
     def item(flight: Flight) -> Attention:
-        job, lost_at = flight.job, flight.link_lost_at or now
+        job, lost_at = flight.job, flight.link_lost_at or look.at
         return Attention(
             key=f"link:{job.pk}",
-            level=35 + min(9, int((now - lost_at).total_seconds() // 120)),
+            level=35 + min(9, int((look.at - lost_at).total_seconds() // 120)),
             text=f"Link lost to {job.drone_id} in flight with order {job.order}",
             detail="Nothing is known about the parcel until it answers. Look in ground control.",
             since=lost_at,
@@ -273,20 +276,26 @@ def lost_links(now: datetime) -> Iterator[Attention]:
             **of_order(job.order),
         )
 
-    rows = silent(now).select_related("job__order")
-    return each(rows.order_by(by_rank("job__order__"), "link_lost_at"), item)
+    return each(look, silent, item)
 
 
-# Each source with the text for the dashboard while it yields nothing.
-SOURCES: dict[Callable[[datetime], Iterator[Attention]], str] = {
-    orders_without_a_drone: "no waiting order lacks an able drone",
-    missions_not_getting_through: "every mission reaches ground control",
-    missions_refused: "ground control has refused no mission",
-    missions_held: "no mission waits for you to submit it",
-    slow_launches: "no launch is overdue",
-    launched_despite_recall: "no drone flies an order that was taken from it",
-    lost_links: "no link is lost",
-}
+SOURCES = (
+    AttentionSource(
+        orders_without_a_drone, "no waiting order lacks an able drone", worst(lacking_a_drone)
+    ),
+    AttentionSource(
+        missions_not_getting_through, "every mission reaches ground control", worst(unsent)
+    ),
+    AttentionSource(missions_refused, "ground control has refused no mission", worst(refused)),
+    AttentionSource(missions_held, "no mission waits for you to submit it", worst(held)),
+    AttentionSource(slow_launches, "no launch is overdue", worst(not_launched)),
+    AttentionSource(
+        launched_despite_recall,
+        "no drone flies an order that was taken from it",
+        (*worst(recalled_too_late), hubs),
+    ),
+    AttentionSource(lost_links, "no link is lost", worst(silent)),
+)
 # The orders of these lines.
 ORDERS: tuple[Callable[[datetime], QuerySet[Any]], ...] = (
     lambda now: lacking_a_drone(now).values("order"),

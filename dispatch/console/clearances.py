@@ -12,10 +12,12 @@ from dispatch.console.attention import GRACE_PERIOD, missions, of_order
 from dispatch.missions.clearance import port
 from dispatch.models import Clearance, ClearanceQuerySet, Mission, MissionPart
 from orders.console.attention import by_rank
+from orders.states import Status
 from wingxtra.console import actions
 from wingxtra.console.admin import badge, duration
-from wingxtra.console.attention.counting import each
-from wingxtra.console.registry import Attention, Tone
+from wingxtra.console.attention.counting import each, worst
+from wingxtra.console.look import Look
+from wingxtra.console.registry import Attention, AttentionSource, Button, Tone
 from wingxtra.sentences import sentence
 
 State = Clearance.State
@@ -34,33 +36,49 @@ def _awaited(now: datetime) -> ClearanceQuerySet:
 
 
 def parts_awaiting(now: datetime) -> QuerySet[MissionPart]:
-    return MissionPart.objects.filter(mission__in=_awaited(now).order_by().values("pk"))
+    return _parts(_awaited(now))
 
 
-def awaited(now: datetime) -> Iterator[Attention]:
+def _parts(clearances: ClearanceQuerySet) -> QuerySet[MissionPart]:
+    parts = MissionPart.objects.filter(mission__in=clearances.order_by().values("pk"))
+    related = parts.select_related("mission__clearance", "job", "order")
+    return related.order_by(by_rank("order__"), "mission__created_at")
+
+
+def errands_awaiting(now: datetime) -> QuerySet[Clearance]:
+    errands = _awaited(now).filter(mission__kind=Mission.Kind.REPOSITION)
+    related = errands.select_related("mission__drone", "mission__return_to")
+    return related.order_by("asked_at", "pk")
+
+
+def awaited(look: Look) -> Iterator[Attention]:
     """Missions that have waited for a clearance for GRACE_PERIOD."""
 
     def item(part: MissionPart) -> Attention:
         clearance = part.mission.clearance
         return Attention(
             key=f"clearance:{part.mission_id}",
-            level=15 + min(9, int((now - clearance.asked_at) / timedelta(minutes=5))),
+            level=15 + min(9, int((look.at - clearance.asked_at) / timedelta(minutes=5))),
             text=f"The flight of order {part.order} waits for a clearance",
             detail=f"{sentence(clearance.answer[:300])} It is asked for again automatically; the "
             "mission is not published before.",
             since=clearance.asked_at,
-            remedies=actions.buttons(part.order, "submit", "requeue", "cancel"),
+            remedies=actions.buttons(
+                part.order, "submit", "requeue", "cancel", known={"submit": _may_submit(part)}
+            ),
             cause=f"clearance:{clearance.code}",
             many="flights wait for a clearance",
             all_url=missions("state__exact=PENDING"),
             **of_order(part.order),
         )
 
-    rows = parts_awaiting(now).select_related("mission__clearance", "job", "order")
-    yield from each(rows.order_by(by_rank("order__"), "mission__created_at"), item)
-    errands = _awaited(now).filter(mission__kind=Mission.Kind.REPOSITION)
-    related = errands.select_related("mission__drone", "mission__return_to")
-    yield from each(related.order_by("asked_at", "pk"), _awaited_by_an_errand)
+    yield from each(look, parts_awaiting, item)
+    yield from each(look, errands_awaiting, _awaited_by_an_errand)
+
+
+def _may_submit(part: MissionPart) -> bool:
+    """Its mission waits to be sent: the clearance is missing."""
+    return part.order.status == Status.ASSIGNED and part.job_id == part.order.current_job_id
 
 
 def _awaited_by_an_errand(clearance: Clearance) -> Attention:
@@ -73,7 +91,7 @@ def _awaited_by_an_errand(clearance: Clearance) -> Attention:
         "mission is not published before. The drone gets no order until then.",
         url=reverse("admin:fleet_drone_change", args=[drone.pk]),
         since=clearance.asked_at,
-        remedies=actions.buttons(drone, "call_back"),
+        remedies=_call_back(clearance.mission),
         cause=f"clearance:{clearance.code}",
         many="flights wait for a clearance",
         all_url=missions("state__exact=PENDING"),
@@ -82,18 +100,21 @@ def _awaited_by_an_errand(clearance: Clearance) -> Attention:
 
 
 def parts_lost(now: datetime) -> QuerySet[MissionPart]:
-    return MissionPart.objects.filter(
-        mission__in=Clearance.objects.lost(now).order_by().values("pk")
-    )
+    return _parts(Clearance.objects.lost(now))
 
 
-def lost(now: datetime) -> Iterator[Attention]:
+def errands_lost(now: datetime) -> QuerySet[Clearance]:
+    errands = Clearance.objects.lost(now).filter(mission__kind=Mission.Kind.REPOSITION)
+    return errands.select_related("mission__drone").order_by("pk")
+
+
+def lost(look: Look) -> Iterator[Attention]:
     """Missions that may be in the air and whose clearance was withdrawn, or has ended."""
 
     def item(part: MissionPart) -> Attention:
         clearance = part.mission.clearance
-        since = clearance.lost_at or clearance.ends_at or now
-        how = "was withdrawn" if clearance.lost_at else f"ended {duration(now - since)} ago"
+        since = clearance.lost_at or clearance.ends_at or look.at
+        how = "was withdrawn" if clearance.lost_at else f"ended {duration(look.at - since)} ago"
         return Attention(
             key=f"clearance-lost:{part.mission_id}",
             level=36,
@@ -109,10 +130,8 @@ def lost(now: datetime) -> Iterator[Attention]:
             **of_order(part.order),
         )
 
-    rows = parts_lost(now).select_related("mission__clearance", "job", "order")
-    yield from each(rows.order_by(by_rank("order__"), "mission__created_at"), item)
-    errands = Clearance.objects.lost(now).filter(mission__kind=Mission.Kind.REPOSITION)
-    yield from each(errands.select_related("mission__drone").order_by("pk"), _lost_on_an_errand)
+    yield from each(look, parts_lost, item)
+    yield from each(look, errands_lost, _lost_on_an_errand)
 
 
 def _lost_on_an_errand(clearance: Clearance) -> Attention:
@@ -125,12 +144,17 @@ def _lost_on_an_errand(clearance: Clearance) -> Attention:
         url=reverse("admin:fleet_drone_change", args=[drone.pk]),
         since=clearance.lost_at or clearance.ends_at,
         tone=Tone.BAD,
-        remedies=actions.buttons(drone, "call_back"),
+        remedies=_call_back(clearance.mission),
         cause="clearance-lost",
         many="drones fly without their clearance",
         all_url=missions("live=yes"),
         about=f"drone:{drone.pk}",
     )
+
+
+def _call_back(mission: Mission) -> tuple[Button, ...]:
+    is_sent = mission.kind == Mission.Kind.REPOSITION and mission.over_at is None
+    return actions.buttons(mission.drone, "call_back", known={"call_back": is_sent})
 
 
 def of_mission(mission: Mission) -> Any:
@@ -155,12 +179,24 @@ def in_use() -> str:
     return f"{text} Heights are sent above ground, without CLEARANCE_GROUND_M."
 
 
-def nonconforming(now: datetime) -> Iterator[Attention]:
-    """Missions in the air outside of the corridor that was declared. Two statements."""
+def off_corridor(now: datetime) -> QuerySet[Clearance]:
+    return Clearance.objects.nonconforming().select_related("mission__drone").order_by("pk")
+
+
+def parts_off_corridor(now: datetime) -> QuerySet[MissionPart]:
+    parts = MissionPart.objects.filter(
+        mission__in=Clearance.objects.nonconforming().order_by().values("pk")
+    )
+    return parts.select_related("order").order_by("-pk")
+
+
+def nonconforming(look: Look) -> Iterator[Attention]:
+    """Missions in the air outside of the corridor that was declared."""
+    part_of = {part.mission_id: part for part in look.rows(parts_off_corridor)}
 
     def item(clearance: Clearance) -> Attention:
         mission = clearance.mission
-        part = next(iter(mission.parts.all()), None)
+        part = part_of.get(mission.pk)
         where: dict[str, Any] = {
             "url": reverse("admin:fleet_drone_change", args=[mission.drone_id]),
             "about": f"drone:{mission.drone_id}",
@@ -172,17 +208,14 @@ def nonconforming(now: datetime) -> Iterator[Attention]:
             detail=f"{_told(clearance)} Look in ground control where it flies.",
             since=clearance.flown_since,
             tone=Tone.BAD,
-            remedies=actions.buttons(part.order, "abort")
-            if part
-            else actions.buttons(mission.drone, "call_back"),
+            remedies=actions.buttons(part.order, "abort") if part else _call_back(mission),
             cause="off-corridor",
             many="drones are outside of their declared corridors",
             all_url=missions("live=yes"),
             **(of_order(part.order) if part else where),
         )
 
-    rows = Clearance.objects.nonconforming().select_related("mission__drone")
-    yield from each(rows.prefetch_related("mission__parts__order").order_by("pk"), item)
+    return each(look, off_corridor, item)
 
 
 def _told(clearance: Clearance) -> str:
@@ -191,11 +224,17 @@ def _told(clearance: Clearance) -> str:
     return f"The service was told at {clearance.told_at:%H:%M:%S} UTC."
 
 
-SOURCES: dict[Callable[[datetime], Iterator[Attention]], str] = {
-    awaited: "no flight waits for a clearance",
-    lost: "no drone flies without its clearance",
-    nonconforming: "no drone is seen outside of its declared corridor",
-}
+SOURCES = (
+    AttentionSource(
+        awaited, "no flight waits for a clearance", worst(parts_awaiting, errands_awaiting)
+    ),
+    AttentionSource(lost, "no drone flies without its clearance", worst(parts_lost, errands_lost)),
+    AttentionSource(
+        nonconforming,
+        "no drone is seen outside of its declared corridor",
+        (*worst(off_corridor), parts_off_corridor),
+    ),
+)
 ORDERS: tuple[Callable[[datetime], QuerySet[Any]], ...] = (
     lambda now: parts_awaiting(now).values("order"),
     lambda now: parts_lost(now).values("order"),

@@ -34,6 +34,7 @@ from dispatch.missions import tracks
 from dispatch.missions.replay.thinning import thinned
 from dispatch.models import DispatchDecision, DispatchRun, Flight, MissionPart, PilotChange
 from dispatch.planning import runs
+from fleet import policy
 from fleet.console.map_pages import drone_feature
 from fleet.console.pages import switch_of_area, switch_of_everything
 from fleet.live import drone_status
@@ -62,8 +63,7 @@ watches.watch(Order, watch_of(*order_actions.CHANGES_THE_FLIGHT), "abort", "requ
 for action in [*order_actions.ACTIONS, *parcel_actions.ACTIONS]:
     actions.register(action)
 for shown in (attention_doubts, attention, clearances):
-    for source, checks in shown.SOURCES.items():
-        registry.add_attention(source, checks=checks)
+    registry.attention_sources += shown.SOURCES
     for ids in shown.ORDERS:
         tabs.needs_attention(ids)
 
@@ -235,14 +235,14 @@ add_section(Order, 60, missions_of, _missions_of)
 
 def switches(user: Any) -> list[registry.Switch]:
     """Switches above the list of runs: one for everything, one per area with its manual runs."""
-    here = reverse("admin:dispatch_dispatchrun_changelist")
-    found = [switch_of_everything(next=here)]
+    here, rules = reverse("admin:dispatch_dispatchrun_changelist"), policy.current()
+    found = [switch_of_everything(rules, next=here)]
     for area in ServiceArea.objects.filter(active=True):
         by_hand = (
             actions.button(ServiceArea, "dry-run", area.pk),
             actions.button(ServiceArea, "dispatch", area.pk),
         )
-        found.append(switch_of_area(area, next=here, more=by_hand))
+        found.append(switch_of_area(area, rules, next=here, more=by_hand))
     return [dashboard.usable(switch, user) for switch in found]
 
 

@@ -1,12 +1,12 @@
 """Handovers between pilots in the console, and flights without a pilot on duty."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django import forms
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,6 +18,7 @@ from fleet.models import Pilot, ServiceArea, Shift
 from wingxtra.accounts.models import User
 from wingxtra.console import actions, roles, times
 from wingxtra.console import registry as console
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Tone
 
 roles.seen_by_all("dispatch.view_pilotchange")
@@ -149,14 +150,24 @@ actions.describe(Shift, lambda shift: str(shift.service_area), "pilot", "service
 # --- what needs attention ------------------------------------------------------------------------
 
 
-def flights_without_a_pilot(now: datetime) -> Iterator[Attention]:
-    """One line for each area."""
-    if not ServiceArea.objects.filter(pilots_required=True).exists():
+def areas_with_pilots(now: datetime) -> QuerySet[ServiceArea]:
+    return ServiceArea.objects.filter(pilots_required=True)
+
+
+def flights_without_a_pilot(look: Look) -> Iterator[Attention]:
+    """One line for each area. Two statements more where pilots are required."""
+    if not (areas := look.rows(areas_with_pilots)):
         return
     flights: dict[Any, list[Mission]] = {}
-    for mission in handover.without_a_pilot(now).order_by("created_at"):
+    pilot_ids: set[int | None] = set()
+    missions = handover.without_a_pilot(look.at).only("drone", "pilot", "pilot_name")
+    for mission in missions.order_by("created_at"):
         flights.setdefault(mission.area_id, []).append(mission)
-    for area in ServiceArea.objects.filter(pk__in=flights) if flights else ():
+        pilot_ids.add(mission.pilot_id)
+    ended = _ended(pilot_ids - {None}, look.at)
+    for area in areas:
+        if area.pk not in flights:
+            continue
         drones = {mission.drone_id: mission for mission in flights[area.pk]}
         count = f"{len(drones)} drone{'' if len(drones) == 1 else 's'}"
         verb = "flies" if len(drones) == 1 else "fly"
@@ -167,7 +178,9 @@ def flights_without_a_pilot(now: datetime) -> Iterator[Attention]:
             detail=f"{_named(drones)} Missions that are not sent yet stay here. Give the flights "
             "to a pilot on duty.",
             url=reverse("admin:fleet_servicearea_change", args=[area.pk]),
-            since=_ended({mission.pilot_id for mission in flights[area.pk]}, now),
+            since=max(
+                (ended[m.pilot_id] for m in flights[area.pk] if m.pilot_id in ended), default=None
+            ),
             tone=Tone.BAD,
             remedies=(
                 actions.button(ServiceArea, "supervise", area.pk, next=reverse("admin:index")),
@@ -193,20 +206,23 @@ def _listed(ids: list[str]) -> str:
     return ", ".join(ids[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _ended(pilot_ids: set[int | None], now: datetime) -> datetime | None:
-    """When the last of these pilots went off duty."""
-    over = Shift.objects.filter(pilot__in=pilot_ids - {None}, ends_at__lte=now)
-    last: datetime | None = over.aggregate(last=Max("ends_at"))["last"]
-    return last
+def _ended(pilot_ids: Collection[int | None], now: datetime) -> dict[int | None, datetime]:
+    """When each of these pilots last went off duty."""
+    over = Shift.objects.filter(pilot__in=pilot_ids, ends_at__lte=now).order_by()
+    return dict(over.values_list("pilot").annotate(Max("ends_at")))
 
 
-def shifts_that_end(now: datetime) -> Iterator[Attention]:
-    """Shifts that end within SOON with drones under way."""
+def shifts_ending(now: datetime) -> QuerySet[Shift]:
     ending = Shift.objects.on_duty(now).filter(
         ends_at__lte=now + SOON, service_area__pilots_required=True
     )
-    shifts = list(ending.select_related("pilot", "service_area").order_by("ends_at"))
-    drones = work.supervised([shift.pilot_id for shift in shifts], now) if shifts else {}
+    return ending.select_related("pilot", "service_area").order_by("ends_at")
+
+
+def shifts_that_end(look: Look) -> Iterator[Attention]:
+    """Shifts that end within SOON with drones under way. One statement more if a shift ends."""
+    shifts = look.rows(shifts_ending)
+    drones = work.supervised([shift.pilot_id for shift in shifts], look.at) if shifts else {}
     for shift in shifts:
         if not (ids := sorted(drones.get(shift.pilot_id, ()))):
             continue
@@ -227,9 +243,13 @@ def shifts_that_end(now: datetime) -> Iterator[Attention]:
 
 
 console.add_attention(
-    flights_without_a_pilot, checks="each flight that needs a pilot has one on duty"
+    flights_without_a_pilot,
+    checks="each flight that needs a pilot has one on duty",
+    reads=[areas_with_pilots],
 )
-console.add_attention(shifts_that_end, checks="no shift ends soon with drones under way")
+console.add_attention(
+    shifts_that_end, checks="no shift ends soon with drones under way", reads=[shifts_ending]
+)
 
 
 # --- on an order's page --------------------------------------------------------------------------

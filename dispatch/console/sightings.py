@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
 
+from django.db.models import QuerySet
 from redis import RedisError
 
 from dispatch.missions.standing import Hubs
+from fleet.console.shared import latest_picture
 from fleet.feasibility.geometry import distance_m
-from fleet.live import picture
 from fleet.live.picture import Picture
+from fleet.models import Hub
 from orders.models import Order
+from wingxtra.console.look import Look
 
 MOTORS: dict[bool | None, str] = {True: "motors on", False: "motors off", None: "motors not known"}
 NEAR_M = 60.0
@@ -24,15 +26,6 @@ class Sightings:
     hubs: Hubs
     now: datetime
 
-    @classmethod
-    def load(cls, now: datetime) -> Self:
-        """Without Redis every location is unknown; the dashboard still shows its lines."""
-        try:
-            seen = picture.read()
-        except RedisError:
-            seen = None
-        return cls(seen, Hubs.load(), now)
-
     def where_is(self, drone_id: str | None, order: Order) -> str:
         """“WX-1 is at the pickup, motors off, last telemetry 3 s ago.” Empty without a drone."""
         if drone_id is None:
@@ -45,6 +38,19 @@ class Sightings:
         age_s = max(0.0, (self.now - sample.seen_at).total_seconds())
         age = f"{age_s:.0f} s" if age_s < 120 else f"{age_s / 60:.0f} min"
         return f"{drone_id} is {where}, {MOTORS[sample.armed]}, last telemetry {age} ago."
+
+
+def hubs(now: datetime) -> QuerySet[Hub]:
+    return Hub.objects.select_related("service_area")
+
+
+def sightings(look: Look) -> Sightings:
+    """Reads `hubs`. Without Redis every location is unknown; the lines are still shown."""
+    try:
+        seen = look.once(latest_picture)
+    except RedisError:
+        seen = None
+    return Sightings(seen, Hubs(look.rows(hubs)), look.at)
 
 
 def _from_nearer_end(lat: float, lng: float, order: Order) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -17,6 +17,7 @@ from wingxtra.accounts.models import User
 from wingxtra.console import actions
 from wingxtra.console import registry as console
 from wingxtra.console.admin import moment, said_by
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Section
 from wingxtra.problems import Conflict
 
@@ -135,18 +136,23 @@ for action in [
 # --- what needs attention ------------------------------------------------------------------------
 
 
-def ways_home(now: datetime) -> Iterator[Attention]:
-    """Refused flights to the base, and those that take too long."""
+def latest_ways_home(now: datetime) -> QuerySet[Mission]:
+    """The latest flight to its base of each drone that is not there."""
     latest = Mission.objects.filter(
         kind=Mission.Kind.REPOSITION, created_at__gt=now - SHOWN_FOR, drone__active=True
     ).exclude(drone__hub=F("drone__base"))
     missions = latest.order_by("drone_id", "-created_at").distinct("drone_id")
-    for mission in missions.select_related("drone", "return_to", "clearance"):
+    return missions.select_related("drone", "return_to", "clearance")
+
+
+def ways_home(look: Look) -> Iterator[Attention]:
+    """Refused flights to the base, and those that take too long."""
+    for mission in look.rows(latest_ways_home):
         if mission.state == State.REJECTED:
             yield _refused(mission)
         elif _waits_for(mission):
             continue  # dispatch.console.clearances says so
-        elif mission.over_at is None and mission.created_at < now - LONG:
+        elif mission.over_at is None and mission.created_at < look.at - LONG:
             yield _long(mission)
 
 
@@ -199,7 +205,11 @@ def _button(drone: Drone, name: str) -> console.Button:
     return actions.button(Drone, name, drone.pk, next=reverse("admin:index"))
 
 
-console.add_attention(ways_home, checks="every drone that was sent to its base arrives there")
+console.add_attention(
+    ways_home,
+    checks="every drone that was sent to its base arrives there",
+    reads=[latest_ways_home],
+)
 
 
 # --- on a drone's page ---------------------------------------------------------------------------

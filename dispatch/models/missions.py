@@ -49,6 +49,8 @@ class MissionQuerySet(OutgoingQuerySet["Mission"]):
         )
         return self.filter(
             Q(over_at__isnull=True) | Q(over_at__gt=now - MAX_TIME_HOME),
+            # As of both lists below: for the index.
+            Q(created_at__gt=now - MAX_FLIGHT),
             Q(state__in=Mission.MAY_FLY) | Q(live=True),
             Q(created_at__gte=newest) | Q(tries__gt=0, created_at__gte=newest_sent),
             created_at__gt=now - MAX_FLIGHT,

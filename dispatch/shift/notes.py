@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -21,7 +22,8 @@ from wingxtra.accounts.models import User
 from wingxtra.console import actions, dashboard, registry
 from wingxtra.console.admin import ReadOnlyAdmin, badge, said_by
 from wingxtra.console.attention.groups import Group
-from wingxtra.console.registry import Attention, Button, Section, Switch, Tone
+from wingxtra.console.look import Look
+from wingxtra.console.registry import Attention, Button, Piece, Section, Switch, Tone
 from wingxtra.console.times import house_zone, moment
 from wingxtra.problems import Conflict
 
@@ -37,10 +39,10 @@ LISTS = (
 )
 
 
-def unread() -> list[ShiftNote]:
+def unread(now: datetime) -> QuerySet[ShiftNote]:
     """Notes that are not confirmed, the newest first; some only."""
     found = ShiftNote.objects.filter(read_at__isnull=True).select_related("written_by")
-    return list(found[:MAX_UNREAD_SHOWN])
+    return found[:MAX_UNREAD_SHOWN]
 
 
 def frozen(now: datetime) -> dict[str, list[dict[str, Any]]]:
@@ -240,9 +242,9 @@ def _confirm(note: ShiftNote, data: dict[str, Any], user: User) -> str:
     return "You have confirmed that the handover note was read."
 
 
-def on_the_dashboard(now: datetime) -> Iterator[Switch]:
+def on_the_dashboard(look: Look) -> Iterator[Switch]:
     """One line for each note that is not confirmed."""
-    for note in unread():
+    for note in look.rows(unread):
         yield Switch(
             f"Handover note of {note.written_by}",
             Tone.WARN,
@@ -267,5 +269,5 @@ actions.register(
     )
 )
 actions.describe(ShiftNote, lambda note: shortened(note.text))
-registry.switch_sources.append(on_the_dashboard)
+registry.switch_sources.append(Piece(on_the_dashboard, (unread,)))
 registry.add_section(ShiftNote, 10, _open_then)

@@ -94,7 +94,7 @@ def shift(request: HttpRequest) -> HttpResponse:
         "tables": _tables(found, files),
         "spans": _links(wanted),
         "files": files,
-        "unread": notes.unread(),
+        "unread": notes.unread(timezone.now()),
         "may_write": user.has_perm("dispatch.add_shiftnote"),
     }
     return TemplateResponse(request, "console/shift/shift.html", context)

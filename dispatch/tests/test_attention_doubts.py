@@ -24,6 +24,7 @@ from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import GCS, Role
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.console.attention.groups import Group, groups, one_each
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention
 from wingxtra.tests import on_the_map
 
@@ -32,7 +33,7 @@ Code = Discrepancy.Code
 
 
 def found(source: Any) -> list[Attention]:
-    items: Iterator[Attention] = source(timezone.now())
+    items: Iterator[Attention] = source(Look(timezone.now()))
     return list(items)
 
 
@@ -62,7 +63,7 @@ def test_without_doubts_there_are_no_lines() -> None:
     order_in(Status.ENROUTE)
     order_in(Status.DELIVERED)
     for source in attention_doubts.SOURCES:
-        assert found(source) == []
+        assert found(source.find) == []
 
 
 def test_an_unlocated_parcel_is_one_line_with_all_answers() -> None:
@@ -381,7 +382,7 @@ def test_the_dashboard_reports_no_success_while_a_doubt_stands() -> None:
     PublishingPause.objects.create(because="422", refused=3)
     html = page()
     for clause in [
-        *attention_doubts.SOURCES.values(),
+        *(source.checks for source in attention_doubts.SOURCES),
         "no drone in service is on hold",
     ]:
         assert clause not in html.partition('id="numbers"')[0].lower()
@@ -409,4 +410,4 @@ def test_the_number_of_statements_does_not_grow_with_the_lines(
         astray()
     now: datetime = timezone.now()
     with django_assert_max_num_queries(8):
-        list(attention_doubts.parcels_and_flights(now))
+        list(attention_doubts.parcels_and_flights(Look(now)))

@@ -25,6 +25,7 @@ from orders.models import DeliveryEvent, Order
 from orders.states import CancelReason, JobStatus, Status
 from wingxtra.accounts.identity import GCS, SYSTEM, Role
 from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.console.look import Look
 from wingxtra.problems import Unavailable
 
 pytestmark = pytest.mark.django_db
@@ -276,7 +277,7 @@ def test_a_grant_for_much_later_is_shown_to_wait(utm: Simulator) -> None:
     publish(mission, after_s=10)
     row = clearance_of(mission)
     assert (row.state, row.code, utm.missions()) == (State.WAITING, "clearance_not_begun", [])
-    assert len(list(clearances.awaited(later(120)))) == 1
+    assert len(list(clearances.awaited(Look(later(120))))) == 1
 
 
 def test_staff_who_submit_are_told_what_the_service_said(utm: Simulator) -> None:
@@ -306,7 +307,7 @@ def test_a_flight_to_a_base_is_cleared_too(utm: Simulator, settings: Settings) -
     assert len(newest["flight_declaration_raw_geojson"]["features"]) == 1
     newest["state"] = 6
     following.follow(mission.pk, now=later(120))
-    (item,) = clearances.lost(timezone.now())
+    (item,) = clearances.lost(Look(timezone.now()))
     assert [button.label for button in item.remedies] == ["Call back…"]
 
 
@@ -316,17 +317,17 @@ def test_a_flight_to_a_base_is_cleared_too(utm: Simulator, settings: Settings) -
 def test_a_grant_that_is_withdrawn_in_flight_is_shown_with_the_abort(utm: Simulator) -> None:
     order, mission = cleared()
     lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
-    assert list(clearances.lost(timezone.now())) == []
+    assert list(clearances.lost(Look(timezone.now()))) == []
     the_declaration(utm)["state"] = 6
     following.follow(mission.pk, now=later())
     row = clearance_of(mission)
     assert (row.state, said(order)[-1]) == (State.WITHDRAWN, "clearance_withdrawn")
-    (item,) = clearances.lost(timezone.now())
+    (item,) = clearances.lost(Look(timezone.now()))
     assert [button.label for button in item.remedies] == ["Ask for abort…"]
     assert "was withdrawn" in item.detail
     the_declaration(utm)["state"] = 1
     following.follow(mission.pk, now=later(120))
-    assert list(clearances.lost(timezone.now())) == []
+    assert list(clearances.lost(Look(timezone.now()))) == []
 
 
 @pytest.mark.parametrize("how", ["forgotten", "not approved"])
@@ -343,7 +344,7 @@ def test_a_grant_that_ends_before_the_flight_is_shown(utm: Simulator) -> None:
     order, mission = cleared()
     lifecycle.advance(order.pk, Status.ENROUTE, by=GCS)
     Clearance.objects.filter(pk=mission.pk).update(ends_at=timezone.now() - timedelta(minutes=3))
-    (item,) = clearances.lost(timezone.now())
+    (item,) = clearances.lost(Look(timezone.now()))
     assert "ended 3 min ago" in item.text
 
 
@@ -373,11 +374,11 @@ def test_a_flight_to_the_base_that_waits_for_a_clearance_names_the_reason(
     Mission.objects.update(created_at=long_ago)
     Clearance.objects.update(asked_at=long_ago)
     now = timezone.now()
-    (item,) = clearances.awaited(now)
+    (item,) = clearances.awaited(Look(now))
     assert item.text.startswith("WX-DRN-001 waits for a clearance to fly to ")
     assert "was rejected" in item.detail
     assert [button.label for button in item.remedies] == ["Call back…"]
-    assert list(ways_home.ways_home(now)) == []  # it is not merely slow
+    assert list(ways_home.ways_home(Look(now))) == []  # it is not merely slow
     client.force_login(UserFactory(role=Role.READONLY, is_staff=True))
     page = client.get("/admin/fleet/drone/WX-DRN-001/change/").content.decode()
     assert "Waits for a clearance" in page
@@ -391,7 +392,7 @@ def test_a_flight_to_the_base_that_has_just_asked_is_not_shown(
     utm.fault("clearance_slow")
     mission = a_way_home()
     reposition.publish(mission.pk, now=later(0))
-    assert list(clearances.awaited(timezone.now())) == []
+    assert list(clearances.awaited(Look(timezone.now()))) == []
 
 
 # --- in the air ----------------------------------------------------------------------------------
@@ -436,7 +437,7 @@ def test_a_drone_outside_of_its_corridor_is_told_and_shown_until_it_is_back(utm:
     assert (row.told_as, the_declaration(utm)["state"]) == (Flown.NONCONFORMING, 3)
     assert row.told_at - row.flown_since < timedelta(seconds=5)
     assert said(order)[-1] == "clearance_left"
-    (item,) = clearances.nonconforming(timezone.now())
+    (item,) = clearances.nonconforming(Look(timezone.now()))
     assert [button.label for button in item.remedies] == ["Ask for abort…"]
     assert "was told at" in item.detail
     # What we told ourselves withdraws nothing.
@@ -445,7 +446,7 @@ def test_a_drone_outside_of_its_corridor_is_told_and_shown_until_it_is_back(utm:
     flies_at(order, order.dropoff_lat, order.dropoff_lng)
     assert looked(utm, mission).told_as == Flown.ACTIVATED
     assert (said(order)[-1], the_declaration(utm)["state"]) == ("clearance_kept", 2)
-    assert list(clearances.nonconforming(timezone.now())) == []
+    assert list(clearances.nonconforming(Look(timezone.now()))) == []
 
 
 def test_a_drone_outside_of_its_corridor_is_shown_before_the_service_was_told(
@@ -456,7 +457,7 @@ def test_a_drone_outside_of_its_corridor_is_shown_before_the_service_was_told(
     utm.fault("clearance_down")
     flies_at(order, order.dropoff_lat, order.dropoff_lng + 0.01)
     assert looked(utm, mission).told_at is None
-    (item,) = clearances.nonconforming(timezone.now())
+    (item,) = clearances.nonconforming(Look(timezone.now()))
     assert "has not been told yet" in item.detail
 
 
@@ -481,7 +482,7 @@ def test_a_declaration_that_is_over_is_a_withdrawal_in_the_air(utm: Simulator, s
     the_declaration(utm)["state"] = state
     lifecycle.advance(order.pk, Status.LAUNCHED, by=GCS)
     assert looked(utm, mission).state == State.WITHDRAWN
-    assert len(list(clearances.lost(timezone.now()))) == 1
+    assert len(list(clearances.lost(Look(timezone.now())))) == 1
     lifecycle.advance(order.pk, Status.DELIVERED, by=GCS)
     following.follow(mission.pk, now=later())
     assert clearance_of(mission).state == State.ENDED  # the service takes no other state
@@ -554,7 +555,7 @@ def test_a_flight_to_a_base_is_told_too(utm: Simulator, settings: Settings) -> N
     points = [[at + n, base["lat"], base["lng"] + 0.01 * n, 60, 12, 90] for n in range(2)]
     ErrandFlight.objects.create(mission=mission, points=points)
     assert looked(utm, mission).told_as == Flown.NONCONFORMING
-    (item,) = clearances.nonconforming(timezone.now())
+    (item,) = clearances.nonconforming(Look(timezone.now()))
     assert [button.label for button in item.remedies] == ["Call back…"]
 
 
@@ -631,6 +632,6 @@ def test_who_waits_for_a_clearance_is_shown(utm: Simulator) -> None:
     utm.fault("clearance_reject")
     order, mission = assigned()
     publish(mission)
-    (item,) = clearances.awaited(later(120))
+    (item,) = clearances.awaited(Look(later(120)))
     assert f"order {order} waits for a clearance" in item.text
     assert {"Requeue…", "Cancel the order…"} <= {button.label for button in item.remedies}

@@ -17,6 +17,7 @@ from orders.states import Status
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.console.attention.groups import Group, groups, one_each
+from wingxtra.console.look import Look
 
 pytestmark = pytest.mark.django_db
 Code = Discrepancy.Code
@@ -26,8 +27,9 @@ WRITTEN = {"note": SURE, "received_by": "Till 3", "override": SURE, "reason": "O
 
 
 def all_items() -> list[Group]:
-    sources = [*attention_doubts.SOURCES, holds.drones_on_hold]
-    return groups(one_each(item for source in sources for item in source(timezone.now())))
+    sources = [*(source.find for source in attention_doubts.SOURCES), holds.drones_on_hold]
+    look = Look(timezone.now())
+    return groups(one_each(item for source in sources for item in source(look)))
 
 
 def take(browser: Client, url: str) -> None:

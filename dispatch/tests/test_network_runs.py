@@ -36,6 +36,7 @@ from orders.models import DeliveryJob, Order
 from orders.states import Status
 from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import DISPATCHER, SYSTEM
+from wingxtra.console.look import Look
 from wingxtra.problems import Conflict
 
 pytestmark = pytest.mark.django_db
@@ -315,7 +316,7 @@ def test_a_hub_that_is_moved_under_a_sent_mission_is_a_line(
     publishing.publish(Mission.objects.get().pk)
     former = osu.lat, osu.lng
     Hub.objects.filter(pk=osu.pk).update(lat=osu.lat + 300 * METRE_DEG)
-    (line,) = moved.moved_hubs(timezone.now())
+    (line,) = moved.moved_hubs(Look(timezone.now()))
     assert line.text == "WX-DRN-001 lands 300 m away from Osu, which was moved"
     assert [button.label for button in line.remedies] == ["Requeue…"]
     job = DeliveryJob.objects.select_related("order", "drone__kind", "part__mission").get()

@@ -17,6 +17,7 @@ from orders.models import Order
 from orders.tests.factories import OrderFactory
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Tone
 
 pytestmark = pytest.mark.django_db
@@ -82,27 +83,27 @@ def test_a_shift_is_ended_once_its_drones_are_handed_over(order: Order) -> None:
 
 def test_a_shift_that_ends_soon_with_drones_is_a_warning(order: Order) -> None:
     now = timezone.now()
-    assert list(console.shifts_that_end(now)) == []
+    assert list(console.shifts_that_end(Look(now))) == []
     Shift.objects.update(ends_at=now + timedelta(minutes=10))
-    (line,) = console.shifts_that_end(now)
+    (line,) = console.shifts_that_end(Look(now))
     assert "Ama's shift in Accra ends at" in line.text
     assert line.text.endswith("with 1 drone under way")
     assert line.tone == Tone.WARN
     landed(order)
-    assert list(console.shifts_that_end(now)) == []
+    assert list(console.shifts_that_end(Look(now))) == []
 
 
 def test_drones_whose_pilot_went_off_duty_are_grave_and_get_another(order: Order) -> None:
-    assert list(console.flights_without_a_pilot(timezone.now())) == []
+    assert list(console.flights_without_a_pilot(Look(timezone.now()))) == []
     Shift.objects.update(ends_at=timezone.now())
-    (line,) = console.flights_without_a_pilot(timezone.now())
+    (line,) = console.flights_without_a_pilot(Look(timezone.now()))
     drone_id = mission_of(order).drone_id
     assert line.tone == Tone.BAD
     assert line.text == "1 drone in Accra flies, or will in a moment, without a pilot on duty"
     assert line.detail.startswith(f"Ama, off duty: {drone_id}.")
     ops, kofi = browser(Role.OPS), on_duty("Kofi", 1)
     ops.post(line.remedies[0].url, {"to": kofi.pk, "note": "Taken over."})
-    assert list(console.flights_without_a_pilot(timezone.now())) == []
+    assert list(console.flights_without_a_pilot(Look(timezone.now()))) == []
     assert Mission.objects.get().pilot_name == "Kofi"
 
 

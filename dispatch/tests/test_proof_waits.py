@@ -20,6 +20,7 @@ from pod import console, proofs
 from pod.proofs import Evidence
 from wingxtra.accounts.identity import GCS, SYSTEM, TELEMETRY, Actor, ActorKind
 from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +47,7 @@ def waiting(requirement: PodRequirement = PodRequirement.PHOTO) -> Order:
 
 
 def lines(minutes: float) -> list[Attention]:
-    return list(console.awaited_proofs(timezone.now() + timedelta(minutes=minutes)))
+    return list(console.awaited_proofs(Look(timezone.now() + timedelta(minutes=minutes))))
 
 
 @pytest.mark.parametrize("requirement", PodRequirement)

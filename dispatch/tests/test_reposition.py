@@ -47,6 +47,7 @@ from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import DISPATCHER, GCS, Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, api_client
 from wingxtra.api.contracts import committed
+from wingxtra.console.look import Look
 from wingxtra.problems import Conflict, NotFound
 
 pytestmark = pytest.mark.django_db
@@ -365,19 +366,19 @@ def test_a_refusal_is_a_line_with_a_remedy_and_pauses_nothing(
         mission = sent(drone)
         assert (mission.state, mission.live) == (State.REJECTED, False)
     assert not PublishingPause.objects.exists()
-    (line,) = ways_home.ways_home(timezone.now())
+    (line,) = ways_home.ways_home(Look(timezone.now()))
     assert line.text == "Ground control refused to send WX-DRN-001 to Airport"
     assert "mission_type: Field required" in line.detail
     assert [button.label for button in line.remedies] == ["Send to its base…"]
     assert Drone.objects.get().pk not in engagements.current(timezone.now()).busy
     Drone.objects.update(base=drone.hub)
-    assert list(ways_home.ways_home(timezone.now())) == []
+    assert list(ways_home.ways_home(Look(timezone.now()))) == []
 
 
 def test_one_that_does_not_arrive_is_a_line(bridge: Simulator, drone: Drone) -> None:
     sent(drone)
-    assert list(ways_home.ways_home(timezone.now())) == []
-    (line,) = ways_home.ways_home(timezone.now() + timedelta(minutes=31))
+    assert list(ways_home.ways_home(Look(timezone.now()))) == []
+    (line,) = ways_home.ways_home(Look(timezone.now() + timedelta(minutes=31)))
     assert "has not landed there" in line.text
     assert [button.label for button in line.remedies] == [
         "Call back…",
@@ -388,12 +389,12 @@ def test_one_that_does_not_arrive_is_a_line(bridge: Simulator, drone: Drone) -> 
 @pytest.mark.parametrize("in_the_air", [False, True])
 def test_a_zone_in_its_way_is_a_line(bridge: Simulator, drone: Drone, in_the_air: bool) -> None:
     sent(drone)
-    assert list(landings.flights_to_the_base(timezone.now())) == []
+    assert list(landings.flights_to_the_base(Look(timezone.now()))) == []
     if in_the_air:
         place = {"lat": ACCRA[0] + 500 * METRE_DEG, "armed": True, "alt_m": 60.0}
         show(TelemetryFactory(drone_id=drone.pk, **place))
     GeoZoneFactory(name="Parade", polygon=square(ACCRA[0] + 1200 * METRE_DEG, ACCRA[1], 200))
-    (line,) = landings.flights_to_the_base(timezone.now())
+    (line,) = landings.flights_to_the_base(Look(timezone.now()))
     assert line.text == "A zone is in the way: WX-DRN-001 on its way to Airport"
     assert "Parade" in line.detail
     assert [button.label for button in line.remedies] == [
@@ -406,9 +407,9 @@ def test_a_hub_that_is_moved_under_a_sent_mission_is_a_line(
     bridge: Simulator, drone: Drone, airport: Hub
 ) -> None:
     sent(drone)
-    assert list(landings.moved_hubs(timezone.now())) == []
+    assert list(landings.moved_hubs(Look(timezone.now()))) == []
     Hub.objects.filter(pk=airport.pk).update(lat=airport.lat + 300 * METRE_DEG)
-    (line,) = landings.moved_hubs(timezone.now())
+    (line,) = landings.moved_hubs(Look(timezone.now()))
     assert line.text == "WX-DRN-001 lands 300 m away from Airport, which was moved"
     assert line.remedies[0].label == "Call back…"
 
@@ -421,7 +422,7 @@ def test_an_unsent_mission_gets_the_new_place_of_a_moved_hub(
     Hub.objects.filter(pk=airport.pk).update(lat=lat)
     publishing.publish(mission.pk)
     assert Mission.objects.get(pk=mission.pk, tries=1).body["return_to"]["lat"] == lat
-    assert list(landings.moved_hubs(timezone.now())) == []
+    assert list(landings.moved_hubs(Look(timezone.now()))) == []
 
 
 def test_back_at_version_1_an_unsent_one_ends_with_the_reason(
@@ -622,5 +623,5 @@ def test_the_lines_take_one_statement(drone: Drone, osu: Hub, airport: Hub) -> N
             over_by="gcs",
         )
     with CaptureQueriesContext(connection) as asked:
-        assert len(list(ways_home.ways_home(timezone.now()))) == 4
+        assert len(list(ways_home.ways_home(Look(timezone.now())))) == 4
     assert len(asked) == 1

@@ -24,6 +24,7 @@ from orders.states import Status
 from orders.tests.factories import OrderFactory
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention
 
 pytestmark = pytest.mark.django_db
@@ -48,7 +49,7 @@ def staff() -> Client:
 
 def lines() -> list[Attention]:
     look()
-    return list(attention_doubts.parcels_and_flights(timezone.now()))
+    return list(attention_doubts.parcels_and_flights(Look(timezone.now())))
 
 
 def use(browser: Client, item: Attention, label: str) -> None:
@@ -115,7 +116,7 @@ def test_a_storm_before_launch_is_told_and_the_order_waits_until_it_is_over(
     (item,) = lines()
     told = f"Wind 14 m/s at Mast 1 (Simulator, 0 s ago), limit 12 m/s for {drone_id}."
     assert item.detail.startswith(told)
-    assert [one.text for one in too_much_wind(timezone.now())] != []
+    assert [one.text for one in too_much_wind(Look(timezone.now()))] != []
     use(staff, item, "Requeue")
     assert lines() == []
     assert stored(order).status == Status.QUEUED
@@ -138,7 +139,7 @@ def test_a_weather_service_that_goes_far_away_leaves_the_wind_unknown_by_name(
     weather.refresh()
     (item,) = lines()
     assert "is unknown: the nearest fresh reading is that of Mast 1, " in item.detail
-    assert [one.text.partition(" at ")[0] for one in unknown_wind(timezone.now())] == [
+    assert [one.text.partition(" at ")[0] for one in unknown_wind(Look(timezone.now()))] == [
         "The wind is unknown"
     ]
     use(staff, item, "Requeue")

@@ -8,16 +8,18 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.urls import reverse
 
-from fleet import policy, presentation, work
-from fleet.live import drone_status, picture
+from fleet import presentation
+from fleet.console.shared import active_jobs, drones, in_service, latest_picture, live, rules
+from fleet.live import quality
 from fleet.live.drone_status import LiveDrone, Readiness
 from fleet.live.picture import Picture
 from fleet.models import Drone
 from wingxtra.console.admin import duration
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Button, NotChecked, Tone
 
 
-def old_picture(now: datetime) -> Iterator[Attention]:
+def old_picture(look: Look) -> Iterator[Attention]:
     if not settings.FLEET_API_URL:
         yield Attention(
             key="no-fleet-api",
@@ -27,12 +29,9 @@ def old_picture(now: datetime) -> Iterator[Attention]:
             tone=Tone.BAD,
         )
         return
-    latest = picture.read()
-    max_age_s = policy.current().telemetry_max_age_s
-    if latest is None or latest.age_s(now) > max_age_s:
-        age = (
-            "There has never been one" if latest is None else f"It is {latest.age_s(now):.0f} s old"
-        )
+    latest, max_age_s = look.once(latest_picture), look.once(rules).telemetry_max_age_s
+    if latest is None or latest.age_s(look.at) > max_age_s:
+        age = f"It is {latest.age_s(look.at):.0f} s old" if latest else "There has never been one"
         yield Attention(
             key="picture",
             level=39,
@@ -44,18 +43,18 @@ def old_picture(now: datetime) -> Iterator[Attention]:
         )
 
 
-def drones_in_the_air(now: datetime) -> Iterator[Attention]:
+def drones_in_the_air(look: Look) -> Iterator[Attention]:
     """Drones in trouble on a flight without an order, such as the way home: silent, or with less
     charge than the policy's reserve. Those with an order are watched by dispatch.
     """
-    latest, rules = _fresh_picture(now), policy.current()
-    flying = [drone_id for drone_id, seen in latest.telemetry.items() if seen.armed]
-    with_order = work.active_jobs(flying)
-    drones = Drone.objects.filter(active=True, pk__in=set(flying) - set(with_order))
-    for drone in drones.order_by("pk"):
-        seen = latest.telemetry[drone.pk]
-        silent_s = (now - seen.seen_at).total_seconds()
-        if silent_s > rules.link_lost_after_s:
+    latest, limits = _fresh_picture(look), look.once(rules)
+    with_order = look.once(active_jobs)
+    for drone in look.once(in_service):
+        seen = latest.telemetry.get(drone.pk)
+        if seen is None or not seen.armed or drone.pk in with_order:
+            continue
+        silent_s = (look.at - seen.seen_at).total_seconds()
+        if silent_s > limits.link_lost_after_s:
             yield _attention(
                 drone,
                 key=f"silent-drone:{drone.pk}",
@@ -68,13 +67,13 @@ def drones_in_the_air(now: datetime) -> Iterator[Attention]:
                 cause="silent-drone",
                 many="drones without an order fell silent in the air",
             )
-        elif seen.battery_pct is not None and seen.battery_pct < rules.reserve_pct:
+        elif seen.battery_pct is not None and seen.battery_pct < limits.reserve_pct:
             yield _attention(
                 drone,
                 key=f"low-battery:{drone.pk}",
                 level=32,
                 text=f"{drone} has {seen.battery_pct:.0f} % charge in the air, without an order",
-                detail=f"The policy keeps {rules.reserve_pct:g} % for the landing. Look in ground "
+                detail=f"The policy keeps {limits.reserve_pct:g} % for the landing. Look in ground "
                 "control whether it lands.",
                 cause="low-battery",
                 many="drones without an order are low on charge in the air",
@@ -91,30 +90,32 @@ def _attention(drone: Drone, **item: Any) -> Attention:
     )
 
 
-def offline_drones(now: datetime) -> Iterator[Attention]:
+def offline_drones(look: Look) -> Iterator[Attention]:
     """Drones in service without telemetry, or with old telemetry only."""
-    _fresh_picture(now)
-    live = drone_status.live_drones(list(Drone.objects.with_home().filter(active=True)), now)
-    for one in live:
+    _fresh_picture(look)
+    drones_now = look.once(live)
+    for one in drones_now:
         if one.readiness != Readiness.OFFLINE:
             continue
         yield Attention(
             key=f"offline:{one.drone}",
             level=20,
-            text=f"{one.drone} is offline: {_since(one, now)}",
+            text=f"{one.drone} is offline: {_since(one, look.at)}",
             detail="It gets no orders.",
             url=reverse("admin:fleet_drone_change", args=[one.drone.pk]),
             since=one.telemetry.seen_at if one.telemetry else None,
             cause="offline",
-            many=f"of {len(live)} drones are offline",
+            many=f"of {len(drones_now)} drones are offline",
             all_url=_drones(readiness=Readiness.OFFLINE, active__exact=1),
             about=f"drone:{one.drone}",
         )
 
 
-def incomplete_telemetry(now: datetime) -> Iterator[Attention]:
+def incomplete_telemetry(look: Look) -> Iterator[Attention]:
     """Drones in service whose telemetry lacks a value that dispatch needs."""
-    found = drone_status.completeness(_fresh_picture(now))
+    sent = _fresh_picture(look).telemetry
+    registered = look.once(in_service)
+    found = quality.completeness([sent[drone.pk] for drone in registered if drone.pk in sent])
     if not found.gaps:
         return
     ruled_out = found.drones - found.able
@@ -129,14 +130,13 @@ def incomplete_telemetry(now: datetime) -> Iterator[Attention]:
     )
 
 
-def unknown_drones(now: datetime) -> Iterator[Attention]:
+def unknown_drones(look: Look) -> Iterator[Attention]:
     """Unregistered drones that send telemetry."""
-    latest = picture.read()
+    latest = look.once(latest_picture)
     if latest is None:
         raise NotChecked("there is no picture of the fleet")
-    sending = set(latest.telemetry)
-    registered = set(Drone.objects.filter(pk__in=sending).values_list("pk", flat=True))
-    for drone_id in sorted(sending - registered):
+    registered = {drone.pk for drone in look.rows(drones)}
+    for drone_id in sorted(latest.telemetry.keys() - registered):
         url = f"{reverse('admin:fleet_drone_add')}?drone_id={drone_id}"
         yield Attention(
             key=f"unknown:{drone_id}",
@@ -150,12 +150,12 @@ def unknown_drones(now: datetime) -> Iterator[Attention]:
         )
 
 
-def _fresh_picture(now: datetime) -> Picture:
+def _fresh_picture(look: Look) -> Picture:
     """Raises NotChecked if the picture is stale: `old_picture` reports that, for all drones."""
-    latest = picture.read()
+    latest = look.once(latest_picture)
     if latest is None:
         raise NotChecked("there is no picture of the fleet")
-    if latest.age_s(now) > policy.current().telemetry_max_age_s:
+    if latest.age_s(look.at) > look.once(rules).telemetry_max_age_s:
         raise NotChecked("the fleet picture is old")
     return latest
 

@@ -1,7 +1,6 @@
 """Drones on hold in the console: release action, attention line, and history."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -13,11 +12,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from fleet import registry
+from fleet.console.shared import held
 from fleet.models import Drone, DroneHold
 from wingxtra.accounts.models import User
 from wingxtra.console import actions
 from wingxtra.console.admin import ReadOnlyAdmin, badge, moment, said_by
 from wingxtra.console.filters import DaysFilter
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Section, Tone
 from wingxtra.sentences import sentence
 
@@ -59,12 +60,9 @@ actions.register(
 )
 
 
-def drones_on_hold(now: datetime) -> Iterator[Attention]:
-    held = DroneHold.objects.standing().filter(drone__active=True).select_related("drone")
-    drones: dict[Drone, list[DroneHold]] = {}
-    for hold in held.order_by("held_at", "id"):
-        drones.setdefault(hold.drone, []).append(hold)
-    for drone, holds in drones.items():
+def drones_on_hold(look: Look) -> Iterator[Attention]:
+    for holds in look.once(held).values():
+        drone = holds[0].drone
         yield Attention(
             key=f"on-hold:{drone.pk}",
             level=26,

@@ -3,25 +3,28 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from fleet import pauses, policy, presentation, registry
-from fleet.console import attention, holds, paused, wind
+from fleet import pauses, presentation, registry
+from fleet.console import attention, holds, paused, shared, wind
 from fleet.console.map_pages import drone_feature
+from fleet.console.shared import DRONES, LIVE_READS
+from fleet.feasibility.rules import Rules
 from fleet.live import drone_status
 from fleet.live.drone_status import Readiness
 from fleet.models import Drone, Policy, ServiceArea
 from wingxtra.accounts.models import User
 from wingxtra.console import actions, roles
 from wingxtra.console import registry as console
+from wingxtra.console.look import Look
 from wingxtra.console.registry import (
     Button,
     Number,
+    Piece,
     Section,
     Switch,
     Tone,
@@ -153,9 +156,9 @@ actions.describe(Drone, _described, "kind", "hub")
 PAUSE = "fleet.change_servicearea"
 
 
-def switch_of_everything(*, next: str, more: tuple[Button, ...] = ()) -> Switch:
+def switch_of_everything(rules: Rules, *, next: str, more: tuple[Button, ...] = ()) -> Switch:
     """Pauses or resumes all automatic dispatch, then redirects to `next`."""
-    if policy.current().dispatch_paused:
+    if rules.dispatch_paused:
         resume = actions.button(Policy, "resume", 1, next=next)
         return Switch(
             "Dispatch is paused everywhere",
@@ -169,9 +172,11 @@ def switch_of_everything(*, next: str, more: tuple[Button, ...] = ()) -> Switch:
     return Switch(text, Tone.GOOD, (pause, *more), "Waiting orders get drones automatically.")
 
 
-def switch_of_area(area: ServiceArea, *, next: str, more: tuple[Button, ...] = ()) -> Switch:
+def switch_of_area(
+    area: ServiceArea, rules: Rules, *, next: str, more: tuple[Button, ...] = ()
+) -> Switch:
     """Pauses or resumes automatic dispatch in one area."""
-    if policy.current().dispatch_paused:
+    if rules.dispatch_paused:
         text = f"{area}: paused, as dispatch is paused everywhere"
         return Switch(text, Tone.IDLE, more, icon="pause_circle")
     if area.dispatch_paused:
@@ -182,41 +187,49 @@ def switch_of_area(area: ServiceArea, *, next: str, more: tuple[Button, ...] = (
     return Switch(f"Dispatch runs in {area}", Tone.GOOD, (pause, *more))
 
 
-def dispatch_switches(now: datetime) -> Iterator[Switch]:
+def dispatch_switches(look: Look) -> Iterator[Switch]:
     """The switch of all dispatch, and one per paused area."""
-    here = reverse("admin:index")
+    here, rules = reverse("admin:index"), look.once(shared.rules)
     # Areas are paused on the page of dispatch runs; the URL name avoids an import of dispatch.
     one = Button("One area…", reverse("admin:dispatch_dispatchrun_changelist"), PAUSE)
-    yield switch_of_everything(next=here, more=(one,))
-    if not policy.current().dispatch_paused:
-        for area in ServiceArea.objects.filter(active=True, dispatch_paused=True):
-            yield switch_of_area(area, next=here)
+    yield switch_of_everything(rules, next=here, more=(one,))
+    if not rules.dispatch_paused:
+        for area in look.rows(paused.paused_areas):
+            yield switch_of_area(area, rules, next=here)
 
 
-console.switch_sources.append(dispatch_switches)
+console.switch_sources.append(Piece(dispatch_switches, (paused.paused_areas,)))
 
 
 # --- what needs attention ------------------------------------------------------------------------
 
-for source, checks in [
-    (paused.paused_dispatch, "dispatch is paused nowhere"),
-    (attention.old_picture, "the fleet picture is fresh"),
-    (wind.unknown_wind, "the wind is known if it is measured"),
-    (wind.too_much_wind, "the wind is within the policy's limit at every hub"),
-    (attention.unknown_drones, "no drone without registration sends telemetry"),
-    (attention.drones_in_the_air, "no drone without an order is in trouble in the air"),
-    (attention.offline_drones, "no drone in service is offline"),
-    (holds.drones_on_hold, "no drone in service is on hold"),
-    (attention.incomplete_telemetry, "no drone's telemetry lacks a value that dispatch needs"),
+for source, reads, checks in [
+    (
+        paused.paused_dispatch,
+        (pauses.newest, paused.paused_areas),
+        "dispatch is paused nowhere",
+    ),
+    (attention.old_picture, (), "the fleet picture is fresh"),
+    (wind.unknown_wind, DRONES, "the wind is known if it is measured"),
+    (wind.too_much_wind, DRONES, "the wind is within the policy's limit at every hub"),
+    (attention.unknown_drones, DRONES, "no drone without registration sends telemetry"),
+    (attention.drones_in_the_air, DRONES, "no drone without an order is in trouble in the air"),
+    (attention.offline_drones, LIVE_READS, "no drone in service is offline"),
+    (holds.drones_on_hold, (shared.holds,), "no drone in service is on hold"),
+    (
+        attention.incomplete_telemetry,
+        DRONES,
+        "no drone's telemetry lacks a value that dispatch needs",
+    ),
 ]:
-    console.add_attention(source, checks=checks)
+    console.add_attention(source, checks=checks, reads=reads)
 
 
 # --- the numbers ---------------------------------------------------------------------------------
 
 
-def drones_by_readiness(now: datetime) -> Iterator[Number]:
-    live = drone_status.live_drones(list(Drone.objects.with_home().filter(active=True)), now)
+def drones_by_readiness(look: Look) -> Iterator[Number]:
+    live = look.once(shared.live)
     counts = Counter(one.readiness for one in live)
     url = reverse("admin:fleet_drone_changelist")
     for readiness in Readiness:
@@ -231,7 +244,7 @@ def drones_by_readiness(now: datetime) -> Iterator[Number]:
         )
 
 
-console.number_sources.append(drones_by_readiness)
+console.number_sources.append(Piece(drones_by_readiness, LIVE_READS))
 
 
 # --- on a drone's page ---------------------------------------------------------------------------

@@ -3,19 +3,27 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from django.db.models import QuerySet
 from django.urls import reverse
 
-from fleet import pauses, policy
+from fleet import pauses
+from fleet.console.shared import rules
 from fleet.models import Policy, ServiceArea
 from wingxtra.console import actions
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention
 
 WAIT = "Orders wait until it is resumed or they are assigned by hand."
 
 
-def paused_dispatch(now: datetime) -> Iterator[Attention]:
-    if policy.current().dispatch_paused:
-        change = pauses.latest()
+def paused_areas(now: datetime) -> QuerySet[ServiceArea]:
+    return ServiceArea.objects.filter(active=True, dispatch_paused=True)
+
+
+def paused_dispatch(look: Look) -> Iterator[Attention]:
+    began = {change.area_id: change for change in look.rows(pauses.newest) if change.paused}
+    if look.once(rules).dispatch_paused:
+        change = began.get(None)
         yield Attention(
             key="paused",
             level=38,
@@ -24,12 +32,12 @@ def paused_dispatch(now: datetime) -> Iterator[Attention]:
             since=change.at if change else None,
             remedies=(actions.button(Policy, "resume", 1, next=reverse("admin:index")),),
         )
-    for area in ServiceArea.objects.filter(active=True, dispatch_paused=True):
+    for area in look.rows(paused_areas):
         yield Attention(
             key=f"paused:{area.pk}",
             level=30,
             text=f"Dispatch is paused in {area}",
-            detail=f"{pauses.said(pauses.latest(area))} {WAIT}".strip(),
+            detail=f"{pauses.said(began.get(area.pk))} {WAIT}".strip(),
             url=reverse("admin:fleet_servicearea_change", args=[area.pk]),
             remedies=(actions.button(ServiceArea, "resume", area.pk, next=reverse("admin:index")),),
             cause="paused-areas",

@@ -1,6 +1,6 @@
 """The live state of drones: registry, telemetry, holds and active job combined."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -66,6 +66,22 @@ class LiveDrone:
     fitness: Fitness = FIT
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known about drones besides their rows, by drone id; of each only drones that have it.
+
+    `jobs`: the active job. `held`: holds that stand. `on_errand`, `carrying`: see `fleet.work`.
+    """
+
+    latest: Picture | None
+    rules: Rules
+    jobs: Mapping[str, UUID]
+    held: Mapping[str, list[DroneHold]]
+    on_errand: Collection[str]
+    carrying: Collection[str]
+    fitness: Mapping[str, Fitness]
+
+
 def live_drones(
     drones: Sequence[Drone], now: datetime, rules: Rules | None = None
 ) -> list[LiveDrone]:
@@ -75,19 +91,30 @@ def live_drones(
     """
     latest, rules = picture.read(), rules or policy.current()
     ids = [drone.drone_id for drone in drones]
-    active, errands, parcels, holds, unfit = together.read(
+    jobs, errands, parcels, holds, unfit = together.read(
         work.jobs_of(ids),
         work.errands_of(ids),
         work.parcels_of(ids),
         registry.holds_of(ids),
         fitness.rows_of(ids),
     )
-    jobs, held, fit = dict(active), registry.by_drone(holds), fitness.judged(unfit, now)
-    engaged = Engaged(
-        busy={*jobs, *(drone_id for (drone_id,) in errands)},
-        held=held,
+    known = Known(
+        latest=latest,
+        rules=rules,
+        jobs=dict(jobs),
+        held=registry.by_drone(holds),
+        on_errand={drone_id for (drone_id,) in errands},
         carrying={drone_id for (drone_id,) in parcels},
-        fitness=fit,
+        fitness=fitness.judged(unfit, now),
+    )
+    return judged(drones, known, now)
+
+
+def judged(drones: Sequence[Drone], known: Known, now: datetime) -> list[LiveDrone]:
+    """`live_drones` from what is known. Reads nothing but the measured wind."""
+    latest, rules, jobs, fit = known.latest, known.rules, known.jobs, known.fitness
+    engaged = Engaged(
+        busy={*jobs, *known.on_errand}, held=known.held, carrying=known.carrying, fitness=fit
     )
     table = registry.table_of(drones, {}, latest, engaged, now)
     measured = weather.winds(rules, now)
@@ -101,7 +128,7 @@ def live_drones(
                 explain(bits, _inputs(table, i, rules, measured)), latest, drone.drone_id
             ),
             active_job_id=jobs.get(drone.drone_id),
-            holds=held.get(drone.drone_id, []),
+            holds=known.held.get(drone.drone_id, []),
             is_silent=drone.drone_id in jobs
             and bool(table.telemetry_age_s[i] > rules.link_lost_after_s),
             problems=quality.problems(latest, drone.drone_id),

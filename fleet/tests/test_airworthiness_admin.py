@@ -24,6 +24,7 @@ from fleet.models import (
 from fleet.tests.factories import DroneFactory, DroneKindFactory, TelemetryFactory, show
 from wingxtra.accounts.identity import SYSTEM, Role
 from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention
 
 pytestmark = pytest.mark.django_db
@@ -79,7 +80,7 @@ def drones(browser: Client, **filters: str) -> list[str]:
 
 
 def lines() -> list[Attention]:
-    return list(worklist.not_fit(timezone.now()))
+    return list(worklist.not_fit(Look(timezone.now())))
 
 
 # --- the aircraft --------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from fleet.tests.factories import DroneFactory, HubFactory, TelemetryFactory, sh
 from fleet.tests.raw_server import answering, http
 from fleet.tests.simulated import sim_drone
 from wingxtra.accounts.identity import SYSTEM
+from wingxtra.console.look import Look
 
 RULES = Policy().rules()
 
@@ -203,10 +204,10 @@ class TestUnknown:
         assert live.reasons[0].message.startswith("The wind is unknown")
 
     def test_the_console_shows_an_attention_line_until_the_wind_is_known(self, source):
-        (item,) = unknown_wind(now())
+        (item,) = unknown_wind(Look(now()))
         assert "so nothing is dispatched" in item.text
         wind_after(source, reading())
-        assert list(unknown_wind(now())) == []
+        assert list(unknown_wind(Look(now()))) == []
 
     def test_the_policy_sets_the_maximum_age_of_a_reading(self):
         policy.change(by=SYSTEM, weather_max_age_s=4000)
@@ -348,12 +349,12 @@ def test_the_dashboard_names_hubs_without_a_reading_and_hubs_with_too_much_wind(
     for name, (lat, lng) in [("Osu", OSU), ("Tema", TEMA)]:
         DroneFactory(hub=HubFactory(name=name, lat=lat, lng=lng))
     wind_after(source, {"source": "Open-Meteo", "places": [place("Osu", OSU, 14, 180)]})
-    (unknown,), (windy,) = unknown_wind(now()), too_much_wind(now())
+    (unknown,), (windy,) = unknown_wind(Look(now())), too_much_wind(Look(now()))
     assert unknown.text == "The wind is unknown at Tema, so nothing is dispatched there"
     assert windy.text == "Too much wind at Osu"
     assert windy.detail.startswith("Osu: 14.0 m/s at Osu (Open-Meteo, 3 min ago). The policy ")
     wind_after(source, {"places": [place("Osu", OSU, 4), place("Tema", TEMA, 4)]})
-    assert [*unknown_wind(now()), *too_much_wind(now())] == []
+    assert [*unknown_wind(Look(now())), *too_much_wind(Look(now()))] == []
 
 
 @pytest.mark.django_db

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
@@ -13,7 +14,8 @@ from orders.models import Order
 from orders.states import Status
 from wingxtra.console import actions, registry
 from wingxtra.console.admin import duration
-from wingxtra.console.attention.counting import each, unseen
+from wingxtra.console.attention.counting import each, unseen, worst
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Tone
 
 # The actions (of dispatch) that can speed an order up before its launch.
@@ -21,6 +23,8 @@ REMEDIES = {Status.QUEUED: "assign", Status.ASSIGNED: "reassign"}
 URGENCY = {Priority.MEDICAL: 30, Priority.URGENT: 20, Priority.NORMAL: 10}
 # 0 for the most urgent: sorts orders by priority in the database.
 RANK: dict[str, int] = {Priority.MEDICAL: 0, Priority.URGENT: 1, Priority.NORMAL: 2}
+# What an item needs of an order that may wait or fly.
+NEEDED = ("public_tracking_id", "priority", "status", "hold_code", "deliver_by", "created_at")
 # Older ones are not listed, seen or not.
 ENDED_SHOWN_FOR = timedelta(days=7)
 
@@ -37,9 +41,16 @@ def about(order: Order) -> str:
 
 
 def page(order: Order) -> str:
-    return reverse("admin:orders_order_change", args=[order.pk])
+    """Its address. A dashboard has hundreds."""
+    return _page_of("ID").replace("ID", str(order.pk))
 
 
+@cache
+def _page_of(pk: str) -> str:
+    return reverse("admin:orders_order_change", args=[pk])
+
+
+@cache
 def listed(query: str) -> str:
     """The address of the list of orders with these filters."""
     return f"{reverse('admin:orders_order_changelist')}?{query}"
@@ -49,20 +60,28 @@ def listed(query: str) -> str:
 
 
 def late(now: datetime) -> QuerySet[Order]:
-    return Order.objects.live().filter(tabs.OPEN & Q(deliver_by__lt=now))
+    return _urgent_first(Order.objects.live().filter(tabs.OPEN & Q(deliver_by__lt=now)))
 
 
 def at_risk(now: datetime) -> QuerySet[Order]:
-    return Order.objects.live().filter(
-        tabs.OPEN, deliver_by__gte=now, current_job__eta_at__gt=F("deliver_by")
+    return _urgent_first(
+        Order.objects.live().filter(
+            tabs.OPEN, deliver_by__gte=now, current_job__eta_at__gt=F("deliver_by")
+        )
     )
 
 
-def late_orders(now: datetime) -> Iterator[Attention]:
+def _urgent_first(orders: QuerySet[Order]) -> QuerySet[Order]:
+    """There may be hundreds, so only what their items need."""
+    some = orders.only(*NEEDED, "current_job__drone", "current_job__eta_at")
+    return some.select_related("current_job").order_by(by_rank(), "deliver_by")
+
+
+def late_orders(look: Look) -> Iterator[Attention]:
     """Open orders that are late, or will be by their ETA."""
 
     def is_late(order: Order) -> Attention:
-        over = now - order.deliver_by
+        over = look.at - order.deliver_by
         return Attention(
             key=f"late:{order.pk}",
             level=URGENCY[Priority(order.priority)] + min(9, int(over.total_seconds() // 600)),
@@ -86,8 +105,8 @@ def late_orders(now: datetime) -> Iterator[Attention]:
             **_of(order),
         )
 
-    for rows, item in ((late(now), is_late), (at_risk(now), will_be)):
-        yield from each(rows.select_related("current_job").order_by(by_rank(), "deliver_by"), item)
+    yield from each(look, late, is_late)
+    yield from each(look, at_risk, will_be)
 
 
 def _of(order: Order) -> dict[str, Any]:
@@ -111,10 +130,10 @@ def ended(now: datetime) -> QuerySet[Order]:
     recent = Order.objects.live().filter(
         status__in=(Status.FAILED, Status.ABORTED), created_at__gt=now - ENDED_SHOWN_FOR
     )
-    return unseen(recent, "ended:")
+    return unseen(recent, "ended:", now).order_by(by_rank(), "-created_at")
 
 
-def undelivered_orders(now: datetime) -> Iterator[Attention]:
+def undelivered_orders(look: Look) -> Iterator[Attention]:
     def item(order: Order) -> Attention:
         what = "has failed" if order.status == Status.FAILED else "was aborted"
         return Attention(
@@ -132,10 +151,14 @@ def undelivered_orders(now: datetime) -> Iterator[Attention]:
             until_seen=True,
         )
 
-    return each(ended(now).order_by(by_rank(), "-created_at"), item)
+    return each(look, ended, item)
 
 
 for narrow in (late, at_risk, ended):
     tabs.needs_attention(narrow)
-registry.add_attention(late_orders, checks="no order is late or about to be")
-registry.add_attention(undelivered_orders, checks="every failed or aborted order was seen")
+registry.add_attention(
+    late_orders, checks="no order is late or about to be", reads=worst(late, at_risk)
+)
+registry.add_attention(
+    undelivered_orders, checks="every failed or aborted order was seen", reads=worst(ended)
+)

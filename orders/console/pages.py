@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.db.models import Count, DurationField, F, Max, Q, Window
+from django.db.models import Count, DurationField, F, Max, Q, QuerySet, Window
 from django.db.models.functions import Coalesce, TruncHour
 from django.urls import reverse
 from django.utils import timezone
@@ -27,8 +27,9 @@ from orders.promises.coverage import Coverage
 from orders.states import IN_FLIGHT, TERMINAL, EventType, Status
 from wingxtra.accounts.identity import Role
 from wingxtra.console import actions, registry, roles, watches
-from wingxtra.console.registry import Chart, Feature, Layer, Number, Tone
-from wingxtra.console.times import house_zone, in_words
+from wingxtra.console.look import Look
+from wingxtra.console.registry import Chart, Feature, Layer, Number, Piece, Tone
+from wingxtra.console.times import house_zone, in_words, start_of
 from wingxtra.database.aggregates import Percentile
 
 # From fewer deliveries the share inside the quoted range says little.
@@ -94,38 +95,60 @@ watches.watch(Order, watch_of())
 # --- the numbers ---------------------------------------------------------------------------------
 
 
-def numbers(now: datetime) -> Iterator[Number]:
-    counts = (
-        Order.objects.live()
-        .filter(tabs.OPEN)
-        .aggregate(
-            queued=Count("pk", filter=Q(status=Status.QUEUED)),
-            in_flight=Count("pk", filter=Q(status__in=IN_FLIGHT)),
+def open_by_status(now: datetime) -> QuerySet[Any]:
+    """(status, number of live orders) of those that are open."""
+    rows = Order.objects.live().filter(tabs.OPEN).order_by()
+    return rows.values_list("status").annotate(Count("pk"))
+
+
+def delivered_today(now: datetime) -> QuerySet[Any]:
+    """(priority, number, how many of them on time, median and 95th percentile of the seconds to the
+    door).
+    """
+    took: Any = F("delivered_at") - Coalesce(F("not_before"), F("created_at"))
+    took.output_field = DurationField()
+    today = Order.objects.live().filter(delivered_at__gte=start_of("day", now, house_zone()))
+    return (
+        today.order_by()
+        .values_list("priority")
+        .annotate(
+            count=Count("pk"),
+            on_time=Count("pk", filter=Q(delivered_at__lte=F("deliver_by"))),
+            median_s=Percentile(took, 0.5),
+            p95_s=Percentile(took, 0.95),
         )
     )
+
+
+def numbers(look: Look) -> Iterator[Number]:
+    count_of = dict(look.rows(open_by_status))
+    queued, in_flight = count_of.get(Status.QUEUED, 0), sum(count_of.get(s, 0) for s in IN_FLIGHT)
     list_url = reverse("admin:orders_order_changelist")
-    yield Number(
-        "Queued", str(counts["queued"]), "waiting for a drone", url=f"{list_url}?tab=queued"
-    )
-    yield Number(
-        "In flight", str(counts["in_flight"]), "parcels in the air", url=f"{list_url}?tab=in_flight"
-    )
-    zone = house_zone()
-    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    today = _delivered_since(midnight).aggregate(
-        count=Count("pk"), on_time=Count("pk", filter=Q(delivered_at__lte=F("deliver_by")))
-    )
-    yield Number("Delivered today", str(today["count"]), f"since 00:00 {zone.key}")
-    if today["count"]:
-        share = 100 * today["on_time"] / today["count"]
+    yield Number("Queued", str(queued), "waiting for a drone", url=f"{list_url}?tab=queued")
+    yield Number("In flight", str(in_flight), "parcels in the air", url=f"{list_url}?tab=in_flight")
+    today = look.rows(delivered_today)
+    delivered = sum(count for _, count, *_ in today)
+    on_time = sum(count for _, _, count, *_ in today)
+    yield Number("Delivered today", str(delivered), f"since 00:00 {house_zone().key}")
+    if delivered:
+        share = 100 * on_time / delivered
         tone = Tone.GOOD if share >= 95 else Tone.WARN if share >= 80 else Tone.BAD
-        yield Number(
-            "On time today", f"{share:.0f} %", f"{today['on_time']} of {today['count']}", tone
-        )
+        yield Number("On time today", f"{share:.0f} %", f"{on_time} of {delivered}", tone)
     else:
         yield Number("On time today", "—", "nothing delivered yet")
-    yield from _minutes_per_priority(midnight)
-    yield _promises_kept(coverage.last_week(now))
+    seconds_of = {priority: seconds for priority, _, _, *seconds in today}
+    for priority in reversed(Priority):
+        yield _minutes(priority, seconds_of.get(priority))
+    yield _promises_kept(coverage.last_week(look.at))
+
+
+def _minutes(priority: Priority, seconds: Sequence[float] | None) -> Number:
+    """`seconds`: median and 95th percentile; None without a delivery."""
+    title = f"{priority.label}, to the door"
+    if seconds is None:
+        return Number(title, "—", "none delivered today")
+    median_s, p95_s = seconds
+    return Number(title, f"{median_s / 60:.0f} min", f"median; 95 %: {p95_s / 60:.0f} min")
 
 
 def _promises_kept(week: Coverage) -> Number:
@@ -141,51 +164,31 @@ def _promises_kept(week: Coverage) -> Number:
     return Number(title, f"{pct:.0f} %", detail, tone)
 
 
-def _delivered_since(start: datetime) -> Any:
-    """Uses the events: they have an index on type and time."""
-    return Order.objects.live().filter(
-        events__type=EventType.DELIVERED, events__created_at__gte=start
-    )
+def placed_by_hour(now: datetime) -> QuerySet[Any]:
+    """(hour, number) of the last 24 hours."""
+    return _by_hour("created_at", now)
 
 
-def _minutes_per_priority(start: datetime) -> Iterator[Number]:
-    took: Any = F("delivered_at") - Coalesce(F("not_before"), F("created_at"))
-    took.output_field = DurationField()
-    rows = (
-        _delivered_since(start)
-        .order_by()
-        .values("priority")
-        .annotate(median_s=Percentile(took, 0.5), p95_s=Percentile(took, 0.95))
-    )
-    by_priority = {row["priority"]: row for row in rows}
-    for priority in reversed(Priority):
-        row = by_priority.get(priority)
-        value = f"{row['median_s'] / 60:.0f} min" if row else "—"
-        detail = f"median; 95 %: {row['p95_s'] / 60:.0f} min" if row else "none delivered today"
-        yield Number(f"{priority.label}, to the door", value, detail)
+def delivered_by_hour(now: datetime) -> QuerySet[Any]:
+    return _by_hour("delivered_at", now)
 
 
-def last_day(now: datetime) -> Chart:
-    first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=23)
-    rows = (
-        DeliveryEvent.objects.filter(
-            order__live_mode=True,
-            type__in=[EventType.CREATED, EventType.DELIVERED],
-            created_at__gte=first,
-        )
-        .order_by()
-        .annotate(hour=TruncHour("created_at"))
-        .values_list("type", "hour")
-        .annotate(count=Count("id"))
-    )
-    counts = {(kind, hour): count for kind, hour, count in rows}
-    hours = [first + timedelta(hours=n) for n in range(24)]
-    return Chart(
+def _by_hour(field: str, now: datetime) -> QuerySet[Any]:
+    first = start_of("hour", now - timedelta(hours=23), UTC)
+    orders = Order.objects.live().filter(**{f"{field}__gte": first}).order_by()
+    return orders.annotate(hour=TruncHour(field)).values_list("hour").annotate(Count("pk"))
+
+
+def last_day(look: Look) -> Iterator[Chart]:
+    placed, delivered = dict(look.rows(placed_by_hour)), dict(look.rows(delivered_by_hour))
+    hour = look.at.replace(minute=0, second=0, microsecond=0)
+    hours = [hour - timedelta(hours=23 - n) for n in range(24)]
+    yield Chart(
         f"Orders per hour, last 24 hours ({house_zone().key})",
         [f"{hour.astimezone(house_zone()):%H:%M}" for hour in hours],
         {
-            "Placed": [counts.get((EventType.CREATED, hour), 0) for hour in hours],
-            "Delivered": [counts.get((EventType.DELIVERED, hour), 0) for hour in hours],
+            "Placed": [placed.get(hour, 0) for hour in hours],
+            "Delivered": [delivered.get(hour, 0) for hour in hours],
         },
     )
 
@@ -297,8 +300,9 @@ def _layer(name: str, title: str, *statuses: Status) -> Layer:
     )
 
 
-registry.number_sources.insert(0, numbers)  # above the drones' numbers
-registry.chart_sources.append(last_day)
+# Above the drones' numbers.
+registry.number_sources.insert(0, Piece(numbers, (open_by_status, delivered_today)))
+registry.chart_sources.append(Piece(last_day, (placed_by_hour, delivered_by_hour)))
 for name, title, statuses in [
     ("flying", "In flight", IN_FLIGHT),
     ("assigned", "Assigned", (Status.ASSIGNED, Status.MISSION_SUBMITTED)),

@@ -75,6 +75,12 @@ INDEXES = [
         condition=~Q(holder=Holder.RECIPIENT),
     ),
     models.Index(fields=["deliver_by"], name="order_promise"),
+    # The figures of the day and of the week.
+    models.Index(
+        fields=["delivered_at"],
+        name="order_delivered",
+        condition=Q(live_mode=True, delivered_at__isnull=False),
+    ),
     models.Index(fields=["merchant", "updated_at"], name="order_merchant_updated"),
     models.Index(
         fields=["-created_at"],

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -18,8 +19,9 @@ from orders.recurring.serializers import with_days
 from wingxtra.accounts.models import Merchant
 from wingxtra.console import registry, roles
 from wingxtra.console.admin import ConsoleAdmin, badge
-from wingxtra.console.attention.counting import each
+from wingxtra.console.attention.counting import each, worst
 from wingxtra.console.filters import of_row
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Tone
 from wingxtra.opening_hours import text as as_text
 
@@ -100,7 +102,20 @@ class RecurringOrderAdmin(ConsoleAdmin):
         )
 
 
-def not_placed(now: datetime) -> Iterator[Attention]:
+def refused(now: datetime) -> QuerySet[Occurrence]:
+    return (
+        Occurrence.objects.filter(
+            state=Occurrence.State.REFUSED,
+            at__gt=now - SHOWN_FOR,
+            recurring__live_mode=True,
+            recurring__paused=False,
+        )
+        .select_related("recurring__merchant")
+        .order_by("at")
+    )
+
+
+def not_placed(look: Look) -> Iterator[Attention]:
     """Days of recurring orders that could not be placed."""
 
     def item(one: Occurrence) -> Attention | None:
@@ -109,7 +124,7 @@ def not_placed(now: datetime) -> Iterator[Attention]:
             return None
         return Attention(
             key=f"recurring:{one.pk}",
-            level=30 if one.at <= now else 20,
+            level=30 if one.at <= look.at else 20,
             text=f"“{row}” of {row.merchant} was not placed for {one.on:%A} {one.on.day} "
             f"{one.on:%B}",
             detail=" ".join(problem["message"] for problem in one.problems),
@@ -120,13 +135,7 @@ def not_placed(now: datetime) -> Iterator[Attention]:
             all_url=reverse("admin:orders_recurringorder_changelist"),
         )
 
-    refused = Occurrence.objects.filter(
-        state=Occurrence.State.REFUSED,
-        at__gt=now - SHOWN_FOR,
-        recurring__live_mode=True,
-        recurring__paused=False,
-    )
-    return each(refused.select_related("recurring__merchant").order_by("at"), item)
+    return each(look, refused, item)
 
 
-registry.add_attention(not_placed, checks="every recurring order was placed")
+registry.add_attention(not_placed, checks="every recurring order was placed", reads=worst(refused))

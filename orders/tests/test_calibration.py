@@ -19,6 +19,7 @@ from orders.promises.starting import STARTING
 from orders.states import Status
 from orders.tests.factories import OrderFactory, multiply_orders
 from wingxtra.accounts.identity import DISPATCHER, GCS, SYSTEM
+from wingxtra.console.look import Look
 
 CASE = "NORMAL/0/0"
 
@@ -113,7 +114,7 @@ def copies(count: int) -> None:
 
 @pytest.mark.django_db
 def test_without_deliveries_the_console_says_so():
-    (number,) = [n for n in numbers(timezone.now()) if n.label == "Quoted ranges, last week"]
+    (number,) = [n for n in numbers(Look(timezone.now())) if n.label == "Quoted ranges, last week"]
     assert (number.value, number.detail) == ("—", "no order with a quoted range was delivered")
 
 
@@ -128,7 +129,7 @@ def test_the_console_counts_last_weeks_deliveries():
         week = coverage.last_week(now)
     assert (week.deliveries, week.inside, week.width_s) == (2, 1, 200)
     assert len(statements) == 1
-    (number,) = [n for n in numbers(now) if n.label == "Quoted ranges, last week"]
+    (number,) = [n for n in numbers(Look(now)) if n.label == "Quoted ranges, last week"]
     assert number.value == "50 %"
     assert number.detail == ("of 2 deliveries were inside the quoted range; median width 3 min")
 

@@ -26,6 +26,7 @@ from orders.tests.test_api import body, errors_of
 from orders.tests.test_lifecycle_races import at_once, together
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory, key_client
+from wingxtra.console.look import Look
 from wingxtra.opening_hours import WEEKDAYS
 from wingxtra.problems import Conflict, Invalid, NotFound
 
@@ -459,7 +460,7 @@ def test_staff_see_what_was_not_placed_and_pause_a_template(client: Client) -> N
         )
         ServiceArea.objects.get().save()  # tells the cache
         placer.place_due(sunday)
-        (line,) = not_placed(sunday)
+        (line,) = not_placed(Look(sunday))
         assert (
             line.text == f"“Clinic round” of {row.merchant} was not placed for Monday 30 November"
         )
@@ -472,7 +473,7 @@ def test_staff_see_what_was_not_placed_and_pause_a_template(client: Client) -> N
         assert "is closed on Monday 30 November at 07:30" in page
         client.post(line.url, {"paused": "on"})
         assert RecurringOrder.objects.get().paused
-        assert list(not_placed(sunday)) == []
+        assert list(not_placed(Look(sunday))) == []
         listed = client.get("/admin/orders/recurringorder/?paused__exact=1").content.decode()
         assert "Clinic round" in listed
 
@@ -495,6 +496,6 @@ def test_a_day_that_the_template_has_no_more_is_no_matter_for_staff() -> None:
         seven = datetime(2026, 11, 30, 7, 30, tzinfo=UTC)
         problem = {"field": "", "code": "closed", "message": "Closed.", "until": None}
         row.occurrences.create(on=MONDAY, at=seven, state="REFUSED", problems=[problem])
-        assert len(list(not_placed(sunday))) == 1
+        assert len(list(not_placed(Look(sunday)))) == 1
         verbs.change(row.pk, {"weekdays": ["TUESDAY"]})
-        assert list(not_placed(sunday)) == []
+        assert list(not_placed(Look(sunday))) == []

@@ -24,6 +24,7 @@ from pod.cases import Complaint
 from pod.models import Case
 from wingxtra.accounts.identity import CUSTOMER, Actor, ActorKind, Role
 from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention
 from wingxtra.problems import Conflict, Invalid, NotFound
 
@@ -245,7 +246,7 @@ def test_the_list_shows_open_cases() -> None:
 
 
 def lines() -> list[Attention]:
-    return list(cases_console.open_cases(timezone.now()))
+    return list(cases_console.open_cases(Look(timezone.now())))
 
 
 def test_an_open_case_is_on_the_dashboard_until_it_is_answered() -> None:

@@ -16,7 +16,8 @@ from tracking.messages import resending
 from tracking.messages.models import CustomerMessage
 from wingxtra.broker import enqueue
 from wingxtra.console import actions, registry
-from wingxtra.console.attention.counting import each
+from wingxtra.console.attention.counting import each, worst
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Section, add_section
 
 
@@ -34,10 +35,11 @@ def section(order: Order, request: HttpRequest, found: list[CustomerMessage]) ->
 
 def given_up(now: datetime) -> QuerySet[CustomerMessage]:
     """Only while the order is under way: later there is nothing that staff can do."""
-    return CustomerMessage.objects.given_up().exclude(order__status__in=TERMINAL)
+    messages = CustomerMessage.objects.given_up().exclude(order__status__in=TERMINAL)
+    return messages.select_related("order").order_by("created_at")
 
 
-def unsent(now: datetime) -> Iterator[Attention]:
+def unsent(look: Look) -> Iterator[Attention]:
     def item(message: CustomerMessage) -> Attention:
         kind, channel = message.get_kind_display(), message.get_channel_display()
         return Attention(
@@ -53,7 +55,7 @@ def unsent(now: datetime) -> Iterator[Attention]:
             about=about(message.order),
         )
 
-    return each(given_up(now).select_related("order").order_by("created_at"), item)
+    return each(look, given_up, item)
 
 
 def _send_again(order: Order, data: dict[str, Any], user: Any) -> str:
@@ -78,4 +80,4 @@ actions.register(
     )
 )
 tabs.needs_attention(lambda now: given_up(now).values("order"))
-registry.add_attention(unsent, checks="no message to a customer has failed")
+registry.add_attention(unsent, checks="no message to a customer has failed", reads=worst(given_up))

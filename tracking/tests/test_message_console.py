@@ -15,6 +15,7 @@ from tracking.messages.console import unsent
 from tracking.messages.models import CustomerMessage
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.accounts.tests.factories import UserFactory
+from wingxtra.console.look import Look
 from wingxtra.problems import Conflict
 
 pytestmark = pytest.mark.django_db
@@ -45,12 +46,12 @@ def test_the_orders_page_lists_the_messages_to_the_customer(client: Client, orde
 
 
 def test_a_failed_message_needs_attention_until_the_order_ends(order: Order):
-    (item,) = unsent(timezone.now())
+    (item,) = unsent(Look(timezone.now()))
     assert item.text == f"A message to the customer of order {order} was not sent: order received"
     assert "answered 400" in item.detail
     assert "24123" not in item.text + item.detail
     lifecycle.cancel(order.pk, by=SYSTEM, reason=CancelReason.OTHER)
-    assert not list(unsent(timezone.now()))
+    assert not list(unsent(Look(timezone.now())))
 
 
 def resend(client: Client, order: Order) -> str:

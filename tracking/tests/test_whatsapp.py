@@ -29,6 +29,7 @@ from tracking.tests.mailbox import send_all, texts
 from tracking.tests.receiver import Received, Receiver, receiving
 from wingxtra.accounts.identity import SYSTEM
 from wingxtra.accounts.tests.factories import MerchantFactory, UserFactory
+from wingxtra.console.look import Look
 
 pytestmark = pytest.mark.django_db
 
@@ -152,7 +153,7 @@ def test_a_refused_message_becomes_an_sms_once(meta: Receiver, sms: Receiver):
     )
     assert order.messages.get(channel="sms").state == State.SENT
     assert (len(meta.received), len(sms.received)) == (1, 1)
-    assert not list(unsent(timezone.now()))
+    assert not list(unsent(Look(timezone.now())))
 
 
 @pytest.mark.parametrize("respond", [lambda _: 503, refuse(131056), refuse(190, status=401)])
@@ -174,7 +175,7 @@ def test_without_sms_a_refused_message_is_given_up_and_shown(meta: Receiver, set
     order = OrderFactory()
     send_all()
     assert order.messages.get().state == State.GIVEN_UP
-    (item,) = unsent(timezone.now())
+    (item,) = unsent(Look(timezone.now()))
     assert "WhatsApp answered 400 (code 131026)." in item.detail
 
 

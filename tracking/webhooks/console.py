@@ -17,7 +17,8 @@ from tracking.webhooks import endpoints
 from wingxtra.broker import enqueue
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.admin import badge
-from wingxtra.console.attention.counting import each
+from wingxtra.console.attention.counting import each, worst
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Section, Tone, add_section
 from wingxtra.console.widgets import MomentInput
 
@@ -54,7 +55,12 @@ def section(
     return Section("Webhooks to the merchant", "console/order/webhooks.html", {"rows": rows})
 
 
-def switched_off(now: datetime) -> Iterator[Attention]:
+def endpoints_switched_off(now: datetime) -> QuerySet[WebhookEndpoint]:
+    off = WebhookEndpoint.objects.switched_off()
+    return off.select_related("merchant").order_by("switched_off_at")
+
+
+def switched_off(look: Look) -> Iterator[Attention]:
     def item(endpoint: WebhookEndpoint) -> Attention:
         return Attention(
             key=f"webhook:{endpoint.pk}",
@@ -69,8 +75,7 @@ def switched_off(now: datetime) -> Iterator[Attention]:
             all_url=reverse("admin:tracking_webhookendpoint_changelist"),
         )
 
-    rows = WebhookEndpoint.objects.switched_off().select_related("merchant")
-    return each(rows.order_by("switched_off_at"), item)
+    return each(look, endpoints_switched_off, item)
 
 
 def _switch_on(endpoint: WebhookEndpoint, data: dict[str, Any], user: Any) -> str:
@@ -99,7 +104,9 @@ def _replay_failed(endpoint: WebhookEndpoint, data: dict[str, Any], user: Any) -
 
 
 add_section(Order, 75, section, _deliveries_of)
-registry.add_attention(switched_off, checks="no webhook is switched off")
+registry.add_attention(
+    switched_off, checks="no webhook is switched off", reads=worst(endpoints_switched_off)
+)
 actions.register(
     actions.Action(
         model=WebhookEndpoint,

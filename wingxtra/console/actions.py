@@ -4,10 +4,12 @@ An app registers its actions (`register`). Each is offered on the object's page 
 both link to the page of `act`. A GET of that page changes nothing; its form carries the action out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from django import forms
 from django.apps import apps
@@ -104,12 +106,9 @@ class Action:
 
     def url(self, *pks: Any, next: str = "") -> str:
         """The address of the action's page for these objects; `next`: where to go afterwards."""
-        query = QueryDict(mutable=True)
-        query.setlist("id", [str(pk) for pk in pks])
-        if next:
-            query["next"] = next
+        query = [("id", str(pk)) for pk in pks] + ([("next", next)] if next else [])
         path = _path_of(self.model._meta.label_lower, self.name)
-        return f"{path}?{query.urlencode(safe='/')}"
+        return f"{path}?{urlencode(query, safe='/', quote_via=quote)}"
 
 
 @cache
@@ -166,11 +165,20 @@ def button(model: type[Model], name: str, *pks: Any, next: str = "") -> Button:
     return Button(f"{action.label}…", url, action.permission, ids, action.in_bulk)
 
 
-def buttons(instance: Model, *names: str) -> tuple[Button, ...]:
-    """Buttons for those of the named actions that the object's state allows now."""
+def buttons(
+    instance: Model, *names: str, known: Mapping[str, bool] = MappingProxyType({})
+) -> tuple[Button, ...]:
+    """Buttons for those of the named actions that the object's state allows now. `known`: for
+    actions whose `why_not` reads the database, what the caller has found already.
+    """
     label = instance._meta.label_lower
-    allowed = _allowed(instance, [_actions[label, name] for name in names])
-    return tuple(button(type(instance), action.name, instance.pk) for action in allowed)
+    asked = [_actions[label, name] for name in names]
+    allowed = _allowed(instance, [action for action in asked if action.name not in known])
+    return tuple(
+        button(type(instance), action.name, instance.pk)
+        for action in asked
+        if known.get(action.name, action in allowed)
+    )
 
 
 def of_model(model: type[Model], user: Any) -> list[Action]:

@@ -1,6 +1,7 @@
 """The dashboard's content: switches, items that need attention, numbers and charts."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,8 @@ from redis import RedisError
 from wingxtra.console import registry
 from wingxtra.console.attention.acknowledging import Acknowledged, split, standing
 from wingxtra.console.attention.groups import Group
-from wingxtra.console.registry import Attention, NotChecked
+from wingxtra.console.look import Look
+from wingxtra.console.registry import Attention, AttentionSource, Button, NotChecked, Number, Piece
 
 log = structlog.get_logger(__name__)
 
@@ -59,20 +61,36 @@ class Board:
 
 
 def board(at: datetime) -> Board:
-    """Run all sources and compose the lines."""
-    found = check_all(at)
-    lines, acknowledged = split(found.items, standing(at))
+    """Run all checks and compose the lines."""
+    return _board(_look(at, registry.attention_sources))
+
+
+def _board(look: Look) -> Board:
+    found = check_all(look)
+    lines, acknowledged = split(found.items, look.rows(standing))
     return Board(lines, acknowledged, found)
 
 
+def _look(at: datetime, *pieces: Iterable[AttentionSource | Piece[Any]]) -> Look:
+    return Look(at, [standing, *(of for some in pieces for one in some for of in one.reads)])
+
+
 def content(user: Any) -> dict[str, Any]:
-    at = timezone.now()
-    now = board(at)
+    look = _look(
+        at := timezone.now(),
+        registry.attention_sources,
+        registry.switch_sources,
+        registry.number_sources,
+        registry.chart_sources,
+    )
+    now = _board(look)
     lines = [for_user(group, user) for group in now.lines]
     return {
         "at": at,
         **how_to_acknowledge(user),
-        "switches": switches(user, at),
+        "switches": [
+            usable(switch, user) for one in registry.switch_sources for switch in one.find(look)
+        ],
         "lines": lines[:MAX_LINES] if len(lines) <= MAX_LINES else lines[: MAX_LINES - 1],
         "more_lines": [] if len(lines) <= MAX_LINES else lines[MAX_LINES - 1 :],
         "open": sum(group.count for group in lines),
@@ -83,8 +101,8 @@ def content(user: Any) -> dict[str, Any]:
             why: listed([f"that {clause}" for clause in clauses])
             for why, clauses in now.findings.unknown.items()
         },
-        "numbers": [number for source in registry.number_sources for number in _from(source, at)],
-        "charts": [bars(source(at)) for source in registry.chart_sources],
+        "numbers": [number for one in registry.number_sources for number in _from(one, look)],
+        "charts": [bars(chart) for one in registry.chart_sources for chart in one.find(look)],
     }
 
 
@@ -92,36 +110,38 @@ def how_to_acknowledge(user: Any) -> dict[str, Any]:
     return {"may_acknowledge": user.has_perm("console.add_acknowledgement"), "snoozes": SNOOZES}
 
 
-def switches(user: Any, at: datetime) -> list[registry.Switch]:
-    found = [switch for source in registry.switch_sources for switch in source(at)]
-    return [usable(switch, user) for switch in found]
-
-
 def usable(switch: registry.Switch, user: Any) -> registry.Switch:
     """The switch with only the buttons that the user may use."""
-    allowed = tuple(button for button in switch.buttons if user.has_perm(button.permission))
-    return replace(switch, buttons=allowed)
+    return replace(switch, buttons=_allowed(switch.buttons, user))
 
 
 def for_user(group: Group, user: Any) -> Group:
-    """The line with only the remedies that the user may apply."""
+    """The line with only the remedies that the user may apply, and its SHOWN first items with
+    theirs.
+    """
+    shown = (item_for(item, user) for item in group.items[:SHOWN])
+    items = (*shown, *group.items[SHOWN:])
+    return replace(group, items=items, remedies=_allowed(group.remedies, user))
 
-    def allowed(buttons: tuple[registry.Button, ...]) -> tuple[registry.Button, ...]:
-        return tuple(button for button in buttons if user.has_perm(button.permission))
 
-    items = tuple(replace(item, remedies=allowed(item.remedies)) for item in group.items)
-    return replace(group, items=items, remedies=allowed(group.remedies))
+def item_for(item: Attention, user: Any) -> Attention:
+    """The item with only the remedies that the user may apply."""
+    return replace(item, remedies=_allowed(item.remedies, user))
 
 
-def check_all(at: datetime) -> Findings:
-    """Run all sources. One that fails counts as not checked, and the others still run."""
+def _allowed(buttons: tuple[Button, ...], user: Any) -> tuple[Button, ...]:
+    return tuple(button for button in buttons if user.has_perm(button.permission))
+
+
+def check_all(look: Look) -> Findings:
+    """Run all checks. One that fails counts as not checked, and the others still run."""
     found: list[Attention] = []
     clear: list[str] = []
     unknown: defaultdict[str, list[str]] = defaultdict(list)
     source_of: dict[str, str] = {}
     for source in registry.attention_sources:
         try:
-            items = list(source.find(at))
+            items = list(source.find(look))
         except NotChecked as reason:
             unknown[str(reason)].append(source.checks)
         except DatabaseError:
@@ -143,12 +163,12 @@ def listed(clauses: list[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _from(source: Any, at: datetime) -> list[Any]:
+def _from(source: Piece[Number], look: Look) -> list[Number]:
     """The numbers of a source; none while Redis is down, which is an attention item."""
     try:
-        return list(source(at))
+        return list(source.find(look))
     except RedisError as error:
-        log.warning("dashboard_without_redis", source=source.__name__, error=str(error))
+        log.warning("dashboard_without_redis", source=source.find.__name__, error=str(error))
         return []
 
 

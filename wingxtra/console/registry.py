@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
+from wingxtra.console.look import Look, Rows
 from wingxtra.database import together
+
+T = TypeVar("T")
 
 
 class Tone(StrEnum):
@@ -200,11 +203,22 @@ class NotChecked(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class AttentionSource:
-    """`checks`: a clause that is true while it finds nothing: "no order is late"."""
+class Piece(Generic[T]):
+    """Finds things for the dashboard. `reads`: the querysets whose rows it asks the look for; those
+    of all pieces are read by one statement.
+    """
 
-    find: Callable[[datetime], Iterable[Attention]]
+    find: Callable[[Look], Iterable[T]]
+    reads: tuple[Rows[Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionSource:
+    """A Piece. `checks`: a clause that is true while it finds nothing: "no order is late"."""
+
+    find: Callable[[Look], Iterable[Attention]]
     checks: str
+    reads: tuple[Rows[Any], ...] = ()
 
 
 # Role without access to the console -> URL name of its home page after the login.
@@ -220,9 +234,9 @@ def no_rows(instance: Any) -> QuerySets:
 
 
 attention_sources: list[AttentionSource] = []
-switch_sources: list[Callable[[datetime], Iterable[Switch]]] = []
-number_sources: list[Callable[[datetime], Iterable[Number]]] = []
-chart_sources: list[Callable[[datetime], Chart]] = []
+switch_sources: list[Piece[Switch]] = []
+number_sources: list[Piece[Number]] = []
+chart_sources: list[Piece[Chart]] = []
 layers: list[Layer] = []
 map_sources: list[Callable[[datetime], Source]] = []
 map_links: list[MapLink] = []
@@ -231,12 +245,15 @@ drone_tones: list[tuple[str, Tone]] = []  # for the map's legend
 _sections: dict[type[Model], list[tuple[int, SectionSource, Reads]]] = {}
 
 
-def add_attention(find: Callable[[datetime], Iterable[Attention]], *, checks: str) -> None:
-    """Show the items of `find(now)` on the dashboard, and the clause `checks` if there are none.
+def add_attention(
+    find: Callable[[Look], Iterable[Attention]], *, checks: str, reads: Iterable[Rows[Any]] = ()
+) -> None:
+    """Show the items of `find(look)` on the dashboard, and the clause `checks` if there are none.
 
-    `find` raises NotChecked if it cannot check; no items would mean that all is well.
+    `find` raises NotChecked if it cannot check; no items would mean that all is well. `reads`: see
+    Piece.
     """
-    attention_sources.append(AttentionSource(find, checks))
+    attention_sources.append(AttentionSource(find, checks, tuple(reads)))
 
 
 def add_section(

@@ -1,9 +1,10 @@
 """Times in the console: by the clock of a place, with UTC on hover."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.db.models import DateTimeField, Func, Value
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -28,6 +29,12 @@ def moment(
         f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
         f"{local:%d %b %H:%M:%S}" if seconds else f"{local:%d %b %H:%M}",
     )
+
+
+def start_of(unit: str, at: datetime, zone: tzinfo) -> Func:
+    """For a queryset: when the “day” or “hour” of this time began by the clock of `zone`."""
+    values = (Value(unit), Value(at), Value(str(zone)))
+    return Func(*values, function="date_trunc", output_field=DateTimeField())
 
 
 def in_words(at: datetime, zone: ZoneInfo | None = None) -> str:

@@ -9,7 +9,7 @@ depends on the values, are a `PlannedStatement`. Other queries are normal querys
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID, uuid4
@@ -40,11 +40,13 @@ MAX_ROWS_OF_AN_INSERT = 100
 
 connection = cast(DatabaseWrapper, django_connection)
 
-# Unique values that stand for the parameters while the queryset is compiled.
+# Unique values that stand for the parameters while the queryset is compiled. Those for times are in
+# a far future: another time within MAX_APART is derived from the parameter.
+MAX_APART = timedelta(days=1000)
 _STAND_INS: dict[type, Callable[[], Any]] = {
     str: lambda: f"parameter {uuid4()}",
     UUID: uuid4,
-    datetime: lambda: datetime.fromtimestamp(uuid4().int % 2**31, UTC),
+    datetime: lambda: datetime(3000, 1, 1, tzinfo=UTC) + timedelta(seconds=uuid4().int % 2**34),
     int: lambda: uuid4().int % 2**31,
     list: lambda: (uuid4(),),
 }
@@ -67,11 +69,16 @@ class Among(Lookup):
 
 @dataclass(frozen=True, slots=True)
 class _Parameter:
+    """`later`: by how much the value is later than the parameter, which is a time."""
+
     name: str
     is_pattern: bool = False
+    later: timedelta | None = None
 
     def of(self, values: dict[str, Any]) -> Any:
         value = values[self.name]
+        if self.later is not None:
+            return value + self.later
         return f"%{connection.ops.prep_for_like_query(value)}%" if self.is_pattern else value
 
 
@@ -79,8 +86,10 @@ class Statement(Generic[Row]):
     """A queryset with parameters, as one prepared statement.
 
     `queryset_of(**parameters)` is called once, with stand-ins for the real values, so it must not
-    depend on them. `kinds`: the type of each parameter, which is str, UUID, datetime, int, or list
-    for the values of `among`. The rows of a `values_list` are tuples.
+    depend on them. Times it may use with a timedelta added, or not at all.
+
+    `kinds`: the type of each parameter, which is str, UUID, datetime, int, or list for the values
+    of `among`. The rows of a `values_list` are tuples.
     """
 
     def __init__(self, queryset_of: Callable[..., QuerySet[Any, Row]], **kinds: type) -> None:
@@ -92,7 +101,7 @@ class Statement(Generic[Row]):
 
     def all(self, **values: Any) -> list[Row]:
         """All rows of the queryset for these parameters."""
-        return self._made(self._all, values)
+        return self._made(self.compiled, values)
 
     def count(self, **values: Any) -> int:
         """How many rows the queryset has for these parameters."""
@@ -100,28 +109,39 @@ class Statement(Generic[Row]):
         return sum(counted)
 
     @cached_property
-    def _first(self) -> "_Compiled":
+    def _first(self) -> "Compiled":
         return self._compiled(1)
 
     @cached_property
-    def _all(self) -> "_Compiled":
+    def compiled(self) -> "Compiled":
         return self._compiled(None)
 
     @cached_property
-    def _count(self) -> "_Compiled":
-        sql = self._all.sql and f"SELECT COUNT(*) FROM ({self._all.sql}) AS counted"  # noqa: S608
-        return _Compiled(sql, self._all.places, lambda row: row[0])
+    def _count(self) -> "Compiled":
+        sql = self.compiled.sql and f"SELECT COUNT(*) FROM ({self.compiled.sql}) AS counted"  # noqa: S608
+        return Compiled(sql, self.compiled.places, lambda row: row[0])
 
-    def _compiled(self, at_most: int | None) -> "_Compiled":
+    def _compiled(self, at_most: int | None) -> "Compiled":
         stand_ins = _stand_ins(self._kinds)
         queryset: Any = self._queryset_of(**stand_ins)[:at_most]
         compiler = queryset.query.get_compiler(DEFAULT_DB_ALIAS)
         sql, places = _sql_and_places(compiler, stand_ins)
+        if datetime in self._kinds.values():
+            self._refuse_other_times(at_most, sql, places)
         if not sql:
-            return _Compiled("", [], _nothing)
-        return _Compiled(sql, places, maker(compiler, as_tuples=queryset._fields is not None))
+            return Compiled("", [], _nothing)
+        return Compiled(sql, places, maker(compiler, as_tuples=queryset._fields is not None))
 
-    def _made(self, compiled: "_Compiled", values: dict[str, Any]) -> list[Any]:
+    def _refuse_other_times(self, at_most: int | None, sql: str, places: list[Any]) -> None:
+        """Midnight before a time moves in another way than the time, and the clock even without it.
+        Raises ValueError.
+        """
+        others = _stand_ins(self._kinds)
+        compiler = self._queryset_of(**others)[:at_most].query.get_compiler(DEFAULT_DB_ALIAS)
+        if _sql_and_places(compiler, others) != (sql, places):
+            raise ValueError("The queryset has a time that is not a parameter plus a timedelta.")
+
+    def _made(self, compiled: "Compiled", values: dict[str, Any]) -> list[Any]:
         if not compiled.sql:
             return []
         given = _given(compiled.places, values)
@@ -190,23 +210,37 @@ def _sql_and_places(compiler: Any, stand_ins: dict[str, Any]) -> tuple[str, list
         for name, value in stand_ins.items()
         if isinstance(value, str)
     }
-    missing = set(stand_ins) - {p.name for v in values if (p := parameters.get(v))}
-    if missing:
-        raise ValueError(f"The queryset does not use {', '.join(sorted(missing))} as given.")
     left, places = iter(values), list[_Parameter]()
 
     def written(placeholder: re.Match[str]) -> str:
         """A constant is a part of the text: also a plan for any values can use partial indexes."""
         if placeholder[0] == "%%":
             return "%%"
-        value = next(left)
-        if value in parameters:
-            places.append(parameters[value])
+        place = _place(next(left), parameters, stand_ins)
+        if isinstance(place, _Parameter):
+            places.append(place)
             return "%s"
-        return Literal(value).as_string(connection.connection).replace("%", "%%")
+        return Literal(place).as_string(connection.connection).replace("%", "%%")
 
     connection.ensure_connection()
-    return re.sub("%[%s]", written, sql), places
+    sql = re.sub("%[%s]", written, sql)
+    missing = {name for name in stand_ins if not isinstance(stand_ins[name], datetime)}
+    missing -= {place.name for place in places}
+    if missing:
+        raise ValueError(f"The queryset does not use {', '.join(sorted(missing))} as given.")
+    return sql, places
+
+
+def _place(value: Any, parameters: dict[Any, _Parameter], stand_ins: dict[str, Any]) -> Any:
+    """The parameter that the value stands for, or the value, which is constant."""
+    if isinstance(value, list):  # a path in JSON
+        return value
+    if value in parameters or not isinstance(value, datetime):
+        return parameters.get(value, value)
+    for name, stand_in in stand_ins.items():
+        if isinstance(stand_in, datetime) and abs(value - stand_in) < MAX_APART:
+            return _Parameter(name, later=value - stand_in)
+    return value
 
 
 def _given(places: list[_Parameter], values: dict[str, Any]) -> list[Any]:
@@ -214,7 +248,7 @@ def _given(places: list[_Parameter], values: dict[str, Any]) -> list[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Compiled:
+class Compiled:
     """The SQL (empty if the queryset is always empty), the parameter at each placeholder, and the
     function from a row to an object.
     """

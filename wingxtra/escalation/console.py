@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
@@ -13,6 +14,7 @@ from wingxtra.broker import enqueue
 from wingxtra.console import actions, registry, roles
 from wingxtra.console.actions import Secret, page_of
 from wingxtra.console.admin import badge, moment
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Section, Tone, add_section
 from wingxtra.escalation import actors, alerts
 from wingxtra.escalation.models import Alert, AlertMessage, Rule
@@ -70,15 +72,19 @@ def told(alert: Alert, request: HttpRequest) -> Section | None:
     return Section("What its receiver was told", "console/escalation/told.html", {"rows": rows})
 
 
-def untold(now: datetime) -> Iterator[Attention]:
-    """A line per rule whose newest message has not arrived."""
-    newest = (
+def newest(now: datetime) -> QuerySet[AlertMessage]:
+    """The newest message of each rule."""
+    return (
         AlertMessage.objects.filter(created_at__gt=now - TROUBLE_SHOWN_FOR)
         .order_by("alert__rule_id", "-created_at", "-place")
         .distinct("alert__rule_id")
         .select_related("alert__rule")
     )
-    for message in newest:
+
+
+def untold(look: Look) -> Iterator[Attention]:
+    """A line per rule whose newest message has not arrived."""
+    for message in look.rows(newest):
         is_failing = message.state == State.WAITING and message.tries >= TRIES_BEFORE_SHOWN
         if message.state != State.GIVEN_UP and not is_failing:
             continue
@@ -142,4 +148,6 @@ actions.register(
         explanation="From now on only the new one is valid: put it into the receiver at once.",
     )
 )
-registry.add_attention(untold, checks="every receiver of escalation takes its alerts")
+registry.add_attention(
+    untold, checks="every receiver of escalation takes its alerts", reads=[newest]
+)

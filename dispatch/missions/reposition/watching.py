@@ -4,8 +4,11 @@ A discrepancy belongs to an order, and these flights have none. So nothing is st
 judges them when it shows what needs attention.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+
+from django.db.models import QuerySet
 
 from dispatch.missions.flight.outlook import LiveMission, Outlook, judge_missions
 from dispatch.missions.flight.trust import stands
@@ -14,19 +17,20 @@ from fleet import registry
 from fleet.airspace import rulebook
 from fleet.feasibility.rules import Rules
 from fleet.feasibility.tables import Flown
-from fleet.live import picture
 from fleet.live.picture import Picture
 
 
-def outlooks(now: datetime) -> list[tuple[Mission, Outlook]]:
-    """Each flight to the base that ground control has, and its outlook. One statement if there is
-    none.
-    """
+def under_way(now: datetime) -> QuerySet[Mission]:
+    """The flights to the base that ground control has."""
     sent = Mission.objects.errands().filter(live=True).order_by("created_at")
-    missions = list(sent.select_related("drone__kind", "drone__hub", "drone__base", "return_to"))
-    if not missions:
-        return []
-    book, fleet = rulebook.current(now), picture.read()
+    return sent.select_related("drone__kind", "drone__hub", "drone__base", "return_to")
+
+
+def outlooks(
+    missions: Sequence[Mission], fleet: Picture | None, now: datetime
+) -> list[tuple[Mission, Outlook]]:
+    """Each of these flights to the base (`under_way`), and its outlook."""
+    book = rulebook.current(now)
     rules = replace(book.rules, load_time_s=0.0, delivery_time_s=0.0, loiter_timeout_s=0)
     flights = [_live_mission(mission, fleet, rules, now) for mission in missions]
     drones = registry.table_of([mission.drone for mission in missions], {})

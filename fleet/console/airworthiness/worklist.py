@@ -1,19 +1,19 @@
 """Attention items: grounding defects, maintenance that is due, hubs without attested checks."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from django.urls import reverse
 
-from fleet.airworthiness import fitness
+from fleet.airworthiness.fitness import FIT, Fitness
+from fleet.console.shared import DRONES, in_service, unfit
 from fleet.models import Drone, Hub
 from wingxtra.console import actions, registry
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Tone
 
 
-def not_fit(now: datetime) -> Iterator[Attention]:
-    """One statement, and one more if a hub lacks attestations."""
-    found = fitness.of(now)
+def not_fit(look: Look) -> Iterator[Attention]:
+    found = look.once(unfit)
     for drone_id, against in sorted(found.items()):
         if against.defects:
             yield _defects(drone_id, against.defects)
@@ -21,9 +21,8 @@ def not_fit(now: datetime) -> Iterator[Attention]:
             yield _maintenance(drone_id, against.overdue, overdue=True)
         elif against.due_soon:
             yield _maintenance(drone_id, against.due_soon, overdue=False)
-    waiting = [drone_id for drone_id, against in found.items() if against.unattested]
-    if waiting:
-        yield from _unattested(waiting, found)
+    waiting = [drone for drone in look.once(in_service) if found.get(drone.pk, FIT).unattested]
+    yield from _unattested(waiting, found)
 
 
 def _defects(drone_id: str, clauses: tuple[str, ...]) -> Attention:
@@ -77,9 +76,9 @@ def _maintenance(drone_id: str, clauses: tuple[str, ...], *, overdue: bool) -> A
     )
 
 
-def _unattested(drone_ids: list[str], found: dict[str, fitness.Fitness]) -> Iterator[Attention]:
+def _unattested(drones: list[Drone], found: dict[str, Fitness]) -> Iterator[Attention]:
     at: dict[Hub, list[str]] = {}
-    for drone in Drone.objects.filter(pk__in=drone_ids).select_related("hub").order_by("pk"):
+    for drone in drones:
         at.setdefault(drone.hub, []).append(drone.pk)
     for hub, waiting in sorted(at.items(), key=lambda entry: entry[0].name):
         clauses = sorted({text for one in waiting for text in found[one].unattested})
@@ -106,4 +105,5 @@ registry.add_attention(
     not_fit,
     checks="no drone in service needs maintenance or is grounded by a defect, and all asked checks "
     "are attested",
+    reads=DRONES,
 )

@@ -1,9 +1,11 @@
 """Acknowledged lines: what they cover, for how long, and what opens them again."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+from django.db.models import QuerySet
 
 from wingxtra.console import actions
 from wingxtra.console.attention.groups import Group, groups, is_worse, level_of, one_each
@@ -23,27 +25,29 @@ class Acknowledged:
 
 
 def split(
-    found: Iterable[Attention], marks: Mapping[str, Acknowledgement]
+    found: Iterable[Attention], marks: Iterable[Acknowledgement]
 ) -> tuple[list[Group], list[Acknowledged]]:
-    """Open lines, and acknowledged ones that have not become worse since. `marks`: by key.
+    """Open lines, and acknowledged ones that have not become worse since.
 
-    A mark has the key of an item, or the cause of a line: it then covers the line's other items,
-    also those that come later. Another item about the same object is open until it has its own.
+    A mark that stands has the key of an item, or the cause of a line: it then covers the line's
+    other items, also those that come later. Another item about the same object is open until it
+    has its own.
     """
+    by_key = {mark.key: mark for mark in marks}
     covered: list[Attention] = []
     open_items: list[Attention] = []
     for item in found:
-        mark = marks.get(item.key)
+        mark = by_key.get(item.key)
         is_covered = mark and _covers(mark, level_of(item, item.count), item.since)
         (covered if is_covered else open_items).append(item)
     acknowledged = [
-        Acknowledged(group, marks[item.key])
+        Acknowledged(group, by_key[item.key])
         for item in one_each(covered)
         for group in groups([item])
     ]
     lines = []
     for group in groups(one_each(open_items)):
-        mark = marks.get(group.cause)
+        mark = by_key.get(group.cause)
         if mark and _covers(mark, group.level, group.since):
             acknowledged.append(Acknowledged(group, mark))
         else:
@@ -55,9 +59,9 @@ def _covers(mark: Acknowledgement, level: int, since: datetime | None) -> bool:
     return not is_worse(level, mark.level) and not (since and mark.at < since)
 
 
-def standing(at: datetime) -> dict[str, Acknowledgement]:
-    """The marks that count at this time, by key. One statement."""
-    return {mark.key: mark for mark in Acknowledgement.objects.standing(at).select_related("by")}
+def standing(now: datetime) -> QuerySet[Acknowledgement]:
+    """The marks that count at this time."""
+    return Acknowledgement.objects.standing(now).select_related("by")
 
 
 def acknowledge(

@@ -1,12 +1,14 @@
 """Items for rows of the database: each row its own, and one item that counts what is too much."""
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 
 from django.db.models import CharField, Exists, Model, OuterRef, QuerySet, Value
 from django.db.models.functions import Cast, Concat
-from django.utils import timezone
 
+from wingxtra.console.look import Look, Rows
 from wingxtra.console.models import Acknowledgement
 from wingxtra.console.registry import Attention
 
@@ -16,18 +18,32 @@ Row = TypeVar("Row", bound=Model)
 MAX_EACH = 1000
 
 
-def each(rows: QuerySet[Row], item: Callable[[Row], Attention | None]) -> Iterator[Attention]:
-    """An item per row, or none; `rows` have the worst first. One more item stands for those after
-    MAX_EACH.
+@dataclass(frozen=True, slots=True)
+class Worst(Generic[Row]):
+    """Of a queryset with the worst first: `most` rows, and one that tells that there are more."""
 
-    One statement, and a second one for the count.
+    of: Rows[Row]
+    most: int
+
+    def __call__(self, now: datetime) -> QuerySet[Row, Row]:
+        return self.of(now)[: self.most + 1]
+
+
+def worst(*querysets: Rows[Any]) -> tuple[Worst[Any], ...]:
+    """The `reads` of a source that makes items of their rows by `each`."""
+    return tuple(Worst(of, MAX_EACH) for of in querysets)
+
+
+def each(look: Look, of: Rows[Row], item: Callable[[Row], Attention | None]) -> Iterator[Attention]:
+    """An item per row of `worst(of)`, or none. One more item stands for those after MAX_EACH: they
+    take a statement, which counts them.
     """
-    found = list(rows[: MAX_EACH + 1])
+    found = look.rows(Worst(of, MAX_EACH))
     items = [made for row in found[:MAX_EACH] if (made := item(row))]
     yield from items
     if len(found) > MAX_EACH and items:
         last = items[-1]
-        rest = rows.count() - MAX_EACH
+        rest = of(look.at).count() - MAX_EACH
         yield Attention(
             key=f"{last.cause}:rest",
             level=last.level,
@@ -42,10 +58,10 @@ def each(rows: QuerySet[Row], item: Callable[[Row], Attention | None]) -> Iterat
         )
 
 
-def unseen(rows: QuerySet[Row], prefix: str) -> QuerySet[Row]:
+def unseen(rows: QuerySet[Row], prefix: str, now: datetime) -> QuerySet[Row]:
     """Without the rows whose item was seen, or is covered as a part of another item until a time.
 
     `prefix`: what its key has before the row's id.
     """
     key = Concat(Value(prefix), Cast(OuterRef("pk"), CharField()))
-    return rows.filter(~Exists(Acknowledgement.objects.standing(timezone.now()).filter(key=key)))
+    return rows.filter(~Exists(Acknowledgement.objects.standing(now).filter(key=key)))

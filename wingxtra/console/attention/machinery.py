@@ -1,19 +1,19 @@
 """Attention items for our own processes: Redis, the worker and the scheduler."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from redis import RedisError
 
 from wingxtra import broker
 from wingxtra.console import registry
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, Tone
 from wingxtra.database import partitions
 
 SILENT_AFTER_S = 15
 
 
-def silent_processes(now: datetime) -> Iterator[Attention]:
+def silent_processes(look: Look) -> Iterator[Attention]:
     try:
         heartbeats = {
             "worker": broker.worker_heartbeat_at(),
@@ -25,7 +25,7 @@ def silent_processes(now: datetime) -> Iterator[Attention]:
         )
         return
     for name, at in heartbeats.items():
-        if at is None or (now - at).total_seconds() > SILENT_AFTER_S:
+        if at is None or (look.at - at).total_seconds() > SILENT_AFTER_S:
             yield Attention(
                 key=f"silent:{name}",
                 level=45,
@@ -36,9 +36,9 @@ def silent_processes(now: datetime) -> Iterator[Attention]:
             )
 
 
-def histories(now: datetime) -> Iterator[Attention]:
+def histories(look: Look) -> Iterator[Attention]:
     """Tables whose months are missing. Their rows are kept, in a table that grows slow."""
-    for found in partitions.standing(now):
+    for found in partitions.standing(look.at):
         if not found.is_troubled:
             continue
         name = found.table.partition("_")[2]

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -17,6 +18,7 @@ from wingxtra.console.attention import acknowledging
 from wingxtra.console.attention.groups import Group, groups
 from wingxtra.console.models import LASTS
 
+ITEMS_ON_A_PAGE = 50
 # Set by the script of the dashboard; without it an answer is a page.
 IN_PLACE = "X-In-Place"
 NEWS = "This line has changed since your page showed it: look at it again. Nothing was done."
@@ -42,18 +44,20 @@ def _parts(request: HttpRequest, told: str) -> HttpResponse:
 
 @require_safe
 def line(request: HttpRequest) -> HttpResponse:
-    """All items of the line with this `cause`."""
-    found = dashboard.board(at := timezone.now()).line(request.GET.get("cause", ""))
+    """All items of the line with this `cause`, the worst first; `page=` counts from 1."""
+    found = dashboard.board(timezone.now()).line(request.GET.get("cause", ""))
     if found is None:
         messages.info(request, GONE)
         return HttpResponseRedirect(reverse("admin:index"))
     user: Any = request.user
+    page = Paginator(found.items, ITEMS_ON_A_PAGE).get_page(request.GET.get("page"))
     context = {
         **admin.site.each_context(request),
         **dashboard.how_to_acknowledge(user),
         "title": "Needs attention",
-        "at": at,
-        "group": dashboard.for_user(found, user),
+        "group": found,
+        "page": page,
+        "items": [dashboard.item_for(item, user) for item in page],
     }
     return TemplateResponse(request, "console/attention_all.html", context)
 

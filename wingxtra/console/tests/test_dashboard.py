@@ -1,7 +1,6 @@
 """The dashboard: attention items and their acknowledgement, numbers, and the live map."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from orders.tests.factories import OrderFactory, order_in
 from wingxtra.accounts.identity import Role
 from wingxtra.accounts.tests.factories import UserFactory
 from wingxtra.console import registry
+from wingxtra.console.look import Look
 from wingxtra.console.registry import Attention, NotChecked
 from wingxtra.tests import on_the_map
 
@@ -40,7 +40,7 @@ def leak() -> Iterator[list[Attention]]:
     """An attention item of the test. Replace the list's only element to make it worse."""
     items = [Attention(key="leak", level=3, text="The roof of the Ridge hub leaks")]
 
-    def source(now: datetime) -> list[Attention]:
+    def source(look: Look) -> list[Attention]:
         return items
 
     registry.add_attention(source, checks="no roof leaks")
@@ -174,7 +174,7 @@ def sources(monkeypatch: pytest.MonkeyPatch) -> list[registry.AttentionSource]:
     return made
 
 
-def calm(now: datetime) -> list[Attention]:
+def calm(look: Look) -> list[Attention]:
     return []
 
 
@@ -214,7 +214,7 @@ def test_a_check_with_an_acknowledged_item_is_not_in_the_sentence(
 def test_a_failed_check_is_shown_as_not_checked(
     ama: Client, sources: Any, error: Exception, why: str
 ) -> None:
-    def broken(now: datetime) -> Iterator[Attention]:
+    def broken(look: Look) -> Iterator[Attention]:
         raise error
         yield
 

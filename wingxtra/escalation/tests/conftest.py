@@ -1,11 +1,11 @@
 from collections.abc import Iterator
-from datetime import datetime
 
 import pytest
 from pytest_django import Settings
 
 from tracking.tests.receiver import Receiver, receiving
 from wingxtra.console import registry
+from wingxtra.console.look import Look
 from wingxtra.escalation.tests.support import Board
 
 
@@ -14,7 +14,7 @@ def board(monkeypatch: pytest.MonkeyPatch) -> Board:
     """An attention list with one source, which shows what the test puts on it."""
     shown = Board()
 
-    def find(now: datetime) -> list[registry.Attention]:
+    def find(look: Look) -> list[registry.Attention]:
         return shown.find()
 
     monkeypatch.setattr(registry, "attention_sources", [])

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     atomic = False  # for the index
 
-    dependencies = [("orders", "0028_events_by_month")]
+    dependencies = [("orders", "0029_delivered_at")]
 
     operations = [
         AddIndexConcurrently(
