@@ -22,7 +22,8 @@ from orders.states import (
 from orders.tracking_ids import grouped
 from pod.cases import MAX_CASES
 from tracking.page import plan, texts
-from tracking.page.cache import Copy, ShownCase
+from tracking.page.cache import Copy
+from tracking.page.facts import ShownCase
 from tracking.page.texts import Stage
 
 STEPS = (
@@ -54,8 +55,11 @@ TONES = {Stage.DELIVERED: "good", Stage.OVER: "busy", Stage.HANDED_OVER: "busy"}
 # Staff are checking the order: the page shows no promise and no form.
 UNCLEAR = (Stage.CHECKING, Stage.LOOKING)
 UNSUCCESSFUL = (Status.CANCELED, Status.FAILED, Status.ABORTED)
+# The page's script asks for the whole page: in flight only while the tab is hidden (five times
+# slower) or when it cannot ask for the position, which it does each POSITION_EVERY_S.
 REFRESH_IN_FLIGHT_S = 4
 REFRESH_WAITING_S = 15
+POSITION_EVERY_S = 1
 # Without a script the whole page reloads, so less often, and rarely while a form is open.
 RELOAD_IN_FLIGHT_S = 10
 RELOAD_WAITING_S = 30
@@ -77,6 +81,8 @@ class Fact:
     text: str = ""
     at: datetime | None = None
     until: datetime | None = None
+    # Whether it changes with each position of the drone.
+    moves: bool = False
 
 
 def context_of(copy: Copy) -> dict[str, Any]:
@@ -112,6 +118,8 @@ def context_of(copy: Copy) -> dict[str, Any]:
         "case_kinds": case_kinds(copy),
         "has_map": not over,
         "plan": None if over else plan.of(view),
+        "position_every_s": POSITION_EVERY_S if in_flight else 0,
+        "version": copy.version,
         "refresh_s": 0 if over else REFRESH_IN_FLIGHT_S if in_flight else REFRESH_WAITING_S,
         "reload_s": 0
         if over
@@ -216,7 +224,7 @@ def facts(copy: Copy, eta_s: int | None) -> list[Fact]:
         low, high = whole_minutes(*copy.arrival)
         found.append(Fact(gettext("Expected"), at=low, until=high))
     if distance := distance_left(view):
-        found.append(Fact(gettext("Still to fly"), text=distance))
+        found.append(Fact(gettext("Still to fly"), text=distance, moves=True))
     return found
 
 

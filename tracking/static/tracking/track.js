@@ -9,8 +9,10 @@
 // update would remove them. Put it inside a marked element instead.
 const Track = (() => {
   const HIDDEN_TIMES = 5;
+  const SAVING_TIMES = 4;
   const SLOWEST_S = 120;
   const TIMEOUT_MS = 20_000;
+  const POSITION_TIMEOUT_MS = 5_000;
   const PHOTO_TIMEOUT_MS = 180_000; // 4 MB over a slow line
   const PHOTO_SIDE_PX = 2048; // larger ones are made smaller by the server too
   const PHOTO_QUALITY = 0.85;
@@ -114,12 +116,55 @@ const Track = (() => {
 
   const every_s = () => Number(page.dataset.every) * (document.hidden ? HIDDEN_TIMES : 1);
 
-  function schedule(seconds) {
+  function schedule(seconds, what = poll) {
     clearTimeout(timer);
     // Random jitter: other phones poll as often, and may have got the same Retry-After.
     const wait_ms = seconds * 1000 * (0.9 + 0.2 * Math.random());
     const asked_ms = Math.max(0, notBefore - Date.now()) * (1 + 0.1 * Math.random());
-    if (seconds) timer = setTimeout(poll, Math.max(wait_ms, asked_ms));
+    if (seconds) timer = setTimeout(what, Math.max(wait_ms, asked_ms));
+  }
+
+  // While the drone flies and the page is visible, only the position is asked for, and the page when
+  // something else has changed or when it is as old as a hidden one.
+  function next() {
+    const { position, positionEvery } = page.dataset;
+    if (!position || document.hidden) return schedule(every_s());
+    schedule(Number(positionEvery) * (navigator.connection?.saveData ? SAVING_TIMES : 1), look);
+  }
+
+  async function look() {
+    if (sending) return next();
+    try {
+      const answer = await fetch(page.dataset.position, { signal: AbortSignal.timeout(POSITION_TIMEOUT_MS) });
+      if (!answer.ok) throw answer;
+      const seen = await answer.json();
+      const isOld = Date.now() - shownAt > Number(page.dataset.every) * HIDDEN_TIMES * 1000;
+      if (seen.page !== page.dataset.version || isOld) return poll();
+      if (!sending) move(seen);
+      next();
+    } catch (answer) {
+      waitAs(answer);
+      schedule(every_s()); // for the page, which says what is wrong
+    }
+  }
+
+  function move({ position, left, bearing }) {
+    const where = document.getElementById("where");
+    if (!where) return;
+    if (position) {
+      where.dataset.drone = `${position.lat},${position.lng}`;
+      where.dataset.heading = position.heading_deg ?? 0;
+    } else delete where.dataset.drone;
+    put(document.querySelector("[data-left]"), left);
+    put(document.getElementById("bearing"), bearing);
+    document.dispatchEvent(new Event("shown"));
+  }
+
+  // The next page replaces it in any case.
+  function put(element, text) {
+    if (!element || !text || element.textContent === text) return;
+    element.textContent = text;
+    raw.delete(element.closest("[data-live=content]").id);
   }
 
   async function poll() {
@@ -127,7 +172,7 @@ const Track = (() => {
     // Also when the page is shown again or the phone is online again.
     if (Date.now() < notBefore) return schedule(every_s() || 1);
     try {
-      const answer = await fetch(page.dataset.here, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+      const answer = await fetch(page.dataset.here, { cache: "no-cache", signal: AbortSignal.timeout(TIMEOUT_MS) });
       if (answer.status === 404) return location.reload();
       if (!answer.ok) return failed(answer);
       const fresh = await parsed(answer);
@@ -141,7 +186,7 @@ const Track = (() => {
   function succeeded() {
     failures = 0;
     document.getElementById("lost").textContent = "";
-    schedule(every_s());
+    next();
     loadTheRest();
   }
 
@@ -154,7 +199,7 @@ const Track = (() => {
 
   // Retry-After of a 429 or 503. There is none without an answer.
   function waitAs(answer) {
-    const seconds = Number(answer?.headers.get("Retry-After")) || 0;
+    const seconds = Number(answer?.headers?.get("Retry-After")) || 0;
     notBefore = Math.max(notBefore, Date.now() + seconds * 1000);
   }
 
@@ -301,7 +346,7 @@ const Track = (() => {
   document.getElementById("zone").textContent = words.zone;
   shown();
   setInterval(count, 1000);
-  schedule(every_s());
+  next();
   afterFirstPaint(loadTheRest);
   return { showError, words };
 })();
