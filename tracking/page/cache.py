@@ -13,7 +13,7 @@ import hashlib
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -93,18 +93,20 @@ class ApiAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
-    """Where the drone is now: `status`, `position` and `dropoff` of the view, and since when.
+    """What moves with the drone: some members of the view, when the drone was there, and when it is
+    expected, as in `Copy`.
 
-    version: changes with everything else that the page shows, except by the clock.
+    version: changes with everything else that the page shows.
     """
 
     version: str
     view: dict[str, Any]
     at: datetime | None
+    arrival: tuple[datetime, datetime] | None
 
 
 class _Kept(msgspec.Struct):
-    """Facts in Redis with the digest of their content."""
+    """Facts in Redis with the digest of their content, but for the ETA."""
 
     version: str
     facts: Facts
@@ -174,12 +176,16 @@ def glimpse(tracking_id: str, cached: bytes | None, drawn: bytes | None, now: da
     kept = _decode_kept(cached) if cached else _kept(_canonical(tracking_id), now)
     known = kept.facts
     sample = _sample(known, picture.read_named(drawn), now)
+    order, lost_after_s = known.order, known.link_lost_after_s
+    eta_at = public.forecast(order, sample, lost_after_s)
     view = {
-        "status": known.order.status.value,
-        "position": public.position(known.order, sample, known.link_lost_after_s),
-        "dropoff": public.dropoff(known.order),
+        "status": order.status.value,
+        "position": public.position(order, sample, lost_after_s),
+        "dropoff": public.dropoff(order),
+        "eta_seconds": None if eta_at is None else public.seconds_until(eta_at, now),
     }
-    return Glimpse(_version(kept, sample), view, sample.at if sample else None)
+    at = sample.at if sample else None
+    return Glimpse(_version(kept, sample, now), view, at, _arrival(known, view, now))
 
 
 _encode = msgspec.json.Encoder().encode
@@ -277,7 +283,9 @@ def _read_and_keep(canonical: str, reader: str, now: datetime) -> _Kept | None:
 
 def _read(canonical: str, now: datetime) -> _Kept:
     found = facts.read(canonical, now)
-    return _Kept(hashlib.sha256(_encode(found)).hexdigest()[:16], found)
+    order = found.order
+    timeless = replace(found, order=replace(order, eta_at=order.eta_at and order.deliver_by))
+    return _Kept(hashlib.sha256(_encode(timeless)).hexdigest()[:16], found)
 
 
 # --- the copy ------------------------------------------------------------------------------------
@@ -328,7 +336,7 @@ def _copy(kept: _Kept, now: datetime) -> Copy:
         "dropoff_moved_m": known.dropoff_moved_m,
     }
     tag = hashlib.sha256(_encode(fields)).hexdigest()[:32]
-    return Copy(**fields, etag=f'"{tag}"', version=_version(kept, sample))
+    return Copy(**fields, etag=f'"{tag}"', version=_version(kept, sample, now))
 
 
 def _arrival(known: Facts, view: dict[str, Any], now: datetime) -> tuple[datetime, datetime] | None:
@@ -338,9 +346,11 @@ def _arrival(known: Facts, view: dict[str, Any], now: datetime) -> tuple[datetim
     return arrival.in_flight(eta_at, now) if known.in_flight else known.before_take_off
 
 
-def _version(kept: _Kept, sample: public.DroneSample | None) -> str:
-    silent = public.is_silent(kept.facts.order, sample, kept.facts.link_lost_after_s)
-    return f"{kept.version}-silent" if silent else kept.version
+def _version(kept: _Kept, sample: public.DroneSample | None, now: datetime) -> str:
+    order = kept.facts.order
+    silent = public.is_silent(order, sample, kept.facts.link_lost_after_s)
+    late = max(now, order.eta_at or now) > order.deliver_by
+    return f"{kept.version}-{silent:d}{late:d}"
 
 
 # --- telemetry -----------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from orders.states import PodRequirement, Status
 from pod import cases, images
 from pod.models import Case
 from pod.serializers import SIGNATURE_MAX_BYTES, CaseInput, CodeInput, SignatureInput
-from tracking.page import cache, customer, headers, limits, page_context, position, texts
+from tracking.page import cache, customer, headers, limits, page_context, texts
 from tracking.page.texts import LANGUAGES
 from tracking.page.views import DropoffInput, InstructionsInput
 from wingxtra.accounts.branding import ink_on
@@ -373,7 +373,6 @@ def _read_copy(tracking_id: str) -> cache.Copy:
 
 urlpatterns = [
     re_path(r"^track/(?P<tracking_id>[^/]+)/?\Z", track, name="track"),
-    re_path(position.ROUTE, position.show, name="track-position"),
     re_path(r"^track/(?P<tracking_id>[^/]+)/qr\.svg\Z", qr_code, name="track-qr"),
     re_path(r"^track/(?P<tracking_id>[^/]+)/logo\Z", logo, name="track-logo"),
 ]

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.urls import re_path
 from django.utils import timezone, translation
 from django.views.decorators.http import require_safe
 
@@ -18,7 +19,6 @@ from wingxtra.api import throttling
 from wingxtra.api.throttling import Count
 from wingxtra.problems import NotFound
 
-ROUTE = r"^track/(?P<tracking_id>[^/]+)/position\Z"
 # Without Redis there is no position, and the page is enough.
 RETRY_AFTER_S = 10
 
@@ -28,7 +28,8 @@ _encode = msgspec.json.Encoder().encode
 @require_safe
 def show(request: HttpRequest, tracking_id: str) -> HttpResponse:
     """`page`: the version of the page, which is asked for when it is another. `position`: where the
-    drone is, or null. `left`, `bearing`: texts of the page that follow from it.
+    drone is, or null. `left`, `bearing`: texts of the page that follow from it. `expected`: the
+    earliest and the latest arrival.
     """
     try:
         seen = _count_and_look(request, tracking_id)
@@ -43,6 +44,8 @@ def show(request: HttpRequest, tracking_id: str) -> HttpResponse:
             "page": seen.version,
             "position": seen.view["position"],
             "at": seen.at.isoformat(timespec="milliseconds") if seen.at else None,
+            "eta_seconds": page_context.eta_s(seen.view),
+            "expected": seen.arrival and page_context.whole_minutes(*seen.arrival),
             "left": page_context.distance_left(seen.view),
             "bearing": plan.bearing(seen.view),
         }
@@ -72,3 +75,8 @@ def _without(status: HTTPStatus, retry_after_s: int | None = None) -> HttpRespon
     if retry_after_s is not None:
         answer["Retry-After"] = str(retry_after_s)
     return headers.add(answer)
+
+
+urlpatterns = [
+    re_path(r"^track/(?P<tracking_id>[^/]+)/position\Z", show, name="track-position"),
+]

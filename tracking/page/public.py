@@ -144,9 +144,8 @@ def view(
         return _only_that_it_is_over(order), Situation(Stage.OVER)
     believed = _is_believed(order)
     silent = is_silent(order, sample, link_lost_after_s)
-    is_forecast = order.status in WITH_A_JOB and believed and not silent and not order.unproven
-    eta_at = order.eta_at if is_forecast else None
-    eta_s = None if eta_at is None else max(0, math.ceil((eta_at - now).total_seconds()))
+    eta_at = forecast(order, sample, link_lost_after_s)
+    eta_s = None if eta_at is None else seconds_until(eta_at, now)
     proof = None
     if order.proof_method is not None and order.proof_at is not None:
         proof = {"method": order.proof_method, "created_at": stamp(order.proof_at)}
@@ -312,6 +311,18 @@ def _milestones(log: Sequence[LogEntry]) -> list[str]:
 def is_silent(order: OrderFields, sample: DroneSample | None, link_lost_after_s: float) -> bool:
     in_flight = order.status in IN_FLIGHT
     return in_flight and sample is not None and not 0 <= sample.age_s <= link_lost_after_s
+
+
+def forecast(
+    order: OrderFields, sample: DroneSample | None, link_lost_after_s: float
+) -> datetime | None:
+    """The ETA, if it is told."""
+    has_one = order.status in WITH_A_JOB and _is_believed(order) and not order.unproven
+    return order.eta_at if has_one and not is_silent(order, sample, link_lost_after_s) else None
+
+
+def seconds_until(eta_at: datetime, now: datetime) -> int:
+    return max(0, math.ceil((eta_at - now).total_seconds()))
 
 
 def position(

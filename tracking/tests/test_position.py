@@ -71,6 +71,8 @@ def test_it_is_the_position_of_the_newest_picture_in_the_words_of_the_page() -> 
             "at": at.isoformat(timespec="seconds").replace("+00:00", "Z"),
         },
         "at": at.isoformat(timespec="milliseconds"),
+        "eta_seconds": None,
+        "expected": None,
         "left": "350 m",
         "bearing": "The drone is 350 m north of the drop point.",
     }

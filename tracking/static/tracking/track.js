@@ -11,6 +11,7 @@ const Track = (() => {
   const HIDDEN_TIMES = 5;
   const SAVING_TIMES = 4;
   const SLOWEST_S = 120;
+  const OLD_S = 60;
   const TIMEOUT_MS = 20_000;
   const POSITION_TIMEOUT_MS = 5_000;
   const PHOTO_TIMEOUT_MS = 180_000; // 4 MB over a slow line
@@ -25,7 +26,8 @@ const Track = (() => {
   let timer = null;
   let notBefore = 0; // the server's Retry-After, on the phone's clock
   let failures = 0;
-  let shownAt = Date.now();
+  let shownAt = Date.now(); // the whole page
+  let countedAt = Date.now(); // its time left
   let sending = false;
 
   // --- times and the countdown -------------------------------------------------------------------
@@ -57,7 +59,7 @@ const Track = (() => {
     const left = document.getElementById("facts").dataset.seconds;
     const about = document.querySelector("[data-about]");
     if (left === "" || !about) return;
-    const passed = (Date.now() - shownAt) / 1000;
+    const passed = (Date.now() - countedAt) / 1000;
     const now = inMinutes(Number(left) - passed);
     if (about.textContent !== now) about.textContent = now;
     fly(Number(left), passed);
@@ -98,7 +100,7 @@ const Track = (() => {
     }
     // The fresh page has no map when the delivery is over.
     if (!fresh.getElementById("where")) document.getElementById("where")?.remove();
-    shownAt = Date.now();
+    shownAt = countedAt = Date.now();
     shown();
   }
 
@@ -124,8 +126,8 @@ const Track = (() => {
     if (seconds) timer = setTimeout(what, Math.max(wait_ms, asked_ms));
   }
 
-  // While the drone flies and the page is visible, only the position is asked for, and the page when
-  // something else has changed or when it is as old as a hidden one.
+  // While the drone flies and the page is visible, only what moves is asked for, and the page when
+  // something else has changed or when it is old.
   function next() {
     const { position, positionEvery } = page.dataset;
     if (!position || document.hidden) return schedule(every_s());
@@ -138,8 +140,7 @@ const Track = (() => {
       const answer = await fetch(page.dataset.position, { signal: AbortSignal.timeout(POSITION_TIMEOUT_MS) });
       if (!answer.ok) throw answer;
       const seen = await answer.json();
-      const isOld = Date.now() - shownAt > Number(page.dataset.every) * HIDDEN_TIMES * 1000;
-      if (seen.page !== page.dataset.version || isOld) return poll();
+      if (seen.page !== page.dataset.version || Date.now() - shownAt > OLD_S * 1000) return poll();
       if (!sending) move(seen);
       next();
     } catch (answer) {
@@ -148,7 +149,7 @@ const Track = (() => {
     }
   }
 
-  function move({ position, left, bearing }) {
+  function move({ position, eta_seconds, expected, left, bearing }) {
     const where = document.getElementById("where");
     if (!where) return;
     if (position) {
@@ -157,7 +158,12 @@ const Track = (() => {
     } else delete where.dataset.drone;
     put(document.querySelector("[data-left]"), left);
     put(document.getElementById("bearing"), bearing);
-    document.dispatchEvent(new Event("shown"));
+    document.getElementById("facts").dataset.seconds = eta_seconds ?? "";
+    countedAt = Date.now();
+    const times = document.querySelectorAll("#facts time[data-moves]");
+    times.forEach((time, n) => expected && (time.dateTime = expected[n]));
+    if (times.length) raw.delete("facts");
+    shown();
   }
 
   // The next page replaces it in any case.

@@ -24,7 +24,7 @@ from typing import Any
 VERSION = re.compile(r'data-version="([^"]*)"')
 EVERY_S = re.compile(r'data-every="([^"]*)"')
 POSITION_EVERY_S = re.compile(r'data-position-every="([^"]*)"')
-HIDDEN_TIMES = 5  # as in track.js, as are the pauses below
+OLD_S = 60  # as in track.js, as are the pauses below
 STARTS_WITHIN_S = 10.0
 TIMEOUT_S = 20.0
 
@@ -100,7 +100,7 @@ class Page:
         if self.asked == "page":
             return self._take_page(body.decode(), now)
         seen = json.loads(body)
-        is_old = now - self.shown_at > self.every_s * HIDDEN_TIMES
+        is_old = now - self.shown_at > OLD_S
         if seen["position"]:
             at = datetime.fromisoformat(seen["at"]).timestamp()
             if not self.arrivals or at > self.arrivals[-1][1]:
