@@ -47,7 +47,7 @@ FACTS_S = 2
 FLIGHT_S = 15
 # One reader of the database; the others wait for what it reads.
 READS_FOR_MS = 3_000
-WAIT_S, LOOK_AGAIN_S = 2.0, 0.01
+WAIT_S, LOOK_AGAIN_S = 2.0, 0.05
 # Events of orders that are not in flight, before and after them.
 BEFORE_FLIGHT = {
     EventType.CREATED,
