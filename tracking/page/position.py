@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.urls import re_path
 from django.utils import timezone, translation
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
 from fleet.live import picture
@@ -49,7 +50,10 @@ def show(request: HttpRequest, tracking_id: str) -> HttpResponse:
             "left": page_context.distance_left(seen.view),
             "bearing": plan.bearing(seen.view),
         }
-    return headers.add(HttpResponse(_encode(answer), "application/json"))
+    found = HttpResponse(_encode(answer), "application/json")
+    patch_vary_headers(found, ["Accept-Language"])
+    # For a CDN; the script asks past the browser's own cache.
+    return headers.add(found, max_age_s=cache.MAX_AGE_S)
 
 
 def _count_and_look(request: HttpRequest, tracking_id: str) -> cache.Glimpse:

@@ -102,7 +102,8 @@ def test_it_tells_no_secret_and_no_position_but_in_flight(status: Status) -> Non
     assert [secret for secret in secrets_of(order) if secret in told] == []
     flies = Status.LAUNCHED, Status.ENROUTE, Status.ARRIVED, Status.DELIVERING
     assert (answer.json()["position"] is not None) == (status in flies)
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Cache-Control"] == "public, max-age=1"
+    assert answer.headers["Vary"] == "Accept-Language"
     assert "Set-Cookie" not in answer.headers
 
 

@@ -137,7 +137,7 @@ const Track = (() => {
   async function look() {
     if (sending) return next();
     try {
-      const answer = await fetch(page.dataset.position, { signal: AbortSignal.timeout(POSITION_TIMEOUT_MS) });
+      const answer = await fetch(page.dataset.position, { cache: "no-store", signal: AbortSignal.timeout(POSITION_TIMEOUT_MS) });
       if (!answer.ok) throw answer;
       const seen = await answer.json();
       if (seen.page !== page.dataset.version || Date.now() - shownAt > OLD_S * 1000) return poll();

@@ -163,6 +163,7 @@ def calls(seeded: Seeded) -> Sequence[Call]:
         Call("GET /orders?q= (rare), merchant", _get("/api/v1/orders?q=REF-51", merchant), 9),
         Call("GET /orders?q= (frequent), staff", _get("/api/v1/orders?q=mensah", ops), 9),
         Call("GET /tracking/{id}", track, 3),
+        Call("GET /track/{id}/position", _get(f"/track/{tracking}/position"), 3),
         Call("GET /tracking/{id}, nothing cached", track, 5, uncache),
         Call("POST /orders/{id}/events", lambda: next(reports), 10),
     ]

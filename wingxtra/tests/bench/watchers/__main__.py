@@ -29,6 +29,7 @@ from wingxtra.tests.image import web_command
 
 NO_LIMIT = "100000000/minute"
 SEED = 7
+PAGES = int(os.environ.get("BENCH_PAGES", "1000"))
 P95_S, P99_S = 2.0, 3.0  # docs/performance.md
 IN_FLIGHT = ("LAUNCHED", "ENROUTE")
 
@@ -49,11 +50,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="watchers", description=__doc__)
     parser.add_argument("--drones", type=int, default=2000)
     parser.add_argument("--flying", type=int, default=600)
-    parser.add_argument("--pages", type=int, nargs="+", default=[1000], help="one run for each")
+    parser.add_argument("--pages", type=int, nargs="+", default=[PAGES], help="one run for each")
     parser.add_argument("--seconds", type=float, default=60, help="of each run")
     # Slow flights, so that all are in the air at the same time. Telemetry is real time.
     parser.add_argument("--speed", type=float, default=0.3, help="time factor of the flights")
     options = parser.parse_args()
+    if not any(options.pages):
+        return
     signal.signal(signal.SIGTERM, _interrupt)
     settings = {
         "API_RATE_POSITIONS": NO_LIMIT,  # all pages have one address here
