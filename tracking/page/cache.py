@@ -10,12 +10,10 @@ Without Redis each request builds the view, without a position.
 """
 
 import hashlib
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -26,13 +24,11 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone, translation
 
-from dispatch import testmode
 from fleet.live import picture
-from fleet.live.picture import Picture
 from orders.models import DeliveryEvent, Order
 from orders.states import EventType
 from orders.tracking_ids import canonical_id
-from tracking.page import arrival, facts, public
+from tracking.page import arrival, facts, public, samples
 from tracking.page.facts import Facts, Sender, ShownCase
 from tracking.page.texts import Situation, Stage
 from wingxtra import redis_client
@@ -149,7 +145,7 @@ def drop_changed(events: Sequence[DeliveryEvent], **_: Any) -> None:
         if tracking_id is not None
     }
     if changed:
-        transaction.on_commit(partial(drop, *changed), robust=True)
+        transaction.on_commit(lambda: drop(*changed), robust=True)
 
 
 def _cached(canonical: str) -> Any:
@@ -175,7 +171,7 @@ def glimpse(tracking_id: str, cached: bytes | None, drawn: bytes | None, now: da
     """
     kept = _decode_kept(cached) if cached else _kept(_canonical(tracking_id), now)
     known = kept.facts
-    sample = _sample(known, picture.read_named(drawn), now)
+    sample = samples.of(known, picture.read_named(drawn), now)
     order, lost_after_s = known.order, known.link_lost_after_s
     eta_at = public.forecast(order, sample, lost_after_s)
     view = {
@@ -313,9 +309,9 @@ def _store(canonical: str) -> bytes:
 def _copy(kept: _Kept, now: datetime) -> Copy:
     known = kept.facts
     try:
-        sample = _sample(known, picture.read() if _is_followed(known) else None, now)
+        sample = samples.of(known, picture.read() if samples.is_followed(known) else None, now)
     except redis.RedisError:  # logged there
-        sample = _sample(known, None, now)
+        sample = samples.of(known, None, now)
     # The API always answers in LANGUAGE_CODE: the request that fills the cache must not decide.
     with translation.override(settings.LANGUAGE_CODE):
         view, situation = public.view(known.order, known.log, sample, known.link_lost_after_s, now)
@@ -351,41 +347,3 @@ def _version(kept: _Kept, sample: public.DroneSample | None, now: datetime) -> s
     silent = public.is_silent(order, sample, kept.facts.link_lost_after_s)
     late = max(now, order.eta_at or now) > order.deliver_by
     return f"{kept.version}-{silent:d}{late:d}"
-
-
-# --- telemetry -----------------------------------------------------------------------------------
-
-
-def _is_followed(known: Facts) -> bool:
-    return known.live_mode and known.in_flight and known.drone_id is not None
-
-
-def _sample(known: Facts, fleet: Picture | None, now: datetime) -> public.DroneSample | None:
-    if not known.live_mode:
-        return _test_sample(known, now)
-    if not _is_followed(known):
-        return None
-    drone_id = known.drone_id or ""
-    sample = fleet.telemetry.get(drone_id) if fleet else None
-    if fleet is None or sample is None:
-        return public.DroneSample(age_s=math.inf)
-    return public.DroneSample(
-        fleet.age_s_of(drone_id, now),
-        sample.lat,
-        sample.lng,
-        sample.heading_deg,
-        sample.measured_at,
-    )
-
-
-def _test_sample(known: Facts, now: datetime) -> public.DroneSample | None:
-    """Where the drone of a test order would be."""
-    if not known.in_flight:
-        return None
-    order = known.order
-    drop_point = (order.dropoff_lat, order.dropoff_lng)
-    happened = [(entry.type, entry.at) for entry in known.log]
-    point = testmode.place(order.status, happened, known.pickup, drop_point, now)
-    if point is None:
-        return public.DroneSample(age_s=math.inf)
-    return public.DroneSample(0, *point, testmode.heading_deg(known.pickup, drop_point), now)

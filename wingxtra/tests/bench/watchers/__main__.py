@@ -63,6 +63,15 @@ def main() -> None:
         "API_RATE_LINKS": NO_LIMIT,
         "LOG_LEVEL": "WARNING",
     }
+    try:
+        _run(options, settings)
+    except DrillFailed as failure:
+        sys.exit(f"watchers: {failure}")
+    except KeyboardInterrupt:
+        sys.exit("watchers: stopped.")
+
+
+def _run(options: argparse.Namespace, settings: dict[str, str]) -> None:
     with Stack(city.drones(options.drones), options.speed, SEED, settings) as stack:
         database = Database(stack.database_url)
         _fly(stack, database, options.flying)
